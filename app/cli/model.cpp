@@ -1,0 +1,127 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "app/cli/model.h"
+
+#include <algorithm>
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "core/calibration/statistics.h"
+#include "core/checkpoint/open_model.h"
+#include "core/compress/planner.h"
+#include "core/model/device.h"
+#include "core/text/model_tokenizer.h"
+
+namespace kvista {
+namespace {
+
+constexpr std::int64_t kDefaultWindow = 2048;
+
+Result<Subject> openProjectSubject(const std::string& path, const ComputeSettings& settings, const Task& task) {
+  Subject subject;
+  KVISTA_ASSIGN(subject.project, loadProject(path));
+  KVISTA_ASSIGN(ProjectParts parts, openProjectParts(*subject.project, settings, task));
+  subject.model = std::move(parts.model);
+  subject.plan = subject.project->plan;
+  subject.transform = std::make_unique<PlanTransform>(*subject.plan, parts.factors, subject.model.decoder->shape(),
+                                                      subject.model.decoder->options().device);
+  return subject;
+}
+
+Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& settings, const Task& task) {
+  if (settings.threads > 0) at::set_num_threads(settings.threads);
+  LoadedModel model{std::move(checkpoint), nullptr};
+  for (const std::string& warning : model.checkpoint.warnings) spdlog::warn("{}", warning);
+  ComputeOptions options;
+  KVISTA_ASSIGN(options.device, openDevice(settings.device));
+  options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  spdlog::info("loading {} on {} in {}", model.checkpoint.path.string(), describeDevice(options.device), settings.dtype);
+  KVISTA_ASSIGN(model.decoder, Decoder::load(model.checkpoint, options, task));
+  for (const std::string& warning : model.decoder->description().warnings) spdlog::warn("{}", warning);
+  return model;
+}
+
+}  // namespace
+
+void addComputeOptions(CLI::App* verb, ComputeSettings& settings) {
+  verb->add_option("--device", settings.device, "cpu, cuda or cuda:N")->capture_default_str();
+  verb->add_option("--dtype", settings.dtype, "Arithmetic of the model")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
+  verb->add_option("--threads", settings.threads, "CPU threads (0: one a core)")->check(CLI::NonNegativeNumber);
+}
+
+Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& settings, const Task& task) {
+  KVISTA_ASSIGN(Checkpoint checkpoint, openCheckpoint(path));
+  return loadOpened(std::move(checkpoint), settings, task);
+}
+
+void addTextOptions(CLI::App* verb, TextSettings& settings, bool required) {
+  auto* text = verb->add_option("--text", settings.recipe.paths, "Text files, folders of .txt and .jsonl, or - for standard input");
+  if (required) text->required();
+  verb->add_option("--window", settings.recipe.window, "Tokens a window (default: 2048, or the model's context if that is shorter)");
+  verb->add_option("--windows", settings.windows, "At most this many windows (default: all)")->check(CLI::PositiveNumber);
+  verb->add_option("--tokens", settings.tokens, "At most this many tokens, in whole windows")->check(CLI::PositiveNumber);
+  verb->add_option("--skip-windows", settings.recipe.skipWindows, "Leave out this many windows at the start")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--seed", settings.seed, "Draw windows at random with this seed (default: from the start, in order)")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_flag("--bos", settings.recipe.beginWithBos, "Begin each window with the BOS token");
+}
+
+TextRecipe completedRecipe(const LoadedModel& model, const TextSettings& settings) {
+  TextRecipe recipe = settings.recipe;
+  if (recipe.window == 0) {
+    const std::int64_t context = model.decoder->description().maximumPositions;
+    recipe.window = context > 0 ? std::min(kDefaultWindow, context) : kDefaultWindow;
+  }
+  if (settings.windows > 0) recipe.windows = settings.windows;
+  if (settings.tokens > 0) {
+    const std::int64_t fitting = std::max<std::int64_t>(1, settings.tokens / recipe.window);
+    recipe.windows = recipe.windows ? std::min(*recipe.windows, fitting) : fitting;
+  }
+  if (settings.seed >= 0) recipe.seed = static_cast<std::uint64_t>(settings.seed);
+  return recipe;
+}
+
+Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task) {
+  KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(model.checkpoint));
+  return readTokenWindows(tokenizer, completedRecipe(model, settings), bosTokenOf(model.checkpoint), task);
+}
+
+Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task) {
+  ProjectParts parts;
+  KVISTA_ASSIGN(parts.model, loadModel(project.model.string(), settings, task));
+  KVISTA_ASSIGN(const std::string hash, contentHash(parts.model.checkpoint));
+  if (hash != project.modelHash)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The model {} has changed since the plan was made (content {} where {} was planned for).",
+                            project.model.string(), hash, project.modelHash),
+                "Make the plan again for this model.");
+  if (!project.statistics.empty()) {
+    KVISTA_ASSIGN(parts.statistics, loadStatistics(project.statistics));
+    if (parts.statistics->modelHash != hash || parts.statistics->tokensHash != project.tokensHash)
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The statistics {} are not those that the plan was made from.", project.statistics.string()),
+                  "Make the plan again from these statistics.");
+  }
+  KVISTA_ASSIGN(parts.factors, makeFactors(*parts.model.decoder, parts.statistics ? &*parts.statistics : nullptr, project.plan, task));
+  return parts;
+}
+
+Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task) {
+  if (looksLikeProject(path)) return openProjectSubject(path, settings, task);
+  Subject subject;
+  KVISTA_ASSIGN(OpenedModel opened, openModel(path));
+  KVISTA_ASSIGN(subject.model, loadOpened(std::move(opened.checkpoint), settings, task));
+  if (opened.plan) {
+    subject.plan = std::move(opened.plan);
+    subject.transform = std::make_unique<PlanTransform>(*subject.plan, opened.factors, subject.model.decoder->shape(),
+                                                        subject.model.decoder->options().device);
+  }
+  return subject;
+}
+
+}  // namespace kvista

@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/calibration/statistics.h"
+#include "core/calibration/token_source.h"
+#include "core/compress/factors.h"
+#include "core/evaluate/plan_transform.h"
+#include "core/io/checkpoint.h"
+#include "core/io/project.h"
+#include "core/model/decoder.h"
+
+namespace kvista {
+
+/// Where and how to compute, as options of a verb.
+struct ComputeSettings {
+  std::string device = "cpu";
+  std::string dtype = "float32";
+  int threads = 0;
+};
+void addComputeOptions(CLI::App* verb, ComputeSettings& settings);
+
+struct LoadedModel {
+  Checkpoint checkpoint;
+  std::shared_ptr<const Decoder> decoder;
+};
+Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& settings, const Task& task);
+
+/// Text options of a verb that reads tokens.
+struct TextSettings {
+  TextRecipe recipe;
+  std::int64_t tokens = 0;
+  std::int64_t windows = 0;
+  std::int64_t seed = -1;
+};
+void addTextOptions(CLI::App* verb, TextSettings& settings, bool required = true);
+/// Reads the text with the model's tokenizer; fills in the window where none was given.
+Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task);
+/// The recipe with the window that readText uses.
+TextRecipe completedRecipe(const LoadedModel& model, const TextSettings& settings);
+
+/// A model, a project (model and plan) or an exported checkpoint, ready to be run.
+struct Subject {
+  LoadedModel model;
+  std::optional<Project> project;
+  std::optional<CompressionPlan> plan;
+  std::unique_ptr<PlanTransform> transform;  ///< Null for a model as it is.
+};
+Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task);
+
+/// Statistics and factors of a project, content hashes checked against its model.
+struct ProjectParts {
+  LoadedModel model;
+  std::optional<Statistics> statistics;
+  PlanFactors factors;
+};
+Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task);
+
+}  // namespace kvista

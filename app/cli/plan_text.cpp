@@ -1,0 +1,149 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "app/cli/plan_text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace kvista {
+namespace {
+
+/// "2%" or "0.02" as a fraction.
+Result<double> parseLoss(const std::string& text) {
+  std::size_t used = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  const bool percent = used + 1 == text.size() && text.back() == '%';
+  if (used == 0 || (used != text.size() && !percent))
+    return fail(ErrorCode::invalidArgument, fmt::format("\"{}\" is not an allowed loss.", text), "Give a rise of perplexity such as 2%.");
+  return percent ? value / 100 : value;
+}
+
+std::string slotsInWords(const Group& group) {
+  std::vector<std::string> names;
+  for (const Slot& slot : group.slots) names.push_back(fmt::format("{}{}", slot.side == Side::key ? 'K' : 'V', slot.head));
+  if (names.size() > 6) return fmt::format("{} .. {}", names.front(), names.back());
+  return fmt::format("{}", fmt::join(names, " "));
+}
+
+std::string widthsInWords(const Group& group) {
+  std::map<int, int, std::greater<>> counts;
+  for (const int width : group.widths)
+    if (width > 0) ++counts[width];
+  std::vector<std::string> parts;
+  for (const auto& [width, count] : counts) parts.push_back(fmt::format("{}x{}", count, width));
+  return fmt::format("{}", fmt::join(parts, " "));
+}
+
+nlohmann::ordered_json orNull(const std::optional<double>& value) { return value ? nlohmann::ordered_json(*value) : nullptr; }
+
+}  // namespace
+
+void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
+  verb->add_option("--method", settings.method, "See `kvista list methods`")->capture_default_str();
+  auto* target = verb->add_option_group("Target", "How small the cache shall be (one of these; default: 8 times smaller)");
+  target->add_option("--times-smaller", settings.timesSmaller, "Times smaller than the 16-bit cache")->check(CLI::PositiveNumber);
+  target->add_option("--share", settings.share, "Share of the 16-bit cache's bytes, above 0 and at most 1")->check(CLI::PositiveNumber);
+  target->add_option("--bytes-per-token", settings.bytesPerToken, "Bytes a token over all layers")->check(CLI::PositiveNumber);
+  target->add_option("--max-loss", settings.maxLoss, "Largest predicted rise of perplexity, such as 2%");
+  target->add_option("--keep", settings.keep, "Kept fraction of numbers, for 16-bit methods")->check(CLI::PositiveNumber);
+  target->require_option(0, 1);
+  verb->add_option("--grouping", settings.grouping, "Instead of the method's; see `kvista list groupings`");
+  verb->add_option("--group-size", settings.groupSize, "Heads a group")->check(CLI::PositiveNumber);
+  verb->add_option("--allocator", settings.allocator, "Instead of the method's; see `kvista list allocators`");
+  verb->add_option("--metric", settings.metric, "Instead of the method's")->check(CLI::IsMember({"identity", "fisher"}));
+  verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(CLI::PositiveNumber);
+  verb->add_option("--profile", settings.profile, "Device that decoding shall be affordable on")->capture_default_str();
+}
+
+Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual) {
+  PlanRequest request;
+  request.method = settings.method;
+  request.target = usual;
+  if (settings.share > 0) request.target = {Target::Kind::share, settings.share};
+  if (settings.timesSmaller > 0) request.target = {Target::Kind::share, 1 / settings.timesSmaller};
+  if (settings.bytesPerToken > 0) request.target = {Target::Kind::bytesPerToken, settings.bytesPerToken};
+  if (settings.keep > 0) request.target = {Target::Kind::keptFraction, settings.keep};
+  if (!settings.maxLoss.empty()) {
+    KVISTA_ASSIGN(const double loss, parseLoss(settings.maxLoss));
+    request.target = {Target::Kind::maxLoss, loss};
+  }
+  if (!settings.grouping.empty()) request.grouping = settings.grouping;
+  if (!settings.allocator.empty()) request.allocator = settings.allocator;
+  if (!settings.metric.empty()) request.metric = settings.metric == "fisher" ? Metric::fisher : Metric::identity;
+  if (settings.groupSize > 0) request.groupSize = settings.groupSize;
+  if (settings.rankStep > 0) request.rankStep = settings.rankStep;
+  request.device = settings.profile;
+  return request;
+}
+
+Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double baseLoss) {
+  const CompressionPlan& plan = planned.plan;
+  const std::optional<double> loss = planned.correctedLoss ? planned.correctedLoss : planned.predictedLoss;
+  const auto perplexity = [&](const std::optional<double>& rise) -> std::optional<double> {
+    if (!rise || baseLoss <= 0) return std::nullopt;
+    return std::exp(baseLoss + *rise);
+  };
+  nlohmann::ordered_json groups = nlohmann::ordered_json::array();
+  nlohmann::ordered_json ranks = nlohmann::ordered_json::array();
+  nlohmann::ordered_json widths = nlohmann::ordered_json::array();
+  std::string table;
+  for (const Group& group : plan.groups) {
+    ranks.push_back(group.rank());
+    widths.push_back(group.widths);
+    groups.push_back({{"layer", group.slots.front().layer},
+                      {"slots", slotsInWords(group)},
+                      {"size", group.widths.size()},
+                      {"rank", group.rank()},
+                      {"bytesPerToken", bytesPerToken(plan, group)},
+                      {"locked", group.locked}});
+    table += fmt::format("  {:>5}  {:<24} {:>5} of {:<5} {:>7} B  {}\n", group.slots.front().layer, slotsInWords(group), group.rank(),
+                         group.widths.size(), bytesPerToken(plan, group), widthsInWords(group));
+  }
+  const std::int64_t full = shape.cacheBytesPerToken();
+  const double achieved = share(plan, shape);
+  Output output;
+  output.json = {{"method", plan.method},
+                 {"share", achieved},
+                 {"keptFraction", keptFraction(plan, shape)},
+                 {"timesSmaller", 1 / achieved},
+                 {"bytesPerToken", planned.achievedBytes},
+                 {"requestedBytesPerToken", planned.requestedBytes},
+                 {"fullBytesPerToken", full},
+                 {"predictedLoss", orNull(loss)},
+                 {"predictedLossRaw", orNull(planned.predictedLoss)},
+                 {"basePerplexity", baseLoss > 0 ? nlohmann::ordered_json(std::exp(baseLoss)) : nullptr},
+                 {"predictedPerplexity", orNull(perplexity(loss))},
+                 {"predictedPerplexityRaw", orNull(perplexity(planned.predictedLoss))},
+                 {"cost",
+                  {{"extraParameters", planned.cost.extraParameters},
+                   {"multiplyAddsPerCachedToken", planned.cost.multiplyAddsPerCachedToken},
+                   {"secondsPerToken", planned.cost.secondsPerToken},
+                   {"fullSecondsPerToken", planned.cost.fullSecondsPerToken}}},
+                 {"waterline", planned.waterline},
+                 {"note", planned.note},
+                 {"fingerprint", fingerprint(plan)},
+                 {"ranks", std::move(ranks)},
+                 {"widths", std::move(widths)},
+                 {"groups", std::move(groups)}};
+  output.text = fmt::format("  layer  slots                     rank          bytes    directions x bits\n{}\n", table);
+  output.text += fmt::format("method {}: {} of {} bytes a token ({:.2f} times smaller; {} requested)\n", plan.method, planned.achievedBytes,
+                             full, 1 / achieved, planned.requestedBytes);
+  if (const auto after = perplexity(loss))
+    output.text += fmt::format("predicted perplexity ~{:.2f} where the model has {:.2f} ({:+.2f} %; second order alone: ~{:.2f})\n", *after,
+                               std::exp(baseLoss), (std::exp(*loss) - 1) * 100, *perplexity(planned.predictedLoss));
+  else if (loss)
+    output.text += fmt::format("predicted rise of the loss ~{:.4f} nats a token\n", *loss);
+  if (!planned.note.empty()) output.text += planned.note + "\n";
+  return output;
+}
+
+}  // namespace kvista

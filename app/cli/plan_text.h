@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "app/cli/console.h"
+#include "core/compress/planner.h"
+
+namespace kvista {
+
+/// Method and target as options of a verb; 0 or empty: not given.
+struct PlanSettings {
+  std::string method = "coded";
+  double share = 0, timesSmaller = 0, bytesPerToken = 0, keep = 0;
+  std::string maxLoss;
+  int rankStep = 0, groupSize = 0;
+  std::string grouping, allocator, metric;
+  std::string profile = "h200";
+};
+void addPlanOptions(CLI::App* verb, PlanSettings& settings);
+/// Refuses more than one target; `usual` is taken where none was given.
+Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual);
+
+/// The plan's figures for people and for programs. `baseLoss`: mean nats a token of the uncompressed model, 0: unknown.
+Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double baseLoss);
+
+}  // namespace kvista

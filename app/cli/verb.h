@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "app/cli/console.h"
+#include "core/base/task.h"
+
+namespace kvista {
+
+/// What a verb is run with and what it was asked to do; `action` is set by the verb that was named.
+struct Invocation {
+  bool json = false;
+  int verbosity = 0;
+  std::function<Result<Output>(const Task&)> action;
+};
+
+/// Adds a verb `name` with `--json`; `example` ends its help. The caller adds options to the answer and sets `run`.
+struct VerbDescription {
+  const char* name;
+  const char* summary;
+  const char* example;
+};
+
+/// Options of a verb live in a value of its own; `run` gets it when the verb was named.
+template <class Options>
+CLI::App* addVerb(CLI::App& app, Invocation& invocation, const VerbDescription& description, std::shared_ptr<Options> options,
+                  Result<Output> (*run)(const Options&, const Task&)) {
+  CLI::App* verb = app.add_subcommand(description.name, description.summary);
+  verb->footer(std::string("Example:\n  ") + description.example);
+  verb->add_flag("--json", invocation.json, "Print the result as JSON on standard output");
+  verb->callback([&invocation, options, run] {
+    invocation.action = [options, run](const Task& task) { return run(*options, task); };
+  });
+  return verb;
+}
+
+// One function a file in verbs/.
+void addInspect(CLI::App& app, Invocation& invocation);
+void addTokenize(CLI::App& app, Invocation& invocation);
+void addForward(CLI::App& app, Invocation& invocation);
+void addCalibrate(CLI::App& app, Invocation& invocation);
+void addMerge(CLI::App& app, Invocation& invocation);
+void addSimilarity(CLI::App& app, Invocation& invocation);
+void addPlan(CLI::App& app, Invocation& invocation);
+void addEvaluate(CLI::App& app, Invocation& invocation);
+void addExport(CLI::App& app, Invocation& invocation);
+void addVerify(CLI::App& app, Invocation& invocation);
+void addCompare(CLI::App& app, Invocation& invocation);
+void addCompress(CLI::App& app, Invocation& invocation);
+void addList(CLI::App& app, Invocation& invocation);
+void addDoctor(CLI::App& app, Invocation& invocation);
+
+}  // namespace kvista

@@ -1,0 +1,123 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "app/cli/export_options.h"
+#include "app/cli/model.h"
+#include "app/cli/plan_text.h"
+#include "app/cli/verb.h"
+#include "core/evaluate/calibrate.h"
+#include "core/evaluate/perplexity.h"
+#include "core/text/model_tokenizer.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string model;
+  TextSettings text;
+  std::vector<std::string> evaluationPaths;
+  std::int64_t evaluationWindows = 0;
+  PlanSettings plan;
+  ExportSettings settings;
+  ComputeSettings compute;
+};
+
+/// Text to measure on: what was given, else windows of the calibration text that calibration did not see.
+Result<TokenWindows> evaluationText(const LoadedModel& model, const Options& options, const Statistics& statistics, const Task& task) {
+  TextSettings text = options.text;
+  text.recipe.window = statistics.recipe.window;
+  text.tokens = 0;
+  text.windows = options.evaluationWindows;
+  if (!options.evaluationPaths.empty()) {
+    text.recipe.paths = options.evaluationPaths;
+    text.recipe.skipWindows = 0;
+    text.seed = -1;
+  } else {
+    text.recipe.skipWindows += statistics.windows;
+  }
+  return readText(model, text, task);
+}
+
+Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
+  const Decoder& decoder = *model.decoder;
+  KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
+  KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(model.checkpoint));
+  KVISTA_ASSIGN(const PlanRequest planRequest, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
+
+  CalibrationRequest calibration;
+  calibration.recipe = completedRecipe(model, options.text);
+  calibration.bos = bosTokenOf(model.checkpoint);
+  KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task));
+  KVISTA_ASSIGN(const PlannedPlan planned, makePlan(decoder, &statistics, planRequest, task));
+  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task));
+  const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
+
+  KVISTA_ASSIGN(const TokenWindows text, evaluationText(model, options, statistics, task));
+  KVISTA_ASSIGN(const Perplexity before, measurePerplexity(decoder, text.ids, nullptr, "measure before", task));
+  KVISTA_ASSIGN(const Perplexity after, measurePerplexity(decoder, text.ids, &transform, "measure after", task));
+  const std::optional<double> rise = planned.correctedLoss ? planned.correctedLoss : planned.predictedLoss;
+  const std::optional<double> predicted = rise ? std::optional(std::exp(before.meanLoss + *rise)) : std::nullopt;
+
+  ExportRequest request{model.checkpoint, decoder, planned.plan, factors};
+  apply(options.settings, request);
+  request.extra = {{"requestedBytesPerToken", planned.requestedBytes},
+                   {"calibration", toJson(statistics.recipe)},
+                   {"perplexityBefore", before.perplexity()},
+                   {"perplexityAfter", after.perplexity()}};
+  if (predicted) request.extra["predictedPerplexity"] = *predicted;
+  KVISTA_ASSIGN(const ExportReport report, exportCheckpoint(request, task));
+
+  const std::int64_t full = decoder.shape().cacheBytesPerToken();
+  Output output;
+  output.json = {{"perplexityBefore", before.perplexity()},
+                 {"perplexityAfter", after.perplexity()},
+                 {"predictedPerplexity", predicted ? nlohmann::ordered_json(*predicted) : nullptr},
+                 {"bytesPerTokenBefore", full},
+                 {"bytesPerTokenAfter", report.bytesPerToken},
+                 {"timesSmaller", static_cast<double>(full) / static_cast<double>(report.bytesPerToken)},
+                 {"method", planned.plan.method},
+                 {"calibrationTokens", statistics.tokens},
+                 {"predictions", after.predictions},
+                 {"form", report.form},
+                 {"verified", report.verified},
+                 {"notes", report.notes},
+                 {"path", options.settings.target}};
+  const double change = (after.perplexity() / before.perplexity() - 1) * 100;
+  output.text = fmt::format(
+      "                          before        after\n"
+      "  cache, bytes a token  {:>8} {:>12}   {:.2f} times smaller\n"
+      "  at 32,768 tokens      {:>8} {:>12}\n"
+      "  perplexity            {:>8.3f} {:>12.3f}   {:+.2f} % (predicted ~{:.3f})\n\n"
+      "Measured on {} tokens{}; calibrated on {} tokens; method {}.\n"
+      "The checkpoint is in {} (form {}, verified: logits within {:.2g} of the plan's own).\n",
+      full, report.bytesPerToken, static_cast<double>(full) / static_cast<double>(report.bytesPerToken),
+      formatBytes(static_cast<double>(full) * 32768), formatBytes(static_cast<double>(report.bytesPerToken) * 32768), before.perplexity(),
+      after.perplexity(), change, predicted.value_or(NAN), after.predictions,
+      options.evaluationPaths.empty() ? " of the same text that calibration did not see" : "", statistics.tokens, planned.plan.method,
+      options.settings.target, report.form, report.largestLogitDifference);
+  for (const std::string& note : report.notes) output.text += fmt::format("note: {}\n", note);
+  return output;
+}
+
+}  // namespace
+
+void addCompress(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"compress", "The main job: calibrate, plan, measure and export in one go",
+                            "kvista compress models/Llama-3.1-8B --text books/ --times-smaller 8 -o llama-small"},
+                           options, run);
+  verb->add_option("model", options->model, "Checkpoint")->required();
+  addTextOptions(verb, options->text);
+  verb->add_option("--evaluate-on", options->evaluationPaths, "Text to measure on (default: what calibration left of --text)");
+  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of it")->check(CLI::PositiveNumber);
+  addPlanOptions(verb, options->plan);
+  addExportOptions(verb, options->settings);
+  addComputeOptions(verb, options->compute);
+}
+
+}  // namespace kvista

@@ -1,0 +1,102 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "app/cli/model.h"
+#include "app/cli/verb.h"
+#include "core/evaluate/perplexity.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string subject;
+  TextSettings text;
+  ComputeSettings compute;
+};
+
+Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
+  KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task));
+  KVISTA_ASSIGN(const Perplexity result,
+                measurePerplexity(*subject.model.decoder, windows.ids, subject.transform.get(), "evaluate", task));
+  const std::int64_t bytes = subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken();
+  Output output;
+  output.json = {{"perplexity", result.perplexity()}, {"meanNll", result.meanLoss},        {"predictions", result.predictions},
+                 {"windows", windows.ids.size(0)},    {"window", windows.ids.size(1)},     {"tokensInText", windows.tokensInText},
+                 {"bytesPerToken", bytes},            {"perWindowMeanNll", result.windowLosses}, {"seconds", result.seconds}};
+  output.text = fmt::format("perplexity {:.4f} over {} predicted tokens ({} windows of {}), {} of cache a token, {:.1f} s\n",
+                            result.perplexity(), result.predictions, windows.ids.size(0), windows.ids.size(1),
+                            formatBytes(static_cast<double>(bytes)), result.seconds);
+  return output;
+}
+
+struct CompareOptions {
+  std::string first, second;
+  TextSettings text;
+  ComputeSettings compute;
+};
+
+Result<Output> compare(const CompareOptions& options, const Task& task) {
+  KVISTA_ASSIGN(const Subject first, openSubject(options.first, options.compute, task));
+  KVISTA_ASSIGN(const Subject second, openSubject(options.second, options.compute, task));
+  KVISTA_ASSIGN(const TokenWindows firstText, readText(first.model, options.text, task));
+  KVISTA_ASSIGN(const TokenWindows secondText, readText(second.model, options.text, task));
+  if (firstText.hash != secondText.hash)
+    return fail(ErrorCode::invalidArgument, fmt::format("{} and {} cut the text into different tokens, so their losses say different things.",
+                                                        options.first, options.second),
+                "Compare models with the same tokenizer.");
+  KVISTA_ASSIGN(const Perplexity a, measurePerplexity(*first.model.decoder, firstText.ids, first.transform.get(), options.first, task));
+  KVISTA_ASSIGN(const Perplexity b, measurePerplexity(*second.model.decoder, firstText.ids, second.transform.get(), options.second, task));
+  const auto bytes = [](const Subject& subject) {
+    return subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken();
+  };
+  const double difference = b.meanLoss - a.meanLoss;
+  double squares = 0;
+  for (std::size_t i = 0; i < a.windowLosses.size(); ++i) {
+    const double deviation = b.windowLosses[i] - a.windowLosses[i] - difference;
+    squares += deviation * deviation;
+  }
+  const auto count = static_cast<double>(a.windowLosses.size());
+  const double standardError = count > 1 ? std::sqrt(squares / (count - 1) / count) : 0;
+  Output output;
+  output.json = {{"a", {{"path", options.first}, {"perplexity", a.perplexity()}, {"meanNll", a.meanLoss}, {"bytesPerToken", bytes(first)}}},
+                 {"b", {{"path", options.second}, {"perplexity", b.perplexity()}, {"meanNll", b.meanLoss}, {"bytesPerToken", bytes(second)}}},
+                 {"meanNllDifference", difference},
+                 {"standardError", standardError},
+                 {"predictions", a.predictions}};
+  output.text = fmt::format("                 perplexity   bytes a token\n  A  {:>20.4f} {:>15}   {}\n  B  {:>20.4f} {:>15}   {}\n"
+                            "B loses {:+.5f} +- {:.5f} nats a token against A ({:+.2f} % perplexity)\n",
+                            a.perplexity(), bytes(first), options.first, b.perplexity(), bytes(second), options.second, difference,
+                            standardError, (std::exp(difference) - 1) * 100);
+  return output;
+}
+
+}  // namespace
+
+void addEvaluate(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"evaluate", "Perplexity of a model, a plan or an exported checkpoint on a text",
+                            "kvista evaluate llama.kvista --text wikitext-test.txt --window 2048"},
+                           options, run);
+  verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
+  addTextOptions(verb, options->text);
+  addComputeOptions(verb, options->compute);
+}
+
+void addCompare(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<CompareOptions>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"compare", "Two models, plans or exports on the same text: perplexity, bytes, difference with its error",
+                            "kvista compare models/Llama-3.1-8B llama-small --text wikitext-test.txt"},
+                           options, compare);
+  verb->add_option("a", options->first, "Checkpoint, project or export")->required();
+  verb->add_option("b", options->second, "Checkpoint, project or export")->required();
+  addTextOptions(verb, options->text);
+  addComputeOptions(verb, options->compute);
+}
+
+}  // namespace kvista

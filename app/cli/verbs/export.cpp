@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "app/cli/export_options.h"
+#include "app/cli/model.h"
+#include "app/cli/verb.h"
+#include "core/checkpoint/verify_export.h"
+#include "core/model/device.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string project;
+  ExportSettings settings;
+  ComputeSettings compute;
+};
+
+Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(const Project project, loadProject(options.project));
+  KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.compute, task));
+  ExportRequest request{parts.model.checkpoint, *parts.model.decoder, project.plan, parts.factors};
+  apply(options.settings, request);
+  request.extra = {{"requestedBytesPerToken", project.requestedBytes}, {"baseLoss", project.baseLoss}};
+  if (project.predictedLoss) request.extra["predictedLossRaw"] = *project.predictedLoss;
+  if (project.correctedLoss) request.extra["predictedLoss"] = *project.correctedLoss;
+  if (parts.statistics) request.extra["calibration"] = toJson(parts.statistics->recipe);
+  KVISTA_ASSIGN(const ExportReport report, exportCheckpoint(request, task));
+  Output output;
+  output.json = {{"form", report.form},
+                 {"bytesPerToken", report.bytesPerToken},
+                 {"bytesPerTokenBefore", report.bytesPerTokenBefore},
+                 {"files", report.files},
+                 {"notes", report.notes},
+                 {"verified", report.verified},
+                 {"largestLogitDifference", report.largestLogitDifference},
+                 {"path", options.settings.target}};
+  output.text = fmt::format("{} ({} files, form {}): {} bytes of cache a token where the original has {}; verified, logits within {:.2g}\n",
+                            options.settings.target, report.files.size(), report.form, report.bytesPerToken, report.bytesPerTokenBefore,
+                            report.largestLogitDifference);
+  for (const std::string& note : report.notes) output.text += fmt::format("note: {}\n", note);
+  return output;
+}
+
+struct VerifyOptions {
+  std::string folder;
+  ComputeSettings compute;
+};
+
+Result<Output> verify(const VerifyOptions& options, const Task& task) {
+  ComputeOptions compute;
+  KVISTA_ASSIGN(compute.device, openDevice(options.compute.device));
+  KVISTA_ASSIGN(const Verification found, verifyExport(options.folder, compute, task));
+  if (!found.problems.empty())
+    return fail(ErrorCode::corruptFile, fmt::format("{} is not as it was written: {}", options.folder, found.problems.front()),
+                "Export it again.", fmt::format("{}", fmt::join(found.problems, "\n  ")));
+  return Output{{{"form", found.form}, {"files", found.files}, {"verified", true}},
+                fmt::format("{} is as it was written: {} files, form {}.\n", options.folder, found.files, found.form)};
+}
+
+}  // namespace
+
+void addExport(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"export", "Write a checkpoint whose cache is as planned",
+                            "kvista export llama.kvista -o llama-small --form latent"},
+                           options, run);
+  verb->add_option("project", options->project, "Project of `kvista plan`")->required();
+  addExportOptions(verb, options->settings);
+  addComputeOptions(verb, options->compute);
+}
+
+void addVerify(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<VerifyOptions>();
+  CLI::App* verb = addVerb(app, invocation, {"verify", "Check an exported folder against its report", "kvista verify llama-small"},
+                           options, verify);
+  verb->add_option("folder", options->folder, "What `kvista export` wrote")->required();
+  addComputeOptions(verb, options->compute);
+}
+
+}  // namespace kvista

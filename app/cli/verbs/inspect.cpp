@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "app/cli/verb.h"
+#include "core/io/checkpoint.h"
+#include "core/model/description.h"
+#include "core/model/weights.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string model;
+  bool weights = false;
+};
+
+Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(options.model));
+  KVISTA_ASSIGN(const DecoderDescription description, describe(checkpoint));
+  const ModelShape& shape = description.shape;
+  std::vector<std::string> problems = checkpoint.warnings;
+  problems.insert(problems.end(), description.warnings.begin(), description.warnings.end());
+  if (options.weights) {
+    KVISTA_ASSIGN(const std::vector<std::string> found, scanWeights(checkpoint, description, task));
+    problems.insert(problems.end(), found.begin(), found.end());
+  }
+
+  Output output;
+  output.json = {{"path", checkpoint.path.string()},
+                 {"format", checkpoint.format == Checkpoint::Format::gguf ? "gguf" : "safetensors"},
+                 {"family", shape.family},
+                 {"layers", shape.layers},
+                 {"queryHeads", shape.queryHeads},
+                 {"kvHeads", shape.kvHeads},
+                 {"headDim", shape.headDim},
+                 {"hiddenSize", shape.hiddenSize},
+                 {"vocabulary", shape.vocabulary},
+                 {"parameters", shape.parameters},
+                 {"kvBytesPerToken", shape.cacheBytesPerToken()},
+                 {"problems", problems}};
+  output.text = fmt::format(
+      "{}\n  family            {}\n  layers            {}\n  query heads       {}\n  KV heads          {} of {} numbers\n"
+      "  hidden size       {}\n  vocabulary        {}\n  parameters        {:.4g} million\n"
+      "  cache             {} a token at 16 bits; {} at 32,768 tokens\n",
+      checkpoint.path.string(), shape.family, shape.layers, shape.queryHeads, shape.kvHeads, shape.headDim, shape.hiddenSize,
+      shape.vocabulary, static_cast<double>(shape.parameters) / 1e6, formatBytes(static_cast<double>(shape.cacheBytesPerToken())),
+      formatBytes(static_cast<double>(shape.cacheBytesPerToken()) * 32768));
+  for (const std::string& problem : problems) output.text += fmt::format("  note              {}\n", problem);
+  return output;
+}
+
+}  // namespace
+
+void addInspect(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"inspect", "Say what a checkpoint is: family, shapes, bytes of cache a token, problems (reads headers only)",
+                            "kvista inspect models/Llama-3.1-8B"},
+                           options, run);
+  verb->add_option("model", options->model, "Folder, .safetensors, index or .gguf file")->required();
+  verb->add_flag("--weights", options->weights, "Also look through every weight for NaN and infinity");
+}
+
+}  // namespace kvista

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <functional>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "app/cli/verb.h"
+#include "core/checkpoint/export_form.h"
+#include "core/compress/layouts.h"
+#include "core/compress/measures/measures.h"
+#include "core/compress/method.h"
+#include "core/model/families/registry.h"
+#include "core/plan/allocate.h"
+#include "core/plan/cost.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string what;
+};
+
+struct Entry {
+  std::string name;
+  std::string summary;
+  std::string source;
+};
+
+template <class Range>
+std::vector<Entry> entriesOf(const Range& range) {
+  std::vector<Entry> entries;
+  for (const auto& item : range) entries.push_back({std::string(item.name), std::string(item.summary), {}});
+  return entries;
+}
+
+const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
+  static const std::map<std::string, std::function<std::vector<Entry>()>> lists = {
+      {"methods",
+       [] {
+         std::vector<Entry> entries;
+         for (const Method& method : methods())
+           entries.push_back({std::string(method.name), std::string(method.summary), std::string(method.source)});
+         return entries;
+       }},
+      {"measures",
+       [] {
+         std::vector<Entry> entries;
+         for (const Measure& measure : measures())
+           entries.push_back({std::string(measure.name), std::string(measure.summary), std::string(measure.formula)});
+         return entries;
+       }},
+      {"groupings",
+       [] {
+         std::vector<Entry> entries;
+         for (const auto& [name, summary] : layoutNames()) entries.push_back({std::string(name), std::string(summary), {}});
+         return entries;
+       }},
+      {"allocators", [] { return entriesOf(allocators()); }},
+      {"forms", [] { return entriesOf(exportForms()); }},
+      {"families",
+       [] {
+         std::vector<Entry> entries;
+         for (const std::string_view name : familyNames()) entries.push_back({std::string(name), {}, {}});
+         return entries;
+       }},
+      {"profiles",
+       [] {
+         std::vector<Entry> entries;
+         for (const DeviceProfile& profile : deviceProfiles())
+           entries.push_back({profile.name,
+                              fmt::format("{:.3g} TB/s, {:.3g} TFLOP/s in 16 bits, {:.3g} us a call", profile.bytesPerSecond / 1e12,
+                                          profile.flopsPerSecond / 1e12, profile.launchSeconds * 1e6),
+                              {}});
+         return entries;
+       }},
+  };
+  return lists;
+}
+
+Result<Output> run(const Options& options, const Task&) {
+  Output output;
+  output.json = nlohmann::ordered_json::object();
+  for (const auto& [what, entries] : catalogue()) {
+    if (!options.what.empty() && options.what != what) continue;
+    output.text += what + "\n";
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const Entry& entry : entries()) {
+      output.text += fmt::format("  {:<16} {}\n", entry.name, entry.summary);
+      if (!entry.source.empty()) output.text += fmt::format("  {:<16}   {}\n", "", entry.source);
+      list.push_back({{"name", entry.name}, {"summary", entry.summary}, {"source", entry.source}});
+    }
+    output.json[what] = std::move(list);
+  }
+  return output;
+}
+
+}  // namespace
+
+void addList(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation, {"list", "What there is to choose from", "kvista list methods"}, options, run);
+  std::vector<std::string> names;
+  for (const auto& [what, entries] : catalogue()) names.push_back(what);
+  verb->add_option("what", options->what, "One of the lists (default: all)")->check(CLI::IsMember(names));
+}
+
+}  // namespace kvista

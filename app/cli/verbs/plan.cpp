@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "app/cli/model.h"
+#include "app/cli/plan_text.h"
+#include "app/cli/verb.h"
+#include "core/compress/planner.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string statistics;
+  std::string output;
+  std::string edited;
+  PlanSettings plan;
+  ComputeSettings compute;
+};
+
+Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
+  Project project;
+  project.model = std::filesystem::absolute(options.model).lexically_normal();
+  KVISTA_ASSIGN(project.modelHash, contentHash(model.checkpoint));
+  std::optional<Statistics> statistics;
+  if (!options.statistics.empty()) {
+    KVISTA_ASSIGN(statistics, loadStatistics(options.statistics));
+    if (statistics->modelHash != project.modelHash)
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The statistics {} are of another model (content {} where {} was expected).", options.statistics,
+                              statistics->modelHash, project.modelHash),
+                  "Calibrate this model.");
+    project.statistics = std::filesystem::absolute(options.statistics).lexically_normal();
+    project.tokensHash = statistics->tokensHash;
+    project.baseLoss = statistics->baseLoss();
+  }
+  KVISTA_ASSIGN(PlanRequest request, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
+  if (!options.edited.empty()) {
+    KVISTA_ASSIGN(Project edited, loadProject(options.edited));
+    request.manual = std::move(edited.plan);
+  }
+  KVISTA_ASSIGN(const PlannedPlan planned, makePlan(*model.decoder, statistics ? &*statistics : nullptr, request, task));
+  project.plan = planned.plan;
+  project.requestedBytes = planned.requestedBytes;
+  project.predictedLoss = planned.predictedLoss;
+  project.correctedLoss = planned.correctedLoss;
+  KVISTA_CHECK(saveProject(options.output, project));
+
+  Output output = describePlan(planned, model.decoder->shape(), project.baseLoss);
+  output.json["project"] = options.output;
+  output.text += fmt::format("The plan is in {}.\n", options.output);
+  return output;
+}
+
+}  // namespace
+
+void addPlan(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"plan", "Decide groups, ranks and bits for a target, and predict the loss",
+                            "kvista plan models/Llama-3.1-8B --stats llama.kvstats --times-smaller 8 -o llama.kvista"},
+                           options, run);
+  verb->add_option("model", options->model, "Checkpoint")->required();
+  verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate` (methods of weights alone need none)");
+  verb->add_option("-o,--output", options->output, "Project file to write")->required();
+  verb->add_option("--groups-of", options->edited, "Take groups and locks from this project instead of laying them out anew");
+  addPlanOptions(verb, options->plan);
+  addComputeOptions(verb, options->compute);
+}
+
+}  // namespace kvista

@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "app/cli/verb.h"
+#include "core/text/model_tokenizer.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string textFile = "-";
+  bool noSpecial = false;
+  std::vector<std::uint32_t> ids;
+  bool skipSpecial = false;
+};
+
+/// A checkpoint, or a folder that holds only a tokenizer.
+Result<Tokenizer> openTokenizer(const std::string& path) {
+  const std::filesystem::path file = std::filesystem::path(path) / "tokenizer.json";
+  std::error_code error;
+  if (std::filesystem::exists(file, error)) return Tokenizer::fromFile(file);
+  KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(path));
+  return tokenizerOf(checkpoint);
+}
+
+Result<std::string> readAll(const std::string& path) {
+  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::error_code error;
+  std::ifstream stream(path, std::ios::binary);
+  if (!std::filesystem::is_regular_file(path, error) || !stream)
+    return fail(ErrorCode::io, fmt::format("The text {} is not a readable file.", path), "Give a text file, or - for standard input.");
+  return std::string(std::istreambuf_iterator<char>(stream), {});
+}
+
+Result<Output> tokenize(const Options& options, const Task&) {
+  KVISTA_ASSIGN(const Tokenizer tokenizer, openTokenizer(options.model));
+  KVISTA_ASSIGN(const std::string text, readAll(options.textFile));
+  KVISTA_ASSIGN(const auto ids, tokenizer.encode(text, !options.noSpecial));
+  return Output{{{"ids", ids}, {"count", ids.size()}}, fmt::format("{}\n", fmt::join(ids, " "))};
+}
+
+Result<Output> detokenize(const Options& options, const Task&) {
+  KVISTA_ASSIGN(const Tokenizer tokenizer, openTokenizer(options.model));
+  std::vector<std::uint32_t> ids = options.ids;
+  if (ids.empty())
+    for (std::uint32_t id = 0; std::cin >> id;) ids.push_back(id);
+  KVISTA_ASSIGN(const std::string text, tokenizer.decode(ids, options.skipSpecial));
+  return Output{{{"text", text}}, text + "\n"};
+}
+
+}  // namespace
+
+void addTokenize(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* encode = addVerb(app, invocation,
+                             {"tokenize", "Text to token ids", "kvista tokenize models/Llama-3.1-8B --text-file chapter.txt"}, options,
+                             tokenize);
+  encode->add_option("model", options->model, "Checkpoint or folder with a tokenizer.json")->required();
+  encode->add_option("--text-file", options->textFile, "File to read (default: standard input)");
+  encode->add_flag("--no-special", options->noSpecial, "Add no BOS and the like");
+  auto back = std::make_shared<Options>();
+  CLI::App* decode = addVerb(app, invocation, {"detokenize", "Token ids to text", "kvista detokenize models/Llama-3.1-8B 9906 1917"},
+                             back, detokenize);
+  decode->add_option("model", back->model, "Checkpoint or folder with a tokenizer.json")->required();
+  decode->add_option("ids", back->ids, "Ids (default: from standard input)");
+  decode->add_flag("--skip-special", back->skipSpecial, "Leave special tokens out of the text");
+}
+
+}  // namespace kvista

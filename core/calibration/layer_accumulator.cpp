@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/calibration/layer_accumulator.h"
+
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+namespace kvista {
+namespace {
+
+/// [b, h, n, d] or [b, n, h*d] to [h, b*n, d] float32.
+at::Tensor rowsByHead(const at::Tensor& tensor, std::int64_t heads) {
+  const at::Tensor four = tensor.dim() == 4 ? tensor : tensor.unflatten(2, {heads, -1}).transpose(1, 2);
+  return four.transpose(0, 1).to(at::kFloat).reshape({heads, -1, four.size(3)});
+}
+
+at::Tensor secondMomentByHead(const at::Tensor& tensor, std::int64_t heads) {
+  const at::Tensor rows = rowsByHead(tensor, heads);
+  return at::bmm(rows.transpose(1, 2), rows).to(at::kDouble);
+}
+
+at::Tensor withoutBias(const at::Tensor& outputs, const at::Tensor& bias) { return bias.defined() ? outputs - bias : outputs; }
+
+std::uint64_t mix(std::uint64_t value) {  // splitmix64: a well-mixed hash of a counter
+  value += 0x9e3779b97f4a7c15ULL;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+  return value ^ (value >> 31);
+}
+
+/// Positions beyond the sinks, drawn without repetition for one window of the pass, rising.
+std::vector<std::int64_t> samplePositionsOf(std::int64_t window, std::int64_t tokens, std::int64_t rows) {
+  std::vector<std::int64_t> positions;
+  const std::int64_t choices = tokens - kSinkTokens;
+  if (choices <= 0) return positions;
+  rows = std::min(rows, choices);
+  for (std::int64_t i = 0; i < rows; ++i) {  // one from each of `rows` equal stretches
+    const std::int64_t begin = choices * i / rows;
+    const std::int64_t length = choices * (i + 1) / rows - begin;
+    const auto draw = mix(static_cast<std::uint64_t>(window) * 1'000'003 + static_cast<std::uint64_t>(i));
+    positions.push_back(kSinkTokens + begin + static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(length)));
+  }
+  return positions;
+}
+
+}  // namespace
+
+LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool gradients, std::int64_t sampleRowsPerWindow,
+                                   at::Device device)
+    : shape_(shape), ofInput_(ofInput), sampleRowsPerWindow_(sampleRowsPerWindow) {
+  const auto sums = at::TensorOptions().dtype(at::kDouble).device(device);
+  const std::int64_t n = ofInput ? shape.hiddenSize : shape.cacheWidth();
+  const std::int64_t h = shape.kvHeads;
+  const std::int64_t d = shape.headDim;
+  const std::int64_t dv = shape.valueHeadDim;
+  secondMoment_ = at::zeros({n, n}, sums);
+  sum_ = at::zeros({n}, sums);
+  sinkSum_ = at::zeros({n}, sums);
+  rotatedKeys_ = at::zeros({h, d, d}, sums);
+  if (!gradients) return;
+  fisherKeys_ = at::zeros({h, d, d}, sums);
+  fisherValues_ = at::zeros({h, dv, dv}, sums);
+  fisherRotatedKeys_ = at::zeros({h, d, d}, sums);
+  keyGradientSquares_ = at::zeros({shape.keyWidth(), shape.hiddenSize}, sums.dtype(at::kFloat));
+  valueGradientSquares_ = at::zeros({shape.valueWidth(), shape.hiddenSize}, sums.dtype(at::kFloat));
+}
+
+void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias,
+                           std::int64_t firstWindow) {
+  const at::Tensor outputs = (ofInput_ ? record.attentionInput
+                                       : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)}, -1))
+                                 .to(at::kFloat);  // [b, tokens, n]
+  const at::Tensor rows = outputs.flatten(0, 1);
+  secondMoment_ += at::matmul(rows.t(), rows).to(at::kDouble);
+  sum_ += rows.sum(0, false, at::kDouble);
+
+  const std::int64_t tokens = outputs.size(1);
+  const at::Tensor sinks = outputs.narrow(1, 0, std::min<std::int64_t>(kSinkTokens, tokens)).flatten(0, 1);
+  sinkSum_ += sinks.sum(0, false, at::kDouble);
+  sinkRows_.push_back(sinks.cpu().clone());
+
+  for (std::int64_t b = 0; b < outputs.size(0); ++b) {
+    const std::vector<std::int64_t> positions = samplePositionsOf(firstWindow + b, tokens, sampleRowsPerWindow_);
+    const at::Tensor index = at::tensor(positions, at::kLong);
+    sample_.push_back(outputs[b].index_select(0, index.to(outputs.device())).to(at::kBFloat16).cpu());
+    samplePositions_.push_back(index.to(at::kInt));
+  }
+
+  rotatedKeys_ += secondMomentByHead(record.rotatedKeys, shape_.kvHeads);
+  if (fisherKeys_.defined()) addGradients(record);
+}
+
+void LayerAccumulator::addGradients(const LayerRecord& record) {
+  fisherKeys_ += secondMomentByHead(record.gradientKeys, shape_.kvHeads);
+  fisherValues_ += secondMomentByHead(record.gradientValues, shape_.kvHeads);
+  fisherRotatedKeys_ += secondMomentByHead(record.gradientRotatedKeys, shape_.kvHeads);
+  // The papers' score looks at gradients of weights; those of each window are one product of the window's tokens.
+  for (std::int64_t b = 0; b < record.attentionInput.size(0); ++b) {
+    const at::Tensor input = record.attentionInput[b].to(at::kFloat);
+    keyGradientSquares_ += at::matmul(record.gradientKeys[b].to(at::kFloat).t(), input).square_();
+    valueGradientSquares_ += at::matmul(record.gradientValues[b].to(at::kFloat).t(), input).square_();
+  }
+}
+
+LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
+  // Sums go through the file's float32, so that a plan made at once and one made from the file are the same.
+  const auto rounded = [](const at::Tensor& sums) { return sums.cpu().to(at::kFloat).to(at::kDouble); };
+  const auto symmetric = [&](const at::Tensor& sums) { return rounded((sums + sums.transpose(-1, -2)) / 2); };
+  LayerStatistics result;
+  result.secondMoment = symmetric(secondMoment_);
+  result.sum = sum_.cpu().clone();
+  result.sinkSum = sinkSum_.cpu().clone();
+  result.sinkFactor = compactFactor(at::cat(sinkRows_));
+  result.rotatedKeys = symmetric(rotatedKeys_);
+  if (fisherKeys_.defined()) {
+    result.fisherKeys = symmetric(fisherKeys_);
+    result.fisherValues = symmetric(fisherValues_);
+    result.fisherRotatedKeys = symmetric(fisherRotatedKeys_);
+    const auto score = [&](const at::Tensor& squares) {
+      return (squares / static_cast<double>(windows)).sqrt_().mean(at::kDouble).item<double>();
+    };
+    result.keyFisherScore = score(keyGradientSquares_);
+    result.valueFisherScore = score(valueGradientSquares_);
+  }
+  result.sample = at::cat(sample_);
+  result.samplePositions = at::cat(samplePositions_);
+  return result;
+}
+
+std::vector<std::pair<const char*, at::Tensor*>> LayerAccumulator::sums() {
+  std::vector<std::pair<const char*, at::Tensor*>> parts = {
+      {"second_moment", &secondMoment_}, {"sum", &sum_}, {"sink_sum", &sinkSum_}, {"rotated_keys", &rotatedKeys_}};
+  if (fisherKeys_.defined()) {
+    parts.insert(parts.end(), {{"fisher_keys", &fisherKeys_},
+                               {"fisher_values", &fisherValues_},
+                               {"fisher_rotated_keys", &fisherRotatedKeys_},
+                               {"key_gradient_squares", &keyGradientSquares_},
+                               {"value_gradient_squares", &valueGradientSquares_}});
+  }
+  return parts;
+}
+
+void LayerAccumulator::appendState(const std::string& prefix, NamedTensors& tensors) const {
+  LayerAccumulator view = *this;  // shares the tensors
+  for (const auto& [name, tensor] : view.sums()) tensors.emplace_back(prefix + name, *tensor);
+  tensors.emplace_back(prefix + "sink_rows", at::cat(sinkRows_));
+  tensors.emplace_back(prefix + "sample", at::cat(sample_));
+  tensors.emplace_back(prefix + "sample_positions", at::cat(samplePositions_));
+}
+
+Result<void> LayerAccumulator::restoreState(const std::string& prefix, const TensorFile& file) {
+  LayerAccumulator restored = *this;
+  for (const auto& [name, tensor] : restored.sums()) {
+    KVISTA_ASSIGN(const at::Tensor kept, file.read(prefix + name, tensor->scalar_type(), tensor->sizes().vec()));
+    *tensor = kept.to(tensor->device());
+  }
+  const std::int64_t width = sum_.size(0);
+  KVISTA_ASSIGN(const at::Tensor sinkRows, file.read(prefix + "sink_rows", at::kFloat, {-1, width}));
+  KVISTA_ASSIGN(const at::Tensor sample, file.read(prefix + "sample", at::kBFloat16, {-1, width}));
+  KVISTA_ASSIGN(const at::Tensor positions, file.read(prefix + "sample_positions", at::kInt, {sample.size(0)}));
+  restored.sinkRows_ = {sinkRows};
+  restored.sample_ = {sample};
+  restored.samplePositions_ = {positions};
+  *this = std::move(restored);
+  return {};
+}
+
+}  // namespace kvista

@@ -1,0 +1,47 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/calibration/statistics.h"
+#include "core/model/decoder.h"
+#include "core/model/tensor_file.h"
+
+namespace kvista {
+
+/// Running sums of one layer on the compute device: products in float32 over one batch, sums in float64.
+class LayerAccumulator {
+ public:
+  LayerAccumulator(const ModelShape& shape, bool ofInput, bool gradients, std::int64_t sampleRowsPerWindow, at::Device device);
+
+  /// `firstWindow`: index of the batch's first window in the whole pass; it decides which tokens are sampled, so that
+  /// batches of any size sample the same tokens. `keyBias`, `valueBias` may be undefined.
+  void add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias, std::int64_t firstWindow);
+
+  /// The sums so far as CPU tensors. `windows`: how many went in.
+  [[nodiscard]] LayerStatistics finish(std::int64_t windows) const;
+
+  /// Appends everything `finish` depends on, so that a pass that is cut off can be taken up again.
+  void appendState(const std::string& prefix, NamedTensors& tensors) const;
+  /// Takes up what appendState wrote; on an error nothing has changed.
+  Result<void> restoreState(const std::string& prefix, const TensorFile& file);
+
+ private:
+  void addGradients(const LayerRecord& record);
+  /// The sums by name; those of gradients only where there are any.
+  std::vector<std::pair<const char*, at::Tensor*>> sums();
+
+  ModelShape shape_;
+  bool ofInput_;
+  std::int64_t sampleRowsPerWindow_;
+  at::Tensor secondMoment_, sum_, sinkSum_;                 // float64
+  at::Tensor rotatedKeys_, fisherKeys_, fisherValues_, fisherRotatedKeys_;
+  at::Tensor keyGradientSquares_, valueGradientSquares_;    // float32 [kv, D]: squares of the weight gradients of each window
+  std::vector<at::Tensor> sinkRows_, sample_, samplePositions_;
+};
+
+}  // namespace kvista

@@ -1,0 +1,132 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/calibration/statistics_pass.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/calibration/layer_accumulator.h"
+#include "core/io/json_file.h"
+#include "core/model/tensor_file.h"
+
+namespace kvista {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kSaveEvery = std::chrono::seconds(20);
+constexpr const char* kDescription = "kvista.partial_statistics";
+/// Sampled rows of all layers together take about this much, so that a 7B model's statistics stay near 1.2 GB.
+constexpr std::int64_t kSampleBytes = 64'000'000;
+constexpr std::int64_t kMinimumSampleRows = 256;
+constexpr std::int64_t kMaximumSampleRows = 4096;
+
+/// What a pass has summed so far.
+struct RunningPass {
+  std::vector<LayerAccumulator> layers;
+  std::int64_t windows = 0;
+  double lossSum = 0;
+  double seconds = 0;
+};
+
+Result<void> save(const RunningPass& pass, const std::filesystem::path& file, const std::string& key) {
+  NamedTensors tensors;
+  for (std::size_t i = 0; i < pass.layers.size(); ++i) pass.layers[i].appendState(fmt::format("{}.", i), tensors);
+  const nlohmann::json description = {
+      {"key", key}, {"windows", pass.windows}, {"lossSum", pass.lossSum}, {"seconds", pass.seconds}};
+  return writeTensorFile(file, tensors, {{kDescription, description.dump()}}, Task{});
+}
+
+/// Takes up a pass that was cut off. A file of another pass, or a damaged one, is no reason to fail: the pass starts anew.
+void restore(RunningPass& pass, const std::filesystem::path& file, const std::string& key) {
+  const auto reader = TensorFile::open(file);
+  if (!reader) return;
+  const auto description = parseJson(reader->text(kDescription), file.string());
+  if (!description || !description->is_object() || description->value("key", "") != key) return;
+  RunningPass restored = pass;
+  restored.windows = description->value("windows", std::int64_t{0});
+  restored.lossSum = description->value("lossSum", 0.0);
+  restored.seconds = description->value("seconds", 0.0);
+  for (std::size_t i = 0; i < restored.layers.size(); ++i)
+    if (!restored.layers[i].restoreState(fmt::format("{}.", i), *reader)) return;
+  pass = std::move(restored);
+}
+
+}  // namespace
+
+Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& modelHash, const TokenWindows& windows,
+                                     const StatisticsOptions& options, const Task& task) {
+  const ModelShape& shape = decoder.shape();
+  const std::int64_t windowCount = windows.ids.size(0);
+  const std::int64_t window = windows.ids.size(1);
+  const bool ofInput = shape.hiddenSize < shape.cacheWidth();
+  const std::int64_t width = ofInput ? shape.hiddenSize : shape.cacheWidth();
+  const std::int64_t rows = std::clamp(kSampleBytes / (2 * width * shape.layers), kMinimumSampleRows, kMaximumSampleRows);
+  const std::int64_t rowsPerWindow = (rows + windowCount - 1) / windowCount;
+
+  RunningPass pass;
+  for (int layer = 0; layer < shape.layers; ++layer)
+    pass.layers.emplace_back(shape, ofInput, options.gradients, rowsPerWindow, decoder.options().device);
+  const std::string key = fmt::format("{} {} {} {}", modelHash, windows.hash, options.gradients, c10::toString(decoder.options().dtype));
+  if (!options.partialFile.empty()) restore(pass, options.partialFile, key);
+
+  const auto start = Clock::now();
+  const double secondsBefore = pass.seconds;
+  auto lastSave = start;
+
+  const std::int64_t perBatch = std::max<std::int64_t>(1, options.tokensPerBatch / window);
+  while (pass.windows < windowCount) {
+    task.progress("calibrate", static_cast<std::uint64_t>(pass.windows * window), static_cast<std::uint64_t>(windowCount * window),
+                  "tokens");
+    const std::int64_t batch = std::min(perBatch, windowCount - pass.windows);
+    const at::Tensor ids = windows.ids.narrow(0, pass.windows, batch);
+    const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
+      pass.layers[static_cast<std::size_t>(record.layer)].add(record, decoder.keyBias(record.layer), decoder.valueBias(record.layer),
+                                                              pass.windows);
+      return {};
+    };
+    if (options.gradients) {
+      auto loss = decoder.forwardBackward(ids, visitor, task);
+      if (!loss) return tl::unexpected(std::move(loss).error());
+      if (!std::isfinite(*loss))
+        return fail(ErrorCode::numerical, fmt::format("The loss is not a finite number in windows {} to {} of the text.", pass.windows,
+                                                      pass.windows + batch - 1),
+                    "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
+      pass.lossSum += *loss;
+    } else {
+      KVISTA_CHECK(decoder.forward(ids, nullptr, visitor, false, task));
+    }
+    pass.windows += batch;
+    pass.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
+    // Saved between batches only: one that is cancelled in its middle has reached some layers and not others.
+    if (!options.partialFile.empty() && Clock::now() - lastSave > kSaveEvery) {
+      KVISTA_CHECK(save(pass, options.partialFile, key));
+      lastSave = Clock::now();
+    }
+  }
+
+  Statistics statistics;
+  statistics.shape = shape;
+  statistics.modelHash = modelHash;
+  statistics.tokensHash = windows.hash;
+  statistics.ofInput = ofInput;
+  statistics.gradients = options.gradients;
+  statistics.windows = windowCount;
+  statistics.tokens = windowCount * window;
+  statistics.lossSum = pass.lossSum;
+  statistics.device = decoder.options().device.str();
+  statistics.seconds = pass.seconds;
+  statistics.tokenIds = windows.ids.to(at::kInt).contiguous();
+  for (const LayerAccumulator& layer : pass.layers) statistics.layers.push_back(layer.finish(windowCount));
+  if (!options.partialFile.empty()) {
+    std::error_code ignored;  // a file that was never written is nothing to complain about
+    std::filesystem::remove(options.partialFile, ignored);
+  }
+  return statistics;
+}
+
+}  // namespace kvista

@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/calibration/token_source.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <numeric>
+#include <random>
+
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <xxhash.h>
+
+#include "core/io/json_file.h"
+
+namespace kvista {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<std::string> readText(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error))
+    return fail(ErrorCode::io, fmt::format("The text {} is not a readable file.", path.string()),
+                "Give a text file, a folder of .txt and .jsonl files, or - for standard input.");
+  std::ifstream stream(path, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(stream), {});
+  if (!stream && !stream.eof()) return fail(ErrorCode::io, fmt::format("The text {} could not be read.", path.string()));
+  return text;
+}
+
+/// Appends the documents of one file: the whole of a text, or the field "text" of each line of a .jsonl.
+Result<void> appendDocuments(const fs::path& path, std::vector<std::string>& documents) {
+  KVISTA_ASSIGN(std::string text, readText(path));
+  if (path.extension() != ".jsonl") {
+    documents.push_back(std::move(text));
+    return {};
+  }
+  std::size_t lineNumber = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line(text.data() + begin, end - begin);
+    begin = end + 1;
+    ++lineNumber;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string what = fmt::format("line {} of {}", lineNumber, path.string());
+    KVISTA_ASSIGN(const nlohmann::json entry, parseJson(line, what));
+    if (!entry.is_object() || !entry.contains("text") || !entry["text"].is_string())
+      return fail(ErrorCode::invalidArgument, fmt::format("The {} has no string field \"text\".", what),
+                  "Each line of a .jsonl text must be an object such as {\"text\": \"...\"}.");
+    documents.push_back(entry["text"].get<std::string>());
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> readDocuments(const std::vector<std::string>& paths) {
+  std::vector<std::string> documents;
+  for (const std::string& name : paths) {
+    if (name == "-") {
+      documents.emplace_back(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+      continue;
+    }
+    std::error_code error;
+    if (!fs::is_directory(name, error)) {
+      KVISTA_CHECK(appendDocuments(name, documents));
+      continue;
+    }
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(name, error))
+      if (entry.path().extension() == ".txt" || entry.path().extension() == ".jsonl") files.push_back(entry.path());
+    if (error) return fail(ErrorCode::io, fmt::format("The folder {} cannot be listed: {}.", name, error.message()));
+    if (files.empty())
+      return fail(ErrorCode::invalidArgument, fmt::format("The folder {} holds no .txt or .jsonl file.", name));
+    std::ranges::sort(files);
+    for (const fs::path& file : files) KVISTA_CHECK(appendDocuments(file, documents));
+  }
+  return documents;
+}
+
+/// The first `bytes` of a document, cut at a line end so that no word is split; all of it if it is not much longer.
+std::string_view prefixOf(const std::string& document, std::size_t bytes) {
+  if (document.size() <= bytes) return document;
+  const std::size_t lineEnd = document.find('\n', bytes);
+  return std::string_view(document).substr(0, lineEnd == std::string::npos ? document.size() : lineEnd + 1);
+}
+
+std::string hashOf(const at::Tensor& ids) {
+  return fmt::format("{:016x}", XXH3_64bits_withSeed(ids.const_data_ptr(), ids.nbytes(), static_cast<XXH64_hash_t>(ids.size(1))));
+}
+
+}  // namespace
+
+nlohmann::json toJson(const TextRecipe& recipe) {
+  nlohmann::json json = {{"paths", recipe.paths},
+                         {"window", recipe.window},
+                         {"skipWindows", recipe.skipWindows},
+                         {"beginWithBos", recipe.beginWithBos}};
+  if (recipe.windows) json["windows"] = *recipe.windows;
+  if (recipe.seed) json["seed"] = *recipe.seed;
+  return json;
+}
+
+Result<TextRecipe> textRecipeFromJson(const nlohmann::json& json) {
+  try {
+    TextRecipe recipe;
+    json.at("paths").get_to(recipe.paths);
+    json.at("window").get_to(recipe.window);
+    json.at("skipWindows").get_to(recipe.skipWindows);
+    json.at("beginWithBos").get_to(recipe.beginWithBos);
+    if (json.contains("windows")) recipe.windows = json["windows"].get<std::int64_t>();
+    if (json.contains("seed")) recipe.seed = json["seed"].get<std::uint64_t>();
+    return recipe;
+  } catch (const nlohmann::json::exception& error) {
+    return fail(ErrorCode::corruptFile, "The record of the calibration text is damaged.", {}, error.what());
+  }
+}
+
+Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos,
+                                      const Task& task) {
+  if (recipe.window < 2)
+    return fail(ErrorCode::invalidArgument, fmt::format("A window of {} tokens predicts nothing; it needs at least 2.", recipe.window));
+  if (recipe.skipWindows < 0 || (recipe.windows && *recipe.windows < 1))
+    return fail(ErrorCode::invalidArgument, "The number of windows must be at least 1 and windows skipped at least 0.");
+  if (recipe.beginWithBos && !bos)
+    return fail(ErrorCode::invalidArgument, "Windows shall begin with BOS, but the model's tokenizer names no BOS token.");
+  KVISTA_ASSIGN(const std::vector<std::string> documents, readDocuments(recipe.paths));
+
+  const std::int64_t textTokens = recipe.beginWithBos ? recipe.window - 1 : recipe.window;
+  // Windows in order need only the beginning of a long text; 16 bytes a token is more than any tokenizer averages, and
+  // the loop below asks for more where that was wrong.
+  const bool needsAll = !recipe.windows || recipe.seed;
+  const std::int64_t wantedTokens = needsAll ? 0 : (recipe.skipWindows + *recipe.windows) * textTokens;
+  std::vector<std::uint32_t> ids;
+  for (std::size_t bytes = needsAll ? SIZE_MAX : static_cast<std::size_t>(wantedTokens) * 16;; bytes *= 8) {
+    ids.clear();
+    std::size_t longest = 0;
+    for (const std::string& document : documents) {
+      KVISTA_CHECK(task.checkStop());
+      longest = std::max(longest, document.size());
+      KVISTA_ASSIGN(const auto some, tokenizer.encode(prefixOf(document, bytes), false));
+      ids.insert(ids.end(), some.begin(), some.end());
+      if (!needsAll && static_cast<std::int64_t>(ids.size()) >= wantedTokens) break;
+    }
+    if (needsAll || static_cast<std::int64_t>(ids.size()) >= wantedTokens || longest <= bytes) break;
+  }
+
+  const std::int64_t available = static_cast<std::int64_t>(ids.size()) / textTokens;
+  if (available <= recipe.skipWindows)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The text has {} tokens, too few for {} of {} tokens.", ids.size(),
+                            recipe.skipWindows ? fmt::format("a window after the first {}", recipe.skipWindows) : "one window",
+                            recipe.window),
+                "Give a longer text or a smaller --window.");
+  std::vector<std::int64_t> order(static_cast<std::size_t>(available - recipe.skipWindows));
+  std::iota(order.begin(), order.end(), recipe.skipWindows);
+  if (recipe.seed) {
+    std::mt19937_64 random(*recipe.seed);
+    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);  // same on every library
+  }
+  if (recipe.windows) order.resize(std::min<std::size_t>(order.size(), static_cast<std::size_t>(*recipe.windows)));
+
+  TokenWindows result;
+  result.tokensInText = static_cast<std::int64_t>(ids.size());
+  result.ids = at::empty({static_cast<std::int64_t>(order.size()), recipe.window}, at::kLong);
+  auto* out = result.ids.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t window : order) {
+    if (recipe.beginWithBos) *out++ = *bos;
+    out = std::copy_n(ids.begin() + window * textTokens, textTokens, out);
+  }
+  result.hash = hashOf(result.ids);
+  return result;
+}
+
+TokenWindows windowsOf(const TokenWindows& windows, std::int64_t begin, std::int64_t count) {
+  TokenWindows part{windows.ids.narrow(0, begin, count).contiguous(), {}, windows.tokensInText};
+  part.hash = hashOf(part.ids);
+  return part;
+}
+
+}  // namespace kvista

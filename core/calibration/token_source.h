@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+#include <nlohmann/json_fwd.hpp>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/text/tokenizer.h"
+
+namespace kvista {
+
+/// Which tokens of which texts a pass reads. Recorded with everything that was computed from them.
+struct TextRecipe {
+  /// Text files, folders (their *.txt and *.jsonl by name), .jsonl files (field "text" of each line), or "-" for stdin.
+  std::vector<std::string> paths;
+  std::int64_t window = 0;                   ///< Tokens a window; 0: the smaller of 2048 and the model's context.
+  std::optional<std::int64_t> windows;       ///< At most this many; absent: all there are.
+  std::int64_t skipWindows = 0;              ///< Windows left out at the start (shards, held-out slices).
+  std::optional<std::uint64_t> seed;         ///< Draws windows at random; absent: from the start, in order.
+  bool beginWithBos = false;                 ///< Each window's first token is BOS instead of text.
+
+  bool operator==(const TextRecipe&) const = default;
+};
+
+nlohmann::json toJson(const TextRecipe& recipe);
+Result<TextRecipe> textRecipeFromJson(const nlohmann::json& json);
+
+struct TokenWindows {
+  at::Tensor ids;               ///< int64 [windows, window].
+  std::string hash;             ///< 16 hex digits over the ids and the shape.
+  std::int64_t tokensInText = 0;  ///< Of all documents together, before cutting into windows.
+};
+
+/// Reads, tokenises (each document alone, without special tokens) and cuts into windows that do not overlap; the rest
+/// that fills no window is left out. Errors: no such file, not UTF-8, a JSONL line without text, fewer tokens than one window.
+/// `bos`: id to put first when the recipe asks for it.
+Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos,
+                                      const Task& task);
+
+/// Some of the windows, with their own hash.
+TokenWindows windowsOf(const TokenWindows& windows, std::int64_t begin, std::int64_t count);
+
+}  // namespace kvista

@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/compress/factors.h"
+#include "core/io/checkpoint.h"
+#include "core/model/decoder.h"
+#include "core/plan/plan.h"
+
+namespace kvista {
+
+struct ExportRequest {
+  const Checkpoint& checkpoint;
+  const Decoder& decoder;  ///< Of the same checkpoint: the plan's own forward, which the written files are compared with.
+  const CompressionPlan& plan;
+  const PlanFactors& factors;
+  std::string form = "latent";
+  std::optional<DataType> dtype;  ///< f32, bf16 or f16 for computed tensors; absent: f32.
+  std::filesystem::path target;
+  bool overwrite = false;  ///< Replaces an earlier export (never another folder).
+  /// Goes into the report as it is: what was predicted, measured and requested, what was calibrated on.
+  nlohmann::json extra = nlohmann::json::object();
+};
+
+struct ExportReport {
+  std::string form;
+  std::int64_t bytesPerToken = 0;  ///< Of the cache where this form runs.
+  std::int64_t bytesPerTokenBefore = 0;
+  std::vector<std::string> files;  ///< Names within the folder, the report's among them.
+  std::vector<std::string> notes;  ///< What the form leaves out of the plan.
+  bool verified = false;
+  double largestLogitDifference = 0;  ///< Against the plan's own forward on fixed tokens.
+};
+
+/// Writes the checkpoint beside its target, reads it back, compares it with the plan's own forward and renames it; on any
+/// failure nothing is left. The same request twice gives the same bytes. Errors: invalidArgument (unknown form, a plan that
+/// the form cannot hold, a target that is the source or would replace something else), io, numerical (what was read back
+/// computes something else), cancelled.
+Result<ExportReport> exportCheckpoint(const ExportRequest& request, const Task& task);
+
+}  // namespace kvista

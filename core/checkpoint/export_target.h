@@ -1,0 +1,16 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/io/checkpoint.h"
+
+namespace kvista {
+
+/// Refuses a target that is the checkpoint, lies inside its folder or holds it; and an existing folder that is neither
+/// empty nor an earlier export (`overwrite` must not cost anyone another folder). Errors: invalidArgument, io.
+Result<void> checkTarget(const std::filesystem::path& target, const Checkpoint& checkpoint, bool overwrite);
+
+}  // namespace kvista

@@ -1,0 +1,48 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/checkpoint/forms/forms.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace kvista {
+
+const std::vector<ExportForm>& exportForms() {
+  static const std::vector<ExportForm> all = {
+      latentForm(),
+      denseForm(),
+  };
+  return all;
+}
+
+Result<const ExportForm*> findExportForm(std::string_view name) {
+  const auto found = std::ranges::find(exportForms(), name, &ExportForm::name);
+  if (found != exportForms().end()) return &*found;
+  std::vector<std::string_view> names;
+  for (const ExportForm& form : exportForms()) names.push_back(form.name);
+  return fail(ErrorCode::invalidArgument, fmt::format("There is no export form \"{}\".", name),
+              fmt::format("Choose one of: {}.", fmt::join(names, ", ")));
+}
+
+Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view form) {
+  if (plan.storage == Storage::plainQuantised) {
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The form {} holds latents; a plan of plain quantisation has none.", form),
+                "Plain quantisation is there to compare with: use `kvista evaluate`, or export a plan of another method.");
+  }
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    const auto& slots = plan.groups[i].slots;
+    const auto other = std::ranges::find_if(slots, [&](const Slot& slot) { return slot.layer != slots.front().layer; });
+    if (other != slots.end()) {
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("Group {} shares one latent between layers {} and {}; the form {} keeps layers apart.", i,
+                              slots.front().layer, other->layer, form),
+                  "Use a plan whose groups stay within a layer.");
+    }
+  }
+  return {};
+}
+
+}  // namespace kvista

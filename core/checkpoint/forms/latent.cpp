@@ -1,0 +1,146 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ops/matmul.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "core/checkpoint/decoder_json.h"
+#include "core/checkpoint/forms/forms.h"
+#include "core/checkpoint/latent_layout.h"
+#include "core/checkpoint/model_code.h"
+#include "core/checkpoint/tensor_source.h"
+
+namespace kvista {
+
+namespace {
+
+Result<void> check(const CompressionPlan& plan, const DecoderDescription& description) {
+  KVISTA_CHECK(checkPerLayerFactors(plan, "latent"));
+  return describeForModelCode(description).map([](const DecoderJson&) {});
+}
+
+nlohmann::json describeGroup(const LatentGroup& group) {
+  nlohmann::json slots = nlohmann::json::array();
+  for (const Slot& slot : group.group.slots)
+    slots.push_back({slot.side == Side::key ? "key" : "value", slot.head});
+  nlohmann::json runs = nlohmann::json::array();
+  for (const std::uint8_t bits : group.widths) {
+    if (runs.empty() || runs.back()[0] != bits) runs.push_back({bits, 0});
+    runs.back()[1] = runs.back()[1].get<int>() + 1;
+  }
+  return {{"slots", std::move(slots)},
+          {"input", group.fromHidden ? "hidden" : "heads"},
+          {"identity", group.isIdentity},
+          {"runs", std::move(runs)}};
+}
+
+Result<nlohmann::json> configOf(const ExportSource& source, const LatentLayout& layout) {
+  const DecoderDescription& description = source.description;
+  const ModelShape& shape = description.shape;
+  KVISTA_ASSIGN(DecoderJson decoder, describeForModelCode(description));
+  for (const LatentGroup& group : layout.groups)
+    decoder.layers[static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
+
+  const nlohmann::json& base = source.checkpoint.config;
+  nlohmann::json config = {
+      {"architectures", {"KVistaForCausalLM"}},
+      {"auto_map",
+       {{"AutoConfig", "configuration_kvista.KVistaConfig"},
+        {"AutoModel", "modeling_kvista.KVistaModel"},
+        {"AutoModelForCausalLM", "modeling_kvista.KVistaForCausalLM"}}},
+      {"model_type", "kvista"},
+      {"vocab_size", shape.vocabulary},
+      {"hidden_size", shape.hiddenSize},
+      {"intermediate_size", description.layers.front().mlp.up.out},
+      {"num_hidden_layers", shape.layers},
+      {"num_attention_heads", shape.queryHeads},
+      {"num_key_value_heads", shape.kvHeads},
+      {"head_dim", shape.headDim},
+      {"max_position_embeddings", description.maximumPositions},
+      {"tie_word_embeddings", description.head.weight == description.embedding},
+      {"kvista",
+       {{"format", kLatentFormat},
+        {"base_config", base},
+        {"decoder", std::move(decoder.decoder)},
+        {"key_position", source.plan.keyPosition == KeyPosition::afterRope ? "after_rope" : "before_rope"},
+        {"exact_tokens", source.plan.exactTokens},
+        {"layers", std::move(decoder.layers)}}}};
+  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
+    if (base.contains(key)) config[key] = base[key];
+  // 5.x calls it dtype but reads both.
+  for (const char* key : {"dtype", "torch_dtype"})
+    if (base.contains(key) && base[key].is_string()) config["torch_dtype"] = base[key];
+  return config;
+}
+
+/// up, down and steps of one group.
+void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::shared_ptr<ProjectionRows>& rows,
+              const ModelShape& shape, DataType dtype, std::vector<TensorToWrite>& tensors) {
+  const auto rank = static_cast<std::int64_t>(group.widths.size());
+  const auto width = static_cast<std::int64_t>(group.group.widths.size());
+  if (group.fromHidden) {
+    tensors.push_back(computed(
+        group.name("down.weight"), {rank, shape.hiddenSize}, dtype,
+        [rows, layer = group.layer, columns = columnsOf(group.group, shape), down = factors.down]() -> Result<at::Tensor> {
+          KVISTA_ASSIGN(const at::Tensor all, rows->layer(layer));
+          const at::Tensor own = all.index_select(0, columns);
+          return down.defined() ? at::matmul(down.cpu().to(at::kDouble), own) : own;
+        }));
+  } else if (!group.isIdentity) {
+    tensors.push_back(computed(group.name("down.weight"), {rank, width}, dtype,
+                               [down = factors.down] { return Result<at::Tensor>(down.cpu()); }));
+  }
+  if (group.isIdentity) return;
+  tensors.push_back(computed(group.name("up.weight"), {width, rank}, dtype,
+                             [up = factors.up] { return Result<at::Tensor>(up.cpu()); }));
+  if (group.codedDirections() > 0) {
+    tensors.push_back(computed(group.name("steps"), {group.codedDirections()}, DataType::f32,
+                               [steps = factors.steps, begin = rank - group.codedDirections(), rank] {
+                                 return Result<at::Tensor>(steps.cpu().narrow(0, begin, rank - begin));
+                               }));
+  }
+}
+
+Result<ExportContent> make(const ExportSource& source) {
+  const DecoderDescription& description = source.description;
+  const DataType dtype = source.dtype.value_or(DataType::f32);
+  std::vector<bool> identity;
+  for (const GroupFactors& factors : source.factors) identity.push_back(factors.isIdentity());
+  const LatentLayout layout = latentLayout(source.plan, identity, description.shape);
+
+  ExportContent content{.files = modelCode(),
+                        .cacheBytesPerToken = bytesPerToken(source.plan),
+                        .plan = source.plan,
+                        .factors = source.factors};
+  KVISTA_ASSIGN(content.config, configOf(source, layout));
+
+  const auto& store = source.checkpoint.tensors;
+  const auto carry = [&](const std::string& name, const std::string& from) {
+    content.tensors.push_back(carriedOver(store, store->tensors().at(from), name, dtype));
+  };
+  for (const TensorRole& role : tensorRoles(description)) carry(role.name, role.source);
+  for (int layer = 0; layer < description.shape.layers; ++layer) {
+    const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
+    if (layout.keepsKeys[static_cast<std::size_t>(layer)]) carry(attentionPrefix(layer) + "k_proj.weight", attention.key.weight);
+    if (layout.keepsValues[static_cast<std::size_t>(layer)])
+      carry(attentionPrefix(layer) + "v_proj.weight", attention.value.weight);
+  }
+  const auto rows = std::make_shared<ProjectionRows>(store, description);
+  for (const LatentGroup& group : layout.groups)
+    addGroup(group, source.factors[group.index], rows, description.shape, dtype, content.tensors);
+  std::ranges::stable_sort(content.tensors, {}, &TensorToWrite::name);
+  return content;
+}
+
+}  // namespace
+
+ExportForm latentForm() {
+  return {.name = "latent",
+          .summary = "Factored weights with Python model code for Hugging Face transformers: the cache is really smaller",
+          .check = check,
+          .make = make};
+}
+
+}  // namespace kvista

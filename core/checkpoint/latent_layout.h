@@ -1,0 +1,45 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/plan/plan.h"
+#include "core/plan/shape.h"
+
+namespace kvista {
+
+inline constexpr int kLatentFormat = 1;  ///< `kvista.format` in config.json.
+
+/// One group as a `latent` checkpoint holds it: tensors `model.layers.{layer}.self_attn.groups.{place}.`
+///   down.weight  [r, hidden size] (down * W, applied to the layer's input) or [r, n] (down, applied to the heads' outputs)
+///   up.weight    [n, r]
+///   steps        [coded directions], float32
+struct LatentGroup {
+  std::size_t index = 0;  ///< In the plan.
+  int layer = 0;
+  int place = 0;  ///< Among the layer's groups.
+  Group group;
+  std::vector<std::uint8_t> widths;  ///< Of the latent: falling, none 0.
+  bool fromHidden = false;           ///< The projection's weight is multiplied into `down`.
+  bool isIdentity = false;           ///< No `up`; `down` only if fromHidden (the projection's own rows).
+
+  [[nodiscard]] std::string name(std::string_view tensor) const;
+  [[nodiscard]] std::int64_t codedDirections() const;
+};
+
+/// A token that stays exact needs its whole keys and values, and keys after RoPE are computed before they are compressed:
+/// there the projections are kept and `down` is applied to their outputs. Elsewhere they are multiplied into `down`.
+struct LatentLayout {
+  std::vector<LatentGroup> groups;              ///< In the plan's order.
+  std::vector<bool> keepsKeys, keepsValues;     ///< Of each layer: k_proj.weight, v_proj.weight are there.
+};
+
+/// `identity`: of each group, whether its factors are the identity. The groups' slots must be of one layer each.
+LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& identity, const ModelShape& shape);
+
+}  // namespace kvista

@@ -1,0 +1,137 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/checkpoint/open_model.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "core/checkpoint/decoder_json.h"
+#include "core/checkpoint/export_report.h"
+#include "core/checkpoint/latent_layout.h"
+#include "core/checkpoint/latent_store.h"
+#include "core/checkpoint/tensor_source.h"
+#include "core/io/json_file.h"
+#include "core/model/torch_guard.h"
+
+namespace kvista {
+
+namespace {
+
+/// Reads what `latent` wrote, checking every shape against the plan.
+class LatentReader {
+ public:
+  LatentReader(const Checkpoint& checkpoint, const CompressionPlan& plan) : checkpoint_(checkpoint), plan_(plan) {}
+
+  Result<OpenedModel> read() {
+    KVISTA_ASSIGN(const nlohmann::json base, readBaseConfig());
+    KVISTA_ASSIGN(const DecoderDescription description,
+                  describeConfig(base, fmt::format("kvista.base_config in config.json of {}", checkpoint_.path.string())));
+    const ModelShape& shape = description.shape;
+    if (const auto problems = validate(plan_, shape); !problems.empty())
+      return corrupt(fmt::format("the plan in {} does not fit the model: {}", kReportName, problems.front()));
+    for (const Group& group : plan_.groups)
+      if (std::ranges::any_of(group.slots, [&](const Slot& slot) { return slot.layer != group.slots.front().layer; }))
+        return corrupt(fmt::format("the plan in {} shares a latent between layers", kReportName));
+
+    std::vector<bool> identity;
+    for (const LatentGroup& group : latentLayout(plan_, std::vector<bool>(plan_.groups.size()), shape).groups)
+      identity.push_back(!tensors().contains(group.name("up.weight")));
+    const LatentLayout layout = latentLayout(plan_, identity, shape);
+
+    OpenedModel opened{.checkpoint = checkpoint_, .plan = plan_, .factors = {}};
+    for (const LatentGroup& group : layout.groups) {
+      KVISTA_ASSIGN(GroupFactors factors, readFactors(group, shape));
+      opened.factors.push_back(std::move(factors));
+    }
+    opened.checkpoint.config = base;
+    opened.checkpoint.tensors = std::make_shared<LatentStore>(checkpoint_.tensors, description, layout);
+    return opened;
+  }
+
+ private:
+  [[nodiscard]] const std::map<std::string, TensorInfo, std::less<>>& tensors() const { return checkpoint_.tensors->tensors(); }
+
+  [[nodiscard]] tl::unexpected<Error> corrupt(const std::string& what) const {
+    return fail(ErrorCode::corruptFile, fmt::format("{}: {}.", checkpoint_.path.string(), what),
+                "Export the plan again, or get the whole folder as it was exported.");
+  }
+
+  [[nodiscard]] Result<nlohmann::json> readBaseConfig() const {
+    const nlohmann::json& config = checkpoint_.config;
+    if (!config.contains("kvista") || !config["kvista"].is_object()) return corrupt("config.json has no kvista object");
+    const nlohmann::json& own = config["kvista"];
+    if (!own.contains("format") || own["format"] != kLatentFormat)
+      return corrupt(fmt::format("kvista.format in config.json is not {}, which this version reads", kLatentFormat));
+    if (!own.contains("base_config")) return corrupt("config.json has no kvista.base_config");
+    return own["base_config"];
+  }
+
+  [[nodiscard]] Result<at::Tensor> read(const std::string& name, const std::vector<std::int64_t>& expected) const {
+    const auto found = tensors().find(name);
+    if (found == tensors().end()) return corrupt(fmt::format("tensor {} is missing", name));
+    if (found->second.shape != expected)
+      return corrupt(fmt::format("tensor {} has shape [{}]; the plan needs [{}]", name,
+                                 fmt::join(found->second.shape, ", "), fmt::join(expected, ", ")));
+    KVISTA_ASSIGN(at::Tensor value, readWeight(*checkpoint_.tensors, name));
+    if (!value.isfinite().all().item<bool>()) return corrupt(fmt::format("tensor {} holds NaN or infinity", name));
+    return value;
+  }
+
+  [[nodiscard]] Result<GroupFactors> readFactors(const LatentGroup& group, const ModelShape& shape) const {
+    const auto rank = static_cast<std::int64_t>(group.widths.size());
+    const auto width = static_cast<std::int64_t>(group.group.widths.size());
+    if (group.fromHidden) KVISTA_CHECK(read(group.name("down.weight"), {rank, shape.hiddenSize}));
+    if (group.isIdentity) {
+      if (rank != width || group.codedDirections() > 0)
+        return corrupt(fmt::format("tensor {} is missing", group.name("up.weight")));
+      return GroupFactors{};
+    }
+    GroupFactors factors{.widths = group.widths};
+    KVISTA_ASSIGN(factors.up, read(group.name("up.weight"), {width, rank}));
+    if (group.fromHidden) {
+      factors.down = at::cat({at::eye(rank), at::zeros({rank, width - rank})}, 1);
+    } else {
+      KVISTA_ASSIGN(factors.down, read(group.name("down.weight"), {rank, width}));
+    }
+    factors.steps = at::zeros({rank});
+    if (const std::int64_t coded = group.codedDirections(); coded > 0) {
+      KVISTA_ASSIGN(const at::Tensor steps, read(group.name("steps"), {coded}));
+      if (!(steps > 0).all().item<bool>())
+        return corrupt(fmt::format("tensor {} holds a step that is not above zero", group.name("steps")));
+      factors.steps.narrow(0, rank - coded, coded).copy_(steps);
+    }
+    return factors;
+  }
+
+  const Checkpoint& checkpoint_;
+  const CompressionPlan& plan_;
+};
+
+}  // namespace
+
+bool isLatent(const Checkpoint& checkpoint) {
+  const auto type = checkpoint.config.find("model_type");
+  return type != checkpoint.config.end() && *type == "kvista";
+}
+
+Result<OpenedModel> openLatent(const Checkpoint& checkpoint, const CompressionPlan& plan) {
+  return guardTorch(fmt::format("Reading {}", checkpoint.path.string()),
+                    [&] { return LatentReader(checkpoint, plan).read(); });
+}
+
+Result<OpenedModel> openModel(const std::filesystem::path& path) {
+  KVISTA_ASSIGN(Checkpoint checkpoint, openCheckpoint(path));
+  if (!isLatent(checkpoint)) return OpenedModel{.checkpoint = std::move(checkpoint), .plan = std::nullopt, .factors = {}};
+  const auto folder = std::filesystem::is_directory(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path();
+  KVISTA_ASSIGN(const nlohmann::json report, readReport(folder));
+  KVISTA_ASSIGN(const CompressionPlan plan, planFromJson(report["plan"]));
+  return openLatent(checkpoint, plan);
+}
+
+}  // namespace kvista

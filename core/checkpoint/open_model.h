@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+
+#include "core/base/error.h"
+#include "core/compress/factors.h"
+#include "core/io/checkpoint.h"
+#include "core/plan/plan.h"
+
+namespace kvista {
+
+/// A model as our own decoder runs it: for a `latent` export the original architecture, and the plan with the factors that
+/// stand between projections and attention; for everything else the checkpoint alone.
+struct OpenedModel {
+  Checkpoint checkpoint;
+  std::optional<CompressionPlan> plan;
+  PlanFactors factors;
+};
+
+/// Opens a checkpoint or what `kvista export` wrote. Errors: as openCheckpoint; corruptFile for an export whose
+/// configuration, plan (in kvista-report.json) and tensors do not fit together, naming the field or tensor.
+Result<OpenedModel> openModel(const std::filesystem::path& path);
+
+/// The same for the opened files of a `latent` export whose plan is known. Projections that were multiplied into the
+/// factors appear as [down * W; zeros], and their `down` as [identity, zeros], which computes the same latents.
+Result<OpenedModel> openLatent(const Checkpoint& checkpoint, const CompressionPlan& plan);
+
+/// True for a checkpoint in the form `latent`.
+bool isLatent(const Checkpoint& checkpoint);
+
+}  // namespace kvista

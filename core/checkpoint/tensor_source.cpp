@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/checkpoint/tensor_source.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include <span>
+#include <utility>
+
+#include "core/model/torch_guard.h"
+
+namespace kvista {
+
+namespace {
+
+at::ScalarType torchType(DataType type) {
+  return type == DataType::bf16 ? at::kBFloat16 : type == DataType::f16 ? at::kHalf : at::kFloat;
+}
+
+std::span<const std::byte> bytesOf(const at::Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+}
+
+Result<at::Tensor> readFloat32(const TensorStore& store, const TensorInfo& info) {
+  at::Tensor numbers = at::empty(info.shape, at::TensorOptions(at::kFloat));
+  KVISTA_CHECK(
+      store.readFloat32(info, std::span(numbers.mutable_data_ptr<float>(), static_cast<std::size_t>(numbers.numel()))));
+  return numbers;
+}
+
+}  // namespace
+
+TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const TensorInfo& tensor, std::string name,
+                          DataType dtype) {
+  if (const auto bytes = store->raw(tensor); !bytes.empty() || tensor.count() == 0)
+    return {std::move(name), tensor.shape, tensor.type, [store, bytes] { return Result<std::span<const std::byte>>(bytes); }};
+  const bool isPlain = tensor.type == DataType::f32 || tensor.type == DataType::bf16 || tensor.type == DataType::f16;
+  return computed(std::move(name), tensor.shape, isPlain ? tensor.type : dtype,
+                  [store, tensor] { return readFloat32(*store, tensor); });
+}
+
+TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataType dtype,
+                       std::function<Result<at::Tensor>()> compute) {
+  auto produce = [dtype, shape, what = fmt::format("Computing tensor {}", name), compute = std::move(compute),
+                  held = std::make_shared<at::Tensor>()] {
+    return guardTorch(what, [&]() -> Result<std::span<const std::byte>> {
+      KVISTA_ASSIGN(const at::Tensor value, compute());
+      if (value.sizes() != at::IntArrayRef(shape)) return fail(ErrorCode::internal, what + " gave a wrong shape.");
+      *held = value.to(torchType(dtype)).contiguous();
+      if (!held->isfinite().all().item<bool>()) {
+        return fail(ErrorCode::numerical, fmt::format("{} gave numbers that {} cannot hold.", what, nameOf(dtype)),
+                    "Write float32, or bfloat16, which has the same range.");
+      }
+      return bytesOf(*held);
+    });
+  };
+  return {std::move(name), std::move(shape), dtype, std::move(produce)};
+}
+
+Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name) {
+  const auto found = store.tensors().find(name);
+  if (found == store.tensors().end()) return fail(ErrorCode::corruptFile, fmt::format("Tensor {} is missing.", name));
+  return readFloat32(store, found->second);
+}
+
+ProjectionRows::ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description)
+    : store_(std::move(store)) {
+  for (const LayerDescription& layer : description.layers)
+    names_.emplace_back(layer.attention.key.weight, layer.attention.value.weight);
+}
+
+Result<at::Tensor> ProjectionRows::layer(int layer) {
+  if (layer != held_) {
+    KVISTA_ASSIGN(const at::Tensor keys, readWeight(*store_, names_.at(static_cast<std::size_t>(layer)).first));
+    KVISTA_ASSIGN(const at::Tensor values, readWeight(*store_, names_.at(static_cast<std::size_t>(layer)).second));
+    rows_ = at::cat({keys, values}).to(at::kDouble);
+    held_ = layer;
+  }
+  return rows_;
+}
+
+at::Tensor columnsOf(const Group& group, const ModelShape& shape) {
+  std::vector<std::int64_t> columns;
+  for (const Slot& slot : group.slots) {
+    const int width = slotWidth(slot, shape);
+    const std::int64_t begin = (slot.side == Side::key ? 0 : shape.keyWidth()) + std::int64_t{slot.head} * width;
+    for (int i = 0; i < width; ++i) columns.push_back(begin + i);
+  }
+  return at::tensor(columns, at::kLong);
+}
+
+}  // namespace kvista

@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/io/checkpoint.h"
+#include "core/io/safetensors_writer.h"
+#include "core/model/description.h"
+#include "core/plan/plan.h"
+#include "core/plan/shape.h"
+
+namespace kvista {
+
+/// A tensor of the checkpoint under another (or the same) name: byte for byte where the file holds plain numbers in
+/// order; numbers that must be put in order keep their type; quantised ones become `dtype`.
+TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const TensorInfo& tensor, std::string name,
+                          DataType dtype);
+
+/// A tensor that `compute` answers (float32 or float64, on the CPU), written as `dtype`.
+TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataType dtype,
+                       std::function<Result<at::Tensor>()> compute);
+
+/// The weight [out, in] under `name`, as float32.
+Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name);
+
+/// Rows of one layer's [key projection; value projection], float64; the last layer asked for stays in memory, so that
+/// its groups do not read it again and again.
+class ProjectionRows {
+ public:
+  ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description);
+  Result<at::Tensor> layer(int layer);  ///< [key width + value width, hidden size].
+
+ private:
+  std::shared_ptr<const TensorStore> store_;
+  std::vector<std::pair<std::string, std::string>> names_;  // key and value weight of each layer
+  int held_ = -1;
+  at::Tensor rows_;
+};
+
+/// Where a group's outputs lie in its layer's [keys; values], int64 [n].
+at::Tensor columnsOf(const Group& group, const ModelShape& shape);
+
+}  // namespace kvista

@@ -1,0 +1,183 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/compress/basis.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/block_diag.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include "core/compress/quantiser_fit.h"
+
+namespace kvista {
+namespace {
+
+/// Eigenvalues of a metric below this share of its largest are raised to it (methods.md section 2).
+constexpr double kMetricFloor = 1e-9;
+
+struct SquareRoots {
+  at::Tensor root, inverse;  // M^1/2, M^-1/2
+};
+
+SquareRoots squareRootsOf(const at::Tensor& metric) {
+  const auto [values, vectors] = at::linalg_eigh(metric);
+  const double largest = values[-1].item<double>();
+  // A head that the loss does not feel at all has no preferred directions: any positive multiple of the identity serves.
+  const at::Tensor floored = largest > 0 ? values.clamp_min(kMetricFloor * largest) : at::ones_like(values);
+  const at::Tensor root = floored.sqrt();
+  return {at::matmul(vectors * root, vectors.t()), at::matmul(vectors / root, vectors.t())};
+}
+
+at::Tensor weightOf(const at::Tensor& weight) { return weight.cpu().to(at::kDouble); }
+
+/// Columns of [keys | values] that the slots cover, in the slots' order.
+at::Tensor columnsOf(const std::vector<Slot>& slots, const ModelShape& shape) {
+  std::vector<std::int64_t> columns;
+  for (const Slot& slot : slots) {
+    const int width = slotWidth(slot, shape);
+    const std::int64_t begin = (slot.side == Side::key ? 0 : shape.keyWidth()) + std::int64_t{slot.head} * width;
+    for (int i = 0; i < width; ++i) columns.push_back(begin + i);
+  }
+  return at::tensor(columns, at::kLong);
+}
+
+}  // namespace
+
+BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method) {
+  BasisRequest request;
+  request.metric = plan.metric;
+  request.keyPosition = plan.keyPosition;
+  request.weightsOnly = method.weightsOnly;
+  request.withoutSinks = plan.exactTokens >= kSinkTokens;
+  if (plan.storage == Storage::coded) request.codedWidths = method.widths;
+  return request;
+}
+
+Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* statistics, int layer, const BasisRequest& request) {
+  LayerMoments moments;
+  moments.shape_ = decoder.shape();
+  moments.request_ = request;
+  const bool needsWeights = request.weightsOnly || statistics->ofInput;
+  const at::Tensor weight =
+      needsWeights ? at::cat({weightOf(decoder.keyWeight(layer)), weightOf(decoder.valueWeight(layer))}) : at::Tensor();
+  if (request.weightsOnly) {
+    moments.covariance_ = at::matmul(weight, weight.t());
+    return moments;
+  }
+
+  const LayerStatistics& sums = statistics->layers[static_cast<std::size_t>(layer)];
+  if (request.metric == Metric::fisher && !sums.fisherKeys.defined())
+    return fail(ErrorCode::invalidArgument, "The statistics hold no gradients, which the Fisher metric needs.",
+                "Calibrate without --no-gradients, or choose a method with the identity metric.");
+  at::Tensor second = sums.secondMoment;
+  double tokens = static_cast<double>(statistics->tokens);
+  if (request.withoutSinks) {
+    const at::Tensor sinks = sums.sinkFactor.to(at::kDouble);
+    second = second - at::matmul(sinks.t(), sinks);
+    tokens -= static_cast<double>(statistics->sinkTokens());
+  }
+  moments.covariance_ = (statistics->ofInput ? at::matmul(at::matmul(weight, second), weight.t()) : second) / tokens;
+  if (request.metric == Metric::fisher) {
+    const bool rotated = request.keyPosition == KeyPosition::afterRope;
+    moments.metricKeys_ = (rotated ? sums.fisherRotatedKeys : sums.fisherKeys) / static_cast<double>(statistics->tokens);
+    moments.metricValues_ = sums.fisherValues / static_cast<double>(statistics->tokens);
+  }
+  if (request.keyPosition == KeyPosition::afterRope)
+    moments.rotatedCovariance_ = sums.rotatedKeys / static_cast<double>(statistics->tokens);
+
+  if (!request.codedWidths.empty()) {
+    at::Tensor sample = sums.sample.to(at::kFloat);
+    if (statistics->ofInput) sample = at::matmul(sample, weight.to(at::kFloat).t());
+    if (request.keyPosition == KeyPosition::afterRope) {
+      const std::int64_t keyWidth = moments.shape_.keyWidth();
+      at::Tensor keys = sample.narrow(1, 0, keyWidth);
+      if (const at::Tensor bias = decoder.keyBias(layer); bias.defined()) keys = keys + bias.cpu().to(at::kFloat);
+      const at::Device device = decoder.options().device;
+      const at::Tensor rotatedKeys =
+          decoder.rotateKeys(layer, keys.to(device), sums.samplePositions.to(device, at::kLong), statistics->tokenIds.size(1));
+      sample = at::cat({rotatedKeys.flatten(1).cpu().to(at::kFloat), sample.narrow(1, keyWidth, moments.shape_.valueWidth())}, 1);
+    }
+    moments.sample_ = sample;
+  }
+  return moments;
+}
+
+at::Tensor LayerMoments::covarianceOf(const std::vector<Slot>& slots) const {
+  if (rotatedCovariance_.defined() && slots.front().side == Side::key) return rotatedCovariance_[slots.front().head];
+  const at::Tensor columns = columnsOf(slots, shape_);
+  return covariance_.index_select(0, columns).index_select(1, columns);
+}
+
+at::Tensor LayerMoments::metricOf(const Slot& slot) const {
+  const at::Tensor& blocks = slot.side == Side::key ? metricKeys_ : metricValues_;
+  return blocks.defined() ? blocks[slot.head] : at::Tensor();
+}
+
+Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const {
+  const at::Tensor covariance = covarianceOf(slots);
+  SquareRoots metric;
+  if (metricKeys_.defined()) {
+    std::vector<at::Tensor> roots, inverses;
+    for (const Slot& slot : slots) {
+      const SquareRoots one = squareRootsOf(metricOf(slot));
+      roots.push_back(one.root);
+      inverses.push_back(one.inverse);
+    }
+    metric = {at::block_diag(roots), at::block_diag(inverses)};
+  }
+  const at::Tensor weighted = metric.root.defined() ? at::matmul(at::matmul(metric.root, covariance), metric.root) : covariance;
+  if (!weighted.isfinite().all().item<bool>())
+    return fail(ErrorCode::numerical, fmt::format("The second moments of layer {} are not finite.", slots.front().layer),
+                "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
+  const auto [values, vectors] = at::linalg_eigh((weighted + weighted.t()) / 2);
+  const at::Tensor falling = values.flip(0).clamp_min(0);
+  const at::Tensor basis = vectors.flip(1);
+
+  GroupBasis result;
+  result.up = metric.inverse.defined() ? at::matmul(metric.inverse, basis) : basis.contiguous();
+  result.down = metric.root.defined() ? at::matmul(basis.t(), metric.root) : basis.t().contiguous();
+  const double* first = falling.contiguous().const_data_ptr<double>();
+  result.spectrum.eigenvalues.assign(first, first + falling.size(0));
+  if (sample_.defined()) {
+    const at::Tensor latents = at::matmul(sample_.index_select(1, columnsOf(slots, shape_)), result.down.to(at::kFloat).t());
+    QuantiserFit fit = fitQuantisers(latents, request_.codedWidths);
+    result.spectrum.widths = request_.codedWidths;
+    result.spectrum.distortion = std::move(fit.distortion);
+    result.steps = fit.steps;
+  }
+  return result;
+}
+
+GroupFactors factorsOf(const GroupBasis& basis, const Group& group) {
+  GroupFactors factors;
+  const bool identity = std::ranges::all_of(group.widths, [](int width) { return width == 16; });
+  if (identity) return factors;
+  std::vector<std::int64_t> directions(group.widths.size());
+  std::iota(directions.begin(), directions.end(), 0);
+  std::erase_if(directions, [&](std::int64_t i) { return group.widths[static_cast<std::size_t>(i)] == 0; });
+  std::ranges::stable_sort(directions, std::greater{}, [&](std::int64_t i) { return group.widths[static_cast<std::size_t>(i)]; });
+
+  std::vector<float> steps;
+  for (const std::int64_t direction : directions) {
+    const int width = group.widths[static_cast<std::size_t>(direction)];
+    factors.widths.push_back(static_cast<std::uint8_t>(width));
+    const auto place = std::ranges::find(basis.spectrum.widths, width);
+    steps.push_back(width == 16 || !basis.steps.defined()
+                        ? 0.0F
+                        : basis.steps[direction][place - basis.spectrum.widths.begin()].item<float>());
+  }
+  const at::Tensor index = at::tensor(directions, at::kLong);
+  factors.up = basis.up.index_select(1, index).to(at::kFloat);
+  factors.down = basis.down.index_select(0, index).to(at::kFloat);
+  factors.steps = at::tensor(steps, at::kFloat);
+  return factors;
+}
+
+}  // namespace kvista

@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/calibration/statistics.h"
+#include "core/compress/factors.h"
+#include "core/compress/method.h"
+#include "core/model/decoder.h"
+#include "core/plan/plan.h"
+#include "core/plan/spectrum.h"
+
+namespace kvista {
+
+/// The eigenbasis of one group's outputs in a metric M (methods.md section 2): eigh(M^1/2 C M^1/2) = U diag(lambda) U^T.
+/// One decomposition serves every rank and every width.
+struct GroupBasis {
+  at::Tensor up;      ///< float64 [n, n]: M^-1/2 U, directions as columns by falling eigenvalue.
+  at::Tensor down;    ///< float64 [n, n]: U^T M^1/2.
+  Spectrum spectrum;  ///< Eigenvalues a token; fitted distortions if the coder's steps were fitted.
+  at::Tensor steps;   ///< float32 [n, widths] of the coder, in the order of spectrum.widths; undefined without coding.
+};
+
+/// What a decomposition is made from.
+struct BasisRequest {
+  Metric metric = Metric::fisher;
+  KeyPosition keyPosition = KeyPosition::beforeRope;
+  bool weightsOnly = false;            ///< C = W W^T: no text needed (methods.md section 11, `svd`).
+  bool withoutSinks = false;           ///< Leave the first kSinkTokens of each window out of C: they stay exact.
+  std::vector<int> codedWidths;        ///< Fit quantiser steps for these widths; empty: none.
+};
+
+/// What the decompositions of a plan are made from; the method decides where second moments come from and which widths
+/// the coder knows.
+BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method);
+
+/// Second moments, metrics and samples of a layer's outputs, brought from statistics and weights into the space of y.
+class LayerMoments {
+ public:
+  /// `statistics` may be null where `request.weightsOnly`.
+  static Result<LayerMoments> of(const Decoder& decoder, const Statistics* statistics, int layer, const BasisRequest& request);
+
+  /// Decomposes one group of this layer's slots.
+  Result<GroupBasis> decompose(const std::vector<Slot>& slots) const;
+  /// Mean second moment of all outputs a token, [2kv, 2kv] float64 (before RoPE).
+  [[nodiscard]] const at::Tensor& covariance() const { return covariance_; }
+  /// The same for the outputs of some slots, in their order; of the rotated key where keys are compressed after RoPE.
+  [[nodiscard]] at::Tensor covarianceOf(const std::vector<Slot>& slots) const;
+  /// Fisher block of one slot a token, [d, d]; undefined with the identity metric.
+  [[nodiscard]] at::Tensor metricOf(const Slot& slot) const;
+
+ private:
+  ModelShape shape_;
+  BasisRequest request_;
+  at::Tensor covariance_;         // [2kv, 2kv], a token
+  at::Tensor rotatedCovariance_;  // [kvHeads, d, d], a token; keys after RoPE only
+  at::Tensor metricKeys_, metricValues_;  // [kvHeads, d, d] a token; undefined: identity
+  at::Tensor sample_;             // float32 [rows, 2kv]: raw outputs without bias, rotated keys where keys are after RoPE
+};
+
+/// Factors of a group as planned: the directions with any bits, by falling width.
+GroupFactors factorsOf(const GroupBasis& basis, const Group& group);
+
+}  // namespace kvista

@@ -1,0 +1,31 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/compress/factors.h"
+
+#include <cmath>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/floor.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+
+namespace kvista {
+
+at::Tensor codeAndDecode(const at::Tensor& latent, const GroupFactors& factors) {
+  std::vector<float> lowest;
+  bool coded = false;
+  for (const std::uint8_t width : factors.widths) {
+    lowest.push_back(width == 16 ? 0.0F : -std::ldexp(1.0F, width - 1));
+    coded = coded || width != 16;
+  }
+  if (!coded) return latent;
+  const at::Tensor low = at::tensor(lowest, at::kFloat).to(latent.device());
+  const at::Tensor steps = factors.steps.to(latent.device());
+  const at::Tensor isCoded = steps > 0;
+  const at::Tensor divisor = at::where(isCoded, steps, 1.0F);
+  const at::Tensor codes = at::clamp(at::floor(latent.to(at::kFloat) / divisor), low, -low - 1);
+  return at::where(isCoded, (codes + 0.5F) * steps, latent.to(at::kFloat)).to(latent.scalar_type());
+}
+
+}  // namespace kvista

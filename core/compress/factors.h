@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/plan/plan.h"
+
+namespace kvista {
+
+/// The linear algebra of one group as planned: a latent z = down * y of its outputs y (raw, without bias, in the order
+/// of the group's slots; for keys after RoPE the rotated key of the one head), rebuilt as y ~ up * z.
+/// Latent directions are ordered by falling width, then by falling eigenvalue: 16-bit numbers first, then 8, 4, 2, 1.
+/// A group that keeps everything (16 bits everywhere) is the identity: `up` and `down` are undefined.
+struct GroupFactors {
+  at::Tensor up;                       ///< float32 [n, r], n = sum of the slots' widths.
+  at::Tensor down;                     ///< float32 [r, n].
+  std::vector<std::uint8_t> widths;    ///< [r], falling, none 0.
+  at::Tensor steps;                    ///< float32 [r]: quantiser step of each direction, 0 where the width is 16.
+
+  [[nodiscard]] bool isIdentity() const { return !up.defined(); }
+};
+
+/// One entry a group of the plan, in the plan's order.
+using PlanFactors = std::vector<GroupFactors>;
+
+/// The coder (methods.md section 10): uniform mid-rise quantiser with 2^bits levels, clamped.
+/// code = clamp(floor(z / step), -2^(bits-1), 2^(bits-1) - 1), rebuilt as (code + 0.5) * step; width 16 passes.
+/// `latent`: [..., r].
+at::Tensor codeAndDecode(const at::Tensor& latent, const GroupFactors& factors);
+
+}  // namespace kvista

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/compress/layouts.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
+
+#include "core/plan/grouping.h"
+#include "core/plan/plan_groups.h"
+
+namespace kvista {
+namespace {
+
+std::vector<int> allHeads(int heads) {
+  std::vector<int> list(static_cast<std::size_t>(heads));
+  std::iota(list.begin(), list.end(), 0);
+  return list;
+}
+
+HeadGroups eachAlone(int heads) {
+  HeadGroups groups;
+  for (int head = 0; head < heads; ++head) groups.push_back({head});
+  return groups;
+}
+
+Eigen::MatrixXd keySimilarity(const LayoutRequest& request) {
+  if (!request.covariance.defined()) return {};
+  const at::Tensor similarity = headSimilarity(request.covariance, request.shape, Side::key).contiguous();
+  const auto n = static_cast<Eigen::Index>(similarity.size(0));
+  return Eigen::Map<const Eigen::MatrixXd>(similarity.const_data_ptr<double>(), n, n);
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string_view, std::string_view>> layoutNames() {
+  std::vector<std::pair<std::string_view, std::string_view>> names = {
+      {"auto", "joint over the widest groups of heads whose decoding work stays affordable"},
+      {"joint", "one latent for all keys and values of a layer"},
+      {"separate", "one latent for all keys of a layer, one for all values"},
+      {"head", "every head of keys and of values alone"}};
+  for (const Grouping& grouping : groupings()) names.emplace_back(grouping.name, grouping.summary);
+  return names;
+}
+
+at::Tensor headSimilarity(const at::Tensor& covariance, const ModelShape& shape, Side side) {
+  const std::int64_t begin = side == Side::key ? 0 : shape.keyWidth();
+  const std::int64_t width = side == Side::key ? shape.keyWidth() : shape.valueWidth();
+  const at::Tensor block = covariance.narrow(0, begin, width).narrow(1, begin, width).contiguous();
+  // Symmetric, so that Eigen's column order does not matter.
+  const Eigen::Map<const Eigen::MatrixXd> matrix(block.const_data_ptr<double>(), width, width);
+  Eigen::MatrixXd similarity = linearCka(matrix, shape.kvHeads);
+  return at::from_blob(similarity.data(), {shape.kvHeads, shape.kvHeads}, at::kDouble).clone();
+}
+
+Result<std::vector<Group>> layOut(const LayoutRequest& request) {
+  const ModelShape& shape = request.shape;
+  const int heads = shape.kvHeads;
+  const bool jointly = request.grouping == "joint";
+  HeadGroups keys, values;
+  if (request.grouping == "head") {
+    keys = values = eachAlone(heads);
+  } else if (request.grouping == "separate" || (jointly && (request.groupSize <= 0 || request.groupSize >= heads))) {
+    keys = values = {allHeads(heads)};
+  } else {
+    KVISTA_ASSIGN(const Grouping* grouping, findGrouping(jointly ? "swap" : request.grouping));
+    KVISTA_ASSIGN(keys, grouping->group({.heads = heads,
+                                         .groupSize = std::clamp(request.groupSize, 1, heads),
+                                         .similarity = grouping->needsSimilarity ? keySimilarity(request) : Eigen::MatrixXd(),
+                                         .truncatedLoss = {}}));
+    values = jointly ? keys : HeadGroups{allHeads(heads)};
+  }
+
+  return jointly ? joinKeysAndValues(shape, request.layer, keys) : groupsOf(shape, request.layer, keys, values);
+}
+
+}  // namespace kvista

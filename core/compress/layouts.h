@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/plan/plan.h"
+
+namespace kvista {
+
+/// How the slots of one layer are put into groups.
+struct LayoutRequest {
+  ModelShape shape;
+  int layer = 0;
+  /// joint: K and V of all heads together. separate: all of K, all of V. head: every head of either side alone.
+  /// Otherwise a head grouping (core/plan/grouping.h: neighbours, greedy, swap, all): keys so, values in one group.
+  std::string_view grouping;
+  int groupSize = 4;            ///< Heads a group, for head groupings and for `joint` (0: all).
+  at::Tensor covariance;        ///< [2kv, 2kv] float64; only head groupings by similarity look at it.
+};
+
+/// Groups of the layer, each uncompressed; keys before values within a group.
+Result<std::vector<Group>> layOut(const LayoutRequest& request);
+
+/// Names that `grouping` may have, with one line each.
+std::vector<std::pair<std::string_view, std::string_view>> layoutNames();
+
+/// Linear CKA between the heads of one side from a [2kv, 2kv] covariance (methods.md section 3), [heads, heads].
+at::Tensor headSimilarity(const at::Tensor& covariance, const ModelShape& shape, Side side);
+
+}  // namespace kvista

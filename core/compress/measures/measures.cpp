@@ -1,0 +1,53 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/compress/measures/measures.h"
+
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace kvista {
+
+const std::vector<Measure>& measures() {
+  static const std::vector<Measure> all = {
+      ckaMeasure(),
+      ckaCentredMeasure(),
+      ckaSinkFreeMeasure(),
+  };
+  return all;
+}
+
+Result<const Measure*> findMeasure(std::string_view name) {
+  const auto found = std::ranges::find(measures(), name, &Measure::name);
+  if (found != measures().end()) return &*found;
+  std::vector<std::string_view> names;
+  for (const Measure& measure : measures()) names.push_back(measure.name);
+  return fail(ErrorCode::invalidArgument, fmt::format("There is no measure \"{}\".", name),
+              fmt::format("Choose one of: {}.", fmt::join(names, ", ")));
+}
+
+OutputMoments outputMoments(const MeasureRequest& request, bool withoutSinks) {
+  const LayerStatistics& sums = request.statistics.layers[static_cast<std::size_t>(request.layer)];
+  at::Tensor second = sums.secondMoment;
+  at::Tensor mean = sums.sum;
+  auto tokens = static_cast<double>(request.statistics.tokens);
+  if (withoutSinks) {
+    const at::Tensor sinks = sums.sinkFactor.to(at::kDouble);
+    second = second - at::matmul(sinks.t(), sinks);
+    mean = mean - sums.sinkSum;
+    tokens -= static_cast<double>(request.statistics.sinkTokens());
+  }
+  if (request.statistics.ofInput) {
+    const at::Tensor weight = at::cat({request.decoder.keyWeight(request.layer).cpu().to(at::kDouble),
+                                       request.decoder.valueWeight(request.layer).cpu().to(at::kDouble)});
+    second = at::matmul(at::matmul(weight, second), weight.t());
+    mean = at::matmul(weight, mean);
+  }
+  return {second / tokens, mean / tokens};
+}
+
+}  // namespace kvista

@@ -1,0 +1,48 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/calibration/statistics.h"
+#include "core/model/decoder.h"
+#include "core/plan/plan.h"
+
+namespace kvista {
+
+struct MeasureRequest {
+  const Decoder& decoder;
+  const Statistics& statistics;
+  int layer = 0;
+  Side side = Side::key;
+};
+
+/// A way to say how alike two heads of a layer are: 1 for the same up to rotation and scale, 0 for nothing in common.
+struct Measure {
+  std::string_view name;
+  std::string_view summary;   ///< One line for `kvista list measures`.
+  std::string_view formula;
+  Result<at::Tensor> (*similarity)(const MeasureRequest&);  ///< float64 [kvHeads, kvHeads].
+};
+
+/// Every measure; a new one is a file in this folder and one line in measures.cpp.
+const std::vector<Measure>& measures();
+Result<const Measure*> findMeasure(std::string_view name);
+
+// One function a file.
+Measure ckaMeasure();
+Measure ckaCentredMeasure();
+Measure ckaSinkFreeMeasure();
+
+/// Second moment and mean of y = [k; v] a token, with or without the first kSinkTokens of each window.
+struct OutputMoments {
+  at::Tensor second;  ///< float64 [2kv, 2kv]
+  at::Tensor mean;    ///< float64 [2kv]
+};
+OutputMoments outputMoments(const MeasureRequest& request, bool withoutSinks);
+
+}  // namespace kvista

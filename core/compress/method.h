@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/plan/plan.h"
+
+namespace kvista {
+
+/// A way to compress a cache: a choice of each part. All the choices are seams of their own, so that a method is a value.
+struct Method {
+  std::string_view name;
+  std::string_view summary;        ///< One line for `kvista list methods`.
+  std::string_view source;         ///< Paper or section it comes from.
+  std::string_view grouping;       ///< Which slots share a latent; see layouts.h.
+  int groupSize = 4;               ///< Heads a group, where the grouping has one.
+  Metric metric = Metric::fisher;
+  KeyPosition keyPosition = KeyPosition::beforeRope;
+  Storage storage = Storage::lowRank16;
+  std::vector<int> widths = {0, 16};
+  std::string_view allocator = "waterline";
+  int rankStep = 8;
+  int exactTokens = 0;             ///< First tokens of a sequence that stay exact.
+  bool weightsOnly = false;        ///< Second moments from the weights alone: no text needed.
+  bool valueCalibration = false;   ///< ReCalKV's offline value calibration after the decomposition.
+};
+
+/// Every method; a new one is a file in methods/ and one line in methods.cpp.
+const std::vector<Method>& methods();
+Result<const Method*> findMethod(std::string_view name);
+
+}  // namespace kvista

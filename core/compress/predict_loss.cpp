@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/matmul.h>
+#include <fmt/format.h>
+
+#include "core/compress/basis.h"
+#include "core/compress/planner.h"
+
+namespace kvista {
+
+Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
+                                          const PlanFactors& factors, const Task& task) {
+  if (!statistics.gradients || plan.storage != Storage::lowRank16) return std::nullopt;
+  const ModelShape& shape = decoder.shape();
+  BasisRequest request;
+  request.keyPosition = plan.keyPosition;
+  request.withoutSinks = plan.exactTokens >= kSinkTokens;
+  double loss = 0;
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    KVISTA_CHECK(task.checkStop());
+    KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, &statistics, layer, request));
+    for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+      const Group& group = plan.groups[i];
+      if (group.slots.front().layer != layer || factors[i].isIdentity()) continue;
+      const at::Tensor covariance = moments.covarianceOf(group.slots);
+      const at::Tensor kept = at::matmul(factors[i].up.to(at::kDouble), factors[i].down.to(at::kDouble));
+      const at::Tensor lost = at::eye(covariance.size(0), at::kDouble) - kept;
+      const at::Tensor error = at::matmul(at::matmul(lost, covariance), lost.t());
+      std::int64_t begin = 0;
+      for (const Slot& slot : group.slots) {
+        const std::int64_t width = slotWidth(slot, shape);
+        const at::Tensor block = error.narrow(0, begin, width).narrow(1, begin, width);
+        loss += 0.5 * (moments.metricOf(slot) * block).sum().item<double>();
+        begin += width;
+      }
+    }
+  }
+  return loss;
+}
+
+}  // namespace kvista

@@ -1,0 +1,20 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace kvista {
+
+struct QuantiserFit {
+  at::Tensor steps;               ///< float32 [directions, widths].
+  std::vector<float> distortion;  ///< [directions * widths]: squared error over squared size, 1 for width 0, 0 for 16.
+};
+
+/// Fits the step of a uniform mid-rise quantiser for each direction and width: of the Gaussian step times .5 .7 .85 1
+/// 1.25 1.6 2.2 3 the one with the least squared error on `latents` (float32 [rows, directions]); methods.md section 10.
+QuantiserFit fitQuantisers(const at::Tensor& latents, const std::vector<int>& widths);
+
+}  // namespace kvista

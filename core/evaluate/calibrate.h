@@ -1,0 +1,29 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/calibration/statistics.h"
+#include "core/model/decoder.h"
+#include "core/text/tokenizer.h"
+
+namespace kvista {
+
+struct CalibrationRequest {
+  TextRecipe recipe;                    ///< `window` filled in.
+  std::optional<std::uint32_t> bos;
+  bool gradients = true;
+  bool response = true;                 ///< Measure the response curves on held-out windows (needs gradients).
+  std::filesystem::path partialFile;    ///< As StatisticsOptions::partialFile.
+};
+
+/// The whole of calibration: reads the text, holds some windows out (those after the wanted ones where the text goes on,
+/// else the last eighth at most), runs the statistics pass over the others and measures the response curves.
+Result<Statistics> calibrate(const Decoder& decoder, const std::string& modelHash, const Tokenizer& tokenizer,
+                             const CalibrationRequest& request, const Task& task);
+
+}  // namespace kvista

@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/evaluate/measure_response.h"
+
+#include <array>
+
+#include <fmt/format.h>
+
+#include "core/compress/planner.h"
+#include "core/evaluate/perplexity.h"
+#include "core/evaluate/plan_transform.h"
+
+namespace kvista {
+namespace {
+
+struct Probe {
+  const char* method;
+  double share;
+};
+/// Where second order begins to err, on either side of it (methods.md sections 2 and 10).
+constexpr std::array<Probe, 6> kProbes = {{{"coded", 1.0 / 8}, {"coded", 1.0 / 12}, {"coded", 1.0 / 20},
+                                           {"joint", 0.5}, {"joint", 0.35}, {"joint", 0.2}}};
+
+}  // namespace
+
+Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut, const Task& task) {
+  KVISTA_ASSIGN(const Perplexity base, measurePerplexity(decoder, heldOut, nullptr, "held-out text", task));
+  std::map<Storage, std::vector<ResponsePoint>> points;
+  for (const Probe& probe : kProbes) {
+    PlanRequest request;
+    request.method = probe.method;
+    request.target = {Target::Kind::share, probe.share};
+    KVISTA_ASSIGN(const PlannedPlan planned, makePlan(decoder, &statistics, request, task));
+    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task));
+    const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
+    KVISTA_ASSIGN(const Perplexity measured,
+                  measurePerplexity(decoder, heldOut, &transform, fmt::format("{} at {:.3g}", probe.method, probe.share), task));
+    points[planned.plan.storage].push_back({*planned.predictedLoss, measured.meanLoss - base.meanLoss});
+  }
+  statistics.heldOutLoss = base.meanLoss;
+  statistics.response.clear();
+  for (auto& [storage, list] : points) statistics.response.emplace(storage, ResponseCurve(std::move(list)));
+  return {};
+}
+
+}  // namespace kvista

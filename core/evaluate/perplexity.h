@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/decoder.h"
+
+namespace kvista {
+
+struct Perplexity {
+  double meanLoss = 0;                   ///< Nats a predicted token.
+  std::int64_t predictions = 0;
+  std::vector<double> windowLosses;      ///< Mean of each window.
+  double seconds = 0;
+  [[nodiscard]] double perplexity() const;
+};
+
+/// Mean negative log-likelihood of every token but the first of each window. `ids`: int64 [windows, window];
+/// `transform` may be null. `stage` names the work in progress reports.
+Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
+                                     const std::string& stage, const Task& task);
+
+}  // namespace kvista

@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/evaluate/plan_transform.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+
+namespace kvista {
+
+PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device)
+    : shape_(shape), exactTokens_(plan.exactTokens), layers_(static_cast<std::size_t>(shape.layers)) {
+  if (plan.storage == Storage::plainQuantised) {
+    plain_.emplace(plan, shape, device);
+    return;
+  }
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    if (factors[i].isIdentity()) continue;
+    const Group& group = plan.groups[i];
+    Step step;
+    step.factors = factors[i];
+    step.factors.up = factors[i].up.to(device);
+    step.factors.down = factors[i].down.to(device);
+    step.factors.steps = factors[i].steps.to(device);
+    if (plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key) {
+      step.rotatedHead = group.slots.front().head;
+    } else {
+      std::vector<std::int64_t> columns;
+      for (const Slot& slot : group.slots) {
+        const int width = slotWidth(slot, shape);
+        const std::int64_t begin = (slot.side == Side::key ? 0 : shape.keyWidth()) + std::int64_t{slot.head} * width;
+        for (int c = 0; c < width; ++c) columns.push_back(begin + c);
+      }
+      std::vector<std::int64_t> inOrder(static_cast<std::size_t>(shape.cacheWidth()));
+      std::iota(inOrder.begin(), inOrder.end(), 0);
+      if (columns != inOrder) step.columns = at::tensor(columns, at::kLong).to(device);
+    }
+    layers_[static_cast<std::size_t>(group.slots.front().layer)].push_back(std::move(step));
+  }
+}
+
+at::Tensor PlanTransform::throughLatent(const Step& step, const at::Tensor& outputs) const {
+  const at::Tensor latent = at::matmul(outputs, step.factors.down.t().to(outputs.scalar_type()));
+  return at::matmul(codeAndDecode(latent, step.factors), step.factors.up.t().to(outputs.scalar_type()));
+}
+
+at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const {
+  const std::int64_t exact = std::min<std::int64_t>(exactTokens_, original.size(tokenDimension));
+  if (exact == 0) return changed;
+  return at::cat({original.narrow(tokenDimension, 0, exact),
+                  changed.narrow(tokenDimension, exact, changed.size(tokenDimension) - exact)},
+                 tokenDimension);
+}
+
+KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
+  if (plain_) return plain_->quantise(layer, raw);
+  const std::vector<Step>& steps = layers_[static_cast<std::size_t>(layer)];
+  if (std::ranges::all_of(steps, [](const Step& step) { return step.rotatedHead >= 0; })) return raw;
+
+  const at::Tensor original = at::cat({raw.keys, raw.values}, -1);
+  at::Tensor changed = original;
+  for (const Step& step : steps) {
+    if (step.rotatedHead >= 0) continue;
+    changed = step.columns.defined() ? changed.index_copy(2, step.columns, throughLatent(step, original.index_select(2, step.columns)))
+                                     : throughLatent(step, original);
+  }
+  changed = keepExact(changed, original, 1);
+  return {changed.narrow(2, 0, shape_.keyWidth()), changed.narrow(2, shape_.keyWidth(), shape_.valueWidth())};
+}
+
+at::Tensor PlanTransform::afterRope(int layer, at::Tensor keys) const {
+  const std::vector<Step>& steps = layers_[static_cast<std::size_t>(layer)];
+  if (std::ranges::none_of(steps, [](const Step& step) { return step.rotatedHead >= 0; })) return keys;
+  std::vector<at::Tensor> heads = keys.unbind(1);
+  for (const Step& step : steps)
+    if (step.rotatedHead >= 0) {
+      at::Tensor& head = heads[static_cast<std::size_t>(step.rotatedHead)];
+      head = throughLatent(step, head);
+    }
+  return keepExact(at::stack(heads, 1), keys, 2);
+}
+
+}  // namespace kvista

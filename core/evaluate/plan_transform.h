@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/compress/factors.h"
+#include "core/evaluate/plain_quantisation.h"
+#include "core/model/decoder.h"
+#include "core/plan/plan.h"
+
+namespace kvista {
+
+/// Makes a decoder compute as if its cache were stored as a plan says: every token's keys and values pass through the
+/// latent (and its codes), but for the first `exactTokens` of each window.
+class PlanTransform final : public CacheTransform {
+ public:
+  /// `factors`: one entry a group of `plan`; empty for plain quantisation.
+  PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device);
+
+  KeyValues beforeRope(int layer, KeyValues raw) const override;
+  at::Tensor afterRope(int layer, at::Tensor keys) const override;
+
+ private:
+  /// One group of one layer, ready to run.
+  struct Step {
+    at::Tensor columns;       // int64, of [keys | values]; undefined: all of them in order
+    GroupFactors factors;     // on the device
+    int rotatedHead = -1;     // the key head, where keys are compressed after RoPE
+  };
+  [[nodiscard]] at::Tensor throughLatent(const Step& step, const at::Tensor& outputs) const;
+  [[nodiscard]] at::Tensor keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const;
+
+  ModelShape shape_;
+  int exactTokens_;
+  std::optional<PlainQuantisation> plain_;
+  std::vector<std::vector<Step>> layers_;
+};
+
+}  // namespace kvista

@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/io/file_descriptor.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace kvista {
+namespace {
+
+std::string_view kindOf(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "something else";
+}
+
+tl::unexpected<Error> notRegular(const std::filesystem::path& file, std::string_view why) {
+  return fail(ErrorCode::io, fmt::format("{} is not a regular file: it is {}.", file.string(), why));
+}
+
+tl::unexpected<Error> cannotOpen(const std::filesystem::path& file, int number) {
+  struct stat link {};
+  const bool isLink = ::lstat(file.c_str(), &link) == 0 && S_ISLNK(link.st_mode);
+  if (number == ELOOP) return notRegular(file, "a link that leads back to itself");
+  if (isLink && number == ENOENT) {
+    std::error_code ignored;
+    const auto target = std::filesystem::read_symlink(file, ignored);
+    return notRegular(file, fmt::format("a broken link to {}", target.string()));
+  }
+  if (number == ENOENT || number == ENOTDIR)
+    return fail(ErrorCode::io, fmt::format("{} does not exist.", file.string()), "Check the path.");
+  return fail(ErrorCode::io, fmt::format("{} cannot be opened: {}.", file.string(), describeSystemError(number)));
+}
+
+}  // namespace
+
+FileDescriptor::~FileDescriptor() {
+  if (isOpen()) ::close(value_);
+}
+
+std::string describeSystemError(int number) { return std::generic_category().message(number); }
+
+Result<RegularFile> openRegularFile(const std::filesystem::path& file) {
+  // The path's C string would end at a NUL and name another file.
+  if (file.native().find('\0') != std::string::npos)
+    return fail(ErrorCode::invalidArgument, "A file name contains the character NUL.");
+  struct stat status {};
+  // Asked before opening, since opening alone has effects on some devices; asked again after, since it may have
+  // changed.
+  if (::stat(file.c_str(), &status) != 0) return cannotOpen(file, errno);
+  if (!S_ISREG(status.st_mode)) return notRegular(file, kindOf(status.st_mode));
+  FileDescriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!descriptor.isOpen()) return cannotOpen(file, errno);
+  if (::fstat(descriptor.get(), &status) != 0) return cannotOpen(file, errno);
+  if (!S_ISREG(status.st_mode)) return notRegular(file, kindOf(status.st_mode));
+  return RegularFile{std::move(descriptor), static_cast<std::uint64_t>(status.st_size)};
+}
+
+Result<void> writeAll(const FileDescriptor& descriptor, std::span<const std::byte> bytes,
+                      const std::filesystem::path& file) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0)
+      return fail(ErrorCode::io, fmt::format("{} cannot be written: {}.", file.string(), describeSystemError(errno)));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<void> flushToDisk(const FileDescriptor& descriptor, const std::filesystem::path& file) {
+  if (::fsync(descriptor.get()) == 0) return {};
+  return fail(ErrorCode::io,
+              fmt::format("{} cannot be flushed to disk: {}.", file.string(), describeSystemError(errno)));
+}
+
+Result<void> flushFolderToDisk(const std::filesystem::path& folder) {
+  const FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptor.isOpen()) return cannotOpen(folder, errno);
+  // Some network file systems do not know fsync of a folder and say EINVAL; there is nothing to flush there.
+  if (::fsync(descriptor.get()) == 0 || errno == EINVAL) return {};
+  return fail(ErrorCode::io,
+              fmt::format("{} cannot be flushed to disk: {}.", folder.string(), describeSystemError(errno)));
+}
+
+}  // namespace kvista

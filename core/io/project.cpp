@@ -1,0 +1,129 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/io/project.h"
+
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "core/io/atomic_file.h"
+#include "core/io/json_file.h"
+
+namespace kvista {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFormat = "kvista-project";
+constexpr int kVersion = 1;
+
+std::string relativeTo(const fs::path& folder, const fs::path& path) {
+  if (path.empty()) return {};
+  const fs::path relative = path.lexically_relative(folder);
+  return (relative.empty() ? path : relative).generic_string();
+}
+
+fs::path absoluteFrom(const fs::path& folder, const std::string& path) {
+  return path.empty() ? fs::path() : (folder / fs::path(path)).lexically_normal();
+}
+
+void put(nlohmann::json& json, const char* key, const std::optional<double>& value) {
+  if (value) json[key] = *value;
+}
+
+std::optional<double> take(nlohmann::json& json, const char* key) {
+  if (!json.contains(key)) return std::nullopt;
+  const auto value = json.at(key).get<double>();
+  json.erase(key);
+  return value;
+}
+
+/// Reads a field and removes it, so that what is left is what this version does not know.
+template <class T>
+T take(nlohmann::json& json, const char* key, T fallback) {
+  if (!json.contains(key)) return fallback;
+  T value = json.at(key).get<T>();
+  json.erase(key);
+  return value;
+}
+
+}  // namespace
+
+bool looksLikeProject(const fs::path& file) {
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) return false;
+  std::ifstream stream(file, std::ios::binary);
+  std::string beginning(256, '\0');
+  stream.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
+  return beginning.find(kFormat) != std::string::npos;
+}
+
+Result<Project> loadProject(const fs::path& file) {
+  KVISTA_ASSIGN(nlohmann::json json, readJsonFile(file));
+  const std::string hint = "Give a .kvista file that `kvista plan -o` wrote.";
+  if (!json.is_object() || json.value("format", nlohmann::json()) != kFormat)
+    return fail(ErrorCode::corruptFile, fmt::format("{} is not a KVista project.", file.string()), hint);
+  const fs::path folder = fs::absolute(file).parent_path();
+  Project project;
+  try {
+    json.erase("format");
+    if (const int version = take(json, "version", 0); version != kVersion)
+      return fail(ErrorCode::corruptFile,
+                  fmt::format("The project {} has version {}; this program reads version {}.", file.string(), version, kVersion),
+                  "Open it with the version of KVista that wrote it, or make the plan again.");
+    project.model = absoluteFrom(folder, json.at("model").at("path").get<std::string>());
+    project.modelHash = json.at("model").at("hash").get<std::string>();
+    json.erase("model");
+    if (json.contains("statistics")) {
+      project.statistics = absoluteFrom(folder, json.at("statistics").at("path").get<std::string>());
+      project.tokensHash = json.at("statistics").at("tokensHash").get<std::string>();
+      json.erase("statistics");
+    }
+    if (!json.contains("plan")) return fail(ErrorCode::corruptFile, fmt::format("The project {} holds no plan.", file.string()), hint);
+    auto plan = planFromJson(json.at("plan"));
+    if (!plan) {
+      plan.error().message = fmt::format("In the project {}: {}", file.string(), plan.error().message);
+      return tl::unexpected(std::move(plan).error());
+    }
+    project.plan = *std::move(plan);
+    json.erase("plan");
+    project.requestedBytes = take(json, "requestedBytes", std::int64_t{0});
+    project.predictedLoss = take(json, "predictedLoss");
+    project.correctedLoss = take(json, "correctedLoss");
+    project.baseLoss = take(json, "baseLoss", 0.0);
+    for (const nlohmann::json& entry : take(json, "results", nlohmann::json::array()))
+      project.results.push_back({entry.at("text").get<std::string>(), entry.at("tokensHash").get<std::string>(),
+                                 entry.at("planFingerprint").get<std::string>(), entry.at("perplexityBefore").get<double>(),
+                                 entry.at("perplexityAfter").get<double>()});
+  } catch (const nlohmann::json::exception& error) {
+    return fail(ErrorCode::corruptFile, fmt::format("The project {} is damaged: a field is missing or has the wrong type.", file.string()),
+                hint, error.what());
+  }
+  project.unknown = std::move(json);
+  return project;
+}
+
+Result<void> saveProject(const fs::path& file, const Project& project) {
+  const fs::path folder = fs::absolute(file).parent_path();
+  nlohmann::json json = project.unknown;
+  json["format"] = kFormat;
+  json["version"] = kVersion;
+  json["model"] = {{"path", relativeTo(folder, project.model)}, {"hash", project.modelHash}};
+  if (!project.statistics.empty())
+    json["statistics"] = {{"path", relativeTo(folder, project.statistics)}, {"tokensHash", project.tokensHash}};
+  json["plan"] = toJson(project.plan);
+  json["requestedBytes"] = project.requestedBytes;
+  put(json, "predictedLoss", project.predictedLoss);
+  put(json, "correctedLoss", project.correctedLoss);
+  json["baseLoss"] = project.baseLoss;
+  json["results"] = nlohmann::json::array();
+  for (const MeasuredResult& result : project.results)
+    json["results"].push_back({{"text", result.text},
+                               {"tokensHash", result.tokensHash},
+                               {"planFingerprint", result.planFingerprint},
+                               {"perplexityBefore", result.perplexityBefore},
+                               {"perplexityAfter", result.perplexityAfter}});
+  return writeFileAtomically(file, json.dump(1) + "\n");
+}
+
+}  // namespace kvista

@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/plan/plan.h"
+
+namespace kvista {
+
+/// One measurement of the project's plan.
+struct MeasuredResult {
+  std::string text;              ///< What it was measured on, as given.
+  std::string tokensHash;
+  std::string planFingerprint;
+  double perplexityBefore = 0;
+  double perplexityAfter = 0;
+  bool operator==(const MeasuredResult&) const = default;
+};
+
+/// A .kvista file: which model, what it was calibrated on, the plan, what was predicted and measured. JSON, versioned.
+struct Project {
+  std::filesystem::path model;       ///< Absolute in memory, relative to the project in the file where that is possible.
+  std::string modelHash;             ///< contentHash of the model.
+  std::filesystem::path statistics;  ///< Empty for methods that need none.
+  std::string tokensHash;            ///< Of the statistics' tokens.
+  CompressionPlan plan;
+  std::int64_t requestedBytes = 0;
+  std::optional<double> predictedLoss;  ///< Nats a token, second order.
+  std::optional<double> correctedLoss;  ///< Through the response curve.
+  double baseLoss = 0;               ///< Mean loss that the prediction was made from, nats a token; 0 if not known.
+  std::vector<MeasuredResult> results;
+  nlohmann::json unknown = nlohmann::json::object();  ///< Fields of later versions or other programs: kept, not read.
+};
+
+/// True where a file's beginning looks like a project (so that a model and a project can share one argument).
+bool looksLikeProject(const std::filesystem::path& file);
+
+Result<Project> loadProject(const std::filesystem::path& file);
+/// Atomic: an interrupted save leaves the old file whole.
+Result<void> saveProject(const std::filesystem::path& file, const Project& project);
+
+}  // namespace kvista

@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/io/tensor_store.h"
+
+namespace kvista {
+
+/// A tensor that will be written: its shape now, its bytes when its turn comes (so that a large model never lies in
+/// memory twice). `produce` answers exactly byteCount(type, count) bytes, valid until the next call.
+struct TensorToWrite {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  DataType type = DataType::f32;
+  std::function<Result<std::span<const std::byte>>()> produce;
+};
+
+/// Writes one .safetensors file: tensors sorted by alignment then name, so that the same tensors give the same bytes;
+/// written under a temporary name, flushed, renamed. Errors: invalidArgument (two tensors of one name, a type the
+/// format does not know), io, cancelled, what `produce` answers; none of them leaves anything behind.
+Result<void> writeSafetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
+                              const std::map<std::string, std::string>& metadata, const Task& task);
+
+/// Writes `model.safetensors`, or shards of at most `shardBytes` with `model.safetensors.index.json` as transformers
+/// names them, into an existing folder. Tensors go into shards in the order given; one larger than a shard gets its
+/// own. All files appear at the end. Answers the file names written.
+Result<std::vector<std::string>> writeShardedSafetensors(const std::filesystem::path& folder,
+                                                         std::vector<TensorToWrite> tensors, std::uint64_t shardBytes,
+                                                         const Task& task);
+
+}  // namespace kvista

@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/model/decoder.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/embedding.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include "core/io/checkpoint.h"
+#include "core/model/decoder_layer.h"
+#include "core/model/head.h"
+#include "core/model/torch_guard.h"
+
+namespace kvista {
+
+Result<std::shared_ptr<const Decoder>> Decoder::load(const Checkpoint& checkpoint, const ComputeOptions& options,
+                                                     const Task& task) {
+  if (options.dtype != at::kFloat && options.dtype != at::kBFloat16) {
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("A decoder computes in float32 or bfloat16, not in {}.", c10::toString(options.dtype)));
+  }
+  KVISTA_ASSIGN(DecoderDescription description, describe(checkpoint));
+  KVISTA_ASSIGN(DecoderWeights weights, loadWeights(checkpoint, description, options.device, options.dtype, task));
+  return std::shared_ptr<const Decoder>(new Decoder(std::move(description), options, std::move(weights)));
+}
+
+at::Tensor Decoder::keyWeight(int layer) const { return weights_.layers.at(layer).key.weight; }
+at::Tensor Decoder::keyBias(int layer) const { return weights_.layers.at(layer).key.bias; }
+at::Tensor Decoder::valueWeight(int layer) const { return weights_.layers.at(layer).value.weight; }
+at::Tensor Decoder::valueBias(int layer) const { return weights_.layers.at(layer).value.bias; }
+
+at::Tensor Decoder::rotateKeys(int layer, const at::Tensor& keys, const at::Tensor& positions,
+                               std::int64_t sequenceLength) const {
+  const c10::NoGradGuard noGrad;
+  const RotaryTable table = rotaryTable(description_.rope, positions, sequenceLength);
+  return rotateRawKeys(description_, weights_, layer, keys, table);
+}
+
+Result<void> Decoder::checkIds(const at::Tensor& ids, std::int64_t minimumTokens) const {
+  if (!ids.defined() || ids.dim() != 2 || ids.scalar_type() != at::kLong || ids.size(0) < 1 ||
+      ids.size(1) < minimumTokens) {
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("Token ids must be int64 [windows, tokens] with at least 1 window and {} tokens.", minimumTokens));
+  }
+  const auto lowest = ids.min().item<std::int64_t>();
+  const auto highest = ids.max().item<std::int64_t>();
+  if (lowest < 0 || highest >= description_.shape.vocabulary) {
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Token id {} is outside the model's vocabulary of {}.", lowest < 0 ? lowest : highest,
+                            description_.shape.vocabulary),
+                "Use the tokenizer that belongs to the model.");
+  }
+  return {};
+}
+
+/// Positions 0 .. n-1 of every window.
+PassContext Decoder::beginPass(std::int64_t tokens, const CacheTransform* transform) const {
+  const at::Tensor positions = at::arange(tokens, at::TensorOptions(at::kLong).device(options_.device));
+  return {description_, weights_, rotaryTable(description_.rope, positions, tokens), transform};
+}
+
+Result<at::Tensor> Decoder::runLayers(const at::Tensor& ids, const CacheTransform* transform,
+                                      const LayerVisitor& visitor, const Task& task) const {
+  const PassContext pass = beginPass(ids.size(1), transform);
+  at::Tensor hidden = at::embedding(weights_.embedding, ids);
+  for (int layer = 0; layer < description_.shape.layers; ++layer) {
+    KVISTA_CHECK(task.checkStop());
+    LayerActivations activations = runLayer(pass, layer, hidden);
+    hidden = std::move(activations.output);
+    if (visitor) KVISTA_CHECK(visitor(activations.record(layer)));
+  }
+  return rmsNorm(hidden, weights_.finalNorm, description_.finalNorm.epsilon);
+}
+
+Result<ForwardResult> Decoder::forward(const at::Tensor& ids, const CacheTransform* transform,
+                                       const LayerVisitor& visitor, bool wantLogits, const Task& task) const {
+  return guardTorch("The forward pass", [&]() -> Result<ForwardResult> {
+    KVISTA_CHECK(checkIds(ids, 1));
+    const c10::NoGradGuard noGrad;
+    ForwardResult result;
+    KVISTA_ASSIGN(result.hiddenLast, runLayers(ids.to(options_.device), transform, visitor, task));
+    if (wantLogits) result.logits = linear(result.hiddenLast, weights_.head);
+    return result;
+  });
+}
+
+Result<at::Tensor> Decoder::tokenLosses(const at::Tensor& ids, const CacheTransform* transform,
+                                        const Task& task) const {
+  return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
+    KVISTA_CHECK(checkIds(ids, 2));
+    const c10::NoGradGuard noGrad;
+    const at::Tensor idsOnDevice = ids.to(options_.device);
+    KVISTA_ASSIGN(const at::Tensor hidden, runLayers(idsOnDevice, transform, {}, task));
+    return nextTokenLosses(weights_.head, hidden, idsOnDevice, task);
+  });
+}
+
+}  // namespace kvista

@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/description.h"
+#include "core/model/weights.h"
+#include "core/plan/shape.h"
+
+namespace kvista {
+
+struct Checkpoint;
+struct PassContext;
+
+/// Where and in which arithmetic a decoder runs.
+struct ComputeOptions {
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;  ///< kFloat or kBFloat16.
+  /// How much the backward pass may keep instead of computing it twice; it needs the layers' inputs and one layer's
+  /// activations in any case.
+  std::int64_t activationBudgetBytes = std::int64_t{1} << 30;
+};
+
+/// What one layer puts into its cache, seen from outside. All are [batch, tokens, heads * width], head-major, raw:
+/// the projections' outputs with bias, before per-head norms, clipping and RoPE.
+struct KeyValues {
+  at::Tensor keys;
+  at::Tensor values;
+};
+
+/// Stands between the projections and the attention, so that a compressed cache can be simulated. Both are given every
+/// token of a window at once and answer tensors of the same shape. Must be differentiable-safe: no in-place changes.
+class CacheTransform {
+ public:
+  virtual ~CacheTransform() = default;
+  /// Raw keys and values of `layer` (before norm and RoPE).
+  virtual KeyValues beforeRope(int layer, KeyValues raw) const {
+    (void)layer;
+    return raw;
+  }
+  /// Keys of `layer` as attention sees them, [batch, kvHeads, tokens, headDim].
+  virtual at::Tensor afterRope(int layer, at::Tensor keys) const {
+    (void)layer;
+    return keys;
+  }
+};
+
+/// What a pass over one layer saw, handed to a visitor. Tensors are only valid during the call. Gradients are undefined
+/// tensors when the pass has none; they are d(sum of the windows' token losses) / d(raw keys or values). Keys and
+/// values are what the projections gave; rotatedKeys what attention used, after a transform if there is one.
+struct LayerRecord {
+  int layer = 0;
+  at::Tensor attentionInput;   ///< [b, n, hiddenSize]: what q, k and v are projected from (after the layer's norm).
+  at::Tensor keys, values;     ///< Raw, [b, n, width].
+  at::Tensor rotatedKeys;      ///< [b, kvHeads, n, headDim]: after norm and RoPE.
+  at::Tensor rotatedQueries;   ///< [b, queryHeads, n, headDim].
+  at::Tensor attentionOutput;  ///< [b, n, queryHeads * valueHeadDim]: before the output projection.
+  at::Tensor gradientKeys, gradientValues;  ///< As keys, values.
+  at::Tensor gradientRotatedKeys;           ///< As rotatedKeys.
+};
+using LayerVisitor = std::function<Result<void>(const LayerRecord&)>;
+
+struct ForwardResult {
+  at::Tensor hiddenLast;  ///< [b, n, hiddenSize]: input of the language-model head.
+  at::Tensor logits;      ///< [b, n, vocabulary], only if asked for.
+};
+
+/// A decoder-only language model driven by its family's description. Immutable after loading; passes may run from
+/// several threads. Weights are views of the mapped file where the dtype allows it.
+class Decoder {
+ public:
+  /// Reads every weight the description names, checks shapes and finiteness (NaN or infinity in a weight is an error of
+  /// code numerical, naming tensor and index), and moves them to the device.
+  static Result<std::shared_ptr<const Decoder>> load(const Checkpoint& checkpoint, const ComputeOptions& options,
+                                                     const Task& task);
+
+  [[nodiscard]] const DecoderDescription& description() const { return description_; }
+  [[nodiscard]] const ModelShape& shape() const { return description_.shape; }
+  [[nodiscard]] const ComputeOptions& options() const { return options_; }
+  /// Weight [out, in] and bias (may be undefined) of K or V of a layer as logical slices, whatever the file's layout.
+  [[nodiscard]] at::Tensor keyWeight(int layer) const;
+  [[nodiscard]] at::Tensor keyBias(int layer) const;
+  [[nodiscard]] at::Tensor valueWeight(int layer) const;
+  [[nodiscard]] at::Tensor valueBias(int layer) const;
+  /// Per-head norm (if any) and rotation of raw keys [rows, kvHeads * headDim] at `positions` [rows] (int64), as the
+  /// attention of `layer` would see them in a sequence of `sequenceLength` tokens: [rows, kvHeads, headDim].
+  [[nodiscard]] at::Tensor rotateKeys(int layer, const at::Tensor& keys, const at::Tensor& positions,
+                                      std::int64_t sequenceLength) const;
+
+  /// `ids`: int64 [b, n], positions from 0. `visitor` (may be empty) sees the layers in rising order; `transform` may
+  /// be null. Answers cancelled between layers when the task is stopped.
+  Result<ForwardResult> forward(const at::Tensor& ids, const CacheTransform* transform, const LayerVisitor& visitor,
+                                bool wantLogits, const Task& task) const;
+
+  /// Negative log-likelihood of each next token, float32 [b, n-1], n at least 2; the logits never exist whole for a
+  /// long window.
+  Result<at::Tensor> tokenLosses(const at::Tensor& ids, const CacheTransform* transform, const Task& task) const;
+
+  /// Forward, then backward layer by layer with recomputation, so that memory holds the layers' inputs and one layer's
+  /// activations, besides what the budget allows to keep. `visitor` sees the layers in falling order, gradients
+  /// included. Answers the sum of token losses.
+  Result<double> forwardBackward(const at::Tensor& ids, const LayerVisitor& visitor, const Task& task) const;
+
+ private:
+  Decoder(DecoderDescription description, const ComputeOptions& options, DecoderWeights weights)
+      : description_(std::move(description)), options_(options), weights_(std::move(weights)) {}
+  [[nodiscard]] Result<void> checkIds(const at::Tensor& ids, std::int64_t minimumTokens) const;
+  [[nodiscard]] PassContext beginPass(std::int64_t tokens, const CacheTransform* transform) const;
+  /// All layers and the final norm: the head's input.
+  Result<at::Tensor> runLayers(const at::Tensor& ids, const CacheTransform* transform, const LayerVisitor& visitor,
+                               const Task& task) const;
+
+  DecoderDescription description_;
+  ComputeOptions options_;
+  DecoderWeights weights_;
+};
+
+}  // namespace kvista

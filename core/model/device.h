@@ -1,0 +1,21 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <string>
+#include <string_view>
+
+#include "core/base/error.h"
+
+namespace kvista {
+
+/// "cpu", "cuda" or "cuda:N". libtorch's CUDA part is loaded only here, on first use: programs that stay on the CPU
+/// start without it. Errors (device): unknown name, no CUDA part installed, no such GPU.
+Result<c10::Device> openDevice(std::string_view name);
+
+/// What `device` is, in words: the GPU's name and memory, or the number of CPU threads.
+std::string describeDevice(c10::Device device);
+
+}  // namespace kvista

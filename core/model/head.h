@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/weights.h"
+
+namespace kvista {
+
+/// Negative log-likelihood of each next token, float32 [b, n-1], from the head's input `hidden` [b, n, hiddenSize] and
+/// `ids` [b, n]. Rows go through the head in blocks, so that the logits never exist whole.
+Result<at::Tensor> nextTokenLosses(const LinearWeights& head, const at::Tensor& hidden, const at::Tensor& ids,
+                                   const Task& task);
+
+struct LossGradient {
+  double sum = 0;       ///< Sum of the token losses.
+  at::Tensor gradient;  ///< d sum / d hidden, as `hidden`.
+};
+
+/// The sum of the token losses and its gradient at the head's input, in blocks as above.
+Result<LossGradient> nextTokenLossGradient(const LinearWeights& head, const at::Tensor& hidden, const at::Tensor& ids,
+                                           const Task& task);
+
+}  // namespace kvista

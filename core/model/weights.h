@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/description.h"
+
+namespace kvista {
+
+struct Checkpoint;
+class TensorStore;
+
+struct LinearWeights {
+  at::Tensor weight;  ///< [out, in]
+  at::Tensor bias;    ///< [out], or undefined.
+};
+
+/// Norm weights are [width]; those a layer does not have are undefined.
+struct LayerWeights {
+  at::Tensor attentionNorm, queryNorm, keyNorm, mlpNorm;
+  LinearWeights query, key, value, output;
+  LinearWeights gate, up, down;
+};
+
+struct DecoderWeights {
+  std::shared_ptr<const TensorStore> store;  ///< Keeps the mapped files alive that weights are views of.
+  at::Tensor embedding;
+  std::vector<LayerWeights> layers;
+  at::Tensor finalNorm;
+  LinearWeights head;
+};
+
+/// Reads every tensor of the description in `dtype` onto `device`: a view of the mapped file where type, alignment and
+/// device allow it, a converted copy elsewhere. NaN or infinity is an error of code numerical, naming tensor and index.
+Result<DecoderWeights> loadWeights(const Checkpoint& checkpoint, const DecoderDescription& description,
+                                   at::Device device, at::ScalarType dtype, const Task& task);
+
+/// Reads every weight and answers a sentence for each tensor that holds NaN or infinity; none: all are finite.
+Result<std::vector<std::string>> scanWeights(const Checkpoint& checkpoint, const DecoderDescription& description,
+                                             const Task& task);
+
+}  // namespace kvista

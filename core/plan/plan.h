@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/plan/shape.h"
+
+namespace kvista {
+
+enum class Side : std::uint8_t { key, value };
+
+/// One head of one side of one layer: the smallest thing that can be grouped.
+struct Slot {
+  int layer = 0;
+  Side side = Side::key;
+  int head = 0;
+  auto operator<=>(const Slot&) const = default;
+};
+
+/// Where keys are compressed. Before RoPE they must be rebuilt and rotated when read; after RoPE the query can be
+/// brought into the latent space instead.
+enum class KeyPosition : std::uint8_t { beforeRope, afterRope };
+
+/// The quadratic form in which errors are measured (methods.md section 2): every output alike, or the loss's own
+/// curvature as one Fisher block a head.
+enum class Metric : std::uint8_t { identity, fisher };
+
+/// How a latent is stored.
+///  lowRank16: a direction is a 16-bit number or dropped (widths 0 and 16).
+///  coded: a direction is a fixed-step code of 0, 1, 2, 4 or 8 bits, or a 16-bit number.
+///  plainQuantised: no change of basis (for comparison). Every group is one slot with the same width b everywhere: 2,
+///  3, 4, 8 or 16. Below 16 a number is an asymmetric b-bit code with a 16-bit scale and a 16-bit zero: for keys one
+///  pair a channel and block of `scaleBlock` tokens, for values one pair a token.
+enum class Storage : std::uint8_t { lowRank16, coded, plainQuantised };
+
+/// Bytes of one token's codes of these widths: directions are sorted by width, the run of each is padded to whole
+/// bytes.
+std::int64_t storedBytes(std::span<const std::uint8_t> widths);
+
+/// A set of slots that share one latent. `widths[i]` is the number of bits that direction i of the group's eigenbasis
+/// gets (0: dropped); directions are ordered by falling eigenvalue. An uncompressed group has 16 everywhere.
+struct Group {
+  std::vector<Slot> slots;           ///< Ordered: keys before values, then by layer and head, unless reordered by hand.
+  std::vector<std::uint8_t> widths;  ///< Size: sum of the slots' head widths.
+  bool locked = false;               ///< Allocators leave a locked group alone.
+
+  bool operator==(const Group&) const = default;
+  [[nodiscard]] int rank() const;                  ///< Directions with any bits.
+  [[nodiscard]] bool isUncompressed() const;       ///< 16 bits everywhere: kept as it is, no change of basis.
+  [[nodiscard]] std::int64_t storedBytes() const;  ///< Bytes a token, as kvista::storedBytes; no scales.
+};
+
+/// What the user asked for; `kind` names the unit of `value`.
+struct Target {
+  enum class Kind : std::uint8_t { share, keptFraction, bytesPerToken, maxLoss };
+  Kind kind = Kind::share;
+  /// share, keptFraction: of the 16-bit cache, in (0, 1]; bytesPerToken: over all layers; maxLoss: the relative rise of
+  /// perplexity, 0.02 for 2 %.
+  double value = 1.0;
+  bool operator==(const Target&) const = default;
+};
+
+/// The one thing a user edits. A value: compare, copy, store, send.
+struct CompressionPlan {
+  std::string method;     ///< Preset it was made with ("coded", "joint", ...), "manual" after edits.
+  std::string grouping;   ///< Name in the grouping registry.
+  std::string allocator;  ///< Name in the allocator registry.
+  Metric metric = Metric::fisher;
+  KeyPosition keyPosition = KeyPosition::beforeRope;
+  Storage storage = Storage::coded;
+  int rankStep = 8;     ///< Ranks (or directions of one width) come in multiples of this.
+  int exactTokens = 0;  ///< The first tokens of a sequence that stay exact (attention sinks).
+  int scaleBlock = 64;  ///< plainQuantised: tokens that share a key channel's scale and zero.
+  Target target;
+  std::vector<Group> groups;  ///< Every slot of the model is in exactly one group.
+
+  bool operator==(const CompressionPlan&) const = default;
+};
+
+inline constexpr std::size_t kMaxProblems = 20;
+inline constexpr int kMaxExactTokens = 1024;
+
+/// Problems of a plan for a model, in words; empty when it is sound. At most kMaxProblems, then one line with the
+/// number of the others. Never throws.
+std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape& shape);
+
+/// Width in numbers of one slot of the model.
+int slotWidth(const Slot& slot, const ModelShape& shape);
+
+/// Bytes a token over all layers as stored, padding of every run and the scales and zeros of plainQuantised counted.
+/// Tokens that stay exact (exactTokens, an unfinished block of keys) are few and not counted.
+std::int64_t bytesPerToken(const CompressionPlan& plan);
+std::int64_t bytesPerToken(const CompressionPlan& plan, const Group& group);
+/// Latent numbers a token over all layers divided by the uncompressed cache's numbers.
+double keptFraction(const CompressionPlan& plan, const ModelShape& shape);
+/// bytesPerToken divided by the uncompressed 16-bit cache's bytes.
+double share(const CompressionPlan& plan, const ModelShape& shape);
+
+/// Hash (16 hex digits) of everything that changes what layer `layer` computes: method, metric, storage, key position,
+/// exact tokens and the groups that touch the layer, in whatever order the plan lists them. Names of grouping and
+/// allocator, locks, rank step and target only say how the plan came about.
+std::string layerFingerprint(const CompressionPlan& plan, int layer);
+/// The same over all layers.
+std::string fingerprint(const CompressionPlan& plan);
+
+/// Canonical JSON: equal plans give equal bytes. Reading checks types, ranges, duplicates and unknown fields and names
+/// the field. Widths are runs [width, count]; slots are "K3" or "V0" with one "layer", or a list "layers", one a slot:
+///   {"layer": 0, "slots": ["K0", "K1", "V0", "V1"], "widths": [[16, 40], [8, 12], [0, 76]]}
+nlohmann::json toJson(const CompressionPlan& plan);
+Result<CompressionPlan> planFromJson(const nlohmann::json& json);
+
+}  // namespace kvista

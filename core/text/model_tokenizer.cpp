@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/text/model_tokenizer.h"
+
+#include <fmt/format.h>
+
+#include "core/io/gguf.h"
+
+namespace kvista {
+
+Result<Tokenizer> tokenizerOf(const Checkpoint& checkpoint) {
+  if (checkpoint.format == Checkpoint::Format::gguf) {
+    KVISTA_ASSIGN(const GgufTokenizer vocabulary, readGgufTokenizer(checkpoint.path));
+    if (vocabulary.tokenizer.is_null())
+      return fail(ErrorCode::unsupportedModel, fmt::format("{} holds no vocabulary.", checkpoint.path.string()),
+                  "Use a GGUF file with its tokenizer, or the model's Hugging Face folder.");
+    return Tokenizer::fromJson(vocabulary.tokenizer, checkpoint.path.string());
+  }
+  const std::filesystem::path file = checkpoint.path / "tokenizer.json";
+  std::error_code error;
+  if (!std::filesystem::exists(file, error))
+    return fail(ErrorCode::io, fmt::format("{} has no tokenizer.json.", checkpoint.path.string()),
+                "Save the tokenizer with transformers (AutoTokenizer.from_pretrained(...).save_pretrained(folder)).");
+  return Tokenizer::fromFile(file);
+}
+
+std::optional<std::uint32_t> bosTokenOf(const Checkpoint& checkpoint) {
+  const auto found = checkpoint.config.find("bos_token_id");
+  if (found == checkpoint.config.end() || !found->is_number_unsigned()) return std::nullopt;
+  return found->get<std::uint32_t>();
+}
+
+}  // namespace kvista

@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+# What `cmake --install build/release --prefix DIR` copies and `cpack --config build/release/CPackConfig.cmake` packs:
+# the program, its manual, and all licences. Libtorch stays where it is installed; the program remembers the place.
+
+set(notices ${CMAKE_BINARY_DIR}/THIRD-PARTY-NOTICES)
+add_custom_command(
+  OUTPUT ${notices}
+  COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/packaging/notices $<TARGET_FILE:kvista> ${KVISTA_TORCH_DIR} ${notices}
+  DEPENDS kvista ${CMAKE_SOURCE_DIR}/packaging/notices
+  COMMENT "Gathering licences into THIRD-PARTY-NOTICES"
+  VERBATIM)
+add_custom_target(kvista-notices ALL DEPENDS ${notices})
+
+include(GNUInstallDirs)
+set_target_properties(kvista PROPERTIES INSTALL_RPATH ${KVISTA_TORCH_DIR}/lib)
+install(TARGETS kvista)
+install(DIRECTORY resources/help/ DESTINATION ${CMAKE_INSTALL_DATADIR}/kvista/help)
+install(FILES README.md CHANGELOG.md LICENSE ${notices} DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY LICENSES DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+set(CPACK_GENERATOR TGZ)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Makes the key-value cache of language models smaller")
+set(CPACK_PACKAGE_VENDOR "The KVista authors")
+include(CPack)

@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""The compressed cache: 16-bit latents as numbers, coded latents as packed bits.
+
+A token of a layer is one record: the 16-bit directions of all groups as numbers in the model's dtype, and for each group
+its 8-, 4-, 2- and 1-bit directions as codes, every run padded to whole bytes. The first `exact_tokens` tokens of each
+sequence are held as they are, and have no record.
+
+Padding: a token's index counts the real tokens of its row, as the attention mask tells. The tokens with index below
+`exact_tokens` are exact, so every row of a padded batch is computed as it would be alone. (Records exist for all columns
+of the batch but the first `exact_tokens`, which can only hold padding or exact tokens; where padding has pushed an exact
+token to a later column, its record is not used.)
+"""
+
+import torch
+from torch.nn import functional
+from transformers.cache_utils import Cache
+
+
+def pack_codes(codes, bits):
+    """Codes [..., count] (uint8, below 2**bits) to bytes [..., ceil(count * bits / 8)], first code in the lowest bits."""
+    in_byte = 8 // bits
+    codes = functional.pad(codes, (0, -codes.shape[-1] % in_byte)).unflatten(-1, (-1, in_byte))
+    shifts = torch.arange(0, 8, bits, dtype=torch.uint8, device=codes.device)
+    return (codes << shifts).sum(-1, dtype=torch.uint8)
+
+
+def unpack_codes(packed, bits, count):
+    """Inverse of pack_codes."""
+    shifts = torch.arange(0, 8, bits, dtype=torch.uint8, device=packed.device)
+    return ((packed.unsqueeze(-1) >> shifts) & (2**bits - 1)).flatten(-2)[..., :count]
+
+
+class LatentCoder:
+    """How one group's latent is stored: `numbers` directions of 16 bits first, then coded runs."""
+
+    def __init__(self, runs):
+        self.rank = sum(count for _, count in runs)
+        self.numbers = sum(count for bits, count in runs if bits == 16)
+        self.runs = [(bits, count) for bits, count in runs if bits != 16]
+        self.coded = self.rank - self.numbers
+        self.bytes = sum((count * bits + 7) // 8 for bits, count in self.runs)
+
+    def encode(self, latent, steps):
+        """Latent [..., rank] to numbers [..., numbers] and bytes [..., bytes]. The quantiser is uniform and mid-rise:
+        code = floor(z / step), clamped to 2**bits levels."""
+        numbers, rest = latent.split([self.numbers, self.coded], -1)
+        packed = []
+        if self.coded:
+            levels = torch.floor(rest.float() / steps.float()).split([count for _, count in self.runs], -1)
+            for (bits, _), level in zip(self.runs, levels):
+                half = 2 ** (bits - 1)
+                packed.append(pack_codes((level.clamp(-half, half - 1) + half).to(torch.uint8), bits))
+        return numbers, torch.cat(packed, -1) if packed else latent.new_zeros((*latent.shape[:-1], 0), dtype=torch.uint8)
+
+    def decode(self, numbers, packed, steps):
+        """The latent as attention sees it: codes become (code + 0.5) * step."""
+        if not self.coded:
+            return numbers
+        sizes = [(count * bits + 7) // 8 for bits, count in self.runs]
+        levels = [
+            unpack_codes(part, bits, count).float() - (2 ** (bits - 1) - 0.5)
+            for (bits, count), part in zip(self.runs, packed.split(sizes, -1))
+        ]
+        return torch.cat([numbers, (torch.cat(levels, -1) * steps.float()).to(numbers.dtype)], -1)
+
+
+class LayerCache:
+    """Records of one layer. All tensors are [batch, tokens, ...]."""
+
+    def __init__(self, exact_tokens):
+        self.exact_tokens = exact_tokens
+        self.length = 0
+        self.numbers = None
+        self.packed = None
+        self.exact = None
+
+    def append(self, numbers, packed, outputs, index):
+        """Adds new tokens. `outputs` [batch, new, width] are what exact tokens keep (None when there are none), `index`
+        [batch, new] counts the real tokens of each row, -1 for padding."""
+        skipped = min(max(self.exact_tokens - self.length, 0), numbers.shape[1])
+        numbers, packed = numbers[:, skipped:], packed[:, skipped:]
+        if self.numbers is None:
+            self.numbers, self.packed = numbers.contiguous(), packed.contiguous()
+        else:
+            self.numbers = torch.cat([self.numbers, numbers], 1)
+            self.packed = torch.cat([self.packed, packed], 1)
+        self.length += index.shape[1]
+        if self.exact_tokens:
+            self._keep_exact(outputs, index)
+
+    def _keep_exact(self, outputs, index):
+        if self.exact is None:
+            self.exact = outputs.new_zeros((outputs.shape[0], self.exact_tokens, outputs.shape[2]))
+        found = index.unsqueeze(1) == torch.arange(self.exact_tokens, device=index.device)[:, None]
+        column = found.int().argmax(-1, keepdim=True).expand(-1, -1, outputs.shape[2])
+        self.exact = torch.where(found.any(-1, keepdim=True), outputs.gather(1, column), self.exact)
+
+    def insert_exact(self, rebuilt, index):
+        """`rebuilt` [batch, records, width] with the exact tokens put in: [batch, length, width]."""
+        if not self.exact_tokens:
+            return rebuilt
+        rebuilt = functional.pad(rebuilt, (0, 0, self.length - rebuilt.shape[1], 0))
+        place = index.clamp(0, self.exact_tokens - 1).unsqueeze(-1).expand(-1, -1, rebuilt.shape[2])
+        is_exact = (index >= 0) & (index < self.exact_tokens)
+        return torch.where(is_exact.unsqueeze(-1), self.exact.gather(1, place), rebuilt)
+
+    def tensors(self):
+        return [tensor for tensor in (self.numbers, self.packed, self.exact) if tensor is not None]
+
+    def transform(self, change):
+        """Applies `change` to every tensor (a choice of rows)."""
+        for name in ("numbers", "packed", "exact"):
+            tensor = getattr(self, name)
+            if tensor is not None:
+                setattr(self, name, change(tensor))
+
+    def keep(self, length):
+        """Forgets all tokens but the first `length`."""
+        self.length = length
+        if self.numbers is not None:
+            records = max(length - self.exact_tokens, 0)
+            self.numbers, self.packed = self.numbers[:, :records], self.packed[:, :records]
+
+
+class KVistaCache(Cache):
+    """The cache of a whole model, filled by its forward pass: `KVistaCache(model.config)`."""
+
+    is_compileable = False
+
+    def __init__(self, config):
+        if isinstance(self, torch.nn.Module):  # transformers 4.44
+            torch.nn.Module.__init__(self)
+        self.layers = [LayerCache(config.kvista["exact_tokens"]) for _ in range(config.num_hidden_layers)]
+
+    def nbytes(self):
+        """Bytes of everything the cache holds."""
+        return sum(tensor.nbytes for layer in self.layers for tensor in layer.tensors())
+
+    def bytes_per_token(self):
+        """Bytes that each further token of one sequence costs, over all layers, measured on the tensors. A 16-bit
+        direction counts as what it takes in the model's dtype, so 4 bytes in a model loaded as float32."""
+        records = [tensor for layer in self.layers for tensor in (layer.numbers, layer.packed) if tensor is not None]
+        return sum(tensor.shape[-1] * tensor.element_size() for tensor in records)
+
+    def get_seq_length(self, layer_idx=0):
+        return self.layers[layer_idx].length
+
+    def get_max_length(self, layer_idx=None):
+        return None
+
+    def get_max_cache_shape(self, layer_idx=0):
+        return None
+
+    def get_mask_sizes(self, query_length, layer_idx):
+        return self.get_seq_length(layer_idx) + query_length, 0
+
+    def update(self, key_states, value_states, layer_idx, cache_kwargs=None):
+        raise NotImplementedError("KVistaCache is filled by the KVista model itself, not with keys and values.")
+
+    def reorder_cache(self, beam_idx):
+        self._transform(lambda tensor: tensor.index_select(0, beam_idx.to(tensor.device)))
+
+    def batch_repeat_interleave(self, repeats):
+        self._transform(lambda tensor: tensor.repeat_interleave(repeats, dim=0))
+
+    def batch_select_indices(self, indices):
+        self._transform(lambda tensor: tensor[indices.to(tensor.device)])
+
+    def crop(self, max_length):
+        """Keeps the first `max_length` tokens; a negative number takes that many away, 0 changes nothing."""
+        for layer in self.layers:
+            if max_length < 0:
+                layer.keep(max(layer.length + max_length, 0))
+            elif 0 < max_length < layer.length:
+                layer.keep(max_length)
+
+    def reset(self):
+        self.layers = [LayerCache(layer.exact_tokens) for layer in self.layers]
+
+    def _transform(self, change):
+        for layer in self.layers:
+            layer.transform(change)
+
+    def __len__(self):
+        return len(self.layers)
+
+    def __repr__(self):
+        return f"KVistaCache(tokens={self.get_seq_length()}, nbytes={self.nbytes()})"
+
+    @property
+    def is_initialized(self):
+        return self.get_seq_length() > 0
+
+    @property
+    def is_croppable(self):
+        return True
+
+    @property
+    def is_sliding(self):
+        return [False] * len(self.layers)
+
+    @property
+    def batch_size(self):
+        tensors = self.layers[0].tensors()
+        return tensors[0].shape[0] if tensors else -1
+
+    @property
+    def max_batch_size(self):
+        return self.batch_size

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""The figures that must hold: what is run, which field of its answer counts, and what is asked of it.
+
+A step is one kvista command. In its arguments `{name of a step}` is that step's output file or folder; `{models}`,
+`{data}`, `{demo}` and `{smollm2}` are given by measure.py. A step runs once, however many figures look at it.
+`run.seconds` and `run.peakMegabytes` are fields of every step: what the command took.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    arguments: tuple[str, ...]
+    output: str = ""  # Name of what the command writes to -o; empty: it only answers.
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str
+    step: str
+    field: str
+    asked: float | tuple[str, str]  # A number, or (step, field) of another answer.
+    tolerance: float | None = None  # None: at most `asked`. Otherwise near it, by this part of it.
+
+
+STEPS: dict[str, Step] = {}
+FIGURES: list[Figure] = []
+
+
+def step(name, *arguments, output=""):
+    STEPS[name] = Step(tuple(map(str, arguments)), output)
+
+
+def figure(*values):
+    FIGURES.append(Figure(*values))
+
+
+def model(label, path, calibration, evaluation, base, plans, predicted):
+    """The model itself, then plans, each {method: (target option, {target: perplexity}, tolerance)}; for the methods and
+    targets of `predicted`, {method: targets}, prediction against measurement as well."""
+    step(f"{label} base", "evaluate", path, *evaluation)
+    figure(f"{label}, base", f"{label} base", "perplexity", *base)
+    step(f"{label} statistics", "calibrate", path, *calibration, output="statistics")
+    for method, (option, targets, tolerance) in plans.items():
+        for target, asked in targets.items():
+            name = f"{label}, {method} {option[2:]} {target}"
+            plan, measured = f"{name} plan", f"{name} evaluation"
+            step(plan, "plan", path, "--stats", f"{{{label} statistics}}", "--method", method, option, target,
+                 output="plan.kvista")
+            step(measured, "evaluate", f"{{{plan}}}", *evaluation)
+            figure(name, measured, "perplexity", asked, tolerance)
+            if target in predicted.get(method, ()):
+                figure(f"{name}, predicted", plan, "predictedPerplexity", (measured, "perplexity"), 0.03)
+
+
+model("austen-mha-30m", "{models}/austen-mha-30m",
+      calibration=("--text", "{data}/calibration_books.txt", "--window", 1024, "--windows", 192),
+      evaluation=("--text", "{data}/heldout_books.txt", "--window", 1024, "--windows", 128),
+      base=(37.565685, 1e-4),
+      plans={"joint": ("--keep", {0.5: 37.60, 0.4: 37.64, 0.3: 37.72, 0.2: 38.02, 0.15: 38.70}, None),
+             "coded-joint": ("--times-smaller", {4: 37.62, 8: 37.65, 16: 37.92}, None),
+             "coded-head": ("--times-smaller", {4: 38.10}, None),
+             "recalkv": ("--keep", {0.3: 39.1, 0.2: 41.8}, 0.05)},
+      predicted={"joint": (0.5, 0.4, 0.3), "coded-joint": (4, 8, 16)})
+
+model("SmolLM2-135M", "{smollm2}",
+      calibration=("--text", "{data}/wikitext2_valid.txt", "--window", 2048, "--windows", 128),
+      evaluation=("--text", "{data}/wikitext2_test.txt", "--window", 2048, "--windows", 96),
+      base=(18.31759, 5e-4),
+      plans={"joint": ("--keep", {0.7: 18.45, 0.5: 19.2, 0.4: 20.7, 0.3: 24.4}, None),
+             "coded-joint": ("--times-smaller", {4: 18.50, 8: 19.20, 16: 24.2}, None),
+             "coded-head": ("--times-smaller", {4: 19.05}, None),
+             "plain": ("--share", {0.28: 18.6}, None)},
+      predicted={"joint": (0.7, 0.5, 0.4, 0.3), "coded-joint": (4, 8, 16)})
+
+step("demo main job", "compress", "{demo}/model", "--text", "{demo}/text/calibration.txt",
+     "--evaluate-on", "{demo}/text/evaluation.txt", "--times-smaller", 8,
+     output="compressed")
+figure("demo, seconds of the main job", "demo main job", "run.seconds", 60)

@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/io/atomic_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "tests/unit/io/temporary_folder.h"
+
+namespace kvista {
+namespace {
+
+namespace fs = std::filesystem;
+using test::namesIn;
+using test::readText;
+using test::TemporaryFolder;
+using test::writeText;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(WriteFileAtomically, CreatesAndReplaces) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(writeFileAtomically(folder / "a.json", "one"));
+  ASSERT_TRUE(writeFileAtomically(folder / "a.json", ""));
+  EXPECT_EQ(readText(folder / "a.json"), "");
+  ASSERT_TRUE(writeFileAtomically(folder / "a.json", std::string("t\0o", 3)));
+  EXPECT_EQ(readText(folder / "a.json"), std::string("t\0o", 3));
+  EXPECT_THAT(namesIn(folder.path()), ElementsAre("a.json"));
+}
+
+TEST(WriteFileAtomically, KeepsTheOldOnFailureAndNamesThePlace) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "taken");
+  writeText(folder / "taken/file", "x");
+  const auto replaced = writeFileAtomically(folder / "taken", "text");
+  ASSERT_FALSE(replaced);
+  EXPECT_EQ(replaced.error().code, ErrorCode::io);
+  EXPECT_THAT(replaced.error().message, HasSubstr((folder / "taken").string()));
+  EXPECT_EQ(readText(folder / "taken/file"), "x");
+  EXPECT_THAT(namesIn(folder.path()), ElementsAre("taken"));
+  const auto nowhere = writeFileAtomically(folder / "none/file", "text");
+  ASSERT_FALSE(nowhere);
+  EXPECT_THAT(nowhere.error().message, HasSubstr((folder / "none").string() + " is not a folder"));
+}
+
+TEST(AtomicFile, LeavesNothingWithoutCommit) {
+  const TemporaryFolder folder;
+  writeText(folder / "a", "old");
+  {
+    auto file = AtomicFile::create(folder / "a");
+    ASSERT_TRUE(file);
+    ASSERT_TRUE(file->append(std::as_bytes(std::span("new"))));
+    const AtomicFile moved = std::move(*file);
+    EXPECT_EQ(namesIn(folder.path()).size(), 2u);
+  }
+  EXPECT_THAT(namesIn(folder.path()), ElementsAre("a"));
+  EXPECT_EQ(readText(folder / "a"), "old");
+}
+
+TEST(AtomicDirectory, AppearsAtCommitOnly) {
+  const TemporaryFolder folder;
+  auto directory = AtomicDirectory::create(folder / "out/", 1000, false);
+  ASSERT_TRUE(directory) << directory.error().message;
+  EXPECT_EQ(directory->path().parent_path(), folder.path());
+  EXPECT_EQ(directory->path().filename().string().front(), '.');
+  writeText(directory->path() / "a", "1");
+  fs::create_directory(directory->path() / "sub");
+  writeText(directory->path() / "sub/b", "2");
+  EXPECT_FALSE(fs::exists(folder / "out"));
+  ASSERT_TRUE(directory->commit());
+  EXPECT_THAT(namesIn(folder.path()), ElementsAre("out"));
+  EXPECT_EQ(readText(folder / "out/a") + readText(folder / "out/sub/b"), "12");
+}
+
+TEST(AtomicDirectory, LeavesNothingWithoutCommit) {
+  const TemporaryFolder folder;
+  {
+    std::optional<AtomicDirectory> kept;
+    {
+      auto directory = AtomicDirectory::create(folder / "out", 0, false);
+      ASSERT_TRUE(directory);
+      writeText(directory->path() / "a", "1");
+      kept = std::move(*directory);
+    }
+    EXPECT_TRUE(fs::exists(kept->path() / "a"));
+  }
+  EXPECT_THAT(namesIn(folder.path()), IsEmpty());
+}
+
+TEST(AtomicDirectory, RefusesWhatExistsUnlessOverwriting) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "out");
+  writeText(folder / "out/old", "old");
+  const auto refused = AtomicDirectory::create(folder / "out", 0, false);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("exists already"));
+
+  auto directory = AtomicDirectory::create(folder / "out", 0, true);
+  ASSERT_TRUE(directory);
+  writeText(directory->path() / "new", "new");
+  EXPECT_EQ(readText(folder / "out/old"), "old");
+  ASSERT_TRUE(directory->commit());
+  EXPECT_THAT(namesIn(folder / "out"), ElementsAre("new"));
+  EXPECT_THAT(namesIn(folder.path()), ElementsAre("out"));
+}
+
+TEST(AtomicDirectory, OverwritingWorksWhereNothingWas) {
+  const TemporaryFolder folder;
+  auto directory = AtomicDirectory::create(folder / "out", 0, true);
+  ASSERT_TRUE(directory);
+  ASSERT_TRUE(directory->commit());
+  EXPECT_THAT(namesIn(folder.path()), ElementsAre("out"));
+}
+
+TEST(AtomicDirectory, DoesNotReplaceWhatAppearedMeanwhile) {
+  const TemporaryFolder folder;
+  {
+    auto directory = AtomicDirectory::create(folder / "out", 0, false);
+    ASSERT_TRUE(directory);
+    fs::create_directory(folder / "out");
+    const auto committed = directory->commit();
+    ASSERT_FALSE(committed);
+    EXPECT_THAT(committed.error().message, HasSubstr("File exists"));
+  }
+  EXPECT_THAT(namesIn(folder.path()), ElementsAre("out"));
+}
+
+TEST(AtomicDirectory, ReplacesTheFolderBehindALink) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "real");
+  writeText(folder / "real/old", "old");
+  fs::create_directory_symlink("real", folder / "link");
+  auto directory = AtomicDirectory::create(folder / "link", 0, true);
+  ASSERT_TRUE(directory);
+  writeText(directory->path() / "new", "new");
+  ASSERT_TRUE(directory->commit());
+  EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  EXPECT_THAT(namesIn(folder / "real"), ElementsAre("new"));
+}
+
+TEST(AtomicDirectory, RefusesAFileAndAMissingParent) {
+  const TemporaryFolder folder;
+  writeText(folder / "file", "x");
+  EXPECT_THAT(AtomicDirectory::create(folder / "file", 0, true).error().message, HasSubstr("is not a folder"));
+  const auto orphan = AtomicDirectory::create(folder / "none/out", 0, false);
+  ASSERT_FALSE(orphan);
+  EXPECT_THAT(orphan.error().message, HasSubstr((folder / "none").string() + " is not a folder"));
+}
+
+TEST(AtomicDirectory, SaysHowMuchSpaceIsMissing) {
+  const TemporaryFolder folder;
+  const auto refused = AtomicDirectory::create(folder / "out", std::uint64_t{1} << 62, false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::io);
+  EXPECT_THAT(refused.error().message, ::testing::ContainsRegex("out needs 4611686018.4 GB, but .* has only .* free"));
+  EXPECT_THAT(namesIn(folder.path()), IsEmpty());
+}
+
+}  // namespace
+}  // namespace kvista

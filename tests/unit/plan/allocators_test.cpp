@@ -1,0 +1,270 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "allocation_cases.h"
+#include "core/plan/plan.h"
+
+namespace kvista {
+namespace {
+
+using test::allocate;
+using test::randomUnit;
+using test::unitOf;
+using ::testing::HasSubstr;
+
+int rankOf(const std::vector<std::uint8_t>& widths) {
+  return static_cast<int>(widths.size()) - static_cast<int>(std::count(widths.begin(), widths.end(), 0));
+}
+
+std::vector<int> ranksOf(const Allocation& allocation) {
+  std::vector<int> ranks;
+  for (const auto& widths : allocation.widths) ranks.push_back(rankOf(widths));
+  return ranks;
+}
+
+AllocationRequest randomRequest(std::mt19937& random, std::vector<int> widths, std::initializer_list<int> sizes) {
+  AllocationRequest request;
+  request.allowedWidths = std::move(widths);
+  for (const int size : sizes) request.units.push_back(randomUnit(random, size));
+  return request;
+}
+
+TEST(AllocatorsTest, RegistryFindsByName) {
+  std::vector<std::string_view> names;
+  for (const Allocator& allocator : allocators()) names.push_back(allocator.name);
+  EXPECT_EQ(names, (std::vector<std::string_view>{"waterline", "uniform", "fisher_uniform"}));
+  EXPECT_EQ(findAllocator("fair").error().message, "There is no allocator 'fair'.");
+  EXPECT_EQ(findAllocator("fair").error().hint, "Known allocators: waterline uniform fisher_uniform.");
+}
+
+TEST(AllocatorsTest, AllRefuseWhatIsNotARequest) {
+  AllocationRequest good;
+  good.units = {unitOf({3, 2, 1})};
+  good.units[0].layer = 4;
+  good.units[0].side = 1;
+  good.allowedWidths = {0, 16};
+  good.budgetBytes = 4;
+  const std::vector<std::pair<const char*, std::function<void(AllocationRequest&)>>> mistakes = {
+      {"must start with 0 and rise", [](auto& r) { r.allowedWidths = {16}; }},
+      {"must start with 0 and rise",
+       [](auto& r) {
+         r.allowedWidths = {0, 8, 8};
+       }},
+      {"must start with 0 and rise",
+       [](auto& r) {
+         r.allowedWidths = {0, 7};
+       }},
+      {"The rank step is 0", [](auto& r) { r.rankStep = 0; }},
+      {"The budget is -1 bytes", [](auto& r) { r.budgetBytes = -1; }},
+      {"The budget is 9223372036854775807", [](auto& r) { r.budgetBytes = std::numeric_limits<std::int64_t>::max(); }},
+      {"Group 0 (layer 4, values) has ranks from 0 to 4", [](auto& r) { r.units[0].maximumRank = 4; }},
+      {"Group 0 (layer 4, values) has ranks from 3 to 2",
+       [](auto& r) {
+         r.units[0].minimumRank = 3;
+         r.units[0].maximumRank = 2;
+       }},
+      {"has an eigenvalue that is not a finite number", [](auto& r) { r.units[0].spectrum.eigenvalues[1] = NAN; }},
+      {"is locked with 0 widths for 3 directions", [](auto& r) { r.units[0].locked = true; }},
+      {"is locked with a width that is not one of",
+       [](auto& r) {
+         r.units[0].locked = true;
+         r.units[0].widths = {16, 200, 0};
+       }},
+      {"has 1 fitted distortions for 3 directions and 2 widths",
+       [](auto& r) {
+         r.units[0].spectrum.widths = {0, 4};
+         r.units[0].spectrum.distortion = {1};
+       }},
+      {"has the fitted distortion nan",
+       [](auto& r) {
+         r.units[0].spectrum.widths = {16};
+         r.units[0].spectrum.distortion = {0, NAN, 0};
+       }},
+      {"has the Fisher score -1", [](auto& r) { r.units[0].fisherScore = -1; }},
+      {"has the side 3", [](auto& r) { r.units[0].side = 3; }},
+  };
+  for (const Allocator& allocator : allocators()) {
+    EXPECT_TRUE(allocator.allocate(good));
+    for (const auto& [message, make] : mistakes) {
+      AllocationRequest request = good;
+      make(request);
+      const auto result = allocator.allocate(request);
+      ASSERT_FALSE(result) << message;
+      EXPECT_EQ(result.error().code, ErrorCode::invalidArgument);
+      EXPECT_THAT(result.error().message, HasSubstr(message));
+    }
+  }
+}
+
+TEST(AllocatorsTest, AllCanBeRepeatedAndKeepLocks) {
+  std::mt19937 random(9);
+  AllocationRequest request = randomRequest(random, {0, 16}, {128, 256, 128, 64});
+  request.units[1].locked = true;
+  request.units[1].widths.assign(256, 0);
+  std::fill_n(request.units[1].widths.begin(), 77, std::uint8_t{4});
+  request.budgetBytes = 400;
+  for (const Allocator& allocator : allocators()) {
+    const Allocation once = allocate(allocator.name, request);
+    EXPECT_EQ(once.widths[1], request.units[1].widths) << allocator.name;
+    EXPECT_EQ(once.widths, allocate(allocator.name, request).widths) << allocator.name;
+    EXPECT_EQ(once.requestedBytes, 400);
+  }
+}
+
+TEST(UniformTest, EveryUnitKeepsTheSameFraction) {
+  std::mt19937 random(1);
+  AllocationRequest request = randomRequest(random, {0, 16}, {128, 256, 512, 128});
+  request.budgetBytes = 1024 * 2 / 4;
+  EXPECT_EQ(ranksOf(allocate("uniform", request)), (std::vector<int>{32, 64, 128, 32}));
+}
+
+TEST(UniformTest, WhatStepsLeaveOverIsSpreadAndSpent) {
+  std::mt19937 random(2);
+  AllocationRequest request = randomRequest(random, {0, 16}, {64, 64, 64, 64, 64, 64, 64, 64});
+  request.budgetBytes = 2 * 8 * 20;  // Rank 20 each, in steps of 8.
+  const Allocation allocation = allocate("uniform", request);
+  EXPECT_EQ(allocation.achievedBytes, request.budgetBytes);
+  EXPECT_EQ(ranksOf(allocation), (std::vector<int>{16, 24, 16, 24, 16, 24, 16, 24}));
+}
+
+TEST(UniformTest, CodedUnitsGetTheSameBitsANumber) {
+  std::mt19937 random(3);
+  AllocationRequest request = randomRequest(random, {0, 1, 2, 4, 8}, {128, 256, 512});
+  request.budgetBytes = 896 / 4;  // Two bits a number.
+  const Allocation allocation = allocate("uniform", request);
+  EXPECT_LE(allocation.achievedBytes, request.budgetBytes);
+  for (std::size_t u = 0; u < request.units.size(); ++u)
+    EXPECT_NEAR(static_cast<double>(storedBytes(allocation.widths[u])),
+                static_cast<double>(request.units[u].spectrum.eigenvalues.size()) / 4, 8);
+}
+
+TEST(UniformTest, BoundsAreRespectedAndTheRestGoesToTheOthers) {
+  std::mt19937 random(4);
+  AllocationRequest request = randomRequest(random, {0, 16}, {64, 64, 64});
+  request.rankStep = 1;
+  request.units[0].maximumRank = 10;
+  request.units[2].minimumRank = 50;
+  request.budgetBytes = 2 * 90;
+  EXPECT_EQ(ranksOf(allocate("uniform", request)), (std::vector<int>{10, 30, 50}));
+  request.budgetBytes = 2 * 40;
+  const Allocation tooLittle = allocate("uniform", request);
+  EXPECT_EQ(ranksOf(tooLittle), (std::vector<int>{0, 0, 50}));
+  EXPECT_THAT(tooLittle.note, HasSubstr("alone need 100 bytes"));
+  request.budgetBytes = 10000;
+  EXPECT_EQ(ranksOf(allocate("uniform", request)), (std::vector<int>{10, 64, 64}));
+}
+
+TEST(UniformTest, NeverExceedsTheBudgetAndNeverBeatsTheWaterline) {
+  std::mt19937 random(5);
+  for (int trial = 0; trial < 100; ++trial) {
+    AllocationRequest request = randomRequest(random, {0, 16}, {40, 80, 40, 56});
+    request.budgetBytes = static_cast<std::int64_t>(random() % 440);
+    const Allocation uniform = allocate("uniform", request);
+    EXPECT_LE(uniform.achievedBytes, request.budgetBytes);
+    EXPECT_GT(uniform.achievedBytes, request.budgetBytes - 16);
+    EXPECT_GE(uniform.predictedLoss, allocate("waterline", request).predictedLoss * (1 - 1e-9));
+  }
+}
+
+/// Two key groups of 128 and one value group of 256 in one layer.
+AllocationRequest paperRequest(double keyScore, double valueScore, std::int64_t totalRank) {
+  AllocationRequest request;
+  request.allowedWidths = {0, 16};
+  request.budgetBytes = 2 * totalRank;
+  for (const int size : {128, 128, 256}) {
+    BudgetUnit unit = unitOf(std::vector<double>(static_cast<std::size_t>(size), 1.0));
+    unit.side = size == 256 ? 1 : 0;
+    unit.fisherScore = size == 256 ? valueScore : keyScore;
+    request.units.push_back(std::move(unit));
+  }
+  return request;
+}
+
+TEST(FisherUniformTest, SharesByScoreOverProjections) {
+  const Allocation allocation = allocate("fisher_uniform", paperRequest(3, 1, 256));
+  EXPECT_EQ(ranksOf(allocation), (std::vector<int>{96, 96, 64}));
+  EXPECT_EQ(allocation.note, "");
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(0, 0, 256))), (std::vector<int>{64, 64, 128}));
+}
+
+TEST(FisherUniformTest, RoundsHalfToEvenAndShowsTheDifference) {
+  // 160 each: two key groups of 80 = 2.5 blocks and 160 values = 5 blocks.
+  const Allocation down = allocate("fisher_uniform", paperRequest(1, 1, 320));
+  EXPECT_EQ(ranksOf(down), (std::vector<int>{64, 64, 160}));
+  EXPECT_EQ(down.requestedBytes, 640);
+  EXPECT_EQ(down.achievedBytes, 576);
+  EXPECT_EQ(down.note, "Rounding ranks to multiples of 32 turned 640 bytes a token into 576.");
+  // 224 each: key groups of 112 = 3.5 blocks.
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(1, 1, 448))), (std::vector<int>{128, 128, 224}));
+}
+
+TEST(FisherUniformTest, CapsAndHandsTheRestOn) {
+  // Keys would get 360 of 256; the other 104 go to the values: 144 = 4.5 blocks.
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 400))), (std::vector<int>{128, 128, 128}));
+  // More than there is.
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 100000))), (std::vector<int>{128, 128, 256}));
+  // Never below 32, whatever the budget.
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 0))), (std::vector<int>{32, 32, 32}));
+}
+
+TEST(FisherUniformTest, LargestRemainderComesFirst) {
+  // Of 97: keys 96.03 and values .97; the one left over goes to the values' larger remainder, keys stay at 48 a group,
+  // which is 1.5 blocks and rounds to 2.
+  const auto ranks = ranksOf(allocate("fisher_uniform", paperRequest(99, 1, 97)));
+  EXPECT_EQ(ranks, (std::vector<int>{64, 64, 32}));
+}
+
+TEST(FisherUniformTest, RefusesCodedWidths) {
+  AllocationRequest request = paperRequest(1, 1, 256);
+  request.allowedWidths = {0, 4, 8};
+  const auto result = findAllocator("fisher_uniform").value()->allocate(request);
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("hands out ranks"));
+}
+
+TEST(AllocateForLossTest, FindsTheSmallestBudget) {
+  std::mt19937 random(6);
+  for (const auto& widths : {std::vector<int>{0, 16}, {0, 1, 2, 4, 8}})
+    for (const char* name : {"waterline", "uniform"}) {
+      const Allocator& allocator = *findAllocator(name).value();
+      AllocationRequest request = randomRequest(random, widths, {64, 128, 32});
+      const double all = allocate(name, request).predictedLoss;
+      for (const double part : {0.5, 0.1, 0.01}) {
+        const auto found = allocateForLoss(allocator, request, part * all);
+        ASSERT_TRUE(found) << found.error().message;
+        EXPECT_LE(found->predictedLoss, part * all);
+        request.budgetBytes = found->requestedBytes - 1;
+        EXPECT_GT(allocate(name, request).predictedLoss, part * all) << name << " " << part;
+      }
+    }
+}
+
+TEST(AllocateForLossTest, SaysWhatCannotBeReached) {
+  std::mt19937 random(7);
+  AllocationRequest request = randomRequest(random, {0, 1, 2}, {64});
+  const auto result = allocateForLoss(*findAllocator("waterline").value(), request, 1e-6);
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("cannot be reached"));
+  EXPECT_THAT(result.error().message, HasSubstr("at 16 bytes a token"));
+  EXPECT_FALSE(allocateForLoss(*findAllocator("waterline").value(), request, -1));
+  EXPECT_FALSE(allocateForLoss(*findAllocator("waterline").value(), request, NAN));
+  request.allowedWidths = {};
+  EXPECT_FALSE(allocateForLoss(*findAllocator("waterline").value(), request, 1));
+}
+
+TEST(AllocateForLossTest, NothingIsEnoughWhenAnyLossIsAllowed) {
+  AllocationRequest request;
+  request.allowedWidths = {0, 16};
+  request.units = {unitOf({3, 2, 1})};
+  const auto result = allocateForLoss(*findAllocator("waterline").value(), request, 100);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->achievedBytes, 0);
+}
+
+}  // namespace
+}  // namespace kvista
