@@ -1,95 +1,43 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
-#include <exception>
-#include <new>
+//
+// `kvista`: answers at once what needs no arithmetic and leaves the rest to `kvista-compute` beside it. Loading libtorch
+// takes longer than reading the headers of the largest checkpoint, so this program does without it.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string_view>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <unistd.h>
 
-#include "app/cli/interrupt.h"
-#include "app/cli/verb.h"
+#include "app/cli/program.h"
 
-namespace kvista {
 namespace {
 
-constexpr const char* kVersionText = "kvista " KVISTA_VERSION;
+constexpr std::array<std::string_view, 3> kQuickVerbs = {"inspect", "tokenize", "detokenize"};
 
-void setUpLog(int verbosity) {
-  auto log = spdlog::stderr_logger_st("kvista");
-  log->set_pattern("%H:%M:%S %v");
-  log->set_level(verbosity > 1 ? spdlog::level::debug : verbosity > 0 ? spdlog::level::info : spdlog::level::warn);
-  spdlog::set_default_logger(std::move(log));
-}
-
-/// Libraries may throw; nothing of that shall end the program without a sentence.
-Result<Output> run(const Invocation& invocation, const Task& task) {
-  try {
-    return invocation.action(task);
-  } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::outOfMemory, "There is not enough memory for this.", "Use a smaller --window or fewer windows at a time.");
-  } catch (const std::exception& error) {
-    return fail(ErrorCode::internal, "Something failed that should not.", "Please report it with the line below.", error.what());
-  }
-}
-
-int report(const Error& error, bool json) {
-  fmt::print(stderr, "kvista: {}{}{}\n", error.message, error.hint.empty() ? "" : " ", error.hint);
-  if (!error.detail.empty()) fmt::print(stderr, "  {}\n", error.detail);
-  if (json) {
-    const nlohmann::ordered_json document = {
-        {"error",
-         {{"code", nameOf(error.code)}, {"message", error.message}, {"detail", error.detail}, {"hint", error.hint}}}};
-    fmt::print("{}\n", document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-  }
-  return exitCodeOf(error.code);
-}
-
-int runProgram(int argc, char** argv) {
-  CLI::App app("KVista makes the key-value cache of language models smaller.", "kvista");
-  app.set_version_flag("--version", kVersionText);
-  app.require_subcommand(1);
-  app.fallthrough();
-  app.footer("Start with:\n  kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER");
-  Invocation invocation;
-  app.add_flag("-v,--verbose", invocation.verbosity, "Say what is done on standard error; twice for more");
-  addInspect(app, invocation);
-  addCompress(app, invocation);
-  addCalibrate(app, invocation);
-  addSimilarity(app, invocation);
-  addPlan(app, invocation);
-  addEvaluate(app, invocation);
-  addExport(app, invocation);
-  addVerify(app, invocation);
-  addCompare(app, invocation);
-  addMerge(app, invocation);
-  addTokenize(app, invocation);
-  addForward(app, invocation);
-  addList(app, invocation);
-  addDoctor(app, invocation);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
-  setUpLog(invocation.verbosity);
-
-  Interrupt interrupt;
-  ProgressLine progress(false);
-  const Task task{interrupt.token(), [&](const ProgressReport& line) { progress.report(line); }};
-  const Result<Output> output = run(invocation, task);
-  progress.clear();
-  if (!output) return report(output.error(), invocation.json);
-  if (invocation.json)
-    fmt::print("{}\n", output->json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-  else
-    fmt::print("{}", output->text);
-  return kDone;
+bool isQuick(std::span<char*> arguments) {
+  const auto verb = std::ranges::find_if(arguments, [](std::string_view word) { return !word.starts_with('-'); });
+  return verb != arguments.end() && std::ranges::find(kQuickVerbs, std::string_view(*verb)) != kQuickVerbs.end() &&
+         std::ranges::find(arguments, std::string_view("--weights")) == arguments.end();
 }
 
 }  // namespace
-}  // namespace kvista
 
-int main(int argc, char** argv) { return kvista::runProgram(argc, argv); }
+int main(int argc, char** argv) {
+  if (isQuick(std::span(argv, static_cast<std::size_t>(argc)).subspan(std::min(argc, 1))))
+    return kvista::runProgram(argc, argv, [](CLI::App& app, kvista::Invocation& invocation) {
+      kvista::addInspect(app, invocation, nullptr);
+      kvista::addTokenize(app, invocation);
+    });
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::string compute = (self.parent_path() / "kvista-compute").string();
+  execv(compute.c_str(), argv);
+  fmt::print(stderr, "kvista: {} cannot be started ({}). Install it beside this program.\n", compute, std::strerror(errno));
+  return kvista::kEnvironment;
+}

@@ -5,11 +5,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "app/cli/console.h"
 #include "core/base/task.h"
+#include "core/io/checkpoint.h"
+#include "core/model/description.h"
 
 namespace kvista {
 
@@ -41,7 +44,10 @@ CLI::App* addVerb(CLI::App& app, Invocation& invocation, const VerbDescription& 
 }
 
 // One function a file in verbs/.
-void addInspect(CLI::App& app, Invocation& invocation);
+/// Looks through the weights of a checkpoint; answers sentences about what is wrong with them.
+using WeightScan = Result<std::vector<std::string>> (*)(const Checkpoint&, const DecoderDescription&, const Task&);
+/// `scan`: null in the program that has no libtorch.
+void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan);
 void addTokenize(CLI::App& app, Invocation& invocation);
 void addForward(CLI::App& app, Invocation& invocation);
 void addCalibrate(CLI::App& app, Invocation& invocation);

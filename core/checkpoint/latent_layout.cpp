@@ -24,7 +24,11 @@ LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& 
   LatentLayout layout{.groups = {}, .keepsKeys = std::vector<bool>(layers), .keepsValues = std::vector<bool>(layers)};
   std::vector<int> places(layers);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
-    LatentGroup group{.index = i, .layer = plan.groups[i].slots.front().layer, .group = plan.groups[i], .isIdentity = identity[i]};
+    LatentGroup group;
+    group.index = i;
+    group.layer = plan.groups[i].slots.front().layer;
+    group.group = plan.groups[i];
+    group.isIdentity = identity[i];
     const auto layer = static_cast<std::size_t>(group.layer);
     group.place = places[layer]++;
     std::ranges::copy_if(group.group.widths, std::back_inserter(group.widths), [](std::uint8_t width) { return width != 0; });

@@ -92,7 +92,8 @@ class LatentReader {
         return corrupt(fmt::format("tensor {} is missing", group.name("up.weight")));
       return GroupFactors{};
     }
-    GroupFactors factors{.widths = group.widths};
+    GroupFactors factors;
+    factors.widths = group.widths;
     KVISTA_ASSIGN(factors.up, read(group.name("up.weight"), {width, rank}));
     if (group.fromHidden) {
       factors.down = at::cat({at::eye(rank), at::zeros({rank, width - rank})}, 1);

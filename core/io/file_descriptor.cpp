@@ -63,6 +63,21 @@ Result<RegularFile> openRegularFile(const std::filesystem::path& file) {
   return RegularFile{std::move(descriptor), static_cast<std::uint64_t>(status.st_size)};
 }
 
+Result<void> readAt(const FileDescriptor& descriptor, std::uint64_t position, std::span<std::byte> bytes,
+                    const std::filesystem::path& file) {
+  while (!bytes.empty()) {
+    const ssize_t got = ::pread(descriptor.get(), bytes.data(), bytes.size(), static_cast<off_t>(position));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0)
+      return fail(ErrorCode::io, fmt::format("{} cannot be read: {}.", file.string(), describeSystemError(errno)));
+    if (got == 0)
+      return fail(ErrorCode::io, fmt::format("{} ends at byte {} while it is being read.", file.string(), position));
+    bytes = bytes.subspan(static_cast<std::size_t>(got));
+    position += static_cast<std::uint64_t>(got);
+  }
+  return {};
+}
+
 Result<void> writeAll(const FileDescriptor& descriptor, std::span<const std::byte> bytes,
                       const std::filesystem::path& file) {
   while (!bytes.empty()) {

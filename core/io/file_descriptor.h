@@ -42,6 +42,10 @@ struct RegularFile {
 /// folder, a device, a pipe, not permitted; each with its own sentence.
 Result<RegularFile> openRegularFile(const std::filesystem::path& file);
 
+/// Fills `bytes` from `position` on; a file that has become too short is an error. `file` is for messages.
+Result<void> readAt(const FileDescriptor& descriptor, std::uint64_t position, std::span<std::byte> bytes,
+                    const std::filesystem::path& file);
+
 /// Writes all bytes at the current position. `file` is for messages.
 Result<void> writeAll(const FileDescriptor& descriptor, std::span<const std::byte> bytes,
                       const std::filesystem::path& file);

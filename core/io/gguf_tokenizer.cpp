@@ -131,7 +131,7 @@ json postProcessorJson(const Vocabulary& vocabulary, const SpecialTokens& specia
   return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", tokens}};
 }
 
-/// The lengths in bytes and characters that tell which of several merges SentencePiece's users try first.
+/// Two tokens whose union is a token: where the union is cut, and what ranks it.
 struct Merge {
   std::size_t id = 0;  // of the merged token
   std::size_t leftBytes = 0;

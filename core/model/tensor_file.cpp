@@ -34,9 +34,10 @@ Result<void> writeTensorFile(const std::filesystem::path& file, const NamedTenso
                              const std::map<std::string, std::string>& texts, const Task& task) {
   std::vector<TensorToWrite> list;
   for (const auto& [name, text] : texts)
-    list.push_back({name, {static_cast<std::int64_t>(text.size())}, DataType::u8, [&text]() -> Result<std::span<const std::byte>> {
-                      return std::as_bytes(std::span(text));
-                    }});
+    list.push_back(
+        {name, {static_cast<std::int64_t>(text.size())}, DataType::u8, [&text]() -> Result<std::span<const std::byte>> {
+           return std::as_bytes(std::span(text));
+         }});
   for (const auto& [name, tensor] : tensors) {
     KVISTA_ASSIGN(const DataType type, fileTypeOf(tensor.scalar_type()));
     const at::Tensor stored = tensor.cpu().contiguous();

@@ -92,7 +92,8 @@ Result<std::string> tokenizerText(const nlohmann::json& json, std::string_view w
 
 Result<std::uint32_t> tokenizerId(const nlohmann::json& json, std::string_view where) {
   constexpr std::uint64_t highest = std::numeric_limits<std::uint32_t>::max();
-  if (!json.is_number_unsigned() || json.get<std::uint64_t>() > highest) {
+  const bool negative = json.is_number_integer() && !json.is_number_unsigned() && json.get<std::int64_t>() < 0;
+  if (!json.is_number_integer() || negative || json.get<std::uint64_t>() > highest) {
     const std::string shown = json.is_number() ? json.dump() : json.type_name();
     return fail(ErrorCode::corruptFile,
                 fmt::format("{} is {}; an integer from 0 to {} is expected.", where, shown, highest));

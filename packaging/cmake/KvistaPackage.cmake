@@ -6,15 +6,15 @@
 set(notices ${CMAKE_BINARY_DIR}/THIRD-PARTY-NOTICES)
 add_custom_command(
   OUTPUT ${notices}
-  COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/packaging/notices $<TARGET_FILE:kvista> ${KVISTA_TORCH_DIR} ${notices}
-  DEPENDS kvista ${CMAKE_SOURCE_DIR}/packaging/notices
+  COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/packaging/notices $<TARGET_FILE:kvista-compute> ${KVISTA_TORCH_DIR} ${notices}
+  DEPENDS kvista-compute ${CMAKE_SOURCE_DIR}/packaging/notices
   COMMENT "Gathering licences into THIRD-PARTY-NOTICES"
   VERBATIM)
 add_custom_target(kvista-notices ALL DEPENDS ${notices})
 
 include(GNUInstallDirs)
-set_target_properties(kvista PROPERTIES INSTALL_RPATH ${KVISTA_TORCH_DIR}/lib)
-install(TARGETS kvista)
+set_target_properties(kvista kvista-compute PROPERTIES INSTALL_RPATH ${KVISTA_TORCH_DIR}/lib)
+install(TARGETS kvista kvista-compute)
 install(DIRECTORY resources/help/ DESTINATION ${CMAKE_INSTALL_DATADIR}/kvista/help)
 install(FILES README.md CHANGELOG.md LICENSE ${notices} DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY LICENSES DESTINATION ${CMAKE_INSTALL_DOCDIR})

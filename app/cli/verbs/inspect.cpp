@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 
 #include "app/cli/verb.h"
-#include "core/io/checkpoint.h"
-#include "core/model/description.h"
-#include "core/model/weights.h"
 
 namespace kvista {
 namespace {
@@ -13,6 +10,7 @@ namespace {
 struct Options {
   std::string model;
   bool weights = false;
+  WeightScan scan = nullptr;
 };
 
 Result<Output> run(const Options& options, const Task& task) {
@@ -21,8 +19,8 @@ Result<Output> run(const Options& options, const Task& task) {
   const ModelShape& shape = description.shape;
   std::vector<std::string> problems = checkpoint.warnings;
   problems.insert(problems.end(), description.warnings.begin(), description.warnings.end());
-  if (options.weights) {
-    KVISTA_ASSIGN(const std::vector<std::string> found, scanWeights(checkpoint, description, task));
+  if (options.weights && options.scan) {
+    KVISTA_ASSIGN(const std::vector<std::string> found, options.scan(checkpoint, description, task));
     problems.insert(problems.end(), found.begin(), found.end());
   }
 
@@ -52,8 +50,9 @@ Result<Output> run(const Options& options, const Task& task) {
 
 }  // namespace
 
-void addInspect(CLI::App& app, Invocation& invocation) {
+void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan) {
   auto options = std::make_shared<Options>();
+  options->scan = scan;
   CLI::App* verb = addVerb(app, invocation,
                            {"inspect", "Say what a checkpoint is: family, shapes, bytes of cache a token, problems (reads headers only)",
                             "kvista inspect models/Llama-3.1-8B"},

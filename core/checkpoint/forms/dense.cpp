@@ -76,10 +76,11 @@ Result<ExportContent> make(const ExportSource& source) {
   const DecoderDescription& description = source.description;
   const ModelShape shape = description.shape;
   const DataType dtype = source.dtype.value_or(DataType::f32);
-  ExportContent content{.config = stockConfig(source.checkpoint),
-                        .cacheBytesPerToken = shape.cacheBytesPerToken(),
-                        .plan = source.plan,
-                        .factors = source.factors};
+  ExportContent content;
+  content.config = stockConfig(source.checkpoint);
+  content.cacheBytesPerToken = shape.cacheBytesPerToken();
+  content.plan = source.plan;
+  content.factors = source.factors;
   leaveOutCoding(content);
 
   using Compressed = std::vector<std::pair<Group, GroupFactors>>;

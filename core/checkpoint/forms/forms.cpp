@@ -7,13 +7,19 @@
 
 #include <algorithm>
 
+// One line a form: X(name) is the function `ExportForm nameForm()` of its file in this folder.
+#define KVISTA_FORMS(X) \
+  X(latent)             \
+  X(dense)
+
 namespace kvista {
 
+#define KVISTA_DECLARE(name) ExportForm name##Form();
+KVISTA_FORMS(KVISTA_DECLARE)
+
 const std::vector<ExportForm>& exportForms() {
-  static const std::vector<ExportForm> all = {
-      latentForm(),
-      denseForm(),
-  };
+#define KVISTA_CALL(name) name##Form(),
+  static const std::vector<ExportForm> all = {KVISTA_FORMS(KVISTA_CALL)};
   return all;
 }
 

@@ -6,9 +6,6 @@
 
 namespace kvista {
 
-ExportForm latentForm();
-ExportForm denseForm();
-
 /// What all forms refuse: plain quantisation, which has no factors, and latents that several layers share.
 Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view form);
 

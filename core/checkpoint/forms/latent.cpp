@@ -110,10 +110,11 @@ Result<ExportContent> make(const ExportSource& source) {
   for (const GroupFactors& factors : source.factors) identity.push_back(factors.isIdentity());
   const LatentLayout layout = latentLayout(source.plan, identity, description.shape);
 
-  ExportContent content{.files = modelCode(),
-                        .cacheBytesPerToken = bytesPerToken(source.plan),
-                        .plan = source.plan,
-                        .factors = source.factors};
+  ExportContent content;
+  content.files = modelCode();
+  content.cacheBytesPerToken = bytesPerToken(source.plan);
+  content.plan = source.plan;
+  content.factors = source.factors;
   KVISTA_ASSIGN(content.config, configOf(source, layout));
 
   const auto& store = source.checkpoint.tensors;

@@ -10,14 +10,20 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+// One line a measure: X(name) is the function `Measure nameMeasure()` of its file in this folder.
+#define KVISTA_MEASURES(X) \
+  X(cka) \
+  X(ckaCentred) \
+  X(ckaSinkFree)
+
 namespace kvista {
 
+#define KVISTA_DECLARE(name) Measure name##Measure();
+KVISTA_MEASURES(KVISTA_DECLARE)
+
 const std::vector<Measure>& measures() {
-  static const std::vector<Measure> all = {
-      ckaMeasure(),
-      ckaCentredMeasure(),
-      ckaSinkFreeMeasure(),
-  };
+#define KVISTA_CALL(name) name##Measure(),
+  static const std::vector<Measure> all = {KVISTA_MEASURES(KVISTA_CALL)};
   return all;
 }
 

@@ -33,11 +33,6 @@ struct Measure {
 const std::vector<Measure>& measures();
 Result<const Measure*> findMeasure(std::string_view name);
 
-// One function a file.
-Measure ckaMeasure();
-Measure ckaCentredMeasure();
-Measure ckaSinkFreeMeasure();
-
 /// Second moment and mean of y = [k; v] a token, with or without the first kSinkTokens of each window.
 struct OutputMoments {
   at::Tensor second;  ///< float64 [2kv, 2kv]

@@ -1,26 +1,32 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/methods/methods.h"
+#include "core/compress/method.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+// One line a method: X(name) is the function `Method nameMethod()` of its file in this folder.
+#define KVISTA_METHODS(X) \
+  X(coded) \
+  X(codedJoint) \
+  X(codedHead) \
+  X(joint) \
+  X(separate) \
+  X(grouped) \
+  X(recalkv) \
+  X(svd) \
+  X(plain)
+
 namespace kvista {
 
+#define KVISTA_DECLARE(name) Method name##Method();
+KVISTA_METHODS(KVISTA_DECLARE)
+
 const std::vector<Method>& methods() {
-  static const std::vector<Method> all = {
-      codedMethod(),
-      codedJointMethod(),
-      codedHeadMethod(),
-      jointMethod(),
-      separateMethod(),
-      groupedMethod(),
-      recalkvMethod(),
-      svdMethod(),
-      plainMethod(),
-  };
+#define KVISTA_CALL(name) name##Method(),
+  static const std::vector<Method> all = {KVISTA_METHODS(KVISTA_CALL)};
   return all;
 }
 

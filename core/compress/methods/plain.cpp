@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/methods/methods.h"
+#include "core/compress/method.h"
 
 namespace kvista {
 

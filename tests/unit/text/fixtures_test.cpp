@@ -69,11 +69,12 @@ TEST(HostileTokenizers, AreRefusedWithTheirOwnSentence) {
     SCOPED_TRACE(name);
     const auto tokenizer = Tokenizer::fromFile(folder / name / "tokenizer.json");
     const auto expected = entry["expect"].get<std::string>();
-    if (expected == "ok") EXPECT_TRUE(tokenizer) << sentence(tokenizer);
-    if (expected.starts_with("refuse")) EXPECT_FALSE(tokenizer);
+    if (expected != "ok-or-refuse") {
+      EXPECT_EQ(tokenizer.has_value(), expected == "ok") << sentence(tokenizer);
+    }
     if (tokenizer) {
       const auto ids = tokenizer->encode("the xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", true);
-      if (ids) EXPECT_TRUE(tokenizer->decode(*ids, false));
+      EXPECT_TRUE(!ids || tokenizer->decode(*ids, false));
       continue;
     }
     EXPECT_THAT(tokenizer.error().message, testing::EndsWith("."));
@@ -96,7 +97,7 @@ TEST(HostileTokenizers, SlowExpressionEndsWithASentence) {
   if (!fs::exists(path)) GTEST_SKIP() << path << " is missing";
   const auto tokenizer = Tokenizer::fromFile(path);
   ASSERT_TRUE(tokenizer) << sentence(tokenizer);
-  const auto ids = tokenizer->encode(std::string(40, 'x'), false);
+  const auto ids = tokenizer->encode(std::string(40, 'x') + " y", false);
   ASSERT_FALSE(ids);
   EXPECT_THAT(ids.error().message, testing::HasSubstr("takes too many steps"));
 }

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 // reference_cases.json holds four small tokenizers and what the `tokenizers` library makes of odd texts with them.
-#include <fstream>
-
 #include <gtest/gtest.h>
+
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/text/tokenizer.h"

@@ -41,7 +41,7 @@ TEST(Regex, ReadsOnigurumaSyntax) {
       {R"([[:alpha:]]+)", "abé1", {"abé", "1"}},
       {R"([[:punct:]]+)", "a!+$«", {"a", "!+$«"}},
       {R"(\p{Punct}+)", "a!+«", {"a", "!", "+", "«"}},
-      {R"(\w+)", "a_é1\u0301\u200D b", {"a_é1\u0301", "\u200D b"}},
+      {R"(\w+)", "a_é1\u0301\u200D b", {"a_é1\u0301", "\u200D ", "b"}},
       {R"(\d+)", "1२b", {"1२", "b"}},
       {R"(\p{^L})", "a1", {"a", "1"}},
       {R"(\p{Letter})", "1a", {"1", "a"}},
@@ -109,7 +109,7 @@ TEST(Regex, FindsMatchesFarApart) {
 }
 
 TEST(Regex, LimitsBacktracking) {
-  EXPECT_THAT(isolated("(x+x+)+y", std::string(60, 'x')).at(0), testing::HasSubstr("takes too many steps"));
+  EXPECT_THAT(isolated("(x+x+)+y", std::string(60, 'x') + " y").at(0), testing::HasSubstr("takes too many steps"));
 }
 
 }  // namespace

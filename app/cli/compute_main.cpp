@@ -1,0 +1,23 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "app/cli/program.h"
+#include "core/model/weights.h"
+
+int main(int argc, char** argv) {
+  return kvista::runProgram(argc, argv, [](CLI::App& app, kvista::Invocation& invocation) {
+    kvista::addInspect(app, invocation, kvista::scanWeights);
+    kvista::addCompress(app, invocation);
+    kvista::addCalibrate(app, invocation);
+    kvista::addSimilarity(app, invocation);
+    kvista::addPlan(app, invocation);
+    kvista::addEvaluate(app, invocation);
+    kvista::addExport(app, invocation);
+    kvista::addVerify(app, invocation);
+    kvista::addCompare(app, invocation);
+    kvista::addMerge(app, invocation);
+    kvista::addTokenize(app, invocation);
+    kvista::addForward(app, invocation);
+    kvista::addList(app, invocation);
+    kvista::addDoctor(app, invocation);
+  });
+}

@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "app/cli/program.h"
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "app/cli/interrupt.h"
+
+namespace kvista {
+namespace {
+
+void setUpLog(int verbosity) {
+  auto log = spdlog::stderr_logger_st("kvista");
+  log->set_pattern("%H:%M:%S %v");
+  log->set_level(verbosity > 1 ? spdlog::level::debug : verbosity > 0 ? spdlog::level::info : spdlog::level::warn);
+  spdlog::set_default_logger(std::move(log));
+}
+
+/// Libraries may throw; nothing of that shall end the program without a sentence.
+Result<Output> run(const Invocation& invocation, const Task& task) {
+  try {
+    return invocation.action(task);
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::outOfMemory, "There is not enough memory for this.", "Use a smaller --window or fewer windows at a time.");
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::internal, "Something failed that should not.", "Please report it with the line below.", error.what());
+  }
+}
+
+int report(const Error& error, bool json) {
+  fmt::print(stderr, "kvista: {}{}{}\n", error.message, error.hint.empty() ? "" : " ", error.hint);
+  if (!error.detail.empty()) fmt::print(stderr, "  {}\n", error.detail);
+  if (json) {
+    const nlohmann::ordered_json document = {
+        {"error",
+         {{"code", nameOf(error.code)}, {"message", error.message}, {"detail", error.detail}, {"hint", error.hint}}}};
+    fmt::print("{}\n", document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  }
+  return exitCodeOf(error.code);
+}
+
+}  // namespace
+
+int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invocation&)>& addVerbs) {
+  CLI::App app("KVista makes the key-value cache of language models smaller.", "kvista");
+  app.set_version_flag("--version", "kvista " KVISTA_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.footer("Start with:\n  kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER");
+  Invocation invocation;
+  app.add_flag("-v,--verbose", invocation.verbosity, "Say what is done on standard error; twice for more");
+  addVerbs(app, invocation);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  setUpLog(invocation.verbosity);
+
+  Interrupt interrupt;
+  ProgressLine progress(false);
+  const Task task{interrupt.token(), [&](const ProgressReport& line) { progress.report(line); }};
+  const Result<Output> output = run(invocation, task);
+  progress.clear();
+  if (!output) return report(output.error(), invocation.json);
+  if (invocation.json)
+    fmt::print("{}\n", output->json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  else
+    fmt::print("{}", output->text);
+  return kDone;
+}
+
+}  // namespace kvista

@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""Damaged and malicious checkpoints: each refused with a sentence of its own, none with a crash, a hang or a huge
+allocation."""
+
+import json
+import re
+
+import pytest
+
+from program import BAD_INPUT, DONE, SHARED, measured
+
+FOLDER = SHARED / "fixtures/hostile"
+LIMIT = 256 << 20
+CODES = {
+    "ok": {DONE},
+    "warn": {DONE},
+    "refuse": {BAD_INPUT},
+    "refuse-tokenizer": {BAD_INPUT},
+    "refuse-or-ok": {DONE, BAD_INPUT},
+    "ok-or-refuse": {DONE, BAD_INPUT},
+    "refuse-or-last-wins": {DONE, BAD_INPUT},
+}
+
+
+def cases():
+    if not (FOLDER / "expected.json").is_file():
+        return []
+    every = json.loads((FOLDER / "expected.json").read_text())
+    return [case for case in every if case["category"] != "pickle"]
+
+
+CASES = cases()
+pytestmark = pytest.mark.skipif(not CASES, reason=f"no hostile fixtures in {FOLDER}")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    text = tmp_path_factory.mktemp("hostile") / "text"
+    text.write_text("ab ba, a b! " + "x" * 4000)
+    commands = [
+        ["tokenize", FOLDER / case["path"], "--text-file", text, "--json"]
+        if case["category"] == "tokenizer"
+        else ["inspect", FOLDER / case["path"], "--weights", "--json"]
+        for case in CASES
+    ]
+    return {case["path"]: run for case, run in zip(CASES, measured(commands))}
+
+
+def message(run):
+    return json.loads(run["stdout"])["error"]["message"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["path"])
+def test_is_taken_as_expected(case, runs):
+    run = runs[case["path"]]
+    assert run["code"] in CODES[case["expect"]], f"{case['what']}: {run['stderr'][-500:]}"
+    good = runs["ok-tokenizer" if case["category"] == "tokenizer" else "ok-control"]
+    assert run["bytes"] <= good["bytes"] + LIMIT, case["what"]
+    result = json.loads(run["stdout"])
+    if run["code"] == DONE:
+        assert case["expect"] != "warn" or result["problems"]
+        return
+    # One sentence, the same for people and for programs, that names the file, or a field or word that stands in it.
+    sentences = [line for line in run["stderr"].splitlines() if line.startswith("kvista: ")]
+    assert len(sentences) == 1 and result["error"]["message"] in sentences[0]
+    folder = FOLDER / case["path"]
+    names = {case["path"], *(file.name for file in folder.glob("*"))}
+    for file in folder.glob("*.json"):
+        if file.is_file():
+            names |= set(re.findall(r'"([\w.]{3,})"', file.read_text(errors="replace")))
+    assert any(name in result["error"]["message"] for name in names)
+
+
+def test_sentences_differ(runs):
+    """A person can tell from the sentence what is wrong, not only that something is."""
+    sentences = {}
+    for path, run in runs.items():
+        if run["code"] == BAD_INPUT:
+            bare = message(run).replace(str(FOLDER), "").replace(path, "")
+            sentences.setdefault(bare, []).append(path)
+    assert not [paths for paths in sentences.values() if len(paths) > 1]
+
+
+def test_runs_no_code_of_a_checkpoint(runs):
+    assert runs["cfg-auto-map"]["code"] == BAD_INPUT
+    assert not list(FOLDER.rglob("HOSTILE_MARKER"))

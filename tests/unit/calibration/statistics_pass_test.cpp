@@ -1,0 +1,258 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/calibration/statistics_pass.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/calibration/layer_accumulator.h"
+#include "tests/unit/demo_model.h"
+#include "tests/unit/io/temporary_folder.h"
+
+namespace kvista::test {
+namespace {
+
+constexpr std::int64_t kWindows = 5;
+
+/// The short model's layers as one forward and backward pass over all windows sees them.
+const std::vector<LayerRecord>& records() {
+  static const std::vector<LayerRecord> all = [] {
+    std::vector<LayerRecord> seen(2);
+    const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
+      seen[static_cast<std::size_t>(record.layer)] = record;
+      return {};
+    };
+    valueOf(shortDecoder().forwardBackward(demoWindows(kWindows).ids, visitor, {}));
+    return seen;
+  }();
+  return all;
+}
+
+/// Batches of 2, 2 and 1 windows.
+const Statistics& pass() {
+  static const Statistics statistics = statisticsOf(shortDecoder(), demoWindows(kWindows));
+  return statistics;
+}
+
+at::Tensor gram(const at::Tensor& rows) { return at::matmul(rows.transpose(-1, -2), rows); }
+
+/// [b, n, heads * d] to float64 [heads, b * n, d].
+at::Tensor byHead(const at::Tensor& outputs) {
+  return outputs.to(at::kDouble).unflatten(2, {8, 32}).permute({2, 0, 1, 3}).reshape({8, -1, 32});
+}
+
+TEST(StatisticsPass, SumsAreThoseOfADirectPass) {
+  const Statistics& statistics = pass();
+  EXPECT_TRUE(statistics.ofInput);  // 256 inputs, 512 outputs
+  EXPECT_TRUE(statistics.gradients);
+  EXPECT_EQ(statistics.windows, kWindows);
+  EXPECT_EQ(statistics.tokens, kWindows * kWindow);
+  EXPECT_EQ(statistics.sinkTokens(), kWindows * 4);
+  EXPECT_EQ(statistics.tokensHash, demoWindows(kWindows).hash);
+  EXPECT_TRUE(at::equal(statistics.tokenIds.to(at::kLong), demoWindows(kWindows).ids));
+  ASSERT_EQ(statistics.layers.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const LayerStatistics& layer = statistics.layers[i];
+    const at::Tensor inputs = records()[i].attentionInput.to(at::kDouble);
+    EXPECT_LE(relativeDifference(layer.secondMoment, gram(inputs.flatten(0, 1))), 1e-5);
+    EXPECT_LE(relativeDifference(layer.sum, inputs.sum({0, 1})), 1e-5);
+    const at::Tensor sinks = inputs.narrow(1, 0, 4).flatten(0, 1);
+    EXPECT_LE(relativeDifference(layer.sinkSum, sinks.sum(0)), 1e-5);
+    EXPECT_LE(relativeDifference(gram(layer.sinkFactor.to(at::kDouble)), gram(sinks)), 1e-5);
+    const at::Tensor rotated = records()[i].rotatedKeys.to(at::kDouble).transpose(0, 1).flatten(1, 2);
+    EXPECT_LE(relativeDifference(layer.rotatedKeys, gram(rotated)), 1e-5);
+  }
+}
+
+TEST(StatisticsPass, FisherBlocksAreSumsOverTheGradients) {
+  double loss = 0;
+  ASSERT_NO_THROW(loss = valueOf(shortDecoder().forwardBackward(demoWindows(kWindows).ids, {}, {})));
+  EXPECT_NEAR(pass().lossSum, loss, 1e-5 * loss);
+  EXPECT_NEAR(pass().baseLoss(), loss / (kWindows * (kWindow - 1)), 1e-5);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const LayerStatistics& layer = pass().layers[i];
+    const LayerRecord& record = records()[i];
+    EXPECT_LE(relativeDifference(layer.fisherKeys, gram(byHead(record.gradientKeys))), 1e-4);
+    EXPECT_LE(relativeDifference(layer.fisherValues, gram(byHead(record.gradientValues))), 1e-4);
+    const at::Tensor rotated = record.gradientRotatedKeys.to(at::kDouble).transpose(0, 1).flatten(1, 2);
+    EXPECT_LE(relativeDifference(layer.fisherRotatedKeys, gram(rotated)), 1e-4);
+    // The papers' score: mean over weights of the root of the mean over windows of the squared weight gradient.
+    const auto score = [&](const at::Tensor& gradient) {
+      const at::Tensor ofWeights = at::matmul(gradient.to(at::kDouble).transpose(1, 2), record.attentionInput.to(at::kDouble));
+      return ofWeights.square().mean(0).sqrt().mean().item<double>();
+    };
+    EXPECT_NEAR(layer.keyFisherScore / score(record.gradientKeys), 1, 1e-3);
+    EXPECT_NEAR(layer.valueFisherScore / score(record.gradientValues), 1, 1e-3);
+  }
+}
+
+TEST(StatisticsPass, SampledRowsAreInputsBeyondTheFirstFourTokens) {
+  for (std::size_t i = 0; i < 2; ++i) {
+    const LayerStatistics& layer = pass().layers[i];
+    ASSERT_EQ(layer.sample.size(0), kWindows * 60);  // fewer tokens than rows wanted: every one beyond the sinks
+    const at::Tensor expected = records()[i].attentionInput.narrow(1, 4, 60).flatten(0, 1);
+    EXPECT_LE(relativeDifference(layer.sample, expected), 5e-3);  // bfloat16
+    EXPECT_TRUE(at::equal(layer.samplePositions.to(at::kLong), at::arange(4, 64).repeat({kWindows})));
+  }
+}
+
+TEST(StatisticsPass, WithoutGradientsTheOtherSumsAreTheSame) {
+  const Statistics plain = statisticsOf(shortDecoder(), demoWindows(kWindows), false);
+  EXPECT_FALSE(plain.gradients);
+  EXPECT_EQ(plain.lossSum, 0);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_FALSE(plain.layers[i].fisherKeys.defined());
+    EXPECT_FALSE(plain.layers[i].fisherValues.defined());
+    EXPECT_FALSE(plain.layers[i].fisherRotatedKeys.defined());
+    EXPECT_LE(relativeDifference(plain.layers[i].secondMoment, pass().layers[i].secondMoment), 1e-6);
+    EXPECT_LE(relativeDifference(plain.layers[i].rotatedKeys, pass().layers[i].rotatedKeys), 1e-6);
+  }
+}
+
+TEST(StatisticsPass, StopsBetweenBatchesAndReportsProgress) {
+  std::stop_source stop;
+  std::vector<std::uint64_t> done;
+  const Task task{stop.get_token(), [&](const ProgressReport& report) {
+                    EXPECT_EQ(report.total, static_cast<std::uint64_t>(kWindows * kWindow));
+                    done.push_back(report.done);
+                    if (done.size() == 2) stop.request_stop();
+                  }};
+  StatisticsOptions options;
+  options.gradients = false;
+  options.tokensPerBatch = 2 * kWindow;
+  EXPECT_EQ(errorOf(runStatisticsPass(shortDecoder(), "model", demoWindows(kWindows), options, task)).code, ErrorCode::cancelled);
+  EXPECT_EQ(done, (std::vector<std::uint64_t>{0, 2 * kWindow}));
+}
+
+TEST(StatisticsPass, ADamagedPartialFileOnlyMeansStartingAnew) {
+  const TemporaryFolder folder;
+  StatisticsOptions options;
+  options.partialFile = folder / "partial";
+  writeText(options.partialFile, "nothing of ours");
+  const Statistics statistics = valueOf(runStatisticsPass(shortDecoder(), "model", demoWindows(2), options, {}));
+  EXPECT_LE(relativeDifference(statistics.layers[0].secondMoment,
+                               statisticsOf(shortDecoder(), demoWindows(2)).layers[0].secondMoment), 1e-6);
+  EXPECT_TRUE(namesIn(folder.path()).empty());  // the pass is complete
+}
+
+/// A made-up record: 3 windows of 20 tokens, hidden size 5, 2 heads of 3 and 2 numbers, with biases.
+struct MadeUp {
+  ModelShape shape{"made-up", 1, 2, 2, 3, 2, 5, 11, 0};
+  at::Tensor keyBias = gaussian({6}, 1);
+  at::Tensor valueBias = gaussian({4}, 2);
+  at::Tensor input = gaussian({3, 20, 5}, 3);
+  at::Tensor keys = gaussian({3, 20, 6}, 4) + keyBias;
+  at::Tensor values = gaussian({3, 20, 4}, 5) + valueBias;
+  at::Tensor rotated = gaussian({3, 2, 20, 3}, 6);
+
+  [[nodiscard]] LayerRecord windows(std::int64_t begin, std::int64_t count) const {
+    const auto cut = [&](const at::Tensor& tensor) { return tensor.narrow(0, begin, count).to(at::kFloat); };
+    LayerRecord record;
+    record.attentionInput = cut(input);
+    record.keys = cut(keys);
+    record.values = cut(values);
+    record.rotatedKeys = cut(rotated);
+    record.gradientKeys = cut(keys).square();
+    record.gradientValues = cut(values).square();
+    record.gradientRotatedKeys = cut(rotated).square();
+    return record;
+  }
+  [[nodiscard]] LayerAccumulator accumulator(std::int64_t rows) const { return {shape, false, true, rows, at::kCPU}; }
+  void add(LayerAccumulator& sums, std::int64_t begin, std::int64_t count) const {
+    sums.add(windows(begin, count), keyBias.to(at::kFloat), valueBias.to(at::kFloat), begin);
+  }
+};
+
+TEST(LayerAccumulator, OutputsAreSummedWithoutTheirBias) {
+  const MadeUp data;
+  LayerAccumulator sums = data.accumulator(4);
+  data.add(sums, 0, 3);
+  const LayerStatistics layer = sums.finish(3);
+  const at::Tensor outputs = at::cat({data.keys - data.keyBias, data.values - data.valueBias}, -1);
+  EXPECT_LE(relativeDifference(layer.secondMoment, gram(outputs.flatten(0, 1))), 1e-6);
+  EXPECT_LE(relativeDifference(layer.sum, outputs.sum({0, 1})), 1e-6);
+  EXPECT_LE(relativeDifference(gram(layer.sinkFactor), gram(outputs.narrow(1, 0, 4).flatten(0, 1))), 1e-6);
+  EXPECT_EQ(layer.fisherKeys.sizes().vec(), (std::vector<std::int64_t>{2, 3, 3}));
+  EXPECT_EQ(layer.fisherValues.sizes().vec(), (std::vector<std::int64_t>{2, 2, 2}));
+}
+
+TEST(LayerAccumulator, SamplesRisingPositionsBeyondTheSinksWhateverTheBatches) {
+  const MadeUp data;
+  LayerAccumulator together = data.accumulator(7);
+  LayerAccumulator apart = data.accumulator(7);
+  data.add(together, 0, 3);
+  data.add(apart, 0, 1);
+  data.add(apart, 1, 2);
+  const LayerStatistics a = together.finish(3);
+  const LayerStatistics b = apart.finish(3);
+  EXPECT_TRUE(at::equal(a.samplePositions, b.samplePositions));
+  EXPECT_TRUE(at::equal(a.sample, b.sample));
+  ASSERT_EQ(a.samplePositions.size(0), 21);
+  const at::Tensor outputs = at::cat({data.keys - data.keyBias, data.values - data.valueBias}, -1);
+  const int* positions = a.samplePositions.const_data_ptr<int>();
+  for (int i = 0; i < 21; ++i) {
+    EXPECT_GE(positions[i], kSinkTokens);
+    EXPECT_LT(positions[i], 20);
+    if (i % 7 > 0) {
+      EXPECT_GT(positions[i], positions[i - 1]);
+    }
+    EXPECT_LE(relativeDifference(a.sample[i], outputs[i / 7][positions[i]]), 1e-2) << i;
+  }
+}
+
+TEST(LayerAccumulator, WindowsOfSinksAloneGiveNoSample) {
+  const MadeUp data;
+  LayerRecord record = data.windows(0, 3);
+  for (at::Tensor* tensor : {&record.attentionInput, &record.keys, &record.values, &record.gradientKeys, &record.gradientValues})
+    *tensor = tensor->narrow(1, 0, 3);
+  for (at::Tensor* tensor : {&record.rotatedKeys, &record.gradientRotatedKeys}) *tensor = tensor->narrow(2, 0, 3);
+  LayerAccumulator sums = data.accumulator(7);
+  sums.add(record, {}, {}, 0);
+  const LayerStatistics layer = sums.finish(3);
+  EXPECT_EQ(layer.sample.size(0), 0);
+  EXPECT_EQ(layer.sinkFactor.size(0), 9);
+}
+
+TEST(LayerAccumulator, AStateTakenUpAgainGivesTheSameSums) {
+  const TemporaryFolder folder;
+  const MadeUp data;
+  LayerAccumulator whole = data.accumulator(7);
+  LayerAccumulator first = data.accumulator(7);
+  data.add(whole, 0, 2);
+  data.add(first, 0, 2);
+  NamedTensors state;
+  first.appendState("3.", state);
+  ASSERT_TRUE(writeTensorFile(folder / "state", state, {}, {}));
+  LayerAccumulator second = data.accumulator(7);
+  const TensorFile file = valueOf(TensorFile::open(folder / "state"));
+  ASSERT_TRUE(second.restoreState("3.", file));
+  data.add(whole, 2, 1);
+  data.add(second, 2, 1);
+  const LayerStatistics a = whole.finish(3);
+  const LayerStatistics b = second.finish(3);
+  const std::pair<at::Tensor, at::Tensor> pairs[] = {
+      {a.secondMoment, b.secondMoment}, {a.sum, b.sum}, {a.sinkFactor, b.sinkFactor}, {a.sinkSum, b.sinkSum},
+      {a.fisherKeys, b.fisherKeys}, {a.fisherValues, b.fisherValues}, {a.rotatedKeys, b.rotatedKeys},
+      {a.fisherRotatedKeys, b.fisherRotatedKeys}, {a.sample, b.sample}, {a.samplePositions, b.samplePositions}};
+  for (const auto& [expected, got] : pairs) EXPECT_TRUE(at::equal(expected, got));
+  EXPECT_EQ(a.keyFisherScore, b.keyFisherScore);
+  EXPECT_EQ(a.valueFisherScore, b.valueFisherScore);
+
+  // A state of another model is refused and changes nothing.
+  MadeUp other;
+  other.shape.headDim = 4;
+  LayerAccumulator stranger = other.accumulator(7);
+  EXPECT_EQ(errorOf(stranger.restoreState("3.", file)).code, ErrorCode::corruptFile);
+  EXPECT_EQ(errorOf(second.restoreState("0.", file)).code, ErrorCode::corruptFile);
+  EXPECT_TRUE(at::equal(second.finish(3).secondMoment, b.secondMoment));
+}
+
+}  // namespace
+}  // namespace kvista::test

@@ -1,0 +1,234 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/calibration/token_source.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "tests/unit/demo_model.h"
+#include "tests/unit/io/temporary_folder.h"
+
+namespace kvista::test {
+namespace {
+
+using ::testing::HasSubstr;
+using Ids = std::vector<std::int64_t>;
+
+Ids idsOf(const std::string& text) {
+  const auto ids = valueOf(demoTokenizer().encode(text, false));
+  return {ids.begin(), ids.end()};
+}
+
+Ids row(const TokenWindows& windows, std::int64_t index) {
+  const auto* first = windows.ids.const_data_ptr<std::int64_t>() + index * windows.ids.size(1);
+  return {first, first + windows.ids.size(1)};
+}
+
+Ids part(const Ids& ids, std::int64_t begin, std::int64_t count) { return {ids.begin() + begin, ids.begin() + begin + count}; }
+
+TextRecipe recipeOf(std::vector<std::string> paths, std::int64_t window = 16) {
+  TextRecipe recipe;
+  recipe.paths = std::move(paths);
+  recipe.window = window;
+  return recipe;
+}
+
+TokenWindows read(const TextRecipe& recipe, std::optional<std::uint32_t> bos = {}) {
+  return valueOf(readTokenWindows(demoTokenizer(), recipe, bos, {}));
+}
+
+/// The error of a recipe that must be refused.
+Error refused(const TextRecipe& recipe) { return errorOf(readTokenWindows(demoTokenizer(), recipe, {}, {})); }
+
+class TokenSource : public ::testing::Test {
+ protected:
+  TokenSource() {
+    writeText(folder_ / "a.txt", first_);
+    writeText(folder_ / "b.txt", second_);
+  }
+  [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  TemporaryFolder folder_;
+  std::string text_ = readText(kEvaluationText);
+  std::string first_ = text_.substr(0, 600);
+  std::string second_ = text_.substr(1000, 700);
+};
+
+TEST_F(TokenSource, CutsWindowsInOrderWithoutOverlap) {
+  const Ids ids = idsOf(first_);
+  const TokenWindows windows = read(recipeOf({path("a.txt")}));
+  const auto whole = static_cast<std::int64_t>(ids.size()) / 16;
+  ASSERT_EQ(windows.ids.sizes().vec(), (Ids{whole, 16}));
+  EXPECT_EQ(windows.tokensInText, static_cast<std::int64_t>(ids.size()));
+  for (std::int64_t i = 0; i < whole; ++i) EXPECT_EQ(row(windows, i), part(ids, 16 * i, 16)) << i;
+}
+
+TEST_F(TokenSource, ReadsDocumentsOneAfterTheOther) {
+  Ids ids = idsOf(first_);
+  const Ids more = idsOf(second_);
+  ids.insert(ids.end(), more.begin(), more.end());
+  const TokenWindows both = read(recipeOf({path("a.txt"), path("b.txt")}));
+  ASSERT_EQ(both.ids.size(0), static_cast<std::int64_t>(ids.size()) / 16);
+  for (std::int64_t i = 0; i < both.ids.size(0); ++i) EXPECT_EQ(row(both, i), part(ids, 16 * i, 16)) << i;
+  EXPECT_NE(read(recipeOf({path("b.txt"), path("a.txt")})).hash, both.hash);
+}
+
+TEST_F(TokenSource, TakesTheTextsOfAFolderByName) {
+  writeText(folder_ / "notes.md", "not a text of ours");
+  EXPECT_EQ(read(recipeOf({folder_.path().string()})).hash, read(recipeOf({path("a.txt"), path("b.txt")})).hash);
+}
+
+TEST_F(TokenSource, TakesTheFieldTextOfEachJsonLine) {
+  writeText(folder_ / "lines.jsonl", nlohmann::json{{"text", first_}, {"id", 1}}.dump() + "\n \n" +
+                                         nlohmann::json{{"text", second_}}.dump());
+  EXPECT_EQ(read(recipeOf({path("lines.jsonl")})).hash, read(recipeOf({path("a.txt"), path("b.txt")})).hash);
+}
+
+TEST_F(TokenSource, ReadsStandardInput) {
+  std::istringstream input(first_);
+  std::streambuf* const before = std::cin.rdbuf(input.rdbuf());
+  const auto windows = readTokenWindows(demoTokenizer(), recipeOf({"-"}), {}, {});
+  std::cin.rdbuf(before);
+  ASSERT_TRUE(windows) << windows.error().message;
+  EXPECT_EQ(windows->hash, read(recipeOf({path("a.txt")})).hash);
+}
+
+TEST_F(TokenSource, SkipsWindowsAtTheStart) {
+  TextRecipe recipe = recipeOf({path("a.txt")});
+  const TokenWindows all = read(recipe);
+  recipe.skipWindows = 3;
+  const TokenWindows rest = read(recipe);
+  ASSERT_EQ(rest.ids.size(0), all.ids.size(0) - 3);
+  EXPECT_EQ(row(rest, 0), row(all, 3));
+  recipe.windows = 2;
+  const TokenWindows two = read(recipe);
+  ASSERT_EQ(two.ids.size(0), 2);
+  EXPECT_EQ(row(two, 1), row(all, 4));
+  EXPECT_EQ(two.hash, windowsOf(all, 3, 2).hash);
+}
+
+TEST_F(TokenSource, DrawsTheSameWindowsForTheSameSeedInAnotherOrder) {
+  TextRecipe recipe = recipeOf({path("b.txt")});
+  const TokenWindows ordered = read(recipe);
+  recipe.seed = 7;
+  const TokenWindows drawn = read(recipe);
+  EXPECT_EQ(read(recipe).hash, drawn.hash);
+  std::multiset<Ids> expected, got;
+  for (std::int64_t i = 0; i < ordered.ids.size(0); ++i) expected.insert(row(ordered, i));
+  for (std::int64_t i = 0; i < drawn.ids.size(0); ++i) got.insert(row(drawn, i));
+  EXPECT_EQ(got, expected);
+  EXPECT_NE(drawn.hash, ordered.hash);
+  recipe.seed = 8;
+  EXPECT_NE(read(recipe).hash, drawn.hash);
+
+  recipe.seed = 7;
+  recipe.windows = 3;  // fewer windows: those that came first
+  const TokenWindows few = read(recipe);
+  ASSERT_EQ(few.ids.size(0), 3);
+  EXPECT_EQ(few.hash, windowsOf(drawn, 0, 3).hash);
+}
+
+TEST_F(TokenSource, BeginsEachWindowWithBosInsteadOfText) {
+  TextRecipe recipe = recipeOf({path("a.txt")});
+  recipe.beginWithBos = true;
+  const Ids ids = idsOf(first_);
+  const TokenWindows windows = read(recipe, 5);
+  ASSERT_EQ(windows.ids.size(0), static_cast<std::int64_t>(ids.size()) / 15);
+  for (std::int64_t i = 0; i < windows.ids.size(0); ++i) {
+    Ids expected = part(ids, 15 * i, 15);
+    expected.insert(expected.begin(), 5);
+    EXPECT_EQ(row(windows, i), expected) << i;
+  }
+  EXPECT_THAT(refused(recipe).message, HasSubstr("names no BOS token"));
+}
+
+TEST_F(TokenSource, HashFollowsTheContentAndTheShape) {
+  const TokenWindows before = read(recipeOf({path("a.txt")}));
+  EXPECT_EQ(before.hash.size(), 16U);
+  EXPECT_EQ(read(recipeOf({path("a.txt")})).hash, before.hash);
+  EXPECT_NE(read(recipeOf({path("a.txt")}, 8)).hash, before.hash);
+  std::string changed = first_;
+  changed[10] = changed[10] == 'x' ? 'y' : 'x';
+  writeText(folder_ / "a.txt", changed);
+  EXPECT_NE(read(recipeOf({path("a.txt")})).hash, before.hash);
+  EXPECT_NE(windowsOf(before, 0, 2).hash, windowsOf(before, 1, 2).hash);
+}
+
+TEST_F(TokenSource, TheBeginningOfALongTextGivesTheSameWindows) {
+  TextRecipe recipe = recipeOf({kCalibrationText, kEvaluationText}, 64);
+  const TokenWindows all = read(recipe);
+  recipe.windows = 5;
+  recipe.skipWindows = 2;
+  const TokenWindows some = read(recipe);
+  EXPECT_LT(some.tokensInText, all.tokensInText / 2);  // else nothing was saved
+  EXPECT_EQ(some.hash, windowsOf(all, 2, 5).hash);
+  recipe.windows = all.ids.size(0) + 10;  // more than there are
+  recipe.skipWindows = 0;
+  EXPECT_EQ(read(recipe).hash, all.hash);
+}
+
+TEST_F(TokenSource, RefusesInOneSentence) {
+  const auto sentence = [&](TextRecipe recipe, ErrorCode code) {
+    const Error error = refused(recipe);
+    EXPECT_EQ(error.code, code) << error.message;
+    EXPECT_THAT(error.message, ::testing::EndsWith("."));
+    return error.message;
+  };
+  EXPECT_THAT(sentence(recipeOf({path("missing.txt")}), ErrorCode::io), HasSubstr("missing.txt is not a readable file"));
+  EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 4096), ErrorCode::invalidArgument),
+              HasSubstr(fmt::format("The text has {} tokens, too few for one window of 4096", idsOf(first_).size())));
+  TextRecipe skipping = recipeOf({path("a.txt")});
+  skipping.skipWindows = 1000;
+  EXPECT_THAT(sentence(skipping, ErrorCode::invalidArgument), HasSubstr("too few for a window after the first 1000"));
+  EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 1), ErrorCode::invalidArgument), HasSubstr("A window of 1 tokens"));
+  TextRecipe none = recipeOf({path("a.txt")});
+  none.windows = 0;
+  EXPECT_THAT(sentence(none, ErrorCode::invalidArgument), HasSubstr("at least 1"));
+
+  writeText(folder_ / "bad.jsonl", "{\"text\": \"good\"}\n\n{\"words\": 1}\n");
+  EXPECT_THAT(sentence(recipeOf({path("bad.jsonl")}), ErrorCode::invalidArgument),
+              ::testing::AllOf(HasSubstr("line 3 of"), HasSubstr("bad.jsonl has no string field \"text\"")));
+  writeText(folder_ / "bad.jsonl", "{\"text\": \"good\"}\n{\"text\": \n");
+  EXPECT_THAT(sentence(recipeOf({path("bad.jsonl")}), ErrorCode::corruptFile), HasSubstr("line 2 of"));
+  std::filesystem::create_directory(folder_ / "empty");
+  EXPECT_THAT(sentence(recipeOf({path("empty")}), ErrorCode::invalidArgument), HasSubstr("holds no .txt or .jsonl file"));
+}
+
+TEST_F(TokenSource, RefusesTextThatIsNotUtf8) {
+  writeText(folder_ / "a.txt", first_ + "\xff\xfe");
+  EXPECT_FALSE(readTokenWindows(demoTokenizer(), recipeOf({path("a.txt")}), {}, {}));
+}
+
+TEST_F(TokenSource, StopsWhenAsked) {
+  std::stop_source stop;
+  stop.request_stop();
+  const auto windows = readTokenWindows(demoTokenizer(), recipeOf({path("a.txt")}), {}, {stop.get_token(), {}});
+  EXPECT_EQ(errorOf(windows).code, ErrorCode::cancelled);
+}
+
+TEST(TextRecipe, JsonRoundTrip) {
+  TextRecipe recipe = recipeOf({"a.txt", "-"}, 128);
+  EXPECT_EQ(valueOf(textRecipeFromJson(toJson(recipe))), recipe);
+  recipe.windows = 12;
+  recipe.skipWindows = 3;
+  recipe.seed = 18446744073709551615U;
+  recipe.beginWithBos = true;
+  EXPECT_EQ(valueOf(textRecipeFromJson(toJson(recipe))), recipe);
+  for (const char* key : {"paths", "window", "skipWindows", "beginWithBos"}) {
+    nlohmann::json damaged = toJson(recipe);
+    damaged[key] = nlohmann::json::object();
+    EXPECT_EQ(errorOf(textRecipeFromJson(damaged)).code, ErrorCode::corruptFile) << key;
+    damaged.erase(key);
+    EXPECT_FALSE(textRecipeFromJson(damaged)) << key;
+  }
+}
+
+}  // namespace
+}  // namespace kvista::test

@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/checkpoint/export_checkpoint.h"
+#include "core/compress/factors.h"
+#include "core/io/checkpoint.h"
+#include "core/model/decoder.h"
+#include "core/plan/plan.h"
+
+namespace kvista::test {
+
+template <class T>
+T valueOf(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message + " " + result.error().detail);
+  return *std::move(result);
+}
+
+/// A tiny model of random weights in a folder: 2 layers, 4 query and 2 KV heads of 8.
+struct TinyModel {
+  std::filesystem::path folder;
+  Checkpoint checkpoint;
+  std::shared_ptr<const Decoder> decoder;
+};
+/// `changes` are put into a Llama configuration ("model_type": "qwen2" gives biases, "qwen3" head norms).
+TinyModel tinyModel(const std::filesystem::path& folder, const nlohmann::json& changes = nlohmann::json::object(),
+                    at::ScalarType type = at::kFloat);
+
+/// One group of a plan, widths in any order; `identity`: no factors.
+Group group(int layer, std::vector<std::string> slots, std::vector<std::uint8_t> widths);
+/// `count` widths of `bits`.
+std::vector<std::uint8_t> widths(int count, int bits);
+std::vector<std::uint8_t> operator+(std::vector<std::uint8_t> a, const std::vector<std::uint8_t>& b);
+
+/// Plans by name: "joint", "separate", "coded" (4 exact tokens), "codedAll" (none exact), "afterRope", "mixed" (some groups
+/// whole, one dropped), "whole".
+CompressionPlan planNamed(const std::string& name);
+/// Random factors for it; groups of 16 bits everywhere are the identity.
+PlanFactors randomFactors(const CompressionPlan& plan);
+
+Result<ExportReport> exportTo(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
+                              const PlanFactors& factors, const std::string& form);
+
+/// Logits [1, 12, vocabulary] of some ids.
+at::Tensor logitsOf(const Decoder& decoder, const CompressionPlan* plan = nullptr, const PlanFactors& factors = {});
+double largestDifference(const at::Tensor& a, const at::Tensor& b);
+
+}  // namespace kvista::test

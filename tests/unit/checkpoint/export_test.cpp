@@ -1,0 +1,297 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/checkpoint/export_checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "core/checkpoint/export_form.h"
+#include "core/checkpoint/export_report.h"
+#include "core/checkpoint/open_model.h"
+#include "core/checkpoint/verify_export.h"
+#include "core/io/json_file.h"
+#include "export_cases.h"
+#include "tests/unit/io/temporary_folder.h"
+
+namespace kvista::test {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+class LatentExport : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(LatentExport, opensAsTheSameModelAndPlan) {
+  const TemporaryFolder folder;
+  const CompressionPlan plan = planNamed(GetParam());
+  const PlanFactors factors = randomFactors(plan);
+  for (const char* family : {"llama", "qwen2", "qwen3"}) {
+    const TinyModel model = tinyModel(folder / family, {{"model_type", family}});
+    const auto target = folder / (std::string(family) + "-small");
+    const ExportReport report = valueOf(exportTo(target, model, plan, factors, "latent"));
+    EXPECT_TRUE(report.verified);
+    EXPECT_EQ(report.bytesPerToken, bytesPerToken(plan));
+
+    const OpenedModel opened = valueOf(openModel(target));
+    ASSERT_TRUE(opened.plan.has_value());
+    EXPECT_EQ(*opened.plan, plan);
+    const auto decoder = valueOf(Decoder::load(opened.checkpoint, {}, {}));
+    const at::Tensor expected = logitsOf(*model.decoder, &plan, factors);
+    EXPECT_LT(largestDifference(logitsOf(*decoder, &plan, opened.factors), expected), 1e-3) << family;
+    if (GetParam() != "whole") {
+      EXPECT_GT(largestDifference(logitsOf(*model.decoder), expected), 0.05) << "the plan changes nothing";
+    }
+    EXPECT_TRUE(valueOf(verifyExport(target, {}, {})).problems.empty());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Plans, LatentExport,
+                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole"));
+
+TEST(LatentExport, carriesOverTheSourcesBytesAndSavesTheProjections) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model", {{"tie_word_embeddings", true}}, at::kBFloat16);
+  const CompressionPlan plan = planNamed("joint");
+  valueOf(exportTo(folder / "small", model, plan, randomFactors(plan), "latent"));
+  const Checkpoint written = valueOf(openCheckpoint(folder / "small"));
+  const auto& tensors = written.tensors->tensors();
+  for (const char* name : {"model.embed_tokens.weight", "model.layers.1.mlp.up_proj.weight", "model.norm.weight",
+                           "model.layers.0.self_attn.q_proj.weight"}) {
+    const auto before = model.checkpoint.tensors->raw(model.checkpoint.tensors->tensors().at(name));
+    const auto after = written.tensors->raw(tensors.at(name));
+    EXPECT_EQ(tensors.at(name).type, DataType::bf16);
+    EXPECT_TRUE(std::ranges::equal(before, after)) << name;
+  }
+  EXPECT_FALSE(tensors.contains("model.layers.0.self_attn.k_proj.weight"));
+  EXPECT_FALSE(tensors.contains("lm_head.weight"));
+  EXPECT_EQ(tensors.at("model.layers.0.self_attn.groups.0.down.weight").shape, (std::vector<std::int64_t>{19, 32}));
+  EXPECT_EQ(tensors.at("model.layers.0.self_attn.groups.0.up.weight").type, DataType::f32);
+}
+
+TEST(LatentExport, holdsModelCodeTokenizerAndReport) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("coded");
+  const ExportReport report = valueOf(exportTo(folder / "small", model, plan, randomFactors(plan), "latent"));
+  for (const char* name : {"config.json", "model.safetensors", "modeling_kvista.py", "configuration_kvista.py",
+                           "cache_kvista.py", "tokenizer.json", "kvista-report.json"})
+    EXPECT_THAT(report.files, Contains(name));
+  EXPECT_EQ(namesIn(folder / "small"), std::set<std::string>(report.files.begin(), report.files.end()));
+  EXPECT_EQ(readText(folder / "small" / "modeling_kvista.py"),
+            readText(std::string(KVISTA_SOURCE_DIR) + "/resources/model_code/modeling_kvista.py"));
+  const nlohmann::json written = valueOf(readReport(folder / "small"));
+  EXPECT_EQ(valueOf(planFromJson(written["plan"])), plan);
+  EXPECT_EQ(written["bytesPerToken"]["achieved"], bytesPerToken(plan));
+  EXPECT_EQ(written["source"]["hash"], valueOf(contentHash(model.checkpoint)));
+  EXPECT_EQ(written["verification"]["passed"], true);
+}
+
+TEST(Export, ofTheSamePlanGivesTheSameBytes) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("coded");
+  for (const char* form : {"latent", "dense"}) {
+    const auto first = folder / (std::string(form) + "-1");
+    const auto second = folder / (std::string(form) + "-2");
+    valueOf(exportTo(first, model, plan, randomFactors(plan), form));
+    valueOf(exportTo(second, model, plan, randomFactors(plan), form));
+    ASSERT_EQ(namesIn(first), namesIn(second));
+    for (const std::string& name : namesIn(first)) EXPECT_EQ(readText(first / name), readText(second / name)) << name;
+  }
+}
+
+TEST(DenseExport, isTheOriginalArchitectureWithThePlansQuality) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model", {{"model_type", "qwen2"}});
+  for (const char* name : {"joint", "separate", "mixed", "whole"}) {
+    const CompressionPlan plan = planNamed(name);
+    const PlanFactors factors = randomFactors(plan);
+    const ExportReport report = valueOf(exportTo(folder / name, model, plan, factors, "dense"));
+    EXPECT_EQ(report.bytesPerToken, model.decoder->shape().cacheBytesPerToken());
+    const Checkpoint written = valueOf(openCheckpoint(folder / name));
+    EXPECT_EQ(written.config, model.checkpoint.config);
+    const auto decoder = valueOf(Decoder::load(written, {}, {}));
+    EXPECT_LT(largestDifference(logitsOf(*decoder), logitsOf(*model.decoder, &plan, factors)), 1e-3) << name;
+  }
+}
+
+TEST(DenseExport, saysWhatOfACodedPlanIsNotInIt) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("coded");
+  const ExportReport report = valueOf(exportTo(folder / "dense", model, plan, randomFactors(plan), "dense"));
+  EXPECT_THAT(report.notes, Contains(HasSubstr("codes are not part of this form")));
+  EXPECT_THAT(report.notes, Contains(HasSubstr("first 4 tokens")));
+}
+
+TEST(DenseExport, refusesKeysAfterRopeBeforeWritingAnything) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("afterRope");
+  const auto report = exportTo(folder / "dense", model, plan, randomFactors(plan), "dense");
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().code, ErrorCode::invalidArgument);
+  EXPECT_THAT(report.error().message, HasSubstr("Layer 0 key head 0 is compressed after RoPE, to 5 of 8 numbers"));
+  EXPECT_THAT(report.error().hint, HasSubstr("latent"));
+  EXPECT_EQ(namesIn(folder.path()), std::set<std::string>{"model"});
+}
+
+TEST(Export, in16BitWritesSmallerFactors) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("joint");
+  const PlanFactors factors = randomFactors(plan);
+  ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
+  request.dtype = DataType::bf16;
+  request.target = folder / "small";
+  EXPECT_TRUE(valueOf(exportCheckpoint(request, {})).verified);
+  const Checkpoint written = valueOf(openCheckpoint(folder / "small"));
+  EXPECT_EQ(written.tensors->tensors().at("model.layers.0.self_attn.groups.0.up.weight").type, DataType::bf16);
+  EXPECT_EQ(written.tensors->tensors().at("model.norm.weight").type, DataType::f32);
+  request.dtype = DataType::i32;
+  request.target = folder / "other";
+  EXPECT_THAT(exportCheckpoint(request, {}).error().message, HasSubstr("cannot be written as I32"));
+}
+
+TEST(Export, refusesTargetsThatWouldCostTheModel) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "models" / "tiny");
+  const CompressionPlan plan = planNamed("joint");
+  const PlanFactors factors = randomFactors(plan);
+  ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
+  request.overwrite = true;
+  std::filesystem::create_directories(folder / "notes");
+  writeText(folder / "notes/diary.txt", "dear");
+  const auto refused = [&](const std::filesystem::path& target, const std::string& sentence) {
+    request.target = target;
+    const auto report = exportCheckpoint(request, {});
+    ASSERT_FALSE(report) << target;
+    EXPECT_EQ(report.error().code, ErrorCode::invalidArgument);
+    EXPECT_THAT(report.error().message, HasSubstr(sentence));
+  };
+  refused(model.folder, "where the model itself lies");
+  refused(model.folder.string() + "/", "where the model itself lies");
+  refused(folder / "models", "where the model itself lies");
+  refused(model.folder / "small", "inside the model's own folder");
+  refused(model.folder / ".." / "tiny" / "small", "inside the model's own folder");
+  refused(folder / "notes", "not an earlier export");
+  EXPECT_EQ(readText(folder / "notes/diary.txt"), "dear");
+  EXPECT_TRUE(valueOf(openCheckpoint(model.folder)).tensors != nullptr);
+
+  request.target = folder / "small";
+  EXPECT_TRUE(exportCheckpoint(request, {}));
+  EXPECT_TRUE(exportCheckpoint(request, {})) << "an earlier export may be replaced";
+  request.overwrite = false;
+  EXPECT_FALSE(exportCheckpoint(request, {}));
+}
+
+TEST(Export, refusesFactorsAndFormsThatDoNotFit) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("joint");
+  EXPECT_THAT(exportTo(folder / "x", model, plan, randomFactors(planNamed("separate")), "latent").error().message,
+              HasSubstr("factors for 4 groups, the plan has 2"));
+  EXPECT_THAT(exportTo(folder / "x", model, plan, PlanFactors(2), "latent").error().message,
+              HasSubstr("Group 0 is compressed but has no factors"));
+  const auto unknown = exportTo(folder / "x", model, plan, randomFactors(plan), "sparse");
+  EXPECT_THAT(unknown.error().message, HasSubstr("no export form \"sparse\""));
+  EXPECT_THAT(unknown.error().hint, HasSubstr("latent, dense"));
+
+  CompressionPlan plain = planNamed("whole");
+  plain.storage = Storage::plainQuantised;
+  plain.groups.clear();
+  for (int layer = 0; layer < 2; ++layer)
+    for (const char* slot : {"K0", "K1", "V0", "V1"}) plain.groups.push_back(group(layer, {slot}, widths(8, 4)));
+  CompressionPlan across = planNamed("joint");
+  across.groups[0].slots[1].layer = 1;
+  across.groups[1].slots[1].layer = 0;
+  for (const ExportForm& form : exportForms()) {
+    EXPECT_THAT(exportTo(folder / "x", model, plain, PlanFactors(8), std::string(form.name)).error().message,
+                HasSubstr("plain quantisation has none"));
+    EXPECT_THAT(exportTo(folder / "x", model, across, randomFactors(across), std::string(form.name)).error().message,
+                HasSubstr("shares one latent between layers 0 and 1"));
+  }
+  EXPECT_EQ(namesIn(folder.path()), std::set<std::string>{"model"});
+}
+
+TEST(Export, thatIsCancelledLeavesNothing) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("joint");
+  const PlanFactors factors = randomFactors(plan);
+  ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
+  request.target = folder / "small";
+  std::stop_source stop;
+  const Task task{stop.get_token(), [&](const ProgressReport& report) {
+                    if (report.stage == "verify") stop.request_stop();
+                  }};
+  const auto report = exportCheckpoint(request, task);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().code, ErrorCode::cancelled);
+  EXPECT_EQ(namesIn(folder.path()), std::set<std::string>{"model"});
+}
+
+class DamagedExport : public ::testing::Test {
+ protected:
+  DamagedExport() : model(tinyModel(folder / "model")), plan(planNamed("coded")) {
+    valueOf(exportTo(small, model, plan, randomFactors(plan), "latent"));
+  }
+  void editJson(const char* name, const std::function<void(nlohmann::json&)>& edit) {
+    nlohmann::json json = valueOf(readJsonFile(small / name));
+    edit(json);
+    writeText(small / name, json.dump());
+  }
+  std::string openingError() {
+    const auto opened = openModel(small);
+    return opened ? "opened" : opened.error().message;
+  }
+
+  const TemporaryFolder folder;
+  const std::filesystem::path small = folder / "small";
+  const TinyModel model;
+  const CompressionPlan plan;
+};
+
+TEST_F(DamagedExport, isFoundByVerify) {
+  std::string bytes = readText(small / "model.safetensors");
+  bytes[bytes.size() - 5] ^= 1;
+  writeText(small / "model.safetensors", bytes);
+  std::filesystem::remove(small / "tokenizer.json");
+  const Verification found = valueOf(verifyExport(small, {}, {}));
+  EXPECT_THAT(found.problems, Contains(HasSubstr("model.safetensors is not what was written")));
+  EXPECT_THAT(found.problems, Contains(HasSubstr("tokenizer.json")));
+  EXPECT_EQ(found.problems.size(), 2U);
+}
+
+TEST_F(DamagedExport, namesWhatDoesNotFit) {
+  editJson("config.json", [](auto& json) { json["kvista"]["format"] = 9; });
+  EXPECT_THAT(openingError(), HasSubstr("kvista.format in config.json is not 1"));
+  editJson("config.json", [](auto& json) {
+    json["kvista"]["format"] = 1;
+    json["kvista"]["base_config"]["num_hidden_layers"] = 3;
+  });
+  EXPECT_THAT(openingError(), HasSubstr("the plan in kvista-report.json does not fit the model"));
+  editJson("config.json", [](auto& json) { json["kvista"] = 3; });
+  EXPECT_THAT(openingError(), HasSubstr("no kvista object"));
+}
+
+TEST_F(DamagedExport, namesTensorsOfAnotherPlan) {
+  CompressionPlan other = plan;
+  other.groups[1].widths[0] = 0;
+  editJson("kvista-report.json", [&](auto& json) { json["plan"] = toJson(other); });
+  EXPECT_THAT(openingError(), HasSubstr("groups.0.up.weight has shape [32, 20]; the plan needs [32, 19]"));
+}
+
+TEST_F(DamagedExport, needsItsReport) {
+  editJson("kvista-report.json", [](auto& json) { json["files"] = {{"../../etc/passwd", {{"bytes", 1}, {"xxh3", "0"}}}}; });
+  EXPECT_THAT(verifyExport(small, {}, {}).error().message, HasSubstr("is not a file name"));
+  editJson("kvista-report.json", [](auto& json) { json.erase("plan"); });
+  EXPECT_THAT(openingError(), HasSubstr("plan is missing"));
+  std::filesystem::remove(small / "kvista-report.json");
+  EXPECT_THAT(openingError(), HasSubstr("kvista-report.json"));
+}
+
+}  // namespace
+}  // namespace kvista::test
