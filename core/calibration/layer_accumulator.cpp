@@ -69,6 +69,8 @@ LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool g
   fisherKeys_ = at::zeros({h, d, d}, sums);
   fisherValues_ = at::zeros({h, dv, dv}, sums);
   fisherRotatedKeys_ = at::zeros({h, d, d}, sums);
+  sinkFisherKeys_ = at::zeros({h, d, d}, sums);
+  sinkFisherValues_ = at::zeros({h, dv, dv}, sums);
   keyGradientSquares_ = at::zeros({shape.keyWidth(), shape.hiddenSize}, sums.dtype(at::kFloat));
   valueGradientSquares_ = at::zeros({shape.valueWidth(), shape.hiddenSize}, sums.dtype(at::kFloat));
 }
@@ -99,9 +101,16 @@ void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias,
 }
 
 void LayerAccumulator::addGradients(const LayerRecord& record) {
-  fisherKeys_ += secondMomentByHead(record.gradientKeys, shape_.kvHeads);
-  fisherValues_ += secondMomentByHead(record.gradientValues, shape_.kvHeads);
-  fisherRotatedKeys_ += secondMomentByHead(record.gradientRotatedKeys, shape_.kvHeads);
+  const std::int64_t tokens = record.gradientKeys.size(1);
+  const std::int64_t sinks = std::min<std::int64_t>(kSinkTokens, tokens);
+  const auto moment = [&](const at::Tensor& gradient, std::int64_t begin, std::int64_t count) {
+    return secondMomentByHead(gradient.narrow(gradient.dim() - 2, begin, count), shape_.kvHeads);
+  };
+  fisherKeys_ += moment(record.gradientKeys, sinks, tokens - sinks);
+  fisherValues_ += moment(record.gradientValues, sinks, tokens - sinks);
+  fisherRotatedKeys_ += moment(record.gradientRotatedKeys, sinks, tokens - sinks);
+  sinkFisherKeys_ += moment(record.gradientKeys, 0, sinks);
+  sinkFisherValues_ += moment(record.gradientValues, 0, sinks);
   // The papers' score looks at gradients of weights; those of each window are one product of the window's tokens.
   for (std::int64_t b = 0; b < record.attentionInput.size(0); ++b) {
     const at::Tensor input = record.attentionInput[b].to(at::kFloat);
@@ -124,6 +133,8 @@ LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
     result.fisherKeys = symmetric(fisherKeys_);
     result.fisherValues = symmetric(fisherValues_);
     result.fisherRotatedKeys = symmetric(fisherRotatedKeys_);
+    result.sinkFisherKeys = factorsOfBlocks(sinkFisherKeys_.cpu());
+    result.sinkFisherValues = factorsOfBlocks(sinkFisherValues_.cpu());
     const auto score = [&](const at::Tensor& squares) {
       return (squares / static_cast<double>(windows)).sqrt_().mean(at::kDouble).item<double>();
     };
@@ -142,6 +153,8 @@ std::vector<std::pair<const char*, at::Tensor*>> LayerAccumulator::sums() {
     parts.insert(parts.end(), {{"fisher_keys", &fisherKeys_},
                                {"fisher_values", &fisherValues_},
                                {"fisher_rotated_keys", &fisherRotatedKeys_},
+                               {"sink_fisher_keys", &sinkFisherKeys_},
+                               {"sink_fisher_values", &sinkFisherValues_},
                                {"key_gradient_squares", &keyGradientSquares_},
                                {"value_gradient_squares", &valueGradientSquares_}});
   }

@@ -39,7 +39,7 @@ class LayerAccumulator {
   bool ofInput_;
   std::int64_t sampleRowsPerWindow_;
   at::Tensor secondMoment_, sum_, sinkSum_;                 // float64
-  at::Tensor rotatedKeys_, fisherKeys_, fisherValues_, fisherRotatedKeys_;
+  at::Tensor rotatedKeys_, fisherKeys_, fisherValues_, fisherRotatedKeys_, sinkFisherKeys_, sinkFisherValues_;
   at::Tensor keyGradientSquares_, valueGradientSquares_;    // float32 [kv, D]: squares of the weight gradients of each window
   std::vector<at::Tensor> sinkRows_, sample_, samplePositions_;
 };

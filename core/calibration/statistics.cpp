@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/calibration/statistics.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
@@ -33,6 +34,19 @@ at::Tensor compactFactor(const at::Tensor& factor) {
     rows = rows / values.narrow(0, wide.size(1) - rank, rank).clamp_min(1e-300).sqrt().unsqueeze(1);
   }
   return rows.to(at::kFloat).contiguous();
+}
+
+at::Tensor factorsOfBlocks(const at::Tensor& blocks) {
+  const std::int64_t width = blocks.size(2);
+  const std::int64_t rank = std::min<std::int64_t>(kSinkRank, width);
+  const auto [values, vectors] = at::linalg_eigh(blocks);
+  const at::Tensor largest = values.narrow(1, width - rank, rank).clamp_min(0).sqrt();
+  return (vectors.narrow(2, width - rank, rank) * largest.unsqueeze(1)).transpose(1, 2).to(at::kFloat).contiguous();
+}
+
+at::Tensor blocksOfFactors(const at::Tensor& factors) {
+  const at::Tensor wide = factors.to(at::kDouble);
+  return at::matmul(wide.transpose(1, 2), wide);
 }
 
 Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
@@ -76,6 +90,11 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
       layer.fisherKeys = layer.fisherKeys + other.fisherKeys;
       layer.fisherValues = layer.fisherValues + other.fisherValues;
       layer.fisherRotatedKeys = layer.fisherRotatedKeys + other.fisherRotatedKeys;
+      const auto merged = [](const at::Tensor& x, const at::Tensor& y) {
+        return factorsOfBlocks(blocksOfFactors(x) + blocksOfFactors(y));
+      };
+      layer.sinkFisherKeys = merged(layer.sinkFisherKeys, other.sinkFisherKeys);
+      layer.sinkFisherValues = merged(layer.sinkFisherValues, other.sinkFisherValues);
       layer.keyFisherScore = meanScore(layer.keyFisherScore, other.keyFisherScore);
       layer.valueFisherScore = meanScore(layer.valueFisherScore, other.valueFisherScore);
     }

@@ -21,8 +21,8 @@ namespace kvista {
 
 /// Tokens at the start of a window that are counted apart: attention sinks look like no other token.
 inline constexpr int kSinkTokens = 4;
-/// Rows that `LayerStatistics::sinkFactor` may have once a pass is finished.
-inline constexpr int kSinkRank = 64;
+/// Rows that factors of sinks may have once a pass is finished: one token's pattern dominates them.
+inline constexpr int kSinkRank = 16;
 
 /// Sums over the calibration tokens of one layer (methods.md section 1). Sums, so that shards add; CPU tensors, float64
 /// where nothing else is said. y = [k; v] is what the cache holds: raw outputs without bias, before norm and RoPE.
@@ -33,9 +33,12 @@ struct LayerStatistics {
   at::Tensor sum;          ///< Sum of y or x, [n].
   at::Tensor sinkFactor;   ///< float32 [rows, n]: S^T S is the first kSinkTokens tokens' part of secondMoment.
   at::Tensor sinkSum;      ///< Their part of `sum`, [n].
-  at::Tensor fisherKeys, fisherValues;  ///< Sum of g g^T a head, [kvHeads, d, d], g = d loss / d y; undefined without gradients.
+  /// Sum of g g^T a head over the tokens beyond the sinks, [kvHeads, d, d], g = d loss / d y; undefined without gradients.
+  at::Tensor fisherKeys, fisherValues;
+  /// float32 [kvHeads, rows, d]: S^T S is the sinks' part, which outweighs all others: every later token attends to them.
+  at::Tensor sinkFisherKeys, sinkFisherValues;
   at::Tensor rotatedKeys;               ///< Second moment of keys after norm and RoPE, [kvHeads, d, d].
-  at::Tensor fisherRotatedKeys;         ///< [kvHeads, d, d]; undefined without gradients.
+  at::Tensor fisherRotatedKeys;         ///< [kvHeads, d, d], beyond the sinks; undefined without gradients.
   double keyFisherScore = 0;    ///< Papers' score: mean over weights of the root mean square gradient over windows.
   double valueFisherScore = 0;
   at::Tensor sample;            ///< bfloat16 [rows, n]: y or x of tokens drawn beyond the sinks, to fit quantiser steps.
@@ -75,5 +78,10 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b);
 
 /// Rows of `factor` [rows, n] replaced by at most kSinkRank that keep the largest part of factor^T factor.
 at::Tensor compactFactor(const at::Tensor& factor);
+/// For positive semi-definite blocks [heads, d, d] the float32 factors [heads, rows, d], rows at most kSinkRank, that keep
+/// the largest part of them.
+at::Tensor factorsOfBlocks(const at::Tensor& blocks);
+/// S^T S of each, [heads, d, d] float64.
+at::Tensor blocksOfFactors(const at::Tensor& factors);
 
 }  // namespace kvista

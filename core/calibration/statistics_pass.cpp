@@ -22,7 +22,7 @@ constexpr auto kSaveEvery = std::chrono::seconds(20);
 constexpr const char* kDescription = "kvista.partial_statistics";
 /// Sampled rows of all layers together take about this much, so that a 7B model's statistics stay near 1.2 GB.
 constexpr std::int64_t kSampleBytes = 64'000'000;
-constexpr std::int64_t kMinimumSampleRows = 256;
+constexpr std::int64_t kMinimumSampleRows = 128;
 constexpr std::int64_t kMaximumSampleRows = 4096;
 
 /// What a pass has summed so far.

@@ -86,8 +86,14 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
   moments.covariance_ = (statistics->ofInput ? at::matmul(at::matmul(weight, second), weight.t()) : second) / tokens;
   if (request.metric == Metric::fisher) {
     const bool rotated = request.keyPosition == KeyPosition::afterRope;
-    moments.metricKeys_ = (rotated ? sums.fisherRotatedKeys : sums.fisherKeys) / static_cast<double>(statistics->tokens);
-    moments.metricValues_ = sums.fisherValues / static_cast<double>(statistics->tokens);
+    at::Tensor keys = rotated ? sums.fisherRotatedKeys : sums.fisherKeys;
+    at::Tensor values = sums.fisherValues;
+    if (!request.withoutSinks) {  // errors at the sinks are felt most where they are not kept exact
+      if (!rotated) keys = keys + blocksOfFactors(sums.sinkFisherKeys);
+      values = values + blocksOfFactors(sums.sinkFisherValues);
+    }
+    moments.metricKeys_ = keys / tokens;
+    moments.metricValues_ = values / tokens;
   }
   if (request.keyPosition == KeyPosition::afterRope)
     moments.rotatedCovariance_ = sums.rotatedKeys / static_cast<double>(statistics->tokens);

@@ -90,16 +90,6 @@ const ResponseCurve* curveOf(const Statistics* statistics, Storage storage) {
   return found == statistics->response.end() ? nullptr : &found->second;
 }
 
-/// The prediction that the curve corrects to `loss`; the curve is monotone.
-double uncorrected(const ResponseCurve* curve, double loss) {
-  if (!curve) return loss;
-  double low = 0;
-  double high = loss;
-  while (curve->correct(high) < loss && high < 1e6) high *= 2;
-  for (int i = 0; i < 60; ++i) (curve->correct((low + high) / 2) < loss ? low : high) = (low + high) / 2;
-  return low;
-}
-
 /// The most bits that fit the budget, scales and zeros counted.
 Result<void> planPlainQuantised(const ModelShape& shape, std::int64_t budget, const Method& method, CompressionPlan& plan) {
   plan.groups = singleSlots(shape);
@@ -160,8 +150,11 @@ Result<Allocation> allocate(const Method& method, int rankStep, const Target& ta
                             const ModelShape& shape, const std::vector<BudgetUnit>& units) {
   KVISTA_ASSIGN(const Allocator* allocator, findAllocator(method.allocator));
   AllocationRequest request{units, method.widths, rankStep, budgetOf(target, shape)};
-  if (target.kind == Target::Kind::maxLoss)
-    return allocateForLoss(*allocator, std::move(request), uncorrected(curveOf(statistics, method.storage), std::log1p(target.value)));
+  if (target.kind == Target::Kind::maxLoss) {
+    const ResponseCurve* curve = curveOf(statistics, method.storage);
+    const double loss = std::log1p(target.value);
+    return allocateForLoss(*allocator, std::move(request), curve ? curve->predictionFor(loss) : loss);
+  }
   return allocator->allocate(request);
 }
 

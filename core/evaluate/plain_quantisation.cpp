@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/plain_quantisation.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
@@ -24,7 +25,7 @@ at::Tensor quantiseAlong(const at::Tensor& values, std::int64_t dimension, const
 }  // namespace
 
 PlainQuantisation::PlainQuantisation(const CompressionPlan& plan, const ModelShape& shape, at::Device device)
-    : block_(plan.scaleBlock), kvHeads_(shape.kvHeads) {
+    : block_(plan.scaleBlock), exactTokens_(plan.exactTokens), kvHeads_(shape.kvHeads) {
   for (int layer = 0; layer < shape.layers; ++layer)
     layers_.push_back({at::full({shape.keyWidth()}, kExactLevels), at::full({shape.kvHeads, 1}, kExactLevels)});
   for (const Group& group : plan.groups) {
@@ -41,14 +42,18 @@ PlainQuantisation::PlainQuantisation(const CompressionPlan& plan, const ModelSha
 
 KeyValues PlainQuantisation::quantise(int layer, const KeyValues& raw) const {
   const LayerBits& bits = layers_[static_cast<std::size_t>(layer)];
-  const std::int64_t full = raw.keys.size(1) / block_ * block_;
+  const std::int64_t tokens = raw.keys.size(1);
+  const std::int64_t exact = std::min<std::int64_t>(exactTokens_, tokens);
+  const std::int64_t full = (tokens - exact) / block_ * block_;
   at::Tensor keys = raw.keys;
   if (full > 0) {
-    const at::Tensor blocks = raw.keys.narrow(1, 0, full).unflatten(1, {-1, block_});  // [b, blocks, block, kv]
-    keys = at::cat({quantiseAlong(blocks, 2, bits.keyLevels).flatten(1, 2), raw.keys.narrow(1, full, raw.keys.size(1) - full)}, 1);
+    const at::Tensor blocks = raw.keys.narrow(1, exact, full).unflatten(1, {-1, block_});  // [b, blocks, block, kv]
+    keys = at::cat({raw.keys.narrow(1, 0, exact), quantiseAlong(blocks, 2, bits.keyLevels).flatten(1, 2),
+                    raw.keys.narrow(1, exact + full, tokens - exact - full)},
+                   1);
   }
-  const at::Tensor heads = raw.values.unflatten(2, {kvHeads_, -1});  // [b, n, heads, d]
-  return {keys, quantiseAlong(heads, 3, bits.valueLevels).flatten(2)};
+  const at::Tensor heads = raw.values.narrow(1, exact, tokens - exact).unflatten(2, {kvHeads_, -1});  // [b, n, heads, d]
+  return {keys, at::cat({raw.values.narrow(1, 0, exact), quantiseAlong(heads, 3, bits.valueLevels).flatten(2)}, 1)};
 }
 
 }  // namespace kvista

@@ -27,8 +27,7 @@ constexpr std::string_view kConfigName = "config.json";
 constexpr std::string_view kWeightsName = "model.safetensors";
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
 constexpr std::size_t kMaximumConfigBytes = std::size_t{16} << 20;
-constexpr std::string_view kPickleProblem =
-    "a Python pickle, which can run code when it is read; safetensors are needed";
+constexpr std::string_view kPickleProblem = "a Python pickle that can run code when it is read; safetensors are needed";
 constexpr std::string_view kPickleHint =
     "Get the model's safetensors, or load it with transformers and save it again with save_pretrained.";
 

@@ -10,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "core/io/json_file.h"
@@ -43,6 +44,11 @@ tl::unexpected<Error> corruptTensor(const TensorInfo& tensor, const std::string&
   return corrupt(tensor.file, fmt::format("tensor {} {}", quoteForMessage(tensor.name), what));
 }
 
+/// A value that should have been a number, cut to a length that suits a message.
+std::string shown(const json& value) {
+  return value.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 100);
+}
+
 Result<const json*> fieldOf(const json& entry, const char* key, json::value_t type, const TensorInfo& tensor) {
   const auto field = entry.find(key);
   if (field == entry.end()) return corruptTensor(tensor, fmt::format("has no field \"{}\"", key));
@@ -74,7 +80,7 @@ Result<std::vector<std::int64_t>> readShape(const json& entry, const TensorInfo&
     if (!length.is_number_unsigned() || length.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max())
       return corruptTensor(
           tensor, fmt::format("has the length {} in dimension {}, which is not a whole number from 0 to 2^63-1",
-                              quoteForMessage(length.dump()), shape.size()));
+                              shown(length), shape.size()));
     shape.push_back(length.get<std::int64_t>());
   }
   return shape;
@@ -85,8 +91,8 @@ Result<std::pair<std::uint64_t, std::uint64_t>> readOffsets(const json& entry, c
   if (field->size() != 2) return corruptTensor(tensor, fmt::format("has {} data_offsets instead of 2", field->size()));
   for (const json& offset : *field)
     if (!offset.is_number_unsigned())
-      return corruptTensor(tensor, fmt::format("has the data offset {}, which is not a whole number from 0 to 2^64-1",
-                                               quoteForMessage(offset.dump())));
+      return corruptTensor(
+          tensor, fmt::format("has the data offset {}, which is not a whole number from 0 to 2^64-1", shown(offset)));
   return std::pair(field->at(0).get<std::uint64_t>(), field->at(1).get<std::uint64_t>());
 }
 

@@ -36,8 +36,9 @@ struct AllocationRequest {
 struct Allocation {
   std::vector<std::vector<std::uint8_t>> widths;  ///< One list a unit, size of its spectrum.
   std::int64_t requestedBytes = 0;
-  std::int64_t achievedBytes = 0;  ///< Never above requested, but for locks and minimums (then `note` says so).
-  double predictedLoss = 0;        ///< Nats a token when the spectra are in the Fisher metric.
+  /// Above requested only for locks, minimums or the rounding of fisher_uniform; `note` says so.
+  std::int64_t achievedBytes = 0;
+  double predictedLoss = 0;  ///< Nats a token when the spectra are in the Fisher metric.
   /// Every block whose gain a bit (for widths {0, 16} its mean eigenvalue) is above this got its bits; 0 where nothing
   /// was left out or where the allocator has no such line.
   double waterline = 0;

@@ -18,13 +18,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Figure:
+    """With `base`, the field is a rise of the mean loss and the figure the perplexity it makes of that step's."""
     name: str
     step: str
     field: str
     asked: float | tuple[str, str]  # A number, or (step, field) of another answer.
     tolerance: float | None = None  # None: at most `asked`. Otherwise near it, by this part of it.
+    base: str = ""
 
 
+CORRECTED = (("predictedLoss", "corrected"),)
+BOTH = (("predictedLossRaw", "uncorrected"), *CORRECTED)
 STEPS: dict[str, Step] = {}
 FIGURES: list[Figure] = []
 
@@ -39,7 +43,7 @@ def figure(*values):
 
 def model(label, path, calibration, evaluation, base, plans, predicted):
     """The model itself, then plans, each {method: (target option, {target: perplexity}, tolerance)}; for the methods and
-    targets of `predicted`, {method: targets}, prediction against measurement as well."""
+    targets of `predicted`, {method: (targets, fields)}, prediction against measurement as well."""
     step(f"{label} base", "evaluate", path, *evaluation)
     figure(f"{label}, base", f"{label} base", "perplexity", *base)
     step(f"{label} statistics", "calibrate", path, *calibration, output="statistics")
@@ -51,8 +55,10 @@ def model(label, path, calibration, evaluation, base, plans, predicted):
                  output="plan.kvista")
             step(measured, "evaluate", f"{{{plan}}}", *evaluation)
             figure(name, measured, "perplexity", asked, tolerance)
-            if target in predicted.get(method, ()):
-                figure(f"{name}, predicted", plan, "predictedPerplexity", (measured, "perplexity"), 0.03)
+            targets_predicted, fields = predicted.get(method, ((), ()))
+            if target in targets_predicted:
+                for field, label_of_field in fields:
+                    figure(f"{name}, predicted ({label_of_field})", plan, field, (measured, "perplexity"), 0.03, f"{label} base")
 
 
 model("austen-mha-30m", "{models}/austen-mha-30m",
@@ -63,7 +69,7 @@ model("austen-mha-30m", "{models}/austen-mha-30m",
              "coded-joint": ("--times-smaller", {4: 37.62, 8: 37.65, 16: 37.92}, None),
              "coded-head": ("--times-smaller", {4: 38.10}, None),
              "recalkv": ("--keep", {0.3: 39.1, 0.2: 41.8}, 0.05)},
-      predicted={"joint": (0.5, 0.4, 0.3), "coded-joint": (4, 8, 16)})
+      predicted={"joint": ((0.5, 0.4, 0.3), CORRECTED), "coded-joint": ((4, 8, 16), BOTH)})
 
 model("SmolLM2-135M", "{smollm2}",
       calibration=("--text", "{data}/wikitext2_valid.txt", "--window", 2048, "--windows", 128),
@@ -72,8 +78,8 @@ model("SmolLM2-135M", "{smollm2}",
       plans={"joint": ("--keep", {0.7: 18.45, 0.5: 19.2, 0.4: 20.7, 0.3: 24.4}, None),
              "coded-joint": ("--times-smaller", {4: 18.50, 8: 19.20, 16: 24.2}, None),
              "coded-head": ("--times-smaller", {4: 19.05}, None),
-             "plain": ("--share", {0.28: 18.6}, None)},
-      predicted={"joint": (0.7, 0.5, 0.4, 0.3), "coded-joint": (4, 8, 16)})
+             "plain": ("--share", {0.29: 18.6}, None)},
+      predicted={"joint": ((0.7, 0.5, 0.4, 0.3), CORRECTED), "coded-joint": ((4, 8, 16), BOTH)})
 
 step("demo main job", "compress", "{demo}/model", "--text", "{demo}/text/calibration.txt",
      "--evaluate-on", "{demo}/text/evaluation.txt", "--times-smaller", 8,

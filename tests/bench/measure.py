@@ -10,6 +10,7 @@ import argparse
 import fnmatch
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -26,8 +27,8 @@ class NotMeasured(Exception):
 
 
 class Runner:
-    def __init__(self, program, work, places):
-        self.program, self.work, self.places = program, work, places
+    def __init__(self, program, work, places, device):
+        self.program, self.work, self.places, self.device = program, work, places, device
         self.version = hashlib.sha256(program.read_bytes()).hexdigest()
         self.answers = {}
 
@@ -61,7 +62,7 @@ class Runner:
         for argument in arguments:
             if argument.startswith("/") and not Path(argument).exists():
                 raise NotMeasured(f"{argument} is not there")
-        command = [*arguments, "--json", *(["-o", str(folder / step.output)] if step.output else [])]
+        command = [*arguments, "--device", self.device, "--json", *(["-o", str(folder / step.output)] if step.output else [])]
         record, wanted = folder / "answer.json", {"command": command, "program": self.version}
         if record.exists() and (known := json.loads(record.read_text()))["of"] == wanted:
             return known["answer"]
@@ -94,6 +95,8 @@ def row(runner, figure):
     asked = figure.asked
     try:
         reached = runner.value(figure.step, figure.field)
+        if figure.base:
+            reached = runner.value(figure.base, "perplexity") * math.exp(reached)
         if isinstance(asked, tuple):
             asked = runner.value(*asked)
     except NotMeasured as reason:
@@ -113,12 +116,13 @@ def main():
     parser.add_argument("--shared", type=Path, required=True, help="folder with models/ and data/")
     parser.add_argument("--demo", type=Path, required=True)
     parser.add_argument("--smollm2", type=Path, help="GGUF file of SmolLM2")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--only", default="*", help="figures whose name matches, as in '*joint*'")
     options = parser.parse_args()
     places = {"models": options.shared / "models", "data": options.shared / "data", "demo": options.demo,
               "smollm2": options.smollm2}
     runner = Runner(options.program.resolve(), options.work.resolve(),
-                    {name: place and place.resolve() for name, place in places.items()})
+                    {name: place and place.resolve() for name, place in places.items()}, options.device)
     rows = [row(runner, figure) for figure in figures.FIGURES if fnmatch.fnmatch(figure.name, options.only)]
     table = ["| figure | asked | reached | holds |", "|---|---|---|---|"] + ["| " + " | ".join(cells) + " |" for cells, _ in rows]
     print("\n".join(table))

@@ -68,7 +68,8 @@ inline const Decoder& shortDecoder() {
   return *decoder;
 }
 
-inline TextRecipe demoRecipe(std::int64_t windows, std::int64_t skipWindows = 0, const std::string& text = kCalibrationText) {
+inline TextRecipe demoRecipe(std::int64_t windows, std::int64_t skipWindows = 0,
+                             const std::string& text = kCalibrationText) {
   TextRecipe recipe;
   recipe.paths = {text};
   recipe.window = kWindow;
@@ -77,7 +78,8 @@ inline TextRecipe demoRecipe(std::int64_t windows, std::int64_t skipWindows = 0,
   return recipe;
 }
 
-inline TokenWindows demoWindows(std::int64_t windows, std::int64_t skipWindows = 0, const std::string& text = kCalibrationText) {
+inline TokenWindows demoWindows(std::int64_t windows, std::int64_t skipWindows = 0,
+                                const std::string& text = kCalibrationText) {
   return valueOf(readTokenWindows(demoTokenizer(), demoRecipe(windows, skipWindows, text), {}, {}));
 }
 

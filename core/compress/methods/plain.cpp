@@ -12,7 +12,8 @@ Method plainMethod() {
           .metric = Metric::identity,
           .storage = Storage::plainQuantised,
           .widths = {0, 2, 3, 4, 8},
-          .allocator = "uniform"};
+          .allocator = "uniform",
+          .exactTokens = 4};
 }
 
 }  // namespace kvista

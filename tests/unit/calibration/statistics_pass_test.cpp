@@ -62,7 +62,7 @@ TEST(StatisticsPass, SumsAreThoseOfADirectPass) {
     const LayerStatistics& layer = statistics.layers[i];
     const at::Tensor inputs = records()[i].attentionInput.to(at::kDouble);
     EXPECT_LE(relativeDifference(layer.secondMoment, gram(inputs.flatten(0, 1))), 1e-5);
-    EXPECT_LE(relativeDifference(layer.sum, inputs.sum({0, 1})), 1e-5);
+    EXPECT_LE(relativeDifference(layer.sum, inputs.flatten(0, 1).sum(0)), 1e-5);
     const at::Tensor sinks = inputs.narrow(1, 0, 4).flatten(0, 1);
     EXPECT_LE(relativeDifference(layer.sinkSum, sinks.sum(0)), 1e-5);
     EXPECT_LE(relativeDifference(gram(layer.sinkFactor.to(at::kDouble)), gram(sinks)), 1e-5);
@@ -85,7 +85,8 @@ TEST(StatisticsPass, FisherBlocksAreSumsOverTheGradients) {
     EXPECT_LE(relativeDifference(layer.fisherRotatedKeys, gram(rotated)), 1e-4);
     // The papers' score: mean over weights of the root of the mean over windows of the squared weight gradient.
     const auto score = [&](const at::Tensor& gradient) {
-      const at::Tensor ofWeights = at::matmul(gradient.to(at::kDouble).transpose(1, 2), record.attentionInput.to(at::kDouble));
+      const at::Tensor ofWeights =
+          at::matmul(gradient.to(at::kDouble).transpose(1, 2), record.attentionInput.to(at::kDouble));
       return ofWeights.square().mean(0).sqrt().mean().item<double>();
     };
     EXPECT_NEAR(layer.keyFisherScore / score(record.gradientKeys), 1, 1e-3);
@@ -127,7 +128,8 @@ TEST(StatisticsPass, StopsBetweenBatchesAndReportsProgress) {
   StatisticsOptions options;
   options.gradients = false;
   options.tokensPerBatch = 2 * kWindow;
-  EXPECT_EQ(errorOf(runStatisticsPass(shortDecoder(), "model", demoWindows(kWindows), options, task)).code, ErrorCode::cancelled);
+  EXPECT_EQ(errorOf(runStatisticsPass(shortDecoder(), "model", demoWindows(kWindows), options, task)).code,
+            ErrorCode::cancelled);
   EXPECT_EQ(done, (std::vector<std::uint64_t>{0, 2 * kWindow}));
 }
 
@@ -138,7 +140,8 @@ TEST(StatisticsPass, ADamagedPartialFileOnlyMeansStartingAnew) {
   writeText(options.partialFile, "nothing of ours");
   const Statistics statistics = valueOf(runStatisticsPass(shortDecoder(), "model", demoWindows(2), options, {}));
   EXPECT_LE(relativeDifference(statistics.layers[0].secondMoment,
-                               statisticsOf(shortDecoder(), demoWindows(2)).layers[0].secondMoment), 1e-6);
+                               statisticsOf(shortDecoder(), demoWindows(2)).layers[0].secondMoment),
+            1e-6);
   EXPECT_TRUE(namesIn(folder.path()).empty());  // the pass is complete
 }
 
@@ -177,7 +180,7 @@ TEST(LayerAccumulator, OutputsAreSummedWithoutTheirBias) {
   const LayerStatistics layer = sums.finish(3);
   const at::Tensor outputs = at::cat({data.keys - data.keyBias, data.values - data.valueBias}, -1);
   EXPECT_LE(relativeDifference(layer.secondMoment, gram(outputs.flatten(0, 1))), 1e-6);
-  EXPECT_LE(relativeDifference(layer.sum, outputs.sum({0, 1})), 1e-6);
+  EXPECT_LE(relativeDifference(layer.sum, outputs.flatten(0, 1).sum(0)), 1e-6);
   EXPECT_LE(relativeDifference(gram(layer.sinkFactor), gram(outputs.narrow(1, 0, 4).flatten(0, 1))), 1e-6);
   EXPECT_EQ(layer.fisherKeys.sizes().vec(), (std::vector<std::int64_t>{2, 3, 3}));
   EXPECT_EQ(layer.fisherValues.sizes().vec(), (std::vector<std::int64_t>{2, 2, 2}));
@@ -210,7 +213,8 @@ TEST(LayerAccumulator, SamplesRisingPositionsBeyondTheSinksWhateverTheBatches) {
 TEST(LayerAccumulator, WindowsOfSinksAloneGiveNoSample) {
   const MadeUp data;
   LayerRecord record = data.windows(0, 3);
-  for (at::Tensor* tensor : {&record.attentionInput, &record.keys, &record.values, &record.gradientKeys, &record.gradientValues})
+  for (at::Tensor* tensor :
+       {&record.attentionInput, &record.keys, &record.values, &record.gradientKeys, &record.gradientValues})
     *tensor = tensor->narrow(1, 0, 3);
   for (at::Tensor* tensor : {&record.rotatedKeys, &record.gradientRotatedKeys}) *tensor = tensor->narrow(2, 0, 3);
   LayerAccumulator sums = data.accumulator(7);
@@ -237,10 +241,16 @@ TEST(LayerAccumulator, AStateTakenUpAgainGivesTheSameSums) {
   data.add(second, 2, 1);
   const LayerStatistics a = whole.finish(3);
   const LayerStatistics b = second.finish(3);
-  const std::pair<at::Tensor, at::Tensor> pairs[] = {
-      {a.secondMoment, b.secondMoment}, {a.sum, b.sum}, {a.sinkFactor, b.sinkFactor}, {a.sinkSum, b.sinkSum},
-      {a.fisherKeys, b.fisherKeys}, {a.fisherValues, b.fisherValues}, {a.rotatedKeys, b.rotatedKeys},
-      {a.fisherRotatedKeys, b.fisherRotatedKeys}, {a.sample, b.sample}, {a.samplePositions, b.samplePositions}};
+  const std::pair<at::Tensor, at::Tensor> pairs[] = {{a.secondMoment, b.secondMoment},
+                                                     {a.sum, b.sum},
+                                                     {a.sinkFactor, b.sinkFactor},
+                                                     {a.sinkSum, b.sinkSum},
+                                                     {a.fisherKeys, b.fisherKeys},
+                                                     {a.fisherValues, b.fisherValues},
+                                                     {a.rotatedKeys, b.rotatedKeys},
+                                                     {a.fisherRotatedKeys, b.fisherRotatedKeys},
+                                                     {a.sample, b.sample},
+                                                     {a.samplePositions, b.samplePositions}};
   for (const auto& [expected, got] : pairs) EXPECT_TRUE(at::equal(expected, got));
   EXPECT_EQ(a.keyFisherScore, b.keyFisherScore);
   EXPECT_EQ(a.valueFisherScore, b.valueFisherScore);

@@ -27,7 +27,8 @@ const Statistics& whole() {
 }
 
 const Statistics& shard(bool second) {
-  static const Statistics shards[] = {statisticsOf(shortDecoder(), demoWindows(4)), statisticsOf(shortDecoder(), demoWindows(2, 4))};
+  static const Statistics shards[] = {statisticsOf(shortDecoder(), demoWindows(4)),
+                                      statisticsOf(shortDecoder(), demoWindows(2, 4))};
   return shards[second];
 }
 
@@ -58,7 +59,8 @@ TEST(MergeStatistics, KeepsTheResponseThatEitherHas) {
   Statistics measured = shard(true);
   measured.response.emplace(Storage::coded, ResponseCurve({{0.1, 0.2}}));
   measured.heldOutLoss = 3.5;
-  for (const Statistics& sum : {valueOf(mergeStatistics(shard(false), measured)), valueOf(mergeStatistics(measured, shard(false)))}) {
+  for (const Statistics& sum :
+       {valueOf(mergeStatistics(shard(false), measured)), valueOf(mergeStatistics(measured, shard(false)))}) {
     EXPECT_EQ(sum.response, measured.response);
     EXPECT_EQ(sum.baseLoss(), 3.5);
   }
@@ -74,7 +76,8 @@ TEST(MergeStatistics, Refuses) {
   };
   EXPECT_THAT(refusal([](Statistics& other) { other = shard(false); }), HasSubstr("of the same tokens"));
   EXPECT_THAT(refusal([](Statistics& other) { other.modelHash = "another"; }), HasSubstr("different models"));
-  EXPECT_THAT(refusal([](Statistics& other) { other.gradients = false; }), HasSubstr("has gradients and the other has none"));
+  EXPECT_THAT(refusal([](Statistics& other) { other.gradients = false; }),
+              HasSubstr("has gradients and the other has none"));
   EXPECT_THAT(refusal([](Statistics& other) { other.tokenIds = other.tokenIds.narrow(1, 0, 32); }),
               HasSubstr("windows of 64 and 32 tokens"));
 }
@@ -136,10 +139,10 @@ TEST_F(StatisticsFile, LoadsWhatWasSaved) {
   EXPECT_EQ(loaded.modelHash, saved.modelHash);
   EXPECT_EQ(loaded.recipe, saved.recipe);
   EXPECT_EQ(loaded.tokensHash, saved.tokensHash);
-  EXPECT_EQ(std::tie(loaded.ofInput, loaded.gradients, loaded.tokens, loaded.windows, loaded.lossSum, loaded.device, loaded.seconds,
-                     loaded.heldOutLoss),
-            std::tie(saved.ofInput, saved.gradients, saved.tokens, saved.windows, saved.lossSum, saved.device, saved.seconds,
-                     saved.heldOutLoss));
+  EXPECT_EQ(std::tie(loaded.ofInput, loaded.gradients, loaded.tokens, loaded.windows, loaded.lossSum, loaded.device,
+                     loaded.seconds, loaded.heldOutLoss),
+            std::tie(saved.ofInput, saved.gradients, saved.tokens, saved.windows, saved.lossSum, saved.device,
+                     saved.seconds, saved.heldOutLoss));
   EXPECT_EQ(loaded.response, saved.response);
   EXPECT_TRUE(at::equal(loaded.tokenIds, saved.tokenIds));
   ASSERT_EQ(loaded.layers.size(), saved.layers.size());
@@ -148,8 +151,8 @@ TEST_F(StatisticsFile, LoadsWhatWasSaved) {
     const LayerStatistics& b = saved.layers[i];
     for (const auto part : {&LayerStatistics::secondMoment, &LayerStatistics::sum, &LayerStatistics::sinkFactor,
                             &LayerStatistics::sinkSum, &LayerStatistics::fisherKeys, &LayerStatistics::fisherValues,
-                            &LayerStatistics::rotatedKeys, &LayerStatistics::fisherRotatedKeys, &LayerStatistics::sample,
-                            &LayerStatistics::samplePositions}) {
+                            &LayerStatistics::rotatedKeys, &LayerStatistics::fisherRotatedKeys,
+                            &LayerStatistics::sample, &LayerStatistics::samplePositions}) {
       EXPECT_EQ((a.*part).scalar_type(), (b.*part).scalar_type());
       EXPECT_TRUE(at::equal(a.*part, b.*part));
     }
@@ -174,8 +177,8 @@ TEST_F(StatisticsFile, ATruncatedFileIsCorrupt) {
 TEST_F(StatisticsFile, SaysWhatIsDamaged) {
   const std::pair<std::pair<const char*, const char*>, const char*> cases[] = {
       {{"\"version\":1", "\"version\":7"}, "have version 7; this program reads version 1"},
-      {{"\"windows\":6,", "\"windows\":0,"}, "make no sense"},
-      {{"\"windows\":6,", "\"windows\":5,"}, "token_ids"},
+      {{"\"windows\":6}", "\"windows\":0}"}, "make no sense"},
+      {{"\"windows\":6}", "\"windows\":5}"}, "token_ids"},
       {{"\"layers\":2", "\"layers\":3"}, "make no sense"},
       {{"\"kvHeads\":8", "\"kvHeads\":9"}, "rotated_keys"},
       {{"\"headDim\":32", "\"headDim\":-2"}, "make no sense"},

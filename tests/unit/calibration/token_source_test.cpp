@@ -31,7 +31,9 @@ Ids row(const TokenWindows& windows, std::int64_t index) {
   return {first, first + windows.ids.size(1)};
 }
 
-Ids part(const Ids& ids, std::int64_t begin, std::int64_t count) { return {ids.begin() + begin, ids.begin() + begin + count}; }
+Ids part(const Ids& ids, std::int64_t begin, std::int64_t count) {
+  return {ids.begin() + begin, ids.begin() + begin + count};
+}
 
 TextRecipe recipeOf(std::vector<std::string> paths, std::int64_t window = 16) {
   TextRecipe recipe;
@@ -86,8 +88,8 @@ TEST_F(TokenSource, TakesTheTextsOfAFolderByName) {
 }
 
 TEST_F(TokenSource, TakesTheFieldTextOfEachJsonLine) {
-  writeText(folder_ / "lines.jsonl", nlohmann::json{{"text", first_}, {"id", 1}}.dump() + "\n \n" +
-                                         nlohmann::json{{"text", second_}}.dump());
+  writeText(folder_ / "lines.jsonl",
+            nlohmann::json{{"text", first_}, {"id", 1}}.dump() + "\n \n" + nlohmann::json{{"text", second_}}.dump());
   EXPECT_EQ(read(recipeOf({path("lines.jsonl")})).hash, read(recipeOf({path("a.txt"), path("b.txt")})).hash);
 }
 
@@ -181,7 +183,8 @@ TEST_F(TokenSource, RefusesInOneSentence) {
     EXPECT_THAT(error.message, ::testing::EndsWith("."));
     return error.message;
   };
-  EXPECT_THAT(sentence(recipeOf({path("missing.txt")}), ErrorCode::io), HasSubstr("missing.txt is not a readable file"));
+  EXPECT_THAT(sentence(recipeOf({path("missing.txt")}), ErrorCode::io),
+              HasSubstr("missing.txt is not a readable file"));
   EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 4096), ErrorCode::invalidArgument),
               HasSubstr(fmt::format("The text has {} tokens, too few for one window of 4096", idsOf(first_).size())));
   TextRecipe skipping = recipeOf({path("a.txt")});
@@ -198,7 +201,8 @@ TEST_F(TokenSource, RefusesInOneSentence) {
   writeText(folder_ / "bad.jsonl", "{\"text\": \"good\"}\n{\"text\": \n");
   EXPECT_THAT(sentence(recipeOf({path("bad.jsonl")}), ErrorCode::corruptFile), HasSubstr("line 2 of"));
   std::filesystem::create_directory(folder_ / "empty");
-  EXPECT_THAT(sentence(recipeOf({path("empty")}), ErrorCode::invalidArgument), HasSubstr("holds no .txt or .jsonl file"));
+  EXPECT_THAT(sentence(recipeOf({path("empty")}), ErrorCode::invalidArgument),
+              HasSubstr("holds no .txt or .jsonl file"));
 }
 
 TEST_F(TokenSource, RefusesTextThatIsNotUtf8) {

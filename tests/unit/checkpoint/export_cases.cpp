@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export_cases.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_qr.h>

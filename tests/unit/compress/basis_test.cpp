@@ -103,7 +103,8 @@ TEST_P(BasisInMetric, TheLossOfEveryRankIsTheTailOfFallingEigenvalues) {
     for (const std::size_t rank : {std::size_t{0}, values.size() / 8, values.size() / 3}) {
       const auto r = static_cast<std::int64_t>(rank);
       const at::Tensor kept = at::matmul(basis.up.narrow(1, 0, r), basis.down.narrow(0, 0, r));
-      EXPECT_NEAR(meanLoss(rows - at::matmul(rows, kept.t()), slots, moments), total(values, rank), 1e-5 * whole) << rank;
+      EXPECT_NEAR(meanLoss(rows - at::matmul(rows, kept.t()), slots, moments), total(values, rank), 1e-5 * whole)
+          << rank;
     }
   }
 }
@@ -136,14 +137,18 @@ TEST(Basis, WithTheIdentityMetricIsWhitenedSvd) {
   const at::Tensor factor = at::linalg_cholesky(randomStatistics().layers[1].secondMoment);  // S S^T = X^T X
   const at::Tensor keys = shortDecoder().keyWeight(1).to(at::kDouble);
   const at::Tensor values = shortDecoder().valueWeight(1).to(at::kDouble);
-  const std::pair<std::vector<Slot>, at::Tensor> cases[] = {
-      {slotsOf(1, kAll, {}), keys}, {slotsOf(1, kAll, kAll), at::cat({keys, values})}, {slotsOf(1, {}, {7}), values.narrow(0, 224, 32)}};
+  const std::pair<std::vector<Slot>, at::Tensor> cases[] = {{slotsOf(1, kAll, {}), keys},
+                                                            {slotsOf(1, kAll, kAll), at::cat({keys, values})},
+                                                            {slotsOf(1, {}, {7}), values.narrow(0, 224, 32)}};
   for (const auto& [slots, weight] : cases) {
     const auto [left, singular, right] = at::linalg_svd(at::matmul(weight, factor), false);
     const GroupBasis basis = valueOf(moments.decompose(slots));
     const std::int64_t rank = weight.size(0) / 4;
-    const auto first = [&](const at::Tensor& tensor, std::int64_t dimension) { return tensor.narrow(dimension, 0, rank); };
-    const at::Tensor expected = at::matmul(at::matmul(first(left, 1) * first(singular, 0), first(right, 0)), at::linalg_inv(factor));
+    const auto first = [&](const at::Tensor& tensor, std::int64_t dimension) {
+      return tensor.narrow(dimension, 0, rank);
+    };
+    const at::Tensor expected =
+        at::matmul(at::matmul(first(left, 1) * first(singular, 0), first(right, 0)), at::linalg_inv(factor));
     const at::Tensor got = at::matmul(first(basis.up, 1), at::matmul(first(basis.down, 0), weight));
     EXPECT_LE(relativeDifference(got, expected), 1e-7);
     for (std::int64_t i = 0; i < rank; ++i) {
@@ -186,12 +191,14 @@ TEST(Basis, KeysAfterRopeHaveTheirOwnMoments) {
   EXPECT_LE(relativeDifference(moments.metricOf({1, Side::key, 5}), sums.fisherRotatedKeys[5] / tokens), 1e-12);
   EXPECT_LE(relativeDifference(moments.metricOf({1, Side::value, 5}), sums.fisherValues[5] / tokens), 1e-12);
   const std::vector<double> values = valueOf(moments.decompose(slotsOf(1, {5}, {}))).spectrum.eigenvalues;
-  EXPECT_NEAR(total(values) / (sums.rotatedKeys[5] * sums.fisherRotatedKeys[5]).sum().item<double>() * tokens * tokens, 1, 1e-6);
+  EXPECT_NEAR(total(values) / (sums.rotatedKeys[5] * sums.fisherRotatedKeys[5]).sum().item<double>() * tokens * tokens,
+              1, 1e-6);
 }
 
 TEST(Basis, TheFisherMetricNeedsGradients) {
   Statistics plain = shortStatistics();
-  for (LayerStatistics& layer : plain.layers) layer.fisherKeys = layer.fisherValues = layer.fisherRotatedKeys = {};
+  for (LayerStatistics& layer : plain.layers)
+    layer.fisherKeys = layer.fisherValues = layer.fisherRotatedKeys = at::Tensor();
   const Error error = errorOf(LayerMoments::of(shortDecoder(), &plain, 0, {}));
   EXPECT_EQ(error.code, ErrorCode::invalidArgument);
   EXPECT_THAT(error.message, ::testing::HasSubstr("no gradients"));

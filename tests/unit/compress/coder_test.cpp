@@ -32,8 +32,8 @@ std::vector<float> coded(const std::vector<float>& latent, const GroupFactors& f
 
 TEST(CodeAndDecode, ByHand) {
   //                                    16 bits  8 bits: -128 .. 127      4 bits: -8 .. 7     2 bits: -2 .. 1      1 bit
-  const GroupFactors factors = coder({16, 8, 8, 8, 4, 4, 4, 2, 2, 2, 1, 1},
-                                     {0, 0.5F, 0.5F, 0.5F, 1, 1, 1, 2, 2, 2, 1.5F, 1.5F});
+  const GroupFactors factors =
+      coder({16, 8, 8, 8, 4, 4, 4, 2, 2, 2, 1, 1}, {0, 0.5F, 0.5F, 0.5F, 1, 1, 1, 2, 2, 2, 1.5F, 1.5F});
   EXPECT_EQ(coded({0.123F, 0.6F, 1000, -1000, 0, -0.25F, 7.99F, 1.99F, 2, -4.01F, 0.1F, -0.1F}, factors),
             (std::vector<float>{0.123F, 0.75F, 63.75F, -63.75F, 0.5F, -0.5F, 7.5F, 1, 3, -3, 0.75F, -0.75F}));
 }
@@ -84,7 +84,8 @@ TEST(FitQuantisers, GaussianSamplesGetTheGaussianSteps) {
       if (widths[w] == 0 || widths[w] == 16)
         EXPECT_EQ(step, 0);
       else
-        EXPECT_NEAR(step / (gaussianStep(widths[w]) * deviations[direction]), 1, 0.27) << widths[w];  // one step of the grid
+        EXPECT_NEAR(step / (gaussianStep(widths[w]) * deviations[direction]), 1, 0.27)
+            << widths[w];  // one step of the grid
     }
   }
 }
@@ -92,7 +93,8 @@ TEST(FitQuantisers, GaussianSamplesGetTheGaussianSteps) {
 /// The distortion that the coder itself has with the Gaussian step.
 double gaussianStepDistortion(const at::Tensor& values, int bits) {
   const double deviation = std::sqrt(values.square().mean(at::kDouble).item<double>());
-  const GroupFactors factors = coder({static_cast<std::uint8_t>(bits)}, {static_cast<float>(gaussianStep(bits) * deviation)});
+  const GroupFactors factors =
+      coder({static_cast<std::uint8_t>(bits)}, {static_cast<float>(gaussianStep(bits) * deviation)});
   return codeAndDecode(values, factors).sub(values).square().sum(at::kDouble).item<double>() /
          values.square().sum(at::kDouble).item<double>();
 }
@@ -104,7 +106,8 @@ TEST(FitQuantisers, OtherShapesGetBetterStepsThanTheGaussianOnes) {
   const at::Tensor exponential = normal.square().sum(1) / 2;
   const at::Tensor laplace = (gaussian({20'000}, 5) * (2 * exponential).sqrt()).unsqueeze(1).to(at::kFloat);
   const QuantiserFit heavy = fitQuantisers(laplace, widths);
-  for (std::size_t w = 0; w < 3; ++w) EXPECT_LE(heavy.distortion[w], 1.0001 * gaussianStepDistortion(laplace, widths[w])) << widths[w];
+  for (std::size_t w = 0; w < 3; ++w)
+    EXPECT_LE(heavy.distortion[w], 1.0001 * gaussianStepDistortion(laplace, widths[w])) << widths[w];
   EXPECT_LT(heavy.distortion[1], 0.95 * gaussianStepDistortion(laplace, 4));
   EXPECT_LT(heavy.distortion[2], 0.95 * gaussianStepDistortion(laplace, 8));
 
@@ -121,8 +124,8 @@ TEST(FitQuantisers, TheDistortionIsThatOfTheCoder) {
   for (std::int64_t direction = 0; direction < 3; ++direction)
     for (std::int64_t w = 0; w < 4; ++w) {
       const at::Tensor values = latents.narrow(1, direction, 1);
-      const GroupFactors factors =
-          coder({static_cast<std::uint8_t>(widths[static_cast<std::size_t>(w)])}, {fit.steps[direction][w].item<float>()});
+      const GroupFactors factors = coder({static_cast<std::uint8_t>(widths[static_cast<std::size_t>(w)])},
+                                         {fit.steps[direction][w].item<float>()});
       const double expected = codeAndDecode(values, factors).sub(values).square().sum(at::kDouble).item<double>() /
                               values.square().sum(at::kDouble).item<double>();
       EXPECT_NEAR(fit.distortion[static_cast<std::size_t>(direction * 4 + w)] / expected, 1, 1e-3);

@@ -1,0 +1,443 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""The program's verbs as its help and README promise them, on the embedded demo model."""
+
+import json
+import shutil
+import signal
+import subprocess
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from program import (
+    BAD_INPUT,
+    CANCELLED,
+    ENVIRONMENT,
+    MODEL,
+    PROGRAM,
+    TEXTS,
+    USAGE,
+    answer,
+    complaint,
+    run,
+)
+
+WINDOW = 64
+EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
+VERBS = (
+    "inspect tokenize detokenize forward calibrate merge similarity plan evaluate export verify compare compress list "
+    "doctor"
+).split()
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """Some twenty windows."""
+    file = tmp_path_factory.mktemp("text") / "short.txt"
+    file.write_text((TEXTS / "calibration.txt").read_text()[:6000])
+    return file
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory, text):
+    """Statistics with a response curve, and what `calibrate` said of them."""
+    file = tmp_path_factory.mktemp("calibrated") / "demo.kvstats"
+    return file, answer("calibrate", MODEL, "--text", text, "--window", WINDOW, "-o", file)
+
+
+@pytest.fixture(scope="module")
+def statistics(calibrated):
+    return calibrated[0]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, statistics):
+    """A coded plan, and what `plan` said of it."""
+    file = tmp_path_factory.mktemp("project") / "demo.kvista"
+    return file, plan(statistics, file, "--times-smaller", 8)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, project):
+    """The plan's latent export, and what `export` said of it."""
+    folder = tmp_path_factory.mktemp("exported") / "smaller"
+    return folder, answer("export", project[0], "-o", folder, "--form", "latent")
+
+
+def plan(statistics, file, *options):
+    return answer("plan", MODEL, "--stats", statistics, "-o", file, *options)
+
+
+def calibrate(text, file, *options):
+    return answer("calibrate", MODEL, "--text", text, "--window", WINDOW, "--no-response", "-o", file, *options)
+
+
+def left_in(folder):
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_an_example(verb):
+    done = run(verb, "--help")
+    assert "--json" in done.stdout and not done.stderr
+    example = done.stdout.split("Example:")[1].split()
+    assert example[:2] == ["kvista", verb]
+    options = [word for word in example if word.startswith("-")]
+    assert all(option in done.stdout.split("Example:")[0] for option in options)
+
+
+def test_help_lists_every_verb():
+    shown = run("--help").stdout
+    assert all(f"\n  {verb} " in shown for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["frobnicate"],
+        ["inspect"],
+        ["inspect", MODEL, "--frobnicate"],
+        ["calibrate", MODEL, "-o", "x.kvstats"],
+        ["plan", MODEL, "-o", "x.kvista", "--share", "0.5", "--times-smaller", "8"],
+        ["plan", MODEL, "-o", "x.kvista", "--times-smaller", "-8"],
+        ["similarity", MODEL, "--stats", "x", "--side", "q"],
+        ["list", "frobs"],
+    ],
+    ids=lambda arguments: " ".join(map(str, arguments))[-40:] or "nothing",
+)
+def test_wrong_command_line(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments, code=USAGE)
+    assert done.stderr and not done.stdout
+    assert left_in(tmp_path) == []
+
+
+def test_wrong_values_are_named(statistics, tmp_path):
+    for options, word in [
+        (["--method", "frobs"], "frobs"),
+        (["--share", "5"], "5"),
+        (["--max-loss", "much"], "much"),
+        (["--grouping", "frobs"], "frobs"),
+        (["--allocator", "frobs"], "frobs"),
+    ]:
+        done = run("plan", MODEL, "--stats", statistics, "-o", tmp_path / "p.kvista", *options, code=USAGE)
+        assert word in done.stderr
+    assert left_in(tmp_path) == []
+
+
+def test_wrong_inputs_are_named(statistics, tmp_path):
+    missing = tmp_path / "missing"
+    for arguments in (
+        ["inspect", missing],
+        ["tokenize", MODEL, "--text-file", missing],
+        ["calibrate", MODEL, "--text", missing, "-o", tmp_path / "s"],
+        ["plan", MODEL, "--stats", missing, "-o", tmp_path / "p"],
+        ["plan", missing, "--stats", statistics, "-o", tmp_path / "p"],
+        ["evaluate", missing, *EVALUATION],
+        ["export", missing, "-o", tmp_path / "e"],
+        ["verify", missing],
+        ["forward", MODEL, "--input", missing, "-o", tmp_path / "f"],
+        ["merge", missing, statistics, "-o", tmp_path / "m"],
+    ):
+        done = run(*arguments, "--json", code=BAD_INPUT)
+        assert "missing" in complaint(done)
+        assert json.loads(done.stdout)["error"]["message"] in done.stderr
+    assert left_in(tmp_path) == []
+
+
+def test_inspect():
+    found = answer("inspect", MODEL)
+    expected = dict(family="llama", layers=8, queryHeads=8, kvHeads=8, headDim=32, hiddenSize=256, vocabulary=4096)
+    assert expected.items() <= found.items()
+    assert found["kvBytesPerToken"] == 8 * 2 * 8 * 32 * 2
+    assert found["problems"] == []
+    tensors = load_file(MODEL / "model.safetensors")
+    assert found["parameters"] == sum(tensor.numel() for tensor in tensors.values())
+    shown = run("inspect", MODEL)
+    assert "8.19 kB" in shown.stdout and not shown.stderr
+
+
+def test_tokenize_round_trip(tmp_path):
+    words = "“It is a truth,” said she — naïvely — that 1,234 hats cost £5.\n\n\tNot so?"
+    (tmp_path / "text").write_text(words)
+    ids = answer("tokenize", MODEL, "--text-file", tmp_path / "text", "--no-special")["ids"]
+    assert answer("tokenize", MODEL, "--no-special", stdin=words)["ids"] == ids
+    assert answer("detokenize", MODEL, *ids)["text"] == words
+    assert answer("detokenize", MODEL, stdin=" ".join(map(str, ids)))["text"] == words
+
+
+def test_forward_equals_transformers(tmp_path):
+    ids = torch.randint(0, 4096, (2, 32), generator=torch.Generator().manual_seed(5))
+    save_file({"input_ids": ids}, tmp_path / "ids.safetensors")
+    run("forward", MODEL, "--input", tmp_path / "ids.safetensors", "-o", tmp_path / "out.safetensors", "--gradients")
+    out = load_file(tmp_path / "out.safetensors")
+
+    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
+    projected = {}
+    for i, layer in enumerate(model.model.layers):
+        for side, projection in (("k", layer.self_attn.k_proj), ("v", layer.self_attn.v_proj)):
+
+            def keep(module, inputs, output, name=f"{side}_{i}"):
+                output.retain_grad()
+                projected[name] = output
+
+            projection.register_forward_hook(keep)
+    result = model(ids, output_hidden_states=True)
+    log_likelihoods = result.logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])
+    (-log_likelihoods.sum()).backward()
+    expected = {"logits": result.logits, "hidden_last": result.hidden_states[-1]}
+    for name, tensor in projected.items():
+        expected[name] = tensor
+        expected[f"grad_{name}"] = tensor.grad
+    assert set(out) == set(expected)
+    for name, tensor in expected.items():
+        found = out[name].reshape(tensor.shape)
+        if name.startswith("grad"):
+            assert (found - tensor).norm() <= 1e-3 * tensor.norm(), name
+        else:
+            torch.testing.assert_close(found, tensor.detach(), atol=1e-4, rtol=0, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_calibrate(calibrated):
+    file, said = calibrated
+    assert said["tokens"] == said["windows"] * WINDOW and said["tokens"] > 1000
+    assert said["seconds"] > 0 and said["device"] == "cpu"
+    assert left_in(file.parent) == [file.name]
+
+
+def test_progress_goes_to_standard_error(text, tmp_path):
+    done = run("calibrate", MODEL, "--text", text, "--window", WINDOW, "--windows", 2, "--no-gradients", "-o", tmp_path / "s")
+    assert "tokens" in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("side", "kv")
+@pytest.mark.parametrize("measure", ["cka", "cka-centred", "cka-sink-free"])
+def test_similarity(statistics, measure, side):
+    assert measure in [entry["name"] for entry in answer("list", "measures")["measures"]]
+    matrix = torch.tensor(
+        answer("similarity", MODEL, "--stats", statistics, "--layer", 3, "--side", side, "--measure", measure)["matrix"]
+    )
+    assert matrix.shape == (8, 8)
+    torch.testing.assert_close(matrix, matrix.T)
+    torch.testing.assert_close(matrix.diagonal(), torch.ones(8))
+    assert matrix.min() >= 0 and matrix.max() <= 1 + 1e-6
+
+
+def methods():
+    return [entry["name"] for entry in answer("list", "methods")["methods"]]
+
+
+# The names are listed here so that each is a test of its own; another test compares them with the program's list.
+METHODS = ["coded", "coded-joint", "coded-head", "joint", "separate", "grouped", "recalkv", "svd", "plain"]
+
+
+def test_list_has_the_methods():
+    assert set(METHODS) <= set(methods())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_plan_and_evaluate(method, statistics, tmp_path):
+    file = tmp_path / "p.kvista"
+    said = plan(statistics, file, "--method", method, "--share", 0.5)
+    assert said["bytesPerToken"] <= 4096 and said["share"] == pytest.approx(said["bytesPerToken"] / 8192)
+    assert said["share"] > 0.25
+    assert 0 < said["keptFraction"] <= 1
+    assert len(said["groups"]) == len(said["ranks"]) == len(said["widths"]) >= 8
+    for rank, widths in zip(said["ranks"], said["widths"]):
+        assert rank == sum(width > 0 for width in widths)
+    base = answer("evaluate", MODEL, *EVALUATION)
+    found = answer("evaluate", file, *EVALUATION)
+    assert found["predictions"] == 4 * (WINDOW - 1) and found["seconds"] > 0
+    assert found["meanNll"] == pytest.approx(torch.tensor(found["perplexity"], dtype=torch.float64).log().item())
+    if method != "svd":  # it looks at weights only: what it loses is not bounded by anything that it knows
+        assert base["perplexity"] * 0.95 < found["perplexity"] < base["perplexity"] * 1.5
+    if method not in ("svd", "plain", "recalkv"):  # those that know the Fisher information foretell the loss
+        assert said["basePerplexity"] * 0.95 < said["predictedPerplexity"] < said["basePerplexity"] * 1.5
+
+
+def test_targets_mean_the_same(statistics, tmp_path):
+    targets = [["--share", 0.125], ["--times-smaller", 8], ["--bytes-per-token", 1024], []]
+    plans = [plan(statistics, tmp_path / "p.kvista", *target) for target in targets]
+    assert all(said == plans[0] for said in plans)
+
+
+def test_keep_and_rank_step(statistics, tmp_path):
+    said = plan(statistics, tmp_path / "p.kvista", "--method", "joint", "--keep", 0.3, "--rank-step", 8)
+    assert 0.28 < said["keptFraction"] <= 0.3
+    assert all(rank % 8 == 0 for rank in said["ranks"])
+
+
+def test_allowed_loss(statistics, tmp_path):
+    said = plan(statistics, tmp_path / "p.kvista", "--max-loss", "2%")
+    assert said["predictedPerplexity"] <= said["basePerplexity"] * 1.0201
+    assert said["timesSmaller"] > 4
+
+
+def test_same_plan_gives_the_same_bytes(project, statistics, exported, tmp_path):
+    plan(statistics, tmp_path / "demo.kvista", "--times-smaller", 8)
+    again = tmp_path / "smaller"
+    run("export", tmp_path / "demo.kvista", "-o", again)
+    assert left_in(again) == left_in(exported[0])
+    for name in left_in(again):
+        assert (again / name).read_bytes() == (exported[0] / name).read_bytes(), name
+
+
+def test_export(project, exported):
+    folder, said = exported
+    assert said["form"] == "latent" and said["verified"] is True
+    assert said["bytesPerToken"] == project[1]["bytesPerToken"] <= 1024
+    assert sorted(said["files"]) == left_in(folder)
+    assert "kvista-report.json" in said["files"]
+    assert left_in(folder.parent) == [folder.name] + [f"{folder.name}/{name}" for name in left_in(folder)]
+    assert answer("verify", folder)["verified"] is True
+
+
+def test_export_computes_what_the_plan_computes(project, exported):
+    planned = answer("evaluate", project[0], *EVALUATION)
+    written = answer("evaluate", exported[0], *EVALUATION)
+    assert written["perplexity"] == pytest.approx(planned["perplexity"], rel=1e-3)
+    assert written["bytesPerToken"] == planned["bytesPerToken"] == project[1]["bytesPerToken"]
+
+
+def test_verify_finds_a_changed_byte(exported, tmp_path):
+    for name in ("model.safetensors", "config.json", "modeling_kvista.py"):
+        folder = tmp_path / name
+        shutil.copytree(exported[0], folder)
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / name).write_bytes(content)
+        assert name in complaint(run("verify", folder, code=BAD_INPUT)).replace(str(folder), "")
+
+
+def test_verify_finds_a_missing_file(exported, tmp_path):
+    folder = tmp_path / "smaller"
+    shutil.copytree(exported[0], folder)
+    (folder / "tokenizer.json").unlink()
+    assert "tokenizer.json" in complaint(run("verify", folder, code=BAD_INPUT))
+
+
+def test_export_leaves_other_folders_alone(project, exported, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    moved = tmp_path / "p.kvista"
+    document = json.loads(project[0].read_text())
+    document["model"] = str(model)
+    moved.write_text(json.dumps(document))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/letter").write_text("dear")
+    before = {name: (tmp_path / name).stat().st_mtime_ns for name in left_in(tmp_path)}
+    for target in (model, model / "inside", tmp_path / "full", exported[0]):
+        assert target.name in complaint(run("export", moved, "-o", target, code=USAGE))
+    for target in (model, tmp_path / "full"):
+        run("export", moved, "-o", target, "--overwrite", code=USAGE)
+    assert "frobs" in complaint(run("export", moved, "-o", tmp_path / "new", "--form", "frobs", code=USAGE))
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in left_in(tmp_path)} == before
+
+
+def test_dense_export_gives_the_plans_logits(statistics, tmp_path):
+    plan(statistics, tmp_path / "p.kvista", "--method", "joint", "--keep", 0.4)
+    said = answer("export", tmp_path / "p.kvista", "-o", tmp_path / "dense", "--form", "dense")
+    assert said["form"] == "dense" and said["bytesPerToken"] == 8192
+    ids = torch.randint(0, 4096, (2, 32), generator=torch.Generator().manual_seed(6))
+    save_file({"input_ids": ids}, tmp_path / "ids.safetensors")
+    run("forward", tmp_path / "p.kvista", "--input", tmp_path / "ids.safetensors", "-o", tmp_path / "out.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "dense", dtype=torch.float32)
+    with torch.no_grad():
+        logits = model(ids).logits
+    torch.testing.assert_close(logits, load_file(tmp_path / "out.safetensors")["logits"], atol=1e-3, rtol=0)
+
+
+def test_compress_does_all_of_it(text, tmp_path):
+    said = answer("compress", MODEL, "--text", text, "--window", WINDOW, "--evaluate-on", TEXTS / "evaluation.txt",
+                  "--evaluate-windows", 4, "--times-smaller", 8, "-o", tmp_path / "smaller")
+    assert said["bytesPerTokenBefore"] == 8192 and 900 < said["bytesPerTokenAfter"] <= 1024
+    base = answer("evaluate", MODEL, *EVALUATION)["perplexity"]
+    assert said["perplexityBefore"] == pytest.approx(base, rel=1e-4)
+    assert said["predictedPerplexity"] == pytest.approx(said["perplexityAfter"], rel=0.05)
+    assert left_in(tmp_path)[0] == "smaller" and all(name.startswith("smaller") for name in left_in(tmp_path))
+    assert answer("evaluate", tmp_path / "smaller", *EVALUATION)["perplexity"] == pytest.approx(
+        said["perplexityAfter"], rel=1e-3
+    )
+
+
+def test_compare(project):
+    said = answer("compare", MODEL, project[0], *EVALUATION)
+    assert (said["a"]["bytesPerToken"], said["b"]["bytesPerToken"]) == (8192, project[1]["bytesPerToken"])
+    assert said["meanNllDifference"] == pytest.approx(said["b"]["meanNll"] - said["a"]["meanNll"])
+    assert said["a"]["perplexity"] == pytest.approx(answer("evaluate", MODEL, *EVALUATION)["perplexity"])
+
+
+def test_shards_merge_into_one_pass(text, tmp_path):
+    calibrate(text, tmp_path / "all", "--windows", 16)
+    for shard, skipped in (("a", 0), ("b", 8)):
+        calibrate(text, tmp_path / shard, "--windows", 8, "--skip-windows", skipped)
+    merged = answer("merge", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "merged")
+    assert merged["tokens"] == 16 * WINDOW
+    whole, parts = (
+        plan(tmp_path / name, tmp_path / "p.kvista", "--method", "joint", "--keep", 0.4) for name in ("all", "merged")
+    )
+    assert parts["ranks"] == whole["ranks"]
+    assert parts["predictedPerplexity"] == pytest.approx(whole["predictedPerplexity"], rel=1e-4)
+    for side in "kv":
+        matrices = [
+            torch.tensor(answer("similarity", MODEL, "--stats", tmp_path / name, "--side", side)["matrix"])
+            for name in ("all", "merged")
+        ]
+        torch.testing.assert_close(*matrices, atol=1e-4, rtol=0)
+    # The same windows twice would count double.
+    run("merge", tmp_path / "a", tmp_path / "all", "-o", tmp_path / "double", code=USAGE)
+    assert not (tmp_path / "double").exists()
+
+
+def test_interrupt_leaves_nothing_and_can_be_taken_up(text, tmp_path):
+    calibrate(text, tmp_path / "whole")
+    folder = tmp_path / "interrupted"
+    folder.mkdir()
+    command = ["calibrate", MODEL, "--text", text, "--window", WINDOW, "--no-response", "-o", folder / "s"]
+    process = subprocess.Popen(
+        [PROGRAM, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    for line in process.stderr:
+        if line.startswith("calibrate"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=10)  # half a second where no other program takes the cores
+    assert process.returncode == CANCELLED and out == ""
+    assert set(left_in(folder)) <= {"s.partial"}
+    run(*command)
+    assert left_in(folder) == ["s"]
+    whole, again = (plan(file, tmp_path / "p.kvista") for file in (tmp_path / "whole", folder / "s"))
+    assert again == whole
+
+
+def test_text_sources_agree(text, tmp_path):
+    """The same text as a file, a folder, JSON lines and standard input."""
+    words = text.read_text()
+    (tmp_path / "folder").mkdir()
+    shutil.copy(text, tmp_path / "folder/a.txt")
+    (tmp_path / "lines.jsonl").write_text(json.dumps({"text": words}) + "\n")
+    options = ["evaluate", MODEL, "--window", WINDOW, "--windows", 2, "--text"]
+    expected = answer(*options, text)["meanNll"]
+    assert answer(*options, tmp_path / "folder")["meanNll"] == expected
+    assert answer(*options, tmp_path / "lines.jsonl")["meanNll"] == expected
+    assert answer(*options, "-", stdin=words)["meanNll"] == expected
+
+
+def test_a_short_text_is_refused_with_its_length(tmp_path):
+    (tmp_path / "short").write_text("Too short.")
+    done = subprocess.run(
+        [PROGRAM, "evaluate", MODEL, "--text", tmp_path / "short"], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode in (USAGE, BAD_INPUT)
+    assert "tokens" in complaint(done)
+
+
+def test_doctor():
+    checks = {check["name"]: check for check in answer("doctor")["checks"]}
+    assert checks["kvista"]["present"] and checks["libtorch"]["present"]
+    assert all(check["remedy"] for check in checks.values() if not check["present"])

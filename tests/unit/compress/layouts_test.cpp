@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+// How heads are compared and put into groups, and the calibration of values.
+#include "core/compress/layouts.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/matmul.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/compress/measures/measures.h"
+#include "core/compress/value_calibration.h"
+#include "tests/unit/demo_model.h"
+
+namespace kvista::test {
+namespace {
+
+TEST(LayOut, PutsEverySlotIntoOneGroup) {
+  const ModelShape& shape = shortDecoder().shape();
+  const at::Tensor rows = gaussian({600, 512}, 1);
+  const at::Tensor covariance = at::matmul(rows.t(), rows);
+  const std::pair<std::pair<const char*, int>, std::vector<std::size_t>> cases[] = {
+      // slots of each group
+      {{"joint", 0}, {16}},           {{"joint", 4}, {8, 8}},
+      {{"separate", 4}, {8, 8}},      {{"head", 4}, std::vector<std::size_t>(16, 1)},
+      {{"neighbours", 4}, {4, 4, 8}}, {{"greedy", 4}, {4, 4, 8}},
+      {{"swap", 2}, {2, 2, 2, 2, 8}}, {{"all", 4}, {8, 8}}};
+  for (const auto& [grouping, sizes] : cases) {
+    SCOPED_TRACE(grouping.first);
+    const auto groups = valueOf(layOut({shape, 1, grouping.first, grouping.second, covariance}));
+    std::vector<std::size_t> got;
+    std::vector<Slot> slots;
+    for (const Group& group : groups) {
+      got.push_back(group.slots.size());
+      EXPECT_TRUE(std::ranges::is_sorted(group.slots, {}, &Slot::side));
+      EXPECT_EQ(group.widths, std::vector<std::uint8_t>(32 * group.slots.size(), 16));
+      slots.insert(slots.end(), group.slots.begin(), group.slots.end());
+    }
+    EXPECT_EQ(got, sizes);
+    std::ranges::sort(slots);
+    ASSERT_EQ(slots.size(), 16U);
+    for (int i = 0; i < 16; ++i)
+      EXPECT_EQ(slots[static_cast<std::size_t>(i)], (Slot{1, i < 8 ? Side::key : Side::value, i % 8}));
+  }
+  EXPECT_EQ(errorOf(layOut({shape, 0, "circles", 4, covariance})).code, ErrorCode::invalidArgument);
+}
+
+TEST(HeadSimilarity, IsLinearCkaOfTheBlocks) {
+  const at::Tensor rows = gaussian({300, 512}, 2);
+  const at::Tensor covariance = at::matmul(rows.t(), rows);
+  for (const Side side : {Side::key, Side::value}) {
+    const at::Tensor similarity = headSimilarity(covariance, shortDecoder().shape(), side);
+    ASSERT_EQ(similarity.sizes().vec(), (std::vector<std::int64_t>{8, 8}));
+    const auto norm = [&](std::int64_t i, std::int64_t j) {
+      const std::int64_t begin = side == Side::key ? 0 : 256;
+      return covariance.narrow(0, begin + 32 * i, 32).narrow(1, begin + 32 * j, 32).norm().item<double>();
+    };
+    for (const auto& [i, j] : {std::pair{0, 0}, {0, 5}, {7, 2}})
+      EXPECT_NEAR(similarity[i][j].item<double>(), std::pow(norm(i, j), 2) / (norm(i, i) * norm(j, j)), 1e-9);
+  }
+}
+
+TEST(Measures, AreOneForAHeadAndItself) {
+  for (const Measure& measure : measures()) {
+    const at::Tensor similarity = valueOf(measure.similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
+    EXPECT_LE(largestDifference(similarity.diagonal(), at::eye(8).diagonal()), 1e-9) << measure.name;
+    EXPECT_LE(largestDifference(similarity, similarity.t()), 1e-9) << measure.name;
+    EXPECT_GE(similarity.min().item<double>(), 0) << measure.name;
+    EXPECT_LE(similarity.max().item<double>(), 1 + 1e-9) << measure.name;
+  }
+  EXPECT_THAT(errorOf(findMeasure("telepathy")).hint, ::testing::HasSubstr("cka-sink-free"));
+}
+
+struct Calibration {
+  at::Tensor covariance;
+  GroupFactors factors;  // the best of rank 6
+
+  Calibration() {
+    const at::Tensor rows = at::matmul(gaussian({400, 20}, 3), gaussian({20, 20}, 4));
+    covariance = at::matmul(rows.t(), rows) / 400;
+    const auto [values, vectors] = at::linalg_eigh(covariance);
+    factors.up = vectors.narrow(1, 14, 6).to(at::kFloat);
+    factors.down = factors.up.t().contiguous();
+    factors.widths.assign(6, 16);
+    factors.steps = at::Tensor();
+  }
+  [[nodiscard]] double error(const GroupFactors& with) const {
+    const at::Tensor lost = at::eye(20, at::kDouble) - at::matmul(with.up.to(at::kDouble), with.down.to(at::kDouble));
+    return at::matmul(at::matmul(lost, covariance), lost.t()).trace().item<double>();
+  }
+};
+
+TEST(CalibrateValues, LeavesTheFixedPoint) {
+  const Calibration data;
+  const GroupFactors after = valueOf(calibrateValues(data.factors, data.covariance));
+  EXPECT_LE(relativeDifference(at::matmul(after.up, after.down), at::matmul(data.factors.up, data.factors.down)), 1e-4);
+  EXPECT_EQ(after.widths, data.factors.widths);
+}
+
+TEST(CalibrateValues, ImprovesADisturbedLatent) {
+  const Calibration data;
+  GroupFactors disturbed = data.factors;
+  disturbed.down = disturbed.down + 0.3 * gaussian({6, 20}, 5).to(at::kFloat);
+  const GroupFactors after = valueOf(calibrateValues(disturbed, data.covariance));
+  EXPECT_LT(data.error(after), 0.9 * data.error(disturbed));
+  EXPECT_GE(data.error(after), (1 - 1e-5) * data.error(data.factors));  // the best there is
+  EXPECT_LE(largestDifference(at::matmul(after.down, after.up), at::eye(6)), 1e-4);
+}
+
+}  // namespace
+}  // namespace kvista::test
