@@ -133,8 +133,8 @@ LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
     result.fisherKeys = symmetric(fisherKeys_);
     result.fisherValues = symmetric(fisherValues_);
     result.fisherRotatedKeys = symmetric(fisherRotatedKeys_);
-    result.sinkFisherKeys = factorsOfBlocks(sinkFisherKeys_.cpu());
-    result.sinkFisherValues = factorsOfBlocks(sinkFisherValues_.cpu());
+    result.sinkFisherKeys = symmetric(sinkFisherKeys_);
+    result.sinkFisherValues = symmetric(sinkFisherValues_);
     const auto score = [&](const at::Tensor& squares) {
       return (squares / static_cast<double>(windows)).sqrt_().mean(at::kDouble).item<double>();
     };

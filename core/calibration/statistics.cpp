@@ -20,33 +20,18 @@ double Statistics::baseLoss() const {
 }
 
 at::Tensor compactFactor(const at::Tensor& factor) {
-  if (factor.size(0) <= kSinkRank) return factor.to(at::kFloat).contiguous();
+  const std::int64_t width = factor.size(1);
+  const std::int64_t most = std::min(width, std::clamp<std::int64_t>(65536 / width, 16, kSinkRank));
+  if (factor.size(0) <= most) return factor.to(at::kFloat).contiguous();
   // Eigenvectors of the smaller of the two Gram matrices; rows sqrt(lambda_i) u_i^T come out of either.
   const at::Tensor wide = factor.to(at::kDouble);
-  at::Tensor rows;
-  if (wide.size(0) <= wide.size(1)) {
+  if (wide.size(0) <= width) {
     const auto [values, vectors] = at::linalg_eigh(at::matmul(wide, wide.t()));
-    rows = at::matmul(vectors.narrow(1, wide.size(0) - kSinkRank, kSinkRank).t(), wide);
-  } else {
-    const auto [values, vectors] = at::linalg_eigh(at::matmul(wide.t(), wide));
-    const std::int64_t rank = std::min<std::int64_t>(kSinkRank, wide.size(1));
-    rows = at::matmul(vectors.narrow(1, wide.size(1) - rank, rank).t(), at::matmul(wide.t(), wide));
-    rows = rows / values.narrow(0, wide.size(1) - rank, rank).clamp_min(1e-300).sqrt().unsqueeze(1);
+    return at::matmul(vectors.narrow(1, wide.size(0) - most, most).t(), wide).to(at::kFloat).contiguous();
   }
-  return rows.to(at::kFloat).contiguous();
-}
-
-at::Tensor factorsOfBlocks(const at::Tensor& blocks) {
-  const std::int64_t width = blocks.size(2);
-  const std::int64_t rank = std::min<std::int64_t>(kSinkRank, width);
-  const auto [values, vectors] = at::linalg_eigh(blocks);
-  const at::Tensor largest = values.narrow(1, width - rank, rank).clamp_min(0).sqrt();
-  return (vectors.narrow(2, width - rank, rank) * largest.unsqueeze(1)).transpose(1, 2).to(at::kFloat).contiguous();
-}
-
-at::Tensor blocksOfFactors(const at::Tensor& factors) {
-  const at::Tensor wide = factors.to(at::kDouble);
-  return at::matmul(wide.transpose(1, 2), wide);
+  const auto [values, vectors] = at::linalg_eigh(at::matmul(wide.t(), wide));
+  const at::Tensor largest = values.narrow(0, width - most, most).clamp_min(0).sqrt();
+  return (vectors.narrow(1, width - most, most) * largest).t().to(at::kFloat).contiguous();
 }
 
 Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
@@ -90,11 +75,8 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
       layer.fisherKeys = layer.fisherKeys + other.fisherKeys;
       layer.fisherValues = layer.fisherValues + other.fisherValues;
       layer.fisherRotatedKeys = layer.fisherRotatedKeys + other.fisherRotatedKeys;
-      const auto merged = [](const at::Tensor& x, const at::Tensor& y) {
-        return factorsOfBlocks(blocksOfFactors(x) + blocksOfFactors(y));
-      };
-      layer.sinkFisherKeys = merged(layer.sinkFisherKeys, other.sinkFisherKeys);
-      layer.sinkFisherValues = merged(layer.sinkFisherValues, other.sinkFisherValues);
+      layer.sinkFisherKeys = layer.sinkFisherKeys + other.sinkFisherKeys;
+      layer.sinkFisherValues = layer.sinkFisherValues + other.sinkFisherValues;
       layer.keyFisherScore = meanScore(layer.keyFisherScore, other.keyFisherScore);
       layer.valueFisherScore = meanScore(layer.valueFisherScore, other.valueFisherScore);
     }

@@ -21,8 +21,8 @@ namespace kvista {
 
 /// Tokens at the start of a window that are counted apart: attention sinks look like no other token.
 inline constexpr int kSinkTokens = 4;
-/// Rows that factors of sinks may have once a pass is finished: one token's pattern dominates them.
-inline constexpr int kSinkRank = 16;
+/// Most rows that `LayerStatistics::sinkFactor` has once a pass is finished.
+inline constexpr int kSinkRank = 64;
 
 /// Sums over the calibration tokens of one layer (methods.md section 1). Sums, so that shards add; CPU tensors, float64
 /// where nothing else is said. y = [k; v] is what the cache holds: raw outputs without bias, before norm and RoPE.
@@ -35,7 +35,7 @@ struct LayerStatistics {
   at::Tensor sinkSum;      ///< Their part of `sum`, [n].
   /// Sum of g g^T a head over the tokens beyond the sinks, [kvHeads, d, d], g = d loss / d y; undefined without gradients.
   at::Tensor fisherKeys, fisherValues;
-  /// float32 [kvHeads, rows, d]: S^T S is the sinks' part, which outweighs all others: every later token attends to them.
+  /// The sinks' part of the same, which can outweigh all others: every later token attends to them.
   at::Tensor sinkFisherKeys, sinkFisherValues;
   at::Tensor rotatedKeys;               ///< Second moment of keys after norm and RoPE, [kvHeads, d, d].
   at::Tensor fisherRotatedKeys;         ///< [kvHeads, d, d], beyond the sinks; undefined without gradients.
@@ -76,12 +76,8 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file);
 /// The statistics of both passes' tokens together. Refused for different models, forms or token windows that overlap.
 Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b);
 
-/// Rows of `factor` [rows, n] replaced by at most kSinkRank that keep the largest part of factor^T factor.
+/// Rows of `factor` [rows, n] replaced by at most kSinkRank, fewer for wide n (16 for 4096), that keep the largest part of
+/// factor^T factor: one token's pattern dominates the sinks.
 at::Tensor compactFactor(const at::Tensor& factor);
-/// For positive semi-definite blocks [heads, d, d] the float32 factors [heads, rows, d], rows at most kSinkRank, that keep
-/// the largest part of them.
-at::Tensor factorsOfBlocks(const at::Tensor& blocks);
-/// S^T S of each, [heads, d, d] float64.
-at::Tensor blocksOfFactors(const at::Tensor& factors);
 
 }  // namespace kvista

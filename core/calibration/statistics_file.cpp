@@ -88,8 +88,8 @@ Result<void> saveStatistics(const std::filesystem::path& file, const Statistics&
       list.emplace_back(tensorName(i, "fisher_keys"), pack(layer.fisherKeys));
       list.emplace_back(tensorName(i, "fisher_values"), pack(layer.fisherValues));
       list.emplace_back(tensorName(i, "fisher_rotated_keys"), pack(layer.fisherRotatedKeys));
-      list.emplace_back(tensorName(i, "sink_fisher_keys"), layer.sinkFisherKeys);
-      list.emplace_back(tensorName(i, "sink_fisher_values"), layer.sinkFisherValues);
+      list.emplace_back(tensorName(i, "sink_fisher_keys"), pack(layer.sinkFisherKeys));
+      list.emplace_back(tensorName(i, "sink_fisher_values"), pack(layer.sinkFisherValues));
     }
     list.emplace_back(tensorName(i, "sample"), layer.sample);
     list.emplace_back(tensorName(i, "sample_positions"), layer.samplePositions);
@@ -165,8 +165,10 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
       KVISTA_ASSIGN(const at::Tensor values, reader.read(tensorName(i, "fisher_values"), at::kFloat, {h, packed(dv)}));
       KVISTA_ASSIGN(const at::Tensor rotatedFisher,
                     reader.read(tensorName(i, "fisher_rotated_keys"), at::kFloat, {h, packed(d)}));
-      KVISTA_ASSIGN(layer.sinkFisherKeys, reader.read(tensorName(i, "sink_fisher_keys"), at::kFloat, {h, -1, d}));
-      KVISTA_ASSIGN(layer.sinkFisherValues, reader.read(tensorName(i, "sink_fisher_values"), at::kFloat, {h, -1, dv}));
+      KVISTA_ASSIGN(const at::Tensor sinkKeys, reader.read(tensorName(i, "sink_fisher_keys"), at::kFloat, {h, packed(d)}));
+      KVISTA_ASSIGN(const at::Tensor sinkValues, reader.read(tensorName(i, "sink_fisher_values"), at::kFloat, {h, packed(dv)}));
+      layer.sinkFisherKeys = unpack(sinkKeys, d);
+      layer.sinkFisherValues = unpack(sinkValues, dv);
       layer.fisherKeys = unpack(keys, d);
       layer.fisherValues = unpack(values, dv);
       layer.fisherRotatedKeys = unpack(rotatedFisher, d);

@@ -89,8 +89,8 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
     at::Tensor keys = rotated ? sums.fisherRotatedKeys : sums.fisherKeys;
     at::Tensor values = sums.fisherValues;
     if (!request.withoutSinks) {  // errors at the sinks are felt most where they are not kept exact
-      if (!rotated) keys = keys + blocksOfFactors(sums.sinkFisherKeys);
-      values = values + blocksOfFactors(sums.sinkFisherValues);
+      if (!rotated) keys = keys + sums.sinkFisherKeys;
+      values = values + sums.sinkFisherValues;
     }
     moments.metricKeys_ = keys / tokens;
     moments.metricValues_ = values / tokens;

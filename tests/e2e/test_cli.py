@@ -107,7 +107,7 @@ def test_help_lists_every_verb():
         ["similarity", MODEL, "--stats", "x", "--side", "q"],
         ["list", "frobs"],
     ],
-    ids=lambda arguments: " ".join(map(str, arguments))[-40:] or "nothing",
+    ids=lambda arguments: " ".join(word for word in arguments if word != MODEL) or "nothing",
 )
 def test_wrong_command_line(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -321,12 +321,13 @@ def test_verify_finds_a_missing_file(exported, tmp_path):
     assert "tokenizer.json" in complaint(run("verify", folder, code=BAD_INPUT))
 
 
-def test_export_leaves_other_folders_alone(project, exported, tmp_path):
+def test_export_leaves_other_folders_alone(project, statistics, exported, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(MODEL, model)
     moved = tmp_path / "p.kvista"
     document = json.loads(project[0].read_text())
-    document["model"] = str(model)
+    document["model"]["path"] = str(model)
+    document["statistics"]["path"] = str(statistics)
     moved.write_text(json.dumps(document))
     (tmp_path / "full").mkdir()
     (tmp_path / "full/letter").write_text("dear")
@@ -389,9 +390,15 @@ def test_shards_merge_into_one_pass(text, tmp_path):
             for name in ("all", "merged")
         ]
         torch.testing.assert_close(*matrices, atol=1e-4, rtol=0)
-    # The same windows twice would count double.
-    run("merge", tmp_path / "a", tmp_path / "all", "-o", tmp_path / "double", code=USAGE)
-    assert not (tmp_path / "double").exists()
+
+
+def test_shards_that_overlap_are_not_merged(text, tmp_path):
+    """The same windows twice would count double."""
+    for name, windows in (("part", 2), ("all", 4)):
+        calibrate(text, tmp_path / name, "--windows", windows, "--no-gradients")
+    for first in ("part", "all"):
+        run("merge", tmp_path / first, tmp_path / "all", "-o", tmp_path / "double", code=USAGE)
+    assert left_in(tmp_path) == ["all", "part"]
 
 
 def test_interrupt_leaves_nothing_and_can_be_taken_up(text, tmp_path):

@@ -65,7 +65,7 @@ TEST(MeasurePerplexity, StopsAndRefuses) {
 
 TEST(MeasureResponse, HasThreePointsOfEachWayOfStoring) {
   Statistics statistics = demoStatistics();
-  const at::Tensor heldOut = demoWindows(4, 12).ids;
+  const at::Tensor heldOut = demoWindows(48, 12).ids;
   ASSERT_TRUE(measureResponse(demoDecoder(), statistics, heldOut, {}));
   EXPECT_NEAR(statistics.heldOutLoss, valueOf(measurePerplexity(demoDecoder(), heldOut, nullptr, "", {})).meanLoss,
               1e-6);

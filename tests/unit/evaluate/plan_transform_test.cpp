@@ -128,7 +128,7 @@ class ReplacedWeights : public TensorStore {
     return original_->tensors();
   }
   [[nodiscard]] std::span<const std::byte> raw(const TensorInfo& tensor) const override {
-    return original_->raw(tensor);
+    return weights_.contains(tensor.name) ? std::span<const std::byte>() : original_->raw(tensor);
   }
   Result<void> readFloat32(const TensorInfo& tensor, std::span<float> out) const override {
     const auto found = weights_.find(tensor.name);
