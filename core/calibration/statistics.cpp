@@ -21,8 +21,9 @@ double Statistics::baseLoss() const {
 
 at::Tensor compactFactor(const at::Tensor& factor) {
   const std::int64_t width = factor.size(1);
-  const std::int64_t most = std::min(width, std::clamp<std::int64_t>(65536 / width, 16, kSinkRank));
-  if (factor.size(0) <= most) return factor.to(at::kFloat).contiguous();
+  const std::int64_t limit = std::clamp<std::int64_t>(65536 / width, 16, kSinkRank);
+  if (factor.size(0) <= limit) return factor.to(at::kFloat).contiguous();
+  const std::int64_t most = std::min(width, limit);
   // Eigenvectors of the smaller of the two Gram matrices; rows sqrt(lambda_i) u_i^T come out of either.
   const at::Tensor wide = factor.to(at::kDouble);
   if (wide.size(0) <= width) {

@@ -3,6 +3,7 @@
 #include "core/model/decoder_layer.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/add.h>
 #include <ATen/ops/linear.h>
 
 #include <optional>
@@ -61,7 +62,14 @@ LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& 
   result.keys = linear(result.attentionInput, weights.key);
   result.values = linear(result.attentionInput, weights.value);
   KeyValues cached{result.keys, result.values};
-  if (pass.transform != nullptr) cached = pass.transform->beforeRope(layer, std::move(cached));
+  if (pass.transform != nullptr) {
+    // A cache holds outputs without their bias, which is put back when they are read.
+    const auto shifted = [](const at::Tensor& outputs, const LinearWeights& projection, double sign) {
+      return projection.bias.defined() ? at::add(outputs, projection.bias, sign) : outputs;
+    };
+    cached = pass.transform->beforeRope(layer, {shifted(cached.keys, weights.key, -1), shifted(cached.values, weights.value, -1)});
+    cached = {shifted(cached.keys, weights.key, 1), shifted(cached.values, weights.value, 1)};
+  }
   result.rotatedKeys = rotateRawKeys(pass.description, pass.weights, layer, cached.keys, pass.rope).transpose(1, 2);
   if (pass.transform != nullptr) result.rotatedKeys = pass.transform->afterRope(layer, std::move(result.rotatedKeys));
 

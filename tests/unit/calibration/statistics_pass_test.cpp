@@ -21,7 +21,7 @@
 namespace kvista::test {
 namespace {
 
-constexpr std::int64_t kWindows = 3;  // 12 sink tokens: few enough for an exact factor
+constexpr std::int64_t kWindows = 3;  // 12 sink tokens, few enough for an exact factor
 
 /// The short model's layers as one forward and backward pass over all windows sees them.
 const std::vector<LayerRecord>& records() {
