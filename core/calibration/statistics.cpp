@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string_view>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -48,6 +50,17 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
   if (a.tokenIds.size(1) != b.tokenIds.size(1))
     return fail(ErrorCode::invalidArgument, fmt::format("The statistics have windows of {} and {} tokens.", a.tokenIds.size(1),
                                                         b.tokenIds.size(1)));
+  std::set<std::string_view> seen;
+  const auto rowOf = [](const Statistics& statistics, std::int64_t window) {
+    const std::size_t bytes = static_cast<std::size_t>(statistics.tokenIds.size(1)) * statistics.tokenIds.itemsize();
+    return std::string_view(static_cast<const char*>(statistics.tokenIds.const_data_ptr()) + static_cast<std::size_t>(window) * bytes,
+                            bytes);
+  };
+  for (std::int64_t i = 0; i < a.tokenIds.size(0); ++i) seen.insert(rowOf(a, i));
+  for (std::int64_t i = 0; i < b.tokenIds.size(0); ++i)
+    if (seen.contains(rowOf(b, i)))
+      return fail(ErrorCode::invalidArgument, fmt::format("Window {} of the second statistics is in the first as well; it would count double.", i),
+                  "Give each shard its own windows with --skip-windows and --windows.");
   Statistics sum = a;
   sum.tokens += b.tokens;
   sum.windows += b.windows;

@@ -21,6 +21,16 @@ struct Probe {
 constexpr std::array<Probe, 6> kProbes = {{{"coded", 1.0 / 8}, {"coded", 1.0 / 12}, {"coded", 1.0 / 20},
                                            {"joint", 0.5}, {"joint", 0.35}, {"joint", 0.2}}};
 
+/// Below this rise, nats a token, a held-out slice measures noise; and a measurement that differs more than this from
+/// its prediction says that the slice is too short, not that the prediction is wrong.
+constexpr double kSmallestRise = 1e-4;
+constexpr double kLargestRatio = 5;
+
+bool isBelievable(const ResponsePoint& point) {
+  return point.predicted >= kSmallestRise && point.measured > point.predicted / kLargestRatio &&
+         point.measured < point.predicted * kLargestRatio;
+}
+
 }  // namespace
 
 Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut, const Task& task) {
@@ -35,7 +45,9 @@ Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, con
     const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
     KVISTA_ASSIGN(const Perplexity measured,
                   measurePerplexity(decoder, heldOut, &transform, fmt::format("{} at {:.3g}", probe.method, probe.share), task));
-    points[planned.plan.storage].push_back({*planned.predictedLoss, measured.meanLoss - base.meanLoss});
+    std::vector<ResponsePoint>& list = points[planned.plan.storage];
+    const ResponsePoint point{*planned.predictedLoss, measured.meanLoss - base.meanLoss};
+    if (isBelievable(point)) list.push_back(point);
   }
   statistics.heldOutLoss = base.meanLoss;
   statistics.response.clear();

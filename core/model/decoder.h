@@ -41,7 +41,7 @@ struct KeyValues {
 class CacheTransform {
  public:
   virtual ~CacheTransform() = default;
-  /// Raw keys and values of `layer` (before norm and RoPE).
+  /// Outputs of `layer`'s projections without their bias, before norm and RoPE.
   virtual KeyValues beforeRope(int layer, KeyValues raw) const {
     (void)layer;
     return raw;

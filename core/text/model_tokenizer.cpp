@@ -19,7 +19,10 @@ Result<Tokenizer> tokenizerOf(const Checkpoint& checkpoint) {
   const std::filesystem::path file = checkpoint.path / "tokenizer.json";
   std::error_code error;
   if (!std::filesystem::exists(file, error))
-    return fail(ErrorCode::io, fmt::format("{} has no tokenizer.json.", checkpoint.path.string()),
+    return fail(ErrorCode::io,
+                std::filesystem::exists(checkpoint.path / "tokenizer.model", error)
+                    ? fmt::format("{} has only a tokenizer.model, which is not read; a tokenizer.json is needed.", checkpoint.path.string())
+                    : fmt::format("{} has no tokenizer.json.", checkpoint.path.string()),
                 "Save the tokenizer with transformers (AutoTokenizer.from_pretrained(...).save_pretrained(folder)).");
   return Tokenizer::fromFile(file);
 }
