@@ -125,6 +125,11 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     }
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
+      if (plan.keyPosition == KeyPosition::afterRope && sideOf(group) != 1 && group.slots.size() > 1)
+        return fail(ErrorCode::invalidArgument,
+                    fmt::format("The method {} compresses keys after RoPE, where each key head needs a latent of its own; a group has {} heads.",
+                                method.name, group.slots.size()),
+                    "Use --grouping head, or a method that compresses keys before RoPE.");
       BudgetUnit unit;
       KVISTA_ASSIGN(GroupBasis basis, moments.decompose(group.slots));
       unit.spectrum = std::move(basis.spectrum);
@@ -167,6 +172,10 @@ Result<PlannedPlan> makePlan(const Decoder& decoder, const Statistics* statistic
   KVISTA_CHECK(checkStatistics(decoder, statistics, method));
   KVISTA_CHECK(checkTarget(request.target, method, statistics));
   KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile(request.device));
+
+  if (request.manual)
+    if (const auto problems = validate(*request.manual, shape); !problems.empty())
+      return fail(ErrorCode::invalidArgument, "The groups to keep do not fit the model: " + problems.front());
 
   PlannedPlan result;
   CompressionPlan& plan = result.plan;
