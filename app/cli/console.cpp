@@ -37,8 +37,6 @@ void ProgressLine::report(const ProgressReport& report) {
     lastShown_ = {};
   }
   const auto interval = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(5000);
-  // Elsewhere than on a terminal a stage that ends before its first interval says nothing.
-  if (!terminal_ && lastShown_ == Clock::time_point{}) lastShown_ = now;
   if (now - lastShown_ < interval) return;
   lastShown_ = now;
 
