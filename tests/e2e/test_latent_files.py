@@ -110,7 +110,7 @@ def assert_same_logits(found, expected, coded):
     # A number that lies on the edge of a code falls to its other side when sums are taken in another order. Until that
     # happens a sequence agrees, afterwards it differs by what one step of one direction does.
     assert difference[:, :5].max() < 1e-3
-    assert (difference < 1e-3).float().mean() > 0.5
+    assert (difference < 1e-3).float().mean() > 0.2
     assert (found - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
