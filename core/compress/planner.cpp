@@ -57,39 +57,6 @@ int sideOf(const Group& group) {
   return keys && values ? 2 : values ? 1 : 0;
 }
 
-std::int64_t budgetOf(const Target& target, const ModelShape& shape) {
-  const auto full = static_cast<double>(shape.cacheBytesPerToken());
-  switch (target.kind) {
-    case Target::Kind::share:
-    case Target::Kind::keptFraction: return static_cast<std::int64_t>(std::floor(full * target.value));
-    case Target::Kind::bytesPerToken: return static_cast<std::int64_t>(target.value);
-    case Target::Kind::maxLoss: return static_cast<std::int64_t>(full);
-  }
-  return static_cast<std::int64_t>(full);
-}
-
-Result<void> checkTarget(const Target& target, const Method& method, const Statistics* statistics) {
-  const bool relative = target.kind == Target::Kind::share || target.kind == Target::Kind::keptFraction;
-  if (!(target.value > 0) || (relative && target.value > 1))
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("A target of {} is not possible; {}.", target.value,
-                            relative ? "a share or kept fraction lies above 0 and at most at 1" : "it must be above 0"));
-  if (target.kind == Target::Kind::keptFraction && method.storage != Storage::lowRank16)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("A kept fraction counts 16-bit numbers, which the method {} does not store.", method.name),
-                "Give --share or --times-smaller instead.");
-  if (target.kind == Target::Kind::maxLoss && (!statistics || !statistics->gradients || method.metric != Metric::fisher))
-    return fail(ErrorCode::invalidArgument, "An allowed loss can be kept only where the loss is predicted: with gradients and the Fisher metric.",
-                "Calibrate without --no-gradients, choose a method with the Fisher metric, or give --share.");
-  return {};
-}
-
-const ResponseCurve* curveOf(const Statistics* statistics, Storage storage) {
-  if (!statistics) return nullptr;
-  const auto found = statistics->response.find(storage);
-  return found == statistics->response.end() ? nullptr : &found->second;
-}
-
 /// The most bits that fit the budget, scales and zeros counted.
 Result<void> planPlainQuantised(const ModelShape& shape, std::int64_t budget, const Method& method, CompressionPlan& plan) {
   plan.groups = singleSlots(shape);
@@ -101,6 +68,32 @@ Result<void> planPlainQuantised(const ModelShape& shape, std::int64_t budget, co
               fmt::format("Plain quantisation needs at least {} bytes a token for 2 bits with scales; {} were given.", bytesPerToken(plan),
                           budget),
               "Give a larger share, or a method with a latent.");
+}
+
+Result<BudgetUnit> unitOf(const Statistics* statistics, const LayerMoments& moments, const Group& group, int layer) {
+  BudgetUnit unit;
+  KVISTA_ASSIGN(GroupBasis basis, moments.decompose(group.slots));
+  unit.spectrum = std::move(basis.spectrum);
+  unit.maximumRank = static_cast<int>(group.widths.size());
+  unit.locked = group.locked;
+  unit.widths = group.widths;
+  unit.side = sideOf(group);
+  unit.layer = layer;
+  if (statistics && statistics->gradients) {
+    const LayerStatistics& sums = statistics->layers[static_cast<std::size_t>(layer)];
+    unit.fisherScore = unit.side == 0   ? sums.keyFisherScore
+                       : unit.side == 1 ? sums.valueFisherScore
+                                        : sums.keyFisherScore + sums.valueFisherScore;
+  }
+  return unit;
+}
+
+Result<void> checkKeyGroup(const CompressionPlan& plan, const Group& group) {
+  if (plan.keyPosition != KeyPosition::afterRope || sideOf(group) == 1 || group.slots.size() == 1) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The method {} compresses keys after RoPE, where each key head needs a latent of its own; a group has {} heads.",
+                          plan.method, group.slots.size()),
+              "Use --grouping head, or a method that compresses keys before RoPE.");
 }
 
 /// Groups of every layer with their spectra, as the allocators want them.
@@ -125,25 +118,8 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     }
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
-      if (plan.keyPosition == KeyPosition::afterRope && sideOf(group) != 1 && group.slots.size() > 1)
-        return fail(ErrorCode::invalidArgument,
-                    fmt::format("The method {} compresses keys after RoPE, where each key head needs a latent of its own; a group has {} heads.",
-                                method.name, group.slots.size()),
-                    "Use --grouping head, or a method that compresses keys before RoPE.");
-      BudgetUnit unit;
-      KVISTA_ASSIGN(GroupBasis basis, moments.decompose(group.slots));
-      unit.spectrum = std::move(basis.spectrum);
-      unit.maximumRank = static_cast<int>(group.widths.size());
-      unit.locked = group.locked;
-      unit.widths = group.widths;
-      unit.side = sideOf(group);
-      unit.layer = layer;
-      if (statistics && statistics->gradients) {
-        const LayerStatistics& sums = statistics->layers[static_cast<std::size_t>(layer)];
-        unit.fisherScore = unit.side == 0   ? sums.keyFisherScore
-                           : unit.side == 1 ? sums.valueFisherScore
-                                            : sums.keyFisherScore + sums.valueFisherScore;
-      }
+      KVISTA_CHECK(checkKeyGroup(plan, group));
+      KVISTA_ASSIGN(BudgetUnit unit, unitOf(statistics, moments, group, layer));
       result.groups.push_back(std::move(group));
       result.units.push_back(std::move(unit));
     }
@@ -151,36 +127,51 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
   return result;
 }
 
-Result<Allocation> allocate(const Method& method, int rankStep, const Target& target, const Statistics* statistics,
-                            const ModelShape& shape, const std::vector<BudgetUnit>& units) {
-  KVISTA_ASSIGN(const Allocator* allocator, findAllocator(method.allocator));
-  AllocationRequest request{units, method.widths, rankStep, budgetOf(target, shape)};
-  if (target.kind == Target::Kind::maxLoss) {
-    const ResponseCurve* curve = curveOf(statistics, method.storage);
-    const double loss = std::log1p(target.value);
-    return allocateForLoss(*allocator, std::move(request), curve ? curve->predictionFor(loss) : loss);
-  }
-  return allocator->allocate(request);
-}
-
 }  // namespace
 
-Result<PlannedPlan> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task) {
+LossModel lossModelOf(const Statistics* statistics) {
+  if (!statistics) return {};
+  return {.baseLoss = statistics->baseLoss(), .gradients = statistics->gradients, .response = statistics->response};
+}
+
+Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
+                                                const std::vector<int>& layers, const Task& task) {
+  if (const auto problems = validate(plan, decoder.shape()); !problems.empty())
+    return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
+  KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
+  KVISTA_CHECK(checkStatistics(decoder, statistics, *method));
+  std::vector<BudgetUnit> units(plan.groups.size());
+  for (int layer = 0; layer < decoder.shape().layers; ++layer) {
+    if (!layers.empty() && std::ranges::find(layers, layer) == layers.end()) continue;
+    KVISTA_CHECK(task.checkStop());
+    task.progress("decompose", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(decoder.shape().layers), "layers");
+    KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, *method)));
+    for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+      if (plan.groups[i].slots.front().layer != layer) continue;
+      KVISTA_CHECK(task.checkStop());
+      KVISTA_CHECK(checkKeyGroup(plan, plan.groups[i]));
+      KVISTA_ASSIGN(units[i], unitOf(statistics, moments, plan.groups[i], layer));
+    }
+  }
+  return units;
+}
+
+Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task) {
   KVISTA_ASSIGN(const Settings settings, settingsOf(request));
   const Method& method = settings.method;
   const ModelShape& shape = decoder.shape();
   KVISTA_CHECK(checkStatistics(decoder, statistics, method));
-  KVISTA_CHECK(checkTarget(request.target, method, statistics));
   KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile(request.device));
+  const PlanningContext context{shape, lossModelOf(statistics), *device, request.context, request.batch};
+  KVISTA_CHECK(checkTarget(request.target, method.storage, method.metric, context.loss));
 
   if (request.manual)
     if (const auto problems = validate(*request.manual, shape); !problems.empty())
       return fail(ErrorCode::invalidArgument, "The groups to keep do not fit the model: " + problems.front());
 
-  PlannedPlan result;
-  CompressionPlan& plan = result.plan;
+  CompressionPlan plan;
   plan.method = method.name;
-  plan.grouping = method.grouping;
+  plan.grouping = request.manual ? request.manual->grouping : std::string(method.grouping);
   plan.allocator = method.allocator;
   plan.metric = method.metric;
   plan.keyPosition = method.keyPosition;
@@ -188,9 +179,10 @@ Result<PlannedPlan> makePlan(const Decoder& decoder, const Statistics* statistic
   plan.rankStep = settings.rankStep;
   plan.exactTokens = method.exactTokens;
   plan.target = request.target;
+  PlanWithSpectra result;
   if (method.storage == Storage::plainQuantised) {
-    result.requestedBytes = budgetOf(request.target, shape);
-    KVISTA_CHECK(planPlainQuantised(shape, result.requestedBytes, method, plan));
+    KVISTA_CHECK(planPlainQuantised(shape, budgetBytes(request.target, shape), method, plan));
+    result.planned = assess(std::move(plan), {}, context);
   } else {
     const bool automatic = method.grouping == "auto" && !request.manual;
     for (int groupSize = automatic ? shape.kvHeads : method.groupSize;; groupSize = (groupSize + 1) / 2) {
@@ -198,29 +190,24 @@ Result<PlannedPlan> makePlan(const Decoder& decoder, const Statistics* statistic
       KVISTA_ASSIGN(LaidOut laidOut,
                     layOutModel(decoder, statistics, plan, method, automatic ? "joint" : method.grouping, whole ? 0 : groupSize,
                                 request.manual ? &request.manual->groups : nullptr, task));
-      KVISTA_ASSIGN(Allocation allocation,
-                    allocate(method, settings.rankStep, request.target, statistics, shape, laidOut.units));
       plan.groups = std::move(laidOut.groups);
-      for (std::size_t i = 0; i < plan.groups.size(); ++i) plan.groups[i].widths = std::move(allocation.widths[i]);
-      result.requestedBytes = allocation.requestedBytes;
-      result.waterline = allocation.waterline;
-      result.note = allocation.note;
-      if (method.metric == Metric::fisher) result.predictedLoss = allocation.predictedLoss;
-      if (!automatic || groupSize == 1 || affordable(plan, shape, *device, request.context, request.batch)) break;
+      KVISTA_ASSIGN(result.planned, allocateBudget(plan, laidOut.units, method.widths, context));
+      result.units = std::move(laidOut.units);
+      if (!automatic || groupSize == 1 || affordable(result.planned.plan, shape, *device, request.context, request.batch)) break;
     }
   }
-  if (const auto problems = validate(plan, shape); !problems.empty())
+  PlannedPlan& planned = result.planned;
+  if (const auto problems = validate(planned.plan, shape); !problems.empty())
     return fail(ErrorCode::internal, fmt::format("The plan made by {} is not sound: {}", method.name, problems.front()));
 
-  result.achievedBytes = bytesPerToken(plan);
-  result.cost = costOf(plan, shape, *device, request.context, request.batch);
-  const bool predictable = statistics && statistics->gradients && plan.storage != Storage::plainQuantised;
-  if (!result.predictedLoss && predictable) {
-    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, statistics, plan, task));
-    KVISTA_ASSIGN(result.predictedLoss, predictLoss(decoder, *statistics, plan, factors, task));
+  const bool predictable = statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised;
+  if (!planned.predictedLoss && predictable) {
+    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, statistics, planned.plan, task));
+    KVISTA_ASSIGN(planned.predictedLoss, predictLoss(decoder, *statistics, planned.plan, factors, task));
+    const auto curve = context.loss.response.find(planned.plan.storage);
+    if (curve != context.loss.response.end() && planned.predictedLoss)
+      planned.correctedLoss = curve->second.correct(*planned.predictedLoss);
   }
-  if (const ResponseCurve* curve = curveOf(statistics, plan.storage); curve && result.predictedLoss)
-    result.correctedLoss = curve->correct(*result.predictedLoss);
   return result;
 }
 

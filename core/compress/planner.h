@@ -13,6 +13,7 @@
 #include "core/compress/factors.h"
 #include "core/compress/method.h"
 #include "core/model/decoder.h"
+#include "core/plan/budget.h"
 #include "core/plan/cost.h"
 #include "core/plan/plan.h"
 
@@ -33,20 +34,21 @@ struct PlanRequest {
   std::optional<CompressionPlan> manual;
 };
 
-/// A plan and what is known about it before anything is measured.
-struct PlannedPlan {
-  CompressionPlan plan;
-  std::int64_t requestedBytes = 0;
-  std::int64_t achievedBytes = 0;
-  std::optional<double> predictedLoss;   ///< Rise of the mean loss, nats a token, second order; absent without gradients.
-  std::optional<double> correctedLoss;   ///< Through the response curve, if there is one.
-  double waterline = 0;
-  CostModel cost;
-  std::string note;                      ///< What kept the plan from the request; empty if nothing did.
-};
+/// The loss model of a model's statistics; empty without any.
+LossModel lossModelOf(const Statistics* statistics);
 
+/// Decomposes the groups of some layers as `plan` needs them: one unit a group of the plan, in its order, empty spectra for
+/// the groups of other layers. `layers` empty: all of them. For plans that store latents.
+Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
+                                                const std::vector<int>& layers, const Task& task);
+
+/// A plan with the spectra it was made from, so that its budget can be changed without asking again.
+struct PlanWithSpectra {
+  PlannedPlan planned;
+  std::vector<BudgetUnit> units;  ///< One a group; empty for plain quantisation.
+};
 /// Groups, spectra, budget, prediction. `statistics` may be null for methods that need weights only.
-Result<PlannedPlan> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task);
+Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task);
 
 /// The linear algebra of a plan, on the CPU, from the same statistics; the same input gives the same numbers.
 Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task);

@@ -40,7 +40,8 @@ Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, con
     PlanRequest request;
     request.method = probe.method;
     request.target = {Target::Kind::share, probe.share};
-    KVISTA_ASSIGN(const PlannedPlan planned, makePlan(decoder, &statistics, request, task));
+    KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, request, task));
+    const PlannedPlan& planned = made.planned;
     KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task));
     const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
     KVISTA_ASSIGN(const Perplexity measured,

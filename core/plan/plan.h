@@ -69,8 +69,8 @@ struct Target {
 
 /// The one thing a user edits. A value: compare, copy, store, send.
 struct CompressionPlan {
-  std::string method;     ///< Preset it was made with ("coded", "joint", ...), "manual" after edits.
-  std::string grouping;   ///< Name in the grouping registry.
+  std::string method;     ///< Preset it was made with ("coded", "joint", ...): decides what its factors are made from.
+  std::string grouping;   ///< Name of the layout it was made with, "manual" once groups were changed by hand.
   std::string allocator;  ///< Name in the allocator registry.
   Metric metric = Metric::fisher;
   KeyPosition keyPosition = KeyPosition::beforeRope;

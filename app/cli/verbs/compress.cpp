@@ -52,7 +52,8 @@ Result<Output> run(const Options& options, const Task& task) {
   calibration.recipe = completedRecipe(model, options.text);
   calibration.bos = bosTokenOf(model.checkpoint);
   KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task));
-  KVISTA_ASSIGN(const PlannedPlan planned, makePlan(decoder, &statistics, planRequest, task));
+  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, planRequest, task));
+  const PlannedPlan& planned = made.planned;
   KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task));
   const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
 

@@ -43,7 +43,8 @@ Result<Output> run(const Options& options, const Task& task) {
     KVISTA_ASSIGN(Project edited, loadProject(options.edited));
     request.manual = std::move(edited.plan);
   }
-  KVISTA_ASSIGN(const PlannedPlan planned, makePlan(*model.decoder, statistics ? &*statistics : nullptr, request, task));
+  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*model.decoder, statistics ? &*statistics : nullptr, request, task));
+  const PlannedPlan& planned = made.planned;
   project.plan = planned.plan;
   project.requestedBytes = planned.requestedBytes;
   project.predictedLoss = planned.predictedLoss;

@@ -27,7 +27,7 @@ PlanRequest requestOf(const std::string& method, double value, Target::Kind kind
 }
 
 PlannedPlan planned(const PlanRequest& request, const Statistics* statistics = &shortStatistics()) {
-  return valueOf(makePlan(shortDecoder(), statistics, request, {}));
+  return valueOf(makePlan(shortDecoder(), statistics, request, {})).planned;
 }
 
 PlanFactors factorsOf(const CompressionPlan& plan) {

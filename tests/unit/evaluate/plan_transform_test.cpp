@@ -26,7 +26,7 @@ struct Planned {
     PlanRequest request;
     request.method = method;
     request.target.value = share;
-    plan = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).plan;
+    plan = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan;
     factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
   }
   [[nodiscard]] PlanTransform transform() const { return {plan, factors, shortDecoder().shape(), at::kCPU}; }
