@@ -20,10 +20,11 @@ LAYERS = {
     "core/compress": ["core/calibration"],
     "core/evaluate": ["core/compress"],
     "core/checkpoint": ["core/evaluate"],
-    "core/engine": ["core/checkpoint"],
+    "core/protocol": ["core/plan"],
+    "core/engine": ["core/checkpoint", "core/protocol"],
     "views": ["core/plan"],
     "app/cli": ["core/engine"],
-    "app/studio": ["views"],
+    "app/studio": ["views", "core/protocol", "core/io"],
 }
 
 # Third-party libraries that only some parts may use, by what their headers begin with.

@@ -193,7 +193,7 @@ TEST(Planner, LockedGroupsOfAManualPlanStay) {
 
 TEST(Planner, RefusesInOneSentence) {
   EXPECT_THAT(refused(requestOf("coded", 0.3, Target::Kind::keptFraction)).message,
-              HasSubstr("the method coded does not store"));
+              HasSubstr("16-bit numbers, and this plan stores codes"));
   EXPECT_THAT(refused(requestOf("coded", 0)).message, HasSubstr("A target of 0 is not possible"));
   EXPECT_THAT(refused(requestOf("joint", 1.5)).message, HasSubstr("A target of 1.5 is not possible"));
   EXPECT_THAT(refused(requestOf("joint", std::nan(""))).message, HasSubstr("is not possible"));

@@ -1,0 +1,208 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/plan/budget.h"
+#include "core/plan/matrix.h"
+#include "core/plan/plan.h"
+
+/// What engine and window tell each other: plain values and their JSON. Reading checks types, sizes and ranges and names
+/// the field (invalidArgument): either side may be of another version, or talk nonsense. protocol.md lists the methods.
+namespace kvista {
+
+struct HelloRecord {
+  std::string program;  ///< "kvista"
+  std::string version;
+  int protocol = 0;
+  std::string device;  ///< What computes, in words: "CPU, 2 cores", "NVIDIA H200, 139 GiB".
+  std::int64_t memoryBytes = 0;
+  bool operator==(const HelloRecord&) const = default;
+};
+
+/// One thing to choose from, with what its tooltip says.
+struct Choice {
+  std::string name;
+  std::string summary;
+  std::string formula;  ///< May be empty.
+  std::string unit;     ///< May be empty.
+  std::string source;   ///< Paper and section; may be empty.
+  bool operator==(const Choice&) const = default;
+};
+
+struct MethodChoice {
+  Choice choice;
+  std::string grouping, allocator;
+  Metric metric = Metric::fisher;
+  KeyPosition keyPosition = KeyPosition::beforeRope;
+  Storage storage = Storage::coded;
+  std::vector<int> widths;
+  int rankStep = 8;
+  bool weightsOnly = false;
+  bool operator==(const MethodChoice&) const = default;
+};
+
+/// Everything there is to choose from.
+struct Catalogue {
+  std::vector<MethodChoice> methods;
+  std::vector<Choice> measures, groupings, allocators, forms;
+  std::vector<DeviceProfile> devices;
+};
+
+struct ModelRecord {
+  std::string path;  ///< As the engine sees it.
+  std::string hash;  ///< contentHash of the checkpoint.
+  ModelShape shape;
+  std::string storageType;  ///< "bf16", "Q4_1", ...: what most weights are stored as.
+  std::int64_t fileBytes = 0;
+  std::int64_t maximumPositions = 0;
+  std::string rope;  ///< In words.
+  bool hasTokenizer = false;
+  std::string chatTemplate;  ///< Its name when it is one that `generate` knows ("chatml", ...); empty otherwise.
+  std::vector<std::string> problems;
+  bool operator==(const ModelRecord&) const = default;
+};
+
+struct StatisticsRecord {
+  std::string path;
+  std::string modelHash, tokensHash;
+  std::vector<std::string> texts;
+  std::int64_t tokens = 0, windows = 0, window = 0;
+  std::string device;
+  double seconds = 0;
+  LossModel loss;
+  bool operator==(const StatisticsRecord&) const = default;
+};
+
+/// How alike the heads of one side of one layer are, [kvHeads, kvHeads].
+struct SimilarityRecord {
+  int layer = 0;
+  Side side = Side::key;
+  Matrix matrix;
+  bool operator==(const SimilarityRecord&) const = default;
+};
+
+/// Normalised effective ranks and the like of one side of one layer (methods.md section 7), of singular values.
+struct LayerSpectrumRecord {
+  int layer = 0;
+  Side side = Side::key;
+  SpectrumMeasures measures;
+  std::vector<float> singularValues;  ///< Falling; a token.
+};
+
+/// Relative squared errors of a plan at the calibration's second moments: one row a layer, one column a head.
+struct PlanErrorsRecord {
+  Matrix keys, values;      ///< |error|^2 / |y|^2 of each KV head.
+  Matrix keyLoss, valueLoss;  ///< Half the Fisher form of the error, nats a token; empty without gradients.
+  Matrix logits;            ///< Relative squared error of attention scores by query head; empty where not known.
+  Matrix attentionOutputs;  ///< Relative squared error of what attention hands on, by query head; empty where not known.
+};
+
+/// A perplexity of the original and of a plan on the same tokens.
+struct EvaluationRecord {
+  std::string text;
+  std::string tokensHash;
+  std::string planFingerprint;
+  std::int64_t predictions = 0;
+  double perplexityBefore = 0;
+  double perplexityAfter = 0;
+  double seconds = 0;
+  bool operator==(const EvaluationRecord&) const = default;
+};
+
+/// Token by token: the text in pieces and what each cost both models, nats; NaN for the first.
+struct TokenLossRecord {
+  std::vector<std::string> pieces;
+  std::vector<float> before, after;
+  bool operator==(const TokenLossRecord&) const = default;
+};
+
+/// A piece of generated text, sent as progress while it is made, and the caches' sizes after it.
+struct GeneratedPiece {
+  std::string text;
+  std::int64_t tokens = 0;      ///< In the cache, the prompt's among them.
+  std::int64_t cacheBytes = 0;  ///< As this side stores them.
+  bool compressed = false;      ///< Which side wrote it.
+  bool operator==(const GeneratedPiece&) const = default;
+};
+
+/// What an export would do, before it does it.
+struct ExportPreview {
+  std::string form;
+  std::string target;
+  std::int64_t tensorsChanged = 0, tensorsCarried = 0;
+  std::int64_t bytesBefore = 0, bytesAfter = 0;  ///< Of the files.
+  std::int64_t bytesPerTokenBefore = 0, bytesPerTokenAfter = 0;  ///< Of the cache where this form runs.
+  std::int64_t freeBytes = 0;
+  std::string runsIn;                ///< What will run it, in words.
+  std::vector<std::string> notes;    ///< What the form leaves out of the plan.
+  std::vector<std::string> problems; ///< Why it cannot be written; empty: it can.
+  bool operator==(const ExportPreview&) const = default;
+};
+
+struct ExportRecord {
+  std::string form, target;
+  std::int64_t bytesPerToken = 0;
+  std::vector<std::string> files, notes;
+  bool verified = false;
+  double largestLogitDifference = 0;
+  bool operator==(const ExportRecord&) const = default;
+};
+
+/// What `calibrate` and `evaluate` read.
+struct TextSelection {
+  std::vector<std::string> paths;
+  std::int64_t window = 0;   ///< 0: the model's context, at most 2048.
+  std::int64_t windows = 0;  ///< 0: all.
+  std::int64_t skipWindows = 0;
+  std::optional<std::uint64_t> seed;
+  bool beginWithBos = false;
+  bool operator==(const TextSelection&) const = default;
+};
+
+/// What `makePlan` is asked for beyond the model; absent fields are the method's own.
+struct PlanWish {
+  std::string method = "coded";
+  Target target;
+  std::optional<int> rankStep, groupSize;
+  std::optional<std::string> grouping, allocator;
+  std::optional<Metric> metric;
+  std::string device = "h200";
+  std::int64_t context = 16384;
+  int batch = 1;
+  std::optional<CompressionPlan> keep;  ///< Groups, locks and widths of locked groups to keep.
+  bool operator==(const PlanWish&) const = default;
+};
+
+// One pair a record: toJson(record) and read<Record>(json).
+nlohmann::json toJson(const HelloRecord& record);
+nlohmann::json toJson(const Catalogue& record);
+nlohmann::json toJson(const ModelRecord& record);
+nlohmann::json toJson(const StatisticsRecord& record);
+nlohmann::json toJson(const SimilarityRecord& record);
+nlohmann::json toJson(const LayerSpectrumRecord& record);
+nlohmann::json toJson(const PlanErrorsRecord& record);
+nlohmann::json toJson(const EvaluationRecord& record);
+nlohmann::json toJson(const TokenLossRecord& record);
+nlohmann::json toJson(const GeneratedPiece& record);
+nlohmann::json toJson(const ExportPreview& record);
+nlohmann::json toJson(const ExportRecord& record);
+nlohmann::json toJson(const TextSelection& record);
+nlohmann::json toJson(const PlanWish& record);
+nlohmann::json toJson(const PlannedPlan& record);
+nlohmann::json toJson(const BudgetUnit& record);
+nlohmann::json toJson(const LossModel& record);
+nlohmann::json toJson(const ModelShape& record);
+
+/// Defined for every record above.
+template <class Record>
+Result<Record> read(const nlohmann::json& json);
+
+}  // namespace kvista
