@@ -1,0 +1,14 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <QApplication>
+#include <gtest/gtest.h>
+
+#include "views/theme.h"
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  QApplication application(argc, argv);
+  kvista::Theme::instance().install();
+  kvista::Theme::instance().setMode(kvista::Theme::Mode::light);
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "views/theme.h"
+
+#include <gtest/gtest.h>
+
+#include <QFontInfo>
+#include <QFontMetricsF>
+#include <cmath>
+
+namespace kvista {
+namespace {
+
+/// WCAG 2.1: relative luminance and contrast ratio.
+double luminance(const QColor& colour) {
+  const auto linear = [](double c) { return c <= 0.04045 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4); };
+  return 0.2126 * linear(colour.redF()) + 0.7152 * linear(colour.greenF()) + 0.0722 * linear(colour.blueF());
+}
+double contrast(const QColor& a, const QColor& b) {
+  const double x = luminance(a), y = luminance(b);
+  return (std::max(x, y) + 0.05) / (std::min(x, y) + 0.05);
+}
+
+class BothLooks : public ::testing::TestWithParam<bool> {
+ protected:
+  const Palette& look = GetParam() ? Theme::dark() : Theme::light();
+};
+INSTANTIATE_TEST_SUITE_P(Look, BothLooks, ::testing::Bool(), [](const auto& instance) { return instance.param ? "Dark" : "Light"; });
+
+TEST_P(BothLooks, EveryTextCanBeRead) {
+  for (const QColor& ground : {look.window, look.panel})
+    for (const QColor& text : {look.text, look.soft, look.accent, look.warning})
+      EXPECT_GE(contrast(text, ground), 4.5) << text.name().toStdString() << " on " << ground.name().toStdString();
+  EXPECT_GE(contrast(look.onAccent, look.accent), 4.5);
+  EXPECT_GE(contrast(look.text, look.accentGround), 4.5);
+  EXPECT_GE(contrast(look.accent, look.accentGround), 4.5);
+  EXPECT_GE(contrast(look.keyText, look.keyGround), 4.5);
+  EXPECT_GE(contrast(look.valueText, look.valueGround), 4.5);
+}
+
+TEST_P(BothLooks, BandsOfBitsDifferFromTheirNeighbours) {
+  const std::vector<QColor> bands = {look.bits8, look.bits4, look.bits2, look.bits1, look.dropped};
+  for (std::size_t i = 1; i < bands.size(); ++i)
+    EXPECT_GE(contrast(bands[i - 1], bands[i]), 1.2) << bands[i].name().toStdString();
+}
+
+TEST(Theme, FiguresAreTabular) {
+  const QFont inter = textFont(TextRole::figure);
+  ASSERT_EQ(QFontInfo(inter).family(), "Inter");
+  const QFontMetricsF metrics(inter);
+  for (const char digit : {'0', '2', '4', '7', '8'})
+    EXPECT_DOUBLE_EQ(metrics.horizontalAdvance(QLatin1Char(digit)), metrics.horizontalAdvance(QLatin1Char('1'))) << digit;
+}
+
+TEST(Theme, PicturesForPaperAreLight) {
+  Theme::instance().setMode(Theme::Mode::dark);
+  {
+    const Theme::LightForPaper paper;
+    EXPECT_FALSE(colours().dark);
+  }
+  EXPECT_TRUE(colours().dark);
+  Theme::instance().setMode(Theme::Mode::light);
+}
+
+}  // namespace
+}  // namespace kvista

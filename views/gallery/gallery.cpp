@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/gallery/gallery.h"
+
+// One line an exhibit: X(name) is the function `Exhibit nameExhibit()` of its file in this folder.
+#define KVISTA_EXHIBITS(X)
+
+namespace kvista {
+
+#define KVISTA_DECLARE(name) Exhibit name##Exhibit();
+KVISTA_EXHIBITS(KVISTA_DECLARE)
+
+const std::vector<Exhibit>& exhibits() {
+#define KVISTA_CALL(name) name##Exhibit(),
+  static const std::vector<Exhibit> all = {KVISTA_EXHIBITS(KVISTA_CALL)};
+  return all;
+}
+
+}  // namespace kvista
