@@ -31,6 +31,8 @@ def files_of(root):
 def expected_licence(name):
     if name.startswith("resources/fonts/"):
         return "OFL-1.1"
+    if name.startswith("resources/icons/"):
+        return "LGPL-3.0-or-later"
     return "GPL-3.0-or-later" if name.startswith(("views/", "app/studio/")) else "Apache-2.0"
 
 
