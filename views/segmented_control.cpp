@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/segmented_control.h"
+
+#include <QButtonGroup>
+#include <QHBoxLayout>
+#include <QKeyEvent>
+#include <QToolButton>
+#include <algorithm>
+
+namespace kvista {
+
+SegmentedControl::SegmentedControl(std::vector<std::pair<QString, QString>> segments, const QString& name,
+                                   QWidget* parent)
+    : QWidget(parent), buttons_(new QButtonGroup(this)) {
+  setAccessibleName(name);
+  setSizePolicy(QSizePolicy::Fixed, QSizePolicy::Fixed);
+  auto* row = new QHBoxLayout(this);
+  row->setContentsMargins(0, 0, 0, 0);
+  row->setSpacing(0);
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    auto* button = new QToolButton(this);
+    button->setText(segments[i].second);
+    button->setAccessibleName(name.isEmpty() ? segments[i].second : tr("%1: %2").arg(name, segments[i].second));
+    button->setCheckable(true);
+    button->setProperty("segment", true);
+    button->setProperty("first", i == 0);
+    button->setProperty("last", i + 1 == segments.size());
+    button->installEventFilter(this);
+    buttons_->addButton(button, static_cast<int>(i));
+    row->addWidget(button);
+    ids_.push_back(segments[i].first);
+  }
+  connect(buttons_, &QButtonGroup::idClicked, this, &SegmentedControl::choose);
+  if (!ids_.empty()) setCurrent(ids_.front());
+}
+
+void SegmentedControl::setCurrent(const QString& id) {
+  const auto found = std::find(ids_.begin(), ids_.end(), id);
+  current_ = found == ids_.end() ? -1 : static_cast<int>(found - ids_.begin());
+  buttons_->setExclusive(false);  // An exclusive group refuses to have nothing checked.
+  for (int i = 0; i < static_cast<int>(ids_.size()); ++i) {
+    buttons_->button(i)->setChecked(i == current_);
+    // Tab enters at the current segment; arrows go on from there.
+    buttons_->button(i)->setFocusPolicy(i == std::max(current_, 0) ? Qt::StrongFocus : Qt::ClickFocus);
+  }
+  buttons_->setExclusive(true);
+}
+
+QString SegmentedControl::current() const {
+  return current_ < 0 ? QString() : ids_[static_cast<std::size_t>(current_)];
+}
+
+QToolButton* SegmentedControl::segment(const QString& id) const {
+  const auto found = std::find(ids_.begin(), ids_.end(), id);
+  return found == ids_.end() ? nullptr
+                             : qobject_cast<QToolButton*>(buttons_->button(static_cast<int>(found - ids_.begin())));
+}
+
+void SegmentedControl::choose(int index) {
+  if (index == current_) return;
+  setCurrent(ids_[static_cast<std::size_t>(index)]);
+  Q_EMIT chosen(current());
+}
+
+bool SegmentedControl::eventFilter(QObject* watched, QEvent* event) {
+  if (event->type() != QEvent::KeyPress) return QWidget::eventFilter(watched, event);
+  const int last = static_cast<int>(ids_.size()) - 1;
+  const int from = buttons_->id(qobject_cast<QAbstractButton*>(watched));
+  int to = from;
+  switch (static_cast<QKeyEvent*>(event)->key()) {
+    case Qt::Key_Left:
+    case Qt::Key_Up:
+      to = from - 1;
+      break;
+    case Qt::Key_Right:
+    case Qt::Key_Down:
+      to = from + 1;
+      break;
+    case Qt::Key_Home:
+      to = 0;
+      break;
+    case Qt::Key_End:
+      to = last;
+      break;
+    default:
+      return QWidget::eventFilter(watched, event);
+  }
+  // A segment that is disabled is passed over, in the direction of travel.
+  const int step = to >= from ? 1 : -1;
+  while (to >= 0 && to <= last && !buttons_->button(to)->isEnabled()) to += step;
+  if (to >= 0 && to <= last) {
+    choose(to);
+    buttons_->button(to)->setFocus(Qt::TabFocusReason);
+  }
+  return true;
+}
+
+}  // namespace kvista
