@@ -12,48 +12,64 @@
 namespace kvista {
 namespace {
 
-constexpr int kTitleHeight = 34, kRadius = 8, kMargin = 12;
+constexpr int kTitleHeight = 35, kRadius = 8, kMargin = 12;
+
+/// The part of a rounded frame that `part` shows: the frame is drawn beyond the edge that the other part carries on from.
+void paintFrame(QWidget* part, int beyondTop, int beyondBottom) {
+  QPainter painter(part);
+  painter.setRenderHint(QPainter::Antialiasing);
+  painter.setPen(colours().hairline);
+  painter.setBrush(colours().panel);
+  painter.drawRoundedRect(QRectF(part->rect()).adjusted(0.5, 0.5 - beyondTop, -0.5, beyondBottom - 0.5), kRadius, kRadius);
+}
 
 }  // namespace
 
-Panel::Panel(View* view, QWidget* parent)
-    : QFrame(parent), view_(view), titleBar_(new QWidget(this)), title_(new QLabel(titleBar_)), remark_(new QLabel(titleBar_)) {
-  titleBar_->setFixedHeight(kTitleHeight);
+PanelTitle::PanelTitle(View* view, QWidget* parent)
+    : QWidget(parent), view_(view), title_(new QLabel(this)), remark_(new QLabel(this)) {
+  setFixedHeight(kTitleHeight);
   title_->setFont(textFont(TextRole::title));
   remark_->setForegroundRole(QPalette::PlaceholderText);
   remark_->setMinimumWidth(0);
   remark_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
-  auto* bar = new QHBoxLayout(titleBar_);
-  bar->setContentsMargins(kMargin, 0, 6, 0);
+  auto* bar = new QHBoxLayout(this);
+  bar->setContentsMargins(kMargin, 0, 6, 1);
   bar->setSpacing(10);
   bar->addWidget(title_);
   bar->addWidget(remark_, 1);
   if (QWidget* controls = view->controls()) bar->addWidget(controls);
-  auto* column = new QVBoxLayout(this);
-  column->setContentsMargins(1, 1, 1, 1);
-  column->setSpacing(0);
-  column->addWidget(titleBar_);
-  column->addSpacing(1);
-  column->addWidget(view_, 1);
-  connect(view_, &View::titleChanged, this, &Panel::showTitle);
+  const auto show = [this] {
+    title_->setText(view_->title());
+    remark_->setText(view_->remark());
+    remark_->setToolTip(view_->remark());
+  };
+  connect(view, &View::titleChanged, this, show);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
-  showTitle();
+  show();
 }
 
-void Panel::showTitle() {
-  title_->setText(view_->title());
-  remark_->setText(view_->remark());
-  setAccessibleName(view_->title());
-}
-
-void Panel::paintEvent(QPaintEvent*) {
+void PanelTitle::paintEvent(QPaintEvent*) {
+  paintFrame(this, 0, 2 * kRadius);
   QPainter painter(this);
-  painter.setRenderHint(QPainter::Antialiasing);
   painter.setPen(colours().hairline);
-  painter.setBrush(colours().panel);
-  painter.drawRoundedRect(QRectF(rect()).adjusted(0.5, 0.5, -0.5, -0.5), kRadius, kRadius);
-  painter.setRenderHint(QPainter::Antialiasing, false);
-  painter.drawLine(1, kTitleHeight + 1, width() - 2, kTitleHeight + 1);
+  painter.drawLine(1, height() - 1, width() - 2, height() - 1);
+}
+
+PanelBody::PanelBody(View* view, QWidget* parent) : QWidget(parent) {
+  auto* column = new QVBoxLayout(this);
+  column->setContentsMargins(1, 0, 1, 1);
+  column->addWidget(view);
+  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+}
+
+void PanelBody::paintEvent(QPaintEvent*) { paintFrame(this, 2 * kRadius, 0); }
+
+Panel::Panel(View* view, QWidget* parent) : QWidget(parent) {
+  auto* column = new QVBoxLayout(this);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(0);
+  column->addWidget(new PanelTitle(view, this));
+  column->addWidget(new PanelBody(view, this), 1);
 }
 
 }  // namespace kvista

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include <QFrame>
+#include <QWidget>
 
 #include "views/view.h"
 
@@ -10,25 +10,40 @@ class QLabel;
 
 namespace kvista {
 
-/// A view in its frame: title and remark at the left, the view's controls at the right, hairlines, rounded corners.
-class Panel final : public QFrame {
+/// The upper part of a view's frame: title and remark at the left, the view's controls at the right. A dock is dragged by
+/// it.
+class PanelTitle final : public QWidget {
   Q_OBJECT
 
  public:
-  explicit Panel(View* view, QWidget* parent = nullptr);
-  [[nodiscard]] View* view() const { return view_; }
-  /// The bar with the title: what a dock is dragged by.
-  [[nodiscard]] QWidget* titleBar() const { return titleBar_; }
+  explicit PanelTitle(View* view, QWidget* parent = nullptr);
 
  protected:
   void paintEvent(QPaintEvent* event) override;
 
  private:
-  void showTitle();
   View* view_;
-  QWidget* titleBar_;
   QLabel* title_;
   QLabel* remark_;
+};
+
+/// The lower part, with the view in it.
+class PanelBody final : public QWidget {
+  Q_OBJECT
+
+ public:
+  explicit PanelBody(View* view, QWidget* parent = nullptr);
+
+ protected:
+  void paintEvent(QPaintEvent* event) override;
+};
+
+/// Both parts together, for a view that stands alone.
+class Panel final : public QWidget {
+  Q_OBJECT
+
+ public:
+  explicit Panel(View* view, QWidget* parent = nullptr);
 };
 
 }  // namespace kvista

@@ -33,6 +33,8 @@ def expected_licence(name):
         return "OFL-1.1"
     if name.startswith("resources/icons/"):
         return "LGPL-3.0-or-later"
+    if name.endswith(".metainfo.xml"):  # Software catalogues copy it, and take it under few licences only.
+        return "CC0-1.0"
     return "GPL-3.0-or-later" if name.startswith(("views/", "app/studio/")) else "Apache-2.0"
 
 

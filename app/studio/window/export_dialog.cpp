@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/export_dialog.h"
+
+#include <QCheckBox>
+#include <QComboBox>
+#include <QDialogButtonBox>
+#include <QFileDialog>
+#include <QFormLayout>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QLocale>
+#include <QPushButton>
+
+#include "views/theme.h"
+
+namespace kvista {
+namespace {
+
+QString row(const QString& name, const QString& value) {
+  return QStringLiteral("<tr><td style='padding:2px 18px 2px 0;color:%1'>%2</td><td>%3</td></tr>").arg(colours().soft.name(), name, value);
+}
+
+QString sentences(const std::vector<std::string>& list, const QColor& colour) {
+  QString html;
+  for (const std::string& sentence : list)
+    html += QStringLiteral("<p style='color:%1;margin:6px 0 0 0'>%2</p>").arg(colour.name(), QString::fromStdString(sentence).toHtmlEscaped());
+  return html;
+}
+
+QString bytes(std::int64_t count) { return QLocale().formattedDataSize(count, 2, QLocale::DataSizeSIFormat); }
+
+QString describe(const ExportPreview& preview) {
+  QString html = QStringLiteral("<table cellspacing='0'>");
+  html += row(ExportDialog::tr("Tensors"), ExportDialog::tr("%L1 changed, %L2 carried over").arg(preview.tensorsChanged).arg(preview.tensorsCarried));
+  html += row(ExportDialog::tr("Files"), ExportDialog::tr("%1, the original has %2; %3 are free")
+                                             .arg(bytes(preview.bytesAfter), bytes(preview.bytesBefore), bytes(preview.freeBytes)));
+  html += row(ExportDialog::tr("Cache"), ExportDialog::tr("%L1 bytes a token, the original has %L2")
+                                             .arg(preview.bytesPerTokenAfter)
+                                             .arg(preview.bytesPerTokenBefore));
+  html += row(ExportDialog::tr("Runs in"), QString::fromStdString(preview.runsIn).toHtmlEscaped());
+  html += QStringLiteral("</table>");
+  return html + sentences(preview.notes, colours().soft) + sentences(preview.problems, colours().warning);
+}
+
+}  // namespace
+
+ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& suggestedTarget, QWidget* parent)
+    : QDialog(parent),
+      form_(new QComboBox(this)),
+      dtype_(new QComboBox(this)),
+      target_(new QLineEdit(suggestedTarget, this)),
+      overwrite_(new QCheckBox(tr("replace an earlier export there"), this)),
+      formSummary_(new QLabel(this)),
+      preview_(new QLabel(this)) {
+  setObjectName(QStringLiteral("exportDialog"));
+  setWindowTitle(tr("Export"));
+  for (const Choice& form : forms) form_->addItem(QString::fromStdString(form.name), QString::fromStdString(form.summary));
+  for (const char* name : {"float32", "bfloat16", "float16"}) dtype_->addItem(QLatin1String(name));
+  formSummary_->setForegroundRole(QPalette::PlaceholderText);
+  formSummary_->setWordWrap(true);
+  preview_->setWordWrap(true);
+  preview_->setTextFormat(Qt::RichText);
+  preview_->setMinimumHeight(130);
+  preview_->setAlignment(Qt::AlignTop);
+  preview_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
+  auto* browse = new QPushButton(tr("Choose…"), this);
+  auto* where = new QHBoxLayout;
+  where->addWidget(target_, 1);
+  where->addWidget(browse);
+  auto* formLayout = new QFormLayout(this);
+  formLayout->setContentsMargins(20, 20, 20, 16);
+  formLayout->setVerticalSpacing(10);
+  formLayout->addRow(tr("Form"), form_);
+  formLayout->addRow(QString(), formSummary_);
+  formLayout->addRow(tr("New tensors as"), dtype_);
+  formLayout->addRow(tr("Folder"), where);
+  formLayout->addRow(QString(), overwrite_);
+  formLayout->addRow(tr("Dry run"), preview_);
+  auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
+  write_ = buttons->addButton(tr("Export"), QDialogButtonBox::AcceptRole);
+  write_->setProperty("primary", true);
+  write_->setDefault(true);
+  formLayout->addRow(buttons);
+  connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
+  connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
+  connect(browse, &QPushButton::clicked, this, [this] {
+    const QString folder = QFileDialog::getExistingDirectory(this, tr("Folder that the export's folder goes into"));
+    if (!folder.isEmpty()) target_->setText(folder + QLatin1Char('/') + target_->text().section(QLatin1Char('/'), -1));
+  });
+  connect(form_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
+  connect(dtype_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
+  connect(target_, &QLineEdit::textChanged, this, &ExportDialog::ask);
+  connect(overwrite_, &QCheckBox::toggled, this, &ExportDialog::ask);
+  resize(600, sizeHint().height());
+  QMetaObject::invokeMethod(this, &ExportDialog::ask, Qt::QueuedConnection);  // Once somebody listens.
+}
+
+QString ExportDialog::form() const { return form_->currentText(); }
+QString ExportDialog::dtype() const { return dtype_->currentText(); }
+QString ExportDialog::target() const { return target_->text().trimmed(); }
+bool ExportDialog::overwrite() const { return overwrite_->isChecked(); }
+
+void ExportDialog::ask() {
+  formSummary_->setText(form_->currentData().toString());
+  write_->setEnabled(false);
+  if (target().isEmpty()) {
+    preview_->setText(tr("Name a folder."));
+    return;
+  }
+  preview_->setText(tr("Looking…"));
+  Q_EMIT previewWanted();
+}
+
+void ExportDialog::showPreview(const Result<ExportPreview>& preview) {
+  if (!preview) {
+    write_->setEnabled(false);
+    preview_->setText(sentences({preview.error().message, preview.error().hint}, colours().warning));
+    return;
+  }
+  preview_->setText(describe(*preview));
+  write_->setEnabled(preview->problems.empty());
+}
+
+}  // namespace kvista

@@ -1,0 +1,45 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QDialog>
+#include <optional>
+
+#include "core/base/error.h"
+#include "core/protocol/records.h"
+
+class QCheckBox;
+class QComboBox;
+class QLabel;
+class QLineEdit;
+class QPushButton;
+
+namespace kvista {
+
+/// Where a plan is written and how. Every change asks for a dry run, and what it would do is shown before it is done.
+class ExportDialog final : public QDialog {
+  Q_OBJECT
+
+ public:
+  ExportDialog(const std::vector<Choice>& forms, const QString& suggestedTarget, QWidget* parent);
+  [[nodiscard]] QString form() const;
+  [[nodiscard]] QString dtype() const;
+  [[nodiscard]] QString target() const;
+  [[nodiscard]] bool overwrite() const;
+  void showPreview(const Result<ExportPreview>& preview);
+
+ Q_SIGNALS:
+  void previewWanted();
+
+ private:
+  void ask();
+  QComboBox* form_;
+  QComboBox* dtype_;
+  QLineEdit* target_;
+  QCheckBox* overwrite_;
+  QLabel* formSummary_;
+  QLabel* preview_;
+  QPushButton* write_;
+};
+
+}  // namespace kvista

@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/file_list.h"
+
+#include <QDragEnterEvent>
+#include <QFileDialog>
+#include <QHBoxLayout>
+#include <QListWidget>
+#include <QMimeData>
+#include <QPushButton>
+#include <QShortcut>
+#include <QVBoxLayout>
+
+namespace kvista {
+
+FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(this)) {
+  setAcceptDrops(true);
+  list_->setAccessibleName(tr("Text files"));
+  list_->setSelectionMode(QAbstractItemView::ExtendedSelection);
+  list_->setMinimumHeight(84);
+  auto* files = new QPushButton(tr("Add files…"), this);
+  auto* folder = new QPushButton(tr("Add folder…"), this);
+  auto* remove = new QPushButton(tr("Remove"), this);
+  auto* buttons = new QHBoxLayout;
+  for (QPushButton* button : {files, folder, remove}) buttons->addWidget(button);
+  buttons->addStretch(1);
+  auto* column = new QVBoxLayout(this);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->addWidget(list_);
+  column->addLayout(buttons);
+  connect(files, &QPushButton::clicked, this, [this] {
+    add(QFileDialog::getOpenFileNames(this, tr("Text to read"), {}, tr("Text (*.txt *.jsonl *.md);;All files (*)")));
+  });
+  connect(folder, &QPushButton::clicked, this, [this] {
+    const QString path = QFileDialog::getExistingDirectory(this, tr("Folder of .txt and .jsonl files"));
+    if (!path.isEmpty()) add({path});
+  });
+  const auto removeSelected = [this] {
+    qDeleteAll(list_->selectedItems());
+    Q_EMIT changed();
+  };
+  connect(remove, &QPushButton::clicked, this, removeSelected);
+  connect(new QShortcut(QKeySequence::Delete, list_, nullptr, nullptr, Qt::WidgetShortcut), &QShortcut::activated, this, removeSelected);
+}
+
+QStringList FileList::paths() const {
+  QStringList result;
+  for (int i = 0; i < list_->count(); ++i) result << list_->item(i)->text();
+  return result;
+}
+
+void FileList::setPaths(const QStringList& paths) {
+  list_->clear();
+  add(paths);
+}
+
+void FileList::add(const QStringList& added) {
+  for (const QString& path : added)
+    if (!paths().contains(path)) list_->addItem(path);
+  Q_EMIT changed();
+}
+
+void FileList::dragEnterEvent(QDragEnterEvent* event) {
+  if (event->mimeData()->hasUrls()) event->acceptProposedAction();
+}
+
+void FileList::dropEvent(QDropEvent* event) {
+  QStringList dropped;
+  for (const QUrl& url : event->mimeData()->urls())
+    if (url.isLocalFile()) dropped << url.toLocalFile();
+  add(dropped);
+}
+
+}  // namespace kvista

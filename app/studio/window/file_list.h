@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QStringList>
+#include <QWidget>
+
+class QListWidget;
+
+namespace kvista {
+
+/// Text files and folders to read: added by dialog or drop, removed with Delete.
+class FileList final : public QWidget {
+  Q_OBJECT
+
+ public:
+  explicit FileList(QWidget* parent = nullptr);
+  [[nodiscard]] QStringList paths() const;
+  void setPaths(const QStringList& paths);
+
+ Q_SIGNALS:
+  void changed();
+
+ protected:
+  void dragEnterEvent(QDragEnterEvent* event) override;
+  void dropEvent(QDropEvent* event) override;
+
+ private:
+  void add(const QStringList& paths);
+  QListWidget* list_;
+};
+
+}  // namespace kvista

@@ -1,0 +1,120 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/text_dialog.h"
+
+#include <QCheckBox>
+#include <QDialogButtonBox>
+#include <QFormLayout>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLocale>
+#include <QPushButton>
+#include <QSpinBox>
+
+#include "app/studio/window/file_list.h"
+#include "views/theme.h"
+
+namespace kvista {
+namespace {
+
+constexpr int kUsualWindow = 2048, kMostWindows = 1'000'000;
+
+QSpinBox* number(int least, int most, int value, const QString& zero, QWidget* parent) {
+  auto* box = new QSpinBox(parent);
+  box->setRange(least, most);
+  box->setValue(value);
+  box->setGroupSeparatorShown(true);
+  if (!zero.isEmpty()) box->setSpecialValueText(zero);
+  box->setMinimumWidth(130);
+  return box;
+}
+
+}  // namespace
+
+TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSelection& before, QWidget* parent)
+    : QDialog(parent), files_(new FileList(this)), forecast_(new QLabel(this)) {
+  const bool calibrates = purpose == Purpose::calibrate;
+  setObjectName(calibrates ? QStringLiteral("calibrateDialog") : QStringLiteral("measureDialog"));
+  setWindowTitle(calibrates ? tr("Calibrate") : tr("Measure perplexity"));
+  const auto context = static_cast<int>(std::min<std::int64_t>(model.maximumPositions > 0 ? model.maximumPositions : kUsualWindow, 1 << 20));
+  const int usual = std::min(context, kUsualWindow);
+  window_ = number(0, std::max(context, 2), static_cast<int>(before.window), tr("%1 (usual)").arg(QLocale().toString(usual)), this);
+  windows_ = number(0, kMostWindows, static_cast<int>(before.windows), tr("all"), this);
+  skip_ = number(0, kMostWindows, static_cast<int>(before.skipWindows), {}, this);
+  random_ = new QCheckBox(tr("draw them at random, seed"), this);
+  seed_ = number(0, 1'000'000'000, before.seed ? static_cast<int>(*before.seed) : 0, {}, this);
+  random_->setChecked(before.seed.has_value());
+  seed_->setEnabled(random_->isChecked());
+  bos_ = new QCheckBox(tr("begin each window with the BOS token"), this);
+  bos_->setChecked(before.beginWithBos);
+  files_->setPaths([&] {
+    QStringList paths;
+    for (const std::string& path : before.paths) paths << QString::fromStdString(path);
+    return paths;
+  }());
+
+  auto* why = new QLabel(calibrates ? tr("The model reads this text once. A plan is only as good as its text: take text like the one the "
+                                         "model will meet.")
+                                    : tr("The original and the plan are measured on the same tokens. Take text that calibration did not see."),
+                         this);
+  why->setWordWrap(true);
+  why->setForegroundRole(QPalette::PlaceholderText);
+  forecast_->setForegroundRole(QPalette::PlaceholderText);
+  auto* drawn = new QHBoxLayout;
+  drawn->addWidget(random_);
+  drawn->addWidget(seed_);
+  drawn->addStretch(1);
+  auto* form = new QFormLayout(this);
+  form->setContentsMargins(20, 20, 20, 16);
+  form->setVerticalSpacing(10);
+  form->addRow(why);
+  form->addRow(tr("Text"), files_);
+  form->addRow(tr("Tokens a window"), window_);
+  form->addRow(tr("Windows"), windows_);
+  form->addRow(tr("Leave out first"), skip_);
+  form->addRow(QString(), drawn);
+  form->addRow(QString(), bos_);
+  if (calibrates) {
+    gradients_ = new QCheckBox(tr("with gradients: needed for predictions and the Fisher metric"), this);
+    gradients_->setChecked(true);
+    form->addRow(QString(), gradients_);
+  }
+  form->addRow(QString(), forecast_);
+  buttons_ = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
+  QPushButton* start = buttons_->addButton(calibrates ? tr("Calibrate") : tr("Measure"), QDialogButtonBox::AcceptRole);
+  start->setProperty("primary", true);
+  start->setDefault(true);
+  form->addRow(buttons_);
+  connect(buttons_, &QDialogButtonBox::accepted, this, &QDialog::accept);
+  connect(buttons_, &QDialogButtonBox::rejected, this, &QDialog::reject);
+  connect(random_, &QCheckBox::toggled, seed_, &QWidget::setEnabled);
+  connect(files_, &FileList::changed, this, &TextDialog::check);
+  for (QSpinBox* box : {window_, windows_}) connect(box, &QSpinBox::valueChanged, this, &TextDialog::check);
+  resize(560, sizeHint().height());
+  check();
+}
+
+void TextDialog::check() {
+  const bool there = !files_->paths().isEmpty();
+  for (QAbstractButton* button : buttons_->buttons())
+    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there);
+  const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
+  forecast_->setText(!there                   ? tr("Add a text file to begin.")
+                     : windows_->value() > 0 ? tr("At most %L1 tokens are read.").arg(qint64{window} * windows_->value())
+                                             : tr("The whole text is read, in windows of %L1 tokens.").arg(window));
+}
+
+TextSelection TextDialog::selection() const {
+  TextSelection selection;
+  for (const QString& path : files_->paths()) selection.paths.push_back(path.toStdString());
+  selection.window = window_->value();
+  selection.windows = windows_->value();
+  selection.skipWindows = skip_->value();
+  if (random_->isChecked()) selection.seed = static_cast<std::uint64_t>(seed_->value());
+  selection.beginWithBos = bos_->isChecked();
+  return selection;
+}
+
+bool TextDialog::gradients() const { return !gradients_ || gradients_->isChecked(); }
+
+}  // namespace kvista

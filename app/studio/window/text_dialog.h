@@ -1,0 +1,44 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QDialog>
+
+#include "core/protocol/records.h"
+
+class QCheckBox;
+class QDialogButtonBox;
+class QFormLayout;
+class QLabel;
+class QSpinBox;
+
+namespace kvista {
+
+class FileList;
+
+/// Asks which tokens of which texts a pass shall read: for calibration, and for measuring.
+class TextDialog final : public QDialog {
+  Q_OBJECT
+
+ public:
+  enum class Purpose { calibrate, measure };
+  TextDialog(Purpose purpose, const ModelRecord& model, const TextSelection& before, QWidget* parent);
+  [[nodiscard]] TextSelection selection() const;
+  /// Whether the pass shall go backwards too; always true but for calibration.
+  [[nodiscard]] bool gradients() const;
+
+ private:
+  void check();
+  FileList* files_;
+  QSpinBox* window_;
+  QSpinBox* windows_;
+  QSpinBox* skip_;
+  QCheckBox* random_;
+  QSpinBox* seed_;
+  QCheckBox* bos_;
+  QCheckBox* gradients_ = nullptr;
+  QLabel* forecast_;
+  QDialogButtonBox* buttons_;
+};
+
+}  // namespace kvista
