@@ -114,6 +114,8 @@ std::string fingerprint(const CompressionPlan& plan);
 /// the field. Widths are runs [width, count]; slots are "K3" or "V0" with one "layer", or a list "layers", one a slot:
 ///   {"layer": 0, "slots": ["K0", "K1", "V0", "V1"], "widths": [[16, 40], [8, 12], [0, 76]]}
 nlohmann::json toJson(const CompressionPlan& plan);
+nlohmann::json toJson(const Target& target);
+Result<Target> targetFromJson(const nlohmann::json& json);
 Result<CompressionPlan> planFromJson(const nlohmann::json& json);
 
 }  // namespace kvista

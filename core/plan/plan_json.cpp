@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/plan/plan.h"
+#include "core/plan/plan_names.h"
 #include "core/plan/spectrum.h"
 
 namespace kvista {
@@ -19,31 +20,10 @@ namespace {
 
 using nlohmann::json;
 
-template <class Value>
-struct Named {
-  std::string_view name;
-  Value value;
-};
-
-constexpr std::array kMetrics = {Named{"identity", Metric::identity}, Named{"fisher", Metric::fisher}};
-constexpr std::array kKeyPositions = {Named{"beforeRope", KeyPosition::beforeRope},
-                                      Named{"afterRope", KeyPosition::afterRope}};
-constexpr std::array kStorages = {Named{"lowRank16", Storage::lowRank16}, Named{"coded", Storage::coded},
-                                  Named{"plainQuantised", Storage::plainQuantised}};
-constexpr std::array kTargetKinds = {
-    Named{"share", Target::Kind::share}, Named{"keptFraction", Target::Kind::keptFraction},
-    Named{"bytesPerToken", Target::Kind::bytesPerToken}, Named{"maxLoss", Target::Kind::maxLoss}};
-
 // What no real model comes near: keeps a short hostile file from asking for much memory.
 constexpr std::int64_t kMaxIndex = 65535;
 constexpr std::int64_t kMaxWidths = std::int64_t{1} << 24;
 constexpr std::size_t kMaxName = 256;
-
-template <class Table, class Value>
-std::string nameIn(const Table& table, Value value) {
-  const auto entry = std::find_if(table.begin(), table.end(), [&](const auto& named) { return named.value == value; });
-  return std::string(entry == table.end() ? std::string_view{} : entry->name);
-}
 
 tl::unexpected<Error> bad(const std::string& field, std::string_view problem) {
   return fail(ErrorCode::invalidArgument, fmt::format("The plan's field '{}' {}.", field, problem));
@@ -190,17 +170,6 @@ Result<Group> groupFromJson(const json& value, const std::string& path, std::int
   return group;
 }
 
-Result<Target> targetFromJson(const json& value) {
-  KVISTA_ASSIGN(const ObjectReader reader, ObjectReader::open(value, "target", {"kind", "value"}));
-  Target target;
-  KVISTA_ASSIGN(target.kind, reader.choice("kind", kTargetKinds));
-  KVISTA_ASSIGN(const json* number, reader.at("value"));
-  if (!number->is_number()) return bad("target.value", "is not a number");
-  target.value = number->get<double>();
-  if (!std::isfinite(target.value) || target.value <= 0) return bad("target.value", "is not above 0");
-  return target;
-}
-
 Result<void> checkDuplicates(const CompressionPlan& plan) {
   std::vector<std::pair<Slot, std::size_t>> owners;
   for (std::size_t i = 0; i < plan.groups.size(); ++i)
@@ -245,6 +214,19 @@ json toJson(const Group& group) {
 
 }  // namespace
 
+json toJson(const Target& target) { return {{"kind", nameIn(kTargetKinds, target.kind)}, {"value", target.value}}; }
+
+Result<Target> targetFromJson(const json& value) {
+  KVISTA_ASSIGN(const ObjectReader reader, ObjectReader::open(value, "target", {"kind", "value"}));
+  Target target;
+  KVISTA_ASSIGN(target.kind, reader.choice("kind", kTargetKinds));
+  KVISTA_ASSIGN(const json* number, reader.at("value"));
+  if (!number->is_number()) return bad("target.value", "is not a number");
+  target.value = number->get<double>();
+  if (!std::isfinite(target.value) || target.value <= 0) return bad("target.value", "is not above 0");
+  return target;
+}
+
 json toJson(const CompressionPlan& plan) {
   json groups = json::array();
   for (const Group& group : plan.groups) groups.push_back(toJson(group));
@@ -257,7 +239,7 @@ json toJson(const CompressionPlan& plan) {
           {"rankStep", plan.rankStep},
           {"exactTokens", plan.exactTokens},
           {"scaleBlock", plan.scaleBlock},
-          {"target", {{"kind", nameIn(kTargetKinds, plan.target.kind)}, {"value", plan.target.value}}},
+          {"target", toJson(plan.target)},
           {"groups", std::move(groups)}};
 }
 

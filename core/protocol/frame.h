@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/error.h"
@@ -26,7 +26,7 @@ class FrameReader {
  public:
   void append(std::span<const std::uint8_t> bytes);
   /// The next whole message; nothing while it is not all there. Errors (corruptFile): a length above kMaxFrameBytes, or a
-  /// frame that is not one CBOR map; the stream cannot be read further after one.
+  /// frame that is not one CBOR map with texts for keys, nested less than 32 deep; the stream cannot be read further after one.
   Result<std::optional<nlohmann::json>> next();
 
  private:
@@ -37,7 +37,8 @@ class FrameReader {
 /// What travels: {id, method, params}; {id, result}; {id, error}; {id, progress}.
 nlohmann::json requestMessage(std::int64_t id, std::string_view method, nlohmann::json params);
 nlohmann::json resultMessage(std::int64_t id, nlohmann::json result);
-nlohmann::json errorMessage(std::int64_t id, const Error& error);
+/// Without an id: the stream itself is broken, and ends with this message.
+nlohmann::json errorMessage(std::optional<std::int64_t> id, const Error& error);
 nlohmann::json progressMessage(std::int64_t id, nlohmann::json progress);
 /// The error of an answer; an unknown code counts as internal.
 Error errorFromJson(const nlohmann::json& json);

@@ -133,6 +133,17 @@ struct GeneratedPiece {
   bool operator==(const GeneratedPiece&) const = default;
 };
 
+/// How far a job is. `generate` sends a piece with each.
+struct ProgressRecord {
+  std::string stage;  ///< "calibrate", "evaluate", ...
+  std::int64_t done = 0;
+  std::int64_t total = 0;  ///< 0 when it is not known.
+  std::string unit;        ///< "tokens", "bytes", "layers", ...
+  std::optional<double> etaSeconds;  ///< Of this stage; absent while it is not known.
+  std::optional<GeneratedPiece> piece;
+  bool operator==(const ProgressRecord&) const = default;
+};
+
 /// What an export would do, before it does it.
 struct ExportPreview {
   std::string form;
@@ -181,9 +192,14 @@ struct PlanWish {
   bool operator==(const PlanWish&) const = default;
 };
 
-// One pair a record: toJson(record) and read<Record>(json).
+// One pair a record: toJson(record) and read<Record>(json). Field names are the members'; an absent optional is left out.
+// Numbers in bulk (matrices, eigenvalues, distortions, widths, losses) are {type, shape, data: bytes}.
 nlohmann::json toJson(const HelloRecord& record);
+nlohmann::json toJson(const Choice& record);
+nlohmann::json toJson(const MethodChoice& record);
 nlohmann::json toJson(const Catalogue& record);
+nlohmann::json toJson(const DeviceProfile& record);
+nlohmann::json toJson(const ModelShape& record);
 nlohmann::json toJson(const ModelRecord& record);
 nlohmann::json toJson(const StatisticsRecord& record);
 nlohmann::json toJson(const SimilarityRecord& record);
@@ -192,17 +208,69 @@ nlohmann::json toJson(const PlanErrorsRecord& record);
 nlohmann::json toJson(const EvaluationRecord& record);
 nlohmann::json toJson(const TokenLossRecord& record);
 nlohmann::json toJson(const GeneratedPiece& record);
+nlohmann::json toJson(const ProgressRecord& record);
 nlohmann::json toJson(const ExportPreview& record);
 nlohmann::json toJson(const ExportRecord& record);
 nlohmann::json toJson(const TextSelection& record);
 nlohmann::json toJson(const PlanWish& record);
 nlohmann::json toJson(const PlannedPlan& record);
+nlohmann::json toJson(const CostModel& record);
 nlohmann::json toJson(const BudgetUnit& record);
 nlohmann::json toJson(const LossModel& record);
-nlohmann::json toJson(const ModelShape& record);
 
 /// Defined for every record above.
 template <class Record>
 Result<Record> read(const nlohmann::json& json);
+
+/// Spectra of a plan's groups, in their order, as makePlan and decompose answer them.
+nlohmann::json unitsToJson(const std::vector<BudgetUnit>& units);
+Result<std::vector<BudgetUnit>> unitsFromJson(const nlohmann::json& json);
+
+template <>
+Result<HelloRecord> read(const nlohmann::json& json);
+template <>
+Result<Choice> read(const nlohmann::json& json);
+template <>
+Result<MethodChoice> read(const nlohmann::json& json);
+template <>
+Result<Catalogue> read(const nlohmann::json& json);
+template <>
+Result<DeviceProfile> read(const nlohmann::json& json);
+template <>
+Result<ModelShape> read(const nlohmann::json& json);
+template <>
+Result<ModelRecord> read(const nlohmann::json& json);
+template <>
+Result<StatisticsRecord> read(const nlohmann::json& json);
+template <>
+Result<SimilarityRecord> read(const nlohmann::json& json);
+template <>
+Result<LayerSpectrumRecord> read(const nlohmann::json& json);
+template <>
+Result<PlanErrorsRecord> read(const nlohmann::json& json);
+template <>
+Result<EvaluationRecord> read(const nlohmann::json& json);
+template <>
+Result<TokenLossRecord> read(const nlohmann::json& json);
+template <>
+Result<GeneratedPiece> read(const nlohmann::json& json);
+template <>
+Result<ProgressRecord> read(const nlohmann::json& json);
+template <>
+Result<ExportPreview> read(const nlohmann::json& json);
+template <>
+Result<ExportRecord> read(const nlohmann::json& json);
+template <>
+Result<TextSelection> read(const nlohmann::json& json);
+template <>
+Result<PlanWish> read(const nlohmann::json& json);
+template <>
+Result<PlannedPlan> read(const nlohmann::json& json);
+template <>
+Result<CostModel> read(const nlohmann::json& json);
+template <>
+Result<BudgetUnit> read(const nlohmann::json& json);
+template <>
+Result<LossModel> read(const nlohmann::json& json);
 
 }  // namespace kvista

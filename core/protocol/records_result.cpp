@@ -1,0 +1,253 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What was measured and made: statistics, similarities, errors, perplexities, generated text, exports; texts to read.
+#include "core/protocol/fields.h"
+#include "core/protocol/records.h"
+
+namespace kvista {
+
+using nlohmann::json;
+
+json toJson(const TextSelection& record) {
+  json value = {{"paths", record.paths},
+                {"window", record.window},
+                {"windows", record.windows},
+                {"skipWindows", record.skipWindows},
+                {"beginWithBos", record.beginWithBos}};
+  if (record.seed) value["seed"] = *record.seed;
+  return value;
+}
+template <>
+Result<TextSelection> read(const json& value) {
+  Fields fields(value, "a choice of texts");
+  constexpr std::int64_t kLargestWindow = std::int64_t{1} << 24;
+  constexpr std::int64_t kLargestWindows = std::int64_t{1} << 40;
+  TextSelection record;
+  record.paths = fields.texts("paths");
+  record.window = fields.integer("window", 0, kLargestWindow);
+  record.windows = fields.integer("windows", 0, kLargestWindows);
+  record.skipWindows = fields.integer("skipWindows", 0, kLargestWindows);
+  if (fields.has("seed")) record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
+  record.beginWithBos = fields.boolean("beginWithBos");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const StatisticsRecord& record) {
+  return {{"path", record.path},       {"modelHash", record.modelHash}, {"tokensHash", record.tokensHash},
+          {"texts", record.texts},     {"tokens", record.tokens},       {"windows", record.windows},
+          {"window", record.window},   {"device", record.device},       {"seconds", record.seconds},
+          {"loss", toJson(record.loss)}};
+}
+template <>
+Result<StatisticsRecord> read(const json& value) {
+  Fields fields(value, "statistics");
+  StatisticsRecord record;
+  record.path = fields.text("path");
+  record.modelHash = fields.text("modelHash");
+  record.tokensHash = fields.text("tokensHash");
+  record.texts = fields.texts("texts");
+  record.tokens = fields.integer("tokens");
+  record.windows = fields.integer("windows");
+  record.window = fields.integer("window");
+  record.device = fields.text("device");
+  record.seconds = fields.number("seconds", 0);
+  record.loss = fields.record<LossModel>("loss");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const SimilarityRecord& record) {
+  return {{"layer", record.layer}, {"side", nameIn(kSides, record.side)}, {"matrix", packed(record.matrix)}};
+}
+template <>
+Result<SimilarityRecord> read(const json& value) {
+  Fields fields(value, "a similarity");
+  SimilarityRecord record;
+  record.layer = fields.count("layer");
+  record.side = fields.choice("side", kSides);
+  record.matrix = fields.matrix("matrix");
+  if (record.matrix.rows != record.matrix.columns) fields.mistake("matrix", "is not square");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const LayerSpectrumRecord& record) {
+  const SpectrumMeasures& measures = record.measures;
+  return {{"layer", record.layer},
+          {"side", nameIn(kSides, record.side)},
+          {"normalisedEffectiveRank", measures.normalisedEffectiveRank},
+          {"effectiveRank", measures.effectiveRank},
+          {"stableRank", measures.stableRank},
+          {"participationRatio", measures.participationRatio},
+          {"energyRank90", measures.energyRank90},
+          {"energyRank95", measures.energyRank95},
+          {"energyRank99", measures.energyRank99},
+          {"energyRank999", measures.energyRank999},
+          {"singularValues", packed(record.singularValues)}};
+}
+template <>
+Result<LayerSpectrumRecord> read(const json& value) {
+  Fields fields(value, "a layer's spectrum");
+  LayerSpectrumRecord record;
+  record.layer = fields.count("layer");
+  record.side = fields.choice("side", kSides);
+  record.measures.normalisedEffectiveRank = fields.number("normalisedEffectiveRank", 0);
+  record.measures.effectiveRank = fields.number("effectiveRank", 0);
+  record.measures.stableRank = fields.number("stableRank", 0);
+  record.measures.participationRatio = fields.number("participationRatio", 0);
+  record.measures.energyRank90 = fields.count("energyRank90");
+  record.measures.energyRank95 = fields.count("energyRank95");
+  record.measures.energyRank99 = fields.count("energyRank99");
+  record.measures.energyRank999 = fields.count("energyRank999");
+  record.singularValues = fields.floats("singularValues");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const PlanErrorsRecord& record) {
+  return {{"keys", packed(record.keys)},
+          {"values", packed(record.values)},
+          {"keyLoss", packed(record.keyLoss)},
+          {"valueLoss", packed(record.valueLoss)},
+          {"logits", packed(record.logits)},
+          {"attentionOutputs", packed(record.attentionOutputs)}};
+}
+template <>
+Result<PlanErrorsRecord> read(const json& value) {
+  Fields fields(value, "a plan's errors");
+  PlanErrorsRecord record;
+  record.keys = fields.matrix("keys");
+  record.values = fields.matrix("values");
+  record.keyLoss = fields.matrix("keyLoss");
+  record.valueLoss = fields.matrix("valueLoss");
+  record.logits = fields.matrix("logits");
+  record.attentionOutputs = fields.matrix("attentionOutputs");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const EvaluationRecord& record) {
+  return {{"text", record.text},
+          {"tokensHash", record.tokensHash},
+          {"planFingerprint", record.planFingerprint},
+          {"predictions", record.predictions},
+          {"perplexityBefore", record.perplexityBefore},
+          {"perplexityAfter", record.perplexityAfter},
+          {"seconds", record.seconds}};
+}
+template <>
+Result<EvaluationRecord> read(const json& value) {
+  Fields fields(value, "an evaluation");
+  EvaluationRecord record;
+  record.text = fields.text("text");
+  record.tokensHash = fields.text("tokensHash");
+  record.planFingerprint = fields.text("planFingerprint");
+  record.predictions = fields.integer("predictions");
+  record.perplexityBefore = fields.number("perplexityBefore", 0);
+  record.perplexityAfter = fields.number("perplexityAfter", 0);
+  record.seconds = fields.number("seconds", 0);
+  return fields.finish(std::move(record));
+}
+
+json toJson(const TokenLossRecord& record) {
+  return {{"pieces", record.pieces}, {"before", packed(record.before)}, {"after", packed(record.after)}};
+}
+template <>
+Result<TokenLossRecord> read(const json& value) {
+  Fields fields(value, "a text's losses");
+  TokenLossRecord record;
+  record.pieces = fields.texts("pieces");
+  record.before = fields.floats("before");
+  record.after = fields.floats("after");
+  if (record.before.size() != record.pieces.size() || record.after.size() != record.pieces.size())
+    fields.mistake("pieces", "has another length than 'before' and 'after'");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const GeneratedPiece& record) {
+  return {{"text", record.text}, {"tokens", record.tokens}, {"cacheBytes", record.cacheBytes}, {"compressed", record.compressed}};
+}
+template <>
+Result<GeneratedPiece> read(const json& value) {
+  Fields fields(value, "a piece of generated text");
+  GeneratedPiece record;
+  record.text = fields.text("text");
+  record.tokens = fields.integer("tokens");
+  record.cacheBytes = fields.integer("cacheBytes");
+  record.compressed = fields.boolean("compressed");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const ProgressRecord& record) {
+  json value = {{"stage", record.stage}, {"done", record.done}, {"total", record.total}, {"unit", record.unit}};
+  if (record.etaSeconds) value["etaSeconds"] = *record.etaSeconds;
+  if (record.piece) value["piece"] = toJson(*record.piece);
+  return value;
+}
+template <>
+Result<ProgressRecord> read(const json& value) {
+  Fields fields(value, "a progress report");
+  ProgressRecord record;
+  record.stage = fields.text("stage");
+  record.done = fields.integer("done");
+  record.total = fields.integer("total");
+  record.unit = fields.text("unit");
+  if (fields.has("etaSeconds")) record.etaSeconds = fields.number("etaSeconds", 0);
+  if (fields.has("piece")) record.piece = fields.record<GeneratedPiece>("piece");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const ExportPreview& record) {
+  return {{"form", record.form},
+          {"target", record.target},
+          {"tensorsChanged", record.tensorsChanged},
+          {"tensorsCarried", record.tensorsCarried},
+          {"bytesBefore", record.bytesBefore},
+          {"bytesAfter", record.bytesAfter},
+          {"bytesPerTokenBefore", record.bytesPerTokenBefore},
+          {"bytesPerTokenAfter", record.bytesPerTokenAfter},
+          {"freeBytes", record.freeBytes},
+          {"runsIn", record.runsIn},
+          {"notes", record.notes},
+          {"problems", record.problems}};
+}
+template <>
+Result<ExportPreview> read(const json& value) {
+  Fields fields(value, "an export's preview");
+  ExportPreview record;
+  record.form = fields.text("form");
+  record.target = fields.text("target");
+  record.tensorsChanged = fields.integer("tensorsChanged");
+  record.tensorsCarried = fields.integer("tensorsCarried");
+  record.bytesBefore = fields.integer("bytesBefore");
+  record.bytesAfter = fields.integer("bytesAfter");
+  record.bytesPerTokenBefore = fields.integer("bytesPerTokenBefore");
+  record.bytesPerTokenAfter = fields.integer("bytesPerTokenAfter");
+  record.freeBytes = fields.integer("freeBytes");
+  record.runsIn = fields.text("runsIn");
+  record.notes = fields.texts("notes");
+  record.problems = fields.texts("problems");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const ExportRecord& record) {
+  return {{"form", record.form},
+          {"target", record.target},
+          {"bytesPerToken", record.bytesPerToken},
+          {"files", record.files},
+          {"notes", record.notes},
+          {"verified", record.verified},
+          {"largestLogitDifference", record.largestLogitDifference}};
+}
+template <>
+Result<ExportRecord> read(const json& value) {
+  Fields fields(value, "an export");
+  ExportRecord record;
+  record.form = fields.text("form");
+  record.target = fields.text("target");
+  record.bytesPerToken = fields.integer("bytesPerToken");
+  record.files = fields.texts("files");
+  record.notes = fields.texts("notes");
+  record.verified = fields.boolean("verified");
+  record.largestLogitDifference = fields.number("largestLogitDifference", 0);
+  return fields.finish(std::move(record));
+}
+
+}  // namespace kvista
