@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/plan/budget.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 namespace kvista {
 namespace {
@@ -42,6 +42,15 @@ void addCostAndCorrection(PlannedPlan& planned, const PlanningContext& context) 
     planned.correctedLoss = curve->correct(*planned.predictedLoss);
 }
 
+PlannedPlan assessed(CompressionPlan plan, std::optional<double> loss, const PlanningContext& context) {
+  PlannedPlan planned;
+  planned.requestedBytes = budgetBytes(plan.target, context.shape);
+  if (lossIsPredicted(plan.metric, context.loss)) planned.predictedLoss = loss;
+  planned.plan = std::move(plan);
+  addCostAndCorrection(planned, context);
+  return planned;
+}
+
 }  // namespace
 
 std::optional<double> predictedPerplexity(const LossModel& model, const std::optional<double>& rise) {
@@ -58,10 +67,13 @@ std::int64_t budgetBytes(const Target& target, const ModelShape& shape) {
   const auto full = static_cast<double>(shape.cacheBytesPerToken());
   switch (target.kind) {
     case Target::Kind::share:
-    case Target::Kind::keptFraction: return static_cast<std::int64_t>(std::floor(full * target.value));
+    case Target::Kind::keptFraction:
+      return static_cast<std::int64_t>(std::floor(full * target.value));
     // More than the whole cache buys nothing; the bound also keeps the conversion defined.
-    case Target::Kind::bytesPerToken: return static_cast<std::int64_t>(std::min(target.value, full));
-    case Target::Kind::maxLoss: break;
+    case Target::Kind::bytesPerToken:
+      return static_cast<std::int64_t>(std::min(target.value, full));
+    case Target::Kind::maxLoss:
+      break;
   }
   return static_cast<std::int64_t>(full);
 }
@@ -69,9 +81,10 @@ std::int64_t budgetBytes(const Target& target, const ModelShape& shape) {
 Result<void> checkTarget(const Target& target, Storage storage, Metric metric, const LossModel& loss) {
   const bool relative = target.kind == Target::Kind::share || target.kind == Target::Kind::keptFraction;
   if (!(target.value > 0) || (relative && target.value > 1))
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("A target of {} is not possible; {}.", target.value,
-                            relative ? "a share or kept fraction lies above 0 and at most at 1" : "it must be above 0"));
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("A target of {} is not possible; {}.", target.value,
+                    relative ? "a share or kept fraction lies above 0 and at most at 1" : "it must be above 0"));
   if (target.kind == Target::Kind::keptFraction && storage != Storage::lowRank16)
     return fail(ErrorCode::invalidArgument, "A kept fraction counts 16-bit numbers, and this plan stores codes.",
                 "Give --share or --times-smaller instead.");
@@ -85,7 +98,8 @@ Result<void> checkTarget(const Target& target, Storage storage, Metric metric, c
 Result<PlannedPlan> allocateBudget(CompressionPlan plan, std::vector<BudgetUnit> units, const std::vector<int>& widths,
                                    const PlanningContext& context) {
   if (plan.storage == Storage::plainQuantised)
-    return fail(ErrorCode::invalidArgument, "Plain quantisation gives every number the same bits; there is nothing to allocate.",
+    return fail(ErrorCode::invalidArgument,
+                "Plain quantisation gives every number the same bits; there is nothing to allocate.",
                 "Choose a method with a latent.");
   if (units.size() != plan.groups.size())
     return fail(ErrorCode::invalidArgument,
@@ -106,16 +120,16 @@ Result<PlannedPlan> allocateBudget(CompressionPlan plan, std::vector<BudgetUnit>
 }
 
 PlannedPlan assess(CompressionPlan plan, const std::vector<BudgetUnit>& units, const PlanningContext& context) {
-  PlannedPlan planned;
-  planned.requestedBytes = budgetBytes(plan.target, context.shape);
-  if (lossIsPredicted(plan.metric, context.loss) && units.size() == plan.groups.size() && !units.empty()) {
-    double loss = 0;
-    for (std::size_t i = 0; i < units.size(); ++i) loss += predictedLoss(units[i].spectrum, plan.groups[i].widths);
-    planned.predictedLoss = loss;
+  std::optional<double> loss;
+  if (units.size() == plan.groups.size() && !units.empty()) {
+    loss = 0;
+    for (std::size_t i = 0; i < units.size(); ++i) *loss += predictedLoss(units[i].spectrum, plan.groups[i].widths);
   }
-  planned.plan = std::move(plan);
-  addCostAndCorrection(planned, context);
-  return planned;
+  return assessed(std::move(plan), loss, context);
+}
+
+PlannedPlan assessWithLoss(CompressionPlan plan, double predictedLoss, const PlanningContext& context) {
+  return assessed(std::move(plan), predictedLoss, context);
 }
 
 }  // namespace kvista

@@ -71,5 +71,8 @@ Result<PlannedPlan> allocateBudget(CompressionPlan plan, std::vector<BudgetUnit>
 /// Bytes, prediction and cost of a plan as it stands. `units` as for allocateBudget; empty where there are no spectra: no
 /// prediction then.
 PlannedPlan assess(CompressionPlan plan, const std::vector<BudgetUnit>& units, const PlanningContext& context);
+/// The same with the second-order prediction already summed up; it is left out where the plan's metric or the calibration
+/// make it no loss.
+PlannedPlan assessWithLoss(CompressionPlan plan, double predictedLoss, const PlanningContext& context);
 
 }  // namespace kvista

@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/plan/allocate.h"
+
+namespace kvista {
+
+inline constexpr std::size_t kWidthCount = 17;  // 0 to 16 bits.
+
+/// Neighbouring directions of one unit that get the same width.
+struct Block {
+  std::uint32_t unit = 0;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  std::uint32_t nextStep = 0;  // Into Ladder::gains; up to the next block's first step.
+  std::uint32_t lastStep = 0;
+  std::uint8_t width = 0;
+};
+
+/// Every block's way up through the widths: the lower convex hull of its (bits, distortion) points, so that gains a bit
+/// fall along the way and taking steps by falling gain never takes one before its predecessor.
+struct Ladder {
+  std::vector<Block> blocks;
+  std::vector<double> gains;         // What a step saves, a bit.
+  std::vector<std::uint8_t> widths;  // Where it leads.
+};
+
+/// The ladder of every unit that is not locked. The request must have passed checkRequest.
+Ladder ladderOf(const AllocationRequest& request);
+
+/// Allocation::waterline of a gain a bit. Of two widths {0, b} the gain a bit is the mean eigenvalue times what b bits
+/// save, divided by b: the eigenvalue is what a person sees.
+double levelOfGain(double gain, const std::vector<int>& allowedWidths);
+
+/// Bytes as stored, kept up to date while directions change their widths.
+class Ledger {
+ public:
+  /// Starts with the locked units; the blocks of the others are added.
+  explicit Ledger(const std::vector<BudgetUnit>& units);
+  [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+  void add(const Block& block) {
+    auto& count = directions_[block.unit][block.width];
+    bytes_ -= runBytes(count, block.width);
+    count += block.count;
+    bytes_ += runBytes(count, block.width);
+  }
+  /// Bytes more that a token costs with the block at another width.
+  [[nodiscard]] std::int64_t change(const Block& block, std::uint8_t width) const {
+    const auto& counts = directions_[block.unit];
+    return runBytes(counts[block.width] - block.count, block.width) - runBytes(counts[block.width], block.width) +
+           runBytes(counts[width] + block.count, width) - runBytes(counts[width], width);
+  }
+  void move(Block& block, std::uint8_t width) {
+    bytes_ += change(block, width);
+    directions_[block.unit][block.width] -= block.count;
+    directions_[block.unit][width] += block.count;
+    block.width = width;
+  }
+
+ private:
+  static std::int64_t runBytes(std::int64_t count, std::uint8_t width) { return (count * width + 7) / 8; }
+  std::vector<std::array<std::uint32_t, kWidthCount>> directions_;
+  std::int64_t bytes_ = 0;
+};
+
+}  // namespace kvista
