@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/engine_command.h"
+
+#include <QCoreApplication>
+#include <QDir>
+#include <QProcess>
+
+namespace kvista {
+
+EngineCommand EngineCommand::local() {
+  return {QDir(QCoreApplication::applicationDirPath()).filePath(QStringLiteral("kvista")), {QStringLiteral("engine")}};
+}
+
+Result<EngineCommand> EngineCommand::fromText(const QString& text) {
+  QStringList words = QProcess::splitCommand(text);
+  if (words.isEmpty() || words.front().isEmpty())
+    return fail(ErrorCode::invalidArgument, "The engine's command line is empty.", "Give one such as: ssh HOST kvista engine");
+  const QString program = words.takeFirst();
+  return EngineCommand{program, words};
+}
+
+QString EngineCommand::text() const {
+  QStringList words;
+  for (QString word : QStringList(program) + arguments) {
+    // splitCommand reads a quote tripled within quotes as the quote itself.
+    if (word.isEmpty() || word.contains(QLatin1Char(' ')) || word.contains(QLatin1Char('"')))
+      word = QLatin1Char('"') + word.replace(QLatin1Char('"'), QStringLiteral("\"\"\"")) + QLatin1Char('"');
+    words += word;
+  }
+  return words.join(QLatin1Char(' '));
+}
+
+}  // namespace kvista
