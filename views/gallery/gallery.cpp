@@ -3,7 +3,11 @@
 #include "views/gallery/gallery.h"
 
 // One line an exhibit: X(name) is the function `Exhibit nameExhibit()` of its file in this folder.
-#define KVISTA_EXHIBITS(X)
+#define KVISTA_EXHIBITS(X) \
+  X(waterline)             \
+  X(waterlineLarge)        \
+  X(waterlineRanks)        \
+  X(waterlineEmpty)
 
 namespace kvista {
 

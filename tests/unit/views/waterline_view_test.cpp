@@ -1,0 +1,239 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "views/waterline_view.h"
+
+#include <gtest/gtest.h>
+
+#include <QApplication>
+#include <QBuffer>
+#include <QMouseEvent>
+#include <QPainter>
+#include <QSignalSpy>
+#include <QSvgGenerator>
+#include <QTest>
+#include <cmath>
+
+#include "views/theme.h"
+
+namespace kvista {
+namespace {
+
+/// 1, 0.1, ... in every layer: one direction a decade, the first two with bits.
+WaterlineRecord record(int layers = 4) {
+  WaterlineRecord result;
+  for (int layer = 0; layer < layers; ++layer) {
+    LayerSpectra spectra;
+    for (int i = 0; i < 8; ++i) spectra.eigenvalues.push_back(static_cast<float>(std::pow(10.0, -i)));
+    spectra.widths = {16, 16, 0, 0, 0, 0, 0, 0};
+    result.layers.push_back(spectra);
+  }
+  result.level = 3e-2;
+  result.coded = false;
+  result.unit = "nats per token";
+  return result;
+}
+
+class WaterlineViewTest : public ::testing::Test {
+ protected:
+  WaterlineViewTest() {
+    view.resize(800, 400);
+    view.setRecord(record());
+    view.setHandleText("8.0 times smaller");
+    view.show();
+    QApplication::setActiveWindow(&view);
+    view.setFocus();
+  }
+  QPoint onLine() const { return {300, static_cast<int>(std::lround(view.lineY()))}; }
+  void press(QPoint place) { QTest::mousePress(&view, Qt::LeftButton, {}, place); }
+  void move(QPoint place) {
+    QMouseEvent event(QEvent::MouseMove, place, view.mapToGlobal(place), Qt::NoButton, Qt::LeftButton, Qt::NoModifier);
+    QApplication::sendEvent(&view, &event);
+  }
+  void release(QPoint place) { QTest::mouseRelease(&view, Qt::LeftButton, {}, place); }
+
+  WaterlineView view;
+  QSignalSpy dragged{&view, &WaterlineView::levelDragged}, committed{&view, &WaterlineView::levelCommitted},
+      cancelled{&view, &WaterlineView::dragCancelled}, activated{&view, &WaterlineView::layerActivated};
+};
+
+TEST_F(WaterlineViewTest, ADragFollowsTheHandAndIsOneEdit) {
+  const QPoint start = onLine();
+  press(start);
+  for (int y = 1; y <= 40; ++y) move(start - QPoint(0, y));
+  EXPECT_EQ(dragged.size(), 40);
+  EXPECT_NEAR(view.lineY(), start.y() - 40, 1);
+  EXPECT_GT(view.record().level, 3e-2);
+  EXPECT_TRUE(committed.isEmpty());
+  release(start - QPoint(0, 40));
+  ASSERT_EQ(committed.size(), 1);
+  EXPECT_DOUBLE_EQ(committed.front().front().toDouble(), view.record().level);
+  EXPECT_DOUBLE_EQ(dragged.back().front().toDouble(), view.record().level);
+}
+
+TEST_F(WaterlineViewTest, TheHandleIsPartOfTheLine) {
+  const QPoint grip = view.handle().center().toPoint();
+  press(grip);
+  move(grip + QPoint(0, 30));
+  release(grip + QPoint(0, 30));
+  EXPECT_EQ(committed.size(), 1);
+  EXPECT_LT(view.record().level, 3e-2);
+}
+
+TEST_F(WaterlineViewTest, EscapeBringsLevelAndBandsBack) {
+  press(onLine());
+  move(onLine() + QPoint(0, 60));
+  std::vector<LayerSpectra> lower = record().layers;
+  for (LayerSpectra& layer : lower) layer.widths = {16, 16, 16, 0, 0, 0, 0, 0};
+  view.setWater(view.record().level, lower);
+  EXPECT_EQ(view.record().layers[2].widths[2], 16);
+  QTest::keyClick(&view, Qt::Key_Escape);
+  EXPECT_EQ(cancelled.size(), 1);
+  EXPECT_DOUBLE_EQ(view.record().level, 3e-2);
+  EXPECT_EQ(view.record().layers[2].widths[2], 0);
+  release(onLine());
+  EXPECT_TRUE(committed.isEmpty()) << "the button that is let go afterwards is no edit";
+}
+
+TEST_F(WaterlineViewTest, ThereAndBackIsNoEdit) {
+  const QPoint start = onLine();
+  press(start);
+  move(start - QPoint(0, 25));
+  move(start);
+  view.setWater(123, record().layers);
+  EXPECT_NE(view.record().level, 123) << "while it is dragged the level is the hand's";
+  release(start);
+  // A pixel is coarser than the level was: either nothing happened or the level is where that pixel is.
+  EXPECT_EQ(committed.size() + cancelled.size(), 1);
+  press(onLine());
+  release(onLine());
+  EXPECT_EQ(cancelled.size(), 1 + (committed.isEmpty() ? 1 : 0));
+}
+
+TEST_F(WaterlineViewTest, KeysMoveTheWaterAndAHeldKeyIsOneEdit) {
+  QTest::keyPress(&view, Qt::Key_Up);
+  QTest::keyPress(&view, Qt::Key_Up);
+  QTest::keyPress(&view, Qt::Key_Up);
+  EXPECT_EQ(dragged.size(), 3);
+  EXPECT_TRUE(committed.isEmpty());
+  QTest::keyRelease(&view, Qt::Key_Up);
+  ASSERT_EQ(committed.size(), 1);
+  const double fine = committed.back().front().toDouble() / 3e-2;
+  EXPECT_GT(fine, 1);
+  QTest::keyClick(&view, Qt::Key_PageDown);
+  EXPECT_LT(committed.back().front().toDouble() / 3e-2, 1 / 1.3);
+  QTest::keyPress(&view, Qt::Key_Down);
+  QTest::keyClick(&view, Qt::Key_Escape);
+  EXPECT_EQ(cancelled.size(), 1);
+  QTest::keyPress(&view, Qt::Key_Down);
+  view.clearFocus();
+  EXPECT_EQ(committed.size(), 3) << "leaving ends the edit";
+}
+
+TEST_F(WaterlineViewTest, TheWaterStopsAtTheEdges) {
+  press(onLine());
+  move({300, -500});
+  const double top = view.record().level;
+  move({300, -900});
+  EXPECT_DOUBLE_EQ(view.record().level, top);
+  move({300, 5000});
+  EXPECT_GT(view.record().level, 0);
+  EXPECT_LT(view.lineY(), 400);
+  for (const double level : {0.0, 1e-30, 1e30}) {
+    release({300, 300});
+    view.setRecord([&] {
+      auto r = record();
+      r.level = level;
+      return r;
+    }());
+    EXPECT_GE(view.lineY(), 0);
+    EXPECT_LE(view.lineY(), 400);
+    EXPECT_TRUE(QRectF(view.rect()).contains(view.handle())) << level;
+  }
+}
+
+TEST_F(WaterlineViewTest, CodedLineStandsWhereTheFirstBitIsWorthIt) {
+  // One bit of a Gaussian saves 1 - 0.3634 of its variance, so a gain of 0.06366 a bit is an eigenvalue of 0.1.
+  WaterlineRecord coded = record();
+  coded.coded = true;
+  coded.level = 0.1 * (1 - gaussianDistortion(1));
+  view.setRecord(coded);
+  const double atTenth = view.lineY();
+  WaterlineRecord ranks = record();
+  ranks.level = 0.1;
+  view.setRecord(ranks);
+  EXPECT_NEAR(view.lineY(), atTenth, 1e-6);
+}
+
+TEST_F(WaterlineViewTest, AClickSelectsTheLayerAndArrowsItsNeighbours) {
+  const double slot = (800.0 - 48 - 16) / 4;
+  QTest::mouseClick(&view, Qt::LeftButton, {}, QPoint(static_cast<int>(48 + 2.5 * slot), 20));
+  ASSERT_EQ(activated.size(), 1);
+  EXPECT_EQ(activated.back().front().toInt(), 2);
+  EXPECT_TRUE(dragged.isEmpty());
+  view.setCurrentLayer(2);
+  QTest::keyClick(&view, Qt::Key_Right);
+  EXPECT_EQ(activated.back().front().toInt(), 3);
+  view.setCurrentLayer(3);
+  QTest::keyClick(&view, Qt::Key_Right);
+  EXPECT_EQ(activated.size(), 2) << "there is no layer 4";
+}
+
+TEST_F(WaterlineViewTest, SaysWhatIsUnderTheMouse) {
+  QSignalSpy hovered(&view, &WaterlineView::hovered);
+  const double slot = (800.0 - 48 - 16) / 4;
+  const QPoint place(static_cast<int>(48 + slot + 10 + (slot - 10) * 1.5 / 8), 350);
+  QTest::mouseMove(&view, place);
+  ASSERT_TRUE(view.spotAt(place));
+  EXPECT_EQ(*view.spotAt(place), (WaterlineView::Spot{1, 1}));
+  EXPECT_EQ(view.describe({1, 1}).toStdString(), "Layer 1 · direction 2 of 8 · 0.1 nats per token · 16 bit");
+  EXPECT_EQ(view.describe({3, 7}).toStdString(), "Layer 3 · direction 8 of 8 · 1e-7 nats per token · dropped");
+  EXPECT_FALSE(view.spotAt({10, 100}));
+  EXPECT_FALSE(view.spotAt({300, 395}));
+}
+
+TEST_F(WaterlineViewTest, BandsAreColouredAboveTheWaterAndGreyBelow) {
+  const QImage picture = view.grab().toImage();
+  const double slot = (800.0 - 48 - 16) / 4;
+  // First direction of layer 0: a bar as high as the plot.
+  const int x = static_cast<int>(48 + 5 + (slot - 10) / 16), line = static_cast<int>(view.lineY());
+  EXPECT_EQ(picture.pixelColor(x, line - 20), colours().bits8);
+  EXPECT_NE(picture.pixelColor(x, line + 20), colours().bits8);
+  EXPECT_NE(picture.pixelColor(x, line + 20), colours().panel);
+  // Last direction: nothing but a ground above the water.
+  const int last = static_cast<int>(48 + 5 + (slot - 10) * 15 / 16);
+  EXPECT_EQ(picture.pixelColor(last, line - 20), colours().panel);
+}
+
+TEST_F(WaterlineViewTest, NothingToShowIsSaidAndHarmless) {
+  view.setRecord({});
+  view.grab();
+  QTest::keyClick(&view, Qt::Key_Up);
+  QTest::mouseClick(&view, Qt::LeftButton, {}, QPoint(300, 200));
+  EXPECT_TRUE(dragged.isEmpty());
+  EXPECT_TRUE(activated.isEmpty());
+  WaterlineRecord odd = record(2);
+  odd.layers[0] = {};
+  odd.layers[1].eigenvalues = {0, 0, -1};
+  odd.layers[1].widths = {0, 0, 0};
+  view.setRecord(odd);
+  view.resize(90, 60);
+  view.grab();
+}
+
+TEST_F(WaterlineViewTest, OnPaperItIsVectors) {
+  QBuffer buffer;
+  QSvgGenerator svg;
+  svg.setOutputDevice(&buffer);
+  svg.setSize({800, 400});
+  {
+    QPainter painter(&svg);
+    view.paintFigure(painter, QRectF(0, 0, 800, 400));
+  }
+  EXPECT_TRUE(buffer.data().contains("layer 3"));
+  EXPECT_TRUE(buffer.data().contains(colours().bits8.name().toUtf8()));
+  EXPECT_FALSE(buffer.data().contains("<image"));
+  EXPECT_TRUE(buffer.data().contains("8.0 times smaller"));
+}
+
+}  // namespace
+}  // namespace kvista
