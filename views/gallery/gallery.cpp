@@ -7,7 +7,9 @@
   X(waterline)             \
   X(waterlineLarge)        \
   X(waterlineRanks)        \
-  X(waterlineEmpty)
+  X(waterlineEmpty)        \
+  X(groups)                \
+  X(manyGroups)
 
 namespace kvista {
 
