@@ -31,6 +31,12 @@ void put(nlohmann::json& json, const char* key, const std::optional<double>& val
   if (value) json[key] = *value;
 }
 
+Result<CompressionPlan> planOf(const nlohmann::json& json, const fs::path& file) {
+  auto plan = planFromJson(json);
+  if (!plan) plan.error().message = fmt::format("In the project {}: {}", file.string(), plan.error().message);
+  return plan;
+}
+
 std::optional<double> take(nlohmann::json& json, const char* key) {
   if (!json.contains(key)) return std::nullopt;
   const auto value = json.at(key).get<double>();
@@ -80,12 +86,7 @@ Result<Project> loadProject(const fs::path& file) {
       json.erase("statistics");
     }
     if (!json.contains("plan")) return fail(ErrorCode::corruptFile, fmt::format("The project {} holds no plan.", file.string()), hint);
-    auto plan = planFromJson(json.at("plan"));
-    if (!plan) {
-      plan.error().message = fmt::format("In the project {}: {}", file.string(), plan.error().message);
-      return tl::unexpected(std::move(plan).error());
-    }
-    project.plan = *std::move(plan);
+    KVISTA_ASSIGN(project.plan, planOf(json.at("plan"), file));
     json.erase("plan");
     project.requestedBytes = take(json, "requestedBytes", std::int64_t{0});
     project.predictedLoss = take(json, "predictedLoss");
@@ -94,7 +95,18 @@ Result<Project> loadProject(const fs::path& file) {
     for (const nlohmann::json& entry : take(json, "results", nlohmann::json::array()))
       project.results.push_back({entry.at("text").get<std::string>(), entry.at("tokensHash").get<std::string>(),
                                  entry.at("planFingerprint").get<std::string>(), entry.at("perplexityBefore").get<double>(),
-                                 entry.at("perplexityAfter").get<double>()});
+                                 entry.at("perplexityAfter").get<double>(), entry.value("predictions", std::int64_t{0})});
+    for (nlohmann::json& entry : take(json, "tried", nlohmann::json::array())) {
+      TriedPlan tried;
+      tried.name = entry.at("name").get<std::string>();
+      KVISTA_ASSIGN(tried.plan, planOf(entry.at("plan"), file));
+      tried.requestedBytes = take(entry, "requestedBytes", std::int64_t{0});
+      tried.predictedLoss = take(entry, "predictedLoss");
+      tried.correctedLoss = take(entry, "correctedLoss");
+      project.tried.push_back(std::move(tried));
+    }
+    project.notes = take(json, "notes", std::string());
+    project.view = take(json, "view", nlohmann::json::object());
   } catch (const nlohmann::json::exception& error) {
     return fail(ErrorCode::corruptFile, fmt::format("The project {} is damaged: a field is missing or has the wrong type.", file.string()),
                 hint, error.what());
@@ -123,6 +135,16 @@ Result<void> saveProject(const fs::path& file, const Project& project) {
                                {"planFingerprint", result.planFingerprint},
                                {"perplexityBefore", result.perplexityBefore},
                                {"perplexityAfter", result.perplexityAfter}});
+  for (std::size_t i = 0; i < project.results.size(); ++i)
+    if (project.results[i].predictions > 0) json["results"][i]["predictions"] = project.results[i].predictions;
+  for (const TriedPlan& tried : project.tried) {
+    nlohmann::json entry = {{"name", tried.name}, {"plan", toJson(tried.plan)}, {"requestedBytes", tried.requestedBytes}};
+    put(entry, "predictedLoss", tried.predictedLoss);
+    put(entry, "correctedLoss", tried.correctedLoss);
+    json["tried"].push_back(std::move(entry));
+  }
+  if (!project.notes.empty()) json["notes"] = project.notes;
+  if (!project.view.empty()) json["view"] = project.view;
   return writeFileAtomically(file, json.dump(1) + "\n");
 }
 

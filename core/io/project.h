@@ -14,14 +14,24 @@
 
 namespace kvista {
 
-/// One measurement of the project's plan.
+/// One measurement of a plan.
 struct MeasuredResult {
   std::string text;              ///< What it was measured on, as given.
   std::string tokensHash;
   std::string planFingerprint;
   double perplexityBefore = 0;
   double perplexityAfter = 0;
+  std::int64_t predictions = 0;  ///< Tokens predicted; 0: not known.
   bool operator==(const MeasuredResult&) const = default;
+};
+
+/// A plan that was kept for comparison, with what was predicted of it; measurements name its fingerprint.
+struct TriedPlan {
+  std::string name;
+  CompressionPlan plan;
+  std::int64_t requestedBytes = 0;
+  std::optional<double> predictedLoss, correctedLoss;  ///< As in Project.
+  bool operator==(const TriedPlan&) const = default;
 };
 
 /// A .kvista file: which model, what it was calibrated on, the plan, what was predicted and measured. JSON, versioned.
@@ -36,6 +46,9 @@ struct Project {
   std::optional<double> correctedLoss;  ///< Through the response curve.
   double baseLoss = 0;               ///< Mean loss that the prediction was made from, nats a token; 0 if not known.
   std::vector<MeasuredResult> results;
+  std::vector<TriedPlan> tried;
+  std::string notes;
+  nlohmann::json view = nlohmann::json::object();  ///< How the window showed it; only the window reads it.
   nlohmann::json unknown = nlohmann::json::object();  ///< Fields of later versions or other programs: kept, not read.
 };
 
