@@ -4,6 +4,7 @@
 
 // One line an exhibit: X(name) is the function `Exhibit nameExhibit()` of its file in this folder.
 #define KVISTA_EXHIBITS(X) \
+  X(figureStrip)           \
   X(waterline)             \
   X(waterlineLarge)        \
   X(waterlineRanks)        \
