@@ -1,0 +1,178 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/plan/dendrogram.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+
+namespace kvista {
+namespace {
+
+/// A merge before it has its number: any leaf of either side, and how alike they are.
+struct Joint {
+  int a, b;
+  double similarity;
+};
+
+double lowestKnown(const Matrix& matrix) {
+  double lowest = std::numeric_limits<double>::infinity();
+  for (const float value : matrix.values)
+    if (std::isfinite(value)) lowest = std::min(lowest, static_cast<double>(value));
+  return std::isfinite(lowest) ? lowest : 0.0;
+}
+
+/// The clusters of one group while they are joined. A cluster is called by one of its members' places.
+class Linkage {
+ public:
+  Linkage(const Matrix& matrix, const std::vector<int>& members, double unknown)
+      : members_(members), size_(members.size(), 1), table_(members.size() * members.size()) {
+    const auto known = [&](int row, int column) {
+      const float value = matrix.at(row, column);
+      return std::isfinite(value) ? static_cast<double>(value) : unknown;
+    };
+    for (std::size_t i = 0; i < members.size(); ++i)
+      for (std::size_t j = 0; j < members.size(); ++j)
+        at(i, j) = (known(members[i], members[j]) + known(members[j], members[i])) / 2;
+  }
+
+  void run(std::vector<Joint>& joints) {
+    std::vector<std::size_t> chain;
+    std::size_t first = 0;
+    for (std::size_t left = members_.size(); left > 1;) {
+      if (chain.empty()) {
+        while (size_[first] == 0) ++first;
+        chain.push_back(first);
+      }
+      const std::size_t here = chain.back();
+      const std::size_t before = chain.size() > 1 ? chain[chain.size() - 2] : here;
+      const std::size_t next = nearest(here, before);
+      if (next != before) {
+        chain.push_back(next);
+        continue;
+      }
+      chain.resize(chain.size() - 2);
+      joints.push_back({members_[here], members_[next], at(here, next)});
+      join(here, next);
+      --left;
+    }
+  }
+
+ private:
+  double& at(std::size_t i, std::size_t j) { return table_[i * members_.size() + j]; }
+
+  /// Among equals the chain's last one, so that it ends, then the lowest.
+  std::size_t nearest(std::size_t here, std::size_t before) {
+    std::size_t best = before;
+    double similarity = before == here ? -std::numeric_limits<double>::infinity() : at(here, before);
+    for (std::size_t j = 0; j < members_.size(); ++j) {
+      if (j == here || size_[j] == 0 || (at(here, j) <= similarity && best != here)) continue;
+      best = j;
+      similarity = at(here, j);
+    }
+    return best;
+  }
+
+  void join(std::size_t gone, std::size_t kept) {
+    const double a = size_[gone], b = size_[kept];
+    for (std::size_t j = 0; j < members_.size(); ++j)
+      at(kept, j) = at(j, kept) = (a * at(gone, j) + b * at(kept, j)) / (a + b);
+    size_[kept] += size_[gone];
+    size_[gone] = 0;
+  }
+
+  const std::vector<int>& members_;
+  std::vector<int> size_;
+  std::vector<double> table_;
+};
+
+/// Numbers the merges by falling similarity.
+Dendrogram numbered(int leaves, std::vector<Joint> joints) {
+  std::stable_sort(joints.begin(), joints.end(),
+                   [](const Joint& x, const Joint& y) { return x.similarity > y.similarity; });
+  Dendrogram tree{leaves, {}};
+  std::vector<int> parent(static_cast<std::size_t>(leaves)), cluster(parent.size()), lowest(parent.size());
+  std::iota(parent.begin(), parent.end(), 0);
+  std::iota(cluster.begin(), cluster.end(), 0);
+  std::iota(lowest.begin(), lowest.end(), 0);
+  const auto root = [&](int leaf) {
+    auto at = static_cast<std::size_t>(leaf);
+    while (parent[at] != static_cast<int>(at)) {
+      parent[at] = parent[static_cast<std::size_t>(parent[at])];
+      at = static_cast<std::size_t>(parent[at]);
+    }
+    return at;
+  };
+  for (const Joint& joint : joints) {
+    std::size_t a = root(joint.a), b = root(joint.b);
+    if (lowest[a] > lowest[b]) std::swap(a, b);
+    tree.merges.push_back({cluster[a], cluster[b], joint.similarity});
+    parent[b] = static_cast<int>(a);
+    cluster[a] = leaves + static_cast<int>(tree.merges.size()) - 1;
+  }
+  return tree;
+}
+
+}  // namespace
+
+Dendrogram averageLinkage(const Matrix& similarity) {
+  std::vector<int> all(static_cast<std::size_t>(std::max(similarity.rows, 0)));
+  std::iota(all.begin(), all.end(), 0);
+  return averageLinkage(similarity, {all});
+}
+
+Dendrogram averageLinkage(const Matrix& similarity, const std::vector<std::vector<int>>& groups) {
+  const auto side = static_cast<std::size_t>(std::max(similarity.rows, 0));
+  if (similarity.rows != similarity.columns || similarity.values.size() != side * side) return {};
+  const double unknown = lowestKnown(similarity);
+  std::vector<bool> taken(side, false);
+  std::vector<Joint> joints;
+  for (const std::vector<int>& group : groups) {
+    std::vector<int> members;
+    for (const int leaf : group) {
+      if (leaf < 0 || leaf >= similarity.rows || taken[static_cast<std::size_t>(leaf)]) continue;
+      taken[static_cast<std::size_t>(leaf)] = true;
+      members.push_back(leaf);
+    }
+    std::sort(members.begin(), members.end());
+    Linkage(similarity, members, unknown).run(joints);
+  }
+  return numbered(similarity.rows, std::move(joints));
+}
+
+std::vector<int> leafOrder(const Dendrogram& tree) {
+  const auto leaves = static_cast<std::size_t>(tree.leaves);
+  std::vector<bool> isRoot(leaves + tree.merges.size(), true);
+  std::vector<int> lowest(isRoot.size());
+  std::iota(lowest.begin(), lowest.begin() + tree.leaves, 0);
+  for (std::size_t k = 0; k < tree.merges.size(); ++k) {
+    const Dendrogram::Merge& merge = tree.merges[k];
+    isRoot[static_cast<std::size_t>(merge.left)] = isRoot[static_cast<std::size_t>(merge.right)] = false;
+    lowest[leaves + k] =
+        std::min(lowest[static_cast<std::size_t>(merge.left)], lowest[static_cast<std::size_t>(merge.right)]);
+  }
+  std::vector<int> waiting;
+  for (std::size_t cluster = 0; cluster < isRoot.size(); ++cluster)
+    if (isRoot[cluster]) waiting.push_back(static_cast<int>(cluster));
+  std::sort(waiting.begin(), waiting.end(), [&](int a, int b) {
+    return lowest[static_cast<std::size_t>(a)] > lowest[static_cast<std::size_t>(b)];  // The last is taken first.
+  });
+  std::vector<int> order;
+  order.reserve(leaves);
+  while (!waiting.empty()) {
+    const int cluster = waiting.back();
+    waiting.pop_back();
+    if (cluster < tree.leaves) {
+      order.push_back(cluster);
+    } else {
+      const Dendrogram::Merge& merge = tree.merges[static_cast<std::size_t>(cluster - tree.leaves)];
+      waiting.push_back(merge.right);
+      waiting.push_back(merge.left);
+    }
+  }
+  return order;
+}
+
+}  // namespace kvista

@@ -1,0 +1,24 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QRgb>
+#include <QString>
+#include <array>
+#include <vector>
+
+namespace kvista {
+
+/// Lightness rises evenly along each (for `difference`: falls evenly to both sides of zero), and none needs red told from
+/// green: they can be read by colour-blind eyes and in grey print.
+enum class ColourMap { viridis, cividis, grey, difference };
+
+using ColourTable = std::array<QRgb, 256>;
+
+/// Opaque colours from the low end to the high.
+const ColourTable& colourTable(ColourMap map, bool inverted);
+QString colourMapName(ColourMap map);
+/// Those for values that are no differences.
+const std::vector<ColourMap>& colourMaps();
+
+}  // namespace kvista
