@@ -19,11 +19,13 @@ double toLinear(double c) { return c <= 0.04045 ? c / 12.92 : std::pow((c + 0.05
 double fromLinear(double c) { return c <= 0.0031308 ? 12.92 * c : 1.055 * std::pow(c, 1 / 2.4) - 0.055; }
 
 Lab toLab(QRgb colour) {
-  const double r = toLinear(qRed(colour) / 255.0), g = toLinear(qGreen(colour) / 255.0), b = toLinear(qBlue(colour) / 255.0);
+  const double r = toLinear(qRed(colour) / 255.0), g = toLinear(qGreen(colour) / 255.0),
+               b = toLinear(qBlue(colour) / 255.0);
   const double l = std::cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
   const double m = std::cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
   const double s = std::cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
-  return {0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s, 1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s,
+  return {0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s,
+          1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s,
           0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s};
 }
 
@@ -58,8 +60,10 @@ ColourTable made(ColourMap map) {
     case ColourMap::cividis:
       return joined({0xff00204d, 0xff00336f, 0xff39486b, 0xff575c6d, 0xff707173, 0xff8a8779, 0xffa69d75, 0xffc4b56c,
                      0xffe4cf5b, 0xffffea46});
-    case ColourMap::grey: return joined({0xff1a1d22, 0xfff4f5f7});
-    case ColourMap::difference: return joined({0xff123a6b, 0xff3e7fb8, 0xfff1f2f4, 0xffd08a3c, 0xff6b3206});
+    case ColourMap::grey:
+      return joined({0xff1a1d22, 0xfff4f5f7});
+    case ColourMap::difference:
+      return joined({0xff123a6b, 0xff3e7fb8, 0xfff1f2f4, 0xffd08a3c, 0xff6b3206});
   }
   return {};
 }
@@ -80,10 +84,14 @@ const ColourTable& colourTable(ColourMap map, bool inverted) {
 
 QString colourMapName(ColourMap map) {
   switch (map) {
-    case ColourMap::viridis: return QCoreApplication::translate("kvista", "viridis");
-    case ColourMap::cividis: return QCoreApplication::translate("kvista", "cividis");
-    case ColourMap::grey: return QCoreApplication::translate("kvista", "grey");
-    case ColourMap::difference: return QCoreApplication::translate("kvista", "blue to brown");
+    case ColourMap::viridis:
+      return QCoreApplication::translate("kvista", "viridis");
+    case ColourMap::cividis:
+      return QCoreApplication::translate("kvista", "cividis");
+    case ColourMap::grey:
+      return QCoreApplication::translate("kvista", "grey");
+    case ColourMap::difference:
+      return QCoreApplication::translate("kvista", "blue to brown");
   }
   return {};
 }

@@ -9,8 +9,8 @@
 
 namespace kvista {
 
-/// Lightness rises evenly along each (for `difference`: falls evenly to both sides of zero), and none needs red told from
-/// green: they can be read by colour-blind eyes and in grey print.
+/// Lightness rises evenly along each (for `difference`: falls evenly to both sides of zero), and none needs red told
+/// from green: they can be read by colour-blind eyes and in grey print.
 enum class ColourMap { viridis, cividis, grey, difference };
 
 using ColourTable = std::array<QRgb, 256>;

@@ -50,7 +50,8 @@ Arrangement arrange(const HeatmapRecord& record, HeatmapOrder order, const std::
   result.tree.leaves = record.heads();
   const auto by = [](const auto& values) { return [&](int head) { return values[static_cast<std::size_t>(head)]; }; };
   switch (order) {
-    case HeatmapOrder::index: break;
+    case HeatmapOrder::index:
+      break;
     case HeatmapOrder::cluster:
       result.tree = averageLinkage(record.matrix);
       result.headAt = leafOrder(result.tree);
@@ -95,12 +96,14 @@ Arrangement arrange(const HeatmapRecord& record, HeatmapOrder order, const std::
 }
 
 QString orderId(HeatmapOrder order) {
-  const auto* found = std::find_if(std::begin(kIds), std::end(kIds), [order](const auto& id) { return id.first == order; });
+  const auto* found =
+      std::find_if(std::begin(kIds), std::end(kIds), [order](const auto& id) { return id.first == order; });
   return QLatin1String(found->second);
 }
 
 HeatmapOrder orderFromId(const QString& id) {
-  const auto* found = std::find_if(std::begin(kIds), std::end(kIds), [&](const auto& each) { return id == QLatin1String(each.second); });
+  const auto* found = std::find_if(std::begin(kIds), std::end(kIds),
+                                   [&](const auto& each) { return id == QLatin1String(each.second); });
   return found == std::end(kIds) ? HeatmapOrder::index : found->first;
 }
 

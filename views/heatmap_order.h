@@ -24,8 +24,8 @@ struct Arrangement {
   bool operator==(const Arrangement&) const = default;
 };
 
-/// cluster: average linkage. group: group after group, average linkage within each; heads of no group last. mean: by falling
-/// mean similarity with the other heads. custom: as `custom` says; heads that it leaves out come last.
+/// cluster: average linkage. group: group after group, average linkage within each; heads of no group last. mean: by
+/// falling mean similarity with the other heads. custom: as `custom` says; heads that it leaves out come last.
 Arrangement arrange(const HeatmapRecord& record, HeatmapOrder order, const std::vector<int>& custom = {});
 
 /// "index", "cluster", ...: what a segmented control calls an order, and back.

@@ -55,21 +55,26 @@ void paintNames(QPainter& painter, const HeatmapPicture& picture) {
     const int head = picture.arrangement->headAt[static_cast<std::size_t>(place)];
     setNameStyle(painter, picture.strongRows, head);
     const QRectF box(picture.cells.left() - picture.axes.namesWidth, middle - 8, picture.axes.namesWidth - kGap, 16);
-    painter.drawText(box, Qt::AlignRight | Qt::AlignVCenter, metrics.elidedText(record.name(head), Qt::ElideMiddle, kLongestName));
+    painter.drawText(box, Qt::AlignRight | Qt::AlignVCenter,
+                     metrics.elidedText(record.name(head), Qt::ElideMiddle, kLongestName));
   }
   const auto columns = placesIn(picture.visible.left(), picture.visible.width(), record.heads());
   double widest = 0;
   for (int place = columns.first; place < columns.last; place += std::max(1, (columns.last - columns.first) / 64))
-    widest = std::max(widest, metrics.horizontalAdvance(columnName(record, picture.arrangement->headAt[static_cast<std::size_t>(place)])));
+    widest = std::max(widest, metrics.horizontalAdvance(
+                                  columnName(record, picture.arrangement->headAt[static_cast<std::size_t>(place)])));
   widest = std::min(widest, kLongestName);
   const int columnStep = stepFor(widest + kGap, size);
-  for (int place = (columns.first + columnStep - 1) / columnStep * columnStep; place < columns.last; place += columnStep) {
+  for (int place = (columns.first + columnStep - 1) / columnStep * columnStep; place < columns.last;
+       place += columnStep) {
     const double middle = picture.x(place + 0.5);
     if (middle < picture.cells.left() || middle > picture.cells.right()) continue;
     const int head = picture.arrangement->headAt[static_cast<std::size_t>(place)];
     setNameStyle(painter, picture.strongColumns, head);
-    const QRectF box(middle - widest / 2 - kGap, picture.cells.top() - picture.axes.height, widest + 2 * kGap, picture.axes.height - 4);
-    painter.drawText(box, Qt::AlignHCenter | Qt::AlignVCenter, metrics.elidedText(columnName(record, head), Qt::ElideMiddle, widest + 1));
+    const QRectF box(middle - widest / 2 - kGap, picture.cells.top() - picture.axes.height, widest + 2 * kGap,
+                     picture.axes.height - 4);
+    painter.drawText(box, Qt::AlignHCenter | Qt::AlignVCenter,
+                     metrics.elidedText(columnName(record, head), Qt::ElideMiddle, widest + 1));
   }
 }
 
@@ -106,7 +111,8 @@ void paintDendrogram(QPainter& painter, const HeatmapPicture& picture) {
   std::vector<QLineF> lines;
   lines.reserve(3 * tree.merges.size());
   for (std::size_t k = 0; k < tree.merges.size(); ++k) {
-    const QPointF a = end[static_cast<std::size_t>(tree.merges[k].left)], b = end[static_cast<std::size_t>(tree.merges[k].right)];
+    const QPointF a = end[static_cast<std::size_t>(tree.merges[k].left)],
+                  b = end[static_cast<std::size_t>(tree.merges[k].right)];
     const double x = heightAt(tree.merges[k].similarity);
     end[leaves + k] = {x, std::floor((a.y() + b.y()) / 2) + 0.5};
     if (std::max(a.y(), b.y()) < picture.cells.top() || std::min(a.y(), b.y()) > picture.cells.bottom()) continue;
@@ -114,8 +120,9 @@ void paintDendrogram(QPainter& painter, const HeatmapPicture& picture) {
     lines.emplace_back(b, QPointF(x, b.y()));
     lines.emplace_back(QPointF(x, a.y()), QPointF(x, b.y()));
   }
-  painter.setClipRect(QRectF(right - picture.axes.treeWidth, picture.cells.top(), picture.axes.treeWidth + 1, picture.cells.height()),
-                      Qt::IntersectClip);
+  painter.setClipRect(
+      QRectF(right - picture.axes.treeWidth, picture.cells.top(), picture.axes.treeWidth + 1, picture.cells.height()),
+      Qt::IntersectClip);
   painter.setPen(QPen(colours().faint, 1));
   painter.drawLines(lines.data(), static_cast<int>(lines.size()));
 }

@@ -27,8 +27,8 @@ struct HeatmapPicture {
   const Arrangement* arrangement = nullptr;
   const MatrixImage* image = nullptr;
   HeatmapAxes axes;
-  QRectF cells;    ///< Where cells are drawn, in pixels; the axes are at its left and top.
-  QRectF visible;  ///< Which cells, in places of rows and columns; a square.
+  QRectF cells;                                 ///< Where cells are drawn, in pixels; the axes are at its left and top.
+  QRectF visible;                               ///< Which cells, in places of rows and columns; a square.
   std::vector<bool> strongRows, strongColumns;  ///< By head: names to be set off; empty: none.
 
   [[nodiscard]] double cellSize() const { return cells.width() / visible.width(); }

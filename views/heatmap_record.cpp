@@ -37,8 +37,8 @@ int HeatmapRecord::groupOf(int head) const {
 }
 
 bool HeatmapRecord::canBeDrawn() const {
-  const auto side = static_cast<std::size_t>(std::max(matrix.rows, 0));
-  return side > 0 && matrix.rows == matrix.columns && matrix.values.size() == side * side;
+  const auto heads = static_cast<std::size_t>(std::max(matrix.rows, 0));
+  return heads > 0 && matrix.rows == matrix.columns && matrix.values.size() == heads * heads;
 }
 
 }  // namespace kvista

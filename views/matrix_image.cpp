@@ -48,7 +48,8 @@ MatrixImage::MatrixImage(const Matrix& matrix, const std::vector<int>& order, Ra
   const auto low = static_cast<float>(range.low);
   const float scale = range.span() > 0 ? static_cast<float>(256 / range.span()) : 0.0F;
   for (int y = 0; y < matrix.rows; ++y) {
-    const std::size_t row = order.empty() ? static_cast<std::size_t>(y) : static_cast<std::size_t>(order[static_cast<std::size_t>(y)]);
+    const std::size_t row =
+        order.empty() ? static_cast<std::size_t>(y) : static_cast<std::size_t>(order[static_cast<std::size_t>(y)]);
     const float* values = matrix.values.data() + row * from.size();
     auto* out = reinterpret_cast<QRgb*>(image.scanLine(y));
     for (std::size_t x = 0; x < from.size(); ++x) {
@@ -69,7 +70,8 @@ void MatrixImage::paint(QPainter& painter, const QRectF& target, const QRectF& c
                         const QColor& hatch) const {
   if (isEmpty() || cells.isEmpty() || target.isEmpty()) return;
   if (hasUnknown_) paintHatch(painter, target, ground, hatch);
-  const double toDevice = painter.device() ? painter.device()->devicePixelRatioF() * std::abs(painter.worldTransform().m11()) : 1.0;
+  const double toDevice =
+      painter.device() ? painter.device()->devicePixelRatioF() * std::abs(painter.worldTransform().m11()) : 1.0;
   const double pixels = target.width() / cells.width() * toDevice;
   std::size_t level = 0;
   if (paintsPixels(painter))
@@ -82,8 +84,8 @@ void MatrixImage::paint(QPainter& painter, const QRectF& target, const QRectF& c
   const QRectF wanted(cells.x() * factor, cells.y() * factor, cells.width() * factor, cells.height() * factor);
   const QRect whole = wanted.toAlignedRect() & image.rect();
   const double sx = target.width() / wanted.width(), sy = target.height() / wanted.height();
-  const QRectF drawn(target.x() + (whole.x() - wanted.x()) * sx, target.y() + (whole.y() - wanted.y()) * sy, whole.width() * sx,
-                     whole.height() * sy);
+  const QRectF drawn(target.x() + (whole.x() - wanted.x()) * sx, target.y() + (whole.y() - wanted.y()) * sy,
+                     whole.width() * sx, whole.height() * sy);
   painter.save();
   painter.setClipRect(target, Qt::IntersectClip);
   painter.setRenderHint(QPainter::SmoothPixmapTransform, pixels < 1);
@@ -92,7 +94,8 @@ void MatrixImage::paint(QPainter& painter, const QRectF& target, const QRectF& c
   } else {
     // Readers of SVG and PDF smooth what they enlarge: give them cells of many pixels.
     const int enlarge = std::clamp(2048 / std::max(whole.width(), 1), 1, 64);
-    painter.drawImage(drawn, image.copy(whole).scaled(whole.size() * enlarge, Qt::IgnoreAspectRatio, Qt::FastTransformation));
+    painter.drawImage(drawn,
+                      image.copy(whole).scaled(whole.size() * enlarge, Qt::IgnoreAspectRatio, Qt::FastTransformation));
   }
   painter.restore();
 }

@@ -24,7 +24,8 @@ class MatrixImage {
   [[nodiscard]] bool isEmpty() const { return levels_.empty(); }
   /// Draws the cells in `cells` (in cells, may have fractions) to fill `target`. Where a cell would be smaller than a
   /// pixel, averages are drawn. Unknown cells are hatched in `hatch` on `ground`.
-  void paint(QPainter& painter, const QRectF& target, const QRectF& cells, const QColor& ground, const QColor& hatch) const;
+  void paint(QPainter& painter, const QRectF& target, const QRectF& cells, const QColor& ground,
+             const QColor& hatch) const;
 
  private:
   mutable std::vector<QImage> levels_;  ///< Each half the side of the one before; made when first needed.

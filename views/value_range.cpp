@@ -63,13 +63,15 @@ std::vector<int> histogram(const std::vector<float>& values, Range range, int bi
 }
 
 int countUnknown(const Matrix& matrix) {
-  return static_cast<int>(std::count_if(matrix.values.begin(), matrix.values.end(), [](float v) { return std::isnan(v); }));
+  return static_cast<int>(
+      std::count_if(matrix.values.begin(), matrix.values.end(), [](float v) { return std::isnan(v); }));
 }
 
 QString valueText(double value) {
   if (std::isnan(value)) return QCoreApplication::translate("kvista", "not known");
   const double magnitude = std::abs(value);
-  if (magnitude != 0 && (magnitude < 0.001 || magnitude >= 1e6)) return withTrueMinus(QLocale().toString(value, 'e', 3));
+  if (magnitude != 0 && (magnitude < 0.001 || magnitude >= 1e6))
+    return withTrueMinus(QLocale().toString(value, 'e', 3));
   const int before = magnitude < 10 ? 0 : static_cast<int>(std::floor(std::log10(magnitude)));
   return withTrueMinus(QLocale().toString(value, 'f', std::max(0, before == 0 ? 4 : 3 - before)));
 }

@@ -10,7 +10,13 @@
   X(waterlineRanks)        \
   X(waterlineEmpty)        \
   X(groups)                \
-  X(manyGroups)
+  X(manyGroups)            \
+  X(heatmap)               \
+  X(heatmapCluster)        \
+  X(heatmapLarge)          \
+  X(heatmapGqa)            \
+  X(heatmapUnknown)        \
+  X(heatmapEmpty)
 
 namespace kvista {
 

@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <optional>
+
+#include "views/colour_scale.h"
+#include "views/heatmap_canvas.h"
+#include "views/selection_facts.h"
+#include "views/view.h"
+
+class QPainter;
+
+namespace kvista {
+
+class SegmentedControl;
+
+/// How alike the heads of one side of one layer are: the matrix with its dendrogram, its colours, and facts of what is
+/// selected.
+class HeatmapView final : public View {
+  Q_OBJECT
+
+ public:
+  explicit HeatmapView(QWidget* parent = nullptr);
+
+  void setRecord(const HeatmapRecord& record);
+  [[nodiscard]] const HeatmapRecord& record() const { return canvas_->record(); }
+  void setOrder(HeatmapOrder order);
+  /// Heads in the order wanted; those left out come last.
+  void setCustomOrder(std::vector<int> heads);
+  [[nodiscard]] HeatmapOrder order() const { return order_; }
+  /// The same colours as in other views; null: fitted to what is shown. Says nothing.
+  void setSharedRange(std::optional<Range> range);
+  [[nodiscard]] Range range() const { return scale_.range(); }
+  void setColours(ColourMap map, bool inverted);
+  /// Selects the crossings of these heads; says nothing.
+  void setSelection(const std::vector<int>& heads);
+  [[nodiscard]] std::vector<int> selection() const { return canvas_->selection().heads(); }
+  /// Facts that only others know, below the view's own; gone when the selection changes.
+  void setSelectionFacts(Facts facts);
+
+  [[nodiscard]] QWidget* controls() override;
+  /// Draws the heatmap for paper: light, without selection. `rect` is in pixels of the screen, at which text has its
+  /// size; a painter for a finer device is scaled before.
+  void paintFigure(QPainter& painter, const QRectF& rect);
+
+  [[nodiscard]] HeatmapCanvas* canvas() const { return canvas_; }
+  [[nodiscard]] RangeBar* rangeBar() const { return bar_; }
+  [[nodiscard]] SelectionFacts* facts() const { return facts_; }
+  [[nodiscard]] QSize sizeHint() const override { return {720, 400}; }
+  [[nodiscard]] QSize minimumSizeHint() const override { return {320, 200}; }
+
+ Q_SIGNALS:
+  void selectionChanged(const std::vector<int>& heads);
+  void makeGroupRequested(const std::vector<int>& heads);
+  void showSpectraRequested(const std::vector<int>& heads);
+  void explainRequested();
+  /// For the status line; empty when the pointer leaves.
+  void cellHovered(const QString& text);
+  /// The person has changed the range.
+  void rangeChanged(kvista::Range range);
+  void orderChanged(kvista::HeatmapOrder order);
+  void coloursChanged(kvista::ColourMap map, bool inverted);
+  void copied(int cells);
+
+ protected:
+  void resizeEvent(QResizeEvent* event) override;
+  void paintEvent(QPaintEvent* event) override;
+  void contextMenuEvent(QContextMenuEvent* event) override;
+
+ private:
+  void rearrange();
+  void showColours();
+  void showFacts();
+  void placeParts();
+  void fitVisible();
+
+  HeatmapCanvas* canvas_;
+  RangeBar* bar_;
+  SelectionFacts* facts_;
+  SegmentedControl* orders_ = nullptr;
+  ColourScale scale_;
+  HeatmapOrder order_ = HeatmapOrder::group;
+  std::vector<int> custom_;
+  Facts outsideFacts_;
+};
+
+}  // namespace kvista

@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QFrame>
+
+#include "views/range_bar.h"
+
+class QCheckBox;
+class QComboBox;
+class QDoubleSpinBox;
+
+namespace kvista {
+
+/// A small window beside a colour bar: the range's ends as numbers, fits, colours. Each change is said at once.
+class RangeEditor final : public QFrame {
+  Q_OBJECT
+
+ public:
+  RangeEditor(const RangeBarRecord& record, QWidget* parent);
+
+ Q_SIGNALS:
+  void rangeEdited(kvista::Range range);
+  void fitRequested(double percentile);
+  void fitVisibleRequested();
+  void coloursChosen(kvista::ColourMap map, bool inverted);
+
+ private:
+  void sayRange();
+  void sayColours();
+  bool aboutZero_;
+  QDoubleSpinBox* low_;
+  QDoubleSpinBox* high_;
+  QComboBox* map_;
+  QCheckBox* inverted_;
+};
+
+}  // namespace kvista
