@@ -160,7 +160,7 @@ void HeatmapCanvas::setSelection(HeadBlock selection) {
 HeadBlock HeatmapCanvas::blockBetween(HeadPair a, HeadPair b) const {
   const auto between = [this](int x, int y) {
     std::vector<int> heads;
-    const auto [first, last] = std::minmax(placeOf(x), placeOf(y));
+    const auto [first, last] = std::minmax({placeOf(x), placeOf(y)});
     for (int place = first; place <= last; ++place) heads.push_back(headAt(place));
     return heads;
   };

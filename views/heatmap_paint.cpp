@@ -12,7 +12,7 @@
 namespace kvista {
 namespace {
 
-constexpr double kTreeWidth = 48, kGap = 8, kLongestName = 96, kRowPitch = 14;
+constexpr double kTreeWidth = 48, kGap = 8, kLongestName = 96, kRowPitch = 14, kThinnest = 3;
 
 /// "K12" is "12" at the top, where the side is said at the left already.
 QString columnName(const HeatmapRecord& record, int head) {
@@ -43,38 +43,53 @@ void setNameStyle(QPainter& painter, const std::vector<bool>& strong, int head) 
   painter.setPen(isStrong ? colours().accent : colours().soft);
 }
 
+/// Places of the names to draw: those set off, and of the others each `step`th that comes none of them too near.
+std::vector<int> placesToName(const HeatmapPicture& picture, Places places, const std::vector<bool>& strong, int step) {
+  std::vector<int> named;
+  const auto head = [&](int place) {
+    return static_cast<std::size_t>(picture.arrangement->headAt[static_cast<std::size_t>(place)]);
+  };
+  if (!strong.empty()) {
+    for (int place = places.first; place < places.last; ++place)
+      if (strong[head(place)] && (named.empty() || place - named.back() >= step)) named.push_back(place);
+  }
+  const std::vector<int> strongOnes = named;
+  for (int place = (places.first + step - 1) / step * step; place < places.last; place += step) {
+    const auto next = std::lower_bound(strongOnes.begin(), strongOnes.end(), place);
+    const bool isFree = (next == strongOnes.end() || *next - place >= step) &&
+                        (next == strongOnes.begin() || place - *(next - 1) >= step);
+    if (isFree) named.push_back(place);
+  }
+  return named;
+}
+
 void paintNames(QPainter& painter, const HeatmapPicture& picture) {
   const HeatmapRecord& record = *picture.record;
   const double size = picture.cellSize();
   const QFontMetricsF metrics(textFont(TextRole::axis));
+  const auto headAt = [&](int place) { return picture.arrangement->headAt[static_cast<std::size_t>(place)]; };
   const auto rows = placesIn(picture.visible.top(), picture.visible.height(), record.heads());
-  const int rowStep = stepFor(kRowPitch, size);
-  for (int place = (rows.first + rowStep - 1) / rowStep * rowStep; place < rows.last; place += rowStep) {
+  for (const int place : placesToName(picture, rows, picture.strongRows, stepFor(kRowPitch, size))) {
     const double middle = picture.y(place + 0.5);
     if (middle < picture.cells.top() || middle > picture.cells.bottom()) continue;
-    const int head = picture.arrangement->headAt[static_cast<std::size_t>(place)];
-    setNameStyle(painter, picture.strongRows, head);
+    setNameStyle(painter, picture.strongRows, headAt(place));
     const QRectF box(picture.cells.left() - picture.axes.namesWidth, middle - 8, picture.axes.namesWidth - kGap, 16);
     painter.drawText(box, Qt::AlignRight | Qt::AlignVCenter,
-                     metrics.elidedText(record.name(head), Qt::ElideMiddle, kLongestName));
+                     metrics.elidedText(record.name(headAt(place)), Qt::ElideMiddle, kLongestName));
   }
   const auto columns = placesIn(picture.visible.left(), picture.visible.width(), record.heads());
   double widest = 0;
   for (int place = columns.first; place < columns.last; place += std::max(1, (columns.last - columns.first) / 64))
-    widest = std::max(widest, metrics.horizontalAdvance(
-                                  columnName(record, picture.arrangement->headAt[static_cast<std::size_t>(place)])));
+    widest = std::max(widest, metrics.horizontalAdvance(columnName(record, headAt(place))));
   widest = std::min(widest, kLongestName);
-  const int columnStep = stepFor(widest + kGap, size);
-  for (int place = (columns.first + columnStep - 1) / columnStep * columnStep; place < columns.last;
-       place += columnStep) {
+  for (const int place : placesToName(picture, columns, picture.strongColumns, stepFor(widest + 5, size))) {
     const double middle = picture.x(place + 0.5);
     if (middle < picture.cells.left() || middle > picture.cells.right()) continue;
-    const int head = picture.arrangement->headAt[static_cast<std::size_t>(place)];
-    setNameStyle(painter, picture.strongColumns, head);
+    setNameStyle(painter, picture.strongColumns, headAt(place));
     const QRectF box(middle - widest / 2 - kGap, picture.cells.top() - picture.axes.height, widest + 2 * kGap,
                      picture.axes.height - 4);
     painter.drawText(box, Qt::AlignHCenter | Qt::AlignVCenter,
-                     metrics.elidedText(columnName(record, head), Qt::ElideMiddle, widest + 1));
+                     metrics.elidedText(columnName(record, headAt(place)), Qt::ElideMiddle, widest + 1));
   }
 }
 
@@ -84,11 +99,12 @@ void paintGroupBorders(QPainter& painter, const HeatmapPicture& picture) {
   painter.setBrush(Qt::NoBrush);
   QPen pen(Qt::white, 2);
   pen.setJoinStyle(Qt::MiterJoin);
-  painter.setPen(pen);
   for (const Arrangement::Run& run : picture.arrangement->runs) {
     // One head of a group that lies scattered is no block.
     if (run.count < 2 && picture.record->groups[static_cast<std::size_t>(run.group)].size() > 1) continue;
     if (run.count * size < 4) continue;
+    pen.setWidth(run.count * size < 24 ? 1 : 2);
+    painter.setPen(pen);
     const QRectF block = picture.block(run.first, run.first, run.count, run.count);
     if (block.intersects(picture.cells)) painter.drawRect(block);
   }
@@ -115,6 +131,7 @@ void paintDendrogram(QPainter& painter, const HeatmapPicture& picture) {
                   b = end[static_cast<std::size_t>(tree.merges[k].right)];
     const double x = heightAt(tree.merges[k].similarity);
     end[leaves + k] = {x, std::floor((a.y() + b.y()) / 2) + 0.5};
+    if (std::abs(a.y() - b.y()) < kThinnest) continue;  // The tree's fine ends would run into one grey.
     if (std::max(a.y(), b.y()) < picture.cells.top() || std::min(a.y(), b.y()) > picture.cells.bottom()) continue;
     lines.emplace_back(a, QPointF(x, a.y()));
     lines.emplace_back(b, QPointF(x, b.y()));

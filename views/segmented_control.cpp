@@ -9,6 +9,11 @@
 #include <algorithm>
 
 namespace kvista {
+namespace {
+
+constexpr int kHeight = 28;  ///< Leaves a title bar of 34 pixels its air.
+
+}  // namespace
 
 SegmentedControl::SegmentedControl(std::vector<std::pair<QString, QString>> segments, const QString& name,
                                    QWidget* parent)
@@ -23,6 +28,7 @@ SegmentedControl::SegmentedControl(std::vector<std::pair<QString, QString>> segm
     button->setText(segments[i].second);
     button->setAccessibleName(name.isEmpty() ? segments[i].second : tr("%1: %2").arg(name, segments[i].second));
     button->setCheckable(true);
+    button->setFixedHeight(kHeight);
     button->setProperty("segment", true);
     button->setProperty("first", i == 0);
     button->setProperty("last", i + 1 == segments.size());

@@ -4,7 +4,7 @@
 
 #include "views/gallery/gallery.h"
 #include "views/gallery/head_records.h"
-#include "views/heatmapView.h"
+#include "views/heatmap_view.h"
 
 namespace kvista {
 namespace {
