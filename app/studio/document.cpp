@@ -97,6 +97,11 @@ void Document::takeProject(Project project, const std::filesystem::path& file) {
   tellModified();
 }
 
+void Document::takeRecovered(Project project, const std::filesystem::path& file) {
+  takeProject(std::move(project), file);
+  countChange();
+}
+
 void Document::open(const std::filesystem::path& file, std::function<void(Result<void>)> done) {
   inBackground(diskThread(), this, [file] { return loadProject(file); },
                [this, file, done = std::move(done)](Result<Project> project) {

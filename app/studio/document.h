@@ -55,6 +55,8 @@ class Document final : public QObject {
   void startFrom(const ModelRecord& model);
   /// Takes over what was read from `file` (empty: never saved). The model is not open yet: see setModel.
   void takeProject(Project project, const std::filesystem::path& file);
+  /// The same for edits that were never saved: counts as modified.
+  void takeRecovered(Project project, const std::filesystem::path& file);
   /// Reads it in the background. On failure the document is as it was.
   void open(const std::filesystem::path& file, std::function<void(Result<void>)> done);
   /// Writes it in the background; an interrupted save leaves the old file whole. The state that was saved counts as
@@ -76,6 +78,7 @@ class Document final : public QObject {
   [[nodiscard]] const std::filesystem::path& modelPath() const { return project_.model; }
   [[nodiscard]] const std::string& modelHash() const { return project_.modelHash; }
   [[nodiscard]] const std::filesystem::path& statisticsPath() const { return project_.statistics; }
+  [[nodiscard]] const std::string& tokensHash() const { return project_.tokensHash; }
   /// Refuses (invalidArgument) a model with another hash than the project's, or one that the plan does not fit.
   Result<void> setModel(const ModelRecord& model);
   /// The same model at another place: counts as a change.

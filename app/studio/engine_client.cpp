@@ -117,6 +117,7 @@ void EngineClient::ping() {
 }
 
 void EngineClient::heard(const Result<HelloRecord>& hello) {
+  if (state_ != State::starting) return;  // It failed in the meantime, and this is the echo.
   patience_.stop();
   const std::string name = command_.text().toStdString();
   const std::string hint = "Give the command of a kvista of the studio's version.";

@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// An engine without a model, for tests of the window: `kvista-fake-engine [BEHAVIOUR]`.
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+#include "core/protocol/frame.h"
+#include "core/protocol/records.h"
+#include "tests/unit/studio/made_up_model.h"
+
+namespace {
+
+using kvista::Error;
+using kvista::ErrorCode;
+using nlohmann::json;
+
+void say(const json& message) {
+  const auto frame = kvista::encodeFrame(message);
+  std::fwrite(frame.data(), 1, frame.size(), stdout);
+  std::fflush(stdout);
+}
+
+/// Half an answer, then the end.
+[[noreturn]] void dieWithin(const json& message) {
+  const auto frame = kvista::encodeFrame(message);
+  std::fwrite(frame.data(), 1, frame.size() / 2, stdout);
+  std::fflush(stdout);
+  ::raise(SIGKILL);
+  std::abort();
+}
+
+kvista::HelloRecord hello(std::string_view behaviour) {
+  kvista::HelloRecord record{"kvista", "0.1.0", kvista::kProtocolVersion, std::to_string(::getpid()), 0};
+  if (behaviour == "old") {
+    record.version = "0.0.1";
+    record.protocol = 0;
+  }
+  if (behaviour == "new") record.protocol = kvista::kProtocolVersion + 1;
+  if (behaviour == "other") record.program = "parrot";
+  return record;
+}
+
+void answer(const json& request, std::string_view behaviour) {
+  const auto id = request.at("id").get<std::int64_t>();
+  const std::string method = request.at("method");
+  const json& params = request.at("params");
+  if (method == "hello") return say(kvista::resultMessage(id, toJson(hello(behaviour))));
+  if (method == "echo") return say(kvista::resultMessage(id, params));
+  if (method == "fail") return say(kvista::errorMessage(id, {ErrorCode::numerical, "It does not converge.", "", "Try again."}));
+  if (method == "steps") {
+    for (int i = 1; i <= params.at("steps").get<int>(); ++i) say(kvista::progressMessage(id, {{"done", i}}));
+    return say(kvista::resultMessage(id, "done"));
+  }
+  if (method == "hold") return;  // Until it is cancelled.
+  if (method == "cancel") {
+    say(kvista::errorMessage(params.at("id"), {ErrorCode::cancelled, "Cancelled.", "", ""}));
+    return say(kvista::resultMessage(id, nullptr));
+  }
+  if (method == "die") dieWithin(kvista::resultMessage(id, std::string(1000, 'x')));
+  if (method == "exit") std::exit(params.at("code"));
+  if (method == "babble") {
+    std::fputs("Segmentation fault (core dumped)\n", stdout);
+    std::fflush(stdout);
+    return;
+  }
+  if (method == "odd") return say({{"id", id}});
+  if (method == "decompose") {
+    auto plan = kvista::planFromJson(params.at("plan"));
+    if (!plan) return say(kvista::errorMessage(id, plan.error()));
+    return say(kvista::resultMessage(id, {{"units", kvista::unitsToJson(kvista::test::madeUpSpectra(*plan))}}));
+  }
+  say(kvista::errorMessage(id, {ErrorCode::invalidArgument, "There is no method '" + method + "'.", "", ""}));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view behaviour = argc > 1 ? argv[1] : "";
+  if (behaviour == "banner") std::puts("Welcome to the cluster! Please read the news.");
+  if (behaviour == "refuse") {
+    std::fputs("kvista: there is no verb 'engine'\n", stderr);
+    return 2;
+  }
+  kvista::FrameReader reader;
+  std::array<std::uint8_t, 65536> buffer{};
+  for (;;) {
+    const ssize_t size = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (size <= 0) return 0;
+    if (behaviour == "silent") continue;
+    reader.append(std::span(buffer).first(static_cast<std::size_t>(size)));
+    for (;;) {
+      const auto message = reader.next();
+      if (!message) return 3;
+      if (!*message) break;
+      answer(**message, behaviour);
+    }
+  }
+}

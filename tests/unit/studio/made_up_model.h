@@ -1,0 +1,53 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "core/plan/allocate.h"
+#include "core/plan/plan_groups.h"
+#include "core/protocol/records.h"
+
+namespace kvista::test {
+
+inline ModelRecord madeUpModel(int layers = 3, int heads = 4, int width = 8) {
+  ModelRecord model;
+  model.path = "/models/made-up";
+  model.hash = "00112233445566aa";
+  model.shape = {"llama", layers, 2 * heads, heads, width, width, heads * width, 100, 1'000'000};
+  return model;
+}
+
+inline StatisticsRecord madeUpStatistics() {
+  StatisticsRecord statistics;
+  statistics.path = "/models/made-up.kvstats";
+  statistics.modelHash = madeUpModel().hash;
+  statistics.tokensHash = "bb";
+  statistics.tokens = 1000;
+  statistics.loss.baseLoss = 3;
+  statistics.loss.gradients = true;
+  return statistics;
+}
+
+/// Spectra that depend on a group's heads alone, whatever their order: falling, and different for each set of heads.
+inline std::vector<BudgetUnit> madeUpSpectra(const CompressionPlan& plan) {
+  std::vector<BudgetUnit> units;
+  for (const Group& group : plan.groups) {
+    double scale = 0;
+    for (const Slot& slot : group.slots) scale += 1 + 0.37 * slot.head + 0.11 * slot.layer + (slot.side == Side::value ? 0.05 : 0);
+    BudgetUnit unit;
+    for (std::size_t i = 0; i < group.widths.size(); ++i)
+      unit.spectrum.eigenvalues.push_back(0.01 * scale * std::exp(-0.3 * static_cast<double>(i) / static_cast<double>(group.slots.size())));
+    unit.maximumRank = static_cast<int>(group.widths.size());
+    unit.side = group.slots.front().side == Side::key ? 0 : 1;
+    unit.layer = group.slots.front().layer;
+    units.push_back(std::move(unit));
+  }
+  return units;
+}
+
+inline std::string bytesOf(const CompressionPlan& plan) { return toJson(plan).dump(); }
+
+}  // namespace kvista::test
