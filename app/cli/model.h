@@ -13,7 +13,7 @@
 #include "core/calibration/statistics.h"
 #include "core/calibration/token_source.h"
 #include "core/compress/factors.h"
-#include "core/evaluate/plan_transform.h"
+#include "core/compress/plan_transform.h"
 #include "core/io/checkpoint.h"
 #include "core/io/project.h"
 #include "core/model/decoder.h"

@@ -57,6 +57,7 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   target->add_option("--keep", settings.keep, "Kept fraction of numbers, for 16-bit methods")->check(CLI::PositiveNumber);
   target->require_option(0, 1);
   verb->add_option("--grouping", settings.grouping, "Instead of the method's; see `kvista list groupings`");
+  verb->add_option("--measure", settings.measure, "Similarity that groupings look at; see `kvista list measures`");
   verb->add_option("--group-size", settings.groupSize, "Heads a group")->check(CLI::PositiveNumber);
   verb->add_option("--allocator", settings.allocator, "Instead of the method's; see `kvista list allocators`");
   verb->add_option("--metric", settings.metric, "Instead of the method's")->check(CLI::IsMember({"identity", "fisher"}));
@@ -77,6 +78,7 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
     request.target = {Target::Kind::maxLoss, loss};
   }
   if (!settings.grouping.empty()) request.grouping = settings.grouping;
+  if (!settings.measure.empty()) request.measure = settings.measure;
   if (!settings.allocator.empty()) request.allocator = settings.allocator;
   if (!settings.metric.empty()) request.metric = settings.metric == "fisher" ? Metric::fisher : Metric::identity;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;

@@ -17,7 +17,7 @@ struct PlanSettings {
   double share = 0, timesSmaller = 0, bytesPerToken = 0, keep = 0;
   std::string maxLoss;
   int rankStep = 0, groupSize = 0;
-  std::string grouping, allocator, metric;
+  std::string grouping, measure, allocator, metric;
   std::string profile = "h200";
 };
 void addPlanOptions(CLI::App* verb, PlanSettings& settings);

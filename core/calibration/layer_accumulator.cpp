@@ -13,6 +13,8 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include "core/calibration/symmetric_pack.h"
+
 namespace kvista {
 namespace {
 
@@ -120,9 +122,10 @@ void LayerAccumulator::addGradients(const LayerRecord& record) {
 }
 
 LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
-  // Sums go through the file's float32, so that a plan made at once and one made from the file are the same.
-  const auto rounded = [](const at::Tensor& sums) { return sums.cpu().to(at::kFloat).to(at::kDouble); };
-  const auto symmetric = [&](const at::Tensor& sums) { return rounded((sums + sums.transpose(-1, -2)) / 2); };
+  // Sums go through the file's packing, so that a plan made at once and one made from the file are the same.
+  const auto symmetric = [](const at::Tensor& sums) {
+    return unpackSymmetric(packSymmetric((sums + sums.transpose(-1, -2)) / 2), sums.size(-1));
+  };
   LayerStatistics result;
   result.secondMoment = symmetric(secondMoment_);
   result.sum = sum_.cpu().clone();

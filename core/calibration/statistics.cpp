@@ -21,9 +21,24 @@ double Statistics::baseLoss() const {
   return predictions > 0 ? lossSum / static_cast<double>(predictions) : 0.0;
 }
 
+bool sumsInputs(const ModelShape& shape) { return shape.hiddenSize < shape.cacheWidth(); }
+
+std::int64_t sampleRowsPerWindow(const ModelShape& shape, std::int64_t windows, std::int64_t window) {
+  // Sampled rows of all layers together take about this much.
+  constexpr std::int64_t kSampleBytes = 64'000'000;
+  constexpr std::int64_t kMinimumRows = 128;
+  constexpr std::int64_t kMaximumRows = 4096;
+  constexpr std::int64_t kBytesPerNumber = 2;
+  const std::int64_t width = sumsInputs(shape) ? shape.hiddenSize : shape.cacheWidth();
+  const std::int64_t rows = std::clamp(kSampleBytes / (kBytesPerNumber * width * shape.layers), kMinimumRows, kMaximumRows);
+  return std::clamp<std::int64_t>((rows + windows - 1) / windows, 0, std::max<std::int64_t>(0, window - kSinkTokens));
+}
+
+std::int64_t mostSinkRows(std::int64_t width) { return std::clamp<std::int64_t>(65536 / width, 16, kSinkRank); }
+
 at::Tensor compactFactor(const at::Tensor& factor) {
   const std::int64_t width = factor.size(1);
-  const std::int64_t limit = std::clamp<std::int64_t>(65536 / width, 16, kSinkRank);
+  const std::int64_t limit = mostSinkRows(width);
   if (factor.size(0) <= limit) return factor.to(at::kFloat).contiguous();
   const std::int64_t most = std::min(width, limit);
   // Eigenvectors of the smaller of the two Gram matrices; rows sqrt(lambda_i) u_i^T come out of either.

@@ -69,15 +69,24 @@ struct Statistics {
   [[nodiscard]] double baseLoss() const;
 };
 
-/// Writes one safetensors file: symmetric matrices packed as float32 lower triangles, JSON in the metadata.
+/// Whether a pass sums over the projections' inputs x (hidden size below 2kv) rather than their outputs y.
+bool sumsInputs(const ModelShape& shape);
+/// Rows that a pass samples of each window, for layers of this width; at most the tokens beyond the sinks.
+std::int64_t sampleRowsPerWindow(const ModelShape& shape, std::int64_t windows, std::int64_t window);
+/// Most rows that compactFactor leaves: kSinkRank, fewer for wide layers (16 for 4096).
+std::int64_t mostSinkRows(std::int64_t width);
+/// Bytes that the tensors of such statistics take in their file, which also has a header of about 100 bytes a tensor.
+std::int64_t statisticsBytes(const ModelShape& shape, std::int64_t windows, std::int64_t window, bool gradients);
+
+/// Writes one safetensors file: symmetric matrices packed to 24 bits a number (symmetric_pack.h), JSON in the metadata.
 Result<void> saveStatistics(const std::filesystem::path& file, const Statistics& statistics, const Task& task);
 Result<Statistics> loadStatistics(const std::filesystem::path& file);
 
 /// The statistics of both passes' tokens together. Refused for different models, forms or token windows that overlap.
 Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b);
 
-/// Rows of `factor` [rows, n] replaced by at most kSinkRank, fewer for wide n (16 for 4096), that keep the largest part of
-/// factor^T factor: one token's pattern dominates the sinks.
+/// Rows of `factor` [rows, n] replaced by at most mostSinkRows(n) that keep the largest part of factor^T factor: one
+/// token's pattern dominates the sinks.
 at::Tensor compactFactor(const at::Tensor& factor);
 
 }  // namespace kvista

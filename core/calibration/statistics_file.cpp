@@ -1,38 +1,59 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/TensorIndexing.h>
-#include <ATen/ops/tril_indices.h>
-#include <ATen/ops/zeros.h>
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/calibration/statistics.h"
+#include "core/calibration/symmetric_pack.h"
 #include "core/io/json_file.h"
 #include "core/model/tensor_file.h"
 
 namespace kvista {
 namespace {
 
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;  // 2: symmetric matrices in 24 bits
 constexpr const char* kDescription = "kvista.statistics";
 
-/// [.., n, n] symmetric to [.., n(n+1)/2] float32, rows of the lower triangle one after the other.
-at::Tensor pack(const at::Tensor& symmetric) {
-  const std::int64_t n = symmetric.size(-1);
-  const at::Tensor where = at::tril_indices(n, n);
-  return symmetric.to(at::kFloat).index({at::indexing::Ellipsis, where[0], where[1]}).contiguous();
+/// One tensor of every layer, in memory and in the file.
+struct Part {
+  const char* name;
+  at::Tensor LayerStatistics::*tensor;
+  at::ScalarType type;             // in the file; bytes: symmetric matrices, packed
+  std::vector<std::int64_t> sizes;  // in memory; -1: as many rows as there are
+};
+
+std::vector<Part> partsOf(const ModelShape& shape, bool ofInput, bool gradients) {
+  const std::int64_t n = ofInput ? shape.hiddenSize : shape.cacheWidth();
+  const std::int64_t h = shape.kvHeads;
+  const std::int64_t d = shape.headDim;
+  const std::int64_t dv = shape.valueHeadDim;
+  std::vector<Part> parts = {{"second_moment", &LayerStatistics::secondMoment, at::kByte, {n, n}},
+                             {"sum", &LayerStatistics::sum, at::kDouble, {n}},
+                             {"sink_factor", &LayerStatistics::sinkFactor, at::kFloat, {-1, n}},
+                             {"sink_sum", &LayerStatistics::sinkSum, at::kDouble, {n}},
+                             {"rotated_keys", &LayerStatistics::rotatedKeys, at::kByte, {h, d, d}},
+                             {"sample", &LayerStatistics::sample, at::kBFloat16, {-1, n}},
+                             {"sample_positions", &LayerStatistics::samplePositions, at::kInt, {-1}}};
+  if (gradients)
+    parts.insert(parts.end(), {{"fisher_keys", &LayerStatistics::fisherKeys, at::kByte, {h, d, d}},
+                               {"fisher_values", &LayerStatistics::fisherValues, at::kByte, {h, dv, dv}},
+                               {"fisher_rotated_keys", &LayerStatistics::fisherRotatedKeys, at::kByte, {h, d, d}},
+                               {"sink_fisher_keys", &LayerStatistics::sinkFisherKeys, at::kByte, {h, d, d}},
+                               {"sink_fisher_values", &LayerStatistics::sinkFisherValues, at::kByte, {h, dv, dv}}});
+  return parts;
 }
 
-at::Tensor unpack(const at::Tensor& packed, std::int64_t n) {
-  std::vector<std::int64_t> sizes = packed.sizes().vec();
-  sizes.back() = n;
-  sizes.push_back(n);
-  at::Tensor symmetric = at::zeros(sizes, at::kDouble);
-  const at::Tensor where = at::tril_indices(n, n);
-  const at::Tensor values = packed.to(at::kDouble);
-  symmetric.index_put_({at::indexing::Ellipsis, where[0], where[1]}, values);
-  symmetric.index_put_({at::indexing::Ellipsis, where[1], where[0]}, values);
-  return symmetric;
+/// Sizes as the file has them.
+std::vector<std::int64_t> storedSizes(const Part& part) {
+  std::vector<std::int64_t> sizes = part.sizes;
+  if (part.type == at::kByte) {
+    const std::int64_t n = sizes.back();
+    sizes.pop_back();
+    sizes.back() = packedBytes(n);
+  }
+  return sizes;
 }
 
 std::string tensorName(std::size_t layer, std::string_view part) { return fmt::format("layers.{}.{}", layer, part); }
@@ -77,24 +98,31 @@ nlohmann::json describe(const Statistics& statistics) {
 
 Result<void> saveStatistics(const std::filesystem::path& file, const Statistics& statistics, const Task& task) {
   NamedTensors list = {{"token_ids", statistics.tokenIds}};
+  const std::vector<Part> parts = partsOf(statistics.shape, statistics.ofInput, statistics.gradients);
   for (std::size_t i = 0; i < statistics.layers.size(); ++i) {
-    const LayerStatistics& layer = statistics.layers[i];
-    list.emplace_back(tensorName(i, "second_moment"), pack(layer.secondMoment));
-    list.emplace_back(tensorName(i, "sum"), layer.sum);
-    list.emplace_back(tensorName(i, "sink_factor"), layer.sinkFactor);
-    list.emplace_back(tensorName(i, "sink_sum"), layer.sinkSum);
-    list.emplace_back(tensorName(i, "rotated_keys"), pack(layer.rotatedKeys));
-    if (statistics.gradients) {
-      list.emplace_back(tensorName(i, "fisher_keys"), pack(layer.fisherKeys));
-      list.emplace_back(tensorName(i, "fisher_values"), pack(layer.fisherValues));
-      list.emplace_back(tensorName(i, "fisher_rotated_keys"), pack(layer.fisherRotatedKeys));
-      list.emplace_back(tensorName(i, "sink_fisher_keys"), pack(layer.sinkFisherKeys));
-      list.emplace_back(tensorName(i, "sink_fisher_values"), pack(layer.sinkFisherValues));
+    for (const Part& part : parts) {
+      const at::Tensor& tensor = statistics.layers[i].*part.tensor;
+      list.emplace_back(tensorName(i, part.name), part.type == at::kByte ? packSymmetric(tensor) : tensor.to(part.type));
     }
-    list.emplace_back(tensorName(i, "sample"), layer.sample);
-    list.emplace_back(tensorName(i, "sample_positions"), layer.samplePositions);
   }
   return writeTensorFile(file, list, {{kDescription, describe(statistics).dump()}}, task);
+}
+
+std::int64_t statisticsBytes(const ModelShape& shape, std::int64_t windows, std::int64_t window, bool gradients) {
+  const bool ofInput = sumsInputs(shape);
+  const std::int64_t width = ofInput ? shape.hiddenSize : shape.cacheWidth();
+  std::int64_t layerBytes = 0;
+  for (const Part& part : partsOf(shape, ofInput, gradients)) {
+    std::int64_t numbers = 1;
+    for (const std::int64_t size : storedSizes(part)) {
+      const bool ofSinks = part.tensor == &LayerStatistics::sinkFactor;
+      numbers *= size >= 0    ? size
+                 : ofSinks ? std::min(mostSinkRows(width), windows * std::min<std::int64_t>(window, kSinkTokens))
+                           : windows * sampleRowsPerWindow(shape, windows, window);
+    }
+    layerBytes += numbers * static_cast<std::int64_t>(c10::elementSize(part.type));
+  }
+  return shape.layers * layerBytes + windows * window * static_cast<std::int64_t>(sizeof(std::int32_t));
 }
 
 Result<Statistics> loadStatistics(const std::filesystem::path& file) {
@@ -144,37 +172,20 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
                 "Run `kvista calibrate` again.");
 
   KVISTA_ASSIGN(statistics.tokenIds, reader.read("token_ids", at::kInt, {statistics.windows, -1}));
-  const std::int64_t n = statistics.ofInput ? shape.hiddenSize : shape.cacheWidth();
-  const auto packed = [](std::int64_t size) { return size * (size + 1) / 2; };
-  const std::int64_t h = shape.kvHeads;
-  const std::int64_t d = shape.headDim;
-  const std::int64_t dv = shape.valueHeadDim;
+  const std::vector<Part> parts = partsOf(shape, statistics.ofInput, statistics.gradients);
   statistics.layers.resize(static_cast<std::size_t>(shape.layers));
   for (std::size_t i = 0; i < statistics.layers.size(); ++i) {
     LayerStatistics& layer = statistics.layers[i];
     std::tie(layer.keyFisherScore, layer.valueFisherScore) = scores[i];
-    KVISTA_ASSIGN(const at::Tensor moment, reader.read(tensorName(i, "second_moment"), at::kFloat, {packed(n)}));
-    layer.secondMoment = unpack(moment, n);
-    KVISTA_ASSIGN(layer.sum, reader.read(tensorName(i, "sum"), at::kDouble, {n}));
-    KVISTA_ASSIGN(layer.sinkFactor, reader.read(tensorName(i, "sink_factor"), at::kFloat, {-1, n}));
-    KVISTA_ASSIGN(layer.sinkSum, reader.read(tensorName(i, "sink_sum"), at::kDouble, {n}));
-    KVISTA_ASSIGN(const at::Tensor rotated, reader.read(tensorName(i, "rotated_keys"), at::kFloat, {h, packed(d)}));
-    layer.rotatedKeys = unpack(rotated, d);
-    if (statistics.gradients) {
-      KVISTA_ASSIGN(const at::Tensor keys, reader.read(tensorName(i, "fisher_keys"), at::kFloat, {h, packed(d)}));
-      KVISTA_ASSIGN(const at::Tensor values, reader.read(tensorName(i, "fisher_values"), at::kFloat, {h, packed(dv)}));
-      KVISTA_ASSIGN(const at::Tensor rotatedFisher,
-                    reader.read(tensorName(i, "fisher_rotated_keys"), at::kFloat, {h, packed(d)}));
-      KVISTA_ASSIGN(const at::Tensor sinkKeys, reader.read(tensorName(i, "sink_fisher_keys"), at::kFloat, {h, packed(d)}));
-      KVISTA_ASSIGN(const at::Tensor sinkValues, reader.read(tensorName(i, "sink_fisher_values"), at::kFloat, {h, packed(dv)}));
-      layer.sinkFisherKeys = unpack(sinkKeys, d);
-      layer.sinkFisherValues = unpack(sinkValues, dv);
-      layer.fisherKeys = unpack(keys, d);
-      layer.fisherValues = unpack(values, dv);
-      layer.fisherRotatedKeys = unpack(rotatedFisher, d);
+    for (const Part& part : parts) {
+      KVISTA_ASSIGN(const at::Tensor stored, reader.read(tensorName(i, part.name), part.type, storedSizes(part)));
+      layer.*part.tensor = part.type == at::kByte ? unpackSymmetric(stored, part.sizes.back()) : stored;
     }
-    KVISTA_ASSIGN(layer.sample, reader.read(tensorName(i, "sample"), at::kBFloat16, {-1, n}));
-    KVISTA_ASSIGN(layer.samplePositions, reader.read(tensorName(i, "sample_positions"), at::kInt, {layer.sample.size(0)}));
+    if (layer.samplePositions.size(0) != layer.sample.size(0))
+      return fail(ErrorCode::corruptFile,
+                  fmt::format("The tensors {} and {} of {} have {} and {} rows; they must have as many.", tensorName(i, "sample"),
+                              tensorName(i, "sample_positions"), file.string(), layer.sample.size(0), layer.samplePositions.size(0)),
+                  "The file is damaged; run `kvista calibrate` again.");
   }
   return statistics;
 }

@@ -20,11 +20,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kSaveEvery = std::chrono::seconds(20);
 constexpr const char* kDescription = "kvista.partial_statistics";
-/// Sampled rows of all layers together take about this much, so that a 7B model's statistics stay near 1.2 GB.
-constexpr std::int64_t kSampleBytes = 64'000'000;
-constexpr std::int64_t kMinimumSampleRows = 128;
-constexpr std::int64_t kMaximumSampleRows = 4096;
-
 /// What a pass has summed so far.
 struct RunningPass {
   std::vector<LayerAccumulator> layers;
@@ -63,10 +58,8 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   const ModelShape& shape = decoder.shape();
   const std::int64_t windowCount = windows.ids.size(0);
   const std::int64_t window = windows.ids.size(1);
-  const bool ofInput = shape.hiddenSize < shape.cacheWidth();
-  const std::int64_t width = ofInput ? shape.hiddenSize : shape.cacheWidth();
-  const std::int64_t rows = std::clamp(kSampleBytes / (2 * width * shape.layers), kMinimumSampleRows, kMaximumSampleRows);
-  const std::int64_t rowsPerWindow = (rows + windowCount - 1) / windowCount;
+  const bool ofInput = sumsInputs(shape);
+  const std::int64_t rowsPerWindow = sampleRowsPerWindow(shape, windowCount, window);
 
   RunningPass pass;
   for (int layer = 0; layer < shape.layers; ++layer)

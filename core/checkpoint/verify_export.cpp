@@ -11,7 +11,7 @@
 
 #include "core/checkpoint/export_report.h"
 #include "core/checkpoint/open_model.h"
-#include "core/evaluate/plan_transform.h"
+#include "core/compress/plan_transform.h"
 #include "core/model/torch_guard.h"
 
 namespace kvista {

@@ -117,8 +117,12 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
 
 at::Tensor LayerMoments::covarianceOf(const std::vector<Slot>& slots) const {
   if (rotatedCovariance_.defined() && slots.front().side == Side::key) return rotatedCovariance_[slots.front().head];
+  return ofSlots(covariance_, slots);
+}
+
+at::Tensor LayerMoments::ofSlots(const at::Tensor& matrix, const std::vector<Slot>& slots) const {
   const at::Tensor columns = columnsOf(slots, shape_);
-  return covariance_.index_select(0, columns).index_select(1, columns);
+  return matrix.index_select(0, columns).index_select(1, columns);
 }
 
 at::Tensor LayerMoments::metricOf(const Slot& slot) const {

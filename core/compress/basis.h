@@ -50,6 +50,10 @@ class LayerMoments {
   [[nodiscard]] const at::Tensor& covariance() const { return covariance_; }
   /// The same for the outputs of some slots, in their order; of the rotated key where keys are compressed after RoPE.
   [[nodiscard]] at::Tensor covarianceOf(const std::vector<Slot>& slots) const;
+  /// Rows and columns of any [2kv, 2kv] matrix that belong to some slots, in their order.
+  [[nodiscard]] at::Tensor ofSlots(const at::Tensor& matrix, const std::vector<Slot>& slots) const;
+  /// Decompose another second moment of the same outputs from now on: of inputs that came through compressed layers.
+  void replaceCovariance(const at::Tensor& covariance) { covariance_ = covariance; }
   /// Fisher block of one slot a token, [d, d]; undefined with the identity metric.
   [[nodiscard]] at::Tensor metricOf(const Slot& slot) const;
 

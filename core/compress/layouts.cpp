@@ -26,9 +26,9 @@ HeadGroups eachAlone(int heads) {
   return groups;
 }
 
-Eigen::MatrixXd keySimilarity(const LayoutRequest& request) {
-  if (!request.covariance.defined()) return {};
-  const at::Tensor similarity = headSimilarity(request.covariance, request.shape, Side::key).contiguous();
+Result<Eigen::MatrixXd> keySimilarity(const LayoutRequest& request) {
+  KVISTA_ASSIGN(const at::Tensor asked, request.keySimilarity());
+  const at::Tensor similarity = asked.contiguous();
   const auto n = static_cast<Eigen::Index>(similarity.size(0));
   return Eigen::Map<const Eigen::MatrixXd>(similarity.const_data_ptr<double>(), n, n);
 }
@@ -66,10 +66,13 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
     keys = values = {allHeads(heads)};
   } else {
     KVISTA_ASSIGN(const Grouping* grouping, findGrouping(jointly ? "swap" : request.grouping));
-    KVISTA_ASSIGN(keys, grouping->group({.heads = heads,
-                                         .groupSize = std::clamp(request.groupSize, 1, heads),
-                                         .similarity = grouping->needsSimilarity ? keySimilarity(request) : Eigen::MatrixXd(),
-                                         .truncatedLoss = {}}));
+    GroupingRequest wanted;
+    wanted.heads = heads;
+    wanted.groupSize = std::clamp(request.groupSize, 1, heads);
+    if (grouping->needsSimilarity) {
+      KVISTA_ASSIGN(wanted.similarity, keySimilarity(request));
+    }
+    KVISTA_ASSIGN(keys, grouping->group(wanted));
     values = jointly ? keys : HeadGroups{allHeads(heads)};
   }
 

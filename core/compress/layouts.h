@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -20,7 +22,8 @@ struct LayoutRequest {
   /// Otherwise a head grouping (core/plan/grouping.h: neighbours, greedy, swap, all): keys so, values in one group.
   std::string_view grouping;
   int groupSize = 4;            ///< Heads a group, for head groupings and for `joint` (0: all).
-  at::Tensor covariance;        ///< [2kv, 2kv] float64; only head groupings by similarity look at it.
+  /// How alike the key heads are, [heads, heads] float64; asked for by head groupings by similarity alone.
+  std::function<Result<at::Tensor>()> keySimilarity;
 };
 
 /// Groups of the layer, each uncompressed; keys before values within a group.

@@ -1,34 +1,90 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <optional>
+
 #include "core/compress/basis.h"
+#include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
+#include "core/compress/prefix_streams.h"
 #include "core/compress/value_calibration.h"
 
 namespace kvista {
+namespace {
+
+/// Decomposes the groups of one layer; values also calibrated where the layer's moments behind compressed layers are
+/// given.
+Result<void> decomposeLayer(const LayerMoments& moments, const PrefixMoments* prefix, const CompressionPlan& plan, int layer,
+                            PlanFactors& factors) {
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    const Group& group = plan.groups[i];
+    if (group.slots.front().layer != layer) continue;
+    KVISTA_ASSIGN(const GroupBasis basis, moments.decompose(group.slots));
+    factors[i] = factorsOf(basis, group);
+    const bool onlyValues = group.slots.front().side == Side::value;
+    if (prefix && onlyValues && !factors[i].isIdentity()) {
+      KVISTA_ASSIGN(factors[i], calibrateValues(factors[i], moments.ofSlots(prefix->crossed, group.slots),
+                                                moments.ofSlots(prefix->compressed, group.slots)));
+    }
+  }
+  return {};
+}
+
+/// What a plan says of one layer alone.
+struct OneLayer {
+  CompressionPlan plan;
+  PlanFactors factors;
+};
+
+OneLayer layerOf(const CompressionPlan& plan, const PlanFactors& factors, int layer) {
+  OneLayer one;
+  one.plan.storage = plan.storage;
+  one.plan.keyPosition = plan.keyPosition;
+  one.plan.exactTokens = plan.exactTokens;
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    if (plan.groups[i].slots.front().layer != layer) continue;
+    one.plan.groups.push_back(plan.groups[i]);
+    one.factors.push_back(factors[i]);
+  }
+  return one;
+}
+
+}  // namespace
+
+Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
+                                        const Task& task) {
+  KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
+  PlanFactors factors(plan.groups.size());
+  for (int layer = 0; layer < decoder.shape().layers; ++layer) {
+    KVISTA_CHECK(task.checkStop());
+    task.progress("decompose", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(decoder.shape().layers), "layers");
+    KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, *method)));
+    KVISTA_CHECK(decomposeLayer(moments, nullptr, plan, layer, factors));
+  }
+  return factors;
+}
 
 Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task) {
   if (const auto problems = validate(plan, decoder.shape()); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
-  PlanFactors factors(plan.groups.size());
-  if (plan.storage == Storage::plainQuantised) return factors;
+  if (plan.storage == Storage::plainQuantised) return PlanFactors(plan.groups.size());
   if (!method->weightsOnly && !statistics)
     return fail(ErrorCode::invalidArgument, "The plan's factors come from statistics, and none were given.",
                 "Give --stats FILE, made by `kvista calibrate`.");
-  for (int layer = 0; layer < decoder.shape().layers; ++layer) {
-    KVISTA_CHECK(task.checkStop());
-    task.progress("decompose", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(decoder.shape().layers), "layers");
-    KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, *method)));
-    for (std::size_t i = 0; i < plan.groups.size(); ++i) {
-      const Group& group = plan.groups[i];
-      if (group.slots.front().layer != layer) continue;
-      KVISTA_ASSIGN(const GroupBasis basis, moments.decompose(group.slots));
-      factors[i] = factorsOf(basis, group);
-      const bool onlyValues = group.slots.front().side == Side::value;
-      if (method->valueCalibration && onlyValues && !factors[i].isIdentity()) {
-        KVISTA_ASSIGN(factors[i], calibrateValues(factors[i], moments.covarianceOf(group.slots)));
-      }
-    }
+  if (!method->sequential) return factorsOfStatistics(decoder, statistics, plan, task);
+
+  PlanFactors factors(plan.groups.size());
+  const int layers = decoder.shape().layers;
+  KVISTA_ASSIGN(PrefixStreams streams, PrefixStreams::begin(decoder, statistics->tokenIds, task));
+  for (int layer = 0; layer < layers; ++layer) {
+    task.progress("decompose in sequence", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(layers), "layers");
+    KVISTA_ASSIGN(const PrefixMoments prefix, streams.moments(task));
+    KVISTA_ASSIGN(LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, *method)));
+    moments.replaceCovariance(prefix.compressed);
+    KVISTA_CHECK(decomposeLayer(moments, &prefix, plan, layer, factors));
+    if (layer + 1 == layers) break;
+    const OneLayer one = layerOf(plan, factors, layer);
+    KVISTA_CHECK(streams.advance(PlanTransform(one.plan, one.factors, decoder.shape(), decoder.options().device), task));
   }
   return factors;
 }

@@ -17,6 +17,7 @@ struct Method {
   std::string_view source;         ///< Paper or section it comes from.
   std::string_view grouping;       ///< Which slots share a latent; see layouts.h.
   int groupSize = 4;               ///< Heads a group, where the grouping has one.
+  std::string_view measure;        ///< Of measures.h, for groupings by similarity; empty: linear CKA of what is decomposed.
   Metric metric = Metric::fisher;
   KeyPosition keyPosition = KeyPosition::beforeRope;
   Storage storage = Storage::lowRank16;
@@ -25,7 +26,9 @@ struct Method {
   int rankStep = 8;
   int exactTokens = 0;             ///< First tokens of a sequence that stay exact.
   bool weightsOnly = false;        ///< Second moments from the weights alone: no text needed.
-  bool valueCalibration = false;   ///< ReCalKV's offline value calibration after the decomposition.
+  /// ReCalKV: layer after layer, each decomposed for the inputs that the compressed layers before it hand on, its values
+  /// then calibrated offline against the outputs of the model as it is. Takes the calibration text through the model again.
+  bool sequential = false;
 };
 
 /// Every method; a new one is a file in methods/ and one line in methods.cpp.

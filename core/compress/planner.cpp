@@ -9,6 +9,7 @@
 
 #include "core/compress/basis.h"
 #include "core/compress/layouts.h"
+#include "core/compress/measures/measures.h"
 #include "core/plan/allocate.h"
 #include "core/plan/plan_groups.h"
 
@@ -28,6 +29,7 @@ Result<Settings> settingsOf(const PlanRequest& request) {
   if (request.groupSize) settings.method.groupSize = *request.groupSize;
   if (request.allocator) settings.method.allocator = *request.allocator;
   if (request.metric) settings.method.metric = *request.metric;
+  if (request.measure) settings.method.measure = *request.measure;
   if (settings.rankStep < 1)
     return fail(ErrorCode::invalidArgument, fmt::format("A rank step of {} is not possible; it must be at least 1.", settings.rankStep));
   if (settings.method.groupSize < 1)
@@ -114,7 +116,15 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     if (manual) {
       std::ranges::copy_if(*manual, std::back_inserter(groups), [&](const Group& group) { return group.slots.front().layer == layer; });
     } else {
-      KVISTA_ASSIGN(groups, layOut({shape, layer, grouping, groupSize, moments.covariance()}));
+      const auto keySimilarity = [&]() -> Result<at::Tensor> {
+        if (method.measure.empty()) return headSimilarity(moments.covariance(), shape, Side::key);
+        KVISTA_ASSIGN(const Measure* measure, findMeasure(method.measure));
+        if (!statistics)
+          return fail(ErrorCode::invalidArgument, fmt::format("The measure {} needs statistics of the model.", measure->name),
+                      "Give --stats FILE, made by `kvista calibrate`.");
+        return measure->similarity({decoder, *statistics, layer, Side::key});
+      };
+      KVISTA_ASSIGN(groups, layOut({shape, layer, grouping, groupSize, keySimilarity}));
     }
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
@@ -202,7 +212,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
 
   const bool predictable = statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised;
   if (!planned.predictedLoss && predictable) {
-    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, statistics, planned.plan, task));
+    KVISTA_ASSIGN(const PlanFactors factors, factorsOfStatistics(decoder, statistics, planned.plan, task));
     KVISTA_ASSIGN(planned.predictedLoss, predictLoss(decoder, *statistics, planned.plan, factors, task));
     const auto curve = context.loss.response.find(planned.plan.storage);
     if (curve != context.loss.response.end() && planned.predictedLoss)

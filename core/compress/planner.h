@@ -27,6 +27,7 @@ struct PlanRequest {
   std::optional<int> groupSize;
   std::optional<std::string> allocator;
   std::optional<Metric> metric;
+  std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.
   std::string device = "h200";           ///< Profile that `auto` grouping and the cost model look at.
   std::int64_t context = 16384;
   int batch = 1;
@@ -50,8 +51,14 @@ struct PlanWithSpectra {
 /// Groups, spectra, budget, prediction. `statistics` may be null for methods that need weights only.
 Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task);
 
-/// The linear algebra of a plan, on the CPU, from the same statistics; the same input gives the same numbers.
+/// The linear algebra of a plan, on the CPU, from the same statistics; the same input gives the same numbers. Sequential
+/// methods (`recalkv`) take the statistics' own tokens through the decoder again, so that the same input means the same
+/// device as well, and hold the residual stream of those tokens twice in main memory.
 Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task);
+
+/// The same from the statistics alone, as if every layer saw the inputs of the model as it is: what plans foresee.
+Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
+                                        const Task& task);
 
 /// Predicted rise of the mean loss, nats a token: half the trace of Fisher blocks times the covariance of the plan's errors
 /// (methods.md section 2). Absent for statistics without gradients and for plain quantisation.

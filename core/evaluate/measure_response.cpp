@@ -8,7 +8,7 @@
 
 #include "core/compress/planner.h"
 #include "core/evaluate/perplexity.h"
-#include "core/evaluate/plan_transform.h"
+#include "core/compress/plan_transform.h"
 
 namespace kvista {
 namespace {

@@ -86,6 +86,28 @@ Result<ForwardResult> Decoder::forward(const at::Tensor& ids, const CacheTransfo
   });
 }
 
+Result<at::Tensor> Decoder::embed(const at::Tensor& ids) const {
+  return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
+    KVISTA_CHECK(checkIds(ids, 1));
+    const c10::NoGradGuard noGrad;
+    return at::embedding(weights_.embedding, ids.to(options_.device));
+  });
+}
+
+Result<at::Tensor> Decoder::attentionInputOf(int layer, const at::Tensor& hidden) const {
+  return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
+    const c10::NoGradGuard noGrad;
+    return attentionInput(description_, weights_, layer, hidden);
+  });
+}
+
+Result<at::Tensor> Decoder::advance(int layer, const at::Tensor& hidden, const CacheTransform* transform) const {
+  return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
+    const c10::NoGradGuard noGrad;
+    return runLayer(beginPass(hidden.size(1), transform), layer, hidden).output;
+  });
+}
+
 Result<at::Tensor> Decoder::tokenLosses(const at::Tensor& ids, const CacheTransform* transform,
                                         const Task& task) const {
   return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {

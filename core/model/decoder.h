@@ -100,6 +100,12 @@ class Decoder {
   Result<ForwardResult> forward(const at::Tensor& ids, const CacheTransform* transform, const LayerVisitor& visitor,
                                 bool wantLogits, const Task& task) const;
 
+  /// The three steps of a pass that changes one layer before the next one is reached: the residual stream [b, n,
+  /// hiddenSize] before the first layer; what a layer's projections see of its input; and the next layer's input.
+  Result<at::Tensor> embed(const at::Tensor& ids) const;
+  Result<at::Tensor> attentionInputOf(int layer, const at::Tensor& hidden) const;
+  Result<at::Tensor> advance(int layer, const at::Tensor& hidden, const CacheTransform* transform) const;
+
   /// Negative log-likelihood of each next token, float32 [b, n-1], n at least 2; the logits never exist whole for a
   /// long window.
   Result<at::Tensor> tokenLosses(const at::Tensor& ids, const CacheTransform* transform, const Task& task) const;

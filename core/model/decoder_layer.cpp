@@ -51,6 +51,11 @@ at::Tensor rotateRawKeys(const DecoderDescription& description, const DecoderWei
   return rotate(heads, table);
 }
 
+at::Tensor attentionInput(const DecoderDescription& description, const DecoderWeights& weights, int layer,
+                          const at::Tensor& input) {
+  return rmsNorm(input, weights.layers[layer].attentionNorm, description.layers[layer].attentionNorm.epsilon);
+}
+
 LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& input) {
   const ModelShape& shape = pass.description.shape;
   const LayerDescription& description = pass.description.layers[layer];
@@ -58,7 +63,7 @@ LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& 
   const LayerWeights& weights = pass.weights.layers[layer];
 
   LayerActivations result;
-  result.attentionInput = rmsNorm(input, weights.attentionNorm, description.attentionNorm.epsilon);
+  result.attentionInput = attentionInput(pass.description, pass.weights, layer, input);
   result.keys = linear(result.attentionInput, weights.key);
   result.values = linear(result.attentionInput, weights.value);
   KeyValues cached{result.keys, result.values};

@@ -35,6 +35,10 @@ struct PassContext {
 /// rotated keys when gradients are enabled.
 LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& input);
 
+/// What the projections of a layer see of its input: `input` after the layer's norm.
+at::Tensor attentionInput(const DecoderDescription& description, const DecoderWeights& weights, int layer,
+                          const at::Tensor& input);
+
 /// x W^T + b.
 at::Tensor linear(const at::Tensor& x, const LinearWeights& weights);
 

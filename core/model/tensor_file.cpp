@@ -15,12 +15,13 @@
 namespace kvista {
 namespace {
 
-constexpr std::array<std::pair<at::ScalarType, DataType>, 6> kTypes = {{{at::kDouble, DataType::f64},
+constexpr std::array<std::pair<at::ScalarType, DataType>, 7> kTypes = {{{at::kDouble, DataType::f64},
                                                                         {at::kFloat, DataType::f32},
                                                                         {at::kBFloat16, DataType::bf16},
                                                                         {at::kHalf, DataType::f16},
                                                                         {at::kInt, DataType::i32},
-                                                                        {at::kLong, DataType::i64}}};
+                                                                        {at::kLong, DataType::i64},
+                                                                        {at::kByte, DataType::u8}}};
 
 Result<DataType> fileTypeOf(at::ScalarType type) {
   for (const auto& [scalar, data] : kTypes)

@@ -19,7 +19,7 @@ namespace kvista {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// Writes tensors (float64, float32, bfloat16, float16, int32, int64; any device) as one .safetensors file, atomically.
+/// Writes tensors (float64, float32, bfloat16, float16, int32, int64, bytes; any device) as one .safetensors file, atomically.
 /// `texts` become byte tensors beside them.
 Result<void> writeTensorFile(const std::filesystem::path& file, const NamedTensors& tensors,
                              const std::map<std::string, std::string>& texts, const Task& task);

@@ -14,7 +14,8 @@
 #define KVISTA_MEASURES(X) \
   X(cka) \
   X(ckaCentred) \
-  X(ckaSinkFree)
+  X(ckaSinkFree) \
+  X(ckaReleased)
 
 namespace kvista {
 

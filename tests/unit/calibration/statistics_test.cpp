@@ -164,6 +164,31 @@ TEST_F(StatisticsFile, LoadsWhatWasSaved) {
   }
 }
 
+TEST_F(StatisticsFile, TakesTheBytesThatTheShapeSays) {
+  for (const bool gradients : {true, false}) {
+    for (const int windows : {2, 20}) {  // fewer and more sink rows than are kept
+      const Statistics statistics = statisticsOf(shortDecoder(), demoWindows(windows), gradients);
+      ASSERT_TRUE(saveStatistics(file_, statistics, {}));
+      const auto size = static_cast<std::int64_t>(std::filesystem::file_size(file_));
+      const std::int64_t tensors = statisticsBytes(shortDecoder().shape(), windows, kWindow, gradients);
+      EXPECT_GE(size, tensors);
+      EXPECT_LE(size, tensors + 16384);  // names, sizes and the description
+    }
+  }
+}
+
+TEST(StatisticsBytes, OfASevenBillionModelAreBelowTwelveHundredMillion) {
+  ModelShape llama2;
+  llama2.layers = 32;
+  llama2.queryHeads = llama2.kvHeads = 32;
+  llama2.headDim = llama2.valueHeadDim = 128;
+  llama2.hiddenSize = 4096;
+  llama2.vocabulary = 32000;
+  for (const int windows : {1, 128, 256}) EXPECT_LT(statisticsBytes(llama2, windows, 2048, true), 1'200'000'000) << windows;
+  // The packed second moments are most of it: 4096 * 4095 / 2 numbers of 3 bytes and 4096 of 4 in 32 layers.
+  EXPECT_GT(statisticsBytes(llama2, 256, 2048, true), 32LL * (3 * 4096 * 4095 / 2 + 4 * 4096));
+}
+
 TEST_F(StatisticsFile, WithoutGradientsNoneAreLoaded) {
   ASSERT_TRUE(saveStatistics(file_, statisticsOf(shortDecoder(), demoWindows(2), false), {}));
   const Statistics loaded = valueOf(loadStatistics(file_));
@@ -179,7 +204,7 @@ TEST_F(StatisticsFile, ATruncatedFileIsCorrupt) {
 
 TEST_F(StatisticsFile, SaysWhatIsDamaged) {
   const std::pair<std::pair<const char*, const char*>, const char*> cases[] = {
-      {{"\"version\":1", "\"version\":7"}, "have version 7; this program reads version 1"},
+      {{"\"version\":2", "\"version\":7"}, "have version 7; this program reads version 2"},
       {{"\"windows\":4}", "\"windows\":0}"}, "make no sense"},
       {{"\"windows\":4}", "\"windows\":5}"}, "token_ids"},
       {{"\"layers\":2", "\"layers\":3"}, "make no sense"},

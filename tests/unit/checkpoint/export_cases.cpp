@@ -13,7 +13,7 @@
 #include <optional>
 #include <random>
 
-#include "core/evaluate/plan_transform.h"
+#include "core/compress/plan_transform.h"
 #include "core/model/tensor_file.h"
 
 namespace kvista::test {

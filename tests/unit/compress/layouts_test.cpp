@@ -20,7 +20,9 @@ namespace {
 TEST(LayOut, PutsEverySlotIntoOneGroup) {
   const ModelShape& shape = shortDecoder().shape();
   const at::Tensor rows = gaussian({600, 512}, 1);
-  const at::Tensor covariance = at::matmul(rows.t(), rows);
+  const auto similarity = [&]() -> Result<at::Tensor> {
+    return headSimilarity(at::matmul(rows.t(), rows), shape, Side::key);
+  };
   const std::pair<std::pair<const char*, int>, std::vector<std::size_t>> cases[] = {
       // slots of each group
       {{"joint", 0}, {16}},           {{"joint", 4}, {8, 8}},
@@ -29,7 +31,7 @@ TEST(LayOut, PutsEverySlotIntoOneGroup) {
       {{"swap", 2}, {2, 2, 2, 2, 8}}, {{"all", 4}, {8, 8}}};
   for (const auto& [grouping, sizes] : cases) {
     SCOPED_TRACE(grouping.first);
-    const auto groups = valueOf(layOut({shape, 1, grouping.first, grouping.second, covariance}));
+    const auto groups = valueOf(layOut({shape, 1, grouping.first, grouping.second, similarity}));
     std::vector<std::size_t> got;
     std::vector<Slot> slots;
     for (const Group& group : groups) {
@@ -44,7 +46,7 @@ TEST(LayOut, PutsEverySlotIntoOneGroup) {
     for (int i = 0; i < 16; ++i)
       EXPECT_EQ(slots[static_cast<std::size_t>(i)], (Slot{1, i < 8 ? Side::key : Side::value, i % 8}));
   }
-  EXPECT_EQ(errorOf(layOut({shape, 0, "circles", 4, covariance})).code, ErrorCode::invalidArgument);
+  EXPECT_EQ(errorOf(layOut({shape, 0, "circles", 4, similarity})).code, ErrorCode::invalidArgument);
 }
 
 TEST(HeadSimilarity, IsLinearCkaOfTheBlocks) {
@@ -73,6 +75,26 @@ TEST(Measures, AreOneForAHeadAndItself) {
   EXPECT_THAT(errorOf(findMeasure("telepathy")).hint, ::testing::HasSubstr("cka-sink-free"));
 }
 
+TEST(Measures, TheReleasedCkaCentresOverWhitenedCoordinates) {
+  const MeasureRequest request{shortDecoder(), shortStatistics(), 1, Side::value};
+  const at::Tensor covariance = outputMoments(request, false).second.narrow(0, 256, 256).narrow(1, 256, 256);
+  auto [values, vectors] = at::linalg_eigh(covariance);
+  for (std::int64_t i = 0; i < 256; ++i) {
+    const at::Tensor column = vectors.select(1, i);
+    if (column[column.abs().argmax().item<std::int64_t>()].item<double>() < 0) column.neg_();
+  }
+  const at::Tensor coordinates = vectors * values.clamp_min(0).sqrt();
+  const at::Tensor centred = coordinates - coordinates.mean(1, true);
+  const auto energy = [&](std::int64_t i, std::int64_t j) {
+    return at::matmul(centred.narrow(0, 32 * i, 32), centred.narrow(0, 32 * j, 32).t()).norm().item<double>();
+  };
+  const at::Tensor similarity = valueOf(valueOf(findMeasure("cka-released"))->similarity(request));
+  const at::Tensor uncentred = valueOf(valueOf(findMeasure("cka"))->similarity(request));
+  for (const auto& [i, j] : {std::pair{0, 1}, {0, 5}, {7, 2}})
+    EXPECT_NEAR(similarity[i][j].item<double>(), std::pow(energy(i, j), 2) / (energy(i, i) * energy(j, j)), 1e-9);
+  EXPECT_GT(largestDifference(similarity, uncentred), 1e-6);
+}
+
 struct Calibration {
   at::Tensor covariance;
   GroupFactors factors;  // the best of rank 6
@@ -94,7 +116,7 @@ struct Calibration {
 
 TEST(CalibrateValues, LeavesTheFixedPoint) {
   const Calibration data;
-  const GroupFactors after = valueOf(calibrateValues(data.factors, data.covariance));
+  const GroupFactors after = valueOf(calibrateValues(data.factors, data.covariance, data.covariance));
   EXPECT_LE(relativeDifference(at::matmul(after.up, after.down), at::matmul(data.factors.up, data.factors.down)), 1e-4);
   EXPECT_EQ(after.widths, data.factors.widths);
 }
@@ -103,10 +125,30 @@ TEST(CalibrateValues, ImprovesADisturbedLatent) {
   const Calibration data;
   GroupFactors disturbed = data.factors;
   disturbed.down = disturbed.down + 0.3 * gaussian({6, 20}, 5).to(at::kFloat);
-  const GroupFactors after = valueOf(calibrateValues(disturbed, data.covariance));
+  const GroupFactors after = valueOf(calibrateValues(disturbed, data.covariance, data.covariance));
   EXPECT_LT(data.error(after), 0.9 * data.error(disturbed));
   EXPECT_GE(data.error(after), (1 - 1e-5) * data.error(data.factors));  // the best there is
   EXPECT_LE(largestDifference(at::matmul(after.down, after.up), at::eye(6)), 1e-4);
+}
+
+TEST(CalibrateValues, RebuildsTheOutputsOfTheModelAsItIs) {
+  // y2 = y1 T: what is rebuilt from y2 is y1, as far as the latent tells.
+  const Calibration data;
+  const at::Tensor turn = at::eye(20, at::kDouble) + 0.2 * gaussian({20, 20}, 6);
+  const at::Tensor crossed = at::matmul(data.covariance, turn);
+  const at::Tensor behind = at::matmul(turn.t(), crossed);
+  const GroupFactors after = valueOf(calibrateValues(data.factors, crossed, behind));
+  // Mean of |y1 - up down y2|^2.
+  const auto error = [&](const GroupFactors& factors) {
+    const at::Tensor kept = at::matmul(factors.up.to(at::kDouble), factors.down.to(at::kDouble));
+    const at::Tensor rebuilt = at::matmul(at::matmul(kept, behind), kept.t());
+    return (data.covariance - 2 * at::matmul(kept, crossed.t()) + rebuilt).trace().item<double>();
+  };
+  EXPECT_LT(error(after), error(data.factors));
+  // down is the best for its up: kept C22 is C12 within the columns of up.
+  const at::Tensor up = after.up.to(at::kDouble);
+  const at::Tensor kept = at::matmul(up, after.down.to(at::kDouble));
+  EXPECT_LE(relativeDifference(at::matmul(up.t(), at::matmul(kept, behind)), at::matmul(up.t(), crossed)), 1e-5);
 }
 
 }  // namespace

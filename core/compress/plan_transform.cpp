@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/evaluate/plan_transform.h"
+#include "core/compress/plan_transform.h"
 
 #include <algorithm>
 #include <numeric>

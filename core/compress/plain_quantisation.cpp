@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/evaluate/plain_quantisation.h"
+#include "core/compress/plain_quantisation.h"
 
 #include <algorithm>
 #include <cmath>

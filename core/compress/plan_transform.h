@@ -8,7 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "core/compress/factors.h"
-#include "core/evaluate/plain_quantisation.h"
+#include "core/compress/plain_quantisation.h"
 #include "core/model/decoder.h"
 #include "core/plan/plan.h"
 

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/compress/prefix_streams.h"
+
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
+
+#include "core/calibration/statistics.h"
+
+namespace kvista {
+
+Result<PrefixStreams> PrefixStreams::begin(const Decoder& decoder, const at::Tensor& ids, const Task& task) {
+  const std::int64_t tokensPerBatch = decoder.options().device.is_cpu() ? 2048 : 16384;
+  const std::int64_t perBatch = std::max<std::int64_t>(1, tokensPerBatch / ids.size(1));
+  PrefixStreams streams(decoder);
+  for (std::int64_t done = 0; done < ids.size(0); done += perBatch) {
+    KVISTA_CHECK(task.checkStop());
+    const std::int64_t batch = std::min(perBatch, ids.size(0) - done);
+    KVISTA_ASSIGN(const at::Tensor hidden, decoder.embed(ids.narrow(0, done, batch).to(at::kLong)));
+    streams.original_.push_back(hidden.cpu());
+    streams.compressed_.push_back(hidden.cpu().clone());
+  }
+  return streams;
+}
+
+Result<PrefixMoments> PrefixStreams::moments(const Task& task) const {
+  const Decoder& decoder = *decoder_;
+  const at::Device device = decoder.options().device;
+  const ModelShape& shape = decoder.shape();
+  const at::Tensor weight =
+      at::cat({decoder.keyWeight(layer_).to(at::kFloat), decoder.valueWeight(layer_).to(at::kFloat)});  // [2kv, hiddenSize]
+  // Sums are taken where they are smaller, as in Statistics.
+  const bool ofInput = sumsInputs(shape);
+  const std::int64_t n = ofInput ? shape.hiddenSize : shape.cacheWidth();
+  const auto rowsOf = [&](const at::Tensor& hidden) -> Result<at::Tensor> {
+    KVISTA_ASSIGN(const at::Tensor input, decoder.attentionInputOf(layer_, hidden.to(device)));
+    const at::Tensor rows = input.flatten(0, 1).to(at::kFloat);
+    return ofInput ? rows : at::matmul(rows, weight.t());
+  };
+
+  const auto sums = at::TensorOptions().dtype(at::kDouble).device(device);
+  at::Tensor own = at::zeros({n, n}, sums);
+  at::Tensor crossed = at::zeros({n, n}, sums);
+  double tokens = 0;
+  for (std::size_t i = 0; i < original_.size(); ++i) {
+    KVISTA_CHECK(task.checkStop());
+    KVISTA_ASSIGN(const at::Tensor target, rowsOf(original_[i]));
+    KVISTA_ASSIGN(const at::Tensor rows, rowsOf(compressed_[i]));
+    own += at::matmul(rows.t(), rows).to(at::kDouble);
+    crossed += at::matmul(target.t(), rows).to(at::kDouble);
+    tokens += static_cast<double>(rows.size(0));
+  }
+  const at::Tensor wide = weight.to(at::kDouble).cpu();
+  const auto ofOutputs = [&](const at::Tensor& sum) {
+    const at::Tensor mean = sum.cpu() / tokens;
+    return ofInput ? at::matmul(at::matmul(wide, mean), wide.t()) : mean;
+  };
+  return PrefixMoments{ofOutputs((own + own.t()) / 2), ofOutputs(crossed)};
+}
+
+Result<void> PrefixStreams::advance(const CacheTransform& compressed, const Task& task) {
+  const at::Device device = decoder_->options().device;
+  const auto through = [&](at::Tensor& hidden, const CacheTransform* transform) -> Result<void> {
+    KVISTA_CHECK(task.checkStop());
+    KVISTA_ASSIGN(const at::Tensor next, decoder_->advance(layer_, hidden.to(device), transform));
+    hidden = next.cpu();
+    return {};
+  };
+  for (at::Tensor& hidden : original_) KVISTA_CHECK(through(hidden, nullptr));
+  for (at::Tensor& hidden : compressed_) KVISTA_CHECK(through(hidden, &compressed));
+  ++layer_;
+  return {};
+}
+
+}  // namespace kvista
