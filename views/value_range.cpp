@@ -37,7 +37,13 @@ Range fitRange(std::vector<float>& values, double percentile, bool aboutZero) {
     std::nth_element(values.begin(), values.begin() + place, values.end());
     return static_cast<double>(values[static_cast<std::size_t>(place)]);
   };
-  Range range{at(percentile), at(100 - percentile)};
+  Range range;
+  if (percentile > 0) {
+    range = {at(percentile), at(100 - percentile)};
+  } else {
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    range = {*low, *high};
+  }
   if (aboutZero) {
     range.high = std::max(std::abs(range.low), std::abs(range.high));
     range.low = -range.high;

@@ -16,7 +16,9 @@
   X(heatmapLarge)          \
   X(heatmapGqa)            \
   X(heatmapUnknown)        \
-  X(heatmapEmpty)
+  X(heatmapEmpty)          \
+  X(navigator)             \
+  X(navigatorLarge)
 
 namespace kvista {
 

@@ -27,7 +27,7 @@ Exhibit heatmapExhibit() {
 }
 
 Exhibit heatmapClusterExhibit() {
-  return {"heatmapCluster", [] {
+  return {"heatmap-cluster", [] {
             HeatmapView* view = viewOf(madeUpHeatmap(32, 4, 7));
             view->setOrder(HeatmapOrder::cluster);
             view->setSelection({3, 9, 12});
@@ -36,7 +36,7 @@ Exhibit heatmapClusterExhibit() {
 }
 
 Exhibit heatmapLargeExhibit() {
-  return {"heatmapLarge", [] {
+  return {"heatmap-large", [] {
             HeatmapView* view = viewOf(madeUpHeatmap(1024, 8, 0));
             view->setOrder(HeatmapOrder::cluster);
             return static_cast<View*>(view);
@@ -44,11 +44,11 @@ Exhibit heatmapLargeExhibit() {
 }
 
 Exhibit heatmapGqaExhibit() {
-  return {"heatmapGqa", [] { return static_cast<View*>(viewOf(madeUpHeatmap(3, 2, 11))); }};
+  return {"heatmap-gqa", [] { return static_cast<View*>(viewOf(madeUpHeatmap(3, 2, 11))); }};
 }
 
 Exhibit heatmapUnknownExhibit() {
-  return {"heatmapUnknown", [] {
+  return {"heatmap-unknown", [] {
             HeatmapRecord record = madeUpHeatmap(16, 4, 3);
             for (const int head : {2, 9})
               for (int other = 0; other < 16; ++other)
@@ -60,7 +60,7 @@ Exhibit heatmapUnknownExhibit() {
 }
 
 Exhibit heatmapEmptyExhibit() {
-  return {"heatmapEmpty", [] { return static_cast<View*>(viewOf({})); }};
+  return {"heatmap-empty", [] { return static_cast<View*>(viewOf({})); }};
 }
 
 }  // namespace kvista
