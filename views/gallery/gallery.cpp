@@ -4,6 +4,9 @@
 
 // One line an exhibit: X(name) is the function `Exhibit nameExhibit()` of its file in this folder.
 #define KVISTA_EXHIBITS(X) \
+  X(budget)                \
+  X(budgetLarge)           \
+  X(budgetEmpty)           \
   X(figureStrip)           \
   X(waterline)             \
   X(waterlineLarge)        \

@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/budget_footer.h"
+
+#include <QHBoxLayout>
+#include <QHeaderView>
+#include <QPainter>
+
+#include "views/budget_model.h"
+#include "views/icon.h"
+#include "views/number_text.h"
+#include "views/theme.h"
+
+namespace kvista {
+namespace {
+
+constexpr int kSums = 32, kLine = 38, kMargin = 8;
+
+}  // namespace
+
+BudgetFooter::BudgetFooter(QHeaderView* header, QWidget* parent) : QWidget(parent), header_(header) {
+  setFixedHeight(kSums + kLine);
+  connect(header, &QHeaderView::sectionResized, this, qOverload<>(&QWidget::update));
+  connect(header, &QHeaderView::geometriesChanged, this, qOverload<>(&QWidget::update));
+}
+
+void BudgetFooter::setRecord(const BudgetRecord& record) {
+  groups_ = static_cast<int>(record.rows.size());
+  locked_ = 0;
+  ranks_ = directions_ = bytes_ = 0;
+  double loss = 0;
+  bool known = !record.rows.empty();
+  for (const BudgetRow& row : record.rows) {
+    locked_ += row.locked ? 1 : 0;
+    ranks_ += row.rank;
+    directions_ += row.directions;
+    bytes_ += row.bytes;
+    known = known && row.predictedLoss;
+    loss += row.predictedLoss.value_or(0);
+  }
+  loss_ = known ? std::optional(loss) : std::nullopt;
+  record_ = record;
+  record_.rows.clear();
+  setAccessibleName(tr("Total"));
+  setAccessibleDescription(budgetText());
+  update();
+}
+
+void BudgetFooter::setControls(QWidget* controls) {
+  controls_ = controls;
+  auto* row = new QHBoxLayout(this);
+  row->setContentsMargins(0, kSums - 2, kMargin, 6);
+  row->addStretch();
+  row->addWidget(controls);
+}
+
+void BudgetFooter::setReason(const QString& reason) {
+  reason_ = reason;
+  update();
+}
+
+QString BudgetFooter::budgetText() const {
+  QString text =
+      record_.target.kind == Target::Kind::maxLoss
+          ? tr("achieved %1").arg(bytesText(record_.achievedBytes))
+          : tr("requested %1 · achieved %2").arg(bytesText(record_.requestedBytes), bytesText(record_.achievedBytes));
+  if (isOverBudget())
+    text = tr("Over budget by %1 · ").arg(bytesText(record_.achievedBytes - record_.requestedBytes)) + text;
+  return text;
+}
+
+void BudgetFooter::paintSums(QPainter& painter, const QRectF& row) const {
+  const Palette& look = colours();
+  painter.setFont(textFont(TextRole::strong));
+  painter.setPen(look.text);
+  const auto put = [&](int column, const QString& text, Qt::Alignment alignment) {
+    const QRectF cell(row.left() + header_->sectionViewportPosition(column) + kMargin, row.top(),
+                      header_->sectionSize(column) - 2 * kMargin, row.height());
+    painter.drawText(cell, static_cast<int>(Qt::AlignVCenter | alignment), text);
+  };
+  const double left = row.left() + header_->sectionViewportPosition(BudgetModel::layer) + kMargin + 8;
+  const QString locked = locked_ > 0 ? tr(" · %1 locked").arg(locked_) : QString();
+  painter.drawText(QRectF(left, row.top(), 400, row.height()), Qt::AlignVCenter,
+                   tr("%n groups", nullptr, groups_) + locked);
+  put(BudgetModel::rank, countText(ranks_), Qt::AlignRight);
+  put(BudgetModel::bytes, countText(bytes_), Qt::AlignRight);
+  if (record_.fullBytes > 0)
+    put(BudgetModel::kept, percentText(static_cast<double>(bytes_) / static_cast<double>(record_.fullBytes)),
+        Qt::AlignRight);
+  if (loss_)
+    put(BudgetModel::predicted, QStringLiteral("~ ") + decimalText(*loss_, lossDecimals(*loss_)), Qt::AlignRight);
+}
+
+void BudgetFooter::paintEvent(QPaintEvent*) {
+  QPainter painter(this);
+  const Palette& look = colours();
+  painter.fillRect(QRect(0, 0, width(), 1), look.hairline);
+  paintSums(painter, QRectF(0, 1, width(), kSums - 1));
+  painter.setFont(textFont(TextRole::body));
+  const bool warn = !reason_.isEmpty() || isOverBudget();
+  QRect line(2 * kMargin, kSums - 2, width() - 4 * kMargin - (controls_ ? controls_->width() : 0), kLine - 4);
+  if (warn) {
+    icon(QStringLiteral("dialog-warning"), look.warning)
+        .paint(&painter, QRect(line.left(), line.center().y() - 7, 16, 16));
+    line.setLeft(line.left() + 24);
+  }
+  painter.setPen(warn ? look.warning : look.soft);
+  QString text = reason_;
+  if (text.isEmpty())
+    text =
+        record_.note.isEmpty() || isOverBudget() ? budgetText() : budgetText() + QStringLiteral(" · ") + record_.note;
+  painter.drawText(line, Qt::AlignVCenter, painter.fontMetrics().elidedText(text, Qt::ElideRight, line.width()));
+}
+
+}  // namespace kvista

@@ -1,0 +1,433 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/budget_view.h"
+
+#include <QApplication>
+#include <QClipboard>
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QHeaderView>
+#include <QKeyEvent>
+#include <QLabel>
+#include <QMouseEvent>
+#include <QPainter>
+#include <QSortFilterProxyModel>
+#include <QTableView>
+#include <QWheelEvent>
+#include <algorithm>
+
+#include "views/budget_delegate.h"
+#include "views/budget_footer.h"
+#include "views/budget_model.h"
+#include "views/number_text.h"
+#include "views/segmented_control.h"
+#include "views/target_editor.h"
+#include "views/theme.h"
+
+namespace kvista {
+namespace {
+
+constexpr int kPageSteps = 8;
+constexpr int kColumnWidths[BudgetModel::columns] = {64, 180, 72, 150, 104, 76, 150, 96, 48};
+constexpr qint64 kContexts[] = {1024, 4096, 8192, 16384, 32768, 65536, 131072};
+
+}  // namespace
+
+/// Sorts by numbers, not by what is shown; rows of equal keys stay in the plan's order.
+class BudgetProxy final : public QSortFilterProxyModel {
+ public:
+  using QSortFilterProxyModel::QSortFilterProxyModel;
+
+ protected:
+  [[nodiscard]] bool lessThan(const QModelIndex& left, const QModelIndex& right) const override {
+    const double a = left.data(BudgetModel::sortRole).toDouble(), b = right.data(BudgetModel::sortRole).toDouble();
+    return a != b ? a < b : left.row() < right.row();
+  }
+};
+
+/// Names over the cells' own edges, a small triangle above the one that is sorted by.
+class BudgetHeader final : public QHeaderView {
+ public:
+  explicit BudgetHeader(QWidget* parent) : QHeaderView(Qt::Horizontal, parent) {
+    setSectionsClickable(true);
+    setFixedHeight(32);
+  }
+
+ protected:
+  void paintSection(QPainter* painter, const QRect& rect, int section) const override {
+    const Palette& look = colours();
+    const bool sorted = section == sortIndicatorSection();
+    painter->fillRect(rect, look.panel);
+    painter->fillRect(QRect(rect.left(), rect.bottom(), rect.width(), 1), look.hairline);
+    painter->setPen(sorted ? look.text : look.soft);
+    const int alignment = model()->headerData(section, Qt::Horizontal, Qt::TextAlignmentRole).toInt();
+    const QRect inside = rect.adjusted(8, 4, -8, 0);
+    const QString text = model()->headerData(section, Qt::Horizontal, Qt::DisplayRole).toString();
+    painter->drawText(inside, alignment, painter->fontMetrics().elidedText(text, Qt::ElideRight, inside.width()));
+    if (!sorted) return;
+    const double x = (alignment & Qt::AlignLeft)    ? inside.left() + 4
+                     : (alignment & Qt::AlignRight) ? inside.right() - 4
+                                                    : inside.center().x();
+    const bool up = sortIndicatorOrder() == Qt::AscendingOrder;
+    const double base = up ? 8 : 4, tip = up ? 4 : 8;
+    painter->setRenderHint(QPainter::Antialiasing);
+    painter->setPen(Qt::NoPen);
+    painter->setBrush(look.soft);
+    painter->drawPolygon(QPolygonF{{x - 4, base}, {x + 4, base}, {x, tip}});
+    painter->setRenderHint(QPainter::Antialiasing, false);
+  }
+};
+
+BudgetView::BudgetView(QWidget* parent)
+    : View(parent),
+      model_(new BudgetModel(this)),
+      proxy_(new BudgetProxy(this)),
+      table_(new QTableView(this)),
+      delegate_(new BudgetDelegate(this)),
+      controls_(new QWidget) {
+  setTitle(tr("Budget"), tr("groups of all layers"));
+  proxy_->setSourceModel(model_);
+  table_->setModel(proxy_);
+  table_->setItemDelegate(delegate_);
+  table_->setSelectionBehavior(QAbstractItemView::SelectRows);
+  table_->setSelectionMode(QAbstractItemView::ExtendedSelection);
+  table_->setEditTriggers(QAbstractItemView::DoubleClicked | QAbstractItemView::EditKeyPressed |
+                          QAbstractItemView::AnyKeyPressed);
+  table_->setShowGrid(false);
+  table_->setMouseTracking(true);
+  table_->setFrameShape(QFrame::NoFrame);
+  table_->setAccessibleName(tr("Budget"));
+  table_->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
+  table_->verticalHeader()->hide();
+  table_->verticalHeader()->setDefaultSectionSize(30);
+  auto* header = new BudgetHeader(table_);
+  table_->setHorizontalHeader(header);
+  header->setHighlightSections(false);
+  header->setMinimumSectionSize(40);
+  for (int column = 0; column < BudgetModel::columns; ++column) table_->setColumnWidth(column, kColumnWidths[column]);
+  header->setSectionResizeMode(BudgetModel::heads, QHeaderView::Stretch);
+  proxy_->setSortRole(BudgetModel::sortRole);
+  table_->setSortingEnabled(true);
+  table_->sortByColumn(BudgetModel::layer, Qt::AscendingOrder);
+  footer_ = new BudgetFooter(header, this);
+  auto* column = new QVBoxLayout(this);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(0);
+  column->addWidget(table_, 1);
+  column->addWidget(footer_);
+  table_->installEventFilter(this);
+  table_->viewport()->installEventFilter(this);
+  makeControls();
+
+  connect(delegate_, &BudgetDelegate::refused, this, &BudgetView::setReason);
+  connect(model_, &BudgetModel::rankTyped, this, [this](int row, const QString& text) {
+    const auto change = rankChangeFromText(text);
+    if (!change) return;
+    std::vector<int> rows = selectedRows();
+    if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows = {row};
+    changeRanks(rows, *change);
+  });
+  connect(table_->selectionModel(), &QItemSelectionModel::selectionChanged, this, [this] {
+    if (selecting_) return;
+    std::vector<int> groups;
+    for (const int row : selectedRows()) groups.push_back(model_->rows()[static_cast<std::size_t>(row)].group);
+    Q_EMIT groupsSelected(groups);
+  });
+  connect(&Theme::instance(), &Theme::changed, this, [this] {
+    table_->viewport()->update();
+    footer_->update();
+  });
+  setRecord({});
+}
+
+void BudgetView::makeControls() {
+  auto* row = new QHBoxLayout(controls_);
+  row->setContentsMargins(0, 0, 0, 0);
+  row->setSpacing(6);
+  target_ = new TargetEditor(controls_);
+  target_->setFixedWidth(136);
+  allocator_ = new QComboBox(controls_);
+  allocator_->setAccessibleName(tr("Allocator"));
+  storage_ = new SegmentedControl({{QStringLiteral("ranks"), tr("16-bit")}, {QStringLiteral("coded"), tr("coded")}},
+                                  tr("Storage"), controls_);
+  storage_->setToolTip(
+      tr("16-bit: a direction is a number or dropped. Coded: 8, 4, 2 or 1 bit a direction, by its worth."));
+  auto* cost = new QWidget(footer_);
+  auto* costRow = new QHBoxLayout(cost);
+  costRow->setContentsMargins(0, 0, 0, 0);
+  costRow->setSpacing(6);
+  device_ = new QComboBox(cost);
+  device_->setAccessibleName(tr("Device of the cost model"));
+  device_->setToolTip(tr("Device that decoding's time is estimated for."));
+  context_ = new QComboBox(cost);
+  context_->setAccessibleName(tr("Cached tokens of the cost model"));
+  context_->setToolTip(tr("Cached tokens that decoding's time is estimated for."));
+  for (const qint64 tokens : kContexts) context_->addItem(tr("%1 K").arg(tokens / 1024), tokens);
+  for (QWidget* widget :
+       {static_cast<QWidget*>(target_), static_cast<QWidget*>(allocator_), static_cast<QWidget*>(storage_)})
+    row->addWidget(widget);
+  for (QWidget* widget : {static_cast<QWidget*>(new QLabel(tr("Decoding on"))), static_cast<QWidget*>(device_),
+                          static_cast<QWidget*>(new QLabel(tr("at"))), static_cast<QWidget*>(context_),
+                          static_cast<QWidget*>(new QLabel(tr("cached tokens")))}) {
+    if (auto* label = qobject_cast<QLabel*>(widget)) label->setForegroundRole(QPalette::PlaceholderText);
+    costRow->addWidget(widget);
+  }
+  footer_->setControls(cost);
+
+  connect(target_, &TargetEditor::targetEntered, this, &BudgetView::targetEntered);
+  connect(target_, &TargetEditor::reasonChanged, this, &BudgetView::setReason);
+  connect(allocator_, &QComboBox::activated, this,
+          [this](int index) { Q_EMIT allocatorChosen(allocator_->itemData(index).toString()); });
+  connect(storage_, &SegmentedControl::chosen, this, [this](const QString& id) {
+    Q_EMIT storageChosen(id == QStringLiteral("ranks") ? Storage::lowRank16 : Storage::coded);
+  });
+  const auto chosen = [this] {
+    Q_EMIT costModelChosen(device_->currentData().toString(), context_->currentData().toLongLong());
+  };
+  connect(device_, &QComboBox::activated, this, chosen);
+  connect(context_, &QComboBox::activated, this, chosen);
+}
+
+void BudgetView::showControls() {
+  const auto choices = [](const QComboBox* box) {
+    std::vector<QString> all;
+    for (int i = 0; i < box->count(); ++i) all.push_back(box->itemData(i).toString());
+    return all;
+  };
+  std::vector<QString> names;
+  for (const auto& [name, summary] : record_.allocators) names.push_back(name);
+  if (choices(allocator_) != names) {
+    allocator_->clear();
+    for (const auto& [name, summary] : record_.allocators) {
+      allocator_->addItem(name, name);
+      allocator_->setItemData(allocator_->count() - 1, summary, Qt::ToolTipRole);
+    }
+  }
+  allocator_->setCurrentIndex(allocator_->findData(record_.allocator));
+  allocator_->setToolTip(allocator_->currentData(Qt::ToolTipRole).toString());
+  if (choices(device_) != record_.devices) {
+    device_->clear();
+    for (const QString& name : record_.devices) device_->addItem(name.toUpper(), name);
+  }
+  device_->setCurrentIndex(device_->findData(record_.device));
+  if (context_->findData(qint64{record_.context}) < 0)
+    context_->addItem(countText(record_.context), qint64{record_.context});
+  context_->setCurrentIndex(context_->findData(qint64{record_.context}));
+  storage_->setCurrent(record_.storage == Storage::lowRank16 ? QStringLiteral("ranks")
+                       : record_.storage == Storage::coded   ? QStringLiteral("coded")
+                                                             : QString());
+  if (!target_->hasFocus() && target_->reason().isEmpty()) target_->setTarget(record_.target);
+  for (QWidget* widget :
+       {static_cast<QWidget*>(target_), static_cast<QWidget*>(allocator_), static_cast<QWidget*>(storage_)})
+    widget->setEnabled(!record_.rows.empty());
+}
+
+void BudgetView::setRecord(BudgetRecord record) {
+  record_ = std::move(record);
+  delegate_->setRankStep(std::max(1, record_.rankStep));
+  model_->setRows(record_.rows);
+  footer_->setRecord(record_);
+  table_->setVisible(!record_.rows.empty());
+  footer_->setVisible(!record_.rows.empty());
+  update();
+  showControls();
+}
+
+void BudgetView::paintEvent(QPaintEvent*) {
+  if (!record_.rows.empty()) return;
+  QPainter painter(this);
+  painter.setPen(colours().soft);
+  painter.drawText(rect().adjusted(24, 24, -24, -24), Qt::AlignCenter | Qt::TextWordWrap,
+                   tr("No plan yet: calibrate the model, and its groups are listed here with their bits."));
+}
+
+void BudgetView::setReason(const QString& reason) { footer_->setReason(reason); }
+QString BudgetView::reason() const { return footer_->reason(); }
+
+void BudgetView::selectGroups(const std::vector<int>& groups) {
+  selecting_ = true;
+  QItemSelection selection;
+  for (int row = 0; row < model_->rowCount(); ++row) {
+    if (std::find(groups.begin(), groups.end(), model_->rows()[static_cast<std::size_t>(row)].group) == groups.end())
+      continue;
+    const QModelIndex index = proxy_->mapFromSource(model_->index(row, 0));
+    selection.select(index, index);
+  }
+  table_->selectionModel()->select(selection, QItemSelectionModel::ClearAndSelect | QItemSelectionModel::Rows);
+  if (!selection.isEmpty()) table_->scrollTo(selection.indexes().front());
+  selecting_ = false;
+}
+
+std::vector<int> BudgetView::selectedRows() const {
+  std::vector<int> shown;
+  for (const QModelIndex& index : table_->selectionModel()->selectedRows()) shown.push_back(index.row());
+  std::sort(shown.begin(), shown.end());
+  for (int& row : shown) row = proxy_->mapToSource(proxy_->index(row, 0)).row();
+  return shown;
+}
+
+void BudgetView::changeRanks(const std::vector<int>& rows, const RankChange& change) {
+  std::vector<std::pair<int, int>> ranks;
+  for (const int index : rows) {
+    const BudgetRow& row = model_->rows()[static_cast<std::size_t>(index)];
+    const int rank = change.of(row, std::max(1, record_.rankStep));
+    if (rank != row.rank) ranks.emplace_back(row.group, rank);
+  }
+  setReason({});
+  if (!ranks.empty()) Q_EMIT ranksEdited(ranks);
+}
+
+void BudgetView::toggleLocks(const std::vector<int>& rows) {
+  if (rows.empty()) return;
+  // All the same afterwards: locked, unless all were.
+  const bool all = std::all_of(rows.begin(), rows.end(),
+                               [&](int row) { return model_->rows()[static_cast<std::size_t>(row)].locked; });
+  std::vector<std::pair<int, bool>> locks;
+  for (const int index : rows) {
+    const BudgetRow& row = model_->rows()[static_cast<std::size_t>(index)];
+    if (row.locked == all) locks.emplace_back(row.group, !all);
+  }
+  Q_EMIT locksEdited(locks);
+}
+
+QString BudgetView::selectedAsTsv() const {
+  std::vector<int> rows = selectedRows();
+  if (rows.empty())
+    for (int row = 0; row < proxy_->rowCount(); ++row) rows.push_back(proxy_->mapToSource(proxy_->index(row, 0)).row());
+  QString text;
+  for (int column = 0; column < BudgetModel::columns; ++column)
+    text += (column > 0 ? QStringLiteral("\t") : QString()) +
+            model_->headerData(column, Qt::Horizontal, Qt::DisplayRole).toString();
+  for (const int row : rows) {
+    text += QLatin1Char('\n');
+    for (int column = 0; column < BudgetModel::columns; ++column)
+      text += (column > 0 ? QStringLiteral("\t") : QString()) +
+              model_->index(row, column).data(BudgetModel::plainRole).toString();
+  }
+  return text + QLatin1Char('\n');
+}
+
+void BudgetView::pasteRanks(const QString& text) {
+  QStringList lines = text.split(QLatin1Char('\n'));
+  for (QString& line : lines)
+    if (line.endsWith(QLatin1Char('\r'))) line.chop(1);
+  while (!lines.isEmpty() && lines.back().trimmed().isEmpty()) lines.removeLast();
+  if (lines.isEmpty()) return setReason(tr("There is nothing to paste."));
+  int column = 0;
+  const QStringList header = lines.front().split(QLatin1Char('\t'));
+  const QString rankName = model_->headerData(BudgetModel::rank, Qt::Horizontal, Qt::DisplayRole).toString();
+  if (const auto found = header.indexOf(rankName); found >= 0) {
+    column = static_cast<int>(found);
+    lines.removeFirst();
+  } else if (header.size() > 1) {
+    return setReason(
+        tr("%1 columns were pasted and none is headed \"%2\": copy the column of ranks alone, or its header with it.")
+            .arg(header.size())
+            .arg(rankName));
+  }
+  std::vector<RankChange> changes;
+  for (int line = 0; line < lines.size(); ++line) {
+    const auto change = rankChangeFromText(lines[line].split(QLatin1Char('\t')).value(column));
+    if (!change)
+      return setReason(
+          tr("Line %1: %2 Nothing was pasted.").arg(line + 1).arg(QString::fromStdString(change.error().message)));
+    changes.push_back(*change);
+  }
+  std::vector<int> rows = selectedRows();
+  if (changes.size() == 1 && !rows.empty()) return changeRanks(rows, changes.front());
+  // A column goes to the rows on screen from the first selected one on.
+  const int first = rows.empty() ? 0 : proxy_->mapFromSource(model_->index(rows.front(), 0)).row();
+  if (first + static_cast<int>(changes.size()) > proxy_->rowCount())
+    return setReason(tr("%1 ranks were pasted and there are %2 rows from the selected one on. Nothing was pasted.")
+                         .arg(changes.size())
+                         .arg(proxy_->rowCount() - first));
+  std::vector<std::pair<int, int>> ranks;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const int source = proxy_->mapToSource(proxy_->index(first + static_cast<int>(i), 0)).row();
+    const BudgetRow& row = model_->rows()[static_cast<std::size_t>(source)];
+    const int rank = changes[i].of(row, std::max(1, record_.rankStep));
+    if (rank != row.rank) ranks.emplace_back(row.group, rank);
+  }
+  setReason({});
+  if (!ranks.empty()) Q_EMIT ranksEdited(ranks);
+}
+
+bool BudgetView::keyPressed(QKeyEvent* event) {
+  if (event->matches(QKeySequence::Copy)) {
+    QApplication::clipboard()->setText(selectedAsTsv());
+    return true;
+  }
+  if (event->matches(QKeySequence::Paste)) {
+    pasteRanks(QApplication::clipboard()->text());
+    return true;
+  }
+  const QModelIndex current = table_->currentIndex();
+  if (!current.isValid()) return false;
+  if (event->key() == Qt::Key_Space && event->modifiers() == Qt::NoModifier) {
+    toggleLocks(selectedRows());
+    return true;
+  }
+  // A digit or F2 edits the rank, wherever in the row the cursor is.
+  const QString text = event->text();
+  const bool starts =
+      event->key() == Qt::Key_F2 || (!text.isEmpty() && (text.front().isDigit() || text.front() == QLatin1Char('+') ||
+                                                         text.front() == QLatin1Char('-')));
+  if (starts && current.column() != BudgetModel::rank) {
+    table_->selectionModel()->setCurrentIndex(current.siblingAtColumn(BudgetModel::rank),
+                                              QItemSelectionModel::NoUpdate);
+  }
+  return false;
+}
+
+bool BudgetView::eventFilter(QObject* watched, QEvent* event) {
+  if (watched == table_ && event->type() == QEvent::KeyPress) return keyPressed(static_cast<QKeyEvent*>(event));
+  if (watched == table_->viewport() && event->type() == QEvent::Wheel) {
+    auto* wheel = static_cast<QWheelEvent*>(event);
+    const QModelIndex index = table_->indexAt(wheel->position().toPoint());
+    if (!wheel->modifiers().testFlag(Qt::ControlModifier) || !index.isValid() || wheel->angleDelta().y() == 0)
+      return false;
+    const int row = proxy_->mapToSource(index).row();
+    std::vector<int> rows = selectedRows();
+    if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows = {row};
+    const int steps =
+        (wheel->angleDelta().y() > 0 ? 1 : -1) * (wheel->modifiers().testFlag(Qt::ShiftModifier) ? kPageSteps : 1);
+    changeRanks(rows, {RankChange::Kind::add, static_cast<double>(steps * record_.rankStep)});
+    return true;
+  }
+  if (watched == table_->viewport() && event->type() == QEvent::MouseButtonRelease) {
+    auto* mouse = static_cast<QMouseEvent*>(event);
+    const QModelIndex index = table_->indexAt(mouse->position().toPoint());
+    if (mouse->button() == Qt::LeftButton && index.isValid() && index.column() == BudgetModel::lock &&
+        mouse->modifiers() == Qt::NoModifier)
+      toggleLocks({proxy_->mapToSource(index).row()});
+  }
+  return View::eventFilter(watched, event);
+}
+
+void BudgetView::paintFigure(QPainter& painter, const QRectF& area) const {
+  const QHeaderView* header = table_->horizontalHeader();
+  constexpr double kRow = 30;
+  const double scale = std::min(1.0, area.width() / std::max(1, header->length()));
+  painter.save();
+  painter.translate(area.topLeft());
+  painter.scale(scale, scale);
+  painter.setFont(textFont(TextRole::title));
+  for (int column = 0; column < BudgetModel::columns; ++column) {
+    painter.setPen(colours().soft);
+    const auto alignment = model_->headerData(column, Qt::Horizontal, Qt::TextAlignmentRole).toInt();
+    painter.drawText(QRectF(header->sectionPosition(column) + 8, 0, header->sectionSize(column) - 16, kRow), alignment,
+                     model_->headerData(column, Qt::Horizontal, Qt::DisplayRole).toString());
+  }
+  const int rows = std::min(proxy_->rowCount(), static_cast<int>(area.height() / scale / kRow) - 2);
+  for (int row = 0; row < rows; ++row)
+    for (int column = 0; column < BudgetModel::columns; ++column) {
+      QStyleOptionViewItem option;
+      option.rect = QRect(header->sectionPosition(column), static_cast<int>((row + 1) * kRow),
+                          header->sectionSize(column), static_cast<int>(kRow));
+      delegate_->paint(&painter, option, proxy_->index(row, column));
+    }
+  footer_->paintSums(painter, QRectF(0, (rows + 1) * kRow, header->length(), kRow));
+  painter.restore();
+}
+
+}  // namespace kvista
