@@ -21,7 +21,17 @@
   X(heatmapUnknown)        \
   X(heatmapEmpty)          \
   X(navigator)             \
-  X(navigatorLarge)
+  X(navigatorLarge)        \
+  X(jobs)                  \
+  X(noJobs)                \
+  X(problems)              \
+  X(noProblems)            \
+  X(history)               \
+  X(tryView)               \
+  X(emptyTry)              \
+  X(guide)                 \
+  X(firstGuide)            \
+  X(provenance)
 
 namespace kvista {
 

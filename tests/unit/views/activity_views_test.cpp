@@ -1,0 +1,190 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <QAbstractItemModelTester>
+#include <QApplication>
+#include <QClipboard>
+#include <QLabel>
+#include <QListView>
+#include <QProgressBar>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QTest>
+#include <QUndoCommand>
+#include <QUndoStack>
+#include <QUndoView>
+
+#include "views/history_view.h"
+#include "views/job_row.h"
+#include "views/jobs_view.h"
+#include "views/problems_view.h"
+#include "views/words.h"
+
+namespace kvista {
+namespace {
+
+QStringList visibleTexts(const QWidget& widget) {
+  QStringList texts;
+  for (const QLabel* label : widget.findChildren<QLabel*>())
+    if (label->isVisible() && !label->text().isEmpty()) texts << label->text();
+  return texts;
+}
+
+QPushButton* button(const QWidget* parent, const QString& text) {
+  for (auto* each : parent->findChildren<QPushButton*>())
+    if (each->text() == text && each->isVisible()) return each;
+  return nullptr;
+}
+
+JobRecord running(const QString& id) {
+  JobRecord job;
+  job.id = id;
+  job.name = "Calibrate demo";
+  job.stage = "layer 3 of 8";
+  job.share = 0.42;
+  job.elapsedSeconds = 83;
+  job.remainingSeconds = 115;
+  return job;
+}
+
+TEST(Words, DurationsAreShort) {
+  EXPECT_EQ(durationText(0), "0 s");
+  EXPECT_EQ(durationText(1.44), "1.4 s");
+  EXPECT_EQ(durationText(59.4), "59 s");
+  EXPECT_EQ(durationText(200), "3 min 20 s");
+  EXPECT_EQ(durationText(3900), "1 h 05 min");
+  EXPECT_EQ(durationText(-1), "");
+}
+
+TEST(JobsView, ShowsHowFarAJobIsAndCancelsItOnce) {
+  JobsView view;
+  view.show();
+  EXPECT_TRUE(visibleTexts(view).first().startsWith("No jobs."));
+  view.setRecord({running("7")});
+  EXPECT_EQ(visibleTexts(view).join('|'), "Calibrate demo|layer 3 of 8|42 % · 1 min 23 s · 1 min 55 s left");
+  EXPECT_EQ(view.findChild<QProgressBar*>()->value(), 420);
+  QSignalSpy cancelled(&view, &JobsView::cancelRequested);
+  ASSERT_NE(button(&view, "Cancel"), nullptr);
+  QTest::mouseClick(button(&view, "Cancel"), Qt::LeftButton);
+  ASSERT_EQ(cancelled.size(), 1);
+  EXPECT_EQ(cancelled[0][0].toString(), "7");
+  EXPECT_FALSE(button(&view, "Cancelling…")->isEnabled());
+  JobRecord vague = running("7");
+  vague.share.reset();
+  view.setRecord({vague});
+  EXPECT_EQ(view.findChild<QProgressBar*>()->maximum(), 0) << "busy, not a made-up share";
+}
+
+TEST(JobsView, AFailureKeepsItsSentenceUntilItIsDismissed) {
+  JobsView view;
+  view.resize(600, 400);
+  view.show();
+  JobRecord job = running("7");
+  view.setRecord({job});
+  job.state = JobRecord::State::failed;
+  job.sentence = "The text has 812 tokens; a window needs 2,048.";
+  job.hint = "Choose a longer file.";
+  job.details = "engine 1.0";
+  view.setRecord({job});
+  EXPECT_TRUE(visibleTexts(view).contains(job.sentence));
+  EXPECT_TRUE(visibleTexts(view).contains("Failed"));
+  EXPECT_FALSE(view.findChild<QProgressBar*>()->isVisible()) << "the busy mark ends";
+  EXPECT_EQ(button(&view, "Cancel"), nullptr);
+  QSignalSpy copied(&view, &JobsView::copyRequested), dismissed(&view, &JobsView::dismissed);
+  QTest::mouseClick(button(&view, "Copy report"), Qt::LeftButton);
+  QTest::mouseClick(button(&view, "Dismiss"), Qt::LeftButton);
+  EXPECT_EQ(copied.value(0).value(0).toString(), "7");
+  EXPECT_EQ(dismissed.value(0).value(0).toString(), "7");
+  view.setRecord({});
+  EXPECT_TRUE(visibleTexts(view).first().startsWith("No jobs."));
+  EXPECT_EQ(view.findChild<JobRow*>(), nullptr);
+}
+
+TEST(JobsView, WhatIsFinishedGoesBelow) {
+  JobsView view;
+  view.resize(600, 400);
+  view.show();
+  JobRecord first = running("1"), second = running("2");
+  view.setRecord({first, second});
+  first.state = JobRecord::State::done;
+  view.setRecord({first, second});
+  ASSERT_TRUE(QTest::qWaitFor([&] { return visibleTexts(view).contains("Earlier"); }));
+  QApplication::processEvents();
+  const auto rows = view.findChildren<JobRow*>();
+  const auto done = std::find_if(rows.begin(), rows.end(), [](const JobRow* row) { return row->record().id == "1"; });
+  const auto open = std::find_if(rows.begin(), rows.end(), [](const JobRow* row) { return row->record().id == "2"; });
+  EXPECT_GT((*done)->y(), (*open)->y());
+  EXPECT_EQ((*done)->graphicsEffect(), nullptr) << "it can be seen again";
+  view.setRecord({second});  // And goes while nothing holds it.
+  EXPECT_EQ(view.findChildren<JobRow*>().size(), 1);
+}
+
+std::vector<ProblemRecord> someProblems() {
+  return {{"a", ProblemRecord::Severity::note, "Few tokens.", "Take more.", ""},
+          {"b", ProblemRecord::Severity::error, "The file is cut off.", "Download it again.", "/m/a.safetensors"},
+          {"c", ProblemRecord::Severity::error, "The file is cut off.", "Download it again.", "/m/a.safetensors"},
+          {"d", ProblemRecord::Severity::error, "The file is cut off.", "Download it again.", "/m/b.safetensors"}};
+}
+
+TEST(ProblemsModel, IsAModelThatShowsEachProblemOnce) {
+  ProblemsModel model;
+  const QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::Fatal);
+  model.setProblems(someProblems());
+  ASSERT_EQ(model.rowCount(), 3);
+  EXPECT_EQ(model.at(0).id, "b");
+  EXPECT_EQ(model.at(1).id, "d") << "another path is another problem";
+  EXPECT_EQ(model.at(2).id, "a") << "the gravest first";
+  EXPECT_EQ(model.index(0).data().toString(), "Error: The file is cut off. Download it again. /m/a.safetensors");
+  model.setProblems({});
+  EXPECT_EQ(model.rowCount(), 0);
+}
+
+TEST(ProblemsView, EnterAndADoubleClickJump) {
+  ProblemsView view;
+  view.resize(600, 300);
+  view.show();
+  ASSERT_TRUE(QTest::qWaitForWindowExposed(&view));
+  EXPECT_EQ(visibleTexts(view).join('|'), "No problems.");
+  view.setRecord(someProblems());
+  EXPECT_EQ(view.remark(), "3");
+  QStringList jumps;
+  QObject::connect(&view, &ProblemsView::jumpRequested, [&](const QString& id) { jumps << id; });
+  auto* list = view.findChild<QListView*>();
+  list->setFocus();
+  QTest::keyClick(list, Qt::Key_Down);
+  QTest::keyClick(list, Qt::Key_Return);
+  const QPoint third = list->visualRect(list->model()->index(2, 0)).center();
+  QTest::mouseClick(list->viewport(), Qt::LeftButton, {}, third);
+  QTest::mouseDClick(list->viewport(), Qt::LeftButton, {}, third);
+  EXPECT_EQ(jumps, (QStringList{"d", "a"}));
+  QTest::keyClick(list, Qt::Key_C, Qt::ControlModifier);
+  EXPECT_EQ(QApplication::clipboard()->text(), "Note: Few tokens. Take more.");
+}
+
+TEST(HistoryView, ListsWhatWasDoneAndGoesBack) {
+  HistoryView view;
+  view.resize(300, 300);
+  view.show();
+  EXPECT_EQ(visibleTexts(view).size(), 1) << "the empty state";
+  {
+    QUndoStack stack;
+    view.setStack(&stack);
+    stack.push(new QUndoCommand("Move K9 to group 2"));
+    stack.push(new QUndoCommand("Lock layer 3 group 1"));
+    auto* list = view.findChild<QUndoView*>();
+    ASSERT_TRUE(list->isVisible());
+    const QAbstractItemModelTester tester(list->model(), QAbstractItemModelTester::FailureReportingMode::Fatal);
+    ASSERT_EQ(list->model()->rowCount(), 3);
+    EXPECT_EQ(list->model()->index(1, 0).data().toString(), "Move K9 to group 2");
+    QTest::mouseClick(list->viewport(), Qt::LeftButton, {}, list->visualRect(list->model()->index(0, 0)).center());
+    EXPECT_EQ(stack.index(), 0);
+    QTest::keyClick(list, Qt::Key_Down);
+    EXPECT_EQ(stack.index(), 1);
+  }
+  EXPECT_EQ(visibleTexts(view).size(), 1) << "a stack that is gone leaves nothing";
+}
+
+}  // namespace
+}  // namespace kvista

@@ -1,0 +1,201 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "views/try_view.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <QAbstractItemModelTester>
+#include <QApplication>
+#include <QCheckBox>
+#include <QDropEvent>
+#include <QFileDialog>
+#include <QLabel>
+#include <QMimeData>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QSpinBox>
+#include <QTest>
+#include <QTextBlock>
+#include <QTextCursor>
+#include <cmath>
+#include <limits>
+
+#include "views/generated_pane.h"
+#include "views/theme.h"
+#include "views/token_loss_text.h"
+
+namespace kvista {
+namespace {
+
+constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+
+class TryWindow : public ::testing::Test {
+ protected:
+  TryWindow() {
+    view.resize(1200, 760);
+    view.show();
+    EXPECT_TRUE(QTest::qWaitForWindowExposed(&view));
+    for (auto* editor : view.findChildren<QPlainTextEdit*>())
+      if (!editor->isReadOnly()) prompt = editor;
+  }
+  QPushButton* button(const QString& text) const {
+    for (auto* each : view.findChildren<QPushButton*>())
+      if (each->text() == text && each->isVisible()) return each;
+    return nullptr;
+  }
+  QString words() const {
+    QStringList texts;
+    for (const QLabel* label : view.findChildren<QLabel*>())
+      if (label->isVisible()) texts << label->text();
+    return texts.join('|');
+  }
+
+  TryView view;
+  QPlainTextEdit* prompt = nullptr;
+};
+
+TEST_F(TryWindow, GeneratesWithTheSettingsAndStops) {
+  std::vector<std::pair<QString, GenerateSettings>> asked;
+  QObject::connect(&view, &TryView::generateRequested, [&](const QString& text, const GenerateSettings& settings) { asked.emplace_back(text, settings); });
+  EXPECT_FALSE(button("Generate")->isEnabled()) << "without a prompt";
+  QTest::keyClicks(prompt, "Anne had");
+  for (auto* box : view.findChildren<QSpinBox*>())
+    if (box->value() == 128) box->setValue(16);
+  QTest::mouseClick(button("Generate"), Qt::LeftButton);
+  prompt->setFocus();
+  QTest::keyClick(prompt, Qt::Key_Return, Qt::ControlModifier);
+  ASSERT_EQ(asked.size(), 2u);
+  EXPECT_EQ(asked[0].first, "Anne had");
+  EXPECT_EQ(asked[1].second, (GenerateSettings{16, 0, 0, false})) << "no chat template where the model has none";
+  view.setChatTemplate("chatml");
+  EXPECT_TRUE(view.settings().chatTemplate);
+
+  QSignalSpy stopped(&view, &TryView::stopRequested);
+  view.setGenerating(true);
+  EXPECT_EQ(button("Generate"), nullptr);
+  QTest::mouseClick(button("Stop"), Qt::LeftButton);
+  EXPECT_EQ(stopped.size(), 1);
+  EXPECT_FALSE(button("Stop")->isEnabled());
+  view.setGenerating(false);
+  EXPECT_NE(button("Generate"), nullptr);
+}
+
+TEST_F(TryWindow, StreamsBothSidesWithTheirCaches) {
+  view.setGenerating(true);
+  view.appendPiece(false, " been", 10, 160'000);
+  EXPECT_FALSE(words().contains("times smaller")) << "nothing to compare with yet";
+  view.appendPiece(false, " too", 20, 320'000);
+  view.appendPiece(true, " been", 10, 20'000);
+  const auto panes = view.findChildren<GeneratedPane*>();
+  ASSERT_EQ(panes.size(), 2);
+  EXPECT_EQ(panes[0]->text(), " been too");
+  EXPECT_EQ(panes[1]->text(), " been");
+  EXPECT_TRUE(words().contains("20 tokens · 320.0 kB cache")) << words().toStdString();
+  EXPECT_TRUE(words().contains("8.0 times smaller")) << "by token: the sides have written different numbers of them";
+  view.setGenerating(false);
+  EXPECT_EQ(panes[0]->text(), " been too") << "the end keeps what was written";
+  view.setGenerating(true);
+  EXPECT_EQ(panes[0]->text(), "");
+}
+
+TEST_F(TryWindow, ShowsOnTheTextWhatEachTokenCosts) {
+  view.setTokenLosses({"Anne", " had", " been", " too"}, {kNone, 2.0F, 3.0F, 1.0F}, {kNone, 2.5F, 2.6F, 1.0F});
+  auto* text = view.findChild<TokenLossText*>();
+  EXPECT_EQ(text->toPlainText(), "Anne had been too");
+  EXPECT_TRUE(words().contains("mean 2.000 → 2.033 nats (+0.033) · total +0.10 over 3 tokens")) << words().toStdString();
+  const auto formatAt = [&](int position) {
+    QTextCursor cursor(text->document());
+    cursor.setPosition(position + 1);
+    return cursor.charFormat();
+  };
+  EXPECT_EQ(formatAt(5).underlineStyle(), QTextCharFormat::WaveUnderline) << "more loss";
+  EXPECT_EQ(formatAt(9).underlineStyle(), QTextCharFormat::DotLine) << "less loss";
+  EXPECT_EQ(formatAt(14).underlineStyle(), QTextCharFormat::NoUnderline) << "the same";
+  EXPECT_EQ(formatAt(5).background().color().rgb(), colours().warning.rgb());
+  EXPECT_EQ(formatAt(9).background().color().rgb(), colours().accent.rgb());
+  EXPECT_FALSE(formatAt(0).hasProperty(QTextFormat::BackgroundBrush)) << "the first token is not predicted";
+
+  QTextCursor cursor(text->document());
+  cursor.setPosition(6);
+  text->setTextCursor(cursor);
+  EXPECT_TRUE(words().contains("“ had”: original 2.000, plan 2.500, +0.500 nats")) << words().toStdString();
+  const QRect beenCharacter = [&] {
+    cursor.setPosition(11);
+    return text->cursorRect(cursor);
+  }();
+  QTest::mouseMove(text->viewport(), beenCharacter.center() + QPoint(3, 0));
+  EXPECT_EQ(text->pieceAt(beenCharacter.center() + QPoint(3, 0)), 2);
+  EXPECT_EQ(text->pieceAt({5, text->viewport()->height() - 3}), -1) << "below the text there is no token";
+}
+
+TEST_F(TryWindow, GroundsOfTokensKeepTheTextReadable) {
+  const auto luminance = [](const QColor& colour) {
+    const auto linear = [](double c) { return c <= 0.04045 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4); };
+    return 0.2126 * linear(colour.redF()) + 0.7152 * linear(colour.greenF()) + 0.0722 * linear(colour.blueF());
+  };
+  for (const bool dark : {false, true}) {
+    Theme::instance().setMode(dark ? Theme::Mode::dark : Theme::Mode::light);
+    view.setTokenLosses({"a", "b"}, {1, 1}, {9, -9});
+    auto* text = view.findChild<TokenLossText*>();
+    for (int position : {1, 2}) {
+      QTextCursor cursor(text->document());
+      cursor.setPosition(position);
+      const QColor tint = cursor.charFormat().background().color(), panel = colours().panel;
+      const auto mix = [&](float a, float b) { return a * tint.alphaF() + b * (1 - tint.alphaF()); };
+      const QColor ground = QColor::fromRgbF(mix(tint.redF(), panel.redF()), mix(tint.greenF(), panel.greenF()), mix(tint.blueF(), panel.blueF()));
+      const double x = luminance(ground), y = luminance(colours().text);
+      EXPECT_GE((std::max(x, y) + 0.05) / (std::min(x, y) + 0.05), 4.5) << dark << position;
+    }
+  }
+  Theme::instance().setMode(Theme::Mode::light);
+}
+
+TEST_F(TryWindow, MeasuresTheAnswerAndFiles) {
+  QSignalSpy tokens(&view, &TryView::tokenLossRequested), files(&view, &TryView::measureRequested);
+  prompt->setPlainText("Anne had");
+  view.appendPiece(false, " been", 3, 100);
+  QTest::mouseClick(button("Measure tokens"), Qt::LeftButton);
+  ASSERT_EQ(tokens.size(), 1);
+  EXPECT_EQ(tokens[0][0].toString(), "Anne had been");
+
+  QMimeData dropped;
+  dropped.setUrls({QUrl::fromLocalFile("/data/a.txt")});
+  QDragEnterEvent enter({20, 20}, Qt::CopyAction, &dropped, Qt::LeftButton, {});
+  QApplication::sendEvent(&view, &enter);
+  QDropEvent drop({20, 20}, Qt::CopyAction, &dropped, Qt::LeftButton, {});
+  QApplication::sendEvent(&view, &drop);
+  ASSERT_EQ(files.size(), 1);
+  EXPECT_EQ(files[0][0].toStringList(), QStringList{"/data/a.txt"});
+  QTest::mouseClick(button("Perplexity on file…"), Qt::LeftButton);
+  auto* dialog = view.findChild<QFileDialog*>();
+  ASSERT_NE(dialog, nullptr);
+  dialog->reject();
+  EXPECT_EQ(files.size(), 1);
+}
+
+TEST_F(TryWindow, SaysWhyNothingCanBeTried) {
+  prompt->setPlainText("Anne");
+  view.setUnavailable("Open a model first.");
+  EXPECT_TRUE(words().contains("Open a model first."));
+  EXPECT_FALSE(button("Generate")->isEnabled());
+  EXPECT_FALSE(button("Perplexity on file…")->isEnabled());
+  view.setUnavailable({});
+  EXPECT_TRUE(button("Generate")->isEnabled());
+}
+
+TEST(EvaluationsModel, TellsBeforeAndAfter) {
+  EvaluationsModel model;
+  const QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::Fatal);
+  model.setRows({{"persuasion.txt", 65'504, 37.57, 37.63, 41.2, false}, {"persuasion.txt", 65'504, 37.57, 38.9, 40, true}});
+  const auto cell = [&](int row, int column) { return model.index(row, column).data().toString(); };
+  EXPECT_EQ(cell(0, EvaluationsModel::predictions), "65,504");
+  EXPECT_EQ(cell(0, EvaluationsModel::before), "37.57");
+  EXPECT_EQ(cell(0, EvaluationsModel::after), "37.63");
+  EXPECT_EQ(cell(0, EvaluationsModel::change), QStringLiteral("+0.2\u00a0%"));
+  EXPECT_EQ(cell(1, EvaluationsModel::text), "persuasion.txt (older plan)") << "not by colour alone";
+}
+
+}  // namespace
+}  // namespace kvista

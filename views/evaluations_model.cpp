@@ -1,0 +1,48 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/evaluations_model.h"
+
+#include "views/number_text.h"
+#include "views/theme.h"
+#include "views/words.h"
+
+namespace kvista {
+
+void EvaluationsModel::setRows(std::vector<EvaluationRow> rows) {
+  if (rows == rows_) return;
+  beginResetModel();
+  rows_ = std::move(rows);
+  endResetModel();
+}
+
+int EvaluationsModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(rows_.size()); }
+int EvaluationsModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : columns; }
+
+QVariant EvaluationsModel::data(const QModelIndex& index, int role) const {
+  if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
+  const EvaluationRow& row = rows_[static_cast<std::size_t>(index.row())];
+  if (role == Qt::TextAlignmentRole) return QVariant(Qt::AlignVCenter | (index.column() == text ? Qt::AlignLeft : Qt::AlignRight));
+  if (role == Qt::ForegroundRole && row.stale) return colours().soft;
+  if (role == Qt::ToolTipRole) return row.stale ? tr("%1 · of an older plan").arg(row.text) : row.text;
+  if (role != Qt::DisplayRole) return {};
+  switch (index.column()) {
+    case text: return row.stale ? tr("%1 (older plan)").arg(row.text) : row.text;
+    case predictions: return countText(row.predictions);
+    case before: return decimalText(row.before, 2);
+    case after: return decimalText(row.after, 2);
+    case change: return row.before > 0 ? changeText(row.after / row.before - 1) : QString();
+    case seconds: return durationText(row.seconds);
+    default: return {};
+  }
+}
+
+QVariant EvaluationsModel::headerData(int section, Qt::Orientation orientation, int role) const {
+  if (orientation != Qt::Horizontal) return {};
+  if (role == Qt::TextAlignmentRole) return QVariant(Qt::AlignVCenter | (section == text ? Qt::AlignLeft : Qt::AlignRight));
+  if (role == Qt::ToolTipRole && (section == before || section == after)) return tr("Perplexity: exp of the mean loss of the predicted tokens");
+  if (role != Qt::DisplayRole) return {};
+  const QString names[] = {tr("Text"), tr("Tokens"), tr("Original"), tr("Plan"), tr("Change"), tr("Took")};
+  return section >= 0 && section < columns ? names[section] : QVariant();
+}
+
+}  // namespace kvista

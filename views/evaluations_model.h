@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QAbstractTableModel>
+#include <cstdint>
+#include <vector>
+
+namespace kvista {
+
+/// Perplexity of the original and of a plan on the same tokens of a text.
+struct EvaluationRow {
+  QString text;  ///< Name of the file.
+  std::int64_t predictions = 0;
+  double before = 0, after = 0;
+  double seconds = 0;
+  bool stale = false;  ///< Of an older plan.
+  bool operator==(const EvaluationRow&) const = default;
+};
+
+class EvaluationsModel final : public QAbstractTableModel {
+  Q_OBJECT
+
+ public:
+  enum Column { text, predictions, before, after, change, seconds, columns };
+  using QAbstractTableModel::QAbstractTableModel;
+  void setRows(std::vector<EvaluationRow> rows);
+  [[nodiscard]] int rowCount(const QModelIndex& parent = {}) const override;
+  [[nodiscard]] int columnCount(const QModelIndex& parent = {}) const override;
+  [[nodiscard]] QVariant data(const QModelIndex& index, int role) const override;
+  [[nodiscard]] QVariant headerData(int section, Qt::Orientation orientation, int role) const override;
+
+ private:
+  std::vector<EvaluationRow> rows_;
+};
+
+}  // namespace kvista

@@ -1,0 +1,62 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/generated_pane.h"
+
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLocale>
+#include <QPlainTextEdit>
+#include <QScrollBar>
+#include <QVBoxLayout>
+
+#include "views/number_text.h"
+#include "views/theme.h"
+#include "views/words.h"
+
+namespace kvista {
+
+GeneratedPane::GeneratedPane(const QString& name, QWidget* parent)
+    : QWidget(parent), facts_(softLabel({}, this)), remark_(new QLabel(this)), text_(new QPlainTextEdit(this)) {
+  auto* title = new QLabel(name, this);
+  title->setFont(textFont(TextRole::strong));
+  remark_->setFont(textFont(TextRole::strong));
+  text_->setReadOnly(true);
+  text_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
+  text_->setTabChangesFocus(true);
+  text_->setAccessibleName(tr("Text of %1").arg(name));
+  text_->setPlaceholderText(tr("What it writes appears here."));
+  auto* line = new QHBoxLayout;
+  line->setSpacing(8);
+  line->addWidget(title);
+  line->addWidget(facts_, 1);
+  line->addWidget(remark_);
+  auto* column = new QVBoxLayout(this);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(6);
+  column->addLayout(line);
+  column->addWidget(text_, 1);
+}
+
+void GeneratedPane::clear() {
+  text_->clear();
+  facts_->clear();
+  remark_->clear();
+  tokens_ = cacheBytes_ = 0;
+}
+
+QString GeneratedPane::text() const { return text_->toPlainText(); }
+
+void GeneratedPane::append(const QString& text, std::int64_t tokens, std::int64_t cacheBytes) {
+  QScrollBar* bar = text_->verticalScrollBar();
+  const bool follows = bar->value() == bar->maximum();
+  // A cursor of its own: what the person has selected stays selected.
+  QTextCursor end(text_->document());
+  end.movePosition(QTextCursor::End);
+  end.insertText(text);
+  if (follows) bar->setValue(bar->maximum());
+  tokens_ = tokens;
+  cacheBytes_ = cacheBytes;
+  facts_->setText(tr("%1 tokens · %2 cache").arg(countText(tokens), QLocale().formattedDataSize(cacheBytes, 1, QLocale::DataSizeSIFormat)));
+}
+
+}  // namespace kvista

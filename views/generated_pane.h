@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QWidget>
+#include <cstdint>
+
+class QLabel;
+class QPlainTextEdit;
+
+namespace kvista {
+
+/// What one model has written, with its cache's size above it.
+class GeneratedPane final : public QWidget {
+  Q_OBJECT
+
+ public:
+  GeneratedPane(const QString& name, QWidget* parent);
+  void clear();
+  void append(const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
+  [[nodiscard]] QString text() const;
+  [[nodiscard]] std::int64_t tokens() const { return tokens_; }
+  [[nodiscard]] std::int64_t cacheBytes() const { return cacheBytes_; }
+  /// Right end of the header, for what compares this pane with the other.
+  [[nodiscard]] QLabel* remark() const { return remark_; }
+
+ private:
+  QLabel *facts_, *remark_;
+  QPlainTextEdit* text_;
+  std::int64_t tokens_ = 0, cacheBytes_ = 0;
+};
+
+}  // namespace kvista

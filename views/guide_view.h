@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QStringList>
+#include <array>
+#include <vector>
+
+#include "views/view.h"
+
+class QLabel;
+class QPushButton;
+class QVBoxLayout;
+
+namespace kvista {
+
+struct GuideRecord {
+  enum class Progress { done, current, later };
+  struct Recent {
+    QString path, name;
+    QString when;  ///< "yesterday"; may be empty.
+    bool missing = false;
+    bool operator==(const Recent&) const = default;
+  };
+  /// Open, calibrate, plan, export.
+  std::array<Progress, 4> steps = {Progress::current, Progress::later, Progress::later, Progress::later};
+  std::vector<Recent> recent;
+  bool operator==(const GuideRecord&) const = default;
+};
+
+/// What one sees first: what to open, what was open lately, and the way from a model to one with a smaller cache.
+class GuideView final : public View {
+  Q_OBJECT
+
+ public:
+  enum Step { open, calibrate, plan, exportModel };
+  Q_ENUM(Step)
+
+  explicit GuideView(QWidget* parent = nullptr);
+  void setRecord(const GuideRecord& record);
+  /// Something is wrong with what was to be opened: shown where it was asked for. Empty takes it away.
+  void setProblem(const QString& sentence, const QString& hint, const QString& path);
+
+ Q_SIGNALS:
+  void openRequested();
+  void demoRequested();
+  void recentChosen(const QString& path);
+  void locateRequested(const QString& path);
+  void removeRequested(const QString& path);
+  void stepRequested(kvista::GuideView::Step step);
+  void dropped(const QStringList& paths);
+
+ protected:
+  void dragEnterEvent(QDragEnterEvent* event) override;
+  void dragLeaveEvent(QDragLeaveEvent* event) override;
+  void dropEvent(QDropEvent* event) override;
+
+ private:
+  QWidget* makeStep(Step step);
+  QWidget* makeRecent(const GuideRecord::Recent& recent);
+  GuideRecord record_;
+  struct StepWidgets {
+    QLabel *number, *state;
+    QPushButton* button;
+  };
+  std::array<StepWidgets, 4> steps_;
+  QPushButton* open_;
+  QLabel* problem_;
+  QWidget* dropZone_;
+  QWidget* recentPart_;
+  QVBoxLayout* recent_;
+};
+
+}  // namespace kvista

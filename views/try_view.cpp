@@ -1,0 +1,298 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/try_view.h"
+
+#include <QCheckBox>
+#include <QDoubleSpinBox>
+#include <QDragEnterEvent>
+#include <QFileDialog>
+#include <QFormLayout>
+#include <QGridLayout>
+#include <QHeaderView>
+#include <QLabel>
+#include <QMimeData>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QShortcut>
+#include <QSpinBox>
+#include <QSplitter>
+#include <QTableView>
+#include <QVBoxLayout>
+#include <cmath>
+#include <limits>
+
+#include "views/generated_pane.h"
+#include "views/number_text.h"
+#include "views/theme.h"
+#include "views/token_loss_text.h"
+#include "views/words.h"
+
+namespace kvista {
+namespace {
+
+constexpr int kMargin = 16, kMaxTokens = 4096;
+
+QLabel* heading(const QString& text, QWidget* parent) {
+  auto* label = new QLabel(text, parent);
+  label->setFont(textFont(TextRole::strong));
+  return label;
+}
+
+QStringList localFiles(const QMimeData* data) {
+  QStringList paths;
+  for (const QUrl& url : data->urls())
+    if (url.isLocalFile()) paths << url.toLocalFile();
+  return paths;
+}
+
+}  // namespace
+
+TryView::TryView(QWidget* parent) : View(parent) {
+  setTitle(tr("Try"), tr("the original and the plan on the same words"));
+  setAcceptDrops(true);
+  auto* above = new QWidget;
+  auto* row = new QHBoxLayout(above);
+  row->setContentsMargins(kMargin, kMargin, kMargin, 8);
+  row->setSpacing(kMargin);
+  original_ = new GeneratedPane(tr("Original"), above);
+  plan_ = new GeneratedPane(tr("Plan"), above);
+  ratio_ = plan_->remark();
+  row->addWidget(makePrompt());
+  row->addWidget(original_, 1);
+  row->addWidget(plan_, 1);
+  auto* below = new QWidget;
+  auto* parts = new QHBoxLayout(below);
+  parts->setContentsMargins(kMargin, 8, kMargin, kMargin);
+  parts->setSpacing(kMargin);
+  parts->addWidget(makeTokens(), 3);
+  parts->addWidget(makeFiles(), 2);
+  auto* splitter = new QSplitter(Qt::Vertical, this);
+  splitter->addWidget(above);
+  splitter->addWidget(below);
+  splitter->setChildrenCollapsible(false);
+  splitter->setStretchFactor(0, 1);
+  splitter->setStretchFactor(1, 1);
+  auto* column = new QVBoxLayout(this);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->addWidget(splitter);
+  connect(&Theme::instance(), &Theme::changed, this, &TryView::showLosses);
+  setChatTemplate({});
+  updateButtons();
+}
+
+QWidget* TryView::makePrompt() {
+  auto* part = new QWidget;
+  part->setFixedWidth(264);
+  prompt_ = new QPlainTextEdit(part);
+  prompt_->setPlaceholderText(tr("Write a prompt"));
+  prompt_->setAccessibleName(tr("Prompt"));
+  prompt_->setTabChangesFocus(true);
+  prompt_->setAcceptDrops(false);  // Files that are dropped anywhere are measured.
+  tokens_ = new QSpinBox(part);
+  tokens_->setRange(1, kMaxTokens);
+  tokens_->setValue(GenerateSettings{}.tokens);
+  temperature_ = new QDoubleSpinBox(part);
+  temperature_->setRange(0, 4);
+  temperature_->setSingleStep(0.1);
+  temperature_->setDecimals(2);
+  temperature_->setToolTip(tr("0 takes the likeliest token each time; higher draws more freely."));
+  seed_ = new QSpinBox(part);
+  seed_->setRange(0, std::numeric_limits<int>::max());
+  seed_->setToolTip(tr("The same seed draws the same tokens."));
+  for (QAbstractSpinBox* box : {static_cast<QAbstractSpinBox*>(tokens_), static_cast<QAbstractSpinBox*>(temperature_), static_cast<QAbstractSpinBox*>(seed_)})
+    box->setButtonSymbols(QAbstractSpinBox::NoButtons);
+  chat_ = new QCheckBox(part);
+  chat_->setChecked(true);
+  generate_ = new QPushButton(tr("Generate"), part);
+  generate_->setProperty("primary", true);
+  stop_ = new QPushButton(tr("Stop"), part);
+  reason_ = softLabel({}, part);
+  reason_->setWordWrap(true);
+
+  auto* form = new QFormLayout;
+  form->setHorizontalSpacing(12);
+  form->setVerticalSpacing(6);
+  form->setLabelAlignment(Qt::AlignLeft);
+  form->addRow(tr("Tokens"), tokens_);
+  form->addRow(tr("Temperature"), temperature_);
+  form->addRow(tr("Seed"), seed_);
+  auto* column = new QVBoxLayout(part);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(6);
+  column->addWidget(heading(tr("Prompt"), part));
+  column->addWidget(prompt_, 1);
+  column->addLayout(form);
+  column->addWidget(chat_);
+  column->addWidget(generate_);
+  column->addWidget(stop_);
+  column->addWidget(reason_);
+
+  connect(prompt_, &QPlainTextEdit::textChanged, this, &TryView::updateButtons);
+  connect(generate_, &QPushButton::clicked, this, [this] { Q_EMIT generateRequested(prompt(), settings()); });
+  connect(stop_, &QPushButton::clicked, this, [this] {
+    stop_->setEnabled(false);
+    Q_EMIT stopRequested();
+  });
+  auto* enter = new QShortcut(QKeySequence(Qt::CTRL | Qt::Key_Return), prompt_, nullptr, nullptr, Qt::WidgetShortcut);
+  connect(enter, &QShortcut::activated, generate_, &QPushButton::click);
+  generate_->setToolTip(tr("Ctrl+Return in the prompt"));
+  return part;
+}
+
+QWidget* TryView::makeTokens() {
+  auto* part = new QWidget;
+  tokenText_ = new TokenLossText(part);
+  tokenText_->setPlaceholderText(tr("Shows on the text where the plan costs more: write a prompt, generate, then measure."));
+  means_ = softLabel({}, part);
+  legend_ = new QLabel(part);
+  piece_ = softLabel({}, part);
+  piece_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+  measureTokens_ = new QPushButton(tr("Measure tokens"), part);
+  measureTokens_->setToolTip(tr("Loss of every token of the prompt and the original's answer"));
+  auto* line = new QHBoxLayout;
+  line->setSpacing(8);
+  line->addWidget(heading(tr("Loss by token"), part));
+  line->addWidget(means_, 1);
+  line->addWidget(measureTokens_);
+  auto* foot = new QHBoxLayout;
+  foot->addWidget(piece_, 1);
+  foot->addWidget(legend_);
+  auto* column = new QVBoxLayout(part);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(6);
+  column->addLayout(line);
+  column->addWidget(tokenText_, 1);
+  column->addLayout(foot);
+  connect(measureTokens_, &QPushButton::clicked, this, [this] { Q_EMIT tokenLossRequested(prompt() + original_->text()); });
+  connect(tokenText_, &TokenLossText::pieceFocused, this, [this](int piece) { piece_->setText(tokenText_->describe(piece)); });
+  return part;
+}
+
+QWidget* TryView::makeFiles() {
+  auto* part = new QWidget;
+  measureFiles_ = new QPushButton(tr("Perplexity on file…"), part);
+  evaluations_ = new EvaluationsModel(this);
+  table_ = new QTableView(part);
+  table_->setModel(evaluations_);
+  table_->setAccessibleName(tr("Perplexities"));
+  table_->setSelectionBehavior(QAbstractItemView::SelectRows);
+  table_->setStyleSheet(QStringLiteral("QHeaderView::section { padding: 5px 3px; }"));
+  table_->setShowGrid(false);
+  table_->setWordWrap(false);
+  table_->setTabKeyNavigation(false);
+  table_->verticalHeader()->hide();
+  table_->verticalHeader()->setDefaultSectionSize(28);
+  table_->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
+  table_->horizontalHeader()->setSectionResizeMode(EvaluationsModel::text, QHeaderView::Stretch);
+  table_->horizontalHeader()->setHighlightSections(false);
+  auto* line = new QHBoxLayout;
+  line->addWidget(heading(tr("Perplexity"), part));
+  line->addStretch();
+  line->addWidget(measureFiles_);
+  auto* column = new QVBoxLayout(part);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(6);
+  column->addLayout(line);
+  column->addWidget(table_, 1);
+  connect(measureFiles_, &QPushButton::clicked, this, [this] {
+    auto* dialog = new QFileDialog(window(), tr("Perplexity on file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
+    dialog->setFileMode(QFileDialog::ExistingFiles);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QFileDialog::filesSelected, this, &TryView::measureRequested);
+    dialog->open();
+  });
+  return part;
+}
+
+void TryView::setChatTemplate(const QString& name) {
+  chat_->setVisible(!name.isEmpty());
+  chat_->setText(tr("Chat template (%1)").arg(name));
+  chat_->setProperty("template", name);
+}
+
+void TryView::setUnavailable(const QString& reason) {
+  unavailable_ = reason;
+  updateButtons();
+}
+
+void TryView::updateButtons() {
+  generate_->setVisible(!generating_);
+  stop_->setVisible(generating_);
+  generate_->setEnabled(unavailable_.isEmpty() && !prompt().isEmpty());
+  measureTokens_->setEnabled(unavailable_.isEmpty() && !generating_ && !prompt().isEmpty());
+  measureFiles_->setEnabled(unavailable_.isEmpty());
+  reason_->setText(unavailable_);
+  reason_->setVisible(!unavailable_.isEmpty());
+}
+
+void TryView::setGenerating(bool generating) {
+  if (generating == generating_) return;
+  generating_ = generating;
+  stop_->setEnabled(true);
+  if (generating) {
+    original_->clear();
+    plan_->clear();
+  }
+  updateButtons();
+}
+
+void TryView::appendPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes) {
+  (compressed ? plan_ : original_)->append(text, tokens, cacheBytes);
+  showRatio();
+}
+
+/// Bytes a token of both sides: one may have written more than the other.
+void TryView::showRatio() {
+  ratio_->clear();
+  if (original_->tokens() <= 0 || plan_->tokens() <= 0 || plan_->cacheBytes() <= 0) return;
+  const double before = static_cast<double>(original_->cacheBytes()) / static_cast<double>(original_->tokens());
+  const double after = static_cast<double>(plan_->cacheBytes()) / static_cast<double>(plan_->tokens());
+  ratio_->setText(tr("%1 times smaller").arg(decimalText(before / after, 1)));
+}
+
+void TryView::setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after) {
+  tokenText_->setLosses(pieces, before, after);
+  piece_->clear();
+  showLosses();
+}
+
+void TryView::showLosses() {
+  means_->clear();
+  legend_->clear();
+  const auto count = static_cast<double>(tokenText_->counted());
+  if (count == 0) return;
+  const double difference = tokenText_->meanAfter() - tokenText_->meanBefore();
+  const auto sign = [](double value) { return value < 0 ? QStringLiteral("−") : QStringLiteral("+"); };
+  means_->setText(tr("mean %1 → %2 nats (%3) · total %4 over %5 tokens")
+                      .arg(decimalText(tokenText_->meanBefore(), 3), decimalText(tokenText_->meanAfter(), 3),
+                           sign(difference) + decimalText(std::abs(difference), 3), sign(difference) + decimalText(std::abs(difference) * count, 2),
+                           countText(static_cast<std::int64_t>(count))));
+  // Rich text for the two samples of how a sign looks.
+  const auto sample = [](const QColor& colour, const QString& words) {
+    return QStringLiteral("<span style='background-color:rgba(%1,%2,%3,0.38)'>&nbsp;%4&nbsp;</span>").arg(colour.red()).arg(colour.green()).arg(colour.blue()).arg(words);
+  };
+  legend_->setTextFormat(Qt::RichText);
+  legend_->setText(sample(colours().accent, tr("−%1 dotted").arg(decimalText(tokenText_->range(), 2))) + QStringLiteral(" &nbsp; ") +
+                   sample(colours().warning, tr("+%1 nats waved").arg(decimalText(tokenText_->range(), 2))));
+}
+
+void TryView::setEvaluations(const std::vector<EvaluationRow>& rows) { evaluations_->setRows(rows); }
+
+GenerateSettings TryView::settings() const {
+  return {tokens_->value(), temperature_->value(), seed_->value(), chat_->isChecked() && !chat_->property("template").toString().isEmpty()};
+}
+
+QString TryView::prompt() const { return prompt_->toPlainText(); }
+
+void TryView::dragEnterEvent(QDragEnterEvent* event) {
+  if (unavailable_.isEmpty() && !localFiles(event->mimeData()).isEmpty()) event->acceptProposedAction();
+}
+
+void TryView::dropEvent(QDropEvent* event) {
+  const QStringList paths = localFiles(event->mimeData());
+  if (paths.isEmpty()) return;
+  event->acceptProposedAction();
+  Q_EMIT measureRequested(paths);
+}
+
+}  // namespace kvista

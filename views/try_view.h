@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QStringList>
+#include <cstdint>
+#include <vector>
+
+#include "views/evaluations_model.h"
+#include "views/view.h"
+
+class QCheckBox;
+class QDoubleSpinBox;
+class QLabel;
+class QPlainTextEdit;
+class QPushButton;
+class QSpinBox;
+class QTableView;
+
+namespace kvista {
+
+struct GenerateSettings {
+  int tokens = 128;
+  double temperature = 0;  ///< 0: always the likeliest token.
+  int seed = 0;
+  bool chatTemplate = false;
+  bool operator==(const GenerateSettings&) const = default;
+};
+
+class GeneratedPane;
+class TokenLossText;
+
+/// Original and plan side by side: generated text with both caches' sizes, the loss of every token, perplexity on files.
+class TryView final : public View {
+  Q_OBJECT
+
+ public:
+  explicit TryView(QWidget* parent = nullptr);
+
+  /// Name of the model's chat template; empty: it has none, and the choice is not shown.
+  void setChatTemplate(const QString& name);
+  /// Why nothing can be tried now ("Open a model first."); empty: it can.
+  void setUnavailable(const QString& reason);
+  /// While true Stop stands for Generate. A new start empties both panes.
+  void setGenerating(bool generating);
+  /// Text that one side has written, and its cache afterwards.
+  void appendPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
+  void setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after);
+  void setEvaluations(const std::vector<EvaluationRow>& rows);
+  [[nodiscard]] GenerateSettings settings() const;
+  [[nodiscard]] QString prompt() const;
+
+ Q_SIGNALS:
+  void generateRequested(const QString& prompt, const kvista::GenerateSettings& settings);
+  void stopRequested();
+  void measureRequested(const QStringList& paths);
+  void tokenLossRequested(const QString& text);
+
+ protected:
+  void dragEnterEvent(QDragEnterEvent* event) override;
+  void dropEvent(QDropEvent* event) override;
+
+ private:
+  QWidget* makePrompt();
+  QWidget* makeTokens();
+  QWidget* makeFiles();
+  void updateButtons();
+  void showRatio();
+  void showLosses();
+
+  QPlainTextEdit* prompt_;
+  QSpinBox *tokens_, *seed_;
+  QDoubleSpinBox* temperature_;
+  QCheckBox* chat_;
+  QPushButton *generate_, *stop_, *measureTokens_, *measureFiles_;
+  QLabel *reason_, *ratio_, *means_, *piece_, *legend_;
+  GeneratedPane *original_, *plan_;
+  TokenLossText* tokenText_;
+  EvaluationsModel* evaluations_;
+  QTableView* table_;
+  QString unavailable_;
+  bool generating_ = false;
+};
+
+}  // namespace kvista

@@ -1,0 +1,36 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/words.h"
+
+#include <QCoreApplication>
+#include <QLabel>
+#include <QLocale>
+#include <cmath>
+
+namespace kvista {
+
+QString durationText(double seconds) {
+  const auto translate = [](const char* text) { return QCoreApplication::translate("kvista::Words", text); };
+  const QLocale locale;
+  if (!std::isfinite(seconds) || seconds < 0) return {};
+  const auto whole = static_cast<qlonglong>(std::llround(seconds));
+  if (whole < 60) return translate("%1 s").arg(whole < 10 && seconds > 0 && whole != seconds ? locale.toString(seconds, 'f', 1) : locale.toString(whole));
+  if (whole < 3600) return translate("%1 min %2 s").arg(locale.toString(whole / 60)).arg(whole % 60, 2, 10, QLatin1Char('0'));
+  return translate("%1 h %2 min").arg(locale.toString(whole / 3600)).arg(whole % 3600 / 60, 2, 10, QLatin1Char('0'));
+}
+
+QLabel* softLabel(const QString& text, QWidget* parent) {
+  auto* label = new QLabel(text, parent);
+  label->setForegroundRole(QPalette::PlaceholderText);
+  return label;
+}
+
+QLabel* emptyState(const QString& text, QWidget* parent) {
+  QLabel* label = softLabel(text, parent);
+  label->setAlignment(Qt::AlignCenter);
+  label->setWordWrap(true);
+  label->setMargin(24);
+  return label;
+}
+
+}  // namespace kvista

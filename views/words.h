@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QString>
+
+class QLabel;
+class QWidget;
+
+namespace kvista {
+
+/// "8 s", "3 min 20 s", "1 h 05 min".
+QString durationText(double seconds);
+/// Quiet words in the middle of a view that has nothing to show: what would be here and how it comes.
+QLabel* emptyState(const QString& text, QWidget* parent);
+/// A label in the colour of quiet text.
+QLabel* softLabel(const QString& text, QWidget* parent);
+
+}  // namespace kvista
