@@ -8,6 +8,7 @@
   X(budgetLarge)           \
   X(budgetEmpty)           \
   X(figureStrip)           \
+  X(qualityCost)           \
   X(waterline)             \
   X(waterlineLarge)        \
   X(waterlineRanks)        \

@@ -32,10 +32,12 @@ TEST(ParetoTest, IsTheDefinition) {
   std::mt19937 random(1);
   for (int trial = 0; trial < 100; ++trial) {
     std::vector<CostQuality> points;
-    for (int i = 0; i < 40; ++i) points.push_back({static_cast<double>(random() % 12), static_cast<double>(random() % 12)});
+    for (int i = 0; i < 40; ++i)
+      points.push_back({static_cast<double>(random() % 12), static_cast<double>(random() % 12)});
     const Indices front = paretoFront(points);
     for (std::size_t i = 0; i < points.size(); ++i) {
-      const bool beaten = std::any_of(points.begin(), points.end(), [&](const auto& other) { return beats(other, points[i]); });
+      const bool beaten =
+          std::any_of(points.begin(), points.end(), [&](const auto& other) { return beats(other, points[i]); });
       const bool stood = std::any_of(front.begin(), front.end(), [&](std::size_t f) { return points[f] == points[i]; });
       EXPECT_EQ(stood, !beaten);
     }

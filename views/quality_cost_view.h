@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QPointF>
+#include <QString>
+#include <optional>
+#include <vector>
+
+#include "views/log_scale.h"
+#include "views/view.h"
+
+namespace kvista {
+
+class SegmentedControl;
+
+/// One plan that was tried.
+struct QualityCostPoint {
+  QString fingerprint;
+  QString label;
+  double share = 0;                 ///< Of the bytes of the 16-bit cache.
+  std::optional<double> timeShare;  ///< Decode time / that over the uncompressed cache.
+  double rise = 0;                  ///< Relative rise of perplexity, .02 for 2 %.
+  bool measured = false;
+  bool current = false;
+};
+
+/// Another system, or another run, for comparison.
+struct QualityCostSeries {
+  QString label;
+  std::vector<QPointF> points;  ///< (share, rise), by rising share.
+};
+
+struct QualityCostRecord {
+  std::vector<QualityCostPoint> points;
+  std::vector<QualityCostSeries> others;
+};
+
+/// What every plan tried costs and loses, with the front of those that no other beats. A point brings its plan back.
+class QualityCostView final : public View {
+  Q_OBJECT
+
+ public:
+  explicit QualityCostView(QWidget* parent = nullptr);
+  void setRecord(QualityCostRecord record);
+  [[nodiscard]] QWidget* controls() override;
+  /// Where a plan's point is, in the widget's coordinates; nothing where it is not shown (no time is known).
+  [[nodiscard]] std::optional<QPointF> placeOf(int point) const;
+  [[nodiscard]] QString describe(int point) const;
+  /// Indices of the front, by rising cost, on the axis that is shown.
+  [[nodiscard]] const std::vector<int>& front() const { return front_; }
+  void paintFigure(QPainter& painter, const QRectF& area) const;
+  [[nodiscard]] QSize sizeHint() const override { return {360, 280}; }
+  [[nodiscard]] QSize minimumSizeHint() const override { return {240, 180}; }
+
+ Q_SIGNALS:
+  void planActivated(const QString& fingerprint);
+
+ protected:
+  void paintEvent(QPaintEvent* event) override;
+  void mouseMoveEvent(QMouseEvent* event) override;
+  void mouseReleaseEvent(QMouseEvent* event) override;
+  void leaveEvent(QEvent* event) override;
+  void keyPressEvent(QKeyEvent* event) override;
+  void focusInEvent(QFocusEvent* event) override;
+  void focusOutEvent(QFocusEvent* event) override;
+  bool event(QEvent* event) override;
+
+ private:
+  [[nodiscard]] std::optional<double> costOf(const QualityCostPoint& point) const;
+  [[nodiscard]] QRectF plotIn(const QRectF& area) const;
+  [[nodiscard]] QPointF place(const QRectF& plot, double cost, double rise) const;
+  [[nodiscard]] std::optional<int> pointAt(const QPointF& position) const;
+  void fit();
+  void paintAxes(QPainter& painter, const QRectF& plot) const;
+  void paintOthers(QPainter& painter, const QRectF& plot) const;
+  void paintPoints(QPainter& painter, const QRectF& plot, bool interactive) const;
+  void setCursorPoint(std::optional<int> point);
+
+  QualityCostRecord record_;
+  SegmentedControl* axis_;
+  bool byTime_ = false;
+  LogScale cost_{-1.5, 0}, rise_{-1, 1};
+  std::vector<int> front_;
+  std::vector<int> order_;  // Shown points by rising cost: the way of the arrows.
+  std::optional<int> hover_, cursor_;
+};
+
+}  // namespace kvista
