@@ -33,9 +33,10 @@ QByteArray line(const nlohmann::json& json) {
   return QByteArray::fromStdString(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)) + '\n';
 }
 
-void removeAll(const fs::path& base) {
+/// The lock goes with whoever holds it.
+void removeFiles(const fs::path& base) {
   std::error_code ignored;
-  for (const char* ending : {kJournal, kProject, kLock}) fs::remove(withEnding(base, ending), ignored);
+  for (const char* ending : {kJournal, kProject}) fs::remove(withEnding(base, ending), ignored);
 }
 
 std::optional<nlohmann::json> parsed(const QByteArray& bytes) {
@@ -194,7 +195,7 @@ void Recovery::forget() {
   projectIsOld_ = false;
   if (!journal_.isOpen() && !lock_.isLocked()) return;
   journal_.close();
-  removeAll(base_);
+  removeFiles(base_);
   lock_.unlock();
 }
 
@@ -219,7 +220,7 @@ void Recovery::findAbandoned(QObject* context, std::function<void(std::vector<Re
                    if (auto recovered = readJournal(base))
                      found.push_back(*std::move(recovered));
                    else
-                     removeAll(base);
+                     removeFiles(base);
                  }
                  std::ranges::sort(found, std::ranges::greater(), &RecoveredProject::changed);
                  return found;
@@ -235,7 +236,7 @@ void Recovery::recover(RecoveredProject recovered) {
 }
 
 void Recovery::discard(const fs::path& journal) {
-  removeAll(fs::path(journal).replace_extension());
+  removeFiles(fs::path(journal).replace_extension());
 }
 
 }  // namespace kvista

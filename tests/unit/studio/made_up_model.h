@@ -36,10 +36,10 @@ inline std::vector<BudgetUnit> madeUpSpectra(const CompressionPlan& plan) {
   std::vector<BudgetUnit> units;
   for (const Group& group : plan.groups) {
     double scale = 0;
-    for (const Slot& slot : group.slots) scale += 1 + 0.37 * slot.head + 0.11 * slot.layer + (slot.side == Side::value ? 0.05 : 0);
+    for (const Slot& slot : group.slots) scale += 1 + 2.5 * slot.head + 0.11 * slot.layer + (slot.side == Side::value ? 0.05 : 0);
     BudgetUnit unit;
     for (std::size_t i = 0; i < group.widths.size(); ++i)
-      unit.spectrum.eigenvalues.push_back(0.01 * scale * std::exp(-0.3 * static_cast<double>(i) / static_cast<double>(group.slots.size())));
+      unit.spectrum.eigenvalues.push_back(0.01 * scale * std::exp(-0.8 * static_cast<double>(i) / static_cast<double>(group.slots.size())));
     unit.maximumRank = static_cast<int>(group.widths.size());
     unit.side = group.slots.front().side == Side::key ? 0 : 1;
     unit.layer = group.slots.front().layer;
