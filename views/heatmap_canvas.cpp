@@ -144,6 +144,17 @@ void HeatmapCanvas::zoom(double factor, QPointF fixed) {
 
 void HeatmapCanvas::fit() { setVisibleCells({0, 0, double(record_.heads()), double(record_.heads())}); }
 
+std::vector<float> HeatmapCanvas::visibleValues() const {
+  const QRect cells = visible_.toAlignedRect() & QRect(0, 0, record_.heads(), record_.heads());
+  std::vector<float> values;
+  for (int row = cells.top(); row <= cells.bottom(); ++row)
+    for (int column = cells.left(); column <= cells.right(); ++column) {
+      const float value = record_.matrix.at(headAt(row), headAt(column));
+      if (row != column && std::isfinite(value)) values.push_back(value);
+    }
+  return values;
+}
+
 void HeatmapCanvas::setHovered(std::optional<HeadPair> pair) {
   if (pair == hovered_) return;
   hovered_ = pair;

@@ -55,6 +55,8 @@ class HeatmapCanvas final : public QWidget {
   /// Zooms by `factor` (2: half as many cells) and keeps what lies under `fixed`.
   void zoom(double factor, QPointF fixed);
   void fit();
+  /// Known values in sight, those of a head with itself left out.
+  [[nodiscard]] std::vector<float> visibleValues() const;
 
   [[nodiscard]] std::optional<HeadPair> cursor() const { return cursor_; }
   [[nodiscard]] std::optional<HeadPair> hovered() const { return hovered_; }

@@ -6,12 +6,11 @@
 #include <QMenu>
 #include <QPainter>
 #include <QPushButton>
-#include <QToolButton>
 #include <algorithm>
 #include <cmath>
 
 #include "views/heatmap_facts.h"
-#include "views/segmented_control.h"
+#include "views/order_control.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -19,20 +18,6 @@ namespace {
 
 constexpr int kMargin = 16, kTop = 8, kGap = 24, kFactsWidth = 200, kWidestFacts = 240;
 constexpr int kRoomForFacts = 560, kRoomForTree = 480;  ///< Widths of the view from which on these are shown.
-
-/// Off-diagonal known values of the cells in sight.
-std::vector<float> visibleValues(const HeatmapCanvas& canvas) {
-  const QRect cells = canvas.visibleCells().toAlignedRect();
-  const Matrix& matrix = canvas.record().matrix;
-  const auto& headAt = canvas.arrangement().headAt;
-  std::vector<float> values;
-  for (int row = std::max(0, cells.top()); row <= std::min(cells.bottom(), matrix.rows - 1); ++row)
-    for (int column = std::max(0, cells.left()); column <= std::min(cells.right(), matrix.columns - 1); ++column) {
-      const float value = matrix.at(headAt[static_cast<std::size_t>(row)], headAt[static_cast<std::size_t>(column)]);
-      if (row != column && std::isfinite(value)) values.push_back(value);
-    }
-  return values;
-}
 
 }  // namespace
 
@@ -92,13 +77,8 @@ void HeatmapView::setCustomOrder(std::vector<int> heads) {
 }
 
 void HeatmapView::rearrange() {
-  const bool hasGroups = !record().groups.empty();
-  const HeatmapOrder shown = order_ == HeatmapOrder::group && !hasGroups ? HeatmapOrder::index : order_;
+  const HeatmapOrder shown = shownOrder(order_, !record().groups.empty(), orders_);
   canvas_->setArrangement(arrange(record(), shown, custom_));
-  if (orders_) {
-    orders_->setCurrent(orderId(shown));
-    orders_->segment(orderId(HeatmapOrder::group))->setEnabled(hasGroups);
-  }
   placeParts();
 }
 
@@ -113,7 +93,7 @@ void HeatmapView::setColours(ColourMap map, bool inverted) {
 }
 
 void HeatmapView::fitVisible() {
-  std::vector<float> values = visibleValues(*canvas_);
+  std::vector<float> values = canvas_->visibleValues();
   if (values.empty()) return;
   scale_.fix(fitRange(values, 0, record().difference));
   showColours();
@@ -145,15 +125,7 @@ void HeatmapView::showFacts() {
 
 QWidget* HeatmapView::controls() {
   if (orders_) return orders_;
-  orders_ = new SegmentedControl({{QStringLiteral("index"), tr("index")},
-                                  {QStringLiteral("group"), tr("group")},
-                                  {QStringLiteral("cluster"), tr("cluster")},
-                                  {QStringLiteral("mean"), tr("mean")}},
-                                 tr("Order of the heads"));
-  orders_->segment(QStringLiteral("index"))->setToolTip(tr("Heads as the model numbers them"));
-  orders_->segment(QStringLiteral("group"))->setToolTip(tr("Group after group; within each, alike heads side by side"));
-  orders_->segment(QStringLiteral("cluster"))->setToolTip(tr("Alike heads side by side: average linkage"));
-  orders_->segment(QStringLiteral("mean"))->setToolTip(tr("Heads that are most like all others first"));
+  orders_ = makeOrderControl();
   connect(orders_, &SegmentedControl::chosen, this, [this](const QString& id) {
     setOrder(orderFromId(id));
     Q_EMIT orderChanged(order_);

@@ -32,7 +32,8 @@
   X(emptyTry)              \
   X(guide)                 \
   X(firstGuide)            \
-  X(provenance)
+  X(provenance)            \
+  X(comparison)
 
 namespace kvista {
 

@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "views/colour_scale.h"
+#include "views/heatmap_canvas.h"
+#include "views/view.h"
+
+class QPainter;
+
+namespace kvista {
+
+class SegmentedControl;
+
+/// Two matrices over the same heads: two models, two plans, or two measures.
+struct ComparisonRecord {
+  HeatmapRecord left, right;  ///< Each with its own title.
+  QString title;              ///< "Layer 3 · keys"
+  bool operator==(const ComparisonRecord&) const = default;
+};
+
+/// Both matrices in the same colours and order, and right minus left beside them; pointer, selection and zoom of one
+/// are those of all.
+class ComparisonView final : public View {
+  Q_OBJECT
+
+ public:
+  explicit ComparisonView(QWidget* parent = nullptr);
+
+  /// Matrices of different sizes are not drawn; the view says why.
+  void setRecord(const ComparisonRecord& record);
+  [[nodiscard]] const ComparisonRecord& record() const { return record_; }
+  /// As the left one's groups and values order the heads.
+  void setOrder(HeatmapOrder order);
+  [[nodiscard]] HeatmapOrder order() const { return order_; }
+  /// Of left and right; null: fitted to both.
+  void setSharedRange(std::optional<Range> range);
+  [[nodiscard]] Range range() const { return scale_.range(); }
+  [[nodiscard]] Range differenceRange() const { return differenceScale_.range(); }
+  void setSelection(const std::vector<int>& heads);
+  /// "Layer 3 · K5 and K11 · linear CKA 0.9127 and 0.8801 · difference −0.0326"
+  [[nodiscard]] QString describe(HeadPair pair) const;
+
+  [[nodiscard]] QWidget* controls() override;
+  /// All three for paper; as HeatmapView::paintFigure.
+  void paintFigure(QPainter& painter, const QRectF& rect);
+  enum Part { left, right, difference };
+  [[nodiscard]] HeatmapCanvas* canvas(Part part) const { return canvases_[part]; }
+  [[nodiscard]] QSize sizeHint() const override { return {960, 360}; }
+  [[nodiscard]] QSize minimumSizeHint() const override { return {560, 200}; }
+
+ Q_SIGNALS:
+  void selectionChanged(const std::vector<int>& heads);
+  void cellHovered(const QString& text);
+  void rangeChanged(kvista::Range range);
+  void orderChanged(kvista::HeatmapOrder order);
+  void copied(int cells);
+
+ protected:
+  void resizeEvent(QResizeEvent* event) override;
+  void paintEvent(QPaintEvent* event) override;
+
+ private:
+  /// Where everything stands in a rectangle: on screen and on paper.
+  struct Places {
+    std::array<QRectF, 3> canvas;
+    QRectF bar, differenceBar;  ///< The colours' own rectangles.
+    double side = 0;
+  };
+  [[nodiscard]] Places placesIn(const QRectF& rect) const;
+  [[nodiscard]] bool canBeDrawn() const;
+  void linkCanvases();
+  void connectBar(RangeBar* bar, ColourScale& scale, bool isShared);
+  void rearrange();
+  void showColours();
+  void placeParts();
+  void paintHeadings(QPainter& painter, const Places& places) const;
+  [[nodiscard]] QString summary() const;
+
+  ComparisonRecord record_;
+  std::array<HeatmapCanvas*, 3> canvases_;
+  RangeBar* bar_;
+  RangeBar* differenceBar_;
+  SegmentedControl* orders_ = nullptr;
+  ColourScale scale_, differenceScale_;
+  HeatmapOrder order_ = HeatmapOrder::group;
+  std::optional<HeadPair> pointed_;
+  QString summary_;
+};
+
+}  // namespace kvista
