@@ -97,7 +97,8 @@ void paintGroupBorders(QPainter& painter, const HeatmapPicture& picture) {
   const double size = picture.cellSize();
   painter.setClipRect(picture.cells.adjusted(-1, -1, 1, 1), Qt::IntersectClip);
   painter.setBrush(Qt::NoBrush);
-  QPen pen(Qt::white, 2);
+  // White is the middle of the colours of differences.
+  QPen pen(picture.record->difference ? Theme::light().text : QColor(Qt::white), 2);
   pen.setJoinStyle(Qt::MiterJoin);
   for (const Arrangement::Run& run : picture.arrangement->runs) {
     // One head of a group that lies scattered is no block.

@@ -39,7 +39,9 @@ void paintColours(QPainter& painter, const QRectF& bar, const RangeBarRecord& re
 void paintNumbers(QPainter& painter, const QRectF& bar, const RangeBarRecord& record) {
   painter.setFont(textFont(TextRole::axis));
   const double low = yOf(record.range.low, bar, record.extent), high = yOf(record.range.high, bar, record.extent);
-  const int parts = low - high >= 120 ? 3 : low - high >= 36 ? 1 : 0;
+  // Zero is in the middle of differences, and said.
+  const int most = record.map == ColourMap::difference ? 4 : 3;
+  const int parts = low - high >= 120 ? most : low - high >= 36 ? 1 : 0;
   for (int i = 0; i <= std::max(parts, 1); ++i) {
     if (parts == 0 && i > 0) break;
     const double share = parts ? static_cast<double>(i) / parts : 0.5;
