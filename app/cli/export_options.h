@@ -19,6 +19,11 @@ struct ExportSettings {
 };
 void addExportOptions(CLI::App* verb, ExportSettings& settings);
 
+/// Refuses, from headers alone and before any work, what the export would refuse at its end: a form that cannot hold such
+/// a plan, a target that cannot be written.
+Result<void> checkExport(const ExportSettings& settings, const Checkpoint& checkpoint, const DecoderDescription& description,
+                         const CompressionPlan& plan);
+
 /// Puts the settings into a request whose references are set.
 void apply(const ExportSettings& settings, ExportRequest& request);
 

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "app/cli/option_checks.h"
 #include "core/calibration/statistics.h"
 #include "core/checkpoint/open_model.h"
 #include "core/compress/planner.h"
@@ -48,9 +49,9 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
 void addComputeOptions(CLI::App* verb, ComputeSettings& settings) {
   verb->add_option("--device", settings.device, "cpu, cuda or cuda:N")->capture_default_str();
   verb->add_option("--dtype", settings.dtype, "Arithmetic of the model")
-      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->check(oneOf({"float32", "bfloat16"}))
       ->capture_default_str();
-  verb->add_option("--threads", settings.threads, "CPU threads (0: one a core)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--threads", settings.threads, "CPU threads (0: one a core)")->check(wholeNumber(0, 1024));
 }
 
 Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& settings, const Task& task) {
@@ -61,13 +62,14 @@ Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& se
 void addTextOptions(CLI::App* verb, TextSettings& settings, bool required) {
   auto* text = verb->add_option("--text", settings.recipe.paths, "Text files, folders of .txt and .jsonl, or - for standard input");
   if (required) text->required();
-  verb->add_option("--window", settings.recipe.window, "Tokens a window (default: 2048, or the model's context if that is shorter)");
-  verb->add_option("--windows", settings.windows, "At most this many windows (default: all)")->check(CLI::PositiveNumber);
-  verb->add_option("--tokens", settings.tokens, "At most this many tokens, in whole windows")->check(CLI::PositiveNumber);
+  verb->add_option("--window", settings.recipe.window, "Tokens a window (default: 2048, or the model's context if that is shorter)")
+      ->check(wholeNumber(2));
+  verb->add_option("--windows", settings.windows, "At most this many windows (default: all)")->check(wholeNumber(1));
+  verb->add_option("--tokens", settings.tokens, "At most this many tokens, in whole windows")->check(wholeNumber(1));
   verb->add_option("--skip-windows", settings.recipe.skipWindows, "Leave out this many windows at the start")
-      ->check(CLI::NonNegativeNumber);
+      ->check(wholeNumber(0));
   verb->add_option("--seed", settings.seed, "Draw windows at random with this seed (default: from the start, in order)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(wholeNumber(0));
   verb->add_flag("--bos", settings.recipe.beginWithBos, "Begin each window with the BOS token");
 }
 

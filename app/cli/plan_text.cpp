@@ -9,6 +9,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "app/cli/option_checks.h"
+#include "core/compress/layouts.h"
+#include "core/compress/measures/measures.h"
+#include "core/compress/method.h"
+#include "core/plan/allocate.h"
+#include "core/plan/cost.h"
+
 namespace kvista {
 namespace {
 
@@ -48,24 +55,41 @@ nlohmann::ordered_json orNull(const std::optional<double>& value) { return value
 }  // namespace
 
 void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
-  verb->add_option("--method", settings.method, "See `kvista list methods`")->capture_default_str();
-  auto* target = verb->add_option_group("Target", "How small the cache shall be (one of these; default: 8 times smaller)");
-  target->add_option("--times-smaller", settings.timesSmaller, "Times smaller than the 16-bit cache")->check(CLI::PositiveNumber);
-  target->add_option("--share", settings.share, "Share of the 16-bit cache's bytes, above 0 and at most 1")->check(CLI::PositiveNumber);
-  target->add_option("--bytes-per-token", settings.bytesPerToken, "Bytes a token over all layers")->check(CLI::PositiveNumber);
-  target->add_option("--max-loss", settings.maxLoss, "Largest predicted rise of perplexity, such as 2%");
-  target->add_option("--keep", settings.keep, "Kept fraction of numbers, for 16-bit methods")->check(CLI::PositiveNumber);
-  target->require_option(0, 1);
-  verb->add_option("--grouping", settings.grouping, "Instead of the method's; see `kvista list groupings`");
-  verb->add_option("--measure", settings.measure, "Similarity that groupings look at; see `kvista list measures`");
-  verb->add_option("--group-size", settings.groupSize, "Heads a group")->check(CLI::PositiveNumber);
-  verb->add_option("--allocator", settings.allocator, "Instead of the method's; see `kvista list allocators`");
-  verb->add_option("--metric", settings.metric, "Instead of the method's")->check(CLI::IsMember({"identity", "fisher"}));
-  verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(CLI::PositiveNumber);
-  verb->add_option("--profile", settings.profile, "Device that decoding shall be affordable on")->capture_default_str();
+  std::vector<std::string> groupings;
+  for (const auto& [name, summary] : layoutNames()) groupings.emplace_back(name);
+  verb->add_option("--method", settings.method, "See `kvista list methods`")->check(oneOf(namesOf(methods())))->capture_default_str();
+  const auto target = [&](const char* name, auto& value, const char* description) {
+    return verb->add_option(name, value, description)->group("How small the cache shall be (one of these; default: 8 times smaller)");
+  };
+  target("--times-smaller", settings.timesSmaller, "Times smaller than the 16-bit cache")->check(numberAtLeast(1));
+  target("--share", settings.share, "Share of the 16-bit cache's bytes, above 0 and at most 1")->check(positiveNumber(1));
+  target("--bytes-per-token", settings.bytesPerToken, "Bytes a token over all layers")->check(numberAtLeast(1));
+  target("--max-loss", settings.maxLoss, "Largest predicted rise of perplexity, such as 2%");
+  target("--keep", settings.keep, "Kept fraction of numbers, for 16-bit methods")->check(positiveNumber(1));
+  verb->add_option("--grouping", settings.grouping, "Instead of the method's; see `kvista list groupings`")
+      ->check(oneOf(groupings));
+  verb->add_option("--measure", settings.measure, "Similarity that groupings look at; see `kvista list measures`")
+      ->check(oneOf(namesOf(measures())));
+  verb->add_option("--group-size", settings.groupSize, "Heads a group")->check(wholeNumber(1, 65536));
+  verb->add_option("--allocator", settings.allocator, "Instead of the method's; see `kvista list allocators`")
+      ->check(oneOf(namesOf(allocators())));
+  verb->add_option("--metric", settings.metric, "Instead of the method's")->check(oneOf({"identity", "fisher"}));
+  verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
+  verb->add_option("--profile", settings.profile, "Device that decoding shall be affordable on")
+      ->check(oneOf(namesOf(deviceProfiles())))
+      ->capture_default_str();
 }
 
 Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual) {
+  std::vector<std::string_view> targets;
+  if (settings.timesSmaller > 0) targets.emplace_back("--times-smaller");
+  if (settings.share > 0) targets.emplace_back("--share");
+  if (settings.bytesPerToken > 0) targets.emplace_back("--bytes-per-token");
+  if (!settings.maxLoss.empty()) targets.emplace_back("--max-loss");
+  if (settings.keep > 0) targets.emplace_back("--keep");
+  if (targets.size() > 1)
+    return fail(ErrorCode::invalidArgument, fmt::format("{} were given, but a plan has one target.", fmt::join(targets, " and ")),
+                "Leave out all but one.");
   PlanRequest request;
   request.method = settings.method;
   request.target = usual;

@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/program.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <span>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -12,6 +15,7 @@
 #include <spdlog/spdlog.h>
 
 #include "app/cli/interrupt.h"
+#include "app/cli/usage_error.h"
 
 namespace kvista {
 namespace {
@@ -34,7 +38,13 @@ Result<Output> run(const Invocation& invocation, const Task& task) {
   }
 }
 
-int report(const Error& error, bool json) {
+}  // namespace
+
+bool wantsJson(std::span<char*> arguments) {
+  return std::ranges::any_of(arguments, [](const char* word) { return std::string_view(word) == "--json"; });
+}
+
+int reportError(const Error& error, bool json) {
   fmt::print(stderr, "kvista: {}{}{}\n", error.message, error.hint.empty() ? "" : " ", error.hint);
   if (!error.detail.empty()) fmt::print(stderr, "  {}\n", error.detail);
   if (json) {
@@ -45,8 +55,6 @@ int report(const Error& error, bool json) {
   }
   return exitCodeOf(error.code);
 }
-
-}  // namespace
 
 int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invocation&)>& addVerbs) {
   CLI::App app("KVista makes the key-value cache of language models smaller.", "kvista");
@@ -60,7 +68,8 @@ int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invoca
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // help or version
+    return reportError(usageError(app, error), wantsJson(std::span(argv, static_cast<std::size_t>(argc))));
   }
   setUpLog(invocation.verbosity);
 
@@ -69,7 +78,7 @@ int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invoca
   const Task task{interrupt.token(), [&](const ProgressReport& line) { progress.report(line); }};
   const Result<Output> output = run(invocation, task);
   progress.clear();
-  if (!output) return report(output.error(), invocation.json);
+  if (!output) return reportError(output.error(), invocation.json);
   if (invocation.json)
     fmt::print("{}\n", output->json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   else

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 
 #include "app/cli/verb.h"
 
@@ -10,5 +11,11 @@ namespace kvista {
 
 /// Parses the command line, runs the verb it names and answers the exit code.
 int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invocation&)>& addVerbs);
+
+/// Prints an error for people on standard error and, where `json`, for programs on standard output; answers its exit code.
+int reportError(const Error& error, bool json);
+
+/// Whether `--json` stands anywhere on a command line, one that cannot be parsed included.
+bool wantsJson(std::span<char*> arguments);
 
 }  // namespace kvista

@@ -23,13 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 
 Result<std::string> readText(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error))
-    return fail(ErrorCode::io, fmt::format("The text {} is not a readable file.", path.string()),
-                "Give a text file, a folder of .txt and .jsonl files, or - for standard input.");
   std::ifstream stream(path, std::ios::binary);
   std::string text(std::istreambuf_iterator<char>(stream), {});
-  if (!stream && !stream.eof()) return fail(ErrorCode::io, fmt::format("The text {} could not be read.", path.string()));
+  if (!stream.is_open() || (!stream && !stream.eof())) return fail(ErrorCode::io, fmt::format("The text {} could not be read.", path.string()));
   return text;
 }
 
@@ -57,26 +53,46 @@ Result<void> appendDocuments(const fs::path& path, std::vector<std::string>& doc
   return {};
 }
 
-Result<std::vector<std::string>> readDocuments(const std::vector<std::string>& paths) {
-  std::vector<std::string> documents;
+constexpr const char* kStandardInput = "-";
+
+/// The files behind the paths of a recipe, standard input as it is.
+Result<std::vector<fs::path>> filesOf(const std::vector<std::string>& paths) {
+  std::vector<fs::path> files;
   for (const std::string& name : paths) {
-    if (name == "-") {
-      documents.emplace_back(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
-      continue;
-    }
     std::error_code error;
-    if (!fs::is_directory(name, error)) {
-      KVISTA_CHECK(appendDocuments(name, documents));
+    if (name == kStandardInput || !fs::is_directory(name, error)) {
+      if (name != kStandardInput && (!fs::is_regular_file(name, error) || !std::ifstream(name)))
+        return fail(ErrorCode::io, fmt::format("The text {} is not a readable file.", name),
+                    "Give a text file, a folder of .txt and .jsonl files, or - for standard input.");
+      files.emplace_back(name);
       continue;
     }
-    std::vector<fs::path> files;
+    std::vector<fs::path> inside;
     for (const auto& entry : fs::directory_iterator(name, error))
-      if (entry.path().extension() == ".txt" || entry.path().extension() == ".jsonl") files.push_back(entry.path());
+      if (entry.path().extension() == ".txt" || entry.path().extension() == ".jsonl") inside.push_back(entry.path());
     if (error) return fail(ErrorCode::io, fmt::format("The folder {} cannot be listed: {}.", name, error.message()));
-    if (files.empty())
+    if (inside.empty())
       return fail(ErrorCode::invalidArgument, fmt::format("The folder {} holds no .txt or .jsonl file.", name));
-    std::ranges::sort(files);
-    for (const fs::path& file : files) KVISTA_CHECK(appendDocuments(file, documents));
+    std::ranges::sort(inside);
+    files.insert(files.end(), inside.begin(), inside.end());
+  }
+  return files;
+}
+
+/// Standard input comes once, but a text may be read twice: to calibrate, and to measure on what calibration left.
+const std::string& standardInput() {
+  static const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  return text;
+}
+
+Result<std::vector<std::string>> readDocuments(const std::vector<std::string>& paths) {
+  KVISTA_ASSIGN(const std::vector<fs::path> files, filesOf(paths));
+  std::vector<std::string> documents;
+  for (const fs::path& file : files) {
+    if (file == kStandardInput)
+      documents.push_back(standardInput());
+    else
+      KVISTA_CHECK(appendDocuments(file, documents));
   }
   return documents;
 }
@@ -119,6 +135,10 @@ Result<TextRecipe> textRecipeFromJson(const nlohmann::json& json) {
   }
 }
 
+Result<void> checkTexts(const std::vector<std::string>& paths) {
+  return filesOf(paths).map([](const std::vector<fs::path>&) {});
+}
+
 Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos,
                                       const Task& task) {
   if (recipe.window < 2)
@@ -155,12 +175,14 @@ Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextReci
                             recipe.skipWindows ? fmt::format("a window after the first {}", recipe.skipWindows) : "one window",
                             recipe.window),
                 "Give a longer text or a smaller --window.");
-  std::vector<std::int64_t> order(static_cast<std::size_t>(available - recipe.skipWindows));
-  std::iota(order.begin(), order.end(), recipe.skipWindows);
+  std::vector<std::int64_t> order(static_cast<std::size_t>(available));
+  std::iota(order.begin(), order.end(), 0);
   if (recipe.seed) {
     std::mt19937_64 random(*recipe.seed);
     for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);  // same on every library
   }
+  // Left out of the drawn order, so that what one recipe skips is what another with the same seed has taken.
+  order.erase(order.begin(), order.begin() + recipe.skipWindows);
   if (recipe.windows) order.resize(std::min<std::size_t>(order.size(), static_cast<std::size_t>(*recipe.windows)));
 
   TokenWindows result;

@@ -22,7 +22,7 @@ struct TextRecipe {
   std::vector<std::string> paths;
   std::int64_t window = 0;                   ///< Tokens a window; 0: the smaller of 2048 and the model's context.
   std::optional<std::int64_t> windows;       ///< At most this many; absent: all there are.
-  std::int64_t skipWindows = 0;              ///< Windows left out at the start (shards, held-out slices).
+  std::int64_t skipWindows = 0;              ///< Windows left out at the start of that order (shards, held-out slices).
   std::optional<std::uint64_t> seed;         ///< Draws windows at random; absent: from the start, in order.
   bool beginWithBos = false;                 ///< Each window's first token is BOS instead of text.
 
@@ -37,6 +37,9 @@ struct TokenWindows {
   std::string hash;             ///< 16 hex digits over the ids and the shape.
   std::int64_t tokensInText = 0;  ///< Of all documents together, before cutting into windows.
 };
+
+/// Refuses texts that are not there, before any work. Errors: io, invalidArgument.
+Result<void> checkTexts(const std::vector<std::string>& paths);
 
 /// Reads, tokenises (each document alone, without special tokens) and cuts into windows that do not overlap; the rest
 /// that fills no window is left out. Errors: no such file, not UTF-8, a JSONL line without text, fewer tokens than one window.

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "core/checkpoint/export_report.h"
+#include "core/io/atomic_file.h"
 
 namespace kvista {
 
@@ -49,6 +50,7 @@ Result<void> checkTarget(const fs::path& target, const Checkpoint& checkpoint, b
                 fmt::format("The export cannot go to {}: that is inside the model's own folder.", target.string()),
                 "Give a folder beside it.");
   }
+  KVISTA_CHECK(AtomicDirectory::create(target, 0, overwrite));
   if (!overwrite || !fs::exists(resolved, error)) return {};
   if (fs::is_directory(resolved, error) &&
       (fs::is_empty(resolved, error) || fs::exists(resolved / kReportName, error)))

@@ -59,17 +59,35 @@ int sideOf(const Group& group) {
   return keys && values ? 2 : values ? 1 : 0;
 }
 
-/// The most bits that fit the budget, scales and zeros counted.
+/// Fewer bytes than the method's smallest piece (a block of directions at the smallest width, or every number of plain
+/// quantisation) would leave a cache that holds nothing.
+Result<void> checkBudget(const Settings& settings, const CompressionPlan& draft, const ModelShape& shape) {
+  if (draft.target.kind == Target::Kind::maxLoss) return {};
+  const bool plain = draft.storage == Storage::plainQuantised;
+  const auto width = static_cast<std::uint8_t>(settings.method.widths[1]);
+  CompressionPlan smallest = draft;
+  for (Group& group : smallest.groups) {
+    std::fill_n(group.widths.begin(), plain ? group.widths.size() : std::min(group.widths.size(), static_cast<std::size_t>(settings.rankStep)),
+                width);
+    if (!plain) break;
+  }
+  const std::int64_t least = bytesPerToken(smallest), full = shape.cacheBytesPerToken(), budget = budgetBytes(draft.target, shape);
+  if (budget >= least) return {};
+  const double share = std::ceil(static_cast<double>(least) / static_cast<double>(full) * 1e5) / 1e5;
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The target leaves {} of the {} bytes a token, but the method {} stores {} at least.", budget, full,
+                          settings.method.name, least),
+              fmt::format("Give --bytes-per-token {} (--share {}) or more{}.", least, share, plain ? ", or a method with a latent" : ""));
+}
+
+/// The most bits that fit the budget, scales and zeros counted; checkBudget has seen that the fewest do.
 Result<void> planPlainQuantised(const ModelShape& shape, std::int64_t budget, const Method& method, CompressionPlan& plan) {
   plan.groups = singleSlots(shape);
   for (auto bits = method.widths.rbegin(); bits != method.widths.rend() && *bits > 0; ++bits) {
     for (Group& group : plan.groups) std::ranges::fill(group.widths, static_cast<std::uint8_t>(*bits));
     if (bytesPerToken(plan) <= budget) return {};
   }
-  return fail(ErrorCode::invalidArgument,
-              fmt::format("Plain quantisation needs at least {} bytes a token for 2 bits with scales; {} were given.", bytesPerToken(plan),
-                          budget),
-              "Give a larger share, or a method with a latent.");
+  return fail(ErrorCode::internal, fmt::format("No width of the method {} fits {} bytes a token.", method.name, budget));
 }
 
 Result<BudgetUnit> unitOf(const Statistics* statistics, const LayerMoments& moments, const Group& group, int layer) {
@@ -166,19 +184,13 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
   return units;
 }
 
-Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task) {
+Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& shape) {
   KVISTA_ASSIGN(const Settings settings, settingsOf(request));
   const Method& method = settings.method;
-  const ModelShape& shape = decoder.shape();
-  KVISTA_CHECK(checkStatistics(decoder, statistics, method));
-  KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile(request.device));
-  const PlanningContext context{shape, lossModelOf(statistics), *device, request.context, request.batch};
-  KVISTA_CHECK(checkTarget(request.target, method.storage, method.metric, context.loss));
-
-  if (request.manual)
-    if (const auto problems = validate(*request.manual, shape); !problems.empty())
-      return fail(ErrorCode::invalidArgument, "The groups to keep do not fit the model: " + problems.front());
-
+  const LossModel best{.gradients = true};  // of the best calibration
+  KVISTA_CHECK(checkTarget(request.target, method.storage, method.metric, best));
+  KVISTA_CHECK(findAllocator(method.allocator));
+  KVISTA_CHECK(findDeviceProfile(request.device));
   CompressionPlan plan;
   plan.method = method.name;
   plan.grouping = request.manual ? request.manual->grouping : std::string(method.grouping);
@@ -189,6 +201,26 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   plan.rankStep = settings.rankStep;
   plan.exactTokens = method.exactTokens;
   plan.target = request.target;
+  plan.groups = singleSlots(shape);
+  for (Group& group : plan.groups) std::ranges::fill(group.widths, std::uint8_t{0});
+  KVISTA_CHECK(checkBudget(settings, plan, shape));
+  return plan;
+}
+
+Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task) {
+  KVISTA_ASSIGN(const Settings settings, settingsOf(request));
+  const Method& method = settings.method;
+  const ModelShape& shape = decoder.shape();
+  KVISTA_CHECK(checkStatistics(decoder, statistics, method));
+  KVISTA_ASSIGN(CompressionPlan plan, draftPlan(request, shape));
+  KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile(request.device));
+  const PlanningContext context{shape, lossModelOf(statistics), *device, request.context, request.batch};
+  KVISTA_CHECK(checkTarget(request.target, method.storage, method.metric, context.loss));
+
+  if (request.manual)
+    if (const auto problems = validate(*request.manual, shape); !problems.empty())
+      return fail(ErrorCode::invalidArgument, "The groups to keep do not fit the model: " + problems.front());
+
   PlanWithSpectra result;
   if (method.storage == Storage::plainQuantised) {
     KVISTA_CHECK(planPlainQuantised(shape, budgetBytes(request.target, shape), method, plan));

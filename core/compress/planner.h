@@ -48,6 +48,11 @@ struct PlanWithSpectra {
   PlannedPlan planned;
   std::vector<BudgetUnit> units;  ///< One a group; empty for plain quantisation.
 };
+
+/// The frame of the plan that was asked for: every slot alone, nothing stored. Refuses what no statistics can make possible:
+/// unknown names, a target out of range or below what the method can store. Error: invalidArgument.
+Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& shape);
+
 /// Groups, spectra, budget, prediction. `statistics` may be null for methods that need weights only.
 Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task);
 

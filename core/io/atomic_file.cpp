@@ -100,6 +100,9 @@ Result<void> checkFreeSpace(const fs::path& folder, std::uint64_t bytesNeeded, s
 
 Result<AtomicFile> AtomicFile::create(const fs::path& target) {
   KVISTA_CHECK(checkParent(target));
+  std::error_code ignored;
+  if (fs::is_directory(target, ignored) || !target.has_filename())
+    return fail(ErrorCode::io, fmt::format("{} is a folder, but a file shall be written.", target.string()), "Give the name of a file.");
   AtomicFile file;
   const fs::path temporary = temporaryBeside(target);
   file.descriptor_ = FileDescriptor(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
@@ -136,6 +139,8 @@ Result<void> AtomicFile::commit() {
   return flushFolderToDisk(folderOf(target_));
 }
 
+Result<void> checkWritable(const fs::path& target) { return AtomicFile::create(target).map([](const AtomicFile&) {}); }
+
 Result<void> writeFileAtomically(const fs::path& file, std::string_view content) {
   KVISTA_ASSIGN(AtomicFile fresh, AtomicFile::create(file));
   KVISTA_CHECK(fresh.append(std::as_bytes(std::span(content))));
@@ -156,7 +161,7 @@ Result<AtomicDirectory> AtomicDirectory::create(const fs::path& target, std::uin
     return fail(ErrorCode::io, fmt::format("{} exists and is not a folder.", target.string()), "Choose another name.");
   if (type == fs::file_type::directory && !overwrite)
     return fail(ErrorCode::io, fmt::format("{} exists already.", target.string()),
-                "Choose another name, or allow overwriting.");
+                "Choose another name, or allow overwriting (--overwrite).");
   KVISTA_CHECK(checkFreeSpace(folderOf(directory.target_), bytesNeeded, target.string()));
   const fs::path temporary = temporaryBeside(directory.target_);
   if (::mkdir(temporary.c_str(), 0777) != 0) return systemFailure(target, "created", errno);

@@ -36,6 +36,10 @@ class AtomicFile {
   FileDescriptor descriptor_;
 };
 
+/// Refuses a file that could not be created or replaced, before hours are spent on what shall be in it: its folder does
+/// not exist or cannot be written, or it is a folder itself. Leaves nothing behind.
+Result<void> checkWritable(const std::filesystem::path& target);
+
 /// Replaces a file's content: temporary file beside it, flushed to disk, renamed. The old content survives any failure.
 Result<void> writeFileAtomically(const std::filesystem::path& file, std::string_view content);
 

@@ -169,6 +169,8 @@ Result<std::string> Tokenizer::decode(const std::vector<std::uint32_t>& ids, boo
   return text;
 }
 
+bool Tokenizer::holds(std::uint32_t id) const { return parts_->addedTokens.tokenOf(id) || parts_->model->tokenOf(id); }
+
 std::size_t Tokenizer::vocabularySize() const {
   const auto largest =
       std::max({parts_->model->largestId(), parts_->addedTokens.largestId(), parts_->postProcessor.largestId()});

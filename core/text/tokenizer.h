@@ -30,6 +30,8 @@ class Tokenizer {
   /// `addSpecial`: let the post-processor add BOS and the like. Text must be UTF-8.
   [[nodiscard]] Result<std::vector<std::uint32_t>> encode(std::string_view text, bool addSpecial) const;
   [[nodiscard]] Result<std::string> decode(const std::vector<std::uint32_t>& ids, bool skipSpecial) const;
+  /// Whether `id` stands for a token; decode leaves out those that do not.
+  [[nodiscard]] bool holds(std::uint32_t id) const;
   [[nodiscard]] std::size_t vocabularySize() const;  ///< Largest id plus one.
 
  private:

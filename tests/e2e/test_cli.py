@@ -3,6 +3,8 @@
 """The program's verbs as its help and README promise them, on the embedded demo model."""
 
 import json
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,7 @@ from program import (
     ENVIRONMENT,
     MODEL,
     PROGRAM,
+    SOURCE,
     TEXTS,
     USAGE,
     answer,
@@ -30,6 +33,9 @@ EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows
 VERBS = (
     "inspect tokenize detokenize forward calibrate merge similarity plan evaluate export verify compare compress list "
     "doctor"
+).split()
+VERBS_IN_ORDER = (
+    "inspect tokenize detokenize forward calibrate merge similarity plan evaluate export verify compare list doctor"
 ).split()
 
 
@@ -94,39 +100,109 @@ def test_help_lists_every_verb():
     assert all(f"\n  {verb} " in shown for verb in VERBS)
 
 
+WRONG_COMMAND_LINES = [  # and what the sentence must say
+    ([], "kvista compress MODEL"),
+    (["frobnicate"], '"frobnicate"'),
+    (["calibrte", MODEL], "Did you mean calibrate?"),
+    (["inspect"], "needs MODEL"),
+    (["inspect", MODEL, "--wieghts"], "Did you mean --weights?"),
+    (["inspect", MODEL, "twice"], '"twice"'),
+    (["calibrate", MODEL, "-o", "x"], "needs --text"),
+    (["calibrate", MODEL, "--txet", "a", "-o", "x"], "Did you mean --text?"),
+    (["evaluate", MODEL, "--text", "a", "--windows", "many"], '--windows is "many", but must be a whole number of at least 1'),
+    (["evaluate", MODEL, "--text", "a", "--window", "1"], "at least 2"),
+    (["evaluate", MODEL, "--text", "a", "--windows"], "--windows needs a value"),
+    (["plan", MODEL, "-o", "x", "--share", "0.5", "--times-smaller", "8"], "--times-smaller and --share"),
+    (["plan", MODEL, "-o", "x", "--share", "0.5", "--share", "0.2"], "2 times"),
+    (["plan", MODEL, "-o", "x", "--times-smaller", "-8"], "at least 1"),
+    (["plan", MODEL, "-o", "x", "--share", "nan"], "above 0 and at most 1"),
+    (["plan", MODEL, "-o", "x", "--max-loss", "much"], "much"),
+    (["plan", MODEL, "-o", "x", "--method", "codde"], "Did you mean coded?"),
+    (["plan", MODEL, "-o", "x", "--grouping", "frobs"], "neighbours"),
+    (["plan", MODEL, "-o", "x", "--allocator", "frobs"], "waterline"),
+    (["similarity", MODEL, "--stats", "x", "--side", "q"], "k, v"),
+    (["list", "frobs"], "methods"),
+    (["detokenize", MODEL, "frobs"], '"frobs"'),
+]
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["frobnicate"],
-        ["inspect"],
-        ["inspect", MODEL, "--frobnicate"],
-        ["calibrate", MODEL, "-o", "x.kvstats"],
-        ["plan", MODEL, "-o", "x.kvista", "--share", "0.5", "--times-smaller", "8"],
-        ["plan", MODEL, "-o", "x.kvista", "--times-smaller", "-8"],
-        ["similarity", MODEL, "--stats", "x", "--side", "q"],
-        ["list", "frobs"],
-    ],
-    ids=lambda arguments: " ".join(word for word in arguments if word != MODEL) or "nothing",
+    ("arguments", "words"),
+    WRONG_COMMAND_LINES,
+    ids=[" ".join(word for word in arguments if word != MODEL) or "nothing" for arguments, _ in WRONG_COMMAND_LINES],
 )
-def test_wrong_command_line(arguments, tmp_path, monkeypatch):
+def test_wrong_command_line(arguments, words, tmp_path, monkeypatch):
+    """One sentence that says what is wrong and what to type, for programs too."""
     monkeypatch.chdir(tmp_path)
-    done = run(*arguments, code=USAGE)
-    assert done.stderr and not done.stdout
+    done = run(*arguments, "--json", code=USAGE)
+    assert words in complaint(done)
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "invalidArgument"
+    assert complaint(done) == f"{error['message']} {error['hint']}"
     assert left_in(tmp_path) == []
 
 
-def test_wrong_values_are_named(statistics, tmp_path):
-    for options, word in [
-        (["--method", "frobs"], "frobs"),
-        (["--share", "5"], "5"),
-        (["--max-loss", "much"], "much"),
-        (["--grouping", "frobs"], "frobs"),
-        (["--allocator", "frobs"], "frobs"),
-    ]:
-        done = run("plan", MODEL, "--stats", statistics, "-o", tmp_path / "p.kvista", *options, code=USAGE)
-        assert word in done.stderr
-    assert left_in(tmp_path) == []
+def test_wrong_command_line_without_json_leaves_standard_output_empty():
+    assert run("frobnicate", code=USAGE).stdout == ""
+
+
+def test_wrong_output_is_refused_before_the_work(text, statistics, project, tmp_path):
+    missing = tmp_path / "missing/out"
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/letter").write_text("dear")
+    (tmp_path / "text.txt").write_text(text.read_text())
+    ids = tmp_path / "ids.safetensors"
+    save_file({"input_ids": torch.zeros(1, 4, dtype=torch.int64)}, ids)
+    before = left_in(tmp_path)
+    long_ones = [
+        ["calibrate", MODEL, "--text", text],
+        ["plan", MODEL, "--stats", statistics],
+        ["merge", statistics, statistics],
+        ["forward", MODEL, "--input", ids],
+        ["export", project[0]],
+        ["compress", MODEL, "--text", text],
+    ]
+    for arguments in long_ones:
+        writes_a_folder = arguments[0] in ("export", "compress")
+        for target in (missing, tmp_path / "file/out", tmp_path / ("full" if writes_a_folder else "")):
+            done = run(*arguments, "-o", target, code=BAD_INPUT)
+            assert str(target) in complaint(done) and len(done.stderr.splitlines()) == 1, done.stderr
+    for arguments, target in (
+        (["calibrate", MODEL, "--text", tmp_path / "text.txt"], tmp_path / "text.txt"),
+        (["forward", MODEL, "--input", ids], ids),
+        (["plan", MODEL, "--stats", statistics], statistics),
+        (["compress", MODEL, "--text", text, "--method", "coded-head", "--form", "dense"], tmp_path / "new"),
+        (["compress", MODEL, "--text", text, "--method", "plain"], tmp_path / "new"),
+        (["compress", MODEL, "--text", text, "--evaluate-on", tmp_path / "missing"], tmp_path / "new"),
+    ):
+        done = run(*arguments, "-o", target, code=(USAGE, BAD_INPUT))
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert left_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("method", ["coded", "joint", "plain"])
+def test_a_target_below_what_a_method_can_store_names_the_smallest(method, statistics, tmp_path):
+    command = ["plan", MODEL, "--stats", statistics, "-o", tmp_path / "p.kvista", "--method", method]
+    smallest = int(re.search(r"--bytes-per-token (\d+)", complaint(run(*command, "--share", 1e-5, code=USAGE)))[1])
+    if smallest > 1:
+        run(*command, "--bytes-per-token", smallest - 1, code=USAGE)
+    assert answer(*command, "--bytes-per-token", smallest)["bytesPerToken"] == smallest
+
+
+def test_examples_work(tmp_path, monkeypatch):
+    """In the order of a person's work, as they stand in the help, from a place where the demo lies as in the sources. The
+    example of `compress` is that of the other verbs in one; another test runs it on less text."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "resources").symlink_to(SOURCE / "resources")
+    save_file({"input_ids": torch.tensor([[52, 318, 271, 9]])}, "ids.safetensors")
+    for verb in VERBS_IN_ORDER:
+        if verb == "merge":
+            for shard, skipped in (("a", 0), ("b", 2)):
+                calibrate("resources/demo/text/calibration.txt", f"{shard}.kvstats", "--windows", 2, "--skip-windows", skipped)
+        example = shlex.split(run(verb, "--help").stdout.split("Example:")[1])
+        assert example[:2] == ["kvista", verb]
+        run(*example[1:])
 
 
 def test_wrong_inputs_are_named(statistics, tmp_path):
@@ -168,6 +244,13 @@ def test_tokenize_round_trip(tmp_path):
     assert answer("tokenize", MODEL, "--no-special", stdin=words)["ids"] == ids
     assert answer("detokenize", MODEL, *ids)["text"] == words
     assert answer("detokenize", MODEL, stdin=" ".join(map(str, ids)))["text"] == words
+
+
+def test_unknown_ids_are_named():
+    for arguments, stdin in ((["1", "4096"], ""), ([], "1 4096")):
+        said = complaint(run("detokenize", MODEL, *arguments, stdin=stdin, code=USAGE))
+        assert "no token 4096" in said and "4096 ids" in said
+    assert '"frobs"' in complaint(run("detokenize", MODEL, stdin="1 frobs 2", code=USAGE))
 
 
 def test_forward_equals_transformers(tmp_path):

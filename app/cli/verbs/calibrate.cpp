@@ -6,6 +6,7 @@
 
 #include "app/cli/memory.h"
 #include "app/cli/model.h"
+#include "app/cli/output_file.h"
 #include "app/cli/verb.h"
 #include "core/evaluate/calibrate.h"
 #include "core/text/model_tokenizer.h"
@@ -23,6 +24,10 @@ struct Options {
 };
 
 Result<Output> run(const Options& options, const Task& task) {
+  std::vector<std::filesystem::path> inputs(options.text.recipe.paths.begin(), options.text.recipe.paths.end());
+  inputs.emplace_back(options.model);
+  KVISTA_CHECK(checkOutputFile(options.output, inputs));
+  KVISTA_CHECK(checkTexts(options.text.recipe.paths));
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
   KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(model.checkpoint));
@@ -58,6 +63,7 @@ struct MergeOptions {
 };
 
 Result<Output> merge(const MergeOptions& options, const Task& task) {
+  KVISTA_CHECK(checkOutputFile(options.output, {}));  // may be one of the inputs: it is replaced once all are read
   KVISTA_ASSIGN(Statistics sum, loadStatistics(options.inputs.front()));
   for (std::size_t i = 1; i < options.inputs.size(); ++i) {
     KVISTA_ASSIGN(const Statistics next, loadStatistics(options.inputs[i]));
@@ -74,7 +80,7 @@ void addCalibrate(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"calibrate", "Run a text through a model once and keep the sums that every method needs",
-                            "kvista calibrate models/Llama-3.1-8B --text books/ --windows 256 -o llama.kvstats"},
+                            "kvista calibrate resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 -o demo.kvstats"},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   verb->add_option("-o,--output", options->output, "Statistics file to write; a pass that was cut off is taken up again")->required();

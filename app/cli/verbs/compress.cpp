@@ -6,6 +6,7 @@
 
 #include "app/cli/export_options.h"
 #include "app/cli/model.h"
+#include "app/cli/option_checks.h"
 #include "app/cli/plan_text.h"
 #include "app/cli/verb.h"
 #include "core/evaluate/calibrate.h"
@@ -41,12 +42,23 @@ Result<TokenWindows> evaluationText(const LoadedModel& model, const Options& opt
   return readText(model, text, task);
 }
 
+/// Everything that can be refused from headers alone, before the long part.
+Result<void> checkBeforehand(const Options& options, const PlanRequest& request) {
+  KVISTA_CHECK(checkTexts(options.text.recipe.paths));
+  KVISTA_CHECK(checkTexts(options.evaluationPaths));
+  KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(options.model));
+  KVISTA_ASSIGN(const DecoderDescription description, describe(checkpoint));
+  KVISTA_ASSIGN(const CompressionPlan draft, draftPlan(request, description.shape));
+  return checkExport(options.settings, checkpoint, description, draft);
+}
+
 Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(const PlanRequest planRequest, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
+  KVISTA_CHECK(checkBeforehand(options, planRequest));
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
   const Decoder& decoder = *model.decoder;
   KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(model.checkpoint));
-  KVISTA_ASSIGN(const PlanRequest planRequest, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
 
   CalibrationRequest calibration;
   calibration.recipe = completedRecipe(model, options.text);
@@ -110,12 +122,12 @@ void addCompress(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"compress", "The main job: calibrate, plan, measure and export in one go",
-                            "kvista compress models/Llama-3.1-8B --text books/ --times-smaller 8 -o llama-small"},
+                            "kvista compress resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 --times-smaller 8 -o demo-smaller"},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   addTextOptions(verb, options->text);
   verb->add_option("--evaluate-on", options->evaluationPaths, "Text to measure on (default: what calibration left of --text)");
-  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of it")->check(CLI::PositiveNumber);
+  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of it")->check(wholeNumber(1));
   addPlanOptions(verb, options->plan);
   addExportOptions(verb, options->settings);
   addComputeOptions(verb, options->compute);

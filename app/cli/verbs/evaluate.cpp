@@ -18,6 +18,7 @@ struct Options {
 };
 
 Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_CHECK(checkTexts(options.text.recipe.paths));
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
   KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task));
   KVISTA_ASSIGN(const Perplexity result,
@@ -40,6 +41,7 @@ struct CompareOptions {
 };
 
 Result<Output> compare(const CompareOptions& options, const Task& task) {
+  KVISTA_CHECK(checkTexts(options.text.recipe.paths));
   KVISTA_ASSIGN(const Subject first, openSubject(options.first, options.compute, task));
   KVISTA_ASSIGN(const Subject second, openSubject(options.second, options.compute, task));
   KVISTA_ASSIGN(const TokenWindows firstText, readText(first.model, options.text, task));
@@ -80,7 +82,7 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"evaluate", "Perplexity of a model, a plan or an exported checkpoint on a text",
-                            "kvista evaluate llama.kvista --text wikitext-test.txt --window 2048"},
+                            "kvista evaluate demo.kvista --text resources/demo/text/evaluation.txt --window 256 --windows 16"},
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   addTextOptions(verb, options->text);
@@ -91,7 +93,7 @@ void addCompare(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<CompareOptions>();
   CLI::App* verb = addVerb(app, invocation,
                            {"compare", "Two models, plans or exports on the same text: perplexity, bytes, difference with its error",
-                            "kvista compare models/Llama-3.1-8B llama-small --text wikitext-test.txt"},
+                            "kvista compare resources/demo/model demo-small --text resources/demo/text/evaluation.txt --window 256 --windows 16"},
                            options, compare);
   verb->add_option("a", options->first, "Checkpoint, project or export")->required();
   verb->add_option("b", options->second, "Checkpoint, project or export")->required();

@@ -20,6 +20,9 @@ struct Options {
 
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const Project project, loadProject(options.project));
+  KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(project.model));
+  KVISTA_ASSIGN(const DecoderDescription description, describe(checkpoint));
+  KVISTA_CHECK(checkExport(options.settings, checkpoint, description, project.plan));
   KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.compute, task));
   ExportRequest request{parts.model.checkpoint, *parts.model.decoder, project.plan, parts.factors};
   apply(options.settings, request);
@@ -66,7 +69,7 @@ void addExport(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"export", "Write a checkpoint whose cache is as planned",
-                            "kvista export llama.kvista -o llama-small --form latent"},
+                            "kvista export demo.kvista -o demo-small --form latent"},
                            options, run);
   verb->add_option("project", options->project, "Project of `kvista plan`")->required();
   addExportOptions(verb, options->settings);
@@ -75,7 +78,7 @@ void addExport(CLI::App& app, Invocation& invocation) {
 
 void addVerify(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<VerifyOptions>();
-  CLI::App* verb = addVerb(app, invocation, {"verify", "Check an exported folder against its report", "kvista verify llama-small"},
+  CLI::App* verb = addVerb(app, invocation, {"verify", "Check an exported folder against its report", "kvista verify demo-small"},
                            options, verify);
   verb->add_option("folder", options->folder, "What `kvista export` wrote")->required();
   addComputeOptions(verb, options->compute);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/cli/model.h"
+#include "app/cli/output_file.h"
 #include "app/cli/verb.h"
 #include "core/model/tensor_file.h"
 
@@ -20,6 +21,7 @@ struct Options {
 };
 
 Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_CHECK(checkOutputFile(options.output, {options.model, options.input}));
   KVISTA_ASSIGN(const TensorFile input, TensorFile::open(options.input));
   KVISTA_ASSIGN(const at::Tensor ids, input.read("input_ids", at::kLong, {-1, -1}));
   KVISTA_ASSIGN(const Subject subject, openSubject(options.model, options.compute, task));
@@ -59,7 +61,7 @@ void addForward(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"forward", "Logits, hidden states, keys and values of given tokens, for comparing with other programs",
-                            "kvista forward models/Llama-3.1-8B --input ids.safetensors -o outputs.safetensors --gradients"},
+                            "kvista forward resources/demo/model --input ids.safetensors -o outputs.safetensors --gradients"},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint, project or exported checkpoint")->required();
   verb->add_option("--input", options->input, "Safetensors file with input_ids [batch, tokens] int64")->required();

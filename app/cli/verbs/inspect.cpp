@@ -55,7 +55,7 @@ void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan) {
   options->scan = scan;
   CLI::App* verb = addVerb(app, invocation,
                            {"inspect", "Say what a checkpoint is: family, shapes, bytes of cache a token, problems (reads headers only)",
-                            "kvista inspect models/Llama-3.1-8B"},
+                            "kvista inspect resources/demo/model"},
                            options, run);
   verb->add_option("model", options->model, "Folder, .safetensors, index or .gguf file")->required();
   verb->add_flag("--weights", options->weights, "Also look through every weight for NaN and infinity");

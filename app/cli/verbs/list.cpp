@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
 #include "core/checkpoint/export_form.h"
 #include "core/compress/layouts.h"
@@ -102,7 +103,7 @@ void addList(CLI::App& app, Invocation& invocation) {
   CLI::App* verb = addVerb(app, invocation, {"list", "What there is to choose from", "kvista list methods"}, options, run);
   std::vector<std::string> names;
   for (const auto& [what, entries] : catalogue()) names.push_back(what);
-  verb->add_option("what", options->what, "One of the lists (default: all)")->check(CLI::IsMember(names));
+  verb->add_option("what", options->what, "One of the lists (default: all)")->check(oneOf(std::move(names)));
 }
 
 }  // namespace kvista

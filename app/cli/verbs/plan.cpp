@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/cli/model.h"
+#include "app/cli/output_file.h"
 #include "app/cli/plan_text.h"
 #include "app/cli/verb.h"
 #include "core/compress/planner.h"
@@ -22,6 +23,8 @@ struct Options {
 };
 
 Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(PlanRequest request, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
+  KVISTA_CHECK(checkOutputFile(options.output, {options.model, options.statistics}));
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
   Project project;
   project.model = std::filesystem::absolute(options.model).lexically_normal();
@@ -38,7 +41,6 @@ Result<Output> run(const Options& options, const Task& task) {
     project.tokensHash = statistics->tokensHash;
     project.baseLoss = statistics->baseLoss();
   }
-  KVISTA_ASSIGN(PlanRequest request, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
   if (!options.edited.empty()) {
     KVISTA_ASSIGN(Project edited, loadProject(options.edited));
     request.manual = std::move(edited.plan);
@@ -63,7 +65,7 @@ void addPlan(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"plan", "Decide groups, ranks and bits for a target, and predict the loss",
-                            "kvista plan models/Llama-3.1-8B --stats llama.kvstats --times-smaller 8 -o llama.kvista"},
+                            "kvista plan resources/demo/model --stats demo.kvstats --times-smaller 8 -o demo.kvista"},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate` (methods of weights alone need none)");

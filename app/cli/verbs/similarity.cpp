@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/cli/model.h"
+#include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
 #include "core/compress/measures/measures.h"
 
@@ -51,13 +52,13 @@ void addSimilarity(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"similarity", "How alike the heads of a layer are",
-                            "kvista similarity models/Llama-3.1-8B --stats llama.kvstats --layer 3 --side k --measure cka"},
+                            "kvista similarity resources/demo/model --stats demo.kvstats --layer 3 --side k --measure cka"},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate`")->required();
-  verb->add_option("--layer", options->layer, "Layer, from 0")->capture_default_str();
-  verb->add_option("--side", options->side, "Keys or values")->check(CLI::IsMember({"k", "v"}))->capture_default_str();
-  verb->add_option("--measure", options->measure, "See `kvista list measures`")->capture_default_str();
+  verb->add_option("--layer", options->layer, "Layer, from 0")->check(wholeNumber(0, 1'000'000))->capture_default_str();
+  verb->add_option("--side", options->side, "Keys or values")->check(oneOf({"k", "v"}))->capture_default_str();
+  verb->add_option("--measure", options->measure, "See `kvista list measures`")->check(oneOf(namesOf(measures())))->capture_default_str();
   addComputeOptions(verb, options->compute);
 }
 

@@ -27,9 +27,9 @@ Result<void> check(const CompressionPlan& plan, const DecoderDescription&) {
     const int rank = group.rank();
     if (isRotatedKey(plan, group) && rank < static_cast<int>(group.widths.size())) {
       return fail(ErrorCode::invalidArgument,
-                  fmt::format("Layer {} key head {} is compressed after RoPE, to {} of {} numbers; weights of the "
-                              "original architecture cannot say that, since their keys are rotated after the projection.",
-                              group.slots.front().layer, group.slots.front().head, rank, group.widths.size()),
+                  fmt::format("The plan compresses keys after RoPE (layer {}, head {}, and maybe others); weights of the original "
+                              "architecture cannot say that, since their keys are rotated after the projection.",
+                              group.slots.front().layer, group.slots.front().head),
                   "Export the form latent, or make a plan that compresses keys before RoPE.");
     }
   }

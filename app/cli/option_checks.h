@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+namespace kvista {
+
+/// Checks of options' values. Their answers complete the sentence "--windows is ...", with a hint after a line break;
+/// usageError makes sentences of them. Each checks the whole word, so that CLI11 converts without complaint afterwards.
+CLI::Validator wholeNumber(std::int64_t least, std::int64_t most = std::numeric_limits<std::int64_t>::max());
+/// Finite numbers.
+CLI::Validator numberAtLeast(double least);
+CLI::Validator positiveNumber(double most = std::numeric_limits<double>::max());
+CLI::Validator oneOf(std::vector<std::string> names);
+
+/// The names in a registry, for oneOf.
+template <class Registry>
+std::vector<std::string> namesOf(const Registry& registry) {
+  std::vector<std::string> names;
+  for (const auto& entry : registry) names.emplace_back(entry.name);
+  return names;
+}
+
+}  // namespace kvista
