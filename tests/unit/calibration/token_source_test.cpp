@@ -135,6 +135,8 @@ TEST_F(TokenSource, DrawsTheSameWindowsForTheSameSeedInAnotherOrder) {
   const TokenWindows few = read(recipe);
   ASSERT_EQ(few.ids.size(0), 3);
   EXPECT_EQ(few.hash, windowsOf(drawn, 0, 3).hash);
+  recipe.skipWindows = 3;  // the next ones: what one recipe took, another leaves out
+  EXPECT_EQ(read(recipe).hash, windowsOf(drawn, 3, 3).hash);
 }
 
 TEST_F(TokenSource, BeginsEachWindowWithBosInsteadOfText) {
