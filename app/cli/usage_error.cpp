@@ -82,7 +82,9 @@ Error missing(const Named& named, std::string_view fallback) {
 Error usageError(const CLI::App& app, const CLI::ParseError& error) {
   const Named named = namedIn(app);
   // A mistyped option also leaves the right one missing; the typing error is what a person wants to hear of.
-  if (const std::vector<std::string> unknown = app.remaining(true); !unknown.empty()) return unknownWord(app, named, unknown.front());
+  std::vector<std::string> unknown = app.remaining(true);
+  if (!named.verb) std::erase(unknown, "--json");  // every verb has it
+  if (!unknown.empty()) return unknownWord(app, named, unknown.front());
   if (dynamic_cast<const CLI::RequiredError*>(&error)) return missing(named, error.what());
 
   const std::string_view said = error.what();
