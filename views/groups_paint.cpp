@@ -38,7 +38,8 @@ void paintBands(QPainter& painter, const QRect& bar, const std::vector<std::uint
 
 void GroupsCanvas::paintChip(QPainter& painter, const QRect& rect, const Slot& slot, bool focused) const {
   const bool selected = selected_.contains(slot), cut = cut_.contains(slot);
-  painter.setOpacity(cut ? 0.5 : 1.0);
+  const bool inHand = drag_ && std::find(drag_->slots.begin(), drag_->slots.end(), slot) != drag_->slots.end();
+  painter.setOpacity(cut || inHand ? 0.5 : 1.0);
   painter.setPen(cut ? QPen(colours().chipText(slot.side), 1, Qt::DashLine) : Qt::NoPen);
   painter.setBrush(colours().ground(slot.side));
   painter.drawRoundedRect(crisp(rect), kChipRadius, kChipRadius);

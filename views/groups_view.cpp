@@ -5,6 +5,7 @@
 #include <QActionGroup>
 #include <QContextMenuEvent>
 #include <QHBoxLayout>
+#include <QLabel>
 #include <QMenu>
 #include <QScrollArea>
 #include <QToolButton>
@@ -16,6 +17,7 @@
 #include "views/layer_choice.h"
 #include "views/segmented_control.h"
 #include "views/theme.h"
+#include "views/words.h"
 
 namespace kvista {
 namespace {
@@ -33,6 +35,7 @@ QAction* addStep(QMenu* menu, const QString& text, const QString& reason) {
 GroupsView::GroupsView(QWidget* parent)
     : View(parent),
       canvas_(new GroupsCanvas),
+      empty_(emptyState(tr("No groups yet.\nOpen a model: the heads that share a cache are shown as boxes, to be dragged about."), this)),
       scroll_(new QScrollArea(this)),
       controls_(new QWidget(this)),
       mode_(new SegmentedControl({{QStringLiteral("joint"), tr("joint")}, {QStringLiteral("manual"), tr("by hand")}, {QStringLiteral("auto"), tr("auto")}},
@@ -49,7 +52,10 @@ GroupsView::GroupsView(QWidget* parent)
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(0, 0, 0, 0);
   column->addWidget(scroll_);
+  column->addWidget(empty_);
   setFocusProxy(canvas_);
+  mode_->setCurrent({});
+  showEmptyState();
 
   mode_->segment(QStringLiteral("joint"))->setToolTip(tr("Keys and values of the same heads share a group"));
   mode_->segment(QStringLiteral("manual"))->setToolTip(tr("Groups as they were dragged"));
@@ -87,7 +93,8 @@ const GroupsRecord& GroupsView::record() const { return canvas_->record(); }
 
 void GroupsView::setRecord(const GroupsRecord& record) {
   canvas_->setRecord(record);
-  setTitle(tr("Groups of layer %1").arg(record.layer));
+  showEmptyState();
+  setTitle(record.groups.empty() ? tr("Groups") : tr("Groups of layer %1").arg(record.layer));
   const auto isKnown = [&](const QString& name) {
     return std::any_of(record.groupings.begin(), record.groupings.end(), [&](const GroupingOption& option) { return option.name == name; });
   };
@@ -96,8 +103,16 @@ void GroupsView::setRecord(const GroupsRecord& record) {
   showMode();
 }
 
+void GroupsView::showEmptyState() {
+  const bool empty = record().groups.empty();
+  empty_->setVisible(empty);
+  scroll_->setVisible(!empty);
+  controls_->setEnabled(!empty);
+}
+
 void GroupsView::showMode() {
   const QString& now = record().grouping;
+  if (record().groups.empty()) return mode_->setCurrent({});
   mode_->setCurrent(now == QLatin1String("manual") || now == QLatin1String("joint") ? now : QStringLiteral("auto"));
 }
 

@@ -5,6 +5,7 @@
 #include "views/groups_record.h"
 #include "views/view.h"
 
+class QLabel;
 class QMenu;
 class QScrollArea;
 class QToolButton;
@@ -53,11 +54,13 @@ class GroupsView final : public View {
   [[nodiscard]] bool isJoint() const;
   void chooseMode(const QString& mode);
   void showMode();
+  void showEmptyState();
   void addGroupings(QMenu* menu);
   void addEdits(QMenu* menu);
   void askForLayers();
 
   GroupsCanvas* canvas_;
+  QLabel* empty_;
   QScrollArea* scroll_;
   QWidget* controls_;
   SegmentedControl* mode_;

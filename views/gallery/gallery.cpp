@@ -33,7 +33,10 @@
   X(guide)                 \
   X(firstGuide)            \
   X(provenance)            \
-  X(comparison)
+  X(comparison)            \
+  X(groupsDrag)            \
+  X(groupsForbidden)       \
+  X(noGroups)
 
 namespace kvista {
 

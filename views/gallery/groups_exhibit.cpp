@@ -1,8 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <QCoreApplication>
+#include <QMouseEvent>
+#include <QTimer>
 #include <array>
 
 #include "views/gallery/gallery.h"
+#include "views/groups_canvas.h"
 #include "views/groups_view.h"
 
 namespace kvista {
@@ -44,6 +48,27 @@ View* makeGroups() {
   return view;
 }
 
+View* makeNoGroups() { return new GroupsView; }
+
+/// Two heads in the hand, over a box of the layer.
+View* dragOver(std::size_t box) {
+  View* view = makeGroups();
+  auto* canvas = view->findChild<GroupsCanvas*>();
+  QTimer::singleShot(0, canvas, [canvas, box] {
+    const QPoint from = canvas->chipRect({3, Side::key, 8}).center(), to = canvas->layoutOfGroups().boxes[box].chips[2].center();
+    const auto send = [canvas](QEvent::Type type, const QPoint& at, Qt::MouseButton button) {
+      QMouseEvent event(type, at, canvas->mapToGlobal(at), button, Qt::LeftButton, Qt::NoModifier);
+      QCoreApplication::sendEvent(canvas, &event);
+    };
+    send(QEvent::MouseButtonPress, from, Qt::LeftButton);
+    send(QEvent::MouseMove, to, Qt::NoButton);
+    send(QEvent::MouseMove, to, Qt::NoButton);
+  });
+  return view;
+}
+View* makeDrag() { return dragOver(2); }
+View* makeForbiddenDrag() { return dragOver(0); }
+
 /// 64 heads a side, apart: the most there is.
 View* makeManyGroups() {
   auto* view = new GroupsView;
@@ -66,6 +91,9 @@ View* makeManyGroups() {
 }  // namespace
 
 Exhibit groupsExhibit() { return {"groups", makeGroups}; }
+Exhibit groupsDragExhibit() { return {"groups-drag", makeDrag}; }
+Exhibit groupsForbiddenExhibit() { return {"groups-drag-forbidden", makeForbiddenDrag}; }
+Exhibit noGroupsExhibit() { return {"groups-none", makeNoGroups}; }
 Exhibit manyGroupsExhibit() { return {"groups-64-heads", makeManyGroups}; }
 
 }  // namespace kvista
