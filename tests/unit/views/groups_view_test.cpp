@@ -15,7 +15,11 @@
 #include <QSignalSpy>
 #include <QTest>
 #include <QToolButton>
+#include <random>
+#include <set>
 
+#include "core/plan/edit.h"
+#include "core/plan/plan_groups.h"
 #include "views/groups_canvas.h"
 #include "views/layer_choice.h"
 #include "views/segmented_control.h"
@@ -261,6 +265,49 @@ TEST_F(GroupsMenu, AsksForOtherLayers) {
   dialog->findChild<QListWidget*>()->item(0)->setCheckState(Qt::Unchecked);
   dialog->accept();
   EXPECT_THAT(layers, ElementsAre(1, 2, 4, 5, 6, 7));
+}
+
+/// The view's reasons are the plan's: what it lets through can be done, what it refuses cannot.
+TEST_F(GroupsMenu, RefusesWhatThePlanRefusesAndNothingElse) {
+  std::mt19937 random(3);
+  int allowed = 0, refused = 0;
+  for (int round = 0; round < 400; ++round) {
+    const ModelShape shape = {"llama", 2, 4, 4, 8, 8, 32, 256, 1000};
+    CompressionPlan plan;
+    plan.method = "coded";
+    plan.keyPosition = round % 4 == 0 ? KeyPosition::afterRope : KeyPosition::beforeRope;
+    const bool joint = round % 2 == 1;
+    for (int layer = 0; layer < 2; ++layer)
+      for (Group& group : joint ? joinKeysAndValues(shape, layer, {{0, 3}, {1}, {2}}) : groupsOf(shape, layer, {{0}, {1}, {2}, {3}}, {{0, 3}, {1}, {2}}))
+        plan.groups.push_back(std::move(group));
+    ASSERT_THAT(validate(plan, shape), IsEmpty());
+    for (Group& group : plan.groups) group.locked = random() % 5 == 0;
+    GroupsRecord record;
+    record.layer = 1;
+    record.shape = shape;
+    record.keyPosition = plan.keyPosition;
+    for (std::size_t i = 0; i < plan.groups.size(); ++i)
+      if (plan.groups[i].slots.front().layer == 1)
+        record.groups.push_back({static_cast<int>(i), plan.groups[i].slots, plan.groups[i].widths, 0, {}, plan.groups[i].locked, false});
+    for (std::size_t i = 0; i < record.groups.size(); ++i)
+      ASSERT_EQ(groupTitle(record, i).toLower(), QString::fromStdString(groupName(plan, record.groups[i].index)).toLower());
+    view.setRecord(record);
+    std::set<Slot> chosen;
+    const int layer = random() % 8 == 0 ? 0 : 1;
+    for (unsigned i = 0; i <= random() % 3; ++i) chosen.insert({layer, random() % 2 == 0 ? Side::key : Side::value, static_cast<int>(random() % 4)});
+    const std::vector<Slot> slots(chosen.begin(), chosen.end());
+    const int box = static_cast<int>(random() % (record.groups.size() + 1)) - 1;
+    const int group = box < 0 ? kNewGroup : record.groups[static_cast<std::size_t>(box)].index;
+    moves.clear();
+    canvas->move(slots, box);
+    const auto after = moveSlots(plan, shape, slots, group);
+    const bool nothingToDo = !after && QString::fromStdString(after.error().message).contains("already");
+    EXPECT_EQ(moves.size(), after && layer == record.layer ? 1u : 0u)
+        << round << ": " << (after ? "allowed" : after.error().message) << " / " << canvas->reasonAgainst(slots, box).toStdString();
+    if (!nothingToDo) ++(after ? allowed : refused);
+  }
+  EXPECT_GT(allowed, 50);
+  EXPECT_GT(refused, 50);
 }
 
 TEST_F(DragHeads, OneHeadGoesIntoAnotherGroup) {
