@@ -44,7 +44,8 @@ TopBar::TopBar(QMenu* menu, QAction* undo, QAction* calibrate, QAction* measure,
       layouts_(new SegmentedControl({{QStringLiteral("analyse"), tr("Analyse")},
                                      {QStringLiteral("edit"), tr("Edit")},
                                      {QStringLiteral("compare"), tr("Compare")},
-                                     {QStringLiteral("try"), tr("Try")}})) {
+                                     {QStringLiteral("try"), tr("Try")}},
+                                    tr("Layout"))) {
   setFixedHeight(kHeight);
   brand_->setText(QStringLiteral("KVista"));
   brand_->setFont(textFont(TextRole::strong));
@@ -53,7 +54,6 @@ TopBar::TopBar(QMenu* menu, QAction* undo, QAction* calibrate, QAction* measure,
   brand_->setPopupMode(QToolButton::InstantPopup);
   brand_->setToolTip(tr("Menu (F10)"));
   brand_->setAccessibleName(tr("KVista menu"));
-  layouts_->setAccessibleName(tr("Layout"));
   auto* row = new QHBoxLayout(this);
   row->setContentsMargins(kMargin - 6, 0, kMargin, 0);
   row->setSpacing(8);
@@ -76,6 +76,8 @@ void TopBar::setDocument(const QString& name, bool modified) {
 }
 
 void TopBar::setLayoutName(const QString& id) { layouts_->setCurrent(id); }
+
+void TopBar::setLayoutsEnabled(bool enabled) { layouts_->setEnabled(enabled); }
 
 void TopBar::openMenu() { brand_->showMenu(); }
 

@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QDateTime>
+#include <QObject>
+#include <QString>
+#include <optional>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/protocol/records.h"
+
+namespace kvista {
+
+/// A piece of the engine's work as a person sees it.
+struct Job {
+  enum class State { running, succeeded, failed, cancelled };
+  std::int64_t id = 0;  ///< The request's.
+  QString name;         ///< "Calibrate on book.txt"
+  State state = State::running;
+  ProgressRecord progress;
+  QDateTime started, ended;
+  QString result;  ///< What came of it, in a few words.
+  Error error;     ///< Of a failed one.
+};
+
+/// What the engine works on and has worked on, newest first.
+class JobList final : public QObject {
+  Q_OBJECT
+
+ public:
+  using QObject::QObject;
+  void begin(std::int64_t id, const QString& name);
+  void report(std::int64_t id, ProgressRecord progress);
+  void succeed(std::int64_t id, const QString& result);
+  void fail(std::int64_t id, const Error& error);
+  void forget(std::int64_t id);
+  [[nodiscard]] const std::vector<Job>& jobs() const { return jobs_; }
+  [[nodiscard]] bool isBusy() const;
+
+ Q_SIGNALS:
+  void changed();
+
+ private:
+  Job* find(std::int64_t id);
+  void end(std::int64_t id, Job::State state);
+  std::vector<Job> jobs_;
+};
+
+}  // namespace kvista

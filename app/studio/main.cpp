@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <QApplication>
+#include <QCommandLineParser>
+#include <QIcon>
+#include <QTextStream>
+
+#include "app/studio/background.h"
+#include "app/studio/store.h"
+#include "app/studio/watchdog.h"
+#include "app/studio/window/main_window.h"
+#include "app/studio/window/render.h"
+#include "app/studio/window/window_probe.h"
+#include "views/theme.h"
+
+namespace {
+
+/// Pictures are drawn without a display; Qt chooses its platform before it looks at arguments of ours.
+void doWithoutDisplayToRender(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i)
+    if (QByteArrayView(argv[i]).startsWith("--render") && !qEnvironmentVariableIsSet("QT_QPA_PLATFORM"))
+      qputenv("QT_QPA_PLATFORM", "offscreen");
+}
+
+int fail(const kvista::Error& error) {
+  QTextStream(stderr) << "kvista-studio: " << QString::fromStdString(error.message) << ' ' << QString::fromStdString(error.hint) << '\n';
+  return 3;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  doWithoutDisplayToRender(argc, argv);
+  QApplication::setApplicationName(QStringLiteral("kvista-studio"));
+  QApplication::setApplicationDisplayName(QStringLiteral("KVista"));
+  QApplication::setApplicationVersion(QStringLiteral(KVISTA_VERSION));
+  QApplication::setDesktopFileName(QStringLiteral("org.kvista.Studio"));
+  QApplication application(argc, argv);
+  QCommandLineParser parser;
+  parser.setApplicationDescription(QApplication::translate("main", "KVista: make the key-value cache of a language model smaller."));
+  parser.addHelpOption();
+  parser.addVersionOption();
+  parser.addPositionalArgument(QStringLiteral("file"), QApplication::translate("main", "A model (folder, safetensors, GGUF) or a project"));
+  parser.addOptions({{QStringLiteral("demo"), QApplication::translate("main", "Open the embedded demo model")},
+                     {QStringLiteral("engine"), QApplication::translate("main", "Command that starts the engine, such as \"ssh gpu kvista engine\""),
+                      QStringLiteral("command")},
+                     {QStringLiteral("render"), QApplication::translate("main", "Draw a view of a project into a file and end: %1")
+                                                    .arg(kvista::renderedViews().join(QStringLiteral(", "))),
+                      QStringLiteral("view")},
+                     {QStringLiteral("project"), QApplication::translate("main", "Project to render"), QStringLiteral("file")},
+                     {{QStringLiteral("o"), QStringLiteral("output")}, QApplication::translate("main", "Picture to write: .png, .svg or .pdf"),
+                      QStringLiteral("file")},
+                     {QStringLiteral("size"), QApplication::translate("main", "Width x height of the picture"), QStringLiteral("size"),
+                      QStringLiteral("1200x600")}});
+  parser.process(application);
+  kvista::Theme::instance().install();
+  QApplication::setWindowIcon(QIcon(QStringLiteral(":/kvista.svg")));
+
+  const QString chosen = parser.isSet(QStringLiteral("engine"))
+                             ? parser.value(QStringLiteral("engine"))
+                             : kvista::Store(kvista::settingsFile()).get(kvista::Key<QString>{"engine", {}});
+  const auto engine = chosen.isEmpty() ? kvista::Result<kvista::EngineCommand>(kvista::EngineCommand::local())
+                                       : kvista::EngineCommand::fromText(chosen);
+  if (!engine) return fail(engine.error());
+  if (parser.isSet(QStringLiteral("render"))) {
+    const auto done = kvista::render({parser.value(QStringLiteral("render")), parser.value(QStringLiteral("project")),
+                                      parser.value(QStringLiteral("output")), parser.value(QStringLiteral("size"))},
+                                     *engine);
+    return done ? 0 : fail(done.error());
+  }
+
+  const auto watchdog = kvista::Watchdog::fromEnvironment();
+  int code = 0;
+  {
+    kvista::MainWindow window(*engine);
+    kvista::WindowProbe::startIfWanted(&window, [&window] { return window.facts(); });
+    window.show();
+    if (!parser.positionalArguments().isEmpty())
+      window.open(parser.positionalArguments().front());
+    else if (parser.isSet(QStringLiteral("demo")))
+      window.openDemo();
+    code = QApplication::exec();
+  }
+  kvista::finishDiskWork();
+  return code;
+}

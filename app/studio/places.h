@@ -1,0 +1,13 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QString>
+
+namespace kvista {
+
+/// The embedded demo: a small model and texts to calibrate and measure on. Installed beside the program, or in the source
+/// folder of a build. Empty where there is none.
+QString demoFolder();
+
+}  // namespace kvista

@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/budget_presenter.h"
+
+#include <algorithm>
+
+#include "core/plan/edit.h"
+#include "core/plan/budget.h"
+#include "core/plan/rank_edit.h"
+#include "views/budget_view.h"
+
+namespace kvista {
+
+BudgetPresenter::BudgetPresenter(Document& document, Workflow& workflow, BudgetView& view)
+    : document_(document), workflow_(workflow), view_(view) {
+  for (const auto signal : {&Document::planChanged, &Document::spectraChanged, &Document::modelChanged, &Document::projectChanged,
+                            &Document::statisticsChanged})
+    connect(&document_, signal, this, &BudgetPresenter::show);
+  connect(&view_, &BudgetView::ranksEdited, this, &BudgetPresenter::setRanks);
+  connect(&view_, &BudgetView::locksEdited, this, &BudgetPresenter::setLocks);
+  connect(&view_, &BudgetView::storageChosen, this, &BudgetPresenter::setStorage);
+  connect(&view_, &BudgetView::targetEntered, this, [this](const Target& target) { report(document_.setTarget(target)); });
+  connect(&view_, &BudgetView::allocatorChosen, this, [this](const QString& name) {
+    CompressionPlan plan = document_.plan();
+    plan.allocator = name.toStdString();
+    report(document_.edit(plan, tr("Share the budget out by %1").arg(name), Budget::spendAnew));
+  });
+  connect(&view_, &BudgetView::costModelChosen, this, [this](const QString& device, qint64 context) {
+    document_.setCost({device.toStdString(), context, document_.cost().batch});
+  });
+  connect(&view_, &BudgetView::groupsSelected, this, [this](const std::vector<int>& groups) {
+    Selection selection = document_.selection();
+    selection.slots.clear();
+    for (const int group : groups) {
+      const auto& slots = document_.plan().groups[static_cast<std::size_t>(group)].slots;
+      selection.slots.insert(selection.slots.end(), slots.begin(), slots.end());
+    }
+    if (!selection.slots.empty()) {
+      selection.layer = selection.slots.front().layer;
+      selection.side = selection.slots.front().side;
+    }
+    document_.setSelection(selection);
+  });
+  show();
+}
+
+void BudgetPresenter::show() {
+  // A table in the background would cost every frame of a drag; it is filled when it comes to the front.
+  if (!document_.hasModel()) return view_.setRecord({});
+  BudgetRecord record = budgetRecordOf(document_.planned(), document_.spectra().units(), document_.planningContext());
+  for (const Choice& choice : document_.catalogue().allocators)
+    record.allocators.emplace_back(QString::fromStdString(choice.name), QString::fromStdString(choice.summary));
+  for (const DeviceProfile& device : document_.catalogue().devices) record.devices.push_back(QString::fromStdString(device.name));
+  if (document_.statistics() && document_.isPredictionStale())
+    for (BudgetRow& row : record.rows) row.stale = !document_.spectra().isKnown(static_cast<std::size_t>(row.group));
+  view_.setRecord(std::move(record));
+}
+
+void BudgetPresenter::setRanks(const std::vector<std::pair<int, int>>& ranks) {
+  CompressionPlan plan = document_.plan();
+  for (const auto& [index, rank] : ranks) {
+    Group& group = plan.groups[static_cast<std::size_t>(index)];
+    if (!document_.spectra().isKnown(static_cast<std::size_t>(index)))
+      return Q_EMIT failed({ErrorCode::invalidArgument, "The spectrum of that group is still being worked out.", {}, "Try again in a moment."});
+    group.widths = widthsForRank(document_.spectra().units()[static_cast<std::size_t>(index)].spectrum, standardWidths(plan.storage), rank);
+  }
+  const std::string text = describeEdit(document_.plan(), plan);
+  // Neighbouring steps of the arrow keys on one cell become one.
+  const int mergeId = ranks.size() == 1 ? ranks.front().first : -1;
+  report(document_.edit(plan, QString::fromStdString(text), Budget::keep, mergeId));
+}
+
+void BudgetPresenter::setLocks(const std::vector<std::pair<int, bool>>& locks) {
+  CompressionPlan plan = document_.plan();
+  for (const auto& [group, locked] : locks) plan.groups[static_cast<std::size_t>(group)].locked = locked;
+  report(document_.edit(plan));
+}
+
+/// The same groups stored otherwise: a method of that storage decides what their factors are made from.
+void BudgetPresenter::setStorage(Storage storage) {
+  if (storage == document_.plan().storage) return;
+  workflow_.propose({.method = storage == Storage::coded ? "coded" : "joint", .target = document_.plan().target, .keep = document_.plan()},
+                    storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"));
+}
+
+void BudgetPresenter::report(const Result<void>& done) {
+  if (!done) Q_EMIT failed(done.error());
+}
+
+}  // namespace kvista

@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/heads_presenter.h"
+
+#include <algorithm>
+
+#include "core/plan/edit.h"
+#include "views/heatmap_view.h"
+#include "views/navigator_view.h"
+#include "views/number_text.h"
+
+namespace kvista {
+
+HeadsPresenter::HeadsPresenter(Document& document, Workflow& workflow, HeatmapView& heatmap, NavigatorView& navigator)
+    : document_(document), workflow_(workflow), heatmap_(heatmap), navigator_(navigator) {
+  for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged}) {
+    connect(&document_, signal, this, &HeadsPresenter::showAll);
+    connect(&document_, signal, this, &HeadsPresenter::showLayer);
+  }
+  connect(&document_, &Document::similarityChanged, this, [this](int layer) {
+    showAll();
+    if (layer == document_.selection().layer) showLayer();
+  });
+  connect(&document_, &Document::planChanged, this, &HeadsPresenter::showLayer);
+  connect(&document_, &Document::selectionChanged, this, [this] {
+    navigator_.setCurrent(document_.selection().layer, document_.selection().side);
+    showLayer();
+    showSelection();
+  });
+  connect(&workflow_, &Workflow::layerSpectraReady, this, &HeadsPresenter::showSelection);
+  connect(&navigator_, &NavigatorView::activated, this, [this](int layer, Side side) { document_.setSelection({layer, side, {}}); });
+  connect(&heatmap_, &HeatmapView::selectionChanged, this, [this](const std::vector<int>& heads) {
+    Selection selection = document_.selection();
+    selection.slots.clear();
+    for (const int head : heads) selection.slots.push_back({selection.layer, selection.side, head});
+    document_.setSelection(selection);
+  });
+  connect(&heatmap_, &HeatmapView::cellHovered, this, &HeadsPresenter::message);
+  connect(&heatmap_, &HeatmapView::copied, this,
+          [this](int cells) { Q_EMIT message(tr("Copied %Ln cell(s) as a table", nullptr, cells)); });
+  connect(&heatmap_, &HeatmapView::makeGroupRequested, this, &HeadsPresenter::makeGroupRequested);
+  connect(&heatmap_, &HeatmapView::showSpectraRequested, this, &HeadsPresenter::showSpectraRequested);
+  connect(&heatmap_, &HeatmapView::explainRequested, this, &HeadsPresenter::explainRequested);
+  showAll();
+  showLayer();
+}
+
+const Choice* HeadsPresenter::measure() const {
+  const auto& measures = document_.catalogue().measures;
+  const auto found = std::ranges::find(measures, workflow_.measureShown(), &Choice::name);
+  return found == measures.end() ? nullptr : &*found;
+}
+
+void HeadsPresenter::showLayer() {
+  HeatmapRecord record;
+  const auto [layer, side, slots] = document_.selection();
+  if (document_.hasModel()) {
+    if (const Matrix* matrix = document_.similarity(workflow_.measureShown(), layer, side)) record.matrix = *matrix;
+    record.layer = layer;
+    record.side = side;
+    record.title = side == Side::key ? tr("Layer %1 · keys").arg(layer) : tr("Layer %1 · values").arg(layer);
+    record.groups = headGroups(document_.plan(), layer, side);
+    record.measure = QString::fromStdString(workflow_.measureShown());
+    if (const Choice* choice = measure())
+      record.explanation = QString::fromStdString(choice->summary) + QStringLiteral("\n") + QString::fromStdString(choice->formula);
+  }
+  if (record != heatmap_.record()) heatmap_.setRecord(record);
+}
+
+void HeadsPresenter::showAll() {
+  NavigatorRecord record;
+  record.measure = QString::fromStdString(workflow_.measureShown());
+  if (document_.hasModel()) {
+    for (int layer = 0; layer < document_.model().shape.layers; ++layer) {
+      const Matrix* keys = document_.similarity(workflow_.measureShown(), layer, Side::key);
+      const Matrix* values = document_.similarity(workflow_.measureShown(), layer, Side::value);
+      record.keys.push_back(keys ? *keys : Matrix{});
+      record.values.push_back(values ? *values : Matrix{});
+    }
+  }
+  navigator_.setRecord(std::move(record));
+  navigator_.setCurrent(document_.selection().layer, document_.selection().side);
+  navigator_.setFooter(document_.statistics() ? tr("Similarity: %1\n%L2 calibration tokens")
+                                                    .arg(QString::fromStdString(workflow_.measureShown()))
+                                                    .arg(document_.statistics()->tokens)
+                                              : QString());
+}
+
+void HeadsPresenter::showSelection() {
+  const Selection& selection = document_.selection();
+  std::vector<int> heads;
+  for (const Slot& slot : selection.slots)
+    if (slot.layer == selection.layer && slot.side == selection.side) heads.push_back(slot.head);
+  if (heads != heatmap_.selection()) heatmap_.setSelection(heads);
+  Facts facts;
+  for (const LayerSpectrumRecord& spectrum : workflow_.layerSpectra())
+    if (spectrum.layer == selection.layer && spectrum.side == selection.side) {
+      facts.emplace_back(tr("NER of layer"), decimalText(spectrum.measures.normalisedEffectiveRank, 3));
+      facts.emplace_back(tr("99 % of energy in"), tr("%L1 directions").arg(spectrum.measures.energyRank99));
+    }
+  heatmap_.setSelectionFacts(std::move(facts));
+}
+
+}  // namespace kvista

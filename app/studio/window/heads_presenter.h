@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QObject>
+
+#include "app/studio/document.h"
+#include "app/studio/workflow.h"
+
+namespace kvista {
+
+class HeatmapView;
+class NavigatorView;
+
+/// Shows how alike the heads of the selected layer and side are, and all layers in small.
+class HeadsPresenter final : public QObject {
+  Q_OBJECT
+
+ public:
+  HeadsPresenter(Document& document, Workflow& workflow, HeatmapView& heatmap, NavigatorView& navigator);
+
+ Q_SIGNALS:
+  void message(const QString& text);
+  void makeGroupRequested(const std::vector<int>& heads);
+  void showSpectraRequested();
+  void explainRequested();
+
+ private:
+  void showLayer();
+  void showAll();
+  void showSelection();
+  [[nodiscard]] const Choice* measure() const;
+  Document& document_;
+  Workflow& workflow_;
+  HeatmapView& heatmap_;
+  NavigatorView& navigator_;
+};
+
+}  // namespace kvista

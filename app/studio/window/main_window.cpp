@@ -1,0 +1,275 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/main_window.h"
+
+#include <QCloseEvent>
+#include <QFileInfo>
+#include <QLabel>
+#include <QMenu>
+#include <QMimeData>
+#include <QStatusBar>
+#include <QVBoxLayout>
+
+#include "app/studio/window/panels.h"
+#include "app/studio/window/top_bar.h"
+#include "views/figure_strip.h"
+#include "views/theme.h"
+
+namespace kvista {
+namespace {
+
+const Key<QByteArray> kGeometry{"geometry", {}};
+const Key<QString> kLayout{"layout", QStringLiteral("edit")};
+
+Key<QByteArray> arrangementOf(const std::string& layout, std::string& name) {
+  name = "arrangement." + layout;
+  return {name.c_str(), {}};
+}
+
+}  // namespace
+
+MainWindow::MainWindow(const EngineCommand& engine)
+    : settings_(settingsFile()),
+      session_(sessionFile({})),
+      actions_(settings_),
+      workflow_(document_, engine_, jobs_),
+      recent_(settings_),
+      recovery_(document_, Recovery::standardFolder()),
+      files_(document_, workflow_, recent_, recovery_, this),
+      dockArea_(new QMainWindow),
+      panels_(new Panels(document_, workflow_, jobs_, recent_, dockArea_)),
+      menu_(new QMenu(this)),
+      strip_(new FigureStrip),
+      engineStatus_(new QLabel),
+      message_(new QLabel),
+      provenance_(new QLabel) {
+  setObjectName(QStringLiteral("mainWindow"));
+  setAcceptDrops(true);
+  dockArea_->setWindowFlags(Qt::Widget);
+  dockArea_->setDockNestingEnabled(true);
+  dockArea_->setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
+  setMinimumSize(900, 600);
+  resize(1440, 900);
+  addActions();
+  fillMenu();
+  bar_ = new TopBar(menu_, actions_.action(QStringLiteral("edit.undo")), actions_.action(QStringLiteral("plan.calibrate")),
+                    actions_.action(QStringLiteral("plan.measure")), actions_.action(QStringLiteral("plan.export")));
+  strip_->setObjectName(QStringLiteral("figures"));
+  auto* head = new QWidget;
+  auto* column = new QVBoxLayout(head);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(0);
+  column->addWidget(bar_);
+  column->addWidget(strip_);
+  head->setBackgroundRole(QPalette::Base);
+  head->setAutoFillBackground(true);
+  setMenuWidget(head);
+  auto* frame = new QWidget;
+  auto* margin = new QVBoxLayout(frame);
+  margin->setContentsMargins(8, 8, 8, 8);
+  margin->addWidget(dockArea_);
+  dockArea_->setCentralWidget(panels_->guide());
+  setCentralWidget(frame);
+  engineStatus_->setObjectName(QStringLiteral("engineStatus"));
+  message_->setObjectName(QStringLiteral("message"));
+  provenance_->setObjectName(QStringLiteral("provenance"));
+  statusBar()->setSizeGripEnabled(false);
+  statusBar()->addWidget(engineStatus_);
+  statusBar()->addWidget(message_, 1);
+  statusBar()->addPermanentWidget(provenance_);
+
+  connectParts();
+  Theme::instance().setMode(static_cast<Theme::Mode>(std::clamp(settings_.get(Key<int>{"look", 0}), 0, 2)));
+  restoreGeometry(settings_.get(kGeometry));
+  showState();
+  engine_.start(engine);
+  recent_.refresh();
+  files_.offerRecovery();
+}
+
+MainWindow::~MainWindow() { engine_.stop(); }
+
+void MainWindow::connectParts() {
+  for (const auto signal : {&Document::projectChanged, &Document::modelChanged, &Document::statisticsChanged, &Document::planChanged,
+                            &Document::spectraChanged, &Document::resultsChanged, &Document::tableChanged})
+    connect(&document_, signal, this, &MainWindow::showState);
+  connect(&document_, &Document::modifiedChanged, this, &MainWindow::showState);
+  connect(&document_, &Document::gestureChanged, this, [this] { actions_.refresh(); });
+  connect(&document_, &Document::allocationFailed, this, [this](const Error& error) { showProblem({}, error); });
+  connect(&workflow_, &Workflow::failed, this, &MainWindow::showProblem);
+  connect(&files_, &ProjectFiles::failed, this, &MainWindow::showProblem);
+  connect(&recovery_, &Recovery::failed, this, [this](const Error& error) { showProblem({}, error); });
+  for (Store* store : {&settings_, &session_})
+    connect(store, &Store::problemFound, this, [this](const Error& error) { showProblem({}, error); });
+  for (const Error& error : settings_.problems()) showProblem({}, error);
+  connect(&files_, &ProjectFiles::saved, this, [this](const QString& file) {
+    session_.switchTo(sessionFile(file.toStdString()));
+    message_->setText(tr("Saved %1").arg(QFileInfo(file).fileName()));
+  });
+  connect(&workflow_, &Workflow::opened, this, [this] {
+    panels_->clearProblems();
+    session_.switchTo(sessionFile(document_.file()));
+    chooseLayout(session_.get(kLayout));
+  });
+  connect(&workflow_, &Workflow::calibrated, this, [this] {
+    workflow_.propose({.method = "coded", .target = {Target::Kind::share, 0.125}}, tr("Plan: coded, 8 times smaller"));
+    chooseLayout(QStringLiteral("edit"));
+  });
+  connect(&workflow_, &Workflow::exported, this,
+          [this](const ExportRecord& record) { message_->setText(tr("Exported to %1").arg(QString::fromStdString(record.target))); });
+  connect(&workflow_, &Workflow::reported, this, [this](const QString& file) { message_->setText(tr("Report: %1").arg(file)); });
+  connect(panels_, &Panels::message, message_, &QLabel::setText);
+  connect(panels_, &Panels::openRequested, &files_, &ProjectFiles::open);
+  connect(panels_, &Panels::helpRequested, this, &MainWindow::showHelp);
+  connect(panels_, &Panels::actionRequested, this, [this](const QString& id) {
+    if (QAction* action = actions_.action(id)) action->trigger();
+  });
+  connect(panels_, &Panels::locateRequested, &files_, &ProjectFiles::locateRecent);
+  connect(&engine_, &EngineClient::stateChanged, this, &MainWindow::showEngine);
+  connect(&engine_, &EngineClient::latencyChanged, this, &MainWindow::showEngine);
+  connect(&engine_, &EngineClient::stateChanged, this, [this](EngineClient::State state) {
+    if (state != EngineClient::State::ready) return;
+    engine_.ask<Catalogue>("list", nlohmann::json::object(), read<Catalogue>, this, [this](Result<Catalogue> catalogue) {
+      if (!catalogue) return showProblem({}, catalogue.error());
+      document_.setCatalogue(*std::move(catalogue));
+      panels_->showCatalogue();
+    });
+  });
+  connect(bar_, &TopBar::layoutChosen, this, &MainWindow::chooseLayout);
+  connect(strip_, &FigureStrip::targetEntered, this, [this](const Target& target) {
+    if (const auto set = document_.setTarget(target); !set) showProblem({}, set.error());
+  });
+}
+
+bool MainWindow::hasPlan() const { return document_.hasModel() && document_.statistics().has_value(); }
+
+void MainWindow::showState() {
+  const QString name = document_.file().empty() ? QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName()
+                                                : QFileInfo(QString::fromStdString(document_.file().string())).completeBaseName();
+  bar_->setDocument(document_.isOpen() ? name : tr("no model open"), document_.isModified());
+  setWindowTitle(document_.isOpen() ? QStringLiteral("%1[*] · KVista").arg(name) : QStringLiteral("KVista"));
+  setWindowModified(document_.isModified());
+  const QString undoText = document_.undoStack().undoText(), redoText = document_.undoStack().redoText();
+  actions_.action(QStringLiteral("edit.undo"))->setText(undoText.isEmpty() ? tr("&Undo") : tr("Undo %1").arg(undoText));
+  actions_.action(QStringLiteral("edit.redo"))->setText(redoText.isEmpty() ? tr("&Redo") : tr("Redo %1").arg(redoText));
+  actions_.refresh();
+  panels_->showProgress();
+  const bool shows = hasPlan();
+  panels_->guide()->setVisible(!shows);
+  bar_->setLayoutsEnabled(shows);
+  provenance_->setText(document_.statistics() ? tr("statistics %1 · %L2 tokens")
+                                                    .arg(QString::fromStdString(document_.statistics()->tokensHash).left(7))
+                                                    .arg(document_.statistics()->tokens)
+                                              : QString());
+  showFigures();
+}
+
+void MainWindow::showFigures() {
+  FigureStripRecord record;
+  if (document_.hasModel()) {
+    record = figuresOf(document_.planned(), document_.planningContext());
+    record.stale = hasPlan() && document_.isPredictionStale();
+    const std::string of = fingerprint(document_.plan());
+    if (const MeasuredResult* measured = document_.result(of)) {
+      record.perplexity = measured->perplexityAfter;
+      record.originalPerplexity = measured->perplexityBefore;
+      record.perplexityIsEstimate = false;
+    }
+    record.plansTried = static_cast<int>(document_.tried().size());
+    record.plansOnFront = panels_->plansOnFront();
+  }
+  strip_->setRecord(std::move(record));
+}
+
+void MainWindow::showProblem(const QString& about, const Error& error) {
+  if (error.code == ErrorCode::cancelled) return;
+  panels_->addProblem(about, error);
+  message_->setText(QString::fromStdString(error.message));
+}
+
+void MainWindow::showEngine() {
+  const auto [mark, text] = [&]() -> std::pair<QColor, QString> {
+    switch (engine_.state()) {
+      case EngineClient::State::ready: return {colours().valueText, QString::fromStdString(engine_.hello().device)};
+      case EngineClient::State::starting: return {colours().soft, tr("engine starting")};
+      case EngineClient::State::lost: return {colours().warning, tr("engine lost, starting it again")};
+      case EngineClient::State::failed: return {colours().warning, tr("no engine")};
+      case EngineClient::State::stopped: break;
+    }
+    return {colours().soft, tr("engine stopped")};
+  }();
+  engineStatus_->setText(QStringLiteral("<span style='color:%1'>●</span>&nbsp; %2").arg(mark.name(), text.toHtmlEscaped()));
+  const auto latency = engine_.latencyMilliseconds();
+  engineStatus_->setToolTip(engine_.command().text() + (latency ? tr(" · %1 ms there and back").arg(*latency, 0, 'f', 1) : QString()));
+  if (engine_.state() == EngineClient::State::failed || engine_.state() == EngineClient::State::lost) showProblem({}, engine_.problem());
+}
+
+void MainWindow::open(const QString& path) { files_.open(path); }
+
+void MainWindow::openDemo() { files_.openDemo(); }
+
+void MainWindow::chooseLayout(const QString& name) {
+  keepLayout();
+  layout_ = layoutNames().contains(name) ? name : QStringLiteral("edit");
+  bar_->setLayoutName(layout_);
+  session_.set(kLayout, layout_);
+  if (!hasPlan()) return arrange(*dockArea_, {}, {});
+  std::string key;
+  const QByteArray kept = session_.get(arrangementOf(layout_.toStdString(), key));
+  if (!kept.isEmpty() && dockArea_->restoreState(kept)) return;
+  if (!kept.isEmpty()) session_.reject(key, tr("the panels could not be put as they were"));
+  arrange(*dockArea_, panels_->docks(), layout_);
+}
+
+void MainWindow::keepLayout() {
+  if (layout_.isEmpty() || !hasPlan()) return;
+  std::string key;
+  session_.set(arrangementOf(layout_.toStdString(), key), dockArea_->saveState());
+}
+
+void MainWindow::resetLayout() { arrange(*dockArea_, panels_->docks(), layout_); }
+
+void MainWindow::closeEvent(QCloseEvent* event) {
+  if (leaving_) {
+    keepLayout();
+    settings_.set(kGeometry, saveGeometry());
+    return event->accept();
+  }
+  event->ignore();
+  files_.leave([this] {
+    leaving_ = true;
+    close();
+  });
+}
+
+void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
+  if (event->mimeData()->hasUrls() && event->mimeData()->urls().size() == 1 && event->mimeData()->urls().front().isLocalFile())
+    event->acceptProposedAction();
+}
+
+void MainWindow::dropEvent(QDropEvent* event) { open(event->mimeData()->urls().front().toLocalFile()); }
+
+nlohmann::json MainWindow::facts() const {
+  nlohmann::json strip = nlohmann::json::array();
+  for (int i = 0; i < FigureStrip::kFigures; ++i) strip.push_back(strip_->text(i).whole().toStdString());
+  nlohmann::json result = {{"title", windowTitle().toStdString()},
+                           {"layout", layout_.toStdString()},
+                           {"open", document_.isOpen()},
+                           {"calibrated", document_.statistics().has_value()},
+                           {"modified", document_.isModified()},
+                           {"stale", document_.isPredictionStale()},
+                           {"fingerprint", document_.isOpen() ? fingerprint(document_.plan()) : ""},
+                           {"undo", document_.undoStack().index()},
+                           {"steps", document_.undoStack().count()},
+                           {"busy", jobs_.isBusy()},
+                           {"figures", std::move(strip)},
+                           {"message", message_->text().toStdString()},
+                           {"problems", panels_->problems()}};
+  if (document_.isOpen()) result["bytesPerToken"] = document_.planned().achievedBytes;
+  if (const auto loss = document_.planned().loss(); loss && document_.statistics())
+    result["predictedPerplexity"] = *predictedPerplexity(document_.statistics()->loss, loss);
+  if (!document_.results().empty()) result["perplexityAfter"] = document_.results().back().perplexityAfter;
+  return result;
+}
+
+}  // namespace kvista

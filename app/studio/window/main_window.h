@@ -1,0 +1,101 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QMainWindow>
+#include <QPointer>
+#include <memory>
+
+#include "app/studio/action_registry.h"
+#include "app/studio/document.h"
+#include "app/studio/engine_client.h"
+#include "app/studio/job_list.h"
+#include "app/studio/recent_files.h"
+#include "app/studio/recovery.h"
+#include "app/studio/store.h"
+#include "app/studio/window/project_files.h"
+#include "app/studio/window/window_layouts.h"
+#include "app/studio/workflow.h"
+
+class QLabel;
+class QStackedWidget;
+
+namespace kvista {
+
+class FigureStrip;
+class HelpWindow;
+class Panels;
+class TopBar;
+
+/// The window: puts document, engine and views together and holds what is done with them.
+class MainWindow final : public QMainWindow {
+  Q_OBJECT
+
+ public:
+  explicit MainWindow(const EngineCommand& engine);
+  ~MainWindow() override;
+  /// A model or a project, by content.
+  void open(const QString& path);
+  void openDemo();
+  /// For a program that drives the window: what it shows, in numbers.
+  [[nodiscard]] nlohmann::json facts() const;
+  [[nodiscard]] Document& document() { return document_; }
+  [[nodiscard]] ActionRegistry& actions() { return actions_; }
+
+ protected:
+  void closeEvent(QCloseEvent* event) override;
+  void dragEnterEvent(QDragEnterEvent* event) override;
+  void dropEvent(QDropEvent* event) override;
+
+ private:
+  void addActions();
+  void addFileActions();
+  void addPlanActions();
+  void addViewActions();
+  QAction* add(const char* id, const QString& category, const QString& text, const QKeySequence& shortcut, std::function<void()> run,
+               std::function<bool()> enabled = {}, const QString& tip = {});
+  void fillMenu();
+  void connectParts();
+  void showState();
+  void showFigures();
+  void showProblem(const QString& about, const Error& error);
+  void showEngine();
+  void chooseLayout(const QString& name);
+  void keepLayout();
+  void resetLayout();
+  void calibrate();
+  void measure();
+  void keepPlan();
+  void exportPlan();
+  void writeReport();
+  void saveFigure();
+  void showPalette();
+  void showShortcuts();
+  void showHelp(const QString& page);
+  void chooseEngine();
+  [[nodiscard]] bool hasPlan() const;
+
+  Store settings_;
+  Store session_;
+  ActionRegistry actions_;
+  Document document_;
+  EngineClient engine_;
+  JobList jobs_;
+  Workflow workflow_;
+  RecentFiles recent_;
+  Recovery recovery_;
+  ProjectFiles files_;
+  QMainWindow* dockArea_;  // The docks with a margin around them, which a main window cannot have itself.
+  Panels* panels_;
+  QMenu* menu_;
+  TopBar* bar_ = nullptr;
+  FigureStrip* strip_;
+  QLabel* engineStatus_;
+  QLabel* message_;
+  QLabel* provenance_;
+  QPointer<HelpWindow> help_;
+  QString layout_;
+  bool leaving_ = false;
+};
+
+}  // namespace kvista

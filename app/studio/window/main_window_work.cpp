@@ -1,0 +1,147 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <QApplication>
+#include <QDialogButtonBox>
+#include <QDir>
+#include <QDockWidget>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QInputDialog>
+#include <QLabel>
+#include <QLineEdit>
+#include <QTextBrowser>
+#include <QVBoxLayout>
+
+#include "app/studio/places.h"
+#include "app/studio/window/command_palette.h"
+#include "app/studio/window/export_dialog.h"
+#include "app/studio/window/figure_file.h"
+#include "app/studio/window/help_window.h"
+#include "app/studio/window/main_window.h"
+#include "app/studio/window/panels.h"
+#include "app/studio/window/quality_presenter.h"
+#include "app/studio/window/text_dialog.h"
+
+namespace kvista {
+namespace {
+
+const Key<QString> kEngineText{"engine", {}};
+
+/// The demo's own texts, when its model is open: nobody has others at hand in the first five minutes.
+TextSelection usualText(const Document& document, const char* demoFile) {
+  TextSelection selection;
+  const QString demo = demoFolder();
+  if (!demo.isEmpty() && QString::fromStdString(document.modelPath().string()) == demo + QStringLiteral("/model"))
+    selection.paths.push_back((demo + QStringLiteral("/text/") + QLatin1String(demoFile)).toStdString());
+  return selection;
+}
+
+}  // namespace
+
+void MainWindow::calibrate() {
+  TextSelection before = usualText(document_, "calibration.txt");
+  if (const auto& statistics = document_.statistics()) before.paths = statistics->texts;
+  auto* dialog = new TextDialog(TextDialog::Purpose::calibrate, document_.model(), before, this);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.calibrate(dialog->selection(), dialog->gradients()); });
+  dialog->open();
+}
+
+void MainWindow::measure() {
+  auto* dialog = new TextDialog(TextDialog::Purpose::measure, document_.model(), usualText(document_, "evaluation.txt"), this);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.measure(dialog->selection()); });
+  dialog->open();
+}
+
+void MainWindow::exportPlan() {
+  const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
+  const QString beside = document_.file().empty() ? QDir::homePath() : QFileInfo(QString::fromStdString(document_.file().string())).absolutePath();
+  auto* dialog = new ExportDialog(document_.catalogue().forms, QStringLiteral("%1/%2-smaller").arg(beside, model.completeBaseName()), this);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  const auto wish = [dialog] { return ExportWish{dialog->form(), dialog->dtype(), dialog->target(), dialog->overwrite()}; };
+  connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
+    workflow_.previewExport(wish(), dialog, [dialog](const Result<ExportPreview>& preview) { dialog->showPreview(preview); });
+  });
+  connect(dialog, &QDialog::accepted, this, [this, wish] { workflow_.exportPlan(wish()); });
+  dialog->open();
+}
+
+void MainWindow::keepPlan() {
+  bool given = false;
+  const QString usual = QualityPresenter::usualName(document_.plan(), document_.model().shape);
+  const QString name = QInputDialog::getText(this, tr("Keep this plan"), tr("Name"), QLineEdit::Normal, usual, &given);
+  if (given && !name.trimmed().isEmpty()) document_.keepPlan(name.trimmed().toStdString());
+}
+
+void MainWindow::writeReport() {
+  if (document_.file().empty() || document_.isModified())
+    return showProblem({}, {ErrorCode::invalidArgument, "A report is made from the saved project.", {}, "Save the project first (Ctrl+S)."});
+  QFileInfo project(QString::fromStdString(document_.file().string()));
+  const QString file = QFileDialog::getSaveFileName(this, tr("Write a report"), project.absolutePath() + QLatin1Char('/') + project.completeBaseName() + QStringLiteral(".html"),
+                                                    tr("HTML (*.html)"));
+  if (!file.isEmpty()) workflow_.writeReport(file);
+}
+
+void MainWindow::saveFigure() {
+  QString name;
+  for (const QString& id : panels_->figureNames()) {
+    const QDockWidget* dock = panels_->docks().value(id);
+    if (dock->isVisible() && (name.isEmpty() || dock->isAncestorOf(QApplication::focusWidget()))) name = id;
+  }
+  if (name.isEmpty()) return showProblem({}, {ErrorCode::invalidArgument, "No panel that can be a figure is in sight.", {}, "Show the heatmap, the waterline or a chart."});
+  const QString file = QFileDialog::getSaveFileName(this, tr("Save the figure"), name + QStringLiteral(".svg"), tr("Figures (*.svg *.pdf *.png)"));
+  if (file.isEmpty()) return;
+  if (const auto written = writeFigure(file, panels_->docks().value(name)->widget()->size(), panels_->figure(name)); !written)
+    return showProblem(file, written.error());
+  message_->setText(tr("Figure: %1").arg(file));
+}
+
+void MainWindow::showPalette() {
+  auto* palette = new CommandPalette(actions_.actions(), this);
+  palette->setAttribute(Qt::WA_DeleteOnClose);
+  palette->show();
+}
+
+void MainWindow::showShortcuts() {
+  auto* dialog = new QDialog(this);
+  dialog->setObjectName(QStringLiteral("shortcuts"));
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  dialog->setWindowTitle(tr("Shortcuts"));
+  dialog->resize(520, 620);
+  auto* page = new QTextBrowser(dialog);
+  page->setHtml(actions_.shortcutsPage());
+  auto* column = new QVBoxLayout(dialog);
+  column->setContentsMargins(8, 8, 8, 8);
+  column->addWidget(page);
+  dialog->show();
+}
+
+void MainWindow::showHelp(const QString& page) {
+  if (!help_) {
+    help_ = new HelpWindow(this);
+    help_->setAttribute(Qt::WA_DeleteOnClose);
+  }
+  help_->showPage(page);
+  help_->show();
+  help_->raise();
+}
+
+void MainWindow::chooseEngine() {
+  auto* dialog = new QInputDialog(this);
+  dialog->setObjectName(QStringLiteral("engineDialog"));
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  dialog->setWindowTitle(tr("Engine"));
+  dialog->setLabelText(tr("The command that starts the engine. Empty: on this machine.\nOn another one, for example: ssh gpu-server kvista engine"));
+  dialog->setTextValue(settings_.get(kEngineText));
+  dialog->resize(520, 150);
+  connect(dialog, &QInputDialog::textValueSelected, this, [this](const QString& text) {
+    const auto command = text.trimmed().isEmpty() ? Result<EngineCommand>(EngineCommand::local()) : EngineCommand::fromText(text);
+    if (!command) return showProblem(text, command.error());
+    settings_.set(kEngineText, text.trimmed());
+    engine_.start(*command);
+  });
+  dialog->open();
+}
+
+}  // namespace kvista

@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/panels.h"
+
+#include <QMainWindow>
+
+#include "app/studio/window/budget_presenter.h"
+#include "app/studio/window/groups_presenter.h"
+#include "app/studio/window/heads_presenter.h"
+#include "app/studio/window/panel_dock.h"
+#include "app/studio/window/quality_presenter.h"
+#include "app/studio/window/try_presenter.h"
+#include "app/studio/window/waterline_presenter.h"
+#include "app/studio/window/work_presenter.h"
+#include "views/budget_view.h"
+#include "views/groups_view.h"
+#include "views/guide_view.h"
+#include "views/heatmap_view.h"
+#include "views/history_view.h"
+#include "views/jobs_view.h"
+#include "views/navigator_view.h"
+#include "views/problems_view.h"
+#include "views/provenance_view.h"
+#include "views/quality_cost_view.h"
+#include "views/try_view.h"
+#include "views/waterline_view.h"
+
+namespace kvista {
+
+template <class ViewType>
+ViewType* Panels::add(const char* name, const QString& title) {
+  auto* view = new ViewType;
+  const QString id = QLatin1String(name);
+  auto* dock = new PanelDock(id, title, view, window_);
+  dock->hide();
+  docks_.insert(id, dock);
+  if constexpr (requires(QPainter& painter, const QRectF& area) { view->paintFigure(painter, area); })
+    figures_.insert(id, [view](QPainter& painter, const QRectF& area) { view->paintFigure(painter, area); });
+  return view;
+}
+
+Panels::Panels(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent, QMainWindow* window)
+    : QObject(window), document_(document), workflow_(workflow), jobs_(jobs), recent_(recent), window_(window) {
+  addHeads();
+  addPlan();
+  addWork();
+}
+
+void Panels::addHeads() {
+  auto* navigator = add<NavigatorView>("layers", tr("Layers"));
+  auto* heatmap = add<HeatmapView>("heads", tr("Heads"));
+  auto* groups = add<GroupsView>("groups", tr("Groups"));
+  auto* headsPresenter = new HeadsPresenter(document_, workflow_, *heatmap, *navigator);
+  auto* groupsPresenter = new GroupsPresenter(document_, workflow_, *groups);
+  headsPresenter->setParent(this);
+  groupsPresenter->setParent(this);
+  connect(headsPresenter, &HeadsPresenter::message, this, &Panels::message);
+  connect(groupsPresenter, &GroupsPresenter::message, this, &Panels::message);
+  connect(headsPresenter, &HeadsPresenter::makeGroupRequested, groupsPresenter, &GroupsPresenter::makeGroup);
+  connect(headsPresenter, &HeadsPresenter::explainRequested, this, [this] { Q_EMIT helpRequested(QStringLiteral("measures")); });
+}
+
+void Panels::addPlan() {
+  auto* waterline = add<WaterlineView>("waterline", tr("Waterline"));
+  auto* budget = add<BudgetView>("budget", tr("Budget"));
+  auto* quality = add<QualityCostView>("quality", tr("Quality and bytes"));
+  auto* tryView = add<TryView>("try", tr("Try"));
+  auto* waterlinePresenter = new WaterlinePresenter(document_, *waterline);
+  auto* budgetPresenter = new BudgetPresenter(document_, workflow_, *budget);
+  auto* tryPresenter = new TryPresenter(document_, workflow_, *tryView);
+  quality_ = new QualityPresenter(document_, workflow_, *quality);
+  for (QObject* presenter : std::initializer_list<QObject*>{waterlinePresenter, budgetPresenter, tryPresenter, quality_}) presenter->setParent(this);
+  connect(waterlinePresenter, &WaterlinePresenter::message, this, &Panels::message);
+  connect(quality_, &QualityPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
+  connect(budgetPresenter, &BudgetPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
+}
+
+void Panels::addWork() {
+  auto* jobs = add<JobsView>("jobs", tr("Jobs"));
+  auto* problems = add<ProblemsView>("problems", tr("Problems"));
+  auto* history = add<HistoryView>("history", tr("History"));
+  auto* provenance = add<ProvenanceView>("provenance", tr("Provenance"));
+  auto* guide = new GuideView;
+  guide->setObjectName(QStringLiteral("guide"));
+  guide_ = guide;
+  history->setStack(document_.history());
+  connect(&document_, &Document::gestureChanged, history, &QWidget::setDisabled);
+  work_ = new WorkPresenter(document_, workflow_, jobs_, recent_, *guide, *jobs, *problems, *provenance);
+  work_->setParent(this);
+  connect(work_, &WorkPresenter::actionRequested, this, &Panels::actionRequested);
+  connect(work_, &WorkPresenter::openRequested, this, &Panels::openRequested);
+  connect(work_, &WorkPresenter::locateRequested, this, &Panels::locateRequested);
+}
+
+void Panels::addProblem(const QString& about, const Error& error) { work_->addProblem(about, error); }
+void Panels::clearProblems() { work_->clearProblems(); }
+void Panels::showProgress() { work_->showProgress(); }
+
+int Panels::plansOnFront() const { return quality_->plansOnFront(); }
+
+void Panels::showCatalogue() {
+  // Explanations stand in what is shown already.
+  Q_EMIT document_.similarityChanged(document_.selection().layer, document_.selection().side);
+}
+
+nlohmann::json Panels::problems() const {
+  nlohmann::json list = nlohmann::json::array();
+  for (const ProblemRecord& problem : work_->problems())
+    list.push_back({{"sentence", problem.sentence.toStdString()}, {"hint", problem.hint.toStdString()}, {"path", problem.path.toStdString()}});
+  return list;
+}
+
+}  // namespace kvista

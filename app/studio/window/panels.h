@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QObject>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "app/studio/document.h"
+#include "app/studio/job_list.h"
+#include "app/studio/recent_files.h"
+#include "app/studio/window/window_layouts.h"
+#include "app/studio/workflow.h"
+
+class QMainWindow;
+class QPainter;
+class QRectF;
+
+namespace kvista {
+
+class QualityPresenter;
+class View;
+class WorkPresenter;
+
+/// Every view in its dock, each with the presenter that connects it to the document.
+class Panels final : public QObject {
+  Q_OBJECT
+
+ public:
+  Panels(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent, QMainWindow* window);
+  [[nodiscard]] const Docks& docks() const { return docks_; }
+  /// What stands in the middle while there is nothing to work on yet.
+  [[nodiscard]] QWidget* guide() const { return guide_; }
+  void addProblem(const QString& about, const Error& error);
+  void clearProblems();
+  [[nodiscard]] nlohmann::json problems() const;
+  void showProgress();
+  [[nodiscard]] int plansOnFront() const;
+  /// Names and explanations have come from the engine.
+  void showCatalogue();
+  /// Draws a dock's content for paper; false for one that has no figure.
+  using Figure = std::function<void(QPainter&, const QRectF&)>;
+  [[nodiscard]] Figure figure(const QString& dock) const { return figures_.value(dock); }
+  [[nodiscard]] QStringList figureNames() const { return figures_.keys(); }
+
+ Q_SIGNALS:
+  void message(const QString& text);
+  void openRequested(const QString& path);
+  void locateRequested(const QString& path);
+  void helpRequested(const QString& page);
+  void actionRequested(const QString& id);
+
+ private:
+  template <class ViewType>
+  ViewType* add(const char* name, const QString& title);
+  void addHeads();
+  void addPlan();
+  void addWork();
+  Document& document_;
+  Workflow& workflow_;
+  JobList& jobs_;
+  RecentFiles& recent_;
+  QMainWindow* window_;
+  Docks docks_;
+  QMap<QString, Figure> figures_;
+  QWidget* guide_ = nullptr;
+  WorkPresenter* work_ = nullptr;
+  QualityPresenter* quality_ = nullptr;
+};
+
+}  // namespace kvista

@@ -1,0 +1,146 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/project_files.h"
+
+#include <QDir>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QLocale>
+#include <QMessageBox>
+#include <QPushButton>
+
+#include "app/studio/places.h"
+
+namespace kvista {
+namespace {
+
+const char* const kModelFiles = "Models and projects (*.kvista *.safetensors *.gguf *.json);;All files (*)";
+
+/// A box that asks without stopping the window: what follows is done when it is answered.
+QMessageBox* ask(QWidget* window, const QString& text, const QString& more) {
+  auto* box = new QMessageBox(QMessageBox::Question, QStringLiteral("KVista"), text, QMessageBox::NoButton, window);
+  box->setObjectName(QStringLiteral("question"));
+  box->setInformativeText(more);
+  box->setAttribute(Qt::WA_DeleteOnClose);
+  return box;
+}
+
+}  // namespace
+
+ProjectFiles::ProjectFiles(Document& document, Workflow& workflow, RecentFiles& recent, Recovery& recovery, QWidget* window)
+    : QObject(window), document_(document), workflow_(workflow), recent_(recent), recovery_(recovery), window_(window) {
+  connect(&workflow_, &Workflow::opened, this, [this] {
+    const auto& file = document_.file().empty() ? document_.modelPath() : document_.file();
+    recent_.add(QString::fromStdString(file.string()));
+  });
+  connect(&workflow_, &Workflow::modelMissing, this, &ProjectFiles::askForMovedModel);
+}
+
+void ProjectFiles::askForModelFolder() {
+  const QString folder = QFileDialog::getExistingDirectory(window_, tr("Folder of a model"));
+  if (!folder.isEmpty()) open(folder);
+}
+
+void ProjectFiles::askForFile() {
+  const QString file = QFileDialog::getOpenFileName(window_, tr("Open a model or a project"), {}, tr(kModelFiles));
+  if (!file.isEmpty()) open(file);
+}
+
+void ProjectFiles::open(const QString& path) {
+  leave([this, path] { workflow_.open(path); });
+}
+
+void ProjectFiles::openDemo() {
+  const QString folder = demoFolder();
+  if (folder.isEmpty())
+    return Q_EMIT failed({}, Error{ErrorCode::io, "The demo model is not installed beside the program.", {}, "Run packaging/demo in the source folder."});
+  open(folder + QStringLiteral("/model"));
+}
+
+void ProjectFiles::leave(std::function<void()> then) {
+  if (!document_.isModified()) return then();
+  QMessageBox* box = ask(window_, tr("Save the changes first?"), tr("They are lost otherwise."));
+  auto* save = box->addButton(tr("Save"), QMessageBox::AcceptRole);
+  auto* discard = box->addButton(tr("Discard"), QMessageBox::DestructiveRole);
+  box->addButton(tr("Cancel"), QMessageBox::RejectRole);
+  box->setDefaultButton(save);
+  connect(box, &QMessageBox::buttonClicked, this, [this, save, discard, then = std::move(then)](QAbstractButton* clicked) {
+    if (clicked == discard) then();
+    if (clicked != save) return;
+    const QString file = document_.file().empty() ? suggestedFile() : QString::fromStdString(document_.file().string());
+    if (!file.isEmpty()) saveTo(file, then);
+  });
+  box->open();
+}
+
+QString ProjectFiles::suggestedFile() const {
+  const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
+  // Beside the model where one may write, else in the home folder: the demo's is often part of an installation.
+  const QString folder = QFileInfo(model.absolutePath()).isWritable() && demoFolder() != model.absolutePath() ? model.absolutePath() : QDir::homePath();
+  return QFileDialog::getSaveFileName(window_, tr("Save the project"), QStringLiteral("%1/%2.kvista").arg(folder, model.completeBaseName()),
+                                      tr("KVista projects (*.kvista)"));
+}
+
+void ProjectFiles::save() {
+  if (document_.file().empty()) return saveAs();
+  saveTo(QString::fromStdString(document_.file().string()), [] {});
+}
+
+void ProjectFiles::saveAs() {
+  const QString file = suggestedFile();
+  if (!file.isEmpty()) saveTo(file, [] {});
+}
+
+void ProjectFiles::saveTo(const QString& file, std::function<void()> then) {
+  document_.save(file.toStdString(), [this, file, then = std::move(then)](const Result<void>& done) {
+    if (!done) return Q_EMIT failed(file, done.error());
+    recent_.add(file);
+    Q_EMIT saved(file);
+    then();
+  });
+}
+
+void ProjectFiles::askForMovedModel(const QString& path, const Error& error) {
+  QMessageBox* box = ask(window_, tr("The project's model cannot be opened."), QString::fromStdString(error.message + " " + error.hint));
+  auto* locate = box->addButton(tr("Locate the model…"), QMessageBox::AcceptRole);
+  box->addButton(tr("Leave it"), QMessageBox::RejectRole);
+  connect(box, &QMessageBox::buttonClicked, this, [this, locate, path, error](QAbstractButton* clicked) {
+    if (clicked != locate) return Q_EMIT failed(path, error);
+    const QString folder = QFileDialog::getExistingDirectory(window_, tr("Where the model is now"));
+    if (!folder.isEmpty()) workflow_.openMovedModel(folder);
+  });
+  box->open();
+}
+
+void ProjectFiles::locateRecent(const QString& missing) {
+  const QString file = QFileDialog::getOpenFileName(window_, tr("Where %1 is now").arg(QFileInfo(missing).fileName()), {}, tr(kModelFiles));
+  if (file.isEmpty()) return;
+  recent_.locate(missing, file);
+  open(file);
+}
+
+void ProjectFiles::offerRecovery() {
+  recovery_.findAbandoned(this, [this](std::vector<RecoveredProject> found) {
+    if (found.empty()) return;
+    RecoveredProject newest = std::move(found.front());
+    const QString name = newest.file.empty() ? QFileInfo(QString::fromStdString(newest.project.model.string())).fileName()
+                                             : QString::fromStdString(newest.file.string());
+    QMessageBox* box = ask(window_, tr("KVista ended without saving %1.").arg(name),
+                           tr("%Ln edit(s) since the last save, the newest at %1.", nullptr, static_cast<int>(newest.edits.size()))
+                               .arg(QLocale().toString(newest.changed, QLocale::ShortFormat)));
+    box->setDetailedText(newest.edits.join(QLatin1Char('\n')));  // "Show details": the differences, edit by edit.
+    auto* recover = box->addButton(tr("Recover"), QMessageBox::AcceptRole);
+    auto* discard = box->addButton(tr("Discard"), QMessageBox::DestructiveRole);
+    box->addButton(tr("Later"), QMessageBox::RejectRole);
+    box->setDefaultButton(recover);
+    connect(box, &QMessageBox::buttonClicked, this, [this, recover, discard, newest](QAbstractButton* clicked) {
+      if (clicked == discard) recovery_.discard(newest.journal);
+      if (clicked != recover) return;
+      recovery_.recover(newest);
+      workflow_.openModelOfProject();
+    });
+    box->open();
+  });
+}
+
+}  // namespace kvista

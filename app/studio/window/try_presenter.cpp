@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/try_presenter.h"
+
+#include <QFileInfo>
+
+#include "views/try_view.h"
+
+namespace kvista {
+
+TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view) : document_(document), workflow_(workflow), view_(view) {
+  for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged})
+    connect(&document_, signal, this, &TryPresenter::showState);
+  for (const auto signal : {&Document::resultsChanged, &Document::planChanged, &Document::projectChanged})
+    connect(&document_, signal, this, &TryPresenter::showResults);
+  connect(&view_, &TryView::generateRequested, this, [this](const QString& prompt, const GenerateSettings& settings) {
+    view_.setGenerating(true);
+    workflow_.generate({.prompt = prompt,
+                        .maxTokens = settings.tokens,
+                        .chat = settings.chatTemplate,
+                        .temperature = settings.temperature,
+                        .seed = static_cast<std::uint64_t>(settings.seed)});
+  });
+  connect(&view_, &TryView::stopRequested, &workflow_, &Workflow::stopGenerating);
+  connect(&workflow_, &Workflow::generationEnded, this, [this] { view_.setGenerating(false); });
+  connect(&workflow_, &Workflow::piece, this, [this](const GeneratedPiece& piece) {
+    view_.appendPiece(piece.compressed, QString::fromStdString(piece.text), piece.tokens, piece.cacheBytes);
+  });
+  connect(&view_, &TryView::measureRequested, this, [this](const QStringList& paths) {
+    TextSelection text;
+    for (const QString& path : paths) text.paths.push_back(path.toStdString());
+    workflow_.measure(text);
+  });
+  connect(&view_, &TryView::tokenLossRequested, &workflow_, &Workflow::tokenLosses);
+  connect(&workflow_, &Workflow::tokenLossesReady, this, [this](const TokenLossRecord& record) {
+    std::vector<QString> pieces;
+    pieces.reserve(record.pieces.size());
+    for (const std::string& piece : record.pieces) pieces.push_back(QString::fromStdString(piece));
+    view_.setTokenLosses(pieces, record.before, record.after);
+  });
+  showState();
+  showResults();
+}
+
+void TryPresenter::showState() {
+  view_.setUnavailable(!document_.hasModel()      ? tr("Open a model first.")
+                       : !document_.statistics() ? tr("Calibrate the model first: a plan is made from its statistics.")
+                                                 : QString());
+  view_.setChatTemplate(document_.hasModel() ? QString::fromStdString(document_.model().chatTemplate) : QString());
+}
+
+void TryPresenter::showResults() {
+  std::vector<EvaluationRow> rows;
+  const std::string current = document_.isOpen() ? fingerprint(document_.plan()) : std::string();
+  for (const MeasuredResult& result : document_.results())
+    rows.push_back({.text = QFileInfo(QString::fromStdString(result.text)).fileName(),
+                    .before = result.perplexityBefore,
+                    .after = result.perplexityAfter,
+                    .stale = result.planFingerprint != current});
+  view_.setEvaluations(rows);
+}
+
+}  // namespace kvista

@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/waterline_presenter.h"
+
+#include <cmath>
+
+#include "core/plan/waterline_table.h"
+#include "views/target_editor.h"
+#include "views/waterline_view.h"
+
+namespace kvista {
+namespace {
+
+/// The target that a plan reaches, in the unit that was chosen.
+Target reached(const PlannedPlan& planned, Target::Kind kind, const ModelShape& shape) {
+  switch (kind) {
+    case Target::Kind::share: return {kind, share(planned.plan, shape)};
+    case Target::Kind::keptFraction: return {kind, keptFraction(planned.plan, shape)};
+    case Target::Kind::bytesPerToken: break;
+    // A drag gives bytes; an allowed loss that is read back from them would creep.
+    case Target::Kind::maxLoss: return {Target::Kind::share, share(planned.plan, shape)};
+  }
+  return {Target::Kind::bytesPerToken, static_cast<double>(planned.achievedBytes)};
+}
+
+std::vector<std::vector<std::uint8_t>> widthsOf(const CompressionPlan& plan) {
+  std::vector<std::vector<std::uint8_t>> widths;
+  widths.reserve(plan.groups.size());
+  for (const Group& group : plan.groups) widths.push_back(group.widths);
+  return widths;
+}
+
+}  // namespace
+
+WaterlinePresenter::WaterlinePresenter(Document& document, WaterlineView& view) : document_(document), view_(view) {
+  for (const auto signal : {&Document::spectraChanged, &Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged})
+    connect(&document_, signal, this, &WaterlinePresenter::showSpectra);
+  connect(&document_, &Document::planChanged, this, &WaterlinePresenter::showWidths);
+  connect(&document_, &Document::selectionChanged, this, [this] { view_.setCurrentLayer(document_.selection().layer); });
+  connect(&view_, &WaterlineView::levelDragged, this, &WaterlinePresenter::drag);
+  connect(&view_, &WaterlineView::levelCommitted, &document_, &Document::commitGesture);
+  connect(&view_, &WaterlineView::dragCancelled, &document_, &Document::cancelGesture);
+  connect(&view_, &WaterlineView::hovered, this, &WaterlinePresenter::message);
+  connect(&view_, &WaterlineView::layerActivated, this, [this](int layer) {
+    Selection selection = document_.selection();
+    selection.layer = layer;
+    selection.slots.clear();
+    document_.setSelection(selection);
+  });
+  showSpectra();
+}
+
+void WaterlinePresenter::showSpectra() {
+  WaterlineRecord record;
+  if (document_.hasModel() && document_.spectra().isComplete()) {
+    order_ = LayerOrder(document_.spectra().units(), document_.model().shape.layers);
+    record.layers = order_.spectra();
+    order_.fillWidths(widthsOf(document_.plan()), record.layers);
+    record.level = document_.planned().waterline;
+    record.coded = document_.plan().storage == Storage::coded;
+    record.unit = document_.planned().predictedLoss ? tr("nats per token") : tr("squared outputs per token");
+    record.currentLayer = document_.selection().layer;
+  }
+  shown_ = record.layers;
+  view_.setRecord(std::move(record));
+  view_.setHandleText(targetText(document_.plan().target));
+}
+
+void WaterlinePresenter::showWidths() {
+  // Spectra of regrouped layers are still to come: the picture stays as it was until then.
+  if (!document_.hasModel() || !document_.spectra().isComplete()) return;
+  if (shown_.empty() || order_.spectra().size() != shown_.size()) return showSpectra();
+  order_.fillWidths(widthsOf(document_.plan()), shown_);
+  view_.setWater(document_.planned().waterline, shown_);
+  view_.setHandleText(targetText(document_.plan().target));
+}
+
+void WaterlinePresenter::drag(double level) {
+  const auto table = document_.waterlineTable();
+  if (!table) return;
+  if (!document_.isInGesture()) document_.beginGesture(tr("Move the waterline"));
+  PlannedPlan planned = planAt(*table, level, document_.plan(), document_.planningContext());
+  planned.plan.target = reached(planned, document_.plan().target.kind, document_.model().shape);
+  planned.requestedBytes = planned.achievedBytes;
+  document_.updateGesture(std::move(planned));
+}
+
+}  // namespace kvista

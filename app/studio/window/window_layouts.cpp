@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/window_layouts.h"
+
+#include <QDockWidget>
+
+namespace kvista {
+namespace {
+
+/// One dock of a layout: beside another, below it, or behind it as a tab. Sizes are parts of the window.
+struct Place {
+  enum class Where { first, rightOf, below, behind };
+  const char* dock;
+  Where where;
+  const char* of;  // Of the docks placed before; nothing for the first.
+  double width, height;
+};
+
+using enum Place::Where;
+
+constexpr Place kAnalyse[] = {{"layers", first, "", .14, 1},
+                              {"heads", rightOf, "layers", .52, .6},
+                              {"errors", rightOf, "heads", .34, .6},
+                              {"spectra", below, "heads", .52, .4},
+                              {"provenance", below, "errors", .34, .4}};
+constexpr Place kEdit[] = {{"layers", first, "", .135, 1},
+                           {"heads", rightOf, "layers", .6, .6},
+                           {"groups", rightOf, "heads", .265, .6},
+                           {"waterline", below, "heads", .6, .4},
+                           {"budget", behind, "waterline", .6, .4},
+                           {"quality", below, "groups", .265, .4},
+                           {"history", behind, "quality", .265, .4},
+                           {"jobs", behind, "quality", .265, .4}};
+constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
+                              {"comparison", rightOf, "layers", .865, .58},
+                              {"budget", below, "comparison", .5, .42},
+                              {"quality", rightOf, "budget", .365, .42}};
+constexpr Place kTry[] = {{"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
+
+struct Layout {
+  const char* name;
+  const Place* begin;
+  const Place* end;
+};
+constexpr Layout kLayouts[] = {{"analyse", std::begin(kAnalyse), std::end(kAnalyse)},
+                               {"edit", std::begin(kEdit), std::end(kEdit)},
+                               {"compare", std::begin(kCompare), std::end(kCompare)},
+                               {"try", std::begin(kTry), std::end(kTry)}};
+
+void put(QMainWindow& window, const Docks& docks, const Place& place) {
+  QDockWidget* dock = docks.value(QLatin1String(place.dock));
+  QDockWidget* other = docks.value(QLatin1String(place.of));
+  dock->setFloating(false);
+  switch (place.where) {
+    case first: window.addDockWidget(Qt::LeftDockWidgetArea, dock, Qt::Horizontal); break;
+    case rightOf: window.splitDockWidget(other, dock, Qt::Horizontal); break;
+    case below: window.splitDockWidget(other, dock, Qt::Vertical); break;
+    case behind: window.tabifyDockWidget(other, dock); break;
+  }
+  dock->show();
+}
+
+}  // namespace
+
+QStringList layoutNames() {
+  QStringList names;
+  for (const Layout& layout : kLayouts) names << QLatin1String(layout.name);
+  return names;
+}
+
+void arrange(QMainWindow& window, const Docks& docks, const QString& name) {
+  for (QDockWidget* dock : docks) {
+    window.removeDockWidget(dock);
+    dock->hide();
+  }
+  for (const Layout& layout : kLayouts) {
+    if (name != QLatin1String(layout.name)) continue;
+    QList<QDockWidget*> placed;
+    QList<int> widths, heights;
+    for (const Place* place = layout.begin; place != layout.end; ++place) {
+      if (!docks.contains(QLatin1String(place->dock))) continue;
+      put(window, docks, *place);
+      placed << docks.value(QLatin1String(place->dock));
+      widths << static_cast<int>(place->width * window.width());
+      heights << static_cast<int>(place->height * window.height());
+    }
+    for (const Place* place = layout.begin; place != layout.end; ++place)
+      if (place->where == behind) docks.value(QLatin1String(place->of))->raise();
+    window.resizeDocks(placed, widths, Qt::Horizontal);
+    window.resizeDocks(placed, heights, Qt::Vertical);
+  }
+}
+
+}  // namespace kvista

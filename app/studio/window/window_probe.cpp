@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/window_probe.h"
+
+#include <QApplication>
+#include <QSaveFile>
+
+namespace kvista {
+namespace {
+
+constexpr int kEveryMilliseconds = 100;
+
+nlohmann::json rectangleOf(const QWidget& widget) {
+  const QPoint place = widget.mapToGlobal(QPoint());
+  return {place.x(), place.y(), widget.width(), widget.height()};
+}
+
+}  // namespace
+
+WindowProbe* WindowProbe::startIfWanted(QWidget* window, std::function<nlohmann::json()> facts) {
+  const QString file = qEnvironmentVariable("KVISTA_PROBE");
+  return file.isEmpty() ? nullptr : new WindowProbe(window, file, std::move(facts));
+}
+
+WindowProbe::WindowProbe(QWidget* window, QString file, std::function<nlohmann::json()> facts)
+    : QObject(window), file_(std::move(file)), facts_(std::move(facts)) {
+  connect(&timer_, &QTimer::timeout, this, &WindowProbe::write);
+  timer_.start(kEveryMilliseconds);
+}
+
+void WindowProbe::write() {
+  nlohmann::json places = nlohmann::json::object();
+  for (QWidget* top : QApplication::topLevelWidgets()) {
+    if (!top->isVisible()) continue;
+    for (QWidget* widget : top->findChildren<QWidget*>())
+      if (widget->isVisible() && !widget->objectName().isEmpty() && !widget->objectName().startsWith(QStringLiteral("qt_")))
+        places[widget->objectName().toStdString()] = rectangleOf(*widget);
+    if (!top->objectName().isEmpty()) places[top->objectName().toStdString()] = rectangleOf(*top);
+  }
+  std::string text = nlohmann::json{{"widgets", std::move(places)}, {"facts", facts_()}}.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (text == written_) return;
+  QSaveFile file(file_);
+  if (file.open(QIODevice::WriteOnly) && file.write(text.data(), static_cast<qint64>(text.size())) >= 0 && file.commit()) written_ = std::move(text);
+}
+
+}  // namespace kvista

@@ -1,0 +1,320 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/workflow.h"
+
+#include <QDir>
+#include <QFileInfo>
+#include <QLocale>
+#include <QStandardPaths>
+
+#include "core/io/project.h"
+
+namespace kvista {
+namespace {
+
+using nlohmann::json;
+
+struct MadePlan {
+  PlannedPlan planned;
+  std::vector<BudgetUnit> units;
+};
+
+const json& field(const json& answer, const char* name) {
+  static const json kMissing;
+  const auto found = answer.is_object() ? answer.find(name) : answer.end();
+  return found == answer.end() ? kMissing : *found;
+}
+
+Result<MadePlan> readMadePlan(const json& answer) {
+  MadePlan made;
+  KVISTA_ASSIGN(made.planned, read<PlannedPlan>(field(answer, "planned")));
+  KVISTA_ASSIGN(made.units, unitsFromJson(field(answer, "units")));
+  return made;
+}
+
+Result<std::vector<BudgetUnit>> readUnits(const json& answer) { return unitsFromJson(field(answer, "units")); }
+
+template <class Record>
+Result<std::vector<Record>> readList(const json& answer) {
+  if (!answer.is_array()) return fail(ErrorCode::invalidArgument, "The engine answered something that is no list.");
+  std::vector<Record> records;
+  for (const json& entry : answer) {
+    KVISTA_ASSIGN(Record record, read<Record>(entry));
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+/// Answers of which only that they came matters.
+Result<bool> readNothing(const json&) { return true; }
+
+QString nameOf(const TextSelection& text) {
+  if (text.paths.empty()) return {};
+  const QString first = QFileInfo(QString::fromStdString(text.paths.front())).fileName();
+  return text.paths.size() == 1 ? first : Workflow::tr("%1 and %Ln more", nullptr, static_cast<int>(text.paths.size()) - 1).arg(first);
+}
+
+}  // namespace
+
+Workflow::Workflow(Document& document, EngineClient& engine, JobList& jobs, QObject* parent)
+    : QObject(parent), document_(document), engine_(engine), jobs_(jobs) {
+  connect(&document_, &Document::planChanged, this, &Workflow::askSpectra);
+  connect(&document_, &Document::statisticsChanged, this, &Workflow::askSpectra);
+}
+
+template <class Record>
+std::int64_t Workflow::job(const QString& name, const QString& method, json params, Result<Record> (*reader)(const json&),
+                           std::function<QString(Record)> done, EngineClient::Progress progress) {
+  // The id is not known before the request is made; answers come later than that.
+  auto id = std::make_shared<std::int64_t>(0);
+  *id = engine_.ask<Record>(
+      method, std::move(params), reader, this,
+      [this, id, done = std::move(done)](Result<Record> answer) {
+        if (answer)
+          jobs_.succeed(*id, done(*std::move(answer)));
+        else
+          jobs_.fail(*id, answer.error());
+      },
+      [this, id, progress = std::move(progress)](const json& message) {
+        if (auto record = read<ProgressRecord>(message)) jobs_.report(*id, *std::move(record));
+        if (progress) progress(message);
+      });
+  jobs_.begin(*id, name);
+  return *id;
+}
+
+void Workflow::open(const QString& path) {
+  if (looksLikeProject(path.toStdString())) {
+    document_.open(path.toStdString(), [this, path](Result<void> opened) {
+      if (!opened) return Q_EMIT failed(path, opened.error());
+      openModelOfProject();
+    });
+    return;
+  }
+  engine_.ask<ModelRecord>("open", {{"path", path.toStdString()}}, read<ModelRecord>, this, [this, path](Result<ModelRecord> model) {
+    if (!model) return Q_EMIT failed(path, model.error());
+    layerSpectra_.clear();
+    document_.startFrom(*model);
+    Q_EMIT opened();
+  });
+}
+
+void Workflow::openModelOfProject() { openModel(QString::fromStdString(document_.modelPath().string()), false); }
+
+void Workflow::openMovedModel(const QString& path) { openModel(path, true); }
+
+void Workflow::openModel(const QString& path, bool moved) {
+  engine_.ask<ModelRecord>("open", {{"path", path.toStdString()}}, read<ModelRecord>, this, [this, path, moved](Result<ModelRecord> model) {
+    if (!model) return Q_EMIT modelMissing(path, model.error());
+    if (const auto set = moved ? document_.moveModel(*model) : document_.setModel(*model); !set)
+      return Q_EMIT modelMissing(path, set.error());
+    Q_EMIT opened();
+    if (!document_.statisticsPath().empty()) openStatistics(QString::fromStdString(document_.statisticsPath().string()));
+  });
+}
+
+json Workflow::modelParams() const { return {{"model", document_.modelPath().string()}}; }
+
+json Workflow::planParams() const {
+  json params = modelParams();
+  if (document_.statistics()) params["statistics"] = document_.statistics()->path;
+  params["plan"] = toJson(document_.plan());
+  return params;
+}
+
+QString Workflow::statisticsFile() const {
+  if (!document_.file().empty()) {
+    std::filesystem::path file = document_.file();
+    return QString::fromStdString(file.replace_extension(".kvstats").string());
+  }
+  const QString folder = QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/kvista/statistics");
+  QDir().mkpath(folder);
+  const QString model = QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName();
+  return QStringLiteral("%1/%2-%3.kvstats").arg(folder, model, QString::fromStdString(document_.modelHash()));
+}
+
+void Workflow::calibrate(const TextSelection& text, bool gradients) {
+  json params = modelParams();
+  params["text"] = toJson(text);
+  params["gradients"] = gradients;
+  params["output"] = statisticsFile().toStdString();
+  job<StatisticsRecord>(tr("Calibrate on %1").arg(nameOf(text)), "calibrate", std::move(params), read<StatisticsRecord>,
+                        [this](StatisticsRecord record) {
+                          takeStatistics(record);
+                          Q_EMIT calibrated();
+                          return tr("%L1 tokens").arg(record.tokens);
+                        });
+}
+
+void Workflow::openStatistics(const QString& path) {
+  json params = modelParams();
+  params["path"] = path.toStdString();
+  engine_.ask<StatisticsRecord>("openStatistics", std::move(params), read<StatisticsRecord>, this,
+                                [this, path](Result<StatisticsRecord> record) {
+                                  if (!record) return Q_EMIT failed(path, record.error());
+                                  takeStatistics(*record);
+                                });
+}
+
+void Workflow::takeStatistics(const StatisticsRecord& record) {
+  if (const auto set = document_.setStatistics(record); !set) return Q_EMIT failed(QString::fromStdString(record.path), set.error());
+  askForLayers();
+}
+
+void Workflow::askForLayers() {
+  showSimilarity(measure_);
+  json params = modelParams();
+  params["statistics"] = document_.statistics()->path;
+  engine_.ask<std::vector<LayerSpectrumRecord>>("layerSpectra", std::move(params), readList<LayerSpectrumRecord>, this,
+                                                [this](Result<std::vector<LayerSpectrumRecord>> records) {
+                                                  if (!records) return Q_EMIT failed({}, records.error());
+                                                  layerSpectra_ = *std::move(records);
+                                                  Q_EMIT layerSpectraReady();
+                                                });
+}
+
+void Workflow::showSimilarity(const std::string& measure) {
+  measure_ = measure;
+  if (!document_.statistics()) return;
+  if (document_.similarity(measure, 0, Side::key)) return Q_EMIT document_.similarityChanged(0, Side::key);
+  json params = modelParams();
+  params["statistics"] = document_.statistics()->path;
+  params["measure"] = measure;
+  engine_.preview<std::vector<SimilarityRecord>>(
+      "similarity", "similarity", std::move(params), readList<SimilarityRecord>, this,
+      [this, measure](Result<std::vector<SimilarityRecord>> records) {
+        if (!records) return Q_EMIT failed({}, records.error());
+        for (SimilarityRecord& record : *records) document_.addSimilarity(measure, std::move(record));
+      });
+}
+
+void Workflow::askSpectra() {
+  if (!document_.hasModel() || !document_.statistics() || document_.isInGesture()) return;
+  const std::vector<int> layers = document_.staleLayers();
+  if (layers.empty()) return engine_.dropPreview("decompose");
+  json params = planParams();
+  params["layers"] = layers;
+  engine_.preview<std::vector<BudgetUnit>>("decompose", "decompose", std::move(params), readUnits, this,
+                                           [this, plan = document_.plan()](Result<std::vector<BudgetUnit>> units) {
+                                             if (!units) return Q_EMIT failed({}, units.error());
+                                             document_.addSpectra(plan, *std::move(units));
+                                           });
+}
+
+void Workflow::propose(PlanWish wish, const QString& text) {
+  wish.device = document_.cost().device;
+  wish.context = document_.cost().context;
+  wish.batch = document_.cost().batch;
+  json params = modelParams();
+  if (document_.statistics()) params["statistics"] = document_.statistics()->path;
+  params["wish"] = toJson(wish);
+  job<MadePlan>(tr("Plan: %1").arg(QString::fromStdString(wish.method)), "makePlan", std::move(params), readMadePlan,
+                [this, text](MadePlan made) {
+                  if (const auto adopted = document_.adopt(made.planned, std::move(made.units), text); !adopted)
+                    Q_EMIT failed({}, adopted.error());
+                  return tr("%L1 bytes a token").arg(made.planned.achievedBytes);
+                });
+}
+
+void Workflow::measure(const TextSelection& text) {
+  json params = planParams();
+  params["text"] = toJson(text);
+  job<EvaluationRecord>(tr("Measure on %1").arg(nameOf(text)), "evaluate", std::move(params), read<EvaluationRecord>,
+                        [this](EvaluationRecord record) {
+                          document_.addResult(record);
+                          Q_EMIT measured(record);
+                          return tr("perplexity %1, original %2")
+                              .arg(QLocale().toString(record.perplexityAfter, 'f', 2), QLocale().toString(record.perplexityBefore, 'f', 2));
+                        });
+}
+
+void Workflow::askErrors() {
+  if (!document_.statistics() || document_.isPredictionStale()) return;
+  const std::string of = fingerprint(document_.plan());
+  if (document_.errors(of)) return Q_EMIT document_.errorsChanged();
+  engine_.preview<PlanErrorsRecord>("errors", "planErrors", planParams(), read<PlanErrorsRecord>, this,
+                                    [this, of](Result<PlanErrorsRecord> record) {
+                                      if (!record) return Q_EMIT failed({}, record.error());
+                                      document_.addErrors(of, *std::move(record));
+                                    });
+}
+
+void Workflow::tokenLosses(const QString& text) {
+  json params = planParams();
+  params["text"] = text.toStdString();
+  job<TokenLossRecord>(tr("Losses token by token"), "tokenLosses", std::move(params), read<TokenLossRecord>,
+                       [this](const TokenLossRecord& record) {
+                         Q_EMIT tokenLossesReady(record);
+                         return tr("%Ln token(s)", nullptr, static_cast<int>(record.pieces.size()));
+                       });
+}
+
+void Workflow::generate(const GenerationWish& wish) {
+  stopGenerating();
+  json params = planParams();
+  params["prompt"] = wish.prompt.toStdString();
+  params["maxTokens"] = wish.maxTokens;
+  params["chat"] = wish.chat;
+  params["temperature"] = wish.temperature;
+  params["seed"] = wish.seed;
+  auto id = std::make_shared<std::int64_t>(0);
+  const auto ended = [this, id] {
+    if (generation_ != *id) return;
+    generation_.reset();
+    Q_EMIT generationEnded();
+  };
+  *id = engine_.ask<bool>(
+      "generate", std::move(params), readNothing, this,
+      [this, id, ended](const Result<bool>& answer) {
+        if (answer)
+          jobs_.succeed(*id, {});
+        else
+          jobs_.fail(*id, answer.error());
+        ended();
+      },
+      [this, id](const json& message) {
+        auto record = read<ProgressRecord>(message);
+        if (!record) return;
+        if (record->piece && generation_ == *id) Q_EMIT piece(*record->piece);
+        jobs_.report(*id, *std::move(record));
+      });
+  generation_ = *id;
+  jobs_.begin(*id, tr("Generate"));
+}
+
+void Workflow::stopGenerating() {
+  if (generation_) engine_.cancel(*generation_);
+}
+
+void Workflow::previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done) {
+  json params = planParams();
+  params["form"] = wish.form.toStdString();
+  params["dtype"] = wish.dtype.toStdString();
+  params["target"] = wish.target.toStdString();
+  params["overwrite"] = wish.overwrite;
+  engine_.preview<ExportPreview>("previewExport", "previewExport", std::move(params), read<ExportPreview>, context, std::move(done));
+}
+
+void Workflow::exportPlan(const ExportWish& wish) {
+  json params = planParams();
+  params["form"] = wish.form.toStdString();
+  params["dtype"] = wish.dtype.toStdString();
+  params["target"] = wish.target.toStdString();
+  params["overwrite"] = wish.overwrite;
+  job<ExportRecord>(tr("Export to %1").arg(QFileInfo(wish.target).fileName()), "export", std::move(params), read<ExportRecord>,
+                    [this](ExportRecord record) {
+                      Q_EMIT exported(record);
+                      return record.verified ? tr("%Ln file(s), verified", nullptr, static_cast<int>(record.files.size()))
+                                             : tr("%Ln file(s)", nullptr, static_cast<int>(record.files.size()));
+                    });
+}
+
+void Workflow::writeReport(const QString& file) {
+  json params = {{"project", document_.file().string()}, {"output", file.toStdString()}};
+  job<bool>(tr("Report"), "report", std::move(params), readNothing, [this, file](bool) {
+    Q_EMIT reported(file);
+    return file;
+  });
+}
+
+}  // namespace kvista

@@ -1,0 +1,103 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QObject>
+#include <QString>
+#include <functional>
+#include <optional>
+#include <set>
+
+#include "app/studio/document.h"
+#include "app/studio/engine_client.h"
+#include "app/studio/job_list.h"
+
+namespace kvista {
+
+/// What `generate` is asked for.
+struct GenerationWish {
+  QString prompt;
+  int maxTokens = 128;
+  bool chat = false;
+  double temperature = 0;
+  std::uint64_t seed = 0;
+};
+
+/// What an export is asked for.
+struct ExportWish {
+  QString form, dtype, target;
+  bool overwrite = false;
+};
+
+/// Brings document and engine together: asks the engine for what the document lacks, and does what takes a while as a job.
+/// Requests name model and statistics by their files, so that an engine that died and came back needs no reminding.
+class Workflow final : public QObject {
+  Q_OBJECT
+
+ public:
+  Workflow(Document& document, EngineClient& engine, JobList& jobs, QObject* parent = nullptr);
+
+  /// A project, or anything the engine can open as a model; which, is decided by content.
+  void open(const QString& path);
+  /// Opens the model, and the statistics, of the project that the document holds.
+  void openModelOfProject();
+  /// Looks for the open project's model at another place.
+  void openMovedModel(const QString& path);
+  /// Where the statistics of a calibration go when the project has no file yet: a folder of the user's.
+  void calibrate(const TextSelection& text, bool gradients);
+  void openStatistics(const QString& path);
+  /// A plan by the engine's planner, as one step. `wish.device`, `context` and `batch` are the document's.
+  void propose(PlanWish wish, const QString& text);
+  void measure(const TextSelection& text);
+  void askErrors();
+  void showSimilarity(const std::string& measure);
+  void tokenLosses(const QString& text);
+  void generate(const GenerationWish& wish);
+  void stopGenerating();
+  void previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done);
+  void exportPlan(const ExportWish& wish);
+  /// The report of the saved project as one HTML file.
+  void writeReport(const QString& file);
+  void cancel(std::int64_t job) { engine_.cancel(job); }
+
+  [[nodiscard]] const std::string& measureShown() const { return measure_; }
+  [[nodiscard]] bool isGenerating() const { return generation_.has_value(); }
+  /// Shapes of layers' spectra, once asked for by opening statistics.
+  [[nodiscard]] const std::vector<LayerSpectrumRecord>& layerSpectra() const { return layerSpectra_; }
+
+ Q_SIGNALS:
+  /// Something could not be done that no job stands for. `about`: the file or place, may be empty.
+  void failed(const QString& about, const kvista::Error& error);
+  /// The project's model is not where it was.
+  void modelMissing(const QString& path, const kvista::Error& error);
+  void opened();
+  void calibrated();
+  void measured(const kvista::EvaluationRecord& record);
+  void exported(const kvista::ExportRecord& record);
+  void reported(const QString& file);
+  void piece(const kvista::GeneratedPiece& piece);
+  void generationEnded();
+  void tokenLossesReady(const kvista::TokenLossRecord& record);
+  void layerSpectraReady();
+
+ private:
+  template <class Record>
+  std::int64_t job(const QString& name, const QString& method, nlohmann::json params, Result<Record> (*reader)(const nlohmann::json&),
+                   std::function<QString(Record)> done, EngineClient::Progress progress = {});
+  void openModel(const QString& path, bool moved);
+  void takeStatistics(const StatisticsRecord& record);
+  void askSpectra();
+  void askForLayers();
+  [[nodiscard]] nlohmann::json modelParams() const;
+  [[nodiscard]] nlohmann::json planParams() const;
+  [[nodiscard]] QString statisticsFile() const;
+
+  Document& document_;
+  EngineClient& engine_;
+  JobList& jobs_;
+  std::string measure_ = "cka-sink-free";
+  std::vector<LayerSpectrumRecord> layerSpectra_;
+  std::optional<std::int64_t> generation_;
+};
+
+}  // namespace kvista
