@@ -20,6 +20,7 @@ HeatmapRecord differenceOf(const ComparisonRecord& record) {
   HeatmapRecord result = record.right;
   result.difference = true;
   result.title = ComparisonView::tr("Difference");
+  result.measure = ComparisonView::tr("difference of %1").arg(record.left.measure);
   for (std::size_t i = 0; i < result.matrix.values.size(); ++i) result.matrix.values[i] -= record.left.matrix.values[i];
   return result;
 }

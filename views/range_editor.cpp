@@ -3,7 +3,6 @@
 #include "views/range_editor.h"
 
 #include <QCheckBox>
-#include <QComboBox>
 #include <QDoubleSpinBox>
 #include <QFormLayout>
 #include <QPushButton>
@@ -23,9 +22,23 @@ QDoubleSpinBox* numberField(double value, const Range& extent, const QString& na
   field->setRange(-1e12, 1e12);
   field->setSingleStep(span / 50);
   field->setValue(value);
+  field->setButtonSymbols(QAbstractSpinBox::NoButtons);
   field->setKeyboardTracking(false);  // Half a number is no range.
   field->setAccessibleName(name);
   return field;
+}
+
+/// Differences have colours of their own.
+SegmentedControl* mapControl(ColourMap current) {
+  std::vector<std::pair<QString, QString>> segments;
+  if (current == ColourMap::difference)
+    segments.emplace_back(QString::number(static_cast<int>(current)), colourMapName(current));
+  else
+    for (const ColourMap map : colourMaps())
+      segments.emplace_back(QString::number(static_cast<int>(map)), colourMapName(map));
+  auto* control = new SegmentedControl(segments, RangeEditor::tr("Colours"));
+  control->setCurrent(QString::number(static_cast<int>(current)));
+  return control;
 }
 
 }  // namespace
@@ -35,7 +48,7 @@ RangeEditor::RangeEditor(const RangeBarRecord& record, QWidget* parent)
       aboutZero_(record.map == ColourMap::difference),
       low_(numberField(record.range.low, record.extent, tr("Lowest value"))),
       high_(numberField(record.range.high, record.extent, tr("Highest value"))),
-      map_(new QComboBox),
+      map_(mapControl(record.map)),
       inverted_(new QCheckBox(tr("Inverted"))) {
   setAttribute(Qt::WA_DeleteOnClose);
   setFrameShape(QFrame::StyledPanel);
@@ -58,14 +71,6 @@ RangeEditor::RangeEditor(const RangeBarRecord& record, QWidget* parent)
   visible->setProperty("link", true);
   visible->setCursor(Qt::PointingHandCursor);
   column->addWidget(visible);
-  if (aboutZero_) {
-    map_->addItem(colourMapName(record.map), static_cast<int>(record.map));
-    map_->setEnabled(false);
-  }
-  if (!aboutZero_)
-    for (const ColourMap map : colourMaps()) map_->addItem(colourMapName(map), static_cast<int>(map));
-  map_->setCurrentIndex(map_->findData(static_cast<int>(record.map)));
-  map_->setAccessibleName(tr("Colours"));
   inverted_->setChecked(record.inverted);
   form->addRow(tr("Colours"), map_);
   form->addRow(QString(), inverted_);
@@ -79,7 +84,7 @@ RangeEditor::RangeEditor(const RangeBarRecord& record, QWidget* parent)
     Q_EMIT fitVisibleRequested();
     close();
   });
-  connect(map_, &QComboBox::activated, this, &RangeEditor::sayColours);
+  connect(map_, &SegmentedControl::chosen, this, &RangeEditor::sayColours);
   connect(inverted_, &QCheckBox::toggled, this, &RangeEditor::sayColours);
   high_->setFocus();
   high_->selectAll();
@@ -92,7 +97,7 @@ void RangeEditor::sayRange() {
 }
 
 void RangeEditor::sayColours() {
-  Q_EMIT coloursChosen(static_cast<ColourMap>(map_->currentData().toInt()), inverted_->isChecked());
+  Q_EMIT coloursChosen(static_cast<ColourMap>(map_->current().toInt()), inverted_->isChecked());
 }
 
 }  // namespace kvista

@@ -7,10 +7,11 @@
 #include "views/range_bar.h"
 
 class QCheckBox;
-class QComboBox;
 class QDoubleSpinBox;
 
 namespace kvista {
+
+class SegmentedControl;
 
 /// A small window beside a colour bar: the range's ends as numbers, fits, colours. Each change is said at once.
 class RangeEditor final : public QFrame {
@@ -31,7 +32,7 @@ class RangeEditor final : public QFrame {
   bool aboutZero_;
   QDoubleSpinBox* low_;
   QDoubleSpinBox* high_;
-  QComboBox* map_;
+  SegmentedControl* map_;
   QCheckBox* inverted_;
 };
 

@@ -14,8 +14,8 @@
 namespace kvista::bench {
 
 /// Runs `frame(i)` once an iteration and reports, beside the mean, the frame that 99 of 100 are not slower than and the
-/// slowest one, in milliseconds: by the clock, which other programs disturb, and of the processors' time. A frame is what
-/// changes and the painting of it.
+/// slowest one, in milliseconds: by the clock, which other programs disturb, and of the processors' time. A frame is
+/// what changes and the painting of it.
 template <class Frame>
 void measureFrames(benchmark::State& state, Frame frame) {
   std::vector<double> wall, processor;

@@ -26,7 +26,8 @@ GroupsRecord largeRecord(int groupSize) {
     group.index = first / groupSize;
     for (const Side side : {Side::key, Side::value})
       for (int head = first; head < first + groupSize; ++head) group.slots.push_back({0, side, head});
-    for (std::size_t i = 0; i < group.slots.size() * 128; ++i) group.widths.push_back(std::array<std::uint8_t, 5>{8, 4, 2, 1, 0}[5 * i / (group.slots.size() * 128)]);
+    for (std::size_t i = 0; i < group.slots.size() * 128; ++i)
+      group.widths.push_back(std::array<std::uint8_t, 5>{8, 4, 2, 1, 0}[5 * i / (group.slots.size() * 128)]);
     group.bytes = storedBytes(group.widths);
     group.loss = 0.0014;
     record.groups.push_back(group);
@@ -53,12 +54,14 @@ void dragHeads(benchmark::State& state) {
   send(QEvent::MouseButtonPress, canvas->chipRect(hand.front()).center(), Qt::LeftButton);
   bench::measureFrames(state, [&](int i) {
     const double around = 0.5 - 0.5 * std::cos(i * 0.05);
-    send(QEvent::MouseMove, {static_cast<int>(20 + around * (canvas->width() - 40)), static_cast<int>(20 + around * 840)}, Qt::NoButton);
+    send(QEvent::MouseMove,
+         {static_cast<int>(20 + around * (canvas->width() - 40)), static_cast<int>(20 + around * 840)}, Qt::NoButton);
     canvas->repaint();
   });
   if (!canvas->isDragging()) qFatal("Nothing is being dragged");
 }
-BENCHMARK(dragHeads)->Args({4, 360})->Args({1, 360})->Args({64, 360})->Args({1, 1400})->Iterations(kFrames)->Unit(benchmark::kMillisecond);
+BENCHMARK(dragHeads)->Args({4, 360})->Args({1, 360})->Args({64, 360})->Args({1, 1400})->Iterations(kFrames)->Unit(
+    benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace kvista

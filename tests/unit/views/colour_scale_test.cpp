@@ -6,7 +6,6 @@
 
 #include <QCheckBox>
 #include <QColor>
-#include <QComboBox>
 #include <QDoubleSpinBox>
 #include <QPainter>
 #include <QSignalSpy>
@@ -181,7 +180,13 @@ TEST_F(RangeBarTest, TheEditorSetsNumbersFitsAndColours) {
   editor->findChild<QCheckBox*>()->click();
   ASSERT_EQ(colours.size(), 1);
   EXPECT_TRUE(colours.front().back().toBool());
-  QTest::mouseClick(editor->findChild<SegmentedControl*>()->segment("5"), Qt::LeftButton);
+  SegmentedControl *map = nullptr, *fit = nullptr;
+  for (auto* control : editor->findChildren<SegmentedControl*>())
+    (control->accessibleName() == "Fit" ? fit : map) = control;
+  ASSERT_TRUE(map && fit);
+  QTest::mouseClick(map->segment(QString::number(static_cast<int>(ColourMap::grey))), Qt::LeftButton);
+  EXPECT_EQ(colours.back().front().value<ColourMap>(), ColourMap::grey);
+  QTest::mouseClick(fit->segment("5"), Qt::LeftButton);
   ASSERT_EQ(fits.size(), 1);
   EXPECT_EQ(fits.front().front().toDouble(), 5);
 }

@@ -255,6 +255,31 @@ TEST_F(HeatmapTest, AssistiveTechnologyReadsATableInTheOrderShown) {
   EXPECT_EQ(heatmap->childAt(cell->rect().center().x(), cell->rect().center().y()), cell);
 }
 
+TEST_F(HeatmapTest, OneHeadAlone) {
+  HeatmapRecord record = test::fourHeads();
+  record.matrix = {1, 1, {1}};
+  record.groups = {{0}};
+  view.setRecord(record);
+  view.setOrder(HeatmapOrder::cluster);
+  EXPECT_EQ(view.range(), (Range{0, 1}));
+  for (const Qt::Key key : {Qt::Key_Right, Qt::Key_Down, Qt::Key_Plus, Qt::Key_Minus, Qt::Key_0, Qt::Key_Space})
+    press(key);
+  EXPECT_THAT(view.selection(), ElementsAre(0));
+  EXPECT_EQ(canvas->visibleCells(), QRectF(0, 0, 1, 1));
+  EXPECT_EQ(colourAt(0, 0), QColor(colourTable(ColourMap::viridis, false).back()));
+}
+
+TEST_F(HeatmapTest, GroupsThatNameHeadsThereAreNot) {
+  HeatmapRecord record = test::fourHeads();
+  record.groups = {{0, 9, -1}, {}, {2, 3}};
+  view.setRecord(record);
+  view.setOrder(HeatmapOrder::group);
+  EXPECT_THAT(canvas->arrangement().headAt, ElementsAre(0, 2, 3, 1));
+  QTest::mouseClick(canvas, Qt::LeftButton, {}, middleOf(0, 3));
+  EXPECT_EQ(view.facts()->facts().front().second, "0.1300");
+  view.grab();
+}
+
 TEST_F(HeatmapTest, WhatCannotBeDrawnIsNotDrawn) {
   HeatmapRecord broken = test::fourHeads();
   broken.matrix.values.pop_back();
