@@ -6,6 +6,7 @@
 #include <QLineEdit>
 #include <QPainter>
 #include <QPainterPath>
+#include <QPixmapCache>
 #include <algorithm>
 
 #include "views/budget_model.h"
@@ -62,6 +63,19 @@ void paintBands(QPainter& painter, const QRect& cell, const BudgetRow& row) {
   painter.restore();
 }
 
+/// Kept, because reading the file for every row would be a good part of a frame.
+QPixmap lockPicture(bool locked, double pixelRatio) {
+  const QColor colour = locked ? colours().accent : colours().faint;
+  const QString key = QStringLiteral("budget-lock-%1-%2-%3").arg(locked).arg(colour.name()).arg(pixelRatio);
+  QPixmap picture;
+  if (QPixmapCache::find(key, &picture)) return picture;
+  const QString name = locked ? QStringLiteral("object-locked") : QStringLiteral("object-unlocked");
+  picture = icon(name, colour).pixmap(QSize(16, 16) * pixelRatio);
+  picture.setDevicePixelRatio(pixelRatio);
+  QPixmapCache::insert(key, picture);
+  return picture;
+}
+
 void paintNumber(QPainter& painter, const QRect& cell, const QModelIndex& index) {
   const QVariant bar = index.data(BudgetModel::barRole);
   QRect textCell = cell.adjusted(kMargin, 0, -kMargin, 0);
@@ -104,13 +118,10 @@ void BudgetDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option
     case BudgetModel::bits:
       paintBands(*painter, option.rect, row);
       break;
-    case BudgetModel::lock: {
-      const QRect place(option.rect.center().x() - 7, option.rect.center().y() - 7, 16, 16);
-      icon(row.locked ? QStringLiteral("object-locked") : QStringLiteral("object-unlocked"),
-           row.locked ? look.accent : look.faint)
-          .paint(painter, place);
+    case BudgetModel::lock:
+      painter->drawPixmap(QPoint(option.rect.center().x() - 7, option.rect.center().y() - 7),
+                          lockPicture(row.locked, painter->device()->devicePixelRatio()));
       break;
-    }
     default:
       paintNumber(*painter, option.rect, index);
   }

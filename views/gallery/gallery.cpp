@@ -9,6 +9,8 @@
   X(budgetEmpty)           \
   X(figureStrip)           \
   X(qualityCost)           \
+  X(spectra)               \
+  X(spectraEmpty)          \
   X(waterline)             \
   X(waterlineLarge)        \
   X(waterlineRanks)        \

@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "views/spectra_view.h"
+
+#include <gtest/gtest.h>
+
+#include <QSignalSpy>
+#include <QTest>
+#include <QToolButton>
+#include <cmath>
+
+#include "views/segmented_control.h"
+
+namespace kvista {
+namespace {
+
+SpectraRecord record() {
+  SpectraRecord result;
+  result.unit = "nats per token";
+  SpectrumCurve halves{"K group 1", {}, 3};
+  for (int i = 0; i < 10; ++i) halves.eigenvalues.push_back(static_cast<float>(std::pow(0.5, i)));
+  SpectrumCurve large{"V0", {}, 0};
+  for (int i = 0; i < 8192; ++i) large.eigenvalues.push_back(static_cast<float>(10.0 / (1 + i)));
+  result.curves = {halves, large};
+  return result;
+}
+
+class SpectraViewTest : public ::testing::Test {
+ protected:
+  SpectraViewTest() {
+    view.resize(500, 320);
+    view.setRecord(record());
+    view.controls()->setParent(&view);
+    view.show();
+  }
+  void showTails() { QTest::mouseClick(view.findChild<SegmentedControl*>()->segment("tails"), Qt::LeftButton); }
+  SpectraView view;
+};
+
+TEST_F(SpectraViewTest, TailsAreHalfOfWhatIsDropped) {
+  EXPECT_DOUBLE_EQ(view.valueAt(0, 3), 0.25);
+  showTails();
+  // After keeping 3 of 1, 1/2, 1/4, ... 1/512 there is 1/8 + ... + 1/512 left.
+  EXPECT_NEAR(view.valueAt(0, 3), (0.25 - 1.0 / 512) / 2, 1e-12);
+  EXPECT_EQ(view.valueAt(0, 10), 0);
+}
+
+TEST_F(SpectraViewTest, CurvesAreThinnedToTwoPointsAUnitAndKeepTheirCourse) {
+  const QRectF plot(0, 0, 300, 200);
+  const QPolygonF points = view.pointsOf(1, plot);
+  EXPECT_LE(points.size(), 600);
+  EXPECT_GT(points.size(), 150);
+  EXPECT_NEAR(points.front().x(), 0, 1e-9);
+  EXPECT_NEAR(points.back().x(), 300, 1e-6);
+  // 10 / i is a straight line between its ends on these axes.
+  const QPointF slope = points.back() - points.front();
+  for (const QPointF& point : points)
+    EXPECT_NEAR(point.y(), points.front().y() + slope.y() * point.x() / slope.x(), 0.1);
+  EXPECT_EQ(view.pointsOf(0, plot).size(), 10) << "few directions are all there";
+}
+
+TEST_F(SpectraViewTest, SaysWhatIsUnderTheMouse) {
+  QSignalSpy hovered(&view, &SpectraView::hovered);
+  EXPECT_EQ(view.describe({0, 3}).toStdString(), "K group 1 · direction 3 of 10 · 0.25 nats per token");
+  showTails();
+  EXPECT_EQ(view.describe({0, 9}).toStdString(), "K group 1 · 9 of 10 directions kept · 0.0009766 nats per token lost");
+  for (int y = 40; y < 280; y += 4)
+    if (view.spotAt(QPointF(200, y))) {
+      QTest::mouseMove(&view, {200, y});
+      break;
+    }
+  ASSERT_FALSE(hovered.isEmpty());
+  EXPECT_FALSE(hovered.back().front().toString().isEmpty());
+  EXPECT_FALSE(view.spotAt({5, 5}));
+}
+
+TEST_F(SpectraViewTest, NothingAndNonsenseAreHarmless) {
+  view.grab();
+  view.setRecord({});
+  view.grab();
+  SpectraRecord odd = record();
+  odd.curves[0].eigenvalues = {};
+  odd.curves[1].eigenvalues = {NAN, 0, -1, INFINITY};
+  odd.curves[1].rank = 99;
+  view.setRecord(odd);
+  view.grab();
+  showTails();
+  view.grab();
+  EXPECT_TRUE(view.pointsOf(0, QRectF(0, 0, 100, 100)).isEmpty());
+}
+
+TEST(PlotAxesTest, LabelsStandApartInTheirOrderWithinTheirRoom) {
+  const std::vector<double> placed = spreadLabels({50, 52, 90, 95, 10}, 12, 0, 96);
+  std::vector<double> sorted = placed;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t i = 1; i < sorted.size(); ++i) EXPECT_GE(sorted[i] - sorted[i - 1], 12 - 1e-9);
+  EXPECT_LE(sorted.back(), 96);
+  EXPECT_EQ(placed[4], 10);
+  EXPECT_LT(placed[0], placed[1]);
+  EXPECT_LT(placed[2], placed[3]);
+}
+
+}  // namespace
+}  // namespace kvista

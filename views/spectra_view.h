@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QString>
+#include <optional>
+#include <vector>
+
+#include "views/plot_axes.h"
+#include "views/view.h"
+
+namespace kvista {
+
+class SegmentedControl;
+
+/// One group or head.
+struct SpectrumCurve {
+  QString label;                   ///< "K group 2", "K3"
+  std::vector<float> eigenvalues;  ///< Falling.
+  int rank = 0;                    ///< Directions that have bits; 0: no mark.
+};
+
+struct SpectraRecord {
+  std::vector<SpectrumCurve> curves;
+  QString unit;  ///< "nats per token"
+  QString what;  ///< "layer 3", beside the title.
+};
+
+/// Eigenvalues of chosen groups or heads, or what is lost by keeping only the first of them (half the sum of the
+/// others).
+class SpectraView final : public View {
+  Q_OBJECT
+
+ public:
+  explicit SpectraView(QWidget* parent = nullptr);
+  void setRecord(SpectraRecord record);
+  [[nodiscard]] QWidget* controls() override;
+  /// The value that is drawn at a direction, from 1: its eigenvalue, or the tail after keeping so many.
+  [[nodiscard]] double valueAt(std::size_t curve, int direction) const;
+  /// Points that are drawn for a curve in a plot of this width: at most two a unit.
+  [[nodiscard]] QPolygonF pointsOf(std::size_t curve, const QRectF& plotArea) const;
+  /// What is near a place: the curve and the direction.
+  struct Spot {
+    std::size_t curve = 0;
+    int direction = 1;
+    bool operator==(const Spot&) const = default;
+  };
+  [[nodiscard]] std::optional<Spot> spotAt(const QPointF& place) const;
+  [[nodiscard]] QString describe(const Spot& spot) const;
+  void paintFigure(QPainter& painter, const QRectF& area) const;
+  [[nodiscard]] QSize sizeHint() const override { return {480, 320}; }
+  [[nodiscard]] QSize minimumSizeHint() const override { return {260, 180}; }
+
+ Q_SIGNALS:
+  void hovered(const QString& text);
+
+ protected:
+  void paintEvent(QPaintEvent* event) override;
+  void mouseMoveEvent(QMouseEvent* event) override;
+  void leaveEvent(QEvent* event) override;
+  bool event(QEvent* event) override;
+
+ private:
+  [[nodiscard]] LogPlot plotIn(const QRectF& area) const;
+  void prepare();
+  void setHover(std::optional<Spot> spot);
+
+  SpectraRecord record_;
+  SegmentedControl* shown_;
+  bool tails_ = false;
+  std::vector<std::vector<double>> values_;  // As drawn, one list a curve.
+  LogScale x_{0, 1}, y_{-1, 0};
+  std::optional<Spot> hover_;
+};
+
+}  // namespace kvista
