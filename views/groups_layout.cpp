@@ -35,6 +35,10 @@ QString groupTitle(const GroupsRecord& record, std::size_t group) {
   return pattern.arg(number);
 }
 
+QString chipLabel(const GroupsRecord& record, const Slot& slot) {
+  return slot.layer == record.layer ? slotName(slot) : QStringLiteral("%1·%2").arg(slotName(slot)).arg(slot.layer);
+}
+
 QString groupFacts(const GroupRecord& group) {
   const QLocale locale;
   const auto rank = std::count_if(group.widths.begin(), group.widths.end(), [](std::uint8_t width) { return width != 0; });
@@ -57,7 +61,10 @@ GroupsLayout layOutGroups(const GroupsRecord& record, int width) {
   const QFontMetrics strong(textFont(TextRole::strong)), body(textFont(TextRole::body));
   const int line = std::max(strong.height(), body.height()) + 2;
   // Every chip as wide as the widest name, so that chips stand in columns.
-  const int chip = std::max(28, body.horizontalAdvance(QStringLiteral("K%1").arg(record.shape.kvHeads > 10 ? 88 : 8)) + 14);
+  int chip = 0;
+  for (const GroupRecord& group : record.groups)
+    for (const Slot& slot : group.slots) chip = std::max(chip, body.horizontalAdvance(chipLabel(record, slot)));
+  chip = std::max(28, chip + 14);
   GroupsLayout layout;
   int y = kOuter;
   const int left = kOuter + kInner, right = std::max(width - kOuter - kInner, left + chip);

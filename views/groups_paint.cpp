@@ -54,7 +54,7 @@ void GroupsCanvas::paintChip(QPainter& painter, const QRect& rect, const Slot& s
     painter.drawRoundedRect(crisp(rect.adjusted(-3, -3, 3, 3)), kChipRadius + 2, kChipRadius + 2);
   }
   painter.setPen(colours().chipText(slot.side));
-  painter.drawText(rect, Qt::AlignCenter, slotName(slot));
+  painter.drawText(rect, Qt::AlignCenter, chipLabel(record_, slot));
 }
 
 void GroupsCanvas::paintBox(QPainter& painter, std::size_t index) const {
@@ -119,7 +119,7 @@ void GroupsCanvas::paintDrag(QPainter& painter) const {
     painter.setBrush(colours().ground(slot.side));
     painter.drawRoundedRect(crisp(chip), kChipRadius, kChipRadius);
     painter.setPen(colours().chipText(slot.side));
-    painter.drawText(chip, Qt::AlignCenter, slotName(slot));
+    painter.drawText(chip, Qt::AlignCenter, chipLabel(record_, slot));
   }
   painter.setPen(colours().soft);
   painter.drawText(hand.adjusted(0, 0, -8, 0), Qt::AlignRight | Qt::AlignVCenter, rest);

@@ -43,6 +43,8 @@ struct GroupsRecord {
 
 /// "Group 2", or "K group 2" and "V group 1" where it holds one side only; numbers as core/plan/edit.h counts them.
 QString groupTitle(const GroupsRecord& record, std::size_t group);
+/// "K3"; with its layer, "K3·5", where a group holds heads of other layers too.
+QString chipLabel(const GroupsRecord& record, const Slot& slot);
 /// "rank 190 · 304 B · ~0.0014 nats · locked".
 QString groupFacts(const GroupRecord& group);
 

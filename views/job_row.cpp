@@ -115,11 +115,8 @@ void JobRow::setRecord(const JobRecord& job) {
   const bool running = job.state == JobRecord::State::running, failed = job.state == JobRecord::State::failed;
   name_->setText(job.name);
   setAccessibleName(job.name);
-  QStringList times;
-  if (job.share && running) times << tr("%1 %").arg(QLocale().toString(std::floor(100 * *job.share), 'f', 0));
-  times << durationText(job.elapsedSeconds);
-  if (job.remainingSeconds && running) times << tr("%1 left").arg(durationText(*job.remainingSeconds));
-  times_->setText(times.join(QStringLiteral(" · ")));
+  received_.start();
+  showTimes(0);
   took_->setText(running ? QString() : durationText(job.elapsedSeconds));
   stage_->setText(job.stage);
   stage_->setToolTip(job.stage);
@@ -141,6 +138,15 @@ void JobRow::setRecord(const JobRecord& job) {
   hint_->setVisible(!job.hint.isEmpty());
   report_->setPlainText(job.details);
   details_->setVisible(!job.details.isEmpty());
+}
+
+void JobRow::showTimes(double sinceRecord) {
+  if (job_.state != JobRecord::State::running) return;
+  QStringList times;
+  if (job_.share) times << tr("%1 %").arg(QLocale().toString(std::floor(100 * *job_.share), 'f', 0));
+  times << durationText(job_.elapsedSeconds + sinceRecord);
+  if (job_.remainingSeconds) times << tr("%1 left").arg(durationText(std::max(*job_.remainingSeconds - sinceRecord, 0.0)));
+  times_->setText(times.join(QStringLiteral(" · ")));
 }
 
 void JobRow::paintEvent(QPaintEvent*) {

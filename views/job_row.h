@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QElapsedTimer>
 #include <QFrame>
 
 #include "views/jobs_view.h"
@@ -21,6 +22,10 @@ class JobRow final : public QFrame {
   JobRow(const JobRecord& job, QWidget* parent);
   void setRecord(const JobRecord& job);
   [[nodiscard]] const JobRecord& record() const { return job_; }
+  /// Elapsed and remaining time this many seconds after the record came: a stage that reports nothing still moves on.
+  void showTimes(double sinceRecord);
+  /// Seconds since the record came.
+  [[nodiscard]] double age() const { return static_cast<double>(received_.elapsed()) / 1000; }
   /// Finished rows are quiet ones below the others.
   bool isEarlier = false;
 
@@ -34,6 +39,7 @@ class JobRow final : public QFrame {
 
  private:
   JobRecord job_;
+  QElapsedTimer received_;
   QLabel *mark_, *name_, *state_, *took_, *stage_, *times_, *sentence_, *hint_;
   QProgressBar* bar_;
   QPushButton *cancel_, *details_, *copy_, *dismiss_;

@@ -6,6 +6,7 @@
 #include <QLabel>
 #include <QPropertyAnimation>
 #include <QScrollArea>
+#include <QTimerEvent>
 #include <QVBoxLayout>
 #include <algorithm>
 
@@ -16,7 +17,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kFadeMilliseconds = 600;
+constexpr int kFadeMilliseconds = 600, kSecond = 1000;
 
 bool isFinished(const JobRecord& job) { return job.state == JobRecord::State::done || job.state == JobRecord::State::cancelled; }
 
@@ -80,7 +81,15 @@ void JobsView::setRecord(const std::vector<JobRecord>& jobs) {
       if (finishes) settle(row);
     }
   }
+  const bool running = std::any_of(jobs.begin(), jobs.end(), [](const JobRecord& job) { return job.state == JobRecord::State::running; });
+  if (running && !clock_.isActive()) clock_.start(kSecond, this);
+  if (!running) clock_.stop();
   showEmptyState();
+}
+
+void JobsView::timerEvent(QTimerEvent* event) {
+  if (event->timerId() != clock_.timerId()) return View::timerEvent(event);
+  for (const auto& [id, row] : rows_) row->showTimes(row->age());
 }
 
 /// Fades the row out where it is and puts it among the earlier ones.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QBasicTimer>
 #include <map>
 #include <optional>
 #include <vector>
@@ -43,9 +44,13 @@ class JobsView final : public View {
   void copyRequested(const QString& id);
   void dismissed(const QString& id);
 
+ protected:
+  void timerEvent(QTimerEvent* event) override;
+
  private:
   void settle(JobRow* row);
   void showEmptyState();
+  QBasicTimer clock_;  ///< Runs while a job does.
   std::map<QString, JobRow*> rows_;
   QVBoxLayout *present_, *earlier_;
   QLabel *earlierTitle_, *empty_;

@@ -38,7 +38,8 @@ class ProblemDelegate final : public QStyledItemDelegate {
     const QColor colour = grave ? colours().warning : colours().soft;
     icon(names[static_cast<std::size_t>(problem.severity)], colour).paint(painter, row.left() + kMargin, row.top() + kMargin, kIcon, kIcon);
     painter->setFont(textFont(TextRole::strong));
-    painter->setPen(colour);
+    // The warning's colour has not the contrast on the ground of a selection.
+    painter->setPen(option.state & QStyle::State_Selected ? colours().text : colour);
     painter->drawText(QRect(row.left() + kMargin + kIcon + 6, row.top() + 10, kWord, kLine), Qt::AlignLeft | Qt::AlignVCenter, ProblemsModel::word(problem.severity));
     painter->setFont(textFont(TextRole::body));
     painter->setPen(colours().text);

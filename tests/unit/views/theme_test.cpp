@@ -33,6 +33,7 @@ TEST_P(BothLooks, EveryTextCanBeRead) {
       EXPECT_GE(contrast(text, ground), 4.5) << text.name().toStdString() << " on " << ground.name().toStdString();
   EXPECT_GE(contrast(look.onAccent, look.accent), 4.5);
   EXPECT_GE(contrast(look.text, look.accentGround), 4.5);
+  EXPECT_GE(contrast(look.soft, look.accentGround), 4.5);
   EXPECT_GE(contrast(look.accent, look.accentGround), 4.5);
   EXPECT_GE(contrast(look.keyText, look.keyGround), 4.5);
   EXPECT_GE(contrast(look.valueText, look.valueGround), 4.5);
