@@ -20,6 +20,12 @@ Error mismatch(const std::string& what, const std::string& path, const std::stri
           "Locate the right ones, or begin a new project."};
 }
 
+std::vector<std::string> fingerprintsOf(const std::vector<TriedPlan>& tried) {
+  std::vector<std::string> prints;
+  for (const TriedPlan& each : tried) prints.push_back(fingerprint(each.plan));
+  return prints;
+}
+
 }  // namespace
 
 Document::Document(QObject* parent) : QObject(parent) {
@@ -38,6 +44,7 @@ void Document::clear() {
   open_ = false;
   file_.clear();
   project_ = {};
+  triedFingerprints_.clear();
   model_.reset();
   statistics_.reset();
   cost_ = {};
@@ -72,7 +79,13 @@ void Document::startFrom(const ModelRecord& model) {
 }
 
 void Document::takeProject(Project project, const std::filesystem::path& file) {
+  auto prints = fingerprintsOf(project.tried);
+  take(std::move(project), std::move(prints), file);
+}
+
+void Document::take(Project project, std::vector<std::string> triedFingerprints, const std::filesystem::path& file) {
   clear();
+  triedFingerprints_ = std::move(triedFingerprints);
   open_ = true;
   file_ = file;
   planned_.requestedBytes = project.requestedBytes;
@@ -103,10 +116,19 @@ void Document::takeRecovered(Project project, const std::filesystem::path& file)
 }
 
 void Document::open(const std::filesystem::path& file, std::function<void(Result<void>)> done) {
-  inBackground(diskThread(), this, [file] { return loadProject(file); },
-               [this, file, done = std::move(done)](Result<Project> project) {
-                 if (!project) return done(tl::unexpected(std::move(project).error()));
-                 takeProject(*std::move(project), file);
+  struct Loaded {
+    Project project;
+    std::vector<std::string> prints;
+  };
+  inBackground(diskThread(), this,
+               [file]() -> Result<Loaded> {
+                 KVISTA_ASSIGN(Project project, loadProject(file));
+                 auto prints = fingerprintsOf(project.tried);
+                 return Loaded{std::move(project), std::move(prints)};
+               },
+               [this, file, done = std::move(done)](Result<Loaded> loaded) {
+                 if (!loaded) return done(tl::unexpected(std::move(loaded).error()));
+                 take(std::move(loaded->project), std::move(loaded->prints), file);
                  done({});
                });
 }
@@ -246,9 +268,21 @@ const MeasuredResult* Document::result(const std::string& planFingerprint) const
   return found == all.rend() ? nullptr : &*found;
 }
 
+const std::string& Document::planFingerprint() const {
+  if (fingerprintSerial_ != serial_) {
+    fingerprint_ = fingerprint(planned_.plan);
+    fingerprintSerial_ = serial_;
+  }
+  return fingerprint_;
+}
+
 void Document::keepPlan(const std::string& name) {
-  const std::string print = fingerprint(planned_.plan);
-  std::erase_if(project_.tried, [&](const TriedPlan& each) { return fingerprint(each.plan) == print; });
+  const auto same = std::ranges::find(triedFingerprints_, planFingerprint());
+  if (same != triedFingerprints_.end()) {
+    project_.tried.erase(project_.tried.begin() + (same - triedFingerprints_.begin()));
+    triedFingerprints_.erase(same);
+  }
+  triedFingerprints_.push_back(planFingerprint());
   project_.tried.push_back({name, planned_.plan, planned_.requestedBytes, planned_.predictedLoss, planned_.correctedLoss});
   countChange();
   Q_EMIT resultsChanged();
@@ -256,6 +290,7 @@ void Document::keepPlan(const std::string& name) {
 void Document::dropPlan(std::size_t index) {
   if (index >= project_.tried.size()) return;
   project_.tried.erase(project_.tried.begin() + static_cast<std::ptrdiff_t>(index));
+  triedFingerprints_.erase(triedFingerprints_.begin() + static_cast<std::ptrdiff_t>(index));
   countChange();
   Q_EMIT resultsChanged();
 }

@@ -150,6 +150,9 @@ class Document final : public QObject {
   void keepPlan(const std::string& name);
   void dropPlan(std::size_t index);
   [[nodiscard]] const std::vector<TriedPlan>& tried() const { return project_.tried; }
+  /// Of the plans kept, in their order; of the plan under edit. Kept, because a large plan's takes a millisecond or two.
+  [[nodiscard]] const std::vector<std::string>& triedFingerprints() const { return triedFingerprints_; }
+  [[nodiscard]] const std::string& planFingerprint() const;
 
   // Selection.
   [[nodiscard]] const Selection& selection() const { return selection_; }
@@ -177,6 +180,7 @@ class Document final : public QObject {
   friend class PlanStepCommand;
 
   void clear();
+  void take(Project project, std::vector<std::string> triedFingerprints, const std::filesystem::path& file);
   void become(const PlanStep& step, const QString& text);
   [[nodiscard]] PlanStep stepOf(const PlannedPlan& planned) const;
   /// Numbers for `plan`, with the spectra that are known.
@@ -217,7 +221,11 @@ class Document final : public QObject {
   std::int64_t changes_ = 0, savedChanges_ = 0;  // Besides steps: results, notes, plans kept.
   bool wasModified_ = false;
   std::int64_t serial_ = 0;       // Of the plan: answers for an older one are dropped.
+  mutable std::int64_t fingerprintSerial_ = -1;
+  mutable std::string fingerprint_;
+  std::vector<std::string> triedFingerprints_;
   std::int64_t tableSerial_ = 0;
+  bool makingTable_ = false;
   std::optional<CompressionPlan> tableOf_;  // What the table is, or is being, made of; its unlocked widths do not matter.
   std::int64_t session_ = 0;      // Of the project: answers for an earlier one are dropped.
   const PlanStepCommand* allocating_ = nullptr;

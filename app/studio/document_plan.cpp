@@ -259,12 +259,17 @@ void Document::makeTable() {
   const std::int64_t serial = ++tableSerial_;
   if (std::exchange(table_, nullptr)) Q_EMIT tableChanged();
   if (!model_ || !storesLatents() || !spectra_.isComplete() || planned_.plan.groups.empty()) return;
+  // One at a time: each has a copy of the spectra.
+  if (makingTable_) return;
+  makingTable_ = true;
   tableOf_ = planned_.plan;
   AllocationRequest request{spectra_.units(), widths(), planned_.plan.rankStep, 0};
   for (std::size_t i = 0; i < request.units.size(); ++i) request.units[i].widths = planned_.plan.groups[i].widths;
   inBackground(*QThreadPool::globalInstance(), this, [request = std::move(request)] { return WaterlineTable::make(request); },
                [this, serial](Result<WaterlineTable> table) {
-                 if (serial != tableSerial_ || !table) return;
+                 makingTable_ = false;
+                 if (serial != tableSerial_) return makeTable();
+                 if (!table) return;
                  table_ = std::make_shared<const WaterlineTable>(*std::move(table));
                  Q_EMIT tableChanged();
                });

@@ -34,7 +34,8 @@ EngineClient::EngineClient(QObject* parent) : QObject(parent) {
 
 EngineClient::~EngineClient() {
   requests_.clear();
-  disconnectEngine();
+  // The thread's end would overtake what is queued, and the engine would be killed over its work.
+  if (thread_.isRunning()) disconnectEngine(Qt::BlockingQueuedConnection);
   thread_.quit();
   thread_.wait();
 }
@@ -82,17 +83,20 @@ void EngineClient::connectEngine() {
   setState(State::starting);
 }
 
-void EngineClient::disconnectEngine() {
+void EngineClient::disconnectEngine(Qt::ConnectionType type) {
   pause_.stop();
   patience_.stop();
   pings_.stop();
   latency_.reset();
   EngineConnection* connection = std::exchange(connection_, nullptr);
   if (!connection) return;
-  QMetaObject::invokeMethod(connection, [connection] {
-    connection->finish(kFinishWithin);
-    connection->deleteLater();
-  });
+  QMetaObject::invokeMethod(
+      connection,
+      [connection] {
+        connection->finish(kFinishWithin);
+        connection->deleteLater();
+      },
+      type);
 }
 
 void EngineClient::sayHello() {

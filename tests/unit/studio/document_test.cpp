@@ -478,6 +478,10 @@ TEST_F(DocumentTest, PlansKeptAndSimilaritiesAreFound) {
   EXPECT_EQ(document.tried().size(), 2U);
   document.dropPlan(0);
   EXPECT_EQ(document.tried()[0].name, "two");
+  EXPECT_EQ(document.triedFingerprints(), std::vector<std::string>{fingerprint(document.plan())});
+  EXPECT_EQ(document.planFingerprint(), fingerprint(document.plan()));
+  document.undo();
+  EXPECT_EQ(document.planFingerprint(), fingerprint(document.plan()));
   EXPECT_EQ(document.similarity("cka", 1, Side::key), nullptr);
   document.addSimilarity("cka", {1, Side::key, {1, 1, {0.5F}}});
   EXPECT_EQ(document.similarity("cka", 1, Side::key)->at(0, 0), 0.5F);
@@ -494,6 +498,12 @@ TEST(PlanHistory, SharesWhatDidNotChange) {
   EXPECT_EQ(second.plan(), plan);
   EXPECT_FALSE(first == second);
   EXPECT_TRUE(second == PlanSnapshot(plan, {}));
+  // Runs that are long, that end within a group and that cover several.
+  plan.groups = singleSlots(madeUpModel(4, 4, 64).shape);
+  for (std::size_t i = 0; i < plan.groups.size(); ++i)
+    for (std::size_t k = 0; k < 64; ++k) plan.groups[i].widths[k] = i % 5 == 0 && k > 17 ? 0 : i < 20 ? 8 : static_cast<std::uint8_t>(k % 3);
+  EXPECT_EQ(PlanSnapshot(plan, second).plan(), plan);
+  EXPECT_EQ(PlanSnapshot().plan(), CompressionPlan());
 }
 
 TEST(SpectrumCacheTest, TheLongestUnusedGoesFirst) {
