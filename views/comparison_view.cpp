@@ -147,6 +147,9 @@ void ComparisonView::setSharedRange(std::optional<Range> range) {
 }
 
 void ComparisonView::setSelection(const std::vector<int>& heads) {
+  if (const std::vector<int> mine = canvases_[left]->selection().heads();
+      mine.size() == heads.size() && std::is_permutation(mine.begin(), mine.end(), heads.begin()))
+    return;
   for (HeatmapCanvas* canvas : canvases_) canvas->setSelection({heads, heads});
 }
 

@@ -21,7 +21,8 @@ Summary summarise(const Matrix& matrix, const std::vector<int>& rows, const std:
   Summary result;
   for (const int row : rows)
     for (const int column : columns) {
-      if (row == column || row >= matrix.rows || column >= matrix.columns) continue;
+      const bool exists = row >= 0 && column >= 0 && row < matrix.rows && column < matrix.columns;
+      if (row == column || !exists) continue;
       const double value = matrix.at(row, column);
       if (std::isnan(value)) {
         ++result.unknown;

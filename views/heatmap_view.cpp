@@ -53,10 +53,13 @@ HeatmapView::HeatmapView(QWidget* parent)
   connect(facts_->explainLink(), &QPushButton::clicked, this, &HeatmapView::explainRequested);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
   setFocusProxy(canvas_);
-  setRecord({});
+  rearrange();
+  showColours();
+  showFacts();
 }
 
 void HeatmapView::setRecord(const HeatmapRecord& record) {
+  if (record == canvas_->record()) return;
   canvas_->setRecord(record);
   scale_.setValues(record.canBeDrawn() ? valuesOffDiagonal(record.matrix) : std::vector<float>(),
                    countUnknown(record.matrix), record.difference);
@@ -106,6 +109,10 @@ void HeatmapView::showColours() {
 }
 
 void HeatmapView::setSelection(const std::vector<int>& heads) {
+  // The echo of what was selected here: which were rows and which columns is known here only.
+  if (const std::vector<int> mine = selection();
+      mine.size() == heads.size() && std::is_permutation(mine.begin(), mine.end(), heads.begin()))
+    return;
   canvas_->setSelection({heads, heads});
   outsideFacts_.clear();
   showFacts();

@@ -33,7 +33,7 @@ class HeatmapView final : public View {
   void setSharedRange(std::optional<Range> range);
   [[nodiscard]] Range range() const { return scale_.range(); }
   void setColours(ColourMap map, bool inverted);
-  /// Selects the crossings of these heads; says nothing.
+  /// Selects the crossings of these heads, unless they are selected already; says nothing.
   void setSelection(const std::vector<int>& heads);
   [[nodiscard]] std::vector<int> selection() const { return canvas_->selection().heads(); }
   /// Facts that only others know, below the view's own; gone when the selection changes.

@@ -23,6 +23,12 @@ constexpr int kLayersThatFill = 8;                 ///< So few are fitted to the
 constexpr std::size_t kValuesForTheFit = 1 << 16;  ///< Enough for percentiles, cheap while layers arrive one by one.
 constexpr double kRadius = 4, kOutliers = 1;       ///< Per cent of the values at either end.
 
+/// A matrix that is not square or not whole counts as not known.
+void dropUnsound(Matrix& matrix) {
+  const auto side = static_cast<std::size_t>(std::max(matrix.rows, 0));
+  if (matrix.rows != matrix.columns || matrix.values.size() != side * side) matrix = {};
+}
+
 Side other(Side side) { return side == Side::key ? Side::value : Side::key; }
 
 }  // namespace
@@ -40,6 +46,8 @@ NavigatorStrip::NavigatorStrip(QWidget* parent) : QAbstractScrollArea(parent) {
 
 void NavigatorStrip::setRecord(NavigatorRecord record) {
   record_ = std::move(record);
+  for (auto* side : {&record_.keys, &record_.values})
+    for (Matrix& matrix : *side) dropUnsound(matrix);
   layer_ = std::clamp(layer_, 0, std::max(0, record_.layers() - 1));
   scaleIsStale_ = true;
   forgetPictures();
@@ -50,6 +58,7 @@ void NavigatorStrip::setRecord(NavigatorRecord record) {
 void NavigatorStrip::setMatrix(int layer, Side side, Matrix matrix) {
   std::vector<Matrix>& all = side == Side::key ? record_.keys : record_.values;
   if (layer < 0 || static_cast<std::size_t>(layer) >= all.size()) return;
+  dropUnsound(matrix);
   all[static_cast<std::size_t>(layer)] = std::move(matrix);
   scaleIsStale_ = true;
   forgetPictures();

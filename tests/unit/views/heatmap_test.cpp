@@ -255,6 +255,18 @@ TEST_F(HeatmapTest, AssistiveTechnologyReadsATableInTheOrderShown) {
   EXPECT_EQ(heatmap->childAt(cell->rect().center().x(), cell->rect().center().y()), cell);
 }
 
+TEST_F(HeatmapTest, TheEchoOfASelectionLeavesItsShape) {
+  QObject::connect(&view, &HeatmapView::selectionChanged, &view, [this](const std::vector<int>& heads) {
+    view.setRecord(test::fourHeads());
+    view.setSelection({heads.rbegin(), heads.rend()});
+    view.setSelectionFacts({{"energy kept", "99.1 %"}});
+  });
+  drag(middleOf(0, 2), middleOf(1, 3));
+  EXPECT_THAT(canvas->selection().rows, ElementsAre(0, 1));
+  EXPECT_THAT(canvas->selection().columns, ElementsAre(2, 3));
+  EXPECT_EQ(view.facts()->facts().back().first, "energy kept");
+}
+
 TEST_F(HeatmapTest, OneHeadAlone) {
   HeatmapRecord record = test::fourHeads();
   record.matrix = {1, 1, {1}};

@@ -84,6 +84,15 @@ TEST_F(NavigatorTest, ALayerThatArrivesIsDrawn) {
   EXPECT_EQ(strip->record().layers(), 2);
 }
 
+TEST_F(NavigatorTest, AMatrixThatIsNotWholeCountsAsUnknown) {
+  show(2);
+  view.setMatrix(0, Side::key, Matrix{4, 4, {1, 2, 3}});
+  view.setMatrix(1, Side::value, Matrix{2, 1, {1, 2}});
+  EXPECT_TRUE(strip->record().matrix(0, Side::key).isEmpty());
+  EXPECT_TRUE(strip->record().matrix(1, Side::value).isEmpty());
+  view.grab();
+}
+
 TEST_F(NavigatorTest, BeingShownWhereOneIsSaysNothing) {
   show(80);
   view.setCurrent(60, Side::value);
