@@ -57,7 +57,7 @@ void LogPlot::paintAxes(QPainter& painter) const {
 
 QColor lineColour(std::size_t index) {
   const Palette& look = colours();
-  const std::array all = {look.accent, look.warning, look.valueText, look.bits2, look.soft, look.text};
+  const std::array all = {look.accent, look.warning, look.valueText, look.soft, look.text};
   return all[index % all.size()];
 }
 

@@ -27,7 +27,9 @@ struct LogPlot {
   void paintAxes(QPainter& painter) const;
 };
 
-/// The colour of the n-th of a few lines; they repeat, so that a line needs its name beside it.
+/// The colour of the n-th of a few lines, fit for its name too; they repeat after kLineColours, so that a line needs its
+/// name beside it.
+inline constexpr std::size_t kLineColours = 5;
 QColor lineColour(std::size_t index);
 
 /// Moves labels of this height, which want to stand at `wanted`, apart within `low` to `high`; the order of equal

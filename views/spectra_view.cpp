@@ -166,7 +166,7 @@ void SpectraView::paintFigure(QPainter& painter, const QRectF& area) const {
         kLabelHeight / 2);
     painter.save();
     painter.setClipRect(plot.area.adjusted(-2, -2, 2, 2));
-    painter.setPen(QPen(lineColour(c), 1.6, c < 6 ? Qt::SolidLine : Qt::DashLine));
+    painter.setPen(QPen(lineColour(c), 1.6, c < kLineColours ? Qt::SolidLine : Qt::DashLine));
     painter.setBrush(Qt::NoBrush);
     painter.drawPolyline(points);
     const int rank = record_.curves[c].rank;

@@ -7,6 +7,7 @@
   X(budget)                \
   X(budgetLarge)           \
   X(budgetEmpty)           \
+  X(error)                 \
   X(figureStrip)           \
   X(qualityCost)           \
   X(spectra)               \
