@@ -169,8 +169,8 @@ QString BudgetModel::tip(const BudgetRow& row, int column) const {
       return lines.join(QLatin1Char('\n'));
     }
     case lock:
-      return row.locked ? tr("Locked: allocators leave this group as it is.")
-                        : tr("Not locked: allocators share out its bits.");
+      return row.locked ? tr("Locked: allocators leave this group as it is. A click or Space unlocks it.")
+                        : tr("Not locked: allocators share out its bits. A click or Space locks it.");
     default:
       return {};
   }

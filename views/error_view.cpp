@@ -235,7 +235,7 @@ void ErrorView::paintScatter(QPainter& painter, const QRectF& area) const {
   painter.translate(plot.area.topRight());
   painter.rotate(-std::atan2(plot.area.height(), plot.area.width()) * 180 / M_PI);
   painter.setPen(look.soft);
-  painter.drawText(QRectF(-130, -18, 122, 16), Qt::AlignRight | Qt::AlignVCenter, tr("as predicted"));
+  painter.drawText(QRectF(-130, 3, 122, 16), Qt::AlignRight | Qt::AlignVCenter, tr("as predicted"));
   painter.restore();
   for (const PredictionPoint& point : record_.plans) {
     if (!(point.predicted > 0) || !(point.measured > 0) || !std::isfinite(point.predicted * point.measured)) continue;

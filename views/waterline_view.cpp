@@ -35,7 +35,6 @@ QString bitsText(int width) {
 WaterlineView::WaterlineView(QWidget* parent) : View(parent) {
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
-  setAttribute(Qt::WA_OpaquePaintEvent);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
   setRecord({});
 }
@@ -356,7 +355,6 @@ void WaterlineView::paintWater(QPainter& painter, const Layout& layout, bool int
 void WaterlineView::paintEvent(QPaintEvent*) {
   QPainter painter(this);
   const Palette& look = colours();
-  painter.fillRect(rect(), look.panel);
   if (record_.layers.empty()) {
     painter.setPen(look.soft);
     painter.drawText(rect().adjusted(24, 24, -24, -24), Qt::AlignCenter | Qt::TextWordWrap,
