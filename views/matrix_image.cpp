@@ -6,6 +6,7 @@
 #include <QPaintEngine>
 #include <QPainter>
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace kvista {
@@ -47,21 +48,29 @@ MatrixImage::MatrixImage(const Matrix& matrix, const std::vector<int>& order, Ra
   QImage image(matrix.columns, matrix.rows, QImage::Format_ARGB32_Premultiplied);
   const auto low = static_cast<float>(range.low);
   const float scale = range.span() > 0 ? static_cast<float>(256 / range.span()) : 0.0F;
+  // In steps without branches, which the compiler does several cells at a time.
+  std::array<QRgb, 257> table{};  // The last, transparent: not known.
+  std::copy(colours.begin(), colours.end(), table.begin());
+  std::vector<float> value(from.size());
+  std::vector<int> place(from.size());
+  int highest = 0;
   for (int y = 0; y < matrix.rows; ++y) {
-    const std::size_t row =
-        order.empty() ? static_cast<std::size_t>(y) : static_cast<std::size_t>(order[static_cast<std::size_t>(y)]);
+    const auto line = static_cast<std::size_t>(y);
+    const std::size_t row = order.empty() ? line : static_cast<std::size_t>(order[line]);
     const float* values = matrix.values.data() + row * from.size();
     auto* out = reinterpret_cast<QRgb*>(image.scanLine(y));
+    for (std::size_t x = 0; x < from.size(); ++x) value[x] = values[from[x]];
     for (std::size_t x = 0; x < from.size(); ++x) {
-      const float value = values[from[x]];
-      if (std::isnan(value)) {
-        out[x] = 0;
-        hasUnknown_ = true;
-      } else {
-        out[x] = colours[static_cast<std::size_t>(std::clamp((value - low) * scale, 0.0F, 255.0F))];
-      }
+      const float scaled = (value[x] - low) * scale;
+      const float bounded = scaled > 0 ? (scaled < 255 ? scaled : 255.0F) : 0.0F;  // NaN is 0 here, no undefined cast.
+      place[x] = value[x] == value[x] ? static_cast<int>(bounded) : 256;
+    }
+    for (std::size_t x = 0; x < from.size(); ++x) {
+      highest = std::max(highest, place[x]);
+      out[x] = table[static_cast<std::size_t>(place[x])];
     }
   }
+  hasUnknown_ = highest == 256;
   if (!hasUnknown_) image.reinterpretAsFormat(QImage::Format_RGB32);
   levels_.push_back(std::move(image));
 }
