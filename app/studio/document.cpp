@@ -219,6 +219,11 @@ Result<void> Document::setStatistics(const StatisticsRecord& statistics) {
   return {};
 }
 
+void Document::setCatalogue(Catalogue catalogue) {
+  catalogue_ = std::move(catalogue);
+  makeTable();
+}
+
 void Document::setCost(const CostSettings& cost) {
   if (cost == cost_) return;
   cost_ = cost;

@@ -89,7 +89,7 @@ class Document final : public QObject {
   Result<void> setStatistics(const StatisticsRecord& statistics);
   [[nodiscard]] const std::optional<StatisticsRecord>& statistics() const { return statistics_; }
   /// Where widths of methods come from; without it the standard ones of the storage are used.
-  void setCatalogue(Catalogue catalogue) { catalogue_ = std::move(catalogue); }
+  void setCatalogue(Catalogue catalogue);
   [[nodiscard]] const Catalogue& catalogue() const { return catalogue_; }
   void setCost(const CostSettings& cost);
   [[nodiscard]] const CostSettings& cost() const { return cost_; }
@@ -227,6 +227,7 @@ class Document final : public QObject {
   std::int64_t tableSerial_ = 0;
   bool makingTable_ = false;
   std::optional<CompressionPlan> tableOf_;  // What the table is, or is being, made of; its unlocked widths do not matter.
+  std::vector<int> tableWidths_;
   std::int64_t session_ = 0;      // Of the project: answers for an earlier one are dropped.
   const PlanStepCommand* allocating_ = nullptr;
 };

@@ -254,7 +254,7 @@ void Document::allocated(const PlanStepCommand* command, Result<PlannedPlan> res
 }
 
 void Document::makeTable() {
-  if (tableOf_ && sameTable(*tableOf_, planned_.plan)) return;
+  if (tableOf_ && tableWidths_ == widths() && sameTable(*tableOf_, planned_.plan)) return;
   tableOf_.reset();
   const std::int64_t serial = ++tableSerial_;
   if (std::exchange(table_, nullptr)) Q_EMIT tableChanged();
@@ -263,7 +263,8 @@ void Document::makeTable() {
   if (makingTable_) return;
   makingTable_ = true;
   tableOf_ = planned_.plan;
-  AllocationRequest request{spectra_.units(), widths(), planned_.plan.rankStep, 0};
+  tableWidths_ = widths();
+  AllocationRequest request{spectra_.units(), tableWidths_, planned_.plan.rankStep, 0};
   for (std::size_t i = 0; i < request.units.size(); ++i) request.units[i].widths = planned_.plan.groups[i].widths;
   inBackground(*QThreadPool::globalInstance(), this, [request = std::move(request)] { return WaterlineTable::make(request); },
                [this, serial](Result<WaterlineTable> table) {

@@ -12,7 +12,7 @@ namespace {
 constexpr int kPatience = 30'000;
 constexpr int kPingEvery = 5'000;
 constexpr qint64 kLongLife = 60'000;
-constexpr int kFinishWithin = 500;
+constexpr int kFinishWithin = 2000;
 
 Result<nlohmann::json> asItIs(const nlohmann::json& json) { return json; }
 
@@ -34,9 +34,15 @@ EngineClient::EngineClient(QObject* parent) : QObject(parent) {
 
 EngineClient::~EngineClient() {
   requests_.clear();
-  // The thread's end would overtake what is queued, and the engine would be killed over its work.
-  if (thread_.isRunning()) disconnectEngine(Qt::BlockingQueuedConnection);
-  thread_.quit();
+  disconnectEngine();
+  if (!thread_.isRunning()) return;
+  // Queued like everything else: otherwise it would overtake the request to finish, and the engine would be killed.
+  auto* last = new QObject;
+  last->moveToThread(&thread_);
+  QMetaObject::invokeMethod(last, [this, last] {
+    delete last;
+    thread_.quit();
+  });
   thread_.wait();
 }
 
@@ -83,20 +89,17 @@ void EngineClient::connectEngine() {
   setState(State::starting);
 }
 
-void EngineClient::disconnectEngine(Qt::ConnectionType type) {
+void EngineClient::disconnectEngine() {
   pause_.stop();
   patience_.stop();
   pings_.stop();
   latency_.reset();
   EngineConnection* connection = std::exchange(connection_, nullptr);
   if (!connection) return;
-  QMetaObject::invokeMethod(
-      connection,
-      [connection] {
-        connection->finish(kFinishWithin);
-        connection->deleteLater();
-      },
-      type);
+  QMetaObject::invokeMethod(connection, [connection] {
+    connection->finish(kFinishWithin);
+    connection->deleteLater();
+  });
 }
 
 void EngineClient::sayHello() {
@@ -168,6 +171,8 @@ void EngineClient::ended(const Error& error, bool couldStart) {
   disconnectEngine();
   problem_ = error;
   setState(State::lost);
+  for (auto& [id, request] : requests_)
+    if (request.sent && !request.lane.isEmpty() && request.deaths++ == 0) request.sent = false;
   Error lost = error;
   lost.hint = "The engine is being started again; your edits are safe. Ask again when it is ready.";
   refuse(lost, false);
@@ -218,7 +223,9 @@ void EngineClient::send(std::int64_t id) {
   if (found == requests_.end() || found->second.sent || !connection_) return;
   Request& request = found->second;
   request.sent = true;
-  QMetaObject::invokeMethod(connection_, [connection = connection_, id, method = request.method, params = std::exchange(request.params, nullptr),
+  // Those of a lane may have to be asked again.
+  nlohmann::json params = request.lane.isEmpty() ? std::exchange(request.params, nullptr) : request.params;
+  QMetaObject::invokeMethod(connection_, [connection = connection_, id, method = request.method, params = std::move(params),
                                           reading = request.reading] { connection->send(id, method, params, reading); });
 }
 

@@ -69,7 +69,8 @@ class EngineClient final : public QObject {
                    std::function<void(Result<Value>)> done, Progress progress = {}) {
     return enqueue({method, std::move(params), context, typed<Value>(reader, std::move(done)), std::move(progress), {}});
   }
-  /// The same where only the newest request of a `lane` counts: an older one is cancelled and never answered.
+  /// The same where only the newest request of a `lane` counts: an older one is cancelled and never answered. Such a
+  /// request changes nothing, so one that the engine died over is asked once more before it is answered with an error.
   template <class Value>
   std::int64_t preview(const QString& lane, const QString& method, nlohmann::json params,
                        Result<Value> (*reader)(const nlohmann::json&), QObject* context, std::function<void(Result<Value>)> done) {
@@ -97,6 +98,7 @@ class EngineClient final : public QObject {
     Progress progress;
     QString lane;
     bool sent = false;
+    int deaths = 0;  // Of the engine, while it worked on this.
   };
 
   template <class Value>
@@ -110,7 +112,7 @@ class EngineClient final : public QObject {
   std::int64_t enqueue(Request request);
   void send(std::int64_t id);
   void connectEngine();
-  void disconnectEngine(Qt::ConnectionType connection = Qt::QueuedConnection);
+  void disconnectEngine();
   void sayHello();
   void ping();
   void heard(const Result<HelloRecord>& hello);

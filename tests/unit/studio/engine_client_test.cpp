@@ -173,6 +173,28 @@ TEST_F(Engine, ComesBackFromDeathWithinAFrame) {
   EXPECT_EQ(states, (std::vector{State::starting, State::ready, State::lost, State::starting, State::ready}));
 }
 
+TEST_F(Engine, APreviewIsAskedOnceMore) {
+  client.setPauses({0, 0, 0, 0});
+  start();
+  const test::TemporaryFolder folder;
+  std::vector<std::string> heard;
+  const auto preview = [&](const QString& method) {
+    client.preview<std::string>("lane", method, {{"mark", (folder / "mark").string()}},
+                                +[](const json& answer) { return Result<std::string>(answer.get<std::string>()); }, &client,
+                                [&](Result<std::string> answer) { heard.push_back(answer ? *answer : answer.error().message); });
+  };
+  preview("dieOnce");
+  ASSERT_TRUE(waitFor([&] { return heard.size() == 1; }));
+  EXPECT_EQ(heard[0], "lives");
+  EXPECT_EQ(restarts, 1);
+  // One that kills the engine every time is no longer asked.
+  preview("die");
+  ASSERT_TRUE(waitFor([&] { return heard.size() == 2; }));
+  EXPECT_THAT(heard[1], HasSubstr("killed by signal 9"));
+  EXPECT_EQ(ask("echo", 4), json(4));
+  EXPECT_EQ(restarts, 3);
+}
+
 TEST_F(Engine, NonsenseAmidAnswersIsADeath) {
   start();
   EXPECT_THAT(ask("babble").error().message, HasSubstr("is not the protocol"));

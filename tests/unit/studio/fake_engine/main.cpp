@@ -8,6 +8,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -65,6 +67,12 @@ void answer(const json& request, std::string_view behaviour) {
     return say(kvista::resultMessage(id, nullptr));
   }
   if (method == "die") dieWithin(kvista::resultMessage(id, std::string(1000, 'x')));
+  if (method == "dieOnce") {
+    const std::filesystem::path mark = params.at("mark").get<std::string>();
+    if (std::filesystem::exists(mark)) return say(kvista::resultMessage(id, "lives"));
+    std::ofstream(mark) << "died";
+    dieWithin(kvista::resultMessage(id, std::string(1000, 'x')));
+  }
   if (method == "exit") std::exit(params.at("code"));
   if (method == "babble") {
     std::fputs("Segmentation fault (core dumped)\n", stdout);
