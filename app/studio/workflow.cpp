@@ -91,7 +91,7 @@ void Workflow::open(const QString& path) {
     });
     return;
   }
-  engine_.ask<ModelRecord>("open", {{"path", path.toStdString()}}, read<ModelRecord>, this, [this, path](Result<ModelRecord> model) {
+  engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this, [this, path](Result<ModelRecord> model) {
     if (!model) return Q_EMIT failed(path, model.error());
     layerSpectra_.clear();
     document_.startFrom(*model);
@@ -104,7 +104,7 @@ void Workflow::openModelOfProject() { openModel(QString::fromStdString(document_
 void Workflow::openMovedModel(const QString& path) { openModel(path, true); }
 
 void Workflow::openModel(const QString& path, bool moved) {
-  engine_.ask<ModelRecord>("open", {{"path", path.toStdString()}}, read<ModelRecord>, this, [this, path, moved](Result<ModelRecord> model) {
+  engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this, [this, path, moved](Result<ModelRecord> model) {
     if (!model) return Q_EMIT modelMissing(path, model.error());
     if (const auto set = moved ? document_.moveModel(*model) : document_.setModel(*model); !set)
       return Q_EMIT modelMissing(path, set.error());
@@ -149,7 +149,7 @@ void Workflow::calibrate(const TextSelection& text, bool gradients) {
 void Workflow::openStatistics(const QString& path) {
   json params = modelParams();
   params["path"] = path.toStdString();
-  engine_.ask<StatisticsRecord>("openStatistics", std::move(params), read<StatisticsRecord>, this,
+  engine_.preview<StatisticsRecord>("openStatistics", "openStatistics", std::move(params), read<StatisticsRecord>, this,
                                 [this, path](Result<StatisticsRecord> record) {
                                   if (!record) return Q_EMIT failed(path, record.error());
                                   takeStatistics(*record);
@@ -165,7 +165,7 @@ void Workflow::askForLayers() {
   showSimilarity(measure_);
   json params = modelParams();
   params["statistics"] = document_.statistics()->path;
-  engine_.ask<std::vector<LayerSpectrumRecord>>("layerSpectra", std::move(params), readList<LayerSpectrumRecord>, this,
+  engine_.preview<std::vector<LayerSpectrumRecord>>("layerSpectra", "layerSpectra", std::move(params), readList<LayerSpectrumRecord>, this,
                                                 [this](Result<std::vector<LayerSpectrumRecord>> records) {
                                                   if (!records) return Q_EMIT failed({}, records.error());
                                                   layerSpectra_ = *std::move(records);
@@ -230,7 +230,7 @@ void Workflow::measure(const TextSelection& text) {
 
 void Workflow::askErrors() {
   if (!document_.statistics() || document_.isPredictionStale()) return;
-  const std::string of = fingerprint(document_.plan());
+  const std::string of = document_.planFingerprint();
   if (document_.errors(of)) return Q_EMIT document_.errorsChanged();
   engine_.preview<PlanErrorsRecord>("errors", "planErrors", planParams(), read<PlanErrorsRecord>, this,
                                     [this, of](Result<PlanErrorsRecord> record) {

@@ -169,7 +169,7 @@ void MainWindow::showFigures() {
   if (document_.hasModel()) {
     record = figuresOf(document_.planned(), document_.planningContext());
     record.stale = hasPlan() && document_.isPredictionStale();
-    const std::string of = fingerprint(document_.plan());
+    const std::string of = document_.planFingerprint();
     if (const MeasuredResult* measured = document_.result(of)) {
       record.perplexity = measured->perplexityAfter;
       record.originalPerplexity = measured->perplexityBefore;
@@ -258,7 +258,7 @@ nlohmann::json MainWindow::facts() const {
                            {"calibrated", document_.statistics().has_value()},
                            {"modified", document_.isModified()},
                            {"stale", document_.isPredictionStale()},
-                           {"fingerprint", document_.isOpen() ? fingerprint(document_.plan()) : ""},
+                           {"fingerprint", document_.isOpen() ? document_.planFingerprint() : ""},
                            {"undo", document_.undoStack().index()},
                            {"steps", document_.undoStack().count()},
                            {"busy", jobs_.isBusy()},

@@ -35,7 +35,7 @@ QualityPresenter::QualityPresenter(Document& document, Workflow& workflow, Quali
     connect(&document_, signal, this, &QualityPresenter::show);
   connect(&workflow, &Workflow::measured, this, [this](const EvaluationRecord& record) {
     // What was measured is worth coming back to; the plan may have been edited since it was asked for.
-    if (record.planFingerprint == fingerprint(document_.plan()))
+    if (record.planFingerprint == document_.planFingerprint())
       document_.keepPlan(usualName(document_.plan(), document_.model().shape).toStdString());
   });
   connect(&view_, &QualityCostView::planActivated, this, &QualityPresenter::bringBack);
@@ -50,8 +50,7 @@ void QualityPresenter::show() {
   QualityCostRecord record;
   if (document_.hasModel() && document_.statistics()) {
     const PlanningContext context = document_.planningContext();
-    const auto add = [&](const CompressionPlan& plan, const QString& label, const std::optional<double>& loss, bool current) {
-      const std::string of = fingerprint(plan);
+    const auto add = [&](const CompressionPlan& plan, const std::string& of, const QString& label, const std::optional<double>& loss, bool current) {
       const MeasuredResult* measured = document_.result(of);
       const auto rise = riseOf(measured, loss);
       if (!rise) return;
@@ -64,11 +63,13 @@ void QualityPresenter::show() {
                                .measured = measured != nullptr,
                                .current = current});
     };
-    const std::string current = fingerprint(document_.plan());
-    for (const TriedPlan& tried : document_.tried())
-      if (fingerprint(tried.plan) != current)
-        add(tried.plan, QString::fromStdString(tried.name), tried.correctedLoss ? tried.correctedLoss : tried.predictedLoss, false);
-    add(document_.plan(), tr("this plan"), document_.planned().loss(), true);
+    const std::string& current = document_.planFingerprint();
+    for (std::size_t i = 0; i < document_.tried().size(); ++i) {
+      const TriedPlan& tried = document_.tried()[i];
+      if (const std::string& of = document_.triedFingerprints()[i]; of != current)
+        add(tried.plan, of, QString::fromStdString(tried.name), tried.correctedLoss ? tried.correctedLoss : tried.predictedLoss, false);
+    }
+    add(document_.plan(), current, tr("this plan"), document_.planned().loss(), true);
     const auto curve = context.loss.response.find(document_.plan().storage);
     if (const auto table = document_.waterlineTable(); table && document_.planned().predictedLoss && !document_.isInGesture()) {
       QualityCostSeries series{tr("this plan at other levels"), {}};
@@ -85,8 +86,8 @@ void QualityPresenter::show() {
 }
 
 void QualityPresenter::bringBack(const QString& of) {
-  for (const TriedPlan& tried : document_.tried())
-    if (fingerprint(tried.plan) == of.toStdString())
+  for (std::size_t i = 0; i < document_.tried().size(); ++i)
+    if (const TriedPlan& tried = document_.tried()[i]; document_.triedFingerprints()[i] == of.toStdString())
       if (const auto done = document_.edit(tried.plan, tr("Bring back %1").arg(QString::fromStdString(tried.name))); !done)
         Q_EMIT failed(done.error());
 }

@@ -51,7 +51,7 @@ void TryPresenter::showState() {
 
 void TryPresenter::showResults() {
   std::vector<EvaluationRow> rows;
-  const std::string current = document_.isOpen() ? fingerprint(document_.plan()) : std::string();
+  const std::string current = document_.isOpen() ? document_.planFingerprint() : std::string();
   for (const MeasuredResult& result : document_.results())
     rows.push_back({.text = QFileInfo(QString::fromStdString(result.text)).fileName(),
                     .before = result.perplexityBefore,
