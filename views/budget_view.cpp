@@ -18,6 +18,7 @@
 
 #include "views/budget_delegate.h"
 #include "views/budget_footer.h"
+#include "views/budget_header.h"
 #include "views/budget_model.h"
 #include "views/number_text.h"
 #include "views/segmented_control.h"
@@ -42,39 +43,6 @@ class BudgetProxy final : public QSortFilterProxyModel {
   [[nodiscard]] bool lessThan(const QModelIndex& left, const QModelIndex& right) const override {
     const double a = left.data(BudgetModel::sortRole).toDouble(), b = right.data(BudgetModel::sortRole).toDouble();
     return a != b ? a < b : left.row() < right.row();
-  }
-};
-
-/// Names over the cells' own edges, a small triangle above the one that is sorted by.
-class BudgetHeader final : public QHeaderView {
- public:
-  explicit BudgetHeader(QWidget* parent) : QHeaderView(Qt::Horizontal, parent) {
-    setSectionsClickable(true);
-    setFixedHeight(32);
-  }
-
- protected:
-  void paintSection(QPainter* painter, const QRect& rect, int section) const override {
-    const Palette& look = colours();
-    const bool sorted = section == sortIndicatorSection();
-    painter->fillRect(rect, look.panel);
-    painter->fillRect(QRect(rect.left(), rect.bottom(), rect.width(), 1), look.hairline);
-    painter->setPen(sorted ? look.text : look.soft);
-    const int alignment = model()->headerData(section, Qt::Horizontal, Qt::TextAlignmentRole).toInt();
-    const QRect inside = rect.adjusted(8, 4, -8, 0);
-    const QString text = model()->headerData(section, Qt::Horizontal, Qt::DisplayRole).toString();
-    painter->drawText(inside, alignment, painter->fontMetrics().elidedText(text, Qt::ElideRight, inside.width()));
-    if (!sorted) return;
-    const double x = (alignment & Qt::AlignLeft)    ? inside.left() + 4
-                     : (alignment & Qt::AlignRight) ? inside.right() - 4
-                                                    : inside.center().x();
-    const bool up = sortIndicatorOrder() == Qt::AscendingOrder;
-    const double base = up ? 8 : 4, tip = up ? 4 : 8;
-    painter->setRenderHint(QPainter::Antialiasing);
-    painter->setPen(Qt::NoPen);
-    painter->setBrush(look.soft);
-    painter->drawPolygon(QPolygonF{{x - 4, base}, {x + 4, base}, {x, tip}});
-    painter->setRenderHint(QPainter::Antialiasing, false);
   }
 };
 

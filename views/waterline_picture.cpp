@@ -14,11 +14,14 @@ namespace {
 
 constexpr double kDecadesShown = 9;
 
-/// The width that most of these directions have.
+/// The width that most of these directions have. Where both ends and the middle agree, what else may stand between them
+/// is less.
 std::uint8_t commonWidth(const LayerSpectra& layer, std::uint32_t first, std::uint32_t end) {
-  if (layer.widths[first] == layer.widths[end - 1] && end - first < 3) return layer.widths[first];
-  std::array<std::uint32_t, 256> counts{};
-  for (std::uint32_t i = first; i < end; ++i) ++counts[layer.widths[i]];
+  const std::uint8_t width = layer.widths[first];
+  if (width == layer.widths[end - 1] && width == layer.widths[first + (end - first) / 2]) return width;
+  constexpr std::size_t kMostBits = 16;
+  std::array<std::uint32_t, kMostBits + 1> counts{};
+  for (std::uint32_t i = first; i < end; ++i) ++counts[std::min<std::size_t>(layer.widths[i], kMostBits)];
   return static_cast<std::uint8_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
 }
 
@@ -87,45 +90,70 @@ void WaterlinePicture::measureColumns(const std::vector<LayerSpectra>& layers, c
   }
 }
 
+void WaterlinePicture::fillRows(int from, int to) {
+  const int width = pixels_.width();
+  const int* tops = tops_.data();
+  const QRgb empty = ground_;
+  for (int y = from; y < to; ++y) {
+    auto* row = reinterpret_cast<QRgb*>(image_.scanLine(y));
+    const QRgb* ink = y < water_ ? colours_.data() : sunken_.data();
+    for (int x = 0; x < width; ++x) row[x] = y >= tops[x] ? ink[x] : empty;
+  }
+}
+
+void WaterlinePicture::fillColumn(int x) {
+  const auto index = static_cast<std::size_t>(x);
+  for (int y = tops_[index]; y < pixels_.height(); ++y)
+    reinterpret_cast<QRgb*>(image_.scanLine(y))[x] = y < water_ ? colours_[index] : sunken_[index];
+}
+
+void WaterlinePicture::smoothTops() {
+  const QColor ground(ground_);
+  for (std::size_t x = 0; x < columns_.size(); ++x) {
+    const int y = tops_[x] - 1;
+    const double covered = tops_[x] - columns_[x].top;
+    if (columns_[x].first == columns_[x].end || y < 0 || !(covered > 0 && covered < 1)) continue;
+    const QColor ink(y < water_ ? colours_[x] : sunken_[x]);
+    reinterpret_cast<QRgb*>(image_.scanLine(y))[x] = blend(ground, ink, covered).rgb();
+  }
+}
+
 const QImage& WaterlinePicture::image(const std::vector<LayerSpectra>& layers, const LogScale& scale, double line,
                                       QSize pixels) {
-  if (pixels != pixels_ || !(scale == scale_)) measureColumns(layers, scale, pixels);
-  if (image_.size() != pixels) image_ = QImage(pixels, QImage::Format_RGB32);
-  const QColor ground = colours().panel;
-  const int width = pixels.width(), height = pixels.height();
-  const auto size = static_cast<std::size_t>(width);
-  colours_.assign(size, ground.rgb());
-  sunken_.assign(size, ground.rgb());
+  const QRgb ground = colours().panel.rgb();
+  bool anew = ground != ground_;
+  if (pixels != pixels_ || !(scale == scale_)) {
+    measureColumns(layers, scale, pixels);
+    image_ = QImage(pixels, QImage::Format_RGB32);
+    anew = true;
+  }
+  ground_ = ground;
   std::array<QRgb, 256> bits{}, sunken{};
   for (int b = 0; b < 256; ++b) {
     bits[static_cast<std::size_t>(b)] = colours().bits(b).rgb();
     sunken[static_cast<std::size_t>(b)] = sunkenColour(static_cast<std::uint8_t>(b)).rgb();
   }
-  for (std::size_t x = 0; x < size; ++x) {
+  const std::vector<QRgb> before = colours_, sunkenBefore = sunken_;
+  colours_.assign(columns_.size(), ground);
+  sunken_.assign(columns_.size(), ground);
+  for (std::size_t x = 0; x < columns_.size(); ++x) {
     const Column& column = columns_[x];
     if (column.first == column.end) continue;
     const std::uint8_t common = commonWidth(layers[static_cast<std::size_t>(column.layer)], column.first, column.end);
     colours_[x] = bits[common];
     sunken_[x] = sunken[common];
   }
-  const int water =
-      static_cast<int>(std::clamp(std::lround((1 - scale.part(line)) * height), 0L, static_cast<long>(height)));
-  const QRgb empty = ground.rgb();
-  for (int y = 0; y < height; ++y) {
-    auto* row = reinterpret_cast<QRgb*>(image_.scanLine(y));
-    const QRgb* ink = y < water ? colours_.data() : sunken_.data();
-    const int* tops = tops_.data();
-    for (int x = 0; x < width; ++x) row[x] = y >= tops[x] ? ink[x] : empty;
+  const int height = pixels.height(), waterBefore = water_;
+  water_ = static_cast<int>(std::clamp(std::lround((1 - scale.part(line)) * height), 0L, static_cast<long>(height)));
+  if (anew) {
+    fillRows(0, height);
+  } else {
+    // What a drag changes: the rows that the water has passed, and the columns at the edges of bands.
+    fillRows(std::min(waterBefore, water_), std::max(waterBefore, water_));
+    for (std::size_t x = 0; x < columns_.size(); ++x)
+      if (colours_[x] != before[x] || sunken_[x] != sunkenBefore[x]) fillColumn(static_cast<int>(x));
   }
-  // The pixel that the curve cuts is covered in part.
-  for (std::size_t x = 0; x < size; ++x) {
-    const int y = tops_[x] - 1;
-    if (columns_[x].first == columns_[x].end || y < 0 || y >= height) continue;
-    const double covered = tops_[x] - columns_[x].top;
-    if (covered > 0 && covered < 1)
-      reinterpret_cast<QRgb*>(image_.scanLine(y))[x] =
-          blend(ground, QColor(y < water ? colours_[x] : sunken_[x]), covered).rgb();
-  }
+  smoothTops();
   return image_;
 }
 

@@ -43,11 +43,17 @@ class WaterlinePicture {
   };
   void measureColumns(const std::vector<LayerSpectra>& layers, const LogScale& scale, QSize pixels);
 
+  void fillRows(int from, int to);
+  void fillColumn(int x);
+  void smoothTops();
+
   QSize pixels_;
   LogScale scale_;
   std::vector<Column> columns_;
   std::vector<int> tops_;
-  std::vector<QRgb> colours_, sunken_;
+  std::vector<QRgb> colours_, sunken_;  // Of every column above and below the water.
+  QRgb ground_ = 0;
+  int water_ = 0;  // First row below the water.
   QImage image_;
 };
 

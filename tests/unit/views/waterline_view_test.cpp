@@ -204,6 +204,23 @@ TEST_F(WaterlineViewTest, BandsAreColouredAboveTheWaterAndGreyBelow) {
   EXPECT_EQ(picture.pixelColor(last, line - 20), colours().panel);
 }
 
+TEST(WaterlinePictureTest, ChangingAPictureGivesWhatPaintingItAnewGives) {
+  std::vector<LayerSpectra> layers = record(3).layers;
+  const LogScale scale = WaterlinePicture::rangeOf(layers);
+  WaterlinePicture kept;
+  for (const double line : {1e-2, 1e-4, 1e-4, 0.5, 3e-7, 1e-3}) {
+    for (LayerSpectra& layer : layers)
+      for (std::size_t i = 0; i < 8; ++i)
+        layer.widths[i] = layer.eigenvalues[i] > 30 * line ? 8 : layer.eigenvalues[i] > line ? 2 : 0;
+    WaterlinePicture fresh;
+    EXPECT_EQ(kept.image(layers, scale, line, {240, 130}), fresh.image(layers, scale, line, {240, 130})) << line;
+  }
+  Theme::instance().setMode(Theme::Mode::dark);
+  WaterlinePicture dark;
+  EXPECT_EQ(kept.image(layers, scale, 1e-3, {240, 130}), dark.image(layers, scale, 1e-3, {240, 130}));
+  Theme::instance().setMode(Theme::Mode::light);
+}
+
 TEST_F(WaterlineViewTest, NothingToShowIsSaidAndHarmless) {
   view.setRecord({});
   view.grab();
