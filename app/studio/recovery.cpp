@@ -65,7 +65,7 @@ std::optional<RecoveredProject> readJournal(const fs::path& base) {
   const fs::path journal = withEnding(base, kJournal);
   QFile file(QString::fromStdString(journal.string()));
   if (!file.open(QIODevice::ReadOnly)) return std::nullopt;
-  const auto header = parsed(file.readLine());
+  auto header = parsed(file.readLine());
   if (!header || textAt(*header, "format") != kFormat) return std::nullopt;
   RecoveredProject recovered;
   std::optional<CompressionPlan> plan;
@@ -74,6 +74,10 @@ std::optional<RecoveredProject> readJournal(const fs::path& base) {
     if (!bytes.endsWith('\n')) break;  // Torn: the window was killed within this edit.
     const auto edit = parsed(bytes);
     if (!edit) break;
+    if (edit->contains("format")) {
+      header = edit;
+      continue;
+    }
     recovered.edits += QString::fromStdString(textAt(*edit, "edit"));
     if (edit->contains("plan"))
       if (auto read = planFromJson(edit->at("plan"))) plan = *std::move(read);
@@ -84,6 +88,7 @@ std::optional<RecoveredProject> readJournal(const fs::path& base) {
   recovered.journal = journal;
   recovered.file = textAt(*header, "file");
   recovered.project = minute ? *std::move(minute) : projectOf(*header);
+  recovered.project.model = textAt(*header, "model");
   if (plan) recovered.project.plan = *std::move(plan);
   recovered.changed = QFileInfo(file).lastModified();
   return recovered;
@@ -106,7 +111,10 @@ Recovery::Recovery(Document& document, const fs::path& folder, QObject* parent)
   connect(&timer_, &QTimer::timeout, this, &Recovery::writeProject);
   connect(&document_, &Document::committed, this, &Recovery::keep);
   connect(&document_, &Document::projectChanged, this, [this] {
-    if (!document_.isModified()) forget();
+    if (!document_.isModified()) return forget();
+    // Another name, or a model that has moved, with edits in it that are not saved.
+    projectIsOld_ = true;
+    if (journal_.isOpen()) describe();
   });
   connect(&document_, &Document::modifiedChanged, this, [this](bool modified) {
     if (!modified) forget();
@@ -138,6 +146,12 @@ bool Recovery::startJournal() {
     giveUp(journal_.errorString());
     return false;
   }
+  describe();
+  return true;
+}
+
+/// What the journal is of; said again when that changes.
+void Recovery::describe() {
   const fs::path file = document_.file().empty() ? fs::path() : fs::absolute(document_.file());
   journal_.write(line({{"format", kFormat},
                        {"version", 1},
@@ -146,7 +160,6 @@ bool Recovery::startJournal() {
                        {"modelHash", document_.modelHash()},
                        {"statistics", document_.statisticsPath().string()},
                        {"tokensHash", document_.tokensHash()}}));
-  return true;
 }
 
 void Recovery::keep(const QString& text) {
@@ -167,7 +180,7 @@ void Recovery::compact() {
   QByteArray last;
   while (!whole.atEnd()) {
     if (!last.isEmpty())
-      if (const auto edit = parsed(last)) shorter += line({{"edit", textAt(*edit, "edit")}});
+      if (const auto edit = parsed(last)) shorter += edit->contains("format") ? last : line({{"edit", textAt(*edit, "edit")}});
     last = whole.readLine();
   }
   QFile next(name + QStringLiteral(".new"));

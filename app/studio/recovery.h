@@ -57,6 +57,7 @@ class Recovery final : public QObject {
   void forget();
   void writeProject();
   bool startJournal();
+  void describe();
   void compact();
   void giveUp(const QString& why);
 

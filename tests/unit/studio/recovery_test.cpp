@@ -215,6 +215,18 @@ TEST_F(OneWindow, RecoversTheEditsOfASavedProjectByName) {
   EXPECT_EQ(found[0].project.model, madeUpModel().path);
 }
 
+TEST_F(OneWindow, AModelThatMovedIsRememberedWithTheEdits) {
+  document.startFrom(madeUpModel());
+  edit(8);
+  ModelRecord moved = madeUpModel();
+  moved.path = "/elsewhere/made-up";
+  ASSERT_TRUE(document.moveModel(moved));
+  const auto found = leftBehind();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].project.model, "/elsewhere/made-up");
+  EXPECT_EQ(bytesOf(found[0].project.plan), bytesOf(document.plan()));
+}
+
 TEST_F(OneWindow, MeasurementsAreKeptToo) {
   document.startFrom(madeUpModel());
   document.addResult({"text", "bb", "cc", 100, 20, 21, 1});
