@@ -37,6 +37,9 @@
   X(firstGuide)            \
   X(provenance)            \
   X(comparison)            \
+  X(planComparison)        \
+  X(planComparisonLoss)    \
+  X(planComparisonEmpty)   \
   X(groupsDrag)            \
   X(groupsForbidden)       \
   X(noGroups)
