@@ -52,6 +52,8 @@ std::string widthsInWords(const Group& group) {
 
 nlohmann::ordered_json orNull(const std::optional<double>& value) { return value ? nlohmann::ordered_json(*value) : nullptr; }
 
+constexpr int kLargestRank = 1 << 20;  // beyond any model
+
 }  // namespace
 
 void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
@@ -75,6 +77,10 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
       ->check(oneOf(namesOf(allocators())));
   verb->add_option("--metric", settings.metric, "Instead of the method's")->check(oneOf({"identity", "fisher"}));
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
+  verb->add_option("--min-rank", settings.minimumRank, "Directions that every group keeps at least")
+      ->check(wholeNumber(1, kLargestRank));
+  verb->add_option("--max-rank", settings.maximumRank, "Directions that every group keeps at most")
+      ->check(wholeNumber(1, kLargestRank));
   verb->add_option("--profile", settings.profile, "Device that decoding shall be affordable on")
       ->check(oneOf(namesOf(deviceProfiles())))
       ->capture_default_str();
@@ -107,6 +113,8 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   if (!settings.metric.empty()) request.metric = settings.metric == "fisher" ? Metric::fisher : Metric::identity;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;
+  if (settings.minimumRank > 0) request.minimumRank = settings.minimumRank;
+  if (settings.maximumRank > 0) request.maximumRank = settings.maximumRank;
   request.device = settings.profile;
   return request;
 }

@@ -16,7 +16,7 @@ struct PlanSettings {
   std::string method = "coded";
   double share = 0, timesSmaller = 0, bytesPerToken = 0, keep = 0;
   std::string maxLoss;
-  int rankStep = 0, groupSize = 0;
+  int rankStep = 0, groupSize = 0, minimumRank = 0, maximumRank = 0;
   std::string grouping, measure, allocator, metric;
   std::string profile = "h200";
 };

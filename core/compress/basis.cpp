@@ -10,6 +10,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
@@ -130,9 +131,9 @@ at::Tensor LayerMoments::metricOf(const Slot& slot) const {
   return blocks.defined() ? blocks[slot.head] : at::Tensor();
 }
 
-Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const {
+Result<LayerMoments::Weighted> LayerMoments::weighted(const std::vector<Slot>& slots) const {
   const at::Tensor covariance = covarianceOf(slots);
-  SquareRoots metric;
+  Weighted metric;
   if (metricKeys_.defined()) {
     std::vector<at::Tensor> roots, inverses;
     for (const Slot& slot : slots) {
@@ -140,13 +141,27 @@ Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const
       roots.push_back(one.root);
       inverses.push_back(one.inverse);
     }
-    metric = {at::block_diag(roots), at::block_diag(inverses)};
+    metric.root = at::block_diag(roots);
+    metric.inverse = at::block_diag(inverses);
   }
   const at::Tensor weighted = metric.root.defined() ? at::matmul(at::matmul(metric.root, covariance), metric.root) : covariance;
   if (!weighted.isfinite().all().item<bool>())
     return fail(ErrorCode::numerical, fmt::format("The second moments of layer {} are not finite.", slots.front().layer),
                 "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
-  const auto [values, vectors] = at::linalg_eigh((weighted + weighted.t()) / 2);
+  metric.matrix = (weighted + weighted.t()) / 2;
+  return metric;
+}
+
+Result<std::vector<double>> LayerMoments::eigenvalues(const std::vector<Slot>& slots) const {
+  KVISTA_ASSIGN(const Weighted metric, weighted(slots));
+  const at::Tensor falling = at::linalg_eigvalsh(metric.matrix).flip(0).clamp_min(0).contiguous();
+  const double* first = falling.const_data_ptr<double>();
+  return std::vector<double>(first, first + falling.size(0));
+}
+
+Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const {
+  KVISTA_ASSIGN(const Weighted metric, weighted(slots));
+  const auto [values, vectors] = at::linalg_eigh(metric.matrix);
   const at::Tensor falling = values.flip(0).clamp_min(0);
   const at::Tensor basis = vectors.flip(1);
 

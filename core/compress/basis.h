@@ -46,6 +46,8 @@ class LayerMoments {
 
   /// Decomposes one group of this layer's slots.
   Result<GroupBasis> decompose(const std::vector<Slot>& slots) const;
+  /// The eigenvalues of that decomposition alone, falling.
+  [[nodiscard]] Result<std::vector<double>> eigenvalues(const std::vector<Slot>& slots) const;
   /// Mean second moment of all outputs a token, [2kv, 2kv] float64 (before RoPE).
   [[nodiscard]] const at::Tensor& covariance() const { return covariance_; }
   /// The same for the outputs of some slots, in their order; of the rotated key where keys are compressed after RoPE.
@@ -58,6 +60,12 @@ class LayerMoments {
   [[nodiscard]] at::Tensor metricOf(const Slot& slot) const;
 
  private:
+  /// M^1/2 C M^1/2 of some slots, symmetric to the bit, with M^1/2 and M^-1/2 (undefined: the identity).
+  struct Weighted {
+    at::Tensor matrix, root, inverse;
+  };
+  [[nodiscard]] Result<Weighted> weighted(const std::vector<Slot>& slots) const;
+
   ModelShape shape_;
   BasisRequest request_;
   at::Tensor covariance_;         // [2kv, 2kv], a token

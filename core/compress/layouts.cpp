@@ -72,6 +72,13 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
     if (grouping->needsSimilarity) {
       KVISTA_ASSIGN(wanted.similarity, keySimilarity(request));
     }
+    if (grouping->needsTruncatedLoss && request.truncatedLoss) {
+      wanted.truncatedLoss = [&](const std::vector<int>& group) {
+        std::vector<Slot> slots;
+        for (const int head : group) slots.push_back({request.layer, Side::key, head});
+        return request.truncatedLoss(slots);
+      };
+    }
     KVISTA_ASSIGN(keys, grouping->group(wanted));
     values = jointly ? keys : HeadGroups{allHeads(heads)};
   }

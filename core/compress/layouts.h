@@ -24,6 +24,9 @@ struct LayoutRequest {
   int groupSize = 4;            ///< Heads a group, for head groupings and for `joint` (0: all).
   /// How alike the key heads are, [heads, heads] float64; asked for by head groupings by similarity alone.
   std::function<Result<at::Tensor>()> keySimilarity;
+  /// What a group of key slots loses at its rank; asked for by groupings by loss alone, which fail where it is no finite
+  /// number.
+  std::function<double(const std::vector<Slot>&)> truncatedLoss = {};
 };
 
 /// Groups of the layer, each uncompressed; keys before values within a group.

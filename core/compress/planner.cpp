@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -20,11 +21,28 @@ namespace {
 struct Settings {
   Method method;
   int rankStep = 8;
+  int minimumRank = 0;
+  int maximumRank = std::numeric_limits<int>::max();
 };
+
+Result<void> checkRanks(const PlanRequest& request, const Settings& settings) {
+  if (!request.minimumRank && !request.maximumRank) return {};
+  if (settings.method.storage == Storage::plainQuantised)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The method {} has no ranks that could be bounded.", settings.method.name),
+                "Leave out the smallest and largest rank, or choose a method with a latent.");
+  if (settings.minimumRank < 0 || settings.maximumRank < 1 || settings.minimumRank > settings.maximumRank)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Ranks from {} to {} are not possible; they must rise, the largest from 1.", settings.minimumRank,
+                            request.maximumRank ? fmt::format("{}", settings.maximumRank) : "all"));
+  return {};
+}
 
 Result<Settings> settingsOf(const PlanRequest& request) {
   KVISTA_ASSIGN(const Method* preset, findMethod(request.method));
   Settings settings{*preset, request.rankStep.value_or(preset->rankStep)};
+  settings.minimumRank = request.minimumRank.value_or(settings.minimumRank);
+  settings.maximumRank = request.maximumRank.value_or(settings.maximumRank);
   if (request.grouping) settings.method.grouping = *request.grouping;
   if (request.groupSize) settings.method.groupSize = *request.groupSize;
   if (request.allocator) settings.method.allocator = *request.allocator;
@@ -34,6 +52,7 @@ Result<Settings> settingsOf(const PlanRequest& request) {
     return fail(ErrorCode::invalidArgument, fmt::format("A rank step of {} is not possible; it must be at least 1.", settings.rankStep));
   if (settings.method.groupSize < 1)
     return fail(ErrorCode::invalidArgument, fmt::format("A group of {} heads is not possible.", settings.method.groupSize));
+  KVISTA_CHECK(checkRanks(request, settings));
   return settings;
 }
 
@@ -116,15 +135,65 @@ Result<void> checkKeyGroup(const CompressionPlan& plan, const Group& group) {
               "Use --grouping head, or a method that compresses keys before RoPE.");
 }
 
+/// Puts the request's ranks into a unit; a group narrower than the largest rank keeps all it has.
+Result<void> boundRanks(const Settings& settings, BudgetUnit& unit) {
+  const auto width = static_cast<int>(unit.spectrum.eigenvalues.size());
+  if (!unit.locked && settings.minimumRank > width)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("A smallest rank of {} is more than the {} directions of a group in layer {}.", settings.minimumRank, width,
+                            unit.layer),
+                "Give a smaller one, or larger groups.");
+  unit.maximumRank = std::min(settings.maximumRank, width);
+  unit.minimumRank = unit.locked ? 0 : settings.minimumRank;
+  return {};
+}
+
+/// Refuses smallest ranks that alone take more than the budget, each number at the least bits that keep it.
+Result<void> checkRanksFit(const Settings& settings, const std::vector<BudgetUnit>& units, std::int64_t budget) {
+  if (settings.minimumRank == 0) return {};
+  const int fewestBits = settings.method.widths[1];
+  std::int64_t bytes = 0;
+  std::int64_t groups = 0;
+  for (const BudgetUnit& unit : units) {
+    const int steps = (unit.minimumRank + settings.rankStep - 1) / settings.rankStep;
+    const int rank = std::min(steps * settings.rankStep, unit.maximumRank);
+    bytes += unit.locked ? storedBytes(unit.widths) : (std::int64_t{rank} * fewestBits + 7) / 8;
+    groups += unit.locked ? 0 : 1;
+  }
+  if (bytes <= budget) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("A rank of at least {} in each of {} groups takes {} bytes a token with all that is locked; {} were given.",
+                          settings.minimumRank, groups, bytes, budget),
+              "Give a smaller rank or a larger cache.");
+}
+
+/// What a group loses that gets the target's share of its own bytes.
+double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, const Settings& settings, double share) {
+  BudgetUnit unit;
+  const auto failed = [] { return std::numeric_limits<double>::quiet_NaN(); };
+  auto eigenvalues = moments.eigenvalues(slots);
+  if (!eigenvalues) return failed();
+  constexpr double kBytesPerNumber = 2;
+  const double bytes = kBytesPerNumber * static_cast<double>(eigenvalues->size()) * share;
+  unit.spectrum.eigenvalues = *std::move(eigenvalues);
+  if (!boundRanks(settings, unit)) return failed();
+  const auto allocator = findAllocator("waterline");
+  if (!allocator) return failed();
+  const auto allocation =
+      (*allocator)->allocate({{std::move(unit)}, settings.method.widths, settings.rankStep, static_cast<std::int64_t>(bytes)});
+  return allocation ? allocation->predictedLoss : failed();
+}
+
 /// Groups of every layer with their spectra, as the allocators want them.
 struct LaidOut {
   std::vector<Group> groups;
   std::vector<BudgetUnit> units;
 };
 
-Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Method& method,
+Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Settings& settings,
                             std::string_view grouping, int groupSize, const std::vector<Group>* manual, const Task& task) {
   const ModelShape& shape = decoder.shape();
+  const Method& method = settings.method;
   LaidOut result;
   for (int layer = 0; layer < shape.layers; ++layer) {
     KVISTA_CHECK(task.checkStop());
@@ -142,12 +211,20 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
                       "Give --stats FILE, made by `kvista calibrate`.");
         return measure->similarity({decoder, *statistics, layer, Side::key});
       };
-      KVISTA_ASSIGN(groups, layOut({shape, layer, grouping, groupSize, keySimilarity}));
+      const double share =
+          static_cast<double>(budgetBytes(plan.target, shape)) / static_cast<double>(shape.cacheBytesPerToken());
+      const auto truncatedLoss = [&](const std::vector<Slot>& slots) {
+        return task.checkStop() ? lossAtShare(moments, slots, settings, share) : std::numeric_limits<double>::quiet_NaN();
+      };
+      auto laidOut = layOut({shape, layer, grouping, groupSize, keySimilarity, truncatedLoss});
+      KVISTA_CHECK(task.checkStop());  // before the loss that it could not learn any more
+      KVISTA_ASSIGN(groups, std::move(laidOut));
     }
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, group));
       KVISTA_ASSIGN(BudgetUnit unit, unitOf(statistics, moments, group, layer));
+      KVISTA_CHECK(boundRanks(settings, unit));
       result.groups.push_back(std::move(group));
       result.units.push_back(std::move(unit));
     }
@@ -191,6 +268,10 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   KVISTA_CHECK(checkTarget(request.target, method.storage, method.metric, best));
   KVISTA_CHECK(findAllocator(method.allocator));
   KVISTA_CHECK(findDeviceProfile(request.device));
+  if (method.grouping == "swap-loss" && request.target.kind == Target::Kind::maxLoss)
+    return fail(ErrorCode::invalidArgument,
+                "The grouping swap-loss weighs groups at their rank, which an allowed loss leaves open.",
+                "Give --share or --times-smaller, or group with swap.");
   CompressionPlan plan;
   plan.method = method.name;
   plan.grouping = request.manual ? request.manual->grouping : std::string(method.grouping);
@@ -230,9 +311,10 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
     for (int groupSize = automatic ? shape.kvHeads : method.groupSize;; groupSize = (groupSize + 1) / 2) {
       const bool whole = method.grouping == "joint" && !request.groupSize;
       KVISTA_ASSIGN(LaidOut laidOut,
-                    layOutModel(decoder, statistics, plan, method, automatic ? "joint" : method.grouping, whole ? 0 : groupSize,
+                    layOutModel(decoder, statistics, plan, settings, automatic ? "joint" : method.grouping, whole ? 0 : groupSize,
                                 request.manual ? &request.manual->groups : nullptr, task));
       plan.groups = std::move(laidOut.groups);
+      KVISTA_CHECK(checkRanksFit(settings, laidOut.units, budgetBytes(request.target, shape)));
       KVISTA_ASSIGN(result.planned, allocateBudget(plan, laidOut.units, method.widths, context));
       result.units = std::move(laidOut.units);
       if (!automatic || groupSize == 1 || affordable(result.planned.plan, shape, *device, request.context, request.batch)) break;

@@ -25,6 +25,8 @@ struct PlanRequest {
   std::optional<int> rankStep;           ///< Absent: the method's.
   std::optional<std::string> grouping;   ///< Absent: the method's.
   std::optional<int> groupSize;
+  std::optional<int> minimumRank;        ///< Directions that every group keeps at least, in whole rank steps; absent: none.
+  std::optional<int> maximumRank;        ///< Directions that every group keeps at most; absent: all.
   std::optional<std::string> allocator;
   std::optional<Metric> metric;
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.

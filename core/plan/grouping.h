@@ -29,9 +29,10 @@ struct Grouping {
   std::string_view summary;
   bool needsSimilarity;
   Result<HeadGroups> (*group)(const GroupingRequest&);
+  bool needsTruncatedLoss = false;
 };
 
-/// neighbours, greedy (HSR as released), swap (exchanges while the objective improves), all. A new one is a file beside
+/// neighbours, greedy (HSR as released), swap and swap-loss (exchanges while the objective improves), all. A new one is a file beside
 /// groupings/neighbours.cpp and one line in groupings.cpp.
 const std::vector<Grouping>& groupings();
 Result<const Grouping*> findGrouping(std::string_view name);

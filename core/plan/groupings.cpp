@@ -12,6 +12,7 @@
   X(neighbours)             \
   X(greedy)                 \
   X(swap)                   \
+  X(swapLoss)               \
   X(all)
 
 namespace kvista {

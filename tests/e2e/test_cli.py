@@ -355,6 +355,16 @@ def test_keep_and_rank_step(statistics, tmp_path):
     assert all(rank % 8 == 0 for rank in said["ranks"])
 
 
+def test_grouping_by_loss_and_bounds_of_ranks(statistics, tmp_path):
+    assert "swap-loss" in [entry["name"] for entry in answer("list", "groupings")["groupings"]]
+    said = plan(statistics, tmp_path / "p.kvista", "--method", "grouped", "--keep", 0.3, "--grouping", "swap-loss",
+                "--min-rank", 24, "--max-rank", 96)
+    assert len(said["groups"]) == 8 * 3
+    assert all(24 <= rank <= 96 for rank in said["ranks"])
+    done = run("plan", MODEL, "--stats", statistics, "--min-rank", 64, "--max-rank", 32, "-o", tmp_path / "q.kvista", code=USAGE)
+    assert "Ranks from 64 to 32 are not possible" in complaint(done)
+
+
 def test_allowed_loss(statistics, tmp_path):
     said = plan(statistics, tmp_path / "p.kvista", "--max-loss", "2%")
     assert said["predictedPerplexity"] <= said["basePerplexity"] * 1.0201

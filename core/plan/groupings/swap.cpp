@@ -83,7 +83,7 @@ Result<HeadGroups> group(const GroupingRequest& request) {
 }  // namespace
 
 Grouping swapGrouping() {
-  return {"swap", "Exchanges pairs of heads while similarity within groups (or the true loss) improves.", true, group};
+  return {"swap", "Exchanges pairs of heads while similarity within groups improves.", true, group};
 }
 
 }  // namespace kvista

@@ -61,7 +61,7 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
     SCOPED_TRACE(share);
     const PlanRequest request = requestOf(GetParam(), share);
     if (method.storage == Storage::plainQuantised && share < 0.17) {
-      EXPECT_THAT(refused(request).message, HasSubstr("Plain quantisation needs at least"));
+      EXPECT_THAT(refused(request).message, HasSubstr("but the method plain stores"));
       continue;
     }
     const PlannedPlan result = planned(request);
@@ -154,6 +154,70 @@ TEST(Planner, ChangesOfARequestAreTakenOver) {
   EXPECT_EQ(result.plan.rankStep, 4);
   EXPECT_NEAR(keptFraction(result.plan, shortDecoder().shape()), 0.3, 0.02);
   for (const Group& group : result.plan.groups) EXPECT_EQ(group.rank() % 4, 0);
+}
+
+TEST(Planner, SwapLossLosesNoMoreThanTheGroupingsItStartsFrom) {
+  for (const Metric metric : {Metric::fisher, Metric::identity}) {
+    const auto keyLoss = [&](const char* grouping) {
+      PlanRequest request = requestOf("grouped", 0.25, Target::Kind::keptFraction);
+      request.grouping = grouping;
+      request.metric = metric;
+      const PlanWithSpectra made = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {}));
+      EXPECT_EQ(made.planned.plan.grouping, grouping);
+      double loss = 0;
+      for (const BudgetUnit& unit : made.units) {
+        if (unit.side != 0) continue;
+        std::vector<std::uint8_t> widths(128, 0);
+        std::fill_n(widths.begin(), 32, std::uint8_t{16});  // a quarter
+        loss += predictedLoss(unit.spectrum, widths);
+      }
+      return loss;
+    };
+    const double loss = keyLoss("swap-loss");
+    EXPECT_GT(loss, 0);
+    EXPECT_LE(loss, keyLoss("greedy") * (1 + 1e-9));
+    EXPECT_LE(loss, keyLoss("neighbours") * (1 + 1e-9));
+    EXPECT_LE(loss, keyLoss("swap") * 1.02);  // both are local optima, and this one looks at what counts
+  }
+  PlanRequest open = requestOf("joint", 0.02, Target::Kind::maxLoss);
+  open.grouping = "swap-loss";
+  EXPECT_THAT(refused(open).message, HasSubstr("which an allowed loss leaves open"));
+}
+
+TEST(Planner, RanksStayWithinWhatIsAskedFor) {
+  for (const Allocator& allocator : allocators()) {
+    for (const char* method : {"grouped", "coded"}) {
+      if (allocator.name == "fisher_uniform" && method == std::string("coded")) continue;  // hands out ranks only
+      SCOPED_TRACE(fmt::format("{} {}", allocator.name, method));
+      PlanRequest request = requestOf(method, 0.3);
+      request.grouping = "swap";
+      request.allocator = allocator.name;
+      request.rankStep = 8;
+      request.minimumRank = 24;
+      request.maximumRank = 44;
+      const CompressionPlan plan = planned(request).plan;
+      for (const Group& group : plan.groups) {
+        EXPECT_GE(group.rank(), 24);
+        EXPECT_LE(group.rank(), 44);
+        for (std::size_t i = 44; i < group.widths.size(); ++i) EXPECT_EQ(group.widths[i], 0);
+      }
+    }
+  }
+}
+
+TEST(Planner, RefusesRanksThatCannotBe) {
+  const auto message = [](const char* method, std::optional<int> least, std::optional<int> most, double share = 0.25) {
+    PlanRequest request = requestOf(method, share);
+    request.minimumRank = least;
+    request.maximumRank = most;
+    return refused(request).message;
+  };
+  EXPECT_THAT(message("joint", 64, 32), HasSubstr("Ranks from 64 to 32 are not possible"));
+  EXPECT_THAT(message("joint", {}, 0), HasSubstr("Ranks from 0 to 0 are not possible"));
+  EXPECT_THAT(message("joint", -1, {}), HasSubstr("Ranks from -1 to all are not possible"));
+  EXPECT_THAT(message("plain", 8, {}), HasSubstr("The method plain has no ranks"));
+  EXPECT_THAT(message("coded-head", 33, {}), HasSubstr("A smallest rank of 33 is more than the 32 directions of a group in layer 0"));
+  EXPECT_EQ(message("joint", 300, {}), "A rank of at least 300 in each of 2 groups takes 1216 bytes a token with all that is locked; 512 were given.");
 }
 
 TEST(Planner, AnAllowedLossIsKeptWithAsFewBytesAsPossible) {

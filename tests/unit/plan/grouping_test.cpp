@@ -66,9 +66,9 @@ TEST(GroupingTest, RegistryFindsByName) {
     names.push_back(grouping.name);
     EXPECT_FALSE(grouping.summary.empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string_view>{"neighbours", "greedy", "swap", "all"}));
+  EXPECT_EQ(names, (std::vector<std::string_view>{"neighbours", "greedy", "swap", "swap-loss", "all"}));
   EXPECT_EQ(findGrouping("sort").error().message, "There is no grouping 'sort'.");
-  EXPECT_EQ(findGrouping("sort").error().hint, "Known groupings: neighbours greedy swap all.");
+  EXPECT_EQ(findGrouping("sort").error().hint, "Known groupings: neighbours greedy swap swap-loss all.");
 }
 
 TEST(GroupingTest, SimpleOnes) {
@@ -87,8 +87,11 @@ TEST(GroupingTest, EveryHeadOnceAndTheSameEveryTime) {
   for (int trial = 0; trial < 100; ++trial) {
     const int heads = 1 + static_cast<int>(random() % 20);
     const int size = 1 + static_cast<int>(random() % 7);
-    const auto request = plant(random, heads, size).request;
+    const auto planted = plant(random, heads, size).request;
     for (const Grouping& grouping : groupings()) {
+      GroupingRequest request = planted;
+      if (grouping.needsTruncatedLoss)
+        request.truncatedLoss = [&](const std::vector<int>& members) { return -similarityWithin(planted, {members}); };
       const HeadGroups groups = group(grouping.name, request);
       EXPECT_EQ(groups, group(grouping.name, request)) << grouping.name;
       EXPECT_EQ(groups, canonical(groups));
@@ -161,11 +164,13 @@ TEST(GroupingTest, SwapMinimisesTheTrueLossWhenItIsGiven) {
   request.similarity.bottomRightCorner(4, 4).setConstant(0.9);
   request.similarity.diagonal().setOnes();
   EXPECT_EQ(group("swap", request), (HeadGroups{{0, 1, 2, 3}, {4, 5, 6, 7}}));
+  EXPECT_THAT(findGrouping("swap-loss").value()->group(request).error().message, HasSubstr("none was given"));
   request.truncatedLoss = [](const std::vector<int>& heads) {
     const auto odd = std::count_if(heads.begin(), heads.end(), [](int head) { return head % 2 != 0; });
     return static_cast<double>(std::min<std::ptrdiff_t>(odd, 4 - odd));
   };
   EXPECT_EQ(group("swap", request), (HeadGroups{{0, 2, 4, 6}, {1, 3, 5, 7}}));
+  EXPECT_EQ(group("swap-loss", request), group("swap", request));
   request.truncatedLoss = [](const std::vector<int>&) { return std::nan(""); };
   EXPECT_EQ(findGrouping("swap").value()->group(request).error().code, ErrorCode::numerical);
 }
