@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/comparison_view.h"
 
+#include <QComboBox>
 #include <QFontMetricsF>
+#include <QHBoxLayout>
 #include <QLocale>
 #include <QPainter>
 #include <algorithm>
@@ -31,7 +33,13 @@ ComparisonView::ComparisonView(QWidget* parent)
     : View(parent),
       canvases_{new HeatmapCanvas(this), new HeatmapCanvas(this), new HeatmapCanvas(this)},
       bar_(new RangeBar(this)),
-      differenceBar_(new RangeBar(this)) {
+      differenceBar_(new RangeBar(this)),
+      choices_(new QComboBox(this)) {
+  choices_->hide();
+  choices_->setAccessibleName(tr("What is compared"));
+  choices_->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+  connect(choices_, &QComboBox::activated, this,
+          [this](int index) { Q_EMIT choiceMade(choices_->itemData(index).toString()); });
   linkCanvases();
   connectBar(bar_, scale_, true);
   connectBar(differenceBar_, differenceScale_, false);
@@ -123,6 +131,20 @@ void ComparisonView::setRecord(const ComparisonRecord& record) {
   showColours();
 }
 
+void ComparisonView::setChoices(const std::vector<std::pair<QString, QString>>& choices, const QString& current) {
+  bool same = choices_->count() == static_cast<int>(choices.size());
+  for (int i = 0; same && i < choices_->count(); ++i) {
+    const auto& [id, words] = choices[static_cast<std::size_t>(i)];
+    same = choices_->itemData(i).toString() == id && choices_->itemText(i) == words;
+  }
+  if (!same) {
+    choices_->clear();
+    for (const auto& [id, words] : choices) choices_->addItem(words, id);
+  }
+  choices_->setCurrentIndex(choices_->findData(current));
+  choices_->setVisible(controls_ && choices.size() > 1);
+}
+
 void ComparisonView::setOrder(HeatmapOrder order) {
   order_ = order;
   rearrange();
@@ -196,14 +218,21 @@ QString ComparisonView::summary() const {
 }
 
 QWidget* ComparisonView::controls() {
-  if (orders_) return orders_;
+  if (controls_) return controls_;
+  controls_ = new QWidget;
   orders_ = makeOrderControl();
+  auto* row = new QHBoxLayout(controls_);
+  row->setContentsMargins(0, 0, 0, 0);
+  row->setSpacing(6);
+  row->addWidget(choices_);
+  row->addWidget(orders_);
+  choices_->setVisible(choices_->count() > 1);
   connect(orders_, &SegmentedControl::chosen, this, [this](const QString& id) {
     setOrder(orderFromId(id));
     Q_EMIT orderChanged(order_);
   });
   rearrange();
-  return orders_;
+  return controls_;
 }
 
 ComparisonView::Places ComparisonView::placesIn(const QRectF& rect) const {
@@ -276,7 +305,7 @@ void ComparisonView::paintEvent(QPaintEvent*) {
                      differ ? tr("%1 has %2 heads and %3 has %4: only the same heads can be compared.")
                                   .arg(record_.left.title, QLocale().toString(record_.left.heads()),
                                        record_.right.title, QLocale().toString(record_.right.heads()))
-                            : tr("Choose two models or plans to compare."));
+                            : tr("How alike the heads are can be compared once the model is calibrated."));
     return;
   }
   const Places places = placesIn(QRectF(rect()).adjusted(kMargin, kTop, -kMargin, 0));

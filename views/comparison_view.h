@@ -4,11 +4,14 @@
 
 #include <array>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "views/colour_scale.h"
 #include "views/heatmap_canvas.h"
 #include "views/view.h"
 
+class QComboBox;
 class QPainter;
 
 namespace kvista {
@@ -33,6 +36,8 @@ class ComparisonView final : public View {
   /// Matrices of different sizes are not drawn; the view says why.
   void setRecord(const ComparisonRecord& record);
   [[nodiscard]] const ComparisonRecord& record() const { return record_; }
+  /// What else could be compared: (id, words), offered where there is more than one.
+  void setChoices(const std::vector<std::pair<QString, QString>>& choices, const QString& current);
   /// As the left one's groups and values order the heads.
   void setOrder(HeatmapOrder order);
   [[nodiscard]] HeatmapOrder order() const { return order_; }
@@ -53,6 +58,8 @@ class ComparisonView final : public View {
   [[nodiscard]] QSize minimumSizeHint() const override { return {560, 200}; }
 
  Q_SIGNALS:
+  /// Something else is to be compared.
+  void choiceMade(const QString& id);
   void selectionChanged(const std::vector<int>& heads);
   void cellHovered(const QString& text);
   void rangeChanged(kvista::Range range);
@@ -84,6 +91,8 @@ class ComparisonView final : public View {
   std::array<HeatmapCanvas*, 3> canvases_;
   RangeBar* bar_;
   RangeBar* differenceBar_;
+  QWidget* controls_ = nullptr;
+  QComboBox* choices_;
   SegmentedControl* orders_ = nullptr;
   ColourScale scale_, differenceScale_;
   HeatmapOrder order_ = HeatmapOrder::group;

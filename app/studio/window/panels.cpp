@@ -5,6 +5,7 @@
 #include <QMainWindow>
 
 #include "app/studio/window/budget_presenter.h"
+#include "app/studio/window/comparison_presenter.h"
 #include "app/studio/window/groups_presenter.h"
 #include "app/studio/window/heads_presenter.h"
 #include "app/studio/window/panel_dock.h"
@@ -13,12 +14,14 @@
 #include "app/studio/window/waterline_presenter.h"
 #include "app/studio/window/work_presenter.h"
 #include "views/budget_view.h"
+#include "views/comparison_view.h"
 #include "views/groups_view.h"
 #include "views/guide_view.h"
 #include "views/heatmap_view.h"
 #include "views/history_view.h"
 #include "views/jobs_view.h"
 #include "views/navigator_view.h"
+#include "views/plan_comparison_view.h"
 #include "views/problems_view.h"
 #include "views/provenance_view.h"
 #include "views/quality_cost_view.h"
@@ -43,6 +46,7 @@ Panels::Panels(Document& document, Workflow& workflow, JobList& jobs, RecentFile
     : QObject(window), document_(document), workflow_(workflow), jobs_(jobs), recent_(recent), window_(window) {
   addHeads();
   addPlan();
+  addComparison();
   addWork();
 }
 
@@ -73,6 +77,14 @@ void Panels::addPlan() {
   connect(waterlinePresenter, &WaterlinePresenter::message, this, &Panels::message);
   connect(quality_, &QualityPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
   connect(budgetPresenter, &BudgetPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
+}
+
+void Panels::addComparison() {
+  auto* plans = add<PlanComparisonView>("plans", tr("Plans"));
+  auto* matrices = add<ComparisonView>("comparison", tr("Heads compared"));
+  auto* presenter = new ComparisonPresenter(document_, workflow_, *plans, *matrices);
+  presenter->setParent(this);
+  connect(presenter, &ComparisonPresenter::message, this, &Panels::message);
 }
 
 void Panels::addWork() {

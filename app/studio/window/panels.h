@@ -55,6 +55,7 @@ class Panels final : public QObject {
   ViewType* add(const char* name, const QString& title);
   void addHeads();
   void addPlan();
+  void addComparison();
   void addWork();
   Document& document_;
   Workflow& workflow_;

@@ -32,9 +32,10 @@ constexpr Place kEdit[] = {{"layers", first, "", .135, 1},
                            {"history", behind, "quality", .265, .4},
                            {"jobs", behind, "quality", .265, .4}};
 constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
-                              {"comparison", rightOf, "layers", .865, .58},
-                              {"budget", below, "comparison", .5, .42},
-                              {"quality", rightOf, "budget", .365, .42}};
+                              {"plans", rightOf, "layers", .865, .58},
+                              {"budget", below, "plans", .5, .42},
+                              {"quality", rightOf, "budget", .365, .42},
+                              {"comparison", behind, "plans", .865, .58}};
 constexpr Place kTry[] = {{"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
 
 struct Layout {

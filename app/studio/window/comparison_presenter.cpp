@@ -1,0 +1,210 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/comparison_presenter.h"
+
+#include <QEvent>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+
+#include "app/studio/spectrum_cache.h"
+#include "core/plan/edit.h"
+#include "core/plan/plan_comparison.h"
+#include "core/plan/spectrum.h"
+#include "views/comparison_view.h"
+#include "views/plan_comparison_view.h"
+
+namespace kvista {
+namespace {
+
+const QString kSides = QStringLiteral("sides"), kLayer = QStringLiteral("layer:"), kMeasure = QStringLiteral("measure:");
+
+QString sideTitle(int layer, Side side) {
+  return side == Side::key ? ComparisonPresenter::tr("Layer %1 · keys").arg(layer)
+                           : ComparisonPresenter::tr("Layer %1 · values").arg(layer);
+}
+
+}  // namespace
+
+ComparisonPresenter::ComparisonPresenter(Document& document, Workflow& workflow, PlanComparisonView& plans,
+                                         ComparisonView& matrices)
+    : document_(document), workflow_(workflow), plans_(plans), matrices_(matrices), choice_(kSides) {
+  for (const auto signal : {&Document::planChanged, &Document::resultsChanged, &Document::spectraChanged, &Document::projectChanged,
+                            &Document::modelChanged, &Document::statisticsChanged, &Document::selectionChanged})
+    connect(&document_, signal, this, &ComparisonPresenter::showPlans);
+  for (const auto signal : {&Document::planChanged, &Document::projectChanged, &Document::modelChanged, &Document::statisticsChanged})
+    connect(&document_, signal, this, &ComparisonPresenter::showMatrices);
+  connect(&document_, &Document::similarityChanged, this, &ComparisonPresenter::showMatrices);
+  connect(&document_, &Document::selectionChanged, this, [this] {
+    showMatrices();
+    showSelection();
+  });
+  connect(&plans_, &PlanComparisonView::plansChosen, this, [this](const QString& a, const QString& b) {
+    a_ = a;
+    b_ = b;
+    showPlans();
+  });
+  connect(&plans_, &PlanComparisonView::layerActivated, this, [this](int layer) {
+    document_.setSelection({layer, document_.selection().side, {}});
+  });
+  connect(&plans_, &PlanComparisonView::hovered, this, &ComparisonPresenter::message);
+  connect(&matrices_, &ComparisonView::cellHovered, this, &ComparisonPresenter::message);
+  connect(&matrices_, &ComparisonView::copied, this,
+          [this](int cells) { Q_EMIT message(tr("Copied %Ln cell(s) as a table", nullptr, cells)); });
+  connect(&matrices_, &ComparisonView::choiceMade, this, [this](const QString& id) {
+    choice_ = id;
+    showMatrices();
+  });
+  connect(&matrices_, &ComparisonView::selectionChanged, this, [this](const std::vector<int>& heads) {
+    Selection selection = document_.selection();
+    selection.slots.clear();
+    for (const int head : heads) selection.slots.push_back({selection.layer, selection.side, head});
+    document_.setSelection(selection);
+  });
+  plans_.installEventFilter(this);
+  matrices_.installEventFilter(this);
+}
+
+bool ComparisonPresenter::eventFilter(QObject* watched, QEvent* event) {
+  if (event->type() == QEvent::Show) {
+    if (watched == &plans_) showPlans();
+    if (watched == &matrices_) {
+      showMatrices();
+      showSelection();
+    }
+  }
+  return QObject::eventFilter(watched, event);
+}
+
+/// Second-order losses of a plan's groups from the spectra that the plan under edit has; NaN where it has no such group.
+std::vector<double> ComparisonPresenter::losses(const CompressionPlan& plan) const {
+  const LossModel loss = document_.planningContext().loss;
+  if (plan.metric != Metric::fisher || !loss.gradients || plan.storage == Storage::plainQuantised) return {};
+  const PlanSpectra& spectra = document_.spectra();
+  if (&plan == &document_.plan()) return spectra.losses();
+  const CompressionPlan& present = document_.plan();
+  std::unordered_map<std::string, std::size_t> groups;
+  for (std::size_t i = 0; i < present.groups.size(); ++i)
+    if (spectra.isKnown(i)) groups.emplace(spectrumKey(present, present.groups[i]), i);
+  std::vector<double> result;
+  for (const Group& group : plan.groups) {
+    const auto found = groups.find(spectrumKey(plan, group));
+    result.push_back(found == groups.end() ? std::numeric_limits<double>::quiet_NaN()
+                                           : predictedLoss(spectra.units()[found->second].spectrum, group.widths));
+  }
+  return std::ranges::all_of(result, [](double each) { return std::isnan(each); }) ? std::vector<double>{} : result;
+}
+
+ComparedPlan ComparisonPresenter::compared(const QString& id) const {
+  ComparedPlan result;
+  const TriedPlan* kept = nullptr;
+  for (std::size_t i = 0; i < document_.tried().size() && !id.isEmpty(); ++i)
+    if (document_.triedFingerprints()[i] == id.toStdString()) kept = &document_.tried()[i];
+  const CompressionPlan& plan = kept ? kept->plan : document_.plan();
+  const ModelShape& shape = document_.model().shape;
+  result.plan = {kept ? id : QString(), kept ? QString::fromStdString(kept->name) : tr("this plan")};
+  result.bytes = bytesPerToken(plan);
+  result.timesSmaller = result.bytes > 0 ? 1 / share(plan, shape) : std::numeric_limits<double>::infinity();
+  result.kept = keptFraction(plan, shape);
+  result.bits = bitsPerNumber(plan, shape);
+  result.loss = lossByLayer(plan, shape, losses(plan));
+  if (const MeasuredResult* measured = document_.result(kept ? id.toStdString() : document_.planFingerprint())) {
+    result.perplexity = {measured->perplexityAfter, measured->perplexityBefore, true,
+                         QString::fromStdString(measured->tokensHash.empty() ? measured->text : measured->tokensHash)};
+  } else {
+    const LossModel loss = document_.planningContext().loss;
+    const auto rise = !kept ? document_.planned().loss() : kept->correctedLoss ? kept->correctedLoss : kept->predictedLoss;
+    if (const auto predicted = predictedPerplexity(loss, rise))
+      result.perplexity = {*predicted, std::exp(loss.baseLoss), false, {}};
+  }
+  return result;
+}
+
+void ComparisonPresenter::showPlans() {
+  if (!plans_.isVisible()) return;
+  PlanComparisonRecord record;
+  if (document_.hasModel()) {
+    for (std::size_t i = 0; i < document_.tried().size(); ++i)
+      record.plans.push_back({QString::fromStdString(document_.triedFingerprints()[i]), QString::fromStdString(document_.tried()[i].name)});
+    record.plans.push_back({{}, tr("this plan")});
+    const auto idOf = [&](const std::optional<QString>& wanted, const PlanChoice& usual) {
+      return wanted && std::ranges::find(record.plans, *wanted, &PlanChoice::id) != record.plans.end() ? *wanted : usual.id;
+    };
+    if (record.plans.size() > 1) {
+      record.a = compared(idOf(a_, record.plans.front()));
+      record.b = compared(idOf(b_, record.plans.back()));
+    }
+    record.layer = document_.selection().layer;
+  }
+  if (record != plans_.record()) plans_.setRecord(std::move(record));
+}
+
+HeatmapRecord ComparisonPresenter::heatmap(const std::string& measure, int layer, Side side) const {
+  HeatmapRecord record;
+  if (const Matrix* matrix = document_.similarity(measure, layer, side)) record.matrix = *matrix;
+  record.layer = layer;
+  record.side = side;
+  record.title = sideTitle(layer, side);
+  record.groups = headGroups(document_.plan(), layer, side);
+  record.measure = QString::fromStdString(measure);
+  return record;
+}
+
+std::vector<std::pair<QString, QString>> ComparisonPresenter::choices() const {
+  std::vector<std::pair<QString, QString>> all = {{kSides, tr("keys with values")}};
+  const auto& [layer, side, slots] = document_.selection();
+  for (int other = 0; other < document_.model().shape.layers; ++other)
+    if (other != layer) all.emplace_back(kLayer + QString::number(other), tr("with layer %1").arg(other));
+  // Measures that the engine has been asked for already.
+  for (const Choice& measure : document_.catalogue().measures)
+    if (measure.name != workflow_.measureShown() && document_.similarity(measure.name, layer, side))
+      all.emplace_back(kMeasure + QString::fromStdString(measure.name), tr("with %1").arg(QString::fromStdString(measure.name)));
+  return all;
+}
+
+void ComparisonPresenter::showMatrices() {
+  if (!matrices_.isVisible()) return;
+  ComparisonRecord record;
+  const auto& [layer, side, slots] = document_.selection();
+  const std::string& measure = workflow_.measureShown();
+  if (document_.hasModel() && document_.similarity(measure, layer, side)) {
+    const auto offered = choices();
+    // The layer that was compared with may be the selected one now.
+    const bool isOffered = std::ranges::any_of(offered, [this](const auto& each) { return each.first == choice_; });
+    const QString choice = isOffered ? choice_ : kSides;
+    record.left = heatmap(measure, layer, side);
+    if (choice == kSides) {
+      record.left = heatmap(measure, layer, Side::key);
+      record.right = heatmap(measure, layer, Side::value);
+      for (HeatmapRecord* each : {&record.left, &record.right})
+        for (int head = 0; head < each->heads(); ++head) each->names.push_back(tr("head %1").arg(head));
+      record.title = tr("Layer %1 · keys and values").arg(layer);
+    } else if (choice.startsWith(kLayer)) {
+      const int other = choice.mid(kLayer.size()).toInt();
+      record.right = heatmap(measure, other, side);
+      record.title = tr("Layers %1 and %2 · %3").arg(layer).arg(other).arg(side == Side::key ? tr("keys") : tr("values"));
+    } else {
+      record.right = heatmap(choice.mid(kMeasure.size()).toStdString(), layer, side);
+      record.title = record.left.title;
+      record.left.title = record.left.measure;
+      record.right.title = record.right.measure;
+      record.left.measure = tr("similarity");
+    }
+    matrices_.setChoices(offered, choice);
+  } else {
+    matrices_.setChoices({}, {});
+    record.title = tr("Heads compared");
+  }
+  if (record != matrices_.record()) matrices_.setRecord(record);
+}
+
+void ComparisonPresenter::showSelection() {
+  const Selection& selection = document_.selection();
+  std::vector<int> heads;
+  for (const Slot& slot : selection.slots)
+    if (slot.layer == selection.layer && slot.side == selection.side) heads.push_back(slot.head);
+  matrices_.setSelection(heads);
+}
+
+}  // namespace kvista
