@@ -17,6 +17,8 @@ int main(int argc, char** argv) {
     kvista::addMerge(app, invocation);
     kvista::addTokenize(app, invocation);
     kvista::addForward(app, invocation);
+    kvista::addReport(app, invocation);
+    kvista::addEngine(app, invocation);
     kvista::addList(app, invocation);
     kvista::addDoctor(app, invocation);
   });

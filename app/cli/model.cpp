@@ -18,8 +18,6 @@
 namespace kvista {
 namespace {
 
-constexpr std::int64_t kDefaultWindow = 2048;
-
 Result<Subject> openProjectSubject(const std::string& path, const ComputeSettings& settings, const Task& task) {
   Subject subject;
   KVISTA_ASSIGN(subject.project, loadProject(path));
@@ -75,10 +73,7 @@ void addTextOptions(CLI::App* verb, TextSettings& settings, bool required) {
 
 TextRecipe completedRecipe(const LoadedModel& model, const TextSettings& settings) {
   TextRecipe recipe = settings.recipe;
-  if (recipe.window == 0) {
-    const std::int64_t context = model.decoder->description().maximumPositions;
-    recipe.window = context > 0 ? std::min(kDefaultWindow, context) : kDefaultWindow;
-  }
+  if (recipe.window == 0) recipe.window = usualWindow(model.decoder->description().maximumPositions);
   if (settings.windows > 0) recipe.windows = settings.windows;
   if (settings.tokens > 0) {
     const std::int64_t fitting = std::max<std::int64_t>(1, settings.tokens / recipe.window);

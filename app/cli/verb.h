@@ -60,6 +60,8 @@ void addVerify(CLI::App& app, Invocation& invocation);
 void addCompare(CLI::App& app, Invocation& invocation);
 void addCompress(CLI::App& app, Invocation& invocation);
 void addList(CLI::App& app, Invocation& invocation);
+void addReport(CLI::App& app, Invocation& invocation);
+void addEngine(CLI::App& app, Invocation& invocation);
 void addDoctor(CLI::App& app, Invocation& invocation);
 
 }  // namespace kvista

@@ -203,4 +203,9 @@ TokenWindows windowsOf(const TokenWindows& windows, std::int64_t begin, std::int
   return part;
 }
 
+std::int64_t usualWindow(std::int64_t maximumPositions) {
+  constexpr std::int64_t kUsualWindow = 2048;
+  return maximumPositions > 0 ? std::min(kUsualWindow, maximumPositions) : kUsualWindow;
+}
+
 }  // namespace kvista

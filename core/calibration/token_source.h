@@ -32,6 +32,9 @@ struct TextRecipe {
 nlohmann::json toJson(const TextRecipe& recipe);
 Result<TextRecipe> textRecipeFromJson(const nlohmann::json& json);
 
+/// Tokens a window where a recipe names none: 2048, or the model's context if that is shorter (0: not known).
+std::int64_t usualWindow(std::int64_t maximumPositions);
+
 struct TokenWindows {
   at::Tensor ids;               ///< int64 [windows, window].
   std::string hash;             ///< 16 hex digits over the ids and the shape.

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/checkpoint/export_checkpoint.h"
 
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "core/checkpoint/companion_files.h"
 #include "core/checkpoint/export_form.h"
@@ -20,11 +22,11 @@ namespace {
 constexpr std::uint64_t kShardBytes = 5'000'000'000;
 constexpr std::uint64_t kRoomForOtherFiles = std::uint64_t{64} << 20;
 
-Result<void> checkRequest(const ExportRequest& request) {
-  if (const auto problems = validate(request.plan, request.decoder.shape()); !problems.empty())
+Result<void> checkPlanAndType(const CompressionPlan& plan, const ModelShape& shape, const std::optional<DataType>& dtype) {
+  if (const auto problems = validate(plan, shape); !problems.empty())
     return fail(ErrorCode::invalidArgument, fmt::format("The plan does not fit the model: {}", problems.front()));
-  if (request.dtype && *request.dtype != DataType::f32 && *request.dtype != DataType::bf16 && *request.dtype != DataType::f16)
-    return fail(ErrorCode::invalidArgument, fmt::format("Weights cannot be written as {}.", nameOf(*request.dtype)),
+  if (dtype && *dtype != DataType::f32 && *dtype != DataType::bf16 && *dtype != DataType::f16)
+    return fail(ErrorCode::invalidArgument, fmt::format("Weights cannot be written as {}.", nameOf(*dtype)),
                 "Choose one of: float32, bfloat16, float16.");
   return {};
 }
@@ -53,7 +55,7 @@ Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factor
 }
 
 Result<std::uint64_t> bytesOf(const std::vector<TensorToWrite>& tensors) {
-  std::uint64_t total = kRoomForOtherFiles;
+  std::uint64_t total = 0;
   for (const TensorToWrite& tensor : tensors) {
     std::uint64_t count = 1;
     for (const std::int64_t length : tensor.shape) count *= static_cast<std::uint64_t>(length);
@@ -101,11 +103,67 @@ Result<nlohmann::json> makeReport(const ExportRequest& request, const ExportCont
   return report;
 }
 
+/// Factors of the plan's sizes without numbers: what a form looks at before it is asked for tensors.
+PlanFactors shapesOfFactors(const CompressionPlan& plan) {
+  PlanFactors all;
+  for (const Group& group : plan.groups) {
+    GroupFactors& factors = all.emplace_back();
+    if (group.isUncompressed()) continue;
+    const auto width = static_cast<std::int64_t>(group.widths.size());
+    const auto rank = static_cast<std::int64_t>(group.rank());
+    factors.up = at::zeros({1, 1}).expand({width, rank});
+    factors.down = at::zeros({1, 1}).expand({rank, width});
+    factors.steps = at::zeros({1}).expand({rank});
+    factors.widths = group.widths;
+    std::erase(factors.widths, std::uint8_t{0});
+    std::ranges::sort(factors.widths, std::greater());
+  }
+  return all;
+}
+
+/// The target's parent: it must be there, have room, and the target must be free or an earlier export to replace.
+Result<void> checkPlace(const ForecastRequest& request, ExportForecast& forecast) {
+  KVISTA_CHECK(checkTarget(request.target, request.checkpoint, request.overwrite));
+  std::error_code error;
+  const std::filesystem::path parent = std::filesystem::absolute(request.target).parent_path();
+  if (!std::filesystem::is_directory(parent, error))
+    return fail(ErrorCode::io, fmt::format("The folder {} does not exist.", parent.string()), "Make it, or give another target.");
+  if (!request.overwrite && std::filesystem::exists(request.target, error))
+    return fail(ErrorCode::invalidArgument, fmt::format("{} exists already.", request.target.string()), "Give another name, or replace it.");
+  forecast.freeBytes = std::filesystem::space(parent, error).available;
+  return checkFreeSpace(parent, forecast.bytesAfter + kRoomForOtherFiles, "the export");
+}
+
 }  // namespace
+
+Result<ExportForecast> forecastExport(const ForecastRequest& request) {
+  KVISTA_ASSIGN(const ExportForm* form, findExportForm(request.form));
+  ExportForecast forecast;
+  for (const std::filesystem::path& file : request.checkpoint.files) {
+    std::error_code error;
+    forecast.bytesBefore += std::filesystem::file_size(file, error);
+    if (error) return fail(ErrorCode::io, fmt::format("{} cannot be looked at: {}.", file.string(), error.message()));
+  }
+  const auto listProblem = [&](const Result<void>& checked) {
+    if (!checked) forecast.problems.push_back(checked.error().message + (checked.error().hint.empty() ? "" : " " + checked.error().hint));
+    return checked.has_value();
+  };
+  if (listProblem(checkPlanAndType(request.plan, request.description.shape, request.dtype)) &&
+      listProblem(form->check(request.plan, request.description))) {
+    const PlanFactors factors = shapesOfFactors(request.plan);
+    KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.dtype}));
+    for (const TensorToWrite& tensor : content.tensors) ++(tensor.isCarriedOver ? forecast.tensorsCarried : forecast.tensorsChanged);
+    KVISTA_ASSIGN(forecast.bytesAfter, bytesOf(content.tensors));
+    forecast.bytesPerToken = content.cacheBytesPerToken;
+    forecast.notes = content.notes;
+  }
+  listProblem(checkPlace(request, forecast));
+  return forecast;
+}
 
 Result<ExportReport> exportCheckpoint(const ExportRequest& request, const Task& task) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(request.form));
-  KVISTA_CHECK(checkRequest(request));
+  KVISTA_CHECK(checkPlanAndType(request.plan, request.decoder.shape(), request.dtype));
   KVISTA_CHECK(form->check(request.plan, request.decoder.description()));
   KVISTA_CHECK(checkFactors(request.plan, request.factors));
   KVISTA_CHECK(checkTarget(request.target, request.checkpoint, request.overwrite));
@@ -113,7 +171,7 @@ Result<ExportReport> exportCheckpoint(const ExportRequest& request, const Task& 
   KVISTA_ASSIGN(ExportContent content, form->make({request.checkpoint, request.decoder.description(), request.plan,
                                                    request.factors, request.dtype}));
   KVISTA_ASSIGN(const std::uint64_t bytes, bytesOf(content.tensors));
-  KVISTA_ASSIGN(AtomicDirectory folder, AtomicDirectory::create(request.target, bytes, request.overwrite));
+  KVISTA_ASSIGN(AtomicDirectory folder, AtomicDirectory::create(request.target, bytes + kRoomForOtherFiles, request.overwrite));
   KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));
   KVISTA_ASSIGN(std::vector<std::string> names, writeFiles(request, content, folder.path(), task));
 

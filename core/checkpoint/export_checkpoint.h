@@ -24,8 +24,8 @@ struct ExportRequest {
   const CompressionPlan& plan;
   const PlanFactors& factors;
   std::string form = "latent";
-  std::optional<DataType> dtype;  ///< f32, bf16 or f16 for computed tensors; absent: f32.
-  std::filesystem::path target;
+  std::optional<DataType> dtype = std::nullopt;  ///< f32, bf16 or f16 for computed tensors; absent: f32.
+  std::filesystem::path target = {};
   bool overwrite = false;  ///< Replaces an earlier export (never another folder).
   /// Goes into the report as it is: what was predicted, measured and requested, what was calibrated on.
   nlohmann::json extra = nlohmann::json::object();
@@ -40,6 +40,30 @@ struct ExportReport {
   bool verified = false;
   double largestLogitDifference = 0;  ///< Against the plan's own forward on fixed tokens.
 };
+
+/// What exportCheckpoint would do, from headers and the plan alone.
+struct ExportForecast {
+  std::int64_t tensorsChanged = 0;  ///< Computed by the form.
+  std::int64_t tensorsCarried = 0;  ///< With the original's numbers.
+  std::uint64_t bytesBefore = 0;    ///< Of the model's weight files.
+  std::uint64_t bytesAfter = 0;     ///< Of the tensors that would be written.
+  std::int64_t bytesPerToken = 0;   ///< As ExportReport's.
+  std::uint64_t freeBytes = 0;      ///< Where the target lies.
+  std::vector<std::string> notes;
+  std::vector<std::string> problems;  ///< Sentences, the reason why it would be refused first; empty: it can be written.
+};
+
+struct ForecastRequest {
+  const Checkpoint& checkpoint;
+  const DecoderDescription& description;
+  const CompressionPlan& plan;
+  std::string form = "latent";
+  std::optional<DataType> dtype;
+  std::filesystem::path target;
+  bool overwrite = false;
+};
+/// Reads no weight and writes nothing. Errors: an unknown form, a target that cannot be looked at.
+Result<ExportForecast> forecastExport(const ForecastRequest& request);
 
 /// Writes the checkpoint beside its target, reads it back, compares it with the plan's own forward and renames it; on any
 /// failure nothing is left. The same request twice gives the same bytes. Errors: invalidArgument (unknown form, a plan that

@@ -46,6 +46,7 @@ struct ExportContent {
 struct ExportForm {
   std::string_view name;
   std::string_view summary;  ///< One line for `kvista list forms`.
+  std::string_view runsIn;   ///< What runs it, in words.
   /// Why this form cannot hold this plan (invalidArgument; the hint names the nearest form), before anything is written.
   Result<void> (*check)(const CompressionPlan& plan, const DecoderDescription& description) = nullptr;
   /// Only for plans that pass `check`. No weight is read before the tensors are written.

@@ -36,10 +36,12 @@ Result<at::Tensor> readFloat32(const TensorStore& store, const TensorInfo& info)
 TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const TensorInfo& tensor, std::string name,
                           DataType dtype) {
   if (const auto bytes = store->raw(tensor); !bytes.empty() || tensor.count() == 0)
-    return {std::move(name), tensor.shape, tensor.type, [store, bytes] { return Result<std::span<const std::byte>>(bytes); }};
+    return {std::move(name), tensor.shape, tensor.type, [store, bytes] { return Result<std::span<const std::byte>>(bytes); }, true};
   const bool isPlain = tensor.type == DataType::f32 || tensor.type == DataType::bf16 || tensor.type == DataType::f16;
-  return computed(std::move(name), tensor.shape, isPlain ? tensor.type : dtype,
-                  [store, tensor] { return readFloat32(*store, tensor); });
+  TensorToWrite written = computed(std::move(name), tensor.shape, isPlain ? tensor.type : dtype,
+                                   [store, tensor] { return readFloat32(*store, tensor); });
+  written.isCarriedOver = true;
+  return written;
 }
 
 TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataType dtype,

@@ -23,6 +23,8 @@ class PlanTransform final : public CacheTransform {
 
   KeyValues beforeRope(int layer, KeyValues raw) const override;
   at::Tensor afterRope(int layer, at::Tensor keys) const override;
+  [[nodiscard]] bool isTokenwise() const override { return !plain_; }
+  [[nodiscard]] std::int64_t leadingTokens() const override { return exactTokens_; }
 
  private:
   /// One group of one layer, ready to run.

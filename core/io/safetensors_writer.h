@@ -23,6 +23,7 @@ struct TensorToWrite {
   std::vector<std::int64_t> shape;
   DataType type = DataType::f32;
   std::function<Result<std::span<const std::byte>>()> produce;
+  bool isCarriedOver = false;  ///< The numbers are those of the checkpoint it is made from.
 };
 
 /// Writes one .safetensors file: tensors sorted by alignment then name, so that the same tensors give the same bytes;

@@ -55,4 +55,11 @@ at::Tensor causalAttention(const at::Tensor& queries, const at::Tensor& keys, co
   return output.transpose(1, 2).flatten(2);
 }
 
+at::Tensor attentionOfLast(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
+                           std::optional<std::int64_t> slidingWindow) {
+  const std::int64_t seen = std::min(keys.size(2), slidingWindow.value_or(keys.size(2)));
+  const auto last = [&](const at::Tensor& x) { return repeatHeads(x.narrow(2, x.size(2) - seen, seen), queries.size(1)); };
+  return at::scaled_dot_product_attention(queries, last(keys), last(values), std::nullopt, 0.0, false, scale).transpose(1, 2).flatten(2);
+}
+
 }  // namespace kvista

@@ -15,4 +15,8 @@ namespace kvista {
 at::Tensor causalAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
                            std::optional<std::int64_t> slidingWindow);
 
+/// The same for one query that stands behind all keys: `queries` [b, queryHeads, 1, d].
+at::Tensor attentionOfLast(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
+                           std::optional<std::int64_t> slidingWindow);
+
 }  // namespace kvista

@@ -108,6 +108,32 @@ Result<at::Tensor> Decoder::advance(int layer, const at::Tensor& hidden, const C
   });
 }
 
+Result<at::Tensor> Decoder::nextToken(const at::Tensor& ids, DecoderCache& cache, const CacheTransform* transform, const Task& task) const {
+  return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
+    KVISTA_CHECK(checkIds(ids, 1));
+    if (ids.size(0) != 1 || (cache.tokens > 0 && ids.size(1) != 1))
+      return fail(ErrorCode::invalidArgument, "A sequence goes on by one token at a time.");
+    const c10::NoGradGuard noGrad;
+    cache.layers.resize(static_cast<std::size_t>(description_.shape.layers));
+    const PassContext pass = beginPass(cache.tokens + ids.size(1), transform);
+    at::Tensor hidden = at::embedding(weights_.embedding, ids.to(options_.device));
+    for (int layer = 0; layer < description_.shape.layers; ++layer) {
+      KVISTA_CHECK(task.checkStop());
+      DecoderCache::Layer& kept = cache.layers[static_cast<std::size_t>(layer)];
+      if (cache.tokens > 0) {
+        hidden = runLayerOnToken(pass, layer, hidden, kept);
+      } else {
+        LayerActivations activations = runLayer(pass, layer, hidden);
+        keepInCache(pass, layer, activations, kept);
+        hidden = std::move(activations.output);
+      }
+    }
+    cache.tokens += ids.size(1);
+    const at::Tensor last = rmsNorm(hidden.narrow(1, hidden.size(1) - 1, 1).contiguous(), weights_.finalNorm, description_.finalNorm.epsilon);
+    return linear(last, weights_.head).flatten().to(at::kFloat).cpu();
+  });
+}
+
 Result<at::Tensor> Decoder::tokenLosses(const at::Tensor& ids, const CacheTransform* transform,
                                         const Task& task) const {
   return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {

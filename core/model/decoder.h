@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
@@ -51,6 +52,10 @@ class CacheTransform {
     (void)layer;
     return keys;
   }
+  /// Whether what becomes of a token depends on its own numbers alone, once it stands behind the first `leadingTokens()`
+  /// of the sequence. Otherwise (blocks that share a scale) a growing cache is transformed anew for each token.
+  [[nodiscard]] virtual bool isTokenwise() const { return false; }
+  [[nodiscard]] virtual std::int64_t leadingTokens() const { return 0; }
 };
 
 /// What a pass over one layer saw, handed to a visitor. Tensors are only valid during the call. Gradients are undefined
@@ -67,6 +72,18 @@ struct LayerRecord {
   at::Tensor gradientRotatedKeys;           ///< As rotatedKeys.
 };
 using LayerVisitor = std::function<Result<void>(const LayerRecord&)>;
+
+/// What a sequence that grows token by token has left behind, a layer each: as attention sees it, and the raw outputs
+/// without bias where a transform needs to see all of them again.
+struct DecoderCache {
+  struct Layer {
+    at::Tensor rotatedKeys;  ///< [1, kvHeads, tokens, headDim]
+    at::Tensor values;       ///< [1, kvHeads, tokens, valueHeadDim]
+    KeyValues raw;           ///< [1, tokens, width]
+  };
+  std::vector<Layer> layers;
+  std::int64_t tokens = 0;
+};
 
 struct ForwardResult {
   at::Tensor hiddenLast;  ///< [b, n, hiddenSize]: input of the language-model head.
@@ -105,6 +122,12 @@ class Decoder {
   Result<at::Tensor> embed(const at::Tensor& ids) const;
   Result<at::Tensor> attentionInputOf(int layer, const at::Tensor& hidden) const;
   Result<at::Tensor> advance(int layer, const at::Tensor& hidden, const CacheTransform* transform) const;
+
+  /// Goes on with a sequence: `ids` int64 [1, n] stand behind the `cache.tokens` tokens before them; n is any number for
+  /// an empty cache (the prompt) and 1 afterwards. Answers the logits behind the last token, float32 [vocabulary] on the
+  /// CPU. The same numbers as `forward` of the whole sequence; RoPE of types that depend on the sequence's length rotates
+  /// a token for the length it had when it came.
+  Result<at::Tensor> nextToken(const at::Tensor& ids, DecoderCache& cache, const CacheTransform* transform, const Task& task) const;
 
   /// Negative log-likelihood of each next token, float32 [b, n-1], n at least 2; the logits never exist whole for a
   /// long window.

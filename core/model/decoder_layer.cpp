@@ -4,9 +4,13 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "core/model/attention.h"
 
@@ -23,6 +27,26 @@ at::Tensor splitHeads(const at::Tensor& x, int heads, const std::optional<NormDe
 
 at::Tensor runMlp(const MlpDescription& description, const LayerWeights& weights, const at::Tensor& input) {
   return linear(gate(description.activation, linear(input, weights.gate), linear(input, weights.up)), weights.down);
+}
+
+/// A cache holds outputs without their bias (`sign` -1), which is put back when they are read (`sign` 1).
+KeyValues withBias(const KeyValues& outputs, const LayerWeights& weights, double sign) {
+  const auto shifted = [sign](const at::Tensor& output, const LinearWeights& projection) {
+    return projection.bias.defined() ? at::add(output, projection.bias, sign) : output;
+  };
+  return {shifted(outputs.keys, weights.key), shifted(outputs.values, weights.value)};
+}
+
+/// [b, n, width] to [b, kvHeads, n, valueHeadDim].
+at::Tensor valueHeads(const ModelShape& shape, const at::Tensor& values) {
+  return values.unflatten(-1, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
+}
+
+/// The rest of a block behind its attention.
+at::Tensor afterAttention(const LayerDescription& description, const LayerWeights& weights, const at::Tensor& input,
+                          const at::Tensor& attentionOutput) {
+  const at::Tensor middle = input + linear(attentionOutput, weights.output);
+  return middle + runMlp(description.mlp, weights, rmsNorm(middle, weights.mlpNorm, description.mlpNorm.epsilon));
 }
 
 }  // namespace
@@ -68,12 +92,7 @@ LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& 
   result.values = linear(result.attentionInput, weights.value);
   KeyValues cached{result.keys, result.values};
   if (pass.transform != nullptr) {
-    // A cache holds outputs without their bias, which is put back when they are read.
-    const auto shifted = [](const at::Tensor& outputs, const LinearWeights& projection, double sign) {
-      return projection.bias.defined() ? at::add(outputs, projection.bias, sign) : outputs;
-    };
-    cached = pass.transform->beforeRope(layer, {shifted(cached.keys, weights.key, -1), shifted(cached.values, weights.value, -1)});
-    cached = {shifted(cached.keys, weights.key, 1), shifted(cached.values, weights.value, 1)};
+    cached = withBias(pass.transform->beforeRope(layer, withBias(cached, weights, -1)), weights, 1);
   }
   result.rotatedKeys = rotateRawKeys(pass.description, pass.weights, layer, cached.keys, pass.rope).transpose(1, 2);
   if (pass.transform != nullptr) result.rotatedKeys = pass.transform->afterRope(layer, std::move(result.rotatedKeys));
@@ -81,14 +100,61 @@ LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& 
   const at::Tensor queries = linear(result.attentionInput, weights.query);
   result.rotatedQueries =
       rotate(splitHeads(queries, shape.queryHeads, attention.queryNorm, weights.queryNorm), pass.rope).transpose(1, 2);
-  const at::Tensor values = cached.values.unflatten(-1, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
-  result.attentionOutput = causalAttention(result.rotatedQueries, result.rotatedKeys, values,
+  result.cachedValues = cached.values;
+  result.attentionOutput = causalAttention(result.rotatedQueries, result.rotatedKeys, valueHeads(shape, cached.values),
                                            pass.description.attentionScale, attention.slidingWindow);
-
-  const at::Tensor middle = input + linear(result.attentionOutput, weights.output);
-  result.output =
-      middle + runMlp(description.mlp, weights, rmsNorm(middle, weights.mlpNorm, description.mlpNorm.epsilon));
+  result.output = afterAttention(description, weights, input, result.attentionOutput);
   return result;
+}
+
+void keepInCache(const PassContext& pass, int layer, const LayerActivations& activations, DecoderCache::Layer& cache) {
+  cache.rotatedKeys = activations.rotatedKeys;
+  cache.values = valueHeads(pass.description.shape, activations.cachedValues);
+  if (pass.transform != nullptr && !pass.transform->isTokenwise())
+    cache.raw = withBias({activations.keys, activations.values}, pass.weights.layers[layer], -1);
+}
+
+at::Tensor runLayerOnToken(const PassContext& pass, int layer, const at::Tensor& input, DecoderCache::Layer& cache) {
+  const ModelShape& shape = pass.description.shape;
+  const LayerDescription& description = pass.description.layers[layer];
+  const AttentionDescription& attention = description.attention;
+  const LayerWeights& weights = pass.weights.layers[layer];
+  const CacheTransform* transform = pass.transform;
+
+  const at::Tensor attentionInput = rmsNorm(input, weights.attentionNorm, description.attentionNorm.epsilon);
+  KeyValues token{linear(attentionInput, weights.key), linear(attentionInput, weights.value)};
+  const std::int64_t before = cache.values.size(2);
+  const RotaryTable rotation{pass.rope.cosine.narrow(0, before, 1), pass.rope.sine.narrow(0, before, 1)};
+  if (transform != nullptr && !transform->isTokenwise()) {
+    token = withBias(token, weights, -1);
+    cache.raw = {at::cat({cache.raw.keys, token.keys}, 1), at::cat({cache.raw.values, token.values}, 1)};
+    const KeyValues all = withBias(transform->beforeRope(layer, cache.raw), weights, 1);
+    cache.rotatedKeys = transform->afterRope(layer, rotateRawKeys(pass.description, pass.weights, layer, all.keys, pass.rope).transpose(1, 2));
+    cache.values = valueHeads(shape, all.values);
+  } else {
+    // A transform treats a sequence's first tokens apart: others stand in for them, and what becomes of those is left out.
+    const std::int64_t standIns = transform == nullptr ? 0 : std::min(before, transform->leadingTokens());
+    const auto behind = [&](const at::Tensor& x, std::int64_t dimension) {
+      std::vector<std::int64_t> sizes = x.sizes().vec();
+      sizes[static_cast<std::size_t>(dimension)] = standIns;
+      return standIns == 0 ? x : at::cat({at::zeros(sizes, x.options()), x}, dimension);
+    };
+    if (transform != nullptr) {
+      const KeyValues raw = withBias(token, weights, -1);
+      const KeyValues changed = transform->beforeRope(layer, {behind(raw.keys, 1), behind(raw.values, 1)});
+      token = withBias({changed.keys.narrow(1, standIns, 1), changed.values.narrow(1, standIns, 1)}, weights, 1);
+    }
+    at::Tensor key = rotateRawKeys(pass.description, pass.weights, layer, token.keys, rotation).transpose(1, 2);
+    if (transform != nullptr) key = transform->afterRope(layer, behind(key, 2)).narrow(2, standIns, 1);
+    cache.rotatedKeys = at::cat({cache.rotatedKeys, key}, 2);
+    cache.values = at::cat({cache.values, valueHeads(shape, token.values)}, 2);
+  }
+
+  const at::Tensor query =
+      rotate(splitHeads(linear(attentionInput, weights.query), shape.queryHeads, attention.queryNorm, weights.queryNorm), rotation).transpose(1, 2);
+  const at::Tensor output =
+      attentionOfLast(query, cache.rotatedKeys, cache.values, pass.description.attentionScale, attention.slidingWindow);
+  return afterAttention(description, weights, input, output);
 }
 
 }  // namespace kvista

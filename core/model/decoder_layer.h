@@ -15,6 +15,7 @@ namespace kvista {
 struct LayerActivations {
   at::Tensor attentionInput;
   at::Tensor keys, values;
+  at::Tensor cachedValues;  ///< What attention summed: `values`, through a transform if there is one.
   at::Tensor rotatedKeys, rotatedQueries;
   at::Tensor attentionOutput;
   at::Tensor output;  ///< [b, n, hiddenSize]: the next layer's input.
@@ -30,6 +31,12 @@ struct PassContext {
   RotaryTable rope;
   const CacheTransform* transform = nullptr;  ///< May be null.
 };
+
+/// Runs one block on the token behind those in `cache`, `input` [1, 1, hiddenSize], which joins them. `pass.rope` has the
+/// positions of all of them. Answers the next layer's input.
+at::Tensor runLayerOnToken(const PassContext& pass, int layer, const at::Tensor& input, DecoderCache::Layer& cache);
+/// Puts what a prompt's pass computed where runLayerOnToken goes on from.
+void keepInCache(const PassContext& pass, int layer, const LayerActivations& activations, DecoderCache::Layer& cache);
 
 /// Runs one block on `input` [b, n, hiddenSize]. Differentiable in the input, in the raw keys and values and in the
 /// rotated keys when gradients are enabled.

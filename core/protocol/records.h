@@ -189,6 +189,7 @@ struct PlanWish {
   std::int64_t context = 16384;
   int batch = 1;
   std::optional<CompressionPlan> keep;  ///< Groups, locks and widths of locked groups to keep.
+  std::optional<std::string> measure;   ///< How groupings by similarity compare heads.
   bool operator==(const PlanWish&) const = default;
 };
 

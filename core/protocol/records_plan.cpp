@@ -166,6 +166,7 @@ json toJson(const PlanWish& record) {
   if (record.grouping) value["grouping"] = *record.grouping;
   if (record.allocator) value["allocator"] = *record.allocator;
   if (record.metric) value["metric"] = nameIn(kMetrics, *record.metric);
+  if (record.measure) value["measure"] = *record.measure;
   if (record.keep) value["keep"] = toJson(*record.keep);
   return value;
 }
@@ -183,6 +184,7 @@ Result<PlanWish> read(const json& value) {
   if (fields.has("grouping")) record.grouping = fields.text("grouping");
   if (fields.has("allocator")) record.allocator = fields.text("allocator");
   if (fields.has("metric")) record.metric = fields.choice("metric", kMetrics);
+  if (fields.has("measure")) record.measure = fields.text("measure");
   if (fields.has("keep")) record.keep = planAt(fields, "keep");
   return fields.finish(std::move(record));
 }

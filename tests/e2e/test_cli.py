@@ -31,8 +31,8 @@ from program import (
 WINDOW = 64
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
 VERBS = (
-    "inspect tokenize detokenize forward calibrate merge similarity plan evaluate export verify compare compress list "
-    "doctor"
+    "inspect tokenize detokenize forward calibrate merge similarity plan evaluate export verify compare compress report engine "
+    "list doctor"
 ).split()
 VERBS_IN_ORDER = (
     "inspect tokenize detokenize forward calibrate merge similarity plan evaluate export verify compare list doctor"

@@ -125,6 +125,7 @@ Result<ExportContent> make(const ExportSource& source) {
 ExportForm denseForm() {
   return {.name = "dense",
           .summary = "The original architecture with low-rank weights: runs everywhere, for evaluation; the cache is not smaller",
+          .runsIn = "whatever runs the original model",
           .check = check,
           .make = make};
 }

@@ -140,6 +140,7 @@ Result<ExportContent> make(const ExportSource& source) {
 ExportForm latentForm() {
   return {.name = "latent",
           .summary = "Factored weights with Python model code for Hugging Face transformers: the cache is really smaller",
+          .runsIn = "Hugging Face transformers 4.44 or later, with trust_remote_code",
           .check = check,
           .make = make};
 }

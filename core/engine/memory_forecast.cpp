@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/engine/memory_forecast.h"
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include <fmt/format.h>
+
+namespace kvista {
+namespace {
+
+std::optional<std::int64_t> numberIn(const char* file) {
+  std::ifstream stream(file);
+  std::int64_t number = 0;
+  return stream >> number ? std::optional(number) : std::nullopt;  // "max" is no number
+}
+
+std::optional<std::int64_t> availableToSystem() {
+  std::ifstream stream("/proc/meminfo");
+  std::string name, unit;
+  std::int64_t kibibytes = 0;
+  while (stream >> name >> kibibytes) {
+    if (name == "MemAvailable:") return kibibytes * 1024;
+    std::getline(stream, unit);
+  }
+  return std::nullopt;
+}
+
+/// Cached file pages count as used, but are given back when memory is wanted.
+std::int64_t cachedFiles() {
+  std::ifstream stream("/sys/fs/cgroup/memory.stat");
+  std::string name;
+  std::int64_t bytes = 0;
+  while (stream >> name >> bytes)
+    if (name == "file") return bytes;
+  return 0;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> availableMemory() {
+  std::optional<std::int64_t> available = availableToSystem();
+  const auto limit = numberIn("/sys/fs/cgroup/memory.max");
+  const auto used = numberIn("/sys/fs/cgroup/memory.current");
+  if (limit && used) available = std::min(available.value_or(*limit), std::max<std::int64_t>(0, *limit - *used + cachedFiles()));
+  return available;
+}
+
+std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::ScalarType dtype) {
+  const std::int64_t each = dtype == c10::kBFloat16 ? 2 : 4;
+  const DataType asItLies = dtype == c10::kBFloat16 ? DataType::bf16 : DataType::f32;
+  std::int64_t bytes = 0;
+  for (const RequiredTensor& tensor : requiredTensors(description)) {
+    std::int64_t count = each;
+    for (const std::int64_t length : tensor.shape) count *= length;
+    const auto found = checkpoint.tensors->tensors().find(tensor.name);
+    const bool mapped = found != checkpoint.tensors->tensors().end() && found->second.type == asItLies;
+    if (!mapped) bytes += count;
+  }
+  return bytes;
+}
+
+std::int64_t calibrationBytes(const ModelShape& shape, bool gradients, std::int64_t tokensPerBatch) {
+  const std::int64_t width = std::min<std::int64_t>(shape.hiddenSize, shape.cacheWidth());
+  const std::int64_t heads = shape.kvHeads;
+  // Sums in float64 and, at the end, their copies; Fisher blocks; the papers' scores, one float32 a weight.
+  std::int64_t layer = 16 * width * width;
+  if (gradients) layer += heads * 16 * (3 * shape.headDim * shape.headDim + 2 * shape.valueHeadDim * shape.valueHeadDim) +
+                          std::int64_t{4} * shape.cacheWidth() * shape.hiddenSize;
+  // Every layer's input is kept for the backward pass, and one layer's activations, about ten times as wide.
+  const std::int64_t activations = 4 * tokensPerBatch * shape.hiddenSize * (gradients ? shape.layers + 20 : 20);
+  constexpr std::int64_t kKeptActivations = std::int64_t{1} << 30;
+  const std::int64_t kept = std::min<std::int64_t>(gradients ? kKeptActivations : 0, 10 * activations);
+  return shape.layers * layer + activations + kept;
+}
+
+std::int64_t planBytes(const CompressionPlan& plan, const ModelShape& shape) {
+  std::int64_t factors = 0;
+  std::int64_t largest = 0;
+  for (const Group& group : plan.groups) {
+    const auto width = static_cast<std::int64_t>(group.widths.size());
+    if (!group.isUncompressed()) factors += 8 * width * group.rank();
+    largest = std::max(largest, width);
+  }
+  // A decomposition holds some square matrices in float64; makeFactors keeps the factors, a transform copies them.
+  return 2 * factors + 10 * 8 * largest * largest + std::int64_t{8} * shape.cacheWidth() * shape.cacheWidth() * 4;
+}
+
+Result<void> checkMemory(std::int64_t bytes, std::string_view what) {
+  const std::optional<std::int64_t> available = availableMemory();
+  if (!available || bytes <= *available) return {};
+  return fail(ErrorCode::outOfMemory, fmt::format("{} would take about {:.1f} GB; {:.1f} GB are free.", what, static_cast<double>(bytes) / 1e9,
+                                                  static_cast<double>(*available) / 1e9),
+              "Close other programs, use a smaller text window, or run the engine on a machine with more memory.");
+}
+
+}  // namespace kvista

@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "core/engine/method.h"
+
+namespace kvista {
+
+const std::vector<EngineMethod>& engineMethods() {
+  static const std::vector<EngineMethod> all = {
+      {"hello", Lane::light, hello},
+      {"list", Lane::light, listChoices},
+      {"cancel", Lane::reader},
+      {"open", Lane::light, open},
+      {"calibrate", Lane::compute, calibrateModel},
+      {"openStatistics", Lane::light, openStatistics},
+      {"similarity", Lane::compute, similarity, similarityAtOnce},
+      {"layerSpectra", Lane::compute, layerSpectra, layerSpectraAtOnce},
+      {"makePlan", Lane::compute, makePlanFor},
+      {"decompose", Lane::compute, decompose},
+      {"planErrors", Lane::compute, planErrors},
+      {"evaluate", Lane::compute, evaluate},
+      {"tokenLosses", Lane::compute, tokenLosses},
+      {"generate", Lane::compute, generate},
+      {"previewExport", Lane::light, previewExport},
+      {"export", Lane::compute, exportPlan},
+      {"verify", Lane::compute, verify},
+      {"report", Lane::compute, report},
+  };
+  return all;
+}
+
+const EngineMethod* findEngineMethod(std::string_view name) {
+  const auto found = std::ranges::find(engineMethods(), name, &EngineMethod::name);
+  return found == engineMethods().end() ? nullptr : &*found;
+}
+
+}  // namespace kvista

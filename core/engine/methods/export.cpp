@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// previewExport, export, verify, report: what a plan becomes on disk.
+#include <fmt/format.h>
+
+#include "core/checkpoint/export_checkpoint.h"
+#include "core/checkpoint/export_form.h"
+#include "core/checkpoint/verify_export.h"
+#include "core/compress/planner.h"
+#include "core/engine/memory_forecast.h"
+#include "core/engine/methods/inputs.h"
+#include "core/engine/report/report.h"
+#include "core/model/device.h"
+#include "core/plan/budget.h"
+
+namespace kvista {
+namespace {
+
+struct ExportWish {
+  std::string form = "latent";
+  std::optional<DataType> dtype;
+  std::string target;
+  bool overwrite = false;
+};
+
+ExportWish wishOf(Fields& fields) {
+  ExportWish wish;
+  if (fields.has("form")) wish.form = fields.text("form");
+  if (fields.has("dtype")) {
+    static constexpr std::array kTypes = {Named{"float32", DataType::f32}, Named{"bfloat16", DataType::bf16}, Named{"float16", DataType::f16}};
+    wish.dtype = fields.choice("dtype", kTypes);
+    if (wish.dtype == DataType::f32) wish.dtype.reset();  // what a form writes by itself
+  }
+  wish.target = fields.text("target");
+  wish.overwrite = fields.has("overwrite") && fields.boolean("overwrite");
+  return wish;
+}
+
+Result<void> checkOriginal(const WorkModel& model) {
+  if (!model.plan) return {};
+  return fail(ErrorCode::invalidArgument, fmt::format("{} is an export already.", model.checkpoint.path.string()), "Give the original model.");
+}
+
+}  // namespace
+
+Result<nlohmann::json> previewExport(Call& call) {
+  Fields fields(call.params, "the parameters of previewExport");
+  const ExportWish wish = wishOf(fields);
+  KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
+  KVISTA_CHECK(checkOriginal(*inputs.model));
+  KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
+  KVISTA_ASSIGN(const ExportForm* form, findExportForm(wish.form));
+  KVISTA_ASSIGN(ExportForecast forecast, forecastExport({inputs.model->checkpoint, inputs.model->description, plan, wish.form, wish.dtype,
+                                                         wish.target, wish.overwrite}));
+  return toJson(ExportPreview{wish.form, wish.target, forecast.tensorsChanged, forecast.tensorsCarried,
+                              static_cast<std::int64_t>(forecast.bytesBefore), static_cast<std::int64_t>(forecast.bytesAfter),
+                              inputs.model->description.shape.cacheBytesPerToken(), forecast.bytesPerToken,
+                              static_cast<std::int64_t>(forecast.freeBytes), std::string(form->runsIn), std::move(forecast.notes),
+                              std::move(forecast.problems)});
+}
+
+Result<nlohmann::json> exportPlan(Call& call) {
+  Fields fields(call.params, "the parameters of export");
+  const ExportWish wish = wishOf(fields);
+  KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
+  KVISTA_CHECK(checkOriginal(*inputs.model));
+  KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
+  KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), "The plan's factors"));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(*decoder, inputs.statistics.get(), plan, call.task));
+  ExportRequest request{inputs.model->checkpoint, *decoder, plan, factors};
+  request.form = wish.form;
+  request.dtype = wish.dtype;
+  request.target = wish.target;
+  request.overwrite = wish.overwrite;
+  request.extra = {{"requestedBytesPerToken", budgetBytes(plan.target, decoder->shape())}};
+  if (inputs.statistics) {
+    request.extra["calibration"] = toJson(inputs.statistics->recipe);
+    request.extra["baseLoss"] = inputs.statistics->baseLoss();
+  }
+  KVISTA_ASSIGN(ExportReport report, exportCheckpoint(request, call.task));
+  return toJson(ExportRecord{report.form, wish.target, report.bytesPerToken, std::move(report.files), std::move(report.notes), report.verified,
+                             report.largestLogitDifference});
+}
+
+Result<nlohmann::json> verify(Call& call) {
+  Fields fields(call.params, "the parameters of verify");
+  const std::string path = fields.text("path");
+  if (fields.error()) return tl::unexpected(*fields.error());
+  ComputeOptions options;
+  KVISTA_ASSIGN(options.device, openDevice(call.workspace.settings().device));
+  KVISTA_ASSIGN(const Verification found, verifyExport(path, options, call.task));
+  return nlohmann::json{{"form", found.form}, {"files", found.files}, {"problems", found.problems}};
+}
+
+Result<nlohmann::json> report(Call& call) {
+  Fields fields(call.params, "the parameters of report");
+  const std::string project = fields.text("project");
+  const std::string output = fields.has("output") ? fields.text("output") : std::string();
+  if (fields.error()) return tl::unexpected(*fields.error());
+  KVISTA_ASSIGN(const std::string page, writeReport(project, output, call.workspace, call.task));
+  return output.empty() ? nlohmann::json{{"html", page}} : nlohmann::json{{"path", output}};
+}
+
+}  // namespace kvista

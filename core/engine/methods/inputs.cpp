@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/engine/methods/inputs.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/engine/memory_forecast.h"
+#include "core/text/model_tokenizer.h"
+
+namespace kvista {
+
+Result<Inputs> openInputs(Call& call, Fields& fields) {
+  Inputs inputs;
+  const std::string path = fields.text("model");
+  if (fields.has("statistics")) inputs.statisticsPath = fields.text("statistics");
+  if (fields.has("plan")) inputs.plan = fields.take("plan", planFromJson(*fields.find("plan")));
+  if (fields.error()) return tl::unexpected(*fields.error());
+  KVISTA_ASSIGN(inputs.model, call.workspace.model(path));
+  if (!inputs.statisticsPath.empty()) {
+    KVISTA_ASSIGN(inputs.statistics, call.workspace.statistics(inputs.statisticsPath, *inputs.model));
+  }
+  if (!inputs.plan) return inputs;
+  if (inputs.model->plan)
+    return fail(ErrorCode::invalidArgument, fmt::format("{} is an export and has its plan already.", path), "Give the original model.");
+  if (const auto problems = validate(*inputs.plan, inputs.model->description.shape); !problems.empty())
+    return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
+  return inputs;
+}
+
+Result<Inputs> openInputsWithStatistics(Call& call, Fields& fields) {
+  fields.find("statistics");
+  return openInputs(call, fields);
+}
+
+Result<CompressionPlan> planOf(const Inputs& inputs) {
+  if (inputs.plan) return *inputs.plan;
+  return fail(ErrorCode::invalidArgument, "The field 'plan' of the parameters is missing.");
+}
+
+TextRecipe recipeOf(const TextSelection& text, const DecoderDescription& description) {
+  TextRecipe recipe;
+  recipe.paths = text.paths;
+  recipe.window = text.window > 0 ? text.window : usualWindow(description.maximumPositions);
+  if (text.windows > 0) recipe.windows = text.windows;
+  recipe.skipWindows = text.skipWindows;
+  recipe.seed = text.seed;
+  recipe.beginWithBos = text.beginWithBos;
+  return recipe;
+}
+
+Result<TokenWindows> readSelection(Call& call, WorkModel& model, const TextSelection& text) {
+  if (std::ranges::find(text.paths, "-") != text.paths.end())
+    return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.", "Give a file or a folder.");
+  KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
+  return readTokenWindows(*tokenizer, recipeOf(text, model.description), bosTokenOf(model.checkpoint), call.task);
+}
+
+std::string textInWords(const TextSelection& text) { return fmt::format("{}", fmt::join(text.paths, ", ")); }
+
+Result<std::vector<int>> layersOf(Fields& fields, const ModelShape& shape) {
+  std::vector<int> layers(static_cast<std::size_t>(shape.layers));
+  std::iota(layers.begin(), layers.end(), 0);
+  if (!fields.has("layers")) return layers;
+  layers = fields.counts("layers", 0, shape.layers - 1);
+  std::ranges::sort(layers);
+  layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
+  return fields.finish(std::move(layers));
+}
+
+Result<std::shared_ptr<const PlanTransform>> transformOf(Call& call, Inputs& inputs) {
+  if (!inputs.plan) return nullptr;
+  KVISTA_CHECK(checkMemory(planBytes(*inputs.plan, inputs.model->description.shape), "The plan's factors"));
+  return call.workspace.transform(*inputs.model, inputs.statisticsPath, inputs.statistics.get(), *inputs.plan, call.task);
+}
+
+}  // namespace kvista

@@ -1,0 +1,44 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/calibration/token_source.h"
+#include "core/engine/method.h"
+#include "core/engine/workspace.h"
+#include "core/protocol/fields.h"
+
+namespace kvista {
+
+/// The parameters that most methods have, opened. Which are there is the method's to say.
+struct Inputs {
+  std::shared_ptr<WorkModel> model;
+  std::string statisticsPath;
+  std::shared_ptr<const Statistics> statistics;  ///< Null where `statistics` is absent.
+  std::optional<CompressionPlan> plan;           ///< Absent where `plan` is; sound for the model.
+};
+
+/// Opens `model` and, where they are given, `statistics` and `plan`. Errors: what opening answers; invalidArgument for a
+/// plan that does not fit the model and for one on top of an export's own.
+Result<Inputs> openInputs(Call& call, Fields& fields);
+/// `statistics` must be given.
+Result<Inputs> openInputsWithStatistics(Call& call, Fields& fields);
+Result<CompressionPlan> planOf(const Inputs& inputs);
+
+/// The text of a selection as windows of the model's tokens.
+Result<TokenWindows> readSelection(Call& call, WorkModel& model, const TextSelection& text);
+TextRecipe recipeOf(const TextSelection& text, const DecoderDescription& description);
+/// "a.txt, b.txt" for people.
+std::string textInWords(const TextSelection& text);
+
+/// Layers that `layers` names, all where it is absent, rising, each once. Errors: one that the model has not.
+Result<std::vector<int>> layersOf(Fields& fields, const ModelShape& shape);
+
+/// The inputs' plan as a transform; null where there is none: then the model computes as it is.
+Result<std::shared_ptr<const PlanTransform>> transformOf(Call& call, Inputs& inputs);
+
+}  // namespace kvista

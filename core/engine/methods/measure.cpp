@@ -1,0 +1,180 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// evaluate, tokenLosses, generate: a plan beside the original on real text.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include "core/engine/chat_template.h"
+#include "core/engine/methods/inputs.h"
+#include "core/evaluate/generate.h"
+#include "core/evaluate/perplexity.h"
+#include "core/text/model_tokenizer.h"
+
+namespace kvista {
+namespace {
+
+constexpr std::int64_t kMostTokens = 1 << 16;
+
+/// The first tokens of a text that was typed, or of a selection's first window.
+Result<std::vector<std::uint32_t>> tokensOf(Call& call, Fields& fields, WorkModel& model, std::int64_t most) {
+  KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
+  const nlohmann::json* text = fields.find("text");
+  if (!text) return tl::unexpected(*fields.error());
+  std::vector<std::uint32_t> tokens;
+  if (text->is_string()) {
+    KVISTA_ASSIGN(tokens, tokenizer->encode(text->get_ref<const std::string&>(), true));
+  } else {
+    KVISTA_ASSIGN(TextSelection selection, read<TextSelection>(*text));
+    selection.windows = 1;
+    KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, model, selection));
+    const at::Tensor ids = windows.ids[0].contiguous();
+    const std::int64_t* begin = ids.const_data_ptr<std::int64_t>();
+    tokens.assign(begin, begin + ids.numel());
+  }
+  if (static_cast<std::int64_t>(tokens.size()) > most) tokens.resize(static_cast<std::size_t>(most));
+  if (tokens.size() < 2)
+    return fail(ErrorCode::invalidArgument, fmt::format("The text has {} tokens; losses need at least 2.", tokens.size()), "Give a longer text.");
+  return tokens;
+}
+
+/// NaN, then one number a predicted token.
+Result<std::vector<float>> lossesOf(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform, const Task& task) {
+  KVISTA_ASSIGN(const at::Tensor losses, decoder.tokenLosses(ids, transform, task));
+  const at::Tensor numbers = losses.flatten().to(at::kFloat).cpu().contiguous();
+  std::vector<float> values = {std::numeric_limits<float>::quiet_NaN()};
+  values.insert(values.end(), numbers.const_data_ptr<float>(), numbers.const_data_ptr<float>() + numbers.numel());
+  return values;
+}
+
+/// What each token adds to the text; a character of several tokens goes to its last.
+Result<std::vector<std::string>> piecesOf(const Tokenizer& tokenizer, const std::vector<std::uint32_t>& tokens, const Task& task) {
+  std::vector<std::string> pieces;
+  // Each is decoded behind some tokens before it: a decoder looks back (spaces, bytes of one character), but not far.
+  constexpr std::size_t kBefore = 8;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    KVISTA_CHECK(task.checkStop());
+    const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(i - std::min(i, kBefore));
+    const auto here = tokens.begin() + static_cast<std::ptrdiff_t>(i);
+    KVISTA_ASSIGN(const std::string before, tokenizer.decode({begin, here}, false));
+    KVISTA_ASSIGN(const std::string with, tokenizer.decode({begin, here + 1}, false));
+    const auto whole = [](std::string text) {
+      while (text.ends_with("\xef\xbf\xbd")) text.resize(text.size() - 3);
+      return text;
+    };
+    const std::string known = whole(before), grown = whole(with);
+    pieces.push_back(grown.starts_with(known) ? grown.substr(known.size()) : grown);
+  }
+  return pieces;
+}
+
+std::vector<std::uint32_t> endTokensOf(const Checkpoint& checkpoint) {
+  std::vector<std::uint32_t> ends;
+  const auto found = checkpoint.config.find("eos_token_id");
+  if (found == checkpoint.config.end()) return ends;
+  for (const nlohmann::json& each : found->is_array() ? *found : nlohmann::json::array({*found}))
+    if (each.is_number_unsigned()) ends.push_back(each.get<std::uint32_t>());
+  return ends;
+}
+
+/// One of the two texts that are written.
+struct Writing {
+  Generation generation;
+  const CompressionPlan* plan;  ///< How its cache is stored; null: 16 bits.
+  GeneratedPiece whole;         ///< What it has written.
+  std::string pending;          ///< What was not sent yet.
+  bool ended = false;
+};
+
+}  // namespace
+
+Result<nlohmann::json> evaluate(Call& call) {
+  Fields fields(call.params, "the parameters of evaluate");
+  const auto text = fields.record<TextSelection>("text");
+  KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
+  KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, *inputs.model, text));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
+  KVISTA_ASSIGN(const Perplexity before, call.workspace.originalPerplexity(*inputs.model, windows.ids, windows.hash, call.task));
+  Perplexity after = before;
+  if (transform) {
+    KVISTA_ASSIGN(after, measurePerplexity(*decoder, windows.ids, transform.get(), "measure the plan", call.task));
+  }
+  return toJson(EvaluationRecord{textInWords(text), windows.hash, inputs.plan ? fingerprint(*inputs.plan) : std::string(), after.predictions,
+                                 before.perplexity(), after.perplexity(), after.seconds});
+}
+
+Result<nlohmann::json> tokenLosses(Call& call) {
+  Fields fields(call.params, "the parameters of tokenLosses");
+  const std::int64_t most = fields.has("maxTokens") ? fields.integer("maxTokens", 2, kMostTokens) : 512;
+  KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
+  WorkModel& model = *inputs.model;
+  KVISTA_ASSIGN(const std::vector<std::uint32_t> tokens, tokensOf(call, fields, model, most));
+  KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
+  TokenLossRecord record;
+  KVISTA_ASSIGN(record.pieces, piecesOf(*tokenizer, tokens, call.task));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
+  KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
+  const at::Tensor ids = at::tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()), at::kLong).unsqueeze(0);
+  KVISTA_ASSIGN(record.before, lossesOf(*decoder, ids, model.ownTransform.get(), call.task));
+  record.after = record.before;
+  if (transform) {
+    KVISTA_ASSIGN(record.after, lossesOf(*decoder, ids, transform.get(), call.task));
+  }
+  return toJson(record);
+}
+
+Result<nlohmann::json> generate(Call& call) {
+  Fields fields(call.params, "the parameters of generate");
+  std::string prompt = fields.text("prompt");
+  GenerationRequest request;
+  request.maximumTokens = fields.has("maxTokens") ? fields.integer("maxTokens", 1, kMostTokens) : 128;
+  const bool chat = fields.has("chat") && fields.boolean("chat");
+  if (fields.has("temperature")) request.temperature = fields.number("temperature", 0, 100);
+  if (fields.has("seed")) request.seed = static_cast<std::uint64_t>(fields.integer("seed"));
+  KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
+  WorkModel& model = *inputs.model;
+  KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
+  if (chat) {
+    KVISTA_ASSIGN(prompt, inChatTemplate(chatTemplateOf(model.checkpoint), prompt));
+  }
+  KVISTA_ASSIGN(request.prompt, tokenizer->encode(prompt, !chat));
+  if (request.prompt.empty())
+    if (const auto bos = bosTokenOf(model.checkpoint)) request.prompt.push_back(*bos);
+  if (request.prompt.empty()) return fail(ErrorCode::invalidArgument, "The prompt is empty.", "Give some text to go on from.");
+  if (static_cast<std::int64_t>(request.prompt.size()) > kMostTokens)
+    return fail(ErrorCode::invalidArgument, fmt::format("The prompt has {} tokens, at most {} are allowed.", request.prompt.size(), kMostTokens));
+  request.endTokens = endTokensOf(model.checkpoint);
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
+  KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
+
+  std::vector<Writing> sides;
+  sides.push_back({Generation(*decoder, *tokenizer, model.ownTransform.get(), request), model.plan ? &*model.plan : nullptr, {}, {}});
+  if (transform) sides.push_back({Generation(*decoder, *tokenizer, transform.get(), request), &*inputs.plan, {}, {}});
+  for (std::int64_t token = 0; std::ranges::any_of(sides, [](const Writing& side) { return !side.ended; }); ++token)
+    for (std::size_t i = 0; i < sides.size(); ++i) {
+      Writing& side = sides[i];
+      if (side.ended) continue;
+      KVISTA_ASSIGN(const bool goesOn, side.generation.step(call.task));
+      side.ended = !goesOn;
+      KVISTA_ASSIGN(const std::string piece, side.generation.takeText());
+      side.pending += piece;
+      side.whole.text += piece;
+      side.whole.tokens = side.generation.cachedTokens();
+      side.whole.cacheBytes = side.plan ? cacheBytes(*side.plan, decoder->shape(), side.whole.tokens)
+                                        : decoder->shape().cacheBytesPerToken() * side.whole.tokens;
+      side.whole.compressed = i == 1;
+      GeneratedPiece sent = side.whole;
+      sent.text = side.pending;
+      if (!side.pending.empty() && call.report({"generate", token, request.maximumTokens, "tokens", {}, std::move(sent)})) side.pending.clear();
+    }
+  nlohmann::json answer = {{"original", toJson(sides.front().whole)}};
+  if (sides.size() > 1) answer["plan"] = toJson(sides.back().whole);
+  return answer;
+}
+
+}  // namespace kvista

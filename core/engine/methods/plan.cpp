@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// makePlan, decompose, planErrors: what a plan is made from and what it loses, before anything is measured.
+#include "core/compress/planner.h"
+#include "core/engine/memory_forecast.h"
+#include "core/engine/methods/inputs.h"
+#include "core/evaluate/plan_errors.h"
+
+namespace kvista {
+namespace {
+
+/// One group over a whole layer: no plan of a method decomposes anything larger.
+CompressionPlan widest(const ModelShape& shape) {
+  CompressionPlan plan;
+  plan.groups.emplace_back().widths.assign(static_cast<std::size_t>(shape.cacheWidth()), 16);
+  return plan;
+}
+
+}  // namespace
+
+Result<nlohmann::json> makePlanFor(Call& call) {
+  Fields fields(call.params, "the parameters of makePlan");
+  auto wish = fields.record<PlanWish>("wish");
+  KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
+  PlanRequest request;
+  request.method = wish.method;
+  request.target = wish.target;
+  request.rankStep = wish.rankStep;
+  request.grouping = wish.grouping;
+  request.groupSize = wish.groupSize;
+  request.allocator = wish.allocator;
+  request.metric = wish.metric;
+  request.measure = wish.measure;
+  request.device = wish.device;
+  request.context = wish.context;
+  request.batch = wish.batch;
+  request.manual = std::move(wish.keep);
+  KVISTA_CHECK(checkMemory(planBytes(widest(inputs.model->description.shape), inputs.model->description.shape), "The decompositions"));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*decoder, inputs.statistics.get(), request, call.task));
+  return nlohmann::json{{"planned", toJson(made.planned)}, {"units", unitsToJson(made.units)}};
+}
+
+Result<nlohmann::json> decompose(Call& call) {
+  Fields fields(call.params, "the parameters of decompose");
+  KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
+  KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
+  KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, inputs.model->description.shape));
+  KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), "The decompositions"));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  KVISTA_ASSIGN(const std::vector<BudgetUnit> units, decomposeGroups(*decoder, inputs.statistics.get(), plan, layers, call.task));
+  return unitsToJson(units);
+}
+
+Result<nlohmann::json> planErrors(Call& call) {
+  Fields fields(call.params, "the parameters of planErrors");
+  KVISTA_ASSIGN(Inputs inputs, openInputsWithStatistics(call, fields));
+  KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
+  KVISTA_ASSIGN(PlanErrors errors, errorsAtMoments(*decoder, *inputs.statistics, plan, call.task));
+  KVISTA_ASSIGN(MeasuredErrors measured, measureErrors(*decoder, *inputs.statistics, *transform, call.task));
+  if (plan.storage == Storage::plainQuantised) {
+    errors.keys = std::move(measured.keys);
+    errors.values = std::move(measured.values);
+  }
+  return toJson(PlanErrorsRecord{std::move(errors.keys), std::move(errors.values), std::move(errors.keyLoss), std::move(errors.valueLoss),
+                                 std::move(measured.logits), std::move(measured.attentionOutputs)});
+}
+
+}  // namespace kvista

@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// calibrate, openStatistics, similarity, layerSpectra: what a text says about a model's cache.
+#include <ATen/ops/linalg_eigvalsh.h>
+#include <fmt/format.h>
+
+#include "core/compress/measures/measures.h"
+#include "core/compress/planner.h"
+#include "core/engine/memory_forecast.h"
+#include "core/engine/methods/inputs.h"
+#include "core/evaluate/calibrate.h"
+#include "core/text/model_tokenizer.h"
+
+namespace kvista {
+namespace {
+
+StatisticsRecord recordOf(const std::string& path, const Statistics& statistics) {
+  return {path,
+          statistics.modelHash,
+          statistics.tokensHash,
+          statistics.recipe.paths,
+          statistics.tokens,
+          statistics.windows,
+          statistics.windows > 0 ? statistics.tokens / statistics.windows : 0,
+          statistics.device,
+          statistics.seconds,
+          lossModelOf(&statistics)};
+}
+
+Matrix matrixOf(const at::Tensor& tensor) {
+  const at::Tensor numbers = tensor.to(at::kFloat).cpu().contiguous();
+  const float* begin = numbers.const_data_ptr<float>();
+  return {static_cast<int>(numbers.size(0)), static_cast<int>(numbers.size(1)), {begin, begin + numbers.numel()}};
+}
+
+/// What an answer depends on: the files' content and every parameter. Empty where it cannot be known without opening one.
+std::string keyOf(Workspace& workspace, std::string_view method, const nlohmann::json& params) {
+  const auto model = params.find("model"), statistics = params.find("statistics");
+  if (model == params.end() || statistics == params.end() || !model->is_string() || !statistics->is_string()) return {};
+  const auto opened = workspace.openedModel(model->get<std::string>());
+  const std::string stamp = Workspace::stampOf(statistics->get<std::string>());
+  if (!opened || stamp.empty()) return {};
+  nlohmann::json others = params;
+  for (const char* left : {"model", "statistics", "preview"}) others.erase(left);
+  return fmt::format("{} {} {} {}", method, opened->hash, stamp, others.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+}
+
+std::optional<nlohmann::json> kept(Workspace& workspace, std::string_view method, const nlohmann::json& params) {
+  const std::string key = keyOf(workspace, method, params);
+  return key.empty() ? std::nullopt : workspace.result(key);
+}
+
+nlohmann::json keep(Call& call, std::string_view method, nlohmann::json answer) {
+  if (const std::string key = keyOf(call.workspace, method, call.params); !key.empty()) call.workspace.keepResult(key, answer);
+  return answer;
+}
+
+SpectrumMeasures measuresOf(const std::vector<float>& values) { return measure(std::vector<double>(values.begin(), values.end())); }
+
+}  // namespace
+
+Result<nlohmann::json> calibrateModel(Call& call) {
+  Fields fields(call.params, "the parameters of calibrate");
+  const auto text = fields.record<TextSelection>("text");
+  const bool gradients = !fields.has("gradients") || fields.boolean("gradients");
+  const std::string output = fields.text("output");
+  KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
+  WorkModel& model = *inputs.model;
+  if (model.plan)
+    return fail(ErrorCode::invalidArgument, fmt::format("{} is an export; statistics are those of an original model.", model.checkpoint.path.string()),
+                "Give the original model.");
+  KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
+  CalibrationRequest request;
+  request.recipe = recipeOf(text, model.description);
+  request.bos = bosTokenOf(model.checkpoint);
+  request.gradients = gradients;
+  request.partialFile = output + ".partial";
+  if (decoder->options().device.is_cpu())
+    KVISTA_CHECK(checkMemory(calibrationBytes(decoder->shape(), gradients, std::max<std::int64_t>(2048, request.recipe.window)),
+                             "Calibration in windows of this length"));
+  if (text.paths.size() == 1 && text.paths.front() == "-")
+    return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.", "Give a file or a folder.");
+  KVISTA_ASSIGN(Statistics made, calibrate(*decoder, model.hash, *tokenizer, request, call.task));
+  KVISTA_CHECK(saveStatistics(output, made, call.task));
+  const auto statistics = std::make_shared<const Statistics>(std::move(made));
+  call.workspace.keepStatistics(output, statistics);
+  return toJson(recordOf(output, *statistics));
+}
+
+Result<nlohmann::json> openStatistics(Call& call) {
+  Fields fields(call.params, "the parameters of openStatistics");
+  const std::string path = fields.text("path");
+  KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
+  KVISTA_ASSIGN(const auto statistics, call.workspace.statistics(path, *inputs.model));
+  return toJson(recordOf(path, *statistics));
+}
+
+Result<nlohmann::json> similarity(Call& call) {
+  Fields fields(call.params, "the parameters of similarity");
+  const std::string name = fields.text("measure");
+  KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
+  KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, inputs.statistics->shape));
+  KVISTA_ASSIGN(const Measure* measure, findMeasure(name));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  std::vector<SimilarityRecord> records;
+  for (const int layer : layers) {
+    for (const Side side : {Side::key, Side::value}) {
+      KVISTA_CHECK(call.task.checkStop());
+      KVISTA_ASSIGN(const at::Tensor matrix, measure->similarity({*decoder, *inputs.statistics, layer, side}));
+      records.push_back({layer, side, matrixOf(matrix)});
+    }
+    call.task.progress("similarity", records.size() / 2, layers.size(), "layers");
+  }
+  return keep(call, "similarity", listOf(records));
+}
+
+std::optional<nlohmann::json> similarityAtOnce(Workspace& workspace, const nlohmann::json& params) {
+  return kept(workspace, "similarity", params);
+}
+
+Result<nlohmann::json> layerSpectra(Call& call) {
+  Fields fields(call.params, "the parameters of layerSpectra");
+  KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
+  const ModelShape& shape = inputs.statistics->shape;
+  KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, shape));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  std::vector<LayerSpectrumRecord> records;
+  for (const int layer : layers) {
+    const at::Tensor second = outputMoments({*decoder, *inputs.statistics, layer, Side::key}, false).second;
+    for (const Side side : {Side::key, Side::value}) {
+      KVISTA_CHECK(call.task.checkStop());
+      const std::int64_t begin = side == Side::key ? 0 : shape.keyWidth();
+      const std::int64_t width = side == Side::key ? shape.keyWidth() : shape.valueWidth();
+      const at::Tensor block = second.narrow(0, begin, width).narrow(1, begin, width);
+      const at::Tensor values = at::linalg_eigvalsh(block).clamp_min(0).sqrt().flip(0).to(at::kFloat).contiguous();
+      const float* each = values.const_data_ptr<float>();
+      LayerSpectrumRecord record{layer, side, {}, {each, each + width}};
+      record.measures = measuresOf(record.singularValues);
+      records.push_back(std::move(record));
+    }
+    call.task.progress("spectra", records.size() / 2, layers.size(), "layers");
+  }
+  return keep(call, "layerSpectra", listOf(records));
+}
+
+std::optional<nlohmann::json> layerSpectraAtOnce(Workspace& workspace, const nlohmann::json& params) {
+  return kept(workspace, "layerSpectra", params);
+}
+
+}  // namespace kvista

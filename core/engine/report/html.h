@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/engine/report/report.h"
+
+namespace kvista {
+
+/// Text as HTML shows it, in content and in attributes; bytes that are not UTF-8 become U+FFFD.
+std::string escaped(std::string_view text);
+
+/// The water: all layers side by side, a bar a direction (neighbours together where there are many), its height the
+/// eigenvalue's logarithm, its colour its bits. Empty without spectra.
+std::string waterlineSvg(const CompressionPlan& plan, const std::vector<BudgetUnit>& units);
+/// One small picture a layer, viridis from 0 to 1. Empty for no record of this side.
+std::string similaritySvg(const std::vector<SimilarityRecord>& records, Side side);
+
+}  // namespace kvista

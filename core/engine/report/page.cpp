@@ -1,0 +1,196 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/engine/report/html.h"
+#include "core/engine/report/report.h"
+
+namespace kvista {
+namespace {
+
+constexpr const char* kStyle = R"(
+:root { color-scheme: light; }
+body { margin: 0; background: #f4f5f7; color: #18212e; font: 13px/1.5 Inter, "Segoe UI", system-ui, sans-serif; font-variant-numeric: tabular-nums; }
+main { max-width: 1080px; margin: 32px auto; padding: 0 24px; }
+h1 { font-size: 20px; font-weight: 600; margin: 0 0 4px; }
+h2 { font-size: 12.5px; font-weight: 600; margin: 0 0 12px; }
+section { background: #fff; border: 1px solid #e2e5ea; border-radius: 8px; padding: 16px 20px; margin: 16px 0; }
+.soft, figcaption, .axis, th { color: #5a6675; fill: #5a6675; font-size: 11px; font-weight: 400; }
+.figures { display: flex; flex-wrap: wrap; gap: 40px; }
+.figures b { display: block; font-size: 20px; font-weight: 600; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid #e2e5ea; vertical-align: top; overflow-wrap: anywhere; }
+.number { text-align: right; white-space: nowrap; }
+.key, .value { border-radius: 6px; padding: 1px 6px; margin-right: 2px; white-space: nowrap; }
+.key { background: #e8eefc; color: #1f47a8; }
+.value { background: #e4f4ef; color: #136a52; }
+.warning { color: #b45309; }
+.wide { width: 100%; height: auto; }
+.legend span { margin-right: 16px; } .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
+.matrices { display: grid; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); gap: 8px; }
+figure { margin: 0; } figure svg { width: 100%; display: block; }
+pre { white-space: pre-wrap; font: inherit; margin: 0; }
+@media print { body { background: #fff; font-size: 10pt; } main { max-width: none; margin: 0; padding: 0; } section { border: 0; padding: 8px 0; break-inside: auto; }
+  tr, figure, .figures { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+)";
+
+/// A figure: what is shown, and the number itself for whoever reads the page with a program.
+std::string figure(std::string_view id, double value, const std::string& shown) {
+  return fmt::format(R"(<data id="{}" value="{}">{}</data>)", id, value, escaped(shown));
+}
+
+std::string withSeparators(std::int64_t number) {
+  std::string digits = fmt::format("{}", number);
+  for (std::ptrdiff_t i = static_cast<std::ptrdiff_t>(digits.size()) - 3; i > (number < 0 ? 1 : 0); i -= 3) digits.insert(static_cast<std::size_t>(i), ",");
+  return digits;
+}
+
+std::string row(std::string_view name, const std::string& html) { return fmt::format("<tr><th>{}</th><td>{}</td></tr>", name, html); }
+std::string section(std::string_view title, const std::string& html) {
+  return html.empty() ? html : fmt::format("<section><h2>{}</h2>{}</section>\n", title, html);
+}
+
+std::string chips(const Group& group) {
+  std::string html;
+  constexpr std::size_t kMostChips = 24;
+  for (std::size_t i = 0; i < group.slots.size() && i < kMostChips; ++i) {
+    const bool isKey = group.slots[i].side == Side::key;
+    html += fmt::format(R"(<span class="{}">{}{}</span>)", isKey ? "key" : "value", isKey ? 'K' : 'V', group.slots[i].head);
+  }
+  if (group.slots.size() > kMostChips) html += fmt::format(" and {} more", group.slots.size() - kMostChips);
+  return html;
+}
+
+std::string bitsInWords(const Group& group) {
+  std::map<int, int, std::greater<>> counts;
+  for (const int width : group.widths) ++counts[width];
+  std::vector<std::string> parts;
+  for (const auto& [width, count] : counts)
+    if (width > 0) parts.push_back(fmt::format("{} x {} bit", count, width));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::int64_t fullBytes(const CompressionPlan& plan) {
+  std::int64_t bytes = 0;
+  for (const Group& group : plan.groups) bytes += 2 * static_cast<std::int64_t>(group.widths.size());
+  return bytes;
+}
+
+std::string figures(const Report& report) {
+  const Project& project = report.project;
+  const std::int64_t bytes = bytesPerToken(project.plan), full = fullBytes(project.plan);
+  const auto shown = [](std::string_view title, const std::string& value, const std::string& below) {
+    return fmt::format(R"(<div>{}<b>{}</b><span class="soft">{}</span></div>)", title, value, below);
+  };
+  std::string html = shown("Bytes a token", figure("bytesPerToken", static_cast<double>(bytes), withSeparators(bytes)),
+                           "of " + figure("fullBytesPerToken", static_cast<double>(full), withSeparators(full)));
+  const double times = static_cast<double>(full) / static_cast<double>(std::max<std::int64_t>(1, bytes));
+  html += shown("Times smaller", figure("timesSmaller", times, fmt::format("{:.2f}", times)),
+                fmt::format("{} bytes asked for", figure("requestedBytesPerToken", static_cast<double>(project.requestedBytes), withSeparators(project.requestedBytes))));
+  const std::optional<double> rise = project.correctedLoss ? project.correctedLoss : project.predictedLoss;
+  if (rise && project.baseLoss > 0) {
+    const double perplexity = std::exp(project.baseLoss + *rise);
+    html += shown("Perplexity, predicted", "~" + figure("predictedPerplexity", perplexity, fmt::format("{:.2f}", perplexity)),
+                  "from " + figure("basePerplexity", std::exp(project.baseLoss), fmt::format("{:.2f}", std::exp(project.baseLoss))));
+  }
+  if (report.planned && report.planned->cost.fullSecondsPerToken > 0) {
+    const CostModel& cost = report.planned->cost;
+    const double ratio = cost.secondsPerToken / cost.fullSecondsPerToken;
+    html += shown("Decoding, estimated", figure("secondsPerToken", cost.secondsPerToken, fmt::format("{:.0f} us", cost.secondsPerToken * 1e6)),
+                  fmt::format("{:.2f} of the whole cache's, h200, context 16,384", ratio));
+  }
+  html += shown("Plans tried", figure("plansTried", static_cast<double>(project.tried.size()), fmt::format("{}", project.tried.size())), "kept in the project");
+  return "<section><div class=\"figures\">" + html + "</div></section>\n";
+}
+
+std::string modelTable(const Report& report) {
+  const Project& project = report.project;
+  std::string html = row("Path", escaped(project.model.string())) + row("Content hash", escaped(project.modelHash));
+  if (report.shape) {
+    const ModelShape& shape = *report.shape;
+    html += row("Family", escaped(shape.family)) + row("Layers", fmt::format("{}", shape.layers)) +
+            row("Query heads, KV heads", fmt::format("{}, {} of {} numbers", shape.queryHeads, shape.kvHeads, shape.headDim)) +
+            row("Parameters", figure("parameters", static_cast<double>(shape.parameters), withSeparators(shape.parameters)));
+  }
+  return "<table>" + html + "</table>";
+}
+
+std::string provenance(const Report& report) {
+  const Project& project = report.project;
+  std::string html = row("KVista", escaped(report.version)) + row("Plan", escaped(fingerprint(project.plan))) + row("Method", escaped(project.plan.method)) +
+                     row("Grouping, allocator", escaped(project.plan.grouping + ", " + project.plan.allocator));
+  if (!project.statistics.empty())
+    html += row("Statistics", escaped(project.statistics.string())) + row("Calibration tokens' hash", escaped(project.tokensHash));
+  if (report.statistics) {
+    const Statistics& statistics = *report.statistics;
+    html += row("Calibration text", escaped(fmt::format("{}", fmt::join(statistics.recipe.paths, ", ")))) +
+            row("Calibration tokens", figure("calibrationTokens", static_cast<double>(statistics.tokens), withSeparators(statistics.tokens)) +
+                                          fmt::format(" in {} windows", statistics.windows)) +
+            row("Drawn with seed", statistics.recipe.seed ? fmt::format("{}", *statistics.recipe.seed) : std::string("from the start, in order")) +
+            row("Calibrated on", escaped(statistics.device) + fmt::format(", {:.1f} s", statistics.seconds));
+  }
+  return "<table>" + html + "</table>";
+}
+
+std::string measured(const Project& project) {
+  if (project.results.empty()) return {};
+  std::string html = "<table><tr><th>Text</th><th>Plan</th><th class=\"number\">Original</th><th class=\"number\">Plan</th><th class=\"number\">Change</th></tr>";
+  const std::string current = fingerprint(project.plan);
+  for (std::size_t i = 0; i < project.results.size(); ++i) {
+    const MeasuredResult& result = project.results[i];
+    std::string plan = result.planFingerprint == current ? "this plan" : result.planFingerprint;
+    for (const TriedPlan& tried : project.tried)
+      if (plan != "this plan" && fingerprint(tried.plan) == result.planFingerprint) plan = tried.name;
+    html += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{:+.2f} %</td></tr>",
+                        escaped(result.text), escaped(plan),
+                        figure(fmt::format("measuredBefore{}", i), result.perplexityBefore, fmt::format("{:.3f}", result.perplexityBefore)),
+                        figure(fmt::format("measuredAfter{}", i), result.perplexityAfter, fmt::format("{:.3f}", result.perplexityAfter)),
+                        (result.perplexityAfter / result.perplexityBefore - 1) * 100);
+  }
+  return html + "</table>";
+}
+
+std::string tried(const Project& project) {
+  if (project.tried.empty()) return {};
+  std::string html = "<table><tr><th>Plan</th><th>Method</th><th class=\"number\">Bytes a token</th><th class=\"number\">Perplexity, predicted</th></tr>";
+  for (const TriedPlan& plan : project.tried) {
+    const std::optional<double> rise = plan.correctedLoss ? plan.correctedLoss : plan.predictedLoss;
+    const std::string predicted = rise && project.baseLoss > 0 ? fmt::format("~{:.2f}", std::exp(project.baseLoss + *rise)) : "";
+    html += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>", escaped(plan.name), escaped(plan.plan.method),
+                        withSeparators(bytesPerToken(plan.plan)), predicted);
+  }
+  return html + "</table>";
+}
+
+std::string planTable(const CompressionPlan& plan) {
+  std::string html =
+      "<table><tr><th>Layer</th><th>Heads</th><th class=\"number\">Rank</th><th>Directions</th><th class=\"number\">Bytes a token</th><th></th></tr>";
+  for (const Group& group : plan.groups)
+    html += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"number\">{} of {}</td><td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
+                        group.slots.front().layer, chips(group), group.rank(), group.widths.size(), bitsInWords(group),
+                        withSeparators(bytesPerToken(plan, group)), group.locked ? "locked" : "");
+  return html + "</table>";
+}
+
+}  // namespace
+
+std::string reportPage(const Report& report) {
+  const Project& project = report.project;
+  std::string gaps;
+  for (const std::string& gap : report.gaps) gaps += fmt::format("<p class=\"warning\">{}</p>", escaped(gap));
+  return fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
+                     "<title>{0} - KVista</title><style>{1}</style></head><body><main>\n<h1>{0}</h1><p class=\"soft\">KVista, method {2}</p>\n",
+                     escaped(report.name), kStyle, escaped(project.plan.method)) +
+         figures(report) + section("What is missing", gaps) + section("Notes", project.notes.empty() ? "" : "<pre>" + escaped(project.notes) + "</pre>") +
+         section("Measured perplexity", measured(project)) + section("Spectra of all layers and the bits of their directions", waterlineSvg(project.plan, report.units)) +
+         section("Similarity of key heads by layer (linear CKA, 0 to 1)", similaritySvg(report.similarities, Side::key)) +
+         section("Similarity of value heads by layer", similaritySvg(report.similarities, Side::value)) + section("Plans tried", tried(project)) +
+         section("Plan", planTable(project.plan)) + section("Model", modelTable(report)) + section("Provenance", provenance(report)) + "</main></body></html>\n";
+}
+
+}  // namespace kvista

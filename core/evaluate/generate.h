@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/decoder.h"
+#include "core/plan/plan.h"
+#include "core/text/tokenizer.h"
+
+namespace kvista {
+
+/// Bytes that a cache of `tokens` tokens takes, over all layers, stored as `plan` says: the first exact tokens, and of plain
+/// quantisation the keys of a block that is not full yet, at 16 bits.
+std::int64_t cacheBytes(const CompressionPlan& plan, const ModelShape& shape, std::int64_t tokens);
+
+struct GenerationRequest {
+  std::vector<std::uint32_t> prompt;        ///< At least one token.
+  std::int64_t maximumTokens = 128;
+  double temperature = 0;                   ///< 0: always the likeliest token.
+  std::uint64_t seed = 0;
+  std::vector<std::uint32_t> endTokens;     ///< Any of these ends the text.
+};
+
+/// Writes a text token by token with a cache, so that several can be written alternately.
+class Generation {
+ public:
+  /// `transform` may be null; it, the decoder and the tokenizer must outlive this.
+  Generation(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, GenerationRequest request);
+
+  /// Writes one more token, the first time after reading the prompt. False once the text has ended.
+  Result<bool> step(const Task& task);
+  /// Whole characters written since the last call.
+  Result<std::string> takeText();
+  [[nodiscard]] std::int64_t cachedTokens() const { return cache_.tokens; }
+
+ private:
+  [[nodiscard]] std::uint32_t choose(const at::Tensor& logits);
+
+  const Decoder& decoder_;
+  const Tokenizer& tokenizer_;
+  const CacheTransform* transform_;
+  GenerationRequest request_;
+  DecoderCache cache_;
+  std::uint64_t draws_ = 0;
+  std::vector<std::uint32_t> written_;
+  std::size_t taken_ = 0;  // Bytes of the decoded text that were handed out.
+};
+
+}  // namespace kvista
