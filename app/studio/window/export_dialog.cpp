@@ -102,6 +102,8 @@ QString ExportDialog::dtype() const { return dtype_->currentText(); }
 QString ExportDialog::target() const { return target_->text().trimmed(); }
 bool ExportDialog::overwrite() const { return overwrite_->isChecked(); }
 
+bool ExportDialog::canExport() const { return write_->isEnabled(); }
+
 void ExportDialog::ask() {
   formSummary_->setText(form_->currentData().toString());
   write_->setEnabled(false);

@@ -26,6 +26,8 @@ class ExportDialog final : public QDialog {
   [[nodiscard]] QString dtype() const;
   [[nodiscard]] QString target() const;
   [[nodiscard]] bool overwrite() const;
+  /// The dry run has found nothing against it.
+  [[nodiscard]] bool canExport() const;
   void showPreview(const Result<ExportPreview>& preview);
 
  Q_SIGNALS:

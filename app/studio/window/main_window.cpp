@@ -10,6 +10,7 @@
 #include <QStatusBar>
 #include <QVBoxLayout>
 
+#include "app/studio/window/export_dialog.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/top_bar.h"
 #include "views/figure_strip.h"
@@ -264,7 +265,9 @@ nlohmann::json MainWindow::facts() const {
                            {"busy", jobs_.isBusy()},
                            {"figures", std::move(strip)},
                            {"message", message_->text().toStdString()},
-                           {"problems", panels_->problems()}};
+                           {"problems", panels_->problems()},
+                           {"places", panels_->places()},
+                           {"exportReady", exportDialog_ && exportDialog_->canExport()}};
   if (document_.isOpen()) result["bytesPerToken"] = document_.planned().achievedBytes;
   if (const auto loss = document_.planned().loss(); loss && document_.statistics())
     result["predictedPerplexity"] = *predictedPerplexity(document_.statistics()->loss, loss);

@@ -22,6 +22,7 @@ class QStackedWidget;
 
 namespace kvista {
 
+class ExportDialog;
 class FigureStrip;
 class HelpWindow;
 class Panels;
@@ -94,6 +95,7 @@ class MainWindow final : public QMainWindow {
   QLabel* message_;
   QLabel* provenance_;
   QPointer<HelpWindow> help_;
+  QPointer<ExportDialog> exportDialog_;
   QString layout_;
   bool leaving_ = false;
 };

@@ -59,6 +59,7 @@ void MainWindow::exportPlan() {
   const QString beside = document_.file().empty() ? QDir::homePath() : QFileInfo(QString::fromStdString(document_.file().string())).absolutePath();
   auto* dialog = new ExportDialog(document_.catalogue().forms, QStringLiteral("%1/%2-smaller").arg(beside, model.completeBaseName()), this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
+  exportDialog_ = dialog;
   const auto wish = [dialog] { return ExportWish{dialog->form(), dialog->dtype(), dialog->target(), dialog->overwrite()}; };
   connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
     workflow_.previewExport(wish(), dialog, [dialog](const Result<ExportPreview>& preview) { dialog->showPreview(preview); });

@@ -15,6 +15,7 @@
 #include "app/studio/window/work_presenter.h"
 #include "views/budget_view.h"
 #include "views/comparison_view.h"
+#include "views/groups_canvas.h"
 #include "views/groups_view.h"
 #include "views/guide_view.h"
 #include "views/heatmap_view.h"
@@ -25,6 +26,7 @@
 #include "views/problems_view.h"
 #include "views/provenance_view.h"
 #include "views/quality_cost_view.h"
+#include "views/theme.h"
 #include "views/try_view.h"
 #include "views/waterline_view.h"
 
@@ -102,6 +104,22 @@ void Panels::addWork() {
   connect(work_, &WorkPresenter::actionRequested, this, &Panels::actionRequested);
   connect(work_, &WorkPresenter::openRequested, this, &Panels::openRequested);
   connect(work_, &WorkPresenter::locateRequested, this, &Panels::locateRequested);
+}
+
+nlohmann::json Panels::places() const {
+  nlohmann::json places = nlohmann::json::object();
+  const auto add = [&places](const QWidget* widget, const std::string& name, const QRect& rect) {
+    if (!widget->isVisible() || rect.isEmpty()) return;
+    const QPoint corner = widget->mapToGlobal(rect.topLeft());
+    places[name] = {corner.x(), corner.y(), rect.width(), rect.height()};
+  };
+  if (const auto* canvas = window_->findChild<GroupsCanvas*>()) {
+    for (const GroupRecord& group : canvas->record().groups)
+      for (const Slot& slot : group.slots) add(canvas, slotName(slot).toStdString(), canvas->chipRect(slot));
+    add(canvas, "newGroup", canvas->layoutOfGroups().newGroup);
+  }
+  if (const auto* waterline = window_->findChild<WaterlineView*>()) add(waterline, "waterlineHandle", waterline->handle().toAlignedRect());
+  return places;
 }
 
 void Panels::addProblem(const QString& about, const Error& error) { work_->addProblem(about, error); }

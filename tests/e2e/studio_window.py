@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""A real window on a display that nobody sees, driven from outside with mouse and keys (xdotool)."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from program import ENVIRONMENT, PROGRAM
+
+STUDIO = str(Path(PROGRAM).parent / "kvista-studio")
+NEEDED = ["Xvfb", "xdotool"]
+PATIENCE = 180  # Seconds for what takes longest, calibration on a busy machine.
+
+
+def missing():
+    """What the tests of the window lack here, in words; empty if nothing."""
+    lacking = [name for name in NEEDED if not shutil.which(name)]
+    if not Path(STUDIO).exists():
+        lacking.append("kvista-studio (built with KVISTA_STUDIO=ON)")
+    return ", ".join(lacking)
+
+
+class Display:
+    """An X server of our own."""
+
+    def __enter__(self):
+        read, write = os.pipe()
+        self.server = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+            pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            self.name = f":{pipe.readline().strip()}"
+        return self
+
+    def __exit__(self, *_):
+        self.server.terminate()
+        self.server.wait()
+
+
+class Studio:
+    """The program in a home of its own. `look` is what it says of itself (KVISTA_PROBE)."""
+
+    def __init__(self, display, home, *arguments, environment=None):
+        self.home = Path(home)
+        self.probe = self.home / "probe.json"
+        self.probe.unlink(missing_ok=True)
+        self.environment = {
+            **ENVIRONMENT, "DISPLAY": display.name, "HOME": str(home), "XDG_CONFIG_HOME": str(self.home / "config"),
+            "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"), "XDG_STATE_HOME": str(self.home / "state"),
+            "XDG_RUNTIME_DIR": str(self.home), "KVISTA_PROBE": str(self.probe), "KVISTA_WATCHDOG": "1", "QT_QPA_PLATFORM": "xcb",
+            **(environment or {}),
+        }
+        self.errors = open(self.home / "stderr.txt", "w+")
+        self.process = subprocess.Popen([STUDIO, *map(str, arguments)], env=self.environment, stderr=self.errors)
+        self.until(lambda look: "mainWindow" in look["widgets"], "the window")
+
+    def look(self):
+        try:
+            return json.loads(self.probe.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {"widgets": {}, "facts": {}}
+
+    def until(self, condition, what, patience=PATIENCE):
+        """Waits for something to be seen; answers what the window says then."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            look = self.look()
+            if look["facts"] and condition(look):
+                return look
+            if self.process.poll() is not None:
+                raise AssertionError(f"the window ended with {self.process.returncode} before {what}:\n{self.said()}")
+            time.sleep(0.05)  # Between two looks; nothing depends on how long it is.
+        raise AssertionError(f"{what} did not come within {patience} s; the window says {json.dumps(self.look()['facts'], indent=1)}\n{self.said()}")
+
+    def fact(self, name):
+        return self.look()["facts"][name]
+
+    def said(self):
+        self.errors.flush()
+        return (self.home / "stderr.txt").read_text()
+
+    def xdotool(self, *arguments):
+        subprocess.run(["xdotool", *map(str, arguments)], env=self.environment, check=True, stdout=subprocess.DEVNULL)
+
+    def key(self, *keys):
+        self.xdotool("key", "--delay", 30, *keys)
+
+    def type(self, text):
+        self.xdotool("type", "--delay", 10, text)
+
+    def click(self, widget):
+        x, y, width, height = self.look()["widgets"][widget]
+        self.xdotool("mousemove", x + width // 2, y + height // 2, "click", 1)
+
+    def drag(self, begin, end, steps=12):
+        self.xdotool("mousemove", *begin, "mousedown", 1)
+        for step in range(1, steps + 1):
+            self.xdotool("mousemove", *(a + (b - a) * step // steps for a, b in zip(begin, end)))
+        self.xdotool("mouseup", 1)
+
+    def middle(self, place):
+        x, y, width, height = self.look()["facts"]["places"][place]
+        return x + width // 2, y + height // 2
+
+    def picture(self, file):
+        subprocess.run(["import", "-window", "root", str(file)], env=self.environment, check=True)
+
+    def close(self):
+        """Ends it as a person does; answers the longest block of its thread, milliseconds."""
+        self.key("ctrl+q")
+        self.process.wait(timeout=60)
+        lines = [line for line in self.said().splitlines() if "longest" in line]
+        return float(lines[-1].split()[-2]) if lines else None
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()

@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole flow in a real window, by mouse and keys alone: open, calibrate, regroup, budget, undo, measure, export, reopen."""
+
+import json
+import re
+
+import pytest
+
+from program import MODEL, SHARED, answer
+from studio_window import Display, Studio, missing
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
+ALLOWED_BLOCK = 50  # Milliseconds (S27).
+
+
+@pytest.fixture(scope="module")
+def display():
+    with Display() as one:
+        yield one
+
+
+def idle(look):
+    facts = look["facts"]
+    return facts["calibrated"] and not facts["busy"] and not facts["stale"]
+
+
+def calibrated(studio):
+    """The demo model, calibrated on its own text by Ctrl+K and Return."""
+    studio.until(lambda look: look["facts"]["open"], "the demo model")
+    studio.key("ctrl+k")
+    studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
+    studio.key("Return")
+    return studio.until(lambda look: idle(look) and look["facts"]["steps"] == 1, "a plan")
+
+
+def number(text):
+    return float(re.search(r"[\d,]+(?:\.\d+)?", text)[0].replace(",", ""))
+
+
+def test_the_whole_flow(display, tmp_path):
+    studio = Studio(display, tmp_path, "--demo")
+    try:
+        look = calibrated(studio)
+        assert look["facts"]["bytesPerToken"] == 1024  # An eighth of 8192.
+        first = look["facts"]["fingerprint"]
+
+        # A head dragged into a group of its own is one step; the numbers follow.
+        studio.drag(studio.middle("K0"), studio.middle("newGroup"))
+        look = studio.until(lambda look: idle(look) and look["facts"]["steps"] == 2, "the regrouped plan")
+        regrouped = look["facts"]["fingerprint"]
+        assert regrouped != first and look["facts"]["bytesPerToken"] <= 1024
+
+        # So is a drag of the water, however long.
+        x, y = studio.middle("waterlineHandle")
+        studio.drag((x, y), (x, y + 40), steps=40)
+        look = studio.until(lambda look: idle(look) and look["facts"]["steps"] == 3, "the lower water")
+        lower = look["facts"]["fingerprint"]
+        assert look["facts"]["bytesPerToken"] > 1024
+
+        # Everything is undone and redone, without asking the engine.
+        studio.key("ctrl+z", "ctrl+z")
+        look = studio.until(lambda look: look["facts"]["undo"] == 1, "undo")
+        assert look["facts"]["fingerprint"] == first and not look["facts"]["stale"]
+        studio.key("ctrl+shift+z", "ctrl+shift+z")
+        look = studio.until(lambda look: look["facts"]["undo"] == 3, "redo")
+        assert look["facts"]["fingerprint"] == lower
+
+        # A project, saved with the keyboard.
+        project = tmp_path / "demo.kvista"
+        studio.key("ctrl+s")
+        studio.until(lambda look: any("QFileDialog" in name for name in look["widgets"]), "the file dialog")
+        studio.key("ctrl+a")
+        studio.type(project)
+        studio.key("Return")
+        studio.until(lambda look: not look["facts"]["modified"], "the saved project")
+        assert project.exists()
+
+        # Measured on the demo's own text.
+        studio.key("ctrl+m")
+        studio.until(lambda look: "measureDialog" in look["widgets"], "the dialog")
+        studio.key("Return")
+        look = studio.until(lambda look: idle(look) and "perplexityAfter" in look["facts"], "the measurement")
+        after = look["facts"]["perplexityAfter"]
+        assert number(look["facts"]["figures"][2].split("Perplexity")[-1]) == pytest.approx(after, abs=0.006)
+
+        # Exported, and the file says what the window said.
+        studio.key("ctrl+s")
+        studio.until(lambda look: not look["facts"]["modified"], "the saved project")
+        studio.key("ctrl+e")
+        studio.until(lambda look: "exportDialog" in look["widgets"], "the dialog")
+        studio.until(lambda look: look["facts"]["exportReady"], "the dry run")
+        studio.key("Return")
+        studio.until(lambda look: look["facts"]["message"].startswith("Exported"), "the export")
+        report = json.loads((tmp_path / "model-smaller" / "kvista-report.json").read_text())
+        assert report["verified"]
+        bytes_shown = studio.fact("bytesPerToken")
+
+        block = studio.close()
+        assert block is not None and block <= ALLOWED_BLOCK
+    finally:
+        studio.kill()
+
+    said = answer("evaluate", project, "--text", MODEL.parent / "text" / "evaluation.txt")
+    assert said["perplexity"] == pytest.approx(after, rel=1e-5)
+
+    # The project comes back as it was.
+    studio = Studio(display, tmp_path, project)
+    try:
+        look = studio.until(idle, "the reopened project")
+        assert look["facts"]["fingerprint"] == lower
+        assert look["facts"]["bytesPerToken"] == bytes_shown
+        assert look["facts"]["perplexityAfter"] == pytest.approx(after)
+    finally:
+        studio.kill()
+
+
+def test_bad_files_are_said_in_the_window(display, tmp_path):
+    damaged = tmp_path / "damaged.kvista"
+    damaged.write_text('{"format": "kvista-project", "version": 1, "model": 7}')
+    studio = Studio(display, tmp_path, damaged)
+    try:
+        look = studio.until(lambda look: look["facts"]["problems"], "the problem")
+        [problem] = look["facts"]["problems"]
+        assert str(damaged) in problem["sentence"] and problem["hint"] and problem["path"] == str(damaged)
+        assert not look["facts"]["open"]
+    finally:
+        studio.kill()
+
+
+def test_an_engine_that_cannot_be_used_is_said(display, tmp_path):
+    for command, words in (("/no/such/engine", "cannot be started"), ("/bin/echo nonsense", "")):
+        studio = Studio(display, tmp_path, "--engine", command)
+        try:
+            look = studio.until(lambda look: look["facts"]["problems"], "the problem")
+            assert words in look["facts"]["problems"][0]["sentence"]
+        finally:
+            studio.kill()
+
+
+HOSTILE = SHARED / "fixtures" / "hostile"
+
+
+@pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"{HOSTILE} is not there")
+def test_hostile_checkpoints_are_said_in_the_window(display, tmp_path):
+    cases = sorted(path for path in HOSTILE.iterdir() if path.is_dir() and not path.name.startswith("bin-"))
+    assert cases
+    for case in cases[:: max(1, len(cases) // 12)]:  # A dozen here; every one of them through the engine in test_hostile.
+        studio = Studio(display, tmp_path, case)
+        try:
+            look = studio.until(lambda look: look["facts"]["problems"] or look["facts"]["open"], f"an answer to {case.name}")
+            for problem in look["facts"]["problems"]:
+                assert problem["sentence"].endswith(".")
+        finally:
+            studio.kill()
