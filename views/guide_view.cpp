@@ -199,7 +199,8 @@ QWidget* GuideView::makeStep(Step step) {
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(8);
   column->addLayout(line);
-  column->addWidget(explanation, 1);
+  column->addWidget(explanation);
+  column->addStretch(1);
   column->addWidget(button, 0, Qt::AlignLeft);
   steps_[step] = {number, state, button};
   return part;

@@ -48,6 +48,9 @@ PanelTitle::PanelTitle(View* view, QWidget* parent)
   show();
 }
 
+QSize PanelTitle::sizeHint() const { return {QWidget::sizeHint().width(), kTitleHeight}; }
+QSize PanelTitle::minimumSizeHint() const { return {QWidget::minimumSizeHint().width(), kTitleHeight}; }
+
 void PanelTitle::paintEvent(QPaintEvent*) {
   paintFrame(this, 0, 2 * kRadius);
   QPainter painter(this);

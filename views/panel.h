@@ -17,6 +17,9 @@ class PanelTitle final : public QWidget {
 
  public:
   explicit PanelTitle(View* view, QWidget* parent = nullptr);
+  /// A dock gives its title what this says, whatever height was fixed.
+  [[nodiscard]] QSize sizeHint() const override;
+  [[nodiscard]] QSize minimumSizeHint() const override;
 
  protected:
   void paintEvent(QPaintEvent* event) override;

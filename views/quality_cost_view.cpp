@@ -187,7 +187,7 @@ void QualityCostView::paintOthers(QPainter& painter, const QRectF& plot) const {
   painter.setFont(textFont(TextRole::axis));
   for (std::size_t s = 0; s < record_.others.size(); ++s) {
     const QualityCostSeries& series = record_.others[s];
-    const QColor colour = seriesColour(s);
+    const QColor colour = series.isContext ? colours().faint : seriesColour(s);
     QPolygonF line;
     for (const QPointF& point : series.points)
       if (point.x() > 0 && std::isfinite(point.y())) line << place(plot, point.x(), point.y());
@@ -197,8 +197,9 @@ void QualityCostView::paintOthers(QPainter& painter, const QRectF& plot) const {
     painter.drawPolyline(line);
     painter.setPen(Qt::NoPen);
     painter.setBrush(colour);
-    for (const QPointF& point : line) painter.drawEllipse(point, 3, 3);
-    painter.setPen(colour);
+    if (!series.isContext)
+      for (const QPointF& point : line) painter.drawEllipse(point, 3, 3);
+    painter.setPen(series.isContext ? colours().soft : colour);
     const double width = painter.fontMetrics().horizontalAdvance(series.label) + 4;
     const QPointF end = line.back();
     // Beside its last point; above it where the edge is near.

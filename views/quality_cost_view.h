@@ -29,6 +29,7 @@ struct QualityCostPoint {
 struct QualityCostSeries {
   QString label;
   std::vector<QPointF> points;  ///< (share, rise), by rising share.
+  bool isContext = false;       ///< A quiet line without marks: what would be, not what was tried.
 };
 
 struct QualityCostRecord {

@@ -5,6 +5,7 @@
 #include <QApplication>
 #include <QFontDatabase>
 #include <QPalette>
+#include <QStyle>
 #include <QStyleFactory>
 
 namespace kvista {
@@ -57,7 +58,17 @@ QToolButton[segment="true"][last="true"] { border-top-right-radius: 6px; border-
 QToolButton[segment="true"]:checked { background: %ground; color: %accent; font-weight: 600; }
 QToolButton[segment="true"]:focus { color: %text; text-decoration: underline; }
 QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0; }
-QComboBox::drop-down { border: none; width: 18px; }
+QComboBox { padding-right: 22px; }
+QComboBox::drop-down { border: none; width: 20px; }
+QComboBox::down-arrow { image: url(:/controls/down.svg); width: 12px; height: 12px; }
+QSpinBox, QDoubleSpinBox { padding-right: 22px; }
+QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button { border: none; background: transparent; width: 18px; }
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url(:/controls/up.svg); width: 10px; height: 10px; }
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url(:/controls/down.svg); width: 10px; height: 10px; }
+QTabBar::tab { background: transparent; color: %soft; border: none; border-bottom: 2px solid transparent; padding: 6px 12px; }
+QTabBar::tab:selected { color: %text; border-bottom-color: %accent; }
+QTabBar::tab:hover { color: %text; }
+QTabBar::tab:focus { color: %accent; }
 QComboBox QAbstractItemView { background: %panel; color: %text; border: 1px solid %line; selection-background-color: %ground; selection-color: %text; }
 QMenu { background: %panel; color: %text; border: 1px solid %line; padding: 4px; }
 QMenu::item { padding: 5px 22px; border-radius: 4px; }
@@ -85,6 +96,7 @@ QCheckBox, QRadioButton { spacing: 8px; color: %text; }
 QStatusBar { background: %panel; color: %soft; border-top: 1px solid %line; }
 QStatusBar::item { border: none; }
 QDialog { background: %window; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QMainWindow::separator { background: %window; width: 8px; height: 8px; }
 QMainWindow::separator:hover { background: %line; }
 QSplitter::handle { background: transparent; }
@@ -175,6 +187,12 @@ QFont textFont(TextRole role) {
   }
   if (role == TextRole::strong || role == TextRole::title || role == TextRole::figure) result.setWeight(QFont::DemiBold);
   return result;
+}
+
+void markPrimary(QWidget* button) {
+  button->setProperty("primary", true);
+  button->style()->unpolish(button);
+  button->style()->polish(button);
 }
 
 QString slotName(const Slot& slot) {

@@ -6,6 +6,7 @@
 #include <QFont>
 #include <QObject>
 #include <QString>
+#include <QWidget>
 
 #include "core/plan/plan.h"
 
@@ -78,6 +79,8 @@ class Theme::LightForPaper {
 /// Short for Theme::instance().palette().
 const Palette& colours();
 QFont textFont(TextRole role);
+/// Makes a button the one that goes on: at any time, also after its style was read.
+void markPrimary(QWidget* button);
 /// "K3", "V0".
 QString slotName(const Slot& slot);
 

@@ -32,8 +32,6 @@ Result<MadePlan> readMadePlan(const json& answer) {
   return made;
 }
 
-Result<std::vector<BudgetUnit>> readUnits(const json& answer) { return unitsFromJson(field(answer, "units")); }
-
 template <class Record>
 Result<std::vector<Record>> readList(const json& answer) {
   if (!answer.is_array()) return fail(ErrorCode::invalidArgument, "The engine answered something that is no list.");
@@ -194,7 +192,7 @@ void Workflow::askSpectra() {
   if (layers.empty()) return engine_.dropPreview("decompose");
   json params = planParams();
   params["layers"] = layers;
-  engine_.preview<std::vector<BudgetUnit>>("decompose", "decompose", std::move(params), readUnits, this,
+  engine_.preview<std::vector<BudgetUnit>>("decompose", "decompose", std::move(params), unitsFromJson, this,
                                            [this, plan = document_.plan()](Result<std::vector<BudgetUnit>> units) {
                                              if (!units) return Q_EMIT failed({}, units.error());
                                              document_.addSpectra(plan, *std::move(units));

@@ -13,7 +13,7 @@ from pathlib import Path
 from program import ENVIRONMENT, PROGRAM
 
 STUDIO = str(Path(PROGRAM).parent / "kvista-studio")
-NEEDED = ["Xvfb", "xdotool"]
+NEEDED = ["Xvfb", "openbox", "xdotool"]
 PATIENCE = 180  # Seconds for what takes longest, calibration on a busy machine.
 
 
@@ -37,11 +37,15 @@ class Display:
         os.close(write)
         with os.fdopen(read) as pipe:
             self.name = f":{pipe.readline().strip()}"
+        # Somebody has to give the keyboard to dialogs.
+        self.manager = subprocess.Popen(["openbox"], env={**os.environ, "DISPLAY": self.name},
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return self
 
     def __exit__(self, *_):
-        self.server.terminate()
-        self.server.wait()
+        for process in (self.manager, self.server):
+            process.terminate()
+            process.wait()
 
 
 class Studio:
@@ -54,9 +58,10 @@ class Studio:
         self.environment = {
             **ENVIRONMENT, "DISPLAY": display.name, "HOME": str(home), "XDG_CONFIG_HOME": str(self.home / "config"),
             "XDG_DATA_HOME": str(self.home / "data"), "XDG_CACHE_HOME": str(self.home / "cache"), "XDG_STATE_HOME": str(self.home / "state"),
-            "XDG_RUNTIME_DIR": str(self.home), "KVISTA_PROBE": str(self.probe), "KVISTA_WATCHDOG": "1", "QT_QPA_PLATFORM": "xcb",
+            "XDG_RUNTIME_DIR": str(self.home / "run"), "KVISTA_PROBE": str(self.probe), "KVISTA_WATCHDOG": "1", "QT_QPA_PLATFORM": "xcb",
             **(environment or {}),
         }
+        (self.home / "run").mkdir(mode=0o700, exist_ok=True)
         self.errors = open(self.home / "stderr.txt", "w+")
         self.process = subprocess.Popen([STUDIO, *map(str, arguments)], env=self.environment, stderr=self.errors)
         self.until(lambda look: "mainWindow" in look["widgets"], "the window")

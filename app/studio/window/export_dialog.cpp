@@ -80,7 +80,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   formLayout->addRow(tr("Dry run"), preview_);
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   write_ = buttons->addButton(tr("Export"), QDialogButtonBox::AcceptRole);
-  write_->setProperty("primary", true);
+  markPrimary(write_);
   write_->setDefault(true);
   formLayout->addRow(buttons);
   connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);

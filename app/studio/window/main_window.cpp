@@ -214,7 +214,8 @@ void MainWindow::chooseLayout(const QString& name) {
   layout_ = layoutNames().contains(name) ? name : QStringLiteral("edit");
   bar_->setLayoutName(layout_);
   session_.set(kLayout, layout_);
-  if (!hasPlan()) return arrange(*dockArea_, {}, {});
+  arranged_ = hasPlan();
+  if (!arranged_) return arrange(*dockArea_, panels_->docks(), {});
   std::string key;
   const QByteArray kept = session_.get(arrangementOf(layout_.toStdString(), key));
   if (!kept.isEmpty() && dockArea_->restoreState(kept)) return;
@@ -223,7 +224,7 @@ void MainWindow::chooseLayout(const QString& name) {
 }
 
 void MainWindow::keepLayout() {
-  if (layout_.isEmpty() || !hasPlan()) return;
+  if (!arranged_) return;
   std::string key;
   session_.set(arrangementOf(layout_.toStdString(), key), dockArea_->saveState());
 }

@@ -97,6 +97,7 @@ class MainWindow final : public QMainWindow {
   QPointer<HelpWindow> help_;
   QPointer<ExportDialog> exportDialog_;
   QString layout_;
+  bool arranged_ = false;  // The docks stand as `layout_` wants them.
   bool leaving_ = false;
 };
 

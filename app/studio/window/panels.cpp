@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/panels.h"
 
+#include <QDockWidget>
 #include <QMainWindow>
 
+#include "app/studio/window/analysis_presenter.h"
 #include "app/studio/window/budget_presenter.h"
 #include "app/studio/window/comparison_presenter.h"
 #include "app/studio/window/groups_presenter.h"
@@ -15,6 +17,7 @@
 #include "app/studio/window/work_presenter.h"
 #include "views/budget_view.h"
 #include "views/comparison_view.h"
+#include "views/error_view.h"
 #include "views/groups_canvas.h"
 #include "views/groups_view.h"
 #include "views/guide_view.h"
@@ -26,6 +29,7 @@
 #include "views/problems_view.h"
 #include "views/provenance_view.h"
 #include "views/quality_cost_view.h"
+#include "views/spectra_view.h"
 #include "views/theme.h"
 #include "views/try_view.h"
 #include "views/waterline_view.h"
@@ -56,11 +60,20 @@ void Panels::addHeads() {
   auto* navigator = add<NavigatorView>("layers", tr("Layers"));
   auto* heatmap = add<HeatmapView>("heads", tr("Heads"));
   auto* groups = add<GroupsView>("groups", tr("Groups"));
+  auto* spectra = add<SpectraView>("spectra", tr("Spectra"));
+  auto* errors = add<ErrorView>("errors", tr("Errors"));
   auto* headsPresenter = new HeadsPresenter(document_, workflow_, *heatmap, *navigator);
   auto* groupsPresenter = new GroupsPresenter(document_, workflow_, *groups);
+  auto* analysisPresenter = new AnalysisPresenter(document_, workflow_, *spectra, *errors);
   headsPresenter->setParent(this);
+  analysisPresenter->setParent(this);
   groupsPresenter->setParent(this);
   connect(headsPresenter, &HeadsPresenter::message, this, &Panels::message);
+  connect(analysisPresenter, &AnalysisPresenter::message, this, &Panels::message);
+  connect(headsPresenter, &HeadsPresenter::showSpectraRequested, this, [this] {
+    docks_.value(QStringLiteral("spectra"))->show();
+    docks_.value(QStringLiteral("spectra"))->raise();
+  });
   connect(groupsPresenter, &GroupsPresenter::message, this, &Panels::message);
   connect(headsPresenter, &HeadsPresenter::makeGroupRequested, groupsPresenter, &GroupsPresenter::makeGroup);
   connect(headsPresenter, &HeadsPresenter::explainRequested, this, [this] { Q_EMIT helpRequested(QStringLiteral("measures")); });

@@ -72,7 +72,7 @@ void QualityPresenter::show() {
     add(document_.plan(), current, tr("this plan"), document_.planned().loss(), true);
     const auto curve = context.loss.response.find(document_.plan().storage);
     if (const auto table = document_.waterlineTable(); table && document_.planned().predictedLoss && !document_.isInGesture()) {
-      QualityCostSeries series{tr("this plan at other levels"), {}};
+      QualityCostSeries series{tr("other levels"), {}, true};
       for (int step = 0; step <= kSteps; ++step)
         series.points.push_back(pointAt(*table, kSmallestShare * std::pow(1 / kSmallestShare, static_cast<double>(step) / kSteps), context.shape,
                                         curve == context.loss.response.end() ? nullptr : &curve->second));

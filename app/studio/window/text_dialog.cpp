@@ -82,7 +82,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   form->addRow(QString(), forecast_);
   buttons_ = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   QPushButton* start = buttons_->addButton(calibrates ? tr("Calibrate") : tr("Measure"), QDialogButtonBox::AcceptRole);
-  start->setProperty("primary", true);
+  markPrimary(start);
   start->setDefault(true);
   form->addRow(buttons_);
   connect(buttons_, &QDialogButtonBox::accepted, this, &QDialog::accept);

@@ -86,7 +86,7 @@ void arrange(QMainWindow& window, const Docks& docks, const QString& name) {
       heights << static_cast<int>(place->height * window.height());
     }
     for (const Place* place = layout.begin; place != layout.end; ++place)
-      if (place->where == behind) docks.value(QLatin1String(place->of))->raise();
+      if (place->where == behind && docks.contains(QLatin1String(place->dock))) docks.value(QLatin1String(place->of))->raise();
     window.resizeDocks(placed, widths, Qt::Horizontal);
     window.resizeDocks(placed, heights, Qt::Vertical);
   }
