@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/waterline_presenter.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/plan/waterline_table.h"
@@ -54,6 +55,8 @@ void WaterlinePresenter::showSpectra() {
   WaterlineRecord record;
   if (document_.hasModel() && document_.spectra().isComplete()) {
     order_ = LayerOrder(document_.spectra().units(), document_.model().shape.layers);
+    ordered_.clear();
+    for (const Group& group : document_.plan().groups) ordered_.push_back(group.slots);
     record.layers = order_.spectra();
     order_.fillWidths(widthsOf(document_.plan()), record.layers);
     record.level = document_.planned().waterline;
@@ -66,10 +69,14 @@ void WaterlinePresenter::showSpectra() {
   view_.setHandleText(targetText(document_.plan().target));
 }
 
+bool WaterlinePresenter::isOrdered() const {
+  return !shown_.empty() && std::ranges::equal(ordered_, document_.plan().groups, {}, {}, &Group::slots);
+}
+
 void WaterlinePresenter::showWidths() {
   // Spectra of regrouped layers are still to come: the picture stays as it was until then.
   if (!document_.hasModel() || !document_.spectra().isComplete()) return;
-  if (shown_.empty() || order_.spectra().size() != shown_.size()) return showSpectra();
+  if (!isOrdered()) return showSpectra();
   order_.fillWidths(widthsOf(document_.plan()), shown_);
   view_.setWater(document_.planned().waterline, shown_);
   view_.setHandleText(targetText(document_.plan().target));

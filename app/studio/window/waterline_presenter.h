@@ -24,10 +24,12 @@ class WaterlinePresenter final : public QObject {
  private:
   void showSpectra();
   void showWidths();
+  [[nodiscard]] bool isOrdered() const;
   void drag(double level);
   Document& document_;
   WaterlineView& view_;
   LayerOrder order_;
+  std::vector<std::vector<Slot>> ordered_;  // Of which groups `order_` is.
   std::vector<LayerSpectra> shown_;
 };
 
