@@ -40,12 +40,22 @@ PanelTitle::PanelTitle(View* view, QWidget* parent)
   if (QWidget* controls = view->controls()) bar->addWidget(controls);
   const auto show = [this] {
     title_->setText(view_->title());
-    remark_->setText(view_->remark());
     remark_->setToolTip(view_->remark());
+    showRemark();
   };
   connect(view, &View::titleChanged, this, show);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
   show();
+}
+
+void PanelTitle::showRemark() {
+  remark_->setText(remark_->fontMetrics().elidedText(view_->remark(), Qt::ElideRight, remark_->width()));
+}
+
+void PanelTitle::resizeEvent(QResizeEvent* event) {
+  QWidget::resizeEvent(event);
+  layout()->activate();
+  showRemark();
 }
 
 QSize PanelTitle::sizeHint() const { return {QWidget::sizeHint().width(), kTitleHeight}; }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/analysis_presenter.h"
 
+#include <QEvent>
 #include <algorithm>
 #include <cmath>
 
@@ -26,8 +27,14 @@ AnalysisPresenter::AnalysisPresenter(Document& document, Workflow& workflow, Spe
   connect(&errors_, &ErrorView::cellActivated, this, [this](int layer, int, const QString& kind) {
     document_.setSelection({layer, kind == tr("values") ? Side::value : Side::key, {}});
   });
+  errors_.installEventFilter(this);
   showSpectra();
   showErrors();
+}
+
+bool AnalysisPresenter::eventFilter(QObject* watched, QEvent* event) {
+  if (event->type() == QEvent::Show) QMetaObject::invokeMethod(this, &AnalysisPresenter::askErrorsIfSeen, Qt::QueuedConnection);
+  return QObject::eventFilter(watched, event);
 }
 
 void AnalysisPresenter::showSpectra() {

@@ -26,6 +26,7 @@ class AnalysisPresenter final : public QObject {
   void showSpectra();
   void showErrors();
   void askErrorsIfSeen();
+  bool eventFilter(QObject* watched, QEvent* event) override;
   Document& document_;
   Workflow& workflow_;
   SpectraView& spectra_;

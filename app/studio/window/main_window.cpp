@@ -215,7 +215,8 @@ void MainWindow::chooseLayout(const QString& name) {
   bar_->setLayoutName(layout_);
   session_.set(kLayout, layout_);
   arranged_ = hasPlan();
-  if (!arranged_) return arrange(*dockArea_, panels_->docks(), {});
+  takeOut(*dockArea_, panels_->docks());
+  if (!arranged_) return;
   std::string key;
   const QByteArray kept = session_.get(arrangementOf(layout_.toStdString(), key));
   if (!kept.isEmpty() && dockArea_->restoreState(kept)) return;

@@ -69,11 +69,15 @@ QStringList layoutNames() {
   return names;
 }
 
-void arrange(QMainWindow& window, const Docks& docks, const QString& name) {
+void takeOut(QMainWindow& window, const Docks& docks) {
   for (QDockWidget* dock : docks) {
     window.removeDockWidget(dock);
     dock->hide();
   }
+}
+
+void arrange(QMainWindow& window, const Docks& docks, const QString& name) {
+  takeOut(window, docks);
   for (const Layout& layout : kLayouts) {
     if (name != QLatin1String(layout.name)) continue;
     QList<QDockWidget*> placed;
