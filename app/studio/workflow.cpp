@@ -229,7 +229,7 @@ void Workflow::measure(const TextSelection& text) {
 void Workflow::askErrors() {
   if (!document_.statistics() || document_.isPredictionStale()) return;
   const std::string of = document_.planFingerprint();
-  if (document_.errors(of)) return Q_EMIT document_.errorsChanged();
+  if (document_.errors(of)) return;
   engine_.preview<PlanErrorsRecord>("errors", "planErrors", planParams(), read<PlanErrorsRecord>, this,
                                     [this, of](Result<PlanErrorsRecord> record) {
                                       if (!record) return Q_EMIT failed({}, record.error());

@@ -92,7 +92,6 @@ void AnalysisPresenter::showErrors() {
     add(document_.plan(), tr("this plan"), document_.planned().loss());
   }
   errors_.setRecord(std::move(record));
-  askErrorsIfSeen();
 }
 
 }  // namespace kvista

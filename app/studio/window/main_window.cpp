@@ -233,7 +233,7 @@ void MainWindow::keepLayout() {
 void MainWindow::resetLayout() { arrange(*dockArea_, panels_->docks(), layout_); }
 
 void MainWindow::closeEvent(QCloseEvent* event) {
-  if (leaving_) {
+  if (leaving_ || !document_.isModified()) {
     keepLayout();
     settings_.set(kGeometry, saveGeometry());
     return event->accept();
