@@ -178,7 +178,7 @@ void ComparisonPresenter::showMatrices() {
       record.left = heatmap(measure, layer, Side::key);
       record.right = heatmap(measure, layer, Side::value);
       for (HeatmapRecord* each : {&record.left, &record.right})
-        for (int head = 0; head < each->heads(); ++head) each->names.push_back(tr("head %1").arg(head));
+        for (int head = 0; head < each->heads(); ++head) each->names.push_back(tr("H%1").arg(head));
       record.title = tr("Layer %1 · keys and values").arg(layer);
     } else if (choice.startsWith(kLayer)) {
       const int other = choice.mid(kLayer.size()).toInt();
