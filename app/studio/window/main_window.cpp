@@ -112,6 +112,10 @@ void MainWindow::connectParts() {
     session_.switchTo(sessionFile(document_.file()));
     chooseLayout(session_.get(kLayout));
   });
+  // A project's statistics are opened after its model: only then there is something to lay out.
+  connect(&document_, &Document::statisticsChanged, this, [this] {
+    if (hasPlan() && !arranged_ && !layout_.isEmpty()) chooseLayout(layout_);
+  });
   connect(&workflow_, &Workflow::calibrated, this, [this] {
     workflow_.propose({.method = "coded", .target = {Target::Kind::share, 0.125}}, tr("Plan: coded, 8 times smaller"));
     chooseLayout(QStringLiteral("edit"));
