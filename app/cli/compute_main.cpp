@@ -20,6 +20,6 @@ int main(int argc, char** argv) {
     kvista::addReport(app, invocation);
     kvista::addEngine(app, invocation);
     kvista::addList(app, invocation);
-    kvista::addDoctor(app, invocation);
+    kvista::addDoctor(app, invocation, kvista::computeChecks);
   });
 }

@@ -18,7 +18,7 @@
 
 namespace {
 
-constexpr std::array<std::string_view, 3> kQuickVerbs = {"inspect", "tokenize", "detokenize"};
+constexpr std::array<std::string_view, 4> kQuickVerbs = {"inspect", "tokenize", "detokenize", "doctor"};
 
 bool isQuick(std::span<char*> arguments) {
   const auto verb = std::ranges::find_if(arguments, [](std::string_view word) { return !word.starts_with('-'); });
@@ -33,11 +33,13 @@ int main(int argc, char** argv) {
     return kvista::runProgram(argc, argv, [](CLI::App& app, kvista::Invocation& invocation) {
       kvista::addInspect(app, invocation, nullptr);
       kvista::addTokenize(app, invocation);
+      kvista::addDoctor(app, invocation, kvista::installationChecks);
     });
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   const std::string compute = (self.parent_path() / "kvista-compute").string();
   execv(compute.c_str(), argv);
-  fmt::print(stderr, "kvista: {} cannot be started ({}). Install it beside this program.\n", compute, std::strerror(errno));
-  return kvista::kEnvironment;
+  return kvista::reportError({kvista::ErrorCode::device, fmt::format("{} cannot be started: {}.", compute, std::strerror(errno)), {},
+                              "Install it beside this program; `kvista doctor` says what else is missing."},
+                             kvista::wantsJson(std::span(argv, static_cast<std::size_t>(argc))));
 }

@@ -35,6 +35,7 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
   for (const std::string& warning : model.checkpoint.warnings) spdlog::warn("{}", warning);
   ComputeOptions options;
   KVISTA_ASSIGN(options.device, openDevice(settings.device));
+  options.activationBudgetBytes = settings.keptMegabytes * 1'000'000;
   options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   spdlog::info("loading {} on {} in {}", model.checkpoint.path.string(), describeDevice(options.device), settings.dtype);
   KVISTA_ASSIGN(model.decoder, Decoder::load(model.checkpoint, options, task));
@@ -50,6 +51,13 @@ void addComputeOptions(CLI::App* verb, ComputeSettings& settings) {
       ->check(oneOf({"float32", "bfloat16"}))
       ->capture_default_str();
   verb->add_option("--threads", settings.threads, "CPU threads (0: one a core)")->check(wholeNumber(0, 1024));
+}
+
+void addGradientOptions(CLI::App* verb, ComputeSettings& settings) {
+  verb->add_option("--keep-activations", settings.keptMegabytes,
+                   "Megabytes of activations to keep for gradients instead of computing them twice; 0 needs least memory and up to a third more time")
+      ->check(wholeNumber(0, 1'000'000))
+      ->capture_default_str();
 }
 
 Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& settings, const Task& task) {

@@ -25,7 +25,10 @@ struct ComputeSettings {
   std::string device = "cpu";
   std::string dtype = "float32";
   int threads = 0;
+  std::int64_t keptMegabytes = 1024;  ///< ComputeOptions::activationBudgetBytes, for passes with gradients.
 };
+/// Also `--keep-activations`, for verbs that take gradients.
+void addGradientOptions(CLI::App* verb, ComputeSettings& settings);
 void addComputeOptions(CLI::App* verb, ComputeSettings& settings);
 
 struct LoadedModel {

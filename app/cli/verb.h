@@ -62,6 +62,20 @@ void addCompress(CLI::App& app, Invocation& invocation);
 void addList(CLI::App& app, Invocation& invocation);
 void addReport(CLI::App& app, Invocation& invocation);
 void addEngine(CLI::App& app, Invocation& invocation);
-void addDoctor(CLI::App& app, Invocation& invocation);
+
+/// One thing that `doctor` looked for.
+struct DoctorCheck {
+  std::string name;
+  bool present = false;
+  std::string found;   ///< What there is, or what is wrong.
+  std::string remedy;  ///< How to get it, where it is missing.
+};
+using DoctorChecks = std::vector<DoctorCheck> (*)();
+void addDoctor(CLI::App& app, Invocation& invocation, DoctorChecks checks);
+/// What arithmetic needs: libtorch, cores, memory, GPU. Only in `kvista-compute`.
+std::vector<DoctorCheck> computeChecks();
+/// All that belongs to an installation; asks `kvista-compute` for its part, so that it also answers where that cannot
+/// start. Only in `kvista`.
+std::vector<DoctorCheck> installationChecks();
 
 }  // namespace kvista

@@ -536,5 +536,31 @@ def test_a_short_text_is_refused_with_its_length(tmp_path):
 
 def test_doctor():
     checks = {check["name"]: check for check in answer("doctor")["checks"]}
-    assert checks["kvista"]["present"] and checks["libtorch"]["present"]
+    assert checks["kvista"]["present"] and checks["kvista-compute"]["present"] and checks["libtorch"]["present"]
+    assert {"CPU", "memory", "CUDA GPU", "Python", "kvista-studio"} <= set(checks)
     assert all(check["remedy"] for check in checks.values() if not check["present"])
+
+
+def test_doctor_says_that_a_part_is_missing(tmp_path):
+    """Where `kvista-compute` is not there or cannot start, doctor still answers; other verbs say what to do."""
+    shutil.copy(PROGRAM, tmp_path / "kvista")
+    for content in (None, "#!/bin/sh\necho libtorch.so: cannot open shared object file >&2\nexit 127\n"):
+        if content:
+            (tmp_path / "kvista-compute").write_text(content)
+            (tmp_path / "kvista-compute").chmod(0o755)
+        done = subprocess.run([tmp_path / "kvista", "doctor"], capture_output=True, text=True, check=True)
+        line = next(line for line in done.stdout.splitlines() if "kvista-compute" in line)
+        assert "missing" in line and (not content or "libtorch.so: cannot open" in line)
+    (tmp_path / "kvista-compute").unlink()
+    done = subprocess.run([tmp_path / "kvista", "list", "--json"], capture_output=True, text=True)
+    assert done.returncode == 4 and "kvista doctor" in done.stderr
+    assert json.loads(done.stdout)["error"]["message"] in done.stderr
+
+
+def test_keeping_no_activations_gives_the_same_statistics(text, tmp_path):
+    plans = []
+    for kept in (0, 1000):
+        calibrate(text, tmp_path / "s", "--windows", 2, "--keep-activations", kept)
+        plans.append(plan(tmp_path / "s", tmp_path / "p.kvista"))
+    assert plans[0]["widths"] == plans[1]["widths"]
+    assert plans[0]["basePerplexity"] == pytest.approx(plans[1]["basePerplexity"], rel=1e-5)

@@ -88,6 +88,7 @@ void addCalibrate(CLI::App& app, Invocation& invocation) {
   verb->add_flag("--no-gradients", options->noGradients, "Forward only: faster, but no Fisher metric and no prediction");
   verb->add_flag("--no-response", options->noResponse, "Do not measure plans on held-out text to correct predictions");
   addComputeOptions(verb, options->compute);
+  addGradientOptions(verb, options->compute);
 }
 
 void addMerge(CLI::App& app, Invocation& invocation) {

@@ -131,6 +131,7 @@ void addCompress(CLI::App& app, Invocation& invocation) {
   addPlanOptions(verb, options->plan);
   addExportOptions(verb, options->settings);
   addComputeOptions(verb, options->compute);
+  addGradientOptions(verb, options->compute);
 }
 
 }  // namespace kvista
