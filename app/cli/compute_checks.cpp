@@ -19,10 +19,10 @@ std::vector<DoctorCheck> computeChecks() {
   const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   const auto gpu = openDevice("cuda");
   return {{"libtorch", true, fmt::format("{}, {}", TORCH_VERSION, known ? torch.dli_fname : "linked in"), {}},
-          {"CPU", true, fmt::format("{} cores; {} threads are used", std::thread::hardware_concurrency(), at::get_num_threads()), {}},
+          {"CPU", true, fmt::format("{} of {} cores used", at::get_num_threads(), std::thread::hardware_concurrency()), {}},
           {"memory", true, formatBytes(memory), {}},
           {"CUDA GPU", gpu.has_value(), gpu ? describeDevice(*gpu) : gpu.error().message,
-           "Optional: everything also runs on the CPU. It needs an NVIDIA GPU, its driver, and a torch that was built with CUDA."}};
+           "Everything also runs on the CPU. A GPU needs NVIDIA's driver and a torch that was built with CUDA.", true}};
 }
 
 }  // namespace kvista

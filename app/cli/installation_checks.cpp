@@ -1,15 +1,17 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
-#include <cstdio>
+#include <cstring>
 #include <filesystem>
-#include <optional>
 #include <string_view>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,32 +24,42 @@ namespace fs = std::filesystem;
 
 struct Answer {
   bool succeeded = false;
-  std::string text;  ///< Standard output; of a failure standard error too.
+  std::string output;
+  std::string error;
 };
 
-/// Runs a program found by path or in PATH and waits for it.
+std::string contents(int file) {
+  std::string text;
+  std::array<char, 4096> buffer;
+  for (ssize_t got = 0; (got = ::pread(file, buffer.data(), buffer.size(), static_cast<off_t>(text.size()))) > 0;)
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+  return text;
+}
+
+/// Runs a program found by path or in PATH and waits for it. What it writes goes to files in memory: a pipe each would
+/// have to be read in turns.
 Answer ask(std::vector<std::string> command) {
-  std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return {};
+  const std::array<int, 2> files = {::memfd_create("output", MFD_CLOEXEC), ::memfd_create("error", MFD_CLOEXEC)};
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, pipe[1], STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, pipe[1], STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, files[0], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, files[1], STDERR_FILENO);
   std::vector<char*> words;
   for (std::string& word : command) words.push_back(word.data());
   words.push_back(nullptr);
   pid_t child = 0;
   const int failure = ::posix_spawnp(&child, words.front(), &actions, nullptr, words.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  ::close(pipe[1]);
-  Answer answer;
-  std::array<char, 4096> buffer;
-  for (ssize_t got = 0; failure == 0 && (got = ::read(pipe[0], buffer.data(), buffer.size())) > 0;)
-    answer.text.append(buffer.data(), static_cast<std::size_t>(got));
-  ::close(pipe[0]);
   int status = 0;
-  answer.succeeded = failure == 0 && ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  pid_t ended = 0;
+  while (failure == 0 && (ended = ::waitpid(child, &status, 0)) < 0 && errno == EINTR) {
+  }
+  Answer answer;
+  answer.succeeded = failure == 0 && ended == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  answer.output = contents(files[0]);
+  answer.error = failure == 0 ? contents(files[1]) : std::strerror(failure);
+  for (const int file : files) ::close(file);
   return answer;
 }
 
@@ -63,15 +75,16 @@ void appendCompute(const fs::path& folder, std::vector<DoctorCheck>& checks) {
     return;
   }
   const Answer answer = ask({program.string(), "doctor", "--json"});
-  const auto document = nlohmann::json::parse(answer.text, nullptr, false);
+  const auto document = nlohmann::json::parse(answer.output, nullptr, false);
   if (!answer.succeeded || !document.is_object() || !document.contains("checks")) {
-    checks.push_back({"kvista-compute", false, fmt::format("{} does not start: {}", program.string(), firstLine(answer.text)),
+    checks.push_back({"kvista-compute", false, fmt::format("{} does not start: {}", program.string(), firstLine(answer.error)),
                       "Most often libtorch has moved: run packaging/setup, which finds or downloads it, and build again."});
     return;
   }
   checks.push_back({"kvista-compute", true, program.string(), {}});
   for (const auto& check : document["checks"])
-    checks.push_back({check.value("name", ""), check.value("present", false), check.value("found", ""), check.value("remedy", "")});
+    checks.push_back({check.value("name", ""), check.value("present", false), check.value("found", ""), check.value("remedy", ""),
+                      check.value("optional", false)});
 }
 
 /// Whether a version such as "4.57.1" is at least `major`.`minor`.
@@ -89,18 +102,18 @@ bool isAtLeast(std::string_view version, int major, int minor) {
 /// Exported models of the latent form run in Python; nothing of KVista itself does.
 DoctorCheck pythonCheck() {
   constexpr const char* kRemedy =
-      "Optional: exported models of the form latent run in Python with torch and transformers 4.44 or later: "
+      "Exported models of the form latent run in Python with torch and transformers 4.44 or later: "
       "python3 -m pip install torch transformers.";
   const Answer answer = ask({"python3", "-c",
                              "from importlib.metadata import version as v; import platform; "
                              "print(platform.python_version(), v('torch'), v('transformers'))"});
   if (!answer.succeeded) {
-    const bool ran = answer.text.find("PackageNotFoundError") != std::string::npos;
-    return {"Python", false, ran ? "python3 has no torch or no transformers." : "There is no python3 in PATH.", kRemedy};
+    const bool ran = answer.error.find("PackageNotFoundError") != std::string::npos;
+    return {"Python", false, ran ? "python3 has no torch or no transformers." : "There is no python3 in PATH that starts.", kRemedy, true};
   }
   std::array<std::string, 3> versions;
   std::size_t begin = 0;
-  const std::string_view line = firstLine(answer.text);
+  const std::string_view line = firstLine(answer.output);
   for (std::string& version : versions) {
     const std::size_t end = std::min(line.find(' ', begin), line.size());
     version = line.substr(std::min(begin, line.size()), end - std::min(begin, line.size()));
@@ -110,15 +123,15 @@ DoctorCheck pythonCheck() {
   return {"Python", fresh,
           fmt::format("python3 {} has torch {} and transformers {}{}", versions[0], versions[1], versions[2],
                       fresh ? ": exported models run in it" : ", which is too old"),
-          kRemedy};
+          kRemedy, true};
 }
 
 DoctorCheck studioCheck(const fs::path& folder) {
   const fs::path program = folder / "kvista-studio";
   std::error_code error;
-  if (fs::exists(program, error)) return {"kvista-studio", true, program.string(), {}};
+  if (fs::exists(program, error)) return {"kvista-studio", true, program.string(), {}, true};
   return {"kvista-studio", false, "The window is not beside this program.",
-          "Optional: it is built where Qt 6 with Charts is installed (Debian: qt6-base-dev, libqt6charts6-dev)."};
+          "It is built where Qt 6 with Charts is installed (Debian: qt6-base-dev, libqt6charts6-dev).", true};
 }
 
 }  // namespace

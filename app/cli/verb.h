@@ -69,6 +69,7 @@ struct DoctorCheck {
   bool present = false;
   std::string found;   ///< What there is, or what is wrong.
   std::string remedy;  ///< How to get it, where it is missing.
+  bool optional = false;
 };
 using DoctorChecks = std::vector<DoctorCheck> (*)();
 void addDoctor(CLI::App& app, Invocation& invocation, DoctorChecks checks);

@@ -37,7 +37,9 @@ Result<c10::Device> openDevice(std::string_view name) {
 }
 
 std::string describeDevice(c10::Device device) {
-  return device.is_cpu() ? fmt::format("cpu ({} threads)", at::get_num_threads()) : device.str();
+  if (!device.is_cpu()) return device.str();
+  const int cores = at::get_num_threads();
+  return fmt::format("CPU, {} core{}", cores, cores == 1 ? "" : "s");
 }
 
 }  // namespace kvista

@@ -15,7 +15,7 @@ namespace kvista {
 /// start without it. Errors (device): unknown name, no CUDA part installed, no such GPU.
 Result<c10::Device> openDevice(std::string_view name);
 
-/// What `device` is, in words: the GPU's name and memory, or the number of CPU threads.
+/// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "cuda:0".
 std::string describeDevice(c10::Device device);
 
 }  // namespace kvista

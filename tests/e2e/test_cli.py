@@ -535,7 +535,9 @@ def test_a_short_text_is_refused_with_its_length(tmp_path):
 
 
 def test_doctor():
-    checks = {check["name"]: check for check in answer("doctor")["checks"]}
+    report = answer("doctor")
+    assert report["ready"]
+    checks = {check["name"]: check for check in report["checks"]}
     assert checks["kvista"]["present"] and checks["kvista-compute"]["present"] and checks["libtorch"]["present"]
     assert {"CPU", "memory", "CUDA GPU", "Python", "kvista-studio"} <= set(checks)
     assert all(check["remedy"] for check in checks.values() if not check["present"])
@@ -551,6 +553,7 @@ def test_doctor_says_that_a_part_is_missing(tmp_path):
         done = subprocess.run([tmp_path / "kvista", "doctor"], capture_output=True, text=True, check=True)
         line = next(line for line in done.stdout.splitlines() if "kvista-compute" in line)
         assert "missing" in line and (not content or "libtorch.so: cannot open" in line)
+        assert done.stdout.splitlines()[-1] == "KVista needs what is missing."
     (tmp_path / "kvista-compute").unlink()
     done = subprocess.run([tmp_path / "kvista", "list", "--json"], capture_output=True, text=True)
     assert done.returncode == 4 and "kvista doctor" in done.stderr

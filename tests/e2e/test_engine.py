@@ -101,6 +101,12 @@ def test_exports_the_verbs_bytes(engine, statistics, planned, tmp_path):
     assert (tmp_path / "engine" / name).read_bytes() == (tmp_path / "verb" / name).read_bytes()
 
 
+@pytest.mark.parametrize("threads, device", [(1, "CPU, 1 core"), (2, "CPU, 2 cores")])
+def test_says_what_it_computes_on(threads, device):
+    with Engine("--threads", str(threads)) as one:
+        assert one.call("hello")["device"] == device
+
+
 def test_ends_with_its_input():
     with Engine() as one:
         assert one.call("hello")["program"] == "kvista"

@@ -14,12 +14,17 @@ struct Options {
 Result<Output> run(const Options& options, const Task&) {
   Output output;
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  bool ready = true;
   for (const DoctorCheck& check : options.checks()) {
-    output.text += fmt::format("  {} {:<16} {}\n", check.present ? "ok     " : "missing", check.name, check.found);
-    if (!check.present) output.text += fmt::format("  {:<24} {}\n", "", check.remedy);
-    list.push_back({{"name", check.name}, {"present", check.present}, {"found", check.found}, {"remedy", check.present ? "" : check.remedy}});
+    const char* state = check.present ? "ok" : check.optional ? "optional" : "missing";
+    output.text += fmt::format("  {:<9} {:<15} {}\n", state, check.name, check.found);
+    if (!check.present) output.text += fmt::format("  {:<9} {:<15} {}\n", "", "", check.remedy);
+    ready = ready && (check.present || check.optional);
+    list.push_back({{"name", check.name}, {"present", check.present}, {"optional", check.optional}, {"found", check.found},
+                    {"remedy", check.present ? "" : check.remedy}});
   }
-  output.json = {{"checks", list}};
+  output.text += ready ? "All that KVista needs is here.\n" : "KVista needs what is missing.\n";
+  output.json = {{"ready", ready}, {"checks", list}};
   return output;
 }
 

@@ -222,7 +222,7 @@ TEST(Protocol, KeepsItsFrames) {
   catalogue.devices.push_back({"h200", 4.5e12, 8e14, 1.5e-5});
   const std::vector<std::pair<std::string, json>> frames = {
       {"hello.request", requestMessage(1, "hello", json::object())},
-      {"hello.result", resultMessage(1, toJson(HelloRecord{"kvista", "0.1.0", 1, "cpu (2 threads)", 8589934592}))},
+      {"hello.result", resultMessage(1, toJson(HelloRecord{"kvista", "0.1.0", 1, "CPU, 2 cores", 8589934592}))},
       {"list.result", resultMessage(2, toJson(catalogue))},
       {"open.request", requestMessage(3, "open", {{"path", "/models/a"}})},
       {"open.result", resultMessage(3, toJson(model))},
