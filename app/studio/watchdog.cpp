@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds kInterval{2};
 
 }  // namespace
 
-Watchdog::Watchdog() : thread_(::syscall(SYS_gettid)), watcher_([this] { watch(); }) {}
+Watchdog::Watchdog() : thread_(::syscall(SYS_gettid)), began_(moment().now), watcher_([this] { watch(); }) {}
 
 Watchdog::~Watchdog() {
   {
@@ -62,6 +62,9 @@ void Watchdog::answer(const Moment& asked) {
   const Moment now = moment();
   const std::int64_t block = (now.now - asked.now) - (now.waiting - asked.waiting);
   longest_ = std::max(longest_.load(), block);
+  if (prints_ && static_cast<double>(block) / 1e6 > kAllowedMilliseconds)
+    fmt::print(stderr, "the window's thread was blocked for {:.1f} ms, {:.2f} s after it began\n", static_cast<double>(block) / 1e6,
+               static_cast<double>(now.now - began_) / 1e9);
   const std::lock_guard lock(mutex_);
   answered_ = true;
 }

@@ -28,7 +28,7 @@ class Watchdog final : public QObject {
   [[nodiscard]] double longestMilliseconds() const { return static_cast<double>(longest_.load()) / 1e6; }
   void reset() { longest_ = 0; }
 
-  /// One that prints its longest block to the standard error at its end, if KVISTA_WATCHDOG is set; null otherwise.
+  /// One that prints every block that is too long, and the longest one at its end, to the standard error, if KVISTA_WATCHDOG is set; null otherwise.
   static std::unique_ptr<Watchdog> fromEnvironment();
 
  private:
@@ -41,6 +41,7 @@ class Watchdog final : public QObject {
   void answer(const Moment& asked);
 
   long thread_;
+  std::int64_t began_;
   std::atomic<std::int64_t> longest_ = 0;
   bool prints_ = false;
   std::mutex mutex_;
