@@ -199,14 +199,18 @@ void Workflow::askSpectra() {
                                            });
 }
 
-void Workflow::propose(PlanWish wish, const QString& text) {
+void Workflow::propose(const std::string& method, const Target& target, const QString& text, std::optional<CompressionPlan> keep) {
+  PlanWish wish;
+  wish.method = method;
+  wish.target = target;
+  wish.keep = std::move(keep);
   wish.device = document_.cost().device;
   wish.context = document_.cost().context;
   wish.batch = document_.cost().batch;
   json params = modelParams();
   if (document_.statistics()) params["statistics"] = document_.statistics()->path;
   params["wish"] = toJson(wish);
-  job<MadePlan>(tr("Plan: %1").arg(QString::fromStdString(wish.method)), "makePlan", std::move(params), readMadePlan,
+  job<MadePlan>(tr("Plan: %1").arg(QString::fromStdString(method)), "makePlan", std::move(params), readMadePlan,
                 [this, text](MadePlan made) {
                   if (const auto adopted = document_.adopt(made.planned, std::move(made.units), text); !adopted)
                     Q_EMIT failed({}, adopted.error());

@@ -46,8 +46,8 @@ class Workflow final : public QObject {
   /// Where the statistics of a calibration go when the project has no file yet: a folder of the user's.
   void calibrate(const TextSelection& text, bool gradients);
   void openStatistics(const QString& path);
-  /// A plan by the engine's planner, as one step. `wish.device`, `context` and `batch` are the document's.
-  void propose(PlanWish wish, const QString& text);
+  /// A plan by the engine's planner, as one step under the name `text`. `keep`: groups and locks to keep.
+  void propose(const std::string& method, const Target& target, const QString& text, std::optional<CompressionPlan> keep = {});
   void measure(const TextSelection& text);
   void askErrors();
   void showSimilarity(const std::string& measure);

@@ -79,8 +79,8 @@ void BudgetPresenter::setLocks(const std::vector<std::pair<int, bool>>& locks) {
 /// The same groups stored otherwise: a method of that storage decides what their factors are made from.
 void BudgetPresenter::setStorage(Storage storage) {
   if (storage == document_.plan().storage) return;
-  workflow_.propose({.method = storage == Storage::coded ? "coded" : "joint", .target = document_.plan().target, .keep = document_.plan()},
-                    storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"));
+  workflow_.propose(storage == Storage::coded ? "coded" : "joint", document_.plan().target,
+                    storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"), document_.plan());
 }
 
 void BudgetPresenter::report(const Result<void>& done) {

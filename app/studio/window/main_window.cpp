@@ -117,7 +117,7 @@ void MainWindow::connectParts() {
     if (hasPlan() && !arranged_ && !layout_.isEmpty()) chooseLayout(layout_);
   });
   connect(&workflow_, &Workflow::calibrated, this, [this] {
-    workflow_.propose({.method = "coded", .target = {Target::Kind::share, 0.125}}, tr("Plan: coded, 8 times smaller"));
+    workflow_.propose("coded", {Target::Kind::share, 0.125}, tr("Plan: coded, 8 times smaller"));
     chooseLayout(QStringLiteral("edit"));
   });
   connect(&workflow_, &Workflow::exported, this,
@@ -137,6 +137,7 @@ void MainWindow::connectParts() {
     engine_.ask<Catalogue>("list", nlohmann::json::object(), read<Catalogue>, this, [this](Result<Catalogue> catalogue) {
       if (!catalogue) return showProblem({}, catalogue.error());
       document_.setCatalogue(*std::move(catalogue));
+      addMeasures();
       panels_->showCatalogue();
     });
   });

@@ -53,6 +53,8 @@ class MainWindow final : public QMainWindow {
   void addFileActions();
   void addPlanActions();
   void addViewActions();
+  /// Once the engine has named them.
+  void addMeasures();
   QAction* add(const char* id, const QString& category, const QString& text, const QKeySequence& shortcut, std::function<void()> run,
                std::function<bool()> enabled = {}, const QString& tip = {});
   void fillMenu();
@@ -89,6 +91,7 @@ class MainWindow final : public QMainWindow {
   QMainWindow* dockArea_;  // The docks with a margin around them, which a main window cannot have itself.
   Panels* panels_;
   QMenu* menu_;
+  QMenu* measures_ = nullptr;
   TopBar* bar_ = nullptr;
   FigureStrip* strip_;
   QLabel* engineStatus_;

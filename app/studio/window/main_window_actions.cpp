@@ -63,7 +63,7 @@ void MainWindow::addPlanActions() {
     const QString name = QLatin1String(method);
     add(qPrintable(QStringLiteral("plan.method.") + name), plan, tr("Plan anew: %1").arg(name), {},
         [this, name] {
-          workflow_.propose({.method = name.toStdString(), .target = document_.plan().target}, tr("Plan anew: %1").arg(name));
+          workflow_.propose(name.toStdString(), document_.plan().target, tr("Plan anew: %1").arg(name));
         },
         [this] { return document_.statistics().has_value(); });
   }
@@ -105,6 +105,19 @@ void MainWindow::addViewActions() {
   add("help.shortcuts", help, tr("&Shortcuts"), tr("Ctrl+?"), [this] { showShortcuts(); });
 }
 
+void MainWindow::addMeasures() {
+  for (const Choice& measure : document_.catalogue().measures) {
+    const std::string id = "view.measure." + measure.name;
+    if (actions_.action(QString::fromStdString(id))) continue;  // The engine was started again.
+    measures_->addAction(add(id.c_str(), tr("View"), QString::fromStdString(measure.name), {},
+                             [this, name = measure.name] {
+                               workflow_.showSimilarity(name);
+                               panels_->showCatalogue();
+                             },
+                             [this] { return document_.statistics().has_value(); }, QString::fromStdString(measure.summary)));
+  }
+}
+
 void MainWindow::fillMenu() {
   QString category;
   QMenu* part = nullptr;
@@ -125,6 +138,7 @@ void MainWindow::fillMenu() {
       }
     }
     part->addAction(entry.action);
+    if (entry.specification.id == QStringLiteral("view.resetLayout")) measures_ = part->addMenu(tr("&Similarity"));
   }
 }
 

@@ -36,7 +36,7 @@ std::vector<std::vector<std::uint8_t>> widthsOf(const CompressionPlan& plan) {
 WaterlinePresenter::WaterlinePresenter(Document& document, WaterlineView& view) : document_(document), view_(view) {
   for (const auto signal : {&Document::spectraChanged, &Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &WaterlinePresenter::showSpectra);
-  connect(&document_, &Document::planChanged, this, &WaterlinePresenter::showWidths);
+  for (const auto signal : {&Document::planChanged, &Document::tableChanged}) connect(&document_, signal, this, &WaterlinePresenter::showWidths);
   connect(&document_, &Document::selectionChanged, this, [this] { view_.setCurrentLayer(document_.selection().layer); });
   connect(&view_, &WaterlineView::levelDragged, this, &WaterlinePresenter::drag);
   connect(&view_, &WaterlineView::levelCommitted, &document_, &Document::commitGesture);
@@ -59,7 +59,7 @@ void WaterlinePresenter::showSpectra() {
     for (const Group& group : document_.plan().groups) ordered_.push_back(group.slots);
     record.layers = order_.spectra();
     order_.fillWidths(widthsOf(document_.plan()), record.layers);
-    record.level = document_.planned().waterline;
+    record.level = level();
     record.coded = document_.plan().storage == Storage::coded;
     record.unit = document_.planned().predictedLoss ? tr("nats per token") : tr("squared outputs per token");
     record.currentLayer = document_.selection().layer;
@@ -67,6 +67,13 @@ void WaterlinePresenter::showSpectra() {
   shown_ = record.layers;
   view_.setRecord(std::move(record));
   view_.setHandleText(targetText(document_.plan().target));
+}
+
+/// A plan that was read from a file, or set by hand, does not say where its water stands: its bytes do.
+double WaterlinePresenter::level() const {
+  const PlannedPlan& planned = document_.planned();
+  const auto table = document_.waterlineTable();
+  return planned.waterline > 0 || !table ? planned.waterline : table->levelForBytes(planned.achievedBytes);
 }
 
 bool WaterlinePresenter::isOrdered() const {
@@ -78,7 +85,7 @@ void WaterlinePresenter::showWidths() {
   if (!document_.hasModel() || !document_.spectra().isComplete()) return;
   if (!isOrdered()) return showSpectra();
   order_.fillWidths(widthsOf(document_.plan()), shown_);
-  view_.setWater(document_.planned().waterline, shown_);
+  view_.setWater(level(), shown_);
   view_.setHandleText(targetText(document_.plan().target));
 }
 

@@ -25,6 +25,7 @@ class WaterlinePresenter final : public QObject {
   void showSpectra();
   void showWidths();
   [[nodiscard]] bool isOrdered() const;
+  [[nodiscard]] double level() const;
   void drag(double level);
   Document& document_;
   WaterlineView& view_;
