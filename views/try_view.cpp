@@ -84,6 +84,7 @@ QWidget* TryView::makePrompt() {
   auto* part = new QWidget;
   part->setFixedWidth(264);
   prompt_ = new QPlainTextEdit(part);
+  prompt_->setObjectName(QStringLiteral("prompt"));
   prompt_->setPlaceholderText(tr("Write a prompt"));
   prompt_->setAccessibleName(tr("Prompt"));
   prompt_->setTabChangesFocus(true);
@@ -104,6 +105,7 @@ QWidget* TryView::makePrompt() {
   chat_ = new QCheckBox(part);
   chat_->setChecked(true);
   generate_ = new QPushButton(tr("Generate"), part);
+  generate_->setObjectName(QStringLiteral("generate"));
   generate_->setProperty("primary", true);
   stop_ = new QPushButton(tr("Stop"), part);
   reason_ = softLabel({}, part);
@@ -148,6 +150,7 @@ QWidget* TryView::makeTokens() {
   piece_ = softLabel({}, part);
   piece_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   measureTokens_ = new QPushButton(tr("Measure tokens"), part);
+  measureTokens_->setObjectName(QStringLiteral("measureTokens"));
   measureTokens_->setToolTip(tr("Loss of every token of the prompt and the original's answer"));
   auto* line = new QHBoxLayout;
   line->setSpacing(8);
