@@ -19,7 +19,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kWidth = 760, kGap = 24;
+constexpr int kWidth = 760, kGap = 24, kStepWidth = 140;
 
 /// A dashed frame with words in it; solid and in the accent's colour while something hovers over it.
 class DropZone final : public QLabel {
@@ -187,6 +187,7 @@ QWidget* GuideView::makeStep(Step step) {
   QLabel* explanation = softLabel(words[step], part);
   explanation->setWordWrap(true);
   explanation->setAlignment(Qt::AlignTop | Qt::AlignLeft);
+  explanation->setMinimumWidth(kStepWidth);  // A wrapped text is as high as at its narrowest.
   const QString verbs[] = {tr("Open…"), tr("Calibrate…"), tr("Edit the plan"), tr("Export…")};
   auto* button = new QPushButton(verbs[step], part);
   connect(button, &QPushButton::clicked, this, [this, step] { Q_EMIT stepRequested(step); });

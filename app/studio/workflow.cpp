@@ -32,6 +32,21 @@ Result<MadePlan> readMadePlan(const json& answer) {
   return made;
 }
 
+/// What both sides have written, whole.
+struct GeneratedTexts {
+  GeneratedPiece original;
+  std::optional<GeneratedPiece> plan;
+};
+
+Result<GeneratedTexts> readTexts(const json& answer) {
+  GeneratedTexts texts;
+  KVISTA_ASSIGN(texts.original, read<GeneratedPiece>(field(answer, "original")));
+  if (const json& plan = field(answer, "plan"); !plan.is_null()) {
+    KVISTA_ASSIGN(texts.plan, read<GeneratedPiece>(plan));
+  }
+  return texts;
+}
+
 template <class Record>
 Result<std::vector<Record>> readList(const json& answer) {
   if (!answer.is_array()) return fail(ErrorCode::invalidArgument, "The engine answered something that is no list.");
@@ -259,33 +274,47 @@ void Workflow::generate(const GenerationWish& wish) {
   params["chat"] = wish.chat;
   params["temperature"] = wish.temperature;
   params["seed"] = wish.seed;
+  generation_ = Generation{};
   auto id = std::make_shared<std::int64_t>(0);
-  const auto ended = [this, id] {
-    if (generation_ != *id) return;
-    generation_.reset();
-    Q_EMIT generationEnded();
-  };
-  *id = engine_.ask<bool>(
-      "generate", std::move(params), readNothing, this,
-      [this, id, ended](const Result<bool>& answer) {
-        if (answer)
+  *id = engine_.ask<GeneratedTexts>(
+      "generate", std::move(params), readTexts, this,
+      [this, id](const Result<GeneratedTexts>& answer) {
+        const bool isCurrent = generation_ && generation_->id == *id;
+        if (answer) {
+          if (isCurrent) {
+            finishSide(answer->original, generation_->original);
+            if (answer->plan) finishSide(*answer->plan, generation_->plan);
+          }
           jobs_.succeed(*id, {});
-        else
+        } else {
           jobs_.fail(*id, answer.error());
-        ended();
+        }
+        if (!isCurrent) return;
+        generation_.reset();
+        Q_EMIT generationEnded();
       },
       [this, id](const json& message) {
         auto record = read<ProgressRecord>(message);
         if (!record) return;
-        if (record->piece && generation_ == *id) Q_EMIT piece(*record->piece);
+        if (record->piece && generation_ && generation_->id == *id) {
+          (record->piece->compressed ? generation_->plan : generation_->original) += record->piece->text.size();
+          Q_EMIT piece(*record->piece);
+        }
         jobs_.report(*id, *std::move(record));
       });
-  generation_ = *id;
+  generation_->id = *id;
   jobs_.begin(*id, tr("Generate"));
 }
 
+void Workflow::finishSide(const GeneratedPiece& whole, std::size_t& handed) {
+  GeneratedPiece rest = whole;
+  rest.text.erase(0, std::min(handed, rest.text.size()));
+  handed = whole.text.size();
+  Q_EMIT piece(rest);
+}
+
 void Workflow::stopGenerating() {
-  if (generation_) engine_.cancel(*generation_);
+  if (generation_) engine_.cancel(generation_->id);
 }
 
 void Workflow::previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done) {

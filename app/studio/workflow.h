@@ -97,7 +97,13 @@ class Workflow final : public QObject {
   JobList& jobs_;
   std::string measure_ = "cka-sink-free";
   std::vector<LayerSpectrumRecord> layerSpectra_;
-  std::optional<std::int64_t> generation_;
+  struct Generation {
+    std::int64_t id = 0;
+    std::size_t original = 0, plan = 0;  // Bytes of each side's text that were handed on.
+  };
+  /// Hands on what of the whole text was not yet.
+  void finishSide(const GeneratedPiece& whole, std::size_t& handed);
+  std::optional<Generation> generation_;
 };
 
 }  // namespace kvista

@@ -70,7 +70,7 @@ def main(source, build, torch_dir):
         add(tree, *row)
 
     folder = tree / build.relative_to(source)
-    subprocess.run(["cmake", "-G", "Ninja", "-S", tree, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", "-DKVISTA_TESTS=OFF",
+    subprocess.run(["cmake", "-G", "Ninja", "-S", tree, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", "-DKVISTA_TESTS=OFF", "-DKVISTA_STUDIO=OFF",
                     f"-DKVISTA_TORCH_DIR={torch_dir}"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["cmake", "--build", folder, "--target", "kvista", "--parallel", str(os.cpu_count())], check=True)
     missing = []

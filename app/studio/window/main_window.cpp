@@ -3,6 +3,7 @@
 #include "app/studio/window/main_window.h"
 
 #include <QCloseEvent>
+#include <QDockWidget>
 #include <QFileInfo>
 #include <QLabel>
 #include <QMenu>
@@ -37,8 +38,8 @@ MainWindow::MainWindow(const EngineCommand& engine)
       recent_(settings_),
       recovery_(document_, Recovery::standardFolder()),
       files_(document_, workflow_, recent_, recovery_, this),
-      dockArea_(new QMainWindow),
-      panels_(new Panels(document_, workflow_, jobs_, recent_, dockArea_)),
+      dockFrame_(new QWidget),
+      panels_(new Panels(document_, workflow_, jobs_, recent_, this)),
       menu_(new QMenu(this)),
       strip_(new FigureStrip),
       engineStatus_(new QLabel),
@@ -46,9 +47,6 @@ MainWindow::MainWindow(const EngineCommand& engine)
       provenance_(new QLabel) {
   setObjectName(QStringLiteral("mainWindow"));
   setAcceptDrops(true);
-  dockArea_->setWindowFlags(Qt::Widget);
-  dockArea_->setDockNestingEnabled(true);
-  dockArea_->setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
   setMinimumSize(900, 600);
   resize(1440, 900);
   addActions();
@@ -65,12 +63,11 @@ MainWindow::MainWindow(const EngineCommand& engine)
   head->setBackgroundRole(QPalette::Base);
   head->setAutoFillBackground(true);
   setMenuWidget(head);
-  auto* frame = new QWidget;
-  auto* margin = new QVBoxLayout(frame);
+  auto* margin = new QVBoxLayout(dockFrame_);
   margin->setContentsMargins(8, 8, 8, 8);
-  margin->addWidget(dockArea_);
-  dockArea_->setCentralWidget(panels_->guide());
-  setCentralWidget(frame);
+  startDockArea();
+  dockArea_->show();
+  setCentralWidget(dockFrame_);
   engineStatus_->setObjectName(QStringLiteral("engineStatus"));
   message_->setObjectName(QStringLiteral("message"));
   provenance_->setObjectName(QStringLiteral("provenance"));
@@ -219,14 +216,17 @@ void MainWindow::chooseLayout(const QString& name) {
   layout_ = layoutNames().contains(name) ? name : QStringLiteral("edit");
   bar_->setLayoutName(layout_);
   session_.set(kLayout, layout_);
+  const bool wasArranged = arranged_;
   arranged_ = hasPlan();
-  takeOut(*dockArea_, panels_->docks());
-  if (!arranged_) return;
+  if (wasArranged) startDockArea();
+  if (!arranged_) return dockArea_->show();
+  dockArea_->hide();
   std::string key;
   const QByteArray kept = session_.get(arrangementOf(layout_.toStdString(), key));
-  if (!kept.isEmpty() && dockArea_->restoreState(kept)) return;
-  if (!kept.isEmpty()) session_.reject(key, tr("the panels could not be put as they were"));
-  arrange(*dockArea_, panels_->docks(), layout_);
+  const bool restored = !kept.isEmpty() && dockArea_->restoreState(kept);
+  if (!kept.isEmpty() && !restored) session_.reject(key, tr("the panels could not be put as they were"));
+  if (!restored) arrange(*dockArea_, panels_->docks(), layout_);
+  dockArea_->show();
 }
 
 void MainWindow::keepLayout() {
@@ -235,7 +235,33 @@ void MainWindow::keepLayout() {
   session_.set(arrangementOf(layout_.toStdString(), key), dockArea_->saveState());
 }
 
-void MainWindow::resetLayout() { arrange(*dockArea_, panels_->docks(), layout_); }
+/// A main window that has shown a dock remembers its place for ever, and mixes the arrangements of several layouts; so each
+/// layout begins with a new one.
+void MainWindow::startDockArea() {
+  auto* area = new QMainWindow;
+  area->setWindowFlags(Qt::Widget);
+  area->setDockNestingEnabled(true);
+  area->setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
+  if (dockArea_) dockArea_->takeCentralWidget();
+  area->setCentralWidget(panels_->guide());
+  for (QDockWidget* dock : panels_->docks()) {
+    dock->hide();
+    dock->setParent(area);
+  }
+  delete dockArea_;
+  dockArea_ = area;
+  dockFrame_->layout()->addWidget(area);
+  // Sizes are shared out of the size it will have.
+  area->resize(dockFrame_->contentsRect().size());
+  area->hide();  // Until its docks are in: each of them would lay out all others.
+  panels_->guide()->setVisible(!hasPlan());
+}
+
+void MainWindow::resetLayout() {
+  startDockArea();
+  arrange(*dockArea_, panels_->docks(), layout_);
+  dockArea_->show();
+}
 
 void MainWindow::closeEvent(QCloseEvent* event) {
   if (leaving_ || !document_.isModified()) {

@@ -65,6 +65,7 @@ class MainWindow final : public QMainWindow {
   void showEngine();
   void chooseLayout(const QString& name);
   void keepLayout();
+  void startDockArea();
   void resetLayout();
   void calibrate();
   void measure();
@@ -88,7 +89,8 @@ class MainWindow final : public QMainWindow {
   RecentFiles recent_;
   Recovery recovery_;
   ProjectFiles files_;
-  QMainWindow* dockArea_;  // The docks with a margin around them, which a main window cannot have itself.
+  QWidget* dockFrame_;  // A margin around the docks, which a main window cannot have itself.
+  QMainWindow* dockArea_ = nullptr;
   Panels* panels_;
   QMenu* menu_;
   QMenu* measures_ = nullptr;

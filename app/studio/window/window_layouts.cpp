@@ -69,15 +69,7 @@ QStringList layoutNames() {
   return names;
 }
 
-void takeOut(QMainWindow& window, const Docks& docks) {
-  for (QDockWidget* dock : docks) {
-    window.removeDockWidget(dock);
-    dock->hide();
-  }
-}
-
 void arrange(QMainWindow& window, const Docks& docks, const QString& name) {
-  takeOut(window, docks);
   for (const Layout& layout : kLayouts) {
     if (name != QLatin1String(layout.name)) continue;
     QList<QDockWidget*> placed;

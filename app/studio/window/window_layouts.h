@@ -16,10 +16,7 @@ using Docks = QMap<QString, QDockWidget*>;
 /// "analyse", "edit", "compare", "try": what a layout shows, and where, until a person arranges it otherwise.
 QStringList layoutNames();
 
-/// Takes every dock out of the window, so that only what is put or restored next is in it.
-void takeOut(QMainWindow& window, const Docks& docks);
-
-/// Shows the docks of a layout at their usual places and hides the others. The window must have its final size.
+/// Shows the docks of a layout at their usual places in a window that shows none yet, and has its final size.
 void arrange(QMainWindow& window, const Docks& docks, const QString& layout);
 
 }  // namespace kvista

@@ -118,8 +118,8 @@ TEST(RecoveryTest, NoEditIsLostWhenTheWindowIsKilled) {
     const auto found = abandoned(recovery);
     const auto plans = plansOf(kill, edits + 1);
     if (found.empty()) {
-      // Undone to the saved state, or killed before the first edit was done.
-      ASSERT_EQ(plans[edits], plans[0]) << kill;
+      // Undone to the saved state, which the window may not have come to say, or killed before the first edit was done.
+      ASSERT_TRUE(plans[edits] == plans[0] || plans[edits + 1] == plans[0]) << kill;
       continue;
     }
     ASSERT_EQ(found.size(), 1U);
