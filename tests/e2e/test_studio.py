@@ -4,11 +4,12 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
-from program import MODEL, SHARED, answer
-from studio_window import Display, Studio, missing
+from program import ENVIRONMENT, MODEL, SHARED, answer, run
+from studio_window import STUDIO, Display, Studio, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 ALLOWED_BLOCK = 50  # Milliseconds (S27).
@@ -154,3 +155,23 @@ def test_hostile_checkpoints_are_said_in_the_window(display, tmp_path):
                 assert problem["sentence"].endswith(".")
         finally:
             studio.kill()
+
+
+def test_views_are_drawn_without_a_display(tmp_path):
+    """Pictures of a project, by its ending; numbers come from the same engine."""
+    statistics, project = tmp_path / "demo.kvstats", tmp_path / "demo.kvista"
+    text = tmp_path / "short.txt"
+    text.write_text((MODEL.parent / "text" / "calibration.txt").read_text()[:6000])
+    run("calibrate", MODEL, "--text", text, "--window", 64, "-o", statistics)
+    run("plan", MODEL, "--stats", statistics, "--times-smaller", 8, "-o", project)
+    environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("DISPLAY", "QT_QPA_PLATFORM")}
+    beginnings = {"waterline.svg": b"<?xml", "heads.png": b"\x89PNG", "errors.pdf": b"%PDF"}
+    for name, beginning in beginnings.items():
+        file = tmp_path / name
+        subprocess.run([STUDIO, "--render", name.split(".")[0], "--project", project, "-o", file],
+                       env={**environment, "HOME": str(tmp_path)}, check=True, timeout=300)
+        assert file.read_bytes().startswith(beginning)
+    assert "layer 7" in (tmp_path / "waterline.svg").read_text()
+    refused = subprocess.run([STUDIO, "--render", "nothing", "--project", project, "-o", tmp_path / "x.png"],
+                             env={**environment, "HOME": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=60)
+    assert refused.returncode == 3 and "waterline" in refused.stderr

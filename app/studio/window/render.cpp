@@ -16,12 +16,6 @@
 namespace kvista {
 namespace {
 
-/// Everything the view needs has come, or something has gone wrong.
-struct Awaited {
-  std::optional<Error> error;
-  bool opened = false;
-};
-
 Result<QSize> sizeOf(const QString& text) {
   const QStringList parts = text.split(QLatin1Char('x'));
   const QSize size(parts.value(0).toInt(), parts.value(1).toInt());
@@ -57,10 +51,10 @@ Result<void> render(const RenderRequest& request, const EngineCommand& command) 
   RecentFiles recent(settings);
   QMainWindow window;
   Panels panels(document, workflow, jobs, recent, &window);
-  Awaited awaited;
+  std::optional<Error> problem;
   QEventLoop loop;
   const auto give = [&](const Error& error) {
-    awaited.error = error;
+    problem = error;
     loop.quit();
   };
   QObject::connect(&workflow, &Workflow::failed, &loop, [&](const QString&, const Error& error) { give(error); });
@@ -82,8 +76,7 @@ Result<void> render(const RenderRequest& request, const EngineCommand& command) 
   engine.start(command);
   workflow.open(request.project);
   loop.exec();
-  engine.stop();
-  if (awaited.error) return tl::unexpected(*awaited.error);
+  if (problem) return tl::unexpected(*problem);
   return writeFigure(request.output, size, panels.figure(request.view));
 }
 
