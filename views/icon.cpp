@@ -42,7 +42,8 @@ QIcon icon(const QString& name, const QColor& colour) {
   QFile file(QStringLiteral(":/icons/%1.svg").arg(name));
   if (!file.open(QIODevice::ReadOnly)) return {};
   QByteArray svg = file.readAll();
-  for (const char* written : {"#232629", "#da4453", "#f67400", "currentColor"}) svg.replace(written, colour.name().toLatin1());
+  for (const char* written : {"#232629", "#da4453", "#f67400", "currentColor"})
+    svg.replace(written, colour.name().toLatin1());
   return QIcon(new SvgEngine(std::move(svg)));
 }
 

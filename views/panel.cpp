@@ -14,13 +14,15 @@ namespace {
 
 constexpr int kTitleHeight = 35, kRadius = 8, kMargin = 12;
 
-/// The part of a rounded frame that `part` shows: the frame is drawn beyond the edge that the other part carries on from.
+/// The part of a rounded frame that `part` shows: the frame is drawn beyond the edge that the other part carries on
+/// from.
 void paintFrame(QWidget* part, int beyondTop, int beyondBottom) {
   QPainter painter(part);
   painter.setRenderHint(QPainter::Antialiasing);
   painter.setPen(colours().hairline);
   painter.setBrush(colours().panel);
-  painter.drawRoundedRect(QRectF(part->rect()).adjusted(0.5, 0.5 - beyondTop, -0.5, beyondBottom - 0.5), kRadius, kRadius);
+  painter.drawRoundedRect(QRectF(part->rect()).adjusted(0.5, 0.5 - beyondTop, -0.5, beyondBottom - 0.5), kRadius,
+                          kRadius);
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ class QLabel;
 
 namespace kvista {
 
-/// The upper part of a view's frame: title and remark at the left, the view's controls at the right. A dock is dragged by
-/// it.
+/// The upper part of a view's frame: title and remark at the left, the view's controls at the right. A dock is dragged
+/// by it.
 class PanelTitle final : public QWidget {
   Q_OBJECT
 

@@ -33,8 +33,8 @@ QPalette qtPalette(const Palette& look) {
   return result;
 }
 
-/// Controls in the look of look.md: hairlines, radius 6, one accent. `primary`, `quiet`, `segment` and `link` are dynamic
-/// properties that a widget sets on itself.
+/// Controls in the look of look.md: hairlines, radius 6, one accent. `primary`, `quiet`, `segment` and `link` are
+/// dynamic properties that a widget sets on itself.
 QString styleSheet(const Palette& look) {
   QString sheet = QStringLiteral(R"(
 QToolTip { background: %panel; color: %text; border: 1px solid %line; padding: 6px 8px; }
@@ -102,9 +102,9 @@ QMainWindow::separator:hover { background: %line; }
 QSplitter::handle { background: transparent; }
 )");
   const std::pair<const char*, QColor> names[] = {
-      {"%onAccent", look.onAccent}, {"%accent", look.accent}, {"%ground", look.accentGround}, {"%window", look.window},
-      {"%panel", look.panel},       {"%line", look.hairline}, {"%text", look.text},           {"%soft", look.soft},
-      {"%faint", look.faint}};
+      {"%onAccent", look.onAccent}, {"%accent", look.accent}, {"%ground", look.accentGround},
+      {"%window", look.window},     {"%panel", look.panel},   {"%line", look.hairline},
+      {"%text", look.text},         {"%soft", look.soft},     {"%faint", look.faint}};
   for (const auto& [name, colour] : names) sheet.replace(QLatin1String(name), colour.name());
   return sheet;
 }
@@ -128,16 +128,16 @@ QColor Palette::bits(int width) const {
 }
 
 const Palette& Theme::light() {
-  static const Palette look = {false,      "#f4f5f7", "#ffffff", "#e2e5ea", "#18212e", "#5a6675", "#8d97a5", "#2556d0",
-                                  "#ffffff",  "#e8eefc", "#b45309", "#e8eefc", "#1f47a8", "#e4f4ef", "#136a52", "#123a6b",
-                                  "#2563a8",  "#4f9ad0", "#a6cfe8", "#dfe3e8"};
+  static const Palette look = {false,     "#f4f5f7", "#ffffff", "#e2e5ea", "#18212e", "#5a6675", "#8d97a5",
+                               "#2556d0", "#ffffff", "#e8eefc", "#b45309", "#e8eefc", "#1f47a8", "#e4f4ef",
+                               "#136a52", "#123a6b", "#2563a8", "#4f9ad0", "#a6cfe8", "#dfe3e8"};
   return look;
 }
 
 const Palette& Theme::dark() {
-  static const Palette look = {true,      "#12151a", "#191d24", "#2a303a", "#e7ebf1", "#a3adba", "#727d8c", "#7aa2ff",
-                                  "#0d1320", "#22304e", "#f0b35a", "#22304e", "#b5caff", "#1b3a33", "#9fe0cb", "#b9dcf5",
-                                  "#6fb1e4", "#3e7fb8", "#274f78", "#2b3038"};
+  static const Palette look = {true,      "#12151a", "#191d24", "#2a303a", "#e7ebf1", "#a3adba", "#727d8c",
+                               "#7aa2ff", "#0d1320", "#22304e", "#f0b35a", "#22304e", "#b5caff", "#1b3a33",
+                               "#9fe0cb", "#b9dcf5", "#6fb1e4", "#3e7fb8", "#274f78", "#2b3038"};
   return look;
 }
 
@@ -179,13 +179,24 @@ QFont textFont(TextRole role) {
   QFont result(QStringLiteral("Inter"));
   result.setHintingPreference(QFont::PreferNoHinting);  // Hints would make equal figures unequally wide.
   switch (role) {
-    case TextRole::body: result.setPixelSize(13); break;
-    case TextRole::strong: result.setPixelSize(13); break;
-    case TextRole::title: result.setPixelSize(13); break;
-    case TextRole::figure: result.setPixelSize(20); break;
-    case TextRole::axis: result.setPixelSize(11); break;
+    case TextRole::body:
+      result.setPixelSize(13);
+      break;
+    case TextRole::strong:
+      result.setPixelSize(13);
+      break;
+    case TextRole::title:
+      result.setPixelSize(13);
+      break;
+    case TextRole::figure:
+      result.setPixelSize(20);
+      break;
+    case TextRole::axis:
+      result.setPixelSize(11);
+      break;
   }
-  if (role == TextRole::strong || role == TextRole::title || role == TextRole::figure) result.setWeight(QFont::DemiBold);
+  if (role == TextRole::strong || role == TextRole::title || role == TextRole::figure)
+    result.setWeight(QFont::DemiBold);
   return result;
 }
 

@@ -12,8 +12,8 @@
 
 namespace kvista {
 
-/// Every colour of the window, by what it is for. Text colours keep 4.5:1 on `window` and `panel`, but for `faint`, which
-/// is for decoration only.
+/// Every colour of the window, by what it is for. Text colours keep 4.5:1 on `window` and `panel`, but for `faint`,
+/// which is for decoration only.
 struct Palette {
   bool dark = false;
   QColor window, panel, hairline;

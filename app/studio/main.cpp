@@ -24,7 +24,8 @@ void doWithoutDisplayToRender(int argc, char** argv) {
 }
 
 int fail(const kvista::Error& error) {
-  QTextStream(stderr) << "kvista-studio: " << QString::fromStdString(error.message) << ' ' << QString::fromStdString(error.hint) << '\n';
+  QTextStream(stderr) << "kvista-studio: " << QString::fromStdString(error.message) << ' '
+                      << QString::fromStdString(error.hint) << '\n';
   return 3;
 }
 
@@ -38,21 +39,27 @@ int main(int argc, char** argv) {
   QApplication::setDesktopFileName(QStringLiteral("org.kvista.Studio"));
   QApplication application(argc, argv);
   QCommandLineParser parser;
-  parser.setApplicationDescription(QApplication::translate("main", "KVista: make the key-value cache of a language model smaller."));
+  parser.setApplicationDescription(
+      QApplication::translate("main", "KVista: make the key-value cache of a language model smaller."));
   parser.addHelpOption();
   parser.addVersionOption();
-  parser.addPositionalArgument(QStringLiteral("file"), QApplication::translate("main", "A model (folder, safetensors, GGUF) or a project"));
-  parser.addOptions({{QStringLiteral("demo"), QApplication::translate("main", "Open the embedded demo model")},
-                     {QStringLiteral("engine"), QApplication::translate("main", "Command that starts the engine, such as \"ssh gpu kvista engine\""),
-                      QStringLiteral("command")},
-                     {QStringLiteral("render"), QApplication::translate("main", "Draw a view of a project into a file and end: %1")
-                                                    .arg(kvista::renderedViews().join(QStringLiteral(", "))),
-                      QStringLiteral("view")},
-                     {QStringLiteral("project"), QApplication::translate("main", "Project to render"), QStringLiteral("file")},
-                     {{QStringLiteral("o"), QStringLiteral("output")}, QApplication::translate("main", "Picture to write: .png, .svg or .pdf"),
-                      QStringLiteral("file")},
-                     {QStringLiteral("size"), QApplication::translate("main", "Width x height of the picture"), QStringLiteral("size"),
-                      QStringLiteral("1200x600")}});
+  parser.addPositionalArgument(QStringLiteral("file"),
+                               QApplication::translate("main", "A model (folder, safetensors, GGUF) or a project"));
+  parser.addOptions(
+      {{QStringLiteral("demo"), QApplication::translate("main", "Open the embedded demo model")},
+       {QStringLiteral("engine"),
+        QApplication::translate("main", "Command that starts the engine, such as \"ssh gpu kvista engine\""),
+        QStringLiteral("command")},
+       {QStringLiteral("render"),
+        QApplication::translate("main", "Draw a view of a project into a file and end: %1")
+            .arg(kvista::renderedViews().join(QStringLiteral(", "))),
+        QStringLiteral("view")},
+       {QStringLiteral("project"), QApplication::translate("main", "Project to render"), QStringLiteral("file")},
+       {{QStringLiteral("o"), QStringLiteral("output")},
+        QApplication::translate("main", "Picture to write: .png, .svg or .pdf"),
+        QStringLiteral("file")},
+       {QStringLiteral("size"), QApplication::translate("main", "Width x height of the picture"),
+        QStringLiteral("size"), QStringLiteral("1200x600")}});
   parser.process(application);
   kvista::Theme::instance().install();
   QApplication::setWindowIcon(QIcon(QStringLiteral(":/kvista.svg")));

@@ -6,8 +6,8 @@
 
 namespace kvista {
 
-/// The embedded demo: a small model and texts to calibrate and measure on. Installed beside the program, or in the source
-/// folder of a build. Empty where there is none.
+/// The embedded demo: a small model and texts to calibrate and measure on. Installed beside the program, or in the
+/// source folder of a build. Empty where there is none.
 QString demoFolder();
 
 }  // namespace kvista

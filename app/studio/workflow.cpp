@@ -64,7 +64,9 @@ Result<bool> readNothing(const json&) { return true; }
 QString nameOf(const TextSelection& text) {
   if (text.paths.empty()) return {};
   const QString first = QFileInfo(QString::fromStdString(text.paths.front())).fileName();
-  return text.paths.size() == 1 ? first : Workflow::tr("%1 and %Ln more", nullptr, static_cast<int>(text.paths.size()) - 1).arg(first);
+  return text.paths.size() == 1
+             ? first
+             : Workflow::tr("%1 and %Ln more", nullptr, static_cast<int>(text.paths.size()) - 1).arg(first);
 }
 
 }  // namespace
@@ -76,8 +78,9 @@ Workflow::Workflow(Document& document, EngineClient& engine, JobList& jobs, QObj
 }
 
 template <class Record>
-std::int64_t Workflow::job(const QString& name, const QString& method, json params, Result<Record> (*reader)(const json&),
-                           std::function<QString(Record)> done, EngineClient::Progress progress) {
+std::int64_t Workflow::job(const QString& name, const QString& method, json params,
+                           Result<Record> (*reader)(const json&), std::function<QString(Record)> done,
+                           EngineClient::Progress progress) {
   // The id is not known before the request is made; answers come later than that.
   auto id = std::make_shared<std::int64_t>(0);
   *id = engine_.ask<Record>(
@@ -104,12 +107,13 @@ void Workflow::open(const QString& path) {
     });
     return;
   }
-  engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this, [this, path](Result<ModelRecord> model) {
-    if (!model) return Q_EMIT failed(path, model.error());
-    layerSpectra_.clear();
-    document_.startFrom(*model);
-    Q_EMIT opened();
-  });
+  engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this,
+                               [this, path](Result<ModelRecord> model) {
+                                 if (!model) return Q_EMIT failed(path, model.error());
+                                 layerSpectra_.clear();
+                                 document_.startFrom(*model);
+                                 Q_EMIT opened();
+                               });
 }
 
 void Workflow::openModelOfProject() { openModel(QString::fromStdString(document_.modelPath().string()), false); }
@@ -117,13 +121,16 @@ void Workflow::openModelOfProject() { openModel(QString::fromStdString(document_
 void Workflow::openMovedModel(const QString& path) { openModel(path, true); }
 
 void Workflow::openModel(const QString& path, bool moved) {
-  engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this, [this, path, moved](Result<ModelRecord> model) {
-    if (!model) return Q_EMIT modelMissing(path, model.error());
-    if (const auto set = moved ? document_.moveModel(*model) : document_.setModel(*model); !set)
-      return Q_EMIT modelMissing(path, set.error());
-    Q_EMIT opened();
-    if (!document_.statisticsPath().empty()) openStatistics(QString::fromStdString(document_.statisticsPath().string()));
-  });
+  engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this,
+                               [this, path, moved](Result<ModelRecord> model) {
+                                 if (!model) return Q_EMIT modelMissing(path, model.error());
+                                 if (const auto set = moved ? document_.moveModel(*model) : document_.setModel(*model);
+                                     !set)
+                                   return Q_EMIT modelMissing(path, set.error());
+                                 Q_EMIT opened();
+                                 if (!document_.statisticsPath().empty())
+                                   openStatistics(QString::fromStdString(document_.statisticsPath().string()));
+                               });
 }
 
 json Workflow::modelParams() const { return {{"model", document_.modelPath().string()}}; }
@@ -140,7 +147,8 @@ QString Workflow::statisticsFile() const {
     std::filesystem::path file = document_.file();
     return QString::fromStdString(file.replace_extension(".kvstats").string());
   }
-  const QString folder = QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/kvista/statistics");
+  const QString folder =
+      QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/kvista/statistics");
   QDir().mkpath(folder);
   const QString model = QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName();
   return QStringLiteral("%1/%2-%3.kvstats").arg(folder, model, QString::fromStdString(document_.modelHash()));
@@ -163,14 +171,15 @@ void Workflow::openStatistics(const QString& path) {
   json params = modelParams();
   params["path"] = path.toStdString();
   engine_.preview<StatisticsRecord>("openStatistics", "openStatistics", std::move(params), read<StatisticsRecord>, this,
-                                [this, path](Result<StatisticsRecord> record) {
-                                  if (!record) return Q_EMIT failed(path, record.error());
-                                  takeStatistics(*record);
-                                });
+                                    [this, path](Result<StatisticsRecord> record) {
+                                      if (!record) return Q_EMIT failed(path, record.error());
+                                      takeStatistics(*record);
+                                    });
 }
 
 void Workflow::takeStatistics(const StatisticsRecord& record) {
-  if (const auto set = document_.setStatistics(record); !set) return Q_EMIT failed(QString::fromStdString(record.path), set.error());
+  if (const auto set = document_.setStatistics(record); !set)
+    return Q_EMIT failed(QString::fromStdString(record.path), set.error());
   askForLayers();
 }
 
@@ -178,12 +187,13 @@ void Workflow::askForLayers() {
   showSimilarity(measure_);
   json params = modelParams();
   params["statistics"] = document_.statistics()->path;
-  engine_.preview<std::vector<LayerSpectrumRecord>>("layerSpectra", "layerSpectra", std::move(params), readList<LayerSpectrumRecord>, this,
-                                                [this](Result<std::vector<LayerSpectrumRecord>> records) {
-                                                  if (!records) return Q_EMIT failed({}, records.error());
-                                                  layerSpectra_ = *std::move(records);
-                                                  Q_EMIT layerSpectraReady();
-                                                });
+  engine_.preview<std::vector<LayerSpectrumRecord>>("layerSpectra", "layerSpectra", std::move(params),
+                                                    readList<LayerSpectrumRecord>, this,
+                                                    [this](Result<std::vector<LayerSpectrumRecord>> records) {
+                                                      if (!records) return Q_EMIT failed({}, records.error());
+                                                      layerSpectra_ = *std::move(records);
+                                                      Q_EMIT layerSpectraReady();
+                                                    });
 }
 
 void Workflow::showSimilarity(const std::string& measure) {
@@ -193,12 +203,13 @@ void Workflow::showSimilarity(const std::string& measure) {
   json params = modelParams();
   params["statistics"] = document_.statistics()->path;
   params["measure"] = measure;
-  engine_.preview<std::vector<SimilarityRecord>>(
-      "similarity", "similarity", std::move(params), readList<SimilarityRecord>, this,
-      [this, measure](Result<std::vector<SimilarityRecord>> records) {
-        if (!records) return Q_EMIT failed({}, records.error());
-        for (SimilarityRecord& record : *records) document_.addSimilarity(measure, std::move(record));
-      });
+  engine_.preview<std::vector<SimilarityRecord>>("similarity", "similarity", std::move(params),
+                                                 readList<SimilarityRecord>, this,
+                                                 [this, measure](Result<std::vector<SimilarityRecord>> records) {
+                                                   if (!records) return Q_EMIT failed({}, records.error());
+                                                   for (SimilarityRecord& record : *records)
+                                                     document_.addSimilarity(measure, std::move(record));
+                                                 });
 }
 
 void Workflow::askSpectra() {
@@ -214,7 +225,8 @@ void Workflow::askSpectra() {
                                            });
 }
 
-void Workflow::propose(const std::string& method, const Target& target, const QString& text, std::optional<CompressionPlan> keep) {
+void Workflow::propose(const std::string& method, const Target& target, const QString& text,
+                       std::optional<CompressionPlan> keep) {
   PlanWish wish;
   wish.method = method;
   wish.target = target;
@@ -241,7 +253,8 @@ void Workflow::measure(const TextSelection& text) {
                           document_.addResult(record);
                           Q_EMIT measured(record);
                           return tr("perplexity %1, original %2")
-                              .arg(QLocale().toString(record.perplexityAfter, 'f', 2), QLocale().toString(record.perplexityBefore, 'f', 2));
+                              .arg(QLocale().toString(record.perplexityAfter, 'f', 2),
+                                   QLocale().toString(record.perplexityBefore, 'f', 2));
                         });
 }
 
@@ -317,13 +330,15 @@ void Workflow::stopGenerating() {
   if (generation_) engine_.cancel(generation_->id);
 }
 
-void Workflow::previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done) {
+void Workflow::previewExport(const ExportWish& wish, QObject* context,
+                             std::function<void(Result<ExportPreview>)> done) {
   json params = planParams();
   params["form"] = wish.form.toStdString();
   params["dtype"] = wish.dtype.toStdString();
   params["target"] = wish.target.toStdString();
   params["overwrite"] = wish.overwrite;
-  engine_.preview<ExportPreview>("previewExport", "previewExport", std::move(params), read<ExportPreview>, context, std::move(done));
+  engine_.preview<ExportPreview>("previewExport", "previewExport", std::move(params), read<ExportPreview>, context,
+                                 std::move(done));
 }
 
 void Workflow::exportPlan(const ExportWish& wish) {
@@ -332,11 +347,12 @@ void Workflow::exportPlan(const ExportWish& wish) {
   params["dtype"] = wish.dtype.toStdString();
   params["target"] = wish.target.toStdString();
   params["overwrite"] = wish.overwrite;
-  job<ExportRecord>(tr("Export to %1").arg(QFileInfo(wish.target).fileName()), "export", std::move(params), read<ExportRecord>,
-                    [this](ExportRecord record) {
+  job<ExportRecord>(tr("Export to %1").arg(QFileInfo(wish.target).fileName()), "export", std::move(params),
+                    read<ExportRecord>, [this](ExportRecord record) {
                       Q_EMIT exported(record);
-                      return record.verified ? tr("%Ln file(s), verified", nullptr, static_cast<int>(record.files.size()))
-                                             : tr("%Ln file(s)", nullptr, static_cast<int>(record.files.size()));
+                      return record.verified
+                                 ? tr("%Ln file(s), verified", nullptr, static_cast<int>(record.files.size()))
+                                 : tr("%Ln file(s)", nullptr, static_cast<int>(record.files.size()));
                     });
 }
 

@@ -29,8 +29,9 @@ struct ExportWish {
   bool overwrite = false;
 };
 
-/// Brings document and engine together: asks the engine for what the document lacks, and does what takes a while as a job.
-/// Requests name model and statistics by their files, so that an engine that died and came back needs no reminding.
+/// Brings document and engine together: asks the engine for what the document lacks, and does what takes a while as a
+/// job. Requests name model and statistics by their files, so that an engine that died and came back needs no
+/// reminding.
 class Workflow final : public QObject {
   Q_OBJECT
 
@@ -47,7 +48,8 @@ class Workflow final : public QObject {
   void calibrate(const TextSelection& text, bool gradients);
   void openStatistics(const QString& path);
   /// A plan by the engine's planner, as one step under the name `text`. `keep`: groups and locks to keep.
-  void propose(const std::string& method, const Target& target, const QString& text, std::optional<CompressionPlan> keep = {});
+  void propose(const std::string& method, const Target& target, const QString& text,
+               std::optional<CompressionPlan> keep = {});
   void measure(const TextSelection& text);
   void askErrors();
   void showSimilarity(const std::string& measure);
@@ -82,8 +84,9 @@ class Workflow final : public QObject {
 
  private:
   template <class Record>
-  std::int64_t job(const QString& name, const QString& method, nlohmann::json params, Result<Record> (*reader)(const nlohmann::json&),
-                   std::function<QString(Record)> done, EngineClient::Progress progress = {});
+  std::int64_t job(const QString& name, const QString& method, nlohmann::json params,
+                   Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done,
+                   EngineClient::Progress progress = {});
   void openModel(const QString& path, bool moved);
   void takeStatistics(const StatisticsRecord& record);
   void askSpectra();

@@ -35,7 +35,8 @@ int main(int argc, char** argv) {
   const kvista::Exhibit* exhibit = names.isEmpty() ? nullptr : find(names.front());
   if (!exhibit) {
     QTextStream out(stdout);
-    for (const kvista::Exhibit& each : kvista::exhibits()) out << QByteArray(each.name.data(), static_cast<qsizetype>(each.name.size())) << '\n';
+    for (const kvista::Exhibit& each : kvista::exhibits())
+      out << QByteArray(each.name.data(), static_cast<qsizetype>(each.name.size())) << '\n';
     return names.isEmpty() ? 0 : 2;
   }
   kvista::Theme::instance().install();
@@ -48,6 +49,7 @@ int main(int argc, char** argv) {
   window.resize(size.value(0).toInt(), size.value(1).toInt());
   window.show();
   if (!parser.isSet("screenshot")) return QApplication::exec();
-  QTimer::singleShot(0, &application, [&] { QApplication::exit(window.grab().save(parser.value("screenshot")) ? 0 : 1); });
+  QTimer::singleShot(0, &application,
+                     [&] { QApplication::exit(window.grab().save(parser.value("screenshot")) ? 0 : 1); });
   return QApplication::exec();
 }

@@ -14,10 +14,11 @@ namespace kvista {
 
 AnalysisPresenter::AnalysisPresenter(Document& document, Workflow& workflow, SpectraView& spectra, ErrorView& errors)
     : document_(document), workflow_(workflow), spectra_(spectra), errors_(errors) {
-  for (const auto signal : {&Document::spectraChanged, &Document::planChanged, &Document::selectionChanged, &Document::projectChanged,
-                            &Document::modelChanged})
+  for (const auto signal : {&Document::spectraChanged, &Document::planChanged, &Document::selectionChanged,
+                            &Document::projectChanged, &Document::modelChanged})
     connect(&document_, signal, this, &AnalysisPresenter::showSpectra);
-  for (const auto signal : {&Document::errorsChanged, &Document::resultsChanged, &Document::planChanged, &Document::projectChanged})
+  for (const auto signal :
+       {&Document::errorsChanged, &Document::resultsChanged, &Document::planChanged, &Document::projectChanged})
     connect(&document_, signal, this, &AnalysisPresenter::showErrors);
   for (const auto signal : {&Document::tableChanged, &Document::spectraChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &AnalysisPresenter::askErrorsIfSeen);
@@ -33,7 +34,8 @@ AnalysisPresenter::AnalysisPresenter(Document& document, Workflow& workflow, Spe
 }
 
 bool AnalysisPresenter::eventFilter(QObject* watched, QEvent* event) {
-  if (event->type() == QEvent::Show) QMetaObject::invokeMethod(this, &AnalysisPresenter::askErrorsIfSeen, Qt::QueuedConnection);
+  if (event->type() == QEvent::Show)
+    QMetaObject::invokeMethod(this, &AnalysisPresenter::askErrorsIfSeen, Qt::QueuedConnection);
   return QObject::eventFilter(watched, event);
 }
 
@@ -69,10 +71,11 @@ void AnalysisPresenter::showErrors() {
   if (document_.hasModel() && !document_.isInGesture()) {
     const std::string current = fingerprint(document_.plan());
     if (const PlanErrorsRecord* errors = document_.errors(current)) {
-      const std::tuple<QString, QString, const Matrix*> kinds[] = {{tr("keys"), QStringLiteral("K"), &errors->keys},
-                                                                   {tr("values"), QStringLiteral("V"), &errors->values},
-                                                                   {tr("logits"), QStringLiteral("Q"), &errors->logits},
-                                                                   {tr("attention outputs"), QStringLiteral("Q"), &errors->attentionOutputs}};
+      const std::tuple<QString, QString, const Matrix*> kinds[] = {
+          {tr("keys"), QStringLiteral("K"), &errors->keys},
+          {tr("values"), QStringLiteral("V"), &errors->values},
+          {tr("logits"), QStringLiteral("Q"), &errors->logits},
+          {tr("attention outputs"), QStringLiteral("Q"), &errors->attentionOutputs}};
       for (const auto& [label, heads, matrix] : kinds)
         if (!matrix->isEmpty()) record.matrices.push_back({label, heads, *matrix});
     }
@@ -88,7 +91,8 @@ void AnalysisPresenter::showErrors() {
     };
     for (const TriedPlan& tried : document_.tried())
       if (fingerprint(tried.plan) != current)
-        add(tried.plan, QString::fromStdString(tried.name), tried.correctedLoss ? tried.correctedLoss : tried.predictedLoss);
+        add(tried.plan, QString::fromStdString(tried.name),
+            tried.correctedLoss ? tried.correctedLoss : tried.predictedLoss);
     add(document_.plan(), tr("this plan"), document_.planned().loss());
   }
   errors_.setRecord(std::move(record));

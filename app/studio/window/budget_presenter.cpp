@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "core/plan/edit.h"
 #include "core/plan/budget.h"
+#include "core/plan/edit.h"
 #include "core/plan/rank_edit.h"
 #include "views/budget_view.h"
 
@@ -13,13 +13,14 @@ namespace kvista {
 
 BudgetPresenter::BudgetPresenter(Document& document, Workflow& workflow, BudgetView& view)
     : document_(document), workflow_(workflow), view_(view) {
-  for (const auto signal : {&Document::planChanged, &Document::spectraChanged, &Document::modelChanged, &Document::projectChanged,
-                            &Document::statisticsChanged})
+  for (const auto signal : {&Document::planChanged, &Document::spectraChanged, &Document::modelChanged,
+                            &Document::projectChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &BudgetPresenter::show);
   connect(&view_, &BudgetView::ranksEdited, this, &BudgetPresenter::setRanks);
   connect(&view_, &BudgetView::locksEdited, this, &BudgetPresenter::setLocks);
   connect(&view_, &BudgetView::storageChosen, this, &BudgetPresenter::setStorage);
-  connect(&view_, &BudgetView::targetEntered, this, [this](const Target& target) { report(document_.setTarget(target)); });
+  connect(&view_, &BudgetView::targetEntered, this,
+          [this](const Target& target) { report(document_.setTarget(target)); });
   connect(&view_, &BudgetView::allocatorChosen, this, [this](const QString& name) {
     CompressionPlan plan = document_.plan();
     plan.allocator = name.toStdString();
@@ -50,7 +51,8 @@ void BudgetPresenter::show() {
   BudgetRecord record = budgetRecordOf(document_.planned(), document_.spectra().units(), document_.planningContext());
   for (const Choice& choice : document_.catalogue().allocators)
     record.allocators.emplace_back(QString::fromStdString(choice.name), QString::fromStdString(choice.summary));
-  for (const DeviceProfile& device : document_.catalogue().devices) record.devices.push_back(QString::fromStdString(device.name));
+  for (const DeviceProfile& device : document_.catalogue().devices)
+    record.devices.push_back(QString::fromStdString(device.name));
   if (document_.statistics() && document_.isPredictionStale())
     for (BudgetRow& row : record.rows) row.stale = !document_.spectra().isKnown(static_cast<std::size_t>(row.group));
   view_.setRecord(std::move(record));
@@ -61,8 +63,12 @@ void BudgetPresenter::setRanks(const std::vector<std::pair<int, int>>& ranks) {
   for (const auto& [index, rank] : ranks) {
     Group& group = plan.groups[static_cast<std::size_t>(index)];
     if (!document_.spectra().isKnown(static_cast<std::size_t>(index)))
-      return Q_EMIT failed({ErrorCode::invalidArgument, "The spectrum of that group is still being worked out.", {}, "Try again in a moment."});
-    group.widths = widthsForRank(document_.spectra().units()[static_cast<std::size_t>(index)].spectrum, standardWidths(plan.storage), rank);
+      return Q_EMIT failed({ErrorCode::invalidArgument,
+                            "The spectrum of that group is still being worked out.",
+                            {},
+                            "Try again in a moment."});
+    group.widths = widthsForRank(document_.spectra().units()[static_cast<std::size_t>(index)].spectrum,
+                                 standardWidths(plan.storage), rank);
   }
   const std::string text = describeEdit(document_.plan(), plan);
   // Neighbouring steps of the arrow keys on one cell become one.

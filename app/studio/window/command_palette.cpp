@@ -62,12 +62,14 @@ CommandPalette::CommandPalette(const QList<QAction*>& actions, QWidget* parent)
 void CommandPalette::showMatches(const QString& typed) {
   std::vector<std::pair<int, QAction*>> matches;
   for (QAction* action : actions_)
-    if (const int rank = fuzzyRank(typed, nameOf(*action)); rank >= 0 && !action->isSeparator()) matches.emplace_back(rank, action);
+    if (const int rank = fuzzyRank(typed, nameOf(*action)); rank >= 0 && !action->isSeparator())
+      matches.emplace_back(rank, action);
   std::ranges::stable_sort(matches, {}, &std::pair<int, QAction*>::first);
   list_->clear();
   for (const auto& [rank, action] : matches) {
     const QString keys = action->shortcut().toString(QKeySequence::NativeText);
-    auto* item = new QListWidgetItem(keys.isEmpty() ? nameOf(*action) : nameOf(*action) + QStringLiteral("    ") + keys, list_);
+    auto* item =
+        new QListWidgetItem(keys.isEmpty() ? nameOf(*action) : nameOf(*action) + QStringLiteral("    ") + keys, list_);
     item->setData(Qt::UserRole, QVariant::fromValue(action));
     if (!action->isEnabled()) item->setFlags(Qt::NoItemFlags);
   }
@@ -76,7 +78,8 @@ void CommandPalette::showMatches(const QString& typed) {
 
 void CommandPalette::runCurrent() {
   const QListWidgetItem* item = list_->currentItem();
-  QAction* action = item && item->flags().testFlag(Qt::ItemIsEnabled) ? item->data(Qt::UserRole).value<QAction*>() : nullptr;
+  QAction* action =
+      item && item->flags().testFlag(Qt::ItemIsEnabled) ? item->data(Qt::UserRole).value<QAction*>() : nullptr;
   if (!action) return;
   accept();
   action->trigger();

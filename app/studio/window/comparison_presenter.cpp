@@ -18,7 +18,8 @@
 namespace kvista {
 namespace {
 
-const QString kSides = QStringLiteral("sides"), kLayer = QStringLiteral("layer:"), kMeasure = QStringLiteral("measure:");
+const QString kSides = QStringLiteral("sides"), kLayer = QStringLiteral("layer:"),
+              kMeasure = QStringLiteral("measure:");
 
 QString sideTitle(int layer, Side side) {
   return side == Side::key ? ComparisonPresenter::tr("Layer %1 · keys").arg(layer)
@@ -30,10 +31,12 @@ QString sideTitle(int layer, Side side) {
 ComparisonPresenter::ComparisonPresenter(Document& document, Workflow& workflow, PlanComparisonView& plans,
                                          ComparisonView& matrices)
     : document_(document), workflow_(workflow), plans_(plans), matrices_(matrices), choice_(kSides) {
-  for (const auto signal : {&Document::planChanged, &Document::resultsChanged, &Document::spectraChanged, &Document::projectChanged,
-                            &Document::modelChanged, &Document::statisticsChanged, &Document::selectionChanged})
+  for (const auto signal :
+       {&Document::planChanged, &Document::resultsChanged, &Document::spectraChanged, &Document::projectChanged,
+        &Document::modelChanged, &Document::statisticsChanged, &Document::selectionChanged})
     connect(&document_, signal, this, &ComparisonPresenter::showPlans);
-  for (const auto signal : {&Document::planChanged, &Document::projectChanged, &Document::modelChanged, &Document::statisticsChanged})
+  for (const auto signal :
+       {&Document::planChanged, &Document::projectChanged, &Document::modelChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &ComparisonPresenter::showMatrices);
   connect(&document_, &Document::similarityChanged, this, &ComparisonPresenter::showMatrices);
   connect(&document_, &Document::selectionChanged, this, [this] {
@@ -77,7 +80,8 @@ bool ComparisonPresenter::eventFilter(QObject* watched, QEvent* event) {
   return QObject::eventFilter(watched, event);
 }
 
-/// Second-order losses of a plan's groups from the spectra that the plan under edit has; NaN where it has no such group.
+/// Second-order losses of a plan's groups from the spectra that the plan under edit has; NaN where it has no such
+/// group.
 std::vector<double> ComparisonPresenter::losses(const CompressionPlan& plan) const {
   const LossModel loss = document_.planningContext().loss;
   if (plan.metric != Metric::fisher || !loss.gradients || plan.storage == Storage::plainQuantised) return {};
@@ -114,7 +118,9 @@ ComparedPlan ComparisonPresenter::compared(const QString& id) const {
                          QString::fromStdString(measured->tokensHash.empty() ? measured->text : measured->tokensHash)};
   } else {
     const LossModel loss = document_.planningContext().loss;
-    const auto rise = !kept ? document_.planned().loss() : kept->correctedLoss ? kept->correctedLoss : kept->predictedLoss;
+    const auto rise = !kept                 ? document_.planned().loss()
+                      : kept->correctedLoss ? kept->correctedLoss
+                                            : kept->predictedLoss;
     if (const auto predicted = predictedPerplexity(loss, rise))
       result.perplexity = {*predicted, std::exp(loss.baseLoss), false, {}};
   }
@@ -126,10 +132,12 @@ void ComparisonPresenter::showPlans() {
   PlanComparisonRecord record;
   if (document_.hasModel()) {
     for (std::size_t i = 0; i < document_.tried().size(); ++i)
-      record.plans.push_back({QString::fromStdString(document_.triedFingerprints()[i]), QString::fromStdString(document_.tried()[i].name)});
+      record.plans.push_back({QString::fromStdString(document_.triedFingerprints()[i]),
+                              QString::fromStdString(document_.tried()[i].name)});
     record.plans.push_back({{}, tr("this plan")});
     const auto idOf = [&](const std::optional<QString>& wanted, const PlanChoice& usual) {
-      return wanted && std::ranges::find(record.plans, *wanted, &PlanChoice::id) != record.plans.end() ? *wanted : usual.id;
+      return wanted && std::ranges::find(record.plans, *wanted, &PlanChoice::id) != record.plans.end() ? *wanted
+                                                                                                       : usual.id;
     };
     if (record.plans.size() > 1) {
       record.a = compared(idOf(a_, record.plans.front()));
@@ -159,7 +167,8 @@ std::vector<std::pair<QString, QString>> ComparisonPresenter::choices() const {
   // Measures that the engine has been asked for already.
   for (const Choice& measure : document_.catalogue().measures)
     if (measure.name != workflow_.measureShown() && document_.similarity(measure.name, layer, side))
-      all.emplace_back(kMeasure + QString::fromStdString(measure.name), tr("with %1").arg(QString::fromStdString(measure.name)));
+      all.emplace_back(kMeasure + QString::fromStdString(measure.name),
+                       tr("with %1").arg(QString::fromStdString(measure.name)));
   return all;
 }
 
@@ -183,7 +192,8 @@ void ComparisonPresenter::showMatrices() {
     } else if (choice.startsWith(kLayer)) {
       const int other = choice.mid(kLayer.size()).toInt();
       record.right = heatmap(measure, other, side);
-      record.title = tr("Layers %1 and %2 · %3").arg(layer).arg(other).arg(side == Side::key ? tr("keys") : tr("values"));
+      record.title =
+          tr("Layers %1 and %2 · %3").arg(layer).arg(other).arg(side == Side::key ? tr("keys") : tr("values"));
     } else {
       record.right = heatmap(choice.mid(kMeasure.size()).toStdString(), layer, side);
       record.title = record.left.title;

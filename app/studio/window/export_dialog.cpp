@@ -19,13 +19,15 @@ namespace kvista {
 namespace {
 
 QString row(const QString& name, const QString& value) {
-  return QStringLiteral("<tr><td style='padding:2px 18px 2px 0;color:%1'>%2</td><td>%3</td></tr>").arg(colours().soft.name(), name, value);
+  return QStringLiteral("<tr><td style='padding:2px 18px 2px 0;color:%1'>%2</td><td>%3</td></tr>")
+      .arg(colours().soft.name(), name, value);
 }
 
 QString sentences(const std::vector<std::string>& list, const QColor& colour) {
   QString html;
   for (const std::string& sentence : list)
-    html += QStringLiteral("<p style='color:%1;margin:6px 0 0 0'>%2</p>").arg(colour.name(), QString::fromStdString(sentence).toHtmlEscaped());
+    html += QStringLiteral("<p style='color:%1;margin:6px 0 0 0'>%2</p>")
+                .arg(colour.name(), QString::fromStdString(sentence).toHtmlEscaped());
   return html;
 }
 
@@ -33,9 +35,12 @@ QString bytes(std::int64_t count) { return QLocale().formattedDataSize(count, 2,
 
 QString describe(const ExportPreview& preview) {
   QString html = QStringLiteral("<table cellspacing='0'>");
-  html += row(ExportDialog::tr("Tensors"), ExportDialog::tr("%L1 changed, %L2 carried over").arg(preview.tensorsChanged).arg(preview.tensorsCarried));
-  html += row(ExportDialog::tr("Files"), ExportDialog::tr("%1, the original has %2; %3 are free")
-                                             .arg(bytes(preview.bytesAfter), bytes(preview.bytesBefore), bytes(preview.freeBytes)));
+  html +=
+      row(ExportDialog::tr("Tensors"),
+          ExportDialog::tr("%L1 changed, %L2 carried over").arg(preview.tensorsChanged).arg(preview.tensorsCarried));
+  html += row(ExportDialog::tr("Files"),
+              ExportDialog::tr("%1, the original has %2; %3 are free")
+                  .arg(bytes(preview.bytesAfter), bytes(preview.bytesBefore), bytes(preview.freeBytes)));
   html += row(ExportDialog::tr("Cache"), ExportDialog::tr("%L1 bytes a token, the original has %L2")
                                              .arg(preview.bytesPerTokenAfter)
                                              .arg(preview.bytesPerTokenBefore));
@@ -56,7 +61,8 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
       preview_(new QLabel(this)) {
   setObjectName(QStringLiteral("exportDialog"));
   setWindowTitle(tr("Export"));
-  for (const Choice& form : forms) form_->addItem(QString::fromStdString(form.name), QString::fromStdString(form.summary));
+  for (const Choice& form : forms)
+    form_->addItem(QString::fromStdString(form.name), QString::fromStdString(form.summary));
   for (const char* name : {"float32", "bfloat16", "float16"}) dtype_->addItem(QLatin1String(name));
   formSummary_->setForegroundRole(QPalette::PlaceholderText);
   formSummary_->setWordWrap(true);

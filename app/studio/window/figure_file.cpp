@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/figure_file.h"
 
+#include <fmt/format.h>
+
 #include <QBuffer>
 #include <QFileInfo>
 #include <QImage>
@@ -10,7 +12,6 @@
 #include <QPdfWriter>
 #include <QSaveFile>
 #include <QSvgGenerator>
-#include <fmt/format.h>
 
 #include "views/theme.h"
 
@@ -81,7 +82,8 @@ Result<void> writeFigure(const QString& file, const QSize& size, const Draw& dra
                 "End the file's name with .png, .svg or .pdf.");
   QSaveFile output(file);
   if (!output.open(QIODevice::WriteOnly) || output.write(bytes) != bytes.size() || !output.commit())
-    return fail(ErrorCode::io, fmt::format("The figure {} cannot be written: {}.", file.toStdString(), output.errorString().toStdString()));
+    return fail(ErrorCode::io, fmt::format("The figure {} cannot be written: {}.", file.toStdString(),
+                                           output.errorString().toStdString()));
   return {};
 }
 

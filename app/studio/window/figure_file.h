@@ -15,6 +15,7 @@ namespace kvista {
 
 /// Draws a figure for paper, light whatever the window is, into a PNG (at three times the size), SVG or PDF, by the
 /// file's ending. `size` is in pixels of the screen. Errors: invalidArgument for another ending, io.
-Result<void> writeFigure(const QString& file, const QSize& size, const std::function<void(QPainter&, const QRectF&)>& draw);
+Result<void> writeFigure(const QString& file, const QSize& size,
+                         const std::function<void(QPainter&, const QRectF&)>& draw);
 
 }  // namespace kvista

@@ -40,7 +40,8 @@ FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(thi
     Q_EMIT changed();
   };
   connect(remove, &QPushButton::clicked, this, removeSelected);
-  connect(new QShortcut(QKeySequence::Delete, list_, nullptr, nullptr, Qt::WidgetShortcut), &QShortcut::activated, this, removeSelected);
+  connect(new QShortcut(QKeySequence::Delete, list_, nullptr, nullptr, Qt::WidgetShortcut), &QShortcut::activated, this,
+          removeSelected);
 }
 
 QStringList FileList::paths() const {

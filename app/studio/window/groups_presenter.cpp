@@ -35,7 +35,8 @@ bool isJointLayer(const CompressionPlan& plan, int layer) {
 
 GroupsPresenter::GroupsPresenter(Document& document, Workflow& workflow, GroupsView& view)
     : document_(document), workflow_(workflow), view_(view) {
-  for (const auto signal : {&Document::planChanged, &Document::spectraChanged, &Document::modelChanged, &Document::projectChanged})
+  for (const auto signal :
+       {&Document::planChanged, &Document::spectraChanged, &Document::modelChanged, &Document::projectChanged})
     connect(&document_, signal, this, &GroupsPresenter::show);
   connect(&document_, &Document::selectionChanged, this, &GroupsPresenter::show);
 
@@ -43,15 +44,17 @@ GroupsPresenter::GroupsPresenter(Document& document, Workflow& workflow, GroupsV
   connect(&view_, &GroupsView::moveRequested, this, [this, shape](const std::vector<Slot>& slots, int target) {
     apply(moveSlots(document_.plan(), shape(), slots, target));
   });
-  connect(&view_, &GroupsView::splitRequested, this,
-          [this, shape](int group, const std::vector<Slot>& out) { apply(splitGroup(document_.plan(), shape(), group, out)); });
+  connect(&view_, &GroupsView::splitRequested, this, [this, shape](int group, const std::vector<Slot>& out) {
+    apply(splitGroup(document_.plan(), shape(), group, out));
+  });
   connect(&view_, &GroupsView::mergeRequested, this,
           [this, shape](const std::vector<int>& groups) { apply(mergeGroups(document_.plan(), shape(), groups)); });
   connect(&view_, &GroupsView::lockToggled, this, [this](int group, bool locked) {
     if (auto edited = setLock(document_.plan(), group, locked)) document_.edit(*edited);
   });
-  connect(&view_, &GroupsView::jointRequested, this,
-          [this, shape](bool joint) { apply(joinLayer(document_.plan(), shape(), document_.selection().layer, joint)); });
+  connect(&view_, &GroupsView::jointRequested, this, [this, shape](bool joint) {
+    apply(joinLayer(document_.plan(), shape(), document_.selection().layer, joint));
+  });
   connect(&view_, &GroupsView::autoGroupRequested, this, &GroupsPresenter::regroup);
   connect(&view_, &GroupsView::applyToLayersRequested, this, [this, shape](const std::vector<int>& layers) {
     apply(applyLayerTo(document_.plan(), shape(), document_.selection().layer, layers));
@@ -78,7 +81,8 @@ void GroupsPresenter::show() {
     record.grouping = QString::fromStdString(plan.grouping);
     record.groupSize = groupSize_;
     for (const Choice& choice : document_.catalogue().groupings)
-      if (choice.name != "auto") record.groupings.push_back({QString::fromStdString(choice.name), QString::fromStdString(choice.summary)});
+      if (choice.name != "auto")
+        record.groupings.push_back({QString::fromStdString(choice.name), QString::fromStdString(choice.summary)});
     const bool predicts = document_.planned().predictedLoss.has_value();
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       const Group& group = plan.groups[i];
@@ -119,10 +123,12 @@ Result<HeadGroups> GroupsPresenter::groupHeads(const std::string& grouping, int 
   if (chosen->needsSimilarity) {
     const Matrix* matrix = document_.similarity(workflow_.measureShown(), document_.selection().layer, side);
     if (!matrix)
-      return fail(ErrorCode::invalidArgument, "How alike the heads are is not known yet.", "Calibrate the model first.");
+      return fail(ErrorCode::invalidArgument, "How alike the heads are is not known yet.",
+                  "Calibrate the model first.");
     request.similarity.resize(matrix->rows, matrix->columns);
     for (int row = 0; row < matrix->rows; ++row)
-      for (int column = 0; column < matrix->columns; ++column) request.similarity(row, column) = matrix->at(row, column);
+      for (int column = 0; column < matrix->columns; ++column)
+        request.similarity(row, column) = matrix->at(row, column);
   }
   return chosen->group(request);
 }
@@ -139,7 +145,8 @@ void GroupsPresenter::regroup(const QString& grouping, int groupSize) {
   if (name == "head") return apply(regroupLayer(document_.plan(), shape, layer, alone, alone, false));
   const auto keys = groupHeads(name, groupSize, Side::key);
   if (!keys) return Q_EMIT message(QString::fromStdString(keys.error().message));
-  if (isJointLayer(document_.plan(), layer)) return apply(regroupLayer(document_.plan(), shape, layer, *keys, *keys, true));
+  if (isJointLayer(document_.plan(), layer))
+    return apply(regroupLayer(document_.plan(), shape, layer, *keys, *keys, true));
   const auto values = groupHeads(name, groupSize, Side::value);
   if (!values) return Q_EMIT message(QString::fromStdString(values.error().message));
   apply(regroupLayer(document_.plan(), shape, layer, *keys, *values, false));

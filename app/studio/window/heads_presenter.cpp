@@ -28,7 +28,9 @@ HeadsPresenter::HeadsPresenter(Document& document, Workflow& workflow, HeatmapVi
     showSelection();
   });
   connect(&workflow_, &Workflow::layerSpectraReady, this, &HeadsPresenter::showSelection);
-  connect(&navigator_, &NavigatorView::activated, this, [this](int layer, Side side) { document_.setSelection({layer, side, {}}); });
+  connect(&navigator_, &NavigatorView::activated, this, [this](int layer, Side side) {
+    document_.setSelection({layer, side, {}});
+  });
   connect(&heatmap_, &HeatmapView::selectionChanged, this, [this](const std::vector<int>& heads) {
     Selection selection = document_.selection();
     selection.slots.clear();
@@ -62,7 +64,8 @@ void HeadsPresenter::showLayer() {
     record.groups = headGroups(document_.plan(), layer, side);
     record.measure = QString::fromStdString(workflow_.measureShown());
     if (const Choice* choice = measure())
-      record.explanation = QString::fromStdString(choice->summary) + QStringLiteral("\n") + QString::fromStdString(choice->formula);
+      record.explanation =
+          QString::fromStdString(choice->summary) + QStringLiteral("\n") + QString::fromStdString(choice->formula);
   }
   if (record != heatmap_.record()) heatmap_.setRecord(record);
 }

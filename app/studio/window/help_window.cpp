@@ -18,7 +18,8 @@ const QString kFolder = QStringLiteral(":/help/");
 QString readPage(const QString& name) {
   QFile file(kFolder + name + QStringLiteral(".md"));
   if (!file.open(QIODevice::ReadOnly)) return {};
-  static const QRegularExpression comment(QStringLiteral("<!--.*?-->\\s*"), QRegularExpression::DotMatchesEverythingOption);
+  static const QRegularExpression comment(QStringLiteral("<!--.*?-->\\s*"),
+                                          QRegularExpression::DotMatchesEverythingOption);
   return QString::fromUtf8(file.readAll()).remove(comment);
 }
 
@@ -30,7 +31,8 @@ QString headingOf(const QString& page) {
 
 }  // namespace
 
-HelpWindow::HelpWindow(QWidget* parent) : QDialog(parent), pages_(new QListWidget(this)), text_(new QTextBrowser(this)) {
+HelpWindow::HelpWindow(QWidget* parent)
+    : QDialog(parent), pages_(new QListWidget(this)), text_(new QTextBrowser(this)) {
   setObjectName(QStringLiteral("help"));
   setWindowTitle(tr("KVista help"));
   resize(860, 620);
@@ -52,7 +54,9 @@ HelpWindow::HelpWindow(QWidget* parent) : QDialog(parent), pages_(new QListWidge
     if (item) text_->setMarkdown(readPage(item->data(Qt::UserRole).toString()));
   });
   connect(text_, &QTextBrowser::anchorClicked, this, [this](const QUrl& url) {
-    if (url.scheme().isEmpty()) showPage(url.path().remove(QStringLiteral(".md")) + (url.hasFragment() ? QLatin1Char('#') + url.fragment() : QString()));
+    if (url.scheme().isEmpty())
+      showPage(url.path().remove(QStringLiteral(".md")) +
+               (url.hasFragment() ? QLatin1Char('#') + url.fragment() : QString()));
   });
   pages_->setCurrentRow(0);
 }

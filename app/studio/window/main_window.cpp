@@ -51,8 +51,9 @@ MainWindow::MainWindow(const EngineCommand& engine)
   resize(1440, 900);
   addActions();
   fillMenu();
-  bar_ = new TopBar(menu_, actions_.action(QStringLiteral("edit.undo")), actions_.action(QStringLiteral("plan.calibrate")),
-                    actions_.action(QStringLiteral("plan.measure")), actions_.action(QStringLiteral("plan.export")));
+  bar_ =
+      new TopBar(menu_, actions_.action(QStringLiteral("edit.undo")), actions_.action(QStringLiteral("plan.calibrate")),
+                 actions_.action(QStringLiteral("plan.measure")), actions_.action(QStringLiteral("plan.export")));
   strip_->setObjectName(QStringLiteral("figures"));
   auto* head = new QWidget;
   auto* column = new QVBoxLayout(head);
@@ -88,8 +89,9 @@ MainWindow::MainWindow(const EngineCommand& engine)
 MainWindow::~MainWindow() { engine_.stop(); }
 
 void MainWindow::connectParts() {
-  for (const auto signal : {&Document::projectChanged, &Document::modelChanged, &Document::statisticsChanged, &Document::planChanged,
-                            &Document::spectraChanged, &Document::resultsChanged, &Document::tableChanged})
+  for (const auto signal :
+       {&Document::projectChanged, &Document::modelChanged, &Document::statisticsChanged, &Document::planChanged,
+        &Document::spectraChanged, &Document::resultsChanged, &Document::tableChanged})
     connect(&document_, signal, this, &MainWindow::showState);
   connect(&document_, &Document::modifiedChanged, this, &MainWindow::showState);
   connect(&document_, &Document::gestureChanged, this, [this] { actions_.refresh(); });
@@ -117,9 +119,11 @@ void MainWindow::connectParts() {
     workflow_.propose("coded", {Target::Kind::share, 0.125}, tr("Plan: coded, 8 times smaller"));
     chooseLayout(QStringLiteral("edit"));
   });
-  connect(&workflow_, &Workflow::exported, this,
-          [this](const ExportRecord& record) { message_->setText(tr("Exported to %1").arg(QString::fromStdString(record.target))); });
-  connect(&workflow_, &Workflow::reported, this, [this](const QString& file) { message_->setText(tr("Report: %1").arg(file)); });
+  connect(&workflow_, &Workflow::exported, this, [this](const ExportRecord& record) {
+    message_->setText(tr("Exported to %1").arg(QString::fromStdString(record.target)));
+  });
+  connect(&workflow_, &Workflow::reported, this,
+          [this](const QString& file) { message_->setText(tr("Report: %1").arg(file)); });
   connect(panels_, &Panels::message, message_, &QLabel::setText);
   connect(panels_, &Panels::openRequested, &files_, &ProjectFiles::open);
   connect(panels_, &Panels::helpRequested, this, &MainWindow::showHelp);
@@ -131,12 +135,13 @@ void MainWindow::connectParts() {
   connect(&engine_, &EngineClient::latencyChanged, this, &MainWindow::showEngine);
   connect(&engine_, &EngineClient::stateChanged, this, [this](EngineClient::State state) {
     if (state != EngineClient::State::ready) return;
-    engine_.ask<Catalogue>("list", nlohmann::json::object(), read<Catalogue>, this, [this](Result<Catalogue> catalogue) {
-      if (!catalogue) return showProblem({}, catalogue.error());
-      document_.setCatalogue(*std::move(catalogue));
-      addMeasures();
-      panels_->showCatalogue();
-    });
+    engine_.ask<Catalogue>("list", nlohmann::json::object(), read<Catalogue>, this,
+                           [this](Result<Catalogue> catalogue) {
+                             if (!catalogue) return showProblem({}, catalogue.error());
+                             document_.setCatalogue(*std::move(catalogue));
+                             addMeasures();
+                             panels_->showCatalogue();
+                           });
   });
   connect(bar_, &TopBar::layoutChosen, this, &MainWindow::chooseLayout);
   connect(strip_, &FigureStrip::targetEntered, this, [this](const Target& target) {
@@ -147,8 +152,9 @@ void MainWindow::connectParts() {
 bool MainWindow::hasPlan() const { return document_.hasModel() && document_.statistics().has_value(); }
 
 void MainWindow::showState() {
-  const QString name = document_.file().empty() ? QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName()
-                                                : QFileInfo(QString::fromStdString(document_.file().string())).completeBaseName();
+  const QString name = document_.file().empty()
+                           ? QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName()
+                           : QFileInfo(QString::fromStdString(document_.file().string())).completeBaseName();
   bar_->setDocument(document_.isOpen() ? name : tr("no model open"), document_.isModified());
   setWindowTitle(document_.isOpen() ? QStringLiteral("%1[*] · KVista").arg(name) : QStringLiteral("KVista"));
   setWindowModified(document_.isModified());
@@ -160,10 +166,11 @@ void MainWindow::showState() {
   const bool shows = hasPlan();
   panels_->guide()->setVisible(!shows);
   bar_->setLayoutsEnabled(shows);
-  provenance_->setText(document_.statistics() ? tr("statistics %1 · %L2 tokens")
-                                                    .arg(QString::fromStdString(document_.statistics()->tokensHash).left(7))
-                                                    .arg(document_.statistics()->tokens)
-                                              : QString());
+  provenance_->setText(document_.statistics()
+                           ? tr("statistics %1 · %L2 tokens")
+                                 .arg(QString::fromStdString(document_.statistics()->tokensHash).left(7))
+                                 .arg(document_.statistics()->tokens)
+                           : QString());
   showFigures();
 }
 
@@ -193,18 +200,26 @@ void MainWindow::showProblem(const QString& about, const Error& error) {
 void MainWindow::showEngine() {
   const auto [mark, text] = [&]() -> std::pair<QColor, QString> {
     switch (engine_.state()) {
-      case EngineClient::State::ready: return {colours().valueText, QString::fromStdString(engine_.hello().device)};
-      case EngineClient::State::starting: return {colours().soft, tr("engine starting")};
-      case EngineClient::State::lost: return {colours().warning, tr("engine lost, starting it again")};
-      case EngineClient::State::failed: return {colours().warning, tr("no engine")};
-      case EngineClient::State::stopped: break;
+      case EngineClient::State::ready:
+        return {colours().valueText, QString::fromStdString(engine_.hello().device)};
+      case EngineClient::State::starting:
+        return {colours().soft, tr("engine starting")};
+      case EngineClient::State::lost:
+        return {colours().warning, tr("engine lost, starting it again")};
+      case EngineClient::State::failed:
+        return {colours().warning, tr("no engine")};
+      case EngineClient::State::stopped:
+        break;
     }
     return {colours().soft, tr("engine stopped")};
   }();
-  engineStatus_->setText(QStringLiteral("<span style='color:%1'>●</span>&nbsp; %2").arg(mark.name(), text.toHtmlEscaped()));
+  engineStatus_->setText(
+      QStringLiteral("<span style='color:%1'>●</span>&nbsp; %2").arg(mark.name(), text.toHtmlEscaped()));
   const auto latency = engine_.latencyMilliseconds();
-  engineStatus_->setToolTip(engine_.command().text() + (latency ? tr(" · %1 ms there and back").arg(*latency, 0, 'f', 1) : QString()));
-  if (engine_.state() == EngineClient::State::failed || engine_.state() == EngineClient::State::lost) showProblem({}, engine_.problem());
+  engineStatus_->setToolTip(engine_.command().text() +
+                            (latency ? tr(" · %1 ms there and back").arg(*latency, 0, 'f', 1) : QString()));
+  if (engine_.state() == EngineClient::State::failed || engine_.state() == EngineClient::State::lost)
+    showProblem({}, engine_.problem());
 }
 
 void MainWindow::open(const QString& path) { files_.open(path); }
@@ -235,8 +250,8 @@ void MainWindow::keepLayout() {
   session_.set(arrangementOf(layout_.toStdString(), key), dockArea_->saveState());
 }
 
-/// A main window that has shown a dock remembers its place for ever, and mixes the arrangements of several layouts; so each
-/// layout begins with a new one.
+/// A main window that has shown a dock remembers its place for ever, and mixes the arrangements of several layouts; so
+/// each layout begins with a new one.
 void MainWindow::startDockArea() {
   auto* area = new QMainWindow;
   area->setWindowFlags(Qt::Widget);
@@ -277,7 +292,8 @@ void MainWindow::closeEvent(QCloseEvent* event) {
 }
 
 void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
-  if (event->mimeData()->hasUrls() && event->mimeData()->urls().size() == 1 && event->mimeData()->urls().front().isLocalFile())
+  if (event->mimeData()->hasUrls() && event->mimeData()->urls().size() == 1 &&
+      event->mimeData()->urls().front().isLocalFile())
     event->acceptProposedAction();
 }
 

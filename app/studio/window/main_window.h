@@ -55,8 +55,8 @@ class MainWindow final : public QMainWindow {
   void addViewActions();
   /// Once the engine has named them.
   void addMeasures();
-  QAction* add(const char* id, const QString& category, const QString& text, const QKeySequence& shortcut, std::function<void()> run,
-               std::function<bool()> enabled = {}, const QString& tip = {});
+  QAction* add(const char* id, const QString& category, const QString& text, const QKeySequence& shortcut,
+               std::function<void()> run, std::function<bool()> enabled = {}, const QString& tip = {});
   void fillMenu();
   void connectParts();
   void showState();

@@ -37,63 +37,94 @@ void MainWindow::addFileActions() {
   add("file.open", file, tr("&Open file…"), QKeySequence::Open, [this] { files_.askForFile(); });
   add("file.openFolder", file, tr("Open model &folder…"), tr("Ctrl+Shift+O"), [this] { files_.askForModelFolder(); });
   add("file.openDemo", file, tr("Open the &demo model"), {}, [this] { openDemo(); });
-  add("file.save", file, tr("&Save"), QKeySequence::Save, [this] { files_.save(); }, [this] { return document_.isOpen(); });
-  add("file.saveAs", file, tr("Save &as…"), QKeySequence::SaveAs, [this] { files_.saveAs(); }, [this] { return document_.isOpen(); });
-  add("file.report", file, tr("Write a &report…"), {}, [this] { writeReport(); }, [this] { return document_.hasModel(); },
-      tr("One HTML file with plan, pictures and numbers"));
-  add("file.figure", file, tr("Save this panel as a &figure…"), tr("Ctrl+Shift+S"), [this] { saveFigure(); },
+  add(
+      "file.save", file, tr("&Save"), QKeySequence::Save, [this] { files_.save(); },
+      [this] { return document_.isOpen(); });
+  add(
+      "file.saveAs", file, tr("Save &as…"), QKeySequence::SaveAs, [this] { files_.saveAs(); },
+      [this] { return document_.isOpen(); });
+  add(
+      "file.report", file, tr("Write a &report…"), {}, [this] { writeReport(); },
+      [this] { return document_.hasModel(); }, tr("One HTML file with plan, pictures and numbers"));
+  add(
+      "file.figure", file, tr("Save this panel as a &figure…"), tr("Ctrl+Shift+S"), [this] { saveFigure(); },
       [this] { return document_.hasModel(); }, tr("The panel that has the focus, as PNG, SVG or PDF"));
-  add("file.engine", file, tr("&Engine…"), {}, [this] { chooseEngine(); }, {}, tr("Compute on this machine, or on another one through ssh"));
+  add(
+      "file.engine", file, tr("&Engine…"), {}, [this] { chooseEngine(); }, {},
+      tr("Compute on this machine, or on another one through ssh"));
   add("file.quit", file, tr("&Quit"), QKeySequence::Quit, [this] { close(); });
 }
 
 void MainWindow::addPlanActions() {
   const QString edit = tr("Edit"), plan = tr("Plan");
-  add("edit.undo", edit, tr("&Undo"), QKeySequence::Undo, [this] { document_.undo(); }, [this] { return document_.canUndo(); });
-  add("edit.redo", edit, tr("&Redo"), QKeySequence::Redo, [this] { document_.redo(); }, [this] { return document_.canRedo(); });
-  add("plan.calibrate", plan, tr("&Calibrate…"), tr("Ctrl+K"), [this] { calibrate(); }, [this] { return document_.hasModel(); },
+  add(
+      "edit.undo", edit, tr("&Undo"), QKeySequence::Undo, [this] { document_.undo(); },
+      [this] { return document_.canUndo(); });
+  add(
+      "edit.redo", edit, tr("&Redo"), QKeySequence::Redo, [this] { document_.redo(); },
+      [this] { return document_.canRedo(); });
+  add(
+      "plan.calibrate", plan, tr("&Calibrate…"), tr("Ctrl+K"), [this] { calibrate(); },
+      [this] { return document_.hasModel(); },
       tr("Run a text through the model once; everything else follows from it"));
-  add("plan.openStatistics", plan, tr("Open s&tatistics…"), {},
+  add(
+      "plan.openStatistics", plan, tr("Open s&tatistics…"), {},
       [this] {
-        const QString path = QFileDialog::getOpenFileName(this, tr("Statistics of this model"), {}, tr("Statistics (*.kvstats);;All files (*)"));
+        const QString path = QFileDialog::getOpenFileName(this, tr("Statistics of this model"), {},
+                                                          tr("Statistics (*.kvstats);;All files (*)"));
         if (!path.isEmpty()) workflow_.openStatistics(path);
       },
       [this] { return document_.hasModel(); });
   for (const char* method : {"coded", "coded-joint", "coded-head", "joint", "separate", "grouped"}) {
     const QString name = QLatin1String(method);
-    add(qPrintable(QStringLiteral("plan.method.") + name), plan, tr("Plan anew: %1").arg(name), {},
-        [this, name] {
-          workflow_.propose(name.toStdString(), document_.plan().target, tr("Plan anew: %1").arg(name));
-        },
+    add(
+        qPrintable(QStringLiteral("plan.method.") + name), plan, tr("Plan anew: %1").arg(name), {},
+        [this, name] { workflow_.propose(name.toStdString(), document_.plan().target, tr("Plan anew: %1").arg(name)); },
         [this] { return document_.statistics().has_value(); });
   }
-  add("plan.target", plan, tr("Set the &target…"), tr("Ctrl+T"), [this] { strip_->editTarget(); }, [this] { return hasPlan(); });
-  add("plan.keep", plan, tr("&Keep this plan for comparison"), tr("Ctrl+D"), [this] { keepPlan(); }, [this] { return hasPlan(); });
-  add("plan.measure", plan, tr("&Measure…"), tr("Ctrl+M"), [this] { measure(); }, [this] { return hasPlan(); },
+  add(
+      "plan.target", plan, tr("Set the &target…"), tr("Ctrl+T"), [this] { strip_->editTarget(); },
+      [this] { return hasPlan(); });
+  add(
+      "plan.keep", plan, tr("&Keep this plan for comparison"), tr("Ctrl+D"), [this] { keepPlan(); },
+      [this] { return hasPlan(); });
+  add(
+      "plan.measure", plan, tr("&Measure…"), tr("Ctrl+M"), [this] { measure(); }, [this] { return hasPlan(); },
       tr("Perplexity of the original and of the plan on a text"));
-  add("plan.export", plan, tr("&Export…"), tr("Ctrl+E"), [this] { exportPlan(); }, [this] { return hasPlan(); },
+  add(
+      "plan.export", plan, tr("&Export…"), tr("Ctrl+E"), [this] { exportPlan(); }, [this] { return hasPlan(); },
       tr("Write a checkpoint with the smaller cache"));
 }
 
 void MainWindow::addViewActions() {
   const QString view = tr("View"), help = tr("Help");
-  const std::pair<const char*, QString> layouts[] = {
-      {"analyse", tr("Layout: Analyse")}, {"edit", tr("Layout: Edit")}, {"compare", tr("Layout: Compare")}, {"try", tr("Layout: Try")}};
+  const std::pair<const char*, QString> layouts[] = {{"analyse", tr("Layout: Analyse")},
+                                                     {"edit", tr("Layout: Edit")},
+                                                     {"compare", tr("Layout: Compare")},
+                                                     {"try", tr("Layout: Try")}};
   int number = 1;
   for (const auto& [id, text] : layouts) {
     const QString name = QLatin1String(id);
-    add(qPrintable(QStringLiteral("view.layout.") + name), view, text, QKeySequence(QStringLiteral("Ctrl+%1").arg(number++)),
-        [this, name] { chooseLayout(name); }, [this] { return document_.hasModel(); });
+    add(
+        qPrintable(QStringLiteral("view.layout.") + name), view, text,
+        QKeySequence(QStringLiteral("Ctrl+%1").arg(number++)), [this, name] { chooseLayout(name); },
+        [this] { return document_.hasModel(); });
   }
-  add("view.resetLayout", view, tr("Put the panels back"), {}, [this] { resetLayout(); }, [this] { return document_.hasModel(); });
+  add(
+      "view.resetLayout", view, tr("Put the panels back"), {}, [this] { resetLayout(); },
+      [this] { return document_.hasModel(); });
   for (auto at = panels_->docks().begin(); at != panels_->docks().end(); ++at) {
     QDockWidget* dock = at.value();
     QAction* toggle = dock->toggleViewAction();
-    actions_.add({.id = QStringLiteral("view.panel.") + at.key(), .text = tr("Panel: %1").arg(dock->windowTitle()), .category = view}, toggle);
+    actions_.add({.id = QStringLiteral("view.panel.") + at.key(),
+                  .text = tr("Panel: %1").arg(dock->windowTitle()),
+                  .category = view},
+                 toggle);
   }
-  const std::pair<const char*, std::pair<QString, Theme::Mode>> looks[] = {{"view.look.system", {tr("Look: as the desktop"), Theme::Mode::system}},
-                                                                          {"view.look.light", {tr("Look: light"), Theme::Mode::light}},
-                                                                          {"view.look.dark", {tr("Look: dark"), Theme::Mode::dark}}};
+  const std::pair<const char*, std::pair<QString, Theme::Mode>> looks[] = {
+      {"view.look.system", {tr("Look: as the desktop"), Theme::Mode::system}},
+      {"view.look.light", {tr("Look: light"), Theme::Mode::light}},
+      {"view.look.dark", {tr("Look: dark"), Theme::Mode::dark}}};
   for (const auto& [id, look] : looks)
     add(id, view, look.first, {}, [this, mode = look.second] {
       Theme::instance().setMode(mode);
@@ -109,12 +140,13 @@ void MainWindow::addMeasures() {
   for (const Choice& measure : document_.catalogue().measures) {
     const std::string id = "view.measure." + measure.name;
     if (actions_.action(QString::fromStdString(id))) continue;  // The engine was started again.
-    measures_->addAction(add(id.c_str(), tr("View"), QString::fromStdString(measure.name), {},
-                             [this, name = measure.name] {
-                               workflow_.showSimilarity(name);
-                               panels_->showCatalogue();
-                             },
-                             [this] { return document_.statistics().has_value(); }, QString::fromStdString(measure.summary)));
+    measures_->addAction(add(
+        id.c_str(), tr("View"), QString::fromStdString(measure.name), {},
+        [this, name = measure.name] {
+          workflow_.showSimilarity(name);
+          panels_->showCatalogue();
+        },
+        [this] { return document_.statistics().has_value(); }, QString::fromStdString(measure.summary)));
   }
 }
 

@@ -43,12 +43,14 @@ void MainWindow::calibrate() {
   if (const auto& statistics = document_.statistics()) before.paths = statistics->texts;
   auto* dialog = new TextDialog(TextDialog::Purpose::calibrate, document_.model(), before, this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
-  connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.calibrate(dialog->selection(), dialog->gradients()); });
+  connect(dialog, &QDialog::accepted, this,
+          [this, dialog] { workflow_.calibrate(dialog->selection(), dialog->gradients()); });
   dialog->open();
 }
 
 void MainWindow::measure() {
-  auto* dialog = new TextDialog(TextDialog::Purpose::measure, document_.model(), usualText(document_, "evaluation.txt"), this);
+  auto* dialog =
+      new TextDialog(TextDialog::Purpose::measure, document_.model(), usualText(document_, "evaluation.txt"), this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.measure(dialog->selection()); });
   dialog->open();
@@ -56,13 +58,19 @@ void MainWindow::measure() {
 
 void MainWindow::exportPlan() {
   const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
-  const QString beside = document_.file().empty() ? QDir::homePath() : QFileInfo(QString::fromStdString(document_.file().string())).absolutePath();
-  auto* dialog = new ExportDialog(document_.catalogue().forms, QStringLiteral("%1/%2-smaller").arg(beside, model.completeBaseName()), this);
+  const QString beside = document_.file().empty()
+                             ? QDir::homePath()
+                             : QFileInfo(QString::fromStdString(document_.file().string())).absolutePath();
+  auto* dialog = new ExportDialog(document_.catalogue().forms,
+                                  QStringLiteral("%1/%2-smaller").arg(beside, model.completeBaseName()), this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   exportDialog_ = dialog;
-  const auto wish = [dialog] { return ExportWish{dialog->form(), dialog->dtype(), dialog->target(), dialog->overwrite()}; };
+  const auto wish = [dialog] {
+    return ExportWish{dialog->form(), dialog->dtype(), dialog->target(), dialog->overwrite()};
+  };
   connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
-    workflow_.previewExport(wish(), dialog, [dialog](const Result<ExportPreview>& preview) { dialog->showPreview(preview); });
+    workflow_.previewExport(wish(), dialog,
+                            [dialog](const Result<ExportPreview>& preview) { dialog->showPreview(preview); });
   });
   connect(dialog, &QDialog::accepted, this, [this, wish] { workflow_.exportPlan(wish()); });
   dialog->open();
@@ -77,10 +85,15 @@ void MainWindow::keepPlan() {
 
 void MainWindow::writeReport() {
   if (document_.file().empty() || document_.isModified())
-    return showProblem({}, {ErrorCode::invalidArgument, "A report is made from the saved project.", {}, "Save the project first (Ctrl+S)."});
+    return showProblem({}, {ErrorCode::invalidArgument,
+                            "A report is made from the saved project.",
+                            {},
+                            "Save the project first (Ctrl+S)."});
   QFileInfo project(QString::fromStdString(document_.file().string()));
-  const QString file = QFileDialog::getSaveFileName(this, tr("Write a report"), project.absolutePath() + QLatin1Char('/') + project.completeBaseName() + QStringLiteral(".html"),
-                                                    tr("HTML (*.html)"));
+  const QString file = QFileDialog::getSaveFileName(
+      this, tr("Write a report"),
+      project.absolutePath() + QLatin1Char('/') + project.completeBaseName() + QStringLiteral(".html"),
+      tr("HTML (*.html)"));
   if (!file.isEmpty()) workflow_.writeReport(file);
 }
 
@@ -90,10 +103,16 @@ void MainWindow::saveFigure() {
     const QDockWidget* dock = panels_->docks().value(id);
     if (dock->isVisible() && (name.isEmpty() || dock->isAncestorOf(QApplication::focusWidget()))) name = id;
   }
-  if (name.isEmpty()) return showProblem({}, {ErrorCode::invalidArgument, "No panel that can be a figure is in sight.", {}, "Show the heatmap, the waterline or a chart."});
-  const QString file = QFileDialog::getSaveFileName(this, tr("Save the figure"), name + QStringLiteral(".svg"), tr("Figures (*.svg *.pdf *.png)"));
+  if (name.isEmpty())
+    return showProblem({}, {ErrorCode::invalidArgument,
+                            "No panel that can be a figure is in sight.",
+                            {},
+                            "Show the heatmap, the waterline or a chart."});
+  const QString file = QFileDialog::getSaveFileName(this, tr("Save the figure"), name + QStringLiteral(".svg"),
+                                                    tr("Figures (*.svg *.pdf *.png)"));
   if (file.isEmpty()) return;
-  if (const auto written = writeFigure(file, panels_->docks().value(name)->widget()->size(), panels_->figure(name)); !written)
+  if (const auto written = writeFigure(file, panels_->docks().value(name)->widget()->size(), panels_->figure(name));
+      !written)
     return showProblem(file, written.error());
   message_->setText(tr("Figure: %1").arg(file));
 }
@@ -133,11 +152,14 @@ void MainWindow::chooseEngine() {
   dialog->setObjectName(QStringLiteral("engineDialog"));
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   dialog->setWindowTitle(tr("Engine"));
-  dialog->setLabelText(tr("The command that starts the engine. Empty: on this machine.\nOn another one, for example: ssh gpu-server kvista engine"));
+  dialog->setLabelText(
+      tr("The command that starts the engine. Empty: on this machine.\nOn another one, for example: ssh gpu-server "
+         "kvista engine"));
   dialog->setTextValue(settings_.get(kEngineText));
   dialog->resize(520, 150);
   connect(dialog, &QInputDialog::textValueSelected, this, [this](const QString& text) {
-    const auto command = text.trimmed().isEmpty() ? Result<EngineCommand>(EngineCommand::local()) : EngineCommand::fromText(text);
+    const auto command =
+        text.trimmed().isEmpty() ? Result<EngineCommand>(EngineCommand::local()) : EngineCommand::fromText(text);
     if (!command) return showProblem(text, command.error());
     settings_.set(kEngineText, text.trimmed());
     engine_.start(*command);

@@ -6,7 +6,8 @@
 
 namespace kvista {
 
-PanelDock::PanelDock(const QString& name, const QString& title, View* view, QWidget* parent) : QDockWidget(title, parent), view_(view) {
+PanelDock::PanelDock(const QString& name, const QString& title, View* view, QWidget* parent)
+    : QDockWidget(title, parent), view_(view) {
   setObjectName(name);
   view->setObjectName(name + QStringLiteral("View"));
   setTitleBarWidget(new PanelTitle(view, this));

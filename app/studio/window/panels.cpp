@@ -43,7 +43,7 @@ ViewType* Panels::add(const char* name, const QString& title) {
   auto* dock = new PanelDock(id, title, view, window_);
   dock->hide();
   docks_.insert(id, dock);
-  if constexpr (requires(QPainter& painter, const QRectF& area) { view->paintFigure(painter, area); })
+  if constexpr (requires(QPainter & painter, const QRectF& area) { view->paintFigure(painter, area); })
     figures_.insert(id, [view](QPainter& painter, const QRectF& area) { view->paintFigure(painter, area); });
   return view;
 }
@@ -76,7 +76,8 @@ void Panels::addHeads() {
   });
   connect(groupsPresenter, &GroupsPresenter::message, this, &Panels::message);
   connect(headsPresenter, &HeadsPresenter::makeGroupRequested, groupsPresenter, &GroupsPresenter::makeGroup);
-  connect(headsPresenter, &HeadsPresenter::explainRequested, this, [this] { Q_EMIT helpRequested(QStringLiteral("measures")); });
+  connect(headsPresenter, &HeadsPresenter::explainRequested, this,
+          [this] { Q_EMIT helpRequested(QStringLiteral("measures")); });
 }
 
 void Panels::addPlan() {
@@ -88,7 +89,9 @@ void Panels::addPlan() {
   auto* budgetPresenter = new BudgetPresenter(document_, workflow_, *budget);
   auto* tryPresenter = new TryPresenter(document_, workflow_, *tryView);
   quality_ = new QualityPresenter(document_, workflow_, *quality);
-  for (QObject* presenter : std::initializer_list<QObject*>{waterlinePresenter, budgetPresenter, tryPresenter, quality_}) presenter->setParent(this);
+  for (QObject* presenter :
+       std::initializer_list<QObject*>{waterlinePresenter, budgetPresenter, tryPresenter, quality_})
+    presenter->setParent(this);
   connect(waterlinePresenter, &WaterlinePresenter::message, this, &Panels::message);
   connect(quality_, &QualityPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
   connect(budgetPresenter, &BudgetPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
@@ -131,7 +134,8 @@ nlohmann::json Panels::places() const {
       for (const Slot& slot : group.slots) add(canvas, slotName(slot).toStdString(), canvas->chipRect(slot));
     add(canvas, "newGroup", canvas->layoutOfGroups().newGroup);
   }
-  if (const auto* waterline = window_->findChild<WaterlineView*>()) add(waterline, "waterlineHandle", waterline->handle().toAlignedRect());
+  if (const auto* waterline = window_->findChild<WaterlineView*>())
+    add(waterline, "waterlineHandle", waterline->handle().toAlignedRect());
   return places;
 }
 
@@ -149,7 +153,9 @@ void Panels::showCatalogue() {
 nlohmann::json Panels::problems() const {
   nlohmann::json list = nlohmann::json::array();
   for (const ProblemRecord& problem : work_->problems())
-    list.push_back({{"sentence", problem.sentence.toStdString()}, {"hint", problem.hint.toStdString()}, {"path", problem.path.toStdString()}});
+    list.push_back({{"sentence", problem.sentence.toStdString()},
+                    {"hint", problem.hint.toStdString()},
+                    {"path", problem.path.toStdString()}});
   return list;
 }
 

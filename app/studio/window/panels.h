@@ -34,7 +34,8 @@ class Panels final : public QObject {
   void addProblem(const QString& about, const Error& error);
   void clearProblems();
   [[nodiscard]] nlohmann::json problems() const;
-  /// Where painted things that can be taken hold of are on the screen: heads, the zone for a new group, the water's handle.
+  /// Where painted things that can be taken hold of are on the screen: heads, the zone for a new group, the water's
+  /// handle.
   [[nodiscard]] nlohmann::json places() const;
   void showProgress();
   [[nodiscard]] int plansOnFront() const;

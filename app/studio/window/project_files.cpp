@@ -27,7 +27,8 @@ QMessageBox* ask(QWidget* window, const QString& text, const QString& more) {
 
 }  // namespace
 
-ProjectFiles::ProjectFiles(Document& document, Workflow& workflow, RecentFiles& recent, Recovery& recovery, QWidget* window)
+ProjectFiles::ProjectFiles(Document& document, Workflow& workflow, RecentFiles& recent, Recovery& recovery,
+                           QWidget* window)
     : QObject(window), document_(document), workflow_(workflow), recent_(recent), recovery_(recovery), window_(window) {
   connect(&workflow_, &Workflow::opened, this, [this] {
     const auto& file = document_.file().empty() ? document_.modelPath() : document_.file();
@@ -53,7 +54,10 @@ void ProjectFiles::open(const QString& path) {
 void ProjectFiles::openDemo() {
   const QString folder = demoFolder();
   if (folder.isEmpty())
-    return Q_EMIT failed({}, Error{ErrorCode::io, "The demo model is not installed beside the program.", {}, "Run packaging/demo in the source folder."});
+    return Q_EMIT failed({}, Error{ErrorCode::io,
+                                   "The demo model is not installed beside the program.",
+                                   {},
+                                   "Run packaging/demo in the source folder."});
   open(folder + QStringLiteral("/model"));
 }
 
@@ -64,20 +68,25 @@ void ProjectFiles::leave(std::function<void()> then) {
   auto* discard = box->addButton(tr("Discard"), QMessageBox::DestructiveRole);
   box->addButton(tr("Cancel"), QMessageBox::RejectRole);
   box->setDefaultButton(save);
-  connect(box, &QMessageBox::buttonClicked, this, [this, save, discard, then = std::move(then)](QAbstractButton* clicked) {
-    if (clicked == discard) then();
-    if (clicked != save) return;
-    const QString file = document_.file().empty() ? suggestedFile() : QString::fromStdString(document_.file().string());
-    if (!file.isEmpty()) saveTo(file, then);
-  });
+  connect(box, &QMessageBox::buttonClicked, this,
+          [this, save, discard, then = std::move(then)](QAbstractButton* clicked) {
+            if (clicked == discard) then();
+            if (clicked != save) return;
+            const QString file =
+                document_.file().empty() ? suggestedFile() : QString::fromStdString(document_.file().string());
+            if (!file.isEmpty()) saveTo(file, then);
+          });
   box->open();
 }
 
 QString ProjectFiles::suggestedFile() const {
   const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
   // Beside the model where one may write, else in the home folder: the demo's is often part of an installation.
-  const QString folder = QFileInfo(model.absolutePath()).isWritable() && demoFolder() != model.absolutePath() ? model.absolutePath() : QDir::homePath();
-  return QFileDialog::getSaveFileName(window_, tr("Save the project"), QStringLiteral("%1/%2.kvista").arg(folder, model.completeBaseName()),
+  const QString folder = QFileInfo(model.absolutePath()).isWritable() && demoFolder() != model.absolutePath()
+                             ? model.absolutePath()
+                             : QDir::homePath();
+  return QFileDialog::getSaveFileName(window_, tr("Save the project"),
+                                      QStringLiteral("%1/%2.kvista").arg(folder, model.completeBaseName()),
                                       tr("KVista projects (*.kvista)"));
 }
 
@@ -101,7 +110,8 @@ void ProjectFiles::saveTo(const QString& file, std::function<void()> then) {
 }
 
 void ProjectFiles::askForMovedModel(const QString& path, const Error& error) {
-  QMessageBox* box = ask(window_, tr("The project's model cannot be opened."), QString::fromStdString(error.message + " " + error.hint));
+  QMessageBox* box = ask(window_, tr("The project's model cannot be opened."),
+                         QString::fromStdString(error.message + " " + error.hint));
   auto* locate = box->addButton(tr("Locate the model…"), QMessageBox::AcceptRole);
   box->addButton(tr("Leave it"), QMessageBox::RejectRole);
   connect(box, &QMessageBox::buttonClicked, this, [this, locate, path, error](QAbstractButton* clicked) {
@@ -113,7 +123,8 @@ void ProjectFiles::askForMovedModel(const QString& path, const Error& error) {
 }
 
 void ProjectFiles::locateRecent(const QString& missing) {
-  const QString file = QFileDialog::getOpenFileName(window_, tr("Where %1 is now").arg(QFileInfo(missing).fileName()), {}, tr(kModelFiles));
+  const QString file = QFileDialog::getOpenFileName(window_, tr("Where %1 is now").arg(QFileInfo(missing).fileName()),
+                                                    {}, tr(kModelFiles));
   if (file.isEmpty()) return;
   recent_.locate(missing, file);
   open(file);
@@ -123,11 +134,13 @@ void ProjectFiles::offerRecovery() {
   recovery_.findAbandoned(this, [this](std::vector<RecoveredProject> found) {
     if (found.empty()) return;
     RecoveredProject newest = std::move(found.front());
-    const QString name = newest.file.empty() ? QFileInfo(QString::fromStdString(newest.project.model.string())).fileName()
-                                             : QString::fromStdString(newest.file.string());
-    QMessageBox* box = ask(window_, tr("KVista ended without saving %1.").arg(name),
-                           tr("%Ln edit(s) since the last save, the newest at %1.", nullptr, static_cast<int>(newest.edits.size()))
-                               .arg(QLocale().toString(newest.changed, QLocale::ShortFormat)));
+    const QString name = newest.file.empty()
+                             ? QFileInfo(QString::fromStdString(newest.project.model.string())).fileName()
+                             : QString::fromStdString(newest.file.string());
+    QMessageBox* box =
+        ask(window_, tr("KVista ended without saving %1.").arg(name),
+            tr("%Ln edit(s) since the last save, the newest at %1.", nullptr, static_cast<int>(newest.edits.size()))
+                .arg(QLocale().toString(newest.changed, QLocale::ShortFormat)));
     box->setDetailedText(newest.edits.join(QLatin1Char('\n')));  // "Show details": the differences, edit by edit.
     auto* recover = box->addButton(tr("Recover"), QMessageBox::AcceptRole);
     auto* discard = box->addButton(tr("Discard"), QMessageBox::DestructiveRole);

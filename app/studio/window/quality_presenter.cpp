@@ -29,9 +29,10 @@ QPointF pointAt(const WaterlineTable& table, double share, const ModelShape& sha
 
 }  // namespace
 
-QualityPresenter::QualityPresenter(Document& document, Workflow& workflow, QualityCostView& view) : document_(document), view_(view) {
-  for (const auto signal : {&Document::planChanged, &Document::resultsChanged, &Document::tableChanged, &Document::projectChanged,
-                            &Document::modelChanged, &Document::statisticsChanged})
+QualityPresenter::QualityPresenter(Document& document, Workflow& workflow, QualityCostView& view)
+    : document_(document), view_(view) {
+  for (const auto signal : {&Document::planChanged, &Document::resultsChanged, &Document::tableChanged,
+                            &Document::projectChanged, &Document::modelChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &QualityPresenter::show);
   connect(&workflow, &Workflow::measured, this, [this](const EvaluationRecord& record) {
     // What was measured is worth coming back to; the plan may have been edited since it was asked for.
@@ -50,7 +51,8 @@ void QualityPresenter::show() {
   QualityCostRecord record;
   if (document_.hasModel() && document_.statistics()) {
     const PlanningContext context = document_.planningContext();
-    const auto add = [&](const CompressionPlan& plan, const std::string& of, const QString& label, const std::optional<double>& loss, bool current) {
+    const auto add = [&](const CompressionPlan& plan, const std::string& of, const QString& label,
+                         const std::optional<double>& loss, bool current) {
       const MeasuredResult* measured = document_.result(of);
       const auto rise = riseOf(measured, loss);
       if (!rise) return;
@@ -58,7 +60,9 @@ void QualityPresenter::show() {
       record.points.push_back({.fingerprint = QString::fromStdString(of),
                                .label = label,
                                .share = share(plan, context.shape),
-                               .timeShare = cost.fullSecondsPerToken > 0 ? std::optional(cost.secondsPerToken / cost.fullSecondsPerToken) : std::nullopt,
+                               .timeShare = cost.fullSecondsPerToken > 0
+                                                ? std::optional(cost.secondsPerToken / cost.fullSecondsPerToken)
+                                                : std::nullopt,
                                .rise = *rise,
                                .measured = measured != nullptr,
                                .current = current});
@@ -67,15 +71,18 @@ void QualityPresenter::show() {
     for (std::size_t i = 0; i < document_.tried().size(); ++i) {
       const TriedPlan& tried = document_.tried()[i];
       if (const std::string& of = document_.triedFingerprints()[i]; of != current)
-        add(tried.plan, of, QString::fromStdString(tried.name), tried.correctedLoss ? tried.correctedLoss : tried.predictedLoss, false);
+        add(tried.plan, of, QString::fromStdString(tried.name),
+            tried.correctedLoss ? tried.correctedLoss : tried.predictedLoss, false);
     }
     add(document_.plan(), current, tr("this plan"), document_.planned().loss(), true);
     const auto curve = context.loss.response.find(document_.plan().storage);
-    if (const auto table = document_.waterlineTable(); table && document_.planned().predictedLoss && !document_.isInGesture()) {
+    if (const auto table = document_.waterlineTable();
+        table && document_.planned().predictedLoss && !document_.isInGesture()) {
       QualityCostSeries series{tr("other levels"), {}, true};
       for (int step = 0; step <= kSteps; ++step)
-        series.points.push_back(pointAt(*table, kSmallestShare * std::pow(1 / kSmallestShare, static_cast<double>(step) / kSteps), context.shape,
-                                        curve == context.loss.response.end() ? nullptr : &curve->second));
+        series.points.push_back(
+            pointAt(*table, kSmallestShare * std::pow(1 / kSmallestShare, static_cast<double>(step) / kSteps),
+                    context.shape, curve == context.loss.response.end() ? nullptr : &curve->second));
       record.others.push_back(std::move(series));
     }
   }
@@ -88,7 +95,8 @@ void QualityPresenter::show() {
 void QualityPresenter::bringBack(const QString& of) {
   for (std::size_t i = 0; i < document_.tried().size(); ++i)
     if (const TriedPlan& tried = document_.tried()[i]; document_.triedFingerprints()[i] == of.toStdString())
-      if (const auto done = document_.edit(tried.plan, tr("Bring back %1").arg(QString::fromStdString(tried.name))); !done)
+      if (const auto done = document_.edit(tried.plan, tr("Bring back %1").arg(QString::fromStdString(tried.name)));
+          !done)
         Q_EMIT failed(done.error());
 }
 

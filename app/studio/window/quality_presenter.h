@@ -11,7 +11,8 @@ namespace kvista {
 
 class QualityCostView;
 
-/// Shows every plan tried by what it costs and loses, and what the present groups would lose at other levels of the water.
+/// Shows every plan tried by what it costs and loses, and what the present groups would lose at other levels of the
+/// water.
 class QualityPresenter final : public QObject {
   Q_OBJECT
 

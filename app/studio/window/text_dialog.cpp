@@ -36,9 +36,11 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   const bool calibrates = purpose == Purpose::calibrate;
   setObjectName(calibrates ? QStringLiteral("calibrateDialog") : QStringLiteral("measureDialog"));
   setWindowTitle(calibrates ? tr("Calibrate") : tr("Measure perplexity"));
-  const auto context = static_cast<int>(std::min<std::int64_t>(model.maximumPositions > 0 ? model.maximumPositions : kUsualWindow, 1 << 20));
+  const auto context = static_cast<int>(
+      std::min<std::int64_t>(model.maximumPositions > 0 ? model.maximumPositions : kUsualWindow, 1 << 20));
   const int usual = std::min(context, kUsualWindow);
-  window_ = number(0, std::max(context, 2), static_cast<int>(before.window), tr("%1 (usual)").arg(QLocale().toString(usual)), this);
+  window_ = number(0, std::max(context, 2), static_cast<int>(before.window),
+                   tr("%1 (usual)").arg(QLocale().toString(usual)), this);
   windows_ = number(0, kMostWindows, static_cast<int>(before.windows), tr("all"), this);
   skip_ = number(0, kMostWindows, static_cast<int>(before.skipWindows), {}, this);
   random_ = new QCheckBox(tr("draw them at random, seed"), this);
@@ -53,10 +55,12 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
     return paths;
   }());
 
-  auto* why = new QLabel(calibrates ? tr("The model reads this text once. A plan is only as good as its text: take text like the one the "
-                                         "model will meet.")
-                                    : tr("The original and the plan are measured on the same tokens. Take text that calibration did not see."),
-                         this);
+  auto* why = new QLabel(
+      calibrates
+          ? tr("The model reads this text once. A plan is only as good as its text: take text like the one the "
+               "model will meet.")
+          : tr("The original and the plan are measured on the same tokens. Take text that calibration did not see."),
+      this);
   why->setWordWrap(true);
   why->setForegroundRole(QPalette::PlaceholderText);
   forecast_->setForegroundRole(QPalette::PlaceholderText);
@@ -99,9 +103,10 @@ void TextDialog::check() {
   for (QAbstractButton* button : buttons_->buttons())
     if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there);
   const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
-  forecast_->setText(!there                   ? tr("Add a text file to begin.")
-                     : windows_->value() > 0 ? tr("At most %L1 tokens are read.").arg(qint64{window} * windows_->value())
-                                             : tr("The whole text is read, in windows of %L1 tokens.").arg(window));
+  forecast_->setText(!there ? tr("Add a text file to begin.")
+                     : windows_->value() > 0
+                         ? tr("At most %L1 tokens are read.").arg(qint64{window} * windows_->value())
+                         : tr("The whole text is read, in windows of %L1 tokens.").arg(window));
 }
 
 TextSelection TextDialog::selection() const {

@@ -71,8 +71,10 @@ TopBar::TopBar(QMenu* menu, QAction* undo, QAction* calibrate, QAction* measure,
 }
 
 void TopBar::setDocument(const QString& name, bool modified) {
-  document_->setText(name.toHtmlEscaped() + (modified ? QStringLiteral(" <span style='color:%1'>· %2</span>").arg(colours().soft.name(), tr("modified"))
-                                                      : QString()));
+  document_->setText(
+      name.toHtmlEscaped() +
+      (modified ? QStringLiteral(" <span style='color:%1'>· %2</span>").arg(colours().soft.name(), tr("modified"))
+                : QString()));
 }
 
 void TopBar::setLayoutName(const QString& id) { layouts_->setCurrent(id); }

@@ -18,7 +18,8 @@ class TopBar final : public QWidget {
   Q_OBJECT
 
  public:
-  TopBar(QMenu* menu, QAction* undo, QAction* calibrate, QAction* measure, QAction* exportPlan, QWidget* parent = nullptr);
+  TopBar(QMenu* menu, QAction* undo, QAction* calibrate, QAction* measure, QAction* exportPlan,
+         QWidget* parent = nullptr);
   void setDocument(const QString& name, bool modified);
   void setLayoutName(const QString& id);
   /// Layouts show a plan; there is nothing to choose without one.

@@ -8,7 +8,8 @@
 
 namespace kvista {
 
-TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view) : document_(document), workflow_(workflow), view_(view) {
+TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view)
+    : document_(document), workflow_(workflow), view_(view) {
   for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &TryPresenter::showState);
   for (const auto signal : {&Document::resultsChanged, &Document::planChanged, &Document::projectChanged})
@@ -43,7 +44,7 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
 }
 
 void TryPresenter::showState() {
-  view_.setUnavailable(!document_.hasModel()      ? tr("Open a model first.")
+  view_.setUnavailable(!document_.hasModel()     ? tr("Open a model first.")
                        : !document_.statistics() ? tr("Calibrate the model first: a plan is made from its statistics.")
                                                  : QString());
   view_.setChatTemplate(document_.hasModel() ? QString::fromStdString(document_.model().chatTemplate) : QString());

@@ -15,11 +15,15 @@ namespace {
 /// The target that a plan reaches, in the unit that was chosen.
 Target reached(const PlannedPlan& planned, Target::Kind kind, const ModelShape& shape) {
   switch (kind) {
-    case Target::Kind::share: return {kind, share(planned.plan, shape)};
-    case Target::Kind::keptFraction: return {kind, keptFraction(planned.plan, shape)};
-    case Target::Kind::bytesPerToken: break;
+    case Target::Kind::share:
+      return {kind, share(planned.plan, shape)};
+    case Target::Kind::keptFraction:
+      return {kind, keptFraction(planned.plan, shape)};
+    case Target::Kind::bytesPerToken:
+      break;
     // A drag gives bytes; an allowed loss that is read back from them would creep.
-    case Target::Kind::maxLoss: return {Target::Kind::share, share(planned.plan, shape)};
+    case Target::Kind::maxLoss:
+      return {Target::Kind::share, share(planned.plan, shape)};
   }
   return {Target::Kind::bytesPerToken, static_cast<double>(planned.achievedBytes)};
 }
@@ -34,10 +38,13 @@ std::vector<std::vector<std::uint8_t>> widthsOf(const CompressionPlan& plan) {
 }  // namespace
 
 WaterlinePresenter::WaterlinePresenter(Document& document, WaterlineView& view) : document_(document), view_(view) {
-  for (const auto signal : {&Document::spectraChanged, &Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged})
+  for (const auto signal :
+       {&Document::spectraChanged, &Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &WaterlinePresenter::showSpectra);
-  for (const auto signal : {&Document::planChanged, &Document::tableChanged}) connect(&document_, signal, this, &WaterlinePresenter::showWidths);
-  connect(&document_, &Document::selectionChanged, this, [this] { view_.setCurrentLayer(document_.selection().layer); });
+  for (const auto signal : {&Document::planChanged, &Document::tableChanged})
+    connect(&document_, signal, this, &WaterlinePresenter::showWidths);
+  connect(&document_, &Document::selectionChanged, this,
+          [this] { view_.setCurrentLayer(document_.selection().layer); });
   connect(&view_, &WaterlineView::levelDragged, this, &WaterlinePresenter::drag);
   connect(&view_, &WaterlineView::levelCommitted, &document_, &Document::commitGesture);
   connect(&view_, &WaterlineView::dragCancelled, &document_, &Document::cancelGesture);

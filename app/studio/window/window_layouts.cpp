@@ -23,20 +23,17 @@ constexpr Place kAnalyse[] = {{"layers", first, "", .14, 1},
                               {"errors", rightOf, "heads", .34, .6},
                               {"spectra", below, "heads", .52, .4},
                               {"provenance", below, "errors", .34, .4}};
-constexpr Place kEdit[] = {{"layers", first, "", .135, 1},
-                           {"heads", rightOf, "layers", .6, .6},
-                           {"groups", rightOf, "heads", .265, .6},
-                           {"waterline", below, "heads", .6, .4},
-                           {"budget", behind, "waterline", .6, .4},
-                           {"quality", below, "groups", .265, .4},
-                           {"history", behind, "quality", .265, .4},
-                           {"jobs", behind, "quality", .265, .4}};
+constexpr Place kEdit[] = {{"layers", first, "", .135, 1},           {"heads", rightOf, "layers", .6, .6},
+                           {"groups", rightOf, "heads", .265, .6},   {"waterline", below, "heads", .6, .4},
+                           {"budget", behind, "waterline", .6, .4},  {"quality", below, "groups", .265, .4},
+                           {"history", behind, "quality", .265, .4}, {"jobs", behind, "quality", .265, .4}};
 constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
                               {"plans", rightOf, "layers", .865, .58},
                               {"budget", below, "plans", .5, .42},
                               {"quality", rightOf, "budget", .365, .42},
                               {"comparison", behind, "plans", .865, .58}};
-constexpr Place kTry[] = {{"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
+constexpr Place kTry[] = {
+    {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
 
 struct Layout {
   const char* name;
@@ -53,10 +50,18 @@ void put(QMainWindow& window, const Docks& docks, const Place& place) {
   QDockWidget* other = docks.value(QLatin1String(place.of));
   dock->setFloating(false);
   switch (place.where) {
-    case first: window.addDockWidget(Qt::LeftDockWidgetArea, dock, Qt::Horizontal); break;
-    case rightOf: window.splitDockWidget(other, dock, Qt::Horizontal); break;
-    case below: window.splitDockWidget(other, dock, Qt::Vertical); break;
-    case behind: window.tabifyDockWidget(other, dock); break;
+    case first:
+      window.addDockWidget(Qt::LeftDockWidgetArea, dock, Qt::Horizontal);
+      break;
+    case rightOf:
+      window.splitDockWidget(other, dock, Qt::Horizontal);
+      break;
+    case below:
+      window.splitDockWidget(other, dock, Qt::Vertical);
+      break;
+    case behind:
+      window.tabifyDockWidget(other, dock);
+      break;
   }
   dock->show();
 }
@@ -82,7 +87,8 @@ void arrange(QMainWindow& window, const Docks& docks, const QString& name) {
       heights << static_cast<int>(place->height * window.height());
     }
     for (const Place* place = layout.begin; place != layout.end; ++place)
-      if (place->where == behind && docks.contains(QLatin1String(place->dock))) docks.value(QLatin1String(place->of))->raise();
+      if (place->where == behind && docks.contains(QLatin1String(place->dock)))
+        docks.value(QLatin1String(place->of))->raise();
     window.resizeDocks(placed, widths, Qt::Horizontal);
     window.resizeDocks(placed, heights, Qt::Vertical);
   }

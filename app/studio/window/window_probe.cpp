@@ -33,14 +33,18 @@ void WindowProbe::write() {
   for (QWidget* top : QApplication::topLevelWidgets()) {
     if (!top->isVisible()) continue;
     for (QWidget* widget : top->findChildren<QWidget*>())
-      if (widget->isVisible() && !widget->objectName().isEmpty() && !widget->objectName().startsWith(QStringLiteral("qt_")))
+      if (widget->isVisible() && !widget->objectName().isEmpty() &&
+          !widget->objectName().startsWith(QStringLiteral("qt_")))
         places[widget->objectName().toStdString()] = rectangleOf(*widget);
     if (!top->objectName().isEmpty()) places[top->objectName().toStdString()] = rectangleOf(*top);
   }
-  std::string text = nlohmann::json{{"widgets", std::move(places)}, {"facts", facts_()}}.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string text = nlohmann::json{{"widgets", std::move(places)}, {"facts", facts_()}}.dump(
+      1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text == written_) return;
   QSaveFile file(file_);
-  if (file.open(QIODevice::WriteOnly) && file.write(text.data(), static_cast<qint64>(text.size())) >= 0 && file.commit()) written_ = std::move(text);
+  if (file.open(QIODevice::WriteOnly) && file.write(text.data(), static_cast<qint64>(text.size())) >= 0 &&
+      file.commit())
+    written_ = std::move(text);
 }
 
 }  // namespace kvista

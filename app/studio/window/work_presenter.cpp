@@ -27,14 +27,24 @@ JobRecord recordOf(const Job& job) {
   record.id = QString::number(job.id);
   record.name = job.name;
   switch (job.state) {
-    case Job::State::running: record.state = JobRecord::State::running; break;
-    case Job::State::succeeded: record.state = JobRecord::State::done; break;
-    case Job::State::failed: record.state = JobRecord::State::failed; break;
-    case Job::State::cancelled: record.state = JobRecord::State::cancelled; break;
+    case Job::State::running:
+      record.state = JobRecord::State::running;
+      break;
+    case Job::State::succeeded:
+      record.state = JobRecord::State::done;
+      break;
+    case Job::State::failed:
+      record.state = JobRecord::State::failed;
+      break;
+    case Job::State::cancelled:
+      record.state = JobRecord::State::cancelled;
+      break;
   }
-  if (job.progress.total > 0) record.share = static_cast<double>(job.progress.done) / static_cast<double>(job.progress.total);
+  if (job.progress.total > 0)
+    record.share = static_cast<double>(job.progress.done) / static_cast<double>(job.progress.total);
   record.stage = job.state == Job::State::succeeded ? job.result : text(job.progress.stage);
-  record.elapsedSeconds = static_cast<double>(job.started.msecsTo(job.ended.isValid() ? job.ended : QDateTime::currentDateTime())) / 1000;
+  record.elapsedSeconds =
+      static_cast<double>(job.started.msecsTo(job.ended.isValid() ? job.ended : QDateTime::currentDateTime())) / 1000;
   record.remainingSeconds = job.progress.etaSeconds;
   record.sentence = text(job.error.message);
   record.hint = text(job.error.hint);
@@ -44,8 +54,8 @@ JobRecord recordOf(const Job& job) {
 
 }  // namespace
 
-WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent, GuideView& guide,
-                             JobsView& jobsView, ProblemsView& problems, ProvenanceView& provenance)
+WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent,
+                             GuideView& guide, JobsView& jobsView, ProblemsView& problems, ProvenanceView& provenance)
     : document_(document),
       workflow_(workflow),
       jobs_(jobs),
@@ -56,7 +66,8 @@ WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jo
       provenance_(provenance) {
   connect(&jobs_, &JobList::changed, this, &WorkPresenter::showJobs);
   connect(&clock_, &QTimer::timeout, this, &WorkPresenter::showJobs);
-  connect(&jobsView_, &JobsView::cancelRequested, this, [this](const QString& id) { workflow_.cancel(id.toLongLong()); });
+  connect(&jobsView_, &JobsView::cancelRequested, this,
+          [this](const QString& id) { workflow_.cancel(id.toLongLong()); });
   connect(&jobsView_, &JobsView::dismissed, this, [this](const QString& id) { jobs_.forget(id.toLongLong()); });
   connect(&jobsView_, &JobsView::copyRequested, this, &WorkPresenter::copyReport);
   for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged, &Document::projectChanged})
@@ -70,8 +81,10 @@ WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jo
     exported_ = false;
     showProgress();
   });
-  connect(&guide_, &GuideView::openRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("file.openFolder")); });
-  connect(&guide_, &GuideView::demoRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("file.openDemo")); });
+  connect(&guide_, &GuideView::openRequested, this,
+          [this] { Q_EMIT actionRequested(QStringLiteral("file.openFolder")); });
+  connect(&guide_, &GuideView::demoRequested, this,
+          [this] { Q_EMIT actionRequested(QStringLiteral("file.openDemo")); });
   connect(&guide_, &GuideView::recentChosen, this, &WorkPresenter::openRequested);
   connect(&guide_, &GuideView::locateRequested, this, &WorkPresenter::locateRequested);
   connect(&guide_, &GuideView::removeRequested, &recent_, &RecentFiles::remove);
@@ -80,10 +93,14 @@ WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jo
   });
   connect(&guide_, &GuideView::stepRequested, this, [this](GuideView::Step step) {
     switch (step) {
-      case GuideView::open: return Q_EMIT actionRequested(QStringLiteral("file.openFolder"));
-      case GuideView::calibrate: return Q_EMIT actionRequested(QStringLiteral("plan.calibrate"));
-      case GuideView::plan: return Q_EMIT actionRequested(QStringLiteral("plan.target"));
-      case GuideView::exportModel: return Q_EMIT actionRequested(QStringLiteral("plan.export"));
+      case GuideView::open:
+        return Q_EMIT actionRequested(QStringLiteral("file.openFolder"));
+      case GuideView::calibrate:
+        return Q_EMIT actionRequested(QStringLiteral("plan.calibrate"));
+      case GuideView::plan:
+        return Q_EMIT actionRequested(QStringLiteral("plan.target"));
+      case GuideView::exportModel:
+        return Q_EMIT actionRequested(QStringLiteral("plan.export"));
     }
   });
   showJobs();
@@ -95,7 +112,8 @@ void WorkPresenter::showJobs() {
   std::vector<JobRecord> records;
   const QDateTime now = QDateTime::currentDateTime();
   for (const Job& job : jobs_.jobs())
-    if (job.state != Job::State::running || job.started.msecsTo(now) >= kShownAfterMilliseconds) records.push_back(recordOf(job));
+    if (job.state != Job::State::running || job.started.msecsTo(now) >= kShownAfterMilliseconds)
+      records.push_back(recordOf(job));
   std::ranges::reverse(records);  // The list shows the newest last.
   jobsView_.setRecord(records);
   if (jobs_.isBusy() && !clock_.isActive()) clock_.start(kClockMilliseconds);
@@ -106,8 +124,9 @@ void WorkPresenter::copyReport(const QString& id) {
   for (const Job& job : jobs_.jobs())
     if (QString::number(job.id) == id)
       QGuiApplication::clipboard()->setText(QStringLiteral("%1\n%2: %3\n%4\n%5\nKVista, %6")
-                                                .arg(job.name, QString::fromLatin1(nameOf(job.error.code).data()), text(job.error.message),
-                                                     text(job.error.hint), text(job.error.detail), job.ended.toString(Qt::ISODate)));
+                                                .arg(job.name, QString::fromLatin1(nameOf(job.error.code).data()),
+                                                     text(job.error.message), text(job.error.hint),
+                                                     text(job.error.detail), job.ended.toString(Qt::ISODate)));
 }
 
 void WorkPresenter::addProblem(const QString& about, const Error& error) {
@@ -126,7 +145,8 @@ void WorkPresenter::clearProblems() {
   problems_.clear();
   if (document_.hasModel())
     for (const std::string& problem : document_.model().problems)
-      problems_.push_back({.id = {}, .severity = ProblemRecord::Severity::warning, .sentence = text(problem), .hint = {}, .path = {}});
+      problems_.push_back(
+          {.id = {}, .severity = ProblemRecord::Severity::warning, .sentence = text(problem), .hint = {}, .path = {}});
   problemsView_.setRecord(problems_);
   guide_.setProblem({}, {}, {});
 }
@@ -134,14 +154,16 @@ void WorkPresenter::clearProblems() {
 void WorkPresenter::showProgress() {
   using Progress = GuideRecord::Progress;
   GuideRecord record;
-  const bool steps[] = {document_.hasModel(), document_.statistics().has_value(), document_.undoStack().count() > 0, exported_};
+  const bool steps[] = {document_.hasModel(), document_.statistics().has_value(), document_.undoStack().count() > 0,
+                        exported_};
   bool reached = true;
   for (std::size_t i = 0; i < 4; ++i) {
     record.steps[i] = steps[i] && reached ? Progress::done : reached ? Progress::current : Progress::later;
     reached = reached && steps[i];
   }
   for (const RecentFile& file : recent_.files())
-    record.recent.push_back({.path = file.path, .name = QFileInfo(file.path).completeBaseName(), .when = {}, .missing = file.missing});
+    record.recent.push_back(
+        {.path = file.path, .name = QFileInfo(file.path).completeBaseName(), .when = {}, .missing = file.missing});
   guide_.setRecord(record);
 }
 
@@ -167,14 +189,16 @@ void WorkPresenter::showProvenance() {
   if (const auto& statistics = document_.statistics()) {
     QStringList texts;
     for (const std::string& path : statistics->texts) texts << text(path);
-    sections.push_back({tr("Calibration"),
-                        {{tr("Text"), texts.join(QStringLiteral(", "))},
-                         {tr("Tokens"), tr("%L1 in %L2 windows of %L3").arg(statistics->tokens).arg(statistics->windows).arg(statistics->window)},
-                         {tr("Tokens' hash"), text(statistics->tokensHash)},
-                         {tr("Statistics"), text(statistics->path)},
-                         {tr("Perplexity there"), decimalText(std::exp(statistics->loss.baseLoss), 3)},
-                         {tr("Computed on"), text(statistics->device)},
-                         {tr("In"), tr("%1 s").arg(decimalText(statistics->seconds, 1))}}});
+    sections.push_back(
+        {tr("Calibration"),
+         {{tr("Text"), texts.join(QStringLiteral(", "))},
+          {tr("Tokens"),
+           tr("%L1 in %L2 windows of %L3").arg(statistics->tokens).arg(statistics->windows).arg(statistics->window)},
+          {tr("Tokens' hash"), text(statistics->tokensHash)},
+          {tr("Statistics"), text(statistics->path)},
+          {tr("Perplexity there"), decimalText(std::exp(statistics->loss.baseLoss), 3)},
+          {tr("Computed on"), text(statistics->device)},
+          {tr("In"), tr("%1 s").arg(decimalText(statistics->seconds, 1))}}});
   }
   provenance_.setRecord(sections);
 }

@@ -23,8 +23,8 @@ class WorkPresenter final : public QObject {
   Q_OBJECT
 
  public:
-  WorkPresenter(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent, GuideView& guide, JobsView& jobsView,
-                ProblemsView& problems, ProvenanceView& provenance);
+  WorkPresenter(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent, GuideView& guide,
+                JobsView& jobsView, ProblemsView& problems, ProvenanceView& provenance);
   void addProblem(const QString& about, const Error& error);
   void clearProblems();
   [[nodiscard]] const std::vector<ProblemRecord>& problems() const { return problems_; }
