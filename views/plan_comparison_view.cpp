@@ -24,7 +24,7 @@ namespace kvista {
 namespace {
 
 /// Wider than this, the figures stand beside the tables.
-constexpr int kWide = 1120;
+constexpr int kWide = 1000;
 constexpr double kTitleHeight = 28, kSpace = 16;
 
 /// The figures on the screen.
