@@ -4,10 +4,15 @@
 # the program, its manual, and all licences. Libtorch stays where it is installed; the program remembers the place.
 
 set(notices ${CMAKE_BINARY_DIR}/THIRD-PARTY-NOTICES)
+set(programs kvista-compute)
+if(KVISTA_STUDIO)
+  list(APPEND programs kvista-studio)
+endif()
+list(TRANSFORM programs REPLACE "(.+)" "$<TARGET_FILE:\\1>" OUTPUT_VARIABLE program_files)
 add_custom_command(
   OUTPUT ${notices}
-  COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/packaging/notices $<TARGET_FILE:kvista-compute> ${KVISTA_TORCH_DIR} ${notices}
-  DEPENDS kvista-compute ${CMAKE_SOURCE_DIR}/packaging/notices
+  COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/packaging/notices ${program_files} ${KVISTA_TORCH_DIR} ${notices}
+  DEPENDS ${programs} ${CMAKE_SOURCE_DIR}/packaging/notices
   COMMENT "Gathering licences into THIRD-PARTY-NOTICES"
   VERBATIM)
 add_custom_target(kvista-notices ALL DEPENDS ${notices})
