@@ -27,11 +27,11 @@ QVariant EvaluationsModel::data(const QModelIndex& index, int role) const {
   if (role != Qt::DisplayRole) return {};
   switch (index.column()) {
     case text: return row.stale ? tr("%1 (older plan)").arg(row.text) : row.text;
-    case predictions: return countText(row.predictions);
+    case predictions: return row.predictions > 0 ? countText(row.predictions) : QStringLiteral("–");
     case before: return decimalText(row.before, 2);
     case after: return decimalText(row.after, 2);
     case change: return row.before > 0 ? changeText(row.after / row.before - 1) : QString();
-    case seconds: return durationText(row.seconds);
+    case seconds: return row.seconds > 0 ? durationText(row.seconds) : QStringLiteral("–");
     default: return {};
   }
 }

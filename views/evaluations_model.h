@@ -11,7 +11,7 @@ namespace kvista {
 /// Perplexity of the original and of a plan on the same tokens of a text.
 struct EvaluationRow {
   QString text;  ///< Name of the file.
-  std::int64_t predictions = 0;
+  std::int64_t predictions = 0;  ///< 0: not known, as are seconds.
   double before = 0, after = 0;
   double seconds = 0;
   bool stale = false;  ///< Of an older plan.

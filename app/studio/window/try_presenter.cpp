@@ -55,6 +55,7 @@ void TryPresenter::showResults() {
   const std::string current = document_.isOpen() ? document_.planFingerprint() : std::string();
   for (const MeasuredResult& result : document_.results())
     rows.push_back({.text = QFileInfo(QString::fromStdString(result.text)).fileName(),
+                    .predictions = result.predictions,
                     .before = result.perplexityBefore,
                     .after = result.perplexityAfter,
                     .stale = result.planFingerprint != current});
