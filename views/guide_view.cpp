@@ -13,6 +13,7 @@
 #include <QStyle>
 #include <QVBoxLayout>
 
+#include "views/local_files.h"
 #include "views/theme.h"
 #include "views/words.h"
 
@@ -75,13 +76,6 @@ class StepNumber final : public QLabel {
   int number_;
   GuideRecord::Progress progress_ = GuideRecord::Progress::later;
 };
-
-QStringList localFiles(const QMimeData* data) {
-  QStringList paths;
-  for (const QUrl& url : data->urls())
-    if (url.isLocalFile()) paths << url.toLocalFile();
-  return paths;
-}
 
 }  // namespace
 

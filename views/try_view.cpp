@@ -23,6 +23,7 @@
 
 #include "views/generated_pane.h"
 #include "views/number_text.h"
+#include "views/local_files.h"
 #include "views/theme.h"
 #include "views/token_loss_text.h"
 #include "views/words.h"
@@ -36,13 +37,6 @@ QLabel* heading(const QString& text, QWidget* parent) {
   auto* label = new QLabel(text, parent);
   label->setFont(textFont(TextRole::strong));
   return label;
-}
-
-QStringList localFiles(const QMimeData* data) {
-  QStringList paths;
-  for (const QUrl& url : data->urls())
-    if (url.isLocalFile()) paths << url.toLocalFile();
-  return paths;
 }
 
 }  // namespace

@@ -142,6 +142,15 @@ json Workflow::planParams() const {
   return params;
 }
 
+json Workflow::exportParams(const ExportWish& wish) const {
+  json params = planParams();
+  params["form"] = wish.form.toStdString();
+  params["dtype"] = wish.dtype.toStdString();
+  params["target"] = wish.target.toStdString();
+  params["overwrite"] = wish.overwrite;
+  return params;
+}
+
 QString Workflow::statisticsFile() const {
   if (!document_.file().empty()) {
     std::filesystem::path file = document_.file();
@@ -332,22 +341,12 @@ void Workflow::stopGenerating() {
 
 void Workflow::previewExport(const ExportWish& wish, QObject* context,
                              std::function<void(Result<ExportPreview>)> done) {
-  json params = planParams();
-  params["form"] = wish.form.toStdString();
-  params["dtype"] = wish.dtype.toStdString();
-  params["target"] = wish.target.toStdString();
-  params["overwrite"] = wish.overwrite;
-  engine_.preview<ExportPreview>("previewExport", "previewExport", std::move(params), read<ExportPreview>, context,
+  engine_.preview<ExportPreview>("previewExport", "previewExport", exportParams(wish), read<ExportPreview>, context,
                                  std::move(done));
 }
 
 void Workflow::exportPlan(const ExportWish& wish) {
-  json params = planParams();
-  params["form"] = wish.form.toStdString();
-  params["dtype"] = wish.dtype.toStdString();
-  params["target"] = wish.target.toStdString();
-  params["overwrite"] = wish.overwrite;
-  job<ExportRecord>(tr("Export to %1").arg(QFileInfo(wish.target).fileName()), "export", std::move(params),
+  job<ExportRecord>(tr("Export to %1").arg(QFileInfo(wish.target).fileName()), "export", exportParams(wish),
                     read<ExportRecord>, [this](ExportRecord record) {
                       Q_EMIT exported(record);
                       return record.verified

@@ -93,6 +93,7 @@ class Workflow final : public QObject {
   void askForLayers();
   [[nodiscard]] nlohmann::json modelParams() const;
   [[nodiscard]] nlohmann::json planParams() const;
+  [[nodiscard]] nlohmann::json exportParams(const ExportWish& wish) const;
   [[nodiscard]] QString statisticsFile() const;
 
   Document& document_;

@@ -32,6 +32,8 @@ struct TriedPlan {
   std::int64_t requestedBytes = 0;
   std::optional<double> predictedLoss, correctedLoss;  ///< As in Project.
   bool operator==(const TriedPlan&) const = default;
+  /// The corrected prediction, or the raw one where nothing was measured.
+  [[nodiscard]] std::optional<double> loss() const { return correctedLoss ? correctedLoss : predictedLoss; }
 };
 
 /// A .kvista file: which model, what it was calibrated on, the plan, what was predicted and measured. JSON, versioned.

@@ -92,7 +92,7 @@ void AnalysisPresenter::showErrors() {
     for (const TriedPlan& tried : document_.tried())
       if (fingerprint(tried.plan) != current)
         add(tried.plan, QString::fromStdString(tried.name),
-            tried.correctedLoss ? tried.correctedLoss : tried.predictedLoss);
+            tried.loss());
     add(document_.plan(), tr("this plan"), document_.planned().loss());
   }
   errors_.setRecord(std::move(record));

@@ -118,9 +118,7 @@ ComparedPlan ComparisonPresenter::compared(const QString& id) const {
                          QString::fromStdString(measured->tokensHash.empty() ? measured->text : measured->tokensHash)};
   } else {
     const LossModel loss = document_.planningContext().loss;
-    const auto rise = !kept                 ? document_.planned().loss()
-                      : kept->correctedLoss ? kept->correctedLoss
-                                            : kept->predictedLoss;
+    const auto rise = kept ? kept->loss() : document_.planned().loss();
     if (const auto predicted = predictedPerplexity(loss, rise))
       result.perplexity = {*predicted, std::exp(loss.baseLoss), false, {}};
   }

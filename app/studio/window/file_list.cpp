@@ -11,6 +11,8 @@
 #include <QShortcut>
 #include <QVBoxLayout>
 
+#include "views/local_files.h"
+
 namespace kvista {
 
 FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(this)) {
@@ -66,10 +68,7 @@ void FileList::dragEnterEvent(QDragEnterEvent* event) {
 }
 
 void FileList::dropEvent(QDropEvent* event) {
-  QStringList dropped;
-  for (const QUrl& url : event->mimeData()->urls())
-    if (url.isLocalFile()) dropped << url.toLocalFile();
-  add(dropped);
+  add(localFiles(event->mimeData()));
 }
 
 }  // namespace kvista

@@ -72,7 +72,7 @@ void QualityPresenter::show() {
       const TriedPlan& tried = document_.tried()[i];
       if (const std::string& of = document_.triedFingerprints()[i]; of != current)
         add(tried.plan, of, QString::fromStdString(tried.name),
-            tried.correctedLoss ? tried.correctedLoss : tried.predictedLoss, false);
+            tried.loss(), false);
     }
     add(document_.plan(), current, tr("this plan"), document_.planned().loss(), true);
     const auto curve = context.loss.response.find(document_.plan().storage);
