@@ -108,9 +108,3 @@ BENCHMARK_REGISTER_F(Large, AllSpectraArrive)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace kvista
-
-int main(int argc, char** argv) {
-  const QCoreApplication application(argc, argv);
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-}

@@ -259,7 +259,7 @@ TEST_F(Engine, LargeAnswersDoNotBlockTheWindow) {
   std::optional<Result<std::vector<BudgetUnit>>> units;
   waitFor([] { return true; });
   const Watchdog watchdog;
-  client.ask<std::vector<BudgetUnit>>("decompose", std::move(params), +[](const json& answer) { return unitsFromJson(answer.at("units")); }, &client,
+  client.ask<std::vector<BudgetUnit>>("decompose", std::move(params), unitsFromJson, &client,
                                       [&](Result<std::vector<BudgetUnit>> came) { units = std::move(came); });
   ASSERT_TRUE(waitFor([&] { return units.has_value(); }));
   ASSERT_TRUE(*units) << units->error().message;

@@ -35,7 +35,7 @@ void feed(Document& document, EngineClient& engine) {
     if (document.staleLayers().empty()) return;
     const CompressionPlan plan = document.plan();
     engine.preview<std::vector<BudgetUnit>>("spectra", "decompose", {{"plan", toJson(plan)}, {"layers", document.staleLayers()}},
-                                            +[](const nlohmann::json& answer) { return unitsFromJson(answer.at("units")); }, &document,
+                                            unitsFromJson, &document,
                                             [&document, plan](Result<std::vector<BudgetUnit>> units) {
                                               if (units) document.addSpectra(plan, *std::move(units));
                                             });

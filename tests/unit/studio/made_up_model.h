@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,21 @@ inline StatisticsRecord madeUpStatistics() {
   statistics.loss.baseLoss = 3;
   statistics.loss.gradients = true;
   return statistics;
+}
+
+/// How alike the heads are said to be: the less, the further apart, and a little less in later layers. Keys and values of
+/// every layer.
+inline std::vector<SimilarityRecord> madeUpSimilarities(const ModelShape& shape) {
+  std::vector<SimilarityRecord> records;
+  for (int layer = 0; layer < shape.layers; ++layer)
+    for (const Side side : {Side::key, Side::value}) {
+      SimilarityRecord record{layer, side, {shape.kvHeads, shape.kvHeads, {}}};
+      for (int row = 0; row < shape.kvHeads; ++row)
+        for (int column = 0; column < shape.kvHeads; ++column)
+          record.matrix.values.push_back(std::exp(-(0.2F + 0.01F * static_cast<float>(layer)) * static_cast<float>(std::abs(row - column))));
+      records.push_back(std::move(record));
+    }
+  return records;
 }
 
 /// Spectra that depend on a group's heads alone, whatever their order: falling, and different for each set of heads.

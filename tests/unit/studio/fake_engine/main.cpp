@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// An engine without a model, for tests of the window: `kvista-fake-engine [BEHAVIOUR]`.
+// An engine without a model, for tests of the window: `kvista-fake-engine [BEHAVIOUR]`. What it says of a model is made
+// up: a small one, or with the behaviour `large` one of 32 layers of 32 heads of 128 channels.
 #include <unistd.h>
 
 #include <array>
@@ -14,6 +15,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/plan/budget.h"
+#include "core/plan/spectrum.h"
 #include "core/protocol/frame.h"
 #include "core/protocol/records.h"
 #include "tests/unit/studio/made_up_model.h"
@@ -50,6 +53,58 @@ kvista::HelloRecord hello(std::string_view behaviour) {
   return record;
 }
 
+kvista::Matrix madeUpMatrix(int rows, int columns) {
+  kvista::Matrix matrix{rows, columns, {}};
+  for (int i = 0; i < rows * columns; ++i) matrix.values.push_back(0.001F * static_cast<float>(1 + i % 97));
+  return matrix;
+}
+
+/// Of the large model with codes' distortions, as the planner measures them.
+json units(const kvista::CompressionPlan& plan, bool large) {
+  auto units = kvista::test::madeUpSpectra(plan);
+  if (!large) return kvista::unitsToJson(units);
+  const std::vector<int>& widths = kvista::standardWidths(kvista::Storage::coded);
+  for (kvista::BudgetUnit& unit : units) {
+    unit.spectrum.widths = widths;
+    for (std::size_t i = 0; i < unit.spectrum.eigenvalues.size(); ++i)
+      for (const int width : widths) unit.spectrum.distortion.push_back(static_cast<float>(kvista::gaussianDistortion(width)));
+  }
+  return kvista::unitsToJson(units);
+}
+
+/// What it says of the model; null for methods that are about something else.
+json ofModel(const std::string& method, const json& params, bool large) {
+  const kvista::ModelRecord model = large ? kvista::test::madeUpModel(32, 32, 128) : kvista::test::madeUpModel();
+  const kvista::ModelShape& shape = model.shape;
+  json list = json::array();
+  if (method == "open") {
+    kvista::ModelRecord opened = model;
+    opened.path = params.at("path");
+    return toJson(opened);
+  }
+  if (method == "openStatistics") {
+    kvista::StatisticsRecord statistics = kvista::test::madeUpStatistics();
+    statistics.path = params.at("path");
+    return toJson(statistics);
+  }
+  if (method == "similarity") {
+    for (const auto& record : kvista::test::madeUpSimilarities(shape)) list.push_back(toJson(record));
+    return list;
+  }
+  if (method == "layerSpectra") {
+    for (int layer = 0; layer < shape.layers; ++layer)
+      for (const kvista::Side side : {kvista::Side::key, kvista::Side::value})
+        list.push_back(toJson(kvista::LayerSpectrumRecord{
+            layer, side, {.normalisedEffectiveRank = 0.5, .energyRank99 = 100}, std::vector<float>(static_cast<std::size_t>(shape.kvHeads * shape.headDim), 1.0F)}));
+    return list;
+  }
+  if (method == "planErrors") {
+    const kvista::Matrix kv = madeUpMatrix(shape.layers, shape.kvHeads), query = madeUpMatrix(shape.layers, shape.queryHeads);
+    return toJson(kvista::PlanErrorsRecord{kv, kv, kv, kv, query, query});
+  }
+  return nullptr;
+}
+
 void answer(const json& request, std::string_view behaviour) {
   const auto id = request.at("id").get<std::int64_t>();
   const std::string method = request.at("method");
@@ -83,8 +138,16 @@ void answer(const json& request, std::string_view behaviour) {
   if (method == "decompose") {
     auto plan = kvista::planFromJson(params.at("plan"));
     if (!plan) return say(kvista::errorMessage(id, plan.error()));
-    return say(kvista::resultMessage(id, {{"units", kvista::unitsToJson(kvista::test::madeUpSpectra(*plan))}}));
+    return say(kvista::resultMessage(id, units(*plan, behaviour == "large")));
   }
+  if (method == "list") {
+    kvista::Catalogue catalogue;
+    catalogue.measures = {{"cka-sink-free", "Made up", "", "", ""}};
+    catalogue.devices = kvista::deviceProfiles();
+    return say(kvista::resultMessage(id, toJson(catalogue)));
+  }
+  if (const json result = ofModel(method, params, behaviour == "large"); !result.is_null())
+    return say(kvista::resultMessage(id, result));
   say(kvista::errorMessage(id, {ErrorCode::invalidArgument, "There is no method '" + method + "'.", "", ""}));
 }
 
