@@ -124,8 +124,8 @@ Recovery::Recovery(Document& document, const fs::path& folder, QObject* parent)
     projectIsOld_ = true;
     writeProject();
   };
-  connect(&document_, &Document::resultsChanged, this, changed);
-  connect(&document_, &Document::notesChanged, this, [this] { projectIsOld_ = document_.isModified(); });
+  for (const auto signal : {&Document::resultsChanged, &Document::statisticsChanged, &Document::notesChanged})
+    connect(&document_, signal, this, changed);
 }
 
 Recovery::~Recovery() { forget(); }

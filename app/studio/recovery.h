@@ -29,8 +29,8 @@ struct RecoveredProject {
 };
 
 /// Keeps the open document's unsaved edits on disk. Every edit is in a journal when the call that made it returns, so that
-/// nothing is lost if the window is killed; every minute, and when something was measured, the whole project is written and
-/// flushed to the disk, for the case that the machine goes down.
+/// nothing is lost if the window is killed; every minute, and when something was measured, calibrated or noted, the whole
+/// project is written and flushed to the disk, for the case that the machine goes down.
 class Recovery final : public QObject {
   Q_OBJECT
 

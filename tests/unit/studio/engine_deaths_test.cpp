@@ -13,6 +13,7 @@
 #include "app/studio/engine_client.h"
 #include "app/studio/watchdog.h"
 #include "tests/unit/studio/edit_script.h"
+#include "tests/unit/studio/feed.h"
 #include "tests/unit/studio/made_up_model.h"
 #include "tests/unit/studio/wait.h"
 
@@ -29,21 +30,6 @@ using test::waitFor;
 constexpr int kKills = 200;
 constexpr std::uint32_t kSeed = 42;
 
-/// Asks for the spectra that a document lacks, whenever it lacks some.
-void feed(Document& document, EngineClient& engine) {
-  const auto ask = [&document, &engine] {
-    if (document.staleLayers().empty()) return;
-    const CompressionPlan plan = document.plan();
-    engine.preview<std::vector<BudgetUnit>>("spectra", "decompose", {{"plan", toJson(plan)}, {"layers", document.staleLayers()}},
-                                            unitsFromJson, &document,
-                                            [&document, plan](Result<std::vector<BudgetUnit>> units) {
-                                              if (units) document.addSpectra(plan, *std::move(units));
-                                            });
-  };
-  QObject::connect(&document, &Document::planChanged, &engine, ask);
-  QObject::connect(&engine, &EngineClient::restarted, &engine, ask);
-}
-
 TEST(EngineDeaths, NoEditIsLostAndTheNumbersComeBack) {
   // The same edits where no engine ever was.
   Document calm;
@@ -59,7 +45,7 @@ TEST(EngineDeaths, NoEditIsLostAndTheNumbersComeBack) {
     ++restarts;
     dying = false;
   });
-  feed(document, engine);
+  test::feed(document, engine);
   document.startFrom(madeUpModel());
   ASSERT_TRUE(document.setStatistics(madeUpStatistics()));
   engine.start({QCoreApplication::applicationDirPath() + QStringLiteral("/kvista-fake-engine"), {}});

@@ -5,10 +5,13 @@
 
 #include <QApplication>
 #include <QStandardPaths>
+#include <QTimer>
 #include <string>
 
+#include "app/studio/engine_client.h"
 #include "app/studio/recovery.h"
 #include "tests/unit/studio/edit_script.h"
+#include "tests/unit/studio/feed.h"
 #include "tests/unit/studio/made_up_model.h"
 
 namespace {
@@ -24,6 +27,32 @@ int editForever(const std::string& folder, std::uint32_t seed) {
     const std::string line = kvista::test::bytesOf(document.plan()) + "\n";
     if (::write(STDOUT_FILENO, line.data(), line.size()) < 0) return 1;
   }
+}
+
+/// The same with an engine at work: `--edit FOLDER SEED ENGINE`. Says the engine's process first.
+int editForeverWithEngine(const std::string& folder, std::uint32_t seed, const char* program) {
+  kvista::Document document;
+  const kvista::Recovery recovery(document, folder);
+  kvista::EngineClient engine;
+  kvista::test::feed(document, engine);
+  document.startFrom(kvista::test::madeUpModel());
+  if (!document.setStatistics(kvista::test::madeUpStatistics())) return 1;
+  engine.start({QString::fromUtf8(program), {}});
+  kvista::test::EditScript script(seed);
+  QTimer hand;
+  const auto say = [](const std::string& line) {
+    if (::write(STDOUT_FILENO, line.data(), line.size()) < 0) std::exit(1);
+  };
+  QObject::connect(&hand, &QTimer::timeout, &hand, [&] {
+    script.step(document);
+    say(kvista::test::bytesOf(document.plan()) + "\n");
+  });
+  QObject::connect(&engine, &kvista::EngineClient::stateChanged, &hand, [&](kvista::EngineClient::State state) {
+    if (state != kvista::EngineClient::State::ready) return;
+    say(engine.hello().device + "\n");
+    hand.start(0);
+  });
+  return QCoreApplication::exec();
 }
 
 /// One that saves without end: `--save FILE`.
@@ -43,6 +72,10 @@ int main(int argc, char** argv) {
   if (argc == 4 && std::string(argv[1]) == "--edit") {
     const QCoreApplication application(argc, argv);
     return editForever(argv[2], static_cast<std::uint32_t>(std::stoul(argv[3])));
+  }
+  if (argc == 5 && std::string(argv[1]) == "--edit") {
+    const QCoreApplication application(argc, argv);
+    return editForeverWithEngine(argv[2], static_cast<std::uint32_t>(std::stoul(argv[3])), argv[4]);
   }
   if (argc == 3 && std::string(argv[1]) == "--save") {
     const QCoreApplication application(argc, argv);
