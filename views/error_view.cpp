@@ -5,11 +5,13 @@
 #include <QHelpEvent>
 #include <QKeyEvent>
 #include <QMouseEvent>
+#include <QPainter>
 #include <QToolTip>
 #include <algorithm>
 #include <cmath>
 
 #include "views/colour_map.h"
+#include "views/label_places.h"
 #include "views/matrix_image.h"
 #include "views/number_text.h"
 #include "views/theme.h"
@@ -17,7 +19,9 @@
 namespace kvista {
 namespace {
 
-constexpr double kMargin = 16, kGap = 24, kTitle = 20, kAxis = 22, kScale = 8, kScaleText = 44, kReach = 10;
+constexpr double kMargin = 16, kGap = 24, kTitle = 20, kAxis = 22, kScale = 8, kScaleGap = 6, kNarrow = 560,
+                 kReach = 10;
+constexpr int kMark = 8, kRing = 18;
 
 const ColourTable& table() { return colourTable(ColourMap::viridis, false); }
 
@@ -26,13 +30,18 @@ QRgb colourOf(double value, const Range& range) {
   return table()[static_cast<std::size_t>(std::clamp(std::lround(255 * part), 0L, 255L))];
 }
 
+/// On logarithmic axes.
+bool hasPlace(const PredictionPoint& point) {
+  return point.predicted > 0 && point.measured > 0 && std::isfinite(point.predicted * point.measured);
+}
+
 }  // namespace
 
 ErrorView::ErrorView(QWidget* parent) : View(parent) {
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
   setTitle(tr("Errors"), tr("relative, by layer and head · predicted and measured loss"));
-  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+  connect(&Theme::instance(), &Theme::changed, this, &ErrorView::arrange);
   setRecord({});
 }
 
@@ -70,49 +79,53 @@ void ErrorView::setRecord(ErrorRecord record) {
   loss_.low = std::min(loss_.low, loss_.high - 1);
   cell_.reset();
   setAccessibleName(title());
-  update();
+  arrange();
 }
 
 ErrorView::Layout ErrorView::layoutIn(const QRectF& area) const {
   Layout layout;
   const QRectF inside = area.adjusted(kMargin, kMargin / 2, -kMargin, -kMargin / 2);
   const int count = static_cast<int>(record_.matrices.size());
-  const double scatter =
-      record_.plans.empty() ? 0 : std::min(inside.height() * 1.15, inside.width() * (count > 0 ? 0.4 : 1.0));
-  layout.scatter = QRectF(inside.right() - scatter, inside.top(), scatter, inside.height());
-  const double right = inside.right() - scatter - (scatter > 0 ? kGap : 0);
-  layout.scale = QRectF(right - kScaleText - kScale, inside.top() + kTitle, kScale, inside.height() - kTitle - kAxis);
+  const bool narrow = inside.width() < kNarrow;
+  const double gap = narrow ? kGap / 2 : kGap;
+  QRectF left = inside;
+  if (record_.plans.empty()) {
+    layout.scatter = QRectF(inside.topRight(), QSizeF(0, inside.height()));
+  } else if (count == 0) {
+    const double width = std::min(inside.height() * 1.15, inside.width());
+    layout.scatter = QRectF(inside.right() - width, inside.top(), width, inside.height());
+  } else if (narrow && inside.height() > inside.width()) {
+    left.setHeight((inside.height() - gap) / 2);
+    layout.scatter = inside.adjusted(0, left.height() + gap, 0, 0);
+  } else {
+    const double width = std::min(inside.height() * 1.15, inside.width() * 0.4);
+    layout.scatter = QRectF(inside.right() - width, inside.top(), width, inside.height());
+    left.setRight(layout.scatter.left() - gap);
+  }
+  const double scaleText = kScaleGap + std::max(LogChart::textWidth(scaleLabel(0)), LogChart::textWidth(scaleLabel(1)));
+  layout.scale = QRectF(left.right() - scaleText - kScale, left.top() + kTitle, kScale, left.height() - kTitle - kAxis);
   if (count == 0) return layout;
-  const QRectF tables(inside.left() + kAxis, inside.top(), layout.scale.left() - kGap / 2 - inside.left() - kAxis,
-                      inside.height());
+  const QRectF tables(left.left() + kAxis, left.top(), layout.scale.left() - gap / 2 - left.left() - kAxis,
+                      left.height());
   // As many in a row as make the tables largest.
   int best = 1;
   double largest = 0;
   for (int columns = 1; columns <= count; ++columns) {
     const int rows = (count + columns - 1) / columns;
-    const double side = std::min((tables.width() - (columns - 1) * (kGap + kAxis)) / columns,
-                                 (tables.height() / rows) - kTitle - kAxis);
+    const double side =
+        std::min((tables.width() - (columns - 1) * (gap + kAxis)) / columns, (tables.height() / rows) - kTitle - kAxis);
     if (side > largest) {
       largest = side;
       best = columns;
     }
   }
   const int rows = (count + best - 1) / best;
-  const double width = (tables.width() - (best - 1) * (kGap + kAxis)) / best, height = tables.height() / rows;
+  const double width = (tables.width() - (best - 1) * (gap + kAxis)) / best, height = tables.height() / rows;
   for (int i = 0; i < count; ++i)
-    layout.tables.emplace_back(tables.left() + (i % best) * (width + kGap + kAxis),
+    layout.tables.emplace_back(tables.left() + (i % best) * (width + gap + kAxis),
                                tables.top() + (i / best) * height + kTitle, width,
                                std::max(1.0, height - kTitle - kAxis));
   return layout;
-}
-
-LogPlot ErrorView::scatterIn(const QRectF& area) const {
-  LogPlot plot;
-  plot.area = LogPlot::areaIn(area, 12);
-  plot.x = plot.y = loss_;
-  plot.xName = tr("predicted, nats per token");
-  plot.yName = tr("measured, nats per token");
-  return plot;
 }
 
 std::optional<ErrorView::Cell> ErrorView::cellAt(const QPointF& place) const {
@@ -141,9 +154,8 @@ QString ErrorView::describe(const Cell& cell) const {
 
 std::optional<QPointF> ErrorView::placeOf(int plan) const {
   const PredictionPoint& point = record_.plans[static_cast<std::size_t>(plan)];
-  if (!(point.predicted > 0) || !(point.measured > 0) || !std::isfinite(point.predicted * point.measured))
-    return std::nullopt;
-  return scatterIn(layoutIn(rect()).scatter).place(point.predicted, point.measured);
+  if (!hasPlace(point)) return std::nullopt;
+  return layoutIn(rect()).scatter.topLeft() + scatter_.place(point.predicted, point.measured);
 }
 
 std::optional<int> ErrorView::planAt(const QPointF& place) const {
@@ -169,8 +181,8 @@ void ErrorView::paintTables(QPainter& painter, const Layout& layout) const {
     const Matrix& errors = record_.matrices[i].errors;
     painter.setFont(textFont(TextRole::strong));
     painter.setPen(look.text);
-    painter.drawText(QRectF(area.left(), area.top() - kTitle, area.width(), kTitle - 4), Qt::AlignVCenter,
-                     record_.matrices[i].label);
+    painter.drawText(QRectF(area.left(), area.top() - kTitle, area.width() + 1, kTitle - 4), Qt::AlignVCenter,
+                     QFontMetricsF(painter.font()).elidedText(record_.matrices[i].label, Qt::ElideRight, area.width()));
     painter.setRenderHint(QPainter::SmoothPixmapTransform, false);
     painter.drawImage(area, images_[i]);
     const double width = area.width() / errors.columns, height = area.height() / errors.rows;
@@ -188,10 +200,10 @@ void ErrorView::paintTables(QPainter& painter, const Layout& layout) const {
     label(QRectF(area.left() - kAxis, area.bottom() - 14, kAxis - 6, 14), Qt::AlignRight | Qt::AlignBottom,
           QString::number(errors.rows - 1));
     const QString& heads = record_.matrices[i].heads;
-    label(QRectF(area.left(), area.bottom() + 3, 60, 14), Qt::AlignLeft | Qt::AlignVCenter,
-          heads + QStringLiteral("0"));
-    label(QRectF(area.right() - 60, area.bottom() + 3, 60, 14), Qt::AlignRight | Qt::AlignVCenter,
-          heads + QString::number(errors.columns - 1));
+    const QString first = heads + QStringLiteral("0"), last = heads + QString::number(errors.columns - 1);
+    label(QRectF(area.left(), area.bottom() + 3, 60, 14), Qt::AlignLeft | Qt::AlignVCenter, first);
+    if (LogChart::textWidth(first) + LogChart::textWidth(last) + 4 <= area.width())
+      label(QRectF(area.right() - 60, area.bottom() + 3, 60, 14), Qt::AlignRight | Qt::AlignVCenter, last);
     if (area.height() > 90) {
       painter.save();
       painter.translate(area.left() - 12, area.center().y());
@@ -208,6 +220,8 @@ void ErrorView::paintTables(QPainter& painter, const Layout& layout) const {
   }
 }
 
+QString ErrorView::scaleLabel(double part) const { return tickText(range_.low + part * range_.span(), range_.span()); }
+
 void ErrorView::paintScale(QPainter& painter, const QRectF& area) const {
   if (area.height() < 20) return;
   QImage bar(1, 256, QImage::Format_RGB32);
@@ -218,52 +232,73 @@ void ErrorView::paintScale(QPainter& painter, const QRectF& area) const {
   for (const double part : {0.0, 0.5, 1.0}) {
     const double y = area.bottom() - part * area.height();
     const double top = part == 0.0 ? y - 14 : part == 1.0 ? y : y - 7;
-    painter.drawText(QRectF(area.right() + 6, top, kScaleText - 6, 14), Qt::AlignLeft | Qt::AlignVCenter,
-                     tickText(range_.low + part * range_.span(), range_.span()));
+    const QString text = scaleLabel(part);
+    painter.drawText(QRectF(area.right() + kScaleGap, top, LogChart::textWidth(text) + 2, 14),
+                     Qt::AlignLeft | Qt::AlignVCenter, text);
   }
 }
 
-void ErrorView::paintScatter(QPainter& painter, const QRectF& area) const {
+void ErrorView::fillScatter(LogChart& chart, const QSizeF& size) const {
   const Palette& look = colours();
-  painter.setRenderHint(QPainter::Antialiasing);
-  const LogPlot plot = scatterIn(area);
-  plot.paintAxes(painter);
-  painter.setPen(QPen(look.soft, 1.2, Qt::DashLine));
-  painter.drawLine(plot.area.bottomLeft(), plot.area.topRight());
-  painter.setFont(textFont(TextRole::axis));
-  painter.save();
-  painter.translate(plot.area.topRight());
-  painter.rotate(-std::atan2(plot.area.height(), plot.area.width()) * 180 / M_PI);
-  painter.setPen(look.soft);
-  painter.drawText(QRectF(-130, 3, 122, 16), Qt::AlignRight | Qt::AlignVCenter, tr("as predicted"));
-  painter.restore();
+  const QString unit = tr("nats per token");
+  chart.setAxes(size, 0, {loss_, tr("predicted"), unit, powerText}, {loss_, tr("measured"), unit, powerText});
+  const QRectF& area = chart.area();
+  const QPolygonF diagonal = {QPointF(loss_.value(0), loss_.value(0)), QPointF(loss_.value(1), loss_.value(1))};
+  QPolygonF all, current;
+  LabelPlaces places(QRectF(area.left(), 0, size.width() - area.left(), area.bottom()));
+  places.takeLine(chart.place(diagonal));
   for (const PredictionPoint& point : record_.plans) {
-    if (!(point.predicted > 0) || !(point.measured > 0) || !std::isfinite(point.predicted * point.measured)) continue;
-    const QPointF center = plot.place(point.predicted, point.measured);
-    if (point.current) {
-      painter.setPen(QPen(look.accent, 1.5));
-      painter.setBrush(look.panel);
-      painter.drawEllipse(center, 8.5, 8.5);
-    }
-    painter.setPen(QPen(look.panel, 1));
-    painter.setBrush(look.accent);
-    painter.drawEllipse(center, 4.5, 4.5);
-    if (!point.current || point.label.isEmpty()) continue;
-    painter.setPen(look.accent);
-    const double width = painter.fontMetrics().horizontalAdvance(point.label) + 4;
-    const bool room = center.x() + 12 + width <= plot.area.right();
-    painter.drawText(QRectF(room ? center.x() + 12 : center.x() - 12 - width, center.y() - 1, width, 16),
-                     Qt::AlignVCenter, point.label);
+    if (!hasPlace(point)) continue;
+    all << QPointF(point.predicted, point.measured);
+    if (point.current) current << all.back();
+    const QPointF center = chart.place(point.predicted, point.measured);
+    places.take(QRectF(center.x() - 6, center.y() - 6, 12, 12));
   }
+  const QString diagonalName = tr("as predicted");
+  const double width = LogChart::textWidth(diagonalName), height = LogChart::kTextHeight;
+  const double length = std::hypot(area.width(), area.height());
+  std::vector<LogChart::Text> texts;
+  if (length > 2.5 * width) {
+    // Below the line, near its upper end.
+    const QRectF box(-width - 12, 5, width, height);
+    const double angle = -std::atan2(area.height(), area.width()) * 180 / M_PI;
+    texts.push_back({box, diagonalName, look.soft, Qt::AlignLeft, area.topRight(), angle});
+    const QTransform turned = QTransform().translate(area.right(), area.top()).rotate(angle);
+    places.takeLine(turned.map(QPolygonF({box.topLeft(), box.topRight()})));
+    places.takeLine(turned.map(QPolygonF({box.bottomLeft(), box.bottomRight()})));
+  }
+  for (const PredictionPoint& point : record_.plans) {
+    if (!point.current || point.label.isEmpty() || !hasPlace(point)) continue;
+    const QSizeF room(std::min(LogChart::textWidth(point.label), area.width()), height);
+    if (const auto place = places.takeBeside(chart.place(point.predicted, point.measured), kRing / 2.0, room))
+      texts.push_back({*place, point.label, look.accent, Qt::AlignLeft, {}});
+  }
+  chart.setContent({{diagonal, QPen(look.soft, 1.2, Qt::DashLine)}},
+                   {{current, kRing, look.accent},
+                    {current, kRing - 3, look.panel},
+                    {all, kMark + 2, look.panel},
+                    {all, kMark, look.accent}},
+                   texts);
+}
+
+void ErrorView::arrange() {
+  fillScatter(scatter_, layoutIn(rect()).scatter.size());
+  update();
+}
+
+void ErrorView::paintAll(QPainter& painter, const Layout& layout, LogChart& scatter) const {
+  painter.save();
+  paintTables(painter, layout);
+  if (!layout.tables.empty()) paintScale(painter, layout.scale);
+  if (!record_.plans.empty()) scatter.paint(painter, layout.scatter.topLeft());
+  painter.restore();
 }
 
 void ErrorView::paintFigure(QPainter& painter, const QRectF& area) const {
-  painter.save();
   const Layout layout = layoutIn(area);
-  paintTables(painter, layout);
-  if (!layout.tables.empty()) paintScale(painter, layout.scale);
-  if (!record_.plans.empty()) paintScatter(painter, layout.scatter);
-  painter.restore();
+  LogChart scatter;
+  fillScatter(scatter, layout.scatter.size());
+  paintAll(painter, layout, scatter);
 }
 
 void ErrorView::paintEvent(QPaintEvent*) {
@@ -274,7 +309,7 @@ void ErrorView::paintEvent(QPaintEvent*) {
                      tr("Nothing measured yet: measure a plan to see where it errs and how well that was predicted."));
     return;
   }
-  paintFigure(painter, rect());
+  paintAll(painter, layoutIn(rect()), scatter_);
 }
 
 void ErrorView::setCell(std::optional<Cell> cell) {
@@ -302,6 +337,7 @@ void ErrorView::mouseReleaseEvent(QMouseEvent* event) {
     Q_EMIT planActivated(record_.plans[static_cast<std::size_t>(*plan)].fingerprint);
 }
 
+void ErrorView::resizeEvent(QResizeEvent*) { arrange(); }
 void ErrorView::leaveEvent(QEvent*) { setCell(std::nullopt); }
 
 void ErrorView::keyPressEvent(QKeyEvent* event) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/plan/matrix.h"
-#include "views/plot_axes.h"
+#include "views/log_chart.h"
 #include "views/value_range.h"
 #include "views/view.h"
 
@@ -66,6 +66,7 @@ class ErrorView final : public View {
   void paintEvent(QPaintEvent* event) override;
   void mouseMoveEvent(QMouseEvent* event) override;
   void mouseReleaseEvent(QMouseEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
   void leaveEvent(QEvent* event) override;
   void keyPressEvent(QKeyEvent* event) override;
   void focusInEvent(QFocusEvent* event) override;
@@ -78,17 +79,20 @@ class ErrorView final : public View {
     QRectF scale, scatter;
   };
   [[nodiscard]] Layout layoutIn(const QRectF& area) const;
-  [[nodiscard]] LogPlot scatterIn(const QRectF& area) const;
   [[nodiscard]] QString describePlan(int plan) const;
   void paintTables(QPainter& painter, const Layout& layout) const;
+  void paintAll(QPainter& painter, const Layout& layout, LogChart& scatter) const;
+  [[nodiscard]] QString scaleLabel(double part) const;
   void paintScale(QPainter& painter, const QRectF& area) const;
-  void paintScatter(QPainter& painter, const QRectF& area) const;
+  void fillScatter(LogChart& chart, const QSizeF& size) const;
+  void arrange();  // The widget's own chart.
   void setCell(std::optional<Cell> cell);
 
   ErrorRecord record_;
   std::vector<QImage> images_;
   Range range_;
   LogScale loss_{-4, -1};
+  LogChart scatter_;
   std::optional<Cell> cell_;
 };
 

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "core/plan/pareto.h"
+#include "views/label_places.h"
 #include "views/number_text.h"
 #include "views/segmented_control.h"
 #include "views/theme.h"
@@ -18,25 +19,14 @@
 namespace kvista {
 namespace {
 
-constexpr double kLeft = 56, kRight = 24, kTop = 28, kBottom = 48, kReach = 12, kRadius = 4.5;
+constexpr double kReach = 12, kFocus = 9.5;
+constexpr int kDiameter = 11, kSmallDiameter = 9, kOtherDiameter = 6, kRing = 19, kOutline = 4;
 /// Below this a rise is within the noise of any measurement; it is shown at the lower edge.
 constexpr double kSmallestRise = 1e-3;
 
 /// "1/8", "2".
 QString fractionText(int power) {
   return power < 0 ? QStringLiteral("1/%1").arg(1 << -power) : QString::number(1 << power);
-}
-
-/// Where a line runs nothing shall be written.
-void takeLine(const QPolygonF& line, std::vector<QRectF>& taken) {
-  for (qsizetype i = 1; i < line.size(); ++i) {
-    const QPointF way = line[i] - line[i - 1];
-    const int steps = 1 + static_cast<int>(std::hypot(way.x(), way.y()) / 4);
-    for (int s = 0; s <= steps; ++s) {
-      const QPointF at = line[i - 1] + way * s / steps;
-      taken.emplace_back(at.x() - 2, at.y() - 2, 4, 4);
-    }
-  }
 }
 
 QColor seriesColour(std::size_t index) { return index % 2 == 0 ? colours().warning : colours().soft; }
@@ -56,7 +46,7 @@ QualityCostView::QualityCostView(QWidget* parent)
     setTitle(byTime_ ? tr("Quality and time") : tr("Quality and bytes"), tr("Pareto front"));
     fit();
   });
-  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+  connect(&Theme::instance(), &Theme::changed, this, &QualityCostView::arrange);
   setRecord({});
 }
 
@@ -108,20 +98,19 @@ void QualityCostView::fit() {
   // Whole halvings and decades.
   cost_ = {std::floor(std::log2(least) + 1e-9) * std::log10(2.0), std::ceil(std::log2(most) - 1e-9) * std::log10(2.0)};
   rise_ = {std::log10(kSmallestRise), std::max(-1.0, std::log10(largestRise) + 0.15)};
-  update();
+  arrange();
 }
 
-QRectF QualityCostView::plotIn(const QRectF& area) const { return area.adjusted(kLeft, kTop, -kRight, -kBottom); }
-
-QPointF QualityCostView::place(const QRectF& plot, double cost, double rise) const {
-  return {plot.left() + cost_.part(cost) * plot.width(),
-          plot.bottom() - std::clamp(rise_.part(rise), 0.0, 1.0) * plot.height()};
+/// Cost and rise as drawn.
+QPointF QualityCostView::shownAt(const QualityCostPoint& point) const {
+  return {*costOf(point), std::clamp(point.rise, rise_.value(0), rise_.value(1))};
 }
 
 std::optional<QPointF> QualityCostView::placeOf(int point) const {
   const QualityCostPoint& each = record_.points[static_cast<std::size_t>(point)];
-  const auto cost = costOf(each);
-  return cost ? std::optional(place(plotIn(rect()), *cost, each.rise)) : std::nullopt;
+  if (!costOf(each)) return std::nullopt;
+  const QPointF value = shownAt(each);
+  return chart_.place(value.x(), value.y());
 }
 
 std::optional<int> QualityCostView::pointAt(const QPointF& position) const {
@@ -153,128 +142,91 @@ QString QualityCostView::describe(int point) const {
   return lines.join(QLatin1Char('\n'));
 }
 
-void QualityCostView::paintAxes(QPainter& painter, const QRectF& plot) const {
-  const Palette& look = colours();
-  painter.setFont(textFont(TextRole::axis));
-  const double log2 = std::log10(2.0);
-  const int first = static_cast<int>(std::lround(cost_.low / log2)),
-            last = static_cast<int>(std::lround(cost_.high / log2));
-  const int every = std::max(1, static_cast<int>(std::ceil((last - first) * 36.0 / std::max(plot.width(), 1.0))));
-  for (int power = last; power >= first; power -= every) {
-    const double x = place(plot, std::pow(2.0, power), 1).x();
-    painter.setPen(QPen(look.hairline, 1));
-    painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()));
-    painter.setPen(look.soft);
-    painter.drawText(QRectF(x - 30, plot.bottom() + 4, 60, 16), Qt::AlignCenter, fractionText(power));
+void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
+  const auto share = [](int decade) { return percentText(std::pow(10.0, decade), std::max(0, -decade - 2)); };
+  chart.setAxes(size, 0,
+                {cost_,
+                 byTime_ ? tr("decode time, share of the uncompressed") : tr("share of the 16-bit cache"),
+                 {},
+                 fractionText,
+                 2},
+                {rise_, tr("rise of perplexity"), {}, share});
+  LabelPlaces places(QRectF(chart.area().left(), 0, size.width() - chart.area().left(), chart.area().bottom() + 8));
+  std::vector<LogChart::Line> lines;
+  std::vector<LogChart::Marks> marks;
+  std::vector<LogChart::Text> texts;
+  QPolygonF front;
+  for (const int i : front_) front << shownAt(record_.points[static_cast<std::size_t>(i)]);
+  for (const int i : order_) {
+    const QPointF value = shownAt(record_.points[static_cast<std::size_t>(i)]);
+    const QPointF center = chart.place(value.x(), value.y());
+    places.take(QRectF(center.x() - 6, center.y() - 6, 12, 12));
   }
-  for (int decade = rise_.firstDecade(); decade <= rise_.lastDecade(); ++decade) {
-    const double y = place(plot, 1, std::pow(10.0, decade)).y();
-    painter.setPen(QPen(look.hairline, 1));
-    painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y));
-    painter.setPen(look.soft);
-    painter.drawText(QRectF(plot.left() - kLeft, y - 8, kLeft - 8, 16), Qt::AlignRight | Qt::AlignVCenter,
-                     percentText(std::pow(10.0, decade), std::max(0, -decade - 2)));
-  }
-  painter.drawText(QRectF(plot.left(), plot.bottom() + 22, plot.width(), 18), Qt::AlignCenter,
-                   byTime_ ? tr("decode time, share of the uncompressed") : tr("share of the 16-bit cache"));
-  painter.setPen(look.soft);
-  painter.drawText(QRectF(plot.left() - kLeft + 12, plot.top() - kTop + 6, 160, 14), Qt::AlignLeft | Qt::AlignVCenter,
-                   tr("rise of perplexity"));
+  places.takeLine(chart.place(front));
+  fillOthers(chart, lines, marks, texts, places);
+  lines.push_back({front, QPen(colours().accent, 2, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin)});
+  fillPoints(marks);
+  namePoints(chart, texts, places);
+  chart.setContent(lines, marks, texts);
 }
 
-void QualityCostView::paintOthers(QPainter& painter, const QRectF& plot) const {
+void QualityCostView::fillOthers(LogChart& chart, std::vector<LogChart::Line>& lines,
+                                 std::vector<LogChart::Marks>& marks, std::vector<LogChart::Text>& texts,
+                                 LabelPlaces& places) const {
   if (byTime_) return;
-  painter.setFont(textFont(TextRole::axis));
-  for (std::size_t s = 0; s < record_.others.size(); ++s) {
-    const QualityCostSeries& series = record_.others[s];
-    const QColor colour = series.isContext ? colours().faint : seriesColour(s);
+  std::vector<QPolygonF> shown;
+  for (const QualityCostSeries& series : record_.others) {
     QPolygonF line;
     for (const QPointF& point : series.points)
-      if (point.x() > 0 && std::isfinite(point.y())) line << place(plot, point.x(), point.y());
-    if (line.isEmpty()) continue;
-    painter.setPen(QPen(colour, 1.2, Qt::DashLine));
-    painter.setBrush(Qt::NoBrush);
-    painter.drawPolyline(line);
-    painter.setPen(Qt::NoPen);
-    painter.setBrush(colour);
-    if (!series.isContext)
-      for (const QPointF& point : line) painter.drawEllipse(point, 3, 3);
-    painter.setPen(series.isContext ? colours().soft : colour);
-    const double width = painter.fontMetrics().horizontalAdvance(series.label) + 4;
-    const QPointF end = line.back();
-    // Beside its last point; above it where the edge is near.
-    const bool room = end.x() + 8 + width <= plot.right() + kRight;
-    painter.drawText(room ? QRectF(end.x() + 8, end.y() - 8, width, 16)
-                          : QRectF(std::min(end.x(), plot.right() + kRight - 4) - width, end.y() - 22, width, 16),
-                     Qt::AlignVCenter | Qt::AlignLeft, series.label);
+      if (point.x() > 0 && std::isfinite(point.y()))
+        line << QPointF(point.x(), std::clamp(point.y(), rise_.value(0), rise_.value(1)));
+    places.takeLine(chart.place(line));
+    shown.push_back(std::move(line));
+  }
+  for (std::size_t s = 0; s < shown.size(); ++s) {
+    if (shown[s].isEmpty()) continue;
+    const QualityCostSeries& series = record_.others[s];
+    const QColor colour = series.isContext ? colours().faint : seriesColour(s);
+    lines.push_back({shown[s], QPen(colour, 1.2, Qt::DashLine)});
+    if (!series.isContext) marks.push_back({shown[s], kOtherDiameter, colour});
+    // Beside its last point.
+    const QPointF end = chart.place(shown[s].back().x(), shown[s].back().y());
+    const double room = std::min(LogChart::textWidth(series.label), chart.area().width());
+    if (const auto place = places.takeBeside(end, kOtherDiameter / 2.0, {room, LogChart::kTextHeight}))
+      texts.push_back({*place, series.label, series.isContext ? colours().soft : colour, Qt::AlignLeft, {}});
   }
 }
 
-void QualityCostView::paintPoints(QPainter& painter, const QRectF& plot, bool interactive) const {
+void QualityCostView::fillPoints(std::vector<LogChart::Marks>& marks) const {
   const Palette& look = colours();
-  QPolygonF line;
-  for (const int i : front_)
-    line << place(plot, *costOf(record_.points[static_cast<std::size_t>(i)]),
-                  record_.points[static_cast<std::size_t>(i)].rise);
-  painter.setPen(QPen(look.accent, 2, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin));
-  painter.setBrush(Qt::NoBrush);
-  painter.drawPolyline(line);
-  std::vector<QRectF> taken;
+  QPolygonF quiet, quietOpen, strong, strongOpen, current;
   for (const int i : order_) {
     const QualityCostPoint& point = record_.points[static_cast<std::size_t>(i)];
-    const QPointF center = place(plot, *costOf(point), point.rise);
-    taken.emplace_back(center.x() - 6, center.y() - 6, 12, 12);
-  }
-  takeLine(line, taken);
-  if (!byTime_)
-    for (const QualityCostSeries& series : record_.others) {
-      QPolygonF other;
-      for (const QPointF& point : series.points)
-        if (point.x() > 0 && std::isfinite(point.y())) other << place(plot, point.x(), point.y());
-      takeLine(other, taken);
-    }
-  for (const int i : order_) {
-    const QualityCostPoint& point = record_.points[static_cast<std::size_t>(i)];
-    const QPointF center = place(plot, *costOf(point), point.rise);
     const bool onFront = std::find(front_.begin(), front_.end(), i) != front_.end();
-    const QColor colour = onFront || point.current ? look.accent : look.soft;
-    const double radius = onFront || point.current ? kRadius : 3.5;
-    if (point.current) {
-      painter.setPen(QPen(look.accent, 1.5));
-      painter.setBrush(look.panel);
-      painter.drawEllipse(center, radius + 4, radius + 4);
-    }
-    painter.setPen(QPen(colour, 2));
-    painter.setBrush(point.measured ? colour : look.panel);
-    painter.drawEllipse(center, radius, radius);
-    if (interactive && (hover_ == i || (hasFocus() && cursor_ == i))) {
-      painter.setPen(QPen(look.text, 1.5));
-      painter.setBrush(Qt::NoBrush);
-      painter.drawEllipse(center, radius + 5, radius + 5);
-    }
+    const bool isStrong = onFront || point.current;
+    const QPointF value = shownAt(point);
+    (isStrong ? strong : quiet) << value;
+    // Filled where measured, open where predicted.
+    if (!point.measured) (isStrong ? strongOpen : quietOpen) << value;
+    if (point.current) current << value;
   }
-  // Names beside their points, where they cover nothing.
-  painter.setFont(textFont(TextRole::axis));
+  marks.insert(marks.end(), {{quiet, kSmallDiameter, look.soft},
+                             {quietOpen, kSmallDiameter - kOutline, look.panel},
+                             {current, kRing, look.accent},
+                             {current, kRing - 3, look.panel},
+                             {strong, kDiameter, look.accent},
+                             {strongOpen, kDiameter - kOutline, look.panel}});
+}
+
+void QualityCostView::namePoints(const LogChart& chart, std::vector<LogChart::Text>& texts, LabelPlaces& places) const {
   const auto name = [&](int i) {
     const QualityCostPoint& point = record_.points[static_cast<std::size_t>(i)];
     if (point.label.isEmpty()) return;
-    const QPointF center = place(plot, *costOf(point), point.rise);
-    const double width = painter.fontMetrics().horizontalAdvance(point.label) + 4;
-    const double right = center.x() + 10, left = center.x() - width - 8, above = center.y() - 20,
-                 below = center.y() + 5;
-    for (const QRectF& area :
-         {QRectF(right, above, width, 15), QRectF(left, below, width, 15), QRectF(left, above, width, 15),
-          QRectF(right, below, width, 15), QRectF(center.x() - width / 2, above - 4, width, 15)}) {
-      if (area.left() < plot.left() || area.right() > plot.right() + kRight || area.top() < 0 ||
-          area.bottom() > plot.bottom())
-        continue;
-      if (std::any_of(taken.begin(), taken.end(), [&](const QRectF& other) { return other.intersects(area); }))
-        continue;
-      painter.setPen(point.current ? look.accent : look.soft);
-      painter.drawText(area, Qt::AlignVCenter | Qt::AlignLeft, point.label);
-      taken.push_back(area);
-      return;
-    }
+    const QPointF value = shownAt(point);
+    const double radius = (point.current ? kRing : kDiameter) / 2.0;
+    const double room = std::min(LogChart::textWidth(point.label), chart.area().width());
+    if (const auto place = places.takeBeside(chart.place(value.x(), value.y()), radius, {room, LogChart::kTextHeight}))
+      texts.push_back({*place, point.label, point.current ? colours().accent : colours().soft, Qt::AlignLeft, {}});
   };
   for (const int i : order_)
     if (record_.points[static_cast<std::size_t>(i)].current) name(i);
@@ -282,29 +234,32 @@ void QualityCostView::paintPoints(QPainter& painter, const QRectF& plot, bool in
     if (!record_.points[static_cast<std::size_t>(i)].current) name(i);
 }
 
+void QualityCostView::arrange() {
+  fill(chart_, size());
+  update();
+}
+
 void QualityCostView::paintFigure(QPainter& painter, const QRectF& area) const {
-  painter.save();
-  painter.setRenderHint(QPainter::Antialiasing);
-  const QRectF plot = plotIn(area);
-  paintAxes(painter, plot);
-  paintOthers(painter, plot);
-  paintPoints(painter, plot, false);
-  painter.restore();
+  LogChart chart;
+  fill(chart, area.size());
+  chart.paint(painter, area.topLeft());
 }
 
 void QualityCostView::paintEvent(QPaintEvent*) {
   QPainter painter(this);
-  painter.setRenderHint(QPainter::Antialiasing);
   if (record_.points.empty() && record_.others.empty()) {
     painter.setPen(colours().soft);
     painter.drawText(rect().adjusted(24, 24, -24, -24), Qt::AlignCenter | Qt::TextWordWrap,
                      tr("No plan tried yet: every plan that you measure becomes a point here."));
     return;
   }
-  const QRectF plot = plotIn(rect());
-  paintAxes(painter, plot);
-  paintOthers(painter, plot);
-  paintPoints(painter, plot, true);
+  chart_.paint(painter, {});
+  painter.setRenderHint(QPainter::Antialiasing);
+  painter.setPen(QPen(colours().text, 1.5));
+  for (const auto& point : {hover_, hasFocus() ? cursor_ : std::nullopt}) {
+    const auto center = point ? placeOf(*point) : std::nullopt;
+    if (center) painter.drawEllipse(*center, kFocus, kFocus);
+  }
 }
 
 void QualityCostView::mouseMoveEvent(QMouseEvent* event) {
@@ -322,6 +277,8 @@ void QualityCostView::mouseReleaseEvent(QMouseEvent* event) {
     Q_EMIT planActivated(record_.points[static_cast<std::size_t>(*point)].fingerprint);
   }
 }
+
+void QualityCostView::resizeEvent(QResizeEvent*) { arrange(); }
 
 void QualityCostView::leaveEvent(QEvent*) {
   hover_.reset();

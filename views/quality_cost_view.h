@@ -7,11 +7,12 @@
 #include <optional>
 #include <vector>
 
-#include "views/log_scale.h"
+#include "views/log_chart.h"
 #include "views/view.h"
 
 namespace kvista {
 
+class LabelPlaces;
 class SegmentedControl;
 
 /// One plan that was tried.
@@ -61,6 +62,7 @@ class QualityCostView final : public View {
   void paintEvent(QPaintEvent* event) override;
   void mouseMoveEvent(QMouseEvent* event) override;
   void mouseReleaseEvent(QMouseEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
   void leaveEvent(QEvent* event) override;
   void keyPressEvent(QKeyEvent* event) override;
   void focusInEvent(QFocusEvent* event) override;
@@ -69,13 +71,15 @@ class QualityCostView final : public View {
 
  private:
   [[nodiscard]] std::optional<double> costOf(const QualityCostPoint& point) const;
-  [[nodiscard]] QRectF plotIn(const QRectF& area) const;
-  [[nodiscard]] QPointF place(const QRectF& plot, double cost, double rise) const;
+  [[nodiscard]] QPointF shownAt(const QualityCostPoint& point) const;
   [[nodiscard]] std::optional<int> pointAt(const QPointF& position) const;
   void fit();
-  void paintAxes(QPainter& painter, const QRectF& plot) const;
-  void paintOthers(QPainter& painter, const QRectF& plot) const;
-  void paintPoints(QPainter& painter, const QRectF& plot, bool interactive) const;
+  void fill(LogChart& chart, const QSizeF& size) const;
+  void fillOthers(LogChart& chart, std::vector<LogChart::Line>& lines, std::vector<LogChart::Marks>& marks,
+                  std::vector<LogChart::Text>& texts, LabelPlaces& places) const;
+  void fillPoints(std::vector<LogChart::Marks>& marks) const;
+  void namePoints(const LogChart& chart, std::vector<LogChart::Text>& texts, LabelPlaces& places) const;
+  void arrange();  // The widget's own chart.
   void setCursorPoint(std::optional<int> point);
 
   QualityCostRecord record_;
@@ -85,6 +89,7 @@ class QualityCostView final : public View {
   std::vector<int> front_;
   std::vector<int> order_;  // Shown points by rising cost: the way of the arrows.
   std::optional<int> hover_, cursor_;
+  LogChart chart_;
 };
 
 }  // namespace kvista

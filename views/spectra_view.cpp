@@ -4,10 +4,13 @@
 
 #include <QHelpEvent>
 #include <QMouseEvent>
+#include <QPainter>
 #include <QToolTip>
 #include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "views/label_places.h"
 #include "views/number_text.h"
 #include "views/segmented_control.h"
 #include "views/theme.h"
@@ -15,7 +18,16 @@
 namespace kvista {
 namespace {
 
-constexpr double kLabelHeight = 15, kLabelRoom = 96, kReach = 16, kDecadesShown = 9;
+constexpr double kReach = 16, kDecadesShown = 9, kLabelGap = LogChart::kOverhang + 4, kLabelMargin = 8;
+/// They repeat after so many, but every line has its name beside it.
+constexpr std::size_t kLineColours = 5;
+
+/// Fit for a line and for its name.
+QColor lineColour(std::size_t index) {
+  const Palette& look = colours();
+  const std::array<QColor, kLineColours> all = {look.accent, look.warning, look.valueText, look.soft, look.text};
+  return all[index % all.size()];
+}
 
 QString unitOf(const SpectraRecord& record) {
   return record.unit.isEmpty() ? SpectraView::tr("nats per token") : record.unit;
@@ -37,7 +49,7 @@ SpectraView::SpectraView(QWidget* parent)
     tails_ = id == QStringLiteral("tails");
     prepare();
   });
-  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+  connect(&Theme::instance(), &Theme::changed, this, &SpectraView::arrange);
   setRecord({});
 }
 
@@ -80,61 +92,54 @@ void SpectraView::prepare() {
   y_.high = largest > 0 ? std::log10(largest) + 0.1 : 0;
   y_.low = std::min(y_.high - 1, std::max(smallest > 0 ? std::log10(smallest) : -1, y_.high - kDecadesShown));
   hover_.reset();
-  update();
-}
-
-LogPlot SpectraView::plotIn(const QRectF& area) const {
-  LogPlot plot;
-  plot.area = LogPlot::areaIn(area, std::min(kLabelRoom, area.width() / 4));
-  plot.x = x_;
-  plot.y = y_;
-  plot.xName = tails_ ? tr("directions kept") : tr("direction");
-  plot.yName = tails_ ? tr("lost when the others are dropped, %1").arg(unitOf(record_))
-                      : tr("eigenvalue, %1").arg(unitOf(record_));
-  plot.xLabel = [](int decade) { return countText(static_cast<std::int64_t>(std::llround(std::pow(10.0, decade)))); };
-  return plot;
+  arrange();
 }
 
 double SpectraView::valueAt(std::size_t curve, int direction) const {
   return values_[curve][static_cast<std::size_t>(direction) - 1];
 }
 
-QPolygonF SpectraView::pointsOf(std::size_t curve, const QRectF& plotArea) const {
+QPolygonF SpectraView::pointsOf(std::size_t curve, double width) const {
   const std::vector<double>& values = values_[curve];
-  LogPlot plot;
-  plot.area = plotArea;
-  plot.x = x_;
-  plot.y = y_;
+  const double least = y_.value(0);
   QPolygonF points;
-  // The first and the last direction of every column: what falls between them is between them.
+  // Whether there may be more.
   const auto put = [&](std::size_t i) {
-    if (!(values[i] > 0)) return;
-    const QPointF point = plot.place(static_cast<double>(i + 1), values[i]);
-    if (points.isEmpty() || points.back() != point) points << point;
+    const QPointF point(static_cast<double>(i + 1), values[i]);
+    if (values[i] >= least) {
+      points << point;
+      return true;
+    }
+    if (!points.isEmpty() && values[i] > 0) {
+      // To where the curve meets the axis.
+      const double part = y_.part(points.back().y()) / (y_.part(points.back().y()) - y_.part(values[i]));
+      points << QPointF(points.back().x() * std::pow(point.x() / points.back().x(), part), least);
+    }
+    return false;
   };
+  // The first and the last direction of every column: what falls between them is between them.
   for (std::size_t first = 0; first < values.size();) {
-    const double column = std::floor(plot.place(static_cast<double>(first + 1), 1).x());
+    const double column = std::floor(x_.part(static_cast<double>(first + 1)) * width);
     std::size_t last = first;
-    const double edge = plot.x.value((column + 1 - plotArea.left()) / plotArea.width());
+    const double edge = x_.value((column + 1) / width);
     if (edge > static_cast<double>(first + 2))
       last = std::min(values.size(), static_cast<std::size_t>(std::ceil(edge)) - 1) - 1;
-    put(first);
-    if (last > first) put(last);
+    if (!put(first) || (last > first && !put(last))) break;
     first = std::max(last, first) + 1;
   }
   return points;
 }
 
 std::optional<SpectraView::Spot> SpectraView::spotAt(const QPointF& place) const {
-  const LogPlot plot = plotIn(rect());
-  if (!plot.area.adjusted(-4, -4, 4, 4).contains(place)) return std::nullopt;
-  const int direction = static_cast<int>(std::lround(plot.x.value((place.x() - plot.area.left()) / plot.area.width())));
+  const QRectF& area = chart_.area();
+  if (!area.adjusted(-4, -4, 4, 4).contains(place)) return std::nullopt;
+  const int direction = static_cast<int>(std::lround(x_.value((place.x() - area.left()) / area.width())));
   std::optional<Spot> nearest;
   double best = kReach;
   for (std::size_t c = 0; c < values_.size(); ++c) {
     if (values_[c].empty()) continue;
     const int own = std::clamp(direction, 1, static_cast<int>(values_[c].size()));
-    const double distance = std::abs(plot.place(own, valueAt(c, own)).y() - place.y());
+    const double distance = std::abs(chart_.place(own, valueAt(c, own)).y() - place.y());
     if (distance > best) continue;
     best = distance;
     nearest = Spot{c, own};
@@ -153,40 +158,52 @@ QString SpectraView::describe(const Spot& spot) const {
                            countText(static_cast<std::int64_t>(curve.eigenvalues.size())), value);
 }
 
-void SpectraView::paintFigure(QPainter& painter, const QRectF& area) const {
-  painter.save();
-  painter.setRenderHint(QPainter::Antialiasing);
-  const LogPlot plot = plotIn(area);
-  plot.paintAxes(painter);
+void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
+  double room = 0;
+  for (const SpectrumCurve& curve : record_.curves) room = std::max(room, LogChart::textWidth(curve.label));
+  room = std::min(room, size.width() / 4);
+  LogChart::Axis x{x_, tails_ ? tr("directions kept") : tr("direction"), {}, [](int decade) {
+                     return countText(static_cast<std::int64_t>(std::llround(std::pow(10.0, decade))));
+                   }};
+  LogChart::Axis y{y_, tails_ ? tr("lost when the others are dropped") : tr("eigenvalue"), unitOf(record_), powerText};
+  chart.setAxes(size, kLabelGap + room + kLabelMargin, x, y);
+  const QRectF& area = chart.area();
+  std::vector<LogChart::Line> lines;
+  std::vector<LogChart::Marks> marks;
   std::vector<double> wanted;
   for (std::size_t c = 0; c < values_.size(); ++c) {
-    const QPolygonF points = pointsOf(c, plot.area);
-    wanted.push_back(
-        (points.isEmpty() ? plot.area.bottom() : std::clamp(points.back().y(), plot.area.top(), plot.area.bottom())) -
-        kLabelHeight / 2);
-    painter.save();
-    painter.setClipRect(plot.area.adjusted(-2, -2, 2, 2));
-    painter.setPen(QPen(lineColour(c), 1.6, c < kLineColours ? Qt::SolidLine : Qt::DashLine));
-    painter.setBrush(Qt::NoBrush);
-    painter.drawPolyline(points);
+    const QPolygonF points = pointsOf(c, area.width());
+    wanted.push_back((points.isEmpty() ? area.bottom() : chart.place(points.back().x(), points.back().y()).y()) -
+                     LogChart::kTextHeight / 2);
+    lines.push_back({points, QPen(lineColour(c), 1.6, c < kLineColours ? Qt::SolidLine : Qt::DashLine)});
     const int rank = record_.curves[c].rank;
-    if (rank > 0 && rank <= static_cast<int>(values_[c].size()) && valueAt(c, rank) > 0) {
-      painter.setPen(QPen(colours().panel, 1.5));
-      painter.setBrush(lineColour(c));
-      painter.drawEllipse(plot.place(rank, valueAt(c, rank)), 4.5, 4.5);
+    if (rank > 0 && rank <= static_cast<int>(values_[c].size()) && valueAt(c, rank) >= y_.value(0)) {
+      const QPolygonF place = {QPointF(rank, valueAt(c, rank))};
+      marks.push_back({place, 11, colours().panel});
+      marks.push_back({place, 8, lineColour(c)});
     }
-    painter.restore();
   }
   const std::vector<double> placed =
-      spreadLabels(wanted, kLabelHeight, plot.area.top() - kLabelHeight / 2, plot.area.bottom() - kLabelHeight / 2);
-  painter.setFont(textFont(TextRole::axis));
-  const double room = area.right() - plot.area.right() - 12;
-  for (std::size_t c = 0; c < values_.size(); ++c) {
-    painter.setPen(lineColour(c));
-    painter.drawText(QRectF(plot.area.right() + 8, placed[c], room, kLabelHeight), Qt::AlignVCenter,
-                     painter.fontMetrics().elidedText(record_.curves[c].label, Qt::ElideRight, static_cast<int>(room)));
-  }
-  painter.restore();
+      spreadLabels(wanted, LogChart::kTextHeight, 0, area.bottom() - LogChart::kTextHeight / 2);
+  std::vector<LogChart::Text> texts;
+  for (std::size_t c = 0; c < values_.size(); ++c)
+    texts.push_back({QRectF(area.right() + kLabelGap, placed[c], room, LogChart::kTextHeight),
+                     record_.curves[c].label,
+                     lineColour(c),
+                     Qt::AlignLeft,
+                     {}});
+  chart.setContent(lines, marks, texts);
+}
+
+void SpectraView::arrange() {
+  fill(chart_, size());
+  update();
+}
+
+void SpectraView::paintFigure(QPainter& painter, const QRectF& area) const {
+  LogChart chart;
+  fill(chart, area.size());
+  chart.paint(painter, area.topLeft());
 }
 
 void SpectraView::paintEvent(QPaintEvent*) {
@@ -197,13 +214,12 @@ void SpectraView::paintEvent(QPaintEvent*) {
                      tr("Select groups or heads to see their spectra."));
     return;
   }
-  paintFigure(painter, rect());
+  chart_.paint(painter, {});
   if (!hover_) return;
-  const LogPlot plot = plotIn(rect());
-  const QPointF point = plot.place(hover_->direction, valueAt(hover_->curve, hover_->direction));
+  const QPointF point = chart_.place(hover_->direction, valueAt(hover_->curve, hover_->direction));
   painter.setRenderHint(QPainter::Antialiasing);
   painter.setPen(QPen(colours().faint, 1, Qt::DotLine));
-  painter.drawLine(QPointF(point.x(), plot.area.top()), QPointF(point.x(), plot.area.bottom()));
+  painter.drawLine(QPointF(point.x(), chart_.area().top()), QPointF(point.x(), chart_.area().bottom()));
   painter.setPen(QPen(colours().panel, 1.5));
   painter.setBrush(colours().text);
   painter.drawEllipse(point, 4, 4);
@@ -217,6 +233,7 @@ void SpectraView::setHover(std::optional<Spot> spot) {
 }
 
 void SpectraView::mouseMoveEvent(QMouseEvent* event) { setHover(spotAt(event->position())); }
+void SpectraView::resizeEvent(QResizeEvent*) { arrange(); }
 void SpectraView::leaveEvent(QEvent*) { setHover(std::nullopt); }
 
 bool SpectraView::event(QEvent* event) {

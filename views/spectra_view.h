@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "views/plot_axes.h"
+#include "views/log_chart.h"
 #include "views/view.h"
 
 namespace kvista {
@@ -37,8 +37,9 @@ class SpectraView final : public View {
   [[nodiscard]] QWidget* controls() override;
   /// The value that is drawn at a direction, from 1: its eigenvalue, or the tail after keeping so many.
   [[nodiscard]] double valueAt(std::size_t curve, int direction) const;
-  /// Points that are drawn for a curve in a plot of this width: at most two a unit.
-  [[nodiscard]] QPolygonF pointsOf(std::size_t curve, const QRectF& plotArea) const;
+  /// Directions and values of the points that are drawn for a curve in a plot of this width: at most two a unit, none
+  /// below the axis.
+  [[nodiscard]] QPolygonF pointsOf(std::size_t curve, double width) const;
   /// What is near a place: the curve and the direction.
   struct Spot {
     std::size_t curve = 0;
@@ -57,12 +58,14 @@ class SpectraView final : public View {
  protected:
   void paintEvent(QPaintEvent* event) override;
   void mouseMoveEvent(QMouseEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
   void leaveEvent(QEvent* event) override;
   bool event(QEvent* event) override;
 
  private:
-  [[nodiscard]] LogPlot plotIn(const QRectF& area) const;
   void prepare();
+  void fill(LogChart& chart, const QSizeF& size) const;
+  void arrange();  // The widget's own chart.
   void setHover(std::optional<Spot> spot);
 
   SpectraRecord record_;
@@ -70,6 +73,7 @@ class SpectraView final : public View {
   bool tails_ = false;
   std::vector<std::vector<double>> values_;  // As drawn, one list a curve.
   LogScale x_{0, 1}, y_{-1, 0};
+  LogChart chart_;
   std::optional<Spot> hover_;
 };
 

@@ -9,6 +9,7 @@
 #include <QToolButton>
 #include <cmath>
 
+#include "views/label_places.h"
 #include "views/segmented_control.h"
 
 namespace kvista {
@@ -46,17 +47,26 @@ TEST_F(SpectraViewTest, TailsAreHalfOfWhatIsDropped) {
 }
 
 TEST_F(SpectraViewTest, CurvesAreThinnedToTwoPointsAUnitAndKeepTheirCourse) {
-  const QRectF plot(0, 0, 300, 200);
-  const QPolygonF points = view.pointsOf(1, plot);
+  const QPolygonF points = view.pointsOf(1, 300);
   EXPECT_LE(points.size(), 600);
   EXPECT_GT(points.size(), 150);
-  EXPECT_NEAR(points.front().x(), 0, 1e-9);
-  EXPECT_NEAR(points.back().x(), 300, 1e-6);
-  // 10 / i is a straight line between its ends on these axes.
-  const QPointF slope = points.back() - points.front();
-  for (const QPointF& point : points)
-    EXPECT_NEAR(point.y(), points.front().y() + slope.y() * point.x() / slope.x(), 0.1);
-  EXPECT_EQ(view.pointsOf(0, plot).size(), 10) << "few directions are all there";
+  EXPECT_EQ(points.front().x(), 1);
+  EXPECT_EQ(points.back().x(), 8192);
+  for (const QPointF& point : points) EXPECT_NEAR(point.x() * point.y(), 10, 1e-5) << "only what the curve has";
+  EXPECT_EQ(view.pointsOf(0, 300).size(), 10) << "few directions are all there";
+}
+
+TEST_F(SpectraViewTest, CurvesEndWhereTheyMeetTheAxis) {
+  SpectraRecord deep = record();
+  deep.curves = {{"K0", {}, 0}};
+  for (int i = 0; i < 12; ++i) deep.curves[0].eigenvalues.push_back(static_cast<float>(std::pow(100.0, -i)));
+  view.setRecord(deep);
+  // Nine decades and a little are shown: 1, 1e-2, ..., 1e-8 and half the way to 1e-10 less the tenth above 1.
+  const QPolygonF points = view.pointsOf(0, 300);
+  ASSERT_EQ(points.size(), 6);
+  EXPECT_EQ(points[4].x(), 5);
+  EXPECT_NEAR(std::log10(points[5].y()), -8.9, 1e-9);
+  EXPECT_NEAR(std::log10(points[5].x()), std::log10(5) + 0.45 * std::log10(6.0 / 5), 1e-6);
 }
 
 TEST_F(SpectraViewTest, SaysWhatIsUnderTheMouse) {
@@ -86,10 +96,10 @@ TEST_F(SpectraViewTest, NothingAndNonsenseAreHarmless) {
   view.grab();
   showTails();
   view.grab();
-  EXPECT_TRUE(view.pointsOf(0, QRectF(0, 0, 100, 100)).isEmpty());
+  EXPECT_TRUE(view.pointsOf(0, 100).isEmpty());
 }
 
-TEST(PlotAxesTest, LabelsStandApartInTheirOrderWithinTheirRoom) {
+TEST(LabelPlacesTest, LabelsStandApartInTheirOrderWithinTheirRoom) {
   const std::vector<double> placed = spreadLabels({50, 52, 90, 95, 10}, 12, 0, 96);
   std::vector<double> sorted = placed;
   std::sort(sorted.begin(), sorted.end());
