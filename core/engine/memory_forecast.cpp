@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "core/model/device.h"
+
 namespace kvista {
 namespace {
 
@@ -40,7 +42,11 @@ std::int64_t cachedFiles() {
 
 }  // namespace
 
-std::optional<std::int64_t> availableMemory() {
+std::optional<std::int64_t> availableMemory(c10::Device device) {
+  if (!device.is_cpu()) {
+    const auto memory = memoryOf(device);
+    return memory ? std::optional(memory->free) : std::nullopt;
+  }
   std::optional<std::int64_t> available = availableToSystem();
   const auto limit = numberIn("/sys/fs/cgroup/memory.max");
   const auto used = numberIn("/sys/fs/cgroup/memory.current");
@@ -48,7 +54,7 @@ std::optional<std::int64_t> availableMemory() {
   return available;
 }
 
-std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::ScalarType dtype) {
+std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype) {
   const std::int64_t each = dtype == c10::kBFloat16 ? 2 : 4;
   const DataType asItLies = dtype == c10::kBFloat16 ? DataType::bf16 : DataType::f32;
   std::int64_t bytes = 0;
@@ -56,7 +62,7 @@ std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription&
     std::int64_t count = each;
     for (const std::int64_t length : tensor.shape) count *= length;
     const auto found = checkpoint.tensors->tensors().find(tensor.name);
-    const bool mapped = found != checkpoint.tensors->tensors().end() && found->second.type == asItLies;
+    const bool mapped = device.is_cpu() && found != checkpoint.tensors->tensors().end() && found->second.type == asItLies;
     if (!mapped) bytes += count;
   }
   return bytes;
@@ -88,11 +94,11 @@ std::int64_t planBytes(const CompressionPlan& plan, const ModelShape& shape) {
   return 2 * factors + 10 * 8 * largest * largest + std::int64_t{8} * shape.cacheWidth() * shape.cacheWidth() * 4;
 }
 
-Result<void> checkMemory(std::int64_t bytes, std::string_view what) {
-  const std::optional<std::int64_t> available = availableMemory();
+Result<void> checkMemory(std::int64_t bytes, c10::Device device, std::string_view what) {
+  const std::optional<std::int64_t> available = availableMemory(device);
   if (!available || bytes <= *available) return {};
-  return fail(ErrorCode::outOfMemory, fmt::format("{} would take about {:.1f} GB; {:.1f} GB are free.", what, static_cast<double>(bytes) / 1e9,
-                                                  static_cast<double>(*available) / 1e9),
+  return fail(ErrorCode::outOfMemory, fmt::format("{} would take about {:.1f} GB; {:.1f} GB are free on {}.", what, static_cast<double>(bytes) / 1e9,
+                                                  static_cast<double>(*available) / 1e9, describeDevice(device)),
               "Close other programs, use a smaller text window, or run the engine on a machine with more memory.");
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include "core/base/error.h"
@@ -15,17 +16,19 @@
 
 namespace kvista {
 
-/// Memory that can be had without swapping, bytes, within the process's control group; absent where the system does not say.
-std::optional<std::int64_t> availableMemory();
+/// Memory that can be had, bytes; absent where the system does not say. On the CPU: without swapping and within the
+/// process's control group.
+std::optional<std::int64_t> availableMemory(c10::Device device);
 
-/// Memory that weights take beyond the mapped file: those that must be converted, in `dtype`.
-std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::ScalarType dtype);
+/// Memory that weights take in `dtype`: on a GPU all of them, on the CPU those that must be converted, since the others
+/// are read from the mapped file.
+std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype);
 /// Of a calibration pass of `tokensPerBatch` tokens at a time beyond the weights: sums, their file's copy, activations.
 std::int64_t calibrationBytes(const ModelShape& shape, bool gradients, std::int64_t tokensPerBatch);
 /// Of the factors of a plan over all of the model's groups, and one layer's decomposition.
 std::int64_t planBytes(const CompressionPlan& plan, const ModelShape& shape);
 
-/// Refuses (outOfMemory, with both numbers) what needs more than there is.
-Result<void> checkMemory(std::int64_t bytes, std::string_view what);
+/// Refuses (outOfMemory, with both numbers) what needs more than `device` has.
+Result<void> checkMemory(std::int64_t bytes, c10::Device device, std::string_view what);
 
 }  // namespace kvista

@@ -107,7 +107,8 @@ Result<std::shared_ptr<const Decoder>> Workspace::decoder(WorkModel& model, cons
   ComputeOptions options;
   KVISTA_ASSIGN(options.device, openDevice(settings_.device));
   options.dtype = settings_.dtype;
-  if (options.device.is_cpu()) KVISTA_CHECK(checkMemory(weightBytes(model.checkpoint, model.description, options.dtype), "The model's weights"));
+  KVISTA_CHECK(checkMemory(weightBytes(model.checkpoint, model.description, options.device, options.dtype), options.device,
+                           "The model's weights"));
   if (!model.plan) {
     KVISTA_ASSIGN(model.decoder, Decoder::load(model.checkpoint, options, task));
     return model.decoder;

@@ -13,10 +13,12 @@
 namespace kvista {
 namespace {
 
-constexpr std::uint64_t kBlockBytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kReadBytes = std::uint64_t{1} << 20;
+// Blocks spread over the weights: few enough bytes that a checkpoint of many shards is known at once.
+constexpr std::uint64_t kBlockBytes = std::uint64_t{128} << 10;
 constexpr std::uint64_t kBlocks = 64;
 // Holds the header of any file met so far; hashing the start alike in all formats needs no parser here.
-constexpr std::uint64_t kHeaderBytes = 8 * kBlockBytes;
+constexpr std::uint64_t kHeaderBytes = 8 * kReadBytes;
 
 using HashState = std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)>;
 
@@ -27,9 +29,9 @@ void update(const HashState& state, std::span<const std::byte> bytes) {
 /// Hashes `size` bytes from `position` on. Reads rather than maps: scattered page faults cost far more.
 Result<void> hashRange(const HashState& state, const RegularFile& file, std::uint64_t position, std::uint64_t size,
                        const std::filesystem::path& path) {
-  std::vector<std::byte> buffer(kBlockBytes);
-  for (std::uint64_t done = 0; done < size; done += kBlockBytes) {
-    const auto part = std::span(buffer).first(static_cast<std::size_t>(std::min(kBlockBytes, size - done)));
+  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(kReadBytes, size)));
+  for (std::uint64_t done = 0; done < size; done += kReadBytes) {
+    const auto part = std::span(buffer).first(static_cast<std::size_t>(std::min(kReadBytes, size - done)));
     KVISTA_CHECK(readAt(file.descriptor, position + done, part, path));
     update(state, part);
   }

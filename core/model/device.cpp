@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/device.h"
 
+#include <array>
+
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -36,8 +39,39 @@ Result<c10::Device> openDevice(std::string_view name) {
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
+namespace {
+
+/// The driver's own name of a GPU; empty where it gives none. libtorch has loaded the driver and asks the same one.
+std::string nameOfGpu(int index) {
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+  if (!driver) return {};
+  const auto get = reinterpret_cast<int (*)(int*, int)>(dlsym(driver, "cuDeviceGet"));
+  const auto name = reinterpret_cast<int (*)(char*, int, int)>(dlsym(driver, "cuDeviceGetName"));
+  int handle = 0;
+  std::array<char, 128> text{};
+  const bool known = get && name && get(&handle, index) == 0 && name(text.data(), static_cast<int>(text.size()) - 1, handle) == 0;
+  dlclose(driver);
+  return known ? text.data() : "";
+}
+
+}  // namespace
+
+Result<DeviceMemory> memoryOf(c10::Device device) {
+  try {
+    const auto [free, total] = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index());
+    return DeviceMemory{static_cast<std::int64_t>(free), static_cast<std::int64_t>(total)};
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::device, fmt::format("The memory of {} cannot be asked for.", device.str()), "", error.what());
+  }
+}
+
 std::string describeDevice(c10::Device device) {
-  if (!device.is_cpu()) return device.str();
+  if (!device.is_cpu()) {
+    const std::string name = nameOfGpu(device.index());
+    const auto memory = memoryOf(device);
+    return fmt::format("{} ({}{})", name.empty() ? "GPU" : name, device.str(),
+                       memory ? fmt::format(", {:.0f} GiB", static_cast<double>(memory->total) / (1 << 30)) : "");
+  }
   const int cores = at::get_num_threads();
   return fmt::format("CPU, {} core{}", cores, cores == 1 ? "" : "s");
 }

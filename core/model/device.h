@@ -4,6 +4,7 @@
 
 #include <c10/core/Device.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -15,7 +16,13 @@ namespace kvista {
 /// start without it. Errors (device): unknown name, no CUDA part installed, no such GPU.
 Result<c10::Device> openDevice(std::string_view name);
 
-/// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "cuda:0".
+struct DeviceMemory {
+  std::int64_t free = 0, total = 0;  ///< Bytes.
+};
+/// Of a GPU that openDevice opened. Errors (device): the driver does not say.
+Result<DeviceMemory> memoryOf(c10::Device device);
+
+/// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "NVIDIA H200 (cuda:0, 139 GiB)".
 std::string describeDevice(c10::Device device);
 
 }  // namespace kvista

@@ -26,12 +26,13 @@ struct Entry {
   std::string name;
   std::string summary;
   std::string source;
+  std::string formula, unit;  ///< Of measures.
 };
 
 template <class Range>
 std::vector<Entry> entriesOf(const Range& range) {
   std::vector<Entry> entries;
-  for (const auto& item : range) entries.push_back({std::string(item.name), std::string(item.summary), {}});
+  for (const auto& item : range) entries.push_back({std::string(item.name), std::string(item.summary), {}, {}, {}});
   return entries;
 }
 
@@ -41,20 +42,21 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
        [] {
          std::vector<Entry> entries;
          for (const Method& method : methods())
-           entries.push_back({std::string(method.name), std::string(method.summary), std::string(method.source)});
+           entries.push_back({std::string(method.name), std::string(method.summary), std::string(method.source), {}, {}});
          return entries;
        }},
       {"measures",
        [] {
          std::vector<Entry> entries;
          for (const Measure& measure : measures())
-           entries.push_back({std::string(measure.name), std::string(measure.summary), std::string(measure.formula)});
+           entries.push_back({std::string(measure.name), std::string(measure.summary), std::string(measure.source),
+                              std::string(measure.formula), std::string(measure.unit)});
          return entries;
        }},
       {"groupings",
        [] {
          std::vector<Entry> entries;
-         for (const auto& [name, summary] : layoutNames()) entries.push_back({std::string(name), std::string(summary), {}});
+         for (const auto& [name, summary] : layoutNames()) entries.push_back({std::string(name), std::string(summary), {}, {}, {}});
          return entries;
        }},
       {"allocators", [] { return entriesOf(allocators()); }},
@@ -62,7 +64,7 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
       {"families",
        [] {
          std::vector<Entry> entries;
-         for (const std::string_view name : familyNames()) entries.push_back({std::string(name), {}, {}});
+         for (const std::string_view name : familyNames()) entries.push_back({std::string(name), {}, {}, {}, {}});
          return entries;
        }},
       {"profiles",
@@ -72,7 +74,7 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
            entries.push_back({profile.name,
                               fmt::format("{:.3g} TB/s, {:.3g} TFLOP/s in 16 bits, {:.3g} us a call", profile.bytesPerSecond / 1e12,
                                           profile.flopsPerSecond / 1e12, profile.launchSeconds * 1e6),
-                              {}});
+                              {}, {}, {}});
          return entries;
        }},
   };
@@ -88,8 +90,10 @@ Result<Output> run(const Options& options, const Task&) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const Entry& entry : entries()) {
       output.text += fmt::format("  {:<16} {}\n", entry.name, entry.summary);
-      if (!entry.source.empty()) output.text += fmt::format("  {:<16}   {}\n", "", entry.source);
+      for (const std::string& line : {entry.formula, entry.unit, entry.source})
+        if (!line.empty()) output.text += fmt::format("  {:<16}   {}\n", "", line);
       list.push_back({{"name", entry.name}, {"summary", entry.summary}, {"source", entry.source}});
+      if (!entry.formula.empty()) list.back().update({{"formula", entry.formula}, {"unit", entry.unit}});
     }
     output.json[what] = std::move(list);
   }

@@ -64,8 +64,9 @@ void HeadsPresenter::showLayer() {
     record.groups = headGroups(document_.plan(), layer, side);
     record.measure = QString::fromStdString(workflow_.measureShown());
     if (const Choice* choice = measure())
-      record.explanation =
-          QString::fromStdString(choice->summary) + QStringLiteral("\n") + QString::fromStdString(choice->formula);
+      record.explanation = tr("%1\nFormula: %2\nUnit: %3\nSource: %4")
+                               .arg(QString::fromStdString(choice->summary), QString::fromStdString(choice->formula),
+                                    QString::fromStdString(choice->unit), QString::fromStdString(choice->source));
   }
   if (record != heatmap_.record()) heatmap_.setRecord(record);
 }

@@ -9,6 +9,8 @@ Measure ckaMeasure() {
   return {.name = "cka",
           .summary = "Linear CKA of the heads' activations, uncentred",
           .formula = "|C_ij|_F^2 / (|C_ii|_F |C_jj|_F), C the second moment of the cached outputs",
+          .unit = "no unit, 0 to 1",
+          .source = kCkaSource,
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             return headSimilarity(outputMoments(request, false).second, request.decoder.shape(), request.side);
           }};

@@ -31,6 +31,8 @@ Measure ckaReleasedMeasure() {
           .summary = "Linear CKA centred over whitened coordinates, as ReCalKV's code has it; for comparison with it alone",
           .formula = "as cka, with C - B 1 1^T B^T / n in place of C, B = U sqrt(Lambda) from C = U Lambda U^T, each column of U "
                      "with its largest component positive",
+          .unit = "no unit, 0 to 1",
+          .source = "ReCalKV's released code",
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             const ModelShape& shape = request.decoder.shape();
             at::Tensor second = outputMoments(request, false).second;

@@ -9,6 +9,8 @@ Measure ckaSinkFreeMeasure() {
   return {.name = "cka-sink-free",
           .summary = "Linear CKA of the heads' activations without the first 4 tokens of each window",
           .formula = "as cka, with C summed over tokens beyond the attention sinks",
+          .unit = "no unit, 0 to 1",
+          .source = kCkaSource,
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             return headSimilarity(outputMoments(request, true).second, request.decoder.shape(), request.side);
           }};

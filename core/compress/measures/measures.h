@@ -26,8 +26,14 @@ struct Measure {
   std::string_view name;
   std::string_view summary;   ///< One line for `kvista list measures`.
   std::string_view formula;
+  std::string_view unit;      ///< And the range of what it answers.
+  std::string_view source;    ///< Paper and section.
   Result<at::Tensor> (*similarity)(const MeasureRequest&);  ///< float64 [kvHeads, kvHeads].
 };
+
+/// Of linear CKA, which several measures are forms of.
+inline constexpr std::string_view kCkaSource =
+    "Kornblith et al., Similarity of neural network representations revisited (2019), section 3; of heads: ReCalKV (2025)";
 
 /// Every measure; a new one is a file in this folder and one line in measures.cpp.
 const std::vector<Measure>& measures();

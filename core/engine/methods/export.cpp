@@ -66,7 +66,7 @@ Result<nlohmann::json> exportPlan(Call& call) {
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   KVISTA_CHECK(checkOriginal(*inputs.model));
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
-  KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), "The plan's factors"));
+  KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), c10::kCPU, "The plan's factors"));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const PlanFactors factors, makeFactors(*decoder, inputs.statistics.get(), plan, call.task));
   ExportRequest request{inputs.model->checkpoint, *decoder, plan, factors};

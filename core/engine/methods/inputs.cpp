@@ -73,7 +73,7 @@ Result<std::vector<int>> layersOf(Fields& fields, const ModelShape& shape) {
 
 Result<std::shared_ptr<const PlanTransform>> transformOf(Call& call, Inputs& inputs) {
   if (!inputs.plan) return nullptr;
-  KVISTA_CHECK(checkMemory(planBytes(*inputs.plan, inputs.model->description.shape), "The plan's factors"));
+  KVISTA_CHECK(checkMemory(planBytes(*inputs.plan, inputs.model->description.shape), c10::kCPU, "The plan's factors"));
   return call.workspace.transform(*inputs.model, inputs.statisticsPath, inputs.statistics.get(), *inputs.plan, call.task);
 }
 

@@ -46,8 +46,8 @@ std::string inWords(const RopeDescription& rope) {
   return base;
 }
 
-Choice choice(std::string_view name, std::string_view summary, std::string_view formula = {}, std::string_view source = {}) {
-  return {std::string(name), std::string(summary), std::string(formula), std::string(), std::string(source)};
+Choice choice(std::string_view name, std::string_view summary, std::string_view source = {}) {
+  return {std::string(name), std::string(summary), {}, {}, std::string(source)};
 }
 
 bool hasTokenizer(const Checkpoint& checkpoint) {
@@ -69,10 +69,12 @@ Result<nlohmann::json> hello(Call& call) {
 Result<nlohmann::json> listChoices(Call&) {
   Catalogue catalogue;
   for (const Method& method : methods())
-    catalogue.methods.push_back({choice(method.name, method.summary, {}, method.source), std::string(method.grouping),
+    catalogue.methods.push_back({choice(method.name, method.summary, method.source), std::string(method.grouping),
                                  std::string(method.allocator), method.metric, method.keyPosition, method.storage, method.widths,
                                  method.rankStep, method.weightsOnly});
-  for (const Measure& measure : measures()) catalogue.measures.push_back(choice(measure.name, measure.summary, measure.formula));
+  for (const Measure& measure : measures())
+    catalogue.measures.push_back({std::string(measure.name), std::string(measure.summary), std::string(measure.formula),
+                                  std::string(measure.unit), std::string(measure.source)});
   for (const auto& [name, summary] : layoutNames()) catalogue.groupings.push_back(choice(name, summary));
   for (const Allocator& allocator : allocators()) catalogue.allocators.push_back(choice(allocator.name, allocator.summary));
   for (const ExportForm& form : exportForms()) catalogue.forms.push_back(choice(form.name, form.summary));

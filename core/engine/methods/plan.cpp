@@ -36,7 +36,8 @@ Result<nlohmann::json> makePlanFor(Call& call) {
   request.context = wish.context;
   request.batch = wish.batch;
   request.manual = std::move(wish.keep);
-  KVISTA_CHECK(checkMemory(planBytes(widest(inputs.model->description.shape), inputs.model->description.shape), "The decompositions"));
+  KVISTA_CHECK(checkMemory(planBytes(widest(inputs.model->description.shape), inputs.model->description.shape), c10::kCPU,
+                           "The decompositions"));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*decoder, inputs.statistics.get(), request, call.task));
   return nlohmann::json{{"planned", toJson(made.planned)}, {"units", unitsToJson(made.units)}};
@@ -47,7 +48,7 @@ Result<nlohmann::json> decompose(Call& call) {
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
   KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, inputs.model->description.shape));
-  KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), "The decompositions"));
+  KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), c10::kCPU, "The decompositions"));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const std::vector<BudgetUnit> units, decomposeGroups(*decoder, inputs.statistics.get(), plan, layers, call.task));
   return unitsToJson(units);

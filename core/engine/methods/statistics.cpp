@@ -77,9 +77,8 @@ Result<nlohmann::json> calibrateModel(Call& call) {
   request.bos = bosTokenOf(model.checkpoint);
   request.gradients = gradients;
   request.partialFile = output + ".partial";
-  if (decoder->options().device.is_cpu())
-    KVISTA_CHECK(checkMemory(calibrationBytes(decoder->shape(), gradients, std::max<std::int64_t>(2048, request.recipe.window)),
-                             "Calibration in windows of this length"));
+  KVISTA_CHECK(checkMemory(calibrationBytes(decoder->shape(), gradients, std::max<std::int64_t>(2048, request.recipe.window)),
+                           decoder->options().device, "Calibration in windows of this length"));
   if (text.paths.size() == 1 && text.paths.front() == "-")
     return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.", "Give a file or a folder.");
   KVISTA_ASSIGN(Statistics made, calibrate(*decoder, model.hash, *tokenizer, request, call.task));

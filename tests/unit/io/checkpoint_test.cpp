@@ -218,7 +218,7 @@ TEST_F(CheckpointTest, ContentHashOfALargeFileSeesSizeStartAndEnd) {
     stream.seekp(static_cast<std::streamoff>(position)).put(value);
   };
   for (const std::uint64_t position :
-       {bytes.size() + 5, bytes.size() + kData - 1, bytes.size() + (std::uint64_t{17} << 19)}) {
+       {bytes.size() + 5, bytes.size() + kData - 1, (std::uint64_t{8} << 20) + 1000}) {
     poke(position, 'x');
     EXPECT_NE(hash(), zeros) << position;
     poke(position, '\0');

@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/model/recording.h"
+
+#include <ATen/ops/embedding.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/model/operators.h"
+
+namespace kvista {
+namespace {
+
+RecordedLayer recordLayer(const PassContext& pass, int layer, const at::Tensor& input) {
+  const c10::AutoGradMode withGradients(true);
+  RecordedLayer recorded;
+  recorded.input = input.detach().set_requires_grad(true);
+  recorded.activations = runLayer(pass, layer, recorded.input);
+  return recorded;
+}
+
+/// What a recorded layer keeps, roughly: the residual stream twice, both norms' outputs, queries and keys before and
+/// after rotation, values, attention output, and three widths of the MLP.
+std::int64_t recordedBytes(const DecoderDescription& description, std::int64_t tokens, std::int64_t bytesPerNumber) {
+  const ModelShape& shape = description.shape;
+  const std::int64_t query = std::int64_t{shape.queryHeads} * (2 * shape.headDim + shape.valueHeadDim);
+  const std::int64_t repeatedHeads = shape.queryHeads == shape.kvHeads ? 0 : shape.queryHeads;
+  const std::int64_t keyValue =
+      2 * shape.keyWidth() + shape.valueWidth() + repeatedHeads * (shape.headDim + shape.valueHeadDim);
+  const std::int64_t numbers = 4 * shape.hiddenSize + query + keyValue + 3 * description.layers.front().mlp.up.out;
+  return numbers * tokens * bytesPerNumber;
+}
+
+}  // namespace
+
+Result<Recording> Recording::begin(const PassContext& pass, const at::Tensor& ids, const ComputeOptions& options, const Task& task) {
+  const int layers = pass.description.shape.layers;
+  const std::int64_t bytes =
+      recordedBytes(pass.description, ids.numel(), static_cast<std::int64_t>(c10::elementSize(options.dtype)));
+  const auto kept = static_cast<int>(std::clamp<std::int64_t>(options.activationBudgetBytes / bytes, 0, layers));
+
+  Recording recording;
+  recording.firstKept_ = layers - kept;
+  recording.layers_.resize(static_cast<std::size_t>(layers));
+  at::Tensor hidden = at::embedding(pass.weights.embedding, ids);
+  for (int layer = 0; layer < layers; ++layer) {
+    KVISTA_CHECK(task.checkStop());
+    RecordedLayer& recorded = recording.layers_[static_cast<std::size_t>(layer)];
+    if (layer >= recording.firstKept_) {
+      recorded = recordLayer(pass, layer, hidden);
+      hidden = recorded.activations.output.detach();
+    } else {
+      recorded.input = hidden;
+      hidden = runLayer(pass, layer, hidden).output;
+    }
+  }
+  recording.hidden_ = std::move(hidden);
+  return recording;
+}
+
+RecordedLayer Recording::take(const PassContext& pass, int layer) {
+  RecordedLayer recorded = std::exchange(layers_[static_cast<std::size_t>(layer)], {});
+  return layer < firstKept_ ? recordLayer(pass, layer, recorded.input) : recorded;
+}
+
+RecordedNorm RecordedNorm::of(const PassContext& pass, const at::Tensor& hidden) {
+  const c10::AutoGradMode withGradients(true);
+  RecordedNorm norm;
+  norm.input = hidden.detach().set_requires_grad(true);
+  norm.output = rmsNorm(norm.input, pass.weights.finalNorm, pass.description.finalNorm.epsilon);
+  return norm;
+}
+
+at::Tensor RecordedNorm::back(const at::Tensor& gradient) const {
+  return torch::autograd::grad({output}, {input}, {gradient}).front();
+}
+
+}  // namespace kvista

@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/decoder.h"
+#include "core/model/decoder_layer.h"
+
+namespace kvista {
+
+/// One layer computed with gradients enabled: its input as a leaf and everything the graph holds.
+struct RecordedLayer {
+  at::Tensor input;
+  LayerActivations activations;
+};
+
+/// A forward pass that can be gone through backwards. The last layers are recorded as they are computed, as many as a
+/// budget holds; of the others the inputs are kept, and they are computed again when their turn comes.
+class Recording {
+ public:
+  /// `ids` on the device of the weights. A transform's own leaves that want gradients are part of the layers' graphs.
+  static Result<Recording> begin(const PassContext& pass, const at::Tensor& ids, const ComputeOptions& options, const Task& task);
+
+  /// What the last layer answered, [b, n, hiddenSize], without a graph.
+  [[nodiscard]] const at::Tensor& hidden() const { return hidden_; }
+  /// Layers are taken in falling order, each once.
+  RecordedLayer take(const PassContext& pass, int layer);
+
+ private:
+  std::vector<RecordedLayer> layers_;  // before firstKept_ only the inputs
+  int firstKept_ = 0;
+  at::Tensor hidden_;
+};
+
+/// The final norm with a graph, so that a gradient at the head's input becomes one at the last layer's output.
+struct RecordedNorm {
+  at::Tensor input, output;
+  static RecordedNorm of(const PassContext& pass, const at::Tensor& hidden);
+  /// d loss / d input from d loss / d output.
+  [[nodiscard]] at::Tensor back(const at::Tensor& gradient) const;
+};
+
+}  // namespace kvista
