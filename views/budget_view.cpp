@@ -15,6 +15,7 @@
 #include <QTableView>
 #include <QWheelEvent>
 #include <algorithm>
+#include <numeric>
 
 #include "views/budget_delegate.h"
 #include "views/budget_footer.h"
@@ -259,20 +260,14 @@ void BudgetView::toggleLocks(const std::vector<int>& rows) {
 }
 
 QString BudgetView::selectedAsTsv() const {
-  std::vector<int> rows = selectedRows();
-  if (rows.empty())
-    for (int row = 0; row < proxy_->rowCount(); ++row) rows.push_back(proxy_->mapToSource(proxy_->index(row, 0)).row());
-  QString text;
-  for (int column = 0; column < BudgetModel::columns; ++column)
-    text += (column > 0 ? QStringLiteral("\t") : QString()) +
-            model_->headerData(column, Qt::Horizontal, Qt::DisplayRole).toString();
-  for (const int row : rows) {
-    text += QLatin1Char('\n');
-    for (int column = 0; column < BudgetModel::columns; ++column)
-      text += (column > 0 ? QStringLiteral("\t") : QString()) +
-              model_->index(row, column).data(BudgetModel::plainRole).toString();
-  }
-  return text + QLatin1Char('\n');
+  const std::vector<int> rows = selectedRows();
+  return tabSeparated(rows.empty() ? plainTable() : kvista::plainTable(*model_, rows, BudgetModel::plainRole));
+}
+
+PlainTable BudgetView::plainTable() const {
+  std::vector<int> rows(static_cast<std::size_t>(proxy_->rowCount()));
+  std::iota(rows.begin(), rows.end(), 0);
+  return kvista::plainTable(*proxy_, rows, BudgetModel::plainRole);
 }
 
 void BudgetView::pasteRanks(const QString& text) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "views/budget_record.h"
+#include "views/plain_table.h"
 #include "views/view.h"
 
 class QComboBox;
@@ -38,6 +39,8 @@ class BudgetView final : public View {
 
   /// The selected rows in the order on screen, or all, with a line of headers, for a spreadsheet: C locale, tabs.
   [[nodiscard]] QString selectedAsTsv() const;
+  /// All rows in the order on screen.
+  [[nodiscard]] PlainTable plainTable() const;
   /// Ranks from a spreadsheet: one number for all selected rows, or a column (of several columns, the one headed
   /// "Rank") for the rows from the first selected one on.
   void pasteRanks(const QString& text);

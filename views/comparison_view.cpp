@@ -217,6 +217,17 @@ QString ComparisonView::summary() const {
            differences.name(most.column));
 }
 
+PlainTable ComparisonView::plainTable() const {
+  PlainTable table{{tr("Head"), tr("Other head"), record_.left.title, record_.right.title, tr("Difference")}, {}};
+  if (!canBeDrawn()) return table;
+  for (int row = 0; row < record_.left.heads(); ++row)
+    for (int column = 0; column < record_.left.heads(); ++column) {
+      const double a = record_.left.matrix.at(row, column), b = record_.right.matrix.at(row, column);
+      table.rows.push_back({record_.left.name(row), record_.left.name(column), plainNumber(a), plainNumber(b), plainNumber(b - a)});
+    }
+  return table;
+}
+
 QWidget* ComparisonView::controls() {
   if (controls_) return controls_;
   controls_ = new QWidget;

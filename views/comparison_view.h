@@ -9,6 +9,7 @@
 
 #include "views/colour_scale.h"
 #include "views/heatmap_canvas.h"
+#include "views/plain_table.h"
 #include "views/view.h"
 
 class QComboBox;
@@ -48,6 +49,9 @@ class ComparisonView final : public View {
   void setSelection(const std::vector<int>& heads);
   /// "Layer 3 · K5 and K11 · linear CKA 0.9127 and 0.8801 · difference −0.0326"
   [[nodiscard]] QString describe(HeadPair pair) const;
+
+  /// Both matrices and their difference, a line a pair of heads; nothing where they cannot be drawn.
+  [[nodiscard]] PlainTable plainTable() const;
 
   [[nodiscard]] QWidget* controls() override;
   /// All three for paper; as HeatmapView::paintFigure.

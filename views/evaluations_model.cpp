@@ -3,6 +3,7 @@
 #include "views/evaluations_model.h"
 
 #include "views/number_text.h"
+#include "views/plain_table.h"
 #include "views/theme.h"
 #include "views/words.h"
 
@@ -24,6 +25,7 @@ QVariant EvaluationsModel::data(const QModelIndex& index, int role) const {
   if (role == Qt::TextAlignmentRole) return QVariant(Qt::AlignVCenter | (index.column() == text ? Qt::AlignLeft : Qt::AlignRight));
   if (role == Qt::ForegroundRole && row.stale) return colours().soft;
   if (role == Qt::ToolTipRole) return row.stale ? tr("%1 · of an older plan").arg(row.text) : row.text;
+  if (role == plainRole) return plain(row, index.column());
   if (role != Qt::DisplayRole) return {};
   switch (index.column()) {
     case text: return row.stale ? tr("%1 (older plan)").arg(row.text) : row.text;
@@ -32,6 +34,18 @@ QVariant EvaluationsModel::data(const QModelIndex& index, int role) const {
     case after: return decimalText(row.after, 2);
     case change: return row.before > 0 ? changeText(row.after / row.before - 1) : QString();
     case seconds: return row.seconds > 0 ? durationText(row.seconds) : QStringLiteral("–");
+    default: return {};
+  }
+}
+
+QString EvaluationsModel::plain(const EvaluationRow& row, int column) {
+  switch (column) {
+    case text: return row.stale ? tr("%1 (older plan)").arg(row.text) : row.text;
+    case predictions: return row.predictions > 0 ? QString::number(row.predictions) : QString();
+    case before: return plainNumber(row.before);
+    case after: return plainNumber(row.after);
+    case change: return row.before > 0 ? plainNumber(row.after / row.before - 1) : QString();
+    case seconds: return row.seconds > 0 ? plainNumber(row.seconds) : QString();
     default: return {};
   }
 }

@@ -23,6 +23,8 @@ class EvaluationsModel final : public QAbstractTableModel {
 
  public:
   enum Column { text, predictions, before, after, change, seconds, columns };
+  /// Exact, in the C locale: for files.
+  static constexpr int plainRole = Qt::UserRole;
   using QAbstractTableModel::QAbstractTableModel;
   void setRows(std::vector<EvaluationRow> rows);
   [[nodiscard]] int rowCount(const QModelIndex& parent = {}) const override;
@@ -31,6 +33,7 @@ class EvaluationsModel final : public QAbstractTableModel {
   [[nodiscard]] QVariant headerData(int section, Qt::Orientation orientation, int role) const override;
 
  private:
+  [[nodiscard]] static QString plain(const EvaluationRow& row, int column);
   std::vector<EvaluationRow> rows_;
 };
 

@@ -9,6 +9,7 @@
 #include <QPainter>
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "views/heatmap_accessible.h"
 #include "views/theme.h"
@@ -188,25 +189,28 @@ QString HeatmapCanvas::describe(HeadPair pair) const {
   return parts.join(QStringLiteral(" · "));
 }
 
-QString HeatmapCanvas::selectionAsTsv() const {
-  if (selection_.isEmpty()) return {};
-  const auto inOrder = [this](std::vector<int> heads) {
-    std::sort(heads.begin(), heads.end(), [this](int a, int b) { return placeOf(a) < placeOf(b); });
-    return heads;
-  };
-  const std::vector<int> rows = inOrder(selection_.rows), columns = inOrder(selection_.columns);
-  QString text;
-  for (const int column : columns) text += QLatin1Char('\t') + record_.name(column);
-  text += QLatin1Char('\n');
+PlainTable HeatmapCanvas::plainTable(std::vector<int> rows, std::vector<int> columns) const {
+  PlainTable table{{QString()}, {}};
+  for (std::vector<int>* heads : {&rows, &columns})
+    std::ranges::sort(*heads, {}, [this](int head) { return placeOf(head); });
+  for (const int column : columns) table.header << record_.name(column);
   for (const int row : rows) {
-    text += record_.name(row);
-    for (const int column : columns) {
-      const float value = record_.matrix.at(row, column);
-      text += QLatin1Char('\t') + (std::isnan(value) ? QString() : QString::number(value, 'g', 9));
-    }
-    text += QLatin1Char('\n');
+    QStringList cells = {record_.name(row)};
+    for (const int column : columns) cells << plainNumber(record_.matrix.at(row, column));
+    table.rows.push_back(std::move(cells));
   }
-  return text;
+  return table;
+}
+
+PlainTable HeatmapCanvas::plainTable() const {
+  if (!record_.canBeDrawn()) return {};
+  std::vector<int> heads(static_cast<std::size_t>(record_.heads()));
+  std::iota(heads.begin(), heads.end(), 0);
+  return plainTable(heads, heads);
+}
+
+QString HeatmapCanvas::selectionAsTsv() const {
+  return selection_.isEmpty() ? QString() : tabSeparated(plainTable(selection_.rows, selection_.columns));
 }
 
 void HeatmapCanvas::copySelection() {

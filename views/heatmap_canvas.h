@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "views/heatmap_paint.h"
+#include "views/plain_table.h"
 
 namespace kvista {
 
@@ -69,6 +70,8 @@ class HeatmapCanvas final : public QWidget {
   [[nodiscard]] QString describe(HeadPair pair) const;
   /// The selected block in the order shown, names in the first row and column, numbers as C writes them.
   [[nodiscard]] QString selectionAsTsv() const;
+  /// The whole matrix in the order shown; nothing where it cannot be drawn.
+  [[nodiscard]] PlainTable plainTable() const;
   /// Puts it on the clipboard and says `copied`.
   void copySelection();
   /// A block's picture for paper, as `paintHeatmap` draws it; no cursor, no selection.
@@ -96,6 +99,7 @@ class HeatmapCanvas final : public QWidget {
   void keyPressEvent(QKeyEvent* event) override;
 
  private:
+  [[nodiscard]] PlainTable plainTable(std::vector<int> rows, std::vector<int> columns) const;
   [[nodiscard]] HeatmapPicture picture() const;
   void paintSelection(QPainter& painter, const HeatmapPicture& picture) const;
   void moveCursor(int rowPlace, int columnPlace, bool extend);

@@ -44,6 +44,7 @@ class HeatmapView final : public View {
   /// size; a painter for a finer device is scaled before.
   void paintFigure(QPainter& painter, const QRectF& rect);
 
+  [[nodiscard]] PlainTable plainTable() const { return canvas_->plainTable(); }
   [[nodiscard]] HeatmapCanvas* canvas() const { return canvas_; }
   [[nodiscard]] RangeBar* rangeBar() const { return bar_; }
   [[nodiscard]] SelectionFacts* facts() const { return facts_; }

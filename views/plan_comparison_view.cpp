@@ -177,9 +177,15 @@ double PlanComparisonView::valueOf(const ComparedPlan& plan, HeatTables::Cell ce
   return matrix.isEmpty() ? std::numeric_limits<double>::quiet_NaN() : matrix.at(cell.layer, cell.column);
 }
 
-QString PlanComparisonView::describe(HeatTables::Cell cell) const {
+QString PlanComparisonView::columnName(int layer, int column) const {
   const int half = tables_->columns() / 2;
-  const bool isKey = cell.column < half, isBits = quantity_ == Quantity::bits;
+  const bool isKey = column < half;
+  if (quantity_ == Quantity::loss) return isKey ? tr("keys") : tr("values");
+  return slotName({layer, isKey ? Side::key : Side::value, isKey ? column : column - half});
+}
+
+QString PlanComparisonView::describe(HeatTables::Cell cell) const {
+  const bool isBits = quantity_ == Quantity::bits;
   const double a = valueOf(record_.a, cell), b = valueOf(record_.b, cell);
   const auto number = [&](double value) {
     if (std::isnan(value)) return tr("not known");
@@ -189,12 +195,24 @@ QString PlanComparisonView::describe(HeatTables::Cell cell) const {
   const QString sign = change > 0 ? QStringLiteral("+") : QString();
   return QStringList{
       tr("Layer %L1").arg(cell.layer),
-      isBits ? slotName({cell.layer, isKey ? Side::key : Side::value, isKey ? cell.column : cell.column - half})
-             : isKey ? tr("keys") : tr("values"),
+      columnName(cell.layer, cell.column),
       tr("A %1, B %2").arg(number(a), number(b)),
       std::isnan(change) ? tr("difference not known")
                          : tr("difference %1").arg(sign + (isBits ? decimalText(change, 2) : significantText(change, 3)))}
       .join(QStringLiteral(" · "));
+}
+
+PlainTable PlanComparisonView::plainTable() const {
+  const bool isBits = quantity_ == Quantity::bits;
+  PlainTable table{{tr("Layer"), isBits ? tr("Head") : tr("Side"), tr("A: %1").arg(record_.a.plan.name),
+                    tr("B: %1").arg(record_.b.plan.name), tr("Difference")},
+                   {}};
+  for (int layer = 0; layer < tables_->layers(); ++layer)
+    for (int column = 0; column < tables_->columns(); ++column) {
+      const double a = valueOf(record_.a, {layer, column}), b = valueOf(record_.b, {layer, column});
+      table.rows.push_back({QString::number(layer), columnName(layer, column), plainNumber(a), plainNumber(b), plainNumber(b - a)});
+    }
+  return table;
 }
 
 QWidget* PlanComparisonView::controls() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "views/heat_tables.h"
+#include "views/plain_table.h"
 #include "views/plan_comparison_record.h"
 #include "views/view.h"
 
@@ -30,6 +31,8 @@ class PlanComparisonView final : public View {
   /// "Layer 3 · K5 · A 3.25 bits, B 2.50 bits · difference −0.75"
   [[nodiscard]] QString describe(HeatTables::Cell cell) const;
   [[nodiscard]] HeatTables* tables() const { return tables_; }
+  /// What the tables show, a line a layer and head, or layer and side; nothing where they show nothing.
+  [[nodiscard]] PlainTable plainTable() const;
 
   [[nodiscard]] QWidget* controls() override;
   void paintFigure(QPainter& painter, const QRectF& area) const;
@@ -51,6 +54,7 @@ class PlanComparisonView final : public View {
   QWidget* makeHeader();
   void showTables();
   [[nodiscard]] const Matrix& shown(const ComparedPlan& plan) const;
+  [[nodiscard]] QString columnName(int layer, int column) const;
   [[nodiscard]] double valueOf(const ComparedPlan& plan, HeatTables::Cell cell) const;
 
   PlanComparisonRecord record_;

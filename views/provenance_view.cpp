@@ -95,6 +95,13 @@ QString ProvenanceView::text() const {
   return lines;
 }
 
+PlainTable ProvenanceView::plainTable() const {
+  PlainTable table{{tr("Section"), tr("Fact"), tr("Value")}, {}};
+  for (const ProvenanceSection& section : sections_)
+    for (const auto& [name, value] : section.facts) table.rows.push_back({section.title, name, value});
+  return table;
+}
+
 void ProvenanceView::copySelection() const {
   QStringList lines;
   for (const QModelIndex& key : tree_->selectionModel()->selectedRows(0))

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "views/plain_table.h"
 #include "views/view.h"
 
 class QLabel;
@@ -30,6 +31,7 @@ class ProvenanceView final : public View {
   void setRecord(const std::vector<ProvenanceSection>& sections);
   /// Everything, a line a fact.
   [[nodiscard]] QString text() const;
+  [[nodiscard]] PlainTable plainTable() const;
 
  private:
   void fill();

@@ -20,6 +20,7 @@
 #include <QVBoxLayout>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "views/generated_pane.h"
 #include "views/number_text.h"
@@ -274,6 +275,12 @@ void TryView::showLosses() {
 }
 
 void TryView::setEvaluations(const std::vector<EvaluationRow>& rows) { evaluations_->setRows(rows); }
+
+PlainTable TryView::plainTable() const {
+  std::vector<int> rows(static_cast<std::size_t>(evaluations_->rowCount()));
+  std::iota(rows.begin(), rows.end(), 0);
+  return kvista::plainTable(*evaluations_, rows, EvaluationsModel::plainRole);
+}
 
 GenerateSettings TryView::settings() const {
   return {tokens_->value(), temperature_->value(), seed_->value(), chat_->isChecked() && !chat_->property("template").toString().isEmpty()};

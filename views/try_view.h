@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "views/evaluations_model.h"
+#include "views/plain_table.h"
 #include "views/view.h"
 
 class QCheckBox;
@@ -47,6 +48,8 @@ class TryView final : public View {
   void appendPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
   void setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after);
   void setEvaluations(const std::vector<EvaluationRow>& rows);
+  /// The perplexities.
+  [[nodiscard]] PlainTable plainTable() const;
   [[nodiscard]] GenerateSettings settings() const;
   [[nodiscard]] QString prompt() const;
 

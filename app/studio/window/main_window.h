@@ -73,6 +73,9 @@ class MainWindow final : public QMainWindow {
   void exportPlan();
   void writeReport();
   void saveFigure();
+  void saveTable();
+  /// Of these panels, the one that has the focus, or else one in sight; empty: none is.
+  [[nodiscard]] QString panelInUse(const QStringList& names) const;
   void showPalette();
   void showShortcuts();
   void showHelp(const QString& page);

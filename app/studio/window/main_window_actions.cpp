@@ -50,6 +50,9 @@ void MainWindow::addFileActions() {
       "file.figure", file, tr("Save this panel as a &figure…"), tr("Ctrl+Shift+S"), [this] { saveFigure(); },
       [this] { return document_.hasModel(); }, tr("The panel that has the focus, as PNG, SVG or PDF"));
   add(
+      "file.table", file, tr("Export &table…"), tr("Ctrl+Shift+E"), [this] { saveTable(); },
+      [this] { return document_.hasModel(); }, tr("The table of the panel that has the focus, as CSV or TSV"));
+  add(
       "file.engine", file, tr("&Engine…"), {}, [this] { chooseEngine(); }, {},
       tr("Compute on this machine, or on another one through ssh"));
   add("file.quit", file, tr("&Quit"), QKeySequence::Quit, [this] { close(); });

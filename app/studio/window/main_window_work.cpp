@@ -20,6 +20,7 @@
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/quality_presenter.h"
+#include "app/studio/window/table_file.h"
 #include "app/studio/window/text_dialog.h"
 
 namespace kvista {
@@ -97,12 +98,19 @@ void MainWindow::writeReport() {
   if (!file.isEmpty()) workflow_.writeReport(file);
 }
 
-void MainWindow::saveFigure() {
+QString MainWindow::panelInUse(const QStringList& names) const {
   QString name;
-  for (const QString& id : panels_->figureNames()) {
+  for (const QString& id : names) {
     const QDockWidget* dock = panels_->docks().value(id);
-    if (dock->isVisible() && (name.isEmpty() || dock->isAncestorOf(QApplication::focusWidget()))) name = id;
+    // Of docks behind each other only the one in front has something to see.
+    if (dock->visibleRegion().isEmpty()) continue;
+    if (name.isEmpty() || dock->isAncestorOf(focusWidget())) name = id;
   }
+  return name;
+}
+
+void MainWindow::saveFigure() {
+  const QString name = panelInUse(panels_->figureNames());
   if (name.isEmpty())
     return showProblem({}, {ErrorCode::invalidArgument,
                             "No panel that can be a figure is in sight.",
@@ -115,6 +123,21 @@ void MainWindow::saveFigure() {
       !written)
     return showProblem(file, written.error());
   message_->setText(tr("Figure: %1").arg(file));
+}
+
+void MainWindow::saveTable() {
+  const QString name = panelInUse(panels_->tableNames());
+  const PlainTable table = name.isEmpty() ? PlainTable() : panels_->table(name)();
+  if (table.rows.empty())
+    return showProblem({}, {ErrorCode::invalidArgument,
+                            "No panel in sight shows a table.",
+                            {},
+                            "Show the budget, a heatmap, a comparison, perplexities or the provenance, and click into it."});
+  const QString file = QFileDialog::getSaveFileName(this, tr("Export the table: %1").arg(panels_->docks().value(name)->windowTitle()),
+                                                    name + QStringLiteral(".csv"), tr("Tables (*.csv *.tsv)"));
+  if (file.isEmpty()) return;
+  if (const auto written = writeTable(file, table); !written) return showProblem(file, written.error());
+  message_->setText(tr("Table: %1, %Ln row(s)", nullptr, static_cast<int>(table.rows.size())).arg(file));
 }
 
 void MainWindow::showPalette() {

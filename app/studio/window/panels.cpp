@@ -45,6 +45,7 @@ ViewType* Panels::add(const char* name, const QString& title) {
   docks_.insert(id, dock);
   if constexpr (requires(QPainter & painter, const QRectF& area) { view->paintFigure(painter, area); })
     figures_.insert(id, [view](QPainter& painter, const QRectF& area) { view->paintFigure(painter, area); });
+  if constexpr (requires { view->plainTable(); }) tables_.insert(id, [view] { return view->plainTable(); });
   return view;
 }
 

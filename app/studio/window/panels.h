@@ -11,6 +11,7 @@
 #include "app/studio/recent_files.h"
 #include "app/studio/window/window_layouts.h"
 #include "app/studio/workflow.h"
+#include "views/plain_table.h"
 
 class QMainWindow;
 class QPainter;
@@ -45,6 +46,10 @@ class Panels final : public QObject {
   using Figure = std::function<void(QPainter&, const QRectF&)>;
   [[nodiscard]] Figure figure(const QString& dock) const { return figures_.value(dock); }
   [[nodiscard]] QStringList figureNames() const { return figures_.keys(); }
+  /// What a dock shows in cells, for a file.
+  using Table = std::function<PlainTable()>;
+  [[nodiscard]] Table table(const QString& dock) const { return tables_.value(dock); }
+  [[nodiscard]] QStringList tableNames() const { return tables_.keys(); }
 
  Q_SIGNALS:
   void message(const QString& text);
@@ -67,6 +72,7 @@ class Panels final : public QObject {
   QMainWindow* window_;
   Docks docks_;
   QMap<QString, Figure> figures_;
+  QMap<QString, Table> tables_;
   QWidget* guide_ = nullptr;
   WorkPresenter* work_ = nullptr;
   QualityPresenter* quality_ = nullptr;
