@@ -5,6 +5,7 @@
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QPainter>
+#include <cmath>
 
 #include "views/budget_model.h"
 #include "views/icon.h"
@@ -64,6 +65,9 @@ QString BudgetFooter::budgetText() const {
       record_.target.kind == Target::Kind::maxLoss
           ? tr("achieved %1").arg(bytesText(record_.achievedBytes))
           : tr("requested %1 · achieved %2").arg(bytesText(record_.requestedBytes), bytesText(record_.achievedBytes));
+  if (record_.measuredLoss)
+    text += tr(" · measured %1 nats a token")
+                .arg(decimalText(*record_.measuredLoss, lossDecimals(std::abs(*record_.measuredLoss))));
   if (isOverBudget())
     text = tr("Over budget by %1 · ").arg(bytesText(record_.achievedBytes - record_.requestedBytes)) + text;
   return text;

@@ -21,7 +21,7 @@ class BudgetFooter final : public QWidget {
   /// Stands at the right end of the lower line.
   void setControls(QWidget* controls);
   [[nodiscard]] const QString& reason() const { return reason_; }
-  /// "requested 2,048 B · achieved 2,040 B"; over budget it says so.
+  /// "requested 2,048 B · achieved 2,040 B · measured 0.0131 nats a token"; over budget it says so.
   [[nodiscard]] QString budgetText() const;
   [[nodiscard]] bool isOverBudget() const {
     return record_.requestedBytes > 0 && record_.achievedBytes > record_.requestedBytes;

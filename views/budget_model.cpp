@@ -65,11 +65,8 @@ void BudgetModel::setRows(std::vector<BudgetRow> rows) {
   const bool same = sameGroups(rows, rows_);
   if (!same) beginResetModel();
   rows_ = std::move(rows);
-  largestLoss_ = largestMeasured_ = 0;
-  for (const BudgetRow& row : rows_) {
-    largestLoss_ = std::max(largestLoss_, row.predictedLoss.value_or(0));
-    largestMeasured_ = std::max(largestMeasured_, row.measuredLoss.value_or(0));
-  }
+  largestLoss_ = 0;
+  for (const BudgetRow& row : rows_) largestLoss_ = std::max(largestLoss_, row.predictedLoss.value_or(0));
   if (!same)
     endResetModel();
   else if (!rows_.empty())
@@ -95,8 +92,6 @@ QString BudgetModel::display(const BudgetRow& row, int column) const {
       return percentText(row.kept);
     case predicted:
       return lossText(row.predictedLoss, true, largestLoss_);
-    case measured:
-      return lossText(row.measuredLoss, false, largestMeasured_);
     default:
       return {};
   }
@@ -119,8 +114,6 @@ QVariant BudgetModel::sortKey(const BudgetRow& row, int column) const {
       return row.kept;
     case predicted:
       return row.predictedLoss.value_or(-1);
-    case measured:
-      return row.measuredLoss.value_or(-1);
     default:
       return row.locked ? 1 : 0;
   }
@@ -146,8 +139,6 @@ QString BudgetModel::plain(const BudgetRow& row, int column) const {
       return QString::number(row.kept, 'g', 6);
     case predicted:
       return number(row.predictedLoss);
-    case measured:
-      return number(row.measuredLoss);
     case lock:
       return row.locked ? QStringLiteral("locked") : QString();
     default:
@@ -206,8 +197,6 @@ QVariant BudgetModel::data(const QModelIndex& index, int role) const {
     case barRole:
       if (column == predicted && row.predictedLoss && largestLoss_ > 0)
         return std::max(0.0, *row.predictedLoss / largestLoss_);
-      if (column == measured && row.measuredLoss && largestMeasured_ > 0)
-        return std::max(0.0, *row.measuredLoss / largestMeasured_);
       return {};
     default:
       return {};
@@ -221,8 +210,8 @@ QVariant BudgetModel::headerData(int section, Qt::Orientation orientation, int r
                                         : section == lock                   ? Qt::AlignHCenter
                                                                             : Qt::AlignRight));
   if (role == Qt::DisplayRole) {
-    const QString names[] = {tr("Layer"), tr("Heads"),          tr("Rank"),     tr("Bits"), tr("Bytes a token"),
-                             tr("Kept"),  tr("Predicted loss"), tr("Measured"), tr("Lock")};
+    const QString names[] = {tr("Layer"),         tr("Heads"), tr("Rank"),           tr("Bits"),
+                             tr("Bytes a token"), tr("Kept"),  tr("Predicted loss"), tr("Lock")};
     return names[section];
   }
   if (role == Qt::ToolTipRole) {
@@ -235,7 +224,6 @@ QVariant BudgetModel::headerData(int section, Qt::Orientation orientation, int r
         tr("Bytes of the latent / bytes of its heads in the 16-bit cache."),
         tr("½ Σ λ D in nats a token: eigenvalues λ in the Fisher metric, D what a direction's bits leave of it. "
            "Source: the calibration."),
-        tr("Rise of the mean loss in nats a token with this group alone compressed. Source: a measurement."),
         tr("A locked group keeps its bits whatever the allocator does.")};
     return tips[section];
   }

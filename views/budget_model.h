@@ -13,7 +13,7 @@ class BudgetModel final : public QAbstractTableModel {
   Q_OBJECT
 
  public:
-  enum Column { layer, heads, rank, bits, bytes, kept, predicted, measured, lock, columns };
+  enum Column { layer, heads, rank, bits, bytes, kept, predicted, lock, columns };
   enum Role {
     sortRole = Qt::UserRole,  ///< A number or, for heads, the first slot's place.
     rowRole,                  ///< const BudgetRow*, as a void pointer: for delegates.
@@ -44,7 +44,7 @@ class BudgetModel final : public QAbstractTableModel {
   [[nodiscard]] QString plain(const BudgetRow& row, int column) const;
   [[nodiscard]] QString tip(const BudgetRow& row, int column) const;
   std::vector<BudgetRow> rows_;
-  double largestLoss_ = 0, largestMeasured_ = 0;
+  double largestLoss_ = 0;
 };
 
 /// Decimals that show three digits of the largest loss of a column; the others line up under it.

@@ -22,8 +22,8 @@ struct BudgetRow {
   int rank = 0;
   std::map<int, int, std::greater<>> bands;  ///< Directions of every width that occurs, widest first.
   std::int64_t bytes = 0;
-  double kept = 0;                                    ///< Bytes of the group / its bytes in the 16-bit cache.
-  std::optional<double> predictedLoss, measuredLoss;  ///< Nats a token.
+  double kept = 0;                      ///< Bytes of the group / its bytes in the 16-bit cache.
+  std::optional<double> predictedLoss;  ///< Nats a token.
   bool locked = false;
   bool stale = false;  ///< Is being worked out again.
 };
@@ -35,6 +35,7 @@ struct BudgetRecord {
   Target target;
   std::int64_t requestedBytes = 0, achievedBytes = 0, fullBytes = 0;
   std::optional<double> predictedLoss;                  ///< Of the whole plan, corrected.
+  std::optional<double> measuredLoss;                   ///< Of the whole plan: models are measured whole. Nats a token.
   QString note;                                         ///< What kept the plan from its target.
   std::vector<std::pair<QString, QString>> allocators;  ///< (name, summary)
   QString allocator;

@@ -30,7 +30,7 @@ namespace kvista {
 namespace {
 
 constexpr int kPageSteps = 8;
-constexpr int kColumnWidths[BudgetModel::columns] = {64, 180, 72, 150, 104, 76, 150, 96, 48};
+constexpr int kColumnWidths[BudgetModel::columns] = {64, 180, 72, 150, 104, 76, 150, 48};
 constexpr qint64 kContexts[] = {1024, 4096, 8192, 16384, 32768, 65536, 131072};
 
 }  // namespace
@@ -97,10 +97,7 @@ BudgetView::BudgetView(QWidget* parent)
     changeRanks(rows, *change);
   });
   connect(table_->selectionModel(), &QItemSelectionModel::selectionChanged, this, [this] {
-    if (selecting_) return;
-    std::vector<int> groups;
-    for (const int row : selectedRows()) groups.push_back(model_->rows()[static_cast<std::size_t>(row)].group);
-    Q_EMIT groupsSelected(groups);
+    if (!selecting_) Q_EMIT groupsSelected(selectedGroups());
   });
   connect(&Theme::instance(), &Theme::changed, this, [this] {
     table_->viewport()->update();
@@ -214,6 +211,8 @@ void BudgetView::setReason(const QString& reason) { footer_->setReason(reason); 
 QString BudgetView::reason() const { return footer_->reason(); }
 
 void BudgetView::selectGroups(const std::vector<int>& groups) {
+  std::vector<int> now = selectedGroups();
+  if (now.size() == groups.size() && std::is_permutation(now.begin(), now.end(), groups.begin())) return;
   selecting_ = true;
   QItemSelection selection;
   for (int row = 0; row < model_->rowCount(); ++row) {
@@ -233,6 +232,12 @@ std::vector<int> BudgetView::selectedRows() const {
   std::sort(shown.begin(), shown.end());
   for (int& row : shown) row = proxy_->mapToSource(proxy_->index(row, 0)).row();
   return shown;
+}
+
+std::vector<int> BudgetView::selectedGroups() const {
+  std::vector<int> groups;
+  for (const int row : selectedRows()) groups.push_back(model_->rows()[static_cast<std::size_t>(row)].group);
+  return groups;
 }
 
 void BudgetView::changeRanks(const std::vector<int>& rows, const RankChange& change) {

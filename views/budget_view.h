@@ -36,6 +36,8 @@ class BudgetView final : public View {
   [[nodiscard]] BudgetModel* model() const { return model_; }
   /// Selects the rows of these groups, as a selection elsewhere asks for it, without saying so.
   void selectGroups(const std::vector<int>& groups);
+  /// In the order on screen.
+  [[nodiscard]] std::vector<int> selectedGroups() const;
 
   /// The selected rows in the order on screen, or all, with a line of headers, for a spreadsheet: C locale, tabs.
   [[nodiscard]] QString selectedAsTsv() const;

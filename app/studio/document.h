@@ -149,6 +149,8 @@ class Document final : public QObject {
   /// Keeps the plan as it is now under a name; one with the same content takes its place.
   void keepPlan(const std::string& name);
   void dropPlan(std::size_t index);
+  /// The plan kept that has this fingerprint becomes the plan under edit, as one step; nothing where there is none.
+  Result<void> bringBack(const std::string& fingerprint);
   [[nodiscard]] const std::vector<TriedPlan>& tried() const { return project_.tried; }
   /// Of the plans kept, in their order; of the plan under edit. Kept, because a large plan's takes a millisecond or two.
   [[nodiscard]] const std::vector<std::string>& triedFingerprints() const { return triedFingerprints_; }

@@ -110,6 +110,13 @@ Result<void> Document::adopt(const PlannedPlan& planned, std::vector<BudgetUnit>
   return {};
 }
 
+Result<void> Document::bringBack(const std::string& fingerprint) {
+  const auto found = std::ranges::find(triedFingerprints_, fingerprint);
+  if (found == triedFingerprints_.end()) return {};
+  const TriedPlan& tried = project_.tried[static_cast<std::size_t>(found - triedFingerprints_.begin())];
+  return edit(tried.plan, tr("Bring back %1").arg(QString::fromStdString(tried.name)));
+}
+
 Result<void> Document::setTarget(const Target& target) {
   KVISTA_CHECK(checkTarget(target, planned_.plan.storage, planned_.plan.metric, planningContext().loss));
   CompressionPlan plan = gesture_ ? gesture_->before.plan : planned_.plan;

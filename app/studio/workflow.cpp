@@ -240,13 +240,33 @@ void Workflow::propose(const std::string& method, const Target& target, const QS
   wish.method = method;
   wish.target = target;
   wish.keep = std::move(keep);
+  propose(std::move(wish), tr("Plan: %1").arg(QString::fromStdString(method)), text);
+}
+
+void Workflow::regroup(const std::string& grouping, int groupSize, const QString& text) {
+  const CompressionPlan& plan = document_.plan();
+  PlanWish wish;
+  wish.method = plan.method;
+  wish.grouping = grouping;
+  wish.groupSize = groupSize;
+  wish.allocator = plan.allocator;
+  wish.metric = plan.metric;
+  wish.rankStep = plan.rankStep;
+  // An allowed loss leaves open at what ranks groups are weighed: the bytes it has led to do not.
+  wish.target = plan.target.kind == Target::Kind::maxLoss
+                    ? Target{Target::Kind::bytesPerToken, static_cast<double>(document_.planned().achievedBytes)}
+                    : plan.target;
+  propose(std::move(wish), tr("Groups by %1").arg(QString::fromStdString(grouping)), text);
+}
+
+void Workflow::propose(PlanWish wish, const QString& name, const QString& text) {
   wish.device = document_.cost().device;
   wish.context = document_.cost().context;
   wish.batch = document_.cost().batch;
   json params = modelParams();
   if (document_.statistics()) params["statistics"] = document_.statistics()->path;
   params["wish"] = toJson(wish);
-  job<MadePlan>(tr("Plan: %1").arg(QString::fromStdString(method)), "makePlan", std::move(params), readMadePlan,
+  job<MadePlan>(name, "makePlan", std::move(params), readMadePlan,
                 [this, text](MadePlan made) {
                   if (const auto adopted = document_.adopt(made.planned, std::move(made.units), text); !adopted)
                     Q_EMIT failed({}, adopted.error());

@@ -50,6 +50,9 @@ class Workflow final : public QObject {
   /// A plan by the engine's planner, as one step under the name `text`. `keep`: groups and locks to keep.
   void propose(const std::string& method, const Target& target, const QString& text,
                std::optional<CompressionPlan> keep = {});
+  /// The plan anew with the groups that a grouping makes of every layer, its settings and bytes being kept. For groupings
+  /// that need spectra which the document does not have.
+  void regroup(const std::string& grouping, int groupSize, const QString& text);
   void measure(const TextSelection& text);
   void askErrors();
   void showSimilarity(const std::string& measure);
@@ -83,6 +86,7 @@ class Workflow final : public QObject {
   void layerSpectraReady();
 
  private:
+  void propose(PlanWish wish, const QString& name, const QString& text);
   template <class Record>
   std::int64_t job(const QString& name, const QString& method, nlohmann::json params,
                    Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done,

@@ -21,8 +21,7 @@ View* makeBudget(int layers, int directions, bool ready) {
   const auto show = [view, model, plan] {
     BudgetRecord record =
         budgetRecordOf(assess(*plan, model->units(), model->context()), model->units(), model->context());
-    for (std::size_t i = 0; i < record.rows.size(); i += 3)
-      record.rows[i].measuredLoss = *record.rows[i].predictedLoss * 1.06;
+    record.measuredLoss = record.predictedLoss;
     if (record.rows.size() > 5) record.rows[5].stale = true;
     view->setRecord(std::move(record));
   };

@@ -28,6 +28,9 @@ AnalysisPresenter::AnalysisPresenter(Document& document, Workflow& workflow, Spe
   connect(&errors_, &ErrorView::cellActivated, this, [this](int layer, int, const QString& kind) {
     document_.setSelection({layer, kind == tr("values") ? Side::value : Side::key, {}});
   });
+  connect(&errors_, &ErrorView::planActivated, this, [this](const QString& of) {
+    if (const auto done = document_.bringBack(of.toStdString()); !done) Q_EMIT failed(done.error());
+  });
   errors_.installEventFilter(this);
   showSpectra();
   showErrors();

@@ -21,6 +21,7 @@ class AnalysisPresenter final : public QObject {
 
  Q_SIGNALS:
   void message(const QString& text);
+  void failed(const kvista::Error& error);
 
  private:
   void showSpectra();

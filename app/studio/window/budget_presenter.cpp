@@ -3,6 +3,7 @@
 #include "app/studio/window/budget_presenter.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/plan/budget.h"
 #include "core/plan/edit.h"
@@ -14,8 +15,9 @@ namespace kvista {
 BudgetPresenter::BudgetPresenter(Document& document, Workflow& workflow, BudgetView& view)
     : document_(document), workflow_(workflow), view_(view) {
   for (const auto signal : {&Document::planChanged, &Document::spectraChanged, &Document::modelChanged,
-                            &Document::projectChanged, &Document::statisticsChanged})
+                            &Document::projectChanged, &Document::statisticsChanged, &Document::resultsChanged})
     connect(&document_, signal, this, &BudgetPresenter::show);
+  connect(&document_, &Document::selectionChanged, this, &BudgetPresenter::showSelection);
   connect(&view_, &BudgetView::ranksEdited, this, &BudgetPresenter::setRanks);
   connect(&view_, &BudgetView::locksEdited, this, &BudgetPresenter::setLocks);
   connect(&view_, &BudgetView::storageChosen, this, &BudgetPresenter::setStorage);
@@ -55,7 +57,22 @@ void BudgetPresenter::show() {
     record.devices.push_back(QString::fromStdString(device.name));
   if (document_.statistics() && document_.isPredictionStale())
     for (BudgetRow& row : record.rows) row.stale = !document_.spectra().isKnown(static_cast<std::size_t>(row.group));
+  if (const MeasuredResult* measured = document_.result(document_.planFingerprint());
+      measured && measured->perplexityBefore > 0)
+    record.measuredLoss = std::log(measured->perplexityAfter / measured->perplexityBefore);
   view_.setRecord(std::move(record));
+  showSelection();
+}
+
+/// Every group that a selected head is in.
+void BudgetPresenter::showSelection() {
+  const auto& slots = document_.selection().slots;
+  const auto& groups = document_.plan().groups;
+  std::vector<int> selected;
+  for (std::size_t i = 0; i < groups.size() && !slots.empty(); ++i)
+    if (std::ranges::find_first_of(groups[i].slots, slots) != groups[i].slots.end())
+      selected.push_back(static_cast<int>(i));
+  view_.selectGroups(selected);
 }
 
 void BudgetPresenter::setRanks(const std::vector<std::pair<int, int>>& ranks) {

@@ -23,6 +23,7 @@ class BudgetPresenter final : public QObject {
 
  private:
   void show();
+  void showSelection();
   void setRanks(const std::vector<std::pair<int, int>>& ranks);
   void setLocks(const std::vector<std::pair<int, bool>>& locks);
   void setStorage(Storage storage);

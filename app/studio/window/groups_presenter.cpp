@@ -25,6 +25,11 @@ HeadGroups eachAlone(int heads) {
   return groups;
 }
 
+bool needsTruncatedLoss(const std::string& grouping) {
+  const auto found = findGrouping(grouping);
+  return found && (*found)->needsTruncatedLoss;
+}
+
 bool isJointLayer(const CompressionPlan& plan, int layer) {
   return std::ranges::any_of(plan.groups, [layer](const Group& group) {
     return group.slots.front().layer == layer && group.slots.front().side != group.slots.back().side;
@@ -80,9 +85,12 @@ void GroupsPresenter::show() {
     record.storage = plan.storage;
     record.grouping = QString::fromStdString(plan.grouping);
     record.groupSize = groupSize_;
-    for (const Choice& choice : document_.catalogue().groupings)
-      if (choice.name != "auto")
-        record.groupings.push_back({QString::fromStdString(choice.name), QString::fromStdString(choice.summary)});
+    for (const Choice& choice : document_.catalogue().groupings) {
+      if (choice.name == "auto") continue;
+      const QString summary = QString::fromStdString(choice.summary);
+      record.groupings.push_back({QString::fromStdString(choice.name),
+                                  needsTruncatedLoss(choice.name) ? tr("All layers: %1").arg(summary) : summary});
+    }
     const bool predicts = document_.planned().predictedLoss.has_value();
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       const Group& group = plan.groups[i];
@@ -133,6 +141,15 @@ Result<HeadGroups> GroupsPresenter::groupHeads(const std::string& grouping, int 
   return chosen->group(request);
 }
 
+/// What a group that is not made yet loses is known to the engine alone, which weighs groups of all layers at once.
+void GroupsPresenter::regroupAll(const std::string& grouping) {
+  if (!document_.statistics()) return Q_EMIT message(tr("Calibrate the model first: groups are weighed by their loss."));
+  if (std::ranges::any_of(document_.plan().groups, &Group::locked))
+    return Q_EMIT message(tr("%1 makes the groups of all layers anew. Unlock those that are locked first.")
+                              .arg(QString::fromStdString(grouping)));
+  workflow_.regroup(grouping, groupSize_, tr("Group all layers by %1").arg(QString::fromStdString(grouping)));
+}
+
 /// The names that the engine's layouts have, and every grouping of heads.
 void GroupsPresenter::regroup(const QString& grouping, int groupSize) {
   groupSize_ = groupSize;
@@ -140,6 +157,7 @@ void GroupsPresenter::regroup(const QString& grouping, int groupSize) {
   const ModelShape& shape = document_.model().shape;
   const int layer = document_.selection().layer;
   const HeadGroups all = together(shape.kvHeads), alone = eachAlone(shape.kvHeads);
+  if (needsTruncatedLoss(name)) return regroupAll(name);
   if (name == "joint") return apply(regroupLayer(document_.plan(), shape, layer, all, all, true));
   if (name == "separate") return apply(regroupLayer(document_.plan(), shape, layer, all, all, false));
   if (name == "head") return apply(regroupLayer(document_.plan(), shape, layer, alone, alone, false));

@@ -29,6 +29,7 @@ class GroupsPresenter final : public QObject {
   void show();
   void apply(Result<CompressionPlan> edited);
   void regroup(const QString& grouping, int groupSize);
+  void regroupAll(const std::string& grouping);
   [[nodiscard]] Result<HeadGroups> groupHeads(const std::string& grouping, int groupSize, Side side) const;
   Document& document_;
   Workflow& workflow_;

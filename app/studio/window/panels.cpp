@@ -71,6 +71,7 @@ void Panels::addHeads() {
   groupsPresenter->setParent(this);
   connect(headsPresenter, &HeadsPresenter::message, this, &Panels::message);
   connect(analysisPresenter, &AnalysisPresenter::message, this, &Panels::message);
+  connect(analysisPresenter, &AnalysisPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
   connect(headsPresenter, &HeadsPresenter::showSpectraRequested, this, [this] {
     docks_.value(QStringLiteral("spectra"))->show();
     docks_.value(QStringLiteral("spectra"))->raise();

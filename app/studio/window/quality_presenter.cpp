@@ -39,7 +39,9 @@ QualityPresenter::QualityPresenter(Document& document, Workflow& workflow, Quali
     if (record.planFingerprint == document_.planFingerprint())
       document_.keepPlan(usualName(document_.plan(), document_.model().shape).toStdString());
   });
-  connect(&view_, &QualityCostView::planActivated, this, &QualityPresenter::bringBack);
+  connect(&view_, &QualityCostView::planActivated, this, [this](const QString& of) {
+    if (const auto done = document_.bringBack(of.toStdString()); !done) Q_EMIT failed(done.error());
+  });
   show();
 }
 
@@ -90,14 +92,6 @@ void QualityPresenter::show() {
   for (const QualityCostPoint& point : record.points) points.push_back({point.share, point.rise});
   plansOnFront_ = static_cast<int>(paretoFront(points).size());
   view_.setRecord(std::move(record));
-}
-
-void QualityPresenter::bringBack(const QString& of) {
-  for (std::size_t i = 0; i < document_.tried().size(); ++i)
-    if (const TriedPlan& tried = document_.tried()[i]; document_.triedFingerprints()[i] == of.toStdString())
-      if (const auto done = document_.edit(tried.plan, tr("Bring back %1").arg(QString::fromStdString(tried.name)));
-          !done)
-        Q_EMIT failed(done.error());
 }
 
 }  // namespace kvista

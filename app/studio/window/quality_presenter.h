@@ -28,7 +28,6 @@ class QualityPresenter final : public QObject {
 
  private:
   void show();
-  void bringBack(const QString& fingerprint);
   Document& document_;
   QualityCostView& view_;
   int plansOnFront_ = 0;

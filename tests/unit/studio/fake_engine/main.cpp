@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "core/plan/budget.h"
+#include "core/plan/plan_groups.h"
 #include "core/plan/spectrum.h"
 #include "core/protocol/frame.h"
 #include "core/protocol/records.h"
@@ -72,6 +73,21 @@ json units(const kvista::CompressionPlan& plan, bool large) {
   return kvista::unitsToJson(units);
 }
 
+/// Pairs neighbouring heads, whatever the wish.
+json madePlan(const kvista::PlanWish& wish, const kvista::ModelShape& shape, bool large) {
+  kvista::HeadGroups pairs;
+  for (int head = 0; head + 1 < shape.kvHeads; head += 2) pairs.push_back({head, head + 1});
+  kvista::PlannedPlan planned;
+  planned.plan.method = wish.method;
+  planned.plan.grouping = wish.grouping.value_or("greedy");
+  planned.plan.allocator = wish.allocator.value_or("waterline");
+  planned.plan.target = wish.target;
+  for (int layer = 0; layer < shape.layers; ++layer)
+    for (kvista::Group& group : kvista::groupsOf(shape, layer, pairs, pairs)) planned.plan.groups.push_back(group);
+  planned.achievedBytes = kvista::bytesPerToken(planned.plan);
+  return {{"planned", toJson(planned)}, {"units", units(planned.plan, large)}};
+}
+
 /// What it says of the model; null for methods that are about something else.
 json ofModel(const std::string& method, const json& params, bool large) {
   const kvista::ModelRecord model = large ? kvista::test::madeUpModel(32, 32, 128) : kvista::test::madeUpModel();
@@ -97,6 +113,10 @@ json ofModel(const std::string& method, const json& params, bool large) {
         list.push_back(toJson(kvista::LayerSpectrumRecord{
             layer, side, {.normalisedEffectiveRank = 0.5, .energyRank99 = 100}, std::vector<float>(static_cast<std::size_t>(shape.kvHeads * shape.headDim), 1.0F)}));
     return list;
+  }
+  if (method == "makePlan") {
+    const auto wish = kvista::read<kvista::PlanWish>(params.at("wish"));
+    return wish ? madePlan(*wish, shape, large) : json();
   }
   if (method == "planErrors") {
     const kvista::Matrix kv = madeUpMatrix(shape.layers, shape.kvHeads), query = madeUpMatrix(shape.layers, shape.queryHeads);
