@@ -25,6 +25,7 @@ constexpr const char* kJournal = ".journal";
 constexpr const char* kProject = ".kvista";
 constexpr const char* kLock = ".lock";
 constexpr int kEvery = 60'000;
+constexpr int kTypingPause = 500;
 constexpr qint64 kLongJournal = qint64{32} << 20;
 
 fs::path withEnding(fs::path base, const char* ending) { return base += ending; }
@@ -124,8 +125,11 @@ Recovery::Recovery(Document& document, const fs::path& folder, QObject* parent)
     projectIsOld_ = true;
     writeProject();
   };
-  for (const auto signal : {&Document::resultsChanged, &Document::statisticsChanged, &Document::notesChanged})
+  for (const auto signal : {&Document::resultsChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, changed);
+  typed_.setSingleShot(true);
+  connect(&typed_, &QTimer::timeout, this, changed);
+  connect(&document_, &Document::notesChanged, &typed_, [this] { typed_.start(kTypingPause); });
 }
 
 Recovery::~Recovery() { forget(); }

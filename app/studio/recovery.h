@@ -67,6 +67,7 @@ class Recovery final : public QObject {
   QLockFile lock_;
   QFile journal_;
   QTimer timer_;
+  QTimer typed_;  // Notes are kept when typing pauses.
   bool projectIsOld_ = false;
   bool gaveUp_ = false;
 };

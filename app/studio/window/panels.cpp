@@ -25,6 +25,7 @@
 #include "views/history_view.h"
 #include "views/jobs_view.h"
 #include "views/navigator_view.h"
+#include "views/notes_view.h"
 #include "views/plan_comparison_view.h"
 #include "views/problems_view.h"
 #include "views/provenance_view.h"
@@ -55,6 +56,7 @@ Panels::Panels(Document& document, Workflow& workflow, JobList& jobs, RecentFile
   addPlan();
   addComparison();
   addWork();
+  addNotes();
 }
 
 void Panels::addHeads() {
@@ -122,6 +124,18 @@ void Panels::addWork() {
   connect(work_, &WorkPresenter::actionRequested, this, &Panels::actionRequested);
   connect(work_, &WorkPresenter::openRequested, this, &Panels::openRequested);
   connect(work_, &WorkPresenter::locateRequested, this, &Panels::locateRequested);
+}
+
+void Panels::addNotes() {
+  auto* notes = add<NotesView>("notes", tr("Notes"));
+  const auto show = [this, notes] {
+    notes->setText(QString::fromStdString(document_.notes()));
+    notes->setEnabled(document_.isOpen());
+  };
+  connect(&document_, &Document::notesChanged, notes, show);
+  connect(&document_, &Document::projectChanged, notes, show);
+  connect(notes, &NotesView::edited, this, [this](const QString& text) { document_.setNotes(text.toStdString()); });
+  show();
 }
 
 nlohmann::json Panels::places() const {

@@ -65,6 +65,7 @@ class Panels final : public QObject {
   void addPlan();
   void addComparison();
   void addWork();
+  void addNotes();
   Document& document_;
   Workflow& workflow_;
   JobList& jobs_;

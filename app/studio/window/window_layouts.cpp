@@ -22,7 +22,8 @@ constexpr Place kAnalyse[] = {{"layers", first, "", .14, 1},
                               {"heads", rightOf, "layers", .52, .6},
                               {"errors", rightOf, "heads", .34, .6},
                               {"spectra", below, "heads", .52, .4},
-                              {"provenance", below, "errors", .34, .4}};
+                              {"provenance", below, "errors", .34, .4},
+                              {"notes", behind, "provenance", .34, .4}};
 constexpr Place kEdit[] = {{"layers", first, "", .135, 1},           {"heads", rightOf, "layers", .6, .6},
                            {"groups", rightOf, "heads", .265, .6},   {"waterline", below, "heads", .6, .4},
                            {"budget", behind, "waterline", .6, .4},  {"quality", below, "groups", .265, .4},

@@ -169,10 +169,12 @@ TEST_F(OneWindow, CalibrationAndNotesAreKeptWithoutAnyEdit) {
   auto found = leftBehind();
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].project.statistics, test::madeUpStatistics().path);
-  document.setNotes("why this rank");
-  found = leftBehind();
-  ASSERT_EQ(found.size(), 1U);
-  EXPECT_EQ(found[0].project.notes, "why this rank");
+  // When typing pauses.
+  for (const char* typed : {"w", "wh", "why"}) document.setNotes(typed);
+  ASSERT_TRUE(waitFor([&] {
+    found = leftBehind();
+    return found.size() == 1 && found[0].project.notes == "why";
+  }));
 }
 
 TEST_F(OneWindow, ATornOrForeignJournalIsNoObstacle) {
