@@ -12,7 +12,6 @@
 
 #include "views/colour_map.h"
 #include "views/label_places.h"
-#include "views/matrix_image.h"
 #include "views/number_text.h"
 #include "views/theme.h"
 
@@ -24,11 +23,6 @@ constexpr double kMargin = 16, kGap = 24, kTitle = 20, kAxis = 22, kScale = 8, k
 constexpr int kMark = 8, kRing = 18;
 
 const ColourTable& table() { return colourTable(ColourMap::viridis, false); }
-
-QRgb colourOf(double value, const Range& range) {
-  const double part = range.span() > 0 ? (value - range.low) / range.span() : 0;
-  return table()[static_cast<std::size_t>(std::clamp(std::lround(255 * part), 0L, 255L))];
-}
 
 /// On logarithmic axes.
 bool hasPlace(const PredictionPoint& point) {
@@ -53,21 +47,18 @@ void ErrorView::setRecord(ErrorRecord record) {
                static_cast<std::size_t>(matrix.errors.rows) * static_cast<std::size_t>(matrix.errors.columns);
   });
   std::vector<float> values;
-  for (const ErrorMatrix& matrix : record_.matrices)
+  for (ErrorMatrix& matrix : record_.matrices) {
+    std::replace_if(
+        matrix.errors.values.begin(), matrix.errors.values.end(), [](float value) { return !std::isfinite(value); },
+        NAN);
     std::copy_if(matrix.errors.values.begin(), matrix.errors.values.end(), std::back_inserter(values),
                  [](float value) { return std::isfinite(value); });
+  }
   range_ = fitRange(values, 0, false);
   range_.low = std::min(range_.low, 0.0);  // An error of nothing is the low end: tables are read as amounts.
   images_.clear();
-  for (const ErrorMatrix& matrix : record_.matrices) {
-    QImage image(matrix.errors.columns, matrix.errors.rows, QImage::Format_RGB32);
-    for (int layer = 0; layer < matrix.errors.rows; ++layer)
-      for (int head = 0; head < matrix.errors.columns; ++head) {
-        const auto value = static_cast<double>(matrix.errors.at(layer, head));
-        image.setPixel(head, layer, std::isfinite(value) ? colourOf(value, range_) : 0);
-      }
-    images_.push_back(std::move(image));
-  }
+  for (const ErrorMatrix& matrix : record_.matrices)
+    images_.emplace_back(matrix.errors, std::vector<int>{}, range_, table());
   double least = 0, most = 0;
   for (const PredictionPoint& plan : record_.plans)
     for (const double value : {plan.predicted, plan.measured}) {
@@ -183,14 +174,8 @@ void ErrorView::paintTables(QPainter& painter, const Layout& layout) const {
     painter.setPen(look.text);
     painter.drawText(QRectF(area.left(), area.top() - kTitle, area.width() + 1, kTitle - 4), Qt::AlignVCenter,
                      QFontMetricsF(painter.font()).elidedText(record_.matrices[i].label, Qt::ElideRight, area.width()));
-    painter.setRenderHint(QPainter::SmoothPixmapTransform, false);
-    painter.drawImage(area, images_[i]);
+    images_[i].paint(painter, area, QRectF(0, 0, errors.columns, errors.rows), look.panel, look.faint);
     const double width = area.width() / errors.columns, height = area.height() / errors.rows;
-    for (int layer = 0; layer < errors.rows; ++layer)
-      for (int head = 0; head < errors.columns; ++head)
-        if (!std::isfinite(errors.at(layer, head)))
-          paintHatch(painter, QRectF(area.left() + head * width, area.top() + layer * height, width, height),
-                     look.panel, look.faint);
     painter.setFont(textFont(TextRole::axis));
     painter.setPen(look.soft);
     const auto label = [&](const QRectF& place, Qt::Alignment alignment, const QString& text) {

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include <QImage>
 #include <QString>
 #include <optional>
 #include <vector>
 
 #include "core/plan/matrix.h"
 #include "views/log_chart.h"
+#include "views/matrix_image.h"
 #include "views/value_range.h"
 #include "views/view.h"
 
@@ -89,7 +89,7 @@ class ErrorView final : public View {
   void setCell(std::optional<Cell> cell);
 
   ErrorRecord record_;
-  std::vector<QImage> images_;
+  std::vector<MatrixImage> images_;
   Range range_;
   LogScale loss_{-4, -1};
   LogChart scatter_;

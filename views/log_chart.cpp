@@ -46,6 +46,13 @@ void resize(QChart& chart, std::vector<Series*>& series, std::size_t count, QAbs
   }
 }
 
+/// Qt Charts paints a solid line piece by piece: joints would be darker than the rest, and files large. A line of
+/// dashes it paints as one; so a solid line is one dash that does not end.
+QPen asOnePath(QPen pen) {
+  if (pen.style() == Qt::SolidLine) pen.setDashPattern({1e6, 1.0});
+  return pen;
+}
+
 void show(QGraphicsItem* parent, std::vector<QGraphicsSimpleTextItem*>& items,
           const std::vector<LogChart::Text>& texts) {
   for (; items.size() > texts.size(); items.pop_back()) delete items.back();
@@ -166,8 +173,9 @@ void LogChart::setContent(const std::vector<Line>& lines, const std::vector<Mark
   if (lines.size() > lines_.size()) resize(*chart_, marks_, 0, xAxis_, yAxis_);
   resize(*chart_, lines_, lines.size(), xAxis_, yAxis_);
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    lines_[i]->setPen(lines[i].pen);
-    lines_[i]->replace(lines[i].values);
+    lines_[i]->setPen(asOnePath(lines[i].pen));
+    // A line that stays is not prepared again.
+    if (lines_[i]->points() != lines[i].values) lines_[i]->replace(lines[i].values);
   }
   resize(*chart_, marks_, marks.size(), xAxis_, yAxis_);
   for (std::size_t i = 0; i < marks.size(); ++i) {

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "core/plan/spectrum.h"
+#include "views/bits_legend.h"
 #include "views/number_text.h"
 #include "views/theme.h"
 
@@ -25,10 +26,6 @@ constexpr double kStep = 0.02, kPage = 0.2;
 /// the first bit saves all but its distortion (methods.md section 10).
 double lineOfLevel(double level, bool coded) { return coded ? level / (1 - gaussianDistortion(1)) : level; }
 double levelOfLine(double line, bool coded) { return coded ? line * (1 - gaussianDistortion(1)) : line; }
-
-QString bitsText(int width) {
-  return width == 0 ? WaterlineView::tr("dropped") : WaterlineView::tr("%n bit", nullptr, width);
-}
 
 }  // namespace
 
@@ -319,15 +316,9 @@ void WaterlineView::paintAxes(QPainter& painter, const Layout& layout, const QRe
                      Qt::AlignCenter, words ? tr("layer %1").arg(layer) : QString::number(layer));
   }
   painter.setFont(textFont(TextRole::axis));
-  double x = layout.plot.left() + (count > 0 ? WaterlinePicture::spanOf(0, count, layout.plot.width()).left : 0);
-  for (const int width : record_.coded ? std::vector<int>{8, 4, 2, 1, 0} : std::vector<int>{16, 0}) {
-    painter.fillRect(QRectF(x, layout.legend - 5, 10, 10), look.bits(width));
-    painter.setPen(look.soft);
-    const QString text = bitsText(width);
-    const double length = metrics.horizontalAdvance(text) + 4;
-    painter.drawText(QRectF(x + 16, layout.legend - kRow / 2, length, kRow), Qt::AlignVCenter, text);
-    x += std::max(80.0, 16 + length + 16);
-  }
+  const double left = count > 0 ? WaterlinePicture::spanOf(0, count, layout.plot.width()).left : 0;
+  const QRectF row(area.left() + kTop, layout.legend - kRow / 2, area.width() - 2 * kTop, kRow);
+  paintBitsLegend(painter, row, layout.plot.left() + left - row.left(), record_.coded);
 }
 
 void WaterlineView::paintWater(QPainter& painter, const Layout& layout, bool interactive) const {
