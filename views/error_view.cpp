@@ -256,7 +256,7 @@ void ErrorView::fillScatter(LogChart& chart, const QSizeF& size) const {
     if (!point.current || point.label.isEmpty() || !hasPlace(point)) continue;
     const QSizeF room(std::min(LogChart::textWidth(point.label), area.width()), height);
     if (const auto place = places.takeBeside(chart.place(point.predicted, point.measured), kRing / 2.0, room))
-      texts.push_back({*place, point.label, look.accent, Qt::AlignLeft, {}});
+      texts.push_back({*place, point.label, look.accent});
   }
   chart.setContent({{diagonal, QPen(look.soft, 1.2, Qt::DashLine)}},
                    {{current, kRing, look.accent},

@@ -134,11 +134,8 @@ void LogChart::nameTicks(std::vector<Text>& texts) const {
     const double width = textWidth(text), at = place(std::pow(x_.base, power), 1).x() - width / 2;
     if (at < free || at + width > size_.width()) continue;
     free = at + width + 2 * kGap;
-    texts.push_back({QRectF(at, area_.bottom() + kOverhang + kGap, width, kTextHeight),
-                     text,
-                     colours().soft,
-                     Qt::AlignHCenter,
-                     {}});
+    texts.push_back(
+        {QRectF(at, area_.bottom() + kOverhang + kGap, width, kTextHeight), text, colours().soft, Qt::AlignHCenter});
   }
   free = area_.bottom() + kOverhang + kTextHeight;
   const double width = area_.left() - kOverhang - kGap;
@@ -146,7 +143,7 @@ void LogChart::nameTicks(std::vector<Text>& texts) const {
     const double at = place(1, std::pow(y_.base, power)).y() - kTextHeight / 2;
     if (at + kTextHeight > free) continue;
     free = at;
-    texts.push_back({QRectF(0, at, width, kTextHeight), y_.text(power), colours().soft, Qt::AlignRight, {}});
+    texts.push_back({QRectF(0, at, width, kTextHeight), y_.text(power), colours().soft, Qt::AlignRight});
   }
 }
 
@@ -156,15 +153,12 @@ void LogChart::nameAxes(std::vector<Text>& texts) const {
     const QString whole = axis.unit.isEmpty() ? axis.name : axis.name + QStringLiteral(", ") + axis.unit;
     return textWidth(whole) <= room ? whole : axis.name;
   };
-  texts.push_back({QRectF(kMargin, kGap, room, kTextHeight), fitting(y_), colours().soft, Qt::AlignLeft, {}});
+  texts.push_back({QRectF(kMargin, kGap, room, kTextHeight), fitting(y_), colours().soft});
   const QString name = fitting(x_);
   const double width = std::min(textWidth(name), room);
   const double left = std::clamp(area_.center().x() - width / 2, kMargin, kMargin + room - width);
-  texts.push_back({QRectF(left, area_.bottom() + kOverhang + 2 * kGap + kTextHeight, width, kTextHeight),
-                   name,
-                   colours().soft,
-                   Qt::AlignLeft,
-                   {}});
+  texts.push_back(
+      {QRectF(left, area_.bottom() + kOverhang + 2 * kGap + kTextHeight, width, kTextHeight), name, colours().soft});
 }
 
 void LogChart::setContent(const std::vector<Line>& lines, const std::vector<Marks>& marks,

@@ -47,8 +47,8 @@ class LogChart {
     QString text;
     QColor colour;
     Qt::AlignmentFlag alignment = Qt::AlignLeft;
-    QPointF corner;    ///< What the box is relative to, in the chart's coordinates.
-    double angle = 0;  ///< Degrees about this corner.
+    QPointF corner = {};  ///< What the box is relative to, in the chart's coordinates.
+    double angle = 0;     ///< Degrees about this corner.
   };
 
   LogChart();

@@ -193,7 +193,7 @@ void QualityCostView::fillOthers(LogChart& chart, std::vector<LogChart::Line>& l
     const QPointF end = chart.place(shown[s].back().x(), shown[s].back().y());
     const double room = std::min(LogChart::textWidth(series.label), chart.area().width());
     if (const auto place = places.takeBeside(end, kOtherDiameter / 2.0, {room, LogChart::kTextHeight}))
-      texts.push_back({*place, series.label, series.isContext ? colours().soft : colour, Qt::AlignLeft, {}});
+      texts.push_back({*place, series.label, series.isContext ? colours().soft : colour});
   }
 }
 
@@ -226,7 +226,7 @@ void QualityCostView::namePoints(const LogChart& chart, std::vector<LogChart::Te
     const double radius = (point.current ? kRing : kDiameter) / 2.0;
     const double room = std::min(LogChart::textWidth(point.label), chart.area().width());
     if (const auto place = places.takeBeside(chart.place(value.x(), value.y()), radius, {room, LogChart::kTextHeight}))
-      texts.push_back({*place, point.label, point.current ? colours().accent : colours().soft, Qt::AlignLeft, {}});
+      texts.push_back({*place, point.label, point.current ? colours().accent : colours().soft});
   };
   for (const int i : order_)
     if (record_.points[static_cast<std::size_t>(i)].current) name(i);

@@ -187,11 +187,8 @@ void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
       spreadLabels(wanted, LogChart::kTextHeight, 0, area.bottom() - LogChart::kTextHeight / 2);
   std::vector<LogChart::Text> texts;
   for (std::size_t c = 0; c < values_.size(); ++c)
-    texts.push_back({QRectF(area.right() + kLabelGap, placed[c], room, LogChart::kTextHeight),
-                     record_.curves[c].label,
-                     lineColour(c),
-                     Qt::AlignLeft,
-                     {}});
+    texts.push_back({QRectF(area.right() + kLabelGap, placed[c], room, LogChart::kTextHeight), record_.curves[c].label,
+                     lineColour(c)});
   chart.setContent(lines, marks, texts);
 }
 

@@ -9,6 +9,8 @@
 #include <QTest>
 #include <cmath>
 
+#include "views/theme.h"
+
 namespace kvista {
 namespace {
 
@@ -76,6 +78,22 @@ TEST_F(ErrorViewTest, WhatWasPredictedExactlyLiesOnTheDiagonal) {
   QTest::mouseClick(&view, Qt::LeftButton, {}, view.placeOf(1)->toPoint());
   ASSERT_EQ(plans.size(), 1);
   EXPECT_EQ(plans.front().front().toString(), "b");
+}
+
+TEST_F(ErrorViewTest, PlansStayUnderTheMouseAtEverySize) {
+  // Beside the tables, and below them in a narrow tall panel.
+  for (const QSize& size : {QSize(900, 320), QSize(420, 240), QSize(440, 700)}) {
+    view.resize(size);
+    const QImage picture = view.grab().toImage();
+    for (const int plan : {0, 1}) {
+      ASSERT_TRUE(view.placeOf(plan));
+      EXPECT_TRUE(QRectF(QPointF(), size).contains(*view.placeOf(plan)));
+      EXPECT_EQ(view.planAt(*view.placeOf(plan)), plan);
+      EXPECT_EQ(picture.pixelColor(view.placeOf(plan)->toPoint()), colours().accent);
+      EXPECT_FALSE(view.cellAt(*view.placeOf(plan)));
+    }
+  }
+  EXPECT_GT(view.placeOf(0)->y(), place({0, 1, 0}).y());
 }
 
 TEST_F(ErrorViewTest, NothingAndNonsenseAreHarmless) {

@@ -98,6 +98,14 @@ TEST_F(QualityCostViewTest, MeasuredIsFilledAndEstimatesAreOpen) {
   EXPECT_FALSE(view.describe(2).contains("on the front"));
 }
 
+TEST_F(QualityCostViewTest, TheLookFollowsTheThemeAtOnce) {
+  Theme::instance().setMode(Theme::Mode::dark);
+  const QImage dark = view.grab().toImage();
+  Theme::instance().setMode(Theme::Mode::light);
+  EXPECT_EQ(dark.pixelColor(place(0)), Theme::dark().accent);
+  EXPECT_EQ(view.grab().toImage().pixelColor(place(0)), Theme::light().accent);
+}
+
 TEST_F(QualityCostViewTest, NothingAndNonsenseAreHarmless) {
   view.setRecord({});
   view.grab();

@@ -9,7 +9,6 @@
 #include <QToolButton>
 #include <cmath>
 
-#include "views/label_places.h"
 #include "views/segmented_control.h"
 
 namespace kvista {
@@ -97,17 +96,6 @@ TEST_F(SpectraViewTest, NothingAndNonsenseAreHarmless) {
   showTails();
   view.grab();
   EXPECT_TRUE(view.pointsOf(0, 100).isEmpty());
-}
-
-TEST(LabelPlacesTest, LabelsStandApartInTheirOrderWithinTheirRoom) {
-  const std::vector<double> placed = spreadLabels({50, 52, 90, 95, 10}, 12, 0, 96);
-  std::vector<double> sorted = placed;
-  std::sort(sorted.begin(), sorted.end());
-  for (std::size_t i = 1; i < sorted.size(); ++i) EXPECT_GE(sorted[i] - sorted[i - 1], 12 - 1e-9);
-  EXPECT_LE(sorted.back(), 96);
-  EXPECT_EQ(placed[4], 10);
-  EXPECT_LT(placed[0], placed[1]);
-  EXPECT_LT(placed[2], placed[3]);
 }
 
 }  // namespace
