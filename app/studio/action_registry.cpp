@@ -12,6 +12,14 @@ namespace {
 using Shortcuts = std::map<std::string, std::string>;
 const Key<Shortcuts> kShortcuts{"shortcuts", {}};
 
+/// Keys that type or move something in a field are not taken from it.
+bool canBeShortcut(const QKeySequence& shortcut) {
+  if (shortcut.isEmpty() || shortcut[0].key() == Qt::Key_unknown) return false;
+  const int key = shortcut[0].key();
+  const bool isFunction = key >= Qt::Key_F1 && key <= Qt::Key_F35;
+  return isFunction || (shortcut[0].keyboardModifiers() & (Qt::ControlModifier | Qt::AltModifier | Qt::MetaModifier));
+}
+
 }  // namespace
 
 QString plainText(const QAction& action) {
@@ -39,12 +47,27 @@ QAction* ActionRegistry::add(ActionSpecification specification, QAction* action)
   if (const auto own = chosen.find(specification.id.toStdString()); own != chosen.end()) {
     const QKeySequence shortcut(QString::fromStdString(own->second), QKeySequence::PortableText);
     // What is no key, or is taken by now (a later version may want it), falls back.
-    const bool taken = std::ranges::any_of(entries_, [&](const Entry& each) { return !shortcut.isEmpty() && each.action->shortcut() == shortcut; });
-    if (!taken && (own->second.empty() || (!shortcut.isEmpty() && shortcut[0].key() != Qt::Key_unknown))) action->setShortcut(shortcut);
+    if (!holder(shortcut, nullptr) && (own->second.empty() || canBeShortcut(shortcut))) action->setShortcut(shortcut);
   }
   entries_.push_back({std::move(specification), action});
+  yieldTo(entries_.back());
   if (entries_.back().specification.enabled) action->setEnabled(entries_.back().specification.enabled());
   return action;
+}
+
+/// Where a chosen shortcut is another action's own by now, the chosen one falls back.
+void ActionRegistry::yieldTo(const Entry& entry) {
+  const Entry* other = holder(entry.action->shortcut(), entry.action);
+  if (!other || other->action->shortcut() == other->specification.shortcut) return;
+  other->action->setShortcut(other->specification.shortcut);
+  yieldTo(*other);
+}
+
+const ActionRegistry::Entry* ActionRegistry::holder(const QKeySequence& shortcut, const QAction* except) const {
+  const auto found = std::ranges::find_if(entries_, [&](const Entry& each) {
+    return !shortcut.isEmpty() && each.action != except && each.action->shortcut() == shortcut;
+  });
+  return found == entries_.end() ? nullptr : &*found;
 }
 
 const ActionRegistry::Entry* ActionRegistry::find(const QString& id) const {
@@ -71,11 +94,13 @@ void ActionRegistry::refresh() {
 Result<void> ActionRegistry::setShortcut(const QString& id, const QKeySequence& shortcut) {
   const Entry* entry = find(id);
   if (!entry) return fail(ErrorCode::invalidArgument, tr("There is no action '%1'.").arg(id).toStdString());
-  for (const Entry& other : entries_)
-    if (&other != entry && !shortcut.isEmpty() && other.action->shortcut() == shortcut)
-      return fail(ErrorCode::invalidArgument,
-                  tr("%1 is the shortcut of '%2' already.").arg(shortcut.toString(QKeySequence::NativeText), plainText(*other.action)).toStdString(),
-                  tr("Choose another, or change that one first.").toStdString());
+  const QString keys = shortcut.toString(QKeySequence::NativeText);
+  if (!shortcut.isEmpty() && !canBeShortcut(shortcut))
+    return fail(ErrorCode::invalidArgument, tr("%1 alone is for typing and moving.").arg(keys).toStdString(),
+                tr("Hold Ctrl or Alt with it, or take a function key.").toStdString());
+  if (const Entry* other = holder(shortcut, entry->action))
+    return fail(ErrorCode::invalidArgument, tr("%1 is the shortcut of '%2' already.").arg(keys, plainText(*other->action)).toStdString(),
+                tr("Choose another, or change that one first.").toStdString());
   entry->action->setShortcut(shortcut);
   Shortcuts chosen = settings_.get(kShortcuts);
   if (shortcut == entry->specification.shortcut)
@@ -86,8 +111,14 @@ Result<void> ActionRegistry::setShortcut(const QString& id, const QKeySequence& 
   return {};
 }
 
-void ActionRegistry::resetShortcut(const QString& id) {
-  if (const Entry* entry = find(id)) static_cast<void>(setShortcut(id, entry->specification.shortcut));
+Result<void> ActionRegistry::resetShortcut(const QString& id) {
+  const Entry* entry = find(id);
+  return setShortcut(id, entry ? entry->specification.shortcut : QKeySequence());
+}
+
+void ActionRegistry::resetShortcuts() {
+  for (const Entry& entry : entries_) entry.action->setShortcut(entry.specification.shortcut);
+  settings_.set(kShortcuts, {});
 }
 
 QStringList ActionRegistry::duplicateShortcuts() const {
@@ -99,22 +130,6 @@ QStringList ActionRegistry::duplicateShortcuts() const {
         duplicates += QStringLiteral("%1 / %2: %3").arg(plainText(*entries_[i].action), plainText(*entries_[k].action), shortcut.toString(QKeySequence::PortableText));
     }
   return duplicates;
-}
-
-QString ActionRegistry::shortcutsPage() const {
-  QStringList categories;
-  std::map<QString, QString> rows;
-  for (const Entry& entry : entries_) {
-    if (entry.action->shortcut().isEmpty()) continue;
-    const QString& category = entry.specification.category;
-    if (!categories.contains(category)) categories += category;
-    rows[category] += QStringLiteral("<tr><td>%1</td><td><kbd>%2</kbd></td></tr>\n")
-                          .arg(plainText(*entry.action).toHtmlEscaped(), entry.action->shortcut().toString(QKeySequence::NativeText).toHtmlEscaped());
-  }
-  QString page = QStringLiteral("<h1>%1</h1>\n").arg(tr("Keyboard shortcuts"));
-  for (const QString& category : categories)
-    page += QStringLiteral("<h2>%1</h2>\n<table>\n%2</table>\n").arg(category.toHtmlEscaped(), rows[category]);
-  return page;
 }
 
 }  // namespace kvista

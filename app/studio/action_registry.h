@@ -50,16 +50,19 @@ class ActionRegistry final : public QObject {
   /// Asks every predicate again; to be called when what they look at has changed.
   void refresh();
 
-  /// Empty: none. Refuses one that another action has, and names it.
+  /// Empty: none. Refuses one that another action has, and names it, and keys without Ctrl or Alt that type or move.
   Result<void> setShortcut(const QString& id, const QKeySequence& shortcut);
-  void resetShortcut(const QString& id);
+  /// As setShortcut: another action may have it by now.
+  Result<void> resetShortcut(const QString& id);
+  void resetShortcuts();
   /// Pairs "Text / Text: Ctrl+K" of actions with the same shortcut; there must be none.
   [[nodiscard]] QStringList duplicateShortcuts() const;
-  /// Every action with a shortcut by category, as HTML.
-  [[nodiscard]] QString shortcutsPage() const;
 
  private:
   [[nodiscard]] const Entry* find(const QString& id) const;
+  /// Who has a shortcut; null: nobody else than `except`.
+  [[nodiscard]] const Entry* holder(const QKeySequence& shortcut, const QAction* except) const;
+  void yieldTo(const Entry& entry);
   Store& settings_;
   std::vector<Entry> entries_;
 };

@@ -1,7 +1,5 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <QApplication>
-#include <QDialogButtonBox>
 #include <QDir>
 #include <QDockWidget>
 #include <QFileDialog>
@@ -9,8 +7,6 @@
 #include <QInputDialog>
 #include <QLabel>
 #include <QLineEdit>
-#include <QTextBrowser>
-#include <QVBoxLayout>
 
 #include "app/studio/places.h"
 #include "app/studio/window/command_palette.h"
@@ -20,6 +16,7 @@
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/quality_presenter.h"
+#include "app/studio/window/shortcuts_dialog.h"
 #include "app/studio/window/table_file.h"
 #include "app/studio/window/text_dialog.h"
 
@@ -147,16 +144,8 @@ void MainWindow::showPalette() {
 }
 
 void MainWindow::showShortcuts() {
-  auto* dialog = new QDialog(this);
-  dialog->setObjectName(QStringLiteral("shortcuts"));
+  auto* dialog = new ShortcutsDialog(actions_, this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
-  dialog->setWindowTitle(tr("Shortcuts"));
-  dialog->resize(520, 620);
-  auto* page = new QTextBrowser(dialog);
-  page->setHtml(actions_.shortcutsPage());
-  auto* column = new QVBoxLayout(dialog);
-  column->setContentsMargins(8, 8, 8, 8);
-  column->addWidget(page);
   dialog->show();
 }
 

@@ -195,7 +195,7 @@ TEST_F(Actions, ShortcutsOfOnesOwnAreKeptAndNeverTwice) {
   EXPECT_EQ(registry.action("help.about")->shortcut(), QKeySequence("Ctrl+Z"));
   EXPECT_TRUE(registry.action("view.zoom")->shortcut().isEmpty());
   EXPECT_TRUE(registry.duplicateShortcuts().isEmpty());
-  registry.resetShortcut("view.zoom");
+  EXPECT_TRUE(registry.resetShortcut("view.zoom"));
   EXPECT_EQ(registry.action("view.zoom")->shortcut(), QKeySequence("Ctrl+0"));
 }
 
@@ -211,14 +211,35 @@ TEST_F(Actions, DamagedShortcutsFallBack) {
   EXPECT_EQ(registry.duplicateShortcuts(), QStringList{"Undo / Twice: Ctrl+Z"});
 }
 
-TEST_F(Actions, ThePageListsThem) {
+TEST_F(Actions, AShortcutThatALaterActionOwnsByNowFallsBackAndKeysForTypingAreRefused) {
+  std::filesystem::create_directories(file.parent_path());
+  test::writeText(file, R"({"shortcuts": {"edit.undo": "Ctrl+0", "help.about": "A"}})");
   Store settings(file);
   ActionRegistry registry(settings);
   fill(registry);
-  const std::string page = registry.shortcutsPage().toStdString();
-  EXPECT_THAT(page, HasSubstr("<h2>Edit</h2>"));
-  EXPECT_THAT(page, HasSubstr("<td>Zoom &amp; fit</td><td><kbd>Ctrl+0</kbd></td>"));
-  EXPECT_THAT(page, ::testing::Not(HasSubstr("About")));
+  EXPECT_EQ(registry.action("edit.undo")->shortcut(), QKeySequence("Ctrl+Z"));
+  EXPECT_EQ(registry.action("view.zoom")->shortcut(), QKeySequence("Ctrl+0"));
+  EXPECT_TRUE(registry.action("help.about")->shortcut().isEmpty());
+  for (const char* keys : {"A", "Shift+B", "Left", "Space"}) {
+    const auto refused = registry.setShortcut("help.about", QKeySequence(keys));
+    ASSERT_FALSE(refused) << keys;
+    EXPECT_THAT(refused.error().message, HasSubstr(keys));
+  }
+  for (const char* keys : {"F9", "Alt+A", "Ctrl+Shift+B"}) EXPECT_TRUE(registry.setShortcut("help.about", QKeySequence(keys))) << keys;
+}
+
+TEST_F(Actions, AResetThatWouldBeTwiceIsRefusedAndResetAllIsNot) {
+  Store settings(file);
+  ActionRegistry registry(settings);
+  fill(registry);
+  ASSERT_TRUE(registry.setShortcut("edit.undo", QKeySequence("Ctrl+U")));
+  ASSERT_TRUE(registry.setShortcut("help.about", QKeySequence("Ctrl+Z")));
+  const auto refused = registry.resetShortcut("edit.undo");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("'About'"));
+  registry.resetShortcuts();
+  EXPECT_EQ(registry.action("edit.undo")->shortcut(), QKeySequence("Ctrl+Z"));
+  EXPECT_TRUE(registry.action("help.about")->shortcut().isEmpty());
 }
 
 }  // namespace
