@@ -99,11 +99,6 @@ GuideView::GuideView(QWidget* parent) : View(parent) {
   static_cast<QLabel*>(dropZone_)->setAlignment(Qt::AlignCenter);
   dropZone_->setForegroundRole(QPalette::PlaceholderText);
   dropZone_->setMinimumHeight(40);
-  problem_ = new QLabel(page);
-  problem_->setWordWrap(true);
-  problem_->setTextFormat(Qt::PlainText);
-  problem_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
-  problem_->hide();
   auto* buttons = new QHBoxLayout;
   buttons->setSpacing(8);
   buttons->addWidget(openButton);
@@ -135,7 +130,6 @@ GuideView::GuideView(QWidget* parent) : View(parent) {
   column->addWidget(summary);
   column->addSpacing(16);
   column->addLayout(buttons);
-  column->addWidget(problem_);
   column->addSpacing(kGap);
   column->addLayout(steps);
   column->addSpacing(kGap);
@@ -160,10 +154,7 @@ GuideView::GuideView(QWidget* parent) : View(parent) {
 
   connect(openButton, &QPushButton::clicked, this, &GuideView::openRequested);
   connect(demo, &QPushButton::clicked, this, &GuideView::demoRequested);
-  connect(&Theme::instance(), &Theme::changed, this, [this] {
-    problem_->setStyleSheet(QStringLiteral("color: %1").arg(colours().warning.name()));
-    update();
-  });
+  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
   setFocusProxy(openButton);
   record_.recent.emplace_back();  // Unlike any record: the first is shown.
   setRecord({});
@@ -240,13 +231,10 @@ QWidget* GuideView::makeRecent(const GuideRecord::Recent& recent) {
 void GuideView::setRecord(const GuideRecord& record) {
   if (record == record_) return;
   record_ = record;
+  showSteps();
   for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const GuideRecord::Progress progress = record.steps[i];
-    static_cast<StepNumber*>(steps_[i].number)->setProgress(progress);
-    steps_[i].state->setText(progress == GuideRecord::Progress::done ? tr("done") : progress == GuideRecord::Progress::current ? tr("now") : tr("later"));
-    steps_[i].button->setEnabled(progress != GuideRecord::Progress::later);
     // The one thing to do next. To open is already the large button above.
-    steps_[i].button->setProperty("primary", progress == GuideRecord::Progress::current && i != open);
+    steps_[i].button->setProperty("primary", record.steps[i] == GuideRecord::Progress::current && i != open);
     style()->unpolish(steps_[i].button);
     style()->polish(steps_[i].button);
   }
@@ -263,13 +251,23 @@ void GuideView::setRecord(const GuideRecord& record) {
   recentPart_->setVisible(!record.recent.empty());
 }
 
-void GuideView::setProblem(const QString& sentence, const QString& hint, const QString& path) {
-  QStringList lines = {sentence};
-  for (const QString& line : {hint, path})
-    if (!line.isEmpty()) lines << line;
-  problem_->setText(tr("Cannot open: %1").arg(lines.join(QLatin1Char('\n'))));
-  problem_->setStyleSheet(QStringLiteral("color: %1").arg(colours().warning.name()));
-  problem_->setVisible(!sentence.isEmpty());
+void GuideView::setUnderWay(const QString& progress) {
+  if (progress == underWay_) return;
+  underWay_ = progress;
+  showSteps();
+}
+
+void GuideView::showSteps() {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const GuideRecord::Progress progress = record_.steps[i];
+    const bool current = progress == GuideRecord::Progress::current, runs = current && !underWay_.isEmpty();
+    static_cast<StepNumber*>(steps_[i].number)->setProgress(progress);
+    steps_[i].state->setText(progress == GuideRecord::Progress::done ? tr("done")
+                             : runs                                  ? underWay_
+                             : current                               ? tr("now")
+                                                                     : tr("later"));
+    steps_[i].button->setEnabled(progress != GuideRecord::Progress::later && !runs);
+  }
 }
 
 void GuideView::dragEnterEvent(QDragEnterEvent* event) {

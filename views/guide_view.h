@@ -38,8 +38,8 @@ class GuideView final : public View {
 
   explicit GuideView(QWidget* parent = nullptr);
   void setRecord(const GuideRecord& record);
-  /// Something is wrong with what was to be opened: shown where it was asked for. Empty takes it away.
-  void setProblem(const QString& sentence, const QString& hint, const QString& path);
+  /// How far the present step is, "42 %", while it runs; empty: it waits for the person.
+  void setUnderWay(const QString& progress);
 
  Q_SIGNALS:
   void openRequested();
@@ -58,14 +58,15 @@ class GuideView final : public View {
  private:
   QWidget* makeStep(Step step);
   QWidget* makeRecent(const GuideRecord::Recent& recent);
+  void showSteps();
   GuideRecord record_;
+  QString underWay_;
   struct StepWidgets {
     QLabel *number, *state;
     QPushButton* button;
   };
   std::array<StepWidgets, 4> steps_;
   QPushButton* open_;
-  QLabel* problem_;
   QWidget* dropZone_;
   QWidget* recentPart_;
   QVBoxLayout* recent_;

@@ -31,6 +31,21 @@ QPushButton* button(const QString& text, bool quiet, QWidget* parent) {
 
 }  // namespace
 
+QString progressText(const JobRecord& job, double sinceRecord) {
+  QStringList times;
+  if (job.share) times << JobRow::tr("%1 %").arg(QLocale().toString(std::floor(100 * *job.share), 'f', 0));
+  times << durationText(job.elapsedSeconds + sinceRecord);
+  if (job.remainingSeconds)
+    times << JobRow::tr("%1 left").arg(durationText(std::max(*job.remainingSeconds - sinceRecord, 0.0)));
+  return times.join(QStringLiteral(" · "));
+}
+
+void showShare(QProgressBar& bar, const JobRecord& job) {
+  bar.setRange(0, job.share ? kSteps : 0);
+  if (job.share) bar.setValue(static_cast<int>(std::lround(kSteps * std::clamp(*job.share, 0.0, 1.0))));
+  bar.setAccessibleName(JobRow::tr("Share done of %1").arg(job.name));
+}
+
 JobRow::JobRow(const JobRecord& job, QWidget* parent)
     : QFrame(parent),
       mark_(new QLabel(this)),
@@ -43,6 +58,7 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
       hint_(softLabel({}, nullptr)),
       bar_(new QProgressBar(this)),
       cancel_(button(tr("Cancel"), false, this)),
+      again_(button(tr("Continue"), false, nullptr)),
       details_(button(tr("Details"), true, nullptr)),
       copy_(button(tr("Copy report"), true, nullptr)),
       dismiss_(button(tr("Dismiss"), true, nullptr)),
@@ -79,6 +95,7 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
   second->addWidget(times_);
   auto* buttons = new QHBoxLayout;
   buttons->setSpacing(4);
+  buttons->addWidget(again_);
   buttons->addWidget(details_);
   buttons->addWidget(copy_);
   buttons->addWidget(dismiss_);
@@ -106,6 +123,7 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
   connect(details_, &QPushButton::toggled, report_, &QWidget::setVisible);
   connect(copy_, &QPushButton::clicked, this, &JobRow::copyClicked);
   connect(dismiss_, &QPushButton::clicked, this, &JobRow::dismissClicked);
+  connect(again_, &QPushButton::clicked, this, &JobRow::againClicked);
   connect(&Theme::instance(), &Theme::changed, this, [this] { setRecord(JobRecord(job_)); });
   setRecord(job);
 }
@@ -125,12 +143,7 @@ void JobRow::setRecord(const JobRecord& job) {
   mark_->setVisible(failed);
   if (failed) mark_->setPixmap(icon(QStringLiteral("dialog-error"), colours().warning).pixmap(16, 16));
   bar_->setVisible(running);
-  if (running) {
-    // A bar without an end says that it is busy and not how far.
-    bar_->setRange(0, job.share ? kSteps : 0);
-    if (job.share) bar_->setValue(static_cast<int>(std::lround(kSteps * std::clamp(*job.share, 0.0, 1.0))));
-    bar_->setAccessibleName(tr("Share done of %1").arg(job.name));
-  }
+  if (running) showShare(*bar_, job);
   cancel_->setVisible(running);
   failure_->setVisible(failed);
   sentence_->setText(job.sentence);
@@ -138,15 +151,11 @@ void JobRow::setRecord(const JobRecord& job) {
   hint_->setVisible(!job.hint.isEmpty());
   report_->setPlainText(job.details);
   details_->setVisible(!job.details.isEmpty());
+  again_->setVisible(job.canContinue);
 }
 
 void JobRow::showTimes(double sinceRecord) {
-  if (job_.state != JobRecord::State::running) return;
-  QStringList times;
-  if (job_.share) times << tr("%1 %").arg(QLocale().toString(std::floor(100 * *job_.share), 'f', 0));
-  times << durationText(job_.elapsedSeconds + sinceRecord);
-  if (job_.remainingSeconds) times << tr("%1 left").arg(durationText(std::max(*job_.remainingSeconds - sinceRecord, 0.0)));
-  times_->setText(times.join(QStringLiteral(" · ")));
+  if (job_.state == JobRecord::State::running) times_->setText(progressText(job_, sinceRecord));
 }
 
 void JobRow::paintEvent(QPaintEvent*) {

@@ -8,7 +8,6 @@
 #include "views/jobs_view.h"
 
 class QPlainTextEdit;
-class QProgressBar;
 class QPushButton;
 class QToolButton;
 
@@ -33,6 +32,7 @@ class JobRow final : public QFrame {
   void cancelClicked();
   void copyClicked();
   void dismissClicked();
+  void againClicked();
 
  protected:
   void paintEvent(QPaintEvent* event) override;
@@ -42,7 +42,7 @@ class JobRow final : public QFrame {
   QElapsedTimer received_;
   QLabel *mark_, *name_, *state_, *took_, *stage_, *times_, *sentence_, *hint_;
   QProgressBar* bar_;
-  QPushButton *cancel_, *details_, *copy_, *dismiss_;
+  QPushButton *cancel_, *again_, *details_, *copy_, *dismiss_;
   QPlainTextEdit* report_;
   QWidget *progress_, *failure_;
 };

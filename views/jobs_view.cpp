@@ -59,7 +59,9 @@ void JobsView::setRecord(const std::vector<JobRecord>& jobs) {
   for (auto row = rows_.begin(); row != rows_.end();) {
     const bool gone = std::none_of(jobs.begin(), jobs.end(), [&](const JobRecord& job) { return job.id == row->first; });
     if (gone) {
-      delete row->second;
+      row->second->hide();
+      row->second->setParent(nullptr);
+      row->second->deleteLater();  // Not at once: one of its own buttons may be what took it away.
       row = rows_.erase(row);
     } else {
       ++row;
@@ -75,6 +77,7 @@ void JobsView::setRecord(const std::vector<JobRecord>& jobs) {
       connect(row, &JobRow::cancelClicked, this, [this, id = job.id] { Q_EMIT cancelRequested(id); });
       connect(row, &JobRow::copyClicked, this, [this, id = job.id] { Q_EMIT copyRequested(id); });
       connect(row, &JobRow::dismissClicked, this, [this, id = job.id] { Q_EMIT dismissed(id); });
+      connect(row, &JobRow::againClicked, this, [this, id = job.id] { Q_EMIT againRequested(id); });
     } else if (row->record() != job) {
       const bool finishes = isFinished(job) && !isFinished(row->record());
       row->setRecord(job);

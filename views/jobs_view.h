@@ -10,6 +10,7 @@
 #include "views/view.h"
 
 class QLabel;
+class QProgressBar;
 class QVBoxLayout;
 
 namespace kvista {
@@ -25,8 +26,14 @@ struct JobRecord {
   double elapsedSeconds = 0;
   std::optional<double> remainingSeconds;
   QString sentence, hint, details;  ///< Of a failure.
+  bool canContinue = false;         ///< What failed can be asked for once more.
   bool operator==(const JobRecord&) const = default;
 };
+
+/// "42 % · 1 min 23 s · 1 min 55 s left", this many seconds after the record came.
+QString progressText(const JobRecord& job, double sinceRecord = 0);
+/// The share that is done; a bar without an end, which says that it is busy and not how far, where none is known.
+void showShare(QProgressBar& bar, const JobRecord& job);
 
 class JobRow;
 
@@ -43,6 +50,7 @@ class JobsView final : public View {
   void cancelRequested(const QString& id);
   void copyRequested(const QString& id);
   void dismissed(const QString& id);
+  void againRequested(const QString& id);
 
  protected:
   void timerEvent(QTimerEvent* event) override;

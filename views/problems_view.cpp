@@ -48,7 +48,7 @@ class ProblemDelegate final : public QStyledItemDelegate {
     painter->drawText(QRect(text.left(), row.top() + 10, text.width(), height), Qt::TextWordWrap | Qt::AlignVCenter, problem.sentence);
     painter->setPen(colours().soft);
     int y = row.top() + 10 + height;
-    for (const auto& [words, mode] : {std::pair(problem.hint, Qt::ElideRight), std::pair(problem.path, Qt::ElideMiddle)}) {
+    for (const auto& [words, mode] : {std::pair(problem.hint, Qt::ElideRight), std::pair(problem.subject(), Qt::ElideMiddle)}) {
       if (words.isEmpty()) continue;
       painter->drawText(QRect(text.left(), y, text.width(), kLine), Qt::AlignLeft | Qt::AlignVCenter, painter->fontMetrics().elidedText(words, mode, text.width()));
       y += kLine;
@@ -61,7 +61,7 @@ class ProblemDelegate final : public QStyledItemDelegate {
   [[nodiscard]] QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override {
     const auto& problem = static_cast<const ProblemsModel*>(index.model())->at(index.row());
     const int width = static_cast<const QAbstractItemView*>(option.widget)->viewport()->width();
-    return {200, 20 + sentenceHeight(problem, width) + (problem.hint.isEmpty() ? 0 : kLine) + (problem.path.isEmpty() ? 0 : kLine)};
+    return {200, 20 + sentenceHeight(problem, width) + (problem.hint.isEmpty() ? 0 : kLine) + (problem.subject().isEmpty() ? 0 : kLine)};
   }
 
  private:
@@ -87,7 +87,7 @@ void ProblemsModel::setProblems(const std::vector<ProblemRecord>& problems) {
   std::vector<ProblemRecord> once;
   std::set<std::tuple<int, QString, QString>> seen;
   for (const ProblemRecord& problem : problems)
-    if (seen.emplace(static_cast<int>(problem.severity), problem.sentence, problem.path).second) once.push_back(problem);
+    if (seen.emplace(static_cast<int>(problem.severity), problem.sentence, problem.subject()).second) once.push_back(problem);
   std::stable_sort(once.begin(), once.end(), [](const auto& a, const auto& b) { return a.severity < b.severity; });
   if (once == problems_) return;
   beginResetModel();
@@ -101,7 +101,7 @@ QVariant ProblemsModel::data(const QModelIndex& index, int role) const {
   if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
   const ProblemRecord& problem = at(index.row());
   QStringList parts = {tr("%1: %2").arg(word(problem.severity), problem.sentence)};
-  for (const QString& part : {problem.hint, problem.path})
+  for (const QString& part : {problem.hint, problem.subject()})
     if (!part.isEmpty()) parts << part;
   if (role == Qt::DisplayRole || role == Qt::AccessibleTextRole) return parts.join(QLatin1Char(' '));
   if (role == Qt::ToolTipRole) return parts.join(QLatin1Char('\n'));

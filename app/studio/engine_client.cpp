@@ -164,7 +164,7 @@ void EngineClient::ended(const Error& error, bool couldStart) {
   if (deaths_ >= pauses_.size()) {
     Error problem = error;
     problem.message += fmt::format(" It has now ended {} times in a row.", deaths_ + 1);
-    problem.hint = "Your edits are safe. Start the engine again once the cause is mended.";
+    problem.hint = "Your edits are safe. Start the engine again when the cause is mended.";
     return failFor(std::move(problem));
   }
   const int pause = pauses_[deaths_++];
@@ -174,7 +174,7 @@ void EngineClient::ended(const Error& error, bool couldStart) {
   for (auto& [id, request] : requests_)
     if (request.sent && !request.lane.isEmpty() && request.deaths++ == 0) request.sent = false;
   Error lost = error;
-  lost.hint = "The engine is being started again; your edits are safe. Ask again when it is ready.";
+  lost.hint = "The engine is started again by itself; your edits are safe.";
   refuse(lost, false);
   // An answer to one of these may have stopped us.
   if (state_ == State::lost) pause_.start(pause);

@@ -25,6 +25,7 @@ void JobList::report(std::int64_t id, ProgressRecord progress) {
   Job* job = find(id);
   if (!job) return;
   job->progress = std::move(progress);
+  job->reported = QDateTime::currentDateTime();
   Q_EMIT changed();
 }
 
@@ -33,9 +34,15 @@ void JobList::succeed(std::int64_t id, const QString& result) {
   end(id, Job::State::succeeded);
 }
 
-void JobList::fail(std::int64_t id, const Error& error) {
-  if (Job* job = find(id)) job->error = error;
-  end(id, error.code == ErrorCode::cancelled ? Job::State::cancelled : Job::State::failed);
+void JobList::fail(std::int64_t id, const Error& error, std::function<void()> again) {
+  Job* job = find(id);
+  if (!job) return;
+  const bool cancelled = error.code == ErrorCode::cancelled;
+  job->error = error;
+  if (!cancelled) job->again = std::move(again);
+  const Job ended = *job;  // Whoever hears of it may change the list.
+  end(id, cancelled ? Job::State::cancelled : Job::State::failed);
+  if (!cancelled) Q_EMIT failed(ended);
 }
 
 void JobList::forget(std::int64_t id) {

@@ -5,6 +5,7 @@
 #include <QDateTime>
 #include <QObject>
 #include <QString>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -20,9 +21,11 @@ struct Job {
   QString name;         ///< "Calibrate on book.txt"
   State state = State::running;
   ProgressRecord progress;
-  QDateTime started, ended;
+  QDateTime started, reported, ended;
   QString result;  ///< What came of it, in a few words.
   Error error;     ///< Of a failed one.
+  /// Asks for the same once more; there where it failed only because the engine died over it.
+  std::function<void()> again;
 };
 
 /// What the engine works on and has worked on, newest first.
@@ -34,13 +37,14 @@ class JobList final : public QObject {
   void begin(std::int64_t id, const QString& name);
   void report(std::int64_t id, ProgressRecord progress);
   void succeed(std::int64_t id, const QString& result);
-  void fail(std::int64_t id, const Error& error);
+  void fail(std::int64_t id, const Error& error, std::function<void()> again = {});
   void forget(std::int64_t id);
   [[nodiscard]] const std::vector<Job>& jobs() const { return jobs_; }
   [[nodiscard]] bool isBusy() const;
 
  Q_SIGNALS:
   void changed();
+  void failed(const kvista::Job& job);
 
  private:
   Job* find(std::int64_t id);

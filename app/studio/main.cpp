@@ -81,7 +81,11 @@ int main(int argc, char** argv) {
   int code = 0;
   {
     kvista::MainWindow window(*engine);
-    kvista::WindowProbe::startIfWanted(&window, [&window] { return window.facts(); });
+    kvista::WindowProbe::startIfWanted(&window, [&window, &watchdog] {
+      nlohmann::json facts = window.facts();
+      if (watchdog) facts["longestBlock"] = watchdog->longestMilliseconds();
+      return facts;
+    });
     window.show();
     // How long the start takes is a figure of its own; from here on the window must answer.
     if (watchdog) QTimer::singleShot(0, &window, [&watchdog] { watchdog->reset(); });

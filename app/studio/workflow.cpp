@@ -6,6 +6,7 @@
 #include <QFileInfo>
 #include <QLocale>
 #include <QStandardPaths>
+#include <algorithm>
 
 #include "core/io/project.h"
 
@@ -78,38 +79,53 @@ Workflow::Workflow(Document& document, EngineClient& engine, JobList& jobs, QObj
 }
 
 template <class Record>
-std::int64_t Workflow::job(const QString& name, const QString& method, json params,
-                           Result<Record> (*reader)(const json&), std::function<QString(Record)> done,
-                           EngineClient::Progress progress) {
+void Workflow::job(const QString& name, const QString& method, const json& params,
+                   Result<Record> (*reader)(const json&), std::function<QString(Record)> done) {
   // The id is not known before the request is made; answers come later than that.
   auto id = std::make_shared<std::int64_t>(0);
   *id = engine_.ask<Record>(
-      method, std::move(params), reader, this,
-      [this, id, done = std::move(done)](Result<Record> answer) {
-        if (answer)
-          jobs_.succeed(*id, done(*std::move(answer)));
-        else
-          jobs_.fail(*id, answer.error());
+      method, params, reader, this,
+      [this, id, name, method, params, reader, done](Result<Record> answer) {
+        if (answer) return jobs_.succeed(*id, done(*std::move(answer)));
+        Error error = answer.error();
+        if (engineDied() && method == QStringLiteral("calibrate"))
+          error.hint += " " + tr("Continue goes on from the sums that were kept last.").toStdString();
+        failJob(*id, error, [this, name, method, params, reader, done] { job(name, method, params, reader, done); });
       },
-      [this, id, progress = std::move(progress)](const json& message) {
+      [this, id](const json& message) {
         if (auto record = read<ProgressRecord>(message)) jobs_.report(*id, *std::move(record));
-        if (progress) progress(message);
       });
   jobs_.begin(*id, name);
-  return *id;
+}
+
+bool Workflow::engineDied() const {
+  return engine_.state() == EngineClient::State::lost || engine_.state() == EngineClient::State::failed;
+}
+
+void Workflow::failJob(std::int64_t id, const Error& error, std::function<void()> again) {
+  jobs_.fail(id, error, engineDied() ? std::move(again) : nullptr);
+}
+
+void Workflow::continueJob(std::int64_t id) {
+  const auto found = std::ranges::find(jobs_.jobs(), id, &Job::id);
+  if (found == jobs_.jobs().end() || !found->again) return;
+  const std::function<void()> again = found->again;
+  jobs_.forget(id);
+  if (engine_.state() == EngineClient::State::failed) engine_.start(engine_.command());
+  again();
 }
 
 void Workflow::open(const QString& path) {
   if (looksLikeProject(path.toStdString())) {
     document_.open(path.toStdString(), [this, path](Result<void> opened) {
-      if (!opened) return Q_EMIT failed(path, opened.error());
+      if (!opened) return Q_EMIT notOpened(path, opened.error());
       openModelOfProject();
     });
     return;
   }
   engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this,
                                [this, path](Result<ModelRecord> model) {
-                                 if (!model) return Q_EMIT failed(path, model.error());
+                                 if (!model) return Q_EMIT notOpened(path, model.error());
                                  layerSpectra_.clear();
                                  document_.startFrom(*model);
                                  Q_EMIT opened();
@@ -181,14 +197,14 @@ void Workflow::openStatistics(const QString& path) {
   params["path"] = path.toStdString();
   engine_.preview<StatisticsRecord>("openStatistics", "openStatistics", std::move(params), read<StatisticsRecord>, this,
                                     [this, path](Result<StatisticsRecord> record) {
-                                      if (!record) return Q_EMIT failed(path, record.error());
+                                      if (!record) return Q_EMIT notOpened(path, record.error());
                                       takeStatistics(*record);
                                     });
 }
 
 void Workflow::takeStatistics(const StatisticsRecord& record) {
   if (const auto set = document_.setStatistics(record); !set)
-    return Q_EMIT failed(QString::fromStdString(record.path), set.error());
+    return Q_EMIT notOpened(QString::fromStdString(record.path), set.error());
   askForLayers();
 }
 
@@ -320,7 +336,7 @@ void Workflow::generate(const GenerationWish& wish) {
   auto id = std::make_shared<std::int64_t>(0);
   *id = engine_.ask<GeneratedTexts>(
       "generate", std::move(params), readTexts, this,
-      [this, id](const Result<GeneratedTexts>& answer) {
+      [this, id, wish](const Result<GeneratedTexts>& answer) {
         const bool isCurrent = generation_ && generation_->id == *id;
         if (answer) {
           if (isCurrent) {
@@ -329,7 +345,7 @@ void Workflow::generate(const GenerationWish& wish) {
           }
           jobs_.succeed(*id, {});
         } else {
-          jobs_.fail(*id, answer.error());
+          failJob(*id, answer.error(), [this, wish] { generate(wish); });
         }
         if (!isCurrent) return;
         generation_.reset();

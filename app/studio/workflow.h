@@ -64,6 +64,8 @@ class Workflow final : public QObject {
   /// The report of the saved project as one HTML file.
   void writeReport(const QString& file);
   void cancel(std::int64_t job) { engine_.cancel(job); }
+  /// Asks once more for what the engine died over; an engine that was given up is started again for it.
+  void continueJob(std::int64_t job);
 
   [[nodiscard]] const std::string& measureShown() const { return measure_; }
   [[nodiscard]] bool isGenerating() const { return generation_.has_value(); }
@@ -73,6 +75,7 @@ class Workflow final : public QObject {
  Q_SIGNALS:
   /// Something could not be done that no job stands for. `about`: the file or place, may be empty.
   void failed(const QString& about, const kvista::Error& error);
+  void notOpened(const QString& path, const kvista::Error& error);
   /// The project's model is not where it was.
   void modelMissing(const QString& path, const kvista::Error& error);
   void opened();
@@ -88,9 +91,11 @@ class Workflow final : public QObject {
  private:
   void propose(PlanWish wish, const QString& name, const QString& text);
   template <class Record>
-  std::int64_t job(const QString& name, const QString& method, nlohmann::json params,
-                   Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done,
-                   EngineClient::Progress progress = {});
+  void job(const QString& name, const QString& method, const nlohmann::json& params,
+           Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done);
+  /// Ends a job in the list; offers it once more where the engine died over it.
+  void failJob(std::int64_t id, const Error& error, std::function<void()> again);
+  [[nodiscard]] bool engineDied() const;
   void openModel(const QString& path, bool moved);
   void takeStatistics(const StatisticsRecord& record);
   void askSpectra();

@@ -52,14 +52,12 @@ View* makeGuide() {
                    {QStringLiteral("/models/Meta-Llama-3.1-8B"), QStringLiteral("Meta-Llama-3.1-8B"), QStringLiteral("yesterday"), false},
                    {QStringLiteral("/mnt/server/Qwen2.5-7B/kvista.json"), QStringLiteral("Qwen2.5-7B"), {}, true}};
   view->setRecord(record);
+  view->setUnderWay(QStringLiteral("42 %"));
   return view;
 }
 
 View* makeFirstGuide() {
-  auto* view = new GuideView;
-  view->setProblem(QStringLiteral("The header of model.safetensors says 1,099,511,627,776 bytes, but the file has 4,096."),
-                   QStringLiteral("The file is damaged or not a safetensors file: download it again."), QStringLiteral("/models/broken/model.safetensors"));
-  return view;
+  return new GuideView;
 }
 
 View* makeProvenance() {

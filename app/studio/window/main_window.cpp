@@ -10,12 +10,15 @@
 #include <QMimeData>
 #include <QStatusBar>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include "app/studio/window/export_dialog.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/top_bar.h"
 #include "views/figure_strip.h"
+#include "views/problem_bar.h"
 #include "views/theme.h"
+#include "views/work_line.h"
 
 namespace kvista {
 namespace {
@@ -66,6 +69,7 @@ MainWindow::MainWindow(const EngineCommand& engine)
   setMenuWidget(head);
   auto* margin = new QVBoxLayout(dockFrame_);
   margin->setContentsMargins(8, 8, 8, 8);
+  margin->addWidget(panels_->problemBar());
   startDockArea();
   dockArea_->show();
   setCentralWidget(dockFrame_);
@@ -75,6 +79,7 @@ MainWindow::MainWindow(const EngineCommand& engine)
   statusBar()->setSizeGripEnabled(false);
   statusBar()->addWidget(engineStatus_);
   statusBar()->addWidget(message_, 1);
+  statusBar()->addPermanentWidget(panels_->workLine());
   statusBar()->addPermanentWidget(provenance_);
 
   connectParts();
@@ -96,8 +101,12 @@ void MainWindow::connectParts() {
   connect(&document_, &Document::modifiedChanged, this, &MainWindow::showState);
   connect(&document_, &Document::gestureChanged, this, [this] { actions_.refresh(); });
   connect(&document_, &Document::allocationFailed, this, [this](const Error& error) { showProblem({}, error); });
-  connect(&workflow_, &Workflow::failed, this, &MainWindow::showProblem);
-  connect(&files_, &ProjectFiles::failed, this, &MainWindow::showProblem);
+  const auto show = [this](const QString& about, const Error& error) { showProblem(about, error); };
+  connect(&workflow_, &Workflow::failed, this, show);
+  connect(&files_, &ProjectFiles::failed, this, show);
+  connect(&workflow_, &Workflow::notOpened, this, [this](const QString& path, const Error& error) {
+    showProblem(path, error, tr("Cannot open %1").arg(QFileInfo(path).fileName()));
+  });
   connect(&recovery_, &Recovery::failed, this, [this](const Error& error) { showProblem({}, error); });
   for (Store* store : {&settings_, &session_})
     connect(store, &Store::problemFound, this, [this](const Error& error) { showProblem({}, error); });
@@ -117,7 +126,7 @@ void MainWindow::connectParts() {
   });
   connect(&workflow_, &Workflow::calibrated, this, [this] {
     workflow_.propose("coded", {Target::Kind::share, 0.125}, tr("Plan: coded, 8 times smaller"));
-    chooseLayout(QStringLiteral("edit"));
+    if (layout_ != QStringLiteral("edit")) chooseLayout(QStringLiteral("edit"));
   });
   connect(&workflow_, &Workflow::exported, this, [this](const ExportRecord& record) {
     message_->setText(tr("Exported to %1").arg(QString::fromStdString(record.target)));
@@ -133,6 +142,9 @@ void MainWindow::connectParts() {
   connect(panels_, &Panels::locateRequested, &files_, &ProjectFiles::locateRecent);
   connect(&engine_, &EngineClient::stateChanged, this, &MainWindow::showEngine);
   connect(&engine_, &EngineClient::latencyChanged, this, &MainWindow::showEngine);
+  connect(&engine_, &EngineClient::stateChanged, this, &MainWindow::tellOfEngine);
+  connect(&engine_, &EngineClient::restarted, this,
+          [this] { message_->setText(tr("The engine was started again; nothing that you did is lost.")); });
   connect(&engine_, &EngineClient::stateChanged, this, [this](EngineClient::State state) {
     if (state != EngineClient::State::ready) return;
     engine_.ask<Catalogue>("list", nlohmann::json::object(), read<Catalogue>, this,
@@ -191,10 +203,9 @@ void MainWindow::showFigures() {
   strip_->setRecord(std::move(record));
 }
 
-void MainWindow::showProblem(const QString& about, const Error& error) {
+void MainWindow::showProblem(const QString& about, const Error& error, const QString& title) {
   if (error.code == ErrorCode::cancelled) return;
-  panels_->addProblem(about, error);
-  message_->setText(QString::fromStdString(error.message));
+  panels_->addProblem(about, error, title);
 }
 
 void MainWindow::showEngine() {
@@ -218,8 +229,16 @@ void MainWindow::showEngine() {
   const auto latency = engine_.latencyMilliseconds();
   engineStatus_->setToolTip(engine_.command().text() +
                             (latency ? tr(" · %1 ms there and back").arg(*latency, 0, 'f', 1) : QString()));
-  if (engine_.state() == EngineClient::State::failed || engine_.state() == EngineClient::State::lost)
-    showProblem({}, engine_.problem());
+}
+
+void MainWindow::tellOfEngine(EngineClient::State state) {
+  actions_.refresh();
+  if (state == EngineClient::State::failed) return panels_->setEngineProblem(engine_.problem());
+  if (state == EngineClient::State::ready) return panels_->setEngineProblem({});
+  if (state != EngineClient::State::lost) return;
+  message_->setText(QString::fromStdString(engine_.problem().message));
+  // What it was working on says so itself, and offers to go on.
+  if (!jobs_.isBusy()) panels_->addWarning(engine_.problem());
 }
 
 void MainWindow::open(const QString& path) { files_.open(path); }
@@ -231,9 +250,11 @@ void MainWindow::chooseLayout(const QString& name) {
   layout_ = layoutNames().contains(name) ? name : QStringLiteral("edit");
   bar_->setLayoutName(layout_);
   session_.set(kLayout, layout_);
-  const bool wasArranged = arranged_;
   arranged_ = hasPlan();
-  if (wasArranged) startDockArea();
+  if (std::ranges::any_of(panels_->docks(), [this](QDockWidget* dock) {
+        return dockArea_->dockWidgetArea(dock) != Qt::NoDockWidgetArea;
+      }))
+    startDockArea();
   if (!arranged_) return dockArea_->show();
   dockArea_->hide();
   std::string key;

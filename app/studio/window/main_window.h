@@ -61,8 +61,11 @@ class MainWindow final : public QMainWindow {
   void connectParts();
   void showState();
   void showFigures();
-  void showProblem(const QString& about, const Error& error);
+  /// `about`: the file or place, may be empty. `title`: what was tried, may be empty.
+  void showProblem(const QString& about, const Error& error, const QString& title = {});
   void showEngine();
+  /// What has become of the engine, where it is not as it should be.
+  void tellOfEngine(EngineClient::State state);
   void chooseLayout(const QString& name);
   void keepLayout();
   void startDockArea();

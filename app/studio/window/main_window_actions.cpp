@@ -55,6 +55,9 @@ void MainWindow::addFileActions() {
   add(
       "file.engine", file, tr("&Engine…"), {}, [this] { chooseEngine(); }, {},
       tr("Compute on this machine, or on another one through ssh"));
+  add(
+      "file.restartEngine", file, tr("Start the engine &again"), {}, [this] { engine_.start(engine_.command()); },
+      [this] { return engine_.state() == EngineClient::State::failed; });
   add("file.quit", file, tr("&Quit"), QKeySequence::Quit, [this] { close(); });
 }
 

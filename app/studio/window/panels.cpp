@@ -27,6 +27,7 @@
 #include "views/navigator_view.h"
 #include "views/notes_view.h"
 #include "views/plan_comparison_view.h"
+#include "views/problem_bar.h"
 #include "views/problems_view.h"
 #include "views/provenance_view.h"
 #include "views/quality_cost_view.h"
@@ -34,6 +35,7 @@
 #include "views/theme.h"
 #include "views/try_view.h"
 #include "views/waterline_view.h"
+#include "views/work_line.h"
 
 namespace kvista {
 
@@ -74,10 +76,7 @@ void Panels::addHeads() {
   connect(headsPresenter, &HeadsPresenter::message, this, &Panels::message);
   connect(analysisPresenter, &AnalysisPresenter::message, this, &Panels::message);
   connect(analysisPresenter, &AnalysisPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
-  connect(headsPresenter, &HeadsPresenter::showSpectraRequested, this, [this] {
-    docks_.value(QStringLiteral("spectra"))->show();
-    docks_.value(QStringLiteral("spectra"))->raise();
-  });
+  connect(headsPresenter, &HeadsPresenter::showSpectraRequested, this, [this] { show(QStringLiteral("spectra")); });
   connect(groupsPresenter, &GroupsPresenter::message, this, &Panels::message);
   connect(headsPresenter, &HeadsPresenter::makeGroupRequested, groupsPresenter, &GroupsPresenter::makeGroup);
   connect(headsPresenter, &HeadsPresenter::explainRequested, this,
@@ -119,11 +118,16 @@ void Panels::addWork() {
   guide_ = guide;
   history->setStack(document_.history());
   connect(&document_, &Document::gestureChanged, history, &QWidget::setDisabled);
-  work_ = new WorkPresenter(document_, workflow_, jobs_, recent_, *guide, *jobs, *problems, *provenance);
+  workLine_ = new WorkLine;
+  problemBar_ = new ProblemBar;
+  problemBar_->setObjectName(QStringLiteral("problemBar"));
+  work_ = new WorkPresenter(document_, workflow_, jobs_, recent_,
+                            {*guide, *workLine_, *problemBar_, *jobs, *problems, *provenance});
   work_->setParent(this);
   connect(work_, &WorkPresenter::actionRequested, this, &Panels::actionRequested);
   connect(work_, &WorkPresenter::openRequested, this, &Panels::openRequested);
   connect(work_, &WorkPresenter::locateRequested, this, &Panels::locateRequested);
+  connect(work_, &WorkPresenter::panelRequested, this, &Panels::show);
 }
 
 void Panels::addNotes() {
@@ -155,7 +159,20 @@ nlohmann::json Panels::places() const {
   return places;
 }
 
-void Panels::addProblem(const QString& about, const Error& error) { work_->addProblem(about, error); }
+void Panels::show(const QString& name) {
+  QDockWidget* dock = docks_.value(name);
+  auto* area = qobject_cast<QMainWindow*>(dock->parentWidget());
+  // One that the layout gives no place would lie over the others.
+  if (area && area->dockWidgetArea(dock) == Qt::NoDockWidgetArea) area->addDockWidget(Qt::BottomDockWidgetArea, dock);
+  dock->show();
+  dock->raise();
+}
+
+void Panels::addProblem(const QString& path, const Error& error, const QString& title) {
+  work_->addProblem(title, path, error);
+}
+void Panels::addWarning(const Error& error) { work_->addProblem({}, {}, error, ProblemRecord::Severity::warning); }
+void Panels::setEngineProblem(const std::optional<Error>& error) { work_->setEngineProblem(error); }
 void Panels::clearProblems() { work_->clearProblems(); }
 void Panels::showProgress() { work_->showProgress(); }
 
@@ -171,6 +188,7 @@ nlohmann::json Panels::problems() const {
   for (const ProblemRecord& problem : work_->problems())
     list.push_back({{"sentence", problem.sentence.toStdString()},
                     {"hint", problem.hint.toStdString()},
+                    {"title", problem.title.toStdString()},
                     {"path", problem.path.toStdString()}});
   return list;
 }

@@ -5,6 +5,7 @@
 #include <QObject>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "app/studio/document.h"
 #include "app/studio/job_list.h"
@@ -19,8 +20,10 @@ class QRectF;
 
 namespace kvista {
 
+class ProblemBar;
 class QualityPresenter;
 class View;
+class WorkLine;
 class WorkPresenter;
 
 /// Every view in its dock, each with the presenter that connects it to the document.
@@ -32,7 +35,13 @@ class Panels final : public QObject {
   [[nodiscard]] const Docks& docks() const { return docks_; }
   /// What stands in the middle while there is nothing to work on yet.
   [[nodiscard]] QWidget* guide() const { return guide_; }
-  void addProblem(const QString& about, const Error& error);
+  [[nodiscard]] WorkLine* workLine() const { return workLine_; }
+  [[nodiscard]] ProblemBar* problemBar() const { return problemBar_; }
+  /// `path`: the file or place, may be empty. `title`: what was tried, may be empty.
+  void addProblem(const QString& path, const Error& error, const QString& title = {});
+  /// It is mended already, and stands in nobody's way.
+  void addWarning(const Error& error);
+  void setEngineProblem(const std::optional<Error>& error);
   void clearProblems();
   [[nodiscard]] nlohmann::json problems() const;
   /// Where painted things that can be taken hold of are on the screen: heads, the zone for a new group, the water's
@@ -66,6 +75,7 @@ class Panels final : public QObject {
   void addComparison();
   void addWork();
   void addNotes();
+  void show(const QString& name);
   Document& document_;
   Workflow& workflow_;
   JobList& jobs_;
@@ -75,6 +85,8 @@ class Panels final : public QObject {
   QMap<QString, Figure> figures_;
   QMap<QString, Table> tables_;
   QWidget* guide_ = nullptr;
+  WorkLine* workLine_ = nullptr;
+  ProblemBar* problemBar_ = nullptr;
   WorkPresenter* work_ = nullptr;
   QualityPresenter* quality_ = nullptr;
 };

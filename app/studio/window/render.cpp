@@ -62,8 +62,8 @@ Result<void> render(const RenderRequest& request, const EngineCommand& command) 
     problem = error;
     loop.quit();
   };
-  QObject::connect(&workflow, &Workflow::failed, &loop, [&](const QString&, const Error& error) { give(error); });
-  QObject::connect(&workflow, &Workflow::modelMissing, &loop, [&](const QString&, const Error& error) { give(error); });
+  for (const auto signal : {&Workflow::failed, &Workflow::notOpened, &Workflow::modelMissing})
+    QObject::connect(&workflow, signal, &loop, [&](const QString&, const Error& error) { give(error); });
   QObject::connect(&engine, &EngineClient::stateChanged, &loop, [&](EngineClient::State state) {
     if (state == EngineClient::State::failed) give(engine.problem());
   });

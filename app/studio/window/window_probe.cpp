@@ -29,17 +29,21 @@ WindowProbe::WindowProbe(QWidget* window, QString file, std::function<nlohmann::
 }
 
 void WindowProbe::write() {
-  nlohmann::json places = nlohmann::json::object();
+  nlohmann::json places = nlohmann::json::object(), texts = nlohmann::json::object();
   for (QWidget* top : QApplication::topLevelWidgets()) {
     if (!top->isVisible()) continue;
     for (QWidget* widget : top->findChildren<QWidget*>())
       if (widget->isVisible() && !widget->objectName().isEmpty() &&
-          !widget->objectName().startsWith(QStringLiteral("qt_")))
-        places[widget->objectName().toStdString()] = rectangleOf(*widget);
+          !widget->objectName().startsWith(QStringLiteral("qt_"))) {
+        const std::string name = widget->objectName().toStdString();
+        places[name] = rectangleOf(*widget);
+        if (const QString text = widget->property("text").toString(); !text.isEmpty()) texts[name] = text.toStdString();
+      }
     if (!top->objectName().isEmpty()) places[top->objectName().toStdString()] = rectangleOf(*top);
   }
-  std::string text = nlohmann::json{{"widgets", std::move(places)}, {"facts", facts_()}}.dump(
-      1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string text =
+      nlohmann::json{{"widgets", std::move(places)}, {"texts", std::move(texts)}, {"facts", facts_()}}.dump(
+          1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text == written_) return;
   QSaveFile file(file_);
   if (file.open(QIODevice::WriteOnly) && file.write(text.data(), static_cast<qint64>(text.size())) >= 0 &&

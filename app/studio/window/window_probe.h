@@ -10,9 +10,9 @@
 
 namespace kvista {
 
-/// Writes down, for programs that drive the window from outside, where its named widgets are on the screen and what
-/// the window knows: a JSON file that is replaced whole whenever something changed. For tests and for taking pictures;
-/// switched on by the environment variable KVISTA_PROBE, which names the file.
+/// Writes down, for programs that drive the window from outside, where its named widgets are on the screen, what they
+/// say, and what the window knows: a JSON file that is replaced whole whenever something changed. For tests and for
+/// taking pictures; switched on by the environment variable KVISTA_PROBE, which names the file.
 class WindowProbe final : public QObject {
   Q_OBJECT
 

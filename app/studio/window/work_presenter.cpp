@@ -3,6 +3,7 @@
 #include "app/studio/window/work_presenter.h"
 
 #include <QClipboard>
+#include <QCoreApplication>
 #include <QFileInfo>
 #include <QGuiApplication>
 #include <algorithm>
@@ -11,18 +12,21 @@
 #include "views/guide_view.h"
 #include "views/jobs_view.h"
 #include "views/number_text.h"
+#include "views/problem_bar.h"
 #include "views/provenance_view.h"
+#include "views/work_line.h"
 
 namespace kvista {
 namespace {
 
-constexpr int kClockMilliseconds = 500;
-/// Work that is over sooner than a person would look is not shown while it runs (S28).
-constexpr qint64 kShownAfterMilliseconds = 300;
+/// Work that is over sooner than a person would look is not shown while it runs (S28). Times go on as often.
+constexpr int kShownAfterMilliseconds = 300;
+/// The id of what is wrong with the engine.
+constexpr const char* kEngine = "engine";
 
 QString text(const std::string& string) { return QString::fromStdString(string); }
 
-JobRecord recordOf(const Job& job) {
+JobRecord recordOf(const Job& job, const QDateTime& now) {
   JobRecord record;
   record.id = QString::number(job.id);
   record.name = job.name;
@@ -43,33 +47,35 @@ JobRecord recordOf(const Job& job) {
   if (job.progress.total > 0)
     record.share = static_cast<double>(job.progress.done) / static_cast<double>(job.progress.total);
   record.stage = job.state == Job::State::succeeded ? job.result : text(job.progress.stage);
-  record.elapsedSeconds =
-      static_cast<double>(job.started.msecsTo(job.ended.isValid() ? job.ended : QDateTime::currentDateTime())) / 1000;
-  record.remainingSeconds = job.progress.etaSeconds;
+  record.elapsedSeconds = static_cast<double>(job.started.msecsTo(job.ended.isValid() ? job.ended : now)) / 1000;
+  if (job.progress.etaSeconds)
+    record.remainingSeconds =
+        std::max(0.0, *job.progress.etaSeconds - static_cast<double>(job.reported.msecsTo(now)) / 1000);
   record.sentence = text(job.error.message);
   record.hint = text(job.error.hint);
   record.details = text(job.error.detail);
+  record.canContinue = static_cast<bool>(job.again);
   return record;
+}
+
+/// All that is known of a failure, for whoever is to mend it.
+QString reportOf(const QString& title, const QString& path, const Error& error, const QDateTime& when) {
+  QStringList lines;
+  for (const QString& line :
+       {title, path, QStringLiteral("%1: %2").arg(QString::fromLatin1(nameOf(error.code).data()), text(error.message)),
+        text(error.hint), text(error.detail)})
+    if (!line.isEmpty()) lines << line;
+  lines << QStringLiteral("KVista %1, %2").arg(QCoreApplication::applicationVersion(), when.toString(Qt::ISODate));
+  return lines.join(QLatin1Char('\n'));
 }
 
 }  // namespace
 
 WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent,
-                             GuideView& guide, JobsView& jobsView, ProblemsView& problems, ProvenanceView& provenance)
-    : document_(document),
-      workflow_(workflow),
-      jobs_(jobs),
-      recent_(recent),
-      guide_(guide),
-      jobsView_(jobsView),
-      problemsView_(problems),
-      provenance_(provenance) {
-  connect(&jobs_, &JobList::changed, this, &WorkPresenter::showJobs);
-  connect(&clock_, &QTimer::timeout, this, &WorkPresenter::showJobs);
-  connect(&jobsView_, &JobsView::cancelRequested, this,
-          [this](const QString& id) { workflow_.cancel(id.toLongLong()); });
-  connect(&jobsView_, &JobsView::dismissed, this, [this](const QString& id) { jobs_.forget(id.toLongLong()); });
-  connect(&jobsView_, &JobsView::copyRequested, this, &WorkPresenter::copyReport);
+                             const WorkViews& views)
+    : document_(document), workflow_(workflow), jobs_(jobs), recent_(recent), views_(views) {
+  connectJobs();
+  connectGuide();
   for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged, &Document::projectChanged})
     connect(&document_, signal, this, &WorkPresenter::showProvenance);
   connect(&recent_, &RecentFiles::changed, this, &WorkPresenter::showProgress);
@@ -81,17 +87,58 @@ WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jo
     exported_ = false;
     showProgress();
   });
-  connect(&guide_, &GuideView::openRequested, this,
+  showJobs();
+  showProgress();
+  showProvenance();
+}
+
+void WorkPresenter::connectJobs() {
+  const auto cancel = [this](const QString& id) { workflow_.cancel(id.toLongLong()); };
+  const auto goOn = [this](const QString& id) {
+    if (id == QLatin1String(kEngine)) return Q_EMIT actionRequested(QStringLiteral("file.restartEngine"));
+    workflow_.continueJob(id.toLongLong());
+    dismiss(id);
+  };
+  connect(&jobs_, &JobList::changed, this, &WorkPresenter::showJobs);
+  connect(&jobs_, &JobList::failed, this, [this](const Job& job) {
+    const bool interrupted = static_cast<bool>(job.again);
+    const QString title = interrupted ? tr("%1 was interrupted").arg(job.name) : tr("%1 failed").arg(job.name);
+    add({.id = QString::number(job.id),
+         .sentence = text(job.error.message),
+         .hint = text(job.error.hint),
+         .path = {},
+         .title = title,
+         .report = reportOf(title, {}, job.error, job.ended),
+         .again = interrupted ? tr("Continue") : QString()});
+  });
+  connect(&clock_, &QTimer::timeout, this, &WorkPresenter::showJobs);
+  connect(&views_.line, &WorkLine::cancelRequested, this, cancel);
+  connect(&views_.line, &WorkLine::jobsWanted, this, [this] { Q_EMIT panelRequested(QStringLiteral("jobs")); });
+  connect(&views_.line, &WorkLine::problemsWanted, this, [this] { Q_EMIT panelRequested(QStringLiteral("problems")); });
+  connect(&views_.bar, &ProblemBar::dismissed, this, &WorkPresenter::dismiss);
+  connect(&views_.bar, &ProblemBar::againRequested, this, goOn);
+  connect(&views_.jobs, &JobsView::cancelRequested, this, cancel);
+  connect(&views_.jobs, &JobsView::dismissed, this, &WorkPresenter::dismiss);
+  connect(&views_.jobs, &JobsView::againRequested, this, goOn);
+  connect(&views_.jobs, &JobsView::copyRequested, this, &WorkPresenter::copyReport);
+  connect(&views_.problems, &ProblemsView::jumpRequested, this, [this](const QString& id) {
+    if (std::ranges::any_of(jobs_.jobs(), [&](const Job& job) { return QString::number(job.id) == id; }))
+      Q_EMIT panelRequested(QStringLiteral("jobs"));
+  });
+}
+
+void WorkPresenter::connectGuide() {
+  GuideView& guide = views_.guide;
+  connect(&guide, &GuideView::openRequested, this,
           [this] { Q_EMIT actionRequested(QStringLiteral("file.openFolder")); });
-  connect(&guide_, &GuideView::demoRequested, this,
-          [this] { Q_EMIT actionRequested(QStringLiteral("file.openDemo")); });
-  connect(&guide_, &GuideView::recentChosen, this, &WorkPresenter::openRequested);
-  connect(&guide_, &GuideView::locateRequested, this, &WorkPresenter::locateRequested);
-  connect(&guide_, &GuideView::removeRequested, &recent_, &RecentFiles::remove);
-  connect(&guide_, &GuideView::dropped, this, [this](const QStringList& paths) {
+  connect(&guide, &GuideView::demoRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("file.openDemo")); });
+  connect(&guide, &GuideView::recentChosen, this, &WorkPresenter::openRequested);
+  connect(&guide, &GuideView::locateRequested, this, &WorkPresenter::locateRequested);
+  connect(&guide, &GuideView::removeRequested, &recent_, &RecentFiles::remove);
+  connect(&guide, &GuideView::dropped, this, [this](const QStringList& paths) {
     if (!paths.isEmpty()) Q_EMIT openRequested(paths.front());
   });
-  connect(&guide_, &GuideView::stepRequested, this, [this](GuideView::Step step) {
+  connect(&guide, &GuideView::stepRequested, this, [this](GuideView::Step step) {
     switch (step) {
       case GuideView::open:
         return Q_EMIT actionRequested(QStringLiteral("file.openFolder"));
@@ -103,52 +150,88 @@ WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jo
         return Q_EMIT actionRequested(QStringLiteral("plan.export"));
     }
   });
-  showJobs();
-  showProgress();
-  showProvenance();
 }
 
 void WorkPresenter::showJobs() {
   std::vector<JobRecord> records;
+  QString underWay;
   const QDateTime now = QDateTime::currentDateTime();
-  for (const Job& job : jobs_.jobs())
-    if (job.state != Job::State::running || job.started.msecsTo(now) >= kShownAfterMilliseconds)
-      records.push_back(recordOf(job));
-  std::ranges::reverse(records);  // The list shows the newest last.
-  jobsView_.setRecord(records);
-  if (jobs_.isBusy() && !clock_.isActive()) clock_.start(kClockMilliseconds);
+  for (const Job& job : jobs_.jobs()) {
+    const bool runs = job.state == Job::State::running;
+    if (runs && job.started.msecsTo(now) < kShownAfterMilliseconds) continue;
+    records.push_back(recordOf(job, now));
+    if (!runs || !underWay.isEmpty()) continue;
+    const auto& share = records.back().share;
+    underWay = share ? tr("%1 %").arg(std::floor(100 * *share)) : tr("running");
+  }
+  std::ranges::reverse(records);  // The views show the newest last.
+  views_.jobs.setRecord(records);
+  views_.line.setJobs(records);
+  views_.guide.setUnderWay(underWay);
+  if (jobs_.isBusy() && !clock_.isActive()) clock_.start(kShownAfterMilliseconds);
   if (!jobs_.isBusy()) clock_.stop();
 }
 
 void WorkPresenter::copyReport(const QString& id) {
   for (const Job& job : jobs_.jobs())
     if (QString::number(job.id) == id)
-      QGuiApplication::clipboard()->setText(QStringLiteral("%1\n%2: %3\n%4\n%5\nKVista, %6")
-                                                .arg(job.name, QString::fromLatin1(nameOf(job.error.code).data()),
-                                                     text(job.error.message), text(job.error.hint),
-                                                     text(job.error.detail), job.ended.toString(Qt::ISODate)));
+      QGuiApplication::clipboard()->setText(reportOf(job.name, {}, job.error, job.ended));
 }
 
-void WorkPresenter::addProblem(const QString& about, const Error& error) {
-  ProblemRecord record{.id = about,
-                       .severity = ProblemRecord::Severity::error,
-                       .sentence = text(error.message),
-                       .hint = text(error.hint),
-                       .path = about};
-  std::erase(problems_, record);
-  problems_.push_back(record);
-  problemsView_.setRecord(problems_);
-  guide_.setProblem(record.sentence, record.hint, record.path);
+void WorkPresenter::addProblem(const QString& title, const QString& path, const Error& error,
+                               ProblemRecord::Severity severity) {
+  add({.id = QStringLiteral("told %1").arg(++told_),
+       .severity = severity,
+       .sentence = text(error.message),
+       .hint = text(error.hint),
+       .path = path,
+       .title = title,
+       .report = reportOf(title, path, error, QDateTime::currentDateTime())});
+}
+
+void WorkPresenter::setEngineProblem(const std::optional<Error>& error) {
+  dismiss(QLatin1String(kEngine));
+  if (!error) return;
+  add({.id = QLatin1String(kEngine),
+       .sentence = text(error->message),
+       .hint = text(error->hint),
+       .path = {},
+       .title = tr("There is no engine"),
+       .report = reportOf(tr("There is no engine"), {}, *error, QDateTime::currentDateTime()),
+       .again = tr("Start again")});
+}
+
+void WorkPresenter::add(ProblemRecord problem) {
+  // What is said again is said once, and last.
+  std::erase_if(problems_, [&](const ProblemRecord& other) {
+    return other.sentence == problem.sentence && other.subject() == problem.subject();
+  });
+  problems_.push_back(std::move(problem));
+  showProblems();
+}
+
+void WorkPresenter::dismiss(const QString& id) {
+  std::erase_if(problems_, [&](const ProblemRecord& problem) { return problem.id == id; });
+  showProblems();
+  jobs_.forget(id.toLongLong());
 }
 
 void WorkPresenter::clearProblems() {
   problems_.clear();
   if (document_.hasModel())
     for (const std::string& problem : document_.model().problems)
-      problems_.push_back(
-          {.id = {}, .severity = ProblemRecord::Severity::warning, .sentence = text(problem), .hint = {}, .path = {}});
-  problemsView_.setRecord(problems_);
-  guide_.setProblem({}, {}, {});
+      problems_.push_back({.id = {},
+                           .severity = ProblemRecord::Severity::warning,
+                           .sentence = text(problem),
+                           .hint = {},
+                           .path = text(document_.model().path)});
+  showProblems();
+}
+
+void WorkPresenter::showProblems() {
+  views_.problems.setRecord(problems_);
+  views_.bar.setRecord(problems_);
+  views_.line.setProblems(static_cast<int>(problems_.size()));
 }
 
 void WorkPresenter::showProgress() {
@@ -164,7 +247,7 @@ void WorkPresenter::showProgress() {
   for (const RecentFile& file : recent_.files())
     record.recent.push_back(
         {.path = file.path, .name = QFileInfo(file.path).completeBaseName(), .when = {}, .missing = file.missing});
-  guide_.setRecord(record);
+  views_.guide.setRecord(record);
 }
 
 void WorkPresenter::showProvenance() {
@@ -200,7 +283,7 @@ void WorkPresenter::showProvenance() {
           {tr("Computed on"), text(statistics->device)},
           {tr("In"), tr("%1 s").arg(decimalText(statistics->seconds, 1))}}});
   }
-  provenance_.setRecord(sections);
+  views_.provenance.setRecord(sections);
 }
 
 }  // namespace kvista

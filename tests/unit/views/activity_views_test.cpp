@@ -19,8 +19,10 @@
 #include "views/history_view.h"
 #include "views/job_row.h"
 #include "views/jobs_view.h"
+#include "views/problem_bar.h"
 #include "views/problems_view.h"
 #include "views/words.h"
+#include "views/work_line.h"
 
 namespace kvista {
 namespace {
@@ -123,6 +125,70 @@ TEST(JobsView, WhatIsFinishedGoesBelow) {
   EXPECT_EQ(view.findChildren<JobRow*>().size(), 1);
 }
 
+TEST(JobsView, OffersToContinueWhatTheEngineDiedOver) {
+  JobsView view;
+  view.show();
+  JobRecord job = running("7");
+  job.state = JobRecord::State::failed;
+  view.setRecord({job});
+  EXPECT_EQ(button(&view, "Continue"), nullptr);
+  job.canContinue = true;
+  view.setRecord({job});
+  // What hears of it takes the row away, with the button that is being pressed.
+  QStringList again;
+  QObject::connect(&view, &JobsView::againRequested, [&](const QString& id) {
+    again << id;
+    view.setRecord({});
+  });
+  ASSERT_NE(button(&view, "Continue"), nullptr);
+  QTest::mouseClick(button(&view, "Continue"), Qt::LeftButton);
+  EXPECT_EQ(again, QStringList{"7"});
+  EXPECT_EQ(view.findChild<JobRow*>(), nullptr);
+}
+
+TEST(WorkLine, ShowsTheNewestRunningJobAndCancelsItOnce) {
+  WorkLine line;
+  line.show();
+  EXPECT_EQ(visibleTexts(line), QStringList{});
+  EXPECT_EQ(line.findChild<QProgressBar*>()->isVisible(), false);
+  JobRecord first = running("1"), newest = running("2");
+  newest.name = "Measure on emma.txt";
+  line.setJobs({first, newest});
+  EXPECT_NE(button(&line, "Measure on emma.txt and 1 more"), nullptr);
+  EXPECT_EQ(visibleTexts(line), QStringList{"42 % · 1 min 23 s · 1 min 55 s left"});
+  EXPECT_EQ(line.findChild<QProgressBar*>()->value(), 420);
+  QSignalSpy cancelled(&line, &WorkLine::cancelRequested), jobs(&line, &WorkLine::jobsWanted);
+  QTest::mouseClick(button(&line, "Cancel"), Qt::LeftButton);
+  ASSERT_EQ(cancelled.size(), 1);
+  EXPECT_EQ(cancelled[0][0].toString(), "2");
+  line.setJobs({first, newest});  // Progress still comes in.
+  ASSERT_NE(button(&line, "Cancelling…"), nullptr);
+  EXPECT_FALSE(button(&line, "Cancelling…")->isEnabled());
+  newest.state = JobRecord::State::cancelled;
+  line.setJobs({first, newest});
+  ASSERT_NE(button(&line, "Cancel"), nullptr);
+  EXPECT_TRUE(button(&line, "Cancel")->isEnabled()) << "the other job is another one";
+  QTest::mouseClick(button(&line, "Calibrate demo"), Qt::LeftButton);
+  EXPECT_EQ(jobs.size(), 1);
+  first.state = JobRecord::State::failed;
+  line.setJobs({first, newest});
+  EXPECT_EQ(button(&line, "Cancel"), nullptr);
+}
+
+TEST(WorkLine, CountsProblems) {
+  WorkLine line;
+  line.show();
+  line.setProblems(2);
+  QSignalSpy wanted(&line, &WorkLine::problemsWanted);
+  const auto* count = line.findChild<QPushButton*>("problemCount");
+  EXPECT_TRUE(count->isVisible());
+  EXPECT_EQ(count->text(), "2 problems");
+  QTest::mouseClick(line.findChild<QPushButton*>("problemCount"), Qt::LeftButton);
+  EXPECT_EQ(wanted.size(), 1);
+  line.setProblems(0);
+  EXPECT_FALSE(count->isVisible());
+}
+
 std::vector<ProblemRecord> someProblems() {
   return {{"a", ProblemRecord::Severity::note, "Few tokens.", "Take more.", ""},
           {"b", ProblemRecord::Severity::error, "The file is cut off.", "Download it again.", "/m/a.safetensors"},
@@ -163,6 +229,39 @@ TEST(ProblemsView, EnterAndADoubleClickJump) {
   EXPECT_EQ(jumps, (QStringList{"d", "a"}));
   QTest::keyClick(list, Qt::Key_C, Qt::ControlModifier);
   EXPECT_EQ(QApplication::clipboard()->text(), "Note: Few tokens. Take more.");
+}
+
+TEST(ProblemBar, ShowsTheNewestFailureUntilItIsDismissed) {
+  QWidget window;
+  ProblemBar bar(&window);
+  window.show();
+  EXPECT_FALSE(bar.isVisible());
+  std::vector<ProblemRecord> problems = someProblems();
+  problems.push_back({.id = "7",
+                      .sentence = "The engine was killed by signal 9.",
+                      .hint = "Your edits are safe.",
+                      .path = "",
+                      .title = "Calibrate on emma.txt was interrupted",
+                      .report = "everything",
+                      .again = "Continue"});
+  problems.push_back({"w", ProblemRecord::Severity::warning, "Few tokens.", "", ""});
+  bar.setRecord(problems);
+  EXPECT_TRUE(bar.isVisible());
+  EXPECT_EQ(visibleTexts(bar).filter(" ").join('|'),
+            "Calibrate on emma.txt was interrupted|The engine was killed by signal 9.|Your edits are safe.");
+  QSignalSpy dismissed(&bar, &ProblemBar::dismissed), again(&bar, &ProblemBar::againRequested);
+  QTest::mouseClick(button(&bar, "Copy report"), Qt::LeftButton);
+  EXPECT_EQ(QApplication::clipboard()->text(), "everything");
+  QTest::mouseClick(button(&bar, "Continue"), Qt::LeftButton);
+  EXPECT_EQ(again.value(0).value(0).toString(), "7");
+  QTest::mouseClick(button(&bar, "Dismiss"), Qt::LeftButton);
+  EXPECT_EQ(dismissed.value(0).value(0).toString(), "7");
+  problems.erase(problems.end() - 2);
+  bar.setRecord(problems);
+  EXPECT_TRUE(visibleTexts(bar).contains("/m/b.safetensors")) << "the one before it";
+  EXPECT_EQ(button(&bar, "Continue"), nullptr);
+  bar.setRecord({problems.front(), problems.back()});
+  EXPECT_FALSE(bar.isVisible()) << "notes and warnings stand in nobody's way";
 }
 
 TEST(HistoryView, ListsWhatWasDoneAndGoesBack) {
