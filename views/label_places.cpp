@@ -42,17 +42,21 @@ std::optional<QRectF> LabelPlaces::takeBeside(const QPointF& point, double radiu
   const double away = radius + 5, middleX = point.x() - size.width() / 2, middleY = point.y() - size.height() / 2;
   const double right = point.x() + away, left = point.x() - away - size.width();
   const double above = point.y() - radius - size.height(), below = point.y() + radius;
+  const auto isFree = [](const QRectF& area, const std::vector<QRectF>& others) {
+    return std::none_of(others.begin(), others.end(), [&](const QRectF& other) { return other.intersects(area); });
+  };
+  std::optional<QRectF> found;
   for (const QPointF& corner :
        {QPointF(right, middleY), QPointF(right, above), QPointF(left, below), QPointF(left, above),
         QPointF(right, below), QPointF(left, middleY), QPointF(middleX, above - 4), QPointF(middleX, below + 4)}) {
     const QRectF area(corner, size);
-    if (!within_.contains(area) ||
-        std::any_of(taken_.begin(), taken_.end(), [&](const QRectF& other) { return other.intersects(area); }))
-      continue;
-    take(area);
-    return area;
+    if (!within_.contains(area) || !isFree(area, taken_)) continue;
+    const bool isBest = isFree(area, avoided_);
+    if (isBest || !found) found = area;
+    if (isBest) break;
   }
-  return std::nullopt;
+  if (found) take(*found);
+  return found;
 }
 
 }  // namespace kvista

@@ -19,13 +19,15 @@ class LabelPlaces {
   explicit LabelPlaces(const QRectF& within) : within_(within) {}
   void take(const QRectF& area) { taken_.push_back(area); }
   void takeLine(const QPolygonF& line);
+  /// Where a name may stand if there is no better place, such as across a hairline.
+  void avoid(const QRectF& area) { avoided_.push_back(area); }
   /// Takes one of the places about a point, whose mark is this large, for a label of this size; nothing where all are
   /// taken.
   std::optional<QRectF> takeBeside(const QPointF& point, double radius, const QSizeF& size);
 
  private:
   QRectF within_;
-  std::vector<QRectF> taken_;
+  std::vector<QRectF> taken_, avoided_;
 };
 
 }  // namespace kvista

@@ -152,6 +152,8 @@ void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
                  2},
                 {rise_, tr("rise of perplexity"), {}, share});
   LabelPlaces places(QRectF(chart.area().left(), 0, size.width() - chart.area().left(), chart.area().bottom() + 8));
+  for (int decade = rise_.firstDecade(); decade <= rise_.lastDecade(); ++decade)
+    places.avoid(QRectF(0, chart.place(1, std::pow(10.0, decade)).y() - 1, size.width(), 2));
   std::vector<LogChart::Line> lines;
   std::vector<LogChart::Marks> marks;
   std::vector<LogChart::Text> texts;

@@ -68,7 +68,6 @@ void SpectraView::setRecord(SpectraRecord record) {
 void SpectraView::prepare() {
   values_.clear();
   double largest = 0, smallest = 0;
-  std::size_t longest = 1;
   for (const SpectrumCurve& curve : record_.curves) {
     std::vector<double> values(curve.eigenvalues.begin(), curve.eigenvalues.end());
     for (double& value : values) value = std::isfinite(value) ? std::max(value, 0.0) : 0.0;
@@ -85,12 +84,17 @@ void SpectraView::prepare() {
       largest = std::max(largest, value);
       smallest = smallest > 0 ? std::min(smallest, value) : value;
     }
-    longest = std::max(longest, values.size());
     values_.push_back(std::move(values));
   }
-  x_ = {0, std::log10(static_cast<double>(std::max<std::size_t>(longest, 2)))};
   y_.high = largest > 0 ? std::log10(largest) + 0.1 : 0;
   y_.low = std::min(y_.high - 1, std::max(smallest > 0 ? std::log10(smallest) : -1, y_.high - kDecadesShown));
+  // To where the last curve leaves the plot; what is far below it has no place.
+  std::ptrdiff_t last = 2;
+  for (const std::vector<double>& values : values_) {
+    const auto end = std::find_if(values.rbegin(), values.rend(), [&](double value) { return value >= y_.value(0); });
+    last = std::max(last, std::min(values.rend() - end + 1, std::ssize(values)));
+  }
+  x_ = {0, std::log10(static_cast<double>(last))};
   hover_.reset();
   arrange();
 }

@@ -145,5 +145,15 @@ TEST(LabelPlacesTest, NamesBesidePointsCoverNothing) {
   EXPECT_FALSE(places.takeBeside({100, 50}, 5, {300, 15})) << "wider than the room";
 }
 
+TEST(LabelPlacesTest, NamesStandAcrossHairlinesOnlyWhereTheyMust) {
+  const QRectF hairline(0, 49, 200, 2);
+  LabelPlaces wide(QRectF(0, 0, 200, 100));
+  wide.avoid(hairline);
+  EXPECT_FALSE(wide.takeBeside({100, 50}, 5, {40, 15})->intersects(hairline));
+  LabelPlaces low(QRectF(0, 40, 200, 20));
+  low.avoid(hairline);
+  EXPECT_TRUE(low.takeBeside({100, 50}, 5, {40, 15}));
+}
+
 }  // namespace
 }  // namespace kvista

@@ -68,6 +68,23 @@ TEST_F(SpectraViewTest, CurvesEndWhereTheyMeetTheAxis) {
   EXPECT_NEAR(std::log10(points[5].x()), std::log10(5) + 0.45 * std::log10(6.0 / 5), 1e-6);
 }
 
+TEST_F(SpectraViewTest, DirectionsThatCarryNothingTakeNoRoom) {
+  SpectraRecord flat = record();
+  flat.curves.pop_back();
+  view.setRecord(flat);
+  const auto spotAtTheEnd = [&]() -> std::optional<SpectraView::Spot> {
+    for (int x = view.width(); x > 0; --x)
+      for (int y = 0; y < view.height(); y += 4)
+        if (const auto spot = view.spotAt(QPointF(x, y))) return spot;
+    return std::nullopt;
+  };
+  EXPECT_EQ(spotAtTheEnd(), (SpectraView::Spot{0, 10}));
+  flat.curves[0].eigenvalues.resize(5000, 0.0F);
+  view.setRecord(flat);
+  ASSERT_TRUE(spotAtTheEnd());
+  EXPECT_LE(spotAtTheEnd()->direction, 11);
+}
+
 TEST_F(SpectraViewTest, SaysWhatIsUnderTheMouse) {
   QSignalSpy hovered(&view, &SpectraView::hovered);
   EXPECT_EQ(view.describe({0, 3}).toStdString(), "K group 1 · direction 3 of 10 · 0.25 nats per token");
