@@ -27,6 +27,7 @@ class GroupsCanvas final : public QWidget {
   void setSelection(const std::vector<Slot>& slots);
   [[nodiscard]] std::vector<Slot> selection() const { return {selected_.begin(), selected_.end()}; }
   [[nodiscard]] bool isDragging() const { return drag_.has_value(); }
+  void cancelDrag() { endDrag(false); }
   /// Indices into the record's groups that hold a selected head.
   [[nodiscard]] std::vector<int> selectedGroups() const;
   /// Why these heads cannot go to a group of the record (or kNewGroup); empty where they can.
@@ -42,6 +43,8 @@ class GroupsCanvas final : public QWidget {
   [[nodiscard]] QRect chipRect(const Slot& slot) const;
   [[nodiscard]] const GroupsLayout& layoutOfGroups() const { return layout_; }
   [[nodiscard]] QSize sizeHint() const override;
+  /// The boxes for paper, without selection and focus, made smaller where they would not fit.
+  void paintFigure(QPainter& painter, const QRectF& area);
 
  Q_SIGNALS:
   void selectionChanged(const std::vector<kvista::Slot>& slots);

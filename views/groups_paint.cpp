@@ -4,6 +4,7 @@
 #include <QPainter>
 #include <QPainterPath>
 #include <algorithm>
+#include <utility>
 
 #include "core/plan/edit.h"
 #include "views/groups_canvas.h"
@@ -135,6 +136,35 @@ void GroupsCanvas::paintDrag(QPainter& painter) const {
   painter.setBrush(colours().panel);
   painter.drawRoundedRect(crisp(bubble), kBoxRadius, kBoxRadius);
   painter.drawText(bubble.adjusted(10, 7, -10, -7), Qt::TextWordWrap, drag_->reason);
+}
+
+void GroupsCanvas::paintFigure(QPainter& painter, const QRectF& area) {
+  constexpr double kTitle = 28;
+  const QRectF room = area.adjusted(0, kTitle, 0, 0);
+  // A wider sheet has lower boxes: as wide as it takes for all of them to have the room's shape.
+  int width = static_cast<int>(room.width());
+  GroupsLayout figure = layOutGroups(record_, width);
+  const auto bottom = [&] { return figure.boxes.empty() ? 0 : figure.boxes.back().frame.bottom() + 4; };
+  while (bottom() * room.width() > room.height() * width && width < 16 * room.width()) {
+    width += width / 8;
+    figure = layOutGroups(record_, width);
+  }
+  const GroupsLayout shown = std::exchange(layout_, figure);
+  const std::set<Slot> selected = std::exchange(selected_, {});
+  const std::optional<Slot> focused = std::exchange(focused_, std::nullopt);
+  painter.save();
+  painter.setRenderHint(QPainter::Antialiasing);
+  painter.setFont(textFont(TextRole::title));
+  painter.setPen(colours().text);
+  painter.drawText(QRectF(area.topLeft(), QSizeF(area.width(), kTitle)).adjusted(4, 0, 0, 0), Qt::AlignLeft | Qt::AlignVCenter,
+                   tr("Groups of layer %1").arg(record_.layer));
+  painter.translate(room.topLeft());
+  painter.scale(room.width() / width, room.width() / width);
+  for (std::size_t box = 0; box < layout_.boxes.size(); ++box) paintBox(painter, box);
+  painter.restore();
+  layout_ = shown;
+  selected_ = selected;
+  focused_ = focused;
 }
 
 void GroupsCanvas::paintEvent(QPaintEvent* event) {

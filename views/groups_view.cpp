@@ -118,6 +118,8 @@ void GroupsView::showMode() {
 
 void GroupsView::setSelection(const std::vector<Slot>& slots) { canvas_->setSelection(slots); }
 std::vector<Slot> GroupsView::selection() const { return canvas_->selection(); }
+void GroupsView::paintFigure(QPainter& painter, const QRectF& area) { canvas_->paintFigure(painter, area); }
+void GroupsView::cancelDrag() { canvas_->cancelDrag(); }
 
 bool GroupsView::isJoint() const {
   return std::any_of(record().groups.begin(), record().groups.end(), [](const GroupRecord& group) {

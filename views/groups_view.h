@@ -7,6 +7,8 @@
 
 class QLabel;
 class QMenu;
+class QPainter;
+class QRectF;
 class QScrollArea;
 class QToolButton;
 
@@ -28,6 +30,9 @@ class GroupsView final : public View {
   /// The selection that is shared with other views; heads of other layers are left out. No signal.
   void setSelection(const std::vector<Slot>& slots);
   [[nodiscard]] std::vector<Slot> selection() const;
+  void paintFigure(QPainter& painter, const QRectF& area);
+  /// Heads in the hand go back to where they were.
+  void cancelDrag();
   /// Everything that can be done to the groups, for the title bar, the right button and the window's menu. The caller
   /// deletes it.
   [[nodiscard]] QMenu* makeMenu(QWidget* parent);

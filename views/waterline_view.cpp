@@ -143,6 +143,7 @@ void WaterlineView::startDrag() {
   Water water{record_.level, {}};
   for (const LayerSpectra& layer : record_.layers) water.widths.push_back(layer.widths);
   before_ = std::move(water);
+  Q_EMIT dragBegan();
 }
 
 void WaterlineView::drag(double level) {

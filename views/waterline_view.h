@@ -58,6 +58,7 @@ class WaterlineView final : public View {
   [[nodiscard]] QSize minimumSizeHint() const override { return {320, 160}; }
 
  Q_SIGNALS:
+  void dragBegan();  ///< Ends with levelCommitted or dragCancelled.
   void levelDragged(double level);
   void levelCommitted(double level);
   void dragCancelled();

@@ -101,6 +101,8 @@ class Document final : public QObject {
   /// Whether the predictions are of an earlier plan because spectra or shares are still to come.
   [[nodiscard]] bool isPredictionStale() const { return !spectra_.isComplete() || isAllocating(); }
   [[nodiscard]] bool isAllocating() const;
+  /// Whether anything of the plan is still being computed here, the waterline's table included.
+  [[nodiscard]] bool isWorking() const { return isAllocating() || makingTable_; }
   /// One step under the name `text` (empty: described by what changed). Steps with the same `mergeId` >= 0 that follow
   /// each other become one. Refuses a plan that does not fit the model; an edit that changes nothing leaves no step.
   Result<void> edit(const CompressionPlan& plan, const QString& text = {}, Budget budget = Budget::keep, int mergeId = -1);
@@ -189,6 +191,7 @@ class Document final : public QObject {
   void assume(CompressionPlan plan, double waterline, std::string note);
   [[nodiscard]] PlannedPlan assessed(CompressionPlan plan) const;
   void afterSpectra();
+  void becomeAsBefore();
   void push(const PlannedPlan& after, const QString& text, Budget budget, int mergeId);
   [[nodiscard]] PlanStepCommand* current() const;
   void allocateIfWanted();

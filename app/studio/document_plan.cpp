@@ -150,11 +150,7 @@ void Document::commitGesture() {
   gesture_.reset();
   Q_EMIT gestureChanged(false);
   const PlannedPlan after = std::exchange(planned_, gesture.before);
-  if (after.plan == planned_.plan) {
-    spectra_.follow(planned_.plan);
-    Q_EMIT planChanged();
-    return;
-  }
+  if (after.plan == planned_.plan) return becomeAsBefore();
   push(after, gesture.text, Budget::keep, -1);
 }
 
@@ -162,12 +158,17 @@ void Document::cancelGesture() {
   if (!gesture_) return;
   Gesture gesture = std::move(*gesture_);
   gesture_.reset();
-  ++serial_;
   planned_ = std::move(gesture.before);
-  spectra_.follow(planned_.plan);
   Q_EMIT gestureChanged(false);
-  Q_EMIT planChanged();
+  becomeAsBefore();
   setSelection(std::move(gesture.selection));
+}
+
+/// The plan of before a gesture that left no step. Its numbers are made anew: spectra may have come meanwhile.
+void Document::becomeAsBefore() {
+  assume(std::move(planned_.plan), planned_.waterline, std::move(planned_.note));
+  Q_EMIT planChanged();
+  allocateIfWanted();
 }
 
 void Document::undo() {
@@ -277,8 +278,7 @@ void Document::makeTable() {
                [this, serial](Result<WaterlineTable> table) {
                  makingTable_ = false;
                  if (serial != tableSerial_) return makeTable();
-                 if (!table) return;
-                 table_ = std::make_shared<const WaterlineTable>(*std::move(table));
+                 if (table) table_ = std::make_shared<const WaterlineTable>(*std::move(table));
                  Q_EMIT tableChanged();
                });
 }

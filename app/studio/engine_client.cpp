@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace kvista {
@@ -13,6 +14,7 @@ constexpr int kPatience = 30'000;
 constexpr int kPingEvery = 5'000;
 constexpr qint64 kLongLife = 60'000;
 constexpr int kFinishWithin = 2000;
+constexpr const char* kPingLane = "ping";
 
 Result<nlohmann::json> asItIs(const nlohmann::json& json) { return json; }
 
@@ -111,11 +113,10 @@ void EngineClient::sayHello() {
 
 void EngineClient::ping() {
   // One at a time: an engine that is slow to answer is not helped by more questions.
-  constexpr const char* kLane = "ping";
-  if (lanes_.contains(QLatin1String(kLane))) return;
+  if (lanes_.contains(QLatin1String(kPingLane))) return;
   QElapsedTimer timer;
   timer.start();
-  preview<HelloRecord>(QLatin1String(kLane), QStringLiteral("hello"), nlohmann::json{{"protocol", kProtocolVersion}}, read<HelloRecord>, this,
+  preview<HelloRecord>(QLatin1String(kPingLane), QStringLiteral("hello"), nlohmann::json{{"protocol", kProtocolVersion}}, read<HelloRecord>, this,
                        [this, timer](const Result<HelloRecord>& hello) {
                          if (!hello) return;
                          latency_ = static_cast<double>(timer.nsecsElapsed()) / 1e6;
@@ -266,6 +267,11 @@ void EngineClient::deliver(std::int64_t id, const Delivery& delivery) {
   requests_.erase(found);
   if (!request.lane.isEmpty() && lanes_.value(request.lane) == id) lanes_.remove(request.lane);
   if (request.context) delivery();
+  Q_EMIT answered();
+}
+
+bool EngineClient::isIdle() const {
+  return std::ranges::all_of(requests_, [](const auto& each) { return each.second.lane == QLatin1String(kPingLane); });
 }
 
 void EngineClient::refuse(const Error& error, bool all) {

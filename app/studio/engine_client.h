@@ -80,6 +80,8 @@ class EngineClient final : public QObject {
   void dropPreview(const QString& lane);
   /// Asks the engine to stop working on it; it then answers, as a rule with ErrorCode::cancelled. Unknown ids are ignored.
   void cancel(std::int64_t id);
+  /// Nothing was asked that is not answered, but for what keeps the connection alive.
+  [[nodiscard]] bool isIdle() const;
   [[nodiscard]] bool isOutstanding(std::int64_t id) const { return requests_.contains(id); }
 
  Q_SIGNALS:
@@ -88,6 +90,8 @@ class EngineClient final : public QObject {
   /// out before what has been waiting.
   void restarted();
   void latencyChanged();
+  /// After whoever asked has been told.
+  void answered();
 
  private:
   struct Request {

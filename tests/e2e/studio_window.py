@@ -25,6 +25,11 @@ def missing():
     return ", ".join(lacking)
 
 
+def idle(look):
+    facts = look["facts"]
+    return facts["calibrated"] and not facts["busy"] and not facts["stale"]
+
+
 class Display:
     """An X server of our own."""
 
@@ -107,11 +112,18 @@ class Studio:
         x, y, width, height = self.look()["widgets"][widget]
         self.xdotool("mousemove", x + width // 2, y + height // 2, "click", 1)
 
-    def drag(self, begin, end, steps=12):
+    def hold(self, begin, end, steps=12):
+        """The first part of a drag: the button stays down."""
         self.xdotool("mousemove", *begin, "mousedown", 1)
         for step in range(1, steps + 1):
             self.xdotool("mousemove", *(a + (b - a) * step // steps for a, b in zip(begin, end)))
+
+    def drop(self):
         self.xdotool("mouseup", 1)
+
+    def drag(self, begin, end, steps=12):
+        self.hold(begin, end, steps)
+        self.drop()
 
     def middle(self, place):
         x, y, width, height = self.look()["facts"]["places"][place]

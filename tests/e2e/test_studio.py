@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from program import ENVIRONMENT, MODEL, SHARED, answer, run
-from studio_window import STUDIO, Display, Studio, missing
+from studio_window import STUDIO, Display, Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 ALLOWED_BLOCK = 50  # Milliseconds (S27).
@@ -19,11 +19,6 @@ ALLOWED_BLOCK = 50  # Milliseconds (S27).
 def display():
     with Display() as one:
         yield one
-
-
-def idle(look):
-    facts = look["facts"]
-    return facts["calibrated"] and not facts["busy"] and not facts["stale"]
 
 
 def calibrated(studio):
@@ -172,6 +167,30 @@ def test_views_are_drawn_without_a_display(tmp_path):
                        env={**environment, "HOME": str(tmp_path)}, check=True, timeout=300)
         assert file.read_bytes().startswith(beginning)
     assert "layer 7" in (tmp_path / "waterline.svg").read_text()
+
+    # Every view is drawn, or says in a sentence what it lacks: whatever the project holds, the program ends.
+    def render(view, of):
+        done = subprocess.run([STUDIO, "--render", view, "--project", of, "-o", tmp_path / f"{of.stem}-{view}.svg"],
+                              env={**environment, "HOME": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=300)
+        assert (done.returncode == 0) == (tmp_path / f"{of.stem}-{view}.svg").exists()
+        return done.returncode, done.stderr
+
+    content = json.loads(project.read_text())
+    compared, bare = tmp_path / "compared.kvista", tmp_path / "bare.kvista"
+    compared.write_text(json.dumps({**content, "tried": [{"name": "as it was", "plan": content["plan"]}]}))
+    bare.write_text(json.dumps({name: value for name, value in content.items() if name != "statistics"}))
+    for view in ("groups", "plans", "comparison"):
+        assert render(view, compared)[0] == 0
+    assert "Groups of layer 0" in (tmp_path / "compared-groups.svg").read_text()
+    assert "as it was" in (tmp_path / "compared-plans.svg").read_text()
+    for view in ("heads", "layers", "waterline", "quality", "spectra", "errors", "comparison"):
+        code, said = render(view, bare)
+        assert code == 3 and f'"{view}"' in said and "no statistics" in said
+    for view in ("groups", "budget"):
+        assert render(view, bare)[0] == 0
+    for view, words in (("plans", "no plan is kept"), ("try", "without its window")):
+        code, said = render(view, project)
+        assert code == 3 and words in said
     refused = subprocess.run([STUDIO, "--render", "nothing", "--project", project, "-o", tmp_path / "x.png"],
                              env={**environment, "HOME": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=60)
     assert refused.returncode == 3 and "waterline" in refused.stderr

@@ -126,7 +126,7 @@ ComparedPlan ComparisonPresenter::compared(const QString& id) const {
 }
 
 void ComparisonPresenter::showPlans() {
-  if (!plans_.isVisible()) return;
+  if (!plans_.isVisibleTo(plans_.window())) return;
   PlanComparisonRecord record;
   if (document_.hasModel()) {
     for (std::size_t i = 0; i < document_.tried().size(); ++i)
@@ -171,7 +171,7 @@ std::vector<std::pair<QString, QString>> ComparisonPresenter::choices() const {
 }
 
 void ComparisonPresenter::showMatrices() {
-  if (!matrices_.isVisible()) return;
+  if (!matrices_.isVisibleTo(matrices_.window())) return;
   ComparisonRecord record;
   const auto& [layer, side, slots] = document_.selection();
   const std::string& measure = workflow_.measureShown();

@@ -71,7 +71,16 @@ GroupsPresenter::GroupsPresenter(Document& document, Workflow& workflow, GroupsV
     document_.setSelection(selection);
   });
   connect(&view_, &GroupsView::message, this, &GroupsPresenter::message);
-  connect(&view_, &GroupsView::dragActive, this, &GroupsPresenter::dragActive);
+  // A drag of heads is a gesture that changes nothing until they are dropped: what would change the plan meanwhile waits.
+  connect(&view_, &GroupsView::dragActive, this, [this](bool active) {
+    if (active)
+      document_.beginGesture(tr("Move heads"));
+    else
+      document_.commitGesture();
+  });
+  connect(&document_, &Document::gestureChanged, this, [this](bool inGesture) {
+    if (!inGesture) view_.cancelDrag();  // Another plan came from the engine, or another project.
+  });
   show();
 }
 

@@ -23,7 +23,6 @@ class GroupsPresenter final : public QObject {
 
  Q_SIGNALS:
   void message(const QString& text);
-  void dragActive(bool active);
 
  private:
   void show();

@@ -323,6 +323,8 @@ void MainWindow::dropEvent(QDropEvent* event) { open(event->mimeData()->urls().f
 nlohmann::json MainWindow::facts() const {
   nlohmann::json strip = nlohmann::json::array();
   for (int i = 0; i < FigureStrip::kFigures; ++i) strip.push_back(strip_->text(i).whole().toStdString());
+  nlohmann::json ambiguous = nlohmann::json::array();
+  for (const QString& pair : actions_.duplicateShortcuts()) ambiguous.push_back(pair.toStdString());
   nlohmann::json result = {{"title", windowTitle().toStdString()},
                            {"layout", layout_.toStdString()},
                            {"open", document_.isOpen()},
@@ -333,6 +335,8 @@ nlohmann::json MainWindow::facts() const {
                            {"undo", document_.undoStack().index()},
                            {"steps", document_.undoStack().count()},
                            {"busy", jobs_.isBusy()},
+                           {"dragging", document_.isInGesture()},
+                           {"ambiguousShortcuts", ambiguous},
                            {"figures", std::move(strip)},
                            {"message", message_->text().toStdString()},
                            {"problems", panels_->problems()},

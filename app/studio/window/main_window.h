@@ -84,6 +84,8 @@ class MainWindow final : public QMainWindow {
   void showHelp(const QString& page);
   void chooseEngine();
   [[nodiscard]] bool hasPlan() const;
+  /// Not while a hand drags something of it.
+  [[nodiscard]] bool canChangePlan() const { return hasPlan() && !document_.isInGesture(); }
 
   Store settings_;
   Store session_;

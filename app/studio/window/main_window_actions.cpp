@@ -34,20 +34,21 @@ void MainWindow::addActions() {
 
 void MainWindow::addFileActions() {
   const QString file = tr("File");
-  add("file.open", file, tr("&Open file…"), QKeySequence::Open, [this] { files_.askForFile(); });
-  add("file.openFolder", file, tr("Open model &folder…"), tr("Ctrl+Shift+O"), [this] { files_.askForModelFolder(); });
-  add("file.openDemo", file, tr("Open the &demo model"), {}, [this] { openDemo(); });
+  const auto idle = [this] { return !document_.isInGesture(); };
+  add("file.open", file, tr("&Open file…"), QKeySequence::Open, [this] { files_.askForFile(); }, idle);
+  add("file.openFolder", file, tr("Open model &folder…"), tr("Ctrl+Shift+O"), [this] { files_.askForModelFolder(); }, idle);
+  add("file.openDemo", file, tr("Open the &demo model"), {}, [this] { openDemo(); }, idle);
   add(
       "file.save", file, tr("&Save"), QKeySequence::Save, [this] { files_.save(); },
       [this] { return document_.isOpen(); });
   add(
-      "file.saveAs", file, tr("Save &as…"), QKeySequence::SaveAs, [this] { files_.saveAs(); },
+      "file.saveAs", file, tr("Save &as…"), tr("Ctrl+Shift+S"), [this] { files_.saveAs(); },
       [this] { return document_.isOpen(); });
   add(
       "file.report", file, tr("Write a &report…"), {}, [this] { writeReport(); },
       [this] { return document_.hasModel(); }, tr("One HTML file with plan, pictures and numbers"));
   add(
-      "file.figure", file, tr("Save this panel as a &figure…"), tr("Ctrl+Shift+S"), [this] { saveFigure(); },
+      "file.figure", file, tr("Save this panel as a &figure…"), tr("Ctrl+Shift+F"), [this] { saveFigure(); },
       [this] { return document_.hasModel(); }, tr("The panel that has the focus, as PNG, SVG or PDF"));
   add(
       "file.table", file, tr("Export &table…"), tr("Ctrl+Shift+E"), [this] { saveTable(); },
@@ -71,7 +72,7 @@ void MainWindow::addPlanActions() {
       [this] { return document_.canRedo(); });
   add(
       "plan.calibrate", plan, tr("&Calibrate…"), tr("Ctrl+K"), [this] { calibrate(); },
-      [this] { return document_.hasModel(); },
+      [this] { return document_.hasModel() && !document_.isInGesture(); },
       tr("Run a text through the model once; everything else follows from it"));
   add(
       "plan.openStatistics", plan, tr("Open s&tatistics…"), {},
@@ -80,25 +81,25 @@ void MainWindow::addPlanActions() {
                                                           tr("Statistics (*.kvstats);;All files (*)"));
         if (!path.isEmpty()) workflow_.openStatistics(path);
       },
-      [this] { return document_.hasModel(); });
+      [this] { return document_.hasModel() && !document_.isInGesture(); });
   for (const char* method : {"coded", "coded-joint", "coded-head", "joint", "separate", "grouped"}) {
     const QString name = QLatin1String(method);
     add(
         qPrintable(QStringLiteral("plan.method.") + name), plan, tr("Plan anew: %1").arg(name), {},
         [this, name] { workflow_.propose(name.toStdString(), document_.plan().target, tr("Plan anew: %1").arg(name)); },
-        [this] { return document_.statistics().has_value(); });
+        [this] { return canChangePlan(); });
   }
   add(
       "plan.target", plan, tr("Set the &target…"), tr("Ctrl+T"), [this] { strip_->editTarget(); },
-      [this] { return hasPlan(); });
+      [this] { return canChangePlan(); });
   add(
       "plan.keep", plan, tr("&Keep this plan for comparison"), tr("Ctrl+D"), [this] { keepPlan(); },
-      [this] { return hasPlan(); });
+      [this] { return canChangePlan(); });
   add(
-      "plan.measure", plan, tr("&Measure…"), tr("Ctrl+M"), [this] { measure(); }, [this] { return hasPlan(); },
+      "plan.measure", plan, tr("&Measure…"), tr("Ctrl+M"), [this] { measure(); }, [this] { return canChangePlan(); },
       tr("Perplexity of the original and of the plan on a text"));
   add(
-      "plan.export", plan, tr("&Export…"), tr("Ctrl+E"), [this] { exportPlan(); }, [this] { return hasPlan(); },
+      "plan.export", plan, tr("&Export…"), tr("Ctrl+E"), [this] { exportPlan(); }, [this] { return canChangePlan(); },
       tr("Write a checkpoint with the smaller cache"));
 }
 

@@ -4,10 +4,10 @@
 
 #include <fmt/format.h>
 
-#include <QApplication>
+#include <QDockWidget>
 #include <QEventLoop>
 #include <QFileInfo>
-#include <QTemporaryDir>
+#include <QMainWindow>
 #include <optional>
 
 #include "app/studio/window/figure_file.h"
@@ -28,14 +28,47 @@ Result<QSize> sizeOf(const QString& text) {
   return size;
 }
 
+/// What the view cannot be drawn without and the project does not have; nothing where it can be drawn.
+std::optional<Error> lackOf(const RenderRequest& request, const Document& document, const std::string& measure) {
+  const std::string project = request.project.toStdString(), view = request.view.toStdString();
+  const auto lack = [&](const std::string& what, const char* hint) {
+    return Error{ErrorCode::invalidArgument,
+                 fmt::format("The view \"{}\" of {} cannot be drawn: {}.", view, project, what),
+                 {},
+                 hint};
+  };
+  if (view == "groups" || view == "budget") return {};
+  if (view == "plans")
+    return document.tried().empty() ? std::optional(lack("no plan is kept to compare with the project's own",
+                                                         "Keep one in the window with Ctrl+D, or measure one."))
+                                    : std::nullopt;
+  if (!document.statistics())
+    return lack("the project has no statistics",
+                "Calibrate in the window (Ctrl+K), or make the project with kvista plan --stats.");
+  if ((view == "waterline" || view == "spectra") && !document.waterlineTable())
+    return lack("its plan stores no directions that have a spectrum", "Choose a method that keeps latent directions.");
+  const bool wantsMatrices = view == "heads" || view == "layers" || view == "comparison";
+  if (wantsMatrices && !document.similarity(measure, document.model().shape.layers - 1, Side::value))
+    return lack("the engine did not say how alike the heads are", "Calibrate the model again.");
+  if (view == "errors" && !document.errors(document.planFingerprint()))
+    return lack("the engine did not say what the plan's errors are", "Save the project with a finished plan.");
+  return {};
+}
+
 }  // namespace
 
 QStringList renderedViews() {
-  return {QStringLiteral("heads"),   QStringLiteral("waterline"), QStringLiteral("budget"), QStringLiteral("quality"),
-          QStringLiteral("spectra"), QStringLiteral("errors"),    QStringLiteral("layers")};
+  return {QStringLiteral("heads"),     QStringLiteral("layers"), QStringLiteral("groups"),
+          QStringLiteral("waterline"), QStringLiteral("budget"), QStringLiteral("quality"),
+          QStringLiteral("spectra"),   QStringLiteral("errors"), QStringLiteral("plans"),
+          QStringLiteral("comparison")};
 }
 
 Result<void> render(const RenderRequest& request, const EngineCommand& command) {
+  if (request.view == QStringLiteral("try"))
+    return fail(ErrorCode::invalidArgument,
+                "The view \"try\" cannot be drawn without its window: a project does not hold what its models write.",
+                "Open the project in kvista-studio and choose Try (Ctrl+4).");
   if (!renderedViews().contains(request.view))
     return fail(ErrorCode::invalidArgument,
                 fmt::format("There is no view \"{}\" to render.", request.view.toStdString()),
@@ -56,6 +89,7 @@ Result<void> render(const RenderRequest& request, const EngineCommand& command) 
   RecentFiles recent(settings);
   QMainWindow window;
   Panels panels(document, workflow, jobs, recent, &window);
+  panels.docks().value(request.view)->show();  // Views that are hidden are shown nothing.
   std::optional<Error> problem;
   QEventLoop loop;
   const auto give = [&](const Error& error) {
@@ -67,22 +101,26 @@ Result<void> render(const RenderRequest& request, const EngineCommand& command) 
   QObject::connect(&engine, &EngineClient::stateChanged, &loop, [&](EngineClient::State state) {
     if (state == EngineClient::State::failed) give(engine.problem());
   });
+  // Whatever the project holds: once everything that was asked is answered, and everything here is computed, nothing
+  // more will come.
+  bool opened = false;
   const auto look = [&] {
-    if (!document.hasModel() || !document.statistics()) return;
-    const int last = document.model().shape.layers - 1;
-    const bool complete =
-        !document.isPredictionStale() && document.similarity(workflow.measureShown(), last, Side::value) != nullptr &&
-        (request.view != QStringLiteral("errors") || document.errors(fingerprint(document.plan())) != nullptr);
-    if (complete) loop.quit();
-    if (!document.isPredictionStale() && request.view == QStringLiteral("errors")) workflow.askErrors();
+    if (!opened || !engine.isIdle() || document.isWorking()) return;
+    if (request.view == QStringLiteral("errors")) workflow.askErrors();
+    if (engine.isIdle()) loop.quit();
   };
-  for (const auto signal :
-       {&Document::spectraChanged, &Document::errorsChanged, &Document::tableChanged, &Document::statisticsChanged})
-    QObject::connect(&document, signal, &loop, look);
-  QObject::connect(&document, &Document::similarityChanged, &loop, look);
+  const auto lookLater = [&] { QMetaObject::invokeMethod(&loop, look, Qt::QueuedConnection); };
+  QObject::connect(&workflow, &Workflow::opened, &loop, [&] {
+    opened = true;
+    lookLater();
+  });
+  QObject::connect(&engine, &EngineClient::answered, &loop, lookLater);
+  for (const auto signal : {&Document::planChanged, &Document::tableChanged})
+    QObject::connect(&document, signal, &loop, lookLater);
   engine.start(command);
   workflow.open(request.project);
   loop.exec();
+  if (!problem) problem = lackOf(request, document, workflow.measureShown());
   if (problem) return tl::unexpected(*problem);
   return writeFigure(request.output, size, panels.figure(request.view));
 }

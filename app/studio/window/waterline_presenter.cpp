@@ -45,6 +45,7 @@ WaterlinePresenter::WaterlinePresenter(Document& document, WaterlineView& view) 
     connect(&document_, signal, this, &WaterlinePresenter::showWidths);
   connect(&document_, &Document::selectionChanged, this,
           [this] { view_.setCurrentLayer(document_.selection().layer); });
+  connect(&view_, &WaterlineView::dragBegan, this, &WaterlinePresenter::beginDrag);
   connect(&view_, &WaterlineView::levelDragged, this, &WaterlinePresenter::drag);
   connect(&view_, &WaterlineView::levelCommitted, &document_, &Document::commitGesture);
   connect(&view_, &WaterlineView::dragCancelled, &document_, &Document::cancelGesture);
@@ -96,10 +97,14 @@ void WaterlinePresenter::showWidths() {
   view_.setHandleText(targetText(document_.plan().target));
 }
 
+void WaterlinePresenter::beginDrag() {
+  if (document_.waterlineTable() && !document_.isInGesture()) document_.beginGesture(tr("Move the waterline"));
+}
+
 void WaterlinePresenter::drag(double level) {
   const auto table = document_.waterlineTable();
   if (!table) return;
-  if (!document_.isInGesture()) document_.beginGesture(tr("Move the waterline"));
+  beginDrag();
   PlannedPlan planned = planAt(*table, level, document_.plan(), document_.planningContext());
   planned.plan.target = reached(planned, document_.plan().target.kind, document_.model().shape);
   planned.requestedBytes = planned.achievedBytes;

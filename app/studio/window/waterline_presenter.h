@@ -26,6 +26,7 @@ class WaterlinePresenter final : public QObject {
   void showWidths();
   [[nodiscard]] bool isOrdered() const;
   [[nodiscard]] double level() const;
+  void beginDrag();
   void drag(double level);
   Document& document_;
   WaterlineView& view_;

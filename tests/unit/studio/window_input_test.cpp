@@ -1,0 +1,137 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keys and hands in the whole window.
+#include <gmock/gmock.h>
+
+#include <QMouseEvent>
+#include <QShortcut>
+#include <set>
+
+#include "tests/unit/studio/real_window.h"
+#include "views/groups_canvas.h"
+#include "views/waterline_view.h"
+
+namespace kvista {
+namespace {
+
+class WindowInput : public test::RealWindow {
+ protected:
+  static void press(QWidget& widget, QPoint place) { QTest::mousePress(&widget, Qt::LeftButton, {}, place); }
+  static void move(QWidget& widget, QPoint place) {
+    QMouseEvent event(QEvent::MouseMove, place, widget.mapToGlobal(place), Qt::NoButton, Qt::LeftButton, Qt::NoModifier);
+    QApplication::sendEvent(&widget, &event);
+  }
+  static void release(QWidget& widget, QPoint place) { QTest::mouseRelease(&widget, Qt::LeftButton, {}, place); }
+  /// Names of the actions that would change the plan and can be done now.
+  [[nodiscard]] QStringList canChangeThePlan() const {
+    QStringList able;
+    for (const ActionRegistry::Entry& entry : window->actions().entries()) {
+      const QString& id = entry.specification.id;
+      if (entry.action->isEnabled() && (id.startsWith("edit.undo") || id.startsWith("edit.redo") || id.startsWith("plan.") || id.startsWith("file.open")))
+        able += id;
+    }
+    return able;
+  }
+  /// Takes a head to another's group, and leaves it in the hand.
+  void carry(const Slot& head, const Slot& to) {
+    const QPoint from = canvas->chipRect(head).center();
+    press(*canvas, from);
+    for (int i = 1; i <= 8; ++i) move(*canvas, from + (canvas->chipRect(to).center() - from) * i / 8);
+    ASSERT_TRUE(canvas->isDragging());
+  }
+  void drop(const Slot& to) { release(*canvas, canvas->chipRect(to).center()); }
+  /// Every head is alone at first.
+  void regroupOnce() {
+    carry({0, Side::key, 1}, {0, Side::key, 0});
+    drop({0, Side::key, 0});
+    ASSERT_EQ(document().undoStack().count(), 1);
+  }
+  void openEdit() {
+    start();
+    openProject();
+    canvas = window->findChild<GroupsCanvas*>();
+    water = window->findChild<WaterlineView*>();
+    ASSERT_TRUE(canvas && water && canvas->isVisible() && water->isVisible());
+  }
+
+  GroupsCanvas* canvas = nullptr;
+  WaterlineView* water = nullptr;
+};
+
+TEST_F(WindowInput, NothingChangesThePlanWhileHeadsAreInTheHand) {
+  openEdit();
+  regroupOnce();
+  ASSERT_TRUE(test::waitFor([this] { return isIdle(); }));
+  EXPECT_THAT(canChangeThePlan(), ::testing::Contains(QStringLiteral("edit.undo")));
+  EXPECT_THAT(canChangeThePlan(), ::testing::Contains(QStringLiteral("plan.method.joint")));
+
+  const std::string before = document().planFingerprint();
+  carry({0, Side::value, 2}, {0, Side::value, 3});
+  EXPECT_EQ(canChangeThePlan(), QStringList());
+  QTest::keyClick(canvas, Qt::Key_Z, Qt::ControlModifier);
+  EXPECT_EQ(document().planFingerprint(), before);
+  EXPECT_EQ(document().undoStack().index(), 1);
+  drop({0, Side::value, 3});
+  EXPECT_EQ(document().undoStack().index(), 2);
+  EXPECT_NE(document().planFingerprint(), before);
+  EXPECT_THAT(canChangeThePlan(), ::testing::Contains(QStringLiteral("edit.undo")));
+}
+
+TEST_F(WindowInput, SpectraThatComeDuringADragThatLeadsNowhereAreKept) {
+  openEdit();
+  regroupOnce();
+  ASSERT_TRUE(document().isPredictionStale()) << "The new groups' spectra are to come.";
+  carry({0, Side::value, 0}, {0, Side::value, 3});
+  ASSERT_TRUE(test::waitFor([this] { return document().spectra().isComplete(); }));
+  QTest::keyClick(canvas, Qt::Key_Escape);
+  drop({0, Side::value, 3});
+  EXPECT_EQ(document().undoStack().count(), 1);
+  EXPECT_FALSE(document().isInGesture());
+  ASSERT_TRUE(test::waitFor([this] { return isIdle(); })) << "Shares of the budget wait for the drag's end.";
+  EXPECT_DOUBLE_EQ(*document().planned().predictedLoss, document().spectra().loss());
+}
+
+TEST_F(WindowInput, NothingChangesThePlanWhileTheWaterIsHeld) {
+  openEdit();
+  regroupOnce();
+  ASSERT_TRUE(test::waitFor([this] { return isIdle() && document().waterlineTable(); }));
+  const QPoint grip = water->handle().center().toPoint();
+  press(*water, grip);
+  EXPECT_EQ(canChangeThePlan(), QStringList()) << "From the press on, before anything moves.";
+  QTest::keyClick(water, Qt::Key_Z, Qt::ControlModifier);
+  move(*water, grip + QPoint(0, 10));
+  EXPECT_EQ(canChangeThePlan(), QStringList());
+  QTest::keyClick(water, Qt::Key_Z, Qt::ControlModifier);
+  EXPECT_EQ(document().undoStack().index(), 1);
+  release(*water, grip + QPoint(0, 10));
+  EXPECT_EQ(document().undoStack().index(), 2);
+  EXPECT_FALSE(document().isInGesture());
+
+  press(*water, grip + QPoint(0, 10));
+  release(*water, grip + QPoint(0, 10));
+  EXPECT_EQ(document().undoStack().index(), 2);
+  EXPECT_THAT(canChangeThePlan(), ::testing::Contains(QStringLiteral("edit.undo")));
+}
+
+TEST_F(WindowInput, NoKeyDoesTwoThings) {
+  openEdit();
+  EXPECT_EQ(window->actions().duplicateShortcuts(), QStringList());
+  // Nor do keys that do not come from the registry: what is in force in the whole window must be one thing's alone.
+  std::map<QString, QStringList> owners;
+  std::set<const QAction*> actions;
+  QList<QWidget*> widgets = window->findChildren<QWidget*>();
+  widgets += window.get();
+  for (const QWidget* widget : widgets)
+    for (const QAction* each : widget->actions()) actions.insert(each);
+  for (const QAction* each : actions)
+    if (each->shortcutContext() == Qt::WindowShortcut || each->shortcutContext() == Qt::ApplicationShortcut)
+      for (const QKeySequence& key : each->shortcuts()) owners[key.toString()] += each->text();
+  for (const QShortcut* each : window->findChildren<QShortcut*>())
+    if (each->context() == Qt::WindowShortcut || each->context() == Qt::ApplicationShortcut) owners[each->key().toString()] += each->objectName();
+  EXPECT_GT(owners.size(), 15U);
+  for (const auto& [key, names] : owners) EXPECT_EQ(names.size(), 1) << key.toStdString() << ": " << names.join(", ").toStdString();
+}
+
+}  // namespace
+}  // namespace kvista
