@@ -46,7 +46,8 @@ Result<nlohmann::json> readConfig(const fs::path& folder) {
                 "Give the folder that holds config.json and the weights, or a .gguf file.");
   KVISTA_ASSIGN(nlohmann::json config, readJsonFile(file, kMaximumConfigBytes));
   if (!config.is_object())
-    return fail(ErrorCode::corruptFile, fmt::format("{} is {} instead of an object.", file.string(), kindOf(config)));
+    return fail(ErrorCode::corruptFile, fmt::format("{} is {} instead of an object.", file.string(), kindOf(config)),
+                "Get the model's config.json again from where the model came from.");
   return config;
 }
 
@@ -57,7 +58,8 @@ tl::unexpected<Error> noSafetensors(const fs::path& folder) {
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
     others.insert(entry->path());
   if (error)
-    return fail(ErrorCode::io, fmt::format("The folder {} cannot be listed: {}.", folder.string(), error.message()));
+    return fail(ErrorCode::io, fmt::format("The folder {} cannot be listed: {}.", folder.string(), error.message()),
+                "Check the folder's permissions.");
   const auto firstWith = [&](std::string_view extension) {
     return std::ranges::find_if(others, [&](const fs::path& path) { return path.extension() == extension; });
   };

@@ -22,7 +22,8 @@ std::string_view kindOf(mode_t mode) {
 }
 
 tl::unexpected<Error> notRegular(const std::filesystem::path& file, std::string_view why) {
-  return fail(ErrorCode::io, fmt::format("{} is not a regular file: it is {}.", file.string(), why));
+  return fail(ErrorCode::io, fmt::format("{} is not a regular file: it is {}.", file.string(), why),
+              "A file must stand there, or a link that leads to one: get it again from where it came from.");
 }
 
 tl::unexpected<Error> cannotOpen(const std::filesystem::path& file, int number) {
@@ -36,7 +37,8 @@ tl::unexpected<Error> cannotOpen(const std::filesystem::path& file, int number) 
   }
   if (number == ENOENT || number == ENOTDIR)
     return fail(ErrorCode::io, fmt::format("{} does not exist.", file.string()), "Check the path.");
-  return fail(ErrorCode::io, fmt::format("{} cannot be opened: {}.", file.string(), describeSystemError(number)));
+  return fail(ErrorCode::io, fmt::format("{} cannot be opened: {}.", file.string(), describeSystemError(number)),
+              "Check the file's permissions.");
 }
 
 }  // namespace

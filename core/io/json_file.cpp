@@ -16,6 +16,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* kDamagedHint = "The file is damaged or something else than it is called: get it again from where it came from.";
+
 // An array of so many values is 128 MB; the largest tokenizers hold about three million.
 constexpr std::size_t kMaximumValues = 8'000'000;
 
@@ -109,21 +111,23 @@ std::string lineAndColumn(std::string_view text, std::size_t position) {
 
 Result<json> parseJson(std::string_view text, std::string_view what, int maximumDepth) {
   if (text.find_first_not_of(" \t\r\n") == text.npos)
-    return fail(ErrorCode::corruptFile, fmt::format("{} is empty.", what));
+    return fail(ErrorCode::corruptFile, fmt::format("{} is empty.", what), kDamagedHint);
   // The library takes a NUL for the end of the text and would not look at what follows.
   if (const std::size_t position = text.find('\0'); position != text.npos)
     return fail(ErrorCode::corruptFile, fmt::format("{} is not valid JSON: it holds the character NUL at {}.", what,
-                                                    lineAndColumn(text, position + 1)));
+                                                    lineAndColumn(text, position + 1)), kDamagedHint);
   try {
     TreeBuilder builder(maximumDepth);
     if (json::sax_parse(text, &builder)) return builder.takeTree();
     if (builder.problemPosition() == 0)
-      return fail(ErrorCode::corruptFile, fmt::format("{} {}.", what, builder.problem()));
+      return fail(ErrorCode::corruptFile, fmt::format("{} {}.", what, builder.problem()), kDamagedHint);
     return fail(ErrorCode::corruptFile,
                 fmt::format("{} is not valid JSON at {}: {}.", what,
-                            lineAndColumn(text, std::min(builder.problemPosition(), text.size())), builder.problem()));
+                            lineAndColumn(text, std::min(builder.problemPosition(), text.size())), builder.problem()),
+                kDamagedHint);
   } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::outOfMemory, fmt::format("{} ({} bytes) does not fit into memory.", what, text.size()));
+    return fail(ErrorCode::outOfMemory, fmt::format("{} ({} bytes) does not fit into memory.", what, text.size()),
+                "Close other programs, or use a machine with more memory.");
   }
 }
 
@@ -132,7 +136,8 @@ Result<json> readJsonFile(const std::filesystem::path& path, std::size_t maximum
   const auto bytes = file.bytes();
   if (bytes.size() > maximumBytes)
     return fail(ErrorCode::corruptFile,
-                fmt::format("{} has {} bytes; at most {} are read.", path.string(), bytes.size(), maximumBytes));
+                fmt::format("{} has {} bytes; at most {} are read.", path.string(), bytes.size(), maximumBytes),
+                kDamagedHint);
   return parseJson({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 

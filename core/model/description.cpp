@@ -88,11 +88,13 @@ Result<void> checkTensor(const Checkpoint& checkpoint, const RequiredTensor& req
   if (tensor.shape != required.shape) {
     return fail(ErrorCode::corruptFile,
                 fmt::format("{}: tensor {} has shape [{}]; the configuration asks for [{}].", tensor.file.string(),
-                            tensor.name, fmt::join(tensor.shape, ", "), fmt::join(required.shape, ", ")));
+                            tensor.name, fmt::join(tensor.shape, ", "), fmt::join(required.shape, ", ")),
+                "Configuration and weights must come from the same checkpoint: download both again.");
   }
   if (!isFloating(tensor.type)) {
     return fail(ErrorCode::corruptFile, fmt::format("{}: tensor {} is made of {}; a weight must be floating point.",
-                                                    tensor.file.string(), tensor.name, nameOf(tensor.type)));
+                                                    tensor.file.string(), tensor.name, nameOf(tensor.type)),
+                "Use a checkpoint with weights in F32, F16 or BF16.");
   }
   return {};
 }
@@ -130,7 +132,9 @@ std::vector<RequiredTensor> requiredTensors(const DecoderDescription& descriptio
   return list.take();
 }
 
-Result<DecoderDescription> describeConfig(const nlohmann::json& json, const std::string& source) {
+namespace {
+
+Result<DecoderDescription> describeFields(const nlohmann::json& json, const std::string& source) {
   if (!json.is_object()) {
     return fail(ErrorCode::corruptFile, fmt::format("{} is not a JSON object.", source));
   }
@@ -149,12 +153,29 @@ Result<DecoderDescription> describeConfig(const nlohmann::json& json, const std:
   return description;
 }
 
+/// What to do about any field that a family cannot use; where a sentence has a hint of its own, that one says more.
+Error withHint(Error error) {
+  if (!error.hint.empty()) return error;
+  error.hint = error.code == ErrorCode::unsupportedModel ? "Give a model that is built as the supported ones are."
+                                                         : "Get the model's configuration again from where it came from, or correct the field.";
+  return error;
+}
+
+}  // namespace
+
+Result<DecoderDescription> describeConfig(const nlohmann::json& json, const std::string& source) {
+  auto description = describeFields(json, source);
+  if (!description) return tl::unexpected(withHint(std::move(description).error()));
+  return description;
+}
+
 Result<DecoderDescription> describe(const Checkpoint& checkpoint) {
   const std::string source = checkpoint.format == Checkpoint::Format::gguf
                                  ? fmt::format("metadata of {}", checkpoint.path.string())
                                  : fmt::format("config.json of {}", checkpoint.path.string());
   if (checkpoint.tensors == nullptr || checkpoint.tensors->tensors().empty()) {
-    return fail(ErrorCode::corruptFile, fmt::format("{} holds no tensors.", checkpoint.path.string()));
+    return fail(ErrorCode::corruptFile, fmt::format("{} holds no tensors.", checkpoint.path.string()),
+                "Download the model's weights again.");
   }
   KVISTA_ASSIGN(DecoderDescription description, describeConfig(checkpoint.config, source));
   const std::vector<RequiredTensor> required = requiredTensors(description);

@@ -51,6 +51,8 @@ class PieceCache {
 }  // namespace
 
 struct Tokenizer::Parts {
+  static Result<Tokenizer> read(const nlohmann::json& json, std::string_view what);
+
   std::unique_ptr<TextNormalizer> normalizer;  // May be null.
   std::unique_ptr<PreTokenizer> preTokenizer;  // May be null.
   std::unique_ptr<SubwordModel> model;
@@ -94,12 +96,32 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
+namespace {
+
+/// What to do about any part of a tokenizer that cannot be read; a hint that is there already says more.
+Error withHint(Error error) {
+  if (error.hint.empty())
+    error.hint = error.code == ErrorCode::unsupportedModel
+                     ? "Save the tokenizer anew with transformers (AutoTokenizer.from_pretrained(...).save_pretrained(folder)), or use a model "
+                       "with one of the supported kinds."
+                     : "Get the model's tokenizer again from where it came from; this one is damaged.";
+  return error;
+}
+
+}  // namespace
+
 Result<Tokenizer> Tokenizer::fromFile(const std::filesystem::path& tokenizerJson) {
   KVISTA_ASSIGN(const nlohmann::json json, readJsonFile(tokenizerJson));
   return fromJson(json, tokenizerJson.string());
 }
 
 Result<Tokenizer> Tokenizer::fromJson(const nlohmann::json& json, std::string_view what) {
+  auto tokenizer = Parts::read(json, what);
+  if (!tokenizer) return tl::unexpected(withHint(std::move(tokenizer).error()));
+  return tokenizer;
+}
+
+Result<Tokenizer> Tokenizer::Parts::read(const nlohmann::json& json, std::string_view what) {
   const auto named = [&](std::string_view part) { return fmt::format("{}: {}", what, part); };
   KVISTA_ASSIGN(const auto fields, TokenizerFields::of(json, std::string(what)));
   KVISTA_ASSIGN(const std::string version, fields.text("version", "1.0"));

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from engine import Engine
 from program import BAD_INPUT, DONE, SHARED, measured
 
 FOLDER = SHARED / "fixtures/hostile"
@@ -70,6 +71,31 @@ def test_is_taken_as_expected(case, runs):
         if file.is_file():
             names |= set(re.findall(r'"([\w.]{3,})"', file.read_text(errors="replace")))
     assert any(name in result["error"]["message"] for name in names)
+    assert case["path"] in result["error"]["message"] or not folder.exists()
+    hint = result["error"]["hint"]
+    assert hint.endswith(".") and hint != result["error"]["message"]
+
+
+def test_the_window_hears_of_a_damaged_tokenizer_when_it_opens_the_model(runs):
+    """Each tokenizer that is refused is a problem of its model, in the sentence of the verb and with its hint."""
+    checked = 0
+    with Engine() as engine:
+        for case in CASES:
+            if case["category"] != "tokenizer":
+                continue
+            opened = engine.answer(engine.ask("open", path=FOLDER / case["path"]))
+            assert "code" not in opened, (case["path"], opened)
+            run = runs[case["path"]]
+            # One that only a text brings to light is damaged where nobody looks before.
+            refused = run["code"] == BAD_INPUT and "text" not in json.loads(run["stdout"])["error"]["message"].split()
+            assert opened["hasTokenizer"] is not refused, (case["path"], run["stderr"])
+            if refused:
+                error = json.loads(run["stdout"])["error"]
+                assert f"{error['message']} {error['hint']}" in opened["problems"]
+                checked += 1
+            else:
+                assert not any("tokenizer" in problem for problem in opened["problems"])
+    assert checked >= 16
 
 
 def test_sentences_differ(runs):
