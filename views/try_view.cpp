@@ -25,6 +25,7 @@
 #include "views/generated_pane.h"
 #include "views/number_text.h"
 #include "views/local_files.h"
+#include "views/retrieval_tables.h"
 #include "views/theme.h"
 #include "views/token_loss_text.h"
 #include "views/words.h"
@@ -150,8 +151,12 @@ QWidget* TryView::makeTokens() {
   auto* line = new QHBoxLayout;
   line->setSpacing(8);
   line->addWidget(heading(tr("Loss by token"), part));
+  lossesOfFile_ = new QPushButton(tr("Losses of a file…"), part);
+  lossesOfFile_->setObjectName(QStringLiteral("lossesOfFile"));
+  lossesOfFile_->setToolTip(tr("Loss of every token of a text file, window after window, up to 16,384 tokens"));
   line->addWidget(means_, 1);
   line->addWidget(measureTokens_);
+  line->addWidget(lossesOfFile_);
   auto* foot = new QHBoxLayout;
   foot->addWidget(piece_, 1);
   foot->addWidget(legend_);
@@ -162,6 +167,13 @@ QWidget* TryView::makeTokens() {
   column->addWidget(tokenText_, 1);
   column->addLayout(foot);
   connect(measureTokens_, &QPushButton::clicked, this, [this] { Q_EMIT tokenLossRequested(prompt() + original_->text()); });
+  connect(lossesOfFile_, &QPushButton::clicked, this, [this] {
+    auto* dialog = new QFileDialog(window(), tr("Loss of every token of a file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QFileDialog::fileSelected, this, &TryView::fileLossRequested);
+    dialog->open();
+  });
   connect(tokenText_, &TokenLossText::pieceFocused, this, [this](int piece) { piece_->setText(tokenText_->describe(piece)); });
   return part;
 }
@@ -191,7 +203,10 @@ QWidget* TryView::makeFiles() {
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(6);
   column->addLayout(line);
+  retrieval_ = new RetrievalTables(part);
   column->addWidget(table_, 1);
+  column->addWidget(retrieval_, 1);
+  connect(retrieval_, &RetrievalTables::testRequested, this, &TryView::retrievalRequested);
   connect(measureFiles_, &QPushButton::clicked, this, [this] {
     auto* dialog = new QFileDialog(window(), tr("Perplexity on file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
     dialog->setFileMode(QFileDialog::ExistingFiles);
@@ -219,6 +234,8 @@ void TryView::updateButtons() {
   generate_->setEnabled(unavailable_.isEmpty() && !prompt().isEmpty());
   measureTokens_->setEnabled(unavailable_.isEmpty() && !generating_ && !prompt().isEmpty());
   measureFiles_->setEnabled(unavailable_.isEmpty());
+  lossesOfFile_->setEnabled(unavailable_.isEmpty() && !generating_);
+  retrieval_->setAvailable(unavailable_.isEmpty());
   reason_->setText(unavailable_);
   reason_->setVisible(!unavailable_.isEmpty());
 }
@@ -273,6 +290,8 @@ void TryView::showLosses() {
   legend_->setText(sample(colours().accent, tr("−%1 dotted").arg(decimalText(tokenText_->range(), 2))) + QStringLiteral(" &nbsp; ") +
                    sample(colours().warning, tr("+%1 nats waved").arg(decimalText(tokenText_->range(), 2))));
 }
+
+void TryView::setRetrieval(const RetrievalTable& original, const RetrievalTable& plan) { retrieval_->setTables(original, plan); }
 
 void TryView::setEvaluations(const std::vector<EvaluationRow>& rows) { evaluations_->setRows(rows); }
 

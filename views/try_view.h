@@ -8,6 +8,7 @@
 
 #include "views/evaluations_model.h"
 #include "views/plain_table.h"
+#include "views/retrieval_model.h"
 #include "views/view.h"
 
 class QCheckBox;
@@ -29,6 +30,7 @@ struct GenerateSettings {
 };
 
 class GeneratedPane;
+class RetrievalTables;
 class TokenLossText;
 
 /// Original and plan side by side: generated text with both caches' sizes, the loss of every token, perplexity on files.
@@ -50,6 +52,7 @@ class TryView final : public View {
   void setEvaluations(const std::vector<EvaluationRow>& rows);
   /// The perplexities.
   [[nodiscard]] PlainTable plainTable() const;
+  void setRetrieval(const RetrievalTable& original, const RetrievalTable& plan);
   [[nodiscard]] GenerateSettings settings() const;
   [[nodiscard]] QString prompt() const;
 
@@ -58,6 +61,8 @@ class TryView final : public View {
   void stopRequested();
   void measureRequested(const QStringList& paths);
   void tokenLossRequested(const QString& text);
+  void fileLossRequested(const QString& path);
+  void retrievalRequested();
 
  protected:
   void dragEnterEvent(QDragEnterEvent* event) override;
@@ -75,11 +80,12 @@ class TryView final : public View {
   QSpinBox *tokens_, *seed_;
   QDoubleSpinBox* temperature_;
   QCheckBox* chat_;
-  QPushButton *generate_, *stop_, *measureTokens_, *measureFiles_;
+  QPushButton *generate_, *stop_, *measureTokens_, *lossesOfFile_, *measureFiles_;
   QLabel *reason_, *ratio_, *means_, *piece_, *legend_;
   GeneratedPane *original_, *plan_;
   TokenLossText* tokenText_;
   EvaluationsModel* evaluations_;
+  RetrievalTables* retrieval_;
   QTableView* table_;
   QString unavailable_;
   bool generating_ = false;

@@ -94,13 +94,7 @@ void Document::take(Project project, std::vector<std::string> triedFingerprints,
   planned_.plan = std::exchange(project.plan, {});
   planned_.achievedBytes = bytesPerToken(planned_.plan);
   project_ = std::move(project);
-  if (const auto cost = project_.view.find("cost"); cost != project_.view.end() && cost->is_object()) {
-    try {
-      cost_ = {cost->value("device", cost_.device), cost->value("context", cost_.context), cost->value("batch", cost_.batch)};
-    } catch (const nlohmann::json::exception&) {
-      cost_ = {};  // Only for whom decoding's time is shown.
-    }
-  }
+  cost_ = viewedCost(project_.view);
   spectra_.follow(planned_.plan);
   snapshot_ = PlanSnapshot(planned_.plan, {});
   Q_EMIT projectChanged();

@@ -23,14 +23,6 @@
 
 namespace kvista {
 
-/// What predictions of decoding's cost are for.
-struct CostSettings {
-  std::string device = "h200";
-  std::int64_t context = 16384;
-  int batch = 1;
-  bool operator==(const CostSettings&) const = default;
-};
-
 /// What an edit does about the target.
 enum class Budget {
   keep,        ///< The widths are as given.

@@ -144,6 +144,7 @@ void Workflow::openModel(const QString& path, bool moved) {
                                      !set)
                                    return Q_EMIT modelMissing(path, set.error());
                                  Q_EMIT opened();
+                                 measure_ = viewedMeasure(document_.viewState());
                                  if (!document_.statisticsPath().empty())
                                    openStatistics(QString::fromStdString(document_.statisticsPath().string()));
                                });
@@ -223,6 +224,11 @@ void Workflow::askForLayers() {
 
 void Workflow::showSimilarity(const std::string& measure) {
   measure_ = measure;
+  if (measure != viewedMeasure(document_.viewState())) {
+    json view = document_.viewState();
+    view["measure"] = measure;
+    document_.setViewState(std::move(view));
+  }
   if (!document_.statistics()) return;
   if (document_.similarity(measure, 0, Side::key)) return Q_EMIT document_.similarityChanged(0, Side::key);
   json params = modelParams();
@@ -317,11 +323,38 @@ void Workflow::askErrors() {
 void Workflow::tokenLosses(const QString& text) {
   json params = planParams();
   params["text"] = text.toStdString();
-  job<TokenLossRecord>(tr("Losses token by token"), "tokenLosses", std::move(params), read<TokenLossRecord>,
-                       [this](const TokenLossRecord& record) {
-                         Q_EMIT tokenLossesReady(record);
-                         return tr("%Ln token(s)", nullptr, static_cast<int>(record.pieces.size()));
-                       });
+  askTokenLosses(tr("Losses token by token"), std::move(params));
+}
+
+void Workflow::tokenLossesOfFile(const QString& path) {
+  json params = planParams();
+  params["text"] = toJson(TextSelection{{path.toStdString()}, 0, 0, 0, {}, false});
+  params["maxTokens"] = kMostTokens;
+  askTokenLosses(tr("Losses of %1").arg(QFileInfo(path).fileName()), std::move(params));
+}
+
+void Workflow::askTokenLosses(const QString& name, json params) {
+  job<TokenLossRecord>(name, "tokenLosses", std::move(params), read<TokenLossRecord>, [this](TokenLossRecord record) {
+    Q_EMIT tokenLossesReady(record);
+    return tr("%Ln token(s)", nullptr, static_cast<int>(record.pieces.size()));
+  });
+}
+
+void Workflow::testRetrieval() {
+  job<RetrievalRecord>(tr("Test retrieval"), "retrieval", planParams(), read<RetrievalRecord>, [this](RetrievalRecord record) {
+    Q_EMIT retrievalReady(record);
+    return tr("%Ln length(s)", nullptr, static_cast<int>(record.lengths.size()));
+  });
+}
+
+void Workflow::forecastMemory(const QString& method, const TextSelection& text, bool gradients, QObject* context,
+                              std::function<void(Result<std::vector<MemoryForecast>>)> done) {
+  json params = modelParams();
+  params["method"] = method.toStdString();
+  params["text"] = toJson(text);
+  params["gradients"] = gradients;
+  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", std::move(params), readList<MemoryForecast>, context,
+                                               std::move(done));
 }
 
 void Workflow::generate(const GenerationWish& wish) {

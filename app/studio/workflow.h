@@ -57,8 +57,16 @@ class Workflow final : public QObject {
   void askErrors();
   void showSimilarity(const std::string& measure);
   void tokenLosses(const QString& text);
+  /// Of a whole file, up to `kMostTokens` tokens of it.
+  void tokenLossesOfFile(const QString& path);
+  static constexpr std::int64_t kMostTokens = 16384;
+  /// Plants a sentence in the calibration's text and asks for it.
+  void testRetrieval();
   void generate(const GenerationWish& wish);
   void stopGenerating();
+  /// What `method`, calibrate or evaluate, would take of the memory.
+  void forecastMemory(const QString& method, const TextSelection& text, bool gradients, QObject* context,
+                      std::function<void(Result<std::vector<MemoryForecast>>)> done);
   void previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done);
   void exportPlan(const ExportWish& wish);
   /// The report of the saved project as one HTML file.
@@ -86,6 +94,7 @@ class Workflow final : public QObject {
   void piece(const kvista::GeneratedPiece& piece);
   void generationEnded();
   void tokenLossesReady(const kvista::TokenLossRecord& record);
+  void retrievalReady(const kvista::RetrievalRecord& record);
   void layerSpectraReady();
 
  private:
@@ -100,6 +109,7 @@ class Workflow final : public QObject {
   void takeStatistics(const StatisticsRecord& record);
   void askSpectra();
   void askForLayers();
+  void askTokenLosses(const QString& name, nlohmann::json params);
   [[nodiscard]] nlohmann::json modelParams() const;
   [[nodiscard]] nlohmann::json planParams() const;
   [[nodiscard]] nlohmann::json exportParams(const ExportWish& wish) const;
@@ -108,7 +118,7 @@ class Workflow final : public QObject {
   Document& document_;
   EngineClient& engine_;
   JobList& jobs_;
-  std::string measure_ = "cka-sink-free";
+  std::string measure_ = kUsualMeasure;
   std::vector<LayerSpectrumRecord> layerSpectra_;
   struct Generation {
     std::int64_t id = 0;

@@ -35,6 +35,17 @@ View* makeTry() {
   view->setEvaluations({{QStringLiteral("persuasion.txt"), 65'504, 37.57, 37.63, 41.2, false},
                         {QStringLiteral("northanger-abbey.txt"), 65'504, 39.12, 39.31, 40.8, false},
                         {QStringLiteral("persuasion.txt"), 65'504, 37.57, 38.9, 40.1, true}});
+  RetrievalTable original{{256, 512, 1024, 2048}, {0, 25, 50, 75, 100}, 4, {5, 4, {}}, {5, 4, {}}};
+  for (int cell = 0; cell < 20; ++cell) {
+    original.loss.values.push_back(0.1F + 0.25F * static_cast<float>(cell % 4));
+    original.found.values.push_back(cell % 4 == 3 ? 0.75F : 1);
+  }
+  RetrievalTable plan = original;
+  for (std::size_t cell = 0; cell < 20; ++cell) {
+    plan.loss.values[cell] *= 1.6F;
+    if (cell % 4 > 1) plan.found.values[cell] -= 0.25F;
+  }
+  view->setRetrieval(original, plan);
   return view;
 }
 

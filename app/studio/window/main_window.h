@@ -26,6 +26,7 @@ class ExportDialog;
 class FigureStrip;
 class HelpWindow;
 class Panels;
+class TextDialog;
 class TopBar;
 
 /// The window: puts document, engine and views together and holds what is done with them.
@@ -72,6 +73,7 @@ class MainWindow final : public QMainWindow {
   void resetLayout();
   void calibrate();
   void measure();
+  void forecastIn(TextDialog* dialog, const QString& method);
   void keepPlan();
   void exportPlan();
   void writeReport();

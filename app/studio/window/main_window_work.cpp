@@ -43,7 +43,17 @@ void MainWindow::calibrate() {
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this,
           [this, dialog] { workflow_.calibrate(dialog->selection(), dialog->gradients()); });
+  forecastIn(dialog, QStringLiteral("calibrate"));
   dialog->open();
+}
+
+void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
+  const auto ask = [this, dialog, method] {
+    workflow_.forecastMemory(method, dialog->selection(), dialog->gradients(), dialog,
+                             [dialog](const Result<std::vector<MemoryForecast>>& forecast) { dialog->showMemory(forecast); });
+  };
+  connect(dialog, &TextDialog::memoryWanted, this, ask);
+  ask();
 }
 
 void MainWindow::measure() {
@@ -51,6 +61,7 @@ void MainWindow::measure() {
       new TextDialog(TextDialog::Purpose::measure, document_.model(), usualText(document_, "evaluation.txt"), this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.measure(dialog->selection()); });
+  forecastIn(dialog, QStringLiteral("evaluate"));
   dialog->open();
 }
 

@@ -32,7 +32,7 @@ QSpinBox* number(int least, int most, int value, const QString& zero, QWidget* p
 }  // namespace
 
 TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSelection& before, QWidget* parent)
-    : QDialog(parent), files_(new FileList(this)), forecast_(new QLabel(this)) {
+    : QDialog(parent), files_(new FileList(this)), forecast_(new QLabel(this)), memory_(new QLabel(this)) {
   const bool calibrates = purpose == Purpose::calibrate;
   setObjectName(calibrates ? QStringLiteral("calibrateDialog") : QStringLiteral("measureDialog"));
   setWindowTitle(calibrates ? tr("Calibrate") : tr("Measure perplexity"));
@@ -84,6 +84,10 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
     form->addRow(QString(), gradients_);
   }
   form->addRow(QString(), forecast_);
+  memory_->setObjectName(QStringLiteral("memory"));
+  memory_->setWordWrap(true);
+  form->addRow(tr("Memory"), memory_);
+  memory_->setText(tr("being worked out"));
   buttons_ = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   QPushButton* start = buttons_->addButton(calibrates ? tr("Calibrate") : tr("Measure"), QDialogButtonBox::AcceptRole);
   markPrimary(start);
@@ -94,6 +98,8 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   connect(random_, &QCheckBox::toggled, seed_, &QWidget::setEnabled);
   connect(files_, &FileList::changed, this, &TextDialog::check);
   for (QSpinBox* box : {window_, windows_}) connect(box, &QSpinBox::valueChanged, this, &TextDialog::check);
+  connect(window_, &QSpinBox::valueChanged, this, &TextDialog::memoryWanted);
+  if (gradients_) connect(gradients_, &QCheckBox::toggled, this, &TextDialog::memoryWanted);
   resize(560, sizeHint().height());
   check();
 }
@@ -107,6 +113,23 @@ void TextDialog::check() {
                      : windows_->value() > 0
                          ? tr("At most %L1 tokens are read.").arg(qint64{window} * windows_->value())
                          : tr("The whole text is read, in windows of %L1 tokens.").arg(window));
+}
+
+void TextDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {
+  QStringList lines;
+  bool fits = true;
+  const auto size = [](std::int64_t bytes) { return QLocale().formattedDataSize(bytes, 1, QLocale::DataSizeSIFormat); };
+  if (!forecast) lines << QString::fromStdString(forecast.error().message);
+  else
+    for (const MemoryForecast& each : *forecast) {
+      const QString device = QString::fromStdString(each.device);
+      fits = fits && (!each.bytesFree || each.bytesNeeded <= *each.bytesFree);
+      lines << (each.bytesFree ? tr("about %1 of %2 free on %3").arg(size(each.bytesNeeded), size(*each.bytesFree), device)
+                               : tr("about %1 on %2").arg(size(each.bytesNeeded), device));
+    }
+  if (!fits) lines << tr("That is more than there is: take shorter windows, or an engine with more memory.");
+  memory_->setText(lines.join(QLatin1Char('\n')));
+  memory_->setForegroundRole(fits ? QPalette::PlaceholderText : QPalette::WindowText);
 }
 
 TextSelection TextDialog::selection() const {

@@ -26,6 +26,12 @@ class TextDialog final : public QDialog {
   [[nodiscard]] TextSelection selection() const;
   /// Whether the pass shall go backwards too; always true but for calibration.
   [[nodiscard]] bool gradients() const;
+  /// What the pass would take, for selection() and gradients().
+  void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
+
+ Q_SIGNALS:
+  /// Something that memory depends on has changed, or is known for the first time.
+  void memoryWanted();
 
  private:
   void check();
@@ -38,6 +44,7 @@ class TextDialog final : public QDialog {
   QCheckBox* bos_;
   QCheckBox* gradients_ = nullptr;
   QLabel* forecast_;
+  QLabel* memory_;
   QDialogButtonBox* buttons_;
 };
 

@@ -33,6 +33,17 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
     workflow_.measure(text);
   });
   connect(&view_, &TryView::tokenLossRequested, &workflow_, &Workflow::tokenLosses);
+  connect(&view_, &TryView::fileLossRequested, &workflow_, &Workflow::tokenLossesOfFile);
+  connect(&view_, &TryView::retrievalRequested, &workflow_, &Workflow::testRetrieval);
+  connect(&workflow_, &Workflow::retrievalReady, this, [this](const RetrievalRecord& record) {
+    const auto table = [&](const Matrix& loss, const Matrix& found) {
+      return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found};
+    };
+    view_.setRetrieval(table(record.lossBefore, record.foundBefore), table(record.lossAfter, record.foundAfter));
+  });
+  // Another model's or another plan's numbers would only mislead.
+  for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::planChanged})
+    connect(&document_, signal, this, [this] { view_.setRetrieval({}, {}); });
   connect(&workflow_, &Workflow::tokenLossesReady, this, [this](const TokenLossRecord& record) {
     std::vector<QString> pieces;
     pieces.reserve(record.pieces.size());

@@ -16,6 +16,7 @@
 #include <QPushButton>
 #include <QSignalSpy>
 #include <QSpinBox>
+#include <QTableView>
 #include <QTest>
 #include <QTextBlock>
 #include <QTextCursor>
@@ -23,6 +24,7 @@
 #include <limits>
 
 #include "views/generated_pane.h"
+#include "views/retrieval_model.h"
 #include "views/theme.h"
 #include "views/token_loss_text.h"
 
@@ -173,6 +175,71 @@ TEST_F(TryWindow, MeasuresTheAnswerAndFiles) {
   ASSERT_NE(dialog, nullptr);
   dialog->reject();
   EXPECT_EQ(files.size(), 1);
+}
+
+TEST_F(TryWindow, AsksForTheLossesOfAFile) {
+  QSignalSpy asked(&view, &TryView::fileLossRequested);
+  QTest::mouseClick(button("Losses of a file…"), Qt::LeftButton);
+  auto* dialog = view.findChild<QFileDialog*>();
+  ASSERT_NE(dialog, nullptr);
+  EXPECT_EQ(dialog->fileMode(), QFileDialog::ExistingFile);
+  Q_EMIT dialog->fileSelected("/data/persuasion.txt");
+  ASSERT_EQ(asked.size(), 1);
+  EXPECT_EQ(asked[0][0].toString(), "/data/persuasion.txt");
+  view.setGenerating(true);
+  EXPECT_FALSE(button("Losses of a file…")->isEnabled());
+}
+
+TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
+  QSignalSpy asked(&view, &TryView::retrievalRequested);
+  QTest::mouseClick(button("Test retrieval"), Qt::LeftButton);
+  EXPECT_EQ(asked.size(), 1);
+  const auto tables = [&] {
+    std::vector<QTableView*> found;
+    for (auto* table : view.findChildren<QTableView*>())
+      if (qobject_cast<RetrievalModel*>(table->model())) found.push_back(table);
+    return found;
+  }();
+  ASSERT_EQ(tables.size(), 2U);
+  EXPECT_FALSE(tables[0]->isVisible()) << "nothing to show yet";
+  const RetrievalTable original{{256, 512}, {0, 50, 100}, 4, {3, 2, {0, 1, 2, 3, 4, 1}}, {3, 2, {1, 1, 0.5F, 0.25F, 0, 1}}};
+  RetrievalTable plan = original;
+  plan.loss.values.back() = 8;
+  plan.found.values.back() = 0.75F;
+  view.setRetrieval(original, plan);
+  EXPECT_TRUE(tables[0]->isVisible() && tables[1]->isVisible());
+  EXPECT_TRUE(words().contains("mean 1.83 → 3.00 nats")) << words().toStdString();
+  const auto cell = [&](int side, int row, int column, int role) { return tables[static_cast<std::size_t>(side)]->model()->index(row, column).data(role); };
+  EXPECT_EQ(cell(1, 2, 1, Qt::DisplayRole).toString(), QStringLiteral("75\u00a0%\n8.00"));
+  EXPECT_TRUE(cell(1, 2, 1, Qt::ToolTipRole).toString().contains("512 tokens, sentence at 100 %: found in 3 of 4 trials, 8.000 nats"));
+  EXPECT_EQ(tables[0]->model()->headerData(1, Qt::Horizontal, Qt::DisplayRole).toString(), "512");
+  EXPECT_EQ(tables[0]->model()->headerData(1, Qt::Vertical, Qt::DisplayRole).toString(), "50 %");
+  // The same loss has the same colour on both sides, and what costs less is brighter.
+  const auto ground = [&](int side, int row, int column) { return cell(side, row, column, Qt::BackgroundRole).value<QColor>(); };
+  EXPECT_EQ(ground(0, 1, 1), ground(1, 1, 1));
+  EXPECT_GT(ground(0, 0, 0).lightness(), ground(0, 2, 0).lightness());
+  EXPECT_GT(ground(0, 2, 0).lightness(), ground(1, 2, 1).lightness());
+  view.setUnavailable("Open a model first.");
+  EXPECT_FALSE(button("Test retrieval")->isEnabled());
+  view.setRetrieval({}, {});
+  EXPECT_FALSE(tables[0]->isVisible());
+}
+
+TEST(RetrievalModel, KeepsItsWordsReadableAndItsSizes) {
+  RetrievalModel model;
+  const QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::Fatal);
+  const auto luminance = [](const QColor& colour) {
+    const auto linear = [](double c) { return c <= 0.04045 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4); };
+    return 0.2126 * linear(colour.redF()) + 0.7152 * linear(colour.greenF()) + 0.0722 * linear(colour.blueF());
+  };
+  for (int step = 0; step <= 64; ++step) {
+    model.setTable({{64}, {0}, 1, {1, 1, {static_cast<float>(step) / 64}}, {1, 1, {0}}}, 1);
+    const double ground = luminance(model.index(0, 0).data(Qt::BackgroundRole).value<QColor>());
+    const double words = luminance(model.index(0, 0).data(Qt::ForegroundRole).value<QColor>());
+    EXPECT_GE((std::max(ground, words) + 0.05) / (std::min(ground, words) + 0.05), 4.5) << step;
+  }
+  model.setTable({{64, 128}, {0}, 1, {1, 1, {1}}, {1, 1, {0}}}, 1);
+  EXPECT_EQ(model.rowCount(), 0) << "a matrix of another size than the lists say";
 }
 
 TEST_F(TryWindow, SaysWhyNothingCanBeTried) {

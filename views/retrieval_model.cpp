@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/retrieval_model.h"
+
+#include <QColor>
+#include <algorithm>
+#include <cmath>
+
+#include "views/colour_map.h"
+#include "views/number_text.h"
+#include "views/theme.h"
+
+namespace kvista {
+namespace {
+
+/// Black or white, whichever is read better on `ground` (WCAG's relative luminance: they are equally good at 0.179).
+QColor wordsOn(const QColor& ground) {
+  const auto linear = [](double part) { return part <= 0.04045 ? part / 12.92 : std::pow((part + 0.055) / 1.055, 2.4); };
+  const double luminance = 0.2126 * linear(ground.redF()) + 0.7152 * linear(ground.greenF()) + 0.0722 * linear(ground.blueF());
+  return luminance > 0.179 ? Qt::black : Qt::white;
+}
+
+}  // namespace
+
+void RetrievalModel::setTable(RetrievalTable table, float range) {
+  for (const Matrix* each : {&table.loss, &table.found})
+    if (static_cast<std::size_t>(each->rows) != table.depths.size() || static_cast<std::size_t>(each->columns) != table.lengths.size()) table = {};
+  beginResetModel();
+  table_ = std::move(table);
+  range_ = std::max(range, 1e-6F);
+  endResetModel();
+}
+
+int RetrievalModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(table_.depths.size()); }
+int RetrievalModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(table_.lengths.size()); }
+
+QVariant RetrievalModel::data(const QModelIndex& index, int role) const {
+  if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
+  const float loss = table_.loss.at(index.row(), index.column()), found = table_.found.at(index.row(), index.column());
+  const auto ground = [&] {
+    const auto place = static_cast<std::size_t>(std::lround(255 * std::clamp(loss / range_, 0.F, 1.F)));
+    return QColor::fromRgb(colourTable(ColourMap::viridis, true)[std::isfinite(loss) ? place : 255]);
+  };
+  switch (role) {
+    case Qt::DisplayRole: return QStringLiteral("%1\n%2").arg(percentText(found, 0), decimalText(loss, 2));
+    case Qt::ToolTipRole:
+    case Qt::AccessibleTextRole:
+      return tr("%1 tokens, sentence at %2 %: found in %3 of %4 trials, %5 nats a token of the answer")
+          .arg(countText(table_.lengths[static_cast<std::size_t>(index.column())]))
+          .arg(table_.depths[static_cast<std::size_t>(index.row())])
+          .arg(std::lround(found * static_cast<float>(table_.trials)))
+          .arg(table_.trials)
+          .arg(decimalText(loss, 3));
+    case Qt::TextAlignmentRole: return Qt::AlignCenter;
+    case Qt::BackgroundRole: return ground();
+    case Qt::ForegroundRole: return wordsOn(ground());
+    default: return {};
+  }
+}
+
+QVariant RetrievalModel::headerData(int section, Qt::Orientation orientation, int role) const {
+  const bool across = orientation == Qt::Horizontal;
+  const std::vector<int>& names = across ? table_.lengths : table_.depths;
+  if (section < 0 || static_cast<std::size_t>(section) >= names.size()) return {};
+  const int number = names[static_cast<std::size_t>(section)];
+  if (role == Qt::DisplayRole) return across ? countText(number) : tr("%1 %").arg(number);
+  if (role == Qt::ToolTipRole) return across ? tr("Tokens that the model reads") : tr("Where the sentence stands: part of the text before it");
+  return {};
+}
+
+}  // namespace kvista

@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/retrieval_tables.h"
+
+#include <QHBoxLayout>
+#include <QHeaderView>
+#include <QLabel>
+#include <QPushButton>
+#include <QTableView>
+#include <QVBoxLayout>
+#include <algorithm>
+#include <numeric>
+
+#include "views/number_text.h"
+#include "views/theme.h"
+#include "views/words.h"
+
+namespace kvista {
+namespace {
+
+double meanOf(const Matrix& matrix) {
+  return std::accumulate(matrix.values.begin(), matrix.values.end(), 0.0) / static_cast<double>(std::max<std::size_t>(1, matrix.values.size()));
+}
+
+}  // namespace
+
+RetrievalTables::RetrievalTables(QWidget* parent)
+    : QWidget(parent),
+      test_(new QPushButton(tr("Test retrieval"), this)),
+      original_(new RetrievalModel(this)),
+      plan_(new RetrievalModel(this)),
+      tables_(new QWidget(this)),
+      facts_(softLabel({}, this)) {
+  test_->setObjectName(QStringLiteral("testRetrieval"));
+  test_->setToolTip(tr("Plants a sentence with a random number in the calibration's text, at several depths of several lengths, and asks for it at the end"));
+  auto* title = new QLabel(tr("Retrieval"), this);
+  title->setFont(textFont(TextRole::strong));
+  facts_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+  auto* line = new QHBoxLayout;
+  line->setSpacing(8);
+  line->addWidget(title);
+  line->addWidget(facts_, 1);
+  line->addWidget(test_);
+  auto* sides = new QHBoxLayout(tables_);
+  sides->setContentsMargins(0, 0, 0, 0);
+  sides->setSpacing(12);
+  sides->addWidget(makeTable(tr("Retrieval by the original, by depth and length"), original_));
+  sides->addWidget(makeTable(tr("Retrieval by the plan, by depth and length"), plan_));
+  tables_->hide();
+  auto* column = new QVBoxLayout(this);
+  column->setContentsMargins(0, 0, 0, 0);
+  column->setSpacing(6);
+  column->addLayout(line);
+  column->addWidget(tables_, 1);
+  connect(test_, &QPushButton::clicked, this, &RetrievalTables::testRequested);
+}
+
+QTableView* RetrievalTables::makeTable(const QString& name, RetrievalModel* model) {
+  auto* table = new QTableView(tables_);
+  table->setModel(model);
+  table->setAccessibleName(name);
+  table->setTabKeyNavigation(false);
+  table->setSelectionMode(QAbstractItemView::SingleSelection);
+  table->setFont(textFont(TextRole::axis));
+  table->setStyleSheet(QStringLiteral("QHeaderView::section { padding: 2px; }"));
+  table->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
+  table->horizontalHeader()->setMinimumSectionSize(28);
+  table->horizontalHeader()->setHighlightSections(false);
+  table->verticalHeader()->setSectionResizeMode(QHeaderView::Fixed);
+  table->verticalHeader()->setDefaultSectionSize(2 * table->fontMetrics().height() + 4);
+  table->verticalHeader()->setHighlightSections(false);
+  return table;
+}
+
+void RetrievalTables::setAvailable(bool available) { test_->setEnabled(available); }
+
+void RetrievalTables::setTables(const RetrievalTable& original, const RetrievalTable& plan) {
+  float range = 0;
+  for (const RetrievalTable* each : {&original, &plan})
+    for (const float loss : each->loss.values) range = std::max(range, loss);
+  original_->setTable(original, range);
+  plan_->setTable(plan, range);
+  const bool known = original_->rowCount() > 0 && plan_->rowCount() > 0;
+  tables_->setVisible(known);
+  facts_->setText(known ? tr("found %1 → %2 · mean %3 → %4 nats")
+                              .arg(percentText(meanOf(original.found), 0), percentText(meanOf(plan.found), 0), decimalText(meanOf(original.loss), 2),
+                                   decimalText(meanOf(plan.loss), 2))
+                        : QString());
+}
+
+}  // namespace kvista
