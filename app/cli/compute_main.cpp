@@ -17,6 +17,11 @@ int main(int argc, char** argv) {
     kvista::addMerge(app, invocation);
     kvista::addTokenize(app, invocation);
     kvista::addForward(app, invocation);
+    kvista::addGenerate(app, invocation);
+    kvista::addLosses(app, invocation);
+    kvista::addRetrieval(app, invocation);
+    kvista::addErrors(app, invocation);
+    kvista::addSpectra(app, invocation);
     kvista::addReport(app, invocation);
     kvista::addEngine(app, invocation);
     kvista::addList(app, invocation);

@@ -96,21 +96,27 @@ Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, c
   return readTokenWindows(tokenizer, completedRecipe(model, settings), bosTokenOf(model.checkpoint), task);
 }
 
+Result<void> checkProjectParts(const Project& project, const std::string& modelHash, const Statistics* statistics) {
+  if (modelHash != project.modelHash)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The model {} has changed since the plan was made (content {} where {} was planned for).",
+                            project.model.string(), modelHash, project.modelHash),
+                "Make the plan again for this model.");
+  if (statistics && (statistics->modelHash != modelHash || statistics->tokensHash != project.tokensHash))
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The statistics {} are not those that the plan was made from.", project.statistics.string()),
+                "Make the plan again from these statistics.");
+  return {};
+}
+
 Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task) {
   ProjectParts parts;
   KVISTA_ASSIGN(parts.model, loadModel(project.model.string(), settings, task));
   KVISTA_ASSIGN(const std::string hash, contentHash(parts.model.checkpoint));
-  if (hash != project.modelHash)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The model {} has changed since the plan was made (content {} where {} was planned for).",
-                            project.model.string(), hash, project.modelHash),
-                "Make the plan again for this model.");
+  KVISTA_CHECK(checkProjectParts(project, hash, nullptr));
   if (!project.statistics.empty()) {
     KVISTA_ASSIGN(parts.statistics, loadStatistics(project.statistics));
-    if (parts.statistics->modelHash != hash || parts.statistics->tokensHash != project.tokensHash)
-      return fail(ErrorCode::invalidArgument,
-                  fmt::format("The statistics {} are not those that the plan was made from.", project.statistics.string()),
-                  "Make the plan again from these statistics.");
+    KVISTA_CHECK(checkProjectParts(project, hash, &*parts.statistics));
   }
   KVISTA_ASSIGN(parts.factors, makeFactors(*parts.model.decoder, parts.statistics ? &*parts.statistics : nullptr, project.plan, task));
   return parts;

@@ -59,6 +59,9 @@ struct Subject {
 };
 Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task);
 
+/// Refuses a model or statistics that are not those a project's plan was made for. `statistics`: null without any.
+Result<void> checkProjectParts(const Project& project, const std::string& modelHash, const Statistics* statistics);
+
 /// Statistics and factors of a project, content hashes checked against its model.
 struct ProjectParts {
   LoadedModel model;

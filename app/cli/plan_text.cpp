@@ -84,6 +84,10 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_option("--profile", settings.profile, "Device that decoding shall be affordable on")
       ->check(oneOf(namesOf(deviceProfiles())))
       ->capture_default_str();
+  verb->add_option("--context", settings.context, "Tokens in the cache while decoding, for its cost")
+      ->check(wholeNumber(1, std::int64_t{1} << 30))
+      ->capture_default_str();
+  verb->add_option("--batch", settings.batch, "Sequences decoded together, for its cost")->check(wholeNumber(1, 1 << 20))->capture_default_str();
 }
 
 Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual) {
@@ -116,6 +120,8 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   if (settings.minimumRank > 0) request.minimumRank = settings.minimumRank;
   if (settings.maximumRank > 0) request.maximumRank = settings.maximumRank;
   request.device = settings.profile;
+  request.context = settings.context;
+  request.batch = static_cast<int>(settings.batch);
   return request;
 }
 

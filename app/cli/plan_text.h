@@ -19,6 +19,7 @@ struct PlanSettings {
   int rankStep = 0, groupSize = 0, minimumRank = 0, maximumRank = 0;
   std::string grouping, measure, allocator, metric;
   std::string profile = "h200";
+  std::int64_t context = 16384, batch = 1;
 };
 void addPlanOptions(CLI::App* verb, PlanSettings& settings);
 /// Refuses more than one target; `usual` is taken where none was given.

@@ -60,6 +60,11 @@ void addVerify(CLI::App& app, Invocation& invocation);
 void addCompare(CLI::App& app, Invocation& invocation);
 void addCompress(CLI::App& app, Invocation& invocation);
 void addList(CLI::App& app, Invocation& invocation);
+void addGenerate(CLI::App& app, Invocation& invocation);
+void addLosses(CLI::App& app, Invocation& invocation);
+void addRetrieval(CLI::App& app, Invocation& invocation);
+void addErrors(CLI::App& app, Invocation& invocation);
+void addSpectra(CLI::App& app, Invocation& invocation);
 void addReport(CLI::App& app, Invocation& invocation);
 void addEngine(CLI::App& app, Invocation& invocation);
 

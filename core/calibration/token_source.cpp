@@ -139,6 +139,26 @@ Result<void> checkTexts(const std::vector<std::string>& paths) {
   return filesOf(paths).map([](const std::vector<fs::path>&) {});
 }
 
+Result<std::vector<std::uint32_t>> readTokens(const Tokenizer& tokenizer, const std::vector<std::string>& paths,
+                                              std::optional<std::int64_t> wanted, const Task& task) {
+  KVISTA_ASSIGN(const std::vector<std::string> documents, readDocuments(paths));
+  const auto isEnough = [&](const std::vector<std::uint32_t>& ids) { return wanted && static_cast<std::int64_t>(ids.size()) >= *wanted; };
+  // 16 bytes a token is more than any tokenizer averages, and the loop asks for more where that was wrong.
+  std::vector<std::uint32_t> ids;
+  for (std::size_t bytes = wanted ? static_cast<std::size_t>(*wanted) * 16 : SIZE_MAX;; bytes *= 8) {
+    ids.clear();
+    std::size_t longest = 0;
+    for (const std::string& document : documents) {
+      KVISTA_CHECK(task.checkStop());
+      longest = std::max(longest, document.size());
+      KVISTA_ASSIGN(const auto some, tokenizer.encode(prefixOf(document, bytes), false));
+      ids.insert(ids.end(), some.begin(), some.end());
+      if (isEnough(ids)) break;
+    }
+    if (isEnough(ids) || longest <= bytes) return ids;
+  }
+}
+
 Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos,
                                       const Task& task) {
   if (recipe.window < 2)
@@ -147,26 +167,12 @@ Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextReci
     return fail(ErrorCode::invalidArgument, "The number of windows must be at least 1 and windows skipped at least 0.");
   if (recipe.beginWithBos && !bos)
     return fail(ErrorCode::invalidArgument, "Windows shall begin with BOS, but the model's tokenizer names no BOS token.");
-  KVISTA_ASSIGN(const std::vector<std::string> documents, readDocuments(recipe.paths));
 
   const std::int64_t textTokens = recipe.beginWithBos ? recipe.window - 1 : recipe.window;
-  // Windows in order need only the beginning of a long text; 16 bytes a token is more than any tokenizer averages, and
-  // the loop below asks for more where that was wrong.
-  const bool needsAll = !recipe.windows || recipe.seed;
-  const std::int64_t wantedTokens = needsAll ? 0 : (recipe.skipWindows + *recipe.windows) * textTokens;
-  std::vector<std::uint32_t> ids;
-  for (std::size_t bytes = needsAll ? SIZE_MAX : static_cast<std::size_t>(wantedTokens) * 16;; bytes *= 8) {
-    ids.clear();
-    std::size_t longest = 0;
-    for (const std::string& document : documents) {
-      KVISTA_CHECK(task.checkStop());
-      longest = std::max(longest, document.size());
-      KVISTA_ASSIGN(const auto some, tokenizer.encode(prefixOf(document, bytes), false));
-      ids.insert(ids.end(), some.begin(), some.end());
-      if (!needsAll && static_cast<std::int64_t>(ids.size()) >= wantedTokens) break;
-    }
-    if (needsAll || static_cast<std::int64_t>(ids.size()) >= wantedTokens || longest <= bytes) break;
-  }
+  // Windows in order need only the beginning of a long text.
+  std::optional<std::int64_t> wanted;
+  if (recipe.windows && !recipe.seed) wanted = (recipe.skipWindows + *recipe.windows) * textTokens;
+  KVISTA_ASSIGN(const std::vector<std::uint32_t> ids, readTokens(tokenizer, recipe.paths, wanted, task));
 
   const std::int64_t available = static_cast<std::int64_t>(ids.size()) / textTokens;
   if (available <= recipe.skipWindows)

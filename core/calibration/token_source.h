@@ -44,6 +44,11 @@ struct TokenWindows {
 /// Refuses texts that are not there, before any work. Errors: io, invalidArgument.
 Result<void> checkTexts(const std::vector<std::string>& paths);
 
+/// Tokens of all documents, one after another, without special tokens. `wanted`: reading stops once there are as many;
+/// absent: all. Errors: no such file, not UTF-8, a JSONL line without text.
+Result<std::vector<std::uint32_t>> readTokens(const Tokenizer& tokenizer, const std::vector<std::string>& paths,
+                                              std::optional<std::int64_t> wanted, const Task& task);
+
 /// Reads, tokenises (each document alone, without special tokens) and cuts into windows that do not overlap; the rest
 /// that fills no window is left out. Errors: no such file, not UTF-8, a JSONL line without text, fewer tokens than one window.
 /// `bos`: id to put first when the recipe asks for it.

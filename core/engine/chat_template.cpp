@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/chat_template.h"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/io/gguf.h"
 #include "core/io/json_file.h"
@@ -14,49 +16,120 @@
 namespace kvista {
 namespace {
 
-struct Template {
+/// A system's turn before the first of the user, in forms that have no place of its own for it.
+std::string withSystem(const std::vector<ChatTurn>& turns, std::size_t turn) {
+  return turn == 1 && turns[0].role == "system" ? turns[0].content + "\n\n" + turns[1].content : turns[turn].content;
+}
+
+std::string chatml(const ChatTemplate&, const std::vector<ChatTurn>& turns) {
+  std::string text;
+  for (const ChatTurn& turn : turns) text += fmt::format("<|im_start|>{}\n{}<|im_end|>\n", turn.role, turn.content);
+  return text + "<|im_start|>assistant\n";
+}
+
+std::string llama3(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  std::string text = form.begin;
+  for (const ChatTurn& turn : turns) text += fmt::format("<|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>", turn.role, turn.content);
+  return text + "<|start_header_id|>assistant<|end_header_id|>\n\n";
+}
+
+std::string mistral(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  std::string text = form.begin;
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    if (turns[i].role == "user") text += fmt::format("[INST] {} [/INST]", withSystem(turns, i));
+    if (turns[i].role == "assistant") text += turns[i].content + form.end;
+  }
+  return text;
+}
+
+std::string zephyr(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  std::string text;
+  for (const ChatTurn& turn : turns) text += fmt::format("<|{}|>\n{}{}\n", turn.role, turn.content, form.end);
+  return text + "<|assistant|>\n";
+}
+
+struct Form {
   const char* name;
-  const char* mark;  ///< What its text holds and others' do not.
-  const char* before;
-  const char* after;
+  std::vector<std::string> marks;   ///< Its text holds all of these,
+  std::vector<std::string> others;  ///< and none of these, by which forms differ that share marks.
+  std::string (*write)(const ChatTemplate&, const std::vector<ChatTurn>&);
+  const char* end;  ///< Of a turn, where it is not EOS.
 };
 
-constexpr std::array<Template, 2> kTemplates = {
-    {{"chatml", "<|im_start|>", "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"},
-     {"llama3", "<|start_header_id|>", "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n",
-      "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"}}};
+const std::array<Form, 4>& forms() {
+  static const std::array<Form, 4> all = {{{"chatml", {"<|im_start|>", "<|im_end|>"}, {}, chatml, "<|im_end|>"},
+                                           {"llama3", {"<|start_header_id|>", "<|eot_id|>"}, {}, llama3, "<|eot_id|>"},
+                                           {"mistral", {"[INST]", "[/INST]"}, {"<<SYS>>"}, mistral, ""},      // <<SYS>>: LLaMA 2
+                                           {"zephyr", {"<|user|>", "<|assistant|>"}, {"<|end|>"}, zephyr, ""}}};  // <|end|>: Phi-3
+  return all;
+}
+
+const Form* findForm(const std::string& name) {
+  const auto found = std::ranges::find(forms(), name, &Form::name);
+  return found == forms().end() ? nullptr : &*found;
+}
 
 constexpr std::size_t kLargestConfig = std::size_t{16} << 20;
 
-/// The template's own text; empty where there is none that can be read.
-std::string textOf(const Checkpoint& checkpoint) {
-  nlohmann::json config;
-  if (checkpoint.format == Checkpoint::Format::gguf) {
-    if (auto tokenizer = readGgufTokenizer(checkpoint.path)) config = std::move(tokenizer->tokenizerConfig);
-  } else {
-    std::ifstream own(checkpoint.path / "chat_template.jinja", std::ios::binary);
-    if (own) return {std::istreambuf_iterator<char>(own), {}};
-    if (auto read = readJsonFile(checkpoint.path / "tokenizer_config.json", kLargestConfig)) config = *std::move(read);
-  }
-  if (!config.is_object() || !config.contains("chat_template")) return {};
-  const nlohmann::json& text = config["chat_template"];
-  return text.is_string() ? text.get<std::string>() : text.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+/// A token's text: the configuration says it alone or with how it is matched.
+std::string tokenText(const nlohmann::json& config, const char* field) {
+  if (!config.is_object() || !config.contains(field)) return {};
+  const nlohmann::json& token = config[field];
+  if (token.is_string()) return token.get<std::string>();
+  return token.is_object() && token.contains("content") && token["content"].is_string() ? token["content"].get<std::string>() : std::string();
 }
 
 }  // namespace
 
-std::string chatTemplateOf(const Checkpoint& checkpoint) {
-  const std::string text = textOf(checkpoint);
-  for (const Template& each : kTemplates)
-    if (text.find(each.mark) != std::string::npos) return each.name;
+ChatTemplate chatTemplateOf(const Checkpoint& checkpoint) {
+  nlohmann::json config;
+  std::string text;
+  if (checkpoint.format == Checkpoint::Format::gguf) {
+    if (auto tokenizer = readGgufTokenizer(checkpoint.path)) config = std::move(tokenizer->tokenizerConfig);
+  } else {
+    if (auto read = readJsonFile(checkpoint.path / "tokenizer_config.json", kLargestConfig)) config = *std::move(read);
+    std::error_code error;
+    const auto own = checkpoint.path / "chat_template.jinja";
+    if (std::filesystem::file_size(own, error) <= kLargestConfig && !error) {
+      std::ifstream stream(own, std::ios::binary);
+      text.assign(std::istreambuf_iterator<char>(stream), {});
+    }
+  }
+  if (text.empty() && config.is_object() && config.contains("chat_template")) {
+    const nlohmann::json& kept = config["chat_template"];
+    // Some models have several, by name.
+    text = kept.is_string() ? kept.get<std::string>() : kept.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  const auto holds = [&](const std::string& mark) { return text.find(mark) != std::string::npos; };
+  for (const Form& form : forms())
+    if (std::ranges::all_of(form.marks, holds) && std::ranges::none_of(form.others, holds))
+      return {form.name, tokenText(config, "bos_token"), tokenText(config, "eos_token")};
   return {};
 }
 
-Result<std::string> inChatTemplate(const std::string& name, const std::string& prompt) {
-  for (const Template& each : kTemplates)
-    if (name == each.name) return each.before + prompt + each.after;
-  return fail(ErrorCode::invalidArgument, "The model has no chat template that is known here.",
-              fmt::format("Ask for a text that goes on instead; known are {} and {}.", kTemplates[0].name, kTemplates[1].name));
+Result<std::string> inChatTemplate(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  const Form* known = findForm(form.name);
+  if (!known) {
+    std::vector<std::string> names;
+    for (const Form& each : forms()) names.emplace_back(each.name);
+    return fail(ErrorCode::invalidArgument, "The model has no chat template that is known here.",
+                fmt::format("Ask for a text that goes on instead; known are {}.", fmt::join(names, ", ")));
+  }
+  const std::size_t first = !turns.empty() && turns[0].role == "system" ? 1 : 0;
+  for (std::size_t i = first; i < turns.size(); ++i) {
+    const char* expected = (i - first) % 2 == 0 ? "user" : "assistant";
+    if (turns[i].role != expected)
+      return fail(ErrorCode::invalidArgument, fmt::format("Turn {} of the conversation is of \"{}\", where \"{}\" was expected.", i + 1, turns[i].role, expected),
+                  "Give turns of user and assistant alternately, the user's first, before them at most one of the system.");
+  }
+  if ((turns.size() - first) % 2 == 0)
+    return fail(ErrorCode::invalidArgument, "The conversation does not end with a turn of the user.", "Leave out the last turn, or add what is asked next.");
+  return known->write(form, turns);
+}
+
+std::string endOfTurn(const ChatTemplate& form) {
+  const Form* known = findForm(form.name);
+  return known ? known->end : std::string();
 }
 
 }  // namespace kvista

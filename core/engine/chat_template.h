@@ -3,17 +3,31 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/io/checkpoint.h"
 
 namespace kvista {
 
-/// How a chat model wants to be spoken to, by the marks that its template uses: "chatml", "llama3", or empty for a model
-/// without a template or with one that is not among these. Templates are programs of the model's own; none is executed.
-std::string chatTemplateOf(const Checkpoint& checkpoint);
+/// How a chat model wants to be spoken to. Templates are programs of the model's own; none is executed. The forms that are
+/// known are recognised by the marks that a template's text holds.
+struct ChatTemplate {
+  std::string name;        ///< "chatml", "llama3", "mistral" or "zephyr"; empty for a model without any, or with another.
+  std::string begin, end;  ///< The model's BOS and EOS, as texts, where the form uses them.
+};
+ChatTemplate chatTemplateOf(const Checkpoint& checkpoint);
 
-/// One question of the user in the words of the template, up to where the model answers.
-Result<std::string> inChatTemplate(const std::string& name, const std::string& prompt);
+struct ChatTurn {
+  std::string role;  ///< "system" (only the first), "user", "assistant".
+  std::string content;
+};
+
+/// A conversation in the words of the template, up to where the model answers its last turn, the user's. Errors
+/// (invalidArgument): no known template; turns that do not alternate.
+Result<std::string> inChatTemplate(const ChatTemplate& form, const std::vector<ChatTurn>& turns);
+
+/// What a model of this form writes at the end of its turn; empty for EOS.
+std::string endOfTurn(const ChatTemplate& form);
 
 }  // namespace kvista

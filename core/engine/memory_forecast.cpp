@@ -68,6 +68,12 @@ std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription&
   return bytes;
 }
 
+std::int64_t tokensPerPass(std::int64_t window) { return std::max<std::int64_t>(2048, window); }
+
+std::int64_t activationBytes(const ModelShape& shape, std::int64_t tokens) {
+  return 4 * tokens * shape.hiddenSize * 20;  // One layer's, about twenty times as wide as its input.
+}
+
 std::int64_t calibrationBytes(const ModelShape& shape, bool gradients, std::int64_t tokensPerBatch) {
   const std::int64_t width = std::min<std::int64_t>(shape.hiddenSize, shape.cacheWidth());
   const std::int64_t heads = shape.kvHeads;
@@ -75,8 +81,8 @@ std::int64_t calibrationBytes(const ModelShape& shape, bool gradients, std::int6
   std::int64_t layer = 16 * width * width;
   if (gradients) layer += heads * 16 * (3 * shape.headDim * shape.headDim + 2 * shape.valueHeadDim * shape.valueHeadDim) +
                           std::int64_t{4} * shape.cacheWidth() * shape.hiddenSize;
-  // Every layer's input is kept for the backward pass, and one layer's activations, about ten times as wide.
-  const std::int64_t activations = 4 * tokensPerBatch * shape.hiddenSize * (gradients ? shape.layers + 20 : 20);
+  // Every layer's input is kept for the backward pass.
+  const std::int64_t activations = activationBytes(shape, tokensPerBatch) + (gradients ? 4 * tokensPerBatch * shape.hiddenSize * shape.layers : 0);
   constexpr std::int64_t kKeptActivations = std::int64_t{1} << 30;
   const std::int64_t kept = std::min<std::int64_t>(gradients ? kKeptActivations : 0, 10 * activations);
   return shape.layers * layer + activations + kept;
@@ -92,6 +98,12 @@ std::int64_t planBytes(const CompressionPlan& plan, const ModelShape& shape) {
   }
   // A decomposition holds some square matrices in float64; makeFactors keeps the factors, a transform copies them.
   return 2 * factors + 10 * 8 * largest * largest + std::int64_t{8} * shape.cacheWidth() * shape.cacheWidth() * 4;
+}
+
+CompressionPlan widestPlan(const ModelShape& shape) {
+  CompressionPlan plan;
+  plan.groups.emplace_back().widths.assign(static_cast<std::size_t>(shape.cacheWidth()), 16);
+  return plan;
 }
 
 Result<void> checkMemory(std::int64_t bytes, c10::Device device, std::string_view what) {

@@ -23,10 +23,17 @@ std::optional<std::int64_t> availableMemory(c10::Device device);
 /// Memory that weights take in `dtype`: on a GPU all of them, on the CPU those that must be converted, since the others
 /// are read from the mapped file.
 std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype);
+/// Tokens that go through the model at a time where a text is read in windows of `window`.
+std::int64_t tokensPerPass(std::int64_t window);
+/// Of a forward pass of so many tokens, beyond the weights.
+std::int64_t activationBytes(const ModelShape& shape, std::int64_t tokens);
 /// Of a calibration pass of `tokensPerBatch` tokens at a time beyond the weights: sums, their file's copy, activations.
 std::int64_t calibrationBytes(const ModelShape& shape, bool gradients, std::int64_t tokensPerBatch);
 /// Of the factors of a plan over all of the model's groups, and one layer's decomposition.
 std::int64_t planBytes(const CompressionPlan& plan, const ModelShape& shape);
+
+/// One group over a whole layer: no plan of a method decomposes anything larger.
+CompressionPlan widestPlan(const ModelShape& shape);
 
 /// Refuses (outOfMemory, with both numbers) what needs more than `device` has.
 Result<void> checkMemory(std::int64_t bytes, c10::Device device, std::string_view what);

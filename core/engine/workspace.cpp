@@ -121,7 +121,7 @@ Result<std::shared_ptr<const Decoder>> Workspace::decoder(WorkModel& model, cons
 }
 
 Result<std::shared_ptr<const Tokenizer>> Workspace::tokenizer(WorkModel& model) {
-  const std::lock_guard lock(model.mutex);
+  const std::lock_guard lock(model.tokenizerMutex);
   if (!model.tokenizer) {
     KVISTA_ASSIGN(Tokenizer tokenizer, tokenizerOf(model.checkpoint));
     model.tokenizer = std::make_shared<Tokenizer>(std::move(tokenizer));

@@ -31,6 +31,7 @@ struct EngineSettings {
   std::string version;
   std::string device = "cpu";  ///< As openDevice.
   at::ScalarType dtype = at::kFloat;
+  bool readsStandardInput = false;  ///< A text may be "-": standard input carries no requests.
 };
 
 /// A model that somebody looks at: headers at first, weights and vocabulary at first need. `plan` is that of an export,
@@ -44,6 +45,8 @@ struct WorkModel {
   std::mutex mutex;  ///< Of what follows.
   std::shared_ptr<const Decoder> decoder;
   std::shared_ptr<const PlanTransform> ownTransform;
+
+  std::mutex tokenizerMutex;  ///< Of the tokenizer: who looks at a model does not wait for its weights.
   std::shared_ptr<const Tokenizer> tokenizer;
 };
 

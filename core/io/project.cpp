@@ -55,6 +55,27 @@ T take(nlohmann::json& json, const char* key, T fallback) {
 
 }  // namespace
 
+CostSettings viewedCost(const nlohmann::json& view) {
+  CostSettings cost;
+  const auto found = view.find("cost");
+  if (found == view.end() || !found->is_object()) return cost;
+  const auto positive = [&](const char* field, std::int64_t most) -> std::optional<std::int64_t> {
+    const auto value = found->find(field);
+    if (value == found->end() || !value->is_number_integer()) return std::nullopt;
+    const auto number = value->get<std::int64_t>();
+    return number >= 1 && number <= most ? std::optional(number) : std::nullopt;
+  };
+  if (const auto device = found->find("device"); device != found->end() && device->is_string()) cost.device = device->get<std::string>();
+  cost.context = positive("context", std::int64_t{1} << 40).value_or(cost.context);
+  cost.batch = static_cast<int>(positive("batch", 1 << 24).value_or(cost.batch));
+  return cost;
+}
+
+std::string viewedMeasure(const nlohmann::json& view) {
+  const auto found = view.find("measure");
+  return found != view.end() && found->is_string() ? found->get<std::string>() : kUsualMeasure;
+}
+
 bool looksLikeProject(const fs::path& file) {
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return false;

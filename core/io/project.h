@@ -50,9 +50,23 @@ struct Project {
   std::vector<MeasuredResult> results;
   std::vector<TriedPlan> tried;
   std::string notes;
-  nlohmann::json view = nlohmann::json::object();  ///< How the window showed it; only the window reads it.
+  nlohmann::json view = nlohmann::json::object();  ///< How the window showed it; read by the window and the report.
   nlohmann::json unknown = nlohmann::json::object();  ///< Fields of later versions or other programs: kept, not read.
 };
+
+/// What decoding's time is shown for.
+struct CostSettings {
+  std::string device = "h200";
+  std::int64_t context = 16384;
+  int batch = 1;
+  bool operator==(const CostSettings&) const = default;
+};
+/// What a project was last looked at with, from its `view`; what cannot be read is as it is at first.
+CostSettings viewedCost(const nlohmann::json& view);
+
+/// How alike heads are shown to be before anybody has chosen a measure.
+inline constexpr const char* kUsualMeasure = "cka-sink-free";
+std::string viewedMeasure(const nlohmann::json& view);
 
 /// True where a file's beginning looks like a project (so that a model and a project can share one argument).
 bool looksLikeProject(const std::filesystem::path& file);

@@ -70,6 +70,14 @@ struct ModelRecord {
   bool operator==(const ModelRecord&) const = default;
 };
 
+/// What a work would take of one memory, and what that has.
+struct MemoryForecast {
+  std::string device;  ///< In words, as HelloRecord's.
+  std::int64_t bytesNeeded = 0;
+  std::optional<std::int64_t> bytesFree;  ///< Absent where the system does not say.
+  bool operator==(const MemoryForecast&) const = default;
+};
+
 struct StatisticsRecord {
   std::string path;
   std::string modelHash, tokensHash;
@@ -122,6 +130,18 @@ struct TokenLossRecord {
   std::vector<std::string> pieces;
   std::vector<float> before, after;
   bool operator==(const TokenLossRecord&) const = default;
+};
+
+/// Whether a planted sentence comes out: one row a depth, one column a length.
+struct RetrievalRecord {
+  std::vector<std::string> texts;  ///< What it was planted in.
+  std::vector<int> lengths;        ///< Tokens.
+  std::vector<int> depths;         ///< Percent of the text before the sentence.
+  std::int64_t trials = 0;         ///< For each length and depth.
+  std::uint64_t seed = 0;
+  Matrix lossBefore, lossAfter;    ///< Mean of the answers' tokens, nats.
+  Matrix foundBefore, foundAfter;  ///< Part of the trials whose answer was written exactly.
+  bool operator==(const RetrievalRecord&) const = default;
 };
 
 /// A piece of generated text, sent as progress while it is made, and the caches' sizes after it.
@@ -202,12 +222,14 @@ nlohmann::json toJson(const Catalogue& record);
 nlohmann::json toJson(const DeviceProfile& record);
 nlohmann::json toJson(const ModelShape& record);
 nlohmann::json toJson(const ModelRecord& record);
+nlohmann::json toJson(const MemoryForecast& record);
 nlohmann::json toJson(const StatisticsRecord& record);
 nlohmann::json toJson(const SimilarityRecord& record);
 nlohmann::json toJson(const LayerSpectrumRecord& record);
 nlohmann::json toJson(const PlanErrorsRecord& record);
 nlohmann::json toJson(const EvaluationRecord& record);
 nlohmann::json toJson(const TokenLossRecord& record);
+nlohmann::json toJson(const RetrievalRecord& record);
 nlohmann::json toJson(const GeneratedPiece& record);
 nlohmann::json toJson(const ProgressRecord& record);
 nlohmann::json toJson(const ExportPreview& record);
@@ -242,6 +264,8 @@ Result<ModelShape> read(const nlohmann::json& json);
 template <>
 Result<ModelRecord> read(const nlohmann::json& json);
 template <>
+Result<MemoryForecast> read(const nlohmann::json& json);
+template <>
 Result<StatisticsRecord> read(const nlohmann::json& json);
 template <>
 Result<SimilarityRecord> read(const nlohmann::json& json);
@@ -253,6 +277,8 @@ template <>
 Result<EvaluationRecord> read(const nlohmann::json& json);
 template <>
 Result<TokenLossRecord> read(const nlohmann::json& json);
+template <>
+Result<RetrievalRecord> read(const nlohmann::json& json);
 template <>
 Result<GeneratedPiece> read(const nlohmann::json& json);
 template <>

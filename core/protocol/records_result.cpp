@@ -161,6 +161,50 @@ Result<TokenLossRecord> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
+json toJson(const MemoryForecast& record) {
+  json value = {{"device", record.device}, {"bytesNeeded", record.bytesNeeded}};
+  if (record.bytesFree) value["bytesFree"] = *record.bytesFree;
+  return value;
+}
+template <>
+Result<MemoryForecast> read(const json& value) {
+  Fields fields(value, "a forecast of memory");
+  MemoryForecast record;
+  record.device = fields.text("device");
+  record.bytesNeeded = fields.integer("bytesNeeded");
+  if (fields.has("bytesFree")) record.bytesFree = fields.integer("bytesFree");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const RetrievalRecord& record) {
+  return {{"texts", record.texts},
+          {"lengths", record.lengths},
+          {"depths", record.depths},
+          {"trials", record.trials},
+          {"seed", record.seed},
+          {"lossBefore", packed(record.lossBefore)},
+          {"lossAfter", packed(record.lossAfter)},
+          {"foundBefore", packed(record.foundBefore)},
+          {"foundAfter", packed(record.foundAfter)}};
+}
+template <>
+Result<RetrievalRecord> read(const json& value) {
+  Fields fields(value, "a retrieval test");
+  RetrievalRecord record;
+  record.texts = fields.texts("texts");
+  record.lengths = fields.counts("lengths", 1);
+  record.depths = fields.counts("depths", 0, 100);
+  record.trials = fields.integer("trials", 1);
+  record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
+  for (const auto& [name, matrix] : {std::pair{"lossBefore", &record.lossBefore}, std::pair{"lossAfter", &record.lossAfter},
+                                     std::pair{"foundBefore", &record.foundBefore}, std::pair{"foundAfter", &record.foundAfter}}) {
+    *matrix = fields.matrix(name);
+    if (static_cast<std::size_t>(matrix->rows) != record.depths.size() || static_cast<std::size_t>(matrix->columns) != record.lengths.size())
+      fields.mistake(name, "has not one row for each of 'depths' and one column for each of 'lengths'");
+  }
+  return fields.finish(std::move(record));
+}
+
 json toJson(const GeneratedPiece& record) {
   return {{"text", record.text}, {"tokens", record.tokens}, {"cacheBytes", record.cacheBytes}, {"compressed", record.compressed}};
 }

@@ -31,11 +31,12 @@ from program import (
 WINDOW = 64
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
 VERBS = (
-    "inspect tokenize detokenize forward calibrate merge similarity plan evaluate export verify compare compress report engine "
-    "list doctor"
+    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate export verify compare "
+    "compress report engine list doctor"
 ).split()
 VERBS_IN_ORDER = (
-    "inspect tokenize detokenize forward calibrate merge similarity plan evaluate export verify compare list doctor"
+    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate export verify compare "
+    "list doctor"
 ).split()
 
 
@@ -122,6 +123,15 @@ WRONG_COMMAND_LINES = [  # and what the sentence must say
     (["plan", MODEL, "-o", "x", "--allocator", "frobs"], "waterline"),
     (["similarity", MODEL, "--stats", "x", "--side", "q"], "k, v"),
     (["list", "frobs"], "methods"),
+    (["generate", MODEL], "needs --prompt"),
+    (["generate", MODEL, "--prompt", "a", "--temperature", "-1"], "at least 0"),
+    (["losses", MODEL], "either --text or --words"),
+    (["losses", MODEL, "--words", "a b", "--text", "a"], "either --text or --words"),
+    (["errors", MODEL], "not a project"),
+    (["retrieval", MODEL], "needs --text"),
+    (["retrieval", MODEL, "--depths", "101"], "from 0 to 100"),
+    (["spectra", MODEL], "names no statistics"),
+    (["spectra", MODEL, "--stats", "x", "--layers", "many"], '"many"'),
     (["detokenize", MODEL, "frobs"], '"frobs"'),
 ]
 
@@ -216,6 +226,9 @@ def test_wrong_inputs_are_named(statistics, tmp_path):
         ["evaluate", missing, *EVALUATION],
         ["export", missing, "-o", tmp_path / "e"],
         ["verify", missing],
+        ["generate", missing, "--prompt", "a"],
+        ["losses", MODEL, "--text", missing],
+        ["spectra", MODEL, "--stats", missing],
         ["forward", MODEL, "--input", missing, "-o", tmp_path / "f"],
         ["merge", missing, statistics, "-o", tmp_path / "m"],
     ):
@@ -309,6 +322,99 @@ def test_similarity(statistics, measure, side):
     torch.testing.assert_close(matrix, matrix.T)
     torch.testing.assert_close(matrix.diagonal(), torch.ones(8))
     assert matrix.min() >= 0 and matrix.max() <= 1 + 1e-6
+
+
+def test_generate(project):
+    prompt = ["--prompt", "It is a truth", "--tokens", 12]
+    alone, both = answer("generate", MODEL, *prompt), answer("generate", project[0], *prompt)
+    assert set(alone) == {"original"} and alone["original"] == both["original"]
+    # The likeliest token each time, as transformers takes it.
+    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
+    ids = answer("tokenize", MODEL, stdin=prompt[1])["ids"]
+    whole = model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, len(ids) :].tolist()
+    assert alone["original"]["text"] == answer("detokenize", MODEL, *whole)["text"]
+    # A cache holds what was read: all but the last token that was written. 4 tokens of a coded plan stay exact.
+    tokens = len(ids) + 11
+    assert alone["original"]["tokens"] == tokens and alone["original"]["cacheBytes"] == tokens * 8192
+    assert both["plan"]["cacheBytes"] == 4 * 8192 + (tokens - 4) * project[1]["bytesPerToken"]
+    drawn = [answer("generate", project[0], *prompt, "--temperature", 1, "--seed", seed) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] and drawn[0]["original"]["text"] != drawn[2]["original"]["text"]
+    shown = run("generate", project[0], *prompt)
+    assert both["plan"]["text"] in shown.stdout and "of cache" in shown.stdout
+    assert "no chat template" in complaint(run("generate", MODEL, *prompt, "--chat", code=USAGE))
+
+
+def test_losses(project, text):
+    windows = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
+    found = answer("losses", project[0], *windows)
+    assert found["predictions"] == 4 * (WINDOW - 1) and len(found["pieces"]) == 4 * WINDOW
+    for losses in (found["before"], found["after"]):  # the first of each window is predicted from nothing
+        assert [i for i, loss in enumerate(losses) if loss is None] == [0, WINDOW, 2 * WINDOW, 3 * WINDOW]
+    assert found["meanBefore"] == pytest.approx(answer("evaluate", MODEL, *EVALUATION)["meanNll"], rel=1e-6)
+    assert found["meanAfter"] == pytest.approx(answer("evaluate", project[0], *EVALUATION)["meanNll"], rel=1e-6)
+    # A whole file, its last window shorter.
+    ids = answer("tokenize", MODEL, "--text-file", text, "--no-special")["ids"]
+    whole = answer("losses", MODEL, "--text", text, "--window", WINDOW)
+    assert "".join(whole["pieces"]) == text.read_text() and len(whole["before"]) == len(ids)
+    assert whole["predictions"] == len(ids) - -(-len(ids) // WINDOW) and "after" not in whole
+    # Each token's own number, as transformers says it.
+    words = "It is a truth universally acknowledged"
+    typed = answer("losses", MODEL, "--words", words)
+    ids = torch.tensor([answer("tokenize", MODEL, stdin=words)["ids"]])
+    logits = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)(ids).logits
+    expected = -logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
+    assert typed["before"][1:] == pytest.approx(expected.tolist(), abs=2e-4)
+    assert len(run("losses", project[0], *windows).stdout.splitlines()) == 12
+    assert len(answer("losses", MODEL, "--text", "-", stdin=words)["pieces"]) > 4
+
+
+def test_errors_and_spectra(project, statistics, tmp_path):
+    found = answer("errors", project[0])
+    assert set(found) == {"keys", "values", "keyLoss", "valueLoss", "logits", "attentionOutputs"}
+    for rows in found.values():
+        assert len(rows) == 8 and all(len(row) == 8 for row in rows)
+        assert all(0 <= number < 1.5 for row in rows for number in row)
+    # What the heads lose adds up to what the plan was said to lose.
+    total = sum(number for name in ("keyLoss", "valueLoss") for row in found[name] for number in row)
+    assert total == pytest.approx(project[1]["predictedLossRaw"], rel=0.05)
+    assert run("errors", project[0]).stdout.count("by layer") == 4
+
+    spectra = answer("spectra", MODEL, "--stats", statistics)["spectra"]
+    assert [(each["layer"], each["side"]) for each in spectra] == [(i, side) for i in range(8) for side in ("key", "value")]
+    for each in spectra:
+        values = torch.tensor(each["singularValues"], dtype=torch.float64)
+        part = values / values.sum()
+        rank = (-(part * part.clamp_min(1e-300).log()).sum()).exp().item()
+        assert each["effectiveRank"] == pytest.approx(rank, rel=1e-6)
+        assert each["normalisedEffectiveRank"] == pytest.approx(rank / 256, rel=1e-6)
+        squares = values.square().cumsum(0)
+        assert each["energyRank99"] == int((squares < 0.99 * squares[-1]).sum()) + 1
+    assert answer("spectra", project[0], "--layers", 3)["spectra"] == spectra[6:8]
+    assert "'layers'" in complaint(run("spectra", MODEL, "--stats", statistics, "--layers", 8, code=USAGE))
+
+
+def test_retrieval(project):
+    options = ["--lengths", 64, 128, "--depths", 0, 100, "--trials", 2, "--seed", 3]
+    found = answer("retrieval", project[0], *options)
+    assert (found["lengths"], found["depths"], found["trials"]) == ([64, 128], [0, 100], 2)
+    for side in ("original", "plan"):
+        assert all(loss > 0 for row in found[side]["loss"] for loss in row)
+        assert all(part in (0, 0.5, 1) for row in found[side]["found"] for part in row)
+    assert found["original"]["loss"] != found["plan"]["loss"]
+    assert answer("retrieval", project[0], *options) == found
+    alone = answer("retrieval", MODEL, *options, "--text", *found["texts"])
+    assert alone["original"] == found["original"] and "plan" not in alone
+    shown = run("retrieval", project[0], *options).stdout
+    assert "128 tokens" in shown and f"{found['plan']['loss'][1][1]:.3f}" in shown
+
+
+def test_asks_only_what_a_projects_plan_was_made_for(project, statistics, text, tmp_path):
+    changed = json.loads(project[0].read_text())
+    changed["model"]["path"], changed["statistics"]["path"] = str(MODEL), str(statistics)
+    changed["model"]["hash"] = "0123456789abcdef"
+    file = tmp_path / "p.kvista"
+    file.write_text(json.dumps(changed))
+    assert "has changed since the plan was made" in complaint(run("losses", file, "--text", text, code=USAGE))
 
 
 def methods():

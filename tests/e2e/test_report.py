@@ -4,6 +4,7 @@
 
 import json
 import re
+import struct
 from html.parser import HTMLParser
 
 import pytest
@@ -69,6 +70,53 @@ def test_figures_are_the_verbs(planned, page):
         assert figures[name] == pytest.approx(said[name], rel=1e-12)
     assert figures["secondsPerToken"] == said["cost"]["secondsPerToken"]
     assert figures["parameters"] == answer("inspect", MODEL)["parameters"]
+
+
+def test_figures_are_those_of_window_and_verbs(planned, tmp_path):
+    """The engine, which the window asks, --json and the report say the same numbers, for the device, context, batch and
+    measure that the window was left with."""
+    cost, measure = {"device": "h100", "context": 4096, "batch": 8}, "cka-centred"
+    statistics = planned[0].parent / "demo.kvstats"
+    options = ["--times-smaller", 8, "--profile", cost["device"], "--context", cost["context"], "--batch", cost["batch"]]
+    file = tmp_path / "seen.kvista"
+    said = answer("plan", MODEL, "--stats", statistics, "-o", file, *options)
+    project = json.loads(file.read_text())
+    assert project["view"]["cost"] == cost
+    project["view"]["measure"] = measure
+    file.write_text(json.dumps(project))
+    run("report", file, "-o", tmp_path / "seen.html")
+    html = (tmp_path / "seen.html").read_text()
+    page = Page(html)
+    with Engine() as engine:
+        inputs = {"model": MODEL, "statistics": statistics}
+        wish = {"method": "coded", "target": {"kind": "share", "value": 0.125}, **cost}
+        window = engine.call("makePlan", **inputs, wish=wish)["planned"]
+        errors = engine.call("planErrors", **inputs, plan=window["plan"])
+        spectra = engine.call("layerSpectra", **inputs)
+    assert window["plan"] == project["plan"]
+    seconds = window["cost"]["secondsPerToken"]
+    assert seconds == said["cost"]["secondsPerToken"] == page.figures["secondsPerToken"]
+    assert seconds != planned[1]["cost"]["secondsPerToken"]
+    assert (page.figures["context"], page.figures["batch"]) == (4096, 8) and "h100" in page.text
+    assert window["predictedLoss"] == said["predictedLossRaw"]
+    assert window["achievedBytes"] == said["bytesPerToken"] == page.figures["bytesPerToken"]
+
+    shown = answer("errors", file)
+    for name, figure in (("keys", "keyError"), ("values", "valueError"), ("logits", "logitError"), ("attentionOutputs", "outputError")):
+        numbers = struct.unpack("<64f", errors[name]["data"])
+        assert [number for row in shown[name] for number in row] == list(numbers)
+        for layer in range(8):
+            assert page.figures[f"{figure}{layer}"] == pytest.approx(sum(numbers[8 * layer : 8 * layer + 8]) / 8, rel=1e-12)
+    for record, again in zip(spectra, answer("spectra", file)["spectra"], strict=True):
+        rank = record["normalisedEffectiveRank"]
+        assert rank == again["normalisedEffectiveRank"] == page.figures[f"{record['side']}Rank{record['layer']}"]
+        assert list(struct.unpack("<256f", record["singularValues"]["data"])) == again["singularValues"]
+    assert measure in page.text and "cka-sink-free" not in page.text
+    project["view"]["measure"] = "cka-sink-free"
+    file.write_text(json.dumps(project))
+    run("report", file, "-o", tmp_path / "other.html")
+    other = (tmp_path / "other.html").read_text()
+    assert re.findall("<figure>.*?</figure>", other) != re.findall("<figure>.*?</figure>", html)
 
 
 def test_shows_every_layer_and_group(planned, page):

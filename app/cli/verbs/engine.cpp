@@ -3,11 +3,10 @@
 #include <cerrno>
 #include <csignal>
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "app/cli/model.h"
+#include "app/cli/engine_methods.h"
 #include "app/cli/verb.h"
 #include "core/engine/serve.h"
 #include "core/io/file_descriptor.h"
@@ -25,8 +24,9 @@ Result<Output> run(const Options& options, const Task& task) {
   if (!frames.isOpen() || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
     return fail(ErrorCode::io, fmt::format("Standard output cannot be used: {}.", describeSystemError(errno)));
   std::signal(SIGPIPE, SIG_IGN);  // A client that is gone ends the loop instead of the process.
-  if (options.compute.threads > 0) at::set_num_threads(options.compute.threads);
-  Workspace workspace({KVISTA_VERSION, options.compute.device, options.compute.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat});
+  EngineSettings settings = engineSettings(options.compute);
+  settings.readsStandardInput = false;
+  Workspace workspace(std::move(settings));
   KVISTA_CHECK(serve(STDIN_FILENO, frames.get(), workspace, task.stop));
   return Output{};
 }

@@ -51,6 +51,8 @@ Result<Output> run(const Options& options, const Task& task) {
   project.requestedBytes = planned.requestedBytes;
   project.predictedLoss = planned.predictedLoss;
   project.correctedLoss = planned.correctedLoss;
+  if (const CostSettings cost{request.device, request.context, request.batch}; cost != CostSettings{})
+    project.view["cost"] = {{"device", cost.device}, {"context", cost.context}, {"batch", cost.batch}};
   KVISTA_CHECK(saveProject(options.output, project));
 
   Output output = describePlan(planned, model.decoder->shape(), project.baseLoss);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "app/cli/model.h"
+#include "app/cli/engine_methods.h"
 #include "app/cli/verb.h"
 #include "core/engine/report/report.h"
 
@@ -16,7 +16,7 @@ struct Options {
 };
 
 Result<Output> run(const Options& options, const Task& task) {
-  Workspace workspace({KVISTA_VERSION, options.compute.device, options.compute.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat});
+  Workspace workspace(engineSettings(options.compute));
   KVISTA_ASSIGN(const std::string page, writeReport(options.project, options.output, workspace, task));
   return Output{{{"report", options.output}, {"bytes", page.size()}},
                 fmt::format("The report is in {} ({}).\n", options.output, formatBytes(static_cast<double>(page.size())))};

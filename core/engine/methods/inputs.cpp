@@ -3,11 +3,11 @@
 #include "core/engine/methods/inputs.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/engine/analysis.h"
 #include "core/engine/memory_forecast.h"
 #include "core/text/model_tokenizer.h"
 
@@ -52,9 +52,13 @@ TextRecipe recipeOf(const TextSelection& text, const DecoderDescription& descrip
   return recipe;
 }
 
+Result<void> checkStandardInput(Call& call, const TextSelection& text) {
+  if (call.workspace.settings().readsStandardInput || std::ranges::find(text.paths, "-") == text.paths.end()) return {};
+  return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.", "Give a file or a folder.");
+}
+
 Result<TokenWindows> readSelection(Call& call, WorkModel& model, const TextSelection& text) {
-  if (std::ranges::find(text.paths, "-") != text.paths.end())
-    return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.", "Give a file or a folder.");
+  KVISTA_CHECK(checkStandardInput(call, text));
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   return readTokenWindows(*tokenizer, recipeOf(text, model.description), bosTokenOf(model.checkpoint), call.task);
 }
@@ -62,10 +66,8 @@ Result<TokenWindows> readSelection(Call& call, WorkModel& model, const TextSelec
 std::string textInWords(const TextSelection& text) { return fmt::format("{}", fmt::join(text.paths, ", ")); }
 
 Result<std::vector<int>> layersOf(Fields& fields, const ModelShape& shape) {
-  std::vector<int> layers(static_cast<std::size_t>(shape.layers));
-  std::iota(layers.begin(), layers.end(), 0);
-  if (!fields.has("layers")) return layers;
-  layers = fields.counts("layers", 0, shape.layers - 1);
+  if (!fields.has("layers")) return allLayers(shape);
+  std::vector<int> layers = fields.counts("layers", 0, shape.layers - 1);
   std::ranges::sort(layers);
   layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
   return fields.finish(std::move(layers));

@@ -29,6 +29,8 @@ Result<Inputs> openInputs(Call& call, Fields& fields);
 Result<Inputs> openInputsWithStatistics(Call& call, Fields& fields);
 Result<CompressionPlan> planOf(const Inputs& inputs);
 
+/// Refuses "-" where standard input carries requests.
+Result<void> checkStandardInput(Call& call, const TextSelection& text);
 /// The text of a selection as windows of the model's tokens.
 Result<TokenWindows> readSelection(Call& call, WorkModel& model, const TextSelection& text);
 TextRecipe recipeOf(const TextSelection& text, const DecoderDescription& description);

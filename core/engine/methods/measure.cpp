@@ -20,34 +20,76 @@ namespace {
 
 constexpr std::int64_t kMostTokens = 1 << 16;
 
-/// The first tokens of a text that was typed, or of a selection's first window.
-Result<std::vector<std::uint32_t>> tokensOf(Call& call, Fields& fields, WorkModel& model, std::int64_t most) {
+/// Tokens that are predicted from those before them in their row; the rows' tokens one after another are the text.
+struct Rows {
+  std::vector<std::uint32_t> tokens;
+  std::vector<std::int64_t> lengths;  ///< Of each row, none of them 0.
+};
+
+Rows inRows(std::vector<std::uint32_t> tokens, std::int64_t window, std::int64_t most) {
+  if (static_cast<std::int64_t>(tokens.size()) > most) tokens.resize(static_cast<std::size_t>(most));
+  Rows rows{std::move(tokens), {}};
+  for (auto left = static_cast<std::int64_t>(rows.tokens.size()); left > 0; left -= rows.lengths.back()) rows.lengths.push_back(std::min(left, window));
+  return rows;
+}
+
+/// The first `most` tokens of a text that was typed, of a selection's windows or, where it asks for no windows in
+/// particular, of its whole text.
+Result<Rows> rowsOf(Call& call, Fields& fields, WorkModel& model, std::int64_t most) {
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   const nlohmann::json* text = fields.find("text");
   if (!text) return tl::unexpected(*fields.error());
-  std::vector<std::uint32_t> tokens;
+  Rows rows;
   if (text->is_string()) {
-    KVISTA_ASSIGN(tokens, tokenizer->encode(text->get_ref<const std::string&>(), true));
+    KVISTA_ASSIGN(std::vector<std::uint32_t> tokens, tokenizer->encode(text->get_ref<const std::string&>(), true));
+    rows = inRows(std::move(tokens), most, most);
   } else {
     KVISTA_ASSIGN(TextSelection selection, read<TextSelection>(*text));
-    selection.windows = 1;
-    KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, model, selection));
-    const at::Tensor ids = windows.ids[0].contiguous();
-    const std::int64_t* begin = ids.const_data_ptr<std::int64_t>();
-    tokens.assign(begin, begin + ids.numel());
+    const std::int64_t window = recipeOf(selection, model.description).window;
+    if (selection.windows == 0 && selection.skipWindows == 0 && !selection.seed && !selection.beginWithBos) {
+      KVISTA_CHECK(checkStandardInput(call, selection));
+      KVISTA_ASSIGN(std::vector<std::uint32_t> tokens, readTokens(*tokenizer, selection.paths, most, call.task));
+      rows = inRows(std::move(tokens), window, most);
+    } else {
+      const std::int64_t enough = (most + window - 1) / window;
+      selection.windows = selection.windows == 0 ? enough : std::min(selection.windows, enough);
+      KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, model, selection));
+      const at::Tensor ids = windows.ids.contiguous();
+      const std::int64_t* begin = ids.const_data_ptr<std::int64_t>();
+      rows = inRows({begin, begin + ids.numel()}, window, most);
+    }
   }
-  if (static_cast<std::int64_t>(tokens.size()) > most) tokens.resize(static_cast<std::size_t>(most));
-  if (tokens.size() < 2)
-    return fail(ErrorCode::invalidArgument, fmt::format("The text has {} tokens; losses need at least 2.", tokens.size()), "Give a longer text.");
-  return tokens;
+  if (rows.tokens.size() < 2)
+    return fail(ErrorCode::invalidArgument, fmt::format("The text has {} tokens; losses need at least 2.", rows.tokens.size()), "Give a longer text.");
+  return rows;
 }
 
-/// NaN, then one number a predicted token.
-Result<std::vector<float>> lossesOf(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform, const Task& task) {
-  KVISTA_ASSIGN(const at::Tensor losses, decoder.tokenLosses(ids, transform, task));
-  const at::Tensor numbers = losses.flatten().to(at::kFloat).cpu().contiguous();
-  std::vector<float> values = {std::numeric_limits<float>::quiet_NaN()};
-  values.insert(values.end(), numbers.const_data_ptr<float>(), numbers.const_data_ptr<float>() + numbers.numel());
+/// Of each row NaN, then one number a predicted token, nats. Rows of one length go through the model together.
+Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, const CacheTransform* transform, const char* stage, const Task& task) {
+  const std::vector<std::int64_t> ids(rows.tokens.begin(), rows.tokens.end());
+  const at::Tensor all = at::tensor(ids, at::kLong);
+  const std::int64_t tokensPerBatch = decoder.options().device.is_cpu() ? 2048 : 16384;
+  std::vector<float> values;
+  values.reserve(ids.size());
+  for (std::size_t row = 0; row < rows.lengths.size();) {
+    const std::int64_t length = rows.lengths[row];
+    std::int64_t batch = 1;
+    while (row + static_cast<std::size_t>(batch) < rows.lengths.size() && rows.lengths[row + static_cast<std::size_t>(batch)] == length &&
+           (batch + 1) * length <= tokensPerBatch)
+      ++batch;
+    at::Tensor losses;
+    const auto begin = static_cast<std::int64_t>(values.size());
+    task.progress(stage, values.size(), ids.size(), "tokens");
+    if (length > 1) {
+      KVISTA_ASSIGN(losses, decoder.tokenLosses(all.narrow(0, begin, batch * length).view({batch, length}), transform, task));
+      losses = losses.to(at::kFloat).cpu().contiguous();
+    }
+    for (std::int64_t i = 0; i < batch; ++i) {
+      values.push_back(std::numeric_limits<float>::quiet_NaN());
+      if (length > 1) values.insert(values.end(), losses.const_data_ptr<float>() + i * (length - 1), losses.const_data_ptr<float>() + (i + 1) * (length - 1));
+    }
+    row += static_cast<std::size_t>(batch);
+  }
   return values;
 }
 
@@ -79,6 +121,19 @@ std::vector<std::uint32_t> endTokensOf(const Checkpoint& checkpoint) {
   for (const nlohmann::json& each : found->is_array() ? *found : nlohmann::json::array({*found}))
     if (each.is_number_unsigned()) ends.push_back(each.get<std::uint32_t>());
   return ends;
+}
+
+/// Earlier turns of a conversation: {role, content} each, as transformers has them.
+Result<std::vector<ChatTurn>> turnsOf(const nlohmann::json& list) {
+  if (!list.is_array()) return fail(ErrorCode::invalidArgument, "The turns of the conversation are not a list.");
+  std::vector<ChatTurn> turns;
+  for (const nlohmann::json& each : list) {
+    Fields fields(each, "a turn of the conversation");
+    ChatTurn turn{fields.text("role"), fields.text("content")};
+    if (fields.error()) return tl::unexpected(*fields.error());
+    turns.push_back(std::move(turn));
+  }
+  return turns;
 }
 
 /// One of the two texts that are written.
@@ -113,17 +168,16 @@ Result<nlohmann::json> tokenLosses(Call& call) {
   const std::int64_t most = fields.has("maxTokens") ? fields.integer("maxTokens", 2, kMostTokens) : 512;
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
-  KVISTA_ASSIGN(const std::vector<std::uint32_t> tokens, tokensOf(call, fields, model, most));
+  KVISTA_ASSIGN(const Rows rows, rowsOf(call, fields, model, most));
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   TokenLossRecord record;
-  KVISTA_ASSIGN(record.pieces, piecesOf(*tokenizer, tokens, call.task));
+  KVISTA_ASSIGN(record.pieces, piecesOf(*tokenizer, rows.tokens, call.task));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
-  const at::Tensor ids = at::tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()), at::kLong).unsqueeze(0);
-  KVISTA_ASSIGN(record.before, lossesOf(*decoder, ids, model.ownTransform.get(), call.task));
+  KVISTA_ASSIGN(record.before, lossesOf(*decoder, rows, model.ownTransform.get(), "measure the model", call.task));
   record.after = record.before;
   if (transform) {
-    KVISTA_ASSIGN(record.after, lossesOf(*decoder, ids, transform.get(), call.task));
+    KVISTA_ASSIGN(record.after, lossesOf(*decoder, rows, transform.get(), "measure the plan", call.task));
   }
   return toJson(record);
 }
@@ -133,14 +187,19 @@ Result<nlohmann::json> generate(Call& call) {
   std::string prompt = fields.text("prompt");
   GenerationRequest request;
   request.maximumTokens = fields.has("maxTokens") ? fields.integer("maxTokens", 1, kMostTokens) : 128;
-  const bool chat = fields.has("chat") && fields.boolean("chat");
+  std::vector<ChatTurn> turns;
+  if (fields.has("turns")) turns = fields.take("turns", turnsOf(*fields.find("turns")));
+  const bool chat = !turns.empty() || (fields.has("chat") && fields.boolean("chat"));
   if (fields.has("temperature")) request.temperature = fields.number("temperature", 0, 100);
   if (fields.has("seed")) request.seed = static_cast<std::uint64_t>(fields.integer("seed"));
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
+  ChatTemplate form;
   if (chat) {
-    KVISTA_ASSIGN(prompt, inChatTemplate(chatTemplateOf(model.checkpoint), prompt));
+    form = chatTemplateOf(model.checkpoint);
+    turns.push_back({"user", prompt});
+    KVISTA_ASSIGN(prompt, inChatTemplate(form, turns));
   }
   KVISTA_ASSIGN(request.prompt, tokenizer->encode(prompt, !chat));
   if (request.prompt.empty())
@@ -149,6 +208,10 @@ Result<nlohmann::json> generate(Call& call) {
   if (static_cast<std::int64_t>(request.prompt.size()) > kMostTokens)
     return fail(ErrorCode::invalidArgument, fmt::format("The prompt has {} tokens, at most {} are allowed.", request.prompt.size(), kMostTokens));
   request.endTokens = endTokensOf(model.checkpoint);
+  if (const std::string end = endOfTurn(form); !end.empty()) {
+    KVISTA_ASSIGN(const auto tokens, tokenizer->encode(end, false));
+    if (tokens.size() == 1) request.endTokens.push_back(tokens.front());
+  }
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
 
@@ -172,7 +235,7 @@ Result<nlohmann::json> generate(Call& call) {
       sent.text = side.pending;
       if (!side.pending.empty() && call.report({"generate", token, request.maximumTokens, "tokens", {}, std::move(sent)})) side.pending.clear();
     }
-  nlohmann::json answer = {{"original", toJson(sides.front().whole)}};
+  nlohmann::json answer = {{"original", toJson(sides.front().whole)}, {"prompt", prompt}, {"chatTemplate", form.name}};
   if (sides.size() > 1) answer["plan"] = toJson(sides.back().whole);
   return answer;
 }

@@ -50,12 +50,6 @@ Choice choice(std::string_view name, std::string_view summary, std::string_view 
   return {std::string(name), std::string(summary), {}, {}, std::string(source)};
 }
 
-bool hasTokenizer(const Checkpoint& checkpoint) {
-  std::error_code error;
-  // A GGUF's vocabulary is read at first need; files without one are rare and say so then.
-  return checkpoint.format == Checkpoint::Format::gguf || std::filesystem::exists(checkpoint.path / "tokenizer.json", error);
-}
-
 }  // namespace
 
 Result<nlohmann::json> hello(Call& call) {
@@ -100,10 +94,13 @@ Result<nlohmann::json> open(Call& call) {
   }
   record.maximumPositions = model->description.maximumPositions;
   record.rope = inWords(model->description.rope);
-  record.hasTokenizer = hasTokenizer(checkpoint);
-  record.chatTemplate = chatTemplateOf(checkpoint);
+  // Texts are read with it soon, and who hears only then that it is damaged has chosen them for nothing.
+  const auto tokenizer = call.workspace.tokenizer(*model);
+  record.hasTokenizer = tokenizer.has_value();
+  record.chatTemplate = chatTemplateOf(checkpoint).name;
   record.problems = checkpoint.warnings;
   record.problems.insert(record.problems.end(), model->description.warnings.begin(), model->description.warnings.end());
+  if (!tokenizer) record.problems.push_back(fmt::format("{} {}", tokenizer.error().message, tokenizer.error().hint));
   if (model->plan) record.problems.push_back("This is an export of KVista: it computes with its plan and takes no other.");
   return toJson(record);
 }

@@ -3,22 +3,11 @@
 //
 // makePlan, decompose, planErrors: what a plan is made from and what it loses, before anything is measured.
 #include "core/compress/planner.h"
+#include "core/engine/analysis.h"
 #include "core/engine/memory_forecast.h"
 #include "core/engine/methods/inputs.h"
-#include "core/evaluate/plan_errors.h"
 
 namespace kvista {
-namespace {
-
-/// One group over a whole layer: no plan of a method decomposes anything larger.
-CompressionPlan widest(const ModelShape& shape) {
-  CompressionPlan plan;
-  plan.groups.emplace_back().widths.assign(static_cast<std::size_t>(shape.cacheWidth()), 16);
-  return plan;
-}
-
-}  // namespace
-
 Result<nlohmann::json> makePlanFor(Call& call) {
   Fields fields(call.params, "the parameters of makePlan");
   auto wish = fields.record<PlanWish>("wish");
@@ -36,7 +25,7 @@ Result<nlohmann::json> makePlanFor(Call& call) {
   request.context = wish.context;
   request.batch = wish.batch;
   request.manual = std::move(wish.keep);
-  KVISTA_CHECK(checkMemory(planBytes(widest(inputs.model->description.shape), inputs.model->description.shape), c10::kCPU,
+  KVISTA_CHECK(checkMemory(planBytes(widestPlan(inputs.model->description.shape), inputs.model->description.shape), c10::kCPU,
                            "The decompositions"));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*decoder, inputs.statistics.get(), request, call.task));
@@ -60,14 +49,8 @@ Result<nlohmann::json> planErrors(Call& call) {
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
-  KVISTA_ASSIGN(PlanErrors errors, errorsAtMoments(*decoder, *inputs.statistics, plan, call.task));
-  KVISTA_ASSIGN(MeasuredErrors measured, measureErrors(*decoder, *inputs.statistics, *transform, call.task));
-  if (plan.storage == Storage::plainQuantised) {
-    errors.keys = std::move(measured.keys);
-    errors.values = std::move(measured.values);
-  }
-  return toJson(PlanErrorsRecord{std::move(errors.keys), std::move(errors.values), std::move(errors.keyLoss), std::move(errors.valueLoss),
-                                 std::move(measured.logits), std::move(measured.attentionOutputs)});
+  KVISTA_ASSIGN(const PlanErrorsRecord errors, planErrorsOf(*decoder, *inputs.statistics, plan, *transform, call.task));
+  return toJson(errors);
 }
 
 }  // namespace kvista

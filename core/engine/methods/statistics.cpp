@@ -2,11 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // calibrate, openStatistics, similarity, layerSpectra: what a text says about a model's cache.
-#include <ATen/ops/linalg_eigvalsh.h>
 #include <fmt/format.h>
 
-#include "core/compress/measures/measures.h"
 #include "core/compress/planner.h"
+#include "core/engine/analysis.h"
 #include "core/engine/memory_forecast.h"
 #include "core/engine/methods/inputs.h"
 #include "core/evaluate/calibrate.h"
@@ -26,12 +25,6 @@ StatisticsRecord recordOf(const std::string& path, const Statistics& statistics)
           statistics.device,
           statistics.seconds,
           lossModelOf(&statistics)};
-}
-
-Matrix matrixOf(const at::Tensor& tensor) {
-  const at::Tensor numbers = tensor.to(at::kFloat).cpu().contiguous();
-  const float* begin = numbers.const_data_ptr<float>();
-  return {static_cast<int>(numbers.size(0)), static_cast<int>(numbers.size(1)), {begin, begin + numbers.numel()}};
 }
 
 /// What an answer depends on: the files' content and every parameter. Empty where it cannot be known without opening one.
@@ -56,8 +49,6 @@ nlohmann::json keep(Call& call, std::string_view method, nlohmann::json answer) 
   return answer;
 }
 
-SpectrumMeasures measuresOf(const std::vector<float>& values) { return measure(std::vector<double>(values.begin(), values.end())); }
-
 }  // namespace
 
 Result<nlohmann::json> calibrateModel(Call& call) {
@@ -77,10 +68,9 @@ Result<nlohmann::json> calibrateModel(Call& call) {
   request.bos = bosTokenOf(model.checkpoint);
   request.gradients = gradients;
   request.partialFile = output + ".partial";
-  KVISTA_CHECK(checkMemory(calibrationBytes(decoder->shape(), gradients, std::max<std::int64_t>(2048, request.recipe.window)),
+  KVISTA_CHECK(checkMemory(calibrationBytes(decoder->shape(), gradients, tokensPerPass(request.recipe.window)),
                            decoder->options().device, "Calibration in windows of this length"));
-  if (text.paths.size() == 1 && text.paths.front() == "-")
-    return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.", "Give a file or a folder.");
+  KVISTA_CHECK(checkStandardInput(call, text));
   KVISTA_ASSIGN(Statistics made, calibrate(*decoder, model.hash, *tokenizer, request, call.task));
   KVISTA_CHECK(saveStatistics(output, made, call.task));
   const auto statistics = std::make_shared<const Statistics>(std::move(made));
@@ -103,15 +93,7 @@ Result<nlohmann::json> similarity(Call& call) {
   KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, inputs.statistics->shape));
   KVISTA_ASSIGN(const Measure* measure, findMeasure(name));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
-  std::vector<SimilarityRecord> records;
-  for (const int layer : layers) {
-    for (const Side side : {Side::key, Side::value}) {
-      KVISTA_CHECK(call.task.checkStop());
-      KVISTA_ASSIGN(const at::Tensor matrix, measure->similarity({*decoder, *inputs.statistics, layer, side}));
-      records.push_back({layer, side, matrixOf(matrix)});
-    }
-    call.task.progress("similarity", records.size() / 2, layers.size(), "layers");
-  }
+  KVISTA_ASSIGN(const auto records, similaritiesOf(*decoder, *inputs.statistics, *measure, layers, call.task));
   return keep(call, "similarity", listOf(records));
 }
 
@@ -122,25 +104,9 @@ std::optional<nlohmann::json> similarityAtOnce(Workspace& workspace, const nlohm
 Result<nlohmann::json> layerSpectra(Call& call) {
   Fields fields(call.params, "the parameters of layerSpectra");
   KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
-  const ModelShape& shape = inputs.statistics->shape;
-  KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, shape));
+  KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, inputs.statistics->shape));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
-  std::vector<LayerSpectrumRecord> records;
-  for (const int layer : layers) {
-    const at::Tensor second = outputMoments({*decoder, *inputs.statistics, layer, Side::key}, false).second;
-    for (const Side side : {Side::key, Side::value}) {
-      KVISTA_CHECK(call.task.checkStop());
-      const std::int64_t begin = side == Side::key ? 0 : shape.keyWidth();
-      const std::int64_t width = side == Side::key ? shape.keyWidth() : shape.valueWidth();
-      const at::Tensor block = second.narrow(0, begin, width).narrow(1, begin, width);
-      const at::Tensor values = at::linalg_eigvalsh(block).clamp_min(0).sqrt().flip(0).to(at::kFloat).contiguous();
-      const float* each = values.const_data_ptr<float>();
-      LayerSpectrumRecord record{layer, side, {}, {each, each + width}};
-      record.measures = measuresOf(record.singularValues);
-      records.push_back(std::move(record));
-    }
-    call.task.progress("spectra", records.size() / 2, layers.size(), "layers");
-  }
+  KVISTA_ASSIGN(const auto records, layerSpectraOf(*decoder, *inputs.statistics, layers, call.task));
   return keep(call, "layerSpectra", listOf(records));
 }
 

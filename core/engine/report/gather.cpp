@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include "core/compress/measures/measures.h"
 #include "core/compress/planner.h"
+#include "core/engine/analysis.h"
 #include "core/engine/report/report.h"
 #include "core/io/atomic_file.h"
 
@@ -18,16 +18,13 @@ Result<void> addPictures(Report& report, Workspace& workspace, WorkModel& model,
     KVISTA_ASSIGN(report.units, decomposeGroups(*decoder, report.statistics.get(), report.project.plan, {}, task));
   }
   if (!report.statistics) return {};
-  KVISTA_ASSIGN(const Measure* cka, findMeasure("cka"));
-  for (int layer = 0; layer < decoder->shape().layers; ++layer)
-    for (const Side side : {Side::key, Side::value}) {
-      KVISTA_CHECK(task.checkStop());
-      KVISTA_ASSIGN(const at::Tensor similarity, cka->similarity({*decoder, *report.statistics, layer, side}));
-      const at::Tensor numbers = similarity.to(at::kFloat).contiguous();
-      const float* begin = numbers.const_data_ptr<float>();
-      const int heads = static_cast<int>(numbers.size(0));
-      report.similarities.push_back({layer, side, {heads, heads, {begin, begin + numbers.numel()}}});
-    }
+  const std::vector<int> layers = allLayers(decoder->shape());
+  KVISTA_ASSIGN(const Measure* measure, findMeasure(report.measure));
+  KVISTA_ASSIGN(report.similarities, similaritiesOf(*decoder, *report.statistics, *measure, layers, task));
+  KVISTA_ASSIGN(report.spectra, layerSpectraOf(*decoder, *report.statistics, layers, task));
+  KVISTA_ASSIGN(const auto transform, workspace.transform(model, report.project.statistics.string(), report.statistics.get(),
+                                                          report.project.plan, task));
+  KVISTA_ASSIGN(report.errors, planErrorsOf(*decoder, *report.statistics, report.project.plan, *transform, task));
   return {};
 }
 
@@ -57,13 +54,18 @@ Result<Report> gatherReport(const std::filesystem::path& project, Workspace& wor
   report.name = project.stem().string();
   report.version = workspace.settings().version;
   KVISTA_ASSIGN(report.project, loadProject(project));
+  report.cost = viewedCost(report.project.view);
+  report.measure = viewedMeasure(report.project.view);
   if (const auto opened = addModel(report, workspace, task); !opened) {
     if (opened.error().code == ErrorCode::cancelled) return tl::unexpected(opened.error());
     report.gaps.push_back(opened.error().message + " Pictures that need it are left out.");
   }
   if (report.shape) {
-    KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile("h200"));
-    report.planned = assess(report.project.plan, report.units, {*report.shape, lossModelOf(report.statistics.get()), *device, 16384, 1});
+    if (const auto device = findDeviceProfile(report.cost.device); !device)
+      report.gaps.push_back(device.error().message + " How long decoding takes is left out.");
+    else
+      report.planned = assess(report.project.plan, report.units,
+                              {*report.shape, lossModelOf(report.statistics.get()), **device, report.cost.context, report.cost.batch});
   }
   return report;
 }

@@ -102,7 +102,9 @@ std::string figures(const Report& report) {
     const CostModel& cost = report.planned->cost;
     const double ratio = cost.secondsPerToken / cost.fullSecondsPerToken;
     html += shown("Decoding, estimated", figure("secondsPerToken", cost.secondsPerToken, fmt::format("{:.0f} us", cost.secondsPerToken * 1e6)),
-                  fmt::format("{:.2f} of the whole cache's, h200, context 16,384", ratio));
+                  fmt::format("{:.2f} of the whole cache's, {}, context {}, batch {}", ratio, escaped(report.cost.device),
+                              figure("context", static_cast<double>(report.cost.context), withSeparators(report.cost.context)),
+                              figure("batch", report.cost.batch, withSeparators(report.cost.batch))));
   }
   html += shown("Plans tried", figure("plansTried", static_cast<double>(project.tried.size()), fmt::format("{}", project.tried.size())), "kept in the project");
   return "<section><div class=\"figures\">" + html + "</div></section>\n";
@@ -167,6 +169,38 @@ std::string tried(const Project& project) {
   return html + "</table>";
 }
 
+/// What one side of a layer has, as a cell with the exact number.
+std::string cell(std::string_view id, int layer, std::optional<double> value, int digits) {
+  if (!value || !std::isfinite(*value)) return "<td class=\"number\"></td>";
+  return fmt::format("<td class=\"number\">{}</td>", figure(fmt::format("{}{}", id, layer), *value, fmt::format("{:.{}f}", *value, digits)));
+}
+
+/// Mean over a layer's heads.
+std::optional<double> meanOf(const Matrix& matrix, int layer) {
+  if (layer >= matrix.rows || matrix.columns == 0) return std::nullopt;
+  double sum = 0;
+  for (int head = 0; head < matrix.columns; ++head) sum += matrix.at(layer, head);
+  return sum / matrix.columns;
+}
+
+/// How many directions each layer's keys and values need, and where the plan errs: means of relative squared errors.
+std::string layersTable(const Report& report) {
+  if (report.spectra.empty() && !report.errors) return {};
+  std::string html = "<table><tr><th>Layer</th><th class=\"number\">Normalised effective rank, keys</th><th class=\"number\">values</th>"
+                     "<th class=\"number\">Relative squared error, keys</th><th class=\"number\">values</th><th class=\"number\">attention scores</th>"
+                     "<th class=\"number\">attention outputs</th></tr>";
+  const PlanErrorsRecord errors = report.errors.value_or(PlanErrorsRecord{});
+  for (int layer = 0; layer < report.shape->layers; ++layer) {
+    std::optional<double> keys, values;
+    for (const LayerSpectrumRecord& spectrum : report.spectra)
+      if (spectrum.layer == layer) (spectrum.side == Side::key ? keys : values) = spectrum.measures.normalisedEffectiveRank;
+    html += fmt::format("<tr><td>{}</td>", layer) + cell("keyRank", layer, keys, 3) + cell("valueRank", layer, values, 3) +
+            cell("keyError", layer, meanOf(errors.keys, layer), 4) + cell("valueError", layer, meanOf(errors.values, layer), 4) +
+            cell("logitError", layer, meanOf(errors.logits, layer), 4) + cell("outputError", layer, meanOf(errors.attentionOutputs, layer), 4) + "</tr>";
+  }
+  return html + "</table>";
+}
+
 std::string planTable(const CompressionPlan& plan) {
   std::string html =
       "<table><tr><th>Layer</th><th>Heads</th><th class=\"number\">Rank</th><th>Directions</th><th class=\"number\">Bytes a token</th><th></th></tr>";
@@ -188,8 +222,8 @@ std::string reportPage(const Report& report) {
                      escaped(report.name), kStyle, escaped(project.plan.method)) +
          figures(report) + section("What is missing", gaps) + section("Notes", project.notes.empty() ? "" : "<pre>" + escaped(project.notes) + "</pre>") +
          section("Measured perplexity", measured(project)) + section("Spectra of all layers and the bits of their directions", waterlineSvg(project.plan, report.units)) +
-         section("Similarity of key heads by layer (linear CKA, 0 to 1)", similaritySvg(report.similarities, Side::key)) +
-         section("Similarity of value heads by layer", similaritySvg(report.similarities, Side::value)) + section("Plans tried", tried(project)) +
+         section("Similarity of key heads by layer (" + escaped(report.measure) + ", 0 to 1)", similaritySvg(report.similarities, Side::key)) +
+         section("Similarity of value heads by layer", similaritySvg(report.similarities, Side::value)) + section("Spectra and errors by layer", layersTable(report)) + section("Plans tried", tried(project)) +
          section("Plan", planTable(project.plan)) + section("Model", modelTable(report)) + section("Provenance", provenance(report)) + "</main></body></html>\n";
 }
 

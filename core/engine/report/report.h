@@ -25,7 +25,11 @@ struct Report {
   std::optional<PlannedPlan> planned;                ///< The plan assessed again: bytes, prediction, cost.
   std::shared_ptr<const Statistics> statistics;      ///< Null without any.
   std::vector<BudgetUnit> units;                     ///< Spectra of the plan's groups; empty where they are not known.
-  std::vector<SimilarityRecord> similarities;        ///< Linear CKA of every layer, key and value; empty as well.
+  CostSettings cost;                                 ///< What the project was looked at with.
+  std::string measure;                               ///< As `cost`: of the similarities.
+  std::vector<SimilarityRecord> similarities;        ///< Of every layer, key and value; empty as well.
+  std::vector<LayerSpectrumRecord> spectra;          ///< As `similarities`.
+  std::optional<PlanErrorsRecord> errors;            ///< Absent where they are not known.
   std::vector<std::string> gaps;                     ///< Sentences: what could not be shown, and why.
 };
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include "core/compress/planner.h"
 #include "core/protocol/records.h"
@@ -78,6 +79,37 @@ TEST_F(Flow, OpensFromHeaders) {
   EXPECT_TRUE(model.hasTokenizer);
   EXPECT_EQ(model.chatTemplate, "");
   EXPECT_TRUE(model.problems.empty());
+}
+
+TEST_F(Flow, OpensAModelWithADamagedTokenizerAndSaysSo) {
+  const std::filesystem::path model = folder_->path() / "damaged";
+  std::filesystem::copy(kModel, model);
+  std::ofstream(model / "tokenizer.json") << "{\"model\": ";
+  const auto record = recordOf<ModelRecord>(client_->call("open", {{"path", model}}));
+  EXPECT_EQ(record.shape, demoDecoder().shape());
+  EXPECT_FALSE(record.hasTokenizer);
+  EXPECT_THAT(record.problems, testing::ElementsAre(testing::AllOf(HasSubstr((model / "tokenizer.json").string()), HasSubstr("get it again"))));
+}
+
+TEST_F(Flow, ForecastsMemoryBeforeTheWork) {
+  const auto forecast = [&](json params) { return recordOf<MemoryForecast>(valueOf(client_->call("forecastMemory", std::move(params))).at(0)); };
+  Client fresh;  // One that has not loaded the weights, 14.9 MB that become twice as much in float32.
+  const json params = {{"model", kModel}, {"method", "calibrate"}, {"text", selection(0)}};
+  const auto cold = recordOf<MemoryForecast>(valueOf(fresh.call("forecastMemory", params)).at(0));
+  const auto warm = forecast(params);
+  EXPECT_EQ(cold.bytesNeeded - warm.bytesNeeded, 4 * demoDecoder().shape().parameters);
+  EXPECT_THAT(warm.device, HasSubstr("CPU"));
+  ASSERT_TRUE(warm.bytesFree);
+  EXPECT_GT(*warm.bytesFree, 0);
+  json others = params;
+  others["gradients"] = false;
+  EXPECT_LT(forecast(others).bytesNeeded, warm.bytesNeeded);
+  others = params;
+  others["text"]["window"] = 1 << 20;
+  EXPECT_GT(forecast(others).bytesNeeded, 100 * warm.bytesNeeded);
+  EXPECT_GT(forecast(withPlan({{"method", "export"}})).bytesNeeded, 0);
+  EXPECT_GT(forecast(withPlan({{"method", "evaluate"}})).bytesNeeded, forecast(withPlan({{"method", "export"}})).bytesNeeded);
+  EXPECT_THAT(errorOf(client_->call("forecastMemory", {{"model", kModel}, {"method", "dance"}})).message, HasSubstr("dance"));
 }
 
 TEST_F(Flow, CalibratesAndOpensWhatItWrote) {
@@ -239,6 +271,60 @@ TEST_F(Flow, WritesTwoTextsInTurn) {
   EXPECT_NE(valueOf(client_->call("generate", drawn)), first);
   drawn["chat"] = true;
   EXPECT_THAT(errorOf(client_->call("generate", drawn)).message, HasSubstr("no chat template"));
+}
+
+TEST_F(Flow, AsksWhetherASentenceFarBackComesOut) {
+  const json params = withPlan({{"lengths", {48, 96}}, {"depths", {0, 50, 100}}, {"trials", 2}, {"seed", 3}});
+  const std::int64_t id = client_->ask("retrieval", params);
+  const json answer = valueOf(client_->await(id));
+  const auto record = valueOf(read<RetrievalRecord>(answer));
+  EXPECT_EQ(record.texts, std::vector<std::string>{kCalibrationText});
+  EXPECT_EQ(record.lengths, (std::vector<int>{48, 96}));
+  for (const Matrix* each : {&record.lossBefore, &record.lossAfter})
+    for (const float loss : each->values) EXPECT_GT(loss, 0);
+  EXPECT_NE(record.lossBefore, record.lossAfter);
+  for (const json& each : client_->progressOf(id)) EXPECT_EQ(each["unit"], "trials");
+  EXPECT_EQ(valueOf(client_->call("retrieval", params)), answer);
+
+  // A model alone is asked the same, in a text that has to be named.
+  json alone = {{"model", kModel}, {"lengths", {48, 96}}, {"depths", {0, 50, 100}}, {"trials", 2}, {"seed", 3}};
+  EXPECT_THAT(errorOf(client_->call("retrieval", alone)).message, HasSubstr("'text'"));
+  alone["text"] = selection(0);
+  const auto original = recordOf<RetrievalRecord>(client_->call("retrieval", alone));
+  EXPECT_EQ(original.lossAfter, original.lossBefore);
+  EXPECT_EQ(original.lossBefore, record.lossBefore);
+
+  json wrong = params;
+  wrong["lengths"] = {4096};
+  EXPECT_THAT(errorOf(client_->call("retrieval", wrong)).message, HasSubstr("2048 positions"));
+  wrong["lengths"] = {8};
+  EXPECT_THAT(errorOf(client_->call("retrieval", wrong)).message, HasSubstr("no room"));
+  wrong = params;
+  wrong["lengths"] = {2048};
+  wrong["trials"] = 1000;
+  const std::int64_t slow = client_->ask("retrieval", wrong);
+  client_->awaitProgress(slow);
+  EXPECT_TRUE(valueOf(client_->call("cancel", {{"id", slow}}))["cancelled"].get<bool>());
+  EXPECT_EQ(errorOf(client_->await(slow)).code, ErrorCode::cancelled);
+}
+
+TEST_F(Flow, TellsTheLossesOfAWholeFile) {
+  const std::string file = (folder_->path() / "whole.txt").string();
+  std::string words;
+  for (int i = 0; i < 60; ++i) words += "It is a truth universally acknowledged. ";
+  std::ofstream(file) << words;
+  json params = withPlan({{"text", toJson(TextSelection{{file}, 50, 0, 0, {}, false})}, {"maxTokens", 65536}});
+  const auto record = recordOf<TokenLossRecord>(client_->call("tokenLosses", params));
+  std::string joined;
+  for (std::size_t i = 0; i < record.pieces.size(); ++i) {
+    joined += record.pieces[i];
+    EXPECT_EQ(std::isnan(record.before[i]), i % 50 == 0) << i;
+    EXPECT_EQ(std::isnan(record.after[i]), i % 50 == 0) << i;
+  }
+  EXPECT_EQ(joined, words);
+  EXPECT_NE(record.pieces.size() % 50, 0U) << "the last window is to be a shorter one";
+  params["maxTokens"] = 70;
+  EXPECT_EQ(recordOf<TokenLossRecord>(client_->call("tokenLosses", params)).pieces.size(), 70U);
 }
 
 TEST_F(Flow, ForecastsAnExportAndWritesIt) {

@@ -232,6 +232,11 @@ TEST(Protocol, KeepsItsFrames) {
       {"progress", progressMessage(6, toJson(ProgressRecord{"calibrate", 4096, 8192, "tokens", 2.5, {}}))},
       {"cancel.request", requestMessage(7, "cancel", {{"id", 6}})},
       {"cancel.result", resultMessage(7, {{"cancelled", true}})},
+      {"forecastMemory.result", resultMessage(8, json::array({toJson(MemoryForecast{"CPU, 2 cores", 1000, 2000})}))},
+      {"retrieval.request",
+       requestMessage(9, "retrieval", {{"model", "/models/a"}, {"lengths", {64, 128}}, {"depths", {50}}, {"trials", 2}, {"seed", 7}})},
+      {"retrieval.result", resultMessage(9, toJson(RetrievalRecord{{"/texts/a"}, {64, 128}, {50}, 2, 7, {1, 2, {2, 3}}, {1, 2, {4, 5}},
+                                                                   {1, 2, {1, 0.5F}}, {1, 2, {0, 0.5F}}}))},
       {"cancelled", errorMessage(6, {ErrorCode::cancelled, "Cancelled.", "", ""})},
   };
   json written = json::object();

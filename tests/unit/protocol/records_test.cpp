@@ -157,6 +157,14 @@ TEST(Records, WithNumbersInBulkComeBackAsTheyWere) {
   EXPECT_TRUE(std::isnan(losses.before[0]));
   EXPECT_EQ(losses.after[1], 2);
 
+  const RetrievalRecord retrieval{{"a.txt"}, {64, 128}, {0}, 2, 7, {1, 2, {2, 3}}, {1, 2, {4, 5}}, {1, 2, {1, 0.5F}}, {1, 2, {0, 0.5F}}};
+  EXPECT_EQ(through(retrieval), retrieval);
+  json wrong = toJson(retrieval);
+  wrong["depths"] = {0, 50};
+  const auto refused = read<RetrievalRecord>(wrong);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("'lossBefore'"));
+
   Catalogue catalogue;
   catalogue.methods.emplace_back().widths = {0, 8};
   catalogue.forms.push_back({"latent", "", "", "", ""});
@@ -210,6 +218,8 @@ TEST(Records, NameTheFieldThatIsWrong) {
   expectMistakesNamed(PlanErrorsRecord{});
   expectMistakesNamed(EvaluationRecord{});
   expectMistakesNamed(TokenLossRecord{});
+  expectMistakesNamed(MemoryForecast{"CPU, 2 cores", 5, 7});
+  expectMistakesNamed(RetrievalRecord{{"a.txt"}, {64}, {50}, 2, 1, {1, 1, {2}}, {1, 1, {3}}, {1, 1, {1}}, {1, 1, {0}}});
   expectMistakesNamed(GeneratedPiece{});
   expectMistakesNamed(ProgressRecord{"calibrate", 1, 2, "tokens", 1.0, GeneratedPiece{}});
   expectMistakesNamed(ExportPreview{});

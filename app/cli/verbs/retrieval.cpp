@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "app/cli/engine_methods.h"
+#include "app/cli/option_checks.h"
+#include "app/cli/verb.h"
+#include "core/calibration/token_source.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string subject;
+  std::vector<std::string> texts;
+  std::vector<int> lengths, depths;
+  std::int64_t trials = 4, seed = 0;
+  ComputeSettings compute;
+};
+
+std::string table(const char* side, const RetrievalRecord& record, const Matrix& loss, const Matrix& found) {
+  std::string text = fmt::format("{}: found, and nats a token of the answer\n  depth", side);
+  for (const int length : record.lengths) text += fmt::format(" {:>15}", fmt::format("{} tokens", length));
+  text += "\n";
+  for (int depth = 0; depth < loss.rows; ++depth) {
+    text += fmt::format("{:>5} %", record.depths[static_cast<std::size_t>(depth)]);
+    for (int length = 0; length < loss.columns; ++length)
+      text += fmt::format(" {:>15}", fmt::format("{:.0f} % {:.3f}", found.at(depth, length) * 100, loss.at(depth, length)));
+    text += "\n";
+  }
+  return text;
+}
+
+Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_CHECK(checkTexts(options.texts));
+  Workspace workspace(engineSettings(options.compute));
+  KVISTA_ASSIGN(nlohmann::json params, subjectParams(workspace, options.subject));
+  if (!options.texts.empty()) params["text"] = toJson(TextSelection{options.texts, 0, 0, 0, {}, false});
+  if (!params.contains("text") && !params.contains("statistics"))
+    return fail(ErrorCode::invalidArgument, "`retrieval` of a model needs --text.", "Name a text that the sentence is planted in.");
+  if (!options.lengths.empty()) params["lengths"] = options.lengths;
+  if (!options.depths.empty()) params["depths"] = options.depths;
+  params["trials"] = options.trials;
+  params["seed"] = options.seed;
+  KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "retrieval", params, task));
+  KVISTA_ASSIGN(const auto record, read<RetrievalRecord>(answer));
+  Output output;
+  output.json = {{"texts", record.texts}, {"lengths", record.lengths}, {"depths", record.depths}, {"trials", record.trials}, {"seed", record.seed}};
+  const auto add = [&](const char* side, const Matrix& loss, const Matrix& found) {
+    output.json[side] = {{"loss", rowsOf(loss)}, {"found", rowsOf(found)}};
+    output.text += table(side, record, loss, found);
+  };
+  add("original", record.lossBefore, record.foundBefore);
+  if (params.contains("plan")) add("plan", record.lossAfter, record.foundAfter);
+  return output;
+}
+
+}  // namespace
+
+void addRetrieval(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"retrieval", "Does a sentence come out that was planted far back in a text, by depth and length",
+                            "kvista retrieval demo.kvista --lengths 128 256 --depths 0 50 100 --trials 2"},
+                           options, run);
+  verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
+  verb->add_option("--text", options->texts, "Text that it is planted in (default: the calibration's)");
+  verb->add_option("--lengths", options->lengths, "Tokens to read (default: up to 2048 and the halves)")->check(wholeNumber(1, 1 << 20));
+  verb->add_option("--depths", options->depths, "Percent of the text before the sentence (default: 0 25 50 75 100)")->check(wholeNumber(0, 100));
+  verb->add_option("--trials", options->trials, "Numbers asked for at each length and depth")->check(wholeNumber(1, 1000))->capture_default_str();
+  verb->add_option("--seed", options->seed, "The same seed asks the same")->check(wholeNumber(0))->capture_default_str();
+  addComputeOptions(verb, options->compute);
+}
+
+}  // namespace kvista

@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/engine/analysis.h"
+
+#include <ATen/ops/linalg_eigvalsh.h>
+
+#include <numeric>
+
+#include "core/evaluate/plan_errors.h"
+
+namespace kvista {
+namespace {
+
+Matrix matrixOf(const at::Tensor& tensor) {
+  const at::Tensor numbers = tensor.to(at::kFloat).cpu().contiguous();
+  const float* begin = numbers.const_data_ptr<float>();
+  return {static_cast<int>(numbers.size(0)), static_cast<int>(numbers.size(1)), {begin, begin + numbers.numel()}};
+}
+
+}  // namespace
+
+std::vector<int> allLayers(const ModelShape& shape) {
+  std::vector<int> layers(static_cast<std::size_t>(shape.layers));
+  std::iota(layers.begin(), layers.end(), 0);
+  return layers;
+}
+
+Result<std::vector<SimilarityRecord>> similaritiesOf(const Decoder& decoder, const Statistics& statistics, const Measure& measure,
+                                                     const std::vector<int>& layers, const Task& task) {
+  std::vector<SimilarityRecord> records;
+  for (const int layer : layers) {
+    for (const Side side : {Side::key, Side::value}) {
+      KVISTA_CHECK(task.checkStop());
+      KVISTA_ASSIGN(const at::Tensor matrix, measure.similarity({decoder, statistics, layer, side}));
+      records.push_back({layer, side, matrixOf(matrix)});
+    }
+    task.progress("similarity", records.size() / 2, layers.size(), "layers");
+  }
+  return records;
+}
+
+Result<std::vector<LayerSpectrumRecord>> layerSpectraOf(const Decoder& decoder, const Statistics& statistics,
+                                                        const std::vector<int>& layers, const Task& task) {
+  const ModelShape& shape = statistics.shape;
+  std::vector<LayerSpectrumRecord> records;
+  for (const int layer : layers) {
+    const at::Tensor second = outputMoments({decoder, statistics, layer, Side::key}, false).second;
+    for (const Side side : {Side::key, Side::value}) {
+      KVISTA_CHECK(task.checkStop());
+      const std::int64_t begin = side == Side::key ? 0 : shape.keyWidth();
+      const std::int64_t width = side == Side::key ? shape.keyWidth() : shape.valueWidth();
+      const at::Tensor block = second.narrow(0, begin, width).narrow(1, begin, width);
+      const at::Tensor values = at::linalg_eigvalsh(block).clamp_min(0).sqrt().flip(0).to(at::kFloat).contiguous();
+      const float* each = values.const_data_ptr<float>();
+      LayerSpectrumRecord record{layer, side, {}, {each, each + width}};
+      record.measures = measure(std::vector<double>(record.singularValues.begin(), record.singularValues.end()));
+      records.push_back(std::move(record));
+    }
+    task.progress("spectra", records.size() / 2, layers.size(), "layers");
+  }
+  return records;
+}
+
+Result<PlanErrorsRecord> planErrorsOf(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
+                                      const CacheTransform& transform, const Task& task) {
+  KVISTA_ASSIGN(PlanErrors errors, errorsAtMoments(decoder, statistics, plan, task));
+  KVISTA_ASSIGN(MeasuredErrors measured, measureErrors(decoder, statistics, transform, task));
+  if (plan.storage == Storage::plainQuantised) {
+    errors.keys = std::move(measured.keys);
+    errors.values = std::move(measured.values);
+  }
+  return PlanErrorsRecord{std::move(errors.keys), std::move(errors.values), std::move(errors.keyLoss), std::move(errors.valueLoss),
+                          std::move(measured.logits), std::move(measured.attentionOutputs)};
+}
+
+}  // namespace kvista

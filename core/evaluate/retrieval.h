@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/decoder.h"
+#include "core/plan/matrix.h"
+#include "core/text/tokenizer.h"
+
+namespace kvista {
+
+/// Whether a model still finds a sentence that stands far back: a sentence with a random number is planted in a text and
+/// asked for behind it (the "needle in a haystack", Kamradt 2023, with a number so that right and wrong are sharp).
+struct RetrievalRequest {
+  std::vector<std::uint32_t> filler;   ///< Tokens of the text that it is planted in.
+  std::vector<std::int64_t> lengths;   ///< Tokens of text, sentence and question together.
+  std::vector<double> depths;          ///< Where the sentence stands: 0 at the text's start, 1 at its end.
+  std::int64_t trials = 4;             ///< Other numbers and other places of the filler, for each length and depth.
+  std::uint64_t seed = 0;              ///< The same seed asks the same, on every machine.
+};
+
+/// One trial: the model reads `prompt`, and `answer` is what comes next.
+struct RetrievalTrial {
+  std::vector<std::uint32_t> prompt, answer;
+  std::string number;
+};
+
+/// Of trial `trial` at a length and a depth. Errors (invalidArgument): a length that has no room for sentence and
+/// question, a filler that is shorter than what is wanted of it.
+Result<RetrievalTrial> retrievalTrial(const Tokenizer& tokenizer, const RetrievalRequest& request, std::size_t length, std::size_t depth,
+                                      std::int64_t trial);
+
+struct RetrievalScore {
+  double loss = 0;     ///< Mean of the answer's tokens, nats.
+  bool found = false;  ///< Whether the answer is what the model writes when it takes the likeliest token each time.
+};
+/// The answer is read through the cache, as `transform` (may be null) stores it.
+Result<RetrievalScore> scoreTrial(const Decoder& decoder, const CacheTransform* transform, const RetrievalTrial& trial, const Task& task);
+
+/// One row a depth, one column a length.
+struct RetrievalScores {
+  Matrix loss;   ///< Mean of the trials.
+  Matrix found;  ///< Part of the trials.
+};
+
+/// All trials of all lengths and depths. Progress in trials.
+Result<RetrievalScores> measureRetrieval(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform,
+                                         const RetrievalRequest& request, const std::string& stage, const Task& task);
+
+}  // namespace kvista

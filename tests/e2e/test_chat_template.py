@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""Conversations in the forms that are recognised by a template's marks, beside what transformers makes of the templates."""
+
+import json
+import shutil
+
+import pytest
+from transformers import AutoTokenizer
+
+from engine import Engine
+from program import MODEL, USAGE, answer, complaint, run
+
+# The forms as templates say them; the marks and where they stand are the models'.
+TEMPLATES = {
+    "chatml": "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+    "llama3": "{{ bos_token }}{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' + m['content'] | trim"
+    " + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}",
+    "mistral": "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}"
+    "{% else %}{{ m['content'] + eos_token }}{% endif %}{% endfor %}",
+    "zephyr": "{% for m in messages %}{% if m['role'] == 'user' %}{{ '<|user|>\n' + m['content'] + eos_token + '\n' }}"
+    "{% elif m['role'] == 'system' %}{{ '<|system|>\n' + m['content'] + eos_token + '\n' }}"
+    "{% else %}{{ '<|assistant|>\n' + m['content'] + eos_token + '\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
+}
+TURNS = [
+    {"role": "user", "content": "Who was Emma?"},
+    {"role": "assistant", "content": "A young lady, handsome, clever and rich."},
+]
+SYSTEM = {"role": "system", "content": "Answer as Miss Bates would."}
+
+
+def model_with(template, folder):
+    shutil.copytree(MODEL, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["chat_template"] = template
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_speaks_as_the_template_would(name, tmp_path):
+    model = model_with(TEMPLATES[name], tmp_path / name)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    conversations = [[], TURNS, TURNS + TURNS]
+    if name != "mistral":  # whose template has no place for the system
+        conversations.append([SYSTEM, *TURNS])
+    for turns in conversations:
+        (tmp_path / "turns.json").write_text(json.dumps(turns))
+        options = ["--turns", tmp_path / "turns.json"] if turns else ["--chat"]
+        said = answer("generate", model, "--prompt", "And Harriet?", "--tokens", 3, *options)
+        assert said["chatTemplate"] == name
+        whole = turns + [{"role": "user", "content": "And Harriet?"}]
+        assert said["prompt"] == tokenizer.apply_chat_template(whole, tokenize=False, add_generation_prompt=True)
+        # The marks are read as they stand: nothing is put before them.
+        ids = tokenizer(said["prompt"], add_special_tokens=False)["input_ids"]
+        assert len(ids) <= said["original"]["tokens"] <= len(ids) + 2
+    assert f"chat template {name}" in run("generate", model, "--prompt", "a", "--tokens", 1, "--chat").stdout
+
+
+def test_engine_says_which_template_a_model_has(tmp_path):
+    # A template in a file of its own, and one that only shares marks with a known form.
+    alone = tmp_path / "alone"
+    shutil.copytree(MODEL, alone)
+    (alone / "chat_template.jinja").write_text(TEMPLATES["zephyr"])
+    llama2 = model_with("{{ '[INST] <<SYS>>' + messages[0]['content'] + '<</SYS>> [/INST]' }}", tmp_path / "llama2")
+    phi3 = model_with("{{ '<|user|>' + messages[0]['content'] + '<|end|><|assistant|>' }}", tmp_path / "phi3")
+    with Engine() as engine:
+        assert engine.call("open", path=alone)["chatTemplate"] == "zephyr"
+        for model in (MODEL, llama2, phi3):
+            assert engine.call("open", path=model)["chatTemplate"] == ""
+        both = engine.call("generate", model=alone, prompt="And Harriet?", maxTokens=2, turns=[SYSTEM, *TURNS])
+    assert both["chatTemplate"] == "zephyr"
+    assert "no chat template" in complaint(run("generate", phi3, "--prompt", "a", "--chat", code=USAGE))
+
+
+def test_a_turn_of_the_model_ends_where_it_writes_the_mark(tmp_path):
+    """The comma becomes the mark that ends a turn: a text that just goes on writes it, the answer of a turn ends there."""
+    model = model_with(TEMPLATES["chatml"], tmp_path / "model")
+    comma = answer("tokenize", model, "--no-special", stdin="a,")["ids"][-1]
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    mark = {"id": comma, "content": "<|im_end|>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    tokenizer["added_tokens"].append({**mark, "special": False})
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    turn = answer("generate", model, "--prompt", "And Harriet?", "--tokens", 64, "--chat")
+    on = answer("generate", model, "--prompt", turn["prompt"], "--tokens", 64)
+    assert "<|im_end|>" in on["original"]["text"]
+    assert turn["original"]["text"] == on["original"]["text"].split("<|im_end|>")[0]
+
+
+@pytest.mark.parametrize(
+    ("turns", "words"),
+    [
+        ([{"role": "assistant", "content": "a"}], 'is of "assistant", where "user" was expected'),
+        ([{"role": "user", "content": "a"}], 'Turn 2 of the conversation is of "user"'),
+        ([*TURNS, SYSTEM], '"system"'),
+        ([{"role": "user"}], "'content'"),
+        ({"role": "user"}, "not a list"),
+    ],
+)
+def test_wrong_turns_are_named(turns, words, tmp_path):
+    model = model_with(TEMPLATES["chatml"], tmp_path / "model")
+    (tmp_path / "turns.json").write_text(json.dumps(turns))
+    done = run("generate", model, "--prompt", "a", "--turns", tmp_path / "turns.json", code=USAGE)
+    assert words in complaint(done)

@@ -1,0 +1,125 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/evaluate/retrieval.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <set>
+#include <stop_token>
+
+#include "core/compress/plan_transform.h"
+#include "core/compress/planner.h"
+#include "core/plan/plan_groups.h"
+#include "tests/unit/demo_model.h"
+
+namespace kvista::test {
+namespace {
+
+using testing::HasSubstr;
+
+RetrievalRequest request() {
+  RetrievalRequest request;
+  request.filler = valueOf(readTokens(demoTokenizer(), {kEvaluationText}, 4000, {}));
+  request.lengths = {48, 96};
+  request.depths = {0, 0.5, 1};
+  request.trials = 2;
+  request.seed = 5;
+  return request;
+}
+
+std::string textOf(const std::vector<std::uint32_t>& tokens) { return valueOf(demoTokenizer().decode(tokens, false)); }
+
+TEST(Retrieval, PlantsTheSentenceAtItsDepth) {
+  const RetrievalRequest asked = request();
+  const auto question = valueOf(demoTokenizer().encode("\nThe secret number is", false));
+  std::set<std::string> numbers;
+  for (std::size_t length = 0; length < 2; ++length)
+    for (std::size_t depth = 0; depth < 3; ++depth)
+      for (std::int64_t trial = 0; trial < 2; ++trial) {
+        const RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), asked, length, depth, trial));
+        EXPECT_EQ(static_cast<std::int64_t>(made.prompt.size()), asked.lengths[length]);
+        EXPECT_EQ(made.number.size(), 5U);
+        EXPECT_EQ(textOf(made.answer), " " + made.number);
+        const std::string sentence = "\nThe secret number is " + made.number + ".\n", text = textOf(made.prompt);
+        EXPECT_THAT(text, testing::EndsWith("\nThe secret number is"));
+        EXPECT_EQ(text.find(sentence), text.rfind(sentence));
+        const auto around = static_cast<double>(valueOf(demoTokenizer().encode(sentence, false)).size() + question.size());
+        const auto before = std::lround(asked.depths[depth] * (static_cast<double>(asked.lengths[length]) - around));
+        EXPECT_THAT(textOf({made.prompt.begin() + before, made.prompt.end()}), testing::StartsWith(sentence));
+        numbers.insert(made.number);
+      }
+  EXPECT_EQ(numbers.size(), 2U) << "a number for each trial, the same at every length and depth";
+}
+
+TEST(Retrieval, ScoresWhatAPassOverTheWholeSays) {
+  const RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), request(), 1, 1, 0));
+  std::vector<std::int64_t> ids(made.prompt.begin(), made.prompt.end());
+  ids.insert(ids.end(), made.answer.begin(), made.answer.end());
+  const at::Tensor losses = valueOf(demoDecoder().tokenLosses(at::tensor(ids, at::kLong).unsqueeze(0), nullptr, {}))[0];
+  const auto answer = static_cast<std::int64_t>(made.answer.size());
+  EXPECT_NEAR(valueOf(scoreTrial(demoDecoder(), nullptr, made, {})).loss,
+              losses.narrow(0, losses.size(0) - answer, answer).mean().item<double>(), 2e-3);
+}
+
+TEST(Retrieval, FindsWhatTheModelWritesAndNothingElse) {
+  RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), request(), 1, 1, 0));
+  // What it writes by itself, token by token, is the answer that it is said to find.
+  DecoderCache cache;
+  std::vector<std::int64_t> next(made.prompt.begin(), made.prompt.end());
+  made.answer.clear();
+  for (int i = 0; i < 4; ++i) {
+    const at::Tensor logits = valueOf(demoDecoder().nextToken(at::tensor(next, at::kLong).unsqueeze(0), cache, nullptr, {}));
+    next = {logits.argmax().item<std::int64_t>()};
+    made.answer.push_back(static_cast<std::uint32_t>(next.front()));
+  }
+  EXPECT_TRUE(valueOf(scoreTrial(demoDecoder(), nullptr, made, {})).found);
+  for (std::size_t i = 0; i < made.answer.size(); ++i) {
+    RetrievalTrial other = made;
+    other.answer[i] = (other.answer[i] + 1) % 4096;
+    EXPECT_FALSE(valueOf(scoreTrial(demoDecoder(), nullptr, other, {})).found) << "another token at " << i;
+  }
+}
+
+TEST(Retrieval, IsTheSameForASeedAndUntouchedByAPlanThatKeepsAll) {
+  RetrievalRequest asked = request();
+  const RetrievalScores scores = valueOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {}));
+  const RetrievalScores again = valueOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {}));
+  EXPECT_EQ(scores.loss, again.loss);
+  EXPECT_EQ(scores.loss.rows, 3);
+  EXPECT_EQ(scores.loss.columns, 2);
+
+  CompressionPlan plan;
+  plan.method = "coded";
+  plan.grouping = "manual";
+  plan.allocator = "waterline";
+  plan.groups = singleSlots(shortDecoder().shape());
+  const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
+  const PlanTransform whole(plan, factors, shortDecoder().shape(), at::kCPU);
+  const RetrievalScores kept = valueOf(measureRetrieval(shortDecoder(), demoTokenizer(), &whole, asked, "ask", {}));
+  for (std::size_t i = 0; i < scores.loss.values.size(); ++i) EXPECT_NEAR(kept.loss.values[i], scores.loss.values[i], 1e-3);
+
+  asked.seed = 6;
+  EXPECT_NE(valueOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).loss, scores.loss);
+}
+
+TEST(Retrieval, NamesWhatDoesNotFitAndStops) {
+  RetrievalRequest asked = request();
+  asked.lengths = {8};
+  const auto noRoom = measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {});
+  EXPECT_THAT(errorOf(noRoom).message, HasSubstr("8 tokens have no room"));
+  asked.lengths = {5000};
+  EXPECT_THAT(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).message, HasSubstr("too few to fill"));
+  asked = request();
+  std::stop_source stop;
+  std::uint64_t total = 0;
+  const Task task{stop.get_token(), [&](const ProgressReport& report) {
+                    total = report.total;
+                    if (report.done == 3) stop.request_stop();
+                  }};
+  EXPECT_EQ(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", task)).code, ErrorCode::cancelled);
+  EXPECT_EQ(total, 12U);
+}
+
+}  // namespace
+}  // namespace kvista::test
