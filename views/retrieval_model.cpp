@@ -51,7 +51,7 @@ QVariant RetrievalModel::data(const QModelIndex& index, int role) const {
           .arg(std::lround(found * static_cast<float>(table_.trials)))
           .arg(table_.trials)
           .arg(decimalText(loss, 3));
-    case Qt::TextAlignmentRole: return Qt::AlignCenter;
+    case Qt::TextAlignmentRole: return static_cast<int>(Qt::AlignCenter);
     case Qt::BackgroundRole: return ground();
     case Qt::ForegroundRole: return wordsOn(ground());
     default: return {};

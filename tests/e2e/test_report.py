@@ -75,7 +75,7 @@ def test_figures_are_the_verbs(planned, page):
 def test_figures_are_those_of_window_and_verbs(planned, tmp_path):
     """The engine, which the window asks, --json and the report say the same numbers, for the device, context, batch and
     measure that the window was left with."""
-    cost, measure = {"device": "h100", "context": 4096, "batch": 8}, "cka-centred"
+    cost, measure = {"device": "h200", "context": 4096, "batch": 8}, "cka-centred"
     statistics = planned[0].parent / "demo.kvstats"
     options = ["--times-smaller", 8, "--profile", cost["device"], "--context", cost["context"], "--batch", cost["batch"]]
     file = tmp_path / "seen.kvista"
@@ -97,7 +97,7 @@ def test_figures_are_those_of_window_and_verbs(planned, tmp_path):
     seconds = window["cost"]["secondsPerToken"]
     assert seconds == said["cost"]["secondsPerToken"] == page.figures["secondsPerToken"]
     assert seconds != planned[1]["cost"]["secondsPerToken"]
-    assert (page.figures["context"], page.figures["batch"]) == (4096, 8) and "h100" in page.text
+    assert (page.figures["context"], page.figures["batch"]) == (4096, 8) and "h200" in page.text
     assert window["predictedLoss"] == said["predictedLossRaw"]
     assert window["achievedBytes"] == said["bytesPerToken"] == page.figures["bytesPerToken"]
 

@@ -24,6 +24,7 @@
 #include <limits>
 
 #include "views/generated_pane.h"
+#include "views/number_text.h"
 #include "views/retrieval_model.h"
 #include "views/theme.h"
 #include "views/token_loss_text.h"
@@ -210,7 +211,7 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   EXPECT_TRUE(tables[0]->isVisible() && tables[1]->isVisible());
   EXPECT_TRUE(words().contains("mean 1.83 → 3.00 nats")) << words().toStdString();
   const auto cell = [&](int side, int row, int column, int role) { return tables[static_cast<std::size_t>(side)]->model()->index(row, column).data(role); };
-  EXPECT_EQ(cell(1, 2, 1, Qt::DisplayRole).toString(), QStringLiteral("75\u00a0%\n8.00"));
+  EXPECT_EQ(cell(1, 2, 1, Qt::DisplayRole).toString(), percentText(0.75, 0) + QStringLiteral("\n8.00"));
   EXPECT_TRUE(cell(1, 2, 1, Qt::ToolTipRole).toString().contains("512 tokens, sentence at 100 %: found in 3 of 4 trials, 8.000 nats"));
   EXPECT_EQ(tables[0]->model()->headerData(1, Qt::Horizontal, Qt::DisplayRole).toString(), "512");
   EXPECT_EQ(tables[0]->model()->headerData(1, Qt::Vertical, Qt::DisplayRole).toString(), "50 %");
