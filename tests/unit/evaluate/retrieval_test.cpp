@@ -21,6 +21,7 @@ using testing::HasSubstr;
 RetrievalRequest request() {
   RetrievalRequest request;
   request.filler = valueOf(readTokens(demoTokenizer(), {kEvaluationText}, 4000, {}));
+  request.filler.resize(4000);
   request.lengths = {48, 96};
   request.depths = {0, 0.5, 1};
   request.trials = 2;
