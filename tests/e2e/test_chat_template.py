@@ -76,17 +76,21 @@ def test_engine_says_which_template_a_model_has(tmp_path):
 
 
 def test_a_turn_of_the_model_ends_where_it_writes_the_mark(tmp_path):
-    """The comma becomes the mark that ends a turn: a text that just goes on writes it, the answer of a turn ends there."""
+    """The comma becomes the mark that ends a turn: a text that just goes on writes it, an answer ends there."""
     model = model_with(TEMPLATES["chatml"], tmp_path / "model")
-    comma = answer("tokenize", model, "--no-special", stdin="a,")["ids"][-1]
     tokenizer = json.loads((model / "tokenizer.json").read_text())
-    mark = {"id": comma, "content": "<|im_end|>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    tokenizer["added_tokens"].append({**mark, "special": False})
+    vocabulary, merges = tokenizer["model"]["vocab"], tokenizer["model"]["merges"]
+    pairs = [pair if isinstance(pair, list) else pair.split(" ") for pair in merges]
+    tokenizer["model"]["merges"] = [merge for merge, pair in zip(merges, pairs, strict=True) if "," not in pair]
+    vocabulary["<|im_end|>"] = vocabulary.pop(",")
+    mark = {"id": vocabulary["<|im_end|>"], "content": "<|im_end|>", "single_word": False, "lstrip": False, "rstrip": False}
+    tokenizer["added_tokens"].append({**mark, "normalized": False, "special": False})
     (model / "tokenizer.json").write_text(json.dumps(tokenizer))
-    turn = answer("generate", model, "--prompt", "And Harriet?", "--tokens", 64, "--chat")
-    on = answer("generate", model, "--prompt", turn["prompt"], "--tokens", 64)
-    assert "<|im_end|>" in on["original"]["text"]
-    assert turn["original"]["text"] == on["original"]["text"].split("<|im_end|>")[0]
+    drawn = ["--tokens", 64, "--temperature", 1, "--seed", 2]
+    turn = answer("generate", model, "--prompt", "And Harriet?", "--chat", *drawn)
+    on = answer("generate", model, "--prompt", turn["prompt"], *drawn)["original"]["text"]
+    assert "<|im_end|>" in on
+    assert turn["original"]["text"] == on.split("<|im_end|>")[0]
 
 
 @pytest.mark.parametrize(
