@@ -4,6 +4,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -65,10 +66,7 @@ def test_the_whole_flow(display, tmp_path):
         # A project, saved with the keyboard.
         project = tmp_path / "demo.kvista"
         studio.key("ctrl+s")
-        studio.until(lambda look: any("QFileDialog" in name for name in look["widgets"]), "the file dialog")
-        studio.key("ctrl+a")
-        studio.type(project)
-        studio.key("Return")
+        choose_file(studio, project)
         studio.until(lambda look: not look["facts"]["modified"], "the saved project")
         assert project.exists()
 
@@ -133,6 +131,87 @@ def test_an_engine_that_cannot_be_used_is_said(display, tmp_path):
             assert words in look["facts"]["problems"][0]["sentence"]
         finally:
             studio.kill()
+
+
+def command(studio, words):
+    """By the palette, as somebody does who knows the name but not the place."""
+    studio.key("ctrl+shift+p")
+    studio.until(lambda look: "commandPalette" in look["widgets"], "the palette")
+    studio.type(words)
+    studio.key("Return")
+
+
+def choose_file(studio, path):
+    studio.until(lambda look: any("QFileDialog" in name for name in look["widgets"]), "the file dialog")
+    studio.key("ctrl+a")
+    studio.type(path)
+    studio.key("Return")
+    studio.until(lambda look: not any("QFileDialog" in name for name in look["widgets"]), "the file dialog's end")
+
+
+def test_statistics_that_are_cut_off_are_said_and_change_nothing(display, tmp_path):
+    text, whole, cut = tmp_path / "short.txt", tmp_path / "whole.kvstats", tmp_path / "cut.kvstats"
+    text.write_text((MODEL.parent / "text" / "calibration.txt").read_text()[:6000])
+    run("calibrate", MODEL, "--text", text, "--window", 64, "-o", whole)
+    studio = Studio(display, tmp_path, "--demo")
+    try:
+        studio.until(lambda look: look["facts"]["open"], "the demo model")
+        for count, keep in enumerate((0.5, 0.01), 1):
+            cut.write_bytes(whole.read_bytes()[:int(keep * whole.stat().st_size)])
+            command(studio, "Open statistics")
+            choose_file(studio, cut)
+            look = studio.until(lambda look: len(look["facts"]["problems"]) == count, "the problem")
+            problem = look["facts"]["problems"][-1]
+            assert str(cut) in problem["sentence"] and problem["hint"] and problem["path"] == str(cut)
+            assert not look["facts"]["calibrated"] and not look["facts"]["busy"]
+        # The window goes on: the whole file is taken.
+        command(studio, "Open statistics")
+        choose_file(studio, whole)
+        studio.until(idle, "the statistics")
+    finally:
+        studio.kill()
+
+
+def test_a_calibration_on_an_empty_text_fails_with_its_sentence_and_leaves_nothing(display, tmp_path):
+    empty = tmp_path / "empty.txt"
+    empty.write_text("")
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)  # Not the demo, whose own text is offered.
+    studio = Studio(display, tmp_path, model)
+    try:
+        studio.until(lambda look: look["facts"]["open"], "the model")
+        studio.key("ctrl+k")
+        studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
+        studio.click("addTextFiles")
+        choose_file(studio, empty)
+        studio.click("startButton")
+        look = studio.until(lambda look: look["facts"]["jobs"] and not look["facts"]["busy"], "the end of the job")
+        [job] = look["facts"]["jobs"]
+        assert job["state"] == "failed" and "empty.txt" in job["name"] and "0 tokens" in job["sentence"], job
+        assert not look["facts"]["calibrated"]
+        assert not list(tmp_path.rglob("*.kvstats*"))
+    finally:
+        studio.kill()
+
+
+def test_a_click_on_cancel_ends_the_job_and_the_next_one_runs(display, tmp_path):
+    studio = Studio(display, tmp_path, "--demo")
+    try:
+        studio.until(lambda look: look["facts"]["open"], "the demo model")
+        studio.key("ctrl+k")
+        studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
+        studio.key("Return")
+        studio.until(lambda look: look["facts"]["busy"] and "cancelJob" in look["widgets"], "the job in its list")
+        studio.click("cancelJob")
+        look = studio.until(lambda look: not look["facts"]["busy"], "the end of the job")
+        assert [job["state"] for job in look["facts"]["jobs"]] == ["cancelled"]
+        assert not look["facts"]["problems"] and not look["facts"]["calibrated"]
+        assert not list(tmp_path.rglob("*.kvstats"))  # What was read so far may be kept, under another name.
+        look = calibrated(studio)
+        assert [job["state"] for job in look["facts"]["jobs"]] == ["succeeded", "succeeded", "cancelled"]
+        assert "guide" not in look["widgets"] and "waterlineView" in look["widgets"]
+    finally:
+        studio.kill()
 
 
 HOSTILE = SHARED / "fixtures" / "hostile"

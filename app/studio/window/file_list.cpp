@@ -21,6 +21,7 @@ FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(thi
   list_->setSelectionMode(QAbstractItemView::ExtendedSelection);
   list_->setMinimumHeight(84);
   auto* files = new QPushButton(tr("Add files…"), this);
+  files->setObjectName(QStringLiteral("addTextFiles"));
   auto* folder = new QPushButton(tr("Add folder…"), this);
   auto* remove = new QPushButton(tr("Remove"), this);
   auto* buttons = new QHBoxLayout;

@@ -325,6 +325,12 @@ nlohmann::json MainWindow::facts() const {
   for (int i = 0; i < FigureStrip::kFigures; ++i) strip.push_back(strip_->text(i).whole().toStdString());
   nlohmann::json ambiguous = nlohmann::json::array();
   for (const QString& pair : actions_.duplicateShortcuts()) ambiguous.push_back(pair.toStdString());
+  constexpr const char* kStates[] = {"running", "succeeded", "failed", "cancelled"};
+  nlohmann::json jobs = nlohmann::json::array();
+  for (const Job& job : jobs_.jobs())
+    jobs.push_back({{"name", job.name.toStdString()},
+                    {"state", kStates[static_cast<int>(job.state)]},
+                    {"sentence", job.error.message}});
   nlohmann::json result = {{"title", windowTitle().toStdString()},
                            {"layout", layout_.toStdString()},
                            {"open", document_.isOpen()},
@@ -337,6 +343,7 @@ nlohmann::json MainWindow::facts() const {
                            {"busy", jobs_.isBusy()},
                            {"dragging", document_.isInGesture()},
                            {"ambiguousShortcuts", ambiguous},
+                           {"jobs", std::move(jobs)},
                            {"figures", std::move(strip)},
                            {"message", message_->text().toStdString()},
                            {"problems", panels_->problems()},

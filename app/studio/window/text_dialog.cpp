@@ -90,6 +90,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   memory_->setText(tr("being worked out"));
   buttons_ = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   QPushButton* start = buttons_->addButton(calibrates ? tr("Calibrate") : tr("Measure"), QDialogButtonBox::AcceptRole);
+  start->setObjectName(QStringLiteral("startButton"));
   markPrimary(start);
   start->setDefault(true);
   form->addRow(buttons_);

@@ -38,7 +38,7 @@ TEST_F(TableExport, TheBudgetGoesToFilesAsItGoesToTheClipboard) {
   EXPECT_EQ(readText(home / "budget.tsv"), view->selectedAsTsv().toStdString());
   triggerAndChoose("file.table", home / "budget.csv");
   const std::string csv = readText(home / "budget.csv");
-  EXPECT_EQ(csv.substr(0, csv.find('\n')), "Layer,Heads,Rank,Bits,Bytes a token,Kept,Predicted loss,Measured,Lock");
+  EXPECT_EQ(csv.substr(0, csv.find('\n')), "Layer,Heads,Rank,Bits,Bytes a token,Kept,Predicted loss,Lock");
   EXPECT_EQ(std::ranges::count(csv, '\n'), 1 + 3 * 2 * 4);  // A header and a row a group.
   EXPECT_TRUE(fact("problems").empty());
 }
