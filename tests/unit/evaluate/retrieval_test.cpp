@@ -82,6 +82,19 @@ TEST(Retrieval, FindsWhatTheModelWritesAndNothingElse) {
   }
 }
 
+TEST(Retrieval, CostsLessForWhatWasReadAndForWhatStandsNear) {
+  RetrievalRequest asked = request();
+  asked.lengths = {256};
+  asked.depths = {0, 1};
+  asked.trials = 4;
+  const RetrievalScores scores = valueOf(measureRetrieval(demoDecoder(), demoTokenizer(), nullptr, asked, "ask", {}));
+  EXPECT_LT(scores.loss.at(1, 0), scores.loss.at(0, 0)) << "the sentence right before the question, and 200 tokens before it";
+  const RetrievalTrial read = valueOf(retrievalTrial(demoTokenizer(), asked, 0, 1, 0));
+  RetrievalTrial other = read;
+  other.answer = valueOf(retrievalTrial(demoTokenizer(), asked, 0, 1, 1)).answer;
+  EXPECT_LT(valueOf(scoreTrial(demoDecoder(), nullptr, read, {})).loss, valueOf(scoreTrial(demoDecoder(), nullptr, other, {})).loss);
+}
+
 TEST(Retrieval, IsTheSameForASeedAndUntouchedByAPlanThatKeepsAll) {
   RetrievalRequest asked = request();
   const RetrievalScores scores = valueOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {}));
