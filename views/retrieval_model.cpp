@@ -25,9 +25,11 @@ QColor wordsOn(const QColor& ground) {
 void RetrievalModel::setTable(RetrievalTable table, float range) {
   for (const Matrix* each : {&table.loss, &table.found})
     if (static_cast<std::size_t>(each->rows) != table.depths.size() || static_cast<std::size_t>(each->columns) != table.lengths.size()) table = {};
+  range = std::max(range, 1e-6F);
+  if (table == table_ && range == range_) return;  // as most changes of a plan find it: with nothing to clear
   beginResetModel();
   table_ = std::move(table);
-  range_ = std::max(range, 1e-6F);
+  range_ = range;
   endResetModel();
 }
 
