@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/retrieval_tables.h"
 
+#include <QGridLayout>
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
@@ -30,28 +31,32 @@ RetrievalTables::RetrievalTables(QWidget* parent)
       original_(new RetrievalModel(this)),
       plan_(new RetrievalModel(this)),
       tables_(new QWidget(this)),
+      empty_(softLabel(tr("Does a number still come out that stands far back in a long text? The original and the plan are asked the same."), this)),
       facts_(softLabel({}, this)) {
+  empty_->setWordWrap(true);
+  empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   test_->setObjectName(QStringLiteral("testRetrieval"));
   test_->setToolTip(tr("Plants a sentence with a random number in the calibration's text, at several depths of several lengths, and asks for it at the end"));
-  auto* title = new QLabel(tr("Retrieval"), this);
-  title->setFont(textFont(TextRole::strong));
   facts_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   auto* line = new QHBoxLayout;
   line->setSpacing(8);
-  line->addWidget(title);
   line->addWidget(facts_, 1);
   line->addWidget(test_);
-  auto* sides = new QHBoxLayout(tables_);
+  auto* sides = new QGridLayout(tables_);
   sides->setContentsMargins(0, 0, 0, 0);
-  sides->setSpacing(12);
-  sides->addWidget(makeTable(tr("Retrieval by the original, by depth and length"), original_));
-  sides->addWidget(makeTable(tr("Retrieval by the plan, by depth and length"), plan_));
+  sides->setHorizontalSpacing(12);
+  sides->setVerticalSpacing(4);
+  sides->addWidget(softLabel(tr("Original, by depth and length"), tables_), 0, 0);
+  sides->addWidget(softLabel(tr("Plan"), tables_), 0, 1);
+  sides->addWidget(makeTable(tr("Retrieval by the original, by depth and length"), original_), 1, 0);
+  sides->addWidget(makeTable(tr("Retrieval by the plan, by depth and length"), plan_), 1, 1);
   tables_->hide();
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(6);
   column->addLayout(line);
   column->addWidget(tables_, 1);
+  column->addWidget(empty_, 1);
   connect(test_, &QPushButton::clicked, this, &RetrievalTables::testRequested);
 }
 
@@ -65,6 +70,8 @@ QTableView* RetrievalTables::makeTable(const QString& name, RetrievalModel* mode
   table->setStyleSheet(QStringLiteral("QHeaderView::section { padding: 2px; }"));
   table->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
   table->horizontalHeader()->setMinimumSectionSize(28);
+  table->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+  for (QHeaderView* header : {table->horizontalHeader(), table->verticalHeader()}) header->setFont(textFont(TextRole::axis));
   table->horizontalHeader()->setHighlightSections(false);
   table->verticalHeader()->setSectionResizeMode(QHeaderView::Fixed);
   table->verticalHeader()->setDefaultSectionSize(2 * table->fontMetrics().height() + 4);
@@ -82,6 +89,7 @@ void RetrievalTables::setTables(const RetrievalTable& original, const RetrievalT
   plan_->setTable(plan, range);
   const bool known = original_->rowCount() > 0 && plan_->rowCount() > 0;
   tables_->setVisible(known);
+  empty_->setVisible(!known);
   facts_->setText(known ? tr("found %1 → %2 · mean %3 → %4 nats")
                               .arg(percentText(meanOf(original.found), 0), percentText(meanOf(plan.found), 0), decimalText(meanOf(original.loss), 2),
                                    decimalText(meanOf(plan.loss), 2))

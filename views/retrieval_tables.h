@@ -29,7 +29,7 @@ class RetrievalTables final : public QWidget {
   QPushButton* test_;
   RetrievalModel *original_, *plan_;
   QWidget* tables_;
-  QLabel* facts_;
+  QLabel *empty_, *facts_;
 };
 
 }  // namespace kvista

@@ -16,6 +16,7 @@
 #include <QShortcut>
 #include <QSpinBox>
 #include <QSplitter>
+#include <QStackedWidget>
 #include <QTableView>
 #include <QVBoxLayout>
 #include <cmath>
@@ -26,6 +27,7 @@
 #include "views/number_text.h"
 #include "views/local_files.h"
 #include "views/retrieval_tables.h"
+#include "views/segmented_control.h"
 #include "views/theme.h"
 #include "views/token_loss_text.h"
 #include "views/words.h"
@@ -142,6 +144,7 @@ QWidget* TryView::makeTokens() {
   tokenText_ = new TokenLossText(part);
   tokenText_->setPlaceholderText(tr("Shows on the text where the plan costs more: write a prompt, generate, then measure."));
   means_ = softLabel({}, part);
+  means_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   legend_ = new QLabel(part);
   piece_ = softLabel({}, part);
   piece_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
@@ -195,17 +198,26 @@ QWidget* TryView::makeFiles() {
   table_->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
   table_->horizontalHeader()->setSectionResizeMode(EvaluationsModel::text, QHeaderView::Stretch);
   table_->horizontalHeader()->setHighlightSections(false);
+  retrieval_ = new RetrievalTables(part);
+  auto* which = new SegmentedControl({{QStringLiteral("perplexity"), tr("Perplexity")}, {QStringLiteral("retrieval"), tr("Retrieval")}},
+                                     tr("What is measured on texts"), part);
+  auto* pages = new QStackedWidget(part);
+  pages->addWidget(table_);
+  pages->addWidget(retrieval_);
+  connect(which, &SegmentedControl::chosen, this, [this, pages](const QString& id) {
+    const bool perplexity = id == QLatin1String("perplexity");
+    pages->setCurrentIndex(perplexity ? 0 : 1);
+    measureFiles_->setVisible(perplexity);
+  });
   auto* line = new QHBoxLayout;
-  line->addWidget(heading(tr("Perplexity"), part));
+  line->addWidget(which);
   line->addStretch();
   line->addWidget(measureFiles_);
   auto* column = new QVBoxLayout(part);
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(6);
   column->addLayout(line);
-  retrieval_ = new RetrievalTables(part);
-  column->addWidget(table_, 1);
-  column->addWidget(retrieval_, 1);
+  column->addWidget(pages, 1);
   connect(retrieval_, &RetrievalTables::testRequested, this, &TryView::retrievalRequested);
   connect(measureFiles_, &QPushButton::clicked, this, [this] {
     auto* dialog = new QFileDialog(window(), tr("Perplexity on file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
@@ -278,6 +290,7 @@ void TryView::showLosses() {
   if (count == 0) return;
   const double difference = tokenText_->meanAfter() - tokenText_->meanBefore();
   const auto sign = [](double value) { return value < 0 ? QStringLiteral("−") : QStringLiteral("+"); };
+  means_->setToolTip(tr("Means and sums over the tokens that are predicted"));
   means_->setText(tr("mean %1 → %2 nats (%3) · total %4 over %5 tokens")
                       .arg(decimalText(tokenText_->meanBefore(), 3), decimalText(tokenText_->meanAfter(), 3),
                            sign(difference) + decimalText(std::abs(difference), 3), sign(difference) + decimalText(std::abs(difference) * count, 2),

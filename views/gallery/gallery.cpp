@@ -32,6 +32,7 @@
   X(noProblems)            \
   X(history)               \
   X(tryView)               \
+  X(tryRetrieval)          \
   X(emptyTry)              \
   X(guide)                 \
   X(firstGuide)            \

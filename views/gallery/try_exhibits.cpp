@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <QPlainTextEdit>
+#include <QToolButton>
 #include <cmath>
 #include <limits>
 
 #include "views/gallery/gallery.h"
 #include "views/guide_view.h"
 #include "views/provenance_view.h"
+#include "views/segmented_control.h"
 #include "views/try_view.h"
 
 namespace kvista {
@@ -49,6 +51,12 @@ View* makeTry() {
   return view;
 }
 
+View* makeTryRetrieval() {
+  View* view = makeTry();
+  view->findChild<SegmentedControl*>()->segment(QStringLiteral("retrieval"))->click();
+  return view;
+}
+
 View* makeEmptyTry() {
   auto* view = new TryView;
   view->setUnavailable(QStringLiteral("Open a model first."));
@@ -84,6 +92,7 @@ View* makeProvenance() {
 }  // namespace
 
 Exhibit tryViewExhibit() { return {"try", makeTry}; }
+Exhibit tryRetrievalExhibit() { return {"try-retrieval", makeTryRetrieval}; }
 Exhibit emptyTryExhibit() { return {"try-empty", makeEmptyTry}; }
 Exhibit guideExhibit() { return {"guide", makeGuide}; }
 Exhibit firstGuideExhibit() { return {"guide-first", makeFirstGuide}; }

@@ -20,12 +20,14 @@
 #include <QTest>
 #include <QTextBlock>
 #include <QTextCursor>
+#include <QToolButton>
 #include <cmath>
 #include <limits>
 
 #include "views/generated_pane.h"
 #include "views/number_text.h"
 #include "views/retrieval_model.h"
+#include "views/segmented_control.h"
 #include "views/theme.h"
 #include "views/token_loss_text.h"
 
@@ -193,6 +195,9 @@ TEST_F(TryWindow, AsksForTheLossesOfAFile) {
 
 TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   QSignalSpy asked(&view, &TryView::retrievalRequested);
+  EXPECT_EQ(button("Test retrieval"), nullptr) << "perplexities are in sight first";
+  QTest::mouseClick(view.findChild<SegmentedControl*>()->segment("retrieval"), Qt::LeftButton);
+  EXPECT_EQ(button("Perplexity on file…"), nullptr);
   QTest::mouseClick(button("Test retrieval"), Qt::LeftButton);
   EXPECT_EQ(asked.size(), 1);
   const auto tables = [&] {
@@ -222,6 +227,7 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   EXPECT_GT(ground(0, 2, 0).lightness(), ground(1, 2, 1).lightness());
   view.setUnavailable("Open a model first.");
   EXPECT_FALSE(button("Test retrieval")->isEnabled());
+  view.setUnavailable({});
   view.setRetrieval({}, {});
   EXPECT_FALSE(tables[0]->isVisible());
 }
