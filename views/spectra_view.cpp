@@ -197,6 +197,7 @@ void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
 }
 
 void SpectraView::arrange() {
+  if (!isVisible()) return;  // It takes its time, and nobody looks.
   fill(chart_, size());
   update();
 }
@@ -235,6 +236,7 @@ void SpectraView::setHover(std::optional<Spot> spot) {
 
 void SpectraView::mouseMoveEvent(QMouseEvent* event) { setHover(spotAt(event->position())); }
 void SpectraView::resizeEvent(QResizeEvent*) { arrange(); }
+void SpectraView::showEvent(QShowEvent*) { arrange(); }
 void SpectraView::leaveEvent(QEvent*) { setHover(std::nullopt); }
 
 bool SpectraView::event(QEvent* event) {

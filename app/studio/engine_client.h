@@ -73,8 +73,9 @@ class EngineClient final : public QObject {
   /// request changes nothing, so one that the engine died over is asked once more before it is answered with an error.
   template <class Value>
   std::int64_t preview(const QString& lane, const QString& method, nlohmann::json params,
-                       Result<Value> (*reader)(const nlohmann::json&), QObject* context, std::function<void(Result<Value>)> done) {
-    return enqueue({method, std::move(params), context, typed<Value>(reader, std::move(done)), {}, lane});
+                       Result<Value> (*reader)(const nlohmann::json&), QObject* context,
+                       std::function<void(Result<Value>)> done, Progress progress = {}) {
+    return enqueue({method, std::move(params), context, typed<Value>(reader, std::move(done)), std::move(progress), lane});
   }
   /// Forgets the request of a lane, if there is one.
   void dropPreview(const QString& lane);

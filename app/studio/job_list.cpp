@@ -11,10 +11,11 @@ constexpr std::size_t kMostRemembered = 50;
 
 }  // namespace
 
-void JobList::begin(std::int64_t id, const QString& name) {
+void JobList::begin(std::int64_t id, const QString& name, bool passing) {
   Job job;
   job.id = id;
   job.name = name;
+  job.passing = passing;
   job.started = QDateTime::currentDateTime();
   jobs_.insert(jobs_.begin(), std::move(job));
   if (jobs_.size() > kMostRemembered && jobs_.back().state != Job::State::running) jobs_.pop_back();
@@ -50,7 +51,15 @@ void JobList::forget(std::int64_t id) {
   Q_EMIT changed();
 }
 
+void JobList::drop(std::int64_t id) {
+  if (std::erase_if(jobs_, [id](const Job& job) { return job.id == id; }) > 0) Q_EMIT changed();
+}
+
 bool JobList::isBusy() const {
+  return std::ranges::any_of(jobs_, [](const Job& job) { return job.state == Job::State::running && !job.passing; });
+}
+
+bool JobList::isRunning() const {
   return std::ranges::any_of(jobs_, [](const Job& job) { return job.state == Job::State::running; });
 }
 

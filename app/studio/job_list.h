@@ -20,6 +20,7 @@ struct Job {
   std::int64_t id = 0;  ///< The request's.
   QString name;         ///< "Calibrate on book.txt"
   State state = State::running;
+  bool passing = false;  ///< Nobody asked for it by itself: it is forgotten when it is done.
   ProgressRecord progress;
   QDateTime started, reported, ended;
   QString result;  ///< What came of it, in a few words.
@@ -34,13 +35,18 @@ class JobList final : public QObject {
 
  public:
   using QObject::QObject;
-  void begin(std::int64_t id, const QString& name);
+  void begin(std::int64_t id, const QString& name, bool passing = false);
   void report(std::int64_t id, ProgressRecord progress);
   void succeed(std::int64_t id, const QString& result);
   void fail(std::int64_t id, const Error& error, std::function<void()> again = {});
   void forget(std::int64_t id);
+  /// The same of one that runs.
+  void drop(std::int64_t id);
   [[nodiscard]] const std::vector<Job>& jobs() const { return jobs_; }
+  /// With what somebody asked for.
   [[nodiscard]] bool isBusy() const;
+  /// With anything.
+  [[nodiscard]] bool isRunning() const;
 
  Q_SIGNALS:
   void changed();

@@ -5,6 +5,7 @@
 #include <QDir>
 #include <QFileInfo>
 #include <QLocale>
+#include <QPointer>
 #include <QStandardPaths>
 #include <algorithm>
 
@@ -115,6 +116,34 @@ void Workflow::continueJob(std::int64_t id) {
   again();
 }
 
+template <class Record>
+void Workflow::preview(const QString& name, const QString& method, const json& params,
+                       Result<Record> (*reader)(const json&), QObject* context,
+                       std::function<void(Result<Record>)> done) {
+  dropPreview(method);
+  auto id = std::make_shared<std::int64_t>(0);
+  *id = engine_.preview<Record>(
+      method, method, params, reader, this,
+      [this, id, method, context = QPointer<QObject>(context), done = std::move(done)](Result<Record> answer) {
+        if (previews_.value(method) == *id) previews_.remove(method);
+        jobs_.drop(*id);
+        if (context) done(std::move(answer));
+      },
+      [this, id](const json& message) {
+        if (auto record = read<ProgressRecord>(message)) jobs_.report(*id, *std::move(record));
+      });
+  previews_.insert(method, *id);
+  jobs_.begin(*id, name, true);
+}
+
+void Workflow::dropPreview(const QString& method) {
+  engine_.dropPreview(method);
+  if (const auto found = previews_.constFind(method); found != previews_.constEnd()) {
+    jobs_.drop(*found);
+    previews_.erase(found);
+  }
+}
+
 void Workflow::open(const QString& path) {
   if (looksLikeProject(path.toStdString())) {
     document_.open(path.toStdString(), [this, path](Result<void> opened) {
@@ -123,13 +152,13 @@ void Workflow::open(const QString& path) {
     });
     return;
   }
-  engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this,
-                               [this, path](Result<ModelRecord> model) {
-                                 if (!model) return Q_EMIT notOpened(path, model.error());
-                                 layerSpectra_.clear();
-                                 document_.startFrom(*model);
-                                 Q_EMIT opened();
-                               });
+  preview<ModelRecord>(tr("Open %1").arg(QFileInfo(path).fileName()), "open", {{"path", path.toStdString()}},
+                       read<ModelRecord>, this, [this, path](Result<ModelRecord> model) {
+                         if (!model) return Q_EMIT notOpened(path, model.error());
+                         layerSpectra_.clear();
+                         document_.startFrom(*model);
+                         Q_EMIT opened();
+                       });
 }
 
 void Workflow::openModelOfProject() { openModel(QString::fromStdString(document_.modelPath().string()), false); }
@@ -137,17 +166,16 @@ void Workflow::openModelOfProject() { openModel(QString::fromStdString(document_
 void Workflow::openMovedModel(const QString& path) { openModel(path, true); }
 
 void Workflow::openModel(const QString& path, bool moved) {
-  engine_.preview<ModelRecord>("open", "open", {{"path", path.toStdString()}}, read<ModelRecord>, this,
-                               [this, path, moved](Result<ModelRecord> model) {
-                                 if (!model) return Q_EMIT modelMissing(path, model.error());
-                                 if (const auto set = moved ? document_.moveModel(*model) : document_.setModel(*model);
-                                     !set)
-                                   return Q_EMIT modelMissing(path, set.error());
-                                 Q_EMIT opened();
-                                 measure_ = viewedMeasure(document_.viewState());
-                                 if (!document_.statisticsPath().empty())
-                                   openStatistics(QString::fromStdString(document_.statisticsPath().string()));
-                               });
+  preview<ModelRecord>(tr("Open %1").arg(QFileInfo(path).fileName()), "open", {{"path", path.toStdString()}},
+                       read<ModelRecord>, this, [this, path, moved](Result<ModelRecord> model) {
+                         if (!model && model.error().code == ErrorCode::cancelled) return;
+                         if (!model) return Q_EMIT modelMissing(path, model.error());
+                         if (const auto set = moved ? document_.moveModel(*model) : document_.setModel(*model); !set)
+                           return Q_EMIT modelMissing(path, set.error());
+                         Q_EMIT opened();
+                         if (!document_.statisticsPath().empty())
+                           openStatistics(QString::fromStdString(document_.statisticsPath().string()));
+                       });
 }
 
 json Workflow::modelParams() const { return {{"model", document_.modelPath().string()}}; }
@@ -196,11 +224,11 @@ void Workflow::calibrate(const TextSelection& text, bool gradients) {
 void Workflow::openStatistics(const QString& path) {
   json params = modelParams();
   params["path"] = path.toStdString();
-  engine_.preview<StatisticsRecord>("openStatistics", "openStatistics", std::move(params), read<StatisticsRecord>, this,
-                                    [this, path](Result<StatisticsRecord> record) {
-                                      if (!record) return Q_EMIT notOpened(path, record.error());
-                                      takeStatistics(*record);
-                                    });
+  preview<StatisticsRecord>(tr("Open %1").arg(QFileInfo(path).fileName()), "openStatistics", params,
+                            read<StatisticsRecord>, this, [this, path](Result<StatisticsRecord> record) {
+                              if (!record) return Q_EMIT notOpened(path, record.error());
+                              takeStatistics(*record);
+                            });
 }
 
 void Workflow::takeStatistics(const StatisticsRecord& record) {
@@ -213,13 +241,13 @@ void Workflow::askForLayers() {
   showSimilarity(measure_);
   json params = modelParams();
   params["statistics"] = document_.statistics()->path;
-  engine_.preview<std::vector<LayerSpectrumRecord>>("layerSpectra", "layerSpectra", std::move(params),
-                                                    readList<LayerSpectrumRecord>, this,
-                                                    [this](Result<std::vector<LayerSpectrumRecord>> records) {
-                                                      if (!records) return Q_EMIT failed({}, records.error());
-                                                      layerSpectra_ = *std::move(records);
-                                                      Q_EMIT layerSpectraReady();
-                                                    });
+  preview<std::vector<LayerSpectrumRecord>>(tr("Spectra of the layers"), "layerSpectra", params,
+                                            readList<LayerSpectrumRecord>, this,
+                                            [this](Result<std::vector<LayerSpectrumRecord>> records) {
+                                              if (!records) return Q_EMIT failed({}, records.error());
+                                              layerSpectra_ = *std::move(records);
+                                              Q_EMIT layerSpectraReady();
+                                            });
 }
 
 void Workflow::showSimilarity(const std::string& measure) {
@@ -234,26 +262,26 @@ void Workflow::showSimilarity(const std::string& measure) {
   json params = modelParams();
   params["statistics"] = document_.statistics()->path;
   params["measure"] = measure;
-  engine_.preview<std::vector<SimilarityRecord>>("similarity", "similarity", std::move(params),
-                                                 readList<SimilarityRecord>, this,
-                                                 [this, measure](Result<std::vector<SimilarityRecord>> records) {
-                                                   if (!records) return Q_EMIT failed({}, records.error());
-                                                   for (SimilarityRecord& record : *records)
-                                                     document_.addSimilarity(measure, std::move(record));
-                                                 });
+  preview<std::vector<SimilarityRecord>>(tr("Similarity: %1").arg(QString::fromStdString(measure)), "similarity",
+                                         params, readList<SimilarityRecord>, this,
+                                         [this, measure](Result<std::vector<SimilarityRecord>> records) {
+                                           if (!records) return Q_EMIT failed({}, records.error());
+                                           for (SimilarityRecord& record : *records)
+                                             document_.addSimilarity(measure, std::move(record));
+                                         });
 }
 
 void Workflow::askSpectra() {
   if (!document_.hasModel() || !document_.statistics() || document_.isInGesture()) return;
   const std::vector<int> layers = document_.staleLayers();
-  if (layers.empty()) return engine_.dropPreview("decompose");
+  if (layers.empty()) return dropPreview("decompose");
   json params = planParams();
   params["layers"] = layers;
-  engine_.preview<std::vector<BudgetUnit>>("decompose", "decompose", std::move(params), unitsFromJson, this,
-                                           [this, plan = document_.plan()](Result<std::vector<BudgetUnit>> units) {
-                                             if (!units) return Q_EMIT failed({}, units.error());
-                                             document_.addSpectra(plan, *std::move(units));
-                                           });
+  preview<std::vector<BudgetUnit>>(tr("Spectra of the plan"), "decompose", params, unitsFromJson, this,
+                                   [this, plan = document_.plan()](Result<std::vector<BudgetUnit>> units) {
+                                     if (!units) return Q_EMIT failed({}, units.error());
+                                     document_.addSpectra(plan, *std::move(units));
+                                   });
 }
 
 void Workflow::propose(const std::string& method, const Target& target, const QString& text,
@@ -288,12 +316,11 @@ void Workflow::propose(PlanWish wish, const QString& name, const QString& text) 
   json params = modelParams();
   if (document_.statistics()) params["statistics"] = document_.statistics()->path;
   params["wish"] = toJson(wish);
-  job<MadePlan>(name, "makePlan", std::move(params), readMadePlan,
-                [this, text](MadePlan made) {
-                  if (const auto adopted = document_.adopt(made.planned, std::move(made.units), text); !adopted)
-                    Q_EMIT failed({}, adopted.error());
-                  return tr("%L1 bytes a token").arg(made.planned.achievedBytes);
-                });
+  job<MadePlan>(name, "makePlan", std::move(params), readMadePlan, [this, text](MadePlan made) {
+    if (const auto adopted = document_.adopt(made.planned, std::move(made.units), text); !adopted)
+      Q_EMIT failed({}, adopted.error());
+    return tr("%L1 bytes a token").arg(made.planned.achievedBytes);
+  });
 }
 
 void Workflow::measure(const TextSelection& text) {
@@ -313,11 +340,11 @@ void Workflow::askErrors() {
   if (!document_.statistics() || document_.isPredictionStale()) return;
   const std::string of = document_.planFingerprint();
   if (document_.errors(of)) return;
-  engine_.preview<PlanErrorsRecord>("errors", "planErrors", planParams(), read<PlanErrorsRecord>, this,
-                                    [this, of](Result<PlanErrorsRecord> record) {
-                                      if (!record) return Q_EMIT failed({}, record.error());
-                                      document_.addErrors(of, *std::move(record));
-                                    });
+  preview<PlanErrorsRecord>(tr("Errors of the plan"), "planErrors", planParams(), read<PlanErrorsRecord>, this,
+                            [this, of](Result<PlanErrorsRecord> record) {
+                              if (!record) return Q_EMIT failed({}, record.error());
+                              document_.addErrors(of, *std::move(record));
+                            });
 }
 
 void Workflow::tokenLosses(const QString& text) {
@@ -410,8 +437,8 @@ void Workflow::stopGenerating() {
 
 void Workflow::previewExport(const ExportWish& wish, QObject* context,
                              std::function<void(Result<ExportPreview>)> done) {
-  engine_.preview<ExportPreview>("previewExport", "previewExport", exportParams(wish), read<ExportPreview>, context,
-                                 std::move(done));
+  preview<ExportPreview>(tr("Look at the export"), "previewExport", exportParams(wish), read<ExportPreview>, context,
+                         std::move(done));
 }
 
 void Workflow::exportPlan(const ExportWish& wish) {

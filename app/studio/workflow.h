@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QHash>
 #include <QObject>
 #include <QString>
 #include <functional>
@@ -50,8 +51,8 @@ class Workflow final : public QObject {
   /// A plan by the engine's planner, as one step under the name `text`. `keep`: groups and locks to keep.
   void propose(const std::string& method, const Target& target, const QString& text,
                std::optional<CompressionPlan> keep = {});
-  /// The plan anew with the groups that a grouping makes of every layer, its settings and bytes being kept. For groupings
-  /// that need spectra which the document does not have.
+  /// The plan anew with the groups that a grouping makes of every layer, its settings and bytes being kept. For
+  /// groupings that need spectra which the document does not have.
   void regroup(const std::string& grouping, int groupSize, const QString& text);
   void measure(const TextSelection& text);
   void askErrors();
@@ -102,6 +103,12 @@ class Workflow final : public QObject {
   template <class Record>
   void job(const QString& name, const QString& method, const nlohmann::json& params,
            Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done);
+  /// Of each method only the newest counts, and it is seen as a job only while it runs.
+  template <class Record>
+  void preview(const QString& name, const QString& method, const nlohmann::json& params,
+               Result<Record> (*reader)(const nlohmann::json&), QObject* context,
+               std::function<void(Result<Record>)> done);
+  void dropPreview(const QString& method);
   /// Ends a job in the list; offers it once more where the engine died over it.
   void failJob(std::int64_t id, const Error& error, std::function<void()> again);
   [[nodiscard]] bool engineDied() const;
@@ -118,6 +125,7 @@ class Workflow final : public QObject {
   Document& document_;
   EngineClient& engine_;
   JobList& jobs_;
+  QHash<QString, std::int64_t> previews_;  // By method, while they run.
   std::string measure_ = kUsualMeasure;
   std::vector<LayerSpectrumRecord> layerSpectra_;
   struct Generation {

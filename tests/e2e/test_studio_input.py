@@ -28,8 +28,7 @@ def project(tmp_path_factory):
 
 
 def test_undo_waits_while_something_is_in_the_hand(display, project, tmp_path):
-    studio = Studio(display, tmp_path, project)
-    try:
+    with Studio(display, tmp_path, project) as studio:
         studio.until(lambda look: idle(look) and "K1" in look["facts"]["places"], "the project")
         studio.drag(studio.middle("K0"), studio.middle("newGroup"))
         studio.until(lambda look: idle(look) and look["facts"]["undo"] == 1, "a regrouped plan")
@@ -63,8 +62,6 @@ def test_undo_waits_while_something_is_in_the_hand(display, project, tmp_path):
         studio.drop()
         look = studio.until(lambda look: idle(look) and not look["facts"]["dragging"], "the lower water")
         assert look["facts"]["undo"] == look["facts"]["steps"] == 3
-    finally:
-        studio.kill()
 
 
 @pytest.mark.parametrize("desktop", ["gnome", "kde", ""])

@@ -43,6 +43,8 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
                    tr("%1 (usual)").arg(QLocale().toString(usual)), this);
   windows_ = number(0, kMostWindows, static_cast<int>(before.windows), tr("all"), this);
   skip_ = number(0, kMostWindows, static_cast<int>(before.skipWindows), {}, this);
+  windows_->setObjectName(QStringLiteral("windows"));
+  skip_->setObjectName(QStringLiteral("skipWindows"));
   random_ = new QCheckBox(tr("draw them at random, seed"), this);
   seed_ = number(0, 1'000'000'000, before.seed ? static_cast<int>(*before.seed) : 0, {}, this);
   random_->setChecked(before.seed.has_value());

@@ -25,6 +25,7 @@ WindowProbe* WindowProbe::startIfWanted(QWidget* window, std::function<nlohmann:
 WindowProbe::WindowProbe(QWidget* window, QString file, std::function<nlohmann::json()> facts)
     : QObject(window), file_(std::move(file)), facts_(std::move(facts)) {
   connect(&timer_, &QTimer::timeout, this, &WindowProbe::write);
+  disk_.setMaxThreadCount(1);
   timer_.start(kEveryMilliseconds);
 }
 
@@ -45,10 +46,13 @@ void WindowProbe::write() {
       nlohmann::json{{"widgets", std::move(places)}, {"texts", std::move(texts)}, {"facts", facts_()}}.dump(
           1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text == written_) return;
-  QSaveFile file(file_);
-  if (file.open(QIODevice::WriteOnly) && file.write(text.data(), static_cast<qint64>(text.size())) >= 0 &&
-      file.commit())
-    written_ = std::move(text);
+  written_ = text;
+  // The disk may be busy; the window must not be, and least of all because somebody watches it.
+  disk_.start([name = file_, text = std::move(text)] {
+    QSaveFile file(name);
+    if (file.open(QIODevice::WriteOnly)) file.write(text.data(), static_cast<qint64>(text.size()));
+    file.commit();
+  });
 }
 
 }  // namespace kvista

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <QObject>
+#include <QThreadPool>
 #include <QTimer>
 #include <QWidget>
 #include <functional>
@@ -26,6 +27,7 @@ class WindowProbe final : public QObject {
   QString file_;
   std::function<nlohmann::json()> facts_;
   QTimer timer_;
+  QThreadPool disk_;
   std::string written_;
 };
 

@@ -168,8 +168,8 @@ void WorkPresenter::showJobs() {
   views_.jobs.setRecord(records);
   views_.line.setJobs(records);
   views_.guide.setUnderWay(underWay);
-  if (jobs_.isBusy() && !clock_.isActive()) clock_.start(kShownAfterMilliseconds);
-  if (!jobs_.isBusy()) clock_.stop();
+  if (jobs_.isRunning() && !clock_.isActive()) clock_.start(kShownAfterMilliseconds);
+  if (!jobs_.isRunning()) clock_.stop();
 }
 
 void WorkPresenter::copyReport(const QString& id) {
