@@ -66,9 +66,8 @@ def test_undo_waits_while_something_is_in_the_hand(display, project, tmp_path):
 
 @pytest.mark.parametrize("desktop", ["gnome", "kde", ""])
 def test_no_key_does_two_things_on_any_desktop(display, project, tmp_path, desktop):
-    studio = Studio(display, tmp_path, project, environment={
-        "QT_QPA_PLATFORMTHEME": desktop, "KDE_SESSION_VERSION": "5", "KDE_FULL_SESSION": "true"})
-    try:
+    with Studio(display, tmp_path, project, environment={
+        "QT_QPA_PLATFORMTHEME": desktop, "KDE_SESSION_VERSION": "5", "KDE_FULL_SESSION": "true"}) as studio:
         look = studio.until(idle, "the project")
         assert look["facts"]["ambiguousShortcuts"] == []
         # The one that was: it saves the project under another name, here as on every desktop.
@@ -76,5 +75,3 @@ def test_no_key_does_two_things_on_any_desktop(display, project, tmp_path, deskt
         studio.until(lambda look: any("QFileDialog" in name for name in look["widgets"]), "the dialog of Save as")
         studio.key("Escape")
         assert "mbiguous" not in studio.said()
-    finally:
-        studio.kill()

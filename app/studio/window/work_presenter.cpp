@@ -156,7 +156,12 @@ void WorkPresenter::showJobs() {
   std::vector<JobRecord> records;
   QString underWay;
   const QDateTime now = QDateTime::currentDateTime();
-  for (const Job& job : jobs_.jobs()) {
+  std::vector<const Job*> jobs;
+  for (const Job& job : jobs_.jobs()) jobs.push_back(&job);
+  // What was asked for is shown before what only passes by.
+  std::ranges::stable_partition(jobs, [](const Job* job) { return !job->passing; });
+  for (const Job* each : jobs) {
+    const Job& job = *each;
     const bool runs = job.state == Job::State::running;
     if (runs && job.started.msecsTo(now) < kShownAfterMilliseconds) continue;
     records.push_back(recordOf(job, now));
