@@ -143,6 +143,7 @@ void MainWindow::connectParts() {
   connect(&engine_, &EngineClient::stateChanged, this, &MainWindow::showEngine);
   connect(&engine_, &EngineClient::latencyChanged, this, &MainWindow::showEngine);
   connect(&engine_, &EngineClient::stateChanged, this, &MainWindow::tellOfEngine);
+  connect(&Theme::instance(), &Theme::changed, this, &MainWindow::showEngine);
   connect(&engine_, &EngineClient::restarted, this,
           [this] { message_->setText(tr("The engine was started again; nothing that you did is lost.")); });
   connect(&engine_, &EngineClient::stateChanged, this, [this](EngineClient::State state) {
