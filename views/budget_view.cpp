@@ -2,18 +2,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/budget_view.h"
 
-#include <QApplication>
-#include <QClipboard>
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QHeaderView>
-#include <QKeyEvent>
 #include <QLabel>
-#include <QMouseEvent>
 #include <QPainter>
 #include <QSortFilterProxyModel>
 #include <QTableView>
-#include <QWheelEvent>
 #include <algorithm>
 #include <numeric>
 
@@ -25,11 +20,11 @@
 #include "views/segmented_control.h"
 #include "views/target_editor.h"
 #include "views/theme.h"
+#include "views/view_state.h"
 
 namespace kvista {
 namespace {
 
-constexpr int kPageSteps = 8;
 constexpr int kColumnWidths[BudgetModel::columns] = {64, 180, 72, 150, 104, 76, 150, 48};
 constexpr qint64 kContexts[] = {1024, 4096, 8192, 16384, 32768, 65536, 131072};
 
@@ -98,6 +93,10 @@ BudgetView::BudgetView(QWidget* parent)
   });
   connect(table_->selectionModel(), &QItemSelectionModel::selectionChanged, this, [this] {
     if (!selecting_) Q_EMIT groupsSelected(selectedGroups());
+  });
+  connect(header, &QHeaderView::sortIndicatorChanged, this, &View::viewStateChanged);
+  connect(header, &QHeaderView::sectionResized, this, [this](int section) {
+    if (section != BudgetModel::heads) Q_EMIT viewStateChanged();
   });
   connect(&Theme::instance(), &Theme::changed, this, [this] {
     table_->viewport()->update();
@@ -240,6 +239,40 @@ std::vector<int> BudgetView::selectedGroups() const {
   return groups;
 }
 
+QJsonObject BudgetView::viewState() const {
+  QJsonObject state;
+  const QHeaderView* header = table_->horizontalHeader();
+  if (header->sortIndicatorSection() != BudgetModel::layer || header->sortIndicatorOrder() != Qt::AscendingOrder)
+    state[QStringLiteral("sort")] =
+        QJsonArray{header->sortIndicatorSection(), header->sortIndicatorOrder() == Qt::AscendingOrder ? 1 : -1};
+  QJsonArray widths;
+  bool usual = true;
+  for (int column = 0; column < BudgetModel::columns; ++column) {
+    // The heads' takes what the others leave.
+    const int width = column == BudgetModel::heads ? kColumnWidths[column] : table_->columnWidth(column);
+    usual = usual && width == kColumnWidths[column];
+    widths.append(width);
+  }
+  if (!usual) state[QStringLiteral("widths")] = widths;
+  return state;
+}
+
+bool BudgetView::setViewState(const QJsonObject& state) {
+  ViewStateReader reader(state);
+  const std::vector<double> sort = reader.numbers("sort", 2, 2);
+  const bool isColumn = !sort.empty() && sort[0] >= 0 && sort[0] < static_cast<int>(BudgetModel::columns);
+  if (!sort.empty() && !isColumn) reader.reject();
+  table_->sortByColumn(isColumn ? static_cast<int>(sort[0]) : BudgetModel::layer,
+                       isColumn && sort[1] < 0 ? Qt::DescendingOrder : Qt::AscendingOrder);
+  const std::vector<double> widths = reader.numbers("widths", BudgetModel::columns, BudgetModel::columns);
+  constexpr double kNarrowest = 20, kWidest = 2000;
+  for (int column = 0; column < BudgetModel::columns; ++column)
+    table_->setColumnWidth(column, widths.empty() ? kColumnWidths[column]
+                                                  : static_cast<int>(std::clamp(widths[static_cast<std::size_t>(column)],
+                                                                                kNarrowest, kWidest)));
+  return reader.isSound();
+}
+
 void BudgetView::changeRanks(const std::vector<int>& rows, const RankChange& change) {
   std::vector<std::pair<int, int>> ranks;
   for (const int index : rows) {
@@ -273,103 +306,6 @@ PlainTable BudgetView::plainTable() const {
   std::vector<int> rows(static_cast<std::size_t>(proxy_->rowCount()));
   std::iota(rows.begin(), rows.end(), 0);
   return kvista::plainTable(*proxy_, rows, BudgetModel::plainRole);
-}
-
-void BudgetView::pasteRanks(const QString& text) {
-  QStringList lines = text.split(QLatin1Char('\n'));
-  for (QString& line : lines)
-    if (line.endsWith(QLatin1Char('\r'))) line.chop(1);
-  while (!lines.isEmpty() && lines.back().trimmed().isEmpty()) lines.removeLast();
-  if (lines.isEmpty()) return setReason(tr("There is nothing to paste."));
-  int column = 0;
-  const QStringList header = lines.front().split(QLatin1Char('\t'));
-  const QString rankName = model_->headerData(BudgetModel::rank, Qt::Horizontal, Qt::DisplayRole).toString();
-  if (const auto found = header.indexOf(rankName); found >= 0) {
-    column = static_cast<int>(found);
-    lines.removeFirst();
-  } else if (header.size() > 1) {
-    return setReason(
-        tr("%1 columns were pasted and none is headed \"%2\": copy the column of ranks alone, or its header with it.")
-            .arg(header.size())
-            .arg(rankName));
-  }
-  std::vector<RankChange> changes;
-  for (int line = 0; line < lines.size(); ++line) {
-    const auto change = rankChangeFromText(lines[line].split(QLatin1Char('\t')).value(column));
-    if (!change)
-      return setReason(
-          tr("Line %1: %2 Nothing was pasted.").arg(line + 1).arg(QString::fromStdString(change.error().message)));
-    changes.push_back(*change);
-  }
-  std::vector<int> rows = selectedRows();
-  if (changes.size() == 1 && !rows.empty()) return changeRanks(rows, changes.front());
-  // A column goes to the rows on screen from the first selected one on.
-  const int first = rows.empty() ? 0 : proxy_->mapFromSource(model_->index(rows.front(), 0)).row();
-  if (first + static_cast<int>(changes.size()) > proxy_->rowCount())
-    return setReason(tr("%1 ranks were pasted and there are %2 rows from the selected one on. Nothing was pasted.")
-                         .arg(changes.size())
-                         .arg(proxy_->rowCount() - first));
-  std::vector<std::pair<int, int>> ranks;
-  for (std::size_t i = 0; i < changes.size(); ++i) {
-    const int source = proxy_->mapToSource(proxy_->index(first + static_cast<int>(i), 0)).row();
-    const BudgetRow& row = model_->rows()[static_cast<std::size_t>(source)];
-    const int rank = changes[i].of(row, std::max(1, record_.rankStep));
-    if (rank != row.rank) ranks.emplace_back(row.group, rank);
-  }
-  setReason({});
-  if (!ranks.empty()) Q_EMIT ranksEdited(ranks);
-}
-
-bool BudgetView::keyPressed(QKeyEvent* event) {
-  if (event->matches(QKeySequence::Copy)) {
-    QApplication::clipboard()->setText(selectedAsTsv());
-    return true;
-  }
-  if (event->matches(QKeySequence::Paste)) {
-    pasteRanks(QApplication::clipboard()->text());
-    return true;
-  }
-  const QModelIndex current = table_->currentIndex();
-  if (!current.isValid()) return false;
-  if (event->key() == Qt::Key_Space && event->modifiers() == Qt::NoModifier) {
-    toggleLocks(selectedRows());
-    return true;
-  }
-  // A digit or F2 edits the rank, wherever in the row the cursor is.
-  const QString text = event->text();
-  const bool starts =
-      event->key() == Qt::Key_F2 || (!text.isEmpty() && (text.front().isDigit() || text.front() == QLatin1Char('+') ||
-                                                         text.front() == QLatin1Char('-')));
-  if (starts && current.column() != BudgetModel::rank) {
-    table_->selectionModel()->setCurrentIndex(current.siblingAtColumn(BudgetModel::rank),
-                                              QItemSelectionModel::NoUpdate);
-  }
-  return false;
-}
-
-bool BudgetView::eventFilter(QObject* watched, QEvent* event) {
-  if (watched == table_ && event->type() == QEvent::KeyPress) return keyPressed(static_cast<QKeyEvent*>(event));
-  if (watched == table_->viewport() && event->type() == QEvent::Wheel) {
-    auto* wheel = static_cast<QWheelEvent*>(event);
-    const QModelIndex index = table_->indexAt(wheel->position().toPoint());
-    if (!wheel->modifiers().testFlag(Qt::ControlModifier) || !index.isValid() || wheel->angleDelta().y() == 0)
-      return false;
-    const int row = proxy_->mapToSource(index).row();
-    std::vector<int> rows = selectedRows();
-    if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows = {row};
-    const int steps =
-        (wheel->angleDelta().y() > 0 ? 1 : -1) * (wheel->modifiers().testFlag(Qt::ShiftModifier) ? kPageSteps : 1);
-    changeRanks(rows, {RankChange::Kind::add, static_cast<double>(steps * record_.rankStep)});
-    return true;
-  }
-  if (watched == table_->viewport() && event->type() == QEvent::MouseButtonRelease) {
-    auto* mouse = static_cast<QMouseEvent*>(event);
-    const QModelIndex index = table_->indexAt(mouse->position().toPoint());
-    if (mouse->button() == Qt::LeftButton && index.isValid() && index.column() == BudgetModel::lock &&
-        mouse->modifiers() == Qt::NoModifier)
-      toggleLocks({proxy_->mapToSource(index).row()});
-  }
-  return View::eventFilter(watched, event);
 }
 
 void BudgetView::paintFigure(QPainter& painter, const QRectF& area) const {

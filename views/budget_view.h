@@ -11,6 +11,7 @@
 
 class QComboBox;
 class QLabel;
+class QSortFilterProxyModel;
 class QTableView;
 
 namespace kvista {
@@ -48,6 +49,8 @@ class BudgetView final : public View {
   void pasteRanks(const QString& text);
   /// What is wrong with the last thing typed or pasted; empty when nothing is.
   [[nodiscard]] QString reason() const;
+  [[nodiscard]] QJsonObject viewState() const override;
+  bool setViewState(const QJsonObject& state) override;
 
   [[nodiscard]] QSize sizeHint() const override { return {900, 320}; }
   void paintFigure(QPainter& painter, const QRectF& area) const;
@@ -74,6 +77,7 @@ class BudgetView final : public View {
   void toggleLocks(const std::vector<int>& rows);
   void setReason(const QString& reason);
   bool keyPressed(QKeyEvent* event);
+  [[nodiscard]] const QSortFilterProxyModel& proxy() const;
 
   BudgetRecord record_;
   BudgetModel* model_;

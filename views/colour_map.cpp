@@ -96,6 +96,11 @@ QString colourMapName(ColourMap map) {
   return {};
 }
 
+QString colourMapId(ColourMap map) {
+  constexpr const char* kIds[] = {"viridis", "cividis", "grey", "difference"};
+  return QLatin1String(kIds[static_cast<std::size_t>(map)]);
+}
+
 const std::vector<ColourMap>& colourMaps() {
   static const std::vector<ColourMap> all = {ColourMap::viridis, ColourMap::cividis, ColourMap::grey};
   return all;

@@ -18,6 +18,8 @@ using ColourTable = std::array<QRgb, 256>;
 /// Opaque colours from the low end to the high.
 const ColourTable& colourTable(ColourMap map, bool inverted);
 QString colourMapName(ColourMap map);
+/// The same in any language.
+QString colourMapId(ColourMap map);
 /// Those for values that are no differences.
 const std::vector<ColourMap>& colourMaps();
 

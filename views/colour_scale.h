@@ -20,6 +20,8 @@ class ColourScale {
   /// For values that are no differences; `inverted` for both.
   void setColours(ColourMap map, bool inverted);
 
+  /// Of values that are no differences.
+  [[nodiscard]] ColourMap map() const { return map_; }
   [[nodiscard]] Range range() const { return record_.range; }
   [[nodiscard]] const ColourTable& table() const { return colourTable(record_.map, record_.inverted); }
   [[nodiscard]] const RangeBarRecord& record() const { return record_; }

@@ -9,6 +9,7 @@
 #include <QPainter>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "views/order_control.h"
 #include "views/theme.h"
@@ -72,15 +73,18 @@ void ComparisonView::linkCanvases() {
       Q_EMIT selectionChanged(block.heads());
     });
     connect(canvas, &HeatmapCanvas::visibleCellsChanged, this,
-            [=](const QRectF& visible) { others([&](HeatmapCanvas* other) { other->setVisibleCells(visible); }); });
+            [=, this](const QRectF& visible) {
+              others([&](HeatmapCanvas* other) { other->setVisibleCells(visible); });
+              if (canvas == canvases_[left]) Q_EMIT viewStateChanged();
+            });
     connect(canvas, &HeatmapCanvas::copied, this, &ComparisonView::copied);
   }
 }
 
 void ComparisonView::connectBar(RangeBar* bar, ColourScale& scale, bool isShared) {
-  const auto changed = [this, &scale, isShared] {
+  const auto changed = [this] {
     showColours();
-    if (isShared) Q_EMIT rangeChanged(scale.range());
+    Q_EMIT viewStateChanged();
   };
   connect(bar, &RangeBar::rangeEdited, this, [=, &scale](Range range) {
     scale.fix(range);
@@ -102,7 +106,7 @@ void ComparisonView::connectBar(RangeBar* bar, ColourScale& scale, bool isShared
   });
   connect(bar, &RangeBar::coloursChosen, this, [=, this, &scale](ColourMap map, bool inverted) {
     scale.setColours(map, inverted);
-    showColours();
+    changed();
   });
 }
 
@@ -129,6 +133,36 @@ void ComparisonView::setRecord(const ComparisonRecord& record) {
   summary_ = summary();
   rearrange();
   showColours();
+  applyZoom();
+}
+
+void ComparisonView::applyZoom() {
+  if (!zoom_ || !canBeDrawn()) return;
+  const Zoom zoom = *std::exchange(zoom_, std::nullopt);
+  if (zoom.heads == record_.left.heads()) canvases_[left]->setVisibleCells(zoom.visible);
+}
+
+QJsonObject ComparisonView::viewState() const {
+  QJsonObject state = stateOf(scale_);
+  if (order_ != HeatmapOrder::group) state[QStringLiteral("order")] = orderId(order_);
+  if (const QJsonObject scale = stateOf(differenceScale_); !scale.isEmpty()) state[QStringLiteral("difference")] = scale;
+  if (const QJsonArray zoom = stateOfZoom(canvases_[left]->visibleCells(), canvases_[left]->record().heads()); !zoom.isEmpty())
+    state[QStringLiteral("zoom")] = zoom;
+  return state;
+}
+
+bool ComparisonView::setViewState(const QJsonObject& state) {
+  ViewStateReader reader(state);
+  const bool isSound = setState(scale_, state) && setState(differenceScale_, reader.object("difference"));
+  QStringList orders;
+  for (const HeatmapOrder order : {HeatmapOrder::group, HeatmapOrder::index, HeatmapOrder::cluster, HeatmapOrder::mean})
+    orders << orderId(order);
+  setOrder(orderFromId(reader.choice("order", orders)));
+  zoom_ = zoomOf(reader, "zoom");
+  if (!zoom_) canvases_[left]->fit();
+  applyZoom();
+  showColours();
+  return isSound && reader.isSound();
 }
 
 void ComparisonView::setChoices(const std::vector<std::pair<QString, QString>>& choices, const QString& current) {
@@ -161,11 +195,6 @@ void ComparisonView::rearrange() {
     }
   }
   placeParts();
-}
-
-void ComparisonView::setSharedRange(std::optional<Range> range) {
-  scale_.fix(range);
-  showColours();
 }
 
 void ComparisonView::setSelection(const std::vector<int>& heads) {
@@ -231,7 +260,7 @@ PlainTable ComparisonView::plainTable() const {
 QWidget* ComparisonView::controls() {
   if (controls_) return controls_;
   controls_ = new QWidget;
-  orders_ = makeOrderControl();
+  orders_ = makeOrderControl(false);
   auto* row = new QHBoxLayout(controls_);
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(6);
@@ -240,7 +269,7 @@ QWidget* ComparisonView::controls() {
   choices_->setVisible(choices_->count() > 1);
   connect(orders_, &SegmentedControl::chosen, this, [this](const QString& id) {
     setOrder(orderFromId(id));
-    Q_EMIT orderChanged(order_);
+    Q_EMIT viewStateChanged();
   });
   rearrange();
   return controls_;

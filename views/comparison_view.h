@@ -11,6 +11,7 @@
 #include "views/heatmap_canvas.h"
 #include "views/plain_table.h"
 #include "views/view.h"
+#include "views/view_state.h"
 
 class QComboBox;
 class QPainter;
@@ -42,8 +43,9 @@ class ComparisonView final : public View {
   /// As the left one's groups and values order the heads.
   void setOrder(HeatmapOrder order);
   [[nodiscard]] HeatmapOrder order() const { return order_; }
-  /// Of left and right; null: fitted to both.
-  void setSharedRange(std::optional<Range> range);
+  [[nodiscard]] QJsonObject viewState() const override;
+  bool setViewState(const QJsonObject& state) override;
+  /// Of left and right.
   [[nodiscard]] Range range() const { return scale_.range(); }
   [[nodiscard]] Range differenceRange() const { return differenceScale_.range(); }
   void setSelection(const std::vector<int>& heads);
@@ -66,8 +68,6 @@ class ComparisonView final : public View {
   void choiceMade(const QString& id);
   void selectionChanged(const std::vector<int>& heads);
   void cellHovered(const QString& text);
-  void rangeChanged(kvista::Range range);
-  void orderChanged(kvista::HeatmapOrder order);
   void copied(int cells);
 
  protected:
@@ -86,6 +86,7 @@ class ComparisonView final : public View {
   void linkCanvases();
   void connectBar(RangeBar* bar, ColourScale& scale, bool isShared);
   void rearrange();
+  void applyZoom();
   void showColours();
   void placeParts();
   void paintHeadings(QPainter& painter, const Places& places) const;
@@ -100,6 +101,7 @@ class ComparisonView final : public View {
   SegmentedControl* orders_ = nullptr;
   ColourScale scale_, differenceScale_;
   HeatmapOrder order_ = HeatmapOrder::group;
+  std::optional<Zoom> zoom_;  // Of the state, until there are matrices.
   std::optional<HeadPair> pointed_;
   QString summary_;
 };

@@ -70,6 +70,7 @@ class HeatmapCanvas final : public QWidget {
   [[nodiscard]] QString describe(HeadPair pair) const;
   /// The selected block in the order shown, names in the first row and column, numbers as C writes them.
   [[nodiscard]] QString selectionAsTsv() const;
+  [[nodiscard]] PlainTable selectionTable() const { return plainTable(selection_.rows, selection_.columns); }
   /// The whole matrix in the order shown; nothing where it cannot be drawn.
   [[nodiscard]] PlainTable plainTable() const;
   /// Puts it on the clipboard and says `copied`.
@@ -86,6 +87,8 @@ class HeatmapCanvas final : public QWidget {
   void selectionChanged(const kvista::HeadBlock& selection);
   void visibleCellsChanged(const QRectF& visible);
   void copied(int cells);
+  /// The selected heads, or the cursor's, are to stand one place before (-1) or behind (1) where they do.
+  void moveRequested(int by);
 
  protected:
   bool event(QEvent* event) override;

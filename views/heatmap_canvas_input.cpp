@@ -139,6 +139,10 @@ void HeatmapCanvas::keyPressEvent(QKeyEvent* event) {
   const int row = cursor_ ? placeOf(cursor_->row) : 0, column = cursor_ ? placeOf(cursor_->column) : 0;
   const auto step = [this](int by) { return cursor_ ? by : 0; };  // The first key only shows the cursor.
   const QPointF middle = cursor_ ? cellRect(*cursor_).center() : cellsRect().center();
+  if (event->modifiers() == Qt::AltModifier && (event->key() == Qt::Key_Left || event->key() == Qt::Key_Up))
+    return Q_EMIT moveRequested(-1);
+  if (event->modifiers() == Qt::AltModifier && (event->key() == Qt::Key_Right || event->key() == Qt::Key_Down))
+    return Q_EMIT moveRequested(1);
   switch (event->key()) {
     case Qt::Key_Left:
       return moveCursor(row, column - step(1), extend);

@@ -8,6 +8,7 @@
 #include <QPushButton>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "views/heatmap_facts.h"
 #include "views/order_control.h"
@@ -37,17 +38,26 @@ HeatmapView::HeatmapView(QWidget* parent)
     scale_.fix(range);
     showColours();
     Q_EMIT rangeChanged(range);
+    Q_EMIT viewStateChanged();
   });
   connect(bar_, &RangeBar::fitRequested, this, [this](double percentile) {
     scale_.fit(percentile);
     showColours();
     Q_EMIT rangeChanged(scale_.range());
+    Q_EMIT viewStateChanged();
   });
   connect(bar_, &RangeBar::fitVisibleRequested, this, &HeatmapView::fitVisible);
   connect(bar_, &RangeBar::coloursChosen, this, [this](ColourMap map, bool inverted) {
     setColours(map, inverted);
-    Q_EMIT coloursChanged(map, inverted);
+    Q_EMIT viewStateChanged();
   });
+  connect(bar_, &RangeBar::sharedChosen, this, [this](bool shared) {
+    setRangeShared(shared);
+    Q_EMIT rangeShared(shared);
+    Q_EMIT viewStateChanged();
+  });
+  connect(canvas_, &HeatmapCanvas::visibleCellsChanged, this, &View::viewStateChanged);
+  connect(canvas_, &HeatmapCanvas::moveRequested, this, &HeatmapView::moveHeads);
   connect(facts_->groupLink(), &QPushButton::clicked, this, [this] { Q_EMIT makeGroupRequested(selection()); });
   connect(facts_->spectraLink(), &QPushButton::clicked, this, [this] { Q_EMIT showSpectraRequested(selection()); });
   connect(facts_->explainLink(), &QPushButton::clicked, this, &HeatmapView::explainRequested);
@@ -67,6 +77,10 @@ void HeatmapView::setRecord(const HeatmapRecord& record) {
   rearrange();
   showColours();
   showFacts();
+  if (zoom_ && record.canBeDrawn()) {
+    const Zoom zoom = *std::exchange(zoom_, std::nullopt);
+    if (zoom.heads == record.heads()) canvas_->setVisibleCells(zoom.visible);
+  }
 }
 
 void HeatmapView::setOrder(HeatmapOrder order) {
@@ -77,6 +91,76 @@ void HeatmapView::setOrder(HeatmapOrder order) {
 void HeatmapView::setCustomOrder(std::vector<int> heads) {
   custom_ = std::move(heads);
   setOrder(HeatmapOrder::custom);
+}
+
+void HeatmapView::setCustomOrderByHand(std::vector<int> heads) {
+  setCustomOrder(std::move(heads));
+  Q_EMIT viewStateChanged();
+}
+
+/// The selected heads first, the others behind them as they stand.
+void HeatmapView::orderAsSelected() {
+  std::vector<int> heads = selection();
+  if (heads.empty()) return;
+  for (const int head : canvas_->arrangement().headAt)
+    if (std::ranges::find(heads, head) == heads.end()) heads.push_back(head);
+  setCustomOrderByHand(std::move(heads));
+}
+
+/// Moves the selected heads, or the cursor's, by one place; the first or last of them stops all.
+void HeatmapView::moveHeads(int by) {
+  std::vector<int> moved = selection();
+  if (const auto cursor = canvas_->cursor(); moved.empty() && cursor) moved.push_back(cursor->column);
+  std::vector<int> heads = canvas_->arrangement().headAt;
+  if (moved.empty() || heads.empty()) return;
+  const auto isMoved = [&](int head) { return std::ranges::find(moved, head) != moved.end(); };
+  if (isMoved(by < 0 ? heads.front() : heads.back())) return;
+  if (by > 0) std::ranges::reverse(heads);
+  for (std::size_t place = 1; place < heads.size(); ++place)
+    if (isMoved(heads[place])) std::swap(heads[place - 1], heads[place]);
+  if (by > 0) std::ranges::reverse(heads);
+  setCustomOrderByHand(std::move(heads));
+}
+
+QJsonObject HeatmapView::viewState() const {
+  QJsonObject state = stateOf(scale_);
+  if (order_ != HeatmapOrder::group) state[QStringLiteral("order")] = orderId(order_);
+  QJsonArray custom;
+  for (const int head : custom_) custom.append(head);
+  if (!custom.isEmpty()) state[QStringLiteral("custom")] = custom;
+  if (shared_) state[QStringLiteral("shared")] = true;
+  if (const QJsonArray zoom = stateOfZoom(canvas_->visibleCells(), record().heads()); !zoom.isEmpty())
+    state[QStringLiteral("zoom")] = zoom;
+  return state;
+}
+
+bool HeatmapView::setViewState(const QJsonObject& state) {
+  ViewStateReader reader(state);
+  const bool isSound = setState(scale_, state);
+  constexpr int kMostHeads = 4096;
+  custom_.clear();
+  for (const double head : reader.numbers("custom", 1, kMostHeads)) custom_.push_back(static_cast<int>(std::clamp(head, -1.0, 1e6)));
+  QStringList orders;
+  for (const HeatmapOrder order : {HeatmapOrder::group, HeatmapOrder::index, HeatmapOrder::cluster, HeatmapOrder::mean, HeatmapOrder::custom})
+    orders << orderId(order);
+  setOrder(orderFromId(reader.choice("order", orders)));
+  setRangeShared(reader.flag("shared"));
+  zoom_ = zoomOf(reader, "zoom");
+  if (!zoom_) {
+    canvas_->fit();
+  } else if (record().canBeDrawn()) {
+    const Zoom zoom = *std::exchange(zoom_, std::nullopt);
+    if (zoom.heads == record().heads()) canvas_->setVisibleCells(zoom.visible);
+  }
+  showColours();
+  Q_EMIT rangeShared(shared_);
+  Q_EMIT viewStateChanged();
+  return isSound && reader.isSound();
+}
+
+void HeatmapView::setRangeShared(bool shared) {
+  shared_ = shared;
+  bar_->setShared(shared);
 }
 
 void HeatmapView::rearrange() {
@@ -101,6 +185,7 @@ void HeatmapView::fitVisible() {
   scale_.fix(fitRange(values, 0, record().difference));
   showColours();
   Q_EMIT rangeChanged(scale_.range());
+  Q_EMIT viewStateChanged();
 }
 
 void HeatmapView::showColours() {
@@ -132,10 +217,12 @@ void HeatmapView::showFacts() {
 
 QWidget* HeatmapView::controls() {
   if (orders_) return orders_;
-  orders_ = makeOrderControl();
+  orders_ = makeOrderControl(true);
   connect(orders_, &SegmentedControl::chosen, this, [this](const QString& id) {
+    // An order of one's own begins with the present one.
+    if (orderFromId(id) == HeatmapOrder::custom && custom_.empty()) custom_ = canvas_->arrangement().headAt;
     setOrder(orderFromId(id));
-    Q_EMIT orderChanged(order_);
+    Q_EMIT viewStateChanged();
   });
   rearrange();
   return orders_;
@@ -181,10 +268,16 @@ void HeatmapView::paintEvent(QPaintEvent*) {
 
 void HeatmapView::contextMenuEvent(QContextMenuEvent* event) {
   if (!record().canBeDrawn()) return;
-  QMenu menu(this);
+  QMenu* menu = makeMenu();
+  menu->setAttribute(Qt::WA_DeleteOnClose);
+  menu->popup(event->globalPos());
+}
+
+QMenu* HeatmapView::makeMenu() {
+  auto* menu = new QMenu(this);
   const std::vector<int> heads = selection();
   const auto add = [&](const QString& text, bool enabled, auto&& what) {
-    QAction* action = menu.addAction(text);
+    QAction* action = menu->addAction(text);
     action->setEnabled(enabled);
     connect(action, &QAction::triggered, this, what);
     return action;
@@ -192,11 +285,16 @@ void HeatmapView::contextMenuEvent(QContextMenuEvent* event) {
   add(tr("Make a group of these"), !heads.empty(), [this] { Q_EMIT makeGroupRequested(selection()); });
   add(tr("Show their spectra"), !heads.empty(), [this] { Q_EMIT showSpectraRequested(selection()); });
   add(tr("Copy the numbers\tCtrl+C"), !heads.empty(), [this] { canvas_->copySelection(); });
-  menu.addSeparator();
+  add(tr("Export the numbers…"), !heads.empty(), [this] { Q_EMIT tableRequested(canvas_->selectionTable()); });
+  menu->addSeparator();
+  add(tr("Order as selected"), !heads.empty(), [this] { orderAsSelected(); });
+  add(tr("Move left\tAlt+Left"), !heads.empty(), [this] { moveHeads(-1); });
+  add(tr("Move right\tAlt+Right"), !heads.empty(), [this] { moveHeads(1); });
+  menu->addSeparator();
   add(tr("Show all heads\t0"), true, [this] { canvas_->fit(); });
   add(tr("Range and colours…"), true, [this] { bar_->edit(); });
   add(tr("Explain %1").arg(record().measure), !record().measure.isEmpty(), [this] { Q_EMIT explainRequested(); });
-  menu.exec(event->globalPos());
+  return menu;
 }
 
 void HeatmapView::paintFigure(QPainter& painter, const QRectF& rect) {

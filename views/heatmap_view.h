@@ -8,7 +8,9 @@
 #include "views/heatmap_canvas.h"
 #include "views/selection_facts.h"
 #include "views/view.h"
+#include "views/view_state.h"
 
+class QMenu;
 class QPainter;
 
 namespace kvista {
@@ -29,10 +31,16 @@ class HeatmapView final : public View {
   /// Heads in the order wanted; those left out come last.
   void setCustomOrder(std::vector<int> heads);
   [[nodiscard]] HeatmapOrder order() const { return order_; }
-  /// The same colours as in other views; null: fitted to what is shown. Says nothing.
+  /// The same range as in other views; null: fitted to what is shown. Says nothing.
   void setSharedRange(std::optional<Range> range);
   [[nodiscard]] Range range() const { return scale_.range(); }
   void setColours(ColourMap map, bool inverted);
+  [[nodiscard]] const ColourScale& scale() const { return scale_; }
+  /// Whether its range is to be that of all layers' pictures.
+  void setRangeShared(bool shared);
+  [[nodiscard]] bool isRangeShared() const { return shared_; }
+  [[nodiscard]] QJsonObject viewState() const override;
+  bool setViewState(const QJsonObject& state) override;
   /// Selects the crossings of these heads, unless they are selected already; says nothing.
   void setSelection(const std::vector<int>& heads);
   [[nodiscard]] std::vector<int> selection() const { return canvas_->selection().heads(); }
@@ -40,6 +48,8 @@ class HeatmapView final : public View {
   void setSelectionFacts(Facts facts);
 
   [[nodiscard]] QWidget* controls() override;
+  /// What can be done with the selection and the view, for the right mouse button.
+  [[nodiscard]] QMenu* makeMenu();
   /// Draws the heatmap for paper: light, without selection. `rect` is in pixels of the screen, at which text has its
   /// size; a painter for a finer device is scaled before.
   void paintFigure(QPainter& painter, const QRectF& rect);
@@ -58,11 +68,12 @@ class HeatmapView final : public View {
   void explainRequested();
   /// For the status line; empty when the pointer leaves.
   void cellHovered(const QString& text);
-  /// The person has changed the range.
+  /// The person has changed the range, or wants it shared, or not any more.
   void rangeChanged(kvista::Range range);
-  void orderChanged(kvista::HeatmapOrder order);
-  void coloursChanged(kvista::ColourMap map, bool inverted);
+  void rangeShared(bool shared);
   void copied(int cells);
+  /// The selected block is to become a file.
+  void tableRequested(const kvista::PlainTable& table);
 
  protected:
   void resizeEvent(QResizeEvent* event) override;
@@ -71,6 +82,9 @@ class HeatmapView final : public View {
 
  private:
   void rearrange();
+  void setCustomOrderByHand(std::vector<int> heads);
+  void orderAsSelected();
+  void moveHeads(int by);
   void showColours();
   void showFacts();
   void placeParts();
@@ -83,6 +97,8 @@ class HeatmapView final : public View {
   ColourScale scale_;
   HeatmapOrder order_ = HeatmapOrder::group;
   std::vector<int> custom_;
+  bool shared_ = false;
+  std::optional<Zoom> zoom_;  // Of the state, until there is a matrix.
   Facts outsideFacts_;
 };
 

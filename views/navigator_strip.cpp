@@ -74,13 +74,22 @@ void NavigatorStrip::setCurrent(int layer, Side side) {
 }
 
 void NavigatorStrip::setSharedRange(std::optional<Range> range) {
+  const bool isFixed = scale_.record().percentile < 0;
+  if (range ? isFixed && *range == scale_.range() : !isFixed) return;
   scale_.fix(range);
   forgetPictures();
 }
 
 void NavigatorStrip::setColours(ColourMap map, bool inverted) {
+  if (map == scale_.map() && inverted == scale_.record().inverted) return;
   scale_.setColours(map, inverted);
   forgetPictures();
+}
+
+Range NavigatorStrip::fittedRange() {
+  ColourScale fitted = scale();
+  fitted.fit(kOutliers);
+  return fitted.range();
 }
 
 const ColourScale& NavigatorStrip::scale() {

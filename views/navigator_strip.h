@@ -26,6 +26,7 @@ class NavigatorStrip final : public QAbstractScrollArea {
   [[nodiscard]] Side currentSide() const { return side_; }
   void setSharedRange(std::optional<Range> range);
   void setColours(ColourMap map, bool inverted);
+  [[nodiscard]] Range fittedRange();
   /// Up to date with the matrices.
   [[nodiscard]] const ColourScale& scale();
 

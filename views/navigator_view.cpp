@@ -82,6 +82,8 @@ Side NavigatorView::currentSide() const { return strip_->currentSide(); }
 void NavigatorView::setSharedRange(std::optional<Range> range) { strip_->setSharedRange(range); }
 void NavigatorView::setColours(ColourMap map, bool inverted) { strip_->setColours(map, inverted); }
 
+Range NavigatorView::fittedRange() const { return strip_->fittedRange(); }
+
 void NavigatorView::setFooter(const QString& text) {
   footer_->setText(text);
   footer_->setVisible(!text.isEmpty());

@@ -45,6 +45,8 @@ class NavigatorView final : public View {
   /// Null: fitted to all layers, outliers left out.
   void setSharedRange(std::optional<Range> range);
   void setColours(ColourMap map, bool inverted);
+  /// The range of all layers without outliers, whatever range is shown.
+  [[nodiscard]] Range fittedRange() const;
 
   /// Every layer for paper: light, with a colour bar. `rect` as in HeatmapView::paintFigure.
   void paintFigure(QPainter& painter, const QRectF& rect);

@@ -6,13 +6,16 @@
 
 namespace kvista {
 
-SegmentedControl* makeOrderControl() {
+SegmentedControl* makeOrderControl(bool withCustom) {
   const auto tr = [](const char* text) { return SegmentedControl::tr(text); };
-  const std::tuple<HeatmapOrder, QString, QString> orders[] = {
+  std::vector<std::tuple<HeatmapOrder, QString, QString>> orders = {
       {HeatmapOrder::index, tr("index"), tr("Heads as the model numbers them")},
       {HeatmapOrder::group, tr("group"), tr("Group after group; within each, alike heads side by side")},
       {HeatmapOrder::cluster, tr("cluster"), tr("Alike heads side by side: average linkage")},
-      {HeatmapOrder::mean, tr("mean"), tr("Heads that are most like all others first")}};
+      {HeatmapOrder::mean, tr("mean"), tr("Heads that are most like all others first")},
+      {HeatmapOrder::custom, tr("own"),
+       tr("As you have put them: Order as selected in the menu, or Alt with the arrow keys")}};
+  if (!withCustom) orders.pop_back();
   std::vector<std::pair<QString, QString>> segments;
   for (const auto& [order, text, explanation] : orders) segments.emplace_back(orderId(order), text);
   auto* control = new SegmentedControl(segments, tr("Order of the heads"));

@@ -7,8 +7,9 @@
 
 namespace kvista {
 
-/// index | group | cluster | mean, with what each does as its tooltip; ids as `orderId` gives them.
-SegmentedControl* makeOrderControl();
+/// index | group | cluster | mean | own, with what each does as its tooltip; ids as `orderId` gives them. `withCustom`:
+/// where heads can be put in an order of one's own.
+SegmentedControl* makeOrderControl(bool withCustom);
 
 /// What is shown where `wanted` may need groups that there are none of; the control shows it and refuses what there is
 /// not.

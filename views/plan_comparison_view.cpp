@@ -18,6 +18,7 @@
 #include "views/number_text.h"
 #include "views/segmented_control.h"
 #include "views/theme.h"
+#include "views/view_state.h"
 #include "views/words.h"
 
 namespace kvista {
@@ -87,7 +88,10 @@ PlanComparisonView::PlanComparisonView(QWidget* parent)
   tables_->setAccessibleName(tr("Two plans by layer and head"));
   tables_->installEventFilter(this);
   connect(quantities_, &SegmentedControl::chosen, this,
-          [this](const QString& id) { setQuantity(id == QStringLiteral("loss") ? Quantity::loss : Quantity::bits); });
+          [this](const QString& id) {
+            setQuantity(id == QStringLiteral("loss") ? Quantity::loss : Quantity::bits);
+            Q_EMIT viewStateChanged();
+          });
   connect(tables_, &HeatTables::layerActivated, this, &PlanComparisonView::layerActivated);
   connect(tables_, &HeatTables::pointedChanged, this, [this] {
     const auto cell = tables_->pointed();
@@ -148,6 +152,17 @@ void PlanComparisonView::setRecord(PlanComparisonRecord record) {
 void PlanComparisonView::setQuantity(Quantity quantity) {
   quantity_ = quantity;
   showTables();
+}
+
+QJsonObject PlanComparisonView::viewState() const {
+  return quantity_ == Quantity::loss ? QJsonObject{{QStringLiteral("shown"), QStringLiteral("loss")}} : QJsonObject();
+}
+
+bool PlanComparisonView::setViewState(const QJsonObject& state) {
+  ViewStateReader reader(state);
+  const QString shown = reader.choice("shown", {QStringLiteral("bits"), QStringLiteral("loss")});
+  setQuantity(shown == QStringLiteral("loss") ? Quantity::loss : Quantity::bits);
+  return reader.isSound();
 }
 
 const Matrix& PlanComparisonView::shown(const ComparedPlan& plan) const {

@@ -35,6 +35,8 @@ class PlanComparisonView final : public View {
   [[nodiscard]] PlainTable plainTable() const;
 
   [[nodiscard]] QWidget* controls() override;
+  [[nodiscard]] QJsonObject viewState() const override;
+  bool setViewState(const QJsonObject& state) override;
   void paintFigure(QPainter& painter, const QRectF& area) const;
   [[nodiscard]] QSize sizeHint() const override { return {960, 440}; }
   [[nodiscard]] QSize minimumSizeHint() const override { return {560, 240}; }

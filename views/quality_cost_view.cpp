@@ -15,6 +15,7 @@
 #include "views/number_text.h"
 #include "views/segmented_control.h"
 #include "views/theme.h"
+#include "views/view_state.h"
 
 namespace kvista {
 namespace {
@@ -42,12 +43,28 @@ QualityCostView::QualityCostView(QWidget* parent)
   axis_->hide();
   setTitle(tr("Quality and bytes"), tr("Pareto front"));
   connect(axis_, &SegmentedControl::chosen, this, [this](const QString& id) {
-    byTime_ = id == QStringLiteral("time");
-    setTitle(byTime_ ? tr("Quality and time") : tr("Quality and bytes"), tr("Pareto front"));
-    fit();
+    showBy(id);
+    Q_EMIT viewStateChanged();
   });
   connect(&Theme::instance(), &Theme::changed, this, &QualityCostView::arrange);
   setRecord({});
+}
+
+void QualityCostView::showBy(const QString& axis) {
+  byTime_ = axis == QStringLiteral("time");
+  axis_->setCurrent(axis);
+  setTitle(byTime_ ? tr("Quality and time") : tr("Quality and bytes"), tr("Pareto front"));
+  fit();
+}
+
+QJsonObject QualityCostView::viewState() const {
+  return byTime_ ? QJsonObject{{QStringLiteral("axis"), QStringLiteral("time")}} : QJsonObject();
+}
+
+bool QualityCostView::setViewState(const QJsonObject& state) {
+  ViewStateReader reader(state);
+  showBy(reader.choice("axis", {QStringLiteral("bytes"), QStringLiteral("time")}));
+  return reader.isSound();
 }
 
 QWidget* QualityCostView::controls() {

@@ -46,6 +46,8 @@ class QualityCostView final : public View {
   explicit QualityCostView(QWidget* parent = nullptr);
   void setRecord(QualityCostRecord record);
   [[nodiscard]] QWidget* controls() override;
+  [[nodiscard]] QJsonObject viewState() const override;
+  bool setViewState(const QJsonObject& state) override;
   /// Where a plan's point is, in the widget's coordinates; nothing where it is not shown (no time is known).
   [[nodiscard]] std::optional<QPointF> placeOf(int point) const;
   [[nodiscard]] QString describe(int point) const;
@@ -73,6 +75,7 @@ class QualityCostView final : public View {
   [[nodiscard]] std::optional<double> costOf(const QualityCostPoint& point) const;
   [[nodiscard]] QPointF shownAt(const QualityCostPoint& point) const;
   [[nodiscard]] std::optional<int> pointAt(const QPointF& position) const;
+  void showBy(const QString& axis);
   void fit();
   void fill(LogChart& chart, const QSizeF& size) const;
   void fillOthers(LogChart& chart, std::vector<LogChart::Line>& lines, std::vector<LogChart::Marks>& marks,

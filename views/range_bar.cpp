@@ -177,11 +177,12 @@ bool RangeBar::event(QEvent* event) {
 }
 
 void RangeBar::edit() {
-  auto* editor = new RangeEditor(record_, this);
+  auto* editor = new RangeEditor(record_, shared_, this);
   connect(editor, &RangeEditor::rangeEdited, this, &RangeBar::rangeEdited);
   connect(editor, &RangeEditor::fitRequested, this, &RangeBar::fitRequested);
   connect(editor, &RangeEditor::fitVisibleRequested, this, &RangeBar::fitVisibleRequested);
   connect(editor, &RangeEditor::coloursChosen, this, &RangeBar::coloursChosen);
+  connect(editor, &RangeEditor::sharedChosen, this, &RangeBar::sharedChosen);
   editor->move(mapToGlobal(QPoint(0, kMargin)));
   editor->show();
 }

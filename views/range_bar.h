@@ -4,6 +4,7 @@
 
 #include <QRectF>
 #include <QWidget>
+#include <optional>
 #include <vector>
 
 #include "views/colour_map.h"
@@ -34,6 +35,8 @@ class RangeBar final : public QWidget {
   [[nodiscard]] const RangeBarRecord& record() const { return record_; }
   [[nodiscard]] QSize sizeHint() const override;
   [[nodiscard]] QSize minimumSizeHint() const override { return {kWidth, 64}; }
+  /// Whether the range is that of other views too; until it is said, the editor does not offer it.
+  void setShared(bool shared) { shared_ = shared; }
   /// Opens the editor beside the bar.
   void edit();
 
@@ -48,6 +51,7 @@ class RangeBar final : public QWidget {
   /// Fit to what can be seen at this zoom.
   void fitVisibleRequested();
   void coloursChosen(kvista::ColourMap map, bool inverted);
+  void sharedChosen(bool shared);
 
  protected:
   void paintEvent(QPaintEvent* event) override;
@@ -64,6 +68,7 @@ class RangeBar final : public QWidget {
   RangeBarRecord record_;
   End dragged_ = End::none;
   bool moved_ = false;
+  std::optional<bool> shared_;
 };
 
 /// Draws colours in `bar` and numbers and histogram at its right, RangeBar::kWidth in all.

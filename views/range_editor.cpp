@@ -43,7 +43,7 @@ SegmentedControl* mapControl(ColourMap current) {
 
 }  // namespace
 
-RangeEditor::RangeEditor(const RangeBarRecord& record, QWidget* parent)
+RangeEditor::RangeEditor(const RangeBarRecord& record, std::optional<bool> shared, QWidget* parent)
     : QFrame(parent, Qt::Popup),
       aboutZero_(record.map == ColourMap::difference),
       low_(numberField(record.range.low, record.extent, tr("Lowest value"))),
@@ -74,6 +74,16 @@ RangeEditor::RangeEditor(const RangeBarRecord& record, QWidget* parent)
   inverted_->setChecked(record.inverted);
   form->addRow(tr("Colours"), map_);
   form->addRow(QString(), inverted_);
+  if (shared) {
+    auto* same = new QCheckBox(tr("One range for all layers"));
+    same->setToolTip(tr("The small pictures of all layers have the same range and colours as this one."));
+    same->setChecked(*shared);
+    form->addRow(QString(), same);
+    connect(same, &QCheckBox::toggled, this, [this](bool on) {
+      Q_EMIT sharedChosen(on);
+      close();
+    });
+  }
   for (QDoubleSpinBox* field : {low_, high_})
     connect(field, &QDoubleSpinBox::valueChanged, this, &RangeEditor::sayRange);
   connect(fits, &SegmentedControl::chosen, this, [this](const QString& id) {

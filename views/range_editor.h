@@ -18,13 +18,15 @@ class RangeEditor final : public QFrame {
   Q_OBJECT
 
  public:
-  RangeEditor(const RangeBarRecord& record, QWidget* parent);
+  /// `shared`: whether other views have the same range; null where it cannot be shared.
+  RangeEditor(const RangeBarRecord& record, std::optional<bool> shared, QWidget* parent);
 
  Q_SIGNALS:
   void rangeEdited(kvista::Range range);
   void fitRequested(double percentile);
   void fitVisibleRequested();
   void coloursChosen(kvista::ColourMap map, bool inverted);
+  void sharedChosen(bool shared);
 
  private:
   void sayRange();

@@ -3,8 +3,10 @@
 #include "views/selection_facts.h"
 
 #include <QFontMetricsF>
+#include <QHelpEvent>
 #include <QPainter>
 #include <QPushButton>
+#include <QToolTip>
 #include <algorithm>
 
 #include "views/theme.h"
@@ -35,7 +37,10 @@ SelectionFacts::SelectionFacts(QWidget* parent)
 void SelectionFacts::setFacts(const Facts& facts) {
   facts_ = facts;
   QStringList lines;
-  for (const auto& [what, value] : facts_) lines << tr("%1: %2").arg(what, value);
+  for (const auto& [what, value, explanation] : facts_) {
+    lines << tr("%1: %2").arg(what, value);
+    if (!explanation.isEmpty()) lines << explanation;
+  }
   setAccessibleDescription(lines.join(QLatin1Char('\n')));
   placeLinks();
   update();
@@ -61,6 +66,17 @@ void SelectionFacts::placeLinks() {
 
 void SelectionFacts::resizeEvent(QResizeEvent*) { placeLinks(); }
 
+bool SelectionFacts::event(QEvent* event) {
+  if (event->type() != QEvent::ToolTip) return QWidget::event(event);
+  const auto* help = static_cast<QHelpEvent*>(event);
+  const int line = help->pos().y() < kHeading ? -1 : (help->pos().y() - kHeading) / kLine;
+  const bool isFact = line >= 0 && line < static_cast<int>(facts_.size());
+  const QRect place(0, kHeading + line * kLine, width(), kLine);
+  // Without a text there is no tooltip.
+  QToolTip::showText(help->globalPos(), isFact ? facts_[static_cast<std::size_t>(line)].explanation : QString(), this, place);
+  return true;
+}
+
 void SelectionFacts::paintEvent(QPaintEvent*) {
   QPainter painter(this);
   painter.setFont(textFont(TextRole::strong));
@@ -75,7 +91,7 @@ void SelectionFacts::paintEvent(QPaintEvent*) {
                      tr("Click a cell, or drag over several."));
   }
   double y = kHeading;
-  for (const auto& [what, value] : facts_) {
+  for (const auto& [what, value, explanation] : facts_) {
     const double valueWidth = std::min<double>(metrics.horizontalAdvance(value) + 1, width());
     painter.setPen(colours().text);
     painter.drawText(QRectF(width() - valueWidth, y, valueWidth, kLine), Qt::AlignRight | Qt::AlignVCenter,

@@ -4,14 +4,18 @@
 
 #include <QString>
 #include <QWidget>
-#include <utility>
 #include <vector>
 
 class QPushButton;
 
 namespace kvista {
 
-using Facts = std::vector<std::pair<QString, QString>>;  ///< What it is, and how much.
+/// What it is, how much, and by what formula, in what unit, from what source: the last is a tooltip, and may be empty.
+struct Fact {
+  QString what, value, explanation = {};
+  bool operator==(const Fact&) const = default;
+};
+using Facts = std::vector<Fact>;
 
 /// A heading, lines of facts, and what can be done with the selection, at the right of a heatmap.
 class SelectionFacts final : public QWidget {
@@ -29,6 +33,7 @@ class SelectionFacts final : public QWidget {
  protected:
   void paintEvent(QPaintEvent* event) override;
   void resizeEvent(QResizeEvent* event) override;
+  bool event(QEvent* event) override;
 
  private:
   void placeLinks();

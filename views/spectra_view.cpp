@@ -14,6 +14,7 @@
 #include "views/number_text.h"
 #include "views/segmented_control.h"
 #include "views/theme.h"
+#include "views/view_state.h"
 
 namespace kvista {
 namespace {
@@ -46,11 +47,27 @@ SpectraView::SpectraView(QWidget* parent)
       tr("Eigenvalues: what each direction carries. Tails: half of what is lost when only the first directions are "
          "kept."));
   connect(shown_, &SegmentedControl::chosen, this, [this](const QString& id) {
-    tails_ = id == QStringLiteral("tails");
-    prepare();
+    showAs(id);
+    Q_EMIT viewStateChanged();
   });
   connect(&Theme::instance(), &Theme::changed, this, &SpectraView::arrange);
   setRecord({});
+}
+
+void SpectraView::showAs(const QString& shown) {
+  tails_ = shown == QStringLiteral("tails");
+  shown_->setCurrent(shown);
+  prepare();
+}
+
+QJsonObject SpectraView::viewState() const {
+  return tails_ ? QJsonObject{{QStringLiteral("shown"), QStringLiteral("tails")}} : QJsonObject();
+}
+
+bool SpectraView::setViewState(const QJsonObject& state) {
+  ViewStateReader reader(state);
+  showAs(reader.choice("shown", {QStringLiteral("eigenvalues"), QStringLiteral("tails")}));
+  return reader.isSound();
 }
 
 QWidget* SpectraView::controls() {

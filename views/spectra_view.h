@@ -35,6 +35,8 @@ class SpectraView final : public View {
   explicit SpectraView(QWidget* parent = nullptr);
   void setRecord(SpectraRecord record);
   [[nodiscard]] QWidget* controls() override;
+  [[nodiscard]] QJsonObject viewState() const override;
+  bool setViewState(const QJsonObject& state) override;
   /// The value that is drawn at a direction, from 1: its eigenvalue, or the tail after keeping so many.
   [[nodiscard]] double valueAt(std::size_t curve, int direction) const;
   /// Directions and values of the points that are drawn for a curve in a plot of this width: at most two a unit, none
@@ -64,6 +66,7 @@ class SpectraView final : public View {
   bool event(QEvent* event) override;
 
  private:
+  void showAs(const QString& shown);
   void prepare();
   void fill(LogChart& chart, const QSizeF& size) const;
   void arrange();  // The widget's own chart.

@@ -29,6 +29,7 @@
 #include "views/retrieval_tables.h"
 #include "views/segmented_control.h"
 #include "views/theme.h"
+#include "views/view_state.h"
 #include "views/token_loss_text.h"
 #include "views/words.h"
 
@@ -64,18 +65,39 @@ TryView::TryView(QWidget* parent) : View(parent) {
   parts->setSpacing(kMargin);
   parts->addWidget(makeTokens(), 3);
   parts->addWidget(makeFiles(), 2);
-  auto* splitter = new QSplitter(Qt::Vertical, this);
-  splitter->addWidget(above);
-  splitter->addWidget(below);
-  splitter->setChildrenCollapsible(false);
-  splitter->setStretchFactor(0, 1);
-  splitter->setStretchFactor(1, 1);
+  splitter_ = new QSplitter(Qt::Vertical, this);
+  splitter_->addWidget(above);
+  splitter_->addWidget(below);
+  splitter_->setChildrenCollapsible(false);
+  splitter_->setStretchFactor(0, 1);
+  splitter_->setStretchFactor(1, 1);
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(0, 0, 0, 0);
-  column->addWidget(splitter);
+  column->addWidget(splitter_);
+  connect(splitter_, &QSplitter::splitterMoved, this, [this] {
+    isSplit_ = true;
+    Q_EMIT viewStateChanged();
+  });
   connect(&Theme::instance(), &Theme::changed, this, &TryView::showLosses);
   setChatTemplate({});
   updateButtons();
+}
+
+QJsonObject TryView::viewState() const {
+  if (!isSplit_) return {};
+  const QList<int> sizes = splitter_->sizes();
+  return {{QStringLiteral("split"), QJsonArray{sizes[0], sizes[1]}}};
+}
+
+bool TryView::setViewState(const QJsonObject& state) {
+  ViewStateReader reader(state);
+  std::vector<double> sizes = reader.numbers("split", 2, 2);
+  const bool isUsable = !sizes.empty() && sizes[0] > 0 && sizes[1] > 0 && sizes[0] + sizes[1] < 1e5;
+  if (!sizes.empty() && !isUsable) reader.reject();
+  isSplit_ = isUsable;
+  if (!isUsable) sizes = {1e4, 1e4};
+  splitter_->setSizes({static_cast<int>(sizes[0]), static_cast<int>(sizes[1])});
+  return reader.isSound();
 }
 
 QWidget* TryView::makePrompt() {

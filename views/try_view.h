@@ -17,6 +17,7 @@ class QLabel;
 class QPlainTextEdit;
 class QPushButton;
 class QSpinBox;
+class QSplitter;
 class QTableView;
 
 namespace kvista {
@@ -55,6 +56,8 @@ class TryView final : public View {
   void setRetrieval(const RetrievalTable& original, const RetrievalTable& plan);
   [[nodiscard]] GenerateSettings settings() const;
   [[nodiscard]] QString prompt() const;
+  [[nodiscard]] QJsonObject viewState() const override;
+  bool setViewState(const QJsonObject& state) override;
 
  Q_SIGNALS:
   void generateRequested(const QString& prompt, const kvista::GenerateSettings& settings);
@@ -76,6 +79,7 @@ class TryView final : public View {
   void showRatio();
   void showLosses();
 
+  QSplitter* splitter_;
   QPlainTextEdit* prompt_;
   QSpinBox *tokens_, *seed_;
   QDoubleSpinBox* temperature_;
@@ -89,6 +93,7 @@ class TryView final : public View {
   QTableView* table_;
   QString unavailable_;
   bool generating_ = false;
+  bool isSplit_ = false;  // By hand.
 };
 
 }  // namespace kvista

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QJsonObject>
 #include <QString>
 #include <QWidget>
 
@@ -15,12 +16,18 @@ class View : public QWidget {
   using QWidget::QWidget;
   /// What stands at the right end of the panel's title bar; null: nothing. Made by the view, laid out by the panel.
   [[nodiscard]] virtual QWidget* controls() { return nullptr; }
+  /// How the person has set it up: order, colours, zoom, sizes of its parts; nothing of what it shows, and nothing that is
+  /// as usual.
+  [[nodiscard]] virtual QJsonObject viewState() const { return {}; }
+  /// Takes back what viewState gave; all else becomes as usual. False where a part could not be used.
+  virtual bool setViewState(const QJsonObject&) { return true; }
   [[nodiscard]] const QString& title() const { return title_; }
   /// A quiet remark beside the title, such as units.
   [[nodiscard]] const QString& remark() const { return remark_; }
 
  Q_SIGNALS:
   void titleChanged();
+  void viewStateChanged();
 
  protected:
   void setTitle(const QString& title, const QString& remark = {}) {

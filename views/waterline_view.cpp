@@ -13,12 +13,14 @@
 #include "core/plan/spectrum.h"
 #include "views/bits_legend.h"
 #include "views/number_text.h"
+#include "views/segmented_control.h"
 #include "views/theme.h"
+#include "views/view_state.h"
 
 namespace kvista {
 namespace {
 
-constexpr double kLeft = 48, kRight = 16, kTop = 8, kRow = 20, kGrip = 6, kHandleHeight = 20;
+constexpr double kGrip = 6, kHandleHeight = 20;
 /// Steps of the keys, in decades.
 constexpr double kStep = 0.02, kPage = 0.2;
 
@@ -29,7 +31,16 @@ double levelOfLine(double line, bool coded) { return coded ? line * (1 - gaussia
 
 }  // namespace
 
-WaterlineView::WaterlineView(QWidget* parent) : View(parent) {
+WaterlineView::WaterlineView(QWidget* parent)
+    : View(parent),
+      arrangements_(new SegmentedControl({{QStringLiteral("layer"), tr("by layer")}, {QStringLiteral("sorted"), tr("sorted")}},
+                                         tr("Arrangement"), this)) {
+  arrangements_->hide();
+  arrangements_->setToolTip(tr("By layer: the layers side by side. Sorted: the directions of all layers as one falling row."));
+  connect(arrangements_, &SegmentedControl::chosen, this, [this](const QString& id) {
+    setArrangement(id == QStringLiteral("sorted") ? Arrangement::sorted : Arrangement::layer);
+    Q_EMIT viewStateChanged();
+  });
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
@@ -40,17 +51,47 @@ void WaterlineView::setRecord(WaterlineRecord record) {
   if (before_) record.level = record_.level;
   record_ = std::move(record);
   scale_ = WaterlinePicture::rangeOf(record_.layers);
+  setArrangement(arrangement_);
+  describeForAssistance();
+}
+
+void WaterlineView::setArrangement(Arrangement arrangement) {
+  arrangement_ = arrangement;
+  const bool isSorted = arrangement == Arrangement::sorted;
+  arrangements_->setCurrent(isSorted ? QStringLiteral("sorted") : QStringLiteral("layer"));
+  sorted_ = isSorted ? SortedSpectra(record_.layers) : SortedSpectra();
   picture_.invalidate();
   hover_.reset();
   const QString unit = record_.unit.isEmpty() ? tr("nats per token") : record_.unit;
-  setTitle(tr("Waterline"), tr("eigenvalues by layer, %1 · what rises above the water gets bits").arg(unit));
-  describeForAssistance();
+  setTitle(tr("Waterline"),
+           (isSorted ? tr("eigenvalues of all layers, sorted, %1 · what rises above the water gets bits")
+                     : tr("eigenvalues by layer, %1 · what rises above the water gets bits"))
+               .arg(unit));
   update();
+}
+
+QWidget* WaterlineView::controls() {
+  arrangements_->show();
+  return arrangements_;
+}
+
+QJsonObject WaterlineView::viewState() const {
+  return arrangement_ == Arrangement::sorted
+             ? QJsonObject{{QStringLiteral("arrangement"), QStringLiteral("sorted")}}
+             : QJsonObject();
+}
+
+bool WaterlineView::setViewState(const QJsonObject& state) {
+  ViewStateReader reader(state);
+  const QString shown = reader.choice("arrangement", {QStringLiteral("layer"), QStringLiteral("sorted")});
+  setArrangement(shown == QStringLiteral("sorted") ? Arrangement::sorted : Arrangement::layer);
+  return reader.isSound();
 }
 
 void WaterlineView::setWater(double level, const std::vector<LayerSpectra>& layers) {
   for (std::size_t i = 0; i < record_.layers.size() && i < layers.size(); ++i)
     if (layers[i].widths.size() == record_.layers[i].eigenvalues.size()) record_.layers[i].widths = layers[i].widths;
+  sorted_.fillWidths(record_.layers);
   if (!before_) record_.level = level;
   describeForAssistance();
   update();
@@ -71,7 +112,7 @@ void WaterlineView::describeForAssistance() {
   setAccessibleName(title());
   setAccessibleDescription(
       tr("Water at %1 %2, %3. Arrows up and down move it.")
-          .arg(significantText(lineOfLevel(record_.level, record_.coded), 3), record_.unit, handleText_));
+          .arg(significantText(line(), 3), record_.unit, handleText_));
 }
 
 WaterlineView::Layout WaterlineView::layoutIn(const QRectF& area) const {
@@ -82,8 +123,10 @@ WaterlineView::Layout WaterlineView::layoutIn(const QRectF& area) const {
   return layout;
 }
 
+double WaterlineView::line() const { return lineOfLevel(record_.level, record_.coded); }
+
 double WaterlineView::lineYIn(const Layout& layout) const {
-  const double part = std::clamp(scale_.part(lineOfLevel(record_.level, record_.coded)), 0.0, 1.0);
+  const double part = std::clamp(scale_.part(line()), 0.0, 1.0);
   return layout.plot.top() + (1 - part) * layout.plot.height();
 }
 
@@ -116,16 +159,19 @@ bool WaterlineView::grabs(const QPointF& place) const {
 
 std::optional<WaterlineView::Spot> WaterlineView::spotAt(const QPointF& place) const {
   const Layout layout = layoutIn(rect());
-  const int count = static_cast<int>(record_.layers.size());
+  const int count = static_cast<int>(rows().size());
   if (count == 0 || place.x() < layout.plot.left() || place.x() >= layout.plot.right() || place.y() < 0 ||
       place.y() > layout.legend - kRow / 2)
     return std::nullopt;
   const double x = place.x() - layout.plot.left();
-  const int layer = std::clamp(static_cast<int>(x * count / layout.plot.width()), 0, count - 1);
-  const auto span = WaterlinePicture::spanOf(layer, count, layout.plot.width());
-  const auto directions = static_cast<int>(record_.layers[static_cast<std::size_t>(layer)].eigenvalues.size());
+  const int row = std::clamp(static_cast<int>(x * count / layout.plot.width()), 0, count - 1);
+  const auto span = WaterlinePicture::spanOf(row, count, layout.plot.width());
+  const auto directions = static_cast<int>(rows()[static_cast<std::size_t>(row)].eigenvalues.size());
   if (directions == 0) return std::nullopt;
-  return Spot{layer, std::clamp(static_cast<int>((x - span.left) / span.width * directions), 0, directions - 1)};
+  const int direction = std::clamp(static_cast<int>((x - span.left) / span.width * directions), 0, directions - 1);
+  if (arrangement_ == Arrangement::layer) return Spot{row, direction};
+  const SortedSpectra::Place of = sorted_.at(static_cast<std::size_t>(direction));
+  return Spot{static_cast<int>(of.layer), static_cast<int>(of.direction)};
 }
 
 QString WaterlineView::describe(const Spot& spot) const {
@@ -171,6 +217,7 @@ void WaterlineView::cancel() {
   for (std::size_t i = 0; i < record_.layers.size() && i < before_->widths.size(); ++i)
     if (before_->widths[i].size() == record_.layers[i].eigenvalues.size())
       record_.layers[i].widths = std::move(before_->widths[i]);
+  sorted_.fillWidths(record_.layers);
   before_.reset();
   update();
   Q_EMIT dragCancelled();
@@ -242,8 +289,8 @@ void WaterlineView::keyPressEvent(QKeyEvent* event) {
   if (last < 0) return;
   if (!before_) startDrag();
   // From where the line is seen: a level outside the picture starts at its edge.
-  const double line = std::clamp(lineOfLevel(record_.level, record_.coded), scale_.value(0), scale_.value(1));
-  const double moved = std::clamp(line * std::pow(10.0, decades), scale_.value(0), scale_.value(1));
+  const double from = std::clamp(line(), scale_.value(0), scale_.value(1));
+  const double moved = std::clamp(from * std::pow(10.0, decades), scale_.value(0), scale_.value(1));
   drag(levelOfLine(moved, record_.coded));
 }
 
@@ -282,107 +329,6 @@ bool WaterlineView::event(QEvent* event) {
     return true;
   }
   return View::event(event);
-}
-
-void WaterlineView::paintAxes(QPainter& painter, const Layout& layout, const QRectF& area) const {
-  const Palette& look = colours();
-  painter.setFont(textFont(TextRole::axis));
-  const QFontMetricsF metrics(painter.font());
-  painter.setPen(look.soft);
-  double lastLabel = area.bottom() * 2;
-  for (int decade = scale_.firstDecade(); decade <= scale_.lastDecade(); ++decade) {
-    const double y = layout.plot.top() + (1 - scale_.part(std::pow(10.0, decade))) * layout.plot.height();
-    if (lastLabel - y < metrics.height() + 2) continue;
-    lastLabel = y;
-    painter.drawText(QRectF(area.left(), y - kRow / 2, kLeft - 8, kRow), Qt::AlignRight | Qt::AlignVCenter,
-                     powerText(decade));
-  }
-  const int count = static_cast<int>(record_.layers.size());
-  const double slot = layout.plot.width() / std::max(count, 1);
-  const bool words = slot >= metrics.horizontalAdvance(tr("layer %1").arg(count)) + 8;
-  const int every =
-      words ? 1
-            : std::max(1, static_cast<int>(std::ceil((metrics.horizontalAdvance(QStringLiteral("00")) + 6) / slot)));
-  for (int layer = 0; layer < count; ++layer) {
-    const bool current = layer == record_.currentLayer;
-    if (layer % every != 0 && !current) continue;
-    // The current layer's label pushes its neighbours away.
-    if (!current && every > 1 && std::abs(layer - record_.currentLayer) < every) continue;
-    QFont font = textFont(TextRole::axis);
-    if (current) font.setWeight(QFont::DemiBold);
-    painter.setFont(font);
-    painter.setPen(current ? look.accent : look.soft);
-    const auto span = WaterlinePicture::spanOf(layer, count, layout.plot.width());
-    painter.drawText(QRectF(layout.plot.left() + span.left + span.width / 2 - 40, layout.labels - kRow / 2, 80, kRow),
-                     Qt::AlignCenter, words ? tr("layer %1").arg(layer) : QString::number(layer));
-  }
-  painter.setFont(textFont(TextRole::axis));
-  const double left = count > 0 ? WaterlinePicture::spanOf(0, count, layout.plot.width()).left : 0;
-  const QRectF row(area.left() + kTop, layout.legend - kRow / 2, area.width() - 2 * kTop, kRow);
-  paintBitsLegend(painter, row, layout.plot.left() + left - row.left(), record_.coded);
-}
-
-void WaterlineView::paintWater(QPainter& painter, const Layout& layout, bool interactive) const {
-  const Palette& look = colours();
-  const double y = lineYIn(layout);
-  painter.setRenderHint(QPainter::Antialiasing);
-  painter.setPen(QPen(look.accent, before_ ? 2 : 1.5));
-  painter.drawLine(QPointF(layout.plot.left() - 6, y), QPointF(layout.plot.right(), y));
-  const QRectF grip = handleIn(layout);
-  painter.setPen(Qt::NoPen);
-  painter.setBrush(look.accent);
-  painter.drawRoundedRect(grip, 4, 4);
-  if (interactive && hasFocus()) {
-    painter.setPen(QPen(look.accent, 1.5));
-    painter.setBrush(Qt::NoBrush);
-    painter.drawRoundedRect(grip.adjusted(-3, -3, 3, 3), 6, 6);
-  }
-  QFont font = textFont(TextRole::axis);
-  font.setWeight(QFont::DemiBold);
-  painter.setFont(font);
-  painter.setPen(look.onAccent);
-  painter.drawText(grip, Qt::AlignCenter, handleText_);
-}
-
-void WaterlineView::paintEvent(QPaintEvent*) {
-  QPainter painter(this);
-  const Palette& look = colours();
-  if (record_.layers.empty()) {
-    painter.setPen(look.soft);
-    painter.drawText(rect().adjusted(24, 24, -24, -24), Qt::AlignCenter | Qt::TextWordWrap,
-                     tr("No spectra yet: calibrate the model to see how many bits its layers need."));
-    return;
-  }
-  const Layout layout = layoutIn(rect());
-  const QRect plot = layout.plot.toRect();
-  const QSize pixels = plot.size() * devicePixelRatioF();
-  if (!pixels.isEmpty()) {
-    const QImage& image = picture_.image(record_.layers, scale_, lineOfLevel(record_.level, record_.coded), pixels);
-    painter.drawImage(plot, image);
-  }
-  paintAxes(painter, layout, rect());
-  if (hover_ && !before_ && hover_->layer < static_cast<int>(record_.layers.size())) {
-    const LayerSpectra& layer = record_.layers[static_cast<std::size_t>(hover_->layer)];
-    const auto span =
-        WaterlinePicture::spanOf(hover_->layer, static_cast<int>(record_.layers.size()), layout.plot.width());
-    const double part = std::clamp(
-        scale_.part(static_cast<double>(layer.eigenvalues[static_cast<std::size_t>(hover_->direction)])), 0.0, 1.0);
-    const double x = layout.plot.left() + span.left +
-                     span.width * (hover_->direction + 0.5) / static_cast<double>(layer.eigenvalues.size());
-    const double y = layout.plot.top() + (1 - part) * layout.plot.height();
-    painter.setRenderHint(QPainter::Antialiasing);
-    painter.setPen(QPen(look.panel, 1.5));
-    painter.setBrush(look.text);
-    painter.drawEllipse(QPointF(x, y), 4, 4);
-  }
-  paintWater(painter, layout, true);
-}
-
-void WaterlineView::paintFigure(QPainter& painter, const QRectF& area) const {
-  const Layout layout = layoutIn(area);
-  WaterlinePicture::paint(painter, record_.layers, scale_, lineOfLevel(record_.level, record_.coded), layout.plot);
-  paintAxes(painter, layout, area);
-  paintWater(painter, layout, false);
 }
 
 }  // namespace kvista

@@ -8,10 +8,13 @@
 
 #include "core/plan/layer_spectra.h"
 #include "views/log_scale.h"
+#include "views/sorted_spectra.h"
 #include "views/view.h"
 #include "views/waterline_picture.h"
 
 namespace kvista {
+
+class SegmentedControl;
 
 struct WaterlineRecord {
   std::vector<LayerSpectra> layers;
@@ -36,6 +39,14 @@ class WaterlineView final : public View {
   void setCurrentLayer(int layer);
   /// What the handle says: the target in the person's unit, "8.0 times smaller".
   void setHandleText(const QString& text);
+
+  /// `layer`: layers side by side. `sorted`: the directions of all layers as one falling row.
+  enum class Arrangement { layer, sorted };
+  void setArrangement(Arrangement arrangement);
+  [[nodiscard]] Arrangement arrangement() const { return arrangement_; }
+  [[nodiscard]] QWidget* controls() override;
+  [[nodiscard]] QJsonObject viewState() const override;
+  bool setViewState(const QJsonObject& state) override;
 
   [[nodiscard]] const WaterlineRecord& record() const { return record_; }
   [[nodiscard]] bool isDragged() const { return before_.has_value(); }
@@ -79,6 +90,7 @@ class WaterlineView final : public View {
   bool event(QEvent* event) override;
 
  private:
+  static constexpr double kLeft = 48, kRight = 16, kTop = 8, kRow = 20;
   /// What stands where in an area.
   struct Layout {
     QRectF plot;
@@ -89,10 +101,17 @@ class WaterlineView final : public View {
     std::vector<std::vector<std::uint8_t>> widths;
   };
   [[nodiscard]] Layout layoutIn(const QRectF& area) const;
+  /// The eigenvalue at which the water stands.
+  [[nodiscard]] double line() const;
   [[nodiscard]] double lineYIn(const Layout& layout) const;
   [[nodiscard]] QRectF handleIn(const Layout& layout) const;
   [[nodiscard]] double levelAt(double y) const;
   [[nodiscard]] bool grabs(const QPointF& place) const;
+  /// What stands side by side: the layers, or the one row of all.
+  [[nodiscard]] const std::vector<LayerSpectra>& rows() const {
+    return arrangement_ == Arrangement::sorted ? sorted_.row() : record_.layers;
+  }
+  void paintHover(QPainter& painter, const Layout& layout) const;
   void paintAxes(QPainter& painter, const Layout& layout, const QRectF& area) const;
   void paintWater(QPainter& painter, const Layout& layout, bool interactive) const;
   void startDrag();
@@ -103,6 +122,9 @@ class WaterlineView final : public View {
   void describeForAssistance();
 
   WaterlineRecord record_;
+  Arrangement arrangement_ = Arrangement::layer;
+  SortedSpectra sorted_;  // Empty while layers are shown.
+  SegmentedControl* arrangements_;
   QString handleText_;
   LogScale scale_;
   WaterlinePicture picture_;

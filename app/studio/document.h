@@ -62,7 +62,7 @@ class Document final : public QObject {
   [[nodiscard]] bool isModified() const { return !stack_.isClean() || changes_ != savedChanges_; }
   [[nodiscard]] const std::string& notes() const { return project_.notes; }
   void setNotes(std::string notes);
-  /// Zoom, ranges and the like that travel with the project; does not count as a change.
+  /// What of the window the project's report needs too, such as the measure shown; does not count as a change.
   [[nodiscard]] const nlohmann::json& viewState() const { return project_.view; }
   void setViewState(nlohmann::json state) { project_.view = std::move(state); }
 
@@ -170,14 +170,14 @@ class Document final : public QObject {
   void gestureChanged(bool inGesture);
   void allocationFailed(const kvista::Error& error);
   /// After an edit, an undo, a redo or the end of a gesture: what a recovery file must hold. `text` names it.
-  void committed(const QString& text);
+  void committed(const QString& text, kvista::StepKind kind);
 
  private:
   friend class PlanStepCommand;
 
   void clear();
   void take(Project project, std::vector<std::string> triedFingerprints, const std::filesystem::path& file);
-  void become(const PlanStep& step, const QString& text);
+  void become(const PlanStep& step, const QString& text, StepKind kind);
   [[nodiscard]] PlanStep stepOf(const PlannedPlan& planned) const;
   /// Numbers for `plan`, with the spectra that are known.
   void assume(CompressionPlan plan, double waterline, std::string note);
@@ -217,6 +217,7 @@ class Document final : public QObject {
   std::optional<Gesture> gesture_;
   std::int64_t changes_ = 0, savedChanges_ = 0;  // Besides steps: results, notes, plans kept.
   bool wasModified_ = false;
+  StepKind pushing_ = StepKind::redone;  // Other than `redone` only while a step is pushed, which does it.
   std::int64_t serial_ = 0;       // Of the plan: answers for an older one are dropped.
   mutable std::int64_t fingerprintSerial_ = -1;
   mutable std::string fingerprint_;

@@ -64,7 +64,7 @@ PlanStep Document::stepOf(const PlannedPlan& planned) const {
   return {PlanSnapshot(planned.plan, snapshot_), selection_, planned.waterline, planned.note};
 }
 
-void Document::become(const PlanStep& step, const QString& text) {
+void Document::become(const PlanStep& step, const QString& text, StepKind kind) {
   if (gesture_) cancelGesture();
   snapshot_ = step.plan;
   CompressionPlan plan = step.plan.plan();
@@ -75,7 +75,7 @@ void Document::become(const PlanStep& step, const QString& text) {
     Q_EMIT planChanged();
   }
   setSelection(step.selection);
-  Q_EMIT committed(text);
+  Q_EMIT committed(text, kind);
 }
 
 Result<void> Document::edit(const CompressionPlan& plan, const QString& text, Budget budget, int mergeId) {
@@ -95,7 +95,11 @@ void Document::push(const PlannedPlan& after, const QString& text, Budget budget
   PlanStep before = stepOf(planned_);
   snapshot_ = before.plan;
   const bool allocate = budget == Budget::spendAnew && after.plan.storage != Storage::plainQuantised;
+  // As the stack decides it.
+  const bool goesOn = mergeId >= 0 && current() && current()->id() == mergeId && !stack_.isClean();
+  pushing_ = goesOn ? StepKind::more : StepKind::edit;
   stack_.push(new PlanStepCommand(*this, std::move(before), stepOf(after), name, mergeId, allocate));
+  pushing_ = StepKind::redone;
   allocateIfWanted();
 }
 
@@ -258,7 +262,7 @@ void Document::allocated(const PlanStepCommand* command, Result<PlannedPlan> res
   // Saved while it waited: the file has the plan without its share.
   if (stack_.isClean()) stack_.resetClean();
   Q_EMIT planChanged();
-  Q_EMIT committed(step->text());
+  Q_EMIT committed(step->text(), StepKind::more);
 }
 
 void Document::makeTable() {

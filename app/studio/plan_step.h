@@ -29,6 +29,14 @@ struct PlanStep {
   std::string note;      ///< As PlannedPlan::note.
 };
 
+/// How a step came to be the newest: what a list of unsaved edits has to know.
+enum class StepKind {
+  edit,    ///< A new step.
+  more,    ///< The newest step goes on: it was merged with the next, or has got its share of the budget.
+  undone,
+  redone,
+};
+
 /// From one plan to another: the only command there is.
 class PlanStepCommand final : public QUndoCommand {
  public:

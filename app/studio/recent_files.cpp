@@ -5,6 +5,7 @@
 #include <QFileInfo>
 #include <QThreadPool>
 #include <algorithm>
+#include <optional>
 
 #include "app/studio/background.h"
 
@@ -12,20 +13,36 @@ namespace kvista {
 namespace {
 
 constexpr std::size_t kMost = 12;
-const Key<std::vector<std::string>> kRecentFiles{"recentFiles", {}};
+const Key<nlohmann::json> kRecentFiles{"recentFiles", nlohmann::json::array()};
+
+/// A path, or a path and when it was opened.
+std::optional<RecentFile> fileFrom(const nlohmann::json& entry) {
+  const auto textOf = [](const nlohmann::json& value) {
+    return value.is_string() ? QString::fromStdString(value.get<std::string>()) : QString();
+  };
+  if (entry.is_string()) return RecentFile{textOf(entry)};
+  if (!entry.is_object() || textOf(entry.value("path", nlohmann::json())).isEmpty()) return std::nullopt;
+  return RecentFile{textOf(entry.at("path")), QDateTime::fromString(textOf(entry.value("opened", nlohmann::json())), Qt::ISODate)};
+}
 
 }  // namespace
 
 RecentFiles::RecentFiles(Store& settings, QObject* parent) : QObject(parent), settings_(settings) {
-  for (const std::string& path : settings_.get(kRecentFiles))
-    if (files_.size() < kMost) files_.push_back({QString::fromStdString(path)});
+  const nlohmann::json kept = settings_.get(kRecentFiles);
+  bool isSound = kept.is_array();
+  for (const nlohmann::json& entry : isSound ? kept : nlohmann::json::array()) {
+    const auto file = fileFrom(entry);
+    isSound = isSound && file;
+    if (file && files_.size() < kMost) files_.push_back(*file);
+  }
+  if (!isSound) settings_.reject(kRecentFiles.name, tr("some entries are no paths"));
   refresh();
 }
 
 void RecentFiles::add(const QString& path) {
   const QString absolute = QFileInfo(path).absoluteFilePath();
   std::erase_if(files_, [&](const RecentFile& each) { return each.path == absolute; });
-  files_.insert(files_.begin(), {absolute});
+  files_.insert(files_.begin(), {absolute, QDateTime::currentDateTime()});
   if (files_.size() > kMost) files_.resize(kMost);
   store();
 }
@@ -38,7 +55,7 @@ void RecentFiles::locate(const QString& missing, const QString& path) {
   const auto found = std::ranges::find(files_, missing, &RecentFile::path);
   if (found == files_.end()) return;
   const QString absolute = QFileInfo(path).absoluteFilePath();
-  *found = {absolute};
+  *found = {absolute, found->opened};
   const auto twin = std::find_if(files_.begin(), files_.end(), [&](const RecentFile& each) { return &each != &*found && each.path == absolute; });
   if (twin != files_.end()) files_.erase(twin);
   store();
@@ -61,9 +78,13 @@ void RecentFiles::refresh() {
 }
 
 void RecentFiles::store() {
-  std::vector<std::string> paths;
-  for (const RecentFile& each : files_) paths.push_back(each.path.toStdString());
-  settings_.set(kRecentFiles, paths);
+  nlohmann::json kept = nlohmann::json::array();
+  for (const RecentFile& each : files_) {
+    nlohmann::json entry = {{"path", each.path.toStdString()}};
+    if (each.opened.isValid()) entry["opened"] = each.opened.toString(Qt::ISODate).toStdString();
+    kept.push_back(std::move(entry));
+  }
+  settings_.set(kRecentFiles, kept);
   Q_EMIT changed();
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QDateTime>
 #include <QObject>
 #include <QString>
 #include <vector>
@@ -12,6 +13,7 @@ namespace kvista {
 
 struct RecentFile {
   QString path;
+  QDateTime opened = {};  ///< The last time; invalid where an older version kept the path only.
   bool missing = false;
   bool operator==(const RecentFile&) const = default;
 };

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A journal is lines of JSON: what the project is, then {edit, plan} for each edit. The last whole line counts. Beside it
-// lie the whole project as of the last minute, and a lock that says whether its window still lives.
+// A journal is lines of JSON: what the project is, {before} with the plan as it was saved, then {edit, kind, plan} for each
+// edit. The last whole line counts. Beside it lie the whole project as of the last minute, and a lock that says whether its window still lives.
 #include "app/studio/recovery.h"
 
 #include <QFileInfo>
@@ -50,6 +50,20 @@ std::string textAt(const nlohmann::json& json, const char* name) {
   return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+constexpr const char* kKinds[] = {"edit", "more", "undone", "redone"};
+
+/// The list of edits as the history would have it.
+void apply(const nlohmann::json& edit, QStringList& edits) {
+  const QString name = QString::fromStdString(textAt(edit, "edit"));
+  const std::string kind = textAt(edit, "kind");
+  if (kind == kKinds[static_cast<int>(StepKind::undone)] && !edits.isEmpty())
+    edits.removeLast();
+  else if (kind == kKinds[static_cast<int>(StepKind::more)] && !edits.isEmpty())
+    edits.last() = name;
+  else
+    edits += name;
+}
+
 /// The project without its newest edits: as it was saved, or as far as the journal says.
 Project projectOf(const nlohmann::json& header) {
   if (const fs::path file = textAt(header, "file"); !file.empty())
@@ -79,7 +93,11 @@ std::optional<RecoveredProject> readJournal(const fs::path& base) {
       header = edit;
       continue;
     }
-    recovered.edits += QString::fromStdString(textAt(*edit, "edit"));
+    if (edit->contains("before")) {
+      if (auto read = planFromJson(edit->at("before"))) recovered.before = *std::move(read);
+      continue;
+    }
+    apply(*edit, recovered.edits);
     if (edit->contains("plan"))
       if (auto read = planFromJson(edit->at("plan"))) plan = *std::move(read);
   }
@@ -90,6 +108,8 @@ std::optional<RecoveredProject> readJournal(const fs::path& base) {
   recovered.file = textAt(*header, "file");
   recovered.project = minute ? *std::move(minute) : projectOf(*header);
   recovered.project.model = textAt(*header, "model");
+  if (!recovered.before && !recovered.file.empty())
+    if (auto saved = loadProject(recovered.file)) recovered.before = std::move(saved->plan);
   if (plan) recovered.project.plan = *std::move(plan);
   recovered.changed = QFileInfo(file).lastModified();
   return recovered;
@@ -112,13 +132,18 @@ Recovery::Recovery(Document& document, const fs::path& folder, QObject* parent)
   connect(&timer_, &QTimer::timeout, this, &Recovery::writeProject);
   connect(&document_, &Document::committed, this, &Recovery::keep);
   connect(&document_, &Document::projectChanged, this, [this] {
-    if (!document_.isModified()) return forget();
+    if (!document_.isModified()) {
+      forget();
+      return rememberSaved();
+    }
     // Another name, or a model that has moved, with edits in it that are not saved.
     projectIsOld_ = true;
     if (journal_.isOpen()) describe();
   });
   connect(&document_, &Document::modifiedChanged, this, [this](bool modified) {
-    if (!modified) forget();
+    if (modified) return;
+    forget();
+    rememberSaved();
   });
   const auto changed = [this] {
     if (!document_.isModified()) return;
@@ -151,7 +176,12 @@ bool Recovery::startJournal() {
     return false;
   }
   describe();
+  journal_.write(line({{"before", toJson(saved_)}}));
   return true;
+}
+
+void Recovery::rememberSaved() {
+  if (document_.isOpen()) saved_ = document_.plan();
 }
 
 /// What the journal is of; said again when that changes.
@@ -166,11 +196,11 @@ void Recovery::describe() {
                        {"tokensHash", document_.tokensHash()}}));
 }
 
-void Recovery::keep(const QString& text) {
+void Recovery::keep(const QString& text, StepKind kind) {
   // Undone up to the saved state: nothing is left to lose, but redo has it still.
   if (!startJournal()) return;
   projectIsOld_ = true;
-  const QByteArray bytes = line({{"edit", text.toStdString()}, {"plan", toJson(document_.plan())}});
+  const QByteArray bytes = line({{"edit", text.toStdString()}, {"kind", kKinds[static_cast<int>(kind)]}, {"plan", toJson(document_.plan())}});
   if (journal_.write(bytes) != bytes.size()) return giveUp(journal_.errorString());
   if (journal_.size() > kLongJournal) compact();
 }
@@ -184,7 +214,9 @@ void Recovery::compact() {
   QByteArray last;
   while (!whole.atEnd()) {
     if (!last.isEmpty())
-      if (const auto edit = parsed(last)) shorter += edit->contains("format") ? last : line({{"edit", textAt(*edit, "edit")}});
+      if (const auto edit = parsed(last)) shorter += edit->contains("format") || edit->contains("before")
+                       ? last
+                       : line({{"edit", textAt(*edit, "edit")}, {"kind", textAt(*edit, "kind")}});
     last = whole.readLine();
   }
   QFile next(name + QStringLiteral(".new"));
@@ -248,7 +280,8 @@ void Recovery::findAbandoned(QObject* context, std::function<void(std::vector<Re
 void Recovery::recover(RecoveredProject recovered) {
   const fs::path journal = recovered.journal;
   document_.takeRecovered(std::move(recovered.project), recovered.file);
-  keep(tr("Recovered edits"));
+  if (recovered.before) saved_ = *std::move(recovered.before);
+  keep(tr("Recovered edits"), StepKind::edit);
   discard(journal);
 }
 

@@ -11,8 +11,10 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "app/studio/plan_step.h"
 #include "core/io/project.h"
 
 namespace kvista {
@@ -24,7 +26,8 @@ struct RecoveredProject {
   std::filesystem::path journal;  ///< Names it for discard().
   std::filesystem::path file;     ///< The project's; empty if it never had one.
   Project project;                ///< With every edit.
-  QStringList edits;              ///< Since the last save, oldest first: for "Show differences".
+  std::optional<CompressionPlan> before;  ///< As it was saved, or begun; nothing in journals that do not say it.
+  QStringList edits;              ///< Since the last save, oldest first, as the history had them.
   QDateTime changed;
 };
 
@@ -53,7 +56,8 @@ class Recovery final : public QObject {
   void failed(const kvista::Error& error);
 
  private:
-  void keep(const QString& text);
+  void keep(const QString& text, StepKind kind);
+  void rememberSaved();
   void forget();
   void writeProject();
   bool startJournal();
@@ -66,6 +70,7 @@ class Recovery final : public QObject {
   std::filesystem::path base_;  // Without its ending.
   QLockFile lock_;
   QFile journal_;
+  CompressionPlan saved_;  // What the edits in the journal began with.
   QTimer timer_;
   QTimer typed_;  // Notes are kept when typing pauses.
   bool projectIsOld_ = false;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <QByteArray>
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QObject>
 #include <QString>
 #include <QTimer>
@@ -67,7 +69,10 @@ class Store final : public QObject {
   template <class Value>
   static std::optional<Value> decode(const nlohmann::json& json) {
     try {
-      if constexpr (std::is_same_v<Value, QString>)
+      if constexpr (std::is_same_v<Value, QJsonObject>) {
+        const QJsonDocument document = QJsonDocument::fromJson(QByteArray::fromStdString(json.dump()));
+        return document.isObject() ? std::optional(document.object()) : std::nullopt;
+      } else if constexpr (std::is_same_v<Value, QString>)
         return QString::fromStdString(json.get<std::string>());
       else if constexpr (std::is_same_v<Value, QByteArray>)
         return QByteArray::fromBase64(QByteArray::fromStdString(json.get<std::string>()));
@@ -83,7 +88,9 @@ class Store final : public QObject {
   }
   template <class Value>
   static nlohmann::json encode(const Value& value) {
-    if constexpr (std::is_same_v<Value, QString>)
+    if constexpr (std::is_same_v<Value, QJsonObject>)
+      return nlohmann::json::parse(QJsonDocument(value).toJson().toStdString());
+    else if constexpr (std::is_same_v<Value, QString>)
       return value.toStdString();
     else if constexpr (std::is_same_v<Value, QByteArray>)
       return value.toBase64().toStdString();

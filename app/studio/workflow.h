@@ -76,6 +76,7 @@ class Workflow final : public QObject {
   /// Asks once more for what the engine died over; an engine that was given up is started again for it.
   void continueJob(std::int64_t job);
 
+  [[nodiscard]] const EngineClient& engine() const { return engine_; }
   [[nodiscard]] const std::string& measureShown() const { return measure_; }
   [[nodiscard]] bool isGenerating() const { return generation_.has_value(); }
   /// Shapes of layers' spectra, once asked for by opening statistics.

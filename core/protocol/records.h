@@ -24,6 +24,8 @@ struct HelloRecord {
   int protocol = 0;
   std::string device;  ///< What computes, in words: "CPU, 2 cores", "NVIDIA H200, 139 GiB".
   std::int64_t memoryBytes = 0;
+  std::string torch = {};  ///< Version of libtorch.
+  std::string host = {};   ///< Name of the machine.
   bool operator==(const HelloRecord&) const = default;
 };
 
@@ -86,6 +88,7 @@ struct StatisticsRecord {
   std::string device;
   double seconds = 0;
   LossModel loss;
+  std::optional<std::uint64_t> seed = {};  ///< That drew the windows; absent: they were taken in order.
   bool operator==(const StatisticsRecord&) const = default;
 };
 

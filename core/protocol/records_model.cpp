@@ -10,11 +10,14 @@ namespace kvista {
 using nlohmann::json;
 
 json toJson(const HelloRecord& record) {
-  return {{"program", record.program},
-          {"version", record.version},
-          {"protocol", record.protocol},
-          {"device", record.device},
-          {"memoryBytes", record.memoryBytes}};
+  json value = {{"program", record.program},
+                {"version", record.version},
+                {"protocol", record.protocol},
+                {"device", record.device},
+                {"memoryBytes", record.memoryBytes}};
+  if (!record.torch.empty()) value["torch"] = record.torch;
+  if (!record.host.empty()) value["host"] = record.host;
+  return value;
 }
 template <>
 Result<HelloRecord> read(const json& value) {
@@ -25,6 +28,8 @@ Result<HelloRecord> read(const json& value) {
   record.protocol = fields.count("protocol");
   record.device = fields.text("device");
   record.memoryBytes = fields.integer("memoryBytes");
+  if (fields.has("torch")) record.torch = fields.text("torch");
+  if (fields.has("host")) record.host = fields.text("host");
   return fields.finish(std::move(record));
 }
 

@@ -34,10 +34,12 @@ Result<TextSelection> read(const json& value) {
 }
 
 json toJson(const StatisticsRecord& record) {
-  return {{"path", record.path},       {"modelHash", record.modelHash}, {"tokensHash", record.tokensHash},
-          {"texts", record.texts},     {"tokens", record.tokens},       {"windows", record.windows},
-          {"window", record.window},   {"device", record.device},       {"seconds", record.seconds},
-          {"loss", toJson(record.loss)}};
+  json value = {{"path", record.path},     {"modelHash", record.modelHash}, {"tokensHash", record.tokensHash},
+                {"texts", record.texts},   {"tokens", record.tokens},       {"windows", record.windows},
+                {"window", record.window}, {"device", record.device},       {"seconds", record.seconds},
+                {"loss", toJson(record.loss)}};
+  if (record.seed) value["seed"] = *record.seed;
+  return value;
 }
 template <>
 Result<StatisticsRecord> read(const json& value) {
@@ -53,6 +55,7 @@ Result<StatisticsRecord> read(const json& value) {
   record.device = fields.text("device");
   record.seconds = fields.number("seconds", 0);
   record.loss = fields.record<LossModel>("loss");
+  if (fields.has("seed")) record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
   return fields.finish(std::move(record));
 }
 

@@ -40,11 +40,32 @@ HeadsPresenter::HeadsPresenter(Document& document, Workflow& workflow, HeatmapVi
   connect(&heatmap_, &HeatmapView::cellHovered, this, &HeadsPresenter::message);
   connect(&heatmap_, &HeatmapView::copied, this,
           [this](int cells) { Q_EMIT message(tr("Copied %Ln cell(s) as a table", nullptr, cells)); });
+  connect(&heatmap_, &HeatmapView::viewStateChanged, this, [this] {
+    navigator_.setColours(heatmap_.scale().map(), heatmap_.scale().record().inverted);
+  });
+  connect(&heatmap_, &HeatmapView::rangeShared, this, &HeadsPresenter::shareRange);
+  connect(&heatmap_, &HeatmapView::rangeChanged, this, [this] {
+    isSharedRangeFitted_ = false;
+    shareRange(heatmap_.isRangeShared());
+  });
+  connect(&heatmap_, &HeatmapView::tableRequested, this, &HeadsPresenter::tableRequested);
   connect(&heatmap_, &HeatmapView::makeGroupRequested, this, &HeadsPresenter::makeGroupRequested);
   connect(&heatmap_, &HeatmapView::showSpectraRequested, this, &HeadsPresenter::showSpectraRequested);
   connect(&heatmap_, &HeatmapView::explainRequested, this, &HeadsPresenter::explainRequested);
+  heatmap_.setRangeShared(false);
   showAll();
   showLayer();
+}
+
+/// One range for the layer's picture and those of all layers: the one set by hand, or else the one that fits all.
+void HeadsPresenter::shareRange(bool shared) {
+  if (!shared) {
+    isSharedRangeFitted_ = false;
+    return navigator_.setSharedRange(std::nullopt);
+  }
+  if (heatmap_.scale().record().percentile >= 0) isSharedRangeFitted_ = true;
+  if (isSharedRangeFitted_) heatmap_.setSharedRange(navigator_.fittedRange());
+  navigator_.setSharedRange(heatmap_.range());
 }
 
 const Choice* HeadsPresenter::measure() const {
@@ -83,6 +104,7 @@ void HeadsPresenter::showAll() {
     }
   }
   navigator_.setRecord(std::move(record));
+  if (isSharedRangeFitted_) shareRange(true);
   navigator_.setCurrent(document_.selection().layer, document_.selection().side);
   navigator_.setFooter(document_.statistics() ? tr("Similarity: %1\n%L2 calibration tokens")
                                                     .arg(QString::fromStdString(workflow_.measureShown()))
@@ -99,8 +121,17 @@ void HeadsPresenter::showSelection() {
   Facts facts;
   for (const LayerSpectrumRecord& spectrum : workflow_.layerSpectra())
     if (spectrum.layer == selection.layer && spectrum.side == selection.side) {
-      facts.emplace_back(tr("NER of layer"), decimalText(spectrum.measures.normalisedEffectiveRank, 3));
-      facts.emplace_back(tr("99 % of energy in"), tr("%L1 directions").arg(spectrum.measures.energyRank99));
+      const auto n = static_cast<qlonglong>(spectrum.singularValues.size());
+      facts.push_back({tr("NER of layer"), decimalText(spectrum.measures.normalisedEffectiveRank, 3),
+                       tr("Normalised effective rank: how evenly all directions of this side of the layer are used.\n"
+                          "Formula: exp(−Σ p ln p) / n with p = s / Σ s, s the n = %L1 singular values\n"
+                          "Unit: none, 0 to 1\nSource: KV-CoRE; computed from the calibration's second moments")
+                           .arg(n)});
+      facts.push_back({tr("99 % of energy in"), tr("%L1 directions").arg(spectrum.measures.energyRank99),
+                       tr("How few directions hold nearly all of this side of the layer.\n"
+                          "Formula: smallest r with Σ s² of the r largest of n = %L1 singular values ≥ 0.99 Σ s²\n"
+                          "Unit: directions\nSource: principal components of the calibration's second moments")
+                           .arg(n)});
     }
   heatmap_.setSelectionFacts(std::move(facts));
 }

@@ -6,6 +6,7 @@
 
 #include "app/studio/document.h"
 #include "app/studio/workflow.h"
+#include "views/plain_table.h"
 
 namespace kvista {
 
@@ -24,16 +25,19 @@ class HeadsPresenter final : public QObject {
   void makeGroupRequested(const std::vector<int>& heads);
   void showSpectraRequested();
   void explainRequested();
+  void tableRequested(const kvista::PlainTable& table);
 
  private:
   void showLayer();
   void showAll();
   void showSelection();
+  void shareRange(bool shared);
   [[nodiscard]] const Choice* measure() const;
   Document& document_;
   Workflow& workflow_;
   HeatmapView& heatmap_;
   NavigatorView& navigator_;
+  bool isSharedRangeFitted_ = false;
 };
 
 }  // namespace kvista

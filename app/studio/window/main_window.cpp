@@ -15,6 +15,7 @@
 #include "app/studio/window/export_dialog.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/top_bar.h"
+#include "app/studio/window/view_states.h"
 #include "views/figure_strip.h"
 #include "views/problem_bar.h"
 #include "views/theme.h"
@@ -43,6 +44,7 @@ MainWindow::MainWindow(const EngineCommand& engine)
       files_(document_, workflow_, recent_, recovery_, this),
       dockFrame_(new QWidget),
       panels_(new Panels(document_, workflow_, jobs_, recent_, this)),
+      viewStates_(new ViewStates(session_, panels_->docks(), this)),
       menu_(new QMenu(this)),
       strip_(new FigureStrip),
       engineStatus_(new QLabel),
@@ -113,12 +115,17 @@ void MainWindow::connectParts() {
   for (const Error& error : settings_.problems()) showProblem({}, error);
   connect(&files_, &ProjectFiles::saved, this, [this](const QString& file) {
     session_.switchTo(sessionFile(file.toStdString()));
+    viewStates_->keep();
+    session_.set(kLayout, layout_);
+    keepLayout();
     message_->setText(tr("Saved %1").arg(QFileInfo(file).fileName()));
   });
   connect(&workflow_, &Workflow::opened, this, [this] {
     panels_->clearProblems();
+    keepLayout();  // Of the project that was open until now.
     session_.switchTo(sessionFile(document_.file()));
-    chooseLayout(session_.get(kLayout));
+    viewStates_->restore();
+    showLayout(session_.get(kLayout));
   });
   // A project's statistics are opened after its model: only then there is something to lay out.
   connect(&document_, &Document::statisticsChanged, this, [this] {
@@ -135,6 +142,7 @@ void MainWindow::connectParts() {
           [this](const QString& file) { message_->setText(tr("Report: %1").arg(file)); });
   connect(panels_, &Panels::message, message_, &QLabel::setText);
   connect(panels_, &Panels::openRequested, &files_, &ProjectFiles::open);
+  connect(panels_, &Panels::tableRequested, this, [this](const PlainTable& table) { saveTable(tr("Heads"), QStringLiteral("heads"), table); });
   connect(panels_, &Panels::helpRequested, this, &MainWindow::showHelp);
   connect(panels_, &Panels::actionRequested, this, [this](const QString& id) {
     if (QAction* action = actions_.action(id)) action->trigger();
@@ -248,6 +256,10 @@ void MainWindow::openDemo() { files_.openDemo(); }
 
 void MainWindow::chooseLayout(const QString& name) {
   keepLayout();
+  showLayout(name);
+}
+
+void MainWindow::showLayout(const QString& name) {
   layout_ = layoutNames().contains(name) ? name : QStringLiteral("edit");
   bar_->setLayoutName(layout_);
   session_.set(kLayout, layout_);

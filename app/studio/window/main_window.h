@@ -28,6 +28,8 @@ class HelpWindow;
 class Panels;
 class TextDialog;
 class TopBar;
+class ViewStates;
+struct PlainTable;
 
 /// The window: puts document, engine and views together and holds what is done with them.
 class MainWindow final : public QMainWindow {
@@ -68,6 +70,7 @@ class MainWindow final : public QMainWindow {
   /// What has become of the engine, where it is not as it should be.
   void tellOfEngine(EngineClient::State state);
   void chooseLayout(const QString& name);
+  void showLayout(const QString& name);
   void keepLayout();
   void startDockArea();
   void resetLayout();
@@ -79,6 +82,7 @@ class MainWindow final : public QMainWindow {
   void writeReport();
   void saveFigure();
   void saveTable();
+  void saveTable(const QString& title, const QString& name, const PlainTable& table);
   /// Of these panels, the one that has the focus, or else one in sight; empty: none is.
   [[nodiscard]] QString panelInUse(const QStringList& names) const;
   void showPalette();
@@ -102,6 +106,7 @@ class MainWindow final : public QMainWindow {
   QWidget* dockFrame_;  // A margin around the docks, which a main window cannot have itself.
   QMainWindow* dockArea_ = nullptr;
   Panels* panels_;
+  ViewStates* viewStates_;
   QMenu* menu_;
   QMenu* measures_ = nullptr;
   TopBar* bar_ = nullptr;

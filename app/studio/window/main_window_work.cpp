@@ -141,7 +141,11 @@ void MainWindow::saveTable() {
                             "No panel in sight shows a table.",
                             {},
                             "Show the budget, a heatmap, a comparison, perplexities or the provenance, and click into it."});
-  const QString file = QFileDialog::getSaveFileName(this, tr("Export the table: %1").arg(panels_->docks().value(name)->windowTitle()),
+  saveTable(panels_->docks().value(name)->windowTitle(), name, table);
+}
+
+void MainWindow::saveTable(const QString& title, const QString& name, const PlainTable& table) {
+  const QString file = QFileDialog::getSaveFileName(this, tr("Export the table: %1").arg(title),
                                                     name + QStringLiteral(".csv"), tr("Tables (*.csv *.tsv)"));
   if (file.isEmpty()) return;
   if (const auto written = writeTable(file, table); !written) return showProblem(file, written.error());

@@ -66,6 +66,8 @@ class Panels final : public QObject {
   void locateRequested(const QString& path);
   void helpRequested(const QString& page);
   void actionRequested(const QString& id);
+  /// A part of what a panel shows is to become a file.
+  void tableRequested(const kvista::PlainTable& table);
 
  private:
   template <class ViewType>

@@ -5,11 +5,11 @@
 #include <QDir>
 #include <QFileDialog>
 #include <QFileInfo>
-#include <QLocale>
 #include <QMessageBox>
 #include <QPushButton>
 
 #include "app/studio/places.h"
+#include "app/studio/window/recover_dialog.h"
 
 namespace kvista {
 namespace {
@@ -23,6 +23,13 @@ QMessageBox* ask(QWidget* window, const QString& text, const QString& more) {
   box->setInformativeText(more);
   box->setAttribute(Qt::WA_DeleteOnClose);
   return box;
+}
+
+/// By its name: what is not there any more cannot be asked. Folders of models often have a dot in their names.
+bool isFile(const QString& path) {
+  static const QStringList kEndings = {QStringLiteral("kvista"), QStringLiteral("safetensors"), QStringLiteral("gguf"),
+                                       QStringLiteral("json")};
+  return kEndings.contains(QFileInfo(path).suffix());
 }
 
 }  // namespace
@@ -123,36 +130,25 @@ void ProjectFiles::askForMovedModel(const QString& path, const Error& error) {
 }
 
 void ProjectFiles::locateRecent(const QString& missing) {
-  const QString file = QFileDialog::getOpenFileName(window_, tr("Where %1 is now").arg(QFileInfo(missing).fileName()),
-                                                    {}, tr(kModelFiles));
-  if (file.isEmpty()) return;
-  recent_.locate(missing, file);
-  open(file);
+  const QString title = tr("Where %1 is now").arg(QFileInfo(missing).fileName());
+  const QString path = isFile(missing) ? QFileDialog::getOpenFileName(window_, title, {}, tr(kModelFiles))
+                                       : QFileDialog::getExistingDirectory(window_, title);
+  if (path.isEmpty()) return;
+  recent_.locate(missing, path);
+  open(path);
 }
 
 void ProjectFiles::offerRecovery() {
   recovery_.findAbandoned(this, [this](std::vector<RecoveredProject> found) {
     if (found.empty()) return;
-    RecoveredProject newest = std::move(found.front());
-    const QString name = newest.file.empty()
-                             ? QFileInfo(QString::fromStdString(newest.project.model.string())).fileName()
-                             : QString::fromStdString(newest.file.string());
-    QMessageBox* box =
-        ask(window_, tr("KVista ended without saving %1.").arg(name),
-            tr("%Ln edit(s) since the last save, the newest at %1.", nullptr, static_cast<int>(newest.edits.size()))
-                .arg(QLocale().toString(newest.changed, QLocale::ShortFormat)));
-    box->setDetailedText(newest.edits.join(QLatin1Char('\n')));  // "Show details": the differences, edit by edit.
-    auto* recover = box->addButton(tr("Recover"), QMessageBox::AcceptRole);
-    auto* discard = box->addButton(tr("Discard"), QMessageBox::DestructiveRole);
-    box->addButton(tr("Later"), QMessageBox::RejectRole);
-    box->setDefaultButton(recover);
-    connect(box, &QMessageBox::buttonClicked, this, [this, recover, discard, newest](QAbstractButton* clicked) {
-      if (clicked == discard) recovery_.discard(newest.journal);
-      if (clicked != recover) return;
-      recovery_.recover(newest);
+    auto* dialog = new RecoverDialog(std::move(found), window_);
+    connect(dialog, &RecoverDialog::discardRequested, this,
+            [this](const RecoveredProject& project) { recovery_.discard(project.journal); });
+    connect(dialog, &RecoverDialog::recoverRequested, this, [this](const RecoveredProject& project) {
+      recovery_.recover(project);
       workflow_.openModelOfProject();
     });
-    box->open();
+    dialog->open();
   });
 }
 

@@ -6,9 +6,11 @@
 #include <QCoreApplication>
 #include <QFileInfo>
 #include <QGuiApplication>
+#include <QLocale>
 #include <algorithm>
 #include <cmath>
 
+#include "app/studio/window/provenance_sections.h"
 #include "views/guide_view.h"
 #include "views/jobs_view.h"
 #include "views/number_text.h"
@@ -76,8 +78,10 @@ WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jo
     : document_(document), workflow_(workflow), jobs_(jobs), recent_(recent), views_(views) {
   connectJobs();
   connectGuide();
-  for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged, &Document::projectChanged})
+  for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged, &Document::projectChanged,
+                            &Document::planChanged, &Document::resultsChanged})
     connect(&document_, signal, this, &WorkPresenter::showProvenance);
+  connect(&workflow_.engine(), &EngineClient::stateChanged, this, &WorkPresenter::showProvenance);
   connect(&recent_, &RecentFiles::changed, this, &WorkPresenter::showProgress);
   connect(&workflow_, &Workflow::exported, this, [this] {
     exported_ = true;
@@ -251,44 +255,16 @@ void WorkPresenter::showProgress() {
   }
   for (const RecentFile& file : recent_.files())
     record.recent.push_back(
-        {.path = file.path, .name = QFileInfo(file.path).completeBaseName(), .when = {}, .missing = file.missing});
+        {.path = file.path,
+         .name = QFileInfo(file.path).completeBaseName(),
+         .when = file.opened.isValid() ? QLocale().toString(file.opened.date(), QLocale::ShortFormat) : QString(),
+         .missing = file.missing});
   views_.guide.setRecord(record);
 }
 
 void WorkPresenter::showProvenance() {
-  std::vector<ProvenanceSection> sections;
-  if (document_.hasModel()) {
-    const ModelRecord& model = document_.model();
-    sections.push_back({tr("Model"),
-                        {{tr("Path"), text(model.path)},
-                         {tr("Content hash"), text(model.hash)},
-                         {tr("Family"), text(model.shape.family)},
-                         {tr("Shape"), tr("%1 layers, %2 query heads, %3 KV heads of %4, hidden %5")
-                                           .arg(model.shape.layers)
-                                           .arg(model.shape.queryHeads)
-                                           .arg(model.shape.kvHeads)
-                                           .arg(model.shape.headDim)
-                                           .arg(model.shape.hiddenSize)},
-                         {tr("Parameters"), countText(model.shape.parameters)},
-                         {tr("Stored as"), text(model.storageType)},
-                         {tr("Rotary embedding"), text(model.rope)},
-                         {tr("Cache"), tr("%1 a token").arg(bytesText(model.shape.cacheBytesPerToken()))}}});
-  }
-  if (const auto& statistics = document_.statistics()) {
-    QStringList texts;
-    for (const std::string& path : statistics->texts) texts << text(path);
-    sections.push_back(
-        {tr("Calibration"),
-         {{tr("Text"), texts.join(QStringLiteral(", "))},
-          {tr("Tokens"),
-           tr("%L1 in %L2 windows of %L3").arg(statistics->tokens).arg(statistics->windows).arg(statistics->window)},
-          {tr("Tokens' hash"), text(statistics->tokensHash)},
-          {tr("Statistics"), text(statistics->path)},
-          {tr("Perplexity there"), decimalText(std::exp(statistics->loss.baseLoss), 3)},
-          {tr("Computed on"), text(statistics->device)},
-          {tr("In"), tr("%1 s").arg(decimalText(statistics->seconds, 1))}}});
-  }
-  views_.provenance.setRecord(sections);
+  // What is dragged has no fingerprint yet.
+  if (!document_.isInGesture()) views_.provenance.setRecord(provenanceOf(document_, workflow_.engine()));
 }
 
 }  // namespace kvista

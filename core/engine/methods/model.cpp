@@ -3,9 +3,11 @@
 //
 // hello, list, open: what there is. Nothing here reads a weight.
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include <fmt/format.h>
+#include <torch/headeronly/version.h>
 #include <unistd.h>
 
 #include "core/checkpoint/export_form.h"
@@ -57,7 +59,9 @@ Result<nlohmann::json> hello(Call& call) {
   // A GPU is opened at first need: loading its libraries takes longer than all of this.
   const std::string device = settings.device == "cpu" ? describeDevice(c10::Device(c10::kCPU)) : settings.device;
   const std::int64_t memory = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-  return toJson(HelloRecord{"kvista", settings.version, kProtocolVersion, device, memory});
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) host.fill(0);
+  return toJson(HelloRecord{"kvista", settings.version, kProtocolVersion, device, memory, TORCH_VERSION, host.data()});
 }
 
 Result<nlohmann::json> listChoices(Call&) {

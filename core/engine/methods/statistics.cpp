@@ -24,7 +24,8 @@ StatisticsRecord recordOf(const std::string& path, const Statistics& statistics)
           statistics.windows > 0 ? statistics.tokens / statistics.windows : 0,
           statistics.device,
           statistics.seconds,
-          lossModelOf(&statistics)};
+          lossModelOf(&statistics),
+          statistics.recipe.seed};
 }
 
 /// What an answer depends on: the files' content and every parameter. Empty where it cannot be known without opening one.

@@ -68,7 +68,7 @@ BudgetUnit unit() {
 }
 
 TEST(Records, ComeBackAsTheyWere) {
-  const HelloRecord hello{"kvista", "0.1.0", 1, "CPU, 2 cores", std::int64_t{1} << 40};
+  const HelloRecord hello{"kvista", "0.1.0", 1, "CPU, 2 cores", std::int64_t{1} << 40, "2.11.0", "server"};
   EXPECT_EQ(through(hello), hello);
   const Choice choice{"cka", "Alike", "a / b", "none", "Paper, section 3"};
   EXPECT_EQ(through(choice), choice);

@@ -32,7 +32,7 @@ class DocumentTest : public ::testing::Test {
     document.startFrom(madeUpModel());
     if (!document.setStatistics(madeUpStatistics())) throw std::runtime_error("statistics");
     QObject::connect(&document, &Document::planChanged, &document, [this] { ++planChanges; });
-    QObject::connect(&document, &Document::committed, &document, [this](const QString& text) { commits.push_back(text.toStdString()); });
+    QObject::connect(&document, &Document::committed, &document, [this](const QString& text, StepKind) { commits.push_back(text.toStdString()); });
   }
   void giveSpectra() { document.addSpectra(document.plan(), madeUpSpectra(document.plan())); }
   [[nodiscard]] int steps() const { return document.undoStack().count(); }

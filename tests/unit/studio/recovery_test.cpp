@@ -230,7 +230,7 @@ TEST_F(OneWindow, EditsOfALargeModelAreKeptWithoutABlock) {
   // The journal is cut before it fills the disk, and loses nothing by it.
   const auto found = leftBehind();
   ASSERT_EQ(found.size(), 1U);
-  EXPECT_EQ(found[0].edits.size(), edits);
+  EXPECT_EQ(found[0].edits.size(), document.undoStack().index());
   EXPECT_EQ(bytesOf(found[0].project.plan), bytesOf(document.plan()));
 }
 

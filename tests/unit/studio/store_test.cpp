@@ -124,6 +124,19 @@ TEST_F(StoreTest, EveryProjectHasItsSession) {
   EXPECT_EQ(store.get(kZoom), 8);
 }
 
+TEST_F(StoreTest, RecentFilesOfAnOlderVersionAreTakenOverAndOddOnesLeftOut) {
+  std::filesystem::create_directories(file.parent_path());
+  test::writeText(file, R"({"recentFiles": ["/models/a", 7, {"path": "/models/b", "opened": "2026-11-26T09:30:00"}, {"path": 1}]})");
+  Store settings(file);
+  const RecentFiles recent(settings);
+  ASSERT_EQ(recent.files().size(), 2U);
+  EXPECT_EQ(recent.files()[0].path, "/models/a");
+  EXPECT_FALSE(recent.files()[0].opened.isValid());
+  EXPECT_EQ(recent.files()[1].opened, QDateTime(QDate(2026, 11, 26), QTime(9, 30)));
+  ASSERT_EQ(settings.problems().size(), 1U);
+  EXPECT_NE(settings.problems()[0].message.find("recentFiles"), std::string::npos);
+}
+
 TEST_F(StoreTest, RecentFilesKnowWhichAreMissing) {
   Store settings(file);
   const auto path = [&](const char* name) { return QString::fromStdString((folder / name).string()); };
@@ -135,11 +148,18 @@ TEST_F(StoreTest, RecentFilesKnowWhichAreMissing) {
   }
   RecentFiles recent(settings);
   ASSERT_TRUE(waitFor([&] { return recent.files()[1].missing; }));
-  EXPECT_EQ(recent.files(), (std::vector<RecentFile>{{path("a.kvista")}, {path("gone.kvista"), true}, {path("b.kvista")}}));
+  using Known = std::vector<std::pair<QString, bool>>;
+  const auto known = [&] {
+    Known all;
+    for (const RecentFile& each : recent.files()) all.emplace_back(each.path, each.missing);
+    return all;
+  };
+  EXPECT_EQ(known(), (Known{{path("a.kvista"), false}, {path("gone.kvista"), true}, {path("b.kvista"), false}}));
+  for (const RecentFile& each : recent.files()) EXPECT_EQ(each.opened.date(), QDate::currentDate());
   recent.locate(path("gone.kvista"), path("b.kvista"));
-  EXPECT_EQ(recent.files(), (std::vector<RecentFile>{{path("a.kvista")}, {path("b.kvista")}}));
+  EXPECT_EQ(known(), (Known{{path("a.kvista"), false}, {path("b.kvista"), false}}));
   recent.remove(path("a.kvista"));
-  EXPECT_EQ(recent.files(), (std::vector<RecentFile>{{path("b.kvista")}}));
+  EXPECT_EQ(known(), (Known{{path("b.kvista"), false}}));
   for (int i = 0; i < 20; ++i) recent.add(path(std::to_string(i).c_str()));
   EXPECT_EQ(recent.files().size(), 12U);
 }

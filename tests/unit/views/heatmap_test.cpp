@@ -6,6 +6,9 @@
 #include <QClipboard>
 #include <QGuiApplication>
 #include <QPushButton>
+#include <QApplication>
+#include <QHelpEvent>
+#include <QToolTip>
 #include <QSignalSpy>
 #include <QTest>
 #include <QToolButton>
@@ -96,11 +99,11 @@ TEST_F(HeatmapTest, AClickSelectsAPairAndSaysSo) {
   QTest::mouseClick(canvas, Qt::LeftButton, {}, middleOf(1, 2));
   EXPECT_THAT(view.selection(), ElementsAre(1, 2));
   ASSERT_EQ(selected.size(), 1);
-  EXPECT_EQ(view.facts()->facts().front().first, "K1 and K2");
-  EXPECT_EQ(view.facts()->facts().front().second, "0.1300");
-  EXPECT_EQ(view.facts()->facts().at(1).first, "mean of groups 1 and 2");
+  EXPECT_EQ(view.facts()->facts().front().what, "K1 and K2");
+  EXPECT_EQ(view.facts()->facts().front().value, "0.1300");
+  EXPECT_EQ(view.facts()->facts().at(1).what, "mean of groups 1 and 2");
   QTest::mouseClick(canvas, Qt::LeftButton, {}, middleOf(0, 2));
-  EXPECT_EQ(view.facts()->facts().at(1), (std::pair<QString, QString>("mean in group 2", "0.9000")));
+  EXPECT_EQ(view.facts()->facts().at(1), (Fact{"mean in group 2", "0.9000"}));
 }
 
 TEST_F(HeatmapTest, ADragSelectsABlockAndItsLinksCarryTheHeads) {
@@ -134,7 +137,7 @@ TEST_F(HeatmapTest, SelectionSurvivesEveryOrder) {
 
 TEST_F(HeatmapTest, OrdersByGroupClusterMeanAndHand) {
   auto* orders = qobject_cast<SegmentedControl*>(view.controls());
-  QSignalSpy ordered(&view, &HeatmapView::orderChanged);
+  QSignalSpy ordered(&view, &View::viewStateChanged);
   QTest::mouseClick(orders->segment("group"), Qt::LeftButton);
   EXPECT_THAT(canvas->arrangement().headAt, ElementsAre(1, 3, 0, 2));
   EXPECT_THAT(canvas->arrangement().runs, ElementsAre(Arrangement::Run{0, 0, 2}, Arrangement::Run{1, 2, 2}));
@@ -146,7 +149,7 @@ TEST_F(HeatmapTest, OrdersByGroupClusterMeanAndHand) {
   EXPECT_EQ(ordered.size(), 3);
   view.setCustomOrder({3, 3, 9, 0});
   EXPECT_THAT(canvas->arrangement().headAt, ElementsAre(3, 0, 1, 2));
-  EXPECT_EQ(orders->current(), "");
+  EXPECT_EQ(orders->current(), "custom");
 }
 
 TEST_F(HeatmapTest, WithoutGroupsThereIsNoOrderByGroup) {
@@ -220,14 +223,28 @@ TEST_F(HeatmapTest, ZoomsAtThePointerPansAndFits) {
   EXPECT_EQ(canvas->visibleCells(), QRectF(0, 0, 4, 4));
 }
 
+TEST_F(HeatmapTest, AFactExplainsItselfUnderThePointer) {
+  view.setSelection({2, 3});
+  const auto own = static_cast<int>(view.facts()->facts().size());
+  view.setSelectionFacts({{"NER of layer", "0.912", "Formula: exp(entropy) / n"}, {"energy kept", "99.1 %"}});
+  const auto pointAt = [&](int line) {
+    const QPoint place(20, 24 + line * 24 + 12);
+    QHelpEvent help(QEvent::ToolTip, place, view.facts()->mapToGlobal(place));
+    QApplication::sendEvent(view.facts(), &help);
+    return QToolTip::isVisible() ? QToolTip::text() : QString();
+  };
+  EXPECT_EQ(pointAt(own), "Formula: exp(entropy) / n");
+  EXPECT_TRUE(view.facts()->accessibleDescription().contains("Formula: exp(entropy) / n"));
+}
+
 TEST_F(HeatmapTest, SelectingFromOutsideSaysNothing) {
   view.setSelection({2, 3, 17});
   view.setSelectionFacts({{"energy kept", "99.1 %"}});
   EXPECT_THAT(view.selection(), ElementsAre(2, 3));
-  EXPECT_EQ(view.facts()->facts().back().second, "99.1 %");
+  EXPECT_EQ(view.facts()->facts().back().value, "99.1 %");
   EXPECT_TRUE(selected.empty());
   QTest::mouseClick(canvas, Qt::LeftButton, {}, middleOf(0, 1));
-  EXPECT_NE(view.facts()->facts().back().second, "99.1 %") << "facts of another selection";
+  EXPECT_NE(view.facts()->facts().back().value, "99.1 %") << "facts of another selection";
 }
 
 TEST_F(HeatmapTest, AssistiveTechnologyReadsATableInTheOrderShown) {
@@ -264,7 +281,7 @@ TEST_F(HeatmapTest, TheEchoOfASelectionLeavesItsShape) {
   drag(middleOf(0, 2), middleOf(1, 3));
   EXPECT_THAT(canvas->selection().rows, ElementsAre(0, 1));
   EXPECT_THAT(canvas->selection().columns, ElementsAre(2, 3));
-  EXPECT_EQ(view.facts()->facts().back().first, "energy kept");
+  EXPECT_EQ(view.facts()->facts().back().what, "energy kept");
 }
 
 TEST_F(HeatmapTest, OneHeadAlone) {
@@ -288,7 +305,7 @@ TEST_F(HeatmapTest, GroupsThatNameHeadsThereAreNot) {
   view.setOrder(HeatmapOrder::group);
   EXPECT_THAT(canvas->arrangement().headAt, ElementsAre(0, 2, 3, 1));
   QTest::mouseClick(canvas, Qt::LeftButton, {}, middleOf(0, 3));
-  EXPECT_EQ(view.facts()->facts().front().second, "0.1300");
+  EXPECT_EQ(view.facts()->facts().front().value, "0.1300");
   view.grab();
 }
 

@@ -12,6 +12,7 @@
 #include <QSvgGenerator>
 #include <QTest>
 #include <cmath>
+#include <set>
 
 #include "views/theme.h"
 
@@ -250,6 +251,87 @@ TEST_F(WaterlineViewTest, OnPaperItIsVectors) {
   EXPECT_TRUE(buffer.data().contains(colours().bits8.name().toUtf8()));
   EXPECT_FALSE(buffer.data().contains("<image"));
   EXPECT_TRUE(buffer.data().contains("8.0 times smaller"));
+}
+
+TEST_F(WaterlineViewTest, SortedTheDirectionsOfAllLayersAreOneFallingRow) {
+  WaterlineRecord unlike = record(2);
+  for (float& value : unlike.layers[1].eigenvalues) value /= 3;
+  unlike.layers[1].widths = {16, 0, 0, 0, 0, 0, 0, 0};
+  view.setRecord(unlike);
+  view.setArrangement(WaterlineView::Arrangement::sorted);
+  EXPECT_TRUE(view.remark().contains("sorted")) << view.remark().toStdString();
+  const double left = 48, right = 800 - 16;
+  double before = HUGE_VAL;
+  std::set<std::pair<int, int>> seen;
+  for (int place = 0; place < 16; ++place) {
+    // Within the row's own margins.
+    const double x = left + (right - left) * (0.012 + 0.976 * (place + 0.5) / 16);
+    const auto spot = view.spotAt({x, 200});
+    ASSERT_TRUE(spot) << place;
+    const double value = unlike.layers[static_cast<std::size_t>(spot->layer)].eigenvalues[static_cast<std::size_t>(spot->direction)];
+    EXPECT_LE(value, before) << place;
+    before = value;
+    seen.insert({spot->layer, spot->direction});
+  }
+  EXPECT_EQ(seen.size(), 16U) << "every direction of both layers once";
+  EXPECT_EQ(view.spotAt({left + 30, 200}), (WaterlineView::Spot{0, 0}));
+  EXPECT_TRUE(view.describe(*view.spotAt({left + 70, 200})).startsWith("Layer 1 · direction 1 of 8"));
+}
+
+TEST_F(WaterlineViewTest, TheWaterIsDraggedWhileSortedAsWell) {
+  view.setArrangement(WaterlineView::Arrangement::sorted);
+  const QImage still = view.grab().toImage();
+  press(onLine());
+  move(onLine() - QPoint(0, 40));
+  std::vector<LayerSpectra> layers = record().layers;
+  for (LayerSpectra& layer : layers) layer.widths = {16, 0, 0, 0, 0, 0, 0, 0};
+  view.setWater(view.record().level, layers);
+  release(onLine());
+  EXPECT_EQ(committed.size(), 1);
+  EXPECT_NE(view.grab().toImage(), still);
+  view.setArrangement(WaterlineView::Arrangement::layer);
+  EXPECT_EQ(view.spotAt({60, 200})->layer, 0);
+}
+
+/// WCAG 2.1.
+double contrast(const QColor& a, const QColor& b) {
+  const auto luminance = [](const QColor& colour) {
+    const auto linear = [](double c) { return c <= 0.04045 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4); };
+    return 0.2126 * linear(colour.redF()) + 0.7152 * linear(colour.greenF()) + 0.0722 * linear(colour.blueF());
+  };
+  const double x = luminance(a), y = luminance(b);
+  return (std::max(x, y) + 0.05) / (std::min(x, y) + 0.05);
+}
+
+TEST_F(WaterlineViewTest, LineAndHandleStandOutFromEveryBandInBothLooks) {
+  for (const auto mode : {Theme::Mode::light, Theme::Mode::dark}) {
+    Theme::instance().setMode(mode);
+    for (const int bits : {8, 4, 2, 1, 0}) {
+      // One flat band all over the plot, with the water in its middle.
+      WaterlineRecord flat = record(1);
+      flat.layers[0].eigenvalues.assign(8, 1.0F);
+      flat.layers[0].eigenvalues.back() = 1e-6F;
+      flat.layers[0].widths.assign(8, static_cast<std::uint8_t>(bits));
+      flat.level = 1e-3;
+      view.setRecord(flat);
+      const QImage picture = view.grab().toImage();
+      const QRect handle = view.handle().toRect();
+      const int y = static_cast<int>(std::lround(view.lineY()));
+      // The text of the handle, by its own pixels: the colours that are furthest apart.
+      const QColor ground = picture.pixelColor(handle.left() + 4, handle.center().y());
+      double strongest = 0;
+      for (int x = handle.left() + 6; x < handle.right() - 6; ++x)
+        for (int row = handle.top() + 4; row < handle.bottom() - 3; ++row)
+          strongest = std::max(strongest, contrast(picture.pixelColor(x, row), ground));
+      EXPECT_GE(strongest, 4.5) << bits;
+      // The line: somewhere near it a pixel that differs from the next by what graphics need (WCAG 1.4.11).
+      double edge = 0;
+      for (int row = y - 4; row < y + 4; ++row)
+        edge = std::max(edge, contrast(picture.pixelColor(300, row), picture.pixelColor(300, row + 1)));
+      EXPECT_GE(edge, 3) << bits << " bits, " << (mode == Theme::Mode::dark ? "dark" : "light");
+    }
+  }
+  Theme::instance().setMode(Theme::Mode::light);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ void say(const json& message) {
 }
 
 kvista::HelloRecord hello(std::string_view behaviour) {
-  kvista::HelloRecord record{"kvista", "0.1.0", kvista::kProtocolVersion, std::to_string(::getpid()), 0};
+  kvista::HelloRecord record{"kvista", "0.1.0", kvista::kProtocolVersion, std::to_string(::getpid()), 0, "2.11.0", "made-up-host"};
   if (behaviour == "old") {
     record.version = "0.0.1";
     record.protocol = 0;
