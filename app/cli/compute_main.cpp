@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
     kvista::addSimilarity(app, invocation);
     kvista::addPlan(app, invocation);
     kvista::addEvaluate(app, invocation);
+    kvista::addRefine(app, invocation);
     kvista::addExport(app, invocation);
     kvista::addVerify(app, invocation);
     kvista::addCompare(app, invocation);

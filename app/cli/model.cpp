@@ -11,6 +11,7 @@
 #include "app/cli/option_checks.h"
 #include "core/calibration/statistics.h"
 #include "core/checkpoint/open_model.h"
+#include "core/compress/factor_file.h"
 #include "core/compress/planner.h"
 #include "core/model/device.h"
 #include "core/text/model_tokenizer.h"
@@ -118,6 +119,13 @@ Result<ProjectParts> openProjectParts(const Project& project, const ComputeSetti
     KVISTA_ASSIGN(parts.statistics, loadStatistics(project.statistics));
     KVISTA_CHECK(checkProjectParts(project, hash, &*parts.statistics));
   }
+  if (project.refined && project.refined->planFingerprint == fingerprint(project.plan)) {
+    parts.refined = true;
+    KVISTA_ASSIGN(parts.factors, loadFactors(project.refined->file, project.plan, parts.model.decoder->shape(), hash));
+    return parts;
+  }
+  if (project.refined)
+    spdlog::warn("The refined factors {} are of an earlier plan; this one is computed as it was planned.", project.refined->file.string());
   KVISTA_ASSIGN(parts.factors, makeFactors(*parts.model.decoder, parts.statistics ? &*parts.statistics : nullptr, project.plan, task));
   return parts;
 }

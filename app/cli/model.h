@@ -67,6 +67,7 @@ struct ProjectParts {
   LoadedModel model;
   std::optional<Statistics> statistics;
   PlanFactors factors;
+  bool refined = false;  ///< Whether the factors are the project's refined ones.
 };
 Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task);
 

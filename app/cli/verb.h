@@ -55,6 +55,7 @@ void addMerge(CLI::App& app, Invocation& invocation);
 void addSimilarity(CLI::App& app, Invocation& invocation);
 void addPlan(CLI::App& app, Invocation& invocation);
 void addEvaluate(CLI::App& app, Invocation& invocation);
+void addRefine(CLI::App& app, Invocation& invocation);
 void addExport(CLI::App& app, Invocation& invocation);
 void addVerify(CLI::App& app, Invocation& invocation);
 void addCompare(CLI::App& app, Invocation& invocation);

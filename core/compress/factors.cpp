@@ -24,8 +24,13 @@ at::Tensor codeAndDecode(const at::Tensor& latent, const GroupFactors& factors) 
   const at::Tensor steps = factors.steps.to(latent.device());
   const at::Tensor isCoded = steps > 0;
   const at::Tensor divisor = at::where(isCoded, steps, 1.0F);
-  const at::Tensor codes = at::clamp(at::floor(latent.to(at::kFloat) / divisor), low, -low - 1);
-  return at::where(isCoded, (codes + 0.5F) * steps, latent.to(at::kFloat)).to(latent.scalar_type());
+  const at::Tensor numbers = latent.to(at::kFloat);
+  const at::Tensor codes = at::clamp(at::floor(numbers.detach() / divisor), low, -low - 1);
+  const at::Tensor decoded = at::where(isCoded, (codes + 0.5F) * steps, numbers.detach());
+  if (!numbers.requires_grad()) return decoded.to(latent.scalar_type());
+  // Straight through: the gradient passes where the number lies within the coder's range, and nowhere else.
+  const at::Tensor within = at::where(isCoded, at::clamp(numbers, low * divisor, -low * divisor), numbers);
+  return (decoded + (within - within.detach())).to(latent.scalar_type());
 }
 
 }  // namespace kvista

@@ -29,7 +29,7 @@ using PlanFactors = std::vector<GroupFactors>;
 
 /// The coder (methods.md section 10): uniform mid-rise quantiser with 2^bits levels, clamped.
 /// code = clamp(floor(z / step), -2^(bits-1), 2^(bits-1) - 1), rebuilt as (code + 0.5) * step; width 16 passes.
-/// `latent`: [..., r].
+/// `latent`: [..., r]. Gradients pass as if the coder only clamped (straight-through).
 at::Tensor codeAndDecode(const at::Tensor& latent, const GroupFactors& factors);
 
 }  // namespace kvista

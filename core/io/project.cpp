@@ -113,6 +113,10 @@ Result<Project> loadProject(const fs::path& file) {
     project.predictedLoss = take(json, "predictedLoss");
     project.correctedLoss = take(json, "correctedLoss");
     project.baseLoss = take(json, "baseLoss", 0.0);
+    if (const nlohmann::json refined = take(json, "refined", nlohmann::json()); !refined.is_null())
+      project.refined = RefinedFactors{absoluteFrom(folder, refined.at("path").get<std::string>()), refined.at("planFingerprint").get<std::string>(),
+                                       refined.at("texts").get<std::vector<std::string>>(), refined.at("steps").get<int>(),
+                                       refined.at("divergenceBefore").get<double>(), refined.at("divergenceAfter").get<double>()};
     for (const nlohmann::json& entry : take(json, "results", nlohmann::json::array()))
       project.results.push_back({entry.at("text").get<std::string>(), entry.at("tokensHash").get<std::string>(),
                                  entry.at("planFingerprint").get<std::string>(), entry.at("perplexityBefore").get<double>(),
@@ -149,6 +153,10 @@ Result<void> saveProject(const fs::path& file, const Project& project) {
   put(json, "predictedLoss", project.predictedLoss);
   put(json, "correctedLoss", project.correctedLoss);
   json["baseLoss"] = project.baseLoss;
+  if (const auto& refined = project.refined)
+    json["refined"] = {{"path", relativeTo(folder, refined->file)}, {"planFingerprint", refined->planFingerprint},
+                       {"texts", refined->texts},                   {"steps", refined->steps},
+                       {"divergenceBefore", refined->divergenceBefore}, {"divergenceAfter", refined->divergenceAfter}};
   json["results"] = nlohmann::json::array();
   for (const MeasuredResult& result : project.results)
     json["results"].push_back({{"text", result.text},

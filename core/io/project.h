@@ -36,6 +36,16 @@ struct TriedPlan {
   [[nodiscard]] std::optional<double> loss() const { return correctedLoss ? correctedLoss : predictedLoss; }
 };
 
+/// Factors of a plan that were trained (`kvista refine`), in a file beside the project. They hold for that plan alone.
+struct RefinedFactors {
+  std::filesystem::path file;    ///< Absolute in memory, as the model's path.
+  std::string planFingerprint;
+  std::vector<std::string> texts;  ///< What they were trained on, as given.
+  int steps = 0;
+  double divergenceBefore = 0, divergenceAfter = 0;  ///< Mean KL from the original on held-out windows, nats a token.
+  bool operator==(const RefinedFactors&) const = default;
+};
+
 /// A .kvista file: which model, what it was calibrated on, the plan, what was predicted and measured. JSON, versioned.
 struct Project {
   std::filesystem::path model;       ///< Absolute in memory, relative to the project in the file where that is possible.
@@ -47,6 +57,7 @@ struct Project {
   std::optional<double> predictedLoss;  ///< Nats a token, second order.
   std::optional<double> correctedLoss;  ///< Through the response curve.
   double baseLoss = 0;               ///< Mean loss that the prediction was made from, nats a token; 0 if not known.
+  std::optional<RefinedFactors> refined;
   std::vector<MeasuredResult> results;
   std::vector<TriedPlan> tried;
   std::string notes;

@@ -4,23 +4,16 @@
 
 #include <ATen/TensorIterator.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <vector>
 
 #define KVISTA_INLINE __attribute__((always_inline)) inline
 
-namespace kvista::cpu {
+namespace kvista {
 
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::Function;
-using Tensors = torch::autograd::variable_list;
 
 #if defined(__x86_64__)
 template <class Body>
@@ -87,157 +80,107 @@ KVISTA_INLINE float sumOf(std::int64_t count, const Term& term) {
   return sum;
 }
 
-struct RmsNorm : Function<RmsNorm> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, double epsilon) {
-    const std::int64_t width = x.size(-1);
-    const std::int64_t rows = x.numel() / width;
-    at::Tensor result = at::empty_like(x);
-    at::Tensor scales = at::empty({rows}, x.options());  // 1 / root mean square of each row
-    const float* __restrict in = x.const_data_ptr<float>();
-    const float* __restrict factor = weight.const_data_ptr<float>();
-    float* __restrict out = result.mutable_data_ptr<float>();
-    float* __restrict scaleOf = scales.mutable_data_ptr<float>();
-    parallel(
-        rows, width, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
-          for (std::int64_t row = begin; row < end; ++row) {
-            const float* __restrict source = in + row * width;
-            float* __restrict target = out + row * width;
-            const float squares = sumOf(width, [&](std::int64_t i) { return source[i] * source[i]; });
-            const float scale = 1.0f / std::sqrt(squares / static_cast<float>(width) + static_cast<float>(epsilon));
-            scaleOf[row] = scale;
-            for (std::int64_t i = 0; i < width; ++i) target[i] = source[i] * scale * factor[i];
-          }
-        });
-    context->save_for_backward({x, weight, scales});
-    return result;
-  }
+const float* floats(const void* numbers) { return static_cast<const float*>(numbers); }
+float* floats(void* numbers) { return static_cast<float*>(numbers); }
 
-  static Tensors backward(AutogradContext* context, const Tensors& gradients) {
-    const Tensors saved = context->get_saved_variables();
-    const at::Tensor& x = saved[0];
-    const at::Tensor gradient = gradients[0].contiguous();
-    const std::int64_t width = x.size(-1);
-    at::Tensor result = at::empty_like(x);
-    const float* __restrict in = x.const_data_ptr<float>();
-    const float* __restrict factor = saved[1].const_data_ptr<float>();
-    const float* __restrict scaleOf = saved[2].const_data_ptr<float>();
-    const float* __restrict above = gradient.const_data_ptr<float>();
-    float* __restrict out = result.mutable_data_ptr<float>();
-    parallel(
-        x.numel() / width, 2 * width, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
-          for (std::int64_t row = begin; row < end; ++row) {
-            const float* __restrict source = in + row * width;
-            const float* __restrict slope = above + row * width;
-            float* __restrict target = out + row * width;
-            const float scale = scaleOf[row];
-            const float dot = sumOf(width, [&](std::int64_t i) { return slope[i] * factor[i] * source[i]; });
-            const float pull = dot * scale * scale / static_cast<float>(width);
-            for (std::int64_t i = 0; i < width; ++i) target[i] = scale * (slope[i] * factor[i] - source[i] * pull);
-          }
-        });
-    return {result, at::Tensor(), at::Tensor()};
-  }
-};
-
-struct SiluGate : Function<SiluGate> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
-    at::Tensor result = at::empty_like(gate);
-    const float* __restrict x = gate.const_data_ptr<float>();
-    const float* __restrict y = up.const_data_ptr<float>();
-    float* __restrict out = result.mutable_data_ptr<float>();
-    parallel(
-        gate.numel(), 4, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
-          for (std::int64_t i = begin; i < end; ++i) out[i] = x[i] * sigmoid(x[i]) * y[i];
-        });
-    context->save_for_backward({gate, up});
-    return result;
-  }
-
-  static Tensors backward(AutogradContext* context, const Tensors& gradients) {
-    const Tensors saved = context->get_saved_variables();
-    const at::Tensor gradient = gradients[0].contiguous();
-    at::Tensor gateGradient = at::empty_like(saved[0]);
-    at::Tensor upGradient = at::empty_like(saved[1]);
-    const float* __restrict x = saved[0].const_data_ptr<float>();
-    const float* __restrict y = saved[1].const_data_ptr<float>();
-    const float* __restrict above = gradient.const_data_ptr<float>();
-    float* __restrict toGate = gateGradient.mutable_data_ptr<float>();
-    float* __restrict toUp = upGradient.mutable_data_ptr<float>();
-    parallel(
-        gradient.numel(), 6, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
-          for (std::int64_t i = begin; i < end; ++i) {
-            const float share = sigmoid(x[i]);
-            toGate[i] = above[i] * y[i] * share * (1.0f + x[i] * (1.0f - share));
-            toUp[i] = above[i] * x[i] * share;
-          }
-        });
-    return {gateGradient, upGradient};
-  }
-};
-
-/// `direction` 1 rotates, -1 rotates back, which is also the gradient. `x` may have any strides but the last's.
-at::Tensor rotated(const at::Tensor& anyShape, const at::Tensor& cosine, const at::Tensor& sine, float direction) {
-  const at::Tensor x = anyShape.dim() == 3 ? anyShape.unsqueeze(0) : anyShape.flatten(0, -4);
-  const at::Tensor source = x.stride(-1) == 1 ? x : x.contiguous();
-  at::Tensor result = at::empty(x.sizes(), x.options());
-  const std::int64_t tokens = x.size(1);
-  const std::int64_t heads = x.size(2);
-  const std::int64_t width = x.size(3);
-  const std::int64_t pairs = cosine.size(1);
-  const std::int64_t batchStride = source.stride(0);
-  const std::int64_t tokenStride = source.stride(1);
-  const std::int64_t headStride = source.stride(2);
-  const float* __restrict in = source.const_data_ptr<float>();
-  const float* __restrict cosines = cosine.const_data_ptr<float>();
-  const float* __restrict sines = sine.const_data_ptr<float>();
-  float* __restrict out = result.mutable_data_ptr<float>();
+const char* rmsNorm(const RmsNormRun& run, NumberType, int) {
+  const float* __restrict in = floats(run.x);
+  const float* __restrict factor = floats(run.weight);
+  float* __restrict out = floats(run.result);
   parallel(
-      x.size(0) * tokens, heads * width, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+      run.rows, run.width, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+        const std::int64_t width = run.width;
         for (std::int64_t row = begin; row < end; ++row) {
-          const std::int64_t token = row % tokens;
-          const float* __restrict c = cosines + token * pairs;
-          const float* __restrict s = sines + token * pairs;
-          for (std::int64_t head = 0; head < heads; ++head) {
-            const float* __restrict from = in + (row / tokens) * batchStride + token * tokenStride + head * headStride;
-            float* __restrict to = out + (row * heads + head) * width;
+          const float* __restrict source = in + row * width;
+          float* __restrict target = out + row * width;
+          const float squares = sumOf(width, [&](std::int64_t i) { return source[i] * source[i]; });
+          const float scale = 1.0f / std::sqrt(squares / static_cast<float>(width) + run.epsilon);
+          run.scales[row] = scale;
+          for (std::int64_t i = 0; i < width; ++i) target[i] = source[i] * scale * factor[i];
+        }
+      });
+  return nullptr;
+}
+
+const char* rmsNormGradient(const RmsNormGradientRun& run, NumberType, int) {
+  const float* __restrict in = floats(run.x);
+  const float* __restrict factor = floats(run.weight);
+  const float* __restrict above = floats(run.gradient);
+  float* __restrict out = floats(run.result);
+  parallel(
+      run.rows, 2 * run.width, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+        const std::int64_t width = run.width;
+        for (std::int64_t row = begin; row < end; ++row) {
+          const float* __restrict source = in + row * width;
+          const float* __restrict slope = above + row * width;
+          float* __restrict target = out + row * width;
+          const float scale = run.scales[row];
+          const float dot = sumOf(width, [&](std::int64_t i) { return slope[i] * factor[i] * source[i]; });
+          const float pull = dot * scale * scale / static_cast<float>(width);
+          for (std::int64_t i = 0; i < width; ++i) target[i] = scale * (slope[i] * factor[i] - source[i] * pull);
+        }
+      });
+  return nullptr;
+}
+
+const char* siluGate(const SiluGateRun& run, NumberType, int) {
+  const float* __restrict x = floats(run.gate);
+  const float* __restrict y = floats(run.up);
+  float* __restrict out = floats(run.result);
+  parallel(
+      run.count, 4, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+        for (std::int64_t i = begin; i < end; ++i) out[i] = x[i] * sigmoid(x[i]) * y[i];
+      });
+  return nullptr;
+}
+
+const char* siluGateGradient(const SiluGateGradientRun& run, NumberType, int) {
+  const float* __restrict x = floats(run.gate);
+  const float* __restrict y = floats(run.up);
+  const float* __restrict above = floats(run.gradient);
+  float* __restrict toGate = floats(run.toGate);
+  float* __restrict toUp = floats(run.toUp);
+  parallel(
+      run.count, 6, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const float share = sigmoid(x[i]);
+          toGate[i] = above[i] * y[i] * share * (1.0f + x[i] * (1.0f - share));
+          toUp[i] = above[i] * x[i] * share;
+        }
+      });
+  return nullptr;
+}
+
+const char* rotate(const RotateRun& run, NumberType, int) {
+  const float* __restrict in = floats(run.x);
+  float* __restrict out = floats(run.result);
+  parallel(
+      run.batches * run.tokens, run.heads * run.width, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+        const std::int64_t pairs = run.pairs;
+        for (std::int64_t row = begin; row < end; ++row) {
+          const std::int64_t token = row % run.tokens;
+          const float* __restrict c = run.cosine + token * pairs;
+          const float* __restrict s = run.sine + token * pairs;
+          for (std::int64_t head = 0; head < run.heads; ++head) {
+            const float* __restrict from = in + (row / run.tokens) * run.batchStride + token * run.tokenStride + head * run.headStride;
+            float* __restrict to = out + (row * run.heads + head) * run.width;
             for (std::int64_t j = 0; j < pairs; ++j) {
-              const float sineOf = direction * s[j];
+              const float sineOf = run.direction * s[j];
               to[j] = from[j] * c[j] - from[j + pairs] * sineOf;
               to[j + pairs] = from[j + pairs] * c[j] + from[j] * sineOf;
             }
-            for (std::int64_t j = 2 * pairs; j < width; ++j) to[j] = from[j];
+            for (std::int64_t j = 2 * pairs; j < run.width; ++j) to[j] = from[j];
           }
         }
       });
-  return result.view(anyShape.sizes());
+  return nullptr;
 }
-
-struct Rotate : Function<Rotate> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cosine,
-                            const at::Tensor& sine) {
-    context->save_for_backward({cosine, sine});
-    return rotated(x, cosine, sine, 1);
-  }
-  static Tensors backward(AutogradContext* context, const Tensors& gradients) {
-    const Tensors saved = context->get_saved_variables();
-    return {rotated(gradients[0], saved[0], saved[1], -1), at::Tensor(), at::Tensor()};
-  }
-};
 
 }  // namespace
 
-bool isFusable(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous() && x.numel() > 0;
+const FusedKernels& cpuKernels() {
+  static const FusedKernels kernels = {rmsNorm, rmsNormGradient, siluGate, siluGateGradient, rotate};
+  return kernels;
 }
 
-at::Tensor rmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
-  return RmsNorm::apply(x, weight, epsilon);
-}
-
-at::Tensor siluGate(const at::Tensor& gate, const at::Tensor& up) { return SiluGate::apply(gate, up); }
-
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
-  return Rotate::apply(x, cosine, sine);
-}
-
-}  // namespace kvista::cpu
+}  // namespace kvista

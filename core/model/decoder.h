@@ -138,6 +138,14 @@ class Decoder {
   /// included. Answers the sum of token losses.
   Result<double> forwardBackward(const at::Tensor& ids, const LayerVisitor& visitor, const Task& task) const;
 
+  /// A step of teaching (methods.md section 12): the model as it is (teacher) and as `student` makes it both read `ids`;
+  /// then backward through the student, with memory as in forwardBackward. The gradient of the answer is added to `grad`
+  /// of every leaf that `student` computes with and that wants one. Answers the mean over tokens of
+  /// KL(teacher || student) of the next-token distributions, nats.
+  Result<double> distil(const at::Tensor& ids, const CacheTransform& student, const Task& task) const;
+  /// The same number without gradients.
+  Result<double> divergence(const at::Tensor& ids, const CacheTransform& student, const Task& task) const;
+
  private:
   Decoder(DecoderDescription description, const ComputeOptions& options, DecoderWeights weights)
       : description_(std::move(description)), options_(options), weights_(std::move(weights)) {}

@@ -3,6 +3,7 @@
 #include "core/model/device.h"
 
 #include <array>
+#include <filesystem>
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -10,7 +11,28 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include "core/model/fused_operators.h"
+
 namespace kvista {
+namespace {
+
+/// Our own CUDA kernels lie beside the program, or in its package's lib folder; where they were not built, libtorch's own
+/// operators do the same work in more passes over memory.
+void loadOwnKernels() {
+  if (fused::areOnGpus()) return;
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const std::filesystem::path& place : {folder, folder / "../lib"}) {
+    void* library = dlopen((place / "libkvista_cuda.so").c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library) continue;
+    if (const auto kernels = reinterpret_cast<decltype(&kvistaCudaKernels)>(dlsym(library, "kvistaCudaKernels"))) {
+      fused::useOnGpus(*kernels());
+      return;
+    }
+  }
+}
+
+}  // namespace
 
 Result<c10::Device> openDevice(std::string_view name) {
   if (name == "cpu") return c10::Device(c10::kCPU);
@@ -36,6 +58,7 @@ Result<c10::Device> openDevice(std::string_view name) {
   } catch (const std::exception& error) {
     return fail(ErrorCode::device, "No CUDA GPU can be used on this machine.", "Use --device cpu.", error.what());
   }
+  loadOwnKernels();
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 

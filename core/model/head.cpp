@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/head.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -67,6 +70,59 @@ Result<LossGradient> nextTokenLossGradient(const LinearWeights& head, const at::
   result.gradient = at::zeros_like(hidden);
   result.gradient.narrow(1, 0, predictions).copy_(rows.view({batch, predictions, width}));
   return result;
+}
+
+namespace {
+
+/// Calls `visit(teacher's log probabilities, student's, begin, count)` for blocks of all rows.
+template <class Visit>
+Result<void> eachPairOfBlocks(const LinearWeights& head, const at::Tensor& teacher, const at::Tensor& student, const Task& task,
+                              Visit&& visit) {
+  // A GPU is busy only with many rows at once; the logits of a block stay under 2 GB all the same.
+  const std::int64_t rowsAtOnce = student.is_cpu() ? 512 : std::max<std::int64_t>(512, (std::int64_t{1} << 28) / head.weight.size(0));
+  const at::Tensor teacherRows = teacher.flatten(0, 1);
+  const at::Tensor studentRows = student.flatten(0, 1);
+  for (std::int64_t begin = 0; begin < studentRows.size(0); begin += rowsAtOnce) {
+    KVISTA_CHECK(task.checkStop());
+    const std::int64_t count = std::min(rowsAtOnce, studentRows.size(0) - begin);
+    const auto logProbabilities = [&](const at::Tensor& rows) {
+      return at::log_softmax(linear(rows.narrow(0, begin, count), head), -1, at::kFloat);
+    };
+    visit(logProbabilities(teacherRows), logProbabilities(studentRows), begin, count);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<LossGradient> divergenceGradient(const LinearWeights& head, const at::Tensor& teacher, const at::Tensor& student,
+                                        const Task& task) {
+  LossGradient result;
+  const std::int64_t rows = student.size(0) * student.size(1);
+  const double each = 1.0 / static_cast<double>(rows);
+  at::Tensor sum = at::zeros({}, student.options().dtype(at::kDouble));  // stays on the device: asking for it waits for all before
+  result.gradient = at::empty({rows, student.size(2)}, student.options());
+  KVISTA_CHECK(eachPairOfBlocks(head, teacher, student, task,
+                                [&](const at::Tensor& wanted, at::Tensor given, std::int64_t begin, std::int64_t count) {
+                                  const at::Tensor probabilities = wanted.exp();
+                                  sum += at::mul(probabilities, wanted - given).sum(at::kDouble);
+                                  // d KL / d logits = student's probabilities - teacher's
+                                  const at::Tensor gradient = given.exp_().sub_(probabilities).mul_(each);
+                                  result.gradient.narrow(0, begin, count)
+                                      .copy_(at::matmul(gradient.to(head.weight.scalar_type()), head.weight));
+                                }));
+  result.gradient = result.gradient.view(student.sizes());
+  result.sum = sum.item<double>() * each;
+  return result;
+}
+
+Result<double> divergence(const LinearWeights& head, const at::Tensor& teacher, const at::Tensor& student, const Task& task) {
+  double sum = 0;
+  KVISTA_CHECK(eachPairOfBlocks(head, teacher, student, task,
+                                [&](const at::Tensor& wanted, const at::Tensor& given, std::int64_t, std::int64_t) {
+                                  sum += at::mul(wanted.exp(), wanted - given).sum(at::kDouble).item<double>();
+                                }));
+  return sum / static_cast<double>(student.size(0) * student.size(1));
 }
 
 }  // namespace kvista

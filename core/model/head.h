@@ -16,12 +16,19 @@ Result<at::Tensor> nextTokenLosses(const LinearWeights& head, const at::Tensor& 
                                    const Task& task);
 
 struct LossGradient {
-  double sum = 0;       ///< Sum of the token losses.
+  double sum = 0;       ///< Sum of the token losses, or what the function says.
   at::Tensor gradient;  ///< d sum / d hidden, as `hidden`.
 };
 
 /// The sum of the token losses and its gradient at the head's input, in blocks as above.
 Result<LossGradient> nextTokenLossGradient(const LinearWeights& head, const at::Tensor& hidden, const at::Tensor& ids,
                                            const Task& task);
+
+/// Mean over all rows of KL(softmax(teacher's logits) || softmax(student's logits)), nats, and its gradient at the student's
+/// head input; `teacher` and `student` are head inputs [b, n, hiddenSize].
+Result<LossGradient> divergenceGradient(const LinearWeights& head, const at::Tensor& teacher, const at::Tensor& student,
+                                        const Task& task);
+/// The same number alone.
+Result<double> divergence(const LinearWeights& head, const at::Tensor& teacher, const at::Tensor& student, const Task& task);
 
 }  // namespace kvista

@@ -12,17 +12,17 @@
 
 #include <vector>
 
-#include "core/model/cpu_kernels.h"
+#include "core/model/fused_operators.h"
 
 namespace kvista {
 
 at::Tensor rmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
-  if (cpu::isFusable(x)) return cpu::rmsNorm(x, weight, epsilon);
+  if (fused::isFusable(x) && weight.scalar_type() == x.scalar_type()) return fused::rmsNorm(x, weight, epsilon);
   return at::rms_norm(x, weight.sizes(), weight, epsilon);
 }
 
 at::Tensor gate(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
-  if (activation == Activation::silu && cpu::isFusable(gate) && cpu::isFusable(up)) return cpu::siluGate(gate, up);
+  if (activation == Activation::silu && fused::isFusable(gate) && fused::isFusable(up)) return fused::siluGate(gate, up);
   switch (activation) {
     case Activation::silu:
       return at::silu(gate) * up;
@@ -45,7 +45,7 @@ RotaryTable rotaryTable(const RopeDescription& rope, const at::Tensor& positions
 }
 
 at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
-  if (cpu::isFusable(x)) return cpu::rotate(x, table.cosine, table.sine);
+  if (fused::isFusable(x)) return fused::rotate(x, table.cosine, table.sine);
   const std::int64_t pairs = table.cosine.size(-1);
   const at::Tensor cosine = table.cosine.unsqueeze(-2);  // the same for every head
   const at::Tensor sine = table.sine.unsqueeze(-2);

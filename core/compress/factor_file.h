@@ -1,0 +1,25 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/compress/factors.h"
+#include "core/plan/plan.h"
+#include "core/plan/shape.h"
+
+namespace kvista {
+
+/// Keeps factors that no statistics give back, such as refined ones: one safetensors file that names the plan (by its
+/// fingerprint) and the model (by its content hash) they belong to.
+Result<void> saveFactors(const std::filesystem::path& file, const CompressionPlan& plan, const PlanFactors& factors,
+                         const std::string& modelHash, const Task& task);
+
+/// Errors: invalidArgument for factors of another plan or model; corruptFile for a damaged file, with the tensor's name.
+Result<PlanFactors> loadFactors(const std::filesystem::path& file, const CompressionPlan& plan, const ModelShape& shape,
+                                const std::string& modelHash);
+
+}  // namespace kvista

@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/refine/refine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include "core/compress/plan_transform.h"
+#include "core/model/torch_guard.h"
+#include "core/refine/refine_state.h"
+#include "core/refine/trainable_factors.h"
+
+namespace kvista {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kLooksAtHeldOut = 12;  ///< Over the whole run.
+constexpr int kPatience = 4;         ///< Looks without anything better, after which there is no more to come; in the first half the rate is too high to tell.
+constexpr double kSmallestPart = 0.25;  ///< Of a group's rank, where ranks are drawn.
+
+/// The windows of one step: all of them in an order of its own a round, so that a step depends on the seed and its number.
+at::Tensor windowsOfStep(const at::Tensor& windows, const RefineRequest& request, int step) {
+  const std::int64_t count = windows.size(0);
+  std::vector<std::int64_t> chosen;
+  for (int i = 0; i < request.windowsPerStep; ++i) {
+    const std::int64_t position = std::int64_t{step} * request.windowsPerStep + i;
+    std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+    std::iota(order.begin(), order.end(), 0);
+    std::mt19937_64 random(request.seed * 1'000'003 + static_cast<std::uint64_t>(position / count));
+    for (std::size_t k = order.size(); k > 1; --k) std::swap(order[k - 1], order[random() % k]);
+    chosen.push_back(order[static_cast<std::size_t>(position % count)]);
+  }
+  return windows.index_select(0, at::tensor(chosen, at::kLong));
+}
+
+double partOfStep(const RefineRequest& request, int step) {
+  std::mt19937_64 random(request.seed * 7'368'787 + static_cast<std::uint64_t>(step));
+  return kSmallestPart + (1 - kSmallestPart) * static_cast<double>(random() >> 11) * 0x1.0p-53;
+}
+
+/// `gone`: part of the run that is behind, 0 to 1.
+double rateAt(const RefineRequest& request, int step, double gone) {
+  const double warm = std::min(1.0, (step + 1.0) / std::max(1, request.warmUpSteps));
+  const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(gone, 0.0, 1.0)));
+  return request.rate * warm * (request.finalRate + (1 - request.finalRate) * cosine);
+}
+
+Result<double> heldOutDivergence(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& heldOut,
+                                 int windowsAtOnce, const Task& task) {
+  const PlanTransform student(plan, factors, decoder.shape(), decoder.options().device);
+  double sum = 0;
+  for (std::int64_t begin = 0; begin < heldOut.size(0); begin += windowsAtOnce) {
+    const std::int64_t count = std::min<std::int64_t>(windowsAtOnce, heldOut.size(0) - begin);
+    KVISTA_ASSIGN(const double mean, decoder.divergence(heldOut.narrow(0, begin, count), student, task));
+    sum += mean * static_cast<double>(count);
+  }
+  return sum / static_cast<double>(heldOut.size(0));
+}
+
+Result<void> check(const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows, const at::Tensor& heldOut) {
+  const bool nothing = std::ranges::all_of(factors, [](const GroupFactors& group) { return group.isIdentity(); });
+  if (plan.storage == Storage::plainQuantised || nothing)
+    return fail(ErrorCode::invalidArgument, fmt::format("The plan (method {}) has no factors that could be refined.", plan.method),
+                "Refine a plan that stores latents, such as those of coded-joint or joint.");
+  if (windows.size(0) < 1 || heldOut.size(0) < 1)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Refining needs windows to train on and windows held out; there are {} and {}.", windows.size(0), heldOut.size(0)),
+                "Give more text, or a smaller --window.");
+  return {};
+}
+
+}  // namespace
+
+Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows,
+                            const at::Tensor& heldOut, const RefineRequest& request,
+                            const std::function<void(const RefinePoint&)>& watch, const Task& task) {
+  KVISTA_CHECK(check(plan, factors, windows, heldOut));
+  TrainableFactors trained(factors, decoder.options().device);
+  RefineState state;
+  state.best = factors;
+  if (!request.partialFile.empty()) restore(state, trained, request.partialFile, request.key);
+
+  const auto start = Clock::now();
+  const double secondsBefore = state.seconds;
+  auto lastSave = start;
+  const int lookEvery = std::max(1, request.steps / kLooksAtHeldOut);
+  const auto look = [&]() -> Result<std::optional<double>> {
+    KVISTA_ASSIGN(const double loss, heldOutDivergence(decoder, plan, trained.factors(), heldOut, request.windowsPerStep, task));
+    if (state.steps == 0) state.before = state.after = loss;
+    if (loss < state.after) {
+      state.after = loss;
+      state.bestStep = state.steps;
+      state.best = trained.detached();
+      state.looksSinceBest = 0;
+    } else if (state.steps > 0) {
+      ++state.looksSinceBest;
+    }
+    return loss;
+  };
+
+  std::string ended = "all steps are done";
+  const auto gone = [&] {
+    return request.minutes ? state.seconds / (60 * *request.minutes) : static_cast<double>(state.steps) / request.steps;
+  };
+  while (gone() < 1) {
+    KVISTA_CHECK(task.checkStop());
+    if (request.minutes) {
+      task.progress("refine", static_cast<std::uint64_t>(state.seconds), static_cast<std::uint64_t>(60 * *request.minutes), "seconds");
+    } else {
+      task.progress("refine", static_cast<std::uint64_t>(state.steps), static_cast<std::uint64_t>(request.steps), "steps");
+    }
+    RefinePoint point;
+    if (state.steps % lookEvery == 0) {
+      KVISTA_ASSIGN(point.heldOut, look());
+      if (state.looksSinceBest >= kPatience && gone() > 0.5) {
+        ended = fmt::format("the held-out windows got no better for {} steps", state.looksSinceBest * lookEvery);
+        break;
+      }
+    }
+    trained.clearGradients();
+    const PlanFactors used = request.nested ? trained.firstDirections(partOfStep(request, state.steps)) : trained.factors();
+    const PlanTransform student(plan, used, decoder.shape(), decoder.options().device);
+    KVISTA_ASSIGN(point.training, decoder.distil(windowsOfStep(windows, request, state.steps), student, task));
+    if (!std::isfinite(point.training)) {
+      ended = fmt::format("the loss was no finite number in step {}", state.steps + 1);
+      break;
+    }
+    KVISTA_CHECK(guardTorch("The step of the optimiser", [&]() -> Result<void> {
+      trained.step(rateAt(request, state.steps, gone()), request.largestGradient);
+      return {};
+    }));
+    ++state.steps;
+    point.step = state.steps;
+    state.curve.push_back(point);
+    if (watch) watch(point);
+    state.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
+    if (!request.partialFile.empty() && Clock::now() - lastSave >= std::chrono::seconds(request.saveEverySeconds)) {
+      KVISTA_CHECK(save(state, trained, request.partialFile, request.key));
+      lastSave = Clock::now();
+    }
+  }
+  if (request.minutes && gone() >= 1) ended = "the time is over";
+  KVISTA_ASSIGN(const std::optional<double> last, look());
+  if (watch) watch({state.steps, state.curve.empty() ? 0 : state.curve.back().training, last});
+  if (!request.partialFile.empty()) {
+    std::error_code ignored;  // a file that was never written is nothing to complain about
+    std::filesystem::remove(request.partialFile, ignored);
+  }
+  return RefineResult{std::move(state.best), std::move(state.curve), state.before, state.after, state.steps, state.bestStep, ended, state.seconds};
+}
+
+}  // namespace kvista

@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/refine/refine_state.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <c10/core/GradMode.h>
+
+#include "core/io/json_file.h"
+#include "core/model/tensor_file.h"
+
+namespace kvista {
+namespace {
+
+constexpr const char* kDescription = "kvista.partial_refining";
+
+}  // namespace
+
+Result<void> save(const RefineState& state, TrainableFactors& trained, const std::filesystem::path& file, const std::string& key) {
+  NamedTensors tensors;
+  const std::vector<at::Tensor*> numbers = trained.state();
+  for (std::size_t i = 0; i < numbers.size(); ++i) tensors.emplace_back(fmt::format("state.{}", i), numbers[i]->detach());
+  for (std::size_t i = 0; i < state.best.size(); ++i) {
+    if (state.best[i].isIdentity()) continue;
+    tensors.emplace_back(fmt::format("best.{}.up", i), state.best[i].up);
+    tensors.emplace_back(fmt::format("best.{}.down", i), state.best[i].down);
+    tensors.emplace_back(fmt::format("best.{}.steps", i), state.best[i].steps);
+  }
+  nlohmann::json curve = nlohmann::json::array();
+  for (const RefinePoint& point : state.curve)
+    curve.push_back({point.step, point.training, point.heldOut ? nlohmann::json(*point.heldOut) : nlohmann::json()});
+  const nlohmann::json description = {{"key", key},           {"steps", state.steps},   {"bestStep", state.bestStep},
+                                      {"before", state.before}, {"after", state.after}, {"looksSinceBest", state.looksSinceBest},
+                                      {"seconds", state.seconds}, {"curve", std::move(curve)}};
+  return writeTensorFile(file, tensors, {{kDescription, description.dump()}}, Task{});
+}
+
+void restore(RefineState& state, TrainableFactors& trained, const std::filesystem::path& file, const std::string& key) {
+  const auto reader = TensorFile::open(file);
+  if (!reader) return;
+  const auto description = parseJson(reader->text(kDescription), file.string());
+  if (!description || !description->is_object() || description->value("key", "") != key) return;
+  RefineState restored = state;
+  try {
+    restored.steps = description->at("steps").get<int>();
+    restored.bestStep = description->at("bestStep").get<int>();
+    restored.looksSinceBest = description->at("looksSinceBest").get<int>();
+    restored.before = description->at("before").get<double>();
+    restored.after = description->at("after").get<double>();
+    restored.seconds = description->at("seconds").get<double>();
+    for (const nlohmann::json& point : description->at("curve"))
+      restored.curve.push_back({point.at(0).get<int>(), point.at(1).get<double>(),
+                                point.at(2).is_null() ? std::nullopt : std::optional(point.at(2).get<double>())});
+  } catch (const nlohmann::json::exception&) {
+    return;
+  }
+  for (std::size_t i = 0; i < restored.best.size(); ++i) {
+    GroupFactors& group = restored.best[i];
+    if (group.isIdentity()) continue;
+    for (const auto& [name, tensor] : {std::pair{"up", &group.up}, {"down", &group.down}, {"steps", &group.steps}}) {
+      auto kept = reader->read(fmt::format("best.{}.{}", i, name), at::kFloat, tensor->sizes().vec());
+      if (!kept) return;
+      *tensor = std::move(*kept);
+    }
+  }
+  const std::vector<at::Tensor*> numbers = trained.state();
+  std::vector<at::Tensor> kept;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    auto tensor = reader->read(fmt::format("state.{}", i), at::kFloat, numbers[i]->sizes().vec());
+    if (!tensor) return;
+    kept.push_back(std::move(*tensor));
+  }
+  const c10::NoGradGuard noGrad;
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i]->copy_(kept[i]);
+  trained.setStepsDone(restored.steps);
+  state = std::move(restored);
+}
+
+}  // namespace kvista
