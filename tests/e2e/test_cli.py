@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,11 +32,11 @@ from program import (
 WINDOW = 64
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
 VERBS = (
-    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate export verify compare "
+    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate refine export verify compare "
     "compress report engine list doctor"
 ).split()
 VERBS_IN_ORDER = (
-    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate export verify compare "
+    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate refine export verify compare "
     "list doctor"
 ).split()
 
@@ -213,6 +214,32 @@ def test_examples_work(tmp_path, monkeypatch):
         example = shlex.split(run(verb, "--help").stdout.split("Example:")[1])
         assert example[:2] == ["kvista", verb]
         run(*example[1:], *(["--no-response"] if verb == "calibrate" else []))  # which would take most of the time
+
+
+def test_refined_factors_are_part_of_the_project(statistics, text, tmp_path):
+    """They are what is measured and exported; an edited plan is computed as planned, and that is said."""
+    project = tmp_path / "p.kvista"
+    run("plan", MODEL, "--stats", statistics, "--method", "joint", "--keep", 0.1, "-o", project)
+    planned = answer("evaluate", project, *EVALUATION)["perplexity"]
+    refined = answer("refine", project, "--text", TEXTS / "calibration.txt", "--window", WINDOW, "--windows", 104, "--steps", 30,
+                     "--windows-per-step", 8, "--evaluate-on", TEXTS / "evaluation.txt", "--evaluate-windows", 4)
+    assert refined["divergenceAfter"] < 0.95 * refined["divergenceBefore"]
+    assert refined["perplexityOnOtherText"]["before"] == pytest.approx(planned, rel=1e-5)
+    measured = answer("evaluate", project, *EVALUATION)["perplexity"]
+    assert measured == pytest.approx(refined["perplexityOnOtherText"]["after"], rel=1e-5)
+    assert measured < planned
+    exported = answer("export", project, "-o", tmp_path / "export", "--form", "latent")
+    assert exported["verified"] and exported["bytesPerToken"] == refined["bytesPerToken"]
+    assert answer("evaluate", tmp_path / "export", *EVALUATION)["perplexity"] == pytest.approx(measured, rel=1e-4)
+
+    edited = json.loads(project.read_text())
+    edited["refined"]["planFingerprint"] = "0" * 16
+    (tmp_path / "edited.kvista").write_text(json.dumps(edited))
+    done = run("evaluate", tmp_path / "edited.kvista", *EVALUATION, "--json")
+    assert json.loads(done.stdout)["perplexity"] == pytest.approx(planned, rel=1e-6)
+    assert "earlier plan" in done.stderr
+    Path(refined["factors"]).unlink()
+    assert "refined.safetensors does not exist" in complaint(run("evaluate", project, *EVALUATION, code=BAD_INPUT))
 
 
 def test_wrong_inputs_are_named(statistics, tmp_path):

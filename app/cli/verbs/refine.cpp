@@ -130,7 +130,7 @@ void addRefine(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"refine", "Train the factors of a plan, so that the same bytes lose less",
-                            "kvista refine demo.kvista --text resources/demo/text/calibration.txt --window 256 --steps 20"},
+                            "kvista refine demo.kvista --text resources/demo/text/calibration.txt --window 64 --steps 10"},
                            options, run);
   verb->add_option("project", options->project, "Project of `kvista plan`")->required();
   verb->add_option("-o,--output", options->output, "Project to write (default: the same)");
