@@ -134,7 +134,7 @@ GuideView::GuideView(QWidget* parent) : View(parent) {
   column->addLayout(steps);
   column->addSpacing(kGap);
   column->addWidget(recentPart_);
-  column->addStretch();
+  column->addStretch(1);  // Before the steps, which could be higher too: a tall window must not tear them apart.
 
   auto* centre = new QWidget;
   auto* across = new QHBoxLayout(centre);

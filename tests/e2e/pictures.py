@@ -1,33 +1,46 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
-"""Takes pictures of the window with the demo model, every layout, light and dark. Usage: pictures.py FOLDER [SIZE [SCALE]]
+"""Takes pictures of the window with the demo model: every layout and every dialog, light and dark.
 
-Needs what the tests of the window need, and ImageMagick. The README's pictures come from here.
+Usage: pictures.py FOLDER [SIZE[,SIZE...] [SCALE[,SCALE...] [HOME]]]. Needs what the tests of the window need, and ImageMagick. The
+README's pictures come from here. The program and the demo are copied to HOME (such as /home/you, to be made for this),
+so that no picture shows where they were built.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from studio_window import Display, Studio
+import studio_window
+from program import PROGRAM, SOURCE
+from studio_window import Display, Studio, idle
 
 LAYOUTS = {"analyse": "ctrl+1", "edit": "ctrl+2", "compare": "ctrl+3", "try": "ctrl+4"}
 PROMPT = "The rain had fallen since morning, and nobody"
+DIALOGS = {  # The keys or the command that open each, and the widget that is there then.
+    "calibrate": ("ctrl+k", "calibrateDialog"),
+    "measure": ("ctrl+m", "measureDialog"),
+    "export": ("ctrl+e", "exportDialog"),
+    "shortcuts": ("ctrl+question", "shortcuts"),
+    "help": ("F1", "help"),
+    "engine": ("Engine", "engineDialog"),
+}
 
 
-def idle(look):
-    facts = look["facts"]
-    return facts["calibrated"] and not facts["busy"] and not facts["stale"]
+def palette(studio, text):
+    studio.key("ctrl+shift+p")
+    studio.until(lambda look: "commandPalette" in look["widgets"], "the palette")
+    studio.type(text)
 
 
 def command(studio, text):
     """By the palette, as a person who does not know the shortcut."""
-    studio.key("ctrl+shift+p")
-    studio.until(lambda look: "commandPalette" in look["widgets"], "the palette")
-    studio.type(text)
+    palette(studio, text)
     studio.key("Return")
+    studio.until(lambda look: "commandPalette" not in look["widgets"], "the palette's end")
 
 
 def target(studio, text, steps):
@@ -48,55 +61,125 @@ def settle():
     time.sleep(1.5)  # Until everything that was asked for has been drawn; pictures are looked at, not tested.
 
 
-def main(folder, size="1440x900", scale="1"):
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    width, height = map(int, size.split("x"))
-    with tempfile.TemporaryDirectory() as home, Display("2700x1600") as display:
-        studio = Studio(display, home, "--demo", environment={"QT_SCALE_FACTOR": scale, "OMP_NUM_THREADS": "2"})
-        try:
-            studio.until(lambda look: look["facts"]["open"], "the demo model")
-            window = subprocess.run(["xdotool", "search", "--name", "KVista"], env=studio.environment, capture_output=True,
-                                    text=True, check=True).stdout.split()[-1]
-            studio.xdotool("windowsize", "--sync", window, width, height)
+def installed(home):
+    """The program and the demo in `home`, as an installation lays them out."""
+    home = Path(home)
+    if Path(PROGRAM).parent != home / "kvista/bin":
+        shutil.copytree(Path(PROGRAM).parent, home / "kvista/bin", dirs_exist_ok=True,
+                    ignore=lambda _, names: [name for name in names if name not in ("kvista", "kvista-compute", "kvista-studio")])
+    shutil.copytree(SOURCE / "resources/demo", home / "kvista/share/kvista/demo", dirs_exist_ok=True)
+    return str(home / "kvista/bin/kvista-studio")
 
-            def picture(name):
-                settle()
-                subprocess.run(["import", "-window", window, str(folder / f"{name}.png")], env=studio.environment, check=True)
 
-            picture("guide-light")
-            studio.key("ctrl+k")
-            studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
-            studio.key("Return")
-            studio.until(lambda look: idle(look) and look["facts"]["steps"] == 1, "a plan")
-            measure(studio, 1)
-            target(studio, "16", 2)
-            measure(studio, 2)
-            target(studio, "24", 3)
-            measure(studio, 3)
-            target(studio, "8", 4)
-            studio.key(LAYOUTS["edit"])
-            settle()
-            studio.drag(studio.middle("K0"), studio.middle("newGroup"))
-            studio.until(lambda look: idle(look) and look["facts"]["steps"] == 5, "the regrouped plan")
-            studio.key(LAYOUTS["try"])
-            settle()
-            studio.click("prompt")
-            studio.type(PROMPT)
-            studio.click("generate")
-            studio.until(lambda look: not look["facts"]["busy"], "the text")
-            studio.click("measureTokens")
-            studio.until(idle, "the tokens' losses")
+def work(studio):
+    """A project with plans measured, one edited by hand, and a text that both caches wrote."""
+    studio.key("ctrl+k")
+    studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
+    studio.key("Return")
+    studio.until(lambda look: idle(look) and look["facts"]["steps"] == 1, "a plan")
+    measure(studio, 1)
+    target(studio, "16", 2)
+    measure(studio, 2)
+    target(studio, "24", 3)
+    measure(studio, 3)
+    target(studio, "8", 4)
+    studio.key(LAYOUTS["edit"])
+    settle()
+    studio.drag(studio.middle("K0"), studio.middle("newGroup"))
+    studio.until(lambda look: idle(look) and look["facts"]["steps"] == 5, "the regrouped plan")
+    studio.key(LAYOUTS["try"])
+    settle()
+    studio.click("prompt")
+    studio.type(PROMPT)
+    studio.click("generate")
+    studio.until(lambda look: not look["facts"]["busy"], "the text")
+    studio.click("measureTokens")
+    studio.until(idle, "the tokens' losses")
+
+
+def save(studio, file):
+    studio.key("ctrl+shift+s")
+    studio.until(lambda look: any("QFileDialog" in name for name in look["widgets"]), "the dialog of Save as")
+    studio.key("ctrl+a")
+    studio.type(str(file))
+    studio.key("Return")
+    studio.until(lambda look: not any("QFileDialog" in name for name in look["widgets"]) and not look["facts"]["modified"], "the project's file")
+
+
+class Camera:
+    """The window of a studio in the sizes that are wanted, in files named by size, scale and subject."""
+
+    def __init__(self, studio, folder, sizes, scale):
+        self.studio, self.folder, self.sizes, self.scale = studio, Path(folder), sizes, scale
+        self.window = subprocess.run(["xdotool", "search", "--name", "KVista"], env=studio.environment, capture_output=True,
+                                     text=True, check=True).stdout.split()[-1]
+
+    def resize(self, size):
+        self.studio.xdotool("windowsize", "--sync", self.window, *size.split("x"))
+        self.studio.xdotool("windowmove", self.window, 20, 40, "windowactivate", "--sync", self.window)
+        self.size = size
+
+    def take(self, name):
+        """From the screen, not from the window alone: a dialog is a window of its own above it."""
+        settle()
+        x, y, width, height = (round(float(self.scale) * value) for value in self.studio.look()["widgets"]["mainWindow"])
+        subprocess.run(["import", "-window", "root", "-crop", f"{width}x{height}+{x}+{y}", "+repage",
+                        str(self.folder / f"{self.size}-{self.scale}-{name}.png")], env=self.studio.environment, check=True)
+
+    def layouts(self, look):
+        for name, keys in LAYOUTS.items():
+            self.studio.key(keys)
+            if name == "analyse":
+                time.sleep(4)  # The errors are a pass through the model.
+            self.take(f"{name}-{look}")
+
+    def dialogs(self, look):
+        for name, (opening, widget) in DIALOGS.items():
+            command(self.studio, opening) if opening == "Engine" else self.studio.key(opening)
+            self.studio.until(lambda seen: widget in seen["widgets"], widget)
+            self.take(f"{name}-{look}")
+            self.studio.key("Escape")
+            self.studio.until(lambda seen: widget not in seen["widgets"], f"the end of {widget}")
+        palette(self.studio, "plan")
+        self.take(f"palette-{look}")
+        self.studio.key("Escape")
+
+    def all(self):
+        for size in self.sizes:
+            self.resize(size)
             for look in ("light", "dark"):
-                command(studio, f"Look: {look}")
-                for name, keys in LAYOUTS.items():
-                    studio.key(keys)
-                    if name == "analyse":
-                        time.sleep(4)  # The errors are a pass through the model.
-                    picture(f"{name}-{look}")
-            print(studio.fact("figures"))
-        finally:
-            studio.kill()
+                command(self.studio, f"Look: {look}")
+                self.layouts(look)
+                self.dialogs(look)
+
+
+def main(folder, sizes="1440x900", scales="1", home=None):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary, Display("2700x1600") as display:
+        home = Path(home or temporary)
+        # What the window remembers is new every time: nothing of an earlier run is offered for recovery.
+        places = {f"XDG_{name}_HOME": f"{temporary}/{name.lower()}" for name in ("CONFIG", "DATA", "CACHE", "STATE")}
+        studio_window.STUDIO = installed(home)
+        project = home / "demo.kvista"
+        opened = "--demo"
+        for scale in scales.split(","):
+            studio = Studio(display, home, opened, environment={**places, "QT_SCALE_FACTOR": scale, "OMP_NUM_THREADS": "2"})
+            try:
+                studio.until(lambda look: look["facts"]["open"], "the model")
+                camera = Camera(studio, folder, sizes.split(","), scale)
+                if opened == "--demo":
+                    for size in camera.sizes:
+                        camera.resize(size)
+                        camera.take("guide-light")
+                    work(studio)
+                    save(studio, project)
+                    opened = project
+                else:
+                    studio.until(idle, "the project")
+                camera.all()
+                print(scale, studio.fact("figures"))
+            finally:
+                studio.kill()
 
 
 if __name__ == "__main__":
