@@ -85,7 +85,7 @@ void BudgetFooter::paintSums(QPainter& painter, const QRectF& row) const {
   const double left = row.left() + header_->sectionViewportPosition(BudgetModel::layer) + kMargin + 8;
   const QString locked = locked_ > 0 ? tr(" · %1 locked").arg(locked_) : QString();
   painter.drawText(QRectF(left, row.top(), 400, row.height()), Qt::AlignVCenter,
-                   tr("%n groups", nullptr, groups_) + locked);
+                   tr("%n group(s)", nullptr, groups_) + locked);
   put(BudgetModel::rank, countText(ranks_), Qt::AlignRight);
   put(BudgetModel::bytes, countText(bytes_), Qt::AlignRight);
   if (record_.fullBytes > 0)

@@ -9,14 +9,14 @@
 #include <QScrollBar>
 #include <QVBoxLayout>
 
+#include "views/elided_label.h"
 #include "views/number_text.h"
 #include "views/theme.h"
-#include "views/words.h"
 
 namespace kvista {
 
 GeneratedPane::GeneratedPane(const QString& name, QWidget* parent)
-    : QWidget(parent), facts_(softLabel({}, this)), remark_(new QLabel(this)), text_(new QPlainTextEdit(this)) {
+    : QWidget(parent), facts_(new ElidedLabel(this)), remark_(new QLabel(this)), text_(new QPlainTextEdit(this)) {
   auto* title = new QLabel(name, this);
   title->setFont(textFont(TextRole::strong));
   remark_->setFont(textFont(TextRole::strong));

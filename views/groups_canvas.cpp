@@ -201,7 +201,7 @@ void GroupsCanvas::cut() {
   if (cut_.empty()) return;
   update();
   Q_EMIT message(cut_.size() == 1 ? tr("%1 is cut. Go to a group and paste it there.").arg(slotName(*cut_.begin()))
-                                  : tr("%n head(s) are cut. Go to a group and paste them there.", nullptr, static_cast<int>(cut_.size())));
+                                  : tr("Cut: %n head(s). Go to a group and paste there.", nullptr, static_cast<int>(cut_.size())));
 }
 
 void GroupsCanvas::paste() {

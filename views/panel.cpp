@@ -7,6 +7,7 @@
 #include <QPainter>
 #include <QVBoxLayout>
 
+#include "views/elided_label.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -28,12 +29,9 @@ void paintFrame(QWidget* part, int beyondTop, int beyondBottom) {
 }  // namespace
 
 PanelTitle::PanelTitle(View* view, QWidget* parent)
-    : QWidget(parent), view_(view), title_(new QLabel(this)), remark_(new QLabel(this)) {
+    : QWidget(parent), view_(view), title_(new QLabel(this)), remark_(new ElidedLabel(this)) {
   setFixedHeight(kTitleHeight);
   title_->setFont(textFont(TextRole::title));
-  remark_->setForegroundRole(QPalette::PlaceholderText);
-  remark_->setMinimumWidth(0);
-  remark_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   auto* bar = new QHBoxLayout(this);
   bar->setContentsMargins(kMargin, 0, 6, 1);
   bar->setSpacing(10);
@@ -42,22 +40,12 @@ PanelTitle::PanelTitle(View* view, QWidget* parent)
   if (QWidget* controls = view->controls()) bar->addWidget(controls);
   const auto show = [this] {
     title_->setText(view_->title());
+    remark_->setText(view_->remark());
     remark_->setToolTip(view_->remark());
-    showRemark();
   };
   connect(view, &View::titleChanged, this, show);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
   show();
-}
-
-void PanelTitle::showRemark() {
-  remark_->setText(remark_->fontMetrics().elidedText(view_->remark(), Qt::ElideRight, remark_->width()));
-}
-
-void PanelTitle::resizeEvent(QResizeEvent* event) {
-  QWidget::resizeEvent(event);
-  layout()->activate();
-  showRemark();
 }
 
 QSize PanelTitle::sizeHint() const { return {QWidget::sizeHint().width(), kTitleHeight}; }

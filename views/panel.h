@@ -23,10 +23,8 @@ class PanelTitle final : public QWidget {
 
  protected:
   void paintEvent(QPaintEvent* event) override;
-  void resizeEvent(QResizeEvent* event) override;
 
  private:
-  void showRemark();
   View* view_;
   QLabel* title_;
   QLabel* remark_;

@@ -93,6 +93,11 @@ QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 QProgressBar { background: %line; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: %accent; border-radius: 3px; }
 QCheckBox, QRadioButton { spacing: 8px; color: %text; }
+QCheckBox::indicator { width: 14px; height: 14px; border: 1px solid %soft; border-radius: 4px; background: %panel; }
+QCheckBox::indicator:hover, QCheckBox:focus::indicator { border-color: %accent; }
+QCheckBox::indicator:disabled { border-color: %line; }
+QCheckBox::indicator:checked { background: %accent; border-color: %accent; image: url(:/controls/%check.svg); }
+QCheckBox::indicator:checked:disabled { background: %faint; border-color: %faint; }
 QStatusBar { background: %panel; color: %soft; border-top: 1px solid %line; }
 QStatusBar::item { border: none; }
 QDialog { background: %window; }
@@ -106,7 +111,7 @@ QSplitter::handle { background: transparent; }
       {"%window", look.window},     {"%panel", look.panel},   {"%line", look.hairline},
       {"%text", look.text},         {"%soft", look.soft},     {"%faint", look.faint}};
   for (const auto& [name, colour] : names) sheet.replace(QLatin1String(name), colour.name());
-  return sheet;
+  return sheet.replace(QLatin1String("%check"), QLatin1String(look.dark ? "check-dark" : "check"));
 }
 
 /// Qt 6.4 does not say whether the desktop is dark; its default palette does.

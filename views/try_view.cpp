@@ -23,6 +23,7 @@
 #include <limits>
 #include <numeric>
 
+#include "views/elided_label.h"
 #include "views/generated_pane.h"
 #include "views/number_text.h"
 #include "views/local_files.h"
@@ -165,11 +166,9 @@ QWidget* TryView::makeTokens() {
   auto* part = new QWidget;
   tokenText_ = new TokenLossText(part);
   tokenText_->setPlaceholderText(tr("Shows on the text where the plan costs more: write a prompt, generate, then measure."));
-  means_ = softLabel({}, part);
-  means_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+  means_ = new ElidedLabel(part);
   legend_ = new QLabel(part);
-  piece_ = softLabel({}, part);
-  piece_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+  piece_ = new ElidedLabel(part);
   measureTokens_ = new QPushButton(tr("Measure tokens"), part);
   measureTokens_->setObjectName(QStringLiteral("measureTokens"));
   measureTokens_->setToolTip(tr("Loss of every token of the prompt and the original's answer"));

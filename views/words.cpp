@@ -5,9 +5,28 @@
 #include <QCoreApplication>
 #include <QLabel>
 #include <QLocale>
+#include <QTranslator>
 #include <cmath>
 
 namespace kvista {
+namespace {
+
+/// Qt counts by translations only: without one for English every count would be said as "3 file(s)".
+class EnglishPlurals final : public QTranslator {
+ public:
+  using QTranslator::QTranslator;
+  [[nodiscard]] bool isEmpty() const override { return false; }
+  [[nodiscard]] QString translate(const char*, const char* text, const char*, int count) const override {
+    if (count < 0) return {};
+    return QString::fromUtf8(text).replace(QLatin1String("(s)"), QLatin1String(count == 1 ? "" : "s"));
+  }
+};
+
+}  // namespace
+
+void installEnglishPlurals() {
+  QCoreApplication::installTranslator(new EnglishPlurals(QCoreApplication::instance()));
+}
 
 QString durationText(double seconds) {
   const auto translate = [](const char* text) { return QCoreApplication::translate("kvista::Words", text); };

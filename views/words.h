@@ -11,6 +11,9 @@ namespace kvista {
 
 /// "8 s", "3 min 20 s", "1 h 05 min".
 QString durationText(double seconds);
+/// From here on the application says "1 file" and "2 files" where its source says "%n file(s)". Translations that are
+/// installed later come first.
+void installEnglishPlurals();
 /// Quiet words in the middle of a view that has nothing to show: what would be here and how it comes.
 QLabel* emptyState(const QString& text, QWidget* parent);
 /// A label in the colour of quiet text.

@@ -13,6 +13,7 @@
 #include "app/studio/window/render.h"
 #include "app/studio/window/window_probe.h"
 #include "views/theme.h"
+#include "views/words.h"
 
 namespace {
 
@@ -61,6 +62,7 @@ int main(int argc, char** argv) {
        {QStringLiteral("size"), QApplication::translate("main", "Width x height of the picture"),
         QStringLiteral("size"), QStringLiteral("1200x600")}});
   parser.process(application);
+  kvista::installEnglishPlurals();
   kvista::Theme::instance().install();
   QApplication::setWindowIcon(QIcon(QStringLiteral(":/kvista.svg")));
 

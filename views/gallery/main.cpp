@@ -11,6 +11,7 @@
 #include "views/gallery/gallery.h"
 #include "views/panel.h"
 #include "views/theme.h"
+#include "views/words.h"
 
 namespace {
 
@@ -39,6 +40,7 @@ int main(int argc, char** argv) {
       out << QByteArray(each.name.data(), static_cast<qsizetype>(each.name.size())) << '\n';
     return names.isEmpty() ? 0 : 2;
   }
+  kvista::installEnglishPlurals();
   kvista::Theme::instance().install();
   kvista::Theme::instance().setMode(parser.isSet("dark") ? kvista::Theme::Mode::dark : kvista::Theme::Mode::light);
   QWidget window;

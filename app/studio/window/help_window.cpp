@@ -7,7 +7,12 @@
 #include <QHBoxLayout>
 #include <QListWidget>
 #include <QRegularExpression>
+#include <QTextBlock>
 #include <QTextBrowser>
+#include <QTextCursor>
+#include <QTextTable>
+
+#include "views/theme.h"
 
 namespace kvista {
 namespace {
@@ -27,6 +32,34 @@ QString headingOf(const QString& page) {
   for (const QString& line : page.split(QLatin1Char('\n')))
     if (line.startsWith(QStringLiteral("# "))) return line.mid(2).trimmed();
   return {};
+}
+
+/// Markdown brings tables with thick frames and no air; here they are hairlines, as everything else.
+void setOut(QTextDocument& document) {
+  document.setDocumentMargin(20);
+  document.setIndentWidth(20);
+  for (QTextFrame* frame : document.rootFrame()->childFrames())
+    if (auto* table = qobject_cast<QTextTable*>(frame)) {
+      QTextTableFormat format = table->format();
+      format.setBorderCollapse(true);
+      format.setBorder(1);
+      format.setBorderBrush(colours().hairline);
+      format.setBorderStyle(QTextFrameFormat::BorderStyle_Solid);
+      format.setCellPadding(6);
+      format.setTopMargin(8);
+      format.setBottomMargin(12);
+      table->setFormat(format);
+    }
+  for (QTextBlock block = document.begin(); block.isValid(); block = block.next()) {
+    QTextCursor cursor(block);
+    if (cursor.currentTable()) continue;
+    QTextBlockFormat format = block.blockFormat();
+    const bool heading = format.headingLevel() > 0;
+    format.setTopMargin(heading && block.position() > 0 ? 16 : 0);
+    format.setBottomMargin(block.textList() ? 4 : 8);
+    format.setLineHeight(heading ? 100 : 120, QTextBlockFormat::ProportionalHeight);
+    cursor.setBlockFormat(format);
+  }
 }
 
 }  // namespace
@@ -51,14 +84,21 @@ HelpWindow::HelpWindow(QWidget* parent)
     pages_->insertItem(name == QStringLiteral("overview") ? 0 : pages_->count(), item);
   }
   connect(pages_, &QListWidget::currentItemChanged, this, [this](QListWidgetItem* item) {
-    if (item) text_->setMarkdown(readPage(item->data(Qt::UserRole).toString()));
+    if (item) showMarkdown(item->data(Qt::UserRole).toString());
   });
+  connect(&Theme::instance(), &Theme::changed, this, [this] { setOut(*text_->document()); });
   connect(text_, &QTextBrowser::anchorClicked, this, [this](const QUrl& url) {
     if (url.scheme().isEmpty())
       showPage(url.path().remove(QStringLiteral(".md")) +
                (url.hasFragment() ? QLatin1Char('#') + url.fragment() : QString()));
   });
   pages_->setCurrentRow(0);
+}
+
+void HelpWindow::showMarkdown(const QString& name) {
+  text_->setMarkdown(readPage(name));
+  setOut(*text_->document());
+  text_->moveCursor(QTextCursor::Start);
 }
 
 void HelpWindow::showPage(const QString& page) {

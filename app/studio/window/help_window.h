@@ -20,6 +20,7 @@ class HelpWindow final : public QDialog {
   void showPage(const QString& page);
 
  private:
+  void showMarkdown(const QString& name);
   QListWidget* pages_;
   QTextBrowser* text_;
 };

@@ -78,7 +78,9 @@ MainWindow::MainWindow(const EngineCommand& engine)
   engineStatus_->setObjectName(QStringLiteral("engineStatus"));
   message_->setObjectName(QStringLiteral("message"));
   provenance_->setObjectName(QStringLiteral("provenance"));
+  setFocus();  // Otherwise the first button has it, and looks as if it were chosen.
   statusBar()->setSizeGripEnabled(false);
+  statusBar()->setContentsMargins(13, 0, 13, 0);  // Its layout adds 3: what it says stands below the strip's figures.
   statusBar()->addWidget(engineStatus_);
   statusBar()->addWidget(message_, 1);
   statusBar()->addPermanentWidget(panels_->workLine());

@@ -67,6 +67,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   why->setForegroundRole(QPalette::PlaceholderText);
   forecast_->setForegroundRole(QPalette::PlaceholderText);
   auto* drawn = new QHBoxLayout;
+  drawn->setSpacing(8);
   drawn->addWidget(random_);
   drawn->addWidget(seed_);
   drawn->addStretch(1);

@@ -13,6 +13,7 @@
 #include "tests/unit/studio/edit_script.h"
 #include "tests/unit/studio/feed.h"
 #include "tests/unit/studio/made_up_model.h"
+#include "views/words.h"
 
 namespace {
 
@@ -84,5 +85,6 @@ int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   QStandardPaths::setTestModeEnabled(true);
   const QApplication application(argc, argv);
+  kvista::installEnglishPlurals();
   return RUN_ALL_TESTS();
 }

@@ -88,7 +88,7 @@ TEST(RecoverDialogTest, OneProjectIsOfferedWithWhatWasDoneToIt) {
   auto* dialog = new RecoverDialog({project("a.kvista", {"Move K1 to group 2", "Lock layer 0 group 1"})}, nullptr);
   dialog->show();
   EXPECT_TRUE(said(*dialog).contains("KVista ended without saving /projects/a.kvista."));
-  EXPECT_TRUE(said(*dialog).contains("2 edit(s)")) << said(*dialog).toStdString();
+  EXPECT_TRUE(said(*dialog).contains("2 edits")) << said(*dialog).toStdString();
   EXPECT_FALSE(dialog->findChild<QListWidget*>()->isVisible());
   auto* table = dialog->findChild<QTreeWidget*>();
   EXPECT_FALSE(table->isVisible());
@@ -124,7 +124,7 @@ TEST(RecoverDialogTest, OfSeveralEachIsRecoveredOrDiscardedOnItsOwn) {
   ASSERT_EQ(list->count(), 2);
   EXPECT_TRUE(dialog->isVisible()) << "the others are still to be decided on";
   QTest::keyClick(list, Qt::Key_Down);
-  EXPECT_TRUE(said(*dialog).contains("3 edit(s)"));
+  EXPECT_TRUE(said(*dialog).contains("3 edits"));
   QTest::mouseClick(button(*dialog, "Recover"), Qt::LeftButton);
   EXPECT_EQ(recovered, std::vector<std::string>{"c.kvista"});
 }

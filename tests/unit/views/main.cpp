@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "views/theme.h"
+#include "views/words.h"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   QApplication application(argc, argv);
+  kvista::installEnglishPlurals();
   kvista::Theme::instance().install();
   kvista::Theme::instance().setMode(kvista::Theme::Mode::light);
   return RUN_ALL_TESTS();
