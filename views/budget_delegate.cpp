@@ -70,8 +70,7 @@ QPixmap lockPicture(bool locked, double pixelRatio) {
   QPixmap picture;
   if (QPixmapCache::find(key, &picture)) return picture;
   const QString name = locked ? QStringLiteral("object-locked") : QStringLiteral("object-unlocked");
-  picture = icon(name, colour).pixmap(QSize(16, 16) * pixelRatio);
-  picture.setDevicePixelRatio(pixelRatio);
+  picture = icon(name, colour).pixmap(QSize(16, 16), pixelRatio);
   QPixmapCache::insert(key, picture);
   return picture;
 }

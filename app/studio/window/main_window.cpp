@@ -52,7 +52,6 @@ MainWindow::MainWindow(const EngineCommand& engine)
       provenance_(new QLabel) {
   setObjectName(QStringLiteral("mainWindow"));
   setAcceptDrops(true);
-  setMinimumSize(900, 600);
   resize(1440, 900);
   addActions();
   fillMenu();
