@@ -235,8 +235,15 @@ QWidget* PlanComparisonView::controls() {
   return quantities_;
 }
 
+QSize PlanComparisonView::minimumSizeHint() const {
+  return {560, body_->direction() == QBoxLayout::LeftToRight ? 240 : 420};
+}
+
 void PlanComparisonView::resizeEvent(QResizeEvent*) {
-  body_->setDirection(width() >= kWide ? QBoxLayout::LeftToRight : QBoxLayout::TopToBottom);
+  const auto direction = width() >= kWide ? QBoxLayout::LeftToRight : QBoxLayout::TopToBottom;
+  if (direction == body_->direction()) return;
+  body_->setDirection(direction);
+  updateGeometry();
 }
 
 bool PlanComparisonView::eventFilter(QObject* watched, QEvent* event) {

@@ -39,7 +39,8 @@ class PlanComparisonView final : public View {
   bool setViewState(const QJsonObject& state) override;
   void paintFigure(QPainter& painter, const QRectF& area) const;
   [[nodiscard]] QSize sizeHint() const override { return {960, 440}; }
-  [[nodiscard]] QSize minimumSizeHint() const override { return {560, 240}; }
+  /// Higher where the tables stand below the figures, for lack of width.
+  [[nodiscard]] QSize minimumSizeHint() const override;
 
  Q_SIGNALS:
   /// Another pair was chosen: ids of PlanChoice.

@@ -8,6 +8,7 @@
 #include <QLabel>
 #include <QMenu>
 #include <QMimeData>
+#include <QPointer>
 #include <QStatusBar>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -256,8 +257,11 @@ void MainWindow::open(const QString& path) { files_.open(path); }
 void MainWindow::openDemo() { files_.openDemo(); }
 
 void MainWindow::chooseLayout(const QString& name) {
+  const QPointer<QWidget> focused = focusWidget();
   keepLayout();
   showLayout(name);
+  // Hiding the panels gave the keyboard to the first button, which then looks as if it were chosen.
+  if (focused && focused != focusWidget()) (focused->isVisible() ? focused.data() : this)->setFocus();
 }
 
 void MainWindow::showLayout(const QString& name) {

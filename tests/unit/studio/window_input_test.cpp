@@ -4,6 +4,7 @@
 // Keys and hands in the whole window.
 #include <gmock/gmock.h>
 
+#include <QDockWidget>
 #include <QMouseEvent>
 #include <QShortcut>
 #include <set>
@@ -112,6 +113,36 @@ TEST_F(WindowInput, NothingChangesThePlanWhileTheWaterIsHeld) {
   release(*water, grip + QPoint(0, 10));
   EXPECT_EQ(document().undoStack().index(), 2);
   EXPECT_THAT(canChangeThePlan(), ::testing::Contains(QStringLiteral("edit.undo")));
+}
+
+TEST_F(WindowInput, AnotherLayoutGivesNoButtonTheKeyboard) {
+  openEdit();
+  canvas->setFocus();
+  ASSERT_EQ(window->focusWidget(), canvas);
+  action("view.layout.try")->trigger();
+  ASSERT_FALSE(canvas->isVisible());
+  EXPECT_EQ(window->focusWidget(), window.get());
+  action("view.layout.edit")->trigger();
+  canvas->setFocus();
+  action("view.layout.edit")->trigger();
+  EXPECT_EQ(window->focusWidget(), canvas) << "what is still there keeps it";
+}
+
+TEST_F(WindowInput, NoPanelLiesOverAnotherWhereTheWindowIsSmall) {
+  openEdit();
+  for (const char* layout : {"view.layout.analyse", "view.layout.edit", "view.layout.compare", "view.layout.try"}) {
+    action(layout)->trigger();
+    window->resize(300, 200);
+    QApplication::processEvents();
+    QList<QDockWidget*> seen;
+    for (auto* dock : window->findChildren<QDockWidget*>())
+      if (dock->isVisible() && !dock->visibleRegion().isEmpty()) seen += dock;
+    ASSERT_GE(seen.size(), 2) << layout;
+    for (int i = 0; i < seen.size(); ++i)
+      for (int j = 0; j < i; ++j)
+        EXPECT_FALSE(seen[i]->geometry().intersects(seen[j]->geometry()))
+            << layout << ": " << seen[i]->objectName().toStdString() << ", " << seen[j]->objectName().toStdString();
+  }
 }
 
 TEST_F(WindowInput, NoKeyDoesTwoThings) {

@@ -65,6 +65,19 @@ class PlanComparisonTest : public ::testing::Test {
   QSignalSpy hovered{&view, &PlanComparisonView::hovered};
 };
 
+TEST_F(PlanComparisonTest, NothingLiesOverTheFiguresWhereThereIsLittleRoom) {
+  for (const int width : {700, 1100}) {
+    view.resize(width, 600);
+    QApplication::processEvents();
+    view.resize(width, view.minimumSizeHint().height());
+    QApplication::processEvents();
+    for (const QObject* each : tables->parent()->children())
+      if (const auto* other = qobject_cast<const QWidget*>(each); other && other != tables && other->isVisible())
+        EXPECT_FALSE(other->geometry().intersects(tables->geometry())) << width << " wide";
+    EXPECT_GE(tables->height(), tables->minimumSizeHint().height());
+  }
+}
+
 TEST_F(PlanComparisonTest, FiguresSayBySignAndWordWhichIsBetter) {
   using Verdict = PlanFigure::Verdict;
   EXPECT_EQ(differenceOf(0), QStringLiteral("−512 B"));
