@@ -171,10 +171,15 @@ void Document::setNotes(std::string notes) {
   Q_EMIT notesChanged();
 }
 
-Result<void> Document::setModel(const ModelRecord& model) {
-  if (model.hash != project_.modelHash) return tl::unexpected(mismatch("The weights", model.path, project_.modelHash, model.hash));
-  if (const auto problems = validate(planned_.plan, model.shape); !problems.empty())
+Result<void> checkModel(const ModelRecord& model, const std::string& hash, const CompressionPlan& plan) {
+  if (model.hash != hash) return tl::unexpected(mismatch("The weights", model.path, hash, model.hash));
+  if (const auto problems = validate(plan, model.shape); !problems.empty())
     return fail(ErrorCode::corruptFile, "The project's plan does not fit its model: " + problems.front(), "Make the plan anew.");
+  return {};
+}
+
+Result<void> Document::setModel(const ModelRecord& model) {
+  KVISTA_CHECK(checkModel(model, project_.modelHash, planned_.plan));
   model_ = model;
   afterSpectra();
   Q_EMIT modelChanged();

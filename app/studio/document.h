@@ -29,6 +29,9 @@ enum class Budget {
   spendAnew,   ///< Groups that are not locked get their widths from the allocator, for the plan's target.
 };
 
+/// Refuses (invalidArgument) a model with another hash than a project's, or (corruptFile) one that its plan does not fit.
+Result<void> checkModel(const ModelRecord& model, const std::string& hash, const CompressionPlan& plan);
+
 /// The open project: a model, its statistics, the plan under edit and everything that is known about it. Knows no widget
 /// and no process: spectra that it lacks are named by `staleLayers` and come through `addSpectra`.
 ///

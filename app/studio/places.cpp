@@ -5,6 +5,7 @@
 #include <QCoreApplication>
 #include <QDir>
 #include <QFileInfo>
+#include <QStandardPaths>
 
 namespace kvista {
 
@@ -15,6 +16,11 @@ QString demoFolder() {
     if (QFileInfo::exists(folder + QStringLiteral("/model/config.json"))) return folder;
   }
   return {};
+}
+
+QString calibrationFile(const QString& model, const QString& hash) {
+  const QString data = QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation);
+  return QStringLiteral("%1/kvista/statistics/%2-%3.kvstats").arg(data, QFileInfo(model).fileName(), hash);
 }
 
 }  // namespace kvista

@@ -10,4 +10,7 @@ namespace kvista {
 /// source folder of a build. Empty where there is none.
 QString demoFolder();
 
+/// Where a model's calibration goes while its project has no file: a folder of the user's, which may not be there yet.
+QString calibrationFile(const QString& model, const QString& hash);
+
 }  // namespace kvista

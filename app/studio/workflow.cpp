@@ -6,9 +6,10 @@
 #include <QFileInfo>
 #include <QLocale>
 #include <QPointer>
-#include <QStandardPaths>
 #include <algorithm>
 
+#include "app/studio/places.h"
+#include "app/studio/read_list.h"
 #include "core/io/project.h"
 
 namespace kvista {
@@ -47,17 +48,6 @@ Result<GeneratedTexts> readTexts(const json& answer) {
     KVISTA_ASSIGN(texts.plan, read<GeneratedPiece>(plan));
   }
   return texts;
-}
-
-template <class Record>
-Result<std::vector<Record>> readList(const json& answer) {
-  if (!answer.is_array()) return fail(ErrorCode::invalidArgument, "The engine answered something that is no list.");
-  std::vector<Record> records;
-  for (const json& entry : answer) {
-    KVISTA_ASSIGN(Record record, read<Record>(entry));
-    records.push_back(std::move(record));
-  }
-  return records;
 }
 
 /// Answers of which only that they came matters.
@@ -201,11 +191,10 @@ QString Workflow::statisticsFile() const {
     std::filesystem::path file = document_.file();
     return QString::fromStdString(file.replace_extension(".kvstats").string());
   }
-  const QString folder =
-      QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/kvista/statistics");
-  QDir().mkpath(folder);
-  const QString model = QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName();
-  return QStringLiteral("%1/%2-%3.kvstats").arg(folder, model, QString::fromStdString(document_.modelHash()));
+  const QString file = calibrationFile(QString::fromStdString(document_.modelPath().string()),
+                                       QString::fromStdString(document_.modelHash()));
+  QDir().mkpath(QFileInfo(file).absolutePath());
+  return file;
 }
 
 void Workflow::calibrate(const TextSelection& text, bool gradients) {

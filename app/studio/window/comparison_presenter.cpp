@@ -3,6 +3,7 @@
 #include "app/studio/window/comparison_presenter.h"
 
 #include <QEvent>
+#include <QFileInfo>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -19,18 +20,37 @@ namespace kvista {
 namespace {
 
 const QString kSides = QStringLiteral("sides"), kLayer = QStringLiteral("layer:"),
-              kMeasure = QStringLiteral("measure:");
+              kMeasure = QStringLiteral("measure:"), kOther = QStringLiteral("other:");
+/// The other model's layer of the same number, whichever is selected.
+const QString kSameLayer = kOther + QStringLiteral("same");
+/// Its plan, among fingerprints.
+const QString kOtherPlan = QStringLiteral("other");
 
 QString sideTitle(int layer, Side side) {
   return side == Side::key ? ComparisonPresenter::tr("Layer %1 · keys").arg(layer)
                            : ComparisonPresenter::tr("Layer %1 · values").arg(layer);
 }
 
+ComparedPlan sized(const PlanChoice& choice, const CompressionPlan& plan, const ModelShape& shape) {
+  ComparedPlan result;
+  result.plan = choice;
+  result.bytes = bytesPerToken(plan);
+  result.timesSmaller = result.bytes > 0 ? 1 / share(plan, shape) : std::numeric_limits<double>::infinity();
+  result.kept = keptFraction(plan, shape);
+  result.bits = bitsPerNumber(plan, shape);
+  return result;
+}
+
+ComparedPerplexity perplexityOf(const MeasuredResult& measured) {
+  return {measured.perplexityAfter, measured.perplexityBefore, true,
+          QString::fromStdString(measured.tokensHash.empty() ? measured.text : measured.tokensHash)};
+}
+
 }  // namespace
 
-ComparisonPresenter::ComparisonPresenter(Document& document, Workflow& workflow, PlanComparisonView& plans,
-                                         ComparisonView& matrices)
-    : document_(document), workflow_(workflow), plans_(plans), matrices_(matrices), choice_(kSides) {
+ComparisonPresenter::ComparisonPresenter(Document& document, Workflow& workflow, OtherModel& other,
+                                         PlanComparisonView& plans, ComparisonView& matrices)
+    : document_(document), workflow_(workflow), other_(other), plans_(plans), matrices_(matrices), choice_(kSides) {
   for (const auto signal :
        {&Document::planChanged, &Document::resultsChanged, &Document::spectraChanged, &Document::projectChanged,
         &Document::modelChanged, &Document::statisticsChanged, &Document::selectionChanged})
@@ -39,6 +59,11 @@ ComparisonPresenter::ComparisonPresenter(Document& document, Workflow& workflow,
        {&Document::planChanged, &Document::projectChanged, &Document::modelChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &ComparisonPresenter::showMatrices);
   connect(&document_, &Document::similarityChanged, this, &ComparisonPresenter::showMatrices);
+  connect(&other_, &OtherModel::opened, this, [this] { choice_ = kSameLayer; });
+  connect(&other_, &OtherModel::changed, this, [this] {
+    showPlans();
+    showMatrices();
+  });
   connect(&document_, &Document::selectionChanged, this, [this] {
     showMatrices();
     showSelection();
@@ -101,26 +126,48 @@ std::vector<double> ComparisonPresenter::losses(const CompressionPlan& plan) con
 }
 
 ComparedPlan ComparisonPresenter::compared(const QString& id) const {
-  ComparedPlan result;
+  if (id == kOtherPlan && isOthersPlanOffered()) return comparedOther();
   const TriedPlan* kept = nullptr;
   for (std::size_t i = 0; i < document_.tried().size() && !id.isEmpty(); ++i)
     if (document_.triedFingerprints()[i] == id.toStdString()) kept = &document_.tried()[i];
   const CompressionPlan& plan = kept ? kept->plan : document_.plan();
   const ModelShape& shape = document_.model().shape;
-  result.plan = {kept ? id : QString(), kept ? QString::fromStdString(kept->name) : tr("this plan")};
-  result.bytes = bytesPerToken(plan);
-  result.timesSmaller = result.bytes > 0 ? 1 / share(plan, shape) : std::numeric_limits<double>::infinity();
-  result.kept = keptFraction(plan, shape);
-  result.bits = bitsPerNumber(plan, shape);
+  const PlanChoice choice = {kept ? id : QString(), kept ? QString::fromStdString(kept->name) : tr("this plan")};
+  ComparedPlan result = sized(choice, plan, shape);
   result.loss = lossByLayer(plan, shape, losses(plan));
   if (const MeasuredResult* measured = document_.result(kept ? id.toStdString() : document_.planFingerprint())) {
-    result.perplexity = {measured->perplexityAfter, measured->perplexityBefore, true,
-                         QString::fromStdString(measured->tokensHash.empty() ? measured->text : measured->tokensHash)};
+    result.perplexity = perplexityOf(*measured);
   } else {
     const LossModel loss = document_.planningContext().loss;
     const auto rise = kept ? kept->loss() : document_.planned().loss();
     if (const auto predicted = predictedPerplexity(loss, rise))
       result.perplexity = {*predicted, std::exp(loss.baseLoss), false, {}};
+  }
+  return result;
+}
+
+/// Plans are compared layer by layer and head by head.
+bool ComparisonPresenter::isOthersPlanOffered() const {
+  const ComparedModel* other = other_.model();
+  const ModelShape& shape = document_.model().shape;
+  return other && other->project && other->model.shape.layers == shape.layers &&
+         other->model.shape.kvHeads == shape.kvHeads;
+}
+
+/// With the predictions that the project was saved with; its losses by layer would need its spectra.
+ComparedPlan ComparisonPresenter::comparedOther() const {
+  const ComparedModel& other = *other_.model();
+  const Project& project = *other.project;
+  ComparedPlan result = sized({kOtherPlan, other.name}, project.plan, other.model.shape);
+  const LossModel& loss = other.statistics.loss;
+  const auto rise = project.correctedLoss ? project.correctedLoss : project.predictedLoss;
+  if (other.measured) {
+    result.perplexity = perplexityOf(*other.measured);
+  } else if (const auto predicted = predictedPerplexity(loss, rise)) {
+    // Predictions are of the text of the calibration.
+    const bool isSameText = document_.statistics() && other.statistics.tokensHash == document_.statistics()->tokensHash;
+    result.perplexity = {*predicted, std::exp(loss.baseLoss), false,
+                         isSameText ? QString() : QString::fromStdString(other.statistics.tokensHash)};
   }
   return result;
 }
@@ -132,6 +179,7 @@ void ComparisonPresenter::showPlans() {
     for (std::size_t i = 0; i < document_.tried().size(); ++i)
       record.plans.push_back({QString::fromStdString(document_.triedFingerprints()[i]),
                               QString::fromStdString(document_.tried()[i].name)});
+    if (isOthersPlanOffered()) record.plans.push_back({kOtherPlan, other_.model()->name});
     record.plans.push_back({{}, tr("this plan")});
     const auto idOf = [&](const std::optional<QString>& wanted, const PlanChoice& usual) {
       return wanted && std::ranges::find(record.plans, *wanted, &PlanChoice::id) != record.plans.end() ? *wanted
@@ -167,7 +215,29 @@ std::vector<std::pair<QString, QString>> ComparisonPresenter::choices() const {
     if (measure.name != workflow_.measureShown() && document_.similarity(measure.name, layer, side))
       all.emplace_back(kMeasure + QString::fromStdString(measure.name),
                        tr("with %1").arg(QString::fromStdString(measure.name)));
+  for (int of = 0; other_.similarity(workflow_.measureShown(), of, side); ++of) {
+    const QString& name = other_.model()->name;
+    if (of == layer) all.emplace_back(kSameLayer, tr("%1 · same layer").arg(name));
+    all.emplace_back(kOther + QString::number(of), tr("%1 · layer %2").arg(name).arg(of));
+  }
   return all;
+}
+
+/// `record` has the selected layer at its left; `layer` is the other model's.
+void ComparisonPresenter::compareWithOther(ComparisonRecord& record, int layer) const {
+  const Side side = record.left.side;
+  const bool isModel = document_.file().empty();
+  const QFileInfo file(QString::fromStdString((isModel ? document_.modelPath() : document_.file()).string()));
+  const QString mine = isModel ? file.fileName() : file.completeBaseName(), others = other_.model()->name;
+  const auto title = [](const QString& name, int of) { return tr("%1 · layer %2").arg(name).arg(of); };
+  record.right.matrix = *other_.similarity(workflow_.measureShown(), layer, side);
+  record.right.title = title(others, layer);
+  record.right.measure = record.left.measure;
+  record.right.layer = layer;
+  record.right.side = side;
+  if (const auto& project = other_.model()->project) record.right.groups = headGroups(project->plan, layer, side);
+  record.left.title = title(mine, record.left.layer);
+  record.title = tr("%1 and %2 · %3").arg(mine, others, side == Side::key ? tr("keys") : tr("values"));
 }
 
 void ComparisonPresenter::showMatrices() {
@@ -175,6 +245,7 @@ void ComparisonPresenter::showMatrices() {
   ComparisonRecord record;
   const auto& [layer, side, slots] = document_.selection();
   const std::string& measure = workflow_.measureShown();
+  other_.want(measure);
   if (document_.hasModel() && document_.similarity(measure, layer, side)) {
     const auto offered = choices();
     // The layer that was compared with may be the selected one now.
@@ -192,6 +263,8 @@ void ComparisonPresenter::showMatrices() {
       record.right = heatmap(measure, other, side);
       record.title =
           tr("Layers %1 and %2 · %3").arg(layer).arg(other).arg(side == Side::key ? tr("keys") : tr("values"));
+    } else if (choice.startsWith(kOther)) {
+      compareWithOther(record, choice == kSameLayer ? layer : choice.mid(kOther.size()).toInt());
     } else {
       record.right = heatmap(choice.mid(kMeasure.size()).toStdString(), layer, side);
       record.title = record.left.title;

@@ -40,11 +40,12 @@ MainWindow::MainWindow(const EngineCommand& engine)
       session_(sessionFile({})),
       actions_(settings_),
       workflow_(document_, engine_, jobs_),
+      other_(engine_, jobs_),
       recent_(settings_),
       recovery_(document_, Recovery::standardFolder()),
       files_(document_, workflow_, recent_, recovery_, this),
       dockFrame_(new QWidget),
-      panels_(new Panels(document_, workflow_, jobs_, recent_, this)),
+      panels_(new Panels(document_, workflow_, other_, jobs_, recent_, this)),
       viewStates_(new ViewStates(session_, panels_->docks(), this)),
       menu_(new QMenu(this)),
       strip_(new FigureStrip),
@@ -87,6 +88,7 @@ MainWindow::MainWindow(const EngineCommand& engine)
   statusBar()->addPermanentWidget(provenance_);
 
   connectParts();
+  connectOther();
   Theme::instance().setMode(static_cast<Theme::Mode>(std::clamp(settings_.get(Key<int>{"look", 0}), 0, 2)));
   restoreGeometry(settings_.get(kGeometry));
   showState();

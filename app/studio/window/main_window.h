@@ -10,6 +10,7 @@
 #include "app/studio/document.h"
 #include "app/studio/engine_client.h"
 #include "app/studio/job_list.h"
+#include "app/studio/other_model.h"
 #include "app/studio/recent_files.h"
 #include "app/studio/recovery.h"
 #include "app/studio/store.h"
@@ -78,6 +79,9 @@ class MainWindow final : public QMainWindow {
   void measure();
   void forecastIn(TextDialog* dialog, const QString& method);
   void keepPlan();
+  void compareWithOther();
+  void compareNoMore();
+  void connectOther();
   void exportPlan();
   void writeReport();
   void saveFigure();
@@ -100,6 +104,7 @@ class MainWindow final : public QMainWindow {
   EngineClient engine_;
   JobList jobs_;
   Workflow workflow_;
+  OtherModel other_;
   RecentFiles recent_;
   Recovery recovery_;
   ProjectFiles files_;

@@ -23,7 +23,7 @@
 namespace kvista {
 namespace {
 
-const Key<QString> kEngineText{"engine", {}};
+const Key<QString> kEngineText{"engine", {}}, kOther{"compared", {}}, kOtherStatistics{"comparedStatistics", {}};
 
 /// The demo's own texts, when its model is open: nobody has others at hand in the first five minutes.
 TextSelection usualText(const Document& document, const char* demoFile) {
@@ -90,6 +90,50 @@ void MainWindow::keepPlan() {
   const QString usual = QualityPresenter::usualName(document_.plan(), document_.model().shape);
   const QString name = QInputDialog::getText(this, tr("Keep this plan"), tr("Name"), QLineEdit::Normal, usual, &given);
   if (given && !name.trimmed().isEmpty()) document_.keepPlan(name.trimmed().toStdString());
+}
+
+void MainWindow::compareWithOther() {
+  const QString path = QFileDialog::getOpenFileName(
+      this, tr("Compare with another model or project"), {},
+      tr("Models and projects (*.kvista *.safetensors *.gguf *.json);;All files (*)"));
+  if (path.isEmpty()) return;
+  other_.open(path);
+  chooseLayout(QStringLiteral("compare"));
+  panels_->show(QStringLiteral("comparison"));
+}
+
+/// The session of each project knows what it is compared with.
+void MainWindow::connectOther() {
+  const auto keep = [this] {
+    const ComparedModel* model = other_.model();
+    if (!model || document_.file().empty()) return;
+    session_.set(kOther, model->path);
+    session_.set(kOtherStatistics, QString::fromStdString(model->statistics.path));
+  };
+  connect(&other_, &OtherModel::opened, this, keep);
+  connect(&other_, &OtherModel::changed, this, [this] { actions_.refresh(); });
+  connect(&files_, &ProjectFiles::saved, this, keep);  // Perhaps to a file, and so a session, of its own.
+  connect(&workflow_, &Workflow::opened, this, [this] {
+    other_.close();
+    if (document_.file().empty()) return;
+    if (const QString path = session_.get(kOther); !path.isEmpty()) other_.open(path, session_.get(kOtherStatistics));
+  });
+  connect(&other_, &OtherModel::failed, this, [this](const QString& path, const Error& error) {
+    showProblem(path, error, tr("Cannot compare with %1").arg(QFileInfo(path).fileName()));
+  });
+  const auto askForStatistics = [this](const QString& path, const QString& name) {
+    const QString statistics = QFileDialog::getOpenFileName(this, tr("Statistics of %1").arg(name), {},
+                                                            tr("Statistics (*.kvstats);;All files (*)"));
+    if (!statistics.isEmpty()) other_.open(path, statistics);
+  };
+  // Not within the engine's answer: the dialog runs events of its own.
+  connect(&other_, &OtherModel::statisticsWanted, this, askForStatistics, Qt::QueuedConnection);
+}
+
+void MainWindow::compareNoMore() {
+  other_.close();
+  session_.remove(kOther.name);
+  session_.remove(kOtherStatistics.name);
 }
 
 void MainWindow::writeReport() {

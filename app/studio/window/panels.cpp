@@ -52,8 +52,9 @@ ViewType* Panels::add(const char* name, const QString& title) {
   return view;
 }
 
-Panels::Panels(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent, QMainWindow* window)
-    : QObject(window), document_(document), workflow_(workflow), jobs_(jobs), recent_(recent), window_(window) {
+Panels::Panels(Document& document, Workflow& workflow, OtherModel& other, JobList& jobs, RecentFiles& recent,
+               QMainWindow* window)
+    : QObject(window), document_(document), workflow_(workflow), other_(other), jobs_(jobs), recent_(recent), window_(window) {
   addHeads();
   addPlan();
   addComparison();
@@ -104,7 +105,7 @@ void Panels::addPlan() {
 void Panels::addComparison() {
   auto* plans = add<PlanComparisonView>("plans", tr("Plans"));
   auto* matrices = add<ComparisonView>("comparison", tr("Heads compared"));
-  auto* presenter = new ComparisonPresenter(document_, workflow_, *plans, *matrices);
+  auto* presenter = new ComparisonPresenter(document_, workflow_, other_, *plans, *matrices);
   presenter->setParent(this);
   connect(presenter, &ComparisonPresenter::message, this, &Panels::message);
 }

@@ -9,6 +9,7 @@
 
 #include "app/studio/document.h"
 #include "app/studio/job_list.h"
+#include "app/studio/other_model.h"
 #include "app/studio/recent_files.h"
 #include "app/studio/window/window_layouts.h"
 #include "app/studio/workflow.h"
@@ -31,7 +32,8 @@ class Panels final : public QObject {
   Q_OBJECT
 
  public:
-  Panels(Document& document, Workflow& workflow, JobList& jobs, RecentFiles& recent, QMainWindow* window);
+  Panels(Document& document, Workflow& workflow, OtherModel& other, JobList& jobs, RecentFiles& recent,
+         QMainWindow* window);
   [[nodiscard]] const Docks& docks() const { return docks_; }
   /// What stands in the middle while there is nothing to work on yet.
   [[nodiscard]] QWidget* guide() const { return guide_; }
@@ -48,6 +50,8 @@ class Panels final : public QObject {
   /// handle.
   [[nodiscard]] nlohmann::json places() const;
   void showProgress();
+  /// Brings a panel to the front.
+  void show(const QString& name);
   [[nodiscard]] int plansOnFront() const;
   /// Names and explanations have come from the engine.
   void showCatalogue();
@@ -77,9 +81,9 @@ class Panels final : public QObject {
   void addComparison();
   void addWork();
   void addNotes();
-  void show(const QString& name);
   Document& document_;
   Workflow& workflow_;
+  OtherModel& other_;
   JobList& jobs_;
   RecentFiles& recent_;
   QMainWindow* window_;

@@ -88,7 +88,8 @@ Result<void> render(const RenderRequest& request, const EngineCommand& command) 
   Workflow workflow(document, engine, jobs);
   RecentFiles recent(settings);
   QMainWindow window;
-  Panels panels(document, workflow, jobs, recent, &window);
+  OtherModel other(engine, jobs);
+  Panels panels(document, workflow, other, jobs, recent, &window);
   panels.docks().value(request.view)->show();  // Views that are hidden are shown nothing.
   std::optional<Error> problem;
   QEventLoop loop;

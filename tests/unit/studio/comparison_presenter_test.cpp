@@ -44,9 +44,10 @@ class ComparisonPresenterTest : public ::testing::Test {
   EngineClient engine;
   JobList jobs;
   Workflow workflow{document, engine, jobs};
+  OtherModel other{engine, jobs};
   PlanComparisonView plans;
   ComparisonView matrices;
-  ComparisonPresenter presenter{document, workflow, plans, matrices};
+  ComparisonPresenter presenter{document, workflow, other, plans, matrices};
 };
 
 TEST_F(ComparisonPresenterTest, TheFirstPlanKeptIsComparedWithThePlanUnderEdit) {

@@ -21,6 +21,15 @@ inline ModelRecord madeUpModel(int layers = 3, int heads = 4, int width = 8) {
   return model;
 }
 
+/// Models to compare with, told apart by the names of their files: deeper, with more heads, or of the same form.
+inline ModelRecord madeUpModelAt(const std::string& path) {
+  const bool deeper = path.find("deeper") != std::string::npos, wider = path.find("wider") != std::string::npos;
+  ModelRecord model = madeUpModel(deeper ? 5 : 3, wider ? 6 : 4);
+  if (deeper || wider) model.hash = deeper ? "deeper" : "wider";
+  model.path = path;
+  return model;
+}
+
 inline StatisticsRecord madeUpStatistics() {
   StatisticsRecord statistics;
   statistics.path = "/models/made-up.kvstats";
@@ -32,8 +41,8 @@ inline StatisticsRecord madeUpStatistics() {
   return statistics;
 }
 
-/// How alike the heads are said to be: the less, the further apart, and a little less in later layers. Keys and values of
-/// every layer.
+/// How alike the heads are said to be: the less, the further apart, and a little less in later layers and deeper models. Keys and
+/// values of every layer.
 inline std::vector<SimilarityRecord> madeUpSimilarities(const ModelShape& shape) {
   std::vector<SimilarityRecord> records;
   for (int layer = 0; layer < shape.layers; ++layer)
@@ -41,7 +50,7 @@ inline std::vector<SimilarityRecord> madeUpSimilarities(const ModelShape& shape)
       SimilarityRecord record{layer, side, {shape.kvHeads, shape.kvHeads, {}}};
       for (int row = 0; row < shape.kvHeads; ++row)
         for (int column = 0; column < shape.kvHeads; ++column)
-          record.matrix.values.push_back(std::exp(-(0.2F + 0.01F * static_cast<float>(layer)) * static_cast<float>(std::abs(row - column))));
+          record.matrix.values.push_back(std::exp(-(0.14F + 0.02F * static_cast<float>(shape.layers) + 0.01F * static_cast<float>(layer)) * static_cast<float>(std::abs(row - column))));
       records.push_back(std::move(record));
     }
   return records;

@@ -90,17 +90,19 @@ json madePlan(const kvista::PlanWish& wish, const kvista::ModelShape& shape, boo
 
 /// What it says of the model; null for methods that are about something else.
 json ofModel(const std::string& method, const json& params, bool large) {
-  const kvista::ModelRecord model = large ? kvista::test::madeUpModel(32, 32, 128) : kvista::test::madeUpModel();
+  const std::string path = params.value(method == "open" ? "path" : "model", "");
+  const kvista::ModelRecord model = large ? kvista::test::madeUpModel(32, 32, 128) : kvista::test::madeUpModelAt(path);
   const kvista::ModelShape& shape = model.shape;
   json list = json::array();
   if (method == "open") {
     kvista::ModelRecord opened = model;
-    opened.path = params.at("path");
+    opened.path = path;
     return toJson(opened);
   }
   if (method == "openStatistics") {
     kvista::StatisticsRecord statistics = kvista::test::madeUpStatistics();
     statistics.path = params.at("path");
+    statistics.modelHash = model.hash;
     return toJson(statistics);
   }
   if (method == "similarity") {
