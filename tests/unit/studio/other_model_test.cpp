@@ -7,7 +7,8 @@
 #include <gmock/gmock.h>
 
 #include <QComboBox>
-#include <QFileInfo>
+#include <QLineEdit>
+#include <QMessageBox>
 #include <QTest>
 #include <algorithm>
 #include <cmath>
@@ -55,7 +56,19 @@ std::filesystem::path saveOther(const std::filesystem::path& folder, const std::
 class OtherModelInWindow : public test::WindowCase {
  protected:
   void SetUp() override { openProject(); }
-  void compareWith(const std::filesystem::path& file) { triggerAndChoose("plan.compare", file); }
+  /// Types the file's name: the dialog's list may not know yet what was written a moment ago.
+  void compareWith(const std::filesystem::path& file) {
+    QTimer answer;
+    QObject::connect(&answer, &QTimer::timeout, &answer, [&] {
+      if (auto* box = qobject_cast<QMessageBox*>(QApplication::activeModalWidget())) return box->reject();
+      auto* dialog = qobject_cast<QFileDialog*>(QApplication::activeModalWidget());
+      if (!dialog) return;
+      dialog->findChild<QLineEdit*>()->setText(QString::fromStdString(file.string()));
+      QMetaObject::invokeMethod(dialog, "accept", Qt::QueuedConnection);
+    });
+    answer.start(10);
+    trigger("plan.compare");
+  }
   [[nodiscard]] ComparisonView& view() const { return *window->findChild<ComparisonView*>(); }
   [[nodiscard]] const ComparisonRecord& record() const { return view().record(); }
   [[nodiscard]] bool shows(const QString& title) const {

@@ -7,7 +7,6 @@
 #include <QCoreApplication>
 #include <QDockWidget>
 #include <QFileDialog>
-#include <QMessageBox>
 #include <QTimer>
 #include <memory>
 #include <string>
@@ -57,13 +56,12 @@ class WindowCase : public ::testing::Test {
     bool asked = false;
     QTimer answer;
     QObject::connect(&answer, &QTimer::timeout, &answer, [&] {
-      // While the dialog still reads the folder it knows no file in it, and says so: then once more.
-      if (auto* box = qobject_cast<QMessageBox*>(QApplication::activeModalWidget())) return box->reject();
       auto* dialog = qobject_cast<QFileDialog*>(QApplication::activeModalWidget());
       if (!dialog) return;
+      answer.stop();
       asked = true;
       dialog->selectFile(QString::fromStdString(file.string()));
-      QMetaObject::invokeMethod(dialog, "accept", Qt::QueuedConnection);
+      QMetaObject::invokeMethod(dialog, "accept");
     });
     answer.start(10);
     trigger(action);
