@@ -97,10 +97,10 @@ void MainWindow::addPlanActions() {
       [this] { return canChangePlan(); });
   add(
       "plan.compare", plan, tr("Compare with a&nother model or project…"), {}, [this] { compareWithOther(); },
-      [this] { return hasPlan(); }, tr("How alike its heads are, beside those of this one, and as differences"));
+      [this] { return canChangePlan(); }, tr("How alike its heads are, beside those of this one, and as differences"));
   add(
       "plan.compareNoMore", plan, tr("Compare with no other model"), {}, [this] { compareNoMore(); },
-      [this] { return other_.model() != nullptr; });
+      [this] { return canChangePlan() && other_.model() != nullptr; });
   add(
       "plan.measure", plan, tr("&Measure…"), tr("Ctrl+M"), [this] { measure(); }, [this] { return canChangePlan(); },
       tr("Perplexity of the original and of the plan on a text"));
