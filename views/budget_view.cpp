@@ -60,6 +60,7 @@ BudgetView::BudgetView(QWidget* parent)
   table_->setShowGrid(false);
   table_->setMouseTracking(true);
   table_->setFrameShape(QFrame::NoFrame);
+  table_->setTabKeyNavigation(false);
   table_->setAccessibleName(tr("Budget"));
   table_->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
   table_->verticalHeader()->hide();

@@ -45,7 +45,7 @@ ComparisonView::ComparisonView(QWidget* parent)
   connectBar(bar_, scale_, true);
   connectBar(differenceBar_, differenceScale_, false);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
-  setFocusProxy(canvases_[left]);
+  setKeyboardPart(canvases_[left]);
   setRecord({});
 }
 

@@ -53,7 +53,7 @@ GroupsView::GroupsView(QWidget* parent)
   column->setContentsMargins(0, 0, 0, 0);
   column->addWidget(scroll_);
   column->addWidget(empty_);
-  setFocusProxy(canvas_);
+  setKeyboardPart(canvas_);
   mode_->setCurrent({});
   showEmptyState();
 
@@ -74,7 +74,8 @@ GroupsView::GroupsView(QWidget* parent)
   menu->setToolTipsVisible(true);
   more_->setMenu(menu);
   connect(menu, &QMenu::aboutToShow, this, [this, menu] {
-    menu->clear();
+    menu->clear();  // Its actions, but not the menus in it.
+    qDeleteAll(menu->findChildren<QMenu*>(QString(), Qt::FindDirectChildrenOnly));
     addGroupings(menu);
     addEdits(menu);
   });

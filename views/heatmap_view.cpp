@@ -62,7 +62,7 @@ HeatmapView::HeatmapView(QWidget* parent)
   connect(facts_->spectraLink(), &QPushButton::clicked, this, [this] { Q_EMIT showSpectraRequested(selection()); });
   connect(facts_->explainLink(), &QPushButton::clicked, this, &HeatmapView::explainRequested);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
-  setFocusProxy(canvas_);
+  setKeyboardPart(canvas_);
   rearrange();
   showColours();
   showFacts();

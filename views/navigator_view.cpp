@@ -68,7 +68,7 @@ NavigatorView::NavigatorView(QWidget* parent)
   column->addWidget(strip_, 1);
   column->addWidget(line);
   column->addWidget(footer_);
-  setFocusProxy(strip_);
+  setKeyboardPart(strip_);
   connect(strip_, &NavigatorStrip::activated, this, &NavigatorView::activated);
 }
 

@@ -84,7 +84,7 @@ PlanComparisonView::PlanComparisonView(QWidget* parent)
   body_->addWidget(tables_, 1);
   body_->addWidget(noLoss_, 1);
   column->addLayout(body_, 1);
-  setFocusProxy(tables_);
+  setKeyboardPart(tables_);
   tables_->setAccessibleName(tr("Two plans by layer and head"));
   tables_->installEventFilter(this);
   connect(quantities_, &SegmentedControl::chosen, this,

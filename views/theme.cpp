@@ -114,13 +114,13 @@ QSplitter::handle { background: transparent; }
   return sheet.replace(QLatin1String("%check"), QLatin1String(look.dark ? "check-dark" : "check"));
 }
 
-/// Qt 6.4 does not say whether the desktop is dark; its default palette does.
-bool desktopIsDark() {
-  static const bool dark = [] {
-    const QPalette standard = QApplication::palette();
-    return standard.color(QPalette::WindowText).lightness() > standard.color(QPalette::Window).lightness();
-  }();
-  return dark;
+/// Of the desktop's own palette, whatever we have set.
+bool isDesktopPaletteDark() {
+  const QPalette ours = QApplication::palette();
+  QApplication::setPalette(QPalette());
+  const QPalette desktop = QApplication::palette();
+  QApplication::setPalette(ours);
+  return desktop.color(QPalette::WindowText).lightness() > desktop.color(QPalette::Window).lightness();
 }
 
 }  // namespace
@@ -152,7 +152,7 @@ Theme& Theme::instance() {
 }
 
 void Theme::install() {
-  (void)desktopIsDark();  // Asked before our own palette answers the question.
+  desktopPaletteDark_ = isDesktopPaletteDark();
   for (const char* weight : {"Regular", "Medium", "SemiBold"})
     QFontDatabase::addApplicationFont(QStringLiteral(":/fonts/Inter-%1.otf").arg(QLatin1String(weight)));
   QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
@@ -165,9 +165,22 @@ void Theme::setMode(Mode mode) {
   apply();
 }
 
+void Theme::setDesktopDark(std::optional<bool> dark) {
+  desktopDark_ = dark;
+  if (wantsDark() != palette_->dark) apply();
+}
+
+void Theme::lookAtDesktop() {
+  desktopPaletteDark_ = isDesktopPaletteDark();
+  if (wantsDark() != palette_->dark) apply();
+}
+
+bool Theme::wantsDark() const {
+  return mode_ == Mode::dark || (mode_ == Mode::system && desktopDark_.value_or(desktopPaletteDark_));
+}
+
 void Theme::apply() {
-  const bool useDark = mode_ == Mode::dark || (mode_ == Mode::system && desktopIsDark());
-  palette_ = useDark ? &dark() : &light();
+  palette_ = wantsDark() ? &dark() : &light();
   if (qApp) {
     QApplication::setPalette(qtPalette(*palette_));
     qApp->setStyleSheet(styleSheet(*palette_));

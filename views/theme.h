@@ -7,6 +7,7 @@
 #include <QObject>
 #include <QString>
 #include <QWidget>
+#include <optional>
 
 #include "core/plan/plan.h"
 
@@ -49,6 +50,10 @@ class Theme final : public QObject {
   void install();
   void setMode(Mode mode);
   [[nodiscard]] Mode mode() const { return mode_; }
+  /// For Mode::system, what the desktop says of itself; absent: what its palette looks like.
+  void setDesktopDark(std::optional<bool> dark);
+  /// The desktop's palette may be another one now.
+  void lookAtDesktop();
   [[nodiscard]] const Palette& palette() const { return *palette_; }
   [[nodiscard]] static const Palette& light();
   [[nodiscard]] static const Palette& dark();
@@ -61,7 +66,10 @@ class Theme final : public QObject {
  private:
   Theme() = default;
   void apply();
+  [[nodiscard]] bool wantsDark() const;
   Mode mode_ = Mode::system;
+  std::optional<bool> desktopDark_;
+  bool desktopPaletteDark_ = false;
   const Palette* palette_ = &light();
 };
 

@@ -30,6 +30,8 @@ class View : public QWidget {
   void viewStateChanged();
 
  protected:
+  /// What takes the keyboard in the view's place while it can be seen; Tab would end at one that is hidden.
+  void setKeyboardPart(QWidget* part);
   void setTitle(const QString& title, const QString& remark = {}) {
     if (title == title_ && remark == remark_) return;
     title_ = title;

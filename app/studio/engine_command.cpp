@@ -12,6 +12,10 @@ EngineCommand EngineCommand::local() {
   return {QDir(QCoreApplication::applicationDirPath()).filePath(QStringLiteral("kvista")), {QStringLiteral("engine")}};
 }
 
+Result<EngineCommand> EngineCommand::chosen(const QString& text) {
+  return text.trimmed().isEmpty() ? Result<EngineCommand>(local()) : fromText(text);
+}
+
 Result<EngineCommand> EngineCommand::fromText(const QString& text) {
   QStringList words = QProcess::splitCommand(text);
   if (words.isEmpty() || words.front().isEmpty())

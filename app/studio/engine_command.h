@@ -17,6 +17,8 @@ struct EngineCommand {
 
   /// `kvista engine` of the program beside this one.
   static EngineCommand local();
+  /// As a person gives it: nothing is local(), anything else fromText.
+  static Result<EngineCommand> chosen(const QString& text);
   /// A command line with quotes, no shell: "ssh gpu kvista engine". Errors (invalidArgument): an empty one.
   static Result<EngineCommand> fromText(const QString& text);
   /// The way back; for messages too.

@@ -5,6 +5,7 @@
 #include <QIcon>
 #include <QTextStream>
 #include <QTimer>
+#include <optional>
 
 #include "app/studio/background.h"
 #include "app/studio/store.h"
@@ -66,13 +67,18 @@ int main(int argc, char** argv) {
   kvista::Theme::instance().install();
   QApplication::setWindowIcon(QIcon(QStringLiteral(":/kvista.svg")));
 
-  const QString chosen = parser.isSet(QStringLiteral("engine"))
-                             ? parser.value(QStringLiteral("engine"))
-                             : kvista::Store(kvista::settingsFile()).get(kvista::Key<QString>{"engine", {}});
-  const auto engine = chosen.isEmpty() ? kvista::Result<kvista::EngineCommand>(kvista::EngineCommand::local())
-                                       : kvista::EngineCommand::fromText(chosen);
-  if (!engine) return fail(engine.error());
+  std::optional<kvista::EngineCommand> given;
+  if (parser.isSet(QStringLiteral("engine"))) {
+    const auto command = kvista::EngineCommand::fromText(parser.value(QStringLiteral("engine")));
+    if (!command) return fail(command.error());
+    given = *command;
+  }
   if (parser.isSet(QStringLiteral("render"))) {
+    kvista::Store settings(kvista::settingsFile());
+    const auto engine = given ? kvista::Result<kvista::EngineCommand>(*given)
+                              : kvista::EngineCommand::chosen(settings.get(kvista::Key<QString>{"engine", {}}));
+    for (const kvista::Error& problem : settings.problems()) fail(problem);
+    if (!engine) return fail(engine.error());
     const auto done = kvista::render({parser.value(QStringLiteral("render")), parser.value(QStringLiteral("project")),
                                       parser.value(QStringLiteral("output")), parser.value(QStringLiteral("size"))},
                                      *engine);
@@ -82,7 +88,7 @@ int main(int argc, char** argv) {
   const auto watchdog = kvista::Watchdog::fromEnvironment();
   int code = 0;
   {
-    kvista::MainWindow window(*engine);
+    kvista::MainWindow window(given);
     kvista::WindowProbe::startIfWanted(&window, [&window, &watchdog] {
       nlohmann::json facts = window.facts();
       if (watchdog) facts["longestBlock"] = watchdog->longestMilliseconds();

@@ -4,8 +4,7 @@
 
 import pytest
 
-from program import MODEL, run
-from studio_window import Display, Studio, idle, missing
+from studio_window import Display, Studio, calibrated_project, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 
@@ -18,13 +17,7 @@ def display():
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """The demo model, calibrated on a little text, as a saved project."""
-    folder = tmp_path_factory.mktemp("project")
-    text = folder / "short.txt"
-    text.write_text((MODEL.parent / "text" / "calibration.txt").read_text()[:6000])
-    run("calibrate", MODEL, "--text", text, "--window", 64, "-o", folder / "demo.kvstats")
-    run("plan", MODEL, "--stats", folder / "demo.kvstats", "--times-smaller", 8, "-o", folder / "demo.kvista")
-    return folder / "demo.kvista"
+    return calibrated_project(tmp_path_factory.mktemp("project"))
 
 
 def test_undo_waits_while_something_is_in_the_hand(display, project, tmp_path):
@@ -75,3 +68,69 @@ def test_no_key_does_two_things_on_any_desktop(display, project, tmp_path, deskt
         studio.until(lambda look: any("QFileDialog" in name for name in look["widgets"]), "the dialog of Save as")
         studio.key("Escape")
         assert "mbiguous" not in studio.said()
+
+
+def go_to(studio, panel):
+    """By F6 alone."""
+    for _ in range(20):
+        if studio.fact("keyboardIn") == panel:
+            return
+        before = studio.fact("keyboardIn")
+        studio.key("F6")
+        studio.until(lambda look: look["facts"]["keyboardIn"] != before, "another panel")
+    raise AssertionError(f"F6 does not come to {panel}")
+
+
+def command(studio, words, seen, what):
+    """From the palette."""
+    studio.key("ctrl+shift+p")
+    studio.until(lambda look: "commandPalette" in look["widgets"], "the palette")
+    studio.type(words)
+    studio.key("Return")
+    return studio.until(seen, what)
+
+
+def test_the_whole_flow_without_a_mouse(display, tmp_path):
+    with Studio(display, tmp_path) as studio:
+        command(studio, "open the demo", lambda look: look["facts"]["open"], "the demo model")
+        studio.key("ctrl+k")
+        studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
+        studio.key("Return")
+        look = studio.until(lambda look: idle(look) and look["facts"]["steps"] == 1, "a plan")
+        first = look["facts"]["fingerprint"]
+
+        # Regrouped: the first head is cut, and pasted behind the last one's box, into a new group.
+        go_to(studio, "groups")
+        assert "focusRing" in studio.until(lambda look: "focusRing" in look["widgets"], "the line around what has the keyboard")["widgets"]
+        studio.key("Home", "space", "ctrl+x", "End", "Right", "ctrl+v")
+        look = studio.until(lambda look: idle(look) and look["facts"]["steps"] == 2, "the regrouped plan")
+        regrouped = look["facts"]["fingerprint"]
+        assert regrouped != first
+
+        # A rank, in the panel behind the waterline.
+        go_to(studio, "budget")
+        studio.key("Home", "F2")
+        studio.key("ctrl+a")
+        studio.type("24")
+        studio.key("Return")
+        look = studio.until(lambda look: idle(look) and look["facts"]["steps"] == 3, "another rank")
+        assert look["facts"]["fingerprint"] not in (first, regrouped)
+
+        studio.key("ctrl+z")
+        look = studio.until(lambda look: idle(look) and look["facts"]["undo"] == 2, "undo")
+        assert look["facts"]["fingerprint"] == regrouped
+
+        studio.key("ctrl+s")
+        studio.until(lambda look: any("QFileDialog" in name for name in look["widgets"]), "the file dialog")
+        studio.key("ctrl+a")
+        studio.type(tmp_path / "keys.kvista")
+        studio.key("Return")
+        studio.until(lambda look: not look["facts"]["modified"], "the saved project")
+
+        studio.key("ctrl+e")
+        studio.until(lambda look: "exportDialog" in look["widgets"], "the dialog")
+        studio.until(lambda look: look["facts"]["exportReady"], "the dry run")
+        studio.key("Return")
+        studio.until(lambda look: look["facts"]["message"].startswith("Exported"), "the export")
+        studio.close()
+    assert (tmp_path / "model-smaller" / "kvista-report.json").exists()

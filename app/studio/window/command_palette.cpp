@@ -8,33 +8,39 @@
 #include <QListWidget>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <vector>
+
+#include "app/studio/action_registry.h"
 
 namespace kvista {
 namespace {
 
 constexpr int kWidth = 560, kHeight = 380;
 
-QString nameOf(const QAction& action) {
-  QString text = action.text();
-  return text.remove(QLatin1Char('&'));
-}
-
 }  // namespace
 
 int fuzzyRank(const QString& typed, const QString& text) {
-  int rank = 0;
-  qsizetype at = 0;
+  constexpr int kNone = std::numeric_limits<int>::max();
+  // best[i]: the least that the letters up to now cost if the last of them is the text's letter before i.
+  std::vector<int> best(static_cast<std::size_t>(text.size()) + 1, kNone);
+  best[0] = 0;
   for (const QChar letter : typed) {
     if (letter.isSpace()) continue;
-    const qsizetype found = text.indexOf(letter, at, Qt::CaseInsensitive);
-    if (found < 0) return -1;
-    const bool startsWord = found == 0 || !text[found - 1].isLetterOrNumber();
-    rank += static_cast<int>(found - at) * (startsWord ? 1 : 3);
-    at = found + 1;
+    std::vector<int> next(best.size(), kNone);
+    for (qsizetype found = 0; found < text.size(); ++found) {
+      if (text[found].toCaseFolded() != letter.toCaseFolded()) continue;
+      const bool startsWord = found == 0 || !text[found - 1].isLetterOrNumber();
+      for (qsizetype at = 0; at <= found; ++at)
+        if (const int before = best[static_cast<std::size_t>(at)]; before != kNone)
+          next[static_cast<std::size_t>(found) + 1] =
+              std::min(next[static_cast<std::size_t>(found) + 1], before + static_cast<int>(found - at) * (startsWord ? 1 : 3));
+    }
+    best = std::move(next);
   }
-  return rank;
+  const int rank = *std::ranges::min_element(best);
+  return rank == kNone ? -1 : rank;
 }
 
 CommandPalette::CommandPalette(const QList<QAction*>& actions, QWidget* parent)
@@ -60,16 +66,23 @@ CommandPalette::CommandPalette(const QList<QAction*>& actions, QWidget* parent)
 }
 
 void CommandPalette::showMatches(const QString& typed) {
-  std::vector<std::pair<int, QAction*>> matches;
-  for (QAction* action : actions_)
-    if (const int rank = fuzzyRank(typed, nameOf(*action)); rank >= 0 && !action->isSeparator())
-      matches.emplace_back(rank, action);
-  std::ranges::stable_sort(matches, {}, &std::pair<int, QAction*>::first);
+  struct Match {
+    int rank;
+    qsizetype length;  // Of two that fit as well, the shorter one has less that was not typed.
+    QAction* action;
+  };
+  std::vector<Match> matches;
+  for (QAction* action : actions_) {
+    const QString name = plainText(*action);
+    if (const int rank = fuzzyRank(typed, name); rank >= 0 && !action->isSeparator())
+      matches.push_back({rank, typed.isEmpty() ? 0 : name.size(), action});
+  }
+  std::ranges::stable_sort(matches, {}, [](const Match& match) { return std::pair(match.rank, match.length); });
   list_->clear();
-  for (const auto& [rank, action] : matches) {
+  for (const auto& [rank, length, action] : matches) {
     const QString keys = action->shortcut().toString(QKeySequence::NativeText);
     auto* item =
-        new QListWidgetItem(keys.isEmpty() ? nameOf(*action) : nameOf(*action) + QStringLiteral("    ") + keys, list_);
+        new QListWidgetItem(keys.isEmpty() ? plainText(*action) : plainText(*action) + QStringLiteral("    ") + keys, list_);
     item->setData(Qt::UserRole, QVariant::fromValue(action));
     if (!action->isEnabled()) item->setFlags(Qt::NoItemFlags);
   }

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/main_window.h"
 
+#include <QApplication>
 #include <QCloseEvent>
+#include <QCryptographicHash>
 #include <QDockWidget>
 #include <QFileInfo>
 #include <QLabel>
@@ -14,10 +16,12 @@
 #include <algorithm>
 
 #include "app/studio/window/export_dialog.h"
+#include "app/studio/window/panel_steps.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/top_bar.h"
 #include "app/studio/window/view_states.h"
 #include "views/figure_strip.h"
+#include "views/focus_ring.h"
 #include "views/problem_bar.h"
 #include "views/theme.h"
 #include "views/work_line.h"
@@ -33,9 +37,27 @@ Key<QByteArray> arrangementOf(const std::string& layout, std::string& name) {
   return {name.c_str(), {}};
 }
 
+/// The dock that a widget lies in; empty: none.
+std::string panelOf(const QWidget* widget) {
+  for (; widget; widget = widget->parentWidget())
+    if (qobject_cast<const QDockWidget*>(widget)) return widget->objectName().toStdString();
+  return {};
+}
+
+/// With a checksum before it: Qt takes much that is damaged for an arrangement.
+QByteArray sealed(const QByteArray& arrangement) {
+  return QCryptographicHash::hash(arrangement, QCryptographicHash::Sha256) + arrangement;
+}
+
+/// Empty where it is damaged.
+QByteArray unsealed(const QByteArray& kept) {
+  const QByteArray arrangement = kept.mid(QCryptographicHash::hashLength(QCryptographicHash::Sha256));
+  return sealed(arrangement) == kept ? arrangement : QByteArray();
+}
+
 }  // namespace
 
-MainWindow::MainWindow(const EngineCommand& engine)
+MainWindow::MainWindow(const std::optional<EngineCommand>& engine)
     : settings_(settingsFile()),
       session_(sessionFile({})),
       actions_(settings_),
@@ -51,7 +73,8 @@ MainWindow::MainWindow(const EngineCommand& engine)
       strip_(new FigureStrip),
       engineStatus_(new QLabel),
       message_(new QLabel),
-      provenance_(new QLabel) {
+      provenance_(new QLabel),
+      desktop_(QDBusConnection::sessionBus()) {
   setObjectName(QStringLiteral("mainWindow"));
   setAcceptDrops(true);
   resize(1440, 900);
@@ -87,12 +110,13 @@ MainWindow::MainWindow(const EngineCommand& engine)
   statusBar()->addPermanentWidget(panels_->workLine());
   statusBar()->addPermanentWidget(provenance_);
 
+  new FocusRing(this);
   connectParts();
   connectOther();
   Theme::instance().setMode(static_cast<Theme::Mode>(std::clamp(settings_.get(Key<int>{"look", 0}), 0, 2)));
   restoreGeometry(settings_.get(kGeometry));
   showState();
-  engine_.start(engine);
+  engine_.start(engine ? *engine : engineOfSettings());
   recent_.refresh();
   files_.offerRecovery();
 }
@@ -168,6 +192,7 @@ void MainWindow::connectParts() {
                              panels_->showCatalogue();
                            });
   });
+  connect(&desktop_, &DesktopLook::changed, this, [this] { Theme::instance().setDesktopDark(desktop_.isDark()); });
   connect(bar_, &TopBar::layoutChosen, this, &MainWindow::chooseLayout);
   connect(strip_, &FigureStrip::targetEntered, this, [this](const Target& target) {
     if (const auto set = document_.setTarget(target); !set) showProblem({}, set.error());
@@ -279,7 +304,7 @@ void MainWindow::showLayout(const QString& name) {
   dockArea_->hide();
   std::string key;
   const QByteArray kept = session_.get(arrangementOf(layout_.toStdString(), key));
-  const bool restored = !kept.isEmpty() && dockArea_->restoreState(kept);
+  const bool restored = !kept.isEmpty() && dockArea_->restoreState(unsealed(kept));
   if (!kept.isEmpty() && !restored) session_.reject(key, tr("the panels could not be put as they were"));
   if (!restored) arrange(*dockArea_, panels_->docks(), layout_);
   dockArea_->show();
@@ -288,7 +313,7 @@ void MainWindow::showLayout(const QString& name) {
 void MainWindow::keepLayout() {
   if (!arranged_) return;
   std::string key;
-  session_.set(arrangementOf(layout_.toStdString(), key), dockArea_->saveState());
+  session_.set(arrangementOf(layout_.toStdString(), key), sealed(dockArea_->saveState()));
 }
 
 /// A main window that has shown a dock remembers its place for ever, and mixes the arrangements of several layouts; so
@@ -317,6 +342,27 @@ void MainWindow::resetLayout() {
   startDockArea();
   arrange(*dockArea_, panels_->docks(), layout_);
   dockArea_->show();
+}
+
+void MainWindow::goToPanel(int step) {
+  QList<QWidget*> parts = {bar_};
+  if (panels_->guide()->isVisible()) parts += panels_->guide();
+  for (QDockWidget* dock : panelsInOrder(*dockArea_)) parts += dock;
+  const auto count = static_cast<int>(parts.size());
+  int at = 0;
+  for (int i = 0; i < count; ++i)
+    if (parts[i]->isAncestorOf(QApplication::focusWidget())) at = i;
+  for (int i = 1; i <= count; ++i) {
+    QWidget* part = parts[((at + i * step) % count + count) % count];
+    part->raise();  // It may be behind another.
+    const auto* dock = qobject_cast<QDockWidget*>(part);
+    if ((dock && focusInto(*dock->widget())) || focusInto(*part)) return;
+  }
+}
+
+bool MainWindow::event(QEvent* event) {
+  if (event->type() == QEvent::ThemeChange) Theme::instance().lookAtDesktop();
+  return QMainWindow::event(event);
 }
 
 void MainWindow::closeEvent(QCloseEvent* event) {
@@ -361,6 +407,8 @@ nlohmann::json MainWindow::facts() const {
                            {"undo", document_.undoStack().index()},
                            {"steps", document_.undoStack().count()},
                            {"busy", jobs_.isBusy()},
+                           {"dark", colours().dark},
+                           {"keyboardIn", panelOf(QApplication::focusWidget())},
                            {"dragging", document_.isInGesture()},
                            {"ambiguousShortcuts", ambiguous},
                            {"jobs", std::move(jobs)},

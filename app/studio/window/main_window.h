@@ -5,8 +5,10 @@
 #include <QMainWindow>
 #include <QPointer>
 #include <memory>
+#include <optional>
 
 #include "app/studio/action_registry.h"
+#include "app/studio/desktop_look.h"
 #include "app/studio/document.h"
 #include "app/studio/engine_client.h"
 #include "app/studio/job_list.h"
@@ -37,7 +39,8 @@ class MainWindow final : public QMainWindow {
   Q_OBJECT
 
  public:
-  explicit MainWindow(const EngineCommand& engine);
+  /// Without an engine, the one that the settings name; without one there, the one of this installation.
+  explicit MainWindow(const std::optional<EngineCommand>& engine = {});
   ~MainWindow() override;
   /// A model or a project, by content.
   void open(const QString& path);
@@ -48,6 +51,7 @@ class MainWindow final : public QMainWindow {
   [[nodiscard]] ActionRegistry& actions() { return actions_; }
 
  protected:
+  bool event(QEvent* event) override;
   void closeEvent(QCloseEvent* event) override;
   void dragEnterEvent(QDragEnterEvent* event) override;
   void dropEvent(QDropEvent* event) override;
@@ -75,6 +79,8 @@ class MainWindow final : public QMainWindow {
   void keepLayout();
   void startDockArea();
   void resetLayout();
+  /// To the next part of the window (1) or the one before (-1): the bar, the panels, the guide.
+  void goToPanel(int step);
   void calibrate();
   void measure();
   void forecastIn(TextDialog* dialog, const QString& method);
@@ -93,6 +99,7 @@ class MainWindow final : public QMainWindow {
   void showShortcuts();
   void showHelp(const QString& page);
   void chooseEngine();
+  [[nodiscard]] EngineCommand engineOfSettings();
   [[nodiscard]] bool hasPlan() const;
   /// Not while a hand drags something of it.
   [[nodiscard]] bool canChangePlan() const { return hasPlan() && !document_.isInGesture(); }
@@ -119,6 +126,7 @@ class MainWindow final : public QMainWindow {
   QLabel* engineStatus_;
   QLabel* message_;
   QLabel* provenance_;
+  DesktopLook desktop_;
   QPointer<HelpWindow> help_;
   QPointer<ExportDialog> exportDialog_;
   QString layout_;

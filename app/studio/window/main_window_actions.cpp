@@ -48,7 +48,7 @@ void MainWindow::addFileActions() {
       "file.report", file, tr("Write a &report…"), {}, [this] { writeReport(); },
       [this] { return document_.hasModel(); }, tr("One HTML file with plan, pictures and numbers"));
   add(
-      "file.figure", file, tr("Save this panel as a &figure…"), tr("Ctrl+Shift+F"), [this] { saveFigure(); },
+      "file.figure", file, tr("Save this panel as a fi&gure…"), tr("Ctrl+Shift+F"), [this] { saveFigure(); },
       [this] { return document_.hasModel(); }, tr("The panel that has the focus, as PNG, SVG or PDF"));
   add(
       "file.table", file, tr("Export &table…"), tr("Ctrl+Shift+E"), [this] { saveTable(); },
@@ -57,7 +57,7 @@ void MainWindow::addFileActions() {
       "file.engine", file, tr("&Engine…"), {}, [this] { chooseEngine(); }, {},
       tr("Compute on this machine, or on another one through ssh"));
   add(
-      "file.restartEngine", file, tr("Start the engine &again"), {}, [this] { engine_.start(engine_.command()); },
+      "file.restartEngine", file, tr("Start the engine agai&n"), {}, [this] { engine_.start(engine_.command()); },
       [this] { return engine_.state() == EngineClient::State::failed; });
   add("file.quit", file, tr("&Quit"), QKeySequence::Quit, [this] { close(); });
 }
@@ -90,7 +90,7 @@ void MainWindow::addPlanActions() {
         [this] { return canChangePlan(); });
   }
   add(
-      "plan.target", plan, tr("Set the &target…"), tr("Ctrl+T"), [this] { strip_->editTarget(); },
+      "plan.target", plan, tr("Set the tar&get…"), tr("Ctrl+T"), [this] { strip_->editTarget(); },
       [this] { return canChangePlan(); });
   add(
       "plan.keep", plan, tr("&Keep this plan for comparison"), tr("Ctrl+D"), [this] { keepPlan(); },
@@ -144,6 +144,8 @@ void MainWindow::addViewActions() {
       settings_.set(Key<int>{"look", 0}, static_cast<int>(mode));
     });
   add("view.palette", view, tr("Command palette…"), tr("Ctrl+Shift+P"), [this] { showPalette(); });
+  add("view.nextPanel", view, tr("Next panel"), Qt::Key_F6, [this] { goToPanel(1); });
+  add("view.previousPanel", view, tr("Previous panel"), Qt::SHIFT | Qt::Key_F6, [this] { goToPanel(-1); });
   add("view.menu", view, tr("Open the menu"), Qt::Key_F10, [this] { bar_->openMenu(); });
   add("help.manual", help, tr("&Manual"), QKeySequence::HelpContents, [this] { showHelp(QStringLiteral("overview")); });
   add("help.shortcuts", help, tr("&Shortcuts"), tr("Ctrl+?"), [this] { showShortcuts(); });
@@ -171,7 +173,7 @@ void MainWindow::fillMenu() {
       category = entry.specification.category;
       part = menu_->addMenu(category);
       if (category == tr("File")) {
-        QMenu* recent = part->addMenu(tr("Open &recent"));
+        QMenu* recent = part->addMenu(tr("Open re&cent"));
         connect(recent, &QMenu::aboutToShow, this, [this, recent] {
           recent->clear();
           for (const RecentFile& file : recent_.files()) {

@@ -218,6 +218,13 @@ void MainWindow::showHelp(const QString& page) {
   help_->raise();
 }
 
+EngineCommand MainWindow::engineOfSettings() {
+  const auto command = EngineCommand::chosen(settings_.get(kEngineText));
+  if (command) return *command;
+  showProblem({}, command.error());
+  return EngineCommand::local();
+}
+
 void MainWindow::chooseEngine() {
   auto* dialog = new QInputDialog(this);
   dialog->setObjectName(QStringLiteral("engineDialog"));
@@ -229,8 +236,7 @@ void MainWindow::chooseEngine() {
   dialog->setTextValue(settings_.get(kEngineText));
   dialog->resize(520, 150);
   connect(dialog, &QInputDialog::textValueSelected, this, [this](const QString& text) {
-    const auto command =
-        text.trimmed().isEmpty() ? Result<EngineCommand>(EngineCommand::local()) : EngineCommand::fromText(text);
+    const auto command = EngineCommand::chosen(text);
     if (!command) return showProblem(text, command.error());
     settings_.set(kEngineText, text.trimmed());
     engine_.start(*command);

@@ -12,6 +12,11 @@ PanelDock::PanelDock(const QString& name, const QString& title, View* view, QWid
   view->setObjectName(name + QStringLiteral("View"));
   setTitleBarWidget(new PanelTitle(view, this));
   setWidget(new PanelBody(view, this));
+  // A dock behind another stays visible to Qt: without this the keyboard would go through what nobody sees.
+  connect(this, &QDockWidget::visibilityChanged, this, [this](bool isInFront) {
+    titleBarWidget()->setEnabled(isInFront);
+    widget()->setEnabled(isInFront);
+  });
   setFeatures(DockWidgetClosable | DockWidgetMovable | DockWidgetFloatable);
 }
 

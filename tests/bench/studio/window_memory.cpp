@@ -54,7 +54,7 @@ int printWindowMemory() {
   Theme::instance().install();
   const auto project = savedProject(home.path().toStdString());
   {
-    MainWindow window({QCoreApplication::applicationDirPath() + QStringLiteral("/kvista-fake-engine"), {QStringLiteral("large")}});
+    MainWindow window(EngineCommand{QCoreApplication::applicationDirPath() + QStringLiteral("/kvista-fake-engine"), {QStringLiteral("large")}});
     window.show();
     if (!QTest::qWaitForWindowExposed(&window)) return 1;
     say("empty window");
