@@ -74,7 +74,7 @@ MainWindow::MainWindow(const std::optional<EngineCommand>& engine)
       engineStatus_(new QLabel),
       message_(new QLabel),
       provenance_(new QLabel),
-      desktop_(QDBusConnection::sessionBus()) {
+      desktop_(QDBusConnection::sessionBus(), this) {
   setObjectName(QStringLiteral("mainWindow"));
   setAcceptDrops(true);
   resize(1440, 900);

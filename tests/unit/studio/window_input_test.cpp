@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <QDockWidget>
+#include <QDBusVariant>
 #include <QMouseEvent>
 #include <QShortcut>
 #include <set>
@@ -143,6 +144,29 @@ TEST_F(WindowInput, NoPanelLiesOverAnotherWhereTheWindowIsSmall) {
         EXPECT_FALSE(seen[i]->geometry().intersects(seen[j]->geometry()))
             << layout << ": " << seen[i]->objectName().toStdString() << ", " << seen[j]->objectName().toStdString();
   }
+}
+
+TEST_F(WindowInput, TheDesktopsLookIsFollowedWhileTheWindowIsOpen) {
+  start();
+  auto* desktop = window->findChild<DesktopLook*>();
+  ASSERT_NE(desktop, nullptr);
+  const auto say = [desktop](uint scheme) {
+    QDBusMessage signal = QDBusMessage::createSignal("/org/freedesktop/portal/desktop", "org.freedesktop.portal.Settings", "SettingChanged");
+    signal << "org.freedesktop.appearance" << "color-scheme" << QVariant::fromValue(QDBusVariant(scheme));
+    ASSERT_TRUE(QMetaObject::invokeMethod(desktop, "hear", Q_ARG(QDBusMessage, signal)));
+  };
+  action("view.look.system")->trigger();
+  say(2);
+  EXPECT_EQ(window->facts().at("dark"), false);
+  say(1);
+  EXPECT_EQ(window->facts().at("dark"), true);
+  action("view.look.light")->trigger();
+  say(2);
+  say(1);
+  EXPECT_EQ(window->facts().at("dark"), false) << "A look that was chosen stays.";
+  action("view.look.system")->trigger();
+  EXPECT_EQ(window->facts().at("dark"), true);
+  say(0);
 }
 
 TEST_F(WindowInput, NoKeyDoesTwoThings) {
