@@ -32,6 +32,7 @@ Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& su
     params["statistics"] = project.statistics.string();
   }
   KVISTA_CHECK(checkProjectParts(project, model->hash, statistics.get()));
+  if (const std::filesystem::path factors = factorsOf(project); !factors.empty()) params["factors"] = factors.string();
   return params;
 }
 

@@ -18,7 +18,7 @@ namespace kvista {
 /// Of an engine as the options say; sets the number of threads too.
 EngineSettings engineSettings(const ComputeSettings& compute);
 
-/// A model or a project as the methods' parameters `model`, `statistics` and `plan`. Errors: what opening answers, and
+/// A model or a project as the methods' parameters `model`, `statistics`, `plan` and `factors`. Errors: what opening answers, and
 /// files that are not those the project's plan was made for.
 Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& subject);
 

@@ -12,7 +12,6 @@
 #include "core/calibration/statistics.h"
 #include "core/checkpoint/open_model.h"
 #include "core/compress/factor_file.h"
-#include "core/compress/planner.h"
 #include "core/model/device.h"
 #include "core/text/model_tokenizer.h"
 
@@ -110,6 +109,13 @@ Result<void> checkProjectParts(const Project& project, const std::string& modelH
   return {};
 }
 
+std::filesystem::path factorsOf(const Project& project) {
+  const std::filesystem::path file = project.factorsFor(fingerprint(project.plan));
+  if (project.refined && file.empty())
+    spdlog::warn("The refined factors {} are of an earlier plan; this one is computed as it was planned.", project.refined->file.string());
+  return file;
+}
+
 Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task) {
   ProjectParts parts;
   KVISTA_ASSIGN(parts.model, loadModel(project.model.string(), settings, task));
@@ -119,14 +125,8 @@ Result<ProjectParts> openProjectParts(const Project& project, const ComputeSetti
     KVISTA_ASSIGN(parts.statistics, loadStatistics(project.statistics));
     KVISTA_CHECK(checkProjectParts(project, hash, &*parts.statistics));
   }
-  if (project.refined && project.refined->planFingerprint == fingerprint(project.plan)) {
-    parts.refined = true;
-    KVISTA_ASSIGN(parts.factors, loadFactors(project.refined->file, project.plan, parts.model.decoder->shape(), hash));
-    return parts;
-  }
-  if (project.refined)
-    spdlog::warn("The refined factors {} are of an earlier plan; this one is computed as it was planned.", project.refined->file.string());
-  KVISTA_ASSIGN(parts.factors, makeFactors(*parts.model.decoder, parts.statistics ? &*parts.statistics : nullptr, project.plan, task));
+  KVISTA_ASSIGN(parts.factors, factorsOfPlan(*parts.model.decoder, parts.statistics ? &*parts.statistics : nullptr, project.plan,
+                                             factorsOf(project), hash, task));
   return parts;
 }
 

@@ -62,12 +62,14 @@ Result<Subject> openSubject(const std::string& path, const ComputeSettings& sett
 /// Refuses a model or statistics that are not those a project's plan was made for. `statistics`: null without any.
 Result<void> checkProjectParts(const Project& project, const std::string& modelHash, const Statistics* statistics);
 
+/// The file of refined factors that hold for the project's plan; empty, with a warning where there are some of another plan.
+std::filesystem::path factorsOf(const Project& project);
+
 /// Statistics and factors of a project, content hashes checked against its model.
 struct ProjectParts {
   LoadedModel model;
   std::optional<Statistics> statistics;
   PlanFactors factors;
-  bool refined = false;  ///< Whether the factors are the project's refined ones.
 };
 Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task);
 

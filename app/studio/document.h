@@ -152,6 +152,8 @@ class Document final : public QObject {
   /// Of the plans kept, in their order; of the plan under edit. Kept, because a large plan's takes a millisecond or two.
   [[nodiscard]] const std::vector<std::string>& triedFingerprints() const { return triedFingerprints_; }
   [[nodiscard]] const std::string& planFingerprint() const;
+  /// Factors that were trained for the plan as it is now; empty where there are none.
+  [[nodiscard]] std::filesystem::path refinedFactors() const { return project_.factorsFor(planFingerprint()); }
 
   // Selection.
   [[nodiscard]] const Selection& selection() const { return selection_; }

@@ -174,6 +174,7 @@ json Workflow::planParams() const {
   json params = modelParams();
   if (document_.statistics()) params["statistics"] = document_.statistics()->path;
   params["plan"] = toJson(document_.plan());
+  if (const std::filesystem::path factors = document_.refinedFactors(); !factors.empty()) params["factors"] = factors.string();
   return params;
 }
 

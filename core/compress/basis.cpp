@@ -189,10 +189,10 @@ GroupFactors factorsOf(const GroupBasis& basis, const Group& group) {
   std::erase_if(directions, [&](std::int64_t i) { return group.widths[static_cast<std::size_t>(i)] == 0; });
   std::ranges::stable_sort(directions, std::greater{}, [&](std::int64_t i) { return group.widths[static_cast<std::size_t>(i)]; });
 
+  factors.widths = latentWidths(group);
   std::vector<float> steps;
   for (const std::int64_t direction : directions) {
     const int width = group.widths[static_cast<std::size_t>(direction)];
-    factors.widths.push_back(static_cast<std::uint8_t>(width));
     const auto place = std::ranges::find(basis.spectrum.widths, width);
     steps.push_back(width == 16 || !basis.steps.defined()
                         ? 0.0F

@@ -2,11 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/factor_file.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/compress/planner.h"
 #include "core/io/json_file.h"
 #include "core/model/tensor_file.h"
 
@@ -14,13 +13,6 @@ namespace kvista {
 namespace {
 
 constexpr const char* kDescription = "kvista.factors";
-
-std::vector<std::uint8_t> fallingWidths(const Group& group) {
-  std::vector<std::uint8_t> widths;
-  std::ranges::copy_if(group.widths, std::back_inserter(widths), [](std::uint8_t width) { return width > 0; });
-  std::ranges::stable_sort(widths, std::greater<>());
-  return widths;
-}
 
 }  // namespace
 
@@ -35,6 +27,11 @@ Result<void> saveFactors(const std::filesystem::path& file, const CompressionPla
   }
   const nlohmann::json description = {{"plan", fingerprint(plan)}, {"model", modelHash}};
   return writeTensorFile(file, tensors, {{kDescription, description.dump()}}, task);
+}
+
+Result<PlanFactors> factorsOfPlan(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
+                                  const std::filesystem::path& file, const std::string& modelHash, const Task& task) {
+  return file.empty() ? makeFactors(decoder, statistics, plan, task) : loadFactors(file, plan, decoder.shape(), modelHash);
 }
 
 Result<PlanFactors> loadFactors(const std::filesystem::path& file, const CompressionPlan& plan, const ModelShape& shape,
@@ -52,7 +49,7 @@ Result<PlanFactors> loadFactors(const std::filesystem::path& file, const Compres
     if (group.isUncompressed()) continue;
     std::int64_t width = 0;
     for (const Slot& slot : group.slots) width += slotWidth(slot, shape);
-    factors[i].widths = fallingWidths(group);
+    factors[i].widths = latentWidths(group);
     const auto rank = static_cast<std::int64_t>(factors[i].widths.size());
     KVISTA_ASSIGN(factors[i].up, reader.read(fmt::format("{}.up", i), at::kFloat, {width, rank}));
     KVISTA_ASSIGN(factors[i].down, reader.read(fmt::format("{}.down", i), at::kFloat, {rank, width}));

@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/factors.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <iterator>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/clamp.h>
@@ -11,6 +14,13 @@
 #include <ATen/ops/where.h>
 
 namespace kvista {
+
+std::vector<std::uint8_t> latentWidths(const Group& group) {
+  std::vector<std::uint8_t> widths;
+  std::ranges::copy_if(group.widths, std::back_inserter(widths), [](std::uint8_t width) { return width > 0; });
+  std::ranges::sort(widths, std::greater<>());
+  return widths;
+}
 
 at::Tensor codeAndDecode(const at::Tensor& latent, const GroupFactors& factors) {
   std::vector<float> lowest;

@@ -24,6 +24,9 @@ struct GroupFactors {
   [[nodiscard]] bool isIdentity() const { return !up.defined(); }
 };
 
+/// The widths of a group's latent directions as GroupFactors has them.
+std::vector<std::uint8_t> latentWidths(const Group& group);
+
 /// One entry a group of the plan, in the plan's order.
 using PlanFactors = std::vector<GroupFactors>;
 

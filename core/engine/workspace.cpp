@@ -8,6 +8,7 @@
 
 #include "core/checkpoint/export_report.h"
 #include "core/checkpoint/open_model.h"
+#include "core/compress/factor_file.h"
 #include "core/compress/planner.h"
 #include "core/engine/memory_forecast.h"
 #include "core/model/device.h"
@@ -153,16 +154,16 @@ void Workspace::keepStatistics(const std::string& path, std::shared_ptr<const St
   keep(statistics_, placeOf(path), KeptStatistics{stampOf(path), std::move(statistics)}, kKeptStatistics);
 }
 
-Result<std::shared_ptr<const PlanTransform>> Workspace::transform(WorkModel& model, const std::string& statisticsPath,
-                                                                  const Statistics* statistics, const CompressionPlan& plan,
-                                                                  const Task& task) {
-  const std::string key = fmt::format("{} {} {}", model.hash, statistics ? stampOf(statisticsPath) : "", fingerprint(plan));
+Result<std::shared_ptr<const PlanTransform>> Workspace::transform(WorkModel& model, const FactorSource& source,
+                                                                  const CompressionPlan& plan, const Task& task) {
+  const std::string key = fmt::format("{} {} {} {}", model.hash, source.statistics ? stampOf(source.statisticsPath) : "",
+                                      source.factorsPath.empty() ? "" : stampOf(source.factorsPath), fingerprint(plan));
   {
     const std::lock_guard lock(mutex_);
     if (const auto* kept = lookUp(transforms_, key)) return *kept;
   }
   KVISTA_ASSIGN(const auto decoder, this->decoder(model, task));
-  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(*decoder, statistics, plan, task));
+  KVISTA_ASSIGN(const PlanFactors factors, factorsOfPlan(*decoder, source.statistics, plan, source.factorsPath, model.hash, task));
   auto made = std::make_shared<const PlanTransform>(plan, factors, decoder->shape(), decoder->options().device);
   const std::lock_guard lock(mutex_);
   keep(transforms_, key, made, kKeptTransforms);

@@ -58,6 +58,13 @@ struct FileStamp {
   bool operator==(const FileStamp&) const = default;
 };
 
+/// Where a plan's factors come from.
+struct FactorSource {
+  std::string statisticsPath;
+  const Statistics* statistics = nullptr;  ///< May be null for methods of weights alone.
+  std::string factorsPath;                 ///< Of kept ones, such as refined factors, which take the place of statistics; or empty.
+};
+
 /// What an engine keeps between requests: opened models and statistics, the linear algebra of the last plans, results that
 /// are asked for again. No edits: a plan comes with each request. All of it can be made again from files. Safe to use from
 /// several threads.
@@ -81,8 +88,8 @@ class Workspace {
   void keepStatistics(const std::string& path, std::shared_ptr<const Statistics> statistics);
 
   /// Makes the model compute as planned; the last two are kept.
-  Result<std::shared_ptr<const PlanTransform>> transform(WorkModel& model, const std::string& statisticsPath, const Statistics* statistics,
-                                                         const CompressionPlan& plan, const Task& task);
+  Result<std::shared_ptr<const PlanTransform>> transform(WorkModel& model, const FactorSource& source, const CompressionPlan& plan,
+                                                         const Task& task);
 
   /// The perplexity of a model as it is on windows of a hash; kept.
   Result<Perplexity> originalPerplexity(WorkModel& model, const at::Tensor& ids, const std::string& tokensHash, const Task& task);

@@ -63,6 +63,11 @@ struct Project {
   std::string notes;
   nlohmann::json view = nlohmann::json::object();  ///< How the window showed it; read by the window and the report.
   nlohmann::json unknown = nlohmann::json::object();  ///< Fields of later versions or other programs: kept, not read.
+
+  /// The file of the refined factors where they are those of a plan of this fingerprint; empty otherwise.
+  [[nodiscard]] std::filesystem::path factorsFor(const std::string& planFingerprint) const {
+    return refined && refined->planFingerprint == planFingerprint ? refined->file : std::filesystem::path();
+  }
 };
 
 /// What decoding's time is shown for.

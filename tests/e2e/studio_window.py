@@ -153,6 +153,14 @@ class Studio:
         self.key("ctrl+a")
         self.type(text)
 
+    def export(self):
+        """Where the dialog offers, in the form that it offers."""
+        self.key("ctrl+e")
+        self.until(lambda look: "exportDialog" in look["widgets"], "the dialog")
+        self.until(lambda look: look["facts"]["exportReady"], "the dry run")
+        self.key("Return")
+        self.until(lambda look: look["facts"]["message"].startswith("Exported"), "the export")
+
     def engine(self):
         """The process that computes."""
         children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 """The program's verbs as its help and README promise them, on the embedded demo model."""
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -232,6 +233,16 @@ def test_refined_factors_are_part_of_the_project(statistics, text, tmp_path):
     assert exported["verified"] and exported["bytesPerToken"] == refined["bytesPerToken"]
     assert answer("evaluate", tmp_path / "export", *EVALUATION)["perplexity"] == pytest.approx(measured, rel=1e-4)
 
+    # The verbs that ask the engine's methods, and the report, compute with them too; what was measured is kept.
+    assert answer("losses", project, *EVALUATION)["meanAfter"] == pytest.approx(math.log(measured), rel=1e-5)
+    result, = json.loads(project.read_text())["results"]
+    assert result["perplexityAfter"] == pytest.approx(measured, rel=1e-5)
+    errors = answer("errors", project)
+    planned_only = json.loads(project.read_text())
+    del planned_only["refined"]
+    (tmp_path / "planned.kvista").write_text(json.dumps(planned_only))
+    assert answer("errors", tmp_path / "planned.kvista") != errors
+
     edited = json.loads(project.read_text())
     edited["refined"]["planFingerprint"] = "0" * 16
     (tmp_path / "edited.kvista").write_text(json.dumps(edited))
@@ -240,6 +251,34 @@ def test_refined_factors_are_part_of_the_project(statistics, text, tmp_path):
     assert "earlier plan" in done.stderr
     Path(refined["factors"]).unlink()
     assert "refined.safetensors does not exist" in complaint(run("evaluate", project, *EVALUATION, code=BAD_INPUT))
+
+
+def test_refining_refuses_and_ends_cleanly(project, statistics, text, tmp_path):
+    file = tmp_path / "p.kvista"
+    shutil.copy(project[0], file)
+    planned = json.loads(file.read_text())
+    planned["model"]["path"], planned["statistics"]["path"] = str(MODEL), str(statistics)
+    file.write_text(json.dumps(planned))
+    before = file.read_bytes()
+    refine = ["refine", file, "--text", text, "--window", WINDOW]
+    assert "held out" in complaint(run(*refine, "--windows", 1, code=(USAGE, BAD_INPUT)))
+    (tmp_path / "empty.txt").write_text("")
+    assert "0 tokens" in complaint(run("refine", file, "--text", tmp_path / "empty.txt", "--window", WINDOW, code=(USAGE, BAD_INPUT)))
+    assert "missing.txt" in complaint(run("refine", file, "--text", tmp_path / "missing.txt", code=BAD_INPUT))
+    assert "--steps" in complaint(run(*refine, "--steps", 0, code=USAGE))
+    assert "--minutes" in complaint(run(*refine, "--minutes", "soon", code=USAGE))
+    run("plan", MODEL, "--stats", statistics, "--method", "plain", "--share", 0.3, "-o", tmp_path / "plain.kvista")
+    assert "no factors" in complaint(run("refine", tmp_path / "plain.kvista", "--text", text, "--window", WINDOW, code=(USAGE, BAD_INPUT)))
+
+    process = subprocess.Popen([PROGRAM, *map(str, refine), "--steps", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    for line in process.stderr:
+        if line.startswith("refine:"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == CANCELLED and out == ""
+    assert file.read_bytes() == before
+    assert set(left_in(tmp_path)) <= {"p.kvista", "plain.kvista", "empty.txt", "p.refined.safetensors.partial"}
 
 
 def test_wrong_inputs_are_named(statistics, tmp_path):

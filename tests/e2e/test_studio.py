@@ -12,16 +12,10 @@ import subprocess
 import pytest
 
 from program import BAD_INPUT, DONE, ENVIRONMENT, MODEL, SHARED, answer, run
-from studio_window import STUDIO, Display, Studio, idle, missing
+from studio_window import STUDIO, Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 LAYOUTS = ["ctrl+1", "ctrl+2", "ctrl+3", "ctrl+4"]
-
-
-@pytest.fixture(scope="module")
-def display():
-    with Display() as one:
-        yield one
 
 
 def calibrated(studio):
@@ -82,11 +76,7 @@ def test_the_whole_flow(display, tmp_path):
         # Exported, and the file says what the window said.
         studio.key("ctrl+s")
         studio.until(lambda look: not look["facts"]["modified"], "the saved project")
-        studio.key("ctrl+e")
-        studio.until(lambda look: "exportDialog" in look["widgets"], "the dialog")
-        studio.until(lambda look: look["facts"]["exportReady"], "the dry run")
-        studio.key("Return")
-        studio.until(lambda look: look["facts"]["message"].startswith("Exported"), "the export")
+        studio.export()
         bytes_shown = studio.fact("bytesPerToken")
 
         studio.close()

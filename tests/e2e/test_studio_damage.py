@@ -10,21 +10,10 @@ from pathlib import Path
 import pytest
 
 from program import PROGRAM
-from studio_window import Display, Studio, calibrated_project, idle, missing
+from studio_window import Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 FAKE_ENGINE = Path(PROGRAM).parent / "kvista-fake-engine"
-
-
-@pytest.fixture(scope="module")
-def display():
-    with Display() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return calibrated_project(tmp_path_factory.mktemp("project"))
 
 
 def test_damaged_settings_fall_back(display, tmp_path):

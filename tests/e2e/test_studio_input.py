@@ -4,20 +4,9 @@
 
 import pytest
 
-from studio_window import Display, Studio, calibrated_project, idle, missing
+from studio_window import Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
-
-
-@pytest.fixture(scope="module")
-def display():
-    with Display() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return calibrated_project(tmp_path_factory.mktemp("project"))
 
 
 def test_undo_waits_while_something_is_in_the_hand(display, project, tmp_path):
@@ -127,10 +116,6 @@ def test_the_whole_flow_without_a_mouse(display, tmp_path):
         studio.key("Return")
         studio.until(lambda look: not look["facts"]["modified"], "the saved project")
 
-        studio.key("ctrl+e")
-        studio.until(lambda look: "exportDialog" in look["widgets"], "the dialog")
-        studio.until(lambda look: look["facts"]["exportReady"], "the dry run")
-        studio.key("Return")
-        studio.until(lambda look: look["facts"]["message"].startswith("Exported"), "the export")
+        studio.export()
         studio.close()
     assert (tmp_path / "model-smaller" / "kvista-report.json").exists()

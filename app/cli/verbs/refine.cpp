@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "app/cli/model.h"
 #include "app/cli/option_checks.h"
@@ -53,6 +54,7 @@ Result<Output> run(const Options& options, const Task& task) {
   const std::int64_t heldOut = heldOutOf(text.ids.size(0), text.ids.size(1));
   const std::int64_t used = text.ids.size(0) - heldOut;
   TokenWindows unseen = windowsOf(text, used, heldOut);
+  const std::vector<std::string>& otherText = options.evaluationPaths.empty() ? options.text.recipe.paths : options.evaluationPaths;
   if (!options.evaluationPaths.empty()) {
     TextSettings settings = options.text;
     settings.recipe.paths = options.evaluationPaths;
@@ -73,9 +75,13 @@ Result<Output> run(const Options& options, const Task& task) {
                             c10::toString(decoder.options().dtype));
   KVISTA_ASSIGN(const RefineResult refined, refine(decoder, project.plan, parts.factors, text.ids.narrow(0, 0, used),
                                                    text.ids.narrow(0, used, heldOut), request, {}, task));
+  // Kept before the measuring, so that whoever cancels that has the factors.
+  const std::string print = fingerprint(project.plan);
+  project.refined = RefinedFactors{factorFile, print, options.text.recipe.paths, refined.bestStep, refined.heldOutBefore, refined.heldOutAfter};
+  // What was measured of this plan was measured with other factors.
+  std::erase_if(project.results, [&](const MeasuredResult& result) { return result.planFingerprint == print; });
   KVISTA_CHECK(saveFactors(factorFile, project.plan, refined.factors, project.modelHash, task));
-  project.refined = RefinedFactors{factorFile, fingerprint(project.plan), options.text.recipe.paths, refined.bestStep, refined.heldOutBefore,
-                                   refined.heldOutAfter};
+  KVISTA_CHECK(saveProject(target, project));
 
   const auto perplexities = [&](const at::Tensor& ids, const std::string& stage) -> Result<std::vector<double>> {
     std::vector<double> values;
@@ -91,6 +97,7 @@ Result<Output> run(const Options& options, const Task& task) {
   const std::int64_t looked = std::min<std::int64_t>(used, options.evaluationWindows);
   KVISTA_ASSIGN(const std::vector<double> seen, perplexities(text.ids.narrow(0, 0, looked), "measure on text refined on"));
   KVISTA_ASSIGN(const std::vector<double> other, perplexities(unseen.ids, "measure on other text"));
+  project.results.push_back({fmt::format("{}", fmt::join(otherText, ", ")), unseen.hash, print, other[0], other[2], unseen.ids.size(0) * (unseen.ids.size(1) - 1)});
   KVISTA_CHECK(saveProject(target, project));
 
   const auto three = [](const std::vector<double>& values) {

@@ -7,6 +7,7 @@
 #include "core/checkpoint/export_checkpoint.h"
 #include "core/checkpoint/export_form.h"
 #include "core/checkpoint/verify_export.h"
+#include "core/compress/factor_file.h"
 #include "core/compress/planner.h"
 #include "core/engine/memory_forecast.h"
 #include "core/engine/methods/inputs.h"
@@ -68,7 +69,7 @@ Result<nlohmann::json> exportPlan(Call& call) {
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
   KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), c10::kCPU, "The plan's factors"));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
-  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(*decoder, inputs.statistics.get(), plan, call.task));
+  KVISTA_ASSIGN(const PlanFactors factors, factorsOfPlan(*decoder, inputs.statistics.get(), plan, inputs.factorsPath, inputs.model->hash, call.task));
   ExportRequest request{inputs.model->checkpoint, *decoder, plan, factors};
   request.form = wish.form;
   request.dtype = wish.dtype;

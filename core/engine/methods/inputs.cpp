@@ -18,6 +18,7 @@ Result<Inputs> openInputs(Call& call, Fields& fields) {
   const std::string path = fields.text("model");
   if (fields.has("statistics")) inputs.statisticsPath = fields.text("statistics");
   if (fields.has("plan")) inputs.plan = fields.take("plan", planFromJson(*fields.find("plan")));
+  if (fields.has("factors")) inputs.factorsPath = fields.text("factors");
   if (fields.error()) return tl::unexpected(*fields.error());
   KVISTA_ASSIGN(inputs.model, call.workspace.model(path));
   if (!inputs.statisticsPath.empty()) {
@@ -76,7 +77,7 @@ Result<std::vector<int>> layersOf(Fields& fields, const ModelShape& shape) {
 Result<std::shared_ptr<const PlanTransform>> transformOf(Call& call, Inputs& inputs) {
   if (!inputs.plan) return nullptr;
   KVISTA_CHECK(checkMemory(planBytes(*inputs.plan, inputs.model->description.shape), c10::kCPU, "The plan's factors"));
-  return call.workspace.transform(*inputs.model, inputs.statisticsPath, inputs.statistics.get(), *inputs.plan, call.task);
+  return call.workspace.transform(*inputs.model, inputs.factorSource(), *inputs.plan, call.task);
 }
 
 }  // namespace kvista

@@ -20,6 +20,9 @@ struct Inputs {
   std::string statisticsPath;
   std::shared_ptr<const Statistics> statistics;  ///< Null where `statistics` is absent.
   std::optional<CompressionPlan> plan;           ///< Absent where `plan` is; sound for the model.
+  std::string factorsPath;                       ///< Empty where `factors` is absent.
+
+  [[nodiscard]] FactorSource factorSource() const { return {statisticsPath, statistics.get(), factorsPath}; }
 };
 
 /// Opens `model` and, where they are given, `statistics` and `plan`. Errors: what opening answers; invalidArgument for a

@@ -22,8 +22,9 @@ Result<void> addPictures(Report& report, Workspace& workspace, WorkModel& model,
   KVISTA_ASSIGN(const Measure* measure, findMeasure(report.measure));
   KVISTA_ASSIGN(report.similarities, similaritiesOf(*decoder, *report.statistics, *measure, layers, task));
   KVISTA_ASSIGN(report.spectra, layerSpectraOf(*decoder, *report.statistics, layers, task));
-  KVISTA_ASSIGN(const auto transform, workspace.transform(model, report.project.statistics.string(), report.statistics.get(),
-                                                          report.project.plan, task));
+  const FactorSource source{report.project.statistics.string(), report.statistics.get(),
+                            report.project.factorsFor(fingerprint(report.project.plan)).string()};
+  KVISTA_ASSIGN(const auto transform, workspace.transform(model, source, report.project.plan, task));
   KVISTA_ASSIGN(report.errors, planErrorsOf(*decoder, *report.statistics, report.project.plan, *transform, task));
   return {};
 }

@@ -35,6 +35,7 @@ class ProjectFile : public ::testing::Test {
     project_.correctedLoss = 0.3;
     project_.baseLoss = 3.25;
     project_.results = {{"wiki.txt", "aa", "bb", 18.5, 19.25}, {"books", "cc", "dd", 37.5, 37.625}};
+    project_.refined = RefinedFactors{folder_ / "plan.refined.safetensors", "bb", {"books.txt"}, 250, 0.5, 0.125};
     save();
   }
   void save() {
@@ -77,6 +78,7 @@ void expectEqual(const Project& a, const Project& b) {
   EXPECT_EQ(a.correctedLoss, b.correctedLoss);
   EXPECT_EQ(a.baseLoss, b.baseLoss);
   EXPECT_EQ(a.results, b.results);
+  EXPECT_EQ(a.refined, b.refined);
   EXPECT_EQ(a.unknown, b.unknown);
 }
 
@@ -144,10 +146,22 @@ TEST_F(ProjectFile, SaysWhatIsWrong) {
                 json["plan"]["groups"][0]["widths"][0] = {7, "many"};
               }).message,
               HasSubstr("In the project"));
-  for (const char* field : {"model", "statistics", "requestedBytes", "predictedLoss", "baseLoss", "results", "version"})
+  for (const char* field : {"model", "statistics", "requestedBytes", "predictedLoss", "baseLoss", "results", "refined", "version"})
     EXPECT_THAT(damaged([&](Json& json) { json[field] = "wrong"; }).message, HasSubstr("is damaged")) << field;
   EXPECT_THAT(damaged([](Json& json) { json["results"][1].erase("text"); }).message, HasSubstr("is damaged"));
   EXPECT_THAT(damaged([](Json& json) { json["model"].erase("hash"); }).message, HasSubstr("is damaged"));
+}
+
+TEST_F(ProjectFile, RefinedFactorsHoldForTheirPlanAlone) {
+  using Json = nlohmann::json;
+  EXPECT_EQ(load().factorsFor("bb"), folder_ / "plan.refined.safetensors");
+  EXPECT_EQ(load().factorsFor("another"), fs::path());
+  for (const char* field : {"path", "planFingerprint", "texts", "steps", "divergenceBefore", "divergenceAfter"}) {
+    EXPECT_THAT(damaged([&](Json& json) { json["refined"].erase(field); }).message, HasSubstr("is damaged")) << field;
+    EXPECT_THAT(damaged([&](Json& json) { json["refined"][field] = Json::object(); }).message, HasSubstr("is damaged")) << field;
+  }
+  project_.refined.reset();
+  EXPECT_EQ(project_.factorsFor("bb"), fs::path());
 }
 
 TEST_F(ProjectFile, ATruncatedFileIsCorrupt) {
