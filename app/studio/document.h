@@ -154,6 +154,8 @@ class Document final : public QObject {
   [[nodiscard]] const std::string& planFingerprint() const;
   /// Factors that were trained for the plan as it is now; empty where there are none.
   [[nodiscard]] std::filesystem::path refinedFactors() const { return project_.factorsFor(planFingerprint()); }
+  /// Factors that were trained for this plan or for one before it.
+  [[nodiscard]] const std::optional<RefinedFactors>& refined() const { return project_.refined; }
 
   // Selection.
   [[nodiscard]] const Selection& selection() const { return selection_; }

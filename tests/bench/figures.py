@@ -4,7 +4,7 @@
 
 A step is one kvista command. In its arguments `{name of a step}` is that step's output file or folder; `{models}`,
 `{data}`, `{demo}` and `{smollm2}` are given by measure.py. A step runs once, however many figures look at it.
-`run.seconds` and `run.peakMegabytes` are fields of every step: what the command took.
+`run.seconds` and `run.peakMegabytes` are fields of every step: what the command took. `a.b` is field b of an answer's object a.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 class Step:
     arguments: tuple[str, ...]
     output: str = ""  # Name of what the command writes to -o; empty: it only answers.
+    gpu: bool = False  # Hours on a CPU: measured with --device cuda only.
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ STEPS: dict[str, Step] = {}
 FIGURES: list[Figure] = []
 
 
-def step(name, *arguments, output=""):
-    STEPS[name] = Step(tuple(map(str, arguments)), output)
+def step(name, *arguments, output="", gpu=False):
+    STEPS[name] = Step(tuple(map(str, arguments)), output, gpu)
 
 
 def figure(*values):
@@ -80,6 +81,19 @@ model("SmolLM2-135M", "{smollm2}",
              "coded-head": ("--times-smaller", {4: 19.05}, None),
              "plain": ("--share", {0.29: 18.6}, None)},
       predicted={"joint": ((0.7, 0.5, 0.4, 0.3), CORRECTED), "coded-joint": ((4, 8, 16), BOTH)})
+
+step("SmolLM2-135M, joint keep 0.2 plan", "plan", "{smollm2}", "--stats", "{SmolLM2-135M statistics}", "--method", "joint", "--keep", 0.2,
+     output="plan.kvista")
+BOOKS, BOTH_TEXTS = ("{data}/calibration_books.txt",), ("{data}/calibration_books.txt", "{data}/wikitext2_valid.txt")
+for plan, texts, asked, seconds in (("joint keep 0.4", BOTH_TEXTS, 18.6, 45), ("joint keep 0.3", BOTH_TEXTS, 19.2, 45),
+                                    ("joint keep 0.2", BOTH_TEXTS, 20.9, 45), ("coded-joint times-smaller 8", BOTH_TEXTS, 18.45, None),
+                                    ("coded-joint times-smaller 16", BOTH_TEXTS, 19.5, None), ("coded-joint times-smaller 16", BOOKS, 22.3, None)):
+    name = f"SmolLM2-135M, {plan} refined on {'books' if texts is BOOKS else 'books and wikitext2_valid'}"
+    step(name, "refine", f"{{SmolLM2-135M, {plan} plan}}", "--text", *texts, "--window", 2048, "--seed", 0, "--evaluate-on", "{data}/wikitext2_test.txt",
+         "--evaluate-windows", 96, "--dtype", "bfloat16", "--keep-activations", 60000, output="plan.kvista", gpu=True)
+    figure(name, name, "perplexityOnOtherText.after", asked)
+    if seconds:
+        figure(f"{name}, seconds", name, "seconds", seconds)
 
 step("demo main job", "compress", "{demo}/model", "--text", "{demo}/text/calibration.txt",
      "--evaluate-on", "{demo}/text/evaluation.txt", "--times-smaller", 8,

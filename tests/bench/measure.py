@@ -57,6 +57,8 @@ class Runner:
 
     def run(self, name):
         step = figures.STEPS[name]
+        if step.gpu and self.device == "cpu":
+            raise NotMeasured("hours on a CPU: give --device cuda")
         folder = self.folder(name)
         arguments = [re.sub(r"\{([^}]+)\}", self.place, argument) for argument in step.arguments]
         for argument in arguments:
@@ -84,10 +86,12 @@ class Runner:
         return answer
 
     def value(self, step, field):
-        answer = self.answer(step)
-        if not isinstance(answer.get(field), (int, float)):
+        value = self.answer(step)
+        for part in [field] if field in value else field.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if not isinstance(value, (int, float)):
             raise NotMeasured(f"the answer has no number '{field}'")
-        return answer[field]
+        return value
 
 
 def row(runner, figure):

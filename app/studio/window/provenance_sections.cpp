@@ -5,6 +5,9 @@
 #include <QCoreApplication>
 #include <cmath>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "core/plan/plan_names.h"
 #include "views/number_text.h"
 #include "views/target_editor.h"
@@ -60,6 +63,13 @@ ProvenanceSection calibration(const StatisticsRecord& statistics) {
            {tr("In"), tr("%1 s").arg(decimalText(statistics.seconds, 1))}}};
 }
 
+QString factorsText(const Document& document) {
+  const auto& refined = document.refined();
+  if (!refined) return tr("from the statistics");
+  if (document.refinedFactors().empty()) return tr("from the statistics; refined ones are of an earlier plan");
+  return tr("refined, %1 steps on %2").arg(countText(refined->steps), text(fmt::format("{}", fmt::join(refined->texts, ", "))));
+}
+
 ProvenanceSection ofPlan(const Document& document) {
   const CompressionPlan& plan = document.plan();
   return {tr("Plan"),
@@ -71,6 +81,7 @@ ProvenanceSection ofPlan(const Document& document) {
            {tr("Storage"), text(nameIn(kStorages, plan.storage))},
            {tr("Target"), targetText(plan.target)},
            {tr("Bytes"), tr("%1 a token").arg(bytesText(document.planned().achievedBytes))},
+           {tr("Factors"), factorsText(document)},
            {tr("Fingerprint"), text(document.planFingerprint())}}};
 }
 

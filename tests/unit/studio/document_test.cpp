@@ -122,6 +122,23 @@ TEST_F(DocumentTest, UndoBringsSpectraAndSelectionBack) {
   EXPECT_TRUE(document.staleLayers().empty());
 }
 
+TEST_F(DocumentTest, RefinedFactorsHoldWhileThePlanIsTheirs) {
+  const test::TemporaryFolder folder;
+  giveSpectra();
+  Project project = document.project();
+  project.refined = RefinedFactors{folder / "p.refined.safetensors", document.planFingerprint(), {"books.txt"}, 300, 0.5, 0.25};
+  ASSERT_TRUE(saveProject(folder / "p.kvista", project));
+  ASSERT_TRUE(open(folder / "p.kvista"));
+  ASSERT_TRUE(document.setModel(madeUpModel()));
+  EXPECT_EQ(document.refinedFactors(), project.refined->file);
+  ASSERT_TRUE(document.edit(moved()));
+  EXPECT_TRUE(document.refinedFactors().empty());
+  ASSERT_TRUE(save(folder / "q.kvista"));  // Kept all the same: undo makes them hold again.
+  EXPECT_EQ(loadProject(folder / "q.kvista")->refined, project.refined);
+  document.undo();
+  EXPECT_EQ(document.refinedFactors(), project.refined->file);
+}
+
 TEST_F(DocumentTest, SpectraOfAnOlderPlanAreOfUseToo) {
   giveSpectra();
   const CompressionPlan first = moved();
