@@ -62,6 +62,15 @@ foreach(folder ATen c10 torch)
   file(CREATE_LINK ${KVISTA_TORCH_DIR}/include/${folder} ${torch_headers}/${folder} SYMBOLIC)
 endforeach()
 
+# Torch's header of its Gloo backend asks for headers of Gloo, which torch does not bring along and of which it needs only
+# declarations: core/distributed/gloo_backend.cpp has those, and the files are empty.
+foreach(header algorithm context common/error rendezvous/store transport/device)
+  file(CONFIGURE OUTPUT ${torch_headers}/gloo/${header}.h CONTENT "")
+endforeach()
+
+# For c10d's backends, whose headers ask for some of torch's frontend.
+set(KVISTA_TORCH_FRONTEND ${torch_headers}/torch/csrc/api/include)
+
 add_library(kvista_torch INTERFACE)
 target_include_directories(kvista_torch SYSTEM INTERFACE ${torch_headers})
 target_link_libraries(kvista_torch INTERFACE ${KVISTA_TORCH_DIR}/lib/libtorch_cpu.so ${KVISTA_TORCH_DIR}/lib/libc10.so)

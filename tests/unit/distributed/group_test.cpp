@@ -1,0 +1,209 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/distributed/group.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <thread>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kvista {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// A socket that holds a free port for as long as it lives.
+class Port {
+ public:
+  Port() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_ANY);
+    socklen_t length = sizeof(address);
+    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), length), 0);
+    EXPECT_EQ(getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length), 0);
+    number_ = ntohs(address.sin_port);
+  }
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+  ~Port() { close(socket_); }
+  void serve() const { EXPECT_EQ(listen(socket_, 1), 0); }
+  [[nodiscard]] std::uint16_t number() const { return number_; }
+
+ private:
+  int socket_;
+  std::uint16_t number_ = 0;
+};
+
+Launch launchOf(int rank, int size, std::uint16_t port) {
+  Launch launch;
+  launch.rank = rank;
+  launch.size = size;
+  launch.starter = "torchrun";
+  launch.address = "127.0.0.1";
+  launch.port = port;
+  return launch;
+}
+
+/// Runs `work` as each of `size` members at once.
+void asGroup(int size, const std::function<void(const Group&)>& work) {
+  const std::uint16_t port = Port().number();
+  std::vector<std::thread> members;
+  for (int rank = 0; rank < size; ++rank)
+    members.emplace_back([&, rank] {
+      const auto group = Group::join(launchOf(rank, size, port), at::kCPU, std::chrono::seconds(60));
+      ASSERT_TRUE(group) << group.error().message << " " << group.error().detail;
+      work(*group);
+    });
+  for (std::thread& member : members) member.join();
+}
+
+TEST(Group, AloneItHasEverythingAndChangesNothing) {
+  const auto group = Group::join(Launch{}, at::kCPU);
+  ASSERT_TRUE(group);
+  EXPECT_TRUE(group->isAlone() && group->isFirst());
+  EXPECT_EQ(group->shareOf(7).begin, 0);
+  EXPECT_EQ(group->shareOf(7).count, 7);
+  const at::Tensor numbers = at::arange(3, at::kDouble);
+  EXPECT_TRUE(group->sum(numbers, {}));
+  EXPECT_TRUE(numbers.equal(at::arange(3, at::kDouble)));
+  EXPECT_TRUE(group->gatherRows(numbers, {})->equal(numbers));
+  EXPECT_THAT(*group->gatherTexts("a", {}), ElementsAre("a"));
+  EXPECT_EQ(group->label(), "");
+}
+
+TEST(Group, SharesFollowEachOtherAndCoverEverything) {
+  asGroup(3, [](const Group& group) {
+    for (const std::int64_t count : {0, 1, 2, 3, 7, 100}) {
+      std::int64_t next = 0;
+      for (int rank = 0; rank < 3; ++rank) {
+        const Share share = group.shareOf(count, rank);
+        EXPECT_EQ(share.begin, next);
+        EXPECT_GE(share.count, count / 3);
+        EXPECT_LE(share.count, count / 3 + 1);
+        next = share.end();
+      }
+      EXPECT_EQ(next, count);
+    }
+  });
+}
+
+TEST(Group, SumsAreThoseOfAllMembers) {
+  asGroup(3, [](const Group& group) {
+    const double own = group.rank() + 1;
+    const at::Tensor numbers = at::full({1000, 33}, own / 3, at::kDouble);
+    ASSERT_TRUE(group.sum(numbers, {}));
+    EXPECT_LT((numbers - 2).abs().max().item<double>(), 1e-15);
+    const at::Tensor floats = at::full({5}, own, at::kFloat);
+    ASSERT_TRUE(group.sum(floats, {}));
+    EXPECT_TRUE(floats.equal(at::full({5}, 6.0, at::kFloat)));
+    ASSERT_TRUE(group.sum(at::zeros({0}, at::kDouble), {}));
+    EXPECT_EQ(group.label(), " (rank " + std::to_string(group.rank()) + " of 3)");
+  });
+}
+
+TEST(Group, RowsAndTextsComeByRankWhateverTheirNumberAndType) {
+  asGroup(3, [](const Group& group) {
+    // 0, 1 and 2 rows of 1, 2
+    const at::Tensor rows = at::full({group.rank(), 2}, group.rank(), at::kBFloat16);
+    const auto all = group.gatherRows(rows, {});
+    ASSERT_TRUE(all) << all.error().message;
+    EXPECT_TRUE(all->equal(at::tensor({1, 1, 2, 2, 2, 2}, at::kLong).to(at::kBFloat16).view({3, 2})));
+    const auto texts = group.gatherTexts(group.rank() == 1 ? "" : std::string(static_cast<std::size_t>(group.rank() + 1), 'x'), {});
+    ASSERT_TRUE(texts) << texts.error().message;
+    EXPECT_THAT(*texts, ElementsAre("x", "", "xxx"));
+  });
+}
+
+TEST(Group, AMembersTensorReplacesThoseOfTheOthers) {
+  asGroup(2, [](const Group& group) {
+    const at::Tensor wide = at::full({2, 6}, group.rank(), at::kLong);
+    const at::Tensor part = wide.narrow(1, 1, 3);  // not contiguous
+    ASSERT_TRUE(group.broadcast(part, 1, {}));
+    EXPECT_TRUE(wide.equal(group.rank() == 1 ? at::full({2, 6}, 1, at::kLong)
+                                             : at::tensor({0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0}, at::kLong).view({2, 6})));
+  });
+}
+
+TEST(Group, DifferentTextsAreRefusedByAll) {
+  asGroup(2, [](const Group& group) {
+    EXPECT_TRUE(group.agree("The model", "same", {}));
+    const auto refused = group.agree("The model", group.isFirst() ? "a" : "b", {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::invalidArgument);
+    EXPECT_THAT(refused.error().message, HasSubstr("rank 0 has \"a\" and rank 1 has \"b\""));
+  });
+}
+
+TEST(Group, OneThatEndsEarlyIsNamedByTheOthers) {
+  asGroup(3, [](const Group& group) {
+    ASSERT_TRUE(group.meet({}));
+    if (group.rank() == 1) return;  // as if it had failed
+    const auto result = group.sum(at::zeros({4}, at::kDouble), {});
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::device);
+    EXPECT_THAT(result.error().message, HasSubstr("Rank 1 of 3 processes has ended"));
+    EXPECT_FALSE(group.check());
+    EXPECT_FALSE(group.meet({}));
+  });
+}
+
+TEST(Group, WaitingEndsWhereOneIsAskedToStop) {
+  asGroup(2, [](const Group& group) {
+    std::stop_source source;
+    if (group.isFirst()) {
+      int calls = 0;
+      const auto result = group.meet({source.get_token(), {}}, [&]() -> Result<void> {
+        if (++calls == 2) source.request_stop();
+        return {};
+      });
+      ASSERT_FALSE(result);
+      EXPECT_EQ(result.error().code, ErrorCode::cancelled);
+      EXPECT_EQ(calls, 2);
+    } else {
+      while (group.check()) std::this_thread::yield();  // until the other has left
+    }
+  });
+}
+
+TEST(Group, OneThatDoesNotComeIsNamed) {
+  const std::uint16_t port = Port().number();
+  const auto group = Group::join(launchOf(0, 3, port), at::kCPU, std::chrono::seconds(1));
+  ASSERT_FALSE(group);
+  EXPECT_EQ(group.error().code, ErrorCode::device);
+  EXPECT_THAT(group.error().message, HasSubstr("Of 3 processes, rank 1, 2 did not come within 1 s"));
+}
+
+TEST(Group, AMeetingPointThatNobodyServesIsNamed) {
+  const std::uint16_t port = Port().number();
+  const auto group = Group::join(launchOf(1, 2, port), at::kCPU, std::chrono::seconds(1));
+  ASSERT_FALSE(group);
+  EXPECT_EQ(group.error().code, ErrorCode::device);
+  EXPECT_THAT(group.error().message, HasSubstr("Rank 1 of 2 processes cannot reach the meeting point 127.0.0.1:" + std::to_string(port)));
+  EXPECT_THAT(group.error().hint, HasSubstr("MASTER_ADDR"));
+}
+
+TEST(Group, ATakenPortIsNamed) {
+  const Port taken;
+  taken.serve();
+  const auto group = Group::join(launchOf(0, 2, taken.number()), at::kCPU, std::chrono::seconds(1));
+  ASSERT_FALSE(group);
+  EXPECT_EQ(group.error().code, ErrorCode::device);
+  EXPECT_THAT(group.error().message, HasSubstr("cannot serve the meeting point 127.0.0.1:" + std::to_string(taken.number())));
+  EXPECT_THAT(group.error().hint, HasSubstr("MASTER_PORT"));
+}
+
+}  // namespace
+}  // namespace kvista
