@@ -67,6 +67,7 @@ void addRetrieval(CLI::App& app, Invocation& invocation);
 void addErrors(CLI::App& app, Invocation& invocation);
 void addSpectra(CLI::App& app, Invocation& invocation);
 void addReport(CLI::App& app, Invocation& invocation);
+void addMakeModel(CLI::App& app, Invocation& invocation);
 void addEngine(CLI::App& app, Invocation& invocation);
 
 /// One thing that `doctor` looked for.

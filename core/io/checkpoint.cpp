@@ -17,6 +17,7 @@
 #include "core/io/mapped_file.h"
 #include "core/io/safetensors_reader.h"
 #include "core/io/shard_index.h"
+#include "core/io/virtual_tensors.h"
 
 namespace kvista {
 namespace {
@@ -130,10 +131,20 @@ Result<Checkpoint> openSingle(const fs::path& folder, const fs::path& file) {
   return checkpoint;
 }
 
+Result<Checkpoint> openVirtual(const fs::path& folder, const fs::path& file) {
+  Checkpoint checkpoint;
+  checkpoint.path = folder;
+  checkpoint.files = {file};
+  KVISTA_ASSIGN(checkpoint.config, readConfig(folder));
+  KVISTA_ASSIGN(checkpoint.tensors, openVirtualTensors(file));
+  return checkpoint;
+}
+
 Result<Checkpoint> openFolder(const fs::path& folder) {
   // As transformers: one file with everything wins over an index.
   if (isThere(folder / kWeightsName)) return openSingle(folder, folder / kWeightsName);
   if (isThere(folder / kIndexName)) return openIndexed(folder, folder / kIndexName);
+  if (isThere(folder / kVirtualTensorsName)) return openVirtual(folder, folder / kVirtualTensorsName);
   KVISTA_CHECK(readConfig(folder));  // A folder that is no model's at all is told so first.
   return noSafetensors(folder);
 }
@@ -186,7 +197,8 @@ Result<Checkpoint> openCheckpoint(const fs::path& path) {
     case FileKind::gguf:
       return openGgufCheckpoint(path);
     case FileKind::json:
-      return path.filename() == kConfigName ? openFolder(folderOf(path)) : openIndexed(folderOf(path), path);
+      if (path.filename() == kConfigName) return openFolder(folderOf(path));
+      return path.filename() == kVirtualTensorsName ? openVirtual(folderOf(path), path) : openIndexed(folderOf(path), path);
     case FileKind::pickle:
       return fail(ErrorCode::unsupportedModel, fmt::format("{} is {}.", path.string(), kPickleProblem),
                   std::string(kPickleHint));

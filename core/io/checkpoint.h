@@ -26,7 +26,8 @@ struct Checkpoint {
 };
 
 /// Opens a folder (config.json with model.safetensors or an index and its shards), a .safetensors or index file inside
-/// such a folder, or a .gguf file; detected by content, not by name. Checks every header, offset, count and shape for
+/// such a folder, or a .gguf file; detected by content, not by name; without weights, a folder with kvista-virtual.json, whose
+/// tensors are made as they are read (core/io/virtual_tensors.h). Checks every header, offset, count and shape for
 /// consistency with itself; the family's description checks them against the configuration (core/model).
 /// Errors: corruptFile, io, unsupportedModel, each naming file and field.
 Result<Checkpoint> openCheckpoint(const std::filesystem::path& path);

@@ -34,7 +34,7 @@ WINDOW = 64
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
 VERBS = (
     "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate refine export verify compare "
-    "compress report engine list doctor"
+    "compress report make-model engine list doctor"
 ).split()
 VERBS_IN_ORDER = (
     "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate refine export verify compare "

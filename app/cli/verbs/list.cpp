@@ -8,6 +8,7 @@
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
 #include "core/checkpoint/export_form.h"
+#include "core/checkpoint/make_model.h"
 #include "core/compress/layouts.h"
 #include "core/compress/measures/measures.h"
 #include "core/compress/method.h"
@@ -67,6 +68,7 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
          for (const std::string_view name : familyNames()) entries.push_back({std::string(name), {}, {}, {}, {}});
          return entries;
        }},
+      {"shapes", [] { return entriesOf(publishedShapes()); }},
       {"profiles",
        [] {
          std::vector<Entry> entries;
