@@ -144,7 +144,7 @@ QSize BudgetDelegate::sizeHint(const QStyleOptionViewItem& option, const QModelI
 QWidget* BudgetDelegate::createEditor(QWidget* parent, const QStyleOptionViewItem&, const QModelIndex&) const {
   auto* line = new QLineEdit(parent);
   line->setAlignment(Qt::AlignRight | Qt::AlignVCenter);
-  line->setStyleSheet(QStringLiteral("QLineEdit { padding: 0 6px; }"));
+  line->setProperty("cell", true);
   connect(line, &QLineEdit::textEdited, this, [this] { Q_EMIT refused({}); });
   return line;
 }
@@ -185,8 +185,8 @@ bool BudgetDelegate::eventFilter(QObject* object, QEvent* event) {
       if (const auto change = rankChangeFromText(line->text()); !change) {
         const QString reason = QString::fromStdString(change.error().message + " " + change.error().hint);
         line->setToolTip(reason);
-        line->setStyleSheet(
-            QStringLiteral("QLineEdit { padding: 0 6px; border-color: %1; }").arg(colours().warning.name()));
+        line->setProperty("refused", true);
+        line->update();
         Q_EMIT refused(reason);
         return true;
       }

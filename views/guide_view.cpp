@@ -10,7 +10,6 @@
 #include <QPainter>
 #include <QPushButton>
 #include <QScrollArea>
-#include <QStyle>
 #include <QVBoxLayout>
 
 #include "views/local_files.h"
@@ -235,8 +234,8 @@ void GuideView::setRecord(const GuideRecord& record) {
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     // The one thing to do next. To open is already the large button above.
     steps_[i].button->setProperty("primary", record.steps[i] == GuideRecord::Progress::current && i != open);
-    style()->unpolish(steps_[i].button);
-    style()->polish(steps_[i].button);
+    steps_[i].button->updateGeometry();
+    steps_[i].button->update();
   }
   while (QLayoutItem* item = recent_->takeAt(0)) {
     // Not at once: the record may come while a button of the row is still clicking.
@@ -245,8 +244,8 @@ void GuideView::setRecord(const GuideRecord& record) {
     delete item;
   }
   open_->setProperty("primary", record.steps[open] == GuideRecord::Progress::current);
-  style()->unpolish(open_);
-  style()->polish(open_);
+  open_->updateGeometry();
+  open_->update();
   for (const GuideRecord::Recent& recent : record.recent) recent_->addWidget(makeRecent(recent));
   recentPart_->setVisible(!record.recent.empty());
 }

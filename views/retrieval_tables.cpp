@@ -67,7 +67,7 @@ QTableView* RetrievalTables::makeTable(const QString& name, RetrievalModel* mode
   table->setTabKeyNavigation(false);
   table->setSelectionMode(QAbstractItemView::SingleSelection);
   table->setFont(textFont(TextRole::axis));
-  table->setStyleSheet(QStringLiteral("QHeaderView::section { padding: 2px; }"));
+  table->setProperty("headerPadding", 2);
   table->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
   table->horizontalHeader()->setMinimumSectionSize(28);
   table->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);

@@ -55,7 +55,8 @@ void TargetEditor::setReason(const QString& reason) {
   if (reason == reason_) return;
   reason_ = reason;
   setToolTip(reason);
-  setStyleSheet(reason.isEmpty() ? QString() : QStringLiteral("border-color: %1").arg(colours().warning.name()));
+  setProperty("refused", !reason.isEmpty());
+  update();
   Q_EMIT reasonChanged(reason);
 }
 

@@ -5,8 +5,9 @@
 #include <QApplication>
 #include <QFontDatabase>
 #include <QPalette>
-#include <QStyle>
-#include <QStyleFactory>
+#include <QToolTip>
+
+#include "views/style.h"
 
 namespace kvista {
 namespace {
@@ -31,87 +32,6 @@ QPalette qtPalette(const Palette& look) {
   result.setColor(QPalette::Mid, look.hairline);
   result.setColor(QPalette::Dark, look.hairline);
   return result;
-}
-
-/// Controls in the look of look.md: hairlines, radius 6, one accent. `primary`, `quiet`, `segment` and `link` are
-/// dynamic properties that a widget sets on itself.
-QString styleSheet(const Palette& look) {
-  QString sheet = QStringLiteral(R"(
-QToolTip { background: %panel; color: %text; border: 1px solid %line; padding: 6px 8px; }
-QPushButton, QToolButton, QComboBox, QLineEdit, QSpinBox, QDoubleSpinBox {
-  background: %panel; color: %text; border: 1px solid %line; border-radius: 6px; padding: 4px 10px; min-height: 18px; }
-QPushButton:hover, QToolButton:hover, QComboBox:hover { border-color: %soft; }
-QPushButton:pressed, QToolButton:pressed { background: %window; }
-QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus { border-color: %accent; }
-QPushButton:disabled, QToolButton:disabled, QComboBox:disabled, QLineEdit:disabled, QSpinBox:disabled { color: %faint; }
-QPushButton[primary="true"] { background: %accent; color: %onAccent; border-color: %accent; font-weight: 600; }
-QPushButton[primary="true"]:hover { border-color: %text; }
-QPushButton[primary="true"]:disabled { background: %line; color: %soft; border-color: %line; }
-QToolButton[quiet="true"], QPushButton[quiet="true"] { border-color: transparent; background: transparent; }
-QToolButton[quiet="true"]:hover, QPushButton[quiet="true"]:hover { border-color: %line; }
-QToolButton[quiet="true"]:focus, QPushButton[quiet="true"]:focus { border-color: %accent; }
-QPushButton[link="true"] { border: none; border-radius: 3px; background: transparent; color: %accent; padding: 2px 0; text-align: left; }
-QPushButton[link="true"]:hover, QPushButton[link="true"]:focus { text-decoration: underline; }
-QToolButton[segment="true"] { border-radius: 0; border-left-width: 0; color: %soft; padding: 4px 11px; }
-QToolButton[segment="true"][first="true"] { border-left-width: 1px; border-top-left-radius: 6px; border-bottom-left-radius: 6px; }
-QToolButton[segment="true"][last="true"] { border-top-right-radius: 6px; border-bottom-right-radius: 6px; }
-QToolButton[segment="true"]:checked { background: %ground; color: %accent; font-weight: 600; }
-QToolButton[segment="true"]:focus { color: %text; text-decoration: underline; }
-QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0; }
-QComboBox { padding-right: 22px; }
-QComboBox::drop-down { border: none; width: 20px; }
-QComboBox::down-arrow { image: url(:/controls/down.svg); width: 12px; height: 12px; }
-QSpinBox, QDoubleSpinBox { padding-right: 22px; }
-QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button { border: none; background: transparent; width: 18px; }
-QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url(:/controls/up.svg); width: 10px; height: 10px; }
-QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url(:/controls/down.svg); width: 10px; height: 10px; }
-QTabBar::tab { background: transparent; color: %soft; border: none; border-bottom: 2px solid transparent; padding: 6px 12px; }
-QTabBar::tab:selected { color: %text; border-bottom-color: %accent; }
-QTabBar::tab:hover { color: %text; }
-QTabBar::tab:focus { color: %accent; }
-QComboBox QAbstractItemView { background: %panel; color: %text; border: 1px solid %line; selection-background-color: %ground; selection-color: %text; }
-QMenu { background: %panel; color: %text; border: 1px solid %line; padding: 4px; }
-QMenu::item { padding: 5px 22px; border-radius: 4px; }
-QMenu::item:selected { background: %ground; color: %text; }
-QMenu::item:disabled { color: %faint; }
-QMenu::separator { height: 1px; background: %line; margin: 4px 6px; }
-QMenuBar { background: %panel; color: %text; }
-QMenuBar::item { padding: 4px 8px; border-radius: 4px; background: transparent; }
-QMenuBar::item:selected { background: %ground; }
-QHeaderView::section { background: %panel; color: %soft; border: none; border-bottom: 1px solid %line; padding: 5px 8px; }
-QTableView, QTreeView, QListView, QTextEdit, QPlainTextEdit, QTextBrowser { background: %panel; color: %text; border: none; gridline-color: %line;
-  selection-background-color: %ground; selection-color: %text; }
-QTextEdit, QPlainTextEdit { border: 1px solid %line; border-radius: 6px; padding: 4px; }
-QTextEdit:focus, QPlainTextEdit:focus { border-color: %accent; }
-QScrollBar { background: transparent; border: none; margin: 0; }
-QScrollBar:vertical { width: 10px; }
-QScrollBar:horizontal { height: 10px; }
-QScrollBar::handle { background: %line; border-radius: 3px; margin: 2px; min-height: 28px; min-width: 28px; }
-QScrollBar::handle:hover { background: %faint; }
-QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
-QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
-QProgressBar { background: %line; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
-QProgressBar::chunk { background: %accent; border-radius: 3px; }
-QCheckBox, QRadioButton { spacing: 8px; color: %text; }
-QCheckBox::indicator { width: 14px; height: 14px; border: 1px solid %soft; border-radius: 4px; background: %panel; }
-QCheckBox::indicator:hover, QCheckBox:focus::indicator { border-color: %accent; }
-QCheckBox::indicator:disabled { border-color: %line; }
-QCheckBox::indicator:checked { background: %accent; border-color: %accent; image: url(:/controls/%check.svg); }
-QCheckBox::indicator:checked:disabled { background: %faint; border-color: %faint; }
-QStatusBar { background: %panel; color: %soft; border-top: 1px solid %line; }
-QStatusBar::item { border: none; }
-QDialog { background: %window; }
-QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
-QMainWindow::separator { background: %window; width: 8px; height: 8px; }
-QMainWindow::separator:hover { background: %line; }
-QSplitter::handle { background: transparent; }
-)");
-  const std::pair<const char*, QColor> names[] = {
-      {"%onAccent", look.onAccent}, {"%accent", look.accent}, {"%ground", look.accentGround},
-      {"%window", look.window},     {"%panel", look.panel},   {"%line", look.hairline},
-      {"%text", look.text},         {"%soft", look.soft},     {"%faint", look.faint}};
-  for (const auto& [name, colour] : names) sheet.replace(QLatin1String(name), colour.name());
-  return sheet.replace(QLatin1String("%check"), QLatin1String(look.dark ? "check-dark" : "check"));
 }
 
 /// Of the desktop's own palette, whatever we have set.
@@ -155,7 +75,7 @@ void Theme::install() {
   desktopPaletteDark_ = isDesktopPaletteDark();
   for (const char* weight : {"Regular", "Medium", "SemiBold"})
     QFontDatabase::addApplicationFont(QStringLiteral(":/fonts/Inter-%1.otf").arg(QLatin1String(weight)));
-  QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
+  QApplication::setStyle(new Style);
   QApplication::setFont(textFont(TextRole::body));
   apply();
 }
@@ -182,8 +102,9 @@ bool Theme::wantsDark() const {
 void Theme::apply() {
   palette_ = wantsDark() ? &dark() : &light();
   if (qApp) {
-    QApplication::setPalette(qtPalette(*palette_));
-    qApp->setStyleSheet(styleSheet(*palette_));
+    const QPalette palette = qtPalette(*palette_);
+    QApplication::setPalette(palette);
+    QToolTip::setPalette(palette);
   }
   Q_EMIT changed();
 }
@@ -220,8 +141,8 @@ QFont textFont(TextRole role) {
 
 void markPrimary(QWidget* button) {
   button->setProperty("primary", true);
-  button->style()->unpolish(button);
-  button->style()->polish(button);
+  button->updateGeometry();  // Its text is wider.
+  button->update();
 }
 
 QString slotName(const Slot& slot) {

@@ -46,7 +46,7 @@ class Theme final : public QObject {
   enum class Mode { system, light, dark };
 
   static Theme& instance();
-  /// Loads the fonts and gives the application its style, palette and style sheet.
+  /// Loads the fonts and gives the application its style and palette.
   void install();
   void setMode(Mode mode);
   [[nodiscard]] Mode mode() const { return mode_; }
@@ -87,7 +87,7 @@ class Theme::LightForPaper {
 /// Short for Theme::instance().palette().
 const Palette& colours();
 QFont textFont(TextRole role);
-/// Makes a button the one that goes on: at any time, also after its style was read.
+/// Makes a button the one that goes on.
 void markPrimary(QWidget* button);
 /// "K3", "V0".
 QString slotName(const Slot& slot);

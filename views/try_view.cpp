@@ -210,7 +210,7 @@ QWidget* TryView::makeFiles() {
   table_->setModel(evaluations_);
   table_->setAccessibleName(tr("Perplexities"));
   table_->setSelectionBehavior(QAbstractItemView::SelectRows);
-  table_->setStyleSheet(QStringLiteral("QHeaderView::section { padding: 5px 3px; }"));
+  table_->setProperty("headerPadding", 3);
   table_->setShowGrid(false);
   table_->setWordWrap(false);
   table_->setTabKeyNavigation(false);

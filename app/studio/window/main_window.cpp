@@ -102,6 +102,7 @@ MainWindow::MainWindow(const std::optional<EngineCommand>& engine)
   engineStatus_->setObjectName(QStringLiteral("engineStatus"));
   message_->setObjectName(QStringLiteral("message"));
   provenance_->setObjectName(QStringLiteral("provenance"));
+  for (QLabel* label : {engineStatus_, message_, provenance_}) label->setForegroundRole(QPalette::PlaceholderText);
   setFocus();  // Otherwise the first button has it, and looks as if it were chosen.
   statusBar()->setSizeGripEnabled(false);
   statusBar()->setContentsMargins(13, 0, 13, 0);  // Its layout adds 3: what it says stands below the strip's figures.

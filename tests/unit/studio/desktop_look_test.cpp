@@ -113,7 +113,6 @@ TEST(ThemeOfTheDesktop, FollowsItInModeSystemAlone) {
   EXPECT_TRUE(colours().dark);
   theme.setDesktopDark(std::nullopt);  // The palette of the platform of the tests is light.
   EXPECT_FALSE(colours().dark);
-  qApp->setStyleSheet({});
 }
 
 }  // namespace

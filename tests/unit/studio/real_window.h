@@ -36,7 +36,6 @@ class RealWindow : public ::testing::Test {
     finishDiskWork();
     QStandardPaths::setTestModeEnabled(true);
     for (const auto& [name, value] : before_) value.isNull() ? qunsetenv(name) : qputenv(name, value);
-    qApp->setStyleSheet({});
   }
 
   void start(const QString& behaviour = {}) {
