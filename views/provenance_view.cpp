@@ -37,7 +37,6 @@ ProvenanceView::ProvenanceView(QWidget* parent)
   tree_->setAllColumnsShowFocus(true);
   tree_->setTabKeyNavigation(false);
   tree_->setAccessibleName(tr("Provenance"));
-  tree_->setStyleSheet(QStringLiteral("QTreeView::item { padding: 4px 8px; }"));
   tree_->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
   tree_->header()->setStretchLastSection(true);
   copy_->setProperty("quiet", true);

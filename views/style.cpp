@@ -12,6 +12,7 @@
 #include <QStyleFactory>
 #include <QStyleOption>
 #include <QTabBar>
+#include <QTableView>
 #include <QTextEdit>
 #include <algorithm>
 
@@ -21,7 +22,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kControl = 28, kText = 18, kPadding = 10, kSegmentPadding = 11, kArrow = 22, kCellPadding = 6;
+constexpr int kControl = 28, kText = 18, kPadding = 10, kSegmentPadding = 11, kArrow = 22, kCellPadding = 6, kRow = 26;
 constexpr int kScrollBar = 10, kLeastHandle = 28, kProgress = 6, kIndicator = 16;
 constexpr int kHeaderPadding = 8, kHeaderHeight = 11, kSortMark = 14;
 
@@ -105,6 +106,10 @@ QSize Style::sizeFromContents(ContentsType type, const QStyleOption* option, con
       const auto* frame = qstyleoption_cast<const QStyleOptionFrame*>(option);
       if (!frame || frame->lineWidth == 0) return contents;
       return {contents.width() + 2 * kPadding + 2, kControl};
+    }
+    case CT_ItemViewItem: {
+      const QSize size = QProxyStyle::sizeFromContents(type, option, contents, widget);
+      return qobject_cast<const QTableView*>(widget) ? size : size.expandedTo({0, kRow});
     }
     case CT_ProgressBar:
       return {contents.width(), kProgress};
@@ -200,6 +205,8 @@ int Style::pixelMetric(PixelMetric metric, const QStyleOption* option, const QWi
     case PM_CheckBoxLabelSpacing:
     case PM_RadioButtonLabelSpacing:
       return 8;
+    case PM_FocusFrameHMargin:  // Of texts in lists, less one.
+      return 7;
     case PM_TabBarTabHSpace:
       return 24;
     case PM_TabBarTabVSpace:
