@@ -13,7 +13,7 @@ namespace kvista {
 
 EngineSettings engineSettings(const ComputeSettings& compute) {
   if (compute.threads > 0) at::set_num_threads(compute.threads);
-  return {KVISTA_VERSION, compute.device, compute.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, true};
+  return {KVISTA_VERSION, compute.device, compute.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, true, compute.streamLayers};
 }
 
 Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& subject) {

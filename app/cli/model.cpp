@@ -36,9 +36,12 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
   ComputeOptions options;
   KVISTA_ASSIGN(options.device, openDevice(settings.device));
   options.activationBudgetBytes = settings.keptMegabytes * 1'000'000;
+  options.streamLayers = settings.streamLayers;
   options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   spdlog::info("loading {} on {} in {}", model.checkpoint.path.string(), describeDevice(options.device), settings.dtype);
   KVISTA_ASSIGN(model.decoder, Decoder::load(model.checkpoint, options, task));
+  if (model.decoder->options().streamLayers && !options.streamLayers)
+    spdlog::warn("The weights do not fit on {}; layers are read one after the other.", describeDevice(options.device));
   for (const std::string& warning : model.decoder->description().warnings) spdlog::warn("{}", warning);
   return model;
 }
@@ -50,6 +53,8 @@ void addComputeOptions(CLI::App* verb, ComputeSettings& settings) {
   verb->add_option("--dtype", settings.dtype, "Arithmetic of the model")
       ->check(oneOf({"float32", "bfloat16"}))
       ->capture_default_str();
+  verb->add_flag("--stream-layers", settings.streamLayers,
+                 "Keep two layers' weights in memory and read the others as a pass comes to them (what a GPU too small for the model does by itself)");
   verb->add_option("--threads", settings.threads, "CPU threads (0: one a core)")->check(wholeNumber(0, 1024));
 }
 

@@ -25,6 +25,7 @@ struct ComputeSettings {
   std::string device = "cpu";
   std::string dtype = "float32";
   int threads = 0;
+  bool streamLayers = false;          ///< ComputeOptions::streamLayers.
   std::int64_t keptMegabytes = 1024;  ///< ComputeOptions::activationBudgetBytes, for passes with gradients.
 };
 /// Also `--keep-activations`, for verbs that take gradients.

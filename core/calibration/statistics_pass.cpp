@@ -71,7 +71,8 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   const double secondsBefore = pass.seconds;
   auto lastSave = start;
 
-  const std::int64_t perBatch = std::max<std::int64_t>(1, options.tokensPerBatch / window);
+  const Decoder stepped = decoder.withTokensPerStep(options.tokensPerBatch);
+  const std::int64_t perBatch = stepped.windowsPerPass(window, options.gradients);
   while (pass.windows < windowCount) {
     task.progress("calibrate", static_cast<std::uint64_t>(pass.windows * window), static_cast<std::uint64_t>(windowCount * window),
                   "tokens");
@@ -79,11 +80,11 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
     const at::Tensor ids = windows.ids.narrow(0, pass.windows, batch);
     const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
       pass.layers[static_cast<std::size_t>(record.layer)].add(record, decoder.keyBias(record.layer), decoder.valueBias(record.layer),
-                                                              pass.windows);
+                                                              pass.windows + record.firstWindow);
       return {};
     };
     if (options.gradients) {
-      auto loss = decoder.forwardBackward(ids, visitor, task);
+      auto loss = stepped.forwardBackward(ids, visitor, task);
       if (!loss) return tl::unexpected(std::move(loss).error());
       if (!std::isfinite(*loss))
         return fail(ErrorCode::numerical, fmt::format("The loss is not a finite number in windows {} to {} of the text.", pass.windows,
@@ -91,7 +92,7 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
                     "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
       pass.lossSum += *loss;
     } else {
-      KVISTA_CHECK(decoder.forward(ids, nullptr, visitor, false, task));
+      KVISTA_CHECK(stepped.forward(ids, nullptr, visitor, false, task));
     }
     pass.windows += batch;
     pass.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();

@@ -15,7 +15,7 @@ namespace kvista {
 
 struct StatisticsOptions {
   bool gradients = true;
-  std::int64_t tokensPerBatch = 2048;  ///< Windows go through the model together up to this many tokens.
+  std::int64_t tokensPerBatch = 2048;  ///< Windows go through the model (or a streamed layer) together up to this many tokens.
   std::filesystem::path partialFile;   ///< Where sums are kept every 20 s while the pass runs; empty: nowhere.
 };
 

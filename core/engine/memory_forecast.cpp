@@ -3,56 +3,12 @@
 #include "core/engine/memory_forecast.h"
 
 #include <algorithm>
-#include <fstream>
-#include <string>
 
 #include <fmt/format.h>
 
 #include "core/model/device.h"
 
 namespace kvista {
-namespace {
-
-std::optional<std::int64_t> numberIn(const char* file) {
-  std::ifstream stream(file);
-  std::int64_t number = 0;
-  return stream >> number ? std::optional(number) : std::nullopt;  // "max" is no number
-}
-
-std::optional<std::int64_t> availableToSystem() {
-  std::ifstream stream("/proc/meminfo");
-  std::string name, unit;
-  std::int64_t kibibytes = 0;
-  while (stream >> name >> kibibytes) {
-    if (name == "MemAvailable:") return kibibytes * 1024;
-    std::getline(stream, unit);
-  }
-  return std::nullopt;
-}
-
-/// Cached file pages count as used, but are given back when memory is wanted.
-std::int64_t cachedFiles() {
-  std::ifstream stream("/sys/fs/cgroup/memory.stat");
-  std::string name;
-  std::int64_t bytes = 0;
-  while (stream >> name >> bytes)
-    if (name == "file") return bytes;
-  return 0;
-}
-
-}  // namespace
-
-std::optional<std::int64_t> availableMemory(c10::Device device) {
-  if (!device.is_cpu()) {
-    const auto memory = memoryOf(device);
-    return memory ? std::optional(memory->free) : std::nullopt;
-  }
-  std::optional<std::int64_t> available = availableToSystem();
-  const auto limit = numberIn("/sys/fs/cgroup/memory.max");
-  const auto used = numberIn("/sys/fs/cgroup/memory.current");
-  if (limit && used) available = std::min(available.value_or(*limit), std::max<std::int64_t>(0, *limit - *used + cachedFiles()));
-  return available;
-}
 
 std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype) {
   const std::int64_t each = dtype == c10::kBFloat16 ? 2 : 4;

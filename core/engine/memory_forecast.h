@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include <c10/core/Device.h>
@@ -15,10 +14,6 @@
 #include "core/plan/plan.h"
 
 namespace kvista {
-
-/// Memory that can be had, bytes; absent where the system does not say. On the CPU: without swapping and within the
-/// process's control group.
-std::optional<std::int64_t> availableMemory(c10::Device device);
 
 /// Memory that weights take in `dtype`: on a GPU all of them, on the CPU those that must be converted, since the others
 /// are read from the mapped file.

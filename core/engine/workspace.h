@@ -32,6 +32,7 @@ struct EngineSettings {
   std::string device = "cpu";  ///< As openDevice.
   at::ScalarType dtype = at::kFloat;
   bool readsStandardInput = false;  ///< A text may be "-": standard input carries no requests.
+  bool streamLayers = false;        ///< As ComputeOptions::streamLayers.
 };
 
 /// A model that somebody looks at: headers at first, weights and vocabulary at first need. `plan` is that of an export,

@@ -30,7 +30,7 @@ Result<Statistics> calibrate(const Decoder& decoder, const std::string& modelHas
   const TokenWindows used = windowsOf(all, 0, total - heldOut);
   StatisticsOptions options;
   options.gradients = request.gradients;
-  options.tokensPerBatch = decoder.options().device.is_cpu() ? 2048 : 16384;
+  options.tokensPerBatch = decoder.tokensPerStep();
   options.partialFile = request.partialFile;
   KVISTA_ASSIGN(Statistics statistics, runStatisticsPass(decoder, modelHash, used, options, task));
   statistics.recipe = request.recipe;

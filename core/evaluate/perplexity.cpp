@@ -14,9 +14,7 @@ double Perplexity::perplexity() const { return std::exp(meanLoss); }
 
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
                                      const std::string& stage, const Task& task) {
-  // A batch of a few thousand tokens keeps the processor busy; a GPU wants more of them.
-  const std::int64_t tokensPerBatch = decoder.options().device.is_cpu() ? 2048 : 16384;
-  const std::int64_t perBatch = std::max<std::int64_t>(1, tokensPerBatch / ids.size(1));
+  const std::int64_t perBatch = decoder.windowsPerPass(ids.size(1), false);
   const auto start = std::chrono::steady_clock::now();
   Perplexity result;
   double sum = 0;

@@ -154,7 +154,7 @@ Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& s
       outputSums.write(measured.attentionOutputs, layer);
       return {};
     };
-    KVISTA_CHECK(decoder.forward(ids, nullptr, visitor, false, task));
+    KVISTA_CHECK(decoder.withTokensPerStep(ids.numel()).forward(ids, nullptr, visitor, false, task));  // a record a layer
     return measured;
   });
 }

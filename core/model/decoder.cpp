@@ -3,13 +3,18 @@
 #include "core/model/decoder.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "core/io/checkpoint.h"
 #include "core/model/decoder_layer.h"
+#include "core/model/device.h"
 #include "core/model/head.h"
+#include "core/model/layer_stream.h"
 #include "core/model/torch_guard.h"
 
 namespace kvista {
@@ -21,20 +26,37 @@ Result<std::shared_ptr<const Decoder>> Decoder::load(const Checkpoint& checkpoin
                 fmt::format("A decoder computes in float32 or bfloat16, not in {}.", c10::toString(options.dtype)));
   }
   KVISTA_ASSIGN(DecoderDescription description, describe(checkpoint));
-  KVISTA_ASSIGN(DecoderWeights weights, loadWeights(checkpoint, description, options.device, options.dtype, task));
-  return std::shared_ptr<const Decoder>(new Decoder(std::move(description), options, std::move(weights)));
+  ComputeOptions settled = options;
+  if (!options.device.is_cpu()) {
+    const std::optional<std::int64_t> free = availableMemory(options.device);
+    const std::int64_t needed = deviceBytes(description, options.dtype, false);
+    settled.streamLayers |= free && needed > *free / 8 * 7;  // The rest is for what a pass computes.
+  }
+  KVISTA_ASSIGN(DecoderWeights weights,
+                loadWeights(checkpoint, description, options.device, options.dtype, settled.streamLayers, task));
+  return std::shared_ptr<const Decoder>(new Decoder(std::move(description), settled, std::move(weights)));
 }
 
-at::Tensor Decoder::keyWeight(int layer) const { return weights_.layers.at(layer).key.weight; }
+/// A streamed one is read for this call alone; describe() and the stream have made sure that it can be.
+at::Tensor Decoder::matrixOf(int layer, const LinearDescription& linear, const LinearWeights& weights) const {
+  if (!options_.streamLayers) return weights.weight;
+  return readMatrix(weights_, layer, linear.weight).value().to(options_.device, options_.dtype);
+}
+
+at::Tensor Decoder::keyWeight(int layer) const {
+  return matrixOf(layer, description_.layers.at(layer).attention.key, weights_.layers.at(layer).key);
+}
 at::Tensor Decoder::keyBias(int layer) const { return weights_.layers.at(layer).key.bias; }
-at::Tensor Decoder::valueWeight(int layer) const { return weights_.layers.at(layer).value.weight; }
+at::Tensor Decoder::valueWeight(int layer) const {
+  return matrixOf(layer, description_.layers.at(layer).attention.value, weights_.layers.at(layer).value);
+}
 at::Tensor Decoder::valueBias(int layer) const { return weights_.layers.at(layer).value.bias; }
 
 at::Tensor Decoder::rotateKeys(int layer, const at::Tensor& keys, const at::Tensor& positions,
                                std::int64_t sequenceLength) const {
   const c10::NoGradGuard noGrad;
   const RotaryTable table = rotaryTable(description_.rope, positions, sequenceLength);
-  return rotateRawKeys(description_, weights_, layer, keys, table);
+  return rotateRawKeys(description_, weights_.layers.at(layer), layer, keys, table);
 }
 
 Result<void> Decoder::checkIds(const at::Tensor& ids, std::int64_t minimumTokens) const {
@@ -63,11 +85,12 @@ PassContext Decoder::beginPass(std::int64_t tokens, const CacheTransform* transf
 
 Result<at::Tensor> Decoder::runLayers(const at::Tensor& ids, const CacheTransform* transform,
                                       const LayerVisitor& visitor, const Task& task) const {
+  if (options_.streamLayers) return runLayersStreamed(ids, transform, visitor, task);
   const PassContext pass = beginPass(ids.size(1), transform);
   at::Tensor hidden = at::embedding(weights_.embedding, ids);
   for (int layer = 0; layer < description_.shape.layers; ++layer) {
     KVISTA_CHECK(task.checkStop());
-    LayerActivations activations = runLayer(pass, layer, hidden);
+    LayerActivations activations = runLayer(pass, layer, weights_.layers[static_cast<std::size_t>(layer)], hidden);
     hidden = std::move(activations.output);
     if (visitor) KVISTA_CHECK(visitor(activations.record(layer)));
   }
@@ -81,7 +104,7 @@ Result<ForwardResult> Decoder::forward(const at::Tensor& ids, const CacheTransfo
     const c10::NoGradGuard noGrad;
     ForwardResult result;
     KVISTA_ASSIGN(result.hiddenLast, runLayers(ids.to(options_.device), transform, visitor, task));
-    if (wantLogits) result.logits = linear(result.hiddenLast, weights_.head);
+    if (wantLogits) result.logits = linear(result.hiddenLast.to(options_.device), weights_.head);
     return result;
   });
 }
@@ -97,14 +120,15 @@ Result<at::Tensor> Decoder::embed(const at::Tensor& ids) const {
 Result<at::Tensor> Decoder::attentionInputOf(int layer, const at::Tensor& hidden) const {
   return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
     const c10::NoGradGuard noGrad;
-    return attentionInput(description_, weights_, layer, hidden);
+    return attentionInput(description_, weights_.layers.at(layer), layer, hidden);
   });
 }
 
 Result<at::Tensor> Decoder::advance(int layer, const at::Tensor& hidden, const CacheTransform* transform) const {
   return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
     const c10::NoGradGuard noGrad;
-    return runLayer(beginPass(hidden.size(1), transform), layer, hidden).output;
+    KVISTA_ASSIGN(const LayerWeights weights, layerOnDevice(layer));
+    return runLayer(beginPass(hidden.size(1), transform), layer, weights, hidden).output;
   });
 }
 
@@ -117,14 +141,18 @@ Result<at::Tensor> Decoder::nextToken(const at::Tensor& ids, DecoderCache& cache
     cache.layers.resize(static_cast<std::size_t>(description_.shape.layers));
     const PassContext pass = beginPass(cache.tokens + ids.size(1), transform);
     at::Tensor hidden = at::embedding(weights_.embedding, ids.to(options_.device));
+    std::optional<LayerStream> stream;
+    if (options_.streamLayers)
+      stream.emplace(description_, weights_, options_.device, options_.dtype, LayerStream::upwards(description_.shape.layers));
     for (int layer = 0; layer < description_.shape.layers; ++layer) {
       KVISTA_CHECK(task.checkStop());
+      KVISTA_ASSIGN(const LayerWeights weights, stream ? stream->next() : layerOnDevice(layer));
       DecoderCache::Layer& kept = cache.layers[static_cast<std::size_t>(layer)];
       if (cache.tokens > 0) {
-        hidden = runLayerOnToken(pass, layer, hidden, kept);
+        hidden = runLayerOnToken(pass, layer, weights, hidden, kept);
       } else {
-        LayerActivations activations = runLayer(pass, layer, hidden);
-        keepInCache(pass, layer, activations, kept);
+        LayerActivations activations = runLayer(pass, layer, weights, hidden);
+        keepInCache(pass, weights, activations, kept);
         hidden = std::move(activations.output);
       }
     }
@@ -141,7 +169,14 @@ Result<at::Tensor> Decoder::tokenLosses(const at::Tensor& ids, const CacheTransf
     const c10::NoGradGuard noGrad;
     const at::Tensor idsOnDevice = ids.to(options_.device);
     KVISTA_ASSIGN(const at::Tensor hidden, runLayers(idsOnDevice, transform, {}, task));
-    return nextTokenLosses(weights_.head, hidden, idsOnDevice, task);
+    if (!options_.streamLayers) return nextTokenLosses(weights_.head, hidden, idsOnDevice, task);
+    std::vector<at::Tensor> losses;  // of a step each: all windows' head inputs may be more than the device holds
+    for (const auto& [first, count] : stepsOf(ids)) {
+      KVISTA_ASSIGN(at::Tensor some, nextTokenLosses(weights_.head, hidden.narrow(0, first, count).to(options_.device),
+                                                     idsOnDevice.narrow(0, first, count), task));
+      losses.push_back(std::move(some));
+    }
+    return at::cat(losses);
   });
 }
 

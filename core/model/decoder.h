@@ -28,6 +28,12 @@ struct ComputeOptions {
   /// How much the backward pass may keep instead of computing it twice; it needs the layers' inputs and one layer's
   /// activations in any case.
   std::int64_t activationBudgetBytes = std::int64_t{1} << 30;
+  /// Keep no more than two layers' matrices on the device and read the others from the file as a pass comes to them. A GPU
+  /// that the weights do not fit on does so without being asked. Such a pass takes all its windows through one layer before
+  /// the next; what they hand on waits on the device where it fits into `activationBudgetBytes`, else in main memory.
+  bool streamLayers = false;
+  /// Tokens that go through a layer at a time, in whole windows; 0: what keeps the device busy.
+  std::int64_t tokensPerStep = 0;
 };
 
 /// What one layer puts into its cache, seen from outside. All are [batch, tokens, heads * width], head-major, raw:
@@ -63,6 +69,7 @@ class CacheTransform {
 /// values are what the projections gave; rotatedKeys what attention used, after a transform if there is one.
 struct LayerRecord {
   int layer = 0;
+  std::int64_t firstWindow = 0;  ///< Where in the pass's windows this record's begin.
   at::Tensor attentionInput;   ///< [b, n, hiddenSize]: what q, k and v are projected from (after the layer's norm).
   at::Tensor keys, values;     ///< Raw, [b, n, width].
   at::Tensor rotatedKeys;      ///< [b, kvHeads, n, headDim]: after norm and RoPE.
@@ -102,6 +109,12 @@ class Decoder {
   [[nodiscard]] const DecoderDescription& description() const { return description_; }
   [[nodiscard]] const ModelShape& shape() const { return description_.shape; }
   [[nodiscard]] const ComputeOptions& options() const { return options_; }
+  /// The same decoder, sharing all weights, with another size of steps.
+  [[nodiscard]] Decoder withTokensPerStep(std::int64_t tokens) const;
+  [[nodiscard]] std::int64_t tokensPerStep() const;
+  /// Windows of `window` tokens to give to one pass: a step's, or with streamed layers as many as what they hand on from
+  /// layer to layer fits into half of the main memory that is free now.
+  [[nodiscard]] std::int64_t windowsPerPass(std::int64_t window, bool backward) const;
   /// Weight [out, in] and bias (may be undefined) of K or V of a layer as logical slices, whatever the file's layout.
   [[nodiscard]] at::Tensor keyWeight(int layer) const;
   [[nodiscard]] at::Tensor keyBias(int layer) const;
@@ -151,7 +164,22 @@ class Decoder {
       : description_(std::move(description)), options_(options), weights_(std::move(weights)) {}
   [[nodiscard]] Result<void> checkIds(const at::Tensor& ids, std::int64_t minimumTokens) const;
   [[nodiscard]] PassContext beginPass(std::int64_t tokens, const CacheTransform* transform) const;
-  /// All layers and the final norm: the head's input.
+  [[nodiscard]] at::Tensor matrixOf(int layer, const LinearDescription& linear, const LinearWeights& weights) const;
+  /// The windows of a pass, as many at a time as go through a layer together.
+  struct Step {
+    std::int64_t first, count;
+    [[nodiscard]] at::Tensor of(const at::Tensor& all) const { return all.narrow(0, first, count); }
+  };
+  [[nodiscard]] std::vector<Step> stepsOf(const at::Tensor& ids) const;
+  /// Refuses what needs all layers on the device.
+  [[nodiscard]] Result<void> checkResident() const;
+  /// A layer's weights on the device, read for this call if they are not there.
+  [[nodiscard]] Result<LayerWeights> layerOnDevice(int layer) const;
+  /// runLayers and forwardBackward with streamed layers; `ids` are on the device.
+  Result<at::Tensor> runLayersStreamed(const at::Tensor& ids, const CacheTransform* transform, const LayerVisitor& visitor,
+                                       const Task& task) const;
+  Result<double> forwardBackwardStreamed(const at::Tensor& ids, const LayerVisitor& visitor, const Task& task) const;
+  /// All layers and the final norm: the head's input. With streamed layers it may lie in main memory.
   Result<at::Tensor> runLayers(const at::Tensor& ids, const CacheTransform* transform, const LayerVisitor& visitor,
                                const Task& task) const;
 

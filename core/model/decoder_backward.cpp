@@ -17,6 +17,7 @@ Result<double> Decoder::forwardBackward(const at::Tensor& ids, const LayerVisito
   return guardTorch("The backward pass", [&]() -> Result<double> {
     KVISTA_CHECK(checkIds(ids, 2));
     const c10::NoGradGuard noGrad;
+    if (options_.streamLayers) return forwardBackwardStreamed(ids.to(options_.device), visitor, task);
     const at::Tensor idsOnDevice = ids.to(options_.device);
     const PassContext pass = beginPass(ids.size(1), nullptr);
     KVISTA_ASSIGN(Recording recording, Recording::begin(pass, idsOnDevice, options_, task));
@@ -26,19 +27,7 @@ Result<double> Decoder::forwardBackward(const at::Tensor& ids, const LayerVisito
 
     for (int layer = description_.shape.layers - 1; layer >= 0; --layer) {
       KVISTA_CHECK(task.checkStop());
-      const RecordedLayer recorded = recording.take(pass, layer);
-      const LayerActivations& activations = recorded.activations;
-      std::vector<at::Tensor> wanted = {activations.keys, activations.values, activations.rotatedKeys};
-      if (layer > 0) wanted.push_back(recorded.input);  // nothing below the first layer wants a gradient
-      const std::vector<at::Tensor> gradients = torch::autograd::grad({activations.output}, wanted, {gradient});
-      if (visitor) {
-        LayerRecord record = activations.record(layer);
-        record.gradientKeys = gradients[0];
-        record.gradientValues = gradients[1];
-        record.gradientRotatedKeys = gradients[2];
-        KVISTA_CHECK(visitor(record));
-      }
-      if (layer > 0) gradient = gradients[3];
+      KVISTA_ASSIGN(gradient, backThrough(recording.take(pass, layer), layer, 0, gradient, visitor));
     }
     return loss.sum;
   });
@@ -48,6 +37,7 @@ Result<double> Decoder::distil(const at::Tensor& ids, const CacheTransform& stud
   return guardTorch("The distilling pass", [&]() -> Result<double> {
     KVISTA_CHECK(checkIds(ids, 1));
     const c10::NoGradGuard noGrad;
+    KVISTA_CHECK(checkResident());
     const at::Tensor idsOnDevice = ids.to(options_.device);
     KVISTA_ASSIGN(const at::Tensor teacher, runLayers(idsOnDevice, nullptr, {}, task));
     const PassContext pass = beginPass(ids.size(1), &student);
@@ -70,11 +60,20 @@ Result<double> Decoder::divergence(const at::Tensor& ids, const CacheTransform& 
   return guardTorch("The forward pass", [&]() -> Result<double> {
     KVISTA_CHECK(checkIds(ids, 1));
     const c10::NoGradGuard noGrad;
+    KVISTA_CHECK(checkResident());
     const at::Tensor idsOnDevice = ids.to(options_.device);
     KVISTA_ASSIGN(const at::Tensor teacher, runLayers(idsOnDevice, nullptr, {}, task));
     KVISTA_ASSIGN(const at::Tensor taught, runLayers(idsOnDevice, &student, {}, task));
     return kvista::divergence(weights_.head, teacher, taught, task);
   });
+}
+
+Result<void> Decoder::checkResident() const {
+  if (!options_.streamLayers) return {};
+  return fail(ErrorCode::unsupportedModel,
+              "Refining computes with all of the model's layers at once, but they are read one after the other because the device "
+              "has too little memory for them, or because it was asked for.",
+              "Refine on a device with more memory, without --stream-layers.");
 }
 
 }  // namespace kvista

@@ -67,34 +67,33 @@ at::Tensor linear(const at::Tensor& x, const LinearWeights& weights) {
   return weights.bias.defined() ? at::linear(x, weights.weight, weights.bias) : at::linear(x, weights.weight);
 }
 
-at::Tensor rotateRawKeys(const DecoderDescription& description, const DecoderWeights& weights, int layer,
+at::Tensor rotateRawKeys(const DecoderDescription& description, const LayerWeights& weights, int layer,
                          const at::Tensor& keys, const RotaryTable& table) {
   const AttentionDescription& attention = description.layers[layer].attention;
   const at::Tensor heads =
-      splitHeads(keys, description.shape.kvHeads, attention.keyNorm, weights.layers[layer].keyNorm);
+      splitHeads(keys, description.shape.kvHeads, attention.keyNorm, weights.keyNorm);
   return rotate(heads, table);
 }
 
-at::Tensor attentionInput(const DecoderDescription& description, const DecoderWeights& weights, int layer,
+at::Tensor attentionInput(const DecoderDescription& description, const LayerWeights& weights, int layer,
                           const at::Tensor& input) {
-  return rmsNorm(input, weights.layers[layer].attentionNorm, description.layers[layer].attentionNorm.epsilon);
+  return rmsNorm(input, weights.attentionNorm, description.layers[layer].attentionNorm.epsilon);
 }
 
-LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& input) {
+LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input) {
   const ModelShape& shape = pass.description.shape;
   const LayerDescription& description = pass.description.layers[layer];
   const AttentionDescription& attention = description.attention;
-  const LayerWeights& weights = pass.weights.layers[layer];
 
   LayerActivations result;
-  result.attentionInput = attentionInput(pass.description, pass.weights, layer, input);
+  result.attentionInput = attentionInput(pass.description, weights, layer, input);
   result.keys = linear(result.attentionInput, weights.key);
   result.values = linear(result.attentionInput, weights.value);
   KeyValues cached{result.keys, result.values};
   if (pass.transform != nullptr) {
     cached = withBias(pass.transform->beforeRope(layer, withBias(cached, weights, -1)), weights, 1);
   }
-  result.rotatedKeys = rotateRawKeys(pass.description, pass.weights, layer, cached.keys, pass.rope).transpose(1, 2);
+  result.rotatedKeys = rotateRawKeys(pass.description, weights, layer, cached.keys, pass.rope).transpose(1, 2);
   if (pass.transform != nullptr) result.rotatedKeys = pass.transform->afterRope(layer, std::move(result.rotatedKeys));
 
   const at::Tensor queries = linear(result.attentionInput, weights.query);
@@ -107,18 +106,17 @@ LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& 
   return result;
 }
 
-void keepInCache(const PassContext& pass, int layer, const LayerActivations& activations, DecoderCache::Layer& cache) {
+void keepInCache(const PassContext& pass, const LayerWeights& weights, const LayerActivations& activations, DecoderCache::Layer& cache) {
   cache.rotatedKeys = activations.rotatedKeys;
   cache.values = valueHeads(pass.description.shape, activations.cachedValues);
   if (pass.transform != nullptr && !pass.transform->isTokenwise())
-    cache.raw = withBias({activations.keys, activations.values}, pass.weights.layers[layer], -1);
+    cache.raw = withBias({activations.keys, activations.values}, weights, -1);
 }
 
-at::Tensor runLayerOnToken(const PassContext& pass, int layer, const at::Tensor& input, DecoderCache::Layer& cache) {
+at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache::Layer& cache) {
   const ModelShape& shape = pass.description.shape;
   const LayerDescription& description = pass.description.layers[layer];
   const AttentionDescription& attention = description.attention;
-  const LayerWeights& weights = pass.weights.layers[layer];
   const CacheTransform* transform = pass.transform;
 
   const at::Tensor attentionInput = rmsNorm(input, weights.attentionNorm, description.attentionNorm.epsilon);
@@ -129,7 +127,7 @@ at::Tensor runLayerOnToken(const PassContext& pass, int layer, const at::Tensor&
     token = withBias(token, weights, -1);
     cache.raw = {at::cat({cache.raw.keys, token.keys}, 1), at::cat({cache.raw.values, token.values}, 1)};
     const KeyValues all = withBias(transform->beforeRope(layer, cache.raw), weights, 1);
-    cache.rotatedKeys = transform->afterRope(layer, rotateRawKeys(pass.description, pass.weights, layer, all.keys, pass.rope).transpose(1, 2));
+    cache.rotatedKeys = transform->afterRope(layer, rotateRawKeys(pass.description, weights, layer, all.keys, pass.rope).transpose(1, 2));
     cache.values = valueHeads(shape, all.values);
   } else {
     // A transform treats a sequence's first tokens apart: others stand in for them, and what becomes of those is left out.
@@ -144,7 +142,7 @@ at::Tensor runLayerOnToken(const PassContext& pass, int layer, const at::Tensor&
       const KeyValues changed = transform->beforeRope(layer, {behind(raw.keys, 1), behind(raw.values, 1)});
       token = withBias({changed.keys.narrow(1, standIns, 1), changed.values.narrow(1, standIns, 1)}, weights, 1);
     }
-    at::Tensor key = rotateRawKeys(pass.description, pass.weights, layer, token.keys, rotation).transpose(1, 2);
+    at::Tensor key = rotateRawKeys(pass.description, weights, layer, token.keys, rotation).transpose(1, 2);
     if (transform != nullptr) key = transform->afterRope(layer, behind(key, 2)).narrow(2, standIns, 1);
     cache.rotatedKeys = at::cat({cache.rotatedKeys, key}, 2);
     cache.values = at::cat({cache.values, valueHeads(shape, token.values)}, 2);

@@ -34,23 +34,23 @@ struct PassContext {
 
 /// Runs one block on the token behind those in `cache`, `input` [1, 1, hiddenSize], which joins them. `pass.rope` has the
 /// positions of all of them. Answers the next layer's input.
-at::Tensor runLayerOnToken(const PassContext& pass, int layer, const at::Tensor& input, DecoderCache::Layer& cache);
+at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache::Layer& cache);
 /// Puts what a prompt's pass computed where runLayerOnToken goes on from.
-void keepInCache(const PassContext& pass, int layer, const LayerActivations& activations, DecoderCache::Layer& cache);
+void keepInCache(const PassContext& pass, const LayerWeights& weights, const LayerActivations& activations, DecoderCache::Layer& cache);
 
-/// Runs one block on `input` [b, n, hiddenSize]. Differentiable in the input, in the raw keys and values and in the
+/// Runs one block, whose `weights` are on the device, on `input` [b, n, hiddenSize]. Differentiable in the input, in the raw keys and values and in the
 /// rotated keys when gradients are enabled.
-LayerActivations runLayer(const PassContext& pass, int layer, const at::Tensor& input);
+LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input);
 
 /// What the projections of a layer see of its input: `input` after the layer's norm.
-at::Tensor attentionInput(const DecoderDescription& description, const DecoderWeights& weights, int layer,
+at::Tensor attentionInput(const DecoderDescription& description, const LayerWeights& weights, int layer,
                           const at::Tensor& input);
 
 /// x W^T + b.
 at::Tensor linear(const at::Tensor& x, const LinearWeights& weights);
 
 /// Raw keys [..., n, kvHeads * headDim] as attention sees them, [..., n, kvHeads, headDim].
-at::Tensor rotateRawKeys(const DecoderDescription& description, const DecoderWeights& weights, int layer,
+at::Tensor rotateRawKeys(const DecoderDescription& description, const LayerWeights& weights, int layer,
                          const at::Tensor& keys, const RotaryTable& table);
 
 }  // namespace kvista

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/device.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -86,6 +88,49 @@ Result<DeviceMemory> memoryOf(c10::Device device) {
   } catch (const std::exception& error) {
     return fail(ErrorCode::device, fmt::format("The memory of {} cannot be asked for.", device.str()), "", error.what());
   }
+}
+
+namespace {
+
+std::optional<std::int64_t> numberIn(const char* file) {
+  std::ifstream stream(file);
+  std::int64_t number = 0;
+  return stream >> number ? std::optional(number) : std::nullopt;  // "max" is no number
+}
+
+std::optional<std::int64_t> availableToSystem() {
+  std::ifstream stream("/proc/meminfo");
+  std::string name, unit;
+  std::int64_t kibibytes = 0;
+  while (stream >> name >> kibibytes) {
+    if (name == "MemAvailable:") return kibibytes * 1024;
+    std::getline(stream, unit);
+  }
+  return std::nullopt;
+}
+
+/// Cached file pages count as used, but are given back when memory is wanted.
+std::int64_t cachedFiles() {
+  std::ifstream stream("/sys/fs/cgroup/memory.stat");
+  std::string name;
+  std::int64_t bytes = 0;
+  while (stream >> name >> bytes)
+    if (name == "file") return bytes;
+  return 0;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> availableMemory(c10::Device device) {
+  if (!device.is_cpu()) {
+    const auto memory = memoryOf(device);
+    return memory ? std::optional(memory->free) : std::nullopt;
+  }
+  std::optional<std::int64_t> available = availableToSystem();
+  const auto limit = numberIn("/sys/fs/cgroup/memory.max");
+  const auto used = numberIn("/sys/fs/cgroup/memory.current");
+  if (limit && used) available = std::min(available.value_or(*limit), std::max<std::int64_t>(0, *limit - *used + cachedFiles()));
+  return available;
 }
 
 std::string describeDevice(c10::Device device) {

@@ -5,6 +5,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,10 @@ struct DeviceMemory {
 };
 /// Of a GPU that openDevice opened. Errors (device): the driver does not say.
 Result<DeviceMemory> memoryOf(c10::Device device);
+
+/// Memory that can be had, bytes; absent where the system does not say. On the CPU: without swapping and within the
+/// process's control group.
+std::optional<std::int64_t> availableMemory(c10::Device device);
 
 /// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "NVIDIA H200 (cuda:0, 139 GiB)".
 std::string describeDevice(c10::Device device);

@@ -14,13 +14,7 @@
 namespace kvista {
 namespace {
 
-RecordedLayer recordLayer(const PassContext& pass, int layer, const at::Tensor& input) {
-  const c10::AutoGradMode withGradients(true);
-  RecordedLayer recorded;
-  recorded.input = input.detach().set_requires_grad(true);
-  recorded.activations = runLayer(pass, layer, recorded.input);
-  return recorded;
-}
+const LayerWeights& weightsOf(const PassContext& pass, int layer) { return pass.weights.layers[static_cast<std::size_t>(layer)]; }
 
 /// What a recorded layer keeps, roughly: the residual stream twice, both norms' outputs, queries and keys before and
 /// after rotation, values, attention output, and three widths of the MLP.
@@ -36,6 +30,31 @@ std::int64_t recordedBytes(const DecoderDescription& description, std::int64_t t
 
 }  // namespace
 
+RecordedLayer recordLayer(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input) {
+  const c10::AutoGradMode withGradients(true);
+  RecordedLayer recorded;
+  recorded.input = input.detach().set_requires_grad(true);
+  recorded.activations = runLayer(pass, layer, weights, recorded.input);
+  return recorded;
+}
+
+Result<at::Tensor> backThrough(const RecordedLayer& recorded, int layer, std::int64_t firstWindow, const at::Tensor& gradient,
+                               const LayerVisitor& visitor) {
+  const LayerActivations& activations = recorded.activations;
+  std::vector<at::Tensor> wanted = {activations.keys, activations.values, activations.rotatedKeys};
+  if (layer > 0) wanted.push_back(recorded.input);
+  const std::vector<at::Tensor> gradients = torch::autograd::grad({activations.output}, wanted, {gradient});
+  if (visitor) {
+    LayerRecord record = activations.record(layer);
+    record.firstWindow = firstWindow;
+    record.gradientKeys = gradients[0];
+    record.gradientValues = gradients[1];
+    record.gradientRotatedKeys = gradients[2];
+    KVISTA_CHECK(visitor(record));
+  }
+  return layer > 0 ? gradients[3] : at::Tensor();
+}
+
 Result<Recording> Recording::begin(const PassContext& pass, const at::Tensor& ids, const ComputeOptions& options, const Task& task) {
   const int layers = pass.description.shape.layers;
   const std::int64_t bytes =
@@ -50,11 +69,11 @@ Result<Recording> Recording::begin(const PassContext& pass, const at::Tensor& id
     KVISTA_CHECK(task.checkStop());
     RecordedLayer& recorded = recording.layers_[static_cast<std::size_t>(layer)];
     if (layer >= recording.firstKept_) {
-      recorded = recordLayer(pass, layer, hidden);
+      recorded = recordLayer(pass, layer, weightsOf(pass, layer), hidden);
       hidden = recorded.activations.output.detach();
     } else {
       recorded.input = hidden;
-      hidden = runLayer(pass, layer, hidden).output;
+      hidden = runLayer(pass, layer, weightsOf(pass, layer), hidden).output;
     }
   }
   recording.hidden_ = std::move(hidden);
@@ -63,7 +82,7 @@ Result<Recording> Recording::begin(const PassContext& pass, const at::Tensor& id
 
 RecordedLayer Recording::take(const PassContext& pass, int layer) {
   RecordedLayer recorded = std::exchange(layers_[static_cast<std::size_t>(layer)], {});
-  return layer < firstKept_ ? recordLayer(pass, layer, recorded.input) : recorded;
+  return layer < firstKept_ ? recordLayer(pass, layer, weightsOf(pass, layer), recorded.input) : recorded;
 }
 
 RecordedNorm RecordedNorm::of(const PassContext& pass, const at::Tensor& hidden) {

@@ -20,6 +20,13 @@ struct RecordedLayer {
   LayerActivations activations;
 };
 
+RecordedLayer recordLayer(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input);
+
+/// Takes the gradient at a recorded layer's output to its input (undefined for the first layer, below which nothing wants
+/// one) and shows the layer to `visitor` with its gradients; `firstWindow` as in LayerRecord.
+Result<at::Tensor> backThrough(const RecordedLayer& recorded, int layer, std::int64_t firstWindow, const at::Tensor& gradient,
+                               const LayerVisitor& visitor);
+
 /// A forward pass that can be gone through backwards. The last layers are recorded as they are computed, as many as a
 /// budget holds; of the others the inputs are kept, and they are computed again when their turn comes.
 class Recording {

@@ -19,6 +19,8 @@ namespace kvista {
 
 namespace {
 
+constexpr const char* kDamagedHint = "Download the checkpoint again, or train it again.";
+
 /// The type that a file's raw bytes can be viewed as, if any.
 std::optional<at::ScalarType> viewType(DataType type) {
   switch (type) {
@@ -93,8 +95,8 @@ std::optional<std::string> nonFiniteSentence(const TensorInfo& info, const at::T
 
 class WeightLoader {
  public:
-  WeightLoader(const Checkpoint& checkpoint, at::Device device, at::ScalarType dtype)
-      : store_(*checkpoint.tensors), device_(device), dtype_(dtype) {}
+  WeightLoader(const Checkpoint& checkpoint, at::Device device, at::ScalarType dtype, bool streamed)
+      : store_(*checkpoint.tensors), device_(device), dtype_(dtype), streamed_(streamed) {}
 
   /// Reads `name` into `to`; a tensor named twice (a tied head) is loaded once.
   Result<void> load(const std::string& name, at::Tensor& to) {
@@ -106,7 +108,7 @@ class WeightLoader {
     const TensorInfo& info = store_.tensors().find(name)->second;  // describe() has seen it
     KVISTA_ASSIGN(const at::Tensor tensor, readTensor(store_, info));
     if (auto sentence = nonFiniteSentence(info, tensor)) {
-      return fail(ErrorCode::numerical, std::move(*sentence), "Download the checkpoint again, or train it again.");
+      return fail(ErrorCode::numerical, std::move(*sentence), kDamagedHint);
     }
     to = tensor.to(device_, dtype_);
     loaded_.emplace(name, to);
@@ -119,33 +121,50 @@ class WeightLoader {
   Result<void> load(const LayerDescription& layer, LayerWeights& to) {
     const AttentionDescription& attention = layer.attention;
     KVISTA_CHECK(load(layer.attentionNorm.weight, to.attentionNorm));
-    KVISTA_CHECK(load(attention.query, to.query));
-    KVISTA_CHECK(load(attention.key, to.key));
-    KVISTA_CHECK(load(attention.value, to.value));
     if (attention.queryNorm) KVISTA_CHECK(load(attention.queryNorm->weight, to.queryNorm));
     if (attention.keyNorm) KVISTA_CHECK(load(attention.keyNorm->weight, to.keyNorm));
-    KVISTA_CHECK(load(attention.output, to.output));
     KVISTA_CHECK(load(layer.mlpNorm.weight, to.mlpNorm));
-    KVISTA_CHECK(load(layer.mlp.gate, to.gate));
-    KVISTA_CHECK(load(layer.mlp.up, to.up));
-    return load(layer.mlp.down, to.down);
+    const auto from = projectionsOf(layer);
+    const auto projections = projectionsOf(to);
+    for (std::size_t i = 0; i < projections.size(); ++i)
+      KVISTA_CHECK(streamed_ ? load(from[i]->bias, projections[i]->bias) : load(*from[i], *projections[i]));
+    return {};
   }
 
  private:
   const TensorStore& store_;
   at::Device device_;
   at::ScalarType dtype_;
+  bool streamed_;
   std::map<std::string, at::Tensor> loaded_;
 };
 
 }  // namespace
 
+std::array<LinearWeights*, 7> projectionsOf(LayerWeights& layer) {
+  return {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down};
+}
+
+std::array<const LinearDescription*, 7> projectionsOf(const LayerDescription& layer) {
+  const AttentionDescription& attention = layer.attention;
+  return {&attention.query, &attention.key, &attention.value, &attention.output, &layer.mlp.gate, &layer.mlp.up, &layer.mlp.down};
+}
+
+Result<at::Tensor> readMatrix(const DecoderWeights& weights, int layer, const std::string& name) {
+  const TensorInfo& info = weights.store->tensors().find(name)->second;  // describe() has seen it
+  KVISTA_ASSIGN(at::Tensor matrix, readTensor(*weights.store, info));
+  if (weights.layersKnown->at(static_cast<std::size_t>(layer))) return matrix;
+  if (auto sentence = nonFiniteSentence(info, matrix)) return fail(ErrorCode::numerical, std::move(*sentence), kDamagedHint);
+  return matrix;
+}
+
 Result<DecoderWeights> loadWeights(const Checkpoint& checkpoint, const DecoderDescription& description,
-                                   at::Device device, at::ScalarType dtype, const Task& task) {
+                                   at::Device device, at::ScalarType dtype, bool streamed, const Task& task) {
   return guardTorch("Loading the weights", [&]() -> Result<DecoderWeights> {
-    WeightLoader loader(checkpoint, device, dtype);
+    WeightLoader loader(checkpoint, device, dtype, streamed);
     DecoderWeights weights;
     weights.store = checkpoint.tensors;
+    weights.layersKnown = std::make_shared<std::vector<std::atomic<bool>>>(description.layers.size());
     KVISTA_CHECK(loader.load(description.embedding, weights.embedding));
     weights.layers.resize(description.layers.size());
     for (std::size_t layer = 0; layer < description.layers.size(); ++layer) {

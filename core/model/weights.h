@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,16 +33,27 @@ struct LayerWeights {
 
 struct DecoderWeights {
   std::shared_ptr<const TensorStore> store;  ///< Keeps the mapped files alive that weights are views of.
+  /// With streamed layers their matrices are undefined tensors; a LayerStream reads them, and says here which ones have
+  /// been found free of NaN.
+  std::shared_ptr<std::vector<std::atomic<bool>>> layersKnown;
   at::Tensor embedding;
   std::vector<LayerWeights> layers;
   at::Tensor finalNorm;
   LinearWeights head;
 };
 
+/// A layer's matrices in the order query, key, value, output, gate, up, down.
+std::array<LinearWeights*, 7> projectionsOf(LayerWeights& layer);
+std::array<const LinearDescription*, 7> projectionsOf(const LayerDescription& layer);
+
 /// Reads every tensor of the description in `dtype` onto `device`: a view of the mapped file where type, alignment and
-/// device allow it, a converted copy elsewhere. NaN or infinity is an error of code numerical, naming tensor and index.
+/// device allow it, a converted copy elsewhere; with `streamed` all but the layers' matrices. NaN or infinity is an error of code numerical, naming tensor and index.
 Result<DecoderWeights> loadWeights(const Checkpoint& checkpoint, const DecoderDescription& description,
-                                   at::Device device, at::ScalarType dtype, const Task& task);
+                                   at::Device device, at::ScalarType dtype, bool streamed, const Task& task);
+
+/// A matrix of `layer` on the CPU, as it lies in the file where that can be viewed in place, else as float32. Errors as above,
+/// for layers that nobody has looked through.
+Result<at::Tensor> readMatrix(const DecoderWeights& weights, int layer, const std::string& name);
 
 /// Reads every weight and answers a sentence for each tensor that holds NaN or infinity; none: all are finite.
 Result<std::vector<std::string>> scanWeights(const Checkpoint& checkpoint, const DecoderDescription& description,

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from program import BAD_INPUT, TEXTS, USAGE, answer, complaint, run
+from program import BAD_INPUT, TEXTS, USAGE, answer, complaint, measured, run
 
 SHAPE = ["--shape", "smollm2-135m", "--layers", 2, "--seed", 5]
 
@@ -74,3 +74,15 @@ def test_a_marker_that_contradicts_the_configuration_is_refused(models, tmp_path
     (tmp_path / "kvista-virtual.json").write_text(json.dumps(marker))
     sentence = complaint(run("inspect", tmp_path, code=BAD_INPUT))
     assert "model.layers.1.self_attn.k_proj.weight" in sentence and "[192, 577]" in sentence and "[192, 576]" in sentence
+
+
+def test_streamed_layers_need_the_memory_of_two_and_give_the_same_numbers(tmp_path):
+    """14 MB a layer in float32."""
+    model = tmp_path / "model"
+    run("make-model", "--shape", "smollm2-135m", "--layers", 12, "--virtual", "-o", model)
+    command = ["evaluate", model, "--text", TEXTS / "evaluation.txt", "--window", 32, "--windows", 2, "--json"]
+    resident, streamed = measured([command, [*command, "--stream-layers"]])
+    assert resident["code"] == streamed["code"] == 0, streamed["stderr"]
+    assert json.loads(streamed["stdout"])["perplexity"] == pytest.approx(json.loads(resident["stdout"])["perplexity"], rel=1e-6)
+    layer = 4 * (2 * 576 * 576 + 2 * 192 * 576 + 3 * 576 * 1536)
+    assert resident["bytes"] - streamed["bytes"] > 0.8 * (12 - 2) * layer

@@ -25,7 +25,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const TensorFile input, TensorFile::open(options.input));
   KVISTA_ASSIGN(const at::Tensor ids, input.read("input_ids", at::kLong, {-1, -1}));
   KVISTA_ASSIGN(const Subject subject, openSubject(options.model, options.compute, task));
-  const Decoder& decoder = *subject.model.decoder;
+  const Decoder decoder = subject.model.decoder->withTokensPerStep(ids.numel());  // a record a layer
   const auto start = std::chrono::steady_clock::now();
   NamedTensors tensors;
   const auto keep = [&](const std::string& name, const at::Tensor& tensor) {

@@ -112,6 +112,26 @@ TEST(StatisticsPass, SampledRowsAreInputsBeyondTheFirstFourTokens) {
   }
 }
 
+TEST(StatisticsPass, LayersThatAreReadOneAfterTheOtherGiveTheSameSums) {
+  Checkpoint checkpoint = demoCheckpoint();
+  checkpoint.config["num_hidden_layers"] = 2;
+  ComputeOptions options;
+  options.streamLayers = true;
+  const auto streamed = valueOf(Decoder::load(checkpoint, options, {}));
+  const Statistics found = statisticsOf(*streamed, demoWindows(kWindows));  // all windows in one pass, in steps of 2 and 1
+  EXPECT_EQ(found.lossSum, pass().lossSum);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const LayerStatistics& layer = found.layers[i];
+    const LayerStatistics& expected = pass().layers[i];
+    EXPECT_TRUE(at::equal(layer.secondMoment, expected.secondMoment));
+    EXPECT_TRUE(at::equal(layer.fisherKeys, expected.fisherKeys));
+    EXPECT_TRUE(at::equal(layer.fisherRotatedKeys, expected.fisherRotatedKeys));
+    EXPECT_TRUE(at::equal(layer.sample, expected.sample));
+    EXPECT_TRUE(at::equal(layer.samplePositions, expected.samplePositions));
+    EXPECT_EQ(layer.valueFisherScore, expected.valueFisherScore);
+  }
+}
+
 TEST(StatisticsPass, WithoutGradientsTheOtherSumsAreTheSame) {
   const Statistics plain = statisticsOf(shortDecoder(), demoWindows(kWindows), false);
   EXPECT_FALSE(plain.gradients);
