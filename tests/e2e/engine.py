@@ -59,9 +59,9 @@ def decode(data, at=0):
 
 
 class Engine:
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, command=(PROGRAM,), environment=ENVIRONMENT):
         self.process = subprocess.Popen(
-            [PROGRAM, "engine", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+            [*command, "engine", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         )
         self.last_id = 0
         self.progress = {}
