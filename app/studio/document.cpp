@@ -266,6 +266,18 @@ void Document::addResult(const EvaluationRecord& result) {
   countChange();
   Q_EMIT resultsChanged();
 }
+void Document::setRefined(std::optional<RefinedFactors> refined) {
+  if (refined == project_.refined) return;
+  for (const auto& factors : {project_.refined, refined}) {
+    if (!factors) continue;
+    std::erase_if(project_.results, [&](const MeasuredResult& each) { return each.planFingerprint == factors->planFingerprint; });
+    errors_.erase(factors->planFingerprint);
+  }
+  project_.refined = std::move(refined);
+  countChange();
+  Q_EMIT resultsChanged();
+  Q_EMIT errorsChanged();
+}
 const MeasuredResult* Document::result(const std::string& planFingerprint) const {
   const auto& all = project_.results;
   const auto found = std::find_if(all.rbegin(), all.rend(), [&](const MeasuredResult& each) { return each.planFingerprint == planFingerprint; });

@@ -156,6 +156,9 @@ class Document final : public QObject {
   [[nodiscard]] std::filesystem::path refinedFactors() const { return project_.factorsFor(planFingerprint()); }
   /// Factors that were trained for this plan or for one before it.
   [[nodiscard]] const std::optional<RefinedFactors>& refined() const { return project_.refined; }
+  /// Takes trained factors in place of earlier ones; absent: the plan's own again. What was measured with other factors is
+  /// forgotten. No step: like a measurement, it is of a plan whether or not that is the one under edit.
+  void setRefined(std::optional<RefinedFactors> refined);
 
   // Selection.
   [[nodiscard]] const Selection& selection() const { return selection_; }

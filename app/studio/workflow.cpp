@@ -70,23 +70,29 @@ Workflow::Workflow(Document& document, EngineClient& engine, JobList& jobs, QObj
 }
 
 template <class Record>
-void Workflow::job(const QString& name, const QString& method, const json& params,
-                   Result<Record> (*reader)(const json&), std::function<QString(Record)> done) {
+std::int64_t Workflow::job(const QString& name, const QString& method, const json& params,
+                           Result<Record> (*reader)(const json&), std::function<QString(Record)> done, Following following) {
   // The id is not known before the request is made; answers come later than that.
   auto id = std::make_shared<std::int64_t>(0);
   *id = engine_.ask<Record>(
       method, params, reader, this,
-      [this, id, name, method, params, reader, done](Result<Record> answer) {
+      [this, id, name, method, params, reader, done, following](Result<Record> answer) {
         if (answer) return jobs_.succeed(*id, done(*std::move(answer)));
         Error error = answer.error();
         if (engineDied() && method == QStringLiteral("calibrate"))
           error.hint += " " + tr("Continue goes on from the sums that were kept last.").toStdString();
-        failJob(*id, error, [this, name, method, params, reader, done] { job(name, method, params, reader, done); });
+        failJob(*id, error, following.again ? following.again : [this, name, method, params, reader, done, following] {
+          job(name, method, params, reader, done, following);
+        });
       },
-      [this, id](const json& message) {
-        if (auto record = read<ProgressRecord>(message)) jobs_.report(*id, *std::move(record));
+      [this, id, following](const json& message) {
+        auto record = read<ProgressRecord>(message);
+        if (!record) return;
+        if (following.progress) following.progress(*record);
+        jobs_.report(*id, *std::move(record));
       });
   jobs_.begin(*id, name);
+  return *id;
 }
 
 bool Workflow::engineDied() const {
@@ -196,6 +202,13 @@ QString Workflow::statisticsFile() const {
                                        QString::fromStdString(document_.modelHash()));
   QDir().mkpath(QFileInfo(file).absolutePath());
   return file;
+}
+
+/// Named after the plan: factors of another plan, which a saved project may hold, stay as they are.
+QString Workflow::factorFile() const {
+  const QFileInfo beside(statisticsFile());
+  return QStringLiteral("%1/%2.%3.refined.safetensors")
+      .arg(beside.absolutePath(), beside.completeBaseName(), QString::fromStdString(document_.planFingerprint()).left(8));
 }
 
 void Workflow::calibrate(const TextSelection& text, bool gradients) {
@@ -326,6 +339,41 @@ void Workflow::measure(const TextSelection& text) {
                         });
 }
 
+void Workflow::refine(const RefineWish& wish) {
+  json params = planParams();
+  params.erase("factors");  // Training begins from the plan's own.
+  params["text"] = toJson(wish.text);
+  params["output"] = factorFile().toStdString();
+  params["steps"] = wish.steps;
+  if (wish.minutes) params["minutes"] = *wish.minutes;
+  params["windowsPerStep"] = wish.windowsPerStep;
+  params["nested"] = wish.nested;
+  if (wish.other) params["evaluateOn"] = toJson(*wish.other);
+  refining_ = job<RefineRecord>(
+      tr("Refine on %1").arg(nameOf(wish.text)), "refine", std::move(params), read<RefineRecord>,
+      [this](RefineRecord record) {
+        takeRefined(record);
+        return tr("%Ln step(s), %1", nullptr, record.steps).arg(QString::fromStdString(record.ended));
+      },
+      {[this](const ProgressRecord& progress) {
+         if (!progress.points.empty()) Q_EMIT refinedPoints(progress.points);
+       },
+       [this, wish] { refine(wish); }});
+  Q_EMIT refiningBegan();
+}
+
+void Workflow::takeRefined(const RefineRecord& record) {
+  if (record.bestStep > 0)
+    document_.setRefined(RefinedFactors{record.factors, record.planFingerprint, record.texts, record.bestStep, record.divergenceBefore,
+                                        record.divergenceAfter});
+  if (const auto& unseen = record.unseen; unseen && record.bestStep > 0) {
+    const EvaluationRecord result{unseen->text, unseen->tokensHash, record.planFingerprint, unseen->predictions, unseen->original, unseen->refined, 0};
+    document_.addResult(result);
+    Q_EMIT measured(result);
+  }
+  Q_EMIT refined(record);
+}
+
 void Workflow::askErrors() {
   if (!document_.statistics() || document_.isPredictionStale()) return;
   const std::string of = document_.planFingerprint();
@@ -370,6 +418,16 @@ void Workflow::forecastMemory(const QString& method, const TextSelection& text, 
   params["method"] = method.toStdString();
   params["text"] = toJson(text);
   params["gradients"] = gradients;
+  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", std::move(params), readList<MemoryForecast>, context,
+                                               std::move(done));
+}
+
+void Workflow::forecastRefining(const TextSelection& text, int windowsPerStep, QObject* context,
+                                std::function<void(Result<std::vector<MemoryForecast>>)> done) {
+  json params = planParams();
+  params["method"] = "refine";
+  params["text"] = toJson(text);
+  params["windowsPerStep"] = windowsPerStep;
   engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", std::move(params), readList<MemoryForecast>, context,
                                                std::move(done));
 }

@@ -24,6 +24,16 @@ struct GenerationWish {
   std::uint64_t seed = 0;
 };
 
+/// What refining is asked for.
+struct RefineWish {
+  TextSelection text;
+  std::optional<TextSelection> other;  ///< To measure on; absent: windows held out of `text`.
+  int steps = 300;
+  std::optional<double> minutes;  ///< Instead of the steps.
+  int windowsPerStep = 4;
+  bool nested = false;
+};
+
 /// What an export is asked for.
 struct ExportWish {
   QString form, dtype, target;
@@ -55,6 +65,8 @@ class Workflow final : public QObject {
   /// groupings that need spectra which the document does not have.
   void regroup(const std::string& grouping, int groupSize, const QString& text);
   void measure(const TextSelection& text);
+  /// Trains the plan's factors; those that come are the document's (see setRefined), and are kept when it is cancelled.
+  void refine(const RefineWish& wish);
   void askErrors();
   void showSimilarity(const std::string& measure);
   void tokenLosses(const QString& text);
@@ -68,6 +80,8 @@ class Workflow final : public QObject {
   /// What `method`, calibrate or evaluate, would take of the memory.
   void forecastMemory(const QString& method, const TextSelection& text, bool gradients, QObject* context,
                       std::function<void(Result<std::vector<MemoryForecast>>)> done);
+  void forecastRefining(const TextSelection& text, int windowsPerStep, QObject* context,
+                        std::function<void(Result<std::vector<MemoryForecast>>)> done);
   void previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done);
   void exportPlan(const ExportWish& wish);
   /// The report of the saved project as one HTML file.
@@ -79,6 +93,8 @@ class Workflow final : public QObject {
   [[nodiscard]] const EngineClient& engine() const { return engine_; }
   [[nodiscard]] const std::string& measureShown() const { return measure_; }
   [[nodiscard]] bool isGenerating() const { return generation_.has_value(); }
+  /// The job of the last refining; 0: there was none.
+  [[nodiscard]] std::int64_t refining() const { return refining_; }
   /// Shapes of layers' spectra, once asked for by opening statistics.
   [[nodiscard]] const std::vector<LayerSpectrumRecord>& layerSpectra() const { return layerSpectra_; }
 
@@ -91,6 +107,10 @@ class Workflow final : public QObject {
   void opened();
   void calibrated();
   void measured(const kvista::EvaluationRecord& record);
+  void refiningBegan();
+  /// Of the training's curve, as they come.
+  void refinedPoints(const std::vector<kvista::LossPoint>& points);
+  void refined(const kvista::RefineRecord& record);
   void exported(const kvista::ExportRecord& record);
   void reported(const QString& file);
   void piece(const kvista::GeneratedPiece& piece);
@@ -101,9 +121,14 @@ class Workflow final : public QObject {
 
  private:
   void propose(PlanWish wish, const QString& name, const QString& text);
+  /// How a job is followed: progress beyond what the list shows, and how it is asked for once more.
+  struct Following {
+    std::function<void(const ProgressRecord&)> progress;
+    std::function<void()> again;  ///< Empty: the same request.
+  };
   template <class Record>
-  void job(const QString& name, const QString& method, const nlohmann::json& params,
-           Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done);
+  std::int64_t job(const QString& name, const QString& method, const nlohmann::json& params,
+                   Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done, Following following = {});
   /// Of each method only the newest counts, and it is seen as a job only while it runs.
   template <class Record>
   void preview(const QString& name, const QString& method, const nlohmann::json& params,
@@ -115,6 +140,7 @@ class Workflow final : public QObject {
   [[nodiscard]] bool engineDied() const;
   void openModel(const QString& path, bool moved);
   void takeStatistics(const StatisticsRecord& record);
+  void takeRefined(const RefineRecord& record);
   void askSpectra();
   void askForLayers();
   void askTokenLosses(const QString& name, nlohmann::json params);
@@ -122,11 +148,13 @@ class Workflow final : public QObject {
   [[nodiscard]] nlohmann::json planParams() const;
   [[nodiscard]] nlohmann::json exportParams(const ExportWish& wish) const;
   [[nodiscard]] QString statisticsFile() const;
+  [[nodiscard]] QString factorFile() const;
 
   Document& document_;
   EngineClient& engine_;
   JobList& jobs_;
   QHash<QString, std::int64_t> previews_;  // By method, while they run.
+  std::int64_t refining_ = 0;
   std::string measure_ = kUsualMeasure;
   std::vector<LayerSpectrumRecord> layerSpectra_;
   struct Generation {

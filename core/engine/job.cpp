@@ -23,7 +23,11 @@ Job::Job(std::int64_t id, const EngineMethod& method, nlohmann::json params, Out
 }
 
 void Job::run(Workspace& workspace) {
-  if (isAnswered()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (answered_) return;
+    running_ = true;
+  }
   Call call{workspace, params_,
             Task{stop_.get_token(),
                  [this](const ProgressReport& each) {
@@ -35,6 +39,10 @@ void Job::run(Workspace& workspace) {
 
 bool Job::cancel(const std::string& why) {
   stop_.request_stop();
+  if (method_.answersWhenStopped) {
+    const std::lock_guard lock(mutex_);
+    if (running_) return !answered_;
+  }
   return answer(fail(ErrorCode::cancelled, why));
 }
 

@@ -56,6 +56,22 @@ std::int64_t planBytes(const CompressionPlan& plan, const ModelShape& shape) {
   return 2 * factors + 10 * 8 * largest * largest + std::int64_t{8} * shape.cacheWidth() * shape.cacheWidth() * 4;
 }
 
+std::int64_t refiningBytes(const CompressionPlan& plan, const ModelShape& shape, std::int64_t tokensPerStep, c10::Device device) {
+  std::int64_t factors = 0;
+  for (const Group& group : plan.groups)
+    if (!group.isUncompressed()) factors += 2 * 4 * static_cast<std::int64_t>(group.widths.size()) * group.rank();
+  // Parameter, gradient, two moments and what a step makes of them; the best so far and those given.
+  constexpr std::int64_t kCopies = 7;
+  constexpr std::int64_t kKeptActivations = std::int64_t{1} << 30;  // Of layers; those beyond are computed again.
+  const std::int64_t layer = activationBytes(shape, tokensPerStep);
+  const std::int64_t inputs = 4 * tokensPerStep * shape.hiddenSize * shape.layers;
+  const std::int64_t kept = std::min(kKeptActivations, layer * shape.layers);
+  // As the head takes them: both models' logits and a gradient, in blocks.
+  const std::int64_t rows = device.is_cpu() ? 512 : std::max<std::int64_t>(512, (std::int64_t{1} << 28) / std::max(1, shape.vocabulary));
+  const std::int64_t logits = 3 * 4 * std::min(rows, tokensPerStep) * shape.vocabulary;
+  return kCopies * factors + 2 * layer + inputs + kept + logits;
+}
+
 CompressionPlan widestPlan(const ModelShape& shape) {
   CompressionPlan plan;
   plan.groups.emplace_back().widths.assign(static_cast<std::size_t>(shape.cacheWidth()), 16);

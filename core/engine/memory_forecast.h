@@ -27,6 +27,10 @@ std::int64_t calibrationBytes(const ModelShape& shape, bool gradients, std::int6
 /// Of the factors of a plan over all of the model's groups, and one layer's decomposition.
 std::int64_t planBytes(const CompressionPlan& plan, const ModelShape& shape);
 
+/// Of refining a plan, beyond the weights: factors with gradients and moments, a forward pass with what its way back needs of
+/// each layer, and the logits of both models.
+std::int64_t refiningBytes(const CompressionPlan& plan, const ModelShape& shape, std::int64_t tokensPerStep, c10::Device device);
+
 /// One group over a whole layer: no plan of a method decomposes anything larger.
 CompressionPlan widestPlan(const ModelShape& shape);
 

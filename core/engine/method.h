@@ -39,6 +39,8 @@ struct EngineMethod {
   Result<nlohmann::json> (*run)(Call&) = nullptr;  ///< Null for what the loop does itself.
   /// An answer that is there already, so that it need not wait behind a computation; may be null.
   std::optional<nlohmann::json> (*atOnce)(Workspace&, const nlohmann::json& params) = nullptr;
+  /// Work that is cancelled answers itself, with what it has by then.
+  bool answersWhenStopped = false;
 };
 
 const std::vector<EngineMethod>& engineMethods();
@@ -63,6 +65,7 @@ Result<nlohmann::json> evaluate(Call& call);
 Result<nlohmann::json> tokenLosses(Call& call);
 Result<nlohmann::json> generate(Call& call);
 Result<nlohmann::json> retrieval(Call& call);
+Result<nlohmann::json> refinePlan(Call& call);
 Result<nlohmann::json> previewExport(Call& call);
 Result<nlohmann::json> exportPlan(Call& call);
 Result<nlohmann::json> verify(Call& call);

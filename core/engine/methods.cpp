@@ -24,6 +24,7 @@ const std::vector<EngineMethod>& engineMethods() {
       {"tokenLosses", Lane::compute, tokenLosses},
       {"generate", Lane::compute, generate},
       {"retrieval", Lane::compute, retrieval},
+      {"refine", Lane::compute, refinePlan, nullptr, true},
       {"previewExport", Lane::light, previewExport},
       {"export", Lane::compute, exportPlan},
       {"verify", Lane::compute, verify},

@@ -156,7 +156,15 @@ struct GeneratedPiece {
   bool operator==(const GeneratedPiece&) const = default;
 };
 
-/// How far a job is. `generate` sends a piece with each.
+/// A point of a training's curve: mean divergence from the original, nats a token.
+struct LossPoint {
+  int step = 0;         ///< Steps done.
+  double training = 0;  ///< Of this step's windows, before the step.
+  std::optional<double> heldOut = {};  ///< Of the held-out windows, where they were looked at.
+  bool operator==(const LossPoint&) const = default;
+};
+
+/// How far a job is. `generate` sends a piece with each, `refine` the points since the last.
 struct ProgressRecord {
   std::string stage;  ///< "calibrate", "evaluate", ...
   std::int64_t done = 0;
@@ -164,7 +172,31 @@ struct ProgressRecord {
   std::string unit;        ///< "tokens", "bytes", "layers", ...
   std::optional<double> etaSeconds;  ///< Of this stage; absent while it is not known.
   std::optional<GeneratedPiece> piece;
+  std::vector<LossPoint> points = {};
   bool operator==(const ProgressRecord&) const = default;
+};
+
+/// Perplexities on the same tokens: of the original, of the plan's own factors, of the refined ones.
+struct RefinedPerplexity {
+  std::string text, tokensHash;
+  std::int64_t predictions = 0;
+  double original = 0, planned = 0, refined = 0;
+  bool operator==(const RefinedPerplexity&) const = default;
+};
+
+/// What came of refining a plan.
+struct RefineRecord {
+  std::string factors;  ///< The file that holds them; empty where nothing was better than the plan's own.
+  std::string planFingerprint;
+  std::vector<std::string> texts;  ///< Refined on.
+  int steps = 0, bestStep = 0;     ///< Done; where the factors are from, 0: nothing was better than the plan's own.
+  std::string ended;               ///< Why, in words.
+  double divergenceBefore = 0, divergenceAfter = 0;  ///< Of the held-out windows, nats a token.
+  std::int64_t windows = 0, heldOutWindows = 0;
+  double seconds = 0;
+  std::vector<LossPoint> curve;
+  std::optional<RefinedPerplexity> seen, unseen = {};  ///< Text refined on, and other text; absent where it was stopped before.
+  bool operator==(const RefineRecord&) const = default;
 };
 
 /// What an export would do, before it does it.
@@ -234,7 +266,10 @@ nlohmann::json toJson(const EvaluationRecord& record);
 nlohmann::json toJson(const TokenLossRecord& record);
 nlohmann::json toJson(const RetrievalRecord& record);
 nlohmann::json toJson(const GeneratedPiece& record);
+nlohmann::json toJson(const LossPoint& record);
 nlohmann::json toJson(const ProgressRecord& record);
+nlohmann::json toJson(const RefinedPerplexity& record);
+nlohmann::json toJson(const RefineRecord& record);
 nlohmann::json toJson(const ExportPreview& record);
 nlohmann::json toJson(const ExportRecord& record);
 nlohmann::json toJson(const TextSelection& record);
@@ -285,7 +320,13 @@ Result<RetrievalRecord> read(const nlohmann::json& json);
 template <>
 Result<GeneratedPiece> read(const nlohmann::json& json);
 template <>
+Result<LossPoint> read(const nlohmann::json& json);
+template <>
 Result<ProgressRecord> read(const nlohmann::json& json);
+template <>
+Result<RefinedPerplexity> read(const nlohmann::json& json);
+template <>
+Result<RefineRecord> read(const nlohmann::json& json);
 template <>
 Result<ExportPreview> read(const nlohmann::json& json);
 template <>

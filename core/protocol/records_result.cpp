@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What was measured and made: statistics, similarities, errors, perplexities, generated text, exports; texts to read.
+#include <limits>
+
 #include "core/protocol/fields.h"
 #include "core/protocol/records.h"
 
@@ -222,10 +224,81 @@ Result<GeneratedPiece> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
+json toJson(const LossPoint& record) {
+  json value = {{"step", record.step}, {"training", record.training}};
+  if (record.heldOut) value["heldOut"] = *record.heldOut;
+  return value;
+}
+template <>
+Result<LossPoint> read(const json& value) {
+  Fields fields(value, "a point of the loss curve");
+  LossPoint record;
+  record.step = fields.count("step", 0, std::numeric_limits<int>::max());
+  record.training = fields.number("training");
+  if (fields.has("heldOut")) record.heldOut = fields.number("heldOut");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const RefinedPerplexity& record) {
+  return {{"text", record.text},         {"tokensHash", record.tokensHash}, {"predictions", record.predictions},
+          {"original", record.original}, {"planned", record.planned},       {"refined", record.refined}};
+}
+template <>
+Result<RefinedPerplexity> read(const json& value) {
+  Fields fields(value, "the perplexities of refining");
+  RefinedPerplexity record;
+  record.text = fields.text("text");
+  record.tokensHash = fields.text("tokensHash");
+  record.predictions = fields.integer("predictions");
+  record.original = fields.number("original", 0);
+  record.planned = fields.number("planned", 0);
+  record.refined = fields.number("refined", 0);
+  return fields.finish(std::move(record));
+}
+
+json toJson(const RefineRecord& record) {
+  json value = {{"factors", record.factors},
+                {"planFingerprint", record.planFingerprint},
+                {"texts", record.texts},
+                {"steps", record.steps},
+                {"bestStep", record.bestStep},
+                {"ended", record.ended},
+                {"divergenceBefore", record.divergenceBefore},
+                {"divergenceAfter", record.divergenceAfter},
+                {"windows", record.windows},
+                {"heldOutWindows", record.heldOutWindows},
+                {"seconds", record.seconds},
+                {"curve", listOf(record.curve)}};
+  if (record.seen) value["seen"] = toJson(*record.seen);
+  if (record.unseen) value["unseen"] = toJson(*record.unseen);
+  return value;
+}
+template <>
+Result<RefineRecord> read(const json& value) {
+  Fields fields(value, "what came of refining");
+  RefineRecord record;
+  record.factors = fields.text("factors");
+  record.planFingerprint = fields.text("planFingerprint");
+  record.texts = fields.texts("texts");
+  record.steps = fields.count("steps", 0, std::numeric_limits<int>::max());
+  record.bestStep = fields.count("bestStep", 0, std::numeric_limits<int>::max());
+  record.ended = fields.text("ended");
+  record.divergenceBefore = fields.number("divergenceBefore");
+  record.divergenceAfter = fields.number("divergenceAfter");
+  record.windows = fields.integer("windows");
+  record.heldOutWindows = fields.integer("heldOutWindows");
+  record.seconds = fields.number("seconds", 0);
+  record.curve = fields.records<LossPoint>("curve");
+  if (fields.has("seen")) record.seen = fields.record<RefinedPerplexity>("seen");
+  if (fields.has("unseen")) record.unseen = fields.record<RefinedPerplexity>("unseen");
+  return fields.finish(std::move(record));
+}
+
 json toJson(const ProgressRecord& record) {
   json value = {{"stage", record.stage}, {"done", record.done}, {"total", record.total}, {"unit", record.unit}};
   if (record.etaSeconds) value["etaSeconds"] = *record.etaSeconds;
   if (record.piece) value["piece"] = toJson(*record.piece);
+  if (!record.points.empty()) value["points"] = listOf(record.points);
   return value;
 }
 template <>
@@ -238,6 +311,7 @@ Result<ProgressRecord> read(const json& value) {
   record.unit = fields.text("unit");
   if (fields.has("etaSeconds")) record.etaSeconds = fields.number("etaSeconds", 0);
   if (fields.has("piece")) record.piece = fields.record<GeneratedPiece>("piece");
+  if (fields.has("points")) record.points = fields.records<LossPoint>("points");
   return fields.finish(std::move(record));
 }
 

@@ -80,6 +80,10 @@ Result<void> check(const CompressionPlan& plan, const PlanFactors& factors, cons
 
 }  // namespace
 
+std::int64_t heldOutWindows(std::int64_t windows, std::int64_t window) {
+  return std::max<std::int64_t>(1, std::min(windows / 8, 32768 / window));
+}
+
 Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows,
                             const at::Tensor& heldOut, const RefineRequest& request,
                             const std::function<void(const RefinePoint&)>& watch, const Task& task) {
@@ -111,45 +115,54 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
   const auto gone = [&] {
     return request.minutes ? state.seconds / (60 * *request.minutes) : static_cast<double>(state.steps) / request.steps;
   };
-  while (gone() < 1) {
-    KVISTA_CHECK(task.checkStop());
-    if (request.minutes) {
-      task.progress("refine", static_cast<std::uint64_t>(state.seconds), static_cast<std::uint64_t>(60 * *request.minutes), "seconds");
-    } else {
-      task.progress("refine", static_cast<std::uint64_t>(state.steps), static_cast<std::uint64_t>(request.steps), "steps");
-    }
-    RefinePoint point;
-    if (state.steps % lookEvery == 0) {
-      KVISTA_ASSIGN(point.heldOut, look());
-      if (state.looksSinceBest >= kPatience && gone() > 0.5) {
-        ended = fmt::format("the held-out windows got no better for {} steps", state.looksSinceBest * lookEvery);
+  std::optional<double> last;
+  const auto run = [&]() -> Result<void> {
+    while (gone() < 1) {
+      KVISTA_CHECK(task.checkStop());
+      if (request.minutes) {
+        task.progress("refine", static_cast<std::uint64_t>(state.seconds), static_cast<std::uint64_t>(60 * *request.minutes), "seconds");
+      } else {
+        task.progress("refine", static_cast<std::uint64_t>(state.steps), static_cast<std::uint64_t>(request.steps), "steps");
+      }
+      RefinePoint point;
+      if (state.steps % lookEvery == 0) {
+        KVISTA_ASSIGN(point.heldOut, look());
+        if (state.looksSinceBest >= kPatience && gone() > 0.5) {
+          ended = fmt::format("the held-out windows got no better for {} steps", state.looksSinceBest * lookEvery);
+          break;
+        }
+      }
+      trained.clearGradients();
+      const PlanFactors used = request.nested ? trained.firstDirections(partOfStep(request, state.steps)) : trained.factors();
+      const PlanTransform student(plan, used, decoder.shape(), decoder.options().device);
+      KVISTA_ASSIGN(point.training, decoder.distil(windowsOfStep(windows, request, state.steps), student, task));
+      if (!std::isfinite(point.training)) {
+        ended = fmt::format("the loss was no finite number in step {}", state.steps + 1);
         break;
       }
+      KVISTA_CHECK(guardTorch("The step of the optimiser", [&]() -> Result<void> {
+        trained.step(rateAt(request, state.steps, gone()), request.largestGradient);
+        return {};
+      }));
+      ++state.steps;
+      point.step = state.steps;
+      state.curve.push_back(point);
+      if (watch) watch(point);
+      state.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
+      if (!request.partialFile.empty() && Clock::now() - lastSave >= std::chrono::seconds(request.saveEverySeconds)) {
+        KVISTA_CHECK(save(state, trained, request.partialFile, request.key));
+        lastSave = Clock::now();
+      }
     }
-    trained.clearGradients();
-    const PlanFactors used = request.nested ? trained.firstDirections(partOfStep(request, state.steps)) : trained.factors();
-    const PlanTransform student(plan, used, decoder.shape(), decoder.options().device);
-    KVISTA_ASSIGN(point.training, decoder.distil(windowsOfStep(windows, request, state.steps), student, task));
-    if (!std::isfinite(point.training)) {
-      ended = fmt::format("the loss was no finite number in step {}", state.steps + 1);
-      break;
-    }
-    KVISTA_CHECK(guardTorch("The step of the optimiser", [&]() -> Result<void> {
-      trained.step(rateAt(request, state.steps, gone()), request.largestGradient);
-      return {};
-    }));
-    ++state.steps;
-    point.step = state.steps;
-    state.curve.push_back(point);
-    if (watch) watch(point);
-    state.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
-    if (!request.partialFile.empty() && Clock::now() - lastSave >= std::chrono::seconds(request.saveEverySeconds)) {
-      KVISTA_CHECK(save(state, trained, request.partialFile, request.key));
-      lastSave = Clock::now();
-    }
+    if (request.minutes && gone() >= 1) ended = "the time is over";
+    KVISTA_ASSIGN(last, look());
+    return {};
+  };
+  if (const auto ran = run(); !ran) {
+    const bool isStopped = ran.error().code == ErrorCode::cancelled;
+    if (!isStopped || !request.keepsBestWhenStopped || state.bestStep == 0) return tl::unexpected(ran.error());
+    ended = "it was stopped";
   }
-  if (request.minutes && gone() >= 1) ended = "the time is over";
-  KVISTA_ASSIGN(const std::optional<double> last, look());
   if (watch) watch({state.steps, state.curve.empty() ? 0 : state.curve.back().training, last});
   if (!request.partialFile.empty()) {
     std::error_code ignored;  // a file that was never written is nothing to complain about

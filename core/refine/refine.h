@@ -37,6 +37,8 @@ struct RefineRequest {
   std::filesystem::path partialFile;
   int saveEverySeconds = 30;
   std::string key;  ///< Names model, plan and texts for partialFile.
+  /// Who stops the run gets the best so far, once there is something better than the factors given, instead of `cancelled`.
+  bool keepsBestWhenStopped = false;
 };
 
 /// One point of the loss curve: mean KL(original || compressed) a token, nats.
@@ -56,6 +58,9 @@ struct RefineResult {
   std::string ended;     ///< Why it ended, in words.
   double seconds = 0;
 };
+
+/// How many of so many windows, of `window` tokens, are held out: enough to tell better from worse, few of those there are.
+std::int64_t heldOutWindows(std::int64_t windows, std::int64_t window);
 
 /// Trains `factors` of `plan` so that the compressed model's next-token distributions come close to the original's, over
 /// `windows`, int64 [windows, tokens]; `heldOut` alike, seen by no step, decides what is kept and when to end. Ranks, widths,

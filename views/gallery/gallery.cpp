@@ -10,6 +10,9 @@
   X(error)                 \
   X(figureStrip)           \
   X(qualityCost)           \
+  X(refine)                \
+  X(refineRunning)         \
+  X(noRefine)              \
   X(spectra)               \
   X(spectraEmpty)          \
   X(waterline)             \

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 
 #include "app/cli/model.h"
 #include "app/cli/option_checks.h"
@@ -27,11 +28,6 @@ struct Options {
   ComputeSettings compute;
 };
 
-/// Held-out windows: enough to tell better from worse, few of those there are.
-std::int64_t heldOutOf(std::int64_t windows, std::int64_t window) {
-  return std::max<std::int64_t>(1, std::min(windows / 8, 32768 / window));
-}
-
 nlohmann::ordered_json curveOf(const std::vector<RefinePoint>& curve) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const RefinePoint& point : curve) {
@@ -51,7 +47,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.compute, task));
   const Decoder& decoder = *parts.model.decoder;
   KVISTA_ASSIGN(const TokenWindows text, readText(parts.model, options.text, task));
-  const std::int64_t heldOut = heldOutOf(text.ids.size(0), text.ids.size(1));
+  const std::int64_t heldOut = heldOutWindows(text.ids.size(0), text.ids.size(1));
   const std::int64_t used = text.ids.size(0) - heldOut;
   TokenWindows unseen = windowsOf(text, used, heldOut);
   const std::vector<std::string>& otherText = options.evaluationPaths.empty() ? options.text.recipe.paths : options.evaluationPaths;
@@ -69,18 +65,20 @@ Result<Output> run(const Options& options, const Task& task) {
   if (options.minutes > 0) request.minutes = options.minutes;
   std::filesystem::path factorFile = std::filesystem::absolute(target).lexically_normal();
   factorFile.replace_extension(".refined.safetensors");
+  request.keepsBestWhenStopped = true;
   request.partialFile = factorFile.string() + ".partial";
   request.key = fmt::format("{} {} {} {} {} {} {} {} {} {}", project.modelHash, fingerprint(project.plan), text.hash, request.seed, request.steps,
                             request.minutes.value_or(0), request.windowsPerStep, request.rate, request.nested,
                             c10::toString(decoder.options().dtype));
   KVISTA_ASSIGN(const RefineResult refined, refine(decoder, project.plan, parts.factors, text.ids.narrow(0, 0, used),
                                                    text.ids.narrow(0, used, heldOut), request, {}, task));
-  // Kept before the measuring, so that whoever cancels that has the factors.
+  // Kept before the measuring, so that whoever cancels that, or the training, has the factors.
+  if (task.stop.stop_requested()) spdlog::warn("Stopped after step {}: the best factors so far are kept in {}.", refined.steps, factorFile.string());
   const std::string print = fingerprint(project.plan);
   project.refined = RefinedFactors{factorFile, print, options.text.recipe.paths, refined.bestStep, refined.heldOutBefore, refined.heldOutAfter};
   // What was measured of this plan was measured with other factors.
   std::erase_if(project.results, [&](const MeasuredResult& result) { return result.planFingerprint == print; });
-  KVISTA_CHECK(saveFactors(factorFile, project.plan, refined.factors, project.modelHash, task));
+  KVISTA_CHECK(saveFactors(factorFile, project.plan, refined.factors, project.modelHash, Task{}));
   KVISTA_CHECK(saveProject(target, project));
 
   const auto perplexities = [&](const at::Tensor& ids, const std::string& stage) -> Result<std::vector<double>> {

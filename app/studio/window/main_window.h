@@ -83,6 +83,7 @@ class MainWindow final : public QMainWindow {
   void goToPanel(int step);
   void calibrate();
   void measure();
+  void refine();
   void forecastIn(TextDialog* dialog, const QString& method);
   void keepPlan();
   void compareWithOther();

@@ -105,6 +105,13 @@ void MainWindow::addPlanActions() {
       "plan.measure", plan, tr("&Measure…"), tr("Ctrl+M"), [this] { measure(); }, [this] { return canChangePlan(); },
       tr("Perplexity of the original and of the plan on a text"));
   add(
+      "plan.refine", plan, tr("&Refine…"), tr("Ctrl+R"), [this] { refine(); },
+      [this] { return canChangePlan() && document_.plan().storage != Storage::plainQuantised; },
+      tr("Train the plan's factors, so that the same bytes lose less"));
+  add(
+      "plan.dropRefined", plan, tr("Leave the refined factors out"), {}, [this] { document_.setRefined({}); },
+      [this] { return canChangePlan() && document_.refined().has_value(); }, tr("Compute with the plan's own factors again"));
+  add(
       "plan.export", plan, tr("&Export…"), tr("Ctrl+E"), [this] { exportPlan(); }, [this] { return canChangePlan(); },
       tr("Write a checkpoint with the smaller cache"));
 }

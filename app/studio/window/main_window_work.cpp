@@ -16,6 +16,7 @@
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/quality_presenter.h"
+#include "app/studio/window/refine_dialog.h"
 #include "app/studio/window/shortcuts_dialog.h"
 #include "app/studio/window/table_file.h"
 #include "app/studio/window/text_dialog.h"
@@ -62,6 +63,26 @@ void MainWindow::measure() {
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.measure(dialog->selection()); });
   forecastIn(dialog, QStringLiteral("evaluate"));
+  dialog->open();
+}
+
+void MainWindow::refine() {
+  TextSelection text = usualText(document_, "calibration.txt");
+  if (const auto& statistics = document_.statistics()) text.paths = statistics->texts;
+  auto* dialog = new RefineDialog(document_.model(), QString::fromStdString(engine_.hello().device), text,
+                                  usualText(document_, "evaluation.txt"), this);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  connect(dialog, &QDialog::accepted, this, [this, dialog] {
+    workflow_.refine(dialog->wish());
+    panels_->show(QStringLiteral("refining"));
+  });
+  const auto forecast = [this, dialog] {
+    const RefineWish wish = dialog->wish();
+    workflow_.forecastRefining(wish.text, wish.windowsPerStep, dialog,
+                               [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
+  };
+  connect(dialog, &RefineDialog::memoryWanted, this, forecast);
+  forecast();
   dialog->open();
 }
 

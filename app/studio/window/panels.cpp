@@ -12,6 +12,7 @@
 #include "app/studio/window/heads_presenter.h"
 #include "app/studio/window/panel_dock.h"
 #include "app/studio/window/quality_presenter.h"
+#include "app/studio/window/refine_presenter.h"
 #include "app/studio/window/try_presenter.h"
 #include "app/studio/window/waterline_presenter.h"
 #include "app/studio/window/work_presenter.h"
@@ -31,6 +32,7 @@
 #include "views/problems_view.h"
 #include "views/provenance_view.h"
 #include "views/quality_cost_view.h"
+#include "views/refine_view.h"
 #include "views/spectra_view.h"
 #include "views/theme.h"
 #include "views/try_view.h"
@@ -93,9 +95,12 @@ void Panels::addPlan() {
   auto* waterlinePresenter = new WaterlinePresenter(document_, *waterline);
   auto* budgetPresenter = new BudgetPresenter(document_, workflow_, *budget);
   auto* tryPresenter = new TryPresenter(document_, workflow_, *tryView);
+  auto* refining = add<RefineView>("refining", tr("Refining"));
+  auto* refinePresenter = new RefinePresenter(document_, workflow_, jobs_, *refining);
+  connect(refining, &RefineView::refineRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("plan.refine")); });
   quality_ = new QualityPresenter(document_, workflow_, *quality);
   for (QObject* presenter :
-       std::initializer_list<QObject*>{waterlinePresenter, budgetPresenter, tryPresenter, quality_})
+       std::initializer_list<QObject*>{waterlinePresenter, budgetPresenter, tryPresenter, refinePresenter, quality_})
     presenter->setParent(this);
   connect(waterlinePresenter, &WaterlinePresenter::message, this, &Panels::message);
   connect(quality_, &QualityPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });
@@ -165,7 +170,13 @@ void Panels::show(const QString& name) {
   QDockWidget* dock = docks_.value(name);
   auto* area = qobject_cast<QMainWindow*>(dock->parentWidget());
   // One that the layout gives no place would lie over the others.
-  if (area && area->dockWidgetArea(dock) == Qt::NoDockWidgetArea) area->addDockWidget(Qt::BottomDockWidgetArea, dock);
+  if (area && area->dockWidgetArea(dock) == Qt::NoDockWidgetArea) {
+    QDockWidget* quality = docks_.value(QStringLiteral("quality"));  // What changes what a plan is worth stands by it.
+    if (name == QStringLiteral("refining") && area->dockWidgetArea(quality) != Qt::NoDockWidgetArea && quality->isVisible())
+      area->tabifyDockWidget(quality, dock);
+    else
+      area->addDockWidget(Qt::BottomDockWidgetArea, dock);
+  }
   dock->show();
   dock->raise();
 }

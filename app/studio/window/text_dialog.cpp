@@ -12,6 +12,7 @@
 #include <QSpinBox>
 
 #include "app/studio/window/file_list.h"
+#include "app/studio/window/memory_words.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -43,6 +44,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
                    tr("%1 (usual)").arg(QLocale().toString(usual)), this);
   windows_ = number(0, kMostWindows, static_cast<int>(before.windows), tr("all"), this);
   skip_ = number(0, kMostWindows, static_cast<int>(before.skipWindows), {}, this);
+  window_->setObjectName(QStringLiteral("window"));
   windows_->setObjectName(QStringLiteral("windows"));
   skip_->setObjectName(QStringLiteral("skipWindows"));
   random_ = new QCheckBox(tr("draw them at random, seed"), this);
@@ -120,20 +122,9 @@ void TextDialog::check() {
 }
 
 void TextDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {
-  QStringList lines;
-  bool fits = true;
-  const auto size = [](std::int64_t bytes) { return QLocale().formattedDataSize(bytes, 1, QLocale::DataSizeSIFormat); };
-  if (!forecast) lines << QString::fromStdString(forecast.error().message);
-  else
-    for (const MemoryForecast& each : *forecast) {
-      const QString device = QString::fromStdString(each.device);
-      fits = fits && (!each.bytesFree || each.bytesNeeded <= *each.bytesFree);
-      lines << (each.bytesFree ? tr("about %1 of %2 free on %3").arg(size(each.bytesNeeded), size(*each.bytesFree), device)
-                               : tr("about %1 on %2").arg(size(each.bytesNeeded), device));
-    }
-  if (!fits) lines << tr("That is more than there is: take shorter windows, or an engine with more memory.");
-  memory_->setText(lines.join(QLatin1Char('\n')));
-  memory_->setForegroundRole(fits ? QPalette::PlaceholderText : QPalette::WindowText);
+  const MemoryWords words = memoryWords(forecast, tr("take shorter windows, or an engine with more memory"));
+  memory_->setText(words.text);
+  memory_->setForegroundRole(words.fits ? QPalette::PlaceholderText : QPalette::WindowText);
 }
 
 TextSelection TextDialog::selection() const {

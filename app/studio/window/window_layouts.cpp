@@ -27,14 +27,15 @@ constexpr Place kAnalyse[] = {{"layers", first, "", .14, 1},
 constexpr Place kEdit[] = {{"layers", first, "", .135, 1},           {"heads", rightOf, "layers", .6, .6},
                            {"groups", rightOf, "heads", .265, .6},   {"waterline", below, "heads", .6, .4},
                            {"budget", behind, "waterline", .6, .4},  {"quality", below, "groups", .265, .4},
-                           {"history", behind, "quality", .265, .4}, {"jobs", behind, "quality", .265, .4}};
+                           {"refining", behind, "quality", .265, .4}, {"history", behind, "quality", .265, .4},
+                         {"jobs", behind, "quality", .265, .4}};
 constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
                               {"plans", rightOf, "layers", .865, .58},
                               {"budget", below, "plans", .5, .42},
                               {"quality", rightOf, "budget", .365, .42},
                               {"comparison", behind, "plans", .865, .58}};
 constexpr Place kTry[] = {
-    {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
+    {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"refining", behind, "quality", .26, .55}, {"jobs", below, "quality", .26, .45}};
 
 struct Layout {
   const char* name;

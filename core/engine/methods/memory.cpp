@@ -7,13 +7,14 @@
 #include "core/engine/memory_forecast.h"
 #include "core/engine/methods/inputs.h"
 #include "core/model/device.h"
+#include "core/refine/refine.h"
 
 namespace kvista {
 namespace {
 
-enum class Work { calibrate, plan, measure, exportPlan };
+enum class Work { calibrate, plan, measure, refine, exportPlan };
 constexpr std::array kWorks = {Named{"calibrate", Work::calibrate}, Named{"makePlan", Work::plan}, Named{"evaluate", Work::measure},
-                               Named{"export", Work::exportPlan}};
+                               Named{"refine", Work::refine}, Named{"export", Work::exportPlan}};
 
 /// Weights that are there take nothing more; while they are being loaded they count as still to come.
 std::int64_t weightsToCome(WorkModel& model, c10::Device device, c10::ScalarType dtype) {
@@ -27,6 +28,7 @@ Result<nlohmann::json> forecastMemory(Call& call) {
   Fields fields(call.params, "the parameters of forecastMemory");
   const Work work = fields.choice("method", kWorks);
   const bool gradients = !fields.has("gradients") || fields.boolean("gradients");
+  const int windowsPerStep = fields.has("windowsPerStep") ? fields.count("windowsPerStep", 1, 4096) : RefineRequest{}.windowsPerStep;
   TextSelection text;
   if (fields.has("text")) text = fields.record<TextSelection>("text");
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
@@ -40,6 +42,12 @@ Result<nlohmann::json> forecastMemory(Call& call) {
   switch (work) {
     case Work::calibrate: computing += calibrationBytes(shape, gradients, tokensPerPass(window)); break;
     case Work::plan: hosting += planBytes(widestPlan(shape), shape); break;
+    case Work::refine: {
+      KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
+      computing += refiningBytes(plan, shape, windowsPerStep * window, device);
+      hosting += planBytes(plan, shape);
+      break;
+    }
     case Work::measure: computing += activationBytes(shape, tokensPerPass(window)); [[fallthrough]];
     case Work::exportPlan:
       if (inputs.plan) hosting += planBytes(*inputs.plan, shape);

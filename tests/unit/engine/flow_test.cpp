@@ -55,6 +55,20 @@ class Flow : public testing::Test {
     return params;
   }
 
+  /// The same with a plan that loses enough for refining to gain something.
+  static json withSmallPlan(json params = json::object()) {
+    static const CompressionPlan small = [] {
+      PlanWish wish;
+      wish.method = "coded-joint";
+      wish.target = {Target::Kind::share, 0.03};
+      const json made = valueOf(client_->call("makePlan", {{"model", kModel}, {"statistics", statisticsPath_}, {"wish", toJson(wish)}}));
+      return valueOf(read<PlannedPlan>(made["planned"])).plan;
+    }();
+    params = withPlan(std::move(params));
+    params["plan"] = toJson(small);
+    return params;
+  }
+
   static TemporaryFolder* folder_;
   static Client* client_;
   static std::string statisticsPath_;
@@ -110,6 +124,13 @@ TEST_F(Flow, ForecastsMemoryBeforeTheWork) {
   EXPECT_EQ(forecast(others).bytesNeeded - forwards, std::int64_t{4} * ((1 << 20) - 2048) * 256 * 20);
   EXPECT_GT(forecast(withPlan({{"method", "export"}})).bytesNeeded, 0);
   EXPECT_GT(forecast(withPlan({{"method", "evaluate"}})).bytesNeeded, forecast(withPlan({{"method", "export"}})).bytesNeeded);
+  // Refining takes more where more windows go through at once.
+  json refining = withPlan({{"method", "refine"}, {"text", selection(0)}, {"windowsPerStep", 4}});
+  const std::int64_t four = forecast(refining).bytesNeeded;
+  EXPECT_GT(four, forecast(withPlan({{"method", "evaluate"}, {"text", selection(0)}})).bytesNeeded);
+  refining["windowsPerStep"] = 64;
+  EXPECT_GT(forecast(refining).bytesNeeded, four);
+  EXPECT_THAT(errorOf(client_->call("forecastMemory", {{"model", kModel}, {"method", "refine"}})).message, HasSubstr("'plan'"));
   EXPECT_THAT(errorOf(client_->call("forecastMemory", {{"model", kModel}, {"method", "dance"}})).message, HasSubstr("dance"));
 }
 
@@ -326,6 +347,84 @@ TEST_F(Flow, TellsTheLossesOfAWholeFile) {
   EXPECT_NE(record.pieces.size() % 50, 0U) << "the last window is to be a shorter one";
   params["maxTokens"] = 70;
   EXPECT_EQ(recordOf<TokenLossRecord>(client_->call("tokenLosses", params)).pieces.size(), 70U);
+}
+
+TEST_F(Flow, RefinesThePlanAndEverythingElseTakesTheFactors) {
+  const std::string factors = (folder_->path() / "small.refined.safetensors").string();
+  const json text = selection(40), other = selection(2, kEvaluationText);
+  const std::int64_t id = client_->ask("refine", withSmallPlan({{"text", text}, {"evaluateOn", other}, {"output", factors}, {"steps", 6}, {"windowsPerStep", 4}}));
+  const auto record = recordOf<RefineRecord>(client_->await(id));
+  EXPECT_EQ(record.steps, 6);
+  EXPECT_EQ(record.windows, 35);
+  EXPECT_EQ(record.heldOutWindows, 5);
+  EXPECT_EQ(record.planFingerprint, fingerprint(valueOf(planFromJson(withSmallPlan()["plan"]))));
+  EXPECT_LT(record.divergenceAfter, record.divergenceBefore);
+  ASSERT_EQ(record.curve.size(), 6U);
+  EXPECT_EQ(record.curve.front().heldOut, record.divergenceBefore);
+  EXPECT_TRUE(record.curve.back().heldOut);
+  // Whoever looks on sees the curve as it comes, no point twice.
+  std::vector<LossPoint> told;
+  for (const json& each : client_->progressOf(id))
+    for (const LossPoint& point : valueOf(read<ProgressRecord>(each)).points) told.push_back(point);
+  ASSERT_FALSE(told.empty());
+  for (std::size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i].training, record.curve[i].training) << i;
+
+  // What was measured is what `evaluate` says, with and without the factors.
+  ASSERT_TRUE(record.seen && record.unseen);
+  EXPECT_LT(record.seen->refined, record.seen->planned);
+  const auto planned = recordOf<EvaluationRecord>(client_->call("evaluate", withSmallPlan({{"text", other}})));
+  const auto refined = recordOf<EvaluationRecord>(client_->call("evaluate", withSmallPlan({{"text", other}, {"factors", factors}})));
+  EXPECT_EQ(record.unseen->tokensHash, refined.tokensHash);
+  EXPECT_NEAR(record.unseen->original, refined.perplexityBefore, 1e-9 * refined.perplexityBefore);
+  EXPECT_NEAR(record.unseen->planned, planned.perplexityAfter, 1e-9 * planned.perplexityAfter);
+  EXPECT_NEAR(record.unseen->refined, refined.perplexityAfter, 1e-6 * refined.perplexityAfter);
+
+  // Refused are factors to start from, too little text, and a plan without factors.
+  EXPECT_THAT(errorOf(client_->call("refine", withSmallPlan({{"text", text}, {"output", factors}, {"factors", factors}}))).message, HasSubstr("own factors"));
+  EXPECT_THAT(errorOf(client_->call("refine", withSmallPlan({{"text", selection(1)}, {"output", factors}}))).message, HasSubstr("held out"));
+  EXPECT_THAT(errorOf(client_->call("refine", withSmallPlan({{"text", text}, {"output", factors}, {"steps", 0}}))).message, HasSubstr("'steps'"));
+}
+
+TEST_F(Flow, RefiningThatIsCancelledKeepsTheBestSoFar) {
+  const std::string factors = (folder_->path() / "cancelled.refined.safetensors").string();
+  const json params = withSmallPlan({{"text", selection(40)}, {"output", factors}, {"windowsPerStep", 4}, {"steps", 100000}, {"evaluateWindows", 2}});
+  // Before anything is better there is nothing to keep.
+  const std::int64_t early = client_->ask("refine", params);
+  client_->awaitProgress(early);
+  EXPECT_TRUE(valueOf(client_->call("cancel", {{"id", early}}))["cancelled"].get<bool>());
+  EXPECT_EQ(errorOf(client_->await(early)).code, ErrorCode::cancelled);
+  EXPECT_FALSE(std::filesystem::exists(factors));
+  // One that waits for its turn is answered at once.
+  const std::int64_t running = client_->ask("refine", params);
+  client_->awaitProgress(running);
+  const std::int64_t waiting = client_->ask("refine", params);
+  EXPECT_TRUE(valueOf(client_->call("cancel", {{"id", waiting}}))["cancelled"].get<bool>());
+  EXPECT_EQ(errorOf(client_->await(waiting)).code, ErrorCode::cancelled);
+  EXPECT_TRUE(valueOf(client_->call("cancel", {{"id", running}}))["cancelled"].get<bool>());
+  EXPECT_EQ(errorOf(client_->await(running)).code, ErrorCode::cancelled);
+  // Looked at after every second step, something better comes soon.
+  json often = params;
+  often["steps"] = 24;
+  const std::int64_t id = client_->ask("refine", often);
+  for (bool isBetter = false; !isBetter;) {
+    client_->awaitProgress(id);
+    std::optional<double> first;
+    for (const json& each : client_->progressOf(id))
+      for (const LossPoint& point : valueOf(read<ProgressRecord>(each)).points) {
+        if (!point.heldOut) continue;
+        isBetter = isBetter || (first && *point.heldOut < *first);
+        if (!first) first = point.heldOut;
+      }
+  }
+  client_->call("cancel", {{"id", id}});
+  const auto kept = recordOf<RefineRecord>(client_->await(id));
+  EXPECT_THAT(kept.ended, HasSubstr("stopped"));
+  EXPECT_LT(kept.steps, 24);
+  EXPECT_GT(kept.bestStep, 0);
+  EXPECT_LT(kept.divergenceAfter, kept.divergenceBefore);
+  EXPECT_FALSE(kept.unseen);
+  EXPECT_TRUE(client_->call("evaluate", withSmallPlan({{"text", selection(1)}, {"factors", factors}})));
+  EXPECT_FALSE(std::filesystem::exists(factors + ".partial"));
 }
 
 TEST_F(Flow, ForecastsAnExportAndWritesIt) {

@@ -222,6 +222,13 @@ TEST(Records, NameTheFieldThatIsWrong) {
   expectMistakesNamed(RetrievalRecord{{"a.txt"}, {64}, {50}, 2, 1, {1, 1, {2}}, {1, 1, {3}}, {1, 1, {1}}, {1, 1, {0}}});
   expectMistakesNamed(GeneratedPiece{});
   expectMistakesNamed(ProgressRecord{"calibrate", 1, 2, "tokens", 1.0, GeneratedPiece{}});
+  const RefinedPerplexity perplexity{"a.txt", "89ab", 100, 10, 12, 11};
+  expectMistakesNamed(LossPoint{1, 0.5, 0.75});
+  expectMistakesNamed(perplexity);
+  expectMistakesNamed(ProgressRecord{"refine", 1, 2, "steps", 1.0, {}, {{1, 0.5, 0.75}}});
+  const RefineRecord refined{"f", "0123", {"a.txt"}, 2, 1, "the time is over", 0.75, 0.5, 7, 1, 2.5, {{1, 0.5, 0.75}, {2, 0.25, {}}}, perplexity, perplexity};
+  EXPECT_EQ(through(refined), refined);
+  expectMistakesNamed(refined);
   expectMistakesNamed(ExportPreview{});
   expectMistakesNamed(ExportRecord{});
   expectMistakesNamed(TextSelection{{}, 0, 0, 0, 1, false});

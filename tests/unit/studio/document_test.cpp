@@ -139,6 +139,27 @@ TEST_F(DocumentTest, RefinedFactorsHoldWhileThePlanIsTheirs) {
   EXPECT_EQ(document.refinedFactors(), project.refined->file);
 }
 
+TEST_F(DocumentTest, NewRefinedFactorsMakeWhatWasMeasuredWithoutThemForgotten) {
+  giveSpectra();
+  const std::string plan = document.planFingerprint();
+  document.addResult({"a.txt", "1", plan, 100, 10, 12, 1});
+  document.addResult({"a.txt", "1", "anotherplan", 100, 10, 15, 1});
+  document.addErrors(plan, {});
+  const RefinedFactors factors{"/tmp/p.refined.safetensors", plan, {"books.txt"}, 300, 0.5, 0.25};
+  const int steps = document.undoStack().count();
+  document.setRefined(factors);
+  EXPECT_EQ(document.refinedFactors(), factors.file);
+  EXPECT_TRUE(document.isModified());
+  EXPECT_EQ(document.undoStack().count(), steps);
+  EXPECT_EQ(document.result(plan), nullptr);
+  EXPECT_NE(document.result("anotherplan"), nullptr);
+  EXPECT_EQ(document.errors(plan), nullptr);
+  document.addResult({"a.txt", "1", plan, 100, 10, 11, 1});
+  document.setRefined({});
+  EXPECT_TRUE(document.refinedFactors().empty());
+  EXPECT_EQ(document.result(plan), nullptr);
+}
+
 TEST_F(DocumentTest, SpectraOfAnOlderPlanAreOfUseToo) {
   giveSpectra();
   const CompressionPlan first = moved();

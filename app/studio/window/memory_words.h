@@ -1,0 +1,21 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QString>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/protocol/records.h"
+
+namespace kvista {
+
+/// What a work would take, a line a device, or why that is not known.
+struct MemoryWords {
+  QString text;
+  bool fits = true;  ///< As far as it is known.
+};
+/// `advice` ends the sentence about what does not fit: what to do.
+MemoryWords memoryWords(const Result<std::vector<MemoryForecast>>& forecast, const QString& advice);
+
+}  // namespace kvista

@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <QDialog>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSpinBox>
+#include <map>
+#include <utility>
+
+#include "tests/unit/studio/real_window.h"
+
+namespace kvista::test {
+
+/// The whole window with the engine of this build and the demo model.
+class RealEngine : public RealWindow {
+ protected:
+  /// An engine that computes has to share the machine with whatever else runs.
+  static bool waitFor(const std::function<bool()>& happened) { return QTest::qWaitFor(happened, 300'000); }
+  void startWithEngine(const QStringList& before = {}) {
+    const QString program = QCoreApplication::applicationDirPath() + QStringLiteral("/kvista");
+    EngineCommand command{program, {QStringLiteral("engine")}};
+    if (!before.isEmpty()) command = {before.front(), before.mid(1) + QStringList{program, QStringLiteral("engine")}};
+    window = std::make_unique<MainWindow>(command);
+    window->show();
+    ASSERT_TRUE(QTest::qWaitForWindowExposed(window.get()));
+    QApplication::setActiveWindow(window.get());
+  }
+  /// The dialog of this name, once it is there.
+  QDialog* dialog(const char* name) const {
+    QDialog* found = nullptr;
+    waitFor([&] { return (found = window->findChild<QDialog*>(QLatin1String(name))) && found->isVisible(); });
+    return found;
+  }
+  /// Fills numbers in by the names of their boxes and presses the button that goes on.
+  void answer(const char* action, const char* name, const std::map<const char*, int>& numbers) {
+    this->action(action)->trigger();
+    QDialog* asked = dialog(name);
+    ASSERT_TRUE(asked) << name;
+    for (const auto& [box, value] : numbers) {
+      auto* number = asked->findChild<QSpinBox*>(QLatin1String(box));
+      ASSERT_TRUE(number) << box;
+      number->setValue(value);
+    }
+    auto* start = asked->findChild<QPushButton*>(QStringLiteral("startButton"));
+    ASSERT_TRUE(start->isEnabled());
+    start->click();
+  }
+  /// The demo model, calibrated on a little of its text, with a first plan.
+  void calibrateDemo() {
+    window->openDemo();
+    ASSERT_TRUE(waitFor([this] { return document().hasModel(); }));
+    answer("plan.calibrate", "calibrateDialog", {{"window", 64}, {"windows", 8}});
+    ASSERT_TRUE(waitFor([this] { return isIdle() && document().undoStack().count() == 1; })) << window->facts().dump(1);
+  }
+};
+
+}  // namespace kvista::test
