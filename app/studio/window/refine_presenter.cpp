@@ -82,7 +82,12 @@ void RefinePresenter::show() {
   record.status = status(job);
   record.unavailable = unavailable();
   for (const LossPoint& point : points_) record.steps.push_back({point.step, point.training, point.heldOut});
-  if (result_ && result_->bestStep > 0) record.best = result_->bestStep;
+  if (result_ && result_->bestStep > 0) {
+    // The held-out windows are looked at before a step, so that what they say of a step stands at the next.
+    record.best = result_->bestStep;
+    for (const LossPoint& point : points_)
+      if (point.heldOut && point.step == result_->bestStep + 1) record.best = point.step;
+  }
   if (result_)
     for (const auto& [name, measured] : {std::pair{tr("text refined on"), result_->seen}, std::pair{tr("other text"), result_->unseen}})
       if (measured) record.perplexities.push_back({name, QString::fromStdString(measured->text), measured->original, measured->planned, measured->refined});
