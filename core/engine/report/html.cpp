@@ -28,6 +28,16 @@ const char* colourOf(int bits) {
   return bits >= 8 ? "#123a6b" : bits >= 4 ? "#2563a8" : bits >= 2 ? "#4f9ad0" : bits >= 1 ? "#a6cfe8" : "#dfe3e8";
 }
 
+struct Direction {
+  double eigenvalue;
+  int bits;
+};
+
+constexpr double kWidth = 1000, kHeight = 240;
+constexpr std::size_t kBarsALayer = 64;
+
+}  // namespace
+
 /// Viridis at eight places, between which colours are mixed.
 std::string viridis(double value) {
   static constexpr std::array<std::array<int, 3>, 8> kStops = {
@@ -39,16 +49,6 @@ std::string viridis(double value) {
   for (std::size_t i = 0; i < 3; ++i) mixed[i] = static_cast<int>(std::lround(kStops[low][i] + part * (kStops[low + 1][i] - kStops[low][i])));
   return fmt::format("#{:02x}{:02x}{:02x}", mixed[0], mixed[1], mixed[2]);
 }
-
-struct Direction {
-  double eigenvalue;
-  int bits;
-};
-
-constexpr double kWidth = 1000, kHeight = 240;
-constexpr std::size_t kBarsALayer = 64;
-
-}  // namespace
 
 std::string escaped(std::string_view text) {
   std::string result;

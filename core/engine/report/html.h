@@ -13,6 +13,9 @@ namespace kvista {
 /// Text as HTML shows it, in content and in attributes; bytes that are not UTF-8 become U+FFFD.
 std::string escaped(std::string_view text);
 
+/// The colour map viridis from 0 to 1, "#rrggbb".
+std::string viridis(double value);
+
 /// The water: all layers side by side, a bar a direction (neighbours together where there are many), its height the
 /// eigenvalue's logarithm, its colour its bits. Empty without spectra.
 std::string waterlineSvg(const CompressionPlan& plan, const std::vector<BudgetUnit>& units);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/engine/report/charts.h"
 #include "core/engine/report/html.h"
 #include "core/engine/report/report.h"
 
@@ -36,7 +37,7 @@ th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid #e2
 figure { margin: 0; } figure svg { width: 100%; display: block; }
 pre { white-space: pre-wrap; font: inherit; margin: 0; }
 @media print { body { background: #fff; font-size: 10pt; } main { max-width: none; margin: 0; padding: 0; } section { border: 0; padding: 8px 0; break-inside: auto; }
-  tr, figure, .figures { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+  tr, figure, .figures, .plot { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 )";
 
 /// A figure: what is shown, and the number itself for whoever reads the page with a program.
@@ -122,10 +123,20 @@ std::string modelTable(const Report& report) {
   return "<table>" + html + "</table>";
 }
 
+std::string refined(const Project& project) {
+  if (!project.refined) return {};
+  const RefinedFactors& factors = *project.refined;
+  if (factors.planFingerprint != fingerprint(project.plan)) return row("Factors", "as planned; refined ones are of an earlier plan");
+  return row("Factors", fmt::format("refined, {} steps on {}: divergence on held-out text {} to {} nats a token",
+                                    figure("refinedSteps", factors.steps, withSeparators(factors.steps)), escaped(fmt::format("{}", fmt::join(factors.texts, ", "))),
+                                    figure("divergenceBefore", factors.divergenceBefore, fmt::format("{:.4f}", factors.divergenceBefore)),
+                                    figure("divergenceAfter", factors.divergenceAfter, fmt::format("{:.4f}", factors.divergenceAfter))));
+}
+
 std::string provenance(const Report& report) {
   const Project& project = report.project;
   std::string html = row("KVista", escaped(report.version)) + row("Plan", escaped(fingerprint(project.plan))) + row("Method", escaped(project.plan.method)) +
-                     row("Grouping, allocator", escaped(project.plan.grouping + ", " + project.plan.allocator));
+                     row("Grouping, allocator", escaped(project.plan.grouping + ", " + project.plan.allocator)) + refined(project);
   if (!project.statistics.empty())
     html += row("Statistics", escaped(project.statistics.string())) + row("Calibration tokens' hash", escaped(project.tokensHash));
   if (report.statistics) {
@@ -157,14 +168,20 @@ std::string measured(const Project& project) {
   return html + "</table>";
 }
 
-std::string tried(const Project& project) {
-  if (project.tried.empty()) return {};
-  std::string html = "<table><tr><th>Plan</th><th>Method</th><th class=\"number\">Bytes a token</th><th class=\"number\">Perplexity, predicted</th></tr>";
-  for (const TriedPlan& plan : project.tried) {
-    const std::optional<double> rise = plan.correctedLoss ? plan.correctedLoss : plan.predictedLoss;
-    const std::string predicted = rise && project.baseLoss > 0 ? fmt::format("~{:.2f}", std::exp(project.baseLoss + *rise)) : "";
-    html += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>", escaped(plan.name), escaped(plan.plan.method),
-                        withSeparators(bytesPerToken(plan.plan)), predicted);
+/// Every plan of the project with the numbers of the plot.
+std::string tried(const std::vector<PlanPoint>& points) {
+  if (points.size() < 2) return {};
+  std::string html = "<table><tr><th>Plan</th><th>Method</th><th class=\"number\">Bytes a token</th><th class=\"number\">Share of 16 bits</th>"
+                     "<th class=\"number\">Perplexity, predicted</th><th class=\"number\">Rise of perplexity</th></tr>";
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const PlanPoint& point = points[i];
+    const std::string predicted = point.predicted ? "~" + figure(fmt::format("planPerplexity{}", i), *point.predicted, fmt::format("{:.2f}", *point.predicted)) : "";
+    const std::string rise =
+        point.rise ? (point.measured ? "" : "~") + figure(fmt::format("planRise{}", i), *point.rise, fmt::format("{:+.2f} %", 100 * *point.rise)) : "";
+    html += fmt::format("<tr><td>{}{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+                        escaped(point.name), point.current && point.name != "this plan" ? " (this plan)" : "", escaped(point.method),
+                        figure(fmt::format("planBytes{}", i), static_cast<double>(point.bytesPerToken), withSeparators(point.bytesPerToken)),
+                        figure(fmt::format("planShare{}", i), point.share, fmt::format("{:.3f}", point.share)), predicted, rise);
   }
   return html + "</table>";
 }
@@ -173,14 +190,6 @@ std::string tried(const Project& project) {
 std::string cell(std::string_view id, int layer, std::optional<double> value, int digits) {
   if (!value || !std::isfinite(*value)) return "<td class=\"number\"></td>";
   return fmt::format("<td class=\"number\">{}</td>", figure(fmt::format("{}{}", id, layer), *value, fmt::format("{:.{}f}", *value, digits)));
-}
-
-/// Mean over a layer's heads.
-std::optional<double> meanOf(const Matrix& matrix, int layer) {
-  if (layer >= matrix.rows || matrix.columns == 0) return std::nullopt;
-  double sum = 0;
-  for (int head = 0; head < matrix.columns; ++head) sum += matrix.at(layer, head);
-  return sum / matrix.columns;
 }
 
 /// How many directions each layer's keys and values need, and where the plan errs: means of relative squared errors.
@@ -215,15 +224,19 @@ std::string planTable(const CompressionPlan& plan) {
 
 std::string reportPage(const Report& report) {
   const Project& project = report.project;
+  const std::vector<PlanPoint> points = planPoints(project);
   std::string gaps;
   for (const std::string& gap : report.gaps) gaps += fmt::format("<p class=\"warning\">{}</p>", escaped(gap));
   return fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
                      "<title>{0} - KVista</title><style>{1}</style></head><body><main>\n<h1>{0}</h1><p class=\"soft\">KVista, method {2}</p>\n",
                      escaped(report.name), kStyle, escaped(project.plan.method)) +
          figures(report) + section("What is missing", gaps) + section("Notes", project.notes.empty() ? "" : "<pre>" + escaped(project.notes) + "</pre>") +
-         section("Measured perplexity", measured(project)) + section("Spectra of all layers and the bits of their directions", waterlineSvg(project.plan, report.units)) +
+         section("Quality and bytes", qualitySvg(points)) +
+         section("Plans", tried(points)) + section("Measured perplexity", measured(project)) + section("Spectra of all layers and the bits of their directions", waterlineSvg(project.plan, report.units)) +
          section("Similarity of key heads by layer (" + escaped(report.measure) + ", 0 to 1)", similaritySvg(report.similarities, Side::key)) +
-         section("Similarity of value heads by layer", similaritySvg(report.similarities, Side::value)) + section("Spectra and errors by layer", layersTable(report)) + section("Plans tried", tried(project)) +
+         section("Similarity of value heads by layer", similaritySvg(report.similarities, Side::value)) + section("Spectra of the keys", spectraSvg(report.spectra, Side::key)) +
+         section("Spectra of the values", spectraSvg(report.spectra, Side::value)) +
+         section("Errors by layer", report.errors ? errorsSvg(*report.errors) : "") + section("Spectra and errors by layer", layersTable(report)) +
          section("Plan", planTable(project.plan)) + section("Model", modelTable(report)) + section("Provenance", provenance(report)) + "</main></body></html>\n";
 }
 
