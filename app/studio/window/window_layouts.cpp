@@ -35,7 +35,7 @@ constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
                               {"quality", rightOf, "budget", .365, .42},
                               {"comparison", behind, "plans", .865, .58}};
 constexpr Place kTry[] = {
-    {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"refining", behind, "quality", .26, .55}, {"jobs", below, "quality", .26, .45}};
+    {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
 
 struct Layout {
   const char* name;
