@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/budget_footer.h"
 
-#include <QHBoxLayout>
+#include <QEvent>
 #include <QHeaderView>
 #include <QPainter>
+#include <algorithm>
 #include <cmath>
 
 #include "views/budget_model.h"
@@ -15,12 +16,15 @@
 namespace kvista {
 namespace {
 
-constexpr int kSums = 32, kLine = 38, kMargin = 8;
+constexpr int kSums = 32, kLine = 38, kMargin = 8, kSign = 24;
 
 }  // namespace
 
 BudgetFooter::BudgetFooter(QHeaderView* header, QWidget* parent) : QWidget(parent), header_(header) {
-  setFixedHeight(kSums + kLine);
+  // Not fixed: that would be the height at the width before.
+  QSizePolicy policy(QSizePolicy::Preferred, QSizePolicy::Minimum);
+  policy.setHeightForWidth(true);
+  setSizePolicy(policy);
   connect(header, &QHeaderView::sectionResized, this, qOverload<>(&QWidget::update));
   connect(header, &QHeaderView::geometriesChanged, this, qOverload<>(&QWidget::update));
 }
@@ -44,20 +48,55 @@ void BudgetFooter::setRecord(const BudgetRecord& record) {
   record_.rows.clear();
   setAccessibleName(tr("Total"));
   setAccessibleDescription(budgetText());
-  update();
+  layOut();
 }
 
 void BudgetFooter::setControls(QWidget* controls) {
   controls_ = controls;
-  auto* row = new QHBoxLayout(this);
-  row->setContentsMargins(0, kSums - 2, kMargin, 6);
-  row->addStretch();
-  row->addWidget(controls);
+  layOut();
 }
 
 void BudgetFooter::setReason(const QString& reason) {
   reason_ = reason;
+  layOut();
+}
+
+QString BudgetFooter::line() const {
+  if (!reason_.isEmpty()) return reason_;
+  return record_.note.isEmpty() || isOverBudget() ? budgetText() : budgetText() + QStringLiteral(" · ") + record_.note;
+}
+
+BudgetFooter::Places BudgetFooter::placesIn(int width) const {
+  constexpr int kTop = kSums - 2, kHeight = kLine - 4;
+  const QFontMetrics metrics(textFont(TextRole::body));
+  const int left = 2 * kMargin + (warns() ? kSign : 0), right = width - kMargin;
+  const QSize controls = controls_ ? controls_->sizeHint().boundedTo({std::max(0, right - kMargin), kHeight}) : QSize(0, 0);
+  const bool isBeside = left + metrics.horizontalAdvance(line()) + 2 * kMargin + controls.width() <= right;
+  const QRect room(left, kTop, std::max(1, right - left), 10 * kLine);
+  Places places;
+  places.line = QRect(left, kTop, isBeside ? right - controls.width() - 2 * kMargin - left : room.width(),
+                      isBeside ? kHeight : metrics.boundingRect(room, Qt::TextWordWrap, line()).height() + kMargin);
+  const int top = isBeside || !controls_ ? kTop : places.line.bottom() + 1;
+  places.controls = QRect(QPoint(right - controls.width(), top + (kHeight - controls.height()) / 2), controls);
+  places.height = std::max(top + kHeight, places.line.bottom() + 1) + 6;
+  return places;
+}
+
+QSize BudgetFooter::sizeHint() const { return {4 * kLine, heightForWidth(width())}; }
+
+void BudgetFooter::layOut() {
+  if (controls_) controls_->setGeometry(placesIn(width()).controls);
+  updateGeometry();
   update();
+}
+
+void BudgetFooter::resizeEvent(QResizeEvent*) {
+  if (controls_) controls_->setGeometry(placesIn(width()).controls);
+}
+
+bool BudgetFooter::event(QEvent* event) {
+  if (event->type() == QEvent::LayoutRequest) layOut();  // The controls are as wide as what is in them.
+  return QWidget::event(event);
 }
 
 QString BudgetFooter::budgetText() const {
@@ -80,6 +119,7 @@ void BudgetFooter::paintSums(QPainter& painter, const QRectF& row) const {
   const auto put = [&](int column, const QString& text, Qt::Alignment alignment) {
     const QRectF cell(row.left() + header_->sectionViewportPosition(column) + kMargin, row.top(),
                       header_->sectionSize(column) - 2 * kMargin, row.height());
+    if (header_->isSectionHidden(column)) return;
     painter.drawText(cell, static_cast<int>(Qt::AlignVCenter | alignment), text);
   };
   const double left = row.left() + header_->sectionViewportPosition(BudgetModel::layer) + kMargin + 8;
@@ -101,19 +141,12 @@ void BudgetFooter::paintEvent(QPaintEvent*) {
   painter.fillRect(QRect(0, 0, width(), 1), look.hairline);
   paintSums(painter, QRectF(0, 1, width(), kSums - 1));
   painter.setFont(textFont(TextRole::body));
-  const bool warn = !reason_.isEmpty() || isOverBudget();
-  QRect line(2 * kMargin, kSums - 2, width() - 4 * kMargin - (controls_ ? controls_->width() : 0), kLine - 4);
-  if (warn) {
+  const QRect place = placesIn(width()).line;
+  if (warns())
     icon(QStringLiteral("dialog-warning"), look.warning)
-        .paint(&painter, QRect(line.left(), line.center().y() - 7, 16, 16));
-    line.setLeft(line.left() + 24);
-  }
-  painter.setPen(warn ? look.warning : look.soft);
-  QString text = reason_;
-  if (text.isEmpty())
-    text =
-        record_.note.isEmpty() || isOverBudget() ? budgetText() : budgetText() + QStringLiteral(" · ") + record_.note;
-  painter.drawText(line, Qt::AlignVCenter, painter.fontMetrics().elidedText(text, Qt::ElideRight, line.width()));
+        .paint(&painter, QRect(place.left() - kSign, place.center().y() - 7, 16, 16));
+  painter.setPen(warns() ? look.warning : look.soft);
+  painter.drawText(place, Qt::AlignVCenter | Qt::TextWordWrap, line());
 }
 
 }  // namespace kvista

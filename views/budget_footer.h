@@ -26,13 +26,29 @@ class BudgetFooter final : public QWidget {
   [[nodiscard]] bool isOverBudget() const {
     return record_.requestedBytes > 0 && record_.achievedBytes > record_.requestedBytes;
   }
+  [[nodiscard]] bool hasHeightForWidth() const override { return true; }
+  [[nodiscard]] int heightForWidth(int width) const override { return placesIn(width).height; }
+  [[nodiscard]] QSize sizeHint() const override;
+  /// What stands below the sums, and where.
+  [[nodiscard]] QString line() const;
+  [[nodiscard]] QRect linePlace() const { return placesIn(width()).line; }
   /// The row of sums at the places of the header's sections, `left` being where the header starts.
   void paintSums(QPainter& painter, const QRectF& row) const;
 
  protected:
   void paintEvent(QPaintEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
+  bool event(QEvent* event) override;
 
  private:
+  [[nodiscard]] bool warns() const { return !reason_.isEmpty() || isOverBudget(); }
+  /// Where all is in this width: the line beside the controls, or above them where that is too narrow, in as many rows as it takes.
+  struct Places {
+    QRect line, controls;
+    int height = 0;
+  };
+  [[nodiscard]] Places placesIn(int width) const;
+  void layOut();
   QHeaderView* header_;
   BudgetRecord record_;  // Without its rows.
   int groups_ = 0, locked_ = 0;

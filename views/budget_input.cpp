@@ -59,15 +59,10 @@ void BudgetView::pasteRanks(const QString& text) {
     return setReason(tr("%1 ranks were pasted and there are %2 rows from the selected one on. Nothing was pasted.")
                          .arg(changes.size())
                          .arg(proxy().rowCount() - first));
-  std::vector<std::pair<int, int>> ranks;
-  for (std::size_t i = 0; i < changes.size(); ++i) {
-    const int source = proxy().mapToSource(proxy().index(first + static_cast<int>(i), 0)).row();
-    const BudgetRow& row = model_->rows()[static_cast<std::size_t>(source)];
-    const int rank = changes[i].of(row, std::max(1, record_.rankStep));
-    if (rank != row.rank) ranks.emplace_back(row.group, rank);
-  }
-  setReason({});
-  if (!ranks.empty()) Q_EMIT ranksEdited(ranks);
+  std::vector<std::pair<int, RankChange>> pasted;
+  for (std::size_t i = 0; i < changes.size(); ++i)
+    pasted.emplace_back(proxy().mapToSource(proxy().index(first + static_cast<int>(i), 0)).row(), changes[i]);
+  changeRanks(pasted);
 }
 
 bool BudgetView::keyPressed(QKeyEvent* event) {
@@ -98,6 +93,7 @@ bool BudgetView::keyPressed(QKeyEvent* event) {
 }
 
 bool BudgetView::eventFilter(QObject* watched, QEvent* event) {
+  if (watched == table_->viewport() && event->type() == QEvent::Resize) fitColumns();
   if (watched == table_ && event->type() == QEvent::KeyPress) return keyPressed(static_cast<QKeyEvent*>(event));
   if (watched == table_->viewport() && event->type() == QEvent::Wheel) {
     auto* wheel = static_cast<QWheelEvent*>(event);

@@ -55,12 +55,23 @@ BudgetRecord budgetRecordOf(const PlannedPlan& planned, const std::vector<Budget
   return record;
 }
 
+double RankChange::asked(const BudgetRow& row) const {
+  switch (kind) {
+    case Kind::add:
+      return row.rank + value;
+    case Kind::scale:
+      return row.rank * (1 + value);
+    case Kind::part:
+      return row.directions * value;
+    case Kind::set:
+      break;
+  }
+  return value;
+}
+
 int RankChange::of(const BudgetRow& row, int step) const {
   const auto size = static_cast<double>(row.directions);
-  double wanted = value;
-  if (kind == Kind::add) wanted = row.rank + value;
-  if (kind == Kind::scale) wanted = row.rank * (1 + value);
-  if (kind == Kind::part) wanted = size * value;
+  double wanted = asked(row);
   if (wanted >= size) return row.directions;
   if (kind == Kind::scale || kind == Kind::part) {
     const double rounded = std::round(wanted / step) * step;

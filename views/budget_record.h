@@ -58,6 +58,8 @@ struct RankChange {
   /// The rank of a row after it: a multiple of `step` (or all directions) unless it was set to a number, within 0 and
   /// the group's directions.
   [[nodiscard]] int of(const BudgetRow& row, int step) const;
+  /// What was asked for, before it is made a rank: perhaps more than the group has directions.
+  [[nodiscard]] double asked(const BudgetRow& row) const;
 };
 /// The reason where it is none.
 Result<RankChange> rankChangeFromText(const QString& text);

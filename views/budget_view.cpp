@@ -7,9 +7,11 @@
 #include <QHeaderView>
 #include <QLabel>
 #include <QPainter>
+#include <QScrollBar>
 #include <QSortFilterProxyModel>
 #include <QTableView>
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "views/budget_delegate.h"
@@ -25,7 +27,8 @@
 namespace kvista {
 namespace {
 
-constexpr int kColumnWidths[BudgetModel::columns] = {64, 180, 72, 150, 104, 76, 150, 48};
+constexpr int kColumnWidths[BudgetModel::columns] = {64, 180, 72, 150, 108, 76, 128, 48};
+constexpr int kLeastHeads = 112;  ///< Where even the heads have no more room, their bits are not drawn.
 constexpr qint64 kContexts[] = {1024, 4096, 8192, 16384, 32768, 65536, 131072};
 
 }  // namespace
@@ -48,7 +51,8 @@ BudgetView::BudgetView(QWidget* parent)
       proxy_(new BudgetProxy(this)),
       table_(new QTableView(this)),
       delegate_(new BudgetDelegate(this)),
-      controls_(new QWidget) {
+      controls_(new QWidget),
+      bitsWidth_(kColumnWidths[BudgetModel::bits]) {
   setTitle(tr("Budget"), tr("groups of all layers"));
   proxy_->setSourceModel(model_);
   table_->setModel(proxy_);
@@ -75,6 +79,7 @@ BudgetView::BudgetView(QWidget* parent)
   table_->setSortingEnabled(true);
   table_->sortByColumn(BudgetModel::layer, Qt::AscendingOrder);
   footer_ = new BudgetFooter(header, this);
+  connect(table_->horizontalScrollBar(), &QScrollBar::valueChanged, footer_, qOverload<>(&QWidget::update));
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(0);
@@ -97,6 +102,8 @@ BudgetView::BudgetView(QWidget* parent)
   });
   connect(header, &QHeaderView::sortIndicatorChanged, this, &View::viewStateChanged);
   connect(header, &QHeaderView::sectionResized, this, [this](int section) {
+    if (fitting_) return;
+    fitColumns();
     if (section != BudgetModel::heads) Q_EMIT viewStateChanged();
   });
   connect(&Theme::instance(), &Theme::changed, this, [this] {
@@ -111,7 +118,8 @@ void BudgetView::makeControls() {
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(6);
   target_ = new TargetEditor(controls_);
-  target_->setFixedWidth(136);
+  target_->setMinimumWidth(96);
+  target_->setMaximumWidth(136);
   allocator_ = new QComboBox(controls_);
   allocator_->setAccessibleName(tr("Allocator"));
   storage_ = new SegmentedControl({{QStringLiteral("ranks"), tr("16-bit")}, {QStringLiteral("coded"), tr("coded")}},
@@ -188,6 +196,21 @@ void BudgetView::showControls() {
     widget->setEnabled(!record_.rows.empty());
 }
 
+/// The numbers come first: bits are drawn where there is room beside them.
+void BudgetView::fitColumns() {
+  const bool isHidden = table_->isColumnHidden(BudgetModel::bits);
+  if (!isHidden) bitsWidth_ = table_->columnWidth(BudgetModel::bits);
+  int others = bitsWidth_;
+  for (int column = 0; column < BudgetModel::columns; ++column)
+    if (column != BudgetModel::heads && column != BudgetModel::bits) others += table_->columnWidth(column);
+  const bool hides = others + kLeastHeads > table_->viewport()->width();
+  if (hides == isHidden) return;
+  fitting_ = true;
+  table_->setColumnHidden(BudgetModel::bits, hides);
+  if (!hides) table_->setColumnWidth(BudgetModel::bits, bitsWidth_);
+  fitting_ = false;
+}
+
 void BudgetView::setRecord(BudgetRecord record) {
   record_ = std::move(record);
   delegate_->setRankStep(std::max(1, record_.rankStep));
@@ -250,7 +273,9 @@ QJsonObject BudgetView::viewState() const {
   bool usual = true;
   for (int column = 0; column < BudgetModel::columns; ++column) {
     // The heads' takes what the others leave.
-    const int width = column == BudgetModel::heads ? kColumnWidths[column] : table_->columnWidth(column);
+    const int width = column == BudgetModel::heads  ? kColumnWidths[column]
+                      : column == BudgetModel::bits ? bitsWidth_
+                                                    : table_->columnWidth(column);
     usual = usual && width == kColumnWidths[column];
     widths.append(width);
   }
@@ -267,21 +292,49 @@ bool BudgetView::setViewState(const QJsonObject& state) {
                        isColumn && sort[1] < 0 ? Qt::DescendingOrder : Qt::AscendingOrder);
   const std::vector<double> widths = reader.numbers("widths", BudgetModel::columns, BudgetModel::columns);
   constexpr double kNarrowest = 20, kWidest = 2000;
-  for (int column = 0; column < BudgetModel::columns; ++column)
-    table_->setColumnWidth(column, widths.empty() ? kColumnWidths[column]
-                                                  : static_cast<int>(std::clamp(widths[static_cast<std::size_t>(column)],
-                                                                                kNarrowest, kWidest)));
+  for (int column = 0; column < BudgetModel::columns; ++column) {
+    const int width = widths.empty() ? kColumnWidths[column]
+                                     : static_cast<int>(std::clamp(widths[static_cast<std::size_t>(column)], kNarrowest, kWidest));
+    if (column == BudgetModel::bits) bitsWidth_ = width;
+    table_->setColumnWidth(column, width);
+  }
+  fitColumns();
   return reader.isSound();
 }
 
 void BudgetView::changeRanks(const std::vector<int>& rows, const RankChange& change) {
+  std::vector<std::pair<int, RankChange>> changes;
+  for (const int row : rows) changes.emplace_back(row, change);
+  changeRanks(changes);
+}
+
+void BudgetView::changeRanks(const std::vector<std::pair<int, RankChange>>& changes) {
   std::vector<std::pair<int, int>> ranks;
-  for (const int index : rows) {
+  std::vector<int> full;  // Directions of the groups that were asked for more.
+  double asked = 0;
+  for (const auto& [index, change] : changes) {
     const BudgetRow& row = model_->rows()[static_cast<std::size_t>(index)];
     const int rank = change.of(row, std::max(1, record_.rankStep));
     if (rank != row.rank) ranks.emplace_back(row.group, rank);
+    if (std::round(change.asked(row)) <= row.directions) continue;
+    full.push_back(row.directions);
+    asked = std::round(change.asked(row));
   }
-  setReason({});
+  if (full.empty()) {
+    setReason({});
+  } else if (full.size() == 1) {
+    setReason(tr("Rank %1 is more than the group's %2 directions: it has all %2.")
+                  .arg(countText(static_cast<std::int64_t>(asked)), countText(full.front())));
+  } else {
+    const auto [least, most] = std::minmax_element(full.begin(), full.end());
+    setReason(*least == *most
+                  ? tr("%1 groups have %2 directions, fewer than asked for: each has all of them.")
+                        .arg(full.size())
+                        .arg(countText(*least))
+                  : tr("%1 groups have fewer directions than asked for, %2 to %3: each has all of its own.")
+                        .arg(full.size())
+                        .arg(countText(*least), countText(*most)));
+  }
   if (!ranks.empty()) Q_EMIT ranksEdited(ranks);
 }
 
@@ -318,6 +371,7 @@ void BudgetView::paintFigure(QPainter& painter, const QRectF& area) const {
   painter.scale(scale, scale);
   painter.setFont(textFont(TextRole::title));
   for (int column = 0; column < BudgetModel::columns; ++column) {
+    if (header->isSectionHidden(column)) continue;
     painter.setPen(colours().soft);
     const auto alignment = model_->headerData(column, Qt::Horizontal, Qt::TextAlignmentRole).toInt();
     painter.drawText(QRectF(header->sectionPosition(column) + 8, 0, header->sectionSize(column) - 16, kRow), alignment,
@@ -326,6 +380,7 @@ void BudgetView::paintFigure(QPainter& painter, const QRectF& area) const {
   const int rows = std::min(proxy_->rowCount(), static_cast<int>(area.height() / scale / kRow) - 2);
   for (int row = 0; row < rows; ++row)
     for (int column = 0; column < BudgetModel::columns; ++column) {
+      if (header->isSectionHidden(column)) continue;
       QStyleOptionViewItem option;
       option.rect = QRect(header->sectionPosition(column), static_cast<int>((row + 1) * kRow),
                           header->sectionSize(column), static_cast<int>(kRow));

@@ -74,6 +74,9 @@ class BudgetView final : public View {
   void showControls();
   [[nodiscard]] std::vector<int> selectedRows() const;  // Of the model, in the order on screen.
   void changeRanks(const std::vector<int>& rows, const RankChange& change);
+  /// Of (row, change); says where a group has fewer directions than asked for.
+  void changeRanks(const std::vector<std::pair<int, RankChange>>& changes);
+  void fitColumns();
   void toggleLocks(const std::vector<int>& rows);
   void setReason(const QString& reason);
   bool keyPressed(QKeyEvent* event);
@@ -91,7 +94,8 @@ class BudgetView final : public View {
   QComboBox* context_;
   SegmentedControl* storage_;
   TargetEditor* target_;
-  bool selecting_ = false;
+  bool selecting_ = false, fitting_ = false;
+  int bitsWidth_;  // Also while they are hidden.
 };
 
 }  // namespace kvista

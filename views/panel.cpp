@@ -5,6 +5,7 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QPainter>
+#include <QScrollArea>
 #include <QVBoxLayout>
 
 #include "views/elided_label.h"
@@ -13,7 +14,9 @@
 namespace kvista {
 namespace {
 
-constexpr int kTitleHeight = 35, kRadius = 8, kMargin = 12;
+constexpr int kTitleHeight = 35, kRadius = 8, kMargin = 12, kFrame = 1;
+/// No body is required to be larger: four of them must fit a laptop's screen at a large scale.
+constexpr QSize kLeast(180, 96);
 
 /// The part of a rounded frame that `part` shows: the frame is drawn beyond the edge that the other part carries on
 /// from.
@@ -58,11 +61,24 @@ void PanelTitle::paintEvent(QPaintEvent*) {
   painter.drawLine(1, height() - 1, width() - 2, height() - 1);
 }
 
-PanelBody::PanelBody(View* view, QWidget* parent) : QWidget(parent) {
+PanelBody::PanelBody(View* view, QWidget* parent) : QWidget(parent), view_(view) {
+  auto* scroll = new QScrollArea(this);
+  scroll->setFrameShape(QFrame::NoFrame);
+  scroll->setFocusPolicy(Qt::NoFocus);
+  scroll->setWidgetResizable(true);
+  scroll->setWidget(view);
+  // What is behind them is painted here.
+  for (QWidget* part : {scroll->viewport(), static_cast<QWidget*>(view)}) part->setAutoFillBackground(false);
   auto* column = new QVBoxLayout(this);
-  column->setContentsMargins(1, 0, 1, 1);
-  column->addWidget(view);
+  column->setContentsMargins(kFrame, 0, kFrame, kFrame);
+  column->addWidget(scroll);
   connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+}
+
+QSize PanelBody::sizeHint() const { return view_->sizeHint().grownBy({kFrame, 0, kFrame, kFrame}); }
+
+QSize PanelBody::minimumSizeHint() const {
+  return view_->minimumSizeHint().boundedTo(kLeast).grownBy({kFrame, 0, kFrame, kFrame});
 }
 
 void PanelBody::paintEvent(QPaintEvent*) { paintFrame(this, 2 * kRadius, 0); }

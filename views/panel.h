@@ -30,15 +30,20 @@ class PanelTitle final : public QWidget {
   QLabel* remark_;
 };
 
-/// The lower part, with the view in it.
+/// The lower part, with the view in it. It may be smaller than the view needs, which can then be scrolled.
 class PanelBody final : public QWidget {
   Q_OBJECT
 
  public:
   explicit PanelBody(View* view, QWidget* parent = nullptr);
+  [[nodiscard]] QSize sizeHint() const override;
+  [[nodiscard]] QSize minimumSizeHint() const override;
 
  protected:
   void paintEvent(QPaintEvent* event) override;
+
+ private:
+  View* view_;
 };
 
 /// Both parts together, for a view that stands alone.

@@ -3,8 +3,10 @@
 #include "views/segmented_control.h"
 
 #include <QButtonGroup>
+#include <QComboBox>
 #include <QHBoxLayout>
 #include <QKeyEvent>
+#include <QStandardItemModel>
 #include <QToolButton>
 #include <algorithm>
 
@@ -12,6 +14,7 @@ namespace kvista {
 namespace {
 
 constexpr int kHeight = 28;  ///< Leaves a title bar of 34 pixels its air.
+constexpr int kBoxAir = 44;  ///< Of a box with a list beside its text.
 
 }  // namespace
 
@@ -19,7 +22,7 @@ SegmentedControl::SegmentedControl(std::vector<std::pair<QString, QString>> segm
                                    QWidget* parent)
     : QWidget(parent), buttons_(new QButtonGroup(this)) {
   setAccessibleName(name);
-  setSizePolicy(QSizePolicy::Fixed, QSizePolicy::Fixed);
+  setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
   auto* row = new QHBoxLayout(this);
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(0);
@@ -51,6 +54,51 @@ void SegmentedControl::setCurrent(const QString& id) {
     buttons_->button(i)->setFocusPolicy(i == std::max(current_, 0) ? Qt::StrongFocus : Qt::ClickFocus);
   }
   buttons_->setExclusive(true);
+  if (box_) box_->setCurrentIndex(current_);
+}
+
+QSize SegmentedControl::sizeHint() const {
+  int width = 0;
+  for (const QAbstractButton* button : buttons_->buttons()) width += button->sizeHint().width();
+  return {width, kHeight};
+}
+
+QSize SegmentedControl::minimumSizeHint() const {
+  int longest = 0;
+  for (const QAbstractButton* button : buttons_->buttons())
+    longest = std::max(longest, fontMetrics().horizontalAdvance(button->text()));
+  return {std::min(sizeHint().width(), longest + kBoxAir), kHeight};
+}
+
+void SegmentedControl::makeBox() {
+  box_ = new QComboBox(this);
+  box_->setAccessibleName(accessibleName());
+  for (const QAbstractButton* button : buttons_->buttons()) {
+    box_->addItem(button->text());
+    qobject_cast<QStandardItemModel*>(box_->model())->item(box_->count() - 1)->setEnabled(button->isEnabled());
+    box_->setItemData(box_->count() - 1, button->toolTip(), Qt::ToolTipRole);
+  }
+  box_->setCurrentIndex(current_);
+  box_->hide();
+  layout()->addWidget(box_);
+  connect(box_, &QComboBox::activated, this, &SegmentedControl::choose);
+}
+
+void SegmentedControl::resizeEvent(QResizeEvent*) {
+  const bool isNarrow = width() < sizeHint().width();
+  if (isNarrow && !box_) makeBox();
+  if (!box_ || isNarrow == !box_->isHidden()) return;
+  bool hadFocus = box_->hasFocus();
+  for (QAbstractButton* button : buttons_->buttons()) {
+    hadFocus = hadFocus || button->hasFocus();
+    button->setVisible(!isNarrow);
+  }
+  box_->setVisible(isNarrow);
+  if (!hadFocus) return;
+  if (isNarrow)
+    box_->setFocus();
+  else if (current_ >= 0)
+    buttons_->button(current_)->setFocus();
 }
 
 QString SegmentedControl::current() const {
@@ -70,6 +118,11 @@ void SegmentedControl::choose(int index) {
 }
 
 bool SegmentedControl::eventFilter(QObject* watched, QEvent* event) {
+  if (event->type() == QEvent::EnabledChange && box_) {
+    const auto* button = qobject_cast<QAbstractButton*>(watched);
+    auto* items = qobject_cast<QStandardItemModel*>(box_->model());
+    items->item(buttons_->id(const_cast<QAbstractButton*>(button)))->setEnabled(button->isEnabled());
+  }
   if (event->type() != QEvent::KeyPress) return QWidget::eventFilter(watched, event);
   const int last = static_cast<int>(ids_.size()) - 1;
   const int from = buttons_->id(qobject_cast<QAbstractButton*>(watched));

@@ -8,11 +8,13 @@
 #include <vector>
 
 class QButtonGroup;
+class QComboBox;
 class QToolButton;
 
 namespace kvista {
 
 /// One of a few choices, all in sight: "index | group | cluster". One stop of the Tab key; arrows, Home and End choose.
+/// Where it is given less room than that takes, a box with a list stands in its place.
 class SegmentedControl final : public QWidget {
   Q_OBJECT
 
@@ -29,17 +31,23 @@ class SegmentedControl final : public QWidget {
   /// The button of a segment, for its tooltip; null for an unknown id.
   [[nodiscard]] QToolButton* segment(const QString& id) const;
 
+  [[nodiscard]] QSize sizeHint() const override;
+  [[nodiscard]] QSize minimumSizeHint() const override;
+
  Q_SIGNALS:
   /// The person chose another segment.
   void chosen(const QString& id);
 
  protected:
   bool eventFilter(QObject* watched, QEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
 
  private:
   void choose(int index);
+  void makeBox();
   std::vector<QString> ids_;
   QButtonGroup* buttons_;
+  QComboBox* box_ = nullptr;  ///< Made when there is too little room for the first time.
   int current_ = -1;
 };
 

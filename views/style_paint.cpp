@@ -228,6 +228,11 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
   const Palette& look = colours();
   const QRect& rect = option->rect;
   switch (element) {
+    case CE_ShapedFrame: {
+      const auto* frame = qstyleoption_cast<const QStyleOptionFrame*>(option);
+      if (!frame || frame->frameShape != QFrame::Box) break;
+      return paintFace(*painter, rect, {look.panel, look.text, look.hairline});
+    }
     case CE_PushButtonBevel:
       return paintFace(*painter, rect, faceOfButton(*option, widget));
     case CE_PushButtonLabel: {
@@ -236,7 +241,11 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
       const Face face = faceOfButton(*option, widget);
       if (button->icon.isNull()) {
         const auto side = is(widget, "link") ? Qt::AlignLeft : Qt::AlignHCenter;
-        return paintText(*painter, *this, rect, side | Qt::AlignVCenter, button->text, face, painter->font());
+        const int room = rect.width() - (is(widget, "link") ? 0 : 12);
+        const QString text = button->fontMetrics.horizontalAdvance(button->text) <= rect.width()
+                                 ? button->text
+                                 : button->fontMetrics.elidedText(button->text, Qt::ElideRight, room, Qt::TextShowMnemonic);
+        return paintText(*painter, *this, rect, side | Qt::AlignVCenter, text, face, painter->font());
       }
       QStyleOptionButton plain(*button);
       plain.features &= ~QStyleOptionButton::HasMenu;

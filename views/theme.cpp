@@ -145,6 +145,11 @@ void markPrimary(QWidget* button) {
   button->update();
 }
 
+void frameList(QFrame& list) {
+  list.setFrameShape(QFrame::Box);
+  list.setLineWidth(4);  // As far as the round corners reach inwards.
+}
+
 QString slotName(const Slot& slot) {
   return QStringLiteral("%1%2").arg(slot.side == Side::key ? QLatin1Char('K') : QLatin1Char('V')).arg(slot.head);
 }

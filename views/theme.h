@@ -4,6 +4,7 @@
 
 #include <QColor>
 #include <QFont>
+#include <QFrame>
 #include <QObject>
 #include <QString>
 #include <QWidget>
@@ -89,6 +90,8 @@ const Palette& colours();
 QFont textFont(TextRole role);
 /// Makes a button the one that goes on.
 void markPrimary(QWidget* button);
+/// A list that stands on the ground of a dialog: a hairline round it.
+void frameList(QFrame& list);
 /// "K3", "V0".
 QString slotName(const Slot& slot);
 

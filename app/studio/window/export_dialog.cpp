@@ -13,6 +13,7 @@
 #include <QLocale>
 #include <QPushButton>
 
+#include "app/studio/window/dialog_size.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -73,6 +74,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   preview_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
   auto* browse = new QPushButton(tr("Choose…"), this);
   auto* where = new QHBoxLayout;
+  where->setSpacing(8);
   where->addWidget(target_, 1);
   where->addWidget(browse);
   auto* formLayout = new QFormLayout(this);
@@ -99,7 +101,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   connect(dtype_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
   connect(target_, &QLineEdit::textChanged, this, &ExportDialog::ask);
   connect(overwrite_, &QCheckBox::toggled, this, &ExportDialog::ask);
-  resize(600, sizeHint().height());
+  resizeToScreen(*this, {600, sizeHint().height()});
   QMetaObject::invokeMethod(this, &ExportDialog::ask, Qt::QueuedConnection);  // Once somebody listens.
 }
 

@@ -12,6 +12,7 @@
 #include <QVBoxLayout>
 
 #include "views/local_files.h"
+#include "views/theme.h"
 
 namespace kvista {
 
@@ -19,7 +20,10 @@ FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(thi
   setAcceptDrops(true);
   list_->setAccessibleName(tr("Text files"));
   list_->setSelectionMode(QAbstractItemView::ExtendedSelection);
-  list_->setMinimumHeight(84);
+  list_->setMinimumHeight(60);
+  list_->setSizeAdjustPolicy(QAbstractScrollArea::AdjustToContents);
+  list_->setTextElideMode(Qt::ElideMiddle);
+  frameList(*list_);
   auto* files = new QPushButton(tr("Add files…"), this);
   files->setObjectName(QStringLiteral("addTextFiles"));
   auto* folder = new QPushButton(tr("Add folder…"), this);

@@ -12,6 +12,7 @@
 #include <QTextCursor>
 #include <QTextTable>
 
+#include "app/studio/window/dialog_size.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -68,7 +69,7 @@ HelpWindow::HelpWindow(QWidget* parent)
     : QDialog(parent), pages_(new QListWidget(this)), text_(new QTextBrowser(this)) {
   setObjectName(QStringLiteral("help"));
   setWindowTitle(tr("KVista help"));
-  resize(860, 620);
+  resizeToScreen(*this, {860, 620});
   pages_->setFixedWidth(190);
   pages_->setAccessibleName(tr("Pages"));
   text_->setOpenLinks(false);

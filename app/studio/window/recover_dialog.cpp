@@ -13,6 +13,7 @@
 #include <QVBoxLayout>
 
 #include "app/studio/plan_differences.h"
+#include "views/theme.h"
 
 namespace kvista {
 namespace {
@@ -54,13 +55,16 @@ RecoverDialog::RecoverDialog(std::vector<RecoveredProject> found, QWidget* paren
   table_->setRootIsDecorated(false);
   table_->setUniformRowHeights(true);
   table_->header()->setSectionResizeMode(QHeaderView::ResizeToContents);
-  table_->setMinimumSize(560, 240);
+  table_->setMinimumSize(420, 160);
+  frameList(*table_);
+  frameList(*list_);
   table_->hide();
   auto* buttons = new QDialogButtonBox;
   auto* recover = buttons->addButton(tr("Recover"), QDialogButtonBox::AcceptRole);
   auto* discardButton = buttons->addButton(tr("Discard"), QDialogButtonBox::DestructiveRole);
   buttons->addButton(tr("Later"), QDialogButtonBox::RejectRole);
   recover->setDefault(true);
+  markPrimary(recover);
   auto* column = new QVBoxLayout(this);
   column->addWidget(heading_);
   column->addWidget(list_);

@@ -14,6 +14,7 @@
 #include <QVBoxLayout>
 
 #include "app/studio/action_registry.h"
+#include "app/studio/window/dialog_size.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -56,7 +57,8 @@ ShortcutsDialog::ShortcutsDialog(ActionRegistry& actions, QWidget* parent)
     : QDialog(parent), actions_(actions), list_(new QTreeWidget(this)), reason_(new QLabel(this)) {
   setObjectName(QStringLiteral("shortcuts"));
   setWindowTitle(tr("Shortcuts"));
-  resize(560, 660);
+  resizeToScreen(*this, {560, 660});
+  frameList(*list_);
   list_->setObjectName(QStringLiteral("shortcutList"));
   list_->setAccessibleName(tr("Actions and their shortcuts"));
   list_->setColumnCount(2);

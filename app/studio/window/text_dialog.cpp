@@ -11,6 +11,7 @@
 #include <QPushButton>
 #include <QSpinBox>
 
+#include "app/studio/window/dialog_size.h"
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/memory_words.h"
 #include "views/theme.h"
@@ -106,7 +107,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   for (QSpinBox* box : {window_, windows_}) connect(box, &QSpinBox::valueChanged, this, &TextDialog::check);
   connect(window_, &QSpinBox::valueChanged, this, &TextDialog::memoryWanted);
   if (gradients_) connect(gradients_, &QCheckBox::toggled, this, &TextDialog::memoryWanted);
-  resize(560, sizeHint().height());
+  resizeToScreen(*this, {560, sizeHint().height()});
   check();
 }
 

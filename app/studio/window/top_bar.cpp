@@ -16,7 +16,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kHeight = 44, kMargin = 12;
+constexpr int kHeight = 44, kMargin = 12, kLeastUndo = 64, kLongestName = 200;
 
 /// A button that does what the action does, and is enabled and named as it is.
 QPushButton* buttonOf(QAction* action, const char* look, QWidget* parent) {
@@ -62,7 +62,10 @@ TopBar::TopBar(QMenu* menu, QAction* undo, QAction* calibrate, QAction* measure,
   row->addSpacing(24);
   row->addWidget(layouts_);
   row->addStretch(1);
-  row->addWidget(buttonOf(undo, "quiet", this));
+  QPushButton* undoButton = buttonOf(undo, "quiet", this);
+  undoButton->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+  undoButton->setMinimumWidth(kLeastUndo);  // It says what it undoes, as far as there is room.
+  row->addWidget(undoButton);
   row->addWidget(buttonOf(calibrate, "", this));
   row->addWidget(buttonOf(measure, "", this));
   row->addWidget(buttonOf(exportPlan, "primary", this));
@@ -71,8 +74,9 @@ TopBar::TopBar(QMenu* menu, QAction* undo, QAction* calibrate, QAction* measure,
 }
 
 void TopBar::setDocument(const QString& name, bool modified) {
+  document_->setToolTip(name);
   document_->setText(
-      name.toHtmlEscaped() +
+      document_->fontMetrics().elidedText(name, Qt::ElideMiddle, kLongestName).toHtmlEscaped() +
       (modified ? QStringLiteral(" <span style='color:%1'>· %2</span>").arg(colours().soft.name(), tr("modified"))
                 : QString()));
 }

@@ -8,6 +8,7 @@
 #include <QApplication>
 #include <QClipboard>
 #include <QComboBox>
+#include <QHeaderView>
 #include <QLineEdit>
 #include <QSignalSpy>
 #include <QTableView>
@@ -15,6 +16,7 @@
 #include <QToolButton>
 #include <QWheelEvent>
 
+#include "views/budget_footer.h"
 #include "views/budget_model.h"
 #include "views/segmented_control.h"
 #include "views/target_editor.h"
@@ -289,6 +291,63 @@ TEST_F(BudgetViewTest, ControlsSayWhatWasChosen) {
   QTest::keyClick(editor, Qt::Key_Return);
   ASSERT_EQ(target.size(), 1);
   EXPECT_EQ(target.front().front().value<Target>(), (Target{Target::Kind::share, 1.0 / 16}));
+}
+
+TEST_F(BudgetViewTest, ARankAboveTheMaximumIsCutAndSaidWithTheNumbers) {
+  select({1});
+  key(Qt::Key_F2);
+  typeInto("500");
+  enter();
+  EXPECT_EQ(edits, (std::vector<Ranks>{{{1, 128}}}));
+  EXPECT_TRUE(view.reason().contains("500") && view.reason().contains("128")) << view.reason().toStdString();
+  select({1});
+  key(Qt::Key_F2);
+  typeInto("128");
+  EXPECT_TRUE(view.reason().isEmpty()) << "until the next is typed";
+  enter();
+  EXPECT_TRUE(view.reason().isEmpty()) << "all is not too many";
+  edits.clear();
+  BudgetRecord smaller = record();
+  smaller.rows[0].directions = 64;
+  view.setRecord(smaller);
+  select({0, 1, 2});
+  key(Qt::Key_F2);
+  typeInto("100");
+  enter();
+  EXPECT_EQ(edits, (std::vector<Ranks>{{{0, 64}, {1, 100}, {2, 100}}}));
+  EXPECT_TRUE(view.reason().contains("64")) << view.reason().toStdString();
+  select({0});
+  view.pasteRanks("200\n300\n");
+  EXPECT_TRUE(view.reason().contains("2 groups") && view.reason().contains("64 to 128")) << view.reason().toStdString();
+}
+
+/// The sums under their columns and the line below, in the pixels they take.
+TEST_F(BudgetViewTest, NothingOfTheTotalsIsCutInANarrowPanel) {
+  auto* footer = view.findChild<BudgetFooter*>();
+  BudgetRecord long_ = record();
+  long_.note = "two groups are locked at more than their share";
+  view.setRecord(long_);
+  for (const int width : {1000, 622, 360}) {
+    view.resize(width, 400);
+    QCoreApplication::processEvents();
+    const QFontMetrics metrics(textFont(TextRole::body));
+    const QRect line = footer->linePlace();
+    EXPECT_TRUE(footer->rect().contains(line)) << width;
+    EXPECT_LE(metrics.boundingRect(line, Qt::TextWordWrap, footer->line()).height(), line.height()) << width;
+    EXPECT_LE(metrics.boundingRect(line, Qt::TextWordWrap, footer->line()).width(), line.width()) << width;
+    for (const QWidget* control : footer->findChildren<QWidget*>())
+      if (control->parentWidget() == footer) {
+        EXPECT_TRUE(footer->rect().contains(control->geometry())) << width;
+        EXPECT_FALSE(control->geometry().intersects(line)) << width;
+      }
+    if (width < 622) continue;
+    // As narrow as beside the quality-cost plot of a laptop: every number is in sight, and only their picture gives way.
+    const QHeaderView* header = view.table()->horizontalHeader();
+    EXPECT_LE(header->length(), view.table()->viewport()->width()) << width;
+    EXPECT_EQ(header->isSectionHidden(BudgetModel::bits), width == 622);
+    EXPECT_GE(header->sectionSize(BudgetModel::heads), 112) << width;
+  }
+  EXPECT_TRUE(view.viewState().isEmpty()) << "what there was no room for was not put away by hand";
 }
 
 TEST_F(BudgetViewTest, OverBudgetIsSaidInColourAndWords) {

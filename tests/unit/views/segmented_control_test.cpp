@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <QApplication>
+#include <QComboBox>
 #include <QSignalSpy>
 #include <QTest>
 #include <QToolButton>
@@ -14,12 +16,15 @@ namespace {
 class SegmentedControlTest : public ::testing::Test {
  protected:
   SegmentedControlTest() {
-    control.show();
+    host.show();
+    QApplication::setActiveWindow(&host);
+    control.resize(control.sizeHint());
     control.segment("index")->setFocus();
   }
   void press(Qt::Key key) { QTest::keyClick(control.window()->focusWidget(), key); }
 
-  SegmentedControl control{{{"index", "Index"}, {"group", "Group"}, {"mean", "Mean"}}, "Order"};
+  QWidget host;
+  SegmentedControl control{{{"index", "Index"}, {"group", "Group"}, {"mean", "Mean"}}, "Order", &host};
   QSignalSpy chosen{&control, &SegmentedControl::chosen};
 };
 
@@ -51,6 +56,24 @@ TEST_F(SegmentedControlTest, ArrowsPassOverWhatIsDisabled) {
   EXPECT_EQ(control.current(), "mean");
   press(Qt::Key_Left);
   EXPECT_EQ(control.current(), "index");
+}
+
+TEST_F(SegmentedControlTest, WithTooLittleRoomABoxStandsInItsPlace) {
+  EXPECT_LT(control.minimumSizeHint().width(), control.sizeHint().width());
+  control.segment("group")->setEnabled(false);
+  control.resize(control.sizeHint().width() - 1, control.height());
+  auto* box = control.findChild<QComboBox*>();
+  ASSERT_TRUE(box && box->isVisible() && !control.segment("index")->isVisible());
+  EXPECT_TRUE(box->hasFocus()) << "the keyboard stays";
+  EXPECT_EQ(box->currentText(), "Index");
+  EXPECT_LE(box->minimumSizeHint().width(), control.minimumSizeHint().width());
+  press(Qt::Key_Down);
+  EXPECT_EQ(control.current(), "mean") << "what is disabled is passed over";
+  EXPECT_EQ(chosen.size(), 1);
+  control.resize(control.sizeHint());
+  EXPECT_TRUE(!box->isVisible() && control.segment("mean")->isVisible() && control.segment("mean")->isChecked());
+  control.setCurrent("index");
+  EXPECT_EQ(box->currentText(), "Index");
 }
 
 TEST_F(SegmentedControlTest, SettingItFromOutsideSaysNothing) {
