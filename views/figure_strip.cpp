@@ -18,6 +18,7 @@ namespace kvista {
 namespace {
 
 constexpr int kHeight = 64, kMargin = 16, kCaptionY = 10, kCaptionHeight = 16, kValueY = 27, kValueHeight = 30;
+constexpr int kLeastRemark = 56;  ///< The beginning of a remark says something from here on.
 constexpr int kTargetFigure = 1;
 /// By the length of what they say.
 constexpr int kStretch[] = {21, 19, 23, 25, 14};
@@ -159,7 +160,8 @@ class FigureStrip::Figure final : public QWidget {
     painter.setPen(text_.warning.isEmpty() ? look.soft : look.warning);
     // On the baseline of the large number.
     const int baseline = kValueY + (kValueHeight - largeMetrics.height()) / 2 + largeMetrics.ascent();
-    if (inside.right() - x > 24)
+    const int room = inside.right() - x;
+    if (room >= std::min(kLeastRemark, QFontMetrics(small).horizontalAdvance(remark)))
       painter.drawText(x, baseline, QFontMetrics(small).elidedText(remark, Qt::ElideRight, inside.right() - x));
   }
   void mouseReleaseEvent(QMouseEvent* event) override {

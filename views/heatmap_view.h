@@ -59,7 +59,7 @@ class HeatmapView final : public View {
   [[nodiscard]] RangeBar* rangeBar() const { return bar_; }
   [[nodiscard]] SelectionFacts* facts() const { return facts_; }
   [[nodiscard]] QSize sizeHint() const override { return {720, 400}; }
-  [[nodiscard]] QSize minimumSizeHint() const override { return {320, 200}; }
+  [[nodiscard]] QSize minimumSizeHint() const override { return {300, 160}; }
 
  Q_SIGNALS:
   void selectionChanged(const std::vector<int>& heads);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/panel.h"
 
+#include <QEvent>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QPainter>
@@ -28,6 +29,24 @@ void paintFrame(QWidget* part, int beyondTop, int beyondBottom) {
   painter.drawRoundedRect(QRectF(part->rect()).adjusted(0.5, 0.5 - beyondTop, -0.5, beyondBottom - 0.5), kRadius,
                           kRadius);
 }
+
+/// What is scrolled: the view, as large as there is room, and no smaller than it must be. By itself a scroll area would give
+/// a view with wrapped texts the height it would like to have.
+class Room final : public QWidget {
+ public:
+  explicit Room(View* view) : view_(view) { view->setParent(this); }
+  [[nodiscard]] QSize minimumSizeHint() const override { return view_->minimumSizeHint(); }
+
+ protected:
+  void resizeEvent(QResizeEvent*) override { view_->setGeometry(rect()); }
+  bool event(QEvent* event) override {
+    if (event->type() == QEvent::LayoutRequest) updateGeometry();
+    return QWidget::event(event);
+  }
+
+ private:
+  View* view_;
+};
 
 }  // namespace
 
@@ -66,9 +85,10 @@ PanelBody::PanelBody(View* view, QWidget* parent) : QWidget(parent), view_(view)
   scroll->setFrameShape(QFrame::NoFrame);
   scroll->setFocusPolicy(Qt::NoFocus);
   scroll->setWidgetResizable(true);
-  scroll->setWidget(view);
+  auto* room = new Room(view);
+  scroll->setWidget(room);
   // What is behind them is painted here.
-  for (QWidget* part : {scroll->viewport(), static_cast<QWidget*>(view)}) part->setAutoFillBackground(false);
+  for (QWidget* part : {scroll->viewport(), static_cast<QWidget*>(room)}) part->setAutoFillBackground(false);
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(kFrame, 0, kFrame, kFrame);
   column->addWidget(scroll);

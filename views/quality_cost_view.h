@@ -55,7 +55,7 @@ class QualityCostView final : public View {
   [[nodiscard]] const std::vector<int>& front() const { return front_; }
   void paintFigure(QPainter& painter, const QRectF& area) const;
   [[nodiscard]] QSize sizeHint() const override { return {360, 280}; }
-  [[nodiscard]] QSize minimumSizeHint() const override { return {240, 180}; }
+  [[nodiscard]] QSize minimumSizeHint() const override { return {180, 140}; }
 
  Q_SIGNALS:
   void planActivated(const QString& fingerprint);

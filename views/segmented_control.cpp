@@ -80,7 +80,8 @@ void SegmentedControl::makeBox() {
   }
   box_->setCurrentIndex(current_);
   box_->hide();
-  layout()->addWidget(box_);
+  box_->setSizePolicy(QSizePolicy::Fixed, QSizePolicy::Fixed);
+  static_cast<QHBoxLayout*>(layout())->addWidget(box_, 0, Qt::AlignRight);
   connect(box_, &QComboBox::activated, this, &SegmentedControl::choose);
 }
 

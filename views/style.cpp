@@ -87,7 +87,8 @@ QSize Style::sizeFromContents(ContentsType type, const QStyleOption* option, con
     case CT_PushButton: {
       const auto* button = qstyleoption_cast<const QStyleOptionButton*>(option);
       if (!button) break;
-      QSize size(contents.width(), std::max(contents.height(), kText));
+      // Rounded up: a text that is a part of a pixel too wide would be cut.
+      QSize size(std::max(contents.width(), button->fontMetrics.horizontalAdvance(button->text) + 1), std::max(contents.height(), kText));
       if (is(widget, "primary")) size.rwidth() += wider(button->fontMetrics, widget->font(), button->text);
       return is(widget, "link") ? size + QSize(0, 4) : size + QSize(2 * kPadding + 2, kControl - kText);
     }
@@ -205,8 +206,8 @@ int Style::pixelMetric(PixelMetric metric, const QStyleOption* option, const QWi
     case PM_CheckBoxLabelSpacing:
     case PM_RadioButtonLabelSpacing:
       return 8;
-    case PM_FocusFrameHMargin:  // Of texts in lists, less one.
-      return 7;
+    case PM_FocusFrameHMargin:  // Of texts in lists and tables, less one.
+      return qobject_cast<const QTableView*>(widget) ? 3 : 7;
     case PM_TabBarTabHSpace:
       return 24;
     case PM_TabBarTabVSpace:

@@ -168,6 +168,7 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
     case PE_FrameTabBarBase:
     case PE_FrameStatusBarItem:
     case PE_FrameMenu:
+    case PE_PanelScrollAreaCorner:
       return;  // The control has drawn it, or there is none.
     case PE_FrameFocusRect:
       // The focus ring and the borders say it.

@@ -48,6 +48,7 @@ TargetEditor::TargetEditor(QWidget* parent) : QLineEdit(parent) {
 void TargetEditor::setTarget(const Target& target) {
   before_ = targetText(target);
   setText(before_);
+  setCursorPosition(0);  // Where there is little room, its beginning is seen.
   setReason({});
 }
 

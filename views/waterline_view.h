@@ -66,7 +66,7 @@ class WaterlineView final : public View {
   /// The picture in `area`, without what is only there for the hand, in the look that is current.
   void paintFigure(QPainter& painter, const QRectF& area) const;
   [[nodiscard]] QSize sizeHint() const override { return {720, 280}; }
-  [[nodiscard]] QSize minimumSizeHint() const override { return {320, 160}; }
+  [[nodiscard]] QSize minimumSizeHint() const override { return {280, 116}; }
 
  Q_SIGNALS:
   void dragBegan();  ///< Ends with levelCommitted or dragCancelled.

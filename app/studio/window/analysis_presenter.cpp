@@ -78,7 +78,7 @@ void AnalysisPresenter::showErrors() {
           {tr("keys"), QStringLiteral("K"), &errors->keys},
           {tr("values"), QStringLiteral("V"), &errors->values},
           {tr("logits"), QStringLiteral("Q"), &errors->logits},
-          {tr("attention outputs"), QStringLiteral("Q"), &errors->attentionOutputs}};
+          {tr("attention"), QStringLiteral("Q"), &errors->attentionOutputs}};
       for (const auto& [label, heads, matrix] : kinds)
         if (!matrix->isEmpty()) record.matrices.push_back({label, heads, *matrix});
     }

@@ -6,6 +6,8 @@
 #include <QKeyEvent>
 #include <QLineEdit>
 #include <QListWidget>
+#include <QPainter>
+#include <QStyledItemDelegate>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <limits>
@@ -13,11 +15,26 @@
 #include <vector>
 
 #include "app/studio/action_registry.h"
+#include "views/theme.h"
 
 namespace kvista {
 namespace {
 
-constexpr int kWidth = 560, kHeight = 380;
+constexpr int kWidth = 560, kHeight = 380, kMargin = 8;
+constexpr int kAction = Qt::UserRole, kKeys = Qt::UserRole + 1;
+
+/// The name of an action at the left, its keys at the right.
+class ActionDelegate final : public QStyledItemDelegate {
+ public:
+  using QStyledItemDelegate::QStyledItemDelegate;
+  void paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const override {
+    QStyledItemDelegate::paint(painter, option, index);
+    painter->save();
+    painter->setPen(colours().soft);
+    painter->drawText(option.rect.adjusted(kMargin, 0, -kMargin, 0), Qt::AlignRight | Qt::AlignVCenter, index.data(kKeys).toString());
+    painter->restore();
+  }
+};
 
 }  // namespace
 
@@ -51,6 +68,8 @@ CommandPalette::CommandPalette(const QList<QAction*>& actions, QWidget* parent)
   field_->setAccessibleName(tr("Command"));
   list_->setUniformItemSizes(true);
   list_->setFocusPolicy(Qt::NoFocus);
+  list_->setItemDelegate(new ActionDelegate(list_));
+  frameList(*list_);
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(8, 8, 8, 8);
   column->addWidget(field_);
@@ -80,10 +99,9 @@ void CommandPalette::showMatches(const QString& typed) {
   std::ranges::stable_sort(matches, {}, [](const Match& match) { return std::pair(match.rank, match.length); });
   list_->clear();
   for (const auto& [rank, length, action] : matches) {
-    const QString keys = action->shortcut().toString(QKeySequence::NativeText);
-    auto* item =
-        new QListWidgetItem(keys.isEmpty() ? plainText(*action) : plainText(*action) + QStringLiteral("    ") + keys, list_);
-    item->setData(Qt::UserRole, QVariant::fromValue(action));
+    auto* item = new QListWidgetItem(plainText(*action), list_);
+    item->setData(kAction, QVariant::fromValue(action));
+    item->setData(kKeys, action->shortcut().toString(QKeySequence::NativeText));
     if (!action->isEnabled()) item->setFlags(Qt::NoItemFlags);
   }
   list_->setCurrentRow(0);
@@ -92,10 +110,18 @@ void CommandPalette::showMatches(const QString& typed) {
 void CommandPalette::runCurrent() {
   const QListWidgetItem* item = list_->currentItem();
   QAction* action =
-      item && item->flags().testFlag(Qt::ItemIsEnabled) ? item->data(Qt::UserRole).value<QAction*>() : nullptr;
+      item && item->flags().testFlag(Qt::ItemIsEnabled) ? item->data(kAction).value<QAction*>() : nullptr;
   if (!action) return;
   accept();
   action->trigger();
+}
+
+/// No desktop draws a frame round it.
+void CommandPalette::paintEvent(QPaintEvent*) {
+  QPainter painter(this);
+  painter.setPen(colours().soft);
+  painter.setBrush(colours().window);
+  painter.drawRect(rect().adjusted(0, 0, -1, -1));
 }
 
 bool CommandPalette::eventFilter(QObject* watched, QEvent* event) {

@@ -19,6 +19,7 @@ class CommandPalette final : public QDialog {
   CommandPalette(const QList<QAction*>& actions, QWidget* parent);
 
  protected:
+  void paintEvent(QPaintEvent* event) override;
   bool eventFilter(QObject* watched, QEvent* event) override;
 
  private:

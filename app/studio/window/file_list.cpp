@@ -23,6 +23,7 @@ FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(thi
   list_->setMinimumHeight(60);
   list_->setSizeAdjustPolicy(QAbstractScrollArea::AdjustToContents);
   list_->setTextElideMode(Qt::ElideMiddle);
+  list_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
   frameList(*list_);
   auto* files = new QPushButton(tr("Add files…"), this);
   files->setObjectName(QStringLiteral("addTextFiles"));
@@ -64,7 +65,10 @@ void FileList::setPaths(const QStringList& paths) {
 
 void FileList::add(const QStringList& added) {
   for (const QString& path : added)
-    if (!paths().contains(path)) list_->addItem(path);
+    if (!paths().contains(path)) {
+      list_->addItem(path);
+      list_->item(list_->count() - 1)->setToolTip(path);
+    }
   Q_EMIT changed();
 }
 

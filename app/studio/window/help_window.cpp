@@ -68,9 +68,10 @@ void setOut(QTextDocument& document) {
 HelpWindow::HelpWindow(QWidget* parent)
     : QDialog(parent), pages_(new QListWidget(this)), text_(new QTextBrowser(this)) {
   setObjectName(QStringLiteral("help"));
-  setWindowTitle(tr("KVista help"));
+  setWindowTitle(tr("Help"));
   resizeToScreen(*this, {860, 620});
   pages_->setFixedWidth(190);
+  frameList(*pages_);
   pages_->setAccessibleName(tr("Pages"));
   text_->setOpenLinks(false);
   text_->setAccessibleName(tr("Page"));

@@ -24,11 +24,11 @@ constexpr Place kAnalyse[] = {{"layers", first, "", .14, 1},
                               {"spectra", below, "heads", .52, .4},
                               {"provenance", below, "errors", .34, .4},
                               {"notes", behind, "provenance", .34, .4}};
-constexpr Place kEdit[] = {{"layers", first, "", .135, 1},           {"heads", rightOf, "layers", .6, .6},
-                           {"groups", rightOf, "heads", .265, .6},   {"waterline", below, "heads", .6, .4},
-                           {"budget", behind, "waterline", .6, .4},  {"quality", below, "groups", .265, .4},
-                           {"refining", behind, "quality", .265, .4}, {"history", behind, "quality", .265, .4},
-                         {"jobs", behind, "quality", .265, .4}};
+constexpr Place kEdit[] = {{"layers", first, "", .135, 1},            {"heads", rightOf, "layers", .54, .6},
+                           {"groups", rightOf, "heads", .325, .6},    {"waterline", below, "heads", .54, .4},
+                           {"budget", behind, "waterline", .54, .4},  {"quality", below, "groups", .325, .4},
+                           {"refining", behind, "quality", .325, .4}, {"history", behind, "quality", .325, .4},
+                           {"jobs", behind, "quality", .325, .4}};
 constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
                               {"plans", rightOf, "layers", .865, .58},
                               {"budget", below, "plans", .5, .42},
