@@ -7,6 +7,7 @@
 #include <QTextCursor>
 #include <QToolTip>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr double kLeastRange = 0.05;  ///< Nats: below it differences are noise and stay pale.
 constexpr double kStrongest = 0.38;   ///< Of the colour in the ground, so that the text keeps 4.5:1.
+constexpr int kShades = 20;           ///< Of either colour.
 
 QString signedNats(double difference) {
   return (difference < 0 ? QStringLiteral("−") : QStringLiteral("+")) + decimalText(std::abs(difference), 3);
@@ -40,6 +42,9 @@ TokenLossText::TokenLossText(QWidget* parent) : QTextEdit(parent) {
   setReadOnly(true);
   setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
   setTabChangesFocus(true);
+  setUndoRedoEnabled(false);
+  // One that comes and goes would lay out everything twice.
+  setVerticalScrollBarPolicy(Qt::ScrollBarAlwaysOn);
   setAccessibleName(tr("Loss by token"));
   viewport()->setMouseTracking(true);
   connect(&Theme::instance(), &Theme::changed, this, &TokenLossText::rebuild);
@@ -73,27 +78,32 @@ void TokenLossText::setLosses(const std::vector<QString>& pieces, const std::vec
 }
 
 void TokenLossText::rebuild() {
-  clear();
   starts_.clear();
+  // A few shades are told apart as well as thousands, and formats are looked up for every piece.
+  std::array<QTextCharFormat, 2 * kShades + 1> formats;
+  for (int shade = -kShades; shade <= kShades; ++shade) {
+    QTextCharFormat& format = formats[static_cast<std::size_t>(shade + kShades)];
+    format.setForeground(colours().text);
+    if (shade == 0) continue;
+    const double strength = std::abs(shade) / static_cast<double>(kShades);
+    const QColor& colour = shade > 0 ? colours().warning : colours().accent;
+    QColor ground = colour;
+    ground.setAlphaF(static_cast<float>(kStrongest * strength));
+    format.setBackground(ground);
+    // Only where there is something to tell: a wave under every word would tell nothing.
+    if (strength <= 0.2) continue;
+    format.setUnderlineStyle(shade > 0 ? QTextCharFormat::WaveUnderline : QTextCharFormat::DotLine);
+    format.setUnderlineColor(colour);
+  }
   QTextCursor cursor(document());
   cursor.beginEditBlock();
+  cursor.select(QTextCursor::Document);
+  cursor.removeSelectedText();
   for (std::size_t i = 0; i < pieces_.size(); ++i) {
     starts_.push_back(cursor.position());
-    QTextCharFormat format;
-    format.setForeground(colours().text);
     const double difference = static_cast<double>(after_[i]) - before_[i];
-    if (std::isfinite(difference)) {
-      const double strength = std::min(std::abs(difference) / range_, 1.0);
-      QColor ground = difference > 0 ? colours().warning : colours().accent;
-      ground.setAlphaF(static_cast<float>(kStrongest * strength));
-      format.setBackground(ground);
-      // Only where there is something to tell: a wave under every word would tell nothing.
-      if (strength > 0.2) {
-        format.setUnderlineStyle(difference > 0 ? QTextCharFormat::WaveUnderline : QTextCharFormat::DotLine);
-        format.setUnderlineColor(difference > 0 ? colours().warning : colours().accent);
-      }
-    }
-    cursor.insertText(pieces_[i], format);
+    const int shade = std::isfinite(difference) ? static_cast<int>(std::lround(kShades * std::clamp(difference / range_, -1.0, 1.0))) : 0;
+    cursor.insertText(pieces_[i], formats[static_cast<std::size_t>(shade + kShades)]);
   }
   cursor.endEditBlock();
   moveCursor(QTextCursor::Start);

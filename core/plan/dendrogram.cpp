@@ -18,34 +18,38 @@ struct Joint {
 };
 
 double lowestKnown(const Matrix& matrix) {
-  double lowest = std::numeric_limits<double>::infinity();
+  constexpr float kNone = std::numeric_limits<float>::infinity();
+  float lowest = kNone;
   for (const float value : matrix.values)
-    if (std::isfinite(value)) lowest = std::min(lowest, static_cast<double>(value));
-  return std::isfinite(lowest) ? lowest : 0.0;
+    if (value < lowest && value > -kNone) lowest = value;  // Neither holds of what is not a number.
+  return lowest == kNone ? 0.0 : static_cast<double>(lowest);
 }
 
 /// The clusters of one group while they are joined. A cluster is called by one of its members' places.
 class Linkage {
  public:
   Linkage(const Matrix& matrix, const std::vector<int>& members, double unknown)
-      : members_(members), size_(members.size(), 1), table_(members.size() * members.size()) {
+      : members_(members), size_(members.size(), 1), stride_(members.size() + 8 + 8 * (members.size() / 8 % 2)), table_(members.size() * stride_) {
     const auto known = [&](int row, int column) {
       const float value = matrix.at(row, column);
       return std::isfinite(value) ? static_cast<double>(value) : unknown;
     };
-    for (std::size_t i = 0; i < members.size(); ++i)
-      for (std::size_t j = 0; j < members.size(); ++j)
-        at(i, j) = (known(members[i], members[j]) + known(members[j], members[i])) / 2;
+    // By tiles: either the rows or the columns of a large table are far apart in memory.
+    constexpr std::size_t kTile = 32;
+    const std::size_t count = members.size();
+    for (std::size_t rows = 0; rows < count; rows += kTile)
+      for (std::size_t columns = rows; columns < count; columns += kTile)
+        for (std::size_t i = rows; i < std::min(rows + kTile, count); ++i)
+          for (std::size_t j = std::max(columns, i); j < std::min(columns + kTile, count); ++j)
+            at(i, j) = at(j, i) = (known(members[i], members[j]) + known(members[j], members[i])) / 2;
+    there_.resize(count);
+    std::iota(there_.begin(), there_.end(), std::size_t{0});
   }
 
   void run(std::vector<Joint>& joints) {
     std::vector<std::size_t> chain;
-    std::size_t first = 0;
     for (std::size_t left = members_.size(); left > 1;) {
-      if (chain.empty()) {
-        while (size_[first] == 0) ++first;
-        chain.push_back(first);
-      }
+      if (chain.empty()) chain.push_back(there_.front());
       const std::size_t here = chain.back();
       const std::size_t before = chain.size() > 1 ? chain[chain.size() - 2] : here;
       const std::size_t next = nearest(here, before);
@@ -61,31 +65,33 @@ class Linkage {
   }
 
  private:
-  double& at(std::size_t i, std::size_t j) { return table_[i * members_.size() + j]; }
+  double& at(std::size_t i, std::size_t j) { return table_[i * stride_ + j]; }
 
   /// Among equals the chain's last one, so that it ends, then the lowest.
   std::size_t nearest(std::size_t here, std::size_t before) {
     std::size_t best = before;
     double similarity = before == here ? -std::numeric_limits<double>::infinity() : at(here, before);
-    for (std::size_t j = 0; j < members_.size(); ++j) {
-      if (j == here || size_[j] == 0 || (at(here, j) <= similarity && best != here)) continue;
+    const double* row = &at(here, 0);
+    for (const std::size_t j : there_) {
+      if ((row[j] <= similarity && best != here) || j == here) continue;
       best = j;
-      similarity = at(here, j);
+      similarity = row[j];
     }
     return best;
   }
 
   void join(std::size_t gone, std::size_t kept) {
     const double a = size_[gone], b = size_[kept];
-    for (std::size_t j = 0; j < members_.size(); ++j)
-      at(kept, j) = at(j, kept) = (a * at(gone, j) + b * at(kept, j)) / (a + b);
+    there_.erase(std::lower_bound(there_.begin(), there_.end(), gone));
+    for (const std::size_t j : there_) at(kept, j) = at(j, kept) = (a * at(gone, j) + b * at(kept, j)) / (a + b);
     size_[kept] += size_[gone];
-    size_[gone] = 0;
   }
 
   const std::vector<int>& members_;
   std::vector<int> size_;
+  std::size_t stride_;  // No power of two: a cache would keep only a few elements of a column.
   std::vector<double> table_;
+  std::vector<std::size_t> there_;  // Clusters that are not joined to others, by number.
 };
 
 /// Numbers the merges by falling similarity.

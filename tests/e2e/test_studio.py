@@ -208,6 +208,12 @@ def test_an_engine_that_cannot_be_used_is_said(display, tmp_path):
             assert words in problem["sentence"] and problem["hint"]
             assert look["texts"]["problemTitle"] == "There is no engine" and look["texts"]["continueJob"] == "Start again"
             assert "no engine" in look["texts"]["engineStatus"]
+    # What was to be opened fails for the same reason, which is one problem, with the remedy.
+    with Studio(display, tmp_path, "--engine", "/no/such/engine", "--demo") as studio:
+        look = studio.until(lambda look: any(problem["path"] for problem in look["facts"]["problems"]), "the model that is not opened")
+        [problem] = look["facts"]["problems"]
+        assert problem["title"] == "There is no engine" and problem["path"].endswith("demo/model") and not look["facts"]["open"]
+        assert look["texts"]["continueJob"] == "Start again"
 
 
 def command(studio, words):

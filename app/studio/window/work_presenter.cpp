@@ -211,9 +211,21 @@ void WorkPresenter::setEngineProblem(const std::optional<Error>& error) {
 }
 
 void WorkPresenter::add(ProblemRecord problem) {
-  // What is said again is said once, and last.
+  // What is said again is said once, and last. Where there is no engine, all that was asked of it fails for that reason: it is
+  // the engine's problem, which knows the remedy, and says what it was for.
+  const auto isEngines = [](const ProblemRecord& each) { return each.id == QLatin1String(kEngine); };
   std::erase_if(problems_, [&](const ProblemRecord& other) {
-    return other.sentence == problem.sentence && other.subject() == problem.subject();
+    if (other.sentence != problem.sentence) return false;
+    if (isEngines(other) && !isEngines(problem)) {
+      const QString path = problem.path;
+      problem = other;
+      if (!path.isEmpty()) problem.path = path;
+    } else if (isEngines(problem)) {
+      if (problem.path.isEmpty()) problem.path = other.path;
+    } else {
+      return other.subject() == problem.subject();
+    }
+    return true;
   });
   problems_.push_back(std::move(problem));
   showProblems();
