@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
-"""Takes pictures of the window with the demo model: every layout and every dialog, light and dark.
+"""Takes pictures of the window with the demo model: empty, every layout and every dialog, light and dark.
 
 Usage: pictures.py FOLDER [SIZE[,SIZE...] [SCALE[,SCALE...] [HOME]]]. Needs what the tests of the window need, and ImageMagick. The
 README's pictures come from here. The program and the demo are copied to HOME (such as /home/you, to be made for this),
@@ -132,6 +132,9 @@ class Camera:
             if name == "analyse":
                 time.sleep(4)  # The errors are a pass through the model.
             self.take(f"{name}-{look}")
+            if name == "analyse":
+                command(self.studio, "Panel: Notes")
+                self.take(f"notes-{look}")
 
     def dialogs(self, look):
         for name, (opening, widget) in DIALOGS.items():
@@ -143,6 +146,13 @@ class Camera:
         palette(self.studio, "plan")
         self.take(f"palette-{look}")
         self.studio.key("Escape")
+        self.studio.until(lambda seen: "commandPalette" not in seen["widgets"], "the palette's end")
+
+    def recovery(self, look):
+        """What a window finds that follows one which was killed."""
+        self.studio.until(lambda seen: "recoverDialog" in seen["widgets"], "the dialog")
+        self.studio.click("showDifferences")
+        self.take(f"recover-{look}")
 
     def all(self):
         for size in self.sizes:
@@ -162,6 +172,14 @@ def main(folder, sizes="1440x900", scales="1", home=None):
         studio_window.STUDIO = installed(home)
         project = home / "demo.kvista"
         opened = "--demo"
+        environment = {**places, "QT_SCALE_FACTOR": scales.split(",")[0], "OMP_NUM_THREADS": "2"}
+        with Studio(display, home, environment=environment) as studio:
+            camera = Camera(studio, folder, sizes.split(","), scales.split(",")[0])
+            for size in camera.sizes:
+                camera.resize(size)
+                for look in ("dark", "light"):
+                    command(studio, f"Look: {look}")
+                    camera.take(f"empty-{look}")
         for scale in scales.split(","):
             studio = Studio(display, home, opened, environment={**places, "QT_SCALE_FACTOR": scale, "OMP_NUM_THREADS": "2"})
             try:
@@ -178,8 +196,15 @@ def main(folder, sizes="1440x900", scales="1", home=None):
                     studio.until(idle, "the project")
                 camera.all()
                 print(scale, studio.fact("figures"))
+                if scale == scales.split(",")[-1]:
+                    target(studio, "12", studio.fact("steps") + 1)
+                    time.sleep(65)  # It keeps what is not saved once a minute.
             finally:
                 studio.kill()
+        with Studio(display, home, environment={**places, "QT_SCALE_FACTOR": scale, "OMP_NUM_THREADS": "2"}) as studio:
+            camera = Camera(studio, folder, sizes.split(","), scale)
+            camera.resize(camera.sizes[0])
+            camera.recovery("dark")  # The look that was chosen last.
 
 
 if __name__ == "__main__":

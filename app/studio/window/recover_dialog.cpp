@@ -47,6 +47,7 @@ RecoverDialog::RecoverDialog(std::vector<RecoveredProject> found, QWidget* paren
   list_->setObjectName(QStringLiteral("abandonedProjects"));
   list_->setAccessibleName(tr("Projects that were not saved"));
   list_->setMaximumHeight(120);
+  differences_->setObjectName(QStringLiteral("showDifferences"));
   differences_->setCheckable(true);
   differences_->setProperty("link", true);
   table_->setObjectName(QStringLiteral("differences"));
