@@ -29,7 +29,7 @@ constexpr auto kMeanwhileEvery = std::chrono::milliseconds(100);
 
 }  // namespace
 
-struct Group::Member {
+struct ProcessGroup::Member {
   Launch launch;
   std::unique_ptr<Membership> membership;
   c10::intrusive_ptr<c10d::Backend> gloo, nccl;  ///< The latter null without GPUs, or without NCCL.
@@ -84,8 +84,8 @@ struct Group::Member {
   }
 };
 
-Result<Group> Group::join(const Launch& launch, at::Device device, std::chrono::seconds patience) {
-  Group group;
+Result<ProcessGroup> ProcessGroup::join(const Launch& launch, at::Device device, std::chrono::seconds patience) {
+  ProcessGroup group;
   if (launch.size == 1) return group;
   KVISTA_ASSIGN(auto membership, Membership::join(launch, patience));
   auto member = std::make_shared<Member>(launch, std::move(membership));
@@ -100,28 +100,28 @@ Result<Group> Group::join(const Launch& launch, at::Device device, std::chrono::
   return group;
 }
 
-int Group::rank() const { return member_ ? member_->launch.rank : 0; }
-int Group::size() const { return member_ ? member_->launch.size : 1; }
-std::string_view Group::transport() const { return member_ && member_->nccl ? "NCCL" : "Gloo"; }
-std::string Group::label() const { return member_ ? fmt::format(" (rank {} of {})", rank(), size()) : ""; }
+int ProcessGroup::rank() const { return member_ ? member_->launch.rank : 0; }
+int ProcessGroup::size() const { return member_ ? member_->launch.size : 1; }
+std::string_view ProcessGroup::transport() const { return member_ && member_->nccl ? "NCCL" : "Gloo"; }
+std::string ProcessGroup::label() const { return member_ ? fmt::format(" (rank {} of {})", rank(), size()) : ""; }
 
-Share Group::shareOf(std::int64_t count, int rank) const {
+Share ProcessGroup::shareOf(std::int64_t count, int rank) const {
   const std::int64_t begin = count * rank / size();
   return {begin, count * (rank + 1) / size() - begin};
 }
 
-Result<void> Group::check() const {
+Result<void> ProcessGroup::check() const {
   if (!member_) return {};
   return member_->membership->check();
 }
 
-Result<void> Group::meet(const Task& task, const std::function<Result<void>()>& meanwhile) const {
+Result<void> ProcessGroup::meet(const Task& task, const std::function<Result<void>()>& meanwhile) const {
   if (!member_) return {};
   std::vector<at::Tensor> one = {at::zeros({1}, at::kDouble)};
   return member_->run(*member_->gloo, [&](c10d::Backend& backend) { return backend.allreduce(one); }, task, meanwhile);
 }
 
-Result<void> Group::sum(const at::Tensor& tensor, const Task& task) const {
+Result<void> ProcessGroup::sum(const at::Tensor& tensor, const Task& task) const {
   if (!member_ || tensor.numel() == 0) return {};
   const bool direct = tensor.is_cpu() || member_->nccl;
   std::vector<at::Tensor> list = {direct ? tensor : tensor.cpu()};
@@ -131,7 +131,7 @@ Result<void> Group::sum(const at::Tensor& tensor, const Task& task) const {
   return {};
 }
 
-Result<void> Group::broadcast(const at::Tensor& tensor, int from, const Task& task) const {
+Result<void> ProcessGroup::broadcast(const at::Tensor& tensor, int from, const Task& task) const {
   if (!member_ || tensor.numel() == 0) return {};
   // As bytes: Gloo does not know every type of number.
   const at::Tensor copy = tensor.cpu().contiguous();
@@ -143,7 +143,7 @@ Result<void> Group::broadcast(const at::Tensor& tensor, int from, const Task& ta
   return {};
 }
 
-Result<at::Tensor> Group::gatherRows(const at::Tensor& rows, const Task& task) const {
+Result<at::Tensor> ProcessGroup::gatherRows(const at::Tensor& rows, const Task& task) const {
   if (!member_) return rows.cpu();
   const at::Tensor counts = at::zeros({size()}, at::kLong);
   counts[rank()].fill_(rows.size(0));
@@ -158,7 +158,7 @@ Result<at::Tensor> Group::gatherRows(const at::Tensor& rows, const Task& task) c
   return at::cat(parts);
 }
 
-Result<std::vector<std::string>> Group::gatherTexts(std::string_view text, const Task& task) const {
+Result<std::vector<std::string>> ProcessGroup::gatherTexts(std::string_view text, const Task& task) const {
   if (!member_) return std::vector<std::string>{std::string(text)};
   const at::Tensor counts = at::zeros({size()}, at::kLong);
   counts[rank()].fill_(static_cast<std::int64_t>(text.size()));
@@ -173,7 +173,7 @@ Result<std::vector<std::string>> Group::gatherTexts(std::string_view text, const
   return texts;
 }
 
-Result<void> Group::agree(std::string_view what, std::string_view text, const Task& task) const {
+Result<void> ProcessGroup::agree(std::string_view what, std::string_view text, const Task& task) const {
   KVISTA_ASSIGN(const std::vector<std::string> texts, gatherTexts(text, task));
   for (std::size_t other = 1; other < texts.size(); ++other)
     if (texts[other] != texts.front())

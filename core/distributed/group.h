@@ -28,12 +28,12 @@ struct Share {
 /// The processes that share one piece of work, seen from one of them (c10d: Gloo for memory of the CPU, NCCL for that of
 /// GPUs). A handle; the default one is alone, and everything below then costs nothing. All members call the same functions
 /// in the same order. A member that is gone makes every call of the others fail (device) with a sentence that names it.
-class Group {
+class ProcessGroup {
  public:
-  Group() = default;
+  ProcessGroup() = default;
   /// Returns once all processes of `launch` are there; the group of one where there are no others. `device`: where this
   /// process computes.
-  static Result<Group> join(const Launch& launch, at::Device device, std::chrono::seconds patience = std::chrono::minutes(5));
+  static Result<ProcessGroup> join(const Launch& launch, at::Device device, std::chrono::seconds patience = std::chrono::minutes(5));
 
   [[nodiscard]] int rank() const;
   [[nodiscard]] int size() const;

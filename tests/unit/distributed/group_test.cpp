@@ -58,20 +58,20 @@ Launch launchOf(int rank, int size, std::uint16_t port) {
 }
 
 /// Runs `work` as each of `size` members at once.
-void asGroup(int size, const std::function<void(const Group&)>& work) {
+void asGroup(int size, const std::function<void(const ProcessGroup&)>& work) {
   const std::uint16_t port = Port().number();
   std::vector<std::thread> members;
   for (int rank = 0; rank < size; ++rank)
     members.emplace_back([&, rank] {
-      const auto group = Group::join(launchOf(rank, size, port), at::kCPU, std::chrono::seconds(60));
+      const auto group = ProcessGroup::join(launchOf(rank, size, port), at::kCPU, std::chrono::seconds(60));
       ASSERT_TRUE(group) << group.error().message << " " << group.error().detail;
       work(*group);
     });
   for (std::thread& member : members) member.join();
 }
 
-TEST(Group, AloneItHasEverythingAndChangesNothing) {
-  const auto group = Group::join(Launch{}, at::kCPU);
+TEST(ProcessGroup, AloneItHasEverythingAndChangesNothing) {
+  const auto group = ProcessGroup::join(Launch{}, at::kCPU);
   ASSERT_TRUE(group);
   EXPECT_TRUE(group->isAlone() && group->isFirst());
   EXPECT_EQ(group->shareOf(7).begin, 0);
@@ -84,8 +84,8 @@ TEST(Group, AloneItHasEverythingAndChangesNothing) {
   EXPECT_EQ(group->label(), "");
 }
 
-TEST(Group, SharesFollowEachOtherAndCoverEverything) {
-  asGroup(3, [](const Group& group) {
+TEST(ProcessGroup, SharesFollowEachOtherAndCoverEverything) {
+  asGroup(3, [](const ProcessGroup& group) {
     for (const std::int64_t count : {0, 1, 2, 3, 7, 100}) {
       std::int64_t next = 0;
       for (int rank = 0; rank < 3; ++rank) {
@@ -100,8 +100,8 @@ TEST(Group, SharesFollowEachOtherAndCoverEverything) {
   });
 }
 
-TEST(Group, SumsAreThoseOfAllMembers) {
-  asGroup(3, [](const Group& group) {
+TEST(ProcessGroup, SumsAreThoseOfAllMembers) {
+  asGroup(3, [](const ProcessGroup& group) {
     const double own = group.rank() + 1;
     const at::Tensor numbers = at::full({1000, 33}, own / 3, at::kDouble);
     ASSERT_TRUE(group.sum(numbers, {}));
@@ -114,8 +114,8 @@ TEST(Group, SumsAreThoseOfAllMembers) {
   });
 }
 
-TEST(Group, RowsAndTextsComeByRankWhateverTheirNumberAndType) {
-  asGroup(3, [](const Group& group) {
+TEST(ProcessGroup, RowsAndTextsComeByRankWhateverTheirNumberAndType) {
+  asGroup(3, [](const ProcessGroup& group) {
     // 0, 1 and 2 rows of 1, 2
     const at::Tensor rows = at::full({group.rank(), 2}, group.rank(), at::kBFloat16);
     const auto all = group.gatherRows(rows, {});
@@ -127,8 +127,8 @@ TEST(Group, RowsAndTextsComeByRankWhateverTheirNumberAndType) {
   });
 }
 
-TEST(Group, AMembersTensorReplacesThoseOfTheOthers) {
-  asGroup(2, [](const Group& group) {
+TEST(ProcessGroup, AMembersTensorReplacesThoseOfTheOthers) {
+  asGroup(2, [](const ProcessGroup& group) {
     const at::Tensor wide = at::full({2, 6}, group.rank(), at::kLong);
     const at::Tensor part = wide.narrow(1, 1, 3);  // not contiguous
     ASSERT_TRUE(group.broadcast(part, 1, {}));
@@ -137,8 +137,8 @@ TEST(Group, AMembersTensorReplacesThoseOfTheOthers) {
   });
 }
 
-TEST(Group, DifferentTextsAreRefusedByAll) {
-  asGroup(2, [](const Group& group) {
+TEST(ProcessGroup, DifferentTextsAreRefusedByAll) {
+  asGroup(2, [](const ProcessGroup& group) {
     EXPECT_TRUE(group.agree("The model", "same", {}));
     const auto refused = group.agree("The model", group.isFirst() ? "a" : "b", {});
     ASSERT_FALSE(refused);
@@ -147,8 +147,8 @@ TEST(Group, DifferentTextsAreRefusedByAll) {
   });
 }
 
-TEST(Group, OneThatEndsEarlyIsNamedByTheOthers) {
-  asGroup(3, [](const Group& group) {
+TEST(ProcessGroup, OneThatEndsEarlyIsNamedByTheOthers) {
+  asGroup(3, [](const ProcessGroup& group) {
     ASSERT_TRUE(group.meet({}));
     if (group.rank() == 1) return;  // as if it had failed
     const auto result = group.sum(at::zeros({4}, at::kDouble), {});
@@ -160,8 +160,8 @@ TEST(Group, OneThatEndsEarlyIsNamedByTheOthers) {
   });
 }
 
-TEST(Group, WaitingEndsWhereOneIsAskedToStop) {
-  asGroup(2, [](const Group& group) {
+TEST(ProcessGroup, WaitingEndsWhereOneIsAskedToStop) {
+  asGroup(2, [](const ProcessGroup& group) {
     std::stop_source source;
     if (group.isFirst()) {
       int calls = 0;
@@ -178,27 +178,27 @@ TEST(Group, WaitingEndsWhereOneIsAskedToStop) {
   });
 }
 
-TEST(Group, OneThatDoesNotComeIsNamed) {
+TEST(ProcessGroup, OneThatDoesNotComeIsNamed) {
   const std::uint16_t port = Port().number();
-  const auto group = Group::join(launchOf(0, 3, port), at::kCPU, std::chrono::seconds(1));
+  const auto group = ProcessGroup::join(launchOf(0, 3, port), at::kCPU, std::chrono::seconds(1));
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().code, ErrorCode::device);
   EXPECT_THAT(group.error().message, HasSubstr("Of 3 processes, rank 1, 2 did not come within 1 s"));
 }
 
-TEST(Group, AMeetingPointThatNobodyServesIsNamed) {
+TEST(ProcessGroup, AMeetingPointThatNobodyServesIsNamed) {
   const std::uint16_t port = Port().number();
-  const auto group = Group::join(launchOf(1, 2, port), at::kCPU, std::chrono::seconds(1));
+  const auto group = ProcessGroup::join(launchOf(1, 2, port), at::kCPU, std::chrono::seconds(1));
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().code, ErrorCode::device);
   EXPECT_THAT(group.error().message, HasSubstr("Rank 1 of 2 processes cannot reach the meeting point 127.0.0.1:" + std::to_string(port)));
   EXPECT_THAT(group.error().hint, HasSubstr("MASTER_ADDR"));
 }
 
-TEST(Group, ATakenPortIsNamed) {
+TEST(ProcessGroup, ATakenPortIsNamed) {
   const Port taken;
   taken.serve();
-  const auto group = Group::join(launchOf(0, 2, taken.number()), at::kCPU, std::chrono::seconds(1));
+  const auto group = ProcessGroup::join(launchOf(0, 2, taken.number()), at::kCPU, std::chrono::seconds(1));
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().code, ErrorCode::device);
   EXPECT_THAT(group.error().message, HasSubstr("cannot serve the meeting point 127.0.0.1:" + std::to_string(taken.number())));
