@@ -6,6 +6,7 @@
 
 #include <QAbstractScrollArea>
 #include <QComboBox>
+#include <QDialog>
 #include <QHeaderView>
 #include <QPlainTextEdit>
 #include <QScrollBar>
@@ -166,7 +167,6 @@ QRect Style::subElementRect(SubElement element, const QStyleOption* option, cons
     const int padding = (is(widget, "cell") ? kCellPadding : kPadding) + 1;
     return option->rect.adjusted(padding, 1, -padding, -1);
   }
-  if (element == SE_PushButtonContents) return option->rect;  // Its size has the air round the text already.
   if (element == SE_ProgressBarGroove || element == SE_ProgressBarContents)
     return {option->rect.left(), option->rect.center().y() - kProgress / 2 + 1, option->rect.width(), kProgress};
   if (element == SE_HeaderLabel) {
@@ -206,6 +206,8 @@ int Style::pixelMetric(PixelMetric metric, const QStyleOption* option, const QWi
     case PM_CheckBoxLabelSpacing:
     case PM_RadioButtonLabelSpacing:
       return 8;
+    case PM_LayoutHorizontalSpacing:  // Between a form's labels and its fields.
+      return qobject_cast<const QDialog*>(widget) ? 12 : QProxyStyle::pixelMetric(metric, option, widget);
     case PM_FocusFrameHMargin:  // Of texts in lists and tables, less one.
       return qobject_cast<const QTableView*>(widget) ? 3 : 7;
     case PM_TabBarTabHSpace:

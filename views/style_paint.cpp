@@ -234,6 +234,10 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
       if (!frame || frame->frameShape != QFrame::Box) break;
       return paintFace(*painter, rect, {look.panel, look.text, look.hairline});
     }
+    case CE_PushButton:
+      // The text may take all of it: its size has the air round the text already.
+      drawControl(CE_PushButtonBevel, option, painter, widget);
+      return drawControl(CE_PushButtonLabel, option, painter, widget);
     case CE_PushButtonBevel:
       return paintFace(*painter, rect, faceOfButton(*option, widget));
     case CE_PushButtonLabel: {

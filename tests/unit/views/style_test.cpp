@@ -71,6 +71,11 @@ TEST_F(StyleTest, TextsFitInTheWeightTheyAreDrawnIn) {
   QPushButton link(QStringLiteral("Show their spectra"));
   link.setProperty("link", true);
   EXPECT_GE(link.sizeHint().width(), link.fontMetrics().horizontalAdvance(link.text()));
+  // In the room that it asks for, nothing of it is cut: it is drawn as in more room.
+  link.resize(link.sizeHint());
+  const QImage exact = link.grab().toImage();
+  link.resize(link.width() + 60, link.height());
+  EXPECT_EQ(exact, link.grab().toImage().copy(exact.rect()));
   for (QWidget* each : std::initializer_list<QWidget*>{new QLineEdit, new QComboBox, new QSpinBox, new QPushButton(QStringLiteral("x"))}) {
     EXPECT_EQ(each->sizeHint().height(), 28) << each->metaObject()->className();
     delete each;
