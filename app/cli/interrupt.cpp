@@ -29,6 +29,7 @@ Interrupt::Interrupt() {
   // Signals are taken by one thread that waits for them, so that what is done about them need not be signal-safe.
   const sigset_t signals = stopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows beyond its limit is an error of the write
   waiter_ = std::thread([this] { wait(); });
 }
 

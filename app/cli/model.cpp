@@ -12,6 +12,7 @@
 #include "core/calibration/statistics.h"
 #include "core/checkpoint/open_model.h"
 #include "core/compress/factor_file.h"
+#include "core/engine/memory_forecast.h"
 #include "core/model/device.h"
 #include "core/text/model_tokenizer.h"
 
@@ -39,6 +40,9 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
   options.streamLayers = settings.streamLayers;
   options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   spdlog::info("loading {} on {} in {}", model.checkpoint.path.string(), describeDevice(options.device), settings.dtype);
+  KVISTA_ASSIGN(const DecoderDescription description, describe(model.checkpoint));
+  KVISTA_CHECK(checkMemory(weightBytes(model.checkpoint, description, options.device, options.dtype, options.streamLayers), options.device,
+                           fmt::format("The weights of {}{}", model.checkpoint.path.string(), options.streamLayers ? ", two layers at a time," : "")));
   KVISTA_ASSIGN(model.decoder, Decoder::load(model.checkpoint, options, task));
   if (model.decoder->options().streamLayers && !options.streamLayers)
     spdlog::warn("The weights do not fit on {}; layers are read one after the other.", describeDevice(options.device));

@@ -12,6 +12,7 @@
 #include <ATen/ops/mean.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "core/calibration/symmetric_pack.h"
 
@@ -83,42 +84,50 @@ void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias,
                                        : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)}, -1))
                                  .to(at::kFloat);  // [b, tokens, n]
   const at::Tensor rows = outputs.flatten(0, 1);
-  secondMoment_ += at::matmul(rows.t(), rows).to(at::kDouble);
-  sum_ += rows.sum(0, false, at::kDouble);
+  // Everything that takes memory comes first, so that where there is none the sums stay as they are.
+  Terms terms = {{&secondMoment_, at::matmul(rows.t(), rows).to(at::kDouble)}, {&sum_, rows.sum(0, false, at::kDouble)}};
 
   const std::int64_t tokens = outputs.size(1);
   const at::Tensor sinks = outputs.narrow(1, 0, std::min<std::int64_t>(kSinkTokens, tokens)).flatten(0, 1);
-  sinkSum_ += sinks.sum(0, false, at::kDouble);
-  sinkRows_.push_back(sinks.cpu().clone());
+  terms.emplace_back(&sinkSum_, sinks.sum(0, false, at::kDouble));
+  const at::Tensor sinkRows = sinks.cpu().clone();
+  std::vector<at::Tensor> sample, samplePositions;
 
   for (std::int64_t b = 0; b < outputs.size(0); ++b) {
     const std::vector<std::int64_t> positions = samplePositionsOf(firstWindow + b, tokens, sampleRowsPerWindow_);
     const at::Tensor index = at::tensor(positions, at::kLong);
-    sample_.push_back(outputs[b].index_select(0, index.to(outputs.device())).to(at::kBFloat16).cpu());
-    samplePositions_.push_back(index.to(at::kInt));
+    sample.push_back(outputs[b].index_select(0, index.to(outputs.device())).to(at::kBFloat16).cpu());
+    samplePositions.push_back(index.to(at::kInt));
   }
 
-  rotatedKeys_ += secondMomentByHead(record.rotatedKeys, shape_.kvHeads);
-  if (fisherKeys_.defined()) addGradients(record);
+  terms.emplace_back(&rotatedKeys_, secondMomentByHead(record.rotatedKeys, shape_.kvHeads));
+  if (fisherKeys_.defined()) appendGradients(record, terms);
+  for (const auto& [sum, term] : terms) sum->add_(term);
+  sinkRows_.push_back(sinkRows);
+  sample_.insert(sample_.end(), sample.begin(), sample.end());
+  samplePositions_.insert(samplePositions_.end(), samplePositions.begin(), samplePositions.end());
 }
 
-void LayerAccumulator::addGradients(const LayerRecord& record) {
+void LayerAccumulator::appendGradients(const LayerRecord& record, Terms& terms) {
   const std::int64_t tokens = record.gradientKeys.size(1);
   const std::int64_t sinks = std::min<std::int64_t>(kSinkTokens, tokens);
   const auto moment = [&](const at::Tensor& gradient, std::int64_t begin, std::int64_t count) {
     return secondMomentByHead(gradient.narrow(gradient.dim() - 2, begin, count), shape_.kvHeads);
   };
-  fisherKeys_ += moment(record.gradientKeys, sinks, tokens - sinks);
-  fisherValues_ += moment(record.gradientValues, sinks, tokens - sinks);
-  fisherRotatedKeys_ += moment(record.gradientRotatedKeys, sinks, tokens - sinks);
-  sinkFisherKeys_ += moment(record.gradientKeys, 0, sinks);
-  sinkFisherValues_ += moment(record.gradientValues, 0, sinks);
+  terms.emplace_back(&fisherKeys_, moment(record.gradientKeys, sinks, tokens - sinks));
+  terms.emplace_back(&fisherValues_, moment(record.gradientValues, sinks, tokens - sinks));
+  terms.emplace_back(&fisherRotatedKeys_, moment(record.gradientRotatedKeys, sinks, tokens - sinks));
+  terms.emplace_back(&sinkFisherKeys_, moment(record.gradientKeys, 0, sinks));
+  terms.emplace_back(&sinkFisherValues_, moment(record.gradientValues, 0, sinks));
   // The papers' score looks at gradients of weights; those of each window are one product of the window's tokens.
+  const at::Tensor keySquares = at::zeros_like(keyGradientSquares_), valueSquares = at::zeros_like(valueGradientSquares_);
   for (std::int64_t b = 0; b < record.attentionInput.size(0); ++b) {
     const at::Tensor input = record.attentionInput[b].to(at::kFloat);
-    keyGradientSquares_ += at::matmul(record.gradientKeys[b].to(at::kFloat).t(), input).square_();
-    valueGradientSquares_ += at::matmul(record.gradientValues[b].to(at::kFloat).t(), input).square_();
+    keySquares.add_(at::matmul(record.gradientKeys[b].to(at::kFloat).t(), input).square_());
+    valueSquares.add_(at::matmul(record.gradientValues[b].to(at::kFloat).t(), input).square_());
   }
+  terms.emplace_back(&keyGradientSquares_, keySquares);
+  terms.emplace_back(&valueGradientSquares_, valueSquares);
 }
 
 LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {

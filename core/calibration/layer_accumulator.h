@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -19,7 +20,8 @@ class LayerAccumulator {
   LayerAccumulator(const ModelShape& shape, bool ofInput, bool gradients, std::int64_t sampleRowsPerWindow, at::Device device);
 
   /// `firstWindow`: index of the batch's first window in the whole pass; it decides which tokens are sampled, so that
-  /// batches of any size sample the same tokens. `keyBias`, `valueBias` may be undefined.
+  /// batches of any size sample the same tokens. `keyBias`, `valueBias` may be undefined. Throws what libtorch throws where
+  /// there is no memory; nothing has been added then.
   void add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias, std::int64_t firstWindow);
 
   /// The sums so far as CPU tensors. `windows`: how many went in.
@@ -31,7 +33,9 @@ class LayerAccumulator {
   Result<void> restoreState(const std::string& prefix, const TensorFile& file);
 
  private:
-  void addGradients(const LayerRecord& record);
+  /// Sums, and what is to be added to each.
+  using Terms = std::vector<std::pair<at::Tensor*, at::Tensor>>;
+  void appendGradients(const LayerRecord& record, Terms& terms);
   /// The sums by name; those of gradients only where there are any.
   std::vector<std::pair<const char*, at::Tensor*>> sums();
 

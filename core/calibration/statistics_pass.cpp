@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/calibration/layer_accumulator.h"
+#include "core/calibration/summing_pass.h"
 #include "core/io/json_file.h"
 #include "core/model/tensor_file.h"
 
@@ -71,29 +71,14 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   const double secondsBefore = pass.seconds;
   auto lastSave = start;
 
-  const Decoder stepped = decoder.withTokensPerStep(options.tokensPerBatch);
-  const std::int64_t perBatch = stepped.windowsPerPass(window, options.gradients);
+  SummingPass summing(decoder, windows.ids, options.gradients, options.tokensPerBatch, pass.layers);
   while (pass.windows < windowCount) {
-    task.progress("calibrate", static_cast<std::uint64_t>(pass.windows * window), static_cast<std::uint64_t>(windowCount * window),
+    const bool ranOut = summing.tokensPerStep() < options.tokensPerBatch;
+    task.progress(ranOut ? fmt::format("calibrate, {} windows at a time as memory ran out", summing.tokensPerStep() / window) : "calibrate", static_cast<std::uint64_t>(pass.windows * window), static_cast<std::uint64_t>(windowCount * window),
                   "tokens");
-    const std::int64_t batch = std::min(perBatch, windowCount - pass.windows);
-    const at::Tensor ids = windows.ids.narrow(0, pass.windows, batch);
-    const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
-      pass.layers[static_cast<std::size_t>(record.layer)].add(record, decoder.keyBias(record.layer), decoder.valueBias(record.layer),
-                                                              pass.windows + record.firstWindow);
-      return {};
-    };
-    if (options.gradients) {
-      auto loss = stepped.forwardBackward(ids, visitor, task);
-      if (!loss) return tl::unexpected(std::move(loss).error());
-      if (!std::isfinite(*loss))
-        return fail(ErrorCode::numerical, fmt::format("The loss is not a finite number in windows {} to {} of the text.", pass.windows,
-                                                      pass.windows + batch - 1),
-                    "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
-      pass.lossSum += *loss;
-    } else {
-      KVISTA_CHECK(stepped.forward(ids, nullptr, visitor, false, task));
-    }
+    const std::int64_t batch = std::min(summing.windowsAtATime(), windowCount - pass.windows);
+    KVISTA_ASSIGN(const double loss, summing.add(pass.windows, batch, task));
+    pass.lossSum += loss;
     pass.windows += batch;
     pass.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
     // Saved between batches only: one that is cancelled in its middle has reached some layers and not others.

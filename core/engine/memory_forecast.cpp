@@ -7,10 +7,12 @@
 #include <fmt/format.h>
 
 #include "core/model/device.h"
+#include "core/model/layer_stream.h"
 
 namespace kvista {
 
-std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype) {
+std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype, bool streamLayers) {
+  if (streamsLayers(description, device, dtype, streamLayers)) return deviceBytes(description, dtype, true);
   const std::int64_t each = dtype == c10::kBFloat16 ? 2 : 4;
   const DataType asItLies = dtype == c10::kBFloat16 ? DataType::bf16 : DataType::f32;
   std::int64_t bytes = 0;
@@ -24,7 +26,7 @@ std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription&
   return bytes;
 }
 
-std::int64_t tokensPerPass(std::int64_t window) { return std::max<std::int64_t>(2048, window); }
+std::int64_t tokensPerPass(std::int64_t window, c10::Device device) { return std::max<std::int64_t>(device.is_cpu() ? 2048 : 16384, window); }
 
 std::int64_t activationBytes(const ModelShape& shape, std::int64_t tokens) {
   return 4 * tokens * shape.hiddenSize * 20;  // One layer's, about twenty times as wide as its input.
@@ -76,6 +78,12 @@ CompressionPlan widestPlan(const ModelShape& shape) {
   CompressionPlan plan;
   plan.groups.emplace_back().widths.assign(static_cast<std::size_t>(shape.cacheWidth()), 16);
   return plan;
+}
+
+Result<void> checkCalibrationMemory(const Decoder& decoder, const CalibrationRequest& request) {
+  const c10::Device device = decoder.options().device;
+  return checkMemory(calibrationBytes(decoder.shape(), request.gradients, tokensPerPass(request.recipe.window, device)), device,
+                     fmt::format("Calibration in windows of {} tokens", request.recipe.window));
 }
 
 Result<void> checkMemory(std::int64_t bytes, c10::Device device, std::string_view what) {

@@ -9,17 +9,20 @@
 #include <c10/core/ScalarType.h>
 
 #include "core/base/error.h"
+#include "core/evaluate/calibrate.h"
 #include "core/io/checkpoint.h"
+#include "core/model/decoder.h"
 #include "core/model/description.h"
 #include "core/plan/plan.h"
 
 namespace kvista {
 
 /// Memory that weights take in `dtype`: on a GPU all of them, on the CPU those that must be converted, since the others
-/// are read from the mapped file.
-std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype);
+/// are read from the mapped file; of streamed layers two (core/model/layer_stream.h).
+std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype,
+                         bool streamLayers);
 /// Tokens that go through the model at a time where a text is read in windows of `window`.
-std::int64_t tokensPerPass(std::int64_t window);
+std::int64_t tokensPerPass(std::int64_t window, c10::Device device);
 /// Of a forward pass of so many tokens, beyond the weights.
 std::int64_t activationBytes(const ModelShape& shape, std::int64_t tokens);
 /// Of a calibration pass of `tokensPerBatch` tokens at a time beyond the weights: sums, their file's copy, activations.
@@ -33,6 +36,9 @@ std::int64_t refiningBytes(const CompressionPlan& plan, const ModelShape& shape,
 
 /// One group over a whole layer: no plan of a method decomposes anything larger.
 CompressionPlan widestPlan(const ModelShape& shape);
+
+/// Refuses (outOfMemory, with both numbers) a calibration that the decoder's device has no room for.
+Result<void> checkCalibrationMemory(const Decoder& decoder, const CalibrationRequest& request);
 
 /// Refuses (outOfMemory, with both numbers) what needs more than `device` has.
 Result<void> checkMemory(std::int64_t bytes, c10::Device device, std::string_view what);

@@ -109,7 +109,7 @@ Result<std::shared_ptr<const Decoder>> Workspace::decoder(WorkModel& model, cons
   KVISTA_ASSIGN(options.device, openDevice(settings_.device));
   options.dtype = settings_.dtype;
   options.streamLayers = settings_.streamLayers;
-  KVISTA_CHECK(checkMemory(weightBytes(model.checkpoint, model.description, options.device, options.dtype), options.device,
+  KVISTA_CHECK(checkMemory(weightBytes(model.checkpoint, model.description, options.device, options.dtype, options.streamLayers), options.device,
                            "The model's weights"));
   if (!model.plan) {
     KVISTA_ASSIGN(model.decoder, Decoder::load(model.checkpoint, options, task));

@@ -8,27 +8,39 @@
 
 #include <fmt/format.h>
 
+#include "core/model/device.h"
+#include "core/model/non_finite.h"
+
 namespace kvista {
 
 double Perplexity::perplexity() const { return std::exp(meanLoss); }
 
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
                                      const std::string& stage, const Task& task) {
-  const std::int64_t perBatch = decoder.windowsPerPass(ids.size(1), false);
+  std::int64_t perBatch = decoder.windowsPerPass(ids.size(1), false);
+  std::int64_t perStep = std::max<std::int64_t>(1, decoder.tokensPerStep() / ids.size(1));
   const auto start = std::chrono::steady_clock::now();
   Perplexity result;
   double sum = 0;
-  for (std::int64_t done = 0; done < ids.size(0); done += perBatch) {
+  for (std::int64_t done = 0, batch = 0; done < ids.size(0); done += batch) {
     task.progress(stage, static_cast<std::uint64_t>(done * ids.size(1)), static_cast<std::uint64_t>(ids.numel()), "tokens");
-    const std::int64_t batch = std::min(perBatch, ids.size(0) - done);
-    auto losses = decoder.tokenLosses(ids.narrow(0, done, batch), transform, task);
-    if (!losses) return tl::unexpected(std::move(losses).error());
+    batch = std::min(perBatch, ids.size(0) - done);
+    auto losses = decoder.withTokensPerStep(perStep * ids.size(1)).tokenLosses(ids.narrow(0, done, batch), transform, task);
+    if (!losses) {
+      perStep = std::min(perStep, batch) / 2;
+      if (losses.error().code != ErrorCode::outOfMemory || perStep == 0) return tl::unexpected(std::move(losses).error());
+      if (!decoder.options().streamLayers) perBatch = perStep;
+      batch = 0;  // once more, with half as many at a time
+      giveBackUnused(decoder.options().device);
+      task.progress(fmt::format("{}; memory ran out, {} windows at a time from here", stage, perStep), static_cast<std::uint64_t>(done),
+                    static_cast<std::uint64_t>(ids.size(0)), "windows");
+      continue;
+    }
     const at::Tensor means = losses->to(at::kDouble).mean(1).cpu().contiguous();
     for (std::int64_t i = 0; i < batch; ++i) {
       const double mean = means.const_data_ptr<double>()[i];
       if (!std::isfinite(mean))
-        return fail(ErrorCode::numerical, fmt::format("The loss of window {} of the text is not a finite number.", done + i),
-                    "Look for damaged weights with `kvista inspect --weights`, or evaluate in float32.");
+        return tl::unexpected(nonFiniteError(decoder, ids.narrow(0, done + i, 1), transform, done + i, task));
       result.windowLosses.push_back(mean);
       sum += mean * static_cast<double>(ids.size(1) - 1);
     }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -80,13 +81,33 @@ Result<void> readAt(const FileDescriptor& descriptor, std::uint64_t position, st
   return {};
 }
 
+namespace {
+
+/// How far a file came on a disk that is full, or beyond what a file may be here.
+tl::unexpected<Error> cannotWrite(const FileDescriptor& descriptor, const std::filesystem::path& file, int number) {
+  const std::string reason = fmt::format("{} cannot be written: {}", file.string(), describeSystemError(number));
+  struct stat status {};
+  if ((number != ENOSPC && number != EDQUOT && number != EFBIG) || ::fstat(descriptor.get(), &status) != 0) return fail(ErrorCode::io, reason + ".");
+  const auto written = static_cast<double>(status.st_size) / 1e6;
+  if (number == EFBIG)
+    return fail(ErrorCode::io, fmt::format("{} after {:.1f} MB, the most that a file may have here.", reason, written),
+                "Raise the limit (ulimit -f), or choose a place on another file system.");
+  struct statvfs disk {};
+  if (::fstatvfs(descriptor.get(), &disk) != 0) return fail(ErrorCode::io, reason + ".");
+  return fail(ErrorCode::io,
+              fmt::format("{}; {:.1f} MB of it were written, {:.1f} MB are free.", reason, written,
+                          static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize) / 1e6),
+              "Free some space, or choose a place on another disk.");
+}
+
+}  // namespace
+
 Result<void> writeAll(const FileDescriptor& descriptor, std::span<const std::byte> bytes,
                       const std::filesystem::path& file) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor.get(), bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0)
-      return fail(ErrorCode::io, fmt::format("{} cannot be written: {}.", file.string(), describeSystemError(errno)));
+    if (written < 0) return cannotWrite(descriptor, file, errno);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
   return {};

@@ -12,7 +12,6 @@
 
 #include "core/io/checkpoint.h"
 #include "core/model/decoder_layer.h"
-#include "core/model/device.h"
 #include "core/model/head.h"
 #include "core/model/layer_stream.h"
 #include "core/model/torch_guard.h"
@@ -27,11 +26,7 @@ Result<std::shared_ptr<const Decoder>> Decoder::load(const Checkpoint& checkpoin
   }
   KVISTA_ASSIGN(DecoderDescription description, describe(checkpoint));
   ComputeOptions settled = options;
-  if (!options.device.is_cpu()) {
-    const std::optional<std::int64_t> free = availableMemory(options.device);
-    const std::int64_t needed = deviceBytes(description, options.dtype, false);
-    settled.streamLayers |= free && needed > *free / 8 * 7;  // The rest is for what a pass computes.
-  }
+  settled.streamLayers = streamsLayers(description, options.device, options.dtype, options.streamLayers);
   KVISTA_ASSIGN(DecoderWeights weights,
                 loadWeights(checkpoint, description, options.device, options.dtype, settled.streamLayers, task));
   return std::shared_ptr<const Decoder>(new Decoder(std::move(description), settled, std::move(weights)));

@@ -133,6 +133,14 @@ std::optional<std::int64_t> availableMemory(c10::Device device) {
   return available;
 }
 
+void giveBackUnused(c10::Device device) {
+  if (device.is_cpu()) return;
+  try {
+    at::getDeviceAllocator(device.type())->emptyCache();
+  } catch (const std::exception&) {  // Then there is nothing to give back; whoever computes next hears why.
+  }
+}
+
 std::string describeDevice(c10::Device device) {
   if (!device.is_cpu()) {
     const std::string name = nameOfGpu(device.index());

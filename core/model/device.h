@@ -27,6 +27,9 @@ Result<DeviceMemory> memoryOf(c10::Device device);
 /// process's control group.
 std::optional<std::int64_t> availableMemory(c10::Device device);
 
+/// Returns memory that libtorch keeps for later allocations to a GPU.
+void giveBackUnused(c10::Device device);
+
 /// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "NVIDIA H200 (cuda:0, 139 GiB)".
 std::string describeDevice(c10::Device device);
 

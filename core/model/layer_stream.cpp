@@ -13,6 +13,7 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include "core/model/device.h"
 #include "core/model/torch_guard.h"
 
 namespace kvista {
@@ -54,6 +55,12 @@ std::int64_t deviceBytes(const DecoderDescription& description, at::ScalarType d
     largest = std::max(largest, streamedBytes(layer, dtype));
   }
   return bytes + 2 * largest;
+}
+
+bool streamsLayers(const DecoderDescription& description, at::Device device, at::ScalarType dtype, bool wasAskedFor) {
+  if (wasAskedFor || device.is_cpu()) return wasAskedFor;
+  const std::optional<std::int64_t> free = availableMemory(device);
+  return free && deviceBytes(description, dtype, false) > *free / 8 * 7;  // The rest is for what a pass computes.
 }
 
 std::vector<int> LayerStream::upwards(int layers) {

@@ -63,4 +63,7 @@ class LayerStream {
 /// Bytes that weights take on a device: all of them, or with `streamed` layers a LayerStream's buffers and the rest.
 std::int64_t deviceBytes(const DecoderDescription& description, at::ScalarType dtype, bool streamed);
 
+/// Whether a decoder's layers are streamed: because that was asked for, or because a GPU has no room for all of them.
+bool streamsLayers(const DecoderDescription& description, at::Device device, at::ScalarType dtype, bool wasAskedFor);
+
 }  // namespace kvista

@@ -8,6 +8,7 @@
 #include "app/cli/model.h"
 #include "app/cli/output_file.h"
 #include "app/cli/verb.h"
+#include "core/engine/memory_forecast.h"
 #include "core/evaluate/calibrate.h"
 #include "core/text/model_tokenizer.h"
 
@@ -37,6 +38,7 @@ Result<Output> run(const Options& options, const Task& task) {
   request.gradients = !options.noGradients;
   request.response = !options.noResponse;
   request.partialFile = options.output + ".partial";
+  KVISTA_CHECK(checkCalibrationMemory(*model.decoder, request));
   KVISTA_ASSIGN(const Statistics statistics, calibrate(*model.decoder, hash, tokenizer, request, task));
   KVISTA_CHECK(saveStatistics(options.output, statistics, task));
   const double peak = peakMemoryBytes();

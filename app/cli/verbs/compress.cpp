@@ -9,6 +9,7 @@
 #include "app/cli/option_checks.h"
 #include "app/cli/plan_text.h"
 #include "app/cli/verb.h"
+#include "core/engine/memory_forecast.h"
 #include "core/evaluate/calibrate.h"
 #include "core/evaluate/perplexity.h"
 #include "core/text/model_tokenizer.h"
@@ -63,6 +64,7 @@ Result<Output> run(const Options& options, const Task& task) {
   CalibrationRequest calibration;
   calibration.recipe = completedRecipe(model, options.text);
   calibration.bos = bosTokenOf(model.checkpoint);
+  KVISTA_CHECK(checkCalibrationMemory(decoder, calibration));
   KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task));
   KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, planRequest, task));
   const PlannedPlan& planned = made.planned;

@@ -17,9 +17,9 @@ constexpr std::array kWorks = {Named{"calibrate", Work::calibrate}, Named{"makeP
                                Named{"refine", Work::refine}, Named{"export", Work::exportPlan}};
 
 /// Weights that are there take nothing more; while they are being loaded they count as still to come.
-std::int64_t weightsToCome(WorkModel& model, c10::Device device, c10::ScalarType dtype) {
+std::int64_t weightsToCome(WorkModel& model, c10::Device device, const EngineSettings& settings) {
   const std::unique_lock lock(model.mutex, std::try_to_lock);
-  return lock && model.decoder ? 0 : weightBytes(model.checkpoint, model.description, device, dtype);
+  return lock && model.decoder ? 0 : weightBytes(model.checkpoint, model.description, device, settings.dtype, settings.streamLayers);
 }
 
 }  // namespace
@@ -37,10 +37,10 @@ Result<nlohmann::json> forecastMemory(Call& call) {
   const EngineSettings& settings = call.workspace.settings();
   KVISTA_ASSIGN(const c10::Device device, openDevice(settings.device));
 
-  std::int64_t computing = weightsToCome(model, device, settings.dtype), hosting = 0;
+  std::int64_t computing = weightsToCome(model, device, settings), hosting = 0;
   const std::int64_t window = recipeOf(text, model.description).window;
   switch (work) {
-    case Work::calibrate: computing += calibrationBytes(shape, gradients, tokensPerPass(window)); break;
+    case Work::calibrate: computing += calibrationBytes(shape, gradients, tokensPerPass(window, device)); break;
     case Work::plan: hosting += planBytes(widestPlan(shape), shape); break;
     case Work::refine: {
       KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
@@ -48,7 +48,7 @@ Result<nlohmann::json> forecastMemory(Call& call) {
       hosting += planBytes(plan, shape);
       break;
     }
-    case Work::measure: computing += activationBytes(shape, tokensPerPass(window)); [[fallthrough]];
+    case Work::measure: computing += activationBytes(shape, tokensPerPass(window, device)); [[fallthrough]];
     case Work::exportPlan:
       if (inputs.plan) hosting += planBytes(*inputs.plan, shape);
       break;

@@ -69,8 +69,7 @@ Result<nlohmann::json> calibrateModel(Call& call) {
   request.bos = bosTokenOf(model.checkpoint);
   request.gradients = gradients;
   request.partialFile = output + ".partial";
-  KVISTA_CHECK(checkMemory(calibrationBytes(decoder->shape(), gradients, tokensPerPass(request.recipe.window)),
-                           decoder->options().device, "Calibration in windows of this length"));
+  KVISTA_CHECK(checkCalibrationMemory(*decoder, request));
   KVISTA_CHECK(checkStandardInput(call, text));
   KVISTA_ASSIGN(Statistics made, calibrate(*decoder, model.hash, *tokenizer, request, call.task));
   KVISTA_CHECK(saveStatistics(output, made, call.task));

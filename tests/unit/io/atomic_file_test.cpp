@@ -2,11 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/io/atomic_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <span>
 
+#include "core/io/file_descriptor.h"
 #include "tests/unit/io/temporary_folder.h"
 
 namespace kvista {
@@ -157,6 +160,16 @@ TEST(AtomicDirectory, SaysHowMuchSpaceIsMissing) {
   EXPECT_EQ(refused.error().code, ErrorCode::io);
   EXPECT_THAT(refused.error().message, ::testing::ContainsRegex("out needs 4611686018.4 GB, but .* has only .* free"));
   EXPECT_THAT(namesIn(folder.path()), IsEmpty());
+}
+
+TEST(WriteAll, SaysHowFarItCameOnADiskThatIsFull) {
+  const FileDescriptor full(::open("/dev/full", O_WRONLY));
+  if (!full.isOpen()) GTEST_SKIP() << "there is no /dev/full";
+  const auto written = writeAll(full, std::as_bytes(std::span("some bytes")), "/models/x/model.safetensors");
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, ErrorCode::io);
+  EXPECT_THAT(written.error().message, ::testing::MatchesRegex("/models/x/model.safetensors cannot be written: No space left on device; "
+                                                              "0.0 MB of it were written, [0-9.]+ MB are free."));
 }
 
 }  // namespace

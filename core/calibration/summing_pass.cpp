@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/calibration/summing_pass.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "core/model/device.h"
+#include "core/model/non_finite.h"
+
+namespace kvista {
+namespace {
+
+/// The record without its first `windows`.
+LayerRecord withoutFirst(const LayerRecord& record, std::int64_t windows) {
+  LayerRecord rest = record;
+  rest.firstWindow += windows;
+  for (at::Tensor* tensor : {&rest.attentionInput, &rest.keys, &rest.values, &rest.rotatedKeys, &rest.rotatedQueries, &rest.attentionOutput,
+                             &rest.gradientKeys, &rest.gradientValues, &rest.gradientRotatedKeys})
+    if (tensor->defined()) *tensor = tensor->narrow(0, windows, tensor->size(0) - windows);
+  return rest;
+}
+
+}  // namespace
+
+std::int64_t SummingPass::windowsAtATime() const {
+  return decoder_.withTokensPerStep(tokensPerStep_).windowsPerPass(ids_.size(1), gradients_);
+}
+
+Result<void> SummingPass::addRecord(LayerRecord record, std::int64_t first) {
+  std::int64_t& next = next_[static_cast<std::size_t>(record.layer)];
+  const std::int64_t begin = first + record.firstWindow, end = begin + record.keys.size(0);
+  if (end <= next) return {};
+  if (begin < next) record = withoutFirst(record, next - begin);
+  layers_[static_cast<std::size_t>(record.layer)].add(record, decoder_.keyBias(record.layer), decoder_.valueBias(record.layer),
+                                                      first + record.firstWindow);
+  next = end;
+  return {};
+}
+
+Result<double> SummingPass::tryToAdd(const Decoder& decoder, std::int64_t first, std::int64_t count, const Task& task) {
+  const at::Tensor ids = ids_.narrow(0, first, count);
+  const LayerVisitor visitor = [&](const LayerRecord& record) { return addRecord(record, first); };
+  double loss = 0;
+  bool isFinite = true;
+  if (gradients_) {
+    KVISTA_ASSIGN(loss, decoder.forwardBackward(ids, visitor, task));
+    isFinite = std::isfinite(loss);
+  } else {
+    KVISTA_ASSIGN(const ForwardResult result, decoder.forward(ids, nullptr, visitor, false, task));
+    isFinite = result.hiddenLast.isfinite().all().item<bool>();
+  }
+  if (!isFinite) return tl::unexpected(nonFiniteError(decoder, ids, nullptr, first, task));
+  return loss;
+}
+
+Result<double> SummingPass::add(std::int64_t first, std::int64_t count, const Task& task) {
+  const std::int64_t window = ids_.size(1);
+  next_.assign(layers_.size(), first);
+  double loss = 0;
+  for (std::int64_t done = 0; done < count;) {
+    const std::int64_t batch = std::min(windowsAtATime(), count - done);
+    const auto added = tryToAdd(decoder_.withTokensPerStep(tokensPerStep_), first + done, batch, task);
+    if (added) {
+      loss += *added;
+      done += batch;
+      continue;
+    }
+    const std::int64_t together = std::min(batch, std::max<std::int64_t>(1, tokensPerStep_ / window));
+    if (added.error().code != ErrorCode::outOfMemory || together == 1) return added;
+    tokensPerStep_ = together / 2 * window;
+    giveBackUnused(decoder_.options().device);
+    task.progress(fmt::format("memory ran out with {} windows at a time; {} at a time from here", together, together / 2),
+                  static_cast<std::uint64_t>(first + done), static_cast<std::uint64_t>(ids_.size(0)), "windows");
+  }
+  return loss;
+}
+
+}  // namespace kvista
