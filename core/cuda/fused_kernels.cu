@@ -2,26 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cuda/fused_kernels.h"
 
-#include <cuda_bf16.h>
-#include <cuda_runtime.h>
+#include "core/cuda/tensor_core.cuh"
 
 namespace kvista {
 namespace {
 
-constexpr int kThreads = 256;
+using tensor_core::fromFloat;
+using tensor_core::toFloat;
 
-__device__ float toFloat(float value) { return value; }
-__device__ float toFloat(__nv_bfloat16 value) { return __bfloat162float(value); }
-template <class Number>
-__device__ Number fromFloat(float value);
-template <>
-__device__ float fromFloat<float>(float value) {
-  return value;
-}
-template <>
-__device__ __nv_bfloat16 fromFloat<__nv_bfloat16>(float value) {
-  return __float2bfloat16_rn(value);
-}
+constexpr int kThreads = 256;
 
 /// The sum over a block of kThreads, for every thread of it.
 __device__ float sumOfBlock(float value) {
@@ -118,10 +107,8 @@ template <class Run>
 const char* launch(void (*ofFloat)(Run), void (*ofBfloat16)(Run), const Run& run, NumberType type, int device, std::int64_t blocks) {
   if (blocks == 0) return nullptr;
   cudaError_t error = cudaSetDevice(device);
-  if (error == cudaSuccess) {
-    (type == NumberType::float32 ? ofFloat : ofBfloat16)<<<static_cast<unsigned>(blocks), kThreads>>>(run);
-    error = cudaGetLastError();
-  }
+  if (error == cudaSuccess)
+    error = tensor_core::launchKernel(type == NumberType::float32 ? ofFloat : ofBfloat16, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, run);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 

@@ -4,10 +4,6 @@
 // Every kernel for GPUs against its twin for CPUs, element by element, with sentinels round every buffer it writes.
 #include "core/cuda/fused_kernels.h"
 
-#include <dlfcn.h>
-
-#include <filesystem>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linspace.h>
@@ -15,26 +11,16 @@
 #include <gtest/gtest.h>
 
 #include "core/model/cpu_kernels.h"
-#include "core/model/device.h"
+#include "tests/unit/cuda/target.h"
 
 namespace kvista::test {
 namespace {
 
-constexpr std::int64_t kGuard = 64;
-constexpr double kSentinel = 12345.0;
-
-/// The kernels, or null and a reason to skip.
-const FusedKernels* gpuKernels() {
-  const auto library = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "libkvista_cuda.so";
-  void* handle = dlopen(library.c_str(), RTLD_NOW);
-  const auto kernels = handle ? reinterpret_cast<decltype(&kvistaCudaKernels)>(dlsym(handle, "kvistaCudaKernels")) : nullptr;
-  return kernels ? kernels() : nullptr;
-}
-
-#define NEEDS_GPU()                                                                                       \
-  if (const auto device = openDevice("cuda"); !device) GTEST_SKIP() << device.error().message;           \
-  const FusedKernels* const gpu = gpuKernels();                                                           \
-  ASSERT_NE(gpu, nullptr) << "libkvista_cuda.so is not beside the test program"
+#define NEEDS_KERNELS()                                                              \
+  const auto target = kernelTarget();                                                \
+  if (!target) GTEST_SKIP() << target.error().message;                               \
+  const FusedKernels* const gpu = target->fused;                                     \
+  const at::Device device = target->device
 
 /// Numbers that look irregular, as both kinds of device get them: float32 that bfloat16 holds exactly where that is tested.
 at::Tensor numbers(std::int64_t count, double phase, at::ScalarType type) {
@@ -42,26 +28,11 @@ at::Tensor numbers(std::int64_t count, double phase, at::ScalarType type) {
   return values.to(type).to(at::kFloat);
 }
 
-/// A buffer on the GPU with guards on both sides.
-struct Guarded {
-  at::Tensor all;
-  std::int64_t count;
-
-  Guarded(std::int64_t size, at::ScalarType type)
-      : all(at::full({size + 2 * kGuard}, kSentinel, at::TensorOptions(type).device(at::kCUDA))), count(size) {}
-  void* pointer() { return static_cast<char*>(all.mutable_data_ptr()) + kGuard * static_cast<std::int64_t>(all.element_size()); }
-  at::Tensor values() { return all.narrow(0, kGuard, count).to(at::kFloat).cpu(); }
-  bool guardsHold() {
-    const at::Tensor sentinel = at::full({kGuard}, kSentinel, all.options());
-    return all.narrow(0, 0, kGuard).equal(sentinel) && all.narrow(0, kGuard + count, kGuard).equal(sentinel);
-  }
-};
-
 class CudaKernels : public ::testing::TestWithParam<NumberType> {
  protected:
   at::ScalarType type() const { return GetParam() == NumberType::float32 ? at::kFloat : at::kBFloat16; }
   at::Tensor input(std::int64_t count, double phase) const { return numbers(count, phase, type()); }
-  at::Tensor onGpu(const at::Tensor& values) const { return values.to(at::kCUDA, type()); }
+  at::Tensor there(const at::Tensor& values, at::Device device) const { return values.to(device, type()); }
   void expectSame(Guarded& gpu, const at::Tensor& cpu, const char* what) const {
     EXPECT_TRUE(gpu.guardsHold()) << what << " was written beyond its end";
     const double tolerance = type() == at::kFloat ? 5e-6 : 8e-3;  // of numbers up to 2: two roundings of 2^-24, or one to 8 bits
@@ -71,15 +42,15 @@ class CudaKernels : public ::testing::TestWithParam<NumberType> {
 };
 
 TEST_P(CudaKernels, RmsNorm) {
-  NEEDS_GPU();
+  NEEDS_KERNELS();
   for (const auto& [rows, width] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {3, 64}, {7, 576}, {5, 4096}, {2, 4099}}) {
     const at::Tensor x = input(rows * width, 0.3), weight = input(width, 1.1), slope = input(rows * width, 2.2);
     at::Tensor result = at::empty({rows * width}), scales = at::empty({rows}), back = at::empty({rows * width});
     cpuKernels().rmsNorm({x.data_ptr(), weight.data_ptr(), result.data_ptr(), scales.data_ptr<float>(), rows, width, 1e-5F}, NumberType::float32, 0);
     cpuKernels().rmsNormGradient({x.data_ptr(), weight.data_ptr(), slope.data_ptr(), scales.data_ptr<float>(), back.data_ptr(), rows, width},
                                  NumberType::float32, 0);
-    const at::Tensor gx = onGpu(x), gWeight = onGpu(weight), gSlope = onGpu(slope);
-    Guarded gResult(rows * width, type()), gScales(rows, at::kFloat), gBack(rows * width, type());
+    const at::Tensor gx = there(x, device), gWeight = there(weight, device), gSlope = there(slope, device);
+    Guarded gResult(rows * width, type(), device), gScales(rows, at::kFloat, device), gBack(rows * width, type(), device);
     auto* scalesOnGpu = static_cast<float*>(gScales.pointer());
     ASSERT_EQ(gpu->rmsNorm({gx.data_ptr(), gWeight.data_ptr(), gResult.pointer(), scalesOnGpu, rows, width, 1e-5F}, GetParam(), 0), nullptr);
     ASSERT_EQ(gpu->rmsNormGradient({gx.data_ptr(), gWeight.data_ptr(), gSlope.data_ptr(), scalesOnGpu, gBack.pointer(), rows, width}, GetParam(), 0),
@@ -91,14 +62,14 @@ TEST_P(CudaKernels, RmsNorm) {
 }
 
 TEST_P(CudaKernels, SiluGate) {
-  NEEDS_GPU();
+  NEEDS_KERNELS();
   for (const std::int64_t count : {1, 255, 256, 257, 100'003}) {
     const at::Tensor gate = input(count, 0.1) * 4, up = input(count, 0.9), slope = input(count, 2.9);
     at::Tensor result = at::empty({count}), toGate = at::empty({count}), toUp = at::empty({count});
     cpuKernels().siluGate({gate.data_ptr(), up.data_ptr(), result.data_ptr(), count}, NumberType::float32, 0);
     cpuKernels().siluGateGradient({gate.data_ptr(), up.data_ptr(), slope.data_ptr(), toGate.data_ptr(), toUp.data_ptr(), count}, NumberType::float32, 0);
-    const at::Tensor gGate = onGpu(gate), gUp = onGpu(up), gSlope = onGpu(slope);
-    Guarded gResult(count, type()), gToGate(count, type()), gToUp(count, type());
+    const at::Tensor gGate = there(gate, device), gUp = there(up, device), gSlope = there(slope, device);
+    Guarded gResult(count, type(), device), gToGate(count, type(), device), gToUp(count, type(), device);
     ASSERT_EQ(gpu->siluGate({gGate.data_ptr(), gUp.data_ptr(), gResult.pointer(), count}, GetParam(), 0), nullptr);
     ASSERT_EQ(gpu->siluGateGradient({gGate.data_ptr(), gUp.data_ptr(), gSlope.data_ptr(), gToGate.pointer(), gToUp.pointer(), count}, GetParam(), 0),
               nullptr);
@@ -109,7 +80,7 @@ TEST_P(CudaKernels, SiluGate) {
 }
 
 TEST_P(CudaKernels, Rotate) {
-  NEEDS_GPU();
+  NEEDS_KERNELS();
   struct Shape {
     std::int64_t batches, tokens, heads, width, pairs;
   };
@@ -125,8 +96,8 @@ TEST_P(CudaKernels, Rotate) {
     for (const float direction : {1.0F, -1.0F}) {
       at::Tensor result = at::empty({count});
       cpuKernels().rotate(run(x, cosine, sine, result.data_ptr(), direction), NumberType::float32, 0);
-      Guarded gResult(count, type());
-      const at::Tensor gx = onGpu(x), gCosine = cosine.to(at::kCUDA), gSine = sine.to(at::kCUDA);
+      Guarded gResult(count, type(), device);
+      const at::Tensor gx = there(x, device), gCosine = cosine.to(device), gSine = sine.to(device);
       ASSERT_EQ(gpu->rotate(run(gx, gCosine, gSine, gResult.pointer(), direction), GetParam(), 0), nullptr);
       expectSame(gResult, result, "the rotation");
     }
@@ -134,13 +105,14 @@ TEST_P(CudaKernels, Rotate) {
 }
 
 TEST_P(CudaKernels, ADeviceThatIsNotThereIsAnError) {
-  NEEDS_GPU();
-  const at::Tensor x = onGpu(input(8, 0));
+  NEEDS_KERNELS();
+  if (device.is_cpu()) GTEST_SKIP() << "a CPU has one device";
+  const at::Tensor x = there(input(8, 0), device);
   EXPECT_NE(gpu->siluGate({x.data_ptr(), x.data_ptr(), x.data_ptr(), 8}, GetParam(), 4096), nullptr);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, CudaKernels, ::testing::Values(NumberType::float32, NumberType::bfloat16),
-                         [](const auto& info) { return info.param == NumberType::float32 ? "float32" : "bfloat16"; });
+                         [](const auto& type) { return type.param == NumberType::float32 ? "float32" : "bfloat16"; });
 
 }  // namespace
 }  // namespace kvista::test

@@ -1,0 +1,12 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/cuda/latent_attention.h"
+
+namespace kvista {
+
+const char* rebuiltAttention(const RebuiltAttentionRun& run, HalfType type, int device);
+const char* directAttention(const DirectAttentionRun& run, HalfType type, int device);
+
+}  // namespace kvista

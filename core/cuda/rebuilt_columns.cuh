@@ -1,0 +1,125 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/cuda/latent_attention.h"
+#include "core/cuda/tensor_core.cuh"
+
+namespace kvista::rebuilt_columns {
+
+using namespace tensor_core;
+
+constexpr int kPad = 8;  // Numbers between rows in shared memory, so that eight rows of a matrix lie in different banks.
+
+/// The columns of the scores' operand, [heads][kColumns][keyStride], are what rebuilds keys times the query's part of each
+/// column, which is written down as [heads][direct columns, then low ones] of a head's numbers in an order of its own.
+template <int kLowTiles, int kWidth>
+struct QueryPart {
+  static constexpr int kPairs = kWidth / 2;
+  static constexpr int kLow = 8 * kLowTiles;  // functions
+  static constexpr int kLowPairs = kPairs - kDirectPairs;
+  static constexpr int kDirectStride = 2 * kDirectPairs + kPad;
+  static constexpr int kLowStride = 2 * kLowPairs + kPad;
+  static constexpr int kDirectSize = 2 * kDirectPairs * kDirectStride;  // of a head
+  static constexpr int kSize = kDirectSize + kLow * kLowStride;
+
+  /// Where the first or second number of a pair stands. A lane of four reads eight neighbours from what rebuilds keys: two
+  /// steps' worth of an operand, of which the other side has positions 2 lane, + 1, + 8, + 9. Bits of the pair are bits of
+  /// the place, so places of disjoint bits add.
+  __device__ static constexpr int place(bool second, int pair) {
+    return pair / 16 * 32 + pair % 8 / 4 * 16 + pair % 4 / 2 * 8 + (second ? 4 : 0) + pair % 16 / 8 * 2 + pair % 2;
+  }
+};
+
+/// scratch: its direct columns are 0 already. All threads have to meet before it is read.
+template <class Number, int kHeads, int kThreads, int kLowTiles, int kWidth>
+__device__ void makeQueryPart(const RebuiltAttentionRun& run, const float* query, Number* scratch) {
+  using Part = QueryPart<kLowTiles, kWidth>;
+  constexpr int kStep = kThreads / Part::kLow;
+  static_assert(Part::kLowPairs % kStep == 0 && (kStep & (kStep - 1)) == 0);
+  const int j = threadIdx.x / Part::kLow, m = threadIdx.x % Part::kLow;
+  Number* row = scratch + Part::kDirectSize + m * Part::kLowStride + Part::place(false, j);
+  const float* from = query + kDirectPairs + j;
+#pragma unroll
+  for (int k = 0; k < Part::kLowPairs; k += kStep) {
+    const float cosine = run.lowCosine[threadIdx.x + k * Part::kLow], sine = run.lowSine[threadIdx.x + k * Part::kLow];
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+      const float first = from[h * kWidth + k], second = from[h * kWidth + Part::kPairs + k];
+      row[h * Part::kSize + Part::place(false, k)] = fromFloat<Number>(cosine * first + sine * second);
+      row[h * Part::kSize + Part::place(true, k)] = fromFloat<Number>(cosine * second - sine * first);
+    }
+  }
+  // cos: first * q_first + second * q_second; sin: first * q_second - second * q_first.
+  for (int i = threadIdx.x; i < kHeads * kDirectPairs; i += kThreads) {
+    const int h = i / kDirectPairs, pair = i % kDirectPairs;
+    const Number first = fromFloat<Number>(query[h * kWidth + pair]), second = fromFloat<Number>(query[h * kWidth + Part::kPairs + pair]);
+    Number* column = scratch + h * Part::kSize + 2 * pair * Part::kDirectStride;
+    column[Part::place(false, pair)] = first;
+    column[Part::place(true, pair)] = second;
+    column[Part::kDirectStride + Part::place(false, pair)] = second;
+    column[Part::kDirectStride + Part::place(true, pair)] = fromFloat<Number>(-toFloat(first));
+  }
+}
+
+/// Blocks of 16 directions x all columns of a head, a warp each.
+template <class Number, int kHeads, int kWarps, int kLowTiles, int kWidth>
+__device__ void makeColumns(const RebuiltGroup& group, int groupWidth, int headOffset, Number* columns, int keyStride, const Number* scratch) {
+  using Part = QueryPart<kLowTiles, kWidth>;
+  constexpr int kDirectTiles = 2 * kDirectPairs / 16;
+  constexpr int kTiles = kDirectTiles + kLowTiles / 2;
+  constexpr int kQuads = kWidth / 32;  // of eight numbers: one a lane of four
+  static_assert(kWarps % kHeads == 0);
+  const int lane = threadIdx.x % 32, quarter = lane % 4;
+  const int h = threadIdx.x / 32 % kHeads;
+  const int blocks = (keyStride - kPad) / 16;
+  const auto* up = static_cast<const Number*>(group.keyUp) + headOffset + quarter / 2 * Part::kPairs + quarter % 2 * 8;
+
+  uint4 numbers[kQuads][2];
+  const auto fetch = [&](int block) {
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+      // Rows past the rank meet latents that are 0: any numbers will do.
+      const auto* from = reinterpret_cast<const uint4*>(up + min(block * 16 + n * 8 + lane / 4, group.keyRank - 1) * groupWidth);
+#pragma unroll
+      for (int quad = 0; quad < kQuads; ++quad) numbers[quad][n] = __ldg(from + quad * 2);
+    }
+  };
+  const std::uint32_t direct = sharedAddress(scratch + h * Part::kSize + lane % 16 * Part::kDirectStride + lane / 16 * 8);
+  const std::uint32_t low = sharedAddress(scratch + h * Part::kSize + Part::kDirectSize + lane % 16 * Part::kLowStride + lane / 16 * 8);
+  Number* to = columns + (h * kTiles * 16 + lane / 4) * keyStride + 2 * quarter;
+  int block = threadIdx.x / 32 / kHeads;
+  if (block < blocks) fetch(block);
+#pragma unroll 1
+  for (; block < blocks; block += kWarps / kHeads) {
+    float sums[kTiles][2][4] = {};
+    const auto accumulate = [&](float(&into)[2][4], std::uint32_t part, int quad) {
+#pragma unroll
+      for (int step = 0; step < 2; ++step) {
+        std::uint32_t a[4];
+        loadMatrices(a, part + step * 32);
+#pragma unroll
+        for (int n = 0; n < 2; ++n)
+          multiplyAdd<Number>(into[n], a, step == 0 ? numbers[quad][n].x : numbers[quad][n].z, step == 0 ? numbers[quad][n].y : numbers[quad][n].w);
+      }
+    };
+#pragma unroll
+    for (int tile = 0; tile < kDirectTiles; ++tile) accumulate(sums[tile], direct + tile * 16 * Part::kDirectStride * 2, 0);
+#pragma unroll
+    for (int quad = 1; quad < kQuads; ++quad)
+#pragma unroll
+      for (int tile = 0; tile < kLowTiles / 2; ++tile)
+        accumulate(sums[kDirectTiles + tile], low + (tile * 16 * Part::kLowStride + (quad - 1) * 32) * 2, quad);
+    if (block + kWarps / kHeads < blocks) fetch(block + kWarps / kHeads);
+    Number* row = to + block * 16;
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile)
+#pragma unroll
+      for (int half = 0; half < 2; ++half, row += 8 * keyStride)
+#pragma unroll
+        for (int n = 0; n < 2; ++n)
+          *reinterpret_cast<std::uint32_t*>(row + n * 8) = pack<Number>(sums[tile][n][2 * half], sums[tile][n][2 * half + 1]);
+  }
+}
+
+}  // namespace kvista::rebuilt_columns
