@@ -25,9 +25,17 @@ LayerRecord withoutFirst(const LayerRecord& record, std::int64_t windows) {
 
 }  // namespace
 
-std::int64_t SummingPass::windowsAtATime() const {
-  return decoder_.withTokensPerStep(tokensPerStep_).windowsPerPass(ids_.size(1), gradients_);
-}
+SummingPass::SummingPass(const Decoder& decoder, const at::Tensor& ids, bool gradients, std::int64_t tokensPerStep,
+                         std::vector<LayerAccumulator>& layers)
+    : decoder_(decoder),
+      ids_(ids),
+      gradients_(gradients),
+      tokensPerStep_(tokensPerStep),
+      windowsAtATime_(decoder.withTokensPerStep(tokensPerStep).windowsPerPass(ids.size(1), gradients)),
+      layers_(layers) {}
+
+// Between passes what they have had is kept for the next, since pinning memory takes long.
+SummingPass::~SummingPass() { giveBackUnused(decoder_.options().device); }
 
 Result<void> SummingPass::addRecord(LayerRecord record, std::int64_t first) {
   std::int64_t& next = next_[static_cast<std::size_t>(record.layer)];
@@ -61,7 +69,7 @@ Result<double> SummingPass::add(std::int64_t first, std::int64_t count, const Ta
   next_.assign(layers_.size(), first);
   double loss = 0;
   for (std::int64_t done = 0; done < count;) {
-    const std::int64_t batch = std::min(windowsAtATime(), count - done);
+    const std::int64_t batch = std::min(windowsAtATime_, count - done);
     const auto added = tryToAdd(decoder_.withTokensPerStep(tokensPerStep_), first + done, batch, task);
     if (added) {
       loss += *added;
@@ -71,6 +79,7 @@ Result<double> SummingPass::add(std::int64_t first, std::int64_t count, const Ta
     const std::int64_t together = std::min(batch, std::max<std::int64_t>(1, tokensPerStep_ / window));
     if (added.error().code != ErrorCode::outOfMemory || together == 1) return added;
     tokensPerStep_ = together / 2 * window;
+    if (!decoder_.options().streamLayers) windowsAtATime_ = together / 2;
     giveBackUnused(decoder_.options().device);
     task.progress(fmt::format("memory ran out with {} windows at a time; {} at a time from here", together, together / 2),
                   static_cast<std::uint64_t>(first + done), static_cast<std::uint64_t>(ids_.size(0)), "windows");

@@ -19,11 +19,13 @@ namespace kvista {
 class SummingPass {
  public:
   /// `ids`: int64 [windows, tokens]. `layers`: one a layer of the model; must outlive the pass, as must the decoder.
-  SummingPass(const Decoder& decoder, const at::Tensor& ids, bool gradients, std::int64_t tokensPerStep, std::vector<LayerAccumulator>& layers)
-      : decoder_(decoder), ids_(ids), gradients_(gradients), tokensPerStep_(tokensPerStep), layers_(layers) {}
+  SummingPass(const Decoder& decoder, const at::Tensor& ids, bool gradients, std::int64_t tokensPerStep, std::vector<LayerAccumulator>& layers);
+  SummingPass(const SummingPass&) = delete;
+  SummingPass& operator=(const SummingPass&) = delete;
+  ~SummingPass();
 
   /// Windows that `add` is best given at a time.
-  [[nodiscard]] std::int64_t windowsAtATime() const;
+  [[nodiscard]] std::int64_t windowsAtATime() const { return windowsAtATime_; }
   /// Adds windows `first` to `first + count`; answers the sum of their token losses, 0 without gradients. Errors: outOfMemory
   /// where not even one window fits, numerical (layer, window and token named), cancelled.
   Result<double> add(std::int64_t first, std::int64_t count, const Task& task);
@@ -37,7 +39,7 @@ class SummingPass {
   const Decoder& decoder_;
   at::Tensor ids_;
   bool gradients_;
-  std::int64_t tokensPerStep_;
+  std::int64_t tokensPerStep_, windowsAtATime_;
   std::vector<LayerAccumulator>& layers_;
   std::vector<std::int64_t> next_;  // of each layer, the first window that its sums do not have
 };

@@ -5,9 +5,13 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/Stream.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <vector>
 
 #include "core/model/decoder.h"
@@ -59,8 +63,10 @@ std::int64_t Decoder::windowsPerPass(std::int64_t window, bool backward) const {
   const std::int64_t perStep = std::max<std::int64_t>(1, tokensPerStep() / window);
   if (!options_.streamLayers) return perStep;
   const std::int64_t handedOn = backward ? shape().layers + 1 : 1;  // the layers' inputs and the last one's output
-  const std::int64_t each = window * shape().hiddenSize * static_cast<std::int64_t>(c10::elementSize(options_.dtype)) * handedOn;
-  return std::max(perStep, availableMemory(at::kCPU).value_or(0) / 2 / each);
+  // Pinned memory comes in powers of two.
+  const std::uint64_t room = std::bit_floor(static_cast<std::uint64_t>(availableMemory(at::kCPU).value_or(0) / 2 / handedOn));
+  const std::int64_t each = window * shape().hiddenSize * static_cast<std::int64_t>(c10::elementSize(options_.dtype));
+  return std::max(perStep, static_cast<std::int64_t>(room) / each);
 }
 
 std::vector<Decoder::Step> Decoder::stepsOf(const at::Tensor& ids) const {
@@ -99,6 +105,8 @@ Result<at::Tensor> Decoder::runLayersStreamed(const at::Tensor& ids, const Cache
   }
   for (const Step& step : steps)
     room.put(rmsNorm(room.get(step.of(hidden)), weights_.finalNorm, description_.finalNorm.epsilon), step.of(hidden));
+  // Main memory may be looked at without asking the device whether its copies are done.
+  if (hidden.device() != options_.device) c10::impl::VirtualGuardImpl(options_.device.type()).getStream(options_.device).synchronize();
   return hidden;
 }
 
@@ -109,31 +117,32 @@ Result<double> Decoder::forwardBackwardStreamed(const at::Tensor& ids, const Lay
   for (int layer = layers - 2; layer >= 0; --layer) order.push_back(layer);  // the last layer is there already
   LayerStream stream(description_, weights_, options_.device, options_.dtype, order);
   const PassContext pass = beginPass(ids.size(1), nullptr);
-  const WaitingRoom room(ids, shape().hiddenSize, options_, layers + 1);
+  const WaitingRoom room(ids, shape().hiddenSize, options_, 1), largeRoom(ids, shape().hiddenSize, options_, layers);
 
-  std::vector<at::Tensor> inputs = {room.make()};  // of each layer, and what the last one answers
-  for (const Step& step : steps) room.put(at::embedding(weights_.embedding, step.of(ids)), step.of(inputs.back()));
+  const at::Tensor hidden = room.make();
+  std::vector<at::Tensor> inputs;  // of each layer
+  for (const Step& step : steps) room.put(at::embedding(weights_.embedding, step.of(ids)), step.of(hidden));
   LayerWeights weights;
   for (int layer = 0; layer < layers; ++layer) {
     reportLayer(task, static_cast<std::size_t>(layer), order.size());
     KVISTA_ASSIGN(weights, stream.next());
-    const at::Tensor output = room.make();
+    inputs.push_back(largeRoom.make());
     for (const Step& step : steps) {
       KVISTA_CHECK(task.checkStop());
-      room.put(runLayer(pass, layer, weights, room.get(step.of(inputs.back()))).output, step.of(output));
+      const at::Tensor input = room.get(step.of(hidden));
+      largeRoom.put(input, step.of(inputs.back()));
+      room.put(runLayer(pass, layer, weights, input).output, step.of(hidden));
     }
-    inputs.push_back(output);
   }
 
   double sum = 0;
-  const at::Tensor gradients = inputs.back();  // each step's place is free once its norm has been recorded
+  const at::Tensor& gradients = hidden;  // each step's place is free once its norm has been recorded
   for (const Step& step : steps) {
-    const RecordedNorm norm = RecordedNorm::of(pass, room.get(step.of(inputs.back())));
+    const RecordedNorm norm = RecordedNorm::of(pass, room.get(step.of(hidden)));
     KVISTA_ASSIGN(const LossGradient loss, nextTokenLossGradient(weights_.head, norm.output.detach(), step.of(ids), task));
     room.put(norm.back(loss.gradient), step.of(gradients));
     sum += loss.sum;
   }
-  inputs.pop_back();
 
   for (int layer = layers - 1; layer >= 0; --layer) {
     reportLayer(task, order.size() - static_cast<std::size_t>(layer), order.size());
@@ -142,7 +151,7 @@ Result<double> Decoder::forwardBackwardStreamed(const at::Tensor& ids, const Lay
     }
     for (const Step& step : steps) {
       KVISTA_CHECK(task.checkStop());
-      const RecordedLayer recorded = recordLayer(pass, layer, weights, room.get(step.of(inputs.back())));
+      const RecordedLayer recorded = recordLayer(pass, layer, weights, largeRoom.get(step.of(inputs.back())));
       KVISTA_ASSIGN(const at::Tensor below, backThrough(recorded, layer, step.first, room.get(step.of(gradients)), visitor));
       if (below.defined()) room.put(below, step.of(gradients));
     }

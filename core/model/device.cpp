@@ -9,6 +9,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/CachingHostAllocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -133,10 +134,21 @@ std::optional<std::int64_t> availableMemory(c10::Device device) {
   return available;
 }
 
+std::int64_t peakMemoryOf(c10::Device device) {
+  if (device.is_cpu()) return 0;
+  try {
+    const auto statistics = at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    return statistics.reserved_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
+  } catch (const std::exception&) {  // An allocator that does not count.
+    return 0;
+  }
+}
+
 void giveBackUnused(c10::Device device) {
   if (device.is_cpu()) return;
   try {
     at::getDeviceAllocator(device.type())->emptyCache();
+    at::getHostAllocator(device.type())->empty_cache();
   } catch (const std::exception&) {  // Then there is nothing to give back; whoever computes next hears why.
   }
 }

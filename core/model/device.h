@@ -27,7 +27,10 @@ Result<DeviceMemory> memoryOf(c10::Device device);
 /// process's control group.
 std::optional<std::int64_t> availableMemory(c10::Device device);
 
-/// Returns memory that libtorch keeps for later allocations to a GPU.
+/// The most memory of a GPU that was reserved for this process at a time, bytes; 0 on the CPU.
+std::int64_t peakMemoryOf(c10::Device device);
+
+/// Returns memory of a GPU, and main memory pinned for it, that libtorch keeps for later allocations.
 void giveBackUnused(c10::Device device);
 
 /// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "NVIDIA H200 (cuda:0, 139 GiB)".

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/weights.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
@@ -55,17 +56,23 @@ Result<at::Tensor> readTensor(const TensorStore& store, const TensorInfo& info) 
 template <class Bits>
 std::optional<std::int64_t> firstNonFinite(const void* data, std::int64_t count, Bits exponent) {
   const auto* bits = static_cast<const Bits*>(data);
-  constexpr std::int64_t kBlock = 4096;
-  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    const std::int64_t end = std::min(count, begin + kBlock);
-    Bits found = 0;  // without a branch, so that the compiler vectorises it
-    for (std::int64_t i = begin; i < end; ++i) found |= static_cast<Bits>((bits[i] & exponent) == exponent);
-    if (found == 0) continue;
-    for (std::int64_t i = begin; i < end; ++i) {
-      if ((bits[i] & exponent) == exponent) return i;
+  constexpr std::int64_t kBlock = 4096, kBlocksOfThread = 256;
+  std::atomic<std::int64_t> first = count;
+  at::parallel_for(0, (count + kBlock - 1) / kBlock, kBlocksOfThread, [&](std::int64_t firstBlock, std::int64_t lastBlock) {
+    for (std::int64_t begin = firstBlock * kBlock; begin < std::min(count, lastBlock * kBlock); begin += kBlock) {
+      const std::int64_t end = std::min(count, begin + kBlock);
+      Bits found = 0;  // without a branch, so that the compiler vectorises it
+      for (std::int64_t i = begin; i < end; ++i) found |= static_cast<Bits>((bits[i] & exponent) == exponent);
+      if (found == 0) continue;
+      std::int64_t place = begin;
+      while ((bits[place] & exponent) != exponent) ++place;
+      std::int64_t before = first;
+      while (place < before && !first.compare_exchange_weak(before, place)) {
+      }
+      return;
     }
-  }
-  return std::nullopt;
+  });
+  return first < count ? std::optional(first.load()) : std::nullopt;
 }
 
 std::optional<std::int64_t> firstNonFinite(const at::Tensor& tensor) {

@@ -10,6 +10,7 @@
 #include "app/cli/verb.h"
 #include "core/engine/memory_forecast.h"
 #include "core/evaluate/calibrate.h"
+#include "core/model/device.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
@@ -53,9 +54,14 @@ Result<Output> run(const Options& options, const Task& task) {
                                                      : nlohmann::ordered_json()},
                  {"peakMemoryBytes", peak},
                  {"statistics", options.output}};
-  output.text = fmt::format("Statistics of {} tokens ({} windows) are in {}: {:.1f} s on {}, {:.0f} tokens/s, peak memory {}.\n",
+  std::string ofGpu;
+  if (const std::int64_t bytes = peakMemoryOf(model.decoder->options().device); bytes > 0) {
+    output.json["peakDeviceMemoryBytes"] = bytes;
+    ofGpu = fmt::format(", {} on the GPU", formatBytes(static_cast<double>(bytes)));
+  }
+  output.text = fmt::format("Statistics of {} tokens ({} windows) are in {}: {:.1f} s on {}, {:.0f} tokens/s, peak memory {}{}.\n",
                             statistics.tokens, statistics.windows, options.output, statistics.seconds, statistics.device,
-                            static_cast<double>(statistics.tokens) / statistics.seconds, formatBytes(peak));
+                            static_cast<double>(statistics.tokens) / statistics.seconds, formatBytes(peak), ofGpu);
   return output;
 }
 
