@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // How controls are drawn; style.cpp says how large they are.
+#include <QAbstractScrollArea>
 #include <QPainter>
 #include <QPainterPath>
 #include <QPlainTextEdit>
@@ -181,7 +182,7 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
     case PE_Frame:
       if (qobject_cast<const QTextEdit*>(widget) || qobject_cast<const QPlainTextEdit*>(widget))
         paintFace(*painter, rect, faceOfField(*option, widget));
-      else if (const auto* frame = qstyleoption_cast<const QStyleOptionFrame*>(option); frame && frame->lineWidth > 0)
+      else if (!qobject_cast<const QAbstractScrollArea*>(widget))  // Lists and tables stand in the frame of their panel.
         paintFace(*painter, rect, {look.panel, look.text, look.hairline});
       return;
     case PE_IndicatorCheckBox:

@@ -136,6 +136,9 @@ void MainWindow::addViewActions() {
   for (auto at = panels_->docks().begin(); at != panels_->docks().end(); ++at) {
     QDockWidget* dock = at.value();
     QAction* toggle = dock->toggleViewAction();
+    connect(toggle, &QAction::triggered, dock, [dock](bool shows) {
+      if (shows) dock->raise();  // It may be behind another.
+    });
     actions_.add({.id = QStringLiteral("view.panel.") + at.key(),
                   .text = tr("Panel: %1").arg(dock->windowTitle()),
                   .category = view},
