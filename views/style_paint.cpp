@@ -282,6 +282,17 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
       const QColor colour = option->state & State_HasFocus ? look.accent : near ? look.text : look.soft;
       return paintText(*painter, *this, rect, Qt::AlignCenter, tab->text, {{}, colour, {}}, painter->font());
     }
+    case CE_Header: {
+      const auto* header = qstyleoption_cast<const QStyleOptionHeader*>(option);
+      if (!header) break;
+      drawControl(CE_HeaderSection, option, painter, widget);
+      QStyleOptionHeader label(*header);
+      label.rect = subElementRect(SE_HeaderLabel, option, widget);
+      drawControl(CE_HeaderLabel, &label, painter, widget);
+      if (header->sortIndicator == QStyleOptionHeader::None) return;
+      label.rect = QRect(label.rect.right(), rect.top(), rect.right() - label.rect.right(), rect.height());
+      return drawPrimitive(header->sortIndicator == QStyleOptionHeader::SortUp ? PE_IndicatorArrowUp : PE_IndicatorArrowDown, &label, painter, widget);
+    }
     case CE_HeaderSection:
     case CE_HeaderEmptyArea:
       painter->fillRect(rect, look.panel);

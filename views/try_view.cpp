@@ -210,7 +210,7 @@ QWidget* TryView::makeFiles() {
   table_->setModel(evaluations_);
   table_->setAccessibleName(tr("Perplexities"));
   table_->setSelectionBehavior(QAbstractItemView::SelectRows);
-  table_->setProperty("headerPadding", 3);
+  table_->setProperty("headerPadding", 4);
   table_->setShowGrid(false);
   table_->setWordWrap(false);
   table_->setTabKeyNavigation(false);

@@ -56,7 +56,7 @@ RecoverDialog::RecoverDialog(std::vector<RecoveredProject> found, QWidget* paren
   table_->setRootIsDecorated(false);
   table_->setUniformRowHeights(true);
   table_->header()->setSectionResizeMode(QHeaderView::ResizeToContents);
-  table_->setMinimumSize(420, 160);
+  table_->setMinimumSize(560, 200);
   frameList(*table_);
   frameList(*list_);
   table_->hide();

@@ -6,10 +6,12 @@
 
 #include <QApplication>
 #include <QComboBox>
+#include <QHeaderView>
 #include <QLineEdit>
 #include <QPushButton>
 #include <QSpinBox>
 #include <QToolButton>
+#include <QTreeWidget>
 #include <QVBoxLayout>
 
 #include "views/segmented_control.h"
@@ -80,6 +82,30 @@ TEST_F(StyleTest, TextsFitInTheWeightTheyAreDrawnIn) {
     EXPECT_EQ(each->sizeHint().height(), 28) << each->metaObject()->className();
     delete each;
   }
+}
+
+/// The first column of pixels that has something else than the ground, from `left` on.
+int inkFrom(const QImage& picture, int left) {
+  for (int x = left; x < picture.width(); ++x)
+    for (int y = 4; y < picture.height() - 4; ++y)
+      if (picture.pixelColor(x, y) != Theme::light().panel) return x;
+  return -1;
+}
+
+TEST_F(StyleTest, HeadersStandAboveTheirCells) {
+  QTreeWidget tree;
+  tree.setRootIsDecorated(false);
+  tree.setIndentation(0);
+  tree.setColumnCount(2);
+  tree.setHeaderLabels({QStringLiteral("H"), QStringLiteral("H")});
+  tree.addTopLevelItem(new QTreeWidgetItem({QStringLiteral("H"), QStringLiteral("H")}));
+  tree.header()->resizeSection(0, 60);
+  tree.resize(140, 80);
+  tree.show();
+  QCoreApplication::processEvents();
+  const QImage heads = tree.header()->grab().toImage();
+  const QImage cells = tree.viewport()->grab(QRect(0, 0, 140, 26)).toImage();
+  for (const int left : {0, 61}) EXPECT_EQ(inkFrom(heads, left), inkFrom(cells, left)) << left;
 }
 
 TEST_F(StyleTest, ALineThatIsRefusedIsMarkedUntilItIsNot) {
