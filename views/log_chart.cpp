@@ -13,6 +13,7 @@
 #include <QScatterSeries>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "views/theme.h"
 
@@ -108,7 +109,11 @@ void LogChart::setAxes(const QSizeF& size, double right, const Axis& x, const Ax
   const double top = kGap + kTextHeight + kGap + kOverhang, bottom = kOverhang + 2 * (kGap + kTextHeight) + kGap;
   area_ = QRectF(left, top, std::max(1.0, size.width() - left - std::max(right, kMargin + kOverhang)),
                  std::max(1.0, size.height() - top - bottom));
-  chart_->resize(size);
+  axesAreDue_ = true;
+}
+
+void LogChart::layOutAxes() {
+  chart_->resize(size_);
   chart_->setPlotArea(area_.adjusted(-kOverhang, -kOverhang, kOverhang, kOverhang));
   const auto set = [](QLogValueAxis* axis, const Axis& what, double length) {
     const double beyond = kOverhang / length;
@@ -116,8 +121,8 @@ void LogChart::setAxes(const QSizeF& size, double right, const Axis& x, const Ax
     axis->setRange(what.scale.value(-beyond), what.scale.value(1 + beyond));
     axis->setGridLinePen(QPen(colours().hairline, 1));
   };
-  set(xAxis_, x, area_.width());
-  set(yAxis_, y, area_.height());
+  set(xAxis_, x_, area_.width());
+  set(yAxis_, y_, area_.height());
   // At once, not when events are handled: figures are painted without.
   chart_->layout()->invalidate();
   chart_->layout()->activate();
@@ -161,8 +166,13 @@ void LogChart::nameAxes(std::vector<Text>& texts) const {
       {QRectF(left, area_.bottom() + kOverhang + 2 * kGap + kTextHeight, width, kTextHeight), name, colours().soft});
 }
 
-void LogChart::setContent(const std::vector<Line>& lines, const std::vector<Marks>& marks,
-                          const std::vector<Text>& texts) {
+void LogChart::setContent(std::vector<Line> lines, std::vector<Marks> marks, std::vector<Text> texts) {
+  content_ = {std::move(lines), std::move(marks), std::move(texts)};
+  contentIsDue_ = true;
+}
+
+void LogChart::layOutContent() {
+  const auto& [lines, marks, texts] = content_;
   // What was added last lies above: marks are added anew when a line is.
   if (lines.size() > lines_.size()) resize(*chart_, marks_, 0, xAxis_, yAxis_);
   resize(*chart_, lines_, lines.size(), xAxis_, yAxis_);
@@ -192,6 +202,8 @@ QPolygonF LogChart::place(const QPolygonF& values) const {
 }
 
 void LogChart::paint(QPainter& painter, const QPointF& corner) {
+  if (std::exchange(axesAreDue_, false)) layOutAxes();
+  if (std::exchange(contentIsDue_, false)) layOutContent();
   painter.save();
   painter.setRenderHint(QPainter::Antialiasing);
   scene_.render(&painter, QRectF(corner, size_), QRectF(QPointF(), size_), Qt::IgnoreAspectRatio);

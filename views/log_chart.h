@@ -23,7 +23,8 @@ namespace kvista {
 
 /// A Qt chart with logarithmic axes as all of ours look: no frame, a hairline at every power, the axes named in words,
 /// lines named beside them. A view keeps one for its widget and makes another for every figure on paper. What is shown
-/// must have a logarithm. Colours are those of the theme when they are set.
+/// must have a logarithm. Colours are those of the theme when they are set. What is set is laid out by Qt Charts when it is
+/// painted, which takes milliseconds: a chart that nobody sees costs nothing.
 class LogChart {
  public:
   struct Axis {
@@ -58,7 +59,7 @@ class LogChart {
   /// `right` is kept free beside the plot, for the names of lines.
   void setAxes(const QSizeF& size, double right, const Axis& x, const Axis& y);
   /// Later lines and marks lie above earlier ones, all marks above the lines.
-  void setContent(const std::vector<Line>& lines, const std::vector<Marks>& marks, const std::vector<Text>& texts);
+  void setContent(std::vector<Line> lines, std::vector<Marks> marks, std::vector<Text> texts);
   /// The plot, in the chart's coordinates: its corners are the ends of the axes. Hairlines run kOverhang beyond it, so
   /// that marks at its edges are whole.
   [[nodiscard]] const QRectF& area() const { return area_; }
@@ -72,6 +73,8 @@ class LogChart {
   [[nodiscard]] static double textWidth(const QString& text);
 
  private:
+  void layOutAxes();
+  void layOutContent();
   void nameTicks(std::vector<Text>& texts) const;
   void nameAxes(std::vector<Text>& texts) const;
 
@@ -81,6 +84,12 @@ class LogChart {
   QSizeF size_;
   Axis x_, y_;
   QRectF area_;
+  struct {
+    std::vector<Line> lines;
+    std::vector<Marks> marks;
+    std::vector<Text> texts;
+  } content_;
+  bool axesAreDue_ = false, contentIsDue_ = false;
   std::vector<QLineSeries*> lines_;
   std::vector<QScatterSeries*> marks_;
   std::vector<QGraphicsSimpleTextItem*> axisTexts_, texts_;
