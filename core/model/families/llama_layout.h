@@ -14,7 +14,7 @@ namespace kvista::families {
 /// What the Llama-like families give differently: values for absent keys and hard-wired choices.
 struct LlamaVariant {
   std::optional<std::int64_t> kvHeads;  ///< num_key_value_heads when absent; nothing: as many as query heads.
-  std::optional<std::int64_t> headDim;  ///< head_dim when absent; nothing: hidden_size / num_attention_heads.
+  std::optional<std::int64_t> headDim = {};  ///< head_dim when absent; nothing: hidden_size / num_attention_heads.
   std::int64_t maximumPositions = 2048;
   bool queryKeyValueBias = false;
   bool outputBias = false;
