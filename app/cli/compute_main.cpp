@@ -1,9 +1,13 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <span>
+
 #include "app/cli/program.h"
 #include "core/model/weights.h"
 
 int main(int argc, char** argv) {
+  const auto launch = kvista::readLaunch();
+  if (!launch) return kvista::reportError(launch.error(), kvista::wantsJson(std::span(argv, static_cast<std::size_t>(argc))));
   return kvista::runProgram(argc, argv, [](CLI::App& app, kvista::Invocation& invocation) {
     kvista::addInspect(app, invocation, kvista::scanWeights);
     kvista::addCompress(app, invocation);
@@ -28,5 +32,5 @@ int main(int argc, char** argv) {
     kvista::addEngine(app, invocation);
     kvista::addList(app, invocation);
     kvista::addDoctor(app, invocation, kvista::computeChecks);
-  });
+  }, *launch);
 }

@@ -19,10 +19,21 @@
 namespace kvista {
 namespace {
 
-Result<Subject> openProjectSubject(const std::string& path, const ComputeSettings& settings, const Task& task) {
+/// The device of this process: where several share a host and its GPUs, each takes its own.
+Result<c10::Device> deviceOf(const ComputeSettings& settings, const Launch& launch) {
+  if (launch.size > 1 && settings.device == "cuda" && !launch.localRank)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} started {} processes, but no environment variable says which GPU is that of rank {}.", launch.starter,
+                            launch.size, launch.rank),
+                "Set LOCAL_RANK to each process's number on its host, or give --device cuda:N.");
+  return openDevice(settings.device, launch.localRank.value_or(0));
+}
+
+Result<Subject> openProjectSubject(const std::string& path, const ComputeSettings& settings, const Task& task,
+                                   const ProcessGroup& processes) {
   Subject subject;
   KVISTA_ASSIGN(subject.project, loadProject(path));
-  KVISTA_ASSIGN(ProjectParts parts, openProjectParts(*subject.project, settings, task));
+  KVISTA_ASSIGN(ProjectParts parts, openProjectParts(*subject.project, settings, task, processes));
   subject.model = std::move(parts.model);
   subject.plan = subject.project->plan;
   subject.transform = std::make_unique<PlanTransform>(*subject.plan, parts.factors, subject.model.decoder->shape(),
@@ -35,7 +46,8 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
   LoadedModel model{std::move(checkpoint), nullptr};
   for (const std::string& warning : model.checkpoint.warnings) spdlog::warn("{}", warning);
   ComputeOptions options;
-  KVISTA_ASSIGN(options.device, openDevice(settings.device));
+  KVISTA_ASSIGN(const Launch launch, readLaunch());
+  KVISTA_ASSIGN(options.device, deviceOf(settings, launch));
   options.activationBudgetBytes = settings.keptMegabytes * 1'000'000;
   options.streamLayers = settings.streamLayers;
   options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
@@ -51,6 +63,19 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
 }
 
 }  // namespace
+
+Result<ProcessGroup> joinProcesses(const ComputeSettings& settings) {
+  KVISTA_ASSIGN(const Launch launch, readLaunch());
+  if (launch.size == 1) return ProcessGroup{};
+  KVISTA_ASSIGN(const c10::Device device, deviceOf(settings, launch));
+  spdlog::info("waiting for {} processes at {}:{}", launch.size, launch.address, launch.port);
+  KVISTA_ASSIGN(ProcessGroup processes, ProcessGroup::join(launch, device));
+  if (!device.is_cpu() && processes.isFirst()) {
+    if (processes.transport() == "NCCL") spdlog::info("sums of GPUs go through NCCL");
+    else spdlog::warn("Sums of GPUs go through main memory: libkvista_nccl.so was not built or cannot be loaded.");
+  }
+  return processes;
+}
 
 void addComputeOptions(CLI::App* verb, ComputeSettings& settings) {
   verb->add_option("--device", settings.device, "cpu, cuda or cuda:N")->capture_default_str();
@@ -100,9 +125,9 @@ TextRecipe completedRecipe(const LoadedModel& model, const TextSettings& setting
   return recipe;
 }
 
-Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task) {
+Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task, const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(model.checkpoint));
-  return readTokenWindows(tokenizer, completedRecipe(model, settings), bosTokenOf(model.checkpoint), task);
+  return readTokenWindows(tokenizer, completedRecipe(model, settings), bosTokenOf(model.checkpoint), task, processes);
 }
 
 Result<void> checkProjectParts(const Project& project, const std::string& modelHash, const Statistics* statistics) {
@@ -125,7 +150,8 @@ std::filesystem::path factorsOf(const Project& project) {
   return file;
 }
 
-Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task) {
+Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task,
+                                      const ProcessGroup& processes) {
   ProjectParts parts;
   KVISTA_ASSIGN(parts.model, loadModel(project.model.string(), settings, task));
   KVISTA_ASSIGN(const std::string hash, contentHash(parts.model.checkpoint));
@@ -135,12 +161,12 @@ Result<ProjectParts> openProjectParts(const Project& project, const ComputeSetti
     KVISTA_CHECK(checkProjectParts(project, hash, &*parts.statistics));
   }
   KVISTA_ASSIGN(parts.factors, factorsOfPlan(*parts.model.decoder, parts.statistics ? &*parts.statistics : nullptr, project.plan,
-                                             factorsOf(project), hash, task));
+                                             factorsOf(project), hash, task, processes));
   return parts;
 }
 
-Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task) {
-  if (looksLikeProject(path)) return openProjectSubject(path, settings, task);
+Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task, const ProcessGroup& processes) {
+  if (looksLikeProject(path)) return openProjectSubject(path, settings, task, processes);
   Subject subject;
   KVISTA_ASSIGN(OpenedModel opened, openModel(path));
   KVISTA_ASSIGN(subject.model, loadOpened(std::move(opened.checkpoint), settings, task));

@@ -14,6 +14,7 @@
 #include "core/calibration/token_source.h"
 #include "core/compress/factors.h"
 #include "core/compress/plan_transform.h"
+#include "core/distributed/process_group.h"
 #include "core/io/checkpoint.h"
 #include "core/io/project.h"
 #include "core/model/decoder.h"
@@ -28,6 +29,9 @@ struct ComputeSettings {
   bool streamLayers = false;          ///< ComputeOptions::streamLayers.
   std::int64_t keptMegabytes = 1024;  ///< ComputeOptions::activationBudgetBytes, for passes with gradients.
 };
+/// The processes that share a verb's work; to be called once, and before the model is loaded. Where they are several, only
+/// the first writes files and speaks.
+Result<ProcessGroup> joinProcesses(const ComputeSettings& settings);
 /// Also `--keep-activations`, for verbs that take gradients.
 void addGradientOptions(CLI::App* verb, ComputeSettings& settings);
 void addComputeOptions(CLI::App* verb, ComputeSettings& settings);
@@ -47,7 +51,7 @@ struct TextSettings {
 };
 void addTextOptions(CLI::App* verb, TextSettings& settings, bool required = true);
 /// Reads the text with the model's tokenizer; fills in the window where none was given.
-Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task);
+Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task, const ProcessGroup& processes = {});
 /// The recipe with the window that readText uses.
 TextRecipe completedRecipe(const LoadedModel& model, const TextSettings& settings);
 
@@ -58,7 +62,7 @@ struct Subject {
   std::optional<CompressionPlan> plan;
   std::unique_ptr<PlanTransform> transform;  ///< Null for a model as it is.
 };
-Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task);
+Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task, const ProcessGroup& processes = {});
 
 /// Refuses a model or statistics that are not those a project's plan was made for. `statistics`: null without any.
 Result<void> checkProjectParts(const Project& project, const std::string& modelHash, const Statistics* statistics);
@@ -72,6 +76,7 @@ struct ProjectParts {
   std::optional<Statistics> statistics;
   PlanFactors factors;
 };
-Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task);
+Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task,
+                                      const ProcessGroup& processes = {});
 
 }  // namespace kvista

@@ -20,10 +20,11 @@
 namespace kvista {
 namespace {
 
-void setUpLog(int verbosity) {
+void setUpLog(int verbosity, const Launch& launch) {
   auto log = spdlog::stderr_logger_st("kvista");
-  log->set_pattern("%H:%M:%S %v");
-  log->set_level(verbosity > 1 ? spdlog::level::debug : verbosity > 0 ? spdlog::level::info : spdlog::level::warn);
+  log->set_pattern(launch.size > 1 ? fmt::format("%H:%M:%S [rank {}] %v", launch.rank) : "%H:%M:%S %v");
+  const auto usual = launch.isFirst() ? spdlog::level::warn : spdlog::level::err;
+  log->set_level(verbosity > 1 ? spdlog::level::debug : verbosity > 0 ? spdlog::level::info : usual);
   spdlog::set_default_logger(std::move(log));
 }
 
@@ -44,10 +45,11 @@ bool wantsJson(std::span<char*> arguments) {
   return std::ranges::any_of(arguments, [](const char* word) { return std::string_view(word) == "--json"; });
 }
 
-int reportError(const Error& error, bool json) {
-  fmt::print(stderr, "kvista: {}{}{}\n", error.message, error.hint.empty() ? "" : " ", error.hint);
+int reportError(const Error& error, bool json, const Launch& launch) {
+  const std::string rank = launch.size > 1 ? fmt::format("[rank {}] ", launch.rank) : "";
+  fmt::print(stderr, "kvista: {}{}{}{}\n", rank, error.message, error.hint.empty() ? "" : " ", error.hint);
   if (!error.detail.empty()) fmt::print(stderr, "  {}\n", error.detail);
-  if (json) {
+  if (json && launch.isFirst()) {
     const nlohmann::ordered_json document = {
         {"error",
          {{"code", nameOf(error.code)}, {"message", error.message}, {"detail", error.detail}, {"hint", error.hint}}}};
@@ -56,7 +58,7 @@ int reportError(const Error& error, bool json) {
   return exitCodeOf(error.code);
 }
 
-int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invocation&)>& addVerbs) {
+int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invocation&)>& addVerbs, const Launch& launch) {
   CLI::App app("KVista makes the key-value cache of language models smaller.", "kvista");
   app.set_version_flag("--version", "kvista " KVISTA_VERSION);
   app.require_subcommand(1);
@@ -69,16 +71,23 @@ int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invoca
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // help or version
-    return reportError(usageError(app, error), wantsJson(std::span(argv, static_cast<std::size_t>(argc))));
+    return reportError(usageError(app, error), wantsJson(std::span(argv, static_cast<std::size_t>(argc))), launch);
   }
-  setUpLog(invocation.verbosity);
+  if (launch.size > 1 && !invocation.shares)
+    return reportError({ErrorCode::invalidArgument,
+                        fmt::format("The verb {} works in one process, but {} started {}.", app.get_subcommands().front()->get_name(),
+                                    launch.starter, launch.size), {},
+                        "Start it by itself; calibrate, plan, evaluate, compare, compress and refine share their work."},
+                       invocation.json, launch);
+  setUpLog(invocation.verbosity, launch);
 
   Interrupt interrupt;
-  ProgressLine progress(false);
+  ProgressLine progress(!launch.isFirst() && invocation.verbosity == 0);
   const Task task{interrupt.token(), [&](const ProgressReport& line) { progress.report(line); }};
   const Result<Output> output = run(invocation, task);
   progress.clear();
-  if (!output) return reportError(output.error(), invocation.json);
+  if (!output) return reportError(output.error(), invocation.json, launch);
+  if (!launch.isFirst()) return kDone;
   if (invocation.json)
     fmt::print("{}\n", output->json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   else

@@ -20,14 +20,17 @@ namespace kvista {
 struct Invocation {
   bool json = false;
   int verbosity = 0;
+  bool shares = false;  ///< The verb named shares its work with the other processes that were started along with it.
   std::function<Result<Output>(const Task&)> action;
 };
 
-/// Adds a verb `name` with `--json`; `example` ends its help. The caller adds options to the answer and sets `run`.
+/// Adds a verb `name` with `--json`; `example` ends its help; what `shares` its work can be started several times at once. The
+/// caller adds options to the answer and sets `run`.
 struct VerbDescription {
   const char* name;
   const char* summary;
   const char* example;
+  bool shares = false;
 };
 
 /// Options of a verb live in a value of its own; `run` gets it when the verb was named.
@@ -37,7 +40,8 @@ CLI::App* addVerb(CLI::App& app, Invocation& invocation, const VerbDescription& 
   CLI::App* verb = app.add_subcommand(description.name, description.summary);
   verb->footer(std::string("Example:\n  ") + description.example);
   verb->add_flag("--json", invocation.json, "Print the result as JSON on standard output");
-  verb->callback([&invocation, options, run] {
+  verb->callback([&invocation, options, run, shares = description.shares] {
+    invocation.shares = shares;
     invocation.action = [options, run](const Task& task) { return run(*options, task); };
   });
   return verb;

@@ -74,8 +74,8 @@ LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool g
   fisherRotatedKeys_ = at::zeros({h, d, d}, sums);
   sinkFisherKeys_ = at::zeros({h, d, d}, sums);
   sinkFisherValues_ = at::zeros({h, dv, dv}, sums);
-  keyGradientSquares_ = at::zeros({shape.keyWidth(), shape.hiddenSize}, sums.dtype(at::kFloat));
-  valueGradientSquares_ = at::zeros({shape.valueWidth(), shape.hiddenSize}, sums.dtype(at::kFloat));
+  keyGradientSquares_ = at::zeros({shape.keyWidth(), shape.hiddenSize}, sums);
+  valueGradientSquares_ = at::zeros({shape.valueWidth(), shape.hiddenSize}, sums);
 }
 
 void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias,
@@ -128,6 +128,31 @@ void LayerAccumulator::appendGradients(const LayerRecord& record, Terms& terms) 
   }
   terms.emplace_back(&keyGradientSquares_, keySquares);
   terms.emplace_back(&valueGradientSquares_, valueSquares);
+}
+
+Result<LayerAccumulator> LayerAccumulator::together(const ProcessGroup& processes, const Task& task) const {
+  LayerAccumulator all = *this;  // shares the tensors, none of which changes
+  if (processes.isAlone()) return all;
+  std::vector<at::Tensor> flat;
+  for (const auto& [name, tensor] : all.sums()) flat.push_back(tensor->flatten());
+  const at::Tensor sums = at::cat(flat);
+  KVISTA_CHECK(processes.sum(sums, task));
+  std::int64_t begin = 0;
+  for (const auto& [name, tensor] : all.sums()) {
+    *tensor = sums.narrow(0, begin, tensor->numel()).view(tensor->sizes());
+    begin += tensor->numel();
+  }
+  const std::int64_t width = sum_.size(0);
+  const auto rows = [](const std::vector<at::Tensor>& parts, at::IntArrayRef none, at::ScalarType type) {
+    return parts.empty() ? at::empty(none, type) : at::cat(parts);
+  };
+  KVISTA_ASSIGN(const at::Tensor sinkRows, processes.gatherRows(rows(sinkRows_, {0, width}, at::kFloat), task));
+  KVISTA_ASSIGN(const at::Tensor sample, processes.gatherRows(rows(sample_, {0, width}, at::kBFloat16), task));
+  KVISTA_ASSIGN(const at::Tensor positions, processes.gatherRows(rows(samplePositions_, {0}, at::kInt), task));
+  all.sinkRows_ = {sinkRows};
+  all.sample_ = {sample};
+  all.samplePositions_ = {positions};
+  return all;
 }
 
 LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {

@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "core/calibration/statistics.h"
+#include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
 #include "core/model/tensor_file.h"
 
@@ -23,6 +24,10 @@ class LayerAccumulator {
   /// batches of any size sample the same tokens. `keyBias`, `valueBias` may be undefined. Throws what libtorch throws where
   /// there is no memory; nothing has been added then.
   void add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias, std::int64_t firstWindow);
+
+  /// The sums of all members of group of `processes`, each of which has added windows of its own, those of lower ranks before those of
+  /// higher ones. Equal to what one process would have that added all. This one stays as it is.
+  [[nodiscard]] Result<LayerAccumulator> together(const ProcessGroup& processes, const Task& task) const;
 
   /// The sums so far as CPU tensors. `windows`: how many went in.
   [[nodiscard]] LayerStatistics finish(std::int64_t windows) const;
@@ -42,9 +47,10 @@ class LayerAccumulator {
   ModelShape shape_;
   bool ofInput_;
   std::int64_t sampleRowsPerWindow_;
-  at::Tensor secondMoment_, sum_, sinkSum_;                 // float64
+  // All in float64.
+  at::Tensor secondMoment_, sum_, sinkSum_;
   at::Tensor rotatedKeys_, fisherKeys_, fisherValues_, fisherRotatedKeys_, sinkFisherKeys_, sinkFisherValues_;
-  at::Tensor keyGradientSquares_, valueGradientSquares_;    // float32 [kv, D]: squares of the weight gradients of each window
+  at::Tensor keyGradientSquares_, valueGradientSquares_;    // [kv, D]: squares of the weight gradients of each window
   std::vector<at::Tensor> sinkRows_, sample_, samplePositions_;
 };
 

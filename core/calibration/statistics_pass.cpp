@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
+#include <ATen/ops/full.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -20,10 +22,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kSaveEvery = std::chrono::seconds(20);
 constexpr const char* kDescription = "kvista.partial_statistics";
+
 /// What a pass has summed so far.
 struct RunningPass {
   std::vector<LayerAccumulator> layers;
-  std::int64_t windows = 0;
+  std::int64_t windows = 0;  ///< Of those that are this member's.
   double lossSum = 0;
   double seconds = 0;
 };
@@ -38,6 +41,7 @@ Result<void> save(const RunningPass& pass, const std::filesystem::path& file, co
 
 /// Takes up a pass that was cut off. A file of another pass, or a damaged one, is no reason to fail: the pass starts anew.
 void restore(RunningPass& pass, const std::filesystem::path& file, const std::string& key) {
+  if (file.empty()) return;
   const auto reader = TensorFile::open(file);
   if (!reader) return;
   const auto description = parseJson(reader->text(kDescription), file.string());
@@ -51,44 +55,107 @@ void restore(RunningPass& pass, const std::filesystem::path& file, const std::st
   pass = std::move(restored);
 }
 
+/// Keeps a pass now and then, where it is to be kept.
+class Keeper {
+ public:
+  Keeper(std::filesystem::path file, std::string key, std::int64_t kept) : file_(std::move(file)), key_(std::move(key)), kept_(kept) {}
+
+  Result<void> keep(const RunningPass& pass) {
+    if (file_.empty() || pass.windows == kept_) return {};
+    KVISTA_CHECK(save(pass, file_, key_));
+    last_ = Clock::now();
+    kept_ = pass.windows;
+    return {};
+  }
+  Result<void> keepNowAndThen(const RunningPass& pass) { return Clock::now() - last_ > kSaveEvery ? keep(pass) : Result<void>{}; }
+  void remove() const {
+    std::error_code ignored;  // a file that was never written is nothing to complain about
+    if (!file_.empty()) std::filesystem::remove(file_, ignored);
+  }
+
+ private:
+  std::filesystem::path file_;
+  std::string key_;
+  std::int64_t kept_;  ///< Windows of the pass as it was kept.
+  Clock::time_point last_ = Clock::now();
+};
+
+/// The statistics of all members' windows.
+Result<Statistics> finish(const RunningPass& pass, std::int64_t windows, const ProcessGroup& processes, const Task& task) {
+  Statistics statistics;
+  statistics.seconds = pass.seconds;
+  const at::Tensor loss = at::full({1}, pass.lossSum, at::kDouble);
+  KVISTA_CHECK(processes.sum(loss, task));
+  statistics.lossSum = loss.item<double>();
+  for (const LayerAccumulator& layer : pass.layers) {
+    const auto start = Clock::now();
+    KVISTA_ASSIGN(const LayerAccumulator all, layer.together(processes, task));
+    statistics.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+    statistics.layers.push_back(all.finish(windows));
+  }
+  return statistics;
+}
+
 }  // namespace
 
 Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& modelHash, const TokenWindows& windows,
-                                     const StatisticsOptions& options, const Task& task) {
+                                     const StatisticsOptions& options, const Task& task, const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
   const std::int64_t windowCount = windows.ids.size(0);
   const std::int64_t window = windows.ids.size(1);
   const bool ofInput = sumsInputs(shape);
   const std::int64_t rowsPerWindow = sampleRowsPerWindow(shape, windowCount, window);
+  // In whole steps, so that tiles in float32 are those of one process.
+  const Share own = processes.shareOf(windowCount, std::max<std::int64_t>(1, options.tokensPerBatch / window));
 
   RunningPass pass;
   for (int layer = 0; layer < shape.layers; ++layer)
     pass.layers.emplace_back(shape, ofInput, options.gradients, rowsPerWindow, decoder.options().device);
-  const std::string key = fmt::format("{} {} {} {}", modelHash, windows.hash, options.gradients, c10::toString(decoder.options().dtype));
-  if (!options.partialFile.empty()) restore(pass, options.partialFile, key);
+  std::string key = fmt::format("{} {} {} {}", modelHash, windows.hash, options.gradients, c10::toString(decoder.options().dtype));
+  KVISTA_CHECK(processes.agree("The model and the options of calibration", key, task));
+  std::filesystem::path partialFile = options.partialFile;
+  if (!processes.isAlone()) {
+    key += fmt::format(" {}+{}", own.begin, own.count);
+    if (!partialFile.empty()) partialFile += fmt::format(".{}of{}", processes.rank(), processes.size());
+  }
+  restore(pass, partialFile, key);
+  Keeper keeper(partialFile, key, pass.windows);
+  // Whoever is left when a member is gone keeps what it has.
+  const auto kept = [&](Result<void> result) -> Result<void> {
+    if (result || processes.isAlone() || partialFile.empty()) return result;
+    KVISTA_CHECK(keeper.keep(pass));
+    if (result.error().code == ErrorCode::device)
+      result.error().hint = fmt::format("What the others have summed is kept; start the same command again with {} processes, and it goes on from there.",
+                                        processes.size());
+    return result;
+  };
 
   const auto start = Clock::now();
   const double secondsBefore = pass.seconds;
-  auto lastSave = start;
-
   SummingPass summing(decoder, windows.ids, options.gradients, options.tokensPerBatch, pass.layers);
-  while (pass.windows < windowCount) {
-    const bool ranOut = summing.tokensPerStep() < options.tokensPerBatch;
-    task.progress(ranOut ? fmt::format("calibrate, {} windows at a time as memory ran out", summing.tokensPerStep() / window) : "calibrate", static_cast<std::uint64_t>(pass.windows * window), static_cast<std::uint64_t>(windowCount * window),
-                  "tokens");
-    const std::int64_t batch = std::min(summing.windowsAtATime(), windowCount - pass.windows);
-    KVISTA_ASSIGN(const double loss, summing.add(pass.windows, batch, task));
+  while (pass.windows < own.count) {
+    std::string stage = "calibrate" + processes.label();
+    if (summing.tokensPerStep() < options.tokensPerBatch)
+      stage += fmt::format(", {} windows at a time as memory ran out", summing.tokensPerStep() / window);
+    task.progress(stage, static_cast<std::uint64_t>(pass.windows * window), static_cast<std::uint64_t>(own.count * window), "tokens");
+    KVISTA_CHECK(kept(processes.check()));
+    const std::int64_t batch = std::min(summing.windowsAtATime(), own.count - pass.windows);
+    KVISTA_ASSIGN(const double loss, summing.add(own.begin + pass.windows, batch, task));
     pass.lossSum += loss;
     pass.windows += batch;
     pass.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
     // Saved between batches only: one that is cancelled in its middle has reached some layers and not others.
-    if (!options.partialFile.empty() && Clock::now() - lastSave > kSaveEvery) {
-      KVISTA_CHECK(save(pass, options.partialFile, key));
-      lastSave = Clock::now();
-    }
+    KVISTA_CHECK(keeper.keepNowAndThen(pass));
   }
+  KVISTA_CHECK(kept(processes.meet(task, [&] { return keeper.keepNowAndThen(pass); })));
+  pass.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
 
-  Statistics statistics;
+  auto finished = finish(pass, windowCount, processes, task);
+  if (!finished) {
+    KVISTA_CHECK(kept(tl::unexpected(finished.error())));
+    return finished;
+  }
+  Statistics& statistics = *finished;
   statistics.shape = shape;
   statistics.modelHash = modelHash;
   statistics.tokensHash = windows.hash;
@@ -96,16 +163,11 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   statistics.gradients = options.gradients;
   statistics.windows = windowCount;
   statistics.tokens = windowCount * window;
-  statistics.lossSum = pass.lossSum;
   statistics.device = decoder.options().device.str();
-  statistics.seconds = pass.seconds;
+  if (!processes.isAlone()) statistics.device = fmt::format("{} processes, the first on {}", processes.size(), statistics.device);
   statistics.tokenIds = windows.ids.to(at::kInt).contiguous();
-  for (const LayerAccumulator& layer : pass.layers) statistics.layers.push_back(layer.finish(windowCount));
-  if (!options.partialFile.empty()) {
-    std::error_code ignored;  // a file that was never written is nothing to complain about
-    std::filesystem::remove(options.partialFile, ignored);
-  }
-  return statistics;
+  keeper.remove();
+  return finished;
 }
 
 }  // namespace kvista

@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/calibration/statistics.h"
+#include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
 
 namespace kvista {
@@ -16,13 +17,17 @@ namespace kvista {
 struct StatisticsOptions {
   bool gradients = true;
   std::int64_t tokensPerBatch = 2048;  ///< Windows go through the model (or a streamed layer) together up to this many tokens.
-  std::filesystem::path partialFile;   ///< Where sums are kept every 20 s while the pass runs; empty: nowhere.
+  /// Where sums are kept every 20 s while the pass runs; empty: nowhere. Members of a group add their rank to the name.
+  std::filesystem::path partialFile;
 };
 
 /// One pass over `windows`: everything the methods need (methods.md section 1). Sums of a pass that was cut off are taken
 /// up again from `partialFile` if it is of the same model, tokens and options; it is removed at the end.
+/// Members of a group of `processes` are given the same windows, and each goes through some of them, in the batches that one process
+/// would make; all get the sums of all, which are those of one process but for the order of additions in float64. Where a
+/// member is gone the others keep their sums in `partialFile`, and as many processes go on from there.
 /// `recipe` and `response` of the answer are for the caller to fill in.
 Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& modelHash, const TokenWindows& windows,
-                                     const StatisticsOptions& options, const Task& task);
+                                     const StatisticsOptions& options, const Task& task, const ProcessGroup& processes = {});
 
 }  // namespace kvista

@@ -11,6 +11,7 @@
 #include <random>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <xxhash.h>
@@ -159,8 +160,9 @@ Result<std::vector<std::uint32_t>> readTokens(const Tokenizer& tokenizer, const 
   }
 }
 
-Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos,
-                                      const Task& task) {
+namespace {
+
+Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos, const Task& task) {
   if (recipe.window < 2)
     return fail(ErrorCode::invalidArgument, fmt::format("A window of {} tokens predicts nothing; it needs at least 2.", recipe.window));
   if (recipe.skipWindows < 0 || (recipe.windows && *recipe.windows < 1))
@@ -199,6 +201,28 @@ Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextReci
     if (recipe.beginWithBos) *out++ = *bos;
     out = std::copy_n(ids.begin() + window * textTokens, textTokens, out);
   }
+  result.hash = hashOf(result.ids);
+  return result;
+}
+
+}  // namespace
+
+Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos,
+                                      const Task& task, const ProcessGroup& processes) {
+  if (processes.isAlone()) return cutIntoWindows(tokenizer, recipe, bos, task);
+  TokenWindows result;
+  const at::Tensor sizes = at::zeros({3}, at::kLong);
+  auto* numbers = sizes.mutable_data_ptr<std::int64_t>();
+  if (processes.isFirst()) {
+    KVISTA_ASSIGN(result, cutIntoWindows(tokenizer, recipe, bos, task));
+    numbers[0] = result.ids.size(0);
+    numbers[1] = result.ids.size(1);
+    numbers[2] = result.tokensInText;
+  }
+  KVISTA_CHECK(processes.broadcast(sizes, 0, task));
+  if (!processes.isFirst()) result.ids = at::empty({numbers[0], numbers[1]}, at::kLong);
+  KVISTA_CHECK(processes.broadcast(result.ids, 0, task));
+  result.tokensInText = numbers[2];
   result.hash = hashOf(result.ids);
   return result;
 }

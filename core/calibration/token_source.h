@@ -12,6 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/distributed/process_group.h"
 #include "core/text/tokenizer.h"
 
 namespace kvista {
@@ -51,9 +52,9 @@ Result<std::vector<std::uint32_t>> readTokens(const Tokenizer& tokenizer, const 
 
 /// Reads, tokenises (each document alone, without special tokens) and cuts into windows that do not overlap; the rest
 /// that fills no window is left out. Errors: no such file, not UTF-8, a JSONL line without text, fewer tokens than one window.
-/// `bos`: id to put first when the recipe asks for it.
+/// `bos`: id to put first when the recipe asks for it. Of a group of `processes` the first member reads, and the others get what it read.
 Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos,
-                                      const Task& task);
+                                      const Task& task, const ProcessGroup& processes = {});
 
 /// Some of the windows, with their own hash.
 TokenWindows windowsOf(const TokenWindows& windows, std::int64_t begin, std::int64_t count);

@@ -30,8 +30,9 @@ Result<void> saveFactors(const std::filesystem::path& file, const CompressionPla
 }
 
 Result<PlanFactors> factorsOfPlan(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
-                                  const std::filesystem::path& file, const std::string& modelHash, const Task& task) {
-  return file.empty() ? makeFactors(decoder, statistics, plan, task) : loadFactors(file, plan, decoder.shape(), modelHash);
+                                  const std::filesystem::path& file, const std::string& modelHash, const Task& task,
+                                  const ProcessGroup& processes) {
+  return file.empty() ? makeFactors(decoder, statistics, plan, task, processes) : loadFactors(file, plan, decoder.shape(), modelHash);
 }
 
 Result<PlanFactors> loadFactors(const std::filesystem::path& file, const CompressionPlan& plan, const ModelShape& shape,

@@ -9,6 +9,7 @@
 #include "core/base/task.h"
 #include "core/calibration/statistics.h"
 #include "core/compress/factors.h"
+#include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
 #include "core/plan/plan.h"
 #include "core/plan/shape.h"
@@ -23,7 +24,8 @@ Result<void> saveFactors(const std::filesystem::path& file, const CompressionPla
 /// The factors that a plan is computed with: those kept in `file`, or, where it is empty, made from the statistics (see
 /// makeFactors). Errors: as the two functions answer.
 Result<PlanFactors> factorsOfPlan(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
-                                  const std::filesystem::path& file, const std::string& modelHash, const Task& task);
+                                  const std::filesystem::path& file, const std::string& modelHash, const Task& task,
+                                  const ProcessGroup& processes = {});
 
 /// Errors: invalidArgument for factors of another plan or model; corruptFile for a damaged file, with the tensor's name.
 Result<PlanFactors> loadFactors(const std::filesystem::path& file, const CompressionPlan& plan, const ModelShape& shape,

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/compress/basis.h"
+#include "core/compress/exchange.h"
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/compress/prefix_streams.h"
@@ -51,19 +52,23 @@ OneLayer layerOf(const CompressionPlan& plan, const PlanFactors& factors, int la
 }  // namespace
 
 Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
-                                        const Task& task) {
+                                        const Task& task, const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
   PlanFactors factors(plan.groups.size());
-  for (int layer = 0; layer < decoder.shape().layers; ++layer) {
+  const Share own = processes.shareOf(decoder.shape().layers);
+  for (int layer = static_cast<int>(own.begin); layer < own.end(); ++layer) {
     KVISTA_CHECK(task.checkStop());
-    task.progress("decompose", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(decoder.shape().layers), "layers");
+    KVISTA_CHECK(processes.check());
+    task.progress("decompose" + processes.label(), static_cast<std::uint64_t>(layer - own.begin), static_cast<std::uint64_t>(own.count), "layers");
     KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, *method)));
     KVISTA_CHECK(decomposeLayer(moments, nullptr, plan, layer, factors));
   }
+  KVISTA_CHECK(exchangeFactors(plan, decoder.shape(), factors, processes, task));
   return factors;
 }
 
-Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task) {
+Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task,
+                                const ProcessGroup& processes) {
   if (const auto problems = validate(plan, decoder.shape()); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
@@ -71,7 +76,7 @@ Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statis
   if (!method->weightsOnly && !statistics)
     return fail(ErrorCode::invalidArgument, "The plan's factors come from statistics, and none were given.",
                 "Give --stats FILE, made by `kvista calibrate`.");
-  if (!method->sequential) return factorsOfStatistics(decoder, statistics, plan, task);
+  if (!method->sequential) return factorsOfStatistics(decoder, statistics, plan, task, processes);
 
   PlanFactors factors(plan.groups.size());
   const int layers = decoder.shape().layers;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/basis.h"
+#include "core/compress/exchange.h"
 #include "core/compress/layouts.h"
 #include "core/compress/measures/measures.h"
 #include "core/plan/allocate.h"
@@ -184,20 +185,17 @@ double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, 
   return allocation ? allocation->predictedLoss : failed();
 }
 
-/// Groups of every layer with their spectra, as the allocators want them.
-struct LaidOut {
-  std::vector<Group> groups;
-  std::vector<BudgetUnit> units;
-};
-
 Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Settings& settings,
-                            std::string_view grouping, int groupSize, const std::vector<Group>* manual, const Task& task) {
+                            std::string_view grouping, int groupSize, const std::vector<Group>* manual, const Task& task,
+                            const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
   const Method& method = settings.method;
   LaidOut result;
-  for (int layer = 0; layer < shape.layers; ++layer) {
+  const Share own = processes.shareOf(shape.layers);
+  for (int layer = static_cast<int>(own.begin); layer < own.end(); ++layer) {
     KVISTA_CHECK(task.checkStop());
-    task.progress("plan", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(shape.layers), "layers");
+    KVISTA_CHECK(processes.check());
+    task.progress("plan" + processes.label(), static_cast<std::uint64_t>(layer - own.begin), static_cast<std::uint64_t>(own.count), "layers");
     KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, method)));
     std::vector<Group> groups;
     if (manual) {
@@ -229,6 +227,7 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
       result.units.push_back(std::move(unit));
     }
   }
+  KVISTA_CHECK(exchangeGroups(result, processes, task));
   return result;
 }
 
@@ -288,7 +287,8 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   return plan;
 }
 
-Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task) {
+Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
+                                 const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Settings settings, settingsOf(request));
   const Method& method = settings.method;
   const ModelShape& shape = decoder.shape();
@@ -312,7 +312,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
       const bool whole = method.grouping == "joint" && !request.groupSize;
       KVISTA_ASSIGN(LaidOut laidOut,
                     layOutModel(decoder, statistics, plan, settings, automatic ? "joint" : method.grouping, whole ? 0 : groupSize,
-                                request.manual ? &request.manual->groups : nullptr, task));
+                                request.manual ? &request.manual->groups : nullptr, task, processes));
       plan.groups = std::move(laidOut.groups);
       KVISTA_CHECK(checkRanksFit(settings, laidOut.units, budgetBytes(request.target, shape)));
       KVISTA_ASSIGN(result.planned, allocateBudget(plan, laidOut.units, method.widths, context));
@@ -326,7 +326,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
 
   const bool predictable = statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised;
   if (!planned.predictedLoss && predictable) {
-    KVISTA_ASSIGN(const PlanFactors factors, factorsOfStatistics(decoder, statistics, planned.plan, task));
+    KVISTA_ASSIGN(const PlanFactors factors, factorsOfStatistics(decoder, statistics, planned.plan, task, processes));
     KVISTA_ASSIGN(planned.predictedLoss, predictLoss(decoder, *statistics, planned.plan, factors, task));
     const auto curve = context.loss.response.find(planned.plan.storage);
     if (curve != context.loss.response.end() && planned.predictedLoss)

@@ -12,6 +12,7 @@
 #include "core/calibration/statistics.h"
 #include "core/compress/factors.h"
 #include "core/compress/method.h"
+#include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
 #include "core/plan/budget.h"
 #include "core/plan/cost.h"
@@ -56,16 +57,20 @@ struct PlanWithSpectra {
 Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& shape);
 
 /// Groups, spectra, budget, prediction. `statistics` may be null for methods that need weights only.
-Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task);
+/// The members of a group of `processes` decompose some of the layers each, and all get the plan.
+Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
+                                 const ProcessGroup& processes = {});
 
 /// The linear algebra of a plan, on the CPU, from the same statistics; the same input gives the same numbers. Sequential
 /// methods (`recalkv`) take the statistics' own tokens through the decoder again, so that the same input means the same
-/// device as well, and hold the residual stream of those tokens twice in main memory.
-Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task);
+/// device as well, and hold the residual stream of those tokens twice in main memory. The members of a group of `processes` decompose some
+/// of the layers each, except in sequence, and all get the factors.
+Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task,
+                                const ProcessGroup& processes = {});
 
 /// The same from the statistics alone, as if every layer saw the inputs of the model as it is: what plans foresee.
 Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
-                                        const Task& task);
+                                        const Task& task, const ProcessGroup& processes = {});
 
 /// Predicted rise of the mean loss, nats a token: half the trace of Fisher blocks times the covariance of the plan's errors
 /// (methods.md section 2). Absent for statistics without gradients and for plain quantisation.

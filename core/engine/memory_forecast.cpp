@@ -35,10 +35,10 @@ std::int64_t activationBytes(const ModelShape& shape, std::int64_t tokens) {
 std::int64_t calibrationBytes(const ModelShape& shape, bool gradients, std::int64_t tokensPerBatch) {
   const std::int64_t width = std::min<std::int64_t>(shape.hiddenSize, shape.cacheWidth());
   const std::int64_t heads = shape.kvHeads;
-  // Sums in float64 and, at the end, their copies; Fisher blocks; the papers' scores, one float32 a weight.
+  // Sums in float64 and, at the end, their copies; Fisher blocks; the papers' scores, one number a weight.
   std::int64_t layer = 16 * width * width;
   if (gradients) layer += heads * 16 * (3 * shape.headDim * shape.headDim + 2 * shape.valueHeadDim * shape.valueHeadDim) +
-                          std::int64_t{4} * shape.cacheWidth() * shape.hiddenSize;
+                          std::int64_t{8} * shape.cacheWidth() * shape.hiddenSize;
   // Every layer's input is kept for the backward pass.
   const std::int64_t activations = activationBytes(shape, tokensPerBatch) + (gradients ? 4 * tokensPerBatch * shape.hiddenSize * shape.layers : 0);
   constexpr std::int64_t kKeptActivations = std::int64_t{1} << 30;

@@ -17,12 +17,12 @@ constexpr std::int64_t kLargestHeldOutPart = 8;
 }  // namespace
 
 Result<Statistics> calibrate(const Decoder& decoder, const std::string& modelHash, const Tokenizer& tokenizer,
-                             const CalibrationRequest& request, const Task& task) {
+                             const CalibrationRequest& request, const Task& task, const ProcessGroup& processes) {
   const bool response = request.response && request.gradients;
   const std::int64_t wantedHeldOut = response ? std::max<std::int64_t>(2, kHeldOutTokens / request.recipe.window) : 0;
   TextRecipe reading = request.recipe;
   if (reading.windows) *reading.windows += wantedHeldOut;
-  KVISTA_ASSIGN(const TokenWindows all, readTokenWindows(tokenizer, reading, request.bos, task));
+  KVISTA_ASSIGN(const TokenWindows all, readTokenWindows(tokenizer, reading, request.bos, task, processes));
   const std::int64_t total = all.ids.size(0);
   const std::int64_t beyond = request.recipe.windows ? std::max<std::int64_t>(0, total - *request.recipe.windows) : 0;
   const std::int64_t heldOut = std::min(wantedHeldOut, std::max(beyond, total / kLargestHeldOutPart));
@@ -32,10 +32,10 @@ Result<Statistics> calibrate(const Decoder& decoder, const std::string& modelHas
   options.gradients = request.gradients;
   options.tokensPerBatch = decoder.tokensPerStep();
   options.partialFile = request.partialFile;
-  KVISTA_ASSIGN(Statistics statistics, runStatisticsPass(decoder, modelHash, used, options, task));
+  KVISTA_ASSIGN(Statistics statistics, runStatisticsPass(decoder, modelHash, used, options, task, processes));
   statistics.recipe = request.recipe;
   statistics.recipe.windows = used.ids.size(0);
-  if (heldOut > 0) KVISTA_CHECK(measureResponse(decoder, statistics, all.ids.narrow(0, total - heldOut, heldOut), task));
+  if (heldOut > 0) KVISTA_CHECK(measureResponse(decoder, statistics, all.ids.narrow(0, total - heldOut, heldOut), task, processes));
   return statistics;
 }
 

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/calibration/statistics.h"
+#include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
 #include "core/text/tokenizer.h"
 
@@ -22,8 +23,9 @@ struct CalibrationRequest {
 };
 
 /// The whole of calibration: reads the text, holds some windows out (those after the wanted ones where the text goes on,
-/// else the last eighth at most), runs the statistics pass over the others and measures the response curves.
+/// else the last eighth at most), runs the statistics pass over the others and measures the response curves. The members of a
+/// group of `processes` share all of that, and all get the statistics.
 Result<Statistics> calibrate(const Decoder& decoder, const std::string& modelHash, const Tokenizer& tokenizer,
-                             const CalibrationRequest& request, const Task& task);
+                             const CalibrationRequest& request, const Task& task, const ProcessGroup& processes = {});
 
 }  // namespace kvista

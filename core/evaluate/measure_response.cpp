@@ -33,19 +33,19 @@ bool isBelievable(const ResponsePoint& point) {
 
 }  // namespace
 
-Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut, const Task& task) {
-  KVISTA_ASSIGN(const Perplexity base, measurePerplexity(decoder, heldOut, nullptr, "held-out text", task));
+Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut, const Task& task, const ProcessGroup& processes) {
+  KVISTA_ASSIGN(const Perplexity base, measurePerplexity(decoder, heldOut, nullptr, "held-out text", task, processes));
   std::map<Storage, std::vector<ResponsePoint>> points;
   for (const Probe& probe : kProbes) {
     PlanRequest request;
     request.method = probe.method;
     request.target = {Target::Kind::share, probe.share};
-    KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, request, task));
+    KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, request, task, processes));
     const PlannedPlan& planned = made.planned;
-    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task));
+    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task, processes));
     const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
     KVISTA_ASSIGN(const Perplexity measured,
-                  measurePerplexity(decoder, heldOut, &transform, fmt::format("{} at {:.3g}", probe.method, probe.share), task));
+                  measurePerplexity(decoder, heldOut, &transform, fmt::format("{} at {:.3g}", probe.method, probe.share), task, processes));
     std::vector<ResponsePoint>& list = points[planned.plan.storage];
     const ResponsePoint point{*planned.predictedLoss, measured.meanLoss - base.meanLoss};
     if (isBelievable(point)) list.push_back(point);

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cmath>
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include "core/model/device.h"
@@ -16,15 +18,17 @@ namespace kvista {
 double Perplexity::perplexity() const { return std::exp(meanLoss); }
 
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
-                                     const std::string& stage, const Task& task) {
+                                     const std::string& stage, const Task& task, const ProcessGroup& processes) {
   std::int64_t perBatch = decoder.windowsPerPass(ids.size(1), false);
   std::int64_t perStep = std::max<std::int64_t>(1, decoder.tokensPerStep() / ids.size(1));
+  const Share own = processes.shareOf(ids.size(0), perStep);
   const auto start = std::chrono::steady_clock::now();
-  Perplexity result;
-  double sum = 0;
-  for (std::int64_t done = 0, batch = 0; done < ids.size(0); done += batch) {
-    task.progress(stage, static_cast<std::uint64_t>(done * ids.size(1)), static_cast<std::uint64_t>(ids.numel()), "tokens");
-    batch = std::min(perBatch, ids.size(0) - done);
+  std::vector<at::Tensor> means = {at::empty({0}, at::kDouble)};
+  for (std::int64_t done = own.begin, batch = 0; done < own.end(); done += batch) {
+    task.progress(stage + processes.label(), static_cast<std::uint64_t>((done - own.begin) * ids.size(1)),
+                  static_cast<std::uint64_t>(own.count * ids.size(1)), "tokens");
+    KVISTA_CHECK(processes.check());
+    batch = std::min(perBatch, own.end() - done);
     auto losses = decoder.withTokensPerStep(perStep * ids.size(1)).tokenLosses(ids.narrow(0, done, batch), transform, task);
     if (!losses) {
       perStep = std::min(perStep, batch) / 2;
@@ -36,15 +40,17 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
                     static_cast<std::uint64_t>(ids.size(0)), "windows");
       continue;
     }
-    const at::Tensor means = losses->to(at::kDouble).mean(1).cpu().contiguous();
-    for (std::int64_t i = 0; i < batch; ++i) {
-      const double mean = means.const_data_ptr<double>()[i];
-      if (!std::isfinite(mean))
+    means.push_back(losses->to(at::kDouble).mean(1).cpu());
+    for (std::int64_t i = 0; i < batch; ++i)
+      if (!std::isfinite(means.back()[i].item<double>()))
         return tl::unexpected(nonFiniteError(decoder, ids.narrow(0, done + i, 1), transform, done + i, task));
-      result.windowLosses.push_back(mean);
-      sum += mean * static_cast<double>(ids.size(1) - 1);
-    }
   }
+  KVISTA_ASSIGN(const at::Tensor all, processes.gatherRows(at::cat(means), task));
+  Perplexity result;
+  const auto* values = all.const_data_ptr<double>();
+  result.windowLosses.assign(values, values + all.numel());
+  double sum = 0;
+  for (const double mean : result.windowLosses) sum += mean * static_cast<double>(ids.size(1) - 1);
   result.predictions = ids.size(0) * (ids.size(1) - 1);
   result.meanLoss = sum / static_cast<double>(result.predictions);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

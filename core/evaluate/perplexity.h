@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
 
 namespace kvista {
@@ -23,8 +24,9 @@ struct Perplexity {
 };
 
 /// Mean negative log-likelihood of every token but the first of each window. `ids`: int64 [windows, window];
-/// `transform` may be null. `stage` names the work in progress reports.
+/// `transform` may be null. `stage` names the work in progress reports. The members of a
+/// group of `processes` go through some of the windows each, in the batches that one process would make, and all get the same numbers as it.
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
-                                     const std::string& stage, const Task& task);
+                                     const std::string& stage, const Task& task, const ProcessGroup& processes = {});
 
 }  // namespace kvista

@@ -66,7 +66,7 @@ std::int64_t Decoder::windowsPerPass(std::int64_t window, bool backward) const {
   // Pinned memory comes in powers of two.
   const std::uint64_t room = std::bit_floor(static_cast<std::uint64_t>(availableMemory(at::kCPU).value_or(0) / 2 / handedOn));
   const std::int64_t each = window * shape().hiddenSize * static_cast<std::int64_t>(c10::elementSize(options_.dtype));
-  return std::max(perStep, static_cast<std::int64_t>(room) / each);
+  return std::max(perStep, static_cast<std::int64_t>(room) / each / perStep * perStep);  // steps are cut the same however many
 }
 
 std::vector<Decoder::Step> Decoder::stepsOf(const at::Tensor& ids) const {

@@ -37,7 +37,7 @@ void loadOwnKernels() {
 
 }  // namespace
 
-Result<c10::Device> openDevice(std::string_view name) {
+Result<c10::Device> openDevice(std::string_view name, int own) {
   if (name == "cpu") return c10::Device(c10::kCPU);
   int index = 0;
   if (name.starts_with("cuda:")) {
@@ -55,9 +55,10 @@ Result<c10::Device> openDevice(std::string_view name) {
   try {
     at::globalContext().lazyInitDevice(c10::kCUDA);
     const int count = static_cast<int>(at::globalContext().getAcceleratorHooksInterface(c10::kCUDA).deviceCount());
+    if (name == "cuda" && count > 1) index = own;
     if (index >= count)
       return fail(ErrorCode::device, fmt::format("There is no GPU {}; this machine has {}.", index, count),
-                  "Use --device cpu or another index.");
+                  own > 0 ? "Start as many processes a host as it has GPUs." : "Use --device cpu or another index.");
   } catch (const std::exception& error) {
     return fail(ErrorCode::device, "No CUDA GPU can be used on this machine.", "Use --device cpu.", error.what());
   }

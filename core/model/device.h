@@ -14,8 +14,10 @@
 namespace kvista {
 
 /// "cpu", "cuda" or "cuda:N". libtorch's CUDA part is loaded only here, on first use: programs that stay on the CPU
-/// start without it. Errors (device): unknown name, no CUDA part installed, no such GPU.
-Result<c10::Device> openDevice(std::string_view name);
+/// start without it. "cuda" is the GPU of index `own` where there are several: of processes that share a host each is given
+/// its own, unless whoever started them shows each a single one. Errors (device): unknown name, no CUDA part installed, no
+/// such GPU.
+Result<c10::Device> openDevice(std::string_view name, int own = 0);
 
 struct DeviceMemory {
   std::int64_t free = 0, total = 0;  ///< Bytes.

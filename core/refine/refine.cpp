@@ -27,11 +27,11 @@ constexpr int kLooksAtHeldOut = 12;  ///< Over the whole run.
 constexpr int kPatience = 4;         ///< Looks without anything better, after which there is no more to come; in the first half the rate is too high to tell.
 constexpr double kSmallestPart = 0.25;  ///< Of a group's rank, where ranks are drawn.
 
-/// The windows of one step: all of them in an order of its own a round, so that a step depends on the seed and its number.
-at::Tensor windowsOfStep(const at::Tensor& windows, const RefineRequest& request, int step) {
+/// Some of the windows of one step: all of them in an order of its own a round, so that a step depends on the seed and its number.
+at::Tensor windowsOfStep(const at::Tensor& windows, const RefineRequest& request, int step, const Share& some) {
   const std::int64_t count = windows.size(0);
   std::vector<std::int64_t> chosen;
-  for (int i = 0; i < request.windowsPerStep; ++i) {
+  for (std::int64_t i = some.begin; i < some.end(); ++i) {
     const std::int64_t position = std::int64_t{step} * request.windowsPerStep + i;
     std::vector<std::int64_t> order(static_cast<std::size_t>(count));
     std::iota(order.begin(), order.end(), 0);
@@ -54,16 +54,25 @@ double rateAt(const RefineRequest& request, int step, double gone) {
   return request.rate * warm * (request.finalRate + (1 - request.finalRate) * cosine);
 }
 
+Result<std::vector<double>> sumOf(const std::vector<double>& numbers, const ProcessGroup& processes, const Task& task) {
+  const at::Tensor sums = at::tensor(numbers, at::kDouble);
+  KVISTA_CHECK(processes.sum(sums, task));
+  const auto* values = sums.const_data_ptr<double>();
+  return std::vector<double>(values, values + sums.numel());
+}
+
 Result<double> heldOutDivergence(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& heldOut,
-                                 int windowsAtOnce, const Task& task) {
+                                 int windowsAtOnce, const Task& task, const ProcessGroup& processes) {
   const PlanTransform student(plan, factors, decoder.shape(), decoder.options().device);
   double sum = 0;
-  for (std::int64_t begin = 0; begin < heldOut.size(0); begin += windowsAtOnce) {
-    const std::int64_t count = std::min<std::int64_t>(windowsAtOnce, heldOut.size(0) - begin);
+  const Share own = processes.shareOf(heldOut.size(0));
+  for (std::int64_t begin = own.begin; begin < own.end(); begin += windowsAtOnce) {
+    const std::int64_t count = std::min<std::int64_t>(windowsAtOnce, own.end() - begin);
     KVISTA_ASSIGN(const double mean, decoder.divergence(heldOut.narrow(0, begin, count), student, task));
     sum += mean * static_cast<double>(count);
   }
-  return sum / static_cast<double>(heldOut.size(0));
+  KVISTA_ASSIGN(const std::vector<double> all, sumOf({sum}, processes, task));
+  return all[0] / static_cast<double>(heldOut.size(0));
 }
 
 Result<void> check(const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows, const at::Tensor& heldOut) {
@@ -86,19 +95,23 @@ std::int64_t heldOutWindows(std::int64_t windows, std::int64_t window) {
 
 Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows,
                             const at::Tensor& heldOut, const RefineRequest& request,
-                            const std::function<void(const RefinePoint&)>& watch, const Task& task) {
+                            const std::function<void(const RefinePoint&)>& watch, const Task& task, const ProcessGroup& processes) {
   KVISTA_CHECK(check(plan, factors, windows, heldOut));
   TrainableFactors trained(factors, decoder.options().device);
   RefineState state;
   state.best = factors;
-  if (!request.partialFile.empty()) restore(state, trained, request.partialFile, request.key);
+  const bool keeps = processes.isFirst() && !request.partialFile.empty();
+  if (keeps) restore(state, trained, request.partialFile, request.key);
+  KVISTA_CHECK(share(state, trained, processes, task));
+  const Share own = processes.shareOf(request.windowsPerStep);
+  const double weight = static_cast<double>(own.count) / request.windowsPerStep;
 
   const auto start = Clock::now();
   const double secondsBefore = state.seconds;
   auto lastSave = start;
   const int lookEvery = std::max(1, request.steps / kLooksAtHeldOut);
   const auto look = [&]() -> Result<std::optional<double>> {
-    KVISTA_ASSIGN(const double loss, heldOutDivergence(decoder, plan, trained.factors(), heldOut, request.windowsPerStep, task));
+    KVISTA_ASSIGN(const double loss, heldOutDivergence(decoder, plan, trained.factors(), heldOut, request.windowsPerStep, task, processes));
     if (state.steps == 0) state.before = state.after = loss;
     if (loss < state.after) {
       state.after = loss;
@@ -119,6 +132,7 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
   const auto run = [&]() -> Result<void> {
     while (gone() < 1) {
       KVISTA_CHECK(task.checkStop());
+      KVISTA_CHECK(processes.check());
       if (request.minutes) {
         task.progress("refine", static_cast<std::uint64_t>(state.seconds), static_cast<std::uint64_t>(60 * *request.minutes), "seconds");
       } else {
@@ -135,11 +149,19 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
       trained.clearGradients();
       const PlanFactors used = request.nested ? trained.firstDirections(partOfStep(request, state.steps)) : trained.factors();
       const PlanTransform student(plan, used, decoder.shape(), decoder.options().device);
-      KVISTA_ASSIGN(point.training, decoder.distil(windowsOfStep(windows, request, state.steps), student, task));
+      if (own.count > 0) {
+        KVISTA_ASSIGN(point.training, decoder.distil(windowsOfStep(windows, request, state.steps, own), student, task));
+      }
+      // The first one's clock is everyone's, lest one thinks that the time is over and another does not.
+      const double seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
+      KVISTA_ASSIGN(const std::vector<double> all, sumOf({weight * point.training, processes.isFirst() ? seconds : 0}, processes, task));
+      point.training = all[0];
+      state.seconds = all[1];
       if (!std::isfinite(point.training)) {
         ended = fmt::format("the loss was no finite number in step {}", state.steps + 1);
         break;
       }
+      KVISTA_CHECK(trained.addGradients(weight, processes, task));
       KVISTA_CHECK(guardTorch("The step of the optimiser", [&]() -> Result<void> {
         trained.step(rateAt(request, state.steps, gone()), request.largestGradient);
         return {};
@@ -148,8 +170,7 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
       point.step = state.steps;
       state.curve.push_back(point);
       if (watch) watch(point);
-      state.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
-      if (!request.partialFile.empty() && Clock::now() - lastSave >= std::chrono::seconds(request.saveEverySeconds)) {
+      if (keeps && Clock::now() - lastSave >= std::chrono::seconds(request.saveEverySeconds)) {
         KVISTA_CHECK(save(state, trained, request.partialFile, request.key));
         lastSave = Clock::now();
       }
@@ -160,11 +181,21 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
   };
   if (const auto ran = run(); !ran) {
     const bool isStopped = ran.error().code == ErrorCode::cancelled;
-    if (!isStopped || !request.keepsBestWhenStopped || state.bestStep == 0) return tl::unexpected(ran.error());
+    // Of several processes the one that is stopped cannot know whether the others are, and ends as if it had failed.
+    if (!isStopped || !request.keepsBestWhenStopped || state.bestStep == 0 || !processes.isAlone()) return tl::unexpected(ran.error());
     ended = "it was stopped";
   }
   if (watch) watch({state.steps, state.curve.empty() ? 0 : state.curve.back().training, last});
-  if (!request.partialFile.empty()) {
+  if (!processes.isAlone()) {
+    for (GroupFactors& group : state.best) {
+      if (group.isIdentity()) continue;
+      for (at::Tensor* tensor : {&group.up, &group.down, &group.steps}) {
+        *tensor = tensor->clone();  // those given may be the caller's
+        KVISTA_CHECK(processes.broadcast(*tensor, 0, task));
+      }
+    }
+  }
+  if (keeps) {
     std::error_code ignored;  // a file that was never written is nothing to complain about
     std::filesystem::remove(request.partialFile, ignored);
   }

@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/compress/factors.h"
+#include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
 #include "core/plan/plan.h"
 
@@ -65,10 +66,11 @@ std::int64_t heldOutWindows(std::int64_t windows, std::int64_t window);
 /// Trains `factors` of `plan` so that the compressed model's next-token distributions come close to the original's, over
 /// `windows`, int64 [windows, tokens]; `heldOut` alike, seen by no step, decides what is kept and when to end. Ranks, widths,
 /// groups and bytes stay. The same request gives the same numbers on the same device. `watch` (may be empty) sees every point
-/// of the curve as it comes. A loss that is no longer finite ends the run with the best so far.
+/// of the curve as it comes. A loss that is no longer finite ends the run with the best so far. The `processes` of a group share
+/// the windows of each step and the held-out ones, and average their gradients; the first keeps the partial file and the time.
 /// Errors: invalidArgument (a plan without factors), outOfMemory, device, io (the partial file), cancelled.
 Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows,
                             const at::Tensor& heldOut, const RefineRequest& request,
-                            const std::function<void(const RefinePoint&)>& watch, const Task& task);
+                            const std::function<void(const RefinePoint&)>& watch, const Task& task, const ProcessGroup& processes = {});
 
 }  // namespace kvista

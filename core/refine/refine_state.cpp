@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
 #include "core/io/json_file.h"
@@ -34,6 +35,24 @@ Result<void> save(const RefineState& state, TrainableFactors& trained, const std
                                       {"before", state.before}, {"after", state.after}, {"looksSinceBest", state.looksSinceBest},
                                       {"seconds", state.seconds}, {"curve", std::move(curve)}};
   return writeTensorFile(file, tensors, {{kDescription, description.dump()}}, Task{});
+}
+
+Result<void> share(RefineState& state, TrainableFactors& trained, const ProcessGroup& processes, const Task& task) {
+  if (processes.isAlone()) return {};
+  const at::Tensor numbers = at::tensor({static_cast<double>(state.steps), static_cast<double>(state.bestStep),
+                                         static_cast<double>(state.looksSinceBest), state.before, state.after, state.seconds}, at::kDouble);
+  KVISTA_CHECK(processes.broadcast(numbers, 0, task));
+  const auto* values = numbers.const_data_ptr<double>();
+  state.steps = static_cast<int>(values[0]);
+  state.bestStep = static_cast<int>(values[1]);
+  state.looksSinceBest = static_cast<int>(values[2]);
+  state.before = values[3];
+  state.after = values[4];
+  state.seconds = values[5];
+  const c10::NoGradGuard noGrad;
+  for (const at::Tensor* tensor : trained.state()) KVISTA_CHECK(processes.broadcast(*tensor, 0, task));
+  trained.setStepsDone(state.steps);
+  return {};
 }
 
 void restore(RefineState& state, TrainableFactors& trained, const std::filesystem::path& file, const std::string& key) {

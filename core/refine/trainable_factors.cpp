@@ -10,6 +10,7 @@
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -63,6 +64,22 @@ PlanFactors TrainableFactors::detached() const {
 
 void TrainableFactors::clearGradients() {
   for (const at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
+}
+
+Result<void> TrainableFactors::addGradients(double weight, const ProcessGroup& processes, const Task& task) {
+  if (processes.isAlone()) return {};
+  const c10::NoGradGuard noGrad;
+  std::vector<at::Tensor> flat;
+  for (const at::Tensor& parameter : parameters_)
+    flat.push_back((parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter)).flatten());
+  const at::Tensor all = at::cat(flat).mul_(weight);
+  KVISTA_CHECK(processes.sum(all, task));
+  std::int64_t begin = 0;
+  for (const at::Tensor& parameter : parameters_) {
+    parameter.mutable_grad() = all.narrow(0, begin, parameter.numel()).view(parameter.sizes());
+    begin += parameter.numel();
+  }
+  return {};
 }
 
 void TrainableFactors::step(double rate, double largestGradient) {

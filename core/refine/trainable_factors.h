@@ -7,7 +7,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/base/error.h"
+#include "core/base/task.h"
 #include "core/compress/factors.h"
+#include "core/distributed/process_group.h"
 
 namespace kvista {
 
@@ -26,6 +29,8 @@ class TrainableFactors {
   [[nodiscard]] PlanFactors detached() const;
 
   void clearGradients();
+  /// Gradients of all `processes` added up, each times its `weight`.
+  Result<void> addGradients(double weight, const ProcessGroup& processes, const Task& task);
   /// One step of AdamW without decay (betas .9 and .99), gradients scaled down to `largestGradient` where their norm is larger.
   void step(double rate, double largestGradient);
 

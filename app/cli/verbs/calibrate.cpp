@@ -30,6 +30,7 @@ Result<Output> run(const Options& options, const Task& task) {
   inputs.emplace_back(options.model);
   KVISTA_CHECK(checkOutputFile(options.output, inputs));
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
+  KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
   KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(model.checkpoint));
@@ -40,8 +41,8 @@ Result<Output> run(const Options& options, const Task& task) {
   request.response = !options.noResponse;
   request.partialFile = options.output + ".partial";
   KVISTA_CHECK(checkCalibrationMemory(*model.decoder, request));
-  KVISTA_ASSIGN(const Statistics statistics, calibrate(*model.decoder, hash, tokenizer, request, task));
-  KVISTA_CHECK(saveStatistics(options.output, statistics, task));
+  KVISTA_ASSIGN(const Statistics statistics, calibrate(*model.decoder, hash, tokenizer, request, task, processes));
+  if (processes.isFirst()) KVISTA_CHECK(saveStatistics(options.output, statistics, task));
   const double peak = peakMemoryBytes();
   Output output;
   output.json = {{"tokens", statistics.tokens},
@@ -88,7 +89,7 @@ void addCalibrate(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"calibrate", "Run a text through a model once and keep the sums that every method needs",
-                            "kvista calibrate resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 -o demo.kvstats"},
+                            "kvista calibrate resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 -o demo.kvstats", true},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   verb->add_option("-o,--output", options->output, "Statistics file to write; a pass that was cut off is taken up again")->required();

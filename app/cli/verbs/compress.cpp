@@ -28,7 +28,8 @@ struct Options {
 };
 
 /// Text to measure on: what was given, else windows of the calibration text that calibration did not see.
-Result<TokenWindows> evaluationText(const LoadedModel& model, const Options& options, const Statistics& statistics, const Task& task) {
+Result<TokenWindows> evaluationText(const LoadedModel& model, const Options& options, const Statistics& statistics, const Task& task,
+                                    const ProcessGroup& processes) {
   TextSettings text = options.text;
   text.recipe.window = statistics.recipe.window;
   text.tokens = 0;
@@ -40,7 +41,7 @@ Result<TokenWindows> evaluationText(const LoadedModel& model, const Options& opt
   } else {
     text.recipe.skipWindows += statistics.windows;
   }
-  return readText(model, text, task);
+  return readText(model, text, task, processes);
 }
 
 /// Everything that can be refused from headers alone, before the long part.
@@ -56,6 +57,7 @@ Result<void> checkBeforehand(const Options& options, const PlanRequest& request)
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const PlanRequest planRequest, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
   KVISTA_CHECK(checkBeforehand(options, planRequest));
+  KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
   const Decoder& decoder = *model.decoder;
   KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
@@ -65,15 +67,16 @@ Result<Output> run(const Options& options, const Task& task) {
   calibration.recipe = completedRecipe(model, options.text);
   calibration.bos = bosTokenOf(model.checkpoint);
   KVISTA_CHECK(checkCalibrationMemory(decoder, calibration));
-  KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task));
-  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, planRequest, task));
+  KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task, processes));
+  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, planRequest, task, processes));
   const PlannedPlan& planned = made.planned;
-  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task));
+  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task, processes));
   const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
 
-  KVISTA_ASSIGN(const TokenWindows text, evaluationText(model, options, statistics, task));
-  KVISTA_ASSIGN(const Perplexity before, measurePerplexity(decoder, text.ids, nullptr, "measure before", task));
-  KVISTA_ASSIGN(const Perplexity after, measurePerplexity(decoder, text.ids, &transform, "measure after", task));
+  KVISTA_ASSIGN(const TokenWindows text, evaluationText(model, options, statistics, task, processes));
+  KVISTA_ASSIGN(const Perplexity before, measurePerplexity(decoder, text.ids, nullptr, "measure before", task, processes));
+  KVISTA_ASSIGN(const Perplexity after, measurePerplexity(decoder, text.ids, &transform, "measure after", task, processes));
+  if (!processes.isFirst()) return Output{};
   const std::optional<double> rise = planned.correctedLoss ? planned.correctedLoss : planned.predictedLoss;
   const std::optional<double> predicted = rise ? std::optional(std::exp(before.meanLoss + *rise)) : std::nullopt;
 
@@ -124,7 +127,7 @@ void addCompress(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"compress", "The main job: calibrate, plan, measure and export in one go",
-                            "kvista compress resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 --times-smaller 8 -o demo-smaller"},
+                            "kvista compress resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 --times-smaller 8 -o demo-smaller", true},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   addTextOptions(verb, options->text);

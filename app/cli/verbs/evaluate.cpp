@@ -19,10 +19,11 @@ struct Options {
 
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
-  KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
-  KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task));
+  KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
+  KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task, processes));
+  KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task, processes));
   KVISTA_ASSIGN(const Perplexity result,
-                measurePerplexity(*subject.model.decoder, windows.ids, subject.transform.get(), "evaluate", task));
+                measurePerplexity(*subject.model.decoder, windows.ids, subject.transform.get(), "evaluate", task, processes));
   const std::int64_t bytes = subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken();
   Output output;
   output.json = {{"perplexity", result.perplexity()}, {"meanNll", result.meanLoss},        {"predictions", result.predictions},
@@ -42,16 +43,17 @@ struct CompareOptions {
 
 Result<Output> compare(const CompareOptions& options, const Task& task) {
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
-  KVISTA_ASSIGN(const Subject first, openSubject(options.first, options.compute, task));
-  KVISTA_ASSIGN(const Subject second, openSubject(options.second, options.compute, task));
-  KVISTA_ASSIGN(const TokenWindows firstText, readText(first.model, options.text, task));
-  KVISTA_ASSIGN(const TokenWindows secondText, readText(second.model, options.text, task));
+  KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
+  KVISTA_ASSIGN(const Subject first, openSubject(options.first, options.compute, task, processes));
+  KVISTA_ASSIGN(const Subject second, openSubject(options.second, options.compute, task, processes));
+  KVISTA_ASSIGN(const TokenWindows firstText, readText(first.model, options.text, task, processes));
+  KVISTA_ASSIGN(const TokenWindows secondText, readText(second.model, options.text, task, processes));
   if (firstText.hash != secondText.hash)
     return fail(ErrorCode::invalidArgument, fmt::format("{} and {} cut the text into different tokens, so their losses say different things.",
                                                         options.first, options.second),
                 "Compare models with the same tokenizer.");
-  KVISTA_ASSIGN(const Perplexity a, measurePerplexity(*first.model.decoder, firstText.ids, first.transform.get(), options.first, task));
-  KVISTA_ASSIGN(const Perplexity b, measurePerplexity(*second.model.decoder, firstText.ids, second.transform.get(), options.second, task));
+  KVISTA_ASSIGN(const Perplexity a, measurePerplexity(*first.model.decoder, firstText.ids, first.transform.get(), options.first, task, processes));
+  KVISTA_ASSIGN(const Perplexity b, measurePerplexity(*second.model.decoder, firstText.ids, second.transform.get(), options.second, task, processes));
   const auto bytes = [](const Subject& subject) {
     return subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken();
   };
@@ -82,7 +84,7 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"evaluate", "Perplexity of a model, a plan or an exported checkpoint on a text",
-                            "kvista evaluate demo.kvista --text resources/demo/text/evaluation.txt --window 256 --windows 16"},
+                            "kvista evaluate demo.kvista --text resources/demo/text/evaluation.txt --window 256 --windows 16", true},
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   addTextOptions(verb, options->text);
@@ -93,7 +95,7 @@ void addCompare(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<CompareOptions>();
   CLI::App* verb = addVerb(app, invocation,
                            {"compare", "Two models, plans or exports on the same text: perplexity, bytes, difference with its error",
-                            "kvista compare resources/demo/model demo-small --text resources/demo/text/evaluation.txt --window 256 --windows 16"},
+                            "kvista compare resources/demo/model demo-small --text resources/demo/text/evaluation.txt --window 256 --windows 16", true},
                            options, compare);
   verb->add_option("a", options->first, "Checkpoint, project or export")->required();
   verb->add_option("b", options->second, "Checkpoint, project or export")->required();

@@ -25,6 +25,7 @@ struct Options {
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(PlanRequest request, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
   KVISTA_CHECK(checkOutputFile(options.output, {options.model, options.statistics}));
+  KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
   Project project;
   project.model = std::filesystem::absolute(options.model).lexically_normal();
@@ -45,7 +46,7 @@ Result<Output> run(const Options& options, const Task& task) {
     KVISTA_ASSIGN(Project edited, loadProject(options.edited));
     request.manual = std::move(edited.plan);
   }
-  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*model.decoder, statistics ? &*statistics : nullptr, request, task));
+  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*model.decoder, statistics ? &*statistics : nullptr, request, task, processes));
   const PlannedPlan& planned = made.planned;
   project.plan = planned.plan;
   project.requestedBytes = planned.requestedBytes;
@@ -53,7 +54,7 @@ Result<Output> run(const Options& options, const Task& task) {
   project.correctedLoss = planned.correctedLoss;
   if (const CostSettings cost{request.device, request.context, request.batch}; cost != CostSettings{})
     project.view["cost"] = {{"device", cost.device}, {"context", cost.context}, {"batch", cost.batch}};
-  KVISTA_CHECK(saveProject(options.output, project));
+  if (processes.isFirst()) KVISTA_CHECK(saveProject(options.output, project));
 
   Output output = describePlan(planned, model.decoder->shape(), project.baseLoss);
   output.json["project"] = options.output;
@@ -67,7 +68,7 @@ void addPlan(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"plan", "Decide groups, ranks and bits for a target, and predict the loss",
-                            "kvista plan resources/demo/model --stats demo.kvstats --times-smaller 8 -o demo.kvista"},
+                            "kvista plan resources/demo/model --stats demo.kvstats --times-smaller 8 -o demo.kvista", true},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate` (methods of weights alone need none)");

@@ -44,9 +44,10 @@ Result<Output> run(const Options& options, const Task& task) {
   if (!options.output.empty()) KVISTA_CHECK(checkOutputFile(options.output, {options.project}));
   KVISTA_ASSIGN(Project project, loadProject(options.project));
   project.refined.reset();  // training starts from the plan's own factors
-  KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.compute, task));
+  KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
+  KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.compute, task, processes));
   const Decoder& decoder = *parts.model.decoder;
-  KVISTA_ASSIGN(const TokenWindows text, readText(parts.model, options.text, task));
+  KVISTA_ASSIGN(const TokenWindows text, readText(parts.model, options.text, task, processes));
   const std::int64_t heldOut = heldOutWindows(text.ids.size(0), text.ids.size(1));
   const std::int64_t used = text.ids.size(0) - heldOut;
   TokenWindows unseen = windowsOf(text, used, heldOut);
@@ -58,7 +59,7 @@ Result<Output> run(const Options& options, const Task& task) {
     settings.tokens = 0;
     settings.seed = -1;
     settings.windows = options.evaluationWindows;
-    KVISTA_ASSIGN(unseen, readText(parts.model, settings, task));
+    KVISTA_ASSIGN(unseen, readText(parts.model, settings, task, processes));
   }
 
   RefineRequest request = options.refine;
@@ -70,16 +71,20 @@ Result<Output> run(const Options& options, const Task& task) {
   request.key = fmt::format("{} {} {} {} {} {} {} {} {} {}", project.modelHash, fingerprint(project.plan), text.hash, request.seed, request.steps,
                             request.minutes.value_or(0), request.windowsPerStep, request.rate, request.nested,
                             c10::toString(decoder.options().dtype));
+  KVISTA_CHECK(processes.agree("The model, the plan and the options of refining", request.key, task));
   KVISTA_ASSIGN(const RefineResult refined, refine(decoder, project.plan, parts.factors, text.ids.narrow(0, 0, used),
-                                                   text.ids.narrow(0, used, heldOut), request, {}, task));
+                                                   text.ids.narrow(0, used, heldOut), request, {}, task, processes));
   // Kept before the measuring, so that whoever cancels that, or the training, has the factors.
-  if (task.stop.stop_requested()) spdlog::warn("Stopped after step {}: the best factors so far are kept in {}.", refined.steps, factorFile.string());
+  if (task.stop.stop_requested() && processes.isFirst())
+    spdlog::warn("Stopped after step {}: the best factors so far are kept in {}.", refined.steps, factorFile.string());
   const std::string print = fingerprint(project.plan);
   project.refined = RefinedFactors{factorFile, print, options.text.recipe.paths, refined.bestStep, refined.heldOutBefore, refined.heldOutAfter};
   // What was measured of this plan was measured with other factors.
   std::erase_if(project.results, [&](const MeasuredResult& result) { return result.planFingerprint == print; });
-  KVISTA_CHECK(saveFactors(factorFile, project.plan, refined.factors, project.modelHash, Task{}));
-  KVISTA_CHECK(saveProject(target, project));
+  if (processes.isFirst()) {
+    KVISTA_CHECK(saveFactors(factorFile, project.plan, refined.factors, project.modelHash, Task{}));
+    KVISTA_CHECK(saveProject(target, project));
+  }
 
   const auto perplexities = [&](const at::Tensor& ids, const std::string& stage) -> Result<std::vector<double>> {
     std::vector<double> values;
@@ -87,7 +92,7 @@ Result<Output> run(const Options& options, const Task& task) {
     const PlanTransform after(project.plan, refined.factors, decoder.shape(), decoder.options().device);
     for (const CacheTransform* transform : {static_cast<const CacheTransform*>(nullptr), static_cast<const CacheTransform*>(&before),
                                             static_cast<const CacheTransform*>(&after)}) {
-      KVISTA_ASSIGN(const Perplexity measured, measurePerplexity(decoder, ids, transform, stage, task));
+      KVISTA_ASSIGN(const Perplexity measured, measurePerplexity(decoder, ids, transform, stage, task, processes));
       values.push_back(measured.perplexity());
     }
     return values;
@@ -96,7 +101,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const std::vector<double> seen, perplexities(text.ids.narrow(0, 0, looked), "measure on text refined on"));
   KVISTA_ASSIGN(const std::vector<double> other, perplexities(unseen.ids, "measure on other text"));
   project.results.push_back({fmt::format("{}", fmt::join(otherText, ", ")), unseen.hash, print, other[0], other[2], unseen.ids.size(0) * (unseen.ids.size(1) - 1)});
-  KVISTA_CHECK(saveProject(target, project));
+  if (processes.isFirst()) KVISTA_CHECK(saveProject(target, project));
 
   const auto three = [](const std::vector<double>& values) {
     return nlohmann::ordered_json{{"original", values[0]}, {"before", values[1]}, {"after", values[2]}};
@@ -135,7 +140,7 @@ void addRefine(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"refine", "Train the factors of a plan, so that the same bytes lose less",
-                            "kvista refine demo.kvista --text resources/demo/text/calibration.txt --window 64 --steps 10"},
+                            "kvista refine demo.kvista --text resources/demo/text/calibration.txt --window 64 --steps 10", true},
                            options, run);
   verb->add_option("project", options->project, "Project of `kvista plan`")->required();
   verb->add_option("-o,--output", options->output, "Project to write (default: the same)");

@@ -16,6 +16,7 @@
 
 #include "core/calibration/layer_accumulator.h"
 #include "tests/unit/demo_model.h"
+#include "tests/unit/distributed/members.h"
 #include "tests/unit/io/temporary_folder.h"
 
 namespace kvista::test {
@@ -292,6 +293,34 @@ TEST(LayerAccumulator, AStateTakenUpAgainGivesTheSameSums) {
   EXPECT_EQ(errorOf(stranger.restoreState("3.", file)).code, ErrorCode::corruptFile);
   EXPECT_EQ(errorOf(second.restoreState("0.", file)).code, ErrorCode::corruptFile);
   EXPECT_TRUE(at::equal(second.finish(3).secondMoment, b.secondMoment));
+}
+
+TEST(LayerAccumulator, MembersOfAGroupHaveTogetherWhatOneProcessHas) {
+  const MadeUp data;
+  LayerAccumulator whole = data.accumulator(7);
+  for (std::int64_t window = 0; window < 3; ++window) data.add(whole, window, 1);
+  NamedTensors expected;
+  whole.appendState("", expected);
+  // The last of four has no windows.
+  asGroup(4, [&](const ProcessGroup& processes) {
+    LayerAccumulator own = data.accumulator(7);
+    if (processes.rank() < 3) data.add(own, processes.rank(), 1);
+    const auto all = own.together(processes, {});
+    ASSERT_TRUE(all) << all.error().message;
+    NamedTensors got;
+    all->appendState("", got);
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(got[i].first, expected[i].first);
+      const at::Tensor& tensor = expected[i].second;
+      ASSERT_EQ(got[i].second.sizes(), tensor.sizes()) << got[i].first;
+      if (tensor.scalar_type() == at::kDouble) {
+        EXPECT_LE(relativeDifference(got[i].second, tensor), 1e-14) << got[i].first;
+      } else {  // rows that were gathered
+        EXPECT_TRUE(at::equal(got[i].second, tensor)) << got[i].first;
+      }
+    }
+  });
 }
 
 }  // namespace

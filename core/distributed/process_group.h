@@ -45,9 +45,10 @@ class ProcessGroup {
   /// " (rank 0 of 3)", for whatever counts this member's work alone; empty where it is alone.
   [[nodiscard]] std::string label() const;
 
-  /// This member's part of `count` things; parts follow each other by rank and differ by one at most.
-  [[nodiscard]] Share shareOf(std::int64_t count) const { return shareOf(count, rank()); }
-  [[nodiscard]] Share shareOf(std::int64_t count, int rank) const;
+  /// This member's part of `count` things, in whole blocks of `block`, of which the last may be cut; parts follow each other
+  /// by rank and differ by one block at most.
+  [[nodiscard]] Share shareOf(std::int64_t count, std::int64_t block = 1) const { return shareOf(rank(), count, block); }
+  [[nodiscard]] Share shareOf(int rank, std::int64_t count, std::int64_t block = 1) const;
 
   /// Fails where a member is gone. Costs next to nothing.
   [[nodiscard]] Result<void> check() const;

@@ -1,13 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/distributed/group.h"
+#include "core/distributed/process_group.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <functional>
 #include <thread>
 
 #include <ATen/TensorOperators.h>
@@ -18,57 +12,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace kvista {
+#include "tests/unit/distributed/members.h"
+
+namespace kvista::test {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-/// A socket that holds a free port for as long as it lives.
-class Port {
- public:
-  Port() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_ANY);
-    socklen_t length = sizeof(address);
-    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), length), 0);
-    EXPECT_EQ(getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length), 0);
-    number_ = ntohs(address.sin_port);
-  }
-  Port(const Port&) = delete;
-  Port& operator=(const Port&) = delete;
-  ~Port() { close(socket_); }
-  void serve() const { EXPECT_EQ(listen(socket_, 1), 0); }
-  [[nodiscard]] std::uint16_t number() const { return number_; }
-
- private:
-  int socket_;
-  std::uint16_t number_ = 0;
-};
-
-Launch launchOf(int rank, int size, std::uint16_t port) {
-  Launch launch;
-  launch.rank = rank;
-  launch.size = size;
-  launch.starter = "torchrun";
-  launch.address = "127.0.0.1";
-  launch.port = port;
-  return launch;
-}
-
-/// Runs `work` as each of `size` members at once.
-void asGroup(int size, const std::function<void(const ProcessGroup&)>& work) {
-  const std::uint16_t port = Port().number();
-  std::vector<std::thread> members;
-  for (int rank = 0; rank < size; ++rank)
-    members.emplace_back([&, rank] {
-      const auto group = ProcessGroup::join(launchOf(rank, size, port), at::kCPU, std::chrono::seconds(60));
-      ASSERT_TRUE(group) << group.error().message << " " << group.error().detail;
-      work(*group);
-    });
-  for (std::thread& member : members) member.join();
-}
 
 TEST(ProcessGroup, AloneItHasEverythingAndChangesNothing) {
   const auto group = ProcessGroup::join(Launch{}, at::kCPU);
@@ -89,7 +39,7 @@ TEST(ProcessGroup, SharesFollowEachOtherAndCoverEverything) {
     for (const std::int64_t count : {0, 1, 2, 3, 7, 100}) {
       std::int64_t next = 0;
       for (int rank = 0; rank < 3; ++rank) {
-        const Share share = group.shareOf(count, rank);
+        const Share share = group.shareOf(rank, count);
         EXPECT_EQ(share.begin, next);
         EXPECT_GE(share.count, count / 3);
         EXPECT_LE(share.count, count / 3 + 1);
@@ -97,6 +47,13 @@ TEST(ProcessGroup, SharesFollowEachOtherAndCoverEverything) {
       }
       EXPECT_EQ(next, count);
     }
+    // Blocks of 4: 10 things are 4, 4 and 2.
+    for (int rank = 0; rank < 3; ++rank) {
+      EXPECT_EQ(group.shareOf(rank, 10, 4).begin, 4 * rank);
+      EXPECT_EQ(group.shareOf(rank, 10, 4).count, rank < 2 ? 4 : 2);
+    }
+    EXPECT_EQ(group.shareOf(0, 3, 4).count + group.shareOf(1, 3, 4).count, 0);
+    EXPECT_EQ(group.shareOf(2, 3, 4).count, 3);
   });
 }
 
@@ -206,4 +163,4 @@ TEST(ProcessGroup, ATakenPortIsNamed) {
 }
 
 }  // namespace
-}  // namespace kvista
+}  // namespace kvista::test

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/distributed/group.h"
+#include "core/distributed/process_group.h"
 
 #include <algorithm>
 #include <cstring>
@@ -40,9 +40,13 @@ struct ProcessGroup::Member {
   Member& operator=(const Member&) = delete;
   ~Member() {
     membership->leave();
+    try {
+      if (nccl && broken) nccl->abort();
+      if (nccl && !broken) nccl->shutdown();
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the process ends anyway
+    }
     if (!broken) return;
-    // Their threads wait for members that will not answer, and destructors for those threads: the process ends anyway.
-    if (nccl) nccl->abort();
+    // Their threads wait for members that will not answer, and destructors for those threads.
     static_cast<void>(gloo.release());
     static_cast<void>(nccl.release());
   }
@@ -105,9 +109,10 @@ int ProcessGroup::size() const { return member_ ? member_->launch.size : 1; }
 std::string_view ProcessGroup::transport() const { return member_ && member_->nccl ? "NCCL" : "Gloo"; }
 std::string ProcessGroup::label() const { return member_ ? fmt::format(" (rank {} of {})", rank(), size()) : ""; }
 
-Share ProcessGroup::shareOf(std::int64_t count, int rank) const {
-  const std::int64_t begin = count * rank / size();
-  return {begin, count * (rank + 1) / size() - begin};
+Share ProcessGroup::shareOf(int rank, std::int64_t count, std::int64_t block) const {
+  const std::int64_t blocks = (count + block - 1) / block;
+  const std::int64_t begin = std::min(count, blocks * rank / size() * block);
+  return {begin, std::min(count, blocks * (rank + 1) / size() * block) - begin};
 }
 
 Result<void> ProcessGroup::check() const {
