@@ -253,6 +253,7 @@ void HeatmapCanvas::paintEvent(QPaintEvent*) {
   paintHeatmap(painter, shown);
   painter.setClipRect(shown.cells.adjusted(-2, -2, 2, 2));
   paintSelection(painter, shown);
+  paintGap(painter, shown);
   if (hovered_) {
     // Light in dark: one of the two stands out from every colour.
     const QRectF cell = shown.block(placeOf(hovered_->row), placeOf(hovered_->column), 1, 1);
@@ -272,6 +273,18 @@ void HeatmapCanvas::paintEvent(QPaintEvent*) {
     painter.setPen(QPen(colours().accent, 1));
     painter.drawRect(shown.cells.adjusted(-1, -1, 0, 0));
   }
+}
+
+/// A line where what is dragged would come, dark in light for every colour below it.
+void HeatmapCanvas::paintGap(QPainter& painter, const HeatmapPicture& shown) const {
+  if (!gap()) return;
+  const double at = moving_->down ? shown.y(*gap()) : shown.x(*gap());
+  const QRectF& cells = shown.cells;
+  const QLineF line = moving_->down ? QLineF(cells.left(), at, cells.right(), at) : QLineF(at, cells.top(), at, cells.bottom());
+  painter.setPen(QPen(colours().panel, 4));
+  painter.drawLine(line);
+  painter.setPen(QPen(colours().accent, 2));
+  painter.drawLine(line);
 }
 
 void HeatmapCanvas::paintSelection(QPainter& painter, const HeatmapPicture& shown) const {

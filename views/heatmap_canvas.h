@@ -78,6 +78,13 @@ class HeatmapCanvas final : public QWidget {
   /// A block's picture for paper, as `paintHeatmap` draws it; no cursor, no selection.
   void paintFigure(QPainter& painter, const QRectF& rect) const;
 
+  /// Whether names can be dragged along their axis, for an order of one's own.
+  void setMovable(bool movable) { movable_ = movable; }
+  /// The head whose name is there, in either axis.
+  [[nodiscard]] std::optional<int> namedAt(QPointF position) const;
+  /// Between which places what is dragged would come: before this one, up to the number of heads; nothing is dragged: absent.
+  [[nodiscard]] std::optional<int> gap() const { return moving_ ? moving_->gap : std::nullopt; }
+
   static constexpr double kFewestCells = 2;  ///< As far as one can zoom in.
 
  Q_SIGNALS:
@@ -89,6 +96,8 @@ class HeatmapCanvas final : public QWidget {
   void copied(int cells);
   /// The selected heads, or the cursor's, are to stand one place before (-1) or behind (1) where they do.
   void moveRequested(int by);
+  /// Heads were dragged by their names: they are to stand before what stands at this place now.
+  void dropped(const std::vector<int>& heads, int place);
 
  protected:
   bool event(QEvent* event) override;
@@ -108,6 +117,10 @@ class HeatmapCanvas final : public QWidget {
   void moveCursor(int rowPlace, int columnPlace, bool extend);
   void showCursor();
   void setSelectionByHand(HeadBlock selection);
+  void takeHold(int head, QPointF position);
+  void dragTo(QPointF position);
+  void letGo();
+  void paintGap(QPainter& painter, const HeatmapPicture& picture) const;
   [[nodiscard]] HeadBlock blockBetween(HeadPair a, HeadPair b) const;
   [[nodiscard]] int placeOf(int head) const { return arrangement_.placeOf[static_cast<std::size_t>(head)]; }
   [[nodiscard]] int headAt(int place) const { return arrangement_.headAt[static_cast<std::size_t>(place)]; }
@@ -124,6 +137,14 @@ class HeatmapCanvas final : public QWidget {
   HeadBlock selection_;
   bool selecting_ = false;
   std::optional<QPointF> panningFrom_;
+  struct Moving {
+    std::vector<int> heads;
+    QPointF from;
+    bool down = false;        // Along the rows; otherwise along the columns.
+    std::optional<int> gap;   // Once it has gone far enough for a drag.
+  };
+  std::optional<Moving> moving_;
+  bool movable_ = false;
 };
 
 }  // namespace kvista

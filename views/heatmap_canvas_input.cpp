@@ -3,6 +3,7 @@
 //
 // What mouse and keyboard do to the heatmap's canvas.
 #include <QAccessible>
+#include <QApplication>
 #include <QHelpEvent>
 #include <QKeyEvent>
 #include <QMouseEvent>
@@ -11,6 +12,7 @@
 #include <QWheelEvent>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "views/heatmap_canvas.h"
 
@@ -32,6 +34,8 @@ bool HeatmapCanvas::event(QEvent* event) {
     // The rectangle keeps the tooltip only while the pointer stays in the cell.
     if (pair)
       QToolTip::showText(help->globalPos(), describe(*pair), this, cellRect(*pair).toAlignedRect());
+    else if (movable_ && namedAt(help->pos()))
+      QToolTip::showText(help->globalPos(), tr("Drag it along the axis for an order of your own; a click selects it"), this);
     else
       QToolTip::hideText();
     return true;
@@ -55,6 +59,7 @@ void HeatmapCanvas::mousePressEvent(QMouseEvent* event) {
     return;
   }
   if (event->button() != Qt::LeftButton) return;
+  if (const auto head = movable_ ? namedAt(event->position()) : std::nullopt) return takeHold(*head, event->position());
   const std::optional<HeadPair> pair = pairAt(event->position());
   if (!pair) {
     setSelectionByHand({});
@@ -85,6 +90,11 @@ void HeatmapCanvas::mouseMoveEvent(QMouseEvent* event) {
     setVisibleCells(visible_.translated(-moved));
     return;
   }
+  if (moving_) return dragTo(event->position());
+  if (movable_) {
+    if (namedAt(event->position())) setCursor(Qt::OpenHandCursor);
+    else unsetCursor();
+  }
   if (selecting_ && anchor_) {
     const QRectF cells = cellsRect();
     const QPointF inside(std::clamp(event->position().x(), cells.left(), cells.right() - 0.01),
@@ -102,6 +112,7 @@ void HeatmapCanvas::mouseMoveEvent(QMouseEvent* event) {
 
 void HeatmapCanvas::mouseReleaseEvent(QMouseEvent*) {
   selecting_ = false;
+  if (moving_) return letGo();
   if (panningFrom_) unsetCursor();
   panningFrom_ = std::nullopt;
 }
@@ -109,6 +120,43 @@ void HeatmapCanvas::mouseReleaseEvent(QMouseEvent*) {
 void HeatmapCanvas::mouseDoubleClickEvent(QMouseEvent* event) {
   // Beside the cells a double click shows everything again.
   if (event->button() == Qt::LeftButton && !pairAt(event->position())) fit();
+}
+
+std::optional<int> HeatmapCanvas::namedAt(QPointF position) const {
+  const QRectF cells = cellsRect();
+  if (!record_.canBeDrawn() || !cells.isValid()) return std::nullopt;
+  const bool left = position.x() < cells.left() && position.x() >= cells.left() - axes_.namesWidth;
+  const bool above = position.y() < cells.top() && position.y() >= cells.top() - axes_.height;
+  const QPointF inside(std::max(position.x(), cells.left()), std::max(position.y(), cells.top()));
+  const std::optional<HeadPair> pair = left != above ? pairAt(inside) : std::nullopt;
+  return pair ? std::optional(left ? pair->row : pair->column) : std::nullopt;
+}
+
+/// One of the selected heads takes the others along.
+void HeatmapCanvas::takeHold(int head, QPointF position) {
+  std::vector<int> heads = selection_.heads();
+  if (std::find(heads.begin(), heads.end(), head) == heads.end()) heads = {head};
+  moving_ = Moving{std::move(heads), position, position.x() < cellsRect().left(), {}};
+  setCursor(Qt::ClosedHandCursor);
+}
+
+void HeatmapCanvas::dragTo(QPointF position) {
+  if (!moving_->gap && (position - moving_->from).manhattanLength() < QApplication::startDragDistance()) return;
+  const QRectF cells = cellsRect();
+  const double size = cells.width() / visible_.width();
+  const double place = moving_->down ? visible_.top() + (position.y() - cells.top()) / size : visible_.left() + (position.x() - cells.left()) / size;
+  moving_->gap = std::clamp(static_cast<int>(std::lround(place)), 0, record_.heads());
+  update();
+}
+
+/// Without a drag it was a click on a name: the head is selected.
+void HeatmapCanvas::letGo() {
+  const Moving moved = *std::exchange(moving_, std::nullopt);
+  unsetCursor();
+  update();
+  if (moved.gap) return Q_EMIT dropped(moved.heads, *moved.gap);
+  const std::optional<int> head = namedAt(moved.from);
+  setSelectionByHand(head ? HeadBlock{{*head}, {*head}} : HeadBlock());
 }
 
 void HeatmapCanvas::leaveEvent(QEvent*) {
@@ -179,6 +227,11 @@ void HeatmapCanvas::keyPressEvent(QKeyEvent* event) {
       }
       return setSelectionByHand({{cursor_->row}, {cursor_->column}});
     case Qt::Key_Escape:
+      if (moving_) {
+        moving_.reset();
+        unsetCursor();
+        return update();
+      }
       if (!selection_.isEmpty()) return setSelectionByHand({});
       break;
     default:

@@ -58,6 +58,8 @@ HeatmapView::HeatmapView(QWidget* parent)
   });
   connect(canvas_, &HeatmapCanvas::visibleCellsChanged, this, &View::viewStateChanged);
   connect(canvas_, &HeatmapCanvas::moveRequested, this, &HeatmapView::moveHeads);
+  connect(canvas_, &HeatmapCanvas::dropped, this, &HeatmapView::dropHeads);
+  canvas_->setMovable(true);
   connect(facts_->groupLink(), &QPushButton::clicked, this, [this] { Q_EMIT makeGroupRequested(selection()); });
   connect(facts_->spectraLink(), &QPushButton::clicked, this, [this] { Q_EMIT showSpectraRequested(selection()); });
   connect(facts_->explainLink(), &QPushButton::clicked, this, &HeatmapView::explainRequested);
@@ -94,8 +96,35 @@ void HeatmapView::setCustomOrder(std::vector<int> heads) {
 }
 
 void HeatmapView::setCustomOrderByHand(std::vector<int> heads) {
+  before_ = Ordered{order_, custom_};
   setCustomOrder(std::move(heads));
   Q_EMIT viewStateChanged();
+}
+
+/// The order by hand once taken back; done twice it is there again.
+void HeatmapView::orderAsBefore() {
+  if (!before_) return;
+  const Ordered now{order_, custom_};
+  custom_ = before_->custom;
+  setOrder(before_->order);
+  before_ = now;
+  Q_EMIT viewStateChanged();
+}
+
+void HeatmapView::dropHeads(const std::vector<int>& heads, int place) {
+  const std::vector<int>& now = canvas_->arrangement().headAt;
+  const auto isMoved = [&](int head) { return std::ranges::find(heads, head) != heads.end(); };
+  std::vector<int> order, moved;
+  for (int at = 0; at < static_cast<int>(now.size()); ++at) {
+    const int head = now[static_cast<std::size_t>(at)];
+    if (at == place) order.insert(order.end(), heads.size(), -1);
+    if (isMoved(head)) moved.push_back(head);
+    else order.push_back(head);
+  }
+  if (place >= static_cast<int>(now.size())) order.insert(order.end(), heads.size(), -1);
+  // They keep their own order.
+  std::ranges::copy(moved, std::ranges::find(order, -1));
+  if (order != now) setCustomOrderByHand(std::move(order));
 }
 
 /// The selected heads first, the others behind them as they stand.
@@ -290,6 +319,7 @@ QMenu* HeatmapView::makeMenu() {
   add(tr("Order as selected"), !heads.empty(), [this] { orderAsSelected(); });
   add(tr("Move left\tAlt+Left"), !heads.empty(), [this] { moveHeads(-1); });
   add(tr("Move right\tAlt+Right"), !heads.empty(), [this] { moveHeads(1); });
+  add(tr("Order as before the last move"), before_.has_value(), [this] { orderAsBefore(); });
   menu->addSeparator();
   add(tr("Show all heads\t0"), true, [this] { canvas_->fit(); });
   add(tr("Range and colours…"), true, [this] { bar_->edit(); });

@@ -85,6 +85,8 @@ class HeatmapView final : public View {
   void setCustomOrderByHand(std::vector<int> heads);
   void orderAsSelected();
   void moveHeads(int by);
+  void dropHeads(const std::vector<int>& heads, int place);
+  void orderAsBefore();
   void showColours();
   void showFacts();
   void placeParts();
@@ -97,6 +99,11 @@ class HeatmapView final : public View {
   ColourScale scale_;
   HeatmapOrder order_ = HeatmapOrder::group;
   std::vector<int> custom_;
+  struct Ordered {
+    HeatmapOrder order;
+    std::vector<int> custom;
+  };
+  std::optional<Ordered> before_;  // The last order made by hand.
   bool shared_ = false;
   std::optional<Zoom> zoom_;  // Of the state, until there is a matrix.
   Facts outsideFacts_;
