@@ -127,6 +127,47 @@ def test_shows_every_layer_and_group(planned, page):
     assert planned[1]["fingerprint"] in shown.text
 
 
+def test_plans_are_drawn_and_said_with_the_verbs_numbers(planned, tmp_path):
+    """Quality against bytes: every plan tried, measured where it was, else as predicted, and the front of the best."""
+    folder, plans = planned[0].parent, {}
+    for name, times in (("larger", 4), ("smaller", 16)):
+        plans[name] = answer("plan", MODEL, "--stats", folder / "demo.kvstats", "--times-smaller", times, "-o", tmp_path / f"{name}.kvista")
+    measured = answer("compare", MODEL, tmp_path / "smaller.kvista", "--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 2)
+    project = json.loads(planned[0].read_text())
+    project["model"]["path"], project["statistics"]["path"] = str(MODEL), str(folder / "demo.kvstats")
+    project["notes"] = "Tried on a train."
+    for name, said in plans.items():
+        tried = json.loads((tmp_path / f"{name}.kvista").read_text())
+        project.setdefault("tried", []).append({key: tried[key] for key in ("plan", "requestedBytes", "predictedLoss", "correctedLoss") if key in tried} | {"name": name})
+    project["results"] = [{"text": "evaluation.txt", "tokensHash": "0", "planFingerprint": plans["smaller"]["fingerprint"],
+                           "perplexityBefore": measured["a"]["perplexity"], "perplexityAfter": measured["b"]["perplexity"]}]
+    file = tmp_path / "three.kvista"
+    file.write_text(json.dumps(project))
+    run("report", file, "-o", tmp_path / "three.html")
+    html = (tmp_path / "three.html").read_text()
+    page = Page(html)
+    assert "Tried on a train." in page.text
+    for number, said in enumerate((plans["larger"], plans["smaller"], planned[1])):
+        assert page.figures[f"planBytes{number}"] == said["bytesPerToken"]
+        assert page.figures[f"planShare{number}"] == pytest.approx(said["bytesPerToken"] / said["fullBytesPerToken"], rel=1e-12)
+        assert page.figures[f"planPerplexity{number}"] == pytest.approx(said["predictedPerplexity"], rel=1e-12)
+        rise = measured["b"]["perplexity"] / measured["a"]["perplexity"] if number == 1 else said["predictedPerplexity"] / said["basePerplexity"]
+        assert page.figures[f"planRise{number}"] == pytest.approx(rise - 1, abs=1e-9)
+
+    plots = re.findall(r'<svg class="wide plot".*?</svg>', html)
+    assert [re.search(r'aria-label="(\w+)', plot)[1] for plot in plots] == ["Rise", "Singular", "Singular", "Relative"]
+    quality, keys, values, errors = plots
+    # A mark a plan, at falling shares from right to left; filled where measured.
+    marks = {name: (float(x), fill) for x, fill, name in re.findall(r'<circle cx="([\d.]+)"[^>]*fill="(#\w+)"[^>]*><title>([\w ]+)</title>', quality)}
+    assert marks["smaller"][0] < marks["this plan"][0] < marks["larger"][0]
+    assert marks["larger"][1] == "#fff" and marks["smaller"][1] != "#fff"
+    assert quality.count('r="9"') == 1, "one ring, of this plan"
+    for plot in (keys, values):
+        assert len(re.findall('stroke-width="1.4"', plot)) == 8, "a line a layer"
+    assert len(re.findall('r="2.5"', errors)) == 4 * 8, "four kinds of error, layer by layer"
+    assert re.search(r"@media print \{.*\.plot \{ break-inside: avoid", html, re.DOTALL)
+
+
 def test_is_one_file_without_scripts(page):
     assert not {"script", "link", "img", "iframe", "object"} & Page(page).tags
     assert not re.search(r"""(src|href)=|url\(|@import|https?:""", page)

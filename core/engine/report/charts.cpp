@@ -46,7 +46,7 @@ std::string frame(const Axis& x, const Axis& y, std::string_view label) {
   const auto ticks = [](const Axis& axis) {
     const double step = std::max(1.0, std::ceil((axis.high - axis.low) / 10));
     std::vector<double> all;
-    for (double tick = std::ceil(axis.low - 1e-9); tick <= axis.high + 1e-9; tick += step) all.push_back(tick);
+    for (double tick = std::ceil(axis.low - 1e-9) + 0.0; tick <= axis.high + 1e-9; tick += step) all.push_back(tick);
     return all;
   };
   for (const double tick : ticks(x)) {
