@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
-"""Does what CONTRIBUTING.md says to add one more of each kind, in a copy of the tree, and looks for it in `kvista list`.
+"""Does what CONTRIBUTING.md says to add one more of each kind, in a copy of the tree, and looks for it in `kvista list`, for a
+view in `kvista-gallery`.
 
 Usage: extension_test.py SOURCE BUILD TORCH_DIR. The table in CONTRIBUTING.md is read, not repeated: a step that it
 forgets fails here. The copy lies in BUILD and is built in the same place relative to its sources, so that the compiler
@@ -14,21 +15,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEEDED = ["CMakeLists.txt", "CMakePresets.json", "app", "core", "packaging", "resources/model_code", "resources/help"]
+NEEDED = ["CMakeLists.txt", "CMakePresets.json", "app", "core", "packaging", "views", "resources"]
 LISTED_AS = {"method": "methods", "measure": "measures", "grouping": "groupings", "allocator": "allocators",
              "model family": "families", "export form": "forms"}
+VIEW = "view's exhibit"  # Of the window, listed by the gallery.
 ADDED = "example"
 
 
 def rows(contributing):
     """(kind, file to copy, registry, function) of the table under 'Adding one more of a kind'."""
     section = contributing.split("## Adding one more of a kind")[1].split("\n## ")[0]
-    return re.findall(r"^\| ([\w ]+) \| `([^`]+)` \| `([^`]+)` \| `([^`]+)` \|$", section, re.MULTILINE)
+    return re.findall(r"^\| ([\w' ]+) \| `([^`]+)` \| `([^`]+)` \| `([^`]+)` \|$", section, re.MULTILINE)
 
 
 def token(function):
     """`ckaCentred` of `ckaCentredMeasure`: what a registry's line names."""
-    return re.sub(r"(Method|Measure|Grouping|Allocator|Form)$", "", function)
+    return re.sub(r"(Method|Measure|Grouping|Allocator|Form|Exhibit)$", "", function)
 
 
 def add(tree, kind, original, registry, function):
@@ -54,6 +56,11 @@ def add(tree, kind, original, registry, function):
     print(f"{kind}: {original} -> {ADDED}.cpp; {registry}: {line.strip()}", flush=True)
 
 
+def has_studio(build):
+    """Whether the window is built here: it needs Qt."""
+    return "KVISTA_STUDIO:BOOL=ON" in (build / "CMakeCache.txt").read_text(encoding="utf-8")
+
+
 def main(source, build, torch_dir):
     tree = build / "extension"
     shutil.rmtree(tree, ignore_errors=True)
@@ -64,24 +71,30 @@ def main(source, build, torch_dir):
         else:
             shutil.copy(source / name, tree / name)
     table = rows((source / "CONTRIBUTING.md").read_text(encoding="utf-8"))
-    if {row[0] for row in table} != set(LISTED_AS):
-        sys.exit(f"the table of CONTRIBUTING.md has the kinds {[row[0] for row in table]}, expected {list(LISTED_AS)}")
+    studio = has_studio(build)
+    if {row[0] for row in table} != {*LISTED_AS, VIEW}:
+        sys.exit(f"the table of CONTRIBUTING.md has the kinds {[row[0] for row in table]}, expected {[*LISTED_AS, VIEW]}")
     for row in table:
-        add(tree, *row)
+        if row[0] != VIEW or studio:
+            add(tree, *row)
 
     folder = tree / build.relative_to(source)
-    subprocess.run(["cmake", "-G", "Ninja", "-S", tree, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", "-DKVISTA_TESTS=OFF", "-DKVISTA_STUDIO=OFF",
+    subprocess.run(["cmake", "-G", "Ninja", "-S", tree, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", "-DKVISTA_TESTS=OFF", f"-DKVISTA_STUDIO={'ON' if studio else 'OFF'}",
                     f"-DKVISTA_TORCH_DIR={torch_dir}"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", folder, "--target", "kvista", "--parallel", str(os.cpu_count())], check=True)
+    subprocess.run(["cmake", "--build", folder, "--target", "kvista", *(["kvista-gallery"] if studio else []), "--parallel", str(os.cpu_count())], check=True)
     missing = []
     for kind, listed_as in LISTED_AS.items():
         answer = subprocess.run([folder / "bin" / "kvista", "list", listed_as], check=True, capture_output=True, text=True)
         if not re.search(rf"\b{ADDED}\b", answer.stdout):
             missing.append(f"`kvista list {listed_as}` does not show the added {kind}:\n{answer.stdout}")
+    if studio:
+        listed = subprocess.run([folder / "bin" / "kvista-gallery"], check=True, capture_output=True, text=True, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"})
+        if ADDED not in listed.stdout.split():
+            missing.append(f"`kvista-gallery` does not show the added view:\n{listed.stdout}")
     if missing:
         sys.exit("\n".join(missing))
     shutil.rmtree(tree)
-    print("one more of each kind, and kvista lists them")
+    print("one more of each kind, and kvista and kvista-gallery list them")
 
 
 if __name__ == "__main__":
