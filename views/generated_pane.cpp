@@ -15,10 +15,12 @@
 
 namespace kvista {
 
-GeneratedPane::GeneratedPane(const QString& name, QWidget* parent)
+GeneratedPane::GeneratedPane(const QString& id, const QString& name, QWidget* parent)
     : QWidget(parent), facts_(new ElidedLabel(this)), remark_(new QLabel(this)), text_(new QPlainTextEdit(this)) {
   auto* title = new QLabel(name, this);
   title->setFont(textFont(TextRole::strong));
+  facts_->setObjectName(id + QStringLiteral("Facts"));
+  remark_->setObjectName(id + QStringLiteral("Remark"));
   remark_->setFont(textFont(TextRole::strong));
   text_->setReadOnly(true);
   text_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
@@ -42,7 +44,22 @@ void GeneratedPane::clear() {
   facts_->clear();
   remark_->clear();
   tokens_ = cacheBytes_ = 0;
+  answerBegins_ = 0;
 }
+
+void GeneratedPane::beginTurn(const QString& said) {
+  QTextCursor end(text_->document());
+  end.movePosition(QTextCursor::End);
+  QTextCharFormat quiet;
+  quiet.setForeground(colours().soft);
+  if (!text_->document()->isEmpty()) end.insertText(QStringLiteral("\n\n"), {});
+  end.insertText(tr("You: %1").arg(said), quiet);
+  end.insertText(QStringLiteral("\n\n"), QTextCharFormat());
+  answerBegins_ = end.position();
+  text_->verticalScrollBar()->setValue(text_->verticalScrollBar()->maximum());
+}
+
+QString GeneratedPane::answer() const { return text_->toPlainText().mid(answerBegins_); }
 
 QString GeneratedPane::text() const { return text_->toPlainText(); }
 

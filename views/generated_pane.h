@@ -15,10 +15,15 @@ class GeneratedPane final : public QWidget {
   Q_OBJECT
 
  public:
-  GeneratedPane(const QString& name, QWidget* parent);
+  /// `id` names its parts for programs that drive the window: "original" gives "originalFacts".
+  GeneratedPane(const QString& id, const QString& name, QWidget* parent);
   void clear();
+  /// A turn of a conversation: what was said stands above what the model answers, below what was said before.
+  void beginTurn(const QString& said);
   void append(const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
   [[nodiscard]] QString text() const;
+  /// What it has written since the last turn began, or at all.
+  [[nodiscard]] QString answer() const;
   [[nodiscard]] std::int64_t tokens() const { return tokens_; }
   [[nodiscard]] std::int64_t cacheBytes() const { return cacheBytes_; }
   /// Right end of the header, for what compares this pane with the other.
@@ -27,6 +32,7 @@ class GeneratedPane final : public QWidget {
  private:
   QLabel *facts_, *remark_;
   QPlainTextEdit* text_;
+  int answerBegins_ = 0;  // In the text.
   std::int64_t tokens_ = 0, cacheBytes_ = 0;
 };
 

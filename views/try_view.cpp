@@ -54,8 +54,8 @@ TryView::TryView(QWidget* parent) : View(parent) {
   auto* row = new QHBoxLayout(above);
   row->setContentsMargins(kMargin, kMargin, kMargin, 8);
   row->setSpacing(kMargin);
-  original_ = new GeneratedPane(tr("Original"), above);
-  plan_ = new GeneratedPane(tr("Plan"), above);
+  original_ = new GeneratedPane(QStringLiteral("original"), tr("Original"), above);
+  plan_ = new GeneratedPane(QStringLiteral("plan"), tr("Plan"), above);
   ratio_ = plan_->remark();
   row->addWidget(makePrompt());
   row->addWidget(original_, 1);
@@ -129,6 +129,9 @@ QWidget* TryView::makePrompt() {
   generate_->setObjectName(QStringLiteral("generate"));
   generate_->setProperty("primary", true);
   stop_ = new QPushButton(tr("Stop"), part);
+  newConversation_ = new QPushButton(tr("New conversation"), part);
+  newConversation_->setObjectName(QStringLiteral("newConversation"));
+  newConversation_->setToolTip(tr("Both sides forget what was said"));
   reason_ = softLabel({}, part);
   reason_->setWordWrap(true);
 
@@ -148,10 +151,12 @@ QWidget* TryView::makePrompt() {
   column->addWidget(chat_);
   column->addWidget(generate_);
   column->addWidget(stop_);
+  column->addWidget(newConversation_);
   column->addWidget(reason_);
 
   connect(prompt_, &QPlainTextEdit::textChanged, this, &TryView::updateButtons);
   connect(generate_, &QPushButton::clicked, this, [this] { Q_EMIT generateRequested(prompt(), settings()); });
+  connect(newConversation_, &QPushButton::clicked, this, &TryView::newConversationRequested);
   connect(stop_, &QPushButton::clicked, this, [this] {
     stop_->setEnabled(false);
     Q_EMIT stopRequested();
@@ -190,8 +195,9 @@ QWidget* TryView::makeTokens() {
   column->addLayout(line);
   column->addWidget(tokenText_, 1);
   column->addLayout(foot);
-  connect(measureTokens_, &QPushButton::clicked, this, [this] { Q_EMIT tokenLossRequested(prompt() + original_->text()); });
+  connect(measureTokens_, &QPushButton::clicked, this, [this] { Q_EMIT tokenLossRequested(prompt() + original_->answer()); });
   connect(lossesOfFile_, &QPushButton::clicked, this, [this] {
+    if (elsewhere_) return Q_EMIT lossFileWanted();
     auto* dialog = new QFileDialog(window(), tr("Loss of every token of a file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
     dialog->setFileMode(QFileDialog::ExistingFile);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
@@ -241,6 +247,7 @@ QWidget* TryView::makeFiles() {
   column->addWidget(pages, 1);
   connect(retrieval_, &RetrievalTables::testRequested, this, &TryView::retrievalRequested);
   connect(measureFiles_, &QPushButton::clicked, this, [this] {
+    if (elsewhere_) return Q_EMIT measureFilesWanted();
     auto* dialog = new QFileDialog(window(), tr("Perplexity on file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
     dialog->setFileMode(QFileDialog::ExistingFiles);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
@@ -264,6 +271,7 @@ void TryView::setUnavailable(const QString& reason) {
 void TryView::updateButtons() {
   generate_->setVisible(!generating_);
   stop_->setVisible(generating_);
+  newConversation_->setVisible(inConversation_ && !generating_);
   generate_->setEnabled(unavailable_.isEmpty() && !prompt().isEmpty());
   measureTokens_->setEnabled(unavailable_.isEmpty() && !generating_ && !prompt().isEmpty());
   measureFiles_->setEnabled(unavailable_.isEmpty());
@@ -277,10 +285,23 @@ void TryView::setGenerating(bool generating) {
   if (generating == generating_) return;
   generating_ = generating;
   stop_->setEnabled(true);
-  if (generating) {
-    original_->clear();
-    plan_->clear();
-  }
+  if (generating && !inTurn_) endConversation();
+  if (!generating && inConversation_) prompt_->selectAll();  // What is typed next takes its place.
+  inTurn_ = false;
+  updateButtons();
+}
+
+void TryView::beginTurn(const QString& said, bool first) {
+  if (first) endConversation();
+  inTurn_ = inConversation_ = true;
+  for (GeneratedPane* pane : {original_, plan_}) pane->beginTurn(said);
+  updateButtons();
+}
+
+void TryView::endConversation() {
+  inConversation_ = false;
+  original_->clear();
+  plan_->clear();
   updateButtons();
 }
 

@@ -45,8 +45,14 @@ class TryView final : public View {
   void setChatTemplate(const QString& name);
   /// Why nothing can be tried now ("Open a model first."); empty: it can.
   void setUnavailable(const QString& reason);
-  /// While true Stop stands for Generate. A new start empties both panes.
+  /// While true Stop stands for Generate. A new start empties both panes, but for a turn of a conversation.
   void setGenerating(bool generating);
+  /// The next start is a turn: both panes go on, with what was said above the answers. `first`: of a new conversation.
+  void beginTurn(const QString& said, bool first);
+  /// Empties both panes; there is no conversation to go on with.
+  void endConversation();
+  /// Files are those of another machine: the view asks for them by signals instead of by dialogs of its own.
+  void setFilesElsewhere(bool elsewhere) { elsewhere_ = elsewhere; }
   /// Text that one side has written, and its cache afterwards.
   void appendPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
   void setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after);
@@ -62,6 +68,9 @@ class TryView final : public View {
  Q_SIGNALS:
   void generateRequested(const QString& prompt, const kvista::GenerateSettings& settings);
   void stopRequested();
+  void newConversationRequested();
+  void measureFilesWanted();
+  void lossFileWanted();
   void measureRequested(const QStringList& paths);
   void tokenLossRequested(const QString& text);
   void fileLossRequested(const QString& path);
@@ -84,7 +93,7 @@ class TryView final : public View {
   QSpinBox *tokens_, *seed_;
   QDoubleSpinBox* temperature_;
   QCheckBox* chat_;
-  QPushButton *generate_, *stop_, *measureTokens_, *lossesOfFile_, *measureFiles_;
+  QPushButton *generate_, *stop_, *newConversation_, *measureTokens_, *lossesOfFile_, *measureFiles_;
   QLabel *reason_, *ratio_, *means_, *piece_, *legend_;
   GeneratedPane *original_, *plan_;
   TokenLossText* tokenText_;
@@ -92,7 +101,7 @@ class TryView final : public View {
   RetrievalTables* retrieval_;
   QTableView* table_;
   QString unavailable_;
-  bool generating_ = false;
+  bool generating_ = false, inTurn_ = false, inConversation_ = false, elsewhere_ = false;
   bool isSplit_ = false;  // By hand.
 };
 

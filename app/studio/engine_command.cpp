@@ -4,6 +4,7 @@
 
 #include <QCoreApplication>
 #include <QDir>
+#include <QFileInfo>
 #include <QProcess>
 
 namespace kvista {
@@ -22,6 +23,18 @@ Result<EngineCommand> EngineCommand::fromText(const QString& text) {
     return fail(ErrorCode::invalidArgument, "The engine's command line is empty.", "Give one such as: ssh HOST kvista engine");
   const QString program = words.takeFirst();
   return EngineCommand{program, words};
+}
+
+std::optional<QString> EngineCommand::host() const {
+  if (QFileInfo(program).fileName().startsWith(QLatin1String("kvista"))) return std::nullopt;
+  // ssh's options that have a value in a word of its own.
+  static const QString kWithValue = QStringLiteral("BbcDEeFIiJLlmOopQRSWw");
+  for (qsizetype i = 0; i < arguments.size(); ++i) {
+    const QString& word = arguments[i];
+    if (!word.startsWith(QLatin1Char('-'))) return word.section(QLatin1Char('@'), -1);
+    if (word.size() == 2 && kWithValue.contains(word[1])) ++i;
+  }
+  return program;
 }
 
 QString EngineCommand::text() const {

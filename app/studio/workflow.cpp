@@ -194,6 +194,11 @@ json Workflow::exportParams(const ExportWish& wish) const {
 }
 
 QString Workflow::statisticsFile() const {
+  // Another machine has none of this one's folders; it makes those of its own.
+  if (host() && !engine_.hello().dataFolder.empty())
+    return QStringLiteral("%1/statistics/%2-%3.kvstats")
+        .arg(QString::fromStdString(engine_.hello().dataFolder), QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName(),
+             QString::fromStdString(document_.modelHash()));
   if (!document_.file().empty()) {
     std::filesystem::path file = document_.file();
     return QString::fromStdString(file.replace_extension(".kvstats").string());
@@ -432,6 +437,17 @@ void Workflow::forecastRefining(const TextSelection& text, int windowsPerStep, Q
                                                std::move(done));
 }
 
+void Workflow::forecastExport(QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done) {
+  json params = planParams();
+  params["method"] = "export";
+  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", std::move(params), readList<MemoryForecast>, context,
+                                               std::move(done));
+}
+
+void Workflow::examinePath(const QString& path, QObject* context, std::function<void(Result<PathRecord>)> done) {
+  engine_.preview<PathRecord>("examinePath", "examinePath", {{"path", path.toStdString()}}, read<PathRecord>, context, std::move(done));
+}
+
 void Workflow::generate(const GenerationWish& wish) {
   stopGenerating();
   json params = planParams();
@@ -440,6 +456,11 @@ void Workflow::generate(const GenerationWish& wish) {
   params["chat"] = wish.chat;
   params["temperature"] = wish.temperature;
   params["seed"] = wish.seed;
+  for (const GenerationWish::Turn& turn : wish.turns)
+    for (const auto& [list, answer] : {std::pair{"turns", turn.original}, std::pair{"planTurns", turn.plan}}) {
+      params[list].push_back({{"role", "user"}, {"content", turn.said.toStdString()}});
+      params[list].push_back({{"role", "assistant"}, {"content", answer.toStdString()}});
+    }
   generation_ = Generation{};
   auto id = std::make_shared<std::int64_t>(0);
   *id = engine_.ask<GeneratedTexts>(

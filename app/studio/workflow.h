@@ -22,6 +22,11 @@ struct GenerationWish {
   bool chat = false;
   double temperature = 0;
   std::uint64_t seed = 0;
+  /// What was said before, from the first prompt on; each side has answered in its own words.
+  struct Turn {
+    QString said, original, plan;
+  };
+  std::vector<Turn> turns = {};
 };
 
 /// What refining is asked for.
@@ -82,6 +87,12 @@ class Workflow final : public QObject {
                       std::function<void(Result<std::vector<MemoryForecast>>)> done);
   void forecastRefining(const TextSelection& text, int windowsPerStep, QObject* context,
                         std::function<void(Result<std::vector<MemoryForecast>>)> done);
+  /// Of writing the plan's export.
+  void forecastExport(QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done);
+  /// The machine of an engine whose paths are not those of this one (see EngineCommand::host).
+  [[nodiscard]] std::optional<QString> host() const { return engine_.command().host(); }
+  /// What is at a path there. Only the newest question is answered.
+  void examinePath(const QString& path, QObject* context, std::function<void(Result<PathRecord>)> done);
   void previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done);
   void exportPlan(const ExportWish& wish);
   /// The report of the saved project as one HTML file.

@@ -51,6 +51,7 @@ const EngineMethod* findEngineMethod(std::string_view name);
 Result<nlohmann::json> hello(Call& call);
 Result<nlohmann::json> listChoices(Call& call);
 Result<nlohmann::json> open(Call& call);
+Result<nlohmann::json> examinePath(Call& call);
 Result<nlohmann::json> calibrateModel(Call& call);
 Result<nlohmann::json> forecastMemory(Call& call);
 Result<nlohmann::json> openStatistics(Call& call);

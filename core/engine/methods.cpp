@@ -12,6 +12,7 @@ const std::vector<EngineMethod>& engineMethods() {
       {"list", Lane::light, listChoices},
       {"cancel", Lane::reader},
       {"open", Lane::light, open},
+      {"examinePath", Lane::light, examinePath},
       {"forecastMemory", Lane::light, forecastMemory},
       {"calibrate", Lane::compute, calibrateModel},
       {"openStatistics", Lane::light, openStatistics},

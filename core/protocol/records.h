@@ -26,6 +26,7 @@ struct HelloRecord {
   std::int64_t memoryBytes = 0;
   std::string torch = {};  ///< Version of libtorch.
   std::string host = {};   ///< Name of the machine.
+  std::string dataFolder = {};  ///< Where it keeps statistics and factors of projects without a place of their own.
   bool operator==(const HelloRecord&) const = default;
 };
 
@@ -70,6 +71,18 @@ struct ModelRecord {
   std::string chatTemplate;  ///< Its name when it is one that `generate` knows ("chatml", ...); empty otherwise.
   std::vector<std::string> problems;
   bool operator==(const ModelRecord&) const = default;
+};
+
+/// A path as the engine's machine has it.
+struct PathRecord {
+  enum class Kind { missing, file, folder };
+  std::string path;  ///< Absolute, a leading ~ replaced.
+  Kind kind = Kind::missing;
+  bool readable = false, writable = false;  ///< Of what is missing: whether it could be made.
+  std::int64_t bytes = 0;                   ///< Of a file.
+  std::optional<std::int64_t> freeBytes = {};  ///< Where it lies, or would.
+  std::string problem = {}, hint = {};      ///< Why it will not do; empty: it will.
+  bool operator==(const PathRecord&) const = default;
 };
 
 /// What a work would take of one memory, and what that has.
@@ -257,6 +270,7 @@ nlohmann::json toJson(const Catalogue& record);
 nlohmann::json toJson(const DeviceProfile& record);
 nlohmann::json toJson(const ModelShape& record);
 nlohmann::json toJson(const ModelRecord& record);
+nlohmann::json toJson(const PathRecord& record);
 nlohmann::json toJson(const MemoryForecast& record);
 nlohmann::json toJson(const StatisticsRecord& record);
 nlohmann::json toJson(const SimilarityRecord& record);
@@ -301,6 +315,8 @@ template <>
 Result<ModelShape> read(const nlohmann::json& json);
 template <>
 Result<ModelRecord> read(const nlohmann::json& json);
+template <>
+Result<PathRecord> read(const nlohmann::json& json);
 template <>
 Result<MemoryForecast> read(const nlohmann::json& json);
 template <>

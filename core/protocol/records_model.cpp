@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What there is: the engine, its catalogue, models.
+#include <array>
+
 #include "core/protocol/fields.h"
 #include "core/protocol/records.h"
 
@@ -17,6 +19,7 @@ json toJson(const HelloRecord& record) {
                 {"memoryBytes", record.memoryBytes}};
   if (!record.torch.empty()) value["torch"] = record.torch;
   if (!record.host.empty()) value["host"] = record.host;
+  if (!record.dataFolder.empty()) value["dataFolder"] = record.dataFolder;
   return value;
 }
 template <>
@@ -30,6 +33,33 @@ Result<HelloRecord> read(const json& value) {
   record.memoryBytes = fields.integer("memoryBytes");
   if (fields.has("torch")) record.torch = fields.text("torch");
   if (fields.has("host")) record.host = fields.text("host");
+  if (fields.has("dataFolder")) record.dataFolder = fields.text("dataFolder");
+  return fields.finish(std::move(record));
+}
+
+constexpr std::array kPathKinds = {Named{"missing", PathRecord::Kind::missing}, Named{"file", PathRecord::Kind::file},
+                                   Named{"folder", PathRecord::Kind::folder}};
+
+json toJson(const PathRecord& record) {
+  json value = {{"path", record.path},         {"kind", nameIn(kPathKinds, record.kind)},
+                {"readable", record.readable}, {"writable", record.writable},
+                {"bytes", record.bytes},       {"problem", record.problem},
+                {"hint", record.hint}};
+  if (record.freeBytes) value["freeBytes"] = *record.freeBytes;
+  return value;
+}
+template <>
+Result<PathRecord> read(const json& value) {
+  Fields fields(value, "a path");
+  PathRecord record;
+  record.path = fields.text("path");
+  record.kind = fields.choice("kind", kPathKinds);
+  record.readable = fields.boolean("readable");
+  record.writable = fields.boolean("writable");
+  record.bytes = fields.integer("bytes");
+  record.problem = fields.text("problem");
+  record.hint = fields.text("hint");
+  if (fields.has("freeBytes")) record.freeBytes = fields.integer("freeBytes");
   return fields.finish(std::move(record));
 }
 

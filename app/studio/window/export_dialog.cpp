@@ -14,6 +14,7 @@
 #include <QPushButton>
 
 #include "app/studio/window/dialog_size.h"
+#include "app/studio/window/memory_words.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -59,7 +60,9 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
       target_(new QLineEdit(suggestedTarget, this)),
       overwrite_(new QCheckBox(tr("replace an earlier export there"), this)),
       formSummary_(new QLabel(this)),
-      preview_(new QLabel(this)) {
+      preview_(new QLabel(this)),
+      memory_(new QLabel(tr("being worked out"), this)),
+      browse_(new QPushButton(tr("Choose…"), this)) {
   setObjectName(QStringLiteral("exportDialog"));
   setWindowTitle(tr("Export"));
   for (const Choice& form : forms)
@@ -72,11 +75,14 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   preview_->setMinimumHeight(130);
   preview_->setAlignment(Qt::AlignTop);
   preview_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
-  auto* browse = new QPushButton(tr("Choose…"), this);
+  target_->setObjectName(QStringLiteral("exportTarget"));
+  preview_->setObjectName(QStringLiteral("dryRun"));
+  memory_->setObjectName(QStringLiteral("memory"));
+  memory_->setWordWrap(true);
   auto* where = new QHBoxLayout;
   where->setSpacing(8);
   where->addWidget(target_, 1);
-  where->addWidget(browse);
+  where->addWidget(browse_);
   auto* formLayout = new QFormLayout(this);
   formLayout->setContentsMargins(20, 20, 20, 16);
   formLayout->setVerticalSpacing(10);
@@ -86,6 +92,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   formLayout->addRow(tr("Folder"), where);
   formLayout->addRow(QString(), overwrite_);
   formLayout->addRow(tr("Dry run"), preview_);
+  formLayout->addRow(tr("Memory"), memory_);
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   write_ = buttons->addButton(tr("Export"), QDialogButtonBox::AcceptRole);
   markPrimary(write_);
@@ -93,7 +100,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   formLayout->addRow(buttons);
   connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
-  connect(browse, &QPushButton::clicked, this, [this] {
+  connect(browse_, &QPushButton::clicked, this, [this] {
     const QString folder = QFileDialog::getExistingDirectory(this, tr("Folder that the export's folder goes into"));
     if (!folder.isEmpty()) target_->setText(folder + QLatin1Char('/') + target_->text().section(QLatin1Char('/'), -1));
   });
@@ -114,6 +121,7 @@ bool ExportDialog::canExport() const { return write_->isEnabled(); }
 
 void ExportDialog::ask() {
   formSummary_->setText(form_->currentData().toString());
+  isWritable_ = false;
   write_->setEnabled(false);
   if (target().isEmpty()) {
     preview_->setText(tr("Name a folder."));
@@ -124,13 +132,19 @@ void ExportDialog::ask() {
 }
 
 void ExportDialog::showPreview(const Result<ExportPreview>& preview) {
-  if (!preview) {
-    write_->setEnabled(false);
-    preview_->setText(sentences({preview.error().message, preview.error().hint}, colours().warning));
-    return;
-  }
-  preview_->setText(describe(*preview));
-  write_->setEnabled(preview->problems.empty());
+  isWritable_ = preview && preview->problems.empty();
+  preview_->setText(preview ? describe(*preview) : sentences({preview.error().message, preview.error().hint}, colours().warning));
+  write_->setEnabled(isWritable_ && fits_);
 }
+
+void ExportDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {
+  const MemoryWords words = memoryWords(forecast, tr("close other programs, or take an engine with more memory"));
+  fits_ = words.fits;
+  memory_->setText(words.text);
+  memory_->setForegroundRole(fits_ ? QPalette::PlaceholderText : QPalette::WindowText);
+  write_->setEnabled(isWritable_ && fits_);
+}
+
+void ExportDialog::setElsewhere(bool elsewhere) { browse_->setHidden(elsewhere); }
 
 }  // namespace kvista

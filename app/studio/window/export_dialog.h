@@ -29,6 +29,10 @@ class ExportDialog final : public QDialog {
   /// The dry run has found nothing against it.
   [[nodiscard]] bool canExport() const;
   void showPreview(const Result<ExportPreview>& preview);
+  /// What writing would take; what does not fit cannot be written.
+  void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
+  /// The folder is one of another machine: its path is typed.
+  void setElsewhere(bool elsewhere);
 
  Q_SIGNALS:
   void previewWanted();
@@ -41,6 +45,9 @@ class ExportDialog final : public QDialog {
   QCheckBox* overwrite_;
   QLabel* formSummary_;
   QLabel* preview_;
+  QLabel* memory_;
+  QPushButton* browse_;
+  bool isWritable_ = false, fits_ = true;
   QPushButton* write_;
 };
 

@@ -28,6 +28,7 @@ FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(thi
   auto* files = new QPushButton(tr("Add files…"), this);
   files->setObjectName(QStringLiteral("addTextFiles"));
   auto* folder = new QPushButton(tr("Add folder…"), this);
+  folder->setObjectName(QStringLiteral("addTextFolder"));
   auto* remove = new QPushButton(tr("Remove"), this);
   auto* buttons = new QHBoxLayout;
   for (QPushButton* button : {files, folder, remove}) buttons->addWidget(button);
@@ -37,6 +38,7 @@ FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(thi
   column->addWidget(list_);
   column->addLayout(buttons);
   connect(files, &QPushButton::clicked, this, [this] {
+    if (asking_) return asking_([this](const QString& path) { add({path}); });
     add(QFileDialog::getOpenFileNames(this, tr("Text to read"), {}, tr("Text (*.txt *.jsonl *.md);;All files (*)")));
   });
   connect(folder, &QPushButton::clicked, this, [this] {
@@ -50,6 +52,13 @@ FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(thi
   connect(remove, &QPushButton::clicked, this, removeSelected);
   connect(new QShortcut(QKeySequence::Delete, list_, nullptr, nullptr, Qt::WidgetShortcut), &QShortcut::activated, this,
           removeSelected);
+}
+
+void FileList::setAsking(Asking asking) {
+  asking_ = std::move(asking);
+  setAcceptDrops(false);
+  findChild<QPushButton*>(QStringLiteral("addTextFiles"))->setText(tr("Add path…"));
+  findChild<QPushButton*>(QStringLiteral("addTextFolder"))->hide();  // A path is either.
 }
 
 QStringList FileList::paths() const {

@@ -4,6 +4,7 @@
 
 #include <QStringList>
 #include <QWidget>
+#include <functional>
 
 class QListWidget;
 
@@ -17,6 +18,9 @@ class FileList final : public QWidget {
   explicit FileList(QWidget* parent = nullptr);
   [[nodiscard]] QStringList paths() const;
   void setPaths(const QStringList& paths);
+  /// Paths are asked for in this way instead of by dialogs of files: for those of another machine, of which none can be dropped.
+  using Asking = std::function<void(std::function<void(const QString&)> chosen)>;
+  void setAsking(Asking asking);
 
  Q_SIGNALS:
   void changed();
@@ -28,6 +32,7 @@ class FileList final : public QWidget {
  private:
   void add(const QStringList& paths);
   QListWidget* list_;
+  Asking asking_;
 };
 
 }  // namespace kvista

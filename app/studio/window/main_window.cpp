@@ -251,7 +251,7 @@ void MainWindow::showEngine() {
   const auto [mark, text] = [&]() -> std::pair<QColor, QString> {
     switch (engine_.state()) {
       case EngineClient::State::ready:
-        return {colours().valueText, QString::fromStdString(engine_.hello().device)};
+        return {colours().valueText, engineInWords()};
       case EngineClient::State::starting:
         return {colours().soft, tr("engine starting")};
       case EngineClient::State::lost:
@@ -268,6 +268,16 @@ void MainWindow::showEngine() {
   const auto latency = engine_.latencyMilliseconds();
   engineStatus_->setToolTip(engine_.command().text() +
                             (latency ? tr(" · %1 ms there and back").arg(*latency, 0, 'f', 1) : QString()));
+}
+
+/// What computes; on another machine also which, and how far away that is.
+QString MainWindow::engineInWords() const {
+  QStringList parts = {QString::fromStdString(engine_.hello().device)};
+  if (const auto host = engine_.command().host()) {
+    parts.prepend(*host);
+    if (const auto latency = engine_.latencyMilliseconds()) parts << tr("%1 ms").arg(*latency, 0, 'f', *latency < 10 ? 1 : 0);
+  }
+  return parts.join(QStringLiteral(" · "));
 }
 
 void MainWindow::tellOfEngine(EngineClient::State state) {
@@ -409,6 +419,7 @@ nlohmann::json MainWindow::facts() const {
                            {"steps", document_.undoStack().count()},
                            {"busy", jobs_.isBusy()},
                            {"dark", colours().dark},
+                           {"compared", other_.model() ? other_.model()->path.toStdString() : ""},
                            {"keyboardIn", panelOf(QApplication::focusWidget())},
                            {"dragging", document_.isInGesture()},
                            {"ambiguousShortcuts", ambiguous},

@@ -20,6 +20,7 @@
 #include "app/studio/window/window_layouts.h"
 #include "app/studio/workflow.h"
 
+class QDialog;
 class QLabel;
 class QStackedWidget;
 
@@ -72,6 +73,7 @@ class MainWindow final : public QMainWindow {
   /// `about`: the file or place, may be empty. `title`: what was tried, may be empty.
   void showProblem(const QString& about, const Error& error, const QString& title = {});
   void showEngine();
+  [[nodiscard]] QString engineInWords() const;
   /// What has become of the engine, where it is not as it should be.
   void tellOfEngine(EngineClient::State state);
   void chooseLayout(const QString& name);
@@ -84,6 +86,7 @@ class MainWindow final : public QMainWindow {
   void calibrate();
   void measure();
   void refine();
+  void askElsewhere(QDialog* dialog);
   void forecastIn(TextDialog* dialog, const QString& method);
   void keepPlan();
   void compareWithOther();

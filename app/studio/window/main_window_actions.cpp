@@ -6,6 +6,7 @@
 
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
+#include "app/studio/window/path_dialog.h"
 #include "app/studio/window/top_bar.h"
 #include "views/figure_strip.h"
 #include "views/theme.h"
@@ -77,6 +78,8 @@ void MainWindow::addPlanActions() {
   add(
       "plan.openStatistics", plan, tr("Open s&tatistics…"), {},
       [this] {
+        if (workflow_.host())
+          return choosePath(this, workflow_, tr("Statistics of this model"), [this](const QString& path) { workflow_.openStatistics(path); });
         const QString path = QFileDialog::getOpenFileName(this, tr("Statistics of this model"), {},
                                                           tr("Statistics (*.kvstats);;All files (*)"));
         if (!path.isEmpty()) workflow_.openStatistics(path);

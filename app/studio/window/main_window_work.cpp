@@ -11,10 +11,12 @@
 #include "app/studio/places.h"
 #include "app/studio/window/command_palette.h"
 #include "app/studio/window/export_dialog.h"
+#include "app/studio/window/file_list.h"
 #include "app/studio/window/figure_file.h"
 #include "app/studio/window/help_window.h"
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
+#include "app/studio/window/path_dialog.h"
 #include "app/studio/window/quality_presenter.h"
 #include "app/studio/window/refine_dialog.h"
 #include "app/studio/window/shortcuts_dialog.h"
@@ -41,11 +43,19 @@ void MainWindow::calibrate() {
   TextSelection before = usualText(document_, "calibration.txt");
   if (const auto& statistics = document_.statistics()) before.paths = statistics->texts;
   auto* dialog = new TextDialog(TextDialog::Purpose::calibrate, document_.model(), before, this);
+  askElsewhere(dialog);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this,
           [this, dialog] { workflow_.calibrate(dialog->selection(), dialog->gradients()); });
   forecastIn(dialog, QStringLiteral("calibrate"));
   dialog->open();
+}
+
+/// Texts are read where the engine runs: on another machine their paths are typed.
+void MainWindow::askElsewhere(QDialog* dialog) {
+  if (!workflow_.host()) return;
+  for (FileList* list : dialog->findChildren<FileList*>())
+    list->setAsking([this, list](std::function<void(const QString&)> chosen) { choosePath(list, workflow_, tr("Text to read"), std::move(chosen)); });
 }
 
 void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
@@ -60,6 +70,7 @@ void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
 void MainWindow::measure() {
   auto* dialog =
       new TextDialog(TextDialog::Purpose::measure, document_.model(), usualText(document_, "evaluation.txt"), this);
+  askElsewhere(dialog);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.measure(dialog->selection()); });
   forecastIn(dialog, QStringLiteral("evaluate"));
@@ -71,6 +82,7 @@ void MainWindow::refine() {
   if (const auto& statistics = document_.statistics()) text.paths = statistics->texts;
   auto* dialog = new RefineDialog(document_.model(), QString::fromStdString(engine_.hello().device), text,
                                   usualText(document_, "evaluation.txt"), this);
+  askElsewhere(dialog);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
     workflow_.refine(dialog->wish());
@@ -88,17 +100,19 @@ void MainWindow::refine() {
 
 void MainWindow::exportPlan() {
   const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
-  const QString beside = document_.file().empty()
-                             ? QDir::homePath()
+  const QString beside = workflow_.host()           ? model.absolutePath()
+                         : document_.file().empty() ? QDir::homePath()
                              : QFileInfo(QString::fromStdString(document_.file().string())).absolutePath();
   auto* dialog = new ExportDialog(document_.catalogue().forms,
                                   QStringLiteral("%1/%2-smaller").arg(beside, model.completeBaseName()), this);
+  dialog->setElsewhere(workflow_.host().has_value());
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   exportDialog_ = dialog;
   const auto wish = [dialog] {
     return ExportWish{dialog->form(), dialog->dtype(), dialog->target(), dialog->overwrite()};
   };
   connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
+    workflow_.forecastExport(dialog, [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
     workflow_.previewExport(wish(), dialog,
                             [dialog](const Result<ExportPreview>& preview) { dialog->showPreview(preview); });
   });
@@ -114,13 +128,15 @@ void MainWindow::keepPlan() {
 }
 
 void MainWindow::compareWithOther() {
-  const QString path = QFileDialog::getOpenFileName(
-      this, tr("Compare with another model or project"), {},
-      tr("Models and projects (*.kvista *.safetensors *.gguf *.json);;All files (*)"));
-  if (path.isEmpty()) return;
-  other_.open(path);
-  chooseLayout(QStringLiteral("compare"));
-  panels_->show(QStringLiteral("comparison"));
+  const QString title = tr("Compare with another model or project");
+  const auto compare = [this](const QString& path) {
+    other_.open(path);
+    chooseLayout(QStringLiteral("compare"));
+    panels_->show(QStringLiteral("comparison"));
+  };
+  if (workflow_.host()) return choosePath(this, workflow_, title, compare);
+  const QString path = QFileDialog::getOpenFileName(this, title, {}, tr("Models and projects (*.kvista *.safetensors *.gguf *.json);;All files (*)"));
+  if (!path.isEmpty()) compare(path);
 }
 
 /// The session of each project knows what it is compared with.

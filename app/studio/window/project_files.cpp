@@ -9,6 +9,7 @@
 #include <QPushButton>
 
 #include "app/studio/places.h"
+#include "app/studio/window/path_dialog.h"
 #include "app/studio/window/recover_dialog.h"
 
 namespace kvista {
@@ -45,12 +46,15 @@ ProjectFiles::ProjectFiles(Document& document, Workflow& workflow, RecentFiles& 
 }
 
 void ProjectFiles::askForModelFolder() {
+  if (workflow_.host()) return choosePath(window_, workflow_, tr("Open a model"), [this](const QString& path) { open(path); });
   const QString folder = QFileDialog::getExistingDirectory(window_, tr("Folder of a model"));
   if (!folder.isEmpty()) open(folder);
 }
 
 void ProjectFiles::askForFile() {
-  const QString file = QFileDialog::getOpenFileName(window_, tr("Open a model or a project"), {}, tr(kModelFiles));
+  // Projects are this machine's whatever the engine's is; models are opened by their folders there.
+  const QString kinds = workflow_.host() ? tr("KVista projects (*.kvista);;All files (*)") : tr(kModelFiles);
+  const QString file = QFileDialog::getOpenFileName(window_, tr("Open a model or a project"), {}, kinds);
   if (!file.isEmpty()) open(file);
 }
 
@@ -123,6 +127,8 @@ void ProjectFiles::askForMovedModel(const QString& path, const Error& error) {
   box->addButton(tr("Leave it"), QMessageBox::RejectRole);
   connect(box, &QMessageBox::buttonClicked, this, [this, locate, path, error](QAbstractButton* clicked) {
     if (clicked != locate) return Q_EMIT failed(path, error);
+    if (workflow_.host())
+      return choosePath(window_, workflow_, tr("Where the model is now"), [this](const QString& place) { workflow_.openMovedModel(place); });
     const QString folder = QFileDialog::getExistingDirectory(window_, tr("Where the model is now"));
     if (!folder.isEmpty()) workflow_.openMovedModel(folder);
   });

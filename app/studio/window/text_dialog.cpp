@@ -114,7 +114,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
 void TextDialog::check() {
   const bool there = !files_->paths().isEmpty();
   for (QAbstractButton* button : buttons_->buttons())
-    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there);
+    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there && fits_);
   const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
   forecast_->setText(!there ? tr("Add a text file to begin.")
                      : windows_->value() > 0
@@ -124,6 +124,8 @@ void TextDialog::check() {
 
 void TextDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {
   const MemoryWords words = memoryWords(forecast, tr("take shorter windows, or an engine with more memory"));
+  fits_ = words.fits;
+  check();
   memory_->setText(words.text);
   memory_->setForegroundRole(words.fits ? QPalette::PlaceholderText : QPalette::WindowText);
 }

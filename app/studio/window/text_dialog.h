@@ -26,7 +26,7 @@ class TextDialog final : public QDialog {
   [[nodiscard]] TextSelection selection() const;
   /// Whether the pass shall go backwards too; always true but for calibration.
   [[nodiscard]] bool gradients() const;
-  /// What the pass would take, for selection() and gradients().
+  /// What the pass would take, for selection() and gradients(); what does not fit cannot be started.
   void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
 
  Q_SIGNALS:
@@ -46,6 +46,7 @@ class TextDialog final : public QDialog {
   QLabel* forecast_;
   QLabel* memory_;
   QDialogButtonBox* buttons_;
+  bool fits_ = true;
 };
 
 }  // namespace kvista

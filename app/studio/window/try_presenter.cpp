@@ -4,6 +4,7 @@
 
 #include <QFileInfo>
 
+#include "app/studio/window/path_dialog.h"
 #include "views/try_view.h"
 
 namespace kvista {
@@ -14,17 +15,20 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
     connect(&document_, signal, this, &TryPresenter::showState);
   for (const auto signal : {&Document::resultsChanged, &Document::planChanged, &Document::projectChanged})
     connect(&document_, signal, this, &TryPresenter::showResults);
-  connect(&view_, &TryView::generateRequested, this, [this](const QString& prompt, const GenerateSettings& settings) {
-    view_.setGenerating(true);
-    workflow_.generate({.prompt = prompt,
-                        .maxTokens = settings.tokens,
-                        .chat = settings.chatTemplate,
-                        .temperature = settings.temperature,
-                        .seed = static_cast<std::uint64_t>(settings.seed)});
+  connect(&view_, &TryView::generateRequested, this, &TryPresenter::generate);
+  connect(&view_, &TryView::newConversationRequested, this, [this] {
+    turns_.clear();
+    view_.endConversation();
   });
   connect(&view_, &TryView::stopRequested, &workflow_, &Workflow::stopGenerating);
-  connect(&workflow_, &Workflow::generationEnded, this, [this] { view_.setGenerating(false); });
+  connect(&workflow_, &Workflow::generationEnded, this, [this] {
+    // What was stopped half-way was said all the same; without a word of either side the turn failed.
+    if (turn_ && !(turn_->original.isEmpty() && turn_->plan.isEmpty())) turns_.push_back(*turn_);
+    turn_.reset();
+    view_.setGenerating(false);
+  });
   connect(&workflow_, &Workflow::piece, this, [this](const GeneratedPiece& piece) {
+    if (turn_) (piece.compressed ? turn_->plan : turn_->original) += QString::fromStdString(piece.text);
     view_.appendPiece(piece.compressed, QString::fromStdString(piece.text), piece.tokens, piece.cacheBytes);
   });
   connect(&view_, &TryView::measureRequested, this, [this](const QStringList& paths) {
@@ -41,6 +45,18 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
     };
     view_.setRetrieval(table(record.lossBefore, record.foundBefore), table(record.lossAfter, record.foundAfter));
   });
+  for (const auto signal : {&Document::modelChanged, &Document::projectChanged})
+    connect(&document_, signal, this, [this] {
+      turns_.clear();
+      if (!workflow_.isGenerating()) view_.endConversation();
+    });
+  connect(&workflow_.engine(), &EngineClient::stateChanged, this, &TryPresenter::showState);
+  connect(&view_, &TryView::lossFileWanted, this, [this] {
+    askForFile(tr("Loss of every token of a file"), [this](const QString& path) { workflow_.tokenLossesOfFile(path); });
+  });
+  connect(&view_, &TryView::measureFilesWanted, this, [this] {
+    askForFile(tr("Perplexity on file"), [this](const QString& path) { workflow_.measure({{path.toStdString()}, 0, 0, 0, {}, false}); });
+  });
   // Another model's or another plan's numbers would only mislead.
   for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::planChanged})
     connect(&document_, signal, this, [this] { view_.setRetrieval({}, {}); });
@@ -54,7 +70,30 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
   showResults();
 }
 
+void TryPresenter::generate(const QString& prompt, const GenerateSettings& settings) {
+  // Another plan has not said what stands there.
+  if (!settings.chatTemplate || conversationPlan_ != document_.planFingerprint()) turns_.clear();
+  conversationPlan_ = document_.planFingerprint();
+  turn_.reset();
+  if (settings.chatTemplate) {
+    view_.beginTurn(prompt, turns_.empty());
+    turn_ = GenerationWish::Turn{prompt, {}, {}};
+  }
+  view_.setGenerating(true);
+  workflow_.generate({.prompt = prompt,
+                      .maxTokens = settings.tokens,
+                      .chat = settings.chatTemplate,
+                      .temperature = settings.temperature,
+                      .seed = static_cast<std::uint64_t>(settings.seed),
+                      .turns = turns_});
+}
+
+void TryPresenter::askForFile(const QString& title, std::function<void(const QString&)> chosen) {
+  choosePath(&view_, workflow_, title, std::move(chosen));
+}
+
 void TryPresenter::showState() {
+  view_.setFilesElsewhere(workflow_.host().has_value());
   view_.setUnavailable(!document_.hasModel()     ? tr("Open a model first.")
                        : !document_.statistics() ? tr("Calibrate the model first: a plan is made from its statistics.")
                                                  : QString());

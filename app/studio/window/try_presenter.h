@@ -9,6 +9,7 @@
 
 namespace kvista {
 
+struct GenerateSettings;
 class TryView;
 
 /// Lets the original and the plan write, and measures both on texts.
@@ -21,9 +22,14 @@ class TryPresenter final : public QObject {
  private:
   void showState();
   void showResults();
+  void generate(const QString& prompt, const GenerateSettings& settings);
+  void askForFile(const QString& title, std::function<void(const QString&)> chosen);
   Document& document_;
   Workflow& workflow_;
   TryView& view_;
+  std::vector<GenerationWish::Turn> turns_;  // Of the conversation.
+  std::optional<GenerationWish::Turn> turn_;  // That is being answered.
+  std::string conversationPlan_;              // The answers are this plan's.
 };
 
 }  // namespace kvista

@@ -136,6 +136,17 @@ Result<std::vector<ChatTurn>> turnsOf(const nlohmann::json& list) {
   return turns;
 }
 
+/// What a model is given to go on from. `special`: whether the tokenizer puts its own first token before it.
+Result<std::vector<std::uint32_t>> promptTokens(const Tokenizer& tokenizer, const Checkpoint& checkpoint, const std::string& prompt, bool special) {
+  KVISTA_ASSIGN(std::vector<std::uint32_t> tokens, tokenizer.encode(prompt, special));
+  if (tokens.empty())
+    if (const auto bos = bosTokenOf(checkpoint)) tokens.push_back(*bos);
+  if (tokens.empty()) return fail(ErrorCode::invalidArgument, "The prompt is empty.", "Give some text to go on from.");
+  if (static_cast<std::int64_t>(tokens.size()) > kMostTokens)
+    return fail(ErrorCode::invalidArgument, fmt::format("The prompt has {} tokens, at most {} are allowed.", tokens.size(), kMostTokens));
+  return tokens;
+}
+
 /// One of the two texts that are written.
 struct Writing {
   Generation generation;
@@ -189,24 +200,24 @@ Result<nlohmann::json> generate(Call& call) {
   request.maximumTokens = fields.has("maxTokens") ? fields.integer("maxTokens", 1, kMostTokens) : 128;
   std::vector<ChatTurn> turns;
   if (fields.has("turns")) turns = fields.take("turns", turnsOf(*fields.find("turns")));
-  const bool chat = !turns.empty() || (fields.has("chat") && fields.boolean("chat"));
+  std::vector<ChatTurn> planTurns = turns;
+  if (fields.has("planTurns")) planTurns = fields.take("planTurns", turnsOf(*fields.find("planTurns")));
+  const bool chat = !turns.empty() || !planTurns.empty() || (fields.has("chat") && fields.boolean("chat"));
   if (fields.has("temperature")) request.temperature = fields.number("temperature", 0, 100);
   if (fields.has("seed")) request.seed = static_cast<std::uint64_t>(fields.integer("seed"));
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
-  ChatTemplate form;
+  const ChatTemplate form = chat ? chatTemplateOf(model.checkpoint) : ChatTemplate();
+  std::string planPrompt = prompt;
   if (chat) {
-    form = chatTemplateOf(model.checkpoint);
+    // Each side goes on from what it has said itself.
     turns.push_back({"user", prompt});
+    planTurns.push_back({"user", prompt});
     KVISTA_ASSIGN(prompt, inChatTemplate(form, turns));
+    KVISTA_ASSIGN(planPrompt, inChatTemplate(form, planTurns));
   }
-  KVISTA_ASSIGN(request.prompt, tokenizer->encode(prompt, !chat));
-  if (request.prompt.empty())
-    if (const auto bos = bosTokenOf(model.checkpoint)) request.prompt.push_back(*bos);
-  if (request.prompt.empty()) return fail(ErrorCode::invalidArgument, "The prompt is empty.", "Give some text to go on from.");
-  if (static_cast<std::int64_t>(request.prompt.size()) > kMostTokens)
-    return fail(ErrorCode::invalidArgument, fmt::format("The prompt has {} tokens, at most {} are allowed.", request.prompt.size(), kMostTokens));
+  KVISTA_ASSIGN(request.prompt, promptTokens(*tokenizer, model.checkpoint, prompt, !chat));
   request.endTokens = endTokensOf(model.checkpoint);
   if (const std::string end = endOfTurn(form); !end.empty()) {
     KVISTA_ASSIGN(const auto tokens, tokenizer->encode(end, false));
@@ -215,9 +226,13 @@ Result<nlohmann::json> generate(Call& call) {
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
 
+  GenerationRequest planRequest = request;
+  if (transform && planPrompt != prompt) {
+    KVISTA_ASSIGN(planRequest.prompt, promptTokens(*tokenizer, model.checkpoint, planPrompt, !chat));
+  }
   std::vector<Writing> sides;
   sides.push_back({Generation(*decoder, *tokenizer, model.ownTransform.get(), request), model.plan ? &*model.plan : nullptr, {}, {}});
-  if (transform) sides.push_back({Generation(*decoder, *tokenizer, transform.get(), request), &*inputs.plan, {}, {}});
+  if (transform) sides.push_back({Generation(*decoder, *tokenizer, transform.get(), planRequest), &*inputs.plan, {}, {}});
   for (std::int64_t token = 0; std::ranges::any_of(sides, [](const Writing& side) { return !side.ended; }); ++token)
     for (std::size_t i = 0; i < sides.size(); ++i) {
       Writing& side = sides[i];
@@ -237,6 +252,7 @@ Result<nlohmann::json> generate(Call& call) {
     }
   nlohmann::json answer = {{"original", toJson(sides.front().whole)}, {"prompt", prompt}, {"chatTemplate", form.name}};
   if (sides.size() > 1) answer["plan"] = toJson(sides.back().whole);
+  if (sides.size() > 1 && planPrompt != prompt) answer["planPrompt"] = planPrompt;
   return answer;
 }
 

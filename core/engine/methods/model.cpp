@@ -15,6 +15,7 @@
 #include "core/compress/measures/measures.h"
 #include "core/compress/method.h"
 #include "core/engine/chat_template.h"
+#include "core/engine/data_folder.h"
 #include "core/engine/method.h"
 #include "core/engine/workspace.h"
 #include "core/model/device.h"
@@ -61,7 +62,7 @@ Result<nlohmann::json> hello(Call& call) {
   const std::int64_t memory = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) != 0) host.fill(0);
-  return toJson(HelloRecord{"kvista", settings.version, kProtocolVersion, device, memory, TORCH_VERSION, host.data()});
+  return toJson(HelloRecord{"kvista", settings.version, kProtocolVersion, device, memory, TORCH_VERSION, host.data(), dataFolder().string()});
 }
 
 Result<nlohmann::json> listChoices(Call&) {

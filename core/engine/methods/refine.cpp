@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/factor_file.h"
+#include "core/engine/data_folder.h"
 #include "core/engine/memory_forecast.h"
 #include "core/engine/methods/inputs.h"
 #include "core/evaluate/perplexity.h"
@@ -92,6 +93,7 @@ Result<nlohmann::json> refinePlan(Call& call) {
 
   RefineRequest& request = wish.request;
   request.keepsBestWhenStopped = true;
+  KVISTA_CHECK(makeDataFolderFor(wish.output));
   request.partialFile = wish.output + ".partial";
   request.key = fmt::format("{} {} {} {} {} {} {} {} {} {}", model.hash, fingerprint(plan), text.hash, request.seed, request.steps,
                             request.minutes.value_or(0), request.windowsPerStep, request.rate, request.nested,

@@ -6,6 +6,7 @@
 
 #include "core/compress/planner.h"
 #include "core/engine/analysis.h"
+#include "core/engine/data_folder.h"
 #include "core/engine/memory_forecast.h"
 #include "core/engine/methods/inputs.h"
 #include "core/evaluate/calibrate.h"
@@ -69,6 +70,7 @@ Result<nlohmann::json> calibrateModel(Call& call) {
   request.bos = bosTokenOf(model.checkpoint);
   request.gradients = gradients;
   request.partialFile = output + ".partial";
+  KVISTA_CHECK(makeDataFolderFor(output));
   KVISTA_CHECK(checkCalibrationMemory(*decoder, request));
   KVISTA_CHECK(checkStandardInput(call, text));
   KVISTA_ASSIGN(Statistics made, calibrate(*decoder, model.hash, *tokenizer, request, call.task));

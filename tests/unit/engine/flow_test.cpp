@@ -105,6 +105,34 @@ TEST_F(Flow, OpensAModelWithADamagedTokenizerAndSaysSo) {
   EXPECT_THAT(record.problems, testing::ElementsAre(testing::AllOf(HasSubstr((model / "tokenizer.json").string()), HasSubstr("get it again"))));
 }
 
+TEST_F(Flow, SaysWhatIsAtAPathOfItsMachine) {
+  const auto look = [&](const std::string& path, const char* purpose = "read") {
+    return recordOf<PathRecord>(client_->call("examinePath", {{"path", path}, {"purpose", purpose}}));
+  };
+  const std::filesystem::path& folder = folder_->path();
+  std::ofstream(folder / "text.txt") << "12345";
+  const auto file = look(folder / "text.txt");
+  EXPECT_EQ(file.kind, PathRecord::Kind::file);
+  EXPECT_EQ(file.bytes, 5);
+  EXPECT_TRUE(file.readable && file.problem.empty());
+  EXPECT_GT(file.freeBytes.value_or(0), 0);
+  EXPECT_EQ(look(folder / "x" / ".." / "text.txt").path, (folder / "text.txt").string());
+  EXPECT_EQ(look(folder).kind, PathRecord::Kind::folder);
+  const auto missing = look(folder / "no" / "where");
+  EXPECT_EQ(missing.kind, PathRecord::Kind::missing);
+  EXPECT_THAT(missing.problem, HasSubstr((folder / "no" / "where").string() + " does not exist"));
+  EXPECT_THAT(missing.hint, HasSubstr(folder.string() + ".")) << "how far the path goes";
+  // To be written: what is not there yet is right, a file is not.
+  EXPECT_EQ(look(folder / "new", "write").problem, "");
+  EXPECT_THAT(look(folder / "text.txt", "write").problem, HasSubstr("is a file"));
+  const char* home = std::getenv("HOME");
+  if (home) {
+    EXPECT_EQ(look("~").path, std::filesystem::path(home).lexically_normal().string());
+  }
+  EXPECT_EQ(errorOf(client_->call("examinePath", {{"path", ""}})).code, ErrorCode::invalidArgument);
+  EXPECT_THAT(errorOf(client_->call("examinePath", {{"path", "/"}, {"purpose", "dance"}})).message, HasSubstr("dance"));
+}
+
 TEST_F(Flow, ForecastsMemoryBeforeTheWork) {
   const auto forecast = [&](json params) { return recordOf<MemoryForecast>(valueOf(client_->call("forecastMemory", std::move(params))).at(0)); };
   Client fresh;  // One that has not loaded the weights, 14.9 MB that become twice as much in float32.

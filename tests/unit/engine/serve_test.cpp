@@ -237,6 +237,8 @@ TEST(Protocol, KeepsItsFrames) {
        requestMessage(9, "retrieval", {{"model", "/models/a"}, {"lengths", {64, 128}}, {"depths", {50}}, {"trials", 2}, {"seed", 7}})},
       {"retrieval.result", resultMessage(9, toJson(RetrievalRecord{{"/texts/a"}, {64, 128}, {50}, 2, 7, {1, 2, {2, 3}}, {1, 2, {4, 5}},
                                                                    {1, 2, {1, 0.5F}}, {1, 2, {0, 0.5F}}}))},
+      {"examinePath.request", requestMessage(11, "examinePath", {{"path", "~/models"}})},
+      {"examinePath.result", resultMessage(11, toJson(PathRecord{"/home/a/models", PathRecord::Kind::folder, true, false, 0, 4096}))},
       {"refine.request", requestMessage(10, "refine", {{"model", "/models/a"}, {"output", "/plans/a"}, {"steps", 2}})},
       {"refine.progress", progressMessage(10, toJson(ProgressRecord{"refine", 1, 2, "steps", {}, {}, {{1, 0.5, 0.75}}}))},
       {"refine.result", resultMessage(10, toJson(RefineRecord{"/plans/a", "0123456789abcdef", {"/texts/a"}, 2, 1, "all steps are done", 0.75, 0.5, 7, 1,

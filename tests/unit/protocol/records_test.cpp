@@ -223,6 +223,7 @@ TEST(Records, NameTheFieldThatIsWrong) {
   expectMistakesNamed(GeneratedPiece{});
   expectMistakesNamed(ProgressRecord{"calibrate", 1, 2, "tokens", 1.0, GeneratedPiece{}});
   const RefinedPerplexity perplexity{"a.txt", "89ab", 100, 10, 12, 11};
+  expectMistakesNamed(PathRecord{"/models", PathRecord::Kind::folder, true, false, 0, 7, "", ""});
   expectMistakesNamed(LossPoint{1, 0.5, 0.75});
   expectMistakesNamed(perplexity);
   expectMistakesNamed(ProgressRecord{"refine", 1, 2, "steps", 1.0, {}, {{1, 0.5, 0.75}}});

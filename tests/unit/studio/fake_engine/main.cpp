@@ -97,6 +97,7 @@ json ofModel(const std::string& method, const json& params, bool large) {
   if (method == "open") {
     kvista::ModelRecord opened = model;
     opened.path = path;
+    if (path.find("chat") != std::string::npos) opened.chatTemplate = "chatml";
     return toJson(opened);
   }
   if (method == "openStatistics") {
@@ -125,6 +126,17 @@ json ofModel(const std::string& method, const json& params, bool large) {
     return toJson(kvista::PlanErrorsRecord{kv, kv, kv, kv, query, query});
   }
   return nullptr;
+}
+
+/// Both sides say how many turns came before, and what they themselves said last.
+json generated(const json& params) {
+  const auto said = [&](const char* turns, const char* side) {
+    const json list = params.value(turns, json::array());
+    const std::string last = list.empty() ? std::string("nothing") : list.back().at("content").get<std::string>();
+    return std::string(side) + " after " + std::to_string(list.size() / 2) + " turns, last: " + last;
+  };
+  return {{"original", toJson(kvista::GeneratedPiece{said("turns", "original"), 10, 4000, false})},
+          {"plan", toJson(kvista::GeneratedPiece{said("planTurns", "plan"), 10, 500, true})}};
 }
 
 void answer(const json& request, std::string_view behaviour) {
@@ -162,6 +174,7 @@ void answer(const json& request, std::string_view behaviour) {
     if (!plan) return say(kvista::errorMessage(id, plan.error()));
     return say(kvista::resultMessage(id, units(*plan, behaviour == "large")));
   }
+  if (method == "generate") return say(kvista::resultMessage(id, generated(params)));
   if (method == "list") {
     kvista::Catalogue catalogue;
     catalogue.measures = {{"cka-sink-free", "Made up", "", "", ""}};
