@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""Try and Compare in a real window with a real engine: a prompt on both sides, two plans, two projects."""
+
+import csv
+import re
+
+import pytest
+
+from program import MODEL, answer, run
+from studio_window import Studio, idle, missing
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
+
+
+def amounts(facts):
+    """Tokens and bytes of "74 tokens · 75.8 kB cache"."""
+    tokens, size, unit = re.match(r"([\d,]+) tokens · ([\d.]+) (bytes|kB|MB) cache", facts).groups()
+    return int(tokens.replace(",", "")), float(size) * {"bytes": 1, "kB": 1e3, "MB": 1e6}[unit]
+
+
+def file_of(studio, keys, path):
+    """The dialog of files that an action opens is answered with a path."""
+    studio.key(*keys)
+    studio.until(lambda look: any("QFileDialog" in name for name in look["widgets"]), "the file dialog")
+    studio.key("ctrl+a")
+    studio.type(str(path))
+    studio.key("Return")
+    studio.until(lambda look: not any("QFileDialog" in name for name in look["widgets"]), "the file dialog's end")
+
+
+def palette(studio, words):
+    studio.key("ctrl+shift+p")
+    studio.until(lambda look: any("palette" in name.lower() for name in look["widgets"]), "the palette")
+    studio.type(words)
+    studio.key("Return")
+
+
+def table(studio, panel, file):
+    """What a panel shows, by the keyboard: F6 to it, then Ctrl+Shift+E."""
+    for _ in range(20):
+        if studio.until(lambda look: True, "the window")["facts"]["keyboardIn"] == panel:
+            break
+        before = studio.fact("keyboardIn")
+        studio.key("F6")
+        studio.until(lambda look: look["facts"]["keyboardIn"] != before, "the next panel")
+    assert studio.fact("keyboardIn") == panel
+    file_of(studio, ["ctrl+shift+e"], file)
+    studio.until(lambda look: str(file) in look["facts"]["message"], "the table")
+    with open(file, newline="", encoding="utf-8") as lines:
+        return list(csv.reader(lines))
+
+
+def test_a_prompt_is_gone_on_with_on_both_sides(display, project, tmp_path):
+    with Studio(display, tmp_path, project) as studio:
+        studio.until(idle, "the project")
+        studio.key("ctrl+4")
+        studio.until(lambda look: "prompt" in look["widgets"], "the layout Try")
+        studio.click("prompt")
+        studio.type("Emma Woodhouse, handsome, clever")
+        studio.click("generate")
+        look = studio.until(lambda look: idle(look) and look["texts"].get("planRemark"), "both texts")
+        (tokens, before), (others, after) = amounts(look["texts"]["originalFacts"]), amounts(look["texts"]["planFacts"])
+        bytes_per_token = look["facts"]["bytesPerToken"]
+        # 8 layers of 8 heads, keys and values of 32 numbers in 16 bits; and an eighth of it.
+        assert before == pytest.approx(tokens * 8192, rel=0.01)
+        assert after == pytest.approx(others * bytes_per_token, rel=0.05)
+        assert float(look["texts"]["planRemark"].split()[0]) == pytest.approx(8192 / bytes_per_token, abs=0.4)
+        said = answer("generate", project, "--prompt", "Emma Woodhouse, handsome, clever", "--tokens", 128)
+        assert (tokens, others) == (said["original"]["tokens"], said["plan"]["tokens"])
+
+
+def test_two_plans_are_compared_number_by_number(display, project, tmp_path):
+    with Studio(display, tmp_path, project) as studio:
+        first = studio.until(idle, "the project")["facts"]["bytesPerToken"]
+        studio.key("ctrl+d")
+        studio.until(lambda look: any("QInputDialog" in name for name in look["widgets"]), "the plan's name")
+        studio.key("Return")
+        studio.until(lambda look: not any("QInputDialog" in name for name in look["widgets"]), "the name's end")
+        studio.key("ctrl+t")
+        studio.until(lambda look: "targetValue" in look["widgets"] or "targetEdit" in look["widgets"], "the target")
+        studio.key("ctrl+a")
+        studio.type("16")
+        studio.key("Return")
+        second = studio.until(lambda look: idle(look) and look["facts"]["bytesPerToken"] < first, "the smaller plan")["facts"]["bytesPerToken"]
+        studio.key("ctrl+3")
+        header, *rows = table(studio, "plans", tmp_path / "plans.csv")
+        assert [row[0] for row in rows] == [str(layer) for layer in range(8) for _ in range(16)]
+        for row in rows:
+            assert float(row[4]) == pytest.approx(float(row[3]) - float(row[2]), abs=1e-6)
+        # Bits a number, of 32 numbers a head: together they are the bytes of either plan.
+        sums = [sum(float(row[column]) for row in rows) * 32 / 8 for column in (2, 3)]
+        assert sorted(sums) == pytest.approx(sorted([first, second]), rel=0.02), header
+
+
+def test_two_projects_heads_are_compared_as_the_engine_measures_them(display, project, tmp_path):
+    text = tmp_path / "other.txt"
+    text.write_text((MODEL.parent / "text" / "evaluation.txt").read_text()[:6000])
+    run("calibrate", MODEL, "--text", text, "--window", 64, "-o", tmp_path / "other.kvstats")
+    run("plan", MODEL, "--stats", tmp_path / "other.kvstats", "--times-smaller", 4, "-o", tmp_path / "other.kvista")
+    with Studio(display, tmp_path, project) as studio:
+        studio.until(idle, "the project")
+        palette(studio, "compare with another")
+        file_of(studio, [], tmp_path / "other.kvista")
+        studio.until(lambda look: idle(look) and look["facts"]["compared"].endswith("model"), "the other project")
+        studio.until(lambda look: look["facts"]["layout"] == "compare", "the layout Compare")
+        header, *rows = table(studio, "comparison", tmp_path / "heads.csv")
+    layer, side = re.search(r"Layer (\d+) · (keys|values)", header[2]).groups()
+    for column, statistics in ((2, project.with_suffix(".kvstats")), (3, tmp_path / "other.kvstats")):
+        said = answer("similarity", MODEL, "--stats", statistics, "--measure", "cka-sink-free")
+        [matrix] = [each["matrix"] for each in said["similarities"] if each["layer"] == int(layer) and each["side"] in (side, side[:-1])]
+        shown = [float(row[column]) for row in rows]
+        assert shown == pytest.approx([value for line in matrix for value in line], abs=1e-6)
