@@ -9,6 +9,7 @@
 #include <QPushButton>
 #include <QVBoxLayout>
 
+#include "app/studio/window/dialog_size.h"
 #include "app/studio/workflow.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -42,7 +43,7 @@ PathDialog::PathDialog(const QString& title, const QString& host, QWidget* paren
   connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   connect(typed_, &QLineEdit::textChanged, this, &PathDialog::look);
-  resize(560, sizeHint().height());
+  resizeToScreen(*this, {560, sizeHint().height()});
   look();
 }
 

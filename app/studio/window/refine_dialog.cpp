@@ -11,8 +11,10 @@
 #include <QLocale>
 #include <QPushButton>
 #include <QSpinBox>
+#include <QVBoxLayout>
 #include <algorithm>
 
+#include "app/studio/window/dialog_size.h"
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/memory_words.h"
 #include "views/theme.h"
@@ -65,28 +67,46 @@ RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, cons
   nested_ = new QCheckBox(tr("for smaller ranks too: each step computes with some of the directions"), this);
   files_->setPaths(pathsOf(text));
   others_->setPaths(pathsOf(other));
-  for (FileList* list : {files_, others_}) list->setMaximumHeight(116);
 
-  auto* why = softLabel(tr("The factors of the plan are trained so that the compressed model writes as the original does. Ranks, widths and bytes "
-                           "stay. Take text like the one the model will meet, and other text to measure on."),
+  auto* why = softLabel(tr("The plan's factors are trained so that the compressed model writes as the original does; its bytes stay. Take text like "
+                           "the one the model will meet."),
                         this);
   why->setWordWrap(true);
-  auto* length = new QHBoxLayout;
-  length->setSpacing(8);
-  length->addWidget(length_);
-  length->addWidget(unit_);
-  length->addStretch(1);
   auto* form = new QFormLayout(this);
-  form->setContentsMargins(20, 20, 20, 16);
-  form->setVerticalSpacing(10);
+  form->setContentsMargins(20, 16, 20, 12);
+  form->setVerticalSpacing(8);
   form->addRow(why);
-  form->addRow(tr("Text"), files_);
-  form->addRow(tr("Tokens a window"), window_);
-  form->addRow(tr("Windows"), windows_);
+  // Side by side: a small screen has no room for one above the other.
+  const auto named = [this](const QString& name, QWidget* field) {
+    auto* column = new QVBoxLayout;
+    column->setSpacing(4);
+    auto* label = new QLabel(name, this);
+    label->setBuddy(field);
+    column->addWidget(label);
+    column->addWidget(field);
+    return column;
+  };
+  auto* texts = new QHBoxLayout;
+  texts->setSpacing(16);
+  texts->addLayout(named(tr("Text to train on"), files_));
+  texts->addLayout(named(tr("Other text to measure on"), others_));
+  form->addRow(texts);
+  const auto pair = [this](QWidget* first, QWidget* second, const QString& name) {
+    auto* row = new QHBoxLayout;
+    row->setSpacing(8);
+    row->addWidget(first);
+    row->addStretch(1);
+    auto* label = new QLabel(name, this);
+    label->setBuddy(second);
+    row->addWidget(label);
+    row->addWidget(second);
+    return row;
+  };
+  form->addRow(tr("Tokens a window"), pair(window_, windows_, tr("Windows")));
+  auto* length = pair(length_, perStep_, tr("Windows a step"));
+  length->insertWidget(1, unit_);
   form->addRow(tr("Train for"), length);
-  form->addRow(tr("Windows a step"), perStep_);
   form->addRow(QString(), nested_);
-  form->addRow(tr("Measure on"), others_);
   form->addRow(QString(), forecast_);
   auto* computes = new QLabel(device, this);
   computes->setObjectName(QStringLiteral("device"));
@@ -110,7 +130,7 @@ RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, cons
   for (FileList* list : {files_, others_}) connect(list, &FileList::changed, this, &RefineDialog::check);
   for (QSpinBox* box : {window_, windows_, perStep_}) connect(box, &QSpinBox::valueChanged, this, &RefineDialog::check);
   for (QSpinBox* box : {window_, perStep_}) connect(box, &QSpinBox::valueChanged, this, &RefineDialog::memoryWanted);
-  resize(580, sizeHint().height());
+  resizeToScreen(*this, {680, sizeHint().height()});
   check();
 }
 
