@@ -23,7 +23,8 @@ constexpr std::array kPurposes = {Named{"read", Purpose::read}, Named{"write", P
 /// Absolute; "~" is the engine's home.
 fs::path placeOf(const std::string& path) {
   fs::path place = path;
-  if (path == "~" || path.starts_with("~/")) place = homeFolder() / fs::path(path).lexically_relative("~");
+  if (path == "~") place = homeFolder();
+  if (path.starts_with("~/")) place = homeFolder() / path.substr(2);
   std::error_code error;
   const fs::path absolute = fs::absolute(place, error);
   return (error ? place : absolute).lexically_normal();
