@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
-"""Try and Compare in a real window with a real engine: a prompt on both sides, two plans, two projects."""
+"""Try and Compare in a real window with a real engine: a prompt on both sides, two plans."""
 
 import csv
 import re
 
 import pytest
 
-from program import MODEL, answer, run
+from program import answer
 from studio_window import Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
@@ -29,13 +29,6 @@ def file_of(studio, keys, path):
     studio.type(str(path))
     studio.key("Return")
     studio.until(lambda look: not any("QFileDialog" in name for name in look["widgets"]), "the file dialog's end")
-
-
-def palette(studio, words):
-    studio.key("ctrl+shift+p")
-    studio.until(lambda look: any("palette" in name.lower() for name in look["widgets"]), "the palette")
-    studio.type(words)
-    studio.key("Return")
 
 
 def table(studio, panel, file):
@@ -95,23 +88,3 @@ def test_two_plans_are_compared_number_by_number(display, project, tmp_path):
         # Bits a number, of 32 numbers a head: together they are the bytes of either plan.
         sums = [sum(float(row[column]) for row in rows) * 32 / 8 for column in (2, 3)]
         assert sorted(sums) == pytest.approx(sorted([first, second]), rel=0.02), header
-
-
-def test_two_projects_heads_are_compared_as_the_engine_measures_them(display, project, tmp_path):
-    text = tmp_path / "other.txt"
-    text.write_text((MODEL.parent / "text" / "evaluation.txt").read_text()[:6000])
-    run("calibrate", MODEL, "--text", text, "--window", 64, "-o", tmp_path / "other.kvstats")
-    run("plan", MODEL, "--stats", tmp_path / "other.kvstats", "--times-smaller", 4, "-o", tmp_path / "other.kvista")
-    with Studio(display, tmp_path, project) as studio:
-        studio.until(idle, "the project")
-        palette(studio, "compare with another")
-        file_of(studio, [], tmp_path / "other.kvista")
-        studio.until(lambda look: idle(look) and look["facts"]["compared"].endswith("model"), "the other project")
-        studio.until(lambda look: look["facts"]["layout"] == "compare", "the layout Compare")
-        header, *rows = table(studio, "comparison", tmp_path / "heads.csv")
-    layer, side = re.search(r"Layer (\d+) · (keys|values)", header[2]).groups()
-    for column, statistics in ((2, project.with_suffix(".kvstats")), (3, tmp_path / "other.kvstats")):
-        said = answer("similarity", MODEL, "--stats", statistics, "--measure", "cka-sink-free")
-        [matrix] = [each["matrix"] for each in said["similarities"] if each["layer"] == int(layer) and each["side"] in (side, side[:-1])]
-        shown = [float(row[column]) for row in rows]
-        assert shown == pytest.approx([value for line in matrix for value in line], abs=1e-6)
