@@ -13,6 +13,7 @@
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/render.h"
 #include "app/studio/window/window_probe.h"
+#include "app/studio/window/window_size.h"
 #include "views/theme.h"
 #include "views/words.h"
 
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
       if (watchdog) facts["longestBlock"] = watchdog->longestMilliseconds();
       return facts;
     });
+    kvista::resizeToScreen(window, window.size());
     window.show();
     // How long the start takes is a figure of its own; from here on the window must answer.
     if (watchdog) QTimer::singleShot(0, &window, [&watchdog] { watchdog->reset(); });

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from program import PROGRAM
-from studio_window import Studio, idle, missing
+from studio_window import Display, Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 FAKE_ENGINE = Path(PROGRAM).parent / "kvista-fake-engine"
@@ -33,6 +33,12 @@ def test_damaged_settings_fall_back(display, tmp_path):
             studio.until(lambda look: "commandPalette" not in look["widgets"], "the end of the palette")
             studio.close()
         assert isinstance(json.loads(settings.read_text())["geometry"], str)
+
+
+def test_the_first_window_fits_its_screen(tmp_path):
+    with Display("1280x800") as small, Studio(small, tmp_path) as studio:
+        x, y, width, height = studio.look()["widgets"]["mainWindow"]
+        assert 0 <= x and x + width <= 1280 and 0 <= y and y + height <= 800
 
 
 def test_a_damaged_layout_falls_back(display, project, tmp_path):

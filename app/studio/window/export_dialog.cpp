@@ -13,7 +13,7 @@
 #include <QLocale>
 #include <QPushButton>
 
-#include "app/studio/window/dialog_size.h"
+#include "app/studio/window/window_size.h"
 #include "app/studio/window/memory_words.h"
 #include "views/theme.h"
 

@@ -12,7 +12,7 @@
 #include <QTextCursor>
 #include <QTextTable>
 
-#include "app/studio/window/dialog_size.h"
+#include "app/studio/window/window_size.h"
 #include "views/theme.h"
 
 namespace kvista {

@@ -9,7 +9,7 @@
 #include <QPushButton>
 #include <QVBoxLayout>
 
-#include "app/studio/window/dialog_size.h"
+#include "app/studio/window/window_size.h"
 #include "app/studio/workflow.h"
 #include "views/theme.h"
 #include "views/words.h"

@@ -14,7 +14,7 @@
 #include <QVBoxLayout>
 #include <algorithm>
 
-#include "app/studio/window/dialog_size.h"
+#include "app/studio/window/window_size.h"
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/memory_words.h"
 #include "views/theme.h"

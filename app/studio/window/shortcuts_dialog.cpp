@@ -14,7 +14,7 @@
 #include <QVBoxLayout>
 
 #include "app/studio/action_registry.h"
-#include "app/studio/window/dialog_size.h"
+#include "app/studio/window/window_size.h"
 #include "views/theme.h"
 
 namespace kvista {

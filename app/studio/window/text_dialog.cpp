@@ -11,7 +11,7 @@
 #include <QPushButton>
 #include <QSpinBox>
 
-#include "app/studio/window/dialog_size.h"
+#include "app/studio/window/window_size.h"
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/memory_words.h"
 #include "views/theme.h"

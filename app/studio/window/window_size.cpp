@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "app/studio/window/dialog_size.h"
+#include "app/studio/window/window_size.h"
 
 #include <QScreen>
 
@@ -11,8 +11,8 @@ constexpr QSize kFrame(16, 48);
 
 }  // namespace
 
-void resizeToScreen(QDialog& dialog, QSize size) {
-  dialog.resize(size.boundedTo(dialog.screen()->availableSize() - kFrame));
+void resizeToScreen(QWidget& window, QSize size) {
+  window.resize(size.boundedTo(window.screen()->availableSize() - kFrame));
 }
 
 }  // namespace kvista
