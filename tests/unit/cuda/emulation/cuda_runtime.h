@@ -52,10 +52,12 @@ const Place* publish(const std::function<void(Place&)>& write);
 
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-enum cudaError_t { cudaSuccess, cudaErrorLaunchFailure };
+enum cudaError_t { cudaSuccess, cudaErrorLaunchFailure, cudaErrorInvalidDevice };
 enum { cudaFuncAttributeMaxDynamicSharedMemorySize };
-inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-inline const char* cudaGetErrorString(cudaError_t) { return "the threads of a block wait for each other"; }
+inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorInvalidDevice ? "there is one device" : "the threads of a block wait for each other";
+}
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, int, int bytes) {
   return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorLaunchFailure;  // of a block on compute capability 9.0
