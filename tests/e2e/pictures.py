@@ -23,6 +23,7 @@ PROMPT = "The rain had fallen since morning, and nobody"
 DIALOGS = {  # The keys or the command that open each, and the widget that is there then.
     "calibrate": ("ctrl+k", "calibrateDialog"),
     "measure": ("ctrl+m", "measureDialog"),
+    "refine": ("ctrl+r", "refineDialog"),
     "export": ("ctrl+e", "exportDialog"),
     "shortcuts": ("ctrl+question", "shortcuts"),
     "help": ("F1", "help"),

@@ -84,6 +84,7 @@ class Studio:
             "XDG_RUNTIME_DIR": str(self.home / "run"), "KVISTA_PROBE": str(self.probe), "KVISTA_WATCHDOG": "1", "QT_QPA_PLATFORM": "xcb",
             **(environment or {}),
         }
+        self.scale = float(self.environment.get("QT_SCALE_FACTOR", 1))  # Pixels, which the mouse counts, of what the window counts.
         (self.home / "run").mkdir(mode=0o700, exist_ok=True)
         self.errors = open(self.home / "stderr.txt", "w+")
         self.process = subprocess.Popen([STUDIO, *map(str, arguments)], env=self.environment, stderr=self.errors)
@@ -151,7 +152,7 @@ class Studio:
         while before != now:
             time.sleep(0.25)
             before, now = now, self.look()["widgets"][widget]
-        return now
+        return [round(self.scale * value) for value in now]
 
     def enter(self, widget, text):
         """Types into a field of a dialog, instead of what is in it."""
@@ -186,7 +187,7 @@ class Studio:
         self.drop()
 
     def middle(self, place):
-        x, y, width, height = self.look()["facts"]["places"][place]
+        x, y, width, height = (round(self.scale * value) for value in self.look()["facts"]["places"][place])
         return x + width // 2, y + height // 2
 
     def picture(self, file):
