@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "core/model/fused_operators.h"
+#include "core/model/latent_operators.h"
 
 namespace kvista {
 namespace {
@@ -28,10 +29,12 @@ void loadOwnKernels() {
   for (const std::filesystem::path& place : {folder, folder / "../lib"}) {
     void* library = dlopen((place / "libkvista_cuda.so").c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) continue;
-    if (const auto kernels = reinterpret_cast<decltype(&kvistaCudaKernels)>(dlsym(library, "kvistaCudaKernels"))) {
-      fused::useOnGpus(*kernels());
-      return;
-    }
+    const auto fusedKernels = reinterpret_cast<decltype(&kvistaCudaKernels)>(dlsym(library, "kvistaCudaKernels"));
+    const auto attention = reinterpret_cast<decltype(&kvistaLatentAttentionKernels)>(dlsym(library, "kvistaLatentAttentionKernels"));
+    if (!fusedKernels || !attention) continue;
+    useLatentAttention(at::kCUDA, *attention());
+    fused::useOnGpus(*fusedKernels());
+    return;
   }
 }
 

@@ -1,0 +1,264 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/model/latent_operators.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/exp2.h>
+#include <ATen/ops/log2.h>
+#include <ATen/ops/logaddexp2.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <utility>
+
+#include "core/model/latent_checks.h"
+#include "core/model/rotation_table.h"
+
+namespace kvista {
+namespace {
+
+std::array<std::atomic<const LatentAttentionKernels*>, 2> registered{};  // of CPUs (only tests give any), of GPUs
+
+const LatentAttentionKernels* kernelsOf(at::Device device) {
+  return device.is_cpu() ? registered[0].load() : device.is_cuda() ? registered[1].load() : nullptr;
+}
+
+HalfType halfType(at::ScalarType type) { return type == at::kBFloat16 ? HalfType::bfloat16 : HalfType::float16; }
+int indexOf(at::Device device) { return device.is_cpu() ? 0 : device.index(); }
+
+Result<LatentAttended> refused(const char* words) {
+  return fail(ErrorCode::device, "A kernel of attention over latents could not be started.", "Compute on the CPU, or say what was run.", words);
+}
+
+/// What kernels leave for each segment, [batch, heads, segments, 2]: the largest exponent and the sum in its unit.
+at::Tensor exponentOf(const at::Tensor& statistics) {
+  const at::Tensor largest = statistics.select(3, 0), top = largest.amax(2);
+  return top + at::log2((at::exp2(largest - top.unsqueeze(2)) * statistics.select(3, 1)).sum(2));
+}
+
+constexpr std::int64_t kBusyBlocks = 264;  // Blocks of threads that keep a GPU of some 130 multiprocessors busy.
+constexpr std::int64_t kSharedMemory = 227 * 1024;  // Of a block of threads, from compute capability 9.0 on.
+
+std::int64_t roundedUp(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
+std::int64_t segmentsOf(std::int64_t tokens, std::int64_t segment) { return (tokens + segment - 1) / segment; }
+
+/// Memory of a block of threads of the kernel of rebuilt_attention.cu, at most.
+std::int64_t rebuiltSharedBytes(std::int64_t queries, std::int64_t width, std::int64_t keyRank, std::int64_t valueRank, std::int64_t functions) {
+  const std::int64_t heads = queries % 4 == 0 ? 4 : queries % 2 == 0 ? 2 : 1, tokens = 32 * (heads == 4 ? 8 : 4) / heads;
+  const std::int64_t keyStride = roundedUp(keyRank, 16) + 8, valueStride = roundedUp(valueRank, 16) + 8, columns = 2 * kDirectPairs + functions;
+  const std::int64_t queryPart = 2 * kDirectPairs * (2 * kDirectPairs + 8) + functions * (width - 2 * kDirectPairs + 8);
+  return heads * (width * 4 + columns * keyStride * 2 + (tokens + 8) * 2) + tokens * keyStride * 2 +
+         std::max(tokens * std::max(keyStride, valueStride) * 2, heads * queryPart * 2) + 1024;
+}
+
+}  // namespace
+
+void useLatentAttention(at::DeviceType device, const LatentAttentionKernels& kernels) { registered[device == at::kCPU ? 0 : 1] = &kernels; }
+
+LatentAttended joined(const LatentAttended& a, const LatentAttended& b) {
+  const at::Tensor exponent = at::logaddexp2(a.exponent, b.exponent);
+  const auto share = [&](const LatentAttended& one) { return one.output.to(at::kFloat) * at::exp2(one.exponent - exponent).unsqueeze(-1); };
+  return {(share(a) + share(b)).to(a.output.scalar_type()), exponent};
+}
+
+LatentRotation::LatentRotation(std::vector<float> frequencies, at::Device device) {
+  frequencies_ = bytesOnDevice(frequencies.data(), frequencies.size() * sizeof(float), device).view(at::kFloat);
+  if (frequencies.size() != 32 && frequencies.size() != 64) {
+    refusal_ = fmt::format("the kernels rotate heads of 64 or 128 numbers whole, not {} pairs", frequencies.size());
+  } else if (!std::ranges::is_sorted(frequencies, std::greater<>())) {
+    refusal_ = "the kernels want the pairs' frequencies to fall";
+  }
+  if (!refusal_.empty() || kernelsOf(device) == nullptr) return;
+  for (const auto& [table, segment, functions] : {std::tuple{&shortSegments_, 256, 16}, {&longSegments_, 1024, 32}}) {
+    const RotationTable made = makeRotationTable(frequencies, segment, functions);
+    constexpr double kFloat16Step = 1.0 / 1024;  // What is below is lost in the table's own rounding.
+    if (made.error > kFloat16Step / 2) {
+      refusal_ = fmt::format("{} functions hold the rotation in {} tokens to {:.1e} only", functions, segment, made.error);
+      return;
+    }
+    *table = {segment, functions, bytesOnDevice(made.table.data(), made.table.size() * 2, device),
+              bytesOnDevice(made.lowCosine.data(), made.lowCosine.size() * 4, device), bytesOnDevice(made.lowSine.data(), made.lowSine.size() * 4, device)};
+  }
+}
+
+Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::shared_ptr<const LatentRotation> rotation, int queriesPerHead) {
+  if (groups.empty() || queriesPerHead < 1) return fail(ErrorCode::invalidArgument, "Attention over latents needs at least one group of heads, and a query for each.");
+  RebuiltAttention result;
+  result.queriesPerHead_ = queriesPerHead;
+  const std::int64_t width = rotation->width();
+  if (!groups.front().keyUp.defined()) return fail(ErrorCode::invalidArgument, "What rebuilds the keys of group 0 are missing.");
+  const LatentTensors wanted{groups.front().keyUp.device(), groups.front().keyUp.scalar_type()};
+  const std::int64_t columns = groups.front().keyUp.dim() == 2 ? groups.front().keyUp.size(1) : 0;
+  if (columns < width || columns % width != 0)
+    return fail(ErrorCode::invalidArgument, fmt::format("What rebuilds the keys of group 0 has {} columns, which are no whole heads of {}.", columns, width));
+  if (rotation->frequencies().device() != wanted.device)
+    return fail(ErrorCode::invalidArgument, fmt::format("The rotation is on {}, not on {}.", rotation->frequencies().device().str(), wanted.device.str()));
+  result.headsPerGroup_ = columns / width;
+  bool aligned = true;
+  std::vector<RebuiltGroup> described;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const Group& group = groups[g];
+    KVISTA_CHECK(checkTensor(fmt::format("What rebuilds the keys of group {}", g), group.keyUp, {-1, columns}, wanted));
+    KVISTA_CHECK(checkTensor(fmt::format("What lifts the values of group {}", g), group.valueUp, {columns, -1}, wanted));
+    if (group.keyOffset < 0 || group.valueOffset < 0) return fail(ErrorCode::invalidArgument, fmt::format("Group {} begins before its record.", g));
+    const std::int64_t keyRank = group.keyUp.size(0), valueRank = group.valueUp.size(1);
+    result.keyNumbers_ = std::max(result.keyNumbers_, group.keyOffset + keyRank);
+    result.valueNumbers_ = std::max(result.valueNumbers_, group.valueOffset + valueRank);
+    result.largestKeyRank_ = std::max(result.largestKeyRank_, keyRank);
+    result.largestValueRank_ = std::max(result.largestValueRank_, valueRank);
+    aligned = aligned && (keyRank | valueRank | group.keyOffset | group.valueOffset) % 8 == 0;
+    described.push_back({group.keyUp.const_data_ptr(), group.valueUp.const_data_ptr(), group.keyOffset, group.valueOffset,
+                         static_cast<std::int32_t>(keyRank), static_cast<std::int32_t>(valueRank),
+                         static_cast<std::int32_t>(static_cast<std::int64_t>(g) * result.headsPerGroup_)});
+  }
+  const std::int64_t queries = result.headsPerGroup_ * queriesPerHead, largestValueRank = queries % 4 == 0 ? 256 : 128;
+  const auto fits = [&](int functions) {
+    return rebuiltSharedBytes(queries, width, result.largestKeyRank_, result.largestValueRank_, functions) <= kSharedMemory;
+  };
+  result.longFits_ = fits(32);
+  if (kernelsOf(wanted.device) == nullptr)
+    result.refusal_ = "there are no kernels for this device";
+  else if (!typeRefusal(wanted.type).empty())
+    result.refusal_ = typeRefusal(wanted.type);
+  else if (!rotation->refusal().empty())
+    result.refusal_ = rotation->refusal();
+  else if (!aligned)
+    result.refusal_ = "the kernels want ranks and offsets that are multiples of 8";
+  else if (result.largestValueRank_ > largestValueRank)
+    result.refusal_ = fmt::format("the kernels sum values of rank {} at most, not {}", largestValueRank, result.largestValueRank_);
+  else if (!fits(16))
+    result.refusal_ = fmt::format("latents of rank {} do not fit into the memory of a block of threads", result.largestKeyRank_);
+  else
+    result.described_ = bytesOnDevice(described.data(), described.size() * sizeof(RebuiltGroup), wanted.device);
+  result.groups_ = std::move(groups);
+  result.rotation_ = std::move(rotation);
+  return result;
+}
+
+Result<LatentAttended> RebuiltAttention::operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
+  const LatentTensors wanted{groups_.front().keyUp.device(), groups_.front().keyUp.scalar_type()};
+  const std::int64_t queryHeads = static_cast<std::int64_t>(groups_.size()) * headsPerGroup_ * queriesPerHead_;
+  KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, rotation_->width(), keyNumbers_, valueNumbers_, wanted, wanted.type));
+  if (!refusal_.empty()) return runOperators(queries, keys, values, scale);
+  for (const at::Tensor& x : {keys, values})
+    if (x.stride(0) % 8 != 0 || x.stride(1) % 8 != 0 || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
+      return fail(ErrorCode::invalidArgument, "The kernels want records that begin at multiples of 16 bytes.");
+  return runKernels(*kernelsOf(wanted.device), queries, keys, values, scale);
+}
+
+Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
+                                                    const at::Tensor& values, double scale) const {
+  const std::int64_t batch = queries.size(0), queryHeads = queries.size(1), tokens = keys.size(1), heads = headsPerGroup_ * queriesPerHead_;
+  // Four heads a block want short segments' smaller table; others long ones, where there are enough of them.
+  const std::int64_t longBlocks = segmentsOf(tokens, rotation_->longSegments_.segment) * batch * queryHeads / (heads % 2 == 0 ? 2 : 1);
+  const LatentRotation::Table& table =
+      longFits_ && heads % 4 != 0 && longBlocks >= kBusyBlocks ? rotation_->longSegments_ : rotation_->shortSegments_;
+  const std::int64_t segments = segmentsOf(tokens, table.segment);
+  const at::TensorOptions floats = queries.options().dtype(at::kFloat);
+  at::Tensor partials = at::empty({batch, queryHeads, segments, largestValueRank_}, floats);
+  at::Tensor statistics = at::empty({batch, queryHeads, segments, 2}, floats);
+  at::Tensor result = at::empty_like(queries);
+  const auto number = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
+  const RebuiltAttentionRun run{queries.const_data_ptr(), keys.const_data_ptr(), values.const_data_ptr(),
+                                keys.stride(0), keys.stride(1), values.stride(0), values.stride(1),
+                                static_cast<const RebuiltGroup*>(described_.const_data_ptr()), rotation_->frequencies_.const_data_ptr<float>(),
+                                table.table.const_data_ptr(), static_cast<const float*>(table.cosine.const_data_ptr()),
+                                static_cast<const float*>(table.sine.const_data_ptr()), partials.mutable_data_ptr<float>(),
+                                statistics.mutable_data_ptr<float>(), result.mutable_data_ptr(), static_cast<float>(scale), number(batch),
+                                number(tokens), number(queryHeads), number(queriesPerHead_), number(queries.size(2)), number(static_cast<std::int64_t>(groups_.size())),
+                                number(headsPerGroup_), number(largestKeyRank_), number(largestValueRank_), table.segment, table.lowFunctions};
+  if (const char* words = kernels.rebuilt(run, halfType(queries.scalar_type()), indexOf(queries.device()))) return refused(words);
+  return LatentAttended{std::move(result), exponentOf(statistics)};
+}
+
+Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queriesPerHead) {
+  if (heads.empty() || queriesPerHead < 1) return fail(ErrorCode::invalidArgument, "Attention over latents needs at least one head, and a query for each.");
+  if (!heads.front().keys.up.defined() || heads.front().keys.up.dim() != 2)
+    return fail(ErrorCode::invalidArgument, "What rebuilds the keys of head 0 is no matrix.");
+  DirectAttention result;
+  result.queriesPerHead_ = queriesPerHead;
+  const LatentTensors wanted{heads.front().keys.up.device(), heads.front().keys.up.scalar_type()};
+  const std::int64_t width = heads.front().keys.up.size(0);
+  bool aligned = true;
+  std::vector<DirectGroup> described;
+  for (std::size_t h = 0; h < heads.size(); ++h) {
+    DirectGroup group{};
+    for (const auto& [name, latent, packed, bytes] : {std::tuple{"keys", &heads[h].keys, &group.keys, &result.keyBytes_},
+                                                      std::tuple{"values", &heads[h].values, &group.values, &result.valueBytes_}}) {
+      const RecordLayout& layout = latent->layout;
+      KVISTA_CHECK(checkTensor(fmt::format("What lifts the {} of head {}", name, h), latent->up, {width, layout.rank()}, wanted));
+      KVISTA_CHECK(checkTensor(fmt::format("The steps of the {} of head {}", name, h), latent->steps, {layout.rank()}, {wanted.device, at::kFloat}));
+      if (latent->offset < 0) return fail(ErrorCode::invalidArgument, fmt::format("The {} of head {} begin before their record.", name, h));
+      if (layout.numberBytes != latent->up.element_size())
+        return fail(ErrorCode::invalidArgument, fmt::format("The {} of head {} have numbers of {} bytes for factors of {}.", name, h, layout.numberBytes, latent->up.element_size()));
+      *bytes = std::max(*bytes, latent->offset + layout.bytes());
+      aligned = aligned && latent->offset % 16 == 0 && layout.runAlignment == 4 && layout.alignment == 16;
+      result.largestRank_ = std::max<std::int64_t>(result.largestRank_, layout.rank());
+      std::ranges::copy(layout.counts, packed->counts);
+      packed->rank = layout.rank();
+      packed->offset = latent->offset;
+      packed->up = latent->up.const_data_ptr();
+      packed->steps = latent->steps.const_data_ptr<float>();
+    }
+    result.largestKeyWords_ = std::max(result.largestKeyWords_, group.keys.words());
+    result.largestValueWords_ = std::max(result.largestValueWords_, group.values.words());
+    result.largestValueUnits_ = std::max(result.largestValueUnits_, group.values.units());
+    described.push_back(group);
+  }
+  // Memory of a block of threads of the kernel of direct_attention.cu, at most.
+  const std::int64_t shared = 4 * 2 * 32 * (result.largestKeyWords_ + result.largestValueWords_ + 8) * 4 + (result.largestRank_ / 16 + 14) * 256 +
+                              4 * queriesPerHead * (result.largestRank_ * 4 + 160) + 2048;
+  if (kernelsOf(wanted.device) == nullptr)
+    result.refusal_ = "there are no kernels for this device";
+  else if (!typeRefusal(wanted.type).empty())
+    result.refusal_ = typeRefusal(wanted.type);
+  else if (!aligned)
+    result.refusal_ = "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4";
+  else if (queriesPerHead > 8)
+    result.refusal_ = fmt::format("the kernels take 8 queries a head at most, not {}", queriesPerHead);
+  else if (result.largestRank_ > 512 || result.largestValueUnits_ > 7 || shared > kSharedMemory)
+    result.refusal_ = fmt::format("latents of rank {} do not fit into a block of threads", result.largestRank_);
+  else
+    result.described_ = bytesOnDevice(described.data(), described.size() * sizeof(DirectGroup), wanted.device);
+  result.heads_ = std::move(heads);
+  return result;
+}
+
+Result<LatentAttended> DirectAttention::operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
+  const at::Tensor& up = heads_.front().keys.up;
+  const std::int64_t queryHeads = static_cast<std::int64_t>(heads_.size()) * queriesPerHead_;
+  KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, up.size(0), keyBytes_, valueBytes_, {up.device(), up.scalar_type()}, at::kByte));
+  if (!refusal_.empty()) return runOperators(queries, keys, values, scale);
+  for (const at::Tensor& x : {keys, values})
+    if (x.stride(0) % 16 != 0 || x.stride(1) % 16 != 0 || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
+      return fail(ErrorCode::invalidArgument, "The kernels want records that begin at multiples of 16 bytes.");
+  return runKernels(*kernelsOf(up.device()), queries, keys, values, scale);
+}
+
+Result<LatentAttended> DirectAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
+                                                   const at::Tensor& values, double scale) const {
+  const std::int64_t batch = queries.size(0), queryHeads = queries.size(1), tokens = keys.size(1);
+  std::int64_t segment = 4096;  // Long ones, as long as there are enough of them.
+  while (segment > 128 && segmentsOf(tokens, segment) * batch * static_cast<std::int64_t>(heads_.size()) < kBusyBlocks) segment /= 2;
+  const std::int64_t segments = segmentsOf(tokens, segment);
+  const at::TensorOptions floats = queries.options().dtype(at::kFloat);
+  at::Tensor weights = at::empty({batch, queryHeads, largestRank_}, queries.options()), units = at::empty({batch, queryHeads, 2}, floats);
+  at::Tensor partials = at::empty({batch, queryHeads, segments, largestRank_}, floats);
+  at::Tensor statistics = at::empty({batch, queryHeads, segments, 2}, floats);
+  at::Tensor result = at::empty_like(queries);
+  const auto number = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
+  const DirectAttentionRun run{queries.const_data_ptr(), keys.const_data_ptr(), values.const_data_ptr(),
+                               keys.stride(0), keys.stride(1), values.stride(0), values.stride(1),
+                               static_cast<const DirectGroup*>(described_.const_data_ptr()), weights.mutable_data_ptr(), units.mutable_data_ptr<float>(),
+                               partials.mutable_data_ptr<float>(), statistics.mutable_data_ptr<float>(), result.mutable_data_ptr(),
+                               static_cast<float>(scale), number(batch), number(tokens), number(queryHeads), number(queriesPerHead_),
+                               number(queries.size(2)), number(largestRank_), largestKeyWords_, largestValueWords_, largestValueUnits_, number(segment)};
+  if (const char* words = kernels.direct(run, halfType(queries.scalar_type()), indexOf(queries.device()))) return refused(words);
+  return LatentAttended{std::move(result), exponentOf(statistics)};
+}
+
+}  // namespace kvista

@@ -1,0 +1,156 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What puts tensors before the kernels of attention over latents, against libtorch's operators in float32.
+#include "core/model/latent_operators.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/unit/cuda/target.h"
+
+namespace kvista::test {
+namespace {
+
+at::Tensor numbers(at::IntArrayRef shape, std::uint64_t seed, at::ScalarType type = at::kBFloat16) {
+  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed), at::kDouble).to(type);
+}
+
+double relativeError(const at::Tensor& found, const at::Tensor& wanted) {
+  return ((found.to(at::kDouble).cpu() - wanted.to(at::kDouble)).norm() / wanted.to(at::kDouble).norm()).item<double>();
+}
+double largestError(const at::Tensor& found, const at::Tensor& wanted) {
+  return (found.to(at::kDouble).cpu() - wanted.to(at::kDouble)).abs().max().item<double>();
+}
+
+std::vector<float> frequenciesOf(int width) {
+  std::vector<float> result;
+  for (int j = 0; j < width / 2; ++j) result.push_back(static_cast<float>(std::pow(1e4, -2.0 * j / width)));
+  return result;
+}
+
+template <class T>
+T valueOf(Result<T> result) {
+  EXPECT_TRUE(result) << result.error().message;
+  return std::move(result).value();
+}
+
+Result<at::Device> deviceWithKernels() {
+  KVISTA_ASSIGN(const KernelTarget target, kernelTarget());
+  useLatentAttention(target.device.type(), *target.attention);
+  return target.device;
+}
+
+/// Two groups of two heads whose latents lie in the middle of wider records.
+RebuiltAttention rebuilt(at::Device device, at::ScalarType type, int width, bool joint, int queriesPerHead) {
+  std::vector<RebuiltAttention::Group> groups;
+  for (int g = 0; g < 2; ++g)
+    groups.push_back({(numbers({48 + 8 * g, 2 * width}, 10 + static_cast<std::uint64_t>(g)) / 7).to(device, type),
+                      (numbers({2 * width, joint ? 48 + 8 * g : 40}, 20 + static_cast<std::uint64_t>(g)) / 7).to(device, type), 8 + 64 * g, joint ? 8 + 64 * g : 40 * g});
+  return valueOf(RebuiltAttention::make(std::move(groups), std::make_shared<LatentRotation>(frequenciesOf(width), device), queriesPerHead));
+}
+
+TEST(LatentOperators, RebuiltKernelsComputeWhatOperatorsDo) {
+  const auto device = deviceWithKernels();
+  if (!device) GTEST_SKIP() << device.error().message;
+  for (const auto& [width, joint, queriesPerHead, tokens] : {std::tuple{128, false, 1, 300}, {64, true, 2, 700}}) {
+    const at::Tensor queries = numbers({2, 4 * queriesPerHead, width}, 1);
+    const at::Tensor keys = numbers({2, tokens + 10, 136}, 2).narrow(1, 10, tokens), values = joint ? keys : numbers({2, tokens, 80}, 3);
+    const RebuiltAttention kernels = rebuilt(*device, at::kBFloat16, width, joint, queriesPerHead);
+    ASSERT_EQ(kernels.refusal(), "");
+    const at::Tensor there = keys.to(*device);
+    const LatentAttended found = valueOf(kernels(queries.to(*device), there, joint ? there : values.to(*device), 0.1));
+    const RebuiltAttention operators = rebuilt(at::kCPU, at::kFloat, width, joint, queriesPerHead);
+    ASSERT_NE(operators.refusal(), "");
+    const LatentAttended wanted = valueOf(operators(queries.to(at::kFloat), keys.to(at::kFloat), values.to(at::kFloat), 0.1));
+    EXPECT_LT(relativeError(found.output, wanted.output), 8e-3) << width;
+    EXPECT_LT(largestError(found.exponent, wanted.exponent), 0.05) << width;
+  }
+}
+
+DirectAttention::Latent latentOf(std::array<int, 5> counts, std::uint64_t seed, std::int64_t offset, at::Device device, at::ScalarType type) {
+  DirectAttention::Latent latent;
+  latent.layout = {.counts = counts, .runAlignment = 4, .alignment = 16, .numberBytes = type == at::kFloat ? 4 : 2};
+  std::vector<float> steps;
+  for (int run = 0; run < RecordLayout::kRuns; ++run)
+    for (int i = 0; i < counts[static_cast<std::size_t>(run)]; ++i) steps.push_back(run == 0 ? 1.0f : 3.0f / static_cast<float>(1 << (RecordLayout::bits(run) - 1)));
+  latent.steps = at::tensor(steps).to(device);
+  latent.up = (numbers({64, latent.layout.rank()}, seed) / 6).to(device, type);
+  latent.offset = offset;
+  return latent;
+}
+
+/// Two heads, records of keys and of values, in the type of their numbers.
+struct DirectCase {
+  std::vector<DirectAttention::Head> heads;
+  at::Tensor keys, values;
+};
+DirectCase directCase(at::Device device, at::ScalarType type, std::int64_t tokens) {
+  const std::array<std::array<int, 5>, 2> counts = {{{0, 8, 24, 12, 0}, {4, 0, 30, 9, 7}}};
+  DirectCase result;
+  std::vector<at::Tensor> keys, values;
+  std::int64_t keyOffset = 0, valueOffset = 0;
+  for (std::uint64_t h = 0; h < 2; ++h) {
+    DirectAttention::Head head{latentOf(counts[h], 30 + h, keyOffset, device, type), latentOf(counts[1 - h], 40 + h, valueOffset, device, type)};
+    for (const auto& [latent, records, offset, seed] : {std::tuple{&head.keys, &keys, &keyOffset, 50 + h}, std::tuple{&head.values, &values, &valueOffset, 60 + h}}) {
+      records->push_back(packLatent(numbers({2, tokens, latent->layout.rank()}, seed).to(device), latent->steps, latent->layout, type));
+      EXPECT_EQ(records->back().size(-1), latent->layout.bytes());
+      *offset += latent->layout.bytes();
+    }
+    result.heads.push_back(std::move(head));
+  }
+  result.keys = at::cat(keys, -1);
+  result.values = at::cat(values, -1);
+  return result;
+}
+
+TEST(LatentOperators, DirectKernelsComputeWhatOperatorsDo) {
+  const auto device = deviceWithKernels();
+  if (!device) GTEST_SKIP() << device.error().message;
+  const at::Tensor queries = numbers({2, 6, 64}, 1);
+  DirectCase there = directCase(*device, at::kBFloat16, 333), here = directCase(at::kCPU, at::kFloat, 333);
+  const DirectAttention kernels = valueOf(DirectAttention::make(there.heads, 3)), operators = valueOf(DirectAttention::make(here.heads, 3));
+  ASSERT_EQ(kernels.refusal(), "");
+  const LatentAttended found = valueOf(kernels(queries.to(*device), there.keys, there.values, 0.2));
+  const LatentAttended wanted = valueOf(operators(queries.to(at::kFloat), here.keys, here.values, 0.2));
+  EXPECT_LT(relativeError(found.output, wanted.output), 8e-3);
+  EXPECT_LT(largestError(found.exponent, wanted.exponent), 0.05);
+}
+
+TEST(LatentOperators, AttentionToTwoPartsJoinsToAttentionToAll) {
+  const DirectCase one = directCase(at::kCPU, at::kFloat, 50);
+  const DirectAttention attention = valueOf(DirectAttention::make(one.heads, 3));
+  const at::Tensor queries = numbers({2, 6, 64}, 1, at::kFloat);
+  const auto part = [&](std::int64_t first, std::int64_t count) {
+    return valueOf(attention(queries, one.keys.narrow(1, first, count), one.values.narrow(1, first, count), 0.2));
+  };
+  const LatentAttended all = part(0, 50), both = joined(part(0, 7), part(7, 43));
+  EXPECT_LT(largestError(both.output, all.output), 1e-5);
+  EXPECT_LT(largestError(both.exponent, all.exponent), 1e-5);
+}
+
+TEST(LatentOperators, WhatDoesNotFitIsNamed) {
+  const RebuiltAttention attention = rebuilt(at::kCPU, at::kFloat, 64, false, 1);
+  const at::Tensor queries = numbers({2, 4, 64}, 1, at::kFloat), keys = numbers({2, 9, 136}, 2, at::kFloat), values = numbers({2, 9, 80}, 3, at::kFloat);
+  const auto sentence = [](const auto& result) { return result ? std::string() : result.error().message; };
+  EXPECT_EQ(sentence(attention(queries, keys, values, 1)), "");
+  EXPECT_EQ(sentence(attention(queries.narrow(1, 0, 3), keys, values, 1)), "The queries have shape [2, 3, 64], not [any, 4, 64].");
+  EXPECT_EQ(sentence(attention(queries.to(at::kHalf), keys, values, 1)), "The queries are Half, not Float.");
+  EXPECT_EQ(sentence(attention(queries.transpose(1, 2).contiguous().transpose(1, 2), keys, values, 1)), "The queries are not contiguous.");
+  EXPECT_EQ(sentence(attention(queries, keys.narrow(2, 0, 100), values, 1)), "The keys have records of 100 numbers; the groups reach to 128.");
+  EXPECT_EQ(sentence(attention(queries, keys.transpose(1, 2).contiguous().transpose(1, 2), values, 1)),
+            "The keys have 9 numbers between those of a record that should be neighbours.");
+  EXPECT_EQ(sentence(attention(queries, keys, values.narrow(1, 0, 8), 1)), "There are keys of 9 tokens and values of 8.");
+  EXPECT_EQ(sentence(attention(queries, keys.narrow(0, 0, 1), values, 1)), "The keys have shape [1, 9, 136], not [2, any, any].");
+  EXPECT_EQ(sentence(DirectAttention::make({}, 1)), "Attention over latents needs at least one head, and a query for each.");
+  auto heads = directCase(at::kCPU, at::kFloat, 3).heads;
+  heads[1].values.steps = heads[1].values.steps.narrow(0, 1, 2);
+  EXPECT_EQ(sentence(DirectAttention::make(heads, 1)), "The steps of the values of head 1 have shape [2], not [44].");
+}
+
+}  // namespace
+}  // namespace kvista::test
