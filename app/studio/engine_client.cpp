@@ -13,7 +13,6 @@ namespace {
 constexpr int kPatience = 30'000;
 constexpr int kPingEvery = 5'000;
 constexpr qint64 kLongLife = 60'000;
-constexpr int kFinishWithin = 2000;
 constexpr const char* kPingLane = "ping";
 
 Result<nlohmann::json> asItIs(const nlohmann::json& json) { return json; }
@@ -21,7 +20,6 @@ Result<nlohmann::json> asItIs(const nlohmann::json& json) { return json; }
 }  // namespace
 
 EngineClient::EngineClient(QObject* parent) : QObject(parent) {
-  thread_.setObjectName(QStringLiteral("engine"));
   pause_.setSingleShot(true);
   patience_.setSingleShot(true);
   patience_.setInterval(kPatience);
@@ -37,15 +35,6 @@ EngineClient::EngineClient(QObject* parent) : QObject(parent) {
 EngineClient::~EngineClient() {
   requests_.clear();
   disconnectEngine();
-  if (!thread_.isRunning()) return;
-  // Queued like everything else: otherwise it would overtake the request to finish, and the engine would be killed.
-  auto* last = new QObject;
-  last->moveToThread(&thread_);
-  QMetaObject::invokeMethod(last, [this, last] {
-    delete last;
-    thread_.quit();
-  });
-  thread_.wait();
 }
 
 void EngineClient::start(const EngineCommand& command) {
@@ -63,11 +52,10 @@ void EngineClient::stop() {
 }
 
 void EngineClient::connectEngine() {
-  if (!thread_.isRunning()) thread_.start();
+  if (!engineThread().isRunning()) engineThread().start();
   auto* connection = new EngineConnection(command_);
   connection_ = connection;
-  connection->moveToThread(&thread_);
-  connect(&thread_, &QThread::finished, connection, &QObject::deleteLater);
+  connection->moveToThread(&engineThread());
   // Signals of a process that was given up may still be under way.
   const auto isCurrent = [this, connection] { return connection_ == connection; };
   connect(connection, &EngineConnection::started, this, [this, isCurrent] {
@@ -98,10 +86,7 @@ void EngineClient::disconnectEngine() {
   latency_.reset();
   EngineConnection* connection = std::exchange(connection_, nullptr);
   if (!connection) return;
-  QMetaObject::invokeMethod(connection, [connection] {
-    connection->finish(kFinishWithin);
-    connection->deleteLater();
-  });
+  QMetaObject::invokeMethod(connection, [connection, within = farewell_] { connection->finish(within); });
 }
 
 void EngineClient::sayHello() {

@@ -6,7 +6,6 @@
 #include <QHash>
 #include <QObject>
 #include <QPointer>
-#include <QThread>
 #include <QTimer>
 #include <functional>
 #include <map>
@@ -22,7 +21,8 @@ namespace kvista {
 
 /// The engine as the window knows it: asks, and is answered on the window's thread without ever waiting for it. The
 /// process, its frames and the reading of records live on another thread. A process that dies is started again, with
-/// longer and longer pauses; what it was working on is answered with an error, once.
+/// longer and longer pauses; what it was working on is answered with an error, once. One that is given up is not waited
+/// for either (see finishEngines).
 class EngineClient final : public QObject {
   Q_OBJECT
 
@@ -49,6 +49,8 @@ class EngineClient final : public QObject {
   void setPauses(std::vector<int> milliseconds) { pauses_ = std::move(milliseconds); }
   /// How long the engine may take to say hello, passwords typed at ssh's own prompt included.
   void setPatience(int milliseconds) { patience_.setInterval(milliseconds); }
+  /// How long it may take to end when it is no longer wanted, before it is killed.
+  void setFarewell(int milliseconds) { farewell_ = milliseconds; }
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] const EngineCommand& command() const { return command_; }
@@ -129,8 +131,7 @@ class EngineClient final : public QObject {
   void deliver(std::int64_t id, const Delivery& delivery);
 
   EngineCommand command_;
-  QThread thread_;
-  EngineConnection* connection_ = nullptr;  // Lives on thread_.
+  EngineConnection* connection_ = nullptr;  // Lives on the engines' thread.
   State state_ = State::stopped;
   Error problem_;
   HelloRecord hello_;
@@ -141,6 +142,7 @@ class EngineClient final : public QObject {
   bool wasReady_ = false;  // Since start().
   std::size_t deaths_ = 0;  // In a row.
   std::vector<int> pauses_ = {0, 500, 2000, 8000};
+  int farewell_ = 2000;
   QTimer pause_, patience_, pings_;
   QElapsedTimer alive_;
 };

@@ -4,7 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <QLoggingCategory>
+#include <QTimer>
+#include <atomic>
 #include <span>
 
 namespace kvista {
@@ -12,16 +13,36 @@ namespace {
 
 constexpr qsizetype kKeptStandardError = 4096;
 
+std::atomic<int> connections = 0;         // That live.
+std::atomic<bool> threadIsToEnd = false;  // With the last of them.
+
+void endThreadWithTheLast() {
+  if (threadIsToEnd && connections == 0) engineThread().quit();
+}
+
 }  // namespace
+
+QThread& engineThread() {
+  static QThread thread;
+  return thread;
+}
+
+void finishEngines() {
+  threadIsToEnd = true;
+  endThreadWithTheLast();
+  engineThread().wait();
+  threadIsToEnd = false;
+}
 
 EngineConnection::EngineConnection(EngineCommand command) : command_(std::move(command)) {
   qRegisterMetaType<Delivery>("Delivery");
+  ++connections;
 }
+
 EngineConnection::~EngineConnection() {
-  if (!process_) return;
-  process_->disconnect(this);
-  process_->kill();
-  process_->waitForFinished();
+  if (process_) process_->disconnect(this);
+  --connections;
+  endThreadWithTheLast();
 }
 
 void EngineConnection::start() {
@@ -62,9 +83,14 @@ void EngineConnection::kill() {
 }
 
 void EngineConnection::finish(int milliseconds) {
-  if (!process_ || process_->state() == QProcess::NotRunning) return;
+  hasEnded_ = true;
+  readings_.clear();
+  if (!process_ || process_->state() == QProcess::NotRunning) return deleteLater();
+  connect(process_.get(), &QProcess::stateChanged, this, [this](QProcess::ProcessState state) {
+    if (state == QProcess::NotRunning) deleteLater();
+  });
   process_->closeWriteChannel();
-  if (!process_->waitForFinished(milliseconds)) process_->kill();
+  QTimer::singleShot(milliseconds, process_.get(), &QProcess::kill);
 }
 
 void EngineConnection::read() {

@@ -4,6 +4,7 @@
 
 #include <QObject>
 #include <QProcess>
+#include <QThread>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -19,7 +20,12 @@ using Delivery = std::function<void()>;
 /// Reads an answer into what is wanted of it; runs where answers are decoded, away from the window's thread.
 using Reading = std::function<Delivery(Result<nlohmann::json>)>;
 
-/// One engine process, from start to end: bytes, frames and answers. Lives on a thread of its own, because an answer can
+/// Where every connection lives.
+QThread& engineThread();
+/// Waits until every engine that was given up has ended; for the program's end, when nobody connects any more.
+void finishEngines();
+
+/// One engine process, from start to end: bytes, frames and answers. Lives on engineThread(), because an answer can
 /// have megabytes; EngineClient is its face on the window's thread. Public functions are slots: call them queued.
 class EngineConnection final : public QObject {
   Q_OBJECT
@@ -32,7 +38,8 @@ class EngineConnection final : public QObject {
   void send(std::int64_t id, const QString& method, const nlohmann::json& params, Reading reading);
   /// Kills the process: it says nonsense, or nobody wants its answers.
   void kill();
-  /// Closes its input, by which it ends; kills it when it does not within `milliseconds`.
+  /// Closes its input, by which it ends; kills it when it does not within `milliseconds`. Waits for neither: the
+  /// connection says no more, and goes when the process has gone.
   void finish(int milliseconds);
 
  Q_SIGNALS:

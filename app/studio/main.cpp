@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "app/studio/background.h"
+#include "app/studio/engine_connection.h"
 #include "app/studio/store.h"
 #include "app/studio/watchdog.h"
 #include "app/studio/window/main_window.h"
@@ -83,6 +84,7 @@ int main(int argc, char** argv) {
     const auto done = kvista::render({parser.value(QStringLiteral("render")), parser.value(QStringLiteral("project")),
                                       parser.value(QStringLiteral("output")), parser.value(QStringLiteral("size"))},
                                      *engine);
+    kvista::finishEngines();
     return done ? 0 : fail(done.error());
   }
 
@@ -105,6 +107,8 @@ int main(int argc, char** argv) {
       window.openDemo();
     code = QApplication::exec();
   }
+  // There is no window any more that would stand still.
+  kvista::finishEngines();
   kvista::finishDiskWork();
   return code;
 }

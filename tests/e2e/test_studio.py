@@ -188,6 +188,15 @@ def test_a_killed_engine_is_said_and_what_it_did_goes_on_by_a_click(display, tmp
         assert look["facts"]["problems"] == []
 
 
+def test_a_window_that_is_closed_at_work_leaves_no_engine(display, tmp_path):
+    with Studio(display, tmp_path, "--demo") as studio:
+        calibrate(studio, 0)
+        studio.until(half_way, "progress")
+        [engine] = studio.engine()
+        studio.close()
+        assert not os.path.exists(f"/proc/{engine}")
+
+
 def test_bad_files_are_said_in_the_window(display, tmp_path):
     damaged = tmp_path / "damaged.kvista"
     damaged.write_text('{"format": "kvista-project", "version": 1, "model": 7}')

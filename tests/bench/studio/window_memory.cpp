@@ -94,6 +94,7 @@ int printWindowMemory() {
     QTest::qWait(300);
     say("everything undone");
   }
+  finishEngines();
   finishDiskWork();
   const double most = megabytes("VmHWM");
   fmt::print("window of a 7B project: {:.1f} MB resident at most; allowed {:.0f} MB\n", most, kLimitMegabytes);

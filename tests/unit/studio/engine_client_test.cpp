@@ -234,6 +234,52 @@ TEST_F(Engine, StoppingAnswersEverything) {
   EXPECT_EQ(ask("echo").error().code, ErrorCode::cancelled);
 }
 
+/// Whether a process is there; `hello().device` of the engine that makes up what it says is its number.
+bool lives(const std::string& process) { return ::kill(static_cast<pid_t>(std::stol(process)), 0) == 0; }
+
+TEST_F(Engine, OneThatDoesNotEndIsNotWaitedFor) {
+  auto leaving = std::make_unique<EngineClient>();
+  leaving->setFarewell(3'600'000);
+  leaving->start(fakeEngine("stubborn"));
+  ASSERT_TRUE(waitFor([&] { return leaving->state() == State::ready; }));
+  const std::string first = leaving->hello().device;
+  // Neither where another one is started in its place, ...
+  leaving->start(fakeEngine("stubborn"));
+  ASSERT_TRUE(waitFor([&] { return leaving->state() == State::ready; }));
+  const std::string second = leaving->hello().device;
+  EXPECT_NE(first, second);
+  // ... nor where the window goes.
+  leaving.reset();
+  start();
+  for (const std::string& process : {first, second}) {
+    EXPECT_TRUE(lives(process));
+    ::kill(static_cast<pid_t>(std::stol(process)), SIGKILL);
+    EXPECT_TRUE(waitFor([&] { return !lives(process); }));
+  }
+}
+
+TEST(EngineEnd, TheProgramLeavesNoEngineBehind) {
+  std::vector<std::string> engines;
+  for (const char* behaviour : {"stubborn", ""}) {
+    EngineClient client;
+    client.setFarewell(10);
+    client.start(fakeEngine(QLatin1String(behaviour)));
+    ASSERT_TRUE(waitFor([&] { return client.state() == State::ready; }));
+    engines.push_back(client.hello().device);
+    // At work: what it is asked it will never answer.
+    client.request("hold", json::object(), &client, [](const Result<json>&) {});
+    if (engines.size() == 1) continue;
+    client.stop();
+  }
+  {
+    EngineClient starting;  // Not even begun.
+    starting.start(fakeEngine("stubborn"));
+  }
+  finishEngines();
+  for (const std::string& engine : engines) EXPECT_FALSE(lives(engine)) << engine;
+  EXPECT_FALSE(engineThread().isRunning());
+}
+
 TEST_F(Engine, RunsThroughAWrapper) {
   const test::TemporaryFolder folder;
   // What `ssh HOST kvista engine` is to us: another program that starts it somewhere.

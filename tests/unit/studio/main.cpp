@@ -86,5 +86,7 @@ int main(int argc, char** argv) {
   QStandardPaths::setTestModeEnabled(true);
   const QApplication application(argc, argv);
   kvista::installEnglishPlurals();
-  return RUN_ALL_TESTS();
+  const int failed = RUN_ALL_TESTS();
+  kvista::finishEngines();
+  return failed;
 }

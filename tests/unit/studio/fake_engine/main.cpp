@@ -199,7 +199,10 @@ int main(int argc, char** argv) {
   std::array<std::uint8_t, 65536> buffer{};
   for (;;) {
     const ssize_t size = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-    if (size <= 0) return 0;
+    if (size <= 0) {
+      while (behaviour == "stubborn") ::pause();  // As one does that is deep in a computation.
+      return 0;
+    }
     if (behaviour == "silent") continue;
     reader.append(std::span(buffer).first(static_cast<std::size_t>(size)));
     for (;;) {
