@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "views/theme.h"
+
 namespace kvista {
 namespace {
 
@@ -52,7 +54,7 @@ ColourTable joined(const std::vector<QRgb>& stops) {
   return table;
 }
 
-ColourTable made(ColourMap map) {
+ColourTable made(ColourMap map, bool dark) {
   switch (map) {
     case ColourMap::viridis:
       return joined({0xff440154, 0xff482878, 0xff3e4989, 0xff31688e, 0xff26828e, 0xff1f9e89, 0xff35b779, 0xff6dcd59,
@@ -63,7 +65,9 @@ ColourTable made(ColourMap map) {
     case ColourMap::grey:
       return joined({0xff1a1d22, 0xfff4f5f7});
     case ColourMap::difference:
-      return joined({0xff123a6b, 0xff3e7fb8, 0xfff1f2f4, 0xffd08a3c, 0xff6b3206});
+      // What does not differ is as quiet as the ground that it stands on.
+      return dark ? joined({0xffb9dcf5, 0xff3e7fb8, 0xff2a303a, 0xffb8752c, 0xffffdba8})
+                  : joined({0xff123a6b, 0xff3e7fb8, 0xfff1f2f4, 0xffd08a3c, 0xff6b3206});
   }
   return {};
 }
@@ -72,14 +76,16 @@ ColourTable made(ColourMap map) {
 
 const ColourTable& colourTable(ColourMap map, bool inverted) {
   static const auto tables = [] {
-    std::array<std::array<ColourTable, 2>, 4> result{};
-    for (std::size_t i = 0; i < result.size(); ++i) {
-      result[i][0] = result[i][1] = made(static_cast<ColourMap>(i));
-      std::reverse(result[i][1].begin(), result[i][1].end());
-    }
+    std::array<std::array<std::array<ColourTable, 2>, 2>, 4> result{};
+    for (std::size_t i = 0; i < result.size(); ++i)
+      for (const bool dark : {false, true}) {
+        auto& [plain, turned] = result[i][dark ? 1 : 0];
+        plain = turned = made(static_cast<ColourMap>(i), dark);
+        std::reverse(turned.begin(), turned.end());
+      }
     return result;
   }();
-  return tables[static_cast<std::size_t>(map)][inverted ? 1 : 0];
+  return tables[static_cast<std::size_t>(map)][colours().dark ? 1 : 0][inverted ? 1 : 0];
 }
 
 QString colourMapName(ColourMap map) {

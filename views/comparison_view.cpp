@@ -9,6 +9,7 @@
 #include <QPainter>
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "views/order_control.h"
@@ -44,7 +45,10 @@ ComparisonView::ComparisonView(QWidget* parent)
   linkCanvases();
   connectBar(bar_, scale_, true);
   connectBar(differenceBar_, differenceScale_, false);
-  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+  connect(&Theme::instance(), &Theme::changed, this, [this] {
+    showColours();
+    update();
+  });
   setKeyboardPart(canvases_[left]);
   setRecord({});
 }
@@ -358,8 +362,9 @@ void ComparisonView::paintEvent(QPaintEvent*) {
 }
 
 void ComparisonView::paintFigure(QPainter& painter, const QRectF& rect) {
-  const Theme::LightForPaper light;
   if (!canBeDrawn()) return;
+  auto light = std::make_optional<Theme::LightForPaper>();
+  showColours();
   painter.save();
   const Places places = placesIn(rect);
   paintHeadings(painter, places);
@@ -372,6 +377,8 @@ void ComparisonView::paintFigure(QPainter& painter, const QRectF& rect) {
   painter.drawText(QRectF(x, places.canvas[left].bottom() + 6, rect.right() - x, 20), Qt::AlignLeft | Qt::AlignVCenter,
                    summary_);
   painter.restore();
+  light.reset();
+  showColours();
 }
 
 }  // namespace kvista

@@ -202,11 +202,11 @@ QWidget* GuideView::makeRecent(const GuideRecord::Recent& recent) {
     connect(link, &QPushButton::clicked, this, [this, path = recent.path] { Q_EMIT recentChosen(path); });
     name = link;
   }
-  name->setToolTip(recent.path);
+  name->setToolTip(recent.place());
   QLabel* path = softLabel({}, row);
   path->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
-  path->setText(recent.path);
-  path->setToolTip(recent.path);
+  path->setText(recent.place());
+  path->setToolTip(recent.place());
   auto* line = new QHBoxLayout(row);
   line->setContentsMargins(0, 4, 0, 4);
   line->setSpacing(12);

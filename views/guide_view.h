@@ -19,7 +19,10 @@ struct GuideRecord {
   struct Recent {
     QString path, name;
     QString when;  ///< "yesterday"; may be empty.
+    QString host;  ///< The machine whose path it is; empty: this one.
     bool missing = false;
+    /// As ssh writes it: "gpu-server:/models/llama".
+    [[nodiscard]] QString place() const { return host.isEmpty() ? path : host + QLatin1Char(':') + path; }
     bool operator==(const Recent&) const = default;
   };
   /// Open, calibrate, plan, export.

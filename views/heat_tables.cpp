@@ -44,7 +44,7 @@ HeatTables::HeatTables(QWidget* parent) : QWidget(parent), bar_(new RangeBar(thi
   setMouseTracking(true);
   connectBar(bar_, scale_);
   connectBar(differenceBar_, differenceScale_);
-  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+  connect(&Theme::instance(), &Theme::changed, this, &HeatTables::showColours);
   setRecord({});
 }
 
@@ -93,13 +93,15 @@ void HeatTables::setLayer(int layer) {
   update();
 }
 
-void HeatTables::showColours() {
+HeatTables::Images HeatTables::imagesOf(Part part) const {
   const int keys = columns() / 2;
-  for (const Part part : {a, b, difference}) {
-    const ColourScale& scale = part == difference ? differenceScale_ : scale_;
-    images_[part] = {MatrixImage(columnsOf(matrices_[part], 0, keys), {}, scale.range(), scale.table()),
-                     MatrixImage(columnsOf(matrices_[part], keys, columns() - keys), {}, scale.range(), scale.table())};
-  }
+  const ColourScale& scale = part == difference ? differenceScale_ : scale_;
+  return {MatrixImage(columnsOf(matrices_[part], 0, keys), {}, scale.range(), scale.table()),
+          MatrixImage(columnsOf(matrices_[part], keys, columns() - keys), {}, scale.range(), scale.table())};
+}
+
+void HeatTables::showColours() {
+  for (const Part part : {a, b, difference}) images_[part] = imagesOf(part);
   bar_->setRecord(scale_.record());
   differenceBar_->setRecord(differenceScale_.record());
   update();
@@ -167,7 +169,7 @@ void HeatTables::placeBars() {
 
 void HeatTables::resizeEvent(QResizeEvent*) { placeBars(); }
 
-void HeatTables::paintTable(QPainter& painter, const Places& places, Part part) const {
+void HeatTables::paintTable(QPainter& painter, const Places& places, Part part, const Images& images) const {
   const Palette& look = colours();
   const QPointF origin = places.origin[part];
   const int keys = columns() / 2;
@@ -193,8 +195,8 @@ void HeatTables::paintTable(QPainter& painter, const Places& places, Part part) 
   }
   for (const bool isKey : {true, false}) {
     const int first = isKey ? 0 : keys, count = isKey ? keys : columns() - keys;
-    images_[part][isKey ? 0 : 1].paint(painter, block(places, part, 0, first, layers(), count),
-                                       QRectF(0, 0, count, layers()), look.panel, look.faint);
+    images[isKey ? 0 : 1].paint(painter, block(places, part, 0, first, layers(), count), QRectF(0, 0, count, layers()),
+                                look.panel, look.faint);
   }
 }
 
@@ -225,7 +227,7 @@ void HeatTables::paintEvent(QPaintEvent*) {
   if (layers() == 0) return;
   QPainter painter(this);
   const Places places = placesIn(rect());
-  for (const Part part : {a, b, difference}) paintTable(painter, places, part);
+  for (const Part part : {a, b, difference}) paintTable(painter, places, part, images_[part]);
   paintMarks(painter, places);
   const auto cell = pointed();
   if (!cell) return;
@@ -243,7 +245,7 @@ void HeatTables::paintFigure(QPainter& painter, const QRectF& area) const {
   if (layers() == 0) return;
   painter.save();
   const Places places = placesIn(area);
-  for (const Part part : {a, b, difference}) paintTable(painter, places, part);
+  for (const Part part : {a, b, difference}) paintTable(painter, places, part, imagesOf(part));  // In the colours of paper.
   paintMarks(painter, places);
   paintRangeBar(painter, places.bar, scale_.record());
   paintRangeBar(painter, places.differenceBar, differenceScale_.record());

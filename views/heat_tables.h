@@ -73,16 +73,18 @@ class HeatTables final : public QWidget {
   [[nodiscard]] Places placesIn(const QRectF& area) const;
   [[nodiscard]] QRectF block(const Places& places, Part part, int layer, int column, int layers, int columns) const;
   [[nodiscard]] std::optional<Cell> cellAt(const QPointF& position) const;
+  using Images = std::array<MatrixImage, 2>;  ///< Keys and values.
+  [[nodiscard]] Images imagesOf(Part part) const;
   void connectBar(RangeBar* bar, ColourScale& scale);
   void showColours();
   void placeBars();
   void moveCursor(Cell cell);
-  void paintTable(QPainter& painter, const Places& places, Part part) const;
+  void paintTable(QPainter& painter, const Places& places, Part part, const Images& images) const;
   void paintMarks(QPainter& painter, const Places& places) const;
 
   std::array<Matrix, 3> matrices_;
   std::array<QString, 3> titles_;
-  std::array<std::array<MatrixImage, 2>, 3> images_;  ///< Keys and values of each.
+  std::array<Images, 3> images_;
   RangeBar* bar_;
   RangeBar* differenceBar_;
   ColourScale scale_, differenceScale_;

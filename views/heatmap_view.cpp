@@ -63,7 +63,7 @@ HeatmapView::HeatmapView(QWidget* parent)
   connect(facts_->groupLink(), &QPushButton::clicked, this, [this] { Q_EMIT makeGroupRequested(selection()); });
   connect(facts_->spectraLink(), &QPushButton::clicked, this, [this] { Q_EMIT showSpectraRequested(selection()); });
   connect(facts_->explainLink(), &QPushButton::clicked, this, &HeatmapView::explainRequested);
-  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+  connect(&Theme::instance(), &Theme::changed, this, &HeatmapView::showColours);
   setKeyboardPart(canvas_);
   rearrange();
   showColours();

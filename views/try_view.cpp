@@ -19,6 +19,7 @@
 #include <QStackedWidget>
 #include <QTableView>
 #include <QVBoxLayout>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -50,60 +51,66 @@ QLabel* heading(const QString& text, QWidget* parent) {
 TryView::TryView(QWidget* parent) : View(parent) {
   setTitle(tr("Try"), tr("the original and the plan on the same words"));
   setAcceptDrops(true);
-  auto* above = new QWidget;
-  auto* row = new QHBoxLayout(above);
-  row->setContentsMargins(kMargin, kMargin, kMargin, 8);
+  auto* answers = new QWidget;
+  auto* row = new QHBoxLayout(answers);
+  row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(kMargin);
-  original_ = new GeneratedPane(QStringLiteral("original"), tr("Original"), above);
-  plan_ = new GeneratedPane(QStringLiteral("plan"), tr("Plan"), above);
+  original_ = new GeneratedPane(QStringLiteral("original"), tr("Original"), answers);
+  plan_ = new GeneratedPane(QStringLiteral("plan"), tr("Plan"), answers);
   ratio_ = plan_->remark();
-  row->addWidget(makePrompt());
   row->addWidget(original_, 1);
   row->addWidget(plan_, 1);
-  auto* below = new QWidget;
-  auto* parts = new QHBoxLayout(below);
-  parts->setContentsMargins(kMargin, 8, kMargin, kMargin);
-  parts->setSpacing(kMargin);
-  parts->addWidget(makeTokens(), 3);
-  parts->addWidget(makeFiles(), 2);
-  splitter_ = new QSplitter(Qt::Vertical, this);
-  splitter_->addWidget(above);
-  splitter_->addWidget(below);
-  splitter_->setChildrenCollapsible(false);
-  splitter_->setStretchFactor(0, 1);
-  splitter_->setStretchFactor(1, 1);
+  QSplitter* above = split("prompt", Qt::Horizontal, makePrompt(), answers, {24, 76});
+  QSplitter* below = split("texts", Qt::Horizontal, makeTokens(), makeFiles(), {60, 40});
+  above->setContentsMargins(kMargin, kMargin, kMargin, 8);
+  below->setContentsMargins(kMargin, 8, kMargin, kMargin);
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(0, 0, 0, 0);
-  column->addWidget(splitter_);
-  connect(splitter_, &QSplitter::splitterMoved, this, [this] {
-    isSplit_ = true;
-    Q_EMIT viewStateChanged();
-  });
+  column->addWidget(split("split", Qt::Vertical, above, below, {50, 50}));
   connect(&Theme::instance(), &Theme::changed, this, &TryView::showLosses);
   setChatTemplate({});
   updateButtons();
 }
 
+QSplitter* TryView::split(const char* name, Qt::Orientation orientation, QWidget* first, QWidget* second, const QList<int>& shares) {
+  auto* splitter = new QSplitter(orientation);
+  splitter->setObjectName(QLatin1String(name));
+  splitter->addWidget(first);
+  splitter->addWidget(second);
+  splitter->setChildrenCollapsible(false);
+  splits_.push_back({splitter, shares});
+  splitter->setSizes({100 * shares[0], 100 * shares[1]});
+  if (orientation == Qt::Horizontal) splitter->setHandleWidth(kMargin);
+  connect(splitter, &QSplitter::splitterMoved, this, [this, splitter] {
+    std::ranges::find(splits_, splitter, &Split::splitter)->isByHand = true;
+    Q_EMIT viewStateChanged();
+  });
+  return splitter;
+}
+
 QJsonObject TryView::viewState() const {
-  if (!isSplit_) return {};
-  const QList<int> sizes = splitter_->sizes();
-  return {{QStringLiteral("split"), QJsonArray{sizes[0], sizes[1]}}};
+  QJsonObject state;
+  for (const Split& each : splits_)
+    if (const QList<int> sizes = each.splitter->sizes(); each.isByHand)
+      state[each.splitter->objectName()] = QJsonArray{sizes[0], sizes[1]};
+  return state;
 }
 
 bool TryView::setViewState(const QJsonObject& state) {
   ViewStateReader reader(state);
-  std::vector<double> sizes = reader.numbers("split", 2, 2);
-  const bool isUsable = !sizes.empty() && sizes[0] > 0 && sizes[1] > 0 && sizes[0] + sizes[1] < 1e5;
-  if (!sizes.empty() && !isUsable) reader.reject();
-  isSplit_ = isUsable;
-  if (!isUsable) sizes = {1e4, 1e4};
-  splitter_->setSizes({static_cast<int>(sizes[0]), static_cast<int>(sizes[1])});
+  for (Split& each : splits_) {
+    const std::vector<double> sizes = reader.numbers(each.splitter->objectName().toUtf8().constData(), 2, 2);
+    each.isByHand = !sizes.empty() && sizes[0] > 0 && sizes[1] > 0 && sizes[0] + sizes[1] < 1e5;
+    if (!sizes.empty() && !each.isByHand) reader.reject();
+    each.splitter->setSizes(each.isByHand ? QList<int>{static_cast<int>(sizes[0]), static_cast<int>(sizes[1])}
+                                          : QList<int>{100 * each.shares[0], 100 * each.shares[1]});
+  }
   return reader.isSound();
 }
 
 QWidget* TryView::makePrompt() {
   auto* part = new QWidget;
-  part->setFixedWidth(264);
+  part->setMinimumWidth(200);
   prompt_ = new QPlainTextEdit(part);
   prompt_->setObjectName(QStringLiteral("prompt"));
   prompt_->setPlaceholderText(tr("Write a prompt"));

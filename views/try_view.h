@@ -88,7 +88,15 @@ class TryView final : public View {
   void showRatio();
   void showLosses();
 
-  QSplitter* splitter_;
+  /// Two parts with a line between them that can be dragged.
+  struct Split {
+    QSplitter* splitter;
+    QList<int> shares;  ///< Of the parts, in percent, until the line was dragged.
+    bool isByHand = false;
+  };
+  QSplitter* split(const char* name, Qt::Orientation orientation, QWidget* first, QWidget* second, const QList<int>& shares);
+
+  std::vector<Split> splits_;
   QPlainTextEdit* prompt_;
   QSpinBox *tokens_, *seed_;
   QDoubleSpinBox* temperature_;
@@ -102,7 +110,6 @@ class TryView final : public View {
   QTableView* table_;
   QString unavailable_;
   bool generating_ = false, inTurn_ = false, inConversation_ = false, elsewhere_ = false;
-  bool isSplit_ = false;  // By hand.
 };
 
 }  // namespace kvista

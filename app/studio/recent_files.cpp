@@ -22,7 +22,9 @@ std::optional<RecentFile> fileFrom(const nlohmann::json& entry) {
   };
   if (entry.is_string()) return RecentFile{textOf(entry)};
   if (!entry.is_object() || textOf(entry.value("path", nlohmann::json())).isEmpty()) return std::nullopt;
-  return RecentFile{textOf(entry.at("path")), QDateTime::fromString(textOf(entry.value("opened", nlohmann::json())), Qt::ISODate)};
+  return RecentFile{.path = textOf(entry.at("path")),
+                    .opened = QDateTime::fromString(textOf(entry.value("opened", nlohmann::json())), Qt::ISODate),
+                    .host = textOf(entry.value("host", nlohmann::json()))};
 }
 
 }  // namespace
@@ -39,10 +41,10 @@ RecentFiles::RecentFiles(Store& settings, QObject* parent) : QObject(parent), se
   refresh();
 }
 
-void RecentFiles::add(const QString& path) {
-  const QString absolute = QFileInfo(path).absoluteFilePath();
+void RecentFiles::add(const QString& path, const QString& host) {
+  const QString absolute = host.isEmpty() ? QFileInfo(path).absoluteFilePath() : path;
   std::erase_if(files_, [&](const RecentFile& each) { return each.path == absolute; });
-  files_.insert(files_.begin(), {absolute, QDateTime::currentDateTime()});
+  files_.insert(files_.begin(), {.path = absolute, .opened = QDateTime::currentDateTime(), .host = host});
   if (files_.size() > kMost) files_.resize(kMost);
   store();
 }
@@ -55,7 +57,7 @@ void RecentFiles::locate(const QString& missing, const QString& path) {
   const auto found = std::ranges::find(files_, missing, &RecentFile::path);
   if (found == files_.end()) return;
   const QString absolute = QFileInfo(path).absoluteFilePath();
-  *found = {absolute, found->opened};
+  *found = {.path = absolute, .opened = found->opened};
   const auto twin = std::find_if(files_.begin(), files_.end(), [&](const RecentFile& each) { return &each != &*found && each.path == absolute; });
   if (twin != files_.end()) files_.erase(twin);
   store();
@@ -63,7 +65,8 @@ void RecentFiles::locate(const QString& missing, const QString& path) {
 
 void RecentFiles::refresh() {
   std::vector<QString> paths;
-  for (const RecentFile& each : files_) paths.push_back(each.path);
+  for (const RecentFile& each : files_)
+    if (each.host.isEmpty()) paths.push_back(each.path);
   inBackground(*QThreadPool::globalInstance(), this,
                [paths] {
                  std::vector<QString> missing;
@@ -82,6 +85,7 @@ void RecentFiles::store() {
   for (const RecentFile& each : files_) {
     nlohmann::json entry = {{"path", each.path.toStdString()}};
     if (each.opened.isValid()) entry["opened"] = each.opened.toString(Qt::ISODate).toStdString();
+    if (!each.host.isEmpty()) entry["host"] = each.host.toStdString();
     kept.push_back(std::move(entry));
   }
   settings_.set(kRecentFiles, kept);

@@ -14,19 +14,21 @@ namespace kvista {
 struct RecentFile {
   QString path;
   QDateTime opened = {};  ///< The last time; invalid where an older version kept the path only.
+  QString host = {};      ///< The machine whose path it is; empty: this one.
   bool missing = false;
   bool operator==(const RecentFile&) const = default;
 };
 
 /// Projects and models opened last, newest first. Whether they are still there is looked up in the background: a path may
-/// lie on a file server that does not answer.
+/// lie on a file server that does not answer. Those of another machine are not looked up: nobody here can tell.
 class RecentFiles final : public QObject {
   Q_OBJECT
 
  public:
   explicit RecentFiles(Store& settings, QObject* parent = nullptr);
   [[nodiscard]] const std::vector<RecentFile>& files() const { return files_; }
-  void add(const QString& path);
+  /// `host`: the machine whose path it is; empty: this one.
+  void add(const QString& path, const QString& host = {});
   void remove(const QString& path);
   /// The person has found a missing one again.
   void locate(const QString& missing, const QString& path);

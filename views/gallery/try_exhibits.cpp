@@ -67,9 +67,9 @@ View* makeGuide() {
   auto* view = new GuideView;
   GuideRecord record;
   record.steps = {GuideRecord::Progress::done, GuideRecord::Progress::current, GuideRecord::Progress::later, GuideRecord::Progress::later};
-  record.recent = {{QStringLiteral("/models/austen-mha-30m"), QStringLiteral("austen-mha-30m"), QStringLiteral("today"), false},
-                   {QStringLiteral("/models/Meta-Llama-3.1-8B"), QStringLiteral("Meta-Llama-3.1-8B"), QStringLiteral("yesterday"), false},
-                   {QStringLiteral("/mnt/server/Qwen2.5-7B/kvista.json"), QStringLiteral("Qwen2.5-7B"), {}, true}};
+  record.recent = {{QStringLiteral("/models/austen-mha-30m"), QStringLiteral("austen-mha-30m"), QStringLiteral("today"), {}, false},
+                   {QStringLiteral("/models/Meta-Llama-3.1-8B"), QStringLiteral("Meta-Llama-3.1-8B"), QStringLiteral("yesterday"), {}, false},
+                   {QStringLiteral("/mnt/server/Qwen2.5-7B/kvista.json"), QStringLiteral("Qwen2.5-7B"), {}, {}, true}};
   view->setRecord(record);
   view->setUnderWay(QStringLiteral("42 %"));
   return view;

@@ -32,8 +32,9 @@ namespace {
 const Key<QByteArray> kGeometry{"geometry", {}};
 const Key<QString> kLayout{"layout", QStringLiteral("edit")};
 
-Key<QByteArray> arrangementOf(const std::string& layout, std::string& name) {
-  name = "arrangement." + layout;
+/// A small window has arrangements of its own.
+Key<QByteArray> arrangementOf(const QString& layout, bool small, std::string& name) {
+  name = "arrangement." + layout.toStdString() + (small ? ".small" : "");
   return {name.c_str(), {}};
 }
 
@@ -171,6 +172,7 @@ void MainWindow::connectParts() {
           [this](const QString& file) { message_->setText(tr("Report: %1").arg(file)); });
   connect(panels_, &Panels::message, message_, &QLabel::setText);
   connect(panels_, &Panels::openRequested, &files_, &ProjectFiles::open);
+  connect(panels_, &Panels::recentRequested, &files_, &ProjectFiles::openRecent);
   connect(panels_, &Panels::tableRequested, this, [this](const PlainTable& table) { saveTable(tr("Heads"), QStringLiteral("heads"), table); });
   connect(panels_, &Panels::helpRequested, this, &MainWindow::showHelp);
   connect(panels_, &Panels::actionRequested, this, [this](const QString& id) {
@@ -304,6 +306,7 @@ void MainWindow::chooseLayout(const QString& name) {
 
 void MainWindow::showLayout(const QString& name) {
   layout_ = layoutNames().contains(name) ? name : QStringLiteral("edit");
+  small_ = isSmall(size());
   bar_->setLayoutName(layout_);
   session_.set(kLayout, layout_);
   arranged_ = hasPlan();
@@ -314,17 +317,17 @@ void MainWindow::showLayout(const QString& name) {
   if (!arranged_) return dockArea_->show();
   dockArea_->hide();
   std::string key;
-  const QByteArray kept = session_.get(arrangementOf(layout_.toStdString(), key));
+  const QByteArray kept = session_.get(arrangementOf(layout_, small_, key));
   const bool restored = !kept.isEmpty() && dockArea_->restoreState(unsealed(kept));
   if (!kept.isEmpty() && !restored) session_.reject(key, tr("the panels could not be put as they were"));
-  if (!restored) arrange(*dockArea_, panels_->docks(), layout_);
+  if (!restored) arrange(*dockArea_, panels_->docks(), layout_, small_);
   dockArea_->show();
 }
 
 void MainWindow::keepLayout() {
   if (!arranged_) return;
   std::string key;
-  session_.set(arrangementOf(layout_.toStdString(), key), sealed(dockArea_->saveState()));
+  session_.set(arrangementOf(layout_, small_, key), sealed(dockArea_->saveState()));
 }
 
 /// A main window that has shown a dock remembers its place for ever, and mixes the arrangements of several layouts; so
@@ -351,7 +354,7 @@ void MainWindow::startDockArea() {
 
 void MainWindow::resetLayout() {
   startDockArea();
-  arrange(*dockArea_, panels_->docks(), layout_);
+  arrange(*dockArea_, panels_->docks(), layout_, small_);
   dockArea_->show();
 }
 
@@ -374,6 +377,12 @@ void MainWindow::goToPanel(int step) {
 bool MainWindow::event(QEvent* event) {
   if (event->type() == QEvent::ThemeChange) Theme::instance().lookAtDesktop();
   return QMainWindow::event(event);
+}
+
+void MainWindow::resizeEvent(QResizeEvent*) {
+  // Not at once: the panels are being laid out.
+  if (arranged_ && isSmall(size()) != small_)
+    QMetaObject::invokeMethod(this, [this] { if (isSmall(size()) != small_) chooseLayout(layout_); }, Qt::QueuedConnection);
 }
 
 void MainWindow::closeEvent(QCloseEvent* event) {

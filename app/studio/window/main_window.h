@@ -53,6 +53,7 @@ class MainWindow final : public QMainWindow {
 
  protected:
   bool event(QEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
   void closeEvent(QCloseEvent* event) override;
   void dragEnterEvent(QDragEnterEvent* event) override;
   void dropEvent(QDropEvent* event) override;
@@ -134,6 +135,7 @@ class MainWindow final : public QMainWindow {
   QPointer<HelpWindow> help_;
   QPointer<ExportDialog> exportDialog_;
   QString layout_;
+  bool small_ = false;     // The window is; its layouts have other arrangements.
   bool arranged_ = false;  // The docks stand as `layout_` wants them.
   bool leaving_ = false;
 };

@@ -190,7 +190,8 @@ void MainWindow::fillMenu() {
         connect(recent, &QMenu::aboutToShow, this, [this, recent] {
           recent->clear();
           for (const RecentFile& file : recent_.files()) {
-            QAction* action = recent->addAction(file.path, this, [this, path = file.path] { open(path); });
+            const QString place = file.host.isEmpty() ? file.path : file.host + QLatin1Char(':') + file.path;
+            QAction* action = recent->addAction(place, this, [this, path = file.path] { files_.openRecent(path); });
             action->setEnabled(!file.missing);
           }
           if (recent->isEmpty()) recent->addAction(tr("Nothing yet"))->setEnabled(false);

@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <QDialogButtonBox>
 #include <QDir>
 #include <QDockWidget>
 #include <QFileDialog>
@@ -7,6 +8,7 @@
 #include <QInputDialog>
 #include <QLabel>
 #include <QLineEdit>
+#include <QPushButton>
 
 #include "app/studio/places.h"
 #include "app/studio/window/command_palette.h"
@@ -22,6 +24,7 @@
 #include "app/studio/window/shortcuts_dialog.h"
 #include "app/studio/window/table_file.h"
 #include "app/studio/window/text_dialog.h"
+#include "views/theme.h"
 
 namespace kvista {
 namespace {
@@ -272,6 +275,8 @@ void MainWindow::chooseEngine() {
          "kvista engine"));
   dialog->setTextValue(settings_.get(kEngineText));
   dialog->resize(520, 150);
+  dialog->setOkButtonText(tr("Use this engine"));
+  markPrimary(dialog->findChild<QDialogButtonBox*>()->button(QDialogButtonBox::Ok));
   connect(dialog, &QInputDialog::textValueSelected, this, [this](const QString& text) {
     const auto command = EngineCommand::chosen(text);
     if (!command) return showProblem(text, command.error());

@@ -133,6 +133,7 @@ void Panels::addWork() {
   work_->setParent(this);
   connect(work_, &WorkPresenter::actionRequested, this, &Panels::actionRequested);
   connect(work_, &WorkPresenter::openRequested, this, &Panels::openRequested);
+  connect(work_, &WorkPresenter::recentRequested, this, &Panels::recentRequested);
   connect(work_, &WorkPresenter::locateRequested, this, &Panels::locateRequested);
   connect(work_, &WorkPresenter::panelRequested, this, &Panels::show);
 }

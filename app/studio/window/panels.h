@@ -67,6 +67,7 @@ class Panels final : public QObject {
  Q_SIGNALS:
   void message(const QString& text);
   void openRequested(const QString& path);
+  void recentRequested(const QString& path);
   void locateRequested(const QString& path);
   void helpRequested(const QString& page);
   void actionRequested(const QString& id);

@@ -7,6 +7,7 @@
 #include <QFileInfo>
 #include <QMessageBox>
 #include <QPushButton>
+#include <algorithm>
 
 #include "app/studio/places.h"
 #include "app/studio/window/path_dialog.h"
@@ -39,8 +40,8 @@ ProjectFiles::ProjectFiles(Document& document, Workflow& workflow, RecentFiles& 
                            QWidget* window)
     : QObject(window), document_(document), workflow_(workflow), recent_(recent), recovery_(recovery), window_(window) {
   connect(&workflow_, &Workflow::opened, this, [this] {
-    const auto& file = document_.file().empty() ? document_.modelPath() : document_.file();
-    recent_.add(QString::fromStdString(file.string()));
+    if (!document_.file().empty()) return recent_.add(QString::fromStdString(document_.file().string()));
+    recent_.add(QString::fromStdString(document_.modelPath().string()), workflow_.host().value_or(QString()));
   });
   connect(&workflow_, &Workflow::modelMissing, this, &ProjectFiles::askForMovedModel);
 }
@@ -60,6 +61,19 @@ void ProjectFiles::askForFile() {
 
 void ProjectFiles::open(const QString& path) {
   leave([this, path] { workflow_.open(path); });
+}
+
+void ProjectFiles::openRecent(const QString& path) {
+  const auto file = std::ranges::find(recent_.files(), path, &RecentFile::path);
+  const QString host = workflow_.host().value_or(QString());
+  const auto nameOfMachine = [](const QString& name) { return name.isEmpty() ? tr("this machine") : name; };
+  // Projects are read here, wherever the engine runs.
+  const bool isProject = QFileInfo(path).suffix() == QLatin1String("kvista");
+  if (file == recent_.files().end() || isProject || file->host == host) return open(path);
+  Q_EMIT failed(path, Error{ErrorCode::invalidArgument,
+                            tr("%1 is a model on %2, but the engine runs on %3.").arg(path, nameOfMachine(file->host), nameOfMachine(host)).toStdString(),
+                            {},
+                            tr("Choose the engine on %1 first: Ctrl+Shift+P, Engine.").arg(nameOfMachine(file->host)).toStdString()});
 }
 
 void ProjectFiles::openDemo() {

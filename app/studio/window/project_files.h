@@ -22,6 +22,8 @@ class ProjectFiles final : public QObject {
   void askForFile();
   /// Asks about unsaved edits first.
   void open(const QString& path);
+  /// One of the list: says so where it lies on another machine than the engine.
+  void openRecent(const QString& path);
   void openDemo();
   void save();
   void saveAs();

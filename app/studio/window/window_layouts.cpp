@@ -3,6 +3,8 @@
 #include "app/studio/window/window_layouts.h"
 
 #include <QDockWidget>
+#include <algorithm>
+#include <span>
 
 namespace kvista {
 namespace {
@@ -37,15 +39,24 @@ constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
 constexpr Place kTry[] = {
     {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
 
+
+// On a small screen few panels are large enough to be read; the others stand behind them.
+constexpr Place kSmallAnalyse[] = {{"layers", first, "", .2, 1},          {"heads", rightOf, "layers", .8, .5},
+                                   {"errors", behind, "heads", .8, .5},   {"spectra", below, "heads", .8, .5},
+                                   {"provenance", behind, "spectra", .8, .5}, {"notes", behind, "spectra", .8, .5}};
+constexpr Place kSmallCompare[] = {{"layers", first, "", .2, 1},
+                                   {"plans", rightOf, "layers", .8, 1},
+                                   {"comparison", behind, "plans", .8, 1},
+                                   {"budget", behind, "plans", .8, 1},
+                                   {"quality", behind, "plans", .8, 1}};
+constexpr Place kSmallTry[] = {{"try", first, "", 1, 1}, {"quality", behind, "try", 1, 1}, {"jobs", behind, "try", 1, 1}};
+
 struct Layout {
   const char* name;
-  const Place* begin;
-  const Place* end;
+  std::span<const Place> usual, small;
 };
-constexpr Layout kLayouts[] = {{"analyse", std::begin(kAnalyse), std::end(kAnalyse)},
-                               {"edit", std::begin(kEdit), std::end(kEdit)},
-                               {"compare", std::begin(kCompare), std::end(kCompare)},
-                               {"try", std::begin(kTry), std::end(kTry)}};
+constexpr Layout kLayouts[] = {
+    {"analyse", kAnalyse, kSmallAnalyse}, {"edit", kEdit, kEdit}, {"compare", kCompare, kSmallCompare}, {"try", kTry, kSmallTry}};
 
 void put(QMainWindow& window, const Docks& docks, const Place& place) {
   QDockWidget* dock = docks.value(QLatin1String(place.dock));
@@ -76,24 +87,25 @@ QStringList layoutNames() {
   return names;
 }
 
-void arrange(QMainWindow& window, const Docks& docks, const QString& name) {
-  for (const Layout& layout : kLayouts) {
-    if (name != QLatin1String(layout.name)) continue;
-    QList<QDockWidget*> placed;
-    QList<int> widths, heights;
-    for (const Place* place = layout.begin; place != layout.end; ++place) {
-      if (!docks.contains(QLatin1String(place->dock))) continue;
-      put(window, docks, *place);
-      placed << docks.value(QLatin1String(place->dock));
-      widths << static_cast<int>(place->width * window.width());
-      heights << static_cast<int>(place->height * window.height());
-    }
-    for (const Place* place = layout.begin; place != layout.end; ++place)
-      if (place->where == behind && docks.contains(QLatin1String(place->dock)))
-        docks.value(QLatin1String(place->of))->raise();
-    window.resizeDocks(placed, widths, Qt::Horizontal);
-    window.resizeDocks(placed, heights, Qt::Vertical);
+bool isSmall(const QSize& window) { return window.width() < 1000 || window.height() < 620; }
+
+void arrange(QMainWindow& window, const Docks& docks, const QString& name, bool small) {
+  const auto layout = std::ranges::find_if(kLayouts, [&](const Layout& each) { return name == QLatin1String(each.name); });
+  if (layout == std::end(kLayouts)) return;
+  const std::span<const Place> places = small ? layout->small : layout->usual;
+  QList<QDockWidget*> placed;
+  QList<int> widths, heights;
+  for (const Place& place : places) {
+    if (!docks.contains(QLatin1String(place.dock))) continue;
+    put(window, docks, place);
+    placed << docks.value(QLatin1String(place.dock));
+    widths << static_cast<int>(place.width * window.width());
+    heights << static_cast<int>(place.height * window.height());
   }
+  for (const Place& place : places)
+    if (place.where == behind && docks.contains(QLatin1String(place.dock))) docks.value(QLatin1String(place.of))->raise();
+  window.resizeDocks(placed, widths, Qt::Horizontal);
+  window.resizeDocks(placed, heights, Qt::Vertical);
 }
 
 }  // namespace kvista

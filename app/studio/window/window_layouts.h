@@ -16,7 +16,11 @@ using Docks = QMap<QString, QDockWidget*>;
 /// "analyse", "edit", "compare", "try": what a layout shows, and where, until a person arranges it otherwise.
 QStringList layoutNames();
 
-/// Shows the docks of a layout at their usual places in a window that shows none yet, and has its final size.
-void arrange(QMainWindow& window, const Docks& docks, const QString& layout);
+/// A window of this size has room for few panels at a time.
+bool isSmall(const QSize& window);
+
+/// Shows the docks of a layout at their usual places in a window that shows none yet, and has its final size. `small`: with
+/// more of them behind each other.
+void arrange(QMainWindow& window, const Docks& docks, const QString& layout, bool small);
 
 }  // namespace kvista

@@ -136,7 +136,7 @@ void WorkPresenter::connectGuide() {
   connect(&guide, &GuideView::openRequested, this,
           [this] { Q_EMIT actionRequested(QStringLiteral("file.openFolder")); });
   connect(&guide, &GuideView::demoRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("file.openDemo")); });
-  connect(&guide, &GuideView::recentChosen, this, &WorkPresenter::openRequested);
+  connect(&guide, &GuideView::recentChosen, this, &WorkPresenter::recentRequested);
   connect(&guide, &GuideView::locateRequested, this, &WorkPresenter::locateRequested);
   connect(&guide, &GuideView::removeRequested, &recent_, &RecentFiles::remove);
   connect(&guide, &GuideView::dropped, this, [this](const QStringList& paths) {
@@ -270,6 +270,7 @@ void WorkPresenter::showProgress() {
         {.path = file.path,
          .name = QFileInfo(file.path).completeBaseName(),
          .when = file.opened.isValid() ? QLocale().toString(file.opened.date(), QLocale::ShortFormat) : QString(),
+         .host = file.host,
          .missing = file.missing});
   views_.guide.setRecord(record);
 }

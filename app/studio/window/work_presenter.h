@@ -51,6 +51,7 @@ class WorkPresenter final : public QObject {
   /// "file.openFolder", "plan.calibrate", ...
   void actionRequested(const QString& id);
   void openRequested(const QString& path);
+  void recentRequested(const QString& path);
   void locateRequested(const QString& path);
   /// "jobs", "problems".
   void panelRequested(const QString& name);

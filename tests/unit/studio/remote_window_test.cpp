@@ -3,6 +3,7 @@
 //
 // The window on one machine, the engine on another: a script stands for ssh and gives the engine a home of its own.
 #include <QComboBox>
+#include <QDialogButtonBox>
 #include <QLabel>
 #include <QPushButton>
 #include <filesystem>
@@ -95,6 +96,37 @@ TEST_F(RemoteWindow, ModelsTextsAndTargetsAreTypedAndLookedAtThere) {
   EXPECT_TRUE(waitFor([this] { return window->facts().at("exportReady").get<bool>(); })) << dryRun->text().toStdString();
   EXPECT_TRUE(dryRun->text().contains("are free")) << dryRun->text().toStdString();
   EXPECT_TRUE(waitFor([&] { return exported->findChild<QLabel*>(QStringLiteral("memory"))->text().contains("free on"); }));
+}
+
+/// A model of the other machine stays in the list, and where another engine is chosen, it says so instead of looking here.
+TEST_F(RemoteWindow, WhatWasOpenThereIsInTheListAsThere) {
+  startOverSsh();
+  ASSERT_TRUE(waitFor([this] { return action("file.openFolder")->isEnabled(); }));
+  action("file.openFolder")->trigger();
+  type("~/models/demo");
+  choose()->click();
+  ASSERT_TRUE(waitFor([this] { return document().hasModel(); }));
+  const auto offered = [this] {
+    for (auto* button : window->findChildren<QPushButton*>())
+      if (button->property("link").toBool() && button->text() == "demo" && button->toolTip().startsWith("gpu-server:/")) return button;
+    return static_cast<QPushButton*>(nullptr);
+  };
+  ASSERT_TRUE(waitFor([&] { return offered() != nullptr; }));
+
+  action("file.engine")->trigger();
+  QDialog* engines = dialog("engineDialog");
+  ASSERT_TRUE(engines);
+  auto* use = engines->findChild<QDialogButtonBox*>()->button(QDialogButtonBox::Ok);
+  EXPECT_TRUE(use->property("primary").toBool());
+  engines->findChild<QLineEdit*>()->setText(QCoreApplication::applicationDirPath() + QStringLiteral("/kvista engine"));
+  use->click();
+  auto* status = window->findChild<QLabel*>(QStringLiteral("engineStatus"));
+  ASSERT_TRUE(waitFor([&] { return !status->text().contains("gpu-server") && action("file.openFolder")->isEnabled(); }));
+  ASSERT_TRUE(offered());
+  offered()->click();
+  ASSERT_EQ(window->facts().at("problems").size(), 1U) << window->facts().at("problems").dump(1);
+  const std::string sentence = window->facts().at("problems")[0].at("sentence");
+  EXPECT_NE(sentence.find("is a model on gpu-server, but the engine runs on this machine"), std::string::npos) << sentence;
 }
 
 }  // namespace

@@ -164,6 +164,19 @@ TEST_F(StoreTest, RecentFilesKnowWhichAreMissing) {
   EXPECT_EQ(recent.files().size(), 12U);
 }
 
+TEST_F(StoreTest, RecentFilesOfAnotherMachineAreNotMissingHere) {
+  Store settings(file);
+  {
+    RecentFiles recent(settings);
+    recent.add("/nothing/here/llama", "gpu-server");
+    recent.add("/nothing/here/qwen");
+  }
+  RecentFiles recent(settings);
+  ASSERT_TRUE(waitFor([&] { return recent.files()[0].missing; }));
+  EXPECT_EQ(recent.files()[1].host, "gpu-server");
+  EXPECT_FALSE(recent.files()[1].missing);
+}
+
 class Actions : public StoreTest {
  protected:
   void fill(ActionRegistry& registry) {

@@ -34,6 +34,29 @@ TEST_F(WindowFit, EveryLayoutFitsASmallScreen) {
   }
 }
 
+/// The window grows and shrinks: beside each other where there is room, behind each other where there is not.
+TEST_F(WindowFit, PanelsShareASmallWindowByStandingBehindEachOther) {
+  start();
+  openProject();
+  const auto inSight = [this](const char* layout, const QSize& size) {
+    window->resize(size);
+    action((std::string("view.layout.") + layout).c_str())->trigger();
+    for (int i = 0; i < 3; ++i) QCoreApplication::processEvents();
+    std::map<std::string, QSize> panels;
+    for (const QDockWidget* dock : window->findChildren<QDockWidget*>())
+      if (!dock->isHidden() && !dock->visibleRegion().isEmpty()) panels[dock->objectName().toStdString()] = dock->size();
+    return panels;
+  };
+  const QSize large(1440, 900), small(kWidth, kHeight);
+  for (const char* layout : {"analyse", "compare", "try"}) {
+    const auto before = inSight(layout, large), narrow = inSight(layout, small), after = inSight(layout, large);
+    EXPECT_LT(narrow.size(), before.size()) << layout;
+    EXPECT_EQ(before.size(), after.size()) << layout;
+    for (const auto& [name, size] : narrow)
+      EXPECT_TRUE(name == "layers" || (size.width() >= 600 && size.height() >= 150)) << layout << ": " << name << " " << size.width() << " x " << size.height();
+  }
+}
+
 TEST_F(WindowFit, ALongNameOfAnEditDoesNotWidenTheWindow) {
   start();
   openProject();

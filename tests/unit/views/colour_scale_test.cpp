@@ -18,6 +18,7 @@
 #include "views/matrix_image.h"
 #include "views/range_editor.h"
 #include "views/segmented_control.h"
+#include "views/theme.h"
 
 namespace kvista {
 namespace {
@@ -41,11 +42,22 @@ TEST(ColourMapTest, LightnessAloneTellsValuesApart) {
       EXPECT_GT(lightness(table[i]), lightness(table[i - 8])) << colourMapName(map).toStdString();
     EXPECT_GT(lightness(table.back()) - lightness(table.front()), 60);
   }
-  const ColourTable& difference = colourTable(ColourMap::difference, false);
-  for (std::size_t i = 8; i < 128; i += 8) {
-    EXPECT_GT(lightness(difference[i]), lightness(difference[i - 8]));
-    EXPECT_GT(lightness(difference[255 - i]), lightness(difference[255 - i + 8]));
+}
+
+/// What does not differ is as quiet as the panel around it, in both looks; the more it differs, the more it stands out.
+TEST(ColourMapTest, DifferencesStandOutFromTheirGround) {
+  for (const auto mode : {Theme::Mode::light, Theme::Mode::dark}) {
+    Theme::instance().setMode(mode);
+    const ColourTable& difference = colourTable(ColourMap::difference, false);
+    const double ground = lightness(colours().panel.rgb()), outward = mode == Theme::Mode::light ? -1 : 1;
+    EXPECT_NEAR(lightness(difference[128]), ground, 12);
+    for (std::size_t i = 8; i < 128; i += 8) {
+      EXPECT_GT(outward * (lightness(difference[i - 8]) - lightness(difference[i])), 0);
+      EXPECT_GT(outward * (lightness(difference[255 - i + 8]) - lightness(difference[255 - i])), 0);
+    }
+    for (const std::size_t end : {0, 255}) EXPECT_GT(std::abs(lightness(difference[end]) - ground), 50);
   }
+  Theme::instance().setMode(Theme::Mode::light);
 }
 
 TEST(ColourMapTest, ViridisIsViridis) {
@@ -60,10 +72,13 @@ TEST(ColourMapTest, ViridisIsViridis) {
 
 /// The sides of a difference stay apart for eyes without red or green cones: blue against brown differ in blueness.
 TEST(ColourMapTest, SidesOfADifferenceDifferWithoutRedAndGreen) {
-  const ColourTable& table = colourTable(ColourMap::difference, false);
-  for (std::size_t i = 0; i < 100; i += 4) {
-    const auto blueness = [](QRgb colour) { return qBlue(colour) - (qRed(colour) + qGreen(colour)) / 2; };
-    EXPECT_GT(blueness(table[i]) - blueness(table[255 - i]), 40) << i;
+  for (const auto mode : {Theme::Mode::dark, Theme::Mode::light}) {
+    Theme::instance().setMode(mode);
+    const ColourTable& table = colourTable(ColourMap::difference, false);
+    for (std::size_t i = 0; i < 100; i += 4) {
+      const auto blueness = [](QRgb colour) { return qBlue(colour) - (qRed(colour) + qGreen(colour)) / 2; };
+      EXPECT_GT(blueness(table[i]) - blueness(table[255 - i]), 40) << i;
+    }
   }
 }
 

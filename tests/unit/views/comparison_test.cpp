@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
+#include <QPainter>
 #include <QSignalSpy>
 #include <QTest>
 
 #include "heatmap_cases.h"
 #include "views/comparison_view.h"
+#include "views/theme.h"
 
 namespace kvista {
 namespace {
@@ -52,6 +54,30 @@ TEST_F(ComparisonTest, PointingAtOnePointsAtAllAndSaysAllThreeValues) {
   ASSERT_FALSE(hovered.empty());
   EXPECT_EQ(hovered.back().front().toString(),
             "Layer 3 · K0 and K2 · linear CKA 0.9000 and 0.6500 · difference −0.2500");
+}
+
+/// The look changes at run time: what does not differ is then the dark ground's, but on paper white.
+TEST_F(ComparisonTest, DifferencesFollowTheLookAndPaperIsLight) {
+  record.right = record.left;
+  record.right.matrix.values[2] += 0.25F;
+  view.setRecord(record);
+  const auto isDark = [&](const QImage& picture) {
+    const QPoint cell = canvas(ComparisonView::difference)->mapTo(&view, middleOf(ComparisonView::difference, 1, 3));
+    return picture.pixelColor(cell).lightness() < 100;
+  };
+  const auto paper = [&] {
+    QImage picture(view.size(), QImage::Format_RGB32);
+    picture.fill(Qt::white);
+    QPainter painter(&picture);
+    view.paintFigure(painter, QRectF(view.rect()).adjusted(16, 8, -16, 0));
+    return picture;
+  };
+  EXPECT_FALSE(isDark(view.grab().toImage()));
+  Theme::instance().setMode(Theme::Mode::dark);
+  EXPECT_TRUE(isDark(view.grab().toImage()));
+  EXPECT_FALSE(isDark(paper()));
+  EXPECT_TRUE(isDark(view.grab().toImage())) << "as before the figure";
+  Theme::instance().setMode(Theme::Mode::light);
 }
 
 TEST_F(ComparisonTest, SelectionAndZoomAreCommon) {

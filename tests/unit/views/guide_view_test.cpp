@@ -32,7 +32,7 @@ QPushButton* button(const QWidget& parent, const QString& text) {
 GuideRecord someRecord() {
   GuideRecord record;
   record.steps = {GuideRecord::Progress::done, GuideRecord::Progress::current, GuideRecord::Progress::later, GuideRecord::Progress::later};
-  record.recent = {{"/m/austen", "austen", "today", false}, {"/gone/qwen", "qwen", "", true}};
+  record.recent = {{.path = "/m/austen", .name = "austen", .when = "today"}, {.path = "/gone/qwen", .name = "qwen", .missing = true}};
   return record;
 }
 
@@ -66,6 +66,21 @@ TEST_F(GuideWindow, EveryButtonSaysWhatIsWanted) {
   EXPECT_THAT(steps, ::testing::ElementsAre(GuideView::open, GuideView::calibrate));
   EXPECT_FALSE(button(view, "Edit the plan")->isEnabled());
   EXPECT_EQ(button(view, "qwen"), nullptr) << "what is missing cannot be opened";
+}
+
+TEST_F(GuideWindow, WhatLiesOnAnotherMachineIsSaidAndCanBeOpened) {
+  GuideRecord record = someRecord();
+  record.recent = {{.path = "/models/llama", .name = "llama", .when = "today", .host = "gpu-server"}};
+  view.setRecord(record);
+  QApplication::processEvents();
+  QStringList words;
+  for (const QLabel* label : view.findChildren<QLabel*>()) words << label->text();
+  EXPECT_TRUE(words.contains("gpu-server:/models/llama"));
+  EXPECT_FALSE(words.contains("missing"));
+  QSignalSpy chosen(&view, &GuideView::recentChosen);
+  ASSERT_NE(button(view, "llama"), nullptr);
+  QTest::mouseClick(button(view, "llama"), Qt::LeftButton);
+  EXPECT_EQ(chosen.value(0).value(0).toString(), "/models/llama");
 }
 
 TEST_F(GuideWindow, TheStepsSayHowFarOneIs) {

@@ -200,22 +200,40 @@ TEST(ViewState, ChoicesComeBack) {
   expectChoiceComesBack<PlanComparisonView>("loss", "shown");
 }
 
-TEST(ViewState, ASplitterComesBack) {
-  TryView first, second;
-  for (TryView* view : {&first, &second}) {
-    view->resize(1000, 800);
-    view->show();
+TEST(ViewState, SplittersComeBack) {
+  for (const char* name : {"split", "prompt", "texts"}) {
+    TryView first, second;
+    for (TryView* view : {&first, &second}) {
+      view->resize(1200, 800);
+      view->show();
+    }
+    auto* splitter = first.findChild<QSplitter*>(QLatin1String(name));
+    ASSERT_TRUE(splitter) << name;
+    const QPoint by = splitter->orientation() == Qt::Vertical ? QPoint(0, 60) : QPoint(60, 0);
+    const QPoint handle = splitter->handle(1)->rect().center();
+    QTest::mousePress(splitter->handle(1), Qt::LeftButton, {}, handle);
+    QTest::mouseMove(splitter->handle(1), handle + by);
+    QTest::mouseRelease(splitter->handle(1), Qt::LeftButton, {}, handle + by);
+    EXPECT_EQ(first.viewState().keys(), QStringList{QLatin1String(name)}) << "what was not dragged is not kept";
+    EXPECT_TRUE(second.setViewState(first.viewState()));
+    EXPECT_EQ(second.findChild<QSplitter*>(QLatin1String(name))->sizes(), splitter->sizes()) << name;
+    EXPECT_FALSE(second.setViewState({{QLatin1String(name), QJsonArray{-1, 5}}}));
+    EXPECT_TRUE(second.viewState().isEmpty());
   }
-  auto* splitter = first.findChild<QSplitter*>();
-  const QPoint handle = splitter->handle(1)->rect().center();
-  QTest::mousePress(splitter->handle(1), Qt::LeftButton, {}, handle);
-  QTest::mouseMove(splitter->handle(1), handle + QPoint(0, 60));
-  QTest::mouseRelease(splitter->handle(1), Qt::LeftButton, {}, handle + QPoint(0, 60));
-  ASSERT_FALSE(first.viewState().isEmpty());
-  EXPECT_TRUE(second.setViewState(first.viewState()));
-  EXPECT_EQ(second.findChild<QSplitter*>()->sizes(), splitter->sizes());
-  EXPECT_FALSE(second.setViewState({{"split", QJsonArray{-1, 5}}}));
-  EXPECT_TRUE(second.viewState().isEmpty());
+}
+
+/// A large window has more room for the prompt, too.
+TEST(ViewState, APromptThatWasNotDraggedIsAsWideAsTheWindowAllows) {
+  TryView view;
+  view.show();
+  const auto share = [&](int width) {
+    view.resize(width, 800);
+    QTest::qWait(0);
+    const QList<int> sizes = view.findChild<QSplitter*>(QStringLiteral("prompt"))->sizes();
+    return sizes[0] / static_cast<double>(sizes[0] + sizes[1]);
+  };
+  EXPECT_NEAR(share(1200), 0.24, 0.02);
+  EXPECT_NEAR(share(2400), 0.24, 0.02);
 }
 
 }  // namespace
