@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
     kvista::addSpectra(app, invocation);
     kvista::addReport(app, invocation);
     kvista::addMakeModel(app, invocation);
+    kvista::addBench(app, invocation);
     kvista::addEngine(app, invocation);
     kvista::addList(app, invocation);
     kvista::addDoctor(app, invocation, kvista::computeChecks);

@@ -33,9 +33,12 @@ struct Named {
 };
 
 Named namedIn(const CLI::App& app) {
-  const std::vector<CLI::App*> parsed = app.get_subcommands();
-  const CLI::App* verb = parsed.empty() ? nullptr : parsed.front();
-  const std::string command = verb ? fmt::format("kvista {}", verb->get_name()) : "kvista";
+  const CLI::App* verb = nullptr;
+  std::string command = "kvista";
+  for (std::vector<CLI::App*> parsed = app.get_subcommands(); !parsed.empty(); parsed = verb->get_subcommands()) {
+    verb = parsed.front();
+    command += " " + verb->get_name();
+  }
   return {verb, command, fmt::format("See `{} --help`.", command)};
 }
 
@@ -58,18 +61,22 @@ Error unknownWord(const CLI::App& app, const Named& named, std::string word) {
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     return wrong(fmt::format("There is no option {} for `{}`.", word, named.command), didYouMean(word, names), named.help);
   }
-  if (named.verb)
+  const bool isPart = named.verb && !named.verb->get_subcommands({}).empty();
+  if (named.verb && !isPart)
     return wrong(fmt::format("`{}` has no use for the word \"{}\".", named.command, word),
                  "Put it behind an option, or in quotes if it is part of a name with spaces.", named.help);
   std::vector<std::string> verbs;
-  for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
-  return wrong(fmt::format("There is no verb \"{}\".", word), didYouMean(word, verbs), named.help);
+  for (const CLI::App* verb : (isPart ? *named.verb : app).get_subcommands({})) verbs.push_back(verb->get_name());
+  return wrong(isPart ? fmt::format("`{}` has no part \"{}\".", named.command, word) : fmt::format("There is no verb \"{}\".", word),
+               didYouMean(word, verbs), named.help);
 }
 
 Error missing(const Named& named, std::string_view fallback) {
   if (!named.verb)
     return wrong("No verb was given.", "Start with `kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER`.", named.help);
-  std::vector<std::string> needed;
+  std::vector<std::string> needed, parts;
+  for (const CLI::App* part : named.verb->get_subcommands({})) parts.push_back(part->get_name());
+  if (!parts.empty()) return wrong(fmt::format("`{}` needs to be told what: {}.", named.command, fmt::join(parts, " or ")), {}, named.help);
   for (const CLI::Option* option : named.verb->get_options())
     if (option->get_required() && option->count() == 0)
       needed.push_back(fmt::format("{} ({})", spoken(*option), option->get_description()));

@@ -72,6 +72,9 @@ void addErrors(CLI::App& app, Invocation& invocation);
 void addSpectra(CLI::App& app, Invocation& invocation);
 void addReport(CLI::App& app, Invocation& invocation);
 void addMakeModel(CLI::App& app, Invocation& invocation);
+void addBench(CLI::App& app, Invocation& invocation);
+/// Parts of `bench`, added to its verb.
+void addBenchDecode(CLI::App& bench, Invocation& invocation);
 void addEngine(CLI::App& app, Invocation& invocation);
 
 /// One thing that `doctor` looked for.

@@ -69,9 +69,7 @@ Result<c10::Device> openDevice(std::string_view name, int own) {
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
-namespace {
-
-/// The driver's own name of a GPU; empty where it gives none. libtorch has loaded the driver and asks the same one.
+/// libtorch has loaded the driver and asks the same one.
 std::string nameOfGpu(int index) {
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
   if (!driver) return {};
@@ -83,8 +81,6 @@ std::string nameOfGpu(int index) {
   dlclose(driver);
   return known ? text.data() : "";
 }
-
-}  // namespace
 
 Result<DeviceMemory> memoryOf(c10::Device device) {
   try {

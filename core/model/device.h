@@ -35,6 +35,9 @@ std::int64_t peakMemoryOf(c10::Device device);
 /// Returns memory of a GPU, and main memory pinned for it, that libtorch keeps for later allocations.
 void giveBackUnused(c10::Device device);
 
+/// The driver's own name of a GPU that openDevice opened; empty where it gives none.
+std::string nameOfGpu(int index);
+
 /// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "NVIDIA H200 (cuda:0, 139 GiB)".
 std::string describeDevice(c10::Device device);
 

@@ -3,6 +3,7 @@
 #include "core/model/latent_operators.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp2.h>
@@ -34,12 +35,6 @@ Result<LatentAttended> refused(const char* words) {
   return fail(ErrorCode::device, "A kernel of attention over latents could not be started.", "Compute on the CPU, or say what was run.", words);
 }
 
-/// What kernels leave for each segment, [batch, heads, segments, 2]: the largest exponent and the sum in its unit.
-at::Tensor exponentOf(const at::Tensor& statistics) {
-  const at::Tensor largest = statistics.select(3, 0), top = largest.amax(2);
-  return top + at::log2((at::exp2(largest - top.unsqueeze(2)) * statistics.select(3, 1)).sum(2));
-}
-
 constexpr std::int64_t kBusyBlocks = 264;  // Blocks of threads that keep a GPU of some 130 multiprocessors busy.
 constexpr std::int64_t kSharedMemory = 227 * 1024;  // Of a block of threads, from compute capability 9.0 on.
 
@@ -59,10 +54,17 @@ std::int64_t rebuiltSharedBytes(std::int64_t queries, std::int64_t width, std::i
 
 void useLatentAttention(at::DeviceType device, const LatentAttentionKernels& kernels) { registered[device == at::kCPU ? 0 : 1] = &kernels; }
 
+at::Tensor LatentAttended::exponent() const {
+  const at::Tensor largest = statistics.select(3, 0), top = largest.amax(2);
+  return top + at::log2((at::exp2(largest - top.unsqueeze(2)) * statistics.select(3, 1)).sum(2));
+}
+
 LatentAttended joined(const LatentAttended& a, const LatentAttended& b) {
-  const at::Tensor exponent = at::logaddexp2(a.exponent, b.exponent);
-  const auto share = [&](const LatentAttended& one) { return one.output.to(at::kFloat) * at::exp2(one.exponent - exponent).unsqueeze(-1); };
-  return {(share(a) + share(b)).to(a.output.scalar_type()), exponent};
+  const at::Tensor ofA = a.exponent(), ofB = b.exponent(), all = at::logaddexp2(ofA, ofB);
+  const auto share = [&](const LatentAttended& one, const at::Tensor& exponent) {
+    return one.output.to(at::kFloat) * at::exp2(exponent - all).unsqueeze(-1);
+  };
+  return {(share(a, ofA) + share(b, ofB)).to(a.output.scalar_type()), at::cat({a.statistics, b.statistics}, 2)};
 }
 
 LatentRotation::LatentRotation(std::vector<float> frequencies, at::Device device) {
@@ -143,7 +145,7 @@ Result<LatentAttended> RebuiltAttention::operator()(const at::Tensor& queries, c
   const LatentTensors wanted{groups_.front().keyUp.device(), groups_.front().keyUp.scalar_type()};
   const std::int64_t queryHeads = static_cast<std::int64_t>(groups_.size()) * headsPerGroup_ * queriesPerHead_;
   KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, rotation_->width(), keyNumbers_, valueNumbers_, wanted, wanted.type));
-  if (!refusal_.empty()) return runOperators(queries, keys, values, scale);
+  if (!refusal_.empty()) return byOperators(queries, keys, values, scale);
   for (const at::Tensor& x : {keys, values})
     if (x.stride(0) % 8 != 0 || x.stride(1) % 8 != 0 || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
       return fail(ErrorCode::invalidArgument, "The kernels want records that begin at multiples of 16 bytes.");
@@ -172,7 +174,7 @@ Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels
                                 number(tokens), number(queryHeads), number(queriesPerHead_), number(queries.size(2)), number(static_cast<std::int64_t>(groups_.size())),
                                 number(headsPerGroup_), number(largestKeyRank_), number(largestValueRank_), table.segment, table.lowFunctions};
   if (const char* words = kernels.rebuilt(run, halfType(queries.scalar_type()), indexOf(queries.device()))) return refused(words);
-  return LatentAttended{std::move(result), exponentOf(statistics)};
+  return LatentAttended{std::move(result), std::move(statistics)};
 }
 
 Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queriesPerHead) {
@@ -232,7 +234,7 @@ Result<LatentAttended> DirectAttention::operator()(const at::Tensor& queries, co
   const at::Tensor& up = heads_.front().keys.up;
   const std::int64_t queryHeads = static_cast<std::int64_t>(heads_.size()) * queriesPerHead_;
   KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, up.size(0), keyBytes_, valueBytes_, {up.device(), up.scalar_type()}, at::kByte));
-  if (!refusal_.empty()) return runOperators(queries, keys, values, scale);
+  if (!refusal_.empty()) return byOperators(queries, keys, values, scale);
   for (const at::Tensor& x : {keys, values})
     if (x.stride(0) % 16 != 0 || x.stride(1) % 16 != 0 || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
       return fail(ErrorCode::invalidArgument, "The kernels want records that begin at multiples of 16 bytes.");
@@ -258,7 +260,7 @@ Result<LatentAttended> DirectAttention::runKernels(const LatentAttentionKernels&
                                static_cast<float>(scale), number(batch), number(tokens), number(queryHeads), number(queriesPerHead_),
                                number(queries.size(2)), number(largestRank_), largestKeyWords_, largestValueWords_, largestValueUnits_, number(segment)};
   if (const char* words = kernels.direct(run, halfType(queries.scalar_type()), indexOf(queries.device()))) return refused(words);
-  return LatentAttended{std::move(result), exponentOf(statistics)};
+  return LatentAttended{std::move(result), std::move(statistics)};
 }
 
 }  // namespace kvista

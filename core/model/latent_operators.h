@@ -21,8 +21,10 @@ void useLatentAttention(at::DeviceType device, const LatentAttentionKernels& ker
 
 /// Attention of one new token of each sequence to the tokens of a cache.
 struct LatentAttended {
-  at::Tensor output;    ///< [batch, queryHeads, width], as the queries
-  at::Tensor exponent;  ///< float32 [batch, queryHeads]: log2(sum of exp(score)), to join it with attention to other tokens
+  at::Tensor output;      ///< [batch, queryHeads, width], as the queries
+  at::Tensor statistics;  ///< float32 [batch, queryHeads, parts, 2]: of each part of the tokens the largest exponent of 2, and the sum in its unit
+  /// log2(sum of exp(score)), float32 [batch, queryHeads].
+  [[nodiscard]] at::Tensor exponent() const;
 };
 /// Attention to both of two sets of tokens.
 LatentAttended joined(const LatentAttended& a, const LatentAttended& b);
@@ -67,12 +69,13 @@ class RebuiltAttention {
   /// queries [batch, queryHeads, width] after RoPE, of the ups' type; keys and values [batch, tokens, numbers], numbers of a
   /// record neighbours; the same tensor for joint latents.
   Result<LatentAttended> operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
+  /// The same by libtorch's operators, of tensors that fit: what kernels are checked against.
+  [[nodiscard]] LatentAttended byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
 
  private:
   RebuiltAttention() = default;
   Result<LatentAttended> runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
                                                   const at::Tensor& values, double scale) const;
-  LatentAttended runOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
 
   std::vector<Group> groups_;
   std::shared_ptr<const LatentRotation> rotation_;
@@ -101,12 +104,12 @@ class DirectAttention {
   /// queries [batch, queryHeads, width] after RoPE; keys and values uint8 [batch, tokens, bytes], bytes of a record
   /// neighbours.
   Result<LatentAttended> operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
+  [[nodiscard]] LatentAttended byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
 
  private:
   DirectAttention() = default;
   Result<LatentAttended> runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
                                                   const at::Tensor& values, double scale) const;
-  LatentAttended runOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
 
   std::vector<Head> heads_;
   std::int64_t queriesPerHead_ = 0, keyBytes_ = 0, valueBytes_ = 0;  // bytes a record has at least

@@ -6,9 +6,10 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/exp2.h>
-#include <ATen/ops/log2.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/maximum.h>
 #include <ATen/ops/outer.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <vector>
@@ -40,8 +41,8 @@ class RunningSum {
     }
     peak_ = peak;
   }
-  [[nodiscard]] at::Tensor mean() const { return sum_ / total_.unsqueeze(-1); }             ///< [batch, heads, rank]
-  [[nodiscard]] at::Tensor exponent() const { return peak_ + at::log2(total_); }            ///< [batch, heads]
+  [[nodiscard]] at::Tensor mean() const { return sum_ / total_.unsqueeze(-1); }  ///< [batch, heads, rank]
+  [[nodiscard]] at::Tensor statistics() const { return at::stack({peak_, total_}, -1).unsqueeze(2); }  ///< [batch, heads, 1, 2]
 
  private:
   at::Tensor peak_, total_, sum_;
@@ -58,7 +59,7 @@ at::Tensor turned(const at::Tensor& x, const at::Tensor& cosine, const at::Tenso
 
 }  // namespace
 
-LatentAttended RebuiltAttention::runOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
+LatentAttended RebuiltAttention::byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
   const std::int64_t batch = queries.size(0), width = queries.size(2), tokens = keys.size(1);
   const std::int64_t heads = headsPerGroup_ * queriesPerHead_;
   std::vector<RunningSum> sums(groups_.size());
@@ -78,19 +79,19 @@ LatentAttended RebuiltAttention::runOperators(const at::Tensor& queries, const a
       sums[g].add(at::matmul(own, rotated).flatten(1, 2), summed.unsqueeze(1));
     }
   }
-  std::vector<at::Tensor> outputs, exponents;
+  std::vector<at::Tensor> outputs, statistics;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const at::Tensor lift = floats(groups_[g].valueUp).unflatten(0, {headsPerGroup_, width}).transpose(1, 2);  // [heads, rank, width]
     const at::Tensor latent = sums[g].mean().unflatten(1, {headsPerGroup_, queriesPerHead_});
     outputs.push_back(at::matmul(latent, lift).reshape({batch, heads, width}));
-    exponents.push_back(sums[g].exponent());
+    statistics.push_back(sums[g].statistics());
   }
-  return {at::cat(outputs, 1).to(queries.scalar_type()), at::cat(exponents, 1)};
+  return {at::cat(outputs, 1).to(queries.scalar_type()), at::cat(statistics, 1)};
 }
 
-LatentAttended DirectAttention::runOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
+LatentAttended DirectAttention::byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
   const std::int64_t tokens = keys.size(1);
-  std::vector<at::Tensor> outputs, exponents;
+  std::vector<at::Tensor> outputs, statistics;
   for (std::size_t h = 0; h < heads_.size(); ++h) {
     const auto [keyLatent, valueLatent] = heads_[h];
     const at::Tensor own = floats(queries.narrow(1, static_cast<std::int64_t>(h) * queriesPerHead_, queriesPerHead_)) * (scale * kLog2OfE);
@@ -105,9 +106,9 @@ LatentAttended DirectAttention::runOperators(const at::Tensor& queries, const at
       sum.add(at::matmul(carried, unpacked(keys, keyLatent).transpose(1, 2)), unpacked(values, valueLatent).unsqueeze(1));
     }
     outputs.push_back(at::matmul(sum.mean(), floats(valueLatent.up).t()));
-    exponents.push_back(sum.exponent());
+    statistics.push_back(sum.statistics());
   }
-  return {at::cat(outputs, 1).to(queries.scalar_type()), at::cat(exponents, 1)};
+  return {at::cat(outputs, 1).to(queries.scalar_type()), at::cat(statistics, 1)};
 }
 
 }  // namespace kvista

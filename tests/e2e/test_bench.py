@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""`kvista bench` without a GPU: small sizes, and nothing that it cannot measure."""
+
+import pytest
+
+from program import USAGE, answer, complaint, run
+
+ENVIRONMENT_MISSING = 4
+SMALL = ["--heads", 4, "--width", 64, "--context", 96]
+
+
+def test_decode_measures_every_layout_beside_the_full_cache():
+    measured = answer("bench", "decode", *SMALL, "--batch", 2, "--kept", 0.25, "--queries-per-head", 2)
+    assert measured["where"] == "cpu" and measured["device"]
+    assert measured["copyBytesPerSecond"] > 1e6 and measured["matrixFlopsPerSecond"] > 1e6
+    [case] = measured["cases"]
+    assert (case["batch"], case["context"]) == (2, 96)
+    assert case["full"]["bytes"] == 2 * 2 * 96 * 4 * 64 * 2  # keys and values, sequences, tokens, heads, width, bytes
+    rows = {row["name"]: row for row in case["latents"]}
+    assert list(rows) == ["groups of 4", "groups of 2", "single heads", "coded-head, 4 bits", "coded-head, 8, 4 and 2 bits"]
+    for name, heads in (("groups of 4", 4), ("groups of 2", 2), ("single heads", 1)):
+        row = rows[name]
+        assert (row["headsPerGroup"], row["keyRank"], row["rebuildsKeys"]) == (heads, heads * 16, True)
+        assert row["share"] == 0.25
+    assert rows["coded-head, 4 bits"]["share"] == 0.25 and not rows["coded-head, 4 bits"]["rebuildsKeys"]
+    for row in rows.values():
+        assert row["seconds"] > 0 and row["timesFaster"] == pytest.approx(case["full"]["seconds"] / row["seconds"])
+        assert not row["kernel"] and row["reason"] == "there are no kernels for this device"
+
+
+def test_without_a_gpu_the_table_says_so():
+    shown = run("bench", "decode", *SMALL).stdout
+    assert "batch 1, context 96" in shown and "groups of 4" in shown
+    assert "stand in for kernels" in shown and "say nothing about a GPU" in shown
+
+
+def test_help_of_a_part_has_an_example():
+    shown = run("bench", "decode", "--help").stdout
+    assert "--json" in shown and "kvista bench decode --device cuda" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "`kvista bench` needs to be told what: decode"),
+        (["decod"], 'has no part "decod". Did you mean decode?'),
+        (["decode", "--kept", "1.5"], '--kept is "1.5", but must be'),
+        (["decode", "--context", "0"], '--context is "0", but must be'),
+        (["decode", "--widht", "64"], "There is no option --widht for `kvista bench decode`. Did you mean --width?"),
+        (["decode", "--device", "tpu"], '"tpu" is not a device'),
+    ],
+)
+def test_what_is_not_understood_is_named(options, said):
+    assert said in complaint(run("bench", *options, code=USAGE))
+
+
+def test_a_gpu_that_is_not_there_is_named():
+    done = run("bench", "decode", "--device", "cuda:99", code=ENVIRONMENT_MISSING)
+    assert "--device cpu" in complaint(done)
