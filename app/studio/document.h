@@ -94,7 +94,7 @@ class Document final : public QObject {
   [[nodiscard]] const CompressionPlan& plan() const { return planned_.plan; }
   [[nodiscard]] const PlannedPlan& planned() const { return planned_; }
   /// Whether the predictions are of an earlier plan because spectra or shares are still to come.
-  [[nodiscard]] bool isPredictionStale() const { return !spectra_.isComplete() || isAllocating(); }
+  [[nodiscard]] bool isPredictionStale() const { return (storesLatents() && !spectra_.isComplete()) || isAllocating(); }
   [[nodiscard]] bool isAllocating() const;
   /// Whether anything of the plan is still being computed here, the waterline's table included.
   [[nodiscard]] bool isWorking() const { return isAllocating() || makingTable_; }

@@ -122,6 +122,9 @@ Result<void> Document::bringBack(const std::string& fingerprint) {
 }
 
 Result<void> Document::setTarget(const Target& target) {
+  if (!storesLatents())
+    return fail(ErrorCode::invalidArgument, "A plan by quantisation alone has no directions that a target could be shared out among.",
+                "Plan anew (Ctrl+P) for that target.");
   KVISTA_CHECK(checkTarget(target, planned_.plan.storage, planned_.plan.metric, planningContext().loss));
   CompressionPlan plan = gesture_ ? gesture_->before.plan : planned_.plan;
   plan.target = target;

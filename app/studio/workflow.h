@@ -82,7 +82,7 @@ class Workflow final : public QObject {
   void testRetrieval();
   void generate(const GenerationWish& wish);
   void stopGenerating();
-  /// What `method`, calibrate or evaluate, would take of the memory.
+  /// What `method`, calibrate, makePlan or evaluate, would take of the memory.
   void forecastMemory(const QString& method, const TextSelection& text, bool gradients, QObject* context,
                       std::function<void(Result<std::vector<MemoryForecast>>)> done);
   void forecastRefining(const TextSelection& text, int windowsPerStep, QObject* context,

@@ -22,6 +22,7 @@ LAYOUTS = {"analyse": "ctrl+1", "edit": "ctrl+2", "compare": "ctrl+3", "try": "c
 PROMPT = "The rain had fallen since morning, and nobody"
 DIALOGS = {  # The keys or the command that open each, and the widget that is there then.
     "calibrate": ("ctrl+k", "calibrateDialog"),
+    "plan": ("ctrl+p", "planDialog"),
     "measure": ("ctrl+m", "measureDialog"),
     "refine": ("ctrl+r", "refineDialog"),
     "export": ("ctrl+e", "exportDialog"),

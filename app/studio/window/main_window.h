@@ -85,6 +85,7 @@ class MainWindow final : public QMainWindow {
   /// To the next part of the window (1) or the one before (-1): the bar, the panels, the guide.
   void goToPanel(int step);
   void calibrate();
+  void makePlan();
   void measure();
   void refine();
   void askElsewhere(QDialog* dialog);

@@ -85,13 +85,9 @@ void MainWindow::addPlanActions() {
         if (!path.isEmpty()) workflow_.openStatistics(path);
       },
       [this] { return document_.hasModel() && !document_.isInGesture(); });
-  for (const char* method : {"coded", "coded-joint", "coded-head", "joint", "separate", "grouped"}) {
-    const QString name = QLatin1String(method);
-    add(
-        qPrintable(QStringLiteral("plan.method.") + name), plan, tr("Plan anew: %1").arg(name), {},
-        [this, name] { workflow_.propose(name.toStdString(), document_.plan().target, tr("Plan anew: %1").arg(name)); },
-        [this] { return canChangePlan(); });
-  }
+  add(
+      "plan.make", plan, tr("&Plan anew…"), tr("Ctrl+P"), [this] { makePlan(); }, [this] { return canChangePlan(); },
+      tr("Groups and bits by another method, or for another target"));
   add(
       "plan.target", plan, tr("Set the tar&get…"), tr("Ctrl+T"), [this] { strip_->editTarget(); },
       [this] { return canChangePlan(); });

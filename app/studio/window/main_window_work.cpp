@@ -19,6 +19,7 @@
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/path_dialog.h"
+#include "app/studio/window/plan_dialog.h"
 #include "app/studio/window/quality_presenter.h"
 #include "app/studio/window/refine_dialog.h"
 #include "app/studio/window/shortcuts_dialog.h"
@@ -68,6 +69,17 @@ void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
   };
   connect(dialog, &TextDialog::memoryWanted, this, ask);
   ask();
+}
+
+void MainWindow::makePlan() {
+  auto* dialog = new PlanDialog(document_.catalogue().methods, document_.plan(), this);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  connect(dialog, &QDialog::accepted, this, [this, dialog] {
+    workflow_.propose(dialog->method().toStdString(), dialog->target(), tr("Plan anew: %1").arg(dialog->method()));
+  });
+  workflow_.forecastMemory(QStringLiteral("makePlan"), {}, true, dialog,
+                           [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
+  dialog->open();
 }
 
 void MainWindow::measure() {

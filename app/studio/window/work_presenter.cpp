@@ -149,7 +149,7 @@ void WorkPresenter::connectGuide() {
       case GuideView::calibrate:
         return Q_EMIT actionRequested(QStringLiteral("plan.calibrate"));
       case GuideView::plan:
-        return Q_EMIT actionRequested(QStringLiteral("plan.target"));
+        return Q_EMIT actionRequested(QStringLiteral("plan.make"));
       case GuideView::exportModel:
         return Q_EMIT actionRequested(QStringLiteral("plan.export"));
     }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <QComboBox>
 #include <QDialog>
 #include <QLineEdit>
 #include <QPushButton>
@@ -48,6 +49,15 @@ class RealEngine : public RealWindow {
     auto* start = asked->findChild<QPushButton*>(QStringLiteral("startButton"));
     ASSERT_TRUE(start->isEnabled());
     start->click();
+  }
+  /// Plans anew by a method; without a target, for that which the plan has.
+  void makePlan(const char* method, const QString& target = {}) {
+    action("plan.make")->trigger();
+    QDialog* asked = dialog("planDialog");
+    ASSERT_TRUE(asked);
+    asked->findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QLatin1String(method));
+    if (!target.isEmpty()) asked->findChild<QLineEdit*>(QStringLiteral("target"))->setText(target);
+    asked->findChild<QPushButton*>(QStringLiteral("startButton"))->click();
   }
   /// The demo model, calibrated on a little of its text, with a first plan.
   void calibrateDemo() {

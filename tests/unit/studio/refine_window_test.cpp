@@ -23,7 +23,7 @@ TEST_F(RefineWindow, TrainsThePlansFactorsAndEverythingIsComputedWithThem) {
   // A plan that loses enough for refining to gain something.
   ASSERT_TRUE(document().setTarget({Target::Kind::share, 0.03}));
   ASSERT_TRUE(waitFor([this] { return isIdle(); }));
-  action("plan.method.coded-joint")->trigger();
+  makePlan("coded-joint");
   ASSERT_TRUE(waitFor([this] { return isIdle() && document().plan().method == "coded-joint"; }));
   const int steps = document().undoStack().count();
   const std::string plan = document().planFingerprint();

@@ -66,7 +66,7 @@ TEST_F(WindowInput, NothingChangesThePlanWhileHeadsAreInTheHand) {
   regroupOnce();
   ASSERT_TRUE(test::waitFor([this] { return isIdle(); }));
   EXPECT_THAT(canChangeThePlan(), ::testing::Contains(QStringLiteral("edit.undo")));
-  EXPECT_THAT(canChangeThePlan(), ::testing::Contains(QStringLiteral("plan.method.joint")));
+  EXPECT_THAT(canChangeThePlan(), ::testing::Contains(QStringLiteral("plan.make")));
 
   const std::string before = document().planFingerprint();
   carry({0, Side::value, 2}, {0, Side::value, 3});

@@ -58,7 +58,7 @@ TEST_F(WindowLeaks, DialogsLeaveNothing) {
   openProject();
   const auto round = [this] {
     for (const char* id : {"file.open", "file.openFolder", "file.saveAs", "file.report", "file.figure", "file.engine", "plan.calibrate",
-                           "plan.openStatistics", "plan.keep", "plan.measure", "plan.export", "view.palette", "help.manual", "help.shortcuts"})
+                           "plan.openStatistics", "plan.make", "plan.keep", "plan.measure", "plan.refine", "plan.compare", "plan.export", "view.palette", "help.manual", "help.shortcuts"})
       openAndClose(id);
   };
   round();  // What Qt keeps from the first time on.

@@ -179,6 +179,7 @@ void answer(const json& request, std::string_view behaviour) {
     kvista::Catalogue catalogue;
     catalogue.measures = {{"cka-sink-free", "Made up", "", "", ""}};
     catalogue.devices = kvista::deviceProfiles();
+    for (const char* name : {"coded", "joint"}) catalogue.methods.emplace_back().choice.name = name;
     return say(kvista::resultMessage(id, toJson(catalogue)));
   }
   if (const json result = ofModel(method, params, behaviour == "large"); !result.is_null())

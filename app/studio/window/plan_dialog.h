@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QDialog>
+
+#include "core/base/error.h"
+#include "core/plan/plan.h"
+#include "core/protocol/records.h"
+
+class QComboBox;
+class QLabel;
+class QLineEdit;
+class QPushButton;
+
+namespace kvista {
+
+/// Asks by which method, and for what target, a plan shall be made anew.
+class PlanDialog final : public QDialog {
+  Q_OBJECT
+
+ public:
+  /// Begins with the method and the target of `plan`.
+  PlanDialog(const std::vector<MethodChoice>& methods, const CompressionPlan& plan, QWidget* parent);
+  [[nodiscard]] QString method() const;
+  [[nodiscard]] Target target() const { return target_; }
+  /// What planning would take; where that does not fit it cannot be started.
+  void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
+
+ private:
+  void check();
+  QComboBox* method_;
+  QLineEdit* typed_;
+  QLabel *summary_, *reason_, *memory_;
+  QPushButton* start_;
+  const Target given_;
+  Target target_;
+  bool fits_ = true;
+};
+
+}  // namespace kvista
