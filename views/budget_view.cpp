@@ -118,9 +118,10 @@ void BudgetView::makeControls() {
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(6);
   target_ = new TargetEditor(controls_);
-  target_->setMinimumWidth(96);
-  target_->setMaximumWidth(136);
+  target_->setMinimumWidth(127);  // "8.0 times smaller"
+  target_->setMaximumWidth(160);
   allocator_ = new QComboBox(controls_);
+  allocator_->setMinimumWidth(64);  // Where there is little room, the target is what must be read.
   allocator_->setAccessibleName(tr("Allocator"));
   storage_ = new SegmentedControl({{QStringLiteral("ranks"), tr("16-bit")}, {QStringLiteral("coded"), tr("coded")}},
                                   tr("Storage"), controls_);

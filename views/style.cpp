@@ -103,7 +103,8 @@ QSize Style::sizeFromContents(ContentsType type, const QStyleOption* option, con
     }
     case CT_ComboBox:
     case CT_SpinBox:
-      return {contents.width() + kPadding + (hasArrows(*option) ? kArrow : kPadding) + 2, kControl};
+      // A few pixels more than the text was measured to have: at broken scales it is drawn a little wider.
+      return {contents.width() + kPadding + (hasArrows(*option) ? kArrow : kPadding) + 6, kControl};
     case CT_LineEdit: {
       const auto* frame = qstyleoption_cast<const QStyleOptionFrame*>(option);
       if (!frame || frame->lineWidth == 0) return contents;

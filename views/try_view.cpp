@@ -140,7 +140,9 @@ QWidget* TryView::makePrompt() {
   newConversation_->setObjectName(QStringLiteral("newConversation"));
   newConversation_->setToolTip(tr("Both sides forget what was said"));
   reason_ = softLabel({}, part);
-  reason_->setWordWrap(true);
+  noChat_ = softLabel({}, part);
+  noChat_->setObjectName(QStringLiteral("noChatTemplate"));
+  for (QLabel* label : {reason_, noChat_}) label->setWordWrap(true);
 
   auto* form = new QFormLayout;
   form->setHorizontalSpacing(12);
@@ -156,6 +158,7 @@ QWidget* TryView::makePrompt() {
   column->addWidget(prompt_, 1);
   column->addLayout(form);
   column->addWidget(chat_);
+  column->addWidget(noChat_);
   column->addWidget(generate_);
   column->addWidget(stop_);
   column->addWidget(newConversation_);
@@ -264,7 +267,9 @@ QWidget* TryView::makeFiles() {
   return part;
 }
 
-void TryView::setChatTemplate(const QString& name) {
+void TryView::setChatTemplate(const QString& name, const QString& problem) {
+  noChat_->setVisible(!problem.isEmpty());
+  noChat_->setText(tr("%1 The prompt is a text that goes on.").arg(problem));
   chat_->setVisible(!name.isEmpty());
   chat_->setText(tr("Chat template (%1)").arg(name));
   chat_->setProperty("template", name);

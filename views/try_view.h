@@ -41,8 +41,8 @@ class TryView final : public View {
  public:
   explicit TryView(QWidget* parent = nullptr);
 
-  /// Name of the model's chat template; empty: it has none, and the choice is not shown.
-  void setChatTemplate(const QString& name);
+  /// Name of the model's chat template; empty: the choice is not shown, but why a template that the model has is not used.
+  void setChatTemplate(const QString& name, const QString& problem = {});
   /// Why nothing can be tried now ("Open a model first."); empty: it can.
   void setUnavailable(const QString& reason);
   /// While true Stop stands for Generate. A new start empties both panes, but for a turn of a conversation.
@@ -102,7 +102,7 @@ class TryView final : public View {
   QDoubleSpinBox* temperature_;
   QCheckBox* chat_;
   QPushButton *generate_, *stop_, *newConversation_, *measureTokens_, *lossesOfFile_, *measureFiles_;
-  QLabel *reason_, *ratio_, *means_, *piece_, *legend_;
+  QLabel *reason_, *noChat_, *ratio_, *means_, *piece_, *legend_;
   GeneratedPane *original_, *plan_;
   TokenLossText* tokenText_;
   EvaluationsModel* evaluations_;

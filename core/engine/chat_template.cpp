@@ -69,6 +69,12 @@ const Form* findForm(const std::string& name) {
   return found == forms().end() ? nullptr : &*found;
 }
 
+std::string knownForms() {
+  std::vector<std::string> names;
+  for (const Form& each : forms()) names.emplace_back(each.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 constexpr std::size_t kLargestConfig = std::size_t{16} << 20;
 
 /// A token's text: the configuration says it alone or with how it is matched.
@@ -103,18 +109,17 @@ ChatTemplate chatTemplateOf(const Checkpoint& checkpoint) {
   const auto holds = [&](const std::string& mark) { return text.find(mark) != std::string::npos; };
   for (const Form& form : forms())
     if (std::ranges::all_of(form.marks, holds) && std::ranges::none_of(form.others, holds))
-      return {form.name, tokenText(config, "bos_token"), tokenText(config, "eos_token")};
-  return {};
+      return {form.name, tokenText(config, "bos_token"), tokenText(config, "eos_token"), {}};
+  ChatTemplate none;
+  if (!text.empty()) none.problem = fmt::format("The model's chat template is of a form that is not known here; known are {}.", knownForms());
+  return none;
 }
 
 Result<std::string> inChatTemplate(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
   const Form* known = findForm(form.name);
-  if (!known) {
-    std::vector<std::string> names;
-    for (const Form& each : forms()) names.emplace_back(each.name);
-    return fail(ErrorCode::invalidArgument, "The model has no chat template that is known here.",
-                fmt::format("Ask for a text that goes on instead; known are {}.", fmt::join(names, ", ")));
-  }
+  if (!known)
+    return fail(ErrorCode::invalidArgument, form.problem.empty() ? "The model has no chat template." : form.problem,
+                fmt::format("Ask for a text that goes on instead{}.", form.problem.empty() ? "; templates that are known are " + knownForms() : ""));
   const std::size_t first = !turns.empty() && turns[0].role == "system" ? 1 : 0;
   for (std::size_t i = first; i < turns.size(); ++i) {
     const char* expected = (i - first) % 2 == 0 ? "user" : "assistant";

@@ -15,6 +15,7 @@ namespace kvista {
 struct ChatTemplate {
   std::string name;        ///< "chatml", "llama3", "mistral" or "zephyr"; empty for a model without any, or with another.
   std::string begin, end;  ///< The model's BOS and EOS, as texts, where the form uses them.
+  std::string problem;     ///< Why a template that the model has is not used, in a sentence; empty for a model without any.
 };
 ChatTemplate chatTemplateOf(const Checkpoint& checkpoint);
 
@@ -24,7 +25,7 @@ struct ChatTurn {
 };
 
 /// A conversation in the words of the template, up to where the model answers its last turn, the user's. Errors
-/// (invalidArgument): no known template; turns that do not alternate.
+/// (invalidArgument): no template, or one of another form; turns that do not alternate.
 Result<std::string> inChatTemplate(const ChatTemplate& form, const std::vector<ChatTurn>& turns);
 
 /// What a model of this form writes at the end of its turn; empty for EOS.

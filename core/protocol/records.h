@@ -69,6 +69,7 @@ struct ModelRecord {
   std::string rope;  ///< In words.
   bool hasTokenizer = false;
   std::string chatTemplate;  ///< Its name when it is one that `generate` knows ("chatml", ...); empty otherwise.
+  std::string chatTemplateProblem;  ///< Why the template that the model has is not used; empty: it has none, or it is.
   std::vector<std::string> problems;
   bool operator==(const ModelRecord&) const = default;
 };

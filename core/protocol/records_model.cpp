@@ -173,6 +173,7 @@ json toJson(const ModelRecord& record) {
           {"rope", record.rope},
           {"hasTokenizer", record.hasTokenizer},
           {"chatTemplate", record.chatTemplate},
+          {"chatTemplateProblem", record.chatTemplateProblem},
           {"problems", record.problems}};
 }
 template <>
@@ -188,6 +189,7 @@ Result<ModelRecord> read(const json& value) {
   record.rope = fields.text("rope");
   record.hasTokenizer = fields.boolean("hasTokenizer");
   record.chatTemplate = fields.text("chatTemplate");
+  record.chatTemplateProblem = fields.text("chatTemplateProblem");
   record.problems = fields.texts("problems");
   return fields.finish(std::move(record));
 }

@@ -68,11 +68,15 @@ def test_engine_says_which_template_a_model_has(tmp_path):
     phi3 = model_with("{{ '<|user|>' + messages[0]['content'] + '<|end|><|assistant|>' }}", tmp_path / "phi3")
     with Engine() as engine:
         assert engine.call("open", path=alone)["chatTemplate"] == "zephyr"
-        for model in (MODEL, llama2, phi3):
-            assert engine.call("open", path=model)["chatTemplate"] == ""
+        for model in (llama2, phi3):
+            opened = engine.call("open", path=model)
+            assert opened["chatTemplate"] == "" and "form that is not known here; known are chatml, llama3" in opened["chatTemplateProblem"]
+        bare = engine.call("open", path=MODEL)
+        assert (bare["chatTemplate"], bare["chatTemplateProblem"]) == ("", "")
         both = engine.call("generate", model=alone, prompt="And Harriet?", maxTokens=2, turns=[SYSTEM, *TURNS])
     assert both["chatTemplate"] == "zephyr"
-    assert "no chat template" in complaint(run("generate", phi3, "--prompt", "a", "--chat", code=USAGE))
+    assert "form that is not known here" in complaint(run("generate", phi3, "--prompt", "a", "--chat", code=USAGE))
+    assert "has no chat template" in complaint(run("generate", MODEL, "--prompt", "a", "--chat", code=USAGE))
 
 
 def test_a_turn_of_the_model_ends_where_it_writes_the_mark(tmp_path):

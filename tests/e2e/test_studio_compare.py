@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
-"""Try and Compare in a real window with a real engine: a prompt on both sides, two plans."""
+"""Try and Compare in a real window with a real engine: a prompt on both sides, two plans, two projects."""
 
 import csv
 import re
 
 import pytest
 
-from program import answer
+from program import MODEL, answer, run
 from studio_window import Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
@@ -88,3 +88,47 @@ def test_two_plans_are_compared_number_by_number(display, project, tmp_path):
         # Bits a number, of 32 numbers a head: together they are the bytes of either plan.
         sums = [sum(float(row[column]) for row in rows) * 32 / 8 for column in (2, 3)]
         assert sorted(sums) == pytest.approx(sorted([first, second]), rel=0.02), header
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """The same model, calibrated on other words and half as large."""
+    folder = tmp_path_factory.mktemp("other")
+    text = folder / "other.txt"
+    text.write_text((MODEL.parent / "text" / "evaluation.txt").read_text()[:2500])
+    run("calibrate", MODEL, "--text", text, "--window", 64, "--windows", 6, "-o", folder / "other.kvstats")
+    run("plan", MODEL, "--stats", folder / "other.kvstats", "--times-smaller", 16, "-o", folder / "other.kvista")
+    return folder / "other.kvista"
+
+
+def matrix(statistics, measure):
+    return answer("similarity", MODEL, "--stats", statistics, "--layer", 0, "--side", "k", "--measure", measure)["matrix"]
+
+
+def test_two_projects_are_compared_head_by_head_and_plan_by_plan(display, project, other, tmp_path):
+    with Studio(display, tmp_path, project) as studio:
+        mine = studio.until(idle, "the project")["facts"]["bytesPerToken"]
+        studio.key("ctrl+shift+p")
+        studio.until(lambda look: "commandPalette" in look["widgets"], "the palette")
+        studio.type("Compare with another")
+        studio.key("Return")
+        file_of(studio, [], other)
+        look = studio.until(lambda look: look["facts"]["compared"], "the other project")
+        assert look["facts"]["layout"] == "compare" and not look["facts"]["problems"]
+        assert look["facts"]["bytesPerToken"] == mine, "nothing of the open one changes"
+
+        # Heads: keys of the first layer, both and their difference, as `similarity` says them.
+        studio.until(idle, "the heads of the other")
+        header, *rows = table(studio, "comparison", tmp_path / "heads.csv")
+        assert header[2:] == ["demo · layer 0", "other · layer 0", "Difference"]
+        ours, theirs = (matrix(file.with_suffix(".kvstats"), look["facts"]["measure"]) for file in (project, other))
+        assert len(rows) == 64 and ours != theirs
+        for head, second, a, b, difference in rows:
+            i, j = int(head[1:]), int(second[1:])
+            assert float(a) == pytest.approx(ours[i][j], abs=1e-6) and float(b) == pytest.approx(theirs[i][j], abs=1e-6)
+            assert float(difference) == pytest.approx(float(b) - float(a), abs=1e-6)
+
+        # Plans: the other's is offered beside this one, and is twice as small.
+        _, *rows = table(studio, "plans", tmp_path / "plans.csv")
+        sums = [sum(float(row[column]) for row in rows) * 32 / 8 for column in (2, 3)]
+        assert sorted(sums) == pytest.approx([mine / 2, mine], rel=0.03)

@@ -15,7 +15,6 @@
 #include <QVBoxLayout>
 #include <algorithm>
 
-#include "app/studio/window/export_dialog.h"
 #include "app/studio/window/panel_steps.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/top_bar.h"
@@ -36,13 +35,6 @@ const Key<QString> kLayout{"layout", QStringLiteral("edit")};
 Key<QByteArray> arrangementOf(const QString& layout, bool small, std::string& name) {
   name = "arrangement." + layout.toStdString() + (small ? ".small" : "");
   return {name.c_str(), {}};
-}
-
-/// The dock that a widget lies in; empty: none.
-std::string panelOf(const QWidget* widget) {
-  for (; widget; widget = widget->parentWidget())
-    if (qobject_cast<const QDockWidget*>(widget)) return widget->objectName().toStdString();
-  return {};
 }
 
 /// With a checksum before it: Qt takes much that is damaged for an arrangement.
@@ -405,44 +397,5 @@ void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
 }
 
 void MainWindow::dropEvent(QDropEvent* event) { open(event->mimeData()->urls().front().toLocalFile()); }
-
-nlohmann::json MainWindow::facts() const {
-  nlohmann::json strip = nlohmann::json::array();
-  for (int i = 0; i < FigureStrip::kFigures; ++i) strip.push_back(strip_->text(i).whole().toStdString());
-  nlohmann::json ambiguous = nlohmann::json::array();
-  for (const QString& pair : actions_.duplicateShortcuts()) ambiguous.push_back(pair.toStdString());
-  constexpr const char* kStates[] = {"running", "succeeded", "failed", "cancelled"};
-  nlohmann::json jobs = nlohmann::json::array();
-  for (const Job& job : jobs_.jobs())
-    jobs.push_back({{"name", job.name.toStdString()},
-                    {"state", kStates[static_cast<int>(job.state)]},
-                    {"sentence", job.error.message}});
-  nlohmann::json result = {{"title", windowTitle().toStdString()},
-                           {"layout", layout_.toStdString()},
-                           {"open", document_.isOpen()},
-                           {"calibrated", document_.statistics().has_value()},
-                           {"modified", document_.isModified()},
-                           {"stale", document_.isPredictionStale()},
-                           {"fingerprint", document_.isOpen() ? document_.planFingerprint() : ""},
-                           {"undo", document_.undoStack().index()},
-                           {"steps", document_.undoStack().count()},
-                           {"busy", jobs_.isBusy()},
-                           {"dark", colours().dark},
-                           {"compared", other_.model() ? other_.model()->path.toStdString() : ""},
-                           {"keyboardIn", panelOf(QApplication::focusWidget())},
-                           {"dragging", document_.isInGesture()},
-                           {"ambiguousShortcuts", ambiguous},
-                           {"jobs", std::move(jobs)},
-                           {"figures", std::move(strip)},
-                           {"message", message_->text().toStdString()},
-                           {"problems", panels_->problems()},
-                           {"places", panels_->places()},
-                           {"exportReady", exportDialog_ && exportDialog_->canExport()}};
-  if (document_.isOpen()) result["bytesPerToken"] = document_.planned().achievedBytes;
-  if (const auto loss = document_.planned().loss(); loss && document_.statistics())
-    result["predictedPerplexity"] = *predictedPerplexity(document_.statistics()->loss, loss);
-  if (!document_.results().empty()) result["perplexityAfter"] = document_.results().back().perplexityAfter;
-  return result;
-}
 
 }  // namespace kvista

@@ -97,7 +97,8 @@ void TryPresenter::showState() {
   view_.setUnavailable(!document_.hasModel()     ? tr("Open a model first.")
                        : !document_.statistics() ? tr("Calibrate the model first: a plan is made from its statistics.")
                                                  : QString());
-  view_.setChatTemplate(document_.hasModel() ? QString::fromStdString(document_.model().chatTemplate) : QString());
+  const ModelRecord model = document_.hasModel() ? document_.model() : ModelRecord();
+  view_.setChatTemplate(QString::fromStdString(model.chatTemplate), QString::fromStdString(model.chatTemplateProblem));
 }
 
 void TryPresenter::showResults() {

@@ -102,7 +102,9 @@ Result<nlohmann::json> open(Call& call) {
   // Texts are read with it soon, and who hears only then that it is damaged has chosen them for nothing.
   const auto tokenizer = call.workspace.tokenizer(*model);
   record.hasTokenizer = tokenizer.has_value();
-  record.chatTemplate = chatTemplateOf(checkpoint).name;
+  const ChatTemplate chat = chatTemplateOf(checkpoint);
+  record.chatTemplate = chat.name;
+  record.chatTemplateProblem = chat.problem;
   record.problems = checkpoint.warnings;
   record.problems.insert(record.problems.end(), model->description.warnings.begin(), model->description.warnings.end());
   if (!tokenizer) record.problems.push_back(fmt::format("{} {}", tokenizer.error().message, tokenizer.error().hint));

@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <QApplication>
 #include <QClipboard>
+#include <QMenu>
 #include <QTableView>
 
 #include "app/studio/window/table_file.h"
 #include "tests/unit/studio/window_case.h"
 #include "views/budget_view.h"
+#include "views/heatmap_view.h"
 
 namespace kvista {
 namespace {
@@ -56,6 +58,25 @@ TEST_F(TableExport, ThePanelWithTheFocusIsTheOneWritten) {
     if (each->focusPolicy() != Qt::NoFocus && each->isVisible()) each->setFocus();
   triggerAndChoose("file.table", home / "provenance.csv");
   EXPECT_NE(readText(home / "provenance.csv").find("Content hash," + test::madeUpModel().hash), std::string::npos);
+}
+
+TEST_F(TableExport, ABlockOfTheHeatmapIsWrittenFromItsMenu) {
+  openProject();
+  auto* heatmap = window->findChild<HeatmapView*>();
+  ASSERT_TRUE(test::waitFor([&] { return heatmap->record().canBeDrawn(); }));
+  heatmap->setOrder(HeatmapOrder::index);
+  HeatmapCanvas* canvas = heatmap->canvas();
+  const auto middle = [&](int row, int column) { return canvas->cellRect({row, column}).center().toPoint(); };
+  QTest::mousePress(canvas, Qt::LeftButton, {}, middle(0, 1));
+  QTest::mouseMove(canvas, middle(1, 3));
+  QTest::mouseRelease(canvas, Qt::LeftButton, {}, middle(1, 3));
+  const std::unique_ptr<QMenu> menu(heatmap->makeMenu());
+  for (QAction* action : menu->actions())
+    if (action->text().startsWith("Export the numbers")) chooseWhile(home / "block.csv", [&] { action->trigger(); });
+  const std::string block = readText(home / "block.csv");
+  EXPECT_EQ(block.substr(0, block.find('\n')), ",K1,K2,K3");
+  EXPECT_EQ(std::ranges::count(block, '\n'), 3);
+  EXPECT_NE(block.find("\nK1,"), std::string::npos);
 }
 
 }  // namespace

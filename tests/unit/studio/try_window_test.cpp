@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A conversation in the window: every turn goes on from what each side has said itself.
+#include <QLabel>
 #include <QPlainTextEdit>
 #include <QPushButton>
 #include <QTest>
@@ -17,9 +18,9 @@ namespace {
 class TryWindow : public RealWindow {
  protected:
   /// A calibrated project of a model with a chat template.
-  void openChat() {
+  void openChat(const QString& name = QStringLiteral("chat-model")) {
     Document made;
-    made.startFrom(madeUpModelAt(home.filePath(QStringLiteral("chat-model")).toStdString()));
+    made.startFrom(madeUpModelAt(home.filePath(name).toStdString()));
     StatisticsRecord statistics = madeUpStatistics();
     statistics.modelHash = made.modelHash();
     ASSERT_TRUE(made.setStatistics(statistics));
@@ -72,6 +73,18 @@ TEST_F(TryWindow, WithoutATemplateEveryPromptIsATextOfItsOwn) {
   say("universally acknowledged");
   EXPECT_EQ(side(0), "original after 0 turns, last: nothing");
   EXPECT_FALSE(button("newConversation")->isVisibleTo(&view()));
+}
+
+TEST_F(TryWindow, ATemplateThatIsNotKnownIsSaidAndPromptsAreTexts) {
+  start();
+  openChat(QStringLiteral("strange-model"));
+  auto* said = view().findChild<QLabel*>(QStringLiteral("noChatTemplate"));
+  ASSERT_TRUE(said->isVisible());
+  EXPECT_EQ(said->text(), "The model's chat template is strange. The prompt is a text that goes on.");
+  say("It is a truth");
+  EXPECT_EQ(side(0), "original after 0 turns, last: nothing") << "and no turn of a conversation";
+  openProject();
+  EXPECT_TRUE(waitFor([&] { return !said->isVisible(); })) << "this model has none";
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <QDockWidget>
 #include <QFileDialog>
 #include <QTimer>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -53,6 +54,10 @@ class WindowCase : public ::testing::Test {
   void trigger(const char* action) { window->actions().action(QLatin1String(action))->trigger(); }
   /// The same for an action that asks for a file: answers `file`.
   void triggerAndChoose(const char* action, const std::filesystem::path& file) {
+    chooseWhile(file, [&] { trigger(action); });
+  }
+  /// Answers `file` to the dialog that `work` opens.
+  void chooseWhile(const std::filesystem::path& file, const std::function<void()>& work) {
     bool asked = false;
     QTimer answer;
     QObject::connect(&answer, &QTimer::timeout, &answer, [&] {
@@ -64,8 +69,8 @@ class WindowCase : public ::testing::Test {
       QMetaObject::invokeMethod(dialog, "accept");
     });
     answer.start(10);
-    trigger(action);
-    EXPECT_TRUE(asked) << action;
+    work();
+    EXPECT_TRUE(asked) << "nothing asked for " << file;
   }
   [[nodiscard]] QDockWidget* dock(const char* name) const {
     for (QDockWidget* each : window->findChildren<QDockWidget*>())

@@ -98,6 +98,7 @@ json ofModel(const std::string& method, const json& params, bool large) {
     kvista::ModelRecord opened = model;
     opened.path = path;
     if (path.find("chat") != std::string::npos) opened.chatTemplate = "chatml";
+    if (path.find("strange") != std::string::npos) opened.chatTemplateProblem = "The model's chat template is strange.";
     return toJson(opened);
   }
   if (method == "openStatistics") {
