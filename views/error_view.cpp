@@ -244,11 +244,16 @@ void ErrorView::fillScatter(LogChart& chart, const QSizeF& size) const {
   const double length = std::hypot(area.width(), area.height());
   std::vector<LogChart::Text> texts;
   if (length > 2.5 * width) {
-    // Below the line, near its upper end.
-    const QRectF box(-width - 12, 5, width, height);
+    // Below the line, near its upper end or, where that would cover a plan, its lower one.
     const double angle = -std::atan2(area.height(), area.width()) * 180 / M_PI;
-    texts.push_back({box, diagonalName, look.soft, Qt::AlignLeft, area.topRight(), angle});
     const QTransform turned = QTransform().translate(area.right(), area.top()).rotate(angle);
+    const auto boxAt = [&](double from) { return QRectF(from, 5, width, height); };
+    const auto covers = [&](const QRectF& box) {
+      const QPolygonF plans = turned.inverted().map(chart.place(all));
+      return std::ranges::any_of(plans, [&](const QPointF& plan) { return box.adjusted(-7, -7, 7, 7).contains(plan); });
+    };
+    const QRectF upper = boxAt(-width - 12), lower = boxAt(12 - length), box = covers(upper) && !covers(lower) ? lower : upper;
+    texts.push_back({box, diagonalName, look.soft, Qt::AlignLeft, area.topRight(), angle});
     places.takeLine(turned.map(QPolygonF({box.topLeft(), box.topRight()})));
     places.takeLine(turned.map(QPolygonF({box.bottomLeft(), box.bottomRight()})));
   }

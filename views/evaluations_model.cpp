@@ -23,29 +23,30 @@ QVariant EvaluationsModel::data(const QModelIndex& index, int role) const {
   if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
   const EvaluationRow& row = rows_[static_cast<std::size_t>(index.row())];
   if (role == Qt::TextAlignmentRole) return QVariant(Qt::AlignVCenter | (index.column() == text ? Qt::AlignLeft : Qt::AlignRight));
-  if (role == Qt::ForegroundRole && row.stale) return colours().soft;
-  if (role == Qt::ToolTipRole) return row.stale ? tr("%1 · of an older plan").arg(row.text) : row.text;
+  const bool isOpen = row.plan.isEmpty();
+  if (role == Qt::ForegroundRole && !isOpen) return colours().soft;
+  if (role == Qt::ToolTipRole) return tr("%1 · of %2").arg(row.text, isOpen ? tr("this plan") : row.plan);
   if (role == plainRole) return plain(row, index.column());
   if (role != Qt::DisplayRole) return {};
   switch (index.column()) {
-    case text: return row.stale ? tr("%1 (older plan)").arg(row.text) : row.text;
+    case text: return row.text;
+    case plan: return isOpen ? tr("this plan") : row.timesSmaller > 0 ? tr("%1 times").arg(decimalText(row.timesSmaller, 1)) : row.plan;
     case predictions: return row.predictions > 0 ? countText(row.predictions) : QStringLiteral("–");
     case before: return decimalText(row.before, 2);
     case after: return decimalText(row.after, 2);
     case change: return row.before > 0 ? changeText(row.after / row.before - 1) : QString();
-    case seconds: return row.seconds > 0 ? durationText(row.seconds) : QStringLiteral("–");
     default: return {};
   }
 }
 
 QString EvaluationsModel::plain(const EvaluationRow& row, int column) {
   switch (column) {
-    case text: return row.stale ? tr("%1 (older plan)").arg(row.text) : row.text;
+    case text: return row.text;
+    case plan: return row.plan.isEmpty() ? tr("this plan") : row.plan;
     case predictions: return row.predictions > 0 ? QString::number(row.predictions) : QString();
     case before: return plainNumber(row.before);
     case after: return plainNumber(row.after);
     case change: return row.before > 0 ? plainNumber(row.after / row.before - 1) : QString();
-    case seconds: return row.seconds > 0 ? plainNumber(row.seconds) : QString();
     default: return {};
   }
 }
@@ -55,7 +56,7 @@ QVariant EvaluationsModel::headerData(int section, Qt::Orientation orientation, 
   if (role == Qt::TextAlignmentRole) return QVariant(Qt::AlignVCenter | (section == text ? Qt::AlignLeft : Qt::AlignRight));
   if (role == Qt::ToolTipRole && (section == before || section == after)) return tr("Perplexity: exp of the mean loss of the predicted tokens");
   if (role != Qt::DisplayRole) return {};
-  const QString names[] = {tr("Text"), tr("Tokens"), tr("Original"), tr("Plan"), tr("Change"), tr("Took")};
+  const QString names[] = {tr("Text"), tr("Smaller"), tr("Tokens"), tr("Original"), tr("Plan"), tr("Change")};
   return section >= 0 && section < columns ? names[section] : QVariant();
 }
 

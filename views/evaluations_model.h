@@ -11,10 +11,10 @@ namespace kvista {
 /// Perplexity of the original and of a plan on the same tokens of a text.
 struct EvaluationRow {
   QString text;  ///< Name of the file.
-  std::int64_t predictions = 0;  ///< 0: not known, as are seconds.
+  QString plan;  ///< Its name; empty: the one that is open.
+  double timesSmaller = 0;       ///< 0: not known, as are predictions.
+  std::int64_t predictions = 0;
   double before = 0, after = 0;
-  double seconds = 0;
-  bool stale = false;  ///< Of an older plan.
   bool operator==(const EvaluationRow&) const = default;
 };
 
@@ -22,7 +22,7 @@ class EvaluationsModel final : public QAbstractTableModel {
   Q_OBJECT
 
  public:
-  enum Column { text, predictions, before, after, change, seconds, columns };
+  enum Column { text, plan, predictions, before, after, change, columns };
   /// Exact, in the C locale: for files.
   static constexpr int plainRole = Qt::UserRole;
   using QAbstractTableModel::QAbstractTableModel;

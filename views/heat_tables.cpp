@@ -113,7 +113,7 @@ HeatTables::Places HeatTables::placesIn(const QRectF& area) const {
   Places places;
   if (layers() == 0 || columns() == 0) return places;
   const double room = (area.width() - kNames - 2 * kGap - 2 * (kBarGap + RangeBar::kWidth)) / 3;
-  const double widest = columns() == 2 ? 72 : 40, highest = 40;
+  const double widest = columns() == 2 ? 72 : 40, highest = 72;
   places.cellWidth = crisp(std::clamp((room - kSides) / columns(), 0.25, widest));
   places.cellHeight = crisp(std::clamp((area.height() - kTitle - kAxis - RangeBar::kFooter) / layers(), 0.25, highest));
   places.width = places.cellWidth * columns() + kSides;

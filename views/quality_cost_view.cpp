@@ -25,6 +25,9 @@ constexpr int kDiameter = 11, kSmallDiameter = 9, kOtherDiameter = 6, kRing = 19
 /// Below this a rise is within the noise of any measurement; it is shown at the lower edge.
 constexpr double kSmallestRise = 1e-3;
 
+/// As the kept state names them, in the order of Axis.
+const QStringList kAxes = {QStringLiteral("bytes"), QStringLiteral("time"), QStringLiteral("parameters")};
+
 /// "1/8", "2".
 QString fractionText(int power) {
   return power < 0 ? QStringLiteral("1/%1").arg(1 << -power) : QString::number(1 << power);
@@ -36,7 +39,9 @@ QColor seriesColour(std::size_t index) { return index % 2 == 0 ? colours().warni
 
 QualityCostView::QualityCostView(QWidget* parent)
     : View(parent),
-      axis_(new SegmentedControl({{QStringLiteral("bytes"), tr("bytes")}, {QStringLiteral("time"), tr("time")}},
+      axis_(new SegmentedControl({{QStringLiteral("bytes"), tr("bytes")},
+                                  {QStringLiteral("time"), tr("time")},
+                                  {QStringLiteral("parameters"), tr("weights")}},
                                  tr("Cost"), this)) {
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
@@ -51,19 +56,21 @@ QualityCostView::QualityCostView(QWidget* parent)
 }
 
 void QualityCostView::showBy(const QString& axis) {
-  byTime_ = axis == QStringLiteral("time");
+  shown_ = static_cast<Axis>(kAxes.indexOf(axis));
   axis_->setCurrent(axis);
-  setTitle(byTime_ ? tr("Quality and time") : tr("Quality and bytes"), tr("Pareto front"));
+  const QString titles[] = {tr("Quality and bytes"), tr("Quality and time"), tr("Quality and weights")};
+  setTitle(titles[static_cast<int>(shown_)], tr("Pareto front"));
   fit();
 }
 
 QJsonObject QualityCostView::viewState() const {
-  return byTime_ ? QJsonObject{{QStringLiteral("axis"), QStringLiteral("time")}} : QJsonObject();
+  if (shown_ == Axis::bytes) return {};
+  return {{QStringLiteral("axis"), kAxes[static_cast<int>(shown_)]}};
 }
 
 bool QualityCostView::setViewState(const QJsonObject& state) {
   ViewStateReader reader(state);
-  showBy(reader.choice("axis", {QStringLiteral("bytes"), QStringLiteral("time")}));
+  showBy(reader.choice("axis", kAxes));
   return reader.isSound();
 }
 
@@ -73,7 +80,9 @@ QWidget* QualityCostView::controls() {
 }
 
 std::optional<double> QualityCostView::costOf(const QualityCostPoint& point) const {
-  const double cost = byTime_ ? point.timeShare.value_or(0) : point.share;
+  const double cost = shown_ == Axis::time         ? point.timeShare.value_or(0)
+                      : shown_ == Axis::parameters ? point.parameterShare.value_or(0)
+                                                   : point.share;
   return cost > 0 && std::isfinite(cost) && std::isfinite(point.rise) ? std::optional(cost) : std::nullopt;
 }
 
@@ -89,7 +98,7 @@ void QualityCostView::fit() {
   std::vector<CostQuality> shown;
   order_.clear();
   double least = 1.0 / 32, most = 1, largestRise = 0.1;
-  if (byTime_) least = 1.0 / 4;
+  if (shown_ != Axis::bytes) least = shown_ == Axis::time ? 1.0 / 4 : 1.0 / 2;
   const auto take = [&](double cost, double rise) {
     least = std::min(least, cost);
     most = std::max(most, cost);
@@ -103,7 +112,7 @@ void QualityCostView::fit() {
     shown.push_back({*cost, point.rise});
     take(*cost, point.rise);
   }
-  if (!byTime_)
+  if (shown_ == Axis::bytes)
     for (const QualityCostSeries& series : record_.others)
       for (const QPointF& point : series.points)
         if (point.x() > 0 && std::isfinite(point.y())) take(point.x(), point.y());
@@ -151,6 +160,7 @@ QString QualityCostView::describe(int point) const {
   lines << tr("%1 of the 16-bit cache, %2 times smaller")
                .arg(percentText(each.share), decimalText(each.share > 0 ? 1 / each.share : 0, 1));
   if (each.timeShare) lines << tr("decoding takes %1 of the uncompressed time").arg(percentText(*each.timeShare, 0));
+  if (each.parameterShare) lines << tr("%1 of the original's parameters").arg(percentText(*each.parameterShare));
   lines
       << (each.measured ? tr("perplexity %1, measured") : tr("perplexity ~ %1, predicted")).arg(changeText(each.rise));
   if (std::find(front_.begin(), front_.end(), point) != front_.end())
@@ -161,9 +171,11 @@ QString QualityCostView::describe(int point) const {
 
 void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
   const auto share = [](int decade) { return percentText(std::pow(10.0, decade), std::max(0, -decade - 2)); };
+  const QString names[] = {tr("share of the 16-bit cache"), tr("decode time, share of the uncompressed"),
+                           tr("parameters, share of the original's")};
   chart.setAxes(size, 0,
                 {cost_,
-                 byTime_ ? tr("decode time, share of the uncompressed") : tr("share of the 16-bit cache"),
+                 names[static_cast<int>(shown_)],
                  {},
                  fractionText,
                  2},
@@ -192,7 +204,7 @@ void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
 void QualityCostView::fillOthers(LogChart& chart, std::vector<LogChart::Line>& lines,
                                  std::vector<LogChart::Marks>& marks, std::vector<LogChart::Text>& texts,
                                  LabelPlaces& places) const {
-  if (byTime_) return;
+  if (shown_ != Axis::bytes) return;
   std::vector<QPolygonF> shown;
   for (const QualityCostSeries& series : record_.others) {
     QPolygonF line;

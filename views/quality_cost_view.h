@@ -24,6 +24,7 @@ struct QualityCostPoint {
   double rise = 0;                  ///< Relative rise of perplexity, .02 for 2 %.
   bool measured = false;
   bool current = false;
+  std::optional<double> parameterShare = {};  ///< Of the model with the plan's factors / those of the original.
 };
 
 /// Another system, or another run, for comparison.
@@ -48,7 +49,7 @@ class QualityCostView final : public View {
   [[nodiscard]] QWidget* controls() override;
   [[nodiscard]] QJsonObject viewState() const override;
   bool setViewState(const QJsonObject& state) override;
-  /// Where a plan's point is, in the widget's coordinates; nothing where it is not shown (no time is known).
+  /// Where a plan's point is, in the widget's coordinates; nothing where it is not shown (that cost is not known).
   [[nodiscard]] std::optional<QPointF> placeOf(int point) const;
   [[nodiscard]] QString describe(int point) const;
   /// Indices of the front, by rising cost, on the axis that is shown.
@@ -87,7 +88,8 @@ class QualityCostView final : public View {
 
   QualityCostRecord record_;
   SegmentedControl* axis_;
-  bool byTime_ = false;
+  enum class Axis { bytes, time, parameters };
+  Axis shown_ = Axis::bytes;
   LogScale cost_{-1.5, 0}, rise_{-1, 1};
   std::vector<int> front_;
   std::vector<int> order_;  // Shown points by rising cost: the way of the arrows.

@@ -70,6 +70,7 @@ TryView::TryView(QWidget* parent) : View(parent) {
   connect(&Theme::instance(), &Theme::changed, this, &TryView::showLosses);
   setChatTemplate({});
   updateButtons();
+  showLosses();
 }
 
 QSplitter* TryView::split(const char* name, Qt::Orientation orientation, QWidget* first, QWidget* second, const QList<int>& shares) {
@@ -341,6 +342,7 @@ void TryView::showLosses() {
   means_->clear();
   legend_->clear();
   const auto count = static_cast<double>(tokenText_->counted());
+  for (QLabel* label : {piece_, legend_}) label->setVisible(count > 0);
   if (count == 0) return;
   const double difference = tokenText_->meanAfter() - tokenText_->meanBefore();
   const auto sign = [](double value) { return value < 0 ? QStringLiteral("−") : QStringLiteral("+"); };

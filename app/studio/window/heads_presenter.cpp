@@ -106,7 +106,7 @@ void HeadsPresenter::showAll() {
   navigator_.setRecord(std::move(record));
   if (isSharedRangeFitted_) shareRange(true);
   navigator_.setCurrent(document_.selection().layer, document_.selection().side);
-  navigator_.setFooter(document_.statistics() ? tr("Similarity: %1\n%L2 calibration tokens")
+  navigator_.setFooter(document_.statistics() ? tr("%1\nof %L2 tokens")
                                                     .arg(QString::fromStdString(workflow_.measureShown()))
                                                     .arg(document_.statistics()->tokens)
                                               : QString());

@@ -67,7 +67,10 @@ void QualityPresenter::show() {
                                                 : std::nullopt,
                                .rise = *rise,
                                .measured = measured != nullptr,
-                               .current = current});
+                               .current = current,
+                               .parameterShare = context.shape.parameters > 0
+                                                     ? std::optional(1 + static_cast<double>(cost.extraParameters) / static_cast<double>(context.shape.parameters))
+                                                     : std::nullopt});
     };
     const std::string& current = document_.planFingerprint();
     for (std::size_t i = 0; i < document_.tried().size(); ++i) {

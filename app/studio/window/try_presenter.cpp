@@ -3,6 +3,7 @@
 #include "app/studio/window/try_presenter.h"
 
 #include <QFileInfo>
+#include <algorithm>
 
 #include "app/studio/window/path_dialog.h"
 #include "views/try_view.h"
@@ -104,12 +105,24 @@ void TryPresenter::showState() {
 void TryPresenter::showResults() {
   std::vector<EvaluationRow> rows;
   const std::string current = document_.isOpen() ? document_.planFingerprint() : std::string();
-  for (const MeasuredResult& result : document_.results())
-    rows.push_back({.text = QFileInfo(QString::fromStdString(result.text)).fileName(),
-                    .predictions = result.predictions,
-                    .before = result.perplexityBefore,
-                    .after = result.perplexityAfter,
-                    .stale = result.planFingerprint != current});
+  for (const MeasuredResult& result : document_.results()) {
+    EvaluationRow row{.text = QFileInfo(QString::fromStdString(result.text)).fileName(),
+                      .plan = {},
+                      .predictions = result.predictions,
+                      .before = result.perplexityBefore,
+                      .after = result.perplexityAfter};
+    if (result.planFingerprint != current) {
+      const auto& kept = document_.triedFingerprints();
+      const auto found = std::ranges::find(kept, result.planFingerprint);
+      row.plan = tr("older plan");
+      if (found != kept.end()) {
+        const TriedPlan& tried = document_.tried()[static_cast<std::size_t>(found - kept.begin())];
+        row.plan = QString::fromStdString(tried.name);
+        row.timesSmaller = 1 / share(tried.plan, document_.model().shape);
+      }
+    }
+    rows.push_back(std::move(row));
+  }
   view_.setEvaluations(rows);
 }
 

@@ -68,6 +68,15 @@ TEST_F(QualityCostViewTest, TheFrontDependsOnTheCost) {
   QTest::mouseClick(view.findChild<SegmentedControl*>()->segment("time"), Qt::LeftButton);
   EXPECT_EQ(view.front(), (std::vector<int>{2, 0}));
   EXPECT_EQ(view.title(), "Quality and time");
+  // The factors may be more than what they replace, or fewer.
+  record.points[0].parameterShare = 1.25;
+  record.points[2].parameterShare = 0.9;
+  view.setRecord(record);
+  QTest::mouseClick(view.findChild<SegmentedControl*>()->segment("parameters"), Qt::LeftButton);
+  EXPECT_EQ(view.front(), (std::vector<int>{2, 0}));
+  EXPECT_GT(view.placeOf(0)->x(), view.placeOf(2)->x());
+  EXPECT_FALSE(view.placeOf(1)) << "not known";
+  EXPECT_TRUE(view.describe(0).contains("125.0\u00A0% of the original's parameters")) << view.describe(0).toStdString();
 }
 
 TEST_F(QualityCostViewTest, HalvingsAndDecadesAreEquallyFar) {

@@ -262,13 +262,16 @@ TEST_F(TryWindow, SaysWhyNothingCanBeTried) {
 TEST(EvaluationsModel, TellsBeforeAndAfter) {
   EvaluationsModel model;
   const QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::Fatal);
-  model.setRows({{"persuasion.txt", 65'504, 37.57, 37.63, 41.2, false}, {"persuasion.txt", 65'504, 37.57, 38.9, 40, true}});
+  model.setRows({{"persuasion.txt", {}, 8, 65'504, 37.57, 37.63}, {"persuasion.txt", "coded, by hand", 16, 65'504, 37.57, 38.9}, {"persuasion.txt", "older plan", 0, 0, 37.57, 39.1}});
   const auto cell = [&](int row, int column) { return model.index(row, column).data().toString(); };
   EXPECT_EQ(cell(0, EvaluationsModel::predictions), "65,504");
   EXPECT_EQ(cell(0, EvaluationsModel::before), "37.57");
   EXPECT_EQ(cell(0, EvaluationsModel::after), "37.63");
   EXPECT_EQ(cell(0, EvaluationsModel::change), QStringLiteral("+0.2\u00a0%"));
-  EXPECT_EQ(cell(1, EvaluationsModel::text), "persuasion.txt (older plan)") << "not by colour alone";
+  EXPECT_EQ(cell(0, EvaluationsModel::plan), "this plan") << "not by colour alone";
+  EXPECT_EQ(cell(1, EvaluationsModel::plan), "16.0 times");
+  EXPECT_EQ(model.index(1, 0).data(Qt::ToolTipRole).toString(), "persuasion.txt · of coded, by hand");
+  EXPECT_EQ(cell(2, EvaluationsModel::plan), "older plan");
 }
 
 }  // namespace
