@@ -10,10 +10,12 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
+#include "core/compress/latent_sequence.h"
+
 namespace kvista {
 
 PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device)
-    : shape_(shape), exactTokens_(plan.exactTokens), layers_(static_cast<std::size_t>(shape.layers)) {
+    : plan_(plan), factors_(factors), shape_(shape), exactTokens_(plan.exactTokens), layers_(static_cast<std::size_t>(shape.layers)) {
   if (plan.storage == Storage::plainQuantised) {
     plain_.emplace(plan, shape, device);
     return;
@@ -21,11 +23,9 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (factors[i].isIdentity()) continue;
     const Group& group = plan.groups[i];
+    for (at::Tensor GroupFactors::*tensor : {&GroupFactors::up, &GroupFactors::down, &GroupFactors::steps}) factors_[i].*tensor = (factors[i].*tensor).to(device);
     Step step;
-    step.factors = factors[i];
-    step.factors.up = factors[i].up.to(device);
-    step.factors.down = factors[i].down.to(device);
-    step.factors.steps = factors[i].steps.to(device);
+    step.factors = factors_[i];
     if (plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key) {
       step.rotatedHead = group.slots.front().head;
     } else {
@@ -41,6 +41,11 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
     }
     layers_[static_cast<std::size_t>(group.slots.front().layer)].push_back(std::move(step));
   }
+}
+
+std::unique_ptr<SequenceStore> PlanTransform::makeStore(const Decoder& decoder) const {
+  if (plain_) return nullptr;
+  return std::make_unique<LatentSequence>(plan_, factors_, decoder);
 }
 
 at::Tensor PlanTransform::throughLatent(const Step& step, const at::Tensor& outputs) const {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -25,6 +26,8 @@ class PlanTransform final : public CacheTransform {
   at::Tensor afterRope(int layer, at::Tensor keys) const override;
   [[nodiscard]] bool isTokenwise() const override { return !plain_; }
   [[nodiscard]] std::int64_t leadingTokens() const override { return exactTokens_; }
+  /// A LatentSequence, but for plain quantisation.
+  [[nodiscard]] std::unique_ptr<SequenceStore> makeStore(const Decoder& decoder) const override;
 
  private:
   /// One group of one layer, ready to run.
@@ -36,6 +39,8 @@ class PlanTransform final : public CacheTransform {
   [[nodiscard]] at::Tensor throughLatent(const Step& step, const at::Tensor& outputs) const;
   [[nodiscard]] at::Tensor keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const;
 
+  CompressionPlan plan_;
+  PlanFactors factors_;  // on the device
   ModelShape shape_;
   int exactTokens_;
   std::optional<PlainQuantisation> plain_;

@@ -45,7 +45,9 @@ std::int64_t cacheBytes(const CompressionPlan& plan, const ModelShape& shape, st
 }
 
 Generation::Generation(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, GenerationRequest request)
-    : decoder_(decoder), tokenizer_(tokenizer), transform_(transform), request_(std::move(request)) {}
+    : decoder_(decoder), tokenizer_(tokenizer), transform_(transform), request_(std::move(request)) {
+  if (transform != nullptr) cache_.store = transform->makeStore(decoder);
+}
 
 std::uint32_t Generation::choose(const at::Tensor& logits) {
   if (request_.temperature <= 0) return static_cast<std::uint32_t>(logits.argmax().item<std::int64_t>());

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,8 @@ struct GenerationRequest {
   std::vector<std::uint32_t> endTokens;     ///< Any of these ends the text.
 };
 
-/// Writes a text token by token with a cache, so that several can be written alternately.
+/// Writes a text token by token with a cache, so that several can be written alternately. The cache of a plan holds latents
+/// as the plan stores them.
 class Generation {
  public:
   /// `transform` may be null; it, the decoder and the tokenizer must outlive this.
@@ -39,6 +41,10 @@ class Generation {
   /// Whole characters written since the last call.
   Result<std::string> takeText();
   [[nodiscard]] std::int64_t cachedTokens() const { return cache_.tokens; }
+  /// Of what is cached now; absent where the cache only stands for one that is stored as a plan says (cacheBytes).
+  [[nodiscard]] std::optional<std::int64_t> storedBytes() const {
+    return cache_.store ? std::optional(cache_.store->bytes()) : std::nullopt;
+  }
 
  private:
   [[nodiscard]] std::uint32_t choose(const at::Tensor& logits);

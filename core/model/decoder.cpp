@@ -135,6 +135,13 @@ Result<at::Tensor> Decoder::nextToken(const at::Tensor& ids, DecoderCache& cache
     const c10::NoGradGuard noGrad;
     cache.layers.resize(static_cast<std::size_t>(description_.shape.layers));
     const PassContext pass = beginPass(cache.tokens + ids.size(1), transform);
+    if (cache.store) {
+      const auto joined = [&](const at::Tensor& before, const at::Tensor& all) {
+        return cache.tokens == 0 ? all : at::cat({before, all.narrow(0, cache.tokens, 1)}, 0);
+      };
+      cache.cosine = joined(cache.cosine, pass.rope.cosine);
+      cache.sine = joined(cache.sine, pass.rope.sine);
+    }
     at::Tensor hidden = at::embedding(weights_.embedding, ids.to(options_.device));
     std::optional<LayerStream> stream;
     if (options_.streamLayers)
@@ -142,12 +149,11 @@ Result<at::Tensor> Decoder::nextToken(const at::Tensor& ids, DecoderCache& cache
     for (int layer = 0; layer < description_.shape.layers; ++layer) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_ASSIGN(const LayerWeights weights, stream ? stream->next() : layerOnDevice(layer));
-      DecoderCache::Layer& kept = cache.layers[static_cast<std::size_t>(layer)];
       if (cache.tokens > 0) {
-        hidden = runLayerOnToken(pass, layer, weights, hidden, kept);
+        hidden = runLayerOnToken(pass, layer, weights, hidden, cache);
       } else {
         LayerActivations activations = runLayer(pass, layer, weights, hidden);
-        keepInCache(pass, weights, activations, kept);
+        keepInCache(pass, layer, weights, activations, cache);
         hidden = std::move(activations.output);
       }
     }

@@ -43,6 +43,29 @@ struct KeyValues {
   at::Tensor values;
 };
 
+class Decoder;
+
+/// What a growing sequence leaves behind in a form of its own, in place of what attention sees.
+class SequenceStore {
+ public:
+  virtual ~SequenceStore() = default;
+  /// Tokens behind those that are there: outputs of `layer`'s projections without their bias, [1, n, width], and the keys as
+  /// attention would see them, [1, kvHeads, n, headDim].
+  virtual void append(int layer, const KeyValues& raw, const at::Tensor& rotatedKeys) = 0;
+  /// Attention of the last token to all of them: `query` [1, queryHeads, 1, headDim] after RoPE, answers [1, 1, queryHeads *
+  /// valueHeadDim]. Undefined where `rebuilt` has to be attended to.
+  virtual at::Tensor attend(int layer, const at::Tensor& query) const = 0;
+  /// Every token's outputs as they are read back. rotatedKeys is undefined where keys are kept before RoPE, raw.keys is
+  /// without meaning where it is not.
+  struct Tokens {
+    KeyValues raw;
+    at::Tensor rotatedKeys;
+  };
+  [[nodiscard]] virtual Tokens rebuilt(int layer) const = 0;
+  /// Bytes of all layers, a 16-bit direction counted as 2 though float32 arithmetic keeps it in 4.
+  [[nodiscard]] virtual std::int64_t bytes() const = 0;
+};
+
 /// Stands between the projections and the attention, so that a compressed cache can be simulated. Both are given every
 /// token of a window at once and answer tensors of the same shape. Must be differentiable-safe: no in-place changes.
 class CacheTransform {
@@ -62,6 +85,12 @@ class CacheTransform {
   /// of the sequence. Otherwise (blocks that share a scale) a growing cache is transformed anew for each token.
   [[nodiscard]] virtual bool isTokenwise() const { return false; }
   [[nodiscard]] virtual std::int64_t leadingTokens() const { return 0; }
+  /// What keeps a sequence that `decoder` reads as this would have it stored; null where nothing does, and the cache holds
+  /// what attention sees.
+  [[nodiscard]] virtual std::unique_ptr<SequenceStore> makeStore(const Decoder& decoder) const {
+    (void)decoder;
+    return nullptr;
+  }
 };
 
 /// What a pass over one layer saw, handed to a visitor. Tensors are only valid during the call. Gradients are undefined
@@ -90,6 +119,8 @@ struct DecoderCache {
   };
   std::vector<Layer> layers;
   std::int64_t tokens = 0;
+  std::unique_ptr<SequenceStore> store;  ///< If there is one, it takes the layers' place.
+  at::Tensor cosine, sine;               ///< Then: of every token's rotation when it came, [tokens, rotaryDim / 2].
 };
 
 struct ForwardResult {

@@ -106,23 +106,51 @@ LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights
   return result;
 }
 
-void keepInCache(const PassContext& pass, const LayerWeights& weights, const LayerActivations& activations, DecoderCache::Layer& cache) {
+void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations, DecoderCache& all) {
+  if (all.store) {
+    const at::Tensor rotated = rotateRawKeys(pass.description, weights, layer, activations.keys, pass.rope).transpose(1, 2);
+    all.store->append(layer, withBias({activations.keys, activations.values}, weights, -1), rotated);
+    return;
+  }
+  DecoderCache::Layer& cache = all.layers[static_cast<std::size_t>(layer)];
   cache.rotatedKeys = activations.rotatedKeys;
   cache.values = valueHeads(pass.description.shape, activations.cachedValues);
   if (pass.transform != nullptr && !pass.transform->isTokenwise())
     cache.raw = withBias({activations.keys, activations.values}, weights, -1);
 }
 
-at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache::Layer& cache) {
+namespace {
+
+/// Attention of a query to all tokens of a sequence that keeps them in a store.
+at::Tensor attendToStore(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& query, const DecoderCache& cache) {
+  if (const at::Tensor output = cache.store->attend(layer, query); output.defined()) return output;
+  const SequenceStore::Tokens tokens = cache.store->rebuilt(layer);
+  const KeyValues all = withBias(tokens.raw, weights, 1);
+  const at::Tensor keys =
+      tokens.rotatedKeys.defined() ? tokens.rotatedKeys : rotateRawKeys(pass.description, weights, layer, all.keys, {cache.cosine, cache.sine}).transpose(1, 2);
+  return attentionOfLast(query, keys, valueHeads(pass.description.shape, all.values), pass.description.attentionScale,
+                         pass.description.layers[static_cast<std::size_t>(layer)].attention.slidingWindow);
+}
+
+}  // namespace
+
+at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache& sequence) {
   const ModelShape& shape = pass.description.shape;
   const LayerDescription& description = pass.description.layers[layer];
   const AttentionDescription& attention = description.attention;
   const CacheTransform* transform = pass.transform;
+  DecoderCache::Layer& cache = sequence.layers[static_cast<std::size_t>(layer)];
 
   const at::Tensor attentionInput = rmsNorm(input, weights.attentionNorm, description.attentionNorm.epsilon);
   KeyValues token{linear(attentionInput, weights.key), linear(attentionInput, weights.value)};
-  const std::int64_t before = cache.values.size(2);
+  const std::int64_t before = sequence.tokens;
   const RotaryTable rotation{pass.rope.cosine.narrow(0, before, 1), pass.rope.sine.narrow(0, before, 1)};
+  const at::Tensor query =
+      rotate(splitHeads(linear(attentionInput, weights.query), shape.queryHeads, attention.queryNorm, weights.queryNorm), rotation).transpose(1, 2);
+  if (sequence.store) {
+    sequence.store->append(layer, withBias(token, weights, -1), rotateRawKeys(pass.description, weights, layer, token.keys, rotation).transpose(1, 2));
+    return afterAttention(description, weights, input, attendToStore(pass, layer, weights, query, sequence));
+  }
   if (transform != nullptr && !transform->isTokenwise()) {
     token = withBias(token, weights, -1);
     cache.raw = {at::cat({cache.raw.keys, token.keys}, 1), at::cat({cache.raw.values, token.values}, 1)};
@@ -148,8 +176,6 @@ at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeight
     cache.values = at::cat({cache.values, valueHeads(shape, token.values)}, 2);
   }
 
-  const at::Tensor query =
-      rotate(splitHeads(linear(attentionInput, weights.query), shape.queryHeads, attention.queryNorm, weights.queryNorm), rotation).transpose(1, 2);
   const at::Tensor output =
       attentionOfLast(query, cache.rotatedKeys, cache.values, pass.description.attentionScale, attention.slidingWindow);
   return afterAttention(description, weights, input, output);

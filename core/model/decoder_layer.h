@@ -34,9 +34,9 @@ struct PassContext {
 
 /// Runs one block on the token behind those in `cache`, `input` [1, 1, hiddenSize], which joins them. `pass.rope` has the
 /// positions of all of them. Answers the next layer's input.
-at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache::Layer& cache);
+at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache& cache);
 /// Puts what a prompt's pass computed where runLayerOnToken goes on from.
-void keepInCache(const PassContext& pass, const LayerWeights& weights, const LayerActivations& activations, DecoderCache::Layer& cache);
+void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations, DecoderCache& cache);
 
 /// Runs one block, whose `weights` are on the device, on `input` [b, n, hiddenSize]. Differentiable in the input, in the raw keys and values and in the
 /// rotated keys when gradients are enabled.

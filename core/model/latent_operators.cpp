@@ -54,6 +54,8 @@ std::int64_t rebuiltSharedBytes(std::int64_t queries, std::int64_t width, std::i
 
 void useLatentAttention(at::DeviceType device, const LatentAttentionKernels& kernels) { registered[device == at::kCPU ? 0 : 1] = &kernels; }
 
+bool hasLatentAttention(at::Device device) { return kernelsOf(device) != nullptr; }
+
 at::Tensor LatentAttended::exponent() const {
   const at::Tensor largest = statistics.select(3, 0), top = largest.amax(2);
   return top + at::log2((at::exp2(largest - top.unsqueeze(2)) * statistics.select(3, 1)).sum(2));

@@ -18,6 +18,7 @@ namespace kvista {
 /// Kernels of attention over latents for one kind of device from now on. openDevice gives those for GPUs; where there are
 /// none, libtorch's own operators compute the same.
 void useLatentAttention(at::DeviceType device, const LatentAttentionKernels& kernels);
+bool hasLatentAttention(at::Device device);
 
 /// Attention of one new token of each sequence to the tokens of a cache.
 struct LatentAttended {

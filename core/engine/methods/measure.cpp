@@ -243,8 +243,10 @@ Result<nlohmann::json> generate(Call& call) {
       side.pending += piece;
       side.whole.text += piece;
       side.whole.tokens = side.generation.cachedTokens();
-      side.whole.cacheBytes = side.plan ? cacheBytes(*side.plan, decoder->shape(), side.whole.tokens)
-                                        : decoder->shape().cacheBytesPerToken() * side.whole.tokens;
+      const auto stored = side.generation.storedBytes();
+      side.whole.cacheBytes = stored      ? *stored
+                              : side.plan ? cacheBytes(*side.plan, decoder->shape(), side.whole.tokens)
+                                          : decoder->shape().cacheBytesPerToken() * side.whole.tokens;
       side.whole.compressed = i == 1;
       GeneratedPiece sent = side.whole;
       sent.text = side.pending;

@@ -92,6 +92,40 @@ TEST(NextToken, QuantisesABlockOnceItIsFull) {
   EXPECT_LT(largestDifference(logits, valueOf(shortDecoder().forward(ids, &transform, {}, true, {})).logits[0][39]), 2e-3);
 }
 
+/// Whatever groups and widths a plan has: what is read back from latents gives the tokens that the plan's transform gives,
+/// and takes the bytes that the plan says.
+TEST(LatentCache, WritesTheSameTokensFromTheBytesOfThePlan) {
+  struct Case {
+    const char* method;
+    double share;
+  };
+  for (const auto& [method, share] : {Case{"joint", 0.5}, {"separate", 0.4}, {"grouped", 0.4}, {"coded", 0.2}, {"coded-joint", 0.1}, {"coded-head", 0.3}}) {
+    const Planned made = planned(method, share);
+    for (const std::int64_t prompt : {2, 9}) {
+      DecoderCache latents, full;
+      latents.store = made.transform->makeStore(shortDecoder());
+      at::Tensor next = demoWindows(1).ids.narrow(1, 0, prompt);
+      for (int step = 0; step < 24; ++step) {
+        const at::Tensor found = valueOf(shortDecoder().nextToken(next, latents, made.transform.get(), {}));
+        const at::Tensor wanted = valueOf(shortDecoder().nextToken(next, full, made.transform.get(), {}));
+        ASSERT_LT(largestDifference(found, wanted), 2e-3) << method << ", step " << step;
+        next = found.argmax().view({1, 1});
+      }
+      EXPECT_EQ(latents.store->bytes(), cacheBytes(made.plan, shortDecoder().shape(), prompt + 23)) << method;
+      EXPECT_FALSE(latents.layers[0].values.defined());
+    }
+  }
+}
+
+TEST(LatentCache, IsNotForPlainQuantisation) {
+  CompressionPlan plan;
+  plan.method = "plain";
+  plan.storage = Storage::plainQuantised;
+  plan.groups = singleSlots(shortDecoder().shape());
+  const PlanTransform transform(plan, PlanFactors(plan.groups.size()), shortDecoder().shape(), at::kCPU);
+  EXPECT_EQ(transform.makeStore(shortDecoder()), nullptr);
+}
+
 TEST(NextToken, GoesOnByOneTokenOnly) {
   DecoderCache cache;
   const at::Tensor ids = demoWindows(1).ids;
