@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
-# Makes model_code.cpp out of resources/model_code/*.py, so that the program needs no files at run time. Included by
+# Makes model_code.cpp out of resources/model_code and the kernels that build_kernels.py compiles, so that the program needs no files at run time. Included by
 # core/CMakeLists.txt; as a script (cmake -P, with `output` and `files`) it writes the file.
 #
 # Each file becomes an array of its bytes: compilers limit the length of a string, not of an array.
@@ -23,7 +23,8 @@ if(CMAKE_SCRIPT_MODE_FILE)
   return()
 endif()
 
-file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/resources/model_code/*.py)
+file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/resources/model_code/*.py ${CMAKE_SOURCE_DIR}/resources/model_code/*.cpp
+  ${CMAKE_SOURCE_DIR}/core/cuda/*_attention.cu ${CMAKE_SOURCE_DIR}/core/cuda/*.cuh ${CMAKE_SOURCE_DIR}/core/cuda/latent_attention*.h)
 set(output ${CMAKE_BINARY_DIR}/generated/model_code.cpp)
 add_custom_command(OUTPUT ${output}
   COMMAND ${CMAKE_COMMAND} "-Doutput=${output}" "-Dfiles=${files}" -P ${CMAKE_CURRENT_LIST_FILE}

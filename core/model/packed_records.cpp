@@ -7,10 +7,15 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/floor.h>
+#include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 namespace kvista {
@@ -30,6 +35,68 @@ at::Tensor unpackCodes(const at::Tensor& bytes, int bits, std::int64_t count) {
   const at::Tensor shifts = at::arange(0, 8, bits, bytes.options().dtype(at::kInt));
   const at::Tensor codes = bytes.to(at::kInt).unsqueeze(-1).bitwise_right_shift(shifts).bitwise_and((1 << bits) - 1);
   return codes.flatten(-2).narrow(-1, 0, count);
+}
+
+/// Calls `body(value)` with a value of the type that numbers have.
+template <class Body>
+void withNumber(at::ScalarType type, const Body& body) {
+  switch (type) {
+    case at::kFloat: return body(float{});
+    case at::kBFloat16: return body(c10::BFloat16{});
+    case at::kHalf: return body(c10::Half{});
+    default: TORCH_CHECK(false, "records have no numbers of type ", type);
+  }
+}
+
+/// packLatent and unpackLatent on a CPU, where an operator for every run of every group would take longer than the work.
+void packRow(const float* latent, const float* steps, const RecordLayout& layout, at::ScalarType numbers, std::uint8_t* record) {
+  withNumber(numbers, [&](auto number) {
+    for (int i = 0; i < layout.counts[0]; ++i) {
+      number = static_cast<decltype(number)>(latent[i]);
+      std::memcpy(record + static_cast<std::size_t>(i) * sizeof number, &number, sizeof number);
+    }
+  });
+  latent += layout.counts[0];
+  steps += layout.counts[0];
+  record += layout.runBytes(0);
+  for (int run = 1; run < RecordLayout::kRuns; ++run) {
+    const int bits = RecordLayout::bits(run), count = layout.counts[static_cast<std::size_t>(run)];
+    const float half = std::ldexp(1.0f, bits - 1);
+    for (int i = 0; i < count; ++i) {
+      const float whole = std::floor(latent[i] / steps[i]), level = whole > -half ? std::min(whole, half - 1) : -half;  // not a number: -half
+      record[i * bits / 8] |= static_cast<std::uint8_t>(static_cast<unsigned>(level + half) << i * bits % 8);
+    }
+    latent += count;
+    steps += count;
+    record += layout.runBytes(run);
+  }
+}
+
+void unpackRow(const std::uint8_t* record, const float* steps, const RecordLayout& layout, at::ScalarType numbers, float* latent) {
+  withNumber(numbers, [&](auto number) {
+    for (int i = 0; i < layout.counts[0]; ++i) {
+      std::memcpy(&number, record + static_cast<std::size_t>(i) * sizeof number, sizeof number);
+      latent[i] = static_cast<float>(number);
+    }
+  });
+  latent += layout.counts[0];
+  steps += layout.counts[0];
+  record += layout.runBytes(0);
+  for (int run = 1; run < RecordLayout::kRuns; ++run) {
+    const int bits = RecordLayout::bits(run), count = layout.counts[static_cast<std::size_t>(run)];
+    const float middle = std::ldexp(1.0f, bits - 1) - 0.5f;
+    for (int i = 0; i < count; ++i)
+      latent[i] = (static_cast<float>(record[i * bits / 8] >> i * bits % 8 & ((1 << bits) - 1)) - middle) * steps[i];
+    latent += count;
+    steps += count;
+    record += layout.runBytes(run);
+  }
+}
+
+std::vector<std::int64_t> withLast(const at::Tensor& x, std::int64_t last) {
+  std::vector<std::int64_t> sizes = x.sizes().vec();
+  sizes.back() = last;
+  return sizes;
 }
 
 }  // namespace
@@ -58,6 +125,14 @@ std::array<int, RecordLayout::kRuns> runsOf(std::span<const std::uint8_t> widths
 }
 
 at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers) {
+  if (latent.is_cpu()) {
+    const at::Tensor from = latent.to(at::kFloat).contiguous(), own = steps.contiguous();
+    at::Tensor records = at::zeros(withLast(latent, layout.bytes()), latent.options().dtype(at::kByte));
+    const std::int64_t rank = layout.rank(), bytes = layout.bytes(), rows = rank == 0 ? 0 : from.numel() / rank;
+    for (std::int64_t row = 0; row < rows; ++row)
+      packRow(from.const_data_ptr<float>() + row * rank, own.const_data_ptr<float>(), layout, numbers, records.mutable_data_ptr<std::uint8_t>() + row * bytes);
+    return records;
+  }
   std::vector<at::Tensor> parts;
   std::int64_t direction = 0, taken = 0;
   for (int run = 0; run < RecordLayout::kRuns; ++run) {
@@ -76,14 +151,20 @@ at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const R
     taken += bytes;
   }
   if (parts.empty()) {
-    std::vector<std::int64_t> sizes = latent.sizes().vec();
-    sizes.back() = 0;
-    parts.push_back(latent.new_empty(sizes, latent.options().dtype(at::kByte)));
+    parts.push_back(at::empty(withLast(latent, 0), latent.options().dtype(at::kByte)));
   }
   return at::constant_pad_nd(at::cat(parts, -1), {0, layout.bytes() - taken}, 0);
 }
 
 at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers) {
+  if (records.is_cpu()) {
+    const at::Tensor from = records.contiguous(), own = steps.contiguous();
+    at::Tensor latent = at::empty(withLast(records, layout.rank()), records.options().dtype(at::kFloat));
+    const std::int64_t rank = layout.rank(), bytes = records.size(-1), rows = rank == 0 ? 0 : from.numel() / bytes;
+    for (std::int64_t row = 0; row < rows; ++row)
+      unpackRow(from.const_data_ptr<std::uint8_t>() + row * bytes, own.const_data_ptr<float>(), layout, numbers, latent.mutable_data_ptr<float>() + row * rank);
+    return latent;
+  }
   std::vector<at::Tensor> parts;
   std::int64_t direction = 0, begin = 0;
   for (int run = 0; run < RecordLayout::kRuns; ++run) {
@@ -100,9 +181,7 @@ at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, cons
     begin += layout.runBytes(run);
   }
   if (parts.empty()) {
-    std::vector<std::int64_t> sizes = records.sizes().vec();
-    sizes.back() = 0;
-    return records.new_empty(sizes, records.options().dtype(at::kFloat));
+    return at::empty(withLast(records, 0), records.options().dtype(at::kFloat));
   }
   return parts.size() == 1 ? parts.front() : at::cat(parts, -1);
 }

@@ -39,7 +39,12 @@ class LatentCoder:
         self.numbers = sum(count for bits, count in runs if bits == 16)
         self.runs = [(bits, count) for bits, count in runs if bits != 16]
         self.coded = self.rank - self.numbers
-        self.bytes = sum((count * bits + 7) // 8 for bits, count in self.runs)
+        self.align(1, 1)
+
+    def align(self, run, whole):
+        """Pads every run to a multiple of `run` bytes and all of them to one of `whole`; kernels want 4 and 16."""
+        self.sizes = [-(-count * bits // (8 * run)) * run for bits, count in self.runs]
+        self.bytes = -(-sum(self.sizes) // whole) * whole
 
     def encode(self, latent, steps):
         """Latent [..., rank] to numbers [..., numbers] and bytes [..., bytes]. The quantiser is uniform and mid-rise:
@@ -48,19 +53,20 @@ class LatentCoder:
         packed = []
         if self.coded:
             levels = torch.floor(rest.float() / steps.float()).split([count for _, count in self.runs], -1)
-            for (bits, _), level in zip(self.runs, levels):
+            for (bits, _), level, size in zip(self.runs, levels, self.sizes):
                 half = 2 ** (bits - 1)
-                packed.append(pack_codes((level.clamp(-half, half - 1) + half).to(torch.uint8), bits))
+                run = pack_codes((level.clamp(-half, half - 1) + half).to(torch.uint8), bits)
+                packed.append(functional.pad(run, (0, size - run.shape[-1])))
+            packed[-1] = functional.pad(packed[-1], (0, self.bytes - sum(self.sizes)))
         return numbers, torch.cat(packed, -1) if packed else latent.new_zeros((*latent.shape[:-1], 0), dtype=torch.uint8)
 
     def decode(self, numbers, packed, steps):
         """The latent as attention sees it: codes become (code + 0.5) * step."""
         if not self.coded:
             return numbers
-        sizes = [(count * bits + 7) // 8 for bits, count in self.runs]
         levels = [
             unpack_codes(part, bits, count).float() - (2 ** (bits - 1) - 0.5)
-            for (bits, count), part in zip(self.runs, packed.split(sizes, -1))
+            for (bits, count), part in zip(self.runs, packed[..., : sum(self.sizes)].split(self.sizes, -1))
         ]
         return torch.cat([numbers, (torch.cat(levels, -1) * steps.float()).to(numbers.dtype)], -1)
 

@@ -15,6 +15,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 
 from .cache_kvista import KVistaCache, LatentCoder, LayerCache
 from .configuration_kvista import KVistaConfig
+from .kernels_kvista import LatentKernels, load_kernels
 
 
 def rotary_frequencies(rope, length):
@@ -108,6 +109,7 @@ class KVistaAttention(nn.Module):
         self.k_proj = projection("key", self.key_width)
         self.v_proj = projection("value", value_width)
         self.o_proj = nn.Linear(self.heads * self.value_head_dim, hidden_size, bias="output" in biases)
+        self.kernels = None  # LatentKernels, chosen when a cache is begun
         self.q_norm = KVistaRMSNorm(self.head_dim, epsilon) if decoder["query_key_norm"] else None
         self.k_norm = KVistaRMSNorm(self.head_dim, epsilon) if decoder["query_key_norm"] else None
 
@@ -147,15 +149,30 @@ class KVistaAttention(nn.Module):
             rebuilt = rebuilt[..., self.restore]
         return entry.insert_exact(rebuilt, index)
 
+    def attend_by_kernels(self, entry, queries, angles):
+        """Queries of one new token [batch, 1, heads, width], every row of whose batch is whole."""
+        exact = None
+        if entry.exact_tokens:
+            exact = entry.exact[..., : self.key_width]
+            cosine_and_sine = None if self.after_rope else tuple(part[:, : entry.exact_tokens] for part in angles)
+            exact = self.heads_of(exact, None, cosine_and_sine, self.head_dim)
+        mixed = self.kernels.attend(self, entry, queries.squeeze(1), exact)
+        if self.v_proj is not None and self.v_proj.bias is not None:
+            mixed = mixed + self.v_proj.bias.view(self.kv_heads, -1).repeat_interleave(self.heads // self.kv_heads, 0)
+        return self.o_proj(mixed.flatten(1).unsqueeze(1))
+
     def forward(self, hidden, angles, index, mask, entry):
         """`angles`: cosines and sines of all tokens, those in `entry` and the new ones, or None; `index` likewise (see
-        cache_kvista.py); `mask` [batch, 1, new, all]."""
+        cache_kvista.py); `mask` [batch, 1, new, all], or None where kernels may attend to every token."""
         new = hidden.shape[1]
         new_angles = None if angles is None else tuple(part[:, -new:] for part in angles)
         outputs = self.project(hidden, new_angles)
         numbers, packed = zip(*(group.encode(hidden, outputs) for group in self.groups))
         entry.append(torch.cat(numbers, -1), torch.cat(packed, -1), outputs, index[:, -new:])
 
+        queries = self.heads_of(self.q_proj(hidden), self.q_norm, new_angles, self.head_dim)
+        if mask is None and self.kernels is not None and entry.length > entry.exact_tokens:
+            return self.attend_by_kernels(entry, queries, angles)
         rebuilt = self.rebuild(entry, index)
         keys, values = rebuilt[..., : self.key_width], rebuilt[..., self.key_width :]
         if self.after_rope:
@@ -166,7 +183,6 @@ class KVistaAttention(nn.Module):
             keys = self.heads_of(keys, self.k_norm, angles, self.head_dim)
         if self.v_proj is not None and self.v_proj.bias is not None:
             values = values + self.v_proj.bias
-        queries = self.heads_of(self.q_proj(hidden), self.q_norm, new_angles, self.head_dim)
 
         share = self.heads // self.kv_heads
         keys = keys.transpose(1, 2).repeat_interleave(share, 1)
@@ -234,7 +250,17 @@ class KVistaModel(KVistaPreTrainedModel):
         layers = range(config.num_hidden_layers)
         self.layers = nn.ModuleList([KVistaDecoderLayer(config, layer) for layer in layers])
         self.norm = KVistaRMSNorm(config.hidden_size, config.kvista["decoder"]["norm_epsilon"])
+        self.operators = load_kernels(config.name_or_path)
         self.post_init()
+
+    def choose_kernels(self, dtype):
+        """For a cache that begins: kernels want its records laid out for them."""
+        ropes = self.config.kvista["decoder"]["ropes"]
+        for layer, described in zip(self.layers, self.config.kvista["layers"]):
+            rope = None if described["rope"] is None else ropes[described["rope"]]
+            kernels = layer.self_attn.kernels
+            if kernels is None or not kernels.is_of(layer.self_attn):
+                layer.self_attn.kernels = LatentKernels.of(layer.self_attn, self.operators, rope, dtype)
 
     def get_input_embeddings(self):
         return self.embed_tokens
@@ -251,6 +277,10 @@ class KVistaModel(KVistaPreTrainedModel):
             turns = positions.float().unsqueeze(-1) * rotary_frequencies(rope, length).to(positions.device)
             angles.append(tuple((part * rope["scale"]).to(dtype) for part in (turns.cos(), turns.sin())))
         return angles
+
+    @staticmethod
+    def runs_kernels(hidden):
+        return hidden.is_cuda
 
     @staticmethod
     def mask(seen, past, window):
@@ -301,15 +331,21 @@ class KVistaModel(KVistaPreTrainedModel):
         before = (position_ids[:, :1] - torch.arange(past, 0, -1, device=device)).clamp(min=0)
         angles = self.angles(torch.cat([before, position_ids], 1), hidden.dtype)
 
+        if self.operators is not None and past == 0 and not self.training and self.runs_kernels(hidden):
+            self.choose_kernels(hidden.dtype)
+        # Kernels take one new token of every row that has no padding and whose positions count from its beginning.
+        whole = self.operators is not None and new == 1 and past > 0 and not torch.is_grad_enabled() and self.runs_kernels(hidden)
+        whole = whole and bool((seen.all() & (position_ids[:, -1] == past).all()).item())
         exact_tokens, masks = self.config.kvista["exact_tokens"], {}
         hidden_states = []
         for number, (layer, described) in enumerate(zip(self.layers, self.config.kvista["layers"])):
             hidden_states.append(hidden)
             window, rope = described["window"], described["rope"]
-            if window not in masks:
+            by_kernels = whole and layer.self_attn.kernels is not None and (window is None or past < window)
+            if not by_kernels and window not in masks:
                 masks[window] = self.mask(seen, past, window)
             entry = LayerCache(exact_tokens) if past_key_values is None else past_key_values.layers[number]
-            hidden = layer(hidden, None if rope is None else angles[rope], index, masks[window], entry)
+            hidden = layer(hidden, None if rope is None else angles[rope], index, None if by_kernels else masks[window], entry)
         hidden = self.norm(hidden)
         hidden_states.append(hidden)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states

@@ -78,6 +78,19 @@ TEST(LatentExport, holdsModelCodeTokenizerAndReport) {
   for (const char* name : {"config.json", "model.safetensors", "modeling_kvista.py", "configuration_kvista.py",
                            "cache_kvista.py", "tokenizer.json", "kvista-report.json"})
     EXPECT_THAT(report.files, Contains(name));
+  // What the kernels are built from, whole: every file that core/cuda's sources of attention include is beside them.
+  for (const char* name : {"build_kernels.py", "kernels_kvista.py", "kernels_binding.cpp", "direct_attention.cu", "rebuilt_attention.cu"})
+    EXPECT_THAT(report.files, Contains(name));
+  for (const std::string& name : report.files) {
+    if (!name.ends_with(".cu") && !name.ends_with(".cuh") && !name.ends_with(".h")) continue;
+    const std::string text = readText(folder / "small" / name);
+    EXPECT_EQ(text, readText(std::string(KVISTA_SOURCE_DIR) + "/core/cuda/" + name));
+    const std::string marker = "#include \"core/cuda/";
+    for (std::size_t at = text.find(marker); at != std::string::npos; at = text.find(marker, at + 1)) {
+      const std::size_t begin = at + marker.size();
+      EXPECT_THAT(report.files, Contains(text.substr(begin, text.find('"', begin) - begin))) << name;
+    }
+  }
   EXPECT_EQ(namesIn(folder / "small"), std::set<std::string>(report.files.begin(), report.files.end()));
   EXPECT_EQ(readText(folder / "small" / "modeling_kvista.py"),
             readText(std::string(KVISTA_SOURCE_DIR) + "/resources/model_code/modeling_kvista.py"));
