@@ -9,7 +9,7 @@
 
 namespace kvista {
 
-inline constexpr int kCombineThreads = 128;
+inline constexpr int kCombineThreads = 256;
 
 /// What lifts the values' latents of a head: [width, rank].
 struct Lift {
@@ -25,39 +25,83 @@ __device__ inline Lift liftOf(const DirectAttentionRun& run, int keyHead, std::s
   return {values.up, values.rank};
 }
 
-/// Adds the segments up in the latent and lifts once. One block a query head and sequence.
+/// The largest, or the sum, over a block of kCombineThreads, for all of them. scratch: one float a warp.
+template <class Operation>
+__device__ float overBlock(float value, float* scratch, Operation operation) {
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) value = operation(value, __shfl_xor_sync(0xffffffffU, value, distance));
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
+  __syncthreads();
+  value = scratch[0];
+#pragma unroll
+  for (int warp = 1; warp < kCombineThreads / 32; ++warp) value = operation(value, scratch[warp]);
+  return value;
+}
+
+/// Adds the segments up in the latent and lifts once. One block a query head and sequence; its warps share the segments,
+/// then the numbers of the result, and lanes are neighbours in memory. The first of `each` segments stands for all of them.
 template <class Number, class Run>
-__global__ void combineKernel(const Run run, int segments, int partialStride) {
-  constexpr int kMaximumRank = 512, kAtOnce = 1024;
-  __shared__ float latent[kMaximumRank];
+__global__ void __launch_bounds__(kCombineThreads) combineKernel(const Run run, int segments, int each, int partialStride) {
+  constexpr int kMaximumRank = 512, kAtOnce = 1024, kAhead = 8, kWarps = kCombineThreads / 32;
+  __shared__ float parts[kWarps][kMaximumRank];
   __shared__ float weights[kAtOnce];
+  __shared__ float scratch[kWarps];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int head = blockIdx.x;
   const std::int64_t place = std::int64_t{blockIdx.y} * run.queryHeads + head;
   const Lift lift = liftOf(run, head / run.queriesPerHead, sizeof(Number));
   const float* statistics = run.statistics + place * segments * 2;
+  const float* partials = run.partials + place * segments * partialStride;
+  const int count = (segments + each - 1) / each;
   float peak = -INFINITY;
-  for (int s = 0; s < segments; ++s) peak = fmaxf(peak, statistics[2 * s]);
+  for (int s = threadIdx.x; s < count; s += kCombineThreads) peak = fmaxf(peak, statistics[2 * s * each]);
+  peak = overBlock(peak, scratch, [](float a, float b) { return fmaxf(a, b); });
   float total = 0;
-  for (int s = 0; s < segments; ++s) total += exp2f(statistics[2 * s] - peak) * statistics[2 * s + 1];
-  for (int i = threadIdx.x; i < lift.rank; i += kCombineThreads) latent[i] = 0;
-  for (int first = 0; first < segments; first += kAtOnce) {
-    const int here = min(kAtOnce, segments - first);
+  for (int s = threadIdx.x; s < count; s += kCombineThreads) total += exp2f(statistics[2 * s * each] - peak) * statistics[2 * s * each + 1];
+  total = overBlock(total, scratch, [](float a, float b) { return a + b; });
+  for (int i = lane; i < lift.rank; i += 32) parts[warp][i] = 0;
+  for (int first = 0; first < count; first += kAtOnce) {
+    const int here = min(kAtOnce, count - first);
     __syncthreads();
-    for (int s = threadIdx.x; s < here; s += kCombineThreads) weights[s] = exp2f(statistics[2 * (first + s)] - peak) / total;
+    for (int s = threadIdx.x; s < here; s += kCombineThreads) weights[s] = exp2f(statistics[2 * (first + s) * each] - peak) / total;
     __syncthreads();
-    for (int i = threadIdx.x; i < lift.rank; i += kCombineThreads) {
-      float value = 0;
-#pragma unroll 8
-      for (int s = 0; s < here; ++s) value += weights[s] * run.partials[(place * segments + first + s) * partialStride + i];
-      latent[i] += value;
+    for (int begin = lane; begin < lift.rank; begin += 32 * kAhead) {
+      const float* from = partials + std::int64_t{first} * each * partialStride + begin;
+      float values[kAhead] = {};
+#pragma unroll 2
+      for (int s = warp; s < here; s += kWarps) {
+#pragma unroll
+        for (int k = 0; k < kAhead; ++k)
+          if (begin + 32 * k < lift.rank) values[k] += weights[s] * from[std::int64_t{s} * each * partialStride + 32 * k];
+      }
+#pragma unroll
+      for (int k = 0; k < kAhead; ++k)
+        if (begin + 32 * k < lift.rank) parts[warp][begin + 32 * k] += values[k];
     }
   }
   __syncthreads();
-  for (int d = threadIdx.x; d < run.width; d += kCombineThreads) {
-    const Number* up = static_cast<const Number*>(lift.up) + std::int64_t{d} * lift.rank;
+  for (int i = threadIdx.x; i < lift.rank; i += kCombineThreads) {
     float value = 0;
-    for (int i = 0; i < lift.rank; ++i) value += latent[i] * tensor_core::toFloat(up[i]);
-    static_cast<Number*>(run.result)[place * run.width + d] = tensor_core::fromFloat<Number>(value);
+#pragma unroll
+    for (int other = 0; other < kWarps; ++other) value += parts[other][i];
+    parts[0][i] = value;
+  }
+  __syncthreads();
+  const Number* up = static_cast<const Number*>(lift.up);
+  for (int begin = warp; begin < run.width; begin += kWarps * kAhead) {
+    float values[kAhead] = {};
+#pragma unroll 2
+    for (int i = lane; i < lift.rank; i += 32)
+#pragma unroll
+      for (int k = 0; k < kAhead; ++k) values[k] += parts[0][i] * tensor_core::toFloat(up[min(begin + k * kWarps, run.width - 1) * lift.rank + i]);
+#pragma unroll
+    for (int k = 0; k < kAhead; ++k) {
+#pragma unroll
+      for (int distance = 16; distance > 0; distance /= 2) values[k] += __shfl_xor_sync(0xffffffffU, values[k], distance);
+      if (lane == 0 && begin + k * kWarps < run.width)
+        static_cast<Number*>(run.result)[place * run.width + begin + k * kWarps] = tensor_core::fromFloat<Number>(values[k]);
+    }
   }
 }
 

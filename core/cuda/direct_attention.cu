@@ -20,81 +20,86 @@ constexpr int kStages = 2;   // Of them that are in shared memory.
 constexpr int kTile = kWarps * kRows;
 constexpr int kMaximumQueries = 8;
 constexpr int kProbabilityStride = kRows + 8;
-constexpr int kPrepareThreads = 128;
-constexpr int kPrepareRounds = 4;
+constexpr int kPrepareThreads = 256;
+constexpr int kMaximumRank = 512;
+constexpr int kMaximumSlots = 24;
 
 /// Words between records in shared memory: an odd multiple of 4, so that the accesses below meet no bank twice.
 __host__ __device__ constexpr int strideOf(int words) { return words % 8 == 0 ? words + 4 : words; }
 
 struct SharedLayout {
-  int stages, stageWords, keyWords, probabilities, numberProbabilities, fragments, sums, scales, units, bytes;
+  int stages, stageWords, keyWords, probabilities, numberProbabilities, fragments, keyFours, valueFours, sums, scales, bytes;
 
-  __host__ __device__ SharedLayout(int maximumKeyWords, int maximumValueWords, int queries, int rank) {
+  __host__ __device__ SharedLayout(int keyStride, int valueStride, int queries, int rank) {
     int end = 0;
     const auto take = [&end](int size) {
       const int begin = end;
       end += (size + 15) / 16 * 16;
       return begin;
     };
-    keyWords = kRows * strideOf(maximumKeyWords);
-    stageWords = keyWords + kRows * strideOf(maximumValueWords);
+    keyWords = kRows * keyStride;
+    stageWords = keyWords + kRows * valueStride;
     stages = take(kWarps * kStages * stageWords * 4);
     probabilities = take(kWarps * queries * kProbabilityStride * 2);
     numberProbabilities = take(kWarps * queries * kProbabilityStride * 2);
-    // Steps of 16 directions: the last words of each run may hold some steps of nothing.
-    fragments = take((rank / 16 + PackedLatent::kRuns * 2 + 4) * 32 * 8);
+    // Steps of 16 directions; codes of 8 bits count twice, and the last words of each run may hold fours of nothing.
+    const int steps = rank / 16 + keyStride / 4 + 6;
+    fragments = take(steps * 32 * 8);
+    keyFours = take(steps * 4 * sizeof(FourCodes));
+    valueFours = take(kMaximumSlots * 8 * sizeof(FourCodes));
     sums = take(kWarps * queries * rank * 4);
     scales = take(2 * kWarps * kMaximumQueries * 4);
-    units = take(16 * sizeof(Unit));
     bytes = end;
   }
 };
 
 /// The query carried into the latent of its head's keys: weights of each direction as 16-bit numbers between -1 and 1, the
-/// unit that they are in, and what the offset of the codes adds. One block a query head and sequence.
+/// unit that they are in, and what the offset of the codes adds. One block a query head and sequence; its warps share the
+/// query's numbers.
 template <class Number>
 __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAttentionRun run) {
+  constexpr int kPrepareWarps = kPrepareThreads / 32;
+  __shared__ float parts[kPrepareWarps][kMaximumRank];
   __shared__ float reduction[2];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int head = blockIdx.x;
   const std::int64_t place = std::int64_t{blockIdx.y} * run.queryHeads + head;
   const PackedLatent keys = run.groups[head / run.queriesPerHead].keys;
   const auto* query = static_cast<const Number*>(run.queries) + place * run.width;
   const auto* up = static_cast<const Number*>(keys.up);
   if (threadIdx.x < 2) reduction[threadIdx.x] = 0;
-  __syncthreads();
-  float products[kPrepareRounds];
-  float largest = 0;
-#pragma unroll
-  for (int k = 0; k < kPrepareRounds; ++k) {
-    const int i = threadIdx.x + k * kPrepareThreads;
-    products[k] = 0;
-    if (i >= keys.rank) continue;
+  for (int i = lane; i < keys.rank; i += 32) {
     float sum = 0;
-#pragma unroll 8
-    for (int d = 0; d < run.width; ++d) sum += toFloat(up[std::int64_t{d} * keys.rank + i]) * toFloat(query[d]);
-    products[k] = sum * keys.steps[i] * run.scale * 1.4426950408889634f;
-    largest = fmaxf(largest, fabsf(products[k]));
+#pragma unroll 16
+    for (int d = warp; d < run.width; d += kPrepareWarps) sum += toFloat(up[d * keys.rank + i]) * toFloat(query[d]);
+    parts[warp][i] = sum;
+  }
+  __syncthreads();
+  float largest = 0;
+  for (int i = threadIdx.x; i < keys.rank; i += kPrepareThreads) {
+    float sum = 0;
+#pragma unroll
+    for (int other = 0; other < kPrepareWarps; ++other) sum += parts[other][i];
+    parts[0][i] = sum * keys.steps[i] * run.scale * 1.4426950408889634f;
+    largest = fmaxf(largest, fabsf(parts[0][i]));
   }
   atomicMax(reinterpret_cast<int*>(&reduction[0]), __float_as_int(largest));  // Floats that are not negative sort as integers.
   __syncthreads();
   const float unit = reduction[0] > 0 ? reduction[0] : 1.0f;
   auto* weights = static_cast<std::uint16_t*>(run.weights) + place * run.maximumRank;
   float offset = 0;
-#pragma unroll
-  for (int k = 0; k < kPrepareRounds; ++k) {
-    const int i = threadIdx.x + k * kPrepareThreads;
-    if (i >= keys.rank) continue;
+  for (int i = threadIdx.x; i < keys.rank; i += kPrepareThreads) {
     if (i < keys.counts[0]) {
-      const Number weight = fromFloat<Number>(products[k] / unit);
+      const Number weight = fromFloat<Number>(parts[0][i] / unit);
       weights[i] = *reinterpret_cast<const std::uint16_t*>(&weight);
       continue;
     }
-    int r = 1, first = keys.counts[0];
-    for (; i >= first + keys.counts[r]; ++r) first += keys.counts[r];
-    const auto scale = static_cast<float>(1 << scoredBit(keys, r, i - first));
-    const __half weight = __float2half_rn(products[k] / unit / scale);
+    int bits = 8, begin = keys.counts[0];
+    for (int r = 1; i >= begin + keys.counts[r]; begin += keys.counts[r++]) bits /= 2;
+    const float scale = scaleOf(bits, i - begin);
+    const __half weight = __float2half_rn(parts[0][i] / unit / scale);
     weights[i] = *reinterpret_cast<const std::uint16_t*>(&weight);
-    offset += toFloat(weight) * (kBase + middleOf(PackedLatent::bits(r)) * scale);
+    offset += toFloat(weight) * (basesOf(bits) + middleOf(bits) * scale);
   }
   atomicAdd(&reduction[1], offset);
   __syncthreads();
@@ -104,56 +109,54 @@ __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAtt
   }
 }
 
-/// The operand of the scores, in the order in which the words' codes meet it.
+/// The operand of the scores, in the order in which numbers and codes meet it.
 __device__ void makeFragments(const DirectAttentionRun& run, const PackedLatent& keys, const std::uint16_t* weights, uint2* fragments) {
-  for (int r = 0, direction = 0; r < PackedLatent::kRuns; ++r) {
-    const int bits = PackedLatent::bits(r), steps = stepsOf(keys, r), perWord = 32 / bits, perHalf = 16 / bits;
-    const Groups groups(keys.words(r), bits);
-    for (int i = threadIdx.x; i < steps * 32; i += kThreads) {
-      const int s = i / 32, column = i % 32 / 4, quarter = i % 4;
-      std::uint32_t entries[4];
+  const int before = numberSteps(keys), steps = before + codeSteps(keys);
+  for (int i = threadIdx.x; i < steps * 32; i += kThreads) {
+    const int step = i / 32, column = i % 32 / 4, quarter = i % 4;
+    Place place{};
+    const bool coded = step >= before && findPlace(keys, (step - before) * 4 + quarter, place);
+    std::uint32_t entries[4];
 #pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        // Registers 0 and 1 hold two numbers each.
-        int within;
-        if (r == 0) {
-          within = (s * 8 + 2 * quarter + e / 2) * 2 + e % 2;
-        } else {
-          const bool whole = s < groups.whole * groups.stepsEach;
-          const int words = whole ? 4 : groups.rest;
-          const int group = whole ? s / groups.stepsEach : groups.whole;
-          const int step = whole ? s % groups.stepsEach : s - groups.whole * groups.stepsEach;
-          const int entry = quarter / words * (perHalf * words / 4) + 2 * step + e / 2;
-          within = (group * 4 + quarter % words) * perWord + entry + e % 2 * perHalf;
-        }
-        entries[e] = within < keys.counts[r] && column < run.queriesPerHead ? weights[column * run.maximumRank + direction + within] : 0;
+    for (int e = 0; e < 4; ++e) {
+      // Registers 0 and 1 hold two numbers each.
+      bool there;
+      int direction;
+      if (step < before) {
+        direction = (step * 8 + 2 * quarter + e / 2) * 2 + e % 2;
+        there = direction < keys.counts[0];
+      } else {
+        const int within = coded ? place.withinOf(e / 2, e % 2) : 0;
+        direction = place.begin + within;
+        there = coded && within < keys.counts[place.run];
       }
-      fragments[i] = uint2{entries[0] | entries[1] << 16, entries[2] | entries[3] << 16};
+      entries[e] = there && column < run.queriesPerHead ? weights[column * run.maximumRank + direction] : 0;
     }
-    direction += keys.counts[r];
-    fragments += steps * 32;
+    fragments[i] = uint2{entries[0] | entries[1] << 16, entries[2] | entries[3] << 16};
   }
 }
 
 /// One segment of one sequence for one head of keys and values and all its queries. Each warp goes through tokens of its
-/// own, 32 at a time, and waits for nobody; at the end the block adds up. kSlots: units of the values at most.
-template <class Number, int kSlots>
-__global__ void __launch_bounds__(kThreads, kSlots <= 2 ? 4 : 3) segmentKernel(const DirectAttentionRun run) {
+/// own, 32 at a time, and waits for nobody; at the end the block adds up. kSlots: of the values, at most;
+/// kStride: words between records in shared memory, or 0 for what fits best.
+template <class Number, int kSlots, int kStride>
+__global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 2) segmentKernel(const DirectAttentionRun run) {
   unsigned char* const memory = sharedMemory();
-  const PackedLatent keys = run.groups[blockIdx.y].keys, values = run.groups[blockIdx.y].values;
+  const PackedLatent keys = run.groups[blockIdx.x].keys, values = run.groups[blockIdx.x].values;
   const int keyWords = keys.words(), valueWords = values.words();
   const int queries = run.queriesPerHead;
   const std::int64_t batch = blockIdx.z;
-  const int begin = static_cast<int>(blockIdx.x) * run.segment;
+  const int begin = static_cast<int>(blockIdx.y) * run.segment;
   const int count = min(run.segment, run.tokens - begin);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, quarter = lane % 4;
-  const int keyStride = strideOf(keyWords), valueStride = strideOf(valueWords);
-  const SharedLayout layout(run.maximumKeyWords, run.maximumValueWords, queries, run.maximumRank);
+  const int keyStride = kStride > 0 ? kStride : strideOf(keyWords), valueStride = kStride > 0 ? kStride : strideOf(valueWords);
+  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords), kStride > 0 ? kStride : strideOf(run.maximumValueWords), queries, run.maximumRank);
   auto* stages = reinterpret_cast<std::uint32_t*>(memory + layout.stages) + warp * kStages * layout.stageWords;
   auto* probabilities = reinterpret_cast<__half*>(memory + layout.probabilities) + warp * queries * kProbabilityStride;
   auto* numberProbabilities = reinterpret_cast<Number*>(memory + layout.numberProbabilities) + warp * queries * kProbabilityStride;
   auto* fragments = reinterpret_cast<uint2*>(memory + layout.fragments);
-  auto* units = reinterpret_cast<Unit*>(memory + layout.units);
+  auto* keyFours = reinterpret_cast<FourCodes*>(memory + layout.keyFours);
+  auto* valueFours = reinterpret_cast<FourCodes*>(memory + layout.valueFours);
 
   const char* keysFrom = static_cast<const char*>(run.keys) + batch * run.keyBatchStride + begin * run.keyTokenStride + keys.offset;
   const char* valuesFrom = static_cast<const char*>(run.values) + batch * run.valueBatchStride + begin * run.valueTokenStride + values.offset;
@@ -171,9 +174,17 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 2 ? 4 : 3) segmentKernel(c
   };
 #pragma unroll
   for (int tile = 0; tile < kStages; ++tile) load(tile);
-  const std::int64_t firstHead = batch * run.queryHeads + static_cast<std::int64_t>(blockIdx.y) * queries;
+  const std::int64_t firstHead = batch * run.queryHeads + static_cast<std::int64_t>(blockIdx.x) * queries;
   makeFragments(run, keys, static_cast<const std::uint16_t*>(run.weights) + firstHead * run.maximumRank, fragments);
-  const int unitCount = makeUnits(values, units);
+  const int before = numberSteps(keys), steps = codeSteps(keys);
+  for (int i = threadIdx.x; i < steps * 4; i += kThreads) keyFours[i] = describe(keys, i);
+  const int slotsOfNumbers = numberSlots(values), slots = values.units();
+  for (int i = threadIdx.x; i < slots * 8; i += kThreads) {
+    // Words past the end are other directions', and what comes of them is not kept.
+    const int first = i / 8 * 16 + i % 8;
+    valueFours[i] = i / 8 < slotsOfNumbers ? FourCodes{static_cast<std::uint32_t>(min(first, valueWords - 1)), static_cast<std::uint32_t>(min(first + 8, valueWords - 1)), 0, 0}
+                                           : describe(values, i - slotsOfNumbers * 8);
+  }
 
   // Of this lane's queries, 2 * quarter and the next.
   float unit[2] = {}, offset[2] = {}, largest[2] = {-INFINITY, -INFINITY}, total[2] = {};
@@ -185,17 +196,7 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 2 ? 4 : 3) segmentKernel(c
     offset[q] = run.units[2 * (firstHead + query) + 1];
   }
   __syncthreads();
-  // Of each unit: this lane's word, and run | words | half of the word | bits before its codes.
-  int words[kSlots], kinds[kSlots];
-#pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    const Unit own = slot < unitCount ? units[slot] : Unit{0, -1, 0, 0, 0, 0};
-    const int bits = PackedLatent::bits(max(int{own.run}, 0)), first = own.firstCode(lane / 4);
-    // Words past the end of a run are other directions', and what comes of them is not kept.
-    words[slot] = min(own.wordOf(lane / 4), valueWords - 1);
-    kinds[slot] = own.run < 0 ? -1 : own.run | own.shift << 3 | (first >= 16 / bits) << 6 | bits * (first % (16 / bits)) << 7;
-  }
-  float sums[kSlots][kTiles][4] = {};
+  float sums[kSlots][2][4] = {};
   const std::uint32_t magic = keptInRegister(0x64006400U);
   const bool hasNumbers = values.counts[0] > 0;
 
@@ -209,19 +210,8 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 2 ? 4 : 3) segmentKernel(c
     for (int i = 0; i < 8; ++i) scores[i / 4][i % 4] = -offset[i % 2];
     {
       const std::uint32_t* rows = stage + lane / 4 * keyStride;
-      const uint2* at = fragments + lane;
-#pragma unroll
-      for (int r = 0; r < PackedLatent::kRuns; ++r) {
-        const int words = keys.words(r);
-        if (words == 0) continue;
-        if (r == 0) scoreNumbers<Number>(scores, rows, keyStride, words, at);
-        if (r == 1) scoreCodes<8>(scores, rows, keyStride, words, at, magic);
-        if (r == 2) scoreCodes<4>(scores, rows, keyStride, words, at, magic);
-        if (r == 3) scoreCodes<2>(scores, rows, keyStride, words, at, magic);
-        if (r == 4) scoreCodes<1>(scores, rows, keyStride, words, at, magic);
-        at += stepsOf(keys, r) * 32;
-        rows += words;
-      }
+      if (before > 0) scoreNumbers<Number>(scores, rows, keyStride, keys.words(0), fragments + lane);
+      scoreCodes(scores, rows, keyStride, steps, keyFours + quarter, fragments + before * 32 + lane, magic);
     }
     float peak[2] = {largest[0], largest[1]};
     const int left = count - tile * kTile - warp * kRows - lane / 4;
@@ -258,7 +248,7 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 2 ? 4 : 3) segmentKernel(c
     }
     if (__any_sync(0xffffffffU, correction[0] != 1.0f || correction[1] != 1.0f))
 #pragma unroll
-      for (int i = 0; i < kSlots * kTiles * 4; ++i) sums[i / (kTiles * 4)][i / 4 % kTiles][i % 4] *= correction[i % 2];
+      for (int i = 0; i < kSlots * 8; ++i) sums[i / 8][i / 4 % 2][i % 4] *= correction[i % 2];
     __syncwarp();
 
     std::uint32_t p[2][2] = {}, numbers[2][2] = {};
@@ -273,15 +263,12 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 2 ? 4 : 3) segmentKernel(c
     const std::uint32_t* rows = stage + layout.keyWords + 2 * quarter * valueStride;
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) {
-      const int kind = kinds[slot];
-      if (kind < 0) break;
-      const std::uint32_t* word = rows + words[slot];
-      switch (kind & 7) {
-        case 0: sumNumbers<Number>(sums[slot], word, valueStride, numbers); break;
-        case 1: sumCodes<8>(sums[slot], kind, word, valueStride, p, magic); break;
-        case 2: sumCodes<4>(sums[slot], kind, word, valueStride, p, magic); break;
-        case 3: sumCodes<2>(sums[slot], kind, word, valueStride, p, magic); break;
-        default: sumCodes<1>(sums[slot], kind, word, valueStride, p, magic); break;
+      if (slot >= slots) break;
+      const FourCodes four = valueFours[slot * 8 + lane / 4];
+      if (slot < slotsOfNumbers) {
+        sumNumbers<Number>(sums[slot], four, rows, valueStride, numbers);
+      } else {
+        sumCodes(sums[slot], four, rows, valueStride, p, magic);
       }
     }
     __syncwarp();
@@ -310,21 +297,25 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 2 ? 4 : 3) segmentKernel(c
   }
 #pragma unroll
   for (int slot = 0; slot < kSlots; ++slot) {
-    if (slot >= unitCount) break;
-    const Unit own = units[slot];
-    const int bits = PackedLatent::bits(own.run);
-    const int share = own.share(), first = (own.wordOf(lane / 4) - own.word) * (32 / bits) + own.firstCode(lane / 4);
+    if (slot >= slots) break;
+    Place found{};
+    const bool coded = slot >= slotsOfNumbers && findPlace(values, (slot - slotsOfNumbers) * 8 + lane / 4, found);
 #pragma unroll
-    for (int i = 0; i < kTiles * 4; ++i) {
-      const int within = 2 * (i / 4) + i % 4 / 2, query = 2 * quarter + i % 2;
-      if (within >= share || first + within >= own.directions || query >= queries) continue;
-      float value = sums[slot][i / 4][i % 4];
-      if (own.run != 0) value = (value - kBase * total[i % 2]) / static_cast<float>(1 << bits * (within % (8 / bits)));
-      shared[warp * sumStride + query * values.rank + own.direction + first + within] = value * factor[i % 2];
+    for (int i = 0; i < 8; ++i) {
+      const int operand = i / 4, second = i % 4 / 2, query = 2 * quarter + i % 2;
+      const int within = coded ? found.withinOf(second, operand) : (slot * 16 + operand * 8 + lane / 4) * 2 + second;
+      if (query >= queries || within >= values.counts[found.run] || (slot >= slotsOfNumbers && !coded)) continue;
+      float value = sums[slot][operand][i % 4];
+      if (coded && found.bits == 8) {
+        if (second == 1) continue;
+        value += sums[slot][operand][i % 2 + 2];
+      }
+      if (coded) value = (value - basesOf(found.bits) * total[i % 2]) / scaleOf(found.bits, within);
+      shared[warp * sumStride + query * values.rank + found.begin + within] = value * factor[i % 2];
     }
   }
   __syncthreads();
-  const auto place = [&](int query) { return (firstHead + query) * gridDim.x + blockIdx.x; };
+  const auto place = [&](int query) { return (firstHead + query) * gridDim.y + blockIdx.y; };
   const auto sumOf = [&](int query) {
     float sum = 0;
     for (int other = 0; other < kWarps; ++other) sum += totals[other * kMaximumQueries + query];
@@ -349,30 +340,31 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 2 ? 4 : 3) segmentKernel(c
   }
 }
 
-template <class Number, int kSlots>
+template <class Number, int kSlots, int kStride>
 const char* launch(const DirectAttentionRun& run) {
-  const SharedLayout layout(run.maximumKeyWords, run.maximumValueWords, run.queriesPerHead, run.maximumRank);
-  cudaError_t error = cudaFuncSetAttribute(segmentKernel<Number, kSlots>, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes);
+  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords), kStride > 0 ? kStride : strideOf(run.maximumValueWords), run.queriesPerHead, run.maximumRank);
+  cudaError_t error = cudaFuncSetAttribute(segmentKernel<Number, kSlots, kStride>, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes);
   if (error != cudaSuccess) return cudaGetErrorString(error);
   const int segments = (run.tokens + run.segment - 1) / run.segment;
   error = launchKernel(prepareKernel<Number>, dim3(run.queryHeads, run.batch), dim3(kPrepareThreads), 0, run);
   if (error == cudaSuccess)
-    error = launchKernel(segmentKernel<Number, kSlots>, dim3(segments, run.queryHeads / run.queriesPerHead, run.batch), dim3(kThreads), layout.bytes, run);
+    error = launchKernel(segmentKernel<Number, kSlots, kStride>, dim3(run.queryHeads / run.queriesPerHead, segments, run.batch), dim3(kThreads), layout.bytes, run);
   if (error == cudaSuccess)
-    error = launchKernel(combineKernel<Number, DirectAttentionRun>, dim3(run.queryHeads, run.batch), dim3(kCombineThreads), 0, run, segments, run.maximumRank);
+    error = launchKernel(combineKernel<Number, DirectAttentionRun>, dim3(run.queryHeads, run.batch), dim3(kCombineThreads), 0, run, segments, 1, run.maximumRank);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
 template <class Number>
 const char* launch(const DirectAttentionRun& run) {
-  if (run.maximumValueUnits <= 2) return launch<Number, 2>(run);
-  return run.maximumValueUnits <= 4 ? launch<Number, 4>(run) : launch<Number, 7>(run);
+  if (run.maximumKeyWords <= 16 && run.maximumValueWords <= 16 && run.maximumValueUnits <= 8)
+    return run.maximumValueUnits <= 4 ? launch<Number, 4, 20>(run) : launch<Number, 8, 20>(run);
+  return run.maximumValueUnits <= 8 ? launch<Number, 8, 0>(run) : launch<Number, kMaximumSlots, 0>(run);
 }
 
 }  // namespace
 
 const char* directAttention(const DirectAttentionRun& run, HalfType type, int device) {
-  if (run.queriesPerHead > kMaximumQueries || run.maximumRank > kPrepareRounds * kPrepareThreads || run.maximumValueUnits > 7 ||
+  if (run.queriesPerHead > kMaximumQueries || run.maximumRank > kMaximumRank || run.maximumValueUnits > kMaximumSlots ||
       run.segment % kTile != 0)
     return "the shapes do not fit this kernel";
   const cudaError_t error = cudaSetDevice(device);

@@ -65,13 +65,15 @@ struct PackedLatent {
     for (int run = 0; run < kRuns; ++run) sum += words(run);
     return (sum + 3) / 4 * 4;
   }
-  /// Parts of at most 64 directions in which a run is summed: all but the last take `unitWords(run)` words.
-  static constexpr int unitWords(int run) { return run <= 2 ? 8 : run == 3 ? 4 : 2; }
-  constexpr int units() const {
+  /// Fours of codes in which a word is taken apart; of codes of 8 bits, their two halves.
+  static constexpr int foursOfWord(int run) { return run == 1 ? 2 : 8 / bits(run); }
+  constexpr int fours() const {
     int sum = 0;
-    for (int run = 0; run < kRuns; ++run) sum += (words(run) + unitWords(run) - 1) / unitWords(run);
+    for (int run = 1; run < kRuns; ++run) sum += words(run) * foursOfWord(run);
     return sum;
   }
+  /// Parts of at most 32 directions in which the values are summed.
+  constexpr int units() const { return (words(0) + 15) / 16 + (fours() + 7) / 8; }
 };
 
 /// One head of keys and values.

@@ -4,6 +4,8 @@
 #include "core/cuda/latent_attention.h"
 #include "core/cuda/latent_attention_kernels.h"
 #include "core/cuda/rebuilt_columns.cuh"
+#include "core/cuda/rebuilt_scores.cuh"
+#include "core/cuda/rebuilt_streamed.cuh"
 #include "core/cuda/row_copier.cuh"
 #include "core/cuda/tensor_core.cuh"
 
@@ -14,6 +16,7 @@ using namespace tensor_core;
 using namespace rebuilt_columns;
 
 constexpr int kTokensPerWarp = 32;
+constexpr std::int64_t kBusyBlocks = 16;  // Of a multiprocessor, so that all are busy to the end.
 constexpr int kValueBlocks = 2;  // Blocks of 16 value directions that a warp sums at most.
 
 constexpr int roundUp(int value, int step) { return (value + step - 1) / step * step; }
@@ -60,10 +63,10 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
   unsigned char* const memory = sharedMemory();
 
   const int parts = run.headsPerGroup * run.queriesPerHead / kHeads;
-  const RebuiltGroup group = run.groups[blockIdx.y / parts];
-  const int head = group.firstHead * run.queriesPerHead + static_cast<int>(blockIdx.y) % parts * kHeads;
+  const RebuiltGroup group = run.groups[blockIdx.x / parts];
+  const int head = group.firstHead * run.queriesPerHead + static_cast<int>(blockIdx.x) % parts * kHeads;
   const std::int64_t batch = blockIdx.z;
-  const int begin = static_cast<int>(blockIdx.x) * run.segment;
+  const int begin = static_cast<int>(blockIdx.y) * run.segment;
   const int count = min(run.segment, run.tokens - begin);
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
@@ -134,12 +137,11 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
   const int mine = warp % kHeads;               // this warp's head
   const int row = warp / kHeads * kTokensPerWarp;  // and the first of its tokens in a tile
   const std::uint32_t columnRows = sharedAddress(columns + (mine * kColumnTiles * 8 + lane / 16 * 8 + lane % 8) * keyStride + lane / 8 % 2 * 8);
-  const std::uint32_t pairBytes = 32 * keyStride;
   const int steps = (keyStride - kPad) / 16;
   const int valueBlocks = (valueStride - kPad) / 16;
   float largest = -INFINITY, sum = 0;
   float sums[kValueBlocks][2][4] = {};
-  const auto* table = static_cast<const std::uint32_t*>(run.table) + lane % 4;
+  const auto* table = static_cast<const std::uint32_t*>(run.table);
 
   const int tiles = (count + kTileTokens - 1) / kTileTokens;
   for (int tile = 0; tile < tiles; ++tile) {
@@ -148,51 +150,9 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
     loadValues(tile);
     if (keyStages == 2) loadKeys(tile + 1);
 
-    float scores[2][kColumnTiles][4] = {};
-    std::uint32_t z = keyBuffer(tile) + ((row + lane % 16) * keyStride + lane / 16 * 8) * 2;
-    std::uint32_t w = columnRows;
-#pragma unroll 2
-    for (int step = 0; step < steps; ++step, z += 32, w += 32) {
-      std::uint32_t a[2][4];
-      loadMatrices(a[0], z);
-      loadMatrices(a[1], z + 32 * keyStride);
-#pragma unroll
-      for (int pair = 0; pair < kColumnTiles / 2; ++pair) {
-        std::uint32_t b[4];
-        loadMatrices(b, w + pair * pairBytes);
-#pragma unroll
-        for (int m = 0; m < 2; ++m) {
-          multiplyAdd<Number>(scores[m][2 * pair], a[m], b[0], b[1]);
-          multiplyAdd<Number>(scores[m][2 * pair + 1], a[m], b[2], b[3]);
-        }
-      }
-    }
-    // Times the table, over the columns: the diagonal of scores [16 tokens, columns] times table [columns, the same tokens],
-    // of which each of two products has one half.
-    float score[4];
-#pragma unroll
-    for (int m = 0; m < 2; ++m) {
-      float products[2][4] = {};
-      const std::uint32_t* entries = table + (tile * kTileTokens + row + m * 16 + lane / 4) * 4;
-#pragma unroll
-      for (int n = 0; n < kColumnTiles; n += 2) {
-        const std::uint32_t a[4] = {pack<__half>(scores[m][n][0], scores[m][n][1]), pack<__half>(scores[m][n][2], scores[m][n][3]),
-                                    pack<__half>(scores[m][n + 1][0], scores[m][n + 1][1]), pack<__half>(scores[m][n + 1][2], scores[m][n + 1][3])};
-#pragma unroll
-        for (int half = 0; half < 2; ++half)
-          multiplyAdd<__half>(products[half], a, entries[n * run.segment * 4 + half * 32], entries[(n + 1) * run.segment * 4 + half * 32]);
-      }
-      // Row lane / 4 has its diagonal in column lane / 4.
-      score[2 * m] = lane / 4 % 2 == 0 ? products[0][0] : products[0][1];
-      score[2 * m + 1] = lane / 4 % 2 == 0 ? products[1][2] : products[1][3];
-    }
-    // Each lane then keeps one of the four tokens of its row.
-    const int own = lane % 4;
-    const int owner = lane / 4 * 4 + lane / 8;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) score[i] = __shfl_sync(0xffffffffU, score[i], owner);
-    float exponent = own == 0 ? score[0] : own == 1 ? score[1] : own == 2 ? score[2] : score[3];
-    const int token = row + own * 8 + lane / 4;
+    const std::uint32_t z = keyBuffer(tile) + ((row + lane % 16) * keyStride + lane / 16 * 8) * 2;
+    float exponent = scoreTokens<Number, kColumnTiles>(z, keyStride, columnRows, steps, table + (tile * kTileTokens + row) * 4, run.segment);
+    const int token = row + lane % 4 * 8 + lane / 4;
     if (tile * kTileTokens + token >= count) exponent = -INFINITY;
     float peak = exponent;
 #pragma unroll
@@ -247,7 +207,7 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
   __syncthreads();
   if (lane == 0) maxima[warp] = sum;
   __syncthreads();
-  const auto place = [&](int h) { return ((batch * run.queryHeads + head + h) * gridDim.x + blockIdx.x); };
+  const auto place = [&](int h) { return ((batch * run.queryHeads + head + h) * gridDim.y + blockIdx.y); };
   if (warp < kHeads && lane == 0) {
     float total = 0;
     for (int other = 0; other < kWarps / kHeads; ++other) total += maxima[other * kHeads + warp];
@@ -277,11 +237,46 @@ const char* launch(const RebuiltAttentionRun& run) {
   cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes);
   if (error != cudaSuccess) return cudaGetErrorString(error);
   const int segments = (run.tokens + run.segment - 1) / run.segment;
-  const dim3 grid(segments, run.groupCount * run.headsPerGroup * run.queriesPerHead / kHeads, run.batch);
+  // Heads are neighbours in memory, so their blocks run side by side.
+  const dim3 grid(run.groupCount * run.headsPerGroup * run.queriesPerHead / kHeads, segments, run.batch);
   error = launchKernel(kernel, grid, dim3(kWarps * 32), layout.bytes, run, joint, keyStages);
   if (error == cudaSuccess)
-    error = launchKernel(combineKernel<Number, RebuiltAttentionRun>, dim3(run.queryHeads, run.batch), dim3(kCombineThreads), 0, run, segments, run.maximumValueRank);
+    error = launchKernel(combineKernel<Number, RebuiltAttentionRun>, dim3(run.queryHeads, run.batch), dim3(kCombineThreads), 0, run, segments, 1, run.maximumValueRank);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+
+template <class Number, int kHeads, int kWidth, int kValueTiles>
+const char* launchStreamed(const RebuiltAttentionRun& run) {
+  using rebuilt_streamed::kSegment, rebuilt_streamed::kThreads;
+  const bool joint = run.keys == run.values;
+  const rebuilt_streamed::SharedLayout layout(run.maximumKeyRank, run.maximumValueRank, joint, kHeads, kWidth,
+                                              QueryPart<rebuilt_streamed::kLowTiles, kWidth>::kSize);
+  const auto kernel = rebuilt_streamed::streamKernel<Number, kHeads, kWidth, kValueTiles>;
+  cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes);
+  if (error != cudaSuccess) return cudaGetErrorString(error);
+  const int segments = (run.tokens + kSegment - 1) / kSegment, heads = run.groupCount * run.headsPerGroup * run.queriesPerHead / kHeads;
+  int device = 0, multiprocessors = 0;
+  error = cudaGetDevice(&device);
+  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
+  if (error != cudaSuccess) return cudaGetErrorString(error);
+  int each = 1;  // Segments of a block: as many as leave enough blocks.
+  while (each < 16 && static_cast<std::int64_t>(segments) * heads * run.batch / (each * 2) >= kBusyBlocks * multiprocessors) each *= 2;
+  error = launchKernel(kernel, dim3(heads, (segments + each - 1) / each, run.batch), dim3(kThreads), layout.bytes, run, joint, each, segments);
+  if (error == cudaSuccess)
+    error = launchKernel(combineKernel<Number, RebuiltAttentionRun>, dim3(run.queryHeads, run.batch), dim3(kCombineThreads), 0, run, segments, each,
+                         run.maximumValueRank);
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+
+template <class Number, int kHeads, int kWidth>
+const char* launchStreamed(const RebuiltAttentionRun& run) {
+  if (run.maximumValueRank <= 48) return launchStreamed<Number, kHeads, kWidth, 3>(run);
+  return run.maximumValueRank <= 80 ? launchStreamed<Number, kHeads, kWidth, 5>(run) : launchStreamed<Number, kHeads, kWidth, 8>(run);
+}
+
+template <class Number, int kHeads>
+const char* launchStreamed(const RebuiltAttentionRun& run) {
+  return run.width == 128 ? launchStreamed<Number, kHeads, 128>(run) : launchStreamed<Number, kHeads, 64>(run);
 }
 
 template <class Number, int kHeads, int kWarps>
@@ -295,6 +290,9 @@ template <class Number>
 const char* launch(const RebuiltAttentionRun& run) {
   const int heads = run.headsPerGroup * run.queriesPerHead;
   if (heads % 4 == 0) return launch<Number, 4, 8>(run);
+  if (run.segment == rebuilt_streamed::kSegment && run.lowFunctions == 8 * rebuilt_streamed::kLowTiles &&
+      run.maximumValueRank <= rebuilt_streamed::kMaximumValueRank)
+    return heads % 2 == 0 ? launchStreamed<Number, 2>(run) : launchStreamed<Number, 1>(run);
   return heads % 2 == 0 ? launch<Number, 2, 4>(run) : launch<Number, 1, 4>(run);
 }
 

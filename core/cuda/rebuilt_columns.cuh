@@ -62,8 +62,9 @@ __device__ void makeQueryPart(const RebuiltAttentionRun& run, const float* query
   }
 }
 
-/// Blocks of 16 directions x all columns of a head, a warp each.
-template <class Number, int kHeads, int kWarps, int kLowTiles, int kWidth>
+/// Blocks of 16 directions x all columns of a head, a warp each. kAhead: the next block's numbers are fetched before this one
+/// is done, which takes 32 registers.
+template <class Number, int kHeads, int kWarps, int kLowTiles, int kWidth, bool kAhead = true>
 __device__ void makeColumns(const RebuiltGroup& group, int groupWidth, int headOffset, Number* columns, int keyStride, const Number* scratch) {
   using Part = QueryPart<kLowTiles, kWidth>;
   constexpr int kDirectTiles = 2 * kDirectPairs / 16;
@@ -89,9 +90,10 @@ __device__ void makeColumns(const RebuiltGroup& group, int groupWidth, int headO
   const std::uint32_t low = sharedAddress(scratch + h * Part::kSize + Part::kDirectSize + lane % 16 * Part::kLowStride + lane / 16 * 8);
   Number* to = columns + (h * kTiles * 16 + lane / 4) * keyStride + 2 * quarter;
   int block = threadIdx.x / 32 / kHeads;
-  if (block < blocks) fetch(block);
+  if (kAhead && block < blocks) fetch(block);
 #pragma unroll 1
   for (; block < blocks; block += kWarps / kHeads) {
+    if (!kAhead) fetch(block);
     float sums[kTiles][2][4] = {};
     const auto accumulate = [&](float(&into)[2][4], std::uint32_t part, int quad) {
 #pragma unroll
@@ -110,7 +112,7 @@ __device__ void makeColumns(const RebuiltGroup& group, int groupWidth, int headO
 #pragma unroll
       for (int tile = 0; tile < kLowTiles / 2; ++tile)
         accumulate(sums[kDirectTiles + tile], low + (tile * 16 * Part::kLowStride + (quad - 1) * 32) * 2, quad);
-    if (block + kWarps / kHeads < blocks) fetch(block + kWarps / kHeads);
+    if (kAhead && block + kWarps / kHeads < blocks) fetch(block + kWarps / kHeads);
     Number* row = to + block * 16;
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile)

@@ -57,6 +57,12 @@ __device__ inline float powerOfTwo(float x) {
   return result;
 }
 
+/// Of an angle between -pi and pi, to 2^-20.
+__device__ inline void sineAndCosine(float angle, float& sine, float& cosine) {
+  asm("sin.approx.f32 %0, %1;" : "=f"(sine) : "f"(angle));
+  asm("cos.approx.f32 %0, %1;" : "=f"(cosine) : "f"(angle));
+}
+
 /// What a launch gives a block of threads beside its own arrays.
 __device__ inline unsigned char* sharedMemory() {
   extern __shared__ __align__(128) unsigned char memory[];

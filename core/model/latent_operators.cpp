@@ -35,7 +35,7 @@ Result<LatentAttended> refused(const char* words) {
   return fail(ErrorCode::device, "A kernel of attention over latents could not be started.", "Compute on the CPU, or say what was run.", words);
 }
 
-constexpr std::int64_t kBusyBlocks = 264;  // Blocks of threads that keep a GPU of some 130 multiprocessors busy.
+constexpr std::int64_t kBusyBlocks = 256;  // Blocks of threads that keep a GPU of some 130 multiprocessors busy.
 constexpr std::int64_t kSharedMemory = 227 * 1024;  // Of a block of threads, from compute capability 9.0 on.
 
 std::int64_t roundedUp(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
@@ -214,8 +214,9 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
     described.push_back(group);
   }
   // Memory of a block of threads of the kernel of direct_attention.cu, at most.
-  const std::int64_t shared = 4 * 2 * 32 * (result.largestKeyWords_ + result.largestValueWords_ + 8) * 4 + (result.largestRank_ / 16 + 14) * 256 +
-                              4 * queriesPerHead * (result.largestRank_ * 4 + 160) + 2048;
+  const std::int64_t keyWords = std::max(result.largestKeyWords_, 16), valueWords = std::max(result.largestValueWords_, 16);
+  const std::int64_t shared = 4 * 2 * 32 * (keyWords + valueWords + 8) * 4 + (result.largestRank_ / 16 + keyWords / 4 + 8) * 320 +
+                              4 * queriesPerHead * (result.largestRank_ * 4 + 160) + 4096;
   if (kernelsOf(wanted.device) == nullptr)
     result.refusal_ = "there are no kernels for this device";
   else if (!typeRefusal(wanted.type).empty())
@@ -224,7 +225,7 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
     result.refusal_ = "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4";
   else if (queriesPerHead > 8)
     result.refusal_ = fmt::format("the kernels take 8 queries a head at most, not {}", queriesPerHead);
-  else if (result.largestRank_ > 512 || result.largestValueUnits_ > 7 || shared > kSharedMemory)
+  else if (result.largestRank_ > 512 || result.largestValueUnits_ > 24 || shared > kSharedMemory)
     result.refusal_ = fmt::format("latents of rank {} do not fit into a block of threads", result.largestRank_);
   else
     result.described_ = bytesOnDevice(described.data(), described.size() * sizeof(DirectGroup), wanted.device);
@@ -246,7 +247,7 @@ Result<LatentAttended> DirectAttention::operator()(const at::Tensor& queries, co
 Result<LatentAttended> DirectAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
                                                    const at::Tensor& values, double scale) const {
   const std::int64_t batch = queries.size(0), queryHeads = queries.size(1), tokens = keys.size(1);
-  std::int64_t segment = 4096;  // Long ones, as long as there are enough of them.
+  std::int64_t segment = 16384;  // Long ones, as long as there are enough of them.
   while (segment > 128 && segmentsOf(tokens, segment) * batch * static_cast<std::int64_t>(heads_.size()) < kBusyBlocks) segment /= 2;
   const std::int64_t segments = segmentsOf(tokens, segment);
   const at::TensorOptions floats = queries.options().dtype(at::kFloat);

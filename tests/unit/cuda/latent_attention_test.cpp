@@ -152,6 +152,10 @@ INSTANTIATE_TEST_SUITE_P(Shapes, RebuiltAttention,
                                            RebuiltCase{kBf16, 1, 257, 4, 1, 1, 128, 40, 24, 256, 16, false},
                                            RebuiltCase{kF16, 2, 300, 8, 2, 2, 128, 56, 56, 1024, 32, true},
                                            RebuiltCase{kF16, 1, 500, 8, 4, 2, 64, 104, 200, 256, 16, false},
+                                           RebuiltCase{kF16, 2, 1100, 4, 1, 2, 128, 80, 80, 256, 16, false},
+                                           RebuiltCase{kBf16, 2, 2700, 2, 1, 1, 128, 40, 40, 256, 16, false},
+                                           RebuiltCase{kF16, 1, 1500, 6, 3, 2, 64, 88, 120, 256, 16, false},
+                                           RebuiltCase{kF16, 4, 1000, 4, 2, 1, 64, 56, 56, 256, 16, true},
                                            RebuiltCase{kF16, 1, 1, 2, 1, 1, 64, 8, 8, 256, 16, false}));
 
 struct DirectCase {
@@ -275,6 +279,7 @@ INSTANTIATE_TEST_SUITE_P(Widths, DirectAttention,
                                            DirectCase{kF16, 1, 300, 2, 1, 128, {0, 12, 88, 16, 0}, {0, 12, 88, 16, 0}, 512},
                                            DirectCase{kF16, 1, 200, 4, 2, 128, {0, 2, 19, 35, 70}, {0, 1, 9, 20, 100}, 256},
                                            DirectCase{kBf16, 1, 130, 8, 8, 64, {48, 0, 0, 0, 0}, {40, 0, 0, 0, 0}, 128},
+                                           DirectCase{kF16, 1, 200, 1, 1, 128, {0, 130, 8, 0, 200}, {40, 100, 9, 30, 130}, 128},
                                            DirectCase{kF16, 1, 1, 1, 1, 64, {0, 0, 0, 0, 5}, {0, 1, 0, 0, 0}, 128}));
 
 TEST(LatentAttention, ShapesThatDoNotFitAreRefused) {

@@ -29,6 +29,10 @@ std::uint32_t pack(float first, float second) {
 inline std::uint32_t maskAndOr(std::uint32_t word, std::uint32_t mask, std::uint32_t other) { return (word & mask) | other; }
 inline std::uint32_t keptInRegister(std::uint32_t constant) { return constant; }
 inline float powerOfTwo(float x) { return std::exp2(x); }
+inline void sineAndCosine(float angle, float& sine, float& cosine) {
+  sine = std::sin(angle);
+  cosine = std::cos(angle);
+}
 
 inline unsigned char* sharedMemory() { return emulation::sharedMemory(); }
 inline std::uint32_t sharedAddress(const void* pointer) {
