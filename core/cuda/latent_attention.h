@@ -27,6 +27,8 @@ struct RebuiltGroup {
 ///   sum_j cos(d f_j) a_j + sin(d f_j) b_j,  a_j, b_j: products of its latent with one row of a matrix each,
 /// of which the pairs of low frequency span far fewer functions of d than they are: `table` holds orthogonal ones. What is
 /// left is one product of a latent with `2 * kDirectPairs + lowFunctions` columns a head instead of `width`.
+/// All pointers are multiples of 16 bytes. A segment may stand for some that follow it, which then have no part (exponent
+/// minus infinity, sum 0).
 struct RebuiltAttentionRun {
   const void* queries;        ///< [batch, queryHeads, width], after RoPE, pairs as in keyUp
   const void *keys, *values;  ///< latents [batch, tokens, ...] with the strides below; the same pointer for joint latents
@@ -43,7 +45,7 @@ struct RebuiltAttentionRun {
   std::int32_t batch, tokens, queryHeads, queriesPerHead, width;
   std::int32_t groupCount, headsPerGroup, maximumKeyRank, maximumValueRank;
   std::int32_t segment;        ///< Tokens, a multiple of 256.
-  std::int32_t lowFunctions;   ///< 16 or 24.
+  std::int32_t lowFunctions;   ///< 16 or 32.
 };
 
 /// A latent as a record holds it: numbers of 16 bits, then codes of 8, 4, 2 and 1 bit, first code in the lowest bits; every

@@ -114,23 +114,19 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
   for (int i = threadIdx.x; i < kHeads * Part::kPairs; i += kThreads) {
     const int h = i / Part::kPairs, j = i % Part::kPairs;
     const Number* from = static_cast<const Number*>(run.queries) + (batch * run.queryHeads + head + h) * kWidth;
-    const float first = toFloat(from[j]) * unit, second = toFloat(from[j + Part::kPairs]) * unit;
-    double sine, cosine;
-    sincos(static_cast<double>(begin) * static_cast<double>(run.frequencies[j]), &sine, &cosine);
-    const auto s = static_cast<float>(sine), c = static_cast<float>(cosine);
-    query[h * kWidth + j] = c * first + s * second;
-    query[h * kWidth + Part::kPairs + j] = c * second - s * first;
+    const RotatedPair pair(toFloat(from[j]) * unit, toFloat(from[j + Part::kPairs]) * unit, run.frequencies[j]);
+    pair.rotateBack(begin, query[h * kWidth + j], query[h * kWidth + Part::kPairs + j]);
   }
   for (int i = threadIdx.x; i < kHeads * Part::kDirectSize / 8; i += kThreads) {
     const int h = i / (Part::kDirectSize / 8);
     reinterpret_cast<uint4*>(scratch + h * Part::kSize)[i % (Part::kDirectSize / 8)] = uint4{};
   }
   __syncthreads();
-  makeQueryPart<Number, kHeads, kThreads, kLowTiles, kWidth>(run, query, scratch);
+  makeQueryPart<Number, kHeads, kThreads, kLowTiles, kWidth>(run.lowCosine, run.lowSine, query, scratch);
   __syncthreads();
-  makeColumns<Number, kHeads, kWarps, kLowTiles, kWidth>(group, run.headsPerGroup * kWidth,
-                                                         ((head + warp % kHeads) / run.queriesPerHead - group.firstHead) * kWidth, columns,
-                                                         keyStride, scratch);
+  const int headOffset = ((head + warp % kHeads) / run.queriesPerHead - group.firstHead) * kWidth;
+  makeColumns<Number, kHeads, kWarps, kLowTiles, kWidth>(static_cast<const Number*>(group.keyUp) + headOffset, run.headsPerGroup * kWidth,
+                                                         group.keyRank, columns, keyStride, scratch);
   __syncthreads();
   clearPads(memory + layout.values, valueStride, joint ? group.keyRank : group.valueRank);
 
@@ -245,38 +241,46 @@ const char* launch(const RebuiltAttentionRun& run) {
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
-template <class Number, int kHeads, int kWidth, int kValueTiles>
-const char* launchStreamed(const RebuiltAttentionRun& run) {
+rebuilt_streamed::SharedLayout streamedLayout(const RebuiltAttentionRun& run) {
+  using rebuilt_streamed::kLowTiles;
+  return rebuilt_streamed::SharedLayout(run.maximumKeyRank, run.maximumValueRank, run.keys == run.values, run.width,
+                                        run.width == 128 ? QueryPart<kLowTiles, 128>::kSize : QueryPart<kLowTiles, 64>::kSize);
+}
+
+/// How many segments a block streams: as many as leave enough blocks; 1 where the shapes do not fit or streaming does not pay.
+cudaError_t streamedSegments(const RebuiltAttentionRun& run, int device, int& each) {
+  using namespace rebuilt_streamed;
+  each = 1;
+  if (run.segment != kSegment || run.lowFunctions != 8 * kLowTiles || run.maximumValueRank > kMaximumValueRank) return cudaSuccess;
+  int memory = 0, multiprocessors = 0;
+  cudaError_t error = cudaDeviceGetAttribute(&memory, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
+  if (streamedLayout(run).bytes > memory) return error;
+  const std::int64_t blocks = std::int64_t{(run.tokens + kSegment - 1) / kSegment} * run.queryHeads * run.batch;
+  while (each < 16 && blocks / (each * 2) >= kBusyBlocks * multiprocessors) each *= 2;
+  return error;
+}
+
+template <class Number, int kWidth, int kValueTiles>
+const char* launchStreamed(const RebuiltAttentionRun& run, int each) {
   using rebuilt_streamed::kSegment, rebuilt_streamed::kThreads;
   const bool joint = run.keys == run.values;
-  const rebuilt_streamed::SharedLayout layout(run.maximumKeyRank, run.maximumValueRank, joint, kHeads, kWidth,
-                                              QueryPart<rebuilt_streamed::kLowTiles, kWidth>::kSize);
-  const auto kernel = rebuilt_streamed::streamKernel<Number, kHeads, kWidth, kValueTiles>;
+  const rebuilt_streamed::SharedLayout layout = streamedLayout(run);
+  const auto kernel = rebuilt_streamed::streamKernel<Number, kWidth, kValueTiles>;
   cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes);
   if (error != cudaSuccess) return cudaGetErrorString(error);
-  const int segments = (run.tokens + kSegment - 1) / kSegment, heads = run.groupCount * run.headsPerGroup * run.queriesPerHead / kHeads;
-  int device = 0, multiprocessors = 0;
-  error = cudaGetDevice(&device);
-  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  if (error != cudaSuccess) return cudaGetErrorString(error);
-  int each = 1;  // Segments of a block: as many as leave enough blocks.
-  while (each < 16 && static_cast<std::int64_t>(segments) * heads * run.batch / (each * 2) >= kBusyBlocks * multiprocessors) each *= 2;
-  error = launchKernel(kernel, dim3(heads, (segments + each - 1) / each, run.batch), dim3(kThreads), layout.bytes, run, joint, each, segments);
+  const int segments = (run.tokens + kSegment - 1) / kSegment;
+  error = launchKernel(kernel, dim3(run.queryHeads, (segments + each - 1) / each, run.batch), dim3(kThreads), layout.bytes, run, joint, each, segments);
   if (error == cudaSuccess)
     error = launchKernel(combineKernel<Number, RebuiltAttentionRun>, dim3(run.queryHeads, run.batch), dim3(kCombineThreads), 0, run, segments, each,
                          run.maximumValueRank);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
-template <class Number, int kHeads, int kWidth>
-const char* launchStreamed(const RebuiltAttentionRun& run) {
-  if (run.maximumValueRank <= 48) return launchStreamed<Number, kHeads, kWidth, 3>(run);
-  return run.maximumValueRank <= 80 ? launchStreamed<Number, kHeads, kWidth, 5>(run) : launchStreamed<Number, kHeads, kWidth, 8>(run);
-}
-
-template <class Number, int kHeads>
-const char* launchStreamed(const RebuiltAttentionRun& run) {
-  return run.width == 128 ? launchStreamed<Number, kHeads, 128>(run) : launchStreamed<Number, kHeads, 64>(run);
+template <class Number, int kWidth>
+const char* launchStreamed(const RebuiltAttentionRun& run, int each) {
+  if (run.maximumValueRank <= 48) return launchStreamed<Number, kWidth, 3>(run, each);
+  return run.maximumValueRank <= 80 ? launchStreamed<Number, kWidth, 5>(run, each) : launchStreamed<Number, kWidth, 8>(run, each);
 }
 
 template <class Number, int kHeads, int kWarps>
@@ -287,13 +291,14 @@ const char* launch(const RebuiltAttentionRun& run) {
 }
 
 template <class Number>
-const char* launch(const RebuiltAttentionRun& run) {
+const char* launch(const RebuiltAttentionRun& run, int device) {
   const int heads = run.headsPerGroup * run.queriesPerHead;
   if (heads % 4 == 0) return launch<Number, 4, 8>(run);
-  if (run.segment == rebuilt_streamed::kSegment && run.lowFunctions == 8 * rebuilt_streamed::kLowTiles &&
-      run.maximumValueRank <= rebuilt_streamed::kMaximumValueRank)
-    return heads % 2 == 0 ? launchStreamed<Number, 2>(run) : launchStreamed<Number, 1>(run);
-  return heads % 2 == 0 ? launch<Number, 2, 4>(run) : launch<Number, 1, 4>(run);
+  if (heads % 2 == 0) return launch<Number, 2, 4>(run);
+  int each = 1;
+  if (const cudaError_t error = streamedSegments(run, device, each); error != cudaSuccess) return cudaGetErrorString(error);
+  if (each == 1) return launch<Number, 1, 4>(run);
+  return run.width == 128 ? launchStreamed<Number, 128>(run, each) : launchStreamed<Number, 64>(run, each);
 }
 
 }  // namespace
@@ -303,7 +308,7 @@ const char* rebuiltAttention(const RebuiltAttentionRun& run, HalfType type, int 
     return "the shapes do not fit this kernel";
   const cudaError_t error = cudaSetDevice(device);
   if (error != cudaSuccess) return cudaGetErrorString(error);
-  return type == HalfType::bfloat16 ? launch<__nv_bfloat16>(run) : launch<__half>(run);
+  return type == HalfType::bfloat16 ? launch<__nv_bfloat16>(run, device) : launch<__half>(run, device);
 }
 
 }  // namespace kvista

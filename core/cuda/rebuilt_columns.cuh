@@ -31,9 +31,30 @@ struct QueryPart {
   }
 };
 
-/// scratch: its direct columns are 0 already. All threads have to meet before it is read.
+/// A pair of a query's numbers, which is rotated back to where a segment begins. Angles are kept in turns of 2^64, so that no
+/// position is too far for single precision.
+struct RotatedPair {
+  float first = 0, second = 0;
+  std::uint64_t frequency = 0;
+
+  __device__ RotatedPair() {}
+  __device__ RotatedPair(float first_, float second_, float radians) : first(first_), second(second_) {
+    const double turns = static_cast<double>(radians) * 0.15915494309189535;
+    frequency = static_cast<std::uint64_t>((turns - floor(turns)) * 18446744073709551616.0);
+  }
+  __device__ inline void rotateBack(int position, float& rotatedFirst, float& rotatedSecond) const {
+    const auto phase = static_cast<std::int32_t>(static_cast<std::uint32_t>(frequency * static_cast<std::uint64_t>(position) >> 32));
+    float sine, cosine;
+    sineAndCosine(static_cast<float>(phase) * 1.4629180792671596e-9f, sine, cosine);  // 2 pi / 2^32
+    rotatedFirst = cosine * first + sine * second;
+    rotatedSecond = cosine * second - sine * first;
+  }
+};
+
+/// cosine, sine: run.lowCosine and run.lowSine, or copies. scratch: its direct columns are 0 already. All threads have to meet
+/// before it is read.
 template <class Number, int kHeads, int kThreads, int kLowTiles, int kWidth>
-__device__ void makeQueryPart(const RebuiltAttentionRun& run, const float* query, Number* scratch) {
+__device__ void makeQueryPart(const float* cosine, const float* sine, const float* query, Number* scratch) {
   using Part = QueryPart<kLowTiles, kWidth>;
   constexpr int kStep = kThreads / Part::kLow;
   static_assert(Part::kLowPairs % kStep == 0 && (kStep & (kStep - 1)) == 0);
@@ -42,12 +63,12 @@ __device__ void makeQueryPart(const RebuiltAttentionRun& run, const float* query
   const float* from = query + kDirectPairs + j;
 #pragma unroll
   for (int k = 0; k < Part::kLowPairs; k += kStep) {
-    const float cosine = run.lowCosine[threadIdx.x + k * Part::kLow], sine = run.lowSine[threadIdx.x + k * Part::kLow];
+    const float c = cosine[threadIdx.x + k * Part::kLow], s = sine[threadIdx.x + k * Part::kLow];
 #pragma unroll
     for (int h = 0; h < kHeads; ++h) {
       const float first = from[h * kWidth + k], second = from[h * kWidth + Part::kPairs + k];
-      row[h * Part::kSize + Part::place(false, k)] = fromFloat<Number>(cosine * first + sine * second);
-      row[h * Part::kSize + Part::place(true, k)] = fromFloat<Number>(cosine * second - sine * first);
+      row[h * Part::kSize + Part::place(false, k)] = fromFloat<Number>(c * first + s * second);
+      row[h * Part::kSize + Part::place(true, k)] = fromFloat<Number>(c * second - s * first);
     }
   }
   // cos: first * q_first + second * q_second; sin: first * q_second - second * q_first.
@@ -62,10 +83,11 @@ __device__ void makeQueryPart(const RebuiltAttentionRun& run, const float* query
   }
 }
 
-/// Blocks of 16 directions x all columns of a head, a warp each. kAhead: the next block's numbers are fetched before this one
-/// is done, which takes 32 registers.
+/// Blocks of 16 directions x all columns of a head, a warp each. up: of the group's first rank and the
+/// head, in global memory or a copy in shared memory, rows of upStride numbers. kAhead: the next block's numbers are fetched
+/// before this one is done, which takes 32 registers.
 template <class Number, int kHeads, int kWarps, int kLowTiles, int kWidth, bool kAhead = true>
-__device__ void makeColumns(const RebuiltGroup& group, int groupWidth, int headOffset, Number* columns, int keyStride, const Number* scratch) {
+__device__ void makeColumns(const Number* up, int upStride, int rank, Number* columns, int keyStride, const Number* scratch) {
   using Part = QueryPart<kLowTiles, kWidth>;
   constexpr int kDirectTiles = 2 * kDirectPairs / 16;
   constexpr int kTiles = kDirectTiles + kLowTiles / 2;
@@ -74,16 +96,16 @@ __device__ void makeColumns(const RebuiltGroup& group, int groupWidth, int headO
   const int lane = threadIdx.x % 32, quarter = lane % 4;
   const int h = threadIdx.x / 32 % kHeads;
   const int blocks = (keyStride - kPad) / 16;
-  const auto* up = static_cast<const Number*>(group.keyUp) + headOffset + quarter / 2 * Part::kPairs + quarter % 2 * 8;
+  up += quarter / 2 * Part::kPairs + quarter % 2 * 8;
 
   uint4 numbers[kQuads][2];
   const auto fetch = [&](int block) {
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
       // Rows past the rank meet latents that are 0: any numbers will do.
-      const auto* from = reinterpret_cast<const uint4*>(up + min(block * 16 + n * 8 + lane / 4, group.keyRank - 1) * groupWidth);
+      const auto* from = reinterpret_cast<const uint4*>(up + min(block * 16 + n * 8 + lane / 4, rank - 1) * upStride);
 #pragma unroll
-      for (int quad = 0; quad < kQuads; ++quad) numbers[quad][n] = __ldg(from + quad * 2);
+      for (int quad = 0; quad < kQuads; ++quad) numbers[quad][n] = from[quad * 2];
     }
   };
   const std::uint32_t direct = sharedAddress(scratch + h * Part::kSize + lane % 16 * Part::kDirectStride + lane / 16 * 8);

@@ -8,7 +8,7 @@
 #include "core/cuda/row_copier.cuh"
 #include "core/cuda/tensor_core.cuh"
 
-/// Attention over rebuilt keys for groups of one or two heads, whose latents are so narrow that the rotation's table, not
+/// Attention over rebuilt keys for groups of one head, whose latents are so narrow that the rotation's table, not
 /// they, would be most of what is read. A block keeps the table in shared memory and goes through several segments; the
 /// columns of the next segment are made between the products of this one.
 namespace kvista::rebuilt_streamed {
@@ -19,17 +19,16 @@ using namespace rebuilt_columns;
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * 32;
 constexpr int kLowTiles = 2;
-constexpr int kSegment = 256;
+constexpr int kSegment = 32 * kWarps;
 constexpr int kColumnTiles = 2 * kDirectPairs / 8 + kLowTiles;
 constexpr int kMaximumValueRank = 128;
 
 /// Offsets in bytes of a block's shared memory.
 struct SharedLayout {
   int keyStride, valueStride;  // of a row, in numbers
-  int query, scratch, columns, table, keys, values, scales, bytes;
+  int query, scratch, columns, up, upStride, low, table, keys, values, scales, bytes;
 
-  __host__ __device__ SharedLayout(int keyRank, int valueRank, bool joint, int heads, int width, int queryPart) {
-    const int tokens = 32 * kWarps / heads;
+  __host__ __device__ SharedLayout(int keyRank, int valueRank, bool joint, int width, int queryPart) {
     keyStride = (keyRank + 15) / 16 * 16 + kPad;
     valueStride = joint ? keyStride : (valueRank + 15) / 16 * 16 + kPad;
     int end = 0;
@@ -38,34 +37,34 @@ struct SharedLayout {
       end += (size + 127) / 128 * 128;
       return begin;
     };
-    query = take(heads * width * 4);
-    scratch = take(heads * queryPart * 2);
-    columns = take(heads * kColumnTiles * 8 * keyStride * 2);
+    query = take(width * 4);
+    scratch = take(queryPart * 2);
+    columns = take(kColumnTiles * 8 * keyStride * 2);
+    upStride = width + kPad;
+    up = take(keyRank * upStride * 2);
+    low = take(2 * (width / 2 - kDirectPairs) * kLowTiles * 8 * 4);
     table = take(kColumnTiles * 8 * kSegment * 2);
-    keys = take(tokens * keyStride * 2);
-    values = take(tokens * valueStride * 2);
+    keys = take(kSegment * keyStride * 2);
+    values = take(kSegment * valueStride * 2);
     scales = take(2 * kWarps * 4);
     bytes = end > table + kWarps * kMaximumValueRank * 4 ? end : table + kWarps * kMaximumValueRank * 4;  // sums come there at the end
   }
 };
 
-/// `segments` segments of one sequence for kHeads query heads of one group. A warp has 32 tokens of a tile and one head from
-/// the score to the sum over the values' latents; at the end the block adds up. kValueTiles: of 16 directions, at most.
-template <class Number, int kHeads, int kWidth, int kValueTiles>
+/// `segments` segments of one sequence for one query head. A warp has 32 tokens of each from the score to the sum over the
+/// values' latents; at the end the block adds up. kValueTiles: of 16 directions, at most.
+template <class Number, int kWidth, int kValueTiles>
 __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKernel(const RebuiltAttentionRun run, bool joint, int segments, int allSegments) {
   using Part = QueryPart<kLowTiles, kWidth>;
-  constexpr int kTileTokens = 32 * kWarps / kHeads;
-  static_assert(kHeads * Part::kPairs <= kThreads && kSegment % kTileTokens == 0);
   unsigned char* const memory = sharedMemory();
 
-  const int parts = run.headsPerGroup * run.queriesPerHead / kHeads;
-  const RebuiltGroup group = run.groups[blockIdx.x / parts];
-  const int head = group.firstHead * run.queriesPerHead + static_cast<int>(blockIdx.x) % parts * kHeads;
+  const int head = static_cast<int>(blockIdx.x);
+  const RebuiltGroup group = run.groups[head / run.queriesPerHead / run.headsPerGroup];
   const std::int64_t batch = blockIdx.z;
   const int firstSegment = static_cast<int>(blockIdx.y) * segments, begin = firstSegment * kSegment;
   const int count = min(segments * kSegment, run.tokens - begin);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, quarter = lane % 4;
-  const SharedLayout layout(group.keyRank, group.valueRank, joint, kHeads, kWidth, Part::kSize);
+  const SharedLayout layout(group.keyRank, group.valueRank, joint, kWidth, Part::kSize);
   const int keyStride = layout.keyStride, valueStride = layout.valueStride;
   auto* query = reinterpret_cast<float*>(memory + layout.query);
   auto* scratch = reinterpret_cast<Number*>(memory + layout.scratch);
@@ -74,67 +73,66 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
 
   const Number* keys = static_cast<const Number*>(run.keys) + batch * run.keyBatchStride + begin * run.keyTokenStride + group.keyOffset;
   const Number* values = static_cast<const Number*>(run.values) + batch * run.valueBatchStride + begin * run.valueTokenStride + group.valueOffset;
-  RowCopier keyCopier(keys, run.keyTokenStride * 2, keyStride * 2, group.keyRank * 2, kTileTokens, threadIdx.x, kThreads);
-  RowCopier valueCopier(values, run.valueTokenStride * 2, valueStride * 2, group.valueRank * 2, kTileTokens, threadIdx.x, kThreads);
+  RowCopier keyCopier(keys, run.keyTokenStride * 2, keyStride * 2, group.keyRank * 2, kSegment, threadIdx.x, kThreads);
+  RowCopier valueCopier(values, run.valueTokenStride * 2, valueStride * 2, group.valueRank * 2, kSegment, threadIdx.x, kThreads);
   // Joint latents take turns in both buffers.
   const auto keyBuffer = [&](int tile) { return joint && tile % 2 == 1 ? valueAddress : keyAddress; };
   const auto loadKeys = [&](int tile) {
-    const int first = tile * kTileTokens;
-    if (first < count) keyCopier.copy(keyBuffer(tile), count - first, kTileTokens * 2 * run.keyTokenStride, keys);
+    const int first = tile * kSegment;
+    if (first < count) keyCopier.copy(keyBuffer(tile), count - first, kSegment * 2 * run.keyTokenStride, keys);
     commitCopies();
   };
   // Directions that fill a row up to a multiple of 16 are 0.
   const auto clearPads = [&](unsigned char* rows, int stride, int rank) {
     if (rank % 16 != 0)
-      for (int row = threadIdx.x; row < kTileTokens; row += kThreads) *reinterpret_cast<uint4*>(rows + (row * stride + rank) * 2) = uint4{};
+      for (int row = threadIdx.x; row < kSegment; row += kThreads) *reinterpret_cast<uint4*>(rows + (row * stride + rank) * 2) = uint4{};
   };
   loadKeys(0);
   const std::uint32_t tableAddress = sharedAddress(memory + layout.table);
   for (int i = threadIdx.x; i < kColumnTiles * kSegment; i += kThreads) copyAsync16(tableAddress + i * 16, static_cast<const char*>(run.table) + i * 16);
+  // So are what the low functions are made of, and what rebuilds the keys.
+  constexpr int kLowNumbers = Part::kLowPairs * Part::kLow;
+  auto* low = reinterpret_cast<float*>(memory + layout.low);
+  for (int i = 4 * threadIdx.x; i < kLowNumbers; i += 4 * kThreads) {
+    copyAsync16(sharedAddress(low + i), run.lowCosine + i);
+    copyAsync16(sharedAddress(low + kLowNumbers + i), run.lowSine + i);
+  }
+  const Number* upFrom = static_cast<const Number*>(group.keyUp) + (head / run.queriesPerHead - group.firstHead) * kWidth;
+  auto* up = reinterpret_cast<Number*>(memory + layout.up);
+  for (int i = threadIdx.x; i < group.keyRank * kWidth / 8; i += kThreads) {
+    const int at = i / (kWidth / 8), chunk = i % (kWidth / 8);
+    copyAsync16(sharedAddress(up + at * layout.upStride + chunk * 8), upFrom + std::int64_t{at} * run.headsPerGroup * kWidth + chunk * 8);
+  }
   commitCopies();
   clearPads(memory + layout.keys, keyStride, group.keyRank);
   clearPads(memory + layout.values, valueStride, joint ? group.keyRank : group.valueRank);
 
-  // The queries, rotated back to where a segment begins, in the unit of exponents of 2. A turn is 2^64.
-  const int h = threadIdx.x / Part::kPairs, j = threadIdx.x % Part::kPairs;
-  float first = 0, second = 0;
-  std::uint64_t turns = 0;
-  if (h < kHeads) {
-    const Number* from = static_cast<const Number*>(run.queries) + (batch * run.queryHeads + head + h) * kWidth;
+  // The queries, rotated back to where a segment begins, in the unit of exponents of 2.
+  const int j = threadIdx.x;
+  RotatedPair pair{};
+  if (j < Part::kPairs) {
+    const Number* from = static_cast<const Number*>(run.queries) + (batch * run.queryHeads + head) * kWidth;
     const float unit = run.scale * 1.4426950408889634f;
-    first = toFloat(from[j]) * unit;
-    second = toFloat(from[j + Part::kPairs]) * unit;
-    const double ofTurn = static_cast<double>(run.frequencies[j]) * 0.15915494309189535;
-    turns = static_cast<std::uint64_t>((ofTurn - floor(ofTurn)) * 18446744073709551616.0);
+    pair = RotatedPair(toFloat(from[j]) * unit, toFloat(from[j + Part::kPairs]) * unit, run.frequencies[j]);
   }
   const auto rotateQuery = [&](int position) {
-    if (h >= kHeads) return;
-    const auto phase = static_cast<std::int32_t>(static_cast<std::uint32_t>(turns * static_cast<std::uint64_t>(position) >> 32));
-    float s, c;
-    sineAndCosine(static_cast<float>(phase) * 1.4629180792671596e-9f, s, c);  // 2 pi / 2^32
-    query[h * kWidth + j] = c * first + s * second;
-    query[h * kWidth + Part::kPairs + j] = c * second - s * first;
+    if (j < Part::kPairs) pair.rotateBack(position, query[j], query[Part::kPairs + j]);
   };
-  const auto makeQuery = [&] { makeQueryPart<Number, kHeads, kThreads, kLowTiles, kWidth>(run, query, scratch); };
+  const auto makeQuery = [&] { makeQueryPart<Number, 1, kThreads, kLowTiles, kWidth>(low, low + kLowNumbers, query, scratch); };
   const auto makeNextColumns = [&] {
-    makeColumns<Number, kHeads, kWarps, kLowTiles, kWidth, false>(group, run.headsPerGroup * kWidth,
-                                                           ((head + warp % kHeads) / run.queriesPerHead - group.firstHead) * kWidth, columns,
-                                                           keyStride, scratch);
+    makeColumns<Number, 1, kWarps, kLowTiles, kWidth, false>(up, layout.upStride, group.keyRank, columns, keyStride, scratch);
   };
   rotateQuery(begin);
-  for (int i = threadIdx.x; i < kHeads * Part::kDirectSize / 8; i += kThreads) {
-    const int at = i / (Part::kDirectSize / 8);
-    reinterpret_cast<uint4*>(scratch + at * Part::kSize)[i % (Part::kDirectSize / 8)] = uint4{};
-  }
+  for (int i = threadIdx.x; i < Part::kDirectSize / 8; i += kThreads) reinterpret_cast<uint4*>(scratch)[i] = uint4{};
+  waitForCopies<0>();
   __syncthreads();
   makeQuery();
   __syncthreads();
   makeNextColumns();
   rotateQuery(begin + kSegment);
 
-  const int mine = warp % kHeads;           // this warp's head
-  const int row = warp / kHeads * 32;       // and the first of its tokens in a tile
-  const std::uint32_t columnRows = sharedAddress(columns + (mine * kColumnTiles * 8 + lane / 16 * 8 + lane % 8) * keyStride + lane / 8 % 2 * 8);
+  const int row = warp * 32;  // the first of this warp's tokens in a segment
+  const std::uint32_t columnRows = sharedAddress(columns + (lane / 16 * 8 + lane % 8) * keyStride + lane / 8 % 2 * 8);
   const int steps = (keyStride - kPad) / 16, valueTiles = (valueStride - kPad) / 16;
   const auto* table = reinterpret_cast<const std::uint32_t*>(memory + layout.table) + row * 4;
   // Row `lane` of the matrices of the values' transpose: tokens 0 to 7, then 8 to 15, of directions 0 and 8.
@@ -142,19 +140,19 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
   float largest = -INFINITY, sum = 0;
   float sums[kValueTiles][4] = {};
 
-  const int tiles = (count + kTileTokens - 1) / kTileTokens;
-  for (int tile = 0, within = 0; tile < tiles; ++tile) {
+  const int tiles = (count + kSegment - 1) / kSegment;
+  for (int tile = 0; tile < tiles; ++tile) {
     waitForCopies<0>();
     __syncthreads();  // the keys and the columns are there, and nobody reads the values before them any more
-    if (!joint) valueCopier.copy(valueAddress, count - tile * kTileTokens, kTileTokens * 2 * run.valueTokenStride, values);
+    if (!joint) valueCopier.copy(valueAddress, count - tile * kSegment, kSegment * 2 * run.valueTokenStride, values);
     commitCopies();
     const float score = scoreTokens<Number, kColumnTiles>(keyBuffer(tile) + ((row + lane % 16) * keyStride + lane / 16 * 8) * 2, keyStride, columnRows,
-                                                          steps, table + within * 4, kSegment);
-    const bool next = within + kTileTokens == kSegment && tile + 1 < tiles;
+                                                          steps, table, kSegment);
+    const bool next = tile + 1 < tiles;
     if (next) makeQuery();
 
     // This lane's token is quarter * 8 + lane / 4.
-    const float exponent = tile * kTileTokens + row + quarter * 8 + lane / 4 < count ? score : -INFINITY;
+    const float exponent = tile * kSegment + row + quarter * 8 + lane / 4 < count ? score : -INFINITY;
     float peak = fmaxf(largest, exponent);
 #pragma unroll
     for (int distance = 16; distance > 0; distance /= 2) peak = fmaxf(peak, __shfl_xor_sync(0xffffffffU, peak, distance));
@@ -189,10 +187,9 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
         multiplyAdd<Number>(sums[at], a, p[k][0], p[k][1]);
       }
     }
-    within = within + kTileTokens == kSegment ? 0 : within + kTileTokens;
     if (next) {
       makeNextColumns();
-      rotateQuery(begin + (tile + 1) * kTileTokens + kSegment);
+      rotateQuery(begin + (tile + 2) * kSegment);
     }
   }
 
@@ -208,7 +205,7 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
   __syncthreads();
   float top = -INFINITY;
 #pragma unroll
-  for (int other = 0; other < kWarps / kHeads; ++other) top = fmaxf(top, scales[other * kHeads + mine]);
+  for (int other = 0; other < kWarps; ++other) top = fmaxf(top, scales[other]);
   const float factor = powerOfTwo(largest - top);
 #pragma unroll
   for (int at = 0; at < kValueTiles; ++at)
@@ -220,22 +217,20 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
       if (quarter == 0 && at < valueTiles) shared[warp * kMaximumValueRank + at * 16 + half * 8 + lane / 4] = value * factor;
     }
   __syncthreads();
-  const auto place = [&](int which, int segment) { return (batch * run.queryHeads + head + which) * allSegments + segment; };
-  if (warp < kHeads) {
+  const auto place = [&](int segment) { return (batch * run.queryHeads + head) * allSegments + segment; };
+  if (warp == 0) {
     float total = 0;
-    for (int other = 0; other < kWarps / kHeads; ++other)
-      total += powerOfTwo(scales[other * kHeads + warp] - top) * scales[kWarps + other * kHeads + warp];
+    for (int other = 0; other < kWarps; ++other) total += powerOfTwo(scales[other] - top) * scales[kWarps + other];
     // The first segment stands for all of them.
     for (int segment = firstSegment + lane; segment < min(firstSegment + segments, allSegments); segment += 32) {
-      run.statistics[place(warp, segment) * 2] = segment == firstSegment ? top : -INFINITY;
-      run.statistics[place(warp, segment) * 2 + 1] = segment == firstSegment ? total : 0;
+      run.statistics[place(segment) * 2] = segment == firstSegment ? top : -INFINITY;
+      run.statistics[place(segment) * 2 + 1] = segment == firstSegment ? total : 0;
     }
   }
-  for (int i = threadIdx.x; i < kHeads * group.valueRank; i += kThreads) {
-    const int which = i / group.valueRank, direction = i - which * group.valueRank;
+  for (int i = threadIdx.x; i < group.valueRank; i += kThreads) {
     float value = 0;
-    for (int other = 0; other < kWarps / kHeads; ++other) value += shared[(other * kHeads + which) * kMaximumValueRank + direction];
-    run.partials[place(which, firstSegment) * run.maximumValueRank + direction] = value;
+    for (int other = 0; other < kWarps; ++other) value += shared[other * kMaximumValueRank + i];
+    run.partials[place(firstSegment) * run.maximumValueRank + i] = value;
   }
 }
 

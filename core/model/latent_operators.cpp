@@ -157,10 +157,11 @@ Result<LatentAttended> RebuiltAttention::operator()(const at::Tensor& queries, c
 Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
                                                     const at::Tensor& values, double scale) const {
   const std::int64_t batch = queries.size(0), queryHeads = queries.size(1), tokens = keys.size(1), heads = headsPerGroup_ * queriesPerHead_;
-  // Four heads a block want short segments' smaller table; others long ones, where there are enough of them.
+  // Blocks of four heads want short segments' smaller table, and so do single heads where there are so many segments that a
+  // block goes through several of them; others want long ones, where there are enough of them.
   const std::int64_t longBlocks = segmentsOf(tokens, rotation_->longSegments_.segment) * batch * queryHeads / (heads % 2 == 0 ? 2 : 1);
-  const LatentRotation::Table& table =
-      longFits_ && heads % 4 != 0 && longBlocks >= kBusyBlocks ? rotation_->longSegments_ : rotation_->shortSegments_;
+  const bool longer = heads % 4 != 0 && longBlocks >= 2 * kBusyBlocks && (heads % 2 == 0 || longBlocks < 8 * kBusyBlocks);
+  const LatentRotation::Table& table = longFits_ && longer ? rotation_->longSegments_ : rotation_->shortSegments_;
   const std::int64_t segments = segmentsOf(tokens, table.segment);
   const at::TensorOptions floats = queries.options().dtype(at::kFloat);
   at::Tensor partials = at::empty({batch, queryHeads, segments, largestValueRank_}, floats);

@@ -152,10 +152,10 @@ INSTANTIATE_TEST_SUITE_P(Shapes, RebuiltAttention,
                                            RebuiltCase{kBf16, 1, 257, 4, 1, 1, 128, 40, 24, 256, 16, false},
                                            RebuiltCase{kF16, 2, 300, 8, 2, 2, 128, 56, 56, 1024, 32, true},
                                            RebuiltCase{kF16, 1, 500, 8, 4, 2, 64, 104, 200, 256, 16, false},
-                                           RebuiltCase{kF16, 2, 1100, 4, 1, 2, 128, 80, 80, 256, 16, false},
+                                           RebuiltCase{kF16, 2, 900, 4, 1, 2, 128, 80, 80, 256, 16, false},
                                            RebuiltCase{kBf16, 2, 2700, 2, 1, 1, 128, 40, 40, 256, 16, false},
-                                           RebuiltCase{kF16, 1, 1500, 6, 3, 2, 64, 88, 120, 256, 16, false},
-                                           RebuiltCase{kF16, 4, 1000, 4, 2, 1, 64, 56, 56, 256, 16, true},
+                                           RebuiltCase{kF16, 3, 1500, 3, 1, 3, 64, 88, 120, 256, 16, false},
+                                           RebuiltCase{kF16, 4, 1000, 3, 3, 1, 64, 56, 56, 256, 16, true},
                                            RebuiltCase{kF16, 1, 1, 2, 1, 1, 64, 8, 8, 256, 16, false}));
 
 struct DirectCase {
