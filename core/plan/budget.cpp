@@ -51,6 +51,18 @@ PlannedPlan assessed(CompressionPlan plan, std::optional<double> loss, const Pla
   return planned;
 }
 
+/// What an allocator left as it was, in words; empty where nothing is locked.
+std::string lockedInWords(const CompressionPlan& plan) {
+  std::int64_t bytes = 0;
+  int count = 0;
+  for (const Group& group : plan.groups)
+    if (group.locked) {
+      bytes += bytesPerToken(plan, group);
+      ++count;
+    }
+  return count == 0 ? std::string() : fmt::format("{} locked group{} kept {} bytes a token.", count, count == 1 ? "" : "s", bytes);
+}
+
 }  // namespace
 
 std::optional<double> predictedPerplexity(const LossModel& model, const std::optional<double>& rise) {
@@ -113,7 +125,7 @@ Result<PlannedPlan> allocateBudget(CompressionPlan plan, std::vector<BudgetUnit>
     planned.plan.groups[i].widths = std::move(allocation.widths[i]);
   planned.requestedBytes = allocation.requestedBytes;
   planned.waterline = allocation.waterline;
-  planned.note = std::move(allocation.note);
+  planned.note = allocation.note.empty() ? lockedInWords(planned.plan) : std::move(allocation.note);
   if (lossIsPredicted(planned.plan.metric, context.loss)) planned.predictedLoss = allocation.predictedLoss;
   addCostAndCorrection(planned, context);
   return planned;

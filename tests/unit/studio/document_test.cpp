@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "app/studio/background.h"
+#include "core/plan/allocate.h"
 #include "core/plan/edit.h"
 #include "tests/unit/io/temporary_folder.h"
 #include "tests/unit/studio/edit_script.h"
@@ -293,6 +294,16 @@ TEST_F(DocumentTest, LockedGroupsKeepTheirWidths) {
   ASSERT_TRUE(document.setTarget({Target::Kind::share, 0.25}));
   EXPECT_TRUE(document.plan().groups[0].isUncompressed());
   EXPECT_FALSE(document.plan().groups[1].isUncompressed());
+  // Every allocator leaves it alone, and says so.
+  const auto kept = bytesPerToken(document.plan(), document.plan().groups[0]);
+  for (const Allocator& allocator : allocators()) {
+    if (allocator.name == "fisher_uniform") continue;  // For ranks alone.
+    CompressionPlan plan = document.plan();
+    plan.allocator = std::string(allocator.name);
+    ASSERT_TRUE(document.edit(plan, {}, Budget::spendAnew));
+    EXPECT_TRUE(document.plan().groups[0].isUncompressed()) << allocator.name;
+    EXPECT_EQ(document.planned().note, "1 locked group kept " + std::to_string(kept) + " bytes a token.") << allocator.name;
+  }
 }
 
 TEST_F(DocumentTest, RegroupedHeadsGetTheirShareAsPartOfTheStep) {

@@ -159,6 +159,10 @@ TEST_F(ProjectWindow, ABlockOfHeadsBecomesAGroupOrShowsItsSpectra) {
   heatmap().setOrder(HeatmapOrder::index);
   HeatmapCanvas* canvas = heatmap().canvas();
   const auto middle = [&](int row, int column) { return canvas->cellRect({row, column}).center().toPoint(); };
+  // What is under the pointer is said in the status line.
+  QTest::mouseMove(canvas, middle(1, 2));
+  const std::string said = window->facts().at("message");
+  EXPECT_TRUE(said.starts_with("Layer 0 · K1 and K2 · ")) << said;
   QTest::mousePress(canvas, Qt::LeftButton, {}, middle(0, 1));
   QTest::mouseMove(canvas, middle(0, 2));
   QTest::mouseRelease(canvas, Qt::LeftButton, {}, middle(0, 2));
