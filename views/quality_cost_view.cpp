@@ -159,7 +159,7 @@ QString QualityCostView::describe(int point) const {
   if (!each.label.isEmpty()) lines << each.label;
   lines << tr("%1 of the 16-bit cache, %2 times smaller")
                .arg(percentText(each.share), decimalText(each.share > 0 ? 1 / each.share : 0, 1));
-  if (each.timeShare) lines << tr("decoding takes %1 of the uncompressed time").arg(percentText(*each.timeShare, 0));
+  if (each.timeShare) lines << tr("decoding takes %1 of the uncompressed time (%2)").arg(percentText(*each.timeShare, 0), record_.timeOf);
   if (each.parameterShare) lines << tr("%1 of the original's parameters").arg(percentText(*each.parameterShare));
   lines
       << (each.measured ? tr("perplexity %1, measured") : tr("perplexity ~ %1, predicted")).arg(changeText(each.rise));

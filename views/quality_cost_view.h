@@ -37,6 +37,7 @@ struct QualityCostSeries {
 struct QualityCostRecord {
   std::vector<QualityCostPoint> points;
   std::vector<QualityCostSeries> others;
+  QString timeOf;  ///< The device that times are estimated for, and where its figures are from.
 };
 
 /// What every plan tried costs and loses, with the front of those that no other beats. A point brings its plan back.

@@ -2,12 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <span>
 
+#include <fmt/core.h>
+
 #include "app/cli/program.h"
+#include "core/engine/measured_profiles.h"
 #include "core/model/weights.h"
+#include "core/plan/device_profiles.h"
 
 int main(int argc, char** argv) {
   const auto launch = kvista::readLaunch();
   if (!launch) return kvista::reportError(launch.error(), kvista::wantsJson(std::span(argv, static_cast<std::size_t>(argc))));
+  kvista::MeasuredProfiles measured = kvista::readMeasuredProfiles();
+  for (const std::string& problem : measured.problems) fmt::print(stderr, "kvista: {}\n", problem);
+  kvista::useMeasuredProfiles(std::move(measured.profiles));
   return kvista::runProgram(argc, argv, [](CLI::App& app, kvista::Invocation& invocation) {
     kvista::addInspect(app, invocation, kvista::scanWeights);
     kvista::addCompress(app, invocation);

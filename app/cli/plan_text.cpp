@@ -15,6 +15,7 @@
 #include "core/compress/method.h"
 #include "core/plan/allocate.h"
 #include "core/plan/cost.h"
+#include "core/plan/device_profiles.h"
 
 namespace kvista {
 namespace {
@@ -125,7 +126,8 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   return request;
 }
 
-Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double baseLoss) {
+Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double baseLoss, const std::string& device) {
+  const auto profile = findDeviceProfile(device);
   const CompressionPlan& plan = planned.plan;
   const std::optional<double> loss = planned.correctedLoss ? planned.correctedLoss : planned.predictedLoss;
   const auto perplexity = [&](const std::optional<double>& rise) -> std::optional<double> {
@@ -167,7 +169,9 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                   {{"extraParameters", planned.cost.extraParameters},
                    {"multiplyAddsPerCachedToken", planned.cost.multiplyAddsPerCachedToken},
                    {"secondsPerToken", planned.cost.secondsPerToken},
-                   {"fullSecondsPerToken", planned.cost.fullSecondsPerToken}}},
+                   {"fullSecondsPerToken", planned.cost.fullSecondsPerToken},
+                   {"profile", device},
+                   {"profileIsMeasured", profile && isMeasured(**profile)}}},
                  {"waterline", planned.waterline},
                  {"note", planned.note},
                  {"fingerprint", fingerprint(plan)},
@@ -182,6 +186,9 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                                std::exp(baseLoss), (std::exp(*loss) - 1) * 100, *perplexity(planned.predictedLoss));
   else if (loss)
     output.text += fmt::format("predicted rise of the loss ~{:.4f} nats a token\n", *loss);
+  if (profile && planned.cost.fullSecondsPerToken > 0)
+    output.text += fmt::format("decoding takes ~{:.2f} of the uncompressed time ({})\n", planned.cost.secondsPerToken / planned.cost.fullSecondsPerToken,
+                               profileInWords(**profile));
   if (!planned.note.empty()) output.text += planned.note + "\n";
   return output;
 }

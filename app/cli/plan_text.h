@@ -18,7 +18,7 @@ struct PlanSettings {
   std::string maxLoss;
   int rankStep = 0, groupSize = 0, minimumRank = 0, maximumRank = 0;
   std::string grouping, measure, allocator, metric;
-  std::string profile = "h200";
+  std::string profile = deviceProfiles().front().name;
   std::int64_t context = 16384, batch = 1;
 };
 void addPlanOptions(CLI::App* verb, PlanSettings& settings);
@@ -26,6 +26,6 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings);
 Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual);
 
 /// The plan's figures for people and for programs. `baseLoss`: mean nats a token of the uncompressed model, 0: unknown.
-Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double baseLoss);
+Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double baseLoss, const std::string& device);
 
 }  // namespace kvista

@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
 #include "app/studio/background.h"
+#include "core/plan/device_profiles.h"
 #include "core/plan/edit.h"
 #include "core/plan/plan_groups.h"
 
@@ -47,7 +49,7 @@ void Document::clear() {
   triedFingerprints_.clear();
   model_.reset();
   statistics_.reset();
-  cost_ = {};
+  cost_ = viewedCost({});
   planned_ = {};
   snapshot_ = {};
   spectra_ = {};
@@ -159,7 +161,7 @@ Project Document::project() const {
   project.predictedLoss = planned.predictedLoss;
   project.correctedLoss = planned.correctedLoss;
   if (statistics_) project.baseLoss = statistics_->loss.baseLoss;
-  if (cost_ != CostSettings{} || project.view.contains("cost"))
+  if (cost_ != viewedCost({}) || project.view.contains("cost"))
     project.view["cost"] = {{"device", cost_.device}, {"context", cost_.context}, {"batch", cost_.batch}};
   return project;
 }
@@ -220,6 +222,12 @@ Result<void> Document::setStatistics(const StatisticsRecord& statistics) {
 
 void Document::setCatalogue(Catalogue catalogue) {
   catalogue_ = std::move(catalogue);
+  // The engine's machine is the one that decodes.
+  std::vector<DeviceProfile> measured;
+  std::ranges::copy_if(catalogue_.devices, std::back_inserter(measured), isMeasured);
+  const bool usual = cost_ == viewedCost({});
+  useMeasuredProfiles(std::move(measured));
+  if (usual && !project_.view.contains("cost")) cost_ = viewedCost({});
   makeTable();
 }
 

@@ -163,4 +163,37 @@ Result<DecodeLatency> measureDecode(const DecodeRequest& request, const Task& ta
   });
 }
 
+Result<DeviceProfile> fittedProfile(const DecodeRequest& request, const DecodeLatency& latency) {
+  if (latency.cases.size() < 2)
+    return fail(ErrorCode::invalidArgument, "The cost model's constants follow from two sizes at least.", "Leave out --batch and --context.");
+  // seconds / t = 1 for seconds = launch + bytes * slope.
+  double a = 0, b = 0, c = 0, p = 0, q = 0;
+  for (const DecodeCase& measured : latency.cases) {
+    const double call = 1 / measured.fullSeconds, bytes = static_cast<double>(measured.fullBytes) / measured.fullSeconds;
+    a += call * call;
+    b += call * bytes;
+    c += bytes * bytes;
+    p += call;
+    q += bytes;
+  }
+  const double determinant = a * c - b * b;
+  double launch = determinant > 0 ? (p * c - q * b) / determinant : 0, slope = determinant > 0 ? (a * q - b * p) / determinant : q / c;
+  if (launch < 0) {  // noise: then the whole time is reading
+    launch = 0;
+    slope = q / c;
+  }
+  DeviceProfile profile{latency.device, 1 / slope, 0, launch};
+  for (const DecodeCase& measured : latency.cases)
+    for (const DecodeRow& row : measured.rows) {
+      if (!row.byKernel || !row.rebuildsKeys || row.seconds <= launch) continue;
+      const double columns = static_cast<double>(request.heads) * request.width, queries = request.queriesPerHead;
+      const double multiplyAdds = static_cast<double>(row.keyRank) * columns +
+                                  queries * (columns + static_cast<double>(row.valueRank) * request.heads);
+      profile.flopsPerSecond = std::max(profile.flopsPerSecond, 2 * multiplyAdds * static_cast<double>(measured.batch * measured.context) / (row.seconds - launch));
+    }
+  if (!(profile.bytesPerSecond > 0) || profile.flopsPerSecond <= 0)
+    return fail(ErrorCode::invalidArgument, "No kernel that rebuilds keys was measured, from which the rate of arithmetic would follow.");
+  return profile;
+}
+
 }  // namespace kvista

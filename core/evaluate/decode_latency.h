@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/plan/cost.h"
 
 namespace kvista {
 
@@ -51,6 +52,11 @@ struct DecodeLatency {
   double matrixFlopsPerSecond = 0;
   std::vector<DecodeCase> cases;
 };
+
+/// The constants of the cost model (core/plan/cost.h) that come nearest to what was measured: reading and the fixed cost of
+/// a call from attention to the full cache, least squares of the relative errors; arithmetic from the rebuilt layout that
+/// reaches most of it. Errors (invalidArgument): fewer than two sizes, or no kernel that rebuilds keys.
+Result<DeviceProfile> fittedProfile(const DecodeRequest& request, const DecodeLatency& latency);
 
 /// Times everything in one run: medians, other data in the caches before each (DeviceTimer). Errors: invalidArgument, what
 /// does not fit into memory, cancelled.

@@ -8,6 +8,7 @@
 
 #include "core/io/atomic_file.h"
 #include "core/io/json_file.h"
+#include "core/plan/cost.h"
 
 namespace kvista {
 namespace {
@@ -57,6 +58,7 @@ T take(nlohmann::json& json, const char* key, T fallback) {
 
 CostSettings viewedCost(const nlohmann::json& view) {
   CostSettings cost;
+  cost.device = deviceProfiles().front().name;
   const auto found = view.find("cost");
   if (found == view.end() || !found->is_object()) return cost;
   const auto positive = [&](const char* field, std::int64_t most) -> std::optional<std::int64_t> {

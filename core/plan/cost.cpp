@@ -50,13 +50,6 @@ std::int64_t extraParameters(const CompressionPlan& plan, const Group& group, co
 
 }  // namespace
 
-const std::vector<DeviceProfile>& deviceProfiles() {
-  // Measured on one H200 with attention of a 7B shape (32 heads of 128, 16 bit): 1,854 us for batch 8 and 65,536 cached
-  // tokens, 73 us for 1 and 16,384, 27 us for 1 and 4,096; matrix products reach 793 TFLOP/s.
-  static const std::vector<DeviceProfile> kProfiles = {{"h200", 4.6e12, 793e12, 14e-6}};
-  return kProfiles;
-}
-
 Result<const DeviceProfile*> findDeviceProfile(std::string_view name) {
   std::string known;
   for (const DeviceProfile& profile : deviceProfiles()) {

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`kvista bench` without a GPU: small sizes, and nothing that it cannot measure."""
 
+import json
+
 import pytest
 
-from program import USAGE, answer, complaint, run
+import program
+from program import MODEL, USAGE, answer, complaint, run
 
 ENVIRONMENT_MISSING = 4
 SMALL = ["--heads", 4, "--width", 64, "--context", 96]
@@ -33,6 +36,35 @@ def test_without_a_gpu_the_table_says_so():
     shown = run("bench", "decode", *SMALL).stdout
     assert "batch 1, context 96" in shown and "groups of 4" in shown
     assert "stand in for kernels" in shown and "say nothing about a GPU" in shown
+
+
+def test_a_cpu_leaves_no_profile_of_costs(tmp_path, monkeypatch):
+    monkeypatch.setitem(program.ENVIRONMENT, "XDG_DATA_HOME", str(tmp_path))
+    assert "costModel" not in answer("bench", "decode", *SMALL[:4])
+    assert not list(tmp_path.iterdir())
+
+
+def test_plans_are_costed_by_what_was_measured_here(tmp_path, monkeypatch):
+    monkeypatch.setitem(program.ENVIRONMENT, "XDG_DATA_HOME", str(tmp_path))
+    built_in = {entry["name"]: entry for entry in answer("list", "profiles")["profiles"]}
+    assert list(built_in) == ["h200"] and "built-in" in built_in["h200"]["source"]
+
+    def cost():
+        return answer("plan", MODEL, "--method", "svd", "--keep", 0.5, "-o", tmp_path / "plan.kvista")["cost"]
+
+    before = cost()
+    assert (before["profile"], before["profileIsMeasured"]) == ("h200", False)
+    kept = tmp_path / "kvista" / "devices"
+    kept.mkdir(parents=True)
+    slow = {"name": "Slow GPU", "bytesPerSecond": 4.6e11, "flopsPerSecond": 793e11, "launchSeconds": 14e-5}
+    (kept / "slow-gpu.json").write_text(json.dumps(slow))
+    (tmp_path / "plan.kvista").unlink()
+    after = cost()
+    assert (after["profile"], after["profileIsMeasured"]) == ("Slow GPU", True)
+    assert after["secondsPerToken"] == pytest.approx(10 * before["secondsPerToken"])
+    (kept / "broken.json").write_text("{}")
+    done = run("list", "profiles")
+    assert "broken.json has no name" in done.stderr and "Slow GPU" in done.stdout
 
 
 def test_help_of_a_part_has_an_example():

@@ -5,6 +5,7 @@
 
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/engine/measured_profiles.h"
 #include "core/evaluate/decode_latency.h"
 #include "core/model/device.h"
 
@@ -16,6 +17,7 @@ struct Options {
   DecodeRequest request;
   std::string device = "cpu", dtype = "bfloat16";
   int threads = 0;
+  bool leaveProfile = false;
 };
 
 double microseconds(double seconds) { return seconds * 1e6; }
@@ -83,6 +85,18 @@ Result<Output> run(const Options& options, const Task& task) {
     for (const DecodeRow& row : measured.rows)
       if (!row.byKernel) reason = row.reason;
   }
+  if (reason.empty() && options.batch == 0 && options.context == 0) {
+    KVISTA_ASSIGN(const DeviceProfile profile, fittedProfile(request, latency));
+    output.json["costModel"] = {{"name", profile.name}, {"bytesPerSecond", profile.bytesPerSecond}, {"flopsPerSecond", profile.flopsPerSecond},
+                                {"launchSeconds", profile.launchSeconds}};
+    output.text += fmt::format("\ncost model of {}: reads {:.3g} TB/s, rebuilds at {:.3g} TFLOP/s, {:.1f} us a call\n", profile.name,
+                               profile.bytesPerSecond / 1e12, profile.flopsPerSecond / 1e12, microseconds(profile.launchSeconds));
+    if (!options.leaveProfile) {
+      KVISTA_ASSIGN(const std::filesystem::path file, saveMeasuredProfile(profile));
+      output.json["costModel"]["file"] = file.string();
+      output.text += fmt::format("Plans are costed by it from now on; it is in {}.\n", file.string());
+    }
+  }
   if (!reason.empty())
     output.text += fmt::format("\nLibtorch's operators stand in for kernels, as {}: these times say nothing about a GPU.\n", reason);
   return output;
@@ -105,6 +119,7 @@ void addBenchDecode(CLI::App& bench, Invocation& invocation) {
   verb->add_option("--kept", options->request.kept, "Share of the numbers that 16-bit latents keep")->check(positiveNumber(1))->capture_default_str();
   verb->add_option("--device", options->device, "cpu, cuda or cuda:N")->capture_default_str();
   verb->add_option("--dtype", options->dtype, "Numbers of the cache; float32 on a CPU only")->check(oneOf({"bfloat16", "float16", "float32"}))->capture_default_str();
+  verb->add_flag("--no-profile", options->leaveProfile, "Do not keep the cost model's constants that follow from a run of all sizes on a GPU");
   verb->add_option("--threads", options->threads, "CPU threads (0: one a core)")->check(wholeNumber(0, 1024));
 }
 

@@ -15,6 +15,7 @@
 #include "core/model/families/registry.h"
 #include "core/plan/allocate.h"
 #include "core/plan/cost.h"
+#include "core/plan/device_profiles.h"
 
 namespace kvista {
 namespace {
@@ -76,7 +77,7 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
            entries.push_back({profile.name,
                               fmt::format("{:.3g} TB/s, {:.3g} TFLOP/s in 16 bits, {:.3g} us a call", profile.bytesPerSecond / 1e12,
                                           profile.flopsPerSecond / 1e12, profile.launchSeconds * 1e6),
-                              {}, {}, {}});
+                              isMeasured(profile) ? "as measured by `kvista bench decode`" : "built-in figures", {}, {}});
          return entries;
        }},
   };

@@ -52,11 +52,11 @@ Result<Output> run(const Options& options, const Task& task) {
   project.requestedBytes = planned.requestedBytes;
   project.predictedLoss = planned.predictedLoss;
   project.correctedLoss = planned.correctedLoss;
-  if (const CostSettings cost{request.device, request.context, request.batch}; cost != CostSettings{})
+  if (const CostSettings cost{request.device, request.context, request.batch}; cost != viewedCost({}))
     project.view["cost"] = {{"device", cost.device}, {"context", cost.context}, {"batch", cost.batch}};
   if (processes.isFirst()) KVISTA_CHECK(saveProject(options.output, project));
 
-  Output output = describePlan(planned, model.decoder->shape(), project.baseLoss);
+  Output output = describePlan(planned, model.decoder->shape(), project.baseLoss, request.device);
   output.json["project"] = options.output;
   output.text += fmt::format("The plan is in {}.\n", options.output);
   return output;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/plan/device_profiles.h"
 #include "core/plan/pareto.h"
 #include "core/plan/waterline_table.h"
 #include "views/quality_cost_view.h"
@@ -53,6 +54,7 @@ void QualityPresenter::show() {
   QualityCostRecord record;
   if (document_.hasModel() && document_.statistics()) {
     const PlanningContext context = document_.planningContext();
+    record.timeOf = QString::fromStdString(profileInWords(context.device));
     const auto add = [&](const CompressionPlan& plan, const std::string& of, const QString& label,
                          const std::optional<double>& loss, bool current) {
       const MeasuredResult* measured = document_.result(of);
