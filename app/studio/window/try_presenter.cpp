@@ -46,11 +46,16 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
     };
     view_.setRetrieval(table(record.lossBefore, record.foundBefore), table(record.lossAfter, record.foundAfter));
   });
-  for (const auto signal : {&Document::modelChanged, &Document::projectChanged})
-    connect(&document_, signal, this, [this] {
-      turns_.clear();
-      if (!workflow_.isGenerating()) view_.endConversation();
-    });
+  const auto forget = [this] {
+    turns_.clear();
+    if (!workflow_.isGenerating()) view_.endConversation();
+    view_.setRetrieval({}, {});
+  };
+  connect(&document_, &Document::modelChanged, this, forget);
+  // A project that was only saved is the same; another one is without its model at first.
+  connect(&document_, &Document::projectChanged, this, [this, forget] {
+    if (!document_.hasModel()) forget();
+  });
   connect(&workflow_.engine(), &EngineClient::stateChanged, this, &TryPresenter::showState);
   connect(&view_, &TryView::lossFileWanted, this, [this] {
     askForFile(tr("Loss of every token of a file"), [this](const QString& path) { workflow_.tokenLossesOfFile(path); });
@@ -58,9 +63,8 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
   connect(&view_, &TryView::measureFilesWanted, this, [this] {
     askForFile(tr("Perplexity on file"), [this](const QString& path) { workflow_.measure({{path.toStdString()}, 0, 0, 0, {}, false}); });
   });
-  // Another model's or another plan's numbers would only mislead.
-  for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::planChanged})
-    connect(&document_, signal, this, [this] { view_.setRetrieval({}, {}); });
+  // Another plan's numbers would only mislead.
+  connect(&document_, &Document::planChanged, this, [this] { view_.setRetrieval({}, {}); });
   connect(&workflow_, &Workflow::tokenLossesReady, this, [this](const TokenLossRecord& record) {
     std::vector<QString> pieces;
     pieces.reserve(record.pieces.size());

@@ -65,6 +65,19 @@ TEST_F(TryWindow, EachSideGoesOnFromItsOwnWords) {
   EXPECT_EQ(side(1), "You: And Harriet?\n\nplan after 0 turns, last: nothing");
 }
 
+TEST_F(TryWindow, SavingLeavesWhatWasWritten) {
+  start();
+  openChat();
+  say("Who was Emma?");
+  const QString before = side(0);
+  bool saved = false;
+  document().save(document().file(), [&](const Result<void>& done) { saved = done.has_value(); });
+  ASSERT_TRUE(waitFor([&] { return saved; }));
+  EXPECT_EQ(side(0), before);
+  say("And Harriet?");
+  EXPECT_TRUE(side(0).contains("after 1 turns")) << "the conversation goes on";
+}
+
 TEST_F(TryWindow, WithoutATemplateEveryPromptIsATextOfItsOwn) {
   start();
   openProject();
