@@ -171,7 +171,7 @@ QString QualityCostView::describe(int point) const {
 
 void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
   const auto share = [](int decade) { return percentText(std::pow(10.0, decade), std::max(0, -decade - 2)); };
-  const QString names[] = {tr("share of the 16-bit cache"), tr("decode time, share of the uncompressed"),
+  const QString names[] = {tr("share of the 16-bit cache"), tr("decode time, share of the uncompressed (%1)").arg(record_.timeOf),
                            tr("parameters, share of the original's")};
   chart.setAxes(size, 0,
                 {cost_,

@@ -18,6 +18,7 @@ View* makeQualityCost() {
                    {"g", "", 0.25, 0.7, 0.02, false, false}};
   record.others = {{"ReCalKV", {{0.195, 0.2336}, {0.29, 0.0942}, {0.5, 0.0248}}},
                    {"separate", {{0.0625, 0.0344}, {0.125, 0.0056}, {0.25, 0.0011}}}};
+  record.timeOf = QStringLiteral("h200, built-in figures");
   view->setRecord(std::move(record));
   return view;
 }

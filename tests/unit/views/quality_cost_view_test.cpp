@@ -6,11 +6,13 @@
 
 #include <QApplication>
 #include <QBuffer>
+#include <QHelpEvent>
 #include <QPainter>
 #include <QSignalSpy>
 #include <QSvgGenerator>
 #include <QTest>
 #include <QToolButton>
+#include <QToolTip>
 #include <cmath>
 
 #include "views/segmented_control.h"
@@ -60,6 +62,14 @@ TEST_F(QualityCostViewTest, ArrowsGoByCostAndEnterBringsBack) {
   QTest::keyClick(&view, Qt::Key_Right);
   QTest::keyClick(&view, Qt::Key_Return);
   EXPECT_EQ(activated.back().front().toString(), "beaten");
+}
+
+TEST_F(QualityCostViewTest, TimesSayWhichDeviceTheyAreOf) {
+  record.timeOf = "NVIDIA H200, as measured";
+  view.setRecord(record);
+  QHelpEvent asked(QEvent::ToolTip, place(0), view.mapToGlobal(place(0)));
+  QApplication::sendEvent(&view, &asked);
+  EXPECT_TRUE(QToolTip::text().contains("of the uncompressed time (NVIDIA H200, as measured)")) << QToolTip::text().toStdString();
 }
 
 TEST_F(QualityCostViewTest, TheFrontDependsOnTheCost) {
