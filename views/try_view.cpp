@@ -61,7 +61,7 @@ TryView::TryView(QWidget* parent) : View(parent) {
   row->addWidget(original_, 1);
   row->addWidget(plan_, 1);
   QSplitter* above = split("prompt", Qt::Horizontal, makePrompt(), answers, {24, 76});
-  QSplitter* below = split("texts", Qt::Horizontal, makeTokens(), makeFiles(), {60, 40});
+  QSplitter* below = split("texts", Qt::Horizontal, makeTokens(), makeFiles(), {52, 48});
   above->setContentsMargins(kMargin, kMargin, kMargin, 8);
   below->setContentsMargins(kMargin, 8, kMargin, kMargin);
   auto* column = new QVBoxLayout(this);

@@ -41,9 +41,9 @@ constexpr Place kTry[] = {
 
 
 // On a small screen few panels are large enough to be read; the others stand behind them.
-constexpr Place kSmallAnalyse[] = {{"layers", first, "", .2, 1},           {"heads", rightOf, "layers", .8, .5},
-                                   {"spectra", below, "heads", .8, .5},    {"errors", behind, "heads", .8, .5},
-                                   {"provenance", behind, "spectra", .8, .5}, {"notes", behind, "spectra", .8, .5}};
+constexpr Place kSmallAnalyse[] = {{"layers", first, "", .2, 1},              {"heads", rightOf, "layers", .8, .52},
+                                   {"spectra", below, "heads", .8, .48},       {"errors", behind, "heads", .8, .52},
+                                   {"provenance", behind, "spectra", .8, .48}, {"notes", behind, "spectra", .8, .48}};
 constexpr Place kSmallCompare[] = {{"layers", first, "", .2, 1},
                                    {"plans", rightOf, "layers", .8, 1},
                                    {"comparison", behind, "plans", .8, 1},
