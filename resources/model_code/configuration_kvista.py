@@ -19,7 +19,7 @@ class KVistaConfig(PretrainedConfig):
         "biases": ["query", "key", "value", "output", "mlp"],    those that exist
         "query_key_norm": false,              RMSNorm over each head of q and k before RoPE
         "ropes": [{"rotary_dim": 64, "scale": 1.0, "inverse_frequencies": [...]}]
-      },                                      (other forms of a rope: see rotary_frequencies in modeling_kvista.py)
+      },                                      (other forms of a rope: see rotary_frequencies in rotation_kvista.py)
       "key_position": "before_rope",          or "after_rope": where keys are compressed
       "exact_tokens": 4,                      the first tokens of a sequence stay exact
       "layers": [{

@@ -16,29 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from .cache_kvista import KVistaCache, LatentCoder, LayerCache
 from .configuration_kvista import KVistaConfig
 from .kernels_kvista import LatentKernels, load_kernels
-
-
-def rotary_frequencies(rope, length):
-    """Radians per position of each rotated pair, for a sequence of `length` tokens (float32 on the CPU). Besides plain
-    `inverse_frequencies` a rope may have `long_inverse_frequencies` for sequences longer than `trained_length`, or instead
-    `dynamic` {"theta", "factor", "trained_length"}: theta grows with sequences longer than trained_length."""
-    if "dynamic" in rope:
-        dynamic, dim = rope["dynamic"], rope["rotary_dim"]
-        stretch = dynamic["factor"] * max(length / dynamic["trained_length"], 1.0) - (dynamic["factor"] - 1)
-        theta = dynamic["theta"] * stretch ** (dim / (dim - 2))
-        return torch.tensor([theta ** (-2.0 * pair / dim) for pair in range(dim // 2)])
-    if "long_inverse_frequencies" in rope and length > rope["trained_length"]:
-        return torch.tensor(rope["long_inverse_frequencies"])
-    return torch.tensor(rope["inverse_frequencies"])
-
-
-def rotate(states, angles):
-    """Rotates the pairs (j, j + r/2) of the first r numbers of each head. `states` [batch, tokens, heads, width]; `angles`
-    cosines and sines, each [batch, tokens, r/2]."""
-    cosine, sine = (part.unsqueeze(2).to(states.dtype) for part in angles)
-    half = cosine.shape[-1]
-    first, second, rest = states[..., :half], states[..., half : 2 * half], states[..., 2 * half :]
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine, rest], -1)
+from .rotation_kvista import rotary_frequencies, rotate
 
 
 class KVistaRMSNorm(nn.Module):
@@ -258,8 +236,7 @@ class KVistaModel(KVistaPreTrainedModel):
         ropes = self.config.kvista["decoder"]["ropes"]
         for layer, described in zip(self.layers, self.config.kvista["layers"]):
             rope = None if described["rope"] is None else ropes[described["rope"]]
-            kernels = layer.self_attn.kernels
-            if kernels is None or not kernels.is_of(layer.self_attn):
+            if (kernels := layer.self_attn.kernels) is None or not kernels.is_of(layer.self_attn):
                 layer.self_attn.kernels = LatentKernels.of(layer.self_attn, self.operators, rope, dtype)
 
     def get_input_embeddings(self):
@@ -334,8 +311,8 @@ class KVistaModel(KVistaPreTrainedModel):
         if self.operators is not None and past == 0 and not self.training and self.runs_kernels(hidden):
             self.choose_kernels(hidden.dtype)
         # Kernels take one new token of every row that has no padding and whose positions count from its beginning.
-        whole = self.operators is not None and new == 1 and past > 0 and not torch.is_grad_enabled() and self.runs_kernels(hidden)
-        whole = whole and bool((seen.all() & (position_ids[:, -1] == past).all()).item())
+        alone = self.operators is not None and new == 1 and past > 0 and not torch.is_grad_enabled() and self.runs_kernels(hidden)
+        whole = alone and bool((seen.all() & (position_ids[:, -1] == past).all()).item())
         exact_tokens, masks = self.config.kvista["exact_tokens"], {}
         hidden_states = []
         for number, (layer, described) in enumerate(zip(self.layers, self.config.kvista["layers"])):
