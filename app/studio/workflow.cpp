@@ -8,8 +8,10 @@
 #include <QPointer>
 #include <algorithm>
 
+#include "app/studio/background.h"
 #include "app/studio/places.h"
 #include "app/studio/read_list.h"
+#include "core/io/atomic_file.h"
 #include "core/io/project.h"
 
 namespace kvista {
@@ -50,8 +52,11 @@ Result<GeneratedTexts> readTexts(const json& answer) {
   return texts;
 }
 
-/// Answers of which only that they came matters.
-Result<bool> readNothing(const json&) { return true; }
+Result<std::string> readPage(const json& answer) {
+  const json& page = field(answer, "html");
+  if (!page.is_string()) return fail(ErrorCode::internal, "The engine's answer holds no report.");
+  return page.get<std::string>();
+}
 
 QString nameOf(const TextSelection& text) {
   if (text.paths.empty()) return {};
@@ -521,10 +526,17 @@ void Workflow::exportPlan(const ExportWish& wish) {
 }
 
 void Workflow::writeReport(const QString& file) {
-  json params = {{"project", document_.file().string()}, {"output", file.toStdString()}};
-  job<bool>(tr("Report"), "report", std::move(params), readNothing, [this, file](bool) {
-    Q_EMIT reported(file);
-    return file;
+  // The engine's machine may have no file of the project, and its disk is not where the report is wanted.
+  const std::filesystem::path name = document_.file().empty() ? document_.modelPath() : document_.file();
+  const json params = {{"project", name.string()}, {"content", toJson(document_.project(), {})}};
+  job<std::string>(tr("Report"), "report", params, readPage, [this, file](std::string page) {
+    const QString size = QLocale().formattedDataSize(static_cast<qint64>(page.size()), 1, QLocale::DataSizeSIFormat);
+    inBackground(diskThread(), this, [file, page = std::move(page)] { return writeFileAtomically(file.toStdString(), page); },
+                 [this, file](const Result<void>& written) {
+                   if (!written) return Q_EMIT failed(file, written.error());
+                   Q_EMIT reported(file);
+                 });
+    return size;
   });
 }
 

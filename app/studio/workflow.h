@@ -95,7 +95,7 @@ class Workflow final : public QObject {
   void examinePath(const QString& path, QObject* context, std::function<void(Result<PathRecord>)> done);
   void previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done);
   void exportPlan(const ExportWish& wish);
-  /// The report of the saved project as one HTML file.
+  /// The report of the project as it stands, saved or not, as one HTML file of this machine.
   void writeReport(const QString& file);
   void cancel(std::int64_t job) { engine_.cancel(job); }
   /// Asks once more for what the engine died over; an engine that was given up is started again for it.

@@ -19,7 +19,7 @@ constexpr const char* kFormat = "kvista-project";
 constexpr int kVersion = 1;
 
 std::string relativeTo(const fs::path& folder, const fs::path& path) {
-  if (path.empty()) return {};
+  if (path.empty() || folder.empty()) return path.generic_string();
   const fs::path relative = path.lexically_relative(folder);
   return (relative.empty() ? path : relative).generic_string();
 }
@@ -89,6 +89,10 @@ bool looksLikeProject(const fs::path& file) {
 
 Result<Project> loadProject(const fs::path& file) {
   KVISTA_ASSIGN(nlohmann::json json, readJsonFile(file));
+  return projectFromJson(std::move(json), file);
+}
+
+Result<Project> projectFromJson(nlohmann::json json, const fs::path& file) {
   const std::string hint = "Give a .kvista file that `kvista plan -o` wrote.";
   if (!json.is_object() || json.value("format", nlohmann::json()) != kFormat)
     return fail(ErrorCode::corruptFile, fmt::format("{} is not a KVista project.", file.string()), hint);
@@ -142,8 +146,7 @@ Result<Project> loadProject(const fs::path& file) {
   return project;
 }
 
-Result<void> saveProject(const fs::path& file, const Project& project) {
-  const fs::path folder = fs::absolute(file).parent_path();
+nlohmann::json toJson(const Project& project, const fs::path& folder) {
   nlohmann::json json = project.unknown;
   json["format"] = kFormat;
   json["version"] = kVersion;
@@ -176,7 +179,11 @@ Result<void> saveProject(const fs::path& file, const Project& project) {
   }
   if (!project.notes.empty()) json["notes"] = project.notes;
   if (!project.view.empty()) json["view"] = project.view;
-  return writeFileAtomically(file, json.dump(1) + "\n");
+  return json;
+}
+
+Result<void> saveProject(const fs::path& file, const Project& project) {
+  return writeFileAtomically(file, toJson(project, fs::absolute(file).parent_path()).dump(1) + "\n");
 }
 
 }  // namespace kvista

@@ -88,6 +88,10 @@ std::string viewedMeasure(const nlohmann::json& view);
 bool looksLikeProject(const std::filesystem::path& file);
 
 Result<Project> loadProject(const std::filesystem::path& file);
+/// The same of what such a file holds; `file` names it in messages, and its folder is where relative paths begin.
+Result<Project> projectFromJson(nlohmann::json json, const std::filesystem::path& file);
+/// What its file holds. Paths are relative to `folder`; where that is empty they stay as they are.
+nlohmann::json toJson(const Project& project, const std::filesystem::path& folder);
 /// Atomic: an interrupted save leaves the old file whole.
 Result<void> saveProject(const std::filesystem::path& file, const Project& project);
 

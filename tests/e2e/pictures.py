@@ -94,9 +94,11 @@ def work(studio):
     studio.click("prompt")
     studio.type(PROMPT)
     studio.click("generate")
-    studio.until(lambda look: not look["facts"]["busy"], "the text")
+    done = {"name": "Generate", "state": "succeeded", "sentence": ""}
+    studio.until(lambda look: done in look["facts"]["jobs"], "the text")
     studio.click("measureTokens")
-    studio.until(idle, "the tokens' losses")
+    done = {"name": "Losses token by token", "state": "succeeded", "sentence": ""}
+    studio.until(lambda look: idle(look) and done in look["facts"]["jobs"], "the tokens' losses")
 
 
 def save(studio, file):

@@ -176,6 +176,12 @@ def test_is_one_file_without_scripts(page):
 def test_is_the_engines(planned, page):
     with Engine() as engine:
         assert engine.call("report", project=planned[0])["html"] == page
+        # Of a project that its machine has no file of, too.
+        content = json.loads(planned[0].read_text())
+        content["model"]["path"], content["statistics"]["path"] = str(MODEL), str(planned[0].parent / "demo.kvstats")
+        assert engine.call("report", project=planned[0].name, content=content)["html"] == page
+        refused = engine.answer(engine.ask("report", project="odd.kvista", content={"format": "kvista-project", "version": 1}))
+        assert refused["code"] == "corruptFile" and "odd.kvista" in refused["message"]
 
 
 def test_escapes_what_a_project_says(planned, tmp_path):

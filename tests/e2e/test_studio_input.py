@@ -9,8 +9,9 @@ from studio_window import Studio, idle, missing
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 
 
-def test_undo_waits_while_something_is_in_the_hand(display, project, tmp_path):
-    with Studio(display, tmp_path, project) as studio:
+@pytest.mark.parametrize("scale", ["1", "1.5"])
+def test_undo_waits_while_something_is_in_the_hand(display, project, tmp_path, scale):
+    with Studio(display, tmp_path, project, environment={"QT_SCALE_FACTOR": scale}) as studio:
         studio.until(lambda look: idle(look) and "K1" in look["facts"]["places"], "the project")
         studio.drag(studio.middle("K0"), studio.middle("newGroup"))
         studio.until(lambda look: idle(look) and look["facts"]["undo"] == 1, "a regrouped plan")

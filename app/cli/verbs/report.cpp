@@ -5,6 +5,7 @@
 #include "app/cli/engine_methods.h"
 #include "app/cli/verb.h"
 #include "core/engine/report/report.h"
+#include "core/io/atomic_file.h"
 
 namespace kvista {
 namespace {
@@ -17,7 +18,9 @@ struct Options {
 
 Result<Output> run(const Options& options, const Task& task) {
   Workspace workspace(engineSettings(options.compute));
-  KVISTA_ASSIGN(const std::string page, writeReport(options.project, options.output, workspace, task));
+  KVISTA_ASSIGN(Project project, loadProject(options.project));
+  KVISTA_ASSIGN(const std::string page, reportOf(std::move(project), std::filesystem::path(options.project).stem().string(), workspace, task));
+  KVISTA_CHECK(writeFileAtomically(options.output, page));
   return Output{{{"report", options.output}, {"bytes", page.size()}},
                 fmt::format("The report is in {} ({}).\n", options.output, formatBytes(static_cast<double>(page.size())))};
 }

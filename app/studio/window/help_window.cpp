@@ -18,6 +18,8 @@
 namespace kvista {
 namespace {
 
+constexpr int kBeside = 12;  // Room beside the headings.
+
 const QString kFolder = QStringLiteral(":/help/");
 
 /// The page without the comments that carry its licence, which Markdown would show.
@@ -70,7 +72,6 @@ HelpWindow::HelpWindow(QWidget* parent)
   setObjectName(QStringLiteral("help"));
   setWindowTitle(tr("Help"));
   resizeToScreen(*this, {860, 620});
-  pages_->setFixedWidth(190);
   frameList(*pages_);
   pages_->setAccessibleName(tr("Pages"));
   text_->setOpenLinks(false);
@@ -94,6 +95,8 @@ HelpWindow::HelpWindow(QWidget* parent)
       showPage(url.path().remove(QStringLiteral(".md")) +
                (url.hasFragment() ? QLatin1Char('#') + url.fragment() : QString()));
   });
+  // Headings are read whole.
+  pages_->setFixedWidth(pages_->sizeHintForColumn(0) + 2 * pages_->frameWidth() + kBeside);
   pages_->setCurrentRow(0);
 }
 

@@ -189,16 +189,12 @@ void MainWindow::compareNoMore() {
 }
 
 void MainWindow::writeReport() {
-  if (document_.file().empty() || document_.isModified())
-    return showProblem({}, {ErrorCode::invalidArgument,
-                            "A report is made from the saved project.",
-                            {},
-                            "Save the project first (Ctrl+S)."});
-  QFileInfo project(QString::fromStdString(document_.file().string()));
-  const QString file = QFileDialog::getSaveFileName(
-      this, tr("Write a report"),
-      project.absolutePath() + QLatin1Char('/') + project.completeBaseName() + QStringLiteral(".html"),
-      tr("HTML (*.html)"));
+  // Beside the project; one that has no file yet, or lies on another machine, has nothing beside it here.
+  const QFileInfo project(QString::fromStdString(document_.file().string()));
+  const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
+  const QString suggested = document_.file().empty() ? QDir::homePath() + QLatin1Char('/') + model.completeBaseName()
+                                                     : project.absolutePath() + QLatin1Char('/') + project.completeBaseName();
+  const QString file = QFileDialog::getSaveFileName(this, tr("Write a report"), suggested + QStringLiteral(".html"), tr("HTML (*.html)"));
   if (!file.isEmpty()) workflow_.writeReport(file);
 }
 

@@ -12,6 +12,7 @@
 #include "core/engine/memory_forecast.h"
 #include "core/engine/methods/inputs.h"
 #include "core/engine/report/report.h"
+#include "core/io/atomic_file.h"
 #include "core/model/device.h"
 #include "core/plan/budget.h"
 
@@ -97,10 +98,13 @@ Result<nlohmann::json> verify(Call& call) {
 
 Result<nlohmann::json> report(Call& call) {
   Fields fields(call.params, "the parameters of report");
-  const std::string project = fields.text("project");
+  const std::filesystem::path file = fields.text("project");
+  const bool isGiven = fields.has("content");
   const std::string output = fields.has("output") ? fields.text("output") : std::string();
   if (fields.error()) return tl::unexpected(*fields.error());
-  KVISTA_ASSIGN(const std::string page, writeReport(project, output, call.workspace, call.task));
+  KVISTA_ASSIGN(Project project, isGiven ? projectFromJson(call.params.at("content"), file) : loadProject(file));
+  KVISTA_ASSIGN(const std::string page, reportOf(std::move(project), file.stem().string(), call.workspace, call.task));
+  if (!output.empty()) KVISTA_CHECK(writeFileAtomically(output, page));
   return output.empty() ? nlohmann::json{{"html", page}} : nlohmann::json{{"path", output}};
 }
 

@@ -6,7 +6,6 @@
 #include "core/compress/planner.h"
 #include "core/engine/analysis.h"
 #include "core/engine/report/report.h"
-#include "core/io/atomic_file.h"
 
 namespace kvista {
 namespace {
@@ -50,11 +49,11 @@ Result<void> addModel(Report& report, Workspace& workspace, const Task& task) {
 
 }  // namespace
 
-Result<Report> gatherReport(const std::filesystem::path& project, Workspace& workspace, const Task& task) {
+Result<Report> gatherReport(Project project, std::string name, Workspace& workspace, const Task& task) {
   Report report;
-  report.name = project.stem().string();
+  report.name = std::move(name);
   report.version = workspace.settings().version;
-  KVISTA_ASSIGN(report.project, loadProject(project));
+  report.project = std::move(project);
   report.cost = viewedCost(report.project.view);
   report.measure = viewedMeasure(report.project.view);
   if (const auto opened = addModel(report, workspace, task); !opened) {
@@ -71,12 +70,9 @@ Result<Report> gatherReport(const std::filesystem::path& project, Workspace& wor
   return report;
 }
 
-Result<std::string> writeReport(const std::filesystem::path& project, const std::filesystem::path& output, Workspace& workspace,
-                                const Task& task) {
-  KVISTA_ASSIGN(const Report report, gatherReport(project, workspace, task));
-  std::string page = reportPage(report);
-  if (!output.empty()) KVISTA_CHECK(writeFileAtomically(output, page));
-  return page;
+Result<std::string> reportOf(Project project, std::string name, Workspace& workspace, const Task& task) {
+  KVISTA_ASSIGN(const Report report, gatherReport(std::move(project), std::move(name), workspace, task));
+  return reportPage(report);
 }
 
 }  // namespace kvista

@@ -33,16 +33,15 @@ struct Report {
   std::vector<std::string> gaps;                     ///< Sentences: what could not be shown, and why.
 };
 
-/// Opens a project with its model and statistics. A model or statistics that are missing, or are others than the plan was
-/// made for, leave gaps; a project that cannot be read is an error.
-Result<Report> gatherReport(const std::filesystem::path& project, Workspace& workspace, const Task& task);
+/// A project with its model and statistics. A model or statistics that are missing, or are others than the plan was made
+/// for, leave gaps. `name` is what the page is titled with.
+Result<Report> gatherReport(Project project, std::string name, Workspace& workspace, const Task& task);
 
 /// One HTML page without scripts or other files, for screens and paper. Every figure is a `data` element with an id and its
 /// exact value; every text of the project is escaped. The same report gives the same bytes.
 std::string reportPage(const Report& report);
 
-/// gatherReport, reportPage, and an atomic write where `output` is not empty. Answers the page.
-Result<std::string> writeReport(const std::filesystem::path& project, const std::filesystem::path& output, Workspace& workspace,
-                                const Task& task);
+/// gatherReport and reportPage.
+Result<std::string> reportOf(Project project, std::string name, Workspace& workspace, const Task& task);
 
 }  // namespace kvista

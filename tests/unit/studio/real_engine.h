@@ -29,6 +29,7 @@ class RealEngine : public RealWindow {
     window->show();
     ASSERT_TRUE(QTest::qWaitForWindowExposed(window.get()));
     QApplication::setActiveWindow(window.get());
+    watch();
   }
   /// The dialog of this name, once it is there.
   QDialog* dialog(const char* name) const {

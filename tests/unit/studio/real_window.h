@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "app/studio/background.h"
+#include "app/studio/watchdog.h"
 #include "app/studio/window/main_window.h"
 #include "tests/unit/studio/made_up_model.h"
 #include "tests/unit/studio/wait.h"
@@ -33,6 +34,10 @@ class RealWindow : public ::testing::Test {
   }
   ~RealWindow() override {
     window.reset();
+    // From the start on the window has answered, whatever was done with it (S27).
+    if (watchdog_) {
+      EXPECT_LE(watchdog_->longestMilliseconds(), allowedBlock());
+    }
     finishDiskWork();
     QStandardPaths::setTestModeEnabled(true);
     for (const auto& [name, value] : before_) value.isNull() ? qunsetenv(name) : qputenv(name, value);
@@ -44,7 +49,9 @@ class RealWindow : public ::testing::Test {
     window->show();
     ASSERT_TRUE(QTest::qWaitForWindowExposed(window.get()));
     QApplication::setActiveWindow(window.get());
+    watch();
   }
+  void watch() { watchdog_ = std::make_unique<Watchdog>(); }
 
   /// A project of three layers of four heads that is calibrated, open, and knows its spectra.
   void openProject() {
@@ -68,6 +75,7 @@ class RealWindow : public ::testing::Test {
 
  private:
   std::map<const char*, QByteArray> before_;
+  std::unique_ptr<Watchdog> watchdog_;
 };
 
 }  // namespace kvista::test

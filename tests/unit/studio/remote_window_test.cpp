@@ -12,6 +12,7 @@
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/path_dialog.h"
 #include "tests/unit/io/temporary_folder.h"
+#include "tests/unit/studio/choose_file.h"
 #include "tests/unit/studio/real_engine.h"
 
 namespace kvista::test {
@@ -96,6 +97,21 @@ TEST_F(RemoteWindow, ModelsTextsAndTargetsAreTypedAndLookedAtThere) {
   EXPECT_TRUE(waitFor([this] { return window->facts().at("exportReady").get<bool>(); })) << dryRun->text().toStdString();
   EXPECT_TRUE(dryRun->text().contains("are free")) << dryRun->text().toStdString();
   EXPECT_TRUE(waitFor([&] { return exported->findChild<QLabel*>(QStringLiteral("memory"))->text().contains("free on"); }));
+  exported->reject();
+
+  // A report of the project, which has no file anywhere yet, goes to this machine.
+  const std::filesystem::path report = std::filesystem::path(home.path().toStdString()) / "here.html";
+  EXPECT_TRUE(answerFileDialog(report, [this] { action("file.report")->trigger(); }));
+  EXPECT_TRUE(waitFor([&] { return window->facts().at("message").get<std::string>().find("here.html") != std::string::npos; })) << window->facts().dump(1);
+  const std::string page = readText(report.string());
+  EXPECT_NE(page.find("<data id=\"bytesPerToken\" value=\"" + std::to_string(document().planned().achievedBytes) + "\""), std::string::npos);
+  EXPECT_NE(page.find(document().modelPath().string()), std::string::npos);
+  EXPECT_NE(page.find("<figure>"), std::string::npos) << "with pictures: the engine has found model and statistics";
+
+  // Where it cannot be written, that is said.
+  EXPECT_TRUE(answerFileDialog(report / "no.html", [this] { action("file.report")->trigger(); }));
+  EXPECT_TRUE(waitFor([this] { return !window->facts().at("problems").empty(); }));
+  EXPECT_NE(window->facts().at("problems").dump().find("no.html"), std::string::npos) << window->facts().at("problems").dump(1);
 }
 
 /// A model of the other machine stays in the list, and where another engine is chosen, it says so instead of looking here.

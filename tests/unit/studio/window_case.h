@@ -6,15 +6,15 @@
 
 #include <QCoreApplication>
 #include <QDockWidget>
-#include <QFileDialog>
-#include <QTimer>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "app/studio/background.h"
+#include "app/studio/watchdog.h"
 #include "app/studio/window/main_window.h"
 #include "tests/unit/io/temporary_folder.h"
+#include "tests/unit/studio/choose_file.h"
 #include "tests/unit/studio/made_up_model.h"
 #include "tests/unit/studio/wait.h"
 
@@ -36,9 +36,14 @@ class WindowCase : public ::testing::Test {
         EngineCommand{QCoreApplication::applicationDirPath() + QStringLiteral("/kvista-fake-engine"), {}});
     window->show();
     EXPECT_TRUE(QTest::qWaitForWindowExposed(window.get()));
+    watchdog_ = std::make_unique<Watchdog>();
   }
   void close() {
     window.reset();
+    if (watchdog_) {
+      EXPECT_LE(watchdog_->longestMilliseconds(), allowedBlock()) << "the window did not answer";
+    }
+    watchdog_.reset();
     finishDiskWork();
   }
   /// A saved project of the made-up model, calibrated, opened in the window.
@@ -58,19 +63,7 @@ class WindowCase : public ::testing::Test {
   }
   /// Answers `file` to the dialog that `work` opens.
   void chooseWhile(const std::filesystem::path& file, const std::function<void()>& work) {
-    bool asked = false;
-    QTimer answer;
-    QObject::connect(&answer, &QTimer::timeout, &answer, [&] {
-      auto* dialog = qobject_cast<QFileDialog*>(QApplication::activeModalWidget());
-      if (!dialog) return;
-      answer.stop();
-      asked = true;
-      dialog->selectFile(QString::fromStdString(file.string()));
-      QMetaObject::invokeMethod(dialog, "accept");
-    });
-    answer.start(10);
-    work();
-    EXPECT_TRUE(asked) << "nothing asked for " << file;
+    EXPECT_TRUE(answerFileDialog(file, work)) << "nothing asked for " << file;
   }
   [[nodiscard]] QDockWidget* dock(const char* name) const {
     for (QDockWidget* each : window->findChildren<QDockWidget*>())
@@ -84,6 +77,7 @@ class WindowCase : public ::testing::Test {
 
  private:
   QByteArray homeBefore_;
+  std::unique_ptr<Watchdog> watchdog_;
 };
 
 }  // namespace kvista::test

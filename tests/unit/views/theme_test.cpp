@@ -4,9 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <QApplication>
 #include <QFontInfo>
 #include <QFontMetricsF>
+#include <QTextBlock>
+#include <QToolTip>
 #include <cmath>
+
+#include "views/token_loss_text.h"
 
 namespace kvista {
 namespace {
@@ -37,6 +42,47 @@ TEST_P(BothLooks, EveryTextCanBeRead) {
   EXPECT_GE(contrast(look.accent, look.accentGround), 4.5);
   EXPECT_GE(contrast(look.keyText, look.keyGround), 4.5);
   EXPECT_GE(contrast(look.valueText, look.valueGround), 4.5);
+}
+
+/// What Qt's own widgets write with, on what they write it.
+TEST_P(BothLooks, EveryTextOfQtsPaletteCanBeRead) {
+  Theme::instance().setMode(GetParam() ? Theme::Mode::dark : Theme::Mode::light);
+  using Role = QPalette::ColorRole;
+  const std::pair<Role, std::vector<Role>> pairs[] = {{QPalette::WindowText, {QPalette::Window, QPalette::Base}},
+                                                      {QPalette::Text, {QPalette::Base, QPalette::AlternateBase, QPalette::Window}},
+                                                      {QPalette::ButtonText, {QPalette::Button, QPalette::Window}},
+                                                      {QPalette::HighlightedText, {QPalette::Highlight}},
+                                                      {QPalette::PlaceholderText, {QPalette::Base, QPalette::Window}},
+                                                      {QPalette::Link, {QPalette::Base, QPalette::Window}},
+                                                      {QPalette::ToolTipText, {QPalette::ToolTipBase}}};
+  const QPalette palette = QApplication::palette();
+  for (const auto group : {QPalette::Active, QPalette::Inactive})
+    for (const auto& [text, grounds] : pairs)
+      for (const Role ground : grounds)
+        EXPECT_GE(contrast(palette.color(group, text), palette.color(group, ground)), 4.5) << "role " << text << " on role " << ground;
+  const QPalette tip = QToolTip::palette();
+  EXPECT_GE(contrast(tip.color(QPalette::ToolTipText), tip.color(QPalette::ToolTipBase)), 4.5);
+  Theme::instance().setMode(Theme::Mode::light);
+}
+
+/// The strongest shade behind a token, over the panel.
+TEST_P(BothLooks, TokensCanBeReadOnTheirLosses) {
+  Theme::instance().setMode(GetParam() ? Theme::Mode::dark : Theme::Mode::light);
+  TokenLossText text;
+  text.setLosses({"dearer", "cheaper", "alike"}, {1, 9, 1}, {9, 1, 1});
+  int shaded = 0;
+  for (QTextBlock block = text.document()->begin(); block.isValid(); block = block.next())
+    for (auto at = block.begin(); !at.atEnd(); ++at) {
+      const QTextCharFormat format = at.fragment().charFormat();
+      const QColor over = format.hasProperty(QTextFormat::BackgroundBrush) ? format.background().color() : QColor(Qt::transparent);
+      shaded += over.alpha() > 0;
+      const auto mixed = [&](float above, float below) { return over.alphaF() * above + (1 - over.alphaF()) * below; };
+      const QColor ground = QColor::fromRgbF(mixed(over.redF(), look.panel.redF()), mixed(over.greenF(), look.panel.greenF()),
+                                             mixed(over.blueF(), look.panel.blueF()));
+      EXPECT_GE(contrast(format.foreground().color(), ground), 4.5) << at.fragment().text().toStdString();
+    }
+  EXPECT_EQ(shaded, 2);
+  Theme::instance().setMode(Theme::Mode::light);
 }
 
 TEST_P(BothLooks, BandsOfBitsDifferFromTheirNeighbours) {
