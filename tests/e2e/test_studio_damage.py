@@ -71,8 +71,8 @@ def test_edits_of_a_window_that_was_killed_come_back(display, tmp_path):
         assert edited != saved
         studio.kill()
     with Studio(display, tmp_path) as studio:
-        studio.until(lambda look: "recoverDialog" in look["widgets"], "the offer")
-        studio.key("Return")
+        studio.until(lambda look: "recover" in look["widgets"], "the offer")
+        studio.click("recover")
         look = studio.until(lambda look: idle(look) and look["facts"]["fingerprint"] == edited, "the plan of the killed window")
         assert look["facts"]["modified"] and "demo" in look["facts"]["title"]
         studio.key("ctrl+s")
