@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from program import PROGRAM
-from studio_window import Display, Studio, calibrated_project, idle, missing
+from studio_window import Display, Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 FAKE_ENGINE = Path(PROGRAM).parent / "kvista-fake-engine"
@@ -60,27 +60,6 @@ def test_a_damaged_layout_falls_back(display, project, tmp_path):
             for name in shown:
                 (x, y, width, _), (usual_x, usual_y, usual_width, _) = look["widgets"][name], usual[name]
                 assert (x, width) == (usual_x, usual_width) and (y > usual_y or not said)
-
-
-def test_edits_of_a_window_that_was_killed_come_back(display, tmp_path):
-    project = calibrated_project(tmp_path)
-    with Studio(display, tmp_path, project) as studio:
-        saved = studio.until(lambda look: idle(look) and "K0" in look["facts"]["places"], "the project")["facts"]["fingerprint"]
-        studio.drag(studio.middle("K0"), studio.middle("newGroup"))
-        edited = studio.until(lambda look: idle(look) and look["facts"]["steps"] == 1, "the regrouped plan")["facts"]["fingerprint"]
-        assert edited != saved
-        studio.kill()
-    with Studio(display, tmp_path) as studio:
-        studio.until(lambda look: "recover" in look["widgets"], "the offer")
-        studio.click("recover")
-        look = studio.until(lambda look: idle(look) and look["facts"]["fingerprint"] == edited, "the plan of the killed window")
-        assert look["facts"]["modified"] and "demo" in look["facts"]["title"]
-        studio.key("ctrl+s")
-        studio.until(lambda look: not look["facts"]["modified"], "the saved project")
-        studio.close()
-    with Studio(display, tmp_path, project) as studio:
-        look = studio.until(idle, "the project")
-        assert look["facts"]["fingerprint"] == edited and "recoverDialog" not in look["widgets"]
 
 
 @pytest.mark.parametrize("behaviour,words", [("old", "too old"), ("new", "too new"), ("other", "parrot")])

@@ -64,7 +64,6 @@ RecoverDialog::RecoverDialog(std::vector<RecoveredProject> found, QWidget* paren
   auto* recover = buttons->addButton(tr("Recover"), QDialogButtonBox::AcceptRole);
   auto* discardButton = buttons->addButton(tr("Discard"), QDialogButtonBox::DestructiveRole);
   buttons->addButton(tr("Later"), QDialogButtonBox::RejectRole);
-  recover->setObjectName(QStringLiteral("recover"));
   recover->setDefault(true);
   markPrimary(recover);
   auto* column = new QVBoxLayout(this);
