@@ -48,7 +48,7 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
   ComputeOptions options;
   KVISTA_ASSIGN(const Launch launch, readLaunch());
   KVISTA_ASSIGN(options.device, deviceOf(settings, launch));
-  options.activationBudgetBytes = settings.keptMegabytes * 1'000'000;
+  if (settings.keptMegabytes) options.activationBudgetBytes = *settings.keptMegabytes * 1'000'000;
   options.streamLayers = settings.streamLayers;
   options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   spdlog::info("loading {} on {} in {}", model.checkpoint.path.string(), describeDevice(options.device), settings.dtype);
@@ -89,9 +89,8 @@ void addComputeOptions(CLI::App* verb, ComputeSettings& settings) {
 
 void addGradientOptions(CLI::App* verb, ComputeSettings& settings) {
   verb->add_option("--keep-activations", settings.keptMegabytes,
-                   "Megabytes of activations to keep for gradients instead of computing them twice; 0 needs least memory and up to a third more time")
-      ->check(wholeNumber(0, 1'000'000))
-      ->capture_default_str();
+                   "Megabytes of activations to keep for gradients instead of computing them twice; 0 needs least memory and up to a third more time (default: 1074, or half of what a GPU has free)")
+      ->check(wholeNumber(0, 1'000'000));
 }
 
 Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& settings, const Task& task) {

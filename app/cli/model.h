@@ -27,7 +27,7 @@ struct ComputeSettings {
   std::string dtype = "float32";
   int threads = 0;
   bool streamLayers = false;          ///< ComputeOptions::streamLayers.
-  std::int64_t keptMegabytes = 1024;  ///< ComputeOptions::activationBudgetBytes, for passes with gradients.
+  std::optional<std::int64_t> keptMegabytes;  ///< ComputeOptions::activationBudgetBytes, for passes with gradients.
 };
 /// The processes that share a verb's work; to be called once, and before the model is loaded. Where they are several, only
 /// the first writes files and speaks.

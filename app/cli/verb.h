@@ -75,6 +75,7 @@ void addMakeModel(CLI::App& app, Invocation& invocation);
 void addBench(CLI::App& app, Invocation& invocation);
 /// Parts of `bench`, added to its verb.
 void addBenchDecode(CLI::App& bench, Invocation& invocation);
+void addBenchCalibrate(CLI::App& bench, Invocation& invocation);
 void addEngine(CLI::App& app, Invocation& invocation);
 
 /// One thing that `doctor` looked for.

@@ -8,26 +8,33 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 
 #include "core/calibration/symmetric_pack.h"
 
 namespace kvista {
 namespace {
 
-/// [b, h, n, d] or [b, n, h*d] to [h, b*n, d] float32.
+/// a^T b of the last two axes in float32. Products of bfloat16 numbers are exact in it, so that a GPU need not convert them.
+at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  const bool exactly = a.is_cuda() && a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16;
+  if (a.dim() == 3)
+    return exactly ? at::bmm(a.transpose(1, 2), b, at::kFloat) : at::bmm(a.to(at::kFloat).transpose(1, 2), b.to(at::kFloat));
+  return exactly ? at::mm(a.t(), b, at::kFloat) : at::mm(a.to(at::kFloat).t(), b.to(at::kFloat));
+}
+
+/// [b, h, n, d] or [b, n, h*d] to [h, b*n, d].
 at::Tensor rowsByHead(const at::Tensor& tensor, std::int64_t heads) {
   const at::Tensor four = tensor.dim() == 4 ? tensor : tensor.unflatten(2, {heads, -1}).transpose(1, 2);
-  return four.transpose(0, 1).to(at::kFloat).reshape({heads, -1, four.size(3)});
+  return four.transpose(0, 1).reshape({heads, -1, four.size(3)});
 }
 
 at::Tensor secondMomentByHead(const at::Tensor& tensor, std::int64_t heads) {
   const at::Tensor rows = rowsByHead(tensor, heads);
-  return at::bmm(rows.transpose(1, 2), rows).to(at::kDouble);
+  return product(rows, rows).to(at::kDouble);
 }
 
 at::Tensor withoutBias(const at::Tensor& outputs, const at::Tensor& bias) { return bias.defined() ? outputs - bias : outputs; }
@@ -81,31 +88,33 @@ LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool g
 void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias,
                            std::int64_t firstWindow) {
   const at::Tensor outputs = (ofInput_ ? record.attentionInput
-                                       : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)}, -1))
-                                 .to(at::kFloat);  // [b, tokens, n]
+                                       : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)}, -1));  // [b, tokens, n]
   const at::Tensor rows = outputs.flatten(0, 1);
   // Everything that takes memory comes first, so that where there is none the sums stay as they are.
-  Terms terms = {{&secondMoment_, at::matmul(rows.t(), rows).to(at::kDouble)}, {&sum_, rows.sum(0, false, at::kDouble)}};
+  Terms terms = {{&secondMoment_, product(rows, rows).to(at::kDouble)}, {&sum_, rows.sum(0, false, at::kDouble)}};
 
   const std::int64_t tokens = outputs.size(1);
   const at::Tensor sinks = outputs.narrow(1, 0, std::min<std::int64_t>(kSinkTokens, tokens)).flatten(0, 1);
   terms.emplace_back(&sinkSum_, sinks.sum(0, false, at::kDouble));
-  const at::Tensor sinkRows = sinks.cpu().clone();
-  std::vector<at::Tensor> sample, samplePositions;
-
+  const at::Tensor sinkRows = sinks.to(at::kFloat, false, /*copy=*/true);  // on the device: asking for numbers waits for all before
+  std::vector<std::int64_t> positions, places;  // in their windows, in the batch
   for (std::int64_t b = 0; b < outputs.size(0); ++b) {
-    const std::vector<std::int64_t> positions = samplePositionsOf(firstWindow + b, tokens, sampleRowsPerWindow_);
-    const at::Tensor index = at::tensor(positions, at::kLong);
-    sample.push_back(outputs[b].index_select(0, index.to(outputs.device())).to(at::kBFloat16).cpu());
-    samplePositions.push_back(index.to(at::kInt));
+    for (const std::int64_t position : samplePositionsOf(firstWindow + b, tokens, sampleRowsPerWindow_)) {
+      positions.push_back(position);
+      places.push_back(b * tokens + position);
+    }
   }
+  // A GPU goes on meanwhile: the driver keeps a copy of what lies in main memory.
+  const at::Tensor index = at::tensor(places, at::kLong).to(outputs.device(), /*non_blocking=*/true);
+  const at::Tensor sample = rows.index_select(0, index).to(at::kBFloat16);
+  const at::Tensor samplePositions = at::tensor(positions, at::kInt);
 
   terms.emplace_back(&rotatedKeys_, secondMomentByHead(record.rotatedKeys, shape_.kvHeads));
   if (fisherKeys_.defined()) appendGradients(record, terms);
   for (const auto& [sum, term] : terms) sum->add_(term);
   sinkRows_.push_back(sinkRows);
-  sample_.insert(sample_.end(), sample.begin(), sample.end());
-  samplePositions_.insert(samplePositions_.end(), samplePositions.begin(), samplePositions.end());
+  sample_.push_back(sample);
+  samplePositions_.push_back(samplePositions);
 }
 
 void LayerAccumulator::appendGradients(const LayerRecord& record, Terms& terms) {
@@ -120,14 +129,16 @@ void LayerAccumulator::appendGradients(const LayerRecord& record, Terms& terms) 
   terms.emplace_back(&sinkFisherKeys_, moment(record.gradientKeys, 0, sinks));
   terms.emplace_back(&sinkFisherValues_, moment(record.gradientValues, 0, sinks));
   // The papers' score looks at gradients of weights; those of each window are one product of the window's tokens.
-  const at::Tensor keySquares = at::zeros_like(keyGradientSquares_), valueSquares = at::zeros_like(valueGradientSquares_);
-  for (std::int64_t b = 0; b < record.attentionInput.size(0); ++b) {
-    const at::Tensor input = record.attentionInput[b].to(at::kFloat);
-    keySquares.add_(at::matmul(record.gradientKeys[b].to(at::kFloat).t(), input).square_());
-    valueSquares.add_(at::matmul(record.gradientValues[b].to(at::kFloat).t(), input).square_());
-  }
-  terms.emplace_back(&keyGradientSquares_, keySquares);
-  terms.emplace_back(&valueGradientSquares_, valueSquares);
+  const auto squares = [&](const at::Tensor& gradients) {
+    at::Tensor sum;
+    for (std::int64_t b = 0; b < record.attentionInput.size(0); ++b) {
+      const at::Tensor gradient = product(gradients[b], record.attentionInput[b]);
+      sum = sum.defined() ? sum.addcmul_(gradient, gradient) : gradient.square();
+    }
+    return sum.to(at::kDouble);
+  };
+  terms.emplace_back(&keyGradientSquares_, squares(record.gradientKeys));
+  terms.emplace_back(&valueGradientSquares_, squares(record.gradientValues));
 }
 
 Result<LayerAccumulator> LayerAccumulator::together(const ProcessGroup& processes, const Task& task) const {
@@ -144,7 +155,7 @@ Result<LayerAccumulator> LayerAccumulator::together(const ProcessGroup& processe
   }
   const std::int64_t width = sum_.size(0);
   const auto rows = [](const std::vector<at::Tensor>& parts, at::IntArrayRef none, at::ScalarType type) {
-    return parts.empty() ? at::empty(none, type) : at::cat(parts);
+    return parts.empty() ? at::empty(none, type) : at::cat(parts).cpu();
   };
   KVISTA_ASSIGN(const at::Tensor sinkRows, processes.gatherRows(rows(sinkRows_, {0, width}, at::kFloat), task));
   KVISTA_ASSIGN(const at::Tensor sample, processes.gatherRows(rows(sample_, {0, width}, at::kBFloat16), task));
@@ -157,14 +168,13 @@ Result<LayerAccumulator> LayerAccumulator::together(const ProcessGroup& processe
 
 LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
   // Sums go through the file's packing, so that a plan made at once and one made from the file are the same.
-  const auto symmetric = [](const at::Tensor& sums) {
-    return unpackSymmetric(packSymmetric((sums + sums.transpose(-1, -2)) / 2), sums.size(-1));
-  };
+  const auto packed = [](const at::Tensor& sums) { return packSymmetric((sums + sums.transpose(-1, -2)) / 2); };
+  const auto symmetric = [&](const at::Tensor& sums) { return unpackSymmetric(packed(sums), sums.size(-1)); };
   LayerStatistics result;
-  result.secondMoment = symmetric(secondMoment_);
+  result.packedSecondMoment = packed(secondMoment_);
   result.sum = sum_.cpu().clone();
   result.sinkSum = sinkSum_.cpu().clone();
-  result.sinkFactor = compactFactor(at::cat(sinkRows_));
+  result.sinkFactor = compactFactor(at::cat(sinkRows_)).cpu();
   result.rotatedKeys = symmetric(rotatedKeys_);
   if (fisherKeys_.defined()) {
     result.fisherKeys = symmetric(fisherKeys_);
@@ -178,7 +188,7 @@ LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
     result.keyFisherScore = score(keyGradientSquares_);
     result.valueFisherScore = score(valueGradientSquares_);
   }
-  result.sample = at::cat(sample_);
+  result.sample = at::cat(sample_).cpu();
   result.samplePositions = at::cat(samplePositions_);
   return result;
 }
@@ -216,8 +226,8 @@ Result<void> LayerAccumulator::restoreState(const std::string& prefix, const Ten
   KVISTA_ASSIGN(const at::Tensor sinkRows, file.read(prefix + "sink_rows", at::kFloat, {-1, width}));
   KVISTA_ASSIGN(const at::Tensor sample, file.read(prefix + "sample", at::kBFloat16, {-1, width}));
   KVISTA_ASSIGN(const at::Tensor positions, file.read(prefix + "sample_positions", at::kInt, {sample.size(0)}));
-  restored.sinkRows_ = {sinkRows};
-  restored.sample_ = {sample};
+  restored.sinkRows_ = {sinkRows.to(sum_.device())};
+  restored.sample_ = {sample.to(sum_.device())};
   restored.samplePositions_ = {positions};
   *this = std::move(restored);
   return {};

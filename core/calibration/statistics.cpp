@@ -13,7 +13,11 @@
 #include <ATen/ops/matmul.h>
 #include <fmt/format.h>
 
+#include "core/calibration/symmetric_pack.h"
+
 namespace kvista {
+
+at::Tensor LayerStatistics::secondMoment(at::Device device) const { return unpackSymmetric(packedSecondMoment.to(device), sum.size(0)); }
 
 double Statistics::baseLoss() const {
   if (heldOutLoss > 0) return heldOutLoss;
@@ -95,7 +99,7 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
   for (std::size_t i = 0; i < sum.layers.size(); ++i) {
     LayerStatistics& layer = sum.layers[i];
     const LayerStatistics& other = b.layers[i];
-    layer.secondMoment = layer.secondMoment + other.secondMoment;
+    layer.packedSecondMoment = packSymmetric(layer.secondMoment() + other.secondMoment());
     layer.sum = layer.sum + other.sum;
     layer.sinkSum = layer.sinkSum + other.sinkSum;
     layer.sinkFactor = compactFactor(at::cat({layer.sinkFactor, other.sinkFactor}));

@@ -28,10 +28,12 @@ inline constexpr int kSinkRank = 64;
 /// where nothing else is said. y = [k; v] is what the cache holds: raw outputs without bias, before norm and RoPE.
 struct LayerStatistics {
   /// Sum of y y^T, [2kv, 2kv]; or, where the hidden size D is smaller than 2kv, of x x^T, [D, D], with x the input of the
-  /// projections: the second moment of y is then W G W^T.
-  at::Tensor secondMoment;
+  /// projections: the second moment of y is then W G W^T. Unpacked on `device` for each call: of a model with 32 layers 4096
+  /// wide all together would take 4 GB.
+  [[nodiscard]] at::Tensor secondMoment(at::Device device = at::kCPU) const;
+  at::Tensor packedSecondMoment;  ///< As packSymmetric gives it.
   at::Tensor sum;          ///< Sum of y or x, [n].
-  at::Tensor sinkFactor;   ///< float32 [rows, n]: S^T S is the first kSinkTokens tokens' part of secondMoment.
+  at::Tensor sinkFactor;   ///< float32 [rows, n]: S^T S is the first kSinkTokens tokens' part of the second moment.
   at::Tensor sinkSum;      ///< Their part of `sum`, [n].
   /// Sum of g g^T a head over the tokens beyond the sinks, [kvHeads, d, d], g = d loss / d y; undefined without gradients.
   at::Tensor fisherKeys, fisherValues;

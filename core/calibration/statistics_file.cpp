@@ -20,7 +20,7 @@ constexpr const char* kDescription = "kvista.statistics";
 struct Part {
   const char* name;
   at::Tensor LayerStatistics::*tensor;
-  at::ScalarType type;             // in the file; bytes: symmetric matrices, packed
+  at::ScalarType type;             // in the file; bytes: symmetric matrices, packed (in memory as well where `sizes` are of bytes)
   std::vector<std::int64_t> sizes;  // in memory; -1: as many rows as there are
 };
 
@@ -29,7 +29,7 @@ std::vector<Part> partsOf(const ModelShape& shape, bool ofInput, bool gradients)
   const std::int64_t h = shape.kvHeads;
   const std::int64_t d = shape.headDim;
   const std::int64_t dv = shape.valueHeadDim;
-  std::vector<Part> parts = {{"second_moment", &LayerStatistics::secondMoment, at::kByte, {n, n}},
+  std::vector<Part> parts = {{"second_moment", &LayerStatistics::packedSecondMoment, at::kByte, {packedBytes(n)}},
                              {"sum", &LayerStatistics::sum, at::kDouble, {n}},
                              {"sink_factor", &LayerStatistics::sinkFactor, at::kFloat, {-1, n}},
                              {"sink_sum", &LayerStatistics::sinkSum, at::kDouble, {n}},
@@ -45,10 +45,12 @@ std::vector<Part> partsOf(const ModelShape& shape, bool ofInput, bool gradients)
   return parts;
 }
 
+bool isPackedByFile(const Part& part) { return part.type == at::kByte && part.sizes.size() > 1; }
+
 /// Sizes as the file has them.
 std::vector<std::int64_t> storedSizes(const Part& part) {
   std::vector<std::int64_t> sizes = part.sizes;
-  if (part.type == at::kByte) {
+  if (isPackedByFile(part)) {
     const std::int64_t n = sizes.back();
     sizes.pop_back();
     sizes.back() = packedBytes(n);
@@ -102,7 +104,7 @@ Result<void> saveStatistics(const std::filesystem::path& file, const Statistics&
   for (std::size_t i = 0; i < statistics.layers.size(); ++i) {
     for (const Part& part : parts) {
       const at::Tensor& tensor = statistics.layers[i].*part.tensor;
-      list.emplace_back(tensorName(i, part.name), part.type == at::kByte ? packSymmetric(tensor) : tensor.to(part.type));
+      list.emplace_back(tensorName(i, part.name), isPackedByFile(part) ? packSymmetric(tensor) : tensor.to(part.type));
     }
   }
   return writeTensorFile(file, list, {{kDescription, describe(statistics).dump()}}, task);
@@ -179,7 +181,7 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
     std::tie(layer.keyFisherScore, layer.valueFisherScore) = scores[i];
     for (const Part& part : parts) {
       KVISTA_ASSIGN(const at::Tensor stored, reader.read(tensorName(i, part.name), part.type, storedSizes(part)));
-      layer.*part.tensor = part.type == at::kByte ? unpackSymmetric(stored, part.sizes.back()) : stored;
+      layer.*part.tensor = isPackedByFile(part) ? unpackSymmetric(stored, part.sizes.back()) : stored;
     }
     if (layer.samplePositions.size(0) != layer.sample.size(0))
       return fail(ErrorCode::corruptFile,

@@ -2,100 +2,67 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/calibration/symmetric_pack.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <vector>
 
-#include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tril_indices.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 namespace kvista {
 namespace {
 
 constexpr double kLargestCode = (1 << 23) - 1;
 constexpr std::int64_t kCodeBytes = 3;
+constexpr std::int64_t kDiagonalBytes = sizeof(float);
 
-/// Where row i of the triangle below the diagonal begins.
-std::int64_t rowOffset(std::int64_t i, std::int64_t n) {
-  return n * static_cast<std::int64_t>(sizeof(float)) + kCodeBytes * (i * (i - 1) / 2);
-}
+/// How many numbers lie below the diagonal.
+std::int64_t below(std::int64_t n) { return n * (n - 1) / 2; }
 
-std::vector<double> rootsOf(const std::uint8_t* packed, std::int64_t n) {
-  std::vector<double> roots(static_cast<std::size_t>(n));
-  for (std::int64_t i = 0; i < n; ++i) {
-    float value = 0;
-    std::memcpy(&value, packed + i * static_cast<std::int64_t>(sizeof value), sizeof value);
-    roots[static_cast<std::size_t>(i)] = value < 0 ? 0 : std::sqrt(static_cast<double>(value));
-  }
-  return roots;
-}
+/// Roots of a float32 diagonal [.., n] as it is stored, float64; those of negative numbers are 0.
+at::Tensor rootsOf(const at::Tensor& diagonal) { return diagonal.to(at::kDouble).clamp_min(0).sqrt(); }
 
-void packRow(const double* row, std::int64_t i, const std::vector<double>& roots, std::uint8_t* codes) {
-  for (std::int64_t j = 0; j < i; ++j) {
-    const double scale = roots[static_cast<std::size_t>(i)] * roots[static_cast<std::size_t>(j)];
-    const double part = row[j] / scale;  // not finite where the diagonal is not, which tells it to whoever unpacks
-    const double code = std::isfinite(part) ? std::clamp(std::round(part * kLargestCode), -kLargestCode, kLargestCode) : 0;
-    const auto bits = static_cast<std::uint32_t>(static_cast<std::int32_t>(code));
-    for (std::int64_t b = 0; b < kCodeBytes; ++b) *codes++ = static_cast<std::uint8_t>(bits >> (8 * b));
-  }
-}
-
-void unpackRow(const std::uint8_t* codes, std::int64_t i, std::int64_t n, const std::vector<double>& roots, double* matrix) {
-  for (std::int64_t j = 0; j < i; ++j, codes += kCodeBytes) {
-    // The sign is in the highest byte: shifted to the top and back, it fills the fourth.
-    const std::uint32_t bits = std::uint32_t{codes[0]} << 8 | std::uint32_t{codes[1]} << 16 | std::uint32_t{codes[2]} << 24;
-    const double code = static_cast<std::int32_t>(bits) >> 8;
-    const double value = code / kLargestCode * (roots[static_cast<std::size_t>(i)] * roots[static_cast<std::size_t>(j)]);
-    matrix[i * n + j] = matrix[j * n + i] = value;
-  }
-}
+/// Rows and columns of the numbers below the diagonal, row by row, int64 [2, below(n)].
+at::Tensor placesBelow(std::int64_t n, at::Device device) { return at::tril_indices(n, n, -1, at::TensorOptions(at::kLong).device(device)); }
 
 }  // namespace
 
-std::int64_t packedBytes(std::int64_t n) { return rowOffset(n, n); }
+std::int64_t packedBytes(std::int64_t n) { return n * kDiagonalBytes + below(n) * kCodeBytes; }
 
 at::Tensor packSymmetric(const at::Tensor& matrices) {
   const std::int64_t n = matrices.size(-1);
-  const at::Tensor all = matrices.cpu().to(at::kDouble).contiguous();
-  std::vector<std::int64_t> sizes = all.sizes().vec();
-  sizes.pop_back();
-  sizes.back() = packedBytes(n);
-  at::Tensor packed = at::empty(sizes, at::kByte);
-  for (std::int64_t m = 0; m < all.numel() / (n * n); ++m) {
-    const double* matrix = all.const_data_ptr<double>() + m * n * n;
-    std::uint8_t* bytes = packed.mutable_data_ptr<std::uint8_t>() + m * packedBytes(n);
-    for (std::int64_t i = 0; i < n; ++i) {
-      const auto value = static_cast<float>(matrix[i * n + i]);
-      std::memcpy(bytes + i * static_cast<std::int64_t>(sizeof value), &value, sizeof value);
-    }
-    const std::vector<double> roots = rootsOf(bytes, n);
-    at::parallel_for(0, n, 256, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) packRow(matrix + i * n, i, roots, bytes + rowOffset(i, n));
-    });
-  }
-  return packed;
+  const at::Tensor all = matrices.to(at::kDouble).contiguous();
+  const at::Tensor diagonal = all.diagonal(0, -2, -1).to(at::kFloat).clone(at::MemoryFormat::Contiguous);
+  const at::Tensor places = placesBelow(n, all.device()), roots = rootsOf(diagonal);
+  const auto ofPlace = [&](std::int64_t side) { return roots.index_select(-1, places[side]); };
+  // Not finite where the diagonal is not, which tells it to whoever unpacks.
+  const at::Tensor parts = all.flatten(-2).index_select(-1, places[0] * n + places[1]) / (ofPlace(0) * ofPlace(1));
+  const at::Tensor rounded = (parts * kLargestCode).round_().clamp_(-kLargestCode, kLargestCode);
+  const at::Tensor codes = at::where(parts.isfinite(), rounded, 0.0).to(at::kInt).unsqueeze(-1).view(at::kByte);  // lowest byte first
+  return at::cat({diagonal.view(at::kByte), codes.narrow(-1, 0, kCodeBytes).flatten(-2)}, -1).cpu();
 }
 
 at::Tensor unpackSymmetric(const at::Tensor& packed, std::int64_t n) {
-  const at::Tensor all = packed.contiguous();
-  std::vector<std::int64_t> sizes = all.sizes().vec();
+  const at::Tensor diagonal = packed.narrow(-1, 0, n * kDiagonalBytes).contiguous().view(at::kFloat);
+  std::vector<std::int64_t> sizes = packed.sizes().vec();
   sizes.back() = n;
   sizes.push_back(n);
-  at::Tensor matrices = at::empty(sizes, at::kDouble);
-  for (std::int64_t m = 0; m < matrices.numel() / (n * n); ++m) {
-    const std::uint8_t* bytes = all.const_data_ptr<std::uint8_t>() + m * packedBytes(n);
-    double* matrix = matrices.mutable_data_ptr<double>() + m * n * n;
-    const std::vector<double> roots = rootsOf(bytes, n);
-    for (std::int64_t i = 0; i < n; ++i) {
-      float value = 0;
-      std::memcpy(&value, bytes + i * static_cast<std::int64_t>(sizeof value), sizeof value);
-      matrix[i * n + i] = value;
-    }
-    at::parallel_for(0, n, 256, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) unpackRow(bytes + rowOffset(i, n), i, n, roots, matrix);
-    });
+  at::Tensor matrices = at::zeros(sizes, diagonal.options().dtype(at::kDouble));
+  if (n > 1) {
+    const at::Tensor bytes = packed.narrow(-1, n * kDiagonalBytes, below(n) * kCodeBytes).unflatten(-1, {below(n), kCodeBytes});
+    // With a lowest byte of zeros before it a code is an integer of 32 bits, 256 times as large, whose sign is right.
+    const at::Tensor codes = at::cat({at::zeros_like(bytes.narrow(-1, 0, 1)), bytes}, -1).view(at::kInt).squeeze(-1);
+    // Both triangles look their number up, the diagonal any.
+    const at::Tensor index = at::arange(n, at::TensorOptions(at::kLong).device(packed.device()));
+    const at::Tensor row = index.unsqueeze(1).maximum(index), column = index.unsqueeze(1).minimum(index);
+    const at::Tensor place = (row * (row - 1)).div_(2, "floor").add_(column).clamp_(0, below(n) - 1).flatten();
+    const at::Tensor roots = rootsOf(diagonal);
+    matrices = codes.index_select(-1, place).to(at::kDouble).div_(256 * kLargestCode).view(sizes).mul_(roots.unsqueeze(-1) * roots.unsqueeze(-2));
   }
+  matrices.diagonal(0, -2, -1).copy_(diagonal);
   return matrices;
 }
 

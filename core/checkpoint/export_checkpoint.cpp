@@ -169,7 +169,7 @@ Result<ExportReport> exportCheckpoint(const ExportRequest& request, const Task& 
   KVISTA_CHECK(checkTarget(request.target, request.checkpoint, request.overwrite));
 
   KVISTA_ASSIGN(ExportContent content, form->make({request.checkpoint, request.decoder.description(), request.plan,
-                                                   request.factors, request.dtype}));
+                                                   request.factors, request.dtype, request.decoder.options().device}));
   KVISTA_ASSIGN(const std::uint64_t bytes, bytesOf(content.tensors));
   KVISTA_ASSIGN(AtomicDirectory folder, AtomicDirectory::create(request.target, bytes + kRoomForOtherFiles, request.overwrite));
   KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));

@@ -28,6 +28,7 @@ struct ExportSource {
   /// f32, bf16 or f16: how computed tensors are written; absent: f32. Tensors that a file holds as f32, bf16 or f16 are
   /// carried over as they are; quantised ones count as computed.
   std::optional<DataType> dtype;
+  at::Device device = at::kCPU;  ///< Where products of weights and factors are computed.
 };
 
 /// A checkpoint to be written.

@@ -51,7 +51,7 @@ TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataTy
     return guardTorch(what, [&]() -> Result<std::span<const std::byte>> {
       KVISTA_ASSIGN(const at::Tensor value, compute());
       if (value.sizes() != at::IntArrayRef(shape)) return fail(ErrorCode::internal, what + " gave a wrong shape.");
-      *held = value.to(torchType(dtype)).contiguous();
+      *held = value.to(torchType(dtype)).cpu().contiguous();
       if (!held->isfinite().all().item<bool>()) {
         return fail(ErrorCode::numerical, fmt::format("{} gave numbers that {} cannot hold.", what, nameOf(dtype)),
                     "Write float32, or bfloat16, which has the same range.");
@@ -68,8 +68,8 @@ Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name)
   return readFloat32(store, found->second);
 }
 
-ProjectionRows::ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description)
-    : store_(std::move(store)) {
+ProjectionRows::ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description, at::Device device)
+    : store_(std::move(store)), device_(device) {
   for (const LayerDescription& layer : description.layers)
     names_.emplace_back(layer.attention.key.weight, layer.attention.value.weight);
 }
@@ -78,7 +78,7 @@ Result<at::Tensor> ProjectionRows::layer(int layer) {
   if (layer != held_) {
     KVISTA_ASSIGN(const at::Tensor keys, readWeight(*store_, names_.at(static_cast<std::size_t>(layer)).first));
     KVISTA_ASSIGN(const at::Tensor values, readWeight(*store_, names_.at(static_cast<std::size_t>(layer)).second));
-    rows_ = at::cat({keys, values}).to(at::kDouble);
+    rows_ = at::cat({keys, values}).to(device_, at::kDouble);
     held_ = layer;
   }
   return rows_;

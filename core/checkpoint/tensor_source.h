@@ -24,22 +24,23 @@ namespace kvista {
 TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const TensorInfo& tensor, std::string name,
                           DataType dtype);
 
-/// A tensor that `compute` answers (float32 or float64, on the CPU), written as `dtype`.
+/// A tensor that `compute` answers (float32 or float64, on any device), written as `dtype`.
 TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataType dtype,
                        std::function<Result<at::Tensor>()> compute);
 
 /// The weight [out, in] under `name`, as float32.
 Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name);
 
-/// Rows of one layer's [key projection; value projection], float64; the last layer asked for stays in memory, so that
+/// Rows of one layer's [key projection; value projection], float64 on `device`; the last layer asked for stays in memory, so that
 /// its groups do not read it again and again.
 class ProjectionRows {
  public:
-  ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description);
+  ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description, at::Device device);
   Result<at::Tensor> layer(int layer);  ///< [key width + value width, hidden size].
 
  private:
   std::shared_ptr<const TensorStore> store_;
+  at::Device device_;
   std::vector<std::pair<std::string, std::string>> names_;  // key and value weight of each layer
   int held_ = -1;
   at::Tensor rows_;

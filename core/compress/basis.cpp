@@ -3,16 +3,19 @@
 #include "core/compress/basis.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/block_diag.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/ones_like.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
 #include <fmt/format.h>
 
 #include "core/compress/quantiser_fit.h"
@@ -27,16 +30,15 @@ struct SquareRoots {
   at::Tensor root, inverse;  // M^1/2, M^-1/2
 };
 
-SquareRoots squareRootsOf(const at::Tensor& metric) {
-  const auto [values, vectors] = at::linalg_eigh(metric);
-  const double largest = values[-1].item<double>();
+/// `metrics`: [heads, d, d].
+SquareRoots squareRootsOf(const at::Tensor& metrics) {
+  const auto [values, vectors] = at::linalg_eigh(metrics);
+  const at::Tensor largest = values.narrow(-1, values.size(-1) - 1, 1);
   // A head that the loss does not feel at all has no preferred directions: any positive multiple of the identity serves.
-  const at::Tensor floored = largest > 0 ? values.clamp_min(kMetricFloor * largest) : at::ones_like(values);
-  const at::Tensor root = floored.sqrt();
-  return {at::matmul(vectors * root, vectors.t()), at::matmul(vectors / root, vectors.t())};
+  const at::Tensor floored = at::where(largest > 0, values.maximum(largest * kMetricFloor), at::ones_like(values));
+  const at::Tensor root = floored.sqrt().unsqueeze(-2), transposed = vectors.transpose(-2, -1);
+  return {at::matmul(vectors * root, transposed), at::matmul(vectors / root, transposed)};
 }
-
-at::Tensor weightOf(const at::Tensor& weight) { return weight.cpu().to(at::kDouble); }
 
 /// Columns of [keys | values] that the slots cover, in the slots' order.
 at::Tensor columnsOf(const std::vector<Slot>& slots, const ModelShape& shape) {
@@ -65,9 +67,10 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
   LayerMoments moments;
   moments.shape_ = decoder.shape();
   moments.request_ = request;
+  const auto here = [device = decoder.options().device](const at::Tensor& numbers) { return numbers.to(device, at::kDouble); };
   const bool needsWeights = request.weightsOnly || statistics->ofInput;
   const at::Tensor weight =
-      needsWeights ? at::cat({weightOf(decoder.keyWeight(layer)), weightOf(decoder.valueWeight(layer))}) : at::Tensor();
+      needsWeights ? at::cat({here(decoder.keyWeight(layer)), here(decoder.valueWeight(layer))}) : at::Tensor();
   if (request.weightsOnly) {
     moments.covariance_ = at::matmul(weight, weight.t());
     return moments;
@@ -77,10 +80,10 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
   if (request.metric == Metric::fisher && !sums.fisherKeys.defined())
     return fail(ErrorCode::invalidArgument, "The statistics hold no gradients, which the Fisher metric needs.",
                 "Calibrate without --no-gradients, or choose a method with the identity metric.");
-  at::Tensor second = sums.secondMoment;
+  at::Tensor second = sums.secondMoment(decoder.options().device);
   double tokens = static_cast<double>(statistics->tokens);
   if (request.withoutSinks) {
-    const at::Tensor sinks = sums.sinkFactor.to(at::kDouble);
+    const at::Tensor sinks = here(sums.sinkFactor);
     second = second - at::matmul(sinks.t(), sinks);
     tokens -= static_cast<double>(statistics->sinkTokens());
   }
@@ -93,23 +96,22 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
       if (!rotated) keys = keys + sums.sinkFisherKeys;
       values = values + sums.sinkFisherValues;
     }
-    moments.metricKeys_ = keys / tokens;
-    moments.metricValues_ = values / tokens;
+    moments.metricKeys_ = here(keys) / tokens;
+    moments.metricValues_ = here(values) / tokens;
   }
   if (request.keyPosition == KeyPosition::afterRope)
-    moments.rotatedCovariance_ = sums.rotatedKeys / static_cast<double>(statistics->tokens);
+    moments.rotatedCovariance_ = here(sums.rotatedKeys) / static_cast<double>(statistics->tokens);
 
   if (!request.codedWidths.empty()) {
-    at::Tensor sample = sums.sample.to(at::kFloat);
+    at::Tensor sample = sums.sample.to(decoder.options().device, at::kFloat);
     if (statistics->ofInput) sample = at::matmul(sample, weight.to(at::kFloat).t());
     if (request.keyPosition == KeyPosition::afterRope) {
       const std::int64_t keyWidth = moments.shape_.keyWidth();
       at::Tensor keys = sample.narrow(1, 0, keyWidth);
-      if (const at::Tensor bias = decoder.keyBias(layer); bias.defined()) keys = keys + bias.cpu().to(at::kFloat);
-      const at::Device device = decoder.options().device;
+      if (const at::Tensor bias = decoder.keyBias(layer); bias.defined()) keys = keys + bias.to(at::kFloat);
       const at::Tensor rotatedKeys =
-          decoder.rotateKeys(layer, keys.to(device), sums.samplePositions.to(device, at::kLong), statistics->tokenIds.size(1));
-      sample = at::cat({rotatedKeys.flatten(1).cpu().to(at::kFloat), sample.narrow(1, keyWidth, moments.shape_.valueWidth())}, 1);
+          decoder.rotateKeys(layer, keys, sums.samplePositions.to(keys.device(), at::kLong), statistics->tokenIds.size(1));
+      sample = at::cat({rotatedKeys.flatten(1).to(at::kFloat), sample.narrow(1, keyWidth, moments.shape_.valueWidth())}, 1);
     }
     moments.sample_ = sample;
   }
@@ -122,7 +124,7 @@ at::Tensor LayerMoments::covarianceOf(const std::vector<Slot>& slots) const {
 }
 
 at::Tensor LayerMoments::ofSlots(const at::Tensor& matrix, const std::vector<Slot>& slots) const {
-  const at::Tensor columns = columnsOf(slots, shape_);
+  const at::Tensor columns = columnsOf(slots, shape_).to(matrix.device());
   return matrix.index_select(0, columns).index_select(1, columns);
 }
 
@@ -136,10 +138,13 @@ Result<LayerMoments::Weighted> LayerMoments::weighted(const std::vector<Slot>& s
   Weighted metric;
   if (metricKeys_.defined()) {
     std::vector<at::Tensor> roots, inverses;
-    for (const Slot& slot : slots) {
-      const SquareRoots one = squareRootsOf(metricOf(slot));
-      roots.push_back(one.root);
-      inverses.push_back(one.inverse);
+    for (auto first = slots.begin(); first != slots.end();) {  // heads of one side are as wide as each other
+      const auto end = std::find_if(first, slots.end(), [&](const Slot& slot) { return slot.side != first->side; });
+      std::vector<at::Tensor> blocks;
+      for (; first != end; ++first) blocks.push_back(metricOf(*first));
+      const SquareRoots side = squareRootsOf(at::stack(blocks));
+      std::ranges::copy(side.root.unbind(), std::back_inserter(roots));
+      std::ranges::copy(side.inverse.unbind(), std::back_inserter(inverses));
     }
     metric.root = at::block_diag(roots);
     metric.inverse = at::block_diag(inverses);
@@ -154,9 +159,16 @@ Result<LayerMoments::Weighted> LayerMoments::weighted(const std::vector<Slot>& s
 
 Result<std::vector<double>> LayerMoments::eigenvalues(const std::vector<Slot>& slots) const {
   KVISTA_ASSIGN(const Weighted metric, weighted(slots));
-  const at::Tensor falling = at::linalg_eigvalsh(metric.matrix).flip(0).clamp_min(0).contiguous();
+  const at::Tensor falling = at::linalg_eigvalsh(metric.matrix).flip(0).clamp_min(0).cpu();
   const double* first = falling.const_data_ptr<double>();
   return std::vector<double>(first, first + falling.size(0));
+}
+
+Result<Spectrum> LayerMoments::spectrum(const std::vector<Slot>& slots) const {
+  if (sample_.defined()) return decompose(slots).map([](GroupBasis basis) { return std::move(basis.spectrum); });
+  Spectrum spectrum;
+  KVISTA_ASSIGN(spectrum.eigenvalues, eigenvalues(slots));
+  return spectrum;
 }
 
 Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const {
@@ -168,11 +180,12 @@ Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const
   GroupBasis result;
   result.up = metric.inverse.defined() ? at::matmul(metric.inverse, basis) : basis.contiguous();
   result.down = metric.root.defined() ? at::matmul(basis.t(), metric.root) : basis.t().contiguous();
-  const double* first = falling.contiguous().const_data_ptr<double>();
+  const at::Tensor there = falling.cpu();
+  const double* first = there.const_data_ptr<double>();
   result.spectrum.eigenvalues.assign(first, first + falling.size(0));
   if (sample_.defined()) {
-    const at::Tensor latents = at::matmul(sample_.index_select(1, columnsOf(slots, shape_)), result.down.to(at::kFloat).t());
-    QuantiserFit fit = fitQuantisers(latents, request_.codedWidths);
+    const at::Tensor latents = at::matmul(sample_.index_select(1, columnsOf(slots, shape_).to(sample_.device())), result.down.to(at::kFloat).t());
+    QuantiserFit fit = fitQuantisers(latents.cpu(), request_.codedWidths);
     result.spectrum.widths = request_.codedWidths;
     result.spectrum.distortion = std::move(fit.distortion);
     result.steps = fit.steps;
@@ -198,9 +211,9 @@ GroupFactors factorsOf(const GroupBasis& basis, const Group& group) {
                         ? 0.0F
                         : basis.steps[direction][place - basis.spectrum.widths.begin()].item<float>());
   }
-  const at::Tensor index = at::tensor(directions, at::kLong);
-  factors.up = basis.up.index_select(1, index).to(at::kFloat);
-  factors.down = basis.down.index_select(0, index).to(at::kFloat);
+  const at::Tensor index = at::tensor(directions, at::kLong).to(basis.up.device());
+  factors.up = basis.up.index_select(1, index).to(at::kFloat).cpu();
+  factors.down = basis.down.index_select(0, index).to(at::kFloat).cpu();
   factors.steps = at::tensor(steps, at::kFloat);
   return factors;
 }

@@ -48,7 +48,7 @@ std::vector<std::pair<std::string_view, std::string_view>> layoutNames() {
 at::Tensor headSimilarity(const at::Tensor& covariance, const ModelShape& shape, Side side) {
   const std::int64_t begin = side == Side::key ? 0 : shape.keyWidth();
   const std::int64_t width = side == Side::key ? shape.keyWidth() : shape.valueWidth();
-  const at::Tensor block = covariance.narrow(0, begin, width).narrow(1, begin, width).contiguous();
+  const at::Tensor block = covariance.narrow(0, begin, width).narrow(1, begin, width).cpu().contiguous();
   // Symmetric, so that Eigen's column order does not matter.
   const Eigen::Map<const Eigen::MatrixXd> matrix(block.const_data_ptr<double>(), width, width);
   Eigen::MatrixXd similarity = linearCka(matrix, shape.kvHeads);

@@ -112,8 +112,7 @@ Result<void> planPlainQuantised(const ModelShape& shape, std::int64_t budget, co
 
 Result<BudgetUnit> unitOf(const Statistics* statistics, const LayerMoments& moments, const Group& group, int layer) {
   BudgetUnit unit;
-  KVISTA_ASSIGN(GroupBasis basis, moments.decompose(group.slots));
-  unit.spectrum = std::move(basis.spectrum);
+  KVISTA_ASSIGN(unit.spectrum, moments.spectrum(group.slots));
   unit.maximumRank = static_cast<int>(group.widths.size());
   unit.locked = group.locked;
   unit.widths = group.widths;

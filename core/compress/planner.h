@@ -61,9 +61,9 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
 Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
                                  const ProcessGroup& processes = {});
 
-/// The linear algebra of a plan, on the CPU, from the same statistics; the same input gives the same numbers. Sequential
-/// methods (`recalkv`) take the statistics' own tokens through the decoder again, so that the same input means the same
-/// device as well, and hold the residual stream of those tokens twice in main memory. The members of a group of `processes` decompose some
+/// The linear algebra of a plan, on the decoder's device, from the same statistics; the same input on the same device gives
+/// the same numbers. Sequential methods (`recalkv`) take the statistics' own tokens through the decoder again, and hold the
+/// residual stream of those tokens twice in main memory. The members of a group of `processes` decompose some
 /// of the layers each, except in sequence, and all get the factors.
 Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task,
                                 const ProcessGroup& processes = {});

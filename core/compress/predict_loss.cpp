@@ -25,8 +25,8 @@ Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statisti
       const Group& group = plan.groups[i];
       if (group.slots.front().layer != layer || factors[i].isIdentity()) continue;
       const at::Tensor covariance = moments.covarianceOf(group.slots);
-      const at::Tensor kept = at::matmul(factors[i].up.to(at::kDouble), factors[i].down.to(at::kDouble));
-      const at::Tensor lost = at::eye(covariance.size(0), at::kDouble) - kept;
+      const auto here = [&](const at::Tensor& numbers) { return numbers.to(covariance.device(), at::kDouble); };
+      const at::Tensor lost = at::eye(covariance.size(0), covariance.options()) - at::matmul(here(factors[i].up), here(factors[i].down));
       const at::Tensor error = at::matmul(at::matmul(lost, covariance), lost.t());
       std::int64_t begin = 0;
       for (const Slot& slot : group.slots) {

@@ -54,9 +54,9 @@ Result<PrefixMoments> PrefixStreams::moments(const Task& task) const {
     crossed += at::matmul(target.t(), rows).to(at::kDouble);
     tokens += static_cast<double>(rows.size(0));
   }
-  const at::Tensor wide = weight.to(at::kDouble).cpu();
+  const at::Tensor wide = weight.to(at::kDouble);
   const auto ofOutputs = [&](const at::Tensor& sum) {
-    const at::Tensor mean = sum.cpu() / tokens;
+    const at::Tensor mean = sum / tokens;
     return ofInput ? at::matmul(at::matmul(wide, mean), wide.t()) : mean;
   };
   return PrefixMoments{ofOutputs((own + own.t()) / 2), ofOutputs(crossed)};

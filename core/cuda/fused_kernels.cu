@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cuda/fused_kernels.h"
 
+#include <initializer_list>
+
 #include "core/cuda/tensor_core.cuh"
 
 namespace kvista {
@@ -58,48 +60,78 @@ __global__ void rmsNormGradientKernel(RmsNormGradientRun run) {
 
 __device__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-template <class Number>
+/// Neighbours in memory that one thread moves together.
+template <class Number, int kCount>
+struct alignas(sizeof(Number) * kCount) Pack {
+  Number numbers[kCount];
+};
+
+template <class Number, int kCount>
+__device__ Pack<Number, kCount> packOf(const void* numbers, std::int64_t pack) {
+  return static_cast<const Pack<Number, kCount>*>(numbers)[pack];
+}
+
+/// One thread a pack, as of the gradient.
+template <class Number, int kCount>
 __global__ void siluGateKernel(SiluGateRun run) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (i >= run.count) return;
-  const float x = toFloat(static_cast<const Number*>(run.gate)[i]);
-  static_cast<Number*>(run.result)[i] = fromFloat<Number>(x * sigmoid(x) * toFloat(static_cast<const Number*>(run.up)[i]));
+  if (i >= run.count / kCount) return;
+  const auto gate = packOf<Number, kCount>(run.gate, i), up = packOf<Number, kCount>(run.up, i);
+  Pack<Number, kCount> result;
+  for (int k = 0; k < kCount; ++k) {
+    const float x = toFloat(gate.numbers[k]);
+    result.numbers[k] = fromFloat<Number>(x * sigmoid(x) * toFloat(up.numbers[k]));
+  }
+  static_cast<Pack<Number, kCount>*>(run.result)[i] = result;
 }
 
-template <class Number>
+template <class Number, int kCount>
 __global__ void siluGateGradientKernel(SiluGateGradientRun run) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (i >= run.count) return;
-  const float x = toFloat(static_cast<const Number*>(run.gate)[i]);
-  const float above = toFloat(static_cast<const Number*>(run.gradient)[i]);
-  const float share = sigmoid(x);
-  static_cast<Number*>(run.toGate)[i] =
-      fromFloat<Number>(above * toFloat(static_cast<const Number*>(run.up)[i]) * share * (1.0f + x * (1.0f - share)));
-  static_cast<Number*>(run.toUp)[i] = fromFloat<Number>(above * x * share);
+  if (i >= run.count / kCount) return;
+  const auto gate = packOf<Number, kCount>(run.gate, i), up = packOf<Number, kCount>(run.up, i), gradient = packOf<Number, kCount>(run.gradient, i);
+  Pack<Number, kCount> toGate, toUp;
+  for (int k = 0; k < kCount; ++k) {
+    const float x = toFloat(gate.numbers[k]);
+    const float above = toFloat(gradient.numbers[k]);
+    const float share = sigmoid(x);
+    toGate.numbers[k] = fromFloat<Number>(above * toFloat(up.numbers[k]) * share * (1.0f + x * (1.0f - share)));
+    toUp.numbers[k] = fromFloat<Number>(above * x * share);
+  }
+  static_cast<Pack<Number, kCount>*>(run.toGate)[i] = toGate;
+  static_cast<Pack<Number, kCount>*>(run.toUp)[i] = toUp;
 }
 
-/// One thread a pair, and one for each number that is carried over.
-template <class Number>
+/// One block a token; its threads take packs of pairs, and of the numbers that are carried over.
+template <class Number, int kCount>
 __global__ void rotateKernel(RotateRun run) {
-  const std::int64_t perHead = run.width - run.pairs;
-  const std::int64_t index = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  const std::int64_t head = index / perHead;  // over batches, tokens and heads
-  if (head >= run.batches * run.tokens * run.heads) return;
-  const std::int64_t j = index % perHead;
-  const std::int64_t token = head / run.heads % run.tokens;
-  const std::int64_t batch = head / run.heads / run.tokens;
-  const auto* from = static_cast<const Number*>(run.x) + batch * run.batchStride + token * run.tokenStride + head % run.heads * run.headStride;
-  auto* to = static_cast<Number*>(run.result) + head * run.width;
-  if (j >= run.pairs) {
-    to[j + run.pairs] = from[j + run.pairs];
-    return;
+  using Numbers = Pack<Number, kCount>;
+  const std::int64_t token = blockIdx.x % run.tokens;
+  const auto* from = static_cast<const Number*>(run.x) + blockIdx.x / run.tokens * run.batchStride + token * run.tokenStride;
+  auto* to = static_cast<Number*>(run.result) + std::int64_t{blockIdx.x} * run.heads * run.width;
+  const auto width = static_cast<int>(run.width), pairs = static_cast<int>(run.pairs);
+  const int packsPerHead = (width - pairs) / kCount;
+  for (int i = threadIdx.x; i < static_cast<int>(run.heads) * packsPerHead; i += kThreads) {
+    const int head = i / packsPerHead;
+    const int j = i % packsPerHead * kCount;
+    const Number* source = from + head * run.headStride;
+    Number* target = to + head * width;
+    if (j >= pairs) {
+      *reinterpret_cast<Numbers*>(target + j + pairs) = *reinterpret_cast<const Numbers*>(source + j + pairs);
+      continue;
+    }
+    const auto first = *reinterpret_cast<const Numbers*>(source + j), second = *reinterpret_cast<const Numbers*>(source + j + pairs);
+    Numbers rotatedFirst, rotatedSecond;
+    for (int k = 0; k < kCount; ++k) {
+      const float cosine = run.cosine[token * pairs + j + k];
+      const float sine = run.direction * run.sine[token * pairs + j + k];
+      const float x = toFloat(first.numbers[k]), y = toFloat(second.numbers[k]);
+      rotatedFirst.numbers[k] = fromFloat<Number>(x * cosine - y * sine);
+      rotatedSecond.numbers[k] = fromFloat<Number>(y * cosine + x * sine);
+    }
+    *reinterpret_cast<Numbers*>(target + j) = rotatedFirst;
+    *reinterpret_cast<Numbers*>(target + j + pairs) = rotatedSecond;
   }
-  const float cosine = run.cosine[token * run.pairs + j];
-  const float sine = run.direction * run.sine[token * run.pairs + j];
-  const float first = toFloat(from[j]);
-  const float second = toFloat(from[j + run.pairs]);
-  to[j] = fromFloat<Number>(first * cosine - second * sine);
-  to[j + run.pairs] = fromFloat<Number>(second * cosine + first * sine);
 }
 
 /// Queues `blocks` blocks of a kernel in either number type.
@@ -114,6 +146,18 @@ const char* launch(void (*ofFloat)(Run), void (*ofBfloat16)(Run), const Run& run
 
 std::int64_t blocksFor(std::int64_t threads) { return (threads + kThreads - 1) / kThreads; }
 
+/// Whether packs of `count` numbers begin at each of these places.
+bool fitPacks(int count, NumberType type, std::initializer_list<const void*> pointers, std::initializer_list<std::int64_t> lengths) {
+  const std::uintptr_t bytes = static_cast<std::uintptr_t>(count) * (type == NumberType::float32 ? sizeof(float) : sizeof(__nv_bfloat16));
+  for (const void* pointer : pointers)
+    if (reinterpret_cast<std::uintptr_t>(pointer) % bytes != 0) return false;
+  for (const std::int64_t length : lengths)
+    if (length % count != 0) return false;
+  return true;
+}
+
+constexpr int kPack = 4;  // 16 or 8 bytes a thread
+
 const FusedKernels kKernels = {
     [](const RmsNormRun& run, NumberType type, int device) {
       return launch(rmsNormKernel<float>, rmsNormKernel<__nv_bfloat16>, run, type, device, run.rows);
@@ -122,14 +166,21 @@ const FusedKernels kKernels = {
       return launch(rmsNormGradientKernel<float>, rmsNormGradientKernel<__nv_bfloat16>, run, type, device, run.rows);
     },
     [](const SiluGateRun& run, NumberType type, int device) {
-      return launch(siluGateKernel<float>, siluGateKernel<__nv_bfloat16>, run, type, device, blocksFor(run.count));
+      if (fitPacks(kPack, type, {run.gate, run.up, run.result}, {run.count}))
+        return launch(siluGateKernel<float, kPack>, siluGateKernel<__nv_bfloat16, kPack>, run, type, device, blocksFor(run.count / kPack));
+      return launch(siluGateKernel<float, 1>, siluGateKernel<__nv_bfloat16, 1>, run, type, device, blocksFor(run.count));
     },
     [](const SiluGateGradientRun& run, NumberType type, int device) {
-      return launch(siluGateGradientKernel<float>, siluGateGradientKernel<__nv_bfloat16>, run, type, device, blocksFor(run.count));
+      if (fitPacks(kPack, type, {run.gate, run.up, run.gradient, run.toGate, run.toUp}, {run.count}))
+        return launch(siluGateGradientKernel<float, kPack>, siluGateGradientKernel<__nv_bfloat16, kPack>, run, type, device,
+                      blocksFor(run.count / kPack));
+      return launch(siluGateGradientKernel<float, 1>, siluGateGradientKernel<__nv_bfloat16, 1>, run, type, device, blocksFor(run.count));
     },
     [](const RotateRun& run, NumberType type, int device) {
-      return launch(rotateKernel<float>, rotateKernel<__nv_bfloat16>, run, type, device,
-                    blocksFor(run.batches * run.tokens * run.heads * (run.width - run.pairs)));
+      const std::int64_t blocks = run.batches * run.tokens;
+      if (fitPacks(kPack, type, {run.x, run.result}, {run.width, run.pairs, run.batchStride, run.tokenStride, run.headStride}))
+        return launch(rotateKernel<float, kPack>, rotateKernel<__nv_bfloat16, kPack>, run, type, device, blocks);
+      return launch(rotateKernel<float, 1>, rotateKernel<__nv_bfloat16, 1>, run, type, device, blocks);
     }};
 
 }  // namespace

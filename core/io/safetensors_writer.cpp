@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -97,8 +98,10 @@ class Progress {
   std::uint64_t done_ = 0;
 };
 
-Result<void> writeData(AtomicFile& out, const SizedTensor& sized, Progress& progress) {
-  KVISTA_ASSIGN(std::span<const std::byte> bytes, sized.tensor.produce());
+using Produced = Result<std::span<const std::byte>>;
+
+Result<void> writeData(AtomicFile& out, const SizedTensor& sized, const Produced& produced, Progress& progress) {
+  KVISTA_ASSIGN(std::span<const std::byte> bytes, produced);
   if (bytes.size() != sized.bytes)
     return fail(ErrorCode::internal, fmt::format("Tensor {} has {} bytes instead of {}.",
                                                  quoteForMessage(sized.tensor.name), bytes.size(), sized.bytes));
@@ -107,6 +110,20 @@ Result<void> writeData(AtomicFile& out, const SizedTensor& sized, Progress& prog
     KVISTA_CHECK(out.append(chunk));
     KVISTA_CHECK(progress.advance(chunk.size()));
     bytes = bytes.subspan(chunk.size());
+  }
+  return {};
+}
+
+/// Each tensor is made while the one before it is written; what made it is given back afterwards, with what it holds.
+Result<void> writeAll(AtomicFile& out, std::vector<SizedTensor> tensors, Progress& progress) {
+  const auto make = [&](std::size_t i) { return std::async(std::launch::async, [&produce = tensors[i].tensor.produce] { return produce(); }); };
+  std::future<Produced> next;
+  if (!tensors.empty()) next = make(0);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Produced produced = next.get();
+    if (i + 1 < tensors.size()) next = make(i + 1);
+    KVISTA_CHECK(writeData(out, tensors[i], produced, progress));
+    tensors[i].tensor.produce = nullptr;
   }
   return {};
 }
@@ -123,7 +140,7 @@ Result<AtomicFile> writeUncommitted(const std::filesystem::path& file, std::vect
   KVISTA_ASSIGN(AtomicFile out, AtomicFile::create(file));
   KVISTA_CHECK(out.append(std::as_bytes(std::span(header))));
   KVISTA_CHECK(progress.advance(0));
-  for (const SizedTensor& sized : tensors) KVISTA_CHECK(writeData(out, sized, progress));
+  KVISTA_CHECK(writeAll(out, std::move(tensors), progress));
   return out;
 }
 

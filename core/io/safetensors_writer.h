@@ -17,7 +17,8 @@
 namespace kvista {
 
 /// A tensor that will be written: its shape now, its bytes when its turn comes (so that a large model never lies in
-/// memory twice). `produce` answers exactly byteCount(type, count) bytes, valid until the next call.
+/// memory twice). `produce` answers exactly byteCount(type, count) bytes, valid until the next call of the
+/// same; it is called from another thread, while the bytes of the tensor before are written.
 struct TensorToWrite {
   std::string name;
   std::vector<std::int64_t> shape;

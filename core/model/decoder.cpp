@@ -12,6 +12,7 @@
 
 #include "core/io/checkpoint.h"
 #include "core/model/decoder_layer.h"
+#include "core/model/device.h"
 #include "core/model/head.h"
 #include "core/model/layer_stream.h"
 #include "core/model/torch_guard.h"
@@ -29,6 +30,11 @@ Result<std::shared_ptr<const Decoder>> Decoder::load(const Checkpoint& checkpoin
   settled.streamLayers = streamsLayers(description, options.device, options.dtype, options.streamLayers);
   KVISTA_ASSIGN(DecoderWeights weights,
                 loadWeights(checkpoint, description, options.device, options.dtype, settled.streamLayers, task));
+  if (!settled.activationBudgetBytes) {
+    constexpr std::int64_t kGibibyte = std::int64_t{1} << 30;
+    const bool isRoomy = !settled.device.is_cpu() && !settled.streamLayers;
+    settled.activationBudgetBytes = isRoomy ? availableMemory(settled.device).value_or(0) / 2 : kGibibyte;
+  }
   return std::shared_ptr<const Decoder>(new Decoder(std::move(description), settled, std::move(weights)));
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -26,8 +27,8 @@ struct ComputeOptions {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;  ///< kFloat or kBFloat16.
   /// How much the backward pass may keep instead of computing it twice; it needs the layers' inputs and one layer's
-  /// activations in any case.
-  std::int64_t activationBudgetBytes = std::int64_t{1} << 30;
+  /// activations in any case. Not given: 1 GiB, or on a GPU that holds all layers half of what they leave free.
+  std::optional<std::int64_t> activationBudgetBytes;
   /// Keep no more than two layers' matrices on the device and read the others from the file as a pass comes to them. A GPU
   /// that the weights do not fit on does so without being asked. Such a pass takes all its windows through one layer before
   /// the next; what they hand on waits on the device where it fits into `activationBudgetBytes`, else in main memory.

@@ -30,7 +30,7 @@ class WaitingRoom {
   WaitingRoom(const at::Tensor& ids, std::int64_t width, const ComputeOptions& options, std::int64_t tensors)
       : sizes_{ids.size(0), ids.size(1), width}, device_(options.device) {
     const std::int64_t bytes = ids.numel() * width * static_cast<std::int64_t>(c10::elementSize(options.dtype)) * tensors;
-    const bool inMainMemory = !device_.is_cpu() && bytes > options.activationBudgetBytes;
+    const bool inMainMemory = !device_.is_cpu() && bytes > options.activationBudgetBytes.value_or(0);
     layout_ = at::TensorOptions(options.dtype).device(inMainMemory ? at::kCPU : device_).pinned_memory(inMainMemory);
   }
   [[nodiscard]] at::Tensor make() const { return at::empty(sizes_, layout_); }
@@ -50,11 +50,13 @@ void reportLayer(const Task& task, std::size_t done, std::size_t total) { task.p
 
 std::int64_t Decoder::tokensPerStep() const {
   if (options_.tokensPerStep > 0) return options_.tokensPerStep;
-  return options_.device.is_cpu() ? 2048 : 16384;  // A GPU wants more of them to be busy.
+  return options_.device.is_cpu() ? 2048 : 8192;  // A GPU wants more of them to be busy.
 }
 
 Decoder Decoder::withTokensPerStep(std::int64_t tokens) const {
   Decoder other = *this;
+  if (tokens > 0 && tokens < tokensPerStep() && other.options_.activationBudgetBytes)  // what is kept shrinks with the step
+    *other.options_.activationBudgetBytes = *other.options_.activationBudgetBytes / tokensPerStep() * tokens;
   other.options_.tokensPerStep = tokens;
   return other;
 }

@@ -59,7 +59,7 @@ Result<Recording> Recording::begin(const PassContext& pass, const at::Tensor& id
   const int layers = pass.description.shape.layers;
   const std::int64_t bytes =
       recordedBytes(pass.description, ids.numel(), static_cast<std::int64_t>(c10::elementSize(options.dtype)));
-  const auto kept = static_cast<int>(std::clamp<std::int64_t>(options.activationBudgetBytes / bytes, 0, layers));
+  const auto kept = static_cast<int>(std::clamp<std::int64_t>(options.activationBudgetBytes.value_or(0) / bytes, 0, layers));
 
   Recording recording;
   recording.firstKept_ = layers - kept;

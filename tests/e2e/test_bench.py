@@ -76,6 +76,8 @@ def test_help_of_a_part_has_an_example():
     ("options", "said"),
     [
         ([], "`kvista bench` needs to be told what: decode"),
+        (["calibrate", "--shape", "llama-2-7c"], "llama-2-7b"),
+        (["calibrate", "--keep", "2"], '--keep is "2", but must be'),
         (["decod"], 'has no part "decod". Did you mean decode?'),
         (["decode", "--kept", "1.5"], '--kept is "1.5", but must be'),
         (["decode", "--context", "0"], '--context is "0", but must be'),
@@ -90,3 +92,20 @@ def test_what_is_not_understood_is_named(options, said):
 def test_a_gpu_that_is_not_there_is_named():
     done = run("bench", "decode", "--device", "cuda:99", code=ENVIRONMENT_MISSING)
     assert "--device cpu" in complaint(done)
+
+
+def test_calibrate_times_every_stage_and_leaves_nothing(tmp_path):
+    options = ["--shape", "smollm2-135m", "--layers", 2, "--virtual", "--windows", 2, "--window", 64, "--device", "cpu", "--dtype", "float32"]
+    measured = answer("bench", "calibrate", *options, "--folder", tmp_path)
+    assert not list(tmp_path.iterdir())
+    stages = [stage["name"] for stage in measured["stages"]]
+    for stage in ("load", "calibrate", "plan", "decompose", "write", "verify"):
+        assert stage in stages
+    assert measured["seconds"] == pytest.approx(sum(stage["seconds"] for stage in measured["stages"]), rel=1e-3)
+    assert measured["layers"] == 2 and measured["windows"] == 2 and measured["bytesWritten"] > 1e8
+    # Each matrix of the layers and of the head once forward and once backward, a multiply-add being two operations.
+    layer = 576 * (576 + 192 + 192 + 576) + 3 * 576 * 1536
+    operations = 2 * 2 * (2 * layer + 576 * 49152) * 2 * 64
+    assert measured["achievedFlopsPerSecond"] * measured["passSeconds"] == pytest.approx(operations, rel=1e-3)
+    unwritten = answer("bench", "calibrate", *options, "--no-write", "--folder", tmp_path)
+    assert unwritten["bytesWritten"] == 0 and "write" not in [stage["name"] for stage in unwritten["stages"]]

@@ -9,6 +9,7 @@ void addBench(CLI::App& app, Invocation& invocation) {
   bench->footer("Example:\n  kvista bench decode --device cuda");
   bench->require_subcommand(1);
   addBenchDecode(*bench, invocation);
+  addBenchCalibrate(*bench, invocation);
 }
 
 }  // namespace kvista

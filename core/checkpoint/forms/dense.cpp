@@ -42,9 +42,10 @@ Result<at::Tensor> compressedRows(ProjectionRows& rows, int layer, const ModelSh
   KVISTA_ASSIGN(const at::Tensor original, rows.layer(layer));
   at::Tensor changed = original.clone();
   for (const auto& [group, factors] : groups) {
-    const at::Tensor columns = columnsOf(group, shape);
-    const at::Tensor latent = at::matmul(factors.down.cpu().to(at::kDouble), original.index_select(0, columns));
-    changed.index_copy_(0, columns, at::matmul(factors.up.cpu().to(at::kDouble), latent));
+    const at::Device device = original.device();
+    const at::Tensor columns = columnsOf(group, shape).to(device);
+    const at::Tensor latent = at::matmul(factors.down.to(device, at::kDouble), original.index_select(0, columns));
+    changed.index_copy_(0, columns, at::matmul(factors.up.to(device, at::kDouble), latent));
   }
   return changed;
 }
@@ -102,7 +103,7 @@ Result<ExportContent> make(const ExportSource& source) {
     replaced[attention.value.weight] = {layer, shape.keyWidth(), shape.valueWidth()};
   }
 
-  const auto rows = std::make_shared<ProjectionRows>(source.checkpoint.tensors, description);
+  const auto rows = std::make_shared<ProjectionRows>(source.checkpoint.tensors, description, source.device);
   for (const auto& [name, tensor] : source.checkpoint.tensors->tensors()) {
     const auto found = replaced.find(name);
     if (found == replaced.end()) {

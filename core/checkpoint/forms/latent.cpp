@@ -85,8 +85,8 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
         group.name("down.weight"), {rank, shape.hiddenSize}, dtype,
         [rows, layer = group.layer, columns = columnsOf(group.group, shape), down = factors.down]() -> Result<at::Tensor> {
           KVISTA_ASSIGN(const at::Tensor all, rows->layer(layer));
-          const at::Tensor own = all.index_select(0, columns);
-          return down.defined() ? at::matmul(down.cpu().to(at::kDouble), own) : own;
+          const at::Tensor own = all.index_select(0, columns.to(all.device()));
+          return down.defined() ? at::matmul(down.to(all.device(), at::kDouble), own) : own;
         }));
   } else if (!group.isIdentity) {
     tensors.push_back(computed(group.name("down.weight"), {rank, width}, dtype,
@@ -128,7 +128,7 @@ Result<ExportContent> make(const ExportSource& source) {
     if (layout.keepsValues[static_cast<std::size_t>(layer)])
       carry(attentionPrefix(layer) + "v_proj.weight", attention.value.weight);
   }
-  const auto rows = std::make_shared<ProjectionRows>(store, description);
+  const auto rows = std::make_shared<ProjectionRows>(store, description, source.device);
   for (const LatentGroup& group : layout.groups)
     addGroup(group, source.factors[group.index], rows, description.shape, dtype, content.tensors);
   std::ranges::stable_sort(content.tensors, {}, &TensorToWrite::name);

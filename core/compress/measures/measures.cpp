@@ -39,7 +39,7 @@ Result<const Measure*> findMeasure(std::string_view name) {
 
 OutputMoments outputMoments(const MeasureRequest& request, bool withoutSinks) {
   const LayerStatistics& sums = request.statistics.layers[static_cast<std::size_t>(request.layer)];
-  at::Tensor second = sums.secondMoment;
+  at::Tensor second = sums.secondMoment();
   at::Tensor mean = sums.sum;
   auto tokens = static_cast<double>(request.statistics.tokens);
   if (withoutSinks) {

@@ -64,7 +64,7 @@ TEST(StatisticsPass, SumsAreThoseOfADirectPass) {
   for (std::size_t i = 0; i < 2; ++i) {
     const LayerStatistics& layer = statistics.layers[i];
     const at::Tensor inputs = records()[i].attentionInput.to(at::kDouble);
-    EXPECT_LE(relativeDifference(layer.secondMoment, gram(inputs.flatten(0, 1))), 1e-5);
+    EXPECT_LE(relativeDifference(layer.secondMoment(), gram(inputs.flatten(0, 1))), 1e-5);
     EXPECT_LE(relativeDifference(layer.sum, inputs.flatten(0, 1).sum(0)), 1e-5);
     const at::Tensor sinks = inputs.narrow(1, 0, 4).flatten(0, 1);
     EXPECT_LE(relativeDifference(layer.sinkSum, sinks.sum(0)), 1e-5);
@@ -124,7 +124,7 @@ TEST(StatisticsPass, LayersThatAreReadOneAfterTheOtherGiveTheSameSums) {
   for (std::size_t i = 0; i < 2; ++i) {
     const LayerStatistics& layer = found.layers[i];
     const LayerStatistics& expected = pass().layers[i];
-    EXPECT_TRUE(at::equal(layer.secondMoment, expected.secondMoment));
+    EXPECT_TRUE(at::equal(layer.secondMoment(), expected.secondMoment()));
     EXPECT_TRUE(at::equal(layer.fisherKeys, expected.fisherKeys));
     EXPECT_TRUE(at::equal(layer.fisherRotatedKeys, expected.fisherRotatedKeys));
     EXPECT_TRUE(at::equal(layer.sample, expected.sample));
@@ -141,7 +141,7 @@ TEST(StatisticsPass, WithoutGradientsTheOtherSumsAreTheSame) {
     EXPECT_FALSE(plain.layers[i].fisherKeys.defined());
     EXPECT_FALSE(plain.layers[i].fisherValues.defined());
     EXPECT_FALSE(plain.layers[i].fisherRotatedKeys.defined());
-    EXPECT_LE(relativeDifference(plain.layers[i].secondMoment, pass().layers[i].secondMoment), 1e-6);
+    EXPECT_LE(relativeDifference(plain.layers[i].secondMoment(), pass().layers[i].secondMoment()), 1e-6);
     EXPECT_LE(relativeDifference(plain.layers[i].rotatedKeys, pass().layers[i].rotatedKeys), 1e-6);
   }
 }
@@ -168,8 +168,8 @@ TEST(StatisticsPass, ADamagedPartialFileOnlyMeansStartingAnew) {
   options.partialFile = folder / "partial";
   writeText(options.partialFile, "nothing of ours");
   const Statistics statistics = valueOf(runStatisticsPass(shortDecoder(), "model", demoWindows(2), options, {}));
-  EXPECT_LE(relativeDifference(statistics.layers[0].secondMoment,
-                               statisticsOf(shortDecoder(), demoWindows(2)).layers[0].secondMoment),
+  EXPECT_LE(relativeDifference(statistics.layers[0].secondMoment(),
+                               statisticsOf(shortDecoder(), demoWindows(2)).layers[0].secondMoment()),
             1e-6);
   EXPECT_TRUE(namesIn(folder.path()).empty());  // the pass is complete
 }
@@ -208,7 +208,7 @@ TEST(LayerAccumulator, OutputsAreSummedWithoutTheirBias) {
   data.add(sums, 0, 3);
   const LayerStatistics layer = sums.finish(3);
   const at::Tensor outputs = at::cat({data.keys - data.keyBias, data.values - data.valueBias}, -1);
-  EXPECT_LE(relativeDifference(layer.secondMoment, gram(outputs.flatten(0, 1))), 1e-6);
+  EXPECT_LE(relativeDifference(layer.secondMoment(), gram(outputs.flatten(0, 1))), 1e-6);
   EXPECT_LE(relativeDifference(layer.sum, outputs.flatten(0, 1).sum(0)), 1e-6);
   EXPECT_LE(relativeDifference(gram(layer.sinkFactor), gram(outputs.narrow(1, 0, 4).flatten(0, 1))), 1e-6);
   EXPECT_EQ(layer.fisherKeys.sizes().vec(), (std::vector<std::int64_t>{2, 3, 3}));
@@ -270,7 +270,7 @@ TEST(LayerAccumulator, AStateTakenUpAgainGivesTheSameSums) {
   data.add(second, 2, 1);
   const LayerStatistics a = whole.finish(3);
   const LayerStatistics b = second.finish(3);
-  const std::pair<at::Tensor, at::Tensor> pairs[] = {{a.secondMoment, b.secondMoment},
+  const std::pair<at::Tensor, at::Tensor> pairs[] = {{a.secondMoment(), b.secondMoment()},
                                                      {a.sum, b.sum},
                                                      {a.sinkFactor, b.sinkFactor},
                                                      {a.sinkSum, b.sinkSum},
@@ -292,7 +292,7 @@ TEST(LayerAccumulator, AStateTakenUpAgainGivesTheSameSums) {
   LayerAccumulator stranger = other.accumulator(7);
   EXPECT_EQ(errorOf(stranger.restoreState("3.", file)).code, ErrorCode::corruptFile);
   EXPECT_EQ(errorOf(second.restoreState("0.", file)).code, ErrorCode::corruptFile);
-  EXPECT_TRUE(at::equal(second.finish(3).secondMoment, b.secondMoment));
+  EXPECT_TRUE(at::equal(second.finish(3).secondMoment(), b.secondMoment()));
 }
 
 TEST(LayerAccumulator, MembersOfAGroupHaveTogetherWhatOneProcessHas) {

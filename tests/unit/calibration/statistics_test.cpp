@@ -41,7 +41,7 @@ TEST(MergeStatistics, ShardsAddToTheWholePass) {
   for (std::size_t i = 0; i < 2; ++i) {
     const LayerStatistics& a = sum.layers[i];
     const LayerStatistics& b = whole().layers[i];
-    EXPECT_LE(relativeDifference(a.secondMoment, b.secondMoment), 1e-6);
+    EXPECT_LE(relativeDifference(a.secondMoment(), b.secondMoment()), 1e-6);
     EXPECT_LE(relativeDifference(a.sum, b.sum), 1e-6);
     EXPECT_LE(relativeDifference(a.sinkSum, b.sinkSum), 1e-6);
     EXPECT_LE(relativeDifference(gram(a.sinkFactor), gram(b.sinkFactor)), 1e-6);
@@ -152,7 +152,7 @@ TEST_F(StatisticsFile, LoadsWhatWasSaved) {
     const LayerStatistics& a = loaded.layers[i];
     const LayerStatistics& b = saved.layers[i];
     for (const auto part :
-         {&LayerStatistics::secondMoment, &LayerStatistics::sum, &LayerStatistics::sinkFactor,
+         {&LayerStatistics::packedSecondMoment, &LayerStatistics::sum, &LayerStatistics::sinkFactor,
           &LayerStatistics::sinkSum, &LayerStatistics::fisherKeys, &LayerStatistics::fisherValues,
           &LayerStatistics::rotatedKeys, &LayerStatistics::fisherRotatedKeys, &LayerStatistics::sinkFisherKeys,
           &LayerStatistics::sinkFisherValues, &LayerStatistics::sample, &LayerStatistics::samplePositions}) {

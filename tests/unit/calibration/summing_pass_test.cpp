@@ -106,7 +106,7 @@ std::vector<LayerAccumulator> emptySums(bool gradients = true) {
 }
 
 void expectSameSums(const LayerStatistics& found, const LayerStatistics& expected) {
-  EXPECT_LE(relativeDifference(found.secondMoment, expected.secondMoment), 1e-6);
+  EXPECT_LE(relativeDifference(found.secondMoment(), expected.secondMoment()), 1e-6);
   EXPECT_LE(relativeDifference(found.sum, expected.sum), 1e-6);
   EXPECT_LE(relativeDifference(found.rotatedKeys, expected.rotatedKeys), 1e-6);
   EXPECT_LE(relativeDifference(found.fisherKeys, expected.fisherKeys), 1e-5);

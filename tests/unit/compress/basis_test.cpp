@@ -15,6 +15,7 @@
 
 #include <numeric>
 
+#include "core/calibration/symmetric_pack.h"
 #include "tests/unit/demo_model.h"
 
 namespace kvista::test {
@@ -126,7 +127,7 @@ const Statistics& randomStatistics() {
     Statistics made = shortStatistics();
     const at::Tensor inputs = at::matmul(gaussian({1000, 256}, 5), gaussian({256, 256}, 6));
     made.tokens = 1000;
-    for (LayerStatistics& layer : made.layers) layer.secondMoment = at::matmul(inputs.t(), inputs);
+    for (LayerStatistics& layer : made.layers) layer.packedSecondMoment = packSymmetric(at::matmul(inputs.t(), inputs));
     return made;
   }();
   return statistics;
@@ -134,7 +135,7 @@ const Statistics& randomStatistics() {
 
 TEST(Basis, WithTheIdentityMetricIsWhitenedSvd) {
   const LayerMoments moments = momentsOf(withMetric(Metric::identity), randomStatistics());
-  const at::Tensor factor = at::linalg_cholesky(randomStatistics().layers[1].secondMoment);  // S S^T = X^T X
+  const at::Tensor factor = at::linalg_cholesky(randomStatistics().layers[1].secondMoment());  // S S^T = X^T X
   const at::Tensor keys = shortDecoder().keyWeight(1).to(at::kDouble);
   const at::Tensor values = shortDecoder().valueWeight(1).to(at::kDouble);
   const std::pair<std::vector<Slot>, at::Tensor> cases[] = {{slotsOf(1, kAll, {}), keys},
@@ -220,7 +221,7 @@ TEST(Basis, TheFisherMetricNeedsGradients) {
 
 TEST(Basis, SumsThatAreNotFiniteAreAnError) {
   Statistics damaged = shortStatistics();
-  damaged.layers[1].secondMoment = damaged.layers[1].secondMoment / 0.0;
+  damaged.layers[1].packedSecondMoment = packSymmetric(damaged.layers[1].secondMoment() / 0.0);
   const auto basis = momentsOf(withMetric(Metric::fisher), damaged).decompose(slotsOf(1, {0}, {}));
   EXPECT_EQ(errorOf(basis).code, ErrorCode::numerical);
   EXPECT_THAT(basis.error().message, ::testing::HasSubstr("layer 1"));
