@@ -26,6 +26,9 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   return exactly ? at::mm(a.t(), b, at::kFloat) : at::mm(a.to(at::kFloat).t(), b.to(at::kFloat));
 }
 
+/// As it can be added to sums in float64 without further memory: a GPU converts on the way.
+at::Tensor readyToAdd(const at::Tensor& term) { return term.is_cuda() ? term : term.to(at::kDouble); }
+
 /// [b, h, n, d] or [b, n, h*d] to [h, b*n, d].
 at::Tensor rowsByHead(const at::Tensor& tensor, std::int64_t heads) {
   const at::Tensor four = tensor.dim() == 4 ? tensor : tensor.unflatten(2, {heads, -1}).transpose(1, 2);
@@ -34,7 +37,7 @@ at::Tensor rowsByHead(const at::Tensor& tensor, std::int64_t heads) {
 
 at::Tensor secondMomentByHead(const at::Tensor& tensor, std::int64_t heads) {
   const at::Tensor rows = rowsByHead(tensor, heads);
-  return product(rows, rows).to(at::kDouble);
+  return readyToAdd(product(rows, rows));
 }
 
 at::Tensor withoutBias(const at::Tensor& outputs, const at::Tensor& bias) { return bias.defined() ? outputs - bias : outputs; }
@@ -91,7 +94,7 @@ void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias,
                                        : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)}, -1));  // [b, tokens, n]
   const at::Tensor rows = outputs.flatten(0, 1);
   // Everything that takes memory comes first, so that where there is none the sums stay as they are.
-  Terms terms = {{&secondMoment_, product(rows, rows).to(at::kDouble)}, {&sum_, rows.sum(0, false, at::kDouble)}};
+  Terms terms = {{&secondMoment_, readyToAdd(product(rows, rows))}, {&sum_, rows.sum(0, false, at::kDouble)}};
 
   const std::int64_t tokens = outputs.size(1);
   const at::Tensor sinks = outputs.narrow(1, 0, std::min<std::int64_t>(kSinkTokens, tokens)).flatten(0, 1);
@@ -135,7 +138,7 @@ void LayerAccumulator::appendGradients(const LayerRecord& record, Terms& terms) 
       const at::Tensor gradient = product(gradients[b], record.attentionInput[b]);
       sum = sum.defined() ? sum.addcmul_(gradient, gradient) : gradient.square();
     }
-    return sum.to(at::kDouble);
+    return readyToAdd(sum);
   };
   terms.emplace_back(&keyGradientSquares_, squares(record.gradientKeys));
   terms.emplace_back(&valueGradientSquares_, squares(record.gradientValues));

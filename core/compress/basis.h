@@ -19,8 +19,8 @@ namespace kvista {
 /// The eigenbasis of one group's outputs in a metric M (methods.md section 2): eigh(M^1/2 C M^1/2) = U diag(lambda) U^T.
 /// One decomposition serves every rank and every width.
 struct GroupBasis {
-  at::Tensor up;      ///< float64 [n, n]: M^-1/2 U, directions as columns by falling eigenvalue.
-  at::Tensor down;    ///< float64 [n, n]: U^T M^1/2.
+  at::Tensor up;      ///< float64 (kept for later: float32) [n, n]: M^-1/2 U, directions as columns by falling eigenvalue.
+  at::Tensor down;    ///< As up, U^T M^1/2.
   Spectrum spectrum;  ///< Eigenvalues a token; fitted distortions if the coder's steps were fitted.
   at::Tensor steps;   ///< float32 [n, widths] of the coder, in the order of spectrum.widths; undefined without coding.
 };

@@ -68,7 +68,7 @@ Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics
 }
 
 Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task,
-                                const ProcessGroup& processes) {
+                                const ProcessGroup& processes, const std::vector<GroupBasis>& bases) {
   if (const auto problems = validate(plan, decoder.shape()); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
@@ -76,6 +76,14 @@ Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statis
   if (!method->weightsOnly && !statistics)
     return fail(ErrorCode::invalidArgument, "The plan's factors come from statistics, and none were given.",
                 "Give --stats FILE, made by `kvista calibrate`.");
+  if (!method->sequential && !bases.empty() && bases.size() == plan.groups.size()) {
+    PlanFactors factors;
+    for (std::size_t i = 0; i < bases.size(); ++i) {
+      KVISTA_CHECK(task.checkStop());
+      factors.push_back(factorsOf(bases[i], plan.groups[i]));
+    }
+    return factors;
+  }
   if (!method->sequential) return factorsOfStatistics(decoder, statistics, plan, task, processes);
 
   PlanFactors factors(plan.groups.size());

@@ -12,6 +12,7 @@
 #include "core/compress/exchange.h"
 #include "core/compress/layouts.h"
 #include "core/compress/measures/measures.h"
+#include "core/model/device.h"
 #include "core/plan/allocate.h"
 #include "core/plan/plan_groups.h"
 
@@ -110,9 +111,36 @@ Result<void> planPlainQuantised(const ModelShape& shape, std::int64_t budget, co
   return fail(ErrorCode::internal, fmt::format("No width of the method {} fits {} bytes a token.", method.name, budget));
 }
 
-Result<BudgetUnit> unitOf(const Statistics* statistics, const LayerMoments& moments, const Group& group, int layer) {
+/// Decompositions that are kept as long as there is room for them.
+class KeptBases {
+ public:
+  explicit KeptBases(std::int64_t roomBytes) : roomBytes_(roomBytes) {}
+  [[nodiscard]] bool isKeeping() const { return roomBytes_ > 0; }
+  void keep(const GroupBasis& basis) {
+    roomBytes_ -= 2 * basis.up.numel() * static_cast<std::int64_t>(sizeof(float));
+    if (!isKeeping()) {
+      bases_.clear();
+      return;
+    }
+    bases_.push_back({basis.up.to(at::kFloat), basis.down.to(at::kFloat), basis.spectrum, basis.steps});
+  }
+  std::vector<GroupBasis> take() { return std::move(bases_); }
+
+ private:
+  std::int64_t roomBytes_;
+  std::vector<GroupBasis> bases_;
+};
+
+/// `kept` may be null.
+Result<BudgetUnit> unitOf(const Statistics* statistics, const LayerMoments& moments, const Group& group, int layer, KeptBases* kept) {
   BudgetUnit unit;
-  KVISTA_ASSIGN(unit.spectrum, moments.spectrum(group.slots));
+  if (kept && kept->isKeeping()) {
+    KVISTA_ASSIGN(GroupBasis basis, moments.decompose(group.slots));
+    kept->keep(basis);
+    unit.spectrum = std::move(basis.spectrum);
+  } else {
+    KVISTA_ASSIGN(unit.spectrum, moments.spectrum(group.slots));
+  }
   unit.maximumRank = static_cast<int>(group.widths.size());
   unit.locked = group.locked;
   unit.widths = group.widths;
@@ -185,7 +213,7 @@ double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, 
 }
 
 Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Settings& settings,
-                            std::string_view grouping, int groupSize, const std::vector<Group>* manual, const Task& task,
+                            std::string_view grouping, int groupSize, const std::vector<Group>* manual, KeptBases& kept, const Task& task,
                             const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
   const Method& method = settings.method;
@@ -220,7 +248,7 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, group));
-      KVISTA_ASSIGN(BudgetUnit unit, unitOf(statistics, moments, group, layer));
+      KVISTA_ASSIGN(BudgetUnit unit, unitOf(statistics, moments, group, layer, &kept));
       KVISTA_CHECK(boundRanks(settings, unit));
       result.groups.push_back(std::move(group));
       result.units.push_back(std::move(unit));
@@ -253,7 +281,7 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
       if (plan.groups[i].slots.front().layer != layer) continue;
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, plan.groups[i]));
-      KVISTA_ASSIGN(units[i], unitOf(statistics, moments, plan.groups[i], layer));
+      KVISTA_ASSIGN(units[i], unitOf(statistics, moments, plan.groups[i], layer, nullptr));
     }
   }
   return units;
@@ -308,10 +336,14 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   } else {
     const bool automatic = method.grouping == "auto" && !request.manual;
     for (int groupSize = automatic ? shape.kvHeads : method.groupSize;; groupSize = (groupSize + 1) / 2) {
+      const at::Device where = decoder.options().device;
+      const bool keeps = request.keepBases && !method.sequential && processes.isAlone();
+      KeptBases kept(keeps ? availableMemory(where).value_or(0) / 4 : 0);
       const bool whole = method.grouping == "joint" && !request.groupSize;
       KVISTA_ASSIGN(LaidOut laidOut,
                     layOutModel(decoder, statistics, plan, settings, automatic ? "joint" : method.grouping, whole ? 0 : groupSize,
-                                request.manual ? &request.manual->groups : nullptr, task, processes));
+                                request.manual ? &request.manual->groups : nullptr, kept, task, processes));
+      result.bases = kept.take();
       plan.groups = std::move(laidOut.groups);
       KVISTA_CHECK(checkRanksFit(settings, laidOut.units, budgetBytes(request.target, shape)));
       KVISTA_ASSIGN(result.planned, allocateBudget(plan, laidOut.units, method.widths, context));

@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/calibration/statistics.h"
+#include "core/compress/basis.h"
 #include "core/compress/factors.h"
 #include "core/compress/method.h"
 #include "core/distributed/process_group.h"
@@ -34,6 +35,8 @@ struct PlanRequest {
   std::string device = "h200";           ///< Profile that `auto` grouping and the cost model look at.
   std::int64_t context = 16384;
   int batch = 1;
+  /// Answer what the groups were decomposed into as well, so that makeFactors need not do it again.
+  bool keepBases = false;
   /// Groups, widths of locked groups and locks to keep (from an edited plan file); absent: laid out anew.
   std::optional<CompressionPlan> manual;
 };
@@ -50,6 +53,9 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
 struct PlanWithSpectra {
   PlannedPlan planned;
   std::vector<BudgetUnit> units;  ///< One a group; empty for plain quantisation.
+  /// One a group, in float32 on the decoder's device, where they were to be kept and take no more than a quarter of the memory that
+  /// is free there; else empty. A group of several processes keeps none.
+  std::vector<GroupBasis> bases;
 };
 
 /// The frame of the plan that was asked for: every slot alone, nothing stored. Refuses what no statistics can make possible:
@@ -65,8 +71,9 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
 /// the same numbers. Sequential methods (`recalkv`) take the statistics' own tokens through the decoder again, and hold the
 /// residual stream of those tokens twice in main memory. The members of a group of `processes` decompose some
 /// of the layers each, except in sequence, and all get the factors.
+/// `bases`: of this plan's groups, from makePlan, or empty; sequential methods decompose anew.
 Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task,
-                                const ProcessGroup& processes = {});
+                                const ProcessGroup& processes = {}, const std::vector<GroupBasis>& bases = {});
 
 /// The same from the statistics alone, as if every layer saw the inputs of the model as it is: what plans foresee.
 Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,

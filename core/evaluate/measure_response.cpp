@@ -40,9 +40,10 @@ Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, con
     PlanRequest request;
     request.method = probe.method;
     request.target = {Target::Kind::share, probe.share};
+    request.keepBases = true;
     KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, request, task, processes));
     const PlannedPlan& planned = made.planned;
-    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task, processes));
+    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task, processes, made.bases));
     const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
     KVISTA_ASSIGN(const Perplexity measured,
                   measurePerplexity(decoder, heldOut, &transform, fmt::format("{} at {:.3g}", probe.method, probe.share), task, processes));

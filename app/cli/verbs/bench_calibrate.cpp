@@ -118,11 +118,12 @@ Result<Output> run(const Options& options, const Task& task) {
   const double passSeconds = statistics.seconds;
   clock.begin("plan");
   PlanRequest planRequest = options.plan;
+  planRequest.keepBases = true;
   planRequest.target = {Target::Kind::keptFraction, options.kept};
   KVISTA_ASSIGN(const PlanWithSpectra plan, makePlan(decoder, &statistics, planRequest, watched));
   const PlannedPlan& planned = plan.planned;
   clock.begin("decompose");
-  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, watched));
+  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, watched, {}, plan.bases));
   if (!options.leaveUnwritten) {
     clock.begin("write");
     ExportRequest request{model.checkpoint, decoder, planned.plan, factors};

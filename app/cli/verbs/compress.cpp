@@ -55,7 +55,8 @@ Result<void> checkBeforehand(const Options& options, const PlanRequest& request)
 }
 
 Result<Output> run(const Options& options, const Task& task) {
-  KVISTA_ASSIGN(const PlanRequest planRequest, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
+  KVISTA_ASSIGN(PlanRequest planRequest, requestOf(options.plan, Target{Target::Kind::share, 0.125}));
+  planRequest.keepBases = true;
   KVISTA_CHECK(checkBeforehand(options, planRequest));
   KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
@@ -70,7 +71,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task, processes));
   KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, planRequest, task, processes));
   const PlannedPlan& planned = made.planned;
-  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task, processes));
+  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task, processes, made.bases));
   const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
 
   KVISTA_ASSIGN(const TokenWindows text, evaluationText(model, options, statistics, task, processes));

@@ -156,6 +156,27 @@ TEST(Planner, ChangesOfARequestAreTakenOver) {
   for (const Group& group : result.plan.groups) EXPECT_EQ(group.rank() % 4, 0);
 }
 
+TEST(Planner, WhatThePlanWasDecomposedIntoGivesTheSameFactorsWithoutStatistics) {
+  for (const char* method : {"joint", "coded", "coded-head"}) {
+    SCOPED_TRACE(method);
+    PlanRequest request = requestOf(method, 0.25, std::string_view(method) == "joint" ? Target::Kind::keptFraction : Target::Kind::share);
+    EXPECT_TRUE(valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).bases.empty());
+    request.keepBases = true;
+    const PlanWithSpectra made = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {}));
+    const CompressionPlan& plan = made.planned.plan;
+    ASSERT_EQ(made.bases.size(), plan.groups.size());
+    Statistics forgotten = shortStatistics();
+    for (LayerStatistics& layer : forgotten.layers) layer = {};
+    const PlanFactors kept = valueOf(makeFactors(shortDecoder(), &forgotten, plan, {}, {}, made.bases)), anew = factorsOf(plan);
+    for (std::size_t i = 0; i < anew.size(); ++i) {
+      ASSERT_EQ(kept[i].isIdentity(), anew[i].isIdentity());
+      if (anew[i].isIdentity()) continue;
+      EXPECT_TRUE(at::equal(kept[i].up, anew[i].up) && at::equal(kept[i].down, anew[i].down) && at::equal(kept[i].steps, anew[i].steps));
+      EXPECT_EQ(kept[i].widths, anew[i].widths);
+    }
+  }
+}
+
 TEST(Planner, SwapLossLosesNoMoreThanTheGroupingsItStartsFrom) {
   for (const Metric metric : {Metric::fisher, Metric::identity}) {
     const auto keyLoss = [&](const char* grouping) {
