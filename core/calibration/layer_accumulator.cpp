@@ -211,6 +211,13 @@ std::vector<std::pair<const char*, at::Tensor*>> LayerAccumulator::sums() {
   return parts;
 }
 
+std::int64_t LayerAccumulator::sumBytes() const {
+  LayerAccumulator view = *this;  // shares the tensors
+  std::int64_t bytes = 0;
+  for (const auto& [name, tensor] : view.sums()) bytes += static_cast<std::int64_t>(tensor->nbytes());
+  return bytes;
+}
+
 void LayerAccumulator::appendState(const std::string& prefix, NamedTensors& tensors) const {
   LayerAccumulator view = *this;  // shares the tensors
   for (const auto& [name, tensor] : view.sums()) tensors.emplace_back(prefix + name, *tensor);

@@ -32,6 +32,8 @@ class LayerAccumulator {
   /// The sums so far as CPU tensors. `windows`: how many went in.
   [[nodiscard]] LayerStatistics finish(std::int64_t windows) const;
 
+  /// Bytes of the sums, which are nearly all of what `appendState` appends.
+  [[nodiscard]] std::int64_t sumBytes() const;
   /// Appends everything `finish` depends on, so that a pass that is cut off can be taken up again.
   void appendState(const std::string& prefix, NamedTensors& tensors) const;
   /// Takes up what appendState wrote; on an error nothing has changed.

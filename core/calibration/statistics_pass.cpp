@@ -21,6 +21,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kSaveEvery = std::chrono::seconds(20);
+constexpr int kTimesItsWriting = 10;  // a large state is kept less often, so that writing it takes no more than a tenth of the time
+constexpr std::int64_t kBytesASecond = 1'000'000'000;  // of a usual disk
 constexpr const char* kDescription = "kvista.partial_statistics";
 
 /// What a pass has summed so far.
@@ -29,6 +31,13 @@ struct RunningPass {
   std::int64_t windows = 0;  ///< Of those that are this member's.
   double lossSum = 0;
   double seconds = 0;
+
+  /// About how long it takes to write.
+  [[nodiscard]] std::chrono::milliseconds writingTime() const {
+    std::int64_t bytes = 0;
+    for (const LayerAccumulator& layer : layers) bytes += layer.sumBytes();
+    return std::chrono::milliseconds(bytes / (kBytesASecond / 1000));
+  }
 };
 
 Result<void> save(const RunningPass& pass, const std::filesystem::path& file, const std::string& key) {
@@ -67,7 +76,10 @@ class Keeper {
     kept_ = pass.windows;
     return {};
   }
-  Result<void> keepNowAndThen(const RunningPass& pass) { return Clock::now() - last_ > kSaveEvery ? keep(pass) : Result<void>{}; }
+  Result<void> keepNowAndThen(const RunningPass& pass) {
+    if (file_.empty() || Clock::now() - last_ < std::max<Clock::duration>(kSaveEvery, pass.writingTime() * kTimesItsWriting)) return {};
+    return keep(pass);
+  }
   void remove() const {
     std::error_code ignored;  // a file that was never written is nothing to complain about
     if (!file_.empty()) std::filesystem::remove(file_, ignored);

@@ -17,7 +17,7 @@ namespace kvista {
 struct StatisticsOptions {
   bool gradients = true;
   std::int64_t tokensPerBatch = 2048;  ///< Windows go through the model (or a streamed layer) together up to this many tokens.
-  /// Where sums are kept every 20 s while the pass runs; empty: nowhere. Members of a group add their rank to the name.
+  /// Where sums are kept every 20 s (large ones less often) while the pass runs; empty: nowhere. Members of a group add their rank to the name.
   std::filesystem::path partialFile;
 };
 

@@ -120,9 +120,9 @@ RandomTensors randomTensorsOf(const DecoderDescription& description, std::uint64
 Result<std::vector<std::string>> writeWeights(const std::filesystem::path& folder, const RandomTensors& random,
                                               const DecoderDescription& description, const Task& task) {
   std::vector<TensorToWrite> tensors;
-  const auto held = std::make_shared<std::vector<std::uint16_t>>();
   for (const RequiredTensor& required : requiredTensors(description)) {
     const std::string& name = required.name;
+    const auto held = std::make_shared<std::vector<std::uint16_t>>();  // its own: the next tensor is made while this one is written
     tensors.push_back({name, required.shape, DataType::bf16, [held, &random, &name = random.tensors.find(name)->first]() -> Result<std::span<const std::byte>> {
                          const RandomTensor& tensor = random.tensors.find(name)->second;
                          std::size_t count = 1;
