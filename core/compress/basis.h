@@ -47,7 +47,7 @@ class LayerMoments {
 
   /// Decomposes one group of this layer's slots.
   Result<GroupBasis> decompose(const std::vector<Slot>& slots) const;
-  /// That decomposition's spectrum alone, which takes a third of the time where no coder is fitted.
+  /// That decomposition's spectrum alone, without eigenvectors where no coder is fitted.
   [[nodiscard]] Result<Spectrum> spectrum(const std::vector<Slot>& slots) const;
   /// Its eigenvalues, falling.
   [[nodiscard]] Result<std::vector<double>> eigenvalues(const std::vector<Slot>& slots) const;

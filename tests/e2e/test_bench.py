@@ -7,7 +7,7 @@ import json
 import pytest
 
 import program
-from program import MODEL, USAGE, answer, complaint, run
+from program import BAD_INPUT, MODEL, USAGE, answer, complaint, run
 
 ENVIRONMENT_MISSING = 4
 SMALL = ["--heads", 4, "--width", 64, "--context", 96]
@@ -109,3 +109,18 @@ def test_calibrate_times_every_stage_and_leaves_nothing(tmp_path):
     assert measured["achievedFlopsPerSecond"] * measured["passSeconds"] == pytest.approx(operations, rel=1e-3)
     unwritten = answer("bench", "calibrate", *options, "--no-write", "--folder", tmp_path)
     assert unwritten["bytesWritten"] == 0 and "write" not in [stage["name"] for stage in unwritten["stages"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--method", "codet"], 'There is no method "codet"'),
+        (["--method", "coded"], "this plan stores codes"),
+        (["--folder", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_what_calibrate_cannot_time_is_refused_before_anything_is_made(options, said, tmp_path):
+    small = ["--shape", "smollm2-135m", "--layers", 2, "--virtual", "--device", "cpu", "--dtype", "float32"]
+    folder = [] if "--folder" in options else ["--folder", tmp_path]
+    done = run("bench", "calibrate", *small, *folder, *options, code=(USAGE, BAD_INPUT))
+    assert said in complaint(done) and not list(tmp_path.iterdir())

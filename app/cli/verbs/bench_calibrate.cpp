@@ -17,6 +17,7 @@
 #include "core/io/temporary_paths.h"
 #include "core/model/device.h"
 #include "core/model/device_timer.h"
+#include "core/model/torch_guard.h"
 
 namespace kvista {
 namespace {
@@ -37,7 +38,7 @@ class ScratchFolder {
  public:
   static Result<ScratchFolder> in(const std::filesystem::path& parent) {
     std::string name = (parent / "kvista-bench-XXXXXX").string();
-    if (!mkdtemp(name.data())) return fail(ErrorCode::io, fmt::format("No folder can be made in {}.", parent.string()), "Give --folder.");
+    if (!mkdtemp(name.data())) return fail(ErrorCode::io, fmt::format("No folder can be made in {}.", parent.string()), "Give one that is there and can be written to with --folder.");
     registerTemporaryPath(name);
     return ScratchFolder(name);
   }
@@ -95,11 +96,16 @@ double passOperations(const DecoderDescription& description, std::int64_t tokens
 Result<Output> run(const Options& options, const Task& task) {
   ModelRequest shape = options.shape;
   if (options.layers > 0) shape.layers = options.layers;
+  PlanRequest planRequest = options.plan;
+  planRequest.keepBases = true;
+  planRequest.target = {Target::Kind::keptFraction, options.kept};
+  KVISTA_ASSIGN(const c10::Device device, openDevice(options.compute.device));  // before gigabytes are written for nothing
   KVISTA_ASSIGN(const ScratchFolder scratch,
                 ScratchFolder::in(options.folder.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(options.folder)));
   shape.target = scratch.path() / "model";
+  KVISTA_CHECK(findMethod(planRequest.method));
   KVISTA_ASSIGN(const MadeModel made, makeModel(shape, task));
-  KVISTA_ASSIGN(const c10::Device device, openDevice(options.compute.device));
+  KVISTA_CHECK(draftPlan(planRequest, made.shape));
   KVISTA_ASSIGN(const double matrixRate,
                 DeviceTimer(device).matrixRate(options.compute.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, task));
 
@@ -109,7 +115,9 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const LoadedModel model, loadModel(shape.target.string(), options.compute, watched));
   const Decoder& decoder = *model.decoder;
   TokenWindows windows;
-  windows.ids = at::randint(decoder.shape().vocabulary, {options.windows, options.window}, at::kLong);
+  KVISTA_ASSIGN(windows.ids, guardTorch("Drawing random tokens", [&]() -> Result<at::Tensor> {
+                  return at::randint(decoder.shape().vocabulary, {options.windows, options.window}, at::kLong);
+                }));
   windows.hash = "random";
   clock.begin("calibrate");
   StatisticsOptions statisticsOptions;
@@ -117,9 +125,6 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const Statistics statistics, runStatisticsPass(decoder, "random", windows, statisticsOptions, watched));
   const double passSeconds = statistics.seconds;
   clock.begin("plan");
-  PlanRequest planRequest = options.plan;
-  planRequest.keepBases = true;
-  planRequest.target = {Target::Kind::keptFraction, options.kept};
   KVISTA_ASSIGN(const PlanWithSpectra plan, makePlan(decoder, &statistics, planRequest, watched));
   const PlannedPlan& planned = plan.planned;
   clock.begin("decompose");

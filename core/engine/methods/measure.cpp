@@ -68,7 +68,7 @@ Result<Rows> rowsOf(Call& call, Fields& fields, WorkModel& model, std::int64_t m
 Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, const CacheTransform* transform, const char* stage, const Task& task) {
   const std::vector<std::int64_t> ids(rows.tokens.begin(), rows.tokens.end());
   const at::Tensor all = at::tensor(ids, at::kLong);
-  const std::int64_t tokensPerBatch = decoder.options().device.is_cpu() ? 2048 : 16384;
+  const std::int64_t tokensPerBatch = decoder.tokensPerStep();
   std::vector<float> values;
   values.reserve(ids.size());
   for (std::size_t row = 0; row < rows.lengths.size();) {

@@ -41,7 +41,7 @@ Result<nlohmann::json> forecastMemory(Call& call) {
   const std::int64_t window = recipeOf(text, model.description).window;
   switch (work) {
     case Work::calibrate: computing += calibrationBytes(shape, gradients, tokensPerPass(window, device)); break;
-    case Work::plan: hosting += planBytes(widestPlan(shape), shape); break;
+    case Work::plan: computing += planBytes(widestPlan(shape), shape); break;
     case Work::refine: {
       KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
       computing += refiningBytes(plan, shape, windowsPerStep * window, device);
