@@ -117,7 +117,7 @@ const Palette& colours() { return Theme::instance().palette(); }
 QFont textFont(TextRole role) {
   QFont result(QStringLiteral("Inter"));
   result.setHintingPreference(QFont::PreferNoHinting);  // Hints would make equal figures unequally wide.
-  result.setStyleStrategy(QFont::NoSubpixelAntialias);  // A figure is seen on other screens and paper: no coloured edges.
+  result.setStyleStrategy(QFont::NoSubpixelAntialias);  // Figures go to other screens: no coloured edges.
   switch (role) {
     case TextRole::body:
       result.setPixelSize(13);
