@@ -44,12 +44,15 @@ RecoverDialog::RecoverDialog(std::vector<RecoveredProject> found, QWidget* paren
   setWindowTitle(tr("Recover"));
   setAttribute(Qt::WA_DeleteOnClose);
   for (QLabel* label : {heading_, summary_}) label->setWordWrap(true);
+  heading_->setObjectName(QStringLiteral("recoverHeading"));
+  summary_->setObjectName(QStringLiteral("recoverSummary"));
   list_->setObjectName(QStringLiteral("abandonedProjects"));
   list_->setAccessibleName(tr("Projects that were not saved"));
   list_->setMaximumHeight(120);
   differences_->setObjectName(QStringLiteral("showDifferences"));
   differences_->setCheckable(true);
   differences_->setProperty("link", true);
+  differences_->setAutoDefault(false);  // Return is the blue button's, wherever the keyboard is.
   table_->setObjectName(QStringLiteral("differences"));
   table_->setAccessibleName(tr("Differences"));
   table_->setHeaderLabels({tr("What"), tr("As saved"), tr("With the edits")});
@@ -64,7 +67,10 @@ RecoverDialog::RecoverDialog(std::vector<RecoveredProject> found, QWidget* paren
   auto* recover = buttons->addButton(tr("Recover"), QDialogButtonBox::AcceptRole);
   auto* discardButton = buttons->addButton(tr("Discard"), QDialogButtonBox::DestructiveRole);
   buttons->addButton(tr("Later"), QDialogButtonBox::RejectRole);
+  recover->setObjectName(QStringLiteral("recover"));
+  discardButton->setObjectName(QStringLiteral("discard"));
   recover->setDefault(true);
+  recover->setFocus();
   markPrimary(recover);
   auto* column = new QVBoxLayout(this);
   column->addWidget(heading_);

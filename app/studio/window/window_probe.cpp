@@ -4,6 +4,7 @@
 
 #include <QApplication>
 #include <QSaveFile>
+#include <QTreeWidget>
 
 namespace kvista {
 namespace {
@@ -13,6 +14,22 @@ constexpr int kEveryMilliseconds = 100;
 nlohmann::json rectangleOf(const QWidget& widget) {
   const QPoint place = widget.mapToGlobal(QPoint());
   return {place.x(), place.y(), widget.width(), widget.height()};
+}
+
+/// A row a line, its columns apart by tabs.
+QString rowsOf(const QTreeWidget& table) {
+  QStringList rows;
+  for (int row = 0; row < table.topLevelItemCount(); ++row) {
+    QStringList columns;
+    for (int column = 0; column < table.columnCount(); ++column) columns << table.topLevelItem(row)->text(column);
+    rows << columns.join(QLatin1Char('\t'));
+  }
+  return rows.join(QLatin1Char('\n'));
+}
+
+QString textOf(const QWidget& widget) {
+  const auto* table = qobject_cast<const QTreeWidget*>(&widget);
+  return table ? rowsOf(*table) : widget.property("text").toString();
 }
 
 }  // namespace
@@ -38,7 +55,7 @@ void WindowProbe::write() {
           !widget->objectName().startsWith(QStringLiteral("qt_"))) {
         const std::string name = widget->objectName().toStdString();
         places[name] = rectangleOf(*widget);
-        if (const QString text = widget->property("text").toString(); !text.isEmpty()) texts[name] = text.toStdString();
+        if (const QString text = textOf(*widget); !text.isEmpty()) texts[name] = text.toStdString();
       }
     if (!top->objectName().isEmpty()) places[top->objectName().toStdString()] = rectangleOf(*top);
   }
