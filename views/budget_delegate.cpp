@@ -124,6 +124,7 @@ void BudgetDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option
     default:
       paintNumber(*painter, option.rect, index);
   }
+  if (selected && index.column() == BudgetModel::layer) paintChosenMark(*painter, option.rect);
   painter->setRenderHint(QPainter::Antialiasing, false);
   painter->fillRect(QRect(option.rect.left(), option.rect.bottom(), option.rect.width(), 1), look.hairline);
   if (option.state.testFlag(QStyle::State_HasFocus)) {

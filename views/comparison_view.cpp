@@ -363,7 +363,7 @@ void ComparisonView::paintEvent(QPaintEvent*) {
 
 void ComparisonView::paintFigure(QPainter& painter, const QRectF& rect) {
   if (!canBeDrawn()) return;
-  auto light = std::make_optional<Theme::LightForPaper>();
+  auto light = std::make_optional<Theme::Wearing>(Theme::light());
   showColours();
   painter.save();
   const Places places = placesIn(rect);

@@ -197,6 +197,9 @@ void HeatTables::paintTable(QPainter& painter, const Places& places, Part part, 
     const int first = isKey ? 0 : keys, count = isKey ? keys : columns() - keys;
     images[isKey ? 0 : 1].paint(painter, block(places, part, 0, first, layers(), count), QRectF(0, 0, count, layers()),
                                 look.panel, look.faint);
+    if (part == difference)
+      images[isKey ? 0 : 1].paintSigns(painter, block(places, part, 0, first, layers(), count), QRectF(0, 0, count, layers()),
+                                       columnsOf(matrices_[part], first, count), {}, differenceScale_.range().span() / 16);
   }
 }
 

@@ -223,6 +223,7 @@ HeatmapPicture HeatmapCanvas::picture() const {
   return {&record_,
           &arrangement_,
           &image_,
+          range_,
           axes_,
           cellsRect(),
           visible_,

@@ -173,6 +173,9 @@ void paintHeatmap(QPainter& painter, const HeatmapPicture& picture) {
   painter.save();
   painter.setRenderHint(QPainter::Antialiasing, false);
   picture.image->paint(painter, picture.cells, picture.visible, colours().panel, colours().faint);
+  if (picture.record->difference)
+    picture.image->paintSigns(painter, picture.cells, picture.visible, picture.record->matrix,
+                              picture.arrangement->headAt, picture.range.span() / 16);
   painter.save();
   paintGroupBorders(painter, picture);
   painter.restore();

@@ -26,6 +26,7 @@ struct HeatmapPicture {
   const HeatmapRecord* record = nullptr;
   const Arrangement* arrangement = nullptr;
   const MatrixImage* image = nullptr;
+  Range range;  ///< Of the colours.
   HeatmapAxes axes;
   QRectF cells;                                 ///< Where cells are drawn, in pixels; the axes are at its left and top.
   QRectF visible;                               ///< Which cells, in places of rows and columns; a square.

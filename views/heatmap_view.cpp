@@ -328,7 +328,7 @@ QMenu* HeatmapView::makeMenu() {
 }
 
 void HeatmapView::paintFigure(QPainter& painter, const QRectF& rect) {
-  const Theme::LightForPaper light;
+  const Theme::Wearing light(Theme::light());
   if (!record().canBeDrawn()) return;
   const HeatmapAxes axes = canvas_->axes();
   painter.save();

@@ -12,6 +12,8 @@
 namespace kvista {
 namespace {
 
+constexpr double kSignPitch = 8, kLeastRun = 6, kLeastHeight = 5;  // Pixels.
+
 /// Every pixel the mean of four; a last odd row or column stands for itself.
 QImage halved(const QImage& image) {
   QImage half((image.width() + 1) / 2, (image.height() + 1) / 2, image.format());
@@ -107,6 +109,38 @@ void MatrixImage::paint(QPainter& painter, const QRectF& target, const QRectF& c
                       image.copy(whole).scaled(whole.size() * enlarge, Qt::IgnoreAspectRatio, Qt::FastTransformation));
   }
   painter.restore();
+}
+
+void MatrixImage::paintSigns(QPainter& painter, const QRectF& target, const QRectF& cells, const Matrix& matrix,
+                             const std::vector<int>& order, double least) const {
+  if (isEmpty() || cells.isEmpty()) return;
+  const double width = target.width() / cells.width(), height = target.height() / cells.height();
+  if (height < kLeastHeight) return;
+  const QRect places = cells.toAlignedRect() & levels_.front().rect();
+  const auto head = [&](int place) { return order.empty() ? place : order[static_cast<std::size_t>(place)]; };
+  for (int row = places.top(); row <= places.bottom(); ++row) {
+    const auto isSigned = [&](int column) { return column <= places.right() && matrix.at(head(row), head(column)) < -least; };
+    for (int first = places.left(), end = first; first <= places.right(); first = end + 1) {
+      for (end = first; isSigned(end);) ++end;
+      // A sign a cell, or of narrow cells one for several beside each other.
+      const double wide = (end - first) * width;
+      if (wide < kLeastRun) continue;
+      const int count = width >= kSignPitch ? end - first : std::max(1, static_cast<int>(wide / kSignPitch));
+      for (int sign = 0; sign < count; ++sign) {
+        const QRectF place(target.x() + (first - cells.x()) * width + sign * wide / count, target.y() + (row - cells.y()) * height, wide / count, height);
+        const int column = first + static_cast<int>((sign + 0.5) * (end - first) / count);
+        if (target.contains(place.center())) paintMinus(painter, place, levels_.front().pixelColor(column, row));
+      }
+    }
+  }
+}
+
+void paintMinus(QPainter& painter, const QRectF& cell, const QColor& ground) {
+  const double side = std::min(cell.width(), cell.height());
+  const double length = std::round(std::clamp(0.4 * side, 4.0, 10.0)), thickness = side < 20 ? 1 : 2;
+  const QPointF middle = cell.center();
+  painter.fillRect(QRectF(std::round(middle.x() - length / 2), std::round(middle.y() - thickness / 2), length, thickness),
+                   qGray(ground.rgb()) > 128 ? Qt::black : Qt::white);
 }
 
 void paintHatch(QPainter& painter, const QRectF& target, const QColor& ground, const QColor& hatch) {

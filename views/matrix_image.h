@@ -26,11 +26,18 @@ class MatrixImage {
   /// pixel, averages are drawn. Unknown cells are hatched in `hatch` on `ground`.
   void paint(QPainter& painter, const QRectF& target, const QRectF& cells, const QColor& ground,
              const QColor& hatch) const;
+  /// A minus sign on the cells whose value in `matrix` is below `-least`: of differences, one colour is as dark as the other.
+  /// All as for the constructor and for `paint`; nothing where cells are too small for signs.
+  void paintSigns(QPainter& painter, const QRectF& target, const QRectF& cells, const Matrix& matrix,
+                  const std::vector<int>& order, double least) const;
 
  private:
   mutable std::vector<QImage> levels_;  ///< Each half the side of the one before; made when first needed.
   bool hasUnknown_ = false;
 };
+
+/// One such sign, dark or light as the ground asks for.
+void paintMinus(QPainter& painter, const QRectF& cell, const QColor& ground);
 
 /// The pattern of what is not known or out of date, everywhere in these views.
 void paintHatch(QPainter& painter, const QRectF& target, const QColor& ground, const QColor& hatch);

@@ -90,7 +90,7 @@ void NavigatorView::setFooter(const QString& text) {
 }
 
 void NavigatorView::paintFigure(QPainter& painter, const QRectF& rect) {
-  const Theme::LightForPaper light;
+  const Theme::Wearing light(Theme::light());
   const NavigatorRecord& record = strip_->record();
   const int layers = record.layers();
   if (layers == 0) return;

@@ -256,7 +256,7 @@ bool PlanComparisonView::eventFilter(QObject* watched, QEvent* event) {
 }
 
 void PlanComparisonView::paintFigure(QPainter& painter, const QRectF& area) const {
-  const Theme::LightForPaper light;
+  const Theme::Wearing light(Theme::light());
   if (!record_.canBeDrawn()) return;
   painter.save();
   painter.setFont(textFont(TextRole::title));

@@ -32,7 +32,10 @@ class ProblemDelegate final : public QStyledItemDelegate {
     const auto& problem = static_cast<const ProblemsModel*>(index.model())->at(index.row());
     painter->save();
     const QRect row = option.rect;
-    if (option.state & QStyle::State_Selected) painter->fillRect(row, colours().accentGround);
+    if (option.state & QStyle::State_Selected) {
+      painter->fillRect(row, colours().accentGround);
+      paintChosenMark(*painter, row);
+    }
     const bool grave = problem.severity != ProblemRecord::Severity::note;
     const QString names[] = {QStringLiteral("dialog-error"), QStringLiteral("dialog-warning"), QStringLiteral("dialog-information")};
     const QColor colour = grave ? colours().warning : colours().soft;

@@ -33,6 +33,8 @@ void paintColours(QPainter& painter, const QRectF& bar, const RangeBarRecord& re
   painter.fillRect(QRectF(bar.left(), bar.top(), bar.width(), high - bar.top()), QColor::fromRgb(colours.back()));
   painter.fillRect(QRectF(bar.left(), low, bar.width(), bar.bottom() - low), QColor::fromRgb(colours.front()));
   painter.drawImage(QRectF(bar.left(), high, bar.width(), low - high), strip);
+  if (record.map == ColourMap::difference)  // As on the cells that are so.
+    paintMinus(painter, QRectF(bar.left(), low - (low - high) / 8 - 6, bar.width(), 12), QColor::fromRgb(colours[32]));
 }
 
 /// The range's ends, and two numbers between them where they have room.

@@ -216,7 +216,12 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
     case PE_PanelItemViewRow:
       if (const auto* item = qstyleoption_cast<const QStyleOptionViewItem*>(option)) {
         const QStyleOptionViewItem quiet = withQuietSelection(*item);
-        return QProxyStyle::drawPrimitive(element, &quiet, painter, widget);
+        QProxyStyle::drawPrimitive(element, &quiet, painter, widget);
+        const auto position = item->viewItemPosition;  // Tables do not say it.
+        const bool first = position == QStyleOptionViewItem::Beginning || position == QStyleOptionViewItem::OnlyOne ||
+                           (position == QStyleOptionViewItem::Invalid && item->index.column() == 0);
+        if (element == PE_PanelItemViewItem && first && (item->state & State_Selected)) paintChosenMark(*painter, rect);
+        return;
       }
       break;
     default:
@@ -324,6 +329,7 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
         painter->setBrush(look.accentGround);
         painter->drawRoundedRect(rect, 4, 4);
         painter->restore();
+        paintChosenMark(*painter, rect);
       }
       plain.state &= ~State_Selected;
       return QProxyStyle::drawControl(element, &plain, painter, widget);

@@ -4,8 +4,10 @@
 
 #include <QApplication>
 #include <QFontDatabase>
+#include <QPainter>
 #include <QPalette>
 #include <QToolTip>
+#include <algorithm>
 
 #include "views/style.h"
 
@@ -109,8 +111,8 @@ void Theme::apply() {
   Q_EMIT changed();
 }
 
-Theme::LightForPaper::LightForPaper() : before_(instance().palette_) { instance().palette_ = &light(); }
-Theme::LightForPaper::~LightForPaper() { instance().palette_ = before_; }
+Theme::Wearing::Wearing(const Palette& palette) : before_(instance().palette_) { instance().palette_ = &palette; }
+Theme::Wearing::~Wearing() { instance().palette_ = before_; }
 
 const Palette& colours() { return Theme::instance().palette(); }
 
@@ -144,6 +146,17 @@ void markPrimary(QWidget* button) {
   button->setProperty("primary", true);
   button->updateGeometry();  // Its text is wider.
   button->update();
+}
+
+void paintChosenMark(QPainter& painter, const QRect& row) {
+  constexpr int kWidth = 3, kHeight = 16;
+  const int height = std::min(kHeight, row.height() - 6);
+  painter.save();
+  painter.setRenderHint(QPainter::Antialiasing);
+  painter.setPen(Qt::NoPen);
+  painter.setBrush(colours().accent);
+  painter.drawRoundedRect(QRectF(row.left() + 1, row.top() + (row.height() - height) / 2.0, kWidth, height), kWidth / 2.0, kWidth / 2.0);
+  painter.restore();
 }
 
 void frameList(QFrame& list) {

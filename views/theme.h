@@ -12,6 +12,8 @@
 
 #include "core/plan/plan.h"
 
+class QPainter;
+
 namespace kvista {
 
 /// Every colour of the window, by what it is for. Text colours keep 4.5:1 on `window` and `panel`, but for `faint`,
@@ -58,8 +60,8 @@ class Theme final : public QObject {
   [[nodiscard]] const Palette& palette() const { return *palette_; }
   [[nodiscard]] static const Palette& light();
   [[nodiscard]] static const Palette& dark();
-  /// Pictures for paper are light whatever the window is: while one of these lives, `palette()` is the light one.
-  class LightForPaper;
+  /// While one of these lives, `palette()` is another one: pictures for paper are light whatever the window is.
+  class Wearing;
 
  Q_SIGNALS:
   void changed();
@@ -74,12 +76,13 @@ class Theme final : public QObject {
   const Palette* palette_ = &light();
 };
 
-class Theme::LightForPaper {
+class Theme::Wearing {
  public:
-  LightForPaper();
-  ~LightForPaper();
-  LightForPaper(const LightForPaper&) = delete;
-  LightForPaper& operator=(const LightForPaper&) = delete;
+  /// The palette has to live longer.
+  explicit Wearing(const Palette& palette);
+  ~Wearing();
+  Wearing(const Wearing&) = delete;
+  Wearing& operator=(const Wearing&) = delete;
 
  private:
   const Palette* before_;
@@ -90,6 +93,8 @@ const Palette& colours();
 QFont textFont(TextRole role);
 /// Makes a button the one that goes on.
 void markPrimary(QWidget* button);
+/// At the left of a row that is chosen: its ground alone would be told by colour.
+void paintChosenMark(QPainter& painter, const QRect& row);
 /// A list that stands on the ground of a dialog: a hairline round it.
 void frameList(QFrame& list);
 /// "K3", "V0".

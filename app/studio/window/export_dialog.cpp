@@ -25,11 +25,12 @@ QString row(const QString& name, const QString& value) {
       .arg(colours().soft.name(), name, value);
 }
 
-QString sentences(const std::vector<std::string>& list, const QColor& colour) {
+/// `word`: what they are, before each; empty: nothing.
+QString sentences(const std::vector<std::string>& list, const QColor& colour, const QString& word = {}) {
   QString html;
   for (const std::string& sentence : list)
-    html += QStringLiteral("<p style='color:%1;margin:6px 0 0 0'>%2</p>")
-                .arg(colour.name(), QString::fromStdString(sentence).toHtmlEscaped());
+    html += QStringLiteral("<p style='color:%1;margin:6px 0 0 0'><b>%2</b>%3</p>")
+                .arg(colour.name(), word, QString::fromStdString(sentence).toHtmlEscaped());
   return html;
 }
 
@@ -48,7 +49,7 @@ QString describe(const ExportPreview& preview) {
                                              .arg(preview.bytesPerTokenBefore));
   html += row(ExportDialog::tr("Runs in"), QString::fromStdString(preview.runsIn).toHtmlEscaped());
   html += QStringLiteral("</table>");
-  return html + sentences(preview.notes, colours().soft) + sentences(preview.problems, colours().warning);
+  return html + sentences(preview.notes, colours().soft) + sentences(preview.problems, colours().warning, ExportDialog::tr("Problem: "));
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ QByteArray asPdf(const QSize& size, const Draw& draw) {
 }  // namespace
 
 Result<void> writeFigure(const QString& file, const QSize& size, const Draw& draw) {
-  const Theme::LightForPaper paper;
+  const Theme::Wearing paper(Theme::light());
   const QString ending = QFileInfo(file).suffix().toLower();
   const QByteArray bytes = ending == QStringLiteral("png")   ? asPng(size, draw)
                            : ending == QStringLiteral("svg") ? asSvg(size, draw)

@@ -102,7 +102,7 @@ TEST(Theme, FiguresAreTabular) {
 TEST(Theme, PicturesForPaperAreLight) {
   Theme::instance().setMode(Theme::Mode::dark);
   {
-    const Theme::LightForPaper paper;
+    const Theme::Wearing paper(Theme::light());
     EXPECT_FALSE(colours().dark);
   }
   EXPECT_TRUE(colours().dark);
