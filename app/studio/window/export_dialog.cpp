@@ -13,8 +13,8 @@
 #include <QLocale>
 #include <QPushButton>
 
+#include "app/studio/window/memory_row.h"
 #include "app/studio/window/window_size.h"
-#include "app/studio/window/memory_words.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -62,7 +62,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
       overwrite_(new QCheckBox(tr("replace an earlier export there"), this)),
       formSummary_(new QLabel(this)),
       preview_(new QLabel(this)),
-      memory_(new QLabel(tr("being worked out"), this)),
+      memory_(new MemoryRow(QStringLiteral("export"), this)),
       browse_(new QPushButton(tr("Choose…"), this)) {
   setObjectName(QStringLiteral("exportDialog"));
   setWindowTitle(tr("Export"));
@@ -78,8 +78,6 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   preview_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
   target_->setObjectName(QStringLiteral("exportTarget"));
   preview_->setObjectName(QStringLiteral("dryRun"));
-  memory_->setObjectName(QStringLiteral("memory"));
-  memory_->setWordWrap(true);
   auto* where = new QHBoxLayout;
   where->setSpacing(8);
   where->addWidget(target_, 1);
@@ -135,15 +133,12 @@ void ExportDialog::ask() {
 void ExportDialog::showPreview(const Result<ExportPreview>& preview) {
   isWritable_ = preview && preview->problems.empty();
   preview_->setText(preview ? describe(*preview) : sentences({preview.error().message, preview.error().hint}, colours().warning));
-  write_->setEnabled(isWritable_ && fits_);
+  write_->setEnabled(isWritable_ && memory_->fits());
 }
 
 void ExportDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {
-  const MemoryWords words = memoryWords(forecast, tr("close other programs, or take an engine with more memory"));
-  fits_ = words.fits;
-  memory_->setText(words.text);
-  memory_->setForegroundRole(fits_ ? QPalette::PlaceholderText : QPalette::WindowText);
-  write_->setEnabled(isWritable_ && fits_);
+  memory_->setForecast(forecast);
+  write_->setEnabled(isWritable_ && memory_->fits());
 }
 
 void ExportDialog::setElsewhere(bool elsewhere) { browse_->setHidden(elsewhere); }

@@ -16,6 +16,8 @@ class QPushButton;
 
 namespace kvista {
 
+class MemoryRow;
+
 /// Where a plan is written and how. Every change asks for a dry run, and what it would do is shown before it is done.
 class ExportDialog final : public QDialog {
   Q_OBJECT
@@ -45,9 +47,9 @@ class ExportDialog final : public QDialog {
   QCheckBox* overwrite_;
   QLabel* formSummary_;
   QLabel* preview_;
-  QLabel* memory_;
+  MemoryRow* memory_;
   QPushButton* browse_;
-  bool isWritable_ = false, fits_ = true;
+  bool isWritable_ = false;
   QPushButton* write_;
 };
 

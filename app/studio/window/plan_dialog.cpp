@@ -9,7 +9,7 @@
 #include <QLineEdit>
 #include <QPushButton>
 
-#include "app/studio/window/memory_words.h"
+#include "app/studio/window/memory_row.h"
 #include "app/studio/window/window_size.h"
 #include "views/target_editor.h"
 #include "views/theme.h"
@@ -28,7 +28,7 @@ PlanDialog::PlanDialog(const std::vector<MethodChoice>& methods, const Compressi
       typed_(new QLineEdit(this)),
       summary_(softLabel({}, this)),
       reason_(softLabel({}, this)),
-      memory_(new QLabel(tr("being worked out"), this)),
+      memory_(new MemoryRow(QStringLiteral("makePlan"), this)),
       given_(plan.target),
       target_(plan.target) {
   setObjectName(QStringLiteral("planDialog"));
@@ -42,10 +42,9 @@ PlanDialog::PlanDialog(const std::vector<MethodChoice>& methods, const Compressi
   method_->setCurrentText(QString::fromStdString(plan.method));
   typed_->setObjectName(QStringLiteral("target"));
   typed_->setText(targetText(given_));
-  memory_->setObjectName(QStringLiteral("memory"));
   reason_->setObjectName(QStringLiteral("reason"));
   auto* why = softLabel(tr("Groups and bits are chosen anew for every layer, as one step that can be undone."), this);
-  for (QLabel* label : {why, summary_, reason_, memory_}) label->setWordWrap(true);
+  for (QLabel* label : {why, summary_, reason_}) label->setWordWrap(true);
   // What they say changes, the dialog's size does not.
   for (QLabel* label : {summary_, reason_}) {
     label->setMinimumHeight(2 * label->fontMetrics().lineSpacing());
@@ -84,14 +83,11 @@ void PlanDialog::check() {
   reason_->setText(typed ? tr("8 is eight times smaller; or 12.5 %, 2048 B, 2 % loss.")
                          : QString::fromStdString(typed.error().message + " " + typed.error().hint));
   reason_->setForegroundRole(typed ? QPalette::PlaceholderText : QPalette::WindowText);
-  start_->setEnabled(typed && fits_ && method_->count() > 0);
+  start_->setEnabled(typed && memory_->fits() && method_->count() > 0);
 }
 
 void PlanDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {
-  const MemoryWords words = memoryWords(forecast, tr("close other programs, or take an engine with more memory"));
-  fits_ = words.fits;
-  memory_->setText(words.text);
-  memory_->setForegroundRole(fits_ ? QPalette::PlaceholderText : QPalette::WindowText);
+  memory_->setForecast(forecast);
   check();
 }
 

@@ -15,6 +15,8 @@ class QPushButton;
 
 namespace kvista {
 
+class MemoryRow;
+
 /// Asks by which method, and for what target, a plan shall be made anew.
 class PlanDialog final : public QDialog {
   Q_OBJECT
@@ -31,11 +33,11 @@ class PlanDialog final : public QDialog {
   void check();
   QComboBox* method_;
   QLineEdit* typed_;
-  QLabel *summary_, *reason_, *memory_;
+  QLabel *summary_, *reason_;
+  MemoryRow* memory_;
   QPushButton* start_;
   const Target given_;
   Target target_;
-  bool fits_ = true;
 };
 
 }  // namespace kvista

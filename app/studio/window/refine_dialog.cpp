@@ -14,9 +14,9 @@
 #include <QVBoxLayout>
 #include <algorithm>
 
-#include "app/studio/window/window_size.h"
 #include "app/studio/window/file_list.h"
-#include "app/studio/window/memory_words.h"
+#include "app/studio/window/memory_row.h"
+#include "app/studio/window/window_size.h"
 #include "views/theme.h"
 #include "views/words.h"
 
@@ -50,7 +50,7 @@ TextSelection selectionOf(const FileList& files) {
 }  // namespace
 
 RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, const TextSelection& text, const TextSelection& other, QWidget* parent)
-    : QDialog(parent), files_(new FileList(this)), others_(new FileList(this)), forecast_(softLabel({}, this)), memory_(new QLabel(this)) {
+    : QDialog(parent), files_(new FileList(this)), others_(new FileList(this)), forecast_(softLabel({}, this)), memory_(new MemoryRow(QStringLiteral("refine"), this)) {
   setObjectName(QStringLiteral("refineDialog"));
   setWindowTitle(tr("Refine the plan"));
   const auto context = static_cast<int>(std::min<std::int64_t>(model.maximumPositions > 0 ? model.maximumPositions : kUsualWindow, 1 << 20));
@@ -111,9 +111,6 @@ RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, cons
   auto* computes = new QLabel(device, this);
   computes->setObjectName(QStringLiteral("device"));
   form->addRow(tr("Device"), computes);
-  memory_->setObjectName(QStringLiteral("memory"));
-  memory_->setWordWrap(true);
-  memory_->setText(tr("being worked out"));
   form->addRow(tr("Memory"), memory_);
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   start_ = buttons->addButton(tr("Refine"), QDialogButtonBox::AcceptRole);
@@ -136,7 +133,7 @@ RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, cons
 
 void RefineDialog::check() {
   const bool there = !files_->paths().isEmpty();
-  start_->setEnabled(there && fits_);
+  start_->setEnabled(there && memory_->fits());
   const int window = window_->value() > 0 ? window_->value() : usualWindow_;
   QString text = !there ? tr("Add a text file to begin.") : tr("Each step looks at %L1 tokens. ").arg(qint64{window} * perStep_->value());
   if (there)
@@ -146,10 +143,7 @@ void RefineDialog::check() {
 }
 
 void RefineDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {
-  const MemoryWords words = memoryWords(forecast, tr("take fewer windows a step, shorter ones, or an engine with more memory"));
-  fits_ = words.fits;
-  memory_->setText(words.text);
-  memory_->setForegroundRole(words.fits ? QPalette::PlaceholderText : QPalette::WindowText);
+  memory_->setForecast(forecast);
   check();
 }
 

@@ -15,6 +15,7 @@ class QSpinBox;
 namespace kvista {
 
 class FileList;
+class MemoryRow;
 
 /// Asks on what, and for how long, a plan's factors shall be trained.
 class RefineDialog final : public QDialog {
@@ -37,9 +38,9 @@ class RefineDialog final : public QDialog {
   QSpinBox *window_, *windows_, *length_, *perStep_;
   QComboBox* unit_;
   QCheckBox* nested_;
-  QLabel *forecast_, *memory_;
+  QLabel* forecast_;
+  MemoryRow* memory_;
   QPushButton* start_;
-  bool fits_ = true;
   int usualWindow_;
 };
 

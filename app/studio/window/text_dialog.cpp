@@ -11,9 +11,9 @@
 #include <QPushButton>
 #include <QSpinBox>
 
-#include "app/studio/window/window_size.h"
 #include "app/studio/window/file_list.h"
-#include "app/studio/window/memory_words.h"
+#include "app/studio/window/memory_row.h"
+#include "app/studio/window/window_size.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -34,7 +34,10 @@ QSpinBox* number(int least, int most, int value, const QString& zero, QWidget* p
 }  // namespace
 
 TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSelection& before, QWidget* parent)
-    : QDialog(parent), files_(new FileList(this)), forecast_(new QLabel(this)), memory_(new QLabel(this)) {
+    : QDialog(parent),
+      files_(new FileList(this)),
+      forecast_(new QLabel(this)),
+      memory_(new MemoryRow(purpose == Purpose::calibrate ? QStringLiteral("calibrate") : QStringLiteral("evaluate"), this)) {
   const bool calibrates = purpose == Purpose::calibrate;
   setObjectName(calibrates ? QStringLiteral("calibrateDialog") : QStringLiteral("measureDialog"));
   setWindowTitle(calibrates ? tr("Calibrate") : tr("Measure perplexity"));
@@ -90,10 +93,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
     form->addRow(QString(), gradients_);
   }
   form->addRow(QString(), forecast_);
-  memory_->setObjectName(QStringLiteral("memory"));
-  memory_->setWordWrap(true);
   form->addRow(tr("Memory"), memory_);
-  memory_->setText(tr("being worked out"));
   buttons_ = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   QPushButton* start = buttons_->addButton(calibrates ? tr("Calibrate") : tr("Measure"), QDialogButtonBox::AcceptRole);
   start->setObjectName(QStringLiteral("startButton"));
@@ -114,7 +114,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
 void TextDialog::check() {
   const bool there = !files_->paths().isEmpty();
   for (QAbstractButton* button : buttons_->buttons())
-    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there && fits_);
+    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there && memory_->fits());
   const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
   forecast_->setText(!there ? tr("Add a text file to begin.")
                      : windows_->value() > 0
@@ -123,11 +123,8 @@ void TextDialog::check() {
 }
 
 void TextDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {
-  const MemoryWords words = memoryWords(forecast, tr("take shorter windows, or an engine with more memory"));
-  fits_ = words.fits;
+  memory_->setForecast(forecast);
   check();
-  memory_->setText(words.text);
-  memory_->setForegroundRole(words.fits ? QPalette::PlaceholderText : QPalette::WindowText);
 }
 
 TextSelection TextDialog::selection() const {

@@ -15,6 +15,7 @@ class QSpinBox;
 namespace kvista {
 
 class FileList;
+class MemoryRow;
 
 /// Asks which tokens of which texts a pass shall read: for calibration, and for measuring.
 class TextDialog final : public QDialog {
@@ -44,9 +45,8 @@ class TextDialog final : public QDialog {
   QCheckBox* bos_;
   QCheckBox* gradients_ = nullptr;
   QLabel* forecast_;
-  QLabel* memory_;
+  MemoryRow* memory_;
   QDialogButtonBox* buttons_;
-  bool fits_ = true;
 };
 
 }  // namespace kvista

@@ -15,7 +15,9 @@ struct MemoryWords {
   QString text;
   bool fits = true;  ///< As far as it is known.
 };
-/// `advice` ends the sentence about what does not fit: what to do.
-MemoryWords memoryWords(const Result<std::vector<MemoryForecast>>& forecast, const QString& advice);
+MemoryWords memoryWords(const Result<std::vector<MemoryForecast>>& forecast);
+
+/// What to do where `method` of the engine (calibrate, makePlan, evaluate, refine or export) does not fit, as a sentence.
+QString memoryAdvice(const QString& method);
 
 }  // namespace kvista
