@@ -46,6 +46,10 @@ void showShare(QProgressBar& bar, const JobRecord& job) {
   bar.setAccessibleName(JobRow::tr("Share done of %1").arg(job.name));
 }
 
+QString stageText(const JobRecord& job) {
+  return job.stage.isEmpty() || job.memory.isEmpty() ? job.stage + job.memory : QStringLiteral("%1 · %2").arg(job.stage, job.memory);
+}
+
 JobRow::JobRow(const JobRecord& job, QWidget* parent)
     : QFrame(parent),
       mark_(new QLabel(this)),
@@ -136,8 +140,8 @@ void JobRow::setRecord(const JobRecord& job) {
   received_.start();
   showTimes(0);
   took_->setText(running ? QString() : durationText(job.elapsedSeconds));
-  stage_->setText(job.stage);
-  stage_->setToolTip(job.stage);
+  stage_->setText(stageText(job));
+  stage_->setToolTip(stage_->text());
   progress_->setVisible(running);
   state_->setText(running ? QString() : failed ? tr("Failed") : job.state == JobRecord::State::cancelled ? tr("Cancelled") : tr("Done"));
   mark_->setVisible(failed);

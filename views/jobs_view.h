@@ -23,6 +23,7 @@ struct JobRecord {
   State state = State::running;
   std::optional<double> share;  ///< Done, 0 to 1; absent where it is not known.
   QString stage;                ///< "second moments, layer 3"
+  QString memory;               ///< What it takes and what is free, forecast before it began; may be empty.
   double elapsedSeconds = 0;
   std::optional<double> remainingSeconds;
   QString sentence, hint, details;  ///< Of a failure.
@@ -32,6 +33,8 @@ struct JobRecord {
 
 /// "42 % · 1 min 23 s · 1 min 55 s left", this many seconds after the record came.
 QString progressText(const JobRecord& job, double sinceRecord = 0);
+/// "layer 3 of 8 · about 2.1 GB of 8.0 GB free on CPU"
+QString stageText(const JobRecord& job);
 /// The share that is done; a bar without an end, which says that it is busy and not how far, where none is known.
 void showShare(QProgressBar& bar, const JobRecord& job);
 

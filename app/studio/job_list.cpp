@@ -11,11 +11,12 @@ constexpr std::size_t kMostRemembered = 50;
 
 }  // namespace
 
-void JobList::begin(std::int64_t id, const QString& name, bool passing) {
+void JobList::begin(std::int64_t id, const QString& name, bool passing, const QString& memory) {
   Job job;
   job.id = id;
   job.name = name;
   job.passing = passing;
+  job.memory = memory;
   job.started = QDateTime::currentDateTime();
   jobs_.insert(jobs_.begin(), std::move(job));
   if (jobs_.size() > kMostRemembered && jobs_.back().state != Job::State::running) jobs_.pop_back();

@@ -21,6 +21,7 @@ struct Job {
   QString name;         ///< "Calibrate on book.txt"
   State state = State::running;
   bool passing = false;  ///< Nobody asked for it by itself: it is forgotten when it is done.
+  QString memory;        ///< What it takes, forecast before it began; may be empty.
   ProgressRecord progress;
   QDateTime started, reported, ended;
   QString result;  ///< What came of it, in a few words.
@@ -35,7 +36,7 @@ class JobList final : public QObject {
 
  public:
   using QObject::QObject;
-  void begin(std::int64_t id, const QString& name, bool passing = false);
+  void begin(std::int64_t id, const QString& name, bool passing = false, const QString& memory = {});
   void report(std::int64_t id, ProgressRecord progress);
   void succeed(std::int64_t id, const QString& result);
   void fail(std::int64_t id, const Error& error, std::function<void()> again = {});

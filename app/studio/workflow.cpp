@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "app/studio/background.h"
+#include "app/studio/memory_words.h"
 #include "app/studio/places.h"
 #include "app/studio/read_list.h"
 #include "core/io/atomic_file.h"
@@ -86,6 +87,7 @@ std::int64_t Workflow::job(const QString& name, const QString& method, const jso
         Error error = answer.error();
         if (engineDied() && method == QStringLiteral("calibrate"))
           error.hint += " " + tr("Continue goes on from the sums that were kept last.").toStdString();
+        if (following.undone) following.undone();
         failJob(*id, error, following.again ? following.again : [this, name, method, params, reader, done, following] {
           job(name, method, params, reader, done, following);
         });
@@ -95,6 +97,27 @@ std::int64_t Workflow::job(const QString& name, const QString& method, const jso
         if (!record) return;
         if (following.progress) following.progress(*record);
         jobs_.report(*id, *std::move(record));
+      });
+  jobs_.begin(*id, name, false, following.memory);
+  return *id;
+}
+
+std::int64_t Workflow::whenItFits(const MemoryQuestion& question, const QString& name, std::function<void(const QString& memory)> begin,
+                                  std::function<void()> undone) {
+  auto id = std::make_shared<std::int64_t>(0);
+  *id = engine_.ask<std::vector<MemoryForecast>>(
+      "forecastMemory", memoryParams(question), readList<MemoryForecast>, this,
+      [this, id, method = question.method, begin = std::move(begin), undone = std::move(undone)](const Result<std::vector<MemoryForecast>>& forecast) {
+        const MemoryWords words = memoryWords(forecast);
+        const QString memory = QString(words.text).replace(QLatin1Char('\n'), QStringLiteral("; "));
+        if (forecast ? words.fits : forecast.error().code != ErrorCode::cancelled) {
+          jobs_.drop(*id);
+          return begin(forecast ? memory : QString());
+        }
+        if (undone) undone();
+        jobs_.fail(*id, forecast ? Error{ErrorCode::outOfMemory, tr("It was not started: it would take %1.").arg(memory).toStdString(), {},
+                                         memoryAdvice(method).toStdString()}
+                                 : forecast.error());
       });
   jobs_.begin(*id, name);
   return *id;
@@ -226,12 +249,15 @@ void Workflow::calibrate(const TextSelection& text, bool gradients) {
   params["text"] = toJson(text);
   params["gradients"] = gradients;
   params["output"] = statisticsFile().toStdString();
-  job<StatisticsRecord>(tr("Calibrate on %1").arg(nameOf(text)), "calibrate", std::move(params), read<StatisticsRecord>,
-                        [this](StatisticsRecord record) {
-                          takeStatistics(record);
-                          Q_EMIT calibrated();
-                          return tr("%L1 tokens").arg(record.tokens);
-                        });
+  const QString name = tr("Calibrate on %1").arg(nameOf(text));
+  whenItFits({"calibrate", text, gradients}, name, [this, name, params = std::move(params)](const QString& memory) {
+    const auto done = [this](StatisticsRecord record) {
+      takeStatistics(record);
+      Q_EMIT calibrated();
+      return tr("%L1 tokens").arg(record.tokens);
+    };
+    job<StatisticsRecord>(name, "calibrate", params, read<StatisticsRecord>, done, {.memory = memory});
+  });
 }
 
 void Workflow::openStatistics(const QString& path) {
@@ -329,24 +355,30 @@ void Workflow::propose(PlanWish wish, const QString& name, const QString& text) 
   json params = modelParams();
   if (document_.statistics()) params["statistics"] = document_.statistics()->path;
   params["wish"] = toJson(wish);
-  job<MadePlan>(name, "makePlan", std::move(params), readMadePlan, [this, text](MadePlan made) {
-    if (const auto adopted = document_.adopt(made.planned, std::move(made.units), text); !adopted)
-      Q_EMIT failed({}, adopted.error());
-    return tr("%L1 bytes a token").arg(made.planned.achievedBytes);
-  });
+  const auto begin = [this, name, text, params = std::move(params)](const QString& memory) {
+    const auto done = [this, text](MadePlan made) {
+      if (const auto adopted = document_.adopt(made.planned, std::move(made.units), text); !adopted)
+        Q_EMIT failed({}, adopted.error());
+      return tr("%L1 bytes a token").arg(made.planned.achievedBytes);
+    };
+    job<MadePlan>(name, "makePlan", params, readMadePlan, done, {.memory = memory, .undone = [this] { Q_EMIT notPlanned(); }});
+  };
+  whenItFits({"makePlan"}, name, begin, [this] { Q_EMIT notPlanned(); });
 }
 
 void Workflow::measure(const TextSelection& text) {
   json params = planParams();
   params["text"] = toJson(text);
-  job<EvaluationRecord>(tr("Measure on %1").arg(nameOf(text)), "evaluate", std::move(params), read<EvaluationRecord>,
-                        [this](EvaluationRecord record) {
-                          document_.addResult(record);
-                          Q_EMIT measured(record);
-                          return tr("perplexity %1, original %2")
-                              .arg(QLocale().toString(record.perplexityAfter, 'f', 2),
-                                   QLocale().toString(record.perplexityBefore, 'f', 2));
-                        });
+  const QString name = tr("Measure on %1").arg(nameOf(text));
+  whenItFits({"evaluate", text}, name, [this, name, params = std::move(params)](const QString& memory) {
+    const auto done = [this](EvaluationRecord record) {
+      document_.addResult(record);
+      Q_EMIT measured(record);
+      return tr("perplexity %1, original %2")
+          .arg(QLocale().toString(record.perplexityAfter, 'f', 2), QLocale().toString(record.perplexityBefore, 'f', 2));
+    };
+    job<EvaluationRecord>(name, "evaluate", params, read<EvaluationRecord>, done, {.memory = memory});
+  });
 }
 
 void Workflow::refine(const RefineWish& wish) {
@@ -359,16 +391,19 @@ void Workflow::refine(const RefineWish& wish) {
   params["windowsPerStep"] = wish.windowsPerStep;
   params["nested"] = wish.nested;
   if (wish.other) params["evaluateOn"] = toJson(*wish.other);
-  refining_ = job<RefineRecord>(
-      tr("Refine on %1").arg(nameOf(wish.text)), "refine", std::move(params), read<RefineRecord>,
-      [this](RefineRecord record) {
-        takeRefined(record);
-        return tr("%Ln step(s), %1", nullptr, record.steps).arg(QString::fromStdString(record.ended));
-      },
-      {[this](const ProgressRecord& progress) {
-         if (!progress.points.empty()) Q_EMIT refinedPoints(progress.points);
-       },
-       [this, wish] { refine(wish); }});
+  const QString name = tr("Refine on %1").arg(nameOf(wish.text));
+  const auto begin = [this, name, wish, params = std::move(params)](const QString& memory) {
+    const auto done = [this](RefineRecord record) {
+      takeRefined(record);
+      return tr("%Ln step(s), %1", nullptr, record.steps).arg(QString::fromStdString(record.ended));
+    };
+    const auto progress = [this](const ProgressRecord& reported) {
+      if (!reported.points.empty()) Q_EMIT refinedPoints(reported.points);
+    };
+    refining_ = job<RefineRecord>(name, "refine", params, read<RefineRecord>, done,
+                                  {.progress = progress, .again = [this, wish] { refine(wish); }, .memory = memory});
+  };
+  refining_ = whenItFits({"refine", wish.text, true, wish.windowsPerStep}, name, begin);
   Q_EMIT refiningBegan();
 }
 
@@ -422,30 +457,19 @@ void Workflow::testRetrieval() {
   });
 }
 
-void Workflow::forecastMemory(const QString& method, const TextSelection& text, bool gradients, QObject* context,
-                              std::function<void(Result<std::vector<MemoryForecast>>)> done) {
+json Workflow::memoryParams(const MemoryQuestion& question) const {
   json params = modelParams();
-  params["method"] = method.toStdString();
-  params["text"] = toJson(text);
-  params["gradients"] = gradients;
-  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", std::move(params), readList<MemoryForecast>, context,
-                                               std::move(done));
+  params["method"] = question.method.toStdString();
+  params["text"] = toJson(question.text);
+  params["gradients"] = question.gradients;
+  params["windowsPerStep"] = question.windowsPerStep;
+  // The others are about the model alone.
+  if (question.method != "calibrate" && question.method != "makePlan") params["plan"] = toJson(document_.plan());
+  return params;
 }
 
-void Workflow::forecastRefining(const TextSelection& text, int windowsPerStep, QObject* context,
-                                std::function<void(Result<std::vector<MemoryForecast>>)> done) {
-  json params = planParams();
-  params["method"] = "refine";
-  params["text"] = toJson(text);
-  params["windowsPerStep"] = windowsPerStep;
-  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", std::move(params), readList<MemoryForecast>, context,
-                                               std::move(done));
-}
-
-void Workflow::forecastExport(QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done) {
-  json params = planParams();
-  params["method"] = "export";
-  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", std::move(params), readList<MemoryForecast>, context,
+void Workflow::forecastMemory(const MemoryQuestion& question, QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done) {
+  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", memoryParams(question), readList<MemoryForecast>, context,
                                                std::move(done));
 }
 
@@ -516,13 +540,15 @@ void Workflow::previewExport(const ExportWish& wish, QObject* context,
 }
 
 void Workflow::exportPlan(const ExportWish& wish) {
-  job<ExportRecord>(tr("Export to %1").arg(QFileInfo(wish.target).fileName()), "export", exportParams(wish),
-                    read<ExportRecord>, [this](ExportRecord record) {
-                      Q_EMIT exported(record);
-                      return record.verified
-                                 ? tr("%Ln file(s), verified", nullptr, static_cast<int>(record.files.size()))
-                                 : tr("%Ln file(s)", nullptr, static_cast<int>(record.files.size()));
-                    });
+  const QString name = tr("Export to %1").arg(QFileInfo(wish.target).fileName());
+  whenItFits({"export"}, name, [this, name, params = exportParams(wish)](const QString& memory) {
+    const auto done = [this](ExportRecord record) {
+      Q_EMIT exported(record);
+      const auto files = static_cast<int>(record.files.size());
+      return record.verified ? tr("%Ln file(s), verified", nullptr, files) : tr("%Ln file(s)", nullptr, files);
+    };
+    job<ExportRecord>(name, "export", params, read<ExportRecord>, done, {.memory = memory});
+  });
 }
 
 void Workflow::writeReport(const QString& file) {

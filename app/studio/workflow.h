@@ -39,6 +39,14 @@ struct RefineWish {
   bool nested = false;
 };
 
+/// A work whose memory is forecast before it begins.
+struct MemoryQuestion {
+  QString method;  ///< The engine's: calibrate, makePlan, evaluate, refine or export.
+  TextSelection text = {};
+  bool gradients = true;
+  int windowsPerStep = RefineWish{}.windowsPerStep;
+};
+
 /// What an export is asked for.
 struct ExportWish {
   QString form, dtype, target;
@@ -46,7 +54,7 @@ struct ExportWish {
 };
 
 /// Brings document and engine together: asks the engine for what the document lacks, and does what takes a while as a
-/// job. Requests name model and statistics by their files, so that an engine that died and came back needs no
+/// job. What may not fit into memory is forecast first, whoever wants it, and begins only where it fits. Requests name model and statistics by their files, so that an engine that died and came back needs no
 /// reminding.
 class Workflow final : public QObject {
   Q_OBJECT
@@ -82,13 +90,8 @@ class Workflow final : public QObject {
   void testRetrieval();
   void generate(const GenerationWish& wish);
   void stopGenerating();
-  /// What `method`, calibrate, makePlan or evaluate, would take of the memory.
-  void forecastMemory(const QString& method, const TextSelection& text, bool gradients, QObject* context,
-                      std::function<void(Result<std::vector<MemoryForecast>>)> done);
-  void forecastRefining(const TextSelection& text, int windowsPerStep, QObject* context,
-                        std::function<void(Result<std::vector<MemoryForecast>>)> done);
-  /// Of writing the plan's export.
-  void forecastExport(QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done);
+  /// What a work would take of the memory. Only the newest question is answered.
+  void forecastMemory(const MemoryQuestion& question, QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done);
   /// The machine of an engine whose paths are not those of this one (see EngineCommand::host).
   [[nodiscard]] std::optional<QString> host() const { return engine_.command().host(); }
   /// What is at a path there. Only the newest question is answered.
@@ -113,6 +116,8 @@ class Workflow final : public QObject {
   /// Something could not be done that no job stands for. `about`: the file or place, may be empty.
   void failed(const QString& about, const kvista::Error& error);
   void notOpened(const QString& path, const kvista::Error& error);
+  /// No plan came of what was proposed: it did not fit into memory, failed or was cancelled.
+  void notPlanned();
   /// The project's model is not where it was.
   void modelMissing(const QString& path, const kvista::Error& error);
   void opened();
@@ -134,9 +139,16 @@ class Workflow final : public QObject {
   void propose(PlanWish wish, const QString& name, const QString& text);
   /// How a job is followed: progress beyond what the list shows, and how it is asked for once more.
   struct Following {
-    std::function<void(const ProgressRecord&)> progress;
-    std::function<void()> again;  ///< Empty: the same request.
+    std::function<void(const ProgressRecord&)> progress = {};
+    std::function<void()> again = {};  ///< Empty: the same request.
+    QString memory = {};               ///< What it was forecast to take.
+    std::function<void()> undone = {};  ///< It has failed or was cancelled.
   };
+  /// Begins a work, with the forecast in words, once that says that it fits; otherwise the work fails with what is lacking.
+  /// Where it is not known the work begins: the engine refuses what does not fit. Returns the id of the question, which stands
+  /// in the list for the work until then.
+  std::int64_t whenItFits(const MemoryQuestion& question, const QString& name, std::function<void(const QString& memory)> begin,
+                          std::function<void()> undone = {});
   template <class Record>
   std::int64_t job(const QString& name, const QString& method, const nlohmann::json& params,
                    Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done, Following following = {});
@@ -157,6 +169,7 @@ class Workflow final : public QObject {
   void askTokenLosses(const QString& name, nlohmann::json params);
   [[nodiscard]] nlohmann::json modelParams() const;
   [[nodiscard]] nlohmann::json planParams() const;
+  [[nodiscard]] nlohmann::json memoryParams(const MemoryQuestion& question) const;
   [[nodiscard]] nlohmann::json exportParams(const ExportWish& wish) const;
   [[nodiscard]] QString statisticsFile() const;
   [[nodiscard]] QString factorFile() const;

@@ -31,6 +31,7 @@ View* makeJobs() {
   jobs[2].details = QStringLiteral("evaluate: window 2048, stride 2048\ntokens 812\nengine 1.0.0, CPU, 2 cores");
   jobs[3].stage = QStringLiteral("reading the index");
   jobs[4].stage = QStringLiteral("second moments · layer 3 of 8");
+  jobs[4].memory = QStringLiteral("about 2.1 GB of 12.4 GB free on CPU, 2 cores");
   jobs[4].share = 0.42;
   jobs[4].remainingSeconds = 115;
   view->setRecord(jobs);

@@ -21,6 +21,7 @@ BudgetPresenter::BudgetPresenter(Document& document, Workflow& workflow, BudgetV
   connect(&view_, &BudgetView::ranksEdited, this, &BudgetPresenter::setRanks);
   connect(&view_, &BudgetView::locksEdited, this, &BudgetPresenter::setLocks);
   connect(&view_, &BudgetView::storageChosen, this, &BudgetPresenter::setStorage);
+  connect(&workflow_, &Workflow::notPlanned, this, &BudgetPresenter::show);  // The plan is stored as it was.
   connect(&view_, &BudgetView::targetEntered, this,
           [this](const Target& target) { report(document_.setTarget(target)); });
   connect(&view_, &BudgetView::allocatorChosen, this, [this](const QString& name) {

@@ -64,7 +64,7 @@ void MainWindow::askElsewhere(QDialog* dialog) {
 
 void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
   const auto ask = [this, dialog, method] {
-    workflow_.forecastMemory(method, dialog->selection(), dialog->gradients(), dialog,
+    workflow_.forecastMemory({method, dialog->selection(), dialog->gradients()}, dialog,
                              [dialog](const Result<std::vector<MemoryForecast>>& forecast) { dialog->showMemory(forecast); });
   };
   connect(dialog, &TextDialog::memoryWanted, this, ask);
@@ -77,7 +77,7 @@ void MainWindow::makePlan() {
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
     workflow_.propose(dialog->method().toStdString(), dialog->target(), tr("Plan anew: %1").arg(dialog->method()));
   });
-  workflow_.forecastMemory(QStringLiteral("makePlan"), {}, true, dialog,
+  workflow_.forecastMemory({"makePlan"}, dialog,
                            [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
   dialog->open();
 }
@@ -105,8 +105,8 @@ void MainWindow::refine() {
   });
   const auto forecast = [this, dialog] {
     const RefineWish wish = dialog->wish();
-    workflow_.forecastRefining(wish.text, wish.windowsPerStep, dialog,
-                               [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
+    workflow_.forecastMemory({"refine", wish.text, true, wish.windowsPerStep}, dialog,
+                             [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
   };
   connect(dialog, &RefineDialog::memoryWanted, this, forecast);
   forecast();
@@ -127,7 +127,7 @@ void MainWindow::exportPlan() {
     return ExportWish{dialog->form(), dialog->dtype(), dialog->target(), dialog->overwrite()};
   };
   connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
-    workflow_.forecastExport(dialog, [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
+    workflow_.forecastMemory({"export"}, dialog, [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
     workflow_.previewExport(wish(), dialog,
                             [dialog](const Result<ExportPreview>& preview) { dialog->showPreview(preview); });
   });

@@ -49,6 +49,7 @@ JobRecord recordOf(const Job& job, const QDateTime& now) {
   if (job.progress.total > 0)
     record.share = static_cast<double>(job.progress.done) / static_cast<double>(job.progress.total);
   record.stage = job.state == Job::State::succeeded ? job.result : text(job.progress.stage);
+  record.memory = job.memory;
   record.elapsedSeconds = static_cast<double>(job.started.msecsTo(job.ended.isValid() ? job.ended : now)) / 1000;
   if (job.progress.etaSeconds)
     record.remainingSeconds =

@@ -61,7 +61,7 @@ Result<nlohmann::json> forecastMemory(Call& call) {
     add(device, computing + hosting);
   } else {
     add(device, computing);
-    add(c10::kCPU, hosting);
+    if (hosting > 0) add(c10::kCPU, hosting);
   }
   return listOf(forecast);
 }

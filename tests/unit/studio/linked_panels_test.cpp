@@ -9,6 +9,7 @@
 #include <QSignalSpy>
 #include <QTableView>
 #include <QTest>
+#include <QToolButton>
 #include <cmath>
 
 #include "app/studio/window/analysis_presenter.h"
@@ -20,6 +21,7 @@
 #include "views/budget_view.h"
 #include "views/error_view.h"
 #include "views/groups_view.h"
+#include "views/segmented_control.h"
 #include "views/spectra_view.h"
 
 namespace kvista {
@@ -42,10 +44,14 @@ class LinkedPanels : public ::testing::Test {
     errors.show();
   }
   [[nodiscard]] int groupOf(const Slot& slot) const {
-    const auto& groups = document.plan().groups;
-    for (std::size_t i = 0; i < groups.size(); ++i)
-      if (std::ranges::find(groups[i].slots, slot) != groups[i].slots.end()) return static_cast<int>(i);
+    const auto& all = document.plan().groups;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (std::ranges::find(all[i].slots, slot) != all[i].slots.end()) return static_cast<int>(i);
     return -1;
+  }
+  void startEngine(const QStringList& behaviour = {}) {
+    engine.start({QCoreApplication::applicationDirPath() + "/kvista-fake-engine", behaviour});
+    ASSERT_TRUE(test::waitFor([&] { return engine.state() == EngineClient::State::ready; }));
   }
   void edit(std::uint8_t width) {
     CompressionPlan plan = document.plan();
@@ -128,8 +134,7 @@ QAction* grouping(GroupsView& view, const QString& name) {
 }
 
 TEST_F(LinkedPanels, GroupsWeighedByTheirLossAreAskedOfTheEngine) {
-  engine.start({QCoreApplication::applicationDirPath() + "/kvista-fake-engine", {}});
-  ASSERT_TRUE(test::waitFor([&] { return engine.state() == EngineClient::State::ready; }));
+  startEngine();
   QAction* swapLoss = grouping(groups, "swap-loss");
   ASSERT_NE(swapLoss, nullptr);
   EXPECT_TRUE(swapLoss->text().contains("All layers")) << swapLoss->text().toStdString();
@@ -138,6 +143,53 @@ TEST_F(LinkedPanels, GroupsWeighedByTheirLossAreAskedOfTheEngine) {
   EXPECT_EQ(document.plan().groups.front().slots.size(), 2U) << "the made-up engine pairs heads";
   EXPECT_EQ(document.undoStack().undoText(), "Group all layers by swap-loss");
   EXPECT_TRUE(document.staleLayers().empty()) << "their spectra came along";
+  const auto job = std::ranges::find(jobs.jobs(), QStringLiteral("Groups by swap-loss"), &Job::name);
+  ASSERT_NE(job, jobs.jobs().end());
+  EXPECT_EQ(job->memory, "about 1.0 GB of 8.0 GB free on CPU, 2 cores");
+}
+
+TEST_F(LinkedPanels, GroupsThatCannotBeWeighedInTheMemoryThereIsAreNotBegun) {
+  startEngine({"scarce"});
+  const std::string before = test::bytesOf(document.plan());
+  grouping(groups, "swap-loss")->trigger();
+  ASSERT_TRUE(jobs.isBusy()) << "what it takes is being asked";
+  ASSERT_TRUE(test::waitFor([&] { return !jobs.isBusy(); }));
+  ASSERT_EQ(jobs.jobs().size(), 1U);
+  const Job& job = jobs.jobs().front();
+  EXPECT_EQ(job.name, "Groups by swap-loss");
+  EXPECT_EQ(job.state, Job::State::failed);
+  EXPECT_EQ(job.error.code, ErrorCode::outOfMemory);
+  EXPECT_EQ(job.error.message, "It was not started: it would take about 20.0 GB of 8.0 GB free on CPU, 2 cores.");
+  EXPECT_EQ(job.error.hint, "Close other programs, or take an engine with more memory.");
+  EXPECT_EQ(test::bytesOf(document.plan()), before);
+  EXPECT_EQ(document.undoStack().count(), 0);
+}
+
+TEST_F(LinkedPanels, AStorageThatDoesNotFitLeavesTheOldOneChosen) {
+  startEngine({"scarce"});
+  ASSERT_EQ(document.plan().storage, Storage::coded);
+  SegmentedControl* storage = nullptr;
+  for (SegmentedControl* each : budget.controls()->findChildren<SegmentedControl*>())
+    if (each->segment("ranks")) storage = each;
+  ASSERT_NE(storage, nullptr);
+  QSignalSpy failed(&jobs, &JobList::failed);
+  storage->segment("ranks")->click();
+  EXPECT_EQ(storage->current(), "ranks");
+  ASSERT_TRUE(test::waitFor([&] { return failed.size() == 1; }));
+  EXPECT_EQ(storage->current(), "coded") << "as the plan is stored";
+  EXPECT_EQ(document.plan().storage, Storage::coded);
+}
+
+TEST_F(LinkedPanels, WorkCancelledWhileItsMemoryIsAskedForIsNotBegun) {
+  startEngine({"vague"});
+  grouping(groups, "swap-loss")->trigger();
+  const Job& job = jobs.jobs().front();
+  ASSERT_EQ(job.name, "Groups by swap-loss");
+  workflow.cancel(job.id);
+  ASSERT_TRUE(test::waitFor([&] { return !jobs.isBusy(); }));
+  ASSERT_EQ(jobs.jobs().size(), 1U);
+  EXPECT_EQ(jobs.jobs().front().state, Job::State::cancelled);
+  EXPECT_EQ(document.undoStack().count(), 0);
 }
 
 TEST_F(LinkedPanels, GroupsWeighedByTheirLossLeaveLocksAlone) {

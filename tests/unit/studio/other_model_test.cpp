@@ -123,11 +123,11 @@ TEST_F(OtherModelInWindow, TheSameLayerFollowsTheSelectionAndAnyOtherCanBeChosen
 
 TEST_F(OtherModelInWindow, PlansOfModelsOfOneFormStandBesideEachOther) {
   const std::filesystem::path file = saveOther(home.path(), "finetuned");
-  auto project = loadProject(file);
-  ASSERT_TRUE(project);
-  for (Group& group : project->plan.groups) group.widths.assign(group.widths.size(), 4);
-  project->predictedLoss = 0.25;
-  ASSERT_TRUE(saveProject(file, *project));
+  auto other = loadProject(file);
+  ASSERT_TRUE(other);
+  for (Group& group : other->plan.groups) group.widths.assign(group.widths.size(), 4);
+  other->predictedLoss = 0.25;
+  ASSERT_TRUE(saveProject(file, *other));
   compareWith(file);
   ASSERT_TRUE(shows("finetuned · layer 0"));
   dock("plans")->raise();
@@ -136,15 +136,15 @@ TEST_F(OtherModelInWindow, PlansOfModelsOfOneFormStandBesideEachOther) {
   EXPECT_EQ(plans.a.plan.name, "finetuned");
   EXPECT_EQ(plans.b.plan.name, "this plan");
   EXPECT_EQ(plans.a.bits.values, std::vector<float>(24, 4.0F));
-  EXPECT_EQ(plans.a.bytes, bytesPerToken(project->plan));
+  EXPECT_EQ(plans.a.bytes, bytesPerToken(other->plan));
   ASSERT_TRUE(plans.a.perplexity);
   EXPECT_DOUBLE_EQ(plans.a.perplexity->value, std::exp(3.25));
 
   // Measured perplexities take the place of predicted ones, the newest first.
   for (const double after : {31.0, 32.0})
-    project->results.push_back({.text = "emma", .tokensHash = "cc", .planFingerprint = fingerprint(project->plan),
+    other->results.push_back({.text = "emma", .tokensHash = "cc", .planFingerprint = fingerprint(other->plan),
                                 .perplexityBefore = 20, .perplexityAfter = after, .predictions = 100});
-  ASSERT_TRUE(saveProject(file, *project));
+  ASSERT_TRUE(saveProject(file, *other));
   compareWith(file);
   dock("plans")->raise();
   ASSERT_TRUE(waitFor([&] { return plans.canBeDrawn() && plans.a.perplexity && plans.a.perplexity->measured; }));
@@ -193,17 +193,17 @@ TEST_F(OtherModelInWindow, WhatCannotBeComparedIsNamed) {
     return fact("problems").dump();
   };
   const std::filesystem::path other = saveOther(home.path(), "deeper");
-  auto project = loadProject(other);
-  ASSERT_TRUE(project);
-  Project changed = *project;
+  auto saved = loadProject(other);
+  ASSERT_TRUE(saved);
+  Project changed = *saved;
   changed.modelHash = "another";
   ASSERT_TRUE(saveProject(other, changed));
   EXPECT_THAT(problem(other), HasSubstr("hash deeper instead of another"));
-  changed = *project;
+  changed = *saved;
   changed.plan.groups.pop_back();
   ASSERT_TRUE(saveProject(other, changed));
   EXPECT_THAT(problem(other), HasSubstr("plan does not fit its model"));
-  changed = *project;
+  changed = *saved;
   changed.statistics.clear();
   ASSERT_TRUE(saveProject(other, changed));
   EXPECT_THAT(problem(other), HasSubstr("deeper.kvista is not calibrated"));

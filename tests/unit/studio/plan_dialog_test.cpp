@@ -10,6 +10,7 @@
 #include <QPushButton>
 
 #include "tests/unit/studio/real_engine.h"
+#include "views/job_row.h"
 
 namespace kvista {
 namespace {
@@ -66,6 +67,10 @@ class PlanWindow : public test::RealEngine {};
 TEST_F(PlanWindow, EveryMethodOfTheEngineCanBeChosenAndUndone) {
   startWithEngine();
   calibrateDemo();
+  QStringList memoryOfJobs;
+  for (const JobRow* row : window->findChildren<JobRow*>()) memoryOfJobs << row->record().memory;
+  ASSERT_EQ(memoryOfJobs.size(), 2) << "calibration, and the plan that followed by itself";
+  for (const QString& each : memoryOfJobs) EXPECT_TRUE(each.contains("free on CPU")) << each.toStdString();
   action("plan.make")->trigger();
   QDialog* asked = dialog("planDialog");
   ASSERT_TRUE(asked);

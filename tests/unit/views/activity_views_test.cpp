@@ -81,6 +81,18 @@ TEST(JobsView, ShowsHowFarAJobIsAndCancelsItOnce) {
   EXPECT_EQ(view.findChild<QProgressBar*>()->maximum(), 0) << "busy, not a made-up share";
 }
 
+TEST(JobsView, SaysWhatAJobTakesOfTheMemory) {
+  JobsView view;
+  view.show();
+  JobRecord job = running("7");
+  job.memory = "about 2.1 GB of 8.0 GB free on CPU";
+  view.setRecord({job});
+  EXPECT_TRUE(visibleTexts(view).contains("layer 3 of 8 · about 2.1 GB of 8.0 GB free on CPU")) << visibleTexts(view).join('|').toStdString();
+  job.stage.clear();
+  view.setRecord({job});
+  EXPECT_TRUE(visibleTexts(view).contains("about 2.1 GB of 8.0 GB free on CPU"));
+}
+
 TEST(JobsView, AFailureKeepsItsSentenceUntilItIsDismissed) {
   JobsView view;
   view.resize(600, 400);

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An engine without a model, for tests of the window: `kvista-fake-engine [BEHAVIOUR]`. What it says of a model is made
-// up: a small one, or with the behaviour `large` one of 32 layers of 32 heads of 128 channels.
+// up: a small one, or with the behaviour `large` one of 32 layers of 32 heads of 128 channels. With `scarce` a plan does not
+// fit into its memory; with `vague` it does not say what anything takes until it is cancelled.
 #include <unistd.h>
 
 #include <array>
@@ -118,6 +119,11 @@ json ofModel(const std::string& method, const json& params, bool large) {
             layer, side, {.normalisedEffectiveRank = 0.5, .energyRank99 = 100}, std::vector<float>(static_cast<std::size_t>(shape.kvHeads * shape.headDim), 1.0F)}));
     return list;
   }
+  if (method == "calibrate") {
+    kvista::StatisticsRecord statistics = kvista::test::madeUpStatistics();
+    statistics.path = params.at("output");
+    return toJson(statistics);
+  }
   if (method == "makePlan") {
     const auto wish = kvista::read<kvista::PlanWish>(params.at("wish"));
     return wish ? madePlan(*wish, shape, large) : json();
@@ -174,6 +180,11 @@ void answer(const json& request, std::string_view behaviour) {
     auto plan = kvista::planFromJson(params.at("plan"));
     if (!plan) return say(kvista::errorMessage(id, plan.error()));
     return say(kvista::resultMessage(id, units(*plan, behaviour == "large")));
+  }
+  if (method == "forecastMemory") {
+    if (behaviour == "vague") return;
+    const bool tooMuch = behaviour == "scarce" && params.at("method") == "makePlan";
+    return say(kvista::resultMessage(id, json::array({toJson(kvista::MemoryForecast{"CPU, 2 cores", tooMuch ? 20'000'000'000 : 1'000'000'000, 8'000'000'000})})));
   }
   if (method == "generate") return say(kvista::resultMessage(id, generated(params)));
   if (method == "list") {
