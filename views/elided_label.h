@@ -12,6 +12,7 @@ class ElidedLabel final : public QLabel {
 
  public:
   explicit ElidedLabel(QWidget* parent = nullptr);
+  [[nodiscard]] QSize minimumSizeHint() const override;  ///< Of its ellipsis.
 
  protected:
   void paintEvent(QPaintEvent* event) override;

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "views/elided_label.h"
 #include "views/icon.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -53,7 +54,7 @@ QString stageText(const JobRecord& job) {
 JobRow::JobRow(const JobRecord& job, QWidget* parent)
     : QFrame(parent),
       mark_(new QLabel(this)),
-      name_(new QLabel(this)),
+      name_(new ElidedLabel(this)),
       state_(softLabel({}, this)),
       took_(softLabel({}, this)),
       stage_(softLabel({}, nullptr)),
@@ -70,6 +71,8 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
       progress_(new QWidget(this)),
       failure_(new QWidget(this)) {
   name_->setFont(textFont(TextRole::strong));
+  name_->setForegroundRole(QPalette::WindowText);
+  name_->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Preferred);  // As wide as it is, where there is room.
   stage_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   bar_->setTextVisible(false);
   for (QLabel* label : {sentence_, hint_}) {
@@ -136,6 +139,7 @@ void JobRow::setRecord(const JobRecord& job) {
   job_ = job;
   const bool running = job.state == JobRecord::State::running, failed = job.state == JobRecord::State::failed;
   name_->setText(job.name);
+  name_->setToolTip(job.name);
   setAccessibleName(job.name);
   received_.start();
   showTimes(0);

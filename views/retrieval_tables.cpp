@@ -37,6 +37,9 @@ RetrievalTables::RetrievalTables(QWidget* parent)
   empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   test_->setObjectName(QStringLiteral("testRetrieval"));
   test_->setToolTip(tr("Plants a sentence with a random number in the calibration's text, at several depths of several lengths, and asks for it at the end"));
+  facts_->setObjectName(QStringLiteral("retrievalFacts"));
+  original_->setObjectName(QStringLiteral("retrievalOfOriginal"));
+  plan_->setObjectName(QStringLiteral("retrievalOfPlan"));
   facts_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   auto* line = new QHBoxLayout;
   line->setSpacing(8);
@@ -63,6 +66,7 @@ RetrievalTables::RetrievalTables(QWidget* parent)
 QTableView* RetrievalTables::makeTable(const QString& name, RetrievalModel* model) {
   auto* table = new QTableView(tables_);
   table->setModel(model);
+  table->setObjectName(model->objectName());
   table->setAccessibleName(name);
   table->setTabKeyNavigation(false);
   table->setSelectionMode(QAbstractItemView::SingleSelection);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // How controls are drawn; style.cpp says how large they are.
+#include <QAbstractItemView>
 #include <QAbstractScrollArea>
 #include <QPainter>
 #include <QPainterPath>
@@ -218,8 +219,10 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
         const QStyleOptionViewItem quiet = withQuietSelection(*item);
         QProxyStyle::drawPrimitive(element, &quiet, painter, widget);
         const auto position = item->viewItemPosition;  // Tables do not say it.
+        const auto* view = qobject_cast<const QAbstractItemView*>(widget);
+        const bool isCell = view && view->selectionBehavior() == QAbstractItemView::SelectItems;
         const bool first = position == QStyleOptionViewItem::Beginning || position == QStyleOptionViewItem::OnlyOne ||
-                           (position == QStyleOptionViewItem::Invalid && item->index.column() == 0);
+                           (position == QStyleOptionViewItem::Invalid && (isCell || item->index.column() == 0));
         if (element == PE_PanelItemViewItem && first && (item->state & State_Selected)) paintChosenMark(*painter, rect);
         return;
       }

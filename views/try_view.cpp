@@ -18,6 +18,7 @@
 #include <QSplitter>
 #include <QStackedWidget>
 #include <QTableView>
+#include <QToolButton>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <cmath>
@@ -182,9 +183,12 @@ QWidget* TryView::makeTokens() {
   auto* part = new QWidget;
   tokenText_ = new TokenLossText(part);
   tokenText_->setPlaceholderText(tr("Shows on the text where the plan costs more: write a prompt, generate, then measure."));
+  tokenText_->setObjectName(QStringLiteral("tokenText"));
   means_ = new ElidedLabel(part);
+  means_->setObjectName(QStringLiteral("tokenMeans"));
   legend_ = new QLabel(part);
   piece_ = new ElidedLabel(part);
+  piece_->setObjectName(QStringLiteral("tokenFacts"));
   measureTokens_ = new QPushButton(tr("Measure tokens"), part);
   measureTokens_->setObjectName(QStringLiteral("measureTokens"));
   measureTokens_->setToolTip(tr("Loss of every token of the prompt and the original's answer"));
@@ -194,7 +198,7 @@ QWidget* TryView::makeTokens() {
   lossesOfFile_ = new QPushButton(tr("Losses of a file…"), part);
   lossesOfFile_->setObjectName(QStringLiteral("lossesOfFile"));
   lossesOfFile_->setToolTip(tr("Loss of every token of a text file, window after window, up to 16,384 tokens"));
-  line->addWidget(means_, 1);
+  line->addStretch(1);
   line->addWidget(measureTokens_);
   line->addWidget(lossesOfFile_);
   auto* foot = new QHBoxLayout;
@@ -204,6 +208,7 @@ QWidget* TryView::makeTokens() {
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(6);
   column->addLayout(line);
+  column->addWidget(means_);
   column->addWidget(tokenText_, 1);
   column->addLayout(foot);
   connect(measureTokens_, &QPushButton::clicked, this, [this] { Q_EMIT tokenLossRequested(prompt() + original_->answer()); });
@@ -239,6 +244,7 @@ QWidget* TryView::makeFiles() {
   retrieval_ = new RetrievalTables(part);
   auto* which = new SegmentedControl({{QStringLiteral("perplexity"), tr("Perplexity")}, {QStringLiteral("retrieval"), tr("Retrieval")}},
                                      tr("What is measured on texts"), part);
+  which->segment(QStringLiteral("retrieval"))->setObjectName(QStringLiteral("showRetrieval"));
   auto* pages = new QStackedWidget(part);
   pages->addWidget(table_);
   pages->addWidget(retrieval_);
@@ -342,7 +348,7 @@ void TryView::showLosses() {
   means_->clear();
   legend_->clear();
   const auto count = static_cast<double>(tokenText_->counted());
-  for (QLabel* label : {piece_, legend_}) label->setVisible(count > 0);
+  for (QLabel* label : {means_, piece_, legend_}) label->setVisible(count > 0);
   if (count == 0) return;
   const double difference = tokenText_->meanAfter() - tokenText_->meanBefore();
   const auto sign = [](double value) { return value < 0 ? QStringLiteral("−") : QStringLiteral("+"); };

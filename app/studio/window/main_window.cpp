@@ -94,6 +94,7 @@ MainWindow::MainWindow(const std::optional<EngineCommand>& engine)
   setCentralWidget(dockFrame_);
   engineStatus_->setObjectName(QStringLiteral("engineStatus"));
   message_->setObjectName(QStringLiteral("message"));
+  message_->setContentsMargins(12, 0, 0, 0);
   provenance_->setObjectName(QStringLiteral("provenance"));
   for (QLabel* label : {engineStatus_, message_, provenance_}) label->setForegroundRole(QPalette::PlaceholderText);
   setFocus();  // Otherwise the first button has it, and looks as if it were chosen.

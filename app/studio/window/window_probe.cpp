@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/window_probe.h"
 
+#include <QAbstractItemView>
 #include <QApplication>
 #include <QSaveFile>
-#include <QTreeWidget>
+#include <algorithm>
 
 namespace kvista {
 namespace {
@@ -16,20 +17,22 @@ nlohmann::json rectangleOf(const QWidget& widget) {
   return {place.x(), place.y(), widget.width(), widget.height()};
 }
 
-/// A row a line, its columns apart by tabs.
-QString rowsOf(const QTreeWidget& table) {
+/// A row a line, its columns apart by tabs; of no more than a person reads.
+QString rowsOf(const QAbstractItemModel& model) {
+  constexpr int kMostRows = 128;
   QStringList rows;
-  for (int row = 0; row < table.topLevelItemCount(); ++row) {
+  for (int row = 0; row < std::min(model.rowCount(), kMostRows); ++row) {
     QStringList columns;
-    for (int column = 0; column < table.columnCount(); ++column) columns << table.topLevelItem(row)->text(column);
+    for (int column = 0; column < model.columnCount(); ++column)
+      columns << model.index(row, column).data().toString().replace(QLatin1Char('\n'), QLatin1Char(' '));
     rows << columns.join(QLatin1Char('\t'));
   }
   return rows.join(QLatin1Char('\n'));
 }
 
 QString textOf(const QWidget& widget) {
-  const auto* table = qobject_cast<const QTreeWidget*>(&widget);
-  return table ? rowsOf(*table) : widget.property("text").toString();
+  const auto* view = qobject_cast<const QAbstractItemView*>(&widget);
+  return view && view->model() ? rowsOf(*view->model()) : widget.property("text").toString();
 }
 
 }  // namespace

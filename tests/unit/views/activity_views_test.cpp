@@ -93,6 +93,23 @@ TEST(JobsView, SaysWhatAJobTakesOfTheMemory) {
   EXPECT_TRUE(visibleTexts(view).contains("about 2.1 GB of 8.0 GB free on CPU"));
 }
 
+TEST(JobsView, ALongNameLeavesRoomForTheTime) {
+  JobsView view;
+  view.resize(220, 200);
+  view.show();
+  JobRecord job = running("7");
+  job.name = "Calibrate on a-long-name-of-a-text-that-nobody-can-read.txt";
+  job.state = JobRecord::State::done;
+  view.setRecord({job});
+  QApplication::processEvents();
+  const QLabel* took = nullptr;
+  for (const QLabel* label : view.findChildren<QLabel*>())
+    if (label->text() == "1 min 23 s") took = label;
+  ASSERT_TRUE(took && took->isVisible());
+  EXPECT_LE(took->mapTo(&view, QPoint(took->width(), 0)).x(), view.width());
+  EXPECT_GE(took->width(), took->fontMetrics().horizontalAdvance(took->text()));
+}
+
 TEST(JobsView, AFailureKeepsItsSentenceUntilItIsDismissed) {
   JobsView view;
   view.resize(600, 400);

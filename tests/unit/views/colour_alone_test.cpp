@@ -9,8 +9,10 @@
 #include <QCheckBox>
 #include <QListView>
 #include <QMenu>
+#include <QStandardItemModel>
 #include <QStringListModel>
 #include <QTabBar>
+#include <QTableView>
 #include <QToolButton>
 #include <QUndoCommand>
 #include <QUndoStack>
@@ -329,6 +331,11 @@ std::vector<Case> cases() {
       {"RowOfAListChosen", of<QListView>([](QListView& list, bool state) {
          list.setModel(new QStringListModel({QStringLiteral("one"), QStringLiteral("two")}, &list));
          list.setCurrentIndex(list.model()->index(state ? 1 : 0, 0));
+       })},
+      {"CellOfATableChosen", of<QTableView>([](QTableView& table, bool state) {
+         auto* model = new QStandardItemModel(2, 2, &table);
+         table.setModel(model);
+         table.setCurrentIndex(model->index(1, state ? 1 : 0));
        })},
       {"LineOfAMenuChosen", of<QMenu>([](QMenu& menu, bool state) {
          QAction* one = menu.addAction(QStringLiteral("one"));
