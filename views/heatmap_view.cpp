@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/heatmap_view.h"
 
+#include <QComboBox>
 #include <QContextMenuEvent>
+#include <QHBoxLayout>
 #include <QMenu>
 #include <QPainter>
 #include <QPushButton>
@@ -17,7 +19,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kMargin = 16, kTop = 8, kGap = 24, kFactsWidth = 200, kWidestFacts = 240;
+constexpr int kMargin = 16, kTop = 8, kGap = 24, kFactsWidth = 200, kWidestFacts = 240, kLeastMeasure = 64;
 constexpr int kRoomForFacts = 560, kRoomForTree = 480;  ///< Widths of the view from which on these are shown.
 
 }  // namespace
@@ -75,7 +77,7 @@ void HeatmapView::setRecord(const HeatmapRecord& record) {
   canvas_->setRecord(record);
   scale_.setValues(record.canBeDrawn() ? valuesOffDiagonal(record.matrix) : std::vector<float>(),
                    countUnknown(record.matrix), record.difference);
-  setTitle(record.title, record.measure);
+  showMeasure();
   rearrange();
   showColours();
   showFacts();
@@ -83,6 +85,31 @@ void HeatmapView::setRecord(const HeatmapRecord& record) {
     const Zoom zoom = *std::exchange(zoom_, std::nullopt);
     if (zoom.heads == record.heads()) canvas_->setVisibleCells(zoom.visible);
   }
+}
+
+void HeatmapView::setMeasures(std::vector<MeasureChoice> measures) {
+  if (measures == measures_) return;
+  measures_ = std::move(measures);
+  fillMeasures();
+  showMeasure();
+}
+
+void HeatmapView::fillMeasures() {
+  if (!measure_) return;
+  measure_->clear();
+  for (const auto& [name, explanation] : measures_) {
+    measure_->addItem(name);
+    measure_->setItemData(measure_->count() - 1, explanation, Qt::ToolTipRole);
+  }
+  measure_->setHidden(measures_.empty());
+}
+
+/// One that is not among those to choose from is none of them.
+void HeatmapView::showMeasure() {
+  setTitle(record().title, measures_.empty() ? record().measure : QString());
+  if (!measure_) return;
+  measure_->setCurrentIndex(measure_->findText(record().measure));
+  measure_->setToolTip(measure_->currentData(Qt::ToolTipRole).toString());
 }
 
 void HeatmapView::setOrder(HeatmapOrder order) {
@@ -245,16 +272,33 @@ void HeatmapView::showFacts() {
 }
 
 QWidget* HeatmapView::controls() {
-  if (orders_) return orders_;
+  if (controls_) return controls_;
+  controls_ = new QWidget;
+  measure_ = new QComboBox(controls_);
+  measure_->setObjectName(QStringLiteral("similarityMeasure"));
+  measure_->setAccessibleName(tr("Similarity measure"));
+  measure_->setMinimumWidth(kLeastMeasure);
+  connect(measure_, &QComboBox::activated, this, [this](int index) {
+    const QString name = measure_->itemText(index);
+    showMeasure();  // Of what is shown, until there is the other.
+    if (name != record().measure) Q_EMIT measureChosen(name);
+  });
   orders_ = makeOrderControl(true);
+  auto* row = new QHBoxLayout(controls_);
+  row->setContentsMargins(0, 0, 0, 0);
+  row->setSpacing(6);
+  row->addWidget(measure_);
+  row->addWidget(orders_);
   connect(orders_, &SegmentedControl::chosen, this, [this](const QString& id) {
     // An order of one's own begins with the present one.
     if (orderFromId(id) == HeatmapOrder::custom && custom_.empty()) custom_ = canvas_->arrangement().headAt;
     setOrder(orderFromId(id));
     Q_EMIT viewStateChanged();
   });
+  fillMeasures();
+  showMeasure();
   rearrange();
-  return orders_;
+  return controls_;
 }
 
 void HeatmapView::placeParts() {

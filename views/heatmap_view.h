@@ -10,12 +10,20 @@
 #include "views/view.h"
 #include "views/view_state.h"
 
+class QComboBox;
 class QMenu;
 class QPainter;
 
 namespace kvista {
 
 class SegmentedControl;
+
+/// A measure that heads can be compared by.
+struct MeasureChoice {
+  QString name;
+  QString explanation;  ///< Formula, unit and source.
+  bool operator==(const MeasureChoice&) const = default;
+};
 
 /// How alike the heads of one side of one layer are: the matrix with its dendrogram, its colours, and facts of what is
 /// selected.
@@ -27,6 +35,8 @@ class HeatmapView final : public View {
 
   void setRecord(const HeatmapRecord& record);
   [[nodiscard]] const HeatmapRecord& record() const { return canvas_->record(); }
+  /// What there is to choose from, in the panel's title bar; none: the record's measure stands there as a remark.
+  void setMeasures(std::vector<MeasureChoice> measures);
   void setOrder(HeatmapOrder order);
   /// Heads in the order wanted; those left out come last.
   void setCustomOrder(std::vector<int> heads);
@@ -63,6 +73,8 @@ class HeatmapView final : public View {
 
  Q_SIGNALS:
   void selectionChanged(const std::vector<int>& heads);
+  /// The person wants to see another measure; it is shown once a record has it.
+  void measureChosen(const QString& name);
   void makeGroupRequested(const std::vector<int>& heads);
   void showSpectraRequested(const std::vector<int>& heads);
   void explainRequested();
@@ -81,6 +93,8 @@ class HeatmapView final : public View {
   void contextMenuEvent(QContextMenuEvent* event) override;
 
  private:
+  void fillMeasures();
+  void showMeasure();
   void rearrange();
   void setCustomOrderByHand(std::vector<int> heads);
   void orderAsSelected();
@@ -95,7 +109,10 @@ class HeatmapView final : public View {
   HeatmapCanvas* canvas_;
   RangeBar* bar_;
   SelectionFacts* facts_;
+  QWidget* controls_ = nullptr;
+  QComboBox* measure_ = nullptr;
   SegmentedControl* orders_ = nullptr;
+  std::vector<MeasureChoice> measures_;
   ColourScale scale_;
   HeatmapOrder order_ = HeatmapOrder::group;
   std::vector<int> custom_;

@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "views/gallery/gallery.h"
 #include "views/gallery/head_records.h"
@@ -12,6 +14,10 @@ namespace {
 HeatmapView* viewOf(const HeatmapRecord& record) {
   auto* view = new HeatmapView;
   view->setRecord(record);
+  std::vector<MeasureChoice> measures;
+  for (const char* name : {"linear CKA", "centred CKA", "CKA without sinks"})
+    measures.push_back({QString::fromLatin1(name), QStringLiteral("Formula: |C_ij|² / (|C_ii| |C_jj|)\nUnit: none, 0 to 1")});
+  view->setMeasures(std::move(measures));
   return view;
 }
 

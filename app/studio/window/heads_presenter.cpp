@@ -3,6 +3,7 @@
 #include "app/studio/window/heads_presenter.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/plan/edit.h"
 #include "views/heatmap_view.h"
@@ -10,6 +11,15 @@
 #include "views/number_text.h"
 
 namespace kvista {
+namespace {
+
+QString explanationOf(const Choice& measure) {
+  return HeadsPresenter::tr("%1\nFormula: %2\nUnit: %3\nSource: %4")
+      .arg(QString::fromStdString(measure.summary), QString::fromStdString(measure.formula), QString::fromStdString(measure.unit),
+           QString::fromStdString(measure.source));
+}
+
+}  // namespace
 
 HeadsPresenter::HeadsPresenter(Document& document, Workflow& workflow, HeatmapView& heatmap, NavigatorView& navigator)
     : document_(document), workflow_(workflow), heatmap_(heatmap), navigator_(navigator) {
@@ -43,6 +53,8 @@ HeadsPresenter::HeadsPresenter(Document& document, Workflow& workflow, HeatmapVi
   connect(&heatmap_, &HeatmapView::viewStateChanged, this, [this] {
     navigator_.setColours(heatmap_.scale().map(), heatmap_.scale().record().inverted);
   });
+  connect(&heatmap_, &HeatmapView::measureChosen, this,
+          [this](const QString& name) { Q_EMIT actionRequested(QStringLiteral("view.measure.") + name); });
   connect(&heatmap_, &HeatmapView::rangeShared, this, &HeadsPresenter::shareRange);
   connect(&heatmap_, &HeatmapView::rangeChanged, this, [this] {
     isSharedRangeFitted_ = false;
@@ -68,10 +80,10 @@ void HeadsPresenter::shareRange(bool shared) {
   navigator_.setSharedRange(heatmap_.range());
 }
 
-const Choice* HeadsPresenter::measure() const {
-  const auto& measures = document_.catalogue().measures;
-  const auto found = std::ranges::find(measures, workflow_.measureShown(), &Choice::name);
-  return found == measures.end() ? nullptr : &*found;
+void HeadsPresenter::showMeasures() {
+  std::vector<MeasureChoice> measures;
+  for (const Choice& measure : document_.catalogue().measures) measures.push_back({QString::fromStdString(measure.name), explanationOf(measure)});
+  heatmap_.setMeasures(std::move(measures));
 }
 
 void HeadsPresenter::showLayer() {
@@ -84,15 +96,15 @@ void HeadsPresenter::showLayer() {
     record.title = side == Side::key ? tr("Layer %1 · keys").arg(layer) : tr("Layer %1 · values").arg(layer);
     record.groups = headGroups(document_.plan(), layer, side);
     record.measure = QString::fromStdString(workflow_.measureShown());
-    if (const Choice* choice = measure())
-      record.explanation = tr("%1\nFormula: %2\nUnit: %3\nSource: %4")
-                               .arg(QString::fromStdString(choice->summary), QString::fromStdString(choice->formula),
-                                    QString::fromStdString(choice->unit), QString::fromStdString(choice->source));
+    const auto& measures = document_.catalogue().measures;
+    if (const auto shown = std::ranges::find(measures, workflow_.measureShown(), &Choice::name); shown != measures.end())
+      record.explanation = explanationOf(*shown);
   }
   if (record != heatmap_.record()) heatmap_.setRecord(record);
 }
 
 void HeadsPresenter::showAll() {
+  showMeasures();
   NavigatorRecord record;
   record.measure = QString::fromStdString(workflow_.measureShown());
   if (document_.hasModel()) {

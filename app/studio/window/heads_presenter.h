@@ -25,6 +25,8 @@ class HeadsPresenter final : public QObject {
   void makeGroupRequested(const std::vector<int>& heads);
   void showSpectraRequested();
   void explainRequested();
+  /// "view.measure.cka", ...
+  void actionRequested(const QString& id);
   void tableRequested(const kvista::PlainTable& table);
 
  private:
@@ -32,7 +34,7 @@ class HeadsPresenter final : public QObject {
   void showAll();
   void showSelection();
   void shareRange(bool shared);
-  [[nodiscard]] const Choice* measure() const;
+  void showMeasures();
   Document& document_;
   Workflow& workflow_;
   HeatmapView& heatmap_;

@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <QActionGroup>
 #include <QDockWidget>
 #include <QFileDialog>
 #include <QMenu>
@@ -161,16 +162,22 @@ void MainWindow::addViewActions() {
 }
 
 void MainWindow::addMeasures() {
+  auto* group = measures_->findChild<QActionGroup*>();
+  if (!group) group = new QActionGroup(measures_);  // One of them is shown.
   for (const Choice& measure : document_.catalogue().measures) {
     const std::string id = "view.measure." + measure.name;
     if (actions_.action(QString::fromStdString(id))) continue;  // The engine was started again.
-    measures_->addAction(add(
+    QAction* action = add(
         id.c_str(), tr("View"), QString::fromStdString(measure.name), {},
         [this, name = measure.name] {
           workflow_.showSimilarity(name);
           panels_->showCatalogue();
         },
-        [this] { return document_.statistics().has_value(); }, QString::fromStdString(measure.summary)));
+        [this] { return document_.statistics().has_value(); }, QString::fromStdString(measure.summary));
+    action->setCheckable(true);
+    action->setChecked(measure.name == workflow_.measureShown());
+    action->setActionGroup(group);
+    measures_->addAction(action);
   }
 }
 

@@ -77,6 +77,7 @@ void Panels::addHeads() {
   analysisPresenter->setParent(this);
   groupsPresenter->setParent(this);
   connect(headsPresenter, &HeadsPresenter::message, this, &Panels::message);
+  connect(headsPresenter, &HeadsPresenter::actionRequested, this, &Panels::actionRequested);
   connect(headsPresenter, &HeadsPresenter::tableRequested, this, &Panels::tableRequested);
   connect(analysisPresenter, &AnalysisPresenter::message, this, &Panels::message);
   connect(analysisPresenter, &AnalysisPresenter::failed, this, [this](const Error& error) { addProblem({}, error); });

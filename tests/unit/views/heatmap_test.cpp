@@ -4,6 +4,7 @@
 
 #include <QAccessible>
 #include <QClipboard>
+#include <QComboBox>
 #include <QGuiApplication>
 #include <QPushButton>
 #include <QApplication>
@@ -136,7 +137,7 @@ TEST_F(HeatmapTest, SelectionSurvivesEveryOrder) {
 }
 
 TEST_F(HeatmapTest, OrdersByGroupClusterMeanAndHand) {
-  auto* orders = qobject_cast<SegmentedControl*>(view.controls());
+  auto* orders = view.controls()->findChild<SegmentedControl*>();
   QSignalSpy ordered(&view, &View::viewStateChanged);
   QTest::mouseClick(orders->segment("group"), Qt::LeftButton);
   EXPECT_THAT(canvas->arrangement().headAt, ElementsAre(1, 3, 0, 2));
@@ -153,13 +154,39 @@ TEST_F(HeatmapTest, OrdersByGroupClusterMeanAndHand) {
 }
 
 TEST_F(HeatmapTest, WithoutGroupsThereIsNoOrderByGroup) {
-  auto* orders = qobject_cast<SegmentedControl*>(view.controls());
+  auto* orders = view.controls()->findChild<SegmentedControl*>();
   HeatmapRecord record = test::fourHeads();
   record.groups.clear();
   view.setOrder(HeatmapOrder::group);
   view.setRecord(record);
   EXPECT_FALSE(orders->segment("group")->isEnabled());
   EXPECT_EQ(orders->current(), "index");
+}
+
+TEST_F(HeatmapTest, AMeasureIsChosenByTheTitleAndExplainsItself) {
+  auto* box = view.controls()->findChild<QComboBox*>("similarityMeasure");
+  ASSERT_NE(box, nullptr);
+  EXPECT_TRUE(box->isHidden()) << "there is nothing to choose from";
+  EXPECT_EQ(view.remark(), "linear CKA");
+  view.setMeasures({{"cosine", "Formula: a b"}, {"linear CKA", "Formula: a² b²"}, {"centred CKA", "Formula: a c"}});
+  EXPECT_FALSE(box->isHidden());
+  EXPECT_EQ(view.remark(), "") << "it is not said twice";
+  EXPECT_EQ(box->currentText(), "linear CKA");
+  EXPECT_EQ(box->toolTip(), "Formula: a² b²");
+  EXPECT_EQ(box->itemData(0, Qt::ToolTipRole).toString(), "Formula: a b");
+  EXPECT_FALSE(box->accessibleName().isEmpty());
+  EXPECT_TRUE(box->focusPolicy() & Qt::TabFocus);
+  QSignalSpy chosen(&view, &HeatmapView::measureChosen);
+  QTest::keyClick(box, Qt::Key_Down);
+  ASSERT_EQ(chosen.size(), 1);
+  EXPECT_EQ(chosen.front().front().toString(), "centred CKA");
+  EXPECT_EQ(box->currentText(), "linear CKA") << "that is what is shown";
+  HeatmapRecord record = test::fourHeads();
+  record.measure = "centred CKA";
+  view.setRecord(record);
+  EXPECT_EQ(box->currentText(), "centred CKA");
+  EXPECT_EQ(box->toolTip(), "Formula: a c");
+  EXPECT_EQ(chosen.size(), 1) << "a record is nobody's choice";
 }
 
 TEST_F(HeatmapTest, HoverSaysBothHeadsValueLayerAndGroups) {

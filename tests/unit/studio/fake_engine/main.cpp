@@ -189,7 +189,7 @@ void answer(const json& request, std::string_view behaviour) {
   if (method == "generate") return say(kvista::resultMessage(id, generated(params)));
   if (method == "list") {
     kvista::Catalogue catalogue;
-    catalogue.measures = {{"cka-sink-free", "Made up", "", "", ""}};
+    catalogue.measures = {{"cka-sink-free", "Made up", "a b", "none", "Nobody"}, {"cosine", "Made up too", "a c", "none", "Nobody else"}};
     catalogue.devices = kvista::deviceProfiles();
     for (const char* name : {"coded", "joint"}) catalogue.methods.emplace_back().choice.name = name;
     return say(kvista::resultMessage(id, toJson(catalogue)));
