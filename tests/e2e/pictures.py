@@ -156,6 +156,9 @@ class Camera:
     def recovery(self, look):
         """What a window finds that follows one which was killed."""
         self.studio.until(lambda seen: "recoverDialog" in seen["widgets"], "the dialog")
+        dialog = subprocess.run(["xdotool", "search", "--name", "Recover"], env=self.studio.environment, capture_output=True, text=True,
+                                check=True).stdout.split()[-1]
+        self.studio.xdotool("windowmove", "--sync", dialog, 120, 140)  # It has come before the window was moved.
         self.studio.click("showDifferences")
         self.take(f"recover-{look}")
 
@@ -203,7 +206,6 @@ def main(folder, sizes="1440x900", scales="1", home=None):
                 print(scale, studio.fact("figures"))
                 if scale == scales.split(",")[-1]:
                     target(studio, "12", studio.fact("steps") + 1)
-                    time.sleep(65)  # It keeps what is not saved once a minute.
             finally:
                 studio.kill()
         with Studio(display, home, environment={**places, "QT_SCALE_FACTOR": scale, "OMP_NUM_THREADS": "2"}) as studio:
