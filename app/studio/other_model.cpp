@@ -9,11 +9,12 @@
 #include "app/studio/background.h"
 #include "app/studio/document.h"
 #include "app/studio/places.h"
-#include "app/studio/read_list.h"
+#include "app/studio/read_answer.h"
 
 namespace kvista {
 namespace {
 
+/// The document's own requests of the same method go on beside these.
 const QString kLane = QStringLiteral("other model");
 
 /// Empty: there are none.
@@ -46,28 +47,6 @@ Result<ComparedModel> readModel(const QString& path) {
 
 }  // namespace
 
-template <class Record>
-void OtherModel::ask(const QString& name, const QString& method, nlohmann::json params,
-                     Result<Record> (*reader)(const nlohmann::json&), std::function<void(Result<Record>)> done) {
-  dropAsked();
-  // The document's own requests of the same method go on beside it: the lane is another.
-  asked_ = engine_.preview<Record>(
-      kLane, method, std::move(params), reader, this,
-      [this, done = std::move(done)](Result<Record> answer) {
-        jobs_.drop(std::exchange(asked_, 0));
-        done(std::move(answer));
-      },
-      [this](const nlohmann::json& message) {
-        if (auto record = read<ProgressRecord>(message)) jobs_.report(asked_, *std::move(record));
-      });
-  jobs_.begin(asked_, name, true);
-}
-
-void OtherModel::dropAsked() {
-  engine_.dropPreview(kLane);
-  if (asked_) jobs_.drop(std::exchange(asked_, 0));
-}
-
 void OtherModel::open(const QString& path, const QString& statistics) {
   close();
   inBackground(diskThread(), this, [path] { return readModel(path); },
@@ -81,9 +60,9 @@ void OtherModel::open(const QString& path, const QString& statistics) {
 
 void OtherModel::openModel(ComparedModel wanted, const QString& statistics) {
   const std::string model = wanted.project ? wanted.project->model.string() : wanted.path.toStdString();
-  ask<ModelRecord>(
+  jobs_.preview<ModelRecord>(
       tr("Open %1").arg(QFileInfo(wanted.path).fileName()), QStringLiteral("open"), {{"path", model}},
-      read<ModelRecord>, [this, wanted, statistics](Result<ModelRecord> opened) mutable {
+      read<ModelRecord>, this, [this, wanted, statistics](Result<ModelRecord> opened) mutable {
         if (!opened) return Q_EMIT failed(wanted.path, opened.error());
         wanted.model = *std::move(opened);
         if (const auto& project = wanted.project) {
@@ -95,23 +74,24 @@ void OtherModel::openModel(ComparedModel wanted, const QString& statistics) {
         const QString file = statistics.isEmpty() ? statisticsNear(wanted.model) : statistics;
         if (file.isEmpty()) return Q_EMIT statisticsWanted(wanted.path, wanted.name);
         openStatistics(std::move(wanted), file);
-      });
+      }, kLane);
 }
 
 void OtherModel::openStatistics(ComparedModel wanted, const QString& statistics) {
-  ask<StatisticsRecord>(tr("Open %1").arg(QFileInfo(statistics).fileName()), QStringLiteral("openStatistics"),
-                        {{"model", wanted.model.path}, {"path", statistics.toStdString()}}, read<StatisticsRecord>,
-                        [this, wanted, statistics](Result<StatisticsRecord> record) mutable {
-                          if (!record) return Q_EMIT failed(statistics, record.error());
-                          wanted.statistics = *std::move(record);
-                          model_ = std::move(wanted);
-                          Q_EMIT opened();
-                          Q_EMIT changed();
-                        });
+  const nlohmann::json params = {{"model", wanted.model.path}, {"path", statistics.toStdString()}};
+  const auto done = [this, wanted, statistics](Result<StatisticsRecord> record) mutable {
+    if (!record) return Q_EMIT failed(statistics, record.error());
+    wanted.statistics = *std::move(record);
+    model_ = std::move(wanted);
+    Q_EMIT opened();
+    Q_EMIT changed();
+  };
+  jobs_.preview<StatisticsRecord>(tr("Open %1").arg(QFileInfo(statistics).fileName()), QStringLiteral("openStatistics"), params,
+                                  read<StatisticsRecord>, this, done, kLane);
 }
 
 void OtherModel::close() {
-  dropAsked();
+  jobs_.dropPreview(kLane);
   ++serial_;
   wanted_.clear();
   model_.reset();
@@ -121,15 +101,15 @@ void OtherModel::close() {
 void OtherModel::want(const std::string& measure) {
   if (!model_ || wanted_ == measure || similarity(measure, 0, Side::key)) return;
   wanted_ = measure;
-  ask<std::vector<SimilarityRecord>>(
+  jobs_.preview<std::vector<SimilarityRecord>>(
       tr("Similarity of %1: %2").arg(model_->name, QString::fromStdString(measure)), QStringLiteral("similarity"),
       {{"model", model_->model.path}, {"statistics", model_->statistics.path}, {"measure", measure}},
-      readList<SimilarityRecord>, [this, measure](Result<std::vector<SimilarityRecord>> records) {
+      readList<SimilarityRecord>, this, [this, measure](Result<std::vector<SimilarityRecord>> records) {
         if (!records) return Q_EMIT failed(model_->path, records.error());
         for (SimilarityRecord& record : *records)
           model_->similarities[{measure, record.layer, record.side}] = std::move(record.matrix);
         Q_EMIT changed();
-      });
+      }, kLane);
 }
 
 const Matrix* OtherModel::similarity(const std::string& measure, int layer, Side side) const {

@@ -9,8 +9,7 @@
 #include <string>
 #include <tuple>
 
-#include "app/studio/engine_client.h"
-#include "app/studio/job_list.h"
+#include "app/studio/engine_jobs.h"
 #include "core/io/project.h"
 #include "core/protocol/records.h"
 
@@ -32,7 +31,7 @@ class OtherModel final : public QObject {
   Q_OBJECT
 
  public:
-  OtherModel(EngineClient& engine, JobList& jobs) : engine_(engine), jobs_(jobs) {}
+  OtherModel(EngineClient& engine, JobList& jobs) : jobs_(engine, jobs) {}
 
   /// In place of the one that is open: a project with the statistics it names, or a model with `statistics`; where that is
   /// empty, with those of a calibration, in their usual place or beside the model, or else `statisticsWanted` is emitted.
@@ -55,16 +54,10 @@ class OtherModel final : public QObject {
  private:
   void openModel(ComparedModel wanted, const QString& statistics);
   void openStatistics(ComparedModel wanted, const QString& statistics);
-  template <class Record>
-  void ask(const QString& name, const QString& method, nlohmann::json params,
-           Result<Record> (*reader)(const nlohmann::json&), std::function<void(Result<Record>)> done);
-  void dropAsked();
 
-  EngineClient& engine_;
-  JobList& jobs_;
+  EngineJobs jobs_;
   std::optional<ComparedModel> model_;
   std::string wanted_;      // The measure asked for last.
-  std::int64_t asked_ = 0;  // What the engine works on for this.
   std::int64_t serial_ = 0;  // Of the wish to open: a project read for an earlier one is dropped.
 };
 

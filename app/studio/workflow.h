@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include <QHash>
 #include <QObject>
 #include <QString>
 #include <functional>
@@ -11,23 +10,9 @@
 
 #include "app/studio/document.h"
 #include "app/studio/engine_client.h"
-#include "app/studio/job_list.h"
+#include "app/studio/engine_jobs.h"
 
 namespace kvista {
-
-/// What `generate` is asked for.
-struct GenerationWish {
-  QString prompt;
-  int maxTokens = 128;
-  bool chat = false;
-  double temperature = 0;
-  std::uint64_t seed = 0;
-  /// What was said before, from the first prompt on; each side has answered in its own words.
-  struct Turn {
-    QString said, original, plan;
-  };
-  std::vector<Turn> turns = {};
-};
 
 /// What refining is asked for.
 struct RefineWish {
@@ -54,8 +39,7 @@ struct ExportWish {
 };
 
 /// Brings document and engine together: asks the engine for what the document lacks, and does what takes a while as a
-/// job. What may not fit into memory is forecast first, whoever wants it, and begins only where it fits. Requests name model and statistics by their files, so that an engine that died and came back needs no
-/// reminding.
+/// job. What may not fit into memory is forecast first, whoever wants it, and begins only where it fits.
 class Workflow final : public QObject {
   Q_OBJECT
 
@@ -82,14 +66,6 @@ class Workflow final : public QObject {
   void refine(const RefineWish& wish);
   void askErrors();
   void showSimilarity(const std::string& measure);
-  void tokenLosses(const QString& text);
-  /// Of a whole file, up to `kMostTokens` tokens of it.
-  void tokenLossesOfFile(const QString& path);
-  static constexpr std::int64_t kMostTokens = 16384;
-  /// Plants a sentence in the calibration's text and asks for it.
-  void testRetrieval();
-  void generate(const GenerationWish& wish);
-  void stopGenerating();
   /// What a work would take of the memory. Only the newest question is answered.
   void forecastMemory(const MemoryQuestion& question, QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done);
   /// The machine of an engine whose paths are not those of this one (see EngineCommand::host).
@@ -100,13 +76,11 @@ class Workflow final : public QObject {
   void exportPlan(const ExportWish& wish);
   /// The report of the project as it stands, saved or not, as one HTML file of this machine.
   void writeReport(const QString& file);
-  void cancel(std::int64_t job) { engine_.cancel(job); }
-  /// Asks once more for what the engine died over; an engine that was given up is started again for it.
-  void continueJob(std::int64_t job);
 
+  /// What is under way, for whoever wants to end it, go on with it, or add to it.
+  [[nodiscard]] EngineJobs& work() { return work_; }
   [[nodiscard]] const EngineClient& engine() const { return engine_; }
   [[nodiscard]] const std::string& measureShown() const { return measure_; }
-  [[nodiscard]] bool isGenerating() const { return generation_.has_value(); }
   /// The job of the last refining; 0: there was none.
   [[nodiscard]] std::int64_t refining() const { return refining_; }
   /// Shapes of layers' spectra, once asked for by opening statistics.
@@ -129,46 +103,15 @@ class Workflow final : public QObject {
   void refined(const kvista::RefineRecord& record);
   void exported(const kvista::ExportRecord& record);
   void reported(const QString& file);
-  void piece(const kvista::GeneratedPiece& piece);
-  void generationEnded();
-  void tokenLossesReady(const kvista::TokenLossRecord& record);
-  void retrievalReady(const kvista::RetrievalRecord& record);
   void layerSpectraReady();
 
  private:
   void propose(PlanWish wish, const QString& name, const QString& text);
-  /// How a job is followed: progress beyond what the list shows, and how it is asked for once more.
-  struct Following {
-    std::function<void(const ProgressRecord&)> progress = {};
-    std::function<void()> again = {};  ///< Empty: the same request.
-    QString memory = {};               ///< What it was forecast to take.
-    std::function<void()> undone = {};  ///< It has failed or was cancelled.
-  };
-  /// Begins a work, with the forecast in words, once that says that it fits; otherwise the work fails with what is lacking.
-  /// Where it is not known the work begins: the engine refuses what does not fit. Returns the id of the question, which stands
-  /// in the list for the work until then.
-  std::int64_t whenItFits(const MemoryQuestion& question, const QString& name, std::function<void(const QString& memory)> begin,
-                          std::function<void()> undone = {});
-  template <class Record>
-  std::int64_t job(const QString& name, const QString& method, const nlohmann::json& params,
-                   Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done, Following following = {});
-  /// Of each method only the newest counts, and it is seen as a job only while it runs.
-  template <class Record>
-  void preview(const QString& name, const QString& method, const nlohmann::json& params,
-               Result<Record> (*reader)(const nlohmann::json&), QObject* context,
-               std::function<void(Result<Record>)> done);
-  void dropPreview(const QString& method);
-  /// Ends a job in the list; offers it once more where the engine died over it.
-  void failJob(std::int64_t id, const Error& error, std::function<void()> again);
-  [[nodiscard]] bool engineDied() const;
   void openModel(const QString& path, bool moved);
   void takeStatistics(const StatisticsRecord& record);
   void takeRefined(const RefineRecord& record);
   void askSpectra();
   void askForLayers();
-  void askTokenLosses(const QString& name, nlohmann::json params);
-  [[nodiscard]] nlohmann::json modelParams() const;
-  [[nodiscard]] nlohmann::json planParams() const;
   [[nodiscard]] nlohmann::json memoryParams(const MemoryQuestion& question) const;
   [[nodiscard]] nlohmann::json exportParams(const ExportWish& wish) const;
   [[nodiscard]] QString statisticsFile() const;
@@ -176,18 +119,10 @@ class Workflow final : public QObject {
 
   Document& document_;
   EngineClient& engine_;
-  JobList& jobs_;
-  QHash<QString, std::int64_t> previews_;  // By method, while they run.
+  EngineJobs work_;
   std::int64_t refining_ = 0;
   std::string measure_ = kUsualMeasure;
   std::vector<LayerSpectrumRecord> layerSpectra_;
-  struct Generation {
-    std::int64_t id = 0;
-    std::size_t original = 0, plan = 0;  // Bytes of each side's text that were handed on.
-  };
-  /// Hands on what of the whole text was not yet.
-  void finishSide(const GeneratedPiece& whole, std::size_t& handed);
-  std::optional<Generation> generation_;
 };
 
 }  // namespace kvista

@@ -39,7 +39,7 @@ RefinePresenter::RefinePresenter(Document& document, Workflow& workflow, JobList
     }
     show();
   });
-  connect(&view_, &RefineView::stopRequested, &workflow_, [this] { workflow_.cancel(workflow_.refining()); });
+  connect(&view_, &RefineView::stopRequested, &workflow_, [this] { workflow_.work().cancel(workflow_.refining()); });
   show();
 }
 

@@ -11,7 +11,7 @@
 namespace kvista {
 
 TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view)
-    : document_(document), workflow_(workflow), view_(view) {
+    : document_(document), workflow_(workflow), view_(view), trial_(document, workflow.work()) {
   for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &TryPresenter::showState);
   for (const auto signal : {&Document::resultsChanged, &Document::planChanged, &Document::projectChanged})
@@ -21,14 +21,14 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
     turns_.clear();
     view_.endConversation();
   });
-  connect(&view_, &TryView::stopRequested, &workflow_, &Workflow::stopGenerating);
-  connect(&workflow_, &Workflow::generationEnded, this, [this] {
+  connect(&view_, &TryView::stopRequested, &trial_, &Trial::stopGenerating);
+  connect(&trial_, &Trial::generationEnded, this, [this] {
     // What was stopped half-way was said all the same; without a word of either side the turn failed.
     if (turn_ && !(turn_->original.isEmpty() && turn_->plan.isEmpty())) turns_.push_back(*turn_);
     turn_.reset();
     view_.setGenerating(false);
   });
-  connect(&workflow_, &Workflow::piece, this, [this](const GeneratedPiece& piece) {
+  connect(&trial_, &Trial::piece, this, [this](const GeneratedPiece& piece) {
     if (turn_) (piece.compressed ? turn_->plan : turn_->original) += QString::fromStdString(piece.text);
     view_.appendPiece(piece.compressed, QString::fromStdString(piece.text), piece.tokens, piece.cacheBytes);
   });
@@ -37,10 +37,10 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
     for (const QString& path : paths) text.paths.push_back(path.toStdString());
     workflow_.measure(text);
   });
-  connect(&view_, &TryView::tokenLossRequested, &workflow_, &Workflow::tokenLosses);
-  connect(&view_, &TryView::fileLossRequested, &workflow_, &Workflow::tokenLossesOfFile);
-  connect(&view_, &TryView::retrievalRequested, &workflow_, &Workflow::testRetrieval);
-  connect(&workflow_, &Workflow::retrievalReady, this, [this](const RetrievalRecord& record) {
+  connect(&view_, &TryView::tokenLossRequested, &trial_, &Trial::tokenLosses);
+  connect(&view_, &TryView::fileLossRequested, &trial_, &Trial::tokenLossesOfFile);
+  connect(&view_, &TryView::retrievalRequested, &trial_, &Trial::testRetrieval);
+  connect(&trial_, &Trial::retrievalReady, this, [this](const RetrievalRecord& record) {
     const auto table = [&](const Matrix& loss, const Matrix& found) {
       return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found};
     };
@@ -48,7 +48,7 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
   });
   const auto forget = [this] {
     turns_.clear();
-    if (!workflow_.isGenerating()) view_.endConversation();
+    if (!trial_.isGenerating()) view_.endConversation();
     view_.setRetrieval({}, {});
   };
   connect(&document_, &Document::modelChanged, this, forget);
@@ -58,14 +58,14 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
   });
   connect(&workflow_.engine(), &EngineClient::stateChanged, this, &TryPresenter::showState);
   connect(&view_, &TryView::lossFileWanted, this, [this] {
-    askForFile(tr("Loss of every token of a file"), [this](const QString& path) { workflow_.tokenLossesOfFile(path); });
+    askForFile(tr("Loss of every token of a file"), [this](const QString& path) { trial_.tokenLossesOfFile(path); });
   });
   connect(&view_, &TryView::measureFilesWanted, this, [this] {
     askForFile(tr("Perplexity on file"), [this](const QString& path) { workflow_.measure({{path.toStdString()}, 0, 0, 0, {}, false}); });
   });
   // Another plan's numbers would only mislead.
   connect(&document_, &Document::planChanged, this, [this] { view_.setRetrieval({}, {}); });
-  connect(&workflow_, &Workflow::tokenLossesReady, this, [this](const TokenLossRecord& record) {
+  connect(&trial_, &Trial::tokenLossesReady, this, [this](const TokenLossRecord& record) {
     std::vector<QString> pieces;
     pieces.reserve(record.pieces.size());
     for (const std::string& piece : record.pieces) pieces.push_back(QString::fromStdString(piece));
@@ -85,12 +85,12 @@ void TryPresenter::generate(const QString& prompt, const GenerateSettings& setti
     turn_ = GenerationWish::Turn{prompt, {}, {}};
   }
   view_.setGenerating(true);
-  workflow_.generate({.prompt = prompt,
-                      .maxTokens = settings.tokens,
-                      .chat = settings.chatTemplate,
-                      .temperature = settings.temperature,
-                      .seed = static_cast<std::uint64_t>(settings.seed),
-                      .turns = turns_});
+  trial_.generate({.prompt = prompt,
+                   .maxTokens = settings.tokens,
+                   .chat = settings.chatTemplate,
+                   .temperature = settings.temperature,
+                   .seed = static_cast<std::uint64_t>(settings.seed),
+                   .turns = turns_});
 }
 
 void TryPresenter::askForFile(const QString& title, std::function<void(const QString&)> chosen) {

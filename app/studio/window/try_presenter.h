@@ -5,6 +5,7 @@
 #include <QObject>
 
 #include "app/studio/document.h"
+#include "app/studio/trial.h"
 #include "app/studio/workflow.h"
 
 namespace kvista {
@@ -27,6 +28,7 @@ class TryPresenter final : public QObject {
   Document& document_;
   Workflow& workflow_;
   TryView& view_;
+  Trial trial_;
   std::vector<GenerationWish::Turn> turns_;  // Of the conversation.
   std::optional<GenerationWish::Turn> turn_;  // That is being answered.
   std::string conversationPlan_;              // The answers are this plan's.

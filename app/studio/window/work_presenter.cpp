@@ -98,10 +98,10 @@ WorkPresenter::WorkPresenter(Document& document, Workflow& workflow, JobList& jo
 }
 
 void WorkPresenter::connectJobs() {
-  const auto cancel = [this](const QString& id) { workflow_.cancel(id.toLongLong()); };
+  const auto cancel = [this](const QString& id) { workflow_.work().cancel(id.toLongLong()); };
   const auto goOn = [this](const QString& id) {
     if (id == QLatin1String(kEngine)) return Q_EMIT actionRequested(QStringLiteral("file.restartEngine"));
-    workflow_.continueJob(id.toLongLong());
+    workflow_.work().goOn(id.toLongLong());
     dismiss(id);
   };
   connect(&jobs_, &JobList::changed, this, &WorkPresenter::showJobs);

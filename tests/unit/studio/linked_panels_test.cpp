@@ -185,7 +185,7 @@ TEST_F(LinkedPanels, WorkCancelledWhileItsMemoryIsAskedForIsNotBegun) {
   grouping(groups, "swap-loss")->trigger();
   const Job& job = jobs.jobs().front();
   ASSERT_EQ(job.name, "Groups by swap-loss");
-  workflow.cancel(job.id);
+  workflow.work().cancel(job.id);
   ASSERT_TRUE(test::waitFor([&] { return !jobs.isBusy(); }));
   ASSERT_EQ(jobs.jobs().size(), 1U);
   EXPECT_EQ(jobs.jobs().front().state, Job::State::cancelled);
