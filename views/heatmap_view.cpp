@@ -19,7 +19,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kMargin = 16, kTop = 8, kGap = 24, kFactsWidth = 200, kWidestFacts = 240, kLeastMeasure = 64;
+constexpr int kMargin = 16, kTop = 8, kGap = 24, kFactsWidth = 200, kWidestFacts = 240;
 constexpr int kRoomForFacts = 560, kRoomForTree = 480;  ///< Widths of the view from which on these are shown.
 
 }  // namespace
@@ -277,7 +277,7 @@ QWidget* HeatmapView::controls() {
   measure_ = new QComboBox(controls_);
   measure_->setObjectName(QStringLiteral("similarityMeasure"));
   measure_->setAccessibleName(tr("Similarity measure"));
-  measure_->setMinimumWidth(kLeastMeasure);
+  measure_->setSizePolicy(QSizePolicy::Fixed, QSizePolicy::Fixed);  // Where there is little room, the orders give way.
   connect(measure_, &QComboBox::activated, this, [this](int index) {
     const QString name = measure_->itemText(index);
     showMeasure();  // Of what is shown, until there is the other.

@@ -47,10 +47,6 @@ void showShare(QProgressBar& bar, const JobRecord& job) {
   bar.setAccessibleName(JobRow::tr("Share done of %1").arg(job.name));
 }
 
-QString stageText(const JobRecord& job) {
-  return job.stage.isEmpty() || job.memory.isEmpty() ? job.stage + job.memory : QStringLiteral("%1 · %2").arg(job.stage, job.memory);
-}
-
 JobRow::JobRow(const JobRecord& job, QWidget* parent)
     : QFrame(parent),
       mark_(new QLabel(this)),
@@ -59,6 +55,7 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
       took_(softLabel({}, this)),
       stage_(softLabel({}, nullptr)),
       times_(softLabel({}, nullptr)),
+      memory_(softLabel({}, this)),
       sentence_(new QLabel),
       hint_(softLabel({}, nullptr)),
       bar_(new QProgressBar(this)),
@@ -74,6 +71,7 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
   name_->setForegroundRole(QPalette::WindowText);
   name_->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Preferred);  // As wide as it is, where there is room.
   stage_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+  memory_->setWordWrap(true);
   bar_->setTextVisible(false);
   for (QLabel* label : {sentence_, hint_}) {
     label->setWordWrap(true);
@@ -120,6 +118,7 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
   column->addLayout(line);
   column->addWidget(progress_);
   column->addWidget(bar_);
+  column->addWidget(memory_);
   column->addWidget(failure_);
 
   connect(cancel_, &QPushButton::clicked, this, [this] {
@@ -144,8 +143,10 @@ void JobRow::setRecord(const JobRecord& job) {
   received_.start();
   showTimes(0);
   took_->setText(running ? QString() : durationText(job.elapsedSeconds));
-  stage_->setText(stageText(job));
-  stage_->setToolTip(stage_->text());
+  stage_->setText(job.stage);
+  stage_->setToolTip(job.stage);
+  memory_->setText(job.memory);
+  memory_->setVisible(running && !job.memory.isEmpty());
   progress_->setVisible(running);
   state_->setText(running ? QString() : failed ? tr("Failed") : job.state == JobRecord::State::cancelled ? tr("Cancelled") : tr("Done"));
   mark_->setVisible(failed);

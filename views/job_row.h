@@ -40,7 +40,7 @@ class JobRow final : public QFrame {
  private:
   JobRecord job_;
   QElapsedTimer received_;
-  QLabel *mark_, *name_, *state_, *took_, *stage_, *times_, *sentence_, *hint_;
+  QLabel *mark_, *name_, *state_, *took_, *stage_, *times_, *memory_, *sentence_, *hint_;
   QProgressBar* bar_;
   QPushButton *cancel_, *again_, *details_, *copy_, *dismiss_;
   QPlainTextEdit* report_;

@@ -33,8 +33,6 @@ struct JobRecord {
 
 /// "42 % · 1 min 23 s · 1 min 55 s left", this many seconds after the record came.
 QString progressText(const JobRecord& job, double sinceRecord = 0);
-/// "layer 3 of 8 · about 2.1 GB of 8.0 GB free on CPU"
-QString stageText(const JobRecord& job);
 /// The share that is done; a bar without an end, which says that it is busy and not how far, where none is known.
 void showShare(QProgressBar& bar, const JobRecord& job);
 

@@ -70,7 +70,7 @@ void WorkLine::setJobs(const std::vector<JobRecord>& jobs) {
   name_->setAccessibleName(tr("%1, show all jobs").arg(newest->name));
   showShare(*bar_, *newest);
   progress_->setText(progressText(*newest));
-  progress_->setToolTip(stageText(*newest));
+  progress_->setToolTip(QStringList{newest->stage, newest->memory}.join(QLatin1Char('\n')).trimmed());
   cancel_->setEnabled(shown_ != cancelled_);
   cancel_->setText(shown_ == cancelled_ ? tr("Cancelling…") : tr("Cancel"));
   cancel_->setAccessibleName(tr("Cancel %1").arg(newest->name));

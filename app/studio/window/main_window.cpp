@@ -4,7 +4,6 @@
 
 #include <QApplication>
 #include <QCloseEvent>
-#include <QCryptographicHash>
 #include <QDockWidget>
 #include <QFileInfo>
 #include <QLabel>
@@ -35,17 +34,6 @@ const Key<QString> kLayout{"layout", QStringLiteral("edit")};
 Key<QByteArray> arrangementOf(const QString& layout, bool small, std::string& name) {
   name = "arrangement." + layout.toStdString() + (small ? ".small" : "");
   return {name.c_str(), {}};
-}
-
-/// With a checksum before it: Qt takes much that is damaged for an arrangement.
-QByteArray sealed(const QByteArray& arrangement) {
-  return QCryptographicHash::hash(arrangement, QCryptographicHash::Sha256) + arrangement;
-}
-
-/// Empty where it is damaged.
-QByteArray unsealed(const QByteArray& kept) {
-  const QByteArray arrangement = kept.mid(QCryptographicHash::hashLength(QCryptographicHash::Sha256));
-  return sealed(arrangement) == kept ? arrangement : QByteArray();
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/window_layouts.h"
 
+#include <QCryptographicHash>
 #include <QDockWidget>
 #include <algorithm>
 #include <span>
@@ -106,6 +107,15 @@ void arrange(QMainWindow& window, const Docks& docks, const QString& name, bool 
     if (place.where == behind && docks.contains(QLatin1String(place.dock))) docks.value(QLatin1String(place.of))->raise();
   window.resizeDocks(placed, widths, Qt::Horizontal);
   window.resizeDocks(placed, heights, Qt::Vertical);
+}
+
+QByteArray sealed(const QByteArray& arrangement) {
+  return QCryptographicHash::hash(arrangement, QCryptographicHash::Sha256) + arrangement;
+}
+
+QByteArray unsealed(const QByteArray& kept) {
+  const QByteArray arrangement = kept.mid(QCryptographicHash::hashLength(QCryptographicHash::Sha256));
+  return sealed(arrangement) == kept ? arrangement : QByteArray();
 }
 
 }  // namespace kvista

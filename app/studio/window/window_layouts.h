@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QByteArray>
 #include <QMainWindow>
 #include <QMap>
 #include <QString>
@@ -22,5 +23,10 @@ bool isSmall(const QSize& window);
 /// Shows the docks of a layout at their usual places in a window that shows none yet, and has its final size. `small`: with
 /// more of them behind each other.
 void arrange(QMainWindow& window, const Docks& docks, const QString& layout, bool small);
+
+/// An arrangement to be kept, with a checksum before it: Qt takes much that is damaged for one.
+QByteArray sealed(const QByteArray& arrangement);
+/// What was kept; empty where it is damaged.
+QByteArray unsealed(const QByteArray& kept);
 
 }  // namespace kvista

@@ -87,10 +87,14 @@ TEST(JobsView, SaysWhatAJobTakesOfTheMemory) {
   JobRecord job = running("7");
   job.memory = "about 2.1 GB of 8.0 GB free on CPU";
   view.setRecord({job});
-  EXPECT_TRUE(visibleTexts(view).contains("layer 3 of 8 · about 2.1 GB of 8.0 GB free on CPU")) << visibleTexts(view).join('|').toStdString();
-  job.stage.clear();
+  EXPECT_TRUE(visibleTexts(view).contains(job.memory)) << visibleTexts(view).join('|').toStdString();
+  WorkLine line;
+  line.show();
+  line.setJobs({job});
+  EXPECT_EQ(line.findChild<QLabel*>("runningProgress")->toolTip(), "layer 3 of 8\nabout 2.1 GB of 8.0 GB free on CPU");
+  job.state = JobRecord::State::done;
   view.setRecord({job});
-  EXPECT_TRUE(visibleTexts(view).contains("about 2.1 GB of 8.0 GB free on CPU"));
+  EXPECT_FALSE(visibleTexts(view).contains(job.memory)) << "it has been given back";
 }
 
 TEST(JobsView, ALongNameLeavesRoomForTheTime) {
