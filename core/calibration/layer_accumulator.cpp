@@ -172,9 +172,9 @@ Result<LayerAccumulator> LayerAccumulator::together(const ProcessGroup& processe
 LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
   // Sums go through the file's packing, so that a plan made at once and one made from the file are the same.
   const auto packed = [](const at::Tensor& sums) { return packSymmetric((sums + sums.transpose(-1, -2)) / 2); };
-  const auto symmetric = [&](const at::Tensor& sums) { return unpackSymmetric(packed(sums), sums.size(-1)); };
+  const auto symmetric = [&](const at::Tensor& sums) { return unpackSymmetric(packed(sums), sums.size(-1)).cpu(); };
   LayerStatistics result;
-  result.packedSecondMoment = packed(secondMoment_);
+  result.packedSecondMoment = packed(secondMoment_).cpu();
   result.sum = sum_.cpu().clone();
   result.sinkSum = sinkSum_.cpu().clone();
   result.sinkFactor = compactFactor(at::cat(sinkRows_)).cpu();

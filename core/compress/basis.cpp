@@ -9,6 +9,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/block_diag.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
@@ -19,6 +20,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/quantiser_fit.h"
+#include "core/model/parallel.h"
 
 namespace kvista {
 namespace {
@@ -30,14 +32,22 @@ struct SquareRoots {
   at::Tensor root, inverse;  // M^1/2, M^-1/2
 };
 
-/// `metrics`: [heads, d, d].
+/// `metrics`: [heads, d, d]. On the CPU's cores, a head each: cuSOLVER takes them one after the other, ten times as long.
 SquareRoots squareRootsOf(const at::Tensor& metrics) {
-  const auto [values, vectors] = at::linalg_eigh(metrics);
-  const at::Tensor largest = values.narrow(-1, values.size(-1) - 1, 1);
-  // A head that the loss does not feel at all has no preferred directions: any positive multiple of the identity serves.
-  const at::Tensor floored = at::where(largest > 0, values.maximum(largest * kMetricFloor), at::ones_like(values));
-  const at::Tensor root = floored.sqrt().unsqueeze(-2), transposed = vectors.transpose(-2, -1);
-  return {at::matmul(vectors * root, transposed), at::matmul(vectors / root, transposed)};
+  const at::Tensor here = metrics.cpu();
+  at::Tensor roots = at::empty_like(here), inverses = at::empty_like(here);
+  parallelFor(here.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t head = begin; head < end; ++head) {
+      const auto [values, vectors] = at::linalg_eigh(here[head]);
+      const at::Tensor largest = values.narrow(0, values.size(0) - 1, 1);
+      // A head that the loss does not feel at all has no preferred directions: any positive multiple of the identity serves.
+      const at::Tensor floored = at::where(largest > 0, values.maximum(largest * kMetricFloor), at::ones_like(values));
+      const at::Tensor root = floored.sqrt(), transposed = vectors.t();
+      roots[head].copy_(at::matmul(vectors * root, transposed));
+      inverses[head].copy_(at::matmul(vectors / root, transposed));
+    }
+  });
+  return {roots.to(metrics.device()), inverses.to(metrics.device())};
 }
 
 /// Columns of [keys | values] that the slots cover, in the slots' order.
@@ -212,9 +222,9 @@ GroupFactors factorsOf(const GroupBasis& basis, const Group& group) {
                         : basis.steps[direction][place - basis.spectrum.widths.begin()].item<float>());
   }
   const at::Tensor index = at::tensor(directions, at::kLong).to(basis.up.device());
-  factors.up = basis.up.index_select(1, index).to(at::kFloat).cpu();
-  factors.down = basis.down.index_select(0, index).to(at::kFloat).cpu();
-  factors.steps = at::tensor(steps, at::kFloat);
+  factors.up = basis.up.index_select(1, index).to(at::kFloat);
+  factors.down = basis.down.index_select(0, index).to(at::kFloat);
+  factors.steps = at::tensor(steps, at::kFloat).to(basis.up.device());
   return factors;
 }
 

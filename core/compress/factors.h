@@ -14,7 +14,8 @@ namespace kvista {
 /// The linear algebra of one group as planned: a latent z = down * y of its outputs y (raw, without bias, in the order
 /// of the group's slots; for keys after RoPE the rotated key of the one head), rebuilt as y ~ up * z.
 /// Latent directions are ordered by falling width, then by falling eigenvalue: 16-bit numbers first, then 8, 4, 2, 1.
-/// A group that keeps everything (16 bits everywhere) is the identity: `up` and `down` are undefined.
+/// A group that keeps everything (16 bits everywhere) is the identity: `up` and `down` are undefined. The tensors are on the CPU,
+/// or all on the device that decomposed the group where its basis was kept there.
 struct GroupFactors {
   at::Tensor up;                       ///< float32 [n, r], n = sum of the slots' widths.
   at::Tensor down;                     ///< float32 [r, n].

@@ -21,6 +21,8 @@ Result<void> decomposeLayer(const LayerMoments& moments, const PrefixMoments* pr
     if (group.slots.front().layer != layer) continue;
     KVISTA_ASSIGN(const GroupBasis basis, moments.decompose(group.slots));
     factors[i] = factorsOf(basis, group);
+    for (at::Tensor GroupFactors::*tensor : {&GroupFactors::up, &GroupFactors::down, &GroupFactors::steps})
+      if (!factors[i].isIdentity()) factors[i].*tensor = (factors[i].*tensor).cpu();  // a GPU need not hold those of all layers
     const bool onlyValues = group.slots.front().side == Side::value;
     if (prefix && onlyValues && !factors[i].isIdentity()) {
       KVISTA_ASSIGN(factors[i], calibrateValues(factors[i], moments.ofSlots(prefix->crossed, group.slots),

@@ -8,9 +8,9 @@
 #include <limits>
 #include <span>
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 
+#include "core/model/parallel.h"
 #include "core/plan/spectrum.h"
 
 namespace kvista {
@@ -51,7 +51,7 @@ QuantiserFit fitQuantisers(const at::Tensor& latents, const std::vector<int>& wi
   float* steps = fit.steps.mutable_data_ptr<float>();
   const float* data = columns.const_data_ptr<float>();
 
-  at::parallel_for(0, directions, 8, [&](std::int64_t begin, std::int64_t end) {
+  parallelFor(directions, 8, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::span<const float> values(data + static_cast<std::size_t>(i) * rows, rows);
       double energy = 0;

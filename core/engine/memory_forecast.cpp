@@ -26,7 +26,7 @@ std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription&
   return bytes;
 }
 
-std::int64_t tokensPerPass(std::int64_t window, c10::Device device) { return std::max<std::int64_t>(device.is_cpu() ? 2048 : 8192, window); }
+std::int64_t tokensPerPass(std::int64_t window, c10::Device device) { return std::max(usualTokensPerStep(device), window); }
 
 std::int64_t activationBytes(const ModelShape& shape, std::int64_t tokens) {
   return 4 * tokens * shape.hiddenSize * 20;  // One layer's, about twenty times as wide as its input.

@@ -2,12 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/cpu_kernels.h"
 
-#include <ATen/TensorIterator.h>
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
+
+#include "core/model/parallel.h"
 
 #define KVISTA_INLINE __attribute__((always_inline)) inline
 
@@ -22,27 +21,17 @@ __attribute__((target("avx2,fma"))) void runAvx2(const Body& body, std::int64_t 
 }
 #endif
 
-/// Calls body(begin, end) on libtorch's threads for parts of [0, count). at::parallel_for would be serial here, being a
-/// template that is parallel only inside libtorch; an iterator's loop is not. `body` must be always_inline, so that it
-/// is compiled for the processor at hand.
+/// parallelFor whose `body` must be always_inline, so that it is compiled for the processor at hand.
 template <class Body>
 void parallel(std::int64_t count, std::int64_t costOfOne, const Body& body) {
   constexpr std::int64_t kCostOfPart = 32768;
-  at::Tensor places = at::empty({count}, at::TensorOptions(at::kByte));
-  const auto* first = static_cast<const char*>(places.const_data_ptr());
-  auto iterator = at::TensorIterator::nullary_op(places);
-  const auto part = [&](char** data, const std::int64_t*, std::int64_t size, std::int64_t) {  // one axis: one row of it
-    const std::int64_t begin = data[0] - first;
+  parallelFor(count, std::max<std::int64_t>(1, kCostOfPart / std::max<std::int64_t>(1, costOfOne)), [&](std::int64_t begin, std::int64_t end) {
 #if defined(__x86_64__)
     static const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (hasAvx2) {
-      runAvx2(body, begin, begin + size);
-      return;
-    }
+    if (hasAvx2) return runAvx2(body, begin, end);
 #endif
-    body(begin, begin + size);
-  };
-  iterator.for_each(part, std::max<std::int64_t>(1, kCostOfPart / std::max<std::int64_t>(1, costOfOne)));
+    body(begin, end);
+  });
 }
 
 /// e^x to about two units in the last place, for x in [-87, 88]; outside, the nearest of these. Vectorises.

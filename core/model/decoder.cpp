@@ -28,8 +28,10 @@ Result<std::shared_ptr<const Decoder>> Decoder::load(const Checkpoint& checkpoin
   KVISTA_ASSIGN(DecoderDescription description, describe(checkpoint));
   ComputeOptions settled = options;
   settled.streamLayers = streamsLayers(description, options.device, options.dtype, options.streamLayers);
-  KVISTA_ASSIGN(DecoderWeights weights,
-                loadWeights(checkpoint, description, options.device, options.dtype, settled.streamLayers, task));
+  const bool throughBuffers = settled.streamLayers || !options.device.is_cpu();
+  KVISTA_ASSIGN(DecoderWeights weights, loadWeights(checkpoint, description, options.device, options.dtype, throughBuffers, task));
+  if (throughBuffers && !settled.streamLayers)
+    KVISTA_CHECK(loadLayers(description, weights, options.device, options.dtype, task));
   if (!settled.activationBudgetBytes) {
     constexpr std::int64_t kGibibyte = std::int64_t{1} << 30;
     const bool isRoomy = !settled.device.is_cpu() && !settled.streamLayers;

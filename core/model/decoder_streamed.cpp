@@ -49,8 +49,7 @@ void reportLayer(const Task& task, std::size_t done, std::size_t total) { task.p
 }  // namespace
 
 std::int64_t Decoder::tokensPerStep() const {
-  if (options_.tokensPerStep > 0) return options_.tokensPerStep;
-  return options_.device.is_cpu() ? 2048 : 8192;  // A GPU wants more of them to be busy.
+  return options_.tokensPerStep > 0 ? options_.tokensPerStep : usualTokensPerStep(options_.device);
 }
 
 Decoder Decoder::withTokensPerStep(std::int64_t tokens) const {

@@ -29,6 +29,9 @@ Result<DeviceMemory> memoryOf(c10::Device device);
 /// process's control group.
 std::optional<std::int64_t> availableMemory(c10::Device device);
 
+/// Tokens that a pass takes at a time where nothing else is said: a GPU wants more of them to be busy.
+inline std::int64_t usualTokensPerStep(c10::Device device) { return device.is_cpu() ? 2048 : 8192; }
+
 /// The most memory of a GPU that was reserved for this process at a time, bytes; 0 on the CPU.
 std::int64_t peakMemoryOf(c10::Device device);
 

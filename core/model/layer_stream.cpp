@@ -153,4 +153,20 @@ Result<LayerWeights> LayerStream::next() {
   return layer;
 }
 
+Result<void> loadLayers(const DecoderDescription& description, DecoderWeights& weights, at::Device device, at::ScalarType dtype,
+                        const Task& task) {
+  return guardTorch("Loading the weights", [&]() -> Result<void> {
+    const std::size_t layers = weights.layers.size();
+    LayerStream stream(description, weights, device, dtype, LayerStream::upwards(static_cast<int>(layers)));
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+      KVISTA_CHECK(task.checkStop());
+      task.progress("load", layer, layers, "layers");
+      KVISTA_ASSIGN(LayerWeights loaded, stream.next());
+      for (LinearWeights* projection : projectionsOf(loaded)) projection->weight = projection->weight.clone();
+      weights.layers[layer] = std::move(loaded);
+    }
+    return {};
+  });
+}
+
 }  // namespace kvista

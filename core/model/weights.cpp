@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/weights.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
@@ -14,6 +13,7 @@
 #include <span>
 
 #include "core/io/checkpoint.h"
+#include "core/model/parallel.h"
 #include "core/model/torch_guard.h"
 
 namespace kvista {
@@ -36,29 +36,13 @@ std::optional<at::ScalarType> viewType(DataType type) {
   }
 }
 
-/// A tensor as it lies in the file when that can be viewed in place, else as float32. On the CPU.
-Result<at::Tensor> readTensor(const TensorStore& store, const TensorInfo& info) {
-  if (const auto type = viewType(info.type)) {
-    const std::span<const std::byte> bytes = store.raw(info);
-    const bool isAligned = std::bit_cast<std::uintptr_t>(bytes.data()) % c10::elementSize(*type) == 0;
-    if (!bytes.empty() && isAligned) {
-      // libtorch has no read-only tensors; nothing ever writes to a weight.
-      return at::from_blob(const_cast<std::byte*>(bytes.data()), info.shape, at::TensorOptions(*type));
-    }
-  }
-  at::Tensor copy = at::empty(info.shape, at::TensorOptions(at::kFloat));
-  KVISTA_CHECK(
-      store.readFloat32(info, std::span(copy.mutable_data_ptr<float>(), static_cast<std::size_t>(copy.numel()))));
-  return copy;
-}
-
 /// Index of the first number whose exponent bits are all ones, which is infinity or NaN.
 template <class Bits>
 std::optional<std::int64_t> firstNonFinite(const void* data, std::int64_t count, Bits exponent) {
   const auto* bits = static_cast<const Bits*>(data);
   constexpr std::int64_t kBlock = 4096, kBlocksOfThread = 256;
   std::atomic<std::int64_t> first = count;
-  at::parallel_for(0, (count + kBlock - 1) / kBlock, kBlocksOfThread, [&](std::int64_t firstBlock, std::int64_t lastBlock) {
+  parallelFor((count + kBlock - 1) / kBlock, kBlocksOfThread, [&](std::int64_t firstBlock, std::int64_t lastBlock) {
     for (std::int64_t begin = firstBlock * kBlock; begin < std::min(count, lastBlock * kBlock); begin += kBlock) {
       const std::int64_t end = std::min(count, begin + kBlock);
       Bits found = 0;  // without a branch, so that the compiler vectorises it
@@ -147,6 +131,21 @@ class WeightLoader {
 };
 
 }  // namespace
+
+Result<at::Tensor> readTensor(const TensorStore& store, const TensorInfo& info) {
+  if (const auto type = viewType(info.type)) {
+    const std::span<const std::byte> bytes = store.raw(info);
+    const bool isAligned = std::bit_cast<std::uintptr_t>(bytes.data()) % c10::elementSize(*type) == 0;
+    if (!bytes.empty() && isAligned) {
+      // libtorch has no read-only tensors; nothing ever writes to a weight.
+      return at::from_blob(const_cast<std::byte*>(bytes.data()), info.shape, at::TensorOptions(*type));
+    }
+  }
+  at::Tensor copy = at::empty(info.shape, at::TensorOptions(at::kFloat));
+  KVISTA_CHECK(
+      store.readFloat32(info, std::span(copy.mutable_data_ptr<float>(), static_cast<std::size_t>(copy.numel()))));
+  return copy;
+}
 
 std::array<LinearWeights*, 7> projectionsOf(LayerWeights& layer) {
   return {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down};

@@ -18,6 +18,7 @@ namespace kvista {
 
 struct Checkpoint;
 class TensorStore;
+struct TensorInfo;
 
 struct LinearWeights {
   at::Tensor weight;  ///< [out, in]
@@ -51,8 +52,10 @@ std::array<const LinearDescription*, 7> projectionsOf(const LayerDescription& la
 Result<DecoderWeights> loadWeights(const Checkpoint& checkpoint, const DecoderDescription& description,
                                    at::Device device, at::ScalarType dtype, bool streamed, const Task& task);
 
-/// A matrix of `layer` on the CPU, as it lies in the file where that can be viewed in place, else as float32. Errors as above,
-/// for layers that nobody has looked through.
+/// A tensor on the CPU, as it lies in the file where that can be viewed in place (`store` must outlive it), else as float32.
+Result<at::Tensor> readTensor(const TensorStore& store, const TensorInfo& info);
+
+/// A matrix of `layer` by readTensor. Errors as loadWeights, for layers that nobody has looked through.
 Result<at::Tensor> readMatrix(const DecoderWeights& weights, int layer, const std::string& name);
 
 /// Reads every weight and answers a sentence for each tensor that holds NaN or infinity; none: all are finite.

@@ -96,6 +96,23 @@ TEST(LayerStream, HoldsTwoLayersHoweverManyThereAre) {
   }
 }
 
+TEST(LayerStream, BringsAllLayersOnce) {
+  const Checkpoint checkpoint = randomCheckpoint(deepConfig());
+  const DecoderDescription description = valueOf(describe(checkpoint));
+  const DecoderWeights all = valueOf(loadWeights(checkpoint, description, at::kCPU, at::kBFloat16, false, {}));
+  DecoderWeights loaded = valueOf(loadWeights(checkpoint, description, at::kCPU, at::kBFloat16, true, {}));
+  ASSERT_TRUE(loadLayers(description, loaded, at::kCPU, at::kBFloat16, {}));
+  for (std::size_t layer = 0; layer < all.layers.size(); ++layer) {
+    LayerWeights wanted = all.layers[layer];
+    for (std::size_t i = 0; i < 7; ++i)
+      EXPECT_TRUE(projectionsOf(loaded.layers[layer])[i]->weight.equal(projectionsOf(wanted)[i]->weight)) << layer << " " << i;
+    EXPECT_TRUE(loaded.layers[layer].mlpNorm.equal(wanted.mlpNorm));
+  }
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(loadLayers(description, loaded, at::kCPU, at::kBFloat16, {stop.get_token(), {}}).error().code, ErrorCode::cancelled);
+}
+
 TEST(LayerStream, PassesGiveTheNumbersOfResidentLayers) {
   const Checkpoint checkpoint = randomCheckpoint(deepConfig());
   const auto resident = load(checkpoint);
