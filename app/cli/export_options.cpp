@@ -24,12 +24,11 @@ Result<void> checkExport(const ExportSettings& settings, const Checkpoint& check
   return checkTarget(settings.target, checkpoint, settings.overwrite);
 }
 
-void apply(const ExportSettings& settings, ExportRequest& request) {
-  request.form = settings.form;
-  request.target = settings.target;
-  request.overwrite = settings.overwrite;
-  if (settings.dtype == "bfloat16") request.dtype = DataType::bf16;
-  if (settings.dtype == "float16") request.dtype = DataType::f16;
+ExportPlace placeOf(const ExportSettings& settings) {
+  ExportPlace place{.form = settings.form, .target = settings.target, .overwrite = settings.overwrite};
+  if (settings.dtype == "bfloat16") place.dtype = DataType::bf16;
+  if (settings.dtype == "float16") place.dtype = DataType::f16;
+  return place;
 }
 
 }  // namespace kvista

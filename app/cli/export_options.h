@@ -24,7 +24,6 @@ void addExportOptions(CLI::App* verb, ExportSettings& settings);
 Result<void> checkExport(const ExportSettings& settings, const Checkpoint& checkpoint, const DecoderDescription& description,
                          const CompressionPlan& plan);
 
-/// Puts the settings into a request whose references are set.
-void apply(const ExportSettings& settings, ExportRequest& request);
+ExportPlace placeOf(const ExportSettings& settings);
 
 }  // namespace kvista

@@ -19,16 +19,10 @@ namespace kvista {
 
 namespace {
 
-constexpr std::uint64_t kShardBytes = 5'000'000'000;
-constexpr std::uint64_t kRoomForOtherFiles = std::uint64_t{64} << 20;
-
-Result<void> checkPlanAndType(const CompressionPlan& plan, const ModelShape& shape, const std::optional<DataType>& dtype) {
-  if (const auto problems = validate(plan, shape); !problems.empty())
+Result<void> checkPlan(const CompressionPlan& plan, const DecoderDescription& description, const ExportForm& form) {
+  if (const auto problems = validate(plan, description.shape); !problems.empty())
     return fail(ErrorCode::invalidArgument, fmt::format("The plan does not fit the model: {}", problems.front()));
-  if (dtype && *dtype != DataType::f32 && *dtype != DataType::bf16 && *dtype != DataType::f16)
-    return fail(ErrorCode::invalidArgument, fmt::format("Weights cannot be written as {}.", nameOf(*dtype)),
-                "Choose one of: float32, bfloat16, float16.");
-  return {};
+  return form.check(plan, description);
 }
 
 /// The factors must be the plan's, whoever made them.
@@ -54,23 +48,11 @@ Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factor
   return {};
 }
 
-Result<std::uint64_t> bytesOf(const std::vector<TensorToWrite>& tensors) {
-  std::uint64_t total = 0;
-  for (const TensorToWrite& tensor : tensors) {
-    std::uint64_t count = 1;
-    for (const std::int64_t length : tensor.shape) count *= static_cast<std::uint64_t>(length);
-    KVISTA_ASSIGN(const std::uint64_t bytes, byteCount(tensor.type, count));
-    total += bytes;
-  }
-  return total;
-}
-
 /// Everything but the report. Answers the files' names.
-Result<std::vector<std::string>> writeFiles(const ExportRequest& request, ExportContent& content,
-                                            const std::filesystem::path& folder, const Task& task) {
-  KVISTA_ASSIGN(std::vector<std::string> names,
-                writeShardedSafetensors(folder, std::move(content.tensors), kShardBytes, task));
-  KVISTA_ASSIGN(const auto companions, writeCompanionFiles(request.checkpoint, folder));
+Result<std::vector<std::string>> writeFiles(const Checkpoint& checkpoint, ExportContent& content, BegunExport& begun, const Task& task) {
+  const std::filesystem::path& folder = begun.folder();
+  KVISTA_ASSIGN(std::vector<std::string> names, begun.writeRest(std::move(content.tensors), task));
+  KVISTA_ASSIGN(const auto companions, writeCompanionFiles(checkpoint, folder));
   names.insert(names.end(), companions.begin(), companions.end());
   content.files["config.json"] = content.config.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   for (const auto& [name, text] : content.files) {
@@ -81,11 +63,11 @@ Result<std::vector<std::string>> writeFiles(const ExportRequest& request, Export
   return names;
 }
 
-Result<nlohmann::json> makeReport(const ExportRequest& request, const ExportContent& content,
+Result<nlohmann::json> makeReport(const ExportRequest& request, const std::string& form, const ExportContent& content,
                                   const std::vector<ExportedFile>& files, const LogitComparison& comparison) {
   KVISTA_ASSIGN(const std::string source, contentHash(request.checkpoint));
   nlohmann::json report = request.extra.is_object() ? request.extra : nlohmann::json::object();
-  report["form"] = request.form;
+  report["form"] = form;
   report["plan"] = toJson(request.plan);
   report["fingerprint"] = fingerprint(request.plan);
   report["source"] = {{"family", request.decoder.shape().family}, {"hash", source}};
@@ -123,21 +105,22 @@ PlanFactors shapesOfFactors(const CompressionPlan& plan) {
 
 /// The target's parent: it must be there, have room, and the target must be free or an earlier export to replace.
 Result<void> checkPlace(const ForecastRequest& request, ExportForecast& forecast) {
-  KVISTA_CHECK(checkTarget(request.target, request.checkpoint, request.overwrite));
+  const ExportPlace& place = request.place;
+  KVISTA_CHECK(checkTarget(place.target, request.checkpoint, place.overwrite));
   std::error_code error;
-  const std::filesystem::path parent = std::filesystem::absolute(request.target).parent_path();
+  const std::filesystem::path parent = std::filesystem::absolute(place.target).parent_path();
   if (!std::filesystem::is_directory(parent, error))
     return fail(ErrorCode::io, fmt::format("The folder {} does not exist.", parent.string()), "Make it, or give another target.");
-  if (!request.overwrite && std::filesystem::exists(request.target, error))
-    return fail(ErrorCode::invalidArgument, fmt::format("{} exists already.", request.target.string()), "Give another name, or replace it.");
+  if (!place.overwrite && std::filesystem::exists(place.target, error))
+    return fail(ErrorCode::invalidArgument, fmt::format("{} exists already.", place.target.string()), "Give another name, or replace it.");
   forecast.freeBytes = std::filesystem::space(parent, error).available;
-  return checkFreeSpace(parent, forecast.bytesAfter + kRoomForOtherFiles, "the export");
+  return checkFreeSpace(parent, forecast.bytesAfter, "the export");
 }
 
 }  // namespace
 
 Result<ExportForecast> forecastExport(const ForecastRequest& request) {
-  KVISTA_ASSIGN(const ExportForm* form, findExportForm(request.form));
+  KVISTA_ASSIGN(const ExportForm* form, findExportForm(request.place.form));
   ExportForecast forecast;
   for (const std::filesystem::path& file : request.checkpoint.files) {
     std::error_code error;
@@ -148,12 +131,13 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
     if (!checked) forecast.problems.push_back(checked.error().message + (checked.error().hint.empty() ? "" : " " + checked.error().hint));
     return checked.has_value();
   };
-  if (listProblem(checkPlanAndType(request.plan, request.description.shape, request.dtype)) &&
-      listProblem(form->check(request.plan, request.description))) {
+  if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkPlan(request.plan, request.description, *form))) {
     const PlanFactors factors = shapesOfFactors(request.plan);
-    KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.dtype}));
-    for (const TensorToWrite& tensor : content.tensors) ++(tensor.isCarriedOver ? forecast.tensorsCarried : forecast.tensorsChanged);
-    KVISTA_ASSIGN(forecast.bytesAfter, bytesOf(content.tensors));
+    KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype}));
+    std::vector<TensorToWrite> tensors = form->carried(request.checkpoint, request.description, request.place.dtype.value_or(DataType::f32));
+    tensors.insert(tensors.end(), content.tensors.begin(), content.tensors.end());
+    for (const TensorToWrite& tensor : tensors) ++(tensor.isCarriedOver ? forecast.tensorsCarried : forecast.tensorsChanged);
+    KVISTA_ASSIGN(forecast.bytesAfter, bytesOf(tensors));
     forecast.bytesPerToken = content.cacheBytesPerToken;
     forecast.notes = content.notes;
   }
@@ -161,34 +145,32 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
   return forecast;
 }
 
-Result<ExportReport> exportCheckpoint(const ExportRequest& request, const Task& task) {
-  KVISTA_ASSIGN(const ExportForm* form, findExportForm(request.form));
-  KVISTA_CHECK(checkPlanAndType(request.plan, request.decoder.shape(), request.dtype));
-  KVISTA_CHECK(form->check(request.plan, request.decoder.description()));
+Result<ExportReport> exportCheckpoint(const ExportRequest& request, const ExportPlace& place, const Task& task) {
+  KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
+  KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), *form));
+  KVISTA_ASSIGN(const std::unique_ptr<BegunExport> begun, BegunExport::begin(request.checkpoint, request.decoder.description(), place));
+  return finishExport(*begun, request, task);
+}
+
+Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& request, const Task& task) {
+  const ExportForm& form = begun.form();
+  const ExportPlace& place = begun.place();
+  KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), form));
   KVISTA_CHECK(checkFactors(request.plan, request.factors));
-  KVISTA_CHECK(checkTarget(request.target, request.checkpoint, request.overwrite));
 
-  KVISTA_ASSIGN(ExportContent content, form->make({request.checkpoint, request.decoder.description(), request.plan,
-                                                   request.factors, request.dtype, request.decoder.options().device}));
-  KVISTA_ASSIGN(const std::uint64_t bytes, bytesOf(content.tensors));
-  KVISTA_ASSIGN(AtomicDirectory folder, AtomicDirectory::create(request.target, bytes + kRoomForOtherFiles, request.overwrite));
+  KVISTA_ASSIGN(ExportContent content, form.make({request.checkpoint, request.decoder.description(), request.plan, request.factors, place.dtype,
+                                                  request.decoder.options().device}));
   KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));
-  KVISTA_ASSIGN(std::vector<std::string> names, writeFiles(request, content, folder.path(), task));
-
-  std::vector<ExportedFile> files;
-  for (const std::string& name : names) {
-    task.progress("verify", files.size(), names.size(), "files");
-    KVISTA_ASSIGN(ExportedFile file, hashFile(folder.path(), name, task));
-    files.push_back(std::move(file));
-  }
-  const bool has16BitFactors = request.dtype && *request.dtype != DataType::f32;
+  KVISTA_ASSIGN(std::vector<std::string> names, writeFiles(request.checkpoint, content, begun, task));
+  KVISTA_ASSIGN(const std::vector<ExportedFile> files, hashFiles(begun.folder(), names, task));
+  const bool has16BitFactors = place.dtype && *place.dtype != DataType::f32;
   KVISTA_ASSIGN(const LogitComparison comparison,
-                compareWritten(folder.path(), content, expected, has16BitFactors, request.decoder.options(), task));
-  KVISTA_ASSIGN(const nlohmann::json report, makeReport(request, content, files, comparison));
-  KVISTA_CHECK(writeFileAtomically(folder.path() / kReportName, report.dump(2) + "\n"));
-  KVISTA_CHECK(folder.commit());
+                compareWritten(begun.folder(), content, expected, has16BitFactors, request.decoder.options(), task));
+  KVISTA_ASSIGN(const nlohmann::json report, makeReport(request, place.form, content, files, comparison));
+  KVISTA_CHECK(writeFileAtomically(begun.folder() / kReportName, report.dump(2) + "\n"));
+  KVISTA_CHECK(begun.commit());
   names.emplace_back(kReportName);
-  return ExportReport{.form = request.form,
+  return ExportReport{.form = place.form,
                       .bytesPerToken = content.cacheBytesPerToken,
                       .bytesPerTokenBefore = request.decoder.shape().cacheBytesPerToken(),
                       .files = std::move(names),

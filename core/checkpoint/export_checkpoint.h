@@ -3,14 +3,13 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/checkpoint/begun_export.h"
 #include "core/compress/factors.h"
 #include "core/io/checkpoint.h"
 #include "core/model/decoder.h"
@@ -23,10 +22,6 @@ struct ExportRequest {
   const Decoder& decoder;  ///< Of the same checkpoint: the plan's own forward, which the written files are compared with.
   const CompressionPlan& plan;
   const PlanFactors& factors;
-  std::string form = "latent";
-  std::optional<DataType> dtype = std::nullopt;  ///< f32, bf16 or f16 for computed tensors; absent: f32.
-  std::filesystem::path target = {};
-  bool overwrite = false;  ///< Replaces an earlier export (never another folder).
   /// Goes into the report as it is: what was predicted, measured and requested, what was calibrated on.
   nlohmann::json extra = nlohmann::json::object();
 };
@@ -57,10 +52,7 @@ struct ForecastRequest {
   const Checkpoint& checkpoint;
   const DecoderDescription& description;
   const CompressionPlan& plan;
-  std::string form = "latent";
-  std::optional<DataType> dtype;
-  std::filesystem::path target;
-  bool overwrite = false;
+  ExportPlace place;
 };
 /// Reads no weight and writes nothing. Errors: an unknown form, a target that cannot be looked at.
 Result<ExportForecast> forecastExport(const ForecastRequest& request);
@@ -69,6 +61,9 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request);
 /// failure nothing is left. The same request twice gives the same bytes. Errors: invalidArgument (unknown form, a plan that
 /// the form cannot hold, a target that is the source or would replace something else), io, numerical (what was read back
 /// computes something else), cancelled.
-Result<ExportReport> exportCheckpoint(const ExportRequest& request, const Task& task);
+Result<ExportReport> exportCheckpoint(const ExportRequest& request, const ExportPlace& place, const Task& task);
+
+/// The same for an export that was begun before its plan was known, of the request's checkpoint.
+Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& request, const Task& task);
 
 }  // namespace kvista

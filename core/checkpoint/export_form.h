@@ -34,7 +34,7 @@ struct ExportSource {
 /// A checkpoint to be written.
 struct ExportContent {
   nlohmann::json config;
-  std::vector<TensorToWrite> tensors;  ///< In the order of the shards. They keep what they need of the source alive.
+  std::vector<TensorToWrite> tensors;  ///< Beside what is carried over, in the order of the shards. They keep what they need of the source alive.
   std::map<std::string, std::string> files;  ///< Further files: name and content.
   std::vector<std::string> notes;            ///< What the form leaves out of the plan, in sentences.
   std::int64_t cacheBytesPerToken = 0;       ///< What a token costs, over all layers, where this form runs.
@@ -50,7 +50,9 @@ struct ExportForm {
   std::string_view runsIn;   ///< What runs it, in words.
   /// Why this form cannot hold this plan (invalidArgument; the hint names the nearest form), before anything is written.
   Result<void> (*check)(const CompressionPlan& plan, const DecoderDescription& description) = nullptr;
-  /// Only for plans that pass `check`. No weight is read before the tensors are written.
+  /// The tensors that it carries over whatever the plan; `dtype` as in ExportSource. No weight is read before they are written.
+  std::vector<TensorToWrite> (*carried)(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) = nullptr;
+  /// Everything else, only for plans that pass `check`. No weight is read before the tensors are written.
   Result<ExportContent> (*make)(const ExportSource& source) = nullptr;
 };
 

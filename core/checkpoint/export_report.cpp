@@ -6,7 +6,10 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <deque>
+#include <future>
 #include <memory>
+#include <thread>
 
 #include "core/io/json_file.h"
 #include "core/io/mapped_file.h"
@@ -32,6 +35,22 @@ Result<ExportedFile> hashFile(const std::filesystem::path& folder, const std::st
     rest = rest.subspan(chunk.size());
   }
   return ExportedFile{name, file.bytes().size(), fmt::format("{:016x}", XXH3_64bits_digest(state.get()))};
+}
+
+Result<std::vector<ExportedFile>> hashFiles(const std::filesystem::path& folder, const std::vector<std::string>& names, const Task& task) {
+  const std::size_t together = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);  // more would wait for memory
+  std::deque<std::future<Result<ExportedFile>>> running;
+  std::vector<ExportedFile> files;
+  const Task quiet{task.stop, {}};
+  for (std::size_t next = 0; files.size() < names.size();) {
+    for (; next < names.size() && running.size() < together; ++next)
+      running.push_back(std::async(std::launch::async, [&, name = names[next]] { return hashFile(folder, name, quiet); }));
+    task.progress("verify", files.size(), names.size(), "files");
+    KVISTA_ASSIGN(ExportedFile file, running.front().get());
+    running.pop_front();
+    files.push_back(std::move(file));
+  }
+  return files;
 }
 
 nlohmann::json toJson(const std::vector<ExportedFile>& files) {

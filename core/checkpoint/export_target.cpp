@@ -61,4 +61,10 @@ Result<void> checkTarget(const fs::path& target, const Checkpoint& checkpoint, b
               "Give another folder, or remove it yourself.");
 }
 
+Result<void> checkWeightType(const std::optional<DataType>& dtype) {
+  if (!dtype || *dtype == DataType::f32 || *dtype == DataType::bf16 || *dtype == DataType::f16) return {};
+  return fail(ErrorCode::invalidArgument, fmt::format("Weights cannot be written as {}.", nameOf(*dtype)),
+              "Choose one of: float32, bfloat16, float16.");
+}
+
 }  // namespace kvista

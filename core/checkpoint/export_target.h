@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/io/checkpoint.h"
@@ -13,5 +14,8 @@ namespace kvista {
 /// empty nor an earlier export (`overwrite` must not cost anyone another folder); and one that cannot be written. Nothing
 /// of this needs the export's content, so that it can be said before the work starts. Errors: invalidArgument, io.
 Result<void> checkTarget(const std::filesystem::path& target, const Checkpoint& checkpoint, bool overwrite);
+
+/// Refuses types other than f32, bf16 and f16 for weights that are written.
+Result<void> checkWeightType(const std::optional<DataType>& dtype);
 
 }  // namespace kvista

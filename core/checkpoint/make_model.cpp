@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/io/atomic_file.h"
+#include "core/checkpoint/begun_export.h"
 #include "core/io/safetensors_writer.h"
 #include "core/io/virtual_tensors.h"
 #include "core/model/description.h"
@@ -19,7 +20,6 @@
 namespace kvista {
 namespace {
 
-constexpr std::uint64_t kShardBytes = 5'000'000'000;
 constexpr std::uint64_t kRoomForOtherFiles = std::uint64_t{8} << 20;
 constexpr int kBytes = 256;
 constexpr int kBos = kBytes, kEos = kBytes + 1;

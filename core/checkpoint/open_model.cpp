@@ -80,7 +80,7 @@ class LatentReader {
                                  fmt::join(found->second.shape, ", "), fmt::join(expected, ", ")));
     KVISTA_ASSIGN(at::Tensor value, readWeight(*checkpoint_.tensors, name));
     if (!value.isfinite().all().item<bool>()) return corrupt(fmt::format("tensor {} holds NaN or infinity", name));
-    return value;
+    return value.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);  // factors outlive the file
   }
 
   [[nodiscard]] Result<GroupFactors> readFactors(const LatentGroup& group, const ModelShape& shape) const {

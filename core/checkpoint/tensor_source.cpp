@@ -3,7 +3,6 @@
 #include "core/checkpoint/tensor_source.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "core/model/torch_guard.h"
+#include "core/model/weights.h"
 
 namespace kvista {
 
@@ -24,13 +24,6 @@ std::span<const std::byte> bytesOf(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
-Result<at::Tensor> readFloat32(const TensorStore& store, const TensorInfo& info) {
-  at::Tensor numbers = at::empty(info.shape, at::TensorOptions(at::kFloat));
-  KVISTA_CHECK(
-      store.readFloat32(info, std::span(numbers.mutable_data_ptr<float>(), static_cast<std::size_t>(numbers.numel()))));
-  return numbers;
-}
-
 }  // namespace
 
 TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const TensorInfo& tensor, std::string name,
@@ -39,7 +32,7 @@ TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const
     return {std::move(name), tensor.shape, tensor.type, [store, bytes] { return Result<std::span<const std::byte>>(bytes); }, true};
   const bool isPlain = tensor.type == DataType::f32 || tensor.type == DataType::bf16 || tensor.type == DataType::f16;
   TensorToWrite written = computed(std::move(name), tensor.shape, isPlain ? tensor.type : dtype,
-                                   [store, tensor] { return readFloat32(*store, tensor); });
+                                   [store, tensor] { return readTensor(*store, tensor); });
   written.isCarriedOver = true;
   return written;
 }
@@ -65,7 +58,7 @@ TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataTy
 Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name) {
   const auto found = store.tensors().find(name);
   if (found == store.tensors().end()) return fail(ErrorCode::corruptFile, fmt::format("Tensor {} is missing.", name));
-  return readFloat32(store, found->second);
+  return readTensor(store, found->second);
 }
 
 ProjectionRows::ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description, at::Device device)
@@ -78,7 +71,7 @@ Result<at::Tensor> ProjectionRows::layer(int layer) {
   if (layer != held_) {
     KVISTA_ASSIGN(const at::Tensor keys, readWeight(*store_, names_.at(static_cast<std::size_t>(layer)).first));
     KVISTA_ASSIGN(const at::Tensor values, readWeight(*store_, names_.at(static_cast<std::size_t>(layer)).second));
-    rows_ = at::cat({keys, values}).to(device_, at::kDouble);
+    rows_ = at::cat({keys.to(device_).to(at::kDouble), values.to(device_).to(at::kDouble)});
     held_ = layer;
   }
   return rows_;

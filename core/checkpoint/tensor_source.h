@@ -28,7 +28,7 @@ TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const
 TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataType dtype,
                        std::function<Result<at::Tensor>()> compute);
 
-/// The weight [out, in] under `name`, as float32.
+/// The weight [out, in] under `name`, by readTensor. Errors: corruptFile (there is none).
 Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name);
 
 /// Rows of one layer's [key projection; value projection], float64 on `device`; the last layer asked for stays in memory, so that

@@ -145,6 +145,11 @@ Result<void> AtomicFile::commit() {
   return flushFolderToDisk(folderOf(target_));
 }
 
+Result<void> AtomicFile::commitAs(fs::path target) {
+  target_ = std::move(target);
+  return commit();
+}
+
 Result<void> checkWritable(const fs::path& target) { return AtomicFile::create(target).map([](const AtomicFile&) {}); }
 
 Result<void> writeFileAtomically(const fs::path& file, std::string_view content) {

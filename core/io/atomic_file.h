@@ -28,6 +28,8 @@ class AtomicFile {
 
   Result<void> append(std::span<const std::byte> bytes);
   Result<void> commit();
+  /// Under another name in the same file system.
+  Result<void> commitAs(std::filesystem::path target);
 
  private:
   AtomicFile() = default;

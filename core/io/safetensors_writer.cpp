@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <future>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -170,37 +171,53 @@ Result<void> writeSafetensors(const std::filesystem::path& file, std::vector<Ten
   return out.commit();
 }
 
+Result<void> ShardedSafetensorsWriter::add(std::vector<TensorToWrite> tensors, const Task& task) {
+  KVISTA_ASSIGN(auto sized, sizeAll(std::move(tensors)));
+  const std::uint64_t total = totalBytes(sized);
+  KVISTA_CHECK(checkFreeSpace(folder_, total, folder_.string()));
+  Progress progress(task, total);
+  for (std::vector<SizedTensor>& shard : splitIntoShards(std::move(sized), shardBytes_)) {
+    std::vector<std::string> names;
+    for (const SizedTensor& member : shard) names.push_back(member.tensor.name);
+    const std::string name = fmt::format("model-{:05}.safetensors", shards_.size() + 1);
+    // transformers refuses files that do not say in which framework's layout they are.
+    KVISTA_ASSIGN(AtomicFile out, writeUncommitted(folder_ / name, std::move(shard), {{"format", "pt"}}, progress));
+    shards_.push_back({std::move(out), std::move(names)});
+  }
+  bytes_ += total;
+  return {};
+}
+
+Result<std::vector<std::string>> ShardedSafetensorsWriter::commit() {
+  std::vector<std::string> names;
+  nlohmann::json shardOf = nlohmann::json::object();
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    names.push_back(shards_.size() == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards_.size()));
+    for (const std::string& tensor : shards_[i].tensors) {
+      if (shardOf.contains(tensor))
+        return fail(ErrorCode::invalidArgument, fmt::format("Two tensors are named {}.", quoteForMessage(tensor)));
+      shardOf[tensor] = names.back();
+    }
+  }
+  std::optional<AtomicFile> index;
+  if (shards_.size() > 1) {
+    names.push_back("model.safetensors.index.json");
+    const nlohmann::json content = {{"metadata", {{"total_size", bytes_}}}, {"weight_map", std::move(shardOf)}};
+    const std::string text = content.dump(2) + "\n";
+    KVISTA_ASSIGN(index, AtomicFile::create(folder_ / names.back()));
+    KVISTA_CHECK(index->append(std::as_bytes(std::span(text))));
+  }
+  for (std::size_t i = 0; i < shards_.size(); ++i) KVISTA_CHECK(shards_[i].file.commitAs(folder_ / names[i]));
+  if (index) KVISTA_CHECK(index->commit());
+  return names;
+}
+
 Result<std::vector<std::string>> writeShardedSafetensors(const std::filesystem::path& folder,
                                                          std::vector<TensorToWrite> tensors, std::uint64_t shardBytes,
                                                          const Task& task) {
-  KVISTA_ASSIGN(auto sized, sizeAll(std::move(tensors)));
-  const std::uint64_t total = totalBytes(sized);
-  KVISTA_CHECK(checkFreeSpace(folder, total, folder.string()));
-  auto shards = splitIntoShards(std::move(sized), shardBytes);
-
-  Progress progress(task, total);
-  std::vector<std::string> names;
-  std::vector<AtomicFile> files;
-  nlohmann::json shardOf = nlohmann::json::object();
-  for (std::size_t i = 0; i < shards.size(); ++i) {
-    names.push_back(shards.size() == 1 ? "model.safetensors"
-                                       : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size()));
-    for (const SizedTensor& member : shards[i]) shardOf[member.tensor.name] = names.back();
-    // transformers refuses files that do not say in which framework's layout they are.
-    KVISTA_ASSIGN(AtomicFile out,
-                  writeUncommitted(folder / names.back(), std::move(shards[i]), {{"format", "pt"}}, progress));
-    files.push_back(std::move(out));
-  }
-  if (shards.size() > 1) {
-    names.push_back("model.safetensors.index.json");
-    const nlohmann::json index = {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(shardOf)}};
-    const std::string text = index.dump(2) + "\n";
-    KVISTA_ASSIGN(AtomicFile out, AtomicFile::create(folder / names.back()));
-    KVISTA_CHECK(out.append(std::as_bytes(std::span(text))));
-    files.push_back(std::move(out));
-  }
-  for (AtomicFile& file : files) KVISTA_CHECK(file.commit());
-  return names;
+  ShardedSafetensorsWriter writer(folder, shardBytes);
+  KVISTA_CHECK(writer.add(std::move(tensors), task));
+  return writer.commit();
 }
 
 }  // namespace kvista

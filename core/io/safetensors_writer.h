@@ -8,10 +8,12 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/io/atomic_file.h"
 #include "core/io/tensor_store.h"
 
 namespace kvista {
@@ -33,9 +35,30 @@ struct TensorToWrite {
 Result<void> writeSafetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
                               const std::map<std::string, std::string>& metadata, const Task& task);
 
-/// Writes `model.safetensors`, or shards of at most `shardBytes` with `model.safetensors.index.json` as transformers
-/// names them, into an existing folder. Tensors go into shards in the order given; one larger than a shard gets its
-/// own. All files appear at the end. Answers the file names written.
+/// Writes the tensors of a checkpoint as transformers names their files, into an existing folder: `model.safetensors`, or
+/// shards with `model.safetensors.index.json`. No file has its name before `commit`; without it none is left.
+class ShardedSafetensorsWriter {
+ public:
+  ShardedSafetensorsWriter(std::filesystem::path folder, std::uint64_t shardBytes) : folder_(std::move(folder)), shardBytes_(shardBytes) {}
+
+  /// Shards of at most `shardBytes`, behind those of earlier calls. Tensors go into them in the order given; one larger than a
+  /// shard gets its own. Errors as of writeSafetensors.
+  Result<void> add(std::vector<TensorToWrite> tensors, const Task& task);
+  /// Gives the files their names and answers these.
+  Result<std::vector<std::string>> commit();
+
+ private:
+  struct Shard {
+    AtomicFile file;
+    std::vector<std::string> tensors;
+  };
+  std::filesystem::path folder_;
+  std::uint64_t shardBytes_;
+  std::vector<Shard> shards_;
+  std::uint64_t bytes_ = 0;
+};
+
+/// All of a checkpoint's tensors at once, by the writer above.
 Result<std::vector<std::string>> writeShardedSafetensors(const std::filesystem::path& folder,
                                                          std::vector<TensorToWrite> tensors, std::uint64_t shardBytes,
                                                          const Task& task);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 
 #include <ATen/ops/randint.h>
 #include <fmt/format.h>
@@ -119,6 +120,11 @@ Result<Output> run(const Options& options, const Task& task) {
                   return at::randint(decoder.shape().vocabulary, {options.windows, options.window}, at::kLong);
                 }));
   windows.hash = "random";
+  std::unique_ptr<BegunExport> begun;
+  if (!options.leaveUnwritten) {
+    const ExportPlace place{.form = "dense", .dtype = DataType::bf16, .target = scratch.path() / "dense"};
+    KVISTA_ASSIGN(begun, BegunExport::begin(model.checkpoint, decoder.description(), place));
+  }
   clock.begin("calibrate");
   StatisticsOptions statisticsOptions;
   statisticsOptions.tokensPerBatch = decoder.tokensPerStep();
@@ -132,10 +138,7 @@ Result<Output> run(const Options& options, const Task& task) {
   if (!options.leaveUnwritten) {
     clock.begin("write");
     ExportRequest request{model.checkpoint, decoder, planned.plan, factors};
-    request.form = "dense";
-    request.dtype = DataType::bf16;
-    request.target = scratch.path() / "dense";
-    KVISTA_CHECK(exportCheckpoint(request, watched));
+    KVISTA_CHECK(finishExport(*begun, request, watched));
   }
   clock.begin("");
 

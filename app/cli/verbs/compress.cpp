@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -68,6 +69,10 @@ Result<Output> run(const Options& options, const Task& task) {
   calibration.recipe = completedRecipe(model, options.text);
   calibration.bos = bosTokenOf(model.checkpoint);
   KVISTA_CHECK(checkCalibrationMemory(decoder, calibration));
+  std::unique_ptr<BegunExport> begun;
+  if (processes.isFirst()) {
+    KVISTA_ASSIGN(begun, BegunExport::begin(model.checkpoint, decoder.description(), placeOf(options.settings)));
+  }
   KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task, processes));
   KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, planRequest, task, processes));
   const PlannedPlan& planned = made.planned;
@@ -82,13 +87,12 @@ Result<Output> run(const Options& options, const Task& task) {
   const std::optional<double> predicted = rise ? std::optional(std::exp(before.meanLoss + *rise)) : std::nullopt;
 
   ExportRequest request{model.checkpoint, decoder, planned.plan, factors};
-  apply(options.settings, request);
   request.extra = {{"requestedBytesPerToken", planned.requestedBytes},
                    {"calibration", toJson(statistics.recipe)},
                    {"perplexityBefore", before.perplexity()},
                    {"perplexityAfter", after.perplexity()}};
   if (predicted) request.extra["predictedPerplexity"] = *predicted;
-  KVISTA_ASSIGN(const ExportReport report, exportCheckpoint(request, task));
+  KVISTA_ASSIGN(const ExportReport report, finishExport(*begun, request, task));
 
   const std::int64_t full = decoder.shape().cacheBytesPerToken();
   Output output;

@@ -25,12 +25,11 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(checkExport(options.settings, checkpoint, description, project.plan));
   KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.compute, task));
   ExportRequest request{parts.model.checkpoint, *parts.model.decoder, project.plan, parts.factors};
-  apply(options.settings, request);
   request.extra = {{"requestedBytesPerToken", project.requestedBytes}, {"baseLoss", project.baseLoss}};
   if (project.predictedLoss) request.extra["predictedLossRaw"] = *project.predictedLoss;
   if (project.correctedLoss) request.extra["predictedLoss"] = *project.correctedLoss;
   if (parts.statistics) request.extra["calibration"] = toJson(parts.statistics->recipe);
-  KVISTA_ASSIGN(const ExportReport report, exportCheckpoint(request, task));
+  KVISTA_ASSIGN(const ExportReport report, exportCheckpoint(request, placeOf(options.settings), task));
   Output output;
   output.json = {{"form", report.form},
                  {"bytesPerToken", report.bytesPerToken},

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 
 #include "core/checkpoint/forms/forms.h"
 #include "core/checkpoint/stock_config.h"
@@ -36,19 +37,36 @@ Result<void> check(const CompressionPlan& plan, const DecoderDescription&) {
   return {};
 }
 
-/// One layer's [key; value] projections with every group's rows replaced by up * down * rows.
-Result<at::Tensor> compressedRows(ProjectionRows& rows, int layer, const ModelShape& shape,
-                                  const std::vector<std::pair<Group, GroupFactors>>& groups) {
-  KVISTA_ASSIGN(const at::Tensor original, rows.layer(layer));
-  at::Tensor changed = original.clone();
-  for (const auto& [group, factors] : groups) {
+using Compressed = std::vector<std::pair<Group, GroupFactors>>;  // of one layer
+
+/// One layer's [key; value] projections with every group's rows replaced by up * down * rows; the last layer asked for stays.
+class CompressedRows {
+ public:
+  CompressedRows(const ExportSource& source, std::vector<Compressed> compressed)
+      : rows_(source.checkpoint.tensors, source.description, source.device), shape_(source.description.shape), compressed_(std::move(compressed)) {}
+
+  Result<at::Tensor> layer(int layer) {
+    if (layer == held_) return changed_;
+    KVISTA_ASSIGN(const at::Tensor original, rows_.layer(layer));
     const at::Device device = original.device();
-    const at::Tensor columns = columnsOf(group, shape).to(device);
-    const at::Tensor latent = at::matmul(factors.down.to(device, at::kDouble), original.index_select(0, columns));
-    changed.index_copy_(0, columns, at::matmul(factors.up.to(device, at::kDouble), latent));
+    held_ = -1;
+    changed_ = original.clone();
+    for (const auto& [group, factors] : compressed_[static_cast<std::size_t>(layer)]) {
+      const at::Tensor columns = columnsOf(group, shape_).to(device);
+      const at::Tensor latent = at::matmul(factors.down.to(device).to(at::kDouble), original.index_select(0, columns));
+      changed_.index_copy_(0, columns, at::matmul(factors.up.to(device).to(at::kDouble), latent));
+    }
+    held_ = layer;
+    return changed_;
   }
-  return changed;
-}
+
+ private:
+  ProjectionRows rows_;
+  ModelShape shape_;
+  std::vector<Compressed> compressed_;
+  int held_ = -1;
+  at::Tensor changed_;
+};
 
 /// The plan and its factors without codes and exact tokens.
 void leaveOutCoding(ExportContent& content) {
@@ -73,6 +91,16 @@ void leaveOutCoding(ExportContent& content) {
   plan.exactTokens = 0;
 }
 
+/// All but the projections of keys and values.
+std::vector<TensorToWrite> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
+  std::set<std::string_view> projections;
+  for (const LayerDescription& layer : description.layers) projections.insert({layer.attention.key.weight, layer.attention.value.weight});
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors->tensors())
+    if (!projections.contains(name)) tensors.push_back(carriedOver(checkpoint.tensors, tensor, name, dtype));
+  return tensors;
+}
+
 Result<ExportContent> make(const ExportSource& source) {
   const DecoderDescription& description = source.description;
   const ModelShape shape = description.shape;
@@ -84,39 +112,27 @@ Result<ExportContent> make(const ExportSource& source) {
   content.factors = source.factors;
   leaveOutCoding(content);
 
-  using Compressed = std::vector<std::pair<Group, GroupFactors>>;
   std::vector<Compressed> compressed(static_cast<std::size_t>(shape.layers));
   for (std::size_t i = 0; i < content.factors.size(); ++i) {
     const Group& group = content.plan.groups[i];
     if (!content.factors[i].isIdentity())
       compressed[static_cast<std::size_t>(group.slots.front().layer)].emplace_back(group, content.factors[i]);
   }
-  struct Replacement {
-    int layer;
-    std::int64_t begin, rows;
-  };
-  std::map<std::string, Replacement> replaced;
+  std::vector<bool> isCompressed;
+  for (const Compressed& groups : compressed) isCompressed.push_back(!groups.empty());
+  const auto rows = std::make_shared<CompressedRows>(source, std::move(compressed));
+  const auto& store = source.checkpoint.tensors;
   for (int layer = 0; layer < shape.layers; ++layer) {
     const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
-    if (compressed[static_cast<std::size_t>(layer)].empty()) continue;
-    replaced[attention.key.weight] = {layer, 0, shape.keyWidth()};
-    replaced[attention.value.weight] = {layer, shape.keyWidth(), shape.valueWidth()};
-  }
-
-  const auto rows = std::make_shared<ProjectionRows>(source.checkpoint.tensors, description, source.device);
-  for (const auto& [name, tensor] : source.checkpoint.tensors->tensors()) {
-    const auto found = replaced.find(name);
-    if (found == replaced.end()) {
-      content.tensors.push_back(carriedOver(source.checkpoint.tensors, tensor, name, dtype));
-      continue;
-    }
-    const Replacement place = found->second;
-    content.tensors.push_back(computed(
-        name, tensor.shape, dtype,
-        [rows, place, shape, groups = compressed[static_cast<std::size_t>(place.layer)]]() -> Result<at::Tensor> {
-          KVISTA_ASSIGN(const at::Tensor changed, compressedRows(*rows, place.layer, shape, groups));
-          return changed.narrow(0, place.begin, place.rows);
-        }));
+    const auto add = [&](const std::string& name, std::int64_t begin, std::int64_t count) {
+      const TensorInfo& tensor = store->tensors().at(name);
+      if (!isCompressed[static_cast<std::size_t>(layer)]) return content.tensors.push_back(carriedOver(store, tensor, name, dtype));
+      content.tensors.push_back(computed(name, tensor.shape, dtype, [rows, layer, begin, count] {
+        return rows->layer(layer).map([&](const at::Tensor& all) { return all.narrow(0, begin, count); });
+      }));
+    };
+    add(attention.key.weight, 0, shape.keyWidth());
+    add(attention.value.weight, shape.keyWidth(), shape.valueWidth());
   }
   return content;
 }
@@ -128,6 +144,7 @@ ExportForm denseForm() {
           .summary = "The original architecture with low-rank weights: runs everywhere, for evaluation; the cache is not smaller",
           .runsIn = "whatever runs the original model",
           .check = check,
+          .carried = carried,
           .make = make};
 }
 

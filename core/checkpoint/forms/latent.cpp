@@ -103,6 +103,15 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
   }
 }
 
+std::vector<TensorToWrite> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
+  const auto& store = checkpoint.tensors;
+  std::vector<TensorToWrite> tensors;
+  for (const TensorRole& role : tensorRoles(description))
+    tensors.push_back(carriedOver(store, store->tensors().at(role.source), role.name, dtype));
+  std::ranges::stable_sort(tensors, {}, &TensorToWrite::name);
+  return tensors;
+}
+
 Result<ExportContent> make(const ExportSource& source) {
   const DecoderDescription& description = source.description;
   const DataType dtype = source.dtype.value_or(DataType::f32);
@@ -121,7 +130,6 @@ Result<ExportContent> make(const ExportSource& source) {
   const auto carry = [&](const std::string& name, const std::string& from) {
     content.tensors.push_back(carriedOver(store, store->tensors().at(from), name, dtype));
   };
-  for (const TensorRole& role : tensorRoles(description)) carry(role.name, role.source);
   for (int layer = 0; layer < description.shape.layers; ++layer) {
     const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
     if (layout.keepsKeys[static_cast<std::size_t>(layer)]) carry(attentionPrefix(layer) + "k_proj.weight", attention.key.weight);
@@ -142,6 +150,7 @@ ExportForm latentForm() {
           .summary = "Factored weights with Python model code for Hugging Face transformers: the cache is really smaller",
           .runsIn = "Hugging Face transformers 4.44 or later, with trust_remote_code",
           .check = check,
+          .carried = carried,
           .make = make};
 }
 

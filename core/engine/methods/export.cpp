@@ -19,24 +19,17 @@
 namespace kvista {
 namespace {
 
-struct ExportWish {
-  std::string form = "latent";
-  std::optional<DataType> dtype;
-  std::string target;
-  bool overwrite = false;
-};
-
-ExportWish wishOf(Fields& fields) {
-  ExportWish wish;
-  if (fields.has("form")) wish.form = fields.text("form");
+ExportPlace placeOf(Fields& fields) {
+  ExportPlace place;
+  if (fields.has("form")) place.form = fields.text("form");
   if (fields.has("dtype")) {
     static constexpr std::array kTypes = {Named{"float32", DataType::f32}, Named{"bfloat16", DataType::bf16}, Named{"float16", DataType::f16}};
-    wish.dtype = fields.choice("dtype", kTypes);
-    if (wish.dtype == DataType::f32) wish.dtype.reset();  // what a form writes by itself
+    place.dtype = fields.choice("dtype", kTypes);
+    if (place.dtype == DataType::f32) place.dtype.reset();  // what a form writes by itself
   }
-  wish.target = fields.text("target");
-  wish.overwrite = fields.has("overwrite") && fields.boolean("overwrite");
-  return wish;
+  place.target = fields.text("target");
+  place.overwrite = fields.has("overwrite") && fields.boolean("overwrite");
+  return place;
 }
 
 Result<void> checkOriginal(const WorkModel& model) {
@@ -48,14 +41,13 @@ Result<void> checkOriginal(const WorkModel& model) {
 
 Result<nlohmann::json> previewExport(Call& call) {
   Fields fields(call.params, "the parameters of previewExport");
-  const ExportWish wish = wishOf(fields);
+  const ExportPlace place = placeOf(fields);
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   KVISTA_CHECK(checkOriginal(*inputs.model));
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
-  KVISTA_ASSIGN(const ExportForm* form, findExportForm(wish.form));
-  KVISTA_ASSIGN(ExportForecast forecast, forecastExport({inputs.model->checkpoint, inputs.model->description, plan, wish.form, wish.dtype,
-                                                         wish.target, wish.overwrite}));
-  return toJson(ExportPreview{wish.form, wish.target, forecast.tensorsChanged, forecast.tensorsCarried,
+  KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
+  KVISTA_ASSIGN(ExportForecast forecast, forecastExport({inputs.model->checkpoint, inputs.model->description, plan, place}));
+  return toJson(ExportPreview{place.form, place.target.string(), forecast.tensorsChanged, forecast.tensorsCarried,
                               static_cast<std::int64_t>(forecast.bytesBefore), static_cast<std::int64_t>(forecast.bytesAfter),
                               inputs.model->description.shape.cacheBytesPerToken(), forecast.bytesPerToken,
                               static_cast<std::int64_t>(forecast.freeBytes), std::string(form->runsIn), std::move(forecast.notes),
@@ -64,7 +56,7 @@ Result<nlohmann::json> previewExport(Call& call) {
 
 Result<nlohmann::json> exportPlan(Call& call) {
   Fields fields(call.params, "the parameters of export");
-  const ExportWish wish = wishOf(fields);
+  const ExportPlace place = placeOf(fields);
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   KVISTA_CHECK(checkOriginal(*inputs.model));
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
@@ -72,17 +64,13 @@ Result<nlohmann::json> exportPlan(Call& call) {
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const PlanFactors factors, factorsOfPlan(*decoder, inputs.statistics.get(), plan, inputs.factorsPath, inputs.model->hash, call.task));
   ExportRequest request{inputs.model->checkpoint, *decoder, plan, factors};
-  request.form = wish.form;
-  request.dtype = wish.dtype;
-  request.target = wish.target;
-  request.overwrite = wish.overwrite;
   request.extra = {{"requestedBytesPerToken", budgetBytes(plan.target, decoder->shape())}};
   if (inputs.statistics) {
     request.extra["calibration"] = toJson(inputs.statistics->recipe);
     request.extra["baseLoss"] = inputs.statistics->baseLoss();
   }
-  KVISTA_ASSIGN(ExportReport report, exportCheckpoint(request, call.task));
-  return toJson(ExportRecord{report.form, wish.target, report.bytesPerToken, std::move(report.files), std::move(report.notes), report.verified,
+  KVISTA_ASSIGN(ExportReport report, exportCheckpoint(request, place, call.task));
+  return toJson(ExportRecord{report.form, place.target.string(), report.bytesPerToken, std::move(report.files), std::move(report.notes), report.verified,
                              report.largestLogitDifference});
 }
 

@@ -148,10 +148,7 @@ PlanFactors randomFactors(const CompressionPlan& plan) {
 
 Result<ExportReport> exportTo(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
                               const PlanFactors& factors, const std::string& form) {
-  ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
-  request.form = form;
-  request.target = target;
-  return exportCheckpoint(request, {});
+  return exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, {.form = form, .target = target}, {});
 }
 
 at::Tensor logitsOf(const Decoder& decoder, const CompressionPlan* plan, const PlanFactors& factors) {

@@ -79,7 +79,7 @@ TEST(LatentExport, holdsModelCodeTokenizerAndReport) {
                            "cache_kvista.py", "tokenizer.json", "kvista-report.json"})
     EXPECT_THAT(report.files, Contains(name));
   // What the kernels are built from, whole: every file that core/cuda's sources of attention include is beside them.
-  for (const char* name : {"build_kernels.py", "kernels_kvista.py", "kernels_binding.cpp", "direct_attention.cu", "rebuilt_attention.cu"})
+  for (const char* name : {"build_kernels.py", "kernels_kvista.py", "kernels_binding.cpp", "direct_attention.cu", "rebuilt_attention.cu", "rebuilt_packed_attention.cu"})
     EXPECT_THAT(report.files, Contains(name));
   for (const std::string& name : report.files) {
     if (!name.ends_with(".cu") && !name.ends_with(".cuh") && !name.ends_with(".h")) continue;
@@ -156,16 +156,17 @@ TEST(Export, in16BitWritesSmallerFactors) {
   const TinyModel model = tinyModel(folder / "model");
   const CompressionPlan plan = planNamed("joint");
   const PlanFactors factors = randomFactors(plan);
-  ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
-  request.dtype = DataType::bf16;
-  request.target = folder / "small";
-  EXPECT_TRUE(valueOf(exportCheckpoint(request, {})).verified);
+  const ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
+  ExportPlace place;
+  place.dtype = DataType::bf16;
+  place.target = folder / "small";
+  EXPECT_TRUE(valueOf(exportCheckpoint(request, place, {})).verified);
   const Checkpoint written = valueOf(openCheckpoint(folder / "small"));
   EXPECT_EQ(written.tensors->tensors().at("model.layers.0.self_attn.groups.0.up.weight").type, DataType::bf16);
   EXPECT_EQ(written.tensors->tensors().at("model.norm.weight").type, DataType::f32);
-  request.dtype = DataType::i32;
-  request.target = folder / "other";
-  EXPECT_THAT(exportCheckpoint(request, {}).error().message, HasSubstr("cannot be written as I32"));
+  place.dtype = DataType::i32;
+  place.target = folder / "other";
+  EXPECT_THAT(exportCheckpoint(request, place, {}).error().message, HasSubstr("cannot be written as I32"));
 }
 
 TEST(Export, refusesTargetsThatWouldCostTheModel) {
@@ -173,13 +174,14 @@ TEST(Export, refusesTargetsThatWouldCostTheModel) {
   const TinyModel model = tinyModel(folder / "models" / "tiny");
   const CompressionPlan plan = planNamed("joint");
   const PlanFactors factors = randomFactors(plan);
-  ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
-  request.overwrite = true;
+  const ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
+  ExportPlace place;
+  place.overwrite = true;
   std::filesystem::create_directories(folder / "notes");
   writeText(folder / "notes/diary.txt", "dear");
   const auto refused = [&](const std::filesystem::path& target, const std::string& sentence) {
-    request.target = target;
-    const auto report = exportCheckpoint(request, {});
+    place.target = target;
+    const auto report = exportCheckpoint(request, place, {});
     ASSERT_FALSE(report) << target;
     EXPECT_EQ(report.error().code, ErrorCode::invalidArgument);
     EXPECT_THAT(report.error().message, HasSubstr(sentence));
@@ -193,11 +195,11 @@ TEST(Export, refusesTargetsThatWouldCostTheModel) {
   EXPECT_EQ(readText(folder / "notes/diary.txt"), "dear");
   EXPECT_TRUE(valueOf(openCheckpoint(model.folder)).tensors != nullptr);
 
-  request.target = folder / "small";
-  EXPECT_TRUE(exportCheckpoint(request, {}));
-  EXPECT_TRUE(exportCheckpoint(request, {})) << "an earlier export may be replaced";
-  request.overwrite = false;
-  EXPECT_FALSE(exportCheckpoint(request, {}));
+  place.target = folder / "small";
+  EXPECT_TRUE(exportCheckpoint(request, place, {}));
+  EXPECT_TRUE(exportCheckpoint(request, place, {})) << "an earlier export may be replaced";
+  place.overwrite = false;
+  EXPECT_FALSE(exportCheckpoint(request, place, {}));
 }
 
 TEST(Export, refusesFactorsAndFormsThatDoNotFit) {
@@ -234,15 +236,47 @@ TEST(Export, thatIsCancelledLeavesNothing) {
   const TinyModel model = tinyModel(folder / "model");
   const CompressionPlan plan = planNamed("joint");
   const PlanFactors factors = randomFactors(plan);
-  ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
-  request.target = folder / "small";
+  const ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
+  ExportPlace place;
+  place.target = folder / "small";
   std::stop_source stop;
   const Task task{stop.get_token(), [&](const ProgressReport& report) {
                     if (report.stage == "verify") stop.request_stop();
                   }};
-  const auto report = exportCheckpoint(request, task);
+  const auto report = exportCheckpoint(request, place, task);
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().code, ErrorCode::cancelled);
+  EXPECT_EQ(namesIn(folder.path()), std::set<std::string>{"model"});
+}
+
+TEST(BegunExport, writesWhatIsCarriedOverBeforeThePlanIsKnown) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("joint");
+  const PlanFactors factors = randomFactors(plan);
+  for (const std::string form : {"latent", "dense"}) {
+    const auto begun = valueOf(BegunExport::begin(model.checkpoint, model.decoder->description(), {.form = form, .target = folder / form}, 10'000));
+    EXPECT_FALSE(std::filesystem::exists(folder / form));
+    const ExportReport report = valueOf(finishExport(*begun, {model.checkpoint, *model.decoder, plan, factors}, {}));
+    EXPECT_TRUE(report.verified);
+    EXPECT_THAT(report.files, Contains("model.safetensors.index.json"));
+    const Checkpoint written = valueOf(openCheckpoint(folder / form));
+    ASSERT_TRUE(exportTo(folder / (form + "-at-once"), model, plan, factors, form));
+    const Checkpoint atOnce = valueOf(openCheckpoint(folder / (form + "-at-once")));
+    ASSERT_EQ(written.tensors->tensors().size(), atOnce.tensors->tensors().size());
+    for (const auto& [name, tensor] : atOnce.tensors->tensors())
+      EXPECT_TRUE(std::ranges::equal(written.tensors->raw(written.tensors->tensors().at(name)), atOnce.tensors->raw(tensor))) << name;
+  }
+}
+
+TEST(BegunExport, leavesNothingWithoutAnEnd) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  for (const std::uint64_t shardBytes : {std::uint64_t{1'000}, kShardBytes}) {
+    const auto begun = BegunExport::begin(model.checkpoint, model.decoder->description(), {.target = folder / "small"}, shardBytes);
+    ASSERT_TRUE(begun);
+    EXPECT_EQ(namesIn(folder.path()).size(), 2u) << "the model, and what is written beside the target";
+  }
   EXPECT_EQ(namesIn(folder.path()), std::set<std::string>{"model"});
 }
 

@@ -299,6 +299,34 @@ TEST(WriteShardedSafetensors, SplitsInOrderAndWritesAnIndex) {
   EXPECT_EQ((*store)->tensors().size(), 6u);
 }
 
+TEST(WriteShardedSafetensors, GoesOnBehindWhatWasAddedBefore) {
+  const TemporaryFolder folder;
+  ShardedSafetensorsWriter writer(folder.path(), 80);
+  ASSERT_TRUE(writer.add({counting("b", {10}, DataType::f32), counting("a", {20}, DataType::f32)}, {}));
+  ASSERT_TRUE(writer.add({counting("c", {10}, DataType::f32)}, {}));
+  for (const std::string& name : namesIn(folder.path())) EXPECT_THAT(name, Not(HasSubstr("model")));
+  const auto names = writer.commit();
+  ASSERT_TRUE(names);
+  EXPECT_EQ(namesIn(folder.path()), std::set<std::string>(names->begin(), names->end()));
+  const auto index = nlohmann::json::parse(readText(folder / "model.safetensors.index.json"));
+  EXPECT_EQ(index["metadata"]["total_size"], 160);
+  EXPECT_EQ(index["weight_map"], nlohmann::json::parse(R"({"b": "model-00001-of-00003.safetensors",
+    "a": "model-00002-of-00003.safetensors", "c": "model-00003-of-00003.safetensors"})"));
+}
+
+TEST(WriteShardedSafetensors, RefusesANameThatWasAddedBefore) {
+  const TemporaryFolder folder;
+  {
+    ShardedSafetensorsWriter writer(folder.path(), 80);
+    ASSERT_TRUE(writer.add({counting("a", {10}, DataType::f32)}, {}));
+    ASSERT_TRUE(writer.add({counting("a", {10}, DataType::f32)}, {}));
+    const auto names = writer.commit();
+    ASSERT_FALSE(names);
+    EXPECT_THAT(names.error().message, HasSubstr("Two tensors are named \"a\""));
+  }
+  EXPECT_THAT(namesIn(folder.path()), IsEmpty());
+}
+
 TEST(WriteShardedSafetensors, LeavesNoShardBehindWhenStopped) {
   const TemporaryFolder folder;
   std::vector<TensorToWrite> tensors;
