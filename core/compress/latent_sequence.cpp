@@ -57,9 +57,7 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
       part.steps = at::where(factors[g].steps > 0, factors[g].steps, 1.0).to(at::kFloat).contiguous();
     }
     part.offset = layer.recordBytes;
-    part.unpackedOffset = layer.unpackedNumbers;
     layer.recordBytes += part.layout.bytes();
-    layer.unpackedNumbers += paddedTo8(part.layout.rank());
     layer.isCoded = layer.isCoded || part.layout.counts[0] != part.layout.rank();
     layer.parts.push_back(std::move(part));
   }
@@ -127,19 +125,27 @@ void LatentSequence::useRebuilt(Layer& layer, int number, const std::shared_ptr<
   };
   while (together > 1 && (heads % together != 0 || !isShared(together))) --together;
 
+  // Records are read as they are: numbers, or bytes where there are codes.
   const auto offsetOf = [&](const Place& place) {
-    return layer.isCoded ? place.part->unpackedOffset : place.part->offset / c10::elementSize(type_);
+    return place.part->offset / (layer.isCoded ? 1 : static_cast<std::int64_t>(c10::elementSize(type_)));
+  };
+  const auto rankOf = [&](const Place& place) {
+    const std::int64_t rank = place.part->layout.rank();
+    return layer.isCoded ? rank : paddedTo8(rank);
+  };
+  const auto codesOf = [&](const Place& place) {
+    return layer.isCoded ? std::optional(RebuiltAttention::Codes{place.part->layout, place.part->steps}) : std::nullopt;
   };
   std::vector<RebuiltAttention::Group> groups;
   std::size_t joint = 0;
   for (std::size_t first = 0; first < heads; first += together) {
     std::vector<at::Tensor> keyUps, valueUps;
     for (std::size_t h = first; h < first + together; ++h) {
-      keyUps.push_back(rowsOf(keys[h], paddedTo8(keys[h].part->layout.rank())));
-      valueUps.push_back(rowsOf(values[h], paddedTo8(values[h].part->layout.rank())));
+      keyUps.push_back(rowsOf(keys[h], rankOf(keys[h])));
+      valueUps.push_back(rowsOf(values[h], rankOf(values[h])));
     }
-    groups.push_back({at::cat(keyUps, 0).t().contiguous(), at::cat(valueUps, 0), static_cast<std::int64_t>(offsetOf(keys[first])),
-                      static_cast<std::int64_t>(offsetOf(values[first]))});
+    groups.push_back({at::cat(keyUps, 0).t().contiguous(), at::cat(valueUps, 0), offsetOf(keys[first]), offsetOf(values[first]), codesOf(keys[first]),
+                      codesOf(values[first])});
     joint += keys[first].part == values[first].part ? 1 : 0;
   }
   if (joint == 0) {
@@ -223,17 +229,6 @@ SequenceStore::Tokens LatentSequence::rebuilt(int layer) const {
   return result;
 }
 
-/// Records of 16-bit numbers: those that there are, or what the codes mean.
-at::Tensor LatentSequence::numbersOf(const Layer& layer) const {
-  if (!layer.isCoded) return layer.records.narrow(1, 0, layer.tokens).view(type_);
-  std::vector<at::Tensor> latents;
-  for (const Part& part : layer.parts) {
-    const at::Tensor latent = latentOf(layer, part);
-    latents.push_back(at::constant_pad_nd(latent, {0, paddedTo8(latent.size(2)) - latent.size(2)}, 0));
-  }
-  return at::cat(latents, 2);
-}
-
 LatentAttended LatentSequence::attendToExact(const Layer& layer, const at::Tensor& query) const {
   const ModelShape& shape = decoder_.shape();
   const std::int64_t shared = shape.queryHeads / shape.kvHeads;
@@ -263,8 +258,8 @@ at::Tensor LatentSequence::attend(int layer, const at::Tensor& query) const {
       const auto halves = asked.to(at::kFloat).chunk(2, -1);
       turned = at::cat({halves[0] * exactCosine_ + halves[1] * exactSine_, halves[1] * exactCosine_ - halves[0] * exactSine_}, -1).to(type_);
     }
-    const at::Tensor numbers = numbersOf(own);
-    const auto from = [&](std::int64_t first) { return first == 0 ? numbers : numbers.narrow(2, first, numbers.size(2) - first); };
+    const at::Tensor records = own.records.narrow(1, 0, own.tokens), elements = own.isCoded ? records : records.view(type_);
+    const auto from = [&](std::int64_t first) { return first == 0 ? elements : elements.narrow(2, first, elements.size(2) - first); };
     const at::Tensor keys = from(own.firstKey), values = own.firstKey == own.firstValue ? keys : from(own.firstValue);
     return (*own.rebuilt)(turned, keys, values, description.attentionScale * description.rope.attentionFactor);
   }();

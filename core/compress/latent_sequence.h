@@ -36,11 +36,10 @@ class LatentSequence final : public SequenceStore {
     at::Tensor down, up, steps;         // as GroupFactors; down and up undefined for the identity
     RecordLayout layout;
     std::int64_t offset = 0;            // in the record, bytes
-    std::int64_t unpackedOffset = 0;    // in a record of 16-bit numbers alone
   };
   struct Layer {
     std::vector<Part> parts;
-    std::int64_t recordBytes = 0, unpackedNumbers = 0;
+    std::int64_t recordBytes = 0;
     bool isCoded = false;
     at::Tensor records;  // uint8 [1, capacity, recordBytes]
     std::int64_t tokens = 0;
@@ -48,7 +47,7 @@ class LatentSequence final : public SequenceStore {
     at::Tensor exactRotated;  // [1, kvHeads, exact tokens, headDim]
     std::optional<DirectAttention> direct;
     std::optional<RebuiltAttention> rebuilt;
-    std::int64_t firstKey = 0, firstValue = 0;  // numbers of a record that `rebuilt` leaves out
+    std::int64_t firstKey = 0, firstValue = 0;  // elements of a record that `rebuilt` leaves out
   };
   /// The group that holds a head, and where its rows begin in what rebuilds it.
   struct Place {
@@ -60,7 +59,6 @@ class LatentSequence final : public SequenceStore {
   void useDirect(Layer& layer) const;
   void useRebuilt(Layer& layer, int number, const std::shared_ptr<const LatentRotation>& rotation) const;
   [[nodiscard]] at::Tensor latentOf(const Layer& layer, const Part& part) const;
-  [[nodiscard]] at::Tensor numbersOf(const Layer& layer) const;
   [[nodiscard]] LatentAttended attendToExact(const Layer& layer, const at::Tensor& query) const;
 
   const Decoder& decoder_;

@@ -39,7 +39,7 @@ __device__ float overBlock(float value, float* scratch, Operation operation) {
   return value;
 }
 
-/// Adds the segments up in the latent and lifts once. One block a query head and sequence; its warps share the segments,
+/// Adds the segments up in the latent and lifts once. Blocks: query heads, sequences, parts of a head's result; warps share the segments,
 /// then the numbers of the result, and lanes are neighbours in memory. The first of `each` segments stands for all of them.
 template <class Number, class Run>
 __global__ void __launch_bounds__(kCombineThreads) combineKernel(const Run run, int segments, int each, int partialStride) {
@@ -89,20 +89,29 @@ __global__ void __launch_bounds__(kCombineThreads) combineKernel(const Run run, 
   }
   __syncthreads();
   const Number* up = static_cast<const Number*>(lift.up);
-  for (int begin = warp; begin < run.width; begin += kWarps * kAhead) {
+  const int ofPart = run.width / static_cast<int>(gridDim.z), end = ofPart * (static_cast<int>(blockIdx.z) + 1);  // widths are multiples of 32
+  for (int begin = end - ofPart + warp; begin < end; begin += kWarps * kAhead) {
     float values[kAhead] = {};
 #pragma unroll 2
     for (int i = lane; i < lift.rank; i += 32)
 #pragma unroll
-      for (int k = 0; k < kAhead; ++k) values[k] += parts[0][i] * tensor_core::toFloat(up[min(begin + k * kWarps, run.width - 1) * lift.rank + i]);
+      for (int k = 0; k < kAhead; ++k) values[k] += parts[0][i] * tensor_core::toFloat(up[min(begin + k * kWarps, end - 1) * lift.rank + i]);
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
 #pragma unroll
       for (int distance = 16; distance > 0; distance /= 2) values[k] += __shfl_xor_sync(0xffffffffU, values[k], distance);
-      if (lane == 0 && begin + k * kWarps < run.width)
+      if (lane == 0 && begin + k * kWarps < end)
         static_cast<Number*>(run.result)[place * run.width + begin + k * kWarps] = tensor_core::fromFloat<Number>(values[k]);
     }
   }
+}
+
+template <class Number, class Run>
+cudaError_t launchCombine(const Run& run, int segments, int each, int partialStride) {
+  // Where there are few heads and sequences, lifting takes longer than to add the segments up several times.
+  unsigned parts = 1;
+  while (parts < 8 && std::int64_t{run.queryHeads} * run.batch * parts * 2 <= 256) parts *= 2;
+  return tensor_core::launchKernel(combineKernel<Number, Run>, dim3(run.queryHeads, run.batch, parts), dim3(kCombineThreads), 0, run, segments, each, partialStride);
 }
 
 }  // namespace kvista

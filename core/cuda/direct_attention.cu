@@ -68,11 +68,18 @@ __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAtt
   const auto* query = static_cast<const Number*>(run.queries) + place * run.width;
   const auto* up = static_cast<const Number*>(keys.up);
   if (threadIdx.x < 2) reduction[threadIdx.x] = 0;
-  for (int i = lane; i < keys.rank; i += 32) {
-    float sum = 0;
-#pragma unroll 16
-    for (int d = warp; d < run.width; d += kPrepareWarps) sum += toFloat(up[d * keys.rank + i]) * toFloat(query[d]);
-    parts[warp][i] = sum;
+  constexpr int kAhead = 4;  // Loads under way at a time: nothing else hides their latency.
+  for (int begin = lane; begin < keys.rank; begin += 32 * kAhead) {
+    float sums[kAhead] = {};
+#pragma unroll 8
+    for (int d = warp; d < run.width; d += kPrepareWarps) {
+      const float number = toFloat(query[d]);
+#pragma unroll
+      for (int k = 0; k < kAhead; ++k) sums[k] += toFloat(up[d * keys.rank + min(begin + 32 * k, keys.rank - 1)]) * number;
+    }
+#pragma unroll
+    for (int k = 0; k < kAhead; ++k)
+      if (begin + 32 * k < keys.rank) parts[warp][begin + 32 * k] = sums[k];
   }
   __syncthreads();
   float largest = 0;
@@ -350,7 +357,7 @@ const char* launch(const DirectAttentionRun& run) {
   if (error == cudaSuccess)
     error = launchKernel(segmentKernel<Number, kSlots, kStride>, dim3(run.queryHeads / run.queriesPerHead, segments, run.batch), dim3(kThreads), layout.bytes, run);
   if (error == cudaSuccess)
-    error = launchKernel(combineKernel<Number, DirectAttentionRun>, dim3(run.queryHeads, run.batch), dim3(kCombineThreads), 0, run, segments, 1, run.maximumRank);
+    error = launchCombine<Number>(run, segments, 1, run.maximumRank);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 

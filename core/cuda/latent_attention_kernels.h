@@ -7,6 +7,7 @@
 namespace kvista {
 
 const char* rebuiltAttention(const RebuiltAttentionRun& run, HalfType type, int device);
+const char* rebuiltPackedAttention(const RebuiltAttentionRun& run, HalfType type);
 const char* directAttention(const DirectAttentionRun& run, HalfType type, int device);
 
 }  // namespace kvista

@@ -13,6 +13,7 @@ class RowCopier {
   __device__ RowCopier(const void* from, std::int64_t tokenBytes, int strideBytes, int bytes, int rows, int thread, int threads)
       : chunks_(bytes / 16), rows_(rows) {
     shift_ = chunks_ <= 2 ? 1 : chunks_ <= 4 ? 2 : chunks_ <= 8 ? 3 : chunks_ <= 16 ? 4 : 5;
+    while (threads >> shift_ > rows) ++shift_;  // narrow rows of a short tile
     first_ = thread & ((1 << shift_) - 1);
     row_ = thread >> shift_;
     step_ = threads >> shift_;

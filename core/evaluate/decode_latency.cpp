@@ -71,18 +71,42 @@ Result<void> measureRow(const Bench& bench, const Attention& attention, const at
   return {};
 }
 
-Result<DecodeRow> measureRebuilt(const Bench& bench, int headsPerGroup, const std::shared_ptr<const LatentRotation>& rotation) {
+/// Steps of codes as they would be for numbers of size 1.
+at::Tensor stepsOf(const Bench& bench, const RecordLayout& layout) {
+  std::vector<at::Tensor> steps;
+  for (int run = 0; run < RecordLayout::kRuns; ++run)
+    steps.push_back(at::full({layout.counts[static_cast<std::size_t>(run)]}, run == 0 ? 1.0 : 3 * std::exp2(1 - RecordLayout::bits(run)),
+                             bench.numbers().dtype(at::kFloat)));
+  return at::cat(steps);
+}
+
+RecordLayout layoutOf(const Bench& bench, std::array<int, RecordLayout::kRuns> counts) {
+  return {.counts = counts, .runAlignment = 4, .alignment = 16, .numberBytes = static_cast<int>(bench.queries.element_size())};
+}
+
+/// Keys before RoPE; numbers of 16 bits, or codes where there are counts of them.
+Result<DecodeRow> measureRebuilt(const Bench& bench, std::string name, int headsPerGroup, const std::optional<std::array<int, RecordLayout::kRuns>>& counts,
+                                 const std::shared_ptr<const LatentRotation>& rotation) {
   const DecodeRequest& request = bench.request;
   const std::int64_t columns = std::int64_t{headsPerGroup} * request.width, groups = request.heads / headsPerGroup;
-  const std::int64_t rank = std::max<std::int64_t>(1, std::llround(request.kept * static_cast<double>(columns) / 8)) * 8;
-  DecodeRow row{.name = headsPerGroup == 1 ? "single heads" : fmt::format("groups of {}", headsPerGroup), .headsPerGroup = headsPerGroup,
-                .rebuildsKeys = true, .keyRank = rank, .valueRank = rank, .reason = {}};
+  std::optional<RebuiltAttention::Codes> codes;
+  if (counts) {
+    const RecordLayout layout = layoutOf(bench, *counts);
+    codes = RebuiltAttention::Codes{layout, stepsOf(bench, layout)};
+  }
+  const std::int64_t rank = codes ? codes->layout.rank() : std::max<std::int64_t>(1, std::llround(request.kept * static_cast<double>(columns) / 8)) * 8;
+  const std::int64_t elements = codes ? codes->layout.bytes() : rank;
+  DecodeRow row{.name = std::move(name), .headsPerGroup = headsPerGroup, .rebuildsKeys = true, .keyRank = rank, .valueRank = rank, .reason = {}};
   std::vector<RebuiltAttention::Group> described;
   const double size = 1 / std::sqrt(static_cast<double>(rank));
   for (std::int64_t g = 0; g < groups; ++g)
-    described.push_back({bench.random({rank, columns}) * size, bench.random({columns, rank}) * size, g * rank, g * rank});
+    described.push_back({bench.random({rank, columns}) * size, bench.random({columns, rank}) * size, g * elements, g * elements, codes, codes});
   KVISTA_ASSIGN(const RebuiltAttention attention, RebuiltAttention::make(std::move(described), rotation, request.queriesPerHead));
-  const at::Tensor keys = bench.random({bench.size.batch, bench.size.context, groups * rank}), values = at::randn_like(keys);
+  const auto records = [&] {
+    const std::vector<std::int64_t> sizes = {bench.size.batch, bench.size.context, groups * elements};
+    return codes ? at::empty(sizes, bench.numbers().dtype(at::kByte)).random_() : bench.random(sizes);
+  };
+  const at::Tensor keys = records(), values = records();
   row.bytes = 2 * keys.numel() * keys.element_size();
   KVISTA_CHECK(measureRow(bench, attention, keys, values, row));
   return row;
@@ -91,16 +115,12 @@ Result<DecodeRow> measureRebuilt(const Bench& bench, int headsPerGroup, const st
 /// Codes of single heads, keys after RoPE; every head's records follow each other in memory.
 Result<DecodeRow> measureDirect(const Bench& bench, std::string name, std::array<int, RecordLayout::kRuns> counts) {
   const DecodeRequest& request = bench.request;
-  const RecordLayout layout{.counts = counts, .runAlignment = 4, .alignment = 16, .numberBytes = static_cast<int>(bench.queries.element_size())};
+  const RecordLayout layout = layoutOf(bench, counts);
   const std::int64_t rank = layout.rank(), bytes = layout.bytes(), ofHead = bytes * bench.size.context, ofSequence = ofHead * request.heads;
   DecodeRow row{.name = std::move(name), .keyRank = rank, .valueRank = rank, .reason = {}};
   std::vector<DirectAttention::Head> heads;
   const double size = 1 / std::sqrt(static_cast<double>(rank));
-  std::vector<at::Tensor> steps;
-  for (int run = 0; run < RecordLayout::kRuns; ++run)
-    steps.push_back(at::full({counts[static_cast<std::size_t>(run)]}, run == 0 ? 1.0 : 3 * std::exp2(1 - RecordLayout::bits(run)),
-                             bench.numbers().dtype(at::kFloat)));
-  const at::Tensor allSteps = at::cat(steps);
+  const at::Tensor allSteps = stepsOf(bench, layout);
   for (int h = 0; h < request.heads; ++h) {
     const auto latent = [&] {
       return DirectAttention::Latent{layout, bench.random({request.width, rank}) * size, allSteps, h * ofHead};
@@ -124,7 +144,14 @@ Result<DecodeCase> measureCase(const Bench& bench, const std::shared_ptr<const L
   giveBackUnused(bench.request.device);
   for (const int headsPerGroup : {4, 2, 1}) {
     if (bench.request.heads % headsPerGroup != 0) continue;
-    KVISTA_ASSIGN(DecodeRow row, measureRebuilt(bench, headsPerGroup, rotation));
+    const std::string name = headsPerGroup == 1 ? "single heads" : fmt::format("groups of {}", headsPerGroup);
+    KVISTA_ASSIGN(DecodeRow row, measureRebuilt(bench, name, headsPerGroup, std::nullopt, rotation));
+    result.rows.push_back(std::move(row));
+    giveBackUnused(bench.request.device);
+    if (headsPerGroup != 4) continue;
+    // About an eighth of the bytes of 16 bits.
+    const int head = bench.request.width / 4;
+    KVISTA_ASSIGN(row, measureRebuilt(bench, name + ", 8, 4 and 2 bits", headsPerGroup, std::array{0, head, head * 3, head * 4, 0}, rotation));
     result.rows.push_back(std::move(row));
     giveBackUnused(bench.request.device);
   }

@@ -14,6 +14,7 @@ namespace kvista {
 struct LatentTensors {
   at::Device device;
   at::ScalarType type;
+  [[nodiscard]] int bytes() const { return static_cast<int>(c10::elementSize(type)); }
 };
 
 /// One sentence about the first thing that is wrong with a tensor. -1 in `shape`: any size.

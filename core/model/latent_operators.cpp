@@ -9,6 +9,8 @@
 #include <ATen/ops/exp2.h>
 #include <ATen/ops/log2.h>
 #include <ATen/ops/logaddexp2.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -41,14 +43,34 @@ constexpr std::int64_t kSharedMemory = 227 * 1024;  // Of a block of threads, fr
 std::int64_t roundedUp(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 std::int64_t segmentsOf(std::int64_t tokens, std::int64_t segment) { return (tokens + segment - 1) / segment; }
 
-/// Memory of a block of threads of the kernel of rebuilt_attention.cu, at most.
-std::int64_t rebuiltSharedBytes(std::int64_t queries, std::int64_t width, std::int64_t keyRank, std::int64_t valueRank, std::int64_t functions) {
+/// Memory of a block of threads of the kernels of rebuilt_segment.cuh, at most. words: of a token's packed latents.
+std::int64_t rebuiltSharedBytes(std::int64_t queries, std::int64_t width, std::int64_t keyRank, std::int64_t valueRank, std::int64_t functions, std::int64_t words) {
   const std::int64_t heads = queries % 4 == 0 ? 4 : queries % 2 == 0 ? 2 : 1, tokens = 32 * (heads == 4 ? 8 : 4) / heads;
   const std::int64_t keyStride = roundedUp(keyRank, 16) + 8, valueStride = roundedUp(valueRank, 16) + 8, columns = 2 * kDirectPairs + functions;
   const std::int64_t queryPart = 2 * kDirectPairs * (2 * kDirectPairs + 8) + functions * (width - 2 * kDirectPairs + 8);
-  return heads * (width * 4 + columns * keyStride * 2 + (tokens + 8) * 2) + tokens * keyStride * 2 +
+  return heads * (width * 4 + columns * keyStride * 2 + (tokens + 8) * 2) + tokens * (keyStride * 2 + words * 4) +
          std::max(tokens * std::max(keyStride, valueStride) * 2, heads * queryPart * 2) + 1024;
 }
+
+/// As kernels read it, lying at `offset` of a record.
+PackedLatent packedLatent(const RecordLayout& layout, std::int64_t offset) {
+  PackedLatent packed{};
+  std::ranges::copy(layout.counts, packed.counts);
+  packed.rank = layout.rank();
+  packed.offset = offset;
+  return packed;
+}
+
+/// Rows, or columns, of what rebuilds a latent where its unpacked numbers stand.
+at::Tensor unpackedUp(const at::Tensor& up, const PackedLatent& latent, std::int64_t dimension) {
+  std::vector<std::int64_t> places, sizes = up.sizes().vec();
+  for (int run = 0; run < PackedLatent::kRuns; ++run)
+    for (int i = 0; i < latent.counts[run]; ++i) places.push_back(latent.unpackedPlace(run, i));
+  sizes[static_cast<std::size_t>(dimension)] = latent.unpackedRank();
+  return at::zeros(sizes, up.options()).index_copy_(dimension, at::tensor(places, at::kLong).to(up.device()), up);
+}
+
+bool isForKernels(const RecordLayout& layout) { return layout.runAlignment == 4 && layout.alignment == 16; }
 
 }  // namespace
 
@@ -102,6 +124,7 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
   if (rotation->frequencies().device() != wanted.device)
     return fail(ErrorCode::invalidArgument, fmt::format("The rotation is on {}, not on {}.", rotation->frequencies().device().str(), wanted.device.str()));
   result.headsPerGroup_ = columns / width;
+  result.packed_ = groups.front().keys.has_value();
   bool aligned = true;
   std::vector<RebuiltGroup> described;
   for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -109,21 +132,51 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
     KVISTA_CHECK(checkTensor(fmt::format("What rebuilds the keys of group {}", g), group.keyUp, {-1, columns}, wanted));
     KVISTA_CHECK(checkTensor(fmt::format("What lifts the values of group {}", g), group.valueUp, {columns, -1}, wanted));
     if (group.keyOffset < 0 || group.valueOffset < 0) return fail(ErrorCode::invalidArgument, fmt::format("Group {} begins before its record.", g));
-    const std::int64_t keyRank = group.keyUp.size(0), valueRank = group.valueUp.size(1);
-    result.keyNumbers_ = std::max(result.keyNumbers_, group.keyOffset + keyRank);
-    result.valueNumbers_ = std::max(result.valueNumbers_, group.valueOffset + valueRank);
-    result.largestKeyRank_ = std::max(result.largestKeyRank_, keyRank);
-    result.largestValueRank_ = std::max(result.largestValueRank_, valueRank);
-    aligned = aligned && (keyRank | valueRank | group.keyOffset | group.valueOffset) % 8 == 0;
-    described.push_back({group.keyUp.const_data_ptr(), group.valueUp.const_data_ptr(), group.keyOffset, group.valueOffset,
-                         static_cast<std::int32_t>(keyRank), static_cast<std::int32_t>(valueRank),
-                         static_cast<std::int32_t>(static_cast<std::int64_t>(g) * result.headsPerGroup_)});
+    if (group.keys.has_value() != result.packed_ || group.values.has_value() != result.packed_)
+      return fail(ErrorCode::invalidArgument, fmt::format("Group {} is packed and others are not, or the other way round.", g));
+    at::Tensor keyUp = group.keyUp, valueUp = group.valueUp;
+    std::int64_t keyElements = keyUp.size(0), valueElements = valueUp.size(1);
+    RebuiltGroup& own = described.emplace_back();
+    if (result.packed_) {
+      for (const auto& [name, codes, rank] : {std::tuple{"keys", &*group.keys, keyUp.size(0)}, std::tuple{"values", &*group.values, valueUp.size(1)}}) {
+        KVISTA_CHECK(checkTensor(fmt::format("The steps of the {} of group {}", name, g), codes->steps, {rank}, {wanted.device, at::kFloat}));
+        if (codes->layout.rank() != rank)
+          return fail(ErrorCode::invalidArgument, fmt::format("The {} of group {} are packed as {} directions and rebuilt from {}.", name, g, codes->layout.rank(), rank));
+        if (codes->layout.numberBytes != wanted.bytes())
+          return fail(ErrorCode::invalidArgument, fmt::format("The {} of group {} have numbers of {} bytes for factors of {}.", name, g, codes->layout.numberBytes, wanted.bytes()));
+        aligned = aligned && isForKernels(codes->layout);
+      }
+      own.keys = packedLatent(group.keys->layout, group.keyOffset);
+      own.values = packedLatent(group.values->layout, group.valueOffset);
+      keyElements = group.keys->layout.bytes();
+      valueElements = group.values->layout.bytes();
+      result.largestKeyWords_ = std::max(result.largestKeyWords_, own.keys.words());
+      result.largestValueWords_ = std::max(result.largestValueWords_, own.values.words());
+      keyUp = unpackedUp((keyUp.to(at::kFloat) * group.keys->steps.unsqueeze(1)).to(wanted.type), own.keys, 0);
+      valueUp = unpackedUp((valueUp.to(at::kFloat) * group.values->steps).to(wanted.type), own.values, 1);
+      result.kernelUps_.insert(result.kernelUps_.end(), {keyUp, valueUp});
+      aligned = aligned && (group.keyOffset | group.valueOffset) % 16 == 0;
+    } else {
+      aligned = aligned && (keyUp.size(0) | valueUp.size(1) | group.keyOffset | group.valueOffset) % 8 == 0;
+    }
+    result.keyElements_ = std::max(result.keyElements_, group.keyOffset + keyElements);
+    result.valueElements_ = std::max(result.valueElements_, group.valueOffset + valueElements);
+    result.largestKeyRank_ = std::max(result.largestKeyRank_, keyUp.size(0));
+    result.largestValueRank_ = std::max(result.largestValueRank_, valueUp.size(1));
+    own.keyUp = keyUp.const_data_ptr();
+    own.valueUp = valueUp.const_data_ptr();
+    own.keyOffset = group.keyOffset;
+    own.valueOffset = group.valueOffset;
+    own.keyRank = static_cast<std::int32_t>(keyUp.size(0));
+    own.valueRank = static_cast<std::int32_t>(valueUp.size(1));
+    own.firstHead = static_cast<std::int32_t>(static_cast<std::int64_t>(g) * result.headsPerGroup_);
   }
   const std::int64_t queries = result.headsPerGroup_ * queriesPerHead, largestValueRank = queries % 4 == 0 ? 256 : 128;
   const auto fits = [&](int functions) {
-    return rebuiltSharedBytes(queries, width, result.largestKeyRank_, result.largestValueRank_, functions) <= kSharedMemory;
+    return rebuiltSharedBytes(queries, width, result.largestKeyRank_, result.largestValueRank_, functions,
+                              result.largestKeyWords_ + result.largestValueWords_) <= kSharedMemory;
   };
-  result.longFits_ = fits(32);
+  result.longFits_ = !result.packed_ && fits(32);
   if (kernelsOf(wanted.device) == nullptr)
     result.refusal_ = "there are no kernels for this device";
   else if (!typeRefusal(wanted.type).empty())
@@ -131,7 +184,8 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
   else if (!rotation->refusal().empty())
     result.refusal_ = rotation->refusal();
   else if (!aligned)
-    result.refusal_ = "the kernels want ranks and offsets that are multiples of 8";
+    result.refusal_ = result.packed_ ? "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4"
+                                     : "the kernels want ranks and offsets that are multiples of 8";
   else if (result.largestValueRank_ > largestValueRank)
     result.refusal_ = fmt::format("the kernels sum values of rank {} at most, not {}", largestValueRank, result.largestValueRank_);
   else if (!fits(16))
@@ -146,10 +200,11 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
 Result<LatentAttended> RebuiltAttention::operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
   const LatentTensors wanted{groups_.front().keyUp.device(), groups_.front().keyUp.scalar_type()};
   const std::int64_t queryHeads = static_cast<std::int64_t>(groups_.size()) * headsPerGroup_ * queriesPerHead_;
-  KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, rotation_->width(), keyNumbers_, valueNumbers_, wanted, wanted.type));
+  KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, rotation_->width(), keyElements_, valueElements_, wanted, packed_ ? at::kByte : wanted.type));
   if (!refusal_.empty()) return byOperators(queries, keys, values, scale);
+  const std::int64_t step = packed_ ? 16 : 8;
   for (const at::Tensor& x : {keys, values})
-    if (x.stride(0) % 8 != 0 || x.stride(1) % 8 != 0 || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
+    if (x.stride(0) % step != 0 || x.stride(1) % step != 0 || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
       return fail(ErrorCode::invalidArgument, "The kernels want records that begin at multiples of 16 bytes.");
   return runKernels(*kernelsOf(wanted.device), queries, keys, values, scale);
 }
@@ -175,7 +230,8 @@ Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels
                                 static_cast<const float*>(table.sine.const_data_ptr()), partials.mutable_data_ptr<float>(),
                                 statistics.mutable_data_ptr<float>(), result.mutable_data_ptr(), static_cast<float>(scale), number(batch),
                                 number(tokens), number(queryHeads), number(queriesPerHead_), number(queries.size(2)), number(static_cast<std::int64_t>(groups_.size())),
-                                number(headsPerGroup_), number(largestKeyRank_), number(largestValueRank_), table.segment, table.lowFunctions};
+                                number(headsPerGroup_), number(largestKeyRank_), number(largestValueRank_), table.segment, table.lowFunctions,
+                                largestKeyWords_, largestValueWords_};
   if (const char* words = kernels.rebuilt(run, halfType(queries.scalar_type()), indexOf(queries.device()))) return refused(words);
   return LatentAttended{std::move(result), std::move(statistics)};
 }
@@ -201,11 +257,9 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
       if (layout.numberBytes != latent->up.element_size())
         return fail(ErrorCode::invalidArgument, fmt::format("The {} of head {} have numbers of {} bytes for factors of {}.", name, h, layout.numberBytes, latent->up.element_size()));
       *bytes = std::max(*bytes, latent->offset + layout.bytes());
-      aligned = aligned && latent->offset % 16 == 0 && layout.runAlignment == 4 && layout.alignment == 16;
+      aligned = aligned && latent->offset % 16 == 0 && isForKernels(layout);
       result.largestRank_ = std::max<std::int64_t>(result.largestRank_, layout.rank());
-      std::ranges::copy(layout.counts, packed->counts);
-      packed->rank = layout.rank();
-      packed->offset = latent->offset;
+      *packed = packedLatent(layout, latent->offset);
       packed->up = latent->up.const_data_ptr();
       packed->steps = latent->steps.const_data_ptr<float>();
     }

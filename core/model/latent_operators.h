@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,24 +52,30 @@ class LatentRotation {
   std::string refusal_;
 };
 
-/// Attention of one layer over latents of keys before RoPE, 16 bits a number, and of values (core/cuda/latent_attention.h
-/// says how kernels do it). Token t of the cache stands at position t of the rotation.
+/// Attention of one layer over latents of keys before RoPE and of values, numbers of 16 bits or packed codes
+/// (core/cuda/latent_attention.h says how kernels do it). Token t of the cache stands at position t of the rotation.
 class RebuiltAttention {
  public:
-  /// Heads that share latents, in the order of the heads; all groups have as many.
+  /// How a packed latent lies in a record.
+  struct Codes {
+    RecordLayout layout;
+    at::Tensor steps;  ///< float32 [rank], 1 for numbers
+  };
+  /// Heads that share latents, in the order of the heads; all groups have as many, and all are packed or none.
   struct Group {
     at::Tensor keyUp;            ///< [keyRank, heads * width]
     at::Tensor valueUp;          ///< [heads * width, valueRank]
-    std::int64_t keyOffset = 0;  ///< Of the latent in a token's record, in numbers.
+    std::int64_t keyOffset = 0;  ///< Of the latent in a token's record, in elements: numbers, or bytes of packed ones.
     std::int64_t valueOffset = 0;
+    std::optional<Codes> keys = std::nullopt, values = std::nullopt;  ///< Of packed ones.
   };
   /// queriesPerHead: of each head of keys. Errors (invalidArgument) name the tensor and what is wrong with it.
   static Result<RebuiltAttention> make(std::vector<Group> groups, std::shared_ptr<const LatentRotation> rotation, int queriesPerHead);
 
   /// Why libtorch's operators run although there are kernels for the device; empty where kernels run.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
-  /// queries [batch, queryHeads, width] after RoPE, of the ups' type; keys and values [batch, tokens, numbers], numbers of a
-  /// record neighbours; the same tensor for joint latents.
+  /// queries [batch, queryHeads, width] after RoPE, of the ups' type; keys and values [batch, tokens, elements] of that type, or
+  /// bytes where they are packed, elements of a record neighbours; the same tensor for joint latents.
   Result<LatentAttended> operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
   /// The same by libtorch's operators, of tensors that fit: what kernels are checked against.
   [[nodiscard]] LatentAttended byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
@@ -80,8 +87,11 @@ class RebuiltAttention {
 
   std::vector<Group> groups_;
   std::shared_ptr<const LatentRotation> rotation_;
-  std::int64_t headsPerGroup_ = 0, queriesPerHead_ = 0, keyNumbers_ = 0, valueNumbers_ = 0;  // numbers a record has at least
-  std::int64_t largestKeyRank_ = 0, largestValueRank_ = 0;
+  std::int64_t headsPerGroup_ = 0, queriesPerHead_ = 0, keyElements_ = 0, valueElements_ = 0;  // that a record has at least
+  std::int64_t largestKeyRank_ = 0, largestValueRank_ = 0;  // of kernels: multiples of 8
+  std::int32_t largestKeyWords_ = 0, largestValueWords_ = 0;
+  bool packed_ = false;
+  std::vector<at::Tensor> kernelUps_;  // of packed latents: multiplied by their steps and filled up
   at::Tensor described_;  // RebuiltGroup of each, in the device's memory
   bool longFits_ = false;  // the table of long segments fits into a block's memory along with the latents
   std::string refusal_;

@@ -71,11 +71,15 @@ LatentAttended RebuiltAttention::byOperators(const at::Tensor& queries, const at
     const at::Tensor cosine = floats(angles.cos()), sine = floats(angles.sin());
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       const Group& group = groups_[g];
-      const at::Tensor latents = floats(keys.narrow(1, first, count).narrow(2, group.keyOffset, group.keyUp.size(0)));
+      const auto latentOf = [&](const at::Tensor& records, std::int64_t offset, std::int64_t rank, const std::optional<Codes>& codes) {
+        const at::Tensor own = records.narrow(1, first, count).narrow(2, offset, codes ? codes->layout.bytes() : rank);
+        return codes ? unpackLatent(own, codes->steps, codes->layout, group.keyUp.scalar_type()) : floats(own);
+      };
+      const at::Tensor latents = latentOf(keys, group.keyOffset, group.keyUp.size(0), group.keys);
       const at::Tensor rebuilt = at::matmul(latents, floats(group.keyUp)).unflatten(-1, {headsPerGroup_, width});
       const at::Tensor rotated = turned(rebuilt, cosine, sine).permute({0, 2, 3, 1});  // [batch, heads, width, tokens]
       const at::Tensor own = wanted.narrow(1, static_cast<std::int64_t>(g) * heads, heads).unflatten(1, {headsPerGroup_, queriesPerHead_});
-      const at::Tensor summed = floats(values.narrow(1, first, count).narrow(2, group.valueOffset, group.valueUp.size(1)));
+      const at::Tensor summed = latentOf(values, group.valueOffset, group.valueUp.size(1), group.values);
       sums[g].add(at::matmul(own, rotated).flatten(1, 2), summed.unsqueeze(1));
     }
   }

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("direct_attention.cu", "rebuilt_attention.cu", "kernels_binding.cpp")
+SOURCES = ("direct_attention.cu", "rebuilt_attention.cu", "rebuilt_packed_attention.cu", "kernels_binding.cpp")
 
 
 def build(target, verbose=False):

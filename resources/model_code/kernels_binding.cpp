@@ -55,10 +55,34 @@ std::int32_t number(std::int64_t value) {
   return static_cast<std::int32_t>(value);
 }
 
-/// key_ups [rank, heads * width], value_ups [heads * width, rank] of each group; they must outlive what is answered.
-Tensor describeRebuilt(TensorList keyUps, TensorList valueUps, at::IntArrayRef keyOffsets, at::IntArrayRef valueOffsets, std::int64_t heads) {
+/// A latent of these counts [16, 8, 4, 2, 1 bit] that begins at `offset` of a record.
+PackedLatent counted(std::int64_t offset, at::IntArrayRef counts) {
+  PackedLatent latent{};
+  for (int run = 0; run < PackedLatent::kRuns; ++run) {
+    latent.counts[run] = number(counts[static_cast<std::size_t>(run)]);
+    latent.rank += latent.counts[run];
+  }
+  TORCH_CHECK(offset >= 0 && offset % 16 == 0, "a latent begins at byte ", offset, ", which is no multiple of 16");
+  latent.offset = offset;
+  return latent;
+}
+
+PackedLatent packed(const Tensor& up, const Tensor& steps, std::int64_t offset, at::IntArrayRef counts) {
+  PackedLatent latent = counted(offset, counts);
+  check(up, "up", {up.size(0), latent.rank}, up.scalar_type(), up.device());
+  check(steps, "steps", {latent.rank}, at::kFloat, up.device());
+  latent.up = up.const_data_ptr();
+  latent.steps = steps.const_data_ptr<float>();
+  return latent;
+}
+
+/// key_ups [rank, heads * width], value_ups [heads * width, rank] of each group; they must outlive what is answered. Counts of
+/// packed latents, whose steps the ups hold; none for numbers.
+Tensor describeRebuilt(TensorList keyUps, TensorList valueUps, at::IntArrayRef keyOffsets, at::IntArrayRef valueOffsets, std::int64_t heads,
+                       at::IntArrayRef keyCounts, at::IntArrayRef valueCounts) {
   const std::size_t count = keyUps.size();
   TORCH_CHECK(count > 0 && valueUps.size() == count && keyOffsets.size() == count && valueOffsets.size() == count, "groups without all of their parts");
+  TORCH_CHECK((keyCounts.empty() || keyCounts.size() == 5 * count) && valueCounts.size() == keyCounts.size(), "groups without all of their counts");
   std::vector<kvista::RebuiltGroup> groups;
   for (std::size_t g = 0; g < count; ++g) {
     const Tensor &key = keyUps[g], &value = valueUps[g];
@@ -66,22 +90,28 @@ Tensor describeRebuilt(TensorList keyUps, TensorList valueUps, at::IntArrayRef k
     check(value, "value_up", {keyUps[0].size(1), value.size(1)}, keyUps[0].scalar_type(), keyUps[0].device());
     TORCH_CHECK((key.size(0) | value.size(1) | keyOffsets[g] | valueOffsets[g]) % 8 == 0, "ranks and offsets are no multiples of 8");
     groups.push_back({key.const_data_ptr(), value.const_data_ptr(), keyOffsets[g], valueOffsets[g], number(key.size(0)), number(value.size(1)),
-                      number(static_cast<std::int64_t>(g) * heads)});
+                      number(static_cast<std::int64_t>(g) * heads), {}, {}});
+    if (keyCounts.empty()) continue;
+    groups.back().keys = counted(keyOffsets[g], keyCounts.slice(5 * g, 5));
+    groups.back().values = counted(valueOffsets[g], valueCounts.slice(5 * g, 5));
+    TORCH_CHECK(groups.back().keys.rank <= key.size(0) && groups.back().values.rank <= value.size(1), "more codes than directions");
   }
   return described(groups, keyUps[0].device());
 }
 
-/// sizes: queries a head of keys, heads a group, groups, largest ranks of keys and of values, numbers that records of keys
-/// and of values have at least, tokens of a segment, functions of low frequency.
+/// sizes: queries a head of keys, heads a group, groups, largest ranks of keys and of values, elements that records of keys
+/// and of values have at least, tokens of a segment, functions of low frequency, largest words of packed keys and values (0:
+/// records are numbers).
 std::tuple<Tensor, Tensor> rebuiltAttention(const Tensor& queries, const Tensor& keys, const Tensor& values, const Tensor& groups,
                                             const Tensor& frequencies, const Tensor& table, const Tensor& cosine, const Tensor& sine,
                                             at::IntArrayRef sizes, double scale) {
-  TORCH_CHECK(queries.dim() == 3 && sizes.size() == 9, "queries have shape ", queries.sizes());
+  TORCH_CHECK(queries.dim() == 3 && sizes.size() == 11, "queries have shape ", queries.sizes());
   const std::int64_t batch = queries.size(0), heads = queries.size(1), width = queries.size(2), segment = sizes[7], functions = sizes[8];
+  const at::ScalarType elements = sizes[9] > 0 ? at::kByte : queries.scalar_type();
   const HalfType type = halfType(queries);
   check(queries, "queries", {batch, sizes[0] * sizes[1] * sizes[2], width}, queries.scalar_type(), queries.device());
-  checkRecords(keys, "keys", queries, queries.scalar_type(), sizes[5]);
-  checkRecords(values, "values", queries, queries.scalar_type(), sizes[6]);
+  checkRecords(keys, "keys", queries, elements, sizes[5]);
+  checkRecords(values, "values", queries, elements, sizes[6]);
   TORCH_CHECK(keys.size(1) == values.size(1), "there are ", keys.size(1), " keys and ", values.size(1), " values");
   check(groups, "groups", {sizes[2] * static_cast<std::int64_t>(sizeof(kvista::RebuiltGroup))}, at::kByte, queries.device());
   check(frequencies, "frequencies", {width / 2}, at::kFloat, queries.device());
@@ -99,25 +129,11 @@ std::tuple<Tensor, Tensor> rebuiltAttention(const Tensor& queries, const Tensor&
       static_cast<const kvista::RebuiltGroup*>(groups.const_data_ptr()), frequencies.const_data_ptr<float>(), table.const_data_ptr(),
       cosine.const_data_ptr<float>(), sine.const_data_ptr<float>(), partials.mutable_data_ptr<float>(), statistics.mutable_data_ptr<float>(),
       result.mutable_data_ptr(), static_cast<float>(scale), number(batch), number(keys.size(1)), number(heads), number(sizes[0]), number(width),
-      number(sizes[2]), number(sizes[1]), number(sizes[3]), number(sizes[4]), number(segment), number(functions)};
+      number(sizes[2]), number(sizes[1]), number(sizes[3]), number(sizes[4]), number(segment), number(functions),
+      number(sizes[9]), number(sizes[10])};
   const char* refusal = kvistaLatentAttentionKernels()->rebuilt(run, type, queries.get_device());
   TORCH_CHECK(refusal == nullptr, "attention over latents: ", refusal ? refusal : "");
   return {result, statistics};
-}
-
-PackedLatent packed(const Tensor& up, const Tensor& steps, std::int64_t offset, at::IntArrayRef counts) {
-  PackedLatent latent{};
-  for (int run = 0; run < PackedLatent::kRuns; ++run) {
-    latent.counts[run] = number(counts[static_cast<std::size_t>(run)]);
-    latent.rank += latent.counts[run];
-  }
-  TORCH_CHECK(offset >= 0 && offset % 16 == 0, "a latent begins at byte ", offset, ", which is no multiple of 16");
-  check(up, "up", {up.size(0), latent.rank}, up.scalar_type(), up.device());
-  check(steps, "steps", {latent.rank}, at::kFloat, up.device());
-  latent.offset = offset;
-  latent.up = up.const_data_ptr();
-  latent.steps = steps.const_data_ptr<float>();
-  return latent;
 }
 
 /// One entry a head, counts [16, 8, 4, 2, 1 bit] of each head; answers the heads and [largest rank, words of keys, words of
@@ -174,7 +190,9 @@ std::tuple<Tensor, Tensor> directAttention(const Tensor& queries, const Tensor& 
 }  // namespace
 
 TORCH_LIBRARY(kvista, library) {
-  library.def("describe_rebuilt(Tensor[] key_ups, Tensor[] value_ups, int[] key_offsets, int[] value_offsets, int heads) -> Tensor", &describeRebuilt);
+  library.def("describe_rebuilt(Tensor[] key_ups, Tensor[] value_ups, int[] key_offsets, int[] value_offsets, int heads, int[] key_counts, "
+              "int[] value_counts) -> Tensor",
+              &describeRebuilt);
   library.def(
       "rebuilt_attention(Tensor queries, Tensor keys, Tensor values, Tensor groups, Tensor frequencies, Tensor table, Tensor cosine, Tensor sine, "
       "int[] sizes, float scale) -> (Tensor, Tensor)",

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoding by GPU kernels that read latents, where `python build_kernels.py` has built them beside the weights.
 
-A layer uses them for a single new token when its groups fit them: keys before RoPE in 16-bit numbers (coded ones are unpacked
-first) or keys after RoPE of single heads in packed codes. Everything else, and every layer without kernels, is computed by
+A layer uses them for a single new token when its groups fit them: keys before RoPE in 16-bit numbers or in packed codes (where
+groups have both, codes are unpacked first) or keys after RoPE of single heads in packed codes. Everything else, and every layer without kernels, is computed by
 torch's own operators, to the same values."""
 
 import os
@@ -76,6 +76,19 @@ def padded(matrix, dimension):
     return functional.pad(matrix, (0, missing) if dimension in (1, -1) else (0, 0, 0, missing))
 
 
+def unpacked_places(runs):
+    """Where kernels put the directions of coded runs [(bits, count)] when they unpack them, and how many numbers that takes:
+    runs in whole words and multiples of 8 numbers, codes of the lower and of the upper half of a word in turns."""
+    places, begin = [], 0
+    for bits, count in runs:
+        each = 32 // bits
+        for within in range(count):
+            code = within % each
+            places.append(begin + within - code + code % (each // 2) * 2 + code // (each // 2))
+        begin += -(-(-(-count // each) * each) // 8) * 8
+    return places, begin
+
+
 class LatentKernels:
     """Attention of one layer by kernels. `of` answers None where they do not fit it."""
 
@@ -129,6 +142,11 @@ class LatentKernels:
         up = torch.eye(group.coder.rank, dtype=weight.dtype, device=weight.device) if group.up is None else group.up.weight
         return up[row : row + attention.head_dim].detach()
 
+    @staticmethod
+    def _counts(attention, side):
+        """Directions of 16, 8, 4, 2 and 1 bit of each head's group."""
+        return [dict(attention.groups[number].coder.runs).get(bits, 0) for number, _ in side for bits in (16, 8, 4, 2, 1)]
+
     @classmethod
     def _direct(cls, attention, operators):
         if any(group.coder.numbers or group.coder.rank > 512 for group in attention.groups) or attention.heads > 8 * attention.kv_heads:
@@ -145,7 +163,7 @@ class LatentKernels:
             ups.append([cls._up(attention, place).contiguous() for place in side])
             steps.append([attention.groups[number].steps.detach().float().contiguous() for number, _ in side])
             begins.append([offsets[number] for number, _ in side])
-            counts.append([dict(attention.groups[number].coder.runs).get(bits, 0) for number, _ in side for bits in (16, 8, 4, 2, 1)])
+            counts.append(cls._counts(attention, side))
         self.kept = [ups, steps]
         self.groups, largest = operators.describe_direct(*ups, *steps, *begins, *counts)
         self.fits = largest[3] <= 7
@@ -167,24 +185,37 @@ class LatentKernels:
         ):
             together -= 1
         queries = together * self.share
-        ranks, offsets, end = [], [], 0
+        self.packed = all(not group.coder.numbers for group in attention.groups)
+        ranks, sizes, offsets, end = [], [], [], 0  # sizes: elements of a record
         for group in attention.groups:
-            ranks.append(group.coder.rank + -group.coder.rank % 8)
+            if self.packed:
+                group.coder.align(4, 16)
+            ranks.append(unpacked_places(group.coder.runs)[1] if self.packed else group.coder.rank + -group.coder.rank % 8)
+            sizes.append(group.coder.bytes if self.packed else ranks[-1])
             offsets.append(end)
-            end += ranks[-1]
+            end += sizes[-1]
         firsts = range(0, attention.kv_heads, together)
         joint = [keys[head][0] == values[head][0] for head in firsts]
         largest_key, largest_value = (max(ranks[side[head][0]] for head in firsts) for side in (keys, values))
         # The kernel's own limits: what a block of threads holds.
         if any(joint) != all(joint) or largest_value > (256 if queries % 4 == 0 else 128) or largest_key > 256:
             return None
-        key_ups = [torch.cat([padded(cls._up(attention, keys[head + i]), 1) for i in range(together)]).T.contiguous() for head in firsts]
-        value_ups = [torch.cat([padded(cls._up(attention, values[head + i]), 1) for i in range(together)]).contiguous() for head in firsts]
+
+        def up(place):
+            own, group = cls._up(attention, place), attention.groups[place[0]]
+            if not self.packed:
+                return padded(own, 1)
+            places, rank = unpacked_places(group.coder.runs)  # codes are worth their steps
+            columns = torch.tensor(places, device=own.device)
+            return own.new_zeros(own.shape[0], rank).index_copy(1, columns, (own.float() * group.steps.detach().float()).to(own.dtype))
+
+        key_ups = [torch.cat([up(keys[head + i]) for i in range(together)]).T.contiguous() for head in firsts]
+        value_ups = [torch.cat([up(values[head + i]) for i in range(together)]).contiguous() for head in firsts]
         # Keys and values are one tensor for joint latents and two otherwise, which begin at their own first groups.
         self.first_key, self.first_value = (0, 0) if all(joint) else (min(offsets[side[head][0]] for head in firsts) for side in (keys, values))
         key_offsets = [offsets[keys[head][0]] - self.first_key for head in firsts]
         value_offsets = [offsets[values[head][0]] - self.first_value for head in firsts]
-        segment, functions = (256, 16) if queries % 4 == 0 else (1024, 32)
+        segment, functions = (256, 16) if self.packed or queries % 4 == 0 else (1024, 32)
         device = attention.q_proj.weight.device
         *tables, error = rotation_table(frequencies, segment, functions)
         if error > 2**-11:
@@ -192,9 +223,12 @@ class LatentKernels:
         self.tables = [table.to(device) for table in (frequencies, *tables)]
         self.frequencies = self.tables[0]
         self.kept = [key_ups, value_ups]
-        self.groups = operators.describe_rebuilt(key_ups, value_ups, key_offsets, value_offsets, together)
-        reach = [max(offset + up.shape[axis] for offset, up in zip(begins, ups)) for begins, ups, axis in ((key_offsets, key_ups, 0), (value_offsets, value_ups, 1))]
-        self.sizes = [self.share, together, len(firsts), largest_key, largest_value, *reach, segment, functions]
+        sides = [[side[head] for head in firsts] for side in (keys, values)]
+        counts = [cls._counts(attention, side) if self.packed else [] for side in sides]
+        self.groups = operators.describe_rebuilt(key_ups, value_ups, key_offsets, value_offsets, together, *counts)
+        reach = [max(offset + sizes[number] for offset, (number, _) in zip(begins, side)) for begins, side in zip((key_offsets, value_offsets), sides)]
+        words = [max(sizes[number] for number, _ in side) // 4 if self.packed else 0 for side in sides]
+        self.sizes = [self.share, together, len(firsts), largest_key, largest_value, *reach, segment, functions, *words]
         self.run = self._run_rebuilt
         return self
 
@@ -214,11 +248,16 @@ class LatentKernels:
             segment //= 2
         return self.operators.direct_attention(queries, entry.packed, entry.packed, self.groups, [*self.sizes, segment], self.scale)
 
-    def _run_rebuilt(self, attention, entry, queries, exact):
+    @staticmethod
+    def _numbers(attention, entry):
+        """Records of 16-bit numbers: those that there are, or what the codes mean."""
         numbers = entry.numbers.split([group.coder.numbers for group in attention.groups], -1)
         packed = entry.packed.split([group.coder.bytes for group in attention.groups], -1)
         latents = [padded(group.coder.decode(*parts, group.steps), -1) for group, *parts in zip(attention.groups, numbers, packed)]
-        records = torch.cat(latents, -1) if len(latents) > 1 else latents[0].contiguous()
+        return torch.cat(latents, -1) if len(latents) > 1 else latents[0].contiguous()
+
+    def _run_rebuilt(self, attention, entry, queries, exact):
+        records = entry.packed if self.packed else self._numbers(attention, entry)
         if exact:  # the first record stands at position 0 for the kernel
             angle = exact * self.frequencies
             first, second = queries.float().chunk(2, -1)

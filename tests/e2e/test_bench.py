@@ -21,11 +21,13 @@ def test_decode_measures_every_layout_beside_the_full_cache():
     assert (case["batch"], case["context"]) == (2, 96)
     assert case["full"]["bytes"] == 2 * 2 * 96 * 4 * 64 * 2  # keys and values, sequences, tokens, heads, width, bytes
     rows = {row["name"]: row for row in case["latents"]}
-    assert list(rows) == ["groups of 4", "groups of 2", "single heads", "coded-head, 4 bits", "coded-head, 8, 4 and 2 bits"]
+    assert list(rows) == ["groups of 4", "groups of 4, 8, 4 and 2 bits", "groups of 2", "single heads", "coded-head, 4 bits", "coded-head, 8, 4 and 2 bits"]
     for name, heads in (("groups of 4", 4), ("groups of 2", 2), ("single heads", 1)):
         row = rows[name]
         assert (row["headsPerGroup"], row["keyRank"], row["rebuildsKeys"]) == (heads, heads * 16, True)
         assert row["share"] == 0.25
+    packed = rows["groups of 4, 8, 4 and 2 bits"]
+    assert packed["rebuildsKeys"] and 0.1 < packed["share"] < 0.13
     assert rows["coded-head, 4 bits"]["share"] == 0.25 and not rows["coded-head, 4 bits"]["rebuildsKeys"]
     for row in rows.values():
         assert row["seconds"] > 0 and row["timesFaster"] == pytest.approx(case["full"]["seconds"] / row["seconds"])

@@ -84,6 +84,62 @@ DirectAttention::Latent latentOf(std::array<int, 5> counts, std::uint64_t seed, 
   return latent;
 }
 
+struct PackedCase {
+  int width, headsPerGroup, queriesPerHead, tokens;
+  bool joint;
+};
+class PackedRebuilt : public ::testing::TestWithParam<PackedCase> {};
+
+/// Two groups whose records hold codes of every width, runs of odd lengths among them, unpacked by kernels and by operators.
+TEST_P(PackedRebuilt, KernelsComputeWhatOperatorsDo) {
+  const auto device = deviceWithKernels();
+  if (!device) GTEST_SKIP() << device.error().message;
+  const auto& [width, headsPerGroup, queriesPerHead, tokens, joint] = GetParam();
+  const std::array<std::array<int, 5>, 2> counts = {{{0, 8, 24, 13, 0}, {5, 3, 30, 9, 7}}};
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    std::vector<RebuiltAttention::Group> groups;
+    std::vector<at::Tensor> keys, values;
+    std::int64_t keyOffset = 0, valueOffset = 0;
+    for (std::uint64_t g = 0; g < 2; ++g) {
+      const DirectAttention::Latent key = latentOf(counts[g], 30 + g, keyOffset, *device, type), value = joint ? key : latentOf(counts[1 - g], 40 + g, valueOffset, *device, type);
+      const auto up = [&](const DirectAttention::Latent& latent, std::uint64_t seed) {
+        return (numbers({headsPerGroup * width, latent.layout.rank()}, seed) / 7).to(*device, type);
+      };
+      groups.push_back({up(key, 70 + g).t().contiguous(), up(value, 80 + g), key.offset, value.offset, RebuiltAttention::Codes{key.layout, key.steps},
+                        RebuiltAttention::Codes{value.layout, value.steps}});
+      keys.push_back(packLatent(numbers({2, tokens, key.layout.rank()}, 50 + g).to(*device), key.steps, key.layout, type));
+      values.push_back(packLatent(numbers({2, tokens, value.layout.rank()}, 60 + g).to(*device), value.steps, value.layout, type));
+      keyOffset += key.layout.bytes();
+      valueOffset += value.layout.bytes();
+    }
+    const RebuiltAttention attention = valueOf(RebuiltAttention::make(std::move(groups), std::make_shared<LatentRotation>(frequenciesOf(width), *device), queriesPerHead));
+    ASSERT_EQ(attention.refusal(), "");
+    const at::Tensor queries = numbers({2, 2 * headsPerGroup * queriesPerHead, width}, 1).to(*device, type);
+    const at::Tensor keyRecords = at::cat(keys, -1), valueRecords = joint ? keyRecords : at::cat(values, -1);
+    const LatentAttended found = valueOf(attention(queries, keyRecords, valueRecords, 0.1)), wanted = attention.byOperators(queries, keyRecords, valueRecords, 0.1);
+    EXPECT_LT(relativeError(found.output, wanted.output.cpu()), 8e-3);
+    EXPECT_LT(largestError(found.exponent(), wanted.exponent().cpu()), 0.05);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Shapes, PackedRebuilt,
+                         ::testing::Values(PackedCase{128, 4, 1, 300, false}, PackedCase{64, 2, 2, 130, true}, PackedCase{64, 2, 1, 301, false},
+                                           PackedCase{128, 1, 1, 270, false}, PackedCase{64, 1, 1, 1, true}));
+
+TEST(LatentOperators, RefusesGroupsOfWhichOnlySomeArePacked) {
+  const auto device = deviceWithKernels();
+  if (!device) GTEST_SKIP() << device.error().message;
+  const DirectAttention::Latent latent = latentOf({0, 8, 0, 0, 0}, 1, 0, *device, at::kBFloat16);
+  const at::Tensor up = numbers({64, 8}, 2).to(*device);
+  const RebuiltAttention::Codes codes{latent.layout, latent.steps};
+  const auto rotation = std::make_shared<LatentRotation>(frequenciesOf(64), *device);
+  const auto mixed = RebuiltAttention::make({{up.t().contiguous(), up, 0, 0, codes, codes}, {up.t().contiguous(), up, 16, 16}}, rotation, 1);
+  ASSERT_FALSE(mixed);
+  EXPECT_NE(mixed.error().message.find("Group 1 is packed and others are not"), std::string::npos) << mixed.error().message;
+  const auto fewer = RebuiltAttention::make({{numbers({16, 64}, 3).to(*device), up, 0, 0, codes, codes}}, rotation, 1);
+  ASSERT_FALSE(fewer);
+  EXPECT_NE(fewer.error().message.find("steps of the keys of group 0"), std::string::npos) << fewer.error().message;
+}
+
 /// Two heads, records of keys and of values, in the type of their numbers.
 struct DirectCase {
   std::vector<DirectAttention::Head> heads;

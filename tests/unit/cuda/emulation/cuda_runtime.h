@@ -77,6 +77,7 @@ T __ldg(const T* from) {
 }
 inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
 inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
+inline float __uint_as_float(std::uint32_t x) { return std::bit_cast<float>(x); }
 inline int atomicMax(int* to, int value) { return std::exchange(*to, std::max(*to, value)); }
 inline float atomicAdd(float* to, float value) { return std::exchange(*to, *to + value); }
 inline std::uint32_t __byte_perm(std::uint32_t x, std::uint32_t y, std::uint32_t selector) {
