@@ -176,10 +176,12 @@ Result<void> ShardedSafetensorsWriter::add(std::vector<TensorToWrite> tensors, c
   const std::uint64_t total = totalBytes(sized);
   KVISTA_CHECK(checkFreeSpace(folder_, total, folder_.string()));
   Progress progress(task, total);
-  for (std::vector<SizedTensor>& shard : splitIntoShards(std::move(sized), shardBytes_)) {
+  std::vector<std::vector<SizedTensor>> shards = splitIntoShards(std::move(sized), shardBytes_);
+  const bool isPerhapsAll = shards_.empty() && shards.size() == 1;
+  for (std::vector<SizedTensor>& shard : shards) {
     std::vector<std::string> names;
     for (const SizedTensor& member : shard) names.push_back(member.tensor.name);
-    const std::string name = fmt::format("model-{:05}.safetensors", shards_.size() + 1);
+    const std::string name = isPerhapsAll ? "model.safetensors" : fmt::format("model-{:05}.safetensors", shards_.size() + 1);  // until it is known
     // transformers refuses files that do not say in which framework's layout they are.
     KVISTA_ASSIGN(AtomicFile out, writeUncommitted(folder_ / name, std::move(shard), {{"format", "pt"}}, progress));
     shards_.push_back({std::move(out), std::move(names)});
