@@ -18,7 +18,7 @@ namespace {
 
 #define NEEDS_KERNELS()                                                              \
   const auto target = kernelTarget();                                                \
-  if (!target) GTEST_SKIP() << target.error().message;                               \
+  if (!target) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << target.error().message; \
   const FusedKernels* const gpu = target->fused;                                     \
   const at::Device device = target->device
 

@@ -95,7 +95,7 @@ class RebuiltAttention : public ::testing::TestWithParam<RebuiltCase> {};
 
 TEST_P(RebuiltAttention, IsAttentionOverRebuiltKeys) {
   const auto target = kernelTarget();
-  if (!target) GTEST_SKIP() << target.error().message;
+  if (!target) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << target.error().message;
   const at::Device device = target->device;
   const RebuiltCase& c = GetParam();
   const at::ScalarType type = scalarType(c.type);
@@ -220,7 +220,7 @@ class DirectAttention : public ::testing::TestWithParam<DirectCase> {};
 
 TEST_P(DirectAttention, IsAttentionOverUnpackedLatents) {
   const auto target = kernelTarget();
-  if (!target) GTEST_SKIP() << target.error().message;
+  if (!target) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << target.error().message;
   const at::Device device = target->device;
   const DirectCase& c = GetParam();
   const at::ScalarType type = scalarType(c.type);
@@ -285,7 +285,7 @@ INSTANTIATE_TEST_SUITE_P(Widths, DirectAttention,
 
 TEST(LatentAttention, ShapesThatDoNotFitAreRefused) {
   const auto target = kernelTarget();
-  if (!target) GTEST_SKIP() << target.error().message;
+  if (!target) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << target.error().message;
   RebuiltAttentionRun rebuilt{};
   rebuilt.width = 96;
   rebuilt.segment = 256;

@@ -56,7 +56,7 @@ RebuiltAttention rebuilt(at::Device device, at::ScalarType type, int width, bool
 
 TEST(LatentOperators, RebuiltKernelsComputeWhatOperatorsDo) {
   const auto device = deviceWithKernels();
-  if (!device) GTEST_SKIP() << device.error().message;
+  if (!device) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << device.error().message;
   for (const auto& [width, joint, queriesPerHead, tokens] : {std::tuple{128, false, 1, 300}, {64, true, 2, 700}}) {
     const at::Tensor queries = numbers({2, 4 * queriesPerHead, width}, 1);
     const at::Tensor keys = numbers({2, tokens + 10, 136}, 2).narrow(1, 10, tokens), values = joint ? keys : numbers({2, tokens, 80}, 3);
@@ -93,7 +93,7 @@ class PackedRebuilt : public ::testing::TestWithParam<PackedCase> {};
 /// Two groups whose records hold codes of every width, runs of odd lengths among them, unpacked by kernels and by operators.
 TEST_P(PackedRebuilt, KernelsComputeWhatOperatorsDo) {
   const auto device = deviceWithKernels();
-  if (!device) GTEST_SKIP() << device.error().message;
+  if (!device) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << device.error().message;
   const auto& [width, headsPerGroup, queriesPerHead, tokens, joint] = GetParam();
   const std::array<std::array<int, 5>, 2> counts = {{{0, 8, 24, 13, 0}, {5, 3, 30, 9, 7}}};
   for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
@@ -127,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PackedRebuilt,
 
 TEST(LatentOperators, RefusesGroupsOfWhichOnlySomeArePacked) {
   const auto device = deviceWithKernels();
-  if (!device) GTEST_SKIP() << device.error().message;
+  if (!device) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << device.error().message;
   const DirectAttention::Latent latent = latentOf({0, 8, 0, 0, 0}, 1, 0, *device, at::kBFloat16);
   const at::Tensor up = numbers({64, 8}, 2).to(*device);
   const RebuiltAttention::Codes codes{latent.layout, latent.steps};
@@ -166,7 +166,7 @@ DirectCase directCase(at::Device device, at::ScalarType type, std::int64_t token
 
 TEST(LatentOperators, DirectKernelsComputeWhatOperatorsDo) {
   const auto device = deviceWithKernels();
-  if (!device) GTEST_SKIP() << device.error().message;
+  if (!device) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << device.error().message;
   const at::Tensor queries = numbers({2, 6, 64}, 1);
   DirectCase there = directCase(*device, at::kBFloat16, 333), here = directCase(at::kCPU, at::kFloat, 333);
   const DirectAttention kernels = valueOf(DirectAttention::make(there.heads, 3)), operators = valueOf(DirectAttention::make(here.heads, 3));

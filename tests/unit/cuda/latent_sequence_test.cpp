@@ -67,7 +67,7 @@ struct SequenceCase {
 
 TEST(LatentSequence, KernelsWriteOnAsTheTransformDoes) {
   const auto target = kernelTarget();
-  if (!target) GTEST_SKIP() << target.error().message;
+  if (!target) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << target.error().message;
   useLatentAttention(target->device.type(), *target->attention);
   const auto decoder = smallDecoder(target->device);
   const ModelShape& shape = decoder->shape();

@@ -17,7 +17,7 @@ struct KernelTarget {
   const FusedKernels* fused;
   const LatentAttentionKernels* attention;
 };
-/// An error is the reason to skip.
+/// An error is the reason to skip: there is no GPU. Kernels that are missing where there is one throw.
 Result<KernelTarget> kernelTarget();
 
 /// A buffer there with guards on both sides.
