@@ -63,6 +63,17 @@ std::function<Made(bool)> of(Change change) {
   };
 }
 
+/// A view of `record`, and of what `change(record, state)` makes of it.
+template <class View, class Record, class Change>
+Case changed(const char* name, Record record, QSize size, Change change) {
+  return {name, of<View>([record, change](View& view, bool state) {
+            Record own = record;
+            change(own, state);
+            view.setRecord(own);
+          }),
+          size};
+}
+
 FigureStripRecord figures() {
   const MadeUpModel model(8, 1024, Storage::coded);
   FigureStripRecord record = figuresOf(planAt(model.table(), model.level(), model.plan(), model.context()), model.context());
@@ -73,12 +84,7 @@ FigureStripRecord figures() {
 
 template <class Change>
 Case figuresCase(const char* name, Change change) {
-  return {name, of<FigureStrip>([change](FigureStrip& strip, bool state) {
-            FigureStripRecord record = figures();
-            change(record, state);
-            strip.setRecord(record);
-          }),
-          {1200, 64}};
+  return changed<FigureStrip>(name, figures(), {1200, 64}, change);
 }
 
 BudgetRecord budget() {
@@ -91,12 +97,7 @@ BudgetRecord budget() {
 
 template <class Change>
 Case budgetCase(const char* name, Change change) {
-  return {name, of<BudgetView>([change](BudgetView& view, bool state) {
-            BudgetRecord record = budget();
-            change(record, state);
-            view.setRecord(record);
-          }),
-          {860, 320}};
+  return changed<BudgetView>(name, budget(), {860, 320}, change);
 }
 
 GroupsRecord groups(bool keys = true) {
@@ -118,12 +119,7 @@ GroupsRecord groups(bool keys = true) {
 
 template <class Change>
 Case groupsCase(const char* name, Change change) {
-  return {name, of<GroupsView>([change](GroupsView& view, bool state) {
-            GroupsRecord record = groups();
-            change(record, state);
-            view.setRecord(record);
-          }),
-          {480, 240}};
+  return changed<GroupsView>(name, groups(), {480, 240}, change);
 }
 
 /// Of four heads, the difference of two measures: one pair has grown, or fallen by as much.
@@ -148,12 +144,7 @@ PlanComparisonRecord plans() {
 
 template <class Change>
 Case plansCase(const char* name, Change change) {
-  return {name, of<PlanComparisonView>([change](PlanComparisonView& view, bool state) {
-            PlanComparisonRecord record = plans();
-            change(record, state);
-            view.setRecord(record);
-          }),
-          {900, 520}};
+  return changed<PlanComparisonView>(name, plans(), {900, 520}, change);
 }
 
 Case jobCase(const char* name, JobRecord::State one, JobRecord::State other) {
