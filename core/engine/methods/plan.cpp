@@ -6,8 +6,19 @@
 #include "core/engine/analysis.h"
 #include "core/engine/memory_forecast.h"
 #include "core/engine/methods/inputs.h"
+#include "core/model/device.h"
 
 namespace kvista {
+namespace {
+
+/// Refuses decompositions that have no room where they are computed, which is where the model is.
+Result<void> checkRoom(const Call& call, const CompressionPlan& plan, const ModelShape& shape) {
+  KVISTA_ASSIGN(const c10::Device device, openDevice(call.workspace.settings().device));
+  return checkMemory(planBytes(plan, shape), device, "The decompositions");
+}
+
+}  // namespace
+
 Result<nlohmann::json> makePlanFor(Call& call) {
   Fields fields(call.params, "the parameters of makePlan");
   auto wish = fields.record<PlanWish>("wish");
@@ -25,8 +36,7 @@ Result<nlohmann::json> makePlanFor(Call& call) {
   request.context = wish.context;
   request.batch = wish.batch;
   request.manual = std::move(wish.keep);
-  KVISTA_CHECK(checkMemory(planBytes(widestPlan(inputs.model->description.shape), inputs.model->description.shape), c10::kCPU,
-                           "The decompositions"));
+  KVISTA_CHECK(checkRoom(call, widestPlan(inputs.model->description.shape), inputs.model->description.shape));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*decoder, inputs.statistics.get(), request, call.task));
   return nlohmann::json{{"planned", toJson(made.planned)}, {"units", unitsToJson(made.units)}};
@@ -37,7 +47,7 @@ Result<nlohmann::json> decompose(Call& call) {
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
   KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, inputs.model->description.shape));
-  KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), c10::kCPU, "The decompositions"));
+  KVISTA_CHECK(checkRoom(call, plan, inputs.model->description.shape));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const std::vector<BudgetUnit> units, decomposeGroups(*decoder, inputs.statistics.get(), plan, layers, call.task));
   return unitsToJson(units);
