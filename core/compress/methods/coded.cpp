@@ -8,7 +8,7 @@ namespace kvista {
 Method codedMethod() {
   return {.name = "coded",
           .summary = "Keys and values in one latent as widely as decoding affords; 0 to 8 bits a direction (default)",
-          .source = "methods.md sections 8 and 10",
+          .source = "help page Methods, sections 8 and 10",
           .grouping = "auto",
           .storage = Storage::coded,
           .widths = {0, 1, 2, 4, 8},

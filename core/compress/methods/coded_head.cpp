@@ -7,7 +7,7 @@ namespace kvista {
 Method codedHeadMethod() {
   return {.name = "coded-head",
           .summary = "Every head alone, keys after RoPE: nothing is rebuilt when decoding",
-          .source = "methods.md section 10",
+          .source = "help page Methods, section 10",
           .grouping = "head",
           .keyPosition = KeyPosition::afterRope,
           .storage = Storage::coded,

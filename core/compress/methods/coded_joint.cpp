@@ -7,7 +7,7 @@ namespace kvista {
 Method codedJointMethod() {
   return {.name = "coded-joint",
           .summary = "As coded, always one latent for all keys and values of a layer: least loss, most decoding work",
-          .source = "methods.md section 10",
+          .source = "help page Methods, section 10",
           .grouping = "joint",
           .storage = Storage::coded,
           .widths = {0, 1, 2, 4, 8},

@@ -7,7 +7,7 @@ namespace kvista {
 Method jointMethod() {
   return {.name = "joint",
           .summary = "Low rank at 16 bits: one latent for all keys and values of a layer",
-          .source = "methods.md section 2",
+          .source = "help page Methods, section 2",
           .grouping = "joint"};
 }
 

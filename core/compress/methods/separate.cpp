@@ -7,7 +7,7 @@ namespace kvista {
 Method separateMethod() {
   return {.name = "separate",
           .summary = "Low rank at 16 bits: one latent for all keys of a layer, one for all values",
-          .source = "methods.md section 2",
+          .source = "help page Methods, section 2",
           .grouping = "separate"};
 }
 
