@@ -15,14 +15,22 @@
 namespace kvista {
 namespace {
 
-constexpr int kBarWidth = 140, kLongestName = 260;
+constexpr int kBarWidth = 140, kNarrowestBar = 40, kLongestName = 260;
+
+/// Gives way where a line is narrow, since the words beside it say the same.
+class ShareBar final : public QProgressBar {
+ public:
+  explicit ShareBar(QWidget* parent) : QProgressBar(parent) { setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed); }
+  [[nodiscard]] QSize sizeHint() const override { return {kBarWidth, QProgressBar::sizeHint().height()}; }
+  [[nodiscard]] QSize minimumSizeHint() const override { return {kNarrowestBar, QProgressBar::minimumSizeHint().height()}; }
+};
 
 }  // namespace
 
 WorkLine::WorkLine(QWidget* parent)
     : QWidget(parent),
       name_(new QPushButton(this)),
-      bar_(new QProgressBar(this)),
+      bar_(new ShareBar(this)),
       progress_(softLabel({}, this)),
       cancel_(new QPushButton(this)),
       problems_(new QPushButton(this)) {
@@ -30,7 +38,7 @@ WorkLine::WorkLine(QWidget* parent)
   name_->setToolTip(tr("Show all jobs"));
   name_->setObjectName(QStringLiteral("runningJob"));
   bar_->setTextVisible(false);
-  bar_->setFixedWidth(kBarWidth);
+  bar_->setMaximumWidth(kBarWidth);
   bar_->setObjectName(QStringLiteral("runningShare"));
   progress_->setObjectName(QStringLiteral("runningProgress"));
   cancel_->setObjectName(QStringLiteral("cancelJob"));

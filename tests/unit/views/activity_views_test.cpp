@@ -208,6 +208,23 @@ TEST(WorkLine, ShowsTheNewestRunningJobAndCancelsItOnce) {
   EXPECT_EQ(button(&line, "Cancel"), nullptr);
 }
 
+TEST(WorkLine, ANarrowLineShortensItsBarAndNoWords) {
+  WorkLine line;
+  line.setJobs({running("1")});
+  line.show();
+  QCoreApplication::processEvents();
+  const int wide = line.sizeHint().width();
+  const auto barAt = [&](int width) {
+    line.resize(width, line.height());
+    QCoreApplication::processEvents();
+    return line.findChild<QProgressBar*>()->width();
+  };
+  const int bar = barAt(wide);
+  EXPECT_EQ(barAt(wide - 90), bar - 90);
+  for (const auto* label : line.findChildren<QLabel*>())
+    EXPECT_GE(label->width(), label->fontMetrics().horizontalAdvance(label->text())) << label->text().toStdString();
+}
+
 TEST(WorkLine, CountsProblems) {
   WorkLine line;
   line.show();
