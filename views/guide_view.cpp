@@ -92,7 +92,7 @@ GuideView::GuideView(QWidget* parent) : View(parent) {
 
   auto* openButton = new QPushButton(tr("Open a model…"), page);
   open_ = openButton;
-  openButton->setToolTip(tr("A folder, a safetensors file, an index, a GGUF file or a project"));
+  openButton->setToolTip(tr("A folder, a safetensors, PyTorch or GGUF file, an index or a project"));
   auto* demo = new QPushButton(tr("Open the demo model"), page);
   dropZone_ = new DropZone(tr("or drop a folder here"), page);
   static_cast<QLabel*>(dropZone_)->setAlignment(Qt::AlignCenter);

@@ -14,7 +14,7 @@
 namespace kvista {
 namespace {
 
-constexpr std::array<std::string_view, 5> kInputEndings = {".safetensors", ".gguf", ".json", ".txt", ".jsonl"};
+constexpr std::array<std::string_view, 6> kInputEndings = {".safetensors", ".bin", ".gguf", ".json", ".txt", ".jsonl"};
 
 }  // namespace
 

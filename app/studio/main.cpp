@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
   parser.addHelpOption();
   parser.addVersionOption();
   parser.addPositionalArgument(QStringLiteral("file"),
-                               QApplication::translate("main", "A model (folder, safetensors, GGUF) or a project"));
+                               QApplication::translate("main", "A model (folder, safetensors, PyTorch, GGUF) or a project"));
   parser.addOptions(
       {{QStringLiteral("demo"), QApplication::translate("main", "Open the embedded demo model")},
        {QStringLiteral("engine"),

@@ -53,7 +53,7 @@ FileStamp stamp(const fs::path& path) {
 std::vector<FileStamp> stampsOf(const Checkpoint& checkpoint) {
   std::vector<FileStamp> stamps;
   for (const fs::path& file : checkpoint.files) stamps.push_back(stamp(file));
-  if (checkpoint.format == Checkpoint::Format::safetensors)
+  if (checkpoint.format != Checkpoint::Format::gguf)
     for (const char* name : {"config.json", "tokenizer.json"}) stamps.push_back(stamp(checkpoint.path / name));
   return stamps;
 }

@@ -17,6 +17,7 @@
 #include "core/io/mapped_file.h"
 #include "core/io/safetensors_reader.h"
 #include "core/io/shard_index.h"
+#include "core/io/torch_file.h"
 #include "core/io/virtual_tensors.h"
 
 namespace kvista {
@@ -27,10 +28,9 @@ namespace fs = std::filesystem;
 constexpr std::string_view kConfigName = "config.json";
 constexpr std::string_view kWeightsName = "model.safetensors";
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
+constexpr std::string_view kTorchWeightsName = "pytorch_model.bin";
+constexpr std::string_view kTorchIndexName = "pytorch_model.bin.index.json";
 constexpr std::size_t kMaximumConfigBytes = std::size_t{16} << 20;
-constexpr std::string_view kPickleProblem = "a Python pickle that can run code when it is read; safetensors are needed";
-constexpr std::string_view kPickleHint =
-    "Get the model's safetensors, or load it with transformers and save it again with save_pretrained.";
 
 /// Is there anything of this name, be it a broken link?
 bool isThere(const fs::path& path) {
@@ -52,8 +52,8 @@ Result<nlohmann::json> readConfig(const fs::path& folder) {
   return config;
 }
 
-/// Says what the folder holds in place of safetensors.
-tl::unexpected<Error> noSafetensors(const fs::path& folder) {
+/// Says what the folder holds in place of weights under their usual names.
+tl::unexpected<Error> noWeights(const fs::path& folder) {
   std::set<fs::path> others;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
@@ -69,15 +69,41 @@ tl::unexpected<Error> noSafetensors(const fs::path& folder) {
         ErrorCode::unsupportedModel,
         fmt::format("{} holds no safetensors, but a GGUF file, {}.", folder.string(), gguf->filename().string()),
         fmt::format("Give the file instead of the folder: {}.", gguf->string()));
-  for (const std::string_view extension : {".bin", ".pt", ".pth"})
-    if (const auto pickle = firstWith(extension); pickle != others.end())
+  for (const std::string_view extension : {".safetensors", ".bin", ".pt", ".pth"})
+    if (const auto file = firstWith(extension); file != others.end())
       return fail(ErrorCode::unsupportedModel,
-                  fmt::format("{} holds its weights only as {}, which is {}.", folder.string(),
-                              pickle->filename().string(), kPickleProblem),
-                  std::string(kPickleHint));
+                  fmt::format("{} holds neither {} nor {}, but a file {}.", folder.string(), kWeightsName, kTorchWeightsName, file->filename().string()),
+                  fmt::format("Where that is the model's only file of weights, give it instead of the folder: {}.", file->string()));
   return fail(ErrorCode::unsupportedModel,
-              fmt::format("{} holds no weights: neither {} nor {}.", folder.string(), kWeightsName, kIndexName),
+              fmt::format("{} holds no weights: neither {} nor {} nor an index of either.", folder.string(), kWeightsName, kTorchWeightsName),
               "Download the model's safetensors into the folder.");
+}
+
+enum class FileKind { gguf, json, torch, safetensors };
+
+/// By the first bytes. What is nothing else is taken for safetensors, whose reader says what is wrong with it.
+FileKind kindOfFile(std::span<const std::byte> bytes) {
+  const std::string_view start(reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 9));
+  if (start.starts_with("GGUF")) return FileKind::gguf;
+  // Safetensors begin with a 64-bit length of less than 2^32, which may have any low bytes, and an object; the others are
+  // text or tags. A zip archive may have zeros there too, but no text behind them.
+  const bool hasZeros = start.substr(0, 8).ends_with(std::string_view("\0\0\0\0", 4));
+  const bool hasText = start.size() == 9 && std::string_view("{ \t\r\n").find(start[8]) != std::string_view::npos;
+  if (start.starts_with("PK\x03\x04")) return hasZeros && hasText ? FileKind::safetensors : FileKind::torch;
+  if (hasZeros) return FileKind::safetensors;
+  if (start.size() > 1 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5) return FileKind::torch;
+  const std::size_t first = start.find_first_not_of(" \t\r\n");
+  return first != start.npos && start[first] == '{' ? FileKind::json : FileKind::safetensors;
+}
+
+/// Opens files of weights, all as the first one is.
+Result<void> openWeights(Checkpoint& checkpoint) {
+  const fs::path& first = checkpoint.files.front();
+  KVISTA_ASSIGN(const MappedFile file, MappedFile::open(first));
+  const bool isTorch = kindOfFile(file.bytes()) == FileKind::torch || first.extension() == ".bin";
+  checkpoint.format = isTorch ? Checkpoint::Format::pytorch : Checkpoint::Format::safetensors;
+  KVISTA_ASSIGN(checkpoint.tensors, isTorch ? openTorchFiles(checkpoint.files) : openSafetensors(checkpoint.files));
+  return {};
 }
 
 using ShardOfTensor = std::map<std::string, std::string>;
@@ -93,7 +119,7 @@ Result<void> openShards(const fs::path& indexFile, const ShardOfTensor& shardOf,
                   fmt::format("The shard {} that {} names does not exist ({} shards in all).", file.string(),
                               indexFile.filename().string(), shards.size()),
                   "Download the missing shard into the model's folder.");
-  KVISTA_ASSIGN(checkpoint.tensors, openSafetensors(checkpoint.files));
+  KVISTA_CHECK(openWeights(checkpoint));
   const auto& tensors = checkpoint.tensors->tensors();
   for (const auto& [name, shard] : shardOf) {
     const auto found = tensors.find(name);
@@ -127,7 +153,7 @@ Result<Checkpoint> openSingle(const fs::path& folder, const fs::path& file) {
   checkpoint.path = folder;
   checkpoint.files = {file};
   KVISTA_ASSIGN(checkpoint.config, readConfig(folder));
-  KVISTA_ASSIGN(checkpoint.tensors, openSafetensors(checkpoint.files));
+  KVISTA_CHECK(openWeights(checkpoint));
   return checkpoint;
 }
 
@@ -144,16 +170,19 @@ Result<Checkpoint> openFolder(const fs::path& folder) {
   // As transformers: one file with everything wins over an index.
   if (isThere(folder / kWeightsName)) return openSingle(folder, folder / kWeightsName);
   if (isThere(folder / kIndexName)) return openIndexed(folder, folder / kIndexName);
+  if (isThere(folder / kTorchWeightsName)) return openSingle(folder, folder / kTorchWeightsName);
+  if (isThere(folder / kTorchIndexName)) return openIndexed(folder, folder / kTorchIndexName);
   if (isThere(folder / kVirtualTensorsName)) return openVirtual(folder, folder / kVirtualTensorsName);
   KVISTA_CHECK(readConfig(folder));  // A folder that is no model's at all is told so first.
-  return noSafetensors(folder);
+  return noWeights(folder);
 }
 
-/// A .safetensors file. One of an index's shards stands for all of them.
-Result<Checkpoint> openSafetensorsFile(const fs::path& file) {
+/// A file of weights. One of an index's shards stands for all of them.
+Result<Checkpoint> openWeightsFile(const fs::path& file) {
   const fs::path folder = folderOf(file);
-  const fs::path indexFile = folder / kIndexName;
-  if (isThere(indexFile)) {
+  for (const std::string_view name : {kIndexName, kTorchIndexName}) {
+    const fs::path indexFile = folder / name;
+    if (!isThere(indexFile)) continue;
     KVISTA_ASSIGN(const ShardOfTensor shardOf, readShardIndex(indexFile));
     const auto isThisFile = [&](const auto& entry) { return entry.second == file.filename(); };
     if (std::ranges::any_of(shardOf, isThisFile)) return openIndexed(folder, indexFile);
@@ -171,21 +200,19 @@ Result<Checkpoint> openGgufCheckpoint(const fs::path& file) {
                     .warnings = {}};
 }
 
-enum class FileKind { gguf, json, pickle, safetensors };
-
-/// By the first bytes. What is nothing else is taken for safetensors, whose reader says what is wrong with it.
-FileKind kindOfFile(std::span<const std::byte> bytes) {
-  const std::string_view start(reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 8));
-  if (start.starts_with("GGUF")) return FileKind::gguf;
-  // Safetensors begin with a 64-bit length of less than 2^32, which may have any low bytes; the others are text or
-  // tags.
-  if (start.ends_with(std::string_view("\0\0\0\0", 4))) return FileKind::safetensors;
-  if (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02")) return FileKind::pickle;
-  const std::size_t first = start.find_first_not_of(" \t\r\n");
-  return first != start.npos && start[first] == '{' ? FileKind::json : FileKind::safetensors;
-}
-
 }  // namespace
+
+std::string_view nameOf(Checkpoint::Format format) {
+  switch (format) {
+    case Checkpoint::Format::pytorch:
+      return "pytorch";
+    case Checkpoint::Format::gguf:
+      return "gguf";
+    case Checkpoint::Format::safetensors:
+      break;
+  }
+  return "safetensors";
+}
 
 Result<Checkpoint> openCheckpoint(const fs::path& path) {
   if (path.native().find('\0') != std::string::npos)
@@ -199,13 +226,11 @@ Result<Checkpoint> openCheckpoint(const fs::path& path) {
     case FileKind::json:
       if (path.filename() == kConfigName) return openFolder(folderOf(path));
       return path.filename() == kVirtualTensorsName ? openVirtual(folderOf(path), path) : openIndexed(folderOf(path), path);
-    case FileKind::pickle:
-      return fail(ErrorCode::unsupportedModel, fmt::format("{} is {}.", path.string(), kPickleProblem),
-                  std::string(kPickleHint));
+    case FileKind::torch:
     case FileKind::safetensors:
       break;
   }
-  return openSafetensorsFile(path);
+  return openWeightsFile(path);
 }
 
 }  // namespace kvista

@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/error.h"
@@ -15,7 +16,7 @@ namespace kvista {
 
 /// A model on disk: its configuration in Hugging Face's terms and its tensors. Headers only until a tensor is read.
 struct Checkpoint {
-  enum class Format { safetensors, gguf };
+  enum class Format { safetensors, pytorch, gguf };
 
   std::filesystem::path path;  ///< Folder, or the GGUF file.
   Format format = Format::safetensors;
@@ -25,8 +26,12 @@ struct Checkpoint {
   std::vector<std::string> warnings;
 };
 
+/// "safetensors", "pytorch", "gguf".
+std::string_view nameOf(Checkpoint::Format format);
+
 /// Opens a folder (config.json with model.safetensors or an index and its shards), a .safetensors or index file inside
-/// such a folder, or a .gguf file; detected by content, not by name; without weights, a folder with kvista-virtual.json, whose
+/// such a folder, or a .gguf file; detected by content, not by name; without safetensors, pytorch_model.bin or its index and
+/// shards, read without running anything in them (core/io/torch_file.h); without weights, a folder with kvista-virtual.json, whose
 /// tensors are made as they are read (core/io/virtual_tensors.h). Checks every header, offset, count and shape for
 /// consistency with itself; the family's description checks them against the configuration (core/model).
 /// Errors: corruptFile, io, unsupportedModel, each naming file and field.

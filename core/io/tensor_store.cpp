@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "core/io/json_file.h"
+
 namespace kvista {
 namespace {
 
@@ -54,6 +56,18 @@ std::uint64_t TensorInfo::count() const {
   std::uint64_t product = 1;
   for (const std::int64_t length : shape) product *= static_cast<std::uint64_t>(length);
   return product;
+}
+
+Result<const TensorInfo*> tensorToRead(const TensorStore& store, const TensorInfo& tensor, std::span<const float> out) {
+  const auto known = store.tensors().find(tensor.name);
+  if (known == store.tensors().end())
+    return fail(ErrorCode::invalidArgument, fmt::format("The checkpoint has no tensor {}.", quoteForMessage(tensor.name)));
+  const TensorInfo& stored = known->second;
+  if (out.size() != stored.count())
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{}: tensor {} holds {} numbers, but {} are asked for.", stored.file.string(),
+                            quoteForMessage(stored.name), stored.count(), out.size()));
+  return &stored;
 }
 
 }  // namespace kvista

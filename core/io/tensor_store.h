@@ -70,4 +70,7 @@ class TensorStore {
   virtual Result<void> readFloat32(const TensorInfo& tensor, std::span<float> out) const = 0;
 };
 
+/// What `store` itself says about the tensor that is asked for, for its readFloat32. Errors: invalidArgument as there.
+Result<const TensorInfo*> tensorToRead(const TensorStore& store, const TensorInfo& tensor, std::span<const float> out);
+
 }  // namespace kvista

@@ -26,7 +26,7 @@ Result<Output> run(const Options& options, const Task& task) {
 
   Output output;
   output.json = {{"path", checkpoint.path.string()},
-                 {"format", checkpoint.format == Checkpoint::Format::gguf ? "gguf" : "safetensors"},
+                 {"format", nameOf(checkpoint.format)},
                  {"family", shape.family},
                  {"layers", shape.layers},
                  {"queryHeads", shape.queryHeads},
@@ -57,7 +57,7 @@ void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan) {
                            {"inspect", "Say what a checkpoint is: family, shapes, bytes of cache a token, problems (reads headers only)",
                             "kvista inspect resources/demo/model"},
                            options, run);
-  verb->add_option("model", options->model, "Folder, .safetensors, index or .gguf file")->required();
+  verb->add_option("model", options->model, "Folder, .safetensors, .bin, index or .gguf file")->required();
   verb->add_flag("--weights", options->weights, "Also look through every weight for NaN and infinity");
 }
 

@@ -150,7 +150,7 @@ void MainWindow::compareWithOther() {
     panels_->show(QStringLiteral("comparison"));
   };
   if (workflow_.host()) return choosePath(this, workflow_, title, compare);
-  const QString path = QFileDialog::getOpenFileName(this, title, {}, tr("Models and projects (*.kvista *.safetensors *.gguf *.json);;All files (*)"));
+  const QString path = QFileDialog::getOpenFileName(this, title, {}, tr("Models and projects (*.kvista *.safetensors *.bin *.gguf *.json);;All files (*)"));
   if (!path.isEmpty()) compare(path);
 }
 

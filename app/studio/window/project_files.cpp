@@ -16,7 +16,7 @@
 namespace kvista {
 namespace {
 
-const char* const kModelFiles = "Models and projects (*.kvista *.safetensors *.gguf *.json);;All files (*)";
+const char* const kModelFiles = "Models and projects (*.kvista *.safetensors *.bin *.gguf *.json);;All files (*)";
 
 /// A box that asks without stopping the window: what follows is done when it is answered.
 QMessageBox* ask(QWidget* window, const QString& text, const QString& more) {
@@ -29,7 +29,7 @@ QMessageBox* ask(QWidget* window, const QString& text, const QString& more) {
 
 /// By its name: what is not there any more cannot be asked. Folders of models often have a dot in their names.
 bool isFile(const QString& path) {
-  static const QStringList kEndings = {QStringLiteral("kvista"), QStringLiteral("safetensors"), QStringLiteral("gguf"),
+  static const QStringList kEndings = {QStringLiteral("kvista"), QStringLiteral("safetensors"), QStringLiteral("gguf"), QStringLiteral("bin"),
                                        QStringLiteral("json")};
   return kEndings.contains(QFileInfo(path).suffix());
 }

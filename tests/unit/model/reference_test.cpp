@@ -75,7 +75,7 @@ TEST(DynamicRope, ShortRunAgrees) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Reference,
-                         testing::Values("llama", "llama-bf16", "llama-fp16", "llama-gqa", "llama-extra",
+                         testing::Values("llama", "llama-bf16", "llama-bin", "llama-fp16", "llama-gqa", "llama-extra",
                                          "llama-legacy-rope", "llama-linear-rope", "llama-dynamic-ntk", "llama31-rope",
                                          "llama31-rope-v5", "mistral", "mistral-nowindow", "qwen2", "qwen3"),
                          [](const auto& instance) {
