@@ -37,7 +37,7 @@ Result<std::vector<std::string>> copyFrom(const fs::path& source, const fs::path
 }
 
 Result<std::vector<std::string>> writeFromGguf(const Checkpoint& checkpoint, const fs::path& folder) {
-  KVISTA_ASSIGN(const GgufTokenizer vocabulary, readGgufTokenizer(checkpoint.path));
+  KVISTA_ASSIGN(const GgufTokenizer vocabulary, readGgufTokenizer(checkpoint.companions()));
   std::vector<std::string> names;
   const auto write = [&](const std::string& name, const nlohmann::json& json) -> Result<void> {
     if (json.is_null()) return {};
@@ -59,7 +59,7 @@ Result<std::vector<std::string>> writeFromGguf(const Checkpoint& checkpoint, con
 Result<std::vector<std::string>> writeCompanionFiles(const Checkpoint& checkpoint, const fs::path& folder) {
   if (checkpoint.format == Checkpoint::Format::gguf) return writeFromGguf(checkpoint, folder);
   std::error_code ignored;
-  return copyFrom(fs::is_directory(checkpoint.path, ignored) ? checkpoint.path : checkpoint.path.parent_path(), folder);
+  return copyFrom(fs::is_directory(checkpoint.companions(), ignored) ? checkpoint.companions() : checkpoint.companions().parent_path(), folder);
 }
 
 }  // namespace kvista

@@ -54,7 +54,7 @@ std::vector<FileStamp> stampsOf(const Checkpoint& checkpoint) {
   std::vector<FileStamp> stamps;
   for (const fs::path& file : checkpoint.files) stamps.push_back(stamp(file));
   if (checkpoint.format != Checkpoint::Format::gguf)
-    for (const char* name : {"config.json", "tokenizer.json"}) stamps.push_back(stamp(checkpoint.path / name));
+    for (const char* name : {"config.json", "tokenizer.json"}) stamps.push_back(stamp(checkpoint.companions() / name));
   return stamps;
 }
 

@@ -5,16 +5,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "core/io/adapter.h"
 #include "core/io/gguf.h"
 #include "core/io/json_file.h"
 #include "core/io/mapped_file.h"
+#include "core/io/quantised/quantised.h"
 #include "core/io/safetensors_reader.h"
 #include "core/io/shard_index.h"
 #include "core/io/torch_file.h"
@@ -200,21 +204,7 @@ Result<Checkpoint> openGgufCheckpoint(const fs::path& file) {
                     .warnings = {}};
 }
 
-}  // namespace
-
-std::string_view nameOf(Checkpoint::Format format) {
-  switch (format) {
-    case Checkpoint::Format::pytorch:
-      return "pytorch";
-    case Checkpoint::Format::gguf:
-      return "gguf";
-    case Checkpoint::Format::safetensors:
-      break;
-  }
-  return "safetensors";
-}
-
-Result<Checkpoint> openCheckpoint(const fs::path& path) {
+Result<Checkpoint> openFiles(const fs::path& path) {
   if (path.native().find('\0') != std::string::npos)
     return fail(ErrorCode::invalidArgument, "The model's path contains the character NUL.");
   std::error_code ignored;
@@ -231,6 +221,59 @@ Result<Checkpoint> openCheckpoint(const fs::path& path) {
       break;
   }
   return openWeightsFile(path);
+}
+
+Result<Checkpoint> openModel(const fs::path& path) {
+  KVISTA_ASSIGN(Checkpoint checkpoint, openFiles(path));
+  KVISTA_CHECK(readQuantised(checkpoint));
+  return checkpoint;
+}
+
+/// The folder, where `path` is one that holds an adapter and no model, or a file of such an adapter.
+std::optional<fs::path> adapterFolder(const fs::path& path) {
+  std::error_code ignored;
+  const bool isFolder = fs::is_directory(path, ignored);
+  if (!isFolder && !path.filename().native().starts_with("adapter_")) return std::nullopt;
+  const fs::path folder = isFolder ? path : folderOf(path);
+  const auto isModel = [&](std::string_view name) { return isThere(folder / name); };
+  const bool hasModel = std::ranges::any_of(std::array{kWeightsName, kIndexName, kTorchWeightsName, kTorchIndexName}, isModel);
+  return isThere(folder / kAdapterConfigName) && !hasModel ? std::optional(folder) : std::nullopt;
+}
+
+Result<Checkpoint> openAdapter(const fs::path& folder) {
+  const fs::path file = folder / kAdapterConfigName;
+  KVISTA_ASSIGN(const nlohmann::json config, readJsonFile(file, kMaximumConfigBytes));
+  const auto text = [&](const char* key, const char* otherwise) -> std::string {
+    const auto field = config.is_object() ? config.find(key) : config.end();
+    return field != config.end() && field->is_string() ? field->get<std::string>() : otherwise;
+  };
+  if (!config.is_object()) return fail(ErrorCode::corruptFile, fmt::format("{} is {} instead of an object.", file.string(), kindOf(config)), "Get the adapter's files again.");
+  KVISTA_ASSIGN(const fs::path place, findBaseModel(folder, text("base_model_name_or_path", ""), text("revision", "main")));
+  if (adapterFolder(place))
+    return fail(ErrorCode::unsupportedModel, fmt::format("{} is an adapter of {}, which is an adapter itself.", folder.string(), place.string()),
+                "Merge the lower adapter with PEFT (merge_and_unload) first.");
+  KVISTA_ASSIGN(Checkpoint checkpoint, openModel(place));
+  KVISTA_CHECK(addAdapter(folder, config, checkpoint));
+  return checkpoint;
+}
+
+}  // namespace
+
+std::string_view nameOf(Checkpoint::Format format) {
+  switch (format) {
+    case Checkpoint::Format::pytorch:
+      return "pytorch";
+    case Checkpoint::Format::gguf:
+      return "gguf";
+    case Checkpoint::Format::safetensors:
+      break;
+  }
+  return "safetensors";
+}
+
+Result<Checkpoint> openCheckpoint(const fs::path& path) {
+  if (const auto folder = adapterFolder(path)) return openAdapter(*folder);
+  return openModel(path);
 }
 
 }  // namespace kvista

@@ -28,8 +28,9 @@ constexpr std::array kFacts = {
     DataTypeFacts{"Q4_0", 32, 18, true},   DataTypeFacts{"Q4_1", 32, 20, true},   DataTypeFacts{"Q5_0", 32, 22, true},
     DataTypeFacts{"Q5_1", 32, 24, true},   DataTypeFacts{"Q8_0", 32, 34, true},   DataTypeFacts{"Q4_K", 256, 144, true},
     DataTypeFacts{"Q5_K", 256, 176, true}, DataTypeFacts{"Q6_K", 256, 210, true},
+    DataTypeFacts{"packed", 1, 4, true},  // As they are read.
 };
-static_assert(kFacts.size() == static_cast<std::size_t>(DataType::q6_k) + 1);
+static_assert(kFacts.size() == static_cast<std::size_t>(DataType::packed) + 1);
 
 const DataTypeFacts& factsOf(DataType type) { return kFacts[static_cast<std::size_t>(type)]; }
 

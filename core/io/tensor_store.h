@@ -16,7 +16,8 @@
 
 namespace kvista {
 
-/// How a tensor's numbers lie in its file. The block types are GGUF's.
+/// How a tensor's numbers lie in its file. The block types are GGUF's; `packed` ones are made of several tensors of the file, such
+/// as codes and scales, and can only be read as float32.
 enum class DataType : std::uint8_t {
   f64,
   f32,
@@ -41,12 +42,13 @@ enum class DataType : std::uint8_t {
   q4_k,
   q5_k,
   q6_k,
+  packed,
 };
 /// The type's name in its own format: "BF16" as safetensors writes it, "Q4_K" as GGUF does.
 std::string_view nameOf(DataType type);
 /// Bytes of `count` numbers, or an error when count is not a multiple of the block or the product overflows.
 Result<std::uint64_t> byteCount(DataType type, std::uint64_t count);
-bool isFloating(DataType type);  ///< f64, f32, f16, bf16 and the GGUF types: what a weight may be made of.
+bool isFloating(DataType type);  ///< f64, f32, f16, bf16, packed and the GGUF types: what a weight may be made of.
 
 struct TensorInfo {
   std::string name;                 ///< As Hugging Face names it, whatever the file calls it.

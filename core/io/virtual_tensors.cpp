@@ -10,9 +10,8 @@
 #include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <system_error>
-#include <thread>
 
+#include "core/base/all_cores.h"
 #include "core/io/float_conversion.h"
 #include "core/io/json_file.h"
 
@@ -75,23 +74,10 @@ void generate(std::uint64_t tensorKey, const RandomTensor& tensor, std::uint64_t
 template <class Take>
 void generateOnAllCores(std::uint64_t tensorKey, const RandomTensor& tensor, std::uint64_t first, std::uint64_t count, const Take& take) {
   constexpr std::uint64_t kWorthAThread = std::uint64_t{1} << 20;
-  const std::uint64_t most = std::max(1U, std::thread::hardware_concurrency());
-  const std::uint64_t threads = std::clamp<std::uint64_t>(count / kWorthAThread, 1, most);
-  const std::uint64_t share = (count / threads + kBlock - 1) / kBlock * kBlock;
-  const auto part = [&](std::uint64_t begin) {
-    const std::uint64_t end = std::min(count, begin + share);
-    if (begin < end)
-      generate(tensorKey, tensor, first + begin, end - begin,
-               [&](std::uint64_t offset, std::span<const std::uint16_t> bits) { take(begin + offset, bits); });
-  };
-  std::vector<std::jthread> workers;
-  std::uint64_t begin = share;
-  try {
-    for (; begin < count; begin += share) workers.emplace_back(part, begin);
-  } catch (const std::system_error&) {  // No more threads are to be had: the rest is done here.
-    for (; begin < count; begin += share) part(begin);
-  }
-  part(0);
+  onAllCores(count, kWorthAThread, kBlock, [&](std::uint64_t begin, std::uint64_t end) {
+    generate(tensorKey, tensor, first + begin, end - begin,
+             [&](std::uint64_t offset, std::span<const std::uint16_t> bits) { take(begin + offset, bits); });
+  });
 }
 
 std::uint64_t keyOf(std::uint64_t seed, std::string_view name) { return mixed(seed ^ XXH3_64bits(name.data(), name.size())); }

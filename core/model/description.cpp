@@ -37,17 +37,8 @@ class TensorList {
   std::vector<RequiredTensor> tensors_;
 };
 
-/// Refuses what no family could read: quantised weights, code from the checkpoint, models that are not decoders.
+/// Refuses what no family could read: models that are not decoders.
 Result<void> checkKind(const ConfigReader& config) {
-  if (config.has("quantization_config")) {
-    KVISTA_ASSIGN(const ConfigReader quantization, config.object("quantization_config"));
-    KVISTA_ASSIGN(const std::string method, quantization.stringOr("quant_method", "unnamed"));
-    return fail(ErrorCode::unsupportedModel,
-                fmt::format("{} with quant_method '{}' is not supported; supported: weights in float32, float16 or "
-                            "bfloat16, and GGUF files.",
-                            config.describeField("quantization_config"), method),
-                "Use the original checkpoint that the quantised one was made from.");
-  }
   KVISTA_ASSIGN(const bool isEncoderDecoder, config.booleanOr("is_encoder_decoder", false));
   if (isEncoderDecoder) {
     return fail(ErrorCode::unsupportedModel, fmt::format("{} is true; only decoder-only language models are supported.",

@@ -10,19 +10,19 @@ namespace kvista {
 
 Result<Tokenizer> tokenizerOf(const Checkpoint& checkpoint) {
   if (checkpoint.format == Checkpoint::Format::gguf) {
-    KVISTA_ASSIGN(const GgufTokenizer vocabulary, readGgufTokenizer(checkpoint.path));
+    KVISTA_ASSIGN(const GgufTokenizer vocabulary, readGgufTokenizer(checkpoint.companions()));
     if (vocabulary.tokenizer.is_null())
-      return fail(ErrorCode::unsupportedModel, fmt::format("{} holds no vocabulary.", checkpoint.path.string()),
+      return fail(ErrorCode::unsupportedModel, fmt::format("{} holds no vocabulary.", checkpoint.companions().string()),
                   "Use a GGUF file with its tokenizer, or the model's Hugging Face folder.");
-    return Tokenizer::fromJson(vocabulary.tokenizer, checkpoint.path.string());
+    return Tokenizer::fromJson(vocabulary.tokenizer, checkpoint.companions().string());
   }
-  const std::filesystem::path file = checkpoint.path / "tokenizer.json";
+  const std::filesystem::path file = checkpoint.companions() / "tokenizer.json";
   std::error_code error;
   if (!std::filesystem::exists(file, error))
     return fail(ErrorCode::io,
-                std::filesystem::exists(checkpoint.path / "tokenizer.model", error)
-                    ? fmt::format("{} has only a tokenizer.model, which is not read; a tokenizer.json is needed.", checkpoint.path.string())
-                    : fmt::format("{} has no tokenizer.json.", checkpoint.path.string()),
+                std::filesystem::exists(checkpoint.companions() / "tokenizer.model", error)
+                    ? fmt::format("{} has only a tokenizer.model, which is not read; a tokenizer.json is needed.", checkpoint.companions().string())
+                    : fmt::format("{} has no tokenizer.json.", checkpoint.companions().string()),
                 "Save the tokenizer with transformers (AutoTokenizer.from_pretrained(...).save_pretrained(folder)).");
   return Tokenizer::fromFile(file);
 }

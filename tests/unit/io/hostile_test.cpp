@@ -19,7 +19,8 @@ using ::testing::HasSubstr;
 const std::set<std::string> kConsistentFiles = {"st-dtype-int",  "st-dtype-bool",     "st-transposed", "st-1d-matrix",
                                                 "st-no-tensors", "st-lmhead-missing", "st-inf",        "st-all-nan"};
 const std::set<std::string> kInvalidConfigs = {"cfg-empty",   "cfg-array",   "cfg-truncated", "cfg-nonutf8",
-                                               "cfg-dup-key", "cfg-missing", "cfg-directory", "cfg-theta-nan"};
+                                               "cfg-dup-key", "cfg-missing", "cfg-directory", "cfg-theta-nan",
+                                               "cfg-gptq",    "cfg-fp8"};
 
 bool isRefusedHere(const std::string& name, const std::string& category) {
   if (category == "config" || name == "cfg-directory") return kInvalidConfigs.contains(name);
