@@ -123,7 +123,7 @@ class Merger {
     KVISTA_ASSIGN(const float scale, settings_.scale(module, a.shape[0]));
     // Tables of embeddings have their factors the other way round.
     const bool isTurned = fits && fitsTurned ? settings_.isTurned() || suffix == ".lora_embedding_A" : fitsTurned;
-    result_->set(*weight, Merge{base_, adapter_, *weight, a, b, scale, isTurned});
+    result_->set(TensorInfo{weight->name, weight->shape, DataType::packed, weight->file}, Merge{base_, adapter_, *weight, a, b, scale, isTurned});
     ++pairs_;
     return {};
   }

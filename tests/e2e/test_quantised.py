@@ -43,7 +43,7 @@ def gptq(bits, group, act_order, version):
         back = order.argsort()
         codes, index = codes[back], index[back]
         dequantised = ((codes - zero[index]) * scale[index].float()).t()
-        stored = (zero - (version == "gptq")).long() & (2**bits - 1)
+        stored = (zero - int(version == "gptq")).long() & (2**bits - 1)
         tensors = {"qweight": packed(codes, bits), "qzeros": packed(stored.t(), bits).t(), "scales": scale}
         if act_order:
             tensors["g_idx"] = index.int()
@@ -120,7 +120,7 @@ def four_bits(kind, nested):
             parts = {"absmax": absmax}
         codes = (blocks / absmax.unsqueeze(1)).unsqueeze(-1).sub(table).abs().argmin(-1)
         pairs = codes.reshape(-1, 2)
-        parts["quant_map"] = table
+        parts["quant_map"] = table.clone()
         parts[f"quant_state.bitsandbytes__{kind}"] = torch.tensor(list(json.dumps(state).encode()), dtype=torch.uint8)
         tensors = {f"{name}.weight": (pairs[:, 0] * 16 + pairs[:, 1]).to(torch.uint8).unsqueeze(1)}
         tensors |= {f"{name}.weight.{part}": tensor for part, tensor in parts.items()}

@@ -82,6 +82,7 @@ TEST_F(AdapterTest, FactorsAreAddedAndTheRestIsTheModels) {
   EXPECT_THAT(checkpoint->warnings, ElementsAre(HasSubstr("changes 1 tensors of " + base().string())));
   const auto& tensors = checkpoint->tensors->tensors();
   EXPECT_EQ(tensors.size(), 3u);
+  EXPECT_EQ(tensors.at("model.q.weight").type, DataType::packed) << "an export writes it as the type that is asked for";
   EXPECT_TRUE(checkpoint->tensors->raw(tensors.at("model.q.weight")).empty()) << "the file's numbers are not the model's";
   EXPECT_EQ(checkpoint->tensors->raw(tensors.at("model.o.weight")).size(), 16u) << "what is not changed is as it lies";
   for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) EXPECT_EQ(openCheckpoint(tuned() / file)->path, tuned());
