@@ -3,7 +3,6 @@
 #include "core/engine/chat_template.h"
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <iterator>
 
@@ -48,6 +47,68 @@ std::string zephyr(const ChatTemplate& form, const std::vector<ChatTurn>& turns)
   return text + "<|assistant|>\n";
 }
 
+std::string tulu(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  std::string text = form.begin;
+  for (const ChatTurn& turn : turns) text += fmt::format("<|{}|>\n{}{}\n", turn.role, turn.content, turn.role == "assistant" ? form.end : "");
+  return text + "<|assistant|>\n";
+}
+
+std::string llama2(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  std::string text;
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    const bool followsSystem = i == 1 && turns[0].role == "system";
+    const std::string system = followsSystem ? fmt::format("<<SYS>>\n{}\n<</SYS>>\n\n", turns[0].content) : "";
+    if (turns[i].role == "user") text += fmt::format("{}[INST] {}{} [/INST]", form.begin, system, turns[i].content);
+    if (turns[i].role == "assistant") text += fmt::format(" {} {}", turns[i].content, form.end);
+  }
+  return text;
+}
+
+std::string gemma(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  std::string text = form.begin;
+  for (std::size_t i = 0; i < turns.size(); ++i)
+    if (turns[i].role != "system")
+      text += fmt::format("<start_of_turn>{}\n{}<end_of_turn>\n", turns[i].role == "user" ? "user" : "model", withSystem(turns, i));
+  return text + "<start_of_turn>model\n";
+}
+
+std::string phi3(const ChatTemplate&, const std::vector<ChatTurn>& turns) {
+  std::string text;
+  for (const ChatTurn& turn : turns) text += fmt::format("<|{}|>\n{}<|end|>\n", turn.role, turn.content);
+  return text + "<|assistant|>\n";
+}
+
+std::string phi4(const ChatTemplate&, const std::vector<ChatTurn>& turns) {
+  std::string text;
+  for (const ChatTurn& turn : turns) text += fmt::format("<|im_start|>{}<|im_sep|>{}<|im_end|>", turn.role, turn.content);
+  return text + "<|im_start|>assistant<|im_sep|>";
+}
+
+std::string phi4Mini(const ChatTemplate&, const std::vector<ChatTurn>& turns) {
+  std::string text;
+  for (const ChatTurn& turn : turns) text += fmt::format("<|{}|>{}<|end|>", turn.role, turn.content);
+  return text + "<|assistant|>";
+}
+
+std::string deepseek(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  std::string text = form.begin;
+  for (const ChatTurn& turn : turns) {
+    if (turn.role == "system") text += turn.content + "\n\n";
+    if (turn.role == "user") text += fmt::format("User: {}\n\n", turn.content);
+    if (turn.role == "assistant") text += fmt::format("Assistant: {}{}", turn.content, form.end);
+  }
+  return text + "Assistant:";
+}
+
+std::string commandR(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
+  std::string text = form.begin;
+  for (const ChatTurn& turn : turns) {
+    const char* role = turn.role == "system" ? "SYSTEM" : turn.role == "user" ? "USER" : "CHATBOT";
+    text += fmt::format("<|START_OF_TURN_TOKEN|><|{}_TOKEN|>{}<|END_OF_TURN_TOKEN|>", role, turn.content);
+  }
+  return text + "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>";
+}
+
 struct Form {
   const char* name;
   std::vector<std::string> marks;   ///< Its text holds all of these,
@@ -56,11 +117,20 @@ struct Form {
   const char* end;  ///< Of a turn, where it is not EOS.
 };
 
-const std::array<Form, 4>& forms() {
-  static const std::array<Form, 4> all = {{{"chatml", {"<|im_start|>", "<|im_end|>"}, {}, chatml, "<|im_end|>"},
-                                           {"llama3", {"<|start_header_id|>", "<|eot_id|>"}, {}, llama3, "<|eot_id|>"},
-                                           {"mistral", {"[INST]", "[/INST]"}, {"<<SYS>>"}, mistral, ""},      // <<SYS>>: LLaMA 2
-                                           {"zephyr", {"<|user|>", "<|assistant|>"}, {"<|end|>"}, zephyr, ""}}};  // <|end|>: Phi-3
+const std::vector<Form>& forms() {
+  static const std::vector<Form> all = {
+      {"chatml", {"<|im_start|>", "<|im_end|>"}, {"<|im_sep|>"}, chatml, "<|im_end|>"},
+      {"llama2", {"[INST]", "[/INST]", "<<SYS>>"}, {}, llama2, ""},
+      {"llama3", {"<|start_header_id|>", "<|eot_id|>"}, {}, llama3, "<|eot_id|>"},
+      {"mistral", {"[INST]", "[/INST]"}, {"<<SYS>>"}, mistral, ""},
+      {"gemma", {"<start_of_turn>", "<end_of_turn>"}, {}, gemma, "<end_of_turn>"},
+      {"phi3", {"<|user|>\n", "<|assistant|>\n", "<|end|>"}, {}, phi3, "<|end|>"},
+      {"phi4", {"<|im_start|>", "<|im_sep|>", "<|im_end|>"}, {}, phi4, "<|im_end|>"},
+      {"phi4-mini", {"'<|' + message['role'] + '|>' + message['content'] + '<|end|>'", "<|assistant|>"}, {}, phi4Mini, "<|end|>"},
+      {"deepseek", {"'User: '", "'Assistant: '", "'Assistant:'"}, {}, deepseek, ""},
+      {"command-r", {"<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>"}, {}, commandR, "<|END_OF_TURN_TOKEN|>"},
+      {"tulu", {"<|user|>\n", "<|assistant|>\n", "message['content'] + '\n'"}, {"<|end|>", "[gMASK]"}, tulu, ""},
+      {"zephyr", {"<|user|>", "<|assistant|>"}, {"<|end|>", "[gMASK]", "message['content'] + '\n'"}, zephyr, ""}};
   return all;
 }
 
@@ -106,6 +176,8 @@ ChatTemplate chatTemplateOf(const Checkpoint& checkpoint) {
     // Some models have several, by name.
     text = kept.is_string() ? kept.get<std::string>() : kept.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
+  // A line's end inside a quoted word stands there as itself or as its escape.
+  for (std::size_t place = 0; (place = text.find("\\n", place)) != std::string::npos;) text.replace(place, 2, "\n");
   const auto holds = [&](const std::string& mark) { return text.find(mark) != std::string::npos; };
   for (const Form& form : forms())
     if (std::ranges::all_of(form.marks, holds) && std::ranges::none_of(form.others, holds))

@@ -23,7 +23,38 @@ TEMPLATES = {
     "{% elif m['role'] == 'system' %}{{ '<|system|>\n' + m['content'] + eos_token + '\n' }}"
     "{% else %}{{ '<|assistant|>\n' + m['content'] + eos_token + '\n' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
+    "tulu": "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}{{ '<|system|>\n' + message['content'] + '\n' }}"
+    "{% elif message['role'] == 'user' %}{{ '<|user|>\n' + message['content'] + '\n' }}"
+    "{% else %}{{ '<|assistant|>\n' + message['content'] + eos_token + '\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
+    "llama2": "{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% set system = messages[0]['content'] %}"
+    "{% else %}{% set rest = messages %}{% set system = false %}{% endif %}{% for message in rest %}"
+    "{% if loop.index0 == 0 and system != false %}{% set content = '<<SYS>>\n' + system + '\n<</SYS>>\n\n' + message['content'] %}"
+    "{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}"
+    "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
+    "gemma": "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{% set role = 'model' %}{% else %}"
+    "{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}",
+    "phi3": "{% for message in messages %}{% if message['role'] == 'system' %}{{ '<|system|>\n' + message['content'] + '<|end|>\n' }}"
+    "{% elif message['role'] == 'user' %}{{ '<|user|>\n' + message['content'] + '<|end|>\n' }}"
+    "{% else %}{{ '<|assistant|>\n' + message['content'] + '<|end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}",
+    "phi4": "{% for message in messages %}{% if message['role'] == 'system' %}{{ '<|im_start|>system<|im_sep|>' + message['content'] + '<|im_end|>' }}"
+    "{% elif message['role'] == 'user' %}{{ '<|im_start|>user<|im_sep|>' + message['content'] + '<|im_end|>' }}"
+    "{% else %}{{ '<|im_start|>assistant<|im_sep|>' + message['content'] + '<|im_end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}",
+    "phi4-mini": "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}",
+    "deepseek": "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\n\n' }}"
+    "{% elif message['role'] == 'assistant' %}{{ 'Assistant: ' + message['content'] + eos_token }}"
+    "{% else %}{{ message['content'] + '\n\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
+    "command-r": "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}"
+    "{{ '<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>' + message['content'] + '<|END_OF_TURN_TOKEN|>' }}{% elif message['role'] == 'user' %}"
+    "{{ '<|START_OF_TURN_TOKEN|><|USER_TOKEN|>' + message['content'] + '<|END_OF_TURN_TOKEN|>' }}{% else %}"
+    "{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' + message['content'] + '<|END_OF_TURN_TOKEN|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}",
 }
+WITHOUT_SYSTEM = {"mistral", "gemma"}  # their templates have no place for the system
 TURNS = [
     {"role": "user", "content": "Who was Emma?"},
     {"role": "assistant", "content": "A young lady, handsome, clever and rich."},
@@ -39,24 +70,36 @@ def model_with(template, folder):
     return folder
 
 
+@pytest.fixture(scope="module")
+def engine():
+    with Engine() as engine:
+        yield engine
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_speaks_as_the_template_would(name, tmp_path):
+def test_speaks_as_the_template_would(name, engine, tmp_path):
     model = model_with(TEMPLATES[name], tmp_path / name)
     tokenizer = AutoTokenizer.from_pretrained(model)
     conversations = [[], TURNS, TURNS + TURNS]
-    if name != "mistral":  # whose template has no place for the system
+    if name not in WITHOUT_SYSTEM:
         conversations.append([SYSTEM, *TURNS])
     for turns in conversations:
-        (tmp_path / "turns.json").write_text(json.dumps(turns))
-        options = ["--turns", tmp_path / "turns.json"] if turns else ["--chat"]
-        said = answer("generate", model, "--prompt", "And Harriet?", "--tokens", 3, *options)
+        said = engine.call("generate", model=model, prompt="And Harriet?", maxTokens=3, chat=True, turns=turns)
         assert said["chatTemplate"] == name
         whole = turns + [{"role": "user", "content": "And Harriet?"}]
         assert said["prompt"] == tokenizer.apply_chat_template(whole, tokenize=False, add_generation_prompt=True)
         # The marks are read as they stand: nothing is put before them.
         ids = tokenizer(said["prompt"], add_special_tokens=False)["input_ids"]
         assert len(ids) <= said["original"]["tokens"] <= len(ids) + 2
-    assert f"chat template {name}" in run("generate", model, "--prompt", "a", "--tokens", 1, "--chat").stdout
+
+
+def test_command_line_speaks_so_too(tmp_path):
+    model = model_with(TEMPLATES["chatml"], tmp_path / "chatml")
+    (tmp_path / "turns.json").write_text(json.dumps([SYSTEM, *TURNS]))
+    said = answer("generate", model, "--prompt", "And Harriet?", "--tokens", 3, "--turns", tmp_path / "turns.json")
+    whole = [SYSTEM, *TURNS, {"role": "user", "content": "And Harriet?"}]
+    assert said["prompt"] == AutoTokenizer.from_pretrained(model).apply_chat_template(whole, tokenize=False, add_generation_prompt=True)
+    assert "chat template chatml" in run("generate", model, "--prompt", "a", "--tokens", 1, "--chat").stdout
 
 
 def test_engine_says_which_template_a_model_has(tmp_path):
@@ -64,18 +107,18 @@ def test_engine_says_which_template_a_model_has(tmp_path):
     alone = tmp_path / "alone"
     shutil.copytree(MODEL, alone)
     (alone / "chat_template.jinja").write_text(TEMPLATES["zephyr"])
-    llama2 = model_with("{{ '[INST] <<SYS>>' + messages[0]['content'] + '<</SYS>> [/INST]' }}", tmp_path / "llama2")
-    phi3 = model_with("{{ '<|user|>' + messages[0]['content'] + '<|end|><|assistant|>' }}", tmp_path / "phi3")
+    glm4 = model_with("{{ '[gMASK]<sop><|user|>\n' + messages[0]['content'] + '<|assistant|>' }}", tmp_path / "glm4")
+    vicuna = model_with("{{ 'USER: ' + messages[0]['content'] + ' ASSISTANT:' }}", tmp_path / "vicuna")
     with Engine() as engine:
         assert engine.call("open", path=alone)["chatTemplate"] == "zephyr"
-        for model in (llama2, phi3):
+        for model in (glm4, vicuna):
             opened = engine.call("open", path=model)
-            assert opened["chatTemplate"] == "" and "form that is not known here; known are chatml, llama3" in opened["chatTemplateProblem"]
+            assert opened["chatTemplate"] == "" and "form that is not known here; known are chatml, llama2, llama3" in opened["chatTemplateProblem"]
         bare = engine.call("open", path=MODEL)
         assert (bare["chatTemplate"], bare["chatTemplateProblem"]) == ("", "")
         both = engine.call("generate", model=alone, prompt="And Harriet?", maxTokens=2, turns=[SYSTEM, *TURNS])
     assert both["chatTemplate"] == "zephyr"
-    assert "form that is not known here" in complaint(run("generate", phi3, "--prompt", "a", "--chat", code=USAGE))
+    assert "form that is not known here" in complaint(run("generate", vicuna, "--prompt", "a", "--chat", code=USAGE))
     assert "has no chat template" in complaint(run("generate", MODEL, "--prompt", "a", "--chat", code=USAGE))
 
 
