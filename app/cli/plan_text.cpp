@@ -77,6 +77,8 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_option("--allocator", settings.allocator, "Instead of the method's; see `kvista list allocators`")
       ->check(oneOf(namesOf(allocators())));
   verb->add_option("--metric", settings.metric, "Instead of the method's")->check(oneOf({"identity", "fisher"}));
+  verb->add_flag("--compensate", settings.compensate,
+                 "Fit each layer to what the compressed layers before it hand on, if that helps on held-out text");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
   verb->add_option("--min-rank", settings.minimumRank, "Directions that every group keeps at least")
       ->check(wholeNumber(1, kLargestRank));
@@ -116,6 +118,7 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   if (!settings.measure.empty()) request.measure = settings.measure;
   if (!settings.allocator.empty()) request.allocator = settings.allocator;
   if (!settings.metric.empty()) request.metric = settings.metric == "fisher" ? Metric::fisher : Metric::identity;
+  request.compensate = settings.compensate;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;
   if (settings.minimumRank > 0) request.minimumRank = settings.minimumRank;
@@ -154,6 +157,7 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
   const double achieved = share(plan, shape);
   Output output;
   output.json = {{"method", plan.method},
+                 {"compensated", plan.compensated},
                  {"share", achieved},
                  {"keptFraction", keptFraction(plan, shape)},
                  {"timesSmaller", 1 / achieved},
@@ -179,8 +183,8 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                  {"widths", std::move(widths)},
                  {"groups", std::move(groups)}};
   output.text = fmt::format("  layer  slots                     rank          bytes    directions x bits\n{}\n", table);
-  output.text += fmt::format("method {}: {} of {} bytes a token ({:.2f} times smaller; {} requested)\n", plan.method, planned.achievedBytes,
-                             full, 1 / achieved, planned.requestedBytes);
+  output.text += fmt::format("method {}{}: {} of {} bytes a token ({:.2f} times smaller; {} requested)\n", plan.method,
+                             plan.compensated ? ", compensated" : "", planned.achievedBytes, full, 1 / achieved, planned.requestedBytes);
   if (const auto after = perplexity(loss))
     output.text += fmt::format("predicted perplexity ~{:.2f} where the model has {:.2f} ({:+.2f} %; second order alone: ~{:.2f})\n", *after,
                                std::exp(baseLoss), (std::exp(*loss) - 1) * 100, *perplexity(planned.predictedLoss));

@@ -197,11 +197,12 @@ void Workflow::askSpectra() {
                                    });
 }
 
-void Workflow::propose(const std::string& method, const Target& target, const QString& text,
+void Workflow::propose(const std::string& method, const Target& target, bool compensate, const QString& text,
                        std::optional<CompressionPlan> keep) {
   PlanWish wish;
   wish.method = method;
   wish.target = target;
+  wish.compensate = compensate;
   wish.keep = std::move(keep);
   propose(std::move(wish), tr("Plan: %1").arg(QString::fromStdString(method)), text);
 }
@@ -215,6 +216,7 @@ void Workflow::regroup(const std::string& grouping, int groupSize, const QString
   wish.allocator = plan.allocator;
   wish.metric = plan.metric;
   wish.rankStep = plan.rankStep;
+  wish.compensate = plan.compensated;
   // An allowed loss leaves open at what ranks groups are weighed: the bytes it has led to do not.
   wish.target = plan.target.kind == Target::Kind::maxLoss
                     ? Target{Target::Kind::bytesPerToken, static_cast<double>(document_.planned().achievedBytes)}

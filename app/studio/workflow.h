@@ -55,8 +55,9 @@ class Workflow final : public QObject {
   /// Where the statistics of a calibration go when the project has no file yet: a folder of the user's.
   void calibrate(const TextSelection& text, bool gradients);
   void openStatistics(const QString& path);
-  /// A plan by the engine's planner, as one step under the name `text`. `keep`: groups and locks to keep.
-  void propose(const std::string& method, const Target& target, const QString& text,
+  /// A plan by the engine's planner, as one step under the name `text`; compensated, if asked for and where it helps. `keep`:
+  /// groups and locks to keep.
+  void propose(const std::string& method, const Target& target, bool compensate, const QString& text,
                std::optional<CompressionPlan> keep = {});
   /// The plan anew with the groups that a grouping makes of every layer, its settings and bytes being kept. For
   /// groupings that need spectra which the document does not have.

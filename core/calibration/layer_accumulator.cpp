@@ -42,28 +42,6 @@ at::Tensor secondMomentByHead(const at::Tensor& tensor, std::int64_t heads) {
 
 at::Tensor withoutBias(const at::Tensor& outputs, const at::Tensor& bias) { return bias.defined() ? outputs - bias : outputs; }
 
-std::uint64_t mix(std::uint64_t value) {  // splitmix64: a well-mixed hash of a counter
-  value += 0x9e3779b97f4a7c15ULL;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-  return value ^ (value >> 31);
-}
-
-/// Positions beyond the sinks, drawn without repetition for one window of the pass, rising.
-std::vector<std::int64_t> samplePositionsOf(std::int64_t window, std::int64_t tokens, std::int64_t rows) {
-  std::vector<std::int64_t> positions;
-  const std::int64_t choices = tokens - kSinkTokens;
-  if (choices <= 0) return positions;
-  rows = std::min(rows, choices);
-  for (std::int64_t i = 0; i < rows; ++i) {  // one from each of `rows` equal stretches
-    const std::int64_t begin = choices * i / rows;
-    const std::int64_t length = choices * (i + 1) / rows - begin;
-    const auto draw = mix(static_cast<std::uint64_t>(window) * 1'000'003 + static_cast<std::uint64_t>(i));
-    positions.push_back(kSinkTokens + begin + static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(length)));
-  }
-  return positions;
-}
-
 }  // namespace
 
 LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool gradients, std::int64_t sampleRowsPerWindow,

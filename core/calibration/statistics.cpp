@@ -16,6 +16,32 @@
 #include "core/calibration/symmetric_pack.h"
 
 namespace kvista {
+namespace {
+
+std::uint64_t mix(std::uint64_t value) {  // splitmix64: a well-mixed hash of a counter
+  value += 0x9e3779b97f4a7c15ULL;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+  return value ^ (value >> 31);
+}
+
+/// The bytes of one row of int32 [windows, window].
+std::string_view windowAt(const at::Tensor& ids, std::int64_t window) {
+  const std::size_t bytes = static_cast<std::size_t>(ids.size(1)) * ids.itemsize();
+  return {static_cast<const char*>(ids.const_data_ptr()) + static_cast<std::size_t>(window) * bytes, bytes};
+}
+
+/// Held-out windows that neither pass has seen, each once; undefined where none is left. What one shard leaves out another may
+/// have summed.
+at::Tensor unseen(const std::vector<at::Tensor>& heldOut, std::set<std::string_view> seen) {
+  std::vector<at::Tensor> windows;
+  for (const at::Tensor& ids : heldOut)
+    for (std::int64_t i = 0; ids.defined() && i < ids.size(0); ++i)
+      if (seen.insert(windowAt(ids, i)).second) windows.push_back(ids.narrow(0, i, 1));
+  return windows.empty() ? at::Tensor() : at::cat(windows);
+}
+
+}  // namespace
 
 at::Tensor LayerStatistics::secondMoment(at::Device device) const { return unpackSymmetric(packedSecondMoment.to(device), sum.size(0)); }
 
@@ -36,6 +62,20 @@ std::int64_t sampleRowsPerWindow(const ModelShape& shape, std::int64_t windows, 
   const std::int64_t width = sumsInputs(shape) ? shape.hiddenSize : shape.cacheWidth();
   const std::int64_t rows = std::clamp(kSampleBytes / (kBytesPerNumber * width * shape.layers), kMinimumRows, kMaximumRows);
   return std::clamp<std::int64_t>((rows + windows - 1) / windows, 0, std::max<std::int64_t>(0, window - kSinkTokens));
+}
+
+std::vector<std::int64_t> samplePositionsOf(std::int64_t window, std::int64_t tokens, std::int64_t rows) {
+  std::vector<std::int64_t> positions;
+  const std::int64_t choices = tokens - kSinkTokens;
+  if (choices <= 0) return positions;
+  rows = std::min(rows, choices);
+  for (std::int64_t i = 0; i < rows; ++i) {  // one from each of `rows` equal stretches
+    const std::int64_t begin = choices * i / rows;
+    const std::int64_t length = choices * (i + 1) / rows - begin;
+    const auto draw = mix(static_cast<std::uint64_t>(window) * 1'000'003 + static_cast<std::uint64_t>(i));
+    positions.push_back(kSinkTokens + begin + static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(length)));
+  }
+  return positions;
 }
 
 std::int64_t mostSinkRows(std::int64_t width) { return std::clamp<std::int64_t>(65536 / width, 16, kSinkRank); }
@@ -70,14 +110,9 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
     return fail(ErrorCode::invalidArgument, fmt::format("The statistics have windows of {} and {} tokens.", a.tokenIds.size(1),
                                                         b.tokenIds.size(1)));
   std::set<std::string_view> seen;
-  const auto rowOf = [](const Statistics& statistics, std::int64_t window) {
-    const std::size_t bytes = static_cast<std::size_t>(statistics.tokenIds.size(1)) * statistics.tokenIds.itemsize();
-    return std::string_view(static_cast<const char*>(statistics.tokenIds.const_data_ptr()) + static_cast<std::size_t>(window) * bytes,
-                            bytes);
-  };
-  for (std::int64_t i = 0; i < a.tokenIds.size(0); ++i) seen.insert(rowOf(a, i));
+  for (std::int64_t i = 0; i < a.tokenIds.size(0); ++i) seen.insert(windowAt(a.tokenIds, i));
   for (std::int64_t i = 0; i < b.tokenIds.size(0); ++i)
-    if (seen.contains(rowOf(b, i)))
+    if (!seen.insert(windowAt(b.tokenIds, i)).second)
       return fail(ErrorCode::invalidArgument, fmt::format("Window {} of the second statistics is in the first as well; it would count double.", i),
                   "Give each shard its own windows with --skip-windows and --windows.");
   Statistics sum = a;
@@ -89,6 +124,7 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
   sum.recipe.paths.insert(sum.recipe.paths.end(), b.recipe.paths.begin(), b.recipe.paths.end());
   sum.recipe.windows.reset();
   sum.tokenIds = at::cat({a.tokenIds, b.tokenIds});
+  sum.heldOutIds = unseen({a.heldOutIds, b.heldOutIds}, seen);
   if (a.response.empty()) {
     sum.response = b.response;
     sum.heldOutLoss = b.heldOutLoss;

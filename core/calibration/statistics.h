@@ -65,6 +65,7 @@ struct Statistics {
   /// Measured on text held out from the pass; one curve for each way of storing.
   std::map<Storage, ResponseCurve> response;
   double heldOutLoss = 0;        ///< Mean nats a token of the uncompressed model there; 0 when nothing was held out.
+  at::Tensor heldOutIds;         ///< Its tokens, int32 [windows, window]; undefined where nothing was held out or a file has none.
 
   [[nodiscard]] std::int64_t sinkTokens() const { return windows * kSinkTokens; }
   /// Mean loss in nats a token that relative predictions start from.
@@ -75,6 +76,8 @@ struct Statistics {
 bool sumsInputs(const ModelShape& shape);
 /// Rows that a pass samples of each window, for layers of this width; at most the tokens beyond the sinks.
 std::int64_t sampleRowsPerWindow(const ModelShape& shape, std::int64_t windows, std::int64_t window);
+/// Positions of the `rows` tokens that a pass samples of its window number `window`, which has `tokens`: beyond the sinks, rising.
+std::vector<std::int64_t> samplePositionsOf(std::int64_t window, std::int64_t tokens, std::int64_t rows);
 /// Most rows that compactFactor leaves: kSinkRank, fewer for wide layers (16 for 4096).
 std::int64_t mostSinkRows(std::int64_t width);
 /// Bytes that the tensors of such statistics take in their file, which also has a header of about 100 bytes a tensor.

@@ -13,7 +13,8 @@
 namespace kvista {
 namespace {
 
-constexpr int kFormatVersion = 2;  // 2: symmetric matrices in 24 bits
+constexpr int kFormatVersion = 3;        // 2: symmetric matrices in 24 bits; 3: the held-out tokens
+constexpr int kOldestFormatVersion = 2;  // still read, without what it lacks
 constexpr const char* kDescription = "kvista.statistics";
 
 /// One tensor of every layer, in memory and in the file.
@@ -93,13 +94,15 @@ nlohmann::json describe(const Statistics& statistics) {
           {"recipe", toJson(statistics.recipe)}, {"tokensHash", statistics.tokensHash}, {"ofInput", statistics.ofInput},
           {"gradients", statistics.gradients}, {"tokens", statistics.tokens},         {"windows", statistics.windows},
           {"lossSum", statistics.lossSum},     {"device", statistics.device},         {"seconds", statistics.seconds},
-          {"fisherScores", scores},            {"response", response},                {"heldOutLoss", statistics.heldOutLoss}};
+          {"fisherScores", scores},            {"response", response},                {"heldOutLoss", statistics.heldOutLoss},
+          {"heldOutWindows", statistics.heldOutIds.defined() ? statistics.heldOutIds.size(0) : 0}};
 }
 
 }  // namespace
 
 Result<void> saveStatistics(const std::filesystem::path& file, const Statistics& statistics, const Task& task) {
   NamedTensors list = {{"token_ids", statistics.tokenIds}};
+  if (statistics.heldOutIds.defined()) list.emplace_back("held_out_ids", statistics.heldOutIds);
   const std::vector<Part> parts = partsOf(statistics.shape, statistics.ofInput, statistics.gradients);
   for (std::size_t i = 0; i < statistics.layers.size(); ++i) {
     for (const Part& part : parts) {
@@ -136,10 +139,12 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
   KVISTA_ASSIGN(const nlohmann::json json, parseJson(description, "the description in " + file.string()));
   Statistics statistics;
   std::vector<std::pair<double, double>> scores;
+  std::int64_t heldOutWindows = 0;
   try {
-    if (const int version = json.at("version").get<int>(); version != kFormatVersion)
+    if (const int version = json.at("version").get<int>(); version < kOldestFormatVersion || version > kFormatVersion)
       return fail(ErrorCode::corruptFile,
-                  fmt::format("The statistics {} have version {}; this program reads version {}.", file.string(), version, kFormatVersion),
+                  fmt::format("The statistics {} have version {}; this program reads versions {} to {}.", file.string(), version,
+                              kOldestFormatVersion, kFormatVersion),
                   "Run `kvista calibrate` again.");
     statistics.shape = shapeFromJson(json.at("shape"));
     json.at("modelHash").get_to(statistics.modelHash);
@@ -152,6 +157,7 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
     json.at("device").get_to(statistics.device);
     json.at("seconds").get_to(statistics.seconds);
     json.at("heldOutLoss").get_to(statistics.heldOutLoss);
+    heldOutWindows = json.value("heldOutWindows", std::int64_t{0});
     json.at("fisherScores").get_to(scores);
     for (const nlohmann::json& entry : json.at("response")) {
       std::vector<ResponsePoint> points;
@@ -174,6 +180,9 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
                 "Run `kvista calibrate` again.");
 
   KVISTA_ASSIGN(statistics.tokenIds, reader.read("token_ids", at::kInt, {statistics.windows, -1}));
+  if (heldOutWindows > 0) {
+    KVISTA_ASSIGN(statistics.heldOutIds, reader.read("held_out_ids", at::kInt, {heldOutWindows, statistics.tokenIds.size(1)}));
+  }
   const std::vector<Part> parts = partsOf(shape, statistics.ofInput, statistics.gradients);
   statistics.layers.resize(static_cast<std::size_t>(shape.layers));
   for (std::size_t i = 0; i < statistics.layers.size(); ++i) {

@@ -10,6 +10,7 @@
 #include <ATen/ops/block_diag.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
@@ -17,6 +18,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include "core/compress/quantiser_fit.h"
@@ -27,6 +29,8 @@ namespace {
 
 /// Eigenvalues of a metric below this share of its largest are raised to it (methods.md section 2).
 constexpr double kMetricFloor = 1e-9;
+/// Ridge of regressions, in parts of the largest eigenvalue: sums in float32 say nothing of what lies below.
+constexpr double kRegressionNoise = 1e-7;
 
 struct SquareRoots {
   at::Tensor root, inverse;  // M^1/2, M^-1/2
@@ -143,28 +147,35 @@ at::Tensor LayerMoments::metricOf(const Slot& slot) const {
   return blocks.defined() ? blocks[slot.head] : at::Tensor();
 }
 
-Result<LayerMoments::Weighted> LayerMoments::weighted(const std::vector<Slot>& slots) const {
-  const at::Tensor covariance = covarianceOf(slots);
+at::Tensor LayerMoments::Weighted::of(const at::Tensor& covariance) const {
+  return root.defined() ? at::matmul(at::matmul(root, covariance), root) : covariance;
+}
+
+LayerMoments::Weighted LayerMoments::metric(const std::vector<Slot>& slots) const {
   Weighted metric;
-  if (metricKeys_.defined()) {
-    std::vector<at::Tensor> roots, inverses;
-    for (auto first = slots.begin(); first != slots.end();) {  // heads of one side are as wide as each other
-      const auto end = std::find_if(first, slots.end(), [&](const Slot& slot) { return slot.side != first->side; });
-      std::vector<at::Tensor> blocks;
-      for (; first != end; ++first) blocks.push_back(metricOf(*first));
-      const SquareRoots side = squareRootsOf(at::stack(blocks));
-      std::ranges::copy(side.root.unbind(), std::back_inserter(roots));
-      std::ranges::copy(side.inverse.unbind(), std::back_inserter(inverses));
-    }
-    metric.root = at::block_diag(roots);
-    metric.inverse = at::block_diag(inverses);
+  if (!metricKeys_.defined()) return metric;
+  std::vector<at::Tensor> roots, inverses;
+  for (auto first = slots.begin(); first != slots.end();) {  // heads of one side are as wide as each other
+    const auto end = std::find_if(first, slots.end(), [&](const Slot& slot) { return slot.side != first->side; });
+    std::vector<at::Tensor> blocks;
+    for (; first != end; ++first) blocks.push_back(metricOf(*first));
+    const SquareRoots side = squareRootsOf(at::stack(blocks));
+    std::ranges::copy(side.root.unbind(), std::back_inserter(roots));
+    std::ranges::copy(side.inverse.unbind(), std::back_inserter(inverses));
   }
-  const at::Tensor weighted = metric.root.defined() ? at::matmul(at::matmul(metric.root, covariance), metric.root) : covariance;
+  metric.root = at::block_diag(roots);
+  metric.inverse = at::block_diag(inverses);
+  return metric;
+}
+
+Result<LayerMoments::Weighted> LayerMoments::weighted(const std::vector<Slot>& slots) const {
+  Weighted result = metric(slots);
+  const at::Tensor weighted = result.of(covarianceOf(slots));
   if (!weighted.isfinite().all().item<bool>())
     return fail(ErrorCode::numerical, fmt::format("The second moments of layer {} are not finite.", slots.front().layer),
                 "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
-  metric.matrix = (weighted + weighted.t()) / 2;
-  return metric;
+  result.matrix = (weighted + weighted.t()) / 2;
+  return result;
 }
 
 Result<std::vector<double>> LayerMoments::eigenvalues(const std::vector<Slot>& slots) const {
@@ -183,18 +194,40 @@ Result<Spectrum> LayerMoments::spectrum(const std::vector<Slot>& slots) const {
 
 Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const {
   KVISTA_ASSIGN(const Weighted metric, weighted(slots));
+  return basisOf(metric, {}, sample_, slots);
+}
+
+Result<GroupBasis> LayerMoments::compensate(const std::vector<Slot>& slots, const PrefixMoments& prefix) const {
+  Weighted metric = this->metric(slots);
+  const at::Tensor second = metric.of(ofSlots(prefix.compressed, slots));
+  const at::Tensor shift = metric.of(ofSlots(prefix.crossed - prefix.compressed, slots));
+  if (!second.isfinite().all().item<bool>() || !shift.isfinite().all().item<bool>())
+    return fail(ErrorCode::numerical, fmt::format("The second moments of layer {} behind compressed layers are not finite.", slots.front().layer),
+                "Keep more of the layers before it, or plan without compensation.");
+  const auto [values, vectors] = at::linalg_eigh((second + second.t()) / 2);
+  const at::Tensor energy = values.clamp_min(0) + values.narrow(0, values.size(0) - 1, 1) * kRegressionNoise;
+  const at::Tensor inverse = at::where(energy > 0, 1 / energy, at::zeros_like(energy));
+  const at::Tensor regression = at::eye(values.size(0), values.options()) + at::matmul(at::matmul(shift, vectors * inverse), vectors.t());
+  const at::Tensor explained = at::matmul(at::matmul(regression, second), regression.t());
+  metric.matrix = (explained + explained.t()) / 2;
+  return basisOf(metric, regression, prefix.sample, slots);
+}
+
+GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regression, const at::Tensor& sample,
+                                 const std::vector<Slot>& slots) const {
   const auto [values, vectors] = at::linalg_eigh(metric.matrix);
   const at::Tensor falling = values.flip(0).clamp_min(0);
   const at::Tensor basis = vectors.flip(1);
 
   GroupBasis result;
   result.up = metric.inverse.defined() ? at::matmul(metric.inverse, basis) : basis.contiguous();
-  result.down = metric.root.defined() ? at::matmul(basis.t(), metric.root) : basis.t().contiguous();
+  const at::Tensor seen = regression.defined() ? at::matmul(basis.t(), regression) : basis.t();
+  result.down = metric.root.defined() ? at::matmul(seen, metric.root) : seen.contiguous();
   const at::Tensor there = falling.cpu();
   const double* first = there.const_data_ptr<double>();
   result.spectrum.eigenvalues.assign(first, first + falling.size(0));
-  if (sample_.defined()) {
-    const at::Tensor latents = at::matmul(sample_.index_select(1, columnsOf(slots, shape_).to(sample_.device())), result.down.to(at::kFloat).t());
+  if (!request_.codedWidths.empty()) {
+    const at::Tensor latents = at::matmul(sample.index_select(1, columnsOf(slots, shape_).to(sample.device())), result.down.to(at::kFloat).t());
     QuantiserFit fit = fitQuantisers(latents.cpu(), request_.codedWidths);
     result.spectrum.widths = request_.codedWidths;
     result.spectrum.distortion = std::move(fit.distortion);

@@ -10,6 +10,7 @@
 #include "core/calibration/statistics.h"
 #include "core/compress/factors.h"
 #include "core/compress/method.h"
+#include "core/compress/prefix_streams.h"
 #include "core/model/decoder.h"
 #include "core/plan/plan.h"
 #include "core/plan/spectrum.h"
@@ -20,7 +21,7 @@ namespace kvista {
 /// One decomposition serves every rank and every width.
 struct GroupBasis {
   at::Tensor up;      ///< float64 (kept for later: float32) [n, n]: M^-1/2 U, directions as columns by falling eigenvalue.
-  at::Tensor down;    ///< As up, U^T M^1/2.
+  at::Tensor down;    ///< As up, U^T M^1/2; compensated: U^T M^1/2 B.
   Spectrum spectrum;  ///< Eigenvalues a token; fitted distortions if the coder's steps were fitted.
   at::Tensor steps;   ///< float32 [n, widths] of the coder, in the order of spectrum.widths; undefined without coding.
 };
@@ -47,6 +48,10 @@ class LayerMoments {
 
   /// Decomposes one group of this layer's slots.
   Result<GroupBasis> decompose(const std::vector<Slot>& slots) const;
+  /// Decomposes it for outputs y2 behind compressed layers, to rebuild y1 of the model as it is: reduced-rank regression in the
+  /// metric (methods.md section 5), eigh(M^1/2 B C22 B^T M^1/2) = U diag(lambda) U^T with B = C12 C22^-1. Directions of
+  /// M^1/2 C22 M^1/2 that carry next to nothing are left as they are: B is the identity there. Before RoPE only.
+  [[nodiscard]] Result<GroupBasis> compensate(const std::vector<Slot>& slots, const PrefixMoments& prefix) const;
   /// That decomposition's spectrum alone, without eigenvectors where no coder is fitted.
   [[nodiscard]] Result<Spectrum> spectrum(const std::vector<Slot>& slots) const;
   /// Its eigenvalues, falling.
@@ -66,8 +71,14 @@ class LayerMoments {
   /// M^1/2 C M^1/2 of some slots, symmetric to the bit, with M^1/2 and M^-1/2 (undefined: the identity).
   struct Weighted {
     at::Tensor matrix, root, inverse;
+    [[nodiscard]] at::Tensor of(const at::Tensor& covariance) const;
   };
+  [[nodiscard]] Weighted metric(const std::vector<Slot>& slots) const;
   [[nodiscard]] Result<Weighted> weighted(const std::vector<Slot>& slots) const;
+  /// `metric.matrix` decomposed. `regression`: B in the metric's coordinates, undefined where it is the identity. `sample`: what
+  /// steps are fitted to, [rows, 2kv].
+  [[nodiscard]] GroupBasis basisOf(const Weighted& metric, const at::Tensor& regression, const at::Tensor& sample,
+                                   const std::vector<Slot>& slots) const;
 
   ModelShape shape_;
   BasisRequest request_;

@@ -12,19 +12,20 @@
 namespace kvista {
 namespace {
 
-/// Decomposes the groups of one layer; values also calibrated where the layer's moments behind compressed layers are
-/// given.
+/// Decomposes the groups of one layer; where its moments behind compressed layers are given, compensated if the plan is, else
+/// with values that are calibrated offline.
 Result<void> decomposeLayer(const LayerMoments& moments, const PrefixMoments* prefix, const CompressionPlan& plan, int layer,
                             PlanFactors& factors) {
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& group = plan.groups[i];
-    if (group.slots.front().layer != layer) continue;
-    KVISTA_ASSIGN(const GroupBasis basis, moments.decompose(group.slots));
+    if (group.slots.front().layer != layer || group.isUncompressed()) continue;
+    KVISTA_ASSIGN(const GroupBasis basis,
+                  prefix && plan.compensated ? moments.compensate(group.slots, *prefix) : moments.decompose(group.slots));
     factors[i] = factorsOf(basis, group);
     for (at::Tensor GroupFactors::*tensor : {&GroupFactors::up, &GroupFactors::down, &GroupFactors::steps})
-      if (!factors[i].isIdentity()) factors[i].*tensor = (factors[i].*tensor).cpu();  // a GPU need not hold those of all layers
+      factors[i].*tensor = (factors[i].*tensor).cpu();  // a GPU need not hold those of all layers
     const bool onlyValues = group.slots.front().side == Side::value;
-    if (prefix && onlyValues && !factors[i].isIdentity()) {
+    if (prefix && !plan.compensated && onlyValues) {
       KVISTA_ASSIGN(factors[i], calibrateValues(factors[i], moments.ofSlots(prefix->crossed, group.slots),
                                                 moments.ofSlots(prefix->compressed, group.slots)));
     }
@@ -75,10 +76,11 @@ Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statis
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
   if (plan.storage == Storage::plainQuantised) return PlanFactors(plan.groups.size());
-  if (!method->weightsOnly && !statistics)
+  if ((!method->weightsOnly || plan.compensated) && !statistics)
     return fail(ErrorCode::invalidArgument, "The plan's factors come from statistics, and none were given.",
                 "Give --stats FILE, made by `kvista calibrate`.");
-  if (!method->sequential && !bases.empty() && bases.size() == plan.groups.size()) {
+  const bool sequential = method->sequential || plan.compensated;
+  if (!sequential && !bases.empty() && bases.size() == plan.groups.size()) {
     PlanFactors factors;
     for (std::size_t i = 0; i < bases.size(); ++i) {
       KVISTA_CHECK(task.checkStop());
@@ -86,22 +88,30 @@ Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statis
     }
     return factors;
   }
-  if (!method->sequential) return factorsOfStatistics(decoder, statistics, plan, task, processes);
+  if (!sequential) return factorsOfStatistics(decoder, statistics, plan, task, processes);
 
   PlanFactors factors(plan.groups.size());
   const int layers = decoder.shape().layers;
+  const BasisRequest request = basisRequestOf(plan, *method);
   KVISTA_ASSIGN(PrefixStreams streams, PrefixStreams::begin(decoder, statistics->tokenIds, task));
   for (int layer = 0; layer < layers; ++layer) {
-    task.progress("decompose in sequence", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(layers), "layers");
-    KVISTA_ASSIGN(const PrefixMoments prefix, streams.moments(task));
-    KVISTA_ASSIGN(LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, *method)));
-    moments.replaceCovariance(prefix.compressed);
+    task.progress(plan.compensated ? "compensate" : "decompose in sequence", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(layers),
+                  "layers");
+    KVISTA_ASSIGN(const PrefixMoments prefix, streams.moments(request.withoutSinks, task));
+    KVISTA_ASSIGN(LayerMoments moments, LayerMoments::of(decoder, statistics, layer, request));
+    if (!plan.compensated) moments.replaceCovariance(prefix.compressed);
     KVISTA_CHECK(decomposeLayer(moments, &prefix, plan, layer, factors));
     if (layer + 1 == layers) break;
     const OneLayer one = layerOf(plan, factors, layer);
     KVISTA_CHECK(streams.advance(PlanTransform(one.plan, one.factors, decoder.shape(), decoder.options().device), task));
   }
   return factors;
+}
+
+Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const PlanWithSpectra& made, const Task& task,
+                                const ProcessGroup& processes) {
+  if (!made.factors.empty()) return made.factors;
+  return makeFactors(decoder, statistics, made.planned.plan, task, processes, made.bases);
 }
 
 }  // namespace kvista

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/basis.h"
+#include "core/compress/compensation.h"
 #include "core/compress/exchange.h"
 #include "core/compress/layouts.h"
 #include "core/compress/measures/measures.h"
@@ -56,6 +57,13 @@ Result<Settings> settingsOf(const PlanRequest& request) {
     return fail(ErrorCode::invalidArgument, fmt::format("A group of {} heads is not possible.", settings.method.groupSize));
   KVISTA_CHECK(checkRanks(request, settings));
   return settings;
+}
+
+Result<void> checkCompensation(const PlanRequest& request, const Method& method) {
+  const std::string_view reason = whyNotCompensated(method);
+  if (!request.compensate || reason.empty()) return {};
+  return fail(ErrorCode::invalidArgument, fmt::format("The method {} cannot be compensated: it {}.", method.name, reason),
+              "Leave out compensation, or choose a method that compresses keys before RoPE.");
 }
 
 Result<void> checkStatistics(const Decoder& decoder, const Statistics* statistics, const Method& method) {
@@ -294,6 +302,7 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   KVISTA_CHECK(checkTarget(request.target, method.storage, method.metric, best));
   KVISTA_CHECK(findAllocator(method.allocator));
   KVISTA_CHECK(findDeviceProfile(request.device));
+  KVISTA_CHECK(checkCompensation(request, method));
   if (method.grouping == "swap-loss" && request.target.kind == Target::Kind::maxLoss)
     return fail(ErrorCode::invalidArgument,
                 "The grouping swap-loss weighs groups at their rank, which an allowed loss leaves open.",
@@ -363,6 +372,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
     if (curve != context.loss.response.end() && planned.predictedLoss)
       planned.correctedLoss = curve->second.correct(*planned.predictedLoss);
   }
+  if (request.compensate) KVISTA_CHECK(compensateWhereItHelps(decoder, statistics, result, task, processes));
   return result;
 }
 

@@ -31,6 +31,8 @@ struct PlanRequest {
   std::optional<int> maximumRank;        ///< Directions that every group keeps at most; absent: all.
   std::optional<std::string> allocator;
   std::optional<Metric> metric;
+  /// Fit factors to what the compressed layers before hand on (methods.md section 5), if that helps on held-out text.
+  bool compensate = false;
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.
   std::string device = "h200";           ///< Profile that `auto` grouping and the cost model look at.
   std::int64_t context = 16384;
@@ -56,6 +58,7 @@ struct PlanWithSpectra {
   /// One a group, in float32 on the decoder's device, where they were to be kept and take no more than a quarter of the memory that
   /// is free there; else empty. A group of several processes keeps none.
   std::vector<GroupBasis> bases;
+  PlanFactors factors;  ///< Of a compensated plan, which took the calibration text through the model; else empty.
 };
 
 /// The frame of the plan that was asked for: every slot alone, nothing stored. Refuses what no statistics can make possible:
@@ -64,16 +67,21 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
 
 /// Groups, spectra, budget, prediction. `statistics` may be null for methods that need weights only.
 /// The members of a group of `processes` decompose some of the layers each, and all get the plan.
+/// With `compensate` the plan's factors are made both ways and compared on the text that calibration held out; where
+/// compensation does not help there by more than the noise, the plan is not compensated and says so in its note.
 Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
                                  const ProcessGroup& processes = {});
 
 /// The linear algebra of a plan, on the decoder's device, from the same statistics; the same input on the same device gives
-/// the same numbers. Sequential methods (`recalkv`) take the statistics' own tokens through the decoder again, and hold the
+/// the same numbers. Sequential methods (`recalkv`) and compensated plans take the statistics' own tokens through the decoder again, and hold the
 /// residual stream of those tokens twice in main memory. The members of a group of `processes` decompose some
 /// of the layers each, except in sequence, and all get the factors.
-/// `bases`: of this plan's groups, from makePlan, or empty; sequential methods decompose anew.
+/// `bases`: of this plan's groups, from makePlan, or empty; what goes in sequence decomposes anew.
 Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Task& task,
                                 const ProcessGroup& processes = {}, const std::vector<GroupBasis>& bases = {});
+/// The same of what makePlan answered, without doing again what it has done.
+Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statistics, const PlanWithSpectra& made, const Task& task,
+                                const ProcessGroup& processes = {});
 
 /// The same from the statistics alone, as if every layer saw the inputs of the model as it is: what plans foresee.
 Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,

@@ -7,6 +7,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include "core/calibration/statistics.h"
@@ -17,6 +18,7 @@ Result<PrefixStreams> PrefixStreams::begin(const Decoder& decoder, const at::Ten
   const std::int64_t tokensPerBatch = decoder.options().device.is_cpu() ? 2048 : 16384;
   const std::int64_t perBatch = std::max<std::int64_t>(1, tokensPerBatch / ids.size(1));
   PrefixStreams streams(decoder);
+  streams.sampleRows_ = sampleRowsPerWindow(decoder.shape(), ids.size(0), ids.size(1));
   for (std::int64_t done = 0; done < ids.size(0); done += perBatch) {
     KVISTA_CHECK(task.checkStop());
     const std::int64_t batch = std::min(perBatch, ids.size(0) - done);
@@ -27,7 +29,7 @@ Result<PrefixStreams> PrefixStreams::begin(const Decoder& decoder, const at::Ten
   return streams;
 }
 
-Result<PrefixMoments> PrefixStreams::moments(const Task& task) const {
+Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task) const {
   const Decoder& decoder = *decoder_;
   const at::Device device = decoder.options().device;
   const ModelShape& shape = decoder.shape();
@@ -38,28 +40,39 @@ Result<PrefixMoments> PrefixStreams::moments(const Task& task) const {
   const std::int64_t n = ofInput ? shape.hiddenSize : shape.cacheWidth();
   const auto rowsOf = [&](const at::Tensor& hidden) -> Result<at::Tensor> {
     KVISTA_ASSIGN(const at::Tensor input, decoder.attentionInputOf(layer_, hidden.to(device)));
-    const at::Tensor rows = input.flatten(0, 1).to(at::kFloat);
-    return ofInput ? rows : at::matmul(rows, weight.t());
+    return ofInput ? input.to(at::kFloat) : at::matmul(input.to(at::kFloat), weight.t());
   };
 
   const auto sums = at::TensorOptions().dtype(at::kDouble).device(device);
   at::Tensor own = at::zeros({n, n}, sums);
-  at::Tensor crossed = at::zeros({n, n}, sums);
+  at::Tensor error = at::zeros({n, n}, sums);  // of (y2 - y1) y2^T: of y1 y2^T it would be the difference of large numbers
+  std::vector<at::Tensor> sample;
   double tokens = 0;
+  std::int64_t window = 0;
   for (std::size_t i = 0; i < original_.size(); ++i) {
     KVISTA_CHECK(task.checkStop());
     KVISTA_ASSIGN(const at::Tensor target, rowsOf(original_[i]));
     KVISTA_ASSIGN(const at::Tensor rows, rowsOf(compressed_[i]));
-    own += at::matmul(rows.t(), rows).to(at::kDouble);
-    crossed += at::matmul(target.t(), rows).to(at::kDouble);
-    tokens += static_cast<double>(rows.size(0));
+    const std::int64_t length = rows.size(1);
+    const std::int64_t begin = withoutSinks ? std::min<std::int64_t>(kSinkTokens, length) : 0;
+    const at::Tensor seen = rows.narrow(1, begin, length - begin).flatten(0, 1);
+    const at::Tensor difference = seen - target.narrow(1, begin, length - begin).flatten(0, 1);
+    own += at::matmul(seen.t(), seen).to(at::kDouble);
+    error += at::matmul(difference.t(), seen).to(at::kDouble);
+    tokens += static_cast<double>(seen.size(0));
+    std::vector<std::int64_t> places;
+    for (std::int64_t b = 0; b < rows.size(0); ++b, ++window)
+      for (const std::int64_t position : samplePositionsOf(window, length, sampleRows_)) places.push_back(b * length + position);
+    sample.push_back(rows.flatten(0, 1).index_select(0, at::tensor(places, at::kLong).to(device)));
   }
   const at::Tensor wide = weight.to(at::kDouble);
   const auto ofOutputs = [&](const at::Tensor& sum) {
     const at::Tensor mean = sum / tokens;
     return ofInput ? at::matmul(at::matmul(wide, mean), wide.t()) : mean;
   };
-  return PrefixMoments{ofOutputs((own + own.t()) / 2), ofOutputs(crossed)};
+  const at::Tensor compressed = ofOutputs((own + own.t()) / 2);
+  const at::Tensor drawn = at::cat(sample);
+  return PrefixMoments{compressed, compressed - ofOutputs(error), ofInput ? at::matmul(drawn, weight.t()) : drawn};
 }
 
 Result<void> PrefixStreams::advance(const CacheTransform& compressed, const Task& task) {

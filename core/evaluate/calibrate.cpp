@@ -35,7 +35,11 @@ Result<Statistics> calibrate(const Decoder& decoder, const std::string& modelHas
   KVISTA_ASSIGN(Statistics statistics, runStatisticsPass(decoder, modelHash, used, options, task, processes));
   statistics.recipe = request.recipe;
   statistics.recipe.windows = used.ids.size(0);
-  if (heldOut > 0) KVISTA_CHECK(measureResponse(decoder, statistics, all.ids.narrow(0, total - heldOut, heldOut), task, processes));
+  if (heldOut > 0) {
+    const at::Tensor ids = all.ids.narrow(0, total - heldOut, heldOut);
+    statistics.heldOutIds = ids.to(at::kInt).contiguous();
+    KVISTA_CHECK(measureResponse(decoder, statistics, ids, task, processes));
+  }
   return statistics;
 }
 

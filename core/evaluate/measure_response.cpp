@@ -43,7 +43,7 @@ Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, con
     request.keepBases = true;
     KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, request, task, processes));
     const PlannedPlan& planned = made.planned;
-    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task, processes, made.bases));
+    KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, made, task, processes));
     const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
     KVISTA_ASSIGN(const Perplexity measured,
                   measurePerplexity(decoder, heldOut, &transform, fmt::format("{} at {:.3g}", probe.method, probe.share), task, processes));

@@ -49,6 +49,7 @@ struct Allocator {
   std::string_view name;
   std::string_view summary;  ///< One line for `kvista list allocators`.
   Result<Allocation> (*allocate)(const AllocationRequest&);
+  std::string_view source = {};  ///< Paper or section it comes from.
 };
 
 /// Every allocator; a new one is a file beside allocators/waterline.cpp and one line in allocators.cpp.

@@ -12,7 +12,11 @@
 #define KVISTA_ALLOCATORS(X) \
   X(waterline)               \
   X(uniform)                 \
-  X(fisherUniform)
+  X(fisherUniform)           \
+  X(energy)                  \
+  X(minimax)                 \
+  X(erank)                   \
+  X(lorc)
 
 namespace kvista {
 

@@ -22,8 +22,9 @@ std::int64_t scaleBytes(const CompressionPlan& plan, const Group& group) {
   return (static_cast<std::int64_t>(group.widths.size()) * kScaleAndZeroBytes + block - 1) / block;
 }
 
-bool touches(const Group& group, int layer) {
-  return std::any_of(group.slots.begin(), group.slots.end(), [layer](const Slot& slot) { return slot.layer == layer; });
+bool touches(const Group& group, int first, int last) {
+  return std::any_of(group.slots.begin(), group.slots.end(),
+                     [=](const Slot& slot) { return slot.layer >= first && slot.layer <= last; });
 }
 
 /// What a group computes, unambiguous: every list is preceded by its length.
@@ -46,6 +47,7 @@ std::string hashOf(const CompressionPlan& plan, Chosen chosen) {
       fmt::format("{}:{},{},{},{},{},{};", plan.method.size(), plan.method, static_cast<int>(plan.metric),
                   static_cast<int>(plan.keyPosition), static_cast<int>(plan.storage), plan.exactTokens,
                   plan.storage == Storage::plainQuantised ? plan.scaleBlock : 0);
+  if (plan.compensated) text += "compensated;";
   for (const std::string& content : contents) text += content;
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
@@ -98,7 +100,8 @@ double share(const CompressionPlan& plan, const ModelShape& shape) {
 }
 
 std::string layerFingerprint(const CompressionPlan& plan, int layer) {
-  return hashOf(plan, [layer](const Group& group) { return touches(group, layer); });
+  const int first = plan.compensated ? 0 : layer;
+  return hashOf(plan, [=](const Group& group) { return touches(group, first, layer); });
 }
 
 std::string fingerprint(const CompressionPlan& plan) {

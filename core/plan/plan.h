@@ -78,6 +78,9 @@ struct CompressionPlan {
   int rankStep = 8;     ///< Ranks (or directions of one width) come in multiples of this.
   int exactTokens = 0;  ///< The first tokens of a sequence that stay exact (attention sinks).
   int scaleBlock = 64;  ///< plainQuantised: tokens that share a key channel's scale and zero.
+  /// Factors are fitted to what the compressed layers before hand on, so that they rebuild the outputs of the model as it is
+  /// (methods.md section 5): not for keys after RoPE, nor for plain quantisation.
+  bool compensated = false;
   Target target;
   std::vector<Group> groups;  ///< Every slot of the model is in exactly one group.
 
@@ -104,8 +107,9 @@ double keptFraction(const CompressionPlan& plan, const ModelShape& shape);
 double share(const CompressionPlan& plan, const ModelShape& shape);
 
 /// Hash (16 hex digits) of everything that changes what layer `layer` computes: method, metric, storage, key position,
-/// exact tokens and the groups that touch the layer, in whatever order the plan lists them. Names of grouping and
-/// allocator, locks, rank step and target only say how the plan came about.
+/// exact tokens and the groups that touch the layer (and, where the plan is compensated, those of all layers before it), in
+/// whatever order the plan lists them. Names of grouping and allocator, locks, rank step and target only say how the plan
+/// came about.
 std::string layerFingerprint(const CompressionPlan& plan, int layer);
 /// The same over all layers.
 std::string fingerprint(const CompressionPlan& plan);

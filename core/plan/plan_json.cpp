@@ -64,6 +64,13 @@ class ObjectReader {
       return bad(pathOf(field), fmt::format("has {} bytes, at most {} are allowed", string.size(), kMaxName));
     return string;
   }
+  /// False where it is absent.
+  [[nodiscard]] Result<bool> flag(const char* field) const {
+    if (!has(field)) return false;
+    KVISTA_ASSIGN(const json* value, at(field));
+    if (!value->is_boolean()) return bad(pathOf(field), "is not true or false");
+    return value->get<bool>();
+  }
   template <class Table>
   [[nodiscard]] auto choice(const char* field, const Table& table) const -> Result<decltype(table[0].value)> {
     KVISTA_ASSIGN(const std::string name, text(field));
@@ -162,11 +169,7 @@ Result<Group> groupFromJson(const json& value, const std::string& path, std::int
   Group group;
   KVISTA_ASSIGN(group.slots, slotsFromJson(reader));
   KVISTA_ASSIGN(group.widths, widthsFromJson(reader, room));
-  if (reader.has("locked")) {
-    KVISTA_ASSIGN(const json* locked, reader.at("locked"));
-    if (!locked->is_boolean()) return bad(reader.pathOf("locked"), "is not true or false");
-    group.locked = locked->get<bool>();
-  }
+  KVISTA_ASSIGN(group.locked, reader.flag("locked"));
   return group;
 }
 
@@ -230,24 +233,26 @@ Result<Target> targetFromJson(const json& value) {
 json toJson(const CompressionPlan& plan) {
   json groups = json::array();
   for (const Group& group : plan.groups) groups.push_back(toJson(group));
-  return {{"method", plan.method},
-          {"grouping", plan.grouping},
-          {"allocator", plan.allocator},
-          {"metric", nameIn(kMetrics, plan.metric)},
-          {"keyPosition", nameIn(kKeyPositions, plan.keyPosition)},
-          {"storage", nameIn(kStorages, plan.storage)},
-          {"rankStep", plan.rankStep},
-          {"exactTokens", plan.exactTokens},
-          {"scaleBlock", plan.scaleBlock},
-          {"target", toJson(plan.target)},
-          {"groups", std::move(groups)}};
+  json value = {{"method", plan.method},
+                {"grouping", plan.grouping},
+                {"allocator", plan.allocator},
+                {"metric", nameIn(kMetrics, plan.metric)},
+                {"keyPosition", nameIn(kKeyPositions, plan.keyPosition)},
+                {"storage", nameIn(kStorages, plan.storage)},
+                {"rankStep", plan.rankStep},
+                {"exactTokens", plan.exactTokens},
+                {"scaleBlock", plan.scaleBlock},
+                {"target", toJson(plan.target)},
+                {"groups", std::move(groups)}};
+  if (plan.compensated) value["compensated"] = true;
+  return value;
 }
 
 Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(const ObjectReader reader,
                 ObjectReader::open(value, "",
                                    {"method", "grouping", "allocator", "metric", "keyPosition", "storage", "rankStep",
-                                    "exactTokens", "scaleBlock", "target", "groups"}));
+                                    "exactTokens", "scaleBlock", "compensated", "target", "groups"}));
   CompressionPlan plan;
   KVISTA_ASSIGN(plan.method, reader.text("method"));
   KVISTA_ASSIGN(plan.grouping, reader.text("grouping"));
@@ -258,6 +263,7 @@ Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(plan.rankStep, integer(reader, "rankStep", 1, kMaxIndex));
   KVISTA_ASSIGN(plan.exactTokens, integer(reader, "exactTokens", 0, kMaxExactTokens));
   KVISTA_ASSIGN(plan.scaleBlock, integer(reader, "scaleBlock", 1, kMaxIndex));
+  KVISTA_ASSIGN(plan.compensated, reader.flag("compensated"));
   KVISTA_ASSIGN(const json* target, reader.at("target"));
   KVISTA_ASSIGN(plan.target, targetFromJson(*target));
   KVISTA_ASSIGN(const json* groups, reader.array("groups"));

@@ -49,6 +49,7 @@ struct MethodChoice {
   std::vector<int> widths;
   int rankStep = 8;
   bool weightsOnly = false;
+  bool canBeCompensated = false;
   bool operator==(const MethodChoice&) const = default;
 };
 
@@ -259,6 +260,7 @@ struct PlanWish {
   int batch = 1;
   std::optional<CompressionPlan> keep;  ///< Groups, locks and widths of locked groups to keep.
   std::optional<std::string> measure;   ///< How groupings by similarity compare heads.
+  bool compensate = false;              ///< Fit factors to what the compressed layers before hand on, if that helps.
   bool operator==(const PlanWish&) const = default;
 };
 

@@ -79,15 +79,17 @@ Result<Choice> read(const json& value) {
 }
 
 json toJson(const MethodChoice& record) {
-  return {{"choice", toJson(record.choice)},
-          {"grouping", record.grouping},
-          {"allocator", record.allocator},
-          {"metric", nameIn(kMetrics, record.metric)},
-          {"keyPosition", nameIn(kKeyPositions, record.keyPosition)},
-          {"storage", nameIn(kStorages, record.storage)},
-          {"widths", record.widths},
-          {"rankStep", record.rankStep},
-          {"weightsOnly", record.weightsOnly}};
+  json value = {{"choice", toJson(record.choice)},
+                {"grouping", record.grouping},
+                {"allocator", record.allocator},
+                {"metric", nameIn(kMetrics, record.metric)},
+                {"keyPosition", nameIn(kKeyPositions, record.keyPosition)},
+                {"storage", nameIn(kStorages, record.storage)},
+                {"widths", record.widths},
+                {"rankStep", record.rankStep},
+                {"weightsOnly", record.weightsOnly}};
+  if (record.canBeCompensated) value["canBeCompensated"] = true;
+  return value;
 }
 template <>
 Result<MethodChoice> read(const json& value) {
@@ -102,6 +104,7 @@ Result<MethodChoice> read(const json& value) {
   record.widths = fields.counts("widths", 0, 16);
   record.rankStep = fields.count("rankStep", 1);
   record.weightsOnly = fields.boolean("weightsOnly");
+  if (fields.has("canBeCompensated")) record.canBeCompensated = fields.boolean("canBeCompensated");
   return fields.finish(std::move(record));
 }
 

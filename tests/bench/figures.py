@@ -43,8 +43,8 @@ def figure(*values):
 
 
 def model(label, path, calibration, evaluation, base, plans, predicted):
-    """The model itself, then plans, each {method: (target option, {target: perplexity}, tolerance)}; for the methods and
-    targets of `predicted`, {method: (targets, fields)}, prediction against measurement as well."""
+    """The model itself, then plans, each {method and further options: (target option, {target: perplexity}, tolerance)}, a
+    perplexity being a number or the method whose plan for that target must not be better; for the methods and targets of `predicted`, {method: (targets, fields)}, prediction against measurement as well."""
     step(f"{label} base", "evaluate", path, *evaluation)
     figure(f"{label}, base", f"{label} base", "perplexity", *base)
     step(f"{label} statistics", "calibrate", path, *calibration, output="statistics")
@@ -52,9 +52,11 @@ def model(label, path, calibration, evaluation, base, plans, predicted):
         for target, asked in targets.items():
             name = f"{label}, {method} {option[2:]} {target}"
             plan, measured = f"{name} plan", f"{name} evaluation"
-            step(plan, "plan", path, "--stats", f"{{{label} statistics}}", "--method", method, option, target,
+            step(plan, "plan", path, "--stats", f"{{{label} statistics}}", "--method", *method.split(), option, target,
                  output="plan.kvista")
             step(measured, "evaluate", f"{{{plan}}}", *evaluation)
+            if isinstance(asked, str):
+                asked = (f"{label}, {asked} {option[2:]} {target} evaluation", "perplexity")
             figure(name, measured, "perplexity", asked, tolerance)
             targets_predicted, fields = predicted.get(method, ((), ()))
             if target in targets_predicted:
@@ -68,6 +70,7 @@ model("austen-mha-30m", "{models}/austen-mha-30m",
       base=(37.565685, 1e-4),
       plans={"joint": ("--keep", {0.5: 37.60, 0.4: 37.64, 0.3: 37.72, 0.2: 38.02, 0.15: 38.70}, None),
              "coded-joint": ("--times-smaller", {4: 37.62, 8: 37.65, 16: 37.92}, None),
+             "coded-joint --compensate": ("--times-smaller", {8: "coded-joint", 16: "coded-joint"}, None),
              "coded-head": ("--times-smaller", {4: 38.10}, None),
              "recalkv": ("--keep", {0.3: 39.1, 0.2: 41.8}, 0.05)},
       predicted={"joint": ((0.5, 0.4, 0.3), CORRECTED), "coded-joint": ((4, 8, 16), BOTH)})
@@ -77,7 +80,9 @@ model("SmolLM2-135M", "{smollm2}",
       evaluation=("--text", "{data}/wikitext2_test.txt", "--window", 2048, "--windows", 96),
       base=(18.31759, 5e-4),
       plans={"joint": ("--keep", {0.7: 18.45, 0.5: 19.2, 0.4: 20.7, 0.3: 24.4}, None),
+             "joint --compensate": ("--keep", {0.7: 18.45, 0.5: 19.0, 0.4: 20.1, 0.3: 23.4}, None),
              "coded-joint": ("--times-smaller", {4: 18.50, 8: 19.20, 16: 24.2}, None),
+             "coded-joint --compensate": ("--times-smaller", {4: "coded-joint", 8: "coded-joint", 16: "coded-joint"}, None),
              "coded-head": ("--times-smaller", {4: 19.05}, None),
              "plain": ("--share", {0.29: 18.6}, None)},
       predicted={"joint": ((0.7, 0.5, 0.4, 0.3), CORRECTED), "coded-joint": ((4, 8, 16), BOTH)})

@@ -134,7 +134,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const PlanWithSpectra plan, makePlan(decoder, &statistics, planRequest, watched));
   const PlannedPlan& planned = plan.planned;
   clock.begin("decompose");
-  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, watched, {}, plan.bases));
+  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, plan, watched));
   if (!options.leaveUnwritten) {
     clock.begin("write");
     ExportRequest request{model.checkpoint, decoder, planned.plan, factors};

@@ -76,7 +76,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task, processes));
   KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, planRequest, task, processes));
   const PlannedPlan& planned = made.planned;
-  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, planned.plan, task, processes, made.bases));
+  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, made, task, processes));
   const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
 
   KVISTA_ASSIGN(const TokenWindows text, evaluationText(model, options, statistics, task, processes));

@@ -61,7 +61,13 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
          for (const auto& [name, summary] : layoutNames()) entries.push_back({std::string(name), std::string(summary), {}, {}, {}});
          return entries;
        }},
-      {"allocators", [] { return entriesOf(allocators()); }},
+      {"allocators",
+       [] {
+         std::vector<Entry> entries;
+         for (const Allocator& allocator : allocators())
+           entries.push_back({std::string(allocator.name), std::string(allocator.summary), std::string(allocator.source), {}, {}});
+         return entries;
+       }},
       {"forms", [] { return entriesOf(exportForms()); }},
       {"families",
        [] {

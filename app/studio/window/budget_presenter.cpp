@@ -103,7 +103,7 @@ void BudgetPresenter::setLocks(const std::vector<std::pair<int, bool>>& locks) {
 /// The same groups stored otherwise: a method of that storage decides what their factors are made from.
 void BudgetPresenter::setStorage(Storage storage) {
   if (storage == document_.plan().storage) return;
-  workflow_.propose(storage == Storage::coded ? "coded" : "joint", document_.plan().target,
+  workflow_.propose(storage == Storage::coded ? "coded" : "joint", document_.plan().target, document_.plan().compensated,
                     storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"), document_.plan());
 }
 

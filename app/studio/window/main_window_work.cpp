@@ -75,7 +75,7 @@ void MainWindow::makePlan() {
   auto* dialog = new PlanDialog(document_.catalogue().methods, document_.plan(), this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
-    workflow_.propose(dialog->method().toStdString(), dialog->target(), tr("Plan anew: %1").arg(dialog->method()));
+    workflow_.propose(dialog->method().toStdString(), dialog->target(), dialog->compensate(), tr("Plan anew: %1").arg(dialog->method()));
   });
   workflow_.forecastMemory({"makePlan"}, dialog,
                            [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });

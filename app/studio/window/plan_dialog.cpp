@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/plan_dialog.h"
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QDialogButtonBox>
 #include <QFormLayout>
@@ -18,13 +19,14 @@
 namespace kvista {
 namespace {
 
-constexpr int kSummary = Qt::UserRole;
+constexpr int kSummary = Qt::UserRole, kCanBeCompensated = Qt::UserRole + 1;
 
 }  // namespace
 
 PlanDialog::PlanDialog(const std::vector<MethodChoice>& methods, const CompressionPlan& plan, QWidget* parent)
     : QDialog(parent),
       method_(new QComboBox(this)),
+      compensate_(new QCheckBox(tr("Compensate what the layers before lose, if that helps"), this)),
       typed_(new QLineEdit(this)),
       summary_(softLabel({}, this)),
       reason_(softLabel({}, this)),
@@ -38,8 +40,12 @@ PlanDialog::PlanDialog(const std::vector<MethodChoice>& methods, const Compressi
     QString summary = QString::fromStdString(method.choice.summary);
     if (!method.choice.source.empty()) summary += QStringLiteral(" (%1)").arg(QString::fromStdString(method.choice.source));
     method_->addItem(QString::fromStdString(method.choice.name), summary);
+    method_->setItemData(method_->count() - 1, method.canBeCompensated, kCanBeCompensated);
   }
   method_->setCurrentText(QString::fromStdString(plan.method));
+  compensate_->setObjectName(QStringLiteral("compensate"));
+  compensate_->setChecked(plan.compensated);
+  compensate_->setToolTip(tr("Takes the calibration text through the model twice, and compares on text that was held out."));
   typed_->setObjectName(QStringLiteral("target"));
   typed_->setText(targetText(given_));
   reason_->setObjectName(QStringLiteral("reason"));
@@ -56,6 +62,7 @@ PlanDialog::PlanDialog(const std::vector<MethodChoice>& methods, const Compressi
   form->addRow(why);
   form->addRow(tr("Method"), method_);
   form->addRow(QString(), summary_);
+  form->addRow(QString(), compensate_);
   form->addRow(tr("Target"), typed_);
   form->addRow(QString(), reason_);
   form->addRow(tr("Memory"), memory_);
@@ -75,8 +82,11 @@ PlanDialog::PlanDialog(const std::vector<MethodChoice>& methods, const Compressi
 
 QString PlanDialog::method() const { return method_->currentText(); }
 
+bool PlanDialog::compensate() const { return compensate_->isEnabled() && compensate_->isChecked(); }
+
 void PlanDialog::check() {
   summary_->setText(method_->currentData(kSummary).toString());
+  compensate_->setEnabled(method_->currentData(kCanBeCompensated).toBool());
   // What was given says more than its text does.
   const Result<Target> typed = typed_->text() == targetText(given_) ? Result<Target>(given_) : targetFromText(typed_->text());
   if (typed) target_ = *typed;

@@ -8,6 +8,7 @@
 #include "core/plan/plan.h"
 #include "core/protocol/records.h"
 
+class QCheckBox;
 class QComboBox;
 class QLabel;
 class QLineEdit;
@@ -26,12 +27,15 @@ class PlanDialog final : public QDialog {
   PlanDialog(const std::vector<MethodChoice>& methods, const CompressionPlan& plan, QWidget* parent);
   [[nodiscard]] QString method() const;
   [[nodiscard]] Target target() const { return target_; }
+  /// Whether the plan shall be compensated where that helps; never by a method that cannot be.
+  [[nodiscard]] bool compensate() const;
   /// What planning would take; where that does not fit it cannot be started.
   void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
 
  private:
   void check();
   QComboBox* method_;
+  QCheckBox* compensate_;
   QLineEdit* typed_;
   QLabel *summary_, *reason_;
   MemoryRow* memory_;

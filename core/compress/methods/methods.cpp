@@ -39,4 +39,10 @@ Result<const Method*> findMethod(std::string_view name) {
               fmt::format("Choose one of: {}.", fmt::join(names, ", ")));
 }
 
+std::string_view whyNotCompensated(const Method& method) {
+  if (method.storage == Storage::plainQuantised) return "has no latent that could be fitted";
+  if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, which are no linear function of what comes in";
+  return method.sequential ? "goes from layer to layer in a way of its own" : "";
+}
+
 }  // namespace kvista

@@ -120,7 +120,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 }  // namespace
 
 Allocator fisherUniformAllocator() {
-  return {"fisher_uniform", "The paper's rule: ranks by Fisher score of the projection, rounded to 32.", allocate};
+  return {"fisher_uniform", "The paper's rule: ranks by Fisher score of the projection, rounded to 32.", allocate, "Palu (Chang et al., 2024); ReCalKV (2025)"};
 }
 
 }  // namespace kvista

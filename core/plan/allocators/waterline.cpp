@@ -115,7 +115,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 }  // namespace
 
 Allocator waterlineAllocator() {
-  return {"waterline", "One threshold over all directions of all layers: bits go where they save most loss.", allocate};
+  return {"waterline", "One threshold over all directions of all layers: bits go where they save most loss.", allocate, "methods.md section 8"};
 }
 
 }  // namespace kvista

@@ -68,6 +68,16 @@ TEST(MergeStatistics, KeepsTheResponseThatEitherHas) {
   }
 }
 
+TEST(MergeStatistics, KeepsHeldOutWindowsThatNeitherHasSummed) {
+  Statistics first = shard(false), second = shard(true);
+  first.heldOutIds = demoWindows(3, 3).ids.to(at::kInt);   // its first window is the second shard's
+  second.heldOutIds = demoWindows(2, 5).ids.to(at::kInt);  // its first window is held out by both
+  EXPECT_TRUE(at::equal(valueOf(mergeStatistics(first, second)).heldOutIds, demoWindows(3, 4).ids.to(at::kInt)));
+  first.heldOutIds = demoWindows(1, 3).ids.to(at::kInt);
+  second.heldOutIds = at::Tensor();
+  EXPECT_FALSE(valueOf(mergeStatistics(first, second)).heldOutIds.defined());
+}
+
 TEST(MergeStatistics, Refuses) {
   const auto refusal = [](const std::function<void(Statistics&)>& change) {
     Statistics other = shard(true);
@@ -135,6 +145,7 @@ TEST_F(StatisticsFile, LoadsWhatWasSaved) {
   saved.response.emplace(Storage::coded, ResponseCurve({{0.1, 0.15}, {0.2, 0.4}}));
   saved.response.emplace(Storage::lowRank16, ResponseCurve({{0.3, 0.2}}));
   saved.heldOutLoss = 4.25;
+  saved.heldOutIds = demoWindows(2, 4).ids.to(at::kInt);
   ASSERT_TRUE(saveStatistics(file_, saved, {}));
   const Statistics loaded = valueOf(loadStatistics(file_));
   EXPECT_EQ(loaded.shape, saved.shape);
@@ -147,6 +158,7 @@ TEST_F(StatisticsFile, LoadsWhatWasSaved) {
                      saved.seconds, saved.heldOutLoss));
   EXPECT_EQ(loaded.response, saved.response);
   EXPECT_TRUE(at::equal(loaded.tokenIds, saved.tokenIds));
+  EXPECT_TRUE(at::equal(loaded.heldOutIds, saved.heldOutIds));
   ASSERT_EQ(loaded.layers.size(), saved.layers.size());
   for (std::size_t i = 0; i < 2; ++i) {
     const LayerStatistics& a = loaded.layers[i];
@@ -196,6 +208,13 @@ TEST_F(StatisticsFile, WithoutGradientsNoneAreLoaded) {
   EXPECT_FALSE(loaded.layers[0].fisherKeys.defined());
 }
 
+TEST_F(StatisticsFile, OfTheVersionBeforeAreReadWithoutHeldOutText) {
+  writeText(file_, replaced("\"version\":3", "\"version\":2"));
+  const Statistics loaded = valueOf(loadStatistics(file_));
+  EXPECT_TRUE(at::equal(loaded.layers[1].packedSecondMoment, whole().layers[1].packedSecondMoment));
+  EXPECT_FALSE(loaded.heldOutIds.defined());
+}
+
 TEST_F(StatisticsFile, ATruncatedFileIsCorrupt) {
   const std::string bytes = readText(file_);
   for (const std::size_t size : {std::size_t{0}, std::size_t{7}, std::size_t{500}, bytes.size() / 2, bytes.size() - 1})
@@ -204,7 +223,7 @@ TEST_F(StatisticsFile, ATruncatedFileIsCorrupt) {
 
 TEST_F(StatisticsFile, SaysWhatIsDamaged) {
   const std::pair<std::pair<const char*, const char*>, const char*> cases[] = {
-      {{"\"version\":2", "\"version\":7"}, "have version 7; this program reads version 2"},
+      {{"\"version\":3", "\"version\":7"}, "have version 7; this program reads versions 2 to 3"},
       {{"\"windows\":4}", "\"windows\":0}"}, "make no sense"},
       {{"\"windows\":4}", "\"windows\":5}"}, "token_ids"},
       {{"\"layers\":2", "\"layers\":3"}, "make no sense"},

@@ -159,6 +159,87 @@ TEST(Basis, WithTheIdentityMetricIsWhitenedSvd) {
   }
 }
 
+/// Outputs behind compressed layers, made up: the model's own through a matrix near the identity, with noise; and what a
+/// prefix says of them.
+struct MadeUpPrefix {
+  at::Tensor target = outputs().flatten(0, 1);  // y1
+  at::Tensor seen;                              // y2
+  PrefixMoments moments;
+
+  MadeUpPrefix() {
+    const at::Tensor scale = target.square().mean(0, true).sqrt();
+    seen = at::matmul(target, at::eye(512, at::kDouble) + 0.02 * gaussian({512, 512}, 11)) + 0.2 * scale * gaussian(target.sizes().vec(), 12);
+    const auto tokens = static_cast<double>(target.size(0));
+    moments = {at::matmul(seen.t(), seen) / tokens, at::matmul(target.t(), seen) / tokens, seen.to(at::kFloat)};
+  }
+  static at::Tensor of(const at::Tensor& rows, const std::vector<Slot>& slots) {
+    std::vector<at::Tensor> parts;
+    for (const Slot& slot : slots) parts.push_back(rows.narrow(1, (slot.side == Side::key ? 0 : 256) + 32 * slot.head, 32));
+    return at::cat(parts, 1);
+  }
+};
+
+const MadeUpPrefix& madeUpPrefix() {
+  static const MadeUpPrefix prefix;
+  return prefix;
+}
+
+TEST_P(BasisInMetric, CompensatedIsReducedRankRegression) {
+  const LayerMoments moments = momentsOf(withMetric(GetParam()));
+  const MadeUpPrefix& prefix = madeUpPrefix();
+  for (const auto& slots : {slotsOf(1, {2}, {}), slotsOf(1, {4, 0}, {6}), slotsOf(1, {}, kAll)}) {
+    const at::Tensor y1 = MadeUpPrefix::of(prefix.target, slots), y2 = MadeUpPrefix::of(prefix.seen, slots);
+    const GroupBasis compensated = valueOf(moments.compensate(slots, prefix.moments));
+    const std::vector<double>& explained = compensated.spectrum.eigenvalues;
+    const double all = meanLoss(y1, slots, moments);
+    for (const std::int64_t rank : {std::int64_t{1}, y1.size(1) / 8, y1.size(1) / 3}) {
+      const auto lossOf = [&](const at::Tensor& up, const at::Tensor& down) {
+        return meanLoss(y1 - at::matmul(at::matmul(y2, down.narrow(0, 0, rank).t()), up.narrow(1, 0, rank).t()), slots, moments);
+      };
+      const double loss = lossOf(compensated.up, compensated.down);
+      EXPECT_NEAR(loss, all - std::accumulate(explained.begin(), explained.begin() + rank, 0.0), 1e-4 * all);
+      // No other factors of this rank do better: not those of y1, nor of y2, nor these moved a little.
+      const GroupBasis own = valueOf(moments.decompose(slots));
+      LayerMoments behind = moments;
+      behind.replaceCovariance(prefix.moments.compressed);
+      const GroupBasis whitened = valueOf(behind.decompose(slots));
+      EXPECT_LT(loss, lossOf(own.up, own.down));
+      EXPECT_LT(loss, lossOf(whitened.up, whitened.down));
+      const at::Tensor moved = compensated.down + 1e-2 * compensated.down.norm() / static_cast<double>(y1.size(1)) *
+                                                      gaussian(compensated.down.sizes().vec(), 13);
+      EXPECT_LT(loss, lossOf(compensated.up, moved));
+    }
+  }
+}
+
+TEST_P(BasisInMetric, CompensatedBehindWhatChangesNothingIsThePlainDecomposition) {
+  BasisRequest request = withMetric(GetParam());
+  request.codedWidths = {0, 2, 4};
+  const LayerMoments moments = momentsOf(request);
+  const auto slots = slotsOf(1, {5, 1}, {1, 5});
+  const at::Tensor rows = outputs().flatten(0, 1);
+  const GroupBasis plain = valueOf(moments.decompose(slots));
+  const GroupBasis compensated = valueOf(moments.compensate(slots, {moments.covariance(), moments.covariance(), rows.to(at::kFloat)}));
+  for (std::size_t i = 0; i < 40; ++i)
+    EXPECT_NEAR(compensated.spectrum.eigenvalues[i] / plain.spectrum.eigenvalues[i], 1, 1e-6) << i;
+  const auto firstForty = [](const GroupBasis& basis) { return at::matmul(basis.up.narrow(1, 0, 40), basis.down.narrow(0, 0, 40)); };
+  EXPECT_LE(relativeDifference(firstForty(compensated), firstForty(plain)), 1e-6);
+  ASSERT_EQ(compensated.steps.sizes(), plain.steps.sizes());
+}
+
+TEST(Basis, CompensatedStepsAreFittedToWhatTheLatentsBecome) {
+  BasisRequest request = withMetric(Metric::fisher);
+  request.codedWidths = {0, 2, 4};
+  const LayerMoments moments = momentsOf(request);
+  const MadeUpPrefix& prefix = madeUpPrefix();
+  PrefixMoments louder = prefix.moments;
+  louder.sample = prefix.moments.sample * 2;
+  const auto slots = slotsOf(1, {3}, {});
+  const GroupBasis once = valueOf(moments.compensate(slots, prefix.moments));
+  const GroupBasis twice = valueOf(moments.compensate(slots, louder));
+  EXPECT_LE(relativeDifference(twice.steps, 2 * once.steps), 1e-6);
+}
+
 TEST(Basis, WeightsAloneGiveTheirGram) {
   BasisRequest request;
   request.metric = Metric::identity;

@@ -44,7 +44,7 @@ void expectWithin(const Result<void>& result) {
 
 TEST(PrefixStreams, BeginAlikeWithTheStatistics) {
   const auto streams = valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {}));
-  const PrefixMoments moments = valueOf(streams.moments({}));
+  const PrefixMoments moments = valueOf(streams.moments(false, {}));
   EXPECT_LE(relativeDifference(moments.compressed, statisticsMoment(0)), 1e-6);
   EXPECT_LE(relativeDifference(moments.crossed, statisticsMoment(0)), 1e-6);
 }
@@ -52,7 +52,7 @@ TEST(PrefixStreams, BeginAlikeWithTheStatistics) {
 TEST(PrefixStreams, StayAlikeWhereNothingIsCompressed) {
   auto streams = valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {}));
   expectWithin(streams.advance(CacheTransform(), {}));
-  const PrefixMoments moments = valueOf(streams.moments({}));
+  const PrefixMoments moments = valueOf(streams.moments(false, {}));
   EXPECT_LE(relativeDifference(moments.compressed, statisticsMoment(1)), 1e-5);
   EXPECT_LE(relativeDifference(moments.crossed, statisticsMoment(1)), 1e-5);
 }
@@ -63,7 +63,7 @@ TEST(PrefixStreams, SeeWhatAPassThroughTheCompressedModelSees) {
   const PlanTransform transform(plan, factors, shortDecoder().shape(), at::kCPU);
   auto streams = valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {}));
   expectWithin(streams.advance(transform, {}));
-  const PrefixMoments moments = valueOf(streams.moments({}));
+  const PrefixMoments moments = valueOf(streams.moments(false, {}));
 
   const at::Tensor original = outputsOfSecondLayer(nullptr);
   const at::Tensor compressed = outputsOfSecondLayer(&transform);
@@ -73,6 +73,24 @@ TEST(PrefixStreams, SeeWhatAPassThroughTheCompressedModelSees) {
   EXPECT_GT(relativeDifference(moments.compressed, statisticsMoment(1)), 1e-3);  // the prefix is another one
 }
 
+TEST(PrefixStreams, LeaveTheSinksOutWhereTheyAreToBe) {
+  auto streams = valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {}));
+  expectWithin(streams.advance(CacheTransform(), {}));
+  const at::Tensor rows = outputsOfSecondLayer(nullptr).unflatten(0, {-1, kWindow}).narrow(1, kSinkTokens, kWindow - kSinkTokens).flatten(0, 1);
+  EXPECT_LE(relativeDifference(valueOf(streams.moments(true, {})).compressed, at::matmul(rows.t(), rows) / static_cast<double>(rows.size(0))),
+            1e-5);
+}
+
+TEST(PrefixStreams, SampleTheTokensThatTheStatisticsSample) {
+  const LayerStatistics& sums = shortStatistics().layers[0];
+  const PrefixMoments moments = valueOf(valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {})).moments(false, {}));
+  at::Tensor expected = sums.sample.to(at::kDouble);
+  if (shortStatistics().ofInput)
+    expected = at::matmul(expected, at::cat({shortDecoder().keyWeight(0), shortDecoder().valueWeight(0)}).to(at::kDouble).t());
+  ASSERT_EQ(moments.sample.sizes(), expected.sizes());
+  EXPECT_LE(relativeDifference(moments.sample, expected), 1e-2);  // the statistics keep theirs in bfloat16
+}
+
 TEST(PrefixStreams, AreStoppedByTheTask) {
   std::stop_source stop;
   stop.request_stop();
@@ -80,7 +98,7 @@ TEST(PrefixStreams, AreStoppedByTheTask) {
   task.stop = stop.get_token();
   EXPECT_EQ(errorOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, task)).code, ErrorCode::cancelled);
   auto streams = valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {}));
-  EXPECT_EQ(errorOf(streams.moments(task)).code, ErrorCode::cancelled);
+  EXPECT_EQ(errorOf(streams.moments(false, task)).code, ErrorCode::cancelled);
   EXPECT_EQ(errorOf(streams.advance(CacheTransform(), task)).code, ErrorCode::cancelled);
 }
 

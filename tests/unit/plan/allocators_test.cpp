@@ -37,9 +37,10 @@ AllocationRequest randomRequest(std::mt19937& random, std::vector<int> widths, s
 TEST(AllocatorsTest, RegistryFindsByName) {
   std::vector<std::string_view> names;
   for (const Allocator& allocator : allocators()) names.push_back(allocator.name);
-  EXPECT_EQ(names, (std::vector<std::string_view>{"waterline", "uniform", "fisher_uniform"}));
+  EXPECT_EQ(names, (std::vector<std::string_view>{"waterline", "uniform", "fisher_uniform", "energy", "minimax",
+                                                    "erank", "lorc"}));
   EXPECT_EQ(findAllocator("fair").error().message, "There is no allocator 'fair'.");
-  EXPECT_EQ(findAllocator("fair").error().hint, "Known allocators: waterline uniform fisher_uniform.");
+  EXPECT_EQ(findAllocator("fair").error().hint, "Known allocators: waterline uniform fisher_uniform energy minimax erank lorc.");
 }
 
 TEST(AllocatorsTest, AllRefuseWhatIsNotARequest) {
@@ -169,6 +170,122 @@ TEST(UniformTest, NeverExceedsTheBudgetAndNeverBeatsTheWaterline) {
     EXPECT_GT(uniform.achievedBytes, request.budgetBytes - 16);
     EXPECT_GE(uniform.predictedLoss, allocate("waterline", request).predictedLoss * (1 - 1e-9));
   }
+}
+
+class EveryShare : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Allocator, EveryShare, ::testing::Values("uniform", "energy", "minimax", "erank", "lorc"));
+
+TEST_P(EveryShare, SpendsTheBudgetToWithinOneBlockAndKeepsBounds) {
+  std::mt19937 random(21);
+  for (int trial = 0; trial < 60; ++trial) {
+    const bool coded = trial % 2 == 1;
+    AllocationRequest request =
+        randomRequest(random, coded ? std::vector<int>{0, 1, 2, 4, 8} : std::vector<int>{0, 16}, {40, 80, 40, 56});
+    for (std::size_t u = 0; u < request.units.size(); ++u) request.units[u].layer = static_cast<int>(u / 2);
+    request.rankStep = coded ? 8 : 4;
+    request.units[0].maximumRank = 24;
+    request.units[2].minimumRank = 8;
+    request.units[3].locked = true;
+    request.units[3].widths.assign(56, 0);
+    std::fill_n(request.units[3].widths.begin(), 16, static_cast<std::uint8_t>(coded ? 4 : 16));
+    const std::int64_t locked = coded ? 8 : 32, least = locked + (coded ? 1 : 16);
+    const std::int64_t most = locked + (coded ? 144 : 288);  // 24 + 80 + 40 directions
+    request.budgetBytes = least + static_cast<std::int64_t>(random() % static_cast<unsigned>(most - least + 1));
+    const Allocation allocation = allocate(GetParam(), request);
+    EXPECT_LE(allocation.achievedBytes, request.budgetBytes);
+    EXPECT_GT(allocation.achievedBytes, request.budgetBytes - 8);
+    EXPECT_EQ(allocation.widths[3], request.units[3].widths);
+    EXPECT_LE(ranksOf(allocation)[0], 24);
+    EXPECT_GE(ranksOf(allocation)[2], 8);
+    EXPECT_GE(allocation.predictedLoss, allocate("waterline", request).predictedLoss * (1 - 1e-9));
+  }
+}
+
+TEST_P(EveryShare, SpectraOfNothingTakeNothing) {
+  AllocationRequest request;
+  request.allowedWidths = {0, 16};
+  request.units = {unitOf({0, 0, 0, 0}), unitOf({0, 0})};
+  request.budgetBytes = 12;
+  EXPECT_EQ(allocate(GetParam(), request).predictedLoss, 0);
+  request.units.clear();
+  EXPECT_EQ(allocate(GetParam(), request).achievedBytes, 0);
+}
+
+/// The smallest that the largest loss of a unit, divided by its scale, can be with `ranks` directions in all.
+double smallestLargestLoss(const std::vector<BudgetUnit>& units, const std::vector<double>& scales, int ranks,
+                           std::size_t unit = 0) {
+  if (unit == units.size()) return 0;
+  double best = std::numeric_limits<double>::infinity();
+  double tail = 0;
+  for (const double eigenvalue : units[unit].spectrum.eigenvalues) tail += eigenvalue / 2;
+  for (int rank = 0; rank <= std::min(ranks, units[unit].maximumRank); ++rank) {
+    best = std::min(best, std::max(tail / scales[unit], smallestLargestLoss(units, scales, ranks - rank, unit + 1)));
+    if (rank < units[unit].maximumRank) tail -= units[unit].spectrum.eigenvalues[static_cast<std::size_t>(rank)] / 2;
+  }
+  return best;
+}
+
+TEST(CommonLevelTest, NoOtherRanksHaveASmallerLargestLoss) {
+  std::mt19937 random(22);
+  for (int trial = 0; trial < 50; ++trial) {
+    AllocationRequest request = randomRequest(random, {0, 16}, {6, 9, 5});
+    request.rankStep = 1;
+    request.budgetBytes = static_cast<std::int64_t>(2 * (random() % 20));
+    std::vector<double> energies;
+    for (const BudgetUnit& unit : request.units) {
+      energies.push_back(0);
+      for (const double eigenvalue : unit.spectrum.eigenvalues) energies.back() += eigenvalue;
+    }
+    for (const bool relative : {false, true}) {
+      const std::vector<double> scales = relative ? energies : std::vector<double>(3, 1.0);
+      const Allocation allocation = allocate(relative ? "energy" : "minimax", request);
+      double largest = 0;
+      for (std::size_t u = 0; u < 3; ++u)
+        largest = std::max(largest, predictedLoss(request.units[u].spectrum, allocation.widths[u]) / scales[u]);
+      const double best = smallestLargestLoss(request.units, scales, static_cast<int>(request.budgetBytes / 2));
+      EXPECT_NEAR(largest, best, 1e-9 * (1 + best));
+    }
+  }
+}
+
+TEST(EnergyTest, EveryUnitHasTheSmallestRankWithATailBelowOneEpsilon) {
+  AllocationRequest request;
+  request.allowedWidths = {0, 16};
+  request.rankStep = 1;
+  request.units = {unitOf({80, 16, 3, 1}), unitOf({0.8, 0.16, 0.03, 0.01}), unitOf({50, 30, 15, 5})};
+  request.budgetBytes = 2 * 7;  // eps^2 = 5 %: tails of 4 %, 4 % and 5 %.
+  EXPECT_EQ(ranksOf(allocate("energy", request)), (std::vector<int>{2, 2, 3}));
+}
+
+TEST(ErankTest, BytesAreInProportionToTheEffectiveRank) {
+  std::vector<double> narrow(64, 0.0), wide(64, 0.0);
+  std::fill_n(narrow.begin(), 16, 5.0);  // An effective rank of 16, whatever the scale.
+  std::fill_n(wide.begin(), 48, 0.01);
+  AllocationRequest request;
+  request.allowedWidths = {0, 16};
+  request.units = {unitOf(narrow), unitOf(wide)};
+  request.budgetBytes = 2 * 32;
+  EXPECT_EQ(ranksOf(allocate("erank", request)), (std::vector<int>{8, 24}));
+  request.budgetBytes = 2 * 128;  // More than carries anything.
+  EXPECT_EQ(ranksOf(allocate("erank", request)), (std::vector<int>{16, 48}));
+}
+
+TEST(LorcTest, FractionsFallWithTheConditionNumbersThatAreStillToCome) {
+  AllocationRequest request;
+  request.allowedWidths = {0, 16};
+  request.rankStep = 1;
+  for (int layer = 0; layer < 3; ++layer) {  // The logarithms of the cumulative condition numbers are as 3 : 2 : 1.
+    std::vector<double> eigenvalues;
+    for (int i = 0; i < 64; ++i) eigenvalues.push_back(std::pow(10.0, 2 - i / 31.5));
+    request.units.push_back(unitOf(eigenvalues));
+    request.units.back().layer = 2 - layer;  // In whatever order they come.
+  }
+  request.budgetBytes = 2 * 144;  // Three quarters: 1, 3/4 and 1/2 of 64.
+  EXPECT_EQ(ranksOf(allocate("lorc", request)), (std::vector<int>{32, 48, 64}));
+  request.budgetBytes = 2 * 60;  // The steepest fall is 1, 5/8, 1/4: scaled by 1/2.
+  EXPECT_EQ(ranksOf(allocate("lorc", request)), (std::vector<int>{8, 20, 32}));
+  for (BudgetUnit& unit : request.units) unit.layer = 5;  // One layer alone: all alike.
+  EXPECT_EQ(ranksOf(allocate("lorc", request)), (std::vector<int>{20, 20, 20}));
 }
 
 /// Two key groups of 128 and one value group of 256 in one layer.

@@ -44,6 +44,16 @@ TEST(PlanJsonTest, ComesBackAsItWas) {
   EXPECT_EQ(*fromCbor, plan);
 }
 
+TEST(PlanJsonTest, CompensationIsWrittenOnlyWhereThereIsSome) {
+  CompressionPlan plan = examplePlan();
+  EXPECT_FALSE(toJson(plan).contains("compensated"));
+  plan.compensated = true;
+  EXPECT_EQ(planFromJson(toJson(plan)).value(), plan);
+  json damaged = toJson(plan);
+  damaged["compensated"] = 1;
+  EXPECT_EQ(planFromJson(damaged).error().message, "The plan's field 'compensated' is not true or false.");
+}
+
 TEST(PlanJsonTest, EveryEnumerationComesBack) {
   for (const auto storage : {Storage::lowRank16, Storage::coded, Storage::plainQuantised})
     for (const auto kind :

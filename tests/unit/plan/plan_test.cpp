@@ -245,6 +245,26 @@ TEST(PlanFingerprintTest, EditsReachOnlyTheirLayer) {
   EXPECT_EQ(fingerprint(plan).size(), 16u);
 }
 
+TEST(PlanFingerprintTest, WhatIsCompensatedDependsOnTheLayersBefore) {
+  CompressionPlan plan = pairsPlan(smallShape());
+  const std::string uncompensated = fingerprint(plan);
+  plan.compensated = true;
+  EXPECT_NE(fingerprint(plan), uncompensated);
+  CompressionPlan first = plan, last = plan;
+  first.groups.front().widths[7] = 0;
+  last.groups.back().widths[7] = 0;
+  EXPECT_NE(layerFingerprint(plan, 1), layerFingerprint(first, 1));
+  EXPECT_EQ(layerFingerprint(plan, 0), layerFingerprint(last, 0));
+}
+
+TEST(PlanValidateTest, OnlyLatentsOfKeysBeforeRopeAreCompensated) {
+  CompressionPlan plan = pairsPlan(smallShape());
+  plan.compensated = true;
+  EXPECT_THAT(validate(plan, smallShape()), IsEmpty());
+  plan.keyPosition = KeyPosition::afterRope;
+  EXPECT_THAT(validate(plan, smallShape()), Contains("The plan is compensated, which needs keys before RoPE and a latent."));
+}
+
 TEST(PlanFingerprintTest, OnlyWhatIsComputedCounts) {
   const ModelShape shape = smallShape();
   const CompressionPlan plan = pairsPlan(shape);

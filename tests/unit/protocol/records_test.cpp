@@ -72,7 +72,7 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(through(hello), hello);
   const Choice choice{"cka", "Alike", "a / b", "none", "Paper, section 3"};
   EXPECT_EQ(through(choice), choice);
-  const MethodChoice method{choice, "auto", "waterline", Metric::identity, KeyPosition::afterRope, Storage::lowRank16, {0, 16}, 4, true};
+  const MethodChoice method{choice, "auto", "waterline", Metric::identity, KeyPosition::afterRope, Storage::lowRank16, {0, 16}, 4, true, true};
   EXPECT_EQ(through(method), method);
   EXPECT_EQ(through(shape()), shape());
   const ModelRecord model{"/models/\xff", "00ff", shape(), "bf16", 99, 4096, "plain", true, "chatml", {"One.", "Two."}};

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QLabel>
 #include <QLineEdit>
@@ -48,6 +49,23 @@ TEST(PlanDialogTest, BeginsWithThePlansOwnMethodAndTargetAndSaysWhatAMethodIs) {
   bool says = false;
   for (const auto* label : dialog.findChildren<QLabel*>()) says = says || label->text() == QStringLiteral("A summary of coded (Somebody (2024))");
   EXPECT_TRUE(says);
+}
+
+TEST(PlanDialogTest, OnlyMethodsThatCanBeAreCompensated) {
+  std::vector<MethodChoice> list = methods();
+  list[1].canBeCompensated = true;
+  CompressionPlan compensated = plan({Target::Kind::share, 0.125});
+  compensated.compensated = true;
+  PlanDialog dialog(list, compensated, nullptr);
+  auto* box = dialog.findChild<QCheckBox*>(QStringLiteral("compensate"));
+  EXPECT_TRUE(dialog.compensate()) << "as the plan is";
+  dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QStringLiteral("coded"));
+  EXPECT_FALSE(box->isEnabled());
+  EXPECT_FALSE(dialog.compensate());
+  dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QStringLiteral("joint"));
+  EXPECT_TRUE(dialog.compensate());
+  box->setChecked(false);
+  EXPECT_FALSE(dialog.compensate());
 }
 
 TEST(PlanDialogTest, WhatDoesNotFitCannotBeStarted) {
