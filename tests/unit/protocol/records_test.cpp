@@ -75,7 +75,7 @@ TEST(Records, ComeBackAsTheyWere) {
   const MethodChoice method{choice, "auto", "waterline", Metric::identity, KeyPosition::afterRope, Storage::lowRank16, {0, 16}, 4, true, true};
   EXPECT_EQ(through(method), method);
   EXPECT_EQ(through(shape()), shape());
-  const ModelRecord model{"/models/\xff", "00ff", shape(), "bf16", 99, 4096, "plain", true, "chatml", {"One.", "Two."}};
+  const ModelRecord model{"/models/\xff", "00ff", shape(), "bf16", 99, 4096, "plain", true, "chatml", "", {"One.", "Two."}};
   EXPECT_EQ(through(model), model);
   EXPECT_EQ(through(loss()), loss());
   const StatisticsRecord statistics{"/s.kvstats", "a", "b", {"x.txt"}, 4096, 4, 1024, "CPU", 1.5, loss()};
