@@ -507,7 +507,7 @@ def test_a_compensated_plan_is_exported_as_it_was_compared(tmp_path):
     answer("export", file, "-o", tmp_path / "smaller", "--form", "latent")
     assert answer("evaluate", tmp_path / "smaller", *EVALUATION)["meanNll"] == pytest.approx(planned["meanNll"], abs=1e-3)
     assert not plan(statistics, file, "--method", "joint", "--keep", 1, "--compensate")["compensated"]
-    done = run("plan", MODEL, "--stats", statistics, "--method", "coded-head", "--compensate", "-o", file, code=BAD_INPUT)
+    done = run("plan", MODEL, "--stats", statistics, "--method", "coded-head", "--compensate", "-o", file, code=USAGE)
     assert "cannot be compensated" in complaint(done)
 
 
