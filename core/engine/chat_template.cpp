@@ -161,11 +161,11 @@ ChatTemplate chatTemplateOf(const Checkpoint& checkpoint) {
   nlohmann::json config;
   std::string text;
   if (checkpoint.format == Checkpoint::Format::gguf) {
-    if (auto tokenizer = readGgufTokenizer(checkpoint.path)) config = std::move(tokenizer->tokenizerConfig);
+    if (auto tokenizer = readGgufTokenizer(checkpoint.companions())) config = std::move(tokenizer->tokenizerConfig);
   } else {
-    if (auto read = readJsonFile(checkpoint.path / "tokenizer_config.json", kLargestConfig)) config = *std::move(read);
+    if (auto read = readJsonFile(checkpoint.companions() / "tokenizer_config.json", kLargestConfig)) config = *std::move(read);
     std::error_code error;
-    const auto own = checkpoint.path / "chat_template.jinja";
+    const auto own = checkpoint.companions() / "chat_template.jinja";
     if (std::filesystem::file_size(own, error) <= kLargestConfig && !error) {
       std::ifstream stream(own, std::ios::binary);
       text.assign(std::istreambuf_iterator<char>(stream), {});

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from program import BAD_INPUT, MODEL, TEXTS, answer, complaint, run
+from test_quantised import write_quantised
 
 RANK, ALPHA = 4, 12
 TARGETS = ["q_proj", "v_proj", "down_proj"]
@@ -71,6 +72,25 @@ def test_an_export_holds_the_sum_and_the_tokenizer(adapter, tmp_path):
         assert (written[name] - model.state_dict()[name]).abs().max() < 1e-5, "the sum, not rounded"
     assert written["model.layers.3.mlp.up_proj.weight"].dtype == torch.bfloat16, "as the base has it"
     assert (tmp_path / "out/tokenizer.json").is_file()
+
+
+def test_the_base_may_be_quantised(adapter, tmp_path):
+    """As QLoRA leaves it: the sum is that of the numbers which the codes stand for."""
+    base, tuned, _ = adapter
+    shutil.copytree(base, tmp_path / "base")
+    shutil.copytree(tuned, tmp_path / "tuned")
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model.load_state_dict(write_quantised(model, "nf4-nested", tmp_path / "base"), strict=False)
+    factors = load_file(tuned / "adapter_model.safetensors")
+    for name, module in model.named_modules():
+        if name.split(".")[-1] in TARGETS:
+            a, b = (factors[f"base_model.model.{name}.lora_{part}.weight"] for part in "AB")
+            module.weight.data += b @ a * (ALPHA / RANK)
+    ids = torch.randint(0, 4096, (1, 40))
+    with torch.no_grad():
+        expected = model(ids).logits
+    assert (logits(tmp_path / "tuned", ids, tmp_path) - expected).abs().max() < 1e-3
+    assert len(answer("inspect", tmp_path / "tuned")["problems"]) == 2, "both are said"
 
 
 def test_modules_that_the_base_lacks_are_named(adapter, tmp_path):

@@ -54,8 +54,8 @@ inline std::string zipBytes(const std::vector<ZipFile>& files, bool longLengths 
 }
 
 // Pieces of pickles, protocol 2.
-inline std::string pickledText(std::string_view text) { return "X" + littleEndian(static_cast<std::uint32_t>(text.size())) + std::string(text); }
-inline std::string pickledInteger(std::int64_t value) { return "\x8a\x08" + littleEndian(value); }
+inline std::string pickledText(std::string_view text) { return std::string("X").append(littleEndian(static_cast<std::uint32_t>(text.size()))).append(text); }
+inline std::string pickledInteger(std::int64_t value) { return std::string("\x8a\x08").append(littleEndian(value)); }
 inline std::string pickledTuple(const std::vector<std::int64_t>& values) {
   std::string out = "(";
   for (const std::int64_t value : values) out += pickledInteger(value);
