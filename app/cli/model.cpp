@@ -101,6 +101,9 @@ Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& se
 void addTextOptions(CLI::App* verb, TextSettings& settings, bool required) {
   auto* text = verb->add_option("--text", settings.recipe.paths, "Text files, folders of .txt and .jsonl, or - for standard input");
   if (required) text->required();
+  verb->add_option("--weights", settings.recipe.weights,
+                   "One number for each --text: windows are taken from all in this ratio (default: from one text after another)")
+      ->check(positiveNumber());
   verb->add_option("--window", settings.recipe.window, "Tokens a window (default: 2048, or the model's context if that is shorter)")
       ->check(wholeNumber(2));
   verb->add_option("--windows", settings.windows, "At most this many windows (default: all)")->check(wholeNumber(1));

@@ -16,6 +16,7 @@
 #include "core/plan/allocate.h"
 #include "core/plan/cost.h"
 #include "core/plan/device_profiles.h"
+#include "core/plan/plan_names.h"
 
 namespace kvista {
 namespace {
@@ -76,7 +77,9 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_option("--group-size", settings.groupSize, "Heads a group")->check(wholeNumber(1, 65536));
   verb->add_option("--allocator", settings.allocator, "Instead of the method's; see `kvista list allocators`")
       ->check(oneOf(namesOf(allocators())));
-  verb->add_option("--metric", settings.metric, "Instead of the method's")->check(oneOf({"identity", "fisher"}));
+  verb->add_option("--metric", settings.metric, "Instead of the method's")->check(oneOf(namesOf(kMetrics)));
+  verb->add_option("--damping", settings.damping, "Add this part of each head's mean weight to its metric, such as 0.03")
+      ->check(numberAtLeast(0));
   verb->add_flag("--compensate", settings.compensate,
                  "Fit each layer to what the compressed layers before it hand on, if that helps on held-out text");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
@@ -117,7 +120,9 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   if (!settings.grouping.empty()) request.grouping = settings.grouping;
   if (!settings.measure.empty()) request.measure = settings.measure;
   if (!settings.allocator.empty()) request.allocator = settings.allocator;
-  if (!settings.metric.empty()) request.metric = settings.metric == "fisher" ? Metric::fisher : Metric::identity;
+  for (const auto& named : kMetrics)
+    if (named.name == settings.metric) request.metric = named.value;
+  request.damping = settings.damping;
   request.compensate = settings.compensate;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;

@@ -125,7 +125,7 @@ Result<void> Document::setTarget(const Target& target) {
   if (!storesLatents())
     return fail(ErrorCode::invalidArgument, "A plan by quantisation alone has no directions that a target could be shared out among.",
                 "Plan anew (Ctrl+P) for that target.");
-  KVISTA_CHECK(checkTarget(target, planned_.plan.storage, planned_.plan.metric, planningContext().loss));
+  KVISTA_CHECK(checkTarget(target, planned_.plan.storage, measuresLoss(planned_.plan), planningContext().loss));
   CompressionPlan plan = gesture_ ? gesture_->before.plan : planned_.plan;
   plan.target = target;
   return edit(plan, {}, Budget::spendAnew);

@@ -13,6 +13,7 @@ CompressionPlan withoutGroups(const CompressionPlan& plan) {
   settings.grouping = plan.grouping;
   settings.allocator = plan.allocator;
   settings.metric = plan.metric;
+  settings.damping = plan.damping;
   settings.keyPosition = plan.keyPosition;
   settings.storage = plan.storage;
   settings.rankStep = plan.rankStep;

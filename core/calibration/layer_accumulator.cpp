@@ -3,11 +3,14 @@
 #include "core/calibration/layer_accumulator.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/tensor.h>
@@ -56,6 +59,8 @@ LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool g
   sum_ = at::zeros({n}, sums);
   sinkSum_ = at::zeros({n}, sums);
   rotatedKeys_ = at::zeros({h, d, d}, sums);
+  rotatedQueries_ = at::zeros({h, d, d}, sums);
+  attentionMaps_ = at::zeros({h, h}, sums);
   if (!gradients) return;
   fisherKeys_ = at::zeros({h, d, d}, sums);
   fisherValues_ = at::zeros({h, dv, dv}, sums);
@@ -67,7 +72,7 @@ LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool g
 }
 
 void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias,
-                           std::int64_t firstWindow) {
+                           const ScoreForm& scores, std::int64_t firstWindow) {
   const at::Tensor outputs = (ofInput_ ? record.attentionInput
                                        : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)}, -1));  // [b, tokens, n]
   const at::Tensor rows = outputs.flatten(0, 1);
@@ -91,6 +96,7 @@ void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias,
   const at::Tensor samplePositions = at::tensor(positions, at::kInt);
 
   terms.emplace_back(&rotatedKeys_, secondMomentByHead(record.rotatedKeys, shape_.kvHeads));
+  if (record.rotatedQueries.size(3) == record.rotatedKeys.size(3)) appendQueries(record, scores, firstWindow, terms);
   if (fisherKeys_.defined()) appendGradients(record, terms);
   for (const auto& [sum, term] : terms) sum->add_(term);
   sinkRows_.push_back(sinkRows);
@@ -120,6 +126,32 @@ void LayerAccumulator::appendGradients(const LayerRecord& record, Terms& terms) 
   };
   terms.emplace_back(&keyGradientSquares_, squares(record.gradientKeys));
   terms.emplace_back(&valueGradientSquares_, squares(record.gradientValues));
+}
+
+void LayerAccumulator::appendQueries(const LayerRecord& record, const ScoreForm& scores, std::int64_t firstWindow, Terms& terms) {
+  const std::int64_t heads = shape_.kvHeads, tokens = record.rotatedQueries.size(2);
+  const at::Tensor grouped = record.rotatedQueries.unflatten(1, {heads, -1});  // [b, h, queries a group, n, d]
+  const at::Tensor rows = grouped.transpose(0, 1).flatten(1, 3);
+  terms.emplace_back(&rotatedQueries_, readyToAdd(product(rows, rows)));
+
+  constexpr std::int64_t kMostMaps = 64;  // a window: maps of long windows cost as much as its attention
+  at::Tensor products;
+  const at::Tensor keyPositions = at::arange(tokens, at::TensorOptions().dtype(at::kLong).device(rows.device()));
+  for (std::int64_t b = 0; b < grouped.size(0); ++b) {
+    const auto places = samplePositionsOf(firstWindow + b, tokens, std::min(sampleRowsPerWindow_, kMostMaps));
+    if (places.empty()) continue;
+    const at::Tensor positions = at::tensor(places, at::kLong).to(rows.device(), /*non_blocking=*/true);
+    const at::Tensor queries = grouped[b].index_select(2, positions).to(at::kFloat);                        // [h, m, r, d]
+    const at::Tensor keys = record.rotatedKeys[b].to(at::kFloat).unsqueeze(1);                               // [h, 1, n, d]
+    const at::Tensor distance = positions.unsqueeze(1) - keyPositions;                                       // [r, n]
+    at::Tensor hidden = distance < 0;
+    if (scores.slidingWindow) hidden = hidden.logical_or(distance >= *scores.slidingWindow);
+    const at::Tensor logits = at::matmul(queries, keys.transpose(-1, -2)) * scores.scale;
+    const at::Tensor maps = logits.masked_fill(hidden, -std::numeric_limits<double>::infinity()).softmax(-1).mean(1).flatten(1);
+    const at::Tensor some = at::matmul(maps, maps.t());
+    products = products.defined() ? products + some : some;
+  }
+  if (products.defined()) terms.emplace_back(&attentionMaps_, readyToAdd(products));
 }
 
 Result<LayerAccumulator> LayerAccumulator::together(const ProcessGroup& processes, const Task& task) const {
@@ -157,6 +189,10 @@ LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
   result.sinkSum = sinkSum_.cpu().clone();
   result.sinkFactor = compactFactor(at::cat(sinkRows_)).cpu();
   result.rotatedKeys = symmetric(rotatedKeys_);
+  if (rotatedQueries_.any().item<bool>()) {  // all zero: the queries are of another width
+    result.rotatedQueries = symmetric(rotatedQueries_);
+    result.attentionMaps = ((attentionMaps_ + attentionMaps_.t()) / 2).cpu();
+  }
   if (fisherKeys_.defined()) {
     result.fisherKeys = symmetric(fisherKeys_);
     result.fisherValues = symmetric(fisherValues_);
@@ -176,7 +212,8 @@ LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
 
 std::vector<std::pair<const char*, at::Tensor*>> LayerAccumulator::sums() {
   std::vector<std::pair<const char*, at::Tensor*>> parts = {
-      {"second_moment", &secondMoment_}, {"sum", &sum_}, {"sink_sum", &sinkSum_}, {"rotated_keys", &rotatedKeys_}};
+      {"second_moment", &secondMoment_}, {"sum", &sum_}, {"sink_sum", &sinkSum_}, {"rotated_keys", &rotatedKeys_},
+      {"rotated_queries", &rotatedQueries_}, {"attention_maps", &attentionMaps_}};
   if (fisherKeys_.defined()) {
     parts.insert(parts.end(), {{"fisher_keys", &fisherKeys_},
                                {"fisher_values", &fisherValues_},

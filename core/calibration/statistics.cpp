@@ -122,6 +122,8 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
   sum.seconds += b.seconds;
   sum.tokensHash = a.tokensHash + "+" + b.tokensHash;
   sum.recipe.paths.insert(sum.recipe.paths.end(), b.recipe.paths.begin(), b.recipe.paths.end());
+  if (a.recipe.weights.empty() || b.recipe.weights.empty()) sum.recipe.weights.clear();
+  else sum.recipe.weights.insert(sum.recipe.weights.end(), b.recipe.weights.begin(), b.recipe.weights.end());
   sum.recipe.windows.reset();
   sum.tokenIds = at::cat({a.tokenIds, b.tokenIds});
   sum.heldOutIds = unseen({a.heldOutIds, b.heldOutIds}, seen);
@@ -140,6 +142,8 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
     layer.sinkSum = layer.sinkSum + other.sinkSum;
     layer.sinkFactor = compactFactor(at::cat({layer.sinkFactor, other.sinkFactor}));
     layer.rotatedKeys = layer.rotatedKeys + other.rotatedKeys;
+    for (at::Tensor LayerStatistics::*part : {&LayerStatistics::rotatedQueries, &LayerStatistics::attentionMaps})
+      layer.*part = (layer.*part).defined() && (other.*part).defined() ? layer.*part + other.*part : at::Tensor();
     if (sum.gradients) {
       layer.fisherKeys = layer.fisherKeys + other.fisherKeys;
       layer.fisherValues = layer.fisherValues + other.fisherValues;

@@ -13,7 +13,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kFormatVersion = 3;        // 2: symmetric matrices in 24 bits; 3: the held-out tokens
+constexpr int kFormatVersion = 3;        // 2: symmetric matrices in 24 bits; 3: held-out tokens, queries, attention maps
 constexpr int kOldestFormatVersion = 2;  // still read, without what it lacks
 constexpr const char* kDescription = "kvista.statistics";
 
@@ -23,6 +23,7 @@ struct Part {
   at::Tensor LayerStatistics::*tensor;
   at::ScalarType type;             // in the file; bytes: symmetric matrices, packed (in memory as well where `sizes` are of bytes)
   std::vector<std::int64_t> sizes;  // in memory; -1: as many rows as there are
+  bool optional = false;            // the description says whether the file has it
 };
 
 std::vector<Part> partsOf(const ModelShape& shape, bool ofInput, bool gradients) {
@@ -35,6 +36,8 @@ std::vector<Part> partsOf(const ModelShape& shape, bool ofInput, bool gradients)
                              {"sink_factor", &LayerStatistics::sinkFactor, at::kFloat, {-1, n}},
                              {"sink_sum", &LayerStatistics::sinkSum, at::kDouble, {n}},
                              {"rotated_keys", &LayerStatistics::rotatedKeys, at::kByte, {h, d, d}},
+                             {"rotated_queries", &LayerStatistics::rotatedQueries, at::kByte, {h, d, d}, true},
+                             {"attention_maps", &LayerStatistics::attentionMaps, at::kDouble, {h, h}, true},
                              {"sample", &LayerStatistics::sample, at::kBFloat16, {-1, n}},
                              {"sample_positions", &LayerStatistics::samplePositions, at::kInt, {-1}}};
   if (gradients)
@@ -81,7 +84,15 @@ ModelShape shapeFromJson(const nlohmann::json& json) {
   return shape;
 }
 
+/// Whether all layers have it.
+bool holds(const Statistics& statistics, const Part& part) {
+  return std::ranges::all_of(statistics.layers, [&](const LayerStatistics& layer) { return (layer.*part.tensor).defined(); });
+}
+
 nlohmann::json describe(const Statistics& statistics) {
+  nlohmann::json optional = nlohmann::json::array();
+  for (const Part& part : partsOf(statistics.shape, statistics.ofInput, statistics.gradients))
+    if (part.optional && holds(statistics, part)) optional.push_back(part.name);
   nlohmann::json scores = nlohmann::json::array();
   for (const LayerStatistics& layer : statistics.layers) scores.push_back({layer.keyFisherScore, layer.valueFisherScore});
   nlohmann::json response = nlohmann::json::array();
@@ -95,6 +106,7 @@ nlohmann::json describe(const Statistics& statistics) {
           {"gradients", statistics.gradients}, {"tokens", statistics.tokens},         {"windows", statistics.windows},
           {"lossSum", statistics.lossSum},     {"device", statistics.device},         {"seconds", statistics.seconds},
           {"fisherScores", scores},            {"response", response},                {"heldOutLoss", statistics.heldOutLoss},
+          {"optionalParts", optional},
           {"heldOutWindows", statistics.heldOutIds.defined() ? statistics.heldOutIds.size(0) : 0}};
 }
 
@@ -106,6 +118,7 @@ Result<void> saveStatistics(const std::filesystem::path& file, const Statistics&
   const std::vector<Part> parts = partsOf(statistics.shape, statistics.ofInput, statistics.gradients);
   for (std::size_t i = 0; i < statistics.layers.size(); ++i) {
     for (const Part& part : parts) {
+      if (part.optional && !holds(statistics, part)) continue;
       const at::Tensor& tensor = statistics.layers[i].*part.tensor;
       list.emplace_back(tensorName(i, part.name), isPackedByFile(part) ? packSymmetric(tensor) : tensor.to(part.type));
     }
@@ -140,6 +153,7 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
   Statistics statistics;
   std::vector<std::pair<double, double>> scores;
   std::int64_t heldOutWindows = 0;
+  std::vector<std::string> optional;
   try {
     if (const int version = json.at("version").get<int>(); version < kOldestFormatVersion || version > kFormatVersion)
       return fail(ErrorCode::corruptFile,
@@ -158,6 +172,7 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
     json.at("seconds").get_to(statistics.seconds);
     json.at("heldOutLoss").get_to(statistics.heldOutLoss);
     heldOutWindows = json.value("heldOutWindows", std::int64_t{0});
+    optional = json.value("optionalParts", optional);
     json.at("fisherScores").get_to(scores);
     for (const nlohmann::json& entry : json.at("response")) {
       std::vector<ResponsePoint> points;
@@ -189,6 +204,7 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
     LayerStatistics& layer = statistics.layers[i];
     std::tie(layer.keyFisherScore, layer.valueFisherScore) = scores[i];
     for (const Part& part : parts) {
+      if (part.optional && std::ranges::find(optional, part.name) == optional.end()) continue;
       KVISTA_ASSIGN(const at::Tensor stored, reader.read(tensorName(i, part.name), part.type, storedSizes(part)));
       layer.*part.tensor = isPackedByFile(part) ? unpackSymmetric(stored, part.sizes.back()) : stored;
     }

@@ -42,7 +42,9 @@ Result<void> SummingPass::addRecord(LayerRecord record, std::int64_t first) {
   const std::int64_t begin = first + record.firstWindow, end = begin + record.keys.size(0);
   if (end <= next) return {};
   if (begin < next) record = withoutFirst(record, next - begin);
-  layers_[static_cast<std::size_t>(record.layer)].add(record, decoder_.keyBias(record.layer), decoder_.valueBias(record.layer),
+  const DecoderDescription& description = decoder_.description();
+  const ScoreForm scores{description.attentionScale, description.layers[static_cast<std::size_t>(record.layer)].attention.slidingWindow};
+  layers_[static_cast<std::size_t>(record.layer)].add(record, decoder_.keyBias(record.layer), decoder_.valueBias(record.layer), scores,
                                                       first + record.firstWindow);
   next = end;
   return {};

@@ -3,6 +3,7 @@
 #include "core/calibration/token_source.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -116,6 +117,7 @@ nlohmann::json toJson(const TextRecipe& recipe) {
                          {"window", recipe.window},
                          {"skipWindows", recipe.skipWindows},
                          {"beginWithBos", recipe.beginWithBos}};
+  if (!recipe.weights.empty()) json["weights"] = recipe.weights;
   if (recipe.windows) json["windows"] = *recipe.windows;
   if (recipe.seed) json["seed"] = *recipe.seed;
   return json;
@@ -128,12 +130,19 @@ Result<TextRecipe> textRecipeFromJson(const nlohmann::json& json) {
     json.at("window").get_to(recipe.window);
     json.at("skipWindows").get_to(recipe.skipWindows);
     json.at("beginWithBos").get_to(recipe.beginWithBos);
+    recipe.weights = json.value("weights", recipe.weights);
     if (json.contains("windows")) recipe.windows = json["windows"].get<std::int64_t>();
     if (json.contains("seed")) recipe.seed = json["seed"].get<std::uint64_t>();
     return recipe;
   } catch (const nlohmann::json::exception& error) {
     return fail(ErrorCode::corruptFile, "The record of the calibration text is damaged.", {}, error.what());
   }
+}
+
+std::vector<std::string> textsInWords(const TextRecipe& recipe) {
+  std::vector<std::string> words = recipe.paths;
+  for (std::size_t i = 0; i < std::min(words.size(), recipe.weights.size()); ++i) words[i] += fmt::format(" (weight {:g})", recipe.weights[i]);
+  return words;
 }
 
 Result<void> checkTexts(const std::vector<std::string>& paths) {
@@ -162,44 +171,110 @@ Result<std::vector<std::uint32_t>> readTokens(const Tokenizer& tokenizer, const 
 
 namespace {
 
-Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos, const Task& task) {
+Result<void> checkRecipe(const TextRecipe& recipe, bool hasBos) {
   if (recipe.window < 2)
     return fail(ErrorCode::invalidArgument, fmt::format("A window of {} tokens predicts nothing; it needs at least 2.", recipe.window));
   if (recipe.skipWindows < 0 || (recipe.windows && *recipe.windows < 1))
     return fail(ErrorCode::invalidArgument, "The number of windows must be at least 1 and windows skipped at least 0.");
-  if (recipe.beginWithBos && !bos)
+  if (recipe.beginWithBos && !hasBos)
     return fail(ErrorCode::invalidArgument, "Windows shall begin with BOS, but the model's tokenizer names no BOS token.");
+  if (!recipe.weights.empty() && recipe.weights.size() != recipe.paths.size())
+    return fail(ErrorCode::invalidArgument, fmt::format("There are {} weights for {} texts.", recipe.weights.size(), recipe.paths.size()),
+                "Give one weight for each text, in their order.");
+  for (const double weight : recipe.weights)
+    if (!(weight > 0) || !std::isfinite(weight))
+      return fail(ErrorCode::invalidArgument, fmt::format("A text's weight of {} is not possible; it must be above 0.", weight));
+  return {};
+}
 
+/// Texts that give windows together, in an order of their own.
+struct WindowSource {
+  std::vector<std::uint32_t> ids;
+  std::vector<std::int64_t> order;
+  std::size_t next = 0;
+
+  [[nodiscard]] bool isEmpty() const { return next == order.size(); }
+};
+
+Result<WindowSource> openSource(const Tokenizer& tokenizer, const std::vector<std::string>& paths, std::optional<std::int64_t> wanted,
+                                std::int64_t textTokens, std::optional<std::uint64_t> seed, const Task& task) {
+  WindowSource source;
+  KVISTA_ASSIGN(source.ids, readTokens(tokenizer, paths, wanted, task));
+  source.order.resize(source.ids.size() / static_cast<std::size_t>(textTokens));
+  std::iota(source.order.begin(), source.order.end(), 0);
+  if (seed) {
+    std::mt19937_64 random(*seed);
+    for (std::size_t i = source.order.size(); i > 1; --i) std::swap(source.order[i - 1], source.order[random() % i]);  // same on every library
+  }
+  return source;
+}
+
+/// Which source gives each window: the one that lags furthest behind its share. The beginning is the same however many are wanted.
+class Turns {
+ public:
+  explicit Turns(std::vector<double> weights) : weights_(std::move(weights)), taken_(weights_.size(), 0) {}
+  std::size_t take() {
+    const double all = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+    ++turn_;
+    std::size_t next = 0;
+    const auto lag = [&](std::size_t i) { return weights_[i] / all * turn_ - taken_[i]; };
+    for (std::size_t i = 1; i < weights_.size(); ++i)
+      if (lag(i) > lag(next) + 1e-9) next = i;
+    taken_[next] += 1;
+    return next;
+  }
+
+ private:
+  std::vector<double> weights_, taken_;
+  double turn_ = 0;
+};
+
+Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos, const Task& task) {
+  KVISTA_CHECK(checkRecipe(recipe, bos.has_value()));
   const std::int64_t textTokens = recipe.beginWithBos ? recipe.window - 1 : recipe.window;
-  // Windows in order need only the beginning of a long text.
-  std::optional<std::int64_t> wanted;
-  if (recipe.windows && !recipe.seed) wanted = (recipe.skipWindows + *recipe.windows) * textTokens;
-  KVISTA_ASSIGN(const std::vector<std::uint32_t> ids, readTokens(tokenizer, recipe.paths, wanted, task));
+  const bool mixed = !recipe.weights.empty();
+  const std::vector<double> weights = mixed ? recipe.weights : std::vector<double>{1};
 
-  const std::int64_t available = static_cast<std::int64_t>(ids.size()) / textTokens;
-  if (available <= recipe.skipWindows)
+  // Windows in order need only the beginning of a long text.
+  std::vector<std::optional<std::int64_t>> wanted(weights.size());
+  if (recipe.windows && !recipe.seed) {
+    std::ranges::fill(wanted, 0);
+    Turns turns(weights);
+    for (std::int64_t i = 0; i < recipe.skipWindows + *recipe.windows; ++i) *wanted[turns.take()] += textTokens;
+  }
+  std::vector<WindowSource> sources;
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const auto paths = mixed ? std::vector<std::string>{recipe.paths[i]} : recipe.paths;
+    const auto seed = recipe.seed ? std::optional(*recipe.seed + i) : std::nullopt;
+    KVISTA_ASSIGN(WindowSource source, openSource(tokenizer, paths, wanted[i], textTokens, seed, task));
+    tokens += static_cast<std::int64_t>(source.ids.size());
+    sources.push_back(std::move(source));
+  }
+
+  // Those left out come first in the order, so that what one recipe skips is what another with the same seed has taken.
+  std::vector<std::pair<const WindowSource*, std::int64_t>> windows;
+  Turns turns(weights);
+  for (std::int64_t i = 0; !recipe.windows || i < recipe.skipWindows + *recipe.windows; ++i) {
+    WindowSource& source = sources[turns.take()];
+    if (source.isEmpty()) break;
+    const std::int64_t window = source.order[source.next++];
+    if (i >= recipe.skipWindows) windows.emplace_back(&source, window);
+  }
+  if (windows.empty())
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The text has {} tokens, too few for {} of {} tokens.", ids.size(),
+                fmt::format("The text has {} tokens, too few for {} of {} tokens.", tokens,
                             recipe.skipWindows ? fmt::format("a window after the first {}", recipe.skipWindows) : "one window",
                             recipe.window),
-                "Give a longer text or a smaller --window.");
-  std::vector<std::int64_t> order(static_cast<std::size_t>(available));
-  std::iota(order.begin(), order.end(), 0);
-  if (recipe.seed) {
-    std::mt19937_64 random(*recipe.seed);
-    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);  // same on every library
-  }
-  // Left out of the drawn order, so that what one recipe skips is what another with the same seed has taken.
-  order.erase(order.begin(), order.begin() + recipe.skipWindows);
-  if (recipe.windows) order.resize(std::min<std::size_t>(order.size(), static_cast<std::size_t>(*recipe.windows)));
+                mixed ? "Give longer texts, other weights or a smaller --window." : "Give a longer text or a smaller --window.");
 
   TokenWindows result;
-  result.tokensInText = static_cast<std::int64_t>(ids.size());
-  result.ids = at::empty({static_cast<std::int64_t>(order.size()), recipe.window}, at::kLong);
+  result.tokensInText = tokens;
+  result.ids = at::empty({static_cast<std::int64_t>(windows.size()), recipe.window}, at::kLong);
   auto* out = result.ids.mutable_data_ptr<std::int64_t>();
-  for (const std::int64_t window : order) {
+  for (const auto& [source, window] : windows) {
     if (recipe.beginWithBos) *out++ = *bos;
-    out = std::copy_n(ids.begin() + window * textTokens, textTokens, out);
+    out = std::copy_n(source->ids.begin() + window * textTokens, textTokens, out);
   }
   result.hash = hashOf(result.ids);
   return result;

@@ -21,6 +21,9 @@ namespace kvista {
 struct TextRecipe {
   /// Text files, folders (their *.txt and *.jsonl by name), .jsonl files (field "text" of each line), or "-" for stdin.
   std::vector<std::string> paths;
+  /// One a path: windows are taken from all of them in this ratio, mixed evenly, until one has none left. Empty: from one text
+  /// after another.
+  std::vector<double> weights;
   std::int64_t window = 0;                   ///< Tokens a window; 0: the smaller of 2048 and the model's context.
   std::optional<std::int64_t> windows;       ///< At most this many; absent: all there are.
   std::int64_t skipWindows = 0;              ///< Windows left out at the start of that order (shards, held-out slices).
@@ -32,6 +35,9 @@ struct TextRecipe {
 
 nlohmann::json toJson(const TextRecipe& recipe);
 Result<TextRecipe> textRecipeFromJson(const nlohmann::json& json);
+
+/// The recipe's texts for people: their paths, with weights where they have some.
+std::vector<std::string> textsInWords(const TextRecipe& recipe);
 
 /// Tokens a window where a recipe names none: 2048, or the model's context if that is shorter (0: not known).
 std::int64_t usualWindow(std::int64_t maximumPositions);

@@ -14,6 +14,7 @@
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/mean.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
@@ -21,7 +22,9 @@
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
+#include "core/compress/attention_metric.h"
 #include "core/compress/quantiser_fit.h"
+#include "core/compress/sampled_outputs.h"
 #include "core/model/parallel.h"
 
 namespace kvista {
@@ -54,6 +57,20 @@ SquareRoots squareRootsOf(const at::Tensor& metrics) {
   return {roots.to(metrics.device()), inverses.to(metrics.device())};
 }
 
+/// The diagonal blocks of `heads` heads, `width` wide each, from row `begin` on: [heads, width, width].
+at::Tensor headBlocks(const at::Tensor& matrix, std::int64_t begin, std::int64_t heads, std::int64_t width) {
+  std::vector<at::Tensor> blocks;
+  for (std::int64_t head = 0; head < heads; ++head)
+    blocks.push_back(matrix.narrow(0, begin + head * width, width).narrow(1, begin + head * width, width));
+  return at::stack(blocks);
+}
+
+/// [heads, d, d] with a part of each head's mean weight added to all its directions.
+at::Tensor damped(const at::Tensor& metrics, double damping) {
+  const at::Tensor mean = metrics.diagonal(0, -2, -1).mean(-1);
+  return metrics + damping * mean.unsqueeze(-1).unsqueeze(-1) * at::eye(metrics.size(-1), metrics.options());
+}
+
 /// Columns of [keys | values] that the slots cover, in the slots' order.
 at::Tensor columnsOf(const std::vector<Slot>& slots, const ModelShape& shape) {
   std::vector<std::int64_t> columns;
@@ -70,6 +87,7 @@ at::Tensor columnsOf(const std::vector<Slot>& slots, const ModelShape& shape) {
 BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method) {
   BasisRequest request;
   request.metric = plan.metric;
+  request.damping = plan.damping;
   request.keyPosition = plan.keyPosition;
   request.weightsOnly = method.weightsOnly;
   request.withoutSinks = plan.exactTokens >= kSinkTokens;
@@ -115,20 +133,19 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
   }
   if (request.keyPosition == KeyPosition::afterRope)
     moments.rotatedCovariance_ = here(sums.rotatedKeys) / static_cast<double>(statistics->tokens);
-
-  if (!request.codedWidths.empty()) {
-    at::Tensor sample = sums.sample.to(decoder.options().device, at::kFloat);
-    if (statistics->ofInput) sample = at::matmul(sample, weight.to(at::kFloat).t());
-    if (request.keyPosition == KeyPosition::afterRope) {
-      const std::int64_t keyWidth = moments.shape_.keyWidth();
-      at::Tensor keys = sample.narrow(1, 0, keyWidth);
-      if (const at::Tensor bias = decoder.keyBias(layer); bias.defined()) keys = keys + bias.to(at::kFloat);
-      const at::Tensor rotatedKeys =
-          decoder.rotateKeys(layer, keys, sums.samplePositions.to(keys.device(), at::kLong), statistics->tokenIds.size(1));
-      sample = at::cat({rotatedKeys.flatten(1).to(at::kFloat), sample.narrow(1, keyWidth, moments.shape_.valueWidth())}, 1);
-    }
-    moments.sample_ = sample;
+  if (request.metric == Metric::query) {
+    const ModelShape& shape = moments.shape_;
+    KVISTA_ASSIGN(const at::Tensor energy, queryMetric(decoder, sums, layer, request.keyPosition));
+    at::Tensor keys = moments.rotatedCovariance_;
+    if (!keys.defined()) keys = headBlocks(moments.covariance_, 0, shape.kvHeads, shape.headDim);
+    const at::Tensor values = headBlocks(moments.covariance_, shape.keyWidth(), shape.kvHeads, shape.valueHeadDim);
+    moments.metricKeys_ = relativeTo(energy, keys);
+    moments.metricValues_ = relativeTo(at::eye(shape.valueHeadDim, values.options()).expand_as(values), values);
   }
+  if (request.damping > 0 && moments.metricKeys_.defined())
+    for (at::Tensor* blocks : {&moments.metricKeys_, &moments.metricValues_}) *blocks = damped(*blocks, request.damping);
+  if (!request.codedWidths.empty())
+    moments.sample_ = sampledOutputs(decoder, *statistics, layer, request.keyPosition).to(decoder.options().device);
   return moments;
 }
 

@@ -29,6 +29,7 @@ struct GroupBasis {
 /// What a decomposition is made from.
 struct BasisRequest {
   Metric metric = Metric::fisher;
+  double damping = 0;                  ///< CompressionPlan::damping.
   KeyPosition keyPosition = KeyPosition::beforeRope;
   bool weightsOnly = false;            ///< C = W W^T: no text needed (methods.md section 11, `svd`).
   bool withoutSinks = false;           ///< Leave the first kSinkTokens of each window out of C: they stay exact.
@@ -64,7 +65,8 @@ class LayerMoments {
   [[nodiscard]] at::Tensor ofSlots(const at::Tensor& matrix, const std::vector<Slot>& slots) const;
   /// Decompose another second moment of the same outputs from now on: of inputs that came through compressed layers.
   void replaceCovariance(const at::Tensor& covariance) { covariance_ = covariance.to(covariance_.device()); }
-  /// Fisher block of one slot a token, [d, d]; undefined with the identity metric.
+  /// Metric of one slot, [d, d]: its Fisher block a token, or what attention feels (attention_metric.h); undefined with the
+  /// identity metric.
   [[nodiscard]] at::Tensor metricOf(const Slot& slot) const;
 
  private:

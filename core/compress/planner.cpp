@@ -51,6 +51,8 @@ Result<Settings> settingsOf(const PlanRequest& request) {
   if (request.allocator) settings.method.allocator = *request.allocator;
   if (request.metric) settings.method.metric = *request.metric;
   if (request.measure) settings.method.measure = *request.measure;
+  if (!(request.damping >= 0) || request.damping > kMaxDamping)
+    return fail(ErrorCode::invalidArgument, fmt::format("A damping of {} is not possible; it must be 0 to {}.", request.damping, kMaxDamping));
   if (settings.rankStep < 1)
     return fail(ErrorCode::invalidArgument, fmt::format("A rank step of {} is not possible; it must be at least 1.", settings.rankStep));
   if (settings.method.groupSize < 1)
@@ -299,7 +301,7 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   KVISTA_ASSIGN(const Settings settings, settingsOf(request));
   const Method& method = settings.method;
   const LossModel best{.gradients = true};  // of the best calibration
-  KVISTA_CHECK(checkTarget(request.target, method.storage, method.metric, best));
+  KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(method.metric, request.damping), best));
   KVISTA_CHECK(findAllocator(method.allocator));
   KVISTA_CHECK(findDeviceProfile(request.device));
   KVISTA_CHECK(checkCompensation(request, method));
@@ -312,6 +314,7 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   plan.grouping = request.manual ? request.manual->grouping : std::string(method.grouping);
   plan.allocator = method.allocator;
   plan.metric = method.metric;
+  plan.damping = request.damping;
   plan.keyPosition = method.keyPosition;
   plan.storage = method.storage;
   plan.rankStep = settings.rankStep;
@@ -332,7 +335,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   KVISTA_ASSIGN(CompressionPlan plan, draftPlan(request, shape));
   KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile(request.device));
   const PlanningContext context{shape, lossModelOf(statistics), *device, request.context, request.batch};
-  KVISTA_CHECK(checkTarget(request.target, method.storage, method.metric, context.loss));
+  KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(method.metric, request.damping), context.loss));
 
   if (request.manual)
     if (const auto problems = validate(*request.manual, shape); !problems.empty())

@@ -31,6 +31,7 @@ struct PlanRequest {
   std::optional<int> maximumRank;        ///< Directions that every group keeps at most; absent: all.
   std::optional<std::string> allocator;
   std::optional<Metric> metric;
+  double damping = 0;                    ///< Of the metric; CompressionPlan::damping.
   /// Fit factors to what the compressed layers before hand on (methods.md section 5), if that helps on held-out text.
   bool compensate = false;
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.
@@ -88,7 +89,8 @@ Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics
                                         const Task& task, const ProcessGroup& processes = {});
 
 /// Predicted rise of the mean loss, nats a token: half the trace of Fisher blocks times the covariance of the plan's errors
-/// (methods.md section 2). Absent for statistics without gradients and for plain quantisation.
+/// (methods.md section 2), codes counted as those of Gaussian latents. Absent for statistics without gradients and for plain
+/// quantisation.
 Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
                                           const PlanFactors& factors, const Task& task);
 

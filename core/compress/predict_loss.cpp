@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include "core/compress/basis.h"
@@ -12,7 +13,7 @@ namespace kvista {
 
 Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
                                           const PlanFactors& factors, const Task& task) {
-  if (!statistics.gradients || plan.storage != Storage::lowRank16) return std::nullopt;
+  if (!statistics.gradients || plan.storage == Storage::plainQuantised) return std::nullopt;
   const ModelShape& shape = decoder.shape();
   BasisRequest request;
   request.keyPosition = plan.keyPosition;
@@ -27,7 +28,14 @@ Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statisti
       const at::Tensor covariance = moments.covarianceOf(group.slots);
       const auto here = [&](const at::Tensor& numbers) { return numbers.to(covariance.device(), at::kDouble); };
       const at::Tensor lost = at::eye(covariance.size(0), covariance.options()) - at::matmul(here(factors[i].up), here(factors[i].down));
-      const at::Tensor error = at::matmul(at::matmul(lost, covariance), lost.t());
+      at::Tensor error = at::matmul(at::matmul(lost, covariance), lost.t());
+      if (plan.storage == Storage::coded) {  // what the coder adds, were the latents Gaussian
+        std::vector<double> distortions;
+        for (const std::uint8_t width : factors[i].widths) distortions.push_back(gaussianDistortion(width));
+        const at::Tensor latents = at::matmul(at::matmul(here(factors[i].down), covariance), here(factors[i].down).t()).diagonal();
+        const at::Tensor coder = latents * at::tensor(distortions, covariance.options());
+        error = error + at::matmul(here(factors[i].up) * coder, here(factors[i].up).t());
+      }
       std::int64_t begin = 0;
       for (const Slot& slot : group.slots) {
         const std::int64_t width = slotWidth(slot, shape);

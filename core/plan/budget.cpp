@@ -15,8 +15,6 @@ const ResponseCurve* curveOf(const LossModel& model, Storage storage) {
   return found == model.response.end() ? nullptr : &found->second;
 }
 
-bool lossIsPredicted(Metric metric, const LossModel& model) { return metric == Metric::fisher && model.gradients; }
-
 /// Locks and the widths of locked groups are the plan's; the rest of a unit is the caller's.
 void takeLocks(const CompressionPlan& plan, std::vector<BudgetUnit>& units) {
   for (std::size_t i = 0; i < units.size(); ++i) {
@@ -45,7 +43,7 @@ void addCostAndCorrection(PlannedPlan& planned, const PlanningContext& context) 
 PlannedPlan assessed(CompressionPlan plan, std::optional<double> loss, const PlanningContext& context) {
   PlannedPlan planned;
   planned.requestedBytes = budgetBytes(plan.target, context.shape);
-  if (lossIsPredicted(plan.metric, context.loss)) planned.predictedLoss = loss;
+  if (measuresLoss(plan) && context.loss.gradients) planned.predictedLoss = loss;
   planned.plan = std::move(plan);
   addCostAndCorrection(planned, context);
   return planned;
@@ -90,7 +88,7 @@ std::int64_t budgetBytes(const Target& target, const ModelShape& shape) {
   return static_cast<std::int64_t>(full);
 }
 
-Result<void> checkTarget(const Target& target, Storage storage, Metric metric, const LossModel& loss) {
+Result<void> checkTarget(const Target& target, Storage storage, bool measuresLoss, const LossModel& loss) {
   const bool relative = target.kind == Target::Kind::share || target.kind == Target::Kind::keptFraction;
   if (!(target.value > 0) || (relative && target.value > 1))
     return fail(
@@ -100,10 +98,10 @@ Result<void> checkTarget(const Target& target, Storage storage, Metric metric, c
   if (target.kind == Target::Kind::keptFraction && storage != Storage::lowRank16)
     return fail(ErrorCode::invalidArgument, "A kept fraction counts 16-bit numbers, and this plan stores codes.",
                 "Give --share or --times-smaller instead.");
-  if (target.kind == Target::Kind::maxLoss && !lossIsPredicted(metric, loss))
+  if (target.kind == Target::Kind::maxLoss && !(measuresLoss && loss.gradients))
     return fail(ErrorCode::invalidArgument,
-                "An allowed loss can be kept only where the loss is predicted: with gradients and the Fisher metric.",
-                "Calibrate without --no-gradients, choose a method with the Fisher metric, or give --share.");
+                "An allowed loss can be kept only where the loss is predicted: with gradients and the Fisher metric without damping.",
+                "Calibrate without --no-gradients, leave --metric and --damping out, or give --share.");
   return {};
 }
 
@@ -116,7 +114,7 @@ Result<PlannedPlan> allocateBudget(CompressionPlan plan, std::vector<BudgetUnit>
   if (units.size() != plan.groups.size())
     return fail(ErrorCode::invalidArgument,
                 fmt::format("The plan has {} groups and there are {} spectra.", plan.groups.size(), units.size()));
-  KVISTA_CHECK(checkTarget(plan.target, plan.storage, plan.metric, context.loss));
+  KVISTA_CHECK(checkTarget(plan.target, plan.storage, measuresLoss(plan), context.loss));
   takeLocks(plan, units);
   KVISTA_ASSIGN(Allocation allocation, allocate(plan, std::move(units), widths, context));
   PlannedPlan planned;
@@ -126,7 +124,7 @@ Result<PlannedPlan> allocateBudget(CompressionPlan plan, std::vector<BudgetUnit>
   planned.requestedBytes = allocation.requestedBytes;
   planned.waterline = allocation.waterline;
   planned.note = allocation.note.empty() ? lockedInWords(planned.plan) : std::move(allocation.note);
-  if (lossIsPredicted(planned.plan.metric, context.loss)) planned.predictedLoss = allocation.predictedLoss;
+  if (measuresLoss(planned.plan) && context.loss.gradients) planned.predictedLoss = allocation.predictedLoss;
   addCostAndCorrection(planned, context);
   return planned;
 }

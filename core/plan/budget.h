@@ -60,8 +60,8 @@ const std::vector<int>& standardWidths(Storage storage);
 std::int64_t budgetBytes(const Target& target, const ModelShape& shape);
 
 /// Targets that make no sense, with the reason: out of range, a kept fraction of numbers that are not 16 bit, an allowed
-/// loss where none is predicted.
-Result<void> checkTarget(const Target& target, Storage storage, Metric metric, const LossModel& loss);
+/// loss where none is predicted. `measuresLoss`: of the plan's metric.
+Result<void> checkTarget(const Target& target, Storage storage, bool measuresLoss, const LossModel& loss);
 
 /// Gives every group that is not locked its widths, by the plan's allocator for the plan's target. `units`: one a group of
 /// `plan`, in its order; locks and widths are taken from the groups. Plain quantisation has no spectra and is refused.

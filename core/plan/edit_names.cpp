@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/plan/edit.h"
+#include "core/plan/plan_names.h"
 
 namespace kvista {
 
@@ -126,7 +127,9 @@ std::string describeSettings(const CompressionPlan& before, const CompressionPla
     return fmt::format("Compress keys {} RoPE", after.keyPosition == KeyPosition::afterRope ? "after" : "before");
   if (before.method != after.method) return fmt::format("Use method {}", after.method);
   if (before.metric != after.metric)
-    return fmt::format("Measure errors in the {} metric", after.metric == Metric::fisher ? "Fisher" : "identity");
+    return fmt::format("Measure errors in the {} metric", after.metric == Metric::fisher ? "Fisher" : nameIn(kMetrics, after.metric));
+  if (before.damping != after.damping) return fmt::format("Set the metric's damping to {:.3g}", after.damping);
+  if (before.compensated != after.compensated) return after.compensated ? "Compensate the layers before" : "Leave compensation out";
   if (before.allocator != after.allocator) return fmt::format("Allocate by {}", after.allocator);
   if (before.rankStep != after.rankStep) return fmt::format("Set rank step to {}", after.rankStep);
   if (before.exactTokens != after.exactTokens) return fmt::format("Keep {} tokens exact", after.exactTokens);

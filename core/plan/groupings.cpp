@@ -13,6 +13,7 @@
   X(greedy)                 \
   X(swap)                   \
   X(swapLoss)               \
+  X(dendrogram)             \
   X(all)
 
 namespace kvista {

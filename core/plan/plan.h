@@ -28,9 +28,9 @@ struct Slot {
 /// brought into the latent space instead.
 enum class KeyPosition : std::uint8_t { beforeRope, afterRope };
 
-/// The quadratic form in which errors are measured (methods.md section 2): every output alike, or the loss's own
-/// curvature as one Fisher block a head.
-enum class Metric : std::uint8_t { identity, fisher };
+/// The quadratic form in which errors are measured (methods.md section 2): every output alike; the loss's own curvature as
+/// one Fisher block a head; or what attention scores feel of keys, the energy of their queries (section 6), values alike.
+enum class Metric : std::uint8_t { identity, fisher, query };
 
 /// How a latent is stored.
 ///  lowRank16: a direction is a 16-bit number or dropped (widths 0 and 16).
@@ -73,6 +73,9 @@ struct CompressionPlan {
   std::string grouping;   ///< Name of the layout it was made with, "manual" once groups were changed by hand.
   std::string allocator;  ///< Name in the allocator registry.
   Metric metric = Metric::fisher;
+  /// Each head's metric M becomes M + damping * mean(diag M) * I, so that no direction goes without any weight (methods.md
+  /// section 2).
+  double damping = 0;
   KeyPosition keyPosition = KeyPosition::beforeRope;
   Storage storage = Storage::coded;
   int rankStep = 8;     ///< Ranks (or directions of one width) come in multiples of this.
@@ -89,10 +92,15 @@ struct CompressionPlan {
 
 inline constexpr std::size_t kMaxProblems = 20;
 inline constexpr int kMaxExactTokens = 1024;
+inline constexpr double kMaxDamping = 1;
 
 /// Problems of a plan for a model, in words; empty when it is sound. At most kMaxProblems, then one line with the
 /// number of the others. Never throws.
 std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape& shape);
+
+/// Whether eigenvalues in a metric are what the loss rises by, nats a token: Fisher blocks as they are.
+bool measuresLoss(Metric metric, double damping);
+bool measuresLoss(const CompressionPlan& plan);
 
 /// Width in numbers of one slot of the model.
 int slotWidth(const Slot& slot, const ModelShape& shape);

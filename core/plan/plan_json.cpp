@@ -244,6 +244,7 @@ json toJson(const CompressionPlan& plan) {
                 {"scaleBlock", plan.scaleBlock},
                 {"target", toJson(plan.target)},
                 {"groups", std::move(groups)}};
+  if (plan.damping != 0) value["damping"] = plan.damping;
   if (plan.compensated) value["compensated"] = true;
   return value;
 }
@@ -251,13 +252,19 @@ json toJson(const CompressionPlan& plan) {
 Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(const ObjectReader reader,
                 ObjectReader::open(value, "",
-                                   {"method", "grouping", "allocator", "metric", "keyPosition", "storage", "rankStep",
+                                   {"method", "grouping", "allocator", "metric", "damping", "keyPosition", "storage", "rankStep",
                                     "exactTokens", "scaleBlock", "compensated", "target", "groups"}));
   CompressionPlan plan;
   KVISTA_ASSIGN(plan.method, reader.text("method"));
   KVISTA_ASSIGN(plan.grouping, reader.text("grouping"));
   KVISTA_ASSIGN(plan.allocator, reader.text("allocator"));
   KVISTA_ASSIGN(plan.metric, reader.choice("metric", kMetrics));
+  if (reader.has("damping")) {
+    KVISTA_ASSIGN(const json* damping, reader.at("damping"));
+    if (!damping->is_number() || !(damping->get<double>() >= 0) || damping->get<double>() > kMaxDamping)
+      return bad("damping", fmt::format("is not a number from 0 to {}", kMaxDamping));
+    plan.damping = damping->get<double>();
+  }
   KVISTA_ASSIGN(plan.keyPosition, reader.choice("keyPosition", kKeyPositions));
   KVISTA_ASSIGN(plan.storage, reader.choice("storage", kStorages));
   KVISTA_ASSIGN(plan.rankStep, integer(reader, "rankStep", 1, kMaxIndex));

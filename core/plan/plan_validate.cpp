@@ -60,6 +60,8 @@ void checkSettings(const CompressionPlan& plan, Problems& problems) {
     problems.add("The plan keeps {} exact tokens; it must be 0 to {}.", plan.exactTokens, kMaxExactTokens);
   if (plan.storage == Storage::plainQuantised && (plan.scaleBlock < 1 || plan.scaleBlock > kMaxScaleBlock))
     problems.add("The scale block is {} tokens; it must be 1 to {}.", plan.scaleBlock, kMaxScaleBlock);
+  if (!(plan.damping >= 0) || plan.damping > kMaxDamping)
+    problems.add("The metric's damping is {}; it must be 0 to {}.", plan.damping, kMaxDamping);
   if (plan.compensated && (plan.storage == Storage::plainQuantised || plan.keyPosition == KeyPosition::afterRope))
     problems.add("The plan is compensated, which needs keys before RoPE and a latent.");
   const double value = plan.target.value;

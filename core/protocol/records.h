@@ -245,6 +245,7 @@ struct TextSelection {
   std::int64_t skipWindows = 0;
   std::optional<std::uint64_t> seed;
   bool beginWithBos = false;
+  std::vector<double> weights = {};  ///< One a path, or none: windows in this ratio.
   bool operator==(const TextSelection&) const = default;
 };
 
@@ -260,6 +261,7 @@ struct PlanWish {
   int batch = 1;
   std::optional<CompressionPlan> keep;  ///< Groups, locks and widths of locked groups to keep.
   std::optional<std::string> measure;   ///< How groupings by similarity compare heads.
+  double damping = 0;                   ///< Of the metric.
   bool compensate = false;              ///< Fit factors to what the compressed layers before hand on, if that helps.
   bool operator==(const PlanWish&) const = default;
 };

@@ -168,6 +168,7 @@ json toJson(const PlanWish& record) {
   if (record.metric) value["metric"] = nameIn(kMetrics, *record.metric);
   if (record.measure) value["measure"] = *record.measure;
   if (record.keep) value["keep"] = toJson(*record.keep);
+  if (record.damping != 0) value["damping"] = record.damping;
   if (record.compensate) value["compensate"] = true;
   return value;
 }
@@ -187,6 +188,7 @@ Result<PlanWish> read(const json& value) {
   if (fields.has("metric")) record.metric = fields.choice("metric", kMetrics);
   if (fields.has("measure")) record.measure = fields.text("measure");
   if (fields.has("keep")) record.keep = planAt(fields, "keep");
+  if (fields.has("damping")) record.damping = fields.number("damping", 0);
   if (fields.has("compensate")) record.compensate = fields.boolean("compensate");
   return fields.finish(std::move(record));
 }

@@ -18,6 +18,7 @@ json toJson(const TextSelection& record) {
                 {"skipWindows", record.skipWindows},
                 {"beginWithBos", record.beginWithBos}};
   if (record.seed) value["seed"] = *record.seed;
+  if (!record.weights.empty()) value["weights"] = packed(record.weights);
   return value;
 }
 template <>
@@ -32,6 +33,7 @@ Result<TextSelection> read(const json& value) {
   record.skipWindows = fields.integer("skipWindows", 0, kLargestWindows);
   if (fields.has("seed")) record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
   record.beginWithBos = fields.boolean("beginWithBos");
+  if (fields.has("weights")) record.weights = fields.doubles("weights");
   return fields.finish(std::move(record));
 }
 

@@ -37,6 +37,7 @@ Result<TokenWindows> evaluationText(const LoadedModel& model, const Options& opt
   text.windows = options.evaluationWindows;
   if (!options.evaluationPaths.empty()) {
     text.recipe.paths = options.evaluationPaths;
+    text.recipe.weights.clear();
     text.recipe.skipWindows = 0;
     text.seed = -1;
   } else {

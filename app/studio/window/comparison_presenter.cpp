@@ -109,7 +109,7 @@ bool ComparisonPresenter::eventFilter(QObject* watched, QEvent* event) {
 /// group.
 std::vector<double> ComparisonPresenter::losses(const CompressionPlan& plan) const {
   const LossModel loss = document_.planningContext().loss;
-  if (plan.metric != Metric::fisher || !loss.gradients || plan.storage == Storage::plainQuantised) return {};
+  if (!measuresLoss(plan) || !loss.gradients || plan.storage == Storage::plainQuantised) return {};
   const PlanSpectra& spectra = document_.spectra();
   if (&plan == &document_.plan()) return spectra.losses();
   const CompressionPlan& present = document_.plan();

@@ -7,6 +7,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/outer.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -15,7 +18,11 @@
   X(cka) \
   X(ckaCentred) \
   X(ckaSinkFree) \
-  X(ckaReleased)
+  X(ckaRotated) \
+  X(ckaReleased) \
+  X(subspace) \
+  X(weightCosine) \
+  X(attention)
 
 namespace kvista {
 
@@ -35,6 +42,14 @@ Result<const Measure*> findMeasure(std::string_view name) {
   for (const Measure& measure : measures()) names.push_back(measure.name);
   return fail(ErrorCode::invalidArgument, fmt::format("There is no measure \"{}\".", name),
               fmt::format("Choose one of: {}.", fmt::join(names, ", ")));
+}
+
+at::Tensor cosines(const at::Tensor& products) {
+  const at::Tensor sizes = products.diagonal().sqrt();
+  const at::Tensor scales = at::outer(sizes, sizes);
+  at::Tensor similarity = at::where(scales > 0, products / scales, at::zeros_like(products));
+  similarity.fill_diagonal_(1);
+  return similarity;
 }
 
 OutputMoments outputMoments(const MeasureRequest& request, bool withoutSinks) {

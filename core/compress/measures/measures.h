@@ -39,6 +39,9 @@ inline constexpr std::string_view kCkaSource =
 const std::vector<Measure>& measures();
 Result<const Measure*> findMeasure(std::string_view name);
 
+/// Products p_ij of things with each other made cosines p_ij / sqrt(p_ii p_jj); what is zero is like nothing but itself.
+at::Tensor cosines(const at::Tensor& products);
+
 /// Second moment and mean of y = [k; v] a token, with or without the first kSinkTokens of each window.
 struct OutputMoments {
   at::Tensor second;  ///< float64 [2kv, 2kv]

@@ -45,6 +45,7 @@ Result<CompressionPlan> planOf(const Inputs& inputs) {
 TextRecipe recipeOf(const TextSelection& text, const DecoderDescription& description) {
   TextRecipe recipe;
   recipe.paths = text.paths;
+  recipe.weights = text.weights;
   recipe.window = text.window > 0 ? text.window : usualWindow(description.maximumPositions);
   if (text.windows > 0) recipe.windows = text.windows;
   recipe.skipWindows = text.skipWindows;

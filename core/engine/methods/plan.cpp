@@ -32,6 +32,7 @@ Result<nlohmann::json> makePlanFor(Call& call) {
   request.allocator = wish.allocator;
   request.metric = wish.metric;
   request.measure = wish.measure;
+  request.damping = wish.damping;
   request.compensate = wish.compensate;
   request.device = wish.device;
   request.context = wish.context;

@@ -19,7 +19,7 @@ StatisticsRecord recordOf(const std::string& path, const Statistics& statistics)
   return {path,
           statistics.modelHash,
           statistics.tokensHash,
-          statistics.recipe.paths,
+          textsInWords(statistics.recipe),
           statistics.tokens,
           statistics.windows,
           statistics.windows > 0 ? statistics.tokens / statistics.windows : 0,

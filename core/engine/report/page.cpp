@@ -141,7 +141,7 @@ std::string provenance(const Report& report) {
     html += row("Statistics", escaped(project.statistics.string())) + row("Calibration tokens' hash", escaped(project.tokensHash));
   if (report.statistics) {
     const Statistics& statistics = *report.statistics;
-    html += row("Calibration text", escaped(fmt::format("{}", fmt::join(statistics.recipe.paths, ", ")))) +
+    html += row("Calibration text", escaped(fmt::format("{}", fmt::join(textsInWords(statistics.recipe), ", ")))) +
             row("Calibration tokens", figure("calibrationTokens", static_cast<double>(statistics.tokens), withSeparators(statistics.tokens)) +
                                           fmt::format(" in {} windows", statistics.windows)) +
             row("Drawn with seed", statistics.recipe.seed ? fmt::format("{}", *statistics.recipe.seed) : std::string("from the start, in order")) +

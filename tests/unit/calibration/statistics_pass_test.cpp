@@ -183,6 +183,8 @@ struct MadeUp {
   at::Tensor keys = gaussian({3, 20, 6}, 4) + keyBias;
   at::Tensor values = gaussian({3, 20, 4}, 5) + valueBias;
   at::Tensor rotated = gaussian({3, 2, 20, 3}, 6);
+  at::Tensor queries = gaussian({3, 4, 20, 3}, 7);  // two a KV head
+  ScoreForm scores{0.5, 6};
 
   [[nodiscard]] LayerRecord windows(std::int64_t begin, std::int64_t count) const {
     const auto cut = [&](const at::Tensor& tensor) { return tensor.narrow(0, begin, count).to(at::kFloat); };
@@ -191,6 +193,7 @@ struct MadeUp {
     record.keys = cut(keys);
     record.values = cut(values);
     record.rotatedKeys = cut(rotated);
+    record.rotatedQueries = cut(queries);
     record.gradientKeys = cut(keys).square();
     record.gradientValues = cut(values).square();
     record.gradientRotatedKeys = cut(rotated).square();
@@ -198,9 +201,47 @@ struct MadeUp {
   }
   [[nodiscard]] LayerAccumulator accumulator(std::int64_t rows) const { return {shape, false, true, rows, at::kCPU}; }
   void add(LayerAccumulator& sums, std::int64_t begin, std::int64_t count) const {
-    sums.add(windows(begin, count), keyBias.to(at::kFloat), valueBias.to(at::kFloat), begin);
+    sums.add(windows(begin, count), keyBias.to(at::kFloat), valueBias.to(at::kFloat), scores, begin);
   }
 };
+
+TEST(LayerAccumulator, QueriesAndAttentionMapsAreThoseOfADirectComputation) {
+  const MadeUp data;
+  LayerAccumulator sums = data.accumulator(7);
+  data.add(sums, 0, 2);
+  data.add(sums, 2, 1);
+  const LayerStatistics layer = sums.finish(3);
+  const at::Tensor grouped = data.queries.unflatten(1, {2, 2});  // [windows, KV heads, queries, tokens, 3]
+  EXPECT_LE(relativeDifference(layer.rotatedQueries, gram(grouped.transpose(0, 1).flatten(1, 3))), 1e-5);
+
+  at::Tensor expected = at::zeros({2, 2}, at::kDouble);
+  for (std::int64_t window = 0; window < 3; ++window)
+    for (const std::int64_t token : samplePositionsOf(window, 20, 7)) {
+      std::vector<at::Tensor> maps;
+      const std::int64_t first = std::max<std::int64_t>(0, token - 5);  // six keys, its own included
+      for (std::int64_t head = 0; head < 2; ++head) {
+        at::Tensor mean = at::zeros({20}, at::kDouble);
+        for (std::int64_t query = 0; query < 2; ++query) {
+          const at::Tensor keys = data.rotated[window][head].narrow(0, first, token - first + 1);
+          const at::Tensor map = (at::matmul(keys, grouped[window][head][query][token]) * 0.5).softmax(0);
+          mean.narrow(0, first, token - first + 1).add_(map / 2);
+        }
+        maps.push_back(mean);
+      }
+      const at::Tensor both = at::stack(maps);
+      expected += at::matmul(both, both.t());
+    }
+  EXPECT_LE(relativeDifference(layer.attentionMaps, expected), 1e-5);
+}
+
+TEST(LayerAccumulator, QueriesOfAnotherWidthThanKeysAreLeftOut) {
+  MadeUp data;
+  data.queries = gaussian({3, 4, 20, 5}, 7);
+  LayerAccumulator sums = data.accumulator(7);
+  data.add(sums, 0, 3);
+  EXPECT_FALSE(sums.finish(3).rotatedQueries.defined());
+  EXPECT_FALSE(sums.finish(3).attentionMaps.defined());
+}
 
 TEST(LayerAccumulator, OutputsAreSummedWithoutTheirBias) {
   const MadeUp data;
@@ -245,9 +286,9 @@ TEST(LayerAccumulator, WindowsOfSinksAloneGiveNoSample) {
   for (at::Tensor* tensor :
        {&record.attentionInput, &record.keys, &record.values, &record.gradientKeys, &record.gradientValues})
     *tensor = tensor->narrow(1, 0, 3);
-  for (at::Tensor* tensor : {&record.rotatedKeys, &record.gradientRotatedKeys}) *tensor = tensor->narrow(2, 0, 3);
+  for (at::Tensor* tensor : {&record.rotatedKeys, &record.rotatedQueries, &record.gradientRotatedKeys}) *tensor = tensor->narrow(2, 0, 3);
   LayerAccumulator sums = data.accumulator(7);
-  sums.add(record, {}, {}, 0);
+  sums.add(record, {}, {}, data.scores, 0);
   const LayerStatistics layer = sums.finish(3);
   EXPECT_EQ(layer.sample.size(0), 0);
   EXPECT_EQ(layer.sinkFactor.size(0), 9);

@@ -46,6 +46,8 @@ TEST(MergeStatistics, ShardsAddToTheWholePass) {
     EXPECT_LE(relativeDifference(a.sinkSum, b.sinkSum), 1e-6);
     EXPECT_LE(relativeDifference(gram(a.sinkFactor), gram(b.sinkFactor)), 1e-6);
     EXPECT_LE(relativeDifference(a.rotatedKeys, b.rotatedKeys), 1e-6);
+    EXPECT_LE(relativeDifference(a.rotatedQueries, b.rotatedQueries), 1e-6);
+    EXPECT_EQ(a.attentionMaps.sizes(), b.attentionMaps.sizes());  // of sampled tokens, which shards draw as they begin
     EXPECT_LE(relativeDifference(a.fisherKeys, b.fisherKeys), 1e-5);
     EXPECT_LE(relativeDifference(a.fisherValues, b.fisherValues), 1e-5);
     EXPECT_LE(relativeDifference(a.fisherRotatedKeys, b.fisherRotatedKeys), 1e-5);
@@ -166,7 +168,8 @@ TEST_F(StatisticsFile, LoadsWhatWasSaved) {
     for (const auto part :
          {&LayerStatistics::packedSecondMoment, &LayerStatistics::sum, &LayerStatistics::sinkFactor,
           &LayerStatistics::sinkSum, &LayerStatistics::fisherKeys, &LayerStatistics::fisherValues,
-          &LayerStatistics::rotatedKeys, &LayerStatistics::fisherRotatedKeys, &LayerStatistics::sinkFisherKeys,
+          &LayerStatistics::rotatedKeys, &LayerStatistics::rotatedQueries, &LayerStatistics::attentionMaps,
+          &LayerStatistics::fisherRotatedKeys, &LayerStatistics::sinkFisherKeys,
           &LayerStatistics::sinkFisherValues, &LayerStatistics::sample, &LayerStatistics::samplePositions}) {
       EXPECT_EQ((a.*part).scalar_type(), (b.*part).scalar_type());
       EXPECT_TRUE(at::equal(a.*part, b.*part));
@@ -213,6 +216,21 @@ TEST_F(StatisticsFile, OfTheVersionBeforeAreReadWithoutHeldOutText) {
   const Statistics loaded = valueOf(loadStatistics(file_));
   EXPECT_TRUE(at::equal(loaded.layers[1].packedSecondMoment, whole().layers[1].packedSecondMoment));
   EXPECT_FALSE(loaded.heldOutIds.defined());
+}
+
+TEST_F(StatisticsFile, WhatStatisticsLackTheirFileLacks) {
+  Statistics without = whole();
+  for (LayerStatistics& layer : without.layers) layer.rotatedQueries = layer.attentionMaps = at::Tensor();
+  ASSERT_TRUE(saveStatistics(file_, without, {}));
+  const Statistics loaded = valueOf(loadStatistics(file_));
+  EXPECT_FALSE(loaded.layers[0].rotatedQueries.defined() || loaded.layers[1].attentionMaps.defined());
+  EXPECT_TRUE(at::equal(loaded.layers[1].rotatedKeys, whole().layers[1].rotatedKeys));
+  Statistics with = shard(true);
+  EXPECT_FALSE(valueOf(mergeStatistics(with, [] {
+                 Statistics other = shard(false);
+                 for (LayerStatistics& layer : other.layers) layer.rotatedQueries = at::Tensor();
+                 return other;
+               }())).layers[0].rotatedQueries.defined());
 }
 
 TEST_F(StatisticsFile, ATruncatedFileIsCorrupt) {

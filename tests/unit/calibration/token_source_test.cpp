@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -114,6 +115,59 @@ TEST_F(TokenSource, SkipsWindowsAtTheStart) {
   ASSERT_EQ(two.ids.size(0), 2);
   EXPECT_EQ(row(two, 1), row(all, 4));
   EXPECT_EQ(two.hash, windowsOf(all, 3, 2).hash);
+}
+
+TEST_F(TokenSource, MixesTextsInTheRatioOfTheirWeights) {
+  const TokenWindows first = read(recipeOf({path("a.txt")})), second = read(recipeOf({path("b.txt")}));
+  TextRecipe recipe = recipeOf({path("a.txt"), path("b.txt")});
+  recipe.weights = {2, 1};
+  recipe.windows = 6;
+  const TokenWindows mixed = read(recipe);
+  ASSERT_EQ(mixed.ids.size(0), 6);
+  const std::pair<const TokenWindows*, std::int64_t> expected[] = {{&first, 0}, {&second, 0}, {&first, 1}, {&first, 2}, {&second, 1}, {&first, 3}};
+  for (std::int64_t i = 0; i < 6; ++i) EXPECT_EQ(row(mixed, i), row(*expected[i].first, expected[i].second)) << i;
+
+  // The beginning does not depend on how many are wanted, so that shards and held-out slices go on where others ended.
+  recipe.skipWindows = 4;
+  recipe.windows = 2;
+  EXPECT_EQ(read(recipe).hash, windowsOf(mixed, 4, 2).hash);
+  // It ends where a text has none left for its turn.
+  recipe.skipWindows = 0;
+  recipe.windows.reset();
+  recipe.weights = {1, 1e-6};
+  EXPECT_EQ(read(recipe).hash, read(recipeOf({path("a.txt")})).hash);
+}
+
+TEST_F(TokenSource, MixesDrawnWindowsAsWell) {
+  TextRecipe recipe = recipeOf({path("a.txt"), path("b.txt")});
+  recipe.weights = {1, 3};
+  recipe.seed = 5;
+  const TokenWindows drawn = read(recipe);
+  EXPECT_EQ(read(recipe).hash, drawn.hash);
+  const TokenWindows second = read(recipeOf({path("b.txt")}));
+  std::set<Ids> ofSecond;
+  for (std::int64_t i = 0; i < second.ids.size(0); ++i) ofSecond.insert(row(second, i));
+  std::int64_t seen = 0;
+  for (std::int64_t i = 0; i < 8; ++i) seen += static_cast<std::int64_t>(ofSecond.count(row(drawn, i)));
+  EXPECT_EQ(seen, 6);
+}
+
+TEST_F(TokenSource, RefusesWeightsThatMakeNoSense) {
+  TextRecipe recipe = recipeOf({path("a.txt"), path("b.txt")});
+  recipe.weights = {1};
+  EXPECT_EQ(refused(recipe).message, "There are 1 weights for 2 texts.");
+  recipe.weights = {1, 0};
+  EXPECT_EQ(refused(recipe).message, "A text's weight of 0 is not possible; it must be above 0.");
+  recipe.weights = {1, std::numeric_limits<double>::infinity()};
+  EXPECT_EQ(refused(recipe).code, ErrorCode::invalidArgument);
+}
+
+TEST_F(TokenSource, WeightsArePartOfTheRecord) {
+  TextRecipe recipe = recipeOf({path("a.txt"), path("b.txt")});
+  EXPECT_FALSE(toJson(recipe).contains("weights"));
+  recipe.weights = {2, 0.5};
+  EXPECT_EQ(valueOf(textRecipeFromJson(toJson(recipe))), recipe);
+  EXPECT_EQ(textsInWords(recipe), (std::vector<std::string>{path("a.txt") + " (weight 2)", path("b.txt") + " (weight 0.5)"}));
 }
 
 TEST_F(TokenSource, DrawsTheSameWindowsForTheSameSeedInAnotherOrder) {

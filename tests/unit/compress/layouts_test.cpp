@@ -5,7 +5,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/eye.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/linalg_svd.h>
 #include <ATen/ops/matmul.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -73,6 +75,56 @@ TEST(Measures, AreOneForAHeadAndItself) {
     EXPECT_LE(similarity.max().item<double>(), 1 + 1e-9) << measure.name;
   }
   EXPECT_THAT(errorOf(findMeasure("telepathy")).hint, ::testing::HasSubstr("cka-sink-free"));
+}
+
+TEST(Measures, OfWeightsAndOfMapsAreCosines) {
+  const auto of = [](const char* name, Side side) {
+    return valueOf(valueOf(findMeasure(name))->similarity({shortDecoder(), shortStatistics(), 1, side}));
+  };
+  const at::Tensor weight = shortDecoder().valueWeight(1).to(at::kDouble);
+  const auto head = [&](std::int64_t i) { return weight.narrow(0, 32 * i, 32).flatten(); };
+  const double cosine = at::matmul(head(2), head(6)).item<double>() / (head(2).norm() * head(6).norm()).item<double>();
+  EXPECT_NEAR(of("weight-cosine", Side::value)[2][6].item<double>(), std::abs(cosine), 1e-9);
+  const at::Tensor& maps = shortStatistics().layers[1].attentionMaps;
+  EXPECT_NEAR(of("attention", Side::key)[1][4].item<double>(), (maps[1][4] / (maps[1][1] * maps[4][4]).sqrt()).item<double>(), 1e-9);
+  Statistics older = shortStatistics();
+  for (LayerStatistics& layer : older.layers) layer.attentionMaps = at::Tensor();
+  EXPECT_THAT(errorOf(valueOf(findMeasure("attention"))->similarity({shortDecoder(), older, 1, Side::key})).message,
+              ::testing::HasSubstr("hold no attention maps"));
+}
+
+/// Raw outputs [tokens, 512] of layer 1, or with rotated keys, of the text that the statistics are of.
+at::Tensor outputsOfLayerOne(bool rotated) {
+  at::Tensor seen;
+  const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
+    if (record.layer == 1) seen = at::cat({rotated ? record.rotatedKeys.transpose(1, 2).flatten(2) : record.keys, record.values}, -1).to(at::kDouble);
+    return {};
+  };
+  valueOf(shortDecoder().forward(shortStatistics().tokenIds.to(at::kLong), nullptr, visitor, false, {}));
+  return seen;
+}
+
+TEST(Measures, SubspaceIsTheMeanSquaredCosineOfPrincipalAngles) {
+  const at::Tensor rows = outputsOfLayerOne(false).flatten(0, 1);
+  const auto directions = [&](std::int64_t head) {
+    return std::get<0>(at::linalg_svd(rows.narrow(1, 32 * head, 32), false)).narrow(1, 0, 8);  // a quarter of 32
+  };
+  const at::Tensor angles = std::get<1>(at::linalg_svd(at::matmul(directions(0).t(), directions(5)), false));
+  const at::Tensor similarity = valueOf(valueOf(findMeasure("subspace"))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
+  EXPECT_NEAR(similarity[0][5].item<double>(), angles.square().mean().item<double>(), 1e-4);
+}
+
+TEST(Measures, CkaAfterRopeComesOfPairsOfDifferentTokens) {
+  const at::Tensor rows = outputsOfLayerOne(true).narrow(1, 4, kWindow - 4).flatten(0, 1);  // every one of so few tokens is sampled
+  const auto gram = [&](std::int64_t head) {
+    const at::Tensor keys = rows.narrow(1, 32 * head, 32);
+    at::Tensor products = at::matmul(keys, keys.t());
+    products.fill_diagonal_(0);
+    return products;
+  };
+  const auto energy = [&](std::int64_t i, std::int64_t j) { return (gram(i) * gram(j)).sum().item<double>(); };
+  const at::Tensor similarity = valueOf(valueOf(findMeasure("cka-rotated"))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
+  EXPECT_NEAR(similarity[3][7].item<double>(), energy(3, 7) / std::sqrt(energy(3, 3) * energy(7, 7)), 2e-2);  // sampled in bfloat16
 }
 
 TEST(Measures, TheReleasedCkaCentresOverWhitenedCoordinates) {

@@ -66,9 +66,29 @@ TEST(GroupingTest, RegistryFindsByName) {
     names.push_back(grouping.name);
     EXPECT_FALSE(grouping.summary.empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string_view>{"neighbours", "greedy", "swap", "swap-loss", "all"}));
+  EXPECT_EQ(names, (std::vector<std::string_view>{"neighbours", "greedy", "swap", "swap-loss", "dendrogram", "all"}));
   EXPECT_EQ(findGrouping("sort").error().message, "There is no grouping 'sort'.");
-  EXPECT_EQ(findGrouping("sort").error().hint, "Known groupings: neighbours greedy swap swap-loss all.");
+  EXPECT_EQ(findGrouping("sort").error().hint, "Known groupings: neighbours greedy swap swap-loss dendrogram all.");
+}
+
+TEST(GroupingTest, TheDendrogramIsCutIntoFamiliesOfAnySize) {
+  GroupingRequest request;
+  request.heads = 8;
+  request.groupSize = 4;  // so two groups
+  request.similarity = Eigen::MatrixXd::Identity(8, 8);
+  for (int i = 0; i < 8; ++i)
+    for (int j = 0; j < i; ++j)  // six heads alike, and two others
+      request.similarity(i, j) = request.similarity(j, i) = (i % 3 == 2) == (j % 3 == 2) ? 0.9 : 0.1;
+  EXPECT_EQ(group("dendrogram", request), (HeadGroups{{0, 1, 3, 4, 6, 7}, {2, 5}}));
+  request.groupSize = 1;
+  EXPECT_EQ(group("dendrogram", request).size(), 8u);
+  request.groupSize = 100;
+  EXPECT_EQ(group("dendrogram", request).size(), 1u);
+  std::mt19937 random(4);
+  for (int trial = 0; trial < 50; ++trial) {
+    const Planted planted = plant(random, 16, 4);
+    EXPECT_EQ(group("dendrogram", planted.request), planted.truth);
+  }
 }
 
 TEST(GroupingTest, SimpleOnes) {

@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/compress/attention_metric.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros_like.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/compress/basis.h"
+#include "core/compress/planner.h"
+#include "tests/unit/demo_model.h"
+
+namespace kvista::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+at::Tensor metricOf(KeyPosition position) { return valueOf(queryMetric(shortDecoder(), shortStatistics().layers[1], 1, position)); }
+
+TEST(QueryMetric, AfterRopeIsTheSecondMomentOfTheQueries) {
+  EXPECT_LE(relativeDifference(metricOf(KeyPosition::afterRope), shortStatistics().layers[1].rotatedQueries), 1e-12);
+}
+
+TEST(QueryMetric, BeforeRopeIsOneWeightForEachRotaryPair) {
+  const at::Tensor& queries = shortStatistics().layers[1].rotatedQueries;
+  at::Tensor expected = at::zeros_like(queries);
+  for (std::int64_t head = 0; head < 8; ++head)
+    for (std::int64_t i = 0; i < 32; ++i)
+      expected[head][i][i] = (queries[head][i][i] + queries[head][(i + 16) % 32][(i + 16) % 32]) / 2;
+  EXPECT_LE(relativeDifference(metricOf(KeyPosition::beforeRope), expected), 1e-9);
+}
+
+TEST(QueryMetric, IsTheSameWhateverTheKeyIsRotatedBy) {
+  const at::Tensor metric = metricOf(KeyPosition::beforeRope);
+  const at::Tensor unit = at::eye(32, at::kFloat).repeat({1, 8});
+  for (const std::int64_t position : {1, 7, 40}) {
+    const at::Tensor turned = shortDecoder().rotateKeys(1, unit, at::full({32}, position, at::kLong), kWindow).select(1, 3).to(at::kDouble);
+    EXPECT_LE(relativeDifference(at::matmul(at::matmul(turned, metric[3]), turned.t()), metric[3]), 1e-6);
+  }
+}
+
+TEST(QueryMetric, ErrorsAreThoseOfScoresAveragedOverRotations) {
+  // The mean over one whole turn of a single pair: (q . R(a) e)^2 averages to |q|^2 |e|^2 / 2.
+  const at::Tensor& queries = shortStatistics().layers[1].rotatedQueries;
+  const at::Tensor pair = at::eye(32, at::kDouble)[0] + 2 * at::eye(32, at::kDouble)[16];  // |e|^2 = 5
+  const double expected = 5 * (queries[2][0][0] + queries[2][16][16]).item<double>() / 2;
+  EXPECT_NEAR(at::matmul(at::matmul(pair, metricOf(KeyPosition::beforeRope)[2]), pair).item<double>() / expected, 1, 1e-9);
+}
+
+TEST(QueryMetric, RefusesStatisticsWithoutQueries) {
+  Statistics older = shortStatistics();
+  for (LayerStatistics& layer : older.layers) layer.rotatedQueries = at::Tensor();
+  PlanRequest request;
+  request.method = "joint";
+  request.metric = Metric::query;
+  request.target = {Target::Kind::keptFraction, 0.3};
+  const Error error = errorOf(makePlan(shortDecoder(), &older, request, {}));
+  EXPECT_EQ(error.message, "The statistics hold no second moments of queries, which the metric query needs.");
+  EXPECT_THAT(error.hint, HasSubstr("calibrate again"));
+}
+
+BasisRequest requestWith(Metric metric, double damping, KeyPosition position = KeyPosition::beforeRope) {
+  BasisRequest request;
+  request.metric = metric;
+  request.damping = damping;
+  request.keyPosition = position;
+  return request;
+}
+
+LayerMoments momentsOf(const BasisRequest& request) { return valueOf(LayerMoments::of(shortDecoder(), &shortStatistics(), 1, request)); }
+
+TEST(QueryMetric, EnergiesOfEachSideAreOne) {
+  for (const KeyPosition position : {KeyPosition::beforeRope, KeyPosition::afterRope}) {
+    const LayerMoments moments = momentsOf(requestWith(Metric::query, 0, position));
+    for (const Side side : {Side::key, Side::value}) {
+      double energy = 0;
+      for (int head = 0; head < 8; ++head) {
+        const Slot slot{1, side, head};
+        energy += (moments.metricOf(slot) * moments.covarianceOf({slot})).sum().item<double>();
+      }
+      EXPECT_NEAR(energy, 1, 1e-9);
+    }
+  }
+}
+
+TEST(QueryMetric, LosesLessOfTheScoresThanTheIdentity) {
+  // What KQ-SVD measures: the error of all scores of all queries with the keys of a head after RoPE.
+  const LayerMoments query = momentsOf(requestWith(Metric::query, 0, KeyPosition::afterRope));
+  const LayerMoments plain = momentsOf(requestWith(Metric::identity, 0, KeyPosition::afterRope));
+  const std::vector<Slot> head = {{1, Side::key, 5}};
+  const auto lostScores = [&](const LayerMoments& moments) {
+    const GroupBasis basis = valueOf(moments.decompose(head));
+    const at::Tensor lost = at::eye(32, at::kDouble) - at::matmul(basis.up.narrow(1, 0, 12), basis.down.narrow(0, 0, 12));
+    return (query.metricOf(head[0]) * at::matmul(at::matmul(lost, query.covarianceOf(head)), lost.t())).sum().item<double>();
+  };
+  EXPECT_LT(lostScores(query), lostScores(plain));
+}
+
+TEST(Damping, AddsAPartOfTheMeanWeight) {
+  const LayerMoments plain = momentsOf(requestWith(Metric::fisher, 0)), damped = momentsOf(requestWith(Metric::fisher, 0.03));
+  for (const Slot& slot : {Slot{1, Side::key, 4}, Slot{1, Side::value, 0}}) {
+    const at::Tensor metric = plain.metricOf(slot);
+    const at::Tensor expected = metric + 0.03 * metric.diagonal().mean() * at::eye(32, at::kDouble);
+    EXPECT_LE(relativeDifference(damped.metricOf(slot), expected), 1e-12);
+  }
+}
+
+PlannedPlan planned(const std::string& method, Metric metric, double damping, Target target = {Target::Kind::share, 0.125}) {
+  PlanRequest request;
+  request.method = method;
+  request.metric = metric;
+  request.damping = damping;
+  request.target = target;
+  return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned;
+}
+
+TEST(Damping, IsPartOfThePlanAndItsPredictionStaysThatOfTheLoss) {
+  for (const char* method : {"joint", "coded-joint", "coded-head"}) {
+    SCOPED_TRACE(method);
+    const PlannedPlan plain = planned(method, Metric::fisher, 0), damped = planned(method, Metric::fisher, 0.03);
+    EXPECT_EQ(damped.plan.damping, 0.03);
+    EXPECT_NE(fingerprint(plain.plan), fingerprint(damped.plan));
+    EXPECT_EQ(planFromJson(toJson(damped.plan)).value(), damped.plan);
+    ASSERT_TRUE(damped.predictedLoss);
+    EXPECT_NEAR(*damped.predictedLoss / *plain.predictedLoss, 1, 0.35);  // another basis, and Gaussian codes where there are some
+  }
+  PlanRequest allowed;
+  allowed.damping = 0.03;
+  allowed.target = {Target::Kind::maxLoss, 0.05};
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), allowed, {})).message, HasSubstr("only where the loss is predicted"));
+  allowed.damping = 2;
+  EXPECT_EQ(errorOf(makePlan(shortDecoder(), &shortStatistics(), allowed, {})).message, "A damping of 2 is not possible; it must be 0 to 1.");
+}
+
+TEST(PredictLossOfCodes, IsNearTheAllocationsPrediction) {
+  for (const char* method : {"coded-joint", "coded-head"}) {
+    const PlannedPlan result = planned(method, Metric::fisher, 0);
+    const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), result.plan, {}));
+    const auto predicted = valueOf(predictLoss(shortDecoder(), shortStatistics(), result.plan, factors, {}));
+    ASSERT_TRUE(predicted);
+    EXPECT_NEAR(*predicted / *result.predictedLoss, 1, 0.35) << method;  // fitted steps do better than Gaussian ones
+  }
+}
+
+TEST(QueryMetric, PlansOfEveryStorageAreMadeAndPredicted) {
+  for (const char* method : {"joint", "separate", "coded-joint", "coded-head"}) {
+    const PlannedPlan result = planned(method, Metric::query, 0);
+    EXPECT_EQ(result.plan.metric, Metric::query);
+    ASSERT_TRUE(result.predictedLoss) << method;
+    EXPECT_GT(*result.predictedLoss, 0);
+  }
+}
+
+}  // namespace
+}  // namespace kvista::test
