@@ -42,8 +42,8 @@ Result<void> SummingPass::addRecord(LayerRecord record, std::int64_t first) {
   const std::int64_t begin = first + record.firstWindow, end = begin + record.keys.size(0);
   if (end <= next) return {};
   if (begin < next) record = withoutFirst(record, next - begin);
-  const DecoderDescription& description = decoder_.description();
-  const ScoreForm scores{description.attentionScale, description.layers[static_cast<std::size_t>(record.layer)].attention.slidingWindow};
+  const AttentionDescription& attention = decoder_.description().layers[static_cast<std::size_t>(record.layer)].attention;
+  const ScoreForm scores{attention.scale, attention.slidingWindow};
   layers_[static_cast<std::size_t>(record.layer)].add(record, decoder_.keyBias(record.layer), decoder_.valueBias(record.layer), scores,
                                                       first + record.firstWindow);
   next = end;

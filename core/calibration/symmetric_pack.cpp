@@ -46,7 +46,8 @@ at::Tensor packSymmetric(const at::Tensor& matrices) {
 }
 
 at::Tensor unpackSymmetric(const at::Tensor& packed, std::int64_t n) {
-  const at::Tensor diagonal = packed.narrow(-1, 0, n * kDiagonalBytes).contiguous().view(at::kFloat);
+  // A copy always: one matrix counts as contiguous with a stride that is no multiple of a number's bytes.
+  const at::Tensor diagonal = packed.narrow(-1, 0, n * kDiagonalBytes).clone(at::MemoryFormat::Contiguous).view(at::kFloat);
   std::vector<std::int64_t> sizes = packed.sizes().vec();
   sizes.back() = n;
   sizes.push_back(n);

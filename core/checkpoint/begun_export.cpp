@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -33,7 +34,7 @@ Result<std::unique_ptr<BegunExport>> BegunExport::begin(const Checkpoint& checkp
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
   KVISTA_CHECK(checkWeightType(place.dtype));
   KVISTA_CHECK(checkTarget(place.target, checkpoint, place.overwrite));
-  std::vector<TensorToWrite> carried = form->carried(checkpoint, description, place.dtype.value_or(DataType::f32));
+  KVISTA_ASSIGN(std::vector<TensorToWrite> carried, form->carried(checkpoint, description, place.dtype.value_or(DataType::f32)));
   KVISTA_ASSIGN(const std::uint64_t bytes, bytesOf(carried));
   KVISTA_ASSIGN(AtomicDirectory folder, AtomicDirectory::create(place.target, bytes + kRoomForOtherFiles, place.overwrite));
   return std::unique_ptr<BegunExport>(new BegunExport(*form, std::move(place), std::move(folder), std::move(carried), bytes, shardBytes));
@@ -44,9 +45,13 @@ BegunExport::BegunExport(const ExportForm& form, ExportPlace place, AtomicDirect
     : form_(form), place_(std::move(place)), folder_(std::move(folder)), writer_(folder_.path(), shardBytes), carried_(std::move(carried)),
       carriedBytes_(carriedBytes) {
   if (carriedBytes_ <= shardBytes) return;  // perhaps one file holds everything
-  writing_ = std::async(std::launch::async, [this, tensors = std::exchange(carried_, {})]() mutable {
-    return writer_.add(std::move(tensors), {stop_.get_token(), [this](const ProgressReport& report) { written_ = report.done; }});
-  });
+  try {
+    writing_ = std::async(std::launch::async, [this] {
+      return writer_.add(std::exchange(carried_, {}), {stop_.get_token(), [this](const ProgressReport& report) { written_ = report.done; }});
+    });
+  } catch (const std::system_error&) {
+    // No thread can be had: the rest takes along what is carried over.
+  }
 }
 
 BegunExport::~BegunExport() { stop_.request_stop(); }

@@ -21,6 +21,7 @@ constexpr std::string_view kCompanions[] = {
     "vocab.json",             "vocab.txt",             "merges.txt",              "tokenizer.model",
     "chat_template.jinja",    "chat_template.json",    "generation_config.json",  "LICENSE",
     "LICENSE.txt",            "LICENSE.md",            "NOTICE",                  "USE_POLICY.md",
+    "processor_config.json",  "preprocessor_config.json", "video_preprocessor_config.json",
 };
 
 Result<std::vector<std::string>> copyFrom(const fs::path& source, const fs::path& folder) {

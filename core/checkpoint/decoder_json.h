@@ -6,19 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "core/base/error.h"
 #include "core/model/description.h"
 
 namespace kvista {
 
-/// The decoder as the exported model code (resources/model_code) understands it: `decoder` and, for each layer, its rope and
-/// window. Nothing in it depends on the family. Errors (unsupportedModel): layers that differ in what the model code takes
-/// to be the same in all.
+/// The decoder as the exported model code understands it: resources/model_code/configuration_kvista.py says what the fields
+/// mean, and which values are left out because they are what a missing field stands for. Nothing in it depends on the family.
 struct DecoderJson {
-  nlohmann::json decoder;
-  std::vector<nlohmann::json> layers;
+  nlohmann::json decoder;   ///< Embedding, head, ropes, and the kinds of blocks that there are.
+  std::vector<int> blocks;  ///< Of each layer, its kind.
 };
-Result<DecoderJson> describeForModelCode(const DecoderDescription& description);
+DecoderJson describeForModelCode(const DecoderDescription& description);
 
 /// A tensor of the model that is not a key or value weight, as the model code names it and as the checkpoint does.
 struct TensorRole {

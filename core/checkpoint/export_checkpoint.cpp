@@ -134,7 +134,8 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
   if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkPlan(request.plan, request.description, *form))) {
     const PlanFactors factors = shapesOfFactors(request.plan);
     KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype}));
-    std::vector<TensorToWrite> tensors = form->carried(request.checkpoint, request.description, request.place.dtype.value_or(DataType::f32));
+    KVISTA_ASSIGN(std::vector<TensorToWrite> tensors,
+                  form->carried(request.checkpoint, request.description, request.place.dtype.value_or(DataType::f32)));
     tensors.insert(tensors.end(), content.tensors.begin(), content.tensors.end());
     for (const TensorToWrite& tensor : tensors) ++(tensor.isCarriedOver ? forecast.tensorsCarried : forecast.tensorsChanged);
     KVISTA_ASSIGN(forecast.bytesAfter, bytesOf(tensors));

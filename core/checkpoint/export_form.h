@@ -51,7 +51,8 @@ struct ExportForm {
   /// Why this form cannot hold this plan (invalidArgument; the hint names the nearest form), before anything is written.
   Result<void> (*check)(const CompressionPlan& plan, const DecoderDescription& description) = nullptr;
   /// The tensors that it carries over whatever the plan; `dtype` as in ExportSource. No weight is read before they are written.
-  std::vector<TensorToWrite> (*carried)(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) = nullptr;
+  /// Errors: corruptFile (the checkpoint lacks what the description has views of).
+  Result<std::vector<TensorToWrite>> (*carried)(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) = nullptr;
   /// Everything else, only for plans that pass `check`. No weight is read before the tensors are written.
   Result<ExportContent> (*make)(const ExportSource& source) = nullptr;
 };

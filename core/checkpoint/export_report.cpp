@@ -9,6 +9,7 @@
 #include <deque>
 #include <future>
 #include <memory>
+#include <system_error>
 #include <thread>
 
 #include "core/io/json_file.h"
@@ -20,6 +21,16 @@ namespace {
 
 constexpr std::size_t kMaximumReportBytes = std::size_t{64} << 20;
 constexpr std::size_t kChunkBytes = std::size_t{16} << 20;  // between two looks at the stop token
+
+/// Begins in a thread, or where none can be had when its answer is asked for.
+std::future<Result<ExportedFile>> beginToHash(const std::filesystem::path& folder, const std::string& name, const Task& task) {
+  const auto hash = [&folder, &task, name] { return hashFile(folder, name, task); };
+  try {
+    return std::async(std::launch::async, hash);
+  } catch (const std::system_error&) {
+    return std::async(std::launch::deferred, hash);
+  }
+}
 
 }  // namespace
 
@@ -44,7 +55,7 @@ Result<std::vector<ExportedFile>> hashFiles(const std::filesystem::path& folder,
   const Task quiet{task.stop, {}};
   for (std::size_t next = 0; files.size() < names.size();) {
     for (; next < names.size() && running.size() < together; ++next)
-      running.push_back(std::async(std::launch::async, [&, name = names[next]] { return hashFile(folder, name, quiet); }));
+      running.push_back(beginToHash(folder, names[next], quiet));
     task.progress("verify", files.size(), names.size(), "files");
     KVISTA_ASSIGN(ExportedFile file, running.front().get());
     running.pop_front();

@@ -13,7 +13,9 @@
 
 namespace kvista {
 
-inline constexpr int kLatentFormat = 1;  ///< `kvista.format` in config.json.
+/// `kvista.format` in config.json. Older formats differ in what the model code reads, which travels with them; their tensors
+/// have the same names.
+inline constexpr int kLatentFormat = 2;
 
 /// One group as a `latent` checkpoint holds it: tensors `model.layers.{layer}.self_attn.groups.{place}.`
 ///   down.weight  [r, hidden size] (down * W, applied to the layer's input) or [r, n] (down, applied to the heads' outputs)

@@ -101,7 +101,7 @@ nlohmann::json tokenizerJson() {
 RandomTensors randomTensorsOf(const DecoderDescription& description, std::uint64_t seed) {
   RandomTensors random;
   random.seed = seed;
-  for (const RequiredTensor& tensor : requiredTensors(description)) {
+  for (const RequiredTensor& tensor : storedTensors(description)) {
     const bool isBias = tensor.name.ends_with(".bias");
     if (tensor.shape.size() == 1) {
       random.tensors[tensor.name] = {tensor.shape, isBias ? 0.0F : 1.0F, 0.1F};
@@ -112,7 +112,7 @@ RandomTensors randomTensorsOf(const DecoderDescription& description, std::uint64
   const auto shared = static_cast<float>(1 / std::sqrt(2.0 * description.shape.layers));
   for (const LayerDescription& layer : description.layers) {
     random.tensors.at(layer.attention.output.weight).deviation *= shared;
-    random.tensors.at(layer.mlp.down.weight).deviation *= shared;
+    random.tensors.at(layer.feedForward.experts.front().down.weight).deviation *= shared;
   }
   return random;
 }
@@ -120,7 +120,7 @@ RandomTensors randomTensorsOf(const DecoderDescription& description, std::uint64
 Result<std::vector<std::string>> writeWeights(const std::filesystem::path& folder, const RandomTensors& random,
                                               const DecoderDescription& description, const Task& task) {
   std::vector<TensorToWrite> tensors;
-  for (const RequiredTensor& required : requiredTensors(description)) {
+  for (const RequiredTensor& required : storedTensors(description)) {
     const std::string& name = required.name;
     const auto held = std::make_shared<std::vector<std::uint16_t>>();  // its own: the next tensor is made while this one is written
     tensors.push_back({name, required.shape, DataType::bf16, [held, &random, &name = random.tensors.find(name)->first]() -> Result<std::span<const std::byte>> {
@@ -151,7 +151,7 @@ Result<MadeModel> makeModel(const ModelRequest& request, const Task& task) {
 
   MadeModel made;
   made.shape = description.shape;
-  for (const RequiredTensor& tensor : requiredTensors(description)) {
+  for (const RequiredTensor& tensor : storedTensors(description)) {
     std::int64_t count = 1;
     for (const std::int64_t length : tensor.shape) count *= length;
     made.shape.parameters += count;

@@ -66,8 +66,8 @@ class LatentReader {
     const nlohmann::json& config = checkpoint_.config;
     if (!config.contains("kvista") || !config["kvista"].is_object()) return corrupt("config.json has no kvista object");
     const nlohmann::json& own = config["kvista"];
-    if (!own.contains("format") || own["format"] != kLatentFormat)
-      return corrupt(fmt::format("kvista.format in config.json is not {}, which this version reads", kLatentFormat));
+    if (!own.contains("format") || !own["format"].is_number_integer() || own["format"] < 1 || own["format"] > kLatentFormat)
+      return corrupt(fmt::format("kvista.format in config.json is not a number from 1 to {}, which this version reads", kLatentFormat));
     if (!own.contains("base_config")) return corrupt("config.json has no kvista.base_config");
     return own["base_config"];
   }

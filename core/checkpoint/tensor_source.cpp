@@ -61,8 +61,8 @@ Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name)
   return readTensor(store, found->second);
 }
 
-ProjectionRows::ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description, at::Device device)
-    : store_(std::move(store)), device_(device) {
+ProjectionRows::ProjectionRows(std::shared_ptr<const TensorStore> viewed, const DecoderDescription& description, at::Device device)
+    : store_(std::move(viewed)), device_(device) {
   for (const LayerDescription& layer : description.layers)
     names_.emplace_back(layer.attention.key.weight, layer.attention.value.weight);
 }

@@ -35,7 +35,8 @@ Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name)
 /// its groups do not read it again and again.
 class ProjectionRows {
  public:
-  ProjectionRows(std::shared_ptr<const TensorStore> store, const DecoderDescription& description, at::Device device);
+  /// `viewed`: a store in which the description's views can be read.
+  ProjectionRows(std::shared_ptr<const TensorStore> viewed, const DecoderDescription& description, at::Device device);
   Result<at::Tensor> layer(int layer);  ///< [key width + value width, hidden size].
 
  private:

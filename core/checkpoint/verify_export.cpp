@@ -6,6 +6,7 @@
 #include <ATen/ops/arange.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -23,10 +24,11 @@ constexpr std::int64_t kTokens = 48;
 constexpr double kTolerance = 1e-3;
 constexpr double kTolerance16Bit = 0.05;
 
-/// Tokens spread over the vocabulary, the same for every run.
-at::Tensor fixedTokens(std::int64_t vocabulary) {
-  const at::Tensor places = at::arange(kWindows * kTokens, at::TensorOptions(at::kLong));
-  return (places * 7919 + 13).remainder(vocabulary).view({kWindows, kTokens});
+/// Tokens spread over the vocabulary, the same for every run; fewer where there are learned positions for fewer.
+at::Tensor fixedTokens(const DecoderDescription& description) {
+  const std::int64_t tokens = description.embedding.positions.empty() ? kTokens : std::min(kTokens, description.maximumPositions);
+  const at::Tensor places = at::arange(kWindows * tokens, at::TensorOptions(at::kLong));
+  return (places * 7919 + 13).remainder(description.shape.vocabulary).view({kWindows, tokens});
 }
 
 bool hasCodes(const PlanFactors& factors) {
@@ -52,7 +54,7 @@ Result<at::Tensor> logitsOnFixedTokens(const Decoder& decoder, const Compression
   return guardTorch("The forward pass on fixed tokens", [&]() -> Result<at::Tensor> {
     std::optional<PlanTransform> transform;
     if (plan != nullptr) transform.emplace(*plan, factors, decoder.shape(), decoder.options().device);
-    KVISTA_ASSIGN(const ForwardResult result, decoder.forward(fixedTokens(decoder.shape().vocabulary),
+    KVISTA_ASSIGN(const ForwardResult result, decoder.forward(fixedTokens(decoder.description()),
                                                               transform ? &*transform : nullptr, {}, true, task));
     return result.logits.to(at::kCPU, at::kFloat);
   });
@@ -69,7 +71,7 @@ Result<LogitComparison> compareWritten(const std::filesystem::path& folder, cons
   KVISTA_ASSIGN(const at::Tensor found, logitsOf(opened, options, task));
   return guardTorch("Comparing logits", [&]() -> Result<LogitComparison> {
     const at::Tensor difference = (found - expected).abs();
-    LogitComparison comparison{.tokens = kWindows * kTokens,
+    LogitComparison comparison{.tokens = static_cast<int>(found.size(0) * found.size(1)),
                                .largestDifference = difference.max().item<double>(),
                                .meanSquareDifference = std::sqrt(difference.square().mean().item<double>()),
                                .tolerance = kTolerance,

@@ -62,22 +62,31 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
     layer.parts.push_back(std::move(part));
   }
   if (!forKernels) return;
-  const RopeDescription& rope = decoder.description().rope;
-  std::shared_ptr<const LatentRotation> rotation;
+  if (shape.headDim != shape.valueHeadDim) return;
+  std::vector<std::shared_ptr<const Turning>> turnings;
+  for (const RopeDescription& rope : decoder.description().ropes) turnings.push_back(afterRope_ ? nullptr : turningOf(rope));
+  for (int number = 0; number < shape.layers; ++number) {
+    const AttentionDescription& attention = decoder.description().layers[static_cast<std::size_t>(number)].attention;
+    if (attention.scoreCap > 0 || attention.clip > 0 || attention.linearBiases || attention.latent) continue;  // kernels know none of these
+    Layer& layer = layers_[static_cast<std::size_t>(number)];
+    if (afterRope_) useDirect(layer);
+    else if (attention.rope && turnings[static_cast<std::size_t>(*attention.rope)])
+      useRebuilt(layer, number, turnings[static_cast<std::size_t>(*attention.rope)]);
+  }
+}
+
+std::shared_ptr<const LatentSequence::Turning> LatentSequence::turningOf(const RopeDescription& rope) const {
   const bool isFixed = rope.type != RopeType::dynamic && rope.type != RopeType::longrope;
-  if (!afterRope_ && isFixed && rope.rotaryDim == shape.headDim) {
-    std::vector<float> frequencies;
-    for (const double frequency : inverseFrequencies(rope, 1)) frequencies.push_back(static_cast<float>(frequency));
-    rotation = std::make_shared<LatentRotation>(std::move(frequencies), floats.device());
-    const at::Tensor angles = rotation->frequencies().to(at::kDouble) * exactTokens_;
-    exactCosine_ = angles.cos().to(at::kFloat);
-    exactSine_ = angles.sin().to(at::kFloat);
-  }
-  for (int layer = 0; layer < shape.layers; ++layer) {
-    if (shape.headDim != shape.valueHeadDim) continue;
-    if (afterRope_) useDirect(layers_[static_cast<std::size_t>(layer)]);
-    else if (rotation) useRebuilt(layers_[static_cast<std::size_t>(layer)], layer, rotation);
-  }
+  if (!isFixed || rope.isInterleaved || rope.rotaryDim != decoder_.shape().headDim) return nullptr;
+  std::vector<float> frequencies;
+  for (const double frequency : inverseFrequencies(rope, 1)) frequencies.push_back(static_cast<float>(frequency));
+  auto turning = std::make_shared<Turning>();
+  turning->rotation = std::make_shared<LatentRotation>(std::move(frequencies), decoder_.options().device);
+  const at::Tensor angles = turning->rotation->frequencies().to(at::kDouble) * exactTokens_;
+  turning->exactCosine = angles.cos().to(at::kFloat);
+  turning->exactSine = angles.sin().to(at::kFloat);
+  turning->factor = rope.attentionFactor;
+  return turning;
 }
 
 std::vector<LatentSequence::Place> LatentSequence::placesOf(const Layer& layer, Side side) const {
@@ -111,7 +120,7 @@ void LatentSequence::useDirect(Layer& layer) const {
   if (attention && attention->refusal().empty()) layer.direct = std::move(*attention);
 }
 
-void LatentSequence::useRebuilt(Layer& layer, int number, const std::shared_ptr<const LatentRotation>& rotation) const {
+void LatentSequence::useRebuilt(Layer& layer, int number, const std::shared_ptr<const Turning>& turning) const {
   // Keys are rebuilt without their bias and norm, which stand between them and the rotation.
   if (decoder_.keyBias(number).defined() || decoder_.description().layers[static_cast<std::size_t>(number)].attention.keyNorm) return;
   const std::vector<Place> keys = placesOf(layer, Side::key), values = placesOf(layer, Side::value);
@@ -158,8 +167,10 @@ void LatentSequence::useRebuilt(Layer& layer, int number, const std::shared_ptr<
   } else if (joint != groups.size()) {
     return;
   }
-  auto attention = RebuiltAttention::make(std::move(groups), rotation, decoder_.shape().queryHeads / decoder_.shape().kvHeads);
-  if (attention && attention->refusal().empty()) layer.rebuilt = std::move(*attention);
+  auto attention = RebuiltAttention::make(std::move(groups), turning->rotation, decoder_.shape().queryHeads / decoder_.shape().kvHeads);
+  if (!attention || !attention->refusal().empty()) return;
+  layer.rebuilt = std::move(*attention);
+  layer.turning = turning;
 }
 
 bool LatentSequence::usesKernels(int layer) const {
@@ -229,12 +240,12 @@ SequenceStore::Tokens LatentSequence::rebuilt(int layer) const {
   return result;
 }
 
-LatentAttended LatentSequence::attendToExact(const Layer& layer, const at::Tensor& query) const {
+LatentAttended LatentSequence::attendToExact(const Layer& layer, double scale, const at::Tensor& query) const {
   const ModelShape& shape = decoder_.shape();
   const std::int64_t shared = shape.queryHeads / shape.kvHeads;
   const at::Tensor own = query.to(at::kFloat).view({1, shape.kvHeads, shared, shape.headDim});
   const at::Tensor values = layer.exact.values.to(at::kFloat).unflatten(2, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
-  const at::Tensor scores = at::matmul(own, layer.exactRotated.to(at::kFloat).transpose(2, 3)) * (decoder_.description().attentionScale * 1.4426950408889634);
+  const at::Tensor scores = at::matmul(own, layer.exactRotated.to(at::kFloat).transpose(2, 3)) * (scale * 1.4426950408889634);
   const at::Tensor peak = scores.amax(-1), weights = at::exp2(scores - peak.unsqueeze(-1)), total = weights.sum(-1);
   const at::Tensor output = at::matmul(weights, values) / total.unsqueeze(-1);
   return {output.flatten(1, 2).to(type_), at::stack({peak, total}, -1).view({1, shape.queryHeads, 1, 2})};
@@ -242,30 +253,30 @@ LatentAttended LatentSequence::attendToExact(const Layer& layer, const at::Tenso
 
 at::Tensor LatentSequence::attend(int layer, const at::Tensor& query) const {
   const Layer& own = layers_[static_cast<std::size_t>(layer)];
-  const DecoderDescription& description = decoder_.description();
+  const AttentionDescription& attention = decoder_.description().layers[static_cast<std::size_t>(layer)].attention;
   const std::int64_t exact = own.exact.keys.defined() ? own.exact.keys.size(1) : 0;
-  const auto window = description.layers[static_cast<std::size_t>(layer)].attention.slidingWindow;
+  const auto window = attention.slidingWindow;
   if (!usesKernels(layer) || own.tokens == 0 || (window && *window < exact + own.tokens)) return {};
   const at::Tensor asked = query.squeeze(2).contiguous();  // [1, queryHeads, headDim]
   Result<LatentAttended> attended = [&]() -> Result<LatentAttended> {
     if (own.direct) {
       const at::Tensor records = own.records.narrow(1, 0, own.tokens);
-      return (*own.direct)(asked, records, records, description.attentionScale);
+      return (*own.direct)(asked, records, records, attention.scale);
     }
     // The first record stands at position 0 for the kernel: the query is turned back by the tokens before it.
     at::Tensor turned = asked;
     if (exact > 0) {
       const auto halves = asked.to(at::kFloat).chunk(2, -1);
-      turned = at::cat({halves[0] * exactCosine_ + halves[1] * exactSine_, halves[1] * exactCosine_ - halves[0] * exactSine_}, -1).to(type_);
+      turned = at::cat({halves[0] * own.turning->exactCosine + halves[1] * own.turning->exactSine, halves[1] * own.turning->exactCosine - halves[0] * own.turning->exactSine}, -1).to(type_);
     }
     const at::Tensor records = own.records.narrow(1, 0, own.tokens), elements = own.isCoded ? records : records.view(type_);
     const auto from = [&](std::int64_t first) { return first == 0 ? elements : elements.narrow(2, first, elements.size(2) - first); };
     const at::Tensor keys = from(own.firstKey), values = own.firstKey == own.firstValue ? keys : from(own.firstValue);
-    return (*own.rebuilt)(turned, keys, values, description.attentionScale * description.rope.attentionFactor);
+    return (*own.rebuilt)(turned, keys, values, attention.scale * own.turning->factor);
   }();
   // Shapes fit since the constructor; what is left is a device that fails, which libtorch reports as an exception too.
   TORCH_CHECK(attended.has_value(), attended ? "" : attended.error().message);
-  at::Tensor output = (exact > 0 ? joined(*attended, attendToExact(own, asked)) : *attended).output;
+  at::Tensor output = (exact > 0 ? joined(*attended, attendToExact(own, attention.scale, asked)) : *attended).output;
   if (const at::Tensor bias = decoder_.valueBias(layer); bias.defined()) {
     const std::int64_t shared = decoder_.shape().queryHeads / decoder_.shape().kvHeads;
     output = output + bias.view({decoder_.shape().kvHeads, decoder_.shape().valueHeadDim}).repeat_interleave(shared, 0);

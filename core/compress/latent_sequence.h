@@ -37,6 +37,12 @@ class LatentSequence final : public SequenceStore {
     RecordLayout layout;
     std::int64_t offset = 0;            // in the record, bytes
   };
+  /// What kernels that rebuild keys need of a rope.
+  struct Turning {
+    std::shared_ptr<const LatentRotation> rotation;
+    at::Tensor exactCosine, exactSine;  // of the exact tokens' length
+    double factor = 1;                  // of the scores
+  };
   struct Layer {
     std::vector<Part> parts;
     std::int64_t recordBytes = 0;
@@ -47,6 +53,7 @@ class LatentSequence final : public SequenceStore {
     at::Tensor exactRotated;  // [1, kvHeads, exact tokens, headDim]
     std::optional<DirectAttention> direct;
     std::optional<RebuiltAttention> rebuilt;
+    std::shared_ptr<const Turning> turning;  // of `rebuilt`
     std::int64_t firstKey = 0, firstValue = 0;  // elements of a record that `rebuilt` leaves out
   };
   /// The group that holds a head, and where its rows begin in what rebuilds it.
@@ -57,16 +64,17 @@ class LatentSequence final : public SequenceStore {
   [[nodiscard]] std::vector<Place> placesOf(const Layer& layer, Side side) const;
   [[nodiscard]] at::Tensor rowsOf(const Place& place, std::int64_t rank) const;
   void useDirect(Layer& layer) const;
-  void useRebuilt(Layer& layer, int number, const std::shared_ptr<const LatentRotation>& rotation) const;
+  void useRebuilt(Layer& layer, int number, const std::shared_ptr<const Turning>& turning) const;
+  /// Null for what kernels cannot rotate by.
+  [[nodiscard]] std::shared_ptr<const Turning> turningOf(const RopeDescription& rope) const;
   [[nodiscard]] at::Tensor latentOf(const Layer& layer, const Part& part) const;
-  [[nodiscard]] LatentAttended attendToExact(const Layer& layer, const at::Tensor& query) const;
+  [[nodiscard]] LatentAttended attendToExact(const Layer& layer, double scale, const at::Tensor& query) const;
 
   const Decoder& decoder_;
   at::ScalarType type_;
   int exactTokens_;
   bool afterRope_;
   std::vector<Layer> layers_;
-  at::Tensor exactCosine_, exactSine_;  // of the exact tokens' length
 };
 
 }  // namespace kvista

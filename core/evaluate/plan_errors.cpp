@@ -140,13 +140,15 @@ Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& s
       const KeyValues changed = transform.beforeRope(layer, raw);
       const at::Tensor rotated = decoder.rotateKeys(layer, withBias(changed.keys, keyBias, 1).flatten(0, 1), positions, tokens);
       const at::Tensor keys = transform.afterRope(layer, rotated.unflatten(0, {ids.size(0), tokens}).transpose(1, 2));
-      const auto& slidingWindow = description.layers[static_cast<std::size_t>(layer)].attention.slidingWindow;
-      const at::Tensor output = causalAttention(record.rotatedQueries, keys, byHead(withBias(changed.values, valueBias, 1), shape.kvHeads),
-                                                description.attentionScale, slidingWindow);
+      const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
+      const KeyValues heads = decoder.attendedHeads(layer, keys, withBias(changed.values, valueBias, 1));
+      const at::Tensor output = causalAttention(attention, record.rotatedQueries, heads.keys, heads.values);
+      const at::Tensor exactKeys = decoder.attendedHeads(layer, record.rotatedKeys, record.values).keys;
       Sums keySums, valueSums, logitSums, outputSums;
       keySums.add(keys, record.rotatedKeys, {0, 2, 3});
       valueSums.add(byHead(changed.values, shape.kvHeads), byHead(raw.values, shape.kvHeads), {0, 2, 3});
-      logitSums.add(scores(record.rotatedQueries, keys, slidingWindow), scores(record.rotatedQueries, record.rotatedKeys, slidingWindow), {0, 2, 3});
+      logitSums.add(scores(record.rotatedQueries, heads.keys, attention.slidingWindow),
+                    scores(record.rotatedQueries, exactKeys, attention.slidingWindow), {0, 2, 3});
       outputSums.add(byHead(output, shape.queryHeads), byHead(record.attentionOutput, shape.queryHeads), {0, 2, 3});
       keySums.write(measured.keys, layer);
       valueSums.write(measured.values, layer);

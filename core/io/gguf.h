@@ -18,7 +18,7 @@ struct GgufModel {
 };
 
 /// Reads header, metadata and tensor table; every count, length and offset is checked against the file's size first.
-/// Architectures: llama (Mistral models too are converted to it), qwen2, qwen3.
+/// Architectures: those of gguf_architectures.cpp.
 ///
 /// Frequency factors (tensor `rope_freqs.weight`, what llama.cpp makes of llama3 scaling) appear in the configuration
 /// as `rope_parameters: {rope_type: "factors", rope_theta, factors: [r/2 numbers]}`: inv_freq_j = rope_theta^(-2j/r) /

@@ -15,8 +15,11 @@
 
 namespace kvista {
 
-/// `general.architecture`, refused (unsupportedModel) unless KVista reads it; also refuses parts of split files.
-Result<std::string_view> ggufArchitecture(const GgufFile& file);
+struct GgufArchitecture;
+
+/// What `general.architecture` names, refused (unsupportedModel) unless KVista reads it; also refuses parts of split
+/// files.
+Result<const GgufArchitecture*> ggufArchitecture(const GgufFile& file);
 
 /// config.json of the model.
 Result<nlohmann::json> ggufConfig(const GgufFile& file);

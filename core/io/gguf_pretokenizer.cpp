@@ -44,6 +44,8 @@ json seedCoder() {
                         R"( ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)");
 }
 
+json bloom() { return splitThenBytes(R"( ?[^(\s|.,!?…。，、।۔،)]+)"); }
+
 json tekken() {
   return splitThenBytes(R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
                         R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}|)"
@@ -111,6 +113,10 @@ constexpr Entry kEntries[] = {
     {"falcon3", llama3, false, true, true},
     {"dbrx", llama3},
     {"smaug-bpe", llama3},
+    {"chatglm-bpe", llama3},
+    {"glm4", llama3},
+    {"bloom", bloom},
+    {"stablelm2", qwen2},
     {"qwen2", qwen2, true},
     {"deepseek-r1-qwen", qwen2, true},
     {"megrez", qwen2, true},

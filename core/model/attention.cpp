@@ -5,9 +5,14 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace kvista {
@@ -21,45 +26,72 @@ at::Tensor repeatHeads(const at::Tensor& x, std::int64_t queryHeads) {
   return x.unsqueeze(2).expand({x.size(0), x.size(1), repeats, x.size(2), x.size(3)}).flatten(1, 2);
 }
 
+/// Places of tokens, int64 [count].
+struct Places {
+  std::int64_t first, count;
+  [[nodiscard]] at::Tensor on(at::Device device) const { return at::arange(first, first + count, at::TensorOptions(at::kLong).device(device)); }
+};
+
+/// What is added to the scores of keys at `places`, [queryHeads, 1, keys].
+at::Tensor biasesOf(const LinearBiases& biases, double scale, const at::Tensor& places, at::ScalarType dtype) {
+  at::Tensor slopes = at::tensor(std::vector<float>(biases.slopes.begin(), biases.slopes.end())).to(places.device());
+  at::Tensor sums = places.to(at::kFloat);
+  if (biases.isRoundedToBfloat16) {
+    sums = (slopes.to(at::kBFloat16).to(at::kFloat).view({-1, 1, 1}) * sums).to(at::kBFloat16).to(at::kFloat);
+  } else {
+    sums = slopes.view({-1, 1, 1}) * sums;
+  }
+  return (biases.isBeforeScale ? sums * scale : sums).to(dtype);
+}
+
+/// Attention of the queries at some places to the keys at others. Without a mask, every key is seen.
+at::Tensor attend(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                  const std::optional<at::Tensor>& isVisible, const Places& keyPlaces) {
+  std::optional<at::Tensor> mask = isVisible;
+  if (attention.linearBiases) {
+    mask = biasesOf(*attention.linearBiases, attention.scale, keyPlaces.on(queries.device()), queries.scalar_type());
+    if (isVisible) mask = mask->masked_fill(isVisible->logical_not(), -std::numeric_limits<double>::infinity());
+  }
+  if (attention.scoreCap == 0)
+    return at::scaled_dot_product_attention(queries, keys, values, mask, 0.0, false, attention.scale);
+  at::Tensor scores = at::matmul(queries, keys.transpose(2, 3)) * attention.scale;
+  scores = (scores / attention.scoreCap).tanh() * attention.scoreCap;
+  if (mask) scores = mask->scalar_type() == at::kBool ? scores.masked_fill(mask->logical_not(), -std::numeric_limits<double>::infinity()) : scores + *mask;
+  return at::matmul(at::softmax(scores, -1, at::kFloat).to(values.scalar_type()), values);
+}
+
 /// Blocks of queries against the keys that some query of the block sees.
-at::Tensor slidingAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
-                            std::int64_t window) {
+at::Tensor inBlocks(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
   constexpr std::int64_t kBlock = 256;
-  const std::int64_t tokens = queries.size(2);
-  const at::Tensor positions = at::arange(tokens, queries.options().dtype(at::kLong));
+  const std::int64_t tokens = queries.size(2), window = attention.slidingWindow.value_or(tokens);
   std::vector<at::Tensor> blocks;
   for (std::int64_t begin = 0; begin < tokens; begin += kBlock) {
-    const std::int64_t count = std::min(kBlock, tokens - begin);
+    const Places asking{begin, std::min(kBlock, tokens - begin)};
     const std::int64_t firstKey = std::max<std::int64_t>(0, begin - window + 1);
-    const std::int64_t keyCount = begin + count - firstKey;
-    const at::Tensor distance =
-        positions.narrow(0, begin, count).unsqueeze(1) - positions.narrow(0, firstKey, keyCount).unsqueeze(0);
-    const at::Tensor isVisible = distance.ge(0).logical_and_(distance.lt(window));
-    blocks.push_back(
-        at::scaled_dot_product_attention(queries.narrow(2, begin, count), keys.narrow(2, firstKey, keyCount),
-                                         values.narrow(2, firstKey, keyCount), isVisible, 0.0, false, scale));
+    const Places seen{firstKey, begin + asking.count - firstKey};
+    const at::Tensor distance = asking.on(queries.device()).unsqueeze(1) - seen.on(queries.device()).unsqueeze(0);
+    blocks.push_back(attend(attention, queries.narrow(2, begin, asking.count), keys.narrow(2, firstKey, seen.count),
+                            values.narrow(2, firstKey, seen.count), distance.ge(0).logical_and_(distance.lt(window)), seen));
   }
   return at::cat(blocks, 2);
 }
 
 }  // namespace
 
-at::Tensor causalAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
-                           std::optional<std::int64_t> slidingWindow) {
+at::Tensor causalAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
   const at::Tensor allKeys = repeatHeads(keys, queries.size(1));
   const at::Tensor allValues = repeatHeads(values, queries.size(1));
-  const at::Tensor output =
-      slidingWindow && *slidingWindow < queries.size(2)
-          ? slidingAttention(queries, allKeys, allValues, scale, *slidingWindow)
-          : at::scaled_dot_product_attention(queries, allKeys, allValues, std::nullopt, 0.0, true, scale);
+  const bool slides = attention.slidingWindow && *attention.slidingWindow < queries.size(2);
+  const bool isPlain = !slides && !attention.linearBiases && attention.scoreCap == 0;
+  const at::Tensor output = isPlain ? at::scaled_dot_product_attention(queries, allKeys, allValues, std::nullopt, 0.0, true, attention.scale)
+                                    : inBlocks(attention, queries, allKeys, allValues);
   return output.transpose(1, 2).flatten(2);
 }
 
-at::Tensor attentionOfLast(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
-                           std::optional<std::int64_t> slidingWindow) {
-  const std::int64_t seen = std::min(keys.size(2), slidingWindow.value_or(keys.size(2)));
-  const auto last = [&](const at::Tensor& x) { return repeatHeads(x.narrow(2, x.size(2) - seen, seen), queries.size(1)); };
-  return at::scaled_dot_product_attention(queries, last(keys), last(values), std::nullopt, 0.0, false, scale).transpose(1, 2).flatten(2);
+at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
+  const std::int64_t tokens = keys.size(2), seen = std::min(tokens, attention.slidingWindow.value_or(tokens));
+  const auto last = [&](const at::Tensor& x) { return repeatHeads(x.narrow(2, tokens - seen, seen), queries.size(1)); };
+  return attend(attention, queries, last(keys), last(values), std::nullopt, {tokens - seen, seen}).transpose(1, 2).flatten(2);
 }
 
 }  // namespace kvista

@@ -4,19 +4,16 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
-#include <optional>
+#include "core/model/description.h"
 
 namespace kvista {
 
-/// Causal attention of a window from position 0. `queries` [b, queryHeads, n, d], `keys` [b, kvHeads, n, d], `values`
-/// [b, kvHeads, n, dv]; query head h uses kv head h / (queryHeads / kvHeads). Answers [b, n, queryHeads * dv].
-/// With a sliding window w, token i sees tokens i-w+1 .. i. Memory grows with n, not with n^2. Differentiable.
-at::Tensor causalAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
-                           std::optional<std::int64_t> slidingWindow);
+/// Causal attention of a window from position 0, with the scale, sliding window, linear biases and cap that `attention`
+/// says. `queries` [b, queryHeads, n, d], `keys` [b, kvHeads, n, d], `values` [b, kvHeads, n, dv]; query head h uses kv head
+/// h / (queryHeads / kvHeads). Answers [b, n, queryHeads * dv]. Memory grows with n, not with n^2. Differentiable.
+at::Tensor causalAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values);
 
 /// The same for one query that stands behind all keys: `queries` [b, queryHeads, 1, d].
-at::Tensor attentionOfLast(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
-                           std::optional<std::int64_t> slidingWindow);
+at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values);
 
 }  // namespace kvista

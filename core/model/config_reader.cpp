@@ -38,6 +38,13 @@ bool ConfigReader::isNull(std::string_view key) const { return !has(key) && obje
 
 bool ConfigReader::isEmpty() const { return object_->empty(); }
 
+std::string_view ConfigReader::firstOf(std::initializer_list<std::string_view> keys) const {
+  for (const std::string_view key : keys) {
+    if (has(key)) return key;
+  }
+  return *keys.begin();
+}
+
 std::string ConfigReader::describeField(std::string_view key) const {
   return fmt::format("{}: {}{}", source_, prefix_, key);
 }
@@ -114,6 +121,31 @@ Result<std::vector<double>> ConfigReader::positiveList(std::string_view key, std
                                                       describeField(key), numbers.size(), shown(element)));
     }
     numbers.push_back(element.get<double>());
+  }
+  return numbers;
+}
+
+Result<std::vector<std::int64_t>> ConfigReader::integerList(std::string_view key, std::int64_t minimum,
+                                                            std::int64_t maximum,
+                                                            std::optional<std::size_t> count) const {
+  const auto* value = find(key);
+  const auto expected = [&] {
+    return fmt::format("a list of {}whole numbers from {} to {}", count ? fmt::format("{} ", *count) : "", minimum,
+                       maximum);
+  };
+  if (value == nullptr || !value->is_array() || (count && value->size() != *count)) return wrong(key, expected());
+  std::vector<std::int64_t> numbers;
+  numbers.reserve(value->size());
+  for (const auto& element : *value) {
+    const bool isHuge =
+        element.is_number_unsigned() && element.get<std::uint64_t>() > static_cast<std::uint64_t>(maximum);
+    if (!element.is_number_integer() || isHuge || element.get<std::int64_t>() < minimum ||
+        element.get<std::int64_t>() > maximum) {
+      return fail(ErrorCode::corruptFile,
+                  fmt::format("{}[{}] is {}; it must be a whole number from {} to {}.", describeField(key),
+                              numbers.size(), shown(element), minimum, maximum));
+    }
+    numbers.push_back(element.get<std::int64_t>());
   }
   return numbers;
 }

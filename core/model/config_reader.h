@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +23,10 @@ class ConfigReader {
       : object_(&object), source_(std::move(source)), prefix_(std::move(prefix)) {}
 
   [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
+  /// The first of the keys that `has`, or else the first: a number that some files keep under another name.
+  [[nodiscard]] std::string_view firstOf(std::initializer_list<std::string_view> keys) const;
+  /// It is an object inside another configuration, as the text part of a multimodal model.
+  [[nodiscard]] bool isPart() const { return !prefix_.empty(); }
   /// The key is written down and its value is null, which for a few keys means something else than absence.
   [[nodiscard]] bool isNull(std::string_view key) const;
 
@@ -36,6 +42,10 @@ class ConfigReader {
   [[nodiscard]] Result<std::string> stringOr(std::string_view key, std::string absent) const;
   /// Exactly `count` finite numbers above zero.
   [[nodiscard]] Result<std::vector<double>> positiveList(std::string_view key, std::size_t count) const;
+  /// Whole numbers within [minimum, maximum]; exactly `count` of them where that is given.
+  [[nodiscard]] Result<std::vector<std::int64_t>> integerList(std::string_view key, std::int64_t minimum,
+                                                              std::int64_t maximum,
+                                                              std::optional<std::size_t> count = {}) const;
   /// Exactly `count` strings.
   [[nodiscard]] Result<std::vector<std::string>> stringList(std::string_view key, std::size_t count) const;
   /// The object under `key`; must be there (see `has`).

@@ -14,6 +14,8 @@
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/model/description.h"
+#include "core/model/head.h"
+#include "core/model/operators.h"
 #include "core/model/weights.h"
 #include "core/plan/shape.h"
 
@@ -103,8 +105,8 @@ struct LayerRecord {
   at::Tensor attentionInput;   ///< [b, n, hiddenSize]: what q, k and v are projected from (after the layer's norm).
   at::Tensor keys, values;     ///< Raw, [b, n, width].
   at::Tensor rotatedKeys;      ///< [b, kvHeads, n, headDim]: after norm and RoPE.
-  at::Tensor rotatedQueries;   ///< [b, queryHeads, n, headDim].
-  at::Tensor attentionOutput;  ///< [b, n, queryHeads * valueHeadDim]: before the output projection.
+  at::Tensor rotatedQueries;   ///< [b, queryHeads, n, d]; d is headDim but with latent attention.
+  at::Tensor attentionOutput;  ///< [b, n, queryHeads * dv]: before the output projection; dv likewise valueHeadDim.
   at::Tensor gradientKeys, gradientValues;  ///< As keys, values.
   at::Tensor gradientRotatedKeys;           ///< As rotatedKeys.
 };
@@ -115,19 +117,25 @@ using LayerVisitor = std::function<Result<void>(const LayerRecord&)>;
 struct DecoderCache {
   struct Layer {
     at::Tensor rotatedKeys;  ///< [1, kvHeads, tokens, headDim]
-    at::Tensor values;       ///< [1, kvHeads, tokens, valueHeadDim]
+    at::Tensor values;       ///< [1, tokens, width]
     KeyValues raw;           ///< [1, tokens, width]
   };
   std::vector<Layer> layers;
   std::int64_t tokens = 0;
   std::unique_ptr<SequenceStore> store;  ///< If there is one, it takes the layers' place.
-  at::Tensor cosine, sine;               ///< Then: of every token's rotation when it came, [tokens, rotaryDim / 2].
+  std::vector<RotaryTable> ropes;        ///< Then: of every token's rotation when it came.
 };
 
 struct ForwardResult {
   at::Tensor hiddenLast;  ///< [b, n, hiddenSize]: input of the language-model head.
   at::Tensor logits;      ///< [b, n, vocabulary], only if asked for.
 };
+
+/// The model as far as its embedding goes: see EmbeddingDescription. `ids` [b, n] int64, the first of each window standing at
+/// `firstPosition`; [b, n, hiddenSize].
+at::Tensor embedTokens(const DecoderDescription& description, const DecoderWeights& weights, const at::Tensor& ids, std::int64_t firstPosition);
+/// From the last layer's output [b, n, hiddenSize] to the head's input [b, n, width]: see HeadDescription. Differentiable.
+at::Tensor headInput(const DecoderDescription& description, const DecoderWeights& weights, const at::Tensor& hidden);
 
 /// A decoder-only language model driven by its family's description. Immutable after loading; passes may run from
 /// several threads. Weights are views of the mapped file where the dtype allows it.
@@ -156,6 +164,8 @@ class Decoder {
   /// attention of `layer` would see them in a sequence of `sequenceLength` tokens: [rows, kvHeads, headDim].
   [[nodiscard]] at::Tensor rotateKeys(int layer, const at::Tensor& keys, const at::Tensor& positions,
                                       std::int64_t sequenceLength) const;
+  /// What each head of `layer` attends to: see attendedHeads in decoder_layer.h.
+  [[nodiscard]] KeyValues attendedHeads(int layer, const at::Tensor& rotatedKeys, const at::Tensor& values) const;
 
   /// `ids`: int64 [b, n], positions from 0. `visitor` (may be empty) sees the layers in rising order; `transform` may
   /// be null. Answers cancelled between layers when the task is stopped.
@@ -195,6 +205,9 @@ class Decoder {
   Decoder(DecoderDescription description, const ComputeOptions& options, DecoderWeights weights)
       : description_(std::move(description)), options_(options), weights_(std::move(weights)) {}
   [[nodiscard]] Result<void> checkIds(const at::Tensor& ids, std::int64_t minimumTokens) const;
+  /// Refuses more tokens than there are learned positions.
+  [[nodiscard]] Result<void> checkLength(std::int64_t tokens) const;
+  [[nodiscard]] Head head() const;
   [[nodiscard]] PassContext beginPass(std::int64_t tokens, const CacheTransform* transform) const;
   [[nodiscard]] at::Tensor matrixOf(int layer, const LinearDescription& linear, const LinearWeights& weights) const;
   /// The windows of a pass, as many at a time as go through a layer together.

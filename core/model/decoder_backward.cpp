@@ -22,7 +22,7 @@ Result<double> Decoder::forwardBackward(const at::Tensor& ids, const LayerVisito
     const PassContext pass = beginPass(ids.size(1), nullptr);
     KVISTA_ASSIGN(Recording recording, Recording::begin(pass, idsOnDevice, options_, task));
     const RecordedNorm norm = RecordedNorm::of(pass, recording.hidden());
-    KVISTA_ASSIGN(const LossGradient loss, nextTokenLossGradient(weights_.head, norm.output.detach(), idsOnDevice, task));
+    KVISTA_ASSIGN(const LossGradient loss, nextTokenLossGradient(head(), norm.output.detach(), idsOnDevice, task));
     at::Tensor gradient = norm.back(loss.gradient);
 
     for (int layer = description_.shape.layers - 1; layer >= 0; --layer) {
@@ -43,7 +43,7 @@ Result<double> Decoder::distil(const at::Tensor& ids, const CacheTransform& stud
     const PassContext pass = beginPass(ids.size(1), &student);
     KVISTA_ASSIGN(Recording recording, Recording::begin(pass, idsOnDevice, options_, task));
     const RecordedNorm norm = RecordedNorm::of(pass, recording.hidden());
-    KVISTA_ASSIGN(const LossGradient loss, divergenceGradient(weights_.head, teacher, norm.output.detach(), task));
+    KVISTA_ASSIGN(const LossGradient loss, divergenceGradient(head(), teacher, norm.output.detach(), task));
     at::Tensor gradient = norm.back(loss.gradient);
 
     for (int layer = description_.shape.layers - 1; layer >= 0; --layer) {
@@ -64,7 +64,7 @@ Result<double> Decoder::divergence(const at::Tensor& ids, const CacheTransform& 
     const at::Tensor idsOnDevice = ids.to(options_.device);
     KVISTA_ASSIGN(const at::Tensor teacher, runLayers(idsOnDevice, nullptr, {}, task));
     KVISTA_ASSIGN(const at::Tensor taught, runLayers(idsOnDevice, &student, {}, task));
-    return kvista::divergence(weights_.head, teacher, taught, task);
+    return kvista::divergence(head(), teacher, taught, task);
   });
 }
 

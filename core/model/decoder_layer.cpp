@@ -5,7 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/linear.h>
+#include <ATen/ops/clamp.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -13,20 +13,53 @@
 #include <vector>
 
 #include "core/model/attention.h"
+#include "core/model/feed_forward.h"
 
 namespace kvista {
 
 namespace {
 
-/// [..., n, heads * d] to [..., n, heads, d], normalised over each head if the family does so.
-at::Tensor splitHeads(const at::Tensor& x, int heads, const std::optional<NormDescription>& norm,
-                      const at::Tensor& normWeight) {
-  const at::Tensor split = x.unflatten(-1, {heads, x.size(-1) / heads});
-  return norm ? rmsNorm(split, normWeight, norm->epsilon) : split;
+const AttentionDescription& attentionOf(const DecoderDescription& description, int layer) {
+  return description.layers[static_cast<std::size_t>(layer)].attention;
 }
 
-at::Tensor runMlp(const MlpDescription& description, const LayerWeights& weights, const at::Tensor& input) {
-  return linear(gate(description.activation, linear(input, weights.gate), linear(input, weights.up)), weights.down);
+at::Tensor clipped(const AttentionDescription& attention, const at::Tensor& x) {
+  return attention.clip > 0 ? at::clamp(x, -attention.clip, attention.clip) : x;
+}
+
+at::Tensor normalise(const std::optional<NormDescription>& norm, const NormWeights& weights, const at::Tensor& x) {
+  return norm ? kvista::normalise(*norm, weights, x) : x;
+}
+
+/// [..., n, heads * d] to [..., n, heads, d], clamped and normalised as the family does it.
+at::Tensor splitHeads(const AttentionDescription& attention, const at::Tensor& x, int heads, const std::optional<NormDescription>& norm,
+                      const NormWeights& weights) {
+  const std::int64_t width = x.size(-1) / heads;
+  const at::Tensor all = clipped(attention, x);
+  if (norm && norm->width != width) return kvista::normalise(*norm, weights, all).unflatten(-1, {heads, width});
+  return normalise(norm, weights, all.unflatten(-1, {heads, width}));
+}
+
+/// [b, n, width] to [b, kvHeads, n, valueHeadDim].
+at::Tensor valueHeads(const ModelShape& shape, const at::Tensor& values) {
+  return values.unflatten(-1, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
+}
+
+/// Queries as attention asks with them, [b, queryHeads, n, d]. `table` may be null.
+at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& input,
+                          const RotaryTable* table) {
+  const AttentionDescription& attention = attentionOf(description, layer);
+  at::Tensor source = input;
+  if (attention.latent && attention.latent->queryReduction)
+    source = normalise(attention.latent->queryReductionNorm, weights.queryReductionNorm, linear(input, weights.queryReduction));
+  at::Tensor heads = splitHeads(attention, linear(source, weights.query), description.shape.queryHeads, attention.queryNorm, weights.queryNorm);
+  if (table != nullptr && attention.latent) {
+    const std::int64_t still = attention.latent->keyWidth;
+    heads = at::cat({heads.narrow(-1, 0, still), rotate(heads.narrow(-1, still, heads.size(-1) - still), *table)}, -1);
+  } else if (table != nullptr) {
+    heads = rotate(heads, *table);
+  }
+  return heads.transpose(1, 2);
 }
 
 /// A cache holds outputs without their bias (`sign` -1), which is put back when they are read (`sign` 1).
@@ -37,16 +70,29 @@ KeyValues withBias(const KeyValues& outputs, const LayerWeights& weights, double
   return {shifted(outputs.keys, weights.key), shifted(outputs.values, weights.value)};
 }
 
-/// [b, n, width] to [b, kvHeads, n, valueHeadDim].
-at::Tensor valueHeads(const ModelShape& shape, const at::Tensor& values) {
-  return values.unflatten(-1, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
-}
-
-/// The rest of a block behind its attention.
-at::Tensor afterAttention(const LayerDescription& description, const LayerWeights& weights, const at::Tensor& input,
-                          const at::Tensor& attentionOutput) {
-  const at::Tensor middle = input + linear(attentionOutput, weights.output);
-  return middle + runMlp(description.mlp, weights, rmsNorm(middle, weights.mlpNorm, description.mlpNorm.epsilon));
+/// The rest of a block behind its attention: from its `input` and what its projections saw of that.
+at::Tensor afterAttention(const LayerDescription& layer, const LayerWeights& weights, const at::Tensor& input,
+                          const at::Tensor& attentionInput, const at::Tensor& attentionOutput) {
+  const auto scaled = [&](const at::Tensor& x) { return layer.residualMultiplier == 1 ? x : x * layer.residualMultiplier; };
+  const auto fed = [&](const at::Tensor& x) {
+    return normalise(layer.feedForwardOutputNorm, weights.feedForwardOutputNorm, feedForward(layer.feedForward, weights, x));
+  };
+  const at::Tensor attended = normalise(layer.attentionOutputNorm, weights.attentionOutputNorm, linear(attentionOutput, weights.output));
+  switch (layer.arrangement) {
+    case Arrangement::sequential: {
+      const at::Tensor middle = input + scaled(attended);
+      return middle + scaled(fed(normalise(layer.feedForwardNorm, weights.feedForwardNorm, middle)));
+    }
+    case Arrangement::parallel: {
+      const at::Tensor seen = layer.feedForwardNorm ? normalise(layer.feedForwardNorm, weights.feedForwardNorm, input) : attentionInput;
+      return input + scaled(attended + fed(seen));
+    }
+    case Arrangement::normedSums: {
+      const at::Tensor middle = normalise(layer.attentionNorm, weights.attentionNorm, input + scaled(attended));
+      return normalise(layer.feedForwardNorm, weights.feedForwardNorm, middle + scaled(fed(middle)));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -63,27 +109,39 @@ LayerRecord LayerActivations::record(int layer) const {
   return record;
 }
 
-at::Tensor linear(const at::Tensor& x, const LinearWeights& weights) {
-  return weights.bias.defined() ? at::linear(x, weights.weight, weights.bias) : at::linear(x, weights.weight);
+const RotaryTable* ropeOf(const DecoderDescription& description, int layer, const std::vector<RotaryTable>& ropes) {
+  const std::optional<int> rope = attentionOf(description, layer).rope;
+  return rope ? &ropes[static_cast<std::size_t>(*rope)] : nullptr;
 }
 
 at::Tensor rotateRawKeys(const DecoderDescription& description, const LayerWeights& weights, int layer,
-                         const at::Tensor& keys, const RotaryTable& table) {
-  const AttentionDescription& attention = description.layers[layer].attention;
-  const at::Tensor heads =
-      splitHeads(keys, description.shape.kvHeads, attention.keyNorm, weights.keyNorm);
-  return rotate(heads, table);
+                         const at::Tensor& keys, const RotaryTable* table) {
+  const AttentionDescription& attention = attentionOf(description, layer);
+  const at::Tensor heads = splitHeads(attention, keys, description.shape.kvHeads, attention.keyNorm, weights.keyNorm);
+  return table == nullptr ? heads : rotate(heads, *table);
+}
+
+KeyValues attendedHeads(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& rotatedKeys,
+                        const at::Tensor& values) {
+  const AttentionDescription& attention = attentionOf(description, layer);
+  if (!attention.latent) return {rotatedKeys, valueHeads(description.shape, clipped(attention, values))};
+  const LatentAttentionDescription& latent = *attention.latent;
+  const int heads = description.shape.queryHeads;
+  const at::Tensor latents = kvista::normalise(latent.latentNorm, weights.latentNorm, values);
+  const at::Tensor expanded = linear(latents, weights.expansion).unflatten(-1, {heads, latent.keyWidth + latent.valueWidth}).transpose(1, 2);
+  const at::Tensor shared = rotatedKeys.expand({rotatedKeys.size(0), heads, rotatedKeys.size(2), rotatedKeys.size(3)});
+  return {at::cat({expanded.narrow(-1, 0, latent.keyWidth), shared}, -1), expanded.narrow(-1, latent.keyWidth, latent.valueWidth)};
 }
 
 at::Tensor attentionInput(const DecoderDescription& description, const LayerWeights& weights, int layer,
                           const at::Tensor& input) {
-  return rmsNorm(input, weights.attentionNorm, description.layers[layer].attentionNorm.epsilon);
+  const LayerDescription& own = description.layers[static_cast<std::size_t>(layer)];
+  return own.arrangement == Arrangement::normedSums ? input : normalise(own.attentionNorm, weights.attentionNorm, input);
 }
 
 LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input) {
-  const ModelShape& shape = pass.description.shape;
-  const LayerDescription& description = pass.description.layers[layer];
-  const AttentionDescription& attention = description.attention;
+  const LayerDescription& description = pass.description.layers[static_cast<std::size_t>(layer)];
+  const RotaryTable* rope = ropeOf(pass.description, layer, pass.ropes);
 
   LayerActivations result;
   result.attentionInput = attentionInput(pass.description, weights, layer, input);
@@ -93,70 +151,76 @@ LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights
   if (pass.transform != nullptr) {
     cached = withBias(pass.transform->beforeRope(layer, withBias(cached, weights, -1)), weights, 1);
   }
-  result.rotatedKeys = rotateRawKeys(pass.description, weights, layer, cached.keys, pass.rope).transpose(1, 2);
+  result.rotatedKeys = rotateRawKeys(pass.description, weights, layer, cached.keys, rope).transpose(1, 2);
   if (pass.transform != nullptr) result.rotatedKeys = pass.transform->afterRope(layer, std::move(result.rotatedKeys));
-
-  const at::Tensor queries = linear(result.attentionInput, weights.query);
-  result.rotatedQueries =
-      rotate(splitHeads(queries, shape.queryHeads, attention.queryNorm, weights.queryNorm), pass.rope).transpose(1, 2);
   result.cachedValues = cached.values;
-  result.attentionOutput = causalAttention(result.rotatedQueries, result.rotatedKeys, valueHeads(shape, cached.values),
-                                           pass.description.attentionScale, attention.slidingWindow);
-  result.output = afterAttention(description, weights, input, result.attentionOutput);
+
+  result.rotatedQueries = rotatedQueries(pass.description, weights, layer, result.attentionInput, rope);
+  const KeyValues heads = attendedHeads(pass.description, weights, layer, result.rotatedKeys, result.cachedValues);
+  result.attentionOutput = causalAttention(description.attention, result.rotatedQueries, heads.keys, heads.values);
+  result.output = afterAttention(description, weights, input, result.attentionInput, result.attentionOutput);
   return result;
 }
 
 void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations, DecoderCache& all) {
   if (all.store) {
-    const at::Tensor rotated = rotateRawKeys(pass.description, weights, layer, activations.keys, pass.rope).transpose(1, 2);
+    const at::Tensor rotated = rotateRawKeys(pass.description, weights, layer, activations.keys, ropeOf(pass.description, layer, pass.ropes)).transpose(1, 2);
     all.store->append(layer, withBias({activations.keys, activations.values}, weights, -1), rotated);
     return;
   }
   DecoderCache::Layer& cache = all.layers[static_cast<std::size_t>(layer)];
   cache.rotatedKeys = activations.rotatedKeys;
-  cache.values = valueHeads(pass.description.shape, activations.cachedValues);
+  cache.values = activations.cachedValues;
   if (pass.transform != nullptr && !pass.transform->isTokenwise())
     cache.raw = withBias({activations.keys, activations.values}, weights, -1);
 }
 
 namespace {
 
+at::Tensor attendToAll(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& query, const at::Tensor& rotatedKeys,
+                       const at::Tensor& values) {
+  const KeyValues heads = attendedHeads(pass.description, weights, layer, rotatedKeys, values);
+  return attentionOfLast(attentionOf(pass.description, layer), query, heads.keys, heads.values);
+}
+
 /// Attention of a query to all tokens of a sequence that keeps them in a store.
 at::Tensor attendToStore(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& query, const DecoderCache& cache) {
   if (const at::Tensor output = cache.store->attend(layer, query); output.defined()) return output;
   const SequenceStore::Tokens tokens = cache.store->rebuilt(layer);
   const KeyValues all = withBias(tokens.raw, weights, 1);
-  const at::Tensor keys =
-      tokens.rotatedKeys.defined() ? tokens.rotatedKeys : rotateRawKeys(pass.description, weights, layer, all.keys, {cache.cosine, cache.sine}).transpose(1, 2);
-  return attentionOfLast(query, keys, valueHeads(pass.description.shape, all.values), pass.description.attentionScale,
-                         pass.description.layers[static_cast<std::size_t>(layer)].attention.slidingWindow);
+  const at::Tensor keys = tokens.rotatedKeys.defined()
+                              ? tokens.rotatedKeys
+                              : rotateRawKeys(pass.description, weights, layer, all.keys, ropeOf(pass.description, layer, cache.ropes)).transpose(1, 2);
+  return attendToAll(pass, layer, weights, query, keys, all.values);
 }
 
 }  // namespace
 
 at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache& sequence) {
-  const ModelShape& shape = pass.description.shape;
-  const LayerDescription& description = pass.description.layers[layer];
-  const AttentionDescription& attention = description.attention;
+  const LayerDescription& description = pass.description.layers[static_cast<std::size_t>(layer)];
   const CacheTransform* transform = pass.transform;
   DecoderCache::Layer& cache = sequence.layers[static_cast<std::size_t>(layer)];
 
-  const at::Tensor attentionInput = rmsNorm(input, weights.attentionNorm, description.attentionNorm.epsilon);
-  KeyValues token{linear(attentionInput, weights.key), linear(attentionInput, weights.value)};
+  const at::Tensor normed = attentionInput(pass.description, weights, layer, input);
+  KeyValues token{linear(normed, weights.key), linear(normed, weights.value)};
   const std::int64_t before = sequence.tokens;
-  const RotaryTable rotation{pass.rope.cosine.narrow(0, before, 1), pass.rope.sine.narrow(0, before, 1)};
-  const at::Tensor query =
-      rotate(splitHeads(linear(attentionInput, weights.query), shape.queryHeads, attention.queryNorm, weights.queryNorm), rotation).transpose(1, 2);
+  const RotaryTable* rope = ropeOf(pass.description, layer, pass.ropes);
+  const std::optional<RotaryTable> ownRope = rope != nullptr ? std::optional(rope->of(before, 1)) : std::nullopt;
+  const RotaryTable* rotation = ownRope ? &*ownRope : nullptr;
+  const auto rotated = [&](const at::Tensor& keys, const RotaryTable* table) {
+    return rotateRawKeys(pass.description, weights, layer, keys, table).transpose(1, 2);
+  };
+  const at::Tensor query = rotatedQueries(pass.description, weights, layer, normed, rotation);
   if (sequence.store) {
-    sequence.store->append(layer, withBias(token, weights, -1), rotateRawKeys(pass.description, weights, layer, token.keys, rotation).transpose(1, 2));
-    return afterAttention(description, weights, input, attendToStore(pass, layer, weights, query, sequence));
+    sequence.store->append(layer, withBias(token, weights, -1), rotated(token.keys, rotation));
+    return afterAttention(description, weights, input, normed, attendToStore(pass, layer, weights, query, sequence));
   }
   if (transform != nullptr && !transform->isTokenwise()) {
     token = withBias(token, weights, -1);
     cache.raw = {at::cat({cache.raw.keys, token.keys}, 1), at::cat({cache.raw.values, token.values}, 1)};
     const KeyValues all = withBias(transform->beforeRope(layer, cache.raw), weights, 1);
-    cache.rotatedKeys = transform->afterRope(layer, rotateRawKeys(pass.description, weights, layer, all.keys, pass.rope).transpose(1, 2));
-    cache.values = valueHeads(shape, all.values);
+    cache.rotatedKeys = transform->afterRope(layer, rotated(all.keys, rope));
+    cache.values = all.values;
   } else {
     // A transform treats a sequence's first tokens apart: others stand in for them, and what becomes of those is left out.
     const std::int64_t standIns = transform == nullptr ? 0 : std::min(before, transform->leadingTokens());
@@ -170,15 +234,12 @@ at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeight
       const KeyValues changed = transform->beforeRope(layer, {behind(raw.keys, 1), behind(raw.values, 1)});
       token = withBias({changed.keys.narrow(1, standIns, 1), changed.values.narrow(1, standIns, 1)}, weights, 1);
     }
-    at::Tensor key = rotateRawKeys(pass.description, weights, layer, token.keys, rotation).transpose(1, 2);
+    at::Tensor key = rotated(token.keys, rotation);
     if (transform != nullptr) key = transform->afterRope(layer, behind(key, 2)).narrow(2, standIns, 1);
     cache.rotatedKeys = at::cat({cache.rotatedKeys, key}, 2);
-    cache.values = at::cat({cache.values, valueHeads(shape, token.values)}, 2);
+    cache.values = at::cat({cache.values, token.values}, 1);
   }
-
-  const at::Tensor output =
-      attentionOfLast(query, cache.rotatedKeys, cache.values, pass.description.attentionScale, attention.slidingWindow);
-  return afterAttention(description, weights, input, output);
+  return afterAttention(description, weights, input, normed, attendToAll(pass, layer, weights, query, cache.rotatedKeys, cache.values));
 }
 
 }  // namespace kvista

@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "core/model/decoder.h"
 #include "core/model/description.h"
 #include "core/model/operators.h"
@@ -15,7 +17,7 @@ namespace kvista {
 struct LayerActivations {
   at::Tensor attentionInput;
   at::Tensor keys, values;
-  at::Tensor cachedValues;  ///< What attention summed: `values`, through a transform if there is one.
+  at::Tensor cachedValues;  ///< What attention read: `values`, through a transform if there is one.
   at::Tensor rotatedKeys, rotatedQueries;
   at::Tensor attentionOutput;
   at::Tensor output;  ///< [b, n, hiddenSize]: the next layer's input.
@@ -28,12 +30,12 @@ struct LayerActivations {
 struct PassContext {
   const DecoderDescription& description;
   const DecoderWeights& weights;
-  RotaryTable rope;
+  std::vector<RotaryTable> ropes;  ///< One for each of the description's, a row for each position.
   const CacheTransform* transform = nullptr;  ///< May be null.
 };
 
-/// Runs one block on the token behind those in `cache`, `input` [1, 1, hiddenSize], which joins them. `pass.rope` has the
-/// positions of all of them. Answers the next layer's input.
+/// Runs one block on the token behind those in `cache`, `input` [1, 1, hiddenSize], which joins them. `pass.ropes` have
+/// the positions of all of them. Answers the next layer's input.
 at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache& cache);
 /// Puts what a prompt's pass computed where runLayerOnToken goes on from.
 void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations, DecoderCache& cache);
@@ -46,11 +48,16 @@ LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights
 at::Tensor attentionInput(const DecoderDescription& description, const LayerWeights& weights, int layer,
                           const at::Tensor& input);
 
-/// x W^T + b.
-at::Tensor linear(const at::Tensor& x, const LinearWeights& weights);
+/// The layer's rotation in `ropes`; null where nothing rotates.
+const RotaryTable* ropeOf(const DecoderDescription& description, int layer, const std::vector<RotaryTable>& ropes);
 
-/// Raw keys [..., n, kvHeads * headDim] as attention sees them, [..., n, kvHeads, headDim].
+/// Raw keys [..., n, kvHeads * headDim] as attention sees them, [..., n, kvHeads, headDim]. `table` may be null.
 at::Tensor rotateRawKeys(const DecoderDescription& description, const LayerWeights& weights, int layer,
-                         const at::Tensor& keys, const RotaryTable& table);
+                         const at::Tensor& keys, const RotaryTable* table);
+
+/// What each head attends to, made of rotated keys [b, kvHeads, n, headDim] and raw values [b, n, width]: keys [b, heads, n,
+/// d] and values [b, heads, n, dv], where latent attention has as many heads as there are queries and others have kvHeads.
+KeyValues attendedHeads(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& rotatedKeys,
+                        const at::Tensor& values);
 
 }  // namespace kvista

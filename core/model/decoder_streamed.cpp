@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Passes that take all their windows through one layer before the next, so that each layer's weights are read once.
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/Stream.h>
@@ -90,7 +89,7 @@ Result<at::Tensor> Decoder::runLayersStreamed(const at::Tensor& ids, const Cache
   const PassContext pass = beginPass(ids.size(1), transform);
   const WaitingRoom room(ids, shape().hiddenSize, options_, 1);
   const at::Tensor hidden = room.make();
-  for (const Step& step : steps) room.put(at::embedding(weights_.embedding, step.of(ids)), step.of(hidden));
+  for (const Step& step : steps) room.put(embedTokens(description_, weights_, step.of(ids), 0), step.of(hidden));
   for (int layer = 0; layer < layers; ++layer) {
     reportLayer(task, static_cast<std::size_t>(layer), static_cast<std::size_t>(layers));
     KVISTA_ASSIGN(const LayerWeights weights, stream.next());
@@ -104,11 +103,12 @@ Result<at::Tensor> Decoder::runLayersStreamed(const at::Tensor& ids, const Cache
       KVISTA_CHECK(visitor(record));
     }
   }
-  for (const Step& step : steps)
-    room.put(rmsNorm(room.get(step.of(hidden)), weights_.finalNorm, description_.finalNorm.epsilon), step.of(hidden));
+  const std::int64_t width = description_.head.linear.in;
+  const at::Tensor result = width == shape().hiddenSize ? hidden : WaitingRoom(ids, width, options_, 1).make();
+  for (const Step& step : steps) room.put(headInput(description_, weights_, room.get(step.of(hidden))), step.of(result));
   // Main memory may be looked at without asking the device whether its copies are done.
-  if (hidden.device() != options_.device) c10::impl::VirtualGuardImpl(options_.device.type()).getStream(options_.device).synchronize();
-  return hidden;
+  if (result.device() != options_.device) c10::impl::VirtualGuardImpl(options_.device.type()).getStream(options_.device).synchronize();
+  return result;
 }
 
 Result<double> Decoder::forwardBackwardStreamed(const at::Tensor& ids, const LayerVisitor& visitor, const Task& task) const {
@@ -122,7 +122,7 @@ Result<double> Decoder::forwardBackwardStreamed(const at::Tensor& ids, const Lay
 
   const at::Tensor hidden = room.make();
   std::vector<at::Tensor> inputs;  // of each layer
-  for (const Step& step : steps) room.put(at::embedding(weights_.embedding, step.of(ids)), step.of(hidden));
+  for (const Step& step : steps) room.put(embedTokens(description_, weights_, step.of(ids), 0), step.of(hidden));
   LayerWeights weights;
   for (int layer = 0; layer < layers; ++layer) {
     reportLayer(task, static_cast<std::size_t>(layer), order.size());
@@ -140,7 +140,7 @@ Result<double> Decoder::forwardBackwardStreamed(const at::Tensor& ids, const Lay
   const at::Tensor& gradients = hidden;  // each step's place is free once its norm has been recorded
   for (const Step& step : steps) {
     const RecordedNorm norm = RecordedNorm::of(pass, room.get(step.of(hidden)));
-    KVISTA_ASSIGN(const LossGradient loss, nextTokenLossGradient(weights_.head, norm.output.detach(), step.of(ids), task));
+    KVISTA_ASSIGN(const LossGradient loss, nextTokenLossGradient(head(), norm.output.detach(), step.of(ids), task));
     room.put(norm.back(loss.gradient), step.of(gradients));
     sum += loss.sum;
   }

@@ -7,7 +7,10 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "core/io/checkpoint.h"
 #include "core/model/config_reader.h"
@@ -17,18 +20,97 @@ namespace kvista {
 
 namespace {
 
+constexpr const char* kTextPart = "text_config";
+
+/// Calls visit(name, shape) for every tensor that a description names, in the order of use. The names of a description
+/// that is not const can be changed.
+template <class Visit>
+class TensorVisitor {
+ public:
+  explicit TensorVisitor(Visit visit) : visit_(std::move(visit)) {}
+
+  template <class Description>
+  void operator()(Description& description) {
+    auto& embedding = description.embedding;
+    visit_(embedding.weight, {description.shape.vocabulary, embedding.width});
+    linear(embedding.projection);
+    if (!embedding.positions.empty())
+      visit_(embedding.positions,
+             {description.maximumPositions + embedding.positionOffset, description.shape.hiddenSize});
+    norm(embedding.norm);
+    for (auto& layer : description.layers) {
+      norm(layer.attentionNorm);
+      attention(layer.attention);
+      norm(layer.attentionOutputNorm);
+      norm(layer.feedForwardNorm);
+      feedForward(layer.feedForward);
+      norm(layer.feedForwardOutputNorm);
+    }
+    norm(description.head.norm);
+    linear(description.head.projection);
+    linear(description.head.linear);
+  }
+
+ private:
+  template <class Attention>
+  void attention(Attention& attention) {
+    if (attention.latent) {
+      linear(attention.latent->queryReduction);
+      norm(attention.latent->queryReductionNorm);
+    }
+    linear(attention.query);
+    linear(attention.key);
+    linear(attention.value);
+    norm(attention.queryNorm);
+    norm(attention.keyNorm);
+    if (attention.latent) {
+      norm(attention.latent->latentNorm);
+      linear(attention.latent->expansion);
+    }
+    linear(attention.output);
+  }
+  template <class FeedForward>
+  void feedForward(FeedForward& feedForward) {
+    if (feedForward.router) linear(feedForward.router->linear);
+    for (auto& expert : feedForward.experts) mlp(expert);
+    if (feedForward.shared) mlp(*feedForward.shared);
+  }
+  template <class Mlp>
+  void mlp(Mlp& mlp) {
+    linear(mlp.gate);
+    linear(mlp.up);
+    linear(mlp.down);
+  }
+  template <class Linear>
+  void linear(Linear& linear) {
+    if constexpr (requires { linear.weight; }) {
+      visit_(linear.weight, {linear.out, linear.in});
+      if (!linear.bias.empty()) visit_(linear.bias, {linear.out});
+    } else if (linear) {
+      this->linear(*linear);
+    }
+  }
+  template <class Norm>
+  void norm(Norm& norm) {
+    if constexpr (requires { norm.weight; }) {
+      std::vector<std::int64_t> shape;
+      if (norm.heads > 0) shape.push_back(norm.heads);
+      shape.push_back(norm.width);
+      if (!norm.weight.empty()) visit_(norm.weight, shape);
+      if (!norm.bias.empty()) visit_(norm.bias, shape);
+    } else if (norm) {
+      this->norm(*norm);
+    }
+  }
+
+  Visit visit_;
+};
+
+/// Tensors, each once, in the order in which they were added first.
 class TensorList {
  public:
   void add(const std::string& name, std::vector<std::int64_t> shape) {
     if (seen_.insert(name).second) tensors_.push_back({name, std::move(shape)});
-  }
-  void add(const LinearDescription& linear) {
-    add(linear.weight, {linear.out, linear.in});
-    if (!linear.bias.empty()) add(linear.bias, {linear.out});
-  }
-  void add(const NormDescription& norm) { add(norm.weight, {norm.width}); }
-  void add(const std::optional<NormDescription>& norm) {
-    if (norm) add(*norm);
   }
   std::vector<RequiredTensor> take() { return std::move(tensors_); }
 
@@ -83,11 +165,20 @@ Result<void> checkTensor(const Checkpoint& checkpoint, const RequiredTensor& req
                 "Configuration and weights must come from the same checkpoint: download both again.");
   }
   if (!isFloating(tensor.type)) {
-    return fail(ErrorCode::corruptFile, fmt::format("{}: tensor {} is made of {}; a weight must be floating point.",
-                                                    tensor.file.string(), tensor.name, nameOf(tensor.type)),
+    return fail(ErrorCode::corruptFile,
+                fmt::format("{}: tensor {} is made of {}; a weight must be floating point.", tensor.file.string(),
+                            tensor.name, nameOf(tensor.type)),
                 "Use a checkpoint with weights in F32, F16 or BF16.");
   }
   return {};
+}
+
+/// Buffers that old files keep beside weights, masks and rotary frequencies, and a tied head that is stored all the
+/// same.
+bool isHarmless(std::string_view name) {
+  constexpr std::array<std::string_view, 5> kBuffers = {"rotary_emb.inv_freq", ".masked_bias", ".attn.bias",
+                                                        ".attention.bias", "lm_head.weight"};
+  return std::ranges::any_of(kBuffers, [&](std::string_view buffer) { return name.ends_with(buffer); });
 }
 
 /// Tensors that no part of the description uses: another family's parts, or layers beyond num_hidden_layers.
@@ -96,40 +187,123 @@ std::vector<std::string> unusedTensors(const Checkpoint& checkpoint, const std::
   for (const auto& tensor : required) used.insert(tensor.name);
   std::vector<std::string> unused;
   for (const auto& [name, tensor] : checkpoint.tensors->tensors()) {
-    // Old files keep the rotary frequencies; a tied head may be stored all the same.
-    const bool harmless = name.ends_with("rotary_emb.inv_freq") || name == "lm_head.weight";
-    if (!harmless && !used.contains(name)) unused.push_back(name);
+    if (!isHarmless(name) && !used.contains(name)) unused.push_back(name);
   }
   return unused;
 }
 
+/// Gives every tensor and view another name.
+void rename(DecoderDescription& description, const std::function<std::string(const std::string&)>& renamed) {
+  TensorVisitor visitor([&](std::string& name, const std::vector<std::int64_t>&) { name = renamed(name); });
+  visitor(description);
+  std::map<std::string, TensorView> views;
+  for (auto& [name, view] : description.views) {
+    if (!view.of.empty()) view.of = renamed(view.of);
+    for (std::string& vector : view.vectors) vector = renamed(vector);
+    views.emplace(renamed(name), std::move(view));
+  }
+  description.views = std::move(views);
+}
+
+/// The stored tensor behind a name.
+const std::string& storedName(const DecoderDescription& description, const std::string& name) {
+  const auto view = description.views.find(name);
+  return view == description.views.end() ? name : view->second.of;
+}
+
+/// What stands before the last two parts of a name: "model." of "model.embed_tokens.weight".
+std::string_view prefixOf(std::string_view name) {
+  const std::size_t last = name.rfind('.');
+  const std::size_t before =
+      last == std::string_view::npos || last == 0 ? std::string_view::npos : name.rfind('.', last - 1);
+  return before == std::string_view::npos ? std::string_view() : name.substr(0, before + 1);
+}
+
 }  // namespace
+
+void findTensors(DecoderDescription& description, const TensorStore& store) {
+  const auto& tensors = store.tensors();
+  std::erase_if(description.views, [&](const auto& named) {
+    const auto& [name, view] = named;
+    return tensors.contains(name) && !tensors.contains(view.vectors.empty() ? view.of : view.vectors.front());
+  });
+  const std::string embedding = description.embedding.weight;
+  if (tensors.contains(embedding)) return;
+  const std::string usual(prefixOf(embedding));
+  const std::string_view last = std::string_view(embedding).substr(usual.size());
+  const std::string layer =
+      storedName(description, description.layers.front().feedForward.experts.front().down.weight).substr(usual.size());
+  std::vector<std::string> prefixes;
+  for (const auto& [name, tensor] : tensors) {
+    if (!name.ends_with(last) || (name.size() > last.size() && name[name.size() - last.size() - 1] != '.')) continue;
+    std::string prefix = name.substr(0, name.size() - last.size());
+    if (tensors.contains(prefix + layer)) prefixes.push_back(std::move(prefix));
+  }
+  if (prefixes.size() != 1) return;
+  const std::string& prefix = prefixes.front();
+  const std::string outer(prefixOf(prefix + "weight"));  // of "language_model.model." what "lm_head" stands below
+  rename(description, [&](const std::string& name) {
+    if (name.starts_with(usual)) return prefix + name.substr(usual.size());
+    return !tensors.contains(name) && tensors.contains(outer + name) ? outer + name : name;
+  });
+}
 
 std::vector<RequiredTensor> requiredTensors(const DecoderDescription& description) {
   TensorList list;
-  list.add(description.embedding, {description.shape.vocabulary, description.shape.hiddenSize});
-  for (const LayerDescription& layer : description.layers) {
-    list.add(layer.attentionNorm);
-    const AttentionDescription& attention = layer.attention;
-    for (const auto* linear : {&attention.query, &attention.key, &attention.value}) list.add(*linear);
-    list.add(attention.queryNorm);
-    list.add(attention.keyNorm);
-    list.add(attention.output);
-    list.add(layer.mlpNorm);
-    for (const auto* linear : {&layer.mlp.gate, &layer.mlp.up, &layer.mlp.down}) list.add(*linear);
+  TensorVisitor visitor(
+      [&](const std::string& name, std::vector<std::int64_t> shape) { list.add(name, std::move(shape)); });
+  visitor(description);
+  return list.take();
+}
+
+std::vector<RequiredTensor> storedTensors(const DecoderDescription& description) {
+  std::map<std::string_view, std::int64_t> rows;  // of each stored tensor: those up to the last one that a view shows
+  for (const auto& [name, view] : description.views) {
+    std::int64_t& most = rows[view.of];
+    most = std::max(most, view.first + (view.blocks - 1) * view.stride + view.block);
   }
-  list.add(description.finalNorm);
-  list.add(description.head);
+  TensorList list;
+  for (RequiredTensor& required : requiredTensors(description)) {
+    const auto found = description.views.find(required.name);
+    if (found == description.views.end()) {
+      list.add(required.name, std::move(required.shape));
+      continue;
+    }
+    const TensorView& view = found->second;
+    for (const std::string& vector : view.vectors) list.add(vector, {required.shape.back()});
+    if (!view.vectors.empty()) continue;
+    required.shape.front() = rows.at(view.of);
+    if (view.isTransposed) std::ranges::reverse(required.shape);
+    list.add(view.of, std::move(required.shape));
+  }
   return list.take();
 }
 
 namespace {
 
+/// The part of a configuration that describes a decoder of text: all of it, or its text_config, where the model has
+/// other parts as well. Either may say that the head is the embedding.
+nlohmann::json textPart(const nlohmann::json& config) {
+  nlohmann::json part = config.at(kTextPart);
+  const auto tied = config.find("tie_word_embeddings");
+  if (tied != config.end() && (*tied == true || !part.contains("tie_word_embeddings")))
+    part["tie_word_embeddings"] = *tied;
+  return part;
+}
+
+bool hasTextPart(const nlohmann::json& config) {
+  const auto part = config.find(kTextPart);
+  return part != config.end() && part->is_object();
+}
+
 Result<DecoderDescription> describeFields(const nlohmann::json& json, const std::string& source) {
   if (!json.is_object()) {
     return fail(ErrorCode::corruptFile, fmt::format("{} is not a JSON object.", source));
   }
-  const ConfigReader config(json, source);
+  const ConfigReader whole(json, source);
+  const bool isPart = hasTextPart(json);
+  const nlohmann::json part = isPart ? textPart(json) : nlohmann::json();
+  const ConfigReader config = isPart ? ConfigReader(part, source, fmt::format("{}.", kTextPart)) : whole;
   if (!config.has("model_type")) {
     return fail(ErrorCode::unsupportedModel,
                 fmt::format("{} is missing; supported: {}.", config.describeField("model_type"),
@@ -138,17 +312,27 @@ Result<DecoderDescription> describeFields(const nlohmann::json& json, const std:
   KVISTA_ASSIGN(const std::string modelType, config.stringOr("model_type", ""));
   const Family* family = findFamily(modelType);
   if (family == nullptr) return unknownFamily(config, modelType);
-  KVISTA_CHECK(checkKind(config));
+  KVISTA_CHECK(checkKind(whole));
   KVISTA_ASSIGN(DecoderDescription description, family->describe(config));
   description.shape.family = modelType;
   return description;
 }
 
+/// Multimodal configurations call heads tied that are not; a head that is stored is the one that counts.
+void useStoredHead(DecoderDescription& description, const TensorStore& store) {
+  const std::string prefix(prefixOf(description.embedding.weight));
+  for (const std::string& outer : {std::string(prefixOf(prefix + "weight")), std::string()}) {
+    const std::string name = outer + "lm_head.weight";
+    if (store.tensors().contains(name)) description.head.linear.weight = name;
+  }
+}
+
 /// What to do about any field that a family cannot use; where a sentence has a hint of its own, that one says more.
 Error withHint(Error error) {
   if (!error.hint.empty()) return error;
-  error.hint = error.code == ErrorCode::unsupportedModel ? "Give a model that is built as the supported ones are."
-                                                         : "Get the model's configuration again from where it came from, or correct the field.";
+  error.hint = error.code == ErrorCode::unsupportedModel
+                   ? "Give a model that is built as the supported ones are."
+                   : "Get the model's configuration again from where it came from, or correct the field.";
   return error;
 }
 
@@ -169,19 +353,29 @@ Result<DecoderDescription> describe(const Checkpoint& checkpoint) {
                 "Download the model's weights again.");
   }
   KVISTA_ASSIGN(DecoderDescription description, describeConfig(checkpoint.config, source));
-  const std::vector<RequiredTensor> required = requiredTensors(description);
+  findTensors(description, *checkpoint.tensors);
+  if (hasTextPart(checkpoint.config)) useStoredHead(description, *checkpoint.tensors);
+  const std::vector<RequiredTensor> required = storedTensors(description);
   for (const RequiredTensor& tensor : required) {
     KVISTA_CHECK(checkTensor(checkpoint, tensor));
     std::int64_t count = 1;  // the product fits: the file really holds a tensor of this shape
     for (const std::int64_t size : tensor.shape) count *= size;
     description.shape.parameters += count;
   }
-  if (const auto unused = unusedTensors(checkpoint, required); !unused.empty()) {
+  if (auto unused = unusedTensors(checkpoint, required); !unused.empty()) {
+    const auto shown = std::min<std::size_t>(3, unused.size());
+    const std::string list =
+        fmt::format("{}{}", fmt::join(unused.begin(), unused.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
+                    unused.size() > shown ? ", ..." : "");
+    const ModelShape& shape = description.shape;
     description.warnings.push_back(
-        fmt::format("{} of the checkpoint's tensors are not part of a {} model with {} layers and are ignored: {}{}.",
-                    unused.size(), description.shape.family, description.shape.layers,
-                    fmt::join(unused.begin(), unused.begin() + std::min<std::ptrdiff_t>(3, std::ssize(unused)), ", "),
-                    unused.size() > 3 ? ", ..." : ""));
+        hasTextPart(checkpoint.config)
+            ? fmt::format("Of this model its text part, a {} model with {} layers, can be used; the other {} tensors "
+                          "are carried over as they are: {}.",
+                          shape.family, shape.layers, unused.size(), list)
+            : fmt::format(
+                  "{} of the checkpoint's tensors are not part of a {} model with {} layers and are ignored: {}.",
+                  unused.size(), shape.family, shape.layers, list));
   }
   return description;
 }

@@ -10,9 +10,20 @@
 
 namespace kvista {
 
+/// The language-model head: from its input [..., width] to logits [..., vocabulary].
+struct Head {
+  LinearWeights linear;
+  double multiplier = 1;
+  double cap = 0;  ///< Logits u become cap tanh(u / cap); 0: they stay.
+
+  [[nodiscard]] at::Tensor logits(const at::Tensor& input) const;
+  /// d / d input of something whose gradient at `logits` [rows, vocabulary], which this head answered, is `gradient`.
+  [[nodiscard]] at::Tensor back(const at::Tensor& gradient, const at::Tensor& logits) const;
+};
+
 /// Negative log-likelihood of each next token, float32 [b, n-1], from the head's input `hidden` [b, n, hiddenSize] and
 /// `ids` [b, n]. Rows go through the head in blocks, so that the logits never exist whole.
-Result<at::Tensor> nextTokenLosses(const LinearWeights& head, const at::Tensor& hidden, const at::Tensor& ids,
+Result<at::Tensor> nextTokenLosses(const Head& head, const at::Tensor& hidden, const at::Tensor& ids,
                                    const Task& task);
 
 struct LossGradient {
@@ -21,14 +32,14 @@ struct LossGradient {
 };
 
 /// The sum of the token losses and its gradient at the head's input, in blocks as above.
-Result<LossGradient> nextTokenLossGradient(const LinearWeights& head, const at::Tensor& hidden, const at::Tensor& ids,
+Result<LossGradient> nextTokenLossGradient(const Head& head, const at::Tensor& hidden, const at::Tensor& ids,
                                            const Task& task);
 
 /// Mean over all rows of KL(softmax(teacher's logits) || softmax(student's logits)), nats, and its gradient at the student's
 /// head input; `teacher` and `student` are head inputs [b, n, hiddenSize].
-Result<LossGradient> divergenceGradient(const LinearWeights& head, const at::Tensor& teacher, const at::Tensor& student,
+Result<LossGradient> divergenceGradient(const Head& head, const at::Tensor& teacher, const at::Tensor& student,
                                         const Task& task);
 /// The same number alone.
-Result<double> divergence(const LinearWeights& head, const at::Tensor& teacher, const at::Tensor& student, const Task& task);
+Result<double> divergence(const Head& head, const at::Tensor& teacher, const at::Tensor& student, const Task& task);
 
 }  // namespace kvista

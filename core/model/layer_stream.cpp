@@ -35,7 +35,7 @@ c10::Stream currentStream(at::Device device) { return c10::impl::VirtualGuardImp
 /// Of a layer's matrices, as a buffer holds them.
 std::int64_t streamedBytes(const LayerDescription& layer, at::ScalarType dtype) {
   std::int64_t bytes = 0;
-  for (const LinearDescription* projection : projectionsOf(layer)) bytes += paddedBytes(projection->in * projection->out, dtype);
+  for (const LinearDescription* matrix : matricesOf(layer)) bytes += paddedBytes(matrix->in * matrix->out, dtype);
   return bytes;
 }
 
@@ -50,8 +50,8 @@ std::int64_t deviceBytes(const DecoderDescription& description, at::ScalarType d
   }
   if (!streamed) return bytes;
   for (const LayerDescription& layer : description.layers) {
-    for (const LinearDescription* projection : projectionsOf(layer))
-      bytes -= projection->in * projection->out * static_cast<std::int64_t>(c10::elementSize(dtype));
+    for (const LinearDescription* matrix : matricesOf(layer))
+      bytes -= matrix->in * matrix->out * static_cast<std::int64_t>(c10::elementSize(dtype));
     largest = std::max(largest, streamedBytes(layer, dtype));
   }
   return bytes + 2 * largest;
@@ -122,8 +122,8 @@ Result<void> LayerStream::fetch(std::size_t position) {
     slot.matrices.clear();
     const int layer = order_[position];
     std::int64_t offset = 0;
-    for (const LinearDescription* projection : projectionsOf(description_.layers[static_cast<std::size_t>(layer)])) {
-      KVISTA_ASSIGN(const at::Tensor matrix, readMatrix(weights_, layer, projection->weight));
+    for (const LinearDescription* described : matricesOf(description_.layers[static_cast<std::size_t>(layer)])) {
+      KVISTA_ASSIGN(const at::Tensor matrix, readMatrix(weights_, layer, described->weight));
       viewOf(slot.host, offset, matrix, dtype_).copy_(matrix);
       slot.matrices.push_back(viewOf(slot.device, offset, matrix, dtype_));
       offset += paddedBytes(matrix.numel(), dtype_);
@@ -147,9 +147,10 @@ Result<LayerWeights> LayerStream::next() {
     if (copying_) slots_[(position + 1) % slots_.size()].computed->record(currentStream(device_));
     beginToFetch(position + 1);
   }
-  LayerWeights layer = weights_.layers[static_cast<std::size_t>(order_[position])];
-  const auto projections = projectionsOf(layer);
-  for (std::size_t i = 0; i < projections.size(); ++i) projections[i]->weight = slot.matrices[i];
+  const auto number = static_cast<std::size_t>(order_[position]);
+  LayerWeights layer = weights_.layers[number];
+  const std::vector<LinearWeights*> matrices = matricesOf(description_.layers[number], layer);
+  for (std::size_t i = 0; i < matrices.size(); ++i) matrices[i]->weight = slot.matrices[i];
   return layer;
 }
 
@@ -162,7 +163,7 @@ Result<void> loadLayers(const DecoderDescription& description, DecoderWeights& w
       KVISTA_CHECK(task.checkStop());
       task.progress("load", layer, layers, "layers");
       KVISTA_ASSIGN(LayerWeights loaded, stream.next());
-      for (LinearWeights* projection : projectionsOf(loaded)) projection->weight = projection->weight.clone();
+      for (LinearWeights* matrix : matricesOf(description.layers[layer], loaded)) matrix->weight = matrix->weight.clone();
       weights.layers[layer] = std::move(loaded);
     }
     return {};

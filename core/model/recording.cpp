@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/recording.h"
 
-#include <ATen/ops/embedding.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -16,16 +15,23 @@ namespace {
 
 const LayerWeights& weightsOf(const PassContext& pass, int layer) { return pass.weights.layers[static_cast<std::size_t>(layer)]; }
 
-/// What a recorded layer keeps, roughly: the residual stream twice, both norms' outputs, queries and keys before and
-/// after rotation, values, attention output, and three widths of the MLP.
-std::int64_t recordedBytes(const DecoderDescription& description, std::int64_t tokens, std::int64_t bytesPerNumber) {
+/// Numbers of the widest layer that a token leaves behind, roughly: the residual stream twice, both norms' outputs, queries
+/// and keys before and after rotation, values, what latent attention makes of them, attention output, and three widths of
+/// each MLP that it goes through.
+std::int64_t recordedNumbers(const DecoderDescription& description) {
   const ModelShape& shape = description.shape;
-  const std::int64_t query = std::int64_t{shape.queryHeads} * (2 * shape.headDim + shape.valueHeadDim);
   const std::int64_t repeatedHeads = shape.queryHeads == shape.kvHeads ? 0 : shape.queryHeads;
-  const std::int64_t keyValue =
-      2 * shape.keyWidth() + shape.valueWidth() + repeatedHeads * (shape.headDim + shape.valueHeadDim);
-  const std::int64_t numbers = 4 * shape.hiddenSize + query + keyValue + 3 * description.layers.front().mlp.up.out;
-  return numbers * tokens * bytesPerNumber;
+  std::int64_t widest = 0;
+  for (const LayerDescription& layer : description.layers) {
+    const AttentionDescription& attention = layer.attention;
+    const FeedForwardDescription& feedForward = layer.feedForward;
+    std::int64_t numbers = 4 * shape.hiddenSize + 2 * attention.query.out + attention.output.in + 2 * shape.keyWidth() + shape.valueWidth();
+    numbers += attention.latent ? 2 * attention.latent->expansion.out : repeatedHeads * (shape.headDim + shape.valueHeadDim);
+    numbers += 3 * (feedForward.router ? feedForward.router->perToken : 1) * feedForward.experts.front().up.out;
+    if (feedForward.shared) numbers += 3 * feedForward.shared->up.out;
+    widest = std::max(widest, numbers);
+  }
+  return widest;
 }
 
 }  // namespace
@@ -57,14 +63,13 @@ Result<at::Tensor> backThrough(const RecordedLayer& recorded, int layer, std::in
 
 Result<Recording> Recording::begin(const PassContext& pass, const at::Tensor& ids, const ComputeOptions& options, const Task& task) {
   const int layers = pass.description.shape.layers;
-  const std::int64_t bytes =
-      recordedBytes(pass.description, ids.numel(), static_cast<std::int64_t>(c10::elementSize(options.dtype)));
+  const std::int64_t bytes = recordedNumbers(pass.description) * ids.numel() * static_cast<std::int64_t>(c10::elementSize(options.dtype));
   const auto kept = static_cast<int>(std::clamp<std::int64_t>(options.activationBudgetBytes.value_or(0) / bytes, 0, layers));
 
   Recording recording;
   recording.firstKept_ = layers - kept;
   recording.layers_.resize(static_cast<std::size_t>(layers));
-  at::Tensor hidden = at::embedding(pass.weights.embedding, ids);
+  at::Tensor hidden = embedTokens(pass.description, pass.weights, ids, 0);
   for (int layer = 0; layer < layers; ++layer) {
     KVISTA_CHECK(task.checkStop());
     RecordedLayer& recorded = recording.layers_[static_cast<std::size_t>(layer)];
@@ -89,7 +94,7 @@ RecordedNorm RecordedNorm::of(const PassContext& pass, const at::Tensor& hidden)
   const c10::AutoGradMode withGradients(true);
   RecordedNorm norm;
   norm.input = hidden.detach().set_requires_grad(true);
-  norm.output = rmsNorm(norm.input, pass.weights.finalNorm, pass.description.finalNorm.epsilon);
+  norm.output = headInput(pass.description, pass.weights, norm.input);
   return norm;
 }
 

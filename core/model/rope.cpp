@@ -20,15 +20,18 @@ namespace kvista {
 namespace {
 
 constexpr std::int64_t kMaximumLength = std::int64_t{1} << 40;
+constexpr std::int64_t kPhi3Length = 4096;  // what Phi-3 was trained for, unless its file says otherwise
 
 /// Fields are read from the rope object first, then from the top level, where 4.x files keep some of them.
 struct RopeFields {
   ConfigReader rope;
   ConfigReader top;
   std::int64_t maximumPositions;
+  bool isPhi3;
 
   [[nodiscard]] Result<std::int64_t> trainedLength() const {
     constexpr std::string_view key = "original_max_position_embeddings";
+    if (isPhi3) return top.integerOr(key, kPhi3Length, 1, kMaximumLength);
     const auto& reader = rope.has(key) ? rope : top;
     return reader.integerOr(key, maximumPositions, 1, kMaximumLength);
   }
@@ -144,28 +147,64 @@ constexpr std::array kRopeKinds = {
     RopeKind{"factors", RopeType::factors, readFactors},
 };
 
-Result<ConfigReader> ropeObject(const ConfigReader& config) {
+/// The object that describes the rope; an empty one where there is none.
+Result<ConfigReader> ropeObject(const ConfigReader& config, const RopeConventions& conventions) {
   static const nlohmann::json kEmpty = nlohmann::json::object();
   for (const std::string_view key : {"rope_scaling", "rope_parameters"}) {
-    if (!config.has(key)) continue;
+    if (!config.has(key) || (key == "rope_scaling" && !conventions.isScaled)) continue;
     KVISTA_ASSIGN(ConfigReader object, config.object(key));
-    if (!object.isEmpty()) return object;
+    if (object.isEmpty()) continue;
+    if (conventions.layerType.empty() || key == "rope_scaling") return object;
+    if (object.has(conventions.layerType)) return object.object(conventions.layerType);
   }
   return ConfigReader(kEmpty, config.source());
 }
 
+/// The name of the object's type; `rope_type` is the newer key.
+Result<std::string> ropeType(const ConfigReader& object) {
+  KVISTA_ASSIGN(const std::string legacyName, object.stringOr("type", "default"));
+  return object.stringOr("rope_type", legacyName);
+}
+
+/// How many of a head's numbers rotate.
+Result<int> readRotaryDim(const ConfigReader& object, const ConfigReader& config, int headDim,
+                          const RopeConventions& conventions) {
+  constexpr std::string_view key = "partial_rotary_factor";
+  const bool isWhole = conventions.fractionKey.empty();
+  const std::string_view topKey = isWhole ? key : conventions.fractionKey;
+  const ConfigReader& reader = object.has(key) ? object : config;
+  const std::string_view readKey = object.has(key) ? key : topKey;
+  KVISTA_ASSIGN(const double fraction, reader.positiveOr(readKey, conventions.fraction));
+  if (fraction > 1 || (isWhole && fraction != 1)) {
+    return fail(isWhole && fraction < 1 ? ErrorCode::unsupportedModel : ErrorCode::corruptFile,
+                fmt::format("{} is {}; {}.", reader.describeField(readKey), fraction,
+                            isWhole ? "this family rotates whole heads (1)" : "at most the whole head (1) can rotate"));
+  }
+  const int rotaryDim = static_cast<int>(headDim * fraction);
+  if (rotaryDim < 2 || rotaryDim % 2 != 0) {
+    return fail(
+        ErrorCode::corruptFile,
+        fmt::format("{}: {} of a head's {} numbers rotate; rotary embedding needs an even number of them, 2 or more.",
+                    config.source(), rotaryDim, headDim));
+  }
+  return rotaryDim;
+}
+
 }  // namespace
 
-Result<RopeDescription> readRope(const ConfigReader& config, int rotaryDim, const RopeDefaults& defaults) {
-  KVISTA_ASSIGN(const ConfigReader object, ropeObject(config));
-  const RopeFields fields{object, config, defaults.maximumPositions};
+Result<RopeDescription> readRope(const ConfigReader& config, int headDim, const RopeConventions& conventions) {
+  KVISTA_ASSIGN(const ConfigReader object, ropeObject(config, conventions));
+  const RopeFields fields{object, config, conventions.maximumPositions, conventions.isPhi3};
 
   RopeDescription rope;
-  const auto& thetaReader = object.has("rope_theta") ? object : config;
-  KVISTA_ASSIGN(rope.theta, thetaReader.positiveOr("rope_theta", defaults.theta));
-  rope.rotaryDim = rotaryDim;
-  KVISTA_ASSIGN(const std::string legacyName, object.stringOr("type", "default"));
-  KVISTA_ASSIGN(const std::string name, object.stringOr("rope_type", legacyName));
+  rope.isInterleaved = conventions.isInterleaved;
+  const bool hasOwnTheta = object.has("rope_theta");
+  KVISTA_ASSIGN(
+      rope.theta,
+      (hasOwnTheta ? object : config).positiveOr(hasOwnTheta ? "rope_theta" : conventions.thetaKey, conventions.theta));
+  KVISTA_ASSIGN(rope.rotaryDim, readRotaryDim(object, config, headDim, conventions));
+  KVISTA_ASSIGN(std::string name, ropeType(object));
+  if (conventions.isPhi3 && (name == "su" || name == "yarn")) name = "longrope";
   const auto* const kind = std::ranges::find(kRopeKinds, std::string_view(name), &RopeKind::name);
   if (kind == kRopeKinds.end()) {
     std::vector<std::string_view> supported;
@@ -176,6 +215,16 @@ Result<RopeDescription> readRope(const ConfigReader& config, int rotaryDim, cons
   rope.type = kind->type;
   if (kind->read != nullptr) KVISTA_CHECK(kind->read(fields, rope));
   return rope;
+}
+
+Result<double> readScoreTemperature(const ConfigReader& config) {
+  KVISTA_ASSIGN(const ConfigReader object, ropeObject(config, {}));
+  KVISTA_ASSIGN(const std::string type, ropeType(object));
+  KVISTA_ASSIGN(const double scaleAll, object.nonNegativeOr("mscale_all_dim", 0));
+  if (type == "default" || scaleAll == 0) return 1.0;
+  KVISTA_ASSIGN(const double factor, object.positive("factor"));
+  const double temperature = yarnTemperature(factor, scaleAll);
+  return temperature * temperature;
 }
 
 std::vector<double> inverseFrequencies(const RopeDescription& rope, std::int64_t sequenceLength) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/weights.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
@@ -86,8 +87,8 @@ std::optional<std::string> nonFiniteSentence(const TensorInfo& info, const at::T
 
 class WeightLoader {
  public:
-  WeightLoader(const Checkpoint& checkpoint, at::Device device, at::ScalarType dtype, bool streamed)
-      : store_(*checkpoint.tensors), device_(device), dtype_(dtype), streamed_(streamed) {}
+  WeightLoader(const TensorStore& store, at::Device device, at::ScalarType dtype, bool streamed)
+      : store_(store), device_(device), dtype_(dtype), streamed_(streamed) {}
 
   /// Reads `name` into `to`; a tensor named twice (a tied head) is loaded once.
   Result<void> load(const std::string& name, at::Tensor& to) {
@@ -109,16 +110,24 @@ class WeightLoader {
     KVISTA_CHECK(load(linear.weight, to.weight));
     return load(linear.bias, to.bias);
   }
+  Result<void> load(const std::optional<LinearDescription>& linear, LinearWeights& to) {
+    return linear ? load(*linear, to) : Result<void>();
+  }
+  Result<void> load(const NormDescription& norm, NormWeights& to) {
+    KVISTA_CHECK(load(norm.weight, to.weight));
+    if (norm.weightOffset != 0 && to.weight.defined()) to.weight = to.weight + norm.weightOffset;
+    return load(norm.bias, to.bias);
+  }
+  Result<void> load(const std::optional<NormDescription>& norm, NormWeights& to) { return norm ? load(*norm, to) : Result<void>(); }
   Result<void> load(const LayerDescription& layer, LayerWeights& to) {
-    const AttentionDescription& attention = layer.attention;
-    KVISTA_CHECK(load(layer.attentionNorm.weight, to.attentionNorm));
-    if (attention.queryNorm) KVISTA_CHECK(load(attention.queryNorm->weight, to.queryNorm));
-    if (attention.keyNorm) KVISTA_CHECK(load(attention.keyNorm->weight, to.keyNorm));
-    KVISTA_CHECK(load(layer.mlpNorm.weight, to.mlpNorm));
-    const auto from = projectionsOf(layer);
-    const auto projections = projectionsOf(to);
-    for (std::size_t i = 0; i < projections.size(); ++i)
-      KVISTA_CHECK(streamed_ ? load(from[i]->bias, projections[i]->bias) : load(*from[i], *projections[i]));
+    const std::vector<const NormDescription*> norms = normsOf(layer);
+    const std::vector<NormWeights*> normWeights = normsOf(layer, to);
+    for (std::size_t i = 0; i < norms.size(); ++i) KVISTA_CHECK(load(*norms[i], *normWeights[i]));
+    to.experts.resize(layer.feedForward.experts.size());
+    const std::vector<const LinearDescription*> matrices = matricesOf(layer);
+    const std::vector<LinearWeights*> weights = matricesOf(layer, to);
+    for (std::size_t i = 0; i < matrices.size(); ++i)
+      KVISTA_CHECK(streamed_ ? load(matrices[i]->bias, weights[i]->bias) : load(*matrices[i], *weights[i]));
     return {};
   }
 
@@ -147,13 +156,84 @@ Result<at::Tensor> readTensor(const TensorStore& store, const TensorInfo& info) 
   return copy;
 }
 
-std::array<LinearWeights*, 7> projectionsOf(LayerWeights& layer) {
-  return {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down};
+namespace {
+
+/// Calls `visit` for each pair of a matrix's description and the place of its weights.
+template <class Visit>
+void eachMatrix(const LayerDescription& layer, LayerWeights& weights, Visit&& visit) {
+  const auto optionally = [&](const std::optional<LinearDescription>& linear, LinearWeights& to) {
+    if (linear) visit(*linear, to);
+  };
+  const auto mlp = [&](const MlpDescription& description, MlpWeights& to) {
+    optionally(description.gate, to.gate);
+    visit(description.up, to.up);
+    visit(description.down, to.down);
+  };
+  const AttentionDescription& attention = layer.attention;
+  visit(attention.query, weights.query);
+  visit(attention.key, weights.key);
+  visit(attention.value, weights.value);
+  visit(attention.output, weights.output);
+  if (attention.latent) {
+    visit(attention.latent->expansion, weights.expansion);
+    optionally(attention.latent->queryReduction, weights.queryReduction);
+  }
+  const FeedForwardDescription& feedForward = layer.feedForward;
+  if (feedForward.router) visit(feedForward.router->linear, weights.router);
+  for (std::size_t i = 0; i < feedForward.experts.size(); ++i) mlp(feedForward.experts[i], weights.experts[i]);
+  if (feedForward.shared) mlp(*feedForward.shared, weights.shared);
 }
 
-std::array<const LinearDescription*, 7> projectionsOf(const LayerDescription& layer) {
-  const AttentionDescription& attention = layer.attention;
-  return {&attention.query, &attention.key, &attention.value, &attention.output, &layer.mlp.gate, &layer.mlp.up, &layer.mlp.down};
+template <class Visit>
+void eachNorm(const LayerDescription& layer, LayerWeights& weights, Visit&& visit) {
+  const auto optionally = [&](const std::optional<NormDescription>& norm, NormWeights& to) {
+    if (norm) visit(*norm, to);
+  };
+  optionally(layer.attentionNorm, weights.attentionNorm);
+  optionally(layer.attention.queryNorm, weights.queryNorm);
+  optionally(layer.attention.keyNorm, weights.keyNorm);
+  optionally(layer.attentionOutputNorm, weights.attentionOutputNorm);
+  optionally(layer.feedForwardNorm, weights.feedForwardNorm);
+  optionally(layer.feedForwardOutputNorm, weights.feedForwardOutputNorm);
+  if (layer.attention.latent) {
+    visit(layer.attention.latent->latentNorm, weights.latentNorm);
+    optionally(layer.attention.latent->queryReductionNorm, weights.queryReductionNorm);
+  }
+}
+
+/// Places for weights that nobody looks at.
+LayerWeights placesOf(const LayerDescription& layer) {
+  LayerWeights places;
+  places.experts.resize(layer.feedForward.experts.size());
+  return places;
+}
+
+}  // namespace
+
+std::vector<const LinearDescription*> matricesOf(const LayerDescription& layer) {
+  std::vector<const LinearDescription*> matrices;
+  LayerWeights places = placesOf(layer);
+  eachMatrix(layer, places, [&](const LinearDescription& matrix, const LinearWeights&) { matrices.push_back(&matrix); });
+  return matrices;
+}
+
+std::vector<LinearWeights*> matricesOf(const LayerDescription& description, LayerWeights& layer) {
+  std::vector<LinearWeights*> matrices;
+  eachMatrix(description, layer, [&](const LinearDescription&, LinearWeights& weights) { matrices.push_back(&weights); });
+  return matrices;
+}
+
+std::vector<const NormDescription*> normsOf(const LayerDescription& layer) {
+  std::vector<const NormDescription*> norms;
+  LayerWeights places;
+  eachNorm(layer, places, [&](const NormDescription& norm, const NormWeights&) { norms.push_back(&norm); });
+  return norms;
+}
+
+std::vector<NormWeights*> normsOf(const LayerDescription& description, LayerWeights& layer) {
+  std::vector<NormWeights*> norms;
+  eachNorm(description, layer, [&](const NormDescription&, NormWeights& weights) { norms.push_back(&weights); });
+  return norms;
 }
 
 Result<at::Tensor> readMatrix(const DecoderWeights& weights, int layer, const std::string& name) {
@@ -167,19 +247,24 @@ Result<at::Tensor> readMatrix(const DecoderWeights& weights, int layer, const st
 Result<DecoderWeights> loadWeights(const Checkpoint& checkpoint, const DecoderDescription& description,
                                    at::Device device, at::ScalarType dtype, bool streamed, const Task& task) {
   return guardTorch("Loading the weights", [&]() -> Result<DecoderWeights> {
-    WeightLoader loader(checkpoint, device, dtype, streamed);
     DecoderWeights weights;
-    weights.store = checkpoint.tensors;
+    KVISTA_ASSIGN(weights.store, withViews(checkpoint.tensors, description.views));
+    WeightLoader loader(*weights.store, device, dtype, streamed);
     weights.layersKnown = std::make_shared<std::vector<std::atomic<bool>>>(description.layers.size());
-    KVISTA_CHECK(loader.load(description.embedding, weights.embedding));
+    const EmbeddingDescription& embedding = description.embedding;
+    KVISTA_CHECK(loader.load(embedding.weight, weights.embedding));
+    KVISTA_CHECK(loader.load(embedding.projection, weights.embeddingProjection));
+    KVISTA_CHECK(loader.load(embedding.positions, weights.positions));
+    KVISTA_CHECK(loader.load(embedding.norm, weights.embeddingNorm));
     weights.layers.resize(description.layers.size());
     for (std::size_t layer = 0; layer < description.layers.size(); ++layer) {
       KVISTA_CHECK(task.checkStop());
       task.progress("load", layer, description.layers.size(), "layers");
       KVISTA_CHECK(loader.load(description.layers[layer], weights.layers[layer]));
     }
-    KVISTA_CHECK(loader.load(description.finalNorm.weight, weights.finalNorm));
-    KVISTA_CHECK(loader.load(description.head, weights.head));
+    KVISTA_CHECK(loader.load(description.head.norm, weights.headNorm));
+    KVISTA_CHECK(loader.load(description.head.projection, weights.headProjection));
+    KVISTA_CHECK(loader.load(description.head.linear, weights.head));
     return weights;
   });
 }
@@ -189,11 +274,12 @@ Result<std::vector<std::string>> scanWeights(const Checkpoint& checkpoint, const
   return guardTorch("Reading the weights", [&]() -> Result<std::vector<std::string>> {
     std::vector<std::string> sentences;
     const std::vector<RequiredTensor> required = requiredTensors(description);
+    KVISTA_ASSIGN(const auto store, withViews(checkpoint.tensors, description.views));
     for (std::size_t index = 0; index < required.size(); ++index) {
       KVISTA_CHECK(task.checkStop());
       task.progress("scan", index, required.size(), "tensors");
-      const TensorInfo& info = checkpoint.tensors->tensors().find(required[index].name)->second;
-      KVISTA_ASSIGN(const at::Tensor tensor, readTensor(*checkpoint.tensors, info));
+      const TensorInfo& info = store->tensors().find(required[index].name)->second;
+      KVISTA_ASSIGN(const at::Tensor tensor, readTensor(*store, info));
       if (auto sentence = nonFiniteSentence(info, tensor)) sentences.push_back(std::move(*sentence));
     }
     return sentences;

@@ -4,7 +4,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -25,11 +24,24 @@ struct LinearWeights {
   at::Tensor bias;    ///< [out], or undefined.
 };
 
-/// Norm weights are [width]; those a layer does not have are undefined.
-struct LayerWeights {
-  at::Tensor attentionNorm, queryNorm, keyNorm, mlpNorm;
-  LinearWeights query, key, value, output;
+/// Undefined where the norm has none. A weight's offset has been added to it.
+struct NormWeights {
+  at::Tensor weight, bias;
+};
+
+struct MlpWeights {
   LinearWeights gate, up, down;
+};
+
+/// What a layer does not have is undefined.
+struct LayerWeights {
+  NormWeights attentionNorm, queryNorm, keyNorm, attentionOutputNorm, feedForwardNorm, feedForwardOutputNorm;
+  LinearWeights query, key, value, output;
+  NormWeights latentNorm, queryReductionNorm;  ///< These two lines: of latent attention.
+  LinearWeights expansion, queryReduction;
+  LinearWeights router;
+  std::vector<MlpWeights> experts;
+  MlpWeights shared;
 };
 
 struct DecoderWeights {
@@ -37,15 +49,21 @@ struct DecoderWeights {
   /// With streamed layers their matrices are undefined tensors; a LayerStream reads them, and says here which ones have
   /// been found free of NaN.
   std::shared_ptr<std::vector<std::atomic<bool>>> layersKnown;
-  at::Tensor embedding;
+  at::Tensor embedding, positions;
+  LinearWeights embeddingProjection;
+  NormWeights embeddingNorm;
   std::vector<LayerWeights> layers;
-  at::Tensor finalNorm;
-  LinearWeights head;
+  NormWeights headNorm;
+  LinearWeights headProjection, head;
 };
 
-/// A layer's matrices in the order query, key, value, output, gate, up, down.
-std::array<LinearWeights*, 7> projectionsOf(LayerWeights& layer);
-std::array<const LinearDescription*, 7> projectionsOf(const LayerDescription& layer);
+/// Every matrix that a layer has, always in the same order.
+std::vector<const LinearDescription*> matricesOf(const LayerDescription& layer);
+/// The places of their weights.
+std::vector<LinearWeights*> matricesOf(const LayerDescription& description, LayerWeights& layer);
+/// Every norm that a layer has, and the places of their weights.
+std::vector<const NormDescription*> normsOf(const LayerDescription& layer);
+std::vector<NormWeights*> normsOf(const LayerDescription& description, LayerWeights& layer);
 
 /// Reads every tensor of the description in `dtype` onto `device`: a view of the mapped file where type, alignment and
 /// device allow it, a converted copy elsewhere; with `streamed` all but the layers' matrices. NaN or infinity is an error of code numerical, naming tensor and index.

@@ -4,27 +4,71 @@
 
 from transformers import PretrainedConfig
 
+FORMAT = 2
+
 
 class KVistaConfig(PretrainedConfig):
-    """The usual sizes at the top level, and everything else in one object:
+    """The usual sizes at the top level, and everything else in one object. What a field's comment begins with is its value
+    where it is left out:
 
     kvista = {
-      "format": 1,
+      "format": 2,
       "base_config": {...},                   the original model's config.json
       "decoder": {
-        "norm_epsilon": 1e-05,
-        "activation": "silu",                 a name that transformers knows
-        "attention_scale": 0.125,             scores are multiplied by this
-        "value_head_dim": 64,
-        "biases": ["query", "key", "value", "output", "mlp"],    those that exist
-        "query_key_norm": false,              RMSNorm over each head of q and k before RoPE
-        "ropes": [{"rotary_dim": 64, "scale": 1.0, "inverse_frequencies": [...]}]
+        "embedding": {                        projection(embedding * multiplier) + positions, normed
+          "width": ...,                       hidden_size; only with a projection
+          "multiplier": 1,
+          "projection": {"bias": false},      none; to hidden_size
+          "positions": {"rows": 130, "offset": 2},    none; learned, the row of position 0 is `offset` (0)
+          "norm": NORM                        none
+        },
+        "blocks": [{                          the kinds of layers that there are
+          "arrangement": "sequential",        "parallel": both halves read the same input; "normed_sums": each sum is normed
+          "residual_multiplier": 1,           of what a half adds
+          "attention_norm": NORM,             none; likewise attention_output_norm, feed_forward_norm,
+                                              feed_forward_output_norm
+          "attention": {
+            "scale": 0.125,                   scores are multiplied by this
+            "biases": ["query", "key", "value", "output"],    none; those that exist
+            "query_norm": NORM,               none; of each head, or of all heads together, before RoPE; likewise key_norm
+            "rope": 0,                        none; index into ropes
+            "window": 4096,                   none; the number of tokens that a query sees, itself included
+            "score_cap": 50,                  none; c tanh(score / c)
+            "clip": 8,                        none; queries, keys and values are clamped to +-clip
+            "linear_biases": {                none; ALiBi: slope * place of the key is added to the scores
+              "slopes": [0.5, ...],           one a head
+              "before_scale": false,          added before the scores are scaled
+              "bfloat16": false               products are rounded to bfloat16
+            },
+            "latent": {                       none; multi-head latent attention: the value head is the latent, the key head
+                                              the rotated key that all heads share
+              "norm": NORM,                   of the latent
+              "key_width": 128, "value_width": 128,    of each head, expanded from the normed latent
+              "bias": false,                  of the expansion
+              "query_reduction": {"width": 1536, "bias": false, "norm": NORM}    none; norm none
+            }
+          },
+          "feed_forward": {
+            "activation": "silu",             a name that transformers knows
+            "mlp": MLP,                       or instead "experts": 8, "expert": MLP (of each), "shared": MLP (none), and
+            "router": {
+              "per_token": 2, "bias": false, "renormalises": true, "scale": 1,
+              "groups": 1, "chosen_groups": 1
+            }
+          }
+        }],
+        "head": {                             cap tanh(multiplier * linear(projection(norm(x))) / cap)
+          "norm": NORM,                       none
+          "projection": {"width": 512, "bias": false},    none
+          "bias": false, "multiplier": 1, "cap": none
+        },
+        "ropes": [{"rotary_dim": 64, "scale": 1, "interleaved": false, "inverse_frequencies": [...]}]
       },                                      (other forms of a rope: see rotary_frequencies in rotation_kvista.py)
+      "value_head_dim": 64,                   head_dim; of the cache's value heads
       "key_position": "before_rope",          or "after_rope": where keys are compressed
       "exact_tokens": 4,                      the first tokens of a sequence stay exact
       "layers": [{
-        "rope": 0,                            index into ropes, or null
-        "window": null,                       or the number of tokens that a query sees, itself included
+        "block": 0,                           index into blocks
         "groups": [{
           "slots": [["key", 0], ["value", 0]],    heads whose outputs share one latent, in order
           "input": "hidden",                  "hidden": down is applied to the layer's input; "heads": to the slots' outputs
@@ -33,6 +77,11 @@ class KVistaConfig(PretrainedConfig):
         }]
       }]
     }
+    NORM = {"width": 64, "epsilon": 1e-05,    over the last `width` numbers
+            "kind": "root_mean_square",       "layer": the mean is taken away first
+            "weight": true, "bias": false,    whether there is one
+            "offset": 0, "heads": 0}          added to the weight; above 0: weights of each head
+    MLP = {"width": 256, "gated": true, "biases": ["gate", "up", "down"]}    none; those that exist
     """
 
     model_type = "kvista"
@@ -65,7 +114,11 @@ class KVistaConfig(PretrainedConfig):
         self.initializer_range = initializer_range
         self.use_cache = use_cache
         self.kvista = kvista if kvista is not None else {}
-        found = self.kvista.get("format", 1)
-        if found != 1:
-            raise ValueError(f"This checkpoint has KVista format {found}; its model code reads format 1.")
+        found = self.kvista.get("format", FORMAT)
+        if found != FORMAT:
+            raise ValueError(f"This checkpoint has KVista format {found}; its model code reads format {FORMAT}.")
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
+
+    def block_of(self, layer):
+        """The kind of block that `layer` is."""
+        return self.kvista["decoder"]["blocks"][self.kvista["layers"][layer]["block"]]

@@ -99,11 +99,11 @@ class LatentKernels:
 
     @classmethod
     def _made(cls, attention, operators, rope, dtype):
-        if operators is None or dtype not in DTYPES or attention.head_dim != attention.value_head_dim:
+        if operators is None or dtype not in DTYPES or attention.head_dim != attention.value_head_dim or not attention.is_plain:
             return None
         if attention.after_rope:
             return cls._direct(attention, operators)
-        plain = rope is not None and "dynamic" not in rope and "long_inverse_frequencies" not in rope
+        plain = rope is not None and not any(name in rope for name in ("dynamic", "long_inverse_frequencies", "interleaved"))
         if not plain or attention.k_norm is not None or getattr(attention.k_proj, "bias", None) is not None:
             return None  # a bias and a norm stand between latents and the rotation
         return cls._rebuilt(attention, operators, rope)
@@ -177,7 +177,7 @@ class LatentKernels:
         if width not in (64, 128) or 2 * len(frequencies) != width or (frequencies.diff() > 0).any():
             return None
         self = cls(attention, operators)
-        self.scale = attention.scale * rope["scale"]  # queries are stretched already, rebuilt keys are not
+        self.scale = attention.scale * rope.get("scale", 1.0)  # queries are stretched already, rebuilt keys are not
         keys, values = cls._places(attention)
         together = attention.kv_heads  # heads that share one latent of keys and one of values
         while attention.kv_heads % together or any(

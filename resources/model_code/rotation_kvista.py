@@ -19,10 +19,16 @@ def rotary_frequencies(rope, length):
     return torch.tensor(rope["inverse_frequencies"])
 
 
-def rotate(states, angles):
-    """Rotates the pairs (j, j + r/2) of the first r numbers of each head. `states` [batch, tokens, heads, width]; `angles`
-    cosines and sines, each [batch, tokens, r/2]."""
+def rotate(states, angles, interleaved):
+    """Rotates the pairs (j, j + r/2), or (2j, 2j + 1) if `interleaved`, of the first r numbers of each head. `states` [batch,
+    tokens, heads, width]; `angles` cosines and sines, each [batch, tokens, r/2]."""
     cosine, sine = (part.unsqueeze(2).to(states.dtype) for part in angles)
     half = cosine.shape[-1]
-    first, second, rest = states[..., :half], states[..., half : 2 * half], states[..., 2 * half :]
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine, rest], -1)
+    turning, rest = states[..., : 2 * half], states[..., 2 * half :]
+    if interleaved:
+        first, second = turning[..., 0::2], turning[..., 1::2]
+    else:
+        first, second = turning[..., :half], turning[..., half:]
+    turned = first * cosine - second * sine, second * cosine + first * sine
+    turned = torch.stack(turned, -1).flatten(-2) if interleaved else torch.cat(turned, -1)
+    return torch.cat([turned, rest], -1)

@@ -74,40 +74,49 @@ def columns_of(slots, config, head_dim):
 
 
 def describe(model):
-    """The `decoder` object and each layer's rope and window."""
-    config, attention = model.config, model.model.layers[0].self_attn
+    """The `decoder` object of a model whose layers are all of one kind."""
+    config, attention, mlp = model.config, model.model.layers[0].self_attn, model.model.layers[0].mlp
     rotary = (model.model if hasattr(model.model, "rotary_emb") else attention).rotary_emb  # the latter before 4.48
-    biases = [
-        name
-        for name, module in {
-            "query": attention.q_proj, "key": attention.k_proj, "value": attention.v_proj, "output": attention.o_proj,
-            "mlp": model.model.layers[0].mlp.up_proj,
-        }.items()
-        if module.bias is not None
-    ]
-    decoder = {
-        "norm_epsilon": config.rms_norm_eps,
-        "activation": config.hidden_act,
-        "attention_scale": attention.head_dim**-0.5,
-        "value_head_dim": attention.head_dim,
-        "biases": biases,
-        "query_key_norm": hasattr(attention, "q_norm"),
-        "ropes": [
-            {
-                "rotary_dim": 2 * len(rotary.inv_freq),
-                "scale": getattr(rotary, "attention_scaling", 1.0),
-                "inverse_frequencies": rotary.inv_freq.double().tolist(),
-            }
-        ],
+
+    def biases(**projections):
+        return [name for name, module in projections.items() if module.bias is not None]
+
+    def norm(width):
+        return {"width": width, "epsilon": config.rms_norm_eps}
+
+    described = {
+        "scale": attention.head_dim**-0.5,
+        "rope": 0,
+        "biases": biases(query=attention.q_proj, key=attention.k_proj, value=attention.v_proj, output=attention.o_proj),
     }
-    return decoder, {"rope": 0, "window": getattr(config, "sliding_window", None)}
+    if getattr(config, "sliding_window", None) is not None:
+        described["window"] = config.sliding_window
+    if hasattr(attention, "q_norm"):
+        described["query_norm"] = described["key_norm"] = norm(attention.head_dim)
+    block = {
+        "attention_norm": norm(config.hidden_size),
+        "attention": described,
+        "feed_forward_norm": norm(config.hidden_size),
+        "feed_forward": {
+            "activation": config.hidden_act,
+            "mlp": {
+                "width": config.intermediate_size,
+                "biases": biases(gate=mlp.gate_proj, up=mlp.up_proj, down=mlp.down_proj),
+            },
+        },
+    }
+    rope = {
+        "rotary_dim": 2 * len(rotary.inv_freq),
+        "scale": getattr(rotary, "attention_scaling", 1.0),
+        "inverse_frequencies": rotary.inv_freq.double().tolist(),
+    }
+    return {"embedding": {}, "blocks": [block], "head": {"norm": norm(config.hidden_size)}, "ropes": [rope]}
 
 
 def write_export(model, plan, folder, dtype=None):
     """Writes `model` with `plan` as KVista's exporter does."""
     folder.mkdir(parents=True, exist_ok=True)
     config, head_dim = model.config, model.model.layers[0].self_attn.head_dim
-    decoder, layer_kind = describe(model)
     tensors = {name: tensor for name, tensor in model.state_dict().items() if "rotary" not in name}
     if config.tie_word_embeddings:
         tensors.pop("lm_head.weight", None)
@@ -142,7 +151,7 @@ def write_export(model, plan, folder, dtype=None):
         for side, projection in (("key", "k_proj"), ("value", "v_proj")):
             if side not in kept:
                 tensors.pop(prefix + projection + ".weight")
-        layers.append({**layer_kind, "groups": described})
+        layers.append({"block": 0, "groups": described})
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
     top = {
         "model_type": "kvista",
@@ -163,9 +172,9 @@ def write_export(model, plan, folder, dtype=None):
         },
         "head_dim": head_dim,
         "kvista": {
-            "format": 1,
+            "format": 2,
             "base_config": {"model_type": config.model_type},
-            "decoder": decoder,
+            "decoder": describe(model),
             "key_position": "after_rope" if plan.after_rope else "before_rope",
             "exact_tokens": plan.exact_tokens,
             "layers": layers,

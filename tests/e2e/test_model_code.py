@@ -250,7 +250,7 @@ def test_misuse_is_answered_with_a_sentence(tmp_path):
     with pytest.raises(TypeError, match="must be a KVistaCache, not tuple"):
         exported(ids, past_key_values=())
     config = json.loads((tmp_path / "config.json").read_text())
-    config["kvista"]["format"] = 2
+    config["kvista"]["format"] = 3
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="KVista format 2"):
+    with pytest.raises(ValueError, match="KVista format 3"):
         load(tmp_path)

@@ -3,6 +3,7 @@
 """The model code of `latent` exports with kernels: what it hands to them, with stand-ins that compute in float32 on the CPU
 what the kernels say they do, and whether build_kernels.py compiles them."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -210,6 +211,25 @@ def test_padded_rows_and_biased_keys_go_without(tmp_path, monkeypatch):
     biased = exported(joint, tmp_path / "biased", bias=True)
     calls = with_stand_ins(biased, monkeypatch)
     biased.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=4, do_sample=False)
+    assert not any(calls.values())
+
+
+@pytest.mark.parametrize(
+    "change", [{"clip": 1.5}, {"score_cap": 3.0}, {"linear_biases": {"slopes": [0.5, 0.25, 0.125, 0.0625]}}, {"interleaved": True}]
+)
+@torch.no_grad()
+def test_scores_that_kernels_do_not_know_go_without(change, tmp_path, monkeypatch):
+    plain = exported(joint, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    decoder = config["kvista"]["decoder"]
+    (decoder["ropes"][0] if "interleaved" in change else decoder["blocks"][0]["attention"]).update(change)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, trust_remote_code=True, torch_dtype=torch.float32).eval()
+    ids = torch.randint(2, VOCABULARY, (2, 12), generator=torch.Generator().manual_seed(1))
+    assert (model(ids).logits - plain(ids).logits).abs().max() > 1e-3, "the change changes nothing"
+    calls = with_stand_ins(model, monkeypatch)
+    settings = dict(attention_mask=torch.ones_like(ids), max_new_tokens=4, do_sample=False)
+    assert torch.equal(model.generate(ids, **settings), model.generate(ids, use_cache=False, **settings))
     assert not any(calls.values())
 
 

@@ -1,14 +1,19 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/ops/full.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/checkpoint/forms/forms.h"
 #include "core/checkpoint/stock_config.h"
@@ -29,7 +34,7 @@ Result<void> check(const CompressionPlan& plan, const DecoderDescription&) {
     if (isRotatedKey(plan, group) && rank < static_cast<int>(group.widths.size())) {
       return fail(ErrorCode::invalidArgument,
                   fmt::format("The plan compresses keys after RoPE (layer {}, head {}, and maybe others); weights of the original "
-                              "architecture cannot say that, since their keys are rotated after the projection.",
+                              "architecture cannot say that, since biases, norms and rotation stand between them and those keys.",
                               group.slots.front().layer, group.slots.front().head),
                   "Export the form latent, or make a plan that compresses keys before RoPE.");
     }
@@ -37,13 +42,51 @@ Result<void> check(const CompressionPlan& plan, const DecoderDescription&) {
   return {};
 }
 
+/// Rows of a stored tensor that are rows [begin, begin + count) of a layer's [key; value] projections.
+struct ProjectionPlace {
+  int layer = 0;
+  std::int64_t begin = 0, count = 0;
+  std::string projection;  ///< The description's name; `view.of` too where it is all of a tensor.
+  TensorView view;
+
+  /// Where they lie in the tensor, int64 [count].
+  [[nodiscard]] at::Tensor rows() const {
+    return (at::arange(view.blocks, at::kLong) * view.stride).unsqueeze(1).add(at::arange(view.first, view.first + view.block, at::kLong)).flatten();
+  }
+};
+
+/// A stored tensor that holds projections of keys or values, and perhaps other matrices too.
+struct StoredProjections {
+  std::string name;
+  std::vector<ProjectionPlace> places;
+};
+
+/// In the order of the layers.
+std::vector<StoredProjections> storedProjections(const DecoderDescription& description) {
+  std::vector<StoredProjections> all;
+  for (int layer = 0; layer < description.shape.layers; ++layer) {
+    const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
+    for (const auto& [linear, begin] : {std::pair(&attention.key, std::int64_t{0}), std::pair(&attention.value, attention.key.out)}) {
+      const auto view = description.views.find(linear->weight);
+      ProjectionPlace place{layer, begin, linear->out, linear->weight, {.of = linear->weight, .block = linear->out}};
+      if (view != description.views.end()) place.view = view->second;
+      auto found = std::ranges::find(all, place.view.of, &StoredProjections::name);
+      if (found == all.end()) found = all.insert(found, {place.view.of, {}});
+      found->places.push_back(std::move(place));
+    }
+  }
+  return all;
+}
+
 using Compressed = std::vector<std::pair<Group, GroupFactors>>;  // of one layer
 
 /// One layer's [key; value] projections with every group's rows replaced by up * down * rows; the last layer asked for stays.
 class CompressedRows {
  public:
-  CompressedRows(const ExportSource& source, std::vector<Compressed> compressed)
-      : rows_(source.checkpoint.tensors, source.description, source.device), shape_(source.description.shape), compressed_(std::move(compressed)) {}
+  CompressedRows(std::shared_ptr<const TensorStore> viewed, const ExportSource& source, std::vector<Compressed> compressed)
+      : rows_(std::move(viewed), source.description, source.device), shape_(source.description.shape), compressed_(std::move(compressed)) {}
+
+  [[nodiscard]] bool changes(int layer) const { return !compressed_[static_cast<std::size_t>(layer)].empty(); }
 
   Result<at::Tensor> layer(int layer) {
     if (layer == held_) return changed_;
@@ -91,14 +134,34 @@ void leaveOutCoding(ExportContent& content) {
   plan.exactTokens = 0;
 }
 
-/// All but the projections of keys and values.
-std::vector<TensorToWrite> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
-  std::set<std::string_view> projections;
-  for (const LayerDescription& layer : description.layers) projections.insert({layer.attention.key.weight, layer.attention.value.weight});
+/// All but what holds projections of keys and values.
+Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
+  std::set<std::string, std::less<>> projections;
+  for (StoredProjections& stored : storedProjections(description)) projections.insert(std::move(stored.name));
   std::vector<TensorToWrite> tensors;
   for (const auto& [name, tensor] : checkpoint.tensors->tensors())
     if (!projections.contains(name)) tensors.push_back(carriedOver(checkpoint.tensors, tensor, name, dtype));
   return tensors;
+}
+
+/// The stored tensor as it is but for the rows of projections, which become those of the plan.
+Result<at::Tensor> withCompressedRows(const TensorStore& store, const StoredProjections& stored, CompressedRows& compressed) {
+  if (const ProjectionPlace& only = stored.places.front(); only.view.of == only.projection) {
+    KVISTA_ASSIGN(const at::Tensor all, compressed.layer(only.layer));
+    return all.narrow(0, only.begin, only.count);  // Where it was computed: a GPU converts it faster than it is copied.
+  }
+  KVISTA_ASSIGN(const at::Tensor original, readWeight(store, stored.name));
+  at::Tensor changed = original.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  for (const ProjectionPlace& place : stored.places) {
+    if (!compressed.changes(place.layer)) continue;
+    KVISTA_ASSIGN(const at::Tensor all, compressed.layer(place.layer));
+    const at::Tensor rows = all.narrow(0, place.begin, place.count).to(at::kFloat).cpu();
+    if (place.view.isTransposed)
+      changed.index_copy_(1, place.rows(), rows.t());
+    else
+      changed.index_copy_(0, place.rows(), rows);
+  }
+  return changed;
 }
 
 Result<ExportContent> make(const ExportSource& source) {
@@ -112,27 +175,21 @@ Result<ExportContent> make(const ExportSource& source) {
   content.factors = source.factors;
   leaveOutCoding(content);
 
-  std::vector<Compressed> compressed(static_cast<std::size_t>(shape.layers));
+  std::vector<Compressed> groups(static_cast<std::size_t>(shape.layers));
   for (std::size_t i = 0; i < content.factors.size(); ++i) {
     const Group& group = content.plan.groups[i];
     if (!content.factors[i].isIdentity())
-      compressed[static_cast<std::size_t>(group.slots.front().layer)].emplace_back(group, content.factors[i]);
+      groups[static_cast<std::size_t>(group.slots.front().layer)].emplace_back(group, content.factors[i]);
   }
-  std::vector<bool> isCompressed;
-  for (const Compressed& groups : compressed) isCompressed.push_back(!groups.empty());
-  const auto rows = std::make_shared<CompressedRows>(source, std::move(compressed));
   const auto& store = source.checkpoint.tensors;
-  for (int layer = 0; layer < shape.layers; ++layer) {
-    const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
-    const auto add = [&](const std::string& name, std::int64_t begin, std::int64_t count) {
-      const TensorInfo& tensor = store->tensors().at(name);
-      if (!isCompressed[static_cast<std::size_t>(layer)]) return content.tensors.push_back(carriedOver(store, tensor, name, dtype));
-      content.tensors.push_back(computed(name, tensor.shape, dtype, [rows, layer, begin, count] {
-        return rows->layer(layer).map([&](const at::Tensor& all) { return all.narrow(0, begin, count); });
-      }));
-    };
-    add(attention.key.weight, 0, shape.keyWidth());
-    add(attention.value.weight, shape.keyWidth(), shape.valueWidth());
+  KVISTA_ASSIGN(const auto viewed, withViews(store, description.views));
+  const auto compressed = std::make_shared<CompressedRows>(viewed, source, std::move(groups));
+  for (const StoredProjections& stored : storedProjections(description)) {
+    const TensorInfo& tensor = store->tensors().at(stored.name);
+    if (std::ranges::none_of(stored.places, [&](const ProjectionPlace& place) { return compressed->changes(place.layer); }))
+      content.tensors.push_back(carriedOver(store, tensor, stored.name, dtype));
+    else
+      content.tensors.push_back(computed(stored.name, tensor.shape, dtype, [=] { return withCompressedRows(*store, stored, *compressed); }));
   }
   return content;
 }

@@ -16,10 +16,7 @@ namespace kvista {
 
 namespace {
 
-Result<void> check(const CompressionPlan& plan, const DecoderDescription& description) {
-  KVISTA_CHECK(checkPerLayerFactors(plan, "latent"));
-  return describeForModelCode(description).map([](const DecoderJson&) {});
-}
+Result<void> check(const CompressionPlan& plan, const DecoderDescription&) { return checkPerLayerFactors(plan, "latent"); }
 
 nlohmann::json describeGroup(const LatentGroup& group) {
   nlohmann::json slots = nlohmann::json::array();
@@ -36,12 +33,14 @@ nlohmann::json describeGroup(const LatentGroup& group) {
           {"runs", std::move(runs)}};
 }
 
-Result<nlohmann::json> configOf(const ExportSource& source, const LatentLayout& layout) {
+nlohmann::json configOf(const ExportSource& source, const LatentLayout& layout) {
   const DecoderDescription& description = source.description;
   const ModelShape& shape = description.shape;
-  KVISTA_ASSIGN(DecoderJson decoder, describeForModelCode(description));
+  DecoderJson decoder = describeForModelCode(description);
+  nlohmann::json layers = nlohmann::json::array();
+  for (const int block : decoder.blocks) layers.push_back({{"block", block}, {"groups", nlohmann::json::array()}});
   for (const LatentGroup& group : layout.groups)
-    decoder.layers[static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
+    layers[static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
 
   const nlohmann::json& base = source.checkpoint.config;
   nlohmann::json config = {
@@ -53,25 +52,28 @@ Result<nlohmann::json> configOf(const ExportSource& source, const LatentLayout& 
       {"model_type", "kvista"},
       {"vocab_size", shape.vocabulary},
       {"hidden_size", shape.hiddenSize},
-      {"intermediate_size", description.layers.front().mlp.up.out},
+      {"intermediate_size", description.layers.front().feedForward.experts.front().up.out},
       {"num_hidden_layers", shape.layers},
       {"num_attention_heads", shape.queryHeads},
       {"num_key_value_heads", shape.kvHeads},
       {"head_dim", shape.headDim},
       {"max_position_embeddings", description.maximumPositions},
-      {"tie_word_embeddings", description.head.weight == description.embedding},
+      {"tie_word_embeddings", description.head.linear.weight == description.embedding.weight},
       {"kvista",
        {{"format", kLatentFormat},
         {"base_config", base},
         {"decoder", std::move(decoder.decoder)},
         {"key_position", source.plan.keyPosition == KeyPosition::afterRope ? "after_rope" : "before_rope"},
         {"exact_tokens", source.plan.exactTokens},
-        {"layers", std::move(decoder.layers)}}}};
-  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
-    if (base.contains(key)) config[key] = base[key];
-  // 5.x calls it dtype but reads both.
-  for (const char* key : {"dtype", "torch_dtype"})
-    if (base.contains(key) && base[key].is_string()) config["torch_dtype"] = base[key];
+        {"layers", std::move(layers)}}}};
+  if (shape.valueHeadDim != shape.headDim) config["kvista"]["value_head_dim"] = shape.valueHeadDim;
+  for (const nlohmann::json& part : {base.value("text_config", nlohmann::json::object()), base}) {
+    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
+      if (part.contains(key)) config[key] = part[key];
+    // 5.x calls it dtype but reads both.
+    for (const char* key : {"dtype", "torch_dtype"})
+      if (part.contains(key) && part[key].is_string()) config["torch_dtype"] = part[key];
+  }
   return config;
 }
 
@@ -103,8 +105,8 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
   }
 }
 
-std::vector<TensorToWrite> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
-  const auto& store = checkpoint.tensors;
+Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
+  KVISTA_ASSIGN(const auto store, withViews(checkpoint.tensors, description.views));
   std::vector<TensorToWrite> tensors;
   for (const TensorRole& role : tensorRoles(description))
     tensors.push_back(carriedOver(store, store->tensors().at(role.source), role.name, dtype));
@@ -124,9 +126,9 @@ Result<ExportContent> make(const ExportSource& source) {
   content.cacheBytesPerToken = bytesPerToken(source.plan);
   content.plan = source.plan;
   content.factors = source.factors;
-  KVISTA_ASSIGN(content.config, configOf(source, layout));
+  content.config = configOf(source, layout);
 
-  const auto& store = source.checkpoint.tensors;
+  KVISTA_ASSIGN(const auto store, withViews(source.checkpoint.tensors, description.views));
   const auto carry = [&](const std::string& name, const std::string& from) {
     content.tensors.push_back(carriedOver(store, store->tensors().at(from), name, dtype));
   };

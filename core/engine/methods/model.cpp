@@ -36,7 +36,7 @@ std::string storageTypeOf(const Checkpoint& checkpoint) {
 }
 
 std::string inWords(const RopeDescription& rope) {
-  const std::string base = fmt::format("{} of each head's numbers, base {:.6g}", rope.rotaryDim, rope.theta);
+  const std::string base = fmt::format("{} of each head's numbers{}, base {:.6g}", rope.rotaryDim, rope.isInterleaved ? " in neighbouring pairs" : "", rope.theta);
   switch (rope.type) {
     case RopeType::standard: return base;
     case RopeType::linear: return fmt::format("{}, positions divided by {:.4g}", base, rope.factor);
@@ -47,6 +47,17 @@ std::string inWords(const RopeDescription& rope) {
     case RopeType::factors: return fmt::format("{}, frequencies divided by the file's factors", base);
   }
   return base;
+}
+
+/// How the model knows where a token stands.
+std::string positionsInWords(const DecoderDescription& description) {
+  std::vector<std::string> kinds;
+  for (const RopeDescription& rope : description.ropes) kinds.push_back(inWords(rope));
+  const auto has = [&](auto&& kind) { return std::ranges::any_of(description.layers, [&](const LayerDescription& layer) { return kind(layer.attention); }); };
+  if (has([](const AttentionDescription& attention) { return attention.linearBiases.has_value(); })) kinds.emplace_back("none, but linear biases (ALiBi)");
+  if (!description.embedding.positions.empty()) kinds.push_back(fmt::format("none, but {} learned positions", description.maximumPositions));
+  if (!description.ropes.empty() && has([](const AttentionDescription& attention) { return !attention.rope; })) kinds.emplace_back("none in some layers");
+  return fmt::format("{}", fmt::join(kinds, "; "));
 }
 
 Choice choice(std::string_view name, std::string_view summary, std::string_view source = {}) {
@@ -98,7 +109,7 @@ Result<nlohmann::json> open(Call& call) {
     if (!error) record.fileBytes += static_cast<std::int64_t>(bytes);
   }
   record.maximumPositions = model->description.maximumPositions;
-  record.rope = inWords(model->description.rope);
+  record.rope = positionsInWords(model->description);
   // Texts are read with it soon, and who hears only then that it is damaged has chosen them for nothing.
   const auto tokenizer = call.workspace.tokenizer(*model);
   record.hasTokenizer = tokenizer.has_value();

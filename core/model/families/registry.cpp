@@ -6,10 +6,35 @@
 
 // One line a family: its model_type, which is also the name of its function in namespace kvista::families.
 #define KVISTA_FAMILIES(FAMILY) \
+  FAMILY(bloom)                 \
+  FAMILY(cohere)                \
+  FAMILY(deepseek_v2)           \
+  FAMILY(falcon)                \
+  FAMILY(gemma)                 \
+  FAMILY(gemma2)                \
+  FAMILY(gemma3_text)           \
+  FAMILY(glm)                   \
+  FAMILY(glm4)                  \
+  FAMILY(gpt2)                  \
+  FAMILY(gpt_bigcode)           \
+  FAMILY(gpt_neox)              \
+  FAMILY(gptj)                  \
+  FAMILY(granite)               \
+  FAMILY(internlm3)             \
   FAMILY(llama)                 \
   FAMILY(mistral)               \
+  FAMILY(mixtral)               \
+  FAMILY(olmo)                  \
+  FAMILY(olmo2)                 \
+  FAMILY(opt)                   \
+  FAMILY(phi)                   \
+  FAMILY(phi3)                  \
   FAMILY(qwen2)                 \
-  FAMILY(qwen3)
+  FAMILY(qwen3)                 \
+  FAMILY(qwen3_moe)             \
+  FAMILY(smollm3)               \
+  FAMILY(stablelm)              \
+  FAMILY(starcoder2)
 
 namespace kvista {
 

@@ -174,8 +174,8 @@ TEST(SummingPass, OneWindowThatHasNoRoomIsAnError) {
 TEST(SummingPass, NumbersThatAreNotFiniteAreNamedByLayerWindowAndToken) {
   const DecoderDescription description = shortDecoder().description();
   for (const auto& [tensor, what] : {std::pair{description.layers[1].attention.value.weight, "The values of layer 1 are"},
-                                     {description.layers[0].mlp.down.weight, "The outputs of layer 0 are"},
-                                     {description.layers[1].mlp.down.weight, "The outputs of layer 1 are"}}) {
+                                     {description.layers[0].feedForward.experts[0].down.weight, "The outputs of layer 0 are"},
+                                     {description.layers[1].feedForward.experts[0].down.weight, "The outputs of layer 1 are"}}) {
     const auto overflowing = decoderWith(tensor, 3e38F);
     for (const bool gradients : {true, false}) {
       std::vector<LayerAccumulator> sums = emptySums(gradients);

@@ -45,6 +45,13 @@ TEST(PackSymmetric, PackedAgainIsTheSameToTheByte) {
   }
 }
 
+TEST(PackSymmetric, ABatchOfOneIsUnpackedWhateverItsWidth) {
+  for (const std::int64_t n : {11, 12, 13}) {
+    const at::Tensor packed = packSymmetric(secondMoment(n, 5).unsqueeze(0));
+    EXPECT_TRUE(at::equal(unpackSymmetric(packed, n).squeeze(0), unpackSymmetric(packed.squeeze(0), n))) << n;
+  }
+}
+
 TEST(PackSymmetric, PerfectCorrelationAndNothingAreExact) {
   const at::Tensor vector = gaussian({12}, 4).to(at::kFloat).to(at::kDouble);
   at::Tensor matrix = at::outer(vector, vector);  // correlations of 1 and -1 alone

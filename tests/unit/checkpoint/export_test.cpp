@@ -314,7 +314,7 @@ TEST_F(DamagedExport, isFoundByVerify) {
 
 TEST_F(DamagedExport, namesWhatDoesNotFit) {
   editJson("config.json", [](auto& json) { json["kvista"]["format"] = 9; });
-  EXPECT_THAT(openingError(), HasSubstr("kvista.format in config.json is not 1"));
+  EXPECT_THAT(openingError(), HasSubstr("kvista.format in config.json is not a number from 1 to 2"));
   editJson("config.json", [](auto& json) {
     json["kvista"]["format"] = 1;
     json["kvista"]["base_config"]["num_hidden_layers"] = 3;
@@ -322,6 +322,11 @@ TEST_F(DamagedExport, namesWhatDoesNotFit) {
   EXPECT_THAT(openingError(), HasSubstr("the plan in kvista-report.json does not fit the model"));
   editJson("config.json", [](auto& json) { json["kvista"] = 3; });
   EXPECT_THAT(openingError(), HasSubstr("no kvista object"));
+}
+
+TEST_F(DamagedExport, isNotOneOfTheFormatBefore) {
+  editJson("config.json", [](auto& json) { json["kvista"]["format"] = 1; });
+  EXPECT_EQ(openingError(), "opened");
 }
 
 TEST_F(DamagedExport, namesTensorsOfAnotherPlan) {

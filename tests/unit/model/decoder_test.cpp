@@ -4,6 +4,7 @@
 #include "core/model/decoder.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/log_softmax.h>
@@ -214,32 +215,41 @@ TEST(Decoder, SlidingWindowHidesOldTokens) {
 }
 
 /// Attention by its definition, with the whole matrix of scores.
-at::Tensor plainAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale,
-                          std::int64_t window) {
+at::Tensor plainAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
   const std::int64_t repeats = queries.size(1) / keys.size(1);
   const std::int64_t tokens = queries.size(2);
   const at::Tensor positions = at::arange(tokens);
   const at::Tensor distance = positions.unsqueeze(1) - positions.unsqueeze(0);
-  const at::Tensor hidden = distance.lt(0).logical_or(distance.ge(window));
-  const at::Tensor scores = at::matmul(queries, keys.repeat_interleave(repeats, 1).transpose(2, 3)) * scale;
+  const at::Tensor hidden = distance.lt(0).logical_or(distance.ge(attention.slidingWindow.value_or(tokens)));
+  at::Tensor scores = at::matmul(queries, keys.repeat_interleave(repeats, 1).transpose(2, 3)) * attention.scale;
+  if (attention.scoreCap > 0) scores = (scores / attention.scoreCap).tanh() * attention.scoreCap;
+  if (attention.linearBiases) {
+    const double factor = attention.linearBiases->isBeforeScale ? attention.scale : 1;
+    const at::Tensor slopes = at::tensor(attention.linearBiases->slopes).to(at::kFloat).view({-1, 1, 1});
+    scores = scores - slopes * distance.to(at::kFloat) * factor;  // the softmax does not see what all keys of a query have in common
+  }
   const at::Tensor weights = scores.masked_fill(hidden, -INFINITY).softmax(-1);
   return at::matmul(weights, values.repeat_interleave(repeats, 1)).transpose(1, 2).flatten(2);
 }
 
-TEST(Attention, GroupsAndWindowsFollowTheDefinition) {
+TEST(Attention, GroupsWindowsCapsAndLinearBiasesFollowTheDefinition) {
   constexpr std::int64_t kTokens = 600;  // more than two blocks of queries
   const at::Tensor queries = at::arange(2 * 4 * kTokens * 8).to(at::kFloat).mul(0.37).sin().view({2, 4, kTokens, 8});
   const at::Tensor keys = at::arange(2 * 2 * kTokens * 8).to(at::kFloat).mul(0.73).cos().view({2, 2, kTokens, 8});
   const at::Tensor values = at::arange(2 * 2 * kTokens * 8).to(at::kFloat).mul(0.11).sin().view({2, 2, kTokens, 8});
-  EXPECT_LE(maximumDifference(causalAttention(queries, keys, values, 0.5, std::nullopt),
-                              plainAttention(queries, keys, values, 0.5, kTokens)),
-            1e-5);
-  for (const std::int64_t window : {1, 100, 257, 599, 600, 9000}) {
-    EXPECT_LE(maximumDifference(causalAttention(queries, keys, values, 0.5, window),
-                                plainAttention(queries, keys, values, 0.5, window)),
-              1e-5)
-        << window;
-  }
+  const LinearBiases after{.slopes = {0.5, 0.25, 0.125, 0.0625}};
+  LinearBiases before = after;
+  before.isBeforeScale = true;
+  for (const double cap : {0.0, 0.7})
+    for (const std::optional<LinearBiases>& biases : {std::optional<LinearBiases>(), std::optional(after), std::optional(before)})
+      for (const std::int64_t window : {0, 1, 257, 599, 600, 9000}) {
+        AttentionDescription attention{.scale = 0.5, .scoreCap = cap, .linearBiases = biases};
+        if (window > 0) attention.slidingWindow = window;
+        const at::Tensor expected = plainAttention(attention, queries, keys, values);
+        EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values), expected), 1e-5) << window << " " << cap;
+        const at::Tensor last = attentionOfLast(attention, queries.narrow(2, kTokens - 1, 1), keys, values);
+        EXPECT_LE(maximumDifference(last, expected.narrow(1, kTokens - 1, 1)), 1e-5) << window << " " << cap;
+      }
 }
 
 TEST(Decoder, StopsBetweenLayers) {

@@ -47,7 +47,7 @@ TEST(Description, TiedHeadIsTheEmbeddingAndCountedOnce) {
   const auto untied = valueOf(describe(randomCheckpoint(config)));
   config["tie_word_embeddings"] = true;
   const auto tied = valueOf(describe(randomCheckpoint(config)));
-  EXPECT_EQ(tied.head.weight, tied.embedding);
+  EXPECT_EQ(tied.head.linear.weight, tied.embedding.weight);
   EXPECT_EQ(untied.shape.parameters - tied.shape.parameters, 29 * 20);
 }
 
@@ -68,9 +68,10 @@ TEST(Description, AbsentKeysMeanWhatTheFamilySays) {
 TEST(Description, BiasesFollowTheFamily) {
   const auto biases = [](const nlohmann::json& config) {
     const LayerDescription layer = described(config).layers[0];
+    const MlpDescription& mlp = layer.feedForward.experts[0];
     std::string letters;
     for (const auto* linear : {&layer.attention.query, &layer.attention.key, &layer.attention.value,
-                               &layer.attention.output, &layer.mlp.gate, &layer.mlp.up, &layer.mlp.down}) {
+                               &layer.attention.output, &*mlp.gate, &mlp.up, &mlp.down}) {
       letters += linear->bias.empty() ? '-' : 'b';
     }
     return letters;
@@ -185,7 +186,7 @@ constexpr Hostile kHostile[] = {
     {"cfg-theta-negative", "rope_theta is -10000"},
     {"cfg-eps-negative", "rms_norm_eps is -1"},
     {"cfg-head-dim-huge", "head_dim is 8589934592"},
-    {"cfg-model-type-unknown", "model_type 'frobnicator' is not supported; supported: llama"},
+    {"cfg-model-type-unknown", "model_type 'frobnicator' is not supported; supported: bloom, cohere"},
     {"cfg-encoder", "model_type 'bert' is not a decoder-only language model"},
     {"cfg-gptq", "quantization_config with quant_method \"gptq\" does not fit the weights, of which none is quantised in this way"},
     {"cfg-fp8", "quantization_config with quant_method \"fp8\" does not fit the weights, of which none is quantised in this way"},

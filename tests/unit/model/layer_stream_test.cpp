@@ -77,17 +77,20 @@ TEST(LayerStream, HoldsTwoLayersHoweverManyThereAre) {
     const DecoderWeights rest = valueOf(loadWeights(checkpoint, description, at::kCPU, dtype, true, {}));
     std::int64_t layerBytes = 0;
     LayerWeights first = all.layers.front();
-    for (const LinearWeights* projection : projectionsOf(first)) layerBytes += static_cast<std::int64_t>(projection->weight.nbytes());
+    for (const LinearWeights* matrix : matricesOf(description.layers.front(), first)) layerBytes += static_cast<std::int64_t>(matrix->weight.nbytes());
     const std::vector<int> order = {0, 1, 2, 3, 4, 3, 2, 1, 0};
     LayerStream stream(description, rest, at::kCPU, dtype, order);
     for (const int layer : order) {
       LayerWeights streamed = valueOf(stream.next());
       LayerWeights resident = all.layers[static_cast<std::size_t>(layer)];
-      EXPECT_TRUE(streamed.mlpNorm.equal(resident.mlpNorm));
-      for (std::size_t i = 0; i < 7; ++i) {
-        EXPECT_TRUE(projectionsOf(streamed)[i]->weight.equal(projectionsOf(resident)[i]->weight));
-        EXPECT_EQ(projectionsOf(streamed)[i]->weight.scalar_type(), dtype);
-        EXPECT_EQ(projectionsOf(streamed)[i]->bias.defined(), projectionsOf(resident)[i]->bias.defined());
+      EXPECT_TRUE(streamed.feedForwardNorm.weight.equal(resident.feedForwardNorm.weight));
+      const LayerDescription& described = description.layers[static_cast<std::size_t>(layer)];
+      const auto given = matricesOf(described, streamed), wanted = matricesOf(described, resident);
+      ASSERT_EQ(given.size(), 7U);
+      for (std::size_t i = 0; i < given.size(); ++i) {
+        EXPECT_TRUE(given[i]->weight.equal(wanted[i]->weight));
+        EXPECT_EQ(given[i]->weight.scalar_type(), dtype);
+        EXPECT_EQ(given[i]->bias.defined(), wanted[i]->bias.defined());
       }
     }
     EXPECT_GE(stream.bufferBytes(), 2 * layerBytes);
@@ -104,9 +107,10 @@ TEST(LayerStream, BringsAllLayersOnce) {
   ASSERT_TRUE(loadLayers(description, loaded, at::kCPU, at::kBFloat16, {}));
   for (std::size_t layer = 0; layer < all.layers.size(); ++layer) {
     LayerWeights wanted = all.layers[layer];
-    for (std::size_t i = 0; i < 7; ++i)
-      EXPECT_TRUE(projectionsOf(loaded.layers[layer])[i]->weight.equal(projectionsOf(wanted)[i]->weight)) << layer << " " << i;
-    EXPECT_TRUE(loaded.layers[layer].mlpNorm.equal(wanted.mlpNorm));
+    const LayerDescription& described = description.layers[layer];
+    const auto given = matricesOf(described, loaded.layers[layer]), expected = matricesOf(described, wanted);
+    for (std::size_t i = 0; i < given.size(); ++i) EXPECT_TRUE(given[i]->weight.equal(expected[i]->weight)) << layer << " " << i;
+    EXPECT_TRUE(loaded.layers[layer].feedForwardNorm.weight.equal(wanted.feedForwardNorm.weight));
   }
   std::stop_source stop;
   stop.request_stop();

@@ -125,6 +125,38 @@ TEST(Rope, FactorsDivide) {
   EXPECT_THAT(frequencies(config, 8), ElementsAre(1, 0.25, 0.0625, 0.015625));
 }
 
+TEST(Rope, PartOfAHeadRotates) {
+  const auto rotaryDim = [](const nlohmann::json& config) {
+    return valueOf(readRope(ConfigReader(config, "config.json"), 16, {.fraction = 0.5, .fractionKey = "rotary_pct"})).rotaryDim;
+  };
+  EXPECT_EQ(rotaryDim(nlohmann::json::object()), 8);
+  EXPECT_EQ(rotaryDim({{"rotary_pct", 0.4}}), 6);  // of 6.4
+  EXPECT_EQ(rotaryDim({{"rotary_pct", 1.0}}), 16);
+  EXPECT_EQ(rotaryDim({{"rotary_pct", 1.0}, {"rope_parameters", {{"partial_rotary_factor", 0.25}}}}), 4);
+  EXPECT_THAT(errorOf({{"partial_rotary_factor", 0.5}}), HasSubstr("partial_rotary_factor is 0.5; this family rotates whole heads (1)"));
+  const nlohmann::json odd = {{"rotary_pct", 0.32}};
+  const auto refused = readRope(ConfigReader(odd, "config.json"), 16, {.fractionKey = "rotary_pct"});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("5 of a head's 16 numbers rotate; rotary embedding needs an even number"));
+}
+
+TEST(Rope, Phi3NamesLongropeOtherwiseAndSaysTheTrainedLengthBeside) {
+  nlohmann::json config = {{"original_max_position_embeddings", 16},
+                           {"rope_scaling",
+                            {{"type", "su"},
+                             {"short_factor", {1, 1, 1, 1}},
+                             {"long_factor", {2, 2, 2, 2}},
+                             {"original_max_position_embeddings", 32}}}};
+  const RopeConventions phi3{.isPhi3 = true, .maximumPositions = 64};
+  for (const char* name : {"su", "yarn", "longrope"}) {
+    config["rope_scaling"]["type"] = name;
+    const auto rope = valueOf(readRope(ConfigReader(config, "config.json"), 8, phi3));
+    EXPECT_EQ(rope.type, RopeType::longrope) << name;
+    EXPECT_EQ(rope.trainedLength, 16) << name;
+    EXPECT_NEAR(rope.attentionFactor, std::sqrt(1 + std::log(4.0) / std::log(16.0)), 1e-15);
+  }
+}
+
 TEST(Rope, RefusalsNameTheField) {
   EXPECT_THAT(errorOf({{"rope_scaling", {{"rope_type", "spiral"}, {"factor", 2}}}}),
               HasSubstr("rope_type 'spiral' is not supported; supported: default, linear, dynamic, llama3, yarn"));

@@ -49,9 +49,9 @@ Checkpoint randomCheckpoint(const nlohmann::json& config, int seed, double sprea
   checkpoint.path = "memory";
   checkpoint.config = config;
   checkpoint.tensors = store;
-  for (const RequiredTensor& required : requiredTensors(valueOf(describeConfig(config, "config.json of memory")))) {
+  for (const RequiredTensor& required : storedTensors(valueOf(describeConfig(config, "config.json of memory")))) {
     at::Tensor tensor = at::empty(required.shape, at::TensorOptions(at::kFloat));
-    const bool isNorm = required.name.find("norm") != std::string::npos;
+    const bool isNorm = required.shape.size() == 1 && required.name.ends_with(".weight");
     auto* values = tensor.mutable_data_ptr<float>();
     for (std::int64_t i = 0; i < tensor.numel(); ++i) {
       values[i] = isNorm ? 1 + 0.2f * normal(generator) : static_cast<float>(spread) * normal(generator);

@@ -1,0 +1,24 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/model/families/layout.h"
+
+namespace kvista::families {
+
+/// OLMo 2: Llama's layout, but each half's answer is normed and not what it reads, and so are all heads of q and of k
+/// together.
+Result<DecoderDescription> olmo2(const ConfigReader& config) {
+  KVISTA_ASSIGN(Layout layout, readLayout(config, {.norm = {.epsilon = 1e-5}}));
+  KVISTA_ASSIGN(const bool bias, config.booleanOr("attention_bias", false));
+  layout.fillAsLlama({.bias = bias, .outputBias = bias});
+  layout.eachLayer("model.layers.", [&](const std::string& at, LayerDescription& layer, int) {
+    layer.attentionNorm = std::nullopt;
+    layer.attention.queryNorm = layout.norm(at + "self_attn.q_norm", layout.queryWidth());
+    layer.attention.keyNorm = layout.norm(at + "self_attn.k_norm", layout.description.shape.keyWidth());
+    layer.attentionOutputNorm = layout.norm(at + "post_attention_layernorm");
+    layer.feedForwardNorm = std::nullopt;
+    layer.feedForwardOutputNorm = layout.norm(at + "post_feedforward_layernorm");
+  });
+  return layout.description;
+}
+
+}  // namespace kvista::families

@@ -1,0 +1,230 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""Attention over compressed keys and values.
+
+Every token's keys and values go through down-projection, coder and up-projection before attention sees them, whether they
+come from the cache or from the same call, so a forward pass without a cache computes what generation computes.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .blocks_kvista import KVistaNorm, norm_of
+from .cache_kvista import LatentCoder
+from .rotation_kvista import rotate
+
+
+class KVistaBias(nn.Module):
+    """The bias of a projection whose weight lives in the groups' factors."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(width))
+
+
+class KVistaGroup(nn.Module):
+    """Heads that share one latent: z = down x (x: the layer's input, or the heads' own outputs), y ~ up z."""
+
+    def __init__(self, group, columns, hidden_size):
+        super().__init__()
+        self.columns = columns
+        self.from_hidden = group["input"] == "hidden"
+        self.coder = LatentCoder(group["runs"])
+        identity = group["identity"]
+        inputs = hidden_size if self.from_hidden else len(columns)
+        self.down = nn.Linear(inputs, self.coder.rank, bias=False) if self.from_hidden or not identity else None
+        self.up = nn.Linear(self.coder.rank, len(columns), bias=False) if not identity else None
+        self.steps = nn.Parameter(torch.ones(self.coder.coded), requires_grad=False) if self.coder.coded else None
+
+    def encode(self, hidden, outputs):
+        source = hidden if self.from_hidden else outputs[..., self.columns]
+        return self.coder.encode(source if self.down is None else self.down(source), self.steps)
+
+    def decode(self, numbers, packed):
+        latent = self.coder.decode(numbers, packed, self.steps)
+        return latent if self.up is None else self.up(latent)
+
+
+class KVistaLatentHeads(nn.Module):
+    """Multi-head latent attention (DeepSeek-V2, section 2.1): the cache's one value head is a latent that every head's values
+    and the still part of its key are expanded from, the one key head the rotated part that all heads share."""
+
+    def __init__(self, described, heads, latent_width, hidden_size):
+        super().__init__()
+        self.heads, self.key_width, self.value_width = heads, described["key_width"], described["value_width"]
+        expanded = heads * (self.key_width + self.value_width)
+        self.norm = KVistaNorm(described["norm"])
+        self.expansion = nn.Linear(latent_width, expanded, bias=described.get("bias", False))
+        self.reduced_width, self.query_reduction, self.query_norm = hidden_size, nn.Identity(), nn.Identity()
+        if (reduction := described.get("query_reduction")) is not None:
+            self.reduced_width = reduction["width"]
+            self.query_reduction = nn.Linear(hidden_size, self.reduced_width, bias=reduction.get("bias", False))
+            self.query_norm = norm_of(reduction.get("norm"))
+
+    def reduced(self, hidden):
+        """What queries are projected from."""
+        return self.query_norm(self.query_reduction(hidden))
+
+    def keys_and_values(self, rotated, latents):
+        """Of all heads, from those of the cache; all [batch, tokens, heads, width]."""
+        expanded = self.expansion(self.norm(latents.squeeze(2))).unflatten(-1, (self.heads, -1))
+        still, values = expanded.split([self.key_width, self.value_width], -1)
+        return torch.cat([still, rotated.expand(-1, -1, self.heads, -1)], -1), values
+
+
+class KVistaAttention(nn.Module):
+    def __init__(self, config, layer):
+        super().__init__()
+        described, groups = config.block_of(layer)["attention"], config.kvista["layers"][layer]["groups"]
+        hidden_size, biases = config.hidden_size, described.get("biases", [])
+        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.head_dim = config.head_dim
+        self.value_head_dim = config.kvista.get("value_head_dim", config.head_dim)
+        self.key_width, value_width = self.kv_heads * self.head_dim, self.kv_heads * self.value_head_dim
+        self.scale, self.score_cap, self.clip = described["scale"], described.get("score_cap"), described.get("clip")
+        self.linear_biases = described.get("linear_biases")
+        self.after_rope = config.kvista["key_position"] == "after_rope"
+        rope = described.get("rope")
+        self.interleaved = rope is not None and config.kvista["decoder"]["ropes"][rope].get("interleaved", False)
+
+        self.groups = nn.ModuleList([KVistaGroup(group, self.columns(group), hidden_size) for group in groups])
+        order = [column for group in self.groups for column in group.columns]
+        self.restore = sorted(range(len(order)), key=order.__getitem__)  # group by group -> keys, then values
+
+        def projection(side, width):
+            if any(slot[0] == side for group in groups if group["input"] == "heads" for slot in group["slots"]):
+                return nn.Linear(hidden_size, width, bias=side in biases)
+            return KVistaBias(width) if side in biases else None
+
+        self.latent = None
+        queries_from, query_width, mixed_width = hidden_size, self.head_dim, self.value_head_dim
+        if "latent" in described:
+            self.latent = KVistaLatentHeads(described["latent"], self.heads, self.value_head_dim, hidden_size)
+            queries_from, query_width = self.latent.reduced_width, self.latent.key_width + self.head_dim
+            mixed_width = self.latent.value_width
+        self.q_proj = nn.Linear(queries_from, self.heads * query_width, bias="query" in biases)
+        self.k_proj = projection("key", self.key_width)
+        self.v_proj = projection("value", value_width)
+        self.o_proj = nn.Linear(self.heads * mixed_width, hidden_size, bias="output" in biases)
+        self.q_norm, self.k_norm = (
+            KVistaNorm(described[name]) if name in described else None for name in ("query_norm", "key_norm")
+        )
+        self.kernels = None  # LatentKernels, chosen when a cache is begun
+
+    @property
+    def is_plain(self):
+        """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias."""
+        return self.score_cap is None and self.clip is None and self.linear_biases is None and self.latent is None
+
+    def columns(self, group):
+        """Where the slots' outputs lie in [keys of all heads; values of all heads]."""
+        columns = []
+        for side, head in group["slots"]:
+            width = self.head_dim if side == "key" else self.value_head_dim
+            begin = head * width + (0 if side == "key" else self.key_width)
+            columns.extend(range(begin, begin + width))
+        return columns
+
+    def heads_of(self, states, norm, angles, width):
+        """[batch, tokens, heads * width] -> clipped, normed and rotated, [batch, tokens, heads, width]."""
+        states = self.clipped(states)
+        if norm is not None and norm.width != width:  # over all heads together
+            states, norm = norm(states), None
+        states = states.unflatten(-1, (-1, width))
+        states = states if norm is None else norm(states)
+        return states if angles is None else rotate(states, angles, self.interleaved)
+
+    def clipped(self, states):
+        return states if self.clip is None else states.clamp(-self.clip, self.clip)
+
+    def queries(self, hidden, angles):
+        if self.latent is None:
+            return self.heads_of(self.q_proj(hidden), self.q_norm, angles, self.head_dim)
+        queries = self.q_proj(self.latent.reduced(hidden)).unflatten(-1, (self.heads, -1))
+        still, turning = queries.split([self.latent.key_width, self.head_dim], -1)
+        return torch.cat([still, turning if angles is None else rotate(turning, angles, self.interleaved)], -1)
+
+    def project(self, hidden, angles):
+        """What groups with input "heads" see: keys without bias (after RoPE: as attention sees them), values without."""
+        parts = []
+        if isinstance(self.k_proj, nn.Linear):
+            if self.after_rope:
+                parts.append(self.heads_of(self.k_proj(hidden), self.k_norm, angles, self.head_dim).flatten(-2))
+            else:
+                parts.append(functional.linear(hidden, self.k_proj.weight))
+        if isinstance(self.v_proj, nn.Linear):
+            parts.append(functional.linear(hidden, self.v_proj.weight))
+        return torch.cat(parts, -1) if parts else None
+
+    def rebuild(self, entry, index):
+        """Keys and values of every cached token, [batch, tokens, key width + value width]."""
+        numbers = entry.numbers.split([group.coder.numbers for group in self.groups], -1)
+        packed = entry.packed.split([group.coder.bytes for group in self.groups], -1)
+        rebuilt = torch.cat([group.decode(*parts) for group, *parts in zip(self.groups, numbers, packed)], -1)
+        if self.restore != list(range(len(self.restore))):
+            rebuilt = rebuilt[..., self.restore]
+        return entry.insert_exact(rebuilt, index)
+
+    def attend_by_kernels(self, entry, queries, angles):
+        """Queries of one new token [batch, 1, heads, width], every row of whose batch is whole."""
+        exact = None
+        if entry.exact_tokens:
+            exact = entry.exact[..., : self.key_width]
+            cosine_and_sine = None if self.after_rope else tuple(part[:, : entry.exact_tokens] for part in angles)
+            exact = self.heads_of(exact, None, cosine_and_sine, self.head_dim)
+        mixed = self.kernels.attend(self, entry, queries.squeeze(1), exact)
+        if self.v_proj is not None and self.v_proj.bias is not None:
+            mixed = mixed + self.v_proj.bias.view(self.kv_heads, -1).repeat_interleave(self.heads // self.kv_heads, 0)
+        return self.o_proj(mixed.flatten(1).unsqueeze(1))
+
+    def linear_biases_of(self, index, dtype):
+        """What ALiBi adds to scaled scores, [batch, heads, 1, tokens]."""
+        slopes = torch.tensor(self.linear_biases["slopes"], device=index.device)
+        if self.linear_biases.get("bfloat16", False):
+            slopes = slopes.bfloat16()
+        added = (slopes[:, None, None] * index.clamp(min=0)[:, None, None, :]).to(dtype)
+        return added * self.scale if self.linear_biases.get("before_scale", False) else added
+
+    def attend(self, queries, keys, values, index, mask):
+        """All [batch, heads, tokens, width]; `mask` [batch, 1, new, all] is true where a new token sees another."""
+        added = mask
+        if self.linear_biases is not None:
+            added = self.linear_biases_of(index, queries.dtype).masked_fill(~mask, -torch.inf)
+        if self.score_cap is None:
+            return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=added, scale=self.scale)
+        scores = queries @ keys.transpose(-1, -2) * self.scale
+        scores = self.score_cap * torch.tanh(scores / self.score_cap)
+        scores = scores.masked_fill(~mask, -torch.inf) if added is mask else scores + added
+        return torch.softmax(scores.float(), -1).to(values.dtype) @ values
+
+    def forward(self, hidden, angles, index, mask, entry):
+        """`angles`: cosines and sines of all tokens, those in `entry` and the new ones, or None; `index` likewise (see
+        cache_kvista.py); `mask` [batch, 1, new, all], or None where kernels may attend to every token."""
+        new = hidden.shape[1]
+        new_angles = None if angles is None else tuple(part[:, -new:] for part in angles)
+        outputs = self.project(hidden, new_angles)
+        numbers, packed = zip(*(group.encode(hidden, outputs) for group in self.groups))
+        entry.append(torch.cat(numbers, -1), torch.cat(packed, -1), outputs, index[:, -new:])
+
+        queries = self.queries(hidden, new_angles)
+        if mask is None and self.kernels is not None and entry.length > entry.exact_tokens:
+            return self.attend_by_kernels(entry, queries, angles)
+        rebuilt = self.rebuild(entry, index)
+        keys, values = rebuilt[..., : self.key_width], rebuilt[..., self.key_width :]
+        if self.after_rope:
+            keys = keys.unflatten(-1, (-1, self.head_dim))
+        else:
+            if self.k_proj is not None and self.k_proj.bias is not None:
+                keys = keys + self.k_proj.bias
+            keys = self.heads_of(keys, self.k_norm, angles, self.head_dim)
+        if self.v_proj is not None and self.v_proj.bias is not None:
+            values = values + self.v_proj.bias
+        values = self.clipped(values).unflatten(-1, (-1, self.value_head_dim))
+        if self.latent is not None:
+            keys, values = self.latent.keys_and_values(keys, values)
+
+        share = self.heads // keys.shape[2]
+        keys, values = (part.transpose(1, 2).repeat_interleave(share, 1) for part in (keys, values))
+        mixed = self.attend(queries.transpose(1, 2), keys, values, index, mask)
+        return self.o_proj(mixed.transpose(1, 2).flatten(-2))
