@@ -35,12 +35,8 @@ struct Places {
 /// What is added to the scores of keys at `places`, [queryHeads, 1, keys].
 at::Tensor biasesOf(const LinearBiases& biases, double scale, const at::Tensor& places, at::ScalarType dtype) {
   at::Tensor slopes = at::tensor(std::vector<float>(biases.slopes.begin(), biases.slopes.end())).to(places.device());
-  at::Tensor sums = places.to(at::kFloat);
-  if (biases.isRoundedToBfloat16) {
-    sums = (slopes.to(at::kBFloat16).to(at::kFloat).view({-1, 1, 1}) * sums).to(at::kBFloat16).to(at::kFloat);
-  } else {
-    sums = slopes.view({-1, 1, 1}) * sums;
-  }
+  if (biases.isRoundedToBfloat16) slopes = slopes.to(at::kBFloat16);  // so are the places, from 257 on, and the products
+  const at::Tensor sums = (slopes.view({-1, 1, 1}) * places).to(at::kFloat);
   return (biases.isBeforeScale ? sums * scale : sums).to(dtype);
 }
 

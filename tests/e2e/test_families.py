@@ -138,6 +138,21 @@ def test_dense_exports_run_in_the_original_architecture(exports, family, tmp_pat
     assert (model(ids).logits - own_logits(folder, ids, tmp_path)).abs().max() < 1e-3
 
 
+@torch.no_grad()
+def test_linear_biases_of_long_sequences_are_rounded_as_transformers_does(tmp_path):
+    torch.manual_seed(4)
+    config = AutoConfig.for_model(
+        "falcon", vocab_size=97, hidden_size=128, num_attention_heads=16, num_hidden_layers=2, alibi=True, multi_query=False,
+        parallel_attn=False, new_decoder_architecture=False, bias=True,
+    )  # the slopes of 16 heads are no powers of 2
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").float().eval()
+    for parameter in model.parameters():
+        parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(tmp_path / "model")
+    ids = tokens(model, 600)
+    assert (model(ids).logits - own_logits(tmp_path / "model", ids, tmp_path)).abs().max() < 1e-3
+
+
 @pytest.mark.parametrize("name", ["llama", "gpt_neox", "deepseek_v2"])
 def test_dense_refuses_keys_after_rope(exports, name, tmp_path):
     made = exports(SHARED / "fixtures/families" / name)
