@@ -3,10 +3,8 @@
 #include "core/calibration/layer_accumulator.h"
 
 #include <algorithm>
-#include <limits>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -17,6 +15,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "core/calibration/symmetric_pack.h"
+#include "core/model/attention.h"
 
 namespace kvista {
 namespace {
@@ -72,7 +71,7 @@ LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool g
 }
 
 void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias,
-                           const ScoreForm& scores, std::int64_t firstWindow) {
+                           const AttentionDescription& attention, std::int64_t firstWindow) {
   const at::Tensor outputs = (ofInput_ ? record.attentionInput
                                        : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)}, -1));  // [b, tokens, n]
   const at::Tensor rows = outputs.flatten(0, 1);
@@ -96,7 +95,7 @@ void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias,
   const at::Tensor samplePositions = at::tensor(positions, at::kInt);
 
   terms.emplace_back(&rotatedKeys_, secondMomentByHead(record.rotatedKeys, shape_.kvHeads));
-  if (record.rotatedQueries.size(3) == record.rotatedKeys.size(3)) appendQueries(record, scores, firstWindow, terms);
+  if (record.rotatedQueries.size(3) == record.rotatedKeys.size(3)) appendQueries(record, attention, firstWindow, terms);
   if (fisherKeys_.defined()) appendGradients(record, terms);
   for (const auto& [sum, term] : terms) sum->add_(term);
   sinkRows_.push_back(sinkRows);
@@ -128,7 +127,7 @@ void LayerAccumulator::appendGradients(const LayerRecord& record, Terms& terms) 
   terms.emplace_back(&valueGradientSquares_, squares(record.gradientValues));
 }
 
-void LayerAccumulator::appendQueries(const LayerRecord& record, const ScoreForm& scores, std::int64_t firstWindow, Terms& terms) {
+void LayerAccumulator::appendQueries(const LayerRecord& record, const AttentionDescription& attention, std::int64_t firstWindow, Terms& terms) {
   const std::int64_t heads = shape_.kvHeads, tokens = record.rotatedQueries.size(2);
   const at::Tensor grouped = record.rotatedQueries.unflatten(1, {heads, -1});  // [b, h, queries a group, n, d]
   const at::Tensor rows = grouped.transpose(0, 1).flatten(1, 3);
@@ -136,18 +135,13 @@ void LayerAccumulator::appendQueries(const LayerRecord& record, const ScoreForm&
 
   constexpr std::int64_t kMostMaps = 64;  // a window: maps of long windows cost as much as its attention
   at::Tensor products;
-  const at::Tensor keyPositions = at::arange(tokens, at::TensorOptions().dtype(at::kLong).device(rows.device()));
   for (std::int64_t b = 0; b < grouped.size(0); ++b) {
     const auto places = samplePositionsOf(firstWindow + b, tokens, std::min(sampleRowsPerWindow_, kMostMaps));
     if (places.empty()) continue;
     const at::Tensor positions = at::tensor(places, at::kLong).to(rows.device(), /*non_blocking=*/true);
-    const at::Tensor queries = grouped[b].index_select(2, positions).to(at::kFloat);                        // [h, m, r, d]
-    const at::Tensor keys = record.rotatedKeys[b].to(at::kFloat).unsqueeze(1);                               // [h, 1, n, d]
-    const at::Tensor distance = positions.unsqueeze(1) - keyPositions;                                       // [r, n]
-    at::Tensor hidden = distance < 0;
-    if (scores.slidingWindow) hidden = hidden.logical_or(distance >= *scores.slidingWindow);
-    const at::Tensor logits = at::matmul(queries, keys.transpose(-1, -2)) * scores.scale;
-    const at::Tensor maps = logits.masked_fill(hidden, -std::numeric_limits<double>::infinity()).softmax(-1).mean(1).flatten(1);
+    const at::Tensor queries = record.rotatedQueries.narrow(0, b, 1).index_select(2, positions).to(at::kFloat);
+    const at::Tensor weights = attentionWeights(attention, queries, record.rotatedKeys.narrow(0, b, 1).to(at::kFloat), positions);
+    const at::Tensor maps = weights.squeeze(0).unflatten(0, {heads, -1}).mean(1).flatten(1);
     const at::Tensor some = at::matmul(maps, maps.t());
     products = products.defined() ? products + some : some;
   }

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,15 +11,10 @@
 #include "core/calibration/statistics.h"
 #include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
+#include "core/model/description.h"
 #include "core/model/tensor_file.h"
 
 namespace kvista {
-
-/// How a layer's scores come from queries and keys.
-struct ScoreForm {
-  double scale = 1;
-  std::optional<std::int64_t> slidingWindow;  ///< Keys that a query sees, itself included; absent: all before it.
-};
 
 /// Running sums of one layer on the compute device: products in float32 over one batch, sums in float64.
 class LayerAccumulator {
@@ -28,9 +22,9 @@ class LayerAccumulator {
   LayerAccumulator(const ModelShape& shape, bool ofInput, bool gradients, std::int64_t sampleRowsPerWindow, at::Device device);
 
   /// `firstWindow`: index of the batch's first window in the whole pass; it decides which tokens are sampled, so that
-  /// batches of any size sample the same tokens. `keyBias`, `valueBias` may be undefined. Throws what libtorch throws where
+  /// batches of any size sample the same tokens. `attention`: the layer's. `keyBias`, `valueBias` may be undefined. Throws what libtorch throws where
   /// there is no memory; nothing has been added then.
-  void add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias, const ScoreForm& scores, std::int64_t firstWindow);
+  void add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias, const AttentionDescription& attention, std::int64_t firstWindow);
 
   /// The sums of all members of group of `processes`, each of which has added windows of its own, those of lower ranks before those of
   /// higher ones. Equal to what one process would have that added all. This one stays as it is.
@@ -50,7 +44,7 @@ class LayerAccumulator {
   /// Sums, and what is to be added to each.
   using Terms = std::vector<std::pair<at::Tensor*, at::Tensor>>;
   void appendGradients(const LayerRecord& record, Terms& terms);
-  void appendQueries(const LayerRecord& record, const ScoreForm& scores, std::int64_t firstWindow, Terms& terms);
+  void appendQueries(const LayerRecord& record, const AttentionDescription& attention, std::int64_t firstWindow, Terms& terms);
   /// The sums by name; those of gradients only where there are any.
   std::vector<std::pair<const char*, at::Tensor*>> sums();
 

@@ -43,8 +43,7 @@ Result<void> SummingPass::addRecord(LayerRecord record, std::int64_t first) {
   if (end <= next) return {};
   if (begin < next) record = withoutFirst(record, next - begin);
   const AttentionDescription& attention = decoder_.description().layers[static_cast<std::size_t>(record.layer)].attention;
-  const ScoreForm scores{attention.scale, attention.slidingWindow};
-  layers_[static_cast<std::size_t>(record.layer)].add(record, decoder_.keyBias(record.layer), decoder_.valueBias(record.layer), scores,
+  layers_[static_cast<std::size_t>(record.layer)].add(record, decoder_.keyBias(record.layer), decoder_.valueBias(record.layer), attention,
                                                       first + record.firstWindow);
   next = end;
   return {};

@@ -40,20 +40,30 @@ at::Tensor biasesOf(const LinearBiases& biases, double scale, const at::Tensor& 
   return (biases.isBeforeScale ? sums * scale : sums).to(dtype);
 }
 
+/// What is added to the scores of keys at `keyPlaces`, or which of them are seen; nothing where every key is, as it stands.
+std::optional<at::Tensor> maskOf(const AttentionDescription& attention, const std::optional<at::Tensor>& isVisible, const at::Tensor& keyPlaces,
+                                 at::ScalarType dtype) {
+  if (!attention.linearBiases) return isVisible;
+  const at::Tensor biases = biasesOf(*attention.linearBiases, attention.scale, keyPlaces, dtype);
+  return isVisible ? biases.masked_fill(isVisible->logical_not(), -std::numeric_limits<double>::infinity()) : biases;
+}
+
+/// The softmax of scores, float32; `keys` of every query head.
+at::Tensor weightsOf(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const std::optional<at::Tensor>& mask) {
+  at::Tensor scores = at::matmul(queries, keys.transpose(2, 3)) * attention.scale;
+  if (attention.scoreCap > 0) scores = (scores / attention.scoreCap).tanh() * attention.scoreCap;
+  if (mask)
+    scores = mask->scalar_type() == at::kBool ? scores.masked_fill(mask->logical_not(), -std::numeric_limits<double>::infinity()) : scores + *mask;
+  return at::softmax(scores, -1, at::kFloat);
+}
+
 /// Attention of the queries at some places to the keys at others. Without a mask, every key is seen.
 at::Tensor attend(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                   const std::optional<at::Tensor>& isVisible, const Places& keyPlaces) {
-  std::optional<at::Tensor> mask = isVisible;
-  if (attention.linearBiases) {
-    mask = biasesOf(*attention.linearBiases, attention.scale, keyPlaces.on(queries.device()), queries.scalar_type());
-    if (isVisible) mask = mask->masked_fill(isVisible->logical_not(), -std::numeric_limits<double>::infinity());
-  }
+  const std::optional<at::Tensor> mask = maskOf(attention, isVisible, keyPlaces.on(queries.device()), queries.scalar_type());
   if (attention.scoreCap == 0)
     return at::scaled_dot_product_attention(queries, keys, values, mask, 0.0, false, attention.scale);
-  at::Tensor scores = at::matmul(queries, keys.transpose(2, 3)) * attention.scale;
-  scores = (scores / attention.scoreCap).tanh() * attention.scoreCap;
-  if (mask) scores = mask->scalar_type() == at::kBool ? scores.masked_fill(mask->logical_not(), -std::numeric_limits<double>::infinity()) : scores + *mask;
-  return at::matmul(at::softmax(scores, -1, at::kFloat).to(values.scalar_type()), values);
+  return at::matmul(weightsOf(attention, queries, keys, mask).to(values.scalar_type()), values);
 }
 
 /// Blocks of queries against the keys that some query of the block sees.
@@ -88,6 +98,13 @@ at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tens
   const std::int64_t tokens = keys.size(2), seen = std::min(tokens, attention.slidingWindow.value_or(tokens));
   const auto last = [&](const at::Tensor& x) { return repeatHeads(x.narrow(2, tokens - seen, seen), queries.size(1)); };
   return attend(attention, queries, last(keys), last(values), std::nullopt, {tokens - seen, seen}).transpose(1, 2).flatten(2);
+}
+
+at::Tensor attentionWeights(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& positions) {
+  const at::Tensor keyPlaces = at::arange(keys.size(2), positions.options());
+  const at::Tensor distance = positions.unsqueeze(1) - keyPlaces;
+  const at::Tensor isVisible = distance.ge(0).logical_and_(distance.lt(attention.slidingWindow.value_or(keys.size(2))));
+  return weightsOf(attention, queries, repeatHeads(keys, queries.size(1)), maskOf(attention, isVisible, keyPlaces, queries.scalar_type()));
 }
 
 }  // namespace kvista

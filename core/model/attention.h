@@ -16,4 +16,8 @@ at::Tensor causalAttention(const AttentionDescription& attention, const at::Tens
 /// The same for one query that stands behind all keys: `queries` [b, queryHeads, 1, d].
 at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values);
 
+/// What the queries at some `positions` (int64 [r]) give each key, [b, queryHeads, r, n], float32, rows of sum 1: `queries`
+/// [b, queryHeads, r, d] against the whole window's `keys` [b, kvHeads, n, d].
+at::Tensor attentionWeights(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& positions);
+
 }  // namespace kvista

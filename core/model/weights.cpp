@@ -273,13 +273,12 @@ Result<std::vector<std::string>> scanWeights(const Checkpoint& checkpoint, const
                                              const Task& task) {
   return guardTorch("Reading the weights", [&]() -> Result<std::vector<std::string>> {
     std::vector<std::string> sentences;
-    const std::vector<RequiredTensor> required = requiredTensors(description);
-    KVISTA_ASSIGN(const auto store, withViews(checkpoint.tensors, description.views));
+    const std::vector<RequiredTensor> required = storedTensors(description);  // a matrix of several projections once
     for (std::size_t index = 0; index < required.size(); ++index) {
       KVISTA_CHECK(task.checkStop());
       task.progress("scan", index, required.size(), "tensors");
-      const TensorInfo& info = store->tensors().find(required[index].name)->second;
-      KVISTA_ASSIGN(const at::Tensor tensor, readTensor(*store, info));
+      const TensorInfo& info = checkpoint.tensors->tensors().find(required[index].name)->second;
+      KVISTA_ASSIGN(const at::Tensor tensor, readTensor(*checkpoint.tensors, info));
       if (auto sentence = nonFiniteSentence(info, tensor)) sentences.push_back(std::move(*sentence));
     }
     return sentences;

@@ -76,11 +76,7 @@ Result<Allocation> allocateToCommonLevel(const AllocationRequest& request, const
   }
 
   Allocation allocation;
-  for (const BudgetUnit& unit : request.units)
-    allocation.widths.push_back(unit.locked ? unit.widths
-                                            : std::vector<std::uint8_t>(unit.spectrum.eigenvalues.size()));
-  for (const Block& block : ladder.blocks)
-    std::fill_n(allocation.widths[block.unit].begin() + block.first, block.count, block.width);
+  allocation.widths = widthsOf(request, ladder);
   summarise(request, allocation);
   return allocation;
 }

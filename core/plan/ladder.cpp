@@ -110,6 +110,14 @@ Ladder ladderOf(const AllocationRequest& request) {
   return ladder;
 }
 
+std::vector<std::vector<std::uint8_t>> widthsOf(const AllocationRequest& request, const Ladder& ladder) {
+  std::vector<std::vector<std::uint8_t>> widths;
+  for (const BudgetUnit& unit : request.units)
+    widths.push_back(unit.locked ? unit.widths : std::vector<std::uint8_t>(unit.spectrum.eigenvalues.size()));
+  for (const Block& block : ladder.blocks) std::fill_n(widths[block.unit].begin() + block.first, block.count, block.width);
+  return widths;
+}
+
 double levelOfGain(double gain, const std::vector<int>& allowedWidths) {
   if (allowedWidths.size() != 2) return gain;
   const int width = allowedWidths.back();

@@ -34,6 +34,9 @@ struct Ladder {
 /// The ladder of every unit that is not locked. The request must have passed checkRequest.
 Ladder ladderOf(const AllocationRequest& request);
 
+/// Widths of every direction of the request's units: those of the blocks, and of locked units their own.
+std::vector<std::vector<std::uint8_t>> widthsOf(const AllocationRequest& request, const Ladder& ladder);
+
 /// Allocation::waterline of a gain a bit. Of two widths {0, b} the gain a bit is the mean eigenvalue times what b bits
 /// save, divided by b: the eigenvalue is what a person sees.
 double levelOfGain(double gain, const std::vector<int>& allowedWidths);

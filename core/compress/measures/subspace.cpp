@@ -23,7 +23,7 @@ Measure subspaceMeasure() {
           .summary = "Overlap of the heads' strongest directions over tokens: mean squared cosine of principal angles",
           .formula = "|U_i^T U_j|_F^2 / r, U_i the r = d/4 first left singular vectors of head i's outputs over tokens",
           .unit = "no unit, 0 to 1",
-          .source = "methods.md section 3; Bjorck and Golub, Numerical methods for computing angles between subspaces (1973)",
+          .source = "help page Methods, section 3; Bjorck and Golub, Numerical methods for computing angles between subspaces (1973)",
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             const ModelShape& shape = request.decoder.shape();
             const bool keys = request.side == Side::key;

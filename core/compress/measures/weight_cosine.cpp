@@ -13,7 +13,7 @@ Measure weightCosineMeasure() {
           .summary = "Cosine of the heads' projection weights, up to sign; knows no text",
           .formula = "|<W_i, W_j>_F| / (|W_i|_F |W_j|_F)",
           .unit = "no unit, 0 to 1",
-          .source = "methods.md section 3; of layers: KVSharer (2024)",
+          .source = "help page Methods, section 3; of layers: KVSharer (2024)",
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             const Decoder& decoder = request.decoder;
             const at::Tensor weight = request.side == Side::key ? decoder.keyWeight(request.layer) : decoder.valueWeight(request.layer);

@@ -6,16 +6,10 @@ namespace kvista::families {
 
 /// Granite: Llama's layout with four multipliers, that of the scores in place of 1 / sqrt(head_dim).
 Result<DecoderDescription> granite(const ConfigReader& config) {
-  KVISTA_ASSIGN(
-      Layout layout,
-      readLayout(config,
-                 {.sizes = {.layers = 32, .hidden = 4096, .heads = 32, .intermediate = 11008, .vocabulary = 32000}}));
-  KVISTA_ASSIGN(const bool attentionBias, config.booleanOr("attention_bias", false));
-  KVISTA_ASSIGN(const bool mlpBias, config.booleanOr("mlp_bias", false));
+  KVISTA_ASSIGN(Layout layout, readLlama(config));
   KVISTA_ASSIGN(const double residualMultiplier, config.positiveOr("residual_multiplier", 1));
   KVISTA_ASSIGN(const double attentionMultiplier, config.positiveOr("attention_multiplier", 1));
   KVISTA_ASSIGN(const double logitDivisor, config.positiveOr("logits_scaling", 1));
-  layout.fillAsLlama({.bias = attentionBias, .outputBias = attentionBias}, mlpBias);
   KVISTA_ASSIGN(layout.description.embedding.multiplier, config.positiveOr("embedding_multiplier", 1));
   layout.description.head.multiplier = 1 / logitDivisor;
   for (LayerDescription& layer : layout.description.layers) {

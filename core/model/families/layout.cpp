@@ -234,6 +234,17 @@ void Layout::embed(const std::string& embedding, const std::string& head, bool h
   if (isTied) description.head.linear.weight = description.embedding.weight;
 }
 
+Result<Layout> readLlama(const ConfigReader& config) {
+  KVISTA_ASSIGN(
+      Layout layout,
+      readLayout(config,
+                 {.sizes = {.layers = 32, .hidden = 4096, .heads = 32, .intermediate = 11008, .vocabulary = 32000}}));
+  KVISTA_ASSIGN(const bool attentionBias, config.booleanOr("attention_bias", false));
+  KVISTA_ASSIGN(const bool mlpBias, config.booleanOr("mlp_bias", false));
+  layout.fillAsLlama({.bias = attentionBias, .outputBias = attentionBias}, mlpBias);
+  return layout;
+}
+
 Result<std::optional<std::int64_t>> readWindow(const ConfigReader& config, std::optional<std::int64_t> absent) {
   if (config.isNull("sliding_window") || (!absent && !config.has("sliding_window"))) return std::nullopt;
   KVISTA_ASSIGN(const std::int64_t window,

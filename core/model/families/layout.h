@@ -169,6 +169,9 @@ Result<Layout> readLayout(const ConfigReader& config, const Conventions& convent
 
 Result<Activation> readActivation(const ConfigReader& config, std::string_view key, std::string_view absent);
 
+/// Llama's decoder with Llama's conventions, the biases by `attention_bias` and `mlp_bias`.
+Result<Layout> readLlama(const ConfigReader& config);
+
 /// `sliding_window`: an absent key means `absent`, null that there is none.
 Result<std::optional<std::int64_t>> readWindow(const ConfigReader& config, std::optional<std::int64_t> absent);
 

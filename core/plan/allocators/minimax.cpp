@@ -17,7 +17,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 
 Allocator minimaxAllocator() {
   return {"minimax", "The largest loss of any group is as small as the budget allows.", allocate,
-          "methods.md section 8"};
+          "help page Methods, section 8"};
 }
 
 }  // namespace kvista

@@ -19,7 +19,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 }  // namespace
 
 Allocator uniformAllocator() {
-  return {"uniform", "The same bytes a number for every group, wherever they would help most.", allocate, "methods.md section 8"};
+  return {"uniform", "The same bytes a number for every group, wherever they would help most.", allocate, "help page Methods, section 8"};
 }
 
 }  // namespace kvista

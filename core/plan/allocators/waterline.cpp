@@ -100,11 +100,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
   line = std::max(line, takeByGain(ladder, ledger, request.budgetBytes, 0));
 
   Allocation allocation;
-  for (const BudgetUnit& unit : request.units)
-    allocation.widths.push_back(unit.locked ? unit.widths
-                                            : std::vector<std::uint8_t>(unit.spectrum.eigenvalues.size()));
-  for (const Block& block : ladder.blocks)
-    std::fill_n(allocation.widths[block.unit].begin() + block.first, block.count, block.width);
+  allocation.widths = widthsOf(request, ladder);
   allocation.waterline = levelOfGain(line, request.allowedWidths);
   summarise(request, allocation);
   if (line == 0 && allocation.achievedBytes < allocation.requestedBytes)
@@ -115,7 +111,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 }  // namespace
 
 Allocator waterlineAllocator() {
-  return {"waterline", "One threshold over all directions of all layers: bits go where they save most loss.", allocate, "methods.md section 8"};
+  return {"waterline", "One threshold over all directions of all layers: bits go where they save most loss.", allocate, "help page Methods, section 8"};
 }
 
 }  // namespace kvista

@@ -12,6 +12,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <tuple>
 
 #include "core/calibration/layer_accumulator.h"
@@ -184,7 +186,7 @@ struct MadeUp {
   at::Tensor values = gaussian({3, 20, 4}, 5) + valueBias;
   at::Tensor rotated = gaussian({3, 2, 20, 3}, 6);
   at::Tensor queries = gaussian({3, 4, 20, 3}, 7);  // two a KV head
-  ScoreForm scores{0.5, 6};
+  AttentionDescription attention{.slidingWindow = 6, .scale = 0.5};
 
   [[nodiscard]] LayerRecord windows(std::int64_t begin, std::int64_t count) const {
     const auto cut = [&](const at::Tensor& tensor) { return tensor.narrow(0, begin, count).to(at::kFloat); };
@@ -201,37 +203,46 @@ struct MadeUp {
   }
   [[nodiscard]] LayerAccumulator accumulator(std::int64_t rows) const { return {shape, false, true, rows, at::kCPU}; }
   void add(LayerAccumulator& sums, std::int64_t begin, std::int64_t count) const {
-    sums.add(windows(begin, count), keyBias.to(at::kFloat), valueBias.to(at::kFloat), scores, begin);
+    sums.add(windows(begin, count), keyBias.to(at::kFloat), valueBias.to(at::kFloat), attention, begin);
   }
 };
 
 TEST(LayerAccumulator, QueriesAndAttentionMapsAreThoseOfADirectComputation) {
-  const MadeUp data;
-  LayerAccumulator sums = data.accumulator(7);
-  data.add(sums, 0, 2);
-  data.add(sums, 2, 1);
-  const LayerStatistics layer = sums.finish(3);
-  const at::Tensor grouped = data.queries.unflatten(1, {2, 2});  // [windows, KV heads, queries, tokens, 3]
-  EXPECT_LE(relativeDifference(layer.rotatedQueries, gram(grouped.transpose(0, 1).flatten(1, 3))), 1e-5);
-
-  at::Tensor expected = at::zeros({2, 2}, at::kDouble);
-  for (std::int64_t window = 0; window < 3; ++window)
-    for (const std::int64_t token : samplePositionsOf(window, 20, 7)) {
-      std::vector<at::Tensor> maps;
-      const std::int64_t first = std::max<std::int64_t>(0, token - 5);  // six keys, its own included
-      for (std::int64_t head = 0; head < 2; ++head) {
-        at::Tensor mean = at::zeros({20}, at::kDouble);
-        for (std::int64_t query = 0; query < 2; ++query) {
-          const at::Tensor keys = data.rotated[window][head].narrow(0, first, token - first + 1);
-          const at::Tensor map = (at::matmul(keys, grouped[window][head][query][token]) * 0.5).softmax(0);
-          mean.narrow(0, first, token - first + 1).add_(map / 2);
-        }
-        maps.push_back(mean);
-      }
-      const at::Tensor both = at::stack(maps);
-      expected += at::matmul(both, both.t());
+  for (const bool isPlain : {true, false}) {
+    MadeUp data;
+    if (!isPlain) {
+      data.attention.scoreCap = 0.8;
+      data.attention.linearBiases = LinearBiases{.slopes = {0.5, 0.25, 0.125, 0.0625}};
     }
-  EXPECT_LE(relativeDifference(layer.attentionMaps, expected), 1e-5);
+    LayerAccumulator sums = data.accumulator(7);
+    data.add(sums, 0, 2);
+    data.add(sums, 2, 1);
+    const LayerStatistics layer = sums.finish(3);
+    const at::Tensor grouped = data.queries.unflatten(1, {2, 2});  // [windows, KV heads, queries, tokens, 3]
+    EXPECT_LE(relativeDifference(layer.rotatedQueries, gram(grouped.transpose(0, 1).flatten(1, 3))), 1e-5);
+
+    at::Tensor expected = at::zeros({2, 2}, at::kDouble);
+    for (std::int64_t window = 0; window < 3; ++window)
+      for (const std::int64_t token : samplePositionsOf(window, 20, 7)) {
+        std::vector<at::Tensor> maps;
+        const std::int64_t first = std::max<std::int64_t>(0, token - 5);  // six keys, its own included
+        for (std::int64_t head = 0; head < 2; ++head) {
+          at::Tensor mean = at::zeros({20}, at::kDouble);
+          for (std::int64_t query = 0; query < 2; ++query) {
+            const at::Tensor keys = data.rotated[window][head].narrow(0, first, token - first + 1);
+            at::Tensor scores = at::matmul(keys, grouped[window][head][query][token]) * 0.5;
+            if (!isPlain)
+              scores = (scores / 0.8).tanh() * 0.8 + at::arange(first, token + 1, at::kDouble) * std::exp2(-static_cast<double>(2 * head + query + 1));
+            const at::Tensor map = scores.softmax(0);
+            mean.narrow(0, first, token - first + 1).add_(map / 2);
+          }
+          maps.push_back(mean);
+        }
+        const at::Tensor both = at::stack(maps);
+        expected += at::matmul(both, both.t());
+      }
+    EXPECT_LE(relativeDifference(layer.attentionMaps, expected), 1e-5);
+  }
 }
 
 TEST(LayerAccumulator, QueriesOfAnotherWidthThanKeysAreLeftOut) {
@@ -288,7 +299,7 @@ TEST(LayerAccumulator, WindowsOfSinksAloneGiveNoSample) {
     *tensor = tensor->narrow(1, 0, 3);
   for (at::Tensor* tensor : {&record.rotatedKeys, &record.rotatedQueries, &record.gradientRotatedKeys}) *tensor = tensor->narrow(2, 0, 3);
   LayerAccumulator sums = data.accumulator(7);
-  sums.add(record, {}, {}, data.scores, 0);
+  sums.add(record, {}, {}, data.attention, 0);
   const LayerStatistics layer = sums.finish(3);
   EXPECT_EQ(layer.sample.size(0), 0);
   EXPECT_EQ(layer.sinkFactor.size(0), 9);

@@ -26,7 +26,7 @@ class FusedExport : public ::testing::TestWithParam<Fused> {
  protected:
   void SetUp() override {
     const auto source = std::filesystem::path(KVISTA_SHARED_DIR) / "fixtures" / "families" / GetParam().family;
-    if (!std::filesystem::exists(source)) GTEST_SKIP() << source << " is missing";
+    if (!std::filesystem::exists(source)) GTEST_SKIP() << "the shared checkpoints are not here: " << source << " is missing";
     model = {source, valueOf(openCheckpoint(source)), nullptr};
     model.decoder = valueOf(Decoder::load(model.checkpoint, {}, {}));
     const ModelShape& shape = model.decoder->shape();

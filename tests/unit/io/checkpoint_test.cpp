@@ -227,7 +227,7 @@ TEST_F(CheckpointTest, ContentHashOfALargeFileSeesSizeStartAndEnd) {
 
 TEST(Checkpoints, RealOnesOpenAndAreFinite) {
   const fs::path models = fs::path(KVISTA_SHARED_DIR) / "models";
-  if (!fs::exists(models)) GTEST_SKIP() << models << " is missing";
+  if (!fs::exists(models)) GTEST_SKIP() << "the shared checkpoints are not here: " << models << " is missing";
   for (const char* name : {"austen-mha-30m", "kvista-demo-7m"}) {
     const auto checkpoint = openCheckpoint(models / name);
     ASSERT_TRUE(checkpoint) << checkpoint.error().message;
@@ -248,7 +248,7 @@ TEST(Checkpoints, RealOnesOpenAndAreFinite) {
 
 TEST(Checkpoints, EveryFamilyFixtureOpens) {
   const fs::path families = fs::path(KVISTA_SHARED_DIR) / "fixtures/families";
-  if (!fs::exists(families)) GTEST_SKIP() << families << " is missing";
+  if (!fs::exists(families)) GTEST_SKIP() << "the shared checkpoints are not here: " << families << " is missing";
   int opened = 0;
   for (const auto& entry : fs::directory_iterator(families)) {
     SCOPED_TRACE(entry.path().string());

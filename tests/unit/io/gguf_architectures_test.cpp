@@ -14,16 +14,10 @@ namespace {
 
 using nlohmann::json;
 using test::GgufBuilder;
+using test::open;
 using test::TemporaryGguf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-GgufModel open(const GgufBuilder& builder) {
-  const TemporaryGguf file(builder);
-  auto model = openGguf(file.path());
-  EXPECT_TRUE(model) << model.error().message;
-  return model ? *std::move(model) : GgufModel{};
-}
 
 std::string refusal(const GgufBuilder& builder) {
   const TemporaryGguf file(builder);

@@ -9,6 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include <gtest/gtest.h>
+
+#include "core/io/gguf.h"
 #include "core/io/gguf_file.h"
 #include "tests/unit/io/temporary_folder.h"
 
@@ -119,6 +122,14 @@ class TemporaryGguf {
   TemporaryFolder folder_;
   std::filesystem::path path_ = folder_ / "model.gguf";
 };
+
+/// The model that a file of these pieces holds.
+inline GgufModel open(const GgufBuilder& builder) {
+  const TemporaryGguf file(builder);
+  auto model = openGguf(file.path());
+  EXPECT_TRUE(model) << model.error().message;
+  return model ? *std::move(model) : GgufModel{};
+}
 
 /// One layer, hidden size 4, two query heads of four dimensions, one KV head, all tensors zero but for q and k, whose
 /// numbers count up row by row.

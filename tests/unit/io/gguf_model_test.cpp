@@ -15,17 +15,11 @@ namespace {
 
 using nlohmann::json;
 using test::GgufBuilder;
+using test::open;
 using test::TemporaryGguf;
 using test::tinyModel;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-GgufModel open(const GgufBuilder& builder) {
-  const TemporaryGguf file(builder);
-  auto model = openGguf(file.path());
-  EXPECT_TRUE(model) << model.error().message;
-  return model ? *std::move(model) : GgufModel{};
-}
 
 Error openError(const GgufBuilder& builder) {
   const TemporaryGguf file(builder);

@@ -247,6 +247,9 @@ TEST(Attention, GroupsWindowsCapsAndLinearBiasesFollowTheDefinition) {
         if (window > 0) attention.slidingWindow = window;
         const at::Tensor expected = plainAttention(attention, queries, keys, values);
         EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values), expected), 1e-5) << window << " " << cap;
+        const at::Tensor weights = attentionWeights(attention, queries, keys, at::arange(kTokens));
+        const at::Tensor weighted = at::matmul(weights, values.repeat_interleave(2, 1)).transpose(1, 2).flatten(2);
+        EXPECT_LE(maximumDifference(weighted, expected), 1e-5) << window << " " << cap;
         const at::Tensor last = attentionOfLast(attention, queries.narrow(2, kTokens - 1, 1), keys, values);
         EXPECT_LE(maximumDifference(last, expected.narrow(1, kTokens - 1, 1)), 1e-5) << window << " " << cap;
       }
