@@ -7,27 +7,35 @@
 #include "core/checkpoint/export_target.h"
 
 namespace kvista {
+namespace {
+
+DataType typeNamed(const std::string& name) { return name == "bfloat16" ? DataType::bf16 : name == "float16" ? DataType::f16 : DataType::f32; }
+
+}  // namespace
 
 void addExportOptions(CLI::App* verb, ExportSettings& settings) {
   verb->add_option("-o,--output", settings.target, "Folder to write; it appears whole or not at all")->required();
   verb->add_option("--form", settings.form, "See `kvista list forms`")->check(oneOf(namesOf(exportForms())))->capture_default_str();
-  verb->add_option("--factor-dtype", settings.dtype, "How computed tensors are written; all others keep their type")
+  verb->add_option("--factor-dtype", settings.dtype, "How computed tensors are written")
       ->check(oneOf({"float32", "bfloat16", "float16"}))
       ->capture_default_str();
+  verb->add_option("--weight-dtype", settings.weightDtype, "How all others are written (default: as in the checkpoint)")
+      ->check(oneOf({"float32", "bfloat16", "float16"}));
+  verb->add_option("--shard-size", settings.shardBytes, "Most bytes of a weight file: 5GB, 500MB, 2GiB")->transform(byteSize())->default_str("5GB");
   verb->add_flag("--overwrite", settings.overwrite, "Replace an earlier export");
 }
 
 Result<void> checkExport(const ExportSettings& settings, const Checkpoint& checkpoint, const DecoderDescription& description,
                          const CompressionPlan& plan) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(settings.form));
-  KVISTA_CHECK(form->check(plan, description));
+  KVISTA_CHECK(form->check(plan, description, checkpoint));
   return checkTarget(settings.target, checkpoint, settings.overwrite);
 }
 
 ExportPlace placeOf(const ExportSettings& settings) {
-  ExportPlace place{.form = settings.form, .target = settings.target, .overwrite = settings.overwrite};
-  if (settings.dtype == "bfloat16") place.dtype = DataType::bf16;
-  if (settings.dtype == "float16") place.dtype = DataType::f16;
+  ExportPlace place{.form = settings.form, .shardBytes = settings.shardBytes, .target = settings.target, .overwrite = settings.overwrite};
+  if (settings.dtype != "float32") place.dtype = typeNamed(settings.dtype);
+  if (!settings.weightDtype.empty()) place.weightType = typeNamed(settings.weightDtype);
   return place;
 }
 

@@ -15,6 +15,8 @@ struct ExportSettings {
   std::string target;
   std::string form = "latent";
   std::string dtype = "float32";
+  std::string weightDtype;  // empty: as in the checkpoint
+  std::uint64_t shardBytes = kShardBytes;
   bool overwrite = false;
 };
 void addExportOptions(CLI::App* verb, ExportSettings& settings);

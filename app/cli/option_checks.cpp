@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <optional>
 
 #include <fmt/format.h>
@@ -36,6 +37,24 @@ CLI::Validator check(std::string range, Allowed allowed) {
 }
 
 }  // namespace
+
+CLI::Validator byteSize() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        static const std::map<std::string, double> kUnits = {{"", 1},     {"b", 1},         {"kb", 1e3},       {"mb", 1e6},
+                                                             {"gb", 1e9}, {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}};
+        const std::size_t unitBegin = std::min(text.find_first_not_of("0123456789."), text.size());
+        std::string unit = text.substr(unitBegin);
+        std::ranges::transform(unit, unit.begin(), [](char letter) { return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 32) : letter; });
+        const auto value = parse<double>(text.substr(0, unitBegin));
+        const auto factor = kUnits.find(unit);
+        if (!value || factor == kUnits.end() || *value * factor->second < 1 || *value * factor->second > 0x1p62)
+          return fmt::format("\"{}\", but must be a size such as 5GB, 500MB or 2GiB.", text);
+        text = fmt::format("{}", static_cast<std::uint64_t>(*value * factor->second));
+        return {};
+      },
+      {});
+}
 
 CLI::Validator wholeNumber(std::int64_t least, std::int64_t most) {
   const bool bounded = most != std::numeric_limits<std::int64_t>::max();

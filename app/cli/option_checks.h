@@ -17,6 +17,8 @@ CLI::Validator wholeNumber(std::int64_t least, std::int64_t most = std::numeric_
 /// Finite numbers.
 CLI::Validator numberAtLeast(double least);
 CLI::Validator positiveNumber(double most = std::numeric_limits<double>::max());
+/// A number of bytes with a unit (kB, MB, GB, KiB, MiB, GiB; B or none: bytes), which becomes the plain number.
+CLI::Validator byteSize();
 CLI::Validator oneOf(std::vector<std::string> names);
 
 /// The names in a registry, for oneOf.

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "core/checkpoint/export_target.h"
+#include "core/checkpoint/tensor_source.h"
 
 namespace kvista {
 namespace {
@@ -29,22 +30,23 @@ Result<std::uint64_t> bytesOf(const std::vector<TensorToWrite>& tensors) {
   return total;
 }
 
-Result<std::unique_ptr<BegunExport>> BegunExport::begin(const Checkpoint& checkpoint, const DecoderDescription& description, ExportPlace place,
-                                                        std::uint64_t shardBytes) {
+Result<std::unique_ptr<BegunExport>> BegunExport::begin(const Checkpoint& checkpoint, const DecoderDescription& description, ExportPlace place) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
   KVISTA_CHECK(checkWeightType(place.dtype));
+  KVISTA_CHECK(checkWeightType(place.weightType));
   KVISTA_CHECK(checkTarget(place.target, checkpoint, place.overwrite));
   KVISTA_ASSIGN(std::vector<TensorToWrite> carried, form->carried(checkpoint, description, place.dtype.value_or(DataType::f32)));
+  if (place.weightType) carried = withType(std::move(carried), *place.weightType);
   KVISTA_ASSIGN(const std::uint64_t bytes, bytesOf(carried));
   KVISTA_ASSIGN(AtomicDirectory folder, AtomicDirectory::create(place.target, bytes + kRoomForOtherFiles, place.overwrite));
-  return std::unique_ptr<BegunExport>(new BegunExport(*form, std::move(place), std::move(folder), std::move(carried), bytes, shardBytes));
+  return std::unique_ptr<BegunExport>(new BegunExport(*form, std::move(place), std::move(folder), std::move(carried), bytes));
 }
 
 BegunExport::BegunExport(const ExportForm& form, ExportPlace place, AtomicDirectory folder, std::vector<TensorToWrite> carried,
-                         std::uint64_t carriedBytes, std::uint64_t shardBytes)
-    : form_(form), place_(std::move(place)), folder_(std::move(folder)), writer_(folder_.path(), shardBytes), carried_(std::move(carried)),
+                         std::uint64_t carriedBytes)
+    : form_(form), place_(std::move(place)), folder_(std::move(folder)), writer_(folder_.path(), place_.shardBytes), carried_(std::move(carried)),
       carriedBytes_(carriedBytes) {
-  if (carriedBytes_ <= shardBytes) return;  // perhaps one file holds everything
+  if (carriedBytes_ <= place_.shardBytes) return;  // perhaps one file holds everything
   try {
     writing_ = std::async(std::launch::async, [this] {
       return writer_.add(std::exchange(carried_, {}), {stop_.get_token(), [this](const ProgressReport& report) { written_ = report.done; }});
@@ -57,6 +59,7 @@ BegunExport::BegunExport(const ExportForm& form, ExportPlace place, AtomicDirect
 BegunExport::~BegunExport() { stop_.request_stop(); }
 
 Result<std::vector<std::string>> BegunExport::writeRest(std::vector<TensorToWrite> rest, const Task& task) {
+  if (place_.weightType) rest = withType(std::move(rest), *place_.weightType);
   KVISTA_ASSIGN(std::uint64_t total, bytesOf(rest));
   total += carriedBytes_;
   if (writing_.valid()) {

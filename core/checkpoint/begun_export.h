@@ -22,13 +22,15 @@
 
 namespace kvista {
 
-/// Most bytes of a weight file.
+/// Most bytes of a weight file, as transformers has it.
 inline constexpr std::uint64_t kShardBytes = 5'000'000'000;
 
 /// Where an export goes and what it is, its plan aside.
 struct ExportPlace {
   std::string form = "latent";
   std::optional<DataType> dtype = std::nullopt;  ///< f32, bf16 or f16 for computed tensors; absent: f32.
+  std::optional<DataType> weightType = std::nullopt;  ///< Of the same three: what tensors that are carried over become; absent: they stay.
+  std::uint64_t shardBytes = kShardBytes;             ///< A larger tensor gets a file of its own.
   std::filesystem::path target = {};
   bool overwrite = false;  ///< Replaces an earlier export (never another folder).
 };
@@ -39,8 +41,7 @@ class BegunExport {
  public:
   /// Makes a folder beside the target. `checkpoint` must outlive what is answered. Errors: invalidArgument (unknown form, a
   /// type that weights cannot have, a target that is the source or would replace something else), io.
-  static Result<std::unique_ptr<BegunExport>> begin(const Checkpoint& checkpoint, const DecoderDescription& description, ExportPlace place,
-                                                    std::uint64_t shardBytes = kShardBytes);
+  static Result<std::unique_ptr<BegunExport>> begin(const Checkpoint& checkpoint, const DecoderDescription& description, ExportPlace place);
   BegunExport(const BegunExport&) = delete;
   BegunExport& operator=(const BegunExport&) = delete;
   ~BegunExport();  ///< Stops writing; without `commit` nothing is left.
@@ -55,8 +56,7 @@ class BegunExport {
   Result<void> commit() { return folder_.commit(); }
 
  private:
-  BegunExport(const ExportForm& form, ExportPlace place, AtomicDirectory folder, std::vector<TensorToWrite> carried, std::uint64_t carriedBytes,
-              std::uint64_t shardBytes);
+  BegunExport(const ExportForm& form, ExportPlace place, AtomicDirectory folder, std::vector<TensorToWrite> carried, std::uint64_t carriedBytes);
 
   const ExportForm& form_;
   ExportPlace place_;

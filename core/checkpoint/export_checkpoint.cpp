@@ -12,6 +12,8 @@
 #include "core/checkpoint/export_form.h"
 #include "core/checkpoint/export_report.h"
 #include "core/checkpoint/export_target.h"
+#include "core/checkpoint/model_card.h"
+#include "core/checkpoint/tensor_source.h"
 #include "core/checkpoint/verify_export.h"
 #include "core/io/atomic_file.h"
 
@@ -19,10 +21,10 @@ namespace kvista {
 
 namespace {
 
-Result<void> checkPlan(const CompressionPlan& plan, const DecoderDescription& description, const ExportForm& form) {
+Result<void> checkPlan(const CompressionPlan& plan, const DecoderDescription& description, const Checkpoint& checkpoint, const ExportForm& form) {
   if (const auto problems = validate(plan, description.shape); !problems.empty())
     return fail(ErrorCode::invalidArgument, fmt::format("The plan does not fit the model: {}", problems.front()));
-  return form.check(plan, description);
+  return form.check(plan, description, checkpoint);
 }
 
 /// The factors must be the plan's, whoever made them.
@@ -48,6 +50,17 @@ Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factor
   return {};
 }
 
+/// What `place` asks for of tensors that are carried over is said where loaders look for it.
+void setWeightType(nlohmann::json& config, DataType type) {
+  const char* name = type == DataType::bf16 ? "bfloat16" : type == DataType::f16 ? "float16" : "float32";
+  const auto set = [&](nlohmann::json& part) {
+    if (part.contains("dtype")) part["dtype"] = name;
+    if (!part.contains("dtype") || part.contains("torch_dtype")) part["torch_dtype"] = name;
+  };
+  set(config);
+  if (config.contains("text_config") && config["text_config"].is_object()) set(config["text_config"]);
+}
+
 /// Everything but the report. Answers the files' names.
 Result<std::vector<std::string>> writeFiles(const Checkpoint& checkpoint, ExportContent& content, BegunExport& begun, const Task& task) {
   const std::filesystem::path& folder = begun.folder();
@@ -63,8 +76,8 @@ Result<std::vector<std::string>> writeFiles(const Checkpoint& checkpoint, Export
   return names;
 }
 
-Result<nlohmann::json> makeReport(const ExportRequest& request, const std::string& form, const ExportContent& content,
-                                  const std::vector<ExportedFile>& files, const LogitComparison& comparison) {
+/// The report without what is known only once the files are there.
+Result<nlohmann::json> beginReport(const ExportRequest& request, const std::string& form, const ExportContent& content) {
   KVISTA_ASSIGN(const std::string source, contentHash(request.checkpoint));
   nlohmann::json report = request.extra.is_object() ? request.extra : nlohmann::json::object();
   report["form"] = form;
@@ -75,6 +88,10 @@ Result<nlohmann::json> makeReport(const ExportRequest& request, const std::strin
                              {"planned", bytesPerToken(request.plan)},
                              {"achieved", content.cacheBytesPerToken}};
   report["notes"] = content.notes;
+  return report;
+}
+
+void finishReport(nlohmann::json& report, const std::vector<ExportedFile>& files, const LogitComparison& comparison) {
   report["files"] = toJson(files);
   report["verification"] = {{"tokens", comparison.tokens},
                             {"largestLogitDifference", comparison.largestDifference},
@@ -82,7 +99,6 @@ Result<nlohmann::json> makeReport(const ExportRequest& request, const std::strin
                             {"tolerance", comparison.tolerance},
                             {"measure", comparison.measure},
                             {"passed", true}};
-  return report;
 }
 
 /// Factors of the plan's sizes without numbers: what a form looks at before it is asked for tensors.
@@ -131,12 +147,13 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
     if (!checked) forecast.problems.push_back(checked.error().message + (checked.error().hint.empty() ? "" : " " + checked.error().hint));
     return checked.has_value();
   };
-  if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkPlan(request.plan, request.description, *form))) {
+  if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkWeightType(request.place.weightType)) && listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form))) {
     const PlanFactors factors = shapesOfFactors(request.plan);
     KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype}));
     KVISTA_ASSIGN(std::vector<TensorToWrite> tensors,
                   form->carried(request.checkpoint, request.description, request.place.dtype.value_or(DataType::f32)));
     tensors.insert(tensors.end(), content.tensors.begin(), content.tensors.end());
+    if (request.place.weightType) tensors = withType(std::move(tensors), *request.place.weightType);
     for (const TensorToWrite& tensor : tensors) ++(tensor.isCarriedOver ? forecast.tensorsCarried : forecast.tensorsChanged);
     KVISTA_ASSIGN(forecast.bytesAfter, bytesOf(tensors));
     forecast.bytesPerToken = content.cacheBytesPerToken;
@@ -148,7 +165,7 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
 
 Result<ExportReport> exportCheckpoint(const ExportRequest& request, const ExportPlace& place, const Task& task) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
-  KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), *form));
+  KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), request.checkpoint, *form));
   KVISTA_ASSIGN(const std::unique_ptr<BegunExport> begun, BegunExport::begin(request.checkpoint, request.decoder.description(), place));
   return finishExport(*begun, request, task);
 }
@@ -156,18 +173,21 @@ Result<ExportReport> exportCheckpoint(const ExportRequest& request, const Export
 Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& request, const Task& task) {
   const ExportForm& form = begun.form();
   const ExportPlace& place = begun.place();
-  KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), form));
+  KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), request.checkpoint, form));
   KVISTA_CHECK(checkFactors(request.plan, request.factors));
 
   KVISTA_ASSIGN(ExportContent content, form.make({request.checkpoint, request.decoder.description(), request.plan, request.factors, place.dtype,
                                                   request.decoder.options().device}));
   KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));
+  if (place.weightType) setWeightType(content.config, *place.weightType);
+  KVISTA_ASSIGN(nlohmann::json report, beginReport(request, place.form, content));
+  KVISTA_ASSIGN(content.files["README.md"], modelCard(request.checkpoint, form, request.plan, report));
   KVISTA_ASSIGN(std::vector<std::string> names, writeFiles(request.checkpoint, content, begun, task));
   KVISTA_ASSIGN(const std::vector<ExportedFile> files, hashFiles(begun.folder(), names, task));
-  const bool has16BitFactors = place.dtype && *place.dtype != DataType::f32;
+  const auto is16Bit = [](const std::optional<DataType>& type) { return type && *type != DataType::f32; };
   KVISTA_ASSIGN(const LogitComparison comparison,
-                compareWritten(begun.folder(), content, expected, has16BitFactors, request.decoder.options(), task));
-  KVISTA_ASSIGN(const nlohmann::json report, makeReport(request, place.form, content, files, comparison));
+                compareWritten(begun.folder(), content, expected, is16Bit(place.dtype) || is16Bit(place.weightType), request.decoder.options(), task));
+  finishReport(report, files, comparison);
   KVISTA_CHECK(writeFileAtomically(begun.folder() / kReportName, report.dump(2) + "\n"));
   KVISTA_CHECK(begun.commit());
   names.emplace_back(kReportName);

@@ -48,8 +48,10 @@ struct ExportForm {
   std::string_view name;
   std::string_view summary;  ///< One line for `kvista list forms`.
   std::string_view runsIn;   ///< What runs it, in words.
-  /// Why this form cannot hold this plan (invalidArgument; the hint names the nearest form), before anything is written.
-  Result<void> (*check)(const CompressionPlan& plan, const DecoderDescription& description) = nullptr;
+  std::string_view howToLoad;  ///< For the model card, in Markdown.
+  /// Why this form cannot hold this plan or this model (invalidArgument; the hint names the nearest form), before anything is
+  /// written. Of a plan that is not laid out yet (isDraft) only what its method decides is looked at.
+  Result<void> (*check)(const CompressionPlan& plan, const DecoderDescription& description, const Checkpoint& checkpoint) = nullptr;
   /// The tensors that it carries over whatever the plan; `dtype` as in ExportSource. No weight is read before they are written.
   /// Errors: corruptFile (the checkpoint lacks what the description has views of).
   Result<std::vector<TensorToWrite>> (*carried)(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) = nullptr;

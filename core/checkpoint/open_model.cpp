@@ -15,6 +15,7 @@
 #include "core/checkpoint/export_report.h"
 #include "core/checkpoint/latent_layout.h"
 #include "core/checkpoint/latent_store.h"
+#include "core/checkpoint/palu_model.h"
 #include "core/checkpoint/tensor_source.h"
 #include "core/io/json_file.h"
 #include "core/model/torch_guard.h"
@@ -126,9 +127,16 @@ Result<OpenedModel> openLatent(const Checkpoint& checkpoint, const CompressionPl
                     [&] { return LatentReader(checkpoint, plan).read(); });
 }
 
+Result<OpenedModel> openPlain(Checkpoint checkpoint) {
+  if (isPalu(checkpoint)) {
+    KVISTA_ASSIGN(checkpoint, asOriginal(checkpoint));
+  }
+  return OpenedModel{.checkpoint = std::move(checkpoint), .plan = std::nullopt, .factors = {}};
+}
+
 Result<OpenedModel> openModel(const std::filesystem::path& path) {
   KVISTA_ASSIGN(Checkpoint checkpoint, openCheckpoint(path));
-  if (!isLatent(checkpoint)) return OpenedModel{.checkpoint = std::move(checkpoint), .plan = std::nullopt, .factors = {}};
+  if (!isLatent(checkpoint)) return openPlain(std::move(checkpoint));
   const auto folder = std::filesystem::is_directory(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path();
   KVISTA_ASSIGN(const nlohmann::json report, readReport(folder));
   KVISTA_ASSIGN(const CompressionPlan plan, planFromJson(report["plan"]));

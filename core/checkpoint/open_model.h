@@ -29,6 +29,9 @@ Result<OpenedModel> openModel(const std::filesystem::path& path);
 /// factors appear as [down * W; zeros], and their `down` as [identity, zeros], which computes the same latents.
 Result<OpenedModel> openLatent(const Checkpoint& checkpoint, const CompressionPlan& plan);
 
+/// The same for every other form, whose weights hold the whole plan.
+Result<OpenedModel> openPlain(Checkpoint checkpoint);
+
 /// True for a checkpoint in the form `latent`.
 bool isLatent(const Checkpoint& checkpoint);
 

@@ -3,9 +3,11 @@
 #include "core/checkpoint/tensor_source.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -53,6 +55,23 @@ TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataTy
     });
   };
   return {std::move(name), std::move(shape), dtype, std::move(produce)};
+}
+
+std::vector<TensorToWrite> withType(std::vector<TensorToWrite> tensors, DataType type) {
+  for (TensorToWrite& tensor : tensors) {
+    const bool isPlain = tensor.type == DataType::f32 || tensor.type == DataType::bf16 || tensor.type == DataType::f16;
+    if (!tensor.isCarriedOver || !isPlain || tensor.type == type) continue;
+    auto read = [shape = tensor.shape, from = torchType(tensor.type), produce = std::move(tensor.produce)]() -> Result<at::Tensor> {
+      KVISTA_ASSIGN(const std::span<const std::byte> bytes, produce());
+      // Mapped files need not be aligned as torch wants its numbers.
+      at::Tensor numbers = at::empty(shape, at::TensorOptions(from));
+      if (!bytes.empty()) std::memcpy(numbers.mutable_data_ptr(), bytes.data(), bytes.size());
+      return numbers;
+    };
+    tensor = computed(std::move(tensor.name), std::move(tensor.shape), type, std::move(read));
+    tensor.isCarriedOver = true;
+  }
+  return tensors;
 }
 
 Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name) {

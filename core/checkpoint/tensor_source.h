@@ -28,6 +28,9 @@ TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const
 TensorToWrite computed(std::string name, std::vector<std::int64_t> shape, DataType dtype,
                        std::function<Result<at::Tensor>()> compute);
 
+/// Those of f32, bf16 or f16 that are carried over, as `type`; all others as they are.
+std::vector<TensorToWrite> withType(std::vector<TensorToWrite> tensors, DataType type);
+
 /// The weight [out, in] under `name`, by readTensor. Errors: corruptFile (there is none).
 Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name);
 

@@ -64,10 +64,7 @@ Result<LogitComparison> compareWritten(const std::filesystem::path& folder, cons
                                        const at::Tensor& expected, bool has16BitFactors, const ComputeOptions& options,
                                        const Task& task) {
   KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(folder));
-  OpenedModel opened{.checkpoint = checkpoint, .plan = std::nullopt, .factors = {}};
-  if (isLatent(checkpoint)) {
-    KVISTA_ASSIGN(opened, openLatent(checkpoint, content.plan));
-  }
+  KVISTA_ASSIGN(const OpenedModel opened, isLatent(checkpoint) ? openLatent(checkpoint, content.plan) : openPlain(checkpoint));
   KVISTA_ASSIGN(const at::Tensor found, logitsOf(opened, options, task));
   return guardTorch("Comparing logits", [&]() -> Result<LogitComparison> {
     const at::Tensor difference = (found - expected).abs();

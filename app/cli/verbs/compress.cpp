@@ -90,6 +90,11 @@ Result<Output> run(const Options& options, const Task& task) {
   ExportRequest request{model.checkpoint, decoder, planned.plan, factors};
   request.extra = {{"requestedBytesPerToken", planned.requestedBytes},
                    {"calibration", toJson(statistics.recipe)},
+                   {"calibrationTokens", statistics.tokens},
+                   {"evaluation",
+                    {{"paths", options.evaluationPaths.empty() ? options.text.recipe.paths : options.evaluationPaths},
+                     {"isRestOfCalibration", options.evaluationPaths.empty()},
+                     {"predictions", after.predictions}}},
                    {"perplexityBefore", before.perplexity()},
                    {"perplexityAfter", after.perplexity()}};
   if (predicted) request.extra["predictedPerplexity"] = *predicted;

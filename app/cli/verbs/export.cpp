@@ -1,5 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -11,6 +15,17 @@
 
 namespace kvista {
 namespace {
+
+/// Of texts as `kvista refine` joins them.
+std::vector<std::string> split(const std::string& texts) {
+  std::vector<std::string> all;
+  for (std::size_t begin = 0; begin <= texts.size();) {
+    const std::size_t end = std::min(texts.find(", ", begin), texts.size());
+    all.push_back(texts.substr(begin, end - begin));
+    begin = end + 2;
+  }
+  return all;
+}
 
 struct Options {
   std::string project;
@@ -28,7 +43,16 @@ Result<Output> run(const Options& options, const Task& task) {
   request.extra = {{"requestedBytesPerToken", project.requestedBytes}, {"baseLoss", project.baseLoss}};
   if (project.predictedLoss) request.extra["predictedLossRaw"] = *project.predictedLoss;
   if (project.correctedLoss) request.extra["predictedLoss"] = *project.correctedLoss;
-  if (parts.statistics) request.extra["calibration"] = toJson(parts.statistics->recipe);
+  if (parts.statistics) {
+    request.extra["calibration"] = toJson(parts.statistics->recipe);
+    request.extra["calibrationTokens"] = parts.statistics->tokens;
+  }
+  for (const MeasuredResult& result : project.results) {
+    if (result.planFingerprint != fingerprint(project.plan)) continue;
+    request.extra["perplexityBefore"] = result.perplexityBefore;
+    request.extra["perplexityAfter"] = result.perplexityAfter;
+    request.extra["evaluation"] = {{"paths", split(result.text)}, {"predictions", result.predictions}};
+  }
   KVISTA_ASSIGN(const ExportReport report, exportCheckpoint(request, placeOf(options.settings), task));
   Output output;
   output.json = {{"form", report.form},

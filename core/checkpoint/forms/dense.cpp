@@ -27,7 +27,7 @@ bool isRotatedKey(const CompressionPlan& plan, const Group& group) {
   return plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key;
 }
 
-Result<void> check(const CompressionPlan& plan, const DecoderDescription&) {
+Result<void> check(const CompressionPlan& plan, const DecoderDescription&, const Checkpoint&) {
   KVISTA_CHECK(checkPerLayerFactors(plan, "dense"));
   for (const Group& group : plan.groups) {
     const int rank = group.rank();
@@ -200,6 +200,7 @@ ExportForm denseForm() {
   return {.name = "dense",
           .summary = "The original architecture with low-rank weights: runs everywhere, for evaluation; the cache is not smaller",
           .runsIn = "whatever runs the original model",
+          .howToLoad = kLoadAsOriginal,
           .check = check,
           .carried = carried,
           .make = make};

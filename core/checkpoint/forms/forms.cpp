@@ -10,7 +10,8 @@
 // One line a form: X(name) is the function `ExportForm nameForm()` of its file in this folder.
 #define KVISTA_FORMS(X) \
   X(latent)             \
-  X(dense)
+  X(dense)              \
+  X(palu)
 
 namespace kvista {
 
@@ -30,6 +31,10 @@ Result<const ExportForm*> findExportForm(std::string_view name) {
   for (const ExportForm& form : exportForms()) names.push_back(form.name);
   return fail(ErrorCode::invalidArgument, fmt::format("There is no export form \"{}\".", name),
               fmt::format("Choose one of: {}.", fmt::join(names, ", ")));
+}
+
+bool isDraft(const CompressionPlan& plan) {
+  return std::ranges::all_of(plan.groups, [](const Group& group) { return group.rank() == 0; });
 }
 
 Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view form) {

@@ -6,6 +6,18 @@
 
 namespace kvista {
 
+/// Lines of Python that load what transformers knows by itself.
+inline constexpr std::string_view kLoadAsOriginal =
+    "```python\n"
+    "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+    "model = AutoModelForCausalLM.from_pretrained(\"FOLDER\")\n"
+    "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
+    "```\n"
+    "or with whatever else loads the original.";
+
+/// True where nothing is laid out yet: every direction of every group is dropped, as `draftPlan` answers it.
+bool isDraft(const CompressionPlan& plan);
+
 /// What all forms refuse: plain quantisation, which has no factors, and latents that several layers share.
 Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view form);
 

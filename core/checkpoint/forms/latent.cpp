@@ -16,7 +16,7 @@ namespace kvista {
 
 namespace {
 
-Result<void> check(const CompressionPlan& plan, const DecoderDescription&) { return checkPerLayerFactors(plan, "latent"); }
+Result<void> check(const CompressionPlan& plan, const DecoderDescription&, const Checkpoint&) { return checkPerLayerFactors(plan, "latent"); }
 
 nlohmann::json describeGroup(const LatentGroup& group) {
   nlohmann::json slots = nlohmann::json::array();
@@ -151,6 +151,13 @@ ExportForm latentForm() {
   return {.name = "latent",
           .summary = "Factored weights with Python model code for Hugging Face transformers: the cache is really smaller",
           .runsIn = "Hugging Face transformers 4.44 or later, with trust_remote_code",
+          .howToLoad = "```python\n"
+                       "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+                       "model = AutoModelForCausalLM.from_pretrained(\"FOLDER\", trust_remote_code=True)\n"
+                       "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
+                       "```\n"
+                       "`trust_remote_code` lets transformers run the Python files of this folder, which are KVista's. On a GPU with a CUDA "
+                       "toolkit, `python FOLDER/build_kernels.py` builds kernels that make decoding faster.",
           .check = check,
           .carried = carried,
           .make = make};

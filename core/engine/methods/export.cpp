@@ -67,6 +67,7 @@ Result<nlohmann::json> exportPlan(Call& call) {
   request.extra = {{"requestedBytesPerToken", budgetBytes(plan.target, decoder->shape())}};
   if (inputs.statistics) {
     request.extra["calibration"] = toJson(inputs.statistics->recipe);
+    request.extra["calibrationTokens"] = inputs.statistics->tokens;
     request.extra["baseLoss"] = inputs.statistics->baseLoss();
   }
   KVISTA_ASSIGN(ExportReport report, exportCheckpoint(request, place, call.task));

@@ -169,6 +169,30 @@ TEST(Export, in16BitWritesSmallerFactors) {
   EXPECT_THAT(exportCheckpoint(request, place, {}).error().message, HasSubstr("cannot be written as I32"));
 }
 
+TEST(Export, writesEveryWeightInTheTypeThatWasAskedFor) {
+  const TemporaryFolder folder;
+  const CompressionPlan plan = planNamed("mixed");
+  const PlanFactors factors = randomFactors(plan);
+  for (const auto from : {at::kFloat, at::kBFloat16}) {
+    const std::string source = from == at::kFloat ? "f32" : "bf16";
+    const TinyModel model = tinyModel(folder / source, {}, from);
+    for (const ExportForm& form : exportForms()) {
+      for (const DataType type : {DataType::f32, DataType::bf16, DataType::f16}) {
+        ExportPlace place{.form = std::string(form.name), .dtype = type, .weightType = type};
+        place.target = folder / (source + place.form + std::string(nameOf(type)));
+        const auto report = exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {});
+        ASSERT_TRUE(report) << report.error().message;
+        const Checkpoint written = valueOf(openCheckpoint(place.target));
+        for (const auto& [name, tensor] : written.tensors->tensors()) EXPECT_EQ(tensor.type, type) << name;
+        EXPECT_EQ(written.config["torch_dtype"], type == DataType::f32 ? "float32" : type == DataType::bf16 ? "bfloat16" : "float16");
+      }
+    }
+  }
+  const TinyModel model = tinyModel(folder / "model");
+  ExportPlace place{.weightType = DataType::u8, .target = folder / "other"};
+  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message, HasSubstr("cannot be written as U8"));
+}
+
 TEST(Export, refusesTargetsThatWouldCostTheModel) {
   const TemporaryFolder folder;
   const TinyModel model = tinyModel(folder / "models" / "tiny");
@@ -212,7 +236,7 @@ TEST(Export, refusesFactorsAndFormsThatDoNotFit) {
               HasSubstr("Group 0 is compressed but has no factors"));
   const auto unknown = exportTo(folder / "x", model, plan, randomFactors(plan), "sparse");
   EXPECT_THAT(unknown.error().message, HasSubstr("no export form \"sparse\""));
-  EXPECT_THAT(unknown.error().hint, HasSubstr("latent, dense"));
+  EXPECT_THAT(unknown.error().hint, HasSubstr("latent, dense, palu"));
 
   CompressionPlan plain = planNamed("whole");
   plain.storage = Storage::plainQuantised;
@@ -255,7 +279,7 @@ TEST(BegunExport, writesWhatIsCarriedOverBeforeThePlanIsKnown) {
   const CompressionPlan plan = planNamed("joint");
   const PlanFactors factors = randomFactors(plan);
   for (const std::string form : {"latent", "dense"}) {
-    const auto begun = valueOf(BegunExport::begin(model.checkpoint, model.decoder->description(), {.form = form, .target = folder / form}, 10'000));
+    const auto begun = valueOf(BegunExport::begin(model.checkpoint, model.decoder->description(), {.form = form, .shardBytes = 10'000, .target = folder / form}));
     EXPECT_FALSE(std::filesystem::exists(folder / form));
     const ExportReport report = valueOf(finishExport(*begun, {model.checkpoint, *model.decoder, plan, factors}, {}));
     EXPECT_TRUE(report.verified);
@@ -273,7 +297,7 @@ TEST(BegunExport, leavesNothingWithoutAnEnd) {
   const TemporaryFolder folder;
   const TinyModel model = tinyModel(folder / "model");
   for (const std::uint64_t shardBytes : {std::uint64_t{1'000}, kShardBytes}) {
-    const auto begun = BegunExport::begin(model.checkpoint, model.decoder->description(), {.target = folder / "small"}, shardBytes);
+    const auto begun = BegunExport::begin(model.checkpoint, model.decoder->description(), {.shardBytes = shardBytes, .target = folder / "small"});
     ASSERT_TRUE(begun);
     EXPECT_EQ(namesIn(folder.path()).size(), 2u) << "the model, and what is written beside the target";
   }
