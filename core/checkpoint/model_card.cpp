@@ -70,13 +70,26 @@ std::string figures(const json& report) {
   return text;
 }
 
+std::string_view wordsFor(Metric metric) {
+  switch (metric) {
+    case Metric::identity:
+      return "their squares";
+    case Metric::fisher:
+      return "the loss's own curvature (Fisher)";
+    case Metric::query:
+      return "what queries and the output projection make of them";
+  }
+  return "";
+}
+
 std::string describePlan(const CompressionPlan& plan, const json& report) {
   const auto compressed = std::ranges::count_if(plan.groups, [](const Group& group) { return !group.isUncompressed(); });
   std::string text = fmt::format("* method {}, grouping {}, allocator {}, errors measured by {}\n", code(plan.method), code(plan.grouping),
-                                 code(plan.allocator), plan.metric == Metric::fisher ? "the loss's own curvature (Fisher)" : "their squares");
+                                 code(plan.allocator), wordsFor(plan.metric));
   text += fmt::format("* {} groups of heads, {} of them compressed; keys are compressed {} the rotary embedding\n", plan.groups.size(), compressed,
                       plan.keyPosition == KeyPosition::afterRope ? "after" : "before");
   text += plan.storage == Storage::coded ? "* directions are codes of 1 to 8 bits, or 16-bit numbers\n" : "* directions are 16-bit numbers\n";
+  if (plan.compensated) text += "* each layer is fitted to what the compressed layers before it hand on\n";
   if (plan.exactTokens > 0) text += fmt::format("* the first {} tokens stay exact\n", plan.exactTokens);
   text += fmt::format("* fingerprint {}\n", code(report.at("fingerprint").get<std::string>()));
   return text;
