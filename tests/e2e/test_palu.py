@@ -48,7 +48,7 @@ save_file({"logits": logits, "tokens": tokens}, sys.argv[4])
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("palu")
-    run("calibrate", MODEL, "--text", TEXTS / "calibration.txt", "--window", 64, "--tokens", 4096, "-o", folder / "statistics")
+    run("calibrate", MODEL, "--text", TEXTS / "calibration.txt", "--window", 64, "--tokens", 2048, "--no-response", "-o", folder / "statistics")
     ids = torch.randint(0, 4096, (2, 32), generator=torch.Generator().manual_seed(6))
     save_file({"input_ids": ids}, folder / "ids.safetensors")
     for name, options in METHODS.items():
