@@ -3,6 +3,7 @@
 #include "app/cli/model.h"
 
 #include <algorithm>
+#include <thread>
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -29,6 +30,13 @@ Result<c10::Device> deviceOf(const ComputeSettings& settings, const Launch& laun
   return openDevice(settings.device, launch.localRank.value_or(0));
 }
 
+/// Threads of this process, 0 where libtorch's own choice is left. torchrun gives each process one where nobody said how many, and
+/// 13 GB of weights are then looked through by one core: each takes its share of the host's instead.
+int threadsOf(const ComputeSettings& settings, const Launch& launch) {
+  if (settings.threads > 0 || !launch.localSize || environmentVariable("OMP_NUM_THREADS") != "1") return settings.threads;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / *launch.localSize);
+}
+
 Result<Subject> openProjectSubject(const std::string& path, const ComputeSettings& settings, const Task& task,
                                    const ProcessGroup& processes) {
   Subject subject;
@@ -42,11 +50,11 @@ Result<Subject> openProjectSubject(const std::string& path, const ComputeSetting
 }
 
 Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& settings, const Task& task) {
-  if (settings.threads > 0) at::set_num_threads(settings.threads);
   LoadedModel model{std::move(checkpoint), nullptr};
   for (const std::string& warning : model.checkpoint.warnings) spdlog::warn("{}", warning);
   ComputeOptions options;
   KVISTA_ASSIGN(const Launch launch, readLaunch());
+  if (const int threads = threadsOf(settings, launch); threads > 0) at::set_num_threads(threads);
   KVISTA_ASSIGN(options.device, deviceOf(settings, launch));
   if (settings.keptMegabytes) options.activationBudgetBytes = *settings.keptMegabytes * 1'000'000;
   options.streamLayers = settings.streamLayers;

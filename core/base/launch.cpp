@@ -86,6 +86,9 @@ Result<Launch> readStarter(const Variables& variables, const Starter& starter) {
     KVISTA_ASSIGN(launch.localRank, numberOf(name, *text, 0, launch.size - 1));
     break;
   }
+  if (const auto text = variables("LOCAL_WORLD_SIZE"); text && launch.starter == kTorchrun.name) {
+    KVISTA_ASSIGN(launch.localSize, numberOf("LOCAL_WORLD_SIZE", *text, 1, launch.size));
+  }
   if (launch.size > 1) KVISTA_CHECK(readMeetingPoint(variables, launch));
   launch.starterKeepsStore = variables("TORCHELASTIC_USE_AGENT_STORE") == "True";
   launch.attempt = variables("TORCHELASTIC_RESTART_COUNT").value_or("0");

@@ -16,6 +16,7 @@ struct Launch {
   int rank = 0;                  ///< Its number among all, from 0.
   int size = 1;                  ///< How many there are.
   std::optional<int> localRank;  ///< Its number among those of its host: chooses the GPU. Absent: not known.
+  std::optional<int> localSize;  ///< How many are on its host. Absent: not known, or the starter leaves each the cores that it may use.
   std::string starter;           ///< "torchrun", "MPI", "Slurm"; empty where nothing said that there are others.
   std::string address;           ///< Of the host where all meet, and
   std::uint16_t port = 0;        ///< its port; only where size > 1.

@@ -24,7 +24,8 @@ def free_port():
 
 
 def torchrun(rank, size, port):
-    return {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "OMP_NUM_THREADS": 1, "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port}
 
 
 def slurm(rank, size, port):

@@ -28,12 +28,13 @@ TEST(Launch, AProcessIsAloneWhereNothingSaysOtherwise) {
 }
 
 TEST(Launch, TorchrunSaysRankSizeGpuAndWhereToMeet) {
-  const auto launch = launchOf({{"RANK", "3"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "1"}, {"MASTER_ADDR", "node7"}, {"MASTER_PORT", "29400"},
-                                {"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"TORCHELASTIC_RESTART_COUNT", "2"}});
+  const auto launch = launchOf({{"RANK", "3"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "2"}, {"MASTER_ADDR", "node7"},
+                                {"MASTER_PORT", "29400"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"TORCHELASTIC_RESTART_COUNT", "2"}});
   ASSERT_TRUE(launch) << launch.error().message;
   EXPECT_EQ(launch->rank, 3);
   EXPECT_EQ(launch->size, 4);
   EXPECT_EQ(launch->localRank, 1);
+  EXPECT_EQ(launch->localSize, 2);
   EXPECT_EQ(launch->address, "node7");
   EXPECT_EQ(launch->port, 29400);
   EXPECT_TRUE(launch->starterKeepsStore);
@@ -104,6 +105,7 @@ TEST(Launch, WhatIsMissingOrWrongIsNamed) {
       {{{"RANK", "0"}, {"WORLD_SIZE", "0"}}, "WORLD_SIZE is \"0\""},
       {{{"RANK", "0"}, {"WORLD_SIZE", "99999999999"}}, "WORLD_SIZE is \"99999999999\""},
       {{{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "x"}, {"MASTER_ADDR", "a"}}, "LOCAL_RANK is \"x\""},
+      {{{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_WORLD_SIZE", "0"}, {"MASTER_ADDR", "a"}}, "LOCAL_WORLD_SIZE is \"0\""},
       {{{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", "29500"}}, "MASTER_ADDR"},
       {{{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "70000"}}, "MASTER_PORT is \"70000\""},
       {{{"OMPI_COMM_WORLD_RANK", "0"}}, "OMPI_COMM_WORLD_SIZE is missing"},
