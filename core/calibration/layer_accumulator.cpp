@@ -139,9 +139,9 @@ void LayerAccumulator::appendQueries(const LayerRecord& record, const AttentionD
     const auto places = samplePositionsOf(firstWindow + b, tokens, std::min(sampleRowsPerWindow_, kMostMaps));
     if (places.empty()) continue;
     const at::Tensor positions = at::tensor(places, at::kLong).to(rows.device(), /*non_blocking=*/true);
-    const at::Tensor queries = record.rotatedQueries.narrow(0, b, 1).index_select(2, positions).to(at::kFloat);
-    const at::Tensor weights = attentionWeights(attention, queries, record.rotatedKeys.narrow(0, b, 1).to(at::kFloat), positions);
-    const at::Tensor maps = weights.squeeze(0).unflatten(0, {heads, -1}).mean(1).flatten(1);
+    const at::Tensor queries = record.rotatedQueries.narrow(0, b, 1).index_select(2, positions);
+    const at::Tensor weights = attentionWeights(attention, queries, record.rotatedKeys.narrow(0, b, 1), positions);
+    const at::Tensor maps = weights.squeeze(0).unflatten(0, {heads, -1}).mean(1, false, at::kFloat).flatten(1);
     const at::Tensor some = at::matmul(maps, maps.t());
     products = products.defined() ? products + some : some;
   }
