@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,7 +15,6 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/io/mapped_file.h"
 #include "core/io/tensor_store.h"
 
 namespace kvista {
@@ -43,8 +43,11 @@ struct GgufTensor {
 class GgufFile {
  public:
   static Result<GgufFile> open(const std::filesystem::path& file);
+  /// Of a file that is still to be written what stands before its tensors, or that and some of their numbers: tensors that lie
+  /// behind it have no bytes. `path` is for messages.
+  static Result<GgufFile> fromBeginning(std::string beginning, std::filesystem::path path);
 
-  [[nodiscard]] const std::filesystem::path& path() const { return mapping_.path(); }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const std::map<std::string, GgufTensor, std::less<>>& tensors() const { return tensors_; }
   [[nodiscard]] const GgufTensor* tensor(std::string_view name) const;
   [[nodiscard]] const GgufValue* find(std::string_view key) const;
@@ -64,10 +67,12 @@ class GgufFile {
 
  private:
   friend class GgufParser;
-  explicit GgufFile(MappedFile mapping) : mapping_(std::move(mapping)) {}
+  GgufFile(std::filesystem::path path, std::span<const std::byte> bytes) : path_(std::move(path)), bytes_(bytes) {}
 
-  MappedFile mapping_;
-  std::map<std::string_view, GgufValue> metadata_;  // keys lie in the mapping
+  std::filesystem::path path_;
+  std::shared_ptr<const void> holder_;  // of what the bytes are
+  std::span<const std::byte> bytes_;
+  std::map<std::string_view, GgufValue> metadata_;  // keys lie in the bytes
   std::map<std::string, GgufTensor, std::less<>> tensors_;
 };
 

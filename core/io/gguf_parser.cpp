@@ -10,9 +10,12 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <span>
 #include <utility>
 
 #include "core/io/gguf_file.h"
+#include "core/io/mapped_file.h"
 
 namespace kvista {
 namespace {
@@ -91,7 +94,8 @@ double shortestDecimal(float value) {
 /// Reads one file from front to back. `context_` says what is being read, for messages.
 class GgufParser {
  public:
-  explicit GgufParser(GgufFile& file) : file_(file), bytes_(file.mapping_.bytes()) {}
+  /// `isWhole`: no tensor lies beyond the end.
+  GgufParser(GgufFile& file, bool isWhole) : file_(file), bytes_(file.bytes_), isWhole_(isWhole) {}
 
   Result<void> parse() {
     KVISTA_CHECK(readHeader());
@@ -357,7 +361,8 @@ class GgufParser {
         return file_.corrupt(
             fmt::format("tensor '{}' begins at offset {}, which is not a multiple of the alignment {}.", place.name,
                         place.offset, unit));
-      if (place.offset > data.size() || place.length > data.size() - place.offset)
+      const bool isThere = place.offset <= data.size() && place.length <= data.size() - place.offset;
+      if (!isThere && isWhole_)
         return file_.corrupt(
             fmt::format("tensor '{}' ({} bytes at offset {}) reaches past the end of the tensor data ({} bytes).",
                         place.name, place.length, place.offset, data.size()));
@@ -367,13 +372,14 @@ class GgufParser {
                         place.name, end, place.offset));
       end = place.offset + place.length;
       before = place.name;
-      file_.tensors_.find(place.name)->second.bytes = data.subspan(place.offset, place.length);
+      if (isThere) file_.tensors_.find(place.name)->second.bytes = data.subspan(place.offset, place.length);
     }
     return {};
   }
 
   GgufFile& file_;
   std::span<const std::byte> bytes_;
+  bool isWhole_;
   std::uint64_t position_ = 0;
   std::string context_;
   std::uint64_t tensorCount_ = 0;
@@ -381,10 +387,20 @@ class GgufParser {
 };
 
 Result<GgufFile> GgufFile::open(const std::filesystem::path& file) {
-  KVISTA_ASSIGN(auto mapping, MappedFile::open(file));
-  GgufFile opened(std::move(mapping));
-  KVISTA_CHECK(GgufParser(opened).parse());
-  return opened;
+  KVISTA_ASSIGN(auto opened, MappedFile::open(file));
+  const auto mapping = std::make_shared<const MappedFile>(std::move(opened));
+  GgufFile result(mapping->path(), mapping->bytes());
+  result.holder_ = mapping;
+  KVISTA_CHECK(GgufParser(result, /*isWhole=*/true).parse());
+  return result;
+}
+
+Result<GgufFile> GgufFile::fromBeginning(std::string beginning, std::filesystem::path path) {
+  const auto held = std::make_shared<const std::string>(std::move(beginning));
+  GgufFile result(std::move(path), std::as_bytes(std::span(*held)));
+  result.holder_ = held;
+  KVISTA_CHECK(GgufParser(result, /*isWhole=*/false).parse());
+  return result;
 }
 
 }  // namespace kvista

@@ -128,7 +128,34 @@ constexpr Entry kEntries[] = {
     {"deepseek-v3", deepseekV3},
 };
 
+/// With only what decides how text is cut, and what is left out spelled out.
+json canonical(const json& part) {
+  const std::string type = part.is_object() ? part.value("type", "") : "";
+  if (type == "Sequence") {
+    json parts = json::array();
+    for (const char* key : {"normalizers", "pretokenizers"})
+      if (part.contains(key) && part[key].is_array())
+        for (const json& inner : part[key]) parts.push_back(canonical(inner));
+    if (parts.empty()) return nullptr;
+    return parts.size() == 1 ? parts[0] : json{{"type", type}, {"parts", std::move(parts)}};
+  }
+  if (type == "ByteLevel")
+    return {{"type", type}, {"add_prefix_space", part.value("add_prefix_space", json(true))}, {"use_regex", part.value("use_regex", json(true))}};
+  return part;
+}
+
 }  // namespace
+
+std::optional<std::string_view> ggufPreTokenizerNameOf(const json& tokenizer, bool ignoreMerges) {
+  const json normalizer = canonical(tokenizer.value("normalizer", json()));
+  const json preTokenizer = canonical(tokenizer.value("pre_tokenizer", json()));
+  for (const Entry& entry : kEntries) {
+    if (entry.name == "default") continue;  // what llama.cpp takes it for is none of those here
+    if (entry.ignoreMerges == ignoreMerges && normalizer == (entry.composes ? json{{"type", "NFC"}} : json()) && preTokenizer == canonical(entry.build()))
+      return entry.name;
+  }
+  return std::nullopt;
+}
 
 std::optional<GgufPreTokenizer> ggufPreTokenizer(std::string_view name) {
   for (const Entry& entry : kEntries)

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <charconv>
-#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "core/io/gguf_architectures.h"
 #include "core/io/gguf_convert.h"
 #include "core/io/gguf_dequantise.h"
+#include "core/io/gguf_rows.h"
 
 namespace kvista {
 namespace {
@@ -79,30 +79,6 @@ std::string withIndex(const std::string& name, std::string_view index) {
 bool isRotaryTable(std::string_view name) {
   return name == "rope_freqs.weight" || name == "rope_factors_long.weight" || name == "rope_factors_short.weight" ||
          name.ends_with(".attn_rot_embd.weight");
-}
-
-/// Of a row as Hugging Face has it the row in the file.
-using RowOrder = std::function<std::size_t(std::size_t)>;
-
-/// llama.cpp rotates neighbouring rows (2j, 2j + 1) where Hugging Face rotates rows j and j + d/2 of a head, so its
-/// converter interleaves the two halves of each head; this puts them back.
-RowOrder halvesApart(std::size_t headRows) {
-  return [headRows](std::size_t row) {
-    const std::size_t within = row % headRows;
-    return row - within + 2 * (within % (headRows / 2)) + within / (headRows / 2);
-  };
-}
-
-/// From rows of all queries, keys and values to those of each key head's queries, its key and its value.
-RowOrder groupsTogether(std::size_t heads, std::size_t kvHeads, std::size_t headRows) {
-  const std::size_t queries = heads / kvHeads * headRows;
-  return [=](std::size_t row) {
-    const std::size_t group = row / (queries + 2 * headRows);
-    const std::size_t within = row % (queries + 2 * headRows);
-    if (within < queries) return group * queries + within;
-    const std::size_t side = (within - queries) / headRows;  // 0: key, 1: value
-    return heads * headRows + (side * kvHeads + group) * headRows + (within - queries) % headRows;
-  };
 }
 
 /// One tensor as Hugging Face has it: numbers that lie together in the file, and what is to be done to them.
