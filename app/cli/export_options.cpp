@@ -16,6 +16,9 @@ DataType typeNamed(const std::string& name) { return name == "bfloat16" ? DataTy
 void addExportOptions(CLI::App* verb, ExportSettings& settings) {
   verb->add_option("-o,--output", settings.target, "Folder to write; it appears whole or not at all")->required();
   verb->add_option("--form", settings.form, "See `kvista list forms`")->check(oneOf(namesOf(exportForms())))->capture_default_str();
+  verb->add_option("--container", settings.container, "gguf: one file for llama.cpp, of the forms that it knows")
+      ->check(oneOf({"safetensors", "gguf"}))
+      ->capture_default_str();
   verb->add_option("--factor-dtype", settings.dtype, "How computed tensors are written")
       ->check(oneOf({"float32", "bfloat16", "float16"}))
       ->capture_default_str();
@@ -29,11 +32,13 @@ Result<void> checkExport(const ExportSettings& settings, const Checkpoint& check
                          const CompressionPlan& plan) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(settings.form));
   KVISTA_CHECK(form->check(plan, description, checkpoint));
+  KVISTA_CHECK(checkContainer(placeOf(settings), checkpoint));
   return checkTarget(settings.target, checkpoint, settings.overwrite);
 }
 
 ExportPlace placeOf(const ExportSettings& settings) {
   ExportPlace place{.form = settings.form, .shardBytes = settings.shardBytes, .target = settings.target, .overwrite = settings.overwrite};
+  if (settings.container == "gguf") place.container = Container::gguf;
   if (settings.dtype != "float32") place.dtype = typeNamed(settings.dtype);
   if (!settings.weightDtype.empty()) place.weightType = typeNamed(settings.weightDtype);
   return place;

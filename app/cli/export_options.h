@@ -14,6 +14,7 @@ namespace kvista {
 struct ExportSettings {
   std::string target;
   std::string form = "latent";
+  std::string container = "safetensors";
   std::string dtype = "float32";
   std::string weightDtype;  // empty: as in the checkpoint
   std::uint64_t shardBytes = kShardBytes;

@@ -46,7 +46,7 @@ BegunExport::BegunExport(const ExportForm& form, ExportPlace place, AtomicDirect
                          std::uint64_t carriedBytes)
     : form_(form), place_(std::move(place)), folder_(std::move(folder)), writer_(folder_.path(), place_.shardBytes), carried_(std::move(carried)),
       carriedBytes_(carriedBytes) {
-  if (carriedBytes_ <= place_.shardBytes) return;  // perhaps one file holds everything
+  if (carriedBytes_ <= place_.shardBytes || place_.container == Container::gguf) return;  // perhaps one file holds everything
   try {
     writing_ = std::async(std::launch::async, [this] {
       return writer_.add(std::exchange(carried_, {}), {stop_.get_token(), [this](const ProgressReport& report) { written_ = report.done; }});
@@ -57,6 +57,13 @@ BegunExport::BegunExport(const ExportForm& form, ExportPlace place, AtomicDirect
 }
 
 BegunExport::~BegunExport() { stop_.request_stop(); }
+
+std::vector<TensorToWrite> BegunExport::allTensors(std::vector<TensorToWrite> rest) {
+  if (place_.weightType) rest = withType(std::move(rest), *place_.weightType);
+  rest.insert(rest.begin(), std::move_iterator(carried_.begin()), std::move_iterator(carried_.end()));
+  carried_.clear();
+  return rest;
+}
 
 Result<std::vector<std::string>> BegunExport::writeRest(std::vector<TensorToWrite> rest, const Task& task) {
   if (place_.weightType) rest = withType(std::move(rest), *place_.weightType);

@@ -25,9 +25,16 @@ namespace kvista {
 /// Most bytes of a weight file, as transformers has it.
 inline constexpr std::uint64_t kShardBytes = 5'000'000'000;
 
+/// In what the weights lie.
+enum class Container {
+  safetensors,  ///< With Hugging Face's configuration and tokenizer beside them.
+  gguf,         ///< One file with everything in it, for llama.cpp.
+};
+
 /// Where an export goes and what it is, its plan aside.
 struct ExportPlace {
   std::string form = "latent";
+  Container container = Container::safetensors;
   std::optional<DataType> dtype = std::nullopt;  ///< f32, bf16 or f16 for computed tensors; absent: f32.
   std::optional<DataType> weightType = std::nullopt;  ///< Of the same three: what tensors that are carried over become; absent: they stay.
   std::uint64_t shardBytes = kShardBytes;             ///< A larger tensor gets a file of its own.
@@ -36,7 +43,7 @@ struct ExportPlace {
 };
 
 /// An export whose plan may still be made: a thread writes what its form carries over whatever the plan, which is most of a
-/// model, while calibration and decomposition leave the disk idle. Models that one file holds are written at the end.
+/// model, while calibration and decomposition leave the disk idle. Models that one file holds are written at the end, GGUF files too.
 class BegunExport {
  public:
   /// Makes a folder beside the target. `checkpoint` must outlive what is answered. Errors: invalidArgument (unknown form, a
@@ -52,6 +59,8 @@ class BegunExport {
 
   /// Writes the other tensors behind what is carried over. Answers the names of all files. Once.
   Result<std::vector<std::string>> writeRest(std::vector<TensorToWrite> rest, const Task& task);
+  /// Instead, of a GGUF file, of which nothing is written yet: all tensors in the types that they are written in, `rest` last.
+  std::vector<TensorToWrite> allTensors(std::vector<TensorToWrite> rest);
   /// The folder gets its name.
   Result<void> commit() { return folder_.commit(); }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <span>
 #include <string_view>
 
 #include "core/io/atomic_file.h"
@@ -19,14 +20,20 @@ namespace fs = std::filesystem;
 constexpr std::string_view kCompanions[] = {
     "tokenizer.json",         "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.json",             "vocab.txt",             "merges.txt",              "tokenizer.model",
-    "chat_template.jinja",    "chat_template.json",    "generation_config.json",  "LICENSE",
-    "LICENSE.txt",            "LICENSE.md",            "NOTICE",                  "USE_POLICY.md",
-    "processor_config.json",  "preprocessor_config.json", "video_preprocessor_config.json",
+    "chat_template.jinja",    "chat_template.json",    "generation_config.json",  "processor_config.json",
+    "preprocessor_config.json", "video_preprocessor_config.json",
 };
+constexpr std::string_view kLicences[] = {"LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "USE_POLICY.md"};
 
-Result<std::vector<std::string>> copyFrom(const fs::path& source, const fs::path& folder) {
+/// The folder in which they lie.
+fs::path placeOf(const Checkpoint& checkpoint) {
+  std::error_code ignored;
+  return fs::is_directory(checkpoint.companions(), ignored) ? checkpoint.companions() : checkpoint.companions().parent_path();
+}
+
+Result<std::vector<std::string>> copyFrom(const fs::path& source, std::span<const std::string_view> wanted, const fs::path& folder) {
   std::vector<std::string> names;
-  for (const std::string_view name : kCompanions) {
+  for (const std::string_view name : wanted) {
     std::error_code ignored;
     if (!fs::is_regular_file(source / name, ignored)) continue;
     KVISTA_ASSIGN(const MappedFile file, MappedFile::open(source / name));
@@ -59,8 +66,15 @@ Result<std::vector<std::string>> writeFromGguf(const Checkpoint& checkpoint, con
 
 Result<std::vector<std::string>> writeCompanionFiles(const Checkpoint& checkpoint, const fs::path& folder) {
   if (checkpoint.format == Checkpoint::Format::gguf) return writeFromGguf(checkpoint, folder);
-  std::error_code ignored;
-  return copyFrom(fs::is_directory(checkpoint.companions(), ignored) ? checkpoint.companions() : checkpoint.companions().parent_path(), folder);
+  KVISTA_ASSIGN(std::vector<std::string> names, copyFrom(placeOf(checkpoint), kCompanions, folder));
+  KVISTA_ASSIGN(const auto licences, writeLicence(checkpoint, folder));
+  names.insert(names.end(), licences.begin(), licences.end());
+  return names;
+}
+
+Result<std::vector<std::string>> writeLicence(const Checkpoint& checkpoint, const fs::path& folder) {
+  if (checkpoint.format == Checkpoint::Format::gguf) return std::vector<std::string>{};
+  return copyFrom(placeOf(checkpoint), kLicences, folder);
 }
 
 }  // namespace kvista

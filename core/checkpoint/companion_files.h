@@ -15,4 +15,7 @@ namespace kvista {
 /// settings and licence, copied, or made from a GGUF's metadata. Answers the names. Errors: io, corruptFile.
 Result<std::vector<std::string>> writeCompanionFiles(const Checkpoint& checkpoint, const std::filesystem::path& folder);
 
+/// Of these the licence alone, for a model that is one file with its tokenizer in it.
+Result<std::vector<std::string>> writeLicence(const Checkpoint& checkpoint, const std::filesystem::path& folder);
+
 }  // namespace kvista

@@ -12,7 +12,9 @@
 #include "core/checkpoint/export_form.h"
 #include "core/checkpoint/export_report.h"
 #include "core/checkpoint/export_target.h"
+#include "core/checkpoint/gguf/content.h"
 #include "core/checkpoint/model_card.h"
+#include "core/checkpoint/stock_config.h"
 #include "core/checkpoint/tensor_source.h"
 #include "core/checkpoint/verify_export.h"
 #include "core/io/atomic_file.h"
@@ -61,13 +63,27 @@ void setWeightType(nlohmann::json& config, DataType type) {
   if (config.contains("text_config") && config["text_config"].is_object()) set(config["text_config"]);
 }
 
-/// Everything but the report. Answers the files' names.
-Result<std::vector<std::string>> writeFiles(const Checkpoint& checkpoint, ExportContent& content, BegunExport& begun, const Task& task) {
-  const std::filesystem::path& folder = begun.folder();
+/// Weights with what belongs beside them. Answers the files' names.
+Result<std::vector<std::string>> writeModel(const Checkpoint& checkpoint, ExportContent& content, std::optional<GgufContent> gguf, BegunExport& begun,
+                                            const Task& task) {
+  if (gguf) {
+    KVISTA_CHECK(writeGguf(begun.folder() / kGgufName, gguf->metadata, std::move(gguf->tensors), task));
+    KVISTA_ASSIGN(std::vector<std::string> names, writeLicence(checkpoint, begun.folder()));
+    names.emplace_back(kGgufName);
+    return names;
+  }
   KVISTA_ASSIGN(std::vector<std::string> names, begun.writeRest(std::move(content.tensors), task));
-  KVISTA_ASSIGN(const auto companions, writeCompanionFiles(checkpoint, folder));
+  KVISTA_ASSIGN(const auto companions, writeCompanionFiles(checkpoint, begun.folder()));
   names.insert(names.end(), companions.begin(), companions.end());
   content.files["config.json"] = content.config.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return names;
+}
+
+/// Everything but the report. Answers the files' names.
+Result<std::vector<std::string>> writeFiles(const Checkpoint& checkpoint, ExportContent& content, std::optional<GgufContent> gguf, BegunExport& begun,
+                                            const Task& task) {
+  const std::filesystem::path& folder = begun.folder();
+  KVISTA_ASSIGN(std::vector<std::string> names, writeModel(checkpoint, content, std::move(gguf), begun, task));
   for (const auto& [name, text] : content.files) {
     KVISTA_CHECK(writeFileAtomically(folder / name, text));
     names.push_back(name);
@@ -119,6 +135,18 @@ PlanFactors shapesOfFactors(const CompressionPlan& plan) {
   return all;
 }
 
+/// What needs no look at the model.
+Result<void> checkContainerOfForm(const ExportPlace& place, const ExportForm& form) {
+  if (place.container != Container::gguf) return {};
+  if (!form.isStock)
+    return fail(ErrorCode::invalidArgument, fmt::format("The form {} has an architecture of its own, which llama.cpp does not know: a GGUF file cannot hold it.", form.name),
+                "Export the form dense into a GGUF file, or this form with --container safetensors.");
+  if (place.shardBytes != kShardBytes)
+    return fail(ErrorCode::invalidArgument, "A GGUF file is written whole; it has no size to be divided at.",
+                "Leave --shard-size out, and divide the file with llama-gguf-split.");
+  return {};
+}
+
 /// The target's parent: it must be there, have room, and the target must be free or an earlier export to replace.
 Result<void> checkPlace(const ForecastRequest& request, ExportForecast& forecast) {
   const ExportPlace& place = request.place;
@@ -135,6 +163,17 @@ Result<void> checkPlace(const ForecastRequest& request, ExportForecast& forecast
 
 }  // namespace
 
+Result<void> checkContainer(const ExportPlace& place, const Checkpoint& checkpoint) {
+  if (place.container != Container::gguf) return {};
+  KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
+  KVISTA_CHECK(checkContainerOfForm(place, *form));
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors->tensors())
+    tensors.push_back(carriedOver(checkpoint.tensors, tensor, name, place.dtype.value_or(DataType::f32)));
+  KVISTA_CHECK(contentOfGguf(stockConfig(checkpoint), std::move(tensors), checkpoint));
+  return {};
+}
+
 Result<ExportForecast> forecastExport(const ForecastRequest& request) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(request.place.form));
   ExportForecast forecast;
@@ -147,17 +186,24 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
     if (!checked) forecast.problems.push_back(checked.error().message + (checked.error().hint.empty() ? "" : " " + checked.error().hint));
     return checked.has_value();
   };
-  if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkWeightType(request.place.weightType)) && listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form))) {
+  if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkWeightType(request.place.weightType)) &&
+      listProblem(checkContainerOfForm(request.place, *form)) && listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form))) {
     const PlanFactors factors = shapesOfFactors(request.plan);
     KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype}));
     KVISTA_ASSIGN(std::vector<TensorToWrite> tensors,
                   form->carried(request.checkpoint, request.description, request.place.dtype.value_or(DataType::f32)));
     tensors.insert(tensors.end(), content.tensors.begin(), content.tensors.end());
     if (request.place.weightType) tensors = withType(std::move(tensors), *request.place.weightType);
+    forecast.notes = content.notes;
+    if (request.place.container == Container::gguf) {
+      auto gguf = contentOfGguf(content.config, std::move(tensors), request.checkpoint);
+      if (!listProblem(gguf ? Result<void>() : tl::unexpected(gguf.error()))) gguf.emplace();
+      tensors = std::move(gguf->tensors);
+      forecast.notes.insert(forecast.notes.end(), gguf->notes.begin(), gguf->notes.end());
+    }
     for (const TensorToWrite& tensor : tensors) ++(tensor.isCarriedOver ? forecast.tensorsCarried : forecast.tensorsChanged);
     KVISTA_ASSIGN(forecast.bytesAfter, bytesOf(tensors));
     forecast.bytesPerToken = content.cacheBytesPerToken;
-    forecast.notes = content.notes;
   }
   listProblem(checkPlace(request, forecast));
   return forecast;
@@ -166,6 +212,7 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
 Result<ExportReport> exportCheckpoint(const ExportRequest& request, const ExportPlace& place, const Task& task) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
   KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), request.checkpoint, *form));
+  KVISTA_CHECK(checkContainerOfForm(place, *form));
   KVISTA_ASSIGN(const std::unique_ptr<BegunExport> begun, BegunExport::begin(request.checkpoint, request.decoder.description(), place));
   return finishExport(*begun, request, task);
 }
@@ -178,11 +225,17 @@ Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& reque
 
   KVISTA_ASSIGN(ExportContent content, form.make({request.checkpoint, request.decoder.description(), request.plan, request.factors, place.dtype,
                                                   request.decoder.options().device}));
-  KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));
   if (place.weightType) setWeightType(content.config, *place.weightType);
+  std::optional<GgufContent> gguf;
+  if (place.container == Container::gguf) {
+    KVISTA_ASSIGN(gguf, contentOfGguf(content.config, begun.allTensors(std::move(content.tensors)), request.checkpoint));
+    content.notes.insert(content.notes.end(), gguf->notes.begin(), gguf->notes.end());
+  }
+  KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));
   KVISTA_ASSIGN(nlohmann::json report, beginReport(request, place.form, content));
+  if (gguf) report["container"] = "gguf";
   KVISTA_ASSIGN(content.files["README.md"], modelCard(request.checkpoint, form, request.plan, report));
-  KVISTA_ASSIGN(std::vector<std::string> names, writeFiles(request.checkpoint, content, begun, task));
+  KVISTA_ASSIGN(std::vector<std::string> names, writeFiles(request.checkpoint, content, std::move(gguf), begun, task));
   KVISTA_ASSIGN(const std::vector<ExportedFile> files, hashFiles(begun.folder(), names, task));
   const auto is16Bit = [](const std::optional<DataType>& type) { return type && *type != DataType::f32; };
   KVISTA_ASSIGN(const LogitComparison comparison,

@@ -57,6 +57,11 @@ struct ForecastRequest {
 /// Reads no weight and writes nothing. Errors: an unknown form, a target that cannot be looked at.
 Result<ExportForecast> forecastExport(const ForecastRequest& request);
 
+/// Refuses a GGUF file of a form or a model that it cannot hold, from headers alone: GGUF has no words for the form `latent`, and
+/// not for every architecture and tokenizer. Other containers hold everything. Errors: invalidArgument, unsupportedModel, with the
+/// reason.
+Result<void> checkContainer(const ExportPlace& place, const Checkpoint& checkpoint);
+
 /// Writes the checkpoint beside its target, reads it back, compares it with the plan's own forward and renames it; on any
 /// failure nothing is left. The same request twice gives the same bytes. Errors: invalidArgument (unknown form, a plan that
 /// the form cannot hold, a target that is the source or would replace something else), io, numerical (what was read back

@@ -82,6 +82,12 @@ std::string_view wordsFor(Metric metric) {
   return "";
 }
 
+constexpr std::string_view kLoadGguf =
+    "```\n"
+    "llama-cli -m FOLDER/model.gguf\n"
+    "```\n"
+    "or with whatever else reads GGUF files: the tokenizer is in the file.";
+
 std::string describePlan(const CompressionPlan& plan, const json& report) {
   const auto compressed = std::ranges::count_if(plan.groups, [](const Group& group) { return !group.isUncompressed(); });
   std::string text = fmt::format("* method {}, grouping {}, allocator {}, errors measured by {}\n", code(plan.method), code(plan.grouping),
@@ -157,8 +163,9 @@ Result<std::string> modelCard(const Checkpoint& checkpoint, const ExportForm& fo
               ? fmt::format("{}, changed by KVista so that its cache of keys and values takes {:.0f} bytes a token instead of {:.0f}: {:.2f} times less.\n",
                             code(name), after, before, before / after)
               : fmt::format("{}, with the keys and values that a plan of KVista leaves; in this form the cache is as large as the original's.\n", code(name));
-  text += fmt::format("Form {}: {}. It runs in {}.\n", code(std::string(form.name)), form.summary, form.runsIn);
-  text += fmt::format("\n## How to load it\n{}\n\n## Figures\n{}\n## Plan\n{}", form.howToLoad, figures(report), describePlan(plan, report));
+  const bool isGguf = report.value("container", "") == "gguf";
+  text += fmt::format("Form {}: {}. It runs in {}.\n", code(std::string(form.name)), form.summary, isGguf ? "llama.cpp and what is built on it" : form.runsIn);
+  text += fmt::format("\n## How to load it\n{}\n\n## Figures\n{}\n## Plan\n{}", isGguf ? kLoadGguf : form.howToLoad, figures(report), describePlan(plan, report));
   for (const json& note : report.value("notes", json::array())) text += fmt::format("* {}\n", note.get<std::string>());
   text += fmt::format("\n`kvista-report.json` holds the whole plan, hashes of all files and how the written model was checked.\n"
                       "\n## Calibration text\n{}\n## Origin and licence\n{}", calibration(report),

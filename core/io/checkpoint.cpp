@@ -170,6 +170,28 @@ Result<Checkpoint> openVirtual(const fs::path& folder, const fs::path& file) {
   return checkpoint;
 }
 
+Result<Checkpoint> openGgufCheckpoint(const fs::path& file) {
+  KVISTA_ASSIGN(GgufModel model, openGguf(file));
+  return Checkpoint{.path = file,
+                    .format = Checkpoint::Format::gguf,
+                    .config = std::move(model.config),
+                    .tensors = std::move(model.tensors),
+                    .files = {file},
+                    .warnings = {}};
+}
+
+/// The folder's GGUF file, if it holds one alone.
+std::optional<fs::path> onlyGguf(const fs::path& folder) {
+  std::optional<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->path().extension() != ".gguf") continue;
+    if (found) return std::nullopt;
+    found = entry->path();
+  }
+  return found;
+}
+
 Result<Checkpoint> openFolder(const fs::path& folder) {
   // As transformers: one file with everything wins over an index.
   if (isThere(folder / kWeightsName)) return openSingle(folder, folder / kWeightsName);
@@ -177,6 +199,9 @@ Result<Checkpoint> openFolder(const fs::path& folder) {
   if (isThere(folder / kTorchWeightsName)) return openSingle(folder, folder / kTorchWeightsName);
   if (isThere(folder / kTorchIndexName)) return openIndexed(folder, folder / kTorchIndexName);
   if (isThere(folder / kVirtualTensorsName)) return openVirtual(folder, folder / kVirtualTensorsName);
+  if (!isThere(folder / kConfigName)) {
+    if (const auto file = onlyGguf(folder)) return openGgufCheckpoint(*file);
+  }
   KVISTA_CHECK(readConfig(folder));  // A folder that is no model's at all is told so first.
   return noWeights(folder);
 }
@@ -192,16 +217,6 @@ Result<Checkpoint> openWeightsFile(const fs::path& file) {
     if (std::ranges::any_of(shardOf, isThisFile)) return openIndexed(folder, indexFile);
   }
   return openSingle(folder, file);
-}
-
-Result<Checkpoint> openGgufCheckpoint(const fs::path& file) {
-  KVISTA_ASSIGN(GgufModel model, openGguf(file));
-  return Checkpoint{.path = file,
-                    .format = Checkpoint::Format::gguf,
-                    .config = std::move(model.config),
-                    .tensors = std::move(model.tensors),
-                    .files = {file},
-                    .warnings = {}};
 }
 
 Result<Checkpoint> openFiles(const fs::path& path) {

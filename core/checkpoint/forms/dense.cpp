@@ -201,6 +201,7 @@ ExportForm denseForm() {
           .summary = "The original architecture with low-rank weights: runs everywhere, for evaluation; the cache is not smaller",
           .runsIn = "whatever runs the original model",
           .howToLoad = kLoadAsOriginal,
+          .isStock = true,
           .check = check,
           .carried = carried,
           .make = make};

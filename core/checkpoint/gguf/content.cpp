@@ -16,6 +16,7 @@
 
 #include "core/checkpoint/gguf/metadata.h"
 #include "core/checkpoint/gguf/tensors.h"
+#include "core/checkpoint/model_card.h"
 #include "core/io/gguf_convert.h"
 #include "core/io/gguf_vocabulary.h"
 #include "core/io/json_file.h"
@@ -90,6 +91,7 @@ Result<GgufContent> inArchitecture(const Model& model, const json& config, const
   KVISTA_ASSIGN(GgufModelMetadata described, describeInGguf(model.description, config, architecture));
   KVISTA_ASSIGN(const std::vector<TensorToWrite> weights, tensorsInGguf(model.tensors, model.description, architecture));
   GgufContent content{.metadata = std::move(described.metadata), .tensors = described.tensors, .notes = model.notes};
+  content.notes.insert(content.notes.end(), described.notes.begin(), described.notes.end());
   content.tensors.insert(content.tensors.end(), weights.begin(), weights.end());
   KVISTA_ASSIGN(std::string beginning, ggufBeginning(content.metadata, content.tensors));
   KVISTA_ASSIGN(beginning, withTables(std::move(beginning), described.tensors));
@@ -206,8 +208,7 @@ std::uint32_t fileType(const std::vector<TensorToWrite>& tensors) {
 Result<GgufContent> contentOfGguf(const json& config, std::vector<TensorToWrite> tensors, const Checkpoint& source) {
   KVISTA_ASSIGN(const Model model, modelOf(config, std::move(tensors), source.path));
   KVISTA_ASSIGN(GgufContent content, inAnyArchitecture(model, config));
-  const fs::path name = source.path.has_filename() ? source.path : source.path.parent_path();
-  content.metadata.set("general.name", (source.format == Checkpoint::Format::gguf ? name.stem() : name.filename()).string());
+  content.metadata.set("general.name", nameOfOriginal(source));
   content.metadata.set("general.file_type", fileType(content.tensors));
   KVISTA_ASSIGN(const GgufTokenizer files, tokenizerFiles(source));
   KVISTA_ASSIGN(const std::vector<std::size_t> ends, endIds(config, source));

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -73,8 +74,19 @@ void addYarnTemperature(const RopeDescription& rope, Keys& keys) {
   if (std::abs(rope.attentionFactor / usual - 1) > 1e-6) keys.real("rope.scaling.attn_factor", rope.attentionFactor / usual);
 }
 
-Result<void> addRope(const DecoderDescription& description, const json& config, Keys& keys, std::vector<TensorToWrite>& tables) {
-  const RopeDescription& rope = description.ropes.front();
+/// Architectures for which llama.cpp reads tables of frequencies: one list, and one for short and one for long text.
+constexpr std::array<std::string_view, 2> kWithFrequencies = {"llama", "granite"};
+constexpr std::array<std::string_view, 2> kWithTwoLists = {"llama", "phi3"};
+
+Result<void> addRope(const DecoderDescription& description, const json& config, const GgufArchitecture& architecture, Keys& keys,
+                     std::vector<TensorToWrite>& tables) {
+  RopeDescription rope = description.ropes.front();
+  const bool isOneList = rope.type == RopeType::longrope && rope.factors == rope.longFactors && rope.attentionFactor == 1;
+  if (isOneList && architecture.name != "phi3") rope.type = RopeType::factors;
+  const auto refuseUnless = [&](std::span<const std::string_view> known) -> Result<void> {
+    if (std::ranges::find(known, architecture.name) != known.end()) return {};
+    return fail(ErrorCode::unsupportedModel, fmt::format("llama.cpp's architecture '{}' knows no tables of rotary frequencies.", architecture.name));
+  };
   keys.integer("rope.dimension_count", rope.rotaryDim);
   keys.real("rope.freq_base", rope.theta);
   switch (rope.type) {
@@ -90,6 +102,7 @@ Result<void> addRope(const DecoderDescription& description, const json& config, 
       break;
     case RopeType::llama3:
     case RopeType::factors: {
+      KVISTA_CHECK(refuseUnless(kWithFrequencies));
       RopeDescription unscaled = rope;
       unscaled.type = RopeType::standard;
       std::vector<double> factors = inverseFrequencies(unscaled, 1);
@@ -99,6 +112,8 @@ Result<void> addRope(const DecoderDescription& description, const json& config, 
       break;
     }
     case RopeType::longrope:
+      KVISTA_CHECK(refuseUnless(kWithTwoLists));
+      if (architecture.name != "phi3") keys.text("rope.scaling.type", "longrope");
       keys.integer("rope.scaling.original_context_length", rope.trainedLength);
       keys.real("rope.scaling.attn_factor", rope.attentionFactor);
       tables.push_back(table("rope_factors_long.weight", rope.longFactors));
@@ -159,6 +174,9 @@ void addLatentAttention(const DecoderDescription& description, Keys& keys) {
   if (multiplier > 1e-9) keys.real("rope.scaling.yarn_log_multiplier", multiplier);
 }
 
+/// Architectures whose sliding windows llama.cpp computes with.
+constexpr std::array<std::string_view, 2> kWithWindows = {"gemma2", "gemma3"};
+
 bool reads(const GgufArchitecture& architecture, std::string_view key) { return std::ranges::find(architecture.keys, key) != architecture.keys.end(); }
 
 }  // namespace
@@ -188,7 +206,12 @@ Result<GgufModelMetadata> describeInGguf(const DecoderDescription& description, 
   addExperts(description, keys);
   for (const LayerDescription& layer : description.layers) {
     if (!layer.attention.slidingWindow) continue;
-    keys.integer("attention.sliding_window", *layer.attention.slidingWindow);
+    const std::int64_t window = *layer.attention.slidingWindow;
+    keys.integer("attention.sliding_window", window);
+    if (window < description.maximumPositions && std::ranges::find(kWithWindows, architecture.name) == kWithWindows.end())
+      out.notes.push_back(fmt::format("llama.cpp looks at all tokens in models of the architecture '{}': text longer than the sliding window of {} tokens is computed "
+                                      "otherwise there.",
+                                      architecture.name, window));
     break;
   }
   if (first.attention.scoreCap > 0) keys.real("attn_logit_softcapping", first.attention.scoreCap);
@@ -204,7 +227,7 @@ Result<GgufModelMetadata> describeInGguf(const DecoderDescription& description, 
   if (architecture.rope != GgufRope::none) {
     if (description.ropes.empty())
       return fail(ErrorCode::unsupportedModel, fmt::format("GGUF's architecture '{}' has rotary embeddings, the model has none.", architecture.name));
-    KVISTA_CHECK(addRope(description, config, keys, out.tensors));
+    KVISTA_CHECK(addRope(description, config, architecture, keys, out.tensors));
   }
   if (description.ropes.size() > 1) keys.real("rope.freq_base_swa", description.ropes[1].theta);
   KVISTA_CHECK(keys.check());

@@ -17,6 +17,7 @@ namespace kvista {
 struct GgufModelMetadata {
   GgufMetadata metadata;               ///< From general.architecture to the rope.
   std::vector<TensorToWrite> tensors;  ///< Tables of rotary frequencies, float32.
+  std::vector<std::string> notes;      ///< What llama.cpp does not compute as the model does, though the file says it.
 };
 
 /// Puts the description into the architecture's keys; whether they say all of it, reading them back tells. `config`: where the

@@ -22,6 +22,10 @@ namespace {
 ExportPlace placeOf(Fields& fields) {
   ExportPlace place;
   if (fields.has("form")) place.form = fields.text("form");
+  if (fields.has("container")) {
+    static constexpr std::array kContainers = {Named{"safetensors", Container::safetensors}, Named{"gguf", Container::gguf}};
+    place.container = fields.choice("container", kContainers);
+  }
   if (fields.has("dtype")) {
     static constexpr std::array kTypes = {Named{"float32", DataType::f32}, Named{"bfloat16", DataType::bf16}, Named{"float16", DataType::f16}};
     place.dtype = fields.choice("dtype", kTypes);
