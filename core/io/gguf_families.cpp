@@ -64,6 +64,16 @@ void addFraction(const char* oldKey, json& config) {
   config[oldKey] = config["rope_parameters"]["partial_rotary_factor"];
 }
 
+/// What multiplies yarn's temperature: 0.1 mscale_all_dim.
+Result<void> addYarnMultiplier(const GgufKeys& keys, json& config) {
+  KVISTA_ASSIGN(const auto multiplier, keys.real("rope.scaling.yarn_log_multiplier"));
+  if (!multiplier || *multiplier == 0) return {};
+  json& rope = config["rope_parameters"];
+  rope["mscale"] = rope["mscale_all_dim"] = std::round(*multiplier * 1e8) / 1e7;
+  rope.erase("attention_factor");
+  return {};
+}
+
 /// Scores of the largest Gemmas are scaled by the width that heads would have if they shared the residual stream.
 void addGemmaScale(const GgufSizes& sizes, std::int64_t layersOfLargest, json& config) {
   config["query_pre_attn_scalar"] = sizes.layers == layersOfLargest ? sizes.hidden / sizes.heads : sizes.headDim;
@@ -181,7 +191,8 @@ Result<void> phi3(const GgufKeys& keys, const GgufSizes&, json& config) {
 Result<void> starcoder2(const GgufKeys& keys, const GgufSizes&, json& config) {
   config["use_bias"] = keys.hasLayerTensor("attn_q.bias");
   config["hidden_act"] = "gelu_pytorch_tanh";
-  config["sliding_window"] = nullptr;
+  KVISTA_ASSIGN(const std::int64_t window, readWindow(keys, 0));
+  config["sliding_window"] = orNull(window);
   return {};
 }
 
@@ -269,6 +280,12 @@ Result<void> deepseek2(const GgufKeys& keys, const GgufSizes& sizes, json& confi
   KVISTA_ASSIGN(const auto queryRank, keys.integer("attention.q_lora_rank"));
   config["q_lora_rank"] = orNull(queryRank.value_or(0));
 
+  KVISTA_CHECK(addYarnMultiplier(keys, config));
+  KVISTA_ASSIGN(const auto experts, keys.integer("expert_count"));
+  if (experts.value_or(0) == 0) {
+    config["n_routed_experts"] = nullptr;
+    return {};
+  }
   KVISTA_CHECK(addExperts(keys, "n_routed_experts", config));
   KVISTA_ASSIGN(config["moe_intermediate_size"], keys.required("expert_feed_forward_length"));
   KVISTA_ASSIGN(const auto shared, keys.integer("expert_shared_count"));
@@ -284,14 +301,6 @@ Result<void> deepseek2(const GgufKeys& keys, const GgufSizes& sizes, json& confi
   config["topk_group"] = chosenGroups.value_or(1);
   config["scoring_func"] = "softmax";
   config["norm_topk_prob"] = false;
-
-  // What multiplies yarn's temperature: 0.1 mscale_all_dim.
-  KVISTA_ASSIGN(const auto multiplier, keys.real("rope.scaling.yarn_log_multiplier"));
-  if (multiplier && *multiplier != 0) {
-    json& rope = config["rope_parameters"];
-    rope["mscale"] = rope["mscale_all_dim"] = std::round(*multiplier * 1e8) / 1e7;
-    rope.erase("attention_factor");
-  }
   return {};
 }
 

@@ -140,7 +140,7 @@ void addExperts(const DecoderDescription& description, Keys& keys) {
   keys.integer("expert_feed_forward_length", mixed->feedForward.experts.front().up.out);
 }
 
-void addLatentAttention(const DecoderDescription& description, Keys& keys) {
+void addLatentAttention(const DecoderDescription& description, Keys& keys, std::vector<std::string>& notes) {
   const AttentionDescription& attention = description.layers.front().attention;
   const LatentAttentionDescription& latent = *attention.latent;
   const int rotated = description.shape.headDim;
@@ -149,7 +149,7 @@ void addLatentAttention(const DecoderDescription& description, Keys& keys) {
   keys.integer("attention.key_length_mla", latent.keyWidth + rotated);
   keys.integer("attention.value_length_mla", latent.valueWidth);
   keys.integer("attention.kv_lora_rank", latent.latentNorm.width);
-  if (latent.queryReduction) keys.integer("attention.q_lora_rank", latent.queryReduction->out);
+  keys.integer("attention.q_lora_rank", latent.queryReduction ? latent.queryReduction->out : 0);
   const auto mixed = std::ranges::find_if(description.layers, [](const LayerDescription& layer) { return layer.feedForward.router.has_value(); });
   keys.integer("leading_dense_block_count", mixed - description.layers.begin());
   std::int64_t shared = 0;
@@ -162,6 +162,7 @@ void addLatentAttention(const DecoderDescription& description, Keys& keys) {
     if (feedForward.router->groups > 1) {
       keys.integer("expert_group_count", feedForward.router->groups);
       keys.integer("expert_group_used_count", feedForward.router->chosenGroups);
+      notes.push_back("llama.cpp chooses groups of experts by their two best, the model by the best alone: it computes something else.");
     }
   } else {
     keys.integer("expert_feed_forward_length", feedForwardWidth(description));
@@ -177,11 +178,30 @@ void addLatentAttention(const DecoderDescription& description, Keys& keys) {
 /// Architectures whose sliding windows llama.cpp computes with.
 constexpr std::array<std::string_view, 2> kWithWindows = {"gemma2", "gemma3"};
 
+/// Architectures that llama.cpp knows only with heads that together are as wide as the residual stream.
+constexpr std::array<std::string_view, 14> kWithFullWidth = {"qwen2",    "phi2",  "phi3", "starcoder", "starcoder2", "gpt2",  "gptneox",
+                                                             "bloom", "falcon", "stablelm", "olmo", "olmo2", "command-r", "chatglm"};
+/// And those that it knows only with a head apart from the embedding.
+constexpr std::array<std::string_view, 4> kWithOwnHead = {"phi2", "gptneox", "stablelm", "olmo2"};
+
+bool isAmong(std::span<const std::string_view> names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
+
+Result<void> checkLimits(const DecoderDescription& description, const GgufArchitecture& architecture) {
+  const ModelShape& shape = description.shape;
+  if (isAmong(kWithFullWidth, architecture.name) && shape.queryHeads * shape.headDim != shape.hiddenSize)
+    return fail(ErrorCode::unsupportedModel, fmt::format("llama.cpp's architecture '{}' has heads that together are as wide as the hidden size; {} heads of {} are not {}.",
+                                                         architecture.name, shape.queryHeads, shape.headDim, shape.hiddenSize));
+  if (isAmong(kWithOwnHead, architecture.name) && description.head.linear.weight == description.embedding.weight)
+    return fail(ErrorCode::unsupportedModel, fmt::format("llama.cpp's architecture '{}' has a head apart from the embedding; the model's are one.", architecture.name));
+  return {};
+}
+
 bool reads(const GgufArchitecture& architecture, std::string_view key) { return std::ranges::find(architecture.keys, key) != architecture.keys.end(); }
 
 }  // namespace
 
 Result<GgufModelMetadata> describeInGguf(const DecoderDescription& description, const json& config, const GgufArchitecture& architecture) {
+  KVISTA_CHECK(checkLimits(description, architecture));
   GgufModelMetadata out;
   out.metadata.set("general.architecture", std::string(architecture.name));
   out.metadata.set("general.type", std::string("model"));
@@ -198,7 +218,7 @@ Result<GgufModelMetadata> describeInGguf(const DecoderDescription& description, 
   const NormDescription& norm = description.head.norm ? *description.head.norm : *first.attentionNorm;
   keys.real(architecture.hasLayerNorm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", norm.epsilon);
   if (first.attention.latent) {
-    addLatentAttention(description, keys);
+    addLatentAttention(description, keys, out.notes);
   } else {
     keys.integer("attention.key_length", shape.headDim);
     keys.integer("attention.value_length", shape.valueHeadDim);
@@ -208,7 +228,7 @@ Result<GgufModelMetadata> describeInGguf(const DecoderDescription& description, 
     if (!layer.attention.slidingWindow) continue;
     const std::int64_t window = *layer.attention.slidingWindow;
     keys.integer("attention.sliding_window", window);
-    if (window < description.maximumPositions && std::ranges::find(kWithWindows, architecture.name) == kWithWindows.end())
+    if (window < description.maximumPositions && !isAmong(kWithWindows, architecture.name))
       out.notes.push_back(fmt::format("llama.cpp looks at all tokens in models of the architecture '{}': text longer than the sliding window of {} tokens is computed "
                                       "otherwise there.",
                                       architecture.name, window));
