@@ -191,6 +191,10 @@ Result<void> checkLimits(const DecoderDescription& description, const GgufArchit
   if (isAmong(kWithFullWidth, architecture.name) && shape.queryHeads * shape.headDim != shape.hiddenSize)
     return fail(ErrorCode::unsupportedModel, fmt::format("llama.cpp's architecture '{}' has heads that together are as wide as the hidden size; {} heads of {} are not {}.",
                                                          architecture.name, shape.queryHeads, shape.headDim, shape.hiddenSize));
+  // What tells Command R+ from Command R.
+  if (architecture.name == "command-r" && (shape.layers >= 64) != description.layers.front().attention.queryNorm.has_value())
+    return fail(ErrorCode::unsupportedModel, fmt::format("llama.cpp's architecture 'command-r' norms queries and keys from 64 layers on and not before; the model has {} layers {} these norms.",
+                                                         shape.layers, description.layers.front().attention.queryNorm ? "with" : "without"));
   if (isAmong(kWithOwnHead, architecture.name) && description.head.linear.weight == description.embedding.weight)
     return fail(ErrorCode::unsupportedModel, fmt::format("llama.cpp's architecture '{}' has a head apart from the embedding; the model's are one.", architecture.name));
   return {};
