@@ -87,8 +87,9 @@ Result<std::string> withTables(std::string beginning, const std::vector<TensorTo
 }
 
 /// The model in the words of one architecture, without its tokenizer; refused where reading them gives another model.
-Result<GgufContent> inArchitecture(const Model& model, const std::vector<TensorToWrite>& weights, const json& config, const GgufArchitecture& architecture) {
+Result<GgufContent> inArchitecture(const Model& model, const json& config, const GgufArchitecture& architecture) {
   KVISTA_ASSIGN(GgufModelMetadata described, describeInGguf(model.description, config, architecture));
+  KVISTA_ASSIGN(const std::vector<TensorToWrite> weights, tensorsInGguf(model.tensors, model.description, architecture));
   GgufContent content{.metadata = std::move(described.metadata), .tensors = described.tensors, .notes = model.notes};
   content.notes.insert(content.notes.end(), described.notes.begin(), described.notes.end());
   content.tensors.insert(content.tensors.end(), weights.begin(), weights.end());
@@ -106,16 +107,12 @@ Result<GgufContent> inArchitecture(const Model& model, const std::vector<TensorT
 /// In the words of the first architecture that has words for all of it: those of the model's own family first.
 Result<GgufContent> inAnyArchitecture(const Model& model, const json& config) {
   const std::string& family = model.description.shape.family;
-  std::optional<Error> closest;  // of an architecture with the same tensors, or of the model's own
+  std::optional<Error> closest;  // of the model's own architecture, or of one with the same tensors
   for (const bool isOwn : {true, false})
     for (const GgufArchitecture& architecture : ggufArchitectures()) {
       if ((architecture.modelType == family) != isOwn) continue;
-      const auto weights = tensorsInGguf(model.tensors, model.description, architecture);
-      if (!weights) {
-        if (isOwn && !closest) closest = weights.error();
-        continue;
-      }
-      auto content = inArchitecture(model, *weights, config, architecture);
+      if (!isOwn && !tensorsInGguf(model.tensors, model.description, architecture)) continue;
+      auto content = inArchitecture(model, config, architecture);
       if (content || content.error().code == ErrorCode::invalidArgument) return content;
       if (!closest) closest = content.error();
     }
