@@ -26,6 +26,8 @@ std::string_view nameOf(Activation activation) {
       return "gelu_pytorch_tanh";
     case Activation::relu:
       return "relu";
+    case Activation::reluSquared:
+      return "relu2";
   }
   return "";
 }
@@ -81,6 +83,9 @@ json describeAttention(const AttentionDescription& attention) {
     set(biases, "before_scale", attention.linearBiases->isBeforeScale, false);
     set(biases, "bfloat16", attention.linearBiases->isRoundedToBfloat16, false);
   }
+  if (attention.queryGrowth) object["query_growth"] = {{"rate", attention.queryGrowth->rate}, {"every", attention.queryGrowth->every}};
+  set(object, "norms_after_rope", attention.normsAfterRope, false);
+  set(object, "sinks", !attention.sinks.empty(), false);
   if (attention.latent) object["latent"] = describeLatent(*attention.latent);
   return object;
 }
@@ -100,11 +105,16 @@ json describeRouter(const RouterDescription& router) {
   set(object, "scale", router.scale, 1.0);
   set(object, "groups", router.groups, 1);
   set(object, "chosen_groups", router.chosenGroups, 1);
+  set(object, "group_best", router.groupBest, 1);
+  set(object, "sigmoid", router.isSigmoid, false);
+  set(object, "correction", !router.correction.empty(), false);
   return object;
 }
 
 json describeFeedForward(const FeedForwardDescription& feedForward) {
   json object = {{"activation", nameOf(feedForward.activation)}};
+  if (feedForward.clampedGate)
+    object["clamped_gate"] = {{"slope", feedForward.clampedGate->slope}, {"limit", feedForward.clampedGate->limit}};
   const json mlp = describeMlp(feedForward.experts.front());  // experts of one layer are built alike
   if (!feedForward.router) {
     object["mlp"] = mlp;
@@ -114,6 +124,7 @@ json describeFeedForward(const FeedForwardDescription& feedForward) {
   object["expert"] = mlp;
   object["router"] = describeRouter(*feedForward.router);
   if (feedForward.shared) object["shared"] = describeMlp(*feedForward.shared);
+  set(object, "shared_gate", feedForward.sharedGate.has_value(), false);
   return object;
 }
 
@@ -205,6 +216,7 @@ class Roles {
     add(prefix + "o_proj", attention.output);
     add(prefix + "q_norm", attention.queryNorm);
     add(prefix + "k_norm", attention.keyNorm);
+    add(prefix + "sinks", attention.sinks);
     if (!attention.latent) return;
     add(prefix + "latent.norm", attention.latent->latentNorm);
     add(prefix + "latent.expansion", attention.latent->expansion);
@@ -214,8 +226,10 @@ class Roles {
   void add(const std::string& name, const FeedForwardDescription& feedForward) {
     if (!feedForward.router) return add(name, feedForward.experts.front());
     add(name + ".router", feedForward.router->linear);
+    add(name + ".correction", feedForward.router->correction);
     for (std::size_t i = 0; i < feedForward.experts.size(); ++i) add(fmt::format("{}.experts.{}", name, i), feedForward.experts[i]);
     add(name + ".shared", feedForward.shared);
+    add(name + ".shared_gate", feedForward.sharedGate);
   }
   std::vector<TensorRole> take() { return std::move(roles_); }
 

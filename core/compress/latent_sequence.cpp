@@ -67,7 +67,8 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
   for (const RopeDescription& rope : decoder.description().ropes) turnings.push_back(afterRope_ ? nullptr : turningOf(rope));
   for (int number = 0; number < shape.layers; ++number) {
     const AttentionDescription& attention = decoder.description().layers[static_cast<std::size_t>(number)].attention;
-    if (attention.scoreCap > 0 || attention.clip > 0 || attention.linearBiases || attention.latent) continue;  // kernels know none of these
+    if (attention.scoreCap > 0 || attention.clip > 0 || attention.linearBiases || attention.latent || !attention.sinks.empty() || attention.normsAfterRope)
+      continue;  // kernels know none of these
     Layer& layer = layers_[static_cast<std::size_t>(number)];
     if (afterRope_) useDirect(layer);
     else if (attention.rope && turnings[static_cast<std::size_t>(*attention.rope)])

@@ -142,7 +142,7 @@ Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& s
       const at::Tensor keys = transform.afterRope(layer, rotated.unflatten(0, {ids.size(0), tokens}).transpose(1, 2));
       const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
       const KeyValues heads = decoder.attendedHeads(layer, keys, withBias(changed.values, valueBias, 1));
-      const at::Tensor output = causalAttention(attention, record.rotatedQueries, heads.keys, heads.values);
+      const at::Tensor output = causalAttention(attention, record.rotatedQueries, heads.keys, heads.values, decoder.attentionSinks(layer));
       const at::Tensor exactKeys = decoder.attendedHeads(layer, record.rotatedKeys, record.values).keys;
       Sums keySums, valueSums, logitSums, outputSums;
       keySums.add(keys, record.rotatedKeys, {0, 2, 3});

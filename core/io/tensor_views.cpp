@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -23,16 +24,18 @@ class StoreWithViews final : public TensorStore {
     KVISTA_ASSIGN(const TensorInfo* const stored, find(view.of, name));
     const TensorInfo& whole = *stored;
     const std::size_t axes = whole.shape.size();
-    if (axes < 1 || axes > 2 || (axes == 1 && view.isTransposed)) return unfit(whole, view, "a matrix");
-    const std::int64_t rows = view.isTransposed ? whole.shape[1] : whole.shape[0];
+    if (axes < 1 || axes > 3 || (axes == 1 && view.isTransposed)) return unfit(whole, view, "a matrix");
+    const Rows rows = rowsOf(whole, view);
     // Numbers come from a description, whose sizes are bounded far below what these products could overflow.
-    if (view.first < 0 || view.block < 1 || view.blocks < 1 || (view.blocks > 1 && view.stride < view.block) ||
-        view.first + (view.blocks - 1) * view.stride + view.block > rows)
-      return unfit(whole, view, fmt::format("{} rows or more", view.first + (view.blocks - 1) * view.stride + view.block));
+    const std::int64_t end = view.first + (view.blocks - 1) * view.stride + view.block;
+    const bool isOfOneMatrix = rows.ofMatrix == 0 || view.first / rows.ofMatrix == (end - 1) / rows.ofMatrix;
+    if (view.first < 0 || view.block < 1 || view.blocks < 1 || (view.blocks > 1 && view.stride < view.block) || end > rows.count ||
+        !isOfOneMatrix)
+      return unfit(whole, view, fmt::format("{} rows or more", end));
     TensorInfo info = whole;
     info.name = name;
     info.shape.assign(1, view.block * view.blocks);
-    if (axes == 2) info.shape.push_back(view.isTransposed ? whole.shape[0] : whole.shape[1]);
+    if (rows.width > 0) info.shape.push_back(rows.width);
     return add(std::move(info), View{view, {&whole}});
   }
 
@@ -46,7 +49,7 @@ class StoreWithViews final : public TensorStore {
     const TensorInfo* const whole = stored.front();
     const std::span<const std::byte> bytes = store_->raw(*whole);
     if (bytes.empty()) return {};
-    const std::size_t row = bytes.size() / static_cast<std::size_t>(whole->shape[0]);
+    const std::size_t row = bytes.size() / static_cast<std::size_t>(rowsOf(*whole, view).count);
     return bytes.subspan(static_cast<std::size_t>(view.first) * row, static_cast<std::size_t>(view.block) * row);
   }
 
@@ -63,20 +66,50 @@ class StoreWithViews final : public TensorStore {
       return {};
     }
     const TensorInfo* const whole = stored.front();
-    std::vector<float> all(whole->count());
-    KVISTA_CHECK(store_->readFloat32(*whole, all));
-    const auto width = static_cast<std::int64_t>(out.size()) / (view.block * view.blocks);
-    const std::int64_t rows = static_cast<std::int64_t>(all.size()) / width;
+    const Rows rows = rowsOf(*whole, view);
+    const std::int64_t width = std::max<std::int64_t>(rows.width, 1);
+    // Of a stack only the matrix that the view shows rows of.
+    const std::int64_t counted = rows.ofMatrix > 0 ? rows.ofMatrix : rows.count;
+    const std::int64_t matrix = rows.ofMatrix > 0 ? view.first / rows.ofMatrix : 0;
+    std::vector<float> all(static_cast<std::size_t>(counted * width));
+    KVISTA_CHECK(readPart(*whole, static_cast<std::size_t>(matrix) * all.size(), all));
     std::size_t place = 0;
     for (std::int64_t block = 0; block < view.blocks; ++block) {
-      for (std::int64_t row = view.first + block * view.stride, last = row + view.block; row < last; ++row)
+      for (std::int64_t row = view.first - matrix * counted + block * view.stride, last = row + view.block; row < last; ++row)
         for (std::int64_t column = 0; column < width; ++column)
-          out[place++] = all[static_cast<std::size_t>(view.isTransposed ? column * rows + row : row * width + column)];
+          out[place++] = all[static_cast<std::size_t>(view.isTransposed ? column * counted + row : row * width + column)];
     }
     return {};
   }
 
  private:
+  struct Rows {
+    std::int64_t count = 0, width = 0;  // width 0: of a vector
+    std::int64_t ofMatrix = 0;          // of each matrix of a stack; 0: it is none
+  };
+
+  static Rows rowsOf(const TensorInfo& whole, const TensorView& view) {
+    const std::vector<std::int64_t>& shape = whole.shape;
+    if (view.isVector || shape.size() == 1) return {static_cast<std::int64_t>(whole.count()), 0, 0};
+    const std::size_t matrix = shape.size() - 2;
+    const std::int64_t rows = shape[view.isTransposed ? matrix + 1 : matrix], width = shape[view.isTransposed ? matrix : matrix + 1];
+    return matrix == 0 ? Rows{rows, width, 0} : Rows{shape[0] * rows, width, rows};
+  }
+
+  /// `out.size()` numbers of a tensor from number `first` on.
+  Result<void> readPart(const TensorInfo& whole, std::size_t first, std::span<float> out) const {
+    if (out.size() == whole.count()) return store_->readFloat32(whole, out);
+    const std::span<const std::byte> bytes = store_->raw(whole);
+    if (bytes.empty()) {
+      std::vector<float> all(whole.count());
+      KVISTA_CHECK(store_->readFloat32(whole, all));
+      std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(first), out.size(), out.begin());
+      return {};
+    }
+    const std::size_t size = bytes.size() / whole.count();
+    return convertToFloat32(whole.type, bytes.subspan(first * size, out.size() * size), out);
+  }
+
   struct View {
     TensorView view;
     std::vector<const TensorInfo*> stored;  // the whole tensor, or the stacked vectors

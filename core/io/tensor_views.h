@@ -13,11 +13,14 @@
 namespace kvista {
 
 /// Some rows of a tensor under a name of their own, as families need them that store several projections as one matrix:
-/// `blocks` times `block` rows, beginning at row `first`, `stride` rows from one block to the next.
+/// `blocks` times `block` rows, beginning at row `first`, `stride` rows from one block to the next. Those of a stack of
+/// matrices count through all of them; a view shows some of one.
 struct TensorView {
-  std::string of = {};        ///< Name of the stored tensor, a matrix or a vector.
-  bool isTransposed = false;  ///< The tensor is stored as [in, out]; rows are those of its transpose.
+  std::string of = {};        ///< Name of the stored tensor: a matrix, a vector or a stack of matrices.
+  bool isTransposed = false;  ///< The tensor is stored as [in, out], or [matrices, in, out]; rows are those of its transpose.
+  bool isVector = false;      ///< Rows are single numbers, all of the tensor's, one after the other.
   std::int64_t first = 0, block = 0, stride = 0, blocks = 1;
+  std::vector<std::int64_t> shape = {};  ///< Of the stored tensor, where it has more rows than views show, or is a stack.
   std::vector<std::string> vectors = {};  ///< Instead of all these: names of stored vectors, the rows of the matrix that the view is.
 
   bool operator==(const TensorView&) const = default;

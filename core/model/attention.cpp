@@ -9,6 +9,7 @@
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -57,17 +58,42 @@ at::Tensor weightsOf(const AttentionDescription& attention, const at::Tensor& qu
   return at::softmax(scores, -1, at::kFloat);
 }
 
+/// One more key of zeros, whose score the mask makes the sink's, and one more value of zeros.
+struct WithSinks {
+  at::Tensor keys, values, mask;
+};
+
+WithSinks withSinks(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const std::optional<at::Tensor>& mask,
+                    const at::Tensor& sinks) {
+  const auto longer = [](const at::Tensor& x) {
+    return at::cat({x, at::zeros({x.size(0), x.size(1), 1, x.size(3)}, x.options())}, 2);
+  };
+  at::Tensor added = at::zeros({sinks.size(0), queries.size(2), keys.size(2)}, queries.options());
+  if (mask && mask->scalar_type() == at::kBool)
+    added.masked_fill_(mask->logical_not(), -std::numeric_limits<double>::infinity());
+  else if (mask)
+    added = added + *mask;
+  const at::Tensor column = sinks.to(queries.scalar_type()).view({-1, 1, 1}).expand({-1, queries.size(2), 1});
+  return {longer(keys), longer(values), at::cat({added, column}, 2)};
+}
+
 /// Attention of the queries at some places to the keys at others. Without a mask, every key is seen.
 at::Tensor attend(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                  const std::optional<at::Tensor>& isVisible, const Places& keyPlaces) {
+                  const std::optional<at::Tensor>& isVisible, const Places& keyPlaces, const at::Tensor& sinks) {
   const std::optional<at::Tensor> mask = maskOf(attention, isVisible, keyPlaces.on(queries.device()), queries.scalar_type());
+  if (sinks.defined()) {
+    const WithSinks all = withSinks(queries, keys, values, mask, sinks);
+    if (attention.scoreCap == 0) return at::scaled_dot_product_attention(queries, all.keys, all.values, all.mask, 0.0, false, attention.scale);
+    return at::matmul(weightsOf(attention, queries, all.keys, all.mask).to(values.scalar_type()), all.values);
+  }
   if (attention.scoreCap == 0)
     return at::scaled_dot_product_attention(queries, keys, values, mask, 0.0, false, attention.scale);
   return at::matmul(weightsOf(attention, queries, keys, mask).to(values.scalar_type()), values);
 }
 
 /// Blocks of queries against the keys that some query of the block sees.
-at::Tensor inBlocks(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
+at::Tensor inBlocks(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                    const at::Tensor& sinks) {
   constexpr std::int64_t kBlock = 256;
   const std::int64_t tokens = queries.size(2), window = attention.slidingWindow.value_or(tokens);
   std::vector<at::Tensor> blocks;
@@ -77,27 +103,29 @@ at::Tensor inBlocks(const AttentionDescription& attention, const at::Tensor& que
     const Places seen{firstKey, begin + asking.count - firstKey};
     const at::Tensor distance = asking.on(queries.device()).unsqueeze(1) - seen.on(queries.device()).unsqueeze(0);
     blocks.push_back(attend(attention, queries.narrow(2, begin, asking.count), keys.narrow(2, firstKey, seen.count),
-                            values.narrow(2, firstKey, seen.count), distance.ge(0).logical_and_(distance.lt(window)), seen));
+                            values.narrow(2, firstKey, seen.count), distance.ge(0).logical_and_(distance.lt(window)), seen, sinks));
   }
   return at::cat(blocks, 2);
 }
 
 }  // namespace
 
-at::Tensor causalAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
+at::Tensor causalAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                           const at::Tensor& sinks) {
   const at::Tensor allKeys = repeatHeads(keys, queries.size(1));
   const at::Tensor allValues = repeatHeads(values, queries.size(1));
   const bool slides = attention.slidingWindow && *attention.slidingWindow < queries.size(2);
-  const bool isPlain = !slides && !attention.linearBiases && attention.scoreCap == 0;
+  const bool isPlain = !slides && !attention.linearBiases && attention.scoreCap == 0 && !sinks.defined();
   const at::Tensor output = isPlain ? at::scaled_dot_product_attention(queries, allKeys, allValues, std::nullopt, 0.0, true, attention.scale)
-                                    : inBlocks(attention, queries, allKeys, allValues);
+                                    : inBlocks(attention, queries, allKeys, allValues, sinks);
   return output.transpose(1, 2).flatten(2);
 }
 
-at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
+at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                           const at::Tensor& sinks) {
   const std::int64_t tokens = keys.size(2), seen = std::min(tokens, attention.slidingWindow.value_or(tokens));
   const auto last = [&](const at::Tensor& x) { return repeatHeads(x.narrow(2, tokens - seen, seen), queries.size(1)); };
-  return attend(attention, queries, last(keys), last(values), std::nullopt, {tokens - seen, seen}).transpose(1, 2).flatten(2);
+  return attend(attention, queries, last(keys), last(values), std::nullopt, {tokens - seen, seen}, sinks).transpose(1, 2).flatten(2);
 }
 
 at::Tensor attentionWeights(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& positions) {

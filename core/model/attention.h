@@ -10,13 +10,16 @@ namespace kvista {
 
 /// Causal attention of a window from position 0, with the scale, sliding window, linear biases and cap that `attention`
 /// says. `queries` [b, queryHeads, n, d], `keys` [b, kvHeads, n, d], `values` [b, kvHeads, n, dv]; query head h uses kv head
-/// h / (queryHeads / kvHeads). Answers [b, n, queryHeads * dv]. Memory grows with n, not with n^2. Differentiable.
-at::Tensor causalAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values);
+/// h / (queryHeads / kvHeads). `sinks` [queryHeads] are scores that take part in the softmax and have no values; undefined: there
+/// are none. Answers [b, n, queryHeads * dv]. Memory grows with n, not with n^2. Differentiable.
+at::Tensor causalAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                           const at::Tensor& sinks);
 
 /// The same for one query that stands behind all keys: `queries` [b, queryHeads, 1, d].
-at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values);
+at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                           const at::Tensor& sinks);
 
-/// What the queries at some `positions` (int64 [r]) give each key, [b, queryHeads, r, n], float32, rows of sum 1: `queries`
+/// What the queries at some `positions` (int64 [r]) give each key, [b, queryHeads, r, n], float32, rows of sum 1 (a sink's share is left out): `queries`
 /// [b, queryHeads, r, d] against the whole window's `keys` [b, kvHeads, n, d].
 at::Tensor attentionWeights(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& positions);
 

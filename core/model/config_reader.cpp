@@ -36,6 +36,8 @@ const nlohmann::json* ConfigReader::find(std::string_view key) const {
 
 bool ConfigReader::isNull(std::string_view key) const { return !has(key) && object_->contains(key); }
 
+bool ConfigReader::isText(std::string_view key) const { return has(key) && find(key)->is_string(); }
+
 bool ConfigReader::isEmpty() const { return object_->empty(); }
 
 std::string_view ConfigReader::firstOf(std::initializer_list<std::string_view> keys) const {
@@ -167,6 +169,11 @@ Result<ConfigReader> ConfigReader::object(std::string_view key) const {
   const auto* value = find(key);
   if (value == nullptr || !value->is_object()) return wrong(key, "an object");
   return ConfigReader(*value, source_, fmt::format("{}{}.", prefix_, key));
+}
+
+Result<ConfigReader> ConfigReader::objectOrEmpty(std::string_view key) const {
+  static const nlohmann::json kEmpty = nlohmann::json::object();
+  return has(key) ? object(key) : ConfigReader(kEmpty, source_, prefix_);
 }
 
 }  // namespace kvista

@@ -29,6 +29,7 @@ class ConfigReader {
   [[nodiscard]] bool isPart() const { return !prefix_.empty(); }
   /// The key is written down and its value is null, which for a few keys means something else than absence.
   [[nodiscard]] bool isNull(std::string_view key) const;
+  [[nodiscard]] bool isText(std::string_view key) const;
 
   /// A whole number within [minimum, maximum]; absent: an error.
   [[nodiscard]] Result<std::int64_t> integer(std::string_view key, std::int64_t minimum, std::int64_t maximum) const;
@@ -50,6 +51,8 @@ class ConfigReader {
   [[nodiscard]] Result<std::vector<std::string>> stringList(std::string_view key, std::size_t count) const;
   /// The object under `key`; must be there (see `has`).
   [[nodiscard]] Result<ConfigReader> object(std::string_view key) const;
+  /// The same, or one without keys.
+  [[nodiscard]] Result<ConfigReader> objectOrEmpty(std::string_view key) const;
   [[nodiscard]] bool isEmpty() const;
 
   /// "config.json of /models/x: rope_scaling.factor", for messages about what the value means.

@@ -52,6 +52,7 @@ at::Tensor Decoder::keyWeight(int layer) const {
   return matrixOf(layer, description_.layers.at(layer).attention.key, weights_.layers.at(layer).key);
 }
 at::Tensor Decoder::keyBias(int layer) const { return weights_.layers.at(layer).key.bias; }
+at::Tensor Decoder::attentionSinks(int layer) const { return weights_.layers.at(layer).sinks; }
 at::Tensor Decoder::valueWeight(int layer) const {
   return matrixOf(layer, description_.layers.at(layer).attention.value, weights_.layers.at(layer).value);
 }

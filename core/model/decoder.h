@@ -158,6 +158,8 @@ class Decoder {
   /// Weight [out, in] and bias (may be undefined) of K or V of a layer as logical slices, whatever the file's layout.
   [[nodiscard]] at::Tensor keyWeight(int layer) const;
   [[nodiscard]] at::Tensor keyBias(int layer) const;
+  /// See AttentionDescription; undefined where the layer has none.
+  [[nodiscard]] at::Tensor attentionSinks(int layer) const;
   [[nodiscard]] at::Tensor valueWeight(int layer) const;
   [[nodiscard]] at::Tensor valueBias(int layer) const;
   /// Per-head norm (if any) and rotation of raw keys [rows, kvHeads * headDim] at `positions` [rows] (int64), as the

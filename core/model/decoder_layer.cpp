@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/zeros.h>
 
@@ -45,19 +46,31 @@ at::Tensor valueHeads(const ModelShape& shape, const at::Tensor& values) {
   return values.unflatten(-1, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
 }
 
-/// Queries as attention asks with them, [b, queryHeads, n, d]. `table` may be null.
+/// [..., n, heads * d] to heads as attention sees them, [..., n, heads, d]. `table` may be null.
+at::Tensor turnedHeads(const AttentionDescription& attention, const at::Tensor& x, int heads, const std::optional<NormDescription>& norm,
+                       const NormWeights& weights, const RotaryTable* table) {
+  const auto turned = [&](const at::Tensor& split) { return table == nullptr ? split : rotate(split, *table); };
+  if (!attention.normsAfterRope) return turned(splitHeads(attention, x, heads, norm, weights));
+  return normalise(norm, weights, turned(splitHeads(attention, x, heads, std::nullopt, weights)));
+}
+
+/// Queries as attention asks with them, [b, queryHeads, n, d], the first of them at `place`. `table` may be null.
 at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& input,
-                          const RotaryTable* table) {
+                          const RotaryTable* table, std::int64_t place) {
   const AttentionDescription& attention = attentionOf(description, layer);
   at::Tensor source = input;
   if (attention.latent && attention.latent->queryReduction)
     source = normalise(attention.latent->queryReductionNorm, weights.queryReductionNorm, linear(input, weights.queryReduction));
-  at::Tensor heads = splitHeads(attention, linear(source, weights.query), description.shape.queryHeads, attention.queryNorm, weights.queryNorm);
+  at::Tensor heads = turnedHeads(attention, linear(source, weights.query), description.shape.queryHeads, attention.queryNorm, weights.queryNorm,
+                                 attention.latent ? nullptr : table);
   if (table != nullptr && attention.latent) {
     const std::int64_t still = attention.latent->keyWidth;
     heads = at::cat({heads.narrow(-1, 0, still), rotate(heads.narrow(-1, still, heads.size(-1) - still), *table)}, -1);
-  } else if (table != nullptr) {
-    heads = rotate(heads, *table);
+  }
+  if (const auto& growth = attention.queryGrowth) {
+    const at::Tensor places = at::arange(place, place + heads.size(1), heads.options().dtype(at::kLong));
+    const at::Tensor factors = places.floor_divide(growth->every).to(at::kFloat).log1p() * growth->rate + 1;
+    heads = heads * factors.to(heads.scalar_type()).view({-1, 1, 1});
   }
   return heads.transpose(1, 2);
 }
@@ -117,8 +130,7 @@ const RotaryTable* ropeOf(const DecoderDescription& description, int layer, cons
 at::Tensor rotateRawKeys(const DecoderDescription& description, const LayerWeights& weights, int layer,
                          const at::Tensor& keys, const RotaryTable* table) {
   const AttentionDescription& attention = attentionOf(description, layer);
-  const at::Tensor heads = splitHeads(attention, keys, description.shape.kvHeads, attention.keyNorm, weights.keyNorm);
-  return table == nullptr ? heads : rotate(heads, *table);
+  return turnedHeads(attention, keys, description.shape.kvHeads, attention.keyNorm, weights.keyNorm, table);
 }
 
 KeyValues attendedHeads(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& rotatedKeys,
@@ -155,9 +167,9 @@ LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights
   if (pass.transform != nullptr) result.rotatedKeys = pass.transform->afterRope(layer, std::move(result.rotatedKeys));
   result.cachedValues = cached.values;
 
-  result.rotatedQueries = rotatedQueries(pass.description, weights, layer, result.attentionInput, rope);
+  result.rotatedQueries = rotatedQueries(pass.description, weights, layer, result.attentionInput, rope, 0);
   const KeyValues heads = attendedHeads(pass.description, weights, layer, result.rotatedKeys, result.cachedValues);
-  result.attentionOutput = causalAttention(description.attention, result.rotatedQueries, heads.keys, heads.values);
+  result.attentionOutput = causalAttention(description.attention, result.rotatedQueries, heads.keys, heads.values, weights.sinks);
   result.output = afterAttention(description, weights, input, result.attentionInput, result.attentionOutput);
   return result;
 }
@@ -180,7 +192,7 @@ namespace {
 at::Tensor attendToAll(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& query, const at::Tensor& rotatedKeys,
                        const at::Tensor& values) {
   const KeyValues heads = attendedHeads(pass.description, weights, layer, rotatedKeys, values);
-  return attentionOfLast(attentionOf(pass.description, layer), query, heads.keys, heads.values);
+  return attentionOfLast(attentionOf(pass.description, layer), query, heads.keys, heads.values, weights.sinks);
 }
 
 /// Attention of a query to all tokens of a sequence that keeps them in a store.
@@ -210,7 +222,7 @@ at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeight
   const auto rotated = [&](const at::Tensor& keys, const RotaryTable* table) {
     return rotateRawKeys(pass.description, weights, layer, keys, table).transpose(1, 2);
   };
-  const at::Tensor query = rotatedQueries(pass.description, weights, layer, normed, rotation);
+  const at::Tensor query = rotatedQueries(pass.description, weights, layer, normed, rotation, before);
   if (sequence.store) {
     sequence.store->append(layer, withBias(token, weights, -1), rotated(token.keys, rotation));
     return afterAttention(description, weights, input, normed, attendToStore(pass, layer, weights, query, sequence));

@@ -31,6 +31,7 @@ class TensorVisitor {
 
   template <class Description>
   void operator()(Description& description) {
+    queryHeads_ = description.shape.queryHeads;
     auto& embedding = description.embedding;
     visit_(embedding.weight, {description.shape.vocabulary, embedding.width});
     linear(embedding.projection);
@@ -63,6 +64,7 @@ class TensorVisitor {
     linear(attention.value);
     norm(attention.queryNorm);
     norm(attention.keyNorm);
+    if (!attention.sinks.empty()) visit_(attention.sinks, {queryHeads_});
     if (attention.latent) {
       norm(attention.latent->latentNorm);
       linear(attention.latent->expansion);
@@ -71,9 +73,13 @@ class TensorVisitor {
   }
   template <class FeedForward>
   void feedForward(FeedForward& feedForward) {
-    if (feedForward.router) linear(feedForward.router->linear);
+    if (feedForward.router) {
+      linear(feedForward.router->linear);
+      if (!feedForward.router->correction.empty()) visit_(feedForward.router->correction, {feedForward.router->linear.out});
+    }
     for (auto& expert : feedForward.experts) mlp(expert);
     if (feedForward.shared) mlp(*feedForward.shared);
+    linear(feedForward.sharedGate);
   }
   template <class Mlp>
   void mlp(Mlp& mlp) {
@@ -104,6 +110,7 @@ class TensorVisitor {
   }
 
   Visit visit_;
+  std::int64_t queryHeads_ = 0;
 };
 
 /// Tensors, each once, in the order in which they were added first.
@@ -129,23 +136,27 @@ Result<void> checkKind(const ConfigReader& config) {
   return {};
 }
 
-tl::unexpected<Error> unknownFamily(const ConfigReader& config, const std::string& modelType) {
-  const auto supported = fmt::format("supported: {}", fmt::join(familyNames(), ", "));
-  if (config.has("auto_map")) {
-    return fail(ErrorCode::unsupportedModel,
-                fmt::format("{}: model_type '{}' brings its own code (auto_map), which is never run; {}.",
-                            config.source(), modelType, supported));
-  }
+/// Why a type of model that is no family of ours cannot be used.
+std::string whyUnknown(const ConfigReader& config, const std::string& modelType) {
   constexpr std::array kEncoders = {"albert",     "bart",    "bert",  "deberta",    "deberta-v2",
                                     "distilbert", "electra", "mbart", "modernbert", "mpnet",
                                     "mt5",        "roberta", "t5",    "whisper",    "xlm-roberta"};
-  if (std::ranges::find(kEncoders, modelType) != kEncoders.end()) {
-    return fail(ErrorCode::unsupportedModel,
-                fmt::format("{}: model_type '{}' is not a decoder-only language model; {}.", config.source(), modelType,
-                            supported));
-  }
+  constexpr std::array kHybrids = {"bamba",        "falcon_h1",     "falcon_mamba", "granitemoehybrid", "jamba",
+                                   "kimi_linear",  "lfm2",          "lfm2_moe",     "mamba",            "mamba2",
+                                   "minimax",      "nemotron_h",    "olmo_hybrid",  "qwen3_5_moe_text", "qwen3_5_text",
+                                   "qwen3_next",   "recurrent_gemma", "rwkv",       "xlstm",            "zamba",
+                                   "zamba2"};
+  const auto isOneOf = [&](const auto& names) { return std::ranges::find(names, modelType) != names.end(); };
+  if (isOneOf(kHybrids)) return "keeps a state in place of keys and values, in some layers or in all, which is not supported";
+  if (isOneOf(kEncoders)) return "is not a decoder-only language model";
+  if (config.has("auto_map")) return "brings its own code (auto_map), which is never run";
+  return "is not supported";
+}
+
+tl::unexpected<Error> unknownFamily(const ConfigReader& config, const std::string& modelType) {
   return fail(ErrorCode::unsupportedModel,
-              fmt::format("{}: model_type '{}' is not supported; {}.", config.source(), modelType, supported));
+              fmt::format("{}: model_type '{}' {}.", config.source(), modelType, whyUnknown(config, modelType)),
+              fmt::format("Give a model of one of these types: {}.", fmt::join(familyNames(), ", ")));
 }
 
 Result<void> checkTensor(const Checkpoint& checkpoint, const RequiredTensor& required) {
@@ -219,6 +230,20 @@ std::string_view prefixOf(std::string_view name) {
   return before == std::string_view::npos ? std::string_view() : name.substr(0, before + 1);
 }
 
+/// Stacks of matrices are stored as [matrices, in, out] by some versions of what writes them and as [matrices, out, in] by
+/// others; where the two differ, what is stored counts.
+void turnStacks(DecoderDescription& description, const TensorStore& store) {
+  for (auto& [name, view] : description.views) {
+    if (view.shape.size() != 3) continue;
+    std::vector<std::int64_t> turned = view.shape;
+    std::swap(turned[1], turned[2]);
+    const auto stored = store.tensors().find(view.of);
+    if (stored == store.tensors().end() || turned == view.shape || stored->second.shape != turned) continue;
+    view.shape = std::move(turned);
+    view.isTransposed = !view.isTransposed;
+  }
+}
+
 }  // namespace
 
 void findTensors(DecoderDescription& description, const TensorStore& store) {
@@ -228,7 +253,7 @@ void findTensors(DecoderDescription& description, const TensorStore& store) {
     return tensors.contains(name) && !tensors.contains(view.vectors.empty() ? view.of : view.vectors.front());
   });
   const std::string embedding = description.embedding.weight;
-  if (tensors.contains(embedding)) return;
+  if (tensors.contains(embedding)) return turnStacks(description, store);
   const std::string usual(prefixOf(embedding));
   const std::string_view last = std::string_view(embedding).substr(usual.size());
   const std::string layer =
@@ -239,13 +264,14 @@ void findTensors(DecoderDescription& description, const TensorStore& store) {
     std::string prefix = name.substr(0, name.size() - last.size());
     if (tensors.contains(prefix + layer)) prefixes.push_back(std::move(prefix));
   }
-  if (prefixes.size() != 1) return;
+  if (prefixes.size() != 1) return turnStacks(description, store);
   const std::string& prefix = prefixes.front();
   const std::string outer(prefixOf(prefix + "weight"));  // of "language_model.model." what "lm_head" stands below
   rename(description, [&](const std::string& name) {
     if (name.starts_with(usual)) return prefix + name.substr(usual.size());
     return !tensors.contains(name) && tensors.contains(outer + name) ? outer + name : name;
   });
+  turnStacks(description, store);
 }
 
 std::vector<RequiredTensor> requiredTensors(const DecoderDescription& description) {
@@ -274,7 +300,7 @@ std::vector<RequiredTensor> storedTensors(const DecoderDescription& description)
     if (!view.vectors.empty()) continue;
     required.shape.front() = rows.at(view.of);
     if (view.isTransposed) std::ranges::reverse(required.shape);
-    list.add(view.of, std::move(required.shape));
+    list.add(view.of, view.shape.empty() ? std::move(required.shape) : view.shape);
   }
   return list.take();
 }
@@ -369,7 +395,7 @@ Result<DecoderDescription> describe(const Checkpoint& checkpoint) {
                     unused.size() > shown ? ", ..." : "");
     const ModelShape& shape = description.shape;
     description.warnings.push_back(
-        hasTextPart(checkpoint.config)
+        hasTextPart(checkpoint.config) || checkpoint.config.contains("vision_config")
             ? fmt::format("Of this model its text part, a {} model with {} layers, can be used; the other {} tensors "
                           "are carried over as they are: {}.",
                           shape.family, shape.layers, unused.size(), list)

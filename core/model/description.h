@@ -47,7 +47,15 @@ struct NormDescription {
   bool operator==(const NormDescription&) const = default;
 };
 
-enum class Activation { silu, gelu, geluTanh, relu };
+enum class Activation { silu, gelu, geluTanh, relu, reluSquared };
+
+/// GPT-OSS's: with g and u, its gate(x) at most `limit` and its up(x) within +-limit, the MLP is down(g sigmoid(slope g)
+/// (u + 1)).
+struct ClampedGate {
+  double slope = 0, limit = 0;
+
+  bool operator==(const ClampedGate&) const = default;
+};
 
 /// down(activation(gate(x)) * up(x)), or down(activation(up(x))) without a gate.
 struct MlpDescription {
@@ -57,15 +65,18 @@ struct MlpDescription {
   bool operator==(const MlpDescription&) const = default;
 };
 
-/// Which experts a token goes to: softmax over all of router(x), the `perToken` largest, their weights divided by their sum
-/// if `renormalises`, times `scale`.
+/// Which experts a token goes to: softmax over all of router(x) or the sigmoid of each, the `perToken` largest, their weights
+/// divided by their sum if `renormalises`, times `scale`.
 struct RouterDescription {
   LinearDescription linear = {};
   int perToken = 1;
   bool renormalises = true;
   double scale = 1;
-  int groups = 1;         ///< DeepSeek-V2: only experts of the `chosenGroups` groups with the largest weights are chosen from.
+  int groups = 1;         ///< DeepSeek: only experts of the `chosenGroups` groups with the largest weights are chosen from.
   int chosenGroups = 1;
+  int groupBest = 1;            ///< How many of a group's largest weights, summed, say how large the group's are.
+  bool isSigmoid = false;       ///< DeepSeek-V3, as is what follows.
+  std::string correction = {};  ///< [experts]: added to the weights while experts are chosen, and only then; empty: none.
 
   bool operator==(const RouterDescription&) const = default;
 };
@@ -73,9 +84,11 @@ struct RouterDescription {
 /// The second half of a block: one MLP, or a mixture of experts.
 struct FeedForwardDescription {
   Activation activation = Activation::silu;
+  std::optional<ClampedGate> clampedGate = {};   ///< In place of the activation.
   std::vector<MlpDescription> experts = {};      ///< One, where there is no router.
   std::optional<RouterDescription> router = {};
-  std::optional<MlpDescription> shared = {};     ///< Added for every token.
+  std::optional<MlpDescription> shared = {};     ///< Added for every token,
+  std::optional<LinearDescription> sharedGate = {};  ///< times the sigmoid of this one number, where it is there.
 
   bool operator==(const FeedForwardDescription&) const = default;
 };
@@ -104,15 +117,26 @@ struct LatentAttentionDescription {
   bool operator==(const LatentAttentionDescription&) const = default;
 };
 
+/// Queries at place p are multiplied by 1 + rate ln(1 + floor(p / every)).
+struct QueryGrowth {
+  double rate = 0;
+  std::int64_t every = 1;
+
+  bool operator==(const QueryGrowth&) const = default;
+};
+
 struct AttentionDescription {
   LinearDescription query, key, value, output;
-  std::optional<NormDescription> queryNorm, keyNorm;  ///< Over each head's numbers, or over those of all heads; before RoPE.
+  std::optional<NormDescription> queryNorm, keyNorm;  ///< Over each head's numbers, or over those of all heads; before RoPE,
+  bool normsAfterRope = false;                        ///< or after it.
   std::optional<std::int64_t> slidingWindow;          ///< Keys a query sees, itself included; absent: all before it.
   std::optional<int> rope;                            ///< Which of the model's ropes; absent: nothing rotates.
   double scale = 1;                                   ///< Scores are query . key times this.
   double scoreCap = 0;                                ///< c: scores become c tanh(score / c); 0: none.
   double clip = 0;                                    ///< Queries, keys and values are clamped to +-clip; 0: not.
   std::optional<LinearBiases> linearBiases;
+  std::optional<QueryGrowth> queryGrowth;
+  std::string sinks;  ///< [queryHeads]: a score of each head that takes part in its softmax, and has no value; empty: none.
   std::optional<LatentAttentionDescription> latent;
 
   bool operator==(const AttentionDescription&) const = default;

@@ -8,10 +8,13 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/floor_divide.h>
 #include <ATen/ops/index_add.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <cstdint>
+#include <limits>
 #include <tuple>
 #include <vector>
 
@@ -21,9 +24,16 @@ namespace kvista {
 
 namespace {
 
-at::Tensor mlp(Activation activation, const MlpDescription& description, const MlpWeights& weights, const at::Tensor& input) {
+at::Tensor gated(const FeedForwardDescription& description, const at::Tensor& gateValues, const at::Tensor& up) {
+  if (!description.clampedGate) return gate(description.activation, gateValues, up);
+  const auto& [slope, limit] = *description.clampedGate;
+  const at::Tensor low = gateValues.clamp_max(limit);
+  return low * at::sigmoid(low * slope) * (up.clamp(-limit, limit) + 1);
+}
+
+at::Tensor mlp(const FeedForwardDescription& whole, const MlpDescription& description, const MlpWeights& weights, const at::Tensor& input) {
   const at::Tensor up = linear(input, weights.up);
-  return linear(description.gate ? gate(activation, linear(input, weights.gate), up) : activate(activation, up), weights.down);
+  return linear(description.gate ? gated(whole, linear(input, weights.gate), up) : activate(whole.activation, up), weights.down);
 }
 
 /// Of each row of `input` the experts it goes to and what their answers count, both [rows, perToken].
@@ -31,15 +41,19 @@ struct Choice {
   at::Tensor weights, experts;
 };
 
-Choice choose(const RouterDescription& router, const LinearWeights& weights, const at::Tensor& input) {
-  const at::Tensor probabilities = at::softmax(linear(input, weights), -1, at::kFloat);
-  at::Tensor open = probabilities;
+Choice choose(const RouterDescription& router, const LayerWeights& weights, const at::Tensor& input) {
+  const at::Tensor logits = linear(input, weights.router);
+  const at::Tensor counting = router.isSigmoid ? at::sigmoid(logits.to(at::kFloat)) : at::softmax(logits, -1, at::kFloat);
+  at::Tensor open = weights.routerCorrection.defined() ? counting + weights.routerCorrection : counting;
   if (router.chosenGroups < router.groups) {
-    const at::Tensor grouped = probabilities.unflatten(-1, {router.groups, -1});
-    const at::Tensor best = std::get<1>(grouped.amax(-1).topk(router.chosenGroups, -1));
-    open = (grouped * at::zeros_like(grouped.select(-1, 0)).scatter(-1, best, 1.0).unsqueeze(-1)).flatten(-2);
+    const at::Tensor grouped = open.unflatten(-1, {router.groups, -1});
+    const at::Tensor sums = std::get<0>(grouped.topk(router.groupBest, -1)).sum(-1);
+    const at::Tensor best = std::get<1>(sums.topk(router.chosenGroups, -1));
+    const at::Tensor isShut = at::ones_like(sums, at::kBool).scatter(-1, best, 0).unsqueeze(-1);
+    open = grouped.masked_fill(isShut, -std::numeric_limits<double>::infinity()).flatten(-2);
   }
-  auto [chosen, experts] = open.topk(router.perToken, -1);
+  const at::Tensor experts = std::get<1>(open.topk(router.perToken, -1));
+  at::Tensor chosen = counting.gather(-1, experts);
   if (router.renormalises) chosen = chosen / chosen.sum(-1, /*keepdim=*/true);
   return {(chosen * router.scale).to(input.scalar_type()), experts};
 }
@@ -48,7 +62,7 @@ Choice choose(const RouterDescription& router, const LinearWeights& weights, con
 at::Tensor mixture(const FeedForwardDescription& description, const LayerWeights& weights, const at::Tensor& input) {
   const RouterDescription& router = *description.router;
   const at::Tensor rows = input.flatten(0, -2);
-  const Choice choice = choose(router, weights.router, rows);
+  const Choice choice = choose(router, weights, rows);
   const at::Tensor experts = choice.experts.flatten();
   const at::Tensor order = at::argsort(experts, /*stable=*/true, 0, /*descending=*/false);
   const at::Tensor rowOf = at::floor_divide(order, router.perToken);
@@ -60,7 +74,7 @@ at::Tensor mixture(const FeedForwardDescription& description, const LayerWeights
   for (std::size_t expert = 0; expert < description.experts.size(); ++expert) {
     const auto count = counts.const_data_ptr<std::int64_t>()[expert];
     if (count == 0) continue;
-    answers.push_back(mlp(description.activation, description.experts[expert], weights.experts[expert], sorted.narrow(0, begin, count)));
+    answers.push_back(mlp(description, description.experts[expert], weights.experts[expert], sorted.narrow(0, begin, count)));
     begin += count;
   }
   const at::Tensor weighted = at::cat(answers) * choice.weights.flatten().index_select(0, order).unsqueeze(-1);
@@ -71,8 +85,10 @@ at::Tensor mixture(const FeedForwardDescription& description, const LayerWeights
 
 at::Tensor feedForward(const FeedForwardDescription& description, const LayerWeights& weights, const at::Tensor& input) {
   at::Tensor output = description.router ? mixture(description, weights, input)
-                                         : mlp(description.activation, description.experts.front(), weights.experts.front(), input);
-  return description.shared ? output + mlp(description.activation, *description.shared, weights.shared, input) : output;
+                                         : mlp(description, description.experts.front(), weights.experts.front(), input);
+  if (!description.shared) return output;
+  const at::Tensor shared = mlp(description, *description.shared, weights.shared, input);
+  return output + (description.sharedGate ? shared * at::sigmoid(linear(input, weights.sharedGate)) : shared);
 }
 
 }  // namespace kvista

@@ -51,6 +51,8 @@ at::Tensor activate(Activation activation, const at::Tensor& x) {
       return at::gelu(x, "tanh");
     case Activation::relu:
       return at::relu(x);
+    case Activation::reluSquared:
+      return at::relu(x).square();
   }
   return {};
 }

@@ -55,6 +55,12 @@ Result<void> readLinear(const RopeFields& fields, RopeDescription& rope) {
 }
 
 Result<void> readDynamic(const RopeFields& fields, RopeDescription& rope) {
+  KVISTA_ASSIGN(const double stretch, fields.rope.positiveOr("alpha", 0));
+  if (stretch > 0 && rope.rotaryDim > 2) {  // Hunyuan's: as if the sequence always had one length
+    rope.type = RopeType::standard;
+    rope.theta *= std::pow(stretch, rope.rotaryDim / (rope.rotaryDim - 2.0));
+    return {};
+  }
   KVISTA_ASSIGN(rope.factor, fields.rope.positive("factor"));
   if (rope.rotaryDim <= 2) {
     return fail(ErrorCode::unsupportedModel,
@@ -142,6 +148,7 @@ struct RopeKind {
 
 constexpr std::array kRopeKinds = {
     RopeKind{"default", RopeType::standard, nullptr},    RopeKind{"linear", RopeType::linear, readLinear},
+    RopeKind{"mrope", RopeType::standard, nullptr},  // of text alone: all of a token's positions are the same
     RopeKind{"dynamic", RopeType::dynamic, readDynamic}, RopeKind{"llama3", RopeType::llama3, readLlama3},
     RopeKind{"yarn", RopeType::yarn, readYarn},          RopeKind{"longrope", RopeType::longrope, readLongrope},
     RopeKind{"factors", RopeType::factors, readFactors},

@@ -91,7 +91,8 @@ class WeightLoader {
       : store_(store), device_(device), dtype_(dtype), streamed_(streamed) {}
 
   /// Reads `name` into `to`; a tensor named twice (a tied head) is loaded once.
-  Result<void> load(const std::string& name, at::Tensor& to) {
+  Result<void> load(const std::string& name, at::Tensor& to) { return load(name, to, dtype_); }
+  Result<void> load(const std::string& name, at::Tensor& to, at::ScalarType dtype) {
     if (name.empty()) return {};
     if (const auto loaded = loaded_.find(name); loaded != loaded_.end()) {
       to = loaded->second;
@@ -102,7 +103,7 @@ class WeightLoader {
     if (auto sentence = nonFiniteSentence(info, tensor)) {
       return fail(ErrorCode::numerical, std::move(*sentence), kDamagedHint);
     }
-    to = tensor.to(device_, dtype_);
+    to = tensor.to(device_, dtype);
     loaded_.emplace(name, to);
     return {};
   }
@@ -123,6 +124,8 @@ class WeightLoader {
     const std::vector<const NormDescription*> norms = normsOf(layer);
     const std::vector<NormWeights*> normWeights = normsOf(layer, to);
     for (std::size_t i = 0; i < norms.size(); ++i) KVISTA_CHECK(load(*norms[i], *normWeights[i]));
+    KVISTA_CHECK(load(layer.attention.sinks, to.sinks));
+    if (const auto& router = layer.feedForward.router) KVISTA_CHECK(load(router->correction, to.routerCorrection, at::kFloat));
     to.experts.resize(layer.feedForward.experts.size());
     const std::vector<const LinearDescription*> matrices = matricesOf(layer);
     const std::vector<LinearWeights*> weights = matricesOf(layer, to);
@@ -182,6 +185,7 @@ void eachMatrix(const LayerDescription& layer, LayerWeights& weights, Visit&& vi
   if (feedForward.router) visit(feedForward.router->linear, weights.router);
   for (std::size_t i = 0; i < feedForward.experts.size(); ++i) mlp(feedForward.experts[i], weights.experts[i]);
   if (feedForward.shared) mlp(*feedForward.shared, weights.shared);
+  optionally(feedForward.sharedGate, weights.sharedGate);
 }
 
 template <class Visit>

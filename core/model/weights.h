@@ -39,9 +39,12 @@ struct LayerWeights {
   LinearWeights query, key, value, output;
   NormWeights latentNorm, queryReductionNorm;  ///< These two lines: of latent attention.
   LinearWeights expansion, queryReduction;
+  at::Tensor sinks;
   LinearWeights router;
+  at::Tensor routerCorrection;  ///< float32, whatever the type of the others.
   std::vector<MlpWeights> experts;
   MlpWeights shared;
+  LinearWeights sharedGate;
 };
 
 struct DecoderWeights {

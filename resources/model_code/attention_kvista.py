@@ -110,12 +110,15 @@ class KVistaAttention(nn.Module):
         self.q_norm, self.k_norm = (
             KVistaNorm(described[name]) if name in described else None for name in ("query_norm", "key_norm")
         )
+        self.norms_after_rope, self.query_growth = described.get("norms_after_rope", False), described.get("query_growth")
+        self.sinks = nn.Parameter(torch.zeros(self.heads)) if described.get("sinks", False) else None
         self.kernels = None  # LatentKernels, chosen when a cache is begun
 
     @property
     def is_plain(self):
         """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias."""
-        return self.score_cap is None and self.clip is None and self.linear_biases is None and self.latent is None
+        unlike = self.score_cap, self.clip, self.linear_biases, self.latent, self.sinks
+        return all(part is None for part in unlike) and not self.norms_after_rope
 
     def columns(self, group):
         """Where the slots' outputs lie in [keys of all heads; values of all heads]."""
@@ -132,6 +135,8 @@ class KVistaAttention(nn.Module):
         if norm is not None and norm.width != width:  # over all heads together
             states, norm = norm(states), None
         states = states.unflatten(-1, (-1, width))
+        if angles is not None and self.norms_after_rope:
+            states, angles = rotate(states, angles, self.interleaved), None
         states = states if norm is None else norm(states)
         return states if angles is None else rotate(states, angles, self.interleaved)
 
@@ -191,6 +196,12 @@ class KVistaAttention(nn.Module):
         added = mask
         if self.linear_biases is not None:
             added = self.linear_biases_of(index, queries.dtype).masked_fill(~mask, -torch.inf)
+        if self.sinks is not None:  # one more key and value of zeros
+            if added is mask:
+                added = torch.zeros_like(mask, dtype=queries.dtype).masked_fill(~mask, -torch.inf)
+            column = self.sinks.to(queries.dtype)[None, :, None, None].expand(len(queries), -1, queries.shape[2], 1)
+            added = torch.cat([added.expand(-1, column.shape[1], -1, -1), column], -1)
+            keys, values = (functional.pad(part, (0, 0, 0, 1)) for part in (keys, values))
         if self.score_cap is None:
             return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=added, scale=self.scale)
         scores = queries @ keys.transpose(-1, -2) * self.scale
@@ -208,6 +219,9 @@ class KVistaAttention(nn.Module):
         entry.append(torch.cat(numbers, -1), torch.cat(packed, -1), outputs, index[:, -new:])
 
         queries = self.queries(hidden, new_angles)
+        if self.query_growth is not None:
+            ages = index[:, -new:].clamp(min=0).div(self.query_growth["every"], rounding_mode="floor")
+            queries = queries * (1 + self.query_growth["rate"] * ages.log1p()).to(queries.dtype)[..., None, None]
         if mask is None and self.kernels is not None and entry.length > entry.exact_tokens:
             return self.attend_by_kernels(entry, queries, angles)
         rebuilt = self.rebuild(entry, index)

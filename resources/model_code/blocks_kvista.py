@@ -39,20 +39,25 @@ def norm_of(described):
 
 
 class KVistaMLP(nn.Module):
-    """down(activation(gate(x)) * up(x)), or down(activation(up(x))) without a gate."""
+    """down(activation(gate(x)) * up(x)), or down(activation(up(x))) without a gate; or with a clamped gate, g and u being its
+    gate(x) at most `limit` and its up(x) within +-limit, down(g sigmoid(slope g) (u + 1))."""
 
-    def __init__(self, hidden_size, described, activation):
+    def __init__(self, hidden_size, described, activation, clamped=None):
         super().__init__()
         width, biases = described["width"], described.get("biases", [])
         self.gate_proj = nn.Linear(hidden_size, width, bias="gate" in biases) if described.get("gated", True) else None
         self.up_proj = nn.Linear(hidden_size, width, bias="up" in biases)
         self.down_proj = nn.Linear(width, hidden_size, bias="down" in biases)
-        self.activation = ACT2FN[activation]
+        self.activation, self.clamped = ACT2FN[activation], clamped
 
     def forward(self, hidden):
         if self.gate_proj is None:
             return self.down_proj(self.activation(self.up_proj(hidden)))
-        return self.down_proj(self.activation(self.gate_proj(hidden)) * self.up_proj(hidden))
+        gate, up = self.gate_proj(hidden), self.up_proj(hidden)
+        if self.clamped is None:
+            return self.down_proj(self.activation(gate) * up)
+        gate, limit = gate.clamp(max=self.clamped["limit"]), self.clamped["limit"]
+        return self.down_proj(gate * torch.sigmoid(gate * self.clamped["slope"]) * (up.clamp(-limit, limit) + 1))
 
 
 class KVistaExperts(nn.Module):
@@ -61,25 +66,33 @@ class KVistaExperts(nn.Module):
 
     def __init__(self, hidden_size, described):
         super().__init__()
-        activation, router = described["activation"], described["router"]
+        activation, clamped, router = described["activation"], described.get("clamped_gate"), described["router"]
         self.experts = nn.ModuleList(
-            [KVistaMLP(hidden_size, described["expert"], activation) for _ in range(described["experts"])]
+            [KVistaMLP(hidden_size, described["expert"], activation, clamped) for _ in range(described["experts"])]
         )
         self.router = nn.Linear(hidden_size, described["experts"], bias=router.get("bias", False))
-        self.shared = KVistaMLP(hidden_size, described["shared"], activation) if "shared" in described else None
+        self.shared = None
+        if "shared" in described:
+            self.shared = KVistaMLP(hidden_size, described["shared"], activation, clamped)
         self.per_token, self.scale = router["per_token"], router.get("scale", 1.0)
         self.renormalises = router.get("renormalises", True)
         self.groups, self.chosen_groups = router.get("groups", 1), router.get("chosen_groups", 1)
+        self.group_best, self.sigmoid = router.get("group_best", 1), router.get("sigmoid", False)
+        self.correction = nn.Parameter(torch.zeros(described["experts"])) if router.get("correction", False) else None
+        self.shared_gate = nn.Linear(hidden_size, 1, bias=False) if described.get("shared_gate", False) else None
 
     def choose(self, hidden):
         """Weights and numbers of the experts of each token, both [tokens, per_token]."""
-        weights = torch.softmax(self.router(hidden).float(), -1)
+        logits = self.router(hidden).float()
+        counting = torch.sigmoid(logits) if self.sigmoid else torch.softmax(logits, -1)
+        candidates = counting if self.correction is None else counting + self.correction.float()
         if self.groups > 1:
-            grouped = weights.unflatten(-1, (self.groups, -1))
-            best = grouped.amax(-1).topk(self.chosen_groups, -1).indices
-            open_groups = torch.zeros_like(grouped[..., 0]).scatter(-1, best, 1.0)
-            weights = (grouped * open_groups.unsqueeze(-1)).flatten(-2)
-        weights, chosen = weights.topk(self.per_token, -1)
+            grouped = candidates.unflatten(-1, (self.groups, -1))
+            sums = grouped.topk(self.group_best, -1).values.sum(-1)
+            shut = torch.ones_like(sums, dtype=torch.bool).scatter(-1, sums.topk(self.chosen_groups, -1).indices, False)
+            candidates = grouped.masked_fill(shut.unsqueeze(-1), float("-inf")).flatten(-2)
+        chosen = candidates.topk(self.per_token, -1).indices
+        weights = counting.gather(-1, chosen)
         if self.renormalises:
             weights = weights / weights.sum(-1, keepdim=True)
         return (weights * self.scale).to(hidden.dtype), chosen
@@ -92,11 +105,12 @@ class KVistaExperts(nn.Module):
             token, place = (chosen == number).nonzero(as_tuple=True)
             total.index_add_(0, token, self.experts[number](tokens[token]) * weights[token, place].unsqueeze(-1))
         if self.shared is not None:
-            total = total + self.shared(tokens)
+            shared = self.shared(tokens)
+            total = total + (shared if self.shared_gate is None else shared * torch.sigmoid(self.shared_gate(tokens)))
         return total.view_as(hidden)
 
 
 def feed_forward_of(hidden_size, described):
     if "experts" in described:
         return KVistaExperts(hidden_size, described)
-    return KVistaMLP(hidden_size, described["mlp"], described["activation"])
+    return KVistaMLP(hidden_size, described["mlp"], described["activation"], described.get("clamped_gate"))

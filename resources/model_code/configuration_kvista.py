@@ -40,6 +40,9 @@ class KVistaConfig(PretrainedConfig):
               "before_scale": false,          added before the scores are scaled
               "bfloat16": false               products are rounded to bfloat16
             },
+            "query_growth": {"rate": 0.1, "every": 16384},    none; queries at place p times 1 + rate ln(1 + floor(p / every))
+            "norms_after_rope": false,        query_norm and key_norm
+            "sinks": false,                   a score of each head that takes part in its softmax and has no value
             "latent": {                       none; multi-head latent attention: the value head is the latent, the key head
                                               the rotated key that all heads share
               "norm": NORM,                   of the latent
@@ -50,10 +53,14 @@ class KVistaConfig(PretrainedConfig):
           },
           "feed_forward": {
             "activation": "silu",             a name that transformers knows
-            "mlp": MLP,                       or instead "experts": 8, "expert": MLP (of each), "shared": MLP (none), and
+            "clamped_gate": {"slope": 1.702, "limit": 7},    none; in place of the activation (see blocks_kvista.py)
+            "mlp": MLP,                       or instead "experts": 8, "expert": MLP (of each), "shared": MLP (none),
+            "shared_gate": false,             the shared one's answer is multiplied by the sigmoid of one number, and
             "router": {
               "per_token": 2, "bias": false, "renormalises": true, "scale": 1,
-              "groups": 1, "chosen_groups": 1
+              "groups": 1, "chosen_groups": 1, "group_best": 1,
+              "sigmoid": false,               not softmax
+              "correction": false             added while experts are chosen
             }
           }
         }],

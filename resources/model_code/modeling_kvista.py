@@ -61,6 +61,7 @@ class KVistaPreTrainedModel(PreTrainedModel):
     config_class = KVistaConfig
     base_model_prefix = "model"
     _no_split_modules = ["KVistaDecoderLayer"]
+    _keep_in_fp32_modules_strict = ["correction"]
     _supports_sdpa = True
     _supports_cache_class = True
 

@@ -23,11 +23,17 @@ LATENT = {
     "num_key_value_heads": 4, "kv_lora_rank": 20, "qk_rope_head_dim": 8, "qk_nope_head_dim": 12, "v_head_dim": 10, "n_routed_experts": 8,
     "num_experts_per_tok": 3, "moe_intermediate_size": 24, "n_shared_experts": 2, "first_k_dense_replace": 1, "routed_scaling_factor": 2.5,
 }
+SIGMOID = {"n_routed_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 24, "n_shared_experts": 1, "first_k_dense_replace": 1,
+           "routed_scaling_factor": 1.5}
 GROUPS = {"topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2}
 VISION = {"model_type": "clip_vision_model", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
           "image_size": 8, "patch_size": 4, "projection_dim": 16}
 SIGLIP = {**VISION, "model_type": "siglip_vision_model"}
 TEXT = {key: value for key, value in SIZES.items() if not key.endswith("_token_id")}
+EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+QWEN_VISION = {"depth": 1, "hidden_size": 16, "embed_dim": 16, "num_heads": 2, "mlp_ratio": 2, "patch_size": 4, "out_hidden_size": 48,
+               "intermediate_size": 16, "fullatt_block_indexes": [0], "deepstack_visual_indexes": [0], "num_position_embeddings": 16}
+MROPE = {"rope_type": "default", "rope_theta": 1000000.0, "mrope_section": [2, 2, 2]}
 GEMMA3 = {**TEXT, **HEADS, "model_type": "gemma3_text", "num_hidden_layers": 7, "sliding_window": 8, "query_pre_attn_scalar": 20}
 
 FORMS = {
@@ -42,6 +48,46 @@ FORMS = {
     "mistral3": ("mistral3", {"text_config": {**TEXT, **HEADS, "model_type": "mistral", "sliding_window": None}, "image_token_index": 5,
                               "vision_config": {"model_type": "pixtral", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2,
                                                 "num_attention_heads": 2, "image_size": 8, "patch_size": 4}}),
+    "qwen2_vl": ("qwen2_vl", {"text_config": {**TEXT, "rope_parameters": MROPE}, "vision_config": {**QWEN_VISION, "hidden_size": 48}}),
+    "qwen2_5_vl": ("qwen2_5_vl", {"text_config": {**TEXT, "rope_parameters": MROPE}, "vision_config": QWEN_VISION}),
+    "qwen3_vl": ("qwen3_vl", {"text_config": {**TEXT, **HEADS, "rope_parameters": {**MROPE, "mrope_section": [4, 2, 2], "mrope_interleaved": True}},
+                              "vision_config": QWEN_VISION}),
+    "qwen2_moe": ("qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 20}),
+    "qwen2_moe-sliding": ("qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 20, "norm_topk_prob": True, "decoder_sparse_step": 2,
+                                        "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1, "qkv_bias": False}),
+    "olmoe": ("olmoe", {**EXPERTS}),
+    "olmoe-renormalised": ("olmoe", {**EXPERTS, "norm_topk_prob": True, "attention_bias": True}),
+    "olmo3": ("olmo3", {"num_hidden_layers": 5, "sliding_window": 8, "rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
+    "cohere2": ("cohere2", {"num_hidden_layers": 5, "sliding_window": 8, "logit_scale": 0.25}),
+    "ernie4_5": ("ernie4_5", {**HEADS}),
+    "ernie4_5-biased": ("ernie4_5", {**HEADS, "use_bias": True, "tie_word_embeddings": False}),
+    "exaone4": ("exaone4", {"num_hidden_layers": 5, "sliding_window": 8}),
+    "exaone4-full": ("exaone4", {"sliding_window": None, "layer_types": ["full_attention"] * 3}),
+    "deepseek_v3": ("deepseek_v3", {**LATENT, "q_lora_rank": 14, "n_group": 4, "topk_group": 2, "rope_parameters": YARN}),
+    "deepseek_v3-halves": ("deepseek_v3", {**LATENT, "q_lora_rank": None, "n_group": 1, "topk_group": 1, "rope_interleave": False,
+                                           "norm_topk_prob": False, "attention_bias": True}),
+    "glm4_moe": ("glm4_moe", {**HEADS, **SIGMOID, "use_qk_norm": True, "attention_bias": True}),
+    "glm4_moe_lite": ("glm4_moe_lite", {**LATENT, "q_lora_rank": 14, "mlp_layer_types": ["sparse", "dense", "sparse"]}),
+    "dots1": ("dots1", {**SIGMOID, "max_window_layers": 1, "sliding_window": 8}),
+    "ernie4_5_moe": ("ernie4_5_moe", {"moe_num_experts": 6, "moe_k": 3, "moe_intermediate_size": 24, "moe_num_shared_experts": 2, "use_bias": True}),
+    "granitemoe": ("granitemoe", {"num_local_experts": 5, "num_experts_per_tok": 2, "attention_multiplier": 0.2, "logits_scaling": 0.5,
+                                  "embedding_multiplier": 3.0, "residual_multiplier": 0.7}),
+    "granitemoeshared": ("granitemoeshared", {"num_local_experts": 5, "shared_intermediate_size": 20}),
+    "gpt_oss": ("gpt_oss", {**HEADS, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 8,
+                            "rope_parameters": {**YARN, "truncate": False}}),
+    "hunyuan_v1_dense": ("hunyuan_v1_dense", {**HEADS, "rope_parameters": {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0,
+                                                                           "rope_theta": 10000.0}}),
+    "ministral3": ("ministral3", {**HEADS, "rope_parameters": {**YARN, "original_max_position_embeddings": 9, "llama_4_scaling_beta": 0.4}}),
+    "qwen3_vl_moe": ("qwen3_vl_moe", {"text_config": {**TEXT, **HEADS, **EXPERTS, "moe_intermediate_size": 20, "rope_parameters": {**MROPE, "mrope_section": [4, 2, 2]}},
+                                      "vision_config": QWEN_VISION}),
+    "arcee": ("arcee", {"attention_bias": True, "mlp_bias": True}),
+    "nemotron": ("nemotron", {**HEADS, "mlp_bias": True}),
+    "seed_oss": ("seed_oss", {**HEADS}),
+    "seed_oss-biased": ("seed_oss", {**HEADS, "attention_out_bias": True, "mlp_bias": True}),
+    "helium": ("helium", {"head_dim": 12, "attention_bias": True}),
+    "codegen": ("codegen", {"rotary_dim": 8, "n_inner": 40}),
+    "persimmon": ("persimmon", {}),
+    "mpt": ("mpt", {"num_attention_heads": 6, "attn_config": {"clip_qkv": 1.0}}),
     "gemma2-uncapped": ("gemma2", {**HEADS, "attn_logit_softcapping": None, "final_logit_softcapping": None, "attention_bias": True}),
     "olmo2": ("olmo2", {}),
     "olmo2-wide": ("olmo2", {"num_key_value_heads": 4, "attention_bias": True}),
@@ -104,6 +150,9 @@ def make(family, changes):
         spread = 0.2 if parameter.dim() == 1 else 1.5 / parameter.shape[-1] ** 0.5
         centre = 1.0 if parameter.dim() == 1 and name.endswith("weight") else 0.0
         parameter.copy_(centre + spread * torch.randn(parameter.shape))
+    for name, buffer in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            buffer.copy_(0.3 * torch.randn(buffer.shape))
     return model
 
 

@@ -108,8 +108,11 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
 Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
   KVISTA_ASSIGN(const auto store, withViews(checkpoint.tensors, description.views));
   std::vector<TensorToWrite> tensors;
-  for (const TensorRole& role : tensorRoles(description))
-    tensors.push_back(carriedOver(store, store->tensors().at(role.source), role.name, dtype));
+  for (const TensorRole& role : tensorRoles(description)) {
+    // Few experts differ by more in what corrects their choice than rounding changes.
+    const DataType own = role.name.ends_with(".correction") ? DataType::f32 : dtype;
+    tensors.push_back(carriedOver(store, store->tensors().at(role.source), role.name, own));
+  }
   std::ranges::stable_sort(tensors, {}, &TensorToWrite::name);
   return tensors;
 }

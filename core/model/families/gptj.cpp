@@ -6,9 +6,7 @@
 
 namespace kvista::families {
 
-/// GPT-J: one LayerNorm that both halves read, rotary_dim numbers of each head rotating as pairs of neighbours with
-/// base 10000, biases in the MLP and the head only.
-Result<DecoderDescription> gptj(const ConfigReader& config) {
+Result<Layout> readGptJ(const ConfigReader& config) {
   KVISTA_ASSIGN(Layout layout, readLayout(config, {.kvHeadsKey = "",
                                                    .intermediateKey = "n_inner",
                                                    .isFourfold = true,
@@ -30,6 +28,13 @@ Result<DecoderDescription> gptj(const ConfigReader& config) {
     layer.feedForward = layout.feedForward(layout.plainMlp(at + "mlp.fc_in", at + "mlp.fc_out", true));
   });
   layout.description.head.norm = layout.norm("transformer.ln_f");
+  return layout;
+}
+
+/// GPT-J: one LayerNorm that both halves read, rotary_dim numbers of each head rotating as pairs of neighbours with
+/// base 10000, biases in the MLP and the head only.
+Result<DecoderDescription> gptj(const ConfigReader& config) {
+  KVISTA_ASSIGN(Layout layout, readGptJ(config));
   return layout.description;
 }
 

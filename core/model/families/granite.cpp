@@ -4,8 +4,7 @@
 
 namespace kvista::families {
 
-/// Granite: Llama's layout with four multipliers, that of the scores in place of 1 / sqrt(head_dim).
-Result<DecoderDescription> granite(const ConfigReader& config) {
+Result<Layout> readGranite(const ConfigReader& config) {
   KVISTA_ASSIGN(Layout layout, readLlama(config));
   KVISTA_ASSIGN(const double residualMultiplier, config.positiveOr("residual_multiplier", 1));
   KVISTA_ASSIGN(const double attentionMultiplier, config.positiveOr("attention_multiplier", 1));
@@ -16,6 +15,12 @@ Result<DecoderDescription> granite(const ConfigReader& config) {
     layer.residualMultiplier = residualMultiplier;
     layer.attention.scale = attentionMultiplier;
   }
+  return layout;
+}
+
+/// Granite: Llama's layout with four multipliers, that of the scores in place of 1 / sqrt(head_dim).
+Result<DecoderDescription> granite(const ConfigReader& config) {
+  KVISTA_ASSIGN(Layout layout, readGranite(config));
   return layout.description;
 }
 

@@ -24,6 +24,7 @@ constexpr std::pair<std::string_view, Activation> kActivations[] = {
     {"gelu_fast", Activation::geluTanh},
     {"gelu_pytorch_tanh", Activation::geluTanh},
     {"relu", Activation::relu},
+    {"relu2", Activation::reluSquared},
 };
 
 /// A size; a text part may leave it out where the family's class has one.
@@ -37,11 +38,11 @@ Result<std::int64_t> readSize(const ConfigReader& config, std::string_view key, 
 Result<ModelShape> readShape(const ConfigReader& config, const Conventions& conventions) {
   const ClassSizes& sizes = conventions.sizes;
   KVISTA_ASSIGN(const std::int64_t layers,
-                readSize(config, config.firstOf({"num_hidden_layers", "n_layer"}), sizes.layers, kMaximumLayers));
+                readSize(config, config.firstOf({"num_hidden_layers", "n_layer", "n_layers", "num_layers"}), sizes.layers, kMaximumLayers));
   KVISTA_ASSIGN(const std::int64_t hiddenSize,
-                readSize(config, config.firstOf({"hidden_size", "n_embd", "n_embed"}), sizes.hidden, kMaximumWidth));
+                readSize(config, config.firstOf({"hidden_size", "n_embd", "n_embed", "d_model"}), sizes.hidden, kMaximumWidth));
   KVISTA_ASSIGN(const std::int64_t vocabulary, readSize(config, "vocab_size", sizes.vocabulary, kMaximumVocabulary));
-  const std::string_view headsKey = config.firstOf({"num_attention_heads", "n_head"});
+  const std::string_view headsKey = config.firstOf({"num_attention_heads", "n_head", "n_heads"});
   KVISTA_ASSIGN(const std::int64_t heads, readSize(config, headsKey, sizes.heads, kMaximumWidth));
   std::int64_t kvHeads = conventions.kvHeads.value_or(heads);
   if (const std::string_view key = conventions.kvHeadsKey; !key.empty()) {
@@ -109,7 +110,7 @@ Result<Layout> readLayout(const ConfigReader& config, const Conventions& convent
   }
   KVISTA_ASSIGN(layout.activation, readActivation(config, conventions.activationKey, conventions.activation));
   KVISTA_ASSIGN(layout.isTied, config.booleanOr("tie_word_embeddings", conventions.isTied));
-  const std::string_view positionsKey = config.firstOf({"max_position_embeddings", "n_positions"});
+  const std::string_view positionsKey = config.firstOf({"max_position_embeddings", "n_positions", "max_seq_len"});
   KVISTA_ASSIGN(description.maximumPositions,
                 config.integerOr(positionsKey, conventions.maximumPositions, 1, kMaximumPositions));
   if (conventions.rope) {
@@ -153,6 +154,14 @@ LinearDescription Layout::rows(const std::string& name, std::string_view part, T
 LinearDescription Layout::transposed(const std::string& name, std::int64_t in, std::int64_t out) {
   LinearDescription result = rows(name, "transposed", {.isTransposed = true, .block = out, .stride = out}, in, false);
   result.bias = name + ".bias";
+  return result;
+}
+
+LinearDescription Layout::ofStack(const std::string& tensor, std::string_view part, int matrix, TensorView view, std::int64_t in) {
+  LinearDescription result{.weight = fmt::format("{}[{} {}]", tensor, matrix, part), .in = in, .out = view.block * view.blocks};
+  view.of = tensor;
+  view.first += matrix * view.shape[view.isTransposed ? 2 : 1];
+  description.views.insert_or_assign(result.weight, std::move(view));
   return result;
 }
 
@@ -214,6 +223,18 @@ MlpDescription Layout::plainMlp(const std::string& up, const std::string& down, 
 void Layout::normHeads(const std::string& prefix, LayerDescription& layer) const {
   layer.attention.queryNorm = norm(prefix + "q_norm", description.shape.headDim);
   layer.attention.keyNorm = norm(prefix + "k_norm", description.shape.headDim);
+}
+
+void Layout::normAllHeads(const std::string& prefix, LayerDescription& layer) const {
+  layer.attention.queryNorm = norm(prefix + "q_norm", queryWidth());
+  layer.attention.keyNorm = norm(prefix + "k_norm", description.shape.keyWidth());
+}
+
+void Layout::normAnswers(const std::string& prefix, LayerDescription& layer) const {
+  layer.attentionNorm = std::nullopt;
+  layer.attentionOutputNorm = norm(prefix + "post_attention_layernorm");
+  layer.feedForwardNorm = std::nullopt;
+  layer.feedForwardOutputNorm = norm(prefix + "post_feedforward_layernorm");
 }
 
 void Layout::fillAsLlama(const AttentionParts& parts, bool mlpBias) {
@@ -281,12 +302,24 @@ Result<void> readSlidingLayers(const ConfigReader& config, std::optional<std::in
   return {};
 }
 
+Result<std::vector<bool>> readSparseLayers(const ConfigReader& config, const Layout& layout) {
+  KVISTA_ASSIGN(const std::int64_t step, config.integerOr("decoder_sparse_step", 1, 1, kMaximumLayers));
+  std::vector<std::int64_t> dense;
+  if (config.has("mlp_only_layers")) {
+    KVISTA_ASSIGN(dense, config.integerList("mlp_only_layers", 0, kMaximumLayers));
+  }
+  std::vector<bool> sparse;
+  for (int layer = 0; layer < layout.description.shape.layers; ++layer)
+    sparse.push_back((layer + 1) % step == 0 && std::ranges::find(dense, layer) == dense.end());
+  return sparse;
+}
+
 Result<Mixture> readMixture(const ConfigReader& config, const MixtureConventions& conventions, const Layout& layout) {
   const auto read = [&](std::string_view key, std::int64_t absent, std::int64_t maximum) {
     return absent > 0 ? config.integerOr(key, absent, 1, maximum) : config.integer(key, 1, maximum);
   };
   KVISTA_ASSIGN(const std::int64_t experts, read(conventions.expertsKey, conventions.experts, kMaximumParts));
-  KVISTA_ASSIGN(const std::int64_t perToken, read("num_experts_per_tok", conventions.perToken, experts));
+  KVISTA_ASSIGN(const std::int64_t perToken, read(conventions.perTokenKey, conventions.perToken, experts));
   KVISTA_ASSIGN(const std::int64_t width, read(conventions.widthKey, conventions.width, kMaximumWidth));
   if (const std::int64_t layers = layout.description.shape.layers; layers * experts > kMaximumParts) {
     return fail(ErrorCode::corruptFile,

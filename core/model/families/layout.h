@@ -88,8 +88,9 @@ struct AttentionParts {
 /// Experts: how a family's configuration gives their number, the number a token goes to, and an expert's width.
 struct MixtureConventions {
   std::string_view expertsKey;
-  std::int64_t experts = 0;   ///< This and the two below: where the key is absent; 0: it must be there.
-  std::int64_t perToken = 0;  ///< num_experts_per_tok.
+  std::int64_t experts = 0;  ///< This and the two below: where the key is absent; 0: it must be there.
+  std::string_view perTokenKey = "num_experts_per_tok";
+  std::int64_t perToken = 0;
   std::string_view widthKey = "moe_intermediate_size";
   std::int64_t width = 0;
 };
@@ -127,6 +128,10 @@ struct Layout {
   /// `view.block` times `view.blocks` rows of a matrix, and of its bias, under the name "matrix.weight[part]".
   LinearDescription rows(const std::string& name, std::string_view part, TensorView view, std::int64_t in, bool bias);
 
+  /// Rows of matrix number `matrix` of a stack, under the name "tensor[matrix part]"; `view` with the stack's shape, `first`
+  /// counting from that matrix's first row.
+  LinearDescription ofStack(const std::string& tensor, std::string_view part, int matrix, TensorView view, std::int64_t in);
+
   /// Attention of scale 1 / sqrt(head's width), with the model's first rope where it has one.
   [[nodiscard]] AttentionDescription attention(const std::string& prefix, const AttentionParts& parts = {}) const;
   /// The same with the rows of queries, keys and values in one matrix; biases as for all of `attention`'s.
@@ -157,6 +162,10 @@ struct Layout {
 
   /// Norms over each head of queries and keys, "q_norm" and "k_norm".
   void normHeads(const std::string& prefix, LayerDescription& layer) const;
+  /// Each half's answer is normed and not what it reads, "post_attention_layernorm" and "post_feedforward_layernorm".
+  void normAnswers(const std::string& prefix, LayerDescription& layer) const;
+  /// Norms over all heads of queries, and of keys, together, "q_norm" and "k_norm".
+  void normAllHeads(const std::string& prefix, LayerDescription& layer) const;
   /// Llama's decoder under Llama's names: x += A(N1 x); x += F(N2 x), projections apart, a gated MLP.
   void fillAsLlama(const AttentionParts& parts = {}, bool mlpBias = false);
   /// Token embedding and head, which are one matrix where the configuration ties them.
@@ -172,6 +181,10 @@ Result<Activation> readActivation(const ConfigReader& config, std::string_view k
 /// Llama's decoder with Llama's conventions, the biases by `attention_bias` and `mlp_bias`.
 Result<Layout> readLlama(const ConfigReader& config);
 
+/// GPT-J's decoder, and Granite's.
+Result<Layout> readGptJ(const ConfigReader& config);
+Result<Layout> readGranite(const ConfigReader& config);
+
 /// `sliding_window`: an absent key means `absent`, null that there is none.
 Result<std::optional<std::int64_t>> readWindow(const ConfigReader& config, std::optional<std::int64_t> absent);
 
@@ -182,6 +195,9 @@ Result<std::optional<std::int64_t>> readSwitchedWindow(const ConfigReader& confi
 /// those for which `absent(layer)` holds.
 Result<void> readSlidingLayers(const ConfigReader& config, std::optional<std::int64_t> window,
                                const std::function<bool(int)>& absent, Layout& layout);
+
+/// Which layers Qwen's mixtures make of experts: every decoder_sparse_step-th one that mlp_only_layers does not name.
+Result<std::vector<bool>> readSparseLayers(const ConfigReader& config, const Layout& layout);
 
 Result<Mixture> readMixture(const ConfigReader& config, const MixtureConventions& conventions, const Layout& layout);
 

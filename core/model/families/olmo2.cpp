@@ -11,12 +11,8 @@ Result<DecoderDescription> olmo2(const ConfigReader& config) {
   KVISTA_ASSIGN(const bool bias, config.booleanOr("attention_bias", false));
   layout.fillAsLlama({.bias = bias, .outputBias = bias});
   layout.eachLayer("model.layers.", [&](const std::string& at, LayerDescription& layer, int) {
-    layer.attentionNorm = std::nullopt;
-    layer.attention.queryNorm = layout.norm(at + "self_attn.q_norm", layout.queryWidth());
-    layer.attention.keyNorm = layout.norm(at + "self_attn.k_norm", layout.description.shape.keyWidth());
-    layer.attentionOutputNorm = layout.norm(at + "post_attention_layernorm");
-    layer.feedForwardNorm = std::nullopt;
-    layer.feedForwardOutputNorm = layout.norm(at + "post_feedforward_layernorm");
+    layout.normAllHeads(at + "self_attn.", layer);
+    layout.normAnswers(at, layer);
   });
   return layout.description;
 }

@@ -1,7 +1,5 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-
 #include "core/model/families/layout.h"
 
 namespace kvista::families {
@@ -19,16 +17,12 @@ Result<DecoderDescription> qwen3_moe(const ConfigReader& config) {
                                                     .width = 768},
                                                    layout));
   KVISTA_ASSIGN(const bool renormalises, config.booleanOr("norm_topk_prob", false));
-  KVISTA_ASSIGN(const std::int64_t step, config.integerOr("decoder_sparse_step", 1, 1, kMaximumLayers));
-  std::vector<std::int64_t> dense;
-  if (config.has("mlp_only_layers")) {
-    KVISTA_ASSIGN(dense, config.integerList("mlp_only_layers", 0, kMaximumLayers));
-  }
+  KVISTA_ASSIGN(const std::vector<bool> isSparse, readSparseLayers(config, layout));
   layout.fillAsLlama({.bias = bias, .outputBias = bias});
   layout.eachLayer("model.layers.", [&](const std::string& at, LayerDescription& layer, int index) {
     layout.normHeads(at + "self_attn.", layer);
     layer.attention.slidingWindow = window;
-    if ((index + 1) % step != 0 || std::ranges::find(dense, index) != dense.end()) return;
+    if (!isSparse[static_cast<std::size_t>(index)]) return;
     const auto expert = [&](int number) {
       return layout.gatedMlp(fmt::format("{}mlp.experts.{}.", at, number), mixture.width, false);
     };

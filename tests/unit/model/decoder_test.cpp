@@ -246,13 +246,38 @@ TEST(Attention, GroupsWindowsCapsAndLinearBiasesFollowTheDefinition) {
         AttentionDescription attention{.scale = 0.5, .scoreCap = cap, .linearBiases = biases};
         if (window > 0) attention.slidingWindow = window;
         const at::Tensor expected = plainAttention(attention, queries, keys, values);
-        EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values), expected), 1e-5) << window << " " << cap;
+        EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values, {}), expected), 1e-5) << window << " " << cap;
         const at::Tensor weights = attentionWeights(attention, queries, keys, at::arange(kTokens));
         const at::Tensor weighted = at::matmul(weights, values.repeat_interleave(2, 1)).transpose(1, 2).flatten(2);
         EXPECT_LE(maximumDifference(weighted, expected), 1e-5) << window << " " << cap;
-        const at::Tensor last = attentionOfLast(attention, queries.narrow(2, kTokens - 1, 1), keys, values);
+        const at::Tensor last = attentionOfLast(attention, queries.narrow(2, kTokens - 1, 1), keys, values, {});
         EXPECT_LE(maximumDifference(last, expected.narrow(1, kTokens - 1, 1)), 1e-5) << window << " " << cap;
       }
+}
+
+TEST(Attention, SinksTakeTheirShareOfTheSoftmax) {
+  constexpr std::int64_t kTokens = 300;
+  const at::Tensor queries = at::arange(4 * kTokens * 8).to(at::kFloat).mul(0.37).sin().view({1, 4, kTokens, 8});
+  const at::Tensor keys = at::arange(2 * kTokens * 8).to(at::kFloat).mul(0.73).cos().view({1, 2, kTokens, 8});
+  const at::Tensor values = at::arange(2 * kTokens * 8).to(at::kFloat).mul(0.11).sin().view({1, 2, kTokens, 8});
+  const at::Tensor sinks = at::tensor(std::vector<float>{-2, 0, 1, 3});
+  for (const double cap : {0.0, 0.7})
+    for (const std::int64_t window : {0, 7}) {
+      AttentionDescription attention{.scale = 0.5, .scoreCap = cap};
+      if (window > 0) attention.slidingWindow = window;
+      // With s the sum of a query's exp(score), its weights lose exp(sink) / (s + exp(sink)).
+      const at::Tensor positions = at::arange(kTokens);
+      const at::Tensor distance = positions.unsqueeze(1) - positions.unsqueeze(0);
+      at::Tensor scores = at::matmul(queries, keys.repeat_interleave(2, 1).transpose(2, 3)) * 0.5;
+      if (cap > 0) scores = (scores / cap).tanh() * cap;
+      const at::Tensor sums =
+          scores.exp().masked_fill(distance.lt(0).logical_or(distance.ge(window > 0 ? window : kTokens)), 0).sum(-1);
+      const at::Tensor kept = sums / (sums + sinks.exp().view({1, 4, 1}));
+      const at::Tensor expected = plainAttention(attention, queries, keys, values) * kept.transpose(1, 2).repeat_interleave(8, -1);
+      EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values, sinks), expected), 1e-5) << window << " " << cap;
+      const at::Tensor last = attentionOfLast(attention, queries.narrow(2, kTokens - 1, 1), keys, values, sinks);
+      EXPECT_LE(maximumDifference(last, expected.narrow(1, kTokens - 1, 1)), 1e-5) << window << " " << cap;
+    }
 }
 
 TEST(Decoder, StopsBetweenLayers) {

@@ -186,7 +186,7 @@ constexpr Hostile kHostile[] = {
     {"cfg-theta-negative", "rope_theta is -10000"},
     {"cfg-eps-negative", "rms_norm_eps is -1"},
     {"cfg-head-dim-huge", "head_dim is 8589934592"},
-    {"cfg-model-type-unknown", "model_type 'frobnicator' is not supported; supported: bloom, cohere"},
+    {"cfg-model-type-unknown", "model_type 'frobnicator' is not supported."},
     {"cfg-encoder", "model_type 'bert' is not a decoder-only language model"},
     {"cfg-gptq", "quantization_config with quant_method \"gptq\" does not fit the weights, of which none is quantised in this way"},
     {"cfg-fp8", "quantization_config with quant_method \"fp8\" does not fit the weights, of which none is quantised in this way"},

@@ -118,6 +118,29 @@ constexpr Absent kAbsent[] = {
     {"bloom", 32, 8, true, 0, 0},
     {"falcon", 1, 8, true, 1e4, 0},
     {"deepseek_v2", 1, 64, false, 1e4, 0},
+    {"deepseek_v3", 1, 64, false, 1e4, 0},
+    {"glm4_moe", 8, 8, false, 1e4, 0},
+    {"glm4_moe_lite", 1, 64, false, 1e4, 0},
+    {"ernie4_5", 2, 128, true, 5e5, 0},
+    {"ernie4_5_moe", 4, 8, true, 5e5, 0},
+    {"qwen2_moe", 16, 8, false, 1e4, 0},
+    {"qwen2_vl", 8, 8, false, 1e6, 0},
+    {"qwen3_vl_text", 32, 128, false, 5e5, 0},
+    {"qwen3_vl_moe_text", 16, 8, false, 5e5, 0},
+    {"olmo3", 32, 8, false, 5e5, 4096},
+    {"olmoe", 32, 8, false, 1e4, 0},
+    {"cohere2", 32, 8, true, 1e4, 4096},
+    {"exaone", 32, 8, false, 1e4, 0},
+    {"exaone4", 32, 8, false, 1e4, 4096},
+    {"internlm2", 32, 8, false, 1e4, 0},
+    {"hunyuan_v1_dense", 32, 8, false, 1e4, 0},
+    {"minicpm", 32, 8, true, 1e4, 0},
+    {"granitemoe", 32, 8, false, 1e4, 0},
+    {"seed_oss", 8, 128, false, 1e4, 0},
+    {"arcee", 32, 8, false, 1e4, 0},
+    {"nemotron", 32, 8, false, 1e4, 0},
+    {"persimmon", 32, 8, false, 1e4, 0},
+    {"mpt", 32, 8, true, 0, 0},
 };
 
 INSTANTIATE_TEST_SUITE_P(Families, AbsentKeys, testing::ValuesIn(kAbsent),
@@ -408,6 +431,58 @@ TEST(DeepseekV2, CacheIsTheLatentAndOneRotatedKey) {
   EXPECT_THAT(refusal(config), HasSubstr("8 experts in n_group 3 groups"));
   config["topk_method"] = "noaux_tc";
   EXPECT_THAT(refusal(config), HasSubstr("topk_method 'noaux_tc' are not supported"));
+}
+
+TEST(DeepseekV3, ExpertsAreChosenByCorrectedSigmoids) {
+  json config = sizes("deepseek_v3");
+  config.update({{"n_routed_experts", 8}, {"moe_intermediate_size", 7}, {"first_k_dense_replace", 1}, {"n_group", 4}, {"topk_group", 2}});
+  const FeedForwardDescription mixture = described(config).layers[1].feedForward;
+  EXPECT_FALSE(described(config).layers[0].feedForward.router);
+  EXPECT_TRUE(mixture.router->isSigmoid);
+  EXPECT_EQ(mixture.router->correction, "model.layers.1.mlp.gate.e_score_correction_bias");
+  EXPECT_EQ(mixture.router->groupBest, 2);
+  EXPECT_DOUBLE_EQ(mixture.router->scale, 2.5);
+  EXPECT_EQ(mixture.shared->up.out, 7);
+  config["n_group"] = 8;
+  EXPECT_THAT(refusal(config), HasSubstr("8 experts in n_group 8 groups"));
+  config["n_group"] = 4;
+  config["scoring_func"] = "softmax";
+  EXPECT_THAT(refusal(config), HasSubstr("scoring_func 'softmax' and topk_method 'noaux_tc' are not supported"));
+}
+
+TEST(StackedExperts, RowsAreThoseOfOneMatrix) {
+  json config = sizes("granitemoe");
+  config["num_local_experts"] = 3;
+  DecoderDescription description = described(config);
+  const std::string stack = "model.layers.2.block_sparse_moe.input_linear.weight";
+  const MlpDescription& expert = description.layers[2].feedForward.experts[1];
+  EXPECT_EQ(rowsOf(description, expert.gate->weight).front(), 128);
+  EXPECT_EQ(rowsOf(description, expert.up.weight).back(), 255);
+  EXPECT_THAT(description.views.at(expert.up.weight).shape, ElementsAre(3, 128, 256));
+  MemoryStore store;  // as [matrices, in, out]
+  store.set(stack, at::zeros({3, 256, 128}));
+  findTensors(description, store);
+  EXPECT_THAT(description.views.at(expert.up.weight).shape, ElementsAre(3, 256, 128));
+  EXPECT_TRUE(description.views.at(expert.up.weight).isTransposed);
+  EXPECT_FALSE(description.views.at(description.layers[1].feedForward.experts[1].up.weight).isTransposed);
+}
+
+TEST(Refusals, SayWhyATypeOfModelIsNoFamily) {
+  json config = sizes("qwen3_next");
+  EXPECT_THAT(refusal(config), HasSubstr("model_type 'qwen3_next' keeps a state in place of keys and values"));
+  config["model_type"] = "deepseek_v32";
+  EXPECT_THAT(refusal(config), HasSubstr("model_type 'deepseek_v32' is not supported."));
+  config["auto_map"] = {{"AutoModelForCausalLM", "modeling.Model"}};
+  EXPECT_THAT(refusal(config), HasSubstr("brings its own code (auto_map), which is never run"));
+  config = sizes("mpt");
+  config["attn_config"] = {{"alibi", false}};
+  EXPECT_THAT(refusal(config), HasSubstr("of MPT only models with alibi"));
+  config = sizes("olmoe");
+  config["clip_qkv"] = 4;
+  EXPECT_THAT(refusal(config), HasSubstr("clip_qkv is 4; queries and keys that are clamped after their norms are not supported"));
+  config = sizes("exaone4");
+  config["sliding_window_pattern"] = "LXG";
+  EXPECT_THAT(refusal(config), HasSubstr("sliding_window_pattern is 'LXG'; it must be a number or a text of L and G"));
 }
 
 TEST(Qwen3Moe, SomeLayersAreDense) {
