@@ -3,12 +3,15 @@
 """Forms of families that no fixture has, as small random models that transformers makes and writes: the program computes
 the same logits from the files."""
 
+import json
+
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from program import answer, run
+from program import BAD_INPUT, TEXTS, answer, complaint, run
+from test_families import byte_tokenizer, own_logits
 
 pytestmark = pytest.mark.skipif(int(transformers.__version__.split(".")[0]) < 5, reason="older versions know other keys of a configuration")
 
@@ -201,3 +204,73 @@ def test_the_rest_of_a_multimodal_model_is_named(tmp_path):
     make(family, changes).save_pretrained(tmp_path / "model")
     problems = answer("inspect", tmp_path / "model")["problems"]
     assert any("its text part, a llama model with 3 layers, can be used" in problem and "multi_modal_projector" in problem for problem in problems)
+
+
+# What they are built of no fixture has: sinks, clamped gates, routers of other kinds, norms after RoPE, queries that grow.
+@pytest.mark.parametrize("form", ["gpt_oss", "deepseek_v3", "qwen2_moe", "hunyuan_v1_dense", "ministral3"])
+@torch.no_grad()
+def test_latent_exports_compute_and_generate_what_was_planned(form, tmp_path):
+    family, changes = FORMS[form]
+    make(family, {**changes, "vocab_size": 256}).save_pretrained(tmp_path / "model")
+    byte_tokenizer().save(str(tmp_path / "model/tokenizer.json"))
+    run("calibrate", tmp_path / "model", "--text", TEXTS / "calibration.txt", "--window", 32, "--tokens", 512, "-o", tmp_path / "statistics")
+    run("plan", tmp_path / "model", "--stats", tmp_path / "statistics", "--method", "joint", "--times-smaller", 2, "-o", tmp_path / "plan.kvista")
+    run("export", tmp_path / "plan.kvista", "-o", tmp_path / "latent", "--form", "latent")
+    exported = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "latent", trust_remote_code=True, dtype=torch.float64).eval()
+    ids = torch.randint(6, 256, (2, TOKENS), generator=torch.Generator().manual_seed(1))
+    expected = own_logits(tmp_path / "plan.kvista", ids, tmp_path)
+    assert (exported(ids, use_cache=False).logits - expected).abs().max() < 1e-4 * max(1, expected.std())
+    settings = dict(max_new_tokens=6, min_new_tokens=6, do_sample=False, pad_token_id=0)
+    assert torch.equal(exported.generate(ids, **settings), exported.generate(ids, use_cache=False, **settings))
+
+
+# Families whose classes transformers lacks, as models of others under their names and keys.
+MINICPM = {"tie_word_embeddings": True, "embedding_multiplier": 12.0, "residual_multiplier": 1.4 / 3**0.5, "logits_scaling": 48 / 16,
+           "attention_multiplier": 12**-0.5}
+OTHERS = {
+    "minicpm": ("granite", MINICPM, {"scale_emb": 12, "scale_depth": 1.4, "dim_model_base": 16}, {}),
+    "exaone": ("llama", {}, {"num_layers": 3, "layer_norm_epsilon": 1e-6, "activation_function": "silu"}, {
+        "model.embed_tokens": "transformer.wte", "model.norm": "transformer.ln_f", "model.layers": "transformer.h", "input_layernorm": "ln_1",
+        "post_attention_layernorm": "ln_2", "self_attn.o_proj": "attn.attention.out_proj", "self_attn": "attn.attention",
+        "mlp.gate_proj": "mlp.c_fc_0", "mlp.up_proj": "mlp.c_fc_1", "mlp.down_proj": "mlp.c_proj"}),
+    "internlm2": ("llama", {}, {"bias": False}, {
+        "embed_tokens": "tok_embeddings", "lm_head": "output", "input_layernorm": "attention_norm", "post_attention_layernorm": "ffn_norm",
+        "self_attn.o_proj": "attention.wo", "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3",
+        "mlp.down_proj": "feed_forward.w2"}),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@torch.no_grad()
+def test_families_that_transformers_lacks(name, tmp_path):
+    family, changes, keys, names = OTHERS[name]
+    model = make(family, changes)
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    if name == "internlm2":  # of each of 2 key heads its 2 queries, its key and its value
+        for layer in range(3):
+            at = f"model.layers.{layer}."
+            q, k, v = (tensors.pop(f"{at}self_attn.{side}_proj.weight").view(2, -1, 48) for side in "qkv")
+            tensors[f"{at}attention.wqkv.weight"] = torch.cat([q, k, v], 1).flatten(0, 1)
+    renamed = {}
+    for tensor, value in tensors.items():
+        for old, new in names.items():
+            tensor = tensor.replace(old, new)
+        renamed[tensor] = value.contiguous()
+    save_file(renamed, tmp_path / "model.safetensors")
+    config = json.loads((tmp_path / "config.json").read_text())
+    for key in ["num_hidden_layers"] * ("num_layers" in keys) + [key for key in MINICPM if key.endswith(("multiplier", "scaling"))]:
+        config.pop(key, None)
+    (tmp_path / "config.json").write_text(json.dumps({**config, **keys, "model_type": name, "auto_map": {"AutoConfig": "configuration.Config"}}))
+    ids = torch.randint(6, VOCABULARY, (2, TOKENS), generator=torch.Generator().manual_seed(1))
+    expected = model(ids).logits
+    assert (own_logits(tmp_path, ids, tmp_path) - expected).abs().max() < 1e-4 * max(1, expected.std())
+
+
+def test_models_that_keep_states_are_refused_in_a_sentence(tmp_path):
+    make("llama", {}).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "qwen3_next"}))
+    sentence = complaint(run("inspect", tmp_path, code=BAD_INPUT))
+    assert "model_type 'qwen3_next' keeps a state in place of keys and values, in some layers or in all, which is not supported." in sentence
+    assert "Give a model of one of these types: arcee, bloom" in sentence
