@@ -47,12 +47,15 @@ const RopeDescription* ropeOf(const DecoderDescription& description, const Atten
 std::string_view inAttention(const DecoderDescription& a, const AttentionDescription& left, const DecoderDescription& b, const AttentionDescription& right) {
   if (left.query != right.query || left.key != right.key || left.value != right.value || left.output != right.output)
     return "the projections of attention";
-  if (!isSame(left.queryNorm, right.queryNorm) || !isSame(left.keyNorm, right.keyNorm)) return "the norms of queries and keys";
+  if (!isSame(left.queryNorm, right.queryNorm) || !isSame(left.keyNorm, right.keyNorm) || left.normsAfterRope != right.normsAfterRope)
+    return "the norms of queries and keys";
   if (left.slidingWindow != right.slidingWindow) return "the sliding window";
   if (!isClose(left.scale, right.scale)) return "the scale of the scores";
   if (!isClose(left.scoreCap, right.scoreCap)) return "the cap of the scores";
   if (!isClose(left.clip, right.clip)) return "the clamp of the projections";
   if (left.linearBiases != right.linearBiases) return "the linear biases";
+  if (left.sinks != right.sinks) return "the sinks";
+  if (left.queryGrowth != right.queryGrowth) return "how queries grow";
   if (!isSame(left.latent, right.latent)) return "latent attention";
   const RopeDescription* one = ropeOf(a, left);
   const RopeDescription* other = ropeOf(b, right);
@@ -61,8 +64,8 @@ std::string_view inAttention(const DecoderDescription& a, const AttentionDescrip
 }
 
 std::string_view inFeedForward(const FeedForwardDescription& a, const FeedForwardDescription& b) {
-  if (a.activation != b.activation) return "the activation";
-  if (a.experts != b.experts || a.shared != b.shared) return "the matrices of the MLP";
+  if (a.activation != b.activation || a.clampedGate != b.clampedGate) return "the activation";
+  if (a.experts != b.experts || a.shared != b.shared || a.sharedGate != b.sharedGate) return "the matrices of the MLP";
   if (a.router.has_value() != b.router.has_value()) return "the router";
   if (!a.router) return {};
   RouterDescription other = *b.router;
