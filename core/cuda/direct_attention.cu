@@ -382,6 +382,6 @@ const char* directAttention(const DirectAttentionRun& run, HalfType type, int de
 }  // namespace kvista
 
 extern "C" const kvista::LatentAttentionKernels* kvistaLatentAttentionKernels() {
-  static constexpr kvista::LatentAttentionKernels kKernels{kvista::rebuiltAttention, kvista::directAttention};
+  static constexpr kvista::LatentAttentionKernels kKernels{kvista::rebuiltAttention, kvista::blocksByWarpgroups, kvista::directAttention};
   return &kKernels;
 }

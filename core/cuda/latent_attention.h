@@ -84,7 +84,7 @@ struct RebuiltAttentionRun {
   std::int64_t keyBatchStride, keyTokenStride, valueBatchStride, valueTokenStride;  ///< In numbers, multiples of 8; of packed records in bytes, of 16.
   const RebuiltGroup* groups;  ///< [groupCount], in the memory of the device
   const float* frequencies;    ///< [width / 2], falling
-  const void* table;           ///< float16 [(2 * kDirectPairs + lowFunctions) / 8, segment, 8]
+  const void* table;           ///< float16 [(2 * kDirectPairs + lowFunctions) / 8, tableTokens, 8]
   const float* lowCosine;      ///< [width / 2 - kDirectPairs, lowFunctions]: cos(d f_j) = sum_m lowCosine[j, m] table[d, m]
   const float* lowSine;
   float* partials;             ///< [batch, queryHeads, segments, maximumValueRank]
@@ -95,6 +95,8 @@ struct RebuiltAttentionRun {
   std::int32_t groupCount, headsPerGroup, maximumKeyRank, maximumValueRank;
   std::int32_t segment;        ///< Tokens, a multiple of 256.
   std::int32_t lowFunctions;   ///< 16 or 32; of packed records 16.
+  std::int32_t tableTokens;    ///< That the table holds, at least a segment.
+  std::int32_t keyElements, valueElements;          ///< Numbers that a record has at least. Not read of packed ones.
   std::int32_t maximumKeyWords, maximumValueWords;  ///< Of packed latents; 0 where records are numbers.
 };
 
@@ -124,6 +126,10 @@ struct DirectAttentionRun {
 /// Each answers nullptr, or in words what was refused. Work is queued on the default stream of `device`.
 struct LatentAttentionKernels {
   const char* (*rebuilt)(const RebuiltAttentionRun&, HalfType, int device);
+  /// Blocks of four query heads and a segment that a multiprocessor has at a time where `rebuilt` works by warpgroups, 0 where
+  /// it does not; of the sizes, the batch, the tokens and the table are not read. With warpgroups it wants 32 functions, and
+  /// segments as long as leave enough blocks.
+  int (*blocksByWarpgroups)(const RebuiltAttentionRun& sizes, int device);
   const char* (*direct)(const DirectAttentionRun&, HalfType, int device);
 };
 

@@ -7,6 +7,8 @@
 namespace kvista {
 
 const char* rebuiltAttention(const RebuiltAttentionRun& run, HalfType type, int device);
+int blocksByWarpgroups(const RebuiltAttentionRun& sizes, int device);
+const char* rebuiltAttentionByWarpgroups(const RebuiltAttentionRun& run, HalfType type);
 const char* rebuiltPackedAttention(const RebuiltAttentionRun& run, HalfType type);
 const char* directAttention(const DirectAttentionRun& run, HalfType type, int device);
 

@@ -22,7 +22,7 @@ rebuilt_streamed::SharedLayout streamedLayout(const RebuiltAttentionRun& run) {
 cudaError_t streamedSegments(const RebuiltAttentionRun& run, int device, int& each) {
   using namespace rebuilt_streamed;
   each = 1;
-  if (run.segment != kSegment || run.lowFunctions != 8 * kLowTiles || run.maximumValueRank > kMaximumValueRank) return cudaSuccess;
+  if (run.segment != kSegment || run.tableTokens != kSegment || run.lowFunctions != 8 * kLowTiles || run.maximumValueRank > kMaximumValueRank) return cudaSuccess;
   int memory = 0, multiprocessors = 0;
   cudaError_t error = cudaDeviceGetAttribute(&memory, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   if (error == cudaSuccess) error = cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
@@ -74,11 +74,12 @@ const char* launch(const RebuiltAttentionRun& run, int device) {
 }  // namespace
 
 const char* rebuiltAttention(const RebuiltAttentionRun& run, HalfType type, int device) {
-  if (run.segment % 256 != 0 || (run.lowFunctions != 16 && run.lowFunctions != 32) || (run.width != 64 && run.width != 128))
+  if (run.segment % 256 != 0 || run.segment > run.tableTokens || (run.lowFunctions != 16 && run.lowFunctions != 32) || (run.width != 64 && run.width != 128))
     return "the shapes do not fit this kernel";
   const cudaError_t error = cudaSetDevice(device);
   if (error != cudaSuccess) return cudaGetErrorString(error);
   if (run.maximumKeyWords > 0) return rebuiltPackedAttention(run, type);
+  if (run.lowFunctions == 32 && blocksByWarpgroups(run, device) > 0) return rebuiltAttentionByWarpgroups(run, type);
   return type == HalfType::bfloat16 ? launch<__nv_bfloat16>(run, device) : launch<__half>(run, device);
 }
 

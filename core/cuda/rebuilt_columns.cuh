@@ -51,6 +51,24 @@ struct RotatedPair {
   }
 };
 
+/// The queries of kHeads heads from `head` on, rotated back to the token `begin`, in the unit of exponents of 2, and zeros for
+/// their direct columns in scratch. All threads have to meet before either is read.
+template <class Number, int kHeads, int kThreads, int kLowTiles, int kWidth>
+__device__ void placeQueries(const RebuiltAttentionRun& run, std::int64_t batch, int head, int begin, float* query, Number* scratch) {
+  using Part = QueryPart<kLowTiles, kWidth>;
+  const float unit = run.scale * 1.4426950408889634f;
+  for (int i = threadIdx.x; i < kHeads * Part::kPairs; i += kThreads) {
+    const int h = i / Part::kPairs, j = i % Part::kPairs;
+    const Number* from = static_cast<const Number*>(run.queries) + (batch * run.queryHeads + head + h) * kWidth;
+    const RotatedPair pair(toFloat(from[j]) * unit, toFloat(from[j + Part::kPairs]) * unit, run.frequencies[j]);
+    pair.rotateBack(begin, query[h * kWidth + j], query[h * kWidth + Part::kPairs + j]);
+  }
+  for (int i = threadIdx.x; i < kHeads * Part::kDirectSize / 8; i += kThreads) {
+    const int h = i / (Part::kDirectSize / 8);
+    reinterpret_cast<uint4*>(scratch + h * Part::kSize)[i % (Part::kDirectSize / 8)] = uint4{};
+  }
+}
+
 /// cosine, sine: run.lowCosine and run.lowSine, or copies. scratch: its direct columns are 0 already. All threads have to meet
 /// before it is read.
 template <class Number, int kHeads, int kThreads, int kLowTiles, int kWidth>
@@ -83,11 +101,12 @@ __device__ void makeQueryPart(const float* cosine, const float* sine, const floa
   }
 }
 
-/// Blocks of 16 directions x all columns of a head, a warp each. up: of the group's first rank and the
-/// head, in global memory or a copy in shared memory, rows of upStride numbers. kAhead: the next block's numbers are fetched
-/// before this one is done, which takes 32 registers.
-template <class Number, int kHeads, int kWarps, int kLowTiles, int kWidth, bool kAhead = true>
-__device__ void makeColumns(const Number* up, int upStride, int rank, Number* columns, int keyStride, const Number* scratch) {
+/// Blocks of 16 directions x all columns of a head, a warp each; warp w has head w % kHeads. up: of the group's first rank and
+/// this warp's head, in global memory or a copy in shared memory, rows of upStride numbers. place: where two neighbours are
+/// written, by their column and the first one's direction; directions past the rank are 0. begin: makes scratch, which nothing
+/// is read of before. kAhead: the next block's numbers are fetched before this one is done, which takes 32 registers.
+template <class Number, int kHeads, int kWarps, int kLowTiles, int kWidth, bool kAhead = true, class Place, class Begin>
+__device__ void makeColumns(const Number* up, int upStride, int rank, const Number* scratch, const Place& place, const Begin& begin) {
   using Part = QueryPart<kLowTiles, kWidth>;
   constexpr int kDirectTiles = 2 * kDirectPairs / 16;
   constexpr int kTiles = kDirectTiles + kLowTiles / 2;
@@ -95,24 +114,24 @@ __device__ void makeColumns(const Number* up, int upStride, int rank, Number* co
   static_assert(kWarps % kHeads == 0);
   const int lane = threadIdx.x % 32, quarter = lane % 4;
   const int h = threadIdx.x / 32 % kHeads;
-  const int blocks = (keyStride - kPad) / 16;
+  const int blocks = (rank + 15) / 16;
   up += quarter / 2 * Part::kPairs + quarter % 2 * 8;
 
   uint4 numbers[kQuads][2];
   const auto fetch = [&](int block) {
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
-      // Rows past the rank meet latents that are 0: any numbers will do.
-      const auto* from = reinterpret_cast<const uint4*>(up + min(block * 16 + n * 8 + lane / 4, rank - 1) * upStride);
+      const int row = block * 16 + n * 8 + lane / 4;
+      const auto* from = reinterpret_cast<const uint4*>(up + row * upStride);
 #pragma unroll
-      for (int quad = 0; quad < kQuads; ++quad) numbers[quad][n] = from[quad * 2];
+      for (int quad = 0; quad < kQuads; ++quad) numbers[quad][n] = row < rank ? from[quad * 2] : uint4{};
     }
   };
   const std::uint32_t direct = sharedAddress(scratch + h * Part::kSize + lane % 16 * Part::kDirectStride + lane / 16 * 8);
   const std::uint32_t low = sharedAddress(scratch + h * Part::kSize + Part::kDirectSize + lane % 16 * Part::kLowStride + lane / 16 * 8);
-  Number* to = columns + (h * kTiles * 16 + lane / 4) * keyStride + 2 * quarter;
   int block = threadIdx.x / 32 / kHeads;
   if (kAhead && block < blocks) fetch(block);
+  begin();
 #pragma unroll 1
   for (; block < blocks; block += kWarps / kHeads) {
     if (!kAhead) fetch(block);
@@ -135,14 +154,13 @@ __device__ void makeColumns(const Number* up, int upStride, int rank, Number* co
       for (int tile = 0; tile < kLowTiles / 2; ++tile)
         accumulate(sums[kDirectTiles + tile], low + (tile * 16 * Part::kLowStride + (quad - 1) * 32) * 2, quad);
     if (kAhead && block + kWarps / kHeads < blocks) fetch(block + kWarps / kHeads);
-    Number* row = to + block * 16;
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile)
 #pragma unroll
-      for (int half = 0; half < 2; ++half, row += 8 * keyStride)
+      for (int half = 0; half < 2; ++half)
 #pragma unroll
         for (int n = 0; n < 2; ++n)
-          *reinterpret_cast<std::uint32_t*>(row + n * 8) = pack<Number>(sums[tile][n][2 * half], sums[tile][n][2 * half + 1]);
+          *place(tile * 16 + half * 8 + lane / 4, block * 16 + n * 8 + 2 * quarter) = pack<Number>(sums[tile][n][2 * half], sums[tile][n][2 * half + 1]);
   }
 }
 

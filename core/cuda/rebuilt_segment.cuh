@@ -166,24 +166,17 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
   clearPads(memory + layout.keys, keyStride, group.keyRank);
   if (keyStages == 2 && !joint) clearPads(memory + layout.keys + layout.keyBytes, keyStride, group.keyRank);
 
-  // The queries, rotated back to where the segment begins, in the unit of exponents of 2.
-  const float unit = run.scale * 1.4426950408889634f;
-  for (int i = threadIdx.x; i < kHeads * Part::kPairs; i += kThreads) {
-    const int h = i / Part::kPairs, j = i % Part::kPairs;
-    const Number* from = static_cast<const Number*>(run.queries) + (batch * run.queryHeads + head + h) * kWidth;
-    const RotatedPair pair(toFloat(from[j]) * unit, toFloat(from[j + Part::kPairs]) * unit, run.frequencies[j]);
-    pair.rotateBack(begin, query[h * kWidth + j], query[h * kWidth + Part::kPairs + j]);
-  }
-  for (int i = threadIdx.x; i < kHeads * Part::kDirectSize / 8; i += kThreads) {
-    const int h = i / (Part::kDirectSize / 8);
-    reinterpret_cast<uint4*>(scratch + h * Part::kSize)[i % (Part::kDirectSize / 8)] = uint4{};
-  }
-  __syncthreads();
-  makeQueryPart<Number, kHeads, kThreads, kLowTiles, kWidth>(run.lowCosine, run.lowSine, query, scratch);
-  __syncthreads();
+  const auto makeQueries = [&] {
+    placeQueries<Number, kHeads, kThreads, kLowTiles, kWidth>(run, batch, head, begin, query, scratch);
+    __syncthreads();
+    makeQueryPart<Number, kHeads, kThreads, kLowTiles, kWidth>(run.lowCosine, run.lowSine, query, scratch);
+    __syncthreads();
+  };
   const int headOffset = ((head + warp % kHeads) / run.queriesPerHead - group.firstHead) * kWidth;
-  makeColumns<Number, kHeads, kWarps, kLowTiles, kWidth>(static_cast<const Number*>(group.keyUp) + headOffset, run.headsPerGroup * kWidth,
-                                                         group.keyRank, columns, keyStride, scratch);
+  Number* const ownColumns = columns + warp % kHeads * kColumnTiles * 8 * keyStride;
+  makeColumns<Number, kHeads, kWarps, kLowTiles, kWidth>(
+      static_cast<const Number*>(group.keyUp) + headOffset, run.headsPerGroup * kWidth, group.keyRank, scratch,
+      [&](int column, int direction) { return reinterpret_cast<std::uint32_t*>(ownColumns + column * keyStride + direction); }, makeQueries);
   __syncthreads();
   if (kPacked && !joint)
     for (int i = threadIdx.x; i < kTileTokens * valueStride / 8; i += kThreads) reinterpret_cast<uint4*>(memory + layout.values)[i] = uint4{};
@@ -215,7 +208,7 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
     if (kPacked || keyStages == 2) loadKeys(tile + 1);
 
     const std::uint32_t z = keyBuffer(tile) + ((row + lane % 16) * keyStride + lane / 16 * 8) * 2;
-    float exponent = scoreTokens<Number, kColumnTiles>(z, keyStride, columnRows, steps, table + (tile * kTileTokens + row) * 4, run.segment);
+    float exponent = scoreTokens<Number, kColumnTiles>(z, keyStride, columnRows, steps, table + (tile * kTileTokens + row) * 4, run.tableTokens);
     const int token = row + lane % 4 * 8 + lane / 4;
     if (tile * kTileTokens + token >= count) exponent = -INFINITY;
     float peak = exponent;

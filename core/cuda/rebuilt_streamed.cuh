@@ -120,7 +120,9 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
   };
   const auto makeQuery = [&] { makeQueryPart<Number, 1, kThreads, kLowTiles, kWidth>(low, low + kLowNumbers, query, scratch); };
   const auto makeNextColumns = [&] {
-    makeColumns<Number, 1, kWarps, kLowTiles, kWidth, false>(up, layout.upStride, group.keyRank, columns, keyStride, scratch);
+    makeColumns<Number, 1, kWarps, kLowTiles, kWidth, false>(
+        up, layout.upStride, group.keyRank, scratch,
+        [&](int column, int direction) { return reinterpret_cast<std::uint32_t*>(columns + column * keyStride + direction); }, [] {});
   };
   rotateQuery(begin);
   for (int i = threadIdx.x; i < Part::kDirectSize / 8; i += kThreads) reinterpret_cast<uint4*>(scratch)[i] = uint4{};

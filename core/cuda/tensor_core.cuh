@@ -37,6 +37,9 @@ __device__ std::uint32_t pack(float first, float second) {
   return *reinterpret_cast<const std::uint16_t*>(&numbers[0]) | static_cast<std::uint32_t>(*reinterpret_cast<const std::uint16_t*>(&numbers[1])) << 16;
 }
 
+/// Two float16 numbers, the one in the low half first.
+__device__ inline float2 unpackHalves(std::uint32_t word) { return __half22float2(*reinterpret_cast<const __half2*>(&word)); }
+
 /// word & mask | other, as one instruction.
 __device__ inline std::uint32_t maskAndOr(std::uint32_t word, std::uint32_t mask, std::uint32_t other) {
   std::uint32_t result;
@@ -65,7 +68,7 @@ __device__ inline void sineAndCosine(float angle, float& sine, float& cosine) {
 
 /// What a launch gives a block of threads beside its own arrays.
 __device__ inline unsigned char* sharedMemory() {
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(256) unsigned char memory[];
   return memory;
 }
 

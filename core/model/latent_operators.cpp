@@ -37,6 +37,7 @@ Result<LatentAttended> refused(const char* words) {
   return fail(ErrorCode::device, "A kernel of attention over latents could not be started.", "Compute on the CPU, or say what was run.", words);
 }
 
+constexpr std::int64_t kMultiprocessors = 100;  // About as many as GPUs of compute capability 9.0 have.
 constexpr std::int64_t kBusyBlocks = 256;  // Blocks of threads that keep a GPU of some 130 multiprocessors busy.
 constexpr std::int64_t kSharedMemory = 227 * 1024;  // Of a block of threads, from compute capability 9.0 on.
 
@@ -177,7 +178,20 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
                               result.largestKeyWords_ + result.largestValueWords_) <= kSharedMemory;
   };
   result.longFits_ = !result.packed_ && fits(32);
-  if (kernelsOf(wanted.device) == nullptr)
+  const LatentAttentionKernels* const kernels = kernelsOf(wanted.device);
+  const auto number = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
+  RebuiltAttentionRun sizes{};
+  sizes.queriesPerHead = queriesPerHead;
+  sizes.headsPerGroup = number(result.headsPerGroup_);
+  sizes.groupCount = number(static_cast<std::int64_t>(groups.size()));
+  sizes.queryHeads = sizes.groupCount * sizes.headsPerGroup * queriesPerHead;
+  sizes.width = number(width);
+  sizes.maximumKeyRank = number(result.largestKeyRank_);
+  sizes.maximumValueRank = number(result.largestValueRank_);
+  sizes.maximumKeyWords = result.largestKeyWords_;
+  sizes.maximumValueWords = result.largestValueWords_;
+  result.blocksByWarpgroups_ = kernels != nullptr ? kernels->blocksByWarpgroups(sizes, indexOf(wanted.device)) : 0;
+  if (kernels == nullptr)
     result.refusal_ = "there are no kernels for this device";
   else if (!typeRefusal(wanted.type).empty())
     result.refusal_ = typeRefusal(wanted.type);
@@ -209,15 +223,24 @@ Result<LatentAttended> RebuiltAttention::operator()(const at::Tensor& queries, c
   return runKernels(*kernelsOf(wanted.device), queries, keys, values, scale);
 }
 
-Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
-                                                    const at::Tensor& values, double scale) const {
-  const std::int64_t batch = queries.size(0), queryHeads = queries.size(1), tokens = keys.size(1), heads = headsPerGroup_ * queriesPerHead_;
+std::pair<const LatentRotation::Table*, std::int64_t> RebuiltAttention::segmentsFor(std::int64_t batch, std::int64_t tokens) const {
+  const LatentRotation::Table &longer = rotation_->longSegments_, &shorter = rotation_->shortSegments_;
+  const std::int64_t heads = headsPerGroup_ * queriesPerHead_, queryHeads = static_cast<std::int64_t>(groups_.size()) * heads;
+  for (std::int64_t segment = longer.tokens; segment >= 256; segment /= 2)
+    if (blocksByWarpgroups_ > 0 && segmentsOf(tokens, segment) * batch * queryHeads / 4 >= blocksByWarpgroups_ * kMultiprocessors) return {&longer, segment};
   // Blocks of four heads want short segments' smaller table, and so do single heads where there are so many segments that a
   // block goes through several of them; others want long ones, where there are enough of them.
-  const std::int64_t longBlocks = segmentsOf(tokens, rotation_->longSegments_.segment) * batch * queryHeads / (heads % 2 == 0 ? 2 : 1);
-  const bool longer = heads % 4 != 0 && longBlocks >= 2 * kBusyBlocks && (heads % 2 == 0 || longBlocks < 8 * kBusyBlocks);
-  const LatentRotation::Table& table = longFits_ && longer ? rotation_->longSegments_ : rotation_->shortSegments_;
-  const std::int64_t segments = segmentsOf(tokens, table.segment);
+  const std::int64_t longBlocks = segmentsOf(tokens, longer.tokens) * batch * queryHeads / (heads % 2 == 0 ? 2 : 1);
+  const bool wantsLong = heads % 4 != 0 && longBlocks >= 2 * kBusyBlocks && (heads % 2 == 0 || longBlocks < 8 * kBusyBlocks);
+  const LatentRotation::Table& table = longFits_ && wantsLong ? longer : shorter;
+  return {&table, table.tokens};
+}
+
+Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
+                                                    const at::Tensor& values, double scale) const {
+  const std::int64_t batch = queries.size(0), queryHeads = queries.size(1), tokens = keys.size(1);
+  const auto [table, segment] = segmentsFor(batch, tokens);
+  const std::int64_t segments = segmentsOf(tokens, segment);
   const at::TensorOptions floats = queries.options().dtype(at::kFloat);
   at::Tensor partials = at::empty({batch, queryHeads, segments, largestValueRank_}, floats);
   at::Tensor statistics = at::empty({batch, queryHeads, segments, 2}, floats);
@@ -226,12 +249,12 @@ Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels
   const RebuiltAttentionRun run{queries.const_data_ptr(), keys.const_data_ptr(), values.const_data_ptr(),
                                 keys.stride(0), keys.stride(1), values.stride(0), values.stride(1),
                                 static_cast<const RebuiltGroup*>(described_.const_data_ptr()), rotation_->frequencies_.const_data_ptr<float>(),
-                                table.table.const_data_ptr(), static_cast<const float*>(table.cosine.const_data_ptr()),
-                                static_cast<const float*>(table.sine.const_data_ptr()), partials.mutable_data_ptr<float>(),
+                                table->table.const_data_ptr(), static_cast<const float*>(table->cosine.const_data_ptr()),
+                                static_cast<const float*>(table->sine.const_data_ptr()), partials.mutable_data_ptr<float>(),
                                 statistics.mutable_data_ptr<float>(), result.mutable_data_ptr(), static_cast<float>(scale), number(batch),
                                 number(tokens), number(queryHeads), number(queriesPerHead_), number(queries.size(2)), number(static_cast<std::int64_t>(groups_.size())),
-                                number(headsPerGroup_), number(largestKeyRank_), number(largestValueRank_), table.segment, table.lowFunctions,
-                                largestKeyWords_, largestValueWords_};
+                                number(headsPerGroup_), number(largestKeyRank_), number(largestValueRank_), number(segment), table->lowFunctions,
+                                table->tokens, number(keyElements_), number(valueElements_), largestKeyWords_, largestValueWords_};
   if (const char* words = kernels.rebuilt(run, halfType(queries.scalar_type()), indexOf(queries.device()))) return refused(words);
   return LatentAttended{std::move(result), std::move(statistics)};
 }

@@ -44,7 +44,7 @@ class LatentRotation {
  private:
   friend class RebuiltAttention;
   struct Table {
-    int segment = 0, lowFunctions = 0;
+    int tokens = 0, lowFunctions = 0;
     at::Tensor table, cosine, sine;
   };
   at::Tensor frequencies_;  // float32 [width / 2]
@@ -84,6 +84,8 @@ class RebuiltAttention {
   RebuiltAttention() = default;
   Result<LatentAttended> runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
                                                   const at::Tensor& values, double scale) const;
+  /// The table that kernels want, and the tokens of a segment.
+  [[nodiscard]] std::pair<const LatentRotation::Table*, std::int64_t> segmentsFor(std::int64_t batch, std::int64_t tokens) const;
 
   std::vector<Group> groups_;
   std::shared_ptr<const LatentRotation> rotation_;
@@ -93,7 +95,8 @@ class RebuiltAttention {
   bool packed_ = false;
   std::vector<at::Tensor> kernelUps_;  // of packed latents: multiplied by their steps and filled up
   at::Tensor described_;  // RebuiltGroup of each, in the device's memory
-  bool longFits_ = false;  // the table of long segments fits into a block's memory along with the latents
+  int blocksByWarpgroups_ = 0;  // as the kernels say
+  bool longFits_ = false;      // the table of long segments fits into a block's memory along with the latents
   std::string refusal_;
 };
 

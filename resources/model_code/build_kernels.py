@@ -13,7 +13,17 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("direct_attention.cu", "rebuilt_attention.cu", "rebuilt_packed_attention.cu", "kernels_binding.cpp")
+SOURCES = ("direct_attention.cu", "rebuilt_attention.cu", "rebuilt_packed_attention.cu", "rebuilt_warpgroup_attention.cu", "kernels_binding.cpp")
+
+
+def architectures(wanted):
+    """What torch calls the GPUs to compile for: of 9.0 also what no other one has."""
+    if not wanted:
+        import torch
+
+        capabilities = {torch.cuda.get_device_capability(gpu) for gpu in range(torch.cuda.device_count())}
+        wanted = ";".join(f"{major}.{minor}" for major, minor in sorted(capabilities))
+    return ";".join("9.0a" if name == "9.0" else name for name in wanted.split(";"))
 
 
 def build(target, verbose=False):
@@ -50,8 +60,9 @@ def main():
     options.add_argument("--arch", help="compute capability of the GPU, such as 9.0 (default: of the GPUs that are here)")
     options.add_argument("--verbose", action="store_true", help="show the compilers' command lines")
     chosen = options.parse_args()
-    if chosen.arch:
-        os.environ["TORCH_CUDA_ARCH_LIST"] = chosen.arch
+    wanted = architectures(chosen.arch or os.environ.get("TORCH_CUDA_ARCH_LIST", ""))
+    if wanted:
+        os.environ["TORCH_CUDA_ARCH_LIST"] = wanted
     target = HERE / "kvista_kernels.so"
     build(target, chosen.verbose)
     print(f"{target} is built: load the model as before, and it decodes with it on a GPU.")

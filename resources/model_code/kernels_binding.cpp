@@ -100,13 +100,13 @@ Tensor describeRebuilt(TensorList keyUps, TensorList valueUps, at::IntArrayRef k
 }
 
 /// sizes: queries a head of keys, heads a group, groups, largest ranks of keys and of values, elements that records of keys
-/// and of values have at least, tokens of a segment, functions of low frequency, largest words of packed keys and values (0:
-/// records are numbers).
+/// and of values have at least, tokens and functions of low frequency of the table, largest words of packed keys and values
+/// (0: records are numbers), tokens of a segment.
 std::tuple<Tensor, Tensor> rebuiltAttention(const Tensor& queries, const Tensor& keys, const Tensor& values, const Tensor& groups,
                                             const Tensor& frequencies, const Tensor& table, const Tensor& cosine, const Tensor& sine,
                                             at::IntArrayRef sizes, double scale) {
-  TORCH_CHECK(queries.dim() == 3 && sizes.size() == 11, "queries have shape ", queries.sizes());
-  const std::int64_t batch = queries.size(0), heads = queries.size(1), width = queries.size(2), segment = sizes[7], functions = sizes[8];
+  TORCH_CHECK(queries.dim() == 3 && sizes.size() == 12, "queries have shape ", queries.sizes());
+  const std::int64_t batch = queries.size(0), heads = queries.size(1), width = queries.size(2), tableTokens = sizes[7], functions = sizes[8], segment = sizes[11];
   const at::ScalarType elements = sizes[9] > 0 ? at::kByte : queries.scalar_type();
   const HalfType type = halfType(queries);
   check(queries, "queries", {batch, sizes[0] * sizes[1] * sizes[2], width}, queries.scalar_type(), queries.device());
@@ -116,7 +116,7 @@ std::tuple<Tensor, Tensor> rebuiltAttention(const Tensor& queries, const Tensor&
   check(groups, "groups", {sizes[2] * static_cast<std::int64_t>(sizeof(kvista::RebuiltGroup))}, at::kByte, queries.device());
   check(frequencies, "frequencies", {width / 2}, at::kFloat, queries.device());
   const std::int64_t low = width / 2 - kvista::kDirectPairs;
-  check(table, "table", {(2 * kvista::kDirectPairs + functions) / 8, segment, 8}, at::kHalf, queries.device());
+  check(table, "table", {(2 * kvista::kDirectPairs + functions) / 8, tableTokens, 8}, at::kHalf, queries.device());
   check(cosine, "cosine", {low, functions}, at::kFloat, queries.device());
   check(sine, "sine", {low, functions}, at::kFloat, queries.device());
   const c10::cuda::CUDAGuard guard(queries.device());
@@ -130,10 +130,24 @@ std::tuple<Tensor, Tensor> rebuiltAttention(const Tensor& queries, const Tensor&
       cosine.const_data_ptr<float>(), sine.const_data_ptr<float>(), partials.mutable_data_ptr<float>(), statistics.mutable_data_ptr<float>(),
       result.mutable_data_ptr(), static_cast<float>(scale), number(batch), number(keys.size(1)), number(heads), number(sizes[0]), number(width),
       number(sizes[2]), number(sizes[1]), number(sizes[3]), number(sizes[4]), number(segment), number(functions),
-      number(sizes[9]), number(sizes[10])};
+      number(tableTokens), number(sizes[5]), number(sizes[6]), number(sizes[9]), number(sizes[10])};
   const char* refusal = kvistaLatentAttentionKernels()->rebuilt(run, type, queries.get_device());
   TORCH_CHECK(refusal == nullptr, "attention over latents: ", refusal ? refusal : "");
   return {result, statistics};
+}
+
+/// sizes: as for rebuiltAttention, up to the largest ranks.
+std::int64_t blocksByWarpgroups(at::IntArrayRef sizes, std::int64_t width, std::int64_t device) {
+  TORCH_CHECK(sizes.size() == 5, "there are ", sizes.size(), " sizes");
+  kvista::RebuiltAttentionRun run{};
+  run.queriesPerHead = number(sizes[0]);
+  run.headsPerGroup = number(sizes[1]);
+  run.groupCount = number(sizes[2]);
+  run.queryHeads = number(sizes[0] * sizes[1] * sizes[2]);
+  run.width = number(width);
+  run.maximumKeyRank = number(sizes[3]);
+  run.maximumValueRank = number(sizes[4]);
+  return kvistaLatentAttentionKernels()->blocksByWarpgroups(run, static_cast<int>(device));
 }
 
 /// One entry a head, counts [16, 8, 4, 2, 1 bit] of each head; answers the heads and [largest rank, words of keys, words of
@@ -197,6 +211,7 @@ TORCH_LIBRARY(kvista, library) {
       "rebuilt_attention(Tensor queries, Tensor keys, Tensor values, Tensor groups, Tensor frequencies, Tensor table, Tensor cosine, Tensor sine, "
       "int[] sizes, float scale) -> (Tensor, Tensor)",
       &rebuiltAttention);
+  library.def("blocks_by_warpgroups(int[] sizes, int width, int device) -> int", &blocksByWarpgroups);
   library.def(
       "describe_direct(Tensor[] key_ups, Tensor[] value_ups, Tensor[] key_steps, Tensor[] value_steps, int[] key_offsets, int[] value_offsets, "
       "int[] key_counts, int[] value_counts) -> (Tensor, int[])",

@@ -215,9 +215,12 @@ class LatentKernels:
         self.first_key, self.first_value = (0, 0) if all(joint) else (min(offsets[side[head][0]] for head in firsts) for side in (keys, values))
         key_offsets = [offsets[keys[head][0]] - self.first_key for head in firsts]
         value_offsets = [offsets[values[head][0]] - self.first_value for head in firsts]
-        segment, functions = (256, 16) if self.packed or queries % 4 == 0 else (1024, 32)
         device = attention.q_proj.weight.device
-        *tables, error = rotation_table(frequencies, segment, functions)
+        sizes_of_groups = [self.share, together, len(firsts), largest_key, largest_value]
+        gpu = torch.cuda.current_device() if device.type == "cuda" and device.index is None else device.index or 0
+        self.blocks = 0 if self.packed else operators.blocks_by_warpgroups(sizes_of_groups, width, gpu)
+        table_tokens, functions = (256, 16) if not self.blocks and (self.packed or queries % 4 == 0) else (1024, 32)
+        *tables, error = rotation_table(frequencies, table_tokens, functions)
         if error > 2**-11:
             return None
         self.tables = [table.to(device) for table in (frequencies, *tables)]
@@ -228,7 +231,7 @@ class LatentKernels:
         self.groups = operators.describe_rebuilt(key_ups, value_ups, key_offsets, value_offsets, together, *counts)
         reach = [max(offset + sizes[number] for offset, (number, _) in zip(begins, side)) for begins, side in zip((key_offsets, value_offsets), sides)]
         words = [max(sizes[number] for number, _ in side) // 4 if self.packed else 0 for side in sides]
-        self.sizes = [self.share, together, len(firsts), largest_key, largest_value, *reach, segment, functions, *words]
+        self.sizes = [*sizes_of_groups, *reach, table_tokens, functions, *words]
         self.run = self._run_rebuilt
         return self
 
@@ -263,4 +266,7 @@ class LatentKernels:
             first, second = queries.float().chunk(2, -1)
             queries = torch.cat([first * angle.cos() + second * angle.sin(), second * angle.cos() - first * angle.sin()], -1).to(queries.dtype)
         keys, values = records[..., self.first_key :], records[..., self.first_value :]
-        return self.operators.rebuilt_attention(queries, keys, values, self.groups, *self.tables, self.sizes, self.scale)
+        segment = self.sizes[7]
+        while segment > 256 and -(-keys.shape[1] // segment) * queries.shape[0] * queries.shape[1] // 4 < self.blocks * 100:  # so that all of a GPU has work
+            segment //= 2
+        return self.operators.rebuilt_attention(queries, keys, values, self.groups, *self.tables, [*self.sizes, segment], self.scale)

@@ -34,6 +34,10 @@ class StandIns:
         return given, [int(counts.sum(1).max()), 0, 0, 1]
 
     @staticmethod
+    def blocks_by_warpgroups(sizes, width, device):
+        return 1 if sizes[0] * sizes[1] % 4 == 0 else 0
+
+    @staticmethod
     def attend(scores, values, lifts):
         """scores [b, h, q, t] in exponents of 2, values [b, h or 1, t, r], lifts [h, width, r], in two segments."""
         split = max(1, scores.shape[-1] // 2)
@@ -47,7 +51,7 @@ class StandIns:
 
     def rebuilt_attention(self, queries, keys, values, groups, frequencies, table, cosine, sine, sizes, scale):
         self.calls["rebuilt"] += 1
-        share, together, count, _, _, key_reach, value_reach, segment, functions, key_words, value_words = sizes
+        share, together, count, _, _, key_reach, value_reach, table_tokens, functions, key_words, value_words, segment = sizes
         assert keys.shape[2] >= key_reach and values.shape[2] >= value_reach and keys.stride(1) % (16 if key_words else 8) == 0
         key_counts, value_counts = groups[5:]
         assert bool(key_words) == bool(value_words) == bool(key_counts)
@@ -57,9 +61,10 @@ class StandIns:
             if not counts:
                 return records[..., offset : offset + rank]
             return self.in_halves(self.unpacked(records, offset, counts[5 * g : 5 * g + 5], torch.ones(rank)), counts[5 * g : 5 * g + 5], rank)
-        # The table holds the rotation within a segment, to what float16 rounds off; scores here are taken without it.
-        columns = table.double().transpose(1, 2).flatten(0, 1).T  # [segment, columns]
-        within = torch.arange(segment)[:, None] * frequencies.double()
+        # The table holds the rotation within its tokens, to what float16 rounds off; scores here are taken without it.
+        columns = table.double().transpose(1, 2).flatten(0, 1).T  # [tokens, columns]
+        assert segment % 256 == 0 and segment <= table_tokens
+        within = torch.arange(table_tokens)[:, None] * frequencies.double()
         for start, coefficients, wanted in ((0, cosine, within.cos()), (1, sine, within.sin())):
             held = torch.cat([columns[:, start:32:2], columns[:, 32:] @ coefficients.double().T], 1)
             assert (held - wanted).abs().max() < 4e-3 and functions == coefficients.shape[1]

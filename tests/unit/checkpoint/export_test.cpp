@@ -79,7 +79,8 @@ TEST(LatentExport, holdsModelCodeTokenizerAndReport) {
                            "cache_kvista.py", "tokenizer.json", "kvista-report.json"})
     EXPECT_THAT(report.files, Contains(name));
   // What the kernels are built from, whole: every file that core/cuda's sources of attention include is beside them.
-  for (const char* name : {"build_kernels.py", "kernels_kvista.py", "kernels_binding.cpp", "direct_attention.cu", "rebuilt_attention.cu", "rebuilt_packed_attention.cu"})
+  for (const char* name : {"build_kernels.py", "kernels_kvista.py", "kernels_binding.cpp", "direct_attention.cu", "rebuilt_attention.cu",
+                           "rebuilt_packed_attention.cu", "rebuilt_warpgroup_attention.cu"})
     EXPECT_THAT(report.files, Contains(name));
   for (const std::string& name : report.files) {
     if (!name.ends_with(".cu") && !name.ends_with(".cuh") && !name.ends_with(".h")) continue;

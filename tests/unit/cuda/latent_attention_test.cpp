@@ -106,7 +106,8 @@ TEST_P(RebuiltAttention, IsAttentionOverRebuiltKeys) {
   const at::Tensor keyUp = (numbers({groups, c.keyRank, groupWidth}, 4, at::kDouble) / std::sqrt(c.keyRank)).to(type);
   const at::Tensor valueUp = (numbers({groups, groupWidth, c.valueRank}, 5, at::kDouble) / std::sqrt(c.valueRank)).to(type);
   const std::vector<float> frequencies = frequenciesOf(c.width, 1e4);
-  const RotationTable table = makeRotationTable(frequencies, c.segment, c.lowFunctions);
+  const int tableTokens = c.lowFunctions == 16 ? 256 : 1024;
+  const RotationTable table = makeRotationTable(frequencies, tableTokens, c.lowFunctions);
   const double scale = 1 / std::sqrt(c.width);
 
   const auto there = [&](const at::Tensor& x) { return x.to(device).contiguous(); };
@@ -127,7 +128,7 @@ TEST_P(RebuiltAttention, IsAttentionOverRebuiltKeys) {
                                 gTable.data_ptr(), static_cast<const float*>(gCosine.data_ptr()), static_cast<const float*>(gSine.data_ptr()),
                                 static_cast<float*>(partials.pointer()), static_cast<float*>(statistics.pointer()), result.pointer(),
                                 static_cast<float>(scale), c.batch, c.tokens, c.heads, c.queriesPerHead, c.width, groups, c.headsPerGroup, c.keyRank,
-                                c.valueRank, c.segment, c.lowFunctions};
+                                c.valueRank, c.segment, c.lowFunctions, tableTokens, groups * c.keyRank, groups * c.valueRank};
   const char* const refused = target->attention->rebuilt(run, c.type, 0);
   ASSERT_EQ(refused, nullptr) << refused;
 
@@ -157,7 +158,16 @@ INSTANTIATE_TEST_SUITE_P(Shapes, RebuiltAttention,
                                            RebuiltCase{kBf16, 2, 2700, 2, 1, 1, 128, 40, 40, 256, 16, false},
                                            RebuiltCase{kF16, 3, 1500, 3, 1, 3, 64, 88, 120, 256, 16, false},
                                            RebuiltCase{kF16, 4, 1000, 3, 3, 1, 64, 56, 56, 256, 16, true},
-                                           RebuiltCase{kF16, 1, 1, 2, 1, 1, 64, 8, 8, 256, 16, false}));
+                                           RebuiltCase{kF16, 1, 1, 2, 1, 1, 64, 8, 8, 256, 16, false},
+                                           // Four heads of one, two and four groups, which warpgroups take where there are any.
+                                           RebuiltCase{kF16, 1, 1300, 8, 1, 4, 128, 152, 152, 1024, 32, false},
+                                           RebuiltCase{kBf16, 2, 700, 8, 1, 2, 128, 80, 72, 512, 32, false},
+                                           RebuiltCase{kF16, 2, 600, 8, 1, 1, 128, 40, 56, 256, 32, false},
+                                           RebuiltCase{kF16, 1, 1100, 8, 4, 1, 64, 72, 72, 1024, 32, true},
+                                           RebuiltCase{kBf16, 1, 70, 4, 1, 4, 64, 8, 200, 256, 32, false},
+                                           RebuiltCase{kF16, 1, 1, 4, 1, 1, 128, 8, 8, 256, 32, false},
+                                           // Too wide for them.
+                                           RebuiltCase{kF16, 1, 400, 4, 1, 4, 128, 200, 152, 256, 32, false}));
 
 struct DirectCase {
   HalfType type;
@@ -290,6 +300,7 @@ TEST(LatentAttention, ShapesThatDoNotFitAreRefused) {
   rebuilt.width = 96;
   rebuilt.segment = 256;
   rebuilt.lowFunctions = 16;
+  rebuilt.tableTokens = 256;
   EXPECT_STREQ(target->attention->rebuilt(rebuilt, kF16, 0), "the shapes do not fit this kernel");
   DirectAttentionRun direct{};
   direct.queriesPerHead = 9;

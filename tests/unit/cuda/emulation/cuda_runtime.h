@@ -17,6 +17,7 @@
 #define __host__
 #define __global__ static
 #define __shared__ static  // One block runs at a time.
+#define __grid_constant__
 #define __align__(bytes) alignas(bytes)
 #define __launch_bounds__(...)
 
@@ -41,6 +42,8 @@ bool runGrid(dim3 grid, dim3 threads, std::size_t sharedBytes, const std::functi
 unsigned char* sharedMemory();
 void waitForBlock();
 void waitForWarp();
+/// Until the four warps of this one's warpgroup are here.
+void waitForWarpgroup();
 /// What every lane of the warp publishes: `write` is given this lane's place; the answer are the places of all 32, valid
 /// until the second publication after this one.
 struct Place {
@@ -65,6 +68,15 @@ inline const char* cudaGetErrorString(cudaError_t error) {
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, int, int bytes) {
   return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorLaunchFailure;  // of a block on compute capability 9.0
+}
+
+struct cudaFuncAttributes {
+  std::size_t sharedSizeBytes;
+};
+template <class Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel) {
+  *attributes = {1024};
+  return cudaSuccess;
 }
 
 using std::max;

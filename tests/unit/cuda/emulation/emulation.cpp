@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kStackBytes = 256 * 1024;
 
-enum class State { running, atWarp, atBlock, done };
+enum class State { running, atWarp, atWarpgroup, atBlock, done };
 
 struct Thread {
   ucontext_t context{};
@@ -54,16 +54,14 @@ void resume(Thread& thread) {
   swapcontext(&block->scheduler, &thread.context);
 }
 
-/// Until every thread of the warp waits for the block or is done; false if that cannot be.
+/// Until every thread of the warp waits for the block or its warpgroup or is done; false if that cannot be.
 bool runWarp(std::size_t first, std::size_t end) {
   for (;;) {
-    std::size_t atWarp = 0, atBlock = 0, done = 0;
+    std::size_t atWarp = 0;
     for (std::size_t i = first; i < end; ++i) {
       Thread& thread = block->threads[i];
       if (thread.state == State::running) resume(thread);
       atWarp += thread.state == State::atWarp;
-      atBlock += thread.state == State::atBlock;
-      done += thread.state == State::done;
     }
     if (atWarp == 0) return true;
     if (atWarp != end - first) return false;
@@ -71,14 +69,31 @@ bool runWarp(std::size_t first, std::size_t end) {
   }
 }
 
+/// Whether threads of a warpgroup go on, as all of it were waiting for it.
+bool releaseWarpgroups() {
+  constexpr std::size_t kThreads = 128;
+  bool released = false;
+  for (std::size_t first = 0; first + kThreads <= block->threads.size(); first += kThreads) {
+    const auto begin = block->threads.begin() + static_cast<std::ptrdiff_t>(first), end = begin + kThreads;
+    if (!std::all_of(begin, end, [](const Thread& thread) { return thread.state == State::atWarpgroup; })) continue;
+    std::for_each(begin, end, [](Thread& thread) { thread.state = State::running; });
+    released = true;
+  }
+  return released;
+}
+
 bool runBlock() {
   for (;;) {
     for (std::size_t first = 0; first < block->threads.size(); first += 32)
       if (!runWarp(first, std::min(first + 32, block->threads.size()))) return false;
-    std::size_t done = 0;
-    for (const Thread& thread : block->threads) done += thread.state == State::done;
+    if (releaseWarpgroups()) continue;
+    std::size_t done = 0, waiting = 0;
+    for (const Thread& thread : block->threads) {
+      done += thread.state == State::done;
+      waiting += thread.state == State::atBlock;
+    }
     if (done == block->threads.size()) return true;
-    if (done != 0) return false;
+    if (waiting != block->threads.size()) return false;
     for (Thread& thread : block->threads) thread.state = State::running;
   }
 }
@@ -119,6 +134,7 @@ unsigned char* sharedMemory() {
 }
 void waitForBlock() { pause(State::atBlock); }
 void waitForWarp() { pause(State::atWarp); }
+void waitForWarpgroup() { pause(State::atWarpgroup); }
 
 const Place* publish(const std::function<void(Place&)>& write) {
   const unsigned thread = threadIdx.x;

@@ -26,6 +26,10 @@ std::uint32_t pack(float first, float second) {
   const Number numbers[2] = {fromFloat<Number>(first), fromFloat<Number>(second)};
   return std::bit_cast<std::uint32_t>(numbers);
 }
+inline float2 unpackHalves(std::uint32_t word) {
+  const auto half = [&](int shift) { return static_cast<float>(std::bit_cast<__half>(static_cast<std::uint16_t>(word >> shift))); };
+  return {half(0), half(16)};
+}
 inline std::uint32_t maskAndOr(std::uint32_t word, std::uint32_t mask, std::uint32_t other) { return (word & mask) | other; }
 inline std::uint32_t keptInRegister(std::uint32_t constant) { return constant; }
 inline float powerOfTwo(float x) { return std::exp2(x); }
