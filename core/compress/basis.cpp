@@ -23,6 +23,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/attention_metric.h"
+#include "core/compress/common_heads.h"
 #include "core/compress/quantiser_fit.h"
 #include "core/compress/sampled_outputs.h"
 #include "core/model/parallel.h"
@@ -90,6 +91,7 @@ BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method) {
   request.damping = plan.damping;
   request.keyPosition = plan.keyPosition;
   request.weightsOnly = method.weightsOnly;
+  request.sharesHeads = method.sharesHeads;
   request.withoutSinks = plan.exactTokens >= kSinkTokens;
   if (plan.storage == Storage::coded) request.codedWidths = method.widths;
   return request;
@@ -99,6 +101,11 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
   LayerMoments moments;
   moments.shape_ = decoder.shape();
   moments.request_ = request;
+  const DecoderDescription& description = decoder.description();
+  if (const auto rope = description.layers[static_cast<std::size_t>(layer)].attention.rope) {
+    moments.rotaryDim_ = description.ropes[static_cast<std::size_t>(*rope)].rotaryDim;
+    moments.isInterleaved_ = description.ropes[static_cast<std::size_t>(*rope)].isInterleaved;
+  }
   const auto here = [device = decoder.options().device](const at::Tensor& numbers) { return numbers.to(device, at::kDouble); };
   const bool needsWeights = request.weightsOnly || statistics->ofInput;
   const at::Tensor weight =
@@ -203,13 +210,20 @@ Result<std::vector<double>> LayerMoments::eigenvalues(const std::vector<Slot>& s
 }
 
 Result<Spectrum> LayerMoments::spectrum(const std::vector<Slot>& slots) const {
-  if (sample_.defined()) return decompose(slots).map([](GroupBasis basis) { return std::move(basis.spectrum); });
+  if (sample_.defined() || (request_.sharesHeads && slots.size() > 1)) return decompose(slots).map([](GroupBasis basis) { return std::move(basis.spectrum); });
   Spectrum spectrum;
   KVISTA_ASSIGN(spectrum.eigenvalues, eigenvalues(slots));
   return spectrum;
 }
 
 Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const {
+  if (request_.sharesHeads && slots.front().side == Side::key && slots.size() > 1) {
+    std::vector<at::Tensor> metrics;
+    for (const Slot& slot : slots)
+      if (metricKeys_.defined()) metrics.push_back(metricOf(slot));
+    return commonHeadBasis(covarianceOf(slots), metrics.empty() ? at::Tensor() : at::stack(metrics), static_cast<std::int64_t>(slots.size()),
+                           {rotaryDim_, isInterleaved_});
+  }
   KVISTA_ASSIGN(const Weighted metric, weighted(slots));
   return basisOf(metric, {}, sample_, slots);
 }

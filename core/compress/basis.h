@@ -33,6 +33,7 @@ struct BasisRequest {
   KeyPosition keyPosition = KeyPosition::beforeRope;
   bool weightsOnly = false;            ///< C = W W^T: no text needed (methods.md section 11, `svd`).
   bool withoutSinks = false;           ///< Leave the first kSinkTokens of each window out of C: they stay exact.
+  bool sharesHeads = false;            ///< Keys of a group have a common head (common_heads.h).
   std::vector<int> codedWidths;        ///< Fit quantiser steps for these widths; empty: none.
 };
 
@@ -84,6 +85,8 @@ class LayerMoments {
 
   ModelShape shape_;
   BasisRequest request_;
+  std::int64_t rotaryDim_ = 0;    // of keys
+  bool isInterleaved_ = false;
   at::Tensor covariance_;         // [2kv, 2kv], a token
   at::Tensor rotatedCovariance_;  // [kvHeads, d, d], a token; keys after RoPE only
   at::Tensor metricKeys_, metricValues_;  // [kvHeads, d, d] a token; undefined: identity

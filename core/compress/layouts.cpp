@@ -40,7 +40,8 @@ std::vector<std::pair<std::string_view, std::string_view>> layoutNames() {
       {"auto", "joint over the widest groups of heads whose decoding work stays affordable"},
       {"joint", "one latent for all keys and values of a layer"},
       {"separate", "one latent for all keys of a layer, one for all values"},
-      {"head", "every head of keys and of values alone"}};
+      {"head", "every head of keys and of values alone"},
+      {"paired", "groups of heads with similar keys, the same heads for values"}};
   for (const Grouping& grouping : groupings()) names.emplace_back(grouping.name, grouping.summary);
   return names;
 }
@@ -58,14 +59,14 @@ at::Tensor headSimilarity(const at::Tensor& covariance, const ModelShape& shape,
 Result<std::vector<Group>> layOut(const LayoutRequest& request) {
   const ModelShape& shape = request.shape;
   const int heads = shape.kvHeads;
-  const bool jointly = request.grouping == "joint";
+  const bool jointly = request.grouping == "joint", paired = request.grouping == "paired";
   HeadGroups keys, values;
   if (request.grouping == "head") {
     keys = values = eachAlone(heads);
   } else if (request.grouping == "separate" || (jointly && (request.groupSize <= 0 || request.groupSize >= heads))) {
     keys = values = {allHeads(heads)};
   } else {
-    KVISTA_ASSIGN(const Grouping* grouping, findGrouping(jointly ? "swap" : request.grouping));
+    KVISTA_ASSIGN(const Grouping* grouping, findGrouping(jointly || paired ? "swap" : request.grouping));
     GroupingRequest wanted;
     wanted.heads = heads;
     wanted.groupSize = std::clamp(request.groupSize, 1, heads);
@@ -80,7 +81,7 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
       };
     }
     KVISTA_ASSIGN(keys, grouping->group(wanted));
-    values = jointly ? keys : HeadGroups{allHeads(heads)};
+    values = jointly || paired ? keys : HeadGroups{allHeads(heads)};
   }
 
   return jointly ? joinKeysAndValues(shape, request.layer, keys) : groupsOf(shape, request.layer, keys, values);

@@ -29,6 +29,9 @@ struct Method {
   /// ReCalKV: layer after layer, each decomposed for the inputs that the compressed layers before it hand on, its values
   /// then calibrated offline against the outputs of the model as it is. Takes the calibration text through the model again.
   bool sequential = false;
+  /// Every group of keys or of values becomes one head, that of keys by factors which commute with RoPE (common_heads.h): its rank is a
+  /// head's width. `groupSize` 0: as many heads a group as the target needs.
+  bool sharesHeads = false;
 };
 
 /// Why plans of a method cannot be compensated (CompressionPlan::compensated), as in "it has no latent"; empty where they can.

@@ -55,7 +55,7 @@ Result<Settings> settingsOf(const PlanRequest& request) {
     return fail(ErrorCode::invalidArgument, fmt::format("A damping of {} is not possible; it must be 0 to {}.", request.damping, kMaxDamping));
   if (settings.rankStep < 1)
     return fail(ErrorCode::invalidArgument, fmt::format("A rank step of {} is not possible; it must be at least 1.", settings.rankStep));
-  if (settings.method.groupSize < 1)
+  if (settings.method.groupSize < (settings.method.sharesHeads && !request.groupSize ? 0 : 1))
     return fail(ErrorCode::invalidArgument, fmt::format("A group of {} heads is not possible.", settings.method.groupSize));
   KVISTA_CHECK(checkRanks(request, settings));
   return settings;
@@ -66,6 +66,29 @@ Result<void> checkCompensation(const PlanRequest& request, const Method& method)
   if (!request.compensate || reason.empty()) return {};
   return fail(ErrorCode::invalidArgument, fmt::format("The method {} cannot be compensated: it {}.", method.name, reason),
               "Leave out compensation, or choose a method that compresses keys before RoPE.");
+}
+
+/// Whole heads: how many share one, and the ranks that follow. Heads that are left over would make groups of another size.
+Result<void> boundHeads(const Target& target, const ModelShape& shape, Settings& settings) {
+  const auto refuse = [&](const std::string& reason, const std::string& hint) { return fail(ErrorCode::invalidArgument, reason, hint); };
+  if (shape.headDim != shape.valueHeadDim)
+    return refuse(fmt::format("The method {} makes heads of one width; this model's keys have {} numbers a head, its values {}.",
+                              settings.method.name, shape.headDim, shape.valueHeadDim), "Use the method separate.");
+  int& together = settings.method.groupSize;
+  if (together == 0) {
+    const double share = static_cast<double>(budgetBytes(target, shape)) / static_cast<double>(shape.cacheBytesPerToken());
+    for (together = 1; together < shape.kvHeads && (shape.kvHeads % together != 0 || share * together < 1 - 1e-9);) ++together;
+  }
+  if (together < 2 || shape.kvHeads % together != 0)
+    return refuse(fmt::format("The model's {} key-value heads cannot become one for every {}.", shape.kvHeads, together),
+                  shape.kvHeads > 1 ? fmt::format("Give --group-size, at least 2, that divides {}.", shape.kvHeads) : "Use the method separate.");
+  const std::int64_t bytes = shape.cacheBytesPerToken() / together, budget = budgetBytes(target, shape);
+  if (target.kind != Target::Kind::maxLoss && bytes > budget)
+    return refuse(fmt::format("The target leaves {} of the {} bytes a token, but the method {} stores {} with one head for every {}.", budget,
+                              shape.cacheBytesPerToken(), settings.method.name, bytes, together),
+                  fmt::format("Give --bytes-per-token {} or more{}.", bytes, together < shape.kvHeads ? ", or a larger --group-size" : ""));
+  settings.minimumRank = settings.maximumRank = shape.headDim;
+  return {};
 }
 
 Result<void> checkStatistics(const Decoder& decoder, const Statistics* statistics, const Method& method) {
@@ -328,9 +351,10 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
 
 Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
                                  const ProcessGroup& processes) {
-  KVISTA_ASSIGN(const Settings settings, settingsOf(request));
+  KVISTA_ASSIGN(Settings settings, settingsOf(request));
   const Method& method = settings.method;
   const ModelShape& shape = decoder.shape();
+  if (method.sharesHeads) KVISTA_CHECK(boundHeads(request.target, shape, settings));
   KVISTA_CHECK(checkStatistics(decoder, statistics, method));
   KVISTA_ASSIGN(CompressionPlan plan, draftPlan(request, shape));
   KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile(request.device));
@@ -368,6 +392,8 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
     return fail(ErrorCode::internal, fmt::format("The plan made by {} is not sound: {}", method.name, problems.front()));
 
   const bool predictable = statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised;
+  // The spectra of common heads are in a metric of the pairs' means, not in the loss's own.
+  if (method.sharesHeads) planned.predictedLoss = planned.correctedLoss = std::nullopt;
   if (!planned.predictedLoss && predictable) {
     KVISTA_ASSIGN(const PlanFactors factors, factorsOfStatistics(decoder, statistics, planned.plan, task, processes));
     KVISTA_ASSIGN(planned.predictedLoss, predictLoss(decoder, *statistics, planned.plan, factors, task));

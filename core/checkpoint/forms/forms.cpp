@@ -11,7 +11,8 @@
 #define KVISTA_FORMS(X) \
   X(latent)             \
   X(dense)              \
-  X(palu)
+  X(palu)               \
+  X(gqa)
 
 namespace kvista {
 

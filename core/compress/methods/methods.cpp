@@ -17,6 +17,7 @@
   X(grouped) \
   X(recalkv) \
   X(svd) \
+  X(gqa) \
   X(plain)
 
 namespace kvista {
@@ -42,6 +43,7 @@ Result<const Method*> findMethod(std::string_view name) {
 std::string_view whyNotCompensated(const Method& method) {
   if (method.storage == Storage::plainQuantised) return "has no latent that could be fitted";
   if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, which are no linear function of what comes in";
+  if (method.sharesHeads) return "keeps what commutes with RoPE, which a fit does not";
   return method.sequential ? "goes from layer to layer in a way of its own" : "";
 }
 
