@@ -257,6 +257,31 @@ DecoderJson describeForModelCode(const DecoderDescription& description) {
   return result;
 }
 
+json configForModelCode(const json& base, const DecoderDescription& description) {
+  const ModelShape& shape = description.shape;
+  DecoderJson described = describeForModelCode(description);
+  json layers = json::array();
+  for (const int block : described.blocks) layers.push_back({{"block", block}});
+  json config = {{"vocab_size", shape.vocabulary},
+                 {"hidden_size", shape.hiddenSize},
+                 {"intermediate_size", description.layers.front().feedForward.experts.front().up.out},
+                 {"num_hidden_layers", shape.layers},
+                 {"num_attention_heads", shape.queryHeads},
+                 {"num_key_value_heads", shape.kvHeads},
+                 {"head_dim", shape.headDim},
+                 {"max_position_embeddings", description.maximumPositions},
+                 {"tie_word_embeddings", description.head.linear.weight == description.embedding.weight},
+                 {"kvista", {{"base_config", base}, {"decoder", std::move(described.decoder)}, {"layers", std::move(layers)}}}};
+  for (const json& part : {base.value("text_config", json::object()), base}) {
+    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
+      if (part.contains(key)) config[key] = part[key];
+    // 5.x calls it dtype but reads both.
+    for (const char* key : {"dtype", "torch_dtype"})
+      if (part.contains(key) && part[key].is_string()) config["torch_dtype"] = part[key];
+  }
+  return config;
+}
+
 std::string attentionPrefix(int layer) { return fmt::format("model.layers.{}.self_attn.", layer); }
 
 std::vector<TensorRole> tensorRoles(const DecoderDescription& description) {

@@ -18,6 +18,10 @@ struct DecoderJson {
 };
 DecoderJson describeForModelCode(const DecoderDescription& description);
 
+/// config.json of a model that our own code runs: sizes and special tokens under the names that transformers and engines know, and
+/// `kvista` with the original's configuration, `decoder` and one entry a layer that says its block. The rest is the form's.
+nlohmann::json configForModelCode(const nlohmann::json& base, const DecoderDescription& description);
+
 /// A tensor of the model that is not a key or value weight, as the model code names it and as the checkpoint does.
 struct TensorRole {
   std::string name;    ///< "model.layers.0.mlp.up_proj.weight"

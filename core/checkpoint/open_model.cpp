@@ -16,6 +16,7 @@
 #include "core/checkpoint/latent_layout.h"
 #include "core/checkpoint/latent_store.h"
 #include "core/checkpoint/palu_model.h"
+#include "core/checkpoint/serving_model.h"
 #include "core/checkpoint/tensor_source.h"
 #include "core/io/json_file.h"
 #include "core/model/torch_guard.h"
@@ -128,6 +129,7 @@ Result<OpenedModel> openLatent(const Checkpoint& checkpoint, const CompressionPl
 }
 
 Result<OpenedModel> openPlain(Checkpoint checkpoint) {
+  if (isServed(checkpoint)) return openServed(checkpoint);
   if (isPalu(checkpoint)) {
     KVISTA_ASSIGN(checkpoint, asOriginal(checkpoint));
   }

@@ -129,3 +129,14 @@ class KVistaConfig(PretrainedConfig):
     def block_of(self, layer):
         """The kind of block that `layer` is."""
         return self.kvista["decoder"]["blocks"][self.kvista["layers"][layer]["block"]]
+
+
+class KVistaServingConfig(KVistaConfig):
+    """Of the form `serve`: `head_dim` is what a head's key, and its value, takes in the cache, `rope_head_dim` how wide heads of
+    queries and keys are where they are rotated; a layer of `kvista` has no groups."""
+
+    model_type = "kvista_serving"
+
+    def __init__(self, rope_head_dim=0, **kwargs):
+        self.rope_head_dim = rope_head_dim
+        super().__init__(**kwargs)

@@ -488,7 +488,7 @@ def methods():
 
 
 # The names are listed here so that each is a test of its own; another test compares them with the program's list.
-METHODS = ["coded", "coded-joint", "coded-head", "joint", "separate", "grouped", "recalkv", "svd", "gqa", "plain"]
+METHODS = ["coded", "coded-joint", "coded-head", "joint", "separate", "grouped", "recalkv", "svd", "gqa", "kqsvd", "plain"]
 
 
 def test_list_has_the_methods():

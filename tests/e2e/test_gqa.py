@@ -3,64 +3,36 @@
 """The form `gqa`: stock checkpoints with fewer key-value heads, which transformers loads, computes what was planned with, and
 generates with from a smaller cache."""
 
+import json
 import re
+import subprocess
 
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from program import BAD_INPUT, TEXTS, answer, complaint, run
-from test_families import byte_tokenizer
+from program import TEXTS, USAGE, answer, complaint, run
+from small_models import make, plan
+from test_families import own_logits
+from test_gguf import PYTHON, SCRIPT, needs_llama
 
 pytestmark = pytest.mark.skipif(int(transformers.__version__.split(".")[0]) < 5, reason="older versions know other keys of a configuration")
 
-LAYERS, WIDTH = 4, 16
-SIZES = {
-    "vocab_size": 256, "hidden_size": 128, "intermediate_size": 40, "num_hidden_layers": LAYERS, "num_attention_heads": 8,
-    "num_key_value_heads": 4, "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-}
+WIDTH = 16
+HEADS = {"num_attention_heads": 8, "num_key_value_heads": 4}
 FAMILIES = {
     "llama": {}, "mistral": {"sliding_window": 9}, "mixtral": {"num_local_experts": 3}, "granite": {"attention_multiplier": 0.2},
-    "smollm3": {"no_rope_layers": [1, 0, 1, 0]}, "stablelm": {"partial_rotary_factor": 0.5}, "glm": {"head_dim": WIDTH, "attention_bias": False, "partial_rotary_factor": 0.5},
+    "smollm3": {"no_rope_layers": [1, 0]}, "stablelm": {"partial_rotary_factor": 0.5}, "glm": {"head_dim": WIDTH, "attention_bias": False, "partial_rotary_factor": 0.5},
     "cohere": {}, "olmo": {}, "gemma": {"head_dim": WIDTH}, "gemma2": {"head_dim": WIDTH, "query_pre_attn_scalar": 16}, "starcoder2": {"use_bias": False},
     "internlm3": {"head_dim": WIDTH},
 }
 
 
-@torch.no_grad()
-def make(family, changes, folder):
-    torch.manual_seed(5)
-    config = transformers.AutoConfig.for_model(family, **{**SIZES, **changes})
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
-    for name, parameter in model.named_parameters():
-        spread = 0.1 if parameter.dim() == 1 else 1.5 / parameter.shape[-1] ** 0.5
-        parameter.copy_((1.0 if parameter.dim() == 1 else 0.0) + spread * torch.randn(parameter.shape))
-    model.save_pretrained(folder)
-    byte_tokenizer().save(str(folder / "tokenizer.json"))
-    return model
-
-
-def plan(model, folder, *options):
-    run("calibrate", model, "--text", TEXTS / "calibration.txt", "--window", 32, "--tokens", 2048, "-o", folder / "statistics")
-    said = answer("plan", model, "--stats", folder / "statistics", *options, "-o", folder / "plan.kvista")
-    return folder / "plan.kvista", said
-
-
-def own_logits(subject, ids, folder):
-    save_file({"input_ids": ids}, folder / "input.safetensors")
-    run("forward", subject, "--input", folder / "input.safetensors", "-o", folder / "output.safetensors")
-    return load_file(folder / "output.safetensors")["logits"]
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
 def test_stock_code_computes_the_plan_with_fewer_heads(family, tmp_path):
-    try:
-        original = make(family, FAMILIES[family], tmp_path / "model")
-    except ValueError as error:
-        pytest.skip(f"transformers {transformers.__version__}: {error}")
+    original = make(family, tmp_path / "model", **HEADS, **FAMILIES[family])
     file, planned = plan(tmp_path / "model", tmp_path, "--method", "gqa", "--times-smaller", 2)
     said = answer("export", file, "-o", tmp_path / "small", "--form", "gqa")
     assert said["verified"] and said["bytesPerToken"] == planned["bytesPerToken"] == said["bytesPerTokenBefore"] // 2
@@ -80,7 +52,7 @@ def test_stock_code_computes_the_plan_with_fewer_heads(family, tmp_path):
 
 @torch.no_grad()
 def test_heads_that_turn_one_another_merge_without_loss(tmp_path):
-    model = make("llama", {}, tmp_path / "model")
+    model = make("llama", tmp_path / "model", **HEADS)
     generator = torch.Generator().manual_seed(2)
     for layer in model.model.layers:
         keys, values = (linear.weight.view(4, WIDTH, -1) for linear in (layer.self_attn.k_proj, layer.self_attn.v_proj))
@@ -106,20 +78,34 @@ REFUSED = {
 @pytest.mark.parametrize("family", REFUSED)
 def test_families_that_cannot_are_refused_before_any_work(family, tmp_path):
     changes, reason = REFUSED[family]
-    make(family, changes, tmp_path / "model")
+    make(family, tmp_path / "model", **HEADS, **changes)
     done = run("compress", tmp_path / "model", "--text", TEXTS / "calibration.txt", "--window", 32, "--windows", 8, "--method", "gqa", "--times-smaller", 2,
-               "--form", "gqa", "-o", tmp_path / "small", code=BAD_INPUT)
+               "--form", "gqa", "-o", tmp_path / "small", code=USAGE)
     assert reason in complaint(done) and "Export the form latent" in complaint(done)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
 def test_plans_that_cannot_are_refused_before_anything_is_written(tmp_path):
-    make("llama", {}, tmp_path / "model")
+    make("llama", tmp_path / "model", **HEADS)
     file, _ = plan(tmp_path / "model", tmp_path, "--method", "separate", "--times-smaller", 2)
-    done = run("export", file, "-o", tmp_path / "small", "--form", "gqa", code=BAD_INPUT)
+    done = run("export", file, "-o", tmp_path / "small", "--form", "gqa", code=USAGE)
     assert re.search(r"a plan of the method separate has none\. Plan with `--method gqa`", complaint(done))
     assert not (tmp_path / "small").exists()
     for size in (3, 8):
         done = run("plan", tmp_path / "model", "--stats", tmp_path / "statistics", "--method", "gqa", "--group-size", size, "--times-smaller", 2,
-                   "-o", tmp_path / "other.kvista", code=(2, BAD_INPUT))
+                   "-o", tmp_path / "other.kvista", code=USAGE)
         assert "4 key-value heads cannot become one for every" in complaint(done)
+
+
+@needs_llama
+@torch.no_grad()
+def test_llama_cpp_runs_it_from_one_file(tmp_path):
+    make("llama", tmp_path / "model", **HEADS)
+    file, _ = plan(tmp_path / "model", tmp_path, "--method", "gqa", "--times-smaller", 2)
+    assert answer("export", file, "-o", tmp_path / "small", "--form", "gqa", "--container", "gguf")["verified"]
+    ids = torch.randint(3, 256, (1, 24), generator=torch.Generator().manual_seed(1))
+    asked = {"gqa": {"file": str(tmp_path / "small/model.gguf"), "rows": ids.tolist(), "texts": []}}
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
+    subprocess.run([PYTHON, "-c", SCRIPT, tmp_path / "asked.json", tmp_path / "answer.json"], check=True)
+    found = json.loads((tmp_path / "answer.json").read_text())["gqa"]
+    torch.testing.assert_close(torch.tensor(found["logits"]), own_logits(file, ids, tmp_path), atol=1e-3, rtol=1e-4)

@@ -7,12 +7,15 @@
 
 #include <algorithm>
 
+#include "core/checkpoint/tensor_source.h"
+
 // One line a form: X(name) is the function `ExportForm nameForm()` of its file in this folder.
 #define KVISTA_FORMS(X) \
   X(latent)             \
   X(dense)              \
   X(palu)               \
-  X(gqa)
+  X(gqa)                \
+  X(serve)
 
 namespace kvista {
 
@@ -32,6 +35,11 @@ Result<const ExportForm*> findExportForm(std::string_view name) {
   for (const ExportForm& form : exportForms()) names.push_back(form.name);
   return fail(ErrorCode::invalidArgument, fmt::format("There is no export form \"{}\".", name),
               fmt::format("Choose one of: {}.", fmt::join(names, ", ")));
+}
+
+TensorToWrite carriedRole(const std::shared_ptr<const TensorStore>& store, const TensorRole& role, DataType dtype) {
+  // Few experts differ by more in what corrects their choice than rounding changes.
+  return carriedOver(store, store->tensors().at(role.source), role.name, role.name.ends_with(".correction") ? DataType::f32 : dtype);
 }
 
 bool isDraft(const CompressionPlan& plan) {

@@ -2,7 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
+
+#include "core/checkpoint/decoder_json.h"
 #include "core/checkpoint/export_form.h"
+#include "core/io/tensor_store.h"
 
 namespace kvista {
 
@@ -14,6 +18,9 @@ inline constexpr std::string_view kLoadAsOriginal =
     "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
     "```\n"
     "or with whatever else loads the original.";
+
+/// A tensor of the model as model code names it, byte for byte where that can be.
+TensorToWrite carriedRole(const std::shared_ptr<const TensorStore>& store, const TensorRole& role, DataType dtype);
 
 /// True where nothing is laid out yet: every direction of every group is dropped, as `draftPlan` answers it.
 bool isDraft(const CompressionPlan& plan);

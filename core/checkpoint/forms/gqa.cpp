@@ -54,6 +54,7 @@ Result<void> checkModel(const DecoderDescription& description) {
     if (attention.keyNorm || attention.queryNorm) return refuse("a norm stands between projections and keys, which a common head cannot be brought through");
     if (!attention.key.bias.empty() || !attention.value.bias.empty()) return refuse("each key-value head has a bias of its own, which a common head cannot have");
     if (attention.clip > 0) return refuse("keys and values are clamped, which a common head would be at other places");
+    if (!attention.sinks.empty()) return refuse("every query head has a sink of its own by its number");
     if (attention.linearBiases) return refuse("every query head has its own linear bias by its number");
     for (const LinearDescription* linear : {&attention.query, &attention.key, &attention.value, &attention.output})
       if (description.views.contains(linear->weight)) return refuse("their files hold several projections in one tensor");
@@ -245,6 +246,7 @@ ExportForm gqaForm() {
           .summary = "The original architecture with fewer key-value heads: the cache is smaller everywhere, at more loss than latents",
           .runsIn = "whatever runs the original model",
           .howToLoad = kLoadAsOriginal,
+          .isStock = true,
           .check = check,
           .carried = carried,
           .make = make};

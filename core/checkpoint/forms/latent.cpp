@@ -34,46 +34,21 @@ nlohmann::json describeGroup(const LatentGroup& group) {
 }
 
 nlohmann::json configOf(const ExportSource& source, const LatentLayout& layout) {
-  const DecoderDescription& description = source.description;
-  const ModelShape& shape = description.shape;
-  DecoderJson decoder = describeForModelCode(description);
-  nlohmann::json layers = nlohmann::json::array();
-  for (const int block : decoder.blocks) layers.push_back({{"block", block}, {"groups", nlohmann::json::array()}});
+  const ModelShape& shape = source.description.shape;
+  nlohmann::json config = configForModelCode(source.checkpoint.config, source.description);
+  config["model_type"] = "kvista";
+  config["architectures"] = {"KVistaForCausalLM"};
+  config["auto_map"] = {{"AutoConfig", "configuration_kvista.KVistaConfig"},
+                        {"AutoModel", "modeling_kvista.KVistaModel"},
+                        {"AutoModelForCausalLM", "modeling_kvista.KVistaForCausalLM"}};
+  nlohmann::json& own = config["kvista"];
+  own["format"] = kLatentFormat;
+  own["key_position"] = source.plan.keyPosition == KeyPosition::afterRope ? "after_rope" : "before_rope";
+  own["exact_tokens"] = source.plan.exactTokens;
+  for (nlohmann::json& layer : own["layers"]) layer["groups"] = nlohmann::json::array();
   for (const LatentGroup& group : layout.groups)
-    layers[static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
-
-  const nlohmann::json& base = source.checkpoint.config;
-  nlohmann::json config = {
-      {"architectures", {"KVistaForCausalLM"}},
-      {"auto_map",
-       {{"AutoConfig", "configuration_kvista.KVistaConfig"},
-        {"AutoModel", "modeling_kvista.KVistaModel"},
-        {"AutoModelForCausalLM", "modeling_kvista.KVistaForCausalLM"}}},
-      {"model_type", "kvista"},
-      {"vocab_size", shape.vocabulary},
-      {"hidden_size", shape.hiddenSize},
-      {"intermediate_size", description.layers.front().feedForward.experts.front().up.out},
-      {"num_hidden_layers", shape.layers},
-      {"num_attention_heads", shape.queryHeads},
-      {"num_key_value_heads", shape.kvHeads},
-      {"head_dim", shape.headDim},
-      {"max_position_embeddings", description.maximumPositions},
-      {"tie_word_embeddings", description.head.linear.weight == description.embedding.weight},
-      {"kvista",
-       {{"format", kLatentFormat},
-        {"base_config", base},
-        {"decoder", std::move(decoder.decoder)},
-        {"key_position", source.plan.keyPosition == KeyPosition::afterRope ? "after_rope" : "before_rope"},
-        {"exact_tokens", source.plan.exactTokens},
-        {"layers", std::move(layers)}}}};
-  if (shape.valueHeadDim != shape.headDim) config["kvista"]["value_head_dim"] = shape.valueHeadDim;
-  for (const nlohmann::json& part : {base.value("text_config", nlohmann::json::object()), base}) {
-    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
-      if (part.contains(key)) config[key] = part[key];
-    // 5.x calls it dtype but reads both.
-    for (const char* key : {"dtype", "torch_dtype"})
-      if (part.contains(key) && part[key].is_string()) config["torch_dtype"] = part[key];
-  }
+    own["layers"][static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
+  if (shape.valueHeadDim != shape.headDim) own["value_head_dim"] = shape.valueHeadDim;
   return config;
 }
 
@@ -108,11 +83,7 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
 Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
   KVISTA_ASSIGN(const auto store, withViews(checkpoint.tensors, description.views));
   std::vector<TensorToWrite> tensors;
-  for (const TensorRole& role : tensorRoles(description)) {
-    // Few experts differ by more in what corrects their choice than rounding changes.
-    const DataType own = role.name.ends_with(".correction") ? DataType::f32 : dtype;
-    tensors.push_back(carriedOver(store, store->tensors().at(role.source), role.name, own));
-  }
+  for (const TensorRole& role : tensorRoles(description)) tensors.push_back(carriedRole(store, role, dtype));
   std::ranges::stable_sort(tensors, {}, &TensorToWrite::name);
   return tensors;
 }
@@ -126,6 +97,7 @@ Result<ExportContent> make(const ExportSource& source) {
 
   ExportContent content;
   content.files = modelCode();
+  content.files.erase("serving_kvista.py");  // of the form serve
   content.cacheBytesPerToken = bytesPerToken(source.plan);
   content.plan = source.plan;
   content.factors = source.factors;

@@ -18,6 +18,7 @@
   X(recalkv) \
   X(svd) \
   X(gqa) \
+  X(kqsvd) \
   X(plain)
 
 namespace kvista {

@@ -65,7 +65,7 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
       continue;
     }
     if (method.sharesHeads && share < 1.0 / shape.kvHeads) {
-      EXPECT_THAT(refused(request).message, HasSubstr("but the method gqa stores 1024 with one head for every 8"));
+      EXPECT_THAT(refused(request).message, HasSubstr("but the method gqa stores 256 with one head for every 8"));
       continue;
     }
     const PlannedPlan result = planned(request);

@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/compress/method.h"
+
+namespace kvista {
+
+Method kqsvdMethod() {
+  return {.name = "kqsvd",
+          .summary = "Low rank at 16 bits, every head alone, keys after RoPE as their queries read them: what stock attention kernels can hold",
+          .source = "KQ-SVD (Lesens et al., 2025)",
+          .grouping = "head",
+          .metric = Metric::query,
+          .keyPosition = KeyPosition::afterRope,
+          .allocator = "uniform",
+          .rankStep = 16};
+}
+
+}  // namespace kvista
