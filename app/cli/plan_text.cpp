@@ -80,6 +80,8 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_option("--metric", settings.metric, "Instead of the method's")->check(oneOf(namesOf(kMetrics)));
   verb->add_option("--damping", settings.damping, "Add this part of each head's mean weight to its metric, such as 0.03")
       ->check(numberAtLeast(0));
+  verb->add_flag("--sink-free", settings.sinkFree,
+                 "Take bases from the tokens beyond the first 4 of each window, as methods do that keep those exact");
   verb->add_flag("--compensate", settings.compensate,
                  "Fit each layer to what the compressed layers before it hand on, if that helps on held-out text");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
@@ -123,6 +125,7 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   for (const auto& named : kMetrics)
     if (named.name == settings.metric) request.metric = named.value;
   request.damping = settings.damping;
+  request.sinkFree = settings.sinkFree;
   request.compensate = settings.compensate;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;

@@ -19,6 +19,7 @@ CompressionPlan withoutGroups(const CompressionPlan& plan) {
   settings.rankStep = plan.rankStep;
   settings.exactTokens = plan.exactTokens;
   settings.scaleBlock = plan.scaleBlock;
+  settings.sinkFree = plan.sinkFree;
   settings.compensated = plan.compensated;
   settings.target = plan.target;
   return settings;

@@ -217,6 +217,7 @@ void Workflow::regroup(const std::string& grouping, int groupSize, const QString
   wish.metric = plan.metric;
   wish.rankStep = plan.rankStep;
   wish.damping = plan.damping;
+  wish.sinkFree = plan.sinkFree;
   wish.compensate = plan.compensated;
   // An allowed loss leaves open at what ranks groups are weighed: the bytes it has led to do not.
   wish.target = plan.target.kind == Target::Kind::maxLoss

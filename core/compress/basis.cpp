@@ -92,7 +92,7 @@ BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method) {
   request.keyPosition = plan.keyPosition;
   request.weightsOnly = method.weightsOnly;
   request.sharesHeads = method.sharesHeads;
-  request.withoutSinks = plan.exactTokens >= kSinkTokens;
+  request.withoutSinks = plan.sinkFree || plan.exactTokens >= kSinkTokens;
   if (plan.storage == Storage::coded) request.codedWidths = method.widths;
   return request;
 }

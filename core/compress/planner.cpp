@@ -324,7 +324,6 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   KVISTA_ASSIGN(const Settings settings, settingsOf(request));
   const Method& method = settings.method;
   const LossModel best{.gradients = true};  // of the best calibration
-  KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(method.metric, request.damping), best));
   KVISTA_CHECK(findAllocator(method.allocator));
   KVISTA_CHECK(findDeviceProfile(request.device));
   KVISTA_CHECK(checkCompensation(request, method));
@@ -342,7 +341,9 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   plan.storage = method.storage;
   plan.rankStep = settings.rankStep;
   plan.exactTokens = method.exactTokens;
+  plan.sinkFree = request.sinkFree && plan.exactTokens < kSinkTokens;
   plan.target = request.target;
+  KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), best));
   plan.groups = singleSlots(shape);
   for (Group& group : plan.groups) std::ranges::fill(group.widths, std::uint8_t{0});
   KVISTA_CHECK(checkBudget(settings, plan, shape));
@@ -359,8 +360,11 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   KVISTA_ASSIGN(CompressionPlan plan, draftPlan(request, shape));
   KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile(request.device));
   const PlanningContext context{shape, lossModelOf(statistics), *device, request.context, request.batch};
-  KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(method.metric, request.damping), context.loss));
+  KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), context.loss));
 
+  if (method.weightsOnly && request.sinkFree)
+    return fail(ErrorCode::invalidArgument, fmt::format("The method {} looks at weights alone; there are no tokens to leave out.", method.name),
+                "Leave out --sink-free.");
   if (request.manual)
     if (const auto problems = validate(*request.manual, shape); !problems.empty())
       return fail(ErrorCode::invalidArgument, "The groups to keep do not fit the model: " + problems.front());

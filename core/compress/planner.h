@@ -32,6 +32,7 @@ struct PlanRequest {
   std::optional<std::string> allocator;
   std::optional<Metric> metric;
   double damping = 0;                    ///< Of the metric; CompressionPlan::damping.
+  bool sinkFree = false;                 ///< CompressionPlan::sinkFree; nothing new where the first tokens stay exact.
   /// Fit factors to what the compressed layers before hand on (methods.md section 5), if that helps on held-out text.
   bool compensate = false;
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.

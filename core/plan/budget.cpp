@@ -100,8 +100,8 @@ Result<void> checkTarget(const Target& target, Storage storage, bool measuresLos
                 "Give --share or --times-smaller instead.");
   if (target.kind == Target::Kind::maxLoss && !(measuresLoss && loss.gradients))
     return fail(ErrorCode::invalidArgument,
-                "An allowed loss can be kept only where the loss is predicted: with gradients and the Fisher metric without damping.",
-                "Calibrate without --no-gradients, leave --metric and --damping out, or give --share.");
+                "An allowed loss can be kept only where the loss is predicted: with gradients and the Fisher metric as it is.",
+                "Calibrate without --no-gradients, leave --metric, --damping and --sink-free out, or give --share.");
   return {};
 }
 

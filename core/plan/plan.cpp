@@ -48,6 +48,7 @@ std::string hashOf(const CompressionPlan& plan, Chosen chosen) {
                   static_cast<int>(plan.keyPosition), static_cast<int>(plan.storage), plan.exactTokens,
                   plan.storage == Storage::plainQuantised ? plan.scaleBlock : 0);
   if (plan.compensated) text += "compensated;";
+  if (plan.sinkFree) text += "sinkFree;";
   if (plan.damping != 0) text += fmt::format("damping {};", plan.damping);
   for (const std::string& content : contents) text += content;
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
@@ -74,9 +75,9 @@ bool Group::isUncompressed() const {
 
 std::int64_t Group::storedBytes() const { return kvista::storedBytes(widths); }
 
-bool measuresLoss(Metric metric, double damping) { return metric == Metric::fisher && damping == 0; }
-
-bool measuresLoss(const CompressionPlan& plan) { return measuresLoss(plan.metric, plan.damping); }
+bool measuresLoss(const CompressionPlan& plan) {
+  return plan.metric == Metric::fisher && plan.damping == 0 && !plan.sinkFree;
+}
 
 int slotWidth(const Slot& slot, const ModelShape& shape) {
   return slot.side == Side::key ? shape.headDim : shape.valueHeadDim;

@@ -80,6 +80,9 @@ struct CompressionPlan {
   Storage storage = Storage::coded;
   int rankStep = 8;     ///< Ranks (or directions of one width) come in multiples of this.
   int exactTokens = 0;  ///< The first tokens of a sequence that stay exact (attention sinks).
+  /// Bases come from the tokens beyond the first of each window, attention sinks being like no others, although the first are
+  /// stored like all. Plans that keep those exact (exactTokens) do so in any case.
+  bool sinkFree = false;
   int scaleBlock = 64;  ///< plainQuantised: tokens that share a key channel's scale and zero.
   /// Factors are fitted to what the compressed layers before hand on, so that they rebuild the outputs of the model as it is
   /// (methods.md section 5): not for keys after RoPE, nor for plain quantisation.
@@ -98,8 +101,8 @@ inline constexpr double kMaxDamping = 1;
 /// number of the others. Never throws.
 std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape& shape);
 
-/// Whether eigenvalues in a metric are what the loss rises by, nats a token: Fisher blocks as they are.
-bool measuresLoss(Metric metric, double damping);
+/// Whether eigenvalues of the plan's bases are what the loss rises by, nats a token: in Fisher blocks as they are, of all tokens
+/// that are stored.
 bool measuresLoss(const CompressionPlan& plan);
 
 /// Width in numbers of one slot of the model.

@@ -262,6 +262,7 @@ struct PlanWish {
   std::optional<CompressionPlan> keep;  ///< Groups, locks and widths of locked groups to keep.
   std::optional<std::string> measure;   ///< How groupings by similarity compare heads.
   double damping = 0;                   ///< Of the metric.
+  bool sinkFree = false;                ///< Bases of the tokens beyond the sinks.
   bool compensate = false;              ///< Fit factors to what the compressed layers before hand on, if that helps.
   bool operator==(const PlanWish&) const = default;
 };

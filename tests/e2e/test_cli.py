@@ -378,7 +378,7 @@ def test_progress_goes_to_standard_error(text, tmp_path):
 
 
 @pytest.mark.parametrize("side", "kv")
-@pytest.mark.parametrize("measure", ["cka", "cka-centred", "cka-sink-free", "cka-released"])
+@pytest.mark.parametrize("measure", ["cka", "cka-centred", "cka-sink-free", "cka-rotated", "cka-released", "subspace", "weight-cosine", "attention"])
 def test_similarity(statistics, measure, side):
     assert measure in [entry["name"] for entry in answer("list", "measures")["measures"]]
     matrix = torch.tensor(

@@ -77,6 +77,7 @@ ProvenanceSection ofPlan(const Document& document) {
            {tr("Grouping"), tr("%1, %2 groups").arg(text(plan.grouping), countText(static_cast<qint64>(plan.groups.size())))},
            {tr("Allocator"), text(plan.allocator)},
            {tr("Metric"), text(nameIn(kMetrics, plan.metric) + (plan.damping > 0 ? fmt::format(", damped by {:.3g}", plan.damping) : ""))},
+           {tr("Bases of"), plan.sinkFree || plan.exactTokens > 0 ? tr("tokens beyond the sinks") : tr("all tokens")},
            {tr("Compensated"), plan.compensated ? tr("yes") : tr("no")},
            {tr("Keys"), text(nameIn(kKeyPositions, plan.keyPosition))},
            {tr("Storage"), text(nameIn(kStorages, plan.storage))},

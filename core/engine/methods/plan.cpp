@@ -33,6 +33,7 @@ Result<nlohmann::json> makePlanFor(Call& call) {
   request.metric = wish.metric;
   request.measure = wish.measure;
   request.damping = wish.damping;
+  request.sinkFree = wish.sinkFree;
   request.compensate = wish.compensate;
   request.device = wish.device;
   request.context = wish.context;

@@ -136,6 +136,29 @@ TEST(Damping, IsPartOfThePlanAndItsPredictionStaysThatOfTheLoss) {
   EXPECT_EQ(errorOf(makePlan(shortDecoder(), &shortStatistics(), allowed, {})).message, "A damping of 2 is not possible; it must be 0 to 1.");
 }
 
+TEST(SinkFree, BasesLeaveTheFirstTokensOutAndLosesMoreOfThem) {
+  PlanRequest request;
+  request.method = "joint";
+  request.target = {Target::Kind::keptFraction, 0.2};
+  const PlanWithSpectra all = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {}));
+  request.sinkFree = true;
+  const PlanWithSpectra beyond = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {}));
+  EXPECT_TRUE(beyond.planned.plan.sinkFree);
+  EXPECT_NE(fingerprint(beyond.planned.plan), fingerprint(all.planned.plan));
+  EXPECT_EQ(planFromJson(toJson(beyond.planned.plan)).value(), beyond.planned.plan);
+  BasisRequest without;
+  without.withoutSinks = true;
+  const LayerMoments moments = valueOf(LayerMoments::of(shortDecoder(), &shortStatistics(), 0, without));
+  EXPECT_EQ(beyond.units[0].spectrum.eigenvalues, valueOf(moments.eigenvalues(beyond.planned.plan.groups[0].slots)));
+  ASSERT_TRUE(beyond.planned.predictedLoss);  // of all tokens, the first among them
+  EXPECT_GT(*beyond.planned.predictedLoss, *all.planned.predictedLoss);
+  request.method = "coded-joint";
+  request.target = {Target::Kind::share, 0.125};
+  EXPECT_FALSE(valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan.sinkFree) << "the first tokens are exact";
+  request.method = "svd";
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message, HasSubstr("no tokens to leave out"));
+}
+
 TEST(PredictLossOfCodes, IsNearTheAllocationsPrediction) {
   for (const char* method : {"coded-joint", "coded-head"}) {
     const PlannedPlan result = planned(method, Metric::fisher, 0);

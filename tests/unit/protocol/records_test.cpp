@@ -97,7 +97,7 @@ TEST(Records, ComeBackAsTheyWere) {
   const TextSelection text{{"a", "b"}, 1024, 16, 2, std::uint64_t{1} << 53, true, {2, 1}};
   EXPECT_EQ(through(text), text);
   EXPECT_EQ(through(TextSelection()), TextSelection());
-  const PlanWish wish{"joint", {Target::Kind::maxLoss, .02}, 16, 4, "swap", "uniform", Metric::identity, "h100", 4096, 8, plan(), "cka", 0.03, true};
+  const PlanWish wish{"joint", {Target::Kind::maxLoss, .02}, 16, 4, "swap", "uniform", Metric::identity, "h100", 4096, 8, plan(), "cka", 0.03, true, true};
   EXPECT_EQ(through(wish), wish);
   EXPECT_EQ(through(PlanWish()), PlanWish());
 }
@@ -233,7 +233,7 @@ TEST(Records, NameTheFieldThatIsWrong) {
   expectMistakesNamed(ExportPreview{});
   expectMistakesNamed(ExportRecord{});
   expectMistakesNamed(TextSelection{{}, 0, 0, 0, 1, false});
-  expectMistakesNamed(PlanWish{"coded", {}, 8, 4, "swap", "uniform", Metric::fisher, "h200", 1, 1, plan(), "cka", 0.03, true});
+  expectMistakesNamed(PlanWish{"coded", {}, 8, 4, "swap", "uniform", Metric::fisher, "h200", 1, 1, plan(), "cka", 0.03, true, true});
   expectMistakesNamed(PlannedPlan{plan(), 0, 0, 1, 1, 0, {}, ""});
   expectMistakesNamed(CostModel{});
   expectMistakesNamed(unit());
