@@ -82,6 +82,7 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
       ->check(numberAtLeast(0));
   verb->add_flag("--sink-free", settings.sinkFree,
                  "Take bases from the tokens beyond the first 4 of each window, as methods do that keep those exact");
+  verb->add_flag("--centred", settings.centred, "Take bases around the mean over tokens, which is put back when the cache is read");
   verb->add_flag("--compensate", settings.compensate,
                  "Fit each layer to what the compressed layers before it hand on, if that helps on held-out text");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
@@ -126,6 +127,7 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
     if (named.name == settings.metric) request.metric = named.value;
   request.damping = settings.damping;
   request.sinkFree = settings.sinkFree;
+  request.centred = settings.centred;
   request.compensate = settings.compensate;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;

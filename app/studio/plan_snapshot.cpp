@@ -20,6 +20,7 @@ CompressionPlan withoutGroups(const CompressionPlan& plan) {
   settings.exactTokens = plan.exactTokens;
   settings.scaleBlock = plan.scaleBlock;
   settings.sinkFree = plan.sinkFree;
+  settings.centred = plan.centred;
   settings.compensated = plan.compensated;
   settings.target = plan.target;
   return settings;

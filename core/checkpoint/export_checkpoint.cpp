@@ -35,8 +35,6 @@ Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factor
     return fail(ErrorCode::invalidArgument,
                 fmt::format("There are factors for {} groups, the plan has {}.", factors.size(), plan.groups.size()));
   for (std::size_t i = 0; i < factors.size(); ++i) {
-    const auto width = static_cast<std::int64_t>(plan.groups[i].widths.size());
-    const auto rank = static_cast<std::int64_t>(plan.groups[i].rank());
     if (factors[i].isIdentity()) {
       if (std::ranges::all_of(plan.groups[i].widths, [](std::uint8_t bits) { return bits == 16; })) continue;
       return fail(ErrorCode::invalidArgument, fmt::format("Group {} is compressed but has no factors.", i));
@@ -44,10 +42,14 @@ Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factor
     std::vector<std::uint8_t> kept = plan.groups[i].widths;
     std::erase(kept, std::uint8_t{0});
     std::ranges::sort(kept, std::greater());
-    if (factors[i].up.sizes() != at::IntArrayRef({width, rank}) || factors[i].down.sizes() != at::IntArrayRef({rank, width}) ||
-        factors[i].steps.sizes() != at::IntArrayRef({rank}) || factors[i].widths != kept)
-      return fail(ErrorCode::invalidArgument,
-                  fmt::format("The factors of group {} are not those of {} directions of {} numbers.", i, rank, width));
+    const bool fits = std::ranges::all_of(kFactorTensors, [&](const auto& named) {
+      const at::Tensor& tensor = factors[i].*named.second;
+      const std::vector<std::int64_t> sizes = factorSizes(plan.groups[i], plan.centred, named.second);
+      return sizes.empty() ? !tensor.defined() : tensor.defined() && tensor.sizes() == at::IntArrayRef(sizes);
+    });
+    if (!fits || factors[i].widths != kept)
+      return fail(ErrorCode::invalidArgument, fmt::format("The factors of group {} are not those of {} directions of {} numbers.", i,
+                                                          plan.groups[i].rank(), plan.groups[i].widths.size()));
   }
   return {};
 }
@@ -123,11 +125,8 @@ PlanFactors shapesOfFactors(const CompressionPlan& plan) {
   for (const Group& group : plan.groups) {
     GroupFactors& factors = all.emplace_back();
     if (group.isUncompressed()) continue;
-    const auto width = static_cast<std::int64_t>(group.widths.size());
-    const auto rank = static_cast<std::int64_t>(group.rank());
-    factors.up = at::zeros({1, 1}).expand({width, rank});
-    factors.down = at::zeros({1, 1}).expand({rank, width});
-    factors.steps = at::zeros({1}).expand({rank});
+    for (const auto& [name, tensor] : kFactorTensors)
+      if (const auto sizes = factorSizes(group, plan.centred, tensor); !sizes.empty()) factors.*tensor = at::zeros({1}).expand(sizes);
     factors.widths = group.widths;
     std::erase(factors.widths, std::uint8_t{0});
     std::ranges::sort(factors.widths, std::greater());

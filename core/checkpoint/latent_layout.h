@@ -21,6 +21,7 @@ inline constexpr int kLatentFormat = 2;
 ///   down.weight  [r, hidden size] (down * W, applied to the layer's input) or [r, n] (down, applied to the heads' outputs)
 ///   up.weight    [n, r]
 ///   steps        [coded directions], float32
+///   down.bias    [r], up.bias [n]: shift and offset of centred plans' factors
 struct LatentGroup {
   std::size_t index = 0;  ///< In the plan.
   int layer = 0;
@@ -28,6 +29,7 @@ struct LatentGroup {
   Group group;
   std::vector<std::uint8_t> widths;  ///< Of the latent: falling, none 0.
   bool fromHidden = false;           ///< The projection's weight is multiplied into `down`.
+  bool isCentred = false;            ///< `down` and `up` have biases.
   bool isIdentity = false;           ///< No `up`; `down` only if fromHidden (the projection's own rows).
 
   [[nodiscard]] std::string name(std::string_view tensor) const;

@@ -77,7 +77,11 @@ std::string_view wordsFor(Metric metric) {
     case Metric::fisher:
       return "the loss's own curvature (Fisher)";
     case Metric::query:
-      return "what queries and the output projection make of them";
+      return "what attention scores feel of keys, values by their squares";
+    case Metric::output:
+      return "what the output projection makes of values, keys by their squares";
+    case Metric::attention:
+      return "what attention scores feel of keys and the output projection makes of values";
   }
   return "";
 }
@@ -95,6 +99,9 @@ std::string describePlan(const CompressionPlan& plan, const json& report) {
   text += fmt::format("* {} groups of heads, {} of them compressed; keys are compressed {} the rotary embedding\n", plan.groups.size(), compressed,
                       plan.keyPosition == KeyPosition::afterRope ? "after" : "before");
   text += plan.storage == Storage::coded ? "* directions are codes of 1 to 8 bits, or 16-bit numbers\n" : "* directions are 16-bit numbers\n";
+  if (plan.damping > 0) text += fmt::format("* {:.3g} of each head's mean weight is added to all its directions\n", plan.damping);
+  if (plan.sinkFree) text += "* bases are those of the tokens beyond the first of each window\n";
+  if (plan.centred) text += "* the mean over tokens is taken away before tokens are stored, and put back when they are read\n";
   if (plan.compensated) text += "* each layer is fitted to what the compressed layers before it hand on\n";
   if (plan.exactTokens > 0) text += fmt::format("* the first {} tokens stay exact\n", plan.exactTokens);
   text += fmt::format("* fingerprint {}\n", code(report.at("fingerprint").get<std::string>()));

@@ -102,6 +102,10 @@ class LatentReader {
     } else {
       KVISTA_ASSIGN(factors.down, read(group.name("down.weight"), {rank, width}));
     }
+    if (group.isCentred) {
+      KVISTA_ASSIGN(factors.shift, read(group.name("down.bias"), {rank}));
+      KVISTA_ASSIGN(factors.offset, read(group.name("up.bias"), {width}));
+    }
     factors.steps = at::zeros({rank});
     if (const std::int64_t coded = group.codedDirections(); coded > 0) {
       KVISTA_ASSIGN(const at::Tensor steps, read(group.name("steps"), {coded}));

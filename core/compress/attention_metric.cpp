@@ -7,6 +7,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
@@ -68,6 +69,17 @@ Result<at::Tensor> queryMetric(const Decoder& decoder, const LayerStatistics& su
       if (rotation.partner[static_cast<std::size_t>(j)] == j) element(mean, i, j).copy_(element(queries, i, j));
   }
   return here(mean * rotation.weights.unsqueeze(0) * rotation.weights.unsqueeze(1));
+}
+
+Result<at::Tensor> outputMetric(const Decoder& decoder, int layer) {
+  const ModelShape& shape = decoder.shape();
+  if (decoder.description().layers[static_cast<std::size_t>(layer)].attention.latent)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The values of layer {} are a latent that keys are made from too; no metric of its output projection is known.", layer),
+                "Choose another metric.");
+  const at::Tensor columns = decoder.outputWeight(layer).to(at::kDouble).view({shape.hiddenSize, shape.kvHeads, -1, shape.valueHeadDim});
+  const at::Tensor rows = columns.permute({1, 0, 2, 3}).flatten(1, 2);  // [kvHeads, hiddenSize * queries a group, d]
+  return at::matmul(rows.transpose(1, 2), rows);
 }
 
 at::Tensor relativeTo(const at::Tensor& forms, const at::Tensor& covariances) {

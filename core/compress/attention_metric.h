@@ -18,6 +18,11 @@ namespace kvista {
 /// norms that mix the numbers of a head.
 Result<at::Tensor> queryMetric(const Decoder& decoder, const LayerStatistics& sums, int layer, KeyPosition keyPosition);
 
+/// What errors in values are after the output projection (methods.md section 2), one form a KV head, float64 [kvHeads, d, d] on
+/// the decoder's device: sum of W_h^T W_h over the query heads h of its group, W_h the projection's columns of that head. Error:
+/// invalidArgument for latent attention, whose one latent becomes keys too.
+Result<at::Tensor> outputMetric(const Decoder& decoder, int layer);
+
 /// Forms [heads, d, d] scaled together so that sum_h trace(M_h C_h) = 1: errors are parts of what there is.
 at::Tensor relativeTo(const at::Tensor& forms, const at::Tensor& covariances);
 

@@ -15,6 +15,7 @@
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
+#include <ATen/ops/outer.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
@@ -92,6 +93,7 @@ BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method) {
   request.keyPosition = plan.keyPosition;
   request.weightsOnly = method.weightsOnly;
   request.sharesHeads = method.sharesHeads;
+  request.centred = plan.centred;
   request.withoutSinks = plan.sinkFree || plan.exactTokens >= kSinkTokens;
   if (plan.storage == Storage::coded) request.codedWidths = method.widths;
   return request;
@@ -112,6 +114,8 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
       needsWeights ? at::cat({here(decoder.keyWeight(layer)), here(decoder.valueWeight(layer))}) : at::Tensor();
   if (request.weightsOnly) {
     moments.covariance_ = at::matmul(weight, weight.t());
+    KVISTA_CHECK(moments.weighByAttention(decoder, nullptr, layer));
+    moments.damp();
     return moments;
   }
 
@@ -120,13 +124,17 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
     return fail(ErrorCode::invalidArgument, "The statistics hold no gradients, which the Fisher metric needs.",
                 "Calibrate without --no-gradients, or choose a method with the identity metric.");
   at::Tensor second = sums.secondMoment(decoder.options().device);
+  at::Tensor sum = here(sums.sum);
   double tokens = static_cast<double>(statistics->tokens);
   if (request.withoutSinks) {
+    sum = sum - here(sums.sinkSum);
     const at::Tensor sinks = here(sums.sinkFactor);
     second = second - at::matmul(sinks.t(), sinks);
     tokens -= static_cast<double>(statistics->sinkTokens());
   }
   moments.covariance_ = (statistics->ofInput ? at::matmul(at::matmul(weight, second), weight.t()) : second) / tokens;
+  moments.mean_ = (statistics->ofInput ? at::matmul(weight, sum) : sum) / tokens;
+  if (request.centred) moments.covariance_ -= at::outer(moments.mean_, moments.mean_);
   if (request.metric == Metric::fisher) {
     const bool rotated = request.keyPosition == KeyPosition::afterRope;
     at::Tensor keys = rotated ? sums.fisherRotatedKeys : sums.fisherKeys;
@@ -140,20 +148,33 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
   }
   if (request.keyPosition == KeyPosition::afterRope)
     moments.rotatedCovariance_ = here(sums.rotatedKeys) / static_cast<double>(statistics->tokens);
-  if (request.metric == Metric::query) {
-    const ModelShape& shape = moments.shape_;
-    KVISTA_ASSIGN(const at::Tensor energy, queryMetric(decoder, sums, layer, request.keyPosition));
-    at::Tensor keys = moments.rotatedCovariance_;
-    if (!keys.defined()) keys = headBlocks(moments.covariance_, 0, shape.kvHeads, shape.headDim);
-    const at::Tensor values = headBlocks(moments.covariance_, shape.keyWidth(), shape.kvHeads, shape.valueHeadDim);
-    moments.metricKeys_ = relativeTo(energy, keys);
-    moments.metricValues_ = relativeTo(at::eye(shape.valueHeadDim, values.options()).expand_as(values), values);
-  }
-  if (request.damping > 0 && moments.metricKeys_.defined())
-    for (at::Tensor* blocks : {&moments.metricKeys_, &moments.metricValues_}) *blocks = damped(*blocks, request.damping);
+  KVISTA_CHECK(moments.weighByAttention(decoder, &sums, layer));
+  moments.damp();
   if (!request.codedWidths.empty())
     moments.sample_ = sampledOutputs(decoder, *statistics, layer, request.keyPosition).to(decoder.options().device);
   return moments;
+}
+
+Result<void> LayerMoments::weighByAttention(const Decoder& decoder, const LayerStatistics* sums, int layer) {
+  const bool weighsKeys = request_.metric == Metric::query || request_.metric == Metric::attention;
+  const bool weighsValues = request_.metric == Metric::output || request_.metric == Metric::attention;
+  if (!weighsKeys && !weighsValues) return {};
+  if (weighsKeys && sums == nullptr)
+    return fail(ErrorCode::invalidArgument, "The metric of queries needs statistics of the model.", "Choose another metric, or a method that reads text.");
+  const auto alike = [](const at::Tensor& blocks) -> Result<at::Tensor> { return at::eye(blocks.size(-1), blocks.options()).expand_as(blocks); };
+  at::Tensor keys = rotatedCovariance_;
+  if (!keys.defined()) keys = headBlocks(covariance_, 0, shape_.kvHeads, shape_.headDim);
+  const at::Tensor values = headBlocks(covariance_, shape_.keyWidth(), shape_.kvHeads, shape_.valueHeadDim);
+  KVISTA_ASSIGN(const at::Tensor ofKeys, weighsKeys ? queryMetric(decoder, *sums, layer, request_.keyPosition) : alike(keys));
+  KVISTA_ASSIGN(const at::Tensor ofValues, weighsValues ? outputMetric(decoder, layer) : alike(values));
+  metricKeys_ = relativeTo(ofKeys, keys);
+  metricValues_ = relativeTo(ofValues, values);
+  return {};
+}
+
+void LayerMoments::damp() {
+  if (request_.damping == 0 || !metricKeys_.defined()) return;
+  for (at::Tensor* blocks : {&metricKeys_, &metricValues_}) *blocks = damped(*blocks, request_.damping);
 }
 
 at::Tensor LayerMoments::covarianceOf(const std::vector<Slot>& slots) const {
@@ -163,8 +184,11 @@ at::Tensor LayerMoments::covarianceOf(const std::vector<Slot>& slots) const {
 
 at::Tensor LayerMoments::ofSlots(const at::Tensor& matrix, const std::vector<Slot>& slots) const {
   const at::Tensor columns = columnsOf(slots, shape_).to(matrix.device());
-  return matrix.index_select(0, columns).index_select(1, columns);
+  const at::Tensor rows = matrix.index_select(0, columns);
+  return rows.dim() == 2 ? rows.index_select(1, columns) : rows;
 }
+
+at::Tensor LayerMoments::meanOf(const std::vector<Slot>& slots) const { return ofSlots(mean_, slots); }
 
 at::Tensor LayerMoments::metricOf(const Slot& slot) const {
   const at::Tensor& blocks = slot.side == Side::key ? metricKeys_ : metricValues_;
@@ -225,13 +249,18 @@ Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const
                            {rotaryDim_, isInterleaved_});
   }
   KVISTA_ASSIGN(const Weighted metric, weighted(slots));
-  return basisOf(metric, {}, sample_, slots);
+  return basisOf(metric, {}, {sample_, mean_, mean_}, slots);
 }
 
 Result<GroupBasis> LayerMoments::compensate(const std::vector<Slot>& slots, const PrefixMoments& prefix) const {
   Weighted metric = this->metric(slots);
-  const at::Tensor second = metric.of(ofSlots(prefix.compressed, slots));
-  const at::Tensor shift = metric.of(ofSlots(prefix.crossed - prefix.compressed, slots));
+  at::Tensor compressed = prefix.compressed, error = prefix.crossed - prefix.compressed;
+  if (request_.centred) {
+    compressed = compressed - at::outer(prefix.compressedMean, prefix.compressedMean);
+    error = error - at::outer(prefix.originalMean - prefix.compressedMean, prefix.compressedMean);
+  }
+  const at::Tensor second = metric.of(ofSlots(compressed, slots));
+  const at::Tensor shift = metric.of(ofSlots(error, slots));
   if (!second.isfinite().all().item<bool>() || !shift.isfinite().all().item<bool>())
     return fail(ErrorCode::numerical, fmt::format("The second moments of layer {} behind compressed layers are not finite.", slots.front().layer),
                 "Keep more of the layers before it, or plan without compensation.");
@@ -241,10 +270,10 @@ Result<GroupBasis> LayerMoments::compensate(const std::vector<Slot>& slots, cons
   const at::Tensor regression = at::eye(values.size(0), values.options()) + at::matmul(at::matmul(shift, vectors * inverse), vectors.t());
   const at::Tensor explained = at::matmul(at::matmul(regression, second), regression.t());
   metric.matrix = (explained + explained.t()) / 2;
-  return basisOf(metric, regression, prefix.sample, slots);
+  return basisOf(metric, regression, {prefix.sample, prefix.compressedMean, prefix.originalMean}, slots);
 }
 
-GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regression, const at::Tensor& sample,
+GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen,
                                  const std::vector<Slot>& slots) const {
   const auto [values, vectors] = at::linalg_eigh(metric.matrix);
   const at::Tensor falling = values.flip(0).clamp_min(0);
@@ -252,13 +281,19 @@ GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regre
 
   GroupBasis result;
   result.up = metric.inverse.defined() ? at::matmul(metric.inverse, basis) : basis.contiguous();
-  const at::Tensor seen = regression.defined() ? at::matmul(basis.t(), regression) : basis.t();
-  result.down = metric.root.defined() ? at::matmul(seen, metric.root) : seen.contiguous();
+  const at::Tensor down = regression.defined() ? at::matmul(basis.t(), regression) : basis.t();
+  result.down = metric.root.defined() ? at::matmul(down, metric.root) : down.contiguous();
+  if (request_.centred) {
+    result.shift = -at::matmul(result.down, ofSlots(seen.mean, slots));
+    result.offset = ofSlots(seen.target, slots);
+  }
   const at::Tensor there = falling.cpu();
   const double* first = there.const_data_ptr<double>();
   result.spectrum.eigenvalues.assign(first, first + falling.size(0));
   if (!request_.codedWidths.empty()) {
-    const at::Tensor latents = at::matmul(sample.index_select(1, columnsOf(slots, shape_).to(sample.device())), result.down.to(at::kFloat).t());
+    const at::Tensor outputs = seen.sample.index_select(1, columnsOf(slots, shape_).to(seen.sample.device()));
+    at::Tensor latents = at::matmul(outputs, result.down.to(at::kFloat).t());
+    if (request_.centred) latents = latents + result.shift.to(at::kFloat);
     QuantiserFit fit = fitQuantisers(latents.cpu(), request_.codedWidths);
     result.spectrum.widths = request_.codedWidths;
     result.spectrum.distortion = std::move(fit.distortion);
@@ -289,6 +324,10 @@ GroupFactors factorsOf(const GroupBasis& basis, const Group& group) {
   factors.up = basis.up.index_select(1, index).to(at::kFloat);
   factors.down = basis.down.index_select(0, index).to(at::kFloat);
   factors.steps = at::tensor(steps, at::kFloat).to(basis.up.device());
+  if (basis.shift.defined()) {
+    factors.shift = basis.shift.index_select(0, index).to(at::kFloat);
+    factors.offset = basis.offset.to(at::kFloat);
+  }
   return factors;
 }
 

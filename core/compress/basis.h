@@ -24,6 +24,7 @@ struct GroupBasis {
   at::Tensor down;    ///< As up, U^T M^1/2; compensated: U^T M^1/2 B.
   Spectrum spectrum;  ///< Eigenvalues a token; fitted distortions if the coder's steps were fitted.
   at::Tensor steps;   ///< float32 [n, widths] of the coder, in the order of spectrum.widths; undefined without coding.
+  at::Tensor shift, offset;  ///< [n] of all directions and [n] of the outputs, as GroupFactors has them; undefined unless centred.
 };
 
 /// What a decomposition is made from.
@@ -34,6 +35,7 @@ struct BasisRequest {
   bool weightsOnly = false;            ///< C = W W^T: no text needed (methods.md section 11, `svd`).
   bool withoutSinks = false;           ///< Leave the first kSinkTokens of each window out of C: they stay exact.
   bool sharesHeads = false;            ///< Keys of a group have a common head (common_heads.h).
+  bool centred = false;                ///< C is the covariance around the mean, which is put back.
   std::vector<int> codedWidths;        ///< Fit quantiser steps for these widths; empty: none.
 };
 
@@ -58,11 +60,13 @@ class LayerMoments {
   [[nodiscard]] Result<Spectrum> spectrum(const std::vector<Slot>& slots) const;
   /// Its eigenvalues, falling.
   [[nodiscard]] Result<std::vector<double>> eigenvalues(const std::vector<Slot>& slots) const;
-  /// Mean second moment of all outputs a token, [2kv, 2kv] float64 (before RoPE).
+  /// Mean second moment of all outputs a token, or their covariance if it is centred, [2kv, 2kv] float64 (before RoPE).
   [[nodiscard]] const at::Tensor& covariance() const { return covariance_; }
+  /// Mean of the outputs of some slots over the tokens that `covariance` was taken of, in their order (before RoPE).
+  [[nodiscard]] at::Tensor meanOf(const std::vector<Slot>& slots) const;
   /// The same for the outputs of some slots, in their order; of the rotated key where keys are compressed after RoPE.
   [[nodiscard]] at::Tensor covarianceOf(const std::vector<Slot>& slots) const;
-  /// Rows and columns of any [2kv, 2kv] matrix that belong to some slots, in their order.
+  /// Rows and columns of any [2kv, 2kv] matrix, or numbers of any [2kv], that belong to some slots, in their order.
   [[nodiscard]] at::Tensor ofSlots(const at::Tensor& matrix, const std::vector<Slot>& slots) const;
   /// Decompose another second moment of the same outputs from now on: of inputs that came through compressed layers.
   void replaceCovariance(const at::Tensor& covariance) { covariance_ = covariance.to(covariance_.device()); }
@@ -71,6 +75,9 @@ class LayerMoments {
   [[nodiscard]] at::Tensor metricOf(const Slot& slot) const;
 
  private:
+  /// Puts in the metrics of queries and of the output projection. `sums` may be null where no queries are asked for.
+  Result<void> weighByAttention(const Decoder& decoder, const LayerStatistics* sums, int layer);
+  void damp();
   /// M^1/2 C M^1/2 of some slots, symmetric to the bit, with M^1/2 and M^-1/2 (undefined: the identity).
   struct Weighted {
     at::Tensor matrix, root, inverse;
@@ -78,9 +85,13 @@ class LayerMoments {
   };
   [[nodiscard]] Weighted metric(const std::vector<Slot>& slots) const;
   [[nodiscard]] Result<Weighted> weighted(const std::vector<Slot>& slots) const;
-  /// `metric.matrix` decomposed. `regression`: B in the metric's coordinates, undefined where it is the identity. `sample`: what
-  /// steps are fitted to, [rows, 2kv].
-  [[nodiscard]] GroupBasis basisOf(const Weighted& metric, const at::Tensor& regression, const at::Tensor& sample,
+  /// Outputs of all slots as a basis sees them.
+  struct Seen {
+    at::Tensor sample;        // what steps are fitted to, [rows, 2kv]
+    at::Tensor mean, target;  // [2kv]: of what is seen, and of what is to be rebuilt; where it is centred
+  };
+  /// `metric.matrix` decomposed. `regression`: B in the metric's coordinates, undefined where it is the identity.
+  [[nodiscard]] GroupBasis basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen,
                                    const std::vector<Slot>& slots) const;
 
   ModelShape shape_;
@@ -88,6 +99,7 @@ class LayerMoments {
   std::int64_t rotaryDim_ = 0;    // of keys
   bool isInterleaved_ = false;
   at::Tensor covariance_;         // [2kv, 2kv], a token
+  at::Tensor mean_;               // [2kv]; undefined for weights alone
   at::Tensor rotatedCovariance_;  // [kvHeads, d, d], a token; keys after RoPE only
   at::Tensor metricKeys_, metricValues_;  // [kvHeads, d, d] a token; undefined: identity
   at::Tensor sample_;             // float32 [rows, 2kv]: raw outputs without bias, rotated keys where keys are after RoPE

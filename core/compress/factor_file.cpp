@@ -21,9 +21,8 @@ Result<void> saveFactors(const std::filesystem::path& file, const CompressionPla
   NamedTensors tensors;
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (factors[i].isIdentity()) continue;
-    tensors.emplace_back(fmt::format("{}.up", i), factors[i].up);
-    tensors.emplace_back(fmt::format("{}.down", i), factors[i].down);
-    tensors.emplace_back(fmt::format("{}.steps", i), factors[i].steps);
+    for (const auto& [name, tensor] : kFactorTensors)
+      if ((factors[i].*tensor).defined()) tensors.emplace_back(fmt::format("{}.{}", i, name), factors[i].*tensor);
   }
   const nlohmann::json description = {{"plan", fingerprint(plan)}, {"model", modelHash}};
   return writeTensorFile(file, tensors, {{kDescription, description.dump()}}, task);
@@ -44,21 +43,21 @@ Result<PlanFactors> loadFactors(const std::filesystem::path& file, const Compres
   if (description->at("plan") != fingerprint(plan) || description->at("model") != modelHash)
     return fail(ErrorCode::invalidArgument, fmt::format("The factors {} are those of another plan or model.", file.string()),
                 "Refine the plan again, or take the project's \"refined\" entry out.");
+  if (const auto problems = validate(plan, shape); !problems.empty())
+    return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   PlanFactors factors(plan.groups.size());
   for (std::size_t i = 0; i < factors.size(); ++i) {
     const Group& group = plan.groups[i];
     if (group.isUncompressed()) continue;
-    std::int64_t width = 0;
-    for (const Slot& slot : group.slots) width += slotWidth(slot, shape);
     factors[i].widths = latentWidths(group);
-    const auto rank = static_cast<std::int64_t>(factors[i].widths.size());
-    KVISTA_ASSIGN(factors[i].up, reader.read(fmt::format("{}.up", i), at::kFloat, {width, rank}));
-    KVISTA_ASSIGN(factors[i].down, reader.read(fmt::format("{}.down", i), at::kFloat, {rank, width}));
-    KVISTA_ASSIGN(factors[i].steps, reader.read(fmt::format("{}.steps", i), at::kFloat, {rank}));
-    for (const at::Tensor& tensor : {factors[i].up, factors[i].down, factors[i].steps})
-      if (!tensor.isfinite().all().item<bool>())
+    for (const auto& [name, tensor] : kFactorTensors) {
+      const std::vector<std::int64_t> sizes = factorSizes(group, plan.centred, tensor);
+      if (sizes.empty()) continue;
+      KVISTA_ASSIGN(factors[i].*tensor, reader.read(fmt::format("{}.{}", i, name), at::kFloat, sizes));
+      if (!(factors[i].*tensor).isfinite().all().item<bool>())
         return fail(ErrorCode::corruptFile, fmt::format("{}: the factors of group {} hold NaN or infinity.", file.string(), i),
                     "Refine the plan again.");
+    }
   }
   return factors;
 }

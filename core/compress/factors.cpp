@@ -10,10 +10,31 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/floor.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 
 namespace kvista {
+
+std::vector<std::int64_t> factorSizes(const Group& group, bool centred, at::Tensor GroupFactors::*tensor) {
+  const auto width = static_cast<std::int64_t>(group.widths.size());
+  const std::int64_t rank = group.rank();
+  if (tensor == &GroupFactors::up) return {width, rank};
+  if (tensor == &GroupFactors::down) return {rank, width};
+  if (tensor == &GroupFactors::steps) return {rank};
+  if (!centred) return {};
+  return {tensor == &GroupFactors::shift ? rank : width};
+}
+
+at::Tensor latentOf(const at::Tensor& outputs, const GroupFactors& factors) {
+  const at::Tensor latent = at::matmul(outputs, factors.down.t().to(outputs.scalar_type()));
+  return factors.shift.defined() ? latent + factors.shift.to(outputs.scalar_type()) : latent;
+}
+
+at::Tensor rebuiltFrom(const at::Tensor& latent, const GroupFactors& factors) {
+  const at::Tensor rebuilt = at::matmul(latent, factors.up.t().to(latent.scalar_type()));
+  return factors.offset.defined() ? rebuilt + factors.offset.to(latent.scalar_type()) : rebuilt;
+}
 
 std::vector<std::uint8_t> latentWidths(const Group& group) {
   std::vector<std::uint8_t> widths;

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -11,8 +13,8 @@
 
 namespace kvista {
 
-/// The linear algebra of one group as planned: a latent z = down * y of its outputs y (raw, without bias, in the order
-/// of the group's slots; for keys after RoPE the rotated key of the one head), rebuilt as y ~ up * z.
+/// The linear algebra of one group as planned: a latent z = down * y + shift of its outputs y (raw, without bias, in the order
+/// of the group's slots; for keys after RoPE the rotated key of the one head), rebuilt as y ~ up * z + offset.
 /// Latent directions are ordered by falling width, then by falling eigenvalue: 16-bit numbers first, then 8, 4, 2, 1.
 /// A group that keeps everything (16 bits everywhere) is the identity: `up` and `down` are undefined. The tensors are on the CPU,
 /// or all on the device that decomposed the group where its basis was kept there.
@@ -21,9 +23,23 @@ struct GroupFactors {
   at::Tensor down;                     ///< float32 [r, n].
   std::vector<std::uint8_t> widths;    ///< [r], falling, none 0.
   at::Tensor steps;                    ///< float32 [r]: quantiser step of each direction, 0 where the width is 16.
+  at::Tensor shift;                    ///< float32 [r]; undefined but for centred plans.
+  at::Tensor offset;                   ///< float32 [n]; as shift.
 
   [[nodiscard]] bool isIdentity() const { return !up.defined(); }
 };
+
+/// Every tensor of a group's factors, with its name in files.
+inline constexpr std::array<std::pair<const char*, at::Tensor GroupFactors::*>, 5> kFactorTensors = {
+    {{"up", &GroupFactors::up}, {"down", &GroupFactors::down}, {"steps", &GroupFactors::steps}, {"shift", &GroupFactors::shift},
+     {"offset", &GroupFactors::offset}}};
+
+/// The sizes that a tensor of a compressed group's factors has; empty where there is no such tensor.
+std::vector<std::int64_t> factorSizes(const Group& group, bool centred, at::Tensor GroupFactors::*tensor);
+
+/// What stands for outputs [..., n] in the cache before it is coded, [..., r], and back.
+at::Tensor latentOf(const at::Tensor& outputs, const GroupFactors& factors);
+at::Tensor rebuiltFrom(const at::Tensor& latent, const GroupFactors& factors);
 
 /// The widths of a group's latent directions as GroupFactors has them.
 std::vector<std::uint8_t> latentWidths(const Group& group);

@@ -54,6 +54,10 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
     } else {
       part.down = factors[g].down.to(type_);
       part.up = factors[g].up.to(type_);
+      if (factors[g].shift.defined()) {
+        part.shift = factors[g].shift.to(type_);
+        part.mean = factors[g].offset.to(type_);
+      }
       part.steps = at::where(factors[g].steps > 0, factors[g].steps, 1.0).to(at::kFloat).contiguous();
     }
     part.offset = layer.recordBytes;
@@ -62,7 +66,7 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
     layer.parts.push_back(std::move(part));
   }
   if (!forKernels) return;
-  if (shape.headDim != shape.valueHeadDim) return;
+  if (shape.headDim != shape.valueHeadDim || plan.centred) return;  // kernels add no means
   std::vector<std::shared_ptr<const Turning>> turnings;
   for (const RopeDescription& rope : decoder.description().ropes) turnings.push_back(afterRope_ ? nullptr : turningOf(rope));
   for (int number = 0; number < shape.layers; ++number) {
@@ -201,7 +205,8 @@ void LatentSequence::append(int layer, const KeyValues& raw, const at::Tensor& r
   const at::Tensor outputs = at::cat({raw.keys, raw.values}, -1).narrow(1, kept, count);
   for (const Part& part : own.parts) {
     const at::Tensor source = part.rotatedHead >= 0 ? rotatedKeys.select(1, part.rotatedHead).narrow(1, kept, count) : outputs.index_select(2, part.places);
-    const at::Tensor latent = part.down.defined() ? at::matmul(source, part.down.t()) : source;
+    at::Tensor latent = part.down.defined() ? at::matmul(source, part.down.t()) : source;
+    if (part.shift.defined()) latent = latent + part.shift;
     own.records.narrow(1, own.tokens, count).narrow(2, part.offset, part.layout.bytes()).copy_(packLatent(latent, part.steps, part.layout, type_));
   }
   own.tokens += count;
@@ -221,7 +226,9 @@ SequenceStore::Tokens LatentSequence::rebuilt(int layer) const {
     at::Tensor outputs = at::empty({1, own.tokens, shape.cacheWidth()}, own.records.options().dtype(type_));
     std::vector<at::Tensor> rotated(static_cast<std::size_t>(shape.kvHeads));
     for (const Part& part : own.parts) {
-      const at::Tensor latent = latentOf(own, part), rows = part.up.defined() ? at::matmul(latent, part.up.t()) : latent;
+      const at::Tensor latent = latentOf(own, part);
+      at::Tensor rows = part.up.defined() ? at::matmul(latent, part.up.t()) : latent;
+      if (part.mean.defined()) rows = rows + part.mean;
       if (part.rotatedHead >= 0)
         rotated[static_cast<std::size_t>(part.rotatedHead)] = rows;
       else

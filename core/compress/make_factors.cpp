@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <optional>
 
+#include <fmt/format.h>
+
 #include "core/compress/basis.h"
 #include "core/compress/exchange.h"
 #include "core/compress/plan_transform.h"
@@ -22,8 +24,8 @@ Result<void> decomposeLayer(const LayerMoments& moments, const PrefixMoments* pr
     KVISTA_ASSIGN(const GroupBasis basis,
                   prefix && plan.compensated ? moments.compensate(group.slots, *prefix) : moments.decompose(group.slots));
     factors[i] = factorsOf(basis, group);
-    for (at::Tensor GroupFactors::*tensor : {&GroupFactors::up, &GroupFactors::down, &GroupFactors::steps})
-      factors[i].*tensor = (factors[i].*tensor).cpu();  // a GPU need not hold those of all layers
+    for (const auto& [name, tensor] : kFactorTensors)  // a GPU need not hold those of all layers
+      if ((factors[i].*tensor).defined()) factors[i].*tensor = (factors[i].*tensor).cpu();
     const bool onlyValues = group.slots.front().side == Side::value;
     if (prefix && !plan.compensated && onlyValues) {
       KVISTA_ASSIGN(factors[i], calibrateValues(factors[i], moments.ofSlots(prefix->crossed, group.slots),
@@ -54,6 +56,12 @@ OneLayer layerOf(const CompressionPlan& plan, const PlanFactors& factors, int la
 
 }  // namespace
 
+Result<void> checkCentred(const CompressionPlan& plan, const Method& method) {
+  const std::string_view reason = whyNotCentred(method);
+  if (!plan.centred || reason.empty()) return {};
+  return fail(ErrorCode::invalidArgument, fmt::format("The plan is centred, but its method {} {}.", method.name, reason), "Make the plan again.");
+}
+
 Result<PlanFactors> factorsOfStatistics(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
                                         const Task& task, const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
@@ -76,6 +84,7 @@ Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statis
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
   if (plan.storage == Storage::plainQuantised) return PlanFactors(plan.groups.size());
+  KVISTA_CHECK(checkCentred(plan, *method));
   if ((!method->weightsOnly || plan.compensated) && !statistics)
     return fail(ErrorCode::invalidArgument, "The plan's factors come from statistics, and none were given.",
                 "Give --stats FILE, made by `kvista calibrate`.");

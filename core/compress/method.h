@@ -37,6 +37,9 @@ struct Method {
 /// Why plans of a method cannot be compensated (CompressionPlan::compensated), as in "it has no latent"; empty where they can.
 std::string_view whyNotCompensated(const Method& method);
 
+/// Why plans of a method cannot be centred (CompressionPlan::centred), likewise.
+std::string_view whyNotCentred(const Method& method);
+
 /// Every method; a new one is a file in methods/ and one line in methods.cpp.
 const std::vector<Method>& methods();
 Result<const Method*> findMethod(std::string_view name);

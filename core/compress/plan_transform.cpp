@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
@@ -23,7 +22,8 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (factors[i].isIdentity()) continue;
     const Group& group = plan.groups[i];
-    for (at::Tensor GroupFactors::*tensor : {&GroupFactors::up, &GroupFactors::down, &GroupFactors::steps}) factors_[i].*tensor = (factors[i].*tensor).to(device);
+    for (const auto& [name, tensor] : kFactorTensors)
+      if ((factors[i].*tensor).defined()) factors_[i].*tensor = (factors[i].*tensor).to(device);
     Step step;
     step.factors = factors_[i];
     if (plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key) {
@@ -49,8 +49,7 @@ std::unique_ptr<SequenceStore> PlanTransform::makeStore(const Decoder& decoder) 
 }
 
 at::Tensor PlanTransform::throughLatent(const Step& step, const at::Tensor& outputs) const {
-  const at::Tensor latent = at::matmul(outputs, step.factors.down.t().to(outputs.scalar_type()));
-  return at::matmul(codeAndDecode(latent, step.factors), step.factors.up.t().to(outputs.scalar_type()));
+  return rebuiltFrom(codeAndDecode(latentOf(outputs, step.factors), step.factors), step.factors);
 }
 
 at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const {

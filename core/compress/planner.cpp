@@ -16,6 +16,7 @@
 #include "core/model/device.h"
 #include "core/plan/allocate.h"
 #include "core/plan/plan_groups.h"
+#include "core/plan/plan_names.h"
 
 namespace kvista {
 namespace {
@@ -91,6 +92,19 @@ Result<void> boundHeads(const Target& target, const ModelShape& shape, Settings&
   return {};
 }
 
+/// What a method gives no meaning to.
+Result<void> checkChoices(const PlanRequest& request, const Method& method) {
+  const auto refuse = [&](std::string_view why, std::string_view option) {
+    return fail(ErrorCode::invalidArgument, fmt::format("The method {} {}.", method.name, why), fmt::format("Leave out {}, or choose another method.", option));
+  };
+  const bool needsText = method.metric == Metric::fisher || method.metric == Metric::query || method.metric == Metric::attention;
+  if (method.weightsOnly && needsText) return refuse(fmt::format("looks at weights alone; the metric {} needs text", nameIn(kMetrics, method.metric)), "--metric");
+  if (request.sinkFree && method.weightsOnly) return refuse("looks at weights alone; there are no tokens to leave out", "--sink-free");
+  if (request.sinkFree && method.storage == Storage::plainQuantised) return refuse("has no bases that tokens could be left out of", "--sink-free");
+  const std::string_view reason = whyNotCentred(method);
+  return !request.centred || reason.empty() ? Result<void>() : refuse(fmt::format("cannot be centred: it {}", reason), "--centred");
+}
+
 Result<void> checkStatistics(const Decoder& decoder, const Statistics* statistics, const Method& method) {
   if (method.weightsOnly) return {};
   if (!statistics)
@@ -155,7 +169,7 @@ class KeptBases {
       bases_.clear();
       return;
     }
-    bases_.push_back({basis.up.to(at::kFloat), basis.down.to(at::kFloat), basis.spectrum, basis.steps});
+    bases_.push_back({basis.up.to(at::kFloat), basis.down.to(at::kFloat), basis.spectrum, basis.steps, basis.shift, basis.offset});
   }
   std::vector<GroupBasis> take() { return std::move(bases_); }
 
@@ -303,6 +317,7 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
   if (const auto problems = validate(plan, decoder.shape()); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
+  KVISTA_CHECK(checkCentred(plan, *method));
   KVISTA_CHECK(checkStatistics(decoder, statistics, *method));
   std::vector<BudgetUnit> units(plan.groups.size());
   for (int layer = 0; layer < decoder.shape().layers; ++layer) {
@@ -327,6 +342,7 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   KVISTA_CHECK(findAllocator(method.allocator));
   KVISTA_CHECK(findDeviceProfile(request.device));
   KVISTA_CHECK(checkCompensation(request, method));
+  KVISTA_CHECK(checkChoices(request, method));
   if (method.grouping == "swap-loss" && request.target.kind == Target::Kind::maxLoss)
     return fail(ErrorCode::invalidArgument,
                 "The grouping swap-loss weighs groups at their rank, which an allowed loss leaves open.",
@@ -341,6 +357,7 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   plan.storage = method.storage;
   plan.rankStep = settings.rankStep;
   plan.exactTokens = method.exactTokens;
+  plan.centred = request.centred;
   plan.sinkFree = request.sinkFree && plan.exactTokens < kSinkTokens;
   plan.target = request.target;
   KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), best));
@@ -362,9 +379,6 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   const PlanningContext context{shape, lossModelOf(statistics), *device, request.context, request.batch};
   KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), context.loss));
 
-  if (method.weightsOnly && request.sinkFree)
-    return fail(ErrorCode::invalidArgument, fmt::format("The method {} looks at weights alone; there are no tokens to leave out.", method.name),
-                "Leave out --sink-free.");
   if (request.manual)
     if (const auto problems = validate(*request.manual, shape); !problems.empty())
       return fail(ErrorCode::invalidArgument, "The groups to keep do not fit the model: " + problems.front());

@@ -33,6 +33,7 @@ struct PlanRequest {
   std::optional<Metric> metric;
   double damping = 0;                    ///< Of the metric; CompressionPlan::damping.
   bool sinkFree = false;                 ///< CompressionPlan::sinkFree; nothing new where the first tokens stay exact.
+  bool centred = false;                  ///< CompressionPlan::centred.
   /// Fit factors to what the compressed layers before hand on (methods.md section 5), if that helps on held-out text.
   bool compensate = false;
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.
@@ -73,6 +74,9 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
 /// compensation does not help there by more than the noise, the plan is not compensated and says so in its note.
 Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
                                  const ProcessGroup& processes = {});
+
+/// Refuses centred plans of methods that cannot be. Error: invalidArgument.
+Result<void> checkCentred(const CompressionPlan& plan, const Method& method);
 
 /// The linear algebra of a plan, on the decoder's device, from the same statistics; the same input on the same device gives
 /// the same numbers. Sequential methods (`recalkv`) and compensated plans take the statistics' own tokens through the decoder again, and hold the

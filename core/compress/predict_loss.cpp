@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/outer.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
@@ -29,10 +30,20 @@ Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statisti
       const auto here = [&](const at::Tensor& numbers) { return numbers.to(covariance.device(), at::kDouble); };
       const at::Tensor lost = at::eye(covariance.size(0), covariance.options()) - at::matmul(here(factors[i].up), here(factors[i].down));
       at::Tensor error = at::matmul(at::matmul(lost, covariance), lost.t());
+      const bool centred = factors[i].offset.defined();
+      if (centred) {  // what is lost is lost * y less a constant
+        const at::Tensor constant = here(factors[i].offset) + at::matmul(here(factors[i].up), here(factors[i].shift));
+        const at::Tensor crossed = at::outer(at::matmul(lost, moments.meanOf(group.slots)), constant);
+        error = error - crossed - crossed.t() + at::outer(constant, constant);
+      }
       if (plan.storage == Storage::coded) {  // what the coder adds, were the latents Gaussian
         std::vector<double> distortions;
         for (const std::uint8_t width : factors[i].widths) distortions.push_back(gaussianDistortion(width));
-        const at::Tensor latents = at::matmul(at::matmul(here(factors[i].down), covariance), here(factors[i].down).t()).diagonal();
+        at::Tensor latents = at::matmul(at::matmul(here(factors[i].down), covariance), here(factors[i].down).t()).diagonal();
+        if (centred) {
+          const at::Tensor shift = here(factors[i].shift);
+          latents = latents + 2 * shift * at::matmul(here(factors[i].down), moments.meanOf(group.slots)) + shift * shift;
+        }
         const at::Tensor coder = latents * at::tensor(distortions, covariance.options());
         error = error + at::matmul(here(factors[i].up) * coder, here(factors[i].up).t());
       }

@@ -46,6 +46,7 @@ Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task
   const auto sums = at::TensorOptions().dtype(at::kDouble).device(device);
   at::Tensor own = at::zeros({n, n}, sums);
   at::Tensor error = at::zeros({n, n}, sums);  // of (y2 - y1) y2^T: of y1 y2^T it would be the difference of large numbers
+  at::Tensor ownSum = at::zeros({n}, sums), targetSum = at::zeros({n}, sums);
   std::vector<at::Tensor> sample;
   double tokens = 0;
   std::int64_t window = 0;
@@ -56,7 +57,10 @@ Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task
     const std::int64_t length = rows.size(1);
     const std::int64_t begin = withoutSinks ? std::min<std::int64_t>(kSinkTokens, length) : 0;
     const at::Tensor seen = rows.narrow(1, begin, length - begin).flatten(0, 1);
-    const at::Tensor difference = seen - target.narrow(1, begin, length - begin).flatten(0, 1);
+    const at::Tensor wanted = target.narrow(1, begin, length - begin).flatten(0, 1);
+    const at::Tensor difference = seen - wanted;
+    ownSum += seen.sum(0, false, at::kDouble);
+    targetSum += wanted.sum(0, false, at::kDouble);
     own += at::matmul(seen.t(), seen).to(at::kDouble);
     error += at::matmul(difference.t(), seen).to(at::kDouble);
     tokens += static_cast<double>(seen.size(0));
@@ -71,8 +75,10 @@ Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task
     return ofInput ? at::matmul(at::matmul(wide, mean), wide.t()) : mean;
   };
   const at::Tensor compressed = ofOutputs((own + own.t()) / 2);
+  const auto meanOfOutputs = [&](const at::Tensor& sum) { return ofInput ? at::matmul(wide, sum / tokens) : sum / tokens; };
   const at::Tensor drawn = at::cat(sample);
-  return PrefixMoments{compressed, compressed - ofOutputs(error), ofInput ? at::matmul(drawn, weight.t()) : drawn};
+  return PrefixMoments{compressed, compressed - ofOutputs(error), ofInput ? at::matmul(drawn, weight.t()) : drawn, meanOfOutputs(ownSum),
+                       meanOfOutputs(targetSum)};
 }
 
 Result<void> PrefixStreams::advance(const CacheTransform& compressed, const Task& task) {

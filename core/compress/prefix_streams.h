@@ -17,6 +17,7 @@ struct PrefixMoments {
   at::Tensor compressed;  ///< Mean of y2 y2^T, y2 of the inputs that the compressed layers before it hand on.
   at::Tensor crossed;     ///< Mean of y1 y2^T, y1 of the model as it is.
   at::Tensor sample;      ///< float32 [rows, 2kv]: y2 of tokens drawn beyond the sinks, as many as the statistics have.
+  at::Tensor compressedMean = {}, originalMean = {};  ///< Means of y2 and y1, [2kv].
 };
 
 /// The calibration text on its way through the layers, twice: through the model as it is, and through layers whose

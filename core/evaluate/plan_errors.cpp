@@ -9,6 +9,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/outer.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
@@ -94,7 +95,8 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
       for (const Group& group : plan.groups) {
         if (group.slots.front().layer != layer) continue;
         KVISTA_CHECK(task.checkStop());
-        const at::Tensor covariance = moments.covarianceOf(group.slots);
+        at::Tensor covariance = moments.covarianceOf(group.slots);
+        if (plan.centred) covariance = covariance + at::outer(moments.meanOf(group.slots), moments.meanOf(group.slots));
         at::Tensor error;  // B diag(lambda D) B^T, [n, n]
         if (!group.isUncompressed()) {
           KVISTA_ASSIGN(const GroupBasis basis, moments.decompose(group.slots));

@@ -56,6 +56,9 @@ at::Tensor Decoder::attentionSinks(int layer) const { return weights_.layers.at(
 at::Tensor Decoder::valueWeight(int layer) const {
   return matrixOf(layer, description_.layers.at(layer).attention.value, weights_.layers.at(layer).value);
 }
+at::Tensor Decoder::outputWeight(int layer) const {
+  return matrixOf(layer, description_.layers.at(layer).attention.output, weights_.layers.at(layer).output);
+}
 at::Tensor Decoder::valueBias(int layer) const { return weights_.layers.at(layer).value.bias; }
 
 at::Tensor Decoder::rotateKeys(int layer, const at::Tensor& keys, const at::Tensor& positions,

@@ -162,6 +162,9 @@ class Decoder {
   [[nodiscard]] at::Tensor attentionSinks(int layer) const;
   [[nodiscard]] at::Tensor valueWeight(int layer) const;
   [[nodiscard]] at::Tensor valueBias(int layer) const;
+  /// Weight [hidden size, query heads * width of a value head] of a layer's output projection, query heads in order; with latent
+  /// attention the width is that of what a head attends to.
+  [[nodiscard]] at::Tensor outputWeight(int layer) const;
   /// Per-head norm (if any) and rotation of raw keys [rows, kvHeads * headDim] at `positions` [rows] (int64), as the
   /// attention of `layer` would see them in a sequence of `sequenceLength` tokens: [rows, kvHeads, headDim].
   [[nodiscard]] at::Tensor rotateKeys(int layer, const at::Tensor& keys, const at::Tensor& positions,

@@ -43,9 +43,11 @@ std::int64_t extraParameters(const CompressionPlan& plan, const Group& group, co
   const std::int64_t rank = group.rank();
   const auto columns = static_cast<std::int64_t>(group.widths.size());
   const bool keysAfterRope = plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key;
-  // After RoPE the projection stays, and keys and queries are each brought into the latent.
-  if (keysAfterRope) return 2 * rank * columns;
-  return rank * (columns + shape.hiddenSize) - columns * shape.hiddenSize;
+  const std::int64_t steps = std::ranges::count_if(group.widths, [](std::uint8_t width) { return width != 0 && width != 16; });
+  const std::int64_t beside = steps + (plan.centred ? rank + columns : 0);
+  // The projection stays where keys are compressed after RoPE, and where tokens that stay exact need whole keys and values.
+  if (keysAfterRope || plan.exactTokens > 0) return 2 * rank * columns + beside;
+  return rank * (columns + shape.hiddenSize) - columns * shape.hiddenSize + beside;
 }
 
 }  // namespace

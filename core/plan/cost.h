@@ -24,7 +24,9 @@ Result<const DeviceProfile*> findDeviceProfile(std::string_view name);
 
 struct CostModel {
   std::int64_t bytesPerToken = 0;         ///< Over all layers.
-  std::int64_t extraParameters = 0;       ///< Of the factors, beyond the projections they replace; may be negative.
+  /// Of the factors, the coder's steps and the means, beyond the projections that they replace; may be negative. What an export
+  /// `latent` has more than the original.
+  std::int64_t extraParameters = 0;
   double multiplyAddsPerCachedToken = 0;  ///< A decode step, over all layers (methods.md section 8), see costOf.
   double arithmeticSecondsPerToken = 0;   ///< Of those alone at `context`, `batch`.
   double secondsPerToken = 0;             ///< Roofline of one decode step's attention at `context`, `batch`.

@@ -130,6 +130,7 @@ std::string describeSettings(const CompressionPlan& before, const CompressionPla
     return fmt::format("Measure errors in the {} metric", after.metric == Metric::fisher ? "Fisher" : nameIn(kMetrics, after.metric));
   if (before.damping != after.damping) return fmt::format("Set the metric's damping to {:.3g}", after.damping);
   if (before.sinkFree != after.sinkFree) return after.sinkFree ? "Take bases beyond the sinks" : "Take bases of all tokens";
+  if (before.centred != after.centred) return after.centred ? "Take bases around the mean" : "Take bases without a mean";
   if (before.compensated != after.compensated) return after.compensated ? "Compensate the layers before" : "Leave compensation out";
   if (before.allocator != after.allocator) return fmt::format("Allocate by {}", after.allocator);
   if (before.rankStep != after.rankStep) return fmt::format("Set rank step to {}", after.rankStep);

@@ -49,6 +49,7 @@ std::string hashOf(const CompressionPlan& plan, Chosen chosen) {
                   plan.storage == Storage::plainQuantised ? plan.scaleBlock : 0);
   if (plan.compensated) text += "compensated;";
   if (plan.sinkFree) text += "sinkFree;";
+  if (plan.centred) text += "centred;";
   if (plan.damping != 0) text += fmt::format("damping {};", plan.damping);
   for (const std::string& content : contents) text += content;
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));

@@ -29,8 +29,9 @@ struct Slot {
 enum class KeyPosition : std::uint8_t { beforeRope, afterRope };
 
 /// The quadratic form in which errors are measured (methods.md section 2): every output alike; the loss's own curvature as
-/// one Fisher block a head; or what attention scores feel of keys, the energy of their queries (section 6), values alike.
-enum class Metric : std::uint8_t { identity, fisher, query };
+/// one Fisher block a head; what attention scores feel of keys, the energy of their queries (section 6), values alike; what the
+/// output projection makes of values, keys alike; or these two together, queries' energy for keys and output for values.
+enum class Metric : std::uint8_t { identity, fisher, query, output, attention };
 
 /// How a latent is stored.
 ///  lowRank16: a direction is a 16-bit number or dropped (widths 0 and 16).
@@ -83,6 +84,9 @@ struct CompressionPlan {
   /// Bases come from the tokens beyond the first of each window, attention sinks being like no others, although the first are
   /// stored like all. Plans that keep those exact (exactTokens) do so in any case.
   bool sinkFree = false;
+  /// Bases are those of the outputs less their mean over tokens, which is put back when they are read: no direction is spent on
+  /// what all tokens have in common (methods.md section 6). Not for keys after RoPE, whose mean depends on their position.
+  bool centred = false;
   int scaleBlock = 64;  ///< plainQuantised: tokens that share a key channel's scale and zero.
   /// Factors are fitted to what the compressed layers before hand on, so that they rebuild the outputs of the model as it is
   /// (methods.md section 5): not for keys after RoPE, nor for plain quantisation.

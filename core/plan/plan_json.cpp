@@ -246,6 +246,7 @@ json toJson(const CompressionPlan& plan) {
                 {"groups", std::move(groups)}};
   if (plan.damping != 0) value["damping"] = plan.damping;
   if (plan.sinkFree) value["sinkFree"] = true;
+  if (plan.centred) value["centred"] = true;
   if (plan.compensated) value["compensated"] = true;
   return value;
 }
@@ -254,7 +255,7 @@ Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(const ObjectReader reader,
                 ObjectReader::open(value, "",
                                    {"method", "grouping", "allocator", "metric", "damping", "keyPosition", "storage", "rankStep",
-                                    "exactTokens", "scaleBlock", "sinkFree", "compensated", "target", "groups"}));
+                                    "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "target", "groups"}));
   CompressionPlan plan;
   KVISTA_ASSIGN(plan.method, reader.text("method"));
   KVISTA_ASSIGN(plan.grouping, reader.text("grouping"));
@@ -272,6 +273,7 @@ Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(plan.exactTokens, integer(reader, "exactTokens", 0, kMaxExactTokens));
   KVISTA_ASSIGN(plan.scaleBlock, integer(reader, "scaleBlock", 1, kMaxIndex));
   KVISTA_ASSIGN(plan.sinkFree, reader.flag("sinkFree"));
+  KVISTA_ASSIGN(plan.centred, reader.flag("centred"));
   KVISTA_ASSIGN(plan.compensated, reader.flag("compensated"));
   KVISTA_ASSIGN(const json* target, reader.at("target"));
   KVISTA_ASSIGN(plan.target, targetFromJson(*target));

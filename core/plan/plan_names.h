@@ -19,7 +19,8 @@ struct Named {
 };
 
 inline constexpr std::array kMetrics = {Named{"identity", Metric::identity}, Named{"fisher", Metric::fisher},
-                                      Named{"query", Metric::query}};
+                                      Named{"query", Metric::query}, Named{"output", Metric::output},
+                                      Named{"attention", Metric::attention}};
 inline constexpr std::array kKeyPositions = {Named{"beforeRope", KeyPosition::beforeRope},
                                              Named{"afterRope", KeyPosition::afterRope}};
 inline constexpr std::array kStorages = {Named{"lowRank16", Storage::lowRank16}, Named{"coded", Storage::coded},

@@ -64,6 +64,8 @@ void checkSettings(const CompressionPlan& plan, Problems& problems) {
     problems.add("The metric's damping is {}; it must be 0 to {}.", plan.damping, kMaxDamping);
   if (plan.compensated && (plan.storage == Storage::plainQuantised || plan.keyPosition == KeyPosition::afterRope))
     problems.add("The plan is compensated, which needs keys before RoPE and a latent.");
+  if (plan.centred && (plan.storage == Storage::plainQuantised || plan.keyPosition == KeyPosition::afterRope))
+    problems.add("The plan is centred, which needs keys before RoPE and a latent.");
   const double value = plan.target.value;
   const bool fraction = plan.target.kind == Target::Kind::share || plan.target.kind == Target::Kind::keptFraction;
   if (!std::isfinite(value) || value <= 0 || (fraction && value > 1))

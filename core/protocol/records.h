@@ -49,7 +49,7 @@ struct MethodChoice {
   std::vector<int> widths;
   int rankStep = 8;
   bool weightsOnly = false;
-  bool canBeCompensated = false;
+  bool canBeCompensated = false, canBeCentred = false;
   bool operator==(const MethodChoice&) const = default;
 };
 
@@ -104,6 +104,7 @@ struct StatisticsRecord {
   double seconds = 0;
   LossModel loss;
   std::optional<std::uint64_t> seed = {};  ///< That drew the windows; absent: they were taken in order.
+  std::vector<double> weights = {};        ///< One a text, or none.
   bool operator==(const StatisticsRecord&) const = default;
 };
 
@@ -263,6 +264,7 @@ struct PlanWish {
   std::optional<std::string> measure;   ///< How groupings by similarity compare heads.
   double damping = 0;                   ///< Of the metric.
   bool sinkFree = false;                ///< Bases of the tokens beyond the sinks.
+  bool centred = false;                 ///< Bases around the mean over tokens.
   bool compensate = false;              ///< Fit factors to what the compressed layers before hand on, if that helps.
   bool operator==(const PlanWish&) const = default;
 };

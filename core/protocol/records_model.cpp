@@ -89,6 +89,7 @@ json toJson(const MethodChoice& record) {
                 {"rankStep", record.rankStep},
                 {"weightsOnly", record.weightsOnly}};
   if (record.canBeCompensated) value["canBeCompensated"] = true;
+  if (record.canBeCentred) value["canBeCentred"] = true;
   return value;
 }
 template <>
@@ -105,6 +106,7 @@ Result<MethodChoice> read(const json& value) {
   record.rankStep = fields.count("rankStep", 1);
   record.weightsOnly = fields.boolean("weightsOnly");
   if (fields.has("canBeCompensated")) record.canBeCompensated = fields.boolean("canBeCompensated");
+  if (fields.has("canBeCentred")) record.canBeCentred = fields.boolean("canBeCentred");
   return fields.finish(std::move(record));
 }
 

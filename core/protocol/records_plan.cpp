@@ -170,6 +170,7 @@ json toJson(const PlanWish& record) {
   if (record.keep) value["keep"] = toJson(*record.keep);
   if (record.damping != 0) value["damping"] = record.damping;
   if (record.sinkFree) value["sinkFree"] = true;
+  if (record.centred) value["centred"] = true;
   if (record.compensate) value["compensate"] = true;
   return value;
 }
@@ -191,6 +192,7 @@ Result<PlanWish> read(const json& value) {
   if (fields.has("keep")) record.keep = planAt(fields, "keep");
   if (fields.has("damping")) record.damping = fields.number("damping", 0);
   if (fields.has("sinkFree")) record.sinkFree = fields.boolean("sinkFree");
+  if (fields.has("centred")) record.centred = fields.boolean("centred");
   if (fields.has("compensate")) record.compensate = fields.boolean("compensate");
   return fields.finish(std::move(record));
 }

@@ -43,6 +43,7 @@ json toJson(const StatisticsRecord& record) {
                 {"window", record.window}, {"device", record.device},       {"seconds", record.seconds},
                 {"loss", toJson(record.loss)}};
   if (record.seed) value["seed"] = *record.seed;
+  if (!record.weights.empty()) value["weights"] = packed(record.weights);
   return value;
 }
 template <>
@@ -60,6 +61,7 @@ Result<StatisticsRecord> read(const json& value) {
   record.seconds = fields.number("seconds", 0);
   record.loss = fields.record<LossModel>("loss");
   if (fields.has("seed")) record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
+  if (fields.has("weights")) record.weights = fields.doubles("weights");
   return fields.finish(std::move(record));
 }
 

@@ -189,9 +189,10 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
   if (!processes.isAlone()) {
     for (GroupFactors& group : state.best) {
       if (group.isIdentity()) continue;
-      for (at::Tensor* tensor : {&group.up, &group.down, &group.steps}) {
-        *tensor = tensor->clone();  // those given may be the caller's
-        KVISTA_CHECK(processes.broadcast(*tensor, 0, task));
+      for (const auto& [name, tensor] : kFactorTensors) {
+        if (!(group.*tensor).defined()) continue;
+        group.*tensor = (group.*tensor).clone();  // those given may be the caller's
+        KVISTA_CHECK(processes.broadcast(group.*tensor, 0, task));
       }
     }
   }

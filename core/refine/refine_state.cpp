@@ -24,9 +24,8 @@ Result<void> save(const RefineState& state, TrainableFactors& trained, const std
   for (std::size_t i = 0; i < numbers.size(); ++i) tensors.emplace_back(fmt::format("state.{}", i), numbers[i]->detach());
   for (std::size_t i = 0; i < state.best.size(); ++i) {
     if (state.best[i].isIdentity()) continue;
-    tensors.emplace_back(fmt::format("best.{}.up", i), state.best[i].up);
-    tensors.emplace_back(fmt::format("best.{}.down", i), state.best[i].down);
-    tensors.emplace_back(fmt::format("best.{}.steps", i), state.best[i].steps);
+    for (const auto& [name, tensor] : kFactorTensors)
+      if ((state.best[i].*tensor).defined()) tensors.emplace_back(fmt::format("best.{}.{}", i, name), state.best[i].*tensor);
   }
   nlohmann::json curve = nlohmann::json::array();
   for (const RefinePoint& point : state.curve)
@@ -77,10 +76,11 @@ void restore(RefineState& state, TrainableFactors& trained, const std::filesyste
   for (std::size_t i = 0; i < restored.best.size(); ++i) {
     GroupFactors& group = restored.best[i];
     if (group.isIdentity()) continue;
-    for (const auto& [name, tensor] : {std::pair{"up", &group.up}, {"down", &group.down}, {"steps", &group.steps}}) {
-      auto kept = reader->read(fmt::format("best.{}.{}", i, name), at::kFloat, tensor->sizes().vec());
+    for (const auto& [name, tensor] : kFactorTensors) {
+      if (!(group.*tensor).defined()) continue;
+      auto kept = reader->read(fmt::format("best.{}.{}", i, name), at::kFloat, (group.*tensor).sizes().vec());
       if (!kept) return;
-      *tensor = std::move(*kept);
+      group.*tensor = std::move(*kept);
     }
   }
   const std::vector<at::Tensor*> numbers = trained.state();

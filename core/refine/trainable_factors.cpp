@@ -37,6 +37,9 @@ TrainableFactors::TrainableFactors(const PlanFactors& factors, at::Device device
     group.up = leaf(group.up / scale);
     group.down = leaf(group.down * scale.unsqueeze(1));
     group.steps = (group.steps * scale).to(device);
+    if (!group.shift.defined()) continue;
+    group.shift = (group.shift * scale).to(device);  // means stay as they were found
+    group.offset = group.offset.to(device);
   }
 }
 
@@ -57,7 +60,8 @@ PlanFactors TrainableFactors::detached() const {
     if (group.isIdentity()) continue;
     group.up = group.up.detach().cpu().clone();
     group.down = group.down.detach().cpu().clone();
-    group.steps = group.steps.cpu();
+    for (at::Tensor* tensor : {&group.steps, &group.shift, &group.offset})
+      if (tensor->defined()) *tensor = tensor->cpu();
   }
   return copies;
 }

@@ -24,17 +24,18 @@ class KVistaBias(nn.Module):
 
 
 class KVistaGroup(nn.Module):
-    """Heads that share one latent: z = down x (x: the layer's input, or the heads' own outputs), y ~ up z."""
+    """Heads that share one latent: z = down x (x: the layer's input, or the heads' own outputs), y ~ up z; centred ones take
+    a mean away before and put it back behind."""
 
     def __init__(self, group, columns, hidden_size):
         super().__init__()
         self.columns = columns
         self.from_hidden = group["input"] == "hidden"
         self.coder = LatentCoder(group["runs"])
-        identity = group["identity"]
+        identity, self.centred = group["identity"], group.get("centred", False)
         inputs = hidden_size if self.from_hidden else len(columns)
-        self.down = nn.Linear(inputs, self.coder.rank, bias=False) if self.from_hidden or not identity else None
-        self.up = nn.Linear(self.coder.rank, len(columns), bias=False) if not identity else None
+        self.down = nn.Linear(inputs, self.coder.rank, bias=self.centred) if self.from_hidden or not identity else None
+        self.up = nn.Linear(self.coder.rank, len(columns), bias=self.centred) if not identity else None
         self.steps = nn.Parameter(torch.ones(self.coder.coded), requires_grad=False) if self.coder.coded else None
 
     def encode(self, hidden, outputs):
@@ -118,7 +119,7 @@ class KVistaAttention(nn.Module):
     def is_plain(self):
         """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias."""
         unlike = self.score_cap, self.clip, self.linear_biases, self.latent, self.sinks
-        return all(part is None for part in unlike) and not self.norms_after_rope
+        return all(part is None for part in unlike) and not self.norms_after_rope and not any(group.centred for group in self.groups)
 
     def columns(self, group):
         """Where the slots' outputs lie in [keys of all heads; values of all heads]."""

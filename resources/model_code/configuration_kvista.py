@@ -79,6 +79,7 @@ class KVistaConfig(PretrainedConfig):
         "groups": [{
           "slots": [["key", 0], ["value", 0]],    heads whose outputs share one latent, in order
           "input": "hidden",                  "hidden": down is applied to the layer's input; "heads": to the slots' outputs
+          "centred": false,                   true: down and up have biases, which take a mean away and put it back
           "identity": false,                  true: nothing is compressed, the latent is the slots' outputs
           "runs": [[16, 8], [4, 24]]          [bits, directions] of the latent, bits falling: 16, 8, 4, 2 or 1
         }]

@@ -22,6 +22,7 @@ from program import (
     ENVIRONMENT,
     MODEL,
     PROGRAM,
+    SHARED,
     SOURCE,
     TEXTS,
     USAGE,
@@ -509,6 +510,58 @@ def test_a_compensated_plan_is_exported_as_it_was_compared(tmp_path):
     assert not plan(statistics, file, "--method", "joint", "--keep", 1, "--compensate")["compensated"]
     done = run("plan", MODEL, "--stats", statistics, "--method", "coded-head", "--compensate", "-o", file, code=USAGE)
     assert "cannot be compensated" in complaint(done)
+
+
+@pytest.mark.parametrize("method", ["joint", "coded-joint", "separate"])
+def test_a_centred_plan_is_exported_with_its_means(method, statistics, tmp_path):
+    file, target = tmp_path / "p.kvista", tmp_path / "smaller"
+    said = plan(statistics, file, "--method", method, "--share", 0.25, "--centred")
+    assert json.loads(file.read_text())["plan"]["centred"] is True and said["share"] <= 0.25
+    planned = answer("evaluate", file, *EVALUATION)
+    answer("export", file, "-o", target)
+    assert answer("evaluate", target, *EVALUATION)["meanNll"] == pytest.approx(planned["meanNll"], abs=1e-3)
+    # transformers reads on with a cache of latents as the program does with all tokens at once.
+    ids = torch.randint(0, 4096, (1, 24), generator=torch.Generator().manual_seed(8))
+    save_file({"input_ids": ids}, tmp_path / "ids.safetensors")
+    run("forward", file, "--input", tmp_path / "ids.safetensors", "-o", tmp_path / "out.safetensors")
+    expected = load_file(tmp_path / "out.safetensors")["logits"]
+    model = AutoModelForCausalLM.from_pretrained(target, trust_remote_code=True, dtype=torch.float32)
+    with torch.no_grad():
+        first = model(ids[:, :15], use_cache=True)
+        then = [model(ids[:, i : i + 1], past_key_values=first.past_key_values, use_cache=True).logits for i in range(15, 24)]
+    found = torch.cat([first.logits, *then], 1)
+    # A number on the edge between two codes may fall to either side.
+    assert ((found - expected).square().mean().sqrt() if method == "coded-joint" else (found - expected).abs().max()) < 1e-3
+    done = run("export", file, "-o", tmp_path / "dense", "--form", "dense", code=USAGE)
+    assert "no place for the means" in complaint(done) and not (tmp_path / "dense").exists()
+
+
+def test_what_a_method_gives_no_meaning_to_is_refused(statistics, tmp_path):
+    for method, option, words in (("coded-head", "--centred", "whose mean depends on their position"), ("svd", "--centred", "no mean over tokens"),
+                                  ("svd", "--sink-free", "no tokens to leave out"), ("plain", "--sink-free", "no bases")):
+        done = run("plan", MODEL, "--stats", statistics, "--method", method, option, "-o", tmp_path / "p.kvista", code=USAGE)
+        assert words in complaint(done)
+    done = run("plan", MODEL, "--method", "svd", "--metric", "query", "--keep", 0.3, "-o", tmp_path / "p.kvista", code=USAGE)
+    assert "the metric query needs text" in complaint(done)
+
+
+@pytest.mark.parametrize("metric", ["identity", "fisher", "query", "output", "attention"])
+def test_metrics(metric, statistics, tmp_path):
+    file = tmp_path / "p.kvista"
+    said = plan(statistics, file, "--method", "joint", "--keep", 0.4, "--metric", metric)
+    assert json.loads(file.read_text())["plan"]["metric"] == metric
+    base = answer("evaluate", MODEL, *EVALUATION)
+    found = answer("evaluate", file, *EVALUATION)
+    assert base["perplexity"] * 0.95 < found["perplexity"] < base["perplexity"] * 1.5
+    assert base["perplexity"] * 0.95 < said["predictedPerplexity"] < base["perplexity"] * 1.5
+
+
+def test_metrics_of_attention_know_no_latent_attention(tmp_path):
+    model = SHARED / "fixtures/families/deepseek_v2"
+    if not model.exists():
+        pytest.skip(f"{model} is not there")
+    done = run("plan", model, "--method", "svd", "--metric", "output", "--keep", 0.3, "-o", tmp_path / "p.kvista", code=USAGE)
+    assert "keys are made from too; no metric of its output projection is known" in complaint(done)
 
 
 @pytest.mark.parametrize("method", METHODS)

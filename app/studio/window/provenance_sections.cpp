@@ -50,7 +50,9 @@ ProvenanceSection ofModel(const ModelRecord& model) {
 
 ProvenanceSection calibration(const StatisticsRecord& statistics) {
   QStringList texts;
-  for (const std::string& path : statistics.texts) texts << text(path);
+  for (std::size_t i = 0; i < statistics.texts.size(); ++i)
+    texts << (i < statistics.weights.size() ? tr("%1 (weight %2)").arg(text(statistics.texts[i]), QLocale().toString(statistics.weights[i]))
+                                            : text(statistics.texts[i]));
   return {tr("Calibration"),
           {{tr("Text"), texts.join(QStringLiteral(", "))},
            {tr("Tokens"), tr("%1 in %2 windows of %3")
@@ -78,6 +80,7 @@ ProvenanceSection ofPlan(const Document& document) {
            {tr("Allocator"), text(plan.allocator)},
            {tr("Metric"), text(nameIn(kMetrics, plan.metric) + (plan.damping > 0 ? fmt::format(", damped by {:.3g}", plan.damping) : ""))},
            {tr("Bases of"), plan.sinkFree || plan.exactTokens > 0 ? tr("tokens beyond the sinks") : tr("all tokens")},
+           {tr("Mean"), plan.centred ? tr("taken out and put back") : tr("part of what is stored")},
            {tr("Compensated"), plan.compensated ? tr("yes") : tr("no")},
            {tr("Keys"), text(nameIn(kKeyPositions, plan.keyPosition))},
            {tr("Storage"), text(nameIn(kStorages, plan.storage))},

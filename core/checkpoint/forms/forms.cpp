@@ -52,6 +52,9 @@ Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view 
                 fmt::format("The form {} holds latents; a plan of plain quantisation has none.", form),
                 "Plain quantisation is there to compare with: use `kvista evaluate`, or export a plan of another method.");
   }
+  if (plan.centred && form != "latent")
+    return fail(ErrorCode::invalidArgument, fmt::format("The plan is centred; the form {} has no place for the means that are put back.", form),
+                "Export the form latent, or make a plan without --centred.");
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const auto& slots = plan.groups[i].slots;
     const auto other = std::ranges::find_if(slots, [&](const Slot& slot) { return slot.layer != slots.front().layer; });

@@ -30,6 +30,7 @@ nlohmann::json describeGroup(const LatentGroup& group) {
   return {{"slots", std::move(slots)},
           {"input", group.fromHidden ? "hidden" : "heads"},
           {"identity", group.isIdentity},
+          {"centred", group.isCentred},
           {"runs", std::move(runs)}};
 }
 
@@ -70,6 +71,10 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
                                [down = factors.down] { return Result<at::Tensor>(down.cpu()); }));
   }
   if (group.isIdentity) return;
+  if (group.isCentred) {
+    tensors.push_back(computed(group.name("down.bias"), {rank}, dtype, [shift = factors.shift] { return Result<at::Tensor>(shift.cpu()); }));
+    tensors.push_back(computed(group.name("up.bias"), {width}, dtype, [offset = factors.offset] { return Result<at::Tensor>(offset.cpu()); }));
+  }
   tensors.push_back(computed(group.name("up.weight"), {width, rank}, dtype,
                              [up = factors.up] { return Result<at::Tensor>(up.cpu()); }));
   if (group.codedDirections() > 0) {

@@ -48,4 +48,11 @@ std::string_view whyNotCompensated(const Method& method) {
   return method.sequential ? "goes from layer to layer in a way of its own" : "";
 }
 
+std::string_view whyNotCentred(const Method& method) {
+  if (method.weightsOnly) return "looks at weights alone, which have no mean over tokens";
+  if (method.storage == Storage::plainQuantised) return "has no bases";
+  if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, whose mean depends on their position";
+  return method.sequential ? "goes from layer to layer in a way of its own" : "";
+}
+
 }  // namespace kvista

@@ -34,6 +34,7 @@ Result<nlohmann::json> makePlanFor(Call& call) {
   request.measure = wish.measure;
   request.damping = wish.damping;
   request.sinkFree = wish.sinkFree;
+  request.centred = wish.centred;
   request.compensate = wish.compensate;
   request.device = wish.device;
   request.context = wish.context;

@@ -19,14 +19,15 @@ StatisticsRecord recordOf(const std::string& path, const Statistics& statistics)
   return {path,
           statistics.modelHash,
           statistics.tokensHash,
-          textsInWords(statistics.recipe),
+          statistics.recipe.paths,
           statistics.tokens,
           statistics.windows,
           statistics.windows > 0 ? statistics.tokens / statistics.windows : 0,
           statistics.device,
           statistics.seconds,
           lossModelOf(&statistics),
-          statistics.recipe.seed};
+          statistics.recipe.seed,
+          statistics.recipe.weights};
 }
 
 /// What an answer depends on: the files' content and every parameter. Empty where it cannot be known without opening one.

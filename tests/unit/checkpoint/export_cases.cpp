@@ -82,21 +82,22 @@ CompressionPlan planNamed(const std::string& name) {
   plan.method = "manual";
   plan.grouping = "manual";
   plan.allocator = "waterline";
-  plan.storage = name == "coded" || name == "codedAll" || name == "afterRope" ? Storage::coded : Storage::lowRank16;
+  plan.storage = name == "coded" || name == "codedAll" || name == "afterRope" || name == "codedCentred" ? Storage::coded : Storage::lowRank16;
   plan.rankStep = 1;
-  plan.exactTokens = name == "coded" || name == "afterRope" ? 4 : 0;
+  plan.exactTokens = name == "coded" || name == "afterRope" || name == "codedCentred" ? 4 : 0;
   if (name == "afterRope") plan.keyPosition = KeyPosition::afterRope;
+  plan.centred = name == "centred" || name == "codedCentred";
   const auto mixedWidths = widths(2, 16) + widths(7, 8) + widths(3, 4) + widths(5, 2) + widths(3, 1);
   for (int layer = 0; layer < 2; ++layer) {
     const auto add = [&](std::vector<std::string> slots, std::vector<std::uint8_t> bits) {
       plan.groups.push_back(group(layer, std::move(slots), std::move(bits)));
     };
-    if (name == "joint") {
+    if (name == "joint" || name == "centred") {
       add({"K0", "K1", "V0", "V1"}, widths(19, 16));
     } else if (name == "separate") {
       add({"K1", "K0"}, widths(9, 16));
       add({"V0", "V1"}, widths(11, 16));
-    } else if (name == "coded") {
+    } else if (name == "coded" || name == "codedCentred") {
       add({"K0", "K1", "V0", "V1"}, mixedWidths);
     } else if (name == "codedAll") {
       add({"K0", "V1"}, widths(9, 8));
@@ -140,6 +141,10 @@ PlanFactors randomFactors(const CompressionPlan& plan) {
     for (std::int64_t i = 0; i < r; ++i) {
       const int bits = own.widths[static_cast<std::size_t>(i)];
       if (bits != 16) own.steps[i] = 12.0 / (1 << bits);
+    }
+    if (plan.centred) {
+      own.shift = randomTensor({r}, generator, 0.5F);
+      own.offset = randomTensor({n}, generator, 0.5F);
     }
     factors.push_back(own);
   }

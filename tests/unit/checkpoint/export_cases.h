@@ -43,7 +43,7 @@ std::vector<std::uint8_t> widths(int count, int bits);
 std::vector<std::uint8_t> operator+(std::vector<std::uint8_t> a, const std::vector<std::uint8_t>& b);
 
 /// Plans by name: "joint", "separate", "coded" (4 exact tokens), "codedAll" (none exact), "afterRope", "mixed" (some groups
-/// whole, one dropped), "whole".
+/// whole, one dropped), "whole"; "centred" and "codedCentred" are "joint" and "coded" around a mean.
 CompressionPlan planNamed(const std::string& name);
 /// Random factors for it; groups of 16 bits everywhere are the identity.
 PlanFactors randomFactors(const CompressionPlan& plan);

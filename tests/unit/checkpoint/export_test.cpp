@@ -12,6 +12,7 @@
 #include "core/checkpoint/open_model.h"
 #include "core/checkpoint/verify_export.h"
 #include "core/io/json_file.h"
+#include "core/plan/cost.h"
 #include "export_cases.h"
 #include "tests/unit/io/temporary_folder.h"
 
@@ -48,7 +49,37 @@ TEST_P(LatentExport, opensAsTheSameModelAndPlan) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Plans, LatentExport,
-                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole"));
+                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole", "centred", "codedCentred"));
+
+TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed(GetParam());
+  valueOf(exportTo(folder / "small", model, plan, randomFactors(plan), "latent"));
+  const auto bytesIn = [](const Checkpoint& checkpoint) {  // all of them float32
+    std::int64_t bytes = 0;
+    for (const auto& [name, tensor] : checkpoint.tensors->tensors()) bytes += static_cast<std::int64_t>(checkpoint.tensors->raw(tensor).size());
+    return bytes;
+  };
+  const CostModel cost = costOf(plan, model.decoder->shape(), deviceProfiles().front(), 1024, 1);
+  EXPECT_EQ(bytesIn(valueOf(openCheckpoint(folder / "small"))) - bytesIn(model.checkpoint), 4 * cost.extraParameters);
+}
+
+TEST(Export, ofCentredPlansIsOfTheFormLatentAlone) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("centred");
+  for (const ExportForm& form : exportForms()) {
+    if (form.name == "latent") continue;
+    const auto refused = exportTo(folder / "small", model, plan, randomFactors(plan), std::string(form.name));
+    ASSERT_FALSE(refused) << form.name;
+    EXPECT_EQ(refused.error().code, ErrorCode::invalidArgument);
+    EXPECT_THAT(refused.error().hint, HasSubstr("latent")) << form.name;
+    EXPECT_FALSE(std::filesystem::exists(folder / "small"));
+  }
+  PlanFactors without = randomFactors(planNamed("joint"));
+  EXPECT_THAT(exportTo(folder / "small", model, plan, without, "latent").error().message, HasSubstr("The factors of group 0 are not those"));
+}
 
 TEST(LatentExport, carriesOverTheSourcesBytesAndSavesTheProjections) {
   const TemporaryFolder folder;

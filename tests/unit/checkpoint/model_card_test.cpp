@@ -40,10 +40,10 @@ TEST(CardHeader, leavesOutWhatItDoesNotUnderstand) {
 
 class Card : public ::testing::Test {
  protected:
-  std::string of(const std::filesystem::path& place, const std::string& original, const nlohmann::json& extra) {
+  std::string of(const std::filesystem::path& place, const std::string& original, const nlohmann::json& extra,
+                 const CompressionPlan& plan = planNamed("coded")) {
     const TinyModel model = tinyModel(place);
     writeText(place / "README.md", original);
-    const CompressionPlan plan = planNamed("coded");
     const PlanFactors factors = randomFactors(plan);
     ExportRequest request{model.checkpoint, *model.decoder, plan, factors};
     request.extra = extra;
@@ -80,6 +80,22 @@ TEST_F(Card, saysWhatThePlanCostsAndWhereTheModelComesFrom) {
   EXPECT_THAT(card, Not(HasSubstr("Their prose")));
   EXPECT_THAT(card, Not(HasSubstr("somebody")));
   EXPECT_THAT(card, Not(HasSubstr(folder.path().string())));
+}
+
+TEST_F(Card, saysWhatThePlansBasesAreMadeFrom) {
+  CompressionPlan plan = planNamed("codedCentred");
+  plan.damping = 0.03;
+  plan.sinkFree = true;
+  for (const auto& [metric, words] : {std::pair{Metric::output, "the output projection makes of values, keys by their squares"},
+                                      {Metric::query, "attention scores feel of keys, values by their squares"},
+                                      {Metric::attention, "attention scores feel of keys and the output projection makes of values"}}) {
+    plan.metric = metric;
+    const std::string card = of(folder / "model", "", nlohmann::json::object(), plan);
+    EXPECT_THAT(card, HasSubstr(words));
+    EXPECT_THAT(card, HasSubstr("0.03 of each head's mean weight"));
+    EXPECT_THAT(card, HasSubstr("tokens beyond the first of each window"));
+    EXPECT_THAT(card, HasSubstr("the mean over tokens is taken away"));
+  }
 }
 
 TEST_F(Card, saysWhatIsNotKnown) {

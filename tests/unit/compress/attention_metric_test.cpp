@@ -7,6 +7,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros_like.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -100,6 +101,65 @@ TEST(QueryMetric, LosesLessOfTheScoresThanTheIdentity) {
   EXPECT_LT(lostScores(query), lostScores(plain));
 }
 
+TEST(OutputMetric, IsTheErrorBehindTheOutputProjection) {
+  // Every query head of a group gets the same error in its values; what each makes of it is squared and added up.
+  const at::Tensor weight = shortDecoder().outputWeight(1).to(at::kDouble), metric = valueOf(outputMetric(shortDecoder(), 1));
+  ASSERT_EQ(metric.sizes(), at::IntArrayRef({8, 32, 32}));
+  const ModelShape& shape = shortDecoder().shape();
+  const int share = shape.queryHeads / shape.kvHeads;
+  for (const int head : {0, 5}) {
+    const at::Tensor error = gaussian({32}, 7U + static_cast<unsigned>(head));
+    double expected = 0;
+    for (int query = head * share; query < (head + 1) * share; ++query)
+      expected += at::matmul(weight.narrow(1, query * 32, 32), error).square().sum().item<double>();
+    EXPECT_NEAR(at::matmul(at::matmul(error, metric[head]), error).item<double>() / expected, 1, 1e-9);
+  }
+}
+
+TEST(OutputMetric, LosesLessOfWhatAttentionHandsOnThanTheIdentity) {
+  const LayerMoments output = momentsOf(requestWith(Metric::output, 0)), plain = momentsOf(requestWith(Metric::identity, 0));
+  std::vector<Slot> values;
+  for (int head = 0; head < 8; ++head) values.push_back({1, Side::value, head});
+  const auto lost = [&](const LayerMoments& moments) {
+    const GroupBasis basis = valueOf(moments.decompose(values));
+    const at::Tensor left = at::eye(256, at::kDouble) - at::matmul(basis.up.narrow(1, 0, 96), basis.down.narrow(0, 0, 96));
+    const at::Tensor error = at::matmul(at::matmul(left, output.covarianceOf(values)), left.t());
+    double sum = 0;
+    for (int head = 0; head < 8; ++head)
+      sum += (output.metricOf(values[static_cast<std::size_t>(head)]) * error.narrow(0, 32 * head, 32).narrow(1, 32 * head, 32)).sum().item<double>();
+    return sum;
+  };
+  EXPECT_LT(lost(output), lost(plain));
+}
+
+TEST(AttentionMetrics, WeighKeysValuesOrBoth) {
+  const LayerMoments query = momentsOf(requestWith(Metric::query, 0)), output = momentsOf(requestWith(Metric::output, 0));
+  const LayerMoments both = momentsOf(requestWith(Metric::attention, 0));
+  const Slot key{1, Side::key, 2}, value{1, Side::value, 2};
+  EXPECT_EQ(relativeDifference(both.metricOf(key), query.metricOf(key)), 0);
+  EXPECT_EQ(relativeDifference(both.metricOf(value), output.metricOf(value)), 0);
+  const auto isMultipleOfIdentity = [](const at::Tensor& metric) { return relativeDifference(metric, metric[0][0] * at::eye(32, at::kDouble)) == 0; };
+  EXPECT_TRUE(isMultipleOfIdentity(output.metricOf(key)));
+  EXPECT_TRUE(isMultipleOfIdentity(query.metricOf(value)));
+  EXPECT_FALSE(isMultipleOfIdentity(output.metricOf(value)));
+}
+
+TEST(AttentionMetrics, OfWeightsAloneNeedNoText) {
+  PlanRequest request;
+  request.method = "svd";
+  request.target = {Target::Kind::keptFraction, 0.3};
+  request.metric = Metric::output;
+  const PlanWithSpectra made = valueOf(makePlan(shortDecoder(), nullptr, request, {}));
+  EXPECT_EQ(made.planned.plan.metric, Metric::output);
+  request.metric = Metric::identity;
+  EXPECT_NE(made.units[0].spectrum.eigenvalues, valueOf(makePlan(shortDecoder(), nullptr, request, {})).units[0].spectrum.eigenvalues);
+  for (const auto& [metric, name] : {std::pair{Metric::query, "query"}, {Metric::fisher, "fisher"}, {Metric::attention, "attention"}}) {
+    request.metric = metric;
+    EXPECT_EQ(errorOf(makePlan(shortDecoder(), nullptr, request, {})).message,
+              fmt::format("The method svd looks at weights alone; the metric {} needs text.", name));
+  }
+}
+
 TEST(Damping, AddsAPartOfTheMeanWeight) {
   const LayerMoments plain = momentsOf(requestWith(Metric::fisher, 0)), damped = momentsOf(requestWith(Metric::fisher, 0.03));
   for (const Slot& slot : {Slot{1, Side::key, 4}, Slot{1, Side::value, 0}}) {
@@ -157,6 +217,9 @@ TEST(SinkFree, BasesLeaveTheFirstTokensOutAndLosesMoreOfThem) {
   EXPECT_FALSE(valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan.sinkFree) << "the first tokens are exact";
   request.method = "svd";
   EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message, HasSubstr("no tokens to leave out"));
+  request.method = "plain";
+  EXPECT_EQ(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message,
+            "The method plain has no bases that tokens could be left out of.");
 }
 
 TEST(PredictLossOfCodes, IsNearTheAllocationsPrediction) {

@@ -61,6 +61,20 @@ TEST_F(FactorFile, GivesBackWhatWasKept) {
   }
 }
 
+TEST_F(FactorFile, KeepsTheMeansOfCentredPlansAndNeedsThem) {
+  PlanRequest request;
+  request.method = "joint";
+  request.target.value = 0.25;
+  request.centred = true;
+  plan_ = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan;
+  factors_ = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan_, {}));
+  save(factors_);
+  const PlanFactors back = valueOf(load());
+  for (std::size_t i = 0; i < back.size(); ++i)
+    EXPECT_TRUE(at::equal(back[i].shift, factors_[i].shift) && at::equal(back[i].offset, factors_[i].offset));
+  EXPECT_THAT(changed([](GroupFactors& group) { group.offset = at::Tensor(); }).message, HasSubstr("0.offset"));
+}
+
 TEST_F(FactorFile, CountsBeforeTheStatisticsOfThePlan) {
   PlanFactors other = factors_;
   other[0].up = other[0].up.mul(2);

@@ -100,6 +100,19 @@ TEST(CostTest, KeysAfterRopeNeedNoRebuilding) {
   EXPECT_TRUE(affordable(plan, shape, h200()));
 }
 
+TEST(CostTest, ExactTokensKeepTheProjections) {
+  const ModelShape shape = shapeOf(2, 32, 8, 128, 4096);
+  CompressionPlan plan = jointPlan(shape, 8, 614);
+  plan.exactTokens = 4;
+  // Down [614, 2048] and up [2048, 614] beside the projections.
+  EXPECT_EQ(costOf(plan, shape, h200(), 16384, 1).extraParameters, 2 * 2 * 614LL * 2048);
+  plan.centred = true;
+  EXPECT_EQ(costOf(plan, shape, h200(), 16384, 1).extraParameters, 2 * (2 * 614LL * 2048 + 614 + 2048));
+  plan.storage = Storage::coded;
+  for (Group& group : plan.groups) std::ranges::replace(group.widths, std::uint8_t{16}, std::uint8_t{4});
+  EXPECT_EQ(costOf(plan, shape, h200(), 16384, 1).extraParameters, 2 * (2 * 614LL * 2048 + 2 * 614 + 2048)) << "a step each";
+}
+
 TEST(CostTest, TheLongerOfReadingAndArithmeticCounts) {
   const ModelShape shape = shapeOf(1, 32, 32, 128, 4096);
   const DeviceProfile device{"test", 1e12, 1e14, 1e-5};

@@ -47,6 +47,13 @@ TEST(PlanJsonTest, ComesBackAsItWas) {
 TEST(PlanJsonTest, CompensationIsWrittenOnlyWhereThereIsSome) {
   CompressionPlan plan = examplePlan();
   EXPECT_FALSE(toJson(plan).contains("compensated"));
+  for (const auto& [flag, name] : {std::pair{&CompressionPlan::sinkFree, "sinkFree"}, {&CompressionPlan::centred, "centred"}}) {
+    EXPECT_FALSE(toJson(plan).contains(name));
+    CompressionPlan other = plan;
+    other.*flag = true;
+    EXPECT_EQ(planFromJson(toJson(other)).value(), other);
+    EXPECT_NE(fingerprint(other), fingerprint(plan));
+  }
   plan.compensated = true;
   EXPECT_EQ(planFromJson(toJson(plan)).value(), plan);
   json damaged = toJson(plan);

@@ -72,7 +72,7 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(through(hello), hello);
   const Choice choice{"cka", "Alike", "a / b", "none", "Paper, section 3"};
   EXPECT_EQ(through(choice), choice);
-  const MethodChoice method{choice, "auto", "waterline", Metric::identity, KeyPosition::afterRope, Storage::lowRank16, {0, 16}, 4, true, true};
+  const MethodChoice method{choice, "auto", "waterline", Metric::identity, KeyPosition::afterRope, Storage::lowRank16, {0, 16}, 4, true, true, true};
   EXPECT_EQ(through(method), method);
   EXPECT_EQ(through(shape()), shape());
   const ModelRecord model{"/models/\xff", "00ff", shape(), "bf16", 99, 4096, "plain", true, "chatml", "", {"One.", "Two."}};
@@ -80,6 +80,8 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(through(loss()), loss());
   const StatisticsRecord statistics{"/s.kvstats", "a", "b", {"x.txt"}, 4096, 4, 1024, "CPU", 1.5, loss()};
   EXPECT_EQ(through(statistics), statistics);
+  const StatisticsRecord mixed{"/s.kvstats", "a", "b", {"x.txt", "y.txt"}, 4096, 4, 1024, "CPU", 1.5, loss(), 7, {2, 0.5}};
+  EXPECT_EQ(through(mixed), mixed);
   const SimilarityRecord similarity{3, Side::value, {2, 2, {1, .5F, .5F, 1}}};
   EXPECT_EQ(through(similarity), similarity);
   const EvaluationRecord evaluation{"x.txt", "b", "c", 1023, 18.32, 18.43, 2.5};
@@ -97,7 +99,7 @@ TEST(Records, ComeBackAsTheyWere) {
   const TextSelection text{{"a", "b"}, 1024, 16, 2, std::uint64_t{1} << 53, true, {2, 1}};
   EXPECT_EQ(through(text), text);
   EXPECT_EQ(through(TextSelection()), TextSelection());
-  const PlanWish wish{"joint", {Target::Kind::maxLoss, .02}, 16, 4, "swap", "uniform", Metric::identity, "h100", 4096, 8, plan(), "cka", 0.03, true, true};
+  const PlanWish wish{"joint", {Target::Kind::maxLoss, .02}, 16, 4, "swap", "uniform", Metric::identity, "h100", 4096, 8, plan(), "cka", 0.03, true, true, true};
   EXPECT_EQ(through(wish), wish);
   EXPECT_EQ(through(PlanWish()), PlanWish());
 }
@@ -233,7 +235,7 @@ TEST(Records, NameTheFieldThatIsWrong) {
   expectMistakesNamed(ExportPreview{});
   expectMistakesNamed(ExportRecord{});
   expectMistakesNamed(TextSelection{{}, 0, 0, 0, 1, false});
-  expectMistakesNamed(PlanWish{"coded", {}, 8, 4, "swap", "uniform", Metric::fisher, "h200", 1, 1, plan(), "cka", 0.03, true, true});
+  expectMistakesNamed(PlanWish{"coded", {}, 8, 4, "swap", "uniform", Metric::fisher, "h200", 1, 1, plan(), "cka", 0.03, true, true, true});
   expectMistakesNamed(PlannedPlan{plan(), 0, 0, 1, 1, 0, {}, ""});
   expectMistakesNamed(CostModel{});
   expectMistakesNamed(unit());
