@@ -10,6 +10,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "tests/unit/demo_model.h"
@@ -91,6 +93,27 @@ TEST(CompensatedPlan, ChangesNothingBeforeTheFirstCompressedLayer) {
   ASSERT_EQ(plan.groups.size(), 2U);
   EXPECT_LE(difference(0), 1e-3);
   EXPECT_GT(difference(1), 5e-3);
+}
+
+TEST(CompensatedPlan, IsTakenOnlyForGainsBeyondChance) {
+  // Student's quantiles of 95 %: 2.920 of 2 degrees of freedom, 1.895 of 7, 1.670 of 63. Gains of mean m and deviation 1:
+  const auto gains = [](std::size_t windows, double t) {
+    std::vector<double> all(windows);
+    for (std::size_t i = 0; i < windows; ++i) all[i] = static_cast<double>(i) - static_cast<double>(windows - 1) / 2;
+    double squares = 0;
+    for (const double gain : all) squares += gain * gain;
+    const double count = static_cast<double>(windows), error = std::sqrt(squares / (count - 1) / count);
+    for (double& gain : all) gain += t * error;
+    return all;
+  };
+  for (const auto& [windows, quantile] : {std::pair{std::size_t{3}, 2.920}, {std::size_t{8}, 1.895}, {std::size_t{64}, 1.669}}) {
+    EXPECT_TRUE(isBeyondChance(gains(windows, quantile * 1.03))) << windows;
+    EXPECT_FALSE(isBeyondChance(gains(windows, quantile * 0.97))) << windows;
+    EXPECT_FALSE(isBeyondChance(gains(windows, -3 * quantile))) << windows;
+  }
+  EXPECT_FALSE(isBeyondChance({})) << "nothing is known";
+  EXPECT_FALSE(isBeyondChance({5})) << "one window says nothing of chance";
+  EXPECT_FALSE(isBeyondChance({0, 0, 0}));
 }
 
 TEST(CompensatedPlan, IsLeftOutWhereNothingIsLost) {
