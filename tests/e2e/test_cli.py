@@ -530,8 +530,11 @@ def test_a_centred_plan_is_exported_with_its_means(method, statistics, tmp_path)
         first = model(ids[:, :15], use_cache=True)
         then = [model(ids[:, i : i + 1], past_key_values=first.past_key_values, use_cache=True).logits for i in range(15, 24)]
     found = torch.cat([first.logits, *then], 1)
-    # A number on the edge between two codes may fall to either side.
-    assert ((found - expected).square().mean().sqrt() if method == "coded-joint" else (found - expected).abs().max()) < 1e-3
+    difference = (found - expected).abs()
+    if method != "coded-joint":
+        assert difference.max() < 1e-3
+    else:  # until a number that lies on the edge of a code falls to its other side
+        assert difference[:, :5].max() < 1e-3 and difference.square().mean().sqrt() < 0.05 * expected.std()
     done = run("export", file, "-o", tmp_path / "dense", "--form", "dense", code=USAGE)
     assert "no place for the means" in complaint(done) and not (tmp_path / "dense").exists()
 
