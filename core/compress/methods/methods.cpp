@@ -52,6 +52,7 @@ std::string_view whyNotCentred(const Method& method) {
   if (method.weightsOnly) return "looks at weights alone, which have no mean over tokens";
   if (method.storage == Storage::plainQuantised) return "has no bases";
   if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, whose mean depends on their position";
+  if (method.sharesHeads) return "makes heads of a stock checkpoint, which keeps no mean";
   return method.sequential ? "goes from layer to layer in a way of its own" : "";
 }
 
