@@ -42,7 +42,7 @@ Result<ModelShape> readShape(const ConfigReader& config, const Conventions& conv
   KVISTA_ASSIGN(const std::int64_t hiddenSize,
                 readSize(config, config.firstOf({"hidden_size", "n_embd", "n_embed", "d_model"}), sizes.hidden, kMaximumWidth));
   KVISTA_ASSIGN(const std::int64_t vocabulary, readSize(config, "vocab_size", sizes.vocabulary, kMaximumVocabulary));
-  const std::string_view headsKey = config.firstOf({"num_attention_heads", "n_head", "n_heads"});
+  const std::string_view headsKey = config.firstOf({"num_attention_heads", "n_head", "n_heads", "num_heads"});
   KVISTA_ASSIGN(const std::int64_t heads, readSize(config, headsKey, sizes.heads, kMaximumWidth));
   std::int64_t kvHeads = conventions.kvHeads.value_or(heads);
   if (const std::string_view key = conventions.kvHeadsKey; !key.empty()) {

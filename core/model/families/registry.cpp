@@ -26,8 +26,10 @@
   FAMILY(glm4)                  \
   FAMILY(glm4_moe)              \
   FAMILY(glm4_moe_lite)         \
+  FAMILY(glm4v_text)            \
   FAMILY(gpt2)                  \
   FAMILY(gpt_bigcode)           \
+  FAMILY(gpt_neo)               \
   FAMILY(gpt_neox)              \
   FAMILY(gpt_oss)               \
   FAMILY(gptj)                  \
@@ -39,6 +41,7 @@
   FAMILY(internlm3)             \
   FAMILY(llama)                 \
   FAMILY(minicpm)               \
+  FAMILY(minimax_m2)            \
   FAMILY(ministral3)            \
   FAMILY(mistral)               \
   FAMILY(mixtral)               \
