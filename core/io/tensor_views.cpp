@@ -73,11 +73,17 @@ class StoreWithViews final : public TensorStore {
     const std::int64_t matrix = rows.ofMatrix > 0 ? view.first / rows.ofMatrix : 0;
     std::vector<float> all(static_cast<std::size_t>(counted * width));
     KVISTA_CHECK(readPart(*whole, static_cast<std::size_t>(matrix) * all.size(), all));
-    std::size_t place = 0;
-    for (std::int64_t block = 0; block < view.blocks; ++block) {
-      for (std::int64_t row = view.first - matrix * counted + block * view.stride, last = row + view.block; row < last; ++row)
-        for (std::int64_t column = 0; column < width; ++column)
-          out[place++] = all[static_cast<std::size_t>(view.isTransposed ? column * counted + row : row * width + column)];
+    // Some columns at a time: of a transposed matrix their rows lie far apart, and stay in the cache from one row to the next.
+    constexpr std::int64_t kColumns = 16;
+    for (std::int64_t begin = 0; begin < width; begin += kColumns) {
+      const std::int64_t end = std::min(width, begin + kColumns);
+      std::int64_t place = 0;
+      for (std::int64_t block = 0; block < view.blocks; ++block) {
+        for (std::int64_t row = view.first - matrix * counted + block * view.stride, last = row + view.block; row < last; ++row, ++place)
+          for (std::int64_t column = begin; column < end; ++column)
+            out[static_cast<std::size_t>(place * width + column)] =
+                all[static_cast<std::size_t>(view.isTransposed ? column * counted + row : row * width + column)];
+      }
     }
     return {};
   }

@@ -113,6 +113,9 @@ constexpr Absent kAbsent[] = {
     {"cohere", 32, 8, true, 5e5, 0},
     {"gpt_neox", 32, 8, false, 1e4, 0},
     {"gpt2", 32, 8, true, 0, 0},
+    {"gpt_neo", 32, 8, true, 0, 0},
+    {"minimax_m2", 8, 128, false, 5e6, 0},
+    {"glm4v_text", 2, 8, false, 1e4, 0},
     {"gpt_bigcode", 1, 8, true, 0, 0},
     {"opt", 32, 8, true, 0, 0},
     {"bloom", 32, 8, true, 0, 0},
@@ -465,6 +468,33 @@ TEST(StackedExperts, RowsAreThoseOfOneMatrix) {
   EXPECT_THAT(description.views.at(expert.up.weight).shape, ElementsAre(3, 256, 128));
   EXPECT_TRUE(description.views.at(expert.up.weight).isTransposed);
   EXPECT_FALSE(description.views.at(description.layers[1].feedForward.experts[1].up.weight).isTransposed);
+}
+
+TEST(StackedExperts, AreReadFromTheirStack) {
+  const auto store = std::make_shared<MemoryStore>();
+  store->set("stack", at::arange(24).to(at::kFloat).view({2, 3, 4}));
+  store->set("biases", at::arange(8).to(at::kFloat).view({2, 4}));
+  const TensorView transposed{.of = "stack", .isTransposed = true, .first = 5, .block = 1, .stride = 2, .blocks = 2};
+  const TensorView plain{.of = "stack", .first = 4, .block = 2, .stride = 2};
+  const TensorView flat{.of = "biases", .isVector = true, .first = 5, .block = 1, .stride = 2, .blocks = 2};
+  const auto views = valueOf(withViews(store, {{"transposed", transposed}, {"plain", plain}, {"flat", flat}}));
+  const auto read = [&](const char* name) {
+    const TensorInfo& info = views->tensors().find(name)->second;
+    std::vector<float> numbers(info.count());
+    EXPECT_TRUE(views->readFloat32(info, numbers)) << name;
+    return numbers;
+  };
+  EXPECT_THAT(views->tensors().find("transposed")->second.shape, ElementsAre(2, 3));
+  EXPECT_THAT(read("transposed"), ElementsAre(13, 17, 21, 15, 19, 23));  // columns 1 and 3 of the second matrix
+  EXPECT_THAT(views->tensors().find("plain")->second.shape, ElementsAre(2, 4));
+  EXPECT_THAT(read("plain"), ElementsAre(16, 17, 18, 19, 20, 21, 22, 23));
+  EXPECT_THAT(views->tensors().find("flat")->second.shape, ElementsAre(2));
+  EXPECT_THAT(read("flat"), ElementsAre(5, 7));
+  TensorView ofBoth = plain;
+  ofBoth.first = 2;
+  EXPECT_FALSE(withViews(store, {{"both", ofBoth}}));
+  ofBoth.first = 5;
+  EXPECT_FALSE(withViews(store, {{"beyond", ofBoth}}));
 }
 
 TEST(Refusals, SayWhyATypeOfModelIsNoFamily) {
