@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How families read their configurations: what absent keys mean, which rows of fused matrices are whose, where a
 // decoder stands in a checkpoint. That the models so described compute the right numbers, reference_test.cpp shows.
+#include <ATen/ops/arange.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
