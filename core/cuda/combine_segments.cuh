@@ -51,6 +51,12 @@ __global__ void __launch_bounds__(kCombineThreads) combineKernel(const Run run, 
   const int head = blockIdx.x;
   const std::int64_t place = std::int64_t{blockIdx.y} * run.queryHeads + head;
   const Lift lift = liftOf(run, head / run.queriesPerHead, sizeof(Number));
+  const Number* up = static_cast<const Number*>(lift.up);
+  const int ofPart = run.width / static_cast<int>(gridDim.z), end = ofPart * (static_cast<int>(blockIdx.z) + 1);  // widths are multiples of 32
+  for (int i = (end - ofPart) * lift.rank + threadIdx.x * (128 / static_cast<int>(sizeof(Number))); i < end * lift.rank;
+       i += kCombineThreads * (128 / static_cast<int>(sizeof(Number))))
+    tensor_core::prefetch(up + i);
+  tensor_core::waitForPrevious();
   const float* statistics = run.statistics + place * segments * 2;
   const float* partials = run.partials + place * segments * partialStride;
   const int count = (segments + each - 1) / each;
@@ -88,8 +94,6 @@ __global__ void __launch_bounds__(kCombineThreads) combineKernel(const Run run, 
     parts[0][i] = value;
   }
   __syncthreads();
-  const Number* up = static_cast<const Number*>(lift.up);
-  const int ofPart = run.width / static_cast<int>(gridDim.z), end = ofPart * (static_cast<int>(blockIdx.z) + 1);  // widths are multiples of 32
   for (int begin = end - ofPart + warp; begin < end; begin += kWarps * kAhead) {
     float values[kAhead] = {};
 #pragma unroll 2
@@ -111,7 +115,7 @@ cudaError_t launchCombine(const Run& run, int segments, int each, int partialStr
   // Where there are few heads and sequences, lifting takes longer than to add the segments up several times.
   unsigned parts = 1;
   while (parts < 8 && std::int64_t{run.queryHeads} * run.batch * parts * 2 <= 256) parts *= 2;
-  return tensor_core::launchKernel(combineKernel<Number, Run>, dim3(run.queryHeads, run.batch, parts), dim3(kCombineThreads), 0, run, segments, each, partialStride);
+  return tensor_core::launchNext(combineKernel<Number, Run>, dim3(run.queryHeads, run.batch, parts), dim3(kCombineThreads), 0, run, segments, each, partialStride);
 }
 
 }  // namespace kvista

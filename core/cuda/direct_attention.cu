@@ -20,7 +20,7 @@ constexpr int kStages = 2;   // Of them that are in shared memory.
 constexpr int kTile = kWarps * kRows;
 constexpr int kMaximumQueries = 8;
 constexpr int kProbabilityStride = kRows + 8;
-constexpr int kPrepareThreads = 256;
+constexpr int kPrepareThreads = 512;
 constexpr int kMaximumRank = 512;
 constexpr int kMaximumSlots = 24;
 
@@ -30,7 +30,7 @@ __host__ __device__ constexpr int strideOf(int words) { return words % 8 == 0 ? 
 struct SharedLayout {
   int stages, stageWords, keyWords, probabilities, numberProbabilities, fragments, keyFours, valueFours, sums, scales, bytes;
 
-  __host__ __device__ SharedLayout(int keyStride, int valueStride, int queries, int rank) {
+  __host__ __device__ SharedLayout(int keyStride, int valueStride, int queries, int rank, int valueUnits) {
     int end = 0;
     const auto take = [&end](int size) {
       const int begin = end;
@@ -47,7 +47,7 @@ struct SharedLayout {
     fragments = take(steps * 32 * 8);
     keyFours = take(steps * 4 * sizeof(FourCodes));
     valueFours = take(kMaximumSlots * 8 * sizeof(FourCodes));
-    sums = take(kWarps * queries * rank * 4);
+    sums = take(kWarps * queries * valueUnits * 32 * 4);
     scales = take(2 * kWarps * kMaximumQueries * 4);
     bytes = end;
   }
@@ -60,6 +60,7 @@ template <class Number>
 __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAttentionRun run) {
   constexpr int kPrepareWarps = kPrepareThreads / 32;
   __shared__ float parts[kPrepareWarps][kMaximumRank];
+  letNextBegin();
   __shared__ float reduction[2];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int head = blockIdx.x;
@@ -90,7 +91,9 @@ __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAtt
     parts[0][i] = sum * keys.steps[i] * run.scale * 1.4426950408889634f;
     largest = fmaxf(largest, fabsf(parts[0][i]));
   }
-  atomicMax(reinterpret_cast<int*>(&reduction[0]), __float_as_int(largest));  // Floats that are not negative sort as integers.
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, distance));
+  if (lane == 0) atomicMax(reinterpret_cast<int*>(&reduction[0]), __float_as_int(largest));  // Floats that are not negative sort as integers.
   __syncthreads();
   const float unit = reduction[0] > 0 ? reduction[0] : 1.0f;
   auto* weights = static_cast<std::uint16_t*>(run.weights) + place * run.maximumRank;
@@ -108,7 +111,9 @@ __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAtt
     weights[i] = *reinterpret_cast<const std::uint16_t*>(&weight);
     offset += toFloat(weight) * (basesOf(bits) + middleOf(bits) * scale);
   }
-  atomicAdd(&reduction[1], offset);
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) offset += __shfl_xor_sync(0xffffffffU, offset, distance);
+  if (lane == 0) atomicAdd(&reduction[1], offset);
   __syncthreads();
   if (threadIdx.x == 0) {
     run.units[2 * place] = unit;
@@ -149,6 +154,7 @@ __device__ void makeFragments(const DirectAttentionRun& run, const PackedLatent&
 template <class Number, int kSlots, int kStride>
 __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 2) segmentKernel(const DirectAttentionRun run) {
   unsigned char* const memory = sharedMemory();
+  letNextBegin();
   const PackedLatent keys = run.groups[blockIdx.x].keys, values = run.groups[blockIdx.x].values;
   const int keyWords = keys.words(), valueWords = values.words();
   const int queries = run.queriesPerHead;
@@ -157,7 +163,7 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
   const int count = min(run.segment, run.tokens - begin);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, quarter = lane % 4;
   const int keyStride = kStride > 0 ? kStride : strideOf(keyWords), valueStride = kStride > 0 ? kStride : strideOf(valueWords);
-  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords), kStride > 0 ? kStride : strideOf(run.maximumValueWords), queries, run.maximumRank);
+  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords), kStride > 0 ? kStride : strideOf(run.maximumValueWords), queries, run.maximumRank, run.maximumValueUnits);
   auto* stages = reinterpret_cast<std::uint32_t*>(memory + layout.stages) + warp * kStages * layout.stageWords;
   auto* probabilities = reinterpret_cast<__half*>(memory + layout.probabilities) + warp * queries * kProbabilityStride;
   auto* numberProbabilities = reinterpret_cast<Number*>(memory + layout.numberProbabilities) + warp * queries * kProbabilityStride;
@@ -182,7 +188,6 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
 #pragma unroll
   for (int tile = 0; tile < kStages; ++tile) load(tile);
   const std::int64_t firstHead = batch * run.queryHeads + static_cast<std::int64_t>(blockIdx.x) * queries;
-  makeFragments(run, keys, static_cast<const std::uint16_t*>(run.weights) + firstHead * run.maximumRank, fragments);
   const int before = numberSteps(keys), steps = codeSteps(keys);
   for (int i = threadIdx.x; i < steps * 4; i += kThreads) keyFours[i] = describe(keys, i);
   const int slotsOfNumbers = numberSlots(values), slots = values.units();
@@ -193,6 +198,8 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
                                            : describe(values, i - slotsOfNumbers * 8);
   }
 
+  waitForPrevious();
+  makeFragments(run, keys, static_cast<const std::uint16_t*>(run.weights) + firstHead * run.maximumRank, fragments);
   // Of this lane's queries, 2 * quarter and the next.
   float unit[2] = {}, offset[2] = {}, largest[2] = {-INFINITY, -INFINITY}, total[2] = {};
 #pragma unroll
@@ -283,8 +290,8 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
   }
 
   // What the warps found, in the largest one's unit.
-  const int sumStride = queries * values.rank;
-  auto* shared = reinterpret_cast<float*>(memory + layout.sums);  // [warps][queries][rank]
+  auto* shared = reinterpret_cast<float*>(memory + layout.sums);  // [warps][places][queries], places as placeOf says
+  const int placesOfWarp = slots * 32;
   auto* scales = reinterpret_cast<float*>(memory + layout.scales);
   float* totals = scales + kWarps * kMaximumQueries;
 #pragma unroll
@@ -305,20 +312,10 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
 #pragma unroll
   for (int slot = 0; slot < kSlots; ++slot) {
     if (slot >= slots) break;
-    Place found{};
-    const bool coded = slot >= slotsOfNumbers && findPlace(values, (slot - slotsOfNumbers) * 8 + lane / 4, found);
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      const int operand = i / 4, second = i % 4 / 2, query = 2 * quarter + i % 2;
-      const int within = coded ? found.withinOf(second, operand) : (slot * 16 + operand * 8 + lane / 4) * 2 + second;
-      if (query >= queries || within >= values.counts[found.run] || (slot >= slotsOfNumbers && !coded)) continue;
-      float value = sums[slot][operand][i % 4];
-      if (coded && found.bits == 8) {
-        if (second == 1) continue;
-        value += sums[slot][operand][i % 2 + 2];
-      }
-      if (coded) value = (value - basesOf(found.bits) * total[i % 2]) / scaleOf(found.bits, within);
-      shared[warp * sumStride + query * values.rank + found.begin + within] = value * factor[i % 2];
+      const int query = 2 * quarter + i % 2;
+      if (query < queries) shared[(warp * placesOfWarp + slot * 32 + i / 2 * 8 + lane / 4) * queries + query] = sums[slot][i / 4][i % 4] * factor[i % 2];
     }
   }
   __syncthreads();
@@ -338,24 +335,27 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
     }
   for (int i = threadIdx.x; i < queries * values.rank; i += kThreads) {
     const int query = i / values.rank, direction = i - query * values.rank;
-    int bits = 16;
-    for (int r = 0, end = values.counts[0]; direction >= end; end += values.counts[++r]) bits /= 2;
+    const SummedPlace at = placeOf(values, direction);
     float value = 0;
-    for (int other = 0; other < kWarps; ++other) value += shared[other * sumStride + i];
-    if (bits != 16) value = (value - middleOf(bits) * sumOf(query)) * values.steps[direction];
+    for (int other = 0; other < kWarps; ++other)
+      for (int part = 0; part < (at.bits == 8 ? 2 : 1); ++part) value += shared[(other * placesOfWarp + at.place + part * 8) * queries + query];
+    if (at.bits != 16) {
+      const float sum = sumOf(query);
+      value = ((value - basesOf(at.bits) * sum) / scaleOf(at.bits, at.within) - middleOf(at.bits) * sum) * values.steps[direction];
+    }
     run.partials[place(query) * run.maximumRank + direction] = value;
   }
 }
 
 template <class Number, int kSlots, int kStride>
 const char* launch(const DirectAttentionRun& run) {
-  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords), kStride > 0 ? kStride : strideOf(run.maximumValueWords), run.queriesPerHead, run.maximumRank);
+  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords), kStride > 0 ? kStride : strideOf(run.maximumValueWords), run.queriesPerHead, run.maximumRank, run.maximumValueUnits);
   cudaError_t error = cudaFuncSetAttribute(segmentKernel<Number, kSlots, kStride>, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes);
   if (error != cudaSuccess) return cudaGetErrorString(error);
   const int segments = (run.tokens + run.segment - 1) / run.segment;
   error = launchKernel(prepareKernel<Number>, dim3(run.queryHeads, run.batch), dim3(kPrepareThreads), 0, run);
   if (error == cudaSuccess)
-    error = launchKernel(segmentKernel<Number, kSlots, kStride>, dim3(run.queryHeads / run.queriesPerHead, segments, run.batch), dim3(kThreads), layout.bytes, run);
+    error = launchNext(segmentKernel<Number, kSlots, kStride>, dim3(run.queryHeads / run.queriesPerHead, segments, run.batch), dim3(kThreads), layout.bytes, run);
   if (error == cudaSuccess)
     error = launchCombine<Number>(run, segments, 1, run.maximumRank);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);

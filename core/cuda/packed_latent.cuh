@@ -104,6 +104,24 @@ __device__ void scoreNumbers(float (&sums)[2][4], const std::uint32_t* rows, int
 /// upper halves' of the other.
 __device__ inline int numberSlots(const PackedLatent& values) { return (values.words(0) + 15) / 16; }
 
+/// Where the sum of a direction stands: 32 to a slot, [operand][first or second place][row of lanes]; of a code of 8 bits, the
+/// first of both places.
+struct SummedPlace {
+  int bits, within, place;  // within: its run
+};
+__device__ inline SummedPlace placeOf(const PackedLatent& values, int direction) {
+  int fours = 8 * numberSlots(values);
+  if (direction < values.counts[0]) {
+    const int word = direction / 2;
+    return {16, direction, word / 16 * 32 + word / 8 % 2 * 16 + direction % 2 * 8 + word % 8};
+  }
+  int run = 1, within = direction - values.counts[0];
+  for (; within >= values.counts[run]; within -= values.counts[run++]) fours += values.words(run) * PackedLatent::foursOfWord(run);
+  const int bits = PackedLatent::bits(run), half = 16 / bits, code = within % half, each = bits == 8 ? 1 : 2;
+  fours += within / (2 * half) * PackedLatent::foursOfWord(run) + code / each;
+  return {bits, within, fours / 8 * 32 + within / half % 2 * 16 + code % each * 8 + fours % 8};
+}
+
 /// Adds 32 tokens of one slot: sums [operand][4] of 16 directions x 8 queries. `rows`: of this lane's first token.
 __device__ inline void sumCodes(float (&sums)[2][4], const FourCodes& four, const std::uint32_t* rows, int stride, const std::uint32_t (&p)[2][2],
                                 std::uint32_t magic) {

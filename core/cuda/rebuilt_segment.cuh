@@ -108,6 +108,7 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
   constexpr int kTileTokens = kTokensPerWarp * kWarps / kHeads;
   static_assert(kColumnTiles % 2 == 0);
   unsigned char* const memory = sharedMemory();
+  letNextBegin();
 
   const int parts = run.headsPerGroup * run.queriesPerHead / kHeads;
   const RebuiltGroup group = run.groups[blockIdx.x / parts];

@@ -57,6 +57,7 @@ template <class Number, int kWidth, int kValueTiles>
 __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKernel(const RebuiltAttentionRun run, bool joint, int segments, int allSegments) {
   using Part = QueryPart<kLowTiles, kWidth>;
   unsigned char* const memory = sharedMemory();
+  letNextBegin();
 
   const int head = static_cast<int>(blockIdx.x);
   const RebuiltGroup group = run.groups[head / run.queriesPerHead / run.headsPerGroup];

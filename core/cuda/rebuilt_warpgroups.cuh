@@ -93,6 +93,7 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
   __shared__ float scales[kWarpgroups][kHeads];
   __shared__ CopyBarrier barriers[kWarpgroups][kSlots];
   unsigned char* const memory = sharedMemory();
+  letNextBegin();
 
   const int head = static_cast<int>(blockIdx.x) * kHeads;
   const std::int64_t batch = blockIdx.z;

@@ -121,6 +121,21 @@ __device__ inline void multiplyAdd<__half>(float (&sums)[4], const std::uint32_t
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+/// A kernel that launchNext queues may begin once all blocks of the one before have called this.
+__device__ inline void letNextBegin() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
+#endif
+}
+/// In a kernel that launchNext queues: until the one before has ended and what it wrote is there.
+__device__ inline void waitForPrevious() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
+}
+/// Brings 128 bytes nearer.
+__device__ inline void prefetch(const void* from) { asm volatile("prefetch.global.L2 [%0];\n" ::"l"(from)); }
+
 /// Queues a kernel on the default stream.
 template <class... Parameters, class... Arguments>
 cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes, const Arguments&... arguments) {
@@ -128,6 +143,22 @@ cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads,
   config.gridDim = grid;
   config.blockDim = threads;
   config.dynamicSmemBytes = sharedBytes;
+  return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+}
+/// The same for a kernel that waits for the one queued before it by itself, where it is compiled for a GPU that can.
+template <class... Parameters, class... Arguments>
+cudaError_t launchNext(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes, const Arguments&... arguments) {
+  cudaFuncAttributes compiled{};
+  if (const cudaError_t error = cudaFuncGetAttributes(&compiled, kernel); error != cudaSuccess) return error;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = threads;
+  config.dynamicSmemBytes = sharedBytes;
+  config.attrs = &early;
+  config.numAttrs = compiled.ptxVersion >= 90 ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 

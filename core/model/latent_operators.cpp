@@ -294,7 +294,7 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
   // Memory of a block of threads of the kernel of direct_attention.cu, at most.
   const std::int64_t keyWords = std::max(result.largestKeyWords_, 16), valueWords = std::max(result.largestValueWords_, 16);
   const std::int64_t shared = 4 * 2 * 32 * (keyWords + valueWords + 8) * 4 + (result.largestRank_ / 16 + keyWords / 4 + 8) * 320 +
-                              4 * queriesPerHead * (result.largestRank_ * 4 + 160) + 4096;
+                              4 * queriesPerHead * (std::int64_t{result.largestValueUnits_} * 128 + 160) + 4096;
   if (kernelsOf(wanted.device) == nullptr)
     result.refusal_ = "there are no kernels for this device";
   else if (!typeRefusal(wanted.type).empty())

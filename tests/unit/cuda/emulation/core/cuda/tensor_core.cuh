@@ -75,9 +75,17 @@ void multiplyAdd(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0
   }
 }
 
+// One kernel runs after the other.
+inline void letNextBegin() {}
+inline void waitForPrevious() {}
+inline void prefetch(const void*) {}
 template <class... Parameters, class... Arguments>
 cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes, const Arguments&... arguments) {
   return emulation::runGrid(grid, threads, sharedBytes, [&] { kernel(static_cast<Parameters>(arguments)...); }) ? cudaSuccess : cudaErrorLaunchFailure;
+}
+template <class... Parameters, class... Arguments>
+cudaError_t launchNext(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes, const Arguments&... arguments) {
+  return launchKernel(kernel, grid, threads, sharedBytes, arguments...);
 }
 
 }  // namespace kvista::tensor_core
