@@ -62,14 +62,11 @@ FORMS = {
     "qwen2_moe": ("qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 20}),
     "qwen2_moe-sliding": ("qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 20, "norm_topk_prob": True, "decoder_sparse_step": 2,
                                         "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1, "qkv_bias": False}),
-    "olmoe": ("olmoe", {**EXPERTS}),
-    "olmoe-renormalised": ("olmoe", {**EXPERTS, "norm_topk_prob": True, "attention_bias": True}),
+    "olmoe": ("olmoe", {**EXPERTS, "attention_bias": True}),
     "olmo3": ("olmo3", {"num_hidden_layers": 5, "sliding_window": 8, "rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
     "cohere2": ("cohere2", {"num_hidden_layers": 5, "sliding_window": 8, "logit_scale": 0.25}),
-    "ernie4_5": ("ernie4_5", {**HEADS}),
-    "ernie4_5-biased": ("ernie4_5", {**HEADS, "use_bias": True, "tie_word_embeddings": False}),
+    "ernie4_5": ("ernie4_5", {**HEADS, "use_bias": True}),
     "exaone4": ("exaone4", {"num_hidden_layers": 5, "sliding_window": 8}),
-    "exaone4-full": ("exaone4", {"sliding_window": None, "layer_types": ["full_attention"] * 3}),
     "deepseek_v3": ("deepseek_v3", {**LATENT, "q_lora_rank": 14, "n_group": 4, "topk_group": 2, "rope_parameters": YARN}),
     "deepseek_v3-halves": ("deepseek_v3", {**LATENT, "q_lora_rank": None, "n_group": 1, "topk_group": 1, "rope_interleave": False,
                                            "norm_topk_prob": False, "attention_bias": True}),
@@ -89,8 +86,7 @@ FORMS = {
                                       "vision_config": QWEN_VISION}),
     "arcee": ("arcee", {"attention_bias": True, "mlp_bias": True}),
     "nemotron": ("nemotron", {**HEADS, "mlp_bias": True}),
-    "seed_oss": ("seed_oss", {**HEADS}),
-    "seed_oss-biased": ("seed_oss", {**HEADS, "attention_out_bias": True, "mlp_bias": True}),
+    "seed_oss": ("seed_oss", {**HEADS, "attention_out_bias": True, "mlp_bias": True}),
     "helium": ("helium", {"head_dim": 12, "attention_bias": True}),
     "codegen": ("codegen", {"rotary_dim": 8, "n_inner": 40}),
     "persimmon": ("persimmon", {}),
@@ -210,8 +206,8 @@ def test_the_rest_of_a_multimodal_model_is_named(tmp_path):
     assert any("its text part, a llama model with 3 layers, can be used" in problem and "multi_modal_projector" in problem for problem in problems)
 
 
-# What they are built of no fixture has: sinks, clamped gates, routers of other kinds, norms after RoPE, queries that grow.
-@pytest.mark.parametrize("form", ["gpt_oss", "deepseek_v3", "qwen2_moe", "hunyuan_v1_dense", "ministral3"])
+# What they are built of no fixture has: sinks, clamped gates, and routers of other kinds.
+@pytest.mark.parametrize("form", ["gpt_oss", "deepseek_v3"])
 @torch.no_grad()
 def test_latent_exports_compute_and_generate_what_was_planned(form, tmp_path):
     family, changes = FORMS[form]
