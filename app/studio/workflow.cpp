@@ -89,6 +89,7 @@ void Workflow::openModel(const QString& path, bool moved) {
 json Workflow::exportParams(const ExportWish& wish) const {
   json params = planParams(document_);
   params["form"] = wish.form.toStdString();
+  params["container"] = wish.container.toStdString();
   params["dtype"] = wish.dtype.toStdString();
   params["target"] = wish.target.toStdString();
   params["overwrite"] = wish.overwrite;

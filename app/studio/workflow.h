@@ -34,7 +34,7 @@ struct MemoryQuestion {
 
 /// What an export is asked for.
 struct ExportWish {
-  QString form, dtype, target;
+  QString form, container, dtype, target;
   bool overwrite = false;
 };
 

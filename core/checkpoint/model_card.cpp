@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/checkpoint/card_header.h"
+#include "core/checkpoint/gguf/content.h"
 
 namespace kvista {
 
@@ -171,7 +172,7 @@ Result<std::string> modelCard(const Checkpoint& checkpoint, const ExportForm& fo
                             code(name), after, before, before / after)
               : fmt::format("{}, with the keys and values that a plan of KVista leaves; in this form the cache is as large as the original's.\n", code(name));
   const bool isGguf = report.value("container", "") == "gguf";
-  text += fmt::format("Form {}: {}. It runs in {}.\n", code(std::string(form.name)), form.summary, isGguf ? "llama.cpp and what is built on it" : form.runsIn);
+  text += fmt::format("Form {}: {}. It runs in {}.\n", code(std::string(form.name)), form.summary, isGguf ? kGgufRunsIn : form.runsIn);
   text += fmt::format("\n## How to load it\n{}\n\n## Figures\n{}\n## Plan\n{}", isGguf ? kLoadGguf : form.howToLoad, figures(report), describePlan(plan, report));
   for (const json& note : report.value("notes", json::array())) text += fmt::format("* {}\n", note.get<std::string>());
   text += fmt::format("\n`kvista-report.json` holds the whole plan, hashes of all files and how the written model was checked.\n"

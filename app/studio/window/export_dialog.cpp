@@ -57,6 +57,7 @@ QString describe(const ExportPreview& preview) {
 ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& suggestedTarget, QWidget* parent)
     : QDialog(parent),
       form_(new QComboBox(this)),
+      container_(new QComboBox(this)),
       dtype_(new QComboBox(this)),
       target_(new QLineEdit(suggestedTarget, this)),
       overwrite_(new QCheckBox(tr("replace an earlier export there"), this)),
@@ -68,6 +69,9 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   setWindowTitle(tr("Export"));
   for (const Choice& form : forms)
     form_->addItem(QString::fromStdString(form.name), QString::fromStdString(form.summary));
+  container_->setObjectName(QStringLiteral("exportContainer"));
+  container_->addItem(tr("safetensors, as transformers reads them"), QStringLiteral("safetensors"));
+  container_->addItem(tr("one GGUF file, for llama.cpp"), QStringLiteral("gguf"));
   for (const char* name : {"float32", "bfloat16", "float16"}) dtype_->addItem(QLatin1String(name));
   formSummary_->setForegroundRole(QPalette::PlaceholderText);
   formSummary_->setWordWrap(true);
@@ -87,6 +91,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   formLayout->setVerticalSpacing(10);
   formLayout->addRow(tr("Form"), form_);
   formLayout->addRow(QString(), formSummary_);
+  formLayout->addRow(tr("Files"), container_);
   formLayout->addRow(tr("New tensors as"), dtype_);
   formLayout->addRow(tr("Folder"), where);
   formLayout->addRow(QString(), overwrite_);
@@ -104,6 +109,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
     if (!folder.isEmpty()) target_->setText(folder + QLatin1Char('/') + target_->text().section(QLatin1Char('/'), -1));
   });
   connect(form_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
+  connect(container_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
   connect(dtype_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
   connect(target_, &QLineEdit::textChanged, this, &ExportDialog::ask);
   connect(overwrite_, &QCheckBox::toggled, this, &ExportDialog::ask);
@@ -112,6 +118,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
 }
 
 QString ExportDialog::form() const { return form_->currentText(); }
+QString ExportDialog::container() const { return container_->currentData().toString(); }
 QString ExportDialog::dtype() const { return dtype_->currentText(); }
 QString ExportDialog::target() const { return target_->text().trimmed(); }
 bool ExportDialog::overwrite() const { return overwrite_->isChecked(); }

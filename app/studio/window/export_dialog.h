@@ -25,6 +25,7 @@ class ExportDialog final : public QDialog {
  public:
   ExportDialog(const std::vector<Choice>& forms, const QString& suggestedTarget, QWidget* parent);
   [[nodiscard]] QString form() const;
+  [[nodiscard]] QString container() const;  ///< "safetensors" or "gguf".
   [[nodiscard]] QString dtype() const;
   [[nodiscard]] QString target() const;
   [[nodiscard]] bool overwrite() const;
@@ -42,6 +43,7 @@ class ExportDialog final : public QDialog {
  private:
   void ask();
   QComboBox* form_;
+  QComboBox* container_;
   QComboBox* dtype_;
   QLineEdit* target_;
   QCheckBox* overwrite_;

@@ -124,7 +124,7 @@ void MainWindow::exportPlan() {
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   exportDialog_ = dialog;
   const auto wish = [dialog] {
-    return ExportWish{dialog->form(), dialog->dtype(), dialog->target(), dialog->overwrite()};
+    return ExportWish{dialog->form(), dialog->container(), dialog->dtype(), dialog->target(), dialog->overwrite()};
   };
   connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
     workflow_.forecastMemory({"export"}, dialog, [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/error.h"
@@ -14,6 +15,9 @@ namespace kvista {
 
 /// The name of the one file of weights where an export is a GGUF file.
 inline constexpr std::string_view kGgufName = "model.gguf";
+
+/// What runs it, in words.
+inline constexpr std::string_view kGgufRunsIn = "llama.cpp and what is built on it";
 
 /// A model as one GGUF file.
 struct GgufContent {

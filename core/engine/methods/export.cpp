@@ -6,6 +6,7 @@
 
 #include "core/checkpoint/export_checkpoint.h"
 #include "core/checkpoint/export_form.h"
+#include "core/checkpoint/gguf/content.h"
 #include "core/checkpoint/verify_export.h"
 #include "core/compress/factor_file.h"
 #include "core/compress/planner.h"
@@ -54,7 +55,7 @@ Result<nlohmann::json> previewExport(Call& call) {
   return toJson(ExportPreview{place.form, place.target.string(), forecast.tensorsChanged, forecast.tensorsCarried,
                               static_cast<std::int64_t>(forecast.bytesBefore), static_cast<std::int64_t>(forecast.bytesAfter),
                               inputs.model->description.shape.cacheBytesPerToken(), forecast.bytesPerToken,
-                              static_cast<std::int64_t>(forecast.freeBytes), std::string(form->runsIn), std::move(forecast.notes),
+                              static_cast<std::int64_t>(forecast.freeBytes), std::string(place.container == Container::gguf ? kGgufRunsIn : form->runsIn), std::move(forecast.notes),
                               std::move(forecast.problems)});
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <QApplication>
+#include <QComboBox>
 #include <QDialogButtonBox>
 #include <QLabel>
 #include <QLineEdit>
@@ -60,6 +61,17 @@ TEST_F(ExportDialogTest, EveryProblemIsSaidInWordsAndNothingCanBeWritten) {
   QSignalSpy accepted(&dialog_, &QDialog::accepted);
   QTest::keyClick(&dialog_, Qt::Key_Return);
   EXPECT_EQ(accepted.count(), 0);
+}
+
+TEST_F(ExportDialogTest, AGgufFileIsLookedAtBeforeItCanBeWritten) {
+  dialog_.showPreview(preview());
+  EXPECT_TRUE(dialog_.canExport());
+  EXPECT_EQ(dialog_.container(), QStringLiteral("safetensors"));
+  QSignalSpy wanted(&dialog_, &ExportDialog::previewWanted);
+  dialog_.findChild<QComboBox*>(QStringLiteral("exportContainer"))->setCurrentIndex(1);
+  EXPECT_EQ(dialog_.container(), QStringLiteral("gguf"));
+  EXPECT_EQ(wanted.count(), 1);
+  EXPECT_FALSE(dialog_.canExport());
 }
 
 TEST_F(ExportDialogTest, AProblemThatIsGoneCanBeWritten) {
