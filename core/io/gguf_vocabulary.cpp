@@ -43,8 +43,8 @@ struct Vocabulary {
   std::vector<std::string> tokens;
   std::vector<std::int32_t> types;
   std::unordered_map<std::string, std::size_t> ids;
-  std::size_t leftOut = 0;      // tokens that the embedding has no rows for
-  std::size_t swallowing = 0;   // added tokens that take white space along
+  std::size_t leftOut = 0;     // tokens that the embedding has no rows for
+  std::size_t swallowing = 0;  // added tokens that take white space along
 };
 
 class VocabularyReader {
@@ -66,7 +66,8 @@ class VocabularyReader {
     for (const json& added : member(tokenizer_, "added_tokens")) {
       const json& content = member(added, "content");
       if (!content.is_string()) return unsupported("an entry of added_tokens in tokenizer.json has no content");
-      KVISTA_CHECK(add(content, member(added, "id"), flag(member(added, "special"), false) ? TokenType::control : TokenType::userDefined));
+      KVISTA_CHECK(add(content, member(added, "id"),
+                       flag(member(added, "special"), false) ? TokenType::control : TokenType::userDefined));
       if (flag(member(added, "lstrip"), false) || flag(member(added, "rstrip"), false)) ++out_.swallowing;
     }
     if (const auto unknown = out_.ids.find(text(member(model, "unk_token"))); hasBytes && unknown != out_.ids.end())
@@ -81,7 +82,8 @@ class VocabularyReader {
 
  private:
   Result<void> add(const std::string& token, const json& id, TokenType type) {
-    if (!id.is_number_unsigned()) return unsupported(fmt::format("the id of token {} is no number", quoteForMessage(token)));
+    if (!id.is_number_unsigned())
+      return unsupported(fmt::format("the id of token {} is no number", quoteForMessage(token)));
     const auto place = id.get<std::uint64_t>();
     if (place >= out_.tokens.size()) {
       ++out_.leftOut;
@@ -112,14 +114,15 @@ Result<std::vector<Merge>> readMerges(const json& model) {
     }
     const std::string both = text(merge);
     const std::size_t cut = both.find(' ');
-    if (cut == 0 || cut == std::string::npos) return unsupported(fmt::format("merge {} of tokenizer.json is not two tokens", out.size()));
+    if (cut == 0 || cut == std::string::npos)
+      return unsupported(fmt::format("merge {} of tokenizer.json is not two tokens", out.size()));
     out.emplace_back(both.substr(0, cut), both.substr(cut + 1));
   }
   return out;
 }
 
-/// SentencePiece goes by a score of what a merge makes, Hugging Face by a rank of the merge: the same where all merges that make
-/// a token stand together, and where none is missing.
+/// SentencePiece goes by a score of what a merge makes, Hugging Face by a rank of the merge: the same where all merges
+/// that make a token stand together, and where none is missing.
 Result<std::vector<float>> scoresOf(const std::vector<Merge>& merges, const Vocabulary& vocabulary) {
   std::vector<float> scores(vocabulary.tokens.size(), -static_cast<float>(merges.size()) - 1);
   std::vector<std::size_t> made(vocabulary.tokens.size());  // by how many merges
@@ -129,7 +132,8 @@ Result<std::vector<float>> scoresOf(const std::vector<Merge>& merges, const Voca
     if (found == vocabulary.ids.end()) continue;  // left out
     const std::size_t token = found->second;
     if (token != before && made[token] > 0)
-      return unsupported(fmt::format("its merges that make {} do not stand together, which scores of tokens cannot say", quoteForMessage(found->first)));
+      return unsupported(fmt::format("its merges that make {} do not stand together, which scores of tokens cannot say",
+                                     quoteForMessage(found->first)));
     if (made[token]++ == 0) scores[token] = -static_cast<float>(rank);
     before = token;
   }
@@ -142,8 +146,9 @@ Result<std::vector<float>> scoresOf(const std::vector<Merge>& merges, const Voca
           vocabulary.ids.contains(token.substr(cut)))
         ++splits;
     if (splits != made[id])
-      return unsupported(fmt::format("{} of {} pairs of tokens that make {} are merged, and a vocabulary with scores merges all", made[id], splits,
-                                     quoteForMessage(token)));
+      return unsupported(
+          fmt::format("{} of {} pairs of tokens that make {} are merged, and a vocabulary with scores merges all",
+                      made[id], splits, quoteForMessage(token)));
   }
   return scores;
 }
@@ -158,16 +163,19 @@ Result<bool> readSpacePrefix(const json& tokenizer) {
     const std::string type = text(member(normalizer, "type"));
     if (type == "Prepend" && text(member(normalizer, "prepend")) == kSpace && !isReplaced)
       isPrefixed = true;
-    else if (type == "Replace" && text(member(member(normalizer, "pattern"), "String")) == " " && text(member(normalizer, "content")) == kSpace)
+    else if (type == "Replace" && text(member(member(normalizer, "pattern"), "String")) == " " &&
+             text(member(normalizer, "content")) == kSpace)
       isReplaced = true;
     else
       return unsupported(fmt::format("its normalizer {} has no place beside scores of tokens", type));
   }
   const json& pre = member(tokenizer, "pre_tokenizer");
   const std::string type = text(member(pre, "type"));
-  const bool isWithoutEffect = pre.is_null() || (type == "Split" && text(member(member(pre, "pattern"), "String")) == " ");
+  const bool isWithoutEffect =
+      pre.is_null() || (type == "Split" && text(member(member(pre, "pattern"), "String")) == " ");
   if (isReplaced && isWithoutEffect) return isPrefixed;
-  if (type == "Metaspace" && normalizers.empty() && text(member(pre, "replacement")) == kSpace && !flag(member(pre, "split"), true)) {
+  if (type == "Metaspace" && normalizers.empty() && text(member(pre, "replacement")) == kSpace &&
+      !flag(member(pre, "split"), true)) {
     const std::string scheme = text(member(pre, "prepend_scheme"));
     return scheme.empty() ? flag(member(pre, "add_prefix_space"), true) : scheme != "never";
   }
@@ -213,8 +221,8 @@ std::string chatTemplate(const json& tokenizerConfig) {
   return {};
 }
 
-void addRoles(const GgufTokenizer& files, const Vocabulary& vocabulary, const std::vector<std::size_t>& eosIds, GgufMetadata& metadata,
-              std::vector<std::string>& notes) {
+void addRoles(const GgufTokenizer& files, const Vocabulary& vocabulary, const std::vector<std::size_t>& eosIds,
+              GgufMetadata& metadata, std::vector<std::string>& notes) {
   const Template around = readTemplate(member(files.tokenizer, "post_processor"), vocabulary);
   auto bos = roleOf(files.tokenizerConfig, "bos_token", vocabulary);
   auto eos = roleOf(files.tokenizerConfig, "eos_token", vocabulary);
@@ -222,8 +230,9 @@ void addRoles(const GgufTokenizer& files, const Vocabulary& vocabulary, const st
   if (around.after.size() == 1) eos = around.after.front();
   if (!eos && !eosIds.empty()) eos = eosIds.front();
   if (around.before.size() > 1 || around.after.size() > 1)
-    notes.push_back(fmt::format("A GGUF file can put one token before a text and one behind it; the tokenizer's {} and {} are left out.", around.before.size(),
-                                around.after.size()));
+    notes.push_back(fmt::format(
+        "A GGUF file can put one token before a text and one behind it; the tokenizer's {} and {} are left out.",
+        around.before.size(), around.after.size()));
   const auto set = [&](const char* key, std::optional<std::size_t> id) {
     if (id && *id < vocabulary.tokens.size()) metadata.set(key, static_cast<std::uint32_t>(*id));
   };
@@ -235,16 +244,18 @@ void addRoles(const GgufTokenizer& files, const Vocabulary& vocabulary, const st
   if (other != eosIds.end()) set("tokenizer.ggml.eot_token_id", *other);
   metadata.set("tokenizer.ggml.add_bos_token", around.before.size() == 1);
   metadata.set("tokenizer.ggml.add_eos_token", around.after.size() == 1);
-  if (std::string chat = chatTemplate(files.tokenizerConfig); !chat.empty()) metadata.set("tokenizer.chat_template", std::move(chat));
+  if (std::string chat = chatTemplate(files.tokenizerConfig); !chat.empty())
+    metadata.set("tokenizer.chat_template", std::move(chat));
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> addGgufVocabulary(const GgufTokenizer& files, std::size_t rows, const std::vector<std::size_t>& eosIds,
-                                                   GgufMetadata& metadata) {
+Result<std::vector<std::string>> addGgufVocabulary(const GgufTokenizer& files, std::size_t rows,
+                                                   const std::vector<std::size_t>& eosIds, GgufMetadata& metadata) {
   if (files.tokenizer.is_null()) {
     metadata.set("tokenizer.ggml.model", std::string("no_vocab"));
-    return std::vector<std::string>{"The model has no tokenizer, so the file has no vocabulary: programs can give it ids only."};
+    return std::vector<std::string>{
+        "The model has no tokenizer, so the file has no vocabulary: programs can give it ids only."};
   }
   const json& model = member(files.tokenizer, "model");
   const std::string kind = text(member(model, "type"));
@@ -266,8 +277,10 @@ Result<std::vector<std::string>> addGgufVocabulary(const GgufTokenizer& files, s
   } else {
     const auto name = ggufPreTokenizerNameOf(files.tokenizer, flag(member(model, "ignore_merges"), false));
     if (!name)
-      return unsupported(fmt::format("its way of cutting text into words (normalizer and pre_tokenizer of tokenizer.json) has no name that is known; names are: {}",
-                                     ggufPreTokenizerNames()));
+      return unsupported(
+          fmt::format("its way of cutting text into words (normalizer and pre_tokenizer of tokenizer.json) has no name "
+                      "that is known; names are: {}",
+                      ggufPreTokenizerNames()));
     metadata.set("tokenizer.ggml.pre", std::string(*name));
     std::vector<std::string> joined;
     for (const auto& [left, right] : merges) joined.push_back(fmt::format("{} {}", left, right));
@@ -277,9 +290,12 @@ Result<std::vector<std::string>> addGgufVocabulary(const GgufTokenizer& files, s
   metadata.set("tokenizer.ggml.token_type", vocabulary.types);
   addRoles(files, vocabulary, eosIds, metadata, notes);
   if (vocabulary.leftOut > 0)
-    notes.push_back(fmt::format("{} of the tokenizer's tokens are left out: the model has no embedding for them.", vocabulary.leftOut));
+    notes.push_back(fmt::format("{} of the tokenizer's tokens are left out: the model has no embedding for them.",
+                                vocabulary.leftOut));
   if (vocabulary.swallowing > 0)
-    notes.push_back(fmt::format("{} of the tokenizer's added tokens take white space beside them along, which a GGUF file cannot say.", vocabulary.swallowing));
+    notes.push_back(fmt::format(
+        "{} of the tokenizer's added tokens take white space beside them along, which a GGUF file cannot say.",
+        vocabulary.swallowing));
   return notes;
 }
 

@@ -82,7 +82,8 @@ Result<std::uint32_t> typeNumber(DataType type) {
     case DataType::bf16:
       return 30;
     default:
-      return fail(ErrorCode::invalidArgument, fmt::format("GGUF files are not written with {}.", nameOf(type)), "Choose one of: float32, bfloat16, float16.");
+      return fail(ErrorCode::invalidArgument, fmt::format("GGUF files are not written with {}.", nameOf(type)),
+                  "Choose one of: float32, bfloat16, float16.");
   }
 }
 
@@ -101,9 +102,11 @@ Result<std::string> ggufBeginning(const GgufMetadata& metadata, const std::vecto
   std::uint64_t offset = 0;
   for (const TensorToWrite& tensor : tensors) {
     if (tensor.name.size() > kLongestName || tensor.shape.empty() || tensor.shape.size() > 4)
-      return fail(ErrorCode::invalidArgument, fmt::format("Tensor {} with {} dimensions cannot stand in a GGUF file: names have at most {} bytes, tensors "
-                                                          "1 to 4 dimensions.",
-                                                          quoteForMessage(tensor.name), tensor.shape.size(), kLongestName));
+      return fail(
+          ErrorCode::invalidArgument,
+          fmt::format("Tensor {} with {} dimensions cannot stand in a GGUF file: names have at most {} bytes, tensors "
+                      "1 to 4 dimensions.",
+                      quoteForMessage(tensor.name), tensor.shape.size(), kLongestName));
     out.string(tensor.name);
     out.number(static_cast<std::uint32_t>(tensor.shape.size()));
     std::uint64_t count = 1;
@@ -121,11 +124,13 @@ Result<std::string> ggufBeginning(const GgufMetadata& metadata, const std::vecto
   return out.take();
 }
 
-Result<void> writeGguf(const std::filesystem::path& file, const GgufMetadata& metadata, std::vector<TensorToWrite> tensors, const Task& task) {
+Result<void> writeGguf(const std::filesystem::path& file, const GgufMetadata& metadata,
+                       std::vector<TensorToWrite> tensors, const Task& task) {
   KVISTA_ASSIGN(const std::string beginning, ggufBeginning(metadata, tensors));
   KVISTA_ASSIGN(std::vector<SizedTensor> sized, sizeTensors(std::move(tensors), DataType::bf16, "GGUF files"));
   const std::uint64_t total = totalBytes(sized);
-  KVISTA_CHECK(checkFreeSpace(file.has_parent_path() ? file.parent_path() : ".", total + beginning.size(), file.string()));
+  KVISTA_CHECK(
+      checkFreeSpace(file.has_parent_path() ? file.parent_path() : ".", total + beginning.size(), file.string()));
   WriteProgress progress(task, total);
   KVISTA_ASSIGN(AtomicFile out, AtomicFile::create(file));
   KVISTA_CHECK(out.append(std::as_bytes(std::span(beginning))));

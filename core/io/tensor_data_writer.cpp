@@ -57,7 +57,8 @@ std::uint64_t totalBytes(const std::vector<SizedTensor>& tensors) {
   return total;
 }
 
-Result<std::vector<SizedTensor>> sizeTensors(std::vector<TensorToWrite> tensors, DataType last, std::string_view format) {
+Result<std::vector<SizedTensor>> sizeTensors(std::vector<TensorToWrite> tensors, DataType last,
+                                             std::string_view format) {
   std::vector<SizedTensor> sized;
   std::set<std::string_view> names;
   std::uint64_t total = 0;
@@ -73,8 +74,11 @@ Result<std::vector<SizedTensor>> sizeTensors(std::vector<TensorToWrite> tensors,
   return sized;
 }
 
-Result<void> writeTensorData(AtomicFile& out, std::vector<SizedTensor> tensors, std::uint64_t alignment, WriteProgress& progress) {
-  const auto make = [&](std::size_t i) { return std::async(std::launch::async, [&produce = tensors[i].tensor.produce] { return produce(); }); };
+Result<void> writeTensorData(AtomicFile& out, std::vector<SizedTensor> tensors, std::uint64_t alignment,
+                             WriteProgress& progress) {
+  const auto make = [&](std::size_t i) {
+    return std::async(std::launch::async, [&produce = tensors[i].tensor.produce] { return produce(); });
+  };
   const std::vector<std::byte> zeros(alignment);
   std::future<Produced> next;
   if (!tensors.empty()) next = make(0);

@@ -20,9 +20,10 @@ struct SizedTensor {
   std::uint64_t bytes = 0;
 };
 
-/// Refuses (invalidArgument) two tensors of one name, shapes that make no sense, sizes beyond 64 bits, and types behind `last`
-/// in DataType, which `format` does not know.
-Result<std::vector<SizedTensor>> sizeTensors(std::vector<TensorToWrite> tensors, DataType last, std::string_view format);
+/// Refuses (invalidArgument) two tensors of one name, shapes that make no sense, sizes beyond 64 bits, and types behind
+/// `last` in DataType, which `format` does not know.
+Result<std::vector<SizedTensor>> sizeTensors(std::vector<TensorToWrite> tensors, DataType last,
+                                             std::string_view format);
 
 std::uint64_t totalBytes(const std::vector<SizedTensor>& tensors);
 
@@ -41,9 +42,10 @@ class WriteProgress {
   std::uint64_t done_ = 0;
 };
 
-/// Writes the tensors' numbers in their order, each followed by zeros up to a multiple of `alignment` bytes. Each is made while
-/// the one before it is written; what made it is given back afterwards, with what it holds. Errors: io, cancelled, what
-/// `produce` answers.
-Result<void> writeTensorData(AtomicFile& out, std::vector<SizedTensor> tensors, std::uint64_t alignment, WriteProgress& progress);
+/// Writes the tensors' numbers in their order, each followed by zeros up to a multiple of `alignment` bytes. Each is
+/// made while the one before it is written; what made it is given back afterwards, with what it holds. Errors: io,
+/// cancelled, what `produce` answers.
+Result<void> writeTensorData(AtomicFile& out, std::vector<SizedTensor> tensors, std::uint64_t alignment,
+                             WriteProgress& progress);
 
 }  // namespace kvista

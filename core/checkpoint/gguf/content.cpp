@@ -36,7 +36,8 @@ constexpr std::size_t kMaximumJsonBytes = std::size_t{256} << 20;
 class ListedTensors final : public TensorStore {
  public:
   ListedTensors(const std::vector<TensorToWrite>& tensors, const fs::path& file) {
-    for (const TensorToWrite& tensor : tensors) infos_.emplace(tensor.name, TensorInfo{tensor.name, tensor.shape, tensor.type, file});
+    for (const TensorToWrite& tensor : tensors)
+      infos_.emplace(tensor.name, TensorInfo{tensor.name, tensor.shape, tensor.type, file});
   }
   [[nodiscard]] const std::map<std::string, TensorInfo, std::less<>>& tensors() const override { return infos_; }
   [[nodiscard]] std::span<const std::byte> raw(const TensorInfo&) const override { return {}; }
@@ -56,15 +57,21 @@ struct Model {
 };
 
 Result<Model> modelOf(const json& config, std::vector<TensorToWrite> tensors, const fs::path& source) {
-  const Checkpoint written{.path = source, .config = config, .tensors = std::make_shared<ListedTensors>(tensors, source), .files = {}, .warnings = {}};
+  const Checkpoint written{.path = source,
+                           .config = config,
+                           .tensors = std::make_shared<ListedTensors>(tensors, source),
+                           .files = {},
+                           .warnings = {}};
   KVISTA_ASSIGN(const DecoderDescription found, describe(written));
   Model model;
   KVISTA_ASSIGN(model.description, describeConfig(config, fmt::format("config.json of {}", source.string())));
   // A multimodal model's head may be stored though its configuration calls it tied.
-  if (found.head.linear.weight != found.embedding.weight && model.description.head.linear.weight == model.description.embedding.weight)
+  if (found.head.linear.weight != found.embedding.weight &&
+      model.description.head.linear.weight == model.description.embedding.weight)
     model.description.head.linear.weight = "lm_head.weight";
   const std::vector<RequiredTensor> theirs = storedTensors(found), usual = storedTensors(model.description);
-  if (theirs.size() != usual.size()) return fail(ErrorCode::internal, fmt::format("A model has {} tensors, or {}.", theirs.size(), usual.size()));
+  if (theirs.size() != usual.size())
+    return fail(ErrorCode::internal, fmt::format("A model has {} tensors, or {}.", theirs.size(), usual.size()));
   std::map<std::string_view, TensorToWrite*> byName;
   for (TensorToWrite& tensor : tensors) byName.emplace(tensor.name, &tensor);
   for (std::size_t i = 0; i < usual.size(); ++i) {
@@ -72,7 +79,8 @@ Result<Model> modelOf(const json& config, std::vector<TensorToWrite> tensors, co
     model.tensors.back().name = usual[i].name;
   }
   if (config.contains("text_config") && tensors.size() > usual.size())
-    model.notes.push_back(fmt::format("The file holds the model's text part; its {} other tensors are left out.", tensors.size() - usual.size()));
+    model.notes.push_back(fmt::format("The file holds the model's text part; its {} other tensors are left out.",
+                                      tensors.size() - usual.size()));
   return model;
 }
 
@@ -89,7 +97,8 @@ Result<std::string> withTables(std::string beginning, const std::vector<TensorTo
 /// The model in the words of one architecture, without its tokenizer; refused where reading them gives another model.
 Result<GgufContent> inArchitecture(const Model& model, const json& config, const GgufArchitecture& architecture) {
   KVISTA_ASSIGN(GgufModelMetadata described, describeInGguf(model.description, config, architecture));
-  KVISTA_ASSIGN(const std::vector<TensorToWrite> weights, tensorsInGguf(model.tensors, model.description, architecture));
+  KVISTA_ASSIGN(const std::vector<TensorToWrite> weights,
+                tensorsInGguf(model.tensors, model.description, architecture));
   GgufContent content{.metadata = std::move(described.metadata), .tensors = described.tensors, .notes = model.notes};
   content.notes.insert(content.notes.end(), described.notes.begin(), described.notes.end());
   content.tensors.insert(content.tensors.end(), weights.begin(), weights.end());
@@ -101,7 +110,8 @@ Result<GgufContent> inArchitecture(const Model& model, const json& config, const
   KVISTA_ASSIGN(const DecoderDescription readBack, describeConfig(said, "metadata of " + name));
   const std::string difference = firstDifference(readBack, model.description);
   if (difference.empty()) return content;
-  return fail(ErrorCode::unsupportedModel, fmt::format("GGUF's architecture '{}' does not say {} as the model has it.", architecture.name, difference));
+  return fail(ErrorCode::unsupportedModel, fmt::format("GGUF's architecture '{}' does not say {} as the model has it.",
+                                                       architecture.name, difference));
 }
 
 /// In the words of the first architecture that has words for all of it: those of the model's own family first.
@@ -117,7 +127,8 @@ Result<GgufContent> inAnyArchitecture(const Model& model, const json& config) {
       if (!closest) closest = content.error();
     }
   return fail(ErrorCode::unsupportedModel,
-              fmt::format("This {} model cannot be a GGUF file: {}", family, closest ? closest->message : "llama.cpp has no architecture that computes the same."),
+              fmt::format("This {} model cannot be a GGUF file: {}", family,
+                          closest ? closest->message : "llama.cpp has no architecture that computes the same."),
               "Export with --container safetensors.");
 }
 
@@ -140,10 +151,12 @@ Result<GgufTokenizer> tokenizerFiles(const Checkpoint& source) {
   KVISTA_ASSIGN(const json special, jsonOr(folder / "special_tokens_map.json", json::object()));
   if (!files.tokenizerConfig.is_object()) files.tokenizerConfig = json::object();
   for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token"})
-    if (!files.tokenizerConfig.contains(key) && special.is_object() && special.contains(key)) files.tokenizerConfig[key] = special[key];
+    if (!files.tokenizerConfig.contains(key) && special.is_object() && special.contains(key))
+      files.tokenizerConfig[key] = special[key];
   if (const fs::path chat = folder / "chat_template.jinja"; fs::exists(chat, error)) {
     KVISTA_ASSIGN(const MappedFile text, MappedFile::open(chat));
-    files.tokenizerConfig["chat_template"] = std::string(reinterpret_cast<const char*>(text.bytes().data()), text.bytes().size());
+    files.tokenizerConfig["chat_template"] =
+        std::string(reinterpret_cast<const char*>(text.bytes().data()), text.bytes().size());
   }
   return files;
 }
@@ -168,7 +181,8 @@ Result<std::vector<std::size_t>> endIds(const json& config, const Checkpoint& so
 constexpr std::array<std::string_view, 6> kProbes = {
     "The quick brown fox jumps over the lazy dog.",
     "  Spaces,\ttabs\nand  123456 numbers; it's 3.14% of $1,000!\r\n\r\nDone?",
-    "na\u00efve caf\u00e9 \u00dcber stra\u00dfe \u0441\u044a\u0435\u0448\u044c \u0436\u0435 \u4f60\u597d\u4e16\u754c \u3053\u3093\u306b\u3061\u306f \U0001f600",
+    "na\u00efve caf\u00e9 \u00dcber stra\u00dfe \u0441\u044a\u0435\u0448\u044c \u0436\u0435 \u4f60\u597d\u4e16\u754c "
+    "\u3053\u3093\u306b\u3061\u306f \U0001f600",
     "def f(x):\n    return {\"a\": [x, x ** 2]}  # comment",
     "I'LL we've DON'T  CamelCaseWords snake_case_words",
     "",
@@ -184,10 +198,11 @@ Result<void> checkTokenizer(const GgufContent& content, const Checkpoint& source
     KVISTA_ASSIGN(const auto expected, meant.encode(text, false));
     KVISTA_ASSIGN(const auto found, readBack.encode(text, false));
     if (found != expected)
-      return fail(ErrorCode::unsupportedModel,
-                  fmt::format("The tokenizer cannot be written into a GGUF file: {} would become the tokens {} in place of {}.", quoteForMessage(text),
-                              fmt::join(found, " "), fmt::join(expected, " ")),
-                  "Export with --container safetensors.");
+      return fail(
+          ErrorCode::unsupportedModel,
+          fmt::format("The tokenizer cannot be written into a GGUF file: {} would become the tokens {} in place of {}.",
+                      quoteForMessage(text), fmt::join(found, " "), fmt::join(expected, " ")),
+          "Export with --container safetensors.");
   }
   return {};
 }
@@ -213,8 +228,9 @@ Result<GgufContent> contentOfGguf(const json& config, std::vector<TensorToWrite>
   content.metadata.set("general.file_type", fileType(content.tensors));
   KVISTA_ASSIGN(const GgufTokenizer files, tokenizerFiles(source));
   KVISTA_ASSIGN(const std::vector<std::size_t> ends, endIds(config, source));
-  KVISTA_ASSIGN(const std::vector<std::string> notes,
-                addGgufVocabulary(files, static_cast<std::size_t>(model.description.shape.vocabulary), ends, content.metadata));
+  KVISTA_ASSIGN(
+      const std::vector<std::string> notes,
+      addGgufVocabulary(files, static_cast<std::size_t>(model.description.shape.vocabulary), ends, content.metadata));
   content.notes.insert(content.notes.end(), notes.begin(), notes.end());
   if (!files.tokenizer.is_null()) KVISTA_CHECK(checkTokenizer(content, source));
   return content;

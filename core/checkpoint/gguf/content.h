@@ -26,10 +26,11 @@ struct GgufContent {
   std::vector<std::string> notes;  ///< What the file leaves out, in sentences.
 };
 
-/// The model that `config` and `tensors` (all of them, under Hugging Face's names) make, with the tokenizer of `source`, in llama.cpp's
-/// terms. What the metadata says is read back and held against the model, and so is the tokenizer on some text, before anything is
-/// written: what a GGUF file cannot say is refused. No weight is read. Errors: unsupportedModel (with what cannot be said),
-/// invalidArgument, corruptFile, io.
-Result<GgufContent> contentOfGguf(const nlohmann::json& config, std::vector<TensorToWrite> tensors, const Checkpoint& source);
+/// The model that `config` and `tensors` (all of them, under Hugging Face's names) make, with the tokenizer of
+/// `source`, in llama.cpp's terms. What the metadata says is read back and held against the model, and so is the
+/// tokenizer on some text, before anything is written: what a GGUF file cannot say is refused. No weight is read.
+/// Errors: unsupportedModel (with what cannot be said), invalidArgument, corruptFile, io.
+Result<GgufContent> contentOfGguf(const nlohmann::json& config, std::vector<TensorToWrite> tensors,
+                                  const Checkpoint& source);
 
 }  // namespace kvista

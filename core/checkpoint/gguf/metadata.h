@@ -20,13 +20,14 @@ struct GgufModelMetadata {
   std::vector<std::string> notes;      ///< What llama.cpp does not compute as the model does, though the file says it.
 };
 
-/// Puts the description into the architecture's keys; whether they say all of it, reading them back tells. `config`: where the
-/// description comes from, for what it holds in another form (yarn's ramp). Errors: unsupportedModel (no key can say it),
-/// invalidArgument (a number beyond 32 bits).
-Result<GgufModelMetadata> describeInGguf(const DecoderDescription& description, const nlohmann::json& config, const GgufArchitecture& architecture);
+/// Puts the description into the architecture's keys; whether they say all of it, reading them back tells. `config`:
+/// where the description comes from, for what it holds in another form (yarn's ramp). Errors: unsupportedModel (no key
+/// can say it), invalidArgument (a number beyond 32 bits).
+Result<GgufModelMetadata> describeInGguf(const DecoderDescription& description, const nlohmann::json& config,
+                                         const GgufArchitecture& architecture);
 
-/// In words the first thing that two descriptions of a decoder tell apart, "the sliding window of layer 3"; empty where they compute the
-/// same. Numbers that a GGUF file holds in 32 bits may differ by as much.
+/// In words the first thing that two descriptions of a decoder tell apart, "the sliding window of layer 3"; empty where
+/// they compute the same. Numbers that a GGUF file holds in 32 bits may differ by as much.
 std::string firstDifference(const DecoderDescription& a, const DecoderDescription& b);
 
 }  // namespace kvista

@@ -34,22 +34,27 @@ std::optional<std::int64_t> matchName(std::string_view pattern, std::string_view
   const std::size_t place = pattern.find("{}");
   if (place == std::string_view::npos) return pattern == name ? std::optional<std::int64_t>(0) : std::nullopt;
   const std::string_view before = pattern.substr(0, place), after = pattern.substr(place + 2);
-  if (name.size() <= before.size() + after.size() || !name.starts_with(before) || !name.ends_with(after)) return std::nullopt;
+  if (name.size() <= before.size() + after.size() || !name.starts_with(before) || !name.ends_with(after))
+    return std::nullopt;
   const std::string_view index = name.substr(before.size(), name.size() - before.size() - after.size());
-  if (const std::size_t letter = std::string_view("qkv").find(index); index.size() == 1 && letter != std::string_view::npos)
+  if (const std::size_t letter = std::string_view("qkv").find(index);
+      index.size() == 1 && letter != std::string_view::npos)
     return static_cast<std::int64_t>(letter);
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(index.data(), index.data() + index.size(), number);
   return error == std::errc{} && end == index.data() + index.size() ? std::optional(number) : std::nullopt;
 }
 
-/// Of several names for one tensor the first, but latent attention's expansion goes apart, as llama.cpp's cache needs it.
-std::optional<Place> findName(std::span<const GgufName> names, std::string_view base, std::string_view suffix, const std::string& prefix) {
+/// Of several names for one tensor the first, but latent attention's expansion goes apart, as llama.cpp's cache needs
+/// it.
+std::optional<Place> findName(std::span<const GgufName> names, std::string_view base, std::string_view suffix,
+                              const std::string& prefix) {
   std::optional<Place> found;
   for (const GgufName& name : names) {
     if (suffix == ".bias" && !name.canHaveBias) continue;
     const auto part = matchName(name.huggingFace, base);
-    if (part && (!found || name.change == GgufChange::apart)) found = Place{&name, fmt::format("{}{}{}", prefix, name.gguf, suffix), *part};
+    if (part && (!found || name.change == GgufChange::apart))
+      found = Place{&name, fmt::format("{}{}{}", prefix, name.gguf, suffix), *part};
   }
   return found;
 }
@@ -64,7 +69,8 @@ std::optional<Place> placeOf(std::string_view name, const GgufArchitecture& arch
   const std::size_t end = inner.find('.');
   if (end == std::string_view::npos) return std::nullopt;
   for (const auto& names : architecture.layerNames)
-    if (auto found = findName(names, inner.substr(end + 1), suffix, fmt::format("blk.{}.", inner.substr(0, end)))) return found;
+    if (auto found = findName(names, inner.substr(end + 1), suffix, fmt::format("blk.{}.", inner.substr(0, end))))
+      return found;
   return std::nullopt;
 }
 
@@ -73,7 +79,8 @@ std::size_t sizeOf(DataType type) { return type == DataType::f32 ? 4 : 2; }
 /// Vectors and what is computed with in float32 whatever the matrices are.
 bool isFloat32(const Place& place, const std::vector<std::int64_t>& shape) {
   const std::string_view name = place.name->gguf;
-  return shape.size() < 2 || name.find("norm") != std::string_view::npos || name == "position_embd" || name == "ffn_gate_inp";
+  return shape.size() < 2 || name.find("norm") != std::string_view::npos || name == "position_embd" ||
+         name == "ffn_gate_inp";
 }
 
 /// The source's numbers as f32, or as they are.
@@ -91,18 +98,20 @@ Result<Bytes> numbersOf(const TensorToWrite& source, DataType type) {
 Bytes withRows(const Bytes& bytes, std::size_t rows, const RowOrder& placeInFile) {
   Bytes out(bytes.size());
   const std::size_t length = bytes.size() / rows;
-  for (std::size_t row = 0; row < rows; ++row) std::memcpy(out.data() + placeInFile(row) * length, bytes.data() + row * length, length);
+  for (std::size_t row = 0; row < rows; ++row)
+    std::memcpy(out.data() + placeInFile(row) * length, bytes.data() + row * length, length);
   return out;
 }
 
 /// Of `count` matrices [rows, columns] one after the other.
-Bytes transposed(std::span<const std::byte> bytes, std::size_t count, std::size_t rows, std::size_t columns, std::size_t size) {
+Bytes transposed(std::span<const std::byte> bytes, std::size_t count, std::size_t rows, std::size_t columns,
+                 std::size_t size) {
   Bytes out(bytes.size());
   for (std::size_t matrix = 0; matrix < count; ++matrix)
     for (std::size_t row = 0; row < rows; ++row)
       for (std::size_t column = 0; column < columns; ++column)
-        std::memcpy(out.data() + (matrix * rows * columns + column * rows + row) * size, bytes.data() + (matrix * rows * columns + row * columns + column) * size,
-                    size);
+        std::memcpy(out.data() + (matrix * rows * columns + column * rows + row) * size,
+                    bytes.data() + (matrix * rows * columns + row * columns + column) * size, size);
   return out;
 }
 
@@ -116,7 +125,8 @@ void addOne(Bytes& bytes) {
 }
 
 /// A tensor whose bytes are made when it is written.
-TensorToWrite made(std::string name, std::vector<std::int64_t> shape, DataType type, bool isCarriedOver, std::function<Result<Bytes>()> make) {
+TensorToWrite made(std::string name, std::vector<std::int64_t> shape, DataType type, bool isCarriedOver,
+                   std::function<Result<Bytes>()> make) {
   const auto held = std::make_shared<Bytes>();
   return {std::move(name), std::move(shape), type,
           [held, make = std::move(make)]() -> Result<std::span<const std::byte>> {
@@ -126,13 +136,15 @@ TensorToWrite made(std::string name, std::vector<std::int64_t> shape, DataType t
           isCarriedOver};
 }
 
-/// Of latent attention's expansion, whose rows are each head's keys, then its values, one of the two: [heads, rows, latent].
+/// Of latent attention's expansion, whose rows are each head's keys, then its values, one of the two: [heads, rows,
+/// latent].
 Result<Bytes> headsPart(const TensorToWrite& source, std::size_t heads, std::size_t first, std::size_t rows) {
   KVISTA_ASSIGN(const Bytes all, numbersOf(source, source.type));
   const std::size_t row = all.size() / static_cast<std::size_t>(source.shape.front());
   const std::size_t stride = static_cast<std::size_t>(source.shape.front()) / heads;
   Bytes out(heads * rows * row);
-  for (std::size_t head = 0; head < heads; ++head) std::memcpy(out.data() + head * rows * row, all.data() + (head * stride + first) * row, rows * row);
+  for (std::size_t head = 0; head < heads; ++head)
+    std::memcpy(out.data() + head * rows * row, all.data() + (head * stride + first) * row, rows * row);
   return out;
 }
 
@@ -144,7 +156,8 @@ struct Gathered {
 
 class TensorMaker {
  public:
-  explicit TensorMaker(const DecoderDescription& description) : shape_(description.shape), latent_(description.layers.front().attention.latent) {}
+  explicit TensorMaker(const DecoderDescription& description)
+      : shape_(description.shape), latent_(description.layers.front().attention.latent) {}
 
   Result<void> make(const Gathered& gathered, std::vector<TensorToWrite>& out) const {
     const Place& place = gathered.place;
@@ -174,14 +187,15 @@ class TensorMaker {
       out.back().shape = std::move(shape);
       return {};
     }
-    out.push_back(made(place.gguf, std::move(shape), type, isCarriedOver, [parts, type, change = place.name->change, maker = *this]() -> Result<Bytes> {
-      Bytes all;
-      for (const TensorToWrite& part : parts) {
-        KVISTA_ASSIGN(Bytes numbers, numbersOf(part, type));
-        all.insert(all.end(), numbers.begin(), numbers.end());
-      }
-      return maker.changed(std::move(all), change, parts.front().shape, sizeOf(type));
-    }));
+    out.push_back(made(place.gguf, std::move(shape), type, isCarriedOver,
+                       [parts, type, change = place.name->change, maker = *this]() -> Result<Bytes> {
+                         Bytes all;
+                         for (const TensorToWrite& part : parts) {
+                           KVISTA_ASSIGN(Bytes numbers, numbersOf(part, type));
+                           all.insert(all.end(), numbers.begin(), numbers.end());
+                         }
+                         return maker.changed(std::move(all), change, parts.front().shape, sizeOf(type));
+                       }));
     return {};
   }
 
@@ -190,7 +204,8 @@ class TensorMaker {
     return change == GgufChange::none || (change == GgufChange::transposed && shape.size() != 2);
   }
 
-  [[nodiscard]] Bytes changed(Bytes bytes, GgufChange change, const std::vector<std::int64_t>& shape, std::size_t size) const {
+  [[nodiscard]] Bytes changed(Bytes bytes, GgufChange change, const std::vector<std::int64_t>& shape,
+                              std::size_t size) const {
     const auto rows = static_cast<std::size_t>(shape.front());
     const auto heads = static_cast<std::size_t>(shape_.queryHeads), kvHeads = static_cast<std::size_t>(shape_.kvHeads);
     switch (change) {
@@ -217,24 +232,29 @@ class TensorMaker {
     const bool isDivided = gathered.place.name->change == GgufChange::divided;
     const auto count = static_cast<std::int64_t>(gathered.parts.size());
     if (gathered.parts.rbegin()->first == count - 1 && (!isDivided || count == 3)) return {};
-    return fail(ErrorCode::internal, fmt::format("Tensor {} of a GGUF file would be made of {} parts, the last being number {}.", gathered.place.gguf, count,
-                                                 gathered.parts.rbegin()->first));
+    return fail(ErrorCode::internal,
+                fmt::format("Tensor {} of a GGUF file would be made of {} parts, the last being number {}.",
+                            gathered.place.gguf, count, gathered.parts.rbegin()->first));
   }
 
   Result<void> makeApart(const Place& place, const TensorToWrite& source, std::vector<TensorToWrite>& out) const {
     const auto heads = static_cast<std::size_t>(shape_.queryHeads);
-    const auto keys = static_cast<std::size_t>(latent_->keyWidth), values = static_cast<std::size_t>(latent_->valueWidth);
+    const auto keys = static_cast<std::size_t>(latent_->keyWidth),
+               values = static_cast<std::size_t>(latent_->valueWidth);
     const std::int64_t width = source.shape[1];
     const bool isPlain = source.type == DataType::f32 || source.type == DataType::f16 || source.type == DataType::bf16;
-    if (!isPlain) return fail(ErrorCode::unsupportedModel, fmt::format("Tensor {} is made of {}.", source.name, nameOf(source.type)));
-    out.push_back(made(place.gguf, {shape_.queryHeads, width, latent_->keyWidth}, source.type, source.isCarriedOver, [=]() -> Result<Bytes> {
-      KVISTA_ASSIGN(const Bytes part, headsPart(source, heads, 0, keys));
-      return transposed(part, heads, keys, static_cast<std::size_t>(width), sizeOf(source.type));
-    }));
+    if (!isPlain)
+      return fail(ErrorCode::unsupportedModel,
+                  fmt::format("Tensor {} is made of {}.", source.name, nameOf(source.type)));
+    out.push_back(made(place.gguf, {shape_.queryHeads, width, latent_->keyWidth}, source.type, source.isCarriedOver,
+                       [=]() -> Result<Bytes> {
+                         KVISTA_ASSIGN(const Bytes part, headsPart(source, heads, 0, keys));
+                         return transposed(part, heads, keys, static_cast<std::size_t>(width), sizeOf(source.type));
+                       }));
     std::string name = place.gguf;
     name.replace(name.find("attn_k_b"), 8, "attn_v_b");
-    out.push_back(made(std::move(name), {shape_.queryHeads, latent_->valueWidth, width}, source.type, source.isCarriedOver,
-                       [=] { return headsPart(source, heads, keys, values); }));
+    out.push_back(made(std::move(name), {shape_.queryHeads, latent_->valueWidth, width}, source.type,
+                       source.isCarriedOver, [=] { return headsPart(source, heads, keys, values); }));
     return {};
   }
 
@@ -244,14 +264,16 @@ class TensorMaker {
 
 }  // namespace
 
-Result<std::vector<TensorToWrite>> tensorsInGguf(const std::vector<TensorToWrite>& tensors, const DecoderDescription& description,
+Result<std::vector<TensorToWrite>> tensorsInGguf(const std::vector<TensorToWrite>& tensors,
+                                                 const DecoderDescription& description,
                                                  const GgufArchitecture& architecture) {
   std::vector<Gathered> all;
   std::map<std::string, std::size_t> indices;
   for (const TensorToWrite& tensor : tensors) {
     auto place = placeOf(tensor.name, architecture);
     if (!place)
-      return fail(ErrorCode::unsupportedModel, fmt::format("GGUF's architecture '{}' has no tensor for {}.", architecture.name, tensor.name));
+      return fail(ErrorCode::unsupportedModel,
+                  fmt::format("GGUF's architecture '{}' has no tensor for {}.", architecture.name, tensor.name));
     const auto [entry, isNew] = indices.emplace(place->gguf, all.size());
     if (isNew) all.push_back({*place, {}});
     all[entry->second].parts.emplace(place->part, tensor);

@@ -33,18 +33,21 @@ const fs::path kFixtures = fs::path(KVISTA_SHARED_DIR) / "fixtures";
 
 Result<GgufContent> contentOf(const Checkpoint& checkpoint) {
   std::vector<TensorToWrite> tensors;
-  for (const auto& [name, tensor] : checkpoint.tensors->tensors()) tensors.push_back(carriedOver(checkpoint.tensors, tensor, name, DataType::f32));
+  for (const auto& [name, tensor] : checkpoint.tensors->tensors())
+    tensors.push_back(carriedOver(checkpoint.tensors, tensor, name, DataType::f32));
   return contentOfGguf(stockConfig(checkpoint), std::move(tensors), checkpoint);
 }
 
 void write(GgufContent content, const fs::path& file) {
   fs::create_directories(file.parent_path());
-  if (const auto written = writeGguf(file, content.metadata, std::move(content.tensors), {}); !written) throw std::runtime_error(written.error().message);
+  if (const auto written = writeGguf(file, content.metadata, std::move(content.tensors), {}); !written)
+    throw std::runtime_error(written.error().message);
 }
 
 std::vector<float> numbersOf(const Checkpoint& checkpoint, const TensorInfo& tensor) {
   std::vector<float> numbers(tensor.count());
-  if (const auto read = checkpoint.tensors->readFloat32(tensor, numbers); !read) throw std::runtime_error(read.error().message);
+  if (const auto read = checkpoint.tensors->readFloat32(tensor, numbers); !read)
+    throw std::runtime_error(read.error().message);
   return numbers;
 }
 
@@ -56,7 +59,8 @@ std::string bytesOf(const fs::path& file) {
 class GgufFamilies : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    if (!fs::exists(kFixtures / "families" / GetParam())) GTEST_SKIP() << "the shared checkpoints are not here: " << kFixtures << " is missing";
+    if (!fs::exists(kFixtures / "families" / GetParam()))
+      GTEST_SKIP() << "the shared checkpoints are not here: " << kFixtures << " is missing";
   }
   const TemporaryFolder folder;
 };
@@ -65,7 +69,8 @@ TEST_P(GgufFamilies, weightsAreReadBackBitForBit) {
   const Checkpoint before = valueOf(openCheckpoint(kFixtures / "families" / GetParam()));
   write(valueOf(contentOf(before)), folder / "a" / "model.gguf");
   const Checkpoint after = valueOf(openCheckpoint(folder / "a" / "model.gguf"));
-  const std::vector<RequiredTensor> theirs = storedTensors(valueOf(describe(before))), ours = storedTensors(valueOf(describe(after)));
+  const std::vector<RequiredTensor> theirs = storedTensors(valueOf(describe(before))),
+                                    ours = storedTensors(valueOf(describe(after)));
   ASSERT_EQ(theirs.size(), ours.size());
   const bool isPlusOne = GetParam().starts_with("gemma");
   for (std::size_t i = 0; i < ours.size(); ++i) {
@@ -88,9 +93,10 @@ TEST_P(GgufFamilies, aFileWrittenFromAFileHasItsBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, GgufFamilies,
-                         ::testing::Values("bloom", "deepseek_v2", "falcon", "falcon-new", "gemma", "glm4", "gpt2", "gpt_bigcode", "gpt_neox", "granite", "llama",
-                                           "llama-bf16", "llama-fp16", "llama-gqa", "llama-linear-rope", "llama31-rope", "mistral", "mixtral", "olmo", "phi",
-                                           "phi3-longrope", "phi4-mini", "qwen2", "qwen3", "starcoder2"),
+                         ::testing::Values("bloom", "deepseek_v2", "falcon", "falcon-new", "gemma", "glm4", "gpt2",
+                                           "gpt_bigcode", "gpt_neox", "granite", "llama", "llama-bf16", "llama-fp16",
+                                           "llama-gqa", "llama-linear-rope", "llama31-rope", "mistral", "mixtral",
+                                           "olmo", "phi", "phi3-longrope", "phi4-mini", "qwen2", "qwen3", "starcoder2"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::ranges::replace(name, '-', '_');
@@ -129,13 +135,17 @@ TEST(GgufExport, aPlansFolderHoldsOneFileAndIsVerified) {
   std::ofstream(model.folder / "LICENSE") << "free\n";
   const CompressionPlan plan = planNamed("joint");
   const ExportPlace place{.form = "dense", .container = Container::gguf, .target = folder / "small"};
-  const ExportReport report = valueOf(exportCheckpoint({model.checkpoint, *model.decoder, plan, randomFactors(plan)}, place, {}));
+  const ExportReport report =
+      valueOf(exportCheckpoint({model.checkpoint, *model.decoder, plan, randomFactors(plan)}, place, {}));
   EXPECT_THAT(report.files, ElementsAre("LICENSE", "README.md", "model.gguf", "kvista-report.json"));
   EXPECT_THAT(report.notes, ::testing::Contains(HasSubstr("The model has no tokenizer")));
   EXPECT_LT(report.largestLogitDifference, 1e-3);
   EXPECT_TRUE(valueOf(verifyExport(folder / "small", {}, {})).problems.empty());
-  std::fstream(folder / "small" / "model.gguf", std::ios::in | std::ios::out | std::ios::binary).seekp(-200, std::ios::end).write("\1\2\3", 3);
-  EXPECT_THAT(valueOf(verifyExport(folder / "small", {}, {})).problems, ElementsAre(HasSubstr("model.gguf is not what was written")));
+  std::fstream(folder / "small" / "model.gguf", std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(-200, std::ios::end)
+      .write("\1\2\3", 3);
+  EXPECT_THAT(valueOf(verifyExport(folder / "small", {}, {})).problems,
+              ElementsAre(HasSubstr("model.gguf is not what was written")));
 }
 
 TEST(GgufExport, aCancelledExportLeavesNothing) {
@@ -165,8 +175,10 @@ TEST(GgufExport, theForecastCountsWhatIsWrittenAndListsWhatIsRefused) {
   const ExportForecast good = forecast({.form = "dense"});
   EXPECT_TRUE(good.problems.empty());
   EXPECT_EQ(good.tensorsChanged, 4);
-  EXPECT_EQ(good.tensorsCarried + good.tensorsChanged, static_cast<std::int64_t>(requiredTensors(model.decoder->description()).size()));
-  EXPECT_THAT(forecast({.form = "latent"}).problems, ElementsAre(HasSubstr("The form latent has an architecture of its own")));
+  EXPECT_EQ(good.tensorsCarried + good.tensorsChanged,
+            static_cast<std::int64_t>(requiredTensors(model.decoder->description()).size()));
+  EXPECT_THAT(forecast({.form = "latent"}).problems,
+              ElementsAre(HasSubstr("The form latent has an architecture of its own")));
   EXPECT_THAT(forecast({.form = "dense", .shardBytes = 1000}).problems, ElementsAre(HasSubstr("written whole")));
 }
 
@@ -180,7 +192,9 @@ class GgufTokenizers : public ::testing::TestWithParam<std::string> {
   /// What a file with these words says.
   GgufTokenizer readBack(const GgufMetadata& metadata) const {
     static const std::vector<float> zero = {0};
-    const TensorToWrite one{"token_embd.weight", {1, 1}, DataType::f32, [] { return Result<std::span<const std::byte>>(std::as_bytes(std::span(zero))); }};
+    const TensorToWrite one{"token_embd.weight", {1, 1}, DataType::f32, [] {
+                              return Result<std::span<const std::byte>>(std::as_bytes(std::span(zero)));
+                            }};
     return valueOf(ggufTokenizer(valueOf(GgufFile::fromBeginning(valueOf(ggufBeginning(metadata, {one})), "words"))));
   }
   const fs::path place = kFixtures / "tokenizers" / GetParam();
@@ -202,7 +216,8 @@ TEST_P(GgufTokenizers, textBecomesTheSameTokens) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, GgufTokenizers, ::testing::Values("deepseek", "gpt2", "llama3", "neox", "qwen2", "starcoder"));
+INSTANTIATE_TEST_SUITE_P(Fixtures, GgufTokenizers,
+                         ::testing::Values("deepseek", "gpt2", "llama3", "neox", "qwen2", "starcoder"));
 
 class ScoredTokenizers : public GgufTokenizers {};
 
@@ -211,10 +226,12 @@ TEST_P(ScoredTokenizers, vocabulariesWithoutAllMergesAreRefused) {
   const auto added = addGgufVocabulary(files, 4000, {}, metadata);
   ASSERT_FALSE(added.has_value());
   EXPECT_EQ(added.error().code, ErrorCode::unsupportedModel);
-  EXPECT_THAT(added.error().message, ::testing::AnyOf(HasSubstr("a vocabulary with scores merges all"), HasSubstr("do not stand together")));
+  EXPECT_THAT(added.error().message,
+              ::testing::AnyOf(HasSubstr("a vocabulary with scores merges all"), HasSubstr("do not stand together")));
 }
 
-/// With every merge that its vocabulary allows, in the order of the tokens, as converters of SentencePiece models write them.
+/// With every merge that its vocabulary allows, in the order of the tokens, as converters of SentencePiece models write
+/// them.
 TEST_P(ScoredTokenizers, withAllMergesTextBecomesTheSameTokens) {
   const json& vocabulary = files.tokenizer["model"]["vocab"];
   std::map<std::size_t, std::string> tokens;
@@ -223,13 +240,16 @@ TEST_P(ScoredTokenizers, withAllMergesTextBecomesTheSameTokens) {
   for (const auto& [id, token] : tokens) {
     if (token.starts_with("<")) continue;
     for (std::size_t cut = token.size(); cut-- > 1;)
-      if (vocabulary.contains(token.substr(0, cut)) && vocabulary.contains(token.substr(cut))) merges.push_back({token.substr(0, cut), token.substr(cut)});
+      if (vocabulary.contains(token.substr(0, cut)) && vocabulary.contains(token.substr(cut)))
+        merges.push_back({token.substr(0, cut), token.substr(cut)});
   }
   files.tokenizer["model"]["merges"] = merges;
   GgufMetadata metadata;
   valueOf(addGgufVocabulary(files, 4000, {}, metadata));
-  const Tokenizer meant = valueOf(Tokenizer::fromJson(files.tokenizer, "fixture")), said = valueOf(Tokenizer::fromJson(readBack(metadata).tokenizer, "words"));
-  for (const std::string text : {"The quick brown fox, it's 1234!", "  two spaces\nand a tab\t.", "caf\u00e9 \u4f60\u597d", "there is another thing"})
+  const Tokenizer meant = valueOf(Tokenizer::fromJson(files.tokenizer, "fixture")),
+                  said = valueOf(Tokenizer::fromJson(readBack(metadata).tokenizer, "words"));
+  for (const std::string text : {"The quick brown fox, it's 1234!", "  two spaces\nand a tab\t.",
+                                 "caf\u00e9 \u4f60\u597d", "there is another thing"})
     EXPECT_EQ(valueOf(said.encode(text, true)), valueOf(meant.encode(text, true))) << text;
 }
 
@@ -243,13 +263,15 @@ TEST(GgufVocabulary, idsWithoutTokensAreFilledAndTokensWithoutRowsLeftOut) {
                             .tokenizerConfig = json::parse(R"({"eos_token": {"content": "<e>"}})")};
   GgufMetadata metadata;
   const std::vector<std::string> notes = valueOf(addGgufVocabulary(files, 6, {2, 4}, metadata));
-  EXPECT_THAT(notes, ElementsAre(HasSubstr("1 of the tokenizer's tokens are left out"), HasSubstr("1 of the tokenizer's added tokens take white space")));
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("1 of the tokenizer's tokens are left out"),
+                                 HasSubstr("1 of the tokenizer's added tokens take white space")));
   const auto value = [&](std::string_view key) {
     for (const auto& entry : metadata.entries())
       if (entry.key == key) return entry.value;
     return GgufMetadata::Value();
   };
-  EXPECT_THAT(std::get<std::vector<std::string>>(value("tokenizer.ggml.tokens")), ElementsAre("a", "b", "<e>", "[PAD3]", "ab", "[PAD5]"));
+  EXPECT_THAT(std::get<std::vector<std::string>>(value("tokenizer.ggml.tokens")),
+              ElementsAre("a", "b", "<e>", "[PAD3]", "ab", "[PAD5]"));
   EXPECT_THAT(std::get<std::vector<std::int32_t>>(value("tokenizer.ggml.token_type")), ElementsAre(1, 1, 3, 5, 1, 5));
   EXPECT_EQ(std::get<std::uint32_t>(value("tokenizer.ggml.eos_token_id")), 2U);
   EXPECT_EQ(std::get<std::uint32_t>(value("tokenizer.ggml.eot_token_id")), 4U);
