@@ -6,10 +6,10 @@ namespace kvista {
 
 Method kqsvdMethod() {
   return {.name = "kqsvd",
-          .summary = "Low rank at 16 bits, every head alone, keys after RoPE as their queries read them: what stock attention kernels can hold",
+          .summary = "Low rank at 16 bits, every head alone, keys after RoPE: each side as attention reads it, for stock kernels",
           .source = "KQ-SVD (Lesens et al., 2025)",
           .grouping = "head",
-          .metric = Metric::query,
+          .metric = Metric::attention,
           .keyPosition = KeyPosition::afterRope,
           .allocator = "uniform",
           .rankStep = 16};
