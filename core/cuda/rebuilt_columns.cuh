@@ -103,9 +103,10 @@ __device__ void makeQueryPart(const float* cosine, const float* sine, const floa
 
 /// Blocks of 16 directions x all columns of a head, a warp each; warp w has head w % kHeads. up: of the group's first rank and
 /// this warp's head, in global memory or a copy in shared memory, rows of upStride numbers. place: where two neighbours are
-/// written, by their column and the first one's direction; directions past the rank are 0. begin: makes scratch, which nothing
+/// written, by their column and the first one's direction; directions past the rank are 0 or, without kZeros, anything, which
+/// meets latents that are 0. begin: makes scratch, which nothing
 /// is read of before. kAhead: the next block's numbers are fetched before this one is done, which takes 32 registers.
-template <class Number, int kHeads, int kWarps, int kLowTiles, int kWidth, bool kAhead = true, class Place, class Begin>
+template <class Number, int kHeads, int kWarps, int kLowTiles, int kWidth, bool kAhead = true, bool kZeros = false, class Place, class Begin>
 __device__ void makeColumns(const Number* up, int upStride, int rank, const Number* scratch, const Place& place, const Begin& begin) {
   using Part = QueryPart<kLowTiles, kWidth>;
   constexpr int kDirectTiles = 2 * kDirectPairs / 16;
@@ -122,9 +123,9 @@ __device__ void makeColumns(const Number* up, int upStride, int rank, const Numb
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
       const int row = block * 16 + n * 8 + lane / 4;
-      const auto* from = reinterpret_cast<const uint4*>(up + row * upStride);
+      const auto* from = reinterpret_cast<const uint4*>(up + min(row, rank - 1) * upStride);
 #pragma unroll
-      for (int quad = 0; quad < kQuads; ++quad) numbers[quad][n] = row < rank ? from[quad * 2] : uint4{};
+      for (int quad = 0; quad < kQuads; ++quad) numbers[quad][n] = !kZeros || row < rank ? from[quad * 2] : uint4{};
     }
   };
   const std::uint32_t direct = sharedAddress(scratch + h * Part::kSize + lane % 16 * Part::kDirectStride + lane / 16 * 8);

@@ -167,17 +167,15 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) segmentKernel(const 
   clearPads(memory + layout.keys, keyStride, group.keyRank);
   if (keyStages == 2 && !joint) clearPads(memory + layout.keys + layout.keyBytes, keyStride, group.keyRank);
 
-  const auto makeQueries = [&] {
-    placeQueries<Number, kHeads, kThreads, kLowTiles, kWidth>(run, batch, head, begin, query, scratch);
-    __syncthreads();
-    makeQueryPart<Number, kHeads, kThreads, kLowTiles, kWidth>(run.lowCosine, run.lowSine, query, scratch);
-    __syncthreads();
-  };
+  placeQueries<Number, kHeads, kThreads, kLowTiles, kWidth>(run, batch, head, begin, query, scratch);
+  __syncthreads();
+  makeQueryPart<Number, kHeads, kThreads, kLowTiles, kWidth>(run.lowCosine, run.lowSine, query, scratch);
+  __syncthreads();
   const int headOffset = ((head + warp % kHeads) / run.queriesPerHead - group.firstHead) * kWidth;
   Number* const ownColumns = columns + warp % kHeads * kColumnTiles * 8 * keyStride;
   makeColumns<Number, kHeads, kWarps, kLowTiles, kWidth>(
       static_cast<const Number*>(group.keyUp) + headOffset, run.headsPerGroup * kWidth, group.keyRank, scratch,
-      [&](int column, int direction) { return reinterpret_cast<std::uint32_t*>(ownColumns + column * keyStride + direction); }, makeQueries);
+      [&](int column, int direction) { return reinterpret_cast<std::uint32_t*>(ownColumns + column * keyStride + direction); }, [] {});
   __syncthreads();
   if (kPacked && !joint)
     for (int i = threadIdx.x; i < kTileTokens * valueStride / 8; i += kThreads) reinterpret_cast<uint4*>(memory + layout.values)[i] = uint4{};

@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
       const int row = own % kOfGroup * kColumns + column;
       return reinterpret_cast<std::uint32_t*>(to + direction / 16 * layout.columnsOfPanel + panelPlace(row, direction / 8 % 2) + direction % 8 * 2);
     };
-    makeColumns<Number, kHeads, kThreads / 32, kLowTiles, kWidth>(up, run.headsPerGroup * kWidth, group->keyRank, scratch, place, makeQueries);
+    makeColumns<Number, kHeads, kThreads / 32, kLowTiles, kWidth, true, true>(up, run.headsPerGroup * kWidth, group->keyRank, scratch, place, makeQueries);
   }
   showToProducts();
   __syncthreads();
