@@ -91,6 +91,8 @@ json Workflow::exportParams(const ExportWish& wish) const {
   params["form"] = wish.form.toStdString();
   params["container"] = wish.container.toStdString();
   params["dtype"] = wish.dtype.toStdString();
+  if (!wish.weightDtype.isEmpty()) params["weightDtype"] = wish.weightDtype.toStdString();
+  if (wish.shardBytes > 0) params["shardBytes"] = wish.shardBytes;
   params["target"] = wish.target.toStdString();
   params["overwrite"] = wish.overwrite;
   return params;
@@ -198,14 +200,9 @@ void Workflow::askSpectra() {
                                    });
 }
 
-void Workflow::propose(const std::string& method, const Target& target, bool compensate, const QString& text,
-                       std::optional<CompressionPlan> keep) {
-  PlanWish wish;
-  wish.method = method;
-  wish.target = target;
-  wish.compensate = compensate;
-  wish.keep = std::move(keep);
-  propose(std::move(wish), tr("Plan: %1").arg(QString::fromStdString(method)), text);
+void Workflow::propose(PlanWish wish, const QString& text) {
+  const QString name = tr("Plan: %1").arg(QString::fromStdString(wish.method));
+  propose(std::move(wish), name, text);
 }
 
 void Workflow::regroup(const std::string& grouping, int groupSize, const QString& text) {
@@ -219,6 +216,7 @@ void Workflow::regroup(const std::string& grouping, int groupSize, const QString
   wish.rankStep = plan.rankStep;
   wish.damping = plan.damping;
   wish.sinkFree = plan.sinkFree;
+  wish.centred = plan.centred;
   wish.compensate = plan.compensated;
   // An allowed loss leaves open at what ranks groups are weighed: the bytes it has led to do not.
   wish.target = plan.target.kind == Target::Kind::maxLoss

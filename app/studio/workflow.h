@@ -36,6 +36,8 @@ struct MemoryQuestion {
 struct ExportWish {
   QString form, container, dtype, target;
   bool overwrite = false;
+  QString weightDtype = {};        ///< Empty: tensors that are carried over stay as they are.
+  qint64 shardBytes = 0;           ///< Most bytes of a weight file; 0: the usual.
 };
 
 /// Brings document and engine together: asks the engine for what the document lacks, and does what takes a while as a
@@ -55,10 +57,8 @@ class Workflow final : public QObject {
   /// Where the statistics of a calibration go when the project has no file yet: a folder of the user's.
   void calibrate(const TextSelection& text, bool gradients);
   void openStatistics(const QString& path);
-  /// A plan by the engine's planner, as one step under the name `text`; compensated, if asked for and where it helps. `keep`:
-  /// groups and locks to keep.
-  void propose(const std::string& method, const Target& target, bool compensate, const QString& text,
-               std::optional<CompressionPlan> keep = {});
+  /// A plan by the engine's planner, as one step under the name `text`, for the device, context and batch of the document.
+  void propose(PlanWish wish, const QString& text);
   /// The plan anew with the groups that a grouping makes of every layer, its settings and bytes being kept. For
   /// groupings that need spectra which the document does not have.
   void regroup(const std::string& grouping, int groupSize, const QString& text);

@@ -103,8 +103,14 @@ void BudgetPresenter::setLocks(const std::vector<std::pair<int, bool>>& locks) {
 /// The same groups stored otherwise: a method of that storage decides what their factors are made from.
 void BudgetPresenter::setStorage(Storage storage) {
   if (storage == document_.plan().storage) return;
-  workflow_.propose(storage == Storage::coded ? "coded" : "joint", document_.plan().target, document_.plan().compensated,
-                    storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"), document_.plan());
+  const CompressionPlan& plan = document_.plan();
+  PlanWish wish{.method = storage == Storage::coded ? "coded" : "joint", .target = plan.target, .keep = plan};
+  wish.metric = plan.metric;
+  wish.damping = plan.damping;
+  wish.sinkFree = plan.sinkFree;
+  wish.centred = plan.centred;
+  wish.compensate = plan.compensated;
+  workflow_.propose(std::move(wish), storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"));
 }
 
 void BudgetPresenter::report(const Result<void>& done) {

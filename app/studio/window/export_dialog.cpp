@@ -5,6 +5,7 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QDialogButtonBox>
+#include <QDoubleSpinBox>
 #include <QFileDialog>
 #include <QFormLayout>
 #include <QHBoxLayout>
@@ -12,6 +13,7 @@
 #include <QLineEdit>
 #include <QLocale>
 #include <QPushButton>
+#include <cmath>
 
 #include "app/studio/window/memory_row.h"
 #include "app/studio/window/window_size.h"
@@ -19,6 +21,8 @@
 
 namespace kvista {
 namespace {
+
+constexpr double kUsualShard = 5, kBytesOfGigabyte = 1e9;  // as the engine and transformers have it
 
 QString row(const QString& name, const QString& value) {
   return QStringLiteral("<tr><td style='padding:2px 18px 2px 0;color:%1'>%2</td><td>%3</td></tr>")
@@ -59,6 +63,8 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
       form_(new QComboBox(this)),
       container_(new QComboBox(this)),
       dtype_(new QComboBox(this)),
+      weightDtype_(new QComboBox(this)),
+      shard_(new QDoubleSpinBox(this)),
       target_(new QLineEdit(suggestedTarget, this)),
       overwrite_(new QCheckBox(tr("replace an earlier export there"), this)),
       formSummary_(new QLabel(this)),
@@ -72,7 +78,19 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   container_->setObjectName(QStringLiteral("exportContainer"));
   container_->addItem(tr("safetensors, as transformers reads them"), QStringLiteral("safetensors"));
   container_->addItem(tr("one GGUF file, for llama.cpp"), QStringLiteral("gguf"));
-  for (const char* name : {"float32", "bfloat16", "float16"}) dtype_->addItem(QLatin1String(name));
+  weightDtype_->addItem(tr("as they are"));
+  for (const char* name : {"float32", "bfloat16", "float16"}) {
+    dtype_->addItem(QLatin1String(name));
+    weightDtype_->addItem(QLatin1String(name), QLatin1String(name));
+  }
+  weightDtype_->setObjectName(QStringLiteral("weightDtype"));
+  weightDtype_->setToolTip(tr("What the tensors that the plan does not change are written as."));
+  shard_->setObjectName(QStringLiteral("shardSize"));
+  shard_->setRange(0.01, 1000);
+  shard_->setValue(kUsualShard);
+  shard_->setSuffix(tr(" GB"));
+  shard_->setMinimumWidth(130);
+  shard_->setToolTip(tr("A larger tensor gets a file of its own."));
   formSummary_->setForegroundRole(QPalette::PlaceholderText);
   formSummary_->setWordWrap(true);
   preview_->setWordWrap(true);
@@ -93,6 +111,8 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   formLayout->addRow(QString(), formSummary_);
   formLayout->addRow(tr("Files"), container_);
   formLayout->addRow(tr("New tensors as"), dtype_);
+  formLayout->addRow(tr("All others"), weightDtype_);
+  formLayout->addRow(tr("Files of at most"), shard_);
   formLayout->addRow(tr("Folder"), where);
   formLayout->addRow(QString(), overwrite_);
   formLayout->addRow(tr("Dry run"), preview_);
@@ -109,8 +129,8 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
     if (!folder.isEmpty()) target_->setText(folder + QLatin1Char('/') + target_->text().section(QLatin1Char('/'), -1));
   });
   connect(form_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
-  connect(container_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
-  connect(dtype_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
+  for (QComboBox* box : {container_, dtype_, weightDtype_}) connect(box, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
+  connect(shard_, &QDoubleSpinBox::valueChanged, this, &ExportDialog::ask);
   connect(target_, &QLineEdit::textChanged, this, &ExportDialog::ask);
   connect(overwrite_, &QCheckBox::toggled, this, &ExportDialog::ask);
   resizeToScreen(*this, {600, sizeHint().height()});
@@ -120,6 +140,8 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
 QString ExportDialog::form() const { return form_->currentText(); }
 QString ExportDialog::container() const { return container_->currentData().toString(); }
 QString ExportDialog::dtype() const { return dtype_->currentText(); }
+QString ExportDialog::weightDtype() const { return weightDtype_->currentData().toString(); }
+qint64 ExportDialog::shardBytes() const { return shard_->isEnabled() ? std::llround(shard_->value() * kBytesOfGigabyte) : 0; }
 QString ExportDialog::target() const { return target_->text().trimmed(); }
 bool ExportDialog::overwrite() const { return overwrite_->isChecked(); }
 
@@ -127,6 +149,7 @@ bool ExportDialog::canExport() const { return write_->isEnabled(); }
 
 void ExportDialog::ask() {
   formSummary_->setText(form_->currentData().toString());
+  shard_->setEnabled(container() != QStringLiteral("gguf"));  // which is written whole
   isWritable_ = false;
   write_->setEnabled(false);
   if (target().isEmpty()) {

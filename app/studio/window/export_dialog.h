@@ -10,6 +10,7 @@
 
 class QCheckBox;
 class QComboBox;
+class QDoubleSpinBox;
 class QLabel;
 class QLineEdit;
 class QPushButton;
@@ -27,6 +28,10 @@ class ExportDialog final : public QDialog {
   [[nodiscard]] QString form() const;
   [[nodiscard]] QString container() const;  ///< "safetensors" or "gguf".
   [[nodiscard]] QString dtype() const;
+  /// Of the tensors that are carried over; empty: as they are.
+  [[nodiscard]] QString weightDtype() const;
+  /// Most bytes of a weight file; 0 where it is not divided.
+  [[nodiscard]] qint64 shardBytes() const;
   [[nodiscard]] QString target() const;
   [[nodiscard]] bool overwrite() const;
   /// The dry run has found nothing against it.
@@ -44,7 +49,8 @@ class ExportDialog final : public QDialog {
   void ask();
   QComboBox* form_;
   QComboBox* container_;
-  QComboBox* dtype_;
+  QComboBox *dtype_, *weightDtype_;
+  QDoubleSpinBox* shard_;
   QLineEdit* target_;
   QCheckBox* overwrite_;
   QLabel* formSummary_;

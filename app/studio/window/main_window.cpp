@@ -143,7 +143,7 @@ void MainWindow::connectParts() {
     if (hasPlan() && !arranged_ && !layout_.isEmpty()) chooseLayout(layout_);
   });
   connect(&workflow_, &Workflow::calibrated, this, [this] {
-    workflow_.propose("coded", {Target::Kind::share, 0.125}, false, tr("Plan: coded, 8 times smaller"));
+    workflow_.propose({.method = "coded", .target = {Target::Kind::share, 0.125}}, tr("Plan: coded, 8 times smaller"));
     if (layout_ != QStringLiteral("edit")) chooseLayout(QStringLiteral("edit"));
   });
   connect(&workflow_, &Workflow::exported, this, [this](const ExportRecord& record) {

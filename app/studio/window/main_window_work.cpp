@@ -45,7 +45,10 @@ TextSelection usualText(const Document& document, const char* demoFile) {
 
 void MainWindow::calibrate() {
   TextSelection before = usualText(document_, "calibration.txt");
-  if (const auto& statistics = document_.statistics()) before.paths = statistics->texts;
+  if (const auto& statistics = document_.statistics()) {
+    before.paths = statistics->texts;
+    before.weights = statistics->weights;
+  }
   auto* dialog = new TextDialog(TextDialog::Purpose::calibrate, document_.model(), before, this);
   askElsewhere(dialog);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
@@ -72,10 +75,12 @@ void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
 }
 
 void MainWindow::makePlan() {
-  auto* dialog = new PlanDialog(document_.catalogue().methods, document_.plan(), this);
+  auto* dialog = new PlanDialog(document_.catalogue(), document_.plan(), this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
-    workflow_.propose(dialog->method().toStdString(), dialog->target(), dialog->compensate(), tr("Plan anew: %1").arg(dialog->method()));
+    PlanWish wish = dialog->wish();
+    const QString name = tr("Plan anew: %1").arg(QString::fromStdString(wish.method));
+    workflow_.propose(std::move(wish), name);
   });
   workflow_.forecastMemory({"makePlan"}, dialog,
                            [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
@@ -124,7 +129,8 @@ void MainWindow::exportPlan() {
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   exportDialog_ = dialog;
   const auto wish = [dialog] {
-    return ExportWish{dialog->form(), dialog->container(), dialog->dtype(), dialog->target(), dialog->overwrite()};
+    return ExportWish{dialog->form(),      dialog->container(),   dialog->dtype(),     dialog->target(),
+                      dialog->overwrite(), dialog->weightDtype(), dialog->shardBytes()};
   };
   connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
     workflow_.forecastMemory({"export"}, dialog, [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });

@@ -5,13 +5,20 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QDialogButtonBox>
+#include <QDoubleSpinBox>
 #include <QFormLayout>
+#include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QSpinBox>
+#include <QStandardItemModel>
+#include <algorithm>
 
 #include "app/studio/window/memory_row.h"
 #include "app/studio/window/window_size.h"
+#include "core/plan/grouping.h"
+#include "core/plan/plan_names.h"
 #include "views/target_editor.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -19,14 +26,53 @@
 namespace kvista {
 namespace {
 
-constexpr int kSummary = Qt::UserRole, kCanBeCompensated = Qt::UserRole + 1;
+constexpr int kSummary = Qt::UserRole;
+constexpr int kMostHeads = 1024;
+
+QString text(std::string_view words) { return QString::fromUtf8(words.data(), static_cast<qsizetype>(words.size())); }
+
+/// What each metric weighs an error by.
+std::vector<Choice> metricChoices() {
+  const auto summary = [](Metric metric) {
+    switch (metric) {
+      case Metric::identity: return PlanDialog::tr("all alike");
+      case Metric::fisher: return PlanDialog::tr("what the loss feels of it; predictions in nats");
+      case Metric::query: return PlanDialog::tr("keys: what attention scores feel, by the energy of queries; values alike");
+      case Metric::output: return PlanDialog::tr("values: what the output projection makes of it; keys alike");
+      case Metric::attention: return PlanDialog::tr("keys by the energy of queries, values by the output projection");
+    }
+    return QString();
+  };
+  std::vector<Choice> choices;
+  for (const auto& [name, metric] : kMetrics) choices.push_back({std::string(name), summary(metric).toStdString(), {}, {}, {}});
+  return choices;
+}
+
+bool needsText(std::string_view metric) { return metric != "identity" && metric != "output"; }
+
+/// The name that is chosen; absent: the method's own.
+std::optional<std::string> chosen(const QComboBox* box) {
+  return box->isEnabled() && box->currentIndex() > 0 ? std::optional(box->currentText().toStdString()) : std::nullopt;
+}
+
+bool isChecked(const QCheckBox* box) { return box->isEnabled() && box->isChecked(); }
+
+bool isBySimilarity(const std::string& grouping) {
+  const auto found = findGrouping(grouping);
+  return grouping == "auto" || grouping == "joint" || (found && (*found)->needsSimilarity);
+}
+
+bool hasSizes(const std::string& grouping) { return grouping == "joint" || (findGrouping(grouping) && grouping != "all"); }
 
 }  // namespace
 
-PlanDialog::PlanDialog(const std::vector<MethodChoice>& methods, const CompressionPlan& plan, QWidget* parent)
+PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, QWidget* parent)
     : QDialog(parent),
+      methods_(catalogue.methods),
+      form_(new QFormLayout(this)),
       method_(new QComboBox(this)),
-      compensate_(new QCheckBox(tr("Compensate what the layers before lose, if that helps"), this)),
+      damping_(new QDoubleSpinBox(this)),
+      groupSize_(new QSpinBox(this)),
       typed_(new QLineEdit(this)),
       summary_(softLabel({}, this)),
       reason_(softLabel({}, this)),
@@ -36,64 +82,165 @@ PlanDialog::PlanDialog(const std::vector<MethodChoice>& methods, const Compressi
   setObjectName(QStringLiteral("planDialog"));
   setWindowTitle(tr("Plan anew"));
   method_->setObjectName(QStringLiteral("method"));
-  for (const MethodChoice& method : methods) {
-    QString summary = QString::fromStdString(method.choice.summary);
-    if (!method.choice.source.empty()) summary += QStringLiteral(" (%1)").arg(QString::fromStdString(method.choice.source));
-    method_->addItem(QString::fromStdString(method.choice.name), summary);
-    method_->setItemData(method_->count() - 1, method.canBeCompensated, kCanBeCompensated);
+  for (const MethodChoice& method : methods_) {
+    QString summary = text(method.choice.summary);
+    if (!method.choice.source.empty()) summary += QStringLiteral(" (%1)").arg(text(method.choice.source));
+    method_->addItem(text(method.choice.name), summary);
   }
-  method_->setCurrentText(QString::fromStdString(plan.method));
-  compensate_->setObjectName(QStringLiteral("compensate"));
-  compensate_->setChecked(plan.compensated);
-  compensate_->setToolTip(tr("Takes the calibration text through the model twice, and compares on text that was held out."));
   typed_->setObjectName(QStringLiteral("target"));
   typed_->setText(targetText(given_));
   reason_->setObjectName(QStringLiteral("reason"));
   auto* why = softLabel(tr("Groups and bits are chosen anew for every layer, as one step that can be undone."), this);
   for (QLabel* label : {why, summary_, reason_}) label->setWordWrap(true);
   // What they say changes, the dialog's size does not.
-  for (QLabel* label : {summary_, reason_}) {
-    label->setMinimumHeight(2 * label->fontMetrics().lineSpacing());
-    label->setAlignment(Qt::AlignTop | Qt::AlignLeft);
+  summary_->setMinimumHeight(2 * summary_->fontMetrics().lineSpacing());
+  for (QLabel* label : {summary_, reason_}) label->setAlignment(Qt::AlignTop | Qt::AlignLeft);
+  form_->setContentsMargins(20, 20, 20, 16);
+  form_->setVerticalSpacing(8);
+  form_->addRow(why);
+  form_->addRow(tr("Method"), method_);
+  form_->addRow(QString(), summary_);
+  form_->addRow(tr("Target"), typed_);
+  form_->addRow(QString(), reason_);
+  metric_ = choice(QStringLiteral("metric"), tr("Errors weigh"), metricChoices());
+  damping_->setObjectName(QStringLiteral("damping"));
+  damping_->setRange(0, kMaxDamping);
+  damping_->setSingleStep(0.01);
+  damping_->setDecimals(3);
+  damping_->setSpecialValueText(tr("no damping"));
+  damping_->setToolTip(tr("This part of each head's mean weight is added to all its directions, such as 0.03."));
+  grouping_ = choice(QStringLiteral("grouping"), tr("Groups"), catalogue.groupings);
+  groupSize_->setObjectName(QStringLiteral("groupSize"));
+  groupSize_->setRange(0, kMostHeads);
+  groupSize_->setSpecialValueText(tr("usual size"));
+  groupSize_->setSuffix(tr(" heads"));
+  measure_ = choice(QStringLiteral("measure"), tr("Heads alike by"), catalogue.measures);
+  allocator_ = choice(QStringLiteral("allocator"), tr("Who gets how much"), catalogue.allocators);
+  for (const auto& [beside, control] : {std::pair<QComboBox*, QWidget*>{metric_, damping_}, {grouping_, groupSize_}}) {
+    auto* row = new QHBoxLayout;
+    row->setSpacing(8);
+    const auto place = form_->takeRow(beside);
+    row->addWidget(beside, 1);
+    row->addWidget(control);
+    control->setMinimumWidth(130);
+    form_->addRow(qobject_cast<QLabel*>(place.labelItem->widget())->text(), row);
+    place.labelItem->widget()->deleteLater();
   }
-  auto* form = new QFormLayout(this);
-  form->setContentsMargins(20, 20, 20, 16);
-  form->setVerticalSpacing(10);
-  form->addRow(why);
-  form->addRow(tr("Method"), method_);
-  form->addRow(QString(), summary_);
-  form->addRow(QString(), compensate_);
-  form->addRow(tr("Target"), typed_);
-  form->addRow(QString(), reason_);
-  form->addRow(tr("Memory"), memory_);
+  sinkFree_ = box(QStringLiteral("sinkFree"), tr("Bases of the tokens beyond the attention sinks"),
+                  tr("The first 4 tokens of a window look like no others. Methods with codes keep them exact, and leave them out in any case."), plan.sinkFree);
+  centred_ = box(QStringLiteral("centred"), tr("Bases around the mean over tokens"),
+                 tr("The mean is put back when the cache is read, and takes no bytes of it. Such plans are exported in the form latent."), plan.centred);
+  compensate_ = box(QStringLiteral("compensate"), tr("Compensate what the layers before lose, if that helps"),
+                    tr("Takes the calibration text through the model twice, and compares on text that was held out."), plan.compensated);
+  form_->addRow(tr("Memory"), memory_);
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   start_ = buttons->addButton(tr("Plan"), QDialogButtonBox::AcceptRole);
   start_->setObjectName(QStringLiteral("startButton"));
   markPrimary(start_);
   start_->setDefault(true);
-  form->addRow(buttons);
+  form_->addRow(buttons);
   connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
-  connect(method_, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
+  beginWith(plan);
+  for (QComboBox* box : {method_, metric_, grouping_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
+  connect(groupSize_, &QSpinBox::valueChanged, this, &PlanDialog::check);
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
-  resizeToScreen(*this, {560, sizeHint().height()});
+  resizeToScreen(*this, {600, sizeHint().height()});
   check();
 }
 
-QString PlanDialog::method() const { return method_->currentText(); }
+/// The first entry is the method's own.
+QComboBox* PlanDialog::choice(const QString& name, const QString& label, const std::vector<Choice>& choices) {
+  auto* box = new QComboBox(this);
+  box->setObjectName(name);
+  box->addItem(QString());
+  for (const Choice& choice : choices) {
+    box->addItem(text(choice.name));
+    box->setItemData(box->count() - 1, text(choice.summary), Qt::ToolTipRole);
+  }
+  form_->addRow(label, box);
+  return box;
+}
 
-bool PlanDialog::compensate() const { return compensate_->isEnabled() && compensate_->isChecked(); }
+QCheckBox* PlanDialog::box(const QString& name, const QString& text, const QString& tip, bool checked) {
+  auto* box = new QCheckBox(text, this);
+  box->setObjectName(name);
+  box->setToolTip(tip);
+  box->setChecked(checked);
+  form_->addRow(QString(), box);
+  return box;
+}
+
+void PlanDialog::beginWith(const CompressionPlan& plan) {
+  method_->setCurrentText(text(plan.method));
+  damping_->setValue(plan.damping);
+  const MethodChoice* own = method();
+  if (own == nullptr || own->choice.name != plan.method) return;
+  if (plan.metric != own->metric) metric_->setCurrentText(text(nameIn(kMetrics, plan.metric)));
+  if (plan.allocator != own->allocator) allocator_->setCurrentText(text(plan.allocator));
+  // Groups changed by hand, and those that `auto` came to, are no choice of anybody's.
+  if (own->grouping != "auto" && plan.grouping != own->grouping && grouping_->findText(text(plan.grouping)) > 0)
+    grouping_->setCurrentText(text(plan.grouping));
+}
+
+const MethodChoice* PlanDialog::method() const {
+  const int index = method_->currentIndex();
+  return index < 0 ? nullptr : &methods_[static_cast<std::size_t>(index)];
+}
+
+std::string PlanDialog::grouping() const { return chosen(grouping_).value_or(method()->grouping); }
+
+Metric PlanDialog::metric() const {
+  const std::optional<std::string> name = chosen(metric_);
+  const auto found = std::ranges::find(kMetrics, name.value_or(""), &Named<Metric>::name);
+  return found == kMetrics.end() ? method()->metric : found->value;
+}
+
+PlanWish PlanDialog::wish() const {
+  PlanWish wish;
+  wish.method = method_->currentText().toStdString();
+  wish.target = target_;
+  if (method() == nullptr) return wish;
+  if (chosen(metric_)) wish.metric = metric();
+  wish.damping = damping_->isEnabled() ? damping_->value() : 0;
+  wish.grouping = chosen(grouping_);
+  if (groupSize_->isEnabled() && groupSize_->value() > 0) wish.groupSize = groupSize_->value();
+  wish.measure = chosen(measure_);
+  wish.allocator = chosen(allocator_);
+  wish.sinkFree = isChecked(sinkFree_);
+  wish.centred = isChecked(centred_);
+  wish.compensate = isChecked(compensate_);
+  return wish;
+}
 
 void PlanDialog::check() {
+  const MethodChoice* own = method();
   summary_->setText(method_->currentData(kSummary).toString());
-  compensate_->setEnabled(method_->currentData(kCanBeCompensated).toBool());
+  if (own != nullptr) {
+    const bool hasBases = own->storage != Storage::plainQuantised;
+    const auto ofMethod = [](QComboBox* box, std::string_view name) { box->setItemText(0, tr("%1, as the method has it").arg(text(name))); };
+    ofMethod(metric_, nameIn(kMetrics, own->metric));
+    ofMethod(grouping_, own->grouping);
+    ofMethod(allocator_, own->allocator);
+    measure_->setItemText(0, tr("as the method has it"));
+    auto* items = qobject_cast<QStandardItemModel*>(metric_->model());
+    for (int i = 1; i < metric_->count(); ++i) items->item(i)->setEnabled(!own->weightsOnly || !needsText(metric_->itemText(i).toStdString()));
+    if (!items->item(metric_->currentIndex())->isEnabled()) metric_->setCurrentIndex(0);
+    for (QComboBox* box : {metric_, grouping_, allocator_}) box->setEnabled(hasBases);
+    damping_->setEnabled(hasBases && metric() != Metric::identity);
+    groupSize_->setEnabled(hasBases && hasSizes(grouping()));
+    measure_->setEnabled(hasBases && !own->weightsOnly && isBySimilarity(grouping()) && (grouping() != "joint" || groupSize_->value() > 0));
+    sinkFree_->setEnabled(own->storage == Storage::lowRank16 && !own->weightsOnly);
+    centred_->setEnabled(own->canBeCentred);
+    compensate_->setEnabled(own->canBeCompensated);
+  }
   // What was given says more than its text does.
   const Result<Target> typed = typed_->text() == targetText(given_) ? Result<Target>(given_) : targetFromText(typed_->text());
   if (typed) target_ = *typed;
   reason_->setText(typed ? tr("8 is eight times smaller; or 12.5 %, 2048 B, 2 % loss.")
                          : QString::fromStdString(typed.error().message + " " + typed.error().hint));
   reason_->setForegroundRole(typed ? QPalette::PlaceholderText : QPalette::WindowText);
-  start_->setEnabled(typed && memory_->fits() && method_->count() > 0);
+  start_->setEnabled(typed && memory_->fits() && own != nullptr);
 }
 
 void PlanDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {

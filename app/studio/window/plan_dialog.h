@@ -10,32 +10,45 @@
 
 class QCheckBox;
 class QComboBox;
+class QDoubleSpinBox;
+class QFormLayout;
 class QLabel;
 class QLineEdit;
 class QPushButton;
+class QSpinBox;
 
 namespace kvista {
 
 class MemoryRow;
 
-/// Asks by which method, and for what target, a plan shall be made anew.
+/// Asks by which method, with which of its parts changed, and for what target a plan shall be made anew.
 class PlanDialog final : public QDialog {
   Q_OBJECT
 
  public:
-  /// Begins with the method and the target of `plan`.
-  PlanDialog(const std::vector<MethodChoice>& methods, const CompressionPlan& plan, QWidget* parent);
-  [[nodiscard]] QString method() const;
-  [[nodiscard]] Target target() const { return target_; }
-  /// Whether the plan shall be compensated where that helps; never by a method that cannot be.
-  [[nodiscard]] bool compensate() const;
+  /// Begins with the method and the target of `plan`, and with the parts in which it differs from its method.
+  PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, QWidget* parent);
+  /// What is asked for: of the method's own parts nothing is said, and nothing that the method cannot do.
+  [[nodiscard]] PlanWish wish() const;
   /// What planning would take; where that does not fit it cannot be started.
   void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
 
  private:
+  QComboBox* choice(const QString& name, const QString& label, const std::vector<Choice>& choices);
+  QCheckBox* box(const QString& name, const QString& text, const QString& tip, bool checked);
+  void beginWith(const CompressionPlan& plan);
   void check();
-  QComboBox* method_;
-  QCheckBox* compensate_;
+  [[nodiscard]] const MethodChoice* method() const;
+  /// Of the method, where it is not changed.
+  [[nodiscard]] std::string grouping() const;
+  [[nodiscard]] Metric metric() const;
+
+  const std::vector<MethodChoice> methods_;
+  QFormLayout* form_;
+  QComboBox *method_, *metric_, *grouping_, *measure_, *allocator_;
+  QDoubleSpinBox* damping_;
+  QSpinBox* groupSize_;
+  QCheckBox *sinkFree_, *centred_, *compensate_;
   QLineEdit* typed_;
   QLabel *summary_, *reason_;
   MemoryRow* memory_;

@@ -7,9 +7,12 @@
 #include <QFormLayout>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QLineEdit>
 #include <QLocale>
 #include <QPushButton>
+#include <QRegularExpression>
 #include <QSpinBox>
+#include <cmath>
 
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/memory_row.h"
@@ -29,6 +32,26 @@ QSpinBox* number(int least, int most, int value, const QString& zero, QWidget* p
   if (!zero.isEmpty()) box->setSpecialValueText(zero);
   box->setMinimumWidth(130);
   return box;
+}
+
+/// Numbers above 0 as the person's locale or a program writes them, between colons or blanks; absent: something is not one.
+std::optional<std::vector<double>> numbersIn(const QString& text) {
+  static const QRegularExpression kBetween(QStringLiteral("[\\s:;]+"));
+  std::vector<double> numbers;
+  for (const QString& part : text.split(kBetween, Qt::SkipEmptyParts)) {
+    bool isOne = false;
+    double number = QLocale().toDouble(part, &isOne);
+    if (!isOne) number = QLocale::c().toDouble(part, &isOne);
+    if (!isOne || !std::isfinite(number) || number <= 0) return std::nullopt;
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+QString ratioText(const std::vector<double>& weights) {
+  QStringList parts;
+  for (const double weight : weights) parts << QLocale().toString(weight, 'g', 6);
+  return parts.join(QStringLiteral(" : "));
 }
 
 }  // namespace
@@ -82,6 +105,14 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   form->setVerticalSpacing(10);
   form->addRow(why);
   form->addRow(tr("Text"), files_);
+  if (calibrates) {
+    weights_ = new QLineEdit(ratioText(before.weights), this);
+    weights_->setObjectName(QStringLiteral("weights"));
+    weights_->setPlaceholderText(tr("one text after another"));
+    weights_->setToolTip(tr("Windows are taken from all texts in this ratio, mixed evenly, until one text has none left: 2 : 1 for two of them."));
+    form->addRow(tr("In the ratio"), weights_);
+    connect(weights_, &QLineEdit::textChanged, this, &TextDialog::check);
+  }
   form->addRow(tr("Tokens a window"), window_);
   form->addRow(tr("Windows"), windows_);
   form->addRow(tr("Leave out first"), skip_);
@@ -112,11 +143,17 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
 }
 
 void TextDialog::check() {
-  const bool there = !files_->paths().isEmpty();
+  const auto texts = static_cast<std::size_t>(files_->paths().size());
+  const bool there = texts > 0;
+  if (weights_) weights_->setEnabled(texts > 1);
+  const auto ratio = weights_ && weights_->isEnabled() ? numbersIn(weights_->text()) : std::vector<double>();
+  const bool isRatio = ratio && (ratio->empty() || ratio->size() == texts);
   for (QAbstractButton* button : buttons_->buttons())
-    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there && memory_->fits());
+    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there && isRatio && memory_->fits());
   const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
+  forecast_->setForegroundRole(isRatio ? QPalette::PlaceholderText : QPalette::WindowText);
   forecast_->setText(!there ? tr("Add a text file to begin.")
+                     : !isRatio ? tr("A ratio of %n texts is as many numbers above 0, such as 2 : 1.", nullptr, static_cast<int>(texts))
                      : windows_->value() > 0
                          ? tr("At most %L1 tokens are read.").arg(qint64{window} * windows_->value())
                          : tr("The whole text is read, in windows of %L1 tokens.").arg(window));
@@ -135,6 +172,7 @@ TextSelection TextDialog::selection() const {
   selection.skipWindows = skip_->value();
   if (random_->isChecked()) selection.seed = static_cast<std::uint64_t>(seed_->value());
   selection.beginWithBos = bos_->isChecked();
+  if (weights_ && weights_->isEnabled()) selection.weights = numbersIn(weights_->text()).value_or(std::vector<double>());
   return selection;
 }
 

@@ -10,6 +10,7 @@ class QCheckBox;
 class QDialogButtonBox;
 class QFormLayout;
 class QLabel;
+class QLineEdit;
 class QSpinBox;
 
 namespace kvista {
@@ -37,6 +38,7 @@ class TextDialog final : public QDialog {
  private:
   void check();
   FileList* files_;
+  QLineEdit* weights_ = nullptr;  // of calibration
   QSpinBox* window_;
   QSpinBox* windows_;
   QSpinBox* skip_;

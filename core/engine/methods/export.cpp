@@ -27,8 +27,10 @@ ExportPlace placeOf(Fields& fields) {
     static constexpr std::array kContainers = {Named{"safetensors", Container::safetensors}, Named{"gguf", Container::gguf}};
     place.container = fields.choice("container", kContainers);
   }
+  static constexpr std::array kTypes = {Named{"float32", DataType::f32}, Named{"bfloat16", DataType::bf16}, Named{"float16", DataType::f16}};
+  if (fields.has("weightDtype")) place.weightType = fields.choice("weightDtype", kTypes);
+  if (fields.has("shardBytes")) place.shardBytes = static_cast<std::uint64_t>(fields.integer("shardBytes", 1));
   if (fields.has("dtype")) {
-    static constexpr std::array kTypes = {Named{"float32", DataType::f32}, Named{"bfloat16", DataType::bf16}, Named{"float16", DataType::f16}};
     place.dtype = fields.choice("dtype", kTypes);
     if (place.dtype == DataType::f32) place.dtype.reset();  // what a form writes by itself
   }

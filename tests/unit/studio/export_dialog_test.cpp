@@ -7,6 +7,7 @@
 #include <QApplication>
 #include <QComboBox>
 #include <QDialogButtonBox>
+#include <QDoubleSpinBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
@@ -85,6 +86,21 @@ TEST_F(ExportDialogTest, AProblemThatIsGoneCanBeWritten) {
   QSignalSpy accepted(&dialog_, &QDialog::accepted);
   QTest::mouseClick(button(), Qt::LeftButton);
   EXPECT_EQ(accepted.count(), 1);
+}
+
+TEST_F(ExportDialogTest, TypesAndSizesOfFilesAreAskedForAndEachAsksForADryRun) {
+  EXPECT_EQ(dialog_.weightDtype(), QString()) << "tensors that the plan does not change stay as they are";
+  EXPECT_EQ(dialog_.shardBytes(), 5'000'000'000);
+  QSignalSpy wanted(&dialog_, &ExportDialog::previewWanted);
+  dialog_.findChild<QComboBox*>(QStringLiteral("weightDtype"))->setCurrentText(QStringLiteral("float16"));
+  EXPECT_EQ(dialog_.weightDtype(), QStringLiteral("float16"));
+  EXPECT_EQ(wanted.count(), 1);
+  dialog_.findChild<QDoubleSpinBox*>(QStringLiteral("shardSize"))->setValue(0.5);
+  EXPECT_EQ(dialog_.shardBytes(), 500'000'000);
+  EXPECT_EQ(wanted.count(), 2);
+  auto* container = dialog_.findChild<QComboBox*>(QStringLiteral("exportContainer"));
+  container->setCurrentIndex(container->findData(QStringLiteral("gguf")));
+  EXPECT_EQ(dialog_.shardBytes(), 0) << "a GGUF file is written whole";
 }
 
 TEST_F(ExportDialogTest, ANoteIsNoProblem) {

@@ -6,9 +6,13 @@
 
 #include <QCheckBox>
 #include <QComboBox>
+#include <QDoubleSpinBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QSpinBox>
+#include <QStandardItemModel>
+#include <array>
 
 #include "tests/unit/studio/real_engine.h"
 #include "views/job_row.h"
@@ -16,11 +20,18 @@
 namespace kvista {
 namespace {
 
-std::vector<MethodChoice> methods() {
-  std::vector<MethodChoice> list(2);
-  list[0].choice = {"coded", "A summary of coded", "", "", "Somebody (2024)"};
-  list[1].choice = {"joint", "A summary of joint", "", "", ""};
-  return list;
+Catalogue catalogue() {
+  Catalogue all;
+  all.methods.resize(4);
+  all.methods[0] = {{"coded", "A summary of coded", "", "", "Somebody (2024)"}, "auto", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded};
+  all.methods[1] = {{"joint", "A summary of joint", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::lowRank16};
+  all.methods[2] = {{"svd", "", "", "", ""}, "separate", "waterline", Metric::identity, KeyPosition::beforeRope, Storage::lowRank16};
+  all.methods[2].weightsOnly = true;
+  all.methods[3] = {{"plain", "", "", "", ""}, "head", "uniform", Metric::identity, KeyPosition::beforeRope, Storage::plainQuantised};
+  for (const char* name : {"auto", "joint", "separate", "head", "neighbours", "swap", "dendrogram"}) all.groupings.push_back({name, "", "", "", ""});
+  for (const char* name : {"cka", "subspace"}) all.measures.push_back({name, "", "", "", ""});
+  for (const char* name : {"waterline", "energy", "minimax", "erank", "lorc"}) all.allocators.push_back({name, "", "", "", ""});
+  return all;
 }
 
 CompressionPlan plan(const Target& target) {
@@ -31,19 +42,19 @@ CompressionPlan plan(const Target& target) {
 }
 
 TEST(PlanDialogTest, BeginsWithThePlansOwnMethodAndTargetAndSaysWhatAMethodIs) {
-  PlanDialog dialog(methods(), plan({Target::Kind::share, 1 / 7.77}), nullptr);
-  EXPECT_EQ(dialog.method(), QStringLiteral("joint"));
-  EXPECT_EQ(dialog.target(), (Target{Target::Kind::share, 1 / 7.77})) << "not what its rounded text would be";
+  PlanDialog dialog(catalogue(), plan({Target::Kind::share, 1 / 7.77}), nullptr);
+  EXPECT_EQ(dialog.wish().method, "joint");
+  EXPECT_EQ(dialog.wish().target, (Target{Target::Kind::share, 1 / 7.77})) << "not what its rounded text would be";
   auto* target = dialog.findChild<QLineEdit*>(QStringLiteral("target"));
   const QString before = target->text();
   auto* start = dialog.findChild<QPushButton*>(QStringLiteral("startButton"));
   target->setText(QStringLiteral("2 % loss"));
-  EXPECT_EQ(dialog.target(), (Target{Target::Kind::maxLoss, 0.02}));
+  EXPECT_EQ(dialog.wish().target, (Target{Target::Kind::maxLoss, 0.02}));
   target->setText(QStringLiteral("much"));
   EXPECT_FALSE(start->isEnabled());
   EXPECT_TRUE(dialog.findChild<QLabel*>(QStringLiteral("reason"))->text().startsWith(QStringLiteral("'much' does not begin with a number.")));
   target->setText(before);
-  EXPECT_EQ(dialog.target(), (Target{Target::Kind::share, 1 / 7.77}));
+  EXPECT_EQ(dialog.wish().target, (Target{Target::Kind::share, 1 / 7.77}));
   EXPECT_TRUE(start->isEnabled());
   dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QStringLiteral("coded"));
   bool says = false;
@@ -51,25 +62,94 @@ TEST(PlanDialogTest, BeginsWithThePlansOwnMethodAndTargetAndSaysWhatAMethodIs) {
   EXPECT_TRUE(says);
 }
 
-TEST(PlanDialogTest, OnlyMethodsThatCanBeAreCompensated) {
-  std::vector<MethodChoice> list = methods();
-  list[1].canBeCompensated = true;
-  CompressionPlan compensated = plan({Target::Kind::share, 0.125});
-  compensated.compensated = true;
-  PlanDialog dialog(list, compensated, nullptr);
-  auto* box = dialog.findChild<QCheckBox*>(QStringLiteral("compensate"));
-  EXPECT_TRUE(dialog.compensate()) << "as the plan is";
-  dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QStringLiteral("coded"));
-  EXPECT_FALSE(box->isEnabled());
-  EXPECT_FALSE(dialog.compensate());
+TEST(PlanDialogTest, OnlyMethodsThatCanBeAreCompensatedOrCentred) {
+  Catalogue all = catalogue();
+  all.methods[1].canBeCompensated = all.methods[1].canBeCentred = true;
+  CompressionPlan given = plan({Target::Kind::share, 0.125});
+  given.compensated = given.centred = given.sinkFree = true;
+  PlanDialog dialog(all, given, nullptr);
+  const auto box = [&](const char* name) { return dialog.findChild<QCheckBox*>(QLatin1String(name)); };
+  const auto asked = [&] {
+    const PlanWish wish = dialog.wish();
+    return std::array{wish.compensate, wish.centred, wish.sinkFree};
+  };
+  constexpr std::array kAll{true, true, true}, kNone{false, false, false};
+  EXPECT_EQ(asked(), kAll) << "as the plan is";
+  for (const char* method : {"coded", "svd", "plain"}) {
+    dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QLatin1String(method));
+    for (const char* name : {"compensate", "centred", "sinkFree"}) EXPECT_FALSE(box(name)->isEnabled()) << method << name;
+    EXPECT_EQ(asked(), kNone) << method;
+  }
   dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QStringLiteral("joint"));
-  EXPECT_TRUE(dialog.compensate());
-  box->setChecked(false);
-  EXPECT_FALSE(dialog.compensate());
+  EXPECT_EQ(asked(), kAll);
+  for (const char* name : {"compensate", "centred", "sinkFree"}) box(name)->setChecked(false);
+  EXPECT_EQ(asked(), kNone);
+}
+
+TEST(PlanDialogTest, EveryPartOfAMethodCanBeChangedAndTheMethodsOwnIsNotSaid) {
+  PlanDialog dialog(catalogue(), plan({Target::Kind::share, 0.125}), nullptr);
+  const auto combo = [&](const char* name) { return dialog.findChild<QComboBox*>(QLatin1String(name)); };
+  auto* damping = dialog.findChild<QDoubleSpinBox*>(QStringLiteral("damping"));
+  auto* size = dialog.findChild<QSpinBox*>(QStringLiteral("groupSize"));
+  EXPECT_EQ(combo("metric")->currentText(), QStringLiteral("fisher, as the method has it"));
+  EXPECT_FALSE(combo("measure")->isEnabled()) << "one group of all heads looks at no similarity";
+  PlanWish own;
+  own.method = "joint";
+  own.target = {Target::Kind::share, 0.125};
+  EXPECT_EQ(dialog.wish(), own);
+  combo("metric")->setCurrentText(QStringLiteral("attention"));
+  damping->setValue(0.03);
+  combo("grouping")->setCurrentText(QStringLiteral("dendrogram"));
+  size->setValue(2);
+  combo("measure")->setCurrentText(QStringLiteral("subspace"));
+  combo("allocator")->setCurrentText(QStringLiteral("lorc"));
+  PlanWish changed = own;
+  changed.metric = Metric::attention;
+  changed.damping = 0.03;
+  changed.grouping = "dendrogram";
+  changed.groupSize = 2;
+  changed.measure = "subspace";
+  changed.allocator = "lorc";
+  EXPECT_EQ(dialog.wish(), changed);
+  combo("grouping")->setCurrentText(QStringLiteral("head"));  // has no sizes, and looks at no similarity
+  changed.grouping = "head";
+  changed.groupSize = std::nullopt;
+  changed.measure = std::nullopt;
+  EXPECT_EQ(dialog.wish(), changed);
+  combo("method")->setCurrentText(QStringLiteral("plain"));  // which has none of these parts
+  EXPECT_EQ(dialog.wish(), (PlanWish{.method = "plain", .target = own.target}));
+}
+
+TEST(PlanDialogTest, BeginsWithThePartsThatThePlanHasOfItsOwn) {
+  CompressionPlan given = plan({Target::Kind::share, 0.125});
+  given.metric = Metric::output;
+  given.damping = 0.1;
+  given.grouping = "swap";
+  given.allocator = "minimax";
+  const PlanWish wish = PlanDialog(catalogue(), given, nullptr).wish();
+  EXPECT_EQ(wish.metric, Metric::output);
+  EXPECT_EQ(wish.damping, 0.1);
+  EXPECT_EQ(wish.grouping, "swap");
+  EXPECT_EQ(wish.allocator, "minimax");
+  given.grouping = "manual";
+  EXPECT_EQ(PlanDialog(catalogue(), given, nullptr).wish().grouping, std::nullopt) << "groups made by hand are no choice";
+}
+
+TEST(PlanDialogTest, MetricsThatNeedTextAreNotForWeightsAlone) {
+  PlanDialog dialog(catalogue(), plan({Target::Kind::share, 0.125}), nullptr);
+  auto* metric = dialog.findChild<QComboBox*>(QStringLiteral("metric"));
+  metric->setCurrentText(QStringLiteral("query"));
+  dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QStringLiteral("svd"));
+  EXPECT_EQ(dialog.wish().metric, std::nullopt);
+  const auto* items = qobject_cast<QStandardItemModel*>(metric->model());
+  for (int i = 1; i < metric->count(); ++i) {
+    const QString name = metric->itemText(i);
+    EXPECT_EQ(items->item(i)->isEnabled(), name == QStringLiteral("identity") || name == QStringLiteral("output")) << name.toStdString();
+  }
 }
 
 TEST(PlanDialogTest, WhatDoesNotFitCannotBeStarted) {
-  PlanDialog dialog(methods(), plan({Target::Kind::share, 0.125}), nullptr);
+  PlanDialog dialog(catalogue(), plan({Target::Kind::share, 0.125}), nullptr);
   auto* start = dialog.findChild<QPushButton*>(QStringLiteral("startButton"));
   EXPECT_TRUE(start->isEnabled());
   dialog.showMemory(std::vector<MemoryForecast>{{"CPU", 20'000'000'000, 10'000'000'000}});
@@ -118,6 +198,33 @@ TEST_F(PlanWindow, EveryMethodOfTheEngineCanBeChosenAndUndone) {
   while (document().undoStack().index() > 1) document().undo();
   EXPECT_EQ(document().planFingerprint(), first);
   EXPECT_TRUE(isIdle()) << "nothing is worked out again";
+}
+
+TEST_F(PlanWindow, PartsOfAMethodAreChangedInTheDialogAndKeptThrough) {
+  startWithEngine();
+  calibrateDemo();
+  action("plan.make")->trigger();
+  QDialog* asked = dialog("planDialog");
+  ASSERT_TRUE(asked);
+  const auto choose = [&](const char* box, const char* name) { asked->findChild<QComboBox*>(QLatin1String(box))->setCurrentText(QLatin1String(name)); };
+  choose("method", "grouped");
+  choose("metric", "attention");
+  choose("grouping", "dendrogram");
+  choose("measure", "subspace");
+  choose("allocator", "minimax");
+  asked->findChild<QSpinBox*>(QStringLiteral("groupSize"))->setValue(4);
+  asked->findChild<QDoubleSpinBox*>(QStringLiteral("damping"))->setValue(0.03);
+  for (const char* name : {"centred", "sinkFree"}) asked->findChild<QCheckBox*>(QLatin1String(name))->setChecked(true);
+  asked->findChild<QLineEdit*>(QStringLiteral("target"))->setText(QStringLiteral("3"));
+  asked->findChild<QPushButton*>(QStringLiteral("startButton"))->click();
+  ASSERT_TRUE(waitFor([this] { return isIdle() && document().plan().method == "grouped"; })) << window->facts().dump(1);
+  const CompressionPlan& plan = document().plan();
+  EXPECT_EQ(plan.metric, Metric::attention);
+  EXPECT_EQ(plan.grouping, "dendrogram");
+  EXPECT_EQ(plan.allocator, "minimax");
+  EXPECT_EQ(plan.damping, 0.03);
+  EXPECT_TRUE(plan.centred && plan.sinkFree);
+  EXPECT_TRUE(window->facts().at("problems").empty()) << window->facts().at("problems").dump(1);
 }
 
 }  // namespace

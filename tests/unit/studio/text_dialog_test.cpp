@@ -6,6 +6,8 @@
 
 #include <QCheckBox>
 #include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
 #include <QSignalSpy>
 #include <QSpinBox>
 
@@ -41,6 +43,42 @@ TEST(TextDialog, AsksForMemoryAnewWhenWhatItDependsOnChanges) {
     if (box->text().startsWith(QStringLiteral("with gradients"))) box->setChecked(false);
   EXPECT_EQ(wanted.size(), 2);
   EXPECT_FALSE(dialog.gradients());
+}
+
+TEST(TextDialog, SeveralCalibrationTextsAreMixedInARatio) {
+  TextSelection before;
+  before.paths = {"/a.txt", "/b.txt"};
+  before.weights = {2, 0.5};
+  TextDialog dialog(TextDialog::Purpose::calibrate, model(), before, nullptr);
+  auto* weights = dialog.findChild<QLineEdit*>(QStringLiteral("weights"));
+  auto* start = dialog.findChild<QPushButton*>(QStringLiteral("startButton"));
+  EXPECT_EQ(dialog.selection().weights, before.weights) << "as they were";
+  for (const char* wrong : {"2", "2 : 1 : 1", "2 : many", "2 : 0", "2 : -1", "1 : inf"}) {
+    weights->setText(QLatin1String(wrong));
+    EXPECT_FALSE(start->isEnabled()) << wrong;
+    bool says = false;
+    for (const auto* label : dialog.findChildren<QLabel*>()) says = says || label->text().startsWith(QStringLiteral("A ratio of 2 texts"));
+    EXPECT_TRUE(says) << wrong;
+  }
+  for (const char* right : {"3 : 1", "3:1", "3 1", " 3 ; 1 "}) {
+    weights->setText(QLatin1String(right));
+    EXPECT_TRUE(start->isEnabled()) << right;
+    EXPECT_EQ(dialog.selection().weights, (std::vector<double>{3, 1})) << right;
+  }
+  weights->clear();
+  EXPECT_TRUE(start->isEnabled());
+  EXPECT_TRUE(dialog.selection().weights.empty());
+}
+
+TEST(TextDialog, OneTextHasNoRatioAndMeasuringHasNone) {
+  TextSelection one;
+  one.paths = {"/a.txt"};
+  one.weights = {2};
+  TextDialog dialog(TextDialog::Purpose::calibrate, model(), one, nullptr);
+  EXPECT_FALSE(dialog.findChild<QLineEdit*>(QStringLiteral("weights"))->isEnabled());
+  EXPECT_TRUE(dialog.selection().weights.empty());
+  EXPECT_TRUE(dialog.findChild<QPushButton*>(QStringLiteral("startButton"))->isEnabled());
+  EXPECT_EQ(TextDialog(TextDialog::Purpose::measure, model(), one, nullptr).findChild<QLineEdit*>(QStringLiteral("weights")), nullptr);
 }
 
 }  // namespace
