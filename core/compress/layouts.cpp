@@ -41,7 +41,8 @@ std::vector<std::pair<std::string_view, std::string_view>> layoutNames() {
       {"joint", "one latent for all keys and values of a layer"},
       {"separate", "one latent for all keys of a layer, one for all values"},
       {"head", "every head of keys and of values alone"},
-      {"paired", "groups of heads with similar keys, the same heads for values"}};
+      {"paired", "groups of heads with similar keys, the same heads for values"},
+      {"values", "every head of values alone, keys as they are"}};
   for (const Grouping& grouping : groupings()) names.emplace_back(grouping.name, grouping.summary);
   return names;
 }
@@ -61,7 +62,7 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
   const int heads = shape.kvHeads;
   const bool jointly = request.grouping == "joint", paired = request.grouping == "paired";
   HeadGroups keys, values;
-  if (request.grouping == "head") {
+  if (request.grouping == "head" || request.grouping == "values") {
     keys = values = eachAlone(heads);
   } else if (request.grouping == "separate" || (jointly && (request.groupSize <= 0 || request.groupSize >= heads))) {
     keys = values = {allHeads(heads)};
@@ -84,7 +85,11 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
     values = jointly || paired ? keys : HeadGroups{allHeads(heads)};
   }
 
-  return jointly ? joinKeysAndValues(shape, request.layer, keys) : groupsOf(shape, request.layer, keys, values);
+  if (jointly) return joinKeysAndValues(shape, request.layer, keys);
+  std::vector<Group> groups = groupsOf(shape, request.layer, keys, values);
+  if (request.grouping == "values")
+    for (Group& group : groups) group.locked = group.slots.front().side == Side::key;
+  return groups;
 }
 
 }  // namespace kvista

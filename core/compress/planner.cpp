@@ -127,6 +127,12 @@ int sideOf(const Group& group) {
   return keys && values ? 2 : values ? 1 : 0;
 }
 
+/// Bytes a token of what a layout leaves as it is.
+std::int64_t lockedBytes(std::string_view grouping, const ModelShape& shape) {
+  constexpr std::int64_t kBytesPerNumber = 2;
+  return grouping == "values" ? kBytesPerNumber * shape.layers * shape.keyWidth() : 0;
+}
+
 /// Fewer bytes than the method's smallest piece (a block of directions at the smallest width, or every number of plain
 /// quantisation) would leave a cache that holds nothing.
 Result<void> checkBudget(const Settings& settings, const CompressionPlan& draft, const ModelShape& shape) {
@@ -139,7 +145,7 @@ Result<void> checkBudget(const Settings& settings, const CompressionPlan& draft,
                 width);
     if (!plain) break;
   }
-  const std::int64_t least = bytesPerToken(smallest), full = shape.cacheBytesPerToken(), budget = budgetBytes(draft.target, shape);
+  const std::int64_t least = bytesPerToken(smallest) + lockedBytes(draft.grouping, shape), full = shape.cacheBytesPerToken(), budget = budgetBytes(draft.target, shape);
   if (budget >= least) return {};
   const double share = std::ceil(static_cast<double>(least) / static_cast<double>(full) * 1e5) / 1e5;
   return fail(ErrorCode::invalidArgument,

@@ -15,7 +15,8 @@
   X(dense)              \
   X(palu)               \
   X(gqa)                \
-  X(serve)
+  X(serve)              \
+  X(vOnly)
 
 namespace kvista {
 

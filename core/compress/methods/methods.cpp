@@ -19,6 +19,7 @@
   X(svd) \
   X(gqa) \
   X(kqsvd) \
+  X(values) \
   X(plain)
 
 namespace kvista {

@@ -40,6 +40,7 @@
   FAMILY(internlm2)             \
   FAMILY(internlm3)             \
   FAMILY(llama)                 \
+  FAMILY(mimo_v2_flash)         \
   FAMILY(minicpm)               \
   FAMILY(minimax_m2)            \
   FAMILY(ministral3)            \

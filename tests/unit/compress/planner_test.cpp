@@ -41,6 +41,9 @@ Error refused(const PlanRequest& request, const Statistics* statistics = &shortS
   return error;
 }
 
+/// The usual quarter of the cache, or more where half of it stays as it is.
+double shareFor(const std::string& method) { return valueOf(findMethod(method))->grouping == "values" ? 0.75 : 0.25; }
+
 class EveryMethod : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Method, EveryMethod, ::testing::ValuesIn([] {
                            std::vector<std::string> names;
@@ -66,6 +69,10 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
     }
     if (method.sharesHeads && share < 1.0 / shape.kvHeads) {
       EXPECT_THAT(refused(request).message, HasSubstr("but the method gqa stores 256 with one head for every 8"));
+      continue;
+    }
+    if (method.grouping == "values" && share <= 0.5) {
+      EXPECT_THAT(refused(request).message, HasSubstr(fmt::format("but the method values stores {} at least", shape.cacheBytesPerToken() / 2 + 2 * method.rankStep)));
       continue;
     }
     const PlannedPlan result = planned(request);
@@ -101,13 +108,13 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
 }
 
 TEST_P(EveryMethod, FactorsAreOfThePlansShape) {
-  const PlannedPlan result = planned(requestOf(GetParam(), 0.25));
+  const PlannedPlan result = planned(requestOf(GetParam(), shareFor(GetParam())));
   const PlanFactors factors = factorsOf(result.plan);
   ASSERT_EQ(factors.size(), result.plan.groups.size());
   for (std::size_t i = 0; i < factors.size(); ++i) {
     const Group& group = result.plan.groups[i];
     const GroupFactors& factor = factors[i];
-    if (result.plan.storage == Storage::plainQuantised) {
+    if (result.plan.storage == Storage::plainQuantised || group.isUncompressed()) {
       EXPECT_TRUE(factor.isIdentity());
       continue;
     }
@@ -128,8 +135,8 @@ TEST_P(EveryMethod, FactorsAreOfThePlansShape) {
 }
 
 TEST_P(EveryMethod, TheSameTwiceIsTheSameToTheBit) {
-  const PlannedPlan first = planned(requestOf(GetParam(), 0.25));
-  const PlannedPlan second = planned(requestOf(GetParam(), 0.25));
+  const PlannedPlan first = planned(requestOf(GetParam(), shareFor(GetParam())));
+  const PlannedPlan second = planned(requestOf(GetParam(), shareFor(GetParam())));
   EXPECT_EQ(first.plan, second.plan);
   EXPECT_EQ(first.predictedLoss, second.predictedLoss);
   const PlanFactors a = factorsOf(first.plan);
@@ -330,6 +337,19 @@ TEST(Planner, WeightsAloneNeedNoStatistics) {
   const PlanFactors alone = valueOf(makeFactors(shortDecoder(), nullptr, result.plan, {}));
   EXPECT_TRUE(at::equal(alone.front().up, factorsOf(result.plan).front().up));
   EXPECT_TRUE(planned(requestOf("svd", 0.5)).predictedLoss);
+}
+
+TEST(Planner, KeysStayWholeWhereOnlyValuesAreCompressed) {
+  const PlannedPlan result = planned(requestOf("values", 0.75));
+  const int width = shortDecoder().shape().headDim;
+  for (const Group& group : result.plan.groups) {
+    ASSERT_EQ(group.slots.size(), 1U);
+    const bool isKey = group.slots.front().side == Side::key;
+    EXPECT_EQ(group.isUncompressed(), isKey);
+    EXPECT_EQ(group.locked, isKey);
+    EXPECT_EQ(group.rank(), isKey ? width : width / 2);
+  }
+  EXPECT_EQ(result.achievedBytes * 4, shortDecoder().shape().cacheBytesPerToken() * 3);
 }
 
 TEST(Planner, StopsWhenAsked) {

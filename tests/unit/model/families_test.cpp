@@ -178,6 +178,32 @@ INSTANTIATE_TEST_SUITE_P(Shared, FamilyFixture,
                            return name;
                          });
 
+TEST(MimoV2Flash, IsReadWhereAllLayersSeeEverythingAndNoneHasExperts) {
+  json config = sizes("mimo_v2_flash");
+  config.update({{"attention_value_scale", nullptr}, {"hybrid_layer_pattern", {0, 0, 0, 0}}, {"moe_layer_freq", {0, 0, 0, 0}}, {"attention_bias", true}});
+  const DecoderDescription description = described(config);
+  EXPECT_EQ(description.shape.kvHeads, 4);
+  EXPECT_EQ(description.shape.headDim, 192);
+  EXPECT_EQ(description.shape.valueHeadDim, 128);
+  EXPECT_EQ(description.ropes[0].theta, 5e6);
+  EXPECT_EQ(description.ropes[0].rotaryDim, 64);
+  const AttentionDescription& attention = description.layers[3].attention;
+  EXPECT_EQ(attention.value.out, 4 * 128);
+  EXPECT_EQ(attention.output.in, 32 * 128);
+  EXPECT_EQ(attention.value.bias, "model.layers.3.self_attn.v_proj.bias");
+  EXPECT_EQ(attention.output.bias, "");
+
+  config["moe_layer_freq"][3] = 1;
+  EXPECT_THAT(refusal(config), HasSubstr("moe_layer_freq: only dense layers are supported"));
+  config["mlp_layer_types"] = {"dense", "dense", "dense", "dense"};  // transformers looks there
+  EXPECT_EQ(refusal(config), "accepted");
+  config.erase("hybrid_layer_pattern");
+  EXPECT_THAT(refusal(config), HasSubstr("layer_types: only full_attention layers are supported"));
+  config["layer_types"] = {"full_attention", "full_attention", "full_attention", "full_attention"};
+  config.erase("attention_value_scale");  // 0.707 where it is absent
+  EXPECT_THAT(refusal(config), HasSubstr("attention_value_scale is 0.707; supported: 1"));
+}
+
 TEST(FusedMatrices, RowsLieByProjectionOrByGroup) {
   json config = {{"model_type", "phi3"},     {"num_hidden_layers", 1},   {"hidden_size", 8},
                  {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"head_dim", 2},
