@@ -116,6 +116,19 @@ at::Tensor rotaryPairs(const HeadRotation& rotation) {
   return rotation.isInterleaved ? numbers.view({-1, 2}) : numbers.view({2, -1}).t().contiguous();
 }
 
+bool commutesWithRotation(const at::Tensor& matrix, const HeadRotation& rotation) {
+  if (rotation.rotaryDim == 0) return true;
+  const double allowed = 1e-5 * matrix.abs().max().item<double>();
+  const at::Tensor pairs = rotaryPairs(rotation), a = pairs.select(1, 0), b = pairs.select(1, 1), flat = matrix.reshape(-1);
+  const auto places = [&](const at::Tensor& rows, const at::Tensor& columns) { return rows * matrix.size(1) + columns; };
+  const auto entries = [&](const at::Tensor& rows, const at::Tensor& columns) { return flat.index_select(0, places(rows, columns)); };
+  const auto isNothing = [&](const at::Tensor& numbers) { return numbers.numel() == 0 || numbers.abs().max().item<double>() <= allowed; };
+  if (!isNothing(entries(a, a) - entries(b, b)) || !isNothing(entries(a, b) + entries(b, a))) return false;
+  const at::Tensor own = at::cat({places(a, a), places(a, b), places(b, a), places(b, b)});
+  const at::Tensor rest = flat.index_fill(0, own, 0).view(matrix.sizes());
+  return isNothing(rest.narrow(0, 0, rotation.rotaryDim)) && isNothing(rest.narrow(1, 0, rotation.rotaryDim));
+}
+
 Result<GroupBasis> commonHeadBasis(const at::Tensor& covariance, const at::Tensor& metrics, std::int64_t heads, const HeadRotation& rotation) {
   const std::int64_t width = covariance.size(0) / heads;
   if (!covariance.isfinite().all().item<bool>())

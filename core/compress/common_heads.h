@@ -20,6 +20,9 @@ struct HeadRotation {
 /// Of each rotary pair the places of its two numbers in a head, int64 [rotaryDim / 2, 2].
 at::Tensor rotaryPairs(const HeadRotation& rotation);
 
+/// Whether [d, d] multiplies every rotary pair by one complex number and mixes no pair with anything else: then it commutes with RoPE.
+bool commutesWithRotation(const at::Tensor& matrix, const HeadRotation& rotation);
+
 /// The basis in which t key heads share one that rotates like each of them (Yu et al. 2024, "Effectively Compress KV Heads", made exact
 /// for RoPE). Rotary pair j of head i is the complex number k_ij; with weights w_ij, the mean of the metric over the pair, the Hermitian
 /// second moments E[sqrt(w_ij) k_ij conj(sqrt(w_lj) k_lj)] have the eigenvectors v_j: k_ij ~ v_ij c_j / sqrt(w_ij) with c_j one number of

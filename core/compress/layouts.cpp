@@ -42,7 +42,8 @@ std::vector<std::pair<std::string_view, std::string_view>> layoutNames() {
       {"separate", "one latent for all keys of a layer, one for all values"},
       {"head", "every head of keys and of values alone"},
       {"paired", "groups of heads with similar keys, the same heads for values"},
-      {"values", "every head of values alone, keys as they are"}};
+      {"values", "every head of values alone, keys as they are"},
+      {"common-key", "one latent for all keys of a layer, as wide as a head, one for all values"}};
   for (const Grouping& grouping : groupings()) names.emplace_back(grouping.name, grouping.summary);
   return names;
 }
@@ -64,7 +65,7 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
   HeadGroups keys, values;
   if (request.grouping == "head" || request.grouping == "values") {
     keys = values = eachAlone(heads);
-  } else if (request.grouping == "separate" || (jointly && (request.groupSize <= 0 || request.groupSize >= heads))) {
+  } else if (request.grouping == "separate" || request.grouping == "common-key" || (jointly && (request.groupSize <= 0 || request.groupSize >= heads))) {
     keys = values = {allHeads(heads)};
   } else {
     KVISTA_ASSIGN(const Grouping* grouping, findGrouping(jointly || paired ? "swap" : request.grouping));
@@ -87,8 +88,9 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
 
   if (jointly) return joinKeysAndValues(shape, request.layer, keys);
   std::vector<Group> groups = groupsOf(shape, request.layer, keys, values);
-  if (request.grouping == "values")
+  if (request.grouping == "values" || request.grouping == "common-key")
     for (Group& group : groups) group.locked = group.slots.front().side == Side::key;
+  if (request.grouping == "common-key") std::fill(groups.front().widths.begin() + shape.headDim, groups.front().widths.end(), std::uint8_t{0});
   return groups;
 }
 

@@ -127,10 +127,11 @@ int sideOf(const Group& group) {
   return keys && values ? 2 : values ? 1 : 0;
 }
 
-/// Bytes a token of what a layout leaves as it is.
+/// Bytes a token of what a layout locks.
 std::int64_t lockedBytes(std::string_view grouping, const ModelShape& shape) {
   constexpr std::int64_t kBytesPerNumber = 2;
-  return grouping == "values" ? kBytesPerNumber * shape.layers * shape.keyWidth() : 0;
+  const int numbers = grouping == "values" ? shape.keyWidth() : grouping == "common-key" ? shape.headDim : 0;
+  return kBytesPerNumber * shape.layers * numbers;
 }
 
 /// Fewer bytes than the method's smallest piece (a block of directions at the smallest width, or every number of plain
@@ -378,7 +379,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   KVISTA_ASSIGN(Settings settings, settingsOf(request));
   const Method& method = settings.method;
   const ModelShape& shape = decoder.shape();
-  if (method.sharesHeads) KVISTA_CHECK(boundHeads(request.target, shape, settings));
+  if (method.sharesHeads && method.grouping != "common-key") KVISTA_CHECK(boundHeads(request.target, shape, settings));
   KVISTA_CHECK(checkStatistics(decoder, statistics, method));
   KVISTA_ASSIGN(CompressionPlan plan, draftPlan(request, shape));
   KVISTA_ASSIGN(const DeviceProfile* device, findDeviceProfile(request.device));

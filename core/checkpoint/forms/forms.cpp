@@ -16,7 +16,8 @@
   X(palu)               \
   X(gqa)                \
   X(serve)              \
-  X(vOnly)
+  X(vOnly)              \
+  X(mla)
 
 namespace kvista {
 

@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <fmt/format.h>
@@ -109,20 +108,6 @@ Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const D
   for (const auto& [name, tensor] : checkpoint.tensors->tensors())
     if (!changed.contains(name)) tensors.push_back(carriedOver(checkpoint.tensors, tensor, name, dtype));
   return tensors;
-}
-
-/// Whether [d, d] multiplies every rotary pair by one complex number and mixes no pair with anything else: then it commutes with RoPE.
-bool commutesWithRotation(const at::Tensor& matrix, const HeadRotation& rotation) {
-  if (rotation.rotaryDim == 0) return true;
-  const double allowed = 1e-5 * matrix.abs().max().item<double>();
-  const at::Tensor pairs = rotaryPairs(rotation), a = pairs.select(1, 0), b = pairs.select(1, 1), flat = matrix.reshape(-1);
-  const auto places = [&](const at::Tensor& rows, const at::Tensor& columns) { return rows * matrix.size(1) + columns; };
-  const auto entries = [&](const at::Tensor& rows, const at::Tensor& columns) { return flat.index_select(0, places(rows, columns)); };
-  const auto isNothing = [&](const at::Tensor& numbers) { return numbers.numel() == 0 || numbers.abs().max().item<double>() <= allowed; };
-  if (!isNothing(entries(a, a) - entries(b, b)) || !isNothing(entries(a, b) + entries(b, a))) return false;
-  const at::Tensor own = at::cat({places(a, a), places(a, b), places(b, a), places(b, b)});
-  const at::Tensor rest = flat.index_fill(0, own, 0).view(matrix.sizes());
-  return isNothing(rest.narrow(0, 0, rotation.rotaryDim)) && isNothing(rest.narrow(1, 0, rotation.rotaryDim));
 }
 
 /// One layer's projections for its common heads.

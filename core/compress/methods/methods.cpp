@@ -20,6 +20,7 @@
   X(gqa) \
   X(kqsvd) \
   X(values) \
+  X(mla) \
   X(plain)
 
 namespace kvista {

@@ -271,7 +271,7 @@ TEST(Export, refusesFactorsAndFormsThatDoNotFit) {
               HasSubstr("Group 0 is compressed but has no factors"));
   const auto unknown = exportTo(folder / "x", model, plan, randomFactors(plan), "sparse");
   EXPECT_THAT(unknown.error().message, HasSubstr("no export form \"sparse\""));
-  EXPECT_THAT(unknown.error().hint, HasSubstr("latent, dense, palu, gqa, serve, vOnly"));
+  EXPECT_THAT(unknown.error().hint, HasSubstr("latent, dense, palu, gqa, serve, vOnly, mla"));
 
   CompressionPlan plain = planNamed("whole");
   plain.storage = Storage::plainQuantised;

@@ -68,7 +68,8 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
       continue;
     }
     if (method.sharesHeads && share < 1.0 / shape.kvHeads) {
-      EXPECT_THAT(refused(request).message, HasSubstr("but the method gqa stores 256 with one head for every 8"));
+      const char* reason = method.grouping == "common-key" ? "but the method mla stores 144 at least" : "but the method gqa stores 256 with one head for every 8";
+      EXPECT_THAT(refused(request).message, HasSubstr(reason));
       continue;
     }
     if (method.grouping == "values" && share <= 0.5) {
@@ -350,6 +351,22 @@ TEST(Planner, KeysStayWholeWhereOnlyValuesAreCompressed) {
     EXPECT_EQ(group.rank(), isKey ? width : width / 2);
   }
   EXPECT_EQ(result.achievedBytes * 4, shortDecoder().shape().cacheBytesPerToken() * 3);
+}
+
+TEST(Planner, KeysBecomeOneHeadWhereAllShareIt) {
+  const PlannedPlan result = planned(requestOf("mla", 0.25));
+  const ModelShape& shape = shortDecoder().shape();
+  ASSERT_EQ(result.plan.groups.size(), static_cast<std::size_t>(2 * shape.layers));
+  for (const Group& group : result.plan.groups) {
+    EXPECT_EQ(static_cast<int>(group.slots.size()), shape.kvHeads);
+    const bool isKey = group.slots.front().side == Side::key;
+    EXPECT_EQ(group.locked, isKey);
+    EXPECT_EQ(group.rank(), isKey ? shape.headDim : shape.valueWidth() / 2 - shape.headDim);
+  }
+  const PlanFactors factors = factorsOf(result.plan);
+  const auto predicted = valueOf(predictLoss(shortDecoder(), shortStatistics(), result.plan, factors, {}));
+  ASSERT_TRUE(predicted && result.predictedLoss);
+  EXPECT_NEAR(*predicted / *result.predictedLoss, 1, 1e-6);
 }
 
 TEST(Planner, StopsWhenAsked) {
