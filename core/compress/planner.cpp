@@ -345,7 +345,8 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
 Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& shape) {
   KVISTA_ASSIGN(const Settings settings, settingsOf(request));
   const Method& method = settings.method;
-  const LossModel best{.gradients = true};  // of the best calibration
+  LossModel best;
+  best.gradients = true;  // of the best calibration
   KVISTA_CHECK(findAllocator(method.allocator));
   KVISTA_CHECK(findDeviceProfile(request.device));
   KVISTA_CHECK(checkCompensation(request, method));

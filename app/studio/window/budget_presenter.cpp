@@ -104,7 +104,10 @@ void BudgetPresenter::setLocks(const std::vector<std::pair<int, bool>>& locks) {
 void BudgetPresenter::setStorage(Storage storage) {
   if (storage == document_.plan().storage) return;
   const CompressionPlan& plan = document_.plan();
-  PlanWish wish{.method = storage == Storage::coded ? "coded" : "joint", .target = plan.target, .keep = plan};
+  PlanWish wish;
+  wish.method = storage == Storage::coded ? "coded" : "joint";
+  wish.target = plan.target;
+  wish.keep = plan;
   wish.metric = plan.metric;
   wish.damping = plan.damping;
   wish.sinkFree = plan.sinkFree;

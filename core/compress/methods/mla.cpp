@@ -9,6 +9,7 @@ Method mlaMethod() {
           .summary = "One key for all heads, and values in one latent, for a checkpoint with DeepSeek-V2's latent attention",
           .source = "help page Methods, section 11",
           .grouping = "common-key",
+          .measure = {},
           .allocator = "uniform",
           .sharesHeads = true};
 }

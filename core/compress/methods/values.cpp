@@ -9,6 +9,7 @@ Method valuesMethod() {
           .summary = "Keys as they are, every value head in a low rank, for a checkpoint of an engine's own architecture",
           .source = "help page Methods, section 2",
           .grouping = "values",
+          .measure = {},
           .allocator = "uniform"};
 }
 
