@@ -138,7 +138,7 @@ PlanFactors shapesOfFactors(const CompressionPlan& plan) {
 Result<void> checkContainerOfForm(const ExportPlace& place, const ExportForm& form) {
   if (place.container != Container::gguf) return {};
   if (!form.isStock)
-    return fail(ErrorCode::invalidArgument, fmt::format("The form {} has an architecture of its own, which llama.cpp does not know: a GGUF file cannot hold it.", form.name),
+    return fail(ErrorCode::invalidArgument, fmt::format("The form {} is not written into a GGUF file: its architecture is none of those that KVista writes there.", form.name),
                 "Export the form dense into a GGUF file, or this form with --container safetensors.");
   if (place.shardBytes != kShardBytes)
     return fail(ErrorCode::invalidArgument, "A GGUF file is written whole; it has no size to be divided at.",

@@ -117,7 +117,10 @@ TEST(PlanDialogTest, EveryPartOfAMethodCanBeChangedAndTheMethodsOwnIsNotSaid) {
   changed.measure = std::nullopt;
   EXPECT_EQ(dialog.wish(), changed);
   combo("method")->setCurrentText(QStringLiteral("plain"));  // which has none of these parts
-  EXPECT_EQ(dialog.wish(), (PlanWish{.method = "plain", .target = own.target}));
+  PlanWish plain;
+  plain.method = "plain";
+  plain.target = own.target;
+  EXPECT_EQ(dialog.wish(), plain);
 }
 
 TEST(PlanDialogTest, BeginsWithThePartsThatThePlanHasOfItsOwn) {
@@ -182,7 +185,8 @@ TEST_F(PlanWindow, EveryMethodOfTheEngineCanBeChosenAndUndone) {
   ASSERT_GE(document().catalogue().methods.size(), 9U);
   for (const MethodChoice& method : document().catalogue().methods) {
     if (method.choice.name == document().plan().method) continue;
-    makePlan(method.choice.name.c_str(), QStringLiteral("4"));  // What quantisation alone can reach, too.
+    const bool keepsKeys = method.choice.name == "values";  // which are half of the cache
+    makePlan(method.choice.name.c_str(), keepsKeys ? QStringLiteral("1.5") : QStringLiteral("4"));  // what quantisation alone can reach, too
     ASSERT_TRUE(waitFor([&] { return isIdle() && document().plan().method == method.choice.name; })) << window->facts().dump(1);
     EXPECT_EQ(document().undoStack().count(), ++steps) << method.choice.name;
     EXPECT_EQ(document().undoStack().undoText(), QStringLiteral("Plan anew: %1").arg(QString::fromStdString(method.choice.name)));
