@@ -95,7 +95,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   formSummary_->setWordWrap(true);
   preview_->setWordWrap(true);
   preview_->setTextFormat(Qt::RichText);
-  preview_->setMinimumHeight(130);
+  preview_->setMinimumHeight(116);
   preview_->setAlignment(Qt::AlignTop);
   preview_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
   target_->setObjectName(QStringLiteral("exportTarget"));
@@ -106,7 +106,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   where->addWidget(browse_);
   auto* formLayout = new QFormLayout(this);
   formLayout->setContentsMargins(20, 20, 20, 16);
-  formLayout->setVerticalSpacing(10);
+  formLayout->setVerticalSpacing(8);
   formLayout->addRow(tr("Form"), form_);
   formLayout->addRow(QString(), formSummary_);
   formLayout->addRow(tr("Files"), container_);

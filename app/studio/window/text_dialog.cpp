@@ -102,7 +102,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   drawn->addStretch(1);
   auto* form = new QFormLayout(this);
   form->setContentsMargins(20, 20, 20, 16);
-  form->setVerticalSpacing(10);
+  form->setVerticalSpacing(8);
   form->addRow(why);
   form->addRow(tr("Text"), files_);
   if (calibrates) {
