@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
     kvista::addErrors(app, invocation);
     kvista::addSpectra(app, invocation);
     kvista::addReport(app, invocation);
+    kvista::addExperiment(app, invocation);
     kvista::addMakeModel(app, invocation);
     kvista::addBench(app, invocation);
     kvista::addEngine(app, invocation);

@@ -46,7 +46,7 @@ Result<nlohmann::json> askEngine(Workspace& workspace, std::string_view method, 
 
 TextSelection selectionOf(const TextSettings& settings) {
   TextSelection selection{settings.recipe.paths, settings.recipe.window, settings.windows, settings.recipe.skipWindows, {},
-                          settings.recipe.beginWithBos};
+                          settings.recipe.beginWithBos, settings.recipe.weights};
   if (settings.seed >= 0) selection.seed = static_cast<std::uint64_t>(settings.seed);
   return selection;
 }

@@ -71,6 +71,7 @@ void addRetrieval(CLI::App& app, Invocation& invocation);
 void addErrors(CLI::App& app, Invocation& invocation);
 void addSpectra(CLI::App& app, Invocation& invocation);
 void addReport(CLI::App& app, Invocation& invocation);
+void addExperiment(CLI::App& app, Invocation& invocation);
 void addMakeModel(CLI::App& app, Invocation& invocation);
 void addBench(CLI::App& app, Invocation& invocation);
 /// Parts of `bench`, added to its verb.

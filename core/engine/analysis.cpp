@@ -73,4 +73,25 @@ Result<PlanErrorsRecord> planErrorsOf(const Decoder& decoder, const Statistics& 
                           std::move(measured.logits), std::move(measured.attentionOutputs)};
 }
 
+PlanRequest requestOf(const PlanWish& wish) {
+  PlanRequest request;
+  request.method = wish.method;
+  request.target = wish.target;
+  request.rankStep = wish.rankStep;
+  request.grouping = wish.grouping;
+  request.groupSize = wish.groupSize;
+  request.allocator = wish.allocator;
+  request.metric = wish.metric;
+  request.measure = wish.measure;
+  request.damping = wish.damping;
+  request.sinkFree = wish.sinkFree;
+  request.centred = wish.centred;
+  request.compensate = wish.compensate;
+  request.device = wish.device;
+  request.context = wish.context;
+  request.batch = wish.batch;
+  request.manual = wish.keep;
+  return request;
+}
+
 }  // namespace kvista

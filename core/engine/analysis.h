@@ -8,6 +8,7 @@
 #include "core/base/task.h"
 #include "core/calibration/statistics.h"
 #include "core/compress/measures/measures.h"
+#include "core/compress/planner.h"
 #include "core/model/decoder.h"
 #include "core/protocol/records.h"
 
@@ -27,6 +28,9 @@ Result<std::vector<LayerSpectrumRecord>> layerSpectraOf(const Decoder& decoder, 
 /// `transform` computes as `plan` says. Progress in layers.
 Result<PlanErrorsRecord> planErrorsOf(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
                                       const CacheTransform& transform, const Task& task);
+
+/// The wish as the planner takes it.
+PlanRequest requestOf(const PlanWish& wish);
 
 /// Every layer of a model.
 std::vector<int> allLayers(const ModelShape& shape);

@@ -66,6 +66,7 @@ Result<nlohmann::json> evaluate(Call& call);
 Result<nlohmann::json> tokenLosses(Call& call);
 Result<nlohmann::json> generate(Call& call);
 Result<nlohmann::json> retrieval(Call& call);
+Result<nlohmann::json> experiment(Call& call);
 Result<nlohmann::json> refinePlan(Call& call);
 Result<nlohmann::json> previewExport(Call& call);
 Result<nlohmann::json> exportPlan(Call& call);

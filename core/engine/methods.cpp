@@ -25,6 +25,7 @@ const std::vector<EngineMethod>& engineMethods() {
       {"tokenLosses", Lane::compute, tokenLosses},
       {"generate", Lane::compute, generate},
       {"retrieval", Lane::compute, retrieval},
+      {"experiment", Lane::compute, experiment},
       {"refine", Lane::compute, refinePlan, nullptr, true},
       {"previewExport", Lane::light, previewExport},
       {"export", Lane::compute, exportPlan},

@@ -238,6 +238,29 @@ struct ExportRecord {
   bool operator==(const ExportRecord&) const = default;
 };
 
+/// What one system of an experiment came to at one value on one text.
+struct ExperimentRow {
+  std::string sweep, system;  ///< Both empty for the model as it is.
+  std::string text;           ///< Its name.
+  Target target;
+  std::string of;  ///< JSON of all that the figures depend on: a row of another model, text or system is measured anew.
+  struct Figures {
+    std::int64_t bytesPerToken = 0;
+    double share = 0;         ///< Of the 16-bit cache's bytes.
+    double loss = 0;          ///< Mean, nats a predicted token.
+    double originalLoss = 0;  ///< Of the uncompressed model on the same predictions.
+    std::optional<double> predictedRise;  ///< Of the loss, as the plan foresaw it.
+    std::int64_t predictions = 0;
+    double seconds = 0;  ///< To plan, to make factors and to measure.
+    std::string note;    ///< What kept the plan from the request; empty if nothing did.
+    [[nodiscard]] double rise() const { return loss - originalLoss; }
+    bool operator==(const Figures&) const = default;
+  };
+  std::optional<Figures> figures;  ///< Absent where it failed.
+  std::string problem;             ///< Why it failed.
+  bool operator==(const ExperimentRow&) const = default;
+};
+
 /// What `calibrate` and `evaluate` read.
 struct TextSelection {
   std::vector<std::string> paths;
@@ -294,6 +317,7 @@ nlohmann::json toJson(const RefinedPerplexity& record);
 nlohmann::json toJson(const RefineRecord& record);
 nlohmann::json toJson(const ExportPreview& record);
 nlohmann::json toJson(const ExportRecord& record);
+nlohmann::json toJson(const ExperimentRow& record);
 nlohmann::json toJson(const TextSelection& record);
 nlohmann::json toJson(const PlanWish& record);
 nlohmann::json toJson(const PlannedPlan& record);
@@ -355,6 +379,8 @@ template <>
 Result<ExportPreview> read(const nlohmann::json& json);
 template <>
 Result<ExportRecord> read(const nlohmann::json& json);
+template <>
+Result<ExperimentRow> read(const nlohmann::json& json);
 template <>
 Result<TextSelection> read(const nlohmann::json& json);
 template <>

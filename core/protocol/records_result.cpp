@@ -375,4 +375,47 @@ Result<ExportRecord> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
+json toJson(const ExperimentRow& record) {
+  json value = {{"sweep", record.sweep}, {"system", record.system}, {"text", record.text}, {"target", toJson(record.target)}, {"of", record.of}};
+  if (!record.problem.empty()) value["problem"] = record.problem;
+  if (!record.figures) return value;
+  const ExperimentRow::Figures& figures = *record.figures;
+  value["figures"] = {{"bytesPerToken", figures.bytesPerToken}, {"share", figures.share},     {"loss", figures.loss}, {"originalLoss", figures.originalLoss},
+                      {"predictions", figures.predictions},     {"seconds", figures.seconds}, {"note", figures.note}};
+  if (figures.predictedRise) value["figures"]["predictedRise"] = *figures.predictedRise;
+  return value;
+}
+
+namespace {
+
+Result<ExperimentRow::Figures> experimentFigures(const json& value) {
+  Fields fields(value, "a row's figures");
+  ExperimentRow::Figures figures;
+  figures.bytesPerToken = fields.integer("bytesPerToken");
+  figures.share = fields.number("share", 0);
+  figures.loss = fields.number("loss", 0);
+  figures.originalLoss = fields.number("originalLoss", 0);
+  if (fields.has("predictedRise")) figures.predictedRise = fields.number("predictedRise");
+  figures.predictions = fields.integer("predictions", 1);
+  figures.seconds = fields.number("seconds", 0);
+  figures.note = fields.text("note");
+  return fields.finish(std::move(figures));
+}
+
+}  // namespace
+
+template <>
+Result<ExperimentRow> read(const json& value) {
+  Fields fields(value, "a row of results");
+  ExperimentRow record;
+  record.sweep = fields.text("sweep");
+  record.system = fields.text("system");
+  record.text = fields.text("text");
+  if (const json* target = fields.find("target")) record.target = fields.take("target", targetFromJson(*target));
+  record.of = fields.text("of");
+  if (fields.has("problem")) record.problem = fields.text("problem");
+  if (fields.has("figures")) record.figures = fields.take("figures", experimentFigures(value["figures"]));
+  return fields.finish(std::move(record));
+}
+
 }  // namespace kvista

@@ -21,28 +21,11 @@ Result<void> checkRoom(const Call& call, const CompressionPlan& plan, const Mode
 
 Result<nlohmann::json> makePlanFor(Call& call) {
   Fields fields(call.params, "the parameters of makePlan");
-  auto wish = fields.record<PlanWish>("wish");
+  const auto wish = fields.record<PlanWish>("wish");
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
-  PlanRequest request;
-  request.method = wish.method;
-  request.target = wish.target;
-  request.rankStep = wish.rankStep;
-  request.grouping = wish.grouping;
-  request.groupSize = wish.groupSize;
-  request.allocator = wish.allocator;
-  request.metric = wish.metric;
-  request.measure = wish.measure;
-  request.damping = wish.damping;
-  request.sinkFree = wish.sinkFree;
-  request.centred = wish.centred;
-  request.compensate = wish.compensate;
-  request.device = wish.device;
-  request.context = wish.context;
-  request.batch = wish.batch;
-  request.manual = std::move(wish.keep);
   KVISTA_CHECK(checkRoom(call, widestPlan(inputs.model->description.shape), inputs.model->description.shape));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
-  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*decoder, inputs.statistics.get(), request, call.task));
+  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*decoder, inputs.statistics.get(), requestOf(wish), call.task));
   return nlohmann::json{{"planned", toJson(made.planned)}, {"units", unitsToJson(made.units)}};
 }
 

@@ -9,78 +9,17 @@
 #include <fmt/format.h>
 
 #include "core/engine/report/html.h"
+#include "core/engine/report/plot.h"
 #include "core/plan/pareto.h"
 
 namespace kvista {
+
+using namespace plot;
+
 namespace {
 
-constexpr double kWidth = 1000, kHeight = 300, kLeft = 64, kRight = 150, kTop = 12, kBottom = 44;
 /// Below this a rise is within the noise of any measurement; it is drawn at the lower edge.
 constexpr double kSmallestRise = 1e-3;
-constexpr const char* kAccent = "#2556d0";
-constexpr const char* kSoft = "#5a6675";
-
-/// One axis: where a value lies between 0 and 1, and what stands beside it.
-struct Axis {
-  double low = 0, high = 1;  ///< Of the values, or of their logarithms to `base`.
-  double base = 10;          ///< 0: not logarithmic.
-  std::string name;
-  std::function<std::string(double)> text;
-
-  [[nodiscard]] double part(double value) const {
-    const double shown = base > 0 ? std::log(value) / std::log(base) : value;
-    return std::clamp((shown - low) / (high - low), 0.0, 1.0);
-  }
-  [[nodiscard]] double value(double tick) const { return base > 0 ? std::pow(base, tick) : tick; }
-};
-
-double xOf(const Axis& axis, double value) { return kLeft + axis.part(value) * (kWidth - kLeft - kRight); }
-double yOf(const Axis& axis, double value) { return kHeight - kBottom - axis.part(value) * (kHeight - kTop - kBottom); }
-
-/// The plot without what is plotted: hairlines at whole ticks, their texts, the axes' names.
-std::string frame(const Axis& x, const Axis& y, std::string_view label) {
-  std::string svg = fmt::format(R"(<svg class="wide plot" viewBox="0 0 {} {}" role="img" aria-label="{}">)", kWidth, kHeight, label);
-  const auto line = [&](double x1, double y1, double x2, double y2) {
-    svg += fmt::format(R"(<path d="M{:.2f} {:.2f}L{:.2f} {:.2f}" stroke="#e2e5ea" fill="none"/>)", x1, y1, x2, y2);
-  };
-  const auto ticks = [](const Axis& axis) {
-    const double step = std::max(1.0, std::ceil((axis.high - axis.low) / 10));
-    std::vector<double> all;
-    for (double tick = std::ceil(axis.low - 1e-9) + 0.0; tick <= axis.high + 1e-9; tick += step) all.push_back(tick);
-    return all;
-  };
-  for (const double tick : ticks(x)) {
-    const double at = xOf(x, x.value(tick));
-    line(at, kTop, at, kHeight - kBottom);
-    svg += fmt::format(R"(<text x="{:.2f}" y="{}" text-anchor="middle" class="axis">{}</text>)", at, kHeight - kBottom + 16, escaped(x.text(x.value(tick))));
-  }
-  for (const double tick : ticks(y)) {
-    const double at = yOf(y, y.value(tick));
-    line(kLeft, at, kWidth - kRight, at);
-    svg += fmt::format(R"(<text x="{}" y="{:.2f}" text-anchor="end" class="axis">{}</text>)", kLeft - 8, at + 4, escaped(y.text(y.value(tick))));
-  }
-  svg += fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" class="axis">{}</text>)", (kLeft + kWidth - kRight) / 2, kHeight - 8, escaped(x.name));
-  return svg + fmt::format(R"svg(<text x="12" y="{}" text-anchor="middle" class="axis" transform="rotate(-90 12 {})">{}</text>)svg", (kTop + kHeight - kBottom) / 2,
-                           (kTop + kHeight - kBottom) / 2, escaped(y.name));
-}
-
-/// A line through points of the plot.
-std::string path(const std::vector<std::pair<double, double>>& points, std::string_view colour, double width) {
-  std::string way;
-  for (const auto& [x, y] : points) way += fmt::format("{}{:.2f} {:.2f}", way.empty() ? "M" : "L", x, y);
-  return way.empty() ? way : fmt::format(R"(<path d="{}" stroke="{}" stroke-width="{}" fill="none" stroke-linejoin="round"/>)", way, colour, width);
-}
-
-std::string text(double x, double y, std::string_view colour, std::string_view words) {
-  return fmt::format(R"(<text x="{:.2f}" y="{:.2f}" font-size="11" fill="{}">{}</text>)", x, y, colour, escaped(words));
-}
-
-/// Bounds of a logarithmic axis at whole powers, `values` all positive.
-void fit(Axis& axis, const std::vector<double>& values) {
-  const auto [least, most] = std::ranges::minmax(values);
-  axis.low = std::floor(std::log(least) / std::log(axis.base) + 1e-9);
-  axis.high = std::max(axis.low + 1, std::ceil(std::log(most) / std::log(axis.base) - 1e-9));
-}
 
 std::optional<double> riseOf(const Project& project, const std::string& print, const std::optional<double>& loss, bool& measured) {
   measured = false;

@@ -33,10 +33,47 @@ struct Direction {
   int bits;
 };
 
+constexpr const char* kStyle = R"(
+:root { color-scheme: light; }
+body { margin: 0; background: #f4f5f7; color: #18212e; font: 13px/1.5 Inter, "Segoe UI", system-ui, sans-serif; font-variant-numeric: tabular-nums; }
+main { max-width: 1080px; margin: 32px auto; padding: 0 24px; }
+h1 { font-size: 20px; font-weight: 600; margin: 0 0 4px; }
+h2 { font-size: 12.5px; font-weight: 600; margin: 0 0 12px; }
+section { background: #fff; border: 1px solid #e2e5ea; border-radius: 8px; padding: 16px 20px; margin: 16px 0; }
+.soft, figcaption, .axis, th { color: #5a6675; fill: #5a6675; font-size: 11px; font-weight: 400; }
+.figures { display: flex; flex-wrap: wrap; gap: 40px; }
+.figures b { display: block; font-size: 20px; font-weight: 600; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid #e2e5ea; vertical-align: top; overflow-wrap: anywhere; }
+.number { text-align: right; white-space: nowrap; }
+.key, .value { border-radius: 6px; padding: 1px 6px; margin-right: 2px; white-space: nowrap; }
+.key { background: #e8eefc; color: #1f47a8; }
+.value { background: #e4f4ef; color: #136a52; }
+.warning { color: #b45309; }
+.wide { width: 100%; height: auto; }
+.legend span { margin-right: 16px; } .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
+.matrices { display: grid; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); gap: 8px; }
+figure { margin: 0; } figure svg { width: 100%; display: block; }
+pre { white-space: pre-wrap; font: inherit; margin: 0; }
+@media print { body { background: #fff; font-size: 10pt; } main { max-width: none; margin: 0; padding: 0; } section { border: 0; padding: 8px 0; break-inside: auto; }
+  tr, figure, .figures, .plot { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+)";
+
 constexpr double kWidth = 1000, kHeight = 240;
 constexpr std::size_t kBarsALayer = 64;
 
 }  // namespace
+
+std::string section(std::string_view title, const std::string& html) {
+  return html.empty() ? html : fmt::format("<section><h2>{}</h2>{}</section>\n", title, html);
+}
+
+std::string htmlPage(std::string_view title, std::string_view subtitle, const std::string& body) {
+  return fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
+                     "<title>{0} - KVista</title><style>{1}</style></head><body><main>\n<h1>{0}</h1><p class=\"soft\">{2}</p>\n",
+                     escaped(title), kStyle, escaped(subtitle)) +
+         body + "</main></body></html>\n";
+}
 
 /// Viridis at eight places, between which colours are mixed.
 std::string viridis(double value) {

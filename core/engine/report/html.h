@@ -13,6 +13,11 @@ namespace kvista {
 /// Text as HTML shows it, in content and in attributes; bytes that are not UTF-8 become U+FFFD.
 std::string escaped(std::string_view text);
 
+/// A part of a page under a heading, both as HTML; empty where `html` is.
+std::string section(std::string_view title, const std::string& html);
+/// A whole page without scripts or other files, for screens and paper: a title and a line below it, both as they are to be read, and a body as HTML.
+std::string htmlPage(std::string_view title, std::string_view subtitle, const std::string& body);
+
 /// The colour map viridis from 0 to 1, "#rrggbb".
 std::string viridis(double value);
 

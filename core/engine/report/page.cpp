@@ -14,32 +14,6 @@
 namespace kvista {
 namespace {
 
-constexpr const char* kStyle = R"(
-:root { color-scheme: light; }
-body { margin: 0; background: #f4f5f7; color: #18212e; font: 13px/1.5 Inter, "Segoe UI", system-ui, sans-serif; font-variant-numeric: tabular-nums; }
-main { max-width: 1080px; margin: 32px auto; padding: 0 24px; }
-h1 { font-size: 20px; font-weight: 600; margin: 0 0 4px; }
-h2 { font-size: 12.5px; font-weight: 600; margin: 0 0 12px; }
-section { background: #fff; border: 1px solid #e2e5ea; border-radius: 8px; padding: 16px 20px; margin: 16px 0; }
-.soft, figcaption, .axis, th { color: #5a6675; fill: #5a6675; font-size: 11px; font-weight: 400; }
-.figures { display: flex; flex-wrap: wrap; gap: 40px; }
-.figures b { display: block; font-size: 20px; font-weight: 600; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid #e2e5ea; vertical-align: top; overflow-wrap: anywhere; }
-.number { text-align: right; white-space: nowrap; }
-.key, .value { border-radius: 6px; padding: 1px 6px; margin-right: 2px; white-space: nowrap; }
-.key { background: #e8eefc; color: #1f47a8; }
-.value { background: #e4f4ef; color: #136a52; }
-.warning { color: #b45309; }
-.wide { width: 100%; height: auto; }
-.legend span { margin-right: 16px; } .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
-.matrices { display: grid; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); gap: 8px; }
-figure { margin: 0; } figure svg { width: 100%; display: block; }
-pre { white-space: pre-wrap; font: inherit; margin: 0; }
-@media print { body { background: #fff; font-size: 10pt; } main { max-width: none; margin: 0; padding: 0; } section { border: 0; padding: 8px 0; break-inside: auto; }
-  tr, figure, .figures, .plot { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
-)";
-
 /// A figure: what is shown, and the number itself for whoever reads the page with a program.
 std::string figure(std::string_view id, double value, const std::string& shown) {
   return fmt::format(R"(<data id="{}" value="{}">{}</data>)", id, value, escaped(shown));
@@ -52,9 +26,6 @@ std::string withSeparators(std::int64_t number) {
 }
 
 std::string row(std::string_view name, const std::string& html) { return fmt::format("<tr><th>{}</th><td>{}</td></tr>", name, html); }
-std::string section(std::string_view title, const std::string& html) {
-  return html.empty() ? html : fmt::format("<section><h2>{}</h2>{}</section>\n", title, html);
-}
 
 std::string chips(const Group& group) {
   std::string html;
@@ -227,9 +198,7 @@ std::string reportPage(const Report& report) {
   const std::vector<PlanPoint> points = planPoints(project);
   std::string gaps;
   for (const std::string& gap : report.gaps) gaps += fmt::format("<p class=\"warning\">{}</p>", escaped(gap));
-  return fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
-                     "<title>{0} - KVista</title><style>{1}</style></head><body><main>\n<h1>{0}</h1><p class=\"soft\">KVista, method {2}</p>\n",
-                     escaped(report.name), kStyle, escaped(project.plan.method)) +
+  return htmlPage(report.name, fmt::format("KVista, method {}", project.plan.method),
          figures(report) + section("What is missing", gaps) + section("Notes", project.notes.empty() ? "" : "<pre>" + escaped(project.notes) + "</pre>") +
          section("Quality and bytes", qualitySvg(points)) +
          section("Plans", tried(points)) + section("Measured perplexity", measured(project)) + section("Spectra of all layers and the bits of their directions", waterlineSvg(project.plan, report.units)) +
@@ -237,7 +206,7 @@ std::string reportPage(const Report& report) {
          section("Similarity of value heads by layer", similaritySvg(report.similarities, Side::value)) + section("Spectra of the keys", spectraSvg(report.spectra, Side::key)) +
          section("Spectra of the values", spectraSvg(report.spectra, Side::value)) +
          section("Errors by layer", report.errors ? errorsSvg(*report.errors) : "") + section("Spectra and errors by layer", layersTable(report)) +
-         section("Plan", planTable(project.plan)) + section("Model", modelTable(report)) + section("Provenance", provenance(report)) + "</main></body></html>\n";
+         section("Plan", planTable(project.plan)) + section("Model", modelTable(report)) + section("Provenance", provenance(report)));
 }
 
 }  // namespace kvista

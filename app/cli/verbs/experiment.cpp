@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "app/cli/engine_methods.h"
+#include "app/cli/option_checks.h"
+#include "app/cli/verb.h"
+#include "core/engine/experiment/experiment.h"
+#include "core/io/json_file.h"
+
+namespace kvista {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string file, model, folder, statistics;
+  TextSettings text;
+  std::vector<std::string> evaluationPaths;
+  std::int64_t evaluationWindows = 0;
+  ComputeSettings compute;
+};
+
+/// The path of statistics: those given, those that an earlier run left in the folder where they are of the same model and
+/// text, or new ones.
+Result<std::string> statisticsFor(const Options& options, Workspace& workspace, const Task& task) {
+  if (!options.statistics.empty()) return options.statistics;
+  const std::string file = (fs::path(options.folder) / "statistics.kvstats").string();
+  KVISTA_ASSIGN(const auto model, workspace.model(options.model));
+  TextSelection text = selectionOf(options.text);
+  if (text.window == 0) text.window = usualWindow(model->description.maximumPositions);
+  if (options.text.tokens > 0) {
+    const std::int64_t fitting = std::max<std::int64_t>(1, options.text.tokens / text.window);
+    text.windows = text.windows == 0 ? fitting : std::min(text.windows, fitting);
+  }
+  if (fs::exists(file)) {
+    KVISTA_ASSIGN(const Statistics statistics, loadStatistics(file));
+    const TextRecipe& recipe = statistics.recipe;
+    const bool isSame = statistics.modelHash == model->hash && recipe.paths == text.paths && recipe.skipWindows == text.skipWindows && recipe.seed == text.seed &&
+                        recipe.weights == text.weights && recipe.window == text.window && recipe.windows.value_or(0) == text.windows;
+    if (isSame) return file;
+    spdlog::warn("{} is of another model or text and is made anew.", file);
+  }
+  std::error_code error;
+  fs::create_directory(options.folder, error);  // What is wrong with it the engine says.
+  KVISTA_CHECK(askEngine(workspace, "calibrate", {{"model", options.model}, {"text", toJson(text)}, {"output", file}}, task));
+  return file;
+}
+
+/// Each text that was given, in windows like those of calibration; else what calibration left of its own.
+std::vector<TextSelection> textsFor(const Options& options, const Statistics& statistics) {
+  TextSelection selection{statistics.recipe.paths, statistics.recipe.window, options.evaluationWindows, 0, {}, statistics.recipe.beginWithBos};
+  if (options.evaluationPaths.empty()) {
+    selection.skipWindows = statistics.recipe.skipWindows + statistics.windows;
+    selection.seed = statistics.recipe.seed;
+    selection.weights = statistics.recipe.weights;
+    return {selection};
+  }
+  std::vector<TextSelection> texts;
+  for (const std::string& path : options.evaluationPaths) {
+    selection.paths = {path};
+    texts.push_back(selection);
+  }
+  return texts;
+}
+
+Result<Output> run(const Options& options, const Task& task) {
+  if (options.text.recipe.paths.empty() == options.statistics.empty())
+    return fail(ErrorCode::invalidArgument, "Either --text to calibrate on or --stats of an earlier calibration is needed, and not both.");
+  KVISTA_ASSIGN(const nlohmann::json json, readJsonFile(options.file));
+  KVISTA_ASSIGN(const Experiment experiment, experimentFromJson(json));
+  KVISTA_CHECK(checkTexts(options.text.recipe.paths));
+  KVISTA_CHECK(checkTexts(options.evaluationPaths));
+  Workspace workspace(engineSettings(options.compute));
+  KVISTA_ASSIGN(const std::string file, statisticsFor(options, workspace, task));
+  KVISTA_ASSIGN(const auto model, workspace.model(options.model));
+  KVISTA_ASSIGN(const auto statistics, workspace.statistics(file, *model));
+  nlohmann::json texts = nlohmann::json::array();
+  for (const TextSelection& text : textsFor(options, *statistics)) texts.push_back(toJson(text));
+  KVISTA_ASSIGN(const nlohmann::json answer,
+                askEngine(workspace, "experiment", {{"model", options.model}, {"statistics", file}, {"experiment", json}, {"texts", texts}, {"folder", options.folder}}, task));
+
+  const nlohmann::json& rows = answer["rows"];
+  const auto failed = std::ranges::count_if(rows, [](const nlohmann::json& row) { return !row.contains("figures"); });
+  Output output;
+  output.json = {{"experiment", experiment.name}, {"folder", options.folder}, {"failed", failed}, {"rows", rows}};
+  output.text = fmt::format("{}\n{} rows{}; results.html (with plots), .md, .csv and .json are in {}.\n", answer["tables"].get<std::string>(), rows.size(),
+                            failed > 0 ? fmt::format(", {} of which failed", failed) : "", options.folder);
+  return output;
+}
+
+}  // namespace
+
+void addExperiment(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"experiment", "Compare many methods at many sizes on any texts: tables, plots, CSV; goes on where it was stopped",
+                            "kvista experiment resources/experiments/demo.json resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 --evaluate-windows 4 -o demo-experiment"},
+                           options, run);
+  verb->add_option("experiment", options->file, "JSON file that says what to compare (resources/experiments has some)")->required();
+  verb->add_option("model", options->model, "Checkpoint")->required();
+  verb->add_option("-o,--output", options->folder, "Folder for results; one that has some goes on with them")->required();
+  verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate` (instead of --text)");
+  addTextOptions(verb, options->text, false);
+  verb->add_option("--evaluate-on", options->evaluationPaths, "Texts to measure on, each by itself (default: what calibration left of --text)");
+  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of each")->check(wholeNumber(1));
+  addComputeOptions(verb, options->compute);
+}
+
+}  // namespace kvista

@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/engine/experiment/experiment.h"
+
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/compress/method.h"
+#include "core/io/json_file.h"
+#include "core/plan/plan_names.h"
+#include "core/protocol/fields.h"
+
+namespace kvista {
+namespace {
+
+constexpr std::size_t kMostSystems = 1000, kMostValues = 100;
+
+tl::unexpected<Error> bad(const std::string& where, const std::string& problem) {
+  return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment {}.", where, problem), "See the help page Experiments.");
+}
+
+Result<void> checkFields(const nlohmann::json& object, const std::set<std::string>& known, const std::string& where) {
+  if (!object.is_object()) return bad(where, fmt::format("is {}, it must be an object", kindOf(object)));
+  for (const auto& [name, value] : object.items())
+    if (!known.contains(name)) return bad(where, fmt::format("has a field {} that is not known; there are {}", quoteForMessage(name), fmt::join(known, ", ")));
+  return {};
+}
+
+Result<std::string> nameAt(const nlohmann::json& object, const std::string& where) {
+  const auto name = object.find("name");
+  if (name == object.end() || !name->is_string() || name->get_ref<const std::string&>().empty()) return bad(where, "needs a name, a text");
+  return name->get<std::string>();
+}
+
+/// A method's settings as `kvista engine` takes them in makePlan; only the method need be said.
+Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& where) {
+  if (!json.is_object() || !json.contains("method")) return bad(where, "needs an object with a method");
+  nlohmann::json all = toJson(PlanWish{});
+  all.update(json);
+  Result<PlanWish> wish = read<PlanWish>(all);
+  if (!wish) return bad(where, fmt::format("does not say a plan: {}", wish.error().message));
+  // What reading leaves alone is a slip of the pen here.
+  const nlohmann::json understood = toJson(*wish);
+  for (const auto& [name, value] : json.items())
+    if (!understood.contains(name) && value != nlohmann::json(false) && value != nlohmann::json(0))
+      return bad(where, fmt::format("has a field {} that is not known", quoteForMessage(name)));
+  if (wish->keep) return bad(where, "has groups of one model (keep), but an experiment is for any");
+  KVISTA_CHECK(findMethod(wish->method));
+  return wish;
+}
+
+Result<ExperimentSystem> systemFromJson(const nlohmann::json& json, const std::string& where) {
+  KVISTA_CHECK(checkFields(json, {"name", "plan"}, where));
+  ExperimentSystem system;
+  KVISTA_ASSIGN(system.name, nameAt(json, where));
+  if (!json.contains("plan")) return bad(where, "needs a plan");
+  KVISTA_ASSIGN(system.plan, wishFromJson(json["plan"], where + ".plan"));
+  system.hasOwnTarget = json["plan"].contains("target");
+  return system;
+}
+
+Result<std::vector<double>> valuesFromJson(const nlohmann::json& json, Target::Kind unit, const std::string& where) {
+  const double most = unit == Target::Kind::share || unit == Target::Kind::keptFraction ? 1 : kLargestInteger;
+  std::vector<double> values;
+  if (!json.is_array() || json.empty() || json.size() > kMostValues) return bad(where, fmt::format("must be a list of 1 to {} numbers", kMostValues));
+  for (const nlohmann::json& value : json) {
+    if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > most)
+      return bad(where, fmt::format("has {} where numbers above 0 and at most {:g} are wanted", value.dump(), most));
+    values.push_back(value.get<double>());
+  }
+  return values;
+}
+
+Result<ExperimentSweep> sweepFromJson(const nlohmann::json& json, const std::string& where) {
+  KVISTA_CHECK(checkFields(json, {"name", "unit", "values", "systems"}, where));
+  ExperimentSweep sweep;
+  KVISTA_ASSIGN(sweep.name, nameAt(json, where));
+  Fields fields(json, where);
+  sweep.unit = fields.choice("unit", kTargetKinds);
+  const nlohmann::json* values = fields.find("values");
+  const nlohmann::json* systems = fields.find("systems");
+  if (fields.error()) return tl::unexpected(*fields.error());
+  KVISTA_ASSIGN(sweep.values, valuesFromJson(*values, sweep.unit, where + ".values"));
+  if (!systems->is_array() || systems->empty() || systems->size() > kMostSystems) return bad(where + ".systems", fmt::format("must be a list of 1 to {}", kMostSystems));
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < systems->size(); ++i) {
+    KVISTA_ASSIGN(ExperimentSystem system, systemFromJson((*systems)[i], fmt::format("{}.systems[{}]", where, i)));
+    if (!names.insert(system.name).second) return bad(where, fmt::format("has two systems of the name {}", quoteForMessage(system.name)));
+    sweep.systems.push_back(std::move(system));
+  }
+  return sweep;
+}
+
+}  // namespace
+
+Result<Experiment> experimentFromJson(const nlohmann::json& json) {
+  KVISTA_CHECK(checkFields(json, {"kvista", "version", "name", "about", "sweeps"}, "The file"));
+  if (json.value("kvista", nlohmann::json()) != "experiment" || json.value("version", nlohmann::json()) != 1)
+    return bad("The file", "must begin with \"kvista\": \"experiment\" and \"version\": 1");
+  Experiment experiment;
+  KVISTA_ASSIGN(experiment.name, nameAt(json, "The file"));
+  const auto sweeps = json.find("sweeps");
+  if (sweeps == json.end() || !sweeps->is_array() || sweeps->empty() || sweeps->size() > kMostSystems) return bad("sweeps", fmt::format("must be a list of 1 to {}", kMostSystems));
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < sweeps->size(); ++i) {
+    KVISTA_ASSIGN(ExperimentSweep sweep, sweepFromJson((*sweeps)[i], fmt::format("sweeps[{}]", i)));
+    if (!names.insert(sweep.name).second) return bad("sweeps", fmt::format("has two of the name {}", quoteForMessage(sweep.name)));
+    experiment.sweeps.push_back(std::move(sweep));
+  }
+  return experiment;
+}
+
+}  // namespace kvista

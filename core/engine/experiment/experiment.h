@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/calibration/statistics.h"
+#include "core/calibration/token_source.h"
+#include "core/model/decoder.h"
+#include "core/plan/plan.h"
+#include "core/protocol/records.h"
+
+namespace kvista {
+
+/// One way to make a cache smaller, and what tables call it.
+struct ExperimentSystem {
+  std::string name;
+  PlanWish plan;
+  bool hasOwnTarget = false;  ///< `plan.target` holds whatever the sweep asks for.
+};
+
+/// Systems that are asked for the same amounts.
+struct ExperimentSweep {
+  std::string name;
+  Target::Kind unit = Target::Kind::share;
+  std::vector<double> values;
+  std::vector<ExperimentSystem> systems;
+};
+
+/// What is compared: a file that a person writes, see the help page Experiments.
+struct Experiment {
+  std::string name;
+  std::vector<ExperimentSweep> sweeps;
+};
+/// Unknown fields, names that are not there or there twice, and values out of range are refused, with the place. Error: invalidArgument.
+Result<Experiment> experimentFromJson(const nlohmann::json& json);
+
+struct ExperimentText {
+  std::string name;
+  TokenWindows windows;
+};
+
+/// What an experiment is run on.
+struct ExperimentSubject {
+  const Decoder& decoder;
+  std::string modelHash;
+  const Statistics& statistics;
+  const std::vector<ExperimentText>& texts;
+  std::string version;  ///< Of the program.
+};
+
+/// One row each: sweeps, their systems, their values, texts.
+std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const ExperimentSubject& subject);
+
+/// Measures what `known` (rows of an earlier run) does not answer, row by row. What fails becomes a row that says why, and the
+/// others go on; a row that failed earlier is tried again. `keep` is given all rows, in order and without those to come, after each plan. Errors:
+/// cancelled, whatever `keep` answers, and what the uncompressed model cannot be measured for.
+Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, const ExperimentSubject& subject,
+                                                 const std::vector<ExperimentRow>& known,
+                                                 const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep, const Task& task);
+
+/// One line a row, with a heading; RFC 4180.
+std::string experimentCsv(const std::vector<ExperimentRow>& rows);
+/// One table a sweep and text: a line a system, a column a value, perplexities; the best of a column is bold.
+std::string experimentMarkdown(const Experiment& experiment, const std::vector<ExperimentRow>& rows);
+/// The same tables with a plot of quality and bytes for each, as one HTML page without scripts or other files.
+std::string experimentPage(const Experiment& experiment, const std::vector<ExperimentRow>& rows, const ExperimentSubject& subject);
+
+}  // namespace kvista

@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// experiment: many methods at many sizes on some texts, row by row into a folder.
+#include "core/engine/experiment/experiment.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "core/engine/memory_forecast.h"
+#include "core/engine/methods/inputs.h"
+#include "core/io/atomic_file.h"
+#include "core/io/json_file.h"
+
+namespace kvista {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Makes the folder; one that is there already may have an earlier run's results.
+Result<void> makeFolder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directory(folder, error);
+  if (error || !fs::is_directory(folder, error))
+    return fail(ErrorCode::io, fmt::format("The folder {} cannot be made: {}.", folder.string(), error ? error.message() : "a file has its name"),
+                "Give another folder for the results.");
+  return checkWritable(folder / "results.json");
+}
+
+Result<std::vector<ExperimentRow>> knownRows(const fs::path& file) {
+  std::vector<ExperimentRow> rows;
+  if (!fs::exists(file)) return rows;
+  KVISTA_ASSIGN(const nlohmann::json json, readJsonFile(file));
+  Fields fields(json, file.string());
+  rows = fields.records<ExperimentRow>("rows");
+  if (!fields.error()) return rows;
+  return fail(ErrorCode::corruptFile, fmt::format("{} does not hold results of an experiment: {}", file.string(), fields.error()->message),
+              "Move it away, or give another folder for the results.");
+}
+
+/// Each selection under its files' name without ending.
+Result<std::vector<ExperimentText>> textsOf(Call& call, WorkModel& model, const std::vector<TextSelection>& selections) {
+  std::vector<ExperimentText> texts;
+  for (const TextSelection& selection : selections) {
+    KVISTA_ASSIGN(TokenWindows windows, readSelection(call, model, selection));
+    std::string name;
+    for (const std::string& path : selection.paths) name += (name.empty() ? "" : " + ") + fs::path(path).stem().string();
+    if (selection.skipWindows > 0) name += fmt::format(" from window {}", selection.skipWindows);
+    if (std::ranges::any_of(texts, [&](const ExperimentText& text) { return text.name == name; }))
+      return fail(ErrorCode::invalidArgument, fmt::format("Two texts to measure on are called {}.", name), "Give one of the files another name.");
+    texts.push_back({std::move(name), std::move(windows)});
+  }
+  if (texts.empty()) return fail(ErrorCode::invalidArgument, "An experiment needs a text to measure on.", "Name at least one.");
+  return texts;
+}
+
+}  // namespace
+
+Result<nlohmann::json> experiment(Call& call) {
+  Fields fields(call.params, "the parameters of experiment");
+  const nlohmann::json* specification = fields.find("experiment");
+  const auto selections = fields.records<TextSelection>("texts");
+  const fs::path folder = fields.text("folder");
+  KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
+  KVISTA_ASSIGN(const Experiment wanted, experimentFromJson(*specification));
+  WorkModel& model = *inputs.model;
+  if (model.plan)
+    return fail(ErrorCode::invalidArgument, fmt::format("{} is an export and has its plan already.", model.checkpoint.path.string()), "Give the original model.");
+  KVISTA_CHECK(makeFolder(folder));
+  const fs::path results = folder / "results.json";
+  KVISTA_ASSIGN(const std::vector<ExperimentRow> known, knownRows(results));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
+  KVISTA_CHECK(checkMemory(planBytes(widestPlan(decoder->shape()), decoder->shape()), decoder->options().device, "The decompositions"));
+  KVISTA_ASSIGN(const std::vector<ExperimentText> texts, textsOf(call, model, selections));
+  const ExperimentSubject subject{*decoder, model.hash, *inputs.statistics, texts, call.workspace.settings().version};
+  const auto keep = [&](const std::vector<ExperimentRow>& rows) {
+    return writeFileAtomically(results, nlohmann::json{{"experiment", wanted.name}, {"rows", listOf(rows)}}.dump(1));
+  };
+  KVISTA_ASSIGN(const std::vector<ExperimentRow> rows, runExperiment(wanted, subject, known, keep, call.task));
+  const std::string tables = experimentMarkdown(wanted, rows);
+  KVISTA_CHECK(writeFileAtomically(folder / "results.csv", experimentCsv(rows)));
+  KVISTA_CHECK(writeFileAtomically(folder / "results.md", tables));
+  KVISTA_CHECK(writeFileAtomically(folder / "results.html", experimentPage(wanted, rows, subject)));
+  return nlohmann::json{{"rows", listOf(rows)}, {"tables", tables}};
+}
+
+}  // namespace kvista

@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/engine/report/plot.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "core/engine/report/html.h"
+
+namespace kvista::plot {
+
+double Axis::part(double value) const {
+  const double shown = base > 0 ? std::log(value) / std::log(base) : value;
+  return std::clamp((shown - low) / (high - low), 0.0, 1.0);
+}
+
+double Axis::value(double tick) const { return base > 0 ? std::pow(base, tick) : tick; }
+
+double xOf(const Axis& axis, double value) { return kLeft + axis.part(value) * (kWidth - kLeft - kRight); }
+double yOf(const Axis& axis, double value) { return kHeight - kBottom - axis.part(value) * (kHeight - kTop - kBottom); }
+
+std::string frame(const Axis& x, const Axis& y, std::string_view label) {
+  std::string svg = fmt::format(R"(<svg class="wide plot" viewBox="0 0 {} {}" role="img" aria-label="{}">)", kWidth, kHeight, label);
+  const auto line = [&](double x1, double y1, double x2, double y2) {
+    svg += fmt::format(R"(<path d="M{:.2f} {:.2f}L{:.2f} {:.2f}" stroke="#e2e5ea" fill="none"/>)", x1, y1, x2, y2);
+  };
+  const auto ticks = [](const Axis& axis) {
+    const double step = std::max(1.0, std::ceil((axis.high - axis.low) / 10));
+    std::vector<double> all;
+    for (double tick = std::ceil(axis.low - 1e-9) + 0.0; tick <= axis.high + 1e-9; tick += step) all.push_back(tick);
+    return all;
+  };
+  for (const double tick : ticks(x)) {
+    const double at = xOf(x, x.value(tick));
+    line(at, kTop, at, kHeight - kBottom);
+    svg += fmt::format(R"(<text x="{:.2f}" y="{}" text-anchor="middle" class="axis">{}</text>)", at, kHeight - kBottom + 16, escaped(x.text(x.value(tick))));
+  }
+  for (const double tick : ticks(y)) {
+    const double at = yOf(y, y.value(tick));
+    line(kLeft, at, kWidth - kRight, at);
+    svg += fmt::format(R"(<text x="{}" y="{:.2f}" text-anchor="end" class="axis">{}</text>)", kLeft - 8, at + 4, escaped(y.text(y.value(tick))));
+  }
+  svg += fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" class="axis">{}</text>)", (kLeft + kWidth - kRight) / 2, kHeight - 8, escaped(x.name));
+  return svg + fmt::format(R"svg(<text x="12" y="{}" text-anchor="middle" class="axis" transform="rotate(-90 12 {})">{}</text>)svg", (kTop + kHeight - kBottom) / 2,
+                           (kTop + kHeight - kBottom) / 2, escaped(y.name));
+}
+
+std::string path(const std::vector<std::pair<double, double>>& points, std::string_view colour, double width) {
+  std::string way;
+  for (const auto& [x, y] : points) way += fmt::format("{}{:.2f} {:.2f}", way.empty() ? "M" : "L", x, y);
+  return way.empty() ? way : fmt::format(R"(<path d="{}" stroke="{}" stroke-width="{}" fill="none" stroke-linejoin="round"/>)", way, colour, width);
+}
+
+std::string text(double x, double y, std::string_view colour, std::string_view words) {
+  return fmt::format(R"(<text x="{:.2f}" y="{:.2f}" font-size="11" fill="{}">{}</text>)", x, y, colour, escaped(words));
+}
+
+void fit(Axis& axis, const std::vector<double>& values) {
+  const auto [least, most] = std::ranges::minmax(values);
+  axis.low = std::floor(std::log(least) / std::log(axis.base) + 1e-9);
+  axis.high = std::max(axis.low + 1, std::ceil(std::log(most) / std::log(axis.base) - 1e-9));
+}
+
+}  // namespace kvista::plot

@@ -1,0 +1,40 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// What the plots of a page are drawn with: SVG as text.
+namespace kvista::plot {
+
+inline constexpr double kWidth = 1000, kHeight = 300, kLeft = 64, kRight = 150, kTop = 12, kBottom = 44;
+inline constexpr const char* kAccent = "#2556d0";
+inline constexpr const char* kSoft = "#5a6675";
+
+/// One axis: where a value lies between 0 and 1, and what stands beside it.
+struct Axis {
+  double low = 0, high = 1;  ///< Of the values, or of their logarithms to `base`.
+  double base = 10;          ///< 0: not logarithmic.
+  std::string name;
+  std::function<std::string(double)> text;
+
+  [[nodiscard]] double part(double value) const;
+  [[nodiscard]] double value(double tick) const;
+};
+
+/// Where a value lies in the picture.
+double xOf(const Axis& axis, double value);
+double yOf(const Axis& axis, double value);
+/// The plot without what is plotted: hairlines at whole ticks, their texts, the axes' names. Begins the `svg` element.
+std::string frame(const Axis& x, const Axis& y, std::string_view label);
+/// A line through points of the picture; nothing for none.
+std::string path(const std::vector<std::pair<double, double>>& points, std::string_view colour, double width);
+std::string text(double x, double y, std::string_view colour, std::string_view words);
+/// Bounds of a logarithmic axis at whole powers, `values` all positive.
+void fit(Axis& axis, const std::vector<double>& values);
+
+}  // namespace kvista::plot

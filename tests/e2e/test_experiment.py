@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""Many methods on one model with one command, stopped and gone on with, and the files that come of it."""
+
+import csv
+import json
+import math
+import signal
+import subprocess
+
+import pytest
+
+from program import BAD_INPUT, CANCELLED, ENVIRONMENT, MODEL, PROGRAM, SOURCE, TEXTS, answer, complaint, run
+
+CALIBRATION = ["--text", TEXTS / "calibration.txt", "--window", 64, "--windows", 12, "--evaluate-on", TEXTS / "evaluation.txt", "--evaluate-windows", 4]
+
+
+def test_what_was_stopped_goes_on_and_gives_tables(tmp_path):
+    folder = tmp_path / "out"
+    command = ["experiment", SOURCE / "resources/experiments/demo.json", MODEL, *CALIBRATION, "-o", folder]
+    process = subprocess.Popen([PROGRAM, *map(str, command), "-v"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    for line in process.stderr:
+        if "2 of 8" in line:  # The first plan is measured, the second under way.
+            process.send_signal(signal.SIGINT)
+            break
+    process.stderr.read()
+    assert process.wait(60) == CANCELLED
+    before = json.loads((folder / "results.json").read_text())["rows"]
+    assert 2 <= len(before) < 9 and all("figures" in row for row in before)
+
+    said = answer(*command)
+    assert said["rows"][: len(before)] == before and len(said["rows"]) == 9 and said["failed"] == 0
+    again = run(*command)
+    assert "| coded-joint |" in again.stdout and "measured" not in again.stderr
+
+    with open(folder / "results.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row, figures in zip(rows, (row["figures"] for row in said["rows"]), strict=True):
+        assert float(row["perplexity"]) == pytest.approx(math.exp(figures["loss"]))
+        assert float(row["loss_rise"]) == pytest.approx(figures["loss"] - figures["originalLoss"])
+    shown = (folder / "results.md").read_text()
+    assert shown.count("| coded-head |") == 1 and "1/8 of the bytes" in shown
+    assert "evaluation (" in shown
+    page = (folder / "results.html").read_text()
+    assert "coded-head" in page and "<svg" in page and "script" not in page
+
+    # The same figures as by hand.
+    project = tmp_path / "p.kvista"
+    run("plan", MODEL, "--stats", folder / "statistics.kvstats", "--method", "joint", "--share", 0.25, "-o", project)
+    alone = answer("evaluate", project, "--text", TEXTS / "evaluation.txt", "--window", 64, "--windows", 4)["meanNll"]
+    row, = (row for row in said["rows"] if row["system"] == "joint" and row["target"]["value"] == 0.25)
+    assert row["figures"]["loss"] == pytest.approx(alone, abs=1e-5)
+
+    (folder / "results.json").write_text("[]")
+    assert "results.json does not hold results" in complaint(run(*command, code=BAD_INPUT))
