@@ -9,14 +9,22 @@
 
 namespace kvista {
 
-QString demoFolder() {
+namespace {
+
+/// A folder of the installation or of the sources of a build, known by a file in it; empty where there is neither.
+QString resourceFolder(const QString& name, const QString& file) {
   const QDir here(QCoreApplication::applicationDirPath());
-  for (const char* place : {"../share/kvista/demo", "../../../resources/demo"}) {
-    const QString folder = QDir::cleanPath(here.filePath(QLatin1String(place)));
-    if (QFileInfo::exists(folder + QStringLiteral("/model/config.json"))) return folder;
+  for (const char* place : {"../share/kvista/", "../../../resources/"}) {
+    const QString folder = QDir::cleanPath(here.filePath(QLatin1String(place) + name));
+    if (QFileInfo::exists(folder + QLatin1Char('/') + file)) return folder;
   }
   return {};
 }
+
+}  // namespace
+
+QString demoFolder() { return resourceFolder(QStringLiteral("demo"), QStringLiteral("model/config.json")); }
+QString experimentsFolder() { return resourceFolder(QStringLiteral("experiments"), QStringLiteral("demo.json")); }
 
 QString calibrationFile(const QString& model, const QString& hash) {
   const QString data = QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation);

@@ -10,6 +10,9 @@ namespace kvista {
 /// source folder of a build. Empty where there is none.
 QString demoFolder();
 
+/// Experiments that come along, likewise.
+QString experimentsFolder();
+
 /// Where a model's calibration goes while its project has no file: a folder of the user's, which may not be there yet.
 QString calibrationFile(const QString& model, const QString& hash);
 

@@ -5,6 +5,7 @@
 #include <QDir>
 #include <QFileInfo>
 #include <QLocale>
+#include <algorithm>
 
 #include "app/studio/background.h"
 #include "app/studio/places.h"
@@ -35,6 +36,8 @@ Result<std::string> readPage(const json& answer) {
   if (!page.is_string()) return fail(ErrorCode::internal, "The engine's answer holds no report.");
   return page.get<std::string>();
 }
+
+Result<std::vector<ExperimentRow>> readRows(const json& answer) { return readList<ExperimentRow>(field(answer, "rows")); }
 
 QString nameOf(const TextSelection& text) {
   if (text.paths.empty()) return {};
@@ -294,6 +297,35 @@ void Workflow::takeRefined(const RefineRecord& record) {
     Q_EMIT measured(result);
   }
   Q_EMIT refined(record);
+}
+
+void Workflow::compareMethods(const ExperimentWish& wish) {
+  json params = modelParams(document_);
+  params["statistics"] = document_.statistics()->path;
+  params["experiment"] = wish.experiment;
+  params["texts"] = json::array();
+  for (const TextSelection& text : wish.texts) params["texts"].push_back(toJson(text));
+  params["folder"] = wish.folder.toStdString();
+  const QString name = tr("Compare methods: %1").arg(QString::fromStdString(wish.experiment.value("name", std::string())));
+  const auto begin = [this, name, wish, params = std::move(params)](const QString& memory) {
+    const auto done = [this](std::vector<ExperimentRow> rows) {
+      const auto failed = std::ranges::count_if(rows, [](const ExperimentRow& row) { return !row.figures; });
+      experimentRows_ = std::move(rows);
+      Q_EMIT experimentRows(experimentRows_);
+      return failed > 0 ? tr("%L1 rows, %L2 of which failed").arg(experimentRows_.size()).arg(failed) : tr("%L1 rows").arg(experimentRows_.size());
+    };
+    const auto progress = [this](const ProgressRecord& reported) {
+      if (reported.rows.empty()) return;
+      experimentRows_.insert(experimentRows_.end(), reported.rows.begin(), reported.rows.end());
+      Q_EMIT experimentRows(experimentRows_);
+    };
+    experimenting_ = work_.start<std::vector<ExperimentRow>>(name, "experiment", params, readRows, done,
+                                                             {.progress = progress, .again = [this, wish] { compareMethods(wish); }, .memory = memory});
+  };
+  experimentRows_.clear();
+  experimentFolder_ = wish.folder;
+  Q_EMIT experimentRows(experimentRows_);
+  experimenting_ = work_.whenItFits(memoryParams({"makePlan"}), name, begin);
 }
 
 void Workflow::askErrors() {

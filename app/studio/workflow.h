@@ -5,6 +5,7 @@
 #include <QObject>
 #include <QString>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
@@ -40,6 +41,13 @@ struct ExportWish {
   qint64 shardBytes = 0;           ///< Most bytes of a weight file; 0: the usual.
 };
 
+/// What an experiment is asked for; the calibration is the document's.
+struct ExperimentWish {
+  nlohmann::json experiment;          ///< What its file holds.
+  std::vector<TextSelection> texts;   ///< To measure on.
+  QString folder;                     ///< For results, where the engine runs.
+};
+
 /// Brings document and engine together: asks the engine for what the document lacks, and does what takes a while as a
 /// job. What may not fit into memory is forecast first, whoever wants it, and begins only where it fits.
 class Workflow final : public QObject {
@@ -65,6 +73,8 @@ class Workflow final : public QObject {
   void measure(const TextSelection& text);
   /// Trains the plan's factors; those that come are the document's (see setRefined), and are kept when it is cancelled.
   void refine(const RefineWish& wish);
+  /// Many methods side by side; what is measured comes as rows while it goes on.
+  void compareMethods(const ExperimentWish& wish);
   void askErrors();
   void showSimilarity(const std::string& measure);
   /// What a work would take of the memory. Only the newest question is answered.
@@ -84,6 +94,9 @@ class Workflow final : public QObject {
   [[nodiscard]] const std::string& measureShown() const { return measure_; }
   /// The job of the last refining; 0: there was none.
   [[nodiscard]] std::int64_t refining() const { return refining_; }
+  /// The job of the last experiment, 0: there was none, and the folder of its results.
+  [[nodiscard]] std::int64_t experimenting() const { return experimenting_; }
+  [[nodiscard]] const QString& experimentFolder() const { return experimentFolder_; }
   /// Shapes of layers' spectra, once asked for by opening statistics.
   [[nodiscard]] const std::vector<LayerSpectrumRecord>& layerSpectra() const { return layerSpectra_; }
 
@@ -102,6 +115,8 @@ class Workflow final : public QObject {
   /// Of the training's curve, as they come.
   void refinedPoints(const std::vector<kvista::LossPoint>& points);
   void refined(const kvista::RefineRecord& record);
+  /// All that the experiment under way has so far; none when it begins.
+  void experimentRows(const std::vector<kvista::ExperimentRow>& rows);
   void exported(const kvista::ExportRecord& record);
   void reported(const QString& file);
   void layerSpectraReady();
@@ -121,7 +136,9 @@ class Workflow final : public QObject {
   Document& document_;
   EngineClient& engine_;
   EngineJobs work_;
-  std::int64_t refining_ = 0;
+  std::int64_t refining_ = 0, experimenting_ = 0;
+  QString experimentFolder_;
+  std::vector<ExperimentRow> experimentRows_;
   std::string measure_ = kUsualMeasure;
   std::vector<LayerSpectrumRecord> layerSpectra_;
 };

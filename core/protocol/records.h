@@ -180,7 +180,30 @@ struct LossPoint {
   bool operator==(const LossPoint&) const = default;
 };
 
-/// How far a job is. `generate` sends a piece with each, `refine` the points since the last.
+/// What one system of an experiment came to at one value on one text.
+struct ExperimentRow {
+  std::string sweep, system;  ///< Both empty for the model as it is.
+  std::string text;           ///< Its name.
+  Target target;
+  std::string of;  ///< JSON of all that the figures depend on: a row of another model, text or system is measured anew.
+  struct Figures {
+    std::int64_t bytesPerToken = 0;
+    double share = 0;         ///< Of the 16-bit cache's bytes.
+    double loss = 0;          ///< Mean, nats a predicted token.
+    double originalLoss = 0;  ///< Of the uncompressed model on the same predictions.
+    std::optional<double> predictedRise;  ///< Of the loss, as the plan foresaw it.
+    std::int64_t predictions = 0;
+    double seconds = 0;  ///< To plan, to make factors and to measure.
+    std::string note;    ///< What kept the plan from the request; empty if nothing did.
+    [[nodiscard]] double rise() const { return loss - originalLoss; }
+    bool operator==(const Figures&) const = default;
+  };
+  std::optional<Figures> figures;  ///< Absent where it failed.
+  std::string problem;             ///< Why it failed.
+  bool operator==(const ExperimentRow&) const = default;
+};
+
+/// How far a job is. `generate` sends a piece with each, `refine` the points and `experiment` the rows since the last.
 struct ProgressRecord {
   std::string stage;  ///< "calibrate", "evaluate", ...
   std::int64_t done = 0;
@@ -189,6 +212,7 @@ struct ProgressRecord {
   std::optional<double> etaSeconds;  ///< Of this stage; absent while it is not known.
   std::optional<GeneratedPiece> piece;
   std::vector<LossPoint> points = {};
+  std::vector<ExperimentRow> rows = {};
   bool operator==(const ProgressRecord&) const = default;
 };
 
@@ -236,29 +260,6 @@ struct ExportRecord {
   bool verified = false;
   double largestLogitDifference = 0;
   bool operator==(const ExportRecord&) const = default;
-};
-
-/// What one system of an experiment came to at one value on one text.
-struct ExperimentRow {
-  std::string sweep, system;  ///< Both empty for the model as it is.
-  std::string text;           ///< Its name.
-  Target target;
-  std::string of;  ///< JSON of all that the figures depend on: a row of another model, text or system is measured anew.
-  struct Figures {
-    std::int64_t bytesPerToken = 0;
-    double share = 0;         ///< Of the 16-bit cache's bytes.
-    double loss = 0;          ///< Mean, nats a predicted token.
-    double originalLoss = 0;  ///< Of the uncompressed model on the same predictions.
-    std::optional<double> predictedRise;  ///< Of the loss, as the plan foresaw it.
-    std::int64_t predictions = 0;
-    double seconds = 0;  ///< To plan, to make factors and to measure.
-    std::string note;    ///< What kept the plan from the request; empty if nothing did.
-    [[nodiscard]] double rise() const { return loss - originalLoss; }
-    bool operator==(const Figures&) const = default;
-  };
-  std::optional<Figures> figures;  ///< Absent where it failed.
-  std::string problem;             ///< Why it failed.
-  bool operator==(const ExperimentRow&) const = default;
 };
 
 /// What `calibrate` and `evaluate` read.

@@ -303,6 +303,7 @@ json toJson(const ProgressRecord& record) {
   if (record.etaSeconds) value["etaSeconds"] = *record.etaSeconds;
   if (record.piece) value["piece"] = toJson(*record.piece);
   if (!record.points.empty()) value["points"] = listOf(record.points);
+  if (!record.rows.empty()) value["rows"] = listOf(record.rows);
   return value;
 }
 template <>
@@ -316,6 +317,7 @@ Result<ProgressRecord> read(const json& value) {
   if (fields.has("etaSeconds")) record.etaSeconds = fields.number("etaSeconds", 0);
   if (fields.has("piece")) record.piece = fields.record<GeneratedPiece>("piece");
   if (fields.has("points")) record.points = fields.records<LossPoint>("points");
+  if (fields.has("rows")) record.rows = fields.records<ExperimentRow>("rows");
   return fields.finish(std::move(record));
 }
 

@@ -40,6 +40,7 @@
   X(guide)                 \
   X(firstGuide)            \
   X(provenance)            \
+  X(experiment)            \
   X(comparison)            \
   X(planComparison)        \
   X(planComparisonLoss)    \

@@ -87,6 +87,7 @@ class MainWindow final : public QMainWindow {
   void calibrate();
   void makePlan();
   void measure();
+  void compareMethods();
   void refine();
   void askElsewhere(QDialog* dialog);
   void forecastIn(TextDialog* dialog, const QString& method);

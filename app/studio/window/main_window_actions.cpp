@@ -105,6 +105,10 @@ void MainWindow::addPlanActions() {
       "plan.measure", plan, tr("&Measure…"), tr("Ctrl+M"), [this] { measure(); }, [this] { return canChangePlan(); },
       tr("Perplexity of the original and of the plan on a text"));
   add(
+      "plan.experiment", plan, tr("Compare met&hods…"), {}, [this] { compareMethods(); },
+      [this] { return document_.hasModel() && document_.statistics() && !document_.isInGesture(); },
+      tr("Measure many methods at many sizes on this model: tables and plots of quality and bytes"));
+  add(
       "plan.refine", plan, tr("&Refine…"), tr("Ctrl+R"), [this] { refine(); },
       [this] { return canChangePlan() && document_.plan().storage != Storage::plainQuantised; },
       tr("Train the plan's factors, so that the same bytes lose less"));

@@ -13,6 +13,7 @@
 #include "app/studio/places.h"
 #include "app/studio/window/command_palette.h"
 #include "app/studio/window/export_dialog.h"
+#include "app/studio/window/experiment_dialog.h"
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/figure_file.h"
 #include "app/studio/window/help_window.h"
@@ -94,6 +95,23 @@ void MainWindow::measure() {
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.measure(dialog->selection()); });
   forecastIn(dialog, QStringLiteral("evaluate"));
+  dialog->open();
+}
+
+void MainWindow::compareMethods() {
+  const QString folder = QFileInfo(QString::fromStdString(document_.statistics()->path)).absolutePath();
+  const QString model = QFileInfo(QString::fromStdString(document_.modelPath().string())).completeBaseName();
+  TextSelection text = usualText(document_, "evaluation.txt");
+  text.window = document_.statistics()->window;
+  text.windows = 32;
+  auto* dialog = new ExperimentDialog(document_.model(), text, QStringLiteral("%1/%2-experiment").arg(folder, model), this);
+  askElsewhere(dialog);
+  dialog->setElsewhere(workflow_.host().has_value());
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  connect(dialog, &QDialog::accepted, this, [this, dialog] {
+    workflow_.compareMethods(dialog->wish());
+    panels_->show(QStringLiteral("experiment"));
+  });
   dialog->open();
 }
 

@@ -8,6 +8,7 @@
 #include "app/studio/window/analysis_presenter.h"
 #include "app/studio/window/budget_presenter.h"
 #include "app/studio/window/comparison_presenter.h"
+#include "app/studio/window/experiment_presenter.h"
 #include "app/studio/window/groups_presenter.h"
 #include "app/studio/window/heads_presenter.h"
 #include "app/studio/window/panel_dock.h"
@@ -19,6 +20,7 @@
 #include "views/budget_view.h"
 #include "views/comparison_view.h"
 #include "views/error_view.h"
+#include "views/experiment_view.h"
 #include "views/groups_canvas.h"
 #include "views/groups_view.h"
 #include "views/guide_view.h"
@@ -114,6 +116,10 @@ void Panels::addComparison() {
   auto* presenter = new ComparisonPresenter(document_, workflow_, other_, *plans, *matrices);
   presenter->setParent(this);
   connect(presenter, &ComparisonPresenter::message, this, &Panels::message);
+  auto* experiment = add<ExperimentView>("experiment", tr("Experiment"));
+  auto* experimentPresenter = new ExperimentPresenter(document_, workflow_, jobs_, *experiment);
+  experimentPresenter->setParent(this);
+  connect(experiment, &ExperimentView::experimentRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("plan.experiment")); });
 }
 
 void Panels::addWork() {

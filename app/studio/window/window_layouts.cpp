@@ -36,7 +36,8 @@ constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
                               {"plans", rightOf, "layers", .865, .58},
                               {"budget", below, "plans", .5, .42},
                               {"quality", rightOf, "budget", .365, .42},
-                              {"comparison", behind, "plans", .865, .58}};
+                              {"comparison", behind, "plans", .865, .58},
+                              {"experiment", behind, "plans", .865, .58}};
 constexpr Place kTry[] = {
     {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
 
@@ -48,6 +49,7 @@ constexpr Place kSmallAnalyse[] = {{"layers", first, "", .2, 1},              {"
 constexpr Place kSmallCompare[] = {{"layers", first, "", .2, 1},
                                    {"plans", rightOf, "layers", .8, 1},
                                    {"comparison", behind, "plans", .8, 1},
+                                   {"experiment", behind, "plans", .8, 1},
                                    {"budget", behind, "plans", .8, 1},
                                    {"quality", behind, "plans", .8, 1}};
 constexpr Place kSmallTry[] = {{"try", first, "", 1, 1}, {"quality", behind, "try", 1, 1}, {"jobs", behind, "try", 1, 1}};

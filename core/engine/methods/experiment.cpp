@@ -75,10 +75,17 @@ Result<nlohmann::json> experiment(Call& call) {
   KVISTA_CHECK(checkMemory(planBytes(widestPlan(decoder->shape()), decoder->shape()), decoder->options().device, "The decompositions"));
   KVISTA_ASSIGN(const std::vector<ExperimentText> texts, textsOf(call, model, selections));
   const ExperimentSubject subject{*decoder, model.hash, *inputs.statistics, texts, call.workspace.settings().version};
+  std::vector<ExperimentRow> untold;  // Rows that came too soon after the last report.
+  std::size_t seen = 0;
   const auto keep = [&](const std::vector<ExperimentRow>& rows) {
+    untold.insert(untold.end(), rows.begin() + static_cast<std::ptrdiff_t>(seen), rows.end());
+    seen = rows.size();
     return writeFileAtomically(results, nlohmann::json{{"experiment", wanted.name}, {"rows", listOf(rows)}}.dump(1));
   };
-  KVISTA_ASSIGN(const std::vector<ExperimentRow> rows, runExperiment(wanted, subject, known, keep, call.task));
+  const Task telling{call.task.stop, [&](const ProgressReport& each) {
+                       if (call.report({each.stage, static_cast<std::int64_t>(each.done), static_cast<std::int64_t>(each.total), each.unit, {}, {}, {}, untold})) untold.clear();
+                     }};
+  KVISTA_ASSIGN(const std::vector<ExperimentRow> rows, runExperiment(wanted, subject, known, keep, telling));
   const std::string tables = experimentMarkdown(wanted, rows);
   KVISTA_CHECK(writeFileAtomically(folder / "results.csv", experimentCsv(rows)));
   KVISTA_CHECK(writeFileAtomically(folder / "results.md", tables));
