@@ -82,7 +82,7 @@ ExperimentDialog::ExperimentDialog(const ModelRecord& model, const TextSelection
   form->addRow(QString(), note);
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   start_ = buttons->addButton(tr("Compare"), QDialogButtonBox::AcceptRole);
-  start_->setObjectName(QStringLiteral("startExperiment"));
+  start_->setObjectName(QStringLiteral("startButton"));
   markPrimary(start_);
   start_->setDefault(true);
   form->addRow(buttons);
