@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
     kvista::addGenerate(app, invocation);
     kvista::addLosses(app, invocation);
     kvista::addRetrieval(app, invocation);
+    kvista::addGate(app, invocation);
     kvista::addErrors(app, invocation);
     kvista::addSpectra(app, invocation);
     kvista::addReport(app, invocation);

@@ -33,7 +33,7 @@ struct Places {
   [[nodiscard]] at::Tensor on(at::Device device) const { return at::arange(first, first + count, at::TensorOptions(at::kLong).device(device)); }
 };
 
-/// What is added to the scores of keys at `places`, [queryHeads, 1, keys].
+/// What is added to the scores of keys at `places`, [queryHeads, 1, keys] of [keys] or [b, queryHeads, 1, keys] of [b, queryHeads, 1, keys].
 at::Tensor biasesOf(const LinearBiases& biases, double scale, const at::Tensor& places, at::ScalarType dtype) {
   at::Tensor slopes = at::tensor(std::vector<float>(biases.slopes.begin(), biases.slopes.end())).to(places.device());
   if (biases.isRoundedToBfloat16) slopes = slopes.to(at::kBFloat16);  // so are the places, from 257 on, and the products
@@ -68,19 +68,20 @@ WithSinks withSinks(const at::Tensor& queries, const at::Tensor& keys, const at:
   const auto longer = [](const at::Tensor& x) {
     return at::cat({x, at::zeros({x.size(0), x.size(1), 1, x.size(3)}, x.options())}, 2);
   };
-  at::Tensor added = at::zeros({sinks.size(0), queries.size(2), keys.size(2)}, queries.options());
+  const std::int64_t batch = mask && mask->dim() == 4 ? mask->size(0) : 1;
+  at::Tensor added = at::zeros({batch, sinks.size(0), queries.size(2), keys.size(2)}, queries.options());
   if (mask && mask->scalar_type() == at::kBool)
     added.masked_fill_(mask->logical_not(), -std::numeric_limits<double>::infinity());
   else if (mask)
     added = added + *mask;
-  const at::Tensor column = sinks.to(queries.scalar_type()).view({-1, 1, 1}).expand({-1, queries.size(2), 1});
-  return {longer(keys), longer(values), at::cat({added, column}, 2)};
+  const at::Tensor column = sinks.to(queries.scalar_type()).view({1, -1, 1, 1}).expand({batch, -1, queries.size(2), 1});
+  return {longer(keys), longer(values), at::cat({added, column}, 3)};
 }
 
 /// Attention of the queries at some places to the keys at others. Without a mask, every key is seen.
 at::Tensor attend(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                  const std::optional<at::Tensor>& isVisible, const Places& keyPlaces, const at::Tensor& sinks) {
-  const std::optional<at::Tensor> mask = maskOf(attention, isVisible, keyPlaces.on(queries.device()), queries.scalar_type());
+                  const std::optional<at::Tensor>& isVisible, const at::Tensor& keyPlaces, const at::Tensor& sinks) {
+  const std::optional<at::Tensor> mask = maskOf(attention, isVisible, keyPlaces, queries.scalar_type());
   if (sinks.defined()) {
     const WithSinks all = withSinks(queries, keys, values, mask, sinks);
     if (attention.scoreCap == 0) return at::scaled_dot_product_attention(queries, all.keys, all.values, all.mask, 0.0, false, attention.scale);
@@ -103,7 +104,7 @@ at::Tensor inBlocks(const AttentionDescription& attention, const at::Tensor& que
     const Places seen{firstKey, begin + asking.count - firstKey};
     const at::Tensor distance = asking.on(queries.device()).unsqueeze(1) - seen.on(queries.device()).unsqueeze(0);
     blocks.push_back(attend(attention, queries.narrow(2, begin, asking.count), keys.narrow(2, firstKey, seen.count),
-                            values.narrow(2, firstKey, seen.count), distance.ge(0).logical_and_(distance.lt(window)), seen, sinks));
+                            values.narrow(2, firstKey, seen.count), distance.ge(0).logical_and_(distance.lt(window)), seen.on(queries.device()), sinks));
   }
   return at::cat(blocks, 2);
 }
@@ -125,7 +126,39 @@ at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tens
                            const at::Tensor& sinks) {
   const std::int64_t tokens = keys.size(2), seen = std::min(tokens, attention.slidingWindow.value_or(tokens));
   const auto last = [&](const at::Tensor& x) { return repeatHeads(x.narrow(2, tokens - seen, seen), queries.size(1)); };
-  return attend(attention, queries, last(keys), last(values), std::nullopt, {tokens - seen, seen}, sinks).transpose(1, 2).flatten(2);
+  return attend(attention, queries, last(keys), last(values), std::nullopt, Places{tokens - seen, seen}.on(queries.device()), sinks).transpose(1, 2).flatten(2);
+}
+
+namespace {
+
+/// [b, queryHeads, 1, s]: a cached token's place, for each query head.
+at::Tensor placesOf(const PlacedTokens& cached, std::int64_t queryHeads) {
+  const std::int64_t heads = cached.positions.size(1), repeats = queryHeads / heads;
+  const at::Tensor places = repeats == 1 ? cached.positions : cached.positions.repeat_interleave(repeats, 1);
+  return places.unsqueeze(2);
+}
+
+/// Which of them each query sees, [b, queryHeads, n, s].
+at::Tensor isSeen(const AttentionDescription& attention, const at::Tensor& places, const at::Tensor& keyPlaces) {
+  const at::Tensor distance = places.view({1, 1, -1, 1}) - keyPlaces;
+  const at::Tensor isBefore = distance.ge(0).logical_and_(keyPlaces.ge(0));
+  return attention.slidingWindow ? isBefore.logical_and(distance.lt(*attention.slidingWindow)) : isBefore;
+}
+
+}  // namespace
+
+at::Tensor attentionByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places, const PlacedTokens& cached,
+                            const at::Tensor& sinks) {
+  const std::int64_t heads = queries.size(1);
+  const at::Tensor keyPlaces = placesOf(cached, heads);
+  return attend(attention, queries, repeatHeads(cached.keys, heads), repeatHeads(cached.values, heads), isSeen(attention, places, keyPlaces), keyPlaces, sinks)
+      .transpose(1, 2)
+      .flatten(2);
+}
+
+at::Tensor weightsByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places, const PlacedTokens& cached) {
+  const at::Tensor keyPlaces = placesOf(cached, queries.size(1));
+  return weightsOf(attention, queries, repeatHeads(cached.keys, queries.size(1)), maskOf(attention, isSeen(attention, places, keyPlaces), keyPlaces, queries.scalar_type()));
 }
 
 at::Tensor attentionWeights(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& positions) {

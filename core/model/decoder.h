@@ -126,6 +126,9 @@ struct DecoderCache {
   std::vector<RotaryTable> ropes;        ///< Then: of every token's rotation when it came.
 };
 
+struct LiveCache;
+struct LiveLayer;
+
 struct ForwardResult {
   at::Tensor hiddenLast;  ///< [b, n, hiddenSize]: input of the language-model head.
   at::Tensor logits;      ///< [b, n, vocabulary], only if asked for.
@@ -188,6 +191,16 @@ class Decoder {
   /// CPU. The same numbers as `forward` of the whole sequence; RoPE of types that depend on the sequence's length rotates
   /// a token for the length it had when it came.
   Result<at::Tensor> nextToken(const at::Tensor& ids, DecoderCache& cache, const CacheTransform* transform, const Task& task) const;
+
+  /// Reads `ids` int64 [b, n] behind what `cache` holds of b sequences, or begins with them: every query sees the cached tokens
+  /// and those of `ids` up to its own, as far as the family lets it. They join the cache. `transform` may be null; other than
+  /// tokenwise ones are refused. Answers the head's input, [b, n, width].
+  Result<at::Tensor> extend(const at::Tensor& ids, LiveCache& cache, const CacheTransform* transform, const Task& task) const;
+  /// What the last queries of a layer that has read `tokens` tokens give each place of its cache, [b, queryHeads, w, s],
+  /// float32, rows of sum 1 (a sink's share left out); queries do not see what stands behind them.
+  [[nodiscard]] at::Tensor recentAttention(int layer, const LiveLayer& cache, std::int64_t tokens) const;
+  /// Losses of a pass whose head's input is known: `headInput` [b, n, width] of `ids` [b, n]; float32 [b, n-1].
+  Result<at::Tensor> lossesBehind(const at::Tensor& headInput, const at::Tensor& ids, const Task& task) const;
 
   /// Negative log-likelihood of each next token, float32 [b, n-1], n at least 2; the logits never exist whole for a
   /// long window.

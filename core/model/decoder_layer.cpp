@@ -54,7 +54,8 @@ at::Tensor turnedHeads(const AttentionDescription& attention, const at::Tensor& 
   return normalise(norm, weights, turned(splitHeads(attention, x, heads, std::nullopt, weights)));
 }
 
-/// Queries as attention asks with them, [b, queryHeads, n, d], the first of them at `place`. `table` may be null.
+}  // namespace
+
 at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& input,
                           const RotaryTable* table, std::int64_t place) {
   const AttentionDescription& attention = attentionOf(description, layer);
@@ -75,6 +76,8 @@ at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeig
   return heads.transpose(1, 2);
 }
 
+namespace {
+
 /// A cache holds outputs without their bias (`sign` -1), which is put back when they are read (`sign` 1).
 KeyValues withBias(const KeyValues& outputs, const LayerWeights& weights, double sign) {
   const auto shifted = [sign](const at::Tensor& output, const LinearWeights& projection) {
@@ -83,7 +86,8 @@ KeyValues withBias(const KeyValues& outputs, const LayerWeights& weights, double
   return {shifted(outputs.keys, weights.key), shifted(outputs.values, weights.value)};
 }
 
-/// The rest of a block behind its attention: from its `input` and what its projections saw of that.
+}  // namespace
+
 at::Tensor afterAttention(const LayerDescription& layer, const LayerWeights& weights, const at::Tensor& input,
                           const at::Tensor& attentionInput, const at::Tensor& attentionOutput) {
   const auto scaled = [&](const at::Tensor& x) { return layer.residualMultiplier == 1 ? x : x * layer.residualMultiplier; };
@@ -107,8 +111,6 @@ at::Tensor afterAttention(const LayerDescription& layer, const LayerWeights& wei
   }
   return {};
 }
-
-}  // namespace
 
 LayerRecord LayerActivations::record(int layer) const {
   LayerRecord record;
@@ -151,6 +153,25 @@ at::Tensor attentionInput(const DecoderDescription& description, const LayerWeig
   return own.arrangement == Arrangement::normedSums ? input : normalise(own.attentionNorm, weights.attentionNorm, input);
 }
 
+CachedTokens throughTransform(const PassContext& pass, int layer, const LayerWeights& weights, const KeyValues& raw, std::int64_t place,
+                              const RotaryTable* rotation) {
+  const CacheTransform* transform = pass.transform;
+  const auto rotated = [&](const at::Tensor& keys) { return rotateRawKeys(pass.description, weights, layer, keys, rotation).transpose(1, 2); };
+  if (transform == nullptr) return {rotated(raw.keys), raw.values};
+  // A transform treats a sequence's first tokens apart: others stand in for them, and what becomes of those is left out.
+  const std::int64_t standIns = std::min(place, transform->leadingTokens()), tokens = raw.keys.size(1);
+  const auto behind = [&](const at::Tensor& x, std::int64_t dimension) {
+    std::vector<std::int64_t> sizes = x.sizes().vec();
+    sizes[static_cast<std::size_t>(dimension)] = standIns;
+    return standIns == 0 ? x : at::cat({at::zeros(sizes, x.options()), x}, dimension);
+  };
+  const auto own = [&](const at::Tensor& x, std::int64_t dimension) { return standIns == 0 ? x : x.narrow(dimension, standIns, tokens); };
+  const KeyValues bare = withBias(raw, weights, -1);
+  const KeyValues changed = transform->beforeRope(layer, {behind(bare.keys, 1), behind(bare.values, 1)});
+  const KeyValues cached = withBias({own(changed.keys, 1), own(changed.values, 1)}, weights, 1);
+  return {own(transform->afterRope(layer, behind(rotated(cached.keys), 2)), 2), cached.values};
+}
+
 LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input) {
   const LayerDescription& description = pass.description.layers[static_cast<std::size_t>(layer)];
   const RotaryTable* rope = ropeOf(pass.description, layer, pass.ropes);
@@ -159,13 +180,9 @@ LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights
   result.attentionInput = attentionInput(pass.description, weights, layer, input);
   result.keys = linear(result.attentionInput, weights.key);
   result.values = linear(result.attentionInput, weights.value);
-  KeyValues cached{result.keys, result.values};
-  if (pass.transform != nullptr) {
-    cached = withBias(pass.transform->beforeRope(layer, withBias(cached, weights, -1)), weights, 1);
-  }
-  result.rotatedKeys = rotateRawKeys(pass.description, weights, layer, cached.keys, rope).transpose(1, 2);
-  if (pass.transform != nullptr) result.rotatedKeys = pass.transform->afterRope(layer, std::move(result.rotatedKeys));
-  result.cachedValues = cached.values;
+  CachedTokens cached = throughTransform(pass, layer, weights, {result.keys, result.values}, 0, rope);
+  result.rotatedKeys = std::move(cached.rotatedKeys);
+  result.cachedValues = std::move(cached.values);
 
   result.rotatedQueries = rotatedQueries(pass.description, weights, layer, result.attentionInput, rope, 0);
   const KeyValues heads = attendedHeads(pass.description, weights, layer, result.rotatedKeys, result.cachedValues);
@@ -234,22 +251,9 @@ at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeight
     cache.rotatedKeys = transform->afterRope(layer, rotated(all.keys, rope));
     cache.values = all.values;
   } else {
-    // A transform treats a sequence's first tokens apart: others stand in for them, and what becomes of those is left out.
-    const std::int64_t standIns = transform == nullptr ? 0 : std::min(before, transform->leadingTokens());
-    const auto behind = [&](const at::Tensor& x, std::int64_t dimension) {
-      std::vector<std::int64_t> sizes = x.sizes().vec();
-      sizes[static_cast<std::size_t>(dimension)] = standIns;
-      return standIns == 0 ? x : at::cat({at::zeros(sizes, x.options()), x}, dimension);
-    };
-    if (transform != nullptr) {
-      const KeyValues raw = withBias(token, weights, -1);
-      const KeyValues changed = transform->beforeRope(layer, {behind(raw.keys, 1), behind(raw.values, 1)});
-      token = withBias({changed.keys.narrow(1, standIns, 1), changed.values.narrow(1, standIns, 1)}, weights, 1);
-    }
-    at::Tensor key = rotated(token.keys, rotation);
-    if (transform != nullptr) key = transform->afterRope(layer, behind(key, 2)).narrow(2, standIns, 1);
-    cache.rotatedKeys = at::cat({cache.rotatedKeys, key}, 2);
-    cache.values = at::cat({cache.values, token.values}, 1);
+    const CachedTokens own = throughTransform(pass, layer, weights, token, before, rotation);
+    cache.rotatedKeys = at::cat({cache.rotatedKeys, own.rotatedKeys}, 2);
+    cache.values = at::cat({cache.values, own.values}, 1);
   }
   return afterAttention(description, weights, input, normed, attendToAll(pass, layer, weights, query, cache.rotatedKeys, cache.values));
 }

@@ -34,6 +34,24 @@ struct PassContext {
   const CacheTransform* transform = nullptr;  ///< May be null.
 };
 
+/// Tokens as a cache holds them: keys as attention sees them [b, kvHeads, n, headDim], values [b, n, width].
+struct CachedTokens {
+  at::Tensor rotatedKeys, values;
+};
+
+/// What becomes of the raw outputs of tokens that stand at `place` and behind it: turned by `rotation` (a row each; may be null),
+/// through the pass's transform, which must be tokenwise, unless there is none or `place` is 0.
+CachedTokens throughTransform(const PassContext& pass, int layer, const LayerWeights& weights, const KeyValues& raw, std::int64_t place,
+                              const RotaryTable* rotation);
+
+/// Queries as attention asks with them, [b, queryHeads, n, d], the first of them at `place`. `table` may be null.
+at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& input,
+                          const RotaryTable* table, std::int64_t place);
+
+/// The rest of a block behind its attention: from its `input` and what its projections saw of that.
+at::Tensor afterAttention(const LayerDescription& layer, const LayerWeights& weights, const at::Tensor& input,
+                          const at::Tensor& attentionInput, const at::Tensor& attentionOutput);
+
 /// Runs one block on the token behind those in `cache`, `input` [1, 1, hiddenSize], which joins them. `pass.ropes` have
 /// the positions of all of them. Answers the next layer's input.
 at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache& cache);

@@ -20,7 +20,8 @@ LAYERS = {
     "core/distributed": ["core/base"],
     "core/calibration": ["core/model", "core/text", "core/distributed"],
     "core/compress": ["core/calibration"],
-    "core/evaluate": ["core/compress"],
+    "core/policy": ["core/compress"],
+    "core/evaluate": ["core/policy"],
     "core/refine": ["core/compress"],
     "core/checkpoint": ["core/evaluate"],
     "core/protocol": ["core/plan"],
@@ -33,7 +34,7 @@ LAYERS = {
 # Third-party libraries that only some parts may use, by what their headers begin with.
 TORCH = re.compile(r"(ATen|c10|torch|caffe2|cuda)/|cuda|cublas|cusolver")
 QT = re.compile(r"Q[A-Z]|Qt[A-Z]\w*/|q[a-z]+\.h$")
-MAY_USE_TORCH = {"core/cuda", "core/distributed", "core/model", "core/calibration", "core/compress", "core/evaluate", "core/refine", "core/checkpoint", "core/engine", "app/cli"}
+MAY_USE_TORCH = {"core/cuda", "core/distributed", "core/model", "core/calibration", "core/compress", "core/policy", "core/evaluate", "core/refine", "core/checkpoint", "core/engine", "app/cli"}
 MAY_USE_QT = {"views", "app/studio"}
 # Views show records and know neither files nor processes: beside our own headers and Qt's, the standard library only.
 STANDARD_AND_QT_ONLY = {"views"}

@@ -34,11 +34,11 @@ from program import (
 WINDOW = 64
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
 VERBS = (
-    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate refine export verify compare "
+    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval gate evaluate refine export verify compare "
     "compress report make-model engine list doctor"
 ).split()
 VERBS_IN_ORDER = (
-    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval evaluate refine export verify compare "
+    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval gate evaluate refine export verify compare "
     "list doctor"
 ).split()
 

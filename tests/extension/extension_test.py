@@ -17,6 +17,7 @@ from pathlib import Path
 
 NEEDED = ["CMakeLists.txt", "CMakePresets.json", "app", "core", "packaging", "views", "resources"]
 LISTED_AS = {"method": "methods", "measure": "measures", "grouping": "groupings", "allocator": "allocators",
+             "policy": "policies",
              "model family": "families", "export form": "forms"}
 VIEW = "view's exhibit"  # Of the window, listed by the gallery.
 ADDED = "example"
@@ -30,7 +31,7 @@ def rows(contributing):
 
 def token(function):
     """`ckaCentred` of `ckaCentredMeasure`: what a registry's line names."""
-    return re.sub(r"(Method|Measure|Grouping|Allocator|Form|Exhibit)$", "", function)
+    return re.sub(r"(Method|Measure|Grouping|Allocator|Policy|Form|Exhibit)$", "", function)
 
 
 def add(tree, kind, original, registry, function):

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include "app/cli/model.h"
+#include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/evaluate/measure_policy.h"
 #include "core/evaluate/perplexity.h"
 
 namespace kvista {
@@ -15,13 +17,57 @@ struct Options {
   std::string subject;
   TextSettings text;
   ComputeSettings compute;
+  PolicyRequest policy;  ///< Of no name: none.
+  std::vector<std::string> policyOptions;
 };
+
+/// "name=value" each.
+Result<PolicyRequest> completed(PolicyRequest request, const std::vector<std::string>& options) {
+  for (const std::string& option : options) {
+    const std::size_t equals = option.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return fail(ErrorCode::invalidArgument, fmt::format("--policy-option is \"{}\".", option), "It has the form name=value; `kvista list policies` says the names.");
+    request.options[option.substr(0, equals)] = option.substr(equals + 1);
+  }
+  return request;
+}
+
+Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, const PolicyRequest& request, const Task& task, const ProcessGroup& processes) {
+  KVISTA_ASSIGN(const PolicyMeasurement result, measurePolicy(*subject.model.decoder, windows.ids, subject.transform.get(),
+                                                              subject.plan ? &*subject.plan : nullptr, request, task, processes));
+  Output output;
+  output.json = {{"policy", request.policy},
+                 {"perplexity", result.all.perplexity()},
+                 {"perplexityBehindPrompt", result.behindPrompt.perplexity()},
+                 {"meanNll", result.all.meanLoss},
+                 {"meanNllBehindPrompt", result.behindPrompt.meanLoss},
+                 {"predictions", result.all.predictions},
+                 {"predictionsBehindPrompt", result.behindPrompt.predictions},
+                 {"windows", windows.ids.size(0)},
+                 {"window", windows.ids.size(1)},
+                 {"prompt", result.prompt},
+                 {"interval", request.interval},
+                 {"share", result.shareAtEnd()},
+                 {"bytesAtEnd", result.bytesAtEnd},
+                 {"bytesAtMost", result.bytesAtMost},
+                 {"fullBytes", result.fullBytes},
+                 {"tokensKept", result.tokensKept},
+                 {"perWindowMeanNll", result.behindPrompt.windowLosses},
+                 {"seconds", result.all.seconds}};
+  output.text = fmt::format("{}: perplexity {:.4f} behind the prompt of {} tokens ({:.4f} over all; {} windows of {})\n"
+                            "{} of cache at the end, {:.4f} of the 16-bit cache's ({} at most); a head keeps {:.1f} tokens; {:.1f} s\n",
+                            request.policy, result.behindPrompt.perplexity(), result.prompt, result.all.perplexity(), windows.ids.size(0), windows.ids.size(1),
+                            formatBytes(result.bytesAtEnd), result.shareAtEnd(), formatBytes(result.bytesAtMost), result.tokensKept, result.all.seconds);
+  return output;
+}
 
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
+  KVISTA_ASSIGN(const PolicyRequest request, completed(options.policy, options.policyOptions));
   KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task, processes));
   KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task, processes));
+  if (!request.policy.empty()) return runPolicy(subject, windows, request, task, processes);
   KVISTA_ASSIGN(const Perplexity result,
                 measurePerplexity(*subject.model.decoder, windows.ids, subject.transform.get(), "evaluate", task, processes));
   const std::int64_t bytes = subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken();
@@ -88,6 +134,15 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   addTextOptions(verb, options->text);
+  auto* policy = verb->add_option("--policy", options->policy.policy, "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8");
+  verb->add_option("--policy-share", options->policy.share, "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1)")
+      ->check(positiveNumber(1))
+      ->needs(policy);
+  verb->add_option("--prompt", options->policy.prompt, "Tokens that are read before the policy acts (default: half of the window)")->check(wholeNumber(1))->needs(policy);
+  verb->add_option("--interval", options->policy.interval, "The policy acts again after each so many tokens (default: never, and what follows the prompt stays)")
+      ->check(wholeNumber(1))
+      ->needs(policy);
+  verb->add_option("--policy-option", options->policyOptions, "name=value, several times")->needs(policy)->allow_extra_args(false);
   addComputeOptions(verb, options->compute);
 }
 

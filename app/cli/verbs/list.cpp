@@ -4,6 +4,7 @@
 #include <map>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
@@ -16,6 +17,7 @@
 #include "core/plan/allocate.h"
 #include "core/plan/cost.h"
 #include "core/plan/device_profiles.h"
+#include "core/policy/policy.h"
 
 namespace kvista {
 namespace {
@@ -29,6 +31,7 @@ struct Entry {
   std::string summary;
   std::string source;
   std::string formula, unit;  ///< Of measures.
+  std::vector<std::string> options = {};  ///< Of policies.
 };
 
 template <class Range>
@@ -68,6 +71,17 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
            entries.push_back({std::string(allocator.name), std::string(allocator.summary), std::string(allocator.source), {}, {}});
          return entries;
        }},
+      {"policies",
+       [] {
+         std::vector<Entry> entries;
+         for (const Policy& policy : policies()) {
+           std::vector<std::string> options;
+           for (const PolicyOption& option : policy.allOptions()) options.push_back(fmt::format("{} ({})", option.name, option.standard.empty() ? "none" : option.standard));
+           entries.push_back({std::string(policy.name), std::string(policy.summary), std::string(policy.source),
+                              {}, {}, std::move(options)});
+         }
+         return entries;
+       }},
       {"forms", [] { return entriesOf(exportForms()); }},
       {"families",
        [] {
@@ -102,6 +116,10 @@ Result<Output> run(const Options& options, const Task&) {
       for (const std::string& line : {entry.formula, entry.unit, entry.source})
         if (!line.empty()) output.text += fmt::format("  {:<16}   {}\n", "", line);
       list.push_back({{"name", entry.name}, {"summary", entry.summary}, {"source", entry.source}});
+      if (!entry.options.empty()) {
+        output.text += fmt::format("  {:<16}   options: {}\n", "", fmt::join(entry.options, ", "));
+        list.back()["options"] = entry.options;
+      }
       if (!entry.formula.empty()) list.back().update({{"formula", entry.formula}, {"unit", entry.unit}});
     }
     output.json[what] = std::move(list);

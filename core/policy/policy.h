@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/decoder.h"
+#include "core/model/live_cache.h"
+
+namespace kvista {
+
+/// Something about a policy that can be chosen.
+struct PolicyOption {
+  std::string_view name;
+  std::string standard;  ///< What it is where nothing is said: a number, or a word.
+  std::string_view meaning;
+  double least = 0, most = std::numeric_limits<double>::infinity();
+  bool isWord = false;  ///< The name of something or a file, not a number.
+};
+
+/// The options of a policy, checked: each that it has, as asked for or as it stands by itself.
+class PolicySettings {
+ public:
+  /// Errors (invalidArgument): no such option, no number, outside its bounds.
+  static Result<PolicySettings> of(std::string_view policy, const std::vector<PolicyOption>& options,
+                                   const std::map<std::string, std::string>& asked);
+  [[nodiscard]] double number(std::string_view option) const;
+  [[nodiscard]] std::int64_t count(std::string_view option) const { return static_cast<std::int64_t>(number(option)); }
+  [[nodiscard]] const std::string& word(std::string_view option) const;
+
+ private:
+  std::map<std::string, std::string, std::less<>> values_;
+};
+
+/// One layer when a policy acts.
+struct LayerView {
+  const Decoder& decoder;
+  int layer;
+  const LiveLayer& cache;
+  std::int64_t tokens;  ///< Read so far.
+};
+
+/// Says which tokens matter. One for each batch of sequences, called layer by layer in rising order whenever tokens are to go.
+class TokenScorer {
+ public:
+  virtual ~TokenScorer() = default;
+  /// How many of the last tokens' queries it looks at.
+  [[nodiscard]] virtual std::int64_t queries() const { return 0; }
+  /// Before the layers are scored. `ids` int64 [b, cache.tokens]: all that was read.
+  virtual Result<void> prepare(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, const Task& task) {
+    (void)decoder, (void)cache, (void)ids, (void)task;
+    return {};
+  }
+  /// Importance of each place, float32 [b, kvHeads, s]: the highest stay; -infinity goes even where there is room. What empty
+  /// places get does not matter.
+  virtual Result<at::Tensor> score(const LayerView& view) = 0;
+};
+
+/// What a token of one head (or of all heads of a layer, where they can only go together) takes up, bytes.
+struct TokenBytes {
+  std::int64_t exact = 0;   ///< At 16 bits.
+  std::int64_t stored = 0;  ///< As the plan has it; without one, the same.
+  std::int64_t exactTokens = 0;  ///< First tokens that the plan leaves at 16 bits.
+};
+
+/// Changes how tokens are held. One for each batch of sequences.
+class CacheStorage {
+ public:
+  virtual ~CacheStorage() = default;
+  /// Turns what a layer holds into what would be read back. Called layer by layer whenever the policy acts, also on tokens that
+  /// it has changed before.
+  virtual Result<void> store(const LayerView& view, LiveLayer& layer) = 0;
+  /// Bytes of one head that holds `tokens` tokens behind store(), all that reading them back needs counted. Never falls.
+  [[nodiscard]] virtual std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const = 0;
+  /// How many of the last tokens' queries it looks at.
+  [[nodiscard]] virtual std::int64_t queries() const { return 0; }
+};
+
+enum class BudgetScope : std::uint8_t {
+  layers,  ///< Every head of every layer keeps as many tokens.
+  cache,   ///< The highest of all heads and layers stay.
+};
+
+/// A way to keep a cache small while it grows: it either chooses tokens or changes how they are held. A value; a new one is a
+/// file in policies/ and one line in policies.cpp.
+struct Policy {
+  std::string_view name;
+  std::string_view summary;  ///< One line for `kvista list policies`.
+  std::string_view source;   ///< Paper.
+  std::vector<PolicyOption> options = {};
+
+  // Of policies that choose tokens.
+  std::unique_ptr<TokenScorer> (*makeScorer)(const PolicySettings& settings) = nullptr;
+  std::int64_t sinks = 0;         ///< First tokens that always stay, unless the option `sinks` says otherwise,
+  std::int64_t window = 0;        ///< and last ones: `window`.
+  std::int64_t exemptLayers = 0;  ///< First layers that keep all their tokens: `exempt`.
+  BudgetScope scope = BudgetScope::layers;
+  bool isAlikeInHeads = false;    ///< All heads of a layer keep the same tokens.
+
+  // Of policies that change how tokens are held.
+  std::unique_ptr<CacheStorage> (*makeStorage)(const PolicySettings& settings, const ModelShape& shape) = nullptr;
+  /// The option that says how much it keeps, and what it may be by falling bytes: the first that a budget allows is taken where
+  /// nothing is said about it.
+  std::string_view tuned = {};
+  std::vector<double> (*choices)(const ModelShape& shape) = nullptr;
+  bool isTokenwise = true;  ///< A token is held by itself, so that tokens can be chosen too.
+  bool needsPlan = false;   ///< It says which tokens a plan stores; others store heads by themselves and go with no plan.
+
+  /// All options, those that every policy of its kind has included.
+  [[nodiscard]] std::vector<PolicyOption> allOptions() const;
+};
+
+const std::vector<Policy>& policies();
+Result<const Policy*> findPolicy(std::string_view name);
+
+/// What a policy shall do and when. A value.
+struct PolicyRequest {
+  /// A name of `policies()`, or a chooser of tokens and a way to hold them: "snapkv+fp8".
+  std::string policy;
+  std::map<std::string, std::string> options;
+  /// Bytes of the cache over those of the 16-bit cache of all tokens read so far, whenever the policy has acted; in (0, 1].
+  double share = 1;
+  std::int64_t prompt = 0;    ///< Tokens that are read before it acts for the first time; 0: half of the window.
+  std::int64_t interval = 0;  ///< It acts again each time so many more were read; 0: never, and what follows the prompt stays.
+
+  bool operator==(const PolicyRequest&) const = default;
+};
+
+}  // namespace kvista

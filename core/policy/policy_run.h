@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/decoder.h"
+#include "core/model/live_cache.h"
+#include "core/plan/plan.h"
+#include "core/policy/cache_bytes.h"
+#include "core/policy/policy.h"
+
+namespace kvista {
+
+/// A policy at work on one batch of sequences: what all policies have in common. It keeps the budget in bytes, the first and the
+/// last tokens that always stay, and the same tokens in all heads where they are stored together.
+class PolicyRun {
+ public:
+  /// `plan`: what the transform that tokens are read through stores; null without one. `tokens`: how many each sequence will
+  /// have when the policy acts for the last time, for which ways to hold them are fitted to the share. Both must outlive this. Errors (invalidArgument): no such policy or option, what does not go together, a share that cannot be reached.
+  static Result<PolicyRun> begin(const Decoder& decoder, const CompressionPlan* plan, const PolicyRequest& request, std::int64_t tokens);
+
+  /// An empty cache that holds what the policy looks at.
+  [[nodiscard]] LiveCache makeCache() const;
+  /// Leaves of `cache` what the budget allows, and as the policy holds it. `ids` int64 [b, cache.tokens]: what was read.
+  Result<void> act(LiveCache& cache, const at::Tensor& ids, const Task& task);
+  /// Bytes of each sequence's cache, int64 [b], on the CPU.
+  [[nodiscard]] at::Tensor bytes(const LiveCache& cache) const;
+  [[nodiscard]] const CacheBytes& counted() const { return *counted_; }
+  /// Tokens that always stay.
+  [[nodiscard]] std::int64_t sinks() const { return sinks_; }
+  [[nodiscard]] std::int64_t window() const { return window_; }
+
+ private:
+  PolicyRun() = default;
+  /// How many tokens each layer keeps of `read`.
+  [[nodiscard]] Result<std::vector<std::int64_t>> tokensOfLayers(std::int64_t read) const;
+  [[nodiscard]] Result<void> evict(LiveCache& cache, const at::Tensor& ids, const Task& task);
+  [[nodiscard]] Result<std::vector<at::Tensor>> scoresOf(LiveCache& cache, const at::Tensor& ids, const Task& task);
+  [[nodiscard]] std::vector<at::Tensor> highestOfAll(const std::vector<at::Tensor>& scores, const LiveCache& cache) const;
+
+  const Decoder* decoder_ = nullptr;
+  const Policy* chooser_ = nullptr;
+  const Policy* holder_ = nullptr;
+  std::unique_ptr<TokenScorer> scorer_;
+  std::unique_ptr<CacheStorage> storage_;
+  std::unique_ptr<CacheBytes> counted_;
+  double share_ = 1;
+  std::int64_t sinks_ = 0, window_ = 0, exempt_ = 0;
+  std::int64_t actedAt_ = 0;  // tokens read by then
+};
+
+/// Leaves the places of a layer where `stays` (bool [b, kvHeads, s]) holds, in their order; where heads keep different numbers of them,
+/// the places behind the last are empty.
+void keepPlaces(LiveLayer& layer, const at::Tensor& stays);
+
+}  // namespace kvista

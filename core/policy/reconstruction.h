@@ -1,0 +1,23 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/decoder.h"
+#include "core/model/live_cache.h"
+
+namespace kvista {
+
+/// How much the text needs each place of the cache to say itself again (KVzip, Kim et al. 2025): the text is read once more behind
+/// the cache, in parts of `part` tokens that do not see each other, each led in by the 8 tokens before it; the answer is the highest
+/// attention that any of its queries gives, of all query heads of a kv head. A layer each, [b, kvHeads, s], float32. `ids` int64
+/// [b, cache.tokens].
+Result<std::vector<at::Tensor>> reconstructionScores(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, std::int64_t part,
+                                                     const Task& task);
+
+}  // namespace kvista

@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "core/policy/policy_run.h"
+#include "tests/unit/demo_model.h"
+
+namespace kvista::test {
+
+/// A policy on the first two layers of the demo model, and the cache of some windows of its text.
+struct PolicyCase {
+  PolicyRun run;
+  LiveCache cache;
+  at::Tensor ids;
+
+  static PolicyCase read(const PolicyRequest& request, std::int64_t tokens = 60, const CompressionPlan* plan = nullptr, const CacheTransform* transform = nullptr) {
+    PolicyCase made{valueOf(PolicyRun::begin(shortDecoder(), plan, request, tokens)), {}, demoWindows(2).ids.narrow(1, 0, tokens)};
+    made.cache = made.run.makeCache();
+    valueOf(shortDecoder().extend(made.ids, made.cache, transform, {}));
+    return made;
+  }
+  void act() {
+    if (auto acted = run.act(cache, ids, {}); !acted) throw std::runtime_error(acted.error().message);
+  }
+};
+
+/// The positions that a head holds.
+inline std::vector<std::int64_t> heldBy(const LiveLayer& layer, int sequence, int head) {
+  std::vector<std::int64_t> positions;
+  const at::Tensor own = layer.positions[sequence][head].contiguous();
+  for (std::int64_t i = 0; i < own.numel(); ++i)
+    if (const auto position = own[i].item<std::int64_t>(); position >= 0) positions.push_back(position);
+  return positions;
+}
+
+}  // namespace kvista::test
