@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
     kvista::addRetrieval(app, invocation);
     kvista::addErrors(app, invocation);
     kvista::addSpectra(app, invocation);
+    kvista::addSharing(app, invocation);
     kvista::addReport(app, invocation);
     kvista::addMakeModel(app, invocation);
     kvista::addBench(app, invocation);

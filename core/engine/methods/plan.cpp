@@ -36,6 +36,9 @@ Result<nlohmann::json> makePlanFor(Call& call) {
   request.sinkFree = wish.sinkFree;
   request.centred = wish.centred;
   request.compensate = wish.compensate;
+  request.unwhitened = wish.unwhitened;
+  request.uncalibrated = wish.uncalibrated;
+  request.sharedFrom = wish.sharedFrom;
   request.device = wish.device;
   request.context = wish.context;
   request.batch = wish.batch;
