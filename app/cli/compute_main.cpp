@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
     kvista::addGate(app, invocation);
     kvista::addErrors(app, invocation);
     kvista::addSpectra(app, invocation);
+    kvista::addSharing(app, invocation);
     kvista::addReport(app, invocation);
     kvista::addExperiment(app, invocation);
     kvista::addMakeModel(app, invocation);

@@ -11,6 +11,7 @@
 
 #include "app/cli/option_checks.h"
 #include "core/compress/layouts.h"
+#include "core/io/json_file.h"
 #include "core/compress/measures/measures.h"
 #include "core/compress/method.h"
 #include "core/plan/allocate.h"
@@ -56,6 +57,18 @@ nlohmann::ordered_json orNull(const std::optional<double>& value) { return value
 
 constexpr int kLargestRank = 1 << 20;  // beyond any model
 
+/// The list "sharedFrom" of a file.
+Result<std::vector<int>> readSharing(const std::string& file) {
+  KVISTA_ASSIGN(const nlohmann::json map, readJsonFile(file));
+  const auto found = map.is_object() ? map.find("sharedFrom") : map.end();
+  const bool sound = map.is_object() && found != map.end() && found->is_array() && !found->empty() &&
+                     std::ranges::all_of(*found, [](const nlohmann::json& layer) { return layer.is_number_unsigned() && layer < 65536; });
+  if (!sound)
+    return fail(ErrorCode::invalidArgument, fmt::format("{} has no list \"sharedFrom\" of layers, counted from 0.", file),
+                "Make one with `kvista sharing`.");
+  return found->get<std::vector<int>>();
+}
+
 }  // namespace
 
 void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
@@ -85,6 +98,9 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_flag("--centred", settings.centred, "Take bases around the mean over tokens, which is put back when the cache is read");
   verb->add_flag("--compensate", settings.compensate,
                  "Fit each layer to what the compressed layers before it hand on, if that helps on held-out text");
+  verb->add_flag("--no-whitening", settings.unwhitened, "Decompose the weights alone, as if the text's inputs were all alike");
+  verb->add_flag("--no-calibration", settings.uncalibrated, "Leave out the offline calibration of values of methods that have one (recalkv)");
+  verb->add_option("--sharing", settings.sharing, "File that says which layer's cache each layer reads, from `kvista sharing`");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
   verb->add_option("--min-rank", settings.minimumRank, "Directions that every group keeps at least")
       ->check(wholeNumber(1, kLargestRank));
@@ -129,6 +145,11 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   request.sinkFree = settings.sinkFree;
   request.centred = settings.centred;
   request.compensate = settings.compensate;
+  request.unwhitened = settings.unwhitened;
+  request.uncalibrated = settings.uncalibrated;
+  if (!settings.sharing.empty()) {
+    KVISTA_ASSIGN(request.sharedFrom, readSharing(settings.sharing));
+  }
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;
   if (settings.minimumRank > 0) request.minimumRank = settings.minimumRank;
@@ -163,6 +184,8 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
     table += fmt::format("  {:>5}  {:<24} {:>5} of {:<5} {:>7} B  {}\n", group.slots.front().layer, slotsInWords(group), group.rank(),
                          group.widths.size(), bytesPerToken(plan, group), widthsInWords(group));
   }
+  for (int layer = 0; layer < static_cast<int>(plan.sharedFrom.size()); ++layer)
+    if (readsAnotherLayer(plan, layer)) table += fmt::format("  {:>5}  reads the cache of layer {}\n", layer, plan.sharedFrom[static_cast<std::size_t>(layer)]);
   const std::int64_t full = shape.cacheBytesPerToken();
   const double achieved = share(plan, shape);
   Output output;
@@ -191,6 +214,7 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                  {"fingerprint", fingerprint(plan)},
                  {"ranks", std::move(ranks)},
                  {"widths", std::move(widths)},
+                 {"sharedFrom", plan.sharedFrom},
                  {"groups", std::move(groups)}};
   output.text = fmt::format("  layer  slots                     rank          bytes    directions x bits\n{}\n", table);
   output.text += fmt::format("method {}{}: {} of {} bytes a token ({:.2f} times smaller; {} requested)\n", plan.method,

@@ -19,7 +19,8 @@ struct PlanSettings {
   int rankStep = 0, groupSize = 0, minimumRank = 0, maximumRank = 0;
   std::string grouping, measure, allocator, metric;
   double damping = 0;
-  bool sinkFree = false, centred = false, compensate = false;
+  bool sinkFree = false, centred = false, compensate = false, unwhitened = false, uncalibrated = false;
+  std::string sharing;  ///< File of a map of layers.
   std::string profile = deviceProfiles().front().name;
   std::int64_t context = 16384, batch = 1;
 };

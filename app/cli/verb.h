@@ -57,6 +57,7 @@ void addForward(CLI::App& app, Invocation& invocation);
 void addCalibrate(CLI::App& app, Invocation& invocation);
 void addMerge(CLI::App& app, Invocation& invocation);
 void addSimilarity(CLI::App& app, Invocation& invocation);
+void addSharing(CLI::App& app, Invocation& invocation);
 void addPlan(CLI::App& app, Invocation& invocation);
 void addEvaluate(CLI::App& app, Invocation& invocation);
 void addRefine(CLI::App& app, Invocation& invocation);

@@ -22,6 +22,9 @@ CompressionPlan withoutGroups(const CompressionPlan& plan) {
   settings.sinkFree = plan.sinkFree;
   settings.centred = plan.centred;
   settings.compensated = plan.compensated;
+  settings.unwhitened = plan.unwhitened;
+  settings.uncalibrated = plan.uncalibrated;
+  settings.sharedFrom = plan.sharedFrom;
   settings.target = plan.target;
   return settings;
 }

@@ -83,6 +83,8 @@ std::string_view wordsFor(Metric metric) {
       return "what the output projection makes of values, keys by their squares";
     case Metric::attention:
       return "what attention scores feel of keys and the output projection makes of values";
+    case Metric::eigen:
+      return "their squares, of keys those of their queries too";
   }
   return "";
 }
@@ -103,6 +105,8 @@ std::string describePlan(const CompressionPlan& plan, const json& report) {
   if (plan.damping > 0) text += fmt::format("* {:.3g} of each head's mean weight is added to all its directions\n", plan.damping);
   if (plan.sinkFree) text += "* bases are those of the tokens beyond the first of each window\n";
   if (plan.centred) text += "* the mean over tokens is taken away before tokens are stored, and put back when they are read\n";
+  if (plan.unwhitened) text += "* bases are those of the weights alone\n";
+  if (plan.uncalibrated) text += "* values are as decomposed, without calibration\n";
   if (plan.compensated) text += "* each layer is fitted to what the compressed layers before it hand on\n";
   if (plan.exactTokens > 0) text += fmt::format("* the first {} tokens stay exact\n", plan.exactTokens);
   text += fmt::format("* fingerprint {}\n", code(report.at("fingerprint").get<std::string>()));

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/block_diag.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
@@ -25,6 +26,7 @@
 
 #include "core/compress/attention_metric.h"
 #include "core/compress/common_heads.h"
+#include "core/compress/common_layers.h"
 #include "core/compress/quantiser_fit.h"
 #include "core/compress/sampled_outputs.h"
 #include "core/model/parallel.h"
@@ -91,7 +93,8 @@ BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method) {
   request.metric = plan.metric;
   request.damping = plan.damping;
   request.keyPosition = plan.keyPosition;
-  request.weightsOnly = method.weightsOnly;
+  request.weightsOnly = method.weightsOnly || plan.unwhitened;
+  request.layersTogether = method.layersTogether;
   request.sharesHeads = method.sharesHeads;
   request.centred = plan.centred;
   request.withoutSinks = plan.sinkFree || plan.exactTokens >= kSinkTokens;
@@ -114,6 +117,9 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
       needsWeights ? at::cat({here(decoder.keyWeight(layer)), here(decoder.valueWeight(layer))}) : at::Tensor();
   if (request.weightsOnly) {
     moments.covariance_ = at::matmul(weight, weight.t());
+    if (request.layersTogether > 1) {
+      KVISTA_ASSIGN(moments.common_, commonLayerBasis(decoder, layer, request.layersTogether));
+    }
     KVISTA_CHECK(moments.weighByAttention(decoder, nullptr, layer));
     moments.damp();
     return moments;
@@ -148,6 +154,10 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
   }
   if (request.keyPosition == KeyPosition::afterRope)
     moments.rotatedCovariance_ = here(sums.rotatedKeys) / static_cast<double>(statistics->tokens);
+  if (request.metric == Metric::eigen) {
+    KVISTA_ASSIGN(const at::Tensor queries, queryMetric(decoder, sums, layer, request.keyPosition));
+    moments.queries_ = here(queries) / static_cast<double>(statistics->tokens);
+  }
   KVISTA_CHECK(moments.weighByAttention(decoder, &sums, layer));
   moments.damp();
   if (!request.codedWidths.empty())
@@ -218,7 +228,8 @@ LayerMoments::Weighted LayerMoments::metric(const std::vector<Slot>& slots) cons
 
 Result<LayerMoments::Weighted> LayerMoments::weighted(const std::vector<Slot>& slots) const {
   Weighted result = metric(slots);
-  const at::Tensor weighted = result.of(covarianceOf(slots));
+  at::Tensor weighted = result.of(covarianceOf(slots));
+  if (queries_.defined() && slots.front().side == Side::key) weighted = weighted + queries_[slots.front().head];
   if (!weighted.isfinite().all().item<bool>())
     return fail(ErrorCode::numerical, fmt::format("The second moments of layer {} are not finite.", slots.front().layer),
                 "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
@@ -227,6 +238,7 @@ Result<LayerMoments::Weighted> LayerMoments::weighted(const std::vector<Slot>& s
 }
 
 Result<std::vector<double>> LayerMoments::eigenvalues(const std::vector<Slot>& slots) const {
+  if (common_) return decompose(slots).map([](GroupBasis basis) { return std::move(basis.spectrum.eigenvalues); });
   KVISTA_ASSIGN(const Weighted metric, weighted(slots));
   const at::Tensor falling = at::linalg_eigvalsh(metric.matrix).flip(0).clamp_min(0).cpu();
   const double* first = falling.const_data_ptr<double>();
@@ -241,6 +253,13 @@ Result<Spectrum> LayerMoments::spectrum(const std::vector<Slot>& slots) const {
 }
 
 Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const {
+  if (common_) {
+    const at::Tensor columns = columnsOf(slots, shape_);
+    if (columns.equal(at::arange(shape_.cacheWidth(), columns.options()))) return *common_;
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("A group of layer {} has not all of its heads in order, whose latents are shared between layers.", slots.front().layer),
+                "Use the grouping joint.");
+  }
   if (request_.sharesHeads && slots.front().side == Side::key && slots.size() > 1) {
     std::vector<at::Tensor> metrics;
     for (const Slot& slot : slots)

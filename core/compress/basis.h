@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -36,6 +37,7 @@ struct BasisRequest {
   bool withoutSinks = false;           ///< Leave the first kSinkTokens of each window out of C: they stay exact.
   bool sharesHeads = false;            ///< Keys of a group have a common head (common_heads.h).
   bool centred = false;                ///< C is the covariance around the mean, which is put back.
+  int layersTogether = 1;              ///< Method::layersTogether.
   std::vector<int> codedWidths;        ///< Fit quantiser steps for these widths; empty: none.
 };
 
@@ -50,7 +52,7 @@ class LayerMoments {
   /// `statistics` may be null where `request.weightsOnly`.
   static Result<LayerMoments> of(const Decoder& decoder, const Statistics* statistics, int layer, const BasisRequest& request);
 
-  /// Decomposes one group of this layer's slots.
+  /// Decomposes one group of this layer's slots. In Metric::eigen the eigenvalues are those of keys and queries together.
   Result<GroupBasis> decompose(const std::vector<Slot>& slots) const;
   /// Decomposes it for outputs y2 behind compressed layers, to rebuild y1 of the model as it is: reduced-rank regression in the
   /// metric (methods.md section 5), eigh(M^1/2 B C22 B^T M^1/2) = U diag(lambda) U^T with B = C12 C22^-1. Directions of
@@ -101,6 +103,8 @@ class LayerMoments {
   at::Tensor covariance_;         // [2kv, 2kv], a token
   at::Tensor mean_;               // [2kv]; undefined for weights alone
   at::Tensor rotatedCovariance_;  // [kvHeads, d, d], a token; keys after RoPE only
+  at::Tensor queries_;            // As rotatedCovariance_, of the queries; Metric::eigen only
+  std::optional<GroupBasis> common_;  // Of the whole layer, where several share their `down`
   at::Tensor metricKeys_, metricValues_;  // [kvHeads, d, d] a token; undefined: identity
   at::Tensor sample_;             // float32 [rows, 2kv]: raw outputs without bias, rotated keys where keys are after RoPE
 };

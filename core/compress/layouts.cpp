@@ -42,6 +42,7 @@ std::vector<std::pair<std::string_view, std::string_view>> layoutNames() {
       {"separate", "one latent for all keys of a layer, one for all values"},
       {"head", "every head of keys and of values alone"},
       {"paired", "groups of heads with similar keys, the same heads for values"},
+      {"neighbours-both", "groups of neighbouring heads, the same for keys and for values"},
       {"values", "every head of values alone, keys as they are"},
       {"common-key", "one latent for all keys of a layer, as wide as a head, one for all values"}};
   for (const Grouping& grouping : groupings()) names.emplace_back(grouping.name, grouping.summary);
@@ -61,14 +62,15 @@ at::Tensor headSimilarity(const at::Tensor& covariance, const ModelShape& shape,
 Result<std::vector<Group>> layOut(const LayoutRequest& request) {
   const ModelShape& shape = request.shape;
   const int heads = shape.kvHeads;
-  const bool jointly = request.grouping == "joint", paired = request.grouping == "paired";
+  const bool jointly = request.grouping == "joint", neighbours = request.grouping == "neighbours-both";
+  const bool paired = request.grouping == "paired" || neighbours;
   HeadGroups keys, values;
   if (request.grouping == "head" || request.grouping == "values") {
     keys = values = eachAlone(heads);
   } else if (request.grouping == "separate" || request.grouping == "common-key" || (jointly && (request.groupSize <= 0 || request.groupSize >= heads))) {
     keys = values = {allHeads(heads)};
   } else {
-    KVISTA_ASSIGN(const Grouping* grouping, findGrouping(jointly || paired ? "swap" : request.grouping));
+    KVISTA_ASSIGN(const Grouping* grouping, findGrouping(neighbours ? "neighbours" : jointly || paired ? "swap" : request.grouping));
     GroupingRequest wanted;
     wanted.heads = heads;
     wanted.groupSize = std::clamp(request.groupSize, 1, heads);

@@ -19,7 +19,7 @@ struct LayoutRequest {
   ModelShape shape;
   int layer = 0;
   /// joint: K and V of all heads together. separate: all of K, all of V. head: every head of either side alone. paired: similar keys,
-  /// and the values of the same heads.
+  /// and the values of the same heads; neighbours-both: neighbouring heads, likewise.
   /// Otherwise a head grouping (core/plan/grouping.h: neighbours, greedy, swap, all): keys so, values in one group.
   std::string_view grouping;
   int groupSize = 4;            ///< Heads a group, for head groupings and for `joint` (0: all).

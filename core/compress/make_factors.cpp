@@ -27,7 +27,7 @@ Result<void> decomposeLayer(const LayerMoments& moments, const PrefixMoments* pr
     for (const auto& [name, tensor] : kFactorTensors)  // a GPU need not hold those of all layers
       if ((factors[i].*tensor).defined()) factors[i].*tensor = (factors[i].*tensor).cpu();
     const bool onlyValues = group.slots.front().side == Side::value;
-    if (prefix && !plan.compensated && onlyValues) {
+    if (prefix && !plan.compensated && !plan.uncalibrated && onlyValues) {
       KVISTA_ASSIGN(factors[i], calibrateValues(factors[i], moments.ofSlots(prefix->crossed, group.slots),
                                                 moments.ofSlots(prefix->compressed, group.slots)));
     }
@@ -108,7 +108,7 @@ Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statis
                   "layers");
     KVISTA_ASSIGN(const PrefixMoments prefix, streams.moments(request.withoutSinks, task));
     KVISTA_ASSIGN(LayerMoments moments, LayerMoments::of(decoder, statistics, layer, request));
-    if (!plan.compensated) moments.replaceCovariance(prefix.compressed);
+    if (!plan.compensated && !request.weightsOnly) moments.replaceCovariance(prefix.compressed);
     KVISTA_CHECK(decomposeLayer(moments, &prefix, plan, layer, factors));
     if (layer + 1 == layers) break;
     const OneLayer one = layerOf(plan, factors, layer);

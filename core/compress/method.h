@@ -17,7 +17,7 @@ struct Method {
   std::string_view source;         ///< Paper or section it comes from.
   std::string_view grouping;       ///< Which slots share a latent; see layouts.h.
   int groupSize = 4;               ///< Heads a group, where the grouping has one.
-  std::string_view measure;        ///< Of measures.h, for groupings by similarity; empty: linear CKA of what is decomposed.
+  std::string_view measure = {};   ///< Of measures.h, for groupings by similarity; empty: linear CKA of what is decomposed.
   Metric metric = Metric::fisher;
   KeyPosition keyPosition = KeyPosition::beforeRope;
   Storage storage = Storage::lowRank16;
@@ -32,7 +32,14 @@ struct Method {
   /// Every group of keys or of values becomes one head, that of keys by factors which commute with RoPE (common_heads.h): its rank is a
   /// head's width. `groupSize` 0: as many heads a group as the target needs.
   bool sharesHeads = false;
+  /// CommonKV: so many adjacent layers have one `down` from what goes into their projections (common_layers.h).
+  int layersTogether = 1;
+  /// KVSharer: as many layers read the cache of another as the target needs (layer_sharing.h).
+  bool sharesLayers = false;
 };
+
+/// Why a plan of a method cannot do without whitening (CompressionPlan::unwhitened), as in "needs text"; empty where it can.
+std::string_view whyNotUnwhitened(const Method& method);
 
 /// Why plans of a method cannot be compensated (CompressionPlan::compensated), as in "it has no latent"; empty where they can.
 std::string_view whyNotCompensated(const Method& method);

@@ -9,12 +9,14 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
+#include <c10/util/Exception.h>
+
 #include "core/compress/latent_sequence.h"
 
 namespace kvista {
 
 PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device)
-    : plan_(plan), factors_(factors), shape_(shape), exactTokens_(plan.exactTokens), layers_(static_cast<std::size_t>(shape.layers)) {
+    : plan_(plan), factors_(factors), shape_(shape), exactTokens_(plan.exactTokens), layers_(static_cast<std::size_t>(shape.layers)), waiting_(plan.sharedFrom.size()) {
   if (plan.storage == Storage::plainQuantised) {
     plain_.emplace(plan, shape, device);
     return;
@@ -22,6 +24,7 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (factors[i].isIdentity()) continue;
     const Group& group = plan.groups[i];
+    if (readsAnotherLayer(plan, group.slots.front().layer)) continue;
     for (const auto& [name, tensor] : kFactorTensors)
       if ((factors[i].*tensor).defined()) factors_[i].*tensor = (factors[i].*tensor).to(device);
     Step step;
@@ -44,7 +47,7 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
 }
 
 std::unique_ptr<SequenceStore> PlanTransform::makeStore(const Decoder& decoder) const {
-  if (plain_) return nullptr;
+  if (plain_ || !plan_.sharedFrom.empty()) return nullptr;
   return std::make_unique<LatentSequence>(plan_, factors_, decoder);
 }
 
@@ -62,6 +65,24 @@ at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor&
 
 KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
   if (plain_) return plain_->quantise(layer, raw);
+  if (plan_.sharedFrom.empty()) return throughCache(layer, raw);
+  if (layer == 0 && last_ != 0)  // a new pass: one that was stopped may have left something
+    for (auto& left : waiting_) left.clear();
+  last_ = layer;
+  if (readsAnotherLayer(plan_, layer)) {
+    auto& own = waiting_[static_cast<std::size_t>(layer)];
+    TORCH_CHECK(!own.empty(), "layer ", layer, " reads a cache that the pass has not been through");
+    const KeyValues read = own.front();
+    own.pop_front();
+    return read;
+  }
+  const KeyValues stored = throughCache(layer, raw);
+  for (std::size_t reader = static_cast<std::size_t>(layer) + 1; reader < waiting_.size(); ++reader)
+    if (plan_.sharedFrom[reader] == layer) waiting_[reader].push_back(stored);
+  return stored;
+}
+
+KeyValues PlanTransform::throughCache(int layer, const KeyValues& raw) const {
   const std::vector<Step>& steps = layers_[static_cast<std::size_t>(layer)];
   if (std::ranges::all_of(steps, [](const Step& step) { return step.rotatedHead >= 0; })) return raw;
 
@@ -77,7 +98,8 @@ KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
 }
 
 at::Tensor PlanTransform::afterRope(int layer, at::Tensor keys) const {
-  const std::vector<Step>& steps = layers_[static_cast<std::size_t>(layer)];
+  const int stored = plan_.sharedFrom.empty() ? layer : plan_.sharedFrom[static_cast<std::size_t>(layer)];
+  const std::vector<Step>& steps = layers_[static_cast<std::size_t>(stored)];
   if (std::ranges::none_of(steps, [](const Step& step) { return step.rotatedHead >= 0; })) return keys;
   std::vector<at::Tensor> heads = keys.unbind(1);
   for (const Step& step : steps)

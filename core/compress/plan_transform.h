@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -16,7 +17,8 @@
 namespace kvista {
 
 /// Makes a decoder compute as if its cache were stored as a plan says: every token's keys and values pass through the
-/// latent (and its codes), but for the first `exactTokens` of each window.
+/// latent (and its codes), but for the first `exactTokens` of each window. Of a plan whose layers read another's cache one object
+/// serves one pass at a time, and none that computes layers again for gradients.
 class PlanTransform final : public CacheTransform {
  public:
   /// `factors`: one entry a group of `plan`; empty for plain quantisation.
@@ -24,9 +26,9 @@ class PlanTransform final : public CacheTransform {
 
   KeyValues beforeRope(int layer, KeyValues raw) const override;
   at::Tensor afterRope(int layer, at::Tensor keys) const override;
-  [[nodiscard]] bool isTokenwise() const override { return !plain_; }
+  [[nodiscard]] bool isTokenwise() const override { return !plain_ && plan_.sharedFrom.empty(); }
   [[nodiscard]] std::int64_t leadingTokens() const override { return exactTokens_; }
-  /// A LatentSequence, but for plain quantisation.
+  /// A LatentSequence, but for plain quantisation and layers that read another's cache.
   [[nodiscard]] std::unique_ptr<SequenceStore> makeStore(const Decoder& decoder) const override;
 
  private:
@@ -36,6 +38,7 @@ class PlanTransform final : public CacheTransform {
     GroupFactors factors;     // on the device
     int rotatedHead = -1;     // the key head, where keys are compressed after RoPE
   };
+  [[nodiscard]] KeyValues throughCache(int layer, const KeyValues& raw) const;
   [[nodiscard]] at::Tensor throughLatent(const Step& step, const at::Tensor& outputs) const;
   [[nodiscard]] at::Tensor keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const;
 
@@ -45,6 +48,9 @@ class PlanTransform final : public CacheTransform {
   int exactTokens_;
   std::optional<PlainQuantisation> plain_;
   std::vector<std::vector<Step>> layers_;
+  // What each layer will read of another, in the order of the pass: its windows may go through one layer before the next.
+  mutable std::vector<std::deque<KeyValues>> waiting_;
+  mutable int last_ = 0;
 };
 
 }  // namespace kvista

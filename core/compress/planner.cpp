@@ -11,6 +11,7 @@
 #include "core/compress/basis.h"
 #include "core/compress/compensation.h"
 #include "core/compress/exchange.h"
+#include "core/compress/layer_sharing.h"
 #include "core/compress/layouts.h"
 #include "core/compress/measures/measures.h"
 #include "core/model/device.h"
@@ -92,13 +93,39 @@ Result<void> boundHeads(const Target& target, const ModelShape& shape, Settings&
   return {};
 }
 
+/// As many layers read the cache of another as leave no more than the target allows.
+Result<std::vector<int>> sharedForTarget(const Decoder& decoder, const Statistics& statistics, const Target& target, const Task& task) {
+  const ModelShape& shape = decoder.shape();
+  const std::int64_t budget = budgetBytes(target, shape), each = shape.cacheBytesPerToken() / shape.layers;
+  if (budget < each)
+    return fail(ErrorCode::invalidArgument, fmt::format("The target leaves {} bytes a token; one layer with its own cache takes {}.", budget, each),
+                fmt::format("Give --bytes-per-token {} or more, or give a map of layers and a method that compresses them.", each));
+  SharingRequest request;
+  request.layers = shape.layers - static_cast<int>(std::min<std::int64_t>(budget / each, shape.layers));
+  if (request.layers == 0) return std::vector<int>{};
+  KVISTA_ASSIGN(LayerSharing sharing, shareLayers(decoder, statistics.tokenIds, request, task));
+  return std::move(sharing.sharedFrom);
+}
+
 /// What a method gives no meaning to.
 Result<void> checkChoices(const PlanRequest& request, const Method& method) {
   const auto refuse = [&](std::string_view why, std::string_view option) {
     return fail(ErrorCode::invalidArgument, fmt::format("The method {} {}.", method.name, why), fmt::format("Leave out {}, or choose another method.", option));
   };
-  const bool needsText = method.metric == Metric::fisher || method.metric == Metric::query || method.metric == Metric::attention;
+  const bool needsText = method.metric != Metric::identity && method.metric != Metric::output;
   if (method.weightsOnly && needsText) return refuse(fmt::format("looks at weights alone; the metric {} needs text", nameIn(kMetrics, method.metric)), "--metric");
+  if (method.metric == Metric::eigen && method.keyPosition != KeyPosition::afterRope)
+    return refuse("compresses keys before RoPE; the metric eigen looks at queries as attention has them", "--metric");
+  if (method.layersTogether > 1 && method.metric != Metric::identity) return refuse("has factors that layers share, whose errors all weigh alike", "--metric");
+  if (request.uncalibrated && !method.sequential) return refuse("calibrates no values that could stay as they are", "--no-calibration");
+  if (request.unwhitened) {
+    if (const std::string_view why = whyNotUnwhitened(method); !why.empty()) return refuse(why, "--no-whitening");
+    if (needsText) return refuse(fmt::format("weighs errors by the metric {}, which needs text", nameIn(kMetrics, method.metric)), "--no-whitening");
+    if (request.compensate) return refuse("cannot be compensated and decompose the weights alone", "--no-whitening");
+    if (request.sinkFree || request.centred) return refuse("takes its bases from the weights alone; there are no tokens to leave out and no mean", "--no-whitening");
+  }
+  if (!request.sharedFrom.empty() && (method.sequential || method.storage == Storage::plainQuantised || request.compensate))
+    return refuse("needs every layer's own cache", "--sharing");
   if (request.sinkFree && method.weightsOnly) return refuse("looks at weights alone; there are no tokens to leave out", "--sink-free");
   if (request.sinkFree && method.storage == Storage::plainQuantised) return refuse("has no bases that tokens could be left out of", "--sink-free");
   const std::string_view reason = whyNotCentred(method);
@@ -302,6 +329,10 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, group));
+      if (readsAnotherLayer(plan, layer)) {  // nothing of its own is stored
+        group.locked = true;
+        std::ranges::fill(group.widths, std::uint8_t{0});
+      }
       KVISTA_ASSIGN(BudgetUnit unit, unitOf(statistics, moments, group, layer, &kept));
       KVISTA_CHECK(boundRanks(settings, unit));
       result.groups.push_back(std::move(group));
@@ -367,6 +398,9 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   plan.exactTokens = method.exactTokens;
   plan.centred = request.centred;
   plan.sinkFree = request.sinkFree && plan.exactTokens < kSinkTokens;
+  plan.unwhitened = request.unwhitened;
+  plan.uncalibrated = request.uncalibrated;
+  plan.sharedFrom = request.sharedFrom.empty() && request.manual ? request.manual->sharedFrom : request.sharedFrom;
   plan.target = request.target;
   KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), best));
   plan.groups = singleSlots(shape);
@@ -390,6 +424,12 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   if (request.manual)
     if (const auto problems = validate(*request.manual, shape); !problems.empty())
       return fail(ErrorCode::invalidArgument, "The groups to keep do not fit the model: " + problems.front());
+
+  if (method.sharesLayers && plan.sharedFrom.empty()) {
+    KVISTA_ASSIGN(plan.sharedFrom, sharedForTarget(decoder, *statistics, request.target, task));
+  }
+  if (const auto problems = validate(plan, shape); !problems.empty())
+    return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
 
   PlanWithSpectra result;
   if (method.storage == Storage::plainQuantised) {
@@ -417,7 +457,8 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   if (const auto problems = validate(planned.plan, shape); !problems.empty())
     return fail(ErrorCode::internal, fmt::format("The plan made by {} is not sound: {}", method.name, problems.front()));
 
-  const bool predictable = statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised;
+  const bool predictable =
+      statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised && planned.plan.sharedFrom.empty();
   // The spectra of common heads are in a metric of the pairs' means, not in the loss's own.
   if (method.sharesHeads) planned.predictedLoss = planned.correctedLoss = std::nullopt;
   if (!planned.predictedLoss && predictable) {

@@ -36,6 +36,9 @@ struct PlanRequest {
   bool centred = false;                  ///< CompressionPlan::centred.
   /// Fit factors to what the compressed layers before hand on (methods.md section 5), if that helps on held-out text.
   bool compensate = false;
+  bool unwhitened = false;               ///< CompressionPlan::unwhitened.
+  bool uncalibrated = false;             ///< CompressionPlan::uncalibrated; for methods that calibrate values offline.
+  std::vector<int> sharedFrom;           ///< CompressionPlan::sharedFrom; empty: the method's.
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.
   std::string device = "h200";           ///< Profile that `auto` grouping and the cost model look at.
   std::int64_t context = 16384;

@@ -87,6 +87,9 @@ PlanRequest requestOf(const PlanWish& wish) {
   request.sinkFree = wish.sinkFree;
   request.centred = wish.centred;
   request.compensate = wish.compensate;
+  request.unwhitened = wish.unwhitened;
+  request.uncalibrated = wish.uncalibrated;
+  request.sharedFrom = wish.sharedFrom;
   request.device = wish.device;
   request.context = wish.context;
   request.batch = wish.batch;

@@ -7,6 +7,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/outer.h>
@@ -31,12 +32,19 @@ float& at(Matrix& matrix, int row, int column) {
 
 double ratio(double error, double whole) { return whole > 0 ? error / whole : 0; }
 
-/// Expected squared error of each direction of a basis at a group's widths, float64 [n].
-at::Tensor directionErrors(const GroupBasis& basis, const Group& group) {
-  std::vector<double> errors(group.widths.size());
-  for (std::size_t i = 0; i < errors.size(); ++i)
-    errors[i] = std::max(0.0, basis.spectrum.eigenvalues[i]) * (group.widths[i] == 0 ? 1.0 : basis.spectrum.distortionAt(i, group.widths[i]));
-  return at::tensor(errors, at::kDouble);
+/// Expected second moment of a group's errors, [n, n]. Codes: B diag(lambda D) B^T. Of 16-bit directions what is dropped of `covariance`,
+/// whatever the directions were chosen from: (1 - B_r A_r) C (1 - B_r A_r)^T.
+at::Tensor errorMoments(const GroupBasis& basis, const Group& group, const CompressionPlan& plan, const at::Tensor& covariance) {
+  std::vector<double> parts(group.widths.size());
+  if (plan.storage == Storage::lowRank16) {
+    for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = group.widths[i] == 0 ? 0.0 : 1.0;
+    const at::Tensor kept = at::tensor(parts, covariance.options());
+    const at::Tensor lost = at::eye(covariance.size(0), covariance.options()) - at::matmul(basis.up * kept, basis.down);
+    return at::matmul(at::matmul(lost, covariance), lost.t());
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    parts[i] = std::max(0.0, basis.spectrum.eigenvalues[i]) * (group.widths[i] == 0 ? 1.0 : basis.spectrum.distortionAt(i, group.widths[i]));
+  return at::matmul(basis.up * at::tensor(parts, covariance.options()), basis.up.t());
 }
 
 constexpr std::int64_t kWindows = 4, kTokens = 256;
@@ -81,29 +89,27 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
     KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
     PlanErrors errors{unknown(shape.layers, shape.kvHeads), unknown(shape.layers, shape.kvHeads), {}, {}};
     if (statistics.gradients) errors.keyLoss = errors.valueLoss = unknown(shape.layers, shape.kvHeads);
-    BasisRequest fisherRequest;
-    fisherRequest.keyPosition = plan.keyPosition;
-    fisherRequest.withoutSinks = plan.exactTokens >= kSinkTokens;
+    BasisRequest seenRequest;  // what the text shows, whatever bases are made from
+    seenRequest.metric = statistics.gradients ? Metric::fisher : Metric::identity;
+    seenRequest.keyPosition = plan.keyPosition;
+    seenRequest.withoutSinks = plan.exactTokens >= kSinkTokens;
+    seenRequest.centred = plan.centred;
     for (int layer = 0; layer < shape.layers; ++layer) {
       KVISTA_CHECK(task.checkStop());
       task.progress("errors", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(shape.layers), "layers");
       KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, &statistics, layer, basisRequestOf(plan, *method)));
-      std::optional<LayerMoments> fisher;
-      if (statistics.gradients) {
-        KVISTA_ASSIGN(fisher, LayerMoments::of(decoder, &statistics, layer, fisherRequest));
-      }
+      KVISTA_ASSIGN(const LayerMoments seen, LayerMoments::of(decoder, &statistics, layer, seenRequest));
       for (const Group& group : plan.groups) {
         if (group.slots.front().layer != layer) continue;
         KVISTA_CHECK(task.checkStop());
-        at::Tensor covariance = moments.covarianceOf(group.slots);
-        if (plan.centred) covariance = covariance + at::outer(moments.meanOf(group.slots), moments.meanOf(group.slots));
-        at::Tensor error;  // B diag(lambda D) B^T, [n, n]
+        at::Tensor covariance = seen.covarianceOf(group.slots), error;  // [n, n]
         if (!group.isUncompressed()) {
           KVISTA_ASSIGN(const GroupBasis basis, moments.decompose(group.slots));
-          error = at::matmul(basis.up * directionErrors(basis, group), basis.up.t());
+          error = errorMoments(basis, group, plan, covariance);
         } else {
           error = covariance * 0;
         }
+        if (plan.centred) covariance = covariance + at::outer(seen.meanOf(group.slots), seen.meanOf(group.slots));
         std::int64_t begin = 0;
         for (const Slot& slot : group.slots) {
           const std::int64_t width = slotWidth(slot, shape);
@@ -112,9 +118,9 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
           const bool isKey = slot.side == Side::key;
           at(isKey ? errors.keys : errors.values, layer, slot.head) =
               static_cast<float>(ratio(own.trace().item<double>(), whole.trace().item<double>()));
-          if (fisher)
+          if (statistics.gradients)
             at(isKey ? errors.keyLoss : errors.valueLoss, layer, slot.head) =
-                static_cast<float>(0.5 * (fisher->metricOf(slot) * own).sum().item<double>());
+                static_cast<float>(0.5 * (seen.metricOf(slot) * own).sum().item<double>());
           begin += width;
         }
       }

@@ -16,7 +16,8 @@
   X(energy)                  \
   X(minimax)                 \
   X(erank)                   \
-  X(lorc)
+  X(lorc)                    \
+  X(headMean)
 
 namespace kvista {
 

@@ -132,6 +132,9 @@ std::string describeSettings(const CompressionPlan& before, const CompressionPla
   if (before.sinkFree != after.sinkFree) return after.sinkFree ? "Take bases beyond the sinks" : "Take bases of all tokens";
   if (before.centred != after.centred) return after.centred ? "Take bases around the mean" : "Take bases without a mean";
   if (before.compensated != after.compensated) return after.compensated ? "Compensate the layers before" : "Leave compensation out";
+  if (before.unwhitened != after.unwhitened) return after.unwhitened ? "Decompose the weights alone" : "Decompose for the text";
+  if (before.uncalibrated != after.uncalibrated) return after.uncalibrated ? "Leave the values' calibration out" : "Calibrate values";
+  if (before.sharedFrom != after.sharedFrom) return "Change which layers read another's cache";
   if (before.allocator != after.allocator) return fmt::format("Allocate by {}", after.allocator);
   if (before.rankStep != after.rankStep) return fmt::format("Set rank step to {}", after.rankStep);
   if (before.exactTokens != after.exactTokens) return fmt::format("Keep {} tokens exact", after.exactTokens);

@@ -3,6 +3,7 @@
 #include "core/plan/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -51,6 +52,9 @@ std::string hashOf(const CompressionPlan& plan, Chosen chosen) {
   if (plan.sinkFree) text += "sinkFree;";
   if (plan.centred) text += "centred;";
   if (plan.damping != 0) text += fmt::format("damping {};", plan.damping);
+  if (plan.unwhitened) text += "unwhitened;";
+  if (plan.uncalibrated) text += "uncalibrated;";
+  if (!plan.sharedFrom.empty()) text += fmt::format("sharedFrom {};", fmt::join(plan.sharedFrom, ","));
   for (const std::string& content : contents) text += content;
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
@@ -76,8 +80,13 @@ bool Group::isUncompressed() const {
 
 std::int64_t Group::storedBytes() const { return kvista::storedBytes(widths); }
 
+bool readsAnotherLayer(const CompressionPlan& plan, int layer) {
+  const auto index = static_cast<std::size_t>(layer);
+  return index < plan.sharedFrom.size() && plan.sharedFrom[index] != layer;
+}
+
 bool measuresLoss(const CompressionPlan& plan) {
-  return plan.metric == Metric::fisher && plan.damping == 0 && !plan.sinkFree;
+  return plan.metric == Metric::fisher && plan.damping == 0 && !plan.sinkFree && plan.sharedFrom.empty();
 }
 
 int slotWidth(const Slot& slot, const ModelShape& shape) {

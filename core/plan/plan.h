@@ -30,8 +30,9 @@ enum class KeyPosition : std::uint8_t { beforeRope, afterRope };
 
 /// The quadratic form in which errors are measured (methods.md section 2): every output alike; the loss's own curvature as
 /// one Fisher block a head; what attention scores feel of keys, the energy of their queries (section 6), values alike; what the
-/// output projection makes of values, keys alike; or these two together, queries' energy for keys and output for values.
-enum class Metric : std::uint8_t { identity, fisher, query, output, attention };
+/// output projection makes of values, keys alike; or these two together, queries' energy for keys and output for values. `eigen` is
+/// Eigen Attention's choice of directions for keys after RoPE: the largest of keys and of their queries together; values alike.
+enum class Metric : std::uint8_t { identity, fisher, query, output, attention, eigen };
 
 /// How a latent is stored.
 ///  lowRank16: a direction is a 16-bit number or dropped (widths 0 and 16).
@@ -91,6 +92,13 @@ struct CompressionPlan {
   /// Factors are fitted to what the compressed layers before hand on, so that they rebuild the outputs of the model as it is
   /// (methods.md section 5): not for keys after RoPE, nor for plain quantisation.
   bool compensated = false;
+  /// Second moments of the weights alone stand in for the text's: what whitening would add is left out. For metrics that need no text.
+  bool unwhitened = false;
+  /// A method that calibrates its values offline (ReCalKV's OVC) leaves that out.
+  bool uncalibrated = false;
+  /// KVSharer: for each layer the layer whose cached outputs it reads, itself or an earlier one that has its own; its bias and norm it
+  /// adds itself. Empty: every layer has its own. Groups of a layer that reads another's store nothing (widths of 0).
+  std::vector<int> sharedFrom;
   Target target;
   std::vector<Group> groups;  ///< Every slot of the model is in exactly one group.
 
@@ -104,6 +112,9 @@ inline constexpr double kMaxDamping = 1;
 /// Problems of a plan for a model, in words; empty when it is sound. At most kMaxProblems, then one line with the
 /// number of the others. Never throws.
 std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape& shape);
+
+/// Whether a layer has no cache of its own (CompressionPlan::sharedFrom).
+bool readsAnotherLayer(const CompressionPlan& plan, int layer);
 
 /// Whether eigenvalues of the plan's bases are what the loss rises by, nats a token: in Fisher blocks as they are, of all tokens
 /// that are stored.

@@ -248,6 +248,9 @@ json toJson(const CompressionPlan& plan) {
   if (plan.sinkFree) value["sinkFree"] = true;
   if (plan.centred) value["centred"] = true;
   if (plan.compensated) value["compensated"] = true;
+  if (plan.unwhitened) value["unwhitened"] = true;
+  if (plan.uncalibrated) value["uncalibrated"] = true;
+  if (!plan.sharedFrom.empty()) value["sharedFrom"] = plan.sharedFrom;
   return value;
 }
 
@@ -255,7 +258,8 @@ Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(const ObjectReader reader,
                 ObjectReader::open(value, "",
                                    {"method", "grouping", "allocator", "metric", "damping", "keyPosition", "storage", "rankStep",
-                                    "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "target", "groups"}));
+                                    "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "unwhitened", "uncalibrated", "sharedFrom",
+                                    "target", "groups"}));
   CompressionPlan plan;
   KVISTA_ASSIGN(plan.method, reader.text("method"));
   KVISTA_ASSIGN(plan.grouping, reader.text("grouping"));
@@ -275,6 +279,15 @@ Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(plan.sinkFree, reader.flag("sinkFree"));
   KVISTA_ASSIGN(plan.centred, reader.flag("centred"));
   KVISTA_ASSIGN(plan.compensated, reader.flag("compensated"));
+  KVISTA_ASSIGN(plan.unwhitened, reader.flag("unwhitened"));
+  KVISTA_ASSIGN(plan.uncalibrated, reader.flag("uncalibrated"));
+  if (reader.has("sharedFrom")) {
+    KVISTA_ASSIGN(const json* layers, reader.array("sharedFrom"));
+    for (std::size_t i = 0; i < layers->size() && i <= static_cast<std::size_t>(kMaxIndex); ++i) {
+      KVISTA_ASSIGN(const int source, integer((*layers)[i], fmt::format("sharedFrom[{}]", i), 0, kMaxIndex));
+      plan.sharedFrom.push_back(source);
+    }
+  }
   KVISTA_ASSIGN(const json* target, reader.at("target"));
   KVISTA_ASSIGN(plan.target, targetFromJson(*target));
   KVISTA_ASSIGN(const json* groups, reader.array("groups"));

@@ -66,10 +66,34 @@ void checkSettings(const CompressionPlan& plan, Problems& problems) {
     problems.add("The plan is compensated, which needs keys before RoPE and a latent.");
   if (plan.centred && (plan.storage == Storage::plainQuantised || plan.keyPosition == KeyPosition::afterRope))
     problems.add("The plan is centred, which needs keys before RoPE and a latent.");
+  if (plan.metric == Metric::eigen && plan.keyPosition != KeyPosition::afterRope)
+    problems.add("The metric eigen looks at queries as attention has them, which needs keys after RoPE.");
   const double value = plan.target.value;
   const bool fraction = plan.target.kind == Target::Kind::share || plan.target.kind == Target::Kind::keptFraction;
   if (!std::isfinite(value) || value <= 0 || (fraction && value > 1))
     problems.add("The target is {}; it must be above 0{}.", value, fraction ? " and at most 1" : "");
+}
+
+void checkSharing(const CompressionPlan& plan, const ModelShape& shape, Problems& problems) {
+  if (plan.sharedFrom.empty()) return;
+  const auto layers = static_cast<int>(plan.sharedFrom.size());
+  if (layers != shape.layers) {
+    problems.add("The plan says of {} layers whose cache they read; the model has {}.", layers, shape.layers);
+    return;
+  }
+  if (plan.storage == Storage::plainQuantised) problems.add("Layers that read another's cache need a plan with latents.");
+  if (plan.compensated) problems.add("The plan is compensated, which layers that read another's cache cannot be.");
+  for (int layer = 0; layer < layers; ++layer) {
+    const int source = plan.sharedFrom[static_cast<std::size_t>(layer)];
+    if (source < 0 || source > layer || readsAnotherLayer(plan, source))
+      problems.add("Layer {} reads the cache of layer {}; it must be its own or that of an earlier layer that has its own.", layer, source);
+  }
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    const Group& group = plan.groups[i];
+    const auto reader = std::find_if(group.slots.begin(), group.slots.end(), [&](const Slot& slot) { return readsAnotherLayer(plan, slot.layer); });
+    if (reader != group.slots.end() && group.rank() > 0)
+      problems.add("Group {} stores {} directions of layer {}, which reads the cache of another.", i, group.rank(), reader->layer);
+  }
 }
 
 void checkGroup(const CompressionPlan& plan, std::size_t index, const ModelShape& shape, Problems& problems) {
@@ -147,6 +171,7 @@ std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape&
     return std::move(problems).take();
   }
   checkSettings(plan, problems);
+  checkSharing(plan, shape, problems);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) checkGroup(plan, i, shape, problems);
   checkCoverage(plan, shape, problems);
   return std::move(problems).take();

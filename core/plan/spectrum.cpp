@@ -57,6 +57,14 @@ double predictedLoss(const Spectrum& spectrum, const std::vector<std::uint8_t>& 
   return lost / 2;
 }
 
+double noiseEdge(const std::vector<double>& singularValues, double tokens) {
+  if (singularValues.empty() || !(tokens > 0)) return 0;
+  double squares = 0;
+  for (const double value : singularValues) squares += value * value;
+  const auto n = static_cast<double>(singularValues.size());
+  return std::sqrt(squares / n) * (1 + std::sqrt(n / tokens));
+}
+
 SpectrumMeasures measure(const std::vector<double>& singularValues) {
   std::vector<double> values = singularValues;
   for (double& value : values)

@@ -47,4 +47,8 @@ struct SpectrumMeasures {
 };
 SpectrumMeasures measure(const std::vector<double>& singularValues);
 
+/// The largest singular value a token that noise of the same energy would show, alike in all n directions, over so many tokens: the edge
+/// of Marchenko and Pastur's law, sqrt(mean of s^2) (1 + sqrt(n / tokens)). `singularValues`: roots of a mean second moment's eigenvalues.
+double noiseEdge(const std::vector<double>& singularValues, double tokens);
+
 }  // namespace kvista

@@ -290,6 +290,9 @@ struct PlanWish {
   bool sinkFree = false;                ///< Bases of the tokens beyond the sinks.
   bool centred = false;                 ///< Bases around the mean over tokens.
   bool compensate = false;              ///< Fit factors to what the compressed layers before hand on, if that helps.
+  bool unwhitened = false;              ///< Bases of the weights alone.
+  bool uncalibrated = false;            ///< Leave out the method's offline calibration of values.
+  std::vector<int> sharedFrom = {};     ///< CompressionPlan::sharedFrom.
   bool operator==(const PlanWish&) const = default;
 };
 

@@ -172,6 +172,9 @@ json toJson(const PlanWish& record) {
   if (record.sinkFree) value["sinkFree"] = true;
   if (record.centred) value["centred"] = true;
   if (record.compensate) value["compensate"] = true;
+  if (record.unwhitened) value["unwhitened"] = true;
+  if (record.uncalibrated) value["uncalibrated"] = true;
+  if (!record.sharedFrom.empty()) value["sharedFrom"] = record.sharedFrom;
   return value;
 }
 template <>
@@ -194,6 +197,9 @@ Result<PlanWish> read(const json& value) {
   if (fields.has("sinkFree")) record.sinkFree = fields.boolean("sinkFree");
   if (fields.has("centred")) record.centred = fields.boolean("centred");
   if (fields.has("compensate")) record.compensate = fields.boolean("compensate");
+  if (fields.has("unwhitened")) record.unwhitened = fields.boolean("unwhitened");
+  if (fields.has("uncalibrated")) record.uncalibrated = fields.boolean("uncalibrated");
+  if (fields.has("sharedFrom")) record.sharedFrom = fields.counts("sharedFrom", 0, 65535);
   return fields.finish(std::move(record));
 }
 

@@ -80,6 +80,9 @@ Result<void> check(const CompressionPlan& plan, const PlanFactors& factors, cons
   if (plan.storage == Storage::plainQuantised || nothing)
     return fail(ErrorCode::invalidArgument, fmt::format("The plan (method {}) has no factors that could be refined.", plan.method),
                 "Refine a plan that stores latents, such as those of coded-joint or joint.");
+  if (!plan.sharedFrom.empty())
+    return fail(ErrorCode::invalidArgument, "Layers of the plan read another layer's cache; their factors cannot be refined.",
+                "Refine a plan whose layers have their own caches.");
   if (windows.size(0) < 1 || heldOut.size(0) < 1)
     return fail(ErrorCode::invalidArgument,
                 fmt::format("Refining needs windows to train on and windows held out; there are {} and {}.", windows.size(0), heldOut.size(0)),

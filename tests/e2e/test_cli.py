@@ -34,11 +34,11 @@ from program import (
 WINDOW = 64
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
 VERBS = (
-    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval gate evaluate refine export verify compare "
+    "inspect tokenize detokenize forward calibrate merge similarity spectra sharing plan errors generate losses retrieval gate evaluate refine export verify compare experiment "
     "compress report make-model engine list doctor"
 ).split()
 VERBS_IN_ORDER = (
-    "inspect tokenize detokenize forward calibrate merge similarity spectra plan errors generate losses retrieval gate evaluate refine export verify compare "
+    "inspect tokenize detokenize forward calibrate merge similarity spectra sharing plan errors generate losses retrieval gate evaluate refine export verify compare "
     "list doctor"
 ).split()
 
@@ -457,7 +457,27 @@ def test_errors_and_spectra(project, statistics, tmp_path):
         squares = values.square().cumsum(0)
         assert each["energyRank99"] == int((squares < 0.99 * squares[-1]).sum()) + 1
     assert answer("spectra", project[0], "--layers", 3)["spectra"] == spectra[6:8]
-    assert "'layers'" in complaint(run("spectra", MODEL, "--stats", statistics, "--layers", 8, code=USAGE))
+    assert "There is no layer 8" in complaint(run("spectra", MODEL, "--stats", statistics, "--layers", 8, code=USAGE))
+    assert any("few" in warning for warning in answer("spectra", MODEL, "--stats", statistics, "--layers", 3)["warnings"])
+    both = answer("spectra", MODEL, "--stats", statistics, statistics, "--layers", 3, "--heads", "--position", "after")
+    assert len(both["texts"]) == 2 and len(both["spectra"]) == 2 * 16 and {each["head"] for each in both["spectra"]} == set(range(8))
+    cut = answer("spectra", MODEL, "--stats", statistics, "--layers", 0, 3, 7, "--truncate", 1, 0.2, "--windows", 2)
+    assert all(each["loss"] == 0 for each in cut["truncation"] if each["kept"] == 1)
+    assert [each["kept"] for each in cut["correlations"]] == [1, 0.2] and -1 <= cut["correlations"][1]["spearman"] <= 1
+
+
+def test_layers_that_read_another_cache(statistics, tmp_path):
+    map_, file = tmp_path / "map.json", tmp_path / "p.kvista"
+    said = answer("sharing", MODEL, "--stats", statistics, "--count", 2, "--cosine", 0, "-o", map_)
+    assert json.loads(map_.read_text())["sharedFrom"] == said["sharedFrom"]
+    readers = [layer for layer, source in enumerate(said["sharedFrom"]) if source != layer]
+    assert len(readers) == 2
+    made = plan(statistics, file, "--method", "joint", "--share", 0.75, "--sharing", map_)
+    assert made["bytesPerToken"] == 8192 * 6 // 8 and made["predictedLoss"] is None
+    assert all(group["rank"] == 0 for group in made["groups"] if group["layer"] in readers)
+    found = answer("evaluate", file, *EVALUATION)
+    assert found["perplexity"] > answer("evaluate", MODEL, *EVALUATION)["perplexity"]
+    assert "another layer's cache" in complaint(run("export", file, "-o", tmp_path / "smaller", code=USAGE))
 
 
 def test_retrieval(project):

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 
 #include "app/cli/engine_methods.h"
+#include "app/cli/model.h"
 #include "app/cli/verb.h"
+#include "core/evaluate/key_variants.h"
 
 namespace kvista {
 namespace {
 
 struct Options {
   std::string project;
+  bool variants = false;
   ComputeSettings compute;
 };
 
@@ -24,9 +27,33 @@ std::string table(const char* title, const Matrix& matrix) {
   return text;
 }
 
+Result<Output> compareVariants(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(const Project project, loadProject(options.project));
+  KVISTA_ASSIGN(const LoadedModel model, loadModel(project.model.string(), options.compute, task));
+  if (project.statistics.empty())
+    return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", options.project), "Plan with --stats.");
+  KVISTA_ASSIGN(const Statistics statistics, loadStatistics(project.statistics));
+  KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
+  KVISTA_CHECK(checkProjectParts(project, hash, &statistics));
+  KVISTA_ASSIGN(const auto variants, compareKeyVariants(*model.decoder, statistics, project.plan, task));
+  Output output;
+  output.text = "relative squared errors at the plan's ranks, means over layers and heads\n             keys   values   scores  outputs\n";
+  output.json["variants"] = nlohmann::ordered_json::array();
+  for (const VariantErrors& each : variants) {
+    output.json["variants"].push_back({{"method", each.name},
+                                       {"keys", each.keys},
+                                       {"values", each.values},
+                                       {"logits", each.logits},
+                                       {"attentionOutputs", each.attentionOutputs}});
+    output.text += fmt::format("{:<8} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f}\n", each.name, each.keys, each.values, each.logits, each.attentionOutputs);
+  }
+  return output;
+}
+
 Result<Output> run(const Options& options, const Task& task) {
   if (!looksLikeProject(options.project))
     return fail(ErrorCode::invalidArgument, fmt::format("{} is not a project with a plan.", options.project), "Make one with `kvista plan`.");
+  if (options.variants) return compareVariants(options, task);
   Workspace workspace(engineSettings(options.compute));
   KVISTA_ASSIGN(const nlohmann::json params, subjectParams(workspace, options.project));
   KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "planErrors", params, task));
@@ -55,6 +82,7 @@ void addErrors(CLI::App& app, Invocation& invocation) {
                             "kvista errors demo.kvista"},
                            options, run);
   verb->add_option("project", options->project, "Project of `kvista plan` or the window, with statistics")->required();
+  verb->add_flag("--variants", options->variants, "Compare KQ-SVD, K-SVD and Eigen Attention at the plan's ranks (for keys after RoPE at 16 bits)");
   addComputeOptions(verb, options->compute);
 }
 

@@ -1,53 +1,208 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <numeric>
+
 #include <fmt/format.h>
 
 #include "app/cli/engine_methods.h"
+#include "app/cli/model.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/compress/cache_spectra.h"
+#include "core/evaluate/truncation_loss.h"
+#include "core/plan/correlation.h"
+#include "core/plan/spectrum.h"
 
 namespace kvista {
 namespace {
 
+constexpr double kTokensADirection = 16;  // Below, spectra look fuller than they are (methods.md section 7).
+
 struct Options {
   std::string subject;
-  std::string statistics;
+  std::vector<std::string> statistics;
   std::vector<int> layers;
+  std::string moments = "raw", position = "before";
+  bool heads = false, logits = false;
+  std::vector<double> truncate;
+  std::int64_t windows = 4;
   ComputeSettings compute;
 };
 
+/// One text's spectra and what is known of each.
+struct TextSpectra {
+  std::string file;
+  double tokens = 0;
+  std::vector<CacheSpectrum> spectra;
+  std::vector<SpectrumMeasures> measures;
+  std::vector<TruncationLoss> losses;
+};
+
+const char* nameOf(Side side) { return side == Side::key ? "key" : "value"; }
+
+int directionsAbove(const CacheSpectrum& spectrum, double edge) {
+  return static_cast<int>(std::ranges::count_if(spectrum.singularValues, [=](double value) { return value > edge; }));
+}
+
+nlohmann::ordered_json recordOf(const CacheSpectrum& spectrum, const SpectrumMeasures& found, std::size_t text, double tokens) {
+  const double edge = noiseEdge(spectrum.singularValues, tokens);
+  nlohmann::ordered_json record = {{"layer", spectrum.layer},
+                                   {"side", nameOf(spectrum.side)},
+                                   {"text", text},
+                                   {"normalisedEffectiveRank", found.normalisedEffectiveRank},
+                                   {"effectiveRank", found.effectiveRank},
+                                   {"stableRank", found.stableRank},
+                                   {"participationRatio", found.participationRatio},
+                                   {"energyRank90", found.energyRank90},
+                                   {"energyRank95", found.energyRank95},
+                                   {"energyRank99", found.energyRank99},
+                                   {"energyRank999", found.energyRank999},
+                                   {"noiseEdge", edge},
+                                   {"directionsAboveNoise", directionsAbove(spectrum, edge)},
+                                   {"singularValues", spectrum.singularValues}};
+  if (spectrum.head >= 0) record["head"] = spectrum.head;
+  return record;
+}
+
+std::string tableOf(const TextSpectra& text) {
+  std::string table = "layer  side    normalised rank  effective  stable  participation   90 %   95 %   99 % 99.9 % of energy in   above noise\n";
+  for (std::size_t i = 0; i < text.spectra.size(); ++i) {
+    const CacheSpectrum& spectrum = text.spectra[i];
+    const SpectrumMeasures& found = text.measures[i];
+    table += fmt::format("{:>5}  {:<6} {:>16.4f} {:>10.1f} {:>7.1f} {:>14.1f} {:>6} {:>6} {:>6} {:>6} of {:<9} {:>13}\n", spectrum.layer,
+                         nameOf(spectrum.side), found.normalisedEffectiveRank, found.effectiveRank, found.stableRank, found.participationRatio,
+                         found.energyRank90, found.energyRank95, found.energyRank99, found.energyRank999, spectrum.singularValues.size(),
+                         directionsAbove(spectrum, noiseEdge(spectrum.singularValues, text.tokens)));
+  }
+  return table;
+}
+
+/// A line a layer, a column a head.
+std::string tableOfHeads(const TextSpectra& text, Side side) {
+  std::string table;
+  int layer = -1;
+  for (std::size_t i = 0; i < text.spectra.size(); ++i) {
+    if (text.spectra[i].side != side) continue;
+    if (text.spectra[i].layer != layer) table += fmt::format("{}{:>4} ", table.empty() ? "" : "\n", layer = text.spectra[i].layer);
+    table += fmt::format(" {:.4f}", text.measures[i].normalisedEffectiveRank);
+  }
+  return table.empty() ? table : fmt::format("normalised effective rank of {}s, by layer and head\n{}\n", nameOf(side), table);
+}
+
+double meanRank(const TextSpectra& text, Side side) {
+  double sum = 0;
+  int count = 0;
+  for (std::size_t i = 0; i < text.spectra.size(); ++i) {
+    if (text.spectra[i].side != side) continue;
+    sum += text.measures[i].normalisedEffectiveRank;
+    ++count;
+  }
+  return count > 0 ? sum / count : 0;
+}
+
+/// How the effective rank goes with what truncation costs, at each kept part, over layers, sides and texts.
+void addCorrelations(const Options& options, const std::vector<TextSpectra>& texts, Output& output) {
+  output.json["truncation"] = nlohmann::ordered_json::array();
+  output.json["correlations"] = nlohmann::ordered_json::array();
+  output.text += "\nrise of the loss, nats a token, when one layer's keys or values alone keep a part of their directions\n";
+  for (std::size_t t = 0; t < texts.size(); ++t) {
+    for (const TruncationLoss& each : texts[t].losses) {
+      output.json["truncation"].push_back({{"layer", each.layer}, {"side", nameOf(each.side)}, {"text", t}, {"kept", each.kept}, {"loss", each.loss}});
+      output.text += fmt::format("{:>5}  {:<6} kept {:.3f} {:>+9.5f}\n", each.layer, nameOf(each.side), each.kept, each.loss);
+    }
+  }
+  output.text += "correlation of the normalised effective rank with it:\n";
+  for (std::size_t k = 0; k < options.truncate.size(); ++k) {
+    std::vector<double> ranks, losses;
+    for (const TextSpectra& text : texts) {
+      for (std::size_t i = 0; i < text.measures.size(); ++i) {
+        ranks.push_back(text.measures[i].normalisedEffectiveRank);
+        losses.push_back(text.losses[i * options.truncate.size() + k].loss);
+      }
+    }
+    const double linear = pearson(ranks, losses), ranked = spearman(ranks, losses);
+    output.json["correlations"].push_back({{"kept", options.truncate[k]}, {"pearson", linear}, {"spearman", ranked}});
+    output.text += fmt::format("  kept {:.3f}: Pearson {:+.3f}, Spearman {:+.3f}\n", options.truncate[k], linear, ranked);
+  }
+}
+
 Result<Output> run(const Options& options, const Task& task) {
-  Workspace workspace(engineSettings(options.compute));
-  KVISTA_ASSIGN(nlohmann::json params, subjectParams(workspace, options.subject));
-  if (!options.statistics.empty()) params["statistics"] = options.statistics;
-  if (!params.contains("statistics"))
-    return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", options.subject),
-                "Give a file of `kvista calibrate` with --stats.");
-  params.erase("plan");
-  if (!options.layers.empty()) params["layers"] = options.layers;
-  KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "layerSpectra", params, task));
+  std::string path = options.subject;
+  std::vector<std::string> files = options.statistics;
+  if (looksLikeProject(options.subject)) {
+    KVISTA_ASSIGN(const Project project, loadProject(options.subject));
+    path = project.model.string();
+    if (files.empty() && !project.statistics.empty()) files = {project.statistics.string()};
+  }
+  if (files.empty())
+    return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", options.subject), "Give a file of `kvista calibrate` with --stats.");
+  if (!options.truncate.empty() && (options.heads || options.logits || options.position != "before"))
+    return fail(ErrorCode::invalidArgument, "Truncation is measured of whole layers before RoPE.", "Leave out --heads, --logits and --position.");
+  SpectraRequest request;
+  request.byHead = options.heads || options.logits;
+  request.logits = options.logits;
+  request.position = options.position == "after" ? KeyPosition::afterRope : KeyPosition::beforeRope;
+  for (const auto& [name, moments] : kCacheMoments)
+    if (name == options.moments) request.moments = moments;
+
+  KVISTA_ASSIGN(const LoadedModel model, loadModel(path, options.compute, task));
+  KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
+  const ModelShape& shape = model.decoder->shape();
+  std::vector<int> layers = options.layers;
+  if (layers.empty()) {
+    layers.resize(static_cast<std::size_t>(shape.layers));
+    std::iota(layers.begin(), layers.end(), 0);
+  }
+  std::ranges::sort(layers);
+  layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
+  if (layers.back() >= shape.layers)
+    return fail(ErrorCode::invalidArgument, fmt::format("There is no layer {}; the model has layers 0 to {}.", layers.back(), shape.layers - 1));
+
+  std::vector<TextSpectra> texts;
+  for (const std::string& file : files) {
+    KVISTA_ASSIGN(const Statistics statistics, loadStatistics(file));
+    if (statistics.modelHash != hash)
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The statistics {} are of another model (content {} where {} was expected).", file, statistics.modelHash, hash),
+                  "Calibrate this model.");
+    TextSpectra text;
+    text.file = file;
+    text.tokens = static_cast<double>(statistics.tokens);
+    KVISTA_ASSIGN(text.spectra, cacheSpectra(*model.decoder, statistics, layers, request, task));
+    for (const CacheSpectrum& spectrum : text.spectra) text.measures.push_back(measure(spectrum.singularValues));
+    if (!options.truncate.empty()) {
+      KVISTA_ASSIGN(text.losses, measureTruncation(*model.decoder, statistics, layers, options.truncate, options.windows, task));
+    }
+    texts.push_back(std::move(text));
+  }
+
   Output output;
   output.json["spectra"] = nlohmann::ordered_json::array();
-  output.text = "layer  side    normalised rank  effective  stable  participation   90 %   95 %   99 % 99.9 % of energy in\n";
-  for (const nlohmann::json& each : answer) {
-    KVISTA_ASSIGN(const auto record, read<LayerSpectrumRecord>(each));
-    const SpectrumMeasures& found = record.measures;
-    const char* side = record.side == Side::key ? "key" : "value";
-    output.json["spectra"].push_back({{"layer", record.layer},
-                                      {"side", side},
-                                      {"normalisedEffectiveRank", found.normalisedEffectiveRank},
-                                      {"effectiveRank", found.effectiveRank},
-                                      {"stableRank", found.stableRank},
-                                      {"participationRatio", found.participationRatio},
-                                      {"energyRank90", found.energyRank90},
-                                      {"energyRank95", found.energyRank95},
-                                      {"energyRank99", found.energyRank99},
-                                      {"energyRank999", found.energyRank999},
-                                      {"singularValues", record.singularValues}});
-    output.text += fmt::format("{:>5}  {:<6} {:>16.4f} {:>10.1f} {:>7.1f} {:>14.1f} {:>6} {:>6} {:>6} {:>6} of {}\n", record.layer, side,
-                               found.normalisedEffectiveRank, found.effectiveRank, found.stableRank, found.participationRatio, found.energyRank90,
-                               found.energyRank95, found.energyRank99, found.energyRank999, record.singularValues.size());
+  output.json["texts"] = nlohmann::ordered_json::array();
+  output.json["warnings"] = nlohmann::ordered_json::array();
+  std::string warnings;
+  for (std::size_t t = 0; t < texts.size(); ++t) {
+    const TextSpectra& text = texts[t];
+    if (texts.size() > 1) output.text += fmt::format("{}{}\n", t == 0 ? "" : "\n", text.file);
+    output.text += request.byHead ? tableOfHeads(text, Side::key) + tableOfHeads(text, Side::value) : tableOf(text);
+    for (std::size_t i = 0; i < text.spectra.size(); ++i) output.json["spectra"].push_back(recordOf(text.spectra[i], text.measures[i], t, text.tokens));
+    output.json["texts"].push_back({{"statistics", text.file}, {"tokens", text.tokens}, {"meanKeys", meanRank(text, Side::key)}, {"meanValues", meanRank(text, Side::value)}});
+    std::size_t widest = 0;
+    for (const CacheSpectrum& spectrum : text.spectra) widest = std::max(widest, spectrum.singularValues.size());
+    if (text.tokens < kTokensADirection * static_cast<double>(widest)) {
+      const std::string warning = fmt::format("{}: {:.0f} tokens for {} directions are few; below {:.0f} a direction ranks look other than they are.",
+                                              text.file, text.tokens, widest, kTokensADirection);
+      output.json["warnings"].push_back(warning);
+      warnings += "warning: " + warning + "\n";
+    }
   }
+  if (texts.size() > 1) {
+    output.text += "\nmean normalised effective rank     keys   values\n";
+    for (const TextSpectra& text : texts) output.text += fmt::format("{:<32} {:>6.4f} {:>8.4f}\n", text.file, meanRank(text, Side::key), meanRank(text, Side::value));
+  }
+  if (!options.truncate.empty()) addCorrelations(options, texts, output);
+  output.text += warnings;
   return output;
 }
 
@@ -55,13 +210,24 @@ Result<Output> run(const Options& options, const Task& task) {
 
 void addSpectra(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
+  std::vector<std::string> moments;
+  for (const auto& [name, value] : kCacheMoments) moments.emplace_back(name);
   CLI::App* verb = addVerb(app, invocation,
                            {"spectra", "How many directions the keys and values of each layer need; --json has the singular values",
                             "kvista spectra resources/demo/model --stats demo.kvstats --layers 0 3"},
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, or project (.kvista), whose statistics are taken")->required();
-  verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate`");
+  verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate`; several, of several texts, are put side by side");
   verb->add_option("--layers", options->layers, "Layers, from 0 (default: all)")->check(wholeNumber(0, 1'000'000));
+  verb->add_flag("--heads", options->heads, "Head by head");
+  verb->add_option("--position", options->position, "Keys before RoPE, or after it (head by head)")->check(oneOf({"before", "after"}))->capture_default_str();
+  verb->add_option("--moments", options->moments, "As they are, around the mean, or without the first 4 tokens of each window")
+      ->check(oneOf(moments))
+      ->capture_default_str();
+  verb->add_flag("--logits", options->logits, "Of the scores of each head's keys with its queries after RoPE");
+  verb->add_option("--truncate", options->truncate, "Measure what keeping these parts of each layer's directions costs, and how ranks go with it")
+      ->check(positiveNumber(1));
+  verb->add_option("--windows", options->windows, "Windows to measure that on")->check(wholeNumber(1))->capture_default_str();
   addComputeOptions(verb, options->compute);
 }
 

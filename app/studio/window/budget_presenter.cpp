@@ -113,6 +113,7 @@ void BudgetPresenter::setStorage(Storage storage) {
   wish.sinkFree = plan.sinkFree;
   wish.centred = plan.centred;
   wish.compensate = plan.compensated;
+  wish.sharedFrom = plan.sharedFrom;
   workflow_.propose(std::move(wish), storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"));
 }
 

@@ -40,6 +40,7 @@ std::vector<Choice> metricChoices() {
       case Metric::query: return PlanDialog::tr("keys: what attention scores feel, by the energy of queries; values alike");
       case Metric::output: return PlanDialog::tr("values: what the output projection makes of it; keys alike");
       case Metric::attention: return PlanDialog::tr("keys by the energy of queries, values by the output projection");
+      case Metric::eigen: return PlanDialog::tr("directions of keys after RoPE and their queries together; values alike");
     }
     return QString();
   };
@@ -62,7 +63,7 @@ bool isBySimilarity(const std::string& grouping) {
   return grouping == "auto" || grouping == "joint" || (found && (*found)->needsSimilarity);
 }
 
-bool hasSizes(const std::string& grouping) { return grouping == "joint" || (findGrouping(grouping) && grouping != "all"); }
+bool hasSizes(const std::string& grouping) { return grouping == "joint" || grouping == "neighbours-both" || (findGrouping(grouping) && grouping != "all"); }
 
 }  // namespace
 

@@ -57,6 +57,9 @@ Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view 
   if (plan.centred && form != "latent")
     return fail(ErrorCode::invalidArgument, fmt::format("The plan is centred; the form {} has no place for the means that are put back.", form),
                 "Export the form latent, or make a plan without --centred.");
+  if (!plan.sharedFrom.empty())
+    return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan read another layer's cache; the form {} gives each its own.", form),
+                "Measure such plans with `kvista evaluate`, or make one whose layers have their own caches.");
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const auto& slots = plan.groups[i].slots;
     const auto other = std::ranges::find_if(slots, [&](const Slot& slot) { return slot.layer != slots.front().layer; });

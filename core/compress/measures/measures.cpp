@@ -21,6 +21,8 @@
   X(ckaRotated) \
   X(ckaReleased) \
   X(subspace) \
+  X(svcca) \
+  X(projection) \
   X(weightCosine) \
   X(attention)
 

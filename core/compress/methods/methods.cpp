@@ -16,9 +16,21 @@
   X(separate) \
   X(grouped) \
   X(recalkv) \
+  X(paluM) \
+  X(paluG) \
+  X(paluJ) \
+  X(svdLlm) \
+  X(cskv) \
   X(svd) \
+  X(lorc) \
+  X(commonkv) \
   X(gqa) \
+  X(kvHeads) \
   X(kqsvd) \
+  X(ksvd) \
+  X(eigen) \
+  X(matryoshka) \
+  X(kvsharer) \
   X(values) \
   X(mla) \
   X(plain)
@@ -47,6 +59,8 @@ std::string_view whyNotCompensated(const Method& method) {
   if (method.storage == Storage::plainQuantised) return "has no latent that could be fitted";
   if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, which are no linear function of what comes in";
   if (method.sharesHeads) return "keeps what commutes with RoPE, which a fit does not";
+  if (method.layersTogether > 1) return "has factors that several layers share";
+  if (method.sharesLayers) return "lets layers read the cache of another";
   return method.sequential ? "goes from layer to layer in a way of its own" : "";
 }
 
@@ -55,7 +69,15 @@ std::string_view whyNotCentred(const Method& method) {
   if (method.storage == Storage::plainQuantised) return "has no bases";
   if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, whose mean depends on their position";
   if (method.sharesHeads) return "makes heads of a stock checkpoint, which keeps no mean";
+  if (method.sharesLayers) return "makes no bases";
   return method.sequential ? "goes from layer to layer in a way of its own" : "";
+}
+
+std::string_view whyNotUnwhitened(const Method& method) {
+  if (method.storage != Storage::lowRank16) return "has codes whose steps are fitted to text";
+  if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, which the weights alone do not give";
+  if (method.sharesLayers) return "makes no bases";
+  return method.weightsOnly ? "looks at weights alone in any case" : "";
 }
 
 }  // namespace kvista

@@ -30,7 +30,8 @@ TEST(LayOut, PutsEverySlotIntoOneGroup) {
       {{"joint", 0}, {16}},           {{"joint", 4}, {8, 8}},
       {{"separate", 4}, {8, 8}},      {{"head", 4}, std::vector<std::size_t>(16, 1)},
       {{"neighbours", 4}, {4, 4, 8}}, {{"greedy", 4}, {4, 4, 8}},
-      {{"swap", 2}, {2, 2, 2, 2, 8}}, {{"all", 4}, {8, 8}}};
+      {{"swap", 2}, {2, 2, 2, 2, 8}}, {{"all", 4}, {8, 8}},
+      {{"neighbours-both", 4}, {4, 4, 4, 4}}};
   for (const auto& [grouping, sizes] : cases) {
     SCOPED_TRACE(grouping.first);
     const auto groups = valueOf(layOut({shape, 1, grouping.first, grouping.second, similarity}));

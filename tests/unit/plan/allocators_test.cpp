@@ -38,9 +38,50 @@ TEST(AllocatorsTest, RegistryFindsByName) {
   std::vector<std::string_view> names;
   for (const Allocator& allocator : allocators()) names.push_back(allocator.name);
   EXPECT_EQ(names, (std::vector<std::string_view>{"waterline", "uniform", "fisher_uniform", "energy", "minimax",
-                                                    "erank", "lorc"}));
+                                                    "erank", "lorc", "head-mean"}));
   EXPECT_EQ(findAllocator("fair").error().message, "There is no allocator 'fair'.");
-  EXPECT_EQ(findAllocator("fair").error().hint, "Known allocators: waterline uniform fisher_uniform energy minimax erank lorc.");
+  EXPECT_EQ(findAllocator("fair").error().hint, "Known allocators: waterline uniform fisher_uniform energy minimax erank lorc head-mean.");
+}
+
+TEST(HeadMeanTest, HeadsOfALayerGetTheSmallestRankThatLosesNoMoreThanAllOthers) {
+  std::mt19937 random(5);
+  for (int trial = 0; trial < 50; ++trial) {
+    AllocationRequest request = randomRequest(random, {0, 16}, {24, 24, 24, 24, 24, 24});
+    for (std::size_t i = 0; i < request.units.size(); ++i) request.units[i].layer = static_cast<int>(i / 2);
+    request.rankStep = 4;
+    request.budgetBytes = 2 * 4 * static_cast<std::int64_t>(4 + random() % 24);
+    const Allocation allocation = allocate("head-mean", request);
+    const std::vector<int> ranks = ranksOf(allocation);
+    EXPECT_LE(allocation.achievedBytes, request.budgetBytes);
+    const auto meanTail = [&](std::size_t layer, int rank) {
+      double mean = 0;
+      for (const std::size_t unit : {2 * layer, 2 * layer + 1}) {
+        const auto& values = request.units[unit].spectrum.eigenvalues;
+        double whole = 0, tail = 0;
+        for (std::size_t i = 0; i < values.size(); ++i) (static_cast<int>(i) < rank ? whole : tail) += values[i];
+        mean += tail / (whole + tail) / 2;
+      }
+      return mean;
+    };
+    double level = 0;
+    for (std::size_t layer = 0; layer < 3; ++layer) {
+      EXPECT_EQ(ranks[2 * layer], ranks[2 * layer + 1]);
+      level = std::max(level, meanTail(layer, ranks[2 * layer]));
+    }
+    // No step that still fits would go to the layer that loses most.
+    std::size_t worst = 0;
+    for (std::size_t layer = 1; layer < 3; ++layer)
+      if (meanTail(layer, ranks[2 * layer]) > meanTail(worst, ranks[2 * worst])) worst = layer;
+    EXPECT_TRUE(ranks[2 * worst] == 24 || request.budgetBytes - allocation.achievedBytes < 2 * 4 * 2);
+    // A layer above what the level needs got its last step only after all others were no better off.
+    for (std::size_t layer = 0; layer < 3; ++layer)
+      if (ranks[2 * layer] > 0 && request.budgetBytes - allocation.achievedBytes < 2 * 4 * 2) {
+        EXPECT_GE(meanTail(layer, ranks[2 * layer] - 4), level - 1e-12);
+      }
+  }
+  AllocationRequest coded = randomRequest(random, {0, 1, 2, 4, 8}, {8});
+  coded.budgetBytes = 4;
+  EXPECT_THAT(findAllocator("head-mean").value()->allocate(coded).error().message, HasSubstr("hands out ranks"));
 }
 
 TEST(AllocatorsTest, AllRefuseWhatIsNotARequest) {

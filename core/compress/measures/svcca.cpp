@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/compress/measures/measures.h"
+
+#include <algorithm>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/linalg_svdvals.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/outer.h>
+
+namespace kvista {
+namespace {
+
+constexpr double kEnergy = 0.99;  // Of a head's variance that its directions hold.
+
+/// Whitened directions of one head, [width, r]: V_r diag(lambda_r)^-1/2.
+at::Tensor whitenedDirections(const at::Tensor& covariance) {
+  const auto [values, vectors] = at::linalg_eigh((covariance + covariance.t()) / 2);
+  const at::Tensor falling = values.flip(0).clamp_min(0).contiguous();
+  const double* numbers = falling.const_data_ptr<double>();
+  const double whole = falling.sum().item<double>();
+  double held = 0;
+  std::int64_t rank = 0;
+  while (rank < falling.size(0) && held < kEnergy * whole) held += numbers[rank++];
+  return vectors.flip(1).narrow(1, 0, rank) * falling.narrow(0, 0, rank).rsqrt();
+}
+
+}  // namespace
+
+Measure svccaMeasure() {
+  return {.name = "svcca",
+          .summary = "Mean canonical correlation of the heads' directions that hold 99 % of their variance",
+          .formula = "mean of the singular values of A_i^T C_ij A_j, A_i = V_r diag(lambda_r)^-1/2 of the covariance C_ii",
+          .unit = "no unit, 0 to 1",
+          .source = "Raghu et al., SVCCA (2017), section 2",
+          .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
+            const ModelShape& shape = request.decoder.shape();
+            const bool keys = request.side == Side::key;
+            const std::int64_t heads = shape.kvHeads, width = keys ? shape.headDim : shape.valueHeadDim, begin = keys ? 0 : shape.keyWidth();
+            const OutputMoments moments = outputMoments(request, false);
+            const at::Tensor covariance =
+                (moments.second - at::outer(moments.mean, moments.mean)).narrow(0, begin, heads * width).narrow(1, begin, heads * width);
+            if (!covariance.isfinite().all().item<bool>())
+              return fail(ErrorCode::numerical, "The second moments of a layer are not finite.",
+                          "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
+            const auto block = [&](std::int64_t i, std::int64_t j) { return covariance.narrow(0, i * width, width).narrow(1, j * width, width); };
+            std::vector<at::Tensor> directions;
+            for (std::int64_t head = 0; head < heads; ++head) directions.push_back(whitenedDirections(block(head, head)));
+            at::Tensor similarity = at::ones({heads, heads}, at::kDouble);
+            for (std::int64_t i = 0; i < heads; ++i) {
+              for (std::int64_t j = 0; j < i; ++j) {
+                const at::Tensor& a = directions[static_cast<std::size_t>(i)];
+                const at::Tensor& b = directions[static_cast<std::size_t>(j)];
+                if (a.size(1) == 0 || b.size(1) == 0) {
+                  similarity[i][j] = similarity[j][i] = 0;  // a head of zeros is like nothing
+                  continue;
+                }
+                const at::Tensor mean = at::linalg_svdvals(at::matmul(at::matmul(a.t(), block(i, j)), b)).clamp_max(1).mean();
+                similarity[i][j].copy_(mean);
+                similarity[j][i].copy_(mean);
+              }
+            }
+            return similarity;
+          }};
+}
+
+}  // namespace kvista
