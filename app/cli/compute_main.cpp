@@ -32,6 +32,8 @@ int main(int argc, char** argv) {
     kvista::addGenerate(app, invocation);
     kvista::addLosses(app, invocation);
     kvista::addRetrieval(app, invocation);
+    kvista::addTasks(app, invocation);
+    kvista::addAgreement(app, invocation);
     kvista::addErrors(app, invocation);
     kvista::addSpectra(app, invocation);
     kvista::addReport(app, invocation);

@@ -68,6 +68,8 @@ void addList(CLI::App& app, Invocation& invocation);
 void addGenerate(CLI::App& app, Invocation& invocation);
 void addLosses(CLI::App& app, Invocation& invocation);
 void addRetrieval(CLI::App& app, Invocation& invocation);
+void addTasks(CLI::App& app, Invocation& invocation);
+void addAgreement(CLI::App& app, Invocation& invocation);
 void addErrors(CLI::App& app, Invocation& invocation);
 void addSpectra(CLI::App& app, Invocation& invocation);
 void addReport(CLI::App& app, Invocation& invocation);
