@@ -47,10 +47,10 @@ QVariant RetrievalModel::data(const QModelIndex& index, int role) const {
     case Qt::DisplayRole: return QStringLiteral("%1\n%2").arg(percentText(found, 0), decimalText(loss, 2));
     case Qt::ToolTipRole:
     case Qt::AccessibleTextRole:
-      return tr("%1 tokens, sentence at %2 %: found in %3 of %4 trials, %5 nats a token of the answer")
+      return tr("%1 tokens, sentence at %2 %: %3 found in %4 trials, %5 nats a token of the answer")
           .arg(countText(table_.lengths[static_cast<std::size_t>(index.column())]))
           .arg(table_.depths[static_cast<std::size_t>(index.row())])
-          .arg(std::lround(found * static_cast<float>(table_.trials)))
+          .arg(percentText(found, 0))
           .arg(table_.trials)
           .arg(decimalText(loss, 3));
     case Qt::TextAlignmentRole: return static_cast<int>(Qt::AlignCenter);

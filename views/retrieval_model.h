@@ -6,20 +6,22 @@
 #include <vector>
 
 #include "core/plan/matrix.h"
+#include "core/plan/retrieval_kind.h"
 
 namespace kvista {
 
-/// Whether a planted sentence came out, of one side: one row a depth, one column a length.
+/// Whether what was planted came out, of one side: one row a depth, one column a length.
 struct RetrievalTable {
   std::vector<int> lengths;  ///< Tokens.
   std::vector<int> depths;   ///< Percent of the text before the sentence.
   int trials = 0;            ///< In each cell.
   Matrix loss;               ///< Nats a token of the answer.
-  Matrix found;              ///< Part of the trials.
+  Matrix found;              ///< Mean part of what was asked for.
+  RetrievalKind kind = RetrievalKind::needle;
   bool operator==(const RetrievalTable&) const = default;
 };
 
-/// A cell says how often the answer came exactly and what it cost; its ground is the brighter the less it cost.
+/// A cell says how much of what was asked for came and what it cost; its ground is the brighter the less it cost.
 class RetrievalModel final : public QAbstractTableModel {
   Q_OBJECT
 

@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/retrieval_tables.h"
 
+#include <QComboBox>
 #include <QGridLayout>
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLabel>
 #include <QPushButton>
+#include <QSignalBlocker>
 #include <QTableView>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -27,16 +29,26 @@ double meanOf(const Matrix& matrix) {
 
 RetrievalTables::RetrievalTables(QWidget* parent)
     : QWidget(parent),
+      kind_(new QComboBox(this)),
       test_(new QPushButton(tr("Test retrieval"), this)),
       original_(new RetrievalModel(this)),
       plan_(new RetrievalModel(this)),
       tables_(new QWidget(this)),
-      empty_(softLabel(tr("Does a number still come out that stands far back in a long text? The original and the plan are asked the same."), this)),
+      empty_(softLabel(tr("Does what stands far back in a long text still come out? The original and the plan are asked the same."), this)),
       facts_(softLabel({}, this)) {
   empty_->setWordWrap(true);
   empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   test_->setObjectName(QStringLiteral("testRetrieval"));
-  test_->setToolTip(tr("Plants a sentence with a random number in the calibration's text, at several depths of several lengths, and asks for it at the end"));
+  test_->setToolTip(tr("Plants sentences in the calibration's text, at several depths of several lengths, and asks for them at the end"));
+  const auto add = [&](RetrievalKind kind, const QString& name, const QString& what) {
+    kind_->addItem(name, static_cast<int>(kind));
+    kind_->setItemData(kind_->count() - 1, what, Qt::ToolTipRole);
+  };
+  add(RetrievalKind::needle, tr("One number"), tr("A sentence with a random number"));
+  add(RetrievalKind::multiKey, tr("One of four numbers"), tr("Sentences with a key and a number each; the number of one key is asked for (RULER)"));
+  add(RetrievalKind::variableTracking, tr("A chain of variables"), tr("Assignments from one variable to the next; all that have the value are asked for (RULER)"));
+  kind_->setObjectName(QStringLiteral("retrievalKind"));
+  kind_->setAccessibleName(tr("What is planted in the text"));
   facts_->setObjectName(QStringLiteral("retrievalFacts"));
   original_->setObjectName(QStringLiteral("retrievalOfOriginal"));
   plan_->setObjectName(QStringLiteral("retrievalOfPlan"));
@@ -44,6 +56,7 @@ RetrievalTables::RetrievalTables(QWidget* parent)
   auto* line = new QHBoxLayout;
   line->setSpacing(8);
   line->addWidget(facts_, 1);
+  line->addWidget(kind_);
   line->addWidget(test_);
   auto* sides = new QGridLayout(tables_);
   sides->setContentsMargins(0, 0, 0, 0);
@@ -60,7 +73,8 @@ RetrievalTables::RetrievalTables(QWidget* parent)
   column->addLayout(line);
   column->addWidget(tables_, 1);
   column->addWidget(empty_, 1);
-  connect(test_, &QPushButton::clicked, this, &RetrievalTables::testRequested);
+  connect(kind_, &QComboBox::currentIndexChanged, this, [this] { setTables({}, {}); });
+  connect(test_, &QPushButton::clicked, this, [this] { Q_EMIT testRequested(kind()); });
 }
 
 QTableView* RetrievalTables::makeTable(const QString& name, RetrievalModel* model) {
@@ -85,6 +99,8 @@ QTableView* RetrievalTables::makeTable(const QString& name, RetrievalModel* mode
 
 void RetrievalTables::setAvailable(bool available) { test_->setEnabled(available); }
 
+RetrievalKind RetrievalTables::kind() const { return static_cast<RetrievalKind>(kind_->currentData().toInt()); }
+
 void RetrievalTables::setTables(const RetrievalTable& original, const RetrievalTable& plan) {
   float range = 0;
   for (const RetrievalTable* each : {&original, &plan})
@@ -92,6 +108,7 @@ void RetrievalTables::setTables(const RetrievalTable& original, const RetrievalT
   original_->setTable(original, range);
   plan_->setTable(plan, range);
   const bool known = original_->rowCount() > 0 && plan_->rowCount() > 0;
+  if (const QSignalBlocker quiet(kind_); known) kind_->setCurrentIndex(kind_->findData(static_cast<int>(original.kind)));
   tables_->setVisible(known);
   empty_->setVisible(!known);
   facts_->setText(known ? tr("found %1 → %2 · mean %3 → %4 nats")

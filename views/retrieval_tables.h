@@ -6,13 +6,14 @@
 
 #include "views/retrieval_model.h"
 
+class QComboBox;
 class QLabel;
 class QPushButton;
 class QTableView;
 
 namespace kvista {
 
-/// Original and plan beside each other: does a sentence come out that was planted far back?
+/// Original and plan beside each other: does what was planted far back come out?
 class RetrievalTables final : public QWidget {
   Q_OBJECT
 
@@ -20,12 +21,15 @@ class RetrievalTables final : public QWidget {
   explicit RetrievalTables(QWidget* parent);
   void setTables(const RetrievalTable& original, const RetrievalTable& plan);
   void setAvailable(bool available);
+  /// What the next test plants.
+  [[nodiscard]] RetrievalKind kind() const;
 
  Q_SIGNALS:
-  void testRequested();
+  void testRequested(kvista::RetrievalKind kind);
 
  private:
   QTableView* makeTable(const QString& name, RetrievalModel* model);
+  QComboBox* kind_;
   QPushButton* test_;
   RetrievalModel *original_, *plan_;
   QWidget* tables_;

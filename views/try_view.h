@@ -74,7 +74,7 @@ class TryView final : public View {
   void measureRequested(const QStringList& paths);
   void tokenLossRequested(const QString& text);
   void fileLossRequested(const QString& path);
-  void retrievalRequested();
+  void retrievalRequested(kvista::RetrievalKind kind);
 
  protected:
   void dragEnterEvent(QDragEnterEvent* event) override;

@@ -33,6 +33,8 @@ int main(int argc, char** argv) {
     kvista::addLosses(app, invocation);
     kvista::addRetrieval(app, invocation);
     kvista::addGate(app, invocation);
+    kvista::addTasks(app, invocation);
+    kvista::addAgreement(app, invocation);
     kvista::addErrors(app, invocation);
     kvista::addSpectra(app, invocation);
     kvista::addSharing(app, invocation);

@@ -188,4 +188,11 @@ Result<Subject> openSubject(const std::string& path, const ComputeSettings& sett
   return subject;
 }
 
+std::vector<SubjectSide> sidesOf(const Subject& subject) {
+  std::vector<SubjectSide> sides;
+  if (subject.project || !subject.transform) sides.push_back({"original", nullptr});
+  if (subject.transform) sides.push_back({"plan", subject.transform.get()});
+  return sides;
+}
+
 }  // namespace kvista

@@ -64,6 +64,14 @@ struct Subject {
 };
 Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task, const ProcessGroup& processes = {});
 
+/// One of the ways that a subject computes, as measures put them beside each other.
+struct SubjectSide {
+  const char* name;                  ///< "original" or "plan".
+  const CacheTransform* transform;   ///< As Decoder::forward.
+};
+/// The original and the plan of a project; the one that there is of anything else.
+std::vector<SubjectSide> sidesOf(const Subject& subject);
+
 /// Refuses a model or statistics that are not those a project's plan was made for. `statistics`: null without any.
 Result<void> checkProjectParts(const Project& project, const std::string& modelHash, const Statistics* statistics);
 

@@ -70,6 +70,8 @@ void addGenerate(CLI::App& app, Invocation& invocation);
 void addLosses(CLI::App& app, Invocation& invocation);
 void addRetrieval(CLI::App& app, Invocation& invocation);
 void addGate(CLI::App& app, Invocation& invocation);
+void addTasks(CLI::App& app, Invocation& invocation);
+void addAgreement(CLI::App& app, Invocation& invocation);
 void addErrors(CLI::App& app, Invocation& invocation);
 void addSpectra(CLI::App& app, Invocation& invocation);
 void addReport(CLI::App& app, Invocation& invocation);

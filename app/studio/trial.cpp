@@ -51,8 +51,10 @@ void Trial::askTokenLosses(const QString& name, const json& params) {
   });
 }
 
-void Trial::testRetrieval() {
-  jobs_.start<RetrievalRecord>(tr("Test retrieval"), "retrieval", planParams(document_), read<RetrievalRecord>, [this](RetrievalRecord record) {
+void Trial::testRetrieval(RetrievalKind kind) {
+  json params = planParams(document_);
+  params["kind"] = nameIn(kRetrievalKinds, kind);
+  jobs_.start<RetrievalRecord>(tr("Test retrieval"), "retrieval", params, read<RetrievalRecord>, [this](RetrievalRecord record) {
     Q_EMIT retrievalReady(record);
     return tr("%Ln length(s)", nullptr, static_cast<int>(record.lengths.size()));
   });

@@ -39,8 +39,8 @@ class Trial final : public QObject {
   /// Of a whole file, up to `kMostTokens` tokens of it.
   void tokenLossesOfFile(const QString& path);
   static constexpr std::int64_t kMostTokens = 16384;
-  /// Plants a sentence in the calibration's text and asks for it.
-  void testRetrieval();
+  /// Plants sentences in the calibration's text and asks for them.
+  void testRetrieval(RetrievalKind kind);
   /// One at a time: what is being written is stopped.
   void generate(const GenerationWish& wish);
   void stopGenerating();

@@ -40,6 +40,8 @@ class Generation {
   Result<bool> step(const Task& task);
   /// Whole characters written since the last call.
   Result<std::string> takeText();
+  /// The tokens behind the prompt.
+  [[nodiscard]] const std::vector<std::uint32_t>& written() const { return written_; }
   [[nodiscard]] std::int64_t cachedTokens() const { return cache_.tokens; }
   /// Of what is cached now; absent where the cache only stands for one that is stored as a plan says (cacheBytes).
   [[nodiscard]] std::optional<std::int64_t> storedBytes() const {

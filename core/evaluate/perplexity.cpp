@@ -57,4 +57,17 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
   return result;
 }
 
+Perplexity togetherOf(const std::vector<Perplexity>& texts) {
+  Perplexity all;
+  double sum = 0;
+  for (const Perplexity& text : texts) {
+    sum += text.meanLoss * static_cast<double>(text.predictions);
+    all.predictions += text.predictions;
+    all.windowLosses.insert(all.windowLosses.end(), text.windowLosses.begin(), text.windowLosses.end());
+    all.seconds += text.seconds;
+  }
+  if (all.predictions > 0) all.meanLoss = sum / static_cast<double>(all.predictions);
+  return all;
+}
+
 }  // namespace kvista

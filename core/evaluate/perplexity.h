@@ -29,4 +29,7 @@ struct Perplexity {
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
                                      const std::string& stage, const Task& task, const ProcessGroup& processes = {});
 
+/// Of several texts together: every predicted token counts the same, whichever text it is of.
+Perplexity togetherOf(const std::vector<Perplexity>& texts);
+
 }  // namespace kvista

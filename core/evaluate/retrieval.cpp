@@ -4,36 +4,39 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/tensor.h>
-#include <fmt/format.h>
 
+#include "core/evaluate/generate.h"
 #include "core/model/torch_guard.h"
 
 namespace kvista {
 namespace {
 
-constexpr const char* kQuestion = "\nThe secret number is";
-
-/// How the number continues the question, and not as a word of its own would be cut.
-Result<std::vector<std::uint32_t>> answerTokens(const Tokenizer& tokenizer, const std::vector<std::uint32_t>& question, const std::string& number) {
-  KVISTA_ASSIGN(std::vector<std::uint32_t> whole, tokenizer.encode(kQuestion + std::string(" ") + number, false));
-  const bool goesOn = whole.size() > question.size() && std::equal(question.begin(), question.end(), whole.begin());
-  if (!goesOn)
-    return fail(ErrorCode::unsupportedModel, "The model's tokenizer cuts a question otherwise when an answer follows it.",
-                "Its retrieval cannot be tested; measure its perplexity instead.");
-  whole.erase(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(question.size()));
-  return whole;
+/// The part of the names that a model writes when it takes the likeliest token each time.
+Result<double> namedPart(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, const RetrievalTrial& trial,
+                         const Task& task) {
+  GenerationRequest request;
+  request.prompt = trial.prompt;
+  request.maximumTokens = static_cast<std::int64_t>(trial.answer.size() * 3 / 2);
+  Generation writing(decoder, tokenizer, transform, std::move(request));
+  for (bool goesOn = true; goesOn;) {
+    KVISTA_ASSIGN(goesOn, writing.step(task));
+  }
+  KVISTA_ASSIGN(const std::string text, writing.takeText());
+  const auto named = std::ranges::count_if(trial.wanted, [&](const std::string& name) { return text.find(name) != std::string::npos; });
+  return static_cast<double>(named) / static_cast<double>(trial.wanted.size());
 }
 
 }  // namespace
 
-Result<RetrievalScore> scoreTrial(const Decoder& decoder, const CacheTransform* transform, const RetrievalTrial& trial, const Task& task) {
+Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, const RetrievalTrial& trial,
+                                  const Task& task) {
   DecoderCache cache;
-  RetrievalScore score{0, true};
+  RetrievalScore score;
+  bool isWritten = true;
   std::vector<std::int64_t> next(trial.prompt.begin(), trial.prompt.end());
   for (const std::uint32_t token : trial.answer) {
     KVISTA_ASSIGN(const at::Tensor logits, decoder.nextToken(at::tensor(next, at::kLong).unsqueeze(0), cache, transform, task));
@@ -43,39 +46,14 @@ Result<RetrievalScore> scoreTrial(const Decoder& decoder, const CacheTransform* 
                   "Look for damaged weights with `kvista inspect --weights`, or compute in float32.");
     score.loss += loss / static_cast<double>(trial.answer.size());
     // Writing the likeliest token each time gives the answer exactly if it is the likeliest behind its own beginning.
-    score.found = score.found && logits.argmax().item<std::int64_t>() == token;
+    isWritten = isWritten && logits.argmax().item<std::int64_t>() == token;
     next = {token};
   }
+  score.found = isWritten ? 1 : 0;
+  if (!isWritten && trial.wanted.size() > 1) {
+    KVISTA_ASSIGN(score.found, namedPart(decoder, tokenizer, transform, trial, task));
+  }
   return score;
-}
-
-Result<RetrievalTrial> retrievalTrial(const Tokenizer& tokenizer, const RetrievalRequest& request, std::size_t length, std::size_t depth,
-                                      std::int64_t trial) {
-  // A generator of its own for each trial: a table with other lengths asks the same at those that both have.
-  std::mt19937_64 random(request.seed + 0x9e3779b97f4a7c15ULL * static_cast<std::uint64_t>(trial + 1));
-  RetrievalTrial made;
-  made.number = fmt::format("{}", 10000 + random() % 90000);
-  KVISTA_ASSIGN(const auto sentence, tokenizer.encode(fmt::format("{} {}.\n", kQuestion, made.number), false));
-  KVISTA_ASSIGN(const auto question, tokenizer.encode(kQuestion, false));
-  KVISTA_ASSIGN(made.answer, answerTokens(tokenizer, question, made.number));
-  const auto around = static_cast<std::int64_t>(sentence.size() + question.size());
-  const std::int64_t filling = request.lengths[length] - around;
-  if (filling < 1)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} tokens have no room for the sentence and the question, which take {}.",
-                                                        request.lengths[length], around),
-                fmt::format("Ask for lengths of more than {} tokens.", around));
-  const auto available = static_cast<std::int64_t>(request.filler.size());
-  if (filling > available)
-    return fail(ErrorCode::invalidArgument, fmt::format("The text has {} tokens, too few to fill {}.", available, filling),
-                "Give a longer text or shorter lengths.");
-  const auto start = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(available - filling + 1));
-  const auto before = static_cast<std::int64_t>(std::llround(request.depths[depth] * static_cast<double>(filling)));
-  const auto begin = request.filler.begin() + start;
-  made.prompt.assign(begin, begin + before);
-  made.prompt.insert(made.prompt.end(), sentence.begin(), sentence.end());
-  made.prompt.insert(made.prompt.end(), begin + before, begin + filling);
-  made.prompt.insert(made.prompt.end(), question.begin(), question.end());
-  return made;
 }
 
 Result<RetrievalScores> measureRetrieval(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform,
@@ -93,9 +71,9 @@ Result<RetrievalScores> measureRetrieval(const Decoder& decoder, const Tokenizer
           KVISTA_CHECK(task.checkStop());
           task.progress(stage, done++, total, "trials");
           KVISTA_ASSIGN(const RetrievalTrial asked, retrievalTrial(tokenizer, request, length, depth, trial));
-          KVISTA_ASSIGN(const RetrievalScore score, scoreTrial(decoder, transform, asked, task));
+          KVISTA_ASSIGN(const RetrievalScore score, scoreTrial(decoder, tokenizer, transform, asked, task));
           loss += score.loss;
-          found += score.found ? 1 : 0;
+          found += score.found;
         }
         const auto trials = static_cast<double>(request.trials);
         scores.loss.values[depth * lengths + length] = static_cast<float>(loss / trials);

@@ -13,6 +13,7 @@
 #include "core/plan/budget.h"
 #include "core/plan/matrix.h"
 #include "core/plan/plan.h"
+#include "core/plan/retrieval_kind.h"
 
 /// What engine and window tell each other: plain values and their JSON. Reading checks types, sizes and ranges and names
 /// the field (invalidArgument): either side may be of another version, or talk nonsense. protocol.md lists the methods.
@@ -151,15 +152,17 @@ struct TokenLossRecord {
   bool operator==(const TokenLossRecord&) const = default;
 };
 
-/// Whether a planted sentence comes out: one row a depth, one column a length.
+/// Whether planted sentences come out: one row a depth, one column a length.
 struct RetrievalRecord {
   std::vector<std::string> texts;  ///< What it was planted in.
   std::vector<int> lengths;        ///< Tokens.
-  std::vector<int> depths;         ///< Percent of the text before the sentence.
+  std::vector<int> depths;         ///< Percent of the text before the sentence that is asked for.
   std::int64_t trials = 0;         ///< For each length and depth.
   std::uint64_t seed = 0;
   Matrix lossBefore, lossAfter;    ///< Mean of the answers' tokens, nats.
-  Matrix foundBefore, foundAfter;  ///< Part of the trials whose answer was written exactly.
+  Matrix foundBefore, foundAfter;  ///< Mean part of what was asked for that was written.
+  RetrievalKind kind = RetrievalKind::needle;
+  std::int64_t planted = 1;        ///< Sentences.
   bool operator==(const RetrievalRecord&) const = default;
 };
 

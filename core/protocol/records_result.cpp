@@ -191,6 +191,8 @@ json toJson(const RetrievalRecord& record) {
           {"depths", record.depths},
           {"trials", record.trials},
           {"seed", record.seed},
+          {"kind", nameIn(kRetrievalKinds, record.kind)},
+          {"planted", record.planted},
           {"lossBefore", packed(record.lossBefore)},
           {"lossAfter", packed(record.lossAfter)},
           {"foundBefore", packed(record.foundBefore)},
@@ -205,6 +207,8 @@ Result<RetrievalRecord> read(const json& value) {
   record.depths = fields.counts("depths", 0, 100);
   record.trials = fields.integer("trials", 1);
   record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
+  record.kind = fields.choice("kind", kRetrievalKinds);
+  record.planted = fields.integer("planted", 1, kMostPlanted);
   for (const auto& [name, matrix] : {std::pair{"lossBefore", &record.lossBefore}, std::pair{"lossAfter", &record.lossAfter},
                                      std::pair{"foundBefore", &record.foundBefore}, std::pair{"foundAfter", &record.foundAfter}}) {
     *matrix = fields.matrix(name);

@@ -33,4 +33,13 @@ std::optional<std::uint32_t> bosTokenOf(const Checkpoint& checkpoint) {
   return found->get<std::uint32_t>();
 }
 
+std::vector<std::uint32_t> endTokensOf(const Checkpoint& checkpoint) {
+  std::vector<std::uint32_t> ends;
+  const auto found = checkpoint.config.find("eos_token_id");
+  if (found == checkpoint.config.end()) return ends;
+  for (const nlohmann::json& each : found->is_array() ? *found : nlohmann::json::array({*found}))
+    if (each.is_number_unsigned()) ends.push_back(each.get<std::uint32_t>());
+  return ends;
+}
+
 }  // namespace kvista

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/io/checkpoint.h"
@@ -16,5 +17,8 @@ Result<Tokenizer> tokenizerOf(const Checkpoint& checkpoint);
 
 /// Id of the token that begins a text, from the configuration; absent where it names none.
 std::optional<std::uint32_t> bosTokenOf(const Checkpoint& checkpoint);
+
+/// Ids of the tokens that end a text, from the configuration.
+std::vector<std::uint32_t> endTokensOf(const Checkpoint& checkpoint);
 
 }  // namespace kvista

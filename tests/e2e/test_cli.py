@@ -34,11 +34,11 @@ from program import (
 WINDOW = 64
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", WINDOW, "--windows", 4]
 VERBS = (
-    "inspect tokenize detokenize forward calibrate merge similarity spectra sharing plan errors generate losses retrieval gate evaluate refine export verify compare experiment "
+    "inspect tokenize detokenize forward calibrate merge similarity spectra sharing plan errors generate losses retrieval gate evaluate agreement tasks refine export verify compare experiment "
     "compress report make-model engine list doctor"
 ).split()
 VERBS_IN_ORDER = (
-    "inspect tokenize detokenize forward calibrate merge similarity spectra sharing plan errors generate losses retrieval gate evaluate refine export verify compare "
+    "inspect tokenize detokenize forward calibrate merge similarity spectra sharing plan errors generate losses retrieval gate evaluate agreement tasks refine export verify compare "
     "list doctor"
 ).split()
 
@@ -133,6 +133,9 @@ WRONG_COMMAND_LINES = [  # and what the sentence must say
     (["errors", MODEL], "not a project"),
     (["retrieval", MODEL], "needs --text"),
     (["retrieval", MODEL, "--depths", "101"], "from 0 to 100"),
+    (["retrieval", MODEL, "--kind", "haystack"], "needle, multi-key, variable-tracking"),
+    (["agreement", MODEL, "--text", TEXTS / "evaluation.txt"], "--original"),
+    (["evaluate", MODEL, "--text", "a=b", "c"], "Of 2 texts 1 have a name"),
     (["spectra", MODEL], "names no statistics"),
     (["spectra", MODEL, "--stats", "x", "--layers", "many"], '"many"'),
     (["detokenize", MODEL, "frobs"], '"frobs"'),

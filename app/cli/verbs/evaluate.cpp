@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -61,9 +63,88 @@ Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, co
   return output;
 }
 
+/// A text that stands in a row of its own.
+struct NamedText {
+  std::string name;
+  std::vector<std::string> paths;
+};
+
+/// Of `--text NAME=FILE`, paths of one name together; empty where no path has a name. A file that is called so is a path.
+Result<std::vector<NamedText>> namedTexts(const std::vector<std::string>& paths) {
+  std::vector<NamedText> texts;
+  for (const std::string& path : paths) {
+    const std::size_t sign = path.find('=');
+    const std::string name = path.substr(0, sign);
+    std::error_code error;
+    if (sign == std::string::npos || name.empty() || name.find('/') != std::string::npos || std::filesystem::exists(path, error)) continue;
+    auto known = std::ranges::find(texts, name, &NamedText::name);
+    if (known == texts.end()) known = texts.insert(known, {name, {}});
+    known->paths.push_back(path.substr(sign + 1));
+  }
+  std::size_t named = 0;
+  for (const NamedText& text : texts) named += text.paths.size();
+  if (named > 0 && named < paths.size())
+    return fail(ErrorCode::invalidArgument, fmt::format("Of {} texts {} have a name.", paths.size(), named), "Give all of them as NAME=FILE, or none.");
+  return texts;
+}
+
+/// Each text in a row of its own, and all of them together.
+Result<Output> measureEach(const Options& options, const std::vector<NamedText>& texts, const Task& task) {
+  if (!options.text.recipe.weights.empty())
+    return fail(ErrorCode::invalidArgument, "Texts with names are measured one by one, so --weights has no meaning.", "Leave out --weights, or the names.");
+  for (const NamedText& text : texts) KVISTA_CHECK(checkTexts(text.paths));
+  KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
+  KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task, processes));
+  std::vector<TokenWindows> windows;
+  for (const NamedText& text : texts) {
+    TextSettings settings = options.text;
+    settings.recipe.paths = text.paths;
+    KVISTA_ASSIGN(windows.emplace_back(), readText(subject.model, settings, task, processes));
+  }
+  const std::vector<SubjectSide> sides = sidesOf(subject);
+  std::vector<std::vector<Perplexity>> measured(sides.size());
+  Output output;
+  output.text = fmt::format("{:<20} {:>12}", "text", "predictions");
+  for (const SubjectSide& side : sides) output.text += fmt::format(" {:>12}", side.name);
+  output.text += sides.size() > 1 ? "  change, nats\n" : "\n";
+  const auto addRow = [&](const std::string& name, nlohmann::ordered_json& json, const auto& perplexityOf) {
+    json["predictions"] = perplexityOf(0).predictions;
+    output.text += fmt::format("{:<20} {:>12}", name, perplexityOf(0).predictions);
+    for (std::size_t side = 0; side < sides.size(); ++side) {
+      const Perplexity& each = perplexityOf(side);
+      json[sides[side].name] = {{"perplexity", each.perplexity()}, {"meanNll", each.meanLoss}};
+      output.text += fmt::format(" {:>12.4f}", each.perplexity());
+    }
+    output.text += sides.size() > 1 ? fmt::format(" {:>+13.5f}\n", perplexityOf(1).meanLoss - perplexityOf(0).meanLoss) : "\n";
+  };
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    for (std::size_t side = 0; side < sides.size(); ++side) {
+      const std::string stage = fmt::format("{} on {}", sides[side].name, texts[i].name);
+      KVISTA_ASSIGN(measured[side].emplace_back(),
+                    measurePerplexity(*subject.model.decoder, windows[i].ids, sides[side].transform, stage, task, processes));
+    }
+    nlohmann::ordered_json row = {{"name", texts[i].name}, {"paths", texts[i].paths}, {"windows", windows[i].ids.size(0)}, {"window", windows[i].ids.size(1)}};
+    addRow(texts[i].name, row, [&](std::size_t side) -> const Perplexity& { return measured[side].back(); });
+    rows.push_back(std::move(row));
+  }
+  std::vector<Perplexity> together;
+  for (const auto& side : measured) together.push_back(togetherOf(side));
+  nlohmann::ordered_json total;
+  addRow("all", total, [&](std::size_t side) -> const Perplexity& { return together[side]; });
+  output.json = {{"texts", std::move(rows)},
+                 {"total", std::move(total)},
+                 {"bytesPerToken", subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken()}};
+  return output;
+}
+
 Result<Output> run(const Options& options, const Task& task) {
-  KVISTA_CHECK(checkTexts(options.text.recipe.paths));
+  KVISTA_ASSIGN(const std::vector<NamedText> texts, namedTexts(options.text.recipe.paths));
   KVISTA_ASSIGN(const PolicyRequest request, completed(options.policy, options.policyOptions));
+  if (!texts.empty() && !request.policy.empty())
+    return fail(ErrorCode::invalidArgument, "A policy is measured on one text, without a name.", "Leave out the names, or give an experiment several texts.");
+  if (!texts.empty()) return measureEach(options, texts, task);
+  KVISTA_CHECK(checkTexts(options.text.recipe.paths));
   KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task, processes));
   KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task, processes));
@@ -129,7 +210,7 @@ Result<Output> compare(const CompareOptions& options, const Task& task) {
 void addEvaluate(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
-                           {"evaluate", "Perplexity of a model, a plan or an exported checkpoint on a text",
+                           {"evaluate", "Perplexity of a model, a plan or an exported checkpoint on a text; on several with names (--text NAME=FILE), original beside plan",
                             "kvista evaluate demo.kvista --text resources/demo/text/evaluation.txt --window 256 --windows 16", true},
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();

@@ -14,12 +14,13 @@ struct Options {
   std::string subject;
   std::vector<std::string> texts;
   std::vector<int> lengths, depths;
-  std::int64_t trials = 4, seed = 0;
+  std::int64_t trials = 4, seed = 0, planted = 0;
+  std::string kind{kRetrievalKinds.front().name};
   ComputeSettings compute;
 };
 
 std::string table(const char* side, const RetrievalRecord& record, const Matrix& loss, const Matrix& found) {
-  std::string text = fmt::format("{}: found, and nats a token of the answer\n  depth", side);
+  std::string text = fmt::format("{}, {}: found, and nats a token of the answer\n  depth", side, nameIn(kRetrievalKinds, record.kind));
   for (const int length : record.lengths) text += fmt::format(" {:>15}", fmt::format("{} tokens", length));
   text += "\n";
   for (int depth = 0; depth < loss.rows; ++depth) {
@@ -37,15 +38,17 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(nlohmann::json params, subjectParams(workspace, options.subject));
   if (!options.texts.empty()) params["text"] = toJson(TextSelection{options.texts, 0, 0, 0, {}, false});
   if (!params.contains("text") && !params.contains("statistics"))
-    return fail(ErrorCode::invalidArgument, "`retrieval` of a model needs --text.", "Name a text that the sentence is planted in.");
+    return fail(ErrorCode::invalidArgument, "`retrieval` of a model needs --text.", "Name a text that sentences are planted in.");
   if (!options.lengths.empty()) params["lengths"] = options.lengths;
   if (!options.depths.empty()) params["depths"] = options.depths;
+  params["kind"] = options.kind;
+  if (options.planted > 0) params["planted"] = options.planted;
   params["trials"] = options.trials;
   params["seed"] = options.seed;
   KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "retrieval", params, task));
   KVISTA_ASSIGN(const auto record, read<RetrievalRecord>(answer));
   Output output;
-  output.json = {{"texts", record.texts}, {"lengths", record.lengths}, {"depths", record.depths}, {"trials", record.trials}, {"seed", record.seed}};
+  output.json = {{"kind", options.kind}, {"planted", record.planted}, {"texts", record.texts}, {"lengths", record.lengths}, {"depths", record.depths}, {"trials", record.trials}, {"seed", record.seed}};
   const auto add = [&](const char* side, const Matrix& loss, const Matrix& found) {
     output.json[side] = {{"loss", rowsOf(loss)}, {"found", rowsOf(found)}};
     output.text += table(side, record, loss, found);
@@ -60,13 +63,18 @@ Result<Output> run(const Options& options, const Task& task) {
 void addRetrieval(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
-                           {"retrieval", "Does a sentence come out that was planted far back in a text, by depth and length",
-                            "kvista retrieval demo.kvista --lengths 128 256 --depths 0 50 100 --trials 2"},
+                           {"retrieval", "Does what was planted far back in a text come out: a number, one of several, or a chain of variables; by depth and length",
+                            "kvista retrieval demo.kvista --kind multi-key --lengths 128 256 --depths 0 50 100 --trials 2"},
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
+  verb->add_option("--kind", options->kind, "One number; one of several that differ by a key; all variables that a chain gives a value (RULER)")
+      ->check(oneOf(namesOf(kRetrievalKinds)))
+      ->capture_default_str();
+  verb->add_option("--planted", options->planted, "Sentences: keys, or variables of the chain (default: 4 keys, 5 variables)")
+      ->check(wholeNumber(1, kMostPlanted));
   verb->add_option("--text", options->texts, "Text that it is planted in (default: the calibration's)");
   verb->add_option("--lengths", options->lengths, "Tokens to read (default: up to 2048 and the halves)")->check(wholeNumber(1, 1 << 20));
-  verb->add_option("--depths", options->depths, "Percent of the text before the sentence (default: 0 25 50 75 100)")->check(wholeNumber(0, 100));
+  verb->add_option("--depths", options->depths, "Percent of the text before the sentence asked for (default: 0 25 50 75 100)")->check(wholeNumber(0, 100));
   verb->add_option("--trials", options->trials, "Numbers asked for at each length and depth")->check(wholeNumber(1, 1000))->capture_default_str();
   verb->add_option("--seed", options->seed, "The same seed asks the same")->check(wholeNumber(0))->capture_default_str();
   addComputeOptions(verb, options->compute);

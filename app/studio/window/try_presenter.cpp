@@ -42,7 +42,7 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
   connect(&view_, &TryView::retrievalRequested, &trial_, &Trial::testRetrieval);
   connect(&trial_, &Trial::retrievalReady, this, [this](const RetrievalRecord& record) {
     const auto table = [&](const Matrix& loss, const Matrix& found) {
-      return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found};
+      return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found, record.kind};
     };
     view_.setRetrieval(table(record.lossBefore, record.foundBefore), table(record.lossAfter, record.foundAfter));
   });

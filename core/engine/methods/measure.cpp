@@ -114,15 +114,6 @@ Result<std::vector<std::string>> piecesOf(const Tokenizer& tokenizer, const std:
   return pieces;
 }
 
-std::vector<std::uint32_t> endTokensOf(const Checkpoint& checkpoint) {
-  std::vector<std::uint32_t> ends;
-  const auto found = checkpoint.config.find("eos_token_id");
-  if (found == checkpoint.config.end()) return ends;
-  for (const nlohmann::json& each : found->is_array() ? *found : nlohmann::json::array({*found}))
-    if (each.is_number_unsigned()) ends.push_back(each.get<std::uint32_t>());
-  return ends;
-}
-
 /// Earlier turns of a conversation: {role, content} each, as transformers has them.
 Result<std::vector<ChatTurn>> turnsOf(const nlohmann::json& list) {
   if (!list.is_array()) return fail(ErrorCode::invalidArgument, "The turns of the conversation are not a list.");

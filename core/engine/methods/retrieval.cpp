@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// retrieval: does a sentence that stands far back still come out?
+// retrieval: does what stands far back still come out?
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -34,7 +34,7 @@ Result<std::vector<std::uint32_t>> fillerOf(Call& call, Fields& fields, const In
     paths = inputs.statistics->recipe.paths;
   } else {
     return fail(ErrorCode::invalidArgument, "The field 'text' of the parameters is missing.",
-                "Name a text that the sentence is planted in.");
+                "Name a text that sentences are planted in.");
   }
   // Enough for many places of the longest length, and not all of a library.
   return readTokens(tokenizer, paths, std::int64_t{1} << 21, call.task);
@@ -48,6 +48,8 @@ Result<nlohmann::json> retrieval(Call& call) {
   if (fields.has("lengths")) record.lengths = fields.counts("lengths", 1, kLongest);
   record.depths = fields.has("depths") ? fields.counts("depths", 0, 100) : std::vector<int>{0, 25, 50, 75, 100};
   record.trials = fields.has("trials") ? fields.integer("trials", 1, 1000) : 4;
+  if (fields.has("kind")) record.kind = fields.choice("kind", kRetrievalKinds);
+  record.planted = fields.has("planted") ? fields.integer("planted", 1, kMostPlanted) : usualPlanted(record.kind);
   if (fields.has("seed")) record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
@@ -68,6 +70,8 @@ Result<nlohmann::json> retrieval(Call& call) {
   for (const int percent : record.depths) request.depths.push_back(percent / 100.0);
   request.trials = record.trials;
   request.seed = record.seed;
+  request.kind = record.kind;
+  request.planted = record.planted;
   KVISTA_CHECK(retrievalTrial(*tokenizer, request, static_cast<std::size_t>(std::ranges::max_element(record.lengths) - record.lengths.begin()), 0, 0));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));

@@ -336,6 +336,13 @@ TEST_F(Flow, AsksWhetherASentenceFarBackComesOut) {
   for (const json& each : client_->progressOf(id)) EXPECT_EQ(each["unit"], "trials");
   EXPECT_EQ(valueOf(client_->call("retrieval", params)), answer);
 
+  json variables = withPlan({{"kind", "variable-tracking"}, {"lengths", {256}}, {"depths", {0}}, {"trials", 1}});
+  const auto chain = recordOf<RetrievalRecord>(client_->call("retrieval", variables));
+  EXPECT_EQ(chain.kind, RetrievalKind::variableTracking);
+  EXPECT_EQ(chain.planted, 5);
+  variables["kind"] = "haystack";
+  EXPECT_THAT(errorOf(client_->call("retrieval", variables)).message, HasSubstr("it must be one of needle, multi-key, variable-tracking"));
+
   // A model alone is asked the same, in a text that has to be named.
   json alone = {{"model", kModel}, {"lengths", {48, 96}}, {"depths", {0, 50, 100}}, {"trials", 2}, {"seed", 3}};
   EXPECT_THAT(errorOf(client_->call("retrieval", alone)).message, HasSubstr("'text'"));

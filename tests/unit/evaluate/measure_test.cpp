@@ -35,6 +35,18 @@ TEST(MeasurePerplexity, IsTheExponentialOfTheMeanTokenLoss) {
   EXPECT_EQ(done, (std::vector<std::uint64_t>{0, 2048}));
 }
 
+TEST(TogetherOf, CountsEveryTokenTheSame) {
+  const Perplexity all = togetherOf({{2, 10, {1, 3}, 0.5}, {3, 30, {3}, 0.25}});
+  EXPECT_DOUBLE_EQ(all.meanLoss, (2.0 * 10 + 3.0 * 30) / 40);
+  EXPECT_EQ(all.predictions, 40);
+  EXPECT_EQ(all.windowLosses, (std::vector<double>{1, 3, 3}));
+  EXPECT_DOUBLE_EQ(all.seconds, 0.75);
+  // Windows of two texts measured by themselves are the windows measured at once.
+  const at::Tensor first = demoWindows(3, 0, kEvaluationText).ids, second = demoWindows(1).ids;
+  const auto of = [](const at::Tensor& ids) { return valueOf(measurePerplexity(shortDecoder(), ids, nullptr, "", {})); };
+  EXPECT_NEAR(togetherOf({of(first), of(second)}).meanLoss, of(at::cat({first, second})).meanLoss, 1e-6);
+}
+
 TEST(MeasurePerplexity, TheTrainedModelKnowsItsText) {
   const Perplexity measured =
       valueOf(measurePerplexity(demoDecoder(), demoWindows(8, 0, kEvaluationText).ids, nullptr, "", {}));

@@ -5,11 +5,14 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <map>
+#include <regex>
 #include <set>
 #include <stop_token>
 
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
+#include "core/evaluate/generate.h"
 #include "core/plan/plan_groups.h"
 #include "tests/unit/demo_model.h"
 
@@ -40,15 +43,15 @@ TEST(Retrieval, PlantsTheSentenceAtItsDepth) {
       for (std::int64_t trial = 0; trial < 2; ++trial) {
         const RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), asked, length, depth, trial));
         EXPECT_EQ(static_cast<std::int64_t>(made.prompt.size()), asked.lengths[length]);
-        EXPECT_EQ(made.number.size(), 5U);
-        EXPECT_EQ(textOf(made.answer), " " + made.number);
-        const std::string sentence = "\nThe secret number is " + made.number + ".\n", text = textOf(made.prompt);
+        EXPECT_EQ(made.wanted.front().size(), 5U);
+        EXPECT_EQ(textOf(made.answer), " " + made.wanted.front());
+        const std::string sentence = "\nThe secret number is " + made.wanted.front() + ".\n", text = textOf(made.prompt);
         EXPECT_THAT(text, testing::EndsWith("\nThe secret number is"));
         EXPECT_EQ(text.find(sentence), text.rfind(sentence));
         const auto around = static_cast<double>(valueOf(demoTokenizer().encode(sentence, false)).size() + question.size());
         const auto before = std::lround(asked.depths[depth] * (static_cast<double>(asked.lengths[length]) - around));
         EXPECT_THAT(textOf({made.prompt.begin() + before, made.prompt.end()}), testing::StartsWith(sentence));
-        numbers.insert(made.number);
+        numbers.insert(made.wanted.front());
       }
   EXPECT_EQ(numbers.size(), 2U) << "a number for each trial, the same at every length and depth";
 }
@@ -59,7 +62,7 @@ TEST(Retrieval, ScoresWhatAPassOverTheWholeSays) {
   ids.insert(ids.end(), made.answer.begin(), made.answer.end());
   const at::Tensor losses = valueOf(demoDecoder().tokenLosses(at::tensor(ids, at::kLong).unsqueeze(0), nullptr, {}))[0];
   const auto answer = static_cast<std::int64_t>(made.answer.size());
-  EXPECT_NEAR(valueOf(scoreTrial(demoDecoder(), nullptr, made, {})).loss,
+  EXPECT_NEAR(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, made, {})).loss,
               losses.narrow(0, losses.size(0) - answer, answer).mean().item<double>(), 2e-3);
 }
 
@@ -74,11 +77,11 @@ TEST(Retrieval, FindsWhatTheModelWritesAndNothingElse) {
     next = {logits.argmax().item<std::int64_t>()};
     made.answer.push_back(static_cast<std::uint32_t>(next.front()));
   }
-  EXPECT_TRUE(valueOf(scoreTrial(demoDecoder(), nullptr, made, {})).found);
+  EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, made, {})).found, 1);
   for (std::size_t i = 0; i < made.answer.size(); ++i) {
     RetrievalTrial other = made;
     other.answer[i] = (other.answer[i] + 1) % 4096;
-    EXPECT_FALSE(valueOf(scoreTrial(demoDecoder(), nullptr, other, {})).found) << "another token at " << i;
+    EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, other, {})).found, 0) << "another token at " << i;
   }
 }
 
@@ -96,8 +99,8 @@ TEST(Retrieval, CostsLessForWhatWasReadAndForWhatStandsNear) {
   for (std::size_t i = 0; i < trials.size(); ++i) {
     RetrievalTrial swapped = trials[i];
     swapped.answer = trials[(i + 1) % trials.size()].answer;
-    read += valueOf(scoreTrial(demoDecoder(), nullptr, trials[i], {})).loss;
-    other += valueOf(scoreTrial(demoDecoder(), nullptr, swapped, {})).loss;
+    read += valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, trials[i], {})).loss;
+    other += valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, swapped, {})).loss;
   }
   EXPECT_LT(read, other);
 }
@@ -122,6 +125,98 @@ TEST(Retrieval, IsTheSameForASeedAndUntouchedByAPlanThatKeepsAll) {
 
   asked.seed = 6;
   EXPECT_NE(valueOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).loss, scores.loss);
+}
+
+/// What a text plants: the matches of a pattern with two groups, in the order of the text.
+std::vector<std::pair<std::string, std::string>> plantedIn(const std::string& text, const std::string& pattern) {
+  const std::regex sentence(pattern);
+  std::vector<std::pair<std::string, std::string>> found;
+  for (std::sregex_iterator match(text.begin(), text.end(), sentence), end; match != end; ++match) found.emplace_back((*match)[1], (*match)[2]);
+  return found;
+}
+
+RetrievalRequest ofKind(RetrievalKind kind, std::int64_t length = 300) {
+  RetrievalRequest asked = request();
+  asked.kind = kind;
+  asked.lengths = {length};
+  return asked;
+}
+
+TEST(Retrieval, PlantsOtherKeysBesideTheOneItAsksFor) {
+  for (std::size_t depth = 0; depth < 3; ++depth)
+    for (std::int64_t trial = 0; trial < 4; ++trial) {
+      const RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), ofKind(RetrievalKind::multiKey), 0, depth, trial));
+      const std::string text = textOf(made.prompt);
+      EXPECT_EQ(made.prompt.size(), 300U);
+      const auto planted = plantedIn(text, "\nThe secret number of the ([a-z]+) is ([0-9]{5})\\.\n");
+      ASSERT_EQ(planted.size(), 4U) << text;
+      std::map<std::string, std::string> numberOf(planted.begin(), planted.end());
+      std::set<std::string> numbers;
+      for (const auto& [key, number] : planted) numbers.insert(number);
+      EXPECT_EQ(numberOf.size(), 4U) << "keys that differ";
+      EXPECT_EQ(numbers.size(), 4U) << "numbers that differ";
+      const std::string key = text.substr(text.rfind("of the ") + 7, text.rfind(" is") - text.rfind("of the ") - 7);
+      EXPECT_THAT(text, testing::EndsWith("\nThe secret number of the " + key + " is"));
+      EXPECT_EQ(made.wanted, std::vector<std::string>{numberOf.at(key)});
+      EXPECT_EQ(textOf(made.answer), " " + numberOf.at(key));
+      if (depth != 1) {
+        EXPECT_EQ((depth == 0 ? planted.front() : planted.back()).first, key) << "at its depth";
+      }
+    }
+}
+
+TEST(Retrieval, PlantsAChainThatBeginsAtTheDepth) {
+  RetrievalRequest asked = ofKind(RetrievalKind::variableTracking);
+  for (const std::int64_t variables : {0, 3}) {
+    asked.planted = variables;
+    for (std::size_t depth = 0; depth < 3; ++depth) {
+      const RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), asked, 0, depth, 1));
+      const std::string text = textOf(made.prompt);
+      const auto links = plantedIn(text, "\nVAR ([A-Z]{5}) = ((?:VAR [A-Z]{5})|[0-9]{5})\\.\n");
+      ASSERT_EQ(links.size(), variables == 0 ? 5U : 3U) << text;
+      std::string answer;
+      for (std::size_t i = 0; i < links.size(); ++i) {
+        EXPECT_EQ(links[i].first, made.wanted[i]);
+        if (i > 0) {
+          EXPECT_EQ(links[i].second, "VAR " + links[i - 1].first);
+        }
+        answer += " " + links[i].first;
+      }
+      EXPECT_EQ(textOf(made.answer), answer);
+      EXPECT_THAT(text, testing::EndsWith("\nThe variables with the value " + links.front().second + " are"));
+      EXPECT_EQ(text.starts_with("\nVAR " + links.front().first), depth == 0);
+      const std::string together = "\nVAR " + links.front().first + " = " + links.front().second + ".\n\nVAR " + links[1].first;
+      EXPECT_EQ(text.find(together) != std::string::npos, depth == 2) << "at the end nothing is left to stand between them";
+    }
+  }
+}
+
+TEST(Retrieval, CountsTheNamesThatAreWritten) {
+  // The answer's own words are replaced by what the model writes by itself, a name of which is wanted, and one that it never writes.
+  RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), ofKind(RetrievalKind::variableTracking), 0, 0, 0));
+  GenerationRequest wish;
+  wish.prompt = made.prompt;
+  wish.maximumTokens = static_cast<std::int64_t>(made.answer.size());
+  Generation writing(demoDecoder(), demoTokenizer(), nullptr, wish);
+  while (valueOf(writing.step({}))) {
+  }
+  const std::string text = valueOf(writing.takeText());
+  ASSERT_GT(text.size(), 8U);
+  made.wanted = {text.substr(0, 4), text.substr(4, 4), "QQXQQ", "XQQXX"};
+  EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, made, {})).found, 0.5);
+  made.answer = writing.written();
+  EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, made, {})).found, 1) << "the whole answer in its order";
+}
+
+TEST(Retrieval, RefusesNumbersOfSentencesThatAKindCannotHave) {
+  RetrievalRequest asked = request();
+  asked.planted = 2;
+  EXPECT_THAT(errorOf(retrievalTrial(demoTokenizer(), asked, 1, 0, 0)).message, HasSubstr("needle plants 1 sentences, not 2"));
+  asked = ofKind(RetrievalKind::multiKey);
+  for (const std::int64_t planted : {1, 49}) {
+    asked.planted = planted;
+    EXPECT_THAT(errorOf(retrievalTrial(demoTokenizer(), asked, 0, 0, 0)).message, HasSubstr("multi-key plants 2 to 48 sentences"));
+  }
 }
 
 TEST(Retrieval, NamesWhatDoesNotFitAndStops) {

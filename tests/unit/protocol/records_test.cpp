@@ -159,7 +159,7 @@ TEST(Records, WithNumbersInBulkComeBackAsTheyWere) {
   EXPECT_TRUE(std::isnan(losses.before[0]));
   EXPECT_EQ(losses.after[1], 2);
 
-  const RetrievalRecord retrieval{{"a.txt"}, {64, 128}, {0}, 2, 7, {1, 2, {2, 3}}, {1, 2, {4, 5}}, {1, 2, {1, 0.5F}}, {1, 2, {0, 0.5F}}};
+  const RetrievalRecord retrieval{{"a.txt"}, {64, 128}, {0}, 2, 7, {1, 2, {2, 3}}, {1, 2, {4, 5}}, {1, 2, {1, 0.5F}}, {1, 2, {0, 0.5F}}, RetrievalKind::multiKey, 4};
   EXPECT_EQ(through(retrieval), retrieval);
   json wrong = toJson(retrieval);
   wrong["depths"] = {0, 50};

@@ -8,6 +8,7 @@
 #include <QAbstractItemModelTester>
 #include <QApplication>
 #include <QCheckBox>
+#include <QComboBox>
 #include <QDropEvent>
 #include <QFileDialog>
 #include <QLabel>
@@ -199,7 +200,12 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   QTest::mouseClick(view.findChild<SegmentedControl*>()->segment("retrieval"), Qt::LeftButton);
   EXPECT_EQ(button("Perplexity on file…"), nullptr);
   QTest::mouseClick(button("Test retrieval"), Qt::LeftButton);
-  EXPECT_EQ(asked.size(), 1);
+  auto* kind = view.findChild<QComboBox*>("retrievalKind");
+  kind->setCurrentIndex(2);
+  QTest::mouseClick(button("Test retrieval"), Qt::LeftButton);
+  ASSERT_EQ(asked.size(), 2);
+  EXPECT_EQ(asked[0][0].value<RetrievalKind>(), RetrievalKind::needle);
+  EXPECT_EQ(asked[1][0].value<RetrievalKind>(), RetrievalKind::variableTracking);
   const auto tables = [&] {
     std::vector<QTableView*> found;
     for (auto* table : view.findChildren<QTableView*>())
@@ -214,10 +220,11 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   plan.found.values.back() = 0.75F;
   view.setRetrieval(original, plan);
   EXPECT_TRUE(tables[0]->isVisible() && tables[1]->isVisible());
+  EXPECT_EQ(kind->currentIndex(), 0) << "the kind of what is shown";
   EXPECT_TRUE(words().contains("mean 1.83 → 3.00 nats")) << words().toStdString();
   const auto cell = [&](int side, int row, int column, int role) { return tables[static_cast<std::size_t>(side)]->model()->index(row, column).data(role); };
   EXPECT_EQ(cell(1, 2, 1, Qt::DisplayRole).toString(), percentText(0.75, 0) + QStringLiteral("\n8.00"));
-  EXPECT_TRUE(cell(1, 2, 1, Qt::ToolTipRole).toString().contains("512 tokens, sentence at 100 %: found in 3 of 4 trials, 8.000 nats"));
+  EXPECT_TRUE(cell(1, 2, 1, Qt::ToolTipRole).toString().contains(QStringLiteral("512 tokens, sentence at 100 %: %1 found in 4 trials, 8.000 nats").arg(percentText(0.75, 0))));
   EXPECT_EQ(tables[0]->model()->headerData(1, Qt::Horizontal, Qt::DisplayRole).toString(), "512");
   EXPECT_EQ(tables[0]->model()->headerData(1, Qt::Vertical, Qt::DisplayRole).toString(), "50 %");
   // The same loss has the same colour on both sides, and what costs less is brighter.
@@ -228,6 +235,10 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   view.setUnavailable("Open a model first.");
   EXPECT_FALSE(button("Test retrieval")->isEnabled());
   view.setUnavailable({});
+  kind->setCurrentIndex(1);
+  EXPECT_FALSE(tables[0]->isVisible()) << "another kind's numbers are not these";
+  view.setRetrieval(original, plan);
+  EXPECT_TRUE(tables[0]->isVisible());
   view.setRetrieval({}, {});
   EXPECT_FALSE(tables[0]->isVisible());
 }

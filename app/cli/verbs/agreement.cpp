@@ -1,0 +1,121 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "app/cli/model.h"
+#include "app/cli/option_checks.h"
+#include "app/cli/verb.h"
+#include "core/evaluate/agreement.h"
+#include "core/text/model_tokenizer.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string subject, original;
+  std::int64_t prompts = 8, promptTokens = 64, written = 64, worst = 10;
+  TextSettings text;
+  ComputeSettings compute;
+};
+
+constexpr std::int64_t kContext = 12;  // Tokens shown before one that differs much.
+
+Result<nlohmann::ordered_json> worstOf(const TextAgreement& agreement, const at::Tensor& ids, const Tokenizer& tokenizer) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const ComparedToken& token : agreement.worst) {
+    const std::int64_t begin = std::max<std::int64_t>(0, token.position - kContext);
+    const at::Tensor before = ids[token.window].narrow(0, begin, token.position - begin).contiguous();
+    const auto* first = before.const_data_ptr<std::int64_t>();
+    KVISTA_ASSIGN(const std::string context, tokenizer.decode({first, first + before.numel()}, false));
+    nlohmann::ordered_json json = {{"window", token.window}, {"position", token.position}, {"divergence", token.divergence}, {"context", context}};
+    for (const auto& [name, id] : {std::pair{"text", token.token}, std::pair{"original", token.original}, std::pair{"plan", token.plan}}) {
+      KVISTA_ASSIGN(json[name], tokenizer.decode({id}, false));
+    }
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
+std::string quoted(const nlohmann::ordered_json& json, const char* field) {
+  return json[field].dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_CHECK(checkTexts(options.text.recipe.paths));
+  KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
+  std::optional<Subject> other;
+  if (!options.original.empty()) {
+    KVISTA_ASSIGN(other, openSubject(options.original, options.compute, task));
+  } else if (!subject.project) {
+    return fail(ErrorCode::invalidArgument, fmt::format("{} is no project, so it says not what to compare it with.", options.subject),
+                "Name the original with --original.");
+  }
+  const AgreementSide plan{*subject.model.decoder, subject.transform.get()};
+  const AgreementSide original = other ? AgreementSide{*other->model.decoder, other->transform.get()} : AgreementSide{*subject.model.decoder};
+  KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(subject.model.checkpoint));
+  KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task));
+  if (other) {
+    KVISTA_ASSIGN(const TokenWindows otherWindows, readText(other->model, options.text, task));
+    if (otherWindows.hash != windows.hash)
+      return fail(ErrorCode::invalidArgument, fmt::format("{} and {} cut the text into different tokens.", options.subject, options.original),
+                  "Compare models with the same tokenizer.");
+  }
+  TextSettings prompts = options.text;
+  prompts.recipe.window = options.promptTokens;
+  prompts.windows = options.prompts;
+  prompts.tokens = 0;
+  KVISTA_ASSIGN(const TokenWindows starts, readText(subject.model, prompts, task));
+  KVISTA_ASSIGN(const TextAgreement read, compareOnText(original, plan, windows.ids, static_cast<std::size_t>(options.worst), task));
+  KVISTA_ASSIGN(const auto pairs, writeBoth(original, plan, tokenizer, starts.ids, options.written, task));
+  const WritingAgreement written = agreementOf(pairs);
+  KVISTA_ASSIGN(nlohmann::ordered_json worst, worstOf(read, windows.ids, tokenizer));
+  Output output;
+  output.text = fmt::format(
+      "reading {} tokens: {:.2f} % have the same likeliest token; KL(original || plan) mean {:.5f}, median {:.5f}, 99th percentile {:.5f}, largest {:.4f} nats\n"
+      "writing {} tokens behind {} prompts of {}: {:.2f} % are the same; the first that differs comes after {:.1f} on average, {:.1f} in the median; {} texts never differ\n",
+      read.predictions, 100 * read.sameLikeliest, read.mean, read.median, read.percentile99, read.largest, options.written, pairs.size(),
+      options.promptTokens, 100 * written.equalTokens, written.meanDivergence, written.medianDivergence, written.undiverged);
+  if (!worst.empty()) output.text += "where they differ most\n    nats  likeliest by original, by plan; the text\n";
+  for (const auto& each : worst)
+    output.text += fmt::format("{:>8.4f}  {}, {}; {} behind {}\n", each["divergence"].get<double>(), quoted(each, "original"), quoted(each, "plan"),
+                               quoted(each, "text"), quoted(each, "context"));
+  output.json = {{"reading",
+                  {{"predictions", read.predictions},
+                   {"window", windows.ids.size(1)},
+                   {"sameLikeliest", read.sameLikeliest},
+                   {"divergence", {{"mean", read.mean}, {"median", read.median}, {"percentile99", read.percentile99}, {"largest", read.largest}}},
+                   {"worst", std::move(worst)},
+                   {"divergences", read.divergences}}},
+                 {"writing",
+                  {{"prompts", pairs.size()},
+                   {"promptTokens", options.promptTokens},
+                   {"tokens", options.written},
+                   {"equalTokens", written.equalTokens},
+                   {"meanFirstDivergence", written.meanDivergence},
+                   {"medianFirstDivergence", written.medianDivergence},
+                   {"firstDivergences", written.firstDivergences},
+                   {"undiverged", written.undiverged}}}};
+  return output;
+}
+
+}  // namespace
+
+void addAgreement(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"agreement", "How far a plan says what the original says: predictions along a text, and what both write behind its beginnings",
+                            "kvista agreement demo.kvista --text resources/demo/text/evaluation.txt --window 256 --windows 16"},
+                           options, run);
+  verb->add_option("subject", options->subject, "Project (.kvista); or a checkpoint or an export with --original")->required();
+  verb->add_option("--original", options->original, "What to compare with (default: the project's model as it is)");
+  addTextOptions(verb, options->text);
+  verb->add_option("--prompts", options->prompts, "Pieces of the text that both write on from")->check(wholeNumber(1, 65536))->capture_default_str();
+  verb->add_option("--prompt-tokens", options->promptTokens, "Tokens of each")->check(wholeNumber(2, 1 << 20))->capture_default_str();
+  verb->add_option("--write", options->written, "Tokens that both write behind each")->check(wholeNumber(1, 65536))->capture_default_str();
+  verb->add_option("--worst", options->worst, "Tokens to show whose predictions differ most")->check(wholeNumber(0, 10000))->capture_default_str();
+  addComputeOptions(verb, options->compute);
+}
+
+}  // namespace kvista

@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "app/cli/model.h"
+#include "app/cli/option_checks.h"
+#include "app/cli/verb.h"
+#include "core/evaluate/tasks.h"
+#include "core/text/model_tokenizer.h"
+
+namespace kvista {
+namespace {
+
+struct Options {
+  std::string subject;
+  std::vector<std::string> files;
+  std::int64_t items = 0;
+  bool beginWithBos = false;
+  ComputeSettings compute;
+};
+
+TaskTokens tokensOf(const Checkpoint& checkpoint, bool beginWithBos) {
+  TaskTokens tokens{bosTokenOf(checkpoint), beginWithBos, endTokensOf(checkpoint)};
+  if (!tokens.first && !tokens.ends.empty()) tokens.first = tokens.ends.front();
+  return tokens;
+}
+
+/// One measure of both sides.
+struct Row {
+  const char* name;
+  std::vector<Accuracy> sides;
+  std::int64_t same = 0;  ///< Items that both sides answer alike.
+};
+
+std::vector<Row> rowsOf(const TaskItems& items, const std::vector<TaskScores>& sides) {
+  std::vector<Row> rows;
+  const auto add = [&](const char* name, const auto& accuracy, const auto& isSame, std::size_t count) {
+    if (count == 0) return;
+    Row row{name, {}, 0};
+    for (const TaskScores& side : sides) row.sides.push_back(accuracy(side));
+    for (std::size_t i = 0; i < count; ++i) row.same += isSame(sides.front(), sides.back(), i) ? 1 : 0;
+    rows.push_back(std::move(row));
+  };
+  for (const auto& [name, chosen] : {std::pair{"acc", &ChoiceScore::likeliest}, std::pair{"acc_norm", &ChoiceScore::likeliestByBytes}})
+    add(name, [&, chosen](const TaskScores& side) { return accuracyOf(items.choices, side.choices, chosen); },
+        [chosen](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.choices[i].*chosen == b.choices[i].*chosen; },
+        items.choices.size());
+  add("exact_match", [](const TaskScores& side) { return accuracyOf(side.writings); },
+      [](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.writings[i].written == b.writings[i].written; }, items.writings.size());
+  return rows;
+}
+
+/// Every item of one side, by its line.
+nlohmann::ordered_json itemsOf(const TaskItems& items, const TaskScores& scores) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < items.choices.size(); ++i)
+    list.push_back({{"line", items.choices[i].line},
+                    {"gold", items.choices[i].gold},
+                    {"logLikelihoods", scores.choices[i].logLikelihoods},
+                    {"likeliest", scores.choices[i].likeliest},
+                    {"likeliestByBytes", scores.choices[i].likeliestByBytes}});
+  for (std::size_t i = 0; i < items.writings.size(); ++i)
+    list.push_back({{"line", items.writings[i].line}, {"written", scores.writings[i].written}, {"right", scores.writings[i].isRight}});
+  return list;
+}
+
+Result<Output> run(const Options& options, const Task& task) {
+  std::vector<TaskItems> files;
+  for (const std::string& file : options.files) {
+    KVISTA_ASSIGN(files.emplace_back(), readTaskItems(file, options.items > 0 ? std::optional(options.items) : std::nullopt));
+  }
+  KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
+  KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(subject.model.checkpoint));
+  const TaskTokens tokens = tokensOf(subject.model.checkpoint, options.beginWithBos);
+  const std::vector<SubjectSide> sides = sidesOf(subject);
+  Output output;
+  output.json = nlohmann::ordered_json::object();
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    std::vector<TaskScores> scores;
+    for (const SubjectSide& side : sides) {
+      const std::string stage = fmt::format("{}: {}", options.files[i], side.name);
+      KVISTA_ASSIGN(scores.emplace_back(), scoreTasks(*subject.model.decoder, tokenizer, side.transform, files[i], tokens, stage, task));
+    }
+    const std::size_t count = files[i].choices.size() + files[i].writings.size();
+    nlohmann::ordered_json json = {{"file", options.files[i]}, {"items", count}, {"shortened", scores.front().shortened}};
+    output.text += fmt::format("{}, {} items\n  {:<12}", options.files[i], count, "");
+    for (const SubjectSide& side : sides) output.text += fmt::format(" {:>18}", side.name);
+    output.text += sides.size() > 1 ? "   same answer\n" : "\n";
+    for (const Row& row : rowsOf(files[i], scores)) {
+      output.text += fmt::format("  {:<12}", row.name);
+      for (std::size_t side = 0; side < sides.size(); ++side) {
+        const Accuracy& accuracy = row.sides[side];
+        json[sides[side].name][row.name] = {{"value", accuracy.share()}, {"standardError", accuracy.standardError()}, {"right", accuracy.right}, {"asked", accuracy.asked}};
+        output.text += fmt::format(" {:>18}", fmt::format("{:.4f} +- {:.4f}", accuracy.share(), accuracy.standardError()));
+      }
+      const double same = static_cast<double>(row.same) / static_cast<double>(row.sides.front().asked);
+      if (sides.size() > 1) json["sameAnswer"][row.name] = same;
+      output.text += sides.size() > 1 ? fmt::format(" {:>12.1f} %\n", 100 * same) : "\n";
+    }
+    for (std::size_t side = 0; side < sides.size(); ++side) json[sides[side].name]["perItem"] = itemsOf(files[i], scores[side]);
+    if (scores.front().shortened > 0)
+      output.text += fmt::format("  {} answers had to be asked without the beginning of their context: the model has {} positions\n",
+                                 scores.front().shortened, subject.model.decoder->description().maximumPositions);
+    output.json["files"].push_back(std::move(json));
+  }
+  return output;
+}
+
+}  // namespace
+
+void addTasks(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = addVerb(app, invocation,
+                           {"tasks", "Questions with answers to choose from or to write, from JSONL as lm-evaluation-harness has them",
+                            "kvista tasks demo.kvista --file resources/demo/questions.jsonl"},
+                           options, run);
+  verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
+  verb->add_option("--file", options->files,
+                   "JSONL: {\"query\", \"choices\", \"gold\"} or {\"prompt\", \"target\", \"until\"} a line, or what lm_eval --log_samples wrote")
+      ->required();
+  verb->add_option("--items", options->items, "At most this many of each file (default: all)")->check(wholeNumber(1));
+  verb->add_flag("--bos", options->beginWithBos, "Begin each question with the BOS token");
+  addComputeOptions(verb, options->compute);
+}
+
+}  // namespace kvista

@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/evaluate/agreement.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/log_softmax.h>
+#include <fmt/format.h>
+
+#include "core/evaluate/generate.h"
+#include "core/model/torch_guard.h"
+
+namespace kvista {
+namespace {
+
+/// Keeps the `most` tokens that differ most, falling.
+class WorstTokens {
+ public:
+  explicit WorstTokens(std::size_t most) : most_(most) {}
+
+  [[nodiscard]] bool wants(double divergence) const { return most_ > 0 && (kept_.size() < most_ || divergence > kept_.back().divergence); }
+  void add(const ComparedToken& token) {
+    const auto place = std::ranges::upper_bound(kept_, token.divergence, std::greater<>{}, &ComparedToken::divergence);
+    kept_.insert(place, token);
+    if (kept_.size() > most_) kept_.pop_back();
+  }
+  [[nodiscard]] std::vector<ComparedToken> take() { return std::move(kept_); }
+
+ private:
+  std::size_t most_;
+  std::vector<ComparedToken> kept_;
+};
+
+/// Numbers of logits that one side has in memory at once, in whole windows: 1 GiB.
+constexpr std::int64_t kLogitsAtOnce = std::int64_t{1} << 28;
+
+/// Of every token that is predicted, [windows * predictions, vocabulary].
+Result<at::Tensor> logitsOf(const AgreementSide& side, const at::Tensor& ids, const Task& task) {
+  KVISTA_ASSIGN(const ForwardResult passed, side.decoder.forward(ids, side.transform, {}, true, task));
+  return passed.logits.narrow(1, 0, ids.size(1) - 1).flatten(0, 1);
+}
+
+/// Of rows of logits, on the CPU.
+struct Comparison {
+  at::Tensor divergences;     ///< float64: KL(softmax(wanted) || softmax(given)).
+  at::Tensor original, plan;  ///< int64: the likeliest tokens.
+};
+
+Result<Comparison> compare(const at::Tensor& wanted, const at::Tensor& given, const Task& task) {
+  constexpr std::int64_t kRows = 512;
+  std::vector<at::Tensor> divergences, original, plan;
+  for (std::int64_t begin = 0; begin < wanted.size(0); begin += kRows) {
+    KVISTA_CHECK(task.checkStop());
+    const std::int64_t count = std::min(kRows, wanted.size(0) - begin);
+    const at::Tensor p = at::log_softmax(wanted.narrow(0, begin, count), -1, at::kFloat);
+    const at::Tensor q = at::log_softmax(given.narrow(0, begin, count).to(p.device()), -1, at::kFloat);
+    divergences.push_back((p.exp() * (p - q)).sum(-1, false, at::kDouble).cpu());
+    original.push_back(p.argmax(-1).cpu());
+    plan.push_back(q.argmax(-1).cpu());
+  }
+  return Comparison{at::cat(divergences), at::cat(original), at::cat(plan)};
+}
+
+Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokenizer& tokenizer, const at::Tensor& prompt, std::int64_t tokens,
+                                         const Task& task) {
+  GenerationRequest request;
+  const auto* begin = prompt.const_data_ptr<std::int64_t>();
+  request.prompt.assign(begin, begin + prompt.numel());
+  request.maximumTokens = tokens;
+  Generation writing(side.decoder, tokenizer, side.transform, std::move(request));
+  for (bool goesOn = true; goesOn;) {
+    KVISTA_ASSIGN(goesOn, writing.step(task));
+  }
+  return writing.written();
+}
+
+}  // namespace
+
+double percentileOf(std::vector<float> values, double part) {
+  const auto rank = static_cast<std::ptrdiff_t>(std::ceil(part * static_cast<double>(values.size())));
+  const auto place = values.begin() + std::clamp<std::ptrdiff_t>(rank - 1, 0, static_cast<std::ptrdiff_t>(values.size()) - 1);
+  std::nth_element(values.begin(), place, values.end());
+  return *place;
+}
+
+Result<TextAgreement> compareOnText(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& ids, std::size_t worst,
+                                    const Task& task) {
+  return guardTorch("The comparison", [&]() -> Result<TextAgreement> {
+    const std::int64_t vocabulary = original.decoder.shape().vocabulary;
+    if (plan.decoder.shape().vocabulary != vocabulary)
+      return fail(ErrorCode::invalidArgument, fmt::format("One model predicts {} tokens and the other {}, so their predictions cannot be compared.",
+                                                          vocabulary, plan.decoder.shape().vocabulary),
+                  "Compare a plan or an export with the model that it was made of.");
+    const std::int64_t windows = ids.size(0), predictions = ids.size(1) - 1;
+    const std::int64_t perBatch = std::clamp<std::int64_t>(kLogitsAtOnce / (ids.size(1) * vocabulary), 1, windows);
+    TextAgreement result;
+    result.predictions = windows * predictions;
+    WorstTokens worstTokens(worst);
+    double sum = 0;
+    std::int64_t same = 0;
+    for (std::int64_t begin = 0; begin < windows; begin += perBatch) {
+      task.progress("compare", static_cast<std::uint64_t>(begin * ids.size(1)), static_cast<std::uint64_t>(ids.numel()), "tokens");
+      const at::Tensor some = ids.narrow(0, begin, std::min(perBatch, windows - begin));
+      KVISTA_ASSIGN(const at::Tensor wanted, logitsOf(original, some, task));
+      KVISTA_ASSIGN(const at::Tensor given, logitsOf(plan, some, task));
+      KVISTA_ASSIGN(const Comparison compared, compare(wanted, given, task));
+      if (!compared.divergences.isfinite().all().item<bool>())
+        return fail(ErrorCode::numerical, fmt::format("The divergence in windows {} to {} is not finite.", begin, begin + some.size(0) - 1),
+                    "Look for damaged weights with `kvista inspect --weights`, or compute in float32.");
+      const at::Tensor targets = some.narrow(1, 1, predictions).cpu().contiguous();
+      for (std::int64_t i = 0; i < compared.divergences.numel(); ++i) {
+        const double divergence = compared.divergences.const_data_ptr<double>()[i];
+        const auto idOf = [i](const at::Tensor& of) { return static_cast<std::uint32_t>(of.const_data_ptr<std::int64_t>()[i]); };
+        const std::uint32_t one = idOf(compared.original), other = idOf(compared.plan);
+        sum += divergence;
+        same += one == other ? 1 : 0;
+        result.divergences.push_back(static_cast<float>(divergence));
+        if (worstTokens.wants(divergence))
+          worstTokens.add({begin + i / predictions, i % predictions + 1, divergence, idOf(targets), one, other});
+      }
+    }
+    result.sameLikeliest = static_cast<double>(same) / static_cast<double>(result.predictions);
+    result.mean = sum / static_cast<double>(result.predictions);
+    result.median = percentileOf(result.divergences, 0.5);
+    result.percentile99 = percentileOf(result.divergences, 0.99);
+    result.largest = *std::ranges::max_element(result.divergences);
+    result.worst = worstTokens.take();
+    return result;
+  });
+}
+
+Result<std::vector<WrittenPair>> writeBoth(const AgreementSide& original, const AgreementSide& plan, const Tokenizer& tokenizer,
+                                           const at::Tensor& prompts, std::int64_t tokens, const Task& task) {
+  return guardTorch("Writing", [&]() -> Result<std::vector<WrittenPair>> {
+    std::vector<WrittenPair> pairs;
+    for (std::int64_t i = 0; i < prompts.size(0); ++i) {
+      task.progress("write", static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(prompts.size(0)), "prompts");
+      const at::Tensor prompt = prompts[i].contiguous();
+      WrittenPair pair;
+      KVISTA_ASSIGN(pair.original, write(original, tokenizer, prompt, tokens, task));
+      KVISTA_ASSIGN(pair.plan, write(plan, tokenizer, prompt, tokens, task));
+      pairs.push_back(std::move(pair));
+    }
+    return pairs;
+  });
+}
+
+WritingAgreement agreementOf(const std::vector<WrittenPair>& pairs) {
+  WritingAgreement result;
+  std::int64_t equal = 0, tokens = 0;
+  for (const auto& [original, plan] : pairs) {
+    const std::size_t length = std::min(original.size(), plan.size());
+    for (std::size_t i = 0; i < length; ++i) equal += original[i] == plan[i] ? 1 : 0;
+    tokens += static_cast<std::int64_t>(length);
+    const auto first = std::mismatch(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(length), plan.begin()).first - original.begin();
+    result.firstDivergences.push_back(first);
+    result.undiverged += first == static_cast<std::ptrdiff_t>(length) ? 1 : 0;
+  }
+  std::vector<std::int64_t> rising = result.firstDivergences;
+  std::ranges::sort(rising);
+  const std::size_t count = rising.size();
+  result.equalTokens = static_cast<double>(equal) / static_cast<double>(tokens);
+  result.meanDivergence = static_cast<double>(std::accumulate(rising.begin(), rising.end(), std::int64_t{0})) / static_cast<double>(count);
+  result.medianDivergence = (static_cast<double>(rising[(count - 1) / 2]) + static_cast<double>(rising[count / 2])) / 2;
+  return result;
+}
+
+}  // namespace kvista

@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/model/decoder.h"
+#include "core/text/tokenizer.h"
+
+namespace kvista {
+
+/// One of two that are compared; `transform` is null for a model as it is.
+struct AgreementSide {
+  const Decoder& decoder;
+  const CacheTransform* transform = nullptr;
+};
+
+/// A token whose two predictions differ much.
+struct ComparedToken {
+  std::int64_t window = 0, position = 0;  ///< Of the token that is predicted.
+  double divergence = 0;                  ///< Nats.
+  std::uint32_t token = 0;                ///< What the text has there.
+  std::uint32_t original = 0, plan = 0;   ///< What each holds likeliest.
+};
+
+/// How two predict a text: each reads the text itself before every token.
+struct TextAgreement {
+  std::int64_t predictions = 0;
+  double sameLikeliest = 0;                               ///< Part of the predictions whose likeliest token is the same.
+  double mean = 0, median = 0, percentile99 = 0, largest = 0;  ///< Of KL(original || plan), nats.
+  std::vector<float> divergences;                         ///< Of every prediction, one window after another.
+  std::vector<ComparedToken> worst;                       ///< Falling.
+};
+
+/// The value that `part` of all values do not exceed: the ceil(part n)-th of them in rising order (nearest rank). Values must be there.
+double percentileOf(std::vector<float> values, double part);
+
+/// Of every token but the first of each window of `ids`, int64 [windows, window >= 2]; the `worst` that differ most. Errors:
+/// invalidArgument for models of other vocabularies, numerical.
+Result<TextAgreement> compareOnText(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& ids, std::size_t worst,
+                                    const Task& task);
+
+/// What both write behind one prompt, as many tokens each.
+struct WrittenPair {
+  std::vector<std::uint32_t> original, plan;
+};
+/// Each goes on from each prompt, a row of `prompts` [prompts, tokens], by the likeliest token every time, for `tokens` tokens.
+Result<std::vector<WrittenPair>> writeBoth(const AgreementSide& original, const AgreementSide& plan, const Tokenizer& tokenizer,
+                                           const at::Tensor& prompts, std::int64_t tokens, const Task& task);
+
+/// How far what was written is the same.
+struct WritingAgreement {
+  double equalTokens = 0;                      ///< Part of the tokens that are the same at their place.
+  double meanDivergence = 0, medianDivergence = 0;  ///< Of the following.
+  std::vector<std::int64_t> firstDivergences;  ///< Of each pair: tokens before the first that differs; all where none does.
+  std::int64_t undiverged = 0;                 ///< Pairs that are the same to the end.
+};
+/// Of pairs that are there, of at least one token each.
+WritingAgreement agreementOf(const std::vector<WrittenPair>& pairs);
+
+}  // namespace kvista
