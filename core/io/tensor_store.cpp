@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
+#include "core/io/float_conversion.h"
 #include "core/io/json_file.h"
 
 namespace kvista {
@@ -57,6 +59,22 @@ std::uint64_t TensorInfo::count() const {
   std::uint64_t product = 1;
   for (const std::int64_t length : shape) product *= static_cast<std::uint64_t>(length);
   return product;
+}
+
+Result<void> TensorStore::readFloat32Part(const TensorInfo& tensor, std::uint64_t first, std::span<float> out) const {
+  const std::uint64_t count = tensor.count();
+  if (first == 0 && out.size() == count) return readFloat32(tensor, out);
+  if (first > count || out.size() > count - first)
+    return fail(ErrorCode::invalidArgument, fmt::format("{}: tensor {} holds {} numbers, but {} from number {} on are asked for.", tensor.file.string(),
+                                                        quoteForMessage(tensor.name), count, out.size(), first));
+  if (const std::span<const std::byte> bytes = raw(tensor); !bytes.empty()) {
+    const std::size_t size = bytes.size() / count;
+    return convertToFloat32(tensor.type, bytes.subspan(first * size, out.size() * size), out);
+  }
+  std::vector<float> all(count);
+  KVISTA_CHECK(readFloat32(tensor, all));
+  std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(first), out.size(), out.begin());
+  return {};
 }
 
 Result<const TensorInfo*> tensorToRead(const TensorStore& store, const TensorInfo& tensor, std::span<const float> out) {

@@ -70,6 +70,9 @@ class TensorStore {
   /// places. Errors: unsupportedModel for integers; invalidArgument for another number of places or a tensor of another
   /// store.
   virtual Result<void> readFloat32(const TensorInfo& tensor, std::span<float> out) const = 0;
+  /// Of the numbers that readFloat32 gives, `out.size()` from number `first` on, such as one matrix of a stack. Stores that cannot read
+  /// them alone read all. Errors: as above; invalidArgument where the tensor has fewer.
+  virtual Result<void> readFloat32Part(const TensorInfo& tensor, std::uint64_t first, std::span<float> out) const;
 };
 
 /// What `store` itself says about the tensor that is asked for, for its readFloat32. Errors: invalidArgument as there.

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/io/float_conversion.h"
 #include "core/io/json_file.h"
 
 namespace kvista {
@@ -72,7 +71,7 @@ class StoreWithViews final : public TensorStore {
     const std::int64_t counted = rows.ofMatrix > 0 ? rows.ofMatrix : rows.count;
     const std::int64_t matrix = rows.ofMatrix > 0 ? view.first / rows.ofMatrix : 0;
     std::vector<float> all(static_cast<std::size_t>(counted * width));
-    KVISTA_CHECK(readPart(*whole, static_cast<std::size_t>(matrix) * all.size(), all));
+    KVISTA_CHECK(store_->readFloat32Part(*whole, static_cast<std::size_t>(matrix) * all.size(), all));
     // Some columns at a time: of a transposed matrix their rows lie far apart, and stay in the cache from one row to the next.
     constexpr std::int64_t kColumns = 16;
     for (std::int64_t begin = 0; begin < width; begin += kColumns) {
@@ -100,20 +99,6 @@ class StoreWithViews final : public TensorStore {
     const std::size_t matrix = shape.size() - 2;
     const std::int64_t rows = shape[view.isTransposed ? matrix + 1 : matrix], width = shape[view.isTransposed ? matrix : matrix + 1];
     return matrix == 0 ? Rows{rows, width, 0} : Rows{shape[0] * rows, width, rows};
-  }
-
-  /// `out.size()` numbers of a tensor from number `first` on.
-  Result<void> readPart(const TensorInfo& whole, std::size_t first, std::span<float> out) const {
-    if (out.size() == whole.count()) return store_->readFloat32(whole, out);
-    const std::span<const std::byte> bytes = store_->raw(whole);
-    if (bytes.empty()) {
-      std::vector<float> all(whole.count());
-      KVISTA_CHECK(store_->readFloat32(whole, all));
-      std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(first), out.size(), out.begin());
-      return {};
-    }
-    const std::size_t size = bytes.size() / whole.count();
-    return convertToFloat32(whole.type, bytes.subspan(first * size, out.size() * size), out);
   }
 
   struct View {

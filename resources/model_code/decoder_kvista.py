@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from transformers import GenerationMixin, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from .blocks_kvista import KVistaNorm, feed_forward_of, norm_of
 from .rotation_kvista import rotary_frequencies
@@ -112,10 +112,18 @@ class KVistaDecoder(KVistaDecoderBase):
         if last >= learned:
             raise ValueError(f"The model has learned positions for {learned} tokens; a sequence of {last + 1} is too long.")
 
-    def finish(self, hidden):
-        """What the head reads, of the residual stream behind the last layer."""
+    def output(self, hidden, hidden_states, past_key_values, output_hidden_states, return_dict):
+        """What forward answers: the last norm of the residual stream behind the last layer, which the head reads; and, if wanted, the
+        streams before each layer, `hidden_states`, with it."""
         hidden = self.norm(hidden)
-        return hidden if self.project_out is None else self.project_out(hidden)
+        hidden = hidden if self.project_out is None else self.project_out(hidden)
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        output = BaseModelOutputWithPast(
+            last_hidden_state=hidden,
+            past_key_values=past_key_values,
+            hidden_states=(*hidden_states, hidden) if wanted else None,
+        )
+        return output.to_tuple() if return_dict is False else output
 
 
 class KVistaCausalDecoder(KVistaDecoderBase):

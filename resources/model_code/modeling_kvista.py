@@ -8,7 +8,6 @@ What it is built of is said in its configuration (configuration_kvista.py), so t
 import torch
 from torch import nn
 from transformers import GenerationMixin
-from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from .attention_kvista import KVistaAttention, KVistaGroup
 from .cache_kvista import KVistaCache, LayerCache
@@ -126,15 +125,7 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
                 masks[window] = self.mask(seen, past, window)
             entry = LayerCache(exact_tokens) if past_key_values is None else past_key_values.layers[number]
             hidden = layer(hidden, None if rope is None else angles[rope], index, None if by_kernels else masks[window], entry)
-        hidden = self.finish(hidden)
-        hidden_states.append(hidden)
-        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        output = BaseModelOutputWithPast(
-            last_hidden_state=hidden,
-            past_key_values=past_key_values,
-            hidden_states=tuple(hidden_states) if wanted else None,
-        )
-        return output.to_tuple() if return_dict is False else output
+        return self.output(hidden, hidden_states, past_key_values, output_hidden_states, return_dict)
 
 
 class KVistaForCausalLM(KVistaLatentModel, KVistaCausalDecoder, GenerationMixin):

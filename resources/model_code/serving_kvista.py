@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 from transformers import DynamicCache, GenerationMixin
-from transformers.modeling_outputs import BaseModelOutputWithPast
 
 try:
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -187,15 +186,7 @@ class KVistaServingModel(KVistaServedModel, KVistaDecoder):
             if layer.window not in masks:
                 masks[layer.window] = self.masks(seen, new, layer.window)
             hidden = layer(hidden, None if layer.rope is None else angles[layer.rope], masks[layer.window], past_key_values, **kwargs)
-        hidden = self.finish(hidden)
-        hidden_states.append(hidden)
-        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        output = BaseModelOutputWithPast(
-            last_hidden_state=hidden,
-            past_key_values=past_key_values,
-            hidden_states=tuple(hidden_states) if wanted else None,
-        )
-        return output.to_tuple() if return_dict is False else output
+        return self.output(hidden, hidden_states, past_key_values, output_hidden_states, return_dict)
 
 
 class KVistaServingForCausalLM(KVistaServedModel, KVistaCausalDecoder, GenerationMixin):

@@ -1,28 +1,30 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
-"""Test helper: small random models that transformers makes and writes, and plans for them."""
+"""Test helper: small random models that transformers makes and writes, plans for them, and what every form of their exports has to do."""
 
 import pytest
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
-from program import TEXTS, answer, run
-from test_families import byte_tokenizer
+from program import TEXTS, USAGE, answer, complaint, run
+from test_families import byte_tokenizer, own_logits
 
 LAYERS = 2
 SIZES = {
     "vocab_size": 256, "hidden_size": 128, "intermediate_size": 40, "num_hidden_layers": LAYERS, "max_position_embeddings": 64,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }
+IDS = torch.randint(3, 256, (2, 24), generator=torch.Generator().manual_seed(1))
 
 
 @torch.no_grad()
 def make(family, folder, **settings):
-    """Writes it to `folder` with a tokenizer of bytes, and answers it. Skips the test where transformers does not know the family."""
+    """Writes a model of `family`, of which "llama-biased" is a llama, to `folder` with a tokenizer of bytes, and answers it. Skips the test
+    where transformers does not know the family."""
     torch.manual_seed(5)
     try:
-        config = transformers.AutoConfig.for_model(family, **{**SIZES, **settings})
+        config = transformers.AutoConfig.for_model(family.partition("-")[0], **{**SIZES, **settings})
     except ValueError as error:
         pytest.skip(f"transformers {transformers.__version__}: {error}")
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
@@ -39,3 +41,70 @@ def plan(model, folder, *options):
     text = ["--text", TEXTS / "calibration.txt", "--window", 32, "--tokens", 1024]
     run("calibrate", model, *text, "--no-response", "-o", folder / "statistics")
     return folder / "plan.kvista", answer("plan", model, "--stats", folder / "statistics", *options, "-o", folder / "plan.kvista")
+
+
+def load(export):
+    """The model that transformers makes of a folder, all of whose tensors have a place."""
+    model, loading = AutoModelForCausalLM.from_pretrained(
+        export, torch_dtype=torch.float32, attn_implementation="eager", trust_remote_code=True, output_loading_info=True
+    )
+    assert not any(loading[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), loading
+    return model.eval()
+
+
+@torch.no_grad()
+def check_reading(export, original, file, folder):
+    """transformers computes of `export` what the program does of the plan in `file`, and not what the original does. Answers the model, the
+    logits of IDS and the cache."""
+    model = load(export)
+    expected = own_logits(file, IDS, folder)
+    output = model(IDS, use_cache=True)
+    torch.testing.assert_close(output.logits, expected, atol=1e-3, rtol=1e-4)
+    assert (original(IDS).logits - expected).abs().max() > 0.05, "the plan changes nothing"
+    return model, expected, output.past_key_values
+
+
+def check_cache(cache, keys, values, bytes_per_token):
+    """Of IDS each layer has keys and values of these shapes, [heads, width], and all have the bytes that were planned."""
+    layers = [(layer.keys, layer.values) for layer in cache.layers] if hasattr(cache, "layers") else [cache[layer] for layer in range(LAYERS)]
+    rows, tokens = IDS.shape
+    shapes = [tuple((rows, heads, tokens, width) for heads, width in (keys, values))] * LAYERS
+    assert [tuple(tuple(tensor.shape) for tensor in layer) for layer in layers] == shapes
+    assert sum(tensor.nbytes for layer in layers for tensor in layer) == 2 * IDS.numel() * bytes_per_token  # float32, planned at 16 bits
+
+
+@torch.no_grad()
+def check_generation(model):
+    """With a cache as without one, also behind padding."""
+    mask = torch.ones_like(IDS)
+    mask[0, :5] = 0
+    for settings in ({}, {"attention_mask": mask}):
+        settings |= dict(max_new_tokens=8, min_new_tokens=8, do_sample=False, pad_token_id=0)
+        assert torch.equal(model.generate(IDS, **settings), model.generate(IDS, use_cache=False, **settings))
+
+
+def check_evaluation(file, form, folder):
+    """The program reads the export as it reads any model: the perplexity is the plan's."""
+    said = answer("export", file, "-o", folder / "small", "--form", form)
+    text = ["--text", TEXTS / "evaluation.txt", "--window", 32, "--windows", 4]
+    assert answer("evaluate", folder / "small", *text)["perplexity"] == pytest.approx(answer("evaluate", file, *text)["perplexity"], rel=1e-4)
+    assert answer("verify", folder / "small")["verified"]
+    return said
+
+
+def refused_model(folder, form, *options):
+    """What is said of the model in `folder`, of which nothing is calibrated, since it has no such form."""
+    done = run("compress", folder / "model", "--text", TEXTS / "calibration.txt", "--window", 32, "--windows", 8, *options, "--form", form, "-o", folder / "small",
+               code=USAGE)
+    assert sorted(path.name for path in folder.iterdir()) == ["model"]
+    assert "Export the form latent" in complaint(done)
+    return complaint(done)
+
+
+def refused_plan(made, folder, form, *options):
+    """What is said of a plan with these options for the model in the folder `made`, by `plan` or, before anything is written, by `export`."""
+    done = run("plan", made / "model", "--stats", made / "statistics", *options, "-o", folder / "plan.kvista", code=(0, USAGE))
+    if done.returncode == 0:
+        done = run("export", folder / "plan.kvista", "-o", folder / "small", "--form", form, code=USAGE)
+    assert not (folder / "small").exists()
+    return complaint(done)

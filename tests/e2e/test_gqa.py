@@ -4,7 +4,6 @@
 generates with from a smaller cache."""
 
 import json
-import re
 import subprocess
 
 import pytest
@@ -12,8 +11,8 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
-from program import TEXTS, USAGE, answer, complaint, run
-from small_models import make, plan
+from program import answer, run
+from small_models import IDS, check_cache, check_generation, check_reading, make, plan, refused_model, refused_plan
 from test_families import own_logits
 from test_gguf import PYTHON, SCRIPT, needs_llama
 
@@ -30,24 +29,15 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@torch.no_grad()
 def test_stock_code_computes_the_plan_with_fewer_heads(family, tmp_path):
     original = make(family, tmp_path / "model", **HEADS, **FAMILIES[family])
     file, planned = plan(tmp_path / "model", tmp_path, "--method", "gqa", "--times-smaller", 2)
     said = answer("export", file, "-o", tmp_path / "small", "--form", "gqa")
     assert said["verified"] and said["bytesPerToken"] == planned["bytesPerToken"] == said["bytesPerTokenBefore"] // 2
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "small", dtype=torch.float32, attn_implementation="eager").eval()
+    model, _, cache = check_reading(tmp_path / "small", original, file, tmp_path)
     assert type(model) is type(original) and model.config.num_key_value_heads == 2
-    ids = torch.randint(3, 256, (2, 24), generator=torch.Generator().manual_seed(1))
-    expected = own_logits(file, ids, tmp_path)
-    torch.testing.assert_close(model(ids).logits, expected, atol=1e-3, rtol=1e-4)
-    assert (original(ids).logits - expected).abs().max() > 0.05, "the plan changes nothing"
-
-    output = model(ids, use_cache=True)
-    layer = output.past_key_values.layers[0]
-    assert layer.keys.shape[1] == layer.values.shape[1] == 2
-    settings = dict(max_new_tokens=8, min_new_tokens=8, do_sample=False, pad_token_id=0)
-    assert torch.equal(model.generate(ids, **settings), model.generate(ids, use_cache=False, **settings))
+    check_cache(cache, (2, WIDTH), (2, WIDTH), said["bytesPerToken"])
+    check_generation(model)
 
 
 @torch.no_grad()
@@ -64,8 +54,15 @@ def test_heads_that_turn_one_another_merge_without_loss(tmp_path):
     file, _ = plan(tmp_path / "model", tmp_path, "--method", "gqa", "--group-size", 2, "--times-smaller", 2)
     run("export", file, "-o", tmp_path / "small", "--form", "gqa")
     small = AutoModelForCausalLM.from_pretrained(tmp_path / "small", dtype=torch.float32).eval()
-    ids = torch.randint(3, 256, (2, 24), generator=generator)
-    torch.testing.assert_close(small(ids).logits, model(ids).logits, atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(small(IDS).logits, model(IDS).logits, atol=2e-3, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("llama")
+    make("llama", folder / "model", **HEADS)
+    plan(folder / "model", folder, "--method", "gqa", "--times-smaller", 2)
+    return folder
 
 
 REFUSED = {
@@ -79,33 +76,24 @@ REFUSED = {
 def test_families_that_cannot_are_refused_before_any_work(family, tmp_path):
     changes, reason = REFUSED[family]
     make(family, tmp_path / "model", **HEADS, **changes)
-    done = run("compress", tmp_path / "model", "--text", TEXTS / "calibration.txt", "--window", 32, "--windows", 8, "--method", "gqa", "--times-smaller", 2,
-               "--form", "gqa", "-o", tmp_path / "small", code=USAGE)
-    assert reason in complaint(done) and "Export the form latent" in complaint(done)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    assert reason in refused_model(tmp_path, "gqa", "--method", "gqa", "--times-smaller", 2)
 
 
-def test_plans_that_cannot_are_refused_before_anything_is_written(tmp_path):
-    make("llama", tmp_path / "model", **HEADS)
-    file, _ = plan(tmp_path / "model", tmp_path, "--method", "separate", "--times-smaller", 2)
-    done = run("export", file, "-o", tmp_path / "small", "--form", "gqa", code=USAGE)
-    assert re.search(r"a plan of the method separate has none\. Plan with `--method gqa`", complaint(done))
-    assert not (tmp_path / "small").exists()
-    for size in (3, 8):
-        done = run("plan", tmp_path / "model", "--stats", tmp_path / "statistics", "--method", "gqa", "--group-size", size, "--times-smaller", 2,
-                   "-o", tmp_path / "other.kvista", code=USAGE)
-        assert "4 key-value heads cannot become one for every" in complaint(done)
+@pytest.mark.parametrize("options, reason", [
+    (["--method", "separate"], "a plan of the method separate has none. Plan with `--method gqa`"),
+    (["--method", "gqa", "--group-size", 3], "4 key-value heads cannot become one for every"),
+    (["--method", "gqa", "--group-size", 8], "4 key-value heads cannot become one for every"),
+])
+def test_plans_that_cannot_are_refused_before_anything_is_written(llama, options, reason, tmp_path):
+    assert reason in refused_plan(llama, tmp_path, "gqa", *options, "--times-smaller", 2)
 
 
 @needs_llama
 @torch.no_grad()
-def test_llama_cpp_runs_it_from_one_file(tmp_path):
-    make("llama", tmp_path / "model", **HEADS)
-    file, _ = plan(tmp_path / "model", tmp_path, "--method", "gqa", "--times-smaller", 2)
-    assert answer("export", file, "-o", tmp_path / "small", "--form", "gqa", "--container", "gguf")["verified"]
-    ids = torch.randint(3, 256, (1, 24), generator=torch.Generator().manual_seed(1))
-    asked = {"gqa": {"file": str(tmp_path / "small/model.gguf"), "rows": ids.tolist(), "texts": []}}
+def test_llama_cpp_runs_it_from_one_file(llama, tmp_path):
+    assert answer("export", llama / "plan.kvista", "-o", tmp_path / "small", "--form", "gqa", "--container", "gguf")["verified"]
+    asked = {"gqa": {"file": str(tmp_path / "small/model.gguf"), "rows": IDS.tolist(), "texts": []}}
     (tmp_path / "asked.json").write_text(json.dumps(asked))
     subprocess.run([PYTHON, "-c", SCRIPT, tmp_path / "asked.json", tmp_path / "answer.json"], check=True)
     found = json.loads((tmp_path / "answer.json").read_text())["gqa"]
-    torch.testing.assert_close(torch.tensor(found["logits"]), own_logits(file, ids, tmp_path), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(torch.tensor(found["logits"]), own_logits(llama / "plan.kvista", IDS, tmp_path), atol=1e-3, rtol=1e-4)

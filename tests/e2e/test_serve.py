@@ -9,11 +9,10 @@ import pytest
 import torch
 import transformers
 from torch.nn import functional
-from transformers import AutoModel, AutoModelForCausalLM, DynamicCache
+from transformers import AutoModel, DynamicCache
 
-from program import BAD_INPUT, TEXTS, USAGE, answer, complaint, run
-from small_models import LAYERS, make, plan
-from test_families import own_logits
+from program import BAD_INPUT, TEXTS, answer, complaint, run
+from small_models import IDS, LAYERS, check_cache, check_evaluation, check_generation, check_reading, make, plan, refused_model, refused_plan
 
 WIDTH, RANK = 32, 16
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
@@ -60,24 +59,12 @@ def test_transformers_computes_the_plan_in_a_stock_cache(family, tmp_path, engin
     file, planned = plan(tmp_path / "model", tmp_path, "--method", "kqsvd", "--times-smaller", 2)
     said = answer("export", file, "-o", tmp_path / "small", "--form", "serve")
     assert said["verified"] and said["bytesPerToken"] == planned["bytesPerToken"] == said["bytesPerTokenBefore"] // 2
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "small", trust_remote_code=True, torch_dtype=torch.float32).eval()
+    model, expected, cache = check_reading(tmp_path / "small", original, file, tmp_path)
     assert (model.config.head_dim, model.config.rope_head_dim) == (RANK, WIDTH)
-    ids = torch.randint(3, 256, (2, 24), generator=torch.Generator().manual_seed(1))
-    expected = own_logits(file, ids, tmp_path)
-    found = model(ids)
-    torch.testing.assert_close(found.logits, expected, atol=1e-3, rtol=1e-4)
-    assert (original(ids).logits - expected).abs().max() > 0.05, "the plan changes nothing"
-
-    cache = found.past_key_values
     assert type(cache) is DynamicCache
-    for layer in range(LAYERS):
-        keys, values = (cache.layers[layer].keys, cache.layers[layer].values) if hasattr(cache, "layers") else cache[layer]
-        assert keys.shape == values.shape == (2, keys.shape[1], 24, RANK)
-    assert cache_bytes(cache) == 2 * 24 * said["bytesPerToken"] * 2  # float32
-    mask = torch.ones_like(ids)
-    mask[0, :5] = 0  # padding on the left
-    settings = dict(attention_mask=mask, max_new_tokens=8, min_new_tokens=8, do_sample=False, pad_token_id=0)
-    assert torch.equal(model.generate(ids, **settings), model.generate(ids, use_cache=False, **settings))
+    heads = model.config.num_key_value_heads
+    check_cache(cache, (heads, RANK), (heads, RANK), said["bytesPerToken"])
+    check_generation(model)
 
     if engine is None or family == "mistral":  # the stand-in has no windows
         return
@@ -85,15 +72,10 @@ def test_transformers_computes_the_plan_in_a_stock_cache(family, tmp_path, engin
     assert inner.is_backend_compatible()
     inner.config._attn_implementation = "an-engine"
     instances = {layer: f"layer {layer}" for layer in range(LAYERS)}
-    hidden = inner(input_ids=ids[:1], position_ids=torch.arange(24)[None], use_cache=False, attention_instances=instances, return_dict=False)[0]
+    hidden = inner(input_ids=IDS[:1], position_ids=torch.arange(24)[None], use_cache=False, attention_instances=instances, return_dict=False)[0]
     logits = model.lm_head(hidden)[0] * model.multiplier
     torch.testing.assert_close(logits, expected[0], atol=1e-3, rtol=1e-4)
     assert [(layer, key[-1], value[-1]) for layer, key, value, _ in engine] == [(layer, RANK, RANK) for layer in range(LAYERS)]
-
-
-def cache_bytes(cache):
-    parts = [(layer.keys, layer.values) for layer in cache.layers] if hasattr(cache, "layers") else [cache[layer] for layer in range(LAYERS)]
-    return sum(tensor.nbytes for pair in parts for tensor in pair)
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +87,7 @@ def llama(tmp_path_factory):
 
 
 def test_is_evaluated_and_verified_like_any_other(llama, tmp_path):
-    run("export", llama / "plan.kvista", "-o", tmp_path / "small", "--form", "serve")
-    text = ["--text", TEXTS / "evaluation.txt", "--window", 32, "--windows", 4]
-    assert answer("evaluate", tmp_path / "small", *text)["perplexity"] == pytest.approx(answer("evaluate", llama / "plan.kvista", *text)["perplexity"], rel=1e-4)
-    assert answer("verify", tmp_path / "small")["verified"]
+    check_evaluation(llama / "plan.kvista", "serve", tmp_path)
 
 
 def test_ranks_that_differ_are_padded_and_the_report_says_so(llama, tmp_path):
@@ -122,18 +101,15 @@ def test_ranks_that_differ_are_padded_and_the_report_says_so(llama, tmp_path):
 REFUSED = {
     "gemma2": ({"head_dim": WIDTH, "query_pre_attn_scalar": 32}, "scores are capped"),
     "bloom": ({"n_head": 4}, "linear biases are added to their scores"),
-    "narrow": ({"head_dim": 16}, "heads have 16 numbers"),
+    "llama": ({"head_dim": 16}, "heads have 16 numbers"),
 }
 
 
 @pytest.mark.parametrize("family", REFUSED)
 def test_families_that_cannot_are_refused_before_any_work(family, tmp_path):
     changes, reason = REFUSED[family]
-    make("llama" if family == "narrow" else family, tmp_path / "model", **{**HEADS, **changes})
-    done = run("compress", tmp_path / "model", "--text", TEXTS / "calibration.txt", "--window", 32, "--windows", 8, "--method", "kqsvd", "--times-smaller", 2,
-               "--form", "serve", "-o", tmp_path / "small", code=USAGE)
-    assert reason in complaint(done) and "Export the form latent" in complaint(done)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    make(family, tmp_path / "model", **{**HEADS, **changes})
+    assert reason in refused_model(tmp_path, "serve", "--method", "kqsvd", "--times-smaller", 2)
 
 
 @pytest.mark.parametrize("options, reason", [
@@ -143,11 +119,7 @@ def test_families_that_cannot_are_refused_before_any_work(family, tmp_path):
     (["--method", "kqsvd", "--keep", 0.9], "so that nothing would be saved. Export the form latent, or plan with --allocator uniform and --max-rank 16"),
 ])
 def test_plans_that_cannot_are_refused_before_anything_is_written(llama, options, reason, tmp_path):
-    done = run("plan", llama / "model", "--stats", llama / "statistics", *options, "-o", tmp_path / "plan.kvista", code=(0, USAGE))
-    if done.returncode == 0:
-        done = run("export", tmp_path / "plan.kvista", "-o", tmp_path / "small", "--form", "serve", code=USAGE)
-    assert reason in complaint(done)
-    assert not (tmp_path / "small").exists()
+    assert reason in refused_plan(llama, tmp_path, "serve", *options)
 
 
 @pytest.mark.parametrize("change, reason", [

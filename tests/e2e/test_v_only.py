@@ -5,21 +5,15 @@
 import json
 
 import pytest
-import torch
 import transformers
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
 
-from program import BAD_INPUT, TEXTS, USAGE, answer, complaint, run
-from test_families import byte_tokenizer
+from program import BAD_INPUT, answer, complaint, run
+from small_models import LAYERS, check_cache, check_evaluation, check_generation, check_reading, make, plan, refused_model, refused_plan
 
 pytestmark = pytest.mark.skipif("mimo_v2_flash" not in transformers.CONFIG_MAPPING, reason=f"transformers {transformers.__version__} has no MiMoV2Flash")
 
-LAYERS, WIDTH, RANK = 2, 32, 16
-SIZES = {
-    "vocab_size": 256, "hidden_size": 96, "intermediate_size": 40, "num_hidden_layers": LAYERS, "max_position_embeddings": 64, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": WIDTH, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-}
+WIDTH, RANK = 32, 16
+SIZES = {"hidden_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": WIDTH}
 # Where biases are, how much of a head rotates, and whether the head is tied. With biases a value has one number more, in steps of 8.
 FAMILIES = {
     "llama": ({"tie_word_embeddings": True}, RANK),
@@ -29,54 +23,24 @@ FAMILIES = {
 }
 
 
-@torch.no_grad()
-def make(family, folder, **settings):
-    torch.manual_seed(5)
-    config = transformers.AutoConfig.for_model(family.partition("-")[0], **{**SIZES, **settings})
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
-    for name, parameter in model.named_parameters():
-        spread = 0.1 if parameter.dim() == 1 else 1.5 / parameter.shape[-1] ** 0.5
-        parameter.copy_((1.0 if parameter.dim() == 1 and not name.endswith("bias") else 0.0) + spread * torch.randn(parameter.shape))
-    model.save_pretrained(folder)
-    byte_tokenizer().save(str(folder / "tokenizer.json"))
-    return model
-
-
-def plan(model, folder, *options):
-    run("calibrate", model, "--text", TEXTS / "calibration.txt", "--window", 32, "--tokens", 1024, "--no-response", "-o", folder / "statistics")
-    return folder / "plan.kvista", answer("plan", model, "--stats", folder / "statistics", *options, "-o", folder / "plan.kvista")
-
-
 @pytest.mark.parametrize("family", FAMILIES)
-@torch.no_grad()
 def test_transformers_computes_the_plan_and_caches_narrower_values(family, tmp_path):
     settings, width = FAMILIES[family]
-    original = make(family, tmp_path / "model", **settings)
+    original = make(family, tmp_path / "model", **SIZES, **settings)
     file, planned = plan(tmp_path / "model", tmp_path, "--method", "values", "--share", 0.75)
     assert planned["bytesPerToken"] == LAYERS * 2 * (WIDTH + RANK) * 2
     said = answer("export", file, "-o", tmp_path / "small", "--form", "vOnly")
     assert said["verified"] and said["bytesPerToken"] == LAYERS * 2 * (WIDTH + width) * 2 < said["bytesPerTokenBefore"]
-    model, loading = AutoModelForCausalLM.from_pretrained(tmp_path / "small", dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
-    assert type(model).__name__ == "MiMoV2FlashForCausalLM" and not any(loading[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    ids = torch.randint(3, 256, (2, 24), generator=torch.Generator().manual_seed(1))
-    save_file({"input_ids": ids}, tmp_path / "ids.safetensors")
-    run("forward", file, "--input", tmp_path / "ids.safetensors", "-o", tmp_path / "own.safetensors")
-    expected = load_file(tmp_path / "own.safetensors")["logits"]
-    found = model(ids)
-    torch.testing.assert_close(found.logits, expected, atol=1e-3, rtol=1e-4)
-    assert (original(ids).logits - expected).abs().max() > 0.05, "the plan changes nothing"
-
-    layers = found.past_key_values.layers
-    assert [(tuple(layer.keys.shape), tuple(layer.values.shape)) for layer in layers] == [((2, 2, 24, WIDTH), (2, 2, 24, width))] * LAYERS
-    assert sum(tensor.nbytes for layer in layers for tensor in (layer.keys, layer.values)) == 2 * 24 * said["bytesPerToken"] * 2  # float32
-    settings = dict(max_new_tokens=8, min_new_tokens=8, do_sample=False, pad_token_id=0)
-    assert torch.equal(model.generate(ids, **settings), model.generate(ids, use_cache=False, **settings))
+    model, _, cache = check_reading(tmp_path / "small", original, file, tmp_path)
+    assert type(model).__name__ == "MiMoV2FlashForCausalLM"
+    check_cache(cache, (2, WIDTH), (2, width), said["bytesPerToken"])
+    check_generation(model)
 
 
 @pytest.fixture(scope="module")
 def qwen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("qwen")
-    make("qwen2", folder / "model")
+    make("qwen2", folder / "model", **SIZES)
     plan(folder / "model", folder, "--method", "values", "--share", 0.75)
     return folder
 
@@ -91,10 +55,7 @@ def test_what_engines_read_is_in_its_configuration(qwen, tmp_path):
 
 
 def test_is_evaluated_and_verified_like_any_other(qwen, tmp_path):
-    run("export", qwen / "plan.kvista", "-o", tmp_path / "small", "--form", "vOnly")
-    text = ["--text", TEXTS / "evaluation.txt", "--window", 32, "--windows", 4]
-    assert answer("evaluate", tmp_path / "small", *text)["perplexity"] == pytest.approx(answer("evaluate", qwen / "plan.kvista", *text)["perplexity"], rel=1e-4)
-    assert answer("verify", tmp_path / "small")["verified"]
+    check_evaluation(qwen / "plan.kvista", "vOnly", tmp_path)
 
 
 REFUSED = {
@@ -110,11 +71,8 @@ REFUSED = {
 @pytest.mark.parametrize("family", REFUSED)
 def test_families_that_cannot_are_refused_before_any_work(family, tmp_path):
     settings, reason = REFUSED[family]
-    make(family, tmp_path / "model", **settings)
-    done = run("compress", tmp_path / "model", "--text", TEXTS / "calibration.txt", "--window", 32, "--windows", 8, "--method", "values", "--share", 0.75,
-               "--form", "vOnly", "-o", tmp_path / "small", code=USAGE)
-    assert reason in complaint(done) and "Export the form latent" in complaint(done)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    make(family, tmp_path / "model", **{**SIZES, **settings})
+    assert reason in refused_model(tmp_path, "vOnly", "--method", "values", "--share", 0.75)
 
 
 @pytest.mark.parametrize("options, reason", [
@@ -124,10 +82,7 @@ def test_families_that_cannot_are_refused_before_any_work(family, tmp_path):
      "Plan with the method values and --max-rank 23"),
 ])
 def test_plans_that_cannot_are_refused_before_anything_is_written(qwen, options, reason, tmp_path):
-    run("plan", qwen / "model", "--stats", qwen / "statistics", *options, "-o", tmp_path / "plan.kvista")
-    done = run("export", tmp_path / "plan.kvista", "-o", tmp_path / "small", "--form", "vOnly", code=USAGE)
-    assert reason in complaint(done)
-    assert not (tmp_path / "small").exists()
+    assert reason in refused_plan(qwen, tmp_path, "vOnly", *options)
 
 
 @pytest.mark.parametrize("change, reason", [

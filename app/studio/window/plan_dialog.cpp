@@ -14,6 +14,7 @@
 #include <QSpinBox>
 #include <QStandardItemModel>
 #include <algorithm>
+#include <vector>
 
 #include "app/studio/window/memory_row.h"
 #include "app/studio/window/window_size.h"
@@ -146,6 +147,12 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   for (QComboBox* box : {method_, metric_, grouping_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
   connect(groupSize_, &QSpinBox::valueChanged, this, &PlanDialog::check);
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
+  // Row after row and from left to right, whatever the order in which they were made.
+  std::vector<QWidget*> inOrder = {method_, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, sinkFree_, centred_, compensate_};
+  for (int i = 0; i < buttons->layout()->count(); ++i)  // Which of them is on the left, the desktop says.
+    if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);
+  for (std::size_t i = 1; i < inOrder.size(); ++i) setTabOrder(inOrder[i - 1], inOrder[i]);
+  method_->setFocus();
   resizeToScreen(*this, {600, sizeHint().height()});
   check();
 }

@@ -21,7 +21,8 @@ struct Method {
 };
 constexpr Method kMethods[] = {
     {"fp8", readScaledWeights},     {"fbgemm_fp8", readScaledWeights},   {"gptq", readGptqWeights},
-    {"awq", readAwqWeights},        {"bitsandbytes", readBitsAndBytesWeights}, {"compressed-tensors", readCompressedTensors},
+    {"awq", readAwqWeights},        {"mxfp4", readMxfp4Weights},         {"bitsandbytes", readBitsAndBytesWeights},
+    {"compressed-tensors", readCompressedTensors},
 };
 
 }  // namespace
@@ -41,9 +42,6 @@ Result<void> readQuantised(Checkpoint& checkpoint) {
   // The oldest configurations of bitsandbytes do not say whose they are.
   const bool isUnnamed = !field->contains("quant_method") && (field->contains("load_in_4bit") || field->contains("load_in_8bit"));
   KVISTA_ASSIGN(const std::string name, tensors.text("quant_method", isUnnamed ? "bitsandbytes" : "unnamed"));
-  if (name == "mxfp4")
-    return fail(ErrorCode::unsupportedModel, fmt::format("{}: quantization_config with quant_method \"mxfp4\" is not read.", place),
-                "Load the model once in transformers with quantization_config=Mxfp4Config(dequantize=True), save it, and give that copy.");
   const auto* method = std::ranges::find(kMethods, name, &Method::name);
   if (method == std::end(kMethods)) {
     std::vector<std::string_view> names;

@@ -78,7 +78,11 @@ Result<const TensorInfo*> QuantisedTensors::need(const std::string& name, std::i
     return corrupt(*tensor, fmt::format("is made of {} instead of {}", nameOf(tensor->type), fmt::join(names, " or ")));
   }
   const bool fits = std::ranges::equal(tensor->shape, shape, [](std::int64_t is, std::int64_t wanted) { return wanted == -1 || is == wanted; });
-  if (!fits) return corrupt(*tensor, fmt::format("has shape [{}]; the tensors it belongs to ask for [{}]", fmt::join(tensor->shape, ", "), fmt::join(shape, ", ")));
+  if (!fits) {
+    std::vector<std::string> wanted;
+    for (const std::int64_t length : shape) wanted.push_back(length == -1 ? "any" : fmt::to_string(length));
+    return corrupt(*tensor, fmt::format("has shape [{}]; the tensors it belongs to ask for [{}]", fmt::join(tensor->shape, ", "), fmt::join(wanted, ", ")));
+  }
   if (source_->raw(*tensor).empty() && tensor->count() > 0) return corrupt(*tensor, "does not lie in row-major order");
   return tensor;
 }
@@ -87,6 +91,13 @@ void QuantisedTensors::replace(const std::string& name, std::vector<std::int64_t
                                std::initializer_list<std::string> parts, ComputedTensors::Read read) {
   for (const std::string& part : parts) result_->hide(part);
   result_->set(TensorInfo{name, std::move(shape), DataType::packed, file}, std::move(read));
+  ++replaced_;
+}
+
+void QuantisedTensors::replaceStack(const std::string& name, std::vector<std::int64_t> shape, const std::filesystem::path& file,
+                                    std::initializer_list<std::string> parts, ComputedTensors::ReadMatrix read) {
+  for (const std::string& part : parts) result_->hide(part);
+  result_->setStack(TensorInfo{name, std::move(shape), DataType::packed, file}, std::move(read));
   ++replaced_;
 }
 

@@ -3,6 +3,7 @@
 // What the readers of quantised weights share.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -50,6 +51,9 @@ class QuantisedTensors {
   /// The weight `name` of `shape` is read by `read`; `parts` are out of sight, as far as they are there.
   void replace(const std::string& name, std::vector<std::int64_t> shape, const std::filesystem::path& file, std::initializer_list<std::string> parts,
                ComputedTensors::Read read);
+  /// The same of a matrix, or a stack of them, each of which `read` can read alone.
+  void replaceStack(const std::string& name, std::vector<std::int64_t> shape, const std::filesystem::path& file,
+                    std::initializer_list<std::string> parts, ComputedTensors::ReadMatrix read);
   void hide(const std::string& name) { result_->hide(name); }
 
   /// For `read`: reads from the source, which the reader keeps alive.
@@ -65,6 +69,12 @@ class QuantisedTensors {
 
 /// Float numbers of a tensor of f32, f16 or bf16.
 Result<std::vector<float>> floatsOf(const TensorStore& store, const TensorInfo& tensor);
+
+/// The power of two that a byte stands for, 2^(code - 127); 255 is not a number: E8M0 of OCP Microscaling Formats v1.0 (2023), section 5.4.1.
+constexpr float powerOfCode(std::uint8_t code) {
+  if (code == 0) return 0x1p-127F;
+  return std::bit_cast<float>(code == 255 ? 0x7fc00000U : std::uint32_t{code} << 23U);
+}
 
 /// A tensor of fixed-size numbers as they lie in the file, at any alignment, which raw() must have.
 template <class Number>
@@ -95,6 +105,7 @@ Result<void> readScaled(QuantisedTensors& tensors, const nlohmann::json& sizes);
 
 // The readers, one a file. Each replaces what it finds.
 Result<void> readScaledWeights(QuantisedTensors& tensors);    ///< float8 (or int8) times scales.
+Result<void> readMxfp4Weights(QuantisedTensors& tensors);     ///< MXFP4, as GPT-OSS stores its experts.
 Result<void> readGptqWeights(QuantisedTensors& tensors);      ///< GPTQ, 2, 3, 4 or 8 bits.
 Result<void> readAwqWeights(QuantisedTensors& tensors);       ///< AWQ's "gemm" order, 4 bits.
 Result<void> readBitsAndBytesWeights(QuantisedTensors& tensors);  ///< nf4, fp4 and int8.

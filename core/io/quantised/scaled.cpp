@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-// Bytes times scales: float8 of DeepSeek and Qwen (blocks), of fbgemm (rows) and of compressed-tensors; int8 of the last.
+// Bytes times scales: float8 of DeepSeek and Qwen (blocks), of fbgemm (rows) and of compressed-tensors; int8 of the last. Stacks of
+// experts have those of each matrix.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -42,14 +43,21 @@ struct Block {
   std::int64_t columns = 1;
 };
 
-/// From the scale's shape: one for all, one a row, or one for each of `block`.
+/// From the scale's shape: one for all, one a matrix of a stack, a row or a column, or one for each of `block`.
 Result<Block> blockOf(const TensorInfo& weight, const TensorInfo& scale, const Block& block) {
-  const std::int64_t rows = weight.shape[0], columns = weight.shape[1];
-  if (scale.count() == 1) return Block{rows, columns};
-  if (scale.shape == std::vector{rows} || scale.shape == std::vector{rows, std::int64_t{1}}) return Block{1, columns};
-  if (scale.shape == std::vector{groupsIn(rows, block.rows), groupsIn(columns, block.columns)}) return block;
-  return QuantisedTensors::corrupt(scale, fmt::format("has shape [{}], which is none for a weight [{}, {}] in blocks of {} by {}", fmt::join(scale.shape, ", "), rows,
-                                                      columns, block.rows, block.columns));
+  const std::size_t axes = weight.shape.size();
+  const std::int64_t rows = weight.shape[axes - 2], columns = weight.shape[axes - 1];
+  const auto scalesAre = [&](std::initializer_list<std::int64_t> ofMatrix) {
+    std::vector<std::int64_t> shape(weight.shape.begin(), weight.shape.end() - 2);
+    shape.insert(shape.end(), ofMatrix);
+    return scale.shape == shape;
+  };
+  if (scale.count() == 1 || scalesAre({}) || scalesAre({1}) || scalesAre({1, 1})) return Block{rows, columns};
+  if (scalesAre({rows}) || scalesAre({rows, 1})) return Block{1, columns};
+  if (scalesAre({groupsIn(rows, block.rows), groupsIn(columns, block.columns)})) return block;
+  if (axes == 3 && scalesAre({1, columns})) return Block{rows, 1};
+  return QuantisedTensors::corrupt(scale, fmt::format("has shape [{}], which is none for a weight [{}] in blocks of {} by {}", fmt::join(scale.shape, ", "),
+                                                      fmt::join(weight.shape, ", "), block.rows, block.columns));
 }
 
 Result<Block> blockOfSettings(const QuantisedTensors& tensors, const nlohmann::json& sizes) {
@@ -59,14 +67,24 @@ Result<Block> blockOfSettings(const QuantisedTensors& tensors, const nlohmann::j
   return Block{sizes[0].get<std::int64_t>(), sizes[1].get<std::int64_t>()};
 }
 
-Result<void> multiply(const TensorStore& store, const TensorInfo& weight, const TensorInfo& scale, const Block& block, std::span<float> out) {
+Result<std::vector<float>> scalesOf(const TensorStore& store, const TensorInfo& scale) {
+  if (scale.type != DataType::u8) return floatsOf(store, scale);
+  std::vector<float> scales;
+  for (const std::uint8_t code : numbersOf<std::uint8_t>(store, scale)) scales.push_back(powerOfCode(code));
+  return scales;
+}
+
+Result<void> multiply(const TensorStore& store, const TensorInfo& weight, const TensorInfo& scale, const Block& block, std::uint64_t matrix, std::span<float> out) {
   const std::array<float, 256> numbers = numbersOfCodes(weight.type);
-  KVISTA_ASSIGN(const std::vector<float> scales, floatsOf(store, scale));
-  const auto* codes = reinterpret_cast<const unsigned char*>(store.raw(weight).data());
-  const auto rows = static_cast<std::uint64_t>(weight.shape[0]), columns = static_cast<std::uint64_t>(weight.shape[1]);
+  KVISTA_ASSIGN(const std::vector<float> all, scalesOf(store, scale));
+  const auto* codes = reinterpret_cast<const unsigned char*>(store.raw(weight).data()) + matrix * out.size();
+  const std::size_t axes = weight.shape.size();
+  const auto rows = static_cast<std::uint64_t>(weight.shape[axes - 2]), columns = static_cast<std::uint64_t>(weight.shape[axes - 1]);
   const auto blockRows = static_cast<std::uint64_t>(block.rows), blockColumns = static_cast<std::uint64_t>(block.columns);
-  const std::uint64_t scalesOfRow = (columns + blockColumns - 1) / std::max<std::uint64_t>(blockColumns, 1);
-  onAllCores(rows, kWorthAThread / std::max<std::uint64_t>(columns, 1) + 1, 1, [&](std::uint64_t firstRow, std::uint64_t endRow) {
+  const std::uint64_t scalesOfRow = (columns + blockColumns - 1) / blockColumns;
+  const std::uint64_t scalesOfMatrix = scalesOfRow * ((rows + blockRows - 1) / blockRows);
+  const float* scales = all.data() + (all.size() == 1 ? 0 : matrix * scalesOfMatrix);
+  onAllCores(rows, kWorthAThread / columns + 1, 1, [&](std::uint64_t firstRow, std::uint64_t endRow) {
     for (std::uint64_t row = firstRow; row < endRow; ++row)
       for (std::uint64_t begin = 0; begin < columns; begin += blockColumns) {
         const float factor = scales[row / blockRows * scalesOfRow + begin / blockColumns];
@@ -77,7 +95,7 @@ Result<void> multiply(const TensorStore& store, const TensorInfo& weight, const 
   return {};
 }
 
-constexpr std::initializer_list<DataType> kScaleTypes = {DataType::f32, DataType::bf16, DataType::f16};
+constexpr std::initializer_list<DataType> kScaleTypes = {DataType::f32, DataType::bf16, DataType::f16, DataType::u8};
 
 }  // namespace
 
@@ -88,15 +106,19 @@ Result<void> readScaled(QuantisedTensors& tensors, const nlohmann::json& sizes) 
     const TensorInfo* scale = tensors.find(name + "_scale_inv");
     if (scale == nullptr) scale = tensors.find(name + "_scale");
     if (scale == nullptr) return QuantisedTensors::corrupt(weight, fmt::format("is made of {}, but has no scale beside it", nameOf(weight.type)));
-    if (weight.shape.size() != 2) return QuantisedTensors::corrupt(weight, fmt::format("of {} has shape [{}] instead of two lengths", nameOf(weight.type), fmt::join(weight.shape, ", ")));
-    KVISTA_CHECK(tensors.need(name, {weight.type}, {-1, -1}));
+    if (weight.shape.size() != 2 && weight.shape.size() != 3)
+      return QuantisedTensors::corrupt(weight, fmt::format("of {} has shape [{}] instead of two lengths, or three of a stack", nameOf(weight.type), fmt::join(weight.shape, ", ")));
+    if (weight.count() == 0) return QuantisedTensors::corrupt(weight, "is empty");
+    if (tensors.source().raw(weight).empty()) return QuantisedTensors::corrupt(weight, "does not lie in row-major order");
     if (std::ranges::find(kScaleTypes, scale->type) == kScaleTypes.end())
-      return QuantisedTensors::corrupt(*scale, fmt::format("is made of {} instead of F32, BF16 or F16", nameOf(scale->type)));
+      return QuantisedTensors::corrupt(*scale, fmt::format("is made of {} instead of F32, BF16, F16 or U8", nameOf(scale->type)));
     if (const TensorInfo* zero = tensors.find(name + "_zero_point"); zero != nullptr)
       return QuantisedTensors::corrupt(*zero, "says where zero lies, which is not read beside bytes");
     KVISTA_ASSIGN(const Block block, blockOf(weight, *scale, usual));
-    tensors.replace(name, weight.shape, weight.file, {scale->name},
-                    [store = tensors.keep(), weight = weight, scale = *scale, block](std::span<float> out) { return multiply(*store, weight, scale, block, out); });
+    tensors.replaceStack(name, weight.shape, weight.file, {scale->name},
+                         [store = tensors.keep(), weight = weight, scale = *scale, block](std::uint64_t matrix, std::span<float> out) {
+                           return multiply(*store, weight, scale, block, matrix, out);
+                         });
   }
   // Scales of what flows through the layers have no part in the weights.
   for (const char* suffix : {".activation_scale", ".input_scale", ".input_scale_ub", ".output_scale", ".k_scale", ".v_scale"})

@@ -6,13 +6,17 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_qr.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <fstream>
 #include <optional>
 #include <random>
 
+#include "core/checkpoint/open_model.h"
+#include "core/checkpoint/tensor_source.h"
 #include "core/compress/plan_transform.h"
 #include "core/model/tensor_file.h"
 
@@ -57,6 +61,12 @@ TinyModel tinyModel(const std::filesystem::path& folder, const nlohmann::json& c
   TinyModel model{folder, valueOf(openCheckpoint(folder)), nullptr};
   model.decoder = valueOf(Decoder::load(model.checkpoint, {}, {}));
   return model;
+}
+
+TinyModel wideModel(const std::filesystem::path& folder, const nlohmann::json& changes) {
+  nlohmann::json all = {{"head_dim", kWideHead}, {"hidden_size", 48}};
+  all.update(changes);
+  return tinyModel(folder, all);
 }
 
 std::vector<std::uint8_t> widths(int count, int bits) {
@@ -119,6 +129,21 @@ CompressionPlan planNamed(const std::string& name) {
   return plan;
 }
 
+CompressionPlan headwisePlan(const std::function<int(Side side, int head)>& rank) {
+  CompressionPlan plan = planNamed("whole");
+  plan.groups.clear();
+  for (int layer = 0; layer < 2; ++layer)
+    for (const Side side : {Side::key, Side::value})
+      for (int head = 0; head < 2; ++head) {
+        Group alone;
+        alone.slots = {{layer, side, head}};
+        alone.widths = widths(rank(side, head), 16);
+        alone.widths.resize(kWideHead, 0);
+        plan.groups.push_back(std::move(alone));
+      }
+  return plan;
+}
+
 PlanFactors randomFactors(const CompressionPlan& plan) {
   std::mt19937 generator(11);
   PlanFactors factors;
@@ -154,6 +179,38 @@ PlanFactors randomFactors(const CompressionPlan& plan) {
 Result<ExportReport> exportTo(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
                               const PlanFactors& factors, const std::string& form) {
   return exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, {.form = form, .target = target}, {});
+}
+
+CheckedExport checkExport(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan, const PlanFactors& factors,
+                          const std::string& form) {
+  CheckedExport result{valueOf(exportTo(target, model, plan, factors, form)), nullptr};
+  const OpenedModel opened = valueOf(openModel(target));
+  result.decoder = valueOf(Decoder::load(opened.checkpoint, {}, {}));
+  const at::Tensor expected = logitsOf(*model.decoder, &plan, factors);
+  EXPECT_LT(largestDifference(logitsOf(*result.decoder, opened.plan ? &*opened.plan : nullptr, opened.factors), expected), 1e-3) << model.checkpoint.config;
+  EXPECT_GT(largestDifference(logitsOf(*model.decoder), expected), 0.05) << "the plan changes nothing";
+  return result;
+}
+
+std::string refusalOf(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan, const PlanFactors& factors,
+                      const std::string& form) {
+  const auto report = exportTo(target, model, plan, factors, form);
+  if (report) {
+    std::filesystem::remove_all(target);
+    return "written";
+  }
+  EXPECT_FALSE(std::filesystem::exists(target));
+  EXPECT_EQ(report.error().code, ErrorCode::invalidArgument);
+  return report.error().message + " " + report.error().hint;
+}
+
+at::Tensor weightOf(const Checkpoint& checkpoint, const std::string& name) { return valueOf(readWeight(*checkpoint.tensors, name)).to(at::kDouble); }
+
+at::Tensor outputOfValueBiases(const Checkpoint& checkpoint, const std::string& attention, int width) {
+  const at::Tensor bias = weightOf(checkpoint, attention + "v_proj.bias"), output = weightOf(checkpoint, attention + "o_proj.weight");
+  at::Tensor sum = at::zeros({output.size(0)}, at::TensorOptions(at::kDouble));
+  for (int query = 0; query < 4; ++query) sum = sum + at::matmul(output.narrow(1, query * width, width), bias.narrow(0, query / 2 * width, width));
+  return sum;
 }
 
 at::Tensor logitsOf(const Decoder& decoder, const CompressionPlan* plan, const PlanFactors& factors) {

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -36,6 +37,10 @@ struct TinyModel {
 TinyModel tinyModel(const std::filesystem::path& folder, const nlohmann::json& changes = nlohmann::json::object(),
                     at::ScalarType type = at::kFloat);
 
+/// One whose heads are 32 wide, of a hidden size that they do not make.
+constexpr int kWideHead = 32;
+TinyModel wideModel(const std::filesystem::path& folder, const nlohmann::json& changes = nlohmann::json::object());
+
 /// One group of a plan, widths in any order; `identity`: no factors.
 Group group(int layer, std::vector<std::string> slots, std::vector<std::uint8_t> widths);
 /// `count` widths of `bits`.
@@ -45,11 +50,29 @@ std::vector<std::uint8_t> operator+(std::vector<std::uint8_t> a, const std::vect
 /// Plans by name: "joint", "separate", "coded" (4 exact tokens), "codedAll" (none exact), "afterRope", "mixed" (some groups
 /// whole, one dropped), "whole"; "centred" and "codedCentred" are "joint" and "coded" around a mean.
 CompressionPlan planNamed(const std::string& name);
+/// For a wide model: every head by itself keeps `rank` numbers of 16 bits, in both layers; in the order K0, K1, V0, V1.
+CompressionPlan headwisePlan(const std::function<int(Side side, int head)>& rank);
 /// Random factors for it; groups of 16 bits everywhere are the identity.
 PlanFactors randomFactors(const CompressionPlan& plan);
 
 Result<ExportReport> exportTo(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
                               const PlanFactors& factors, const std::string& form);
+
+/// What an export that computes the plan said and is: as read back it has the plan's logits, which are not the original's.
+struct CheckedExport {
+  ExportReport report;
+  std::shared_ptr<const Decoder> decoder;
+};
+CheckedExport checkExport(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan, const PlanFactors& factors,
+                          const std::string& form);
+/// Message and hint of an export that is refused as an invalid argument with nothing written; "written" where it is not refused.
+std::string refusalOf(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan, const PlanFactors& factors,
+                      const std::string& form);
+
+/// A tensor in float64.
+at::Tensor weightOf(const Checkpoint& checkpoint, const std::string& name);
+/// What the biases of values add behind the output projection of a layer's attention, of 4 query and 2 KV heads of `width`.
+at::Tensor outputOfValueBiases(const Checkpoint& checkpoint, const std::string& attention, int width);
 
 /// Logits [1, 12, vocabulary] of some ids.
 at::Tensor logitsOf(const Decoder& decoder, const CompressionPlan* plan = nullptr, const PlanFactors& factors = {});

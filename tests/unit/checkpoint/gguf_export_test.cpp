@@ -60,7 +60,7 @@ class GgufFamilies : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     if (!fs::exists(kFixtures / "families" / GetParam()))
-      GTEST_SKIP() << "the shared checkpoints are not here: " << kFixtures << " is missing";
+      GTEST_SKIP() << kFixtures / "families" / GetParam() << " is missing";
   }
   const TemporaryFolder folder;
 };
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, GgufFamilies,
                          });
 
 TEST(GgufExport, whatNoArchitectureSaysIsRefusedByName) {
-  if (!fs::exists(kFixtures)) GTEST_SKIP() << "the shared checkpoints are not here";
+  if (!fs::exists(kFixtures / "families")) GTEST_SKIP() << kFixtures / "families" << " is missing";
   const auto refusal = [](const char* family) {
     const auto content = contentOf(valueOf(openCheckpoint(kFixtures / "families" / family)));
     EXPECT_FALSE(content.has_value()) << family;
@@ -185,7 +185,7 @@ TEST(GgufExport, theForecastCountsWhatIsWrittenAndListsWhatIsRefused) {
 class GgufTokenizers : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    if (!fs::exists(kFixtures)) GTEST_SKIP() << "the shared tokenizers are not here";
+    if (!fs::exists(place)) GTEST_SKIP() << place << " is missing";
     files.tokenizer = valueOf(readJsonFile(place / "tokenizer.json", 1 << 26));
     files.tokenizerConfig = valueOf(readJsonFile(place / "tokenizer_config.json", 1 << 26));
   }

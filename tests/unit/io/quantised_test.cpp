@@ -107,12 +107,68 @@ TEST_F(QuantisedTest, ScalesAreOfBlocksRowsOrAll) {
   EXPECT_THAT(refusalOf(R"({"quant_method": "fp8", "weight_block_size": [0, 2]})"), HasSubstr("no two block lengths"));
   EXPECT_THAT(refusalOf(R"({"quant_method": "fp8", "weight_block_size": "2x2"})"), HasSubstr("no two block lengths"));
   add("w.weight_scale_inv", DataType::i32, {}, std::string(4, '\0'));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "fp8"})"), HasSubstr("I32 instead of F32"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "fp8"})"), HasSubstr("I32 instead of F32, BF16, F16 or U8"));
   tensors_.erase("w.weight_scale_inv");
   EXPECT_THAT(refusalOf(R"({"quant_method": "fp8"})"), HasSubstr("\"w.weight\" is made of F8_E4M3, but has no scale"));
   add("w.weight", DataType::f8e4m3, {15}, one);
   add("w.weight_scale", DataType::f32, {}, floats({7}));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "fbgemm_fp8"})"), HasSubstr("shape [15] instead of two lengths"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "fbgemm_fp8"})"), HasSubstr("shape [15] instead of two lengths, or three of a stack"));
+}
+
+TEST_F(QuantisedTest, EachMatrixOfAStackHasScalesOfItsOwn) {
+  const std::string ones(12, '\x38');  // 1 in E4M3
+  const std::string settings = R"({"quant_method": "fp8", "weight_block_size": [2, 2]})";
+  add("w.weight", DataType::f8e4m3, {2, 2, 3}, ones);
+  add("w.weight_scale_inv", DataType::f32, {2, 1, 2}, floats({1, 2, 3, 4}));
+  EXPECT_THAT(numbers(settings, {2, 2, 3}), ElementsAre(1, 1, 2, 1, 1, 2, 3, 3, 4, 3, 3, 4)) << "of blocks";
+  const auto opened = open(settings);
+  std::vector<float> second(6), some(2);
+  const TensorInfo& weight = opened->tensors->tensors().at("w.weight");
+  ASSERT_TRUE(opened->tensors->readFloat32Part(weight, 6, second));
+  EXPECT_THAT(second, ElementsAre(3, 3, 4, 3, 3, 4)) << "one matrix alone";
+  ASSERT_TRUE(opened->tensors->readFloat32Part(weight, 5, some));
+  EXPECT_THAT(some, ElementsAre(2, 3)) << "across two";
+  EXPECT_EQ(opened->tensors->readFloat32Part(weight, 7, second).error().code, ErrorCode::invalidArgument);
+  add("w.weight_scale_inv", DataType::u8, {2, 1, 2}, "\x7f\x80\x7e\x82");
+  EXPECT_THAT(numbers(settings, {2, 2, 3}), ElementsAre(1, 1, 2, 1, 1, 2, 0.5, 0.5, 8, 0.5, 0.5, 8)) << "powers of two";
+  for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{2}, {2, 1, 1}}) {
+    add("w.weight_scale_inv", DataType::f32, shape, floats({5, 6}));
+    EXPECT_THAT(numbers(settings, {2, 2, 3}), ElementsAre(5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6)) << "of matrices";
+  }
+  add("w.weight_scale_inv", DataType::f32, {2, 2, 1}, floats({1, 2, 3, 4}));
+  EXPECT_THAT(numbers(settings, {2, 2, 3}), ElementsAre(1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4)) << "of rows";
+  add("w.weight_scale_inv", DataType::f32, {2, 1, 3}, floats({1, 2, 3, 4, 5, 6}));
+  EXPECT_THAT(numbers(settings, {2, 2, 3}), ElementsAre(1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6)) << "of columns";
+  add("w.weight_scale_inv", DataType::f32, {}, floats({7}));
+  EXPECT_THAT(numbers(settings, {2, 2, 3}), ::testing::Each(7)) << "of all";
+  add("w.weight_scale_inv", DataType::f32, {3, 1, 2}, floats({1, 2, 3, 4, 5, 6}));
+  EXPECT_THAT(refusalOf(settings), HasSubstr("shape [3, 1, 2], which is none for a weight [2, 2, 3] in blocks of 2 by 2"));
+}
+
+TEST_F(QuantisedTest, Mxfp4IsPairsOfCodesTimesPowersOfTwo) {
+  const std::string settings = R"({"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]})";
+  std::string pairs;  // Row 0 counts up in both halves, row 1 has the same code everywhere.
+  for (int i = 0; i < 16; ++i) pairs += static_cast<char>(i % 8 * 2 | (i % 8 * 2 + 1) << 4);
+  pairs += std::string(16, '\x77');
+  add("w.weight_blocks", DataType::u8, {1, 2, 1, 16}, pairs);
+  add("w.weight_scales", DataType::u8, {1, 2, 1}, "\x80\x7d");
+  const auto found = numbers(settings, {1, 32, 2});  // [expert, in, out]
+  const float sizes[] = {0, 1, 2, 3, 4, 6, 8, 12};   // twice what E2M1 has
+  for (std::size_t i = 0; i < 32; ++i) {
+    EXPECT_EQ(found[2 * i], i % 16 < 8 ? sizes[i % 16] : -sizes[i % 16 - 8]) << i;
+    EXPECT_EQ(found[2 * i + 1], 1.5F) << i;
+  }
+  add("w.weight_scales", DataType::u8, {1, 2, 1}, std::string("\x00\xff", 2));
+  const auto ends = numbers(settings, {1, 32, 2});
+  EXPECT_EQ(ends[2], std::ldexp(0.5F, -127));
+  EXPECT_TRUE(std::isnan(ends[1]));
+  add("w.weight_scales", DataType::u8, {1, 1, 2}, std::string(2, '\x7f'));
+  EXPECT_THAT(refusalOf(settings), HasSubstr("has shape [1, 1, 2]; the tensors it belongs to ask for [1, 2, 1]"));
+  add("w.weight_blocks", DataType::u8, {2, 1, 16}, pairs);
+  EXPECT_THAT(refusalOf(settings), HasSubstr("ask for [any, any, any, 16]"));
+  tensors_.clear();
+  add("w.weight", DataType::f32, {1}, floats({1}));
+  EXPECT_THAT(refusalOf(settings), HasSubstr("of which none is quantised in this way"));
 }
 
 /// Eight inputs, eight outputs: code (i + o) % 16, zero point 8 stored as 7, scale 0.5.
@@ -258,7 +314,7 @@ TEST_F(QuantisedTest, CompressedTensorsPackAlongInputs) {
 TEST_F(QuantisedTest, OtherMethodsAndPlainWeightsAreToldApart) {
   add("w.weight", DataType::f32, {1}, floats({1}));
   EXPECT_THAT(refusalOf(R"({"quant_method": "aqlm"})"),
-              HasSubstr("quant_method \"aqlm\" is not read; those that are: fp8, fbgemm_fp8, gptq, awq, bitsandbytes, compressed-tensors"));
+              HasSubstr("quant_method \"aqlm\" is not read; those that are: fp8, fbgemm_fp8, gptq, awq, mxfp4, bitsandbytes, compressed-tensors"));
   EXPECT_THAT(refusalOf(R"({"quant_method": 3})"), HasSubstr("a number as quant_method"));
   EXPECT_THAT(refusalOf("[]"), HasSubstr("an array instead of an object"));
   for (const char* method : {"fp8", "gptq", "awq", "bitsandbytes"})

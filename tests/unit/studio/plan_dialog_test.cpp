@@ -13,6 +13,8 @@
 #include <QSpinBox>
 #include <QStandardItemModel>
 #include <array>
+#include <cstdlib>
+#include <vector>
 
 #include "tests/unit/studio/real_engine.h"
 #include "views/job_row.h"
@@ -161,6 +163,29 @@ TEST(PlanDialogTest, WhatDoesNotFitCannotBeStarted) {
   EXPECT_TRUE(memory->text().contains(QStringLiteral("20.0 GB of 10.0 GB free on CPU"))) << memory->text().toStdString();
   dialog.showMemory(std::vector<MemoryForecast>{{"CPU", 2'000'000'000, 10'000'000'000}});
   EXPECT_TRUE(start->isEnabled());
+}
+
+TEST(PlanDialogTest, TabGoesFromRowToRowAndFromLeftToRight) {
+  Catalogue all = catalogue();
+  all.methods[1].canBeCompensated = all.methods[1].canBeCentred = true;
+  PlanDialog dialog(all, plan({Target::Kind::share, 0.125}), nullptr);
+  const auto named = [&](const char* name) { return dialog.findChild<QWidget*>(QLatin1String(name)); };
+  qobject_cast<QComboBox*>(named("grouping"))->setCurrentText(QStringLiteral("dendrogram"));  // now nothing is greyed out
+  dialog.show();
+  std::vector<QWidget*> stops;
+  QWidget* at = named("method");
+  do {
+    if ((at->focusPolicy() & Qt::TabFocus) != 0 && at->focusProxy() == nullptr && at->isEnabled() && at->isVisible()) stops.push_back(at);
+    at = at->nextInFocusChain();
+  } while (at != named("method"));
+  EXPECT_EQ(stops.size(), 13U) << "11 controls and 2 buttons";
+  for (std::size_t i = 1; i < stops.size(); ++i) {
+    const auto centre = [&](const QWidget* widget) { return widget->mapTo(&dialog, widget->rect().center()); };
+    const QPoint before = centre(stops[i - 1]), now = centre(stops[i]);
+    const bool isSameRow = std::abs(now.y() - before.y()) < 8;
+    EXPECT_TRUE(isSameRow ? now.x() > before.x() : now.y() > before.y())
+        << stops[i]->objectName().toStdString() << " comes after " << stops[i - 1]->objectName().toStdString();
+  }
 }
 
 class PlanWindow : public test::RealEngine {};
