@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/experiment/experiment.h"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -51,13 +52,32 @@ Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& whe
   return wish;
 }
 
+/// A policy by name, or two of them with a plus between, and its options.
+Result<PolicyRequest> policyFromJson(const nlohmann::json& json, const std::string& where) {
+  KVISTA_CHECK(checkFields(json, {"name", "options"}, where));
+  PolicyRequest request;
+  KVISTA_ASSIGN(request.policy, nameAt(json, where));
+  if (!json.contains("options")) return request;
+  if (!json["options"].is_object()) return bad(where + ".options", "must be an object");
+  for (const auto& [name, value] : json["options"].items()) {
+    if (!value.is_number() && !value.is_string()) return bad(where + ".options." + name, "must be a number or a text");
+    request.options[name] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
+  return request;
+}
+
 Result<ExperimentSystem> systemFromJson(const nlohmann::json& json, const std::string& where) {
-  KVISTA_CHECK(checkFields(json, {"name", "plan"}, where));
+  KVISTA_CHECK(checkFields(json, {"name", "plan", "policy"}, where));
   ExperimentSystem system;
   KVISTA_ASSIGN(system.name, nameAt(json, where));
-  if (!json.contains("plan")) return bad(where, "needs a plan");
-  KVISTA_ASSIGN(system.plan, wishFromJson(json["plan"], where + ".plan"));
-  system.hasOwnTarget = json["plan"].contains("target");
+  if (!json.contains("plan") && !json.contains("policy")) return bad(where, "needs a plan, a policy or both");
+  if (json.contains("plan")) {
+    KVISTA_ASSIGN(system.plan, wishFromJson(json["plan"], where + ".plan"));
+    system.hasOwnTarget = json["plan"].contains("target");
+  }
+  if (json.contains("policy")) {
+    KVISTA_ASSIGN(system.policy, policyFromJson(json["policy"], where + ".policy"));
+  }
   return system;
 }
 
@@ -74,13 +94,15 @@ Result<std::vector<double>> valuesFromJson(const nlohmann::json& json, Target::K
 }
 
 Result<ExperimentSweep> sweepFromJson(const nlohmann::json& json, const std::string& where) {
-  KVISTA_CHECK(checkFields(json, {"name", "unit", "values", "systems"}, where));
+  KVISTA_CHECK(checkFields(json, {"name", "unit", "values", "systems", "prompt", "interval"}, where));
   ExperimentSweep sweep;
   KVISTA_ASSIGN(sweep.name, nameAt(json, where));
   Fields fields(json, where);
   sweep.unit = fields.choice("unit", kTargetKinds);
   const nlohmann::json* values = fields.find("values");
   const nlohmann::json* systems = fields.find("systems");
+  if (fields.has("prompt")) sweep.prompt = fields.integer("prompt", 1);
+  if (fields.has("interval")) sweep.interval = fields.integer("interval", 1);
   if (fields.error()) return tl::unexpected(*fields.error());
   KVISTA_ASSIGN(sweep.values, valuesFromJson(*values, sweep.unit, where + ".values"));
   if (!systems->is_array() || systems->empty() || systems->size() > kMostSystems) return bad(where + ".systems", fmt::format("must be a list of 1 to {}", kMostSystems));
@@ -88,12 +110,18 @@ Result<ExperimentSweep> sweepFromJson(const nlohmann::json& json, const std::str
   for (std::size_t i = 0; i < systems->size(); ++i) {
     KVISTA_ASSIGN(ExperimentSystem system, systemFromJson((*systems)[i], fmt::format("{}.systems[{}]", where, i)));
     if (!names.insert(system.name).second) return bad(where, fmt::format("has two systems of the name {}", quoteForMessage(system.name)));
+    if (system.policy && sweep.unit != Target::Kind::share) return bad(where, "has a policy, whose budget is a share of the bytes: its unit must be \"share\"");
     sweep.systems.push_back(std::move(system));
   }
+  if (!sweep.isRead() && (sweep.prompt > 0 || sweep.interval > 0)) return bad(where, "has a prompt or an interval, but no policy that they are for");
   return sweep;
 }
 
 }  // namespace
+
+bool ExperimentSweep::isRead() const {
+  return std::ranges::any_of(systems, [](const ExperimentSystem& system) { return system.policy.has_value(); });
+}
 
 Result<Experiment> experimentFromJson(const nlohmann::json& json) {
   KVISTA_CHECK(checkFields(json, {"kvista", "version", "name", "about", "sweeps"}, "The file"));

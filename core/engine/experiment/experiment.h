@@ -15,23 +15,29 @@
 #include "core/calibration/token_source.h"
 #include "core/model/decoder.h"
 #include "core/plan/plan.h"
+#include "core/policy/policy.h"
 #include "core/protocol/records.h"
 
 namespace kvista {
 
-/// One way to make a cache smaller, and what tables call it.
+/// One way to make a cache smaller, and what tables call it: a plan, a policy, or a policy on top of a plan.
 struct ExperimentSystem {
   std::string name;
-  PlanWish plan;
-  bool hasOwnTarget = false;  ///< `plan.target` holds whatever the sweep asks for.
+  std::optional<PlanWish> plan;
+  bool hasOwnTarget = false;  ///< `plan->target` holds whatever the sweep asks for.
+  std::optional<PolicyRequest> policy;  ///< Its share, prompt and interval are the sweep's.
 };
 
-/// Systems that are asked for the same amounts.
+/// Systems that are asked for the same amounts and measured on the same predictions.
 struct ExperimentSweep {
   std::string name;
   Target::Kind unit = Target::Kind::share;
   std::vector<double> values;
   std::vector<ExperimentSystem> systems;
+  std::int64_t prompt = 0, interval = 0;  ///< Of policies (PolicyRequest).
+
+  /// Windows are read token after token, as policies need it, and the predictions behind the prompt count; otherwise all do.
+  [[nodiscard]] bool isRead() const;
 };
 
 /// What is compared: a file that a person writes, see the help page Experiments.
@@ -56,7 +62,7 @@ struct ExperimentSubject {
   std::string version;  ///< Of the program.
 };
 
-/// One row each: sweeps, their systems, their values, texts.
+/// One row each: sweeps, their systems, their values, texts. Those of the model as it is are not among them.
 std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const ExperimentSubject& subject);
 
 /// Measures what `known` (rows of an earlier run) does not answer, row by row. What fails becomes a row that says why, and the

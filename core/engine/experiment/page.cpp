@@ -105,10 +105,9 @@ std::string plotOf(const ExperimentTable& table) {
 std::string experimentPage(const Experiment& experiment, const std::vector<ExperimentRow>& rows, const ExperimentSubject& subject) {
   std::string body;
   for (const ExperimentTable& table : experimentTables(experiment, rows)) {
-    const ExperimentRow* original = originalOf(rows, table.text);
-    const std::string uncompressed = original && original->figures
-                                         ? fmt::format("<p>Uncompressed: <data value=\"{0}\">{0:.3f}</data>, {1} predictions.</p>", std::exp(original->figures->loss), original->figures->predictions)
-                                         : "";
+    const std::string uncompressed = table.original ? fmt::format("<p>Uncompressed: <data value=\"{0}\">{0:.3f}</data>, {1} predictions{2}.</p>", std::exp(table.original->loss),
+                                                                  table.original->predictions, table.sweep->isRead() ? " behind the prompt" : "")
+                                                    : "";
     body += section(fmt::format("{}, perplexity on {}", escaped(table.sweep->name), escaped(table.text)), uncompressed + htmlTable(table) + plotOf(table));
   }
   const ModelShape& shape = subject.decoder.shape();

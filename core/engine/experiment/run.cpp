@@ -11,6 +11,7 @@
 #include "core/compress/planner.h"
 #include "core/engine/analysis.h"
 #include "core/engine/experiment/experiment.h"
+#include "core/evaluate/measure_policy.h"
 #include "core/evaluate/perplexity.h"
 #include "core/model/torch_guard.h"
 
@@ -21,10 +22,25 @@ using Clock = std::chrono::steady_clock;
 
 double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-PlanWish wishAt(const ExperimentSweep& sweep, const ExperimentSystem& system, double value) {
-  PlanWish wish = system.plan;
-  if (!system.hasOwnTarget) wish.target = {sweep.unit, value};
-  return wish;
+/// One system at one value: what is to be measured, whatever the text.
+struct Trial {
+  std::optional<PlanWish> plan;
+  std::optional<PolicyRequest> policy;  ///< Where the sweep is read token after token: also one that leaves everything as it is.
+};
+
+/// Leaves every token where it is.
+PolicyRequest keepingAll(const ExperimentSweep& sweep) { return {"streaming-llm", {}, 1, sweep.prompt, sweep.interval}; }
+
+Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, double value) {
+  Trial trial{system.plan, system.policy};
+  if (trial.plan && !system.hasOwnTarget) trial.plan->target = {sweep.unit, value};
+  if (sweep.isRead() && !trial.policy) trial.policy = keepingAll(sweep);
+  else if (trial.policy) trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
+  return trial;
+}
+
+nlohmann::json toJson(const PolicyRequest& request) {
+  return {{"policy", request.policy}, {"options", request.options}, {"share", request.share}, {"prompt", request.prompt}, {"interval", request.interval}};
 }
 
 /// What a plan came to before it was measured on any text.
@@ -46,31 +62,43 @@ Result<MadePlan> makePlanOf(const PlanWish& wish, const ExperimentSubject& subje
   return plan;
 }
 
-Result<ExperimentRow::Figures> measured(const MadePlan& plan, const ExperimentSubject& subject, const ExperimentText& text, double originalLoss, const Task& task) {
-  KVISTA_ASSIGN(const Perplexity result, measurePerplexity(subject.decoder, text.windows.ids, plan.transform.get(), "evaluate", task));
+/// `plan`: null where the trial has none.
+Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject, const ExperimentText& text, const Task& task) {
+  const Decoder& decoder = subject.decoder;
+  const CacheTransform* transform = plan ? plan->transform.get() : nullptr;
+  const CompressionPlan* stored = plan ? &plan->planned.plan : nullptr;
   ExperimentRow::Figures figures;
-  figures.bytesPerToken = bytesPerToken(plan.planned.plan);
-  figures.share = share(plan.planned.plan, subject.decoder.shape());
-  figures.loss = result.meanLoss;
-  figures.originalLoss = originalLoss;
-  figures.predictedRise = plan.planned.loss();
-  figures.predictions = result.predictions;
-  figures.seconds = plan.seconds + result.seconds;
-  figures.note = plan.planned.note;
+  if (trial.policy) {
+    KVISTA_ASSIGN(const PolicyMeasurement result, measurePolicy(decoder, text.windows.ids, transform, stored, *trial.policy, task));
+    figures.loss = result.behindPrompt.meanLoss;
+    figures.predictions = result.behindPrompt.predictions;
+    figures.share = result.shareAtEnd();
+    figures.bytesPerToken = std::llround(result.bytesAtEnd / static_cast<double>(text.windows.ids.size(1)));
+    figures.seconds = result.all.seconds;
+  } else {
+    KVISTA_ASSIGN(const Perplexity result, measurePerplexity(decoder, text.windows.ids, transform, "evaluate", task));
+    figures.loss = result.meanLoss;
+    figures.predictions = result.predictions;
+    figures.share = stored ? share(*stored, decoder.shape()) : 1;
+    figures.bytesPerToken = stored ? bytesPerToken(*stored) : decoder.shape().cacheBytesPerToken();
+    figures.seconds = result.seconds;
+  }
+  if (!plan) return figures;
+  if (!trial.policy) figures.predictedRise = plan->planned.loss();
+  figures.seconds += plan->seconds;
+  figures.note = plan->planned.note;
   return figures;
 }
 
-/// What the model's own figures on a text depend on.
-nlohmann::json dependenciesOf(const ExperimentSubject& subject, const ExperimentText& text) {
-  return {{"model", subject.modelHash}, {"text", text.windows.hash}, {"version", subject.version}, {"dtype", c10::toString(subject.decoder.options().dtype)}};
-}
-
-/// The model as it is on one text, as a row without sweep and system.
-ExperimentRow originalRow(const ExperimentSubject& subject, const ExperimentText& text) {
+ExperimentRow rowOf(const ExperimentSubject& subject, const ExperimentText& text, const Trial& trial) {
   ExperimentRow row;
   row.text = text.name;
   row.target = {Target::Kind::share, 1};
-  row.of = dependenciesOf(subject, text).dump();
+  nlohmann::json of = {{"model", subject.modelHash}, {"text", text.windows.hash}, {"version", subject.version}, {"dtype", c10::toString(subject.decoder.options().dtype)}};
+  if (trial.plan) of["plan"] = toJson(*trial.plan);
+  if (trial.plan) of["calibration"] = subject.statistics.tokensHash;
+  if (trial.policy) of["policy"] = toJson(*trial.policy);
+  row.of = of.dump();
   return row;
 }
 
@@ -81,43 +109,56 @@ class Run {
       const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep, const Task& task)
       : subject_(subject), known_(known), keep_(keep), task_(task) {}
 
-  Result<void> measureOriginal() {
+  /// The model as it is on the predictions of a sweep, a row a text.
+  Result<void> measureOriginal(const ExperimentSweep& sweep) {
+    Trial trial;
+    if (sweep.isRead()) trial.policy = keepingAll(sweep);
+    originalLosses_.clear();
+    bool isNew = false;
     for (const ExperimentText& text : subject_.texts) {
-      ExperimentRow row = originalRow(subject_, text);
-      if (const ExperimentRow* old = answerOf(row)) {
+      ExperimentRow row = rowOf(subject_, text, trial);
+      const auto done = std::ranges::find(rows_, row.of, &ExperimentRow::of);
+      const ExperimentRow* old = done == rows_.end() ? answerOf(row) : &*done;
+      if (old) {
         row.figures = old->figures;
       } else {
-        KVISTA_ASSIGN(const Perplexity result, measurePerplexity(subject_.decoder, text.windows.ids, nullptr, "evaluate the original", task_));
-        const std::int64_t bytes = subject_.decoder.shape().cacheBytesPerToken();
-        row.figures = ExperimentRow::Figures{bytes, 1, result.meanLoss, result.meanLoss, 0.0, result.predictions, result.seconds, ""};
+        isNew = true;
+        KVISTA_ASSIGN(row.figures, measured(trial, nullptr, subject_, text, task_));
+        row.figures->originalLoss = row.figures->loss;
       }
       originalLosses_.push_back(row.figures->loss);
-      rows_.push_back(std::move(row));
+      if (done == rows_.end()) rows_.push_back(std::move(row));
     }
-    return keep_(rows_);
+    return isNew ? keep_(rows_) : Result<void>{};
   }
 
-  /// The rows of one plan, one a text, from `first` on.
-  Result<void> measurePlan(const PlanWish& wish, std::vector<ExperimentRow> rows, const std::string& label) {
-    std::optional<Result<MadePlan>> plan;
+  /// The rows of one system at one value, one a text.
+  Result<void> measureTrial(const Trial& trial, std::vector<ExperimentRow> rows, const std::string& label) {
     const Task labelled{task_.stop, [&](const ProgressReport& report) {
                           task_.progress(fmt::format("{}: {}", label, report.stage), report.done, report.total, report.unit);
                         }};
+    std::optional<Result<MadePlan>> plan;
+    const auto figuresOn = [&](const ExperimentText& text) -> Result<ExperimentRow::Figures> {
+      if (trial.plan && !plan) plan = guardTorch("Planning", [&] { return makePlanOf(*trial.plan, subject_, labelled); });
+      if (plan && !*plan) return tl::unexpected(plan->error());
+      return guardTorch("Measuring", [&] { return measured(trial, plan ? &**plan : nullptr, subject_, text, labelled); });
+    };
+    bool isNew = false;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       ExperimentRow& row = rows[i];
       if (const ExperimentRow* old = answerOf(row)) {
         row.figures = old->figures;
       } else {
-        if (!plan) plan = guardTorch("Planning", [&] { return makePlanOf(wish, subject_, labelled); });
-        Result<ExperimentRow::Figures> figures =
-            *plan ? measured(**plan, subject_, subject_.texts[i], originalLosses_[i], labelled) : tl::unexpected(plan->error());
+        isNew = true;
+        Result<ExperimentRow::Figures> figures = figuresOn(subject_.texts[i]);
         if (!figures && figures.error().code == ErrorCode::cancelled) return tl::unexpected(std::move(figures).error());
         if (figures) row.figures = *std::move(figures);
         else row.problem = figures.error().message;
+        if (row.figures) row.figures->originalLoss = originalLosses_[i];
       }
       rows_.push_back(std::move(row));
     }
-    return plan ? keep_(rows_) : Result<void>{};
+    return isNew ? keep_(rows_) : Result<void>{};
   }
 
   std::vector<ExperimentRow> takeRows() { return std::move(rows_); }
@@ -132,7 +173,7 @@ class Run {
   const std::vector<ExperimentRow>& known_;
   const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep_;
   const Task& task_;
-  std::vector<double> originalLosses_;  // one a text
+  std::vector<double> originalLosses_;  // one a text, of the sweep under way
   std::vector<ExperimentRow> rows_;
 };
 
@@ -144,14 +185,10 @@ std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const Exp
     for (const ExperimentSystem& system : sweep.systems)
       for (const double value : sweep.values)
         for (const ExperimentText& text : subject.texts) {
-          ExperimentRow row = originalRow(subject, text);
+          ExperimentRow row = rowOf(subject, text, trialAt(sweep, system, value));
           row.sweep = sweep.name;
           row.system = system.name;
           row.target = {sweep.unit, value};
-          nlohmann::json of = dependenciesOf(subject, text);
-          of["calibration"] = subject.statistics.tokensHash;
-          of["plan"] = toJson(wishAt(sweep, system, value));
-          row.of = of.dump();
           rows.push_back(std::move(row));
         }
   return rows;
@@ -161,17 +198,18 @@ Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, c
                                                  const std::vector<ExperimentRow>& known,
                                                  const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep, const Task& task) {
   Run run(subject, known, keep, task);
-  KVISTA_CHECK(run.measureOriginal());
   const std::vector<ExperimentRow> rows = rowsToMeasure(experiment, subject);
   const auto texts = static_cast<std::ptrdiff_t>(subject.texts.size());
   auto next = rows.begin();
-  for (const ExperimentSweep& sweep : experiment.sweeps)
+  for (const ExperimentSweep& sweep : experiment.sweeps) {
+    KVISTA_CHECK(run.measureOriginal(sweep));
     for (const ExperimentSystem& system : sweep.systems)
       for (const double value : sweep.values) {
         const std::string label = fmt::format("{} of {}, {} at {:.4g}", (next - rows.begin()) / texts + 1, rows.size() / subject.texts.size(), system.name, value);
-        KVISTA_CHECK(run.measurePlan(wishAt(sweep, system, value), {next, next + texts}, label));
+        KVISTA_CHECK(run.measureTrial(trialAt(sweep, system, value), {next, next + texts}, label));
         next += texts;
       }
+  }
   return run.takeRows();
 }
 

@@ -46,24 +46,21 @@ std::vector<ExperimentTable> experimentTables(const Experiment& experiment, cons
   std::vector<ExperimentTable> tables;
   for (const ExperimentSweep& sweep : experiment.sweeps)
     for (const std::string& text : texts) {
-      ExperimentTable table{&sweep, text, {}};
+      ExperimentTable table{&sweep, text, {}, {}};
       for (const ExperimentSystem& system : sweep.systems) {
         std::vector<ExperimentCell>& line = table.cells.emplace_back(sweep.values.size());
         for (const ExperimentRow& row : rows) {
           if (row.sweep != sweep.name || row.system != system.name || row.text != text) continue;
           const auto column = std::ranges::find(sweep.values, row.target.value);
           if (column != sweep.values.end()) line[static_cast<std::size_t>(column - sweep.values.begin())].row = &row;
+          if (row.figures) table.original = row.figures;
         }
       }
+      if (table.original) table.original->loss = table.original->originalLoss;
       markBest(table);
       tables.push_back(std::move(table));
     }
   return tables;
-}
-
-const ExperimentRow* originalOf(const std::vector<ExperimentRow>& rows, std::string_view text) {
-  const auto found = std::ranges::find_if(rows, [&](const ExperimentRow& row) { return row.sweep.empty() && row.text == text; });
-  return found == rows.end() ? nullptr : &*found;
 }
 
 std::string valueInWords(Target::Kind unit, double value) {
@@ -106,9 +103,8 @@ std::string experimentCsv(const std::vector<ExperimentRow>& rows) {
 std::string experimentMarkdown(const Experiment& experiment, const std::vector<ExperimentRow>& rows) {
   std::string markdown;
   for (const ExperimentTable& table : experimentTables(experiment, rows)) {
-    const ExperimentRow* original = originalOf(rows, table.text);
     markdown += fmt::format("{}### {}: perplexity on {}{}\n\n| system |", markdown.empty() ? "" : "\n", table.sweep->name, table.text,
-                            original && original->figures ? fmt::format(" ({:.3f} uncompressed)", std::exp(original->figures->loss)) : "");
+                            table.original ? fmt::format(" ({:.3f} uncompressed)", std::exp(table.original->loss)) : "");
     std::string rule = "|---|";
     for (const double value : table.sweep->values) {
       markdown += fmt::format(" {} |", valueInWords(table.sweep->unit, value));

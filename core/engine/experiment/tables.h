@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/engine/experiment/experiment.h"
@@ -20,6 +20,7 @@ struct ExperimentTable {
   const ExperimentSweep* sweep = nullptr;
   std::string text;
   std::vector<std::vector<ExperimentCell>> cells;
+  std::optional<ExperimentRow::Figures> original;  ///< Of the model as it is on the same predictions: its loss and their number.
 };
 /// The tables of an experiment, sweeps and then texts in order. `experiment` and `rows` must outlive them.
 std::vector<ExperimentTable> experimentTables(const Experiment& experiment, const std::vector<ExperimentRow>& rows);
@@ -28,7 +29,5 @@ std::vector<ExperimentTable> experimentTables(const Experiment& experiment, cons
 std::string valueInWords(Target::Kind unit, double value);
 /// The share that a row came to, where it is not the one asked for within 2 %; empty otherwise.
 std::string otherShare(const ExperimentRow& row);
-/// Of the model as it is on a text; null where it is not measured yet.
-const ExperimentRow* originalOf(const std::vector<ExperimentRow>& rows, std::string_view text);
 
 }  // namespace kvista
