@@ -127,7 +127,7 @@ Result<const Policy*> findPolicy(std::string_view name);
 struct PolicyRequest {
   /// A name of `policies()`, or a chooser of tokens and a way to hold them: "snapkv+fp8".
   std::string policy;
-  std::map<std::string, std::string> options;
+  std::map<std::string, std::string> options = {};
   /// Bytes of the cache over those of the 16-bit cache of all tokens read so far, whenever the policy has acted; in (0, 1].
   double share = 1;
   std::int64_t prompt = 0;    ///< Tokens that are read before it acts for the first time; 0: half of the window.
