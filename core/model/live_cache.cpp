@@ -68,8 +68,8 @@ Result<at::Tensor> Decoder::extend(const at::Tensor& ids, LiveCache& cache, cons
   return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
     KVISTA_CHECK(checkIds(ids, 1));
     if (transform != nullptr && !transform->isTokenwise())
-      return fail(ErrorCode::invalidArgument, "A cache whose tokens share scales cannot be read on with in parts.",
-                  "Take a policy that quantises, such as kivi, in place of a plan of plain quantisation.");
+      return fail(ErrorCode::invalidArgument, "Text cannot be read in parts with a plan in which what becomes of a token depends on other tokens or layers.",
+                  "In place of plain quantisation take a policy that quantises, such as kivi; of plans those whose layers each have their cache.");
     const std::int64_t end = cache.tokens + ids.size(1), length = std::max(cache.sequenceLength, end);
     KVISTA_CHECK(checkLength(end));
     const c10::NoGradGuard noGrad;

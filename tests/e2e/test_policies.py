@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The KVista authors
+# SPDX-License-Identifier: Apache-2.0
+"""Run-time policies from the command line."""
+
+from program import BAD_INPUT, MODEL, TEXTS, USAGE, answer, complaint, run
+
+EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", 128, "--windows", 2]
+
+
+def test_evaluate_with_policies_at_one_share():
+    whole = answer("evaluate", MODEL, *EVALUATION)
+    schedule = ["--policy-share", 0.5, "--prompt", 64, "--interval", 16]
+    losses = {}
+    for policy, options in (("streaming-llm", []), ("snapkv+fp8", ["--policy-option", "window=8", "--policy-option", "queries=8"])):
+        found = answer("evaluate", MODEL, *EVALUATION, "--policy", policy, *schedule, *options)
+        assert found["predictionsBehindPrompt"] == 2 * 63
+        assert found["bytesAtEnd"] / found["fullBytes"] == found["share"]
+        assert 0.47 < found["share"] <= 0.5
+        assert found["bytesAtMost"] > found["bytesAtEnd"]
+        assert found["perplexity"] > whole["perplexity"]
+        losses[policy] = found["meanNllBehindPrompt"]
+    assert losses["snapkv+fp8"] < losses["streaming-llm"]  # nearly twice as many tokens, and the right ones
+    all_stay = answer("evaluate", MODEL, *EVALUATION, "--policy", "streaming-llm", "--prompt", 64)
+    assert abs(all_stay["meanNll"] - whole["meanNll"]) < 1e-5
+    assert "perplexity" in run("evaluate", MODEL, *EVALUATION, "--policy", "kivi", "--prompt", 64, "--interval", 32).stdout
+
+
+def test_a_fitted_gate_foretells_kvzip(tmp_path):
+    gate = tmp_path / "demo.gate"
+    fitted = answer("gate", MODEL, "--text", TEXTS / "calibration.txt", "--window", 128, "--windows", 8, "-o", gate)
+    assert fitted["correlation"] > 0.5
+    found = answer("evaluate", MODEL, *EVALUATION, "--policy", "fast-kvzip", "--policy-option", f"gate={gate}", "--policy-share", 0.5)
+    assert found["tokensKept"] < 128
+    assert "kvista gate" in run("evaluate", MODEL, *EVALUATION, "--policy", "fast-kvzip", code=BAD_INPUT).stderr
+
+
+def test_wrong_policies_are_named():
+    for arguments, words in (
+        (["--policy", "best"], 'There is no policy "best"'),
+        (["--policy", "snapkv", "--policy-option", "size=3"], 'has no option "size"'),
+        (["--policy", "snapkv", "--policy-option", "size"], "--policy-option"),
+        (["--policy", "fp8", "--policy-share", "0.25"], "needs"),
+        (["--policy", "cskv"], "there is no plan"),
+    ):
+        assert words in complaint(run("evaluate", MODEL, *EVALUATION, *arguments, code=BAD_INPUT))
+    assert "policy-share" in run("evaluate", MODEL, *EVALUATION, "--policy", "fp8", "--policy-share", "2", code=USAGE).stderr
+
+
+def test_policies_are_listed_with_options():
+    listed = {entry["name"]: entry for entry in answer("list", "policies")["policies"]}
+    assert {"streaming-llm", "snapkv", "kvzip", "kivi", "cskv"} <= set(listed)
+    assert "queries (32)" in listed["snapkv"]["options"] and "window (32)" in listed["snapkv"]["options"]
+    assert all(entry["source"] for entry in listed.values())
