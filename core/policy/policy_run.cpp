@@ -79,6 +79,12 @@ Result<Settings> settingsOf(const Named& named, const PolicyRequest& request) {
   return settings;
 }
 
+/// The mean over heads, [b, 1, s], of those that have any use for a token; -infinity where none has.
+at::Tensor sharedScores(const at::Tensor& scores) {
+  const at::Tensor isWanted = scores > -kInfinity, count = isWanted.sum(1, /*keepdim=*/true);
+  return (scores.masked_fill(isWanted.logical_not(), 0).sum(1, /*keepdim=*/true) / count.clamp_min(1)).masked_fill(count.eq(0), -kInfinity);
+}
+
 std::int64_t bytesOf(const CacheBytes& counted, std::int64_t tokens) {
   std::int64_t bytes = 0;
   for (int layer = 0; layer < counted.layers(); ++layer) bytes += counted.ofLayer(layer, tokens, tokens);
@@ -198,7 +204,7 @@ Result<std::vector<at::Tensor>> PolicyRun::scoresOf(LiveCache& cache, const at::
     const LiveLayer& held = cache.layers[static_cast<std::size_t>(layer)];
     KVISTA_ASSIGN(at::Tensor scores, scorer_->score({*decoder_, layer, held, cache.tokens}));
     at::Tensor positions = held.positions;
-    if ((chooser_->isAlikeInHeads || counted_->units(layer) == 1) && scores.size(1) > 1) scores = scores.mean(1, /*keepdim=*/true);
+    if ((chooser_->isAlikeInHeads || counted_->units(layer) == 1) && scores.size(1) > 1) scores = sharedScores(scores);
     if (scores.size(1) < positions.size(1)) positions = positions.narrow(1, 0, scores.size(1));
     const at::Tensor isKept = positions.lt(sinks_).logical_or(positions.ge(cache.tokens - window_));
     scores = scores.masked_fill(isKept, kInfinity).masked_fill(positions.lt(0), -kInfinity);
