@@ -36,6 +36,20 @@ def make(family, folder, **settings):
     return model
 
 
+@torch.no_grad()
+def make_alike(model, folder, pairs):
+    """Of each pair of heads the second gets keys and values that one common head of both stands for without loss: each rotary pair of
+    numbers times one complex number, and another matrix of the values. Writes the model anew."""
+    generator, width = torch.Generator().manual_seed(2), model.config.head_dim
+    for layer in model.model.layers:
+        keys, values = (linear.weight.unflatten(0, (-1, width)) for linear in (layer.self_attn.k_proj, layer.self_attn.v_proj))
+        for first, second in pairs:
+            turned = torch.complex(*keys[first].unflatten(0, (2, -1))) * torch.randn(width // 2, 1, dtype=torch.complex64, generator=generator)
+            keys[second] = torch.cat([turned.real, turned.imag])
+            values[second] = torch.randn(width, width, generator=generator) / 4 @ values[first]
+    model.save_pretrained(folder)
+
+
 def plan(model, folder, *options):
     """The plan's file in `folder`, beside the statistics, and what the program says of it."""
     text = ["--text", TEXTS / "calibration.txt", "--window", 32, "--tokens", 1024]

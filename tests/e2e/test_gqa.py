@@ -12,7 +12,7 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 from program import answer, run
-from small_models import IDS, check_cache, check_generation, check_reading, make, plan, refused_model, refused_plan
+from small_models import IDS, check_cache, check_generation, check_reading, make, make_alike, plan, refused_model, refused_plan
 from test_families import own_logits
 from test_gguf import PYTHON, SCRIPT, needs_llama
 
@@ -43,14 +43,7 @@ def test_stock_code_computes_the_plan_with_fewer_heads(family, tmp_path):
 @torch.no_grad()
 def test_heads_that_turn_one_another_merge_without_loss(tmp_path):
     model = make("llama", tmp_path / "model", **HEADS)
-    generator = torch.Generator().manual_seed(2)
-    for layer in model.model.layers:
-        keys, values = (linear.weight.view(4, WIDTH, -1) for linear in (layer.self_attn.k_proj, layer.self_attn.v_proj))
-        for head, like in ((2, 0), (3, 1)):  # not neighbours: heads are grouped by what they hold
-            turned = torch.complex(*keys[like].view(2, WIDTH // 2, -1)) * torch.randn(WIDTH // 2, 1, dtype=torch.complex64, generator=generator)
-            keys[head] = torch.cat([turned.real, turned.imag])
-            values[head] = torch.randn(WIDTH, WIDTH, generator=generator) / 4 @ values[like]
-    model.save_pretrained(tmp_path / "model")
+    make_alike(model, tmp_path / "model", [(0, 2), (1, 3)])  # not neighbours: heads are grouped by what they hold
     file, _ = plan(tmp_path / "model", tmp_path, "--method", "gqa", "--group-size", 2, "--times-smaller", 2)
     run("export", file, "-o", tmp_path / "small", "--form", "gqa")
     small = AutoModelForCausalLM.from_pretrained(tmp_path / "small", dtype=torch.float32).eval()

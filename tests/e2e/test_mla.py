@@ -10,7 +10,7 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 from program import USAGE, answer, complaint, run
-from small_models import IDS, LAYERS, check_cache, check_evaluation, check_generation, check_reading, make, plan, refused_model, refused_plan
+from small_models import IDS, LAYERS, check_cache, check_evaluation, check_generation, check_reading, make, make_alike, plan, refused_model, refused_plan
 
 pytestmark = pytest.mark.skipif("deepseek_v2" not in transformers.CONFIG_MAPPING, reason=f"transformers {transformers.__version__} has no DeepseekV2")
 
@@ -61,13 +61,7 @@ def test_the_norm_of_latents_is_the_identity_for_the_largest_input(tmp_path):
 @torch.no_grad()
 def test_heads_that_turn_one_another_lose_nothing(tmp_path):
     model = make("llama", tmp_path / "model", **SIZES)
-    generator = torch.Generator().manual_seed(2)
-    for layer in model.model.layers:
-        keys, values = (linear.weight.view(2, WIDTH, -1) for linear in (layer.self_attn.k_proj, layer.self_attn.v_proj))
-        turned = torch.complex(*keys[0].view(2, WIDTH // 2, -1)) * torch.randn(WIDTH // 2, 1, dtype=torch.complex64, generator=generator)
-        keys[1] = torch.cat([turned.real, turned.imag])
-        values[1] = torch.randn(WIDTH, WIDTH, generator=generator) / 4 @ values[0]
-    model.save_pretrained(tmp_path / "model")
+    make_alike(model, tmp_path / "model", [(0, 1)])
     file, _ = plan(tmp_path / "model", tmp_path, "--method", "mla", "--share", 0.5)
     run("export", file, "-o", tmp_path / "small", "--form", "mla")
     small = AutoModelForCausalLM.from_pretrained(tmp_path / "small", dtype=torch.float32).eval()
