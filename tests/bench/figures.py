@@ -71,6 +71,7 @@ model("austen-mha-30m", "{models}/austen-mha-30m",
       plans={"joint": ("--keep", {0.5: 37.60, 0.4: 37.64, 0.3: 37.72, 0.2: 38.02, 0.15: 38.70}, None),
              "coded-joint": ("--times-smaller", {4: 37.62, 8: 37.65, 16: 37.92}, None),
              "coded-joint --compensate": ("--times-smaller", {8: "coded-joint", 16: "coded-joint"}, None),
+             "joint --compensate": ("--keep", {0.3: "joint", 0.2: "joint", 0.15: "joint"}, None),
              "coded-head": ("--times-smaller", {4: 38.10}, None),
              "recalkv": ("--keep", {0.3: 39.1, 0.2: 41.8}, 0.05)},
       predicted={"joint": ((0.5, 0.4, 0.3), CORRECTED), "coded-joint": ((4, 8, 16), BOTH)})
