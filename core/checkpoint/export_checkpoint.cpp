@@ -139,7 +139,7 @@ Result<void> checkContainerOfForm(const ExportPlace& place, const ExportForm& fo
   if (place.container != Container::gguf) return {};
   if (!form.isStock)
     return fail(ErrorCode::invalidArgument, fmt::format("The form {} is not written into a GGUF file: its architecture is none of those that KVista writes there.", form.name),
-                "Export the form dense into a GGUF file, or this form with --container safetensors.");
+                "Plan with the method gqa or mla for a GGUF file whose cache is smaller, export the form dense, or write this form with --container safetensors.");
   if (place.shardBytes != kShardBytes)
     return fail(ErrorCode::invalidArgument, "A GGUF file is written whole; it has no size to be divided at.",
                 "Leave --shard-size out, and divide the file with llama-gguf-split.");
