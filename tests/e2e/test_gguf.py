@@ -245,7 +245,7 @@ def test_the_reader_of_the_format_finds_metadata_and_tensors(tmp_path):
 
 
 @pytest.mark.parametrize("options,reason", [
-    (["--form", "latent"], "The form latent is not written into a GGUF file.* Export the form dense"),
+    (["--form", "latent"], "The form latent is not written into a GGUF file.* Plan with the method gqa or mla for a GGUF file"),
     (["--form", "dense", "--shard-size", "5MB"], "A GGUF file is written whole"),
 ])
 def test_what_a_gguf_file_cannot_hold_is_refused_before_any_work(options, reason, tmp_path):
