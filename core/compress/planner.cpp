@@ -428,8 +428,9 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
   if (method.sharesLayers && plan.sharedFrom.empty()) {
     KVISTA_ASSIGN(plan.sharedFrom, sharedForTarget(decoder, *statistics, request.target, task));
   }
-  if (const auto problems = validate(plan, shape); !problems.empty())
-    return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
+  if (!plan.sharedFrom.empty())
+    if (const auto problems = validate(plan, shape); !problems.empty())
+      return fail(ErrorCode::invalidArgument, "The map of layers does not fit the model: " + problems.front());
 
   PlanWithSpectra result;
   if (method.storage == Storage::plainQuantised) {
