@@ -82,7 +82,7 @@ Policy decoQuantPolicy() {
             return std::make_unique<Factored>(settings, shape);
           },
           .tuned = "bits",
-          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2, 1}; },
+          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; },
           .isTokenwise = false};
 }
 

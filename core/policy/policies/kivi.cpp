@@ -64,7 +64,7 @@ Policy kiviPolicy() {
             return std::make_unique<Blockwise>(settings, shape);
           },
           .tuned = "bits",
-          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2, 1}; },
+          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; },
           .isTokenwise = false};
 }
 
