@@ -38,7 +38,8 @@ Policy curDkvPolicy() {
           .makeScorer = [](const PolicySettings& settings) -> std::unique_ptr<TokenScorer> {
             return std::make_unique<Leverage>(settings.count("neighbours"));
           },
-          .sinks = 4};
+          .sinks = 4,
+          .window = 32};
 }
 
 }  // namespace kvista

@@ -33,6 +33,7 @@ Policy fastKvZipPolicy() {
           .source = "Kim et al. 2026, Fast KVzip: Efficient and Accurate LLM Inference with Gated KV Eviction",
           .options = {{.name = "gate", .standard = "", .meaning = "the gate's file", .isWord = true}},
           .makeScorer = [](const PolicySettings& settings) -> std::unique_ptr<TokenScorer> { return std::make_unique<Gated>(settings.word("gate")); },
+          .window = 32,
           .scope = BudgetScope::cache};
 }
 

@@ -30,6 +30,7 @@ Policy kvZipPolicy() {
           .makeScorer = [](const PolicySettings& settings) -> std::unique_ptr<TokenScorer> {
             return std::make_unique<Reconstruction>(settings.count("part"));
           },
+          .window = 32,
           .scope = BudgetScope::cache};
 }
 

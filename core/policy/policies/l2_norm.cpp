@@ -20,6 +20,7 @@ Policy l2NormPolicy() {
           .summary = "Keys of small norm stay",
           .source = "Devoto et al. 2024, A Simple and Effective L2 Norm-Based Strategy for KV Cache Compression",
           .makeScorer = [](const PolicySettings&) -> std::unique_ptr<TokenScorer> { return std::make_unique<KeyNorm>(); },
+          .window = 32,
           .exemptLayers = 2};
 }
 

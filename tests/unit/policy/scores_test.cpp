@@ -151,7 +151,7 @@ TEST(Scores, DBudgetKvKeepsNoMoreThanTheNormNeeds) {
 }
 
 TEST(Scores, KvZipGivesHeadsDifferentNumbersOfTokens) {
-  PolicyCase made = PolicyCase::read({.policy = "kvzip", .share = 0.3}, kTokens);
+  PolicyCase made = PolicyCase::read({.policy = "kvzip", .options = {{"window", "4"}}, .share = 0.3}, kTokens);
   made.act();
   std::vector<std::size_t> counts;
   for (const LiveLayer& layer : made.cache.layers)
