@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -109,7 +110,8 @@ void addCorrelations(const Options& options, const std::vector<TextSpectra>& tex
   for (std::size_t t = 0; t < texts.size(); ++t) {
     for (const TruncationLoss& each : texts[t].losses) {
       output.json["truncation"].push_back({{"layer", each.layer}, {"side", nameOf(each.side)}, {"text", t}, {"kept", each.kept}, {"loss", each.loss}});
-      output.text += fmt::format("{:>5}  {:<6} kept {:.3f} {:>+9.5f}\n", each.layer, nameOf(each.side), each.kept, each.loss);
+      const std::string of = texts.size() > 1 ? "  " + texts[t].file : "";
+      output.text += fmt::format("{:>5}  {:<6} kept {:.3f} {:>+9.5f}{}\n", each.layer, nameOf(each.side), each.kept, each.loss, of);
     }
   }
   output.text += "correlation of the normalised effective rank with it:\n";
@@ -123,7 +125,8 @@ void addCorrelations(const Options& options, const std::vector<TextSpectra>& tex
     }
     const double linear = pearson(ranks, losses), ranked = spearman(ranks, losses);
     output.json["correlations"].push_back({{"kept", options.truncate[k]}, {"pearson", linear}, {"spearman", ranked}});
-    output.text += fmt::format("  kept {:.3f}: Pearson {:+.3f}, Spearman {:+.3f}\n", options.truncate[k], linear, ranked);
+    output.text += std::isnan(linear) ? fmt::format("  kept {:.3f}: none, since the loss or the rank is the same everywhere\n", options.truncate[k])
+                                      : fmt::format("  kept {:.3f}: Pearson {:+.3f}, Spearman {:+.3f}\n", options.truncate[k], linear, ranked);
   }
 }
 

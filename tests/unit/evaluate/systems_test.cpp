@@ -13,7 +13,7 @@ namespace kvista::test {
 namespace {
 
 TEST(MeasureTruncation, CostsNothingWhereAllIsKeptAndMoreTheLessIs) {
-  const auto losses = valueOf(measureTruncation(shortDecoder(), shortStatistics(), {1}, {1.0, 0.25, 0.05}, 4, {}));
+  const auto losses = valueOf(measureTruncation(demoDecoder(), demoStatistics(), {0}, {1.0, 0.5, 0.02}, 12, {}));
   ASSERT_EQ(losses.size(), 6U);
   for (std::size_t side = 0; side < 2; ++side) {
     EXPECT_EQ(losses[3 * side].side, side == 0 ? Side::key : Side::value);
