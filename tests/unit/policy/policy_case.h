@@ -3,8 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <string>
 
+#include "core/compress/plan_transform.h"
+#include "core/compress/planner.h"
 #include "core/policy/policy_run.h"
 #include "tests/unit/demo_model.h"
 
@@ -26,6 +29,25 @@ struct PolicyCase {
     if (auto acted = run.act(cache, ids, {}); !acted) throw std::runtime_error(acted.error().message);
   }
 };
+
+/// Of the 16-bit cache.
+inline std::int64_t fullBytes(std::int64_t tokens) { return tokens * shortDecoder().shape().cacheBytesPerToken(); }
+
+/// A plan for these layers at half of the bytes.
+struct Planned {
+  CompressionPlan plan;
+  std::unique_ptr<PlanTransform> transform;
+};
+
+inline Planned planned(const std::string& method) {
+  PlanRequest request;
+  request.method = method;
+  request.target = {Target::Kind::share, 0.5};
+  Planned made{valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan, nullptr};
+  const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), made.plan, {}));
+  made.transform = std::make_unique<PlanTransform>(made.plan, factors, shortDecoder().shape(), at::kCPU);
+  return made;
+}
 
 /// The positions that a head holds.
 inline std::vector<std::int64_t> heldBy(const LiveLayer& layer, int sequence, int head) {

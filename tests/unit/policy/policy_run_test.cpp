@@ -5,9 +5,6 @@
 
 #include <gtest/gtest.h>
 
-#include "core/compress/plan_transform.h"
-#include "core/compress/planner.h"
-#include "core/evaluate/measure_policy.h"
 #include "tests/unit/policy/policy_case.h"
 
 namespace kvista::test {
@@ -22,8 +19,6 @@ std::vector<std::string> choosers() {
 
 /// Options under which every policy that chooses tokens keeps the same ones always.
 std::map<std::string, std::string> alike() { return {{"sinks", "3"}, {"window", "5"}, {"exempt", "0"}}; }
-
-std::int64_t fullBytes(std::int64_t tokens) { return tokens * shortDecoder().shape().cacheBytesPerToken(); }
 
 /// What is counted from the tensors themselves.
 std::int64_t bytesByHand(const LiveCache& cache, int sequence) {
@@ -80,50 +75,6 @@ INSTANTIATE_TEST_SUITE_P(All, Choosers, testing::ValuesIn(choosers()), [](const 
   return name;
 });
 
-TEST(MeasurePolicy, WithAllTokensItIsThePerplexityOfThePass) {
-  const at::Tensor ids = demoWindows(3, 0, kEvaluationText).ids;
-  const Perplexity whole = valueOf(measurePerplexity(shortDecoder(), ids, nullptr, "", {}));
-  const PolicyMeasurement measured =
-      valueOf(measurePolicy(shortDecoder(), ids, nullptr, nullptr, {.policy = "snapkv", .share = 1, .prompt = 20, .interval = 9}, {}));
-  EXPECT_NEAR(measured.all.meanLoss, whole.meanLoss, 1e-5);
-  EXPECT_EQ(measured.all.predictions, whole.predictions);
-  EXPECT_EQ(measured.behindPrompt.predictions, 3 * (kWindow - 1 - 20));
-  EXPECT_EQ(measured.bytesAtEnd, fullBytes(kWindow));
-  EXPECT_EQ(measured.tokensKept, kWindow);
-  const at::Tensor losses = valueOf(shortDecoder().tokenLosses(ids, nullptr, {})).to(at::kDouble);
-  EXPECT_NEAR(measured.behindPrompt.meanLoss, losses.narrow(1, 20, kWindow - 21).mean().item<double>(), 1e-5);
-}
-
-TEST(MeasurePolicy, LosesMoreWithFewerBytesAndCountsThem) {
-  const at::Tensor ids = demoWindows(4, 0, kEvaluationText).ids;
-  const auto measured = [&](double share, std::int64_t interval) {
-    return valueOf(measurePolicy(demoDecoder(), ids, nullptr, nullptr,
-                                 {.policy = "streaming-llm", .options = {{"sinks", "0"}}, .share = share, .prompt = 24, .interval = interval}, {}));
-  };
-  const PolicyMeasurement full = measured(1, 8), half = measured(0.5, 8), tenth = measured(0.1, 8), once = measured(0.5, 0);
-  EXPECT_GT(tenth.behindPrompt.meanLoss, half.behindPrompt.meanLoss);
-  EXPECT_GT(half.behindPrompt.meanLoss, full.behindPrompt.meanLoss);
-  EXPECT_NEAR(half.shareAtEnd(), 0.5, 1e-9);
-  EXPECT_EQ(half.tokensKept, 32);
-  EXPECT_EQ(half.bytesAtMost, full.bytesAtEnd / kWindow * (28 + 8));  // kept of 56 tokens, and the 8 that came before it acted
-  EXPECT_EQ(once.tokensKept, 12 + 40);                                // what follows the prompt stays
-}
-
-struct Planned {
-  CompressionPlan plan;
-  std::unique_ptr<PlanTransform> transform;
-};
-
-Planned planned(const std::string& method) {
-  PlanRequest request;
-  request.method = method;
-  request.target = {Target::Kind::share, 0.5};
-  Planned made{valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan, nullptr};
-  const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), made.plan, {}));
-  made.transform = std::make_unique<PlanTransform>(made.plan, factors, shortDecoder().shape(), at::kCPU);
-  return made;
-}
-
 TEST(PolicyOnPlans, TokensThatShareALatentGoTogetherAndTheirBytesAreThePlans) {
   const Planned made = planned("joint");
   PolicyCase eviction = PolicyCase::read({.policy = "snapkv", .options = alike(), .share = 0.2}, 60, &made.plan, made.transform.get());
@@ -139,16 +90,6 @@ TEST(PolicyOnPlans, TokensThatShareALatentGoTogetherAndTheirBytesAreThePlans) {
   }
   EXPECT_EQ(eviction.run.bytes(eviction.cache)[0].item<std::int64_t>(), byHand);
   EXPECT_LE(byHand, 0.2 * static_cast<double>(fullBytes(60)));
-}
-
-TEST(PolicyOnPlans, WithAllTokensItIsThePlansPerplexity) {
-  const Planned made = planned("joint");
-  const at::Tensor ids = demoWindows(3, 0, kEvaluationText).ids;
-  const Perplexity whole = valueOf(measurePerplexity(shortDecoder(), ids, made.transform.get(), "", {}));
-  const PolicyMeasurement measured =
-      valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), &made.plan, {.policy = "l2-norm", .prompt = 20, .interval = 10}, {}));
-  EXPECT_NEAR(measured.all.meanLoss, whole.meanLoss, 1e-5);
-  EXPECT_EQ(measured.bytesAtEnd, static_cast<double>(kWindow * bytesPerToken(made.plan)));
 }
 
 TEST(PolicyOnPlans, CskvKeepsTheLastTokensExact) {
