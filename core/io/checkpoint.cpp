@@ -44,11 +44,23 @@ bool isThere(const fs::path& path) {
 
 fs::path folderOf(const fs::path& file) { return file.has_parent_path() ? file.parent_path() : fs::path("."); }
 
+/// What to give in place of a folder without a configuration.
+std::string whereElse(const fs::path& folder) {
+  std::set<fs::path> models;
+  std::error_code error, ignored;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    if (fs::exists(entry->path() / kConfigName, ignored)) models.insert(entry->path());
+  if (models.size() == 1) return fmt::format("{} has one: give that folder.", models.begin()->string());
+  if (!models.empty()) return fmt::format("{} folders in it have one, such as {}: give one of those.", models.size(), models.begin()->string());
+  if (isThere(folder / "params.json"))
+    return "It has a params.json, as models have in their makers' own format: get the model in the format of transformers, with config.json.";
+  return "Give the folder that holds config.json and the weights, or a .gguf file.";
+}
+
 Result<nlohmann::json> readConfig(const fs::path& folder) {
   const fs::path file = folder / kConfigName;
   if (!isThere(file))
-    return fail(ErrorCode::io, fmt::format("{} is not a model's folder: it has no {}.", folder.string(), kConfigName),
-                "Give the folder that holds config.json and the weights, or a .gguf file.");
+    return fail(ErrorCode::io, fmt::format("{} is not a model's folder: it has no {}.", folder.string(), kConfigName), whereElse(folder));
   KVISTA_ASSIGN(nlohmann::json config, readJsonFile(file, kMaximumConfigBytes));
   if (!config.is_object())
     return fail(ErrorCode::corruptFile, fmt::format("{} is {} instead of an object.", file.string(), kindOf(config)),
@@ -114,9 +126,10 @@ using ShardOfTensor = std::map<std::string, std::string>;
 
 /// Opens the shards that an index names and holds them against its list.
 Result<void> openShards(const fs::path& indexFile, const ShardOfTensor& shardOf, Checkpoint& checkpoint) {
-  std::set<std::string> shards;
-  for (const auto& [tensor, shard] : shardOf) shards.insert(shard);
-  for (const std::string& shard : shards) checkpoint.files.push_back(checkpoint.path / shard);
+  std::map<std::string, fs::path> shards;  // Models have hundreds of them, and tens of thousands of tensors.
+  for (const auto& [tensor, shard] : shardOf)
+    if (!shards.contains(shard)) shards.emplace(shard, checkpoint.path / shard);
+  for (const auto& [shard, file] : shards) checkpoint.files.push_back(file);
   for (const fs::path& file : checkpoint.files)
     if (!isThere(file))
       return fail(ErrorCode::io,
@@ -127,7 +140,7 @@ Result<void> openShards(const fs::path& indexFile, const ShardOfTensor& shardOf,
   const auto& tensors = checkpoint.tensors->tensors();
   for (const auto& [name, shard] : shardOf) {
     const auto found = tensors.find(name);
-    if (found == tensors.end() || found->second.file != checkpoint.path / shard)
+    if (found == tensors.end() || found->second.file.native() != shards.at(shard).native())
       return fail(ErrorCode::corruptFile,
                   fmt::format("{} says that tensor {} is in {}, but that file does not hold it.", indexFile.string(),
                               quoteForMessage(name), quoteForMessage(shard)),
@@ -158,6 +171,17 @@ Result<Checkpoint> openSingle(const fs::path& folder, const fs::path& file) {
   checkpoint.files = {file};
   KVISTA_ASSIGN(checkpoint.config, readConfig(folder));
   KVISTA_CHECK(openWeights(checkpoint));
+  return checkpoint;
+}
+
+/// Shards that no index lists, all of which are there.
+Result<Checkpoint> openUnlisted(const fs::path& folder, std::vector<fs::path> shards) {
+  Checkpoint checkpoint;
+  checkpoint.path = folder;
+  checkpoint.files = std::move(shards);
+  KVISTA_ASSIGN(checkpoint.config, readConfig(folder));
+  KVISTA_CHECK(openWeights(checkpoint));
+  checkpoint.warnings.push_back(fmt::format("{} has no index; its {} shards are taken together by their names.", folder.string(), checkpoint.files.size()));
   return checkpoint;
 }
 
@@ -203,6 +227,8 @@ Result<Checkpoint> openFolder(const fs::path& folder) {
     if (const auto file = onlyGguf(folder)) return openGgufCheckpoint(*file);
   }
   KVISTA_CHECK(readConfig(folder));  // A folder that is no model's at all is told so first.
+  KVISTA_ASSIGN(std::vector<fs::path> shards, findShards(folder));
+  if (!shards.empty()) return openUnlisted(folder, std::move(shards));
   return noWeights(folder);
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/io/json_members.h"
 #include "core/io/mapped_file.h"
 
 namespace kvista {
@@ -20,17 +21,21 @@ constexpr const char* kDamagedHint = "The file is damaged or something else than
 
 // An array of so many values is 128 MB; the largest tokenizers hold about three million.
 constexpr std::size_t kMaximumValues = 8'000'000;
+constexpr int kMemberDepth = 64;
 
 /// Builds the tree from the parser's events, so that duplicate keys and depth are seen when they occur. (The library's
 /// own tree keeps the last of duplicate keys and knows no limit.)
 class TreeBuilder final : public nlohmann::json_sax<json> {
  public:
-  explicit TreeBuilder(int maximumDepth) : maximumDepth_(static_cast<std::size_t>(maximumDepth)) {}
+  /// With `visit` the tree keeps the names of its members, but not what they are.
+  explicit TreeBuilder(int maximumDepth, const VisitMember* visit = nullptr) : maximumDepth_(static_cast<std::size_t>(maximumDepth)), visit_(visit) {}
 
   [[nodiscard]] json takeTree() { return std::move(root_); }
   [[nodiscard]] const std::string& problem() const { return problem_; }
   /// Byte at which the text is wrong; 0 when the problem is not one of grammar.
   [[nodiscard]] std::size_t problemPosition() const { return problemPosition_; }
+  /// What `visit` said last.
+  [[nodiscard]] const Result<void>& visited() const { return visited_; }
 
   bool null() override { return put(nullptr); }
   bool boolean(bool value) override { return put(value); }
@@ -48,6 +53,7 @@ class TreeBuilder final : public nlohmann::json_sax<json> {
     const auto [place, isNew] = stack_.back()->get_ref<json::object_t&>().try_emplace(name);
     if (!isNew) return refuse(fmt::format("holds the key {} twice", quoteForMessage(name)));
     member_ = &place->second;
+    if (stack_.size() == 1) name_ = &place->first;
     return true;
   }
 
@@ -77,8 +83,7 @@ class TreeBuilder final : public nlohmann::json_sax<json> {
   }
   bool put(json value) {
     if (++values_ > kMaximumValues) return refuse(fmt::format("holds more than {} values", kMaximumValues));
-    place(std::move(value));
-    return true;
+    return complete(place(std::move(value)));
   }
   bool open(json value) {
     if (stack_.size() >= maximumDepth_) return refuse(fmt::format("nests deeper than {} levels", maximumDepth_));
@@ -87,14 +92,24 @@ class TreeBuilder final : public nlohmann::json_sax<json> {
     return true;
   }
   bool close() {
+    json* const closed = stack_.back();
     stack_.pop_back();
-    return true;
+    return complete(closed);
+  }
+  bool complete(json* value) {
+    if (visit_ == nullptr || stack_.size() != 1 || !stack_.front()->is_object()) return true;
+    visited_ = (*visit_)(*name_, *value);
+    *value = nullptr;
+    return visited_.has_value();
   }
 
   std::size_t maximumDepth_;
+  const VisitMember* visit_;
+  Result<void> visited_;
   json root_;
   std::vector<json*> stack_;  // the open objects and arrays; an array does not grow while one of its elements is open
   json* member_ = nullptr;    // where the value of the last key goes
+  const std::string* name_ = nullptr;  // the last key of the outermost object
   std::size_t values_ = 0;
   std::string problem_;
   std::size_t problemPosition_ = 0;
@@ -109,7 +124,9 @@ std::string lineAndColumn(std::string_view text, std::size_t position) {
 
 }  // namespace
 
-Result<json> parseJson(std::string_view text, std::string_view what, int maximumDepth) {
+namespace {
+
+Result<void> parse(std::string_view text, std::string_view what, TreeBuilder& builder) {
   if (text.find_first_not_of(" \t\r\n") == text.npos)
     return fail(ErrorCode::corruptFile, fmt::format("{} is empty.", what), kDamagedHint);
   // The library takes a NUL for the end of the text and would not look at what follows.
@@ -117,8 +134,8 @@ Result<json> parseJson(std::string_view text, std::string_view what, int maximum
     return fail(ErrorCode::corruptFile, fmt::format("{} is not valid JSON: it holds the character NUL at {}.", what,
                                                     lineAndColumn(text, position + 1)), kDamagedHint);
   try {
-    TreeBuilder builder(maximumDepth);
-    if (json::sax_parse(text, &builder)) return builder.takeTree();
+    if (json::sax_parse(text, &builder)) return {};
+    KVISTA_CHECK(builder.visited());
     if (builder.problemPosition() == 0)
       return fail(ErrorCode::corruptFile, fmt::format("{} {}.", what, builder.problem()), kDamagedHint);
     return fail(ErrorCode::corruptFile,
@@ -129,6 +146,19 @@ Result<json> parseJson(std::string_view text, std::string_view what, int maximum
     return fail(ErrorCode::outOfMemory, fmt::format("{} ({} bytes) does not fit into memory.", what, text.size()),
                 "Close other programs, or use a machine with more memory.");
   }
+}
+
+}  // namespace
+
+Result<json> parseJson(std::string_view text, std::string_view what, int maximumDepth) {
+  TreeBuilder builder(maximumDepth);
+  KVISTA_CHECK(parse(text, what, builder));
+  return builder.takeTree();
+}
+
+Result<void> parseJsonMembers(std::string_view text, std::string_view what, const VisitMember& visit) {
+  TreeBuilder builder(kMemberDepth, &visit);
+  return parse(text, what, builder);
 }
 
 Result<json> readJsonFile(const std::filesystem::path& path, std::size_t maximumBytes) {

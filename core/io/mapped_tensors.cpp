@@ -34,14 +34,13 @@ Result<void> convertStrided(const TensorInfo& tensor, std::span<const std::byte>
 }  // namespace
 
 Result<void> MappedTensors::add(TensorInfo tensor, std::span<const std::byte> bytes, std::vector<std::int64_t> strides) {
-  const std::string name = tensor.name;
-  const auto found = tensors_.find(name);
-  if (found != tensors_.end())
+  const auto [at, isNew] = tensors_.try_emplace(tensor.name);
+  if (!isNew)
     return fail(ErrorCode::corruptFile,
-                fmt::format("{}: tensor {} is in {} too.", tensor.file.string(), quoteForMessage(name), found->second.file.string()),
+                fmt::format("{}: tensor {} is in {} too.", tensor.file.string(), quoteForMessage(tensor.name), at->second.file.string()),
                 "The shards do not belong together: download them again.");
-  tensors_.emplace(name, std::move(tensor));
-  places_.emplace(name, Place{bytes, std::move(strides)});
+  at->second = std::move(tensor);
+  places_.emplace(at->first, Place{bytes, std::move(strides)});
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/error.h"
@@ -35,7 +36,7 @@ class MappedTensors final : public TensorStore {
   };
   std::vector<std::shared_ptr<const void>> files_;
   std::map<std::string, TensorInfo, std::less<>> tensors_;
-  std::map<std::string, Place, std::less<>> places_;
+  std::unordered_map<std::string, Place> places_;
 };
 
 }  // namespace kvista

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "core/io/json_file.h"
+#include "core/io/json_members.h"
 
 namespace kvista {
 namespace {
@@ -190,18 +191,17 @@ Result<std::string_view> headerText(std::span<const std::byte> bytes, const fs::
 
 Result<SafetensorsHeader> readSafetensorsHeader(std::span<const std::byte> bytes, const fs::path& file) {
   KVISTA_ASSIGN(const std::string_view text, headerText(bytes, file));
-  KVISTA_ASSIGN(const json tree, parseJson(text, fmt::format("The header of {}", file.string())));
   SafetensorsHeader header;
   header.dataBegin = kLengthBytes + text.size();
-  header.tensors.reserve(tree.size());
-  for (const auto& [name, entry] : tree.get_ref<const json::object_t&>()) {
+  KVISTA_CHECK(parseJsonMembers(text, fmt::format("The header of {}", file.string()), [&](const std::string& name, const json& entry) -> Result<void> {
     if (name == "__metadata__") {
       KVISTA_ASSIGN(header.metadata, readMetadata(entry, file));
     } else {
       KVISTA_ASSIGN(Tensor tensor, readTensor(name, entry, file));
       header.tensors.push_back(std::move(tensor));
     }
-  }
+    return {};
+  }));
   std::ranges::sort(header.tensors, {}, [](const Tensor& tensor) { return std::pair(tensor.begin, tensor.end); });
   KVISTA_CHECK(checkCoverage(header.tensors, bytes.size() - header.dataBegin, file));
   return header;

