@@ -10,6 +10,7 @@ from torch import nn
 from transformers import GenerationMixin
 
 from .attention_kvista import KVistaAttention, KVistaGroup
+from .blocks_kvista import KVistaNorm  # noqa: F401: of a folder transformers 4.44 takes along only what this file itself imports
 from .cache_kvista import KVistaCache, LayerCache
 from .configuration_kvista import KVistaConfig
 from .decoder_kvista import KVistaCausalDecoder, KVistaDecoder

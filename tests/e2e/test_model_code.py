@@ -4,6 +4,7 @@
 value projections are changed by hooks."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,8 +19,10 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
 )
+from transformers.dynamic_module_utils import get_relative_import_files, get_relative_imports
 
 from latent_export import Group, Plan, compressed, random_group, write_export
+from program import SOURCE
 
 try:
     from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -254,3 +257,11 @@ def test_misuse_is_answered_with_a_sentence(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="KVista format 3"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("entry", ["modeling_kvista.py", "serving_kvista.py", "configuration_kvista.py"])
+def test_each_entry_imports_itself_what_its_imports_need(entry):
+    """transformers 4.44 copies from a folder no other files than those that the file it was asked for imports."""
+    folder = SOURCE / "resources/model_code"
+    needed = {Path(file).stem for file in get_relative_import_files(folder / entry)}
+    assert needed <= {*get_relative_imports(folder / entry), Path(entry).stem}

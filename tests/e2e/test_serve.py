@@ -109,7 +109,7 @@ def test_ranks_that_differ_are_padded_and_the_report_says_so(llama, tmp_path):
 REFUSED = {
     "gemma2": ({"head_dim": WIDTH, "query_pre_attn_scalar": 32}, "scores are capped"),
     "bloom": ({"n_head": 4}, "linear biases are added to their scores"),
-    "llama": ({"head_dim": 16}, "heads have 16 numbers"),
+    "llama": ({"hidden_size": 64}, "heads have 16 numbers"),
 }
 
 

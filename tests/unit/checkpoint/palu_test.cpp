@@ -84,7 +84,9 @@ TEST(PaluExport, refusesWhatTheScriptsCannotReadBeforeWritingAnything) {
   const TinyModel llama = tinyModel(folder / "llama");
   const auto refusal = [&](const TinyModel& model, const CompressionPlan& plan, const char* hint) {
     std::string said = refusalOf(folder / "palu", model, plan, randomFactors(plan), "palu");
-    if (said != "written") EXPECT_THAT(said, HasSubstr(hint));
+    if (said != "written") {
+      EXPECT_THAT(said, HasSubstr(hint));
+    }
     return said;
   };
   EXPECT_THAT(refusal(llama, planNamed("coded"), "the form latent"), HasSubstr("this plan's are codes"));

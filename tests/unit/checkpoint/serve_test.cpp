@@ -70,7 +70,9 @@ TEST(ServeExport, refusesModelsThatEnginesComputeOtherwise) {
   const auto refusal = [&](const nlohmann::json& changes) {
     const CompressionPlan plan = servable();
     std::string said = refusalOf(folder / "served", wideModel(folder / std::to_string(count++), changes), plan, randomFactors(plan), "serve");
-    if (said != "written") EXPECT_THAT(said, HasSubstr("Export the form latent"));
+    if (said != "written") {
+      EXPECT_THAT(said, HasSubstr("Export the form latent"));
+    }
     return said;
   };
   EXPECT_EQ(refusal({{"rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}}}}), "written");
