@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run-time policies from the command line."""
 
-from program import BAD_INPUT, MODEL, TEXTS, USAGE, answer, complaint, run
+from program import MODEL, TEXTS, USAGE, answer, complaint, run
 
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", 128, "--windows", 2]
 
@@ -31,7 +31,7 @@ def test_a_fitted_gate_foretells_kvzip(tmp_path):
     assert fitted["correlation"] > 0.5
     found = answer("evaluate", MODEL, *EVALUATION, "--policy", "fast-kvzip", "--policy-option", f"gate={gate}", "--policy-share", 0.5)
     assert found["tokensKept"] < 128
-    assert "kvista gate" in run("evaluate", MODEL, *EVALUATION, "--policy", "fast-kvzip", code=BAD_INPUT).stderr
+    assert "kvista gate" in run("evaluate", MODEL, *EVALUATION, "--policy", "fast-kvzip", code=USAGE).stderr
 
 
 def test_wrong_policies_are_named():
@@ -42,7 +42,7 @@ def test_wrong_policies_are_named():
         (["--policy", "fp8", "--policy-share", "0.25"], "needs"),
         (["--policy", "cskv"], "there is no plan"),
     ):
-        assert words in complaint(run("evaluate", MODEL, *EVALUATION, *arguments, code=BAD_INPUT))
+        assert words in complaint(run("evaluate", MODEL, *EVALUATION, *arguments, code=USAGE))
     assert "policy-share" in run("evaluate", MODEL, *EVALUATION, "--policy", "fp8", "--policy-share", "2", code=USAGE).stderr
 
 
