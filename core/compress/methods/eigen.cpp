@@ -14,7 +14,7 @@ Method eigenMethod() {
           .metric = Metric::eigen,
           .keyPosition = KeyPosition::afterRope,
           .allocator = "uniform",
-          .rankStep = 16};
+          .rankStep = 2};
 }
 
 }  // namespace kvista

@@ -14,7 +14,7 @@ Method ksvdMethod() {
           .metric = Metric::identity,
           .keyPosition = KeyPosition::afterRope,
           .allocator = "uniform",
-          .rankStep = 16};
+          .rankStep = 2};
 }
 
 }  // namespace kvista
