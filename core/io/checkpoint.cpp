@@ -138,9 +138,10 @@ Result<void> openShards(const fs::path& indexFile, const ShardOfTensor& shardOf,
                   "Download the missing shard into the model's folder.");
   KVISTA_CHECK(openWeights(checkpoint));
   const auto& tensors = checkpoint.tensors->tensors();
+  auto found = tensors.begin();
   for (const auto& [name, shard] : shardOf) {
-    const auto found = tensors.find(name);
-    if (found == tensors.end() || found->second.file.native() != shards.at(shard).native())
+    while (found != tensors.end() && found->first < name) ++found;  // Both are in order.
+    if (found == tensors.end() || found->first != name || found->second.file.native() != shards.at(shard).native())
       return fail(ErrorCode::corruptFile,
                   fmt::format("{} says that tensor {} is in {}, but that file does not hold it.", indexFile.string(),
                               quoteForMessage(name), quoteForMessage(shard)),

@@ -34,8 +34,9 @@ Result<void> convertStrided(const TensorInfo& tensor, std::span<const std::byte>
 }  // namespace
 
 Result<void> MappedTensors::add(TensorInfo tensor, std::span<const std::byte> bytes, std::vector<std::int64_t> strides) {
-  const auto [at, isNew] = tensors_.try_emplace(tensor.name);
-  if (!isNew)
+  const std::size_t before = tensors_.size();
+  const auto at = tensors_.try_emplace(tensors_.end(), tensor.name);  // most files have them in order
+  if (tensors_.size() == before)
     return fail(ErrorCode::corruptFile,
                 fmt::format("{}: tensor {} is in {} too.", tensor.file.string(), quoteForMessage(tensor.name), at->second.file.string()),
                 "The shards do not belong together: download them again.");

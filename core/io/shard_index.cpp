@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "core/io/json_file.h"
 
@@ -75,7 +76,7 @@ Result<std::vector<std::filesystem::path>> findShards(const std::filesystem::pat
 }
 
 Result<std::map<std::string, std::string>> readShardIndex(const std::filesystem::path& file) {
-  KVISTA_ASSIGN(const nlohmann::json index, readJsonFile(file, kMaximumIndexBytes));
+  KVISTA_ASSIGN(nlohmann::json index, readJsonFile(file, kMaximumIndexBytes));
   const auto corrupt = [&](const std::string& what) {
     return fail(ErrorCode::corruptFile, fmt::format("{} {}.", file.string(), what),
                 "Download the index again; it comes with the checkpoint's shards.");
@@ -86,15 +87,15 @@ Result<std::map<std::string, std::string>> readShardIndex(const std::filesystem:
   if (!map->is_object()) return corrupt(fmt::format("has {} as \"weight_map\" instead of an object", kindOf(*map)));
   if (map->empty()) return corrupt("has an empty \"weight_map\"");
   std::map<std::string, std::string> shardOf;
-  for (const auto& [tensor, value] : map->items()) {
+  for (auto& [tensor, value] : map->get_ref<nlohmann::json::object_t&>()) {
     if (!value.is_string())
       return corrupt(
           fmt::format("gives {} instead of a file name for tensor {}", kindOf(value), quoteForMessage(tensor)));
-    const auto& shard = value.get_ref<const std::string&>();
+    auto& shard = value.get_ref<std::string&>();
     if (const std::string_view problem = problemOf(shard); !problem.empty())
       return corrupt(fmt::format("gives the file name {} for tensor {}, which {}", quoteForMessage(shard),
                                  quoteForMessage(tensor), problem));
-    shardOf.emplace(tensor, shard);
+    shardOf.emplace_hint(shardOf.end(), tensor, std::move(shard));  // in order already
   }
   return shardOf;
 }
