@@ -143,10 +143,10 @@ TEST(Matryoshka, SmallerRanksAreTheFirstDirectionsOfLargerOnes) {
       ASSERT_EQ(small.groups[i].slots, large.groups[i].slots);
       if (few[i].isIdentity() || many[i].isIdentity()) continue;
       const std::int64_t rank = few[i].up.size(1);
-      if (rank > many[i].up.size(1)) continue;
+      if (rank == 0 || rank > many[i].up.size(1)) continue;
       EXPECT_EQ(largestDifference(few[i].up, many[i].up.narrow(1, 0, rank)), 0);
       EXPECT_EQ(largestDifference(few[i].down, many[i].down.narrow(0, 0, rank)), 0);
-      if (orthogonal && rank > 0) {
+      if (orthogonal) {
         EXPECT_LE(largestDifference(at::matmul(few[i].down, few[i].up), at::eye(rank)), 1e-5);
         EXPECT_LE(largestDifference(few[i].up.t(), few[i].down), 1e-6);
       }
@@ -182,7 +182,8 @@ TEST(ReCalKv, EachPartCanBeLeftOut) {
   std::vector<CompressionPlan> plans;
   for (const bool reorders : {false, true}) {
     for (const bool calibrates : {false, true}) {
-      PlanRequest request = requestOf("recalkv", 0.5);
+      PlanRequest request = requestOf("recalkv", 0.25);
+      request.allocator = "uniform";  // by Fisher score the values of so small a model keep all
       if (!reorders) request.grouping = "neighbours";
       request.uncalibrated = !calibrates;
       plans.push_back(planned(request));
