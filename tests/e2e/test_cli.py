@@ -134,7 +134,7 @@ WRONG_COMMAND_LINES = [  # and what the sentence must say
     (["retrieval", MODEL], "needs --text"),
     (["retrieval", MODEL, "--depths", "101"], "from 0 to 100"),
     (["retrieval", MODEL, "--kind", "haystack"], "needle, multi-key, variable-tracking"),
-    (["agreement", MODEL, "--text", TEXTS / "evaluation.txt"], "--original"),
+    (["agreement", MODEL, "--text", "evaluation.txt"], "--original"),
     (["evaluate", MODEL, "--text", "a=b", "c"], "Of 2 texts 1 have a name"),
     (["spectra", MODEL], "names no statistics"),
     (["spectra", MODEL, "--stats", "x", "--layers", "many"], '"many"'),
