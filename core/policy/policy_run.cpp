@@ -4,19 +4,15 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
-#include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/sort.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
@@ -85,7 +81,7 @@ at::Tensor sharedScores(const at::Tensor& scores) {
   return (scores.masked_fill(isWanted.logical_not(), 0).sum(1, /*keepdim=*/true) / count.clamp_min(1)).masked_fill(count.eq(0), -kInfinity);
 }
 
-std::int64_t bytesOf(const CacheBytes& counted, std::int64_t tokens) {
+std::int64_t bytesOfAll(const CacheBytes& counted, std::int64_t tokens) {
   std::int64_t bytes = 0;
   for (int layer = 0; layer < counted.layers(); ++layer) bytes += counted.ofLayer(layer, tokens, tokens);
   return bytes;
@@ -129,10 +125,10 @@ Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const CompressionPlan
       KVISTA_ASSIGN(const PolicySettings chosen, PolicySettings::of(named.holder->name, named.holder->allOptions(), options));
       run.storage_ = named.holder->makeStorage(chosen, decoder.shape());
       counting();
-      if (bytesOf(*run.counted_, tokens) <= allowed) return run;
+      if (bytesOfAll(*run.counted_, tokens) <= allowed) return run;
     }
   }
-  if (const std::int64_t least = bytesOf(*run.counted_, tokens); least > allowed)
+  if (const std::int64_t least = bytesOfAll(*run.counted_, tokens); least > allowed)
     return fail(ErrorCode::invalidArgument,
                 fmt::format("The policy {} needs {:.4f} of the 16-bit cache for {} tokens, and {} was allowed.", named.holder->name,
                             static_cast<double>(least) / static_cast<double>(run.counted_->full(tokens)), tokens, request.share),
@@ -219,31 +215,36 @@ std::vector<at::Tensor> PolicyRun::highestOfAll(const std::vector<at::Tensor>& s
   std::vector<at::Tensor> flat, costs;
   for (int layer = 0; layer < counted_->layers(); ++layer) {
     const at::Tensor& own = scores[static_cast<std::size_t>(layer)];
-    at::Tensor ofLayer = layer < exempt_ ? at::where(own > -kInfinity, at::full_like(own, kInfinity), own) : own;
-    flat.push_back(ofLayer.flatten(1));
-    // What the last of many tokens adds: exact ones are first and always stay.
+    flat.push_back((layer < exempt_ ? own.masked_fill(own > -kInfinity, kInfinity) : own).flatten(1));
+    // What the last of many tokens adds.
     const std::int64_t many = cache.tokens - 1;
     const bool isAlike = own.size(1) < counted_->units(layer);
     for (std::int64_t unit = 0; unit < own.size(1); ++unit) {
-      const std::int64_t cost = isAlike ? counted_->ofLayer(layer, many, cache.tokens) - counted_->ofLayer(layer, many - 1, cache.tokens)
-                                        : counted_->ofUnit(layer, static_cast<int>(unit), many, cache.tokens) -
-                                              counted_->ofUnit(layer, static_cast<int>(unit), many - 1, cache.tokens);
-      costs.push_back(at::full_like(own.select(1, unit).select(0, 0), static_cast<double>(cost), at::kDouble));
+      const auto bytes = [&](std::int64_t tokens) {
+        return isAlike ? counted_->ofLayer(layer, tokens, cache.tokens) : counted_->ofUnit(layer, static_cast<int>(unit), tokens, cache.tokens);
+      };
+      costs.push_back(at::full_like(own.select(1, unit).select(0, 0), static_cast<double>(bytes(many) - bytes(many - 1)), at::kDouble));
     }
   }
-  const at::Tensor all = at::cat(flat, 1), cost = at::cat(costs).expand_as(all);
+  const at::Tensor all = at::cat(flat, 1);
   const auto [sorted, order] = at::sort(all, /*stable=*/true, 1, /*descending=*/true);
-  const at::Tensor taken = cost.gather(1, order).masked_fill(sorted.eq(-kInfinity), 0).cumsum(1);
-  const at::Tensor fits = taken.le(static_cast<double>(allowed)).logical_and(sorted > -kInfinity);
-  const at::Tensor stays = at::zeros(all.sizes(), fits.options()).scatter(1, order, fits);
-  std::vector<at::Tensor> result;
-  std::int64_t begin = 0;
-  for (std::size_t layer = 0; layer < scores.size(); ++layer) {
-    const std::int64_t width = flat[layer].size(1);
-    result.push_back(stays.narrow(1, begin, width).view_as(scores[layer]));
-    begin += width;
+  const at::Tensor taken = at::cat(costs).expand_as(all).gather(1, order).masked_fill(sorted.eq(-kInfinity), 0).cumsum(1);
+  // Some tokens take more than the last of many would, such as the first ones of a plan: less is left for the others.
+  at::Tensor left = at::full({all.size(0), 1}, static_cast<double>(allowed), taken.options());
+  while (true) {
+    const at::Tensor fits = taken.le(left).logical_and(sorted > -kInfinity);
+    const at::Tensor stays = at::zeros(all.sizes(), fits.options()).scatter(1, order, fits);
+    std::vector<at::Tensor> result, held;
+    std::int64_t begin = 0;
+    for (std::size_t layer = 0; layer < scores.size(); ++layer) {
+      result.push_back(stays.narrow(1, begin, flat[layer].size(1)).view_as(scores[layer]));
+      held.push_back(result.back().sum(2).expand({-1, counted_->units(static_cast<int>(layer))}));
+      begin += flat[layer].size(1);
+    }
+    const at::Tensor excess = (bytesOf(held, cache.tokens) - allowed).clamp_min(0);
+    if (excess.max().item<std::int64_t>() == 0 || left.min().item<double>() <= 0) return result;
+    left = left - excess.unsqueeze(1).to(left.options());
   }
-  return result;
 }
 
 Result<void> PolicyRun::evict(LiveCache& cache, const at::Tensor& ids, const Task& task) {
@@ -259,20 +260,26 @@ Result<void> PolicyRun::evict(LiveCache& cache, const at::Tensor& ids, const Tas
   return {};
 }
 
-at::Tensor PolicyRun::bytes(const LiveCache& cache) const {
-  const std::int64_t fresh = storage_ ? cache.tokens - actedAt_ : 0;  // at 16 bits until the policy acts again
-  at::Tensor sum;
+at::Tensor PolicyRun::bytesOf(const std::vector<at::Tensor>& held, std::int64_t read) const {
+  const at::Tensor sum = at::zeros({held.front().size(0)}, at::kLong);
+  auto* bytes = sum.mutable_data_ptr<std::int64_t>();
   for (int layer = 0; layer < counted_->layers(); ++layer) {
-    const at::Tensor held = cache.layers[static_cast<std::size_t>(layer)].positions.ge(0).sum(2).cpu();  // [b, kvHeads]
-    if (!sum.defined()) sum = at::zeros({held.size(0)}, at::kLong);
-    for (std::int64_t row = 0; row < held.size(0); ++row) {
-      std::int64_t bytes = 0;
-      for (int unit = 0; unit < counted_->units(layer); ++unit)
-        bytes += counted_->ofUnit(layer, unit, held[row][unit].item<std::int64_t>() - fresh, cache.tokens - fresh) + fresh * counted_->token(layer, unit).exact;
-      sum[row] += bytes;
-    }
+    const at::Tensor own = held[static_cast<std::size_t>(layer)].cpu();
+    for (std::int64_t row = 0; row < sum.size(0); ++row)
+      for (int unit = 0; unit < counted_->units(layer); ++unit) bytes[row] += counted_->ofUnit(layer, unit, own[row][unit].item<std::int64_t>(), read);
   }
   return sum;
+}
+
+at::Tensor PolicyRun::bytes(const LiveCache& cache) const {
+  const std::int64_t fresh = storage_ ? cache.tokens - actedAt_ : 0;  // at 16 bits until the policy acts again
+  std::vector<at::Tensor> held;
+  std::int64_t freshBytes = 0;
+  for (int layer = 0; layer < counted_->layers(); ++layer) {
+    held.push_back(cache.layers[static_cast<std::size_t>(layer)].positions.ge(0).sum(2) - fresh);  // [b, kvHeads]
+    for (int unit = 0; unit < counted_->units(layer); ++unit) freshBytes += fresh * counted_->token(layer, unit).exact;
+  }
+  return bytesOf(held, cache.tokens - fresh) + freshBytes;
 }
 
 void keepPlaces(LiveLayer& layer, const at::Tensor& stays) {

@@ -44,6 +44,8 @@ class PolicyRun {
   [[nodiscard]] Result<void> evict(LiveCache& cache, const at::Tensor& ids, const Task& task);
   [[nodiscard]] Result<std::vector<at::Tensor>> scoresOf(LiveCache& cache, const at::Tensor& ids, const Task& task);
   [[nodiscard]] std::vector<at::Tensor> highestOfAll(const std::vector<at::Tensor>& scores, const LiveCache& cache) const;
+  /// Of each sequence, of whose units so many tokens are held (int64 [b, units] a layer) when `read` were read.
+  [[nodiscard]] at::Tensor bytesOf(const std::vector<at::Tensor>& held, std::int64_t read) const;
 
   const Decoder* decoder_ = nullptr;
   const Policy* chooser_ = nullptr;
