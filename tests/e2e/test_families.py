@@ -125,8 +125,15 @@ def test_sequences_longer_than_learned_positions_are_refused(exports, name, lear
         model(tokens(model, learned + 1))
 
 
+# What transformers 4.44 does otherwise, with the originals as well.
+OLDER = {"llama31-rope": "takes the width of heads from the hidden size", "phi3": "has no sliding windows outside flash attention",
+         "starcoder2": "has no sliding windows outside flash attention"}
+
+
 @torch.no_grad()
 def test_dense_exports_run_in_the_original_architecture(exports, family, tmp_path):
+    if family.name in OLDER and transformers.__version__.startswith("4.44"):
+        pytest.skip(f"transformers {transformers.__version__} {OLDER[family.name]}")
     folder = exports(family).folder / "dense"
     try:
         AutoConfig.from_pretrained(folder)
