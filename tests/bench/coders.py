@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 EXACT = 4
-STEPS = {1: 1.596, 2: 0.9957, 3: 0.5860, 4: 0.3352, 5: 0.1881, 6: 0.1041, 8: 0.0308}  # Of a Gaussian, as methods.md has them.
+STEPS = {1: 1.596, 2: 0.9957, 3: 0.5860, 4: 0.3352, 5: 0.1881, 6: 0.1041, 8: 0.0308}  # Of a Gaussian, as methods.md, section 10 has them.
 FACTORS = (0.5, 0.6, 0.7, 0.85, 1, 1.25, 1.6, 2.2, 3)
 WIDTHS, FINER = (0, 1, 2, 4, 8), (0, 1, 2, 3, 4, 6, 8)
 LARGEST = 400  # Codes of the entropy coder.
