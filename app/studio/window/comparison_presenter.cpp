@@ -19,7 +19,7 @@
 namespace kvista {
 namespace {
 
-const QString kSides = QStringLiteral("sides"), kLayer = QStringLiteral("layer:"),
+const QString kBothSides = QStringLiteral("sides"), kLayer = QStringLiteral("layer:"),
               kMeasure = QStringLiteral("measure:"), kOther = QStringLiteral("other:");
 /// The other model's layer of the same number, whichever is selected.
 const QString kSameLayer = kOther + QStringLiteral("same");
@@ -50,7 +50,7 @@ ComparedPerplexity perplexityOf(const MeasuredResult& measured) {
 
 ComparisonPresenter::ComparisonPresenter(Document& document, Workflow& workflow, OtherModel& other,
                                          PlanComparisonView& plans, ComparisonView& matrices)
-    : document_(document), workflow_(workflow), other_(other), plans_(plans), matrices_(matrices), choice_(kSides) {
+    : document_(document), workflow_(workflow), other_(other), plans_(plans), matrices_(matrices), choice_(kBothSides) {
   for (const auto signal :
        {&Document::planChanged, &Document::resultsChanged, &Document::spectraChanged, &Document::projectChanged,
         &Document::modelChanged, &Document::statisticsChanged, &Document::selectionChanged})
@@ -206,7 +206,7 @@ HeatmapRecord ComparisonPresenter::heatmap(const std::string& measure, int layer
 }
 
 std::vector<std::pair<QString, QString>> ComparisonPresenter::choices() const {
-  std::vector<std::pair<QString, QString>> all = {{kSides, tr("keys with values")}};
+  std::vector<std::pair<QString, QString>> all = {{kBothSides, tr("keys with values")}};
   const auto& [layer, side, slots] = document_.selection();
   for (int other = 0; other < document_.model().shape.layers; ++other)
     if (other != layer) all.emplace_back(kLayer + QString::number(other), tr("with layer %1").arg(other));
@@ -250,9 +250,9 @@ void ComparisonPresenter::showMatrices() {
     const auto offered = choices();
     // The layer that was compared with may be the selected one now.
     const bool isOffered = std::ranges::any_of(offered, [this](const auto& each) { return each.first == choice_; });
-    const QString choice = isOffered ? choice_ : kSides;
+    const QString choice = isOffered ? choice_ : kBothSides;
     record.left = heatmap(measure, layer, side);
-    if (choice == kSides) {
+    if (choice == kBothSides) {
       record.left = heatmap(measure, layer, Side::key);
       record.right = heatmap(measure, layer, Side::value);
       for (HeatmapRecord* each : {&record.left, &record.right})
