@@ -133,7 +133,7 @@ TEST(Serve, EveryMethodNamesAParameterThatIsMissingOrWrong) {
     EXPECT_EQ(missing.code, ErrorCode::invalidArgument) << method.name;
     EXPECT_THAT(missing.message, HasSubstr("is missing")) << method.name;
     json wrong = json::object();
-    for (const char* name : {"path", "model", "text", "output", "wish", "plan", "statistics", "measure", "prompt", "target", "id", "project", "method"})
+    for (const char* name : {"path", "model", "text", "output", "wish", "plan", "statistics", "measure", "prompt", "target", "id", "project", "method", "experiment", "texts", "folder"})
       wrong[name] = json::array({nullptr});
     const Error error = errorOf(client.call(std::string(method.name), wrong));
     EXPECT_EQ(error.code, ErrorCode::invalidArgument) << method.name;
