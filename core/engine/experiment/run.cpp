@@ -137,11 +137,12 @@ class Run {
     const Task labelled{task_.stop, [&](const ProgressReport& report) {
                           task_.progress(fmt::format("{}: {}", label, report.stage), report.done, report.total, report.unit);
                         }};
-    std::optional<Result<MadePlan>> plan;
     const auto figuresOn = [&](const ExperimentText& text) -> Result<ExperimentRow::Figures> {
-      if (trial.plan && !plan) plan = guardTorch("Planning", [&] { return makePlanOf(*trial.plan, subject_, labelled); });
-      if (plan && !*plan) return tl::unexpected(plan->error());
-      return guardTorch("Measuring", [&] { return measured(trial, plan ? &**plan : nullptr, subject_, text, labelled); });
+      const MadePlan* plan = nullptr;
+      if (trial.plan) {
+        KVISTA_ASSIGN(plan, planOf(*trial.plan, labelled));
+      }
+      return guardTorch("Measuring", [&] { return measured(trial, plan, subject_, text, labelled); });
     };
     bool isNew = false;
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -164,6 +165,12 @@ class Run {
   std::vector<ExperimentRow> takeRows() { return std::move(rows_); }
 
  private:
+  /// The last one is kept: a plan with a target of its own is that of all values.
+  Result<const MadePlan*> planOf(const PlanWish& wish, const Task& task) {
+    if (!last_ || last_->wish != wish) last_ = {wish, guardTorch("Planning", [&] { return makePlanOf(wish, subject_, task); })};
+    if (!last_->made) return tl::unexpected(last_->made.error());
+    return &*last_->made;
+  }
   [[nodiscard]] const ExperimentRow* answerOf(const ExperimentRow& row) const {
     const auto found = std::ranges::find_if(known_, [&](const ExperimentRow& old) { return old.figures && old.of == row.of; });
     return found == known_.end() ? nullptr : &*found;
@@ -173,6 +180,11 @@ class Run {
   const std::vector<ExperimentRow>& known_;
   const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep_;
   const Task& task_;
+  struct LastPlan {
+    PlanWish wish;
+    Result<MadePlan> made;
+  };
+  std::optional<LastPlan> last_;
   std::vector<double> originalLosses_;  // one a text, of the sweep under way
   std::vector<ExperimentRow> rows_;
 };
