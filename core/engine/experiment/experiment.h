@@ -58,8 +58,10 @@ struct ExperimentSubject {
   const Decoder& decoder;
   std::string modelHash;
   const Statistics& statistics;
-  const std::vector<ExperimentText>& texts;
+  const std::vector<ExperimentText>& texts;  ///< At least one, all of windows of one length.
   std::string version;  ///< Of the program.
+
+  [[nodiscard]] std::int64_t window() const { return texts.front().windows.ids.size(1); }  ///< Tokens of a text's windows.
 };
 
 /// One row each: sweeps, their systems, their values, texts. Those of the model as it is are not among them.

@@ -7,6 +7,7 @@
 #include <c10/core/ScalarType.h>
 #include <fmt/format.h>
 
+#include "core/compress/method.h"
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/engine/analysis.h"
@@ -31,9 +32,17 @@ struct Trial {
 /// Leaves every token where it is.
 PolicyRequest keepingAll(const ExperimentSweep& sweep) { return {"streaming-llm", {}, 1, sweep.prompt, sweep.interval}; }
 
-Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, double value) {
+/// The share of a plan whose first tokens stay exact that makes `share` of a window's bytes, all of them counted as policies' are.
+double shareBehindExact(const PlanWish& wish, double share, std::int64_t window) {
+  const auto method = findMethod(wish.method);
+  const double exact = method ? static_cast<double>((*method)->exactTokens) / static_cast<double>(window) : 0;
+  return share > exact ? (share - exact) / (1 - exact) : share;
+}
+
+Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, double value, std::int64_t window) {
   Trial trial{system.plan, system.policy};
-  if (trial.plan && !system.hasOwnTarget) trial.plan->target = {sweep.unit, value};
+  if (trial.plan && !system.hasOwnTarget)
+    trial.plan->target = {sweep.unit, sweep.isRead() && sweep.unit == Target::Kind::share ? shareBehindExact(*trial.plan, value, window) : value};
   if (sweep.isRead() && !trial.policy) trial.policy = keepingAll(sweep);
   else if (trial.policy) trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
   return trial;
@@ -197,7 +206,7 @@ std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const Exp
     for (const ExperimentSystem& system : sweep.systems)
       for (const double value : sweep.values)
         for (const ExperimentText& text : subject.texts) {
-          ExperimentRow row = rowOf(subject, text, trialAt(sweep, system, value));
+          ExperimentRow row = rowOf(subject, text, trialAt(sweep, system, value, subject.window()));
           row.sweep = sweep.name;
           row.system = system.name;
           row.target = {sweep.unit, value};
@@ -218,7 +227,7 @@ Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, c
     for (const ExperimentSystem& system : sweep.systems)
       for (const double value : sweep.values) {
         const std::string label = fmt::format("{} of {}, {} at {:.4g}", (next - rows.begin()) / texts + 1, rows.size() / subject.texts.size(), system.name, value);
-        KVISTA_CHECK(run.measureTrial(trialAt(sweep, system, value), {next, next + texts}, label));
+        KVISTA_CHECK(run.measureTrial(trialAt(sweep, system, value, subject.window()), {next, next + texts}, label));
         next += texts;
       }
   }

@@ -27,13 +27,20 @@ std::string cellText(const std::string& name) {
   return result;
 }
 
+/// Whether a row has figures and took no more than its column allows, but for the rounding of ranks.
+bool isInTheRunning(const ExperimentRow* row) {
+  if (!row || !row->figures) return false;
+  const bool isPart = row->target.kind == Target::Kind::share || row->target.kind == Target::Kind::keptFraction;
+  return !isPart || row->figures->share <= 1.02 * row->target.value;
+}
+
 void markBest(ExperimentTable& table) {
   for (std::size_t column = 0; column < table.sweep->values.size(); ++column) {
     double best = std::numeric_limits<double>::infinity();
     for (const auto& line : table.cells)
-      if (const ExperimentRow* row = line[column].row; row && row->figures) best = std::min(best, row->figures->loss);
+      if (const ExperimentRow* row = line[column].row; isInTheRunning(row)) best = std::min(best, row->figures->loss);
     for (auto& line : table.cells)
-      line[column].isBest = line[column].row && line[column].row->figures && line[column].row->figures->loss == best;
+      line[column].isBest = isInTheRunning(line[column].row) && line[column].row->figures->loss == best;
   }
 }
 

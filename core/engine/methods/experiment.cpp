@@ -80,12 +80,17 @@ Result<nlohmann::json> experiment(Call& call) {
   const auto keep = [&](const std::vector<ExperimentRow>& rows) {
     untold.insert(untold.end(), rows.begin() + static_cast<std::ptrdiff_t>(seen), rows.end());
     seen = rows.size();
-    return writeFileAtomically(results, nlohmann::json{{"experiment", wanted.name}, {"rows", listOf(rows)}}.dump(1));
+    // What an earlier run measured and this one has not come to yet is not lost where it is stopped.
+    std::vector<ExperimentRow> all = rows;
+    for (const ExperimentRow& old : known)
+      if (std::ranges::find(rows, old.of, &ExperimentRow::of) == rows.end()) all.push_back(old);
+    return writeFileAtomically(results, nlohmann::json{{"experiment", wanted.name}, {"rows", listOf(all)}}.dump(1));
   };
   const Task telling{call.task.stop, [&](const ProgressReport& each) {
                        if (call.report({each.stage, static_cast<std::int64_t>(each.done), static_cast<std::int64_t>(each.total), each.unit, {}, {}, {}, untold})) untold.clear();
                      }};
   KVISTA_ASSIGN(const std::vector<ExperimentRow> rows, runExperiment(wanted, subject, known, keep, telling));
+  KVISTA_CHECK(writeFileAtomically(results, nlohmann::json{{"experiment", wanted.name}, {"rows", listOf(rows)}}.dump(1)));
   const std::string tables = experimentMarkdown(wanted, rows);
   KVISTA_CHECK(writeFileAtomically(folder / "results.csv", experimentCsv(rows)));
   KVISTA_CHECK(writeFileAtomically(folder / "results.md", tables));
