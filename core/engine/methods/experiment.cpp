@@ -60,10 +60,11 @@ Result<std::vector<ExperimentText>> textsOf(Call& call, WorkModel& model, const 
 
 Result<nlohmann::json> experiment(Call& call) {
   Fields fields(call.params, "the parameters of experiment");
+  KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
   const nlohmann::json* specification = fields.find("experiment");
   const auto selections = fields.records<TextSelection>("texts");
   const fs::path folder = fields.text("folder");
-  KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
+  if (fields.error()) return tl::unexpected(*fields.error());
   KVISTA_ASSIGN(const Experiment wanted, experimentFromJson(*specification));
   WorkModel& model = *inputs.model;
   if (model.plan)
