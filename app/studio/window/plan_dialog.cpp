@@ -121,11 +121,14 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   for (const auto& [beside, control] : {std::pair<QComboBox*, QWidget*>{metric_, damping_}, {grouping_, groupSize_}}) {
     auto* row = new QHBoxLayout;
     row->setSpacing(8);
+    int at = 0;
+    QFormLayout::ItemRole role{};
+    form_->getWidgetPosition(beside, &at, &role);
     const auto place = form_->takeRow(beside);
     row->addWidget(beside, 1);
     row->addWidget(control);
     control->setMinimumWidth(130);
-    form_->addRow(qobject_cast<QLabel*>(place.labelItem->widget())->text(), row);
+    form_->insertRow(at, qobject_cast<QLabel*>(place.labelItem->widget())->text(), row);
     place.labelItem->widget()->deleteLater();
   }
   sinkFree_ = box(QStringLiteral("sinkFree"), tr("Bases of the tokens beyond the attention sinks"),
