@@ -124,7 +124,8 @@ Result<void> checkChoices(const PlanRequest& request, const Method& method) {
     if (request.compensate) return refuse("cannot be compensated and decompose the weights alone", "--no-whitening");
     if (request.sinkFree || request.centred) return refuse("takes its bases from the weights alone; there are no tokens to leave out and no mean", "--no-whitening");
   }
-  if (!request.sharedFrom.empty() && (method.sequential || method.storage == Storage::plainQuantised || request.compensate))
+  const bool isAfterRope = method.keyPosition == KeyPosition::afterRope;
+  if (!request.sharedFrom.empty() && (method.sequential || isAfterRope || method.storage == Storage::plainQuantised || request.compensate))
     return refuse("needs every layer's own cache", "--sharing");
   if (request.sinkFree && method.weightsOnly) return refuse("looks at weights alone; there are no tokens to leave out", "--sink-free");
   if (request.sinkFree && method.storage == Storage::plainQuantised) return refuse("has no bases that tokens could be left out of", "--sink-free");

@@ -66,6 +66,8 @@ void checkSettings(const CompressionPlan& plan, Problems& problems) {
     problems.add("The plan is compensated, which needs keys before RoPE and a latent.");
   if (plan.centred && (plan.storage == Storage::plainQuantised || plan.keyPosition == KeyPosition::afterRope))
     problems.add("The plan is centred, which needs keys before RoPE and a latent.");
+  if (plan.unwhitened && (plan.storage != Storage::lowRank16 || plan.keyPosition == KeyPosition::afterRope || plan.centred || plan.sinkFree || plan.compensated))
+    problems.add("The plan is made from the weights alone (unwhitened), which needs numbers of 16 bits, keys before RoPE and neither mean, sinks nor compensation.");
   if (plan.metric == Metric::eigen && plan.keyPosition != KeyPosition::afterRope)
     problems.add("The metric eigen looks at queries as attention has them, which needs keys after RoPE.");
   const double value = plan.target.value;
@@ -82,6 +84,7 @@ void checkSharing(const CompressionPlan& plan, const ModelShape& shape, Problems
     return;
   }
   if (plan.storage == Storage::plainQuantised) problems.add("Layers that read another's cache need a plan with latents.");
+  if (plan.keyPosition == KeyPosition::afterRope) problems.add("Layers that read another's cache need keys before RoPE: each adds its own bias and norm to them.");
   if (plan.compensated) problems.add("The plan is compensated, which layers that read another's cache cannot be.");
   for (int layer = 0; layer < layers; ++layer) {
     const int source = plan.sharedFrom[static_cast<std::size_t>(layer)];

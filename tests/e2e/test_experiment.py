@@ -39,7 +39,7 @@ def test_what_was_stopped_goes_on_and_gives_tables(tmp_path):
         assert float(row["perplexity"]) == pytest.approx(math.exp(figures["loss"]))
         assert float(row["loss_rise"]) == pytest.approx(figures["loss"] - figures["originalLoss"])
     shown = (folder / "results.md").read_text()
-    assert shown.count("| coded-head |") == 1 and "1/8 of the bytes" in shown
+    assert shown.count("| coded-head |") == 1 and "0.1875 of the bytes" in shown
     assert "evaluation (" in shown
     page = (folder / "results.html").read_text()
     assert "coded-head" in page and "<svg" in page and "script" not in page

@@ -41,7 +41,7 @@ Result<std::string> statisticsFor(const Options& options, Workspace& workspace, 
     KVISTA_ASSIGN(const Statistics statistics, loadStatistics(file));
     const TextRecipe& recipe = statistics.recipe;
     const bool isSame = statistics.modelHash == model->hash && recipe.paths == text.paths && recipe.skipWindows == text.skipWindows && recipe.seed == text.seed &&
-                        recipe.weights == text.weights && recipe.window == text.window && recipe.windows.value_or(0) == text.windows;
+                        recipe.weights == text.weights && recipe.beginWithBos == text.beginWithBos && recipe.window == text.window && recipe.windows.value_or(0) == text.windows;
     if (isSame) return file;
     spdlog::warn("{} is of another model or text and is made anew.", file);
   }

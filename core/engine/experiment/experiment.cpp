@@ -57,6 +57,10 @@ Result<PolicyRequest> policyFromJson(const nlohmann::json& json, const std::stri
   KVISTA_CHECK(checkFields(json, {"name", "options"}, where));
   PolicyRequest request;
   KVISTA_ASSIGN(request.policy, nameAt(json, where));
+  for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
+    end = request.policy.find('+', begin);
+    KVISTA_CHECK(findPolicy(request.policy.substr(begin, end - begin)));
+  }
   if (!json.contains("options")) return request;
   if (!json["options"].is_object()) return bad(where + ".options", "must be an object");
   for (const auto& [name, value] : json["options"].items()) {

@@ -202,7 +202,8 @@ INSTANTIATE_TEST_SUITE_P(, ExperimentSlips,
                                          Slip{"/sweeps/1/name", "Bytes", "\"Bytes\""}, Slip{"/sweeps/0/systems/1/name", "every head, alone", "two systems"},
                                          Slip{"/sweeps/0/systems/0/plan/method", "magic", "magic"}, Slip{"/sweeps/0/systems/0/plan/rank_step", 4, "\"rank_step\""},
                                          Slip{"/sweeps/0/systems/0/plan", "joint", "plan"}, Slip{"/sweeps/0/systems/0/plann", 1, "\"plann\""},
-                                         Slip{"/sweeps/0/prompt", 16, "prompt"}, Slip{"/sweeps/0/systems/0/policy", {{"nam", "fp8"}}, "\"nam\""}));
+                                         Slip{"/sweeps/0/prompt", 16, "prompt"}, Slip{"/sweeps/0/systems/0/policy", {{"nam", "fp8"}}, "\"nam\""},
+                                         Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv+fp9"}}, "fp9"}));
 
 }  // namespace
 }  // namespace kvista::test
