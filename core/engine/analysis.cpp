@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/analysis.h"
 
-#include <ATen/ops/linalg_eigvalsh.h>
+#include <ATen/core/Tensor.h>
 
 #include <numeric>
 
+#include "core/compress/cache_spectra.h"
 #include "core/evaluate/plan_errors.h"
 
 namespace kvista {
@@ -41,23 +42,10 @@ Result<std::vector<SimilarityRecord>> similaritiesOf(const Decoder& decoder, con
 
 Result<std::vector<LayerSpectrumRecord>> layerSpectraOf(const Decoder& decoder, const Statistics& statistics,
                                                         const std::vector<int>& layers, const Task& task) {
-  const ModelShape& shape = statistics.shape;
+  KVISTA_ASSIGN(const std::vector<CacheSpectrum> spectra, cacheSpectra(decoder, statistics, layers, {}, task));
   std::vector<LayerSpectrumRecord> records;
-  for (const int layer : layers) {
-    const at::Tensor second = outputMoments({decoder, statistics, layer, Side::key}, false).second;
-    for (const Side side : {Side::key, Side::value}) {
-      KVISTA_CHECK(task.checkStop());
-      const std::int64_t begin = side == Side::key ? 0 : shape.keyWidth();
-      const std::int64_t width = side == Side::key ? shape.keyWidth() : shape.valueWidth();
-      const at::Tensor block = second.narrow(0, begin, width).narrow(1, begin, width);
-      const at::Tensor values = at::linalg_eigvalsh(block).clamp_min(0).sqrt().flip(0).to(at::kFloat).contiguous();
-      const float* each = values.const_data_ptr<float>();
-      LayerSpectrumRecord record{layer, side, {}, {each, each + width}};
-      record.measures = measure(std::vector<double>(record.singularValues.begin(), record.singularValues.end()));
-      records.push_back(std::move(record));
-    }
-    task.progress("spectra", records.size() / 2, layers.size(), "layers");
-  }
+  for (const CacheSpectrum& spectrum : spectra)
+    records.push_back({spectrum.layer, spectrum.side, measure(spectrum.singularValues), {spectrum.singularValues.begin(), spectrum.singularValues.end()}});
   return records;
 }
 

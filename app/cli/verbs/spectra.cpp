@@ -61,7 +61,7 @@ nlohmann::ordered_json recordOf(const CacheSpectrum& spectrum, const SpectrumMea
                                    {"energyRank999", found.energyRank999},
                                    {"noiseEdge", edge},
                                    {"directionsAboveNoise", directionsAbove(spectrum, edge)},
-                                   {"singularValues", spectrum.singularValues}};
+                                   {"singularValues", std::vector<float>(spectrum.singularValues.begin(), spectrum.singularValues.end())}};
   if (spectrum.head >= 0) record["head"] = spectrum.head;
   return record;
 }
