@@ -16,6 +16,8 @@ namespace kvista {
 /// The linear algebra of one group as planned: a latent z = down * y + shift of its outputs y (raw, without bias, in the order
 /// of the group's slots; for keys after RoPE the rotated key of the one head), rebuilt as y ~ up * z + offset.
 /// Latent directions are ordered by falling width, then by falling eigenvalue: 16-bit numbers first, then 8, 4, 2, 1.
+/// Where the layer before predicts the group (CompressionPlan::chain), y is what is left of the outputs behind `prediction` times that
+/// layer's decoded outputs, which is added again when they are rebuilt.
 /// A group that keeps everything (16 bits everywhere) is the identity: `up` and `down` are undefined. The tensors are on the CPU,
 /// or all on the device that decomposed the group where its basis was kept there.
 struct GroupFactors {
@@ -25,14 +27,15 @@ struct GroupFactors {
   at::Tensor steps;                    ///< float32 [r]: quantiser step of each direction, 0 where the width is 16.
   at::Tensor shift;                    ///< float32 [r]; undefined but for centred plans.
   at::Tensor offset;                   ///< float32 [n]; as shift.
+  at::Tensor prediction;               ///< float32 [n, m], m = outputs of the layer before; undefined but in chains.
 
   [[nodiscard]] bool isIdentity() const { return !up.defined(); }
 };
 
 /// Every tensor of a group's factors, with its name in files.
-inline constexpr std::array<std::pair<const char*, at::Tensor GroupFactors::*>, 5> kFactorTensors = {
+inline constexpr std::array<std::pair<const char*, at::Tensor GroupFactors::*>, 6> kFactorTensors = {
     {{"up", &GroupFactors::up}, {"down", &GroupFactors::down}, {"steps", &GroupFactors::steps}, {"shift", &GroupFactors::shift},
-     {"offset", &GroupFactors::offset}}};
+     {"offset", &GroupFactors::offset}, {"prediction", &GroupFactors::prediction}}};
 
 /// The sizes that a tensor of a compressed group's factors has; empty where there is no such tensor.
 std::vector<std::int64_t> factorSizes(const Group& group, bool centred, at::Tensor GroupFactors::*tensor);

@@ -99,6 +99,9 @@ struct CompressionPlan {
   /// KVSharer: for each layer the layer whose cached outputs it reads, itself or an earlier one that has its own; its bias and norm it
   /// adds itself. Empty: every layer has its own. Groups of a layer that reads another's store nothing (widths of 0).
   std::vector<int> sharedFrom;
+  /// So many adjacent layers are a chain: each but the first codes what the decoded outputs of the layer before it do not predict
+  /// (methods.md section 10). 1: every layer is coded by itself. For plans with one group a layer, before RoPE.
+  int chain = 1;
   Target target;
   std::vector<Group> groups;  ///< Every slot of the model is in exactly one group.
 
@@ -115,6 +118,9 @@ std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape&
 
 /// Whether a layer has no cache of its own (CompressionPlan::sharedFrom).
 bool readsAnotherLayer(const CompressionPlan& plan, int layer);
+
+/// Whether a layer is coded as what the layer before it does not predict (CompressionPlan::chain).
+bool isPredicted(const CompressionPlan& plan, int layer);
 
 /// Whether eigenvalues of the plan's bases are what the loss rises by, nats a token: in Fisher blocks as they are, of all tokens
 /// that are stored.
