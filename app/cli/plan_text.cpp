@@ -100,6 +100,8 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
                  "Fit each layer to what the compressed layers before it hand on, if that helps on held-out text");
   verb->add_flag("--no-whitening", settings.unwhitened, "Decompose the weights alone, as if the text's inputs were all alike");
   verb->add_flag("--no-calibration", settings.uncalibrated, "Leave out the offline calibration of values of methods that have one (recalkv)");
+  verb->add_option("--chain", settings.chain, "So many adjacent layers are coded as what the decoded layer before does not predict; 1: none")
+      ->check(wholeNumber(1, kMaxChain));
   verb->add_option("--sharing", settings.sharing, "File that says which layer's cache each layer reads, from `kvista sharing`");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
   verb->add_option("--min-rank", settings.minimumRank, "Directions that every group keeps at least")
@@ -150,6 +152,7 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   if (!settings.sharing.empty()) {
     KVISTA_ASSIGN(request.sharedFrom, readSharing(settings.sharing));
   }
+  if (settings.chain > 0) request.chain = settings.chain;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;
   if (settings.minimumRank > 0) request.minimumRank = settings.minimumRank;
@@ -186,6 +189,7 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
   }
   for (int layer = 0; layer < static_cast<int>(plan.sharedFrom.size()); ++layer)
     if (readsAnotherLayer(plan, layer)) table += fmt::format("  {:>5}  reads the cache of layer {}\n", layer, plan.sharedFrom[static_cast<std::size_t>(layer)]);
+  if (plan.chain > 1) table += fmt::format("  chains of {} layers: each is coded as what the decoded one before does not predict\n", plan.chain);
   const std::int64_t full = shape.cacheBytesPerToken();
   const double achieved = share(plan, shape);
   Output output;
@@ -215,6 +219,7 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                  {"ranks", std::move(ranks)},
                  {"widths", std::move(widths)},
                  {"sharedFrom", plan.sharedFrom},
+                 {"chain", plan.chain},
                  {"groups", std::move(groups)}};
   output.text = fmt::format("  layer  slots                     rank          bytes    directions x bits\n{}\n", table);
   output.text += fmt::format("method {}{}: {} of {} bytes a token ({:.2f} times smaller; {} requested)\n", plan.method,

@@ -20,6 +20,7 @@ struct PlanSettings {
   std::string grouping, measure, allocator, metric;
   double damping = 0;
   bool sinkFree = false, centred = false, compensate = false, unwhitened = false, uncalibrated = false;
+  int chain = 0;
   std::string sharing;  ///< File of a map of layers.
   std::string profile = deviceProfiles().front().name;
   std::int64_t context = 16384, batch = 1;

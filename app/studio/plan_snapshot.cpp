@@ -25,6 +25,7 @@ CompressionPlan withoutGroups(const CompressionPlan& plan) {
   settings.unwhitened = plan.unwhitened;
   settings.uncalibrated = plan.uncalibrated;
   settings.sharedFrom = plan.sharedFrom;
+  settings.chain = plan.chain;
   settings.target = plan.target;
   return settings;
 }

@@ -44,7 +44,7 @@ Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factor
     std::ranges::sort(kept, std::greater());
     const bool fits = std::ranges::all_of(kFactorTensors, [&](const auto& named) {
       const at::Tensor& tensor = factors[i].*named.second;
-      const std::vector<std::int64_t> sizes = factorSizes(plan.groups[i], plan.centred, named.second);
+      const std::vector<std::int64_t> sizes = factorSizes(plan, plan.groups[i], named.second);
       return sizes.empty() ? !tensor.defined() : tensor.defined() && tensor.sizes() == at::IntArrayRef(sizes);
     });
     if (!fits || factors[i].widths != kept)
@@ -126,7 +126,7 @@ PlanFactors shapesOfFactors(const CompressionPlan& plan) {
     GroupFactors& factors = all.emplace_back();
     if (group.isUncompressed()) continue;
     for (const auto& [name, tensor] : kFactorTensors)
-      if (const auto sizes = factorSizes(group, plan.centred, tensor); !sizes.empty()) factors.*tensor = at::zeros({1}).expand(sizes);
+      if (const auto sizes = factorSizes(plan, group, tensor); !sizes.empty()) factors.*tensor = at::zeros({1}).expand(sizes);
     factors.widths = group.widths;
     std::erase(factors.widths, std::uint8_t{0});
     std::ranges::sort(factors.widths, std::greater());

@@ -198,6 +198,10 @@ at::Tensor LayerMoments::ofSlots(const at::Tensor& matrix, const std::vector<Slo
   return rows.dim() == 2 ? rows.index_select(1, columns) : rows;
 }
 
+at::Tensor LayerMoments::sampleOf(const at::Tensor& sample, const std::vector<Slot>& slots) const {
+  return sample.defined() ? sample.index_select(1, columnsOf(slots, shape_).to(sample.device())) : at::Tensor();
+}
+
 at::Tensor LayerMoments::meanOf(const std::vector<Slot>& slots) const { return ofSlots(mean_, slots); }
 
 at::Tensor LayerMoments::metricOf(const Slot& slot) const {
@@ -268,7 +272,18 @@ Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const
                            {rotaryDim_, isInterleaved_});
   }
   KVISTA_ASSIGN(const Weighted metric, weighted(slots));
-  return basisOf(metric, {}, {sample_, mean_, mean_}, slots);
+  return basisOf(metric, {}, {sampleOf(sample_, slots), mean_, mean_}, slots);
+}
+
+Result<GroupBasis> LayerMoments::decomposeRest(const std::vector<Slot>& slots, const at::Tensor& rest) const {
+  Weighted metric = this->metric(slots);
+  const at::Tensor wide = rest.to(at::kDouble);
+  const at::Tensor weighted = metric.of(at::matmul(wide.t(), wide) / static_cast<double>(wide.size(0)));
+  if (!weighted.isfinite().all().item<bool>())
+    return fail(ErrorCode::numerical, fmt::format("What the layer before does not predict of layer {} is not finite.", slots.front().layer),
+                "Look for damaged weights with `kvista inspect --weights`, or plan without a chain.");
+  metric.matrix = (weighted + weighted.t()) / 2;
+  return basisOf(metric, {}, {rest, {}, {}}, slots);
 }
 
 Result<GroupBasis> LayerMoments::compensate(const std::vector<Slot>& slots, const PrefixMoments& prefix) const {
@@ -289,7 +304,7 @@ Result<GroupBasis> LayerMoments::compensate(const std::vector<Slot>& slots, cons
   const at::Tensor regression = at::eye(values.size(0), values.options()) + at::matmul(at::matmul(shift, vectors * inverse), vectors.t());
   const at::Tensor explained = at::matmul(at::matmul(regression, second), regression.t());
   metric.matrix = (explained + explained.t()) / 2;
-  return basisOf(metric, regression, {prefix.sample, prefix.compressedMean, prefix.originalMean}, slots);
+  return basisOf(metric, regression, {sampleOf(prefix.sample, slots), prefix.compressedMean, prefix.originalMean}, slots);
 }
 
 GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen,
@@ -310,8 +325,7 @@ GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regre
   const double* first = there.const_data_ptr<double>();
   result.spectrum.eigenvalues.assign(first, first + falling.size(0));
   if (!request_.codedWidths.empty()) {
-    const at::Tensor outputs = seen.sample.index_select(1, columnsOf(slots, shape_).to(seen.sample.device()));
-    at::Tensor latents = at::matmul(outputs, result.down.to(at::kFloat).t());
+    at::Tensor latents = at::matmul(seen.sample, result.down.to(at::kFloat).t());
     if (request_.centred) latents = latents + result.shift.to(at::kFloat);
     QuantiserFit fit = fitQuantisers(latents.cpu(), request_.codedWidths);
     result.spectrum.widths = request_.codedWidths;
@@ -343,6 +357,7 @@ GroupFactors factorsOf(const GroupBasis& basis, const Group& group) {
   factors.up = basis.up.index_select(1, index).to(at::kFloat);
   factors.down = basis.down.index_select(0, index).to(at::kFloat);
   factors.steps = at::tensor(steps, at::kFloat).to(basis.up.device());
+  factors.prediction = basis.prediction;
   if (basis.shift.defined()) {
     factors.shift = basis.shift.index_select(0, index).to(at::kFloat);
     factors.offset = basis.offset.to(at::kFloat);

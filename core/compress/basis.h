@@ -25,6 +25,7 @@ struct GroupBasis {
   at::Tensor down;    ///< As up, U^T M^1/2; compensated: U^T M^1/2 B.
   Spectrum spectrum;  ///< Eigenvalues a token; fitted distortions if the coder's steps were fitted.
   at::Tensor steps;   ///< float32 [n, widths] of the coder, in the order of spectrum.widths; undefined without coding.
+  at::Tensor prediction;  ///< As GroupFactors has it: the basis is of what it leaves of the outputs; undefined but in chains.
   at::Tensor shift, offset;  ///< [n] of all directions and [n] of the outputs, as GroupFactors has them; undefined unless centred.
 };
 
@@ -58,6 +59,8 @@ class LayerMoments {
   /// metric (methods.md section 5), eigh(M^1/2 B C22 B^T M^1/2) = U diag(lambda) U^T with B = C12 C22^-1. Directions of
   /// M^1/2 C22 M^1/2 that carry next to nothing are left as they are: B is the identity there. Before RoPE only.
   [[nodiscard]] Result<GroupBasis> compensate(const std::vector<Slot>& slots, const PrefixMoments& prefix) const;
+  /// Decomposes other outputs of those slots in the same metric, float32 [rows, n]: what is left of a sample of them.
+  [[nodiscard]] Result<GroupBasis> decomposeRest(const std::vector<Slot>& slots, const at::Tensor& rest) const;
   /// That decomposition's spectrum alone, without eigenvectors where no coder is fitted.
   [[nodiscard]] Result<Spectrum> spectrum(const std::vector<Slot>& slots) const;
   /// Its eigenvalues, falling.
@@ -87,10 +90,12 @@ class LayerMoments {
   };
   [[nodiscard]] Weighted metric(const std::vector<Slot>& slots) const;
   [[nodiscard]] Result<Weighted> weighted(const std::vector<Slot>& slots) const;
-  /// Outputs of all slots as a basis sees them.
+  /// Columns of a sample of all outputs that belong to some slots.
+  [[nodiscard]] at::Tensor sampleOf(const at::Tensor& sample, const std::vector<Slot>& slots) const;
+  /// Outputs as a basis sees them.
   struct Seen {
-    at::Tensor sample;        // what steps are fitted to, [rows, 2kv]
-    at::Tensor mean, target;  // [2kv]: of what is seen, and of what is to be rebuilt; where it is centred
+    at::Tensor sample;        // what steps are fitted to, [rows, n]
+    at::Tensor mean, target;  // [2kv], all slots: of what is seen, and of what is to be rebuilt; where it is centred
   };
   /// `metric.matrix` decomposed. `regression`: B in the metric's coordinates, undefined where it is the identity.
   [[nodiscard]] GroupBasis basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen,

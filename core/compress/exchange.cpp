@@ -58,7 +58,7 @@ std::vector<at::Tensor> tensorsOf(const CompressionPlan& plan, int layer, PlanFa
     const bool isElsewhere = factors[i].isIdentity();
     if (isElsewhere) factors[i].widths = latentWidths(group);
     for (const auto& [name, tensor] : kFactorTensors) {
-      const std::vector<std::int64_t> sizes = factorSizes(group, plan.centred, tensor);
+      const std::vector<std::int64_t> sizes = factorSizes(plan, group, tensor);
       if (sizes.empty()) continue;
       if (isElsewhere) factors[i].*tensor = at::empty(sizes, at::kFloat);
       tensors.push_back(factors[i].*tensor);

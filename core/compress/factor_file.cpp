@@ -51,7 +51,7 @@ Result<PlanFactors> loadFactors(const std::filesystem::path& file, const Compres
     if (group.isUncompressed()) continue;
     factors[i].widths = latentWidths(group);
     for (const auto& [name, tensor] : kFactorTensors) {
-      const std::vector<std::int64_t> sizes = factorSizes(group, plan.centred, tensor);
+      const std::vector<std::int64_t> sizes = factorSizes(plan, group, tensor);
       if (sizes.empty()) continue;
       KVISTA_ASSIGN(factors[i].*tensor, reader.read(fmt::format("{}.{}", i, name), at::kFloat, sizes));
       if (!(factors[i].*tensor).isfinite().all().item<bool>())

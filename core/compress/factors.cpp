@@ -16,13 +16,14 @@
 
 namespace kvista {
 
-std::vector<std::int64_t> factorSizes(const Group& group, bool centred, at::Tensor GroupFactors::*tensor) {
+std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor) {
   const auto width = static_cast<std::int64_t>(group.widths.size());
   const std::int64_t rank = group.rank();
   if (tensor == &GroupFactors::up) return {width, rank};
   if (tensor == &GroupFactors::down) return {rank, width};
   if (tensor == &GroupFactors::steps) return {rank};
-  if (!centred) return {};
+  if (tensor == &GroupFactors::prediction) return isPredicted(plan, group.slots.front().layer) ? std::vector{width, width} : std::vector<std::int64_t>{};
+  if (!plan.centred) return {};
   return {tensor == &GroupFactors::shift ? rank : width};
 }
 

@@ -38,7 +38,7 @@ inline constexpr std::array<std::pair<const char*, at::Tensor GroupFactors::*>, 
      {"offset", &GroupFactors::offset}, {"prediction", &GroupFactors::prediction}}};
 
 /// The sizes that a tensor of a compressed group's factors has; empty where there is no such tensor.
-std::vector<std::int64_t> factorSizes(const Group& group, bool centred, at::Tensor GroupFactors::*tensor);
+std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor);
 
 /// What stands for outputs [..., n] in the cache before it is coded, [..., r], and back.
 at::Tensor latentOf(const at::Tensor& outputs, const GroupFactors& factors);

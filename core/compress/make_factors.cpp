@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/basis.h"
+#include "core/compress/chain.h"
 #include "core/compress/exchange.h"
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
@@ -88,6 +89,12 @@ Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statis
   if ((!method->weightsOnly || plan.compensated) && !statistics)
     return fail(ErrorCode::invalidArgument, "The plan's factors come from statistics, and none were given.",
                 "Give --stats FILE, made by `kvista calibrate`.");
+  if (plan.chain > 1) {
+    KVISTA_ASSIGN(const std::vector<GroupBasis> chained, chainedBases(decoder, *statistics, plan, task));
+    PlanFactors factors;
+    for (std::size_t i = 0; i < chained.size(); ++i) factors.push_back(factorsOf(chained[i], plan.groups[i]));
+    return factors;
+  }
   const bool sequential = method->sequential || plan.compensated;
   if (!sequential && !bases.empty() && bases.size() == plan.groups.size()) {
     PlanFactors factors;

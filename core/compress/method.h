@@ -34,6 +34,7 @@ struct Method {
   bool sharesHeads = false;
   /// CommonKV: so many adjacent layers have one `down` from what goes into their projections (common_layers.h).
   int layersTogether = 1;
+  int chain = 1;  ///< CompressionPlan::chain.
   /// KVSharer: as many layers read the cache of another as the target needs (layer_sharing.h).
   bool sharesLayers = false;
 };
@@ -43,6 +44,9 @@ std::string_view whyNotUnwhitened(const Method& method);
 
 /// Why plans of a method cannot be compensated (CompressionPlan::compensated), as in "it has no latent"; empty where they can.
 std::string_view whyNotCompensated(const Method& method);
+
+/// Why layers of a method's plans cannot be chained (CompressionPlan::chain), likewise.
+std::string_view whyNotChained(const Method& method);
 
 /// Why plans of a method cannot be centred (CompressionPlan::centred), likewise.
 std::string_view whyNotCentred(const Method& method);

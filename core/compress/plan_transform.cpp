@@ -16,7 +16,7 @@
 namespace kvista {
 
 PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device)
-    : plan_(plan), factors_(factors), shape_(shape), exactTokens_(plan.exactTokens), layers_(static_cast<std::size_t>(shape.layers)), waiting_(plan.sharedFrom.size()) {
+    : plan_(plan), factors_(factors), shape_(shape), exactTokens_(plan.exactTokens), layers_(static_cast<std::size_t>(shape.layers)), waiting_(plan.chain > 1 ? static_cast<std::size_t>(shape.layers) : plan.sharedFrom.size()) {
   if (plan.storage == Storage::plainQuantised) {
     plain_.emplace(plan, shape, device);
     return;
@@ -47,7 +47,7 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
 }
 
 std::unique_ptr<SequenceStore> PlanTransform::makeStore(const Decoder& decoder) const {
-  if (plain_ || !plan_.sharedFrom.empty()) return nullptr;
+  if (plain_ || !waiting_.empty()) return nullptr;
   return std::make_unique<LatentSequence>(plan_, factors_, decoder);
 }
 
@@ -65,29 +65,37 @@ at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor&
 
 KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
   if (plain_) return plain_->quantise(layer, raw);
-  if (plan_.sharedFrom.empty()) return throughCache(layer, raw);
+  if (waiting_.empty()) return throughCache(layer, raw, std::nullopt);
   if (layer == 0 && last_ != 0)  // a new pass: one that was stopped may have left something
     for (auto& left : waiting_) left.clear();
   last_ = layer;
-  if (readsAnotherLayer(plan_, layer)) {
+  std::optional<KeyValues> before;
+  if (readsAnotherLayer(plan_, layer) || isPredicted(plan_, layer)) {
     auto& own = waiting_[static_cast<std::size_t>(layer)];
-    TORCH_CHECK(!own.empty(), "layer ", layer, " reads a cache that the pass has not been through");
-    const KeyValues read = own.front();
+    TORCH_CHECK(!own.empty(), "layer ", layer, " needs the cache of a layer that the pass has not been through");
+    before = own.front();
     own.pop_front();
-    return read;
+    if (readsAnotherLayer(plan_, layer)) return *before;
   }
-  const KeyValues stored = throughCache(layer, raw);
-  for (std::size_t reader = static_cast<std::size_t>(layer) + 1; reader < waiting_.size(); ++reader)
+  const KeyValues stored = throughCache(layer, raw, before);
+  if (isPredicted(plan_, layer + 1) && layer + 1 < shape_.layers) waiting_[static_cast<std::size_t>(layer) + 1].push_back(stored);
+  for (std::size_t reader = static_cast<std::size_t>(layer) + 1; reader < plan_.sharedFrom.size(); ++reader)
     if (plan_.sharedFrom[reader] == layer) waiting_[reader].push_back(stored);
   return stored;
 }
 
-KeyValues PlanTransform::throughCache(int layer, const KeyValues& raw) const {
+KeyValues PlanTransform::throughCache(int layer, const KeyValues& raw, const std::optional<KeyValues>& before) const {
   const std::vector<Step>& steps = layers_[static_cast<std::size_t>(layer)];
   if (std::ranges::all_of(steps, [](const Step& step) { return step.rotatedHead >= 0; })) return raw;
 
   const at::Tensor original = at::cat({raw.keys, raw.values}, -1);
   at::Tensor changed = original;
+  if (before) {  // one latent of all that the layer before does not predict
+    const GroupFactors& factors = steps.front().factors;
+    const at::Tensor foreseen = at::matmul(at::cat({before->keys, before->values}, -1), factors.prediction.t().to(original.scalar_type()));
+    changed = keepExact(throughLatent(steps.front(), original - foreseen) + foreseen, original, 1);
+    return {changed.narrow(2, 0, shape_.keyWidth()), changed.narrow(2, shape_.keyWidth(), shape_.valueWidth())};
+  }
   for (const Step& step : steps) {
     if (step.rotatedHead >= 0) continue;
     changed = step.columns.defined() ? changed.index_copy(2, step.columns, throughLatent(step, original.index_select(2, step.columns)))

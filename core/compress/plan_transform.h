@@ -17,7 +17,7 @@
 namespace kvista {
 
 /// Makes a decoder compute as if its cache were stored as a plan says: every token's keys and values pass through the
-/// latent (and its codes), but for the first `exactTokens` of each window. Of a plan whose layers read another's cache one object
+/// latent (and its codes), but for the first `exactTokens` of each window. Of a plan whose layers need another's cache one object
 /// serves one pass at a time, and none that computes layers again for gradients.
 class PlanTransform final : public CacheTransform {
  public:
@@ -28,7 +28,7 @@ class PlanTransform final : public CacheTransform {
   at::Tensor afterRope(int layer, at::Tensor keys) const override;
   [[nodiscard]] bool isTokenwise() const override { return !plain_ && plan_.sharedFrom.empty(); }
   [[nodiscard]] std::int64_t leadingTokens() const override { return exactTokens_; }
-  /// A LatentSequence, but for plain quantisation and layers that read another's cache.
+  /// A LatentSequence, but for plain quantisation and layers that need another's cache.
   [[nodiscard]] std::unique_ptr<SequenceStore> makeStore(const Decoder& decoder) const override;
 
  private:
@@ -38,7 +38,8 @@ class PlanTransform final : public CacheTransform {
     GroupFactors factors;     // on the device
     int rotatedHead = -1;     // the key head, where keys are compressed after RoPE
   };
-  [[nodiscard]] KeyValues throughCache(int layer, const KeyValues& raw) const;
+  /// `before`: what the layer before has stored, where that predicts this one.
+  [[nodiscard]] KeyValues throughCache(int layer, const KeyValues& raw, const std::optional<KeyValues>& before) const;
   [[nodiscard]] at::Tensor throughLatent(const Step& step, const at::Tensor& outputs) const;
   [[nodiscard]] at::Tensor keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const;
 
@@ -48,7 +49,7 @@ class PlanTransform final : public CacheTransform {
   int exactTokens_;
   std::optional<PlainQuantisation> plain_;
   std::vector<std::vector<Step>> layers_;
-  // What each layer will read of another, in the order of the pass: its windows may go through one layer before the next.
+  // What each layer will read of another, whole or to predict its own, in the order of the pass: its windows may go through one layer before the next.
   mutable std::vector<std::deque<KeyValues>> waiting_;
   mutable int last_ = 0;
 };

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/basis.h"
+#include "core/compress/chain.h"
 #include "core/compress/compensation.h"
 #include "core/compress/exchange.h"
 #include "core/compress/layer_sharing.h"
@@ -51,6 +52,7 @@ Result<Settings> settingsOf(const PlanRequest& request) {
   if (request.grouping) settings.method.grouping = *request.grouping;
   if (request.groupSize) settings.method.groupSize = *request.groupSize;
   if (request.allocator) settings.method.allocator = *request.allocator;
+  if (request.chain) settings.method.chain = *request.chain;
   if (request.metric) settings.method.metric = *request.metric;
   if (request.measure) settings.method.measure = *request.measure;
   if (!(request.damping >= 0) || request.damping > kMaxDamping)
@@ -127,6 +129,14 @@ Result<void> checkChoices(const PlanRequest& request, const Method& method) {
   const bool isAfterRope = method.keyPosition == KeyPosition::afterRope;
   if (!request.sharedFrom.empty() && (method.sequential || isAfterRope || method.storage == Storage::plainQuantised || request.compensate))
     return refuse("needs every layer's own cache", "--sharing");
+  if (method.chain < 1 || method.chain > kMaxChain)
+    return fail(ErrorCode::invalidArgument, fmt::format("A chain of {} layers is not possible; it must be 1 to {}.", method.chain, kMaxChain));
+  if (method.chain > 1) {
+    if (const std::string_view why = whyNotChained(method); !why.empty()) return refuse(why, "--chain");
+    if (request.groupSize) return refuse("needs all heads of a layer in one latent where layers are chained", "--group-size");
+    if (request.compensate || request.centred || !request.sharedFrom.empty())
+      return refuse("chains layers, which can be neither compensated, nor centred, nor shared", "--chain");
+  }
   if (request.sinkFree && method.weightsOnly) return refuse("looks at weights alone; there are no tokens to leave out", "--sink-free");
   if (request.sinkFree && method.storage == Storage::plainQuantised) return refuse("has no bases that tokens could be left out of", "--sink-free");
   const std::string_view reason = whyNotCentred(method);
@@ -358,6 +368,10 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
   KVISTA_CHECK(checkCentred(plan, *method));
   KVISTA_CHECK(checkStatistics(decoder, statistics, *method));
+  std::vector<GroupBasis> chained;
+  if (plan.chain > 1) {
+    KVISTA_ASSIGN(chained, chainedBases(decoder, *statistics, plan, task));
+  }
   std::vector<BudgetUnit> units(plan.groups.size());
   for (int layer = 0; layer < decoder.shape().layers; ++layer) {
     if (!layers.empty() && std::ranges::find(layers, layer) == layers.end()) continue;
@@ -369,6 +383,7 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, plan.groups[i]));
       KVISTA_ASSIGN(units[i], unitOf(statistics, moments, plan.groups[i], layer, nullptr));
+      if (!chained.empty()) units[i].spectrum = std::move(chained[i].spectrum);
     }
   }
   return units;
@@ -402,6 +417,7 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   plan.unwhitened = request.unwhitened;
   plan.uncalibrated = request.uncalibrated;
   plan.sharedFrom = request.sharedFrom.empty() && request.manual ? request.manual->sharedFrom : request.sharedFrom;
+  plan.chain = std::min(method.chain, shape.layers);
   plan.target = request.target;
   KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), best));
   plan.groups = singleSlots(shape);
@@ -452,6 +468,10 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
       KVISTA_CHECK(checkRanksFit(settings, laidOut.units, budgetBytes(request.target, shape)));
       KVISTA_ASSIGN(result.planned, allocateBudget(plan, laidOut.units, method.widths, context));
       result.units = std::move(laidOut.units);
+      if (plan.chain > 1) {
+        result.bases.clear();
+        KVISTA_ASSIGN(result.planned, allocateChain(decoder, *statistics, std::move(result.planned.plan), result.units, context, task));
+      }
       if (!automatic || groupSize == 1 || affordable(result.planned.plan, shape, *device, request.context, request.batch)) break;
     }
   }
@@ -460,7 +480,8 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
     return fail(ErrorCode::internal, fmt::format("The plan made by {} is not sound: {}", method.name, problems.front()));
 
   const bool predictable =
-      statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised && planned.plan.sharedFrom.empty();
+      statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised && planned.plan.sharedFrom.empty() &&
+      planned.plan.chain == 1;
   // The spectra of common heads are in a metric of the pairs' means, not in the loss's own.
   if (method.sharesHeads) planned.predictedLoss = planned.correctedLoss = std::nullopt;
   if (!planned.predictedLoss && predictable) {

@@ -78,6 +78,7 @@ PlanRequest requestOf(const PlanWish& wish) {
   request.unwhitened = wish.unwhitened;
   request.uncalibrated = wish.uncalibrated;
   request.sharedFrom = wish.sharedFrom;
+  request.chain = wish.chain;
   request.device = wish.device;
   request.context = wish.context;
   request.batch = wish.batch;

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/basis.h"
+#include "core/compress/chain.h"
 #include "core/model/attention.h"
 #include "core/model/torch_guard.h"
 
@@ -94,17 +95,22 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
     seenRequest.keyPosition = plan.keyPosition;
     seenRequest.withoutSinks = plan.exactTokens >= kSinkTokens;
     seenRequest.centred = plan.centred;
+    std::vector<GroupBasis> chained;
+    if (plan.chain > 1) {
+      KVISTA_ASSIGN(chained, chainedBases(decoder, statistics, plan, task));
+    }
     for (int layer = 0; layer < shape.layers; ++layer) {
       KVISTA_CHECK(task.checkStop());
       task.progress("errors", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(shape.layers), "layers");
       KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, &statistics, layer, basisRequestOf(plan, *method)));
       KVISTA_ASSIGN(const LayerMoments seen, LayerMoments::of(decoder, &statistics, layer, seenRequest));
-      for (const Group& group : plan.groups) {
+      for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+        const Group& group = plan.groups[i];
         if (group.slots.front().layer != layer) continue;
         KVISTA_CHECK(task.checkStop());
         at::Tensor covariance = seen.covarianceOf(group.slots), error;  // [n, n]
         if (!group.isUncompressed()) {
-          KVISTA_ASSIGN(const GroupBasis basis, moments.decompose(group.slots));
+          KVISTA_ASSIGN(const GroupBasis basis, chained.empty() ? moments.decompose(group.slots) : chained[i]);
           error = errorMoments(basis, group, plan, covariance);
         } else {
           error = covariance * 0;

@@ -55,6 +55,7 @@ std::string hashOf(const CompressionPlan& plan, Chosen chosen) {
   if (plan.unwhitened) text += "unwhitened;";
   if (plan.uncalibrated) text += "uncalibrated;";
   if (!plan.sharedFrom.empty()) text += fmt::format("sharedFrom {};", fmt::join(plan.sharedFrom, ","));
+  if (plan.chain > 1) text += fmt::format("chain {};", plan.chain);
   for (const std::string& content : contents) text += content;
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
@@ -84,6 +85,8 @@ bool readsAnotherLayer(const CompressionPlan& plan, int layer) {
   const auto index = static_cast<std::size_t>(layer);
   return index < plan.sharedFrom.size() && plan.sharedFrom[index] != layer;
 }
+
+bool isPredicted(const CompressionPlan& plan, int layer) { return plan.chain > 1 && layer % plan.chain != 0; }
 
 bool measuresLoss(const CompressionPlan& plan) {
   return plan.metric == Metric::fisher && plan.damping == 0 && !plan.sinkFree && plan.sharedFrom.empty();
@@ -116,7 +119,7 @@ double share(const CompressionPlan& plan, const ModelShape& shape) {
 }
 
 std::string layerFingerprint(const CompressionPlan& plan, int layer) {
-  const int first = plan.compensated ? 0 : layer;
+  const int first = plan.compensated ? 0 : layer - layer % plan.chain;
   return hashOf(plan, [=](const Group& group) { return touches(group, first, layer); });
 }
 

@@ -100,7 +100,7 @@ struct CompressionPlan {
   /// adds itself. Empty: every layer has its own. Groups of a layer that reads another's store nothing (widths of 0).
   std::vector<int> sharedFrom;
   /// So many adjacent layers are a chain: each but the first codes what the decoded outputs of the layer before it do not predict
-  /// (methods.md section 10). 1: every layer is coded by itself. For plans with one group a layer, before RoPE.
+  /// (methods.md section 10). 1: every layer is coded by itself. For coded plans with one group a layer.
   int chain = 1;
   Target target;
   std::vector<Group> groups;  ///< Every slot of the model is in exactly one group.
@@ -111,6 +111,7 @@ struct CompressionPlan {
 inline constexpr std::size_t kMaxProblems = 20;
 inline constexpr int kMaxExactTokens = 1024;
 inline constexpr double kMaxDamping = 1;
+inline constexpr int kMaxChain = 65535;  ///< As good as all layers.
 
 /// Problems of a plan for a model, in words; empty when it is sound. At most kMaxProblems, then one line with the
 /// number of the others. Never throws.
@@ -139,7 +140,7 @@ double keptFraction(const CompressionPlan& plan, const ModelShape& shape);
 double share(const CompressionPlan& plan, const ModelShape& shape);
 
 /// Hash (16 hex digits) of everything that changes what layer `layer` computes: method, metric, storage, key position,
-/// exact tokens and the groups that touch the layer (and, where the plan is compensated, those of all layers before it), in
+/// exact tokens and the groups that touch the layer (and those of the layers before it in its chain or, where the plan is compensated, of all), in
 /// whatever order the plan lists them. Names of grouping and allocator, locks, rank step and target only say how the plan
 /// came about.
 std::string layerFingerprint(const CompressionPlan& plan, int layer);

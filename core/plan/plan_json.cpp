@@ -251,6 +251,7 @@ json toJson(const CompressionPlan& plan) {
   if (plan.unwhitened) value["unwhitened"] = true;
   if (plan.uncalibrated) value["uncalibrated"] = true;
   if (!plan.sharedFrom.empty()) value["sharedFrom"] = plan.sharedFrom;
+  if (plan.chain > 1) value["chain"] = plan.chain;
   return value;
 }
 
@@ -258,7 +259,7 @@ Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(const ObjectReader reader,
                 ObjectReader::open(value, "",
                                    {"method", "grouping", "allocator", "metric", "damping", "keyPosition", "storage", "rankStep",
-                                    "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "unwhitened", "uncalibrated", "sharedFrom",
+                                    "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "unwhitened", "uncalibrated", "sharedFrom", "chain",
                                     "target", "groups"}));
   CompressionPlan plan;
   KVISTA_ASSIGN(plan.method, reader.text("method"));
@@ -287,6 +288,9 @@ Result<CompressionPlan> planFromJson(const json& value) {
       KVISTA_ASSIGN(const int source, integer((*layers)[i], fmt::format("sharedFrom[{}]", i), 0, kMaxIndex));
       plan.sharedFrom.push_back(source);
     }
+  }
+  if (reader.has("chain")) {
+    KVISTA_ASSIGN(plan.chain, integer(reader, "chain", 1, kMaxChain));
   }
   KVISTA_ASSIGN(const json* target, reader.at("target"));
   KVISTA_ASSIGN(plan.target, targetFromJson(*target));

@@ -99,6 +99,22 @@ void checkSharing(const CompressionPlan& plan, const ModelShape& shape, Problems
   }
 }
 
+/// A layer of a chain predicts all outputs of the next one: each has one group, and that the slots in their order.
+void checkChain(const CompressionPlan& plan, const ModelShape& shape, Problems& problems) {
+  if (plan.chain == 1) return;
+  if (plan.chain < 1 || plan.chain > kMaxChain) {
+    problems.add("The plan chains {} layers; it must be 1 to {}.", plan.chain, kMaxChain);
+    return;
+  }
+  if (plan.storage != Storage::coded || plan.keyPosition == KeyPosition::afterRope || plan.centred || plan.compensated || !plan.sharedFrom.empty())
+    problems.add("Layers in a chain need codes and keys before RoPE, and neither mean, compensation nor shared layers.");
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    const Group& group = plan.groups[i];
+    if (group.slots.size() != 2 * static_cast<std::size_t>(shape.kvHeads) || !std::is_sorted(group.slots.begin(), group.slots.end()))
+      problems.add("Group {} does not hold all {} heads of one layer in their order, which layers in a chain need.", i, 2 * shape.kvHeads);
+  }
+}
+
 void checkGroup(const CompressionPlan& plan, std::size_t index, const ModelShape& shape, Problems& problems) {
   const Group& group = plan.groups[index];
   if (group.slots.empty()) {
@@ -175,6 +191,7 @@ std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape&
   }
   checkSettings(plan, problems);
   checkSharing(plan, shape, problems);
+  checkChain(plan, shape, problems);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) checkGroup(plan, i, shape, problems);
   checkCoverage(plan, shape, problems);
   return std::move(problems).take();

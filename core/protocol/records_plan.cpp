@@ -175,6 +175,7 @@ json toJson(const PlanWish& record) {
   if (record.unwhitened) value["unwhitened"] = true;
   if (record.uncalibrated) value["uncalibrated"] = true;
   if (!record.sharedFrom.empty()) value["sharedFrom"] = record.sharedFrom;
+  if (record.chain) value["chain"] = *record.chain;
   return value;
 }
 template <>
@@ -200,6 +201,7 @@ Result<PlanWish> read(const json& value) {
   if (fields.has("unwhitened")) record.unwhitened = fields.boolean("unwhitened");
   if (fields.has("uncalibrated")) record.uncalibrated = fields.boolean("uncalibrated");
   if (fields.has("sharedFrom")) record.sharedFrom = fields.counts("sharedFrom", 0, 65535);
+  if (fields.has("chain")) record.chain = fields.count("chain", 1, kMaxChain);
   return fields.finish(std::move(record));
 }
 

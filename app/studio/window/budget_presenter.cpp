@@ -114,6 +114,7 @@ void BudgetPresenter::setStorage(Storage storage) {
   wish.centred = plan.centred;
   wish.compensate = plan.compensated;
   wish.sharedFrom = plan.sharedFrom;
+  wish.chain = plan.chain;
   workflow_.propose(std::move(wish), storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"));
 }
 

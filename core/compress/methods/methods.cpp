@@ -11,6 +11,7 @@
 #define KVISTA_METHODS(X) \
   X(coded) \
   X(codedJoint) \
+  X(codedChain) \
   X(codedHead) \
   X(joint) \
   X(separate) \
@@ -71,6 +72,11 @@ std::string_view whyNotCentred(const Method& method) {
   if (method.sharesHeads) return "makes heads of a stock checkpoint, which keeps no mean";
   if (method.sharesLayers) return "makes no bases";
   return method.sequential ? "goes from layer to layer in a way of its own" : "";
+}
+
+std::string_view whyNotChained(const Method& method) {
+  if (method.storage != Storage::coded) return "stores no codes";
+  return method.grouping == "joint" ? "" : "may split a layer's heads, which one latent must hold";
 }
 
 std::string_view whyNotUnwhitened(const Method& method) {
