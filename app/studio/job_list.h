@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/protocol/records.h"
+#include "core/protocol/work_records.h"
 
 namespace kvista {
 

@@ -17,6 +17,7 @@
 #include "core/plan/plan.h"
 #include "core/policy/policy.h"
 #include "core/protocol/records.h"
+#include "core/protocol/work_records.h"
 
 namespace kvista {
 

@@ -8,6 +8,7 @@
 
 #include "core/compress/planner.h"
 #include "core/protocol/records.h"
+#include "core/protocol/work_records.h"
 #include "tests/unit/demo_model.h"
 #include "tests/unit/engine/client.h"
 #include "tests/unit/io/temporary_folder.h"

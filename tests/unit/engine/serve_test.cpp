@@ -9,6 +9,7 @@
 
 #include "core/engine/method.h"
 #include "core/protocol/records.h"
+#include "core/protocol/work_records.h"
 #include "tests/unit/demo_model.h"
 #include "tests/unit/engine/client.h"
 #include "tests/unit/io/temporary_folder.h"

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 #include "core/protocol/records.h"
+#include "core/protocol/work_records.h"
 
 #include <gmock/gmock.h>
 

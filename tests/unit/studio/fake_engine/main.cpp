@@ -21,6 +21,7 @@
 #include "core/plan/spectrum.h"
 #include "core/protocol/frame.h"
 #include "core/protocol/records.h"
+#include "core/protocol/work_records.h"
 #include "tests/unit/studio/made_up_model.h"
 
 namespace {
