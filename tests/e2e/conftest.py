@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from demo import EVALUATION, WINDOW, plan
+from program import MODEL, TEXTS, answer
 from studio_window import Display, calibrated_project
 
 torch.set_num_threads(1)  # the models are tiny: more threads only wait for each other
@@ -17,3 +19,43 @@ def display():
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     return calibrated_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory):
+    """Some twenty windows."""
+    file = tmp_path_factory.mktemp("text") / "short.txt"
+    file.write_text((TEXTS / "calibration.txt").read_text()[:6000])
+    return file
+
+
+@pytest.fixture(scope="session")
+def calibrated(tmp_path_factory, text):
+    """Statistics of the demo model with a response curve, and what `calibrate` said of them."""
+    file = tmp_path_factory.mktemp("calibrated") / "demo.kvstats"
+    return file, answer("calibrate", MODEL, "--text", text, "--window", WINDOW, "-o", file)
+
+
+@pytest.fixture(scope="session")
+def statistics(calibrated):
+    return calibrated[0]
+
+
+@pytest.fixture(scope="session")
+def coded_project(tmp_path_factory, statistics):
+    """A coded plan, and what `plan` said of it."""
+    file = tmp_path_factory.mktemp("coded") / "demo.kvista"
+    return file, plan(statistics, file, "--times-smaller", 8)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, coded_project):
+    """The plan's latent export, and what `export` said of it."""
+    folder = tmp_path_factory.mktemp("exported") / "smaller"
+    return folder, answer("export", coded_project[0], "-o", folder, "--form", "latent")
+
+
+@pytest.fixture(scope="session")
+def original():
+    """What `evaluate` says of the demo model itself."""
+    return answer("evaluate", MODEL, *EVALUATION)

@@ -2,11 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints that `kvista export` wrote, in transformers: their logits, what they generate, and what their cache takes."""
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
 import torch
 import transformers
@@ -14,10 +9,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-SOURCE = Path(os.environ.get("KVISTA_SOURCE_DIR", Path(__file__).resolve().parents[2]))
-DEMO = SOURCE / "resources" / "demo"
-PROGRAM = os.environ.get("KVISTA_PROGRAM")
-pytestmark = pytest.mark.skipif(not PROGRAM, reason="KVISTA_PROGRAM does not name the built kvista")
+from program import MODEL, TEXTS, answer
 
 METHODS = {
     "coded": ["--times-smaller", "6"],
@@ -26,17 +18,8 @@ METHODS = {
     "joint": ["--keep", "0.5"],
     "separate": ["--keep", "0.6"],
 }
+TEXT = TEXTS / "calibration.txt"
 FAMILIES = ["qwen2", "qwen3", "mistral"]
-
-
-def kvista(*arguments):
-    done = subprocess.run([PROGRAM, *map(str, arguments), "--json"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def text_file():
-    return sorted((DEMO / "text").glob("*.txt"))[0]
 
 
 def make_model(family, folder):
@@ -46,7 +29,7 @@ def make_model(family, folder):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
-    tokenizer.train([str(text_file())], trainer)
+    tokenizer.train([str(TEXT)], trainer)
     sizes = dict(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=64, intermediate_size=80, num_hidden_layers=2, head_dim=16,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256, bos_token_id=None, eos_token_id=None,
@@ -67,13 +50,13 @@ class Subject:
     def __init__(self, model, folder):
         self.model, self.folder, self.reports = model, folder, {}
         self.statistics = folder / "statistics"
-        kvista("calibrate", model, "--text", text_file(), "--window", 128, "--tokens", 4096, "-o", self.statistics)
+        answer("calibrate", model, "--text", TEXT, "--window", 64, "--tokens", 1024, "-o", self.statistics)
 
     def export(self, method):
         target, project = self.folder / method, self.folder / f"{method}.kvista"
         if method not in self.reports:
-            kvista("plan", self.model, "--stats", self.statistics, "--method", method, *METHODS[method], "-o", project)
-            self.reports[method] = kvista("export", project, "-o", target, "--form", "latent")
+            answer("plan", self.model, "--stats", self.statistics, "--method", method, *METHODS[method], "-o", project)
+            self.reports[method] = answer("export", project, "-o", target, "--form", "latent")
             assert self.reports[method]["verified"]
         return project, target, self.reports[method]
 
@@ -85,7 +68,7 @@ def subjects(tmp_path_factory):
     def get(name):
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            model = DEMO / "model"
+            model = MODEL
             if name != "demo":
                 model = folder / "model"
                 make_model(name, model)
@@ -123,7 +106,7 @@ def test_logits_are_those_of_the_plan(subjects, name, method, tmp_path):
     found = model(ids, use_cache=False).logits
     save_file({"input_ids": ids}, tmp_path / "input.safetensors")
     for subject in (project, folder):
-        kvista("forward", subject, "--input", tmp_path / "input.safetensors", "-o", tmp_path / "output.safetensors")
+        answer("forward", subject, "--input", tmp_path / "input.safetensors", "-o", tmp_path / "output.safetensors")
         expected = load_file(tmp_path / "output.safetensors")["logits"]
         assert_same_logits(found, expected, coded=method.startswith("coded"))
 
@@ -145,21 +128,21 @@ def test_generation_uses_a_cache_of_the_planned_size(subjects, method):
 def test_perplexity_is_what_evaluate_says(subjects):
     _, folder, _ = subjects("demo").export("coded")
     model, tokenizer = load(folder), AutoTokenizer.from_pretrained(folder)
-    ids = tokenizer(text_file().read_text(), return_tensors="pt", add_special_tokens=False).input_ids[0]
+    ids = tokenizer(TEXT.read_text(), return_tensors="pt", add_special_tokens=False).input_ids[0]
     windows = ids[: 4 * 128].view(4, 128)
     loss = torch.stack([model(window[None], labels=window[None]).loss for window in windows]).mean()
-    evaluated = kvista("evaluate", folder, "--text", text_file(), "--window", 128, "--windows", 4)
+    evaluated = answer("evaluate", folder, "--text", TEXT, "--window", 128, "--windows", 4)
     assert evaluated["meanNll"] == pytest.approx(loss.item(), abs=2e-3)  # codes at an edge, as above
 
 
 def test_dense_runs_in_the_stock_architecture(subjects, tmp_path):
     project, _, _ = subjects("demo").export("joint")
-    kvista("export", project, "-o", tmp_path / "dense", "--form", "dense")
+    answer("export", project, "-o", tmp_path / "dense", "--form", "dense")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "dense", torch_dtype=torch.float32).eval()
     assert type(model).__name__ == "LlamaForCausalLM"
     ids = torch.randint(0, model.config.vocab_size, (2, 40), generator=torch.Generator().manual_seed(1))
     save_file({"input_ids": ids}, tmp_path / "input.safetensors")
-    kvista("forward", project, "--input", tmp_path / "input.safetensors", "-o", tmp_path / "output.safetensors")
+    answer("forward", project, "--input", tmp_path / "input.safetensors", "-o", tmp_path / "output.safetensors")
     with torch.no_grad():
         found = model(ids).logits
     assert (found - load_file(tmp_path / "output.safetensors")["logits"]).abs().max() < 1e-3
