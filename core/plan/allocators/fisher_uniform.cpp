@@ -15,8 +15,6 @@ namespace kvista {
 
 namespace {
 
-constexpr std::int64_t kPaperBlock = 32;
-
 /// The groups of one side of one layer; the paper scores whole projections.
 struct Projection {
   std::vector<std::size_t> units;
@@ -65,8 +63,8 @@ void shareOut(std::vector<Projection>& projections, std::int64_t total) {
 }
 
 /// The rule of Palu and ReCalKV (methods.md sections 8 and 9): the total rank by Fisher score over projections, even
-/// over a projection's groups, rounded half to even to multiples of 32, at least 32. It repairs nothing afterwards, so
-/// what it achieves differs from what was asked for. Its block of 32 is fixed; the request's rank step is not used.
+/// over a projection's groups, rounded half to even to multiples of the rank step, at least one. It repairs nothing afterwards, so
+/// what it achieves differs from what was asked for. The papers' step is 32, which heads of 32 would all keep whole.
 Result<Allocation> allocate(const AllocationRequest& request) {
   KVISTA_CHECK(checkRequest(request));
   if (request.allowedWidths.size() != 2)
@@ -75,6 +73,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
                             request.allowedWidths.size()),
                 "Use waterline or uniform for coded plans.");
   const int width = request.allowedWidths.back();
+  const std::int64_t block = request.rankStep;
 
   Allocation allocation;
   allocation.widths.resize(request.units.size());
@@ -101,7 +100,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 
   for (const Projection& projection : projections) {
     const std::int64_t each = projection.rank / static_cast<std::int64_t>(projection.units.size());
-    const std::int64_t rounded = std::max(roundHalfToEven(each, kPaperBlock), kPaperBlock);
+    const std::int64_t rounded = std::max(roundHalfToEven(each, block), block);
     for (const std::size_t index : projection.units) {
       const BudgetUnit& unit = request.units[index];
       const auto rank = std::clamp<std::int64_t>(rounded, unit.minimumRank, unit.maximumRank);
@@ -112,7 +111,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
   summarise(request, allocation);
   allocation.note.clear();
   if (allocation.achievedBytes != allocation.requestedBytes)
-    allocation.note = fmt::format("Rounding ranks to multiples of {} turned {} bytes a token into {}.", kPaperBlock,
+    allocation.note = fmt::format("Rounding ranks to multiples of {} turned {} bytes a token into {}.", block,
                                   allocation.requestedBytes, allocation.achievedBytes);
   return allocation;
 }
@@ -120,7 +119,7 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 }  // namespace
 
 Allocator fisherUniformAllocator() {
-  return {"fisher_uniform", "The paper's rule: ranks by Fisher score of the projection, rounded to 32.", allocate, "Palu (Chang et al., 2024); ReCalKV (2025)"};
+  return {"fisher_uniform", "The paper's rule: ranks by Fisher score of the projection, rounded to the rank step.", allocate, "Palu (Chang et al., 2024); ReCalKV (2025)"};
 }
 
 }  // namespace kvista

@@ -43,47 +43,6 @@ TEST(AllocatorsTest, RegistryFindsByName) {
   EXPECT_EQ(findAllocator("fair").error().hint, "Known allocators: waterline uniform fisher_uniform energy minimax erank lorc head-mean.");
 }
 
-TEST(HeadMeanTest, HeadsOfALayerGetTheSmallestRankThatLosesNoMoreThanAllOthers) {
-  std::mt19937 random(5);
-  for (int trial = 0; trial < 50; ++trial) {
-    AllocationRequest request = randomRequest(random, {0, 16}, {24, 24, 24, 24, 24, 24});
-    for (std::size_t i = 0; i < request.units.size(); ++i) request.units[i].layer = static_cast<int>(i / 2);
-    request.rankStep = 4;
-    request.budgetBytes = 2 * 4 * static_cast<std::int64_t>(4 + random() % 24);
-    const Allocation allocation = allocate("head-mean", request);
-    const std::vector<int> ranks = ranksOf(allocation);
-    EXPECT_LE(allocation.achievedBytes, request.budgetBytes);
-    const auto meanTail = [&](std::size_t layer, int rank) {
-      double mean = 0;
-      for (const std::size_t unit : {2 * layer, 2 * layer + 1}) {
-        const auto& values = request.units[unit].spectrum.eigenvalues;
-        double whole = 0, tail = 0;
-        for (std::size_t i = 0; i < values.size(); ++i) (static_cast<int>(i) < rank ? whole : tail) += values[i];
-        mean += tail / (whole + tail) / 2;
-      }
-      return mean;
-    };
-    double level = 0;
-    for (std::size_t layer = 0; layer < 3; ++layer) {
-      EXPECT_EQ(ranks[2 * layer], ranks[2 * layer + 1]);
-      level = std::max(level, meanTail(layer, ranks[2 * layer]));
-    }
-    // No step that still fits would go to the layer that loses most.
-    std::size_t worst = 0;
-    for (std::size_t layer = 1; layer < 3; ++layer)
-      if (meanTail(layer, ranks[2 * layer]) > meanTail(worst, ranks[2 * worst])) worst = layer;
-    EXPECT_TRUE(ranks[2 * worst] == 24 || request.budgetBytes - allocation.achievedBytes < 2 * 4 * 2);
-    // A layer above what the level needs got its last step only after all others were no better off.
-    for (std::size_t layer = 0; layer < 3; ++layer)
-      if (ranks[2 * layer] > 0 && request.budgetBytes - allocation.achievedBytes < 2 * 4 * 2) {
-        EXPECT_GE(meanTail(layer, ranks[2 * layer] - 4), level - 1e-12);
-      }
-  }
-  AllocationRequest coded = randomRequest(random, {0, 1, 2, 4, 8}, {8});
-  coded.budgetBytes = 4;
-  EXPECT_THAT(findAllocator("head-mean").value()->allocate(coded).error().message, HasSubstr("hands out ranks"));
-}
-
 TEST(AllocatorsTest, AllRefuseWhatIsNotARequest) {
   AllocationRequest good;
   good.units = {unitOf({3, 2, 1})};
@@ -333,6 +292,7 @@ TEST(LorcTest, FractionsFallWithTheConditionNumbersThatAreStillToCome) {
 AllocationRequest paperRequest(double keyScore, double valueScore, std::int64_t totalRank) {
   AllocationRequest request;
   request.allowedWidths = {0, 16};
+  request.rankStep = 32;
   request.budgetBytes = 2 * totalRank;
   for (const int size : {128, 128, 256}) {
     BudgetUnit unit = unitOf(std::vector<double>(static_cast<std::size_t>(size), 1.0));
@@ -375,6 +335,21 @@ TEST(FisherUniformTest, LargestRemainderComesFirst) {
   // which is 1.5 blocks and rounds to 2.
   const auto ranks = ranksOf(allocate("fisher_uniform", paperRequest(99, 1, 97)));
   EXPECT_EQ(ranks, (std::vector<int>{64, 64, 32}));
+}
+
+TEST(FisherUniformTest, TheStepIsTheRequestsSoThatNarrowHeadsAreNotKeptWhole) {
+  AllocationRequest request;
+  request.allowedWidths = {0, 16};
+  for (int head = 0; head < 4; ++head) {
+    request.units.push_back(unitOf(std::vector<double>(32, 1.0)));
+    request.units.back().layer = head / 2;
+  }
+  request.units[0].fisherScore = request.units[1].fisherScore = 3;
+  request.budgetBytes = 2 * 64;  // of 128 numbers half, three quarters of it for the first layer
+  request.rankStep = 8;
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", request)), (std::vector<int>{24, 24, 8, 8}));
+  request.rankStep = 32;
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", request)), (std::vector<int>{32, 32, 32, 32}));
 }
 
 TEST(FisherUniformTest, RefusesCodedWidths) {
