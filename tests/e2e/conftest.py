@@ -1,5 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
+import os
+import tempfile
+
 import pytest
 import torch
 
@@ -8,6 +11,9 @@ from program import MODEL, TEXTS, answer
 from studio_window import Display, calibrated_project
 
 torch.set_num_threads(1)  # the models are tiny: more threads only wait for each other
+# Where transformers copies the code of exports to, by the last name of their folder: other tests run beside these.
+_modules = tempfile.TemporaryDirectory(prefix="kvista-modules-")
+os.environ["HF_MODULES_CACHE"] = _modules.name
 
 
 @pytest.fixture(scope="module")
