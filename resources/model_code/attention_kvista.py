@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from .blocks_kvista import KVistaNorm, norm_of
-from .cache_kvista import LatentCoder
+from .cache_kvista import LatentCoder, LayerCache
 from .rotation_kvista import rotate
 
 
@@ -92,6 +92,7 @@ class KVistaAttention(nn.Module):
         self.groups = nn.ModuleList([KVistaGroup(group, self.columns(group), hidden_size) for group in groups])
         order = [column for group in self.groups for column in group.columns]
         self.restore = sorted(range(len(order)), key=order.__getitem__)  # group by group -> keys, then values
+        self.owners = [self.head_of(column) for column in range(self.key_width + value_width)]
 
         def projection(side, width):
             if any(slot[0] == side for group in groups if group["input"] == "heads" for slot in group["slots"]):
@@ -170,7 +171,32 @@ class KVistaAttention(nn.Module):
         rebuilt = torch.cat([group.decode(*parts) for group, *parts in zip(self.groups, numbers, packed)], -1)
         if self.restore != list(range(len(self.restore))):
             rebuilt = rebuilt[..., self.restore]
-        return entry.insert_exact(rebuilt, index)
+        return entry.insert_exact(rebuilt, index, self.owners)
+
+    def head_of(self, column):
+        """Whose it is of [keys of all heads; values of all heads]."""
+        return column // self.head_dim if column < self.key_width else (column - self.key_width) // self.value_head_dim
+
+    def cached_heads(self, entry, index, angles):
+        """Keys and values as the cache has them, [batch, tokens, heads, width]: `index` and `angles` are those of its tokens."""
+        if entry.heads is not None:
+            return entry.heads.keys.read().transpose(1, 2), entry.heads.values.read().transpose(1, 2)
+        rebuilt = self.rebuild(entry, index)
+        keys, values = rebuilt[..., : self.key_width], rebuilt[..., self.key_width :]
+        if self.after_rope:
+            keys = keys.unflatten(-1, (-1, self.head_dim))
+        else:
+            if self.k_proj is not None and self.k_proj.bias is not None:
+                keys = keys + self.k_proj.bias
+            keys = self.heads_of(keys, self.k_norm, angles, self.head_dim)
+        if self.v_proj is not None and self.v_proj.bias is not None:
+            values = values + self.v_proj.bias
+        return keys, values.unflatten(-1, (-1, self.value_head_dim))
+
+    def attended_heads(self, keys, values):
+        """What attention sees of the cache's heads."""
+        values = self.clipped(values)
+        return (keys, values) if self.latent is None else self.latent.keys_and_values(keys, values)
 
     def attend_by_kernels(self, entry, queries, angles):
         """Queries of one new token [batch, 1, heads, width], every row of whose batch is whole."""
@@ -185,15 +211,20 @@ class KVistaAttention(nn.Module):
         return self.o_proj(mixed.flatten(1).unsqueeze(1))
 
     def linear_biases_of(self, index, dtype):
-        """What ALiBi adds to scaled scores, [batch, heads, 1, tokens]."""
+        """What ALiBi adds to scaled scores, [batch, heads, 1, tokens]; `index` [batch, tokens], or with heads' own between."""
         slopes = torch.tensor(self.linear_biases["slopes"], device=index.device)
         if self.linear_biases.get("bfloat16", False):
             slopes = slopes.bfloat16()
-        added = (slopes[:, None, None] * index.clamp(min=0)[:, None, None, :]).to(dtype)
+        index = index.unsqueeze(1) if index.dim() == 2 else index
+        index = index.repeat_interleave(self.heads // index.shape[1], 1) if index.shape[1] > 1 else index
+        added = (slopes[:, None, None] * index.clamp(min=0).unsqueeze(2)).to(dtype)
         return added * self.scale if self.linear_biases.get("before_scale", False) else added
 
     def attend(self, queries, keys, values, index, mask):
-        """All [batch, heads, tokens, width]; `mask` [batch, 1, new, all] is true where a new token sees another."""
+        """All [batch, heads, tokens, width]; `mask` [batch, 1 or heads of the cache, new, all] is true where a new token sees
+        another."""
+        if mask.shape[1] > 1:
+            mask = mask.repeat_interleave(self.heads // mask.shape[1], 1)
         added = mask
         if self.linear_biases is not None:
             added = self.linear_biases_of(index, queries.dtype).masked_fill(~mask, -torch.inf)
@@ -217,7 +248,13 @@ class KVistaAttention(nn.Module):
         new_angles = None if angles is None else tuple(part[:, -new:] for part in angles)
         outputs = self.project(hidden, new_angles)
         numbers, packed = zip(*(group.encode(hidden, outputs) for group in self.groups))
-        entry.append(torch.cat(numbers, -1), torch.cat(packed, -1), outputs, index[:, -new:])
+        fresh = (torch.cat(numbers, -1), torch.cat(packed, -1), outputs, index[:, -new:])
+        if entry.heads is None:
+            entry.append(*fresh)
+        else:
+            own = LayerCache(0)
+            own.append(*fresh)
+            entry.hold(*self.cached_heads(own, index[:, -new:], new_angles), index[:, -new:])
 
         queries = self.queries(hidden, new_angles)
         if self.query_growth is not None:
@@ -225,19 +262,10 @@ class KVistaAttention(nn.Module):
             queries = queries * (1 + self.query_growth["rate"] * ages.log1p()).to(queries.dtype)[..., None, None]
         if mask is None and self.kernels is not None and entry.length > entry.exact_tokens:
             return self.attend_by_kernels(entry, queries, angles)
-        rebuilt = self.rebuild(entry, index)
-        keys, values = rebuilt[..., : self.key_width], rebuilt[..., self.key_width :]
-        if self.after_rope:
-            keys = keys.unflatten(-1, (-1, self.head_dim))
-        else:
-            if self.k_proj is not None and self.k_proj.bias is not None:
-                keys = keys + self.k_proj.bias
-            keys = self.heads_of(keys, self.k_norm, angles, self.head_dim)
-        if self.v_proj is not None and self.v_proj.bias is not None:
-            values = values + self.v_proj.bias
-        values = self.clipped(values).unflatten(-1, (-1, self.value_head_dim))
-        if self.latent is not None:
-            keys, values = self.latent.keys_and_values(keys, values)
+        if entry.asked:
+            entry.ask(queries)
+        angles, index, mask = entry.placed(angles, index, mask)
+        keys, values = self.attended_heads(*self.cached_heads(entry, index, angles))
 
         share = self.heads // keys.shape[2]
         keys, values = (part.transpose(1, 2).repeat_interleave(share, 1) for part in (keys, values))

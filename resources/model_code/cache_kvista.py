@@ -10,25 +10,17 @@ Padding: a token's index counts the real tokens of its row, as the attention mas
 `exact_tokens` are exact, so every row of a padded batch is computed as it would be alone. (Records exist for all columns
 of the batch but the first `exact_tokens`, which can only hold padding or exact tokens; where padding has pushed an exact
 token to a later column, its record is not used.)
+
+Under a policy (policy_kvista.py) a layer holds the tokens of some columns only, its places; what belongs to all columns, such as
+indices, masks and rotations, is brought to the places before attention sees it.
 """
 
 import torch
 from torch.nn import functional
 from transformers.cache_utils import Cache
 
-
-def pack_codes(codes, bits):
-    """Codes [..., count] (uint8, below 2**bits) to bytes [..., ceil(count * bits / 8)], first code in the lowest bits."""
-    in_byte = 8 // bits
-    codes = functional.pad(codes, (0, -codes.shape[-1] % in_byte)).unflatten(-1, (-1, in_byte))
-    shifts = torch.arange(0, 8, bits, dtype=torch.uint8, device=codes.device)
-    return (codes << shifts).sum(-1, dtype=torch.uint8)
-
-
-def unpack_codes(packed, bits, count):
-    """Inverse of pack_codes."""
-    shifts = torch.arange(0, 8, bits, dtype=torch.uint8, device=packed.device)
-    return ((packed.unsqueeze(-1) >> shifts) & (2**bits - 1)).flatten(-2)[..., :count]
+from .codes_kvista import pack_codes, unpack_codes
+from .policy_kvista import Policy
 
 
 class LatentCoder:
@@ -74,6 +66,9 @@ class LatentCoder:
 class LayerCache:
     """Records of one layer. All tensors are [batch, tokens, ...]."""
 
+    asked = 0  # of the last tokens' queries, held for a policy
+    heads = None  # how a policy holds keys and values in place of records
+
     def __init__(self, exact_tokens):
         self.exact_tokens = exact_tokens
         self.length = 0
@@ -102,7 +97,7 @@ class LayerCache:
         column = found.int().argmax(-1, keepdim=True).expand(-1, -1, outputs.shape[2])
         self.exact = torch.where(found.any(-1, keepdim=True), outputs.gather(1, column), self.exact)
 
-    def insert_exact(self, rebuilt, index):
+    def insert_exact(self, rebuilt, index, owners):
         """`rebuilt` [batch, records, width] with the exact tokens put in: [batch, length, width]."""
         if not self.exact_tokens:
             return rebuilt
@@ -111,12 +106,23 @@ class LayerCache:
         is_exact = (index >= 0) & (index < self.exact_tokens)
         return torch.where(is_exact.unsqueeze(-1), self.exact.gather(1, place), rebuilt)
 
+    def placed(self, angles, index, mask):
+        """What belongs to the tokens that are held, of what belongs to all."""
+        return angles, index, mask
+
+    def bytes_per_token(self):
+        """Of a further token of one sequence."""
+        records = [tensor for tensor in (self.numbers, self.packed) if tensor is not None]
+        return sum(tensor.shape[-1] * tensor.element_size() for tensor in records)
+
+    NAMES = ("numbers", "packed", "exact")
+
     def tensors(self):
-        return [tensor for tensor in (self.numbers, self.packed, self.exact) if tensor is not None]
+        return [tensor for name in self.NAMES if (tensor := getattr(self, name)) is not None]
 
     def transform(self, change):
         """Applies `change` to every tensor (a choice of rows)."""
-        for name in ("numbers", "packed", "exact"):
+        for name in self.NAMES:
             tensor = getattr(self, name)
             if tensor is not None:
                 setattr(self, name, change(tensor))
@@ -129,15 +135,109 @@ class LayerCache:
             self.numbers, self.packed = self.numbers[:, :records], self.packed[:, :records]
 
 
+class PlacedLayer(LayerCache):
+    """One layer under a policy. Each head, or all heads of a layer where their tokens can only go together, has tokens at places
+    [batch, heads or 1, tokens], the columns of the batch where they stood; -1: an empty place. The exact tokens' records stay."""
+
+    NAMES = (*LayerCache.NAMES, "places", "queries")
+
+    def __init__(self, exact_tokens, units, asked, heads):
+        super().__init__(exact_tokens)
+        self.units, self.asked, self.heads = units, asked, heads
+        self.places = self.queries = None
+
+    def append(self, numbers, packed, outputs, index):
+        self.numbers = numbers.contiguous() if self.numbers is None else torch.cat([self.numbers, numbers], 1)
+        self.packed = packed.contiguous() if self.packed is None else torch.cat([self.packed, packed], 1)
+        self._extend(index)
+        if self.exact_tokens:
+            self._keep_exact(outputs, index)
+
+    def hold(self, keys, values, index):
+        """In place of append, heads [batch, new, heads, width] as attention sees them."""
+        self.heads.keys.append(keys.transpose(1, 2))
+        self.heads.values.append(values.transpose(1, 2))
+        self._extend(index)
+
+    def _extend(self, index):
+        columns = torch.arange(self.length, self.length + index.shape[1], dtype=torch.int32, device=index.device)
+        columns = columns.expand(len(index), self.units, -1)
+        self.places = columns.contiguous() if self.places is None else torch.cat([self.places, columns], 2)
+        self.length += index.shape[1]
+
+    def ask(self, queries):
+        """Holds the last queries, [batch, heads, asked, width]."""
+        queries = queries.transpose(1, 2)
+        queries = queries if self.queries is None else torch.cat([self.queries, queries], 2)
+        self.queries = queries[:, :, -self.asked :].contiguous()
+
+    def placed(self, angles, index, mask):
+        """Angles [batch, places, units, pairs], indices [batch, units, places] and mask [batch, units, new, places]."""
+        places, is_held = self.places.clamp(min=0).long(), self.places >= 0
+        rows = torch.arange(len(places), device=places.device)[:, None, None]
+        if angles is not None:
+            angles = tuple(part[rows, places].transpose(1, 2) for part in angles)
+        if mask is not None:
+            mask = mask.expand(-1, self.units, -1, -1).gather(3, places.unsqueeze(2).expand(-1, -1, mask.shape[2], -1))
+            mask = mask & is_held.unsqueeze(2)
+        return angles, index[rows, places].masked_fill(~is_held, -1), mask
+
+    def insert_exact(self, rebuilt, index, owners):
+        """`owners` [width]: of each column the head. Indices as `placed` answers them."""
+        if not self.exact_tokens:
+            return rebuilt
+        index = index.transpose(1, 2)
+        index = index[..., owners] if self.units > 1 else index.expand(-1, -1, len(owners))
+        is_exact = (index >= 0) & (index < self.exact_tokens)
+        return torch.where(is_exact, self.exact.gather(1, index.clamp(0, self.exact_tokens - 1)), rebuilt)
+
+    def take(self, stays, groups):
+        """Leaves the places where `stays` [batch, units, places] holds. `groups`: the unit of each group of latents and how many of a
+        record's numbers and bytes are its."""
+        counts = stays.sum(-1)
+        order = torch.sort((~stays).byte(), dim=-1, stable=True).indices[..., : int(counts.max())]
+        is_empty = torch.arange(order.shape[-1], device=order.device) >= counts.unsqueeze(-1)
+        self.places = self.places.gather(2, order).masked_fill(is_empty, -1)
+        if self.heads is not None:
+            for side in (self.heads.keys, self.heads.values):
+                side.take(order.expand(-1, side.stored[0].shape[1], -1))
+            return
+        units, *sizes = zip(*groups)
+        for name, parts in zip(("numbers", "packed"), sizes):
+            taken = [
+                part.gather(1, order[:, unit].unsqueeze(-1).expand(-1, -1, part.shape[-1]))
+                for unit, part in zip(units, getattr(self, name).split(parts, -1))
+            ]
+            setattr(self, name, torch.cat(taken, -1))
+
+    def bytes_per_token(self):
+        if self.heads is None:
+            return super().bytes_per_token()
+        return sum(part.shape[1] * part.shape[3] * part.element_size() for part in (self.heads.keys.fresh, self.heads.values.fresh))
+
+    def tensors(self):
+        return super().tensors() + ([] if self.heads is None else self.heads.tensors())
+
+    def transform(self, change):
+        super().transform(change)
+        if self.heads is not None:
+            self.heads.transform(change)
+
+    def keep(self, length):
+        raise NotImplementedError("A cache under a policy does not hold every token, so it cannot be taken back to an earlier one.")
+
+
 class KVistaCache(Cache):
-    """The cache of a whole model, filled by its forward pass: `KVistaCache(model.config)`."""
+    """The cache of a whole model, filled by its forward pass: `KVistaCache(model.config)`. `config.kvista["policy"]` = None
+    before it is made leaves out the policy that the model was exported with."""
 
     is_compileable = False
 
     def __init__(self, config):
         if isinstance(self, torch.nn.Module):  # transformers 4.44
             torch.nn.Module.__init__(self)
-        self.layers = [LayerCache(config.kvista["exact_tokens"]) for _ in range(config.num_hidden_layers)]
+        self.config = config
+        self.reset()
 
     def nbytes(self):
         """Bytes of everything the cache holds."""
@@ -146,8 +246,7 @@ class KVistaCache(Cache):
     def bytes_per_token(self):
         """Bytes that each further token of one sequence costs, over all layers, measured on the tensors. A 16-bit
         direction counts as what it takes in the model's dtype, so 4 bytes in a model loaded as float32."""
-        records = [tensor for layer in self.layers for tensor in (layer.numbers, layer.packed) if tensor is not None]
-        return sum(tensor.shape[-1] * tensor.element_size() for tensor in records)
+        return sum(layer.bytes_per_token() for layer in self.layers)
 
     def get_seq_length(self, layer_idx=0):
         return self.layers[layer_idx].length
@@ -182,7 +281,12 @@ class KVistaCache(Cache):
                 layer.keep(max_length)
 
     def reset(self):
-        self.layers = [LayerCache(layer.exact_tokens) for layer in self.layers]
+        exact_tokens, layers = self.config.kvista["exact_tokens"], range(self.config.num_hidden_layers)
+        self.policy = Policy(self.config) if self.config.kvista.get("policy") else None
+        if self.policy is None:
+            self.layers = [LayerCache(exact_tokens) for _ in layers]
+        else:
+            self.layers = [PlacedLayer(exact_tokens, self.policy.units, self.policy.queries, self.policy.heads()) for _ in layers]
 
     def _transform(self, change):
         for layer in self.layers:
@@ -200,7 +304,7 @@ class KVistaCache(Cache):
 
     @property
     def is_croppable(self):
-        return True
+        return self.policy is None
 
     @property
     def is_sliding(self):

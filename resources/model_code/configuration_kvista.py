@@ -74,6 +74,12 @@ class KVistaConfig(PretrainedConfig):
       "value_head_dim": 64,                   head_dim; of the cache's value heads
       "key_position": "before_rope",          or "after_rope": where keys are compressed
       "exact_tokens": 4,                      the first tokens of a sequence stay exact
+      "policy": {                             none; which tokens stay while the cache grows, and how they are held
+        "name": "snapkv+fp8", "share": 0.25, "interval": 64,    see policy_kvista.py
+        "positions": "unit",                  whose places count 4 bytes a token whatever keys need: "none", "layer" or "unit"
+        "chooser": {"name": "snapkv", "queries": 32, "reach": 3, "sinks": 0, "window": 32, "exempt": 0},    none; with its options
+        "holder": {"name": "fp8"}             none; likewise. Only where every group is the identity
+      },
       "layers": [{
         "block": 0,                           index into blocks
         "groups": [{

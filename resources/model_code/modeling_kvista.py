@@ -12,9 +12,12 @@ from transformers import GenerationMixin
 from .attention_kvista import KVistaAttention, KVistaGroup
 from .blocks_kvista import KVistaNorm  # noqa: F401: of a folder transformers 4.44 takes along only what this file itself imports
 from .cache_kvista import KVistaCache, LayerCache
+from .codes_kvista import pack_codes  # noqa: F401
 from .configuration_kvista import KVistaConfig
 from .decoder_kvista import KVistaCausalDecoder, KVistaDecoder
+from .held_kvista import HOLDERS  # noqa: F401
 from .kernels_kvista import LatentKernels, load_kernels
+from .policy_kvista import Policy  # noqa: F401
 from .rotation_kvista import rotary_frequencies
 
 
@@ -111,10 +114,12 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
         hidden = self.embed(embedded, position_ids)
         angles = self.angles(torch.cat([before, position_ids], 1), hidden.dtype)
 
-        if self.operators is not None and past == 0 and not self.training and self.runs_kernels(hidden):
+        policy = None if past_key_values is None else past_key_values.policy
+        by_operators = self.operators is not None and policy is None and self.runs_kernels(hidden)
+        if by_operators and past == 0 and not self.training:
             self.choose_kernels(hidden.dtype)
         # Kernels take one new token of every row that has no padding and whose positions count from its beginning.
-        alone = self.operators is not None and new == 1 and past > 0 and not torch.is_grad_enabled() and self.runs_kernels(hidden)
+        alone = by_operators and new == 1 and past > 0 and not torch.is_grad_enabled()
         whole = alone and bool((seen.all() & (position_ids[:, -1] == past).all()).item())
         exact_tokens, masks = self.config.kvista["exact_tokens"], {}
         hidden_states = []
@@ -126,6 +131,8 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
                 masks[window] = self.mask(seen, past, window)
             entry = LayerCache(exact_tokens) if past_key_values is None else past_key_values.layers[number]
             hidden = layer(hidden, None if rope is None else angles[rope], index, None if by_kernels else masks[window], entry)
+        if policy is not None:
+            policy.read(past_key_values.layers, self.layers, angles, index, self.mask)
         return self.output(hidden, hidden_states, past_key_values, output_hidden_states, return_dict)
 
 

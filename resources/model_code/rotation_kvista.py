@@ -21,8 +21,9 @@ def rotary_frequencies(rope, length):
 
 def rotate(states, angles, interleaved):
     """Rotates the pairs (j, j + r/2), or (2j, 2j + 1) if `interleaved`, of the first r numbers of each head. `states` [batch,
-    tokens, heads, width]; `angles` cosines and sines, each [batch, tokens, r/2]."""
-    cosine, sine = (part.unsqueeze(2).to(states.dtype) for part in angles)
+    tokens, heads, width]; `angles` cosines and sines, each [batch, tokens, r/2], or [batch, tokens, heads, r/2] where heads hold
+    tokens of their own."""
+    cosine, sine = ((part if part.dim() == 4 else part.unsqueeze(2)).to(states.dtype) for part in angles)
     half = cosine.shape[-1]
     turning, rest = states[..., : 2 * half], states[..., 2 * half :]
     if interleaved:
