@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <numeric>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
@@ -15,14 +19,15 @@
 
 namespace kvista {
 
-PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device)
-    : plan_(plan), factors_(factors), shape_(shape), exactTokens_(plan.exactTokens), layers_(static_cast<std::size_t>(shape.layers)), waiting_(plan.chain > 1 ? static_cast<std::size_t>(shape.layers) : plan.sharedFrom.size()) {
+PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device, LatentChange change)
+    : plan_(plan), factors_(factors), shape_(shape), device_(device), change_(std::move(change)), exactTokens_(plan.exactTokens),
+      layers_(static_cast<std::size_t>(shape.layers)), waiting_(plan.chain > 1 ? static_cast<std::size_t>(shape.layers) : plan.sharedFrom.size()) {
   if (plan.storage == Storage::plainQuantised) {
     plain_.emplace(plan, shape, device);
     return;
   }
   for (std::size_t i = 0; i < factors.size(); ++i) {
-    if (factors[i].isIdentity()) continue;
+    if (factors[i].isIdentity() && !change_) continue;
     const Group& group = plan.groups[i];
     if (readsAnotherLayer(plan, group.slots.front().layer)) continue;
     for (const auto& [name, tensor] : kFactorTensors)
@@ -52,7 +57,9 @@ std::unique_ptr<SequenceStore> PlanTransform::makeStore(const Decoder& decoder) 
 }
 
 at::Tensor PlanTransform::throughLatent(const Step& step, const at::Tensor& outputs) const {
-  return rebuiltFrom(codeAndDecode(latentOf(outputs, step.factors), step.factors), step.factors);
+  if (step.factors.isIdentity()) return change_(outputs);
+  const at::Tensor latents = codeAndDecode(latentOf(outputs, step.factors), step.factors);
+  return rebuiltFrom(change_ ? change_(latents) : latents, step.factors);
 }
 
 at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const {
@@ -63,12 +70,13 @@ at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor&
                  tokenDimension);
 }
 
+void PlanTransform::beginPass() const {
+  for (auto& left : waiting_) left.clear();
+}
+
 KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
   if (plain_) return plain_->quantise(layer, raw);
   if (waiting_.empty()) return throughCache(layer, raw, std::nullopt);
-  if (layer == 0 && last_ != 0)  // a new pass: one that was stopped may have left something
-    for (auto& left : waiting_) left.clear();
-  last_ = layer;
   std::optional<KeyValues> before;
   if (readsAnotherLayer(plan_, layer) || isPredicted(plan_, layer)) {
     auto& own = waiting_[static_cast<std::size_t>(layer)];
@@ -90,7 +98,7 @@ KeyValues PlanTransform::throughCache(int layer, const KeyValues& raw, const std
 
   const at::Tensor original = at::cat({raw.keys, raw.values}, -1);
   at::Tensor changed = original;
-  if (before) {  // one latent of all that the layer before does not predict
+  if (before && !steps.front().factors.isIdentity()) {  // one latent of all that the layer before does not predict
     const GroupFactors& factors = steps.front().factors;
     const at::Tensor foreseen = at::matmul(at::cat({before->keys, before->values}, -1), factors.prediction.t().to(original.scalar_type()));
     changed = keepExact(throughLatent(steps.front(), original - foreseen) + foreseen, original, 1);
