@@ -3,6 +3,7 @@
 """Several processes that share their work, started as torchrun, Slurm and MPI start them."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -13,7 +14,8 @@ from safetensors.torch import load_file
 
 from program import DONE, ENVIRONMENT, MODEL, PROGRAM, TEXTS, USAGE, answer, complaint, run
 
-EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", "64", "--windows", "100"]  # 4 batches of 32 windows, the last one smaller
+WINDOW = ["--window", "64"]  # and 2048 tokens, or 32 windows, a batch
+EVALUATION = ["--text", TEXTS / "evaluation.txt", *WINDOW, "--windows", "100"]  # 4 batches, the last one smaller
 ENVIRONMENT_FAULT = 4
 
 
@@ -67,6 +69,15 @@ class Together:
         return texts
 
 
+def read_until(stream, words):
+    """Byte by byte: what comes behind them is left to be read."""
+    said = b""
+    while not said.endswith(words):
+        part = os.read(stream.fileno(), 1)
+        assert part, said
+        said += part
+
+
 def together(size, *arguments, starter=torchrun):
     """What rank 0 prints with --json, seen that the others print nothing at all."""
     with Together(size, *arguments, "--json", starter=starter) as processes:
@@ -105,14 +116,14 @@ def assert_same_statistics(one, other):
 def alone(tmp_path_factory):
     """A short text, and statistics and plan of one process."""
     folder = tmp_path_factory.mktemp("alone")
-    (folder / "text.txt").write_text((TEXTS / "calibration.txt").read_text()[:24_000])
+    (folder / "text.txt").write_text((TEXTS / "calibration.txt").read_text()[:18_000])
     run("calibrate", MODEL, *calibration(folder), "-o", folder / "one.kvstats")
     answer("plan", MODEL, "--stats", folder / "one.kvstats", "--times-smaller", 8, "-o", folder / "one.kvista")
     return folder
 
 
 def calibration(alone):
-    return ["--text", alone / "text.txt", "--window", "64"]
+    return ["--text", alone / "text.txt", *WINDOW]
 
 
 @pytest.mark.parametrize("size, starter", [(2, torchrun), (3, slurm)])
@@ -140,12 +151,12 @@ def test_perplexity_is_that_of_one_process(alone):
 
 
 def test_more_processes_than_batches_do_no_harm(alone):
-    few = ["--text", TEXTS / "evaluation.txt", "--window", "64", "--windows", "3"]  # one batch
+    few = ["--text", TEXTS / "evaluation.txt", *WINDOW, "--windows", "3"]  # one batch
     assert together(2, "evaluate", MODEL, *few)["perplexity"] == answer("evaluate", MODEL, *few)["perplexity"]
 
 
 def test_comparing_and_compressing_share_the_work_too(alone, tmp_path):
-    few = ["--text", TEXTS / "evaluation.txt", "--window", "64", "--windows", "40"]
+    few = ["--text", TEXTS / "evaluation.txt", *WINDOW, "--windows", "40"]
     compared = together(2, "compare", MODEL, alone / "one.kvista", *few)
     assert compared["b"]["perplexity"] == answer("evaluate", alone / "one.kvista", *few)["perplexity"]
     small = together(2, "compress", MODEL, *calibration(alone), "--windows", "40", "--evaluate-on", TEXTS / "evaluation.txt",
@@ -189,9 +200,8 @@ def test_one_that_is_killed_is_named_and_the_rest_is_taken_up_again(alone, tmp_p
     command = ["calibrate", MODEL, *calibration(alone), "-o", target]
     with Together(3, *command, "-v") as processes:
         victim = processes.members[1]
-        for line in victim.stderr:
-            if line.startswith("calibrate (rank 1 of 3): "):
-                break
+        for rank in (1, 0, 2):  # all have begun
+            read_until(processes.members[rank].stderr, b"calibrate (rank %d of 3): " % rank)
         victim.send_signal(signal.SIGKILL)
         texts = processes.finish([ENVIRONMENT_FAULT, -signal.SIGKILL, ENVIRONMENT_FAULT])
     for rank in (0, 2):
@@ -218,7 +228,7 @@ def test_one_that_fails_is_named_by_the_others(tmp_path):
     def each(rank, size, _):
         return torchrun(rank, size, port)
 
-    command = ["calibrate", MODEL, "--window", "64", "--windows", "32", "-o", tmp_path / "a.kvstats", "--text"]
+    command = ["calibrate", MODEL, *WINDOW, "--windows", "32", "-o", tmp_path / "a.kvstats", "--text"]
     missing = tmp_path / "empty.txt"
     missing.write_text("")
     with Together(2, *command, missing, starter=each) as processes:  # rank 0 reads the text for all
