@@ -58,6 +58,7 @@ LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool g
   sum_ = at::zeros({n}, sums);
   sinkSum_ = at::zeros({n}, sums);
   rotatedKeys_ = at::zeros({h, d, d}, sums);
+  rotatedKeySum_ = at::zeros({h, d}, sums);
   rotatedQueries_ = at::zeros({h, d, d}, sums);
   attentionMaps_ = at::zeros({h, h}, sums);
   if (!gradients) return;
@@ -95,6 +96,7 @@ void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias,
   const at::Tensor samplePositions = at::tensor(positions, at::kInt);
 
   terms.emplace_back(&rotatedKeys_, secondMomentByHead(record.rotatedKeys, shape_.kvHeads));
+  terms.emplace_back(&rotatedKeySum_, record.rotatedKeys.sum(at::IntArrayRef{0, 2}, false, at::kDouble));
   if (record.rotatedQueries.size(3) == record.rotatedKeys.size(3)) appendQueries(record, attention, firstWindow, terms);
   if (fisherKeys_.defined()) appendGradients(record, terms);
   for (const auto& [sum, term] : terms) sum->add_(term);
@@ -183,6 +185,7 @@ LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
   result.sinkSum = sinkSum_.cpu().clone();
   result.sinkFactor = compactFactor(at::cat(sinkRows_)).cpu();
   result.rotatedKeys = symmetric(rotatedKeys_);
+  result.rotatedKeySum = rotatedKeySum_.cpu().clone();
   if (rotatedQueries_.any().item<bool>()) {  // all zero: the queries are of another width
     result.rotatedQueries = symmetric(rotatedQueries_);
     result.attentionMaps = ((attentionMaps_ + attentionMaps_.t()) / 2).cpu();
@@ -206,7 +209,7 @@ LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
 
 std::vector<std::pair<const char*, at::Tensor*>> LayerAccumulator::sums() {
   std::vector<std::pair<const char*, at::Tensor*>> parts = {
-      {"second_moment", &secondMoment_}, {"sum", &sum_}, {"sink_sum", &sinkSum_}, {"rotated_keys", &rotatedKeys_},
+      {"second_moment", &secondMoment_}, {"sum", &sum_}, {"sink_sum", &sinkSum_}, {"rotated_keys", &rotatedKeys_}, {"rotated_key_sum", &rotatedKeySum_},
       {"rotated_queries", &rotatedQueries_}, {"attention_maps", &attentionMaps_}};
   if (fisherKeys_.defined()) {
     parts.insert(parts.end(), {{"fisher_keys", &fisherKeys_},

@@ -53,7 +53,7 @@ class LayerAccumulator {
   std::int64_t sampleRowsPerWindow_;
   // All in float64.
   at::Tensor secondMoment_, sum_, sinkSum_;
-  at::Tensor rotatedQueries_, attentionMaps_;
+  at::Tensor rotatedKeySum_, rotatedQueries_, attentionMaps_;
   at::Tensor rotatedKeys_, fisherKeys_, fisherValues_, fisherRotatedKeys_, sinkFisherKeys_, sinkFisherValues_;
   at::Tensor keyGradientSquares_, valueGradientSquares_;    // [kv, D]: squares of the weight gradients of each window
   std::vector<at::Tensor> sinkRows_, sample_, samplePositions_;

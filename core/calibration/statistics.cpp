@@ -142,7 +142,7 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
     layer.sinkSum = layer.sinkSum + other.sinkSum;
     layer.sinkFactor = compactFactor(at::cat({layer.sinkFactor, other.sinkFactor}));
     layer.rotatedKeys = layer.rotatedKeys + other.rotatedKeys;
-    for (at::Tensor LayerStatistics::*part : {&LayerStatistics::rotatedQueries, &LayerStatistics::attentionMaps})
+    for (at::Tensor LayerStatistics::*part : {&LayerStatistics::rotatedKeySum, &LayerStatistics::rotatedQueries, &LayerStatistics::attentionMaps})
       layer.*part = (layer.*part).defined() && (other.*part).defined() ? layer.*part + other.*part : at::Tensor();
     if (sum.gradients) {
       layer.fisherKeys = layer.fisherKeys + other.fisherKeys;

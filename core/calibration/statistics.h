@@ -40,6 +40,7 @@ struct LayerStatistics {
   /// The sinks' part of the same, which can outweigh all others: every later token attends to them.
   at::Tensor sinkFisherKeys, sinkFisherValues;
   at::Tensor rotatedKeys;               ///< Second moment of keys after norm and RoPE, [kvHeads, d, d].
+  at::Tensor rotatedKeySum;             ///< Sum of the same, [kvHeads, d]; undefined in files of earlier programs.
   /// Second moment of the queries of each KV head's group after norm and RoPE, [kvHeads, d, d], and the products of the
   /// attention maps of KV heads (probabilities, mean over a group's queries) at sampled tokens, [kvHeads, kvHeads]. Undefined in
   /// statistics of version 2 and where queries are of another width than keys.

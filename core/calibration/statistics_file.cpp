@@ -36,6 +36,7 @@ std::vector<Part> partsOf(const ModelShape& shape, bool ofInput, bool gradients)
                              {"sink_factor", &LayerStatistics::sinkFactor, at::kFloat, {-1, n}},
                              {"sink_sum", &LayerStatistics::sinkSum, at::kDouble, {n}},
                              {"rotated_keys", &LayerStatistics::rotatedKeys, at::kByte, {h, d, d}},
+                             {"rotated_key_sum", &LayerStatistics::rotatedKeySum, at::kDouble, {h, d}, true},
                              {"rotated_queries", &LayerStatistics::rotatedQueries, at::kByte, {h, d, d}, true},
                              {"attention_maps", &LayerStatistics::attentionMaps, at::kDouble, {h, h}, true},
                              {"sample", &LayerStatistics::sample, at::kBFloat16, {-1, n}},

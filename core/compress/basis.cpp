@@ -153,7 +153,7 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
     moments.metricValues_ = here(values) / tokens;
   }
   if (request.keyPosition == KeyPosition::afterRope)
-    moments.rotatedCovariance_ = here(sums.rotatedKeys) / static_cast<double>(statistics->tokens);
+    KVISTA_CHECK(moments.takeRotatedKeys(sums, static_cast<double>(statistics->tokens)));
   if (request.metric == Metric::eigen) {
     KVISTA_ASSIGN(const at::Tensor queries, queryMetric(decoder, sums, layer, request.keyPosition));
     moments.queries_ = here(queries) / static_cast<double>(statistics->tokens);
@@ -163,6 +163,20 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
   if (!request.codedWidths.empty())
     moments.sample_ = sampledOutputs(decoder, *statistics, layer, request.keyPosition).to(decoder.options().device);
   return moments;
+}
+
+/// Of all tokens: no sums of rotated keys leave the sinks out.
+Result<void> LayerMoments::takeRotatedKeys(const LayerStatistics& sums, double tokens) {
+  const auto here = [this](const at::Tensor& numbers) { return numbers.to(covariance_.device(), at::kDouble); };
+  rotatedCovariance_ = here(sums.rotatedKeys) / tokens;
+  if (!sums.rotatedKeySum.defined()) {
+    if (!request_.centred) return {};
+    return fail(ErrorCode::invalidArgument, "The statistics hold no sums of rotated keys, which bases around the mean need of keys after RoPE.",
+                "They are of an earlier version: calibrate again.");
+  }
+  rotatedMean_ = here(sums.rotatedKeySum) / tokens;
+  if (request_.centred) rotatedCovariance_ = rotatedCovariance_ - rotatedMean_.unsqueeze(2) * rotatedMean_.unsqueeze(1);
+  return {};
 }
 
 Result<void> LayerMoments::weighByAttention(const Decoder& decoder, const LayerStatistics* sums, int layer) {
@@ -202,7 +216,10 @@ at::Tensor LayerMoments::sampleOf(const at::Tensor& sample, const std::vector<Sl
   return sample.defined() ? sample.index_select(1, columnsOf(slots, shape_).to(sample.device())) : at::Tensor();
 }
 
-at::Tensor LayerMoments::meanOf(const std::vector<Slot>& slots) const { return ofSlots(mean_, slots); }
+at::Tensor LayerMoments::meanOf(const std::vector<Slot>& slots) const {
+  if (rotatedMean_.defined() && slots.front().side == Side::key) return rotatedMean_[slots.front().head];
+  return ofSlots(mean_, slots);
+}
 
 at::Tensor LayerMoments::metricOf(const Slot& slot) const {
   const at::Tensor& blocks = slot.side == Side::key ? metricKeys_ : metricValues_;
@@ -272,7 +289,8 @@ Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const
                            {rotaryDim_, isInterleaved_});
   }
   KVISTA_ASSIGN(const Weighted metric, weighted(slots));
-  return basisOf(metric, {}, {sampleOf(sample_, slots), mean_, mean_}, slots);
+  const at::Tensor mean = request_.centred ? meanOf(slots) : at::Tensor();
+  return basisOf(metric, {}, {sampleOf(sample_, slots), mean, mean});
 }
 
 Result<GroupBasis> LayerMoments::decomposeRest(const std::vector<Slot>& slots, const at::Tensor& rest) const {
@@ -283,7 +301,7 @@ Result<GroupBasis> LayerMoments::decomposeRest(const std::vector<Slot>& slots, c
     return fail(ErrorCode::numerical, fmt::format("What the layer before does not predict of layer {} is not finite.", slots.front().layer),
                 "Look for damaged weights with `kvista inspect --weights`, or plan without a chain.");
   metric.matrix = (weighted + weighted.t()) / 2;
-  return basisOf(metric, {}, {rest, {}, {}}, slots);
+  return basisOf(metric, {}, {rest, {}, {}});
 }
 
 Result<GroupBasis> LayerMoments::compensate(const std::vector<Slot>& slots, const PrefixMoments& prefix) const {
@@ -304,11 +322,11 @@ Result<GroupBasis> LayerMoments::compensate(const std::vector<Slot>& slots, cons
   const at::Tensor regression = at::eye(values.size(0), values.options()) + at::matmul(at::matmul(shift, vectors * inverse), vectors.t());
   const at::Tensor explained = at::matmul(at::matmul(regression, second), regression.t());
   metric.matrix = (explained + explained.t()) / 2;
-  return basisOf(metric, regression, {sampleOf(prefix.sample, slots), prefix.compressedMean, prefix.originalMean}, slots);
+  const auto own = [&](const at::Tensor& mean) { return request_.centred ? ofSlots(mean, slots) : at::Tensor(); };
+  return basisOf(metric, regression, {sampleOf(prefix.sample, slots), own(prefix.compressedMean), own(prefix.originalMean)});
 }
 
-GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen,
-                                 const std::vector<Slot>& slots) const {
+GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen) const {
   const auto [values, vectors] = at::linalg_eigh(metric.matrix);
   const at::Tensor falling = values.flip(0).clamp_min(0);
   const at::Tensor basis = vectors.flip(1);
@@ -318,8 +336,8 @@ GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regre
   const at::Tensor down = regression.defined() ? at::matmul(basis.t(), regression) : basis.t();
   result.down = metric.root.defined() ? at::matmul(down, metric.root) : down.contiguous();
   if (request_.centred) {
-    result.shift = -at::matmul(result.down, ofSlots(seen.mean, slots));
-    result.offset = ofSlots(seen.target, slots);
+    result.shift = -at::matmul(result.down, seen.mean);
+    result.offset = seen.target;
   }
   const at::Tensor there = falling.cpu();
   const double* first = there.const_data_ptr<double>();

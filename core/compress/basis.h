@@ -67,7 +67,8 @@ class LayerMoments {
   [[nodiscard]] Result<std::vector<double>> eigenvalues(const std::vector<Slot>& slots) const;
   /// Mean second moment of all outputs a token, or their covariance if it is centred, [2kv, 2kv] float64 (before RoPE).
   [[nodiscard]] const at::Tensor& covariance() const { return covariance_; }
-  /// Mean of the outputs of some slots over the tokens that `covariance` was taken of, in their order (before RoPE).
+  /// Mean of the outputs of some slots over the tokens that `covariance` was taken of, in their order; of rotated keys
+  /// over all tokens, where keys are compressed after RoPE.
   [[nodiscard]] at::Tensor meanOf(const std::vector<Slot>& slots) const;
   /// The same for the outputs of some slots, in their order; of the rotated key where keys are compressed after RoPE.
   [[nodiscard]] at::Tensor covarianceOf(const std::vector<Slot>& slots) const;
@@ -82,6 +83,7 @@ class LayerMoments {
  private:
   /// Puts in the metrics of queries and of the output projection. `sums` may be null where no queries are asked for.
   Result<void> weighByAttention(const Decoder& decoder, const LayerStatistics* sums, int layer);
+  Result<void> takeRotatedKeys(const LayerStatistics& sums, double tokens);
   void damp();
   /// M^1/2 C M^1/2 of some slots, symmetric to the bit, with M^1/2 and M^-1/2 (undefined: the identity).
   struct Weighted {
@@ -95,11 +97,10 @@ class LayerMoments {
   /// Outputs as a basis sees them.
   struct Seen {
     at::Tensor sample;        // what steps are fitted to, [rows, n]
-    at::Tensor mean, target;  // [2kv], all slots: of what is seen, and of what is to be rebuilt; where it is centred
+    at::Tensor mean, target;  // [n]: of what is seen, and of what is to be rebuilt; where it is centred
   };
   /// `metric.matrix` decomposed. `regression`: B in the metric's coordinates, undefined where it is the identity.
-  [[nodiscard]] GroupBasis basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen,
-                                   const std::vector<Slot>& slots) const;
+  [[nodiscard]] GroupBasis basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen) const;
 
   ModelShape shape_;
   BasisRequest request_;
@@ -108,6 +109,7 @@ class LayerMoments {
   at::Tensor covariance_;         // [2kv, 2kv], a token
   at::Tensor mean_;               // [2kv]; undefined for weights alone
   at::Tensor rotatedCovariance_;  // [kvHeads, d, d], a token; keys after RoPE only
+  at::Tensor rotatedMean_;        // [kvHeads, d]; as rotatedCovariance_, where it is centred
   at::Tensor queries_;            // As rotatedCovariance_, of the queries; Metric::eigen only
   std::optional<GroupBasis> common_;  // Of the whole layer, where several share their `down`
   at::Tensor metricKeys_, metricValues_;  // [kvHeads, d, d] a token; undefined: identity

@@ -22,6 +22,17 @@ at::Tensor firstWindows(const at::Tensor& ids) {
   return ids.narrow(0, 0, std::min(kWindows, ids.size(0))).narrow(1, 0, std::min(kTokens, ids.size(1))).to(at::kLong);
 }
 
+Result<void> checkMap(const std::vector<int>& map, int layers) {
+  const auto bad = [](std::string problem) { return fail(ErrorCode::invalidArgument, std::move(problem), "Make a map with `kvista sharing`."); };
+  if (map.size() != static_cast<std::size_t>(layers)) return bad(fmt::format("The map is of {} layers, the model has {}.", map.size(), layers));
+  for (int layer = 0; layer < layers; ++layer) {
+    const int source = map[static_cast<std::size_t>(layer)];
+    if (source < 0 || source > layer || map[static_cast<std::size_t>(source)] != source)
+      return bad(fmt::format("In the map layer {} reads layer {}, which must be itself or an earlier one with its own cache.", layer, source));
+  }
+  return {};
+}
+
 Result<double> cosineWith(const Decoder& decoder, const at::Tensor& ids, const at::Tensor& original, const std::vector<int>& sharedFrom,
                           const Task& task) {
   CompressionPlan plan;  // whose layers are stored as they are
@@ -53,6 +64,7 @@ Result<Matrix> layerDistances(const Decoder& decoder, const at::Tensor& ids, con
 }
 
 Result<double> cosineWithSharing(const Decoder& decoder, const at::Tensor& ids, const std::vector<int>& sharedFrom, const Task& task) {
+  KVISTA_CHECK(checkMap(sharedFrom, decoder.shape().layers));
   const at::Tensor some = firstWindows(ids);
   KVISTA_ASSIGN(const ForwardResult original, decoder.forward(some, nullptr, {}, false, task));
   return cosineWith(decoder, some, original.hiddenLast.to(at::kDouble), sharedFrom, task);

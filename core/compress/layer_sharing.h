@@ -36,7 +36,8 @@ struct LayerSharing {
 /// cache. Looks at the first windows of `ids`. Error: invalidArgument where not as many pairs are good enough.
 Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, const SharingRequest& request, const Task& task);
 
-/// Mean over tokens of the cosine between the final states of the model as it is and with layers reading others' caches.
+/// Mean over tokens of the cosine between the final states of the model as it is and with layers reading others' caches. Error:
+/// invalidArgument for what is no map of the model's layers.
 Result<double> cosineWithSharing(const Decoder& decoder, const at::Tensor& ids, const std::vector<int>& sharedFrom, const Task& task);
 
 }  // namespace kvista

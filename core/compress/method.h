@@ -23,7 +23,7 @@ struct Method {
   Storage storage = Storage::lowRank16;
   std::vector<int> widths = {0, 16};
   std::string_view allocator = "waterline";
-  int rankStep = 8;
+  int rankStep = 8;                ///< Of wide groups; see fittingRankStep.
   int exactTokens = 0;             ///< First tokens of a sequence that stay exact.
   bool weightsOnly = false;        ///< Second moments from the weights alone: no text needed.
   /// ReCalKV: layer after layer, each decomposed for the inputs that the compressed layers before it hand on, its values
@@ -50,6 +50,15 @@ std::string_view whyNotChained(const Method& method);
 
 /// Why plans of a method cannot be centred (CompressionPlan::centred), likewise.
 std::string_view whyNotCentred(const Method& method);
+
+/// Why plans of a method cannot leave their offline calibration out (CompressionPlan::uncalibrated), likewise.
+std::string_view whyNotUncalibrated(const Method& method);
+
+/// Why layers of a method's plans cannot read the cache of another (CompressionPlan::sharedFrom), likewise.
+std::string_view whyNotShared(const Method& method);
+
+/// The method's rank step, halved until the narrowest groups have four of it: whole heads of 32 are no choice of ranks.
+int fittingRankStep(const Method& method, const ModelShape& shape);
 
 /// Every method; a new one is a file in methods/ and one line in methods.cpp.
 const std::vector<Method>& methods();

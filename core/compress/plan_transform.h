@@ -34,6 +34,7 @@ class PlanTransform final : public CacheTransform {
  private:
   /// One group of one layer, ready to run.
   struct Step {
+  void beginPass() const override;
     at::Tensor columns;       // int64, of [keys | values]; undefined: all of them in order
     GroupFactors factors;     // on the device
     int rotatedHead = -1;     // the key head, where keys are compressed after RoPE
@@ -51,7 +52,6 @@ class PlanTransform final : public CacheTransform {
   std::vector<std::vector<Step>> layers_;
   // What each layer will read of another, whole or to predict its own, in the order of the pass: its windows may go through one layer before the next.
   mutable std::vector<std::deque<KeyValues>> waiting_;
-  mutable int last_ = 0;
 };
 
 }  // namespace kvista

@@ -17,6 +17,7 @@
 #include "core/compress/measures/measures.h"
 #include "core/model/device.h"
 #include "core/plan/allocate.h"
+#include "core/plan/head_mean.h"
 #include "core/plan/plan_groups.h"
 #include "core/plan/plan_names.h"
 
@@ -44,9 +45,9 @@ Result<void> checkRanks(const PlanRequest& request, const Settings& settings) {
   return {};
 }
 
-Result<Settings> settingsOf(const PlanRequest& request) {
+Result<Settings> settingsOf(const PlanRequest& request, const ModelShape& shape) {
   KVISTA_ASSIGN(const Method* preset, findMethod(request.method));
-  Settings settings{*preset, request.rankStep.value_or(preset->rankStep)};
+  Settings settings{*preset};
   settings.minimumRank = request.minimumRank.value_or(settings.minimumRank);
   settings.maximumRank = request.maximumRank.value_or(settings.maximumRank);
   if (request.grouping) settings.method.grouping = *request.grouping;
@@ -57,6 +58,7 @@ Result<Settings> settingsOf(const PlanRequest& request) {
   if (request.measure) settings.method.measure = *request.measure;
   if (!(request.damping >= 0) || request.damping > kMaxDamping)
     return fail(ErrorCode::invalidArgument, fmt::format("A damping of {} is not possible; it must be 0 to {}.", request.damping, kMaxDamping));
+  settings.rankStep = request.rankStep.value_or(fittingRankStep(settings.method, shape));
   if (settings.rankStep < 1)
     return fail(ErrorCode::invalidArgument, fmt::format("A rank step of {} is not possible; it must be at least 1.", settings.rankStep));
   if (settings.method.groupSize < (settings.method.sharesHeads && !request.groupSize ? 0 : 1))
@@ -119,16 +121,16 @@ Result<void> checkChoices(const PlanRequest& request, const Method& method) {
   if (method.metric == Metric::eigen && method.keyPosition != KeyPosition::afterRope)
     return refuse("compresses keys before RoPE; the metric eigen looks at queries as attention has them", "--metric");
   if (method.layersTogether > 1 && method.metric != Metric::identity) return refuse("has factors that layers share, whose errors all weigh alike", "--metric");
-  if (request.uncalibrated && !method.sequential) return refuse("calibrates no values that could stay as they are", "--no-calibration");
+  if (const std::string_view why = whyNotUncalibrated(method); request.uncalibrated && !why.empty()) return refuse(why, "--no-calibration");
+  if (request.eps && method.allocator != "head-mean") return refuse(fmt::format("hands ranks out by {}, which knows no eps", method.allocator), "--eps");
   if (request.unwhitened) {
     if (const std::string_view why = whyNotUnwhitened(method); !why.empty()) return refuse(why, "--no-whitening");
     if (needsText) return refuse(fmt::format("weighs errors by the metric {}, which needs text", nameIn(kMetrics, method.metric)), "--no-whitening");
     if (request.compensate) return refuse("cannot be compensated and decompose the weights alone", "--no-whitening");
     if (request.sinkFree || request.centred) return refuse("takes its bases from the weights alone; there are no tokens to leave out and no mean", "--no-whitening");
   }
-  const bool isAfterRope = method.keyPosition == KeyPosition::afterRope;
-  if (!request.sharedFrom.empty() && (method.sequential || isAfterRope || method.storage == Storage::plainQuantised || request.compensate))
-    return refuse("needs every layer's own cache", "--sharing");
+  if (const std::string_view why = whyNotShared(method); !request.sharedFrom.empty() && !why.empty()) return refuse(why, "--sharing");
+  if (!request.sharedFrom.empty() && request.compensate) return refuse("needs every layer's own cache to be compensated", "--sharing");
   if (method.chain < 1 || method.chain > kMaxChain)
     return fail(ErrorCode::invalidArgument, fmt::format("A chain of {} layers is not possible; it must be 1 to {}.", method.chain, kMaxChain));
   if (method.chain > 1) {
@@ -390,7 +392,7 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
 }
 
 Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& shape) {
-  KVISTA_ASSIGN(const Settings settings, settingsOf(request));
+  KVISTA_ASSIGN(const Settings settings, settingsOf(request, shape));
   const Method& method = settings.method;
   LossModel best;
   best.gradients = true;  // of the best calibration
@@ -428,9 +430,9 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
 
 Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
                                  const ProcessGroup& processes) {
-  KVISTA_ASSIGN(Settings settings, settingsOf(request));
-  const Method& method = settings.method;
   const ModelShape& shape = decoder.shape();
+  KVISTA_ASSIGN(Settings settings, settingsOf(request, shape));
+  const Method& method = settings.method;
   if (method.sharesHeads && method.grouping != "common-key") KVISTA_CHECK(boundHeads(request.target, shape, settings));
   KVISTA_CHECK(checkStatistics(decoder, statistics, method));
   KVISTA_ASSIGN(CompressionPlan plan, draftPlan(request, shape));
@@ -465,7 +467,11 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
                                 request.manual ? &request.manual->groups : nullptr, kept, task, processes));
       result.bases = kept.take();
       plan.groups = std::move(laidOut.groups);
-      KVISTA_CHECK(checkRanksFit(settings, laidOut.units, budgetBytes(request.target, shape)));
+      if (request.eps) {
+        KVISTA_ASSIGN(const std::int64_t bytes, bytesForEps({laidOut.units, method.widths, settings.rankStep}, *request.eps));
+        plan.target = {Target::Kind::bytesPerToken, static_cast<double>(bytes)};
+      }
+      KVISTA_CHECK(checkRanksFit(settings, laidOut.units, budgetBytes(plan.target, shape)));
       KVISTA_ASSIGN(result.planned, allocateBudget(plan, laidOut.units, method.widths, context));
       result.units = std::move(laidOut.units);
       if (plan.chain > 1) {

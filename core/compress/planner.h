@@ -39,6 +39,8 @@ struct PlanRequest {
   bool unwhitened = false;               ///< CompressionPlan::unwhitened.
   bool uncalibrated = false;             ///< CompressionPlan::uncalibrated; for methods that calibrate values offline.
   std::vector<int> sharedFrom;           ///< CompressionPlan::sharedFrom; empty: the method's.
+  /// Instead of the target, with the allocator head-mean: the smallest cache whose heads lose no more (core/plan/head_mean.h).
+  std::optional<double> eps;
   std::optional<int> chain;              ///< CompressionPlan::chain; absent: the method's.
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.
   std::string device = "h200";           ///< Profile that `auto` grouping and the cost model look at.

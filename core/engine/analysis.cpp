@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "core/compress/cache_spectra.h"
@@ -16,6 +17,11 @@ Matrix matrixOf(const at::Tensor& tensor) {
   const at::Tensor numbers = tensor.to(at::kFloat).cpu().contiguous();
   const float* begin = numbers.const_data_ptr<float>();
   return {static_cast<int>(numbers.size(0)), static_cast<int>(numbers.size(1)), {begin, begin + numbers.numel()}};
+}
+
+void takeRow(const Matrix& from, int row, Matrix& to) {
+  const std::ptrdiff_t begin = std::ptrdiff_t{row} * to.columns;
+  std::copy_n(from.values.begin() + begin, to.columns, to.values.begin() + begin);
 }
 
 }  // namespace
@@ -57,6 +63,11 @@ Result<PlanErrorsRecord> planErrorsOf(const Decoder& decoder, const Statistics& 
     errors.keys = std::move(measured.keys);
     errors.values = std::move(measured.values);
   }
+  for (int layer = 0; layer < decoder.shape().layers; ++layer) {
+    if (!readsAnotherLayer(plan, layer)) continue;
+    takeRow(measured.keys, layer, errors.keys);
+    takeRow(measured.values, layer, errors.values);
+  }
   return PlanErrorsRecord{std::move(errors.keys), std::move(errors.values), std::move(errors.keyLoss), std::move(errors.valueLoss),
                           std::move(measured.logits), std::move(measured.attentionOutputs)};
 }
@@ -78,6 +89,7 @@ PlanRequest requestOf(const PlanWish& wish) {
   request.unwhitened = wish.unwhitened;
   request.uncalibrated = wish.uncalibrated;
   request.sharedFrom = wish.sharedFrom;
+  request.eps = wish.eps;
   request.chain = wish.chain;
   request.device = wish.device;
   request.context = wish.context;

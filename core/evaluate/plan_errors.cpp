@@ -106,7 +106,7 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
       KVISTA_ASSIGN(const LayerMoments seen, LayerMoments::of(decoder, &statistics, layer, seenRequest));
       for (std::size_t i = 0; i < plan.groups.size(); ++i) {
         const Group& group = plan.groups[i];
-        if (group.slots.front().layer != layer) continue;
+        if (group.slots.front().layer != layer || readsAnotherLayer(plan, layer)) continue;  // no moments say how alike two layers are
         KVISTA_CHECK(task.checkStop());
         at::Tensor covariance = seen.covarianceOf(group.slots), error;  // [n, n]
         if (!group.isUncompressed()) {
@@ -145,6 +145,7 @@ Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& s
     MeasuredErrors measured{unknown(shape.layers, shape.kvHeads), unknown(shape.layers, shape.kvHeads), unknown(shape.layers, shape.queryHeads),
                             unknown(shape.layers, shape.queryHeads)};
     const at::Tensor positions = at::arange(tokens, at::TensorOptions(at::kLong).device(decoder.options().device)).repeat({ids.size(0)});
+    transform.beginPass();
     const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
       const int layer = record.layer;
       KVISTA_CHECK(task.checkStop());

@@ -20,7 +20,8 @@ struct PlanErrors {
 /// At the calibration's second moments, without running the model: what the kept directions leave of them, and with codes in the eigenbasis
 /// of a group lambda_i D_i of direction i, D_i the relative distortion of its width (1: dropped, 0: 16 bits; methods.md sections 2 and
 /// 10), where directions do not mix. Keys after RoPE are compared after RoPE. Empty for plain quantisation, which has no basis.
-/// What ReCalKV's value calibration changes after the decomposition is not counted.
+/// What ReCalKV's value calibration changes after the decomposition is not counted. NaN for layers that read the cache of another: the
+/// moments of each layer do not say how alike two are.
 Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan, const Task& task);
 
 /// Errors that a short pass over the first calibration windows shows, each layer on the original model's input: up to 4

@@ -132,6 +132,7 @@ PassContext Decoder::beginPass(std::int64_t tokens, const CacheTransform* transf
 
 Result<at::Tensor> Decoder::runLayers(const at::Tensor& ids, const CacheTransform* transform,
                                       const LayerVisitor& visitor, const Task& task) const {
+  if (transform != nullptr) transform->beginPass();
   if (options_.streamLayers) return runLayersStreamed(ids, transform, visitor, task);
   const PassContext pass = beginPass(ids.size(1), transform);
   at::Tensor hidden = embedTokens(description_, weights_, ids, 0);
@@ -187,6 +188,7 @@ Result<at::Tensor> Decoder::nextToken(const at::Tensor& ids, DecoderCache& cache
     KVISTA_CHECK(checkLength(cache.tokens + ids.size(1)));
     const c10::NoGradGuard noGrad;
     cache.layers.resize(static_cast<std::size_t>(description_.shape.layers));
+    if (transform != nullptr) transform->beginPass();
     const PassContext pass = beginPass(cache.tokens + ids.size(1), transform);
     if (cache.store) {
       for (std::size_t i = 0; i < pass.ropes.size() && cache.tokens > 0; ++i) {

@@ -74,6 +74,8 @@ class SequenceStore {
 class CacheTransform {
  public:
   virtual ~CacheTransform() = default;
+  /// A pass through all layers begins: what one that was stopped has left behind is void.
+  virtual void beginPass() const {}
   /// Outputs of `layer`'s projections without their bias, before norm and RoPE.
   virtual KeyValues beforeRope(int layer, KeyValues raw) const {
     (void)layer;

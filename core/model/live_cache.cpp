@@ -79,6 +79,8 @@ Result<at::Tensor> Decoder::extend(const at::Tensor& ids, LiveCache& cache, cons
     for (const RopeDescription& rope : description_.ropes) ropes.push_back(rotaryTable(rope, places, length));
     const PassContext pass{description_, weights_, std::move(ropes), transform};
     at::Tensor hidden = embedTokens(description_, weights_, ids.to(options_.device), cache.tokens);
+    for (const CacheTransform* one : {transform, cache.beside})
+      if (one != nullptr) one->beginPass();
     std::optional<LayerStream> stream;
     if (options_.streamLayers)
       stream.emplace(description_, weights_, options_.device, options_.dtype, LayerStream::upwards(description_.shape.layers));

@@ -86,7 +86,7 @@ struct CompressionPlan {
   /// stored like all. Plans that keep those exact (exactTokens) do so in any case.
   bool sinkFree = false;
   /// Bases are those of the outputs less their mean over tokens, which is put back when they are read: no direction is spent on
-  /// what all tokens have in common (methods.md section 6). Not for keys after RoPE, whose mean depends on their position.
+  /// what all tokens have in common (methods.md section 6). Of keys after RoPE it is the mean over the calibration's positions.
   bool centred = false;
   int scaleBlock = 64;  ///< plainQuantised: tokens that share a key channel's scale and zero.
   /// Factors are fitted to what the compressed layers before hand on, so that they rebuild the outputs of the model as it is

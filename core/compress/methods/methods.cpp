@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/plan/grouping.h"
+
 // One line a method: X(name) is the function `Method nameMethod()` of its file in this folder.
 #define KVISTA_METHODS(X) \
   X(coded) \
@@ -68,7 +70,6 @@ std::string_view whyNotCompensated(const Method& method) {
 std::string_view whyNotCentred(const Method& method) {
   if (method.weightsOnly) return "looks at weights alone, which have no mean over tokens";
   if (method.storage == Storage::plainQuantised) return "has no bases";
-  if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, whose mean depends on their position";
   if (method.sharesHeads) return "makes heads of a stock checkpoint, which keeps no mean";
   if (method.sharesLayers) return "makes no bases";
   return method.sequential ? "goes from layer to layer in a way of its own" : "";
@@ -84,6 +85,25 @@ std::string_view whyNotUnwhitened(const Method& method) {
   if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, which the weights alone do not give";
   if (method.sharesLayers) return "makes no bases";
   return method.weightsOnly ? "looks at weights alone in any case" : "";
+}
+
+std::string_view whyNotUncalibrated(const Method& method) { return method.sequential ? "" : "calibrates no values that could stay as they are"; }
+
+std::string_view whyNotShared(const Method& method) {
+  if (method.storage == Storage::plainQuantised) return "stores each layer's own numbers, and needs every layer's own cache";
+  if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, and needs every layer's own cache";
+  return method.sequential ? "goes from layer to layer in a way of its own, and needs every layer's own cache" : "";
+}
+
+int fittingRankStep(const Method& method, const ModelShape& shape) {
+  constexpr int kSteps = 4;
+  const bool isHead = method.grouping == "head" || method.grouping == "values";
+  const bool isSized = findGrouping(method.grouping).has_value() && method.grouping != "all";
+  const int heads = isHead ? 1 : isSized ? std::clamp(method.groupSize, 1, shape.kvHeads) : shape.kvHeads;
+  const int width = heads * std::min(shape.headDim, shape.valueHeadDim);
+  int step = method.rankStep;
+  while (step > 1 && kSteps * step > width) step /= 2;
+  return step;
 }
 
 }  // namespace kvista

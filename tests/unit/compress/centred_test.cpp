@@ -164,6 +164,63 @@ TEST(CentredPlan, CompensatedIsTheSameBeforeTheFirstCompressedLayer) {
   EXPECT_GT(relativeDifference(through(compensated[1]), through(plain[1])), 5e-3);
 }
 
+TEST(CentredPlan, OfKeysAfterRopeTakesAwayTheirMeanOverTheCalibrationsPositions) {
+  at::Tensor rows;  // of head 3 of layer 1
+  const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
+    if (record.layer == 1) rows = record.rotatedKeys.select(1, 3).flatten(0, 1).to(at::kDouble);
+    return {};
+  };
+  valueOf(shortDecoder().forward(demoWindows(12).ids, nullptr, visitor, false, {}));
+  const at::Tensor mean = rows.mean(at::IntArrayRef{0}), around = rows - mean;
+  BasisRequest request;
+  request.metric = Metric::identity;
+  request.keyPosition = KeyPosition::afterRope;
+  request.centred = true;
+  const std::vector<Slot> slots = {{1, Side::key, 3}};
+  const LayerMoments moments = valueOf(LayerMoments::of(shortDecoder(), &shortStatistics(), 1, request));
+  EXPECT_LE(relativeDifference(moments.meanOf(slots), mean), 1e-5);
+  EXPECT_LE(relativeDifference(moments.covarianceOf(slots), at::matmul(around.t(), around) / static_cast<double>(rows.size(0))), 1e-4);
+  // What is lost of the text's own keys is what the eigenvalues say, and less than without a mean.
+  const auto lost = [&](const LayerMoments& of) {
+    const GroupBasis basis = valueOf(of.decompose(slots));
+    Group group{slots, std::vector<std::uint8_t>(32, 0), false};
+    std::fill_n(group.widths.begin(), 8, std::uint8_t{16});
+    const GroupFactors factors = factorsOf(basis, group);
+    const at::Tensor keys = rows.to(at::kFloat);
+    const double measured = (keys - rebuiltFrom(latentOf(keys, factors), factors)).square().sum(1).mean().item<double>();
+    EXPECT_NEAR(measured / tail(basis.spectrum.eigenvalues, 8), 1, 1e-3);
+    return measured;
+  };
+  const double centred = lost(moments);
+  request.centred = false;
+  EXPECT_LT(centred, lost(valueOf(LayerMoments::of(shortDecoder(), &shortStatistics(), 1, request))));
+  // Statistics of earlier programs have no such mean.
+  Statistics earlier = shortStatistics();
+  for (LayerStatistics& layer : earlier.layers) layer.rotatedKeySum = at::Tensor();
+  request.centred = true;
+  EXPECT_THAT(errorOf(LayerMoments::of(shortDecoder(), &earlier, 1, request)).message, testing::HasSubstr("no sums of rotated keys"));
+}
+
+TEST(CentredPlan, OfKeysAfterRopeIsPlannedPredictedAndStored) {
+  for (const char* method : {"kqsvd", "coded-head"}) {
+    SCOPED_TRACE(method);
+    const PlanWithSpectra made = planned(requestOf(method, 0.25));
+    const CompressionPlan& plan = made.planned.plan;
+    EXPECT_TRUE(validate(plan, shortDecoder().shape()).empty());
+    const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
+    if (plan.storage == Storage::lowRank16) {
+      const auto predicted = valueOf(predictLoss(shortDecoder(), shortStatistics(), plan, factors, {}));
+      EXPECT_NEAR(*predicted / *made.planned.predictedLoss, 1, 1e-6);
+    }
+    const PlanTransform transform(plan, factors, shortDecoder().shape(), at::kCPU);
+    const KeyValues raw{gaussian({1, 9, 256}, 1).to(at::kFloat), gaussian({1, 9, 256}, 2).to(at::kFloat)};
+    const at::Tensor rotated = gaussian({1, 8, 9, 32}, 3).to(at::kFloat), changed = transform.afterRope(1, rotated);
+    const auto store = transform.makeStore(shortDecoder());
+    store->append(1, raw, rotated);
+    EXPECT_LE(relativeDifference(store->rebuilt(1).rotatedKeys, changed), plan.storage == Storage::coded ? 0.02 : 1e-5);
+  }
+}
+
 TEST(CentredPlan, IsRefusedWhereItMeansNothing) {
   const auto refused = [](const char* method) {
     const Error error = errorOf(makePlan(shortDecoder(), &shortStatistics(), requestOf(method, 0.5), {}));
@@ -171,7 +228,6 @@ TEST(CentredPlan, IsRefusedWhereItMeansNothing) {
     EXPECT_EQ(error.hint, "Leave out --centred, or choose another method.");
     return error.message;
   };
-  EXPECT_EQ(refused("coded-head"), "The method coded-head cannot be centred: it compresses keys after RoPE, whose mean depends on their position.");
   EXPECT_EQ(refused("svd"), "The method svd cannot be centred: it looks at weights alone, which have no mean over tokens.");
   EXPECT_EQ(refused("plain"), "The method plain cannot be centred: it has no bases.");
   EXPECT_EQ(refused("recalkv"), "The method recalkv cannot be centred: it goes from layer to layer in a way of its own.");
@@ -183,8 +239,8 @@ TEST(CentredPlan, IsRefusedWhereItMeansNothing) {
                                errorOf(decomposeGroups(shortDecoder(), &shortStatistics(), plan, {}, {}))})
       EXPECT_THAT(error.message, testing::StartsWith("The plan is centred, but its method"));
   }
-  plan.keyPosition = KeyPosition::afterRope;
-  EXPECT_THAT(validate(plan, shortDecoder().shape()), testing::Contains("The plan is centred, which needs keys before RoPE and a latent."));
+  plan.storage = Storage::plainQuantised;
+  EXPECT_THAT(validate(plan, shortDecoder().shape()), testing::Contains("The plan is centred, which needs a latent."));
 }
 
 }  // namespace

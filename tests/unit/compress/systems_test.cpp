@@ -271,6 +271,13 @@ TEST(KvSharer, ALayerReadsWhatAnotherHasStored) {
   EXPECT_EQ(largestDifference(read.keys, expected.keys), 0);
   EXPECT_EQ(largestDifference(read.values, expected.values), 0);
 
+  // A pass that memory stopped before it came to the reader leaves nothing to the next one.
+  shared.beginPass();
+  shared.beforeRope(0, second);
+  shared.beginPass();
+  shared.beforeRope(0, first);
+  EXPECT_EQ(largestDifference(shared.beforeRope(1, second).keys, expected.keys), 0);
+
   for (const auto& [map, words] : {std::pair{std::vector<int>{0}, "of 1 layers"}, {std::vector<int>{1, 1}, "Layer 0 reads the cache of layer 1"}}) {
     CompressionPlan wrong = plan;
     wrong.sharedFrom = map;
