@@ -31,11 +31,12 @@ QVariant ExperimentModel::cell(const ExperimentCell& cell, int role) const {
     case Qt::DisplayRole: return failed ? tr("failed") : decimalText(cell.perplexity, 2);
     case plainRole: return failed ? QString() : plainNumber(cell.perplexity);
     case Qt::FontRole: return cell.isBest ? QVariant(textFont(TextRole::strong)) : QVariant();
-    case Qt::ForegroundRole: return failed ? QVariant(colours().soft) : QVariant();
+    case Qt::ForegroundRole: return failed || cell.isAbove ? QVariant(colours().soft) : QVariant();
     case Qt::ToolTipRole: {
       if (failed) return cell.problem;
       const QString facts = tr("%1 of the bytes · perplexity %2").arg(percentText(cell.share, 1), changeText(cell.rise));
-      return cell.note.isEmpty() ? facts : facts + QLatin1Char('\n') + cell.note;
+      const QString above = cell.isAbove ? QLatin1Char('\n') + tr("More than its column says.") : QString();
+      return facts + above + (cell.note.isEmpty() ? QString() : QLatin1Char('\n') + cell.note);
     }
     default: return {};
   }

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/plan/pareto.h"
 #include "views/elided_label.h"
 #include "views/experiment_model.h"
 #include "views/number_text.h"
@@ -26,20 +27,33 @@ namespace {
 
 constexpr int kMargin = 16;
 
-/// A line a system, by rising share.
-QualityCostRecord plotOf(const ExperimentTable& table) {
-  QualityCostRecord record;
+}  // namespace
+
+QualityCostRecord experimentPlot(const ExperimentTable& table) {
+  constexpr std::size_t kMany = 8;
+  std::vector<QualityCostSeries> all;
+  std::vector<CostQuality> points;
+  std::vector<std::size_t> systems;  // Of each point, in `all`.
   for (qsizetype i = 0; i < table.systems.size(); ++i) {
     QualityCostSeries series{table.systems[i], {}};
     for (const auto& cell : table.cells[static_cast<std::size_t>(i)])
       if (cell && cell->problem.isEmpty() && cell->share > 0) series.points.emplace_back(cell->share, cell->rise);
+    if (series.points.empty()) continue;
     std::ranges::sort(series.points, {}, &QPointF::x);
-    if (!series.points.empty()) record.others.push_back(std::move(series));
+    for (const QPointF& point : series.points) {
+      points.push_back({point.x(), point.y()});
+      systems.push_back(all.size());
+    }
+    all.push_back(std::move(series));
   }
+  const bool areMany = all.size() > kMany;
+  for (QualityCostSeries& series : all) series.isContext = areMany;
+  for (const std::size_t i : paretoFront(points)) all[systems[i]].isContext = false;
+  std::ranges::stable_partition(all, [](const QualityCostSeries& series) { return !series.isContext; });
+  QualityCostRecord record;
+  record.others = std::move(all);
   return record;
 }
-
-}  // namespace
 
 ExperimentView::ExperimentView(QWidget* parent)
     : View(parent),
@@ -129,7 +143,7 @@ void ExperimentView::showTable() {
   const auto index = static_cast<std::size_t>(std::max(0, which_->currentIndex()));
   const ExperimentTable table = index < record_.tables.size() ? record_.tables[index] : ExperimentTable{};
   setTitle(tr("Experiment"), table.original > 0 ? tr("perplexity, %1 uncompressed").arg(decimalText(table.original, 2)) : tr("perplexity"));
-  plot_->setRecord(plotOf(table));
+  plot_->setRecord(experimentPlot(table));
   model_->setTable(table);
 }
 

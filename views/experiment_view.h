@@ -19,6 +19,7 @@ namespace kvista {
 
 class ExperimentModel;
 class QualityCostView;
+struct QualityCostRecord;
 
 /// What one system came to at one value.
 struct ExperimentCell {
@@ -28,6 +29,7 @@ struct ExperimentCell {
   QString problem;   ///< Why there are no figures; empty: there are.
   QString note;      ///< What kept the plan from the request.
   bool isBest = false;
+  bool isAbove = false;  ///< It took more than its column says, so that it cannot be the best.
 };
 /// A sweep on one text: a line a system, a column a value.
 struct ExperimentTable {
@@ -37,6 +39,10 @@ struct ExperimentTable {
   QStringList systems;
   std::vector<std::vector<std::optional<ExperimentCell>>> cells;  ///< Absent: not measured yet.
 };
+/// A line a system, by rising share. Of more than 8 those with a point that no other beats stand out, and come first for the room that names have; the
+/// others are quiet.
+QualityCostRecord experimentPlot(const ExperimentTable& table);
+
 struct ExperimentRecord {
   std::vector<ExperimentTable> tables;
   QString status;       ///< How far it is, or what came of it, in words.

@@ -9,6 +9,9 @@
 #include <QSignalSpy>
 #include <QTableView>
 
+#include "views/quality_cost_view.h"
+#include "views/theme.h"
+
 namespace kvista {
 namespace {
 
@@ -49,6 +52,32 @@ TEST_F(ExperimentViewTest, ShowsFiguresTheBestInBoldAndWhyOneFailed) {
   const PlainTable table = view.plainTable();
   EXPECT_EQ(table.header, (QStringList{"System", "1/4 of the bytes", "1/8 of the bytes"}));
   EXPECT_EQ(table.rows, (std::vector<QStringList>{{"joint", "11", "12"}, {"plain", "13.5", ""}}));
+}
+
+TEST_F(ExperimentViewTest, GreysWhatTookMoreThanItsColumnSays) {
+  ExperimentRecord record = twoTables();
+  record.tables[0].cells[1][0]->isAbove = true;
+  view.setRecord(record);
+  EXPECT_EQ(cell(1, 1, Qt::ForegroundRole).value<QColor>(), colours().soft);
+  EXPECT_TRUE(cell(1, 1, Qt::ToolTipRole).toString().contains("More than its column says"));
+  EXPECT_FALSE(cell(0, 1, Qt::ForegroundRole).isValid());
+}
+
+TEST(ExperimentPlot, OfManySystemsThoseThatNoOtherBeatsStandOut) {
+  ExperimentTable table{"Bytes", 10, {"1/4 of the bytes"}, {}, {}};
+  for (int i = 0; i < 30; ++i) {
+    table.systems << QString::number(i);
+    // All at the same bytes but the last two, of which one takes fewer.
+    table.cells.push_back({ExperimentCell{10, i == 29 ? .2 : i == 28 ? .3 : .25, i >= 28 ? .5 : .01 * (30 - i)}});
+  }
+  const QualityCostRecord plot = experimentPlot(table);
+  ASSERT_EQ(plot.others.size(), 30U);
+  EXPECT_EQ(plot.others[0].label, "27");
+  EXPECT_EQ(plot.others[1].label, "29");
+  for (std::size_t i = 0; i < 30; ++i) EXPECT_EQ(plot.others[i].isContext, i > 1) << i;
+  table.systems.resize(8);
+  table.cells.resize(8);
+  for (const QualityCostSeries& series : experimentPlot(table).others) EXPECT_FALSE(series.isContext);
 }
 
 TEST_F(ExperimentViewTest, KeepsTheTableThatWasChosenWhileRowsCome) {
