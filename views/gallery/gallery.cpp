@@ -36,11 +36,14 @@
   X(history)               \
   X(tryView)               \
   X(tryRetrieval)          \
+  X(tryPolicy)             \
   X(emptyTry)              \
   X(guide)                 \
   X(firstGuide)            \
   X(provenance)            \
   X(experiment)            \
+  X(lab)                   \
+  X(emptyLab)              \
   X(comparison)            \
   X(planComparison)        \
   X(planComparisonLoss)    \

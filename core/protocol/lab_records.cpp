@@ -1,0 +1,180 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/protocol/lab_records.h"
+
+#include "core/protocol/fields.h"
+
+namespace kvista {
+
+using nlohmann::json;
+
+json toJson(const TaskMeasureRecord& record) {
+  return {{"name", record.name},
+          {"asked", record.asked},
+          {"rightBefore", record.rightBefore},
+          {"rightAfter", record.rightAfter},
+          {"errorBefore", record.errorBefore},
+          {"errorAfter", record.errorAfter},
+          {"same", record.same}};
+}
+template <>
+Result<TaskMeasureRecord> read(const json& value) {
+  Fields fields(value, "a measure of tasks");
+  TaskMeasureRecord record;
+  record.name = fields.text("name");
+  record.asked = fields.integer("asked", 1);
+  for (const auto& [name, count] :
+       {std::pair{"rightBefore", &record.rightBefore}, std::pair{"rightAfter", &record.rightAfter}, std::pair{"same", &record.same}}) {
+    *count = fields.integer(name);
+    if (*count > record.asked) fields.mistake(name, "is larger than 'asked'");
+  }
+  record.errorBefore = fields.number("errorBefore", 0);
+  record.errorAfter = fields.number("errorAfter", 0);
+  return fields.finish(std::move(record));
+}
+
+json toJson(const TaskAnswerRecord& record) {
+  json value = {{"line", record.line},   {"question", record.question},       {"wanted", record.wanted},        {"before", record.before},
+                {"after", record.after}, {"rightBefore", record.rightBefore}, {"rightAfter", record.rightAfter}};
+  if (record.marginBefore) value["marginBefore"] = *record.marginBefore;
+  if (record.marginAfter) value["marginAfter"] = *record.marginAfter;
+  return value;
+}
+template <>
+Result<TaskAnswerRecord> read(const json& value) {
+  Fields fields(value, "an answer");
+  TaskAnswerRecord record;
+  record.line = fields.integer("line", 1);
+  record.question = fields.text("question");
+  record.wanted = fields.text("wanted");
+  record.before = fields.text("before");
+  record.after = fields.text("after");
+  record.rightBefore = fields.boolean("rightBefore");
+  record.rightAfter = fields.boolean("rightAfter");
+  if (fields.has("marginBefore")) record.marginBefore = fields.number("marginBefore");
+  if (fields.has("marginAfter")) record.marginAfter = fields.number("marginAfter");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const TaskFileRecord& record) {
+  return {
+      {"file", record.file}, {"shortened", record.shortened}, {"measures", listOf(record.measures)}, {"answers", listOf(record.answers)}};
+}
+template <>
+Result<TaskFileRecord> read(const json& value) {
+  Fields fields(value, "a file of questions");
+  TaskFileRecord record;
+  record.file = fields.text("file");
+  record.shortened = fields.integer("shortened");
+  record.measures = fields.records<TaskMeasureRecord>("measures");
+  record.answers = fields.records<TaskAnswerRecord>("answers");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const TasksRecord& record) { return {{"planFingerprint", record.planFingerprint}, {"files", listOf(record.files)}}; }
+template <>
+Result<TasksRecord> read(const json& value) {
+  Fields fields(value, "answers to questions");
+  TasksRecord record;
+  record.planFingerprint = fields.text("planFingerprint");
+  record.files = fields.records<TaskFileRecord>("files");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const ComparedTokenRecord& record) {
+  return {{"window", record.window},   {"position", record.position}, {"divergence", record.divergence},
+          {"context", record.context}, {"text", record.text},         {"original", record.original},
+          {"plan", record.plan}};
+}
+template <>
+Result<ComparedTokenRecord> read(const json& value) {
+  Fields fields(value, "a token that was compared");
+  ComparedTokenRecord record;
+  record.window = fields.integer("window");
+  record.position = fields.integer("position");
+  record.divergence = fields.number("divergence");
+  record.context = fields.text("context");
+  record.text = fields.text("text");
+  record.original = fields.text("original");
+  record.plan = fields.text("plan");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const WrittenRecord& record) {
+  return {
+      {"prompt", record.prompt}, {"same", record.same}, {"shared", record.shared}, {"original", record.original}, {"plan", record.plan}};
+}
+template <>
+Result<WrittenRecord> read(const json& value) {
+  Fields fields(value, "a pair of texts");
+  WrittenRecord record;
+  record.prompt = fields.text("prompt");
+  record.same = fields.integer("same");
+  record.shared = fields.text("shared");
+  record.original = fields.text("original");
+  record.plan = fields.text("plan");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const AgreementRecord& record) {
+  return {{"planFingerprint", record.planFingerprint},
+          {"texts", record.texts},
+          {"window", record.window},
+          {"predictions", record.predictions},
+          {"sameLikeliest", record.sameLikeliest},
+          {"mean", record.mean},
+          {"median", record.median},
+          {"percentile99", record.percentile99},
+          {"largest", record.largest},
+          {"worst", listOf(record.worst)},
+          {"promptTokens", record.promptTokens},
+          {"written", record.written},
+          {"equalTokens", record.equalTokens},
+          {"meanFirst", record.meanFirst},
+          {"medianFirst", record.medianFirst},
+          {"undiverged", record.undiverged},
+          {"pairs", listOf(record.pairs)}};
+}
+template <>
+Result<AgreementRecord> read(const json& value) {
+  Fields fields(value, "an agreement");
+  AgreementRecord record;
+  record.planFingerprint = fields.text("planFingerprint");
+  record.texts = fields.texts("texts");
+  record.window = fields.integer("window");
+  record.predictions = fields.integer("predictions", 1);
+  record.sameLikeliest = fields.number("sameLikeliest", 0, 1);
+  record.mean = fields.number("mean");
+  record.median = fields.number("median");
+  record.percentile99 = fields.number("percentile99");
+  record.largest = fields.number("largest");
+  record.worst = fields.records<ComparedTokenRecord>("worst");
+  record.promptTokens = fields.integer("promptTokens");
+  record.written = fields.integer("written", 1);
+  record.equalTokens = fields.number("equalTokens", 0, 1);
+  record.meanFirst = fields.number("meanFirst", 0);
+  record.medianFirst = fields.number("medianFirst", 0);
+  record.undiverged = fields.integer("undiverged");
+  record.pairs = fields.records<WrittenRecord>("pairs");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const PredictorRecord& record) {
+  return {{"file", record.file},       {"kind", nameIn(kPredictorKinds, record.kind)},
+          {"windows", record.windows}, {"heldOutWindows", record.heldOutWindows},
+          {"window", record.window},   {"correlation", record.correlation}};
+}
+template <>
+Result<PredictorRecord> read(const json& value) {
+  Fields fields(value, "a trained predictor");
+  PredictorRecord record;
+  record.file = fields.text("file");
+  record.kind = fields.choice("kind", kPredictorKinds);
+  record.windows = fields.integer("windows");
+  record.heldOutWindows = fields.integer("heldOutWindows");
+  record.window = fields.integer("window");
+  record.correlation = fields.number("correlation", -1.001, 1.001);
+  return fields.finish(std::move(record));
+}
+
+}  // namespace kvista

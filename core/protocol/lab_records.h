@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/plan/predictor_kind.h"
+#include "core/protocol/records.h"
+
+/// What the evaluation lab answers, in the way of records.h.
+namespace kvista {
+
+/// One measure of a file of questions.
+struct TaskMeasureRecord {
+  std::string name;  ///< "acc", "acc_norm" or "exact_match".
+  std::int64_t asked = 0;
+  std::int64_t rightBefore = 0, rightAfter = 0;
+  double errorBefore = 0, errorAfter = 0;  ///< Standard errors of the shares.
+  std::int64_t same = 0;                   ///< Items that both answer alike, right or wrong.
+  bool operator==(const TaskMeasureRecord&) const = default;
+};
+
+/// What both answered to one question.
+struct TaskAnswerRecord {
+  std::int64_t line = 0;
+  std::string question;  ///< Its end.
+  std::string wanted;    ///< The right answer, the first of several.
+  std::string before, after;
+  bool rightBefore = false, rightAfter = false;
+  /// Of a choice: log-likelihood of the right one less that of the likeliest other, nats.
+  std::optional<double> marginBefore = {}, marginAfter = {};
+  bool operator==(const TaskAnswerRecord&) const = default;
+};
+
+struct TaskFileRecord {
+  std::string file;
+  std::int64_t shortened = 0;  ///< Contexts that lost their beginning, as the model has too few positions.
+  std::vector<TaskMeasureRecord> measures;
+  std::vector<TaskAnswerRecord> answers;
+  bool operator==(const TaskFileRecord&) const = default;
+};
+
+struct TasksRecord {
+  std::string planFingerprint;
+  std::vector<TaskFileRecord> files;
+  bool operator==(const TasksRecord&) const = default;
+};
+
+/// A token whose predictions differ much.
+struct ComparedTokenRecord {
+  std::int64_t window = 0, position = 0;
+  double divergence = 0;       ///< KL(original || plan), nats.
+  std::string context, text;   ///< Some tokens before it, and what the text has there.
+  std::string original, plan;  ///< What each holds likeliest.
+  bool operator==(const ComparedTokenRecord&) const = default;
+};
+
+/// What both wrote behind one piece of the text.
+struct WrittenRecord {
+  std::string prompt;
+  std::int64_t same = 0;       ///< Tokens before the first that differs; all where none does.
+  std::string shared;          ///< Those.
+  std::string original, plan;  ///< From the first that differs.
+  bool operator==(const WrittenRecord&) const = default;
+};
+
+struct AgreementRecord {
+  std::string planFingerprint;
+  std::vector<std::string> texts;
+  std::int64_t window = 0, predictions = 0;
+  double sameLikeliest = 0;                                    ///< Part of the predictions.
+  double mean = 0, median = 0, percentile99 = 0, largest = 0;  ///< KL a token, nats.
+  std::vector<ComparedTokenRecord> worst;                      ///< Falling.
+  std::int64_t promptTokens = 0, written = 0;                  ///< Tokens of each prompt, and behind it.
+  double equalTokens = 0;                                      ///< Part of the written ones that are the same at their place.
+  double meanFirst = 0, medianFirst = 0;                       ///< Tokens before the first difference.
+  std::int64_t undiverged = 0;                                 ///< Texts without one.
+  std::vector<WrittenRecord> pairs;
+  bool operator==(const AgreementRecord&) const = default;
+};
+
+/// A predictor of importance that was trained.
+struct PredictorRecord {
+  std::string file;
+  PredictorKind kind = PredictorKind::fastKvzip;
+  std::int64_t windows = 0, heldOutWindows = 0, window = 0;
+  double correlation = 0;  ///< With what is true, over the windows held out.
+  bool operator==(const PredictorRecord&) const = default;
+};
+
+nlohmann::json toJson(const TaskMeasureRecord& record);
+nlohmann::json toJson(const TaskAnswerRecord& record);
+nlohmann::json toJson(const TaskFileRecord& record);
+nlohmann::json toJson(const TasksRecord& record);
+nlohmann::json toJson(const ComparedTokenRecord& record);
+nlohmann::json toJson(const WrittenRecord& record);
+nlohmann::json toJson(const AgreementRecord& record);
+nlohmann::json toJson(const PredictorRecord& record);
+
+template <>
+Result<TaskMeasureRecord> read(const nlohmann::json& json);
+template <>
+Result<TaskAnswerRecord> read(const nlohmann::json& json);
+template <>
+Result<TaskFileRecord> read(const nlohmann::json& json);
+template <>
+Result<TasksRecord> read(const nlohmann::json& json);
+template <>
+Result<ComparedTokenRecord> read(const nlohmann::json& json);
+template <>
+Result<WrittenRecord> read(const nlohmann::json& json);
+template <>
+Result<AgreementRecord> read(const nlohmann::json& json);
+template <>
+Result<PredictorRecord> read(const nlohmann::json& json);
+
+}  // namespace kvista

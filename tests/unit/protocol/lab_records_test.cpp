@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/protocol/lab_records.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/protocol/frame.h"
+
+namespace kvista {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+/// As the other side gets it: through the bytes of a frame.
+template <class Record>
+Record through(const Record& record) {
+  FrameReader reader;
+  reader.append(encodeFrame(resultMessage(1, toJson(record))));
+  auto message = reader.next();
+  EXPECT_TRUE(message && *message);
+  auto result = read<Record>((**message)["result"]);
+  EXPECT_TRUE(result) << (result ? "" : result.error().message);
+  return result ? *result : Record();
+}
+
+TaskFileRecord file() {
+  return {"q.jsonl",
+          1,
+          {{"acc", 4, 3, 2, 0.25, 0.2887, 3}},
+          {{1, "Who?", "me", "me", "you", true, false, 0.5, -0.25}, {2, "What?", "it", "", "it", false, true}}};
+}
+
+TEST(LabRecords, ComeThroughAsTheyWere) {
+  const TasksRecord tasks{"ab", {file()}};
+  EXPECT_EQ(through(tasks), tasks);
+  const AgreementRecord agreement{"ab",
+                                  {"a.txt"},
+                                  64,
+                                  126,
+                                  0.75,
+                                  0.1,
+                                  0.05,
+                                  0.9,
+                                  1.5,
+                                  {{1, 3, 1.5, "a b", "c", "d", "\xe2\x80\x94"}},
+                                  12,
+                                  8,
+                                  0.5,
+                                  4,
+                                  3.5,
+                                  1,
+                                  {{"Once", 3, "up on a", "time", ""}}};
+  EXPECT_EQ(through(agreement), agreement);
+  const PredictorRecord predictor{"/a.gate", PredictorKind::fastKvzip, 8, 1, 256, -0.5};
+  EXPECT_EQ(through(predictor), predictor);
+}
+
+TEST(LabRecords, NameWhatIsWrong) {
+  json value = toJson(TasksRecord{"ab", {file()}});
+  value["files"][0]["measures"][0]["rightAfter"] = 5;
+  const auto more = read<TasksRecord>(value);
+  ASSERT_FALSE(more);
+  EXPECT_THAT(more.error().message, HasSubstr("rightAfter"));
+  json other = toJson(PredictorRecord{});
+  other["kind"] = "oracle";
+  EXPECT_THAT(read<PredictorRecord>(other).error().message, HasSubstr("fast-kvzip"));
+  other = toJson(PredictorRecord{});
+  other["correlation"] = 2;
+  EXPECT_THAT(read<PredictorRecord>(other).error().message, HasSubstr("correlation"));
+}
+
+}  // namespace
+}  // namespace kvista

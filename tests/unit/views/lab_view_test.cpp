@@ -1,0 +1,138 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "views/lab_view.h"
+
+#include <gtest/gtest.h>
+
+#include <QApplication>
+#include <QClipboard>
+#include <QComboBox>
+#include <QJsonArray>
+#include <QLabel>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QTableView>
+#include <QTest>
+#include <QToolButton>
+
+#include "views/segmented_control.h"
+
+namespace kvista {
+namespace {
+
+using Page = LabView::Page;
+
+LabFindings twoLists() {
+  const std::vector<LabColumn> columns = {{"Line"}, {"Question", "What is asked", false, true}};
+  LabFindings found;
+  found.summary = {{{"File", {}, false, true}, {"Plan, %", "Of those asked"}},
+                   {{{"a.jsonl", "/x/a.jsonl", "/x/a.jsonl"}, {"62.5", "0.625"}}}};
+  found.details = {{"changed", "Changed", {columns, {{{"2"}, {"Where?"}}}}},
+                   {"all", "All", {columns, {{{"1"}, {"Who, and\twhy?"}}, {{"2"}, {"Where?", {}, "Where is it?", true}}}}}};
+  return found;
+}
+
+class LabViewTest : public ::testing::Test {
+ protected:
+  LabViewTest() {
+    view.controls()->setParent(&view);
+    view.resize(640, 480);
+    view.show();
+  }
+  [[nodiscard]] QTableView& table(const char* name) const { return *view.findChild<QTableView*>(QLatin1String(name)); }
+  [[nodiscard]] QPushButton& button(const char* name) const { return *view.findChild<QPushButton*>(QLatin1String(name)); }
+  [[nodiscard]] QComboBox& list() const { return *view.findChild<QComboBox*>(QStringLiteral("labList")); }
+  LabView view;
+};
+
+TEST_F(LabViewTest, ShowsFiguresAndTheListThatIsChosen) {
+  EXPECT_FALSE(table("labSummary").isVisible()) << "nothing is known";
+  view.setFindings(Page::questions, twoLists());
+  ASSERT_TRUE(table("labSummary").isVisible());
+  EXPECT_EQ(table("labSummary").model()->index(0, 1).data().toString(), "62.5");
+  EXPECT_EQ(table("labSummary").model()->headerData(1, Qt::Horizontal, Qt::ToolTipRole).toString(), "Of those asked");
+  EXPECT_EQ(list().currentText(), "Changed (1)");
+  EXPECT_EQ(table("labDetails").model()->rowCount(), 1);
+  QSignalSpy changed(&view, &View::viewStateChanged);
+  list().setCurrentIndex(1);
+  Q_EMIT list().activated(1);
+  EXPECT_EQ(changed.count(), 1);
+  const QAbstractItemModel& all = *table("labDetails").model();
+  ASSERT_EQ(all.rowCount(), 2);
+  EXPECT_TRUE(all.index(1, 1).data(Qt::ToolTipRole).toString().contains("Where is it?"));
+  EXPECT_EQ(all.index(1, 1).data(Qt::AccessibleTextRole).toString(), "Where is it?");
+  EXPECT_TRUE(all.index(1, 1).data(Qt::FontRole).isValid());
+  EXPECT_FALSE(all.index(0, 1).data(Qt::FontRole).isValid());
+  LabFindings more = twoLists();
+  more.details[1].table.rows.push_back({{"3"}, {"When?"}});
+  view.setFindings(Page::questions, more);
+  EXPECT_EQ(list().currentText(), "All (3)") << "the list that was chosen stays";
+  view.setFindings(Page::questions, {});
+  EXPECT_FALSE(table("labSummary").isVisible());
+}
+
+TEST_F(LabViewTest, TheTableWithTheFocusLeavesTheWindow) {
+  view.setFindings(Page::questions, twoLists());
+  QApplication::setActiveWindow(&view);
+  table("labDetails").setFocus();
+  EXPECT_EQ(view.plainTable().header, (QStringList{"Line", "Question"}));
+  table("labSummary").setFocus();
+  EXPECT_EQ(view.plainTable().rows, (std::vector<QStringList>{{"/x/a.jsonl", "0.625"}})) << "exact, and whole";
+  list().setCurrentIndex(1);
+  Q_EMIT list().activated(1);
+  QTableView& details = table("labDetails");
+  details.setFocus();
+  details.clearSelection();
+  QTest::keyClick(&details, Qt::Key_C, Qt::ControlModifier);
+  EXPECT_EQ(QApplication::clipboard()->text(), "Line\tQuestion\n1\tWho, and why?\n2\tWhere?\n");
+  details.selectRow(1);
+  QTest::keyClick(&details, Qt::Key_C, Qt::ControlModifier);
+  EXPECT_EQ(QApplication::clipboard()->text(), "Line\tQuestion\n2\tWhere?\n");
+}
+
+TEST_F(LabViewTest, EachPageIsBegunAndStoppedByItself) {
+  QSignalSpy begun(&view, &LabView::startRequested), stopped(&view, &LabView::stopRequested), asked(&view, &LabView::helpRequested);
+  view.setWork(Page::agreement, {true, "write · 3 of 8", {}});
+  EXPECT_TRUE(button("startLab").isVisible());
+  EXPECT_FALSE(button("stopLab").isVisible());
+  button("startLab").click();
+  EXPECT_EQ(begun.takeFirst().at(0).value<Page>(), Page::questions);
+  auto* which = view.findChild<SegmentedControl*>();
+  which->segment(QStringLiteral("agreement"))->click();
+  EXPECT_EQ(view.page(), Page::agreement);
+  EXPECT_EQ(view.findChild<QLabel*>(QStringLiteral("labStatus"))->text(), "write · 3 of 8");
+  EXPECT_FALSE(button("startLab").isVisible());
+  button("stopLab").click();
+  EXPECT_EQ(stopped.takeFirst().at(0).value<Page>(), Page::agreement);
+  EXPECT_FALSE(button("stopLab").isEnabled()) << "once is enough";
+  button("labHelp").click();
+  EXPECT_EQ(asked.takeFirst().at(0).toString(), "evaluation#Agreement");
+  view.setWork(Page::agreement, {false, {}, "Calibrate the model first."});
+  EXPECT_TRUE(button("startLab").isVisible());
+  EXPECT_FALSE(button("startLab").isEnabled());
+  view.showPage(Page::predictors);
+  EXPECT_TRUE(button("startLab").isEnabled());
+}
+
+TEST_F(LabViewTest, ComesBackAsItWas) {
+  EXPECT_TRUE(view.viewState().isEmpty());
+  view.setFindings(Page::questions, twoLists());
+  list().setCurrentIndex(1);
+  Q_EMIT list().activated(1);
+  view.showPage(Page::predictors);
+  const QJsonObject state = view.viewState();
+  LabView other;
+  other.setFindings(Page::questions, twoLists());
+  EXPECT_TRUE(other.setViewState(state));
+  EXPECT_EQ(other.page(), Page::predictors);
+  EXPECT_EQ(other.viewState(), state);
+  other.showPage(Page::questions);
+  EXPECT_EQ(other.findChild<QComboBox*>(QStringLiteral("labList"))->currentText(), "All (2)");
+  EXPECT_FALSE(other.setViewState({{"page", "cellar"}}));
+  EXPECT_FALSE(other.setViewState({{"split", QJsonArray{-1, 3}}}));
+  EXPECT_TRUE(other.setViewState({}));
+  EXPECT_EQ(other.page(), Page::questions);
+}
+
+}  // namespace
+}  // namespace kvista

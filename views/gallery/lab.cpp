@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/gallery/gallery.h"
+#include "views/lab_view.h"
+
+namespace kvista {
+namespace {
+
+LabCell words(const char* text) { return {QString::fromUtf8(text)}; }
+
+View* makeLab() {
+  auto* view = new LabView;
+  LabFindings found;
+  found.summary.columns = {
+      {"File", {}, false, true}, {"Measure", {}, false}, {"Items"}, {"Original, %"}, {"±"}, {"Plan, %"}, {"±"}, {"Difference"},
+      {"Same answer, %"}};
+  found.summary.rows = {{words("questions.jsonl"), words("acc"), words("8"), words("75.0"), words("16.4"), words("62.5"), words("18.3"),
+                         words("−12.5"), words("87.5")},
+                        {words("questions.jsonl"), words("acc_norm"), words("8"), words("62.5"), words("18.3"), words("62.5"),
+                         words("18.3"), words("0.0"), words("100.0")}};
+  LabTable answers{{{"Line"},
+                    {"Question", {}, false, true},
+                    {"Right", {}, false, true},
+                    {"Original", {}, false, true},
+                    {"Plan", {}, false, true},
+                    {"Margin, nats"},
+                    {"of the plan"}},
+                   {}};
+  answers.rows = {{words("3"), words("Mr. Darcy drew his chair a little towards her, and"), words("said"), words("✓ said"),
+                   words("✗ of the"), words("0.41"), words("−0.12")},
+                  {words("4"), words("He could not bear to see her so"), words("unhappy"), words("✓ unhappy"), words("✓ unhappy"),
+                   words("3.10"), words("2.75")}};
+  found.details = {{QStringLiteral("all"), QStringLiteral("All answers"), answers}};
+  view->setFindings(LabView::Page::questions, found);
+  return view;
+}
+
+View* makeEmptyLab() {
+  auto* view = new LabView;
+  view->showPage(LabView::Page::agreement);
+  view->setWork(LabView::Page::agreement, {true, QStringLiteral("write · 3 of 8 prompts"), {}});
+  return view;
+}
+
+}  // namespace
+
+Exhibit labExhibit() { return {"lab", makeLab}; }
+Exhibit emptyLabExhibit() { return {"empty-lab", makeEmptyLab}; }
+
+}  // namespace kvista
