@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/base/error.h"
+#include "core/policy/policy.h"
+
+namespace kvista {
+
+/// What a request's name stands for: one that chooses tokens, one that says how they are held, or both.
+struct NamedPolicies {
+  const Policy* chooser = nullptr;
+  const Policy* holder = nullptr;
+  /// Whether it can keep small what a plan stores. Of the others the holder stores heads as the model makes them.
+  [[nodiscard]] bool goesWithPlans() const;
+};
+/// Of "snapkv", "kivi" or "snapkv+fp8". Errors (invalidArgument): no such policy, two that do not go together.
+Result<NamedPolicies> policiesNamed(const std::string& name);
+
+struct NamedSettings {
+  PolicySettings chooser, holder;
+};
+/// Options of both: each takes those that it has, the chooser what neither has, to say so.
+Result<NamedSettings> settingsOf(const NamedPolicies& named, const PolicyRequest& request);
+
+/// A request in a line: a name, then words name=value with `share`, `interval` and options, as in "snapkv+fp8 share=.25 interval=64
+/// window=16". Errors (invalidArgument): as checkPolicy (policy_run.h), and words of another form.
+Result<PolicyRequest> policyFromText(std::string_view text);
+/// The line that says the same.
+std::string toText(const PolicyRequest& request);
+
+}  // namespace kvista

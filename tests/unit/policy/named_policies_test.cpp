@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/policy/named_policies.h"
+
+#include <gtest/gtest.h>
+
+namespace kvista::test {
+namespace {
+
+TEST(PolicyText, SaysARequestAndIsReadBack) {
+  const auto read = policyFromText("  snapkv+fp8 share=.25\tinterval=64 window=16 ");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, (PolicyRequest{.policy = "snapkv+fp8", .options = {{"window", "16"}}, .share = 0.25, .interval = 64}));
+  EXPECT_EQ(toText(*read), "snapkv+fp8 share=0.25 interval=64 window=16");
+  EXPECT_EQ(*policyFromText(toText(*read)), *read);
+  EXPECT_EQ(*policyFromText("kivi"), (PolicyRequest{.policy = "kivi"}));
+  EXPECT_EQ(toText({.policy = "kivi"}), "kivi");
+}
+
+TEST(PolicyText, MistakesAreNamed) {
+  for (const auto& [text, words] : {std::pair{"", "No policy was named"}, std::pair{"best", "no policy \"best\""}, std::pair{"snapkv often", "\"often\" stands behind"},
+                                    std::pair{"snapkv =3", "\"=3\" stands behind"}, std::pair{"snapkv share=0", "The share of a policy is \"0\""},
+                                    std::pair{"snapkv share=1.5", "\"1.5\""}, std::pair{"snapkv share=nan", "\"nan\""}, std::pair{"snapkv interval=-1", "The interval of a policy is \"-1\""},
+                                    std::pair{"snapkv size=3", "no option \"size\""}, std::pair{"snapkv window=x", "The option window"},
+                                    std::pair{"snapkv+l2-norm", "do not go together"}, std::pair{"snapkv+kivi", "cannot take some out"}}) {
+    const auto read = policyFromText(text);
+    ASSERT_FALSE(read) << text;
+    EXPECT_EQ(read.error().code, ErrorCode::invalidArgument);
+    EXPECT_NE(read.error().message.find(words), std::string::npos) << read.error().message;
+  }
+}
+
+TEST(NamedPolicies, HoldersOfWholeHeadsDoNotGoWithPlans) {
+  EXPECT_TRUE(policiesNamed("snapkv")->goesWithPlans());
+  EXPECT_TRUE(policiesNamed("cskv")->goesWithPlans());
+  EXPECT_TRUE(policiesNamed("snapkv+hadamard")->goesWithPlans());
+  EXPECT_FALSE(policiesNamed("kivi")->goesWithPlans());
+  EXPECT_FALSE(policiesNamed("snapkv+think")->goesWithPlans());
+}
+
+}  // namespace
+}  // namespace kvista::test
