@@ -3,8 +3,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -16,14 +18,23 @@
 
 namespace kvista {
 
+/// What is read back of a group's latents [..., r] where they are held otherwise than their plan says.
+using LatentChange = std::function<at::Tensor(const at::Tensor& latents)>;
+
 /// Makes a decoder compute as if its cache were stored as a plan says: every token's keys and values pass through the
 /// latent (and its codes), but for the first `exactTokens` of each window. Of a plan whose layers need another's cache one object
 /// serves one pass at a time, and none that computes layers again for gradients.
 class PlanTransform final : public CacheTransform {
  public:
   /// `factors`: one entry a group of `plan`; empty for plain quantisation.
-  PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device);
+  PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device)
+      : PlanTransform(plan, factors, shape, device, {}) {}
+  /// The same plan, its latents changed besides; a group that is not compressed is its own latent. Not for plain quantisation.
+  [[nodiscard]] PlanTransform withLatents(LatentChange change) const { return {plan_, factors_, shape_, device_, std::move(change)}; }
+  [[nodiscard]] const CompressionPlan& plan() const { return plan_; }
+  [[nodiscard]] const PlanFactors& factors() const { return factors_; }
 
+  void beginPass() const override;
   KeyValues beforeRope(int layer, KeyValues raw) const override;
   at::Tensor afterRope(int layer, at::Tensor keys) const override;
   [[nodiscard]] bool isTokenwise() const override { return !plain_ && plan_.sharedFrom.empty(); }
@@ -32,9 +43,9 @@ class PlanTransform final : public CacheTransform {
   [[nodiscard]] std::unique_ptr<SequenceStore> makeStore(const Decoder& decoder) const override;
 
  private:
+  PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device, LatentChange change);
   /// One group of one layer, ready to run.
   struct Step {
-  void beginPass() const override;
     at::Tensor columns;       // int64, of [keys | values]; undefined: all of them in order
     GroupFactors factors;     // on the device
     int rotatedHead = -1;     // the key head, where keys are compressed after RoPE
@@ -47,6 +58,8 @@ class PlanTransform final : public CacheTransform {
   CompressionPlan plan_;
   PlanFactors factors_;  // on the device
   ModelShape shape_;
+  at::Device device_;
+  LatentChange change_;  // may be empty
   int exactTokens_;
   std::optional<PlainQuantisation> plain_;
   std::vector<std::vector<Step>> layers_;

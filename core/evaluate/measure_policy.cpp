@@ -43,15 +43,15 @@ Result<Schedule> scheduleOf(const PolicyRequest& request, std::int64_t tokens) {
 }
 
 /// All windows of `ids` at once.
-Result<at::Tensor> measureBatch(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform, const CompressionPlan* plan,
-                                const PolicyRequest& request, const Schedule& schedule, const Task& task) {
-  KVISTA_ASSIGN(PolicyRun run, PolicyRun::begin(decoder, plan, request, schedule.lastAct()));
+Result<at::Tensor> measureBatch(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform, const PolicyRequest& request,
+                                const Schedule& schedule, const Task& task) {
+  KVISTA_ASSIGN(PolicyRun run, PolicyRun::begin(decoder, transform, request, schedule.lastAct()));
   LiveCache cache = run.makeCache();
   cache.sequenceLength = schedule.tokens;
   std::vector<at::Tensor> hidden;
   const auto readTo = [&](std::int64_t end) -> Result<void> {
     while (cache.tokens < end) {
-      KVISTA_ASSIGN(at::Tensor part, decoder.extend(ids.narrow(1, cache.tokens, std::min(kPart, end - cache.tokens)), cache, transform, task));
+      KVISTA_ASSIGN(at::Tensor part, run.read(ids.narrow(1, cache.tokens, std::min(kPart, end - cache.tokens)), cache, task));
       hidden.push_back(std::move(part));
     }
     return {};
@@ -89,10 +89,10 @@ Perplexity perplexityOf(const at::Tensor& sums, std::int64_t predictions, double
 
 }  // namespace
 
-Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform, const CompressionPlan* plan,
-                                        const PolicyRequest& request, const Task& task, const ProcessGroup& processes) {
+Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform, const PolicyRequest& request,
+                                        const Task& task, const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Schedule schedule, scheduleOf(request, ids.size(1)));
-  KVISTA_CHECK(PolicyRun::begin(decoder, plan, request, schedule.lastAct()));
+  KVISTA_CHECK(PolicyRun::begin(decoder, transform, request, schedule.lastAct()));
   std::int64_t perBatch = std::max<std::int64_t>(1, decoder.tokensPerStep() / std::min(kPart, schedule.tokens));
   const Share own = processes.shareOf(ids.size(0), perBatch);
   const auto start = std::chrono::steady_clock::now();
@@ -102,7 +102,7 @@ Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor
                   static_cast<std::uint64_t>(own.count * ids.size(1)), "tokens");
     KVISTA_CHECK(processes.check());
     batch = std::min(perBatch, own.end() - done);
-    auto measured = measureBatch(decoder, ids.narrow(0, done, batch), transform, plan, request, schedule, task);
+    auto measured = measureBatch(decoder, ids.narrow(0, done, batch), transform, request, schedule, task);
     if (!measured) {
       perBatch = std::min(perBatch, batch) / 2;
       if (measured.error().code != ErrorCode::outOfMemory || perBatch == 0) return tl::unexpected(std::move(measured).error());

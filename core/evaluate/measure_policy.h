@@ -8,10 +8,10 @@
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/compress/plan_transform.h"
 #include "core/distributed/process_group.h"
 #include "core/evaluate/perplexity.h"
 #include "core/model/decoder.h"
-#include "core/plan/plan.h"
 #include "core/policy/policy.h"
 
 namespace kvista {
@@ -30,8 +30,8 @@ struct PolicyMeasurement {
 
 /// Reads each window of `ids` (int64 [windows, window]) as a sequence whose cache the policy keeps small: the prompt, then parts of
 /// `request.interval` tokens, after each of which the policy acts. A token sees the cache as it was left, and the tokens of its own
-/// part before it. `transform` with `plan` (both null, or neither) store the cache besides.
-Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform, const CompressionPlan* plan,
-                                        const PolicyRequest& request, const Task& task, const ProcessGroup& processes = {});
+/// part before it. `transform` (may be null): the plan that the cache is stored by besides.
+Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform, const PolicyRequest& request,
+                                        const Task& task, const ProcessGroup& processes = {});
 
 }  // namespace kvista

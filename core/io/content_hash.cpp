@@ -9,6 +9,7 @@
 
 #include "core/io/checkpoint.h"
 #include "core/io/file_descriptor.h"
+#include "core/io/file_hash.h"
 
 namespace kvista {
 namespace {
@@ -50,16 +51,28 @@ Result<void> hashFile(const HashState& state, const std::filesystem::path& path)
   return {};
 }
 
+Result<HashState> begunHash() {
+  HashState state(XXH3_createState(), &XXH3_freeState);
+  if (state && XXH3_64bits_reset(state.get()) == XXH_OK) return state;
+  return fail(ErrorCode::outOfMemory, "Files cannot be hashed: there is not enough memory.");
+}
+
+std::string digits(const HashState& state) { return fmt::format("{:016x}", XXH3_64bits_digest(state.get())); }
+
 }  // namespace
 
+Result<std::string> fileHash(const std::filesystem::path& file) {
+  KVISTA_ASSIGN(const HashState state, begunHash());
+  KVISTA_CHECK(hashFile(state, file));
+  return digits(state);
+}
+
 Result<std::string> contentHash(const Checkpoint& checkpoint) {
-  const HashState state(XXH3_createState(), &XXH3_freeState);
-  if (!state || XXH3_64bits_reset(state.get()) != XXH_OK)
-    return fail(ErrorCode::outOfMemory, "The checkpoint cannot be hashed: there is not enough memory.");
+  KVISTA_ASSIGN(const HashState state, begunHash());
   const std::string config = checkpoint.config.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   update(state, std::as_bytes(std::span(config)));
   for (const std::filesystem::path& path : checkpoint.files) KVISTA_CHECK(hashFile(state, path));
-  return fmt::format("{:016x}", XXH3_64bits_digest(state.get()));
+  return digits(state);
 }
 
 }  // namespace kvista

@@ -157,8 +157,9 @@ at::Tensor attentionByPlace(const AttentionDescription& attention, const at::Ten
 }
 
 at::Tensor weightsByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places, const PlacedTokens& cached) {
-  const at::Tensor keyPlaces = placesOf(cached, queries.size(1));
-  return weightsOf(attention, queries, repeatHeads(cached.keys, queries.size(1)), maskOf(attention, isSeen(attention, places, keyPlaces), keyPlaces, queries.scalar_type()));
+  const at::Tensor keyPlaces = placesOf(cached, queries.size(1)), seen = isSeen(attention, places, keyPlaces);
+  const at::Tensor weights = weightsOf(attention, queries, repeatHeads(cached.keys, queries.size(1)), maskOf(attention, seen, keyPlaces, queries.scalar_type()));
+  return weights.masked_fill(seen.any(3, /*keepdim=*/true).logical_not(), 0);  // a softmax over nothing is NaN
 }
 
 at::Tensor attentionWeights(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& positions) {

@@ -30,7 +30,8 @@ struct PlacedTokens {
 at::Tensor attentionByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places, const PlacedTokens& cached,
                             const at::Tensor& sinks);
 
-/// Its weights, [b, queryHeads, n, s], float32, rows of sum 1 (a sink's share is left out); cached.values are not looked at.
+/// Its weights, [b, queryHeads, n, s], float32, rows of sum 1 (a sink's share is left out), or of zeros where a query sees nothing of what is
+/// left; cached.values are not looked at.
 at::Tensor weightsByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places, const PlacedTokens& cached);
 
 /// What the queries at some `positions` (int64 [r]) give each key, [b, queryHeads, r, n], float32, rows of sum 1 (a sink's share is left out): `queries`

@@ -42,10 +42,11 @@ at::Tensor runLayerOnMore(const PassContext& pass, int layer, const LayerWeights
 
   const at::Tensor normed = attentionInput(pass.description, weights, layer, input);
   const KeyValues raw{linear(normed, weights.key), linear(normed, weights.value)};
-  const CachedTokens stored = throughTransform(pass, layer, weights, raw, all.tokens, rotation);
-  CachedTokens seen = stored;
-  if (all.keepsExact) {
-    seen = {rotateRawKeys(pass.description, weights, layer, raw.keys, rotation).transpose(1, 2), raw.values};
+  const CachedTokens seen = throughTransform(pass, layer, weights, raw, all.tokens, rotation);
+  if (all.beside != nullptr) {
+    PassContext other = pass;
+    other.transform = all.beside;
+    const CachedTokens stored = throughTransform(other, layer, weights, raw, all.tokens, rotation);
     cache.storedKeys = behind(cache.storedKeys, stored.rotatedKeys);
     cache.storedValues = behind(cache.storedValues, splitValues(shape, stored.values));
   }
@@ -67,7 +68,8 @@ at::Tensor runLayerOnMore(const PassContext& pass, int layer, const LayerWeights
 Result<at::Tensor> Decoder::extend(const at::Tensor& ids, LiveCache& cache, const CacheTransform* transform, const Task& task) const {
   return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
     KVISTA_CHECK(checkIds(ids, 1));
-    if (transform != nullptr && !transform->isTokenwise())
+    const auto isTokenwise = [](const CacheTransform* one) { return one == nullptr || one->isTokenwise(); };
+    if (!isTokenwise(transform) || !isTokenwise(cache.beside))
       return fail(ErrorCode::invalidArgument, "Text cannot be read in parts with a plan in which what becomes of a token depends on other tokens or layers.",
                   "In place of plain quantisation take a policy that quantises, such as kivi; of plans those whose layers each have their cache.");
     const std::int64_t end = cache.tokens + ids.size(1), length = std::max(cache.sequenceLength, end);
@@ -77,10 +79,10 @@ Result<at::Tensor> Decoder::extend(const at::Tensor& ids, LiveCache& cache, cons
     const at::Tensor places = at::arange(cache.tokens, end, at::TensorOptions(at::kLong).device(options_.device));
     std::vector<RotaryTable> ropes;
     for (const RopeDescription& rope : description_.ropes) ropes.push_back(rotaryTable(rope, places, length));
-    const PassContext pass{description_, weights_, std::move(ropes), transform};
-    at::Tensor hidden = embedTokens(description_, weights_, ids.to(options_.device), cache.tokens);
     for (const CacheTransform* one : {transform, cache.beside})
       if (one != nullptr) one->beginPass();
+    const PassContext pass{description_, weights_, std::move(ropes), transform};
+    at::Tensor hidden = embedTokens(description_, weights_, ids.to(options_.device), cache.tokens);
     std::optional<LayerStream> stream;
     if (options_.streamLayers)
       stream.emplace(description_, weights_, options_.device, options_.dtype, LayerStream::upwards(description_.shape.layers));
@@ -102,6 +104,13 @@ at::Tensor Decoder::recentAttention(int layer, const LiveLayer& cache, std::int6
   const std::int64_t asked = cache.queries.size(2);
   const at::Tensor places = at::arange(tokens - asked, tokens, at::TensorOptions(at::kLong).device(options_.device));
   return weightsByPlace(attention, cache.queries, places, attendedTokens(description_, weights, layer, cache));
+}
+
+Result<at::Tensor> Decoder::logitsBehind(const at::Tensor& headInput) const {
+  return guardTorch("The head", [&]() -> Result<at::Tensor> {
+    const c10::NoGradGuard noGrad;
+    return head().logits(headInput).to(at::kFloat);
+  });
 }
 
 Result<at::Tensor> Decoder::lossesBehind(const at::Tensor& headInput, const at::Tensor& ids, const Task& task) const {

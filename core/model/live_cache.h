@@ -9,6 +9,8 @@
 
 namespace kvista {
 
+class CacheTransform;
+
 /// What one layer holds of b sequences, as attention sees it, so that a policy may take tokens out of it or change them. Heads may
 /// hold different tokens; with latent attention the only head is the latent and the key that turns (see
 /// LatentAttentionDescription).
@@ -17,7 +19,7 @@ struct LiveLayer {
   at::Tensor values;     ///< [b, kvHeads, s, valueHeadDim], as projected.
   at::Tensor positions;  ///< int64 [b, kvHeads, s]: where in the sequence; -1: an empty place.
   at::Tensor queries;    ///< [b, queryHeads, w, d]: of the last tokens that were read.
-  /// As `keys` and `values` went through the transform, where LiveCache::keepsExact leaves those as they are.
+  /// What LiveCache::beside makes of the same tokens.
   at::Tensor storedKeys, storedValues;
 
   [[nodiscard]] std::int64_t places() const { return keys.defined() ? keys.size(2) : 0; }
@@ -29,7 +31,7 @@ struct LiveCache {
   std::int64_t tokens = 0;          ///< Read so far, whatever of them is still held.
   std::int64_t sequenceLength = 0;  ///< Tokens that the sequences will have, which some ropes depend on; 0: those read so far.
   std::int64_t queryWindow = 0;     ///< How many tokens' queries to hold.
-  bool keepsExact = false;          ///< Tokens are read as they are; what a transform makes of them is held beside.
+  const CacheTransform* beside = nullptr;  ///< Tokenwise: what it makes of tokens is held beside them. Must outlive this.
 };
 
 }  // namespace kvista

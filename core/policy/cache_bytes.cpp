@@ -16,17 +16,27 @@ bool isOfOneHead(const Group& group) {
 
 }  // namespace
 
-CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage) : storage_(storage) {
+CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage, const LatentCoder* coder,
+                       Positions chooser)
+    : chooser_(chooser), storage_(storage) {
   const ModelShape& shape = description.shape;
   fullToken_ = shape.cacheBytesPerToken();
   const bool byHead = plan == nullptr || std::ranges::all_of(plan->groups, isOfOneHead);
   const std::int64_t headBytes = std::int64_t{2} * (shape.headDim + shape.valueHeadDim);
   const std::int64_t units = byHead ? shape.kvHeads : 1, exact = byHead ? headBytes : headBytes * shape.kvHeads;
-  units_.assign(static_cast<std::size_t>(shape.layers), std::vector<TokenBytes>(static_cast<std::size_t>(units), {exact, plan == nullptr ? exact : 0, plan == nullptr ? 0 : plan->exactTokens}));
+  const TokenBytes token = plan == nullptr ? TokenBytes{exact, exact, exact, 0} : TokenBytes{exact, 0, 0, plan->exactTokens};
+  units_.assign(static_cast<std::size_t>(shape.layers), std::vector<TokenBytes>(static_cast<std::size_t>(units), token));
+  for (std::size_t layer = 0; layer < units_.size(); ++layer)
+    for (std::size_t unit = 0; unit < units_[layer].size(); ++unit) {
+      units_[layer][unit].layer = static_cast<int>(layer);
+      units_[layer][unit].unit = static_cast<int>(unit);
+    }
   if (plan != nullptr) {
     for (const Group& group : plan->groups) {
       const Slot& first = group.slots.front();
-      units_[static_cast<std::size_t>(first.layer)][byHead ? static_cast<std::size_t>(first.head) : 0].stored += group.storedBytes();
+      TokenBytes& unit = units_[static_cast<std::size_t>(first.layer)][byHead ? static_cast<std::size_t>(first.head) : 0];
+      unit.stored += coder != nullptr ? coder->bytes(group.rank()) : group.storedBytes();
+      unit.fresh += group.storedBytes();
     }
   }
   for (const LayerDescription& layer : description.layers)
@@ -35,7 +45,9 @@ CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionP
 }
 
 std::int64_t CacheBytes::ofUnit(int layer, int unit, std::int64_t held, std::int64_t read) const {
-  const std::int64_t positions = held < read && needsPositions_[static_cast<std::size_t>(layer)] ? held * kPositionBytes : 0;
+  const bool isAsked = needsPositions_[static_cast<std::size_t>(layer)] || chooser_ == Positions::unit ||
+                       (chooser_ == Positions::layer && unit == 0);
+  const std::int64_t positions = held < read && isAsked ? held * kPositionBytes : 0;
   const TokenBytes& own = token(layer, unit);
   if (storage_ != nullptr) return positions + storage_->bytes(own, held);
   const std::int64_t exact = std::min(held, own.exactTokens);

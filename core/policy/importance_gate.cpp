@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/io/json_file.h"
 #include "core/model/tensor_file.h"
 #include "core/model/torch_guard.h"
 #include "core/policy/reconstruction.h"
@@ -64,7 +65,7 @@ template <class Visit>
 Result<void> forEachLayer(const Decoder& decoder, const at::Tensor& ids, const std::string& stage, const Task& task, const Visit& visit) {
   for (std::int64_t window = 0; window < ids.size(0); ++window) {
     task.progress(stage, static_cast<std::uint64_t>(window), static_cast<std::uint64_t>(ids.size(0)), "windows");
-    const at::Tensor own = ids.narrow(0, window, 1);
+    const at::Tensor own = ids.narrow(0, window, 1).narrow(1, 0, std::min(ids.size(1), longestReadAgain(decoder, kPart)));
     KVISTA_ASSIGN(const LiveCache cache, readWindow(decoder, own, task));
     KVISTA_ASSIGN(const std::vector<at::Tensor> scores, reconstructionScores(decoder, cache, own, kPart, task));
     for (std::size_t layer = 0; layer < scores.size(); ++layer)
@@ -97,7 +98,7 @@ at::Tensor ImportanceGate::score(const Decoder& decoder, int layer, const LiveLa
   return features.matmul(weights.at(static_cast<std::size_t>(layer)).to(features.device()).unsqueeze(-1)).squeeze(-1);
 }
 
-Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, double ridge, const Task& task) {
+Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, const at::Tensor& heldOut, double ridge, const Task& task) {
   return guardTorch("Fitting the gate", [&]() -> Result<FittedGate> {
     std::vector<Moments> moments(static_cast<std::size_t>(decoder.shape().layers));
     KVISTA_CHECK(forEachLayer(decoder, ids, "gate", task, [&](std::size_t layer, const at::Tensor& features, const at::Tensor& targets) {
@@ -113,7 +114,7 @@ Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, double
       fitted.gate.weights.push_back(at::linalg_solve(lifted, sums.products.unsqueeze(-1)).squeeze(-1).to(at::kFloat));
     }
     Correlation correlation;
-    KVISTA_CHECK(forEachLayer(decoder, ids.narrow(0, 0, std::min<std::int64_t>(ids.size(0), 4)), "gate: looking back", task,
+    KVISTA_CHECK(forEachLayer(decoder, heldOut, "gate: windows held out", task,
                               [&](std::size_t layer, const at::Tensor& features, const at::Tensor& targets) {
                                 const at::Tensor weights = fitted.gate.weights[layer].to(at::kDouble).unsqueeze(-1);
                                 correlation.add(features.matmul(weights).squeeze(-1), targets);
@@ -129,10 +130,17 @@ Result<void> saveGate(const std::filesystem::path& file, const ImportanceGate& g
   return writeTensorFile(file, tensors, {{kDescription, nlohmann::json{{"model", modelHash}}.dump()}}, task);
 }
 
-Result<ImportanceGate> loadGate(const std::filesystem::path& file, const Decoder& decoder) {
+Result<ImportanceGate> loadGate(const std::filesystem::path& file, const Decoder& decoder, const std::string& modelHash) {
   KVISTA_ASSIGN(const TensorFile reader, TensorFile::open(file));
-  if (reader.text(kDescription).empty())
-    return fail(ErrorCode::corruptFile, fmt::format("{} holds no gate.", file.string()), "Make one with `kvista gate`.");
+  const std::string text = reader.text(kDescription);
+  if (text.empty()) return fail(ErrorCode::corruptFile, fmt::format("{} holds no gate.", file.string()), "Make one with `kvista gate`.");
+  KVISTA_ASSIGN(const nlohmann::json description, parseJson(text, file.string()));
+  const bool isNamed = description.is_object() && description.contains("model") && description["model"].is_string();
+  const std::string model = isNamed ? description["model"].get<std::string>() : "";
+  if (!modelHash.empty() && model != modelHash)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The gate {} is of another model (content {} where {} was expected).", file.string(), model, modelHash),
+                "Make one for this model with `kvista gate`.");
   const ModelShape& shape = decoder.shape();
   ImportanceGate gate;
   for (int layer = 0; layer < shape.layers; ++layer) {

@@ -30,17 +30,20 @@ at::Tensor gateFeatures(const Decoder& decoder, int layer, const LiveLayer& cach
 
 struct FittedGate {
   ImportanceGate gate;
-  /// Correlation of what the gate says and the logarithm of the true score over all tokens, heads and layers of the text.
+  /// Correlation of what the gate says and the logarithm of the true score over all tokens, heads and layers of the
+  /// windows held out.
   double correlation = 0;
 };
 
 /// Ridge regression on KVzip's scores of the windows of `ids`, int64 [windows, window]; `ridge` is added to the features' second
-/// moments, as a part of their mean.
-Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, double ridge, const Task& task);
+/// moments, as a part of their mean. `heldOut` [windows, window]: what the gate is asked about afterwards. Of windows that are too long
+/// to be read again (longestReadAgain) their beginning is used.
+Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, const at::Tensor& heldOut, double ridge, const Task& task);
 
 /// One safetensors file that names the model by its content hash.
 Result<void> saveGate(const std::filesystem::path& file, const ImportanceGate& gate, const std::string& modelHash, const Task& task);
-/// Errors: corruptFile for a damaged file or one that is not a gate of `decoder`'s shape.
-Result<ImportanceGate> loadGate(const std::filesystem::path& file, const Decoder& decoder);
+/// Errors: corruptFile for a damaged file or one that is not a gate of `decoder`'s shape; invalidArgument for another model than
+/// `modelHash` (empty: any).
+Result<ImportanceGate> loadGate(const std::filesystem::path& file, const Decoder& decoder, const std::string& modelHash);
 
 }  // namespace kvista

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -22,16 +23,21 @@ namespace kvista {
 /// Something about a policy that can be chosen.
 struct PolicyOption {
   std::string_view name;
-  std::string standard;  ///< What it is where nothing is said: a number, or a word.
+  /// What it is where nothing is said: a word or a number, which is written with a point where not only whole ones make sense.
+  std::string standard;
   std::string_view meaning;
   double least = 0, most = std::numeric_limits<double>::infinity();
   bool isWord = false;  ///< The name of something or a file, not a number.
+  bool isFile = false;  ///< A word that names a file.
 };
+
+class PlanTransform;
+struct PolicyRequest;
 
 /// The options of a policy, checked: each that it has, as asked for or as it stands by itself.
 class PolicySettings {
  public:
-  /// Errors (invalidArgument): no such option, no number, outside its bounds.
+  /// Errors (invalidArgument): no such option, no number, not whole where only that makes sense, outside its bounds.
   static Result<PolicySettings> of(std::string_view policy, const std::vector<PolicyOption>& options,
                                    const std::map<std::string, std::string>& asked);
   [[nodiscard]] double number(std::string_view option) const;
@@ -46,7 +52,7 @@ class PolicySettings {
 struct LayerView {
   const Decoder& decoder;
   int layer;
-  const LiveLayer& cache;
+  const LiveLayer& cache;  ///< Its queries are those that were asked for by `queries()`.
   std::int64_t tokens;  ///< Read so far.
 };
 
@@ -56,6 +62,14 @@ class TokenScorer {
   virtual ~TokenScorer() = default;
   /// How many of the last tokens' queries it looks at.
   [[nodiscard]] virtual std::int64_t queries() const { return 0; }
+  /// Whether it must know where tokens stood when it acts again.
+  [[nodiscard]] virtual bool needsPositions() const { return false; }
+  /// Before anything is read: `request` (its model may be needed) and the `tokens` of each sequence when it acts for the last time.
+  /// Refuses what it could not do then.
+  virtual Result<void> begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t tokens) {
+    (void)decoder, (void)request, (void)tokens;
+    return {};
+  }
   /// Before the layers are scored. `ids` int64 [b, cache.tokens]: all that was read.
   virtual Result<void> prepare(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, const Task& task) {
     (void)decoder, (void)cache, (void)ids, (void)task;
@@ -69,14 +83,21 @@ class TokenScorer {
 /// What a token of one head (or of all heads of a layer, where they can only go together) takes up, bytes.
 struct TokenBytes {
   std::int64_t exact = 0;   ///< At 16 bits.
-  std::int64_t stored = 0;  ///< As the plan has it; without one, the same.
+  std::int64_t stored = 0;  ///< As the plan or, of its latents, the policy has it; without a plan, the same.
+  std::int64_t fresh = 0;   ///< As the plan has it, whatever the policy does.
   std::int64_t exactTokens = 0;  ///< First tokens that the plan leaves at 16 bits.
+  int layer = 0, unit = 0;       ///< Whose it is.
 };
 
 /// Changes how tokens are held. One for each batch of sequences.
 class CacheStorage {
  public:
   virtual ~CacheStorage() = default;
+  /// Before the layers are stored, for what concerns several of them. `transform`: null without a plan.
+  virtual Result<void> prepare(const Decoder& decoder, const PlanTransform* transform, const LiveCache& cache) {
+    (void)decoder, (void)transform, (void)cache;
+    return {};
+  }
   /// Turns what a layer holds into what would be read back. Called layer by layer whenever the policy acts, also on tokens that
   /// it has changed before.
   virtual Result<void> store(const LayerView& view, LiveLayer& layer) = 0;
@@ -84,6 +105,12 @@ class CacheStorage {
   [[nodiscard]] virtual std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const = 0;
   /// How many of the last tokens' queries it looks at.
   [[nodiscard]] virtual std::int64_t queries() const { return 0; }
+};
+
+/// Another way to hold the 16-bit latents of a plan, token by token.
+struct LatentCoder {
+  std::function<at::Tensor(const at::Tensor& latents)> readBack;  ///< What would be read back of a group's latents [..., r].
+  std::function<std::int64_t(std::int64_t numbers)> bytes;        ///< Of one token's latent, all that reading it back needs counted.
 };
 
 enum class BudgetScope : std::uint8_t {
@@ -114,7 +141,10 @@ struct Policy {
   std::string_view tuned = {};
   std::vector<double> (*choices)(const ModelShape& shape) = nullptr;
   bool isTokenwise = true;  ///< A token is held by itself, so that tokens can be chosen too.
-  bool needsPlan = false;   ///< It says which tokens a plan stores; others store heads by themselves and go with no plan.
+  bool needsPlan = false;   ///< It says which tokens a plan stores.
+  bool takesPlan = false;   ///< It goes with a plan as well as without one; until it acts tokens are as the plan stores them.
+  /// Over a plan it holds the plan's latents like this; others store heads by themselves and go with no plan.
+  LatentCoder (*makeLatentCoder)(const PolicySettings& settings) = nullptr;
 
   /// All options, those that every policy of its kind has included.
   [[nodiscard]] std::vector<PolicyOption> allOptions() const;
@@ -128,10 +158,12 @@ struct PolicyRequest {
   /// A name of `policies()`, or a chooser of tokens and a way to hold them: "snapkv+fp8".
   std::string policy;
   std::map<std::string, std::string> options = {};
-  /// Bytes of the cache over those of the 16-bit cache of all tokens read so far, whenever the policy has acted; in (0, 1].
+  /// Bytes of the cache over those of the 16-bit cache of all tokens read so far, whenever the policy has acted; in (0, 1]. Ways to hold
+  /// tokens are fitted to it as of when they act for the last time: without an interval that is behind the prompt.
   double share = 1;
   std::int64_t prompt = 0;    ///< Tokens that are read before it acts for the first time; 0: half of the window.
   std::int64_t interval = 0;  ///< It acts again each time so many more were read; 0: never, and what follows the prompt stays.
+  std::string model = {};     ///< Content hash; files of options that were made for another are refused. Empty: not known.
 
   bool operator==(const PolicyRequest&) const = default;
 };

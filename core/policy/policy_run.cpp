@@ -18,61 +18,50 @@
 
 #include "core/model/torch_guard.h"
 #include "core/policy/attention_scores.h"
+#include "core/policy/named_policies.h"
 
 namespace kvista {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-struct Named {
-  const Policy* chooser = nullptr;
-  const Policy* holder = nullptr;
-};
-
-/// "snapkv", "kivi" or "snapkv+fp8".
-Result<Named> policiesNamed(const std::string& name) {
-  Named found;
-  const std::size_t plus = name.find('+');
-  for (const std::string& part : plus == std::string::npos ? std::vector{name} : std::vector{name.substr(0, plus), name.substr(plus + 1)}) {
-    KVISTA_ASSIGN(const Policy* policy, findPolicy(part));
-    const Policy*& place = policy->makeScorer != nullptr ? found.chooser : found.holder;
-    if (place != nullptr)
-      return fail(ErrorCode::invalidArgument, fmt::format("{} and {} do not go together: both {}.", place->name, policy->name,
-                                                          policy->makeScorer != nullptr ? "choose tokens" : "say how tokens are held"),
-                  "Take one that chooses tokens and one that says how they are held, as in \"snapkv+fp8\".");
-    place = policy;
-  }
-  if (found.chooser != nullptr && found.holder != nullptr && !found.holder->isTokenwise)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} holds tokens in blocks, of which {} cannot take some out.", found.holder->name, found.chooser->name),
-                "Take one that holds each token by itself, such as fp8.");
-  return found;
+Result<void> checkPlan(const Policy& holder, const PlanTransform* transform) {
+  if (holder.takesPlan || holder.needsPlan == (transform != nullptr)) return {};
+  if (holder.needsPlan)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The policy {} says which tokens a plan stores, and there is no plan.", holder.name),
+                "Give a project or an export in place of the model.");
+  if (holder.makeLatentCoder == nullptr)
+    return fail(ErrorCode::invalidArgument, fmt::format("The policy {} stores heads in its own way, and so does the plan.", holder.name),
+                "Give the model as it is, or a policy that holds a plan's latents, such as hadamard.");
+  if (transform->plan().storage == Storage::lowRank16) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.", holder.name),
+              "Make the plan by a method that stores 16-bit numbers, such as joint or palu-g.");
 }
 
-Result<void> checkPlan(const Policy& holder, const CompressionPlan* plan) {
-  if (holder.needsPlan == (plan != nullptr)) return {};
-  if (holder.needsPlan) return fail(ErrorCode::invalidArgument, fmt::format("The policy {} says which tokens a plan stores, and there is no plan.", holder.name), "Give a project or an export in place of the model.");
-  return fail(ErrorCode::invalidArgument, fmt::format("The policy {} stores heads in its own way, and so does the plan.", holder.name), "Give the model as it is.");
-}
-
-struct Settings {
-  PolicySettings chooser, holder;
+/// Of a plan's tokens what LiveCache::beside made of them. What becomes of a token depends on itself alone, so that it is known when it is
+/// read, and held from when the policy acts.
+class HeldLatents final : public CacheStorage {
+ public:
+  Result<void> store(const LayerView&, LiveLayer& layer) override {
+    layer.keys = layer.storedKeys;
+    layer.values = layer.storedValues;
+    return {};
+  }
+  [[nodiscard]] std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const override {
+    const std::int64_t exact = std::min(tokens, token.exactTokens);
+    return exact * token.exact + (tokens - exact) * token.stored;
+  }
 };
 
-/// Options of both: each takes those that it has, the chooser what neither has, to say so.
-Result<Settings> settingsOf(const Named& named, const PolicyRequest& request) {
-  const auto optionsOf = [](const Policy* policy) { return policy != nullptr ? policy->allOptions() : std::vector<PolicyOption>{}; };
-  const std::vector<PolicyOption> holders = optionsOf(named.holder);
-  std::map<std::string, std::string> ofHolder, ofChooser;
-  for (const auto& [name, value] : request.options)
-    (named.chooser == nullptr || std::ranges::find(holders, name, &PolicyOption::name) != holders.end() ? ofHolder : ofChooser)[name] = value;
-  Settings settings;
-  if (named.chooser != nullptr) {
-    KVISTA_ASSIGN(settings.chooser, PolicySettings::of(named.chooser->name, named.chooser->allOptions(), ofChooser));
-  }
-  if (named.holder != nullptr) {
-    KVISTA_ASSIGN(settings.holder, PolicySettings::of(named.holder->name, holders, ofHolder));
-  }
-  return settings;
+/// A layer with no more of the last tokens' queries than a policy asks for: of two that work together, one may ask for more.
+LiveLayer asked(const LiveLayer& layer, std::int64_t queries) {
+  LiveLayer own = layer;
+  if (!own.queries.defined()) return own;
+  const std::int64_t held = std::min(queries, own.queries.size(2));
+  own.queries = own.queries.narrow(2, own.queries.size(2) - held, held);
+  return own;
 }
 
 /// The mean over heads, [b, 1, s], of those that have any use for a token; -infinity where none has.
@@ -89,68 +78,91 @@ std::int64_t bytesOfAll(const CacheBytes& counted, std::int64_t tokens) {
 
 }  // namespace
 
-Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const CompressionPlan* plan, const PolicyRequest& request, std::int64_t tokens) {
+Result<void> checkPolicy(const PolicyRequest& request) {
+  KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
+  KVISTA_CHECK(settingsOf(named, request));
+  return {};
+}
+
+Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* transform, const PolicyRequest& request, std::int64_t tokens) {
   if (!(request.share > 0 && request.share <= 1))
     return fail(ErrorCode::invalidArgument, fmt::format("A policy's share is {}, but must be above 0 and at most 1.", request.share));
-  KVISTA_ASSIGN(const Named named, policiesNamed(request.policy));
-  if (named.holder != nullptr) KVISTA_CHECK(checkPlan(*named.holder, plan));
-  KVISTA_ASSIGN(const Settings settings, settingsOf(named, request));
+  KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
+  if (named.holder != nullptr) KVISTA_CHECK(checkPlan(*named.holder, transform));
+  KVISTA_ASSIGN(const NamedSettings settings, settingsOf(named, request));
 
   PolicyRun run;
   run.decoder_ = &decoder;
+  run.transform_ = transform;
   run.chooser_ = named.chooser;
   run.holder_ = named.holder;
   run.share_ = request.share;
   if (named.chooser != nullptr) {
     run.scorer_ = named.chooser->makeScorer(settings.chooser);
-    run.sinks_ = std::max<std::int64_t>(settings.chooser.count("sinks"), plan != nullptr ? plan->exactTokens : 0);
+    run.sinks_ = std::max<std::int64_t>(settings.chooser.count("sinks"), transform != nullptr ? transform->plan().exactTokens : 0);
     run.window_ = settings.chooser.count("window");
     run.exempt_ = std::min<std::int64_t>(settings.chooser.count("exempt"), decoder.shape().layers);
+    KVISTA_CHECK(run.scorer_->begin(decoder, request, tokens));
+    if (run.scorer_->needsPositions() && request.interval > 0)
+      run.positions_ = named.chooser->isAlikeInHeads ? CacheBytes::Positions::layer : CacheBytes::Positions::unit;
   }
-  const auto counting = [&] { run.counted_ = std::make_unique<CacheBytes>(decoder.description(), plan, run.storage_.get()); };
-  if (named.holder == nullptr) {
-    counting();
-    if (named.chooser == nullptr) return fail(ErrorCode::invalidArgument, "No policy was named.");
-    return run;
+  run.hold(settings.holder);
+  if (named.chooser == nullptr) KVISTA_CHECK(run.fit(request, tokens));  // otherwise fewer tokens, not fewer bits, make the budget
+  if (run.coder_) run.beside_ = std::make_unique<PlanTransform>(transform->withLatents(run.coder_->readBack));
+  return run;
+}
+
+void PolicyRun::hold(const PolicySettings& settings) {
+  if (holder_ != nullptr && transform_ != nullptr && !holder_->needsPlan && !holder_->takesPlan) {
+    coder_ = holder_->makeLatentCoder(settings);
+    storage_ = std::make_unique<HeldLatents>();
+  } else if (holder_ != nullptr) {
+    storage_ = holder_->makeStorage(settings, decoder_->shape());
   }
-  run.storage_ = named.holder->makeStorage(settings.holder, decoder.shape());
-  counting();
-  const std::string tuned(named.holder->tuned);
-  if (named.chooser != nullptr) return run;  // fewer tokens, not fewer bits, make the budget
-  const std::int64_t allowed = static_cast<std::int64_t>(request.share * static_cast<double>(run.counted_->full(tokens)));
+  counted_ = std::make_unique<CacheBytes>(decoder_->description(), transform_ != nullptr ? &transform_->plan() : nullptr, storage_.get(),
+                                          coder_ ? &*coder_ : nullptr, positions_);
+}
+
+Result<void> PolicyRun::fit(const PolicyRequest& request, std::int64_t tokens) {
+  const std::string tuned(holder_->tuned);
+  const std::int64_t allowed = static_cast<std::int64_t>(request.share * static_cast<double>(counted_->full(tokens)));
   if (!tuned.empty() && request.share < 1 && !request.options.contains(tuned)) {
-    for (const double choice : named.holder->choices(decoder.shape())) {
+    for (const double choice : holder_->choices(decoder_->shape())) {
       std::map<std::string, std::string> options = request.options;
       options[tuned] = fmt::format("{}", choice);
-      KVISTA_ASSIGN(const PolicySettings chosen, PolicySettings::of(named.holder->name, named.holder->allOptions(), options));
-      run.storage_ = named.holder->makeStorage(chosen, decoder.shape());
-      counting();
-      if (bytesOfAll(*run.counted_, tokens) <= allowed) return run;
+      KVISTA_ASSIGN(const PolicySettings chosen, PolicySettings::of(holder_->name, holder_->allOptions(), options));
+      hold(chosen);
+      if (bytesOfAll(*counted_, tokens) <= allowed) return {};
     }
   }
-  if (const std::int64_t least = bytesOfAll(*run.counted_, tokens); least > allowed)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The policy {} needs {:.4f} of the 16-bit cache for {} tokens, and {} was allowed.", named.holder->name,
-                            static_cast<double>(least) / static_cast<double>(run.counted_->full(tokens)), tokens, request.share),
-                "Allow more, take longer windows, or put a policy before it that chooses tokens, as in \"snapkv+fp8\".");
-  return run;
+  const std::int64_t least = bytesOfAll(*counted_, tokens);
+  if (least <= allowed) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The policy {} needs {:.4f} of the 16-bit cache for {} tokens, and {} was allowed.", holder_->name,
+                          static_cast<double>(least) / static_cast<double>(counted_->full(tokens)), tokens, request.share),
+              "Allow more, take longer windows, or put a policy before it that chooses tokens, as in \"snapkv+fp8\".");
 }
 
 LiveCache PolicyRun::makeCache() const {
   LiveCache cache;
   cache.queryWindow = std::max(scorer_ ? scorer_->queries() : 0, storage_ ? storage_->queries() : 0);
-  cache.keepsExact = holder_ != nullptr && holder_->needsPlan;
+  if (holder_ != nullptr) cache.beside = holder_->needsPlan ? transform_ : beside_.get();
   return cache;
+}
+
+Result<at::Tensor> PolicyRun::read(const at::Tensor& ids, LiveCache& cache, const Task& task) const {
+  return decoder_->extend(ids, cache, holder_ != nullptr && holder_->needsPlan ? nullptr : transform_, task);
 }
 
 Result<void> PolicyRun::act(LiveCache& cache, const at::Tensor& ids, const Task& task) {
   return guardTorch("The policy", [&]() -> Result<void> {
     if (scorer_) KVISTA_CHECK(evict(cache, ids, task));
     actedAt_ = cache.tokens;
+    if (storage_) KVISTA_CHECK(storage_->prepare(*decoder_, transform_, cache));
     for (int layer = 0; storage_ && layer < static_cast<int>(cache.layers.size()); ++layer) {
       KVISTA_CHECK(task.checkStop());
       LiveLayer& held = cache.layers[static_cast<std::size_t>(layer)];
-      const LiveLayer before = held;
+      const LiveLayer before = asked(held, storage_->queries());
       KVISTA_CHECK(storage_->store({*decoder_, layer, before, cache.tokens}, held));
     }
     return {};
@@ -193,16 +205,18 @@ Result<std::vector<std::int64_t>> PolicyRun::tokensOfLayers(std::int64_t read) c
 }
 
 Result<std::vector<at::Tensor>> PolicyRun::scoresOf(LiveCache& cache, const at::Tensor& ids, const Task& task) {
-  KVISTA_CHECK(scorer_->prepare(*decoder_, cache, ids, task));
+  LiveCache looked = cache;
+  for (LiveLayer& layer : looked.layers) layer = asked(layer, scorer_->queries());
+  KVISTA_CHECK(scorer_->prepare(*decoder_, looked, ids, task));
   std::vector<at::Tensor> all;
   for (int layer = 0; layer < counted_->layers(); ++layer) {
     KVISTA_CHECK(task.checkStop());
-    const LiveLayer& held = cache.layers[static_cast<std::size_t>(layer)];
+    const LiveLayer& held = looked.layers[static_cast<std::size_t>(layer)];
     KVISTA_ASSIGN(at::Tensor scores, scorer_->score({*decoder_, layer, held, cache.tokens}));
     at::Tensor positions = held.positions;
     if ((chooser_->isAlikeInHeads || counted_->units(layer) == 1) && scores.size(1) > 1) scores = sharedScores(scores);
     if (scores.size(1) < positions.size(1)) positions = positions.narrow(1, 0, scores.size(1));
-    const at::Tensor isKept = positions.lt(sinks_).logical_or(positions.ge(cache.tokens - window_));
+    const at::Tensor isKept = positions.lt(layer < exempt_ ? cache.tokens : sinks_).logical_or(positions.ge(cache.tokens - window_));
     scores = scores.masked_fill(isKept, kInfinity).masked_fill(positions.lt(0), -kInfinity);
     all.push_back(std::move(scores));
   }
@@ -215,7 +229,7 @@ std::vector<at::Tensor> PolicyRun::highestOfAll(const std::vector<at::Tensor>& s
   std::vector<at::Tensor> flat, costs;
   for (int layer = 0; layer < counted_->layers(); ++layer) {
     const at::Tensor& own = scores[static_cast<std::size_t>(layer)];
-    flat.push_back((layer < exempt_ ? own.masked_fill(own > -kInfinity, kInfinity) : own).flatten(1));
+    flat.push_back(own.flatten(1));
     // What the last of many tokens adds.
     const std::int64_t many = cache.tokens - 1;
     const bool isAlike = own.size(1) < counted_->units(layer);
@@ -272,12 +286,16 @@ at::Tensor PolicyRun::bytesOf(const std::vector<at::Tensor>& held, std::int64_t 
 }
 
 at::Tensor PolicyRun::bytes(const LiveCache& cache) const {
-  const std::int64_t fresh = storage_ ? cache.tokens - actedAt_ : 0;  // at 16 bits until the policy acts again
+  const std::int64_t fresh = storage_ ? cache.tokens - actedAt_ : 0;  // not yet held as the policy does
   std::vector<at::Tensor> held;
   std::int64_t freshBytes = 0;
   for (int layer = 0; layer < counted_->layers(); ++layer) {
     held.push_back(cache.layers[static_cast<std::size_t>(layer)].positions.ge(0).sum(2) - fresh);  // [b, kvHeads]
-    for (int unit = 0; unit < counted_->units(layer); ++unit) freshBytes += fresh * counted_->token(layer, unit).exact;
+    for (int unit = 0; unit < counted_->units(layer); ++unit) {
+      const TokenBytes& token = counted_->token(layer, unit);
+      const std::int64_t exact = std::clamp<std::int64_t>(token.exactTokens - actedAt_, 0, fresh);
+      freshBytes += exact * token.exact + (fresh - exact) * (holder_->takesPlan ? token.stored : token.fresh);
+    }
   }
   return bytesOf(held, cache.tokens - fresh) + freshBytes;
 }

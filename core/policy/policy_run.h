@@ -4,15 +4,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/compress/plan_transform.h"
 #include "core/model/decoder.h"
 #include "core/model/live_cache.h"
-#include "core/plan/plan.h"
 #include "core/policy/cache_bytes.h"
 #include "core/policy/policy.h"
 
@@ -22,12 +23,15 @@ namespace kvista {
 /// last tokens that always stay, and the same tokens in all heads where they are stored together.
 class PolicyRun {
  public:
-  /// `plan`: what the transform that tokens are read through stores; null without one. `tokens`: how many each sequence will
-  /// have when the policy acts for the last time, for which ways to hold them are fitted to the share. Both must outlive this. Errors (invalidArgument): no such policy or option, what does not go together, a share that cannot be reached.
-  static Result<PolicyRun> begin(const Decoder& decoder, const CompressionPlan* plan, const PolicyRequest& request, std::int64_t tokens);
+  /// `transform`: what the cache is stored through besides; null without a plan. `tokens`: how many each sequence will have when the policy
+  /// acts for the last time, for which ways to hold them are fitted to the share. Decoder and transform must outlive this. Errors
+  /// (invalidArgument): no such policy or option, what does not go together, a share that cannot be reached.
+  static Result<PolicyRun> begin(const Decoder& decoder, const PlanTransform* transform, const PolicyRequest& request, std::int64_t tokens);
 
-  /// An empty cache that holds what the policy looks at.
+  /// An empty cache that holds what the policy looks at; this must outlive it.
   [[nodiscard]] LiveCache makeCache() const;
+  /// Decoder::extend as the policy's tokens are read.
+  Result<at::Tensor> read(const at::Tensor& ids, LiveCache& cache, const Task& task) const;
   /// Leaves of `cache` what the budget allows, and as the policy holds it. `ids` int64 [b, cache.tokens]: what was read.
   Result<void> act(LiveCache& cache, const at::Tensor& ids, const Task& task);
   /// Bytes of each sequence's cache, int64 [b], on the CPU.
@@ -39,6 +43,10 @@ class PolicyRun {
 
  private:
   PolicyRun() = default;
+  /// Tokens are held as the holder does with these settings.
+  void hold(const PolicySettings& settings);
+  /// Takes the most of the holder's choices that the share allows.
+  Result<void> fit(const PolicyRequest& request, std::int64_t tokens);
   /// How many tokens each layer keeps of `read`.
   [[nodiscard]] Result<std::vector<std::int64_t>> tokensOfLayers(std::int64_t read) const;
   [[nodiscard]] Result<void> evict(LiveCache& cache, const at::Tensor& ids, const Task& task);
@@ -50,6 +58,10 @@ class PolicyRun {
   const Decoder* decoder_ = nullptr;
   const Policy* chooser_ = nullptr;
   const Policy* holder_ = nullptr;
+  const PlanTransform* transform_ = nullptr;
+  std::optional<LatentCoder> coder_;       // of the plan's latents
+  std::unique_ptr<PlanTransform> beside_;  // the plan with its latents so held
+  CacheBytes::Positions positions_ = CacheBytes::Positions::none;
   std::unique_ptr<TokenScorer> scorer_;
   std::unique_ptr<CacheStorage> storage_;
   std::unique_ptr<CacheBytes> counted_;
@@ -61,5 +73,8 @@ class PolicyRun {
 /// Leaves the places of a layer where `stays` (bool [b, kvHeads, s]) holds, in their order; where heads keep different numbers of them,
 /// the places behind the last are empty.
 void keepPlaces(LiveLayer& layer, const at::Tensor& stays);
+
+/// What can be said of a request before there is a model: the names, whether two go together, and the options. Error: invalidArgument.
+Result<void> checkPolicy(const PolicyRequest& request);
 
 }  // namespace kvista

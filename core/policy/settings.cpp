@@ -13,6 +13,8 @@
 namespace kvista {
 namespace {
 
+constexpr double kMostTokens = 1 << 24, kMostLayers = 1 << 16;
+
 std::optional<double> parsed(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -25,9 +27,9 @@ std::optional<double> parsed(std::string_view text) {
 std::vector<PolicyOption> Policy::allOptions() const {
   std::vector<PolicyOption> all = options;
   if (makeScorer == nullptr) return all;
-  all.push_back({"sinks", fmt::format("{}", sinks), "first tokens that always stay"});
-  all.push_back({"window", fmt::format("{}", window), "last tokens that always stay"});
-  all.push_back({"exempt", fmt::format("{}", exemptLayers), "first layers that keep all their tokens"});
+  all.push_back({"sinks", fmt::format("{}", sinks), "first tokens that always stay", 0, kMostTokens});
+  all.push_back({"window", fmt::format("{}", window), "last tokens that always stay", 0, kMostTokens});
+  all.push_back({"exempt", fmt::format("{}", exemptLayers), "first layers that keep all their tokens", 0, kMostLayers});
   return all;
 }
 
@@ -45,10 +47,12 @@ Result<PolicySettings> PolicySettings::of(std::string_view policy, const std::ve
     }
     if (!option->isWord) {
       const std::optional<double> number = parsed(value);
-      if (!number || *number < option->least || *number > option->most)
+      const bool isWhole = option->standard.find('.') == std::string::npos;
+      const std::string_view kind = isWhole ? "whole number" : "number";
+      if (!number || *number < option->least || *number > option->most || (isWhole && std::floor(*number) != *number))
         return fail(ErrorCode::invalidArgument, fmt::format("The option {} of the policy {} is \"{}\".", name, policy, value),
-                    std::isinf(option->most) ? fmt::format("It must be a number of at least {}.", option->least)
-                                             : fmt::format("It must be a number between {} and {}.", option->least, option->most));
+                    std::isinf(option->most) ? fmt::format("It must be a {} of at least {}.", kind, option->least)
+                                             : fmt::format("It must be a {} between {} and {}.", kind, option->least, option->most));
     }
     settings.values_[name] = value;
   }

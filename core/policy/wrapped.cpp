@@ -13,7 +13,7 @@ namespace {
 class NoScorer final : public TokenScorer {
  public:
   explicit NoScorer(Error error) : error_(std::move(error)) {}
-  Result<void> prepare(const Decoder&, const LiveCache&, const at::Tensor&, const Task&) override { return tl::unexpected(error_); }
+  Result<void> begin(const Decoder&, const PolicyRequest&, std::int64_t) override { return tl::unexpected(error_); }
   Result<at::Tensor> score(const LayerView&) override { return tl::unexpected(error_); }
 
  private:
@@ -35,6 +35,10 @@ std::unique_ptr<TokenScorer> wrappedScorer(const PolicySettings& settings) {
   if ((*policy)->makeScorer == nullptr || wrapsItself)
     return std::make_unique<NoScorer>(Error{ErrorCode::invalidArgument, fmt::format("The policy {} has no scores of its own, so nothing can be built over it.", name), "",
                                             "Name one that chooses tokens, such as snapkv."});
+  if (std::ranges::any_of(options, &PolicyOption::isFile))
+    return std::make_unique<NoScorer>(Error{ErrorCode::invalidArgument,
+                                            fmt::format("The policy {} needs a file, which a policy over it has no option for.", name), "",
+                                            "Name one that needs none, such as snapkv, or take it by itself."});
   return (*policy)->makeScorer(PolicySettings::of(name, (*policy)->allOptions(), {}).value());
 }
 

@@ -12,7 +12,7 @@ namespace kvista {
 /// The option `over` of policies that work on another one's scores.
 PolicyOption wrappedOption(std::string standard);
 /// The scorer that the option `over` names, with its own options as they stand by themselves. One that is not there, or that chooses
-/// no tokens, answers its error when it is asked.
+/// no tokens or needs a file, answers its error when it begins.
 std::unique_ptr<TokenScorer> wrappedScorer(const PolicySettings& settings);
 
 }  // namespace kvista

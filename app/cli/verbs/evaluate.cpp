@@ -11,6 +11,7 @@
 #include "app/cli/verb.h"
 #include "core/evaluate/measure_policy.h"
 #include "core/evaluate/perplexity.h"
+#include "core/policy/named_policies.h"
 
 namespace kvista {
 namespace {
@@ -23,8 +24,13 @@ struct Options {
   std::vector<std::string> policyOptions;
 };
 
-/// "name=value" each.
-Result<PolicyRequest> completed(PolicyRequest request, const std::vector<std::string>& options) {
+/// The line of --policy (policyFromText), and what other options say of it; "name=value" each of --policy-option.
+Result<PolicyRequest> completed(const PolicyRequest& asked, const std::vector<std::string>& options) {
+  if (asked.policy.empty()) return asked;
+  KVISTA_ASSIGN(PolicyRequest request, policyFromText(asked.policy));
+  if (asked.share < 1) request.share = asked.share;
+  if (asked.interval > 0) request.interval = asked.interval;
+  request.prompt = asked.prompt;
   for (const std::string& option : options) {
     const std::size_t equals = option.find('=');
     if (equals == std::string::npos || equals == 0)
@@ -34,9 +40,11 @@ Result<PolicyRequest> completed(PolicyRequest request, const std::vector<std::st
   return request;
 }
 
-Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, const PolicyRequest& request, const Task& task, const ProcessGroup& processes) {
-  KVISTA_ASSIGN(const PolicyMeasurement result, measurePolicy(*subject.model.decoder, windows.ids, subject.transform.get(),
-                                                              subject.plan ? &*subject.plan : nullptr, request, task, processes));
+Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, PolicyRequest request, const Task& task, const ProcessGroup& processes) {
+  if (subject.project || !subject.plan) {  // an export's own weights are not those that its gate was made for
+    KVISTA_ASSIGN(request.model, contentHash(subject.model.checkpoint));
+  }
+  KVISTA_ASSIGN(const PolicyMeasurement result, measurePolicy(*subject.model.decoder, windows.ids, subject.transform.get(), request, task, processes));
   Output output;
   output.json = {{"policy", request.policy},
                  {"perplexity", result.all.perplexity()},
@@ -215,8 +223,10 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   addTextOptions(verb, options->text);
-  auto* policy = verb->add_option("--policy", options->policy.policy, "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8");
-  verb->add_option("--policy-share", options->policy.share, "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1)")
+  auto* policy = verb->add_option("--policy", options->policy.policy, "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8. In a line: "
+                                                                "'snapkv share=.25 interval=64 window=16'");
+  verb->add_option("--policy-share", options->policy.share, "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). Ways to hold tokens are fitted to it "
+                                                             "as of when they act last: without --interval, the prompt's end")
       ->check(positiveNumber(1))
       ->needs(policy);
   verb->add_option("--prompt", options->policy.prompt, "Tokens that are read before the policy acts (default: half of the window)")->check(wholeNumber(1))->needs(policy);

@@ -11,10 +11,12 @@
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/engine/analysis.h"
-#include "core/engine/experiment/experiment.h"
+#include "core/engine/experiment/trained.h"
 #include "core/evaluate/measure_policy.h"
 #include "core/evaluate/perplexity.h"
+#include "core/io/file_hash.h"
 #include "core/model/torch_guard.h"
+#include "core/policy/named_policies.h"
 
 namespace kvista {
 namespace {
@@ -39,17 +41,51 @@ double shareBehindExact(const PlanWish& wish, double share, std::int64_t window)
   return share > exact ? (share - exact) / (1 - exact) : share;
 }
 
-Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, double value, std::int64_t window) {
+/// `index`: of the sweep's values.
+Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, std::int64_t window) {
   Trial trial{system.plan, system.policy};
-  if (trial.plan && !system.hasOwnTarget)
+  const double value = sweep.values[index];
+  if (!system.planShares.empty())
+    trial.plan->target = {Target::Kind::share, system.planShares[index]};
+  else if (trial.plan && !system.hasOwnTarget)
     trial.plan->target = {sweep.unit, sweep.isRead() && sweep.unit == Target::Kind::share ? shareBehindExact(*trial.plan, value, window) : value};
   if (sweep.isRead() && !trial.policy) trial.policy = keepingAll(sweep);
   else if (trial.policy) trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
   return trial;
 }
 
+/// Whether a policy foretells by what is trained on the calibration's text.
+bool isTrained(const Trial& trial) {
+  return trial.policy && std::ranges::any_of(trial.policy->options, [](const auto& option) { return option.second == kTrained; });
+}
+
+/// The policy with its file, which is made if it is not there yet, and the model that it is for.
+Result<PolicyRequest> withFile(PolicyRequest request, const ExperimentSubject& subject, const Task& task) {
+  request.model = subject.modelHash;
+  for (auto& [name, value] : request.options)
+    if (value == kTrained) {
+      KVISTA_ASSIGN(const std::filesystem::path file, trainedFile(*predictorOf(request.policy), subject, task));
+      value = file.string();
+    }
+  return request;
+}
+
+/// Files by what they hold: a path says nothing of that. What cannot be read stays as it is, and fails when it is measured.
+std::map<std::string, std::string> optionsByContent(const PolicyRequest& request) {
+  std::map<std::string, std::string> options = request.options;
+  const auto named = policiesNamed(request.policy);
+  if (!named) return options;
+  for (const Policy* policy : {named->chooser, named->holder})
+    for (const PolicyOption& option : policy != nullptr ? policy->options : std::vector<PolicyOption>{}) {
+      const auto asked = options.find(std::string(option.name));
+      if (!option.isFile || asked == options.end() || asked->second == kTrained) continue;
+      if (const auto hash = fileHash(asked->second)) asked->second = *hash;
+    }
+  return options;
+}
+
 nlohmann::json toJson(const PolicyRequest& request) {
-  return {{"policy", request.policy}, {"options", request.options}, {"share", request.share}, {"prompt", request.prompt}, {"interval", request.interval}};
+  return {{"policy", request.policy}, {"options", optionsByContent(request)}, {"share", request.share}, {"prompt", request.prompt}, {"interval", request.interval}};
 }
 
 /// What a plan came to before it was measured on any text.
@@ -74,11 +110,12 @@ Result<MadePlan> makePlanOf(const PlanWish& wish, const ExperimentSubject& subje
 /// `plan`: null where the trial has none.
 Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject, const ExperimentText& text, const Task& task) {
   const Decoder& decoder = subject.decoder;
-  const CacheTransform* transform = plan ? plan->transform.get() : nullptr;
+  const PlanTransform* transform = plan ? plan->transform.get() : nullptr;
   const CompressionPlan* stored = plan ? &plan->planned.plan : nullptr;
   ExperimentRow::Figures figures;
   if (trial.policy) {
-    KVISTA_ASSIGN(const PolicyMeasurement result, measurePolicy(decoder, text.windows.ids, transform, stored, *trial.policy, task));
+    KVISTA_ASSIGN(const PolicyRequest request, withFile(*trial.policy, subject, task));
+    KVISTA_ASSIGN(const PolicyMeasurement result, measurePolicy(decoder, text.windows.ids, transform, request, task));
     figures.loss = result.behindPrompt.meanLoss;
     figures.predictions = result.behindPrompt.predictions;
     figures.share = result.shareAtEnd();
@@ -105,7 +142,7 @@ ExperimentRow rowOf(const ExperimentSubject& subject, const ExperimentText& text
   row.target = {Target::Kind::share, 1};
   nlohmann::json of = {{"model", subject.modelHash}, {"text", text.windows.hash}, {"version", subject.version}, {"dtype", c10::toString(subject.decoder.options().dtype)}};
   if (trial.plan) of["plan"] = toJson(*trial.plan);
-  if (trial.plan) of["calibration"] = subject.statistics.tokensHash;
+  if (trial.plan || isTrained(trial)) of["calibration"] = subject.statistics.tokensHash;
   if (trial.policy) of["policy"] = toJson(*trial.policy);
   row.of = of.dump();
   return row;
@@ -122,21 +159,18 @@ class Run {
   Result<void> measureOriginal(const ExperimentSweep& sweep) {
     Trial trial;
     if (sweep.isRead()) trial.policy = keepingAll(sweep);
-    originalLosses_.clear();
+    originals_.clear();
     bool isNew = false;
     for (const ExperimentText& text : subject_.texts) {
       ExperimentRow row = rowOf(subject_, text, trial);
-      const auto done = std::ranges::find(rows_, row.of, &ExperimentRow::of);
-      const ExperimentRow* old = done == rows_.end() ? answerOf(row) : &*done;
-      if (old) {
-        row.figures = old->figures;
-      } else {
+      const bool isThere = std::ranges::find(rows_, row.of, &ExperimentRow::of) != rows_.end();
+      if (!answer(row)) {
         isNew = true;
-        KVISTA_ASSIGN(row.figures, measured(trial, nullptr, subject_, text, task_));
-        row.figures->originalLoss = row.figures->loss;
+        KVISTA_CHECK(fill(row, guardTorch("Measuring", [&] { return measured(trial, nullptr, subject_, text, task_); })));
+        if (row.figures) row.figures->originalLoss = row.figures->loss;
       }
-      originalLosses_.push_back(row.figures->loss);
-      if (done == rows_.end()) rows_.push_back(std::move(row));
+      originals_.push_back(row);
+      if (!isThere) rows_.push_back(std::move(row));
     }
     return isNew ? keep_(rows_) : Result<void>{};
   }
@@ -156,15 +190,11 @@ class Run {
     bool isNew = false;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       ExperimentRow& row = rows[i];
-      if (const ExperimentRow* old = answerOf(row)) {
-        row.figures = old->figures;
-      } else {
+      if (!answer(row)) {
         isNew = true;
-        Result<ExperimentRow::Figures> figures = figuresOn(subject_.texts[i]);
-        if (!figures && figures.error().code == ErrorCode::cancelled) return tl::unexpected(std::move(figures).error());
-        if (figures) row.figures = *std::move(figures);
-        else row.problem = figures.error().message;
-        if (row.figures) row.figures->originalLoss = originalLosses_[i];
+        if (originals_[i].figures) KVISTA_CHECK(fill(row, figuresOn(subject_.texts[i])));
+        else row.problem = "The model as it is cannot be measured: " + originals_[i].problem;
+        if (row.figures) row.figures->originalLoss = originals_[i].figures->loss;
       }
       rows_.push_back(std::move(row));
     }
@@ -180,9 +210,23 @@ class Run {
     if (!last_->made) return tl::unexpected(last_->made.error());
     return &*last_->made;
   }
-  [[nodiscard]] const ExperimentRow* answerOf(const ExperimentRow& row) const {
-    const auto found = std::ranges::find_if(known_, [&](const ExperimentRow& old) { return old.figures && old.of == row.of; });
-    return found == known_.end() ? nullptr : &*found;
+  /// Whether this run has come to the same already, or an earlier one has measured it: then `row` has what came of it.
+  [[nodiscard]] bool answer(ExperimentRow& row) const {
+    const auto take = [&](const ExperimentRow& same) {
+      row.figures = same.figures;
+      row.problem = same.problem;
+      return true;
+    };
+    if (const auto same = std::ranges::find(rows_, row.of, &ExperimentRow::of); same != rows_.end()) return take(*same);
+    const auto same = std::ranges::find_if(known_, [&](const ExperimentRow& old) { return old.figures && old.of == row.of; });
+    return same != known_.end() && take(*same);
+  }
+  /// What fails is said in the row. Error: cancelled.
+  static Result<void> fill(ExperimentRow& row, Result<ExperimentRow::Figures> figures) {
+    if (!figures && figures.error().code == ErrorCode::cancelled) return tl::unexpected(std::move(figures).error());
+    if (figures) row.figures = *std::move(figures);
+    else row.problem = figures.error().message;
+    return {};
   }
 
   const ExperimentSubject& subject_;
@@ -194,22 +238,29 @@ class Run {
     Result<MadePlan> made;
   };
   std::optional<LastPlan> last_;
-  std::vector<double> originalLosses_;  // one a text, of the sweep under way
+  std::vector<ExperimentRow> originals_;  // one a text, of the sweep under way
   std::vector<ExperimentRow> rows_;
 };
 
 }  // namespace
 
+TextSelection unseenText(const Statistics& statistics) {
+  const TextRecipe& recipe = statistics.recipe;
+  TextSelection selection{recipe.paths, recipe.window, 0, recipe.skipWindows + statistics.windows, recipe.seed, recipe.beginWithBos, recipe.weights};
+  if (statistics.heldOutIds.defined()) selection.skipWindows += statistics.heldOutIds.size(0);
+  return selection;
+}
+
 std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const ExperimentSubject& subject) {
   std::vector<ExperimentRow> rows;
   for (const ExperimentSweep& sweep : experiment.sweeps)
     for (const ExperimentSystem& system : sweep.systems)
-      for (const double value : sweep.values)
+      for (std::size_t index = 0; index < sweep.values.size(); ++index)
         for (const ExperimentText& text : subject.texts) {
-          ExperimentRow row = rowOf(subject, text, trialAt(sweep, system, value, subject.window()));
+          ExperimentRow row = rowOf(subject, text, trialAt(sweep, system, index, subject.window()));
           row.sweep = sweep.name;
           row.system = system.name;
-          row.target = {sweep.unit, value};
+          row.target = {sweep.unit, sweep.values[index]};
           rows.push_back(std::move(row));
         }
   return rows;
@@ -225,9 +276,10 @@ Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, c
   for (const ExperimentSweep& sweep : experiment.sweeps) {
     KVISTA_CHECK(run.measureOriginal(sweep));
     for (const ExperimentSystem& system : sweep.systems)
-      for (const double value : sweep.values) {
-        const std::string label = fmt::format("{} of {}, {} at {:.4g}", (next - rows.begin()) / texts + 1, rows.size() / subject.texts.size(), system.name, value);
-        KVISTA_CHECK(run.measureTrial(trialAt(sweep, system, value, subject.window()), {next, next + texts}, label));
+      for (std::size_t index = 0; index < sweep.values.size(); ++index) {
+        const std::string label =
+            fmt::format("{} of {}, {} at {:.4g}", (next - rows.begin()) / texts + 1, rows.size() / subject.texts.size(), system.name, sweep.values[index]);
+        KVISTA_CHECK(run.measureTrial(trialAt(sweep, system, index, subject.window()), {next, next + texts}, label));
         next += texts;
       }
   }

@@ -12,24 +12,29 @@ class Chunks final : public TokenScorer {
  public:
   Chunks(std::unique_ptr<TokenScorer> inner, std::int64_t size, std::int64_t reuse) : inner_(std::move(inner)), size_(size), reuse_(reuse) {}
   [[nodiscard]] std::int64_t queries() const override { return inner_->queries(); }
+  [[nodiscard]] bool needsPositions() const override { return true; }  // which chunk a token is of
+  Result<void> begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t tokens) override {
+    return inner_->begin(decoder, request, tokens);
+  }
   Result<void> prepare(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, const Task& task) override {
     return inner_->prepare(decoder, cache, ids, task);
   }
   Result<at::Tensor> score(const LayerView& view) override {
-    if (view.layer % reuse_ != 0 && last_.sizes() == view.cache.positions.sizes()) return last_;
-    KVISTA_ASSIGN(const at::Tensor scores, inner_->score(view));
     const at::Tensor& positions = view.cache.positions;
-    const at::Tensor chunk = positions.clamp_min(0).floor_divide(size_);
-    const at::Tensor shared = scores.mean(1, /*keepdim=*/true).expand_as(positions).masked_fill(positions.lt(0), 0);
-    const at::Tensor sums = at::zeros({positions.size(0), positions.size(1), view.tokens / size_ + 1}, shared.options()).scatter_add(2, chunk, shared);
-    last_ = sums.gather(2, chunk);
-    return last_;
+    const at::Tensor chunks = positions.clamp_min(0).floor_divide(size_);
+    if (view.layer % reuse_ == 0) {
+      KVISTA_ASSIGN(const at::Tensor scores, inner_->score(view));
+      const at::Tensor shared = scores.mean(1, /*keepdim=*/true).expand_as(positions).masked_fill(positions.lt(0), 0);
+      const at::Tensor none = at::zeros({positions.size(0), positions.size(1), view.tokens / size_ + 1}, shared.options());
+      worth_ = none.scatter_add(2, chunks, shared);
+    }
+    return worth_.gather(2, chunks);
   }
 
  private:
   std::unique_ptr<TokenScorer> inner_;
   std::int64_t size_, reuse_;
-  at::Tensor last_;
+  at::Tensor worth_;  // of each chunk, [b, kvHeads, chunks]
 };
 
 }  // namespace

@@ -19,6 +19,9 @@ class StoppingRule final : public TokenScorer {
   StoppingRule(std::unique_ptr<TokenScorer> inner, double loss, std::int64_t sinks, std::int64_t window)
       : inner_(std::move(inner)), loss_(loss), sinks_(sinks), window_(window) {}
   [[nodiscard]] std::int64_t queries() const override { return std::max<std::int64_t>(1, inner_->queries()); }
+  Result<void> begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t tokens) override {
+    return inner_->begin(decoder, request, tokens);
+  }
   Result<void> prepare(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, const Task& task) override {
     return inner_->prepare(decoder, cache, ids, task);
   }

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kLargest = 448;  // of e4m3
 
-/// e4m3 numbers with one 16-bit scale a head's token.
+/// e4m3 numbers with one 16-bit scale a token of a head or, over a plan, of a group's latent.
 at::Tensor eightBits(const at::Tensor& x) {
   const at::Tensor wide = x.to(at::kFloat);
   const at::Tensor scale = (wide.abs().amax({-1}, true) / kLargest).to(at::kHalf).to(at::kFloat).clamp_min(6e-8);
@@ -36,10 +36,14 @@ class EightBits final : public CacheStorage {
 
 Policy fp8Policy() {
   return {.name = "fp8",
-          .summary = "8-bit floating point (e4m3), one scale a head's token",
+          .summary = "8-bit floating point (e4m3), one scale a token of a head or of a plan's latent",
           .source = "Micikevicius et al. 2022, FP8 Formats for Deep Learning",
           .makeStorage = [](const PolicySettings&, const ModelShape& shape) -> std::unique_ptr<CacheStorage> {
             return std::make_unique<EightBits>(shape);
+          },
+          .makeLatentCoder = [](const PolicySettings&) -> LatentCoder {
+            return {[](const at::Tensor& latents) { return latents.size(-1) == 0 ? latents : eightBits(latents); },
+                    [](std::int64_t numbers) { return numbers == 0 ? 0 : numbers + kScaleBytes / 2; }};
           }};
 }
 

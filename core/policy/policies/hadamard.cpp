@@ -1,10 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <bit>
 #include <cmath>
+#include <random>
+#include <vector>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
 
 #include "core/policy/policy.h"
 #include "core/policy/quantise.h"
@@ -20,16 +24,40 @@ at::Tensor sylvester(std::int64_t n) {
   return matrix / std::sqrt(static_cast<double>(n));
 }
 
-/// Heads of another width than a power of 2 are rotated in blocks of the largest one that divides it.
-std::int64_t rotatedWidth(std::int64_t width) { return width & -width; }
+/// `x` times the symmetric matrix that has Hadamard's on its diagonal, one for each power of 2 that adds up to the width: its own inverse.
+at::Tensor rotated(const at::Tensor& x) {
+  std::vector<at::Tensor> blocks;
+  for (std::int64_t begin = 0; begin < x.size(-1);) {
+    const auto size = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(x.size(-1) - begin)));
+    blocks.push_back(x.narrow(-1, begin, size).matmul(sylvester(size).to(x.device())));
+    begin += size;
+  }
+  return blocks.empty() ? x : at::cat(blocks, -1);
+}
 
-/// Codes of the rotated head, which spreads what sticks out over all its numbers.
+/// Codes of the rotated numbers, over which what sticks out is spread.
 at::Tensor rotatedAndQuantised(const at::Tensor& x, std::int64_t bits) {
-  const std::int64_t block = rotatedWidth(x.size(-1));
-  const at::Tensor rotation = sylvester(block).to(x.device());
-  const at::Tensor blocks = x.to(at::kFloat).unflatten(-1, {-1, block});
-  const at::Tensor codes = quantised(blocks.matmul(rotation).flatten(-2), -1, bits);
-  return codes.unflatten(-1, {-1, block}).matmul(rotation).flatten(-2).to(x.scalar_type());  // it is its own inverse
+  return rotated(quantised(rotated(x.to(at::kFloat)), -1, bits)).to(x.scalar_type());
+}
+
+/// As many signs as there are directions, by a fair coin that falls alike each time: directions are ordered by size, and nothing of this
+/// order shall be left in their sums (a randomised Hadamard transform).
+at::Tensor coinSigns(std::int64_t count, at::Device device) {
+  std::mt19937 coin(1);
+  std::vector<float> signs(static_cast<std::size_t>(count));
+  for (float& sign : signs) sign = (coin() & 1U) != 0 ? 1.0F : -1.0F;
+  return at::tensor(signs).to(device);
+}
+
+/// Of a plan's groups: one scale and zero a token and group.
+LatentCoder latentsRotated(const PolicySettings& settings) {
+  const std::int64_t bits = settings.count("bits");
+  return {[bits](const at::Tensor& latents) {
+            if (latents.size(-1) == 0) return latents;
+            const at::Tensor signs = coinSigns(latents.size(-1), latents.device());
+            return (rotatedAndQuantised(latents.to(at::kFloat) * signs, bits) * signs).to(latents.scalar_type());
+          },
+          [bits](std::int64_t numbers) { return numbers == 0 ? 0 : codeBytes(numbers, bits) + kScaleBytes; }};
 }
 
 class Rotated final : public CacheStorage {
@@ -51,14 +79,15 @@ class Rotated final : public CacheStorage {
 
 Policy hadamardPolicy() {
   return {.name = "hadamard",
-          .summary = "Heads rotated by Hadamard's matrix, then quantised token by token",
+          .summary = "Heads, or a plan's latents, rotated by Hadamard's matrix, then quantised token by token",
           .source = "Chang et al. 2024, Palu: Compressing KV-Cache with Low-Rank Projection, section 3.4; Ashkboos et al. 2024, QuaRot",
           .options = {{"bits", "4", "of a number, at 1 to 8", 1, 8}},
           .makeStorage = [](const PolicySettings& settings, const ModelShape& shape) -> std::unique_ptr<CacheStorage> {
             return std::make_unique<Rotated>(settings.count("bits"), shape);
           },
           .tuned = "bits",
-          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; }};
+          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; },
+          .makeLatentCoder = latentsRotated};
 }
 
 }  // namespace kvista

@@ -9,6 +9,9 @@ namespace {
 class Reconstruction final : public TokenScorer {
  public:
   explicit Reconstruction(std::int64_t part) : part_(part) {}
+  Result<void> begin(const Decoder& decoder, const PolicyRequest&, std::int64_t tokens) override {
+    return checkReadAgain(decoder, tokens, part_);
+  }
   Result<void> prepare(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, const Task& task) override {
     KVISTA_ASSIGN(scores_, reconstructionScores(decoder, cache, ids, part_, task));
     return {};

@@ -27,7 +27,8 @@ class Salience final : public CacheStorage {
   Result<void> store(const LayerView& view, LiveLayer& layer) override {
     const at::Tensor isHeld = layer.positions.ge(0);
     const at::Tensor scores = normalisedAttention(view).masked_fill(isHeld.logical_not(), -1);
-    const at::Tensor isSalient = ranksOf(scores).lt(salientOf(layer.places()));
+    const at::Tensor salient = (isHeld.sum(2, /*keepdim=*/true).to(at::kDouble) * salient_ + 0.5).floor();  // of each head's own tokens
+    const at::Tensor isSalient = ranksOf(scores).lt(salient);
     Channels& channels = channels_[view.layer];
     const auto through = [&](const at::Tensor& x, at::Tensor& factors) {
       // As they are when it first acts: a factor that changed would change codes that are stored already.
@@ -51,7 +52,7 @@ class Salience final : public CacheStorage {
   struct Channels {
     at::Tensor keys, values;
   };
-  [[nodiscard]] std::int64_t salientOf(std::int64_t tokens) const { return std::llround(salient_ * static_cast<double>(tokens)); }
+  [[nodiscard]] std::int64_t salientOf(std::int64_t tokens) const { return static_cast<std::int64_t>(std::floor(salient_ * static_cast<double>(tokens) + 0.5)); }
 
   double salient_;
   std::int64_t high_, low_, queries_;

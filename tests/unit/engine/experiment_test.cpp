@@ -3,14 +3,21 @@
 #include <gmock/gmock.h>
 
 #include <ATen/TensorOperators.h>
+#include <fmt/format.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
 
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/engine/experiment/tables.h"
 #include "core/evaluate/perplexity.h"
+#include "core/io/json_file.h"
 #include "tests/unit/demo_model.h"
+#include "tests/unit/io/temporary_folder.h"
 
 namespace kvista::test {
 namespace {
@@ -40,7 +47,7 @@ const std::vector<ExperimentText>& texts() {
   return all;
 }
 
-ExperimentSubject subject() { return {shortDecoder(), "0123456789abcdef", shortStatistics(), texts(), "1"}; }
+ExperimentSubject subject() { return {shortDecoder(), "0123456789abcdef", shortStatistics(), texts(), "1", {}}; }
 
 std::vector<ExperimentRow> runAll(const std::vector<ExperimentRow>& known = {}, std::vector<std::size_t>* kept = nullptr) {
   const auto keep = [&](const std::vector<ExperimentRow>& rows) -> Result<void> {
@@ -181,6 +188,131 @@ TEST(Experiment, TablesMarkTheBestAndQuoteNames) {
   EXPECT_THAT(page, Not(HasSubstr("http")));
 }
 
+json policy(const std::string& name, const json& options = json::object()) { return {{"name", name}, {"options", options}}; }
+/// Rows of sweeps that read windows of 64 with a prompt of 32.
+std::vector<ExperimentRow> rowsOf(const json& sweeps, ExperimentSubject on = subject()) {
+  const json file = {{"kvista", "experiment"}, {"version", 1}, {"name", "Read"}, {"sweeps", sweeps}};
+  return valueOf(runExperiment(valueOf(experimentFromJson(file)), on, {}, [](const std::vector<ExperimentRow>&) { return Result<void>{}; }, {}));
+}
+json sweepOf(const std::string& name, const json& values, const json& systems, int prompt = 32) {
+  return {{"name", name}, {"unit", "share"}, {"values", values}, {"prompt", prompt}, {"interval", 16}, {"systems", systems}};
+}
+
+TEST(Experiment, APlanAtAShareWithAPolicyComesToTheWholesShare) {
+  const json small = {{"sinks", 2}, {"window", 4}};
+  const json shares = {0.5, 0.25};
+  const std::vector<ExperimentRow> rows =
+      rowsOf(json::array({sweepOf("Both", {0.25, 0.125},
+                      {{{"name", "16 bits"}, {"plan", {{"method", "joint"}, {"rankStep", 4}}}, {"planShare", shares}, {"policy", policy("streaming-llm", small)}},
+                       {{"name", "coded"}, {"plan", {{"method", "coded-joint"}}}, {"planShare", shares}, {"policy", policy("streaming-llm", small)}}})}));
+  ASSERT_EQ(rows.size(), 2U + 2 * 2 * 2);
+  for (const ExperimentRow& row : rows) {
+    if (row.system.empty()) continue;
+    ASSERT_TRUE(row.figures) << row.system << ": " << row.problem;
+    EXPECT_LE(row.figures->share, row.target.value) << row.system;
+    EXPECT_GE(row.figures->share, 0.85 * row.target.value) << row.system;  // A token is 1/64 of a window.
+    EXPECT_EQ(json::parse(row.of)["plan"]["target"]["value"], row.target.value == 0.25 ? 0.5 : 0.25);
+  }
+}
+
+TEST(Experiment, WhereTheModelCannotBeMeasuredOtherSweepsGoOn) {
+  const json systems = {{{"name", "a policy"}, {"policy", policy("streaming-llm", {{"sinks", 2}, {"window", 4}})}}};
+  const std::vector<ExperimentRow> rows = rowsOf(json::array({sweepOf("Too long a prompt", {0.5}, systems, 63), sweepOf("Sound", {0.5}, systems)}));
+  ASSERT_EQ(rows.size(), 2U * 2 * 2);
+  for (const ExperimentRow& row : rows) {
+    const bool isSound = row.sweep.empty() ? json::parse(row.of)["policy"]["prompt"] == 32 : row.sweep == "Sound";
+    EXPECT_EQ(row.figures.has_value(), isSound) << row.sweep << ": " << row.problem;
+    if (!isSound) {
+      EXPECT_THAT(row.problem, HasSubstr("63"));
+    }
+  }
+}
+
+TEST(Experiment, TheSameInTwoSweepsIsMeasuredOnce) {
+  json file = specification();
+  file["sweeps"][1]["values"] = json::array({0.25});
+  file["sweeps"][1]["systems"] = json::array({file["sweeps"][0]["systems"][1]});
+  const std::vector<ExperimentRow> rows =
+      valueOf(runExperiment(valueOf(experimentFromJson(file)), subject(), {}, [](const std::vector<ExperimentRow>&) { return Result<void>{}; }, {}));
+  ASSERT_EQ(rows.size(), 2U + 4 * 2 + 2);
+  for (std::size_t text = 0; text < 2; ++text) EXPECT_EQ(rows[10 + text].figures, rows[8 + text].figures);  // Their seconds among them.
+}
+
+TEST(Experiment, WhatAPolicyForetellsByIsTrainedOnceAndKept) {
+  const TemporaryFolder folder;
+  ExperimentSubject on = subject();
+  on.folder = folder.path();
+  const json systems = {{{"name", "gate"}, {"policy", policy("fast-kvzip", {{"gate", "train"}, {"window", 4}})}}};
+  const std::vector<ExperimentRow> rows = rowsOf(json::array({sweepOf("Gate", {0.5}, systems)}), on);
+  ASSERT_EQ(rows.size(), 4U);
+  ASSERT_TRUE(rows[2].figures) << rows[2].problem;
+  EXPECT_EQ(json::parse(rows[2].of)["calibration"], shortStatistics().tokensHash);
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) files.push_back(entry.path());
+  ASSERT_EQ(files.size(), 1U);
+  const auto made = std::filesystem::last_write_time(files[0]);
+  EXPECT_EQ(rowsOf(json::array({sweepOf("Gate", {0.5}, systems)}), on)[2].figures->loss, rows[2].figures->loss);
+  EXPECT_EQ(std::filesystem::last_write_time(files[0]), made);
+}
+
+TEST(Experiment, TextsOfTheirOwnBeginBehindWhatCalibrationHeldOut) {
+  Statistics statistics;
+  statistics.recipe = {{"a.txt", "b.txt"}, {2, 1}, 64, 5, 3, 17, true};
+  statistics.windows = 5;
+  EXPECT_EQ(unseenText(statistics).skipWindows, 8);
+  statistics.heldOutIds = shortStatistics().tokenIds.narrow(0, 0, 2);
+  EXPECT_EQ(unseenText(statistics), (TextSelection{{"a.txt", "b.txt"}, 64, 0, 10, 17, true, {2, 1}}));
+}
+
+TEST(Experiment, MarksOfManySystemsAreApartAndTheirNamesInThePicture) {
+  Experiment experiment{"Many", {{"Bytes", Target::Kind::share, {.25}, {}, 0, 0}}};
+  std::vector<ExperimentRow> rows;
+  for (int i = 0; i < 30; ++i) {
+    experiment.sweeps[0].systems.push_back({fmt::format("system {}", i), {}, false, {}, {}});
+    rows.push_back({"Bytes", fmt::format("system {}", i), "novels", {Target::Kind::share, .25}, "", ExperimentRow::Figures{1, .25 + .001 * i, 3 - .02 * i, 2, {}, 1, 1, ""}, ""});
+  }
+  const std::string page = experimentPage(experiment, rows, subject());
+  const std::regex markOf(R"re(<svg class="mark (s\d)" viewBox="0 0 12 12"><path d="M6.00 6.00([^"]*)")re"), textAt(R"re(<text x="[^"]*" y="([^"]*)" font-size)re");
+  std::set<std::string> marks;
+  for (std::sregex_iterator match(page.begin(), page.end(), markOf), end; match != end; ++match) marks.insert((*match)[1].str() + (*match)[2].str());
+  EXPECT_EQ(marks.size(), 30U);
+  std::vector<double> heights;
+  for (std::sregex_iterator match(page.begin(), page.end(), textAt), end; match != end; ++match) heights.push_back(std::stod((*match)[1].str()));
+  ASSERT_GE(heights.size(), 15U);
+  for (std::size_t i = 0; i < heights.size(); ++i) {
+    EXPECT_GT(heights[i], 0);
+    EXPECT_LT(heights[i], 300);
+    if (i > 0) {
+      EXPECT_GE(heights[i] - heights[i - 1], 12.9);
+    }
+  }
+}
+
+TEST(Experiment, AFileOfAPolicyCountsByWhatItHolds) {
+  const auto keyWith = [](const char* name, const char* content) {
+    const std::filesystem::path file = std::filesystem::temp_directory_path() / name;
+    std::ofstream(file) << content;
+    const json read = {{"kvista", "experiment"}, {"version", 1}, {"name", "Read"},
+                       {"sweeps", {{{"name", "Read"}, {"unit", "share"}, {"values", {0.25}},
+                                    {"systems", {{{"name", "foretold"}, {"policy", {{"name", "fast-kvzip+fp8"}, {"options", {{"gate", file.string()}}}}}}}}}}}};
+    const std::string key = rowsToMeasure(valueOf(experimentFromJson(read)), subject()).front().of;
+    std::filesystem::remove(file);
+    return key;
+  };
+  const std::string one = keyWith("kvista-experiment-gate", "one");
+  EXPECT_NE(one, keyWith("kvista-experiment-gate", "another"));
+  EXPECT_EQ(one, keyWith("kvista-experiment-gate-moved", "one"));
+}
+
+TEST(Experiment, ThoseThatComeAlongAreSound) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(KVISTA_SOURCE_DIR "/resources/experiments")) {
+    EXPECT_TRUE(experimentFromJson(valueOf(readJsonFile(entry.path())))) << entry.path();
+    ++count;
+  }
+  EXPECT_GE(count, 2);
+}
+
 struct Slip {
   const char* pointer;  ///< Where in the specification.
   json value;
@@ -201,6 +333,11 @@ INSTANTIATE_TEST_SUITE_P(, ExperimentSlips,
                                          Slip{"/sweeps/0/unit", "furlongs", "furlongs"}, Slip{"/sweeps/0/values/1", 1.5, "1.5"}, Slip{"/sweeps/0/values", "all", "values"},
                                          Slip{"/sweeps/1/name", "Bytes", "\"Bytes\""}, Slip{"/sweeps/0/systems/1/name", "every head, alone", "two systems"},
                                          Slip{"/sweeps/0/systems/0/plan/method", "magic", "magic"}, Slip{"/sweeps/0/systems/0/plan/rank_step", 4, "\"rank_step\""},
+                                         Slip{"/sweeps/0/systems/0/plan/sinkfree", false, "\"sinkfree\""}, Slip{"/sweeps/0/systems/0/plan/rank", 0, "\"rank\""},
+                                         Slip{"/sweeps/0/systems/0/plan/target", {{"kind", "share"}, {"value", .5}, {"of", 0}}, "\"of\""},
+                                         Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv"}, {"options", {{"sink", 2}}}}, "\"sink\""},
+                                         Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv"}, {"options", {{"sinks", "train"}}}}, "train"},
+                                         Slip{"/sweeps/0/systems/0/planShare", {1, .5}, "policy on top"},
                                          Slip{"/sweeps/0/systems/0/plan", "joint", "plan"}, Slip{"/sweeps/0/systems/0/plann", 1, "\"plann\""},
                                          Slip{"/sweeps/0/prompt", 16, "prompt"}, Slip{"/sweeps/0/systems/0/policy", {{"nam", "fp8"}}, "\"nam\""},
                                          Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv+fp9"}}, "fp9"}));

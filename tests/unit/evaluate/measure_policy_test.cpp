@@ -13,7 +13,7 @@ TEST(MeasurePolicy, WithAllTokensItIsThePerplexityOfThePass) {
   const at::Tensor ids = demoWindows(3, 0, kEvaluationText).ids;
   const Perplexity whole = valueOf(measurePerplexity(shortDecoder(), ids, nullptr, "", {}));
   const PolicyMeasurement measured =
-      valueOf(measurePolicy(shortDecoder(), ids, nullptr, nullptr, {.policy = "snapkv", .share = 1, .prompt = 20, .interval = 9}, {}));
+      valueOf(measurePolicy(shortDecoder(), ids, nullptr, {.policy = "snapkv", .share = 1, .prompt = 20, .interval = 9}, {}));
   EXPECT_NEAR(measured.all.meanLoss, whole.meanLoss, 1e-5);
   EXPECT_EQ(measured.all.predictions, whole.predictions);
   EXPECT_EQ(measured.behindPrompt.predictions, 3 * (kWindow - 1 - 20));
@@ -26,7 +26,7 @@ TEST(MeasurePolicy, WithAllTokensItIsThePerplexityOfThePass) {
 TEST(MeasurePolicy, LosesMoreWithFewerBytesAndCountsThem) {
   const at::Tensor ids = demoWindows(4, 0, kEvaluationText).ids;
   const auto measured = [&](double share, std::int64_t interval) {
-    return valueOf(measurePolicy(demoDecoder(), ids, nullptr, nullptr,
+    return valueOf(measurePolicy(demoDecoder(), ids, nullptr,
                                  {.policy = "streaming-llm", .options = {{"sinks", "0"}}, .share = share, .prompt = 24, .interval = interval}, {}));
   };
   const PolicyMeasurement full = measured(1, 8), half = measured(0.5, 8), tenth = measured(0.1, 8), once = measured(0.5, 0);
@@ -43,9 +43,29 @@ TEST(MeasurePolicy, WithAllTokensItIsThePlansPerplexity) {
   const at::Tensor ids = demoWindows(3, 0, kEvaluationText).ids;
   const Perplexity whole = valueOf(measurePerplexity(shortDecoder(), ids, made.transform.get(), "", {}));
   const PolicyMeasurement measured =
-      valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), &made.plan, {.policy = "l2-norm", .prompt = 20, .interval = 10}, {}));
+      valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), {.policy = "l2-norm", .prompt = 20, .interval = 10}, {}));
   EXPECT_NEAR(measured.all.meanLoss, whole.meanLoss, 1e-5);
   EXPECT_EQ(measured.bytesAtEnd, static_cast<double>(kWindow * bytesPerToken(made.plan)));
+}
+
+TEST(MeasurePolicy, QuantisesAPlansLatentsAndGoesWithAChoiceOfTokens) {
+  const Planned made = planned("palu-g");
+  const at::Tensor ids = demoWindows(2, 0, kEvaluationText).ids;
+  const auto measured = [&](const PolicyRequest& request) { return valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), request, {})); };
+  const PolicyMeasurement plan = measured({.policy = "streaming-llm", .prompt = 32, .interval = 16});
+  const PolicyMeasurement eight = measured({.policy = "hadamard", .options = {{"bits", "8"}}, .prompt = 32, .interval = 16});
+  const PolicyMeasurement eightFloat = measured({.policy = "fp8", .prompt = 32, .interval = 16});
+  EXPECT_NEAR(eight.behindPrompt.meanLoss, plan.behindPrompt.meanLoss, 0.01);
+  EXPECT_NEAR(eightFloat.behindPrompt.meanLoss, plan.behindPrompt.meanLoss, 0.05);
+  EXPECT_LT(eight.bytesAtEnd, 0.6 * plan.bytesAtEnd);
+  EXPECT_LT(eightFloat.bytesAtEnd, eight.bytesAtEnd);  // no zero
+  // By a share the most bits that fit are taken: half of a half at 16 bits is 8 and what scales take.
+  const PolicyMeasurement fitted = measured({.policy = "hadamard", .share = 0.25, .prompt = 32, .interval = 16});
+  EXPECT_LE(fitted.shareAtEnd(), 0.25);
+  EXPECT_GT(fitted.shareAtEnd(), 0.1);
+  const PolicyMeasurement both = measured({.policy = "snapkv+hadamard", .options = {{"window", "8"}}, .share = 0.1, .prompt = 32, .interval = 16});
+  EXPECT_LE(both.shareAtEnd(), 0.1);
+  EXPECT_GT(both.shareAtEnd(), 0.09);
 }
 
 }  // namespace

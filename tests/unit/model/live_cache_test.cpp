@@ -75,11 +75,11 @@ TEST(LiveCache, PassesTokensThroughATransform) {
     LiveCache cache;
     EXPECT_LE(maximumDifference(readInParts(*decoder, ids, part, &transform, cache), whole), 1e-5) << "parts of " << part;
   }
-  // Kept exact, they are read as without it, and what it makes of them stands beside.
+  // Beside tokens that are read as they are stands what it makes of them.
   LiveCache plain, stored, exact;
-  exact.keepsExact = true;
+  exact.beside = &transform;
   readInParts(*decoder, ids, 7, nullptr, plain);
-  readInParts(*decoder, ids, 7, &transform, exact);
+  readInParts(*decoder, ids, 7, nullptr, exact);
   readInParts(*decoder, ids, 7, &transform, stored);
   EXPECT_LE(maximumDifference(exact.layers[1].keys, plain.layers[1].keys), 1e-6);
   EXPECT_LE(maximumDifference(exact.layers[0].storedKeys, stored.layers[0].keys), 1e-6);

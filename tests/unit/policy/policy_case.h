@@ -19,10 +19,10 @@ struct PolicyCase {
   LiveCache cache;
   at::Tensor ids;
 
-  static PolicyCase read(const PolicyRequest& request, std::int64_t tokens = 60, const CompressionPlan* plan = nullptr, const CacheTransform* transform = nullptr) {
-    PolicyCase made{valueOf(PolicyRun::begin(shortDecoder(), plan, request, tokens)), {}, demoWindows(2).ids.narrow(1, 0, tokens)};
+  static PolicyCase read(const PolicyRequest& request, std::int64_t tokens = 60, const PlanTransform* transform = nullptr) {
+    PolicyCase made{valueOf(PolicyRun::begin(shortDecoder(), transform, request, tokens)), {}, demoWindows(2).ids.narrow(1, 0, tokens)};
     made.cache = made.run.makeCache();
-    valueOf(shortDecoder().extend(made.ids, made.cache, transform, {}));
+    valueOf(made.run.read(made.ids, made.cache, {}));
     return made;
   }
   void act() {

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "core/policy/attention_predictor.h"
 #include "tests/unit/policy/policy_case.h"
 
 namespace kvista::test {
@@ -17,8 +20,22 @@ std::vector<std::string> choosers() {
   return names;
 }
 
+/// The file of an attention predictor that has learnt nothing.
+std::string untrainedPredictor() {
+  static const struct Saved {
+    std::filesystem::path file = std::filesystem::temp_directory_path() / "kvista-untrained-predictor.safetensors";
+    Saved() { EXPECT_TRUE(saveAttentionPredictor(file, AttentionPredictor::initial(1), "", {})); }
+    ~Saved() { std::filesystem::remove(file); }
+  } saved;
+  return saved.file.string();
+}
+
 /// Options under which every policy that chooses tokens keeps the same ones always.
-std::map<std::string, std::string> alike() { return {{"sinks", "3"}, {"window", "5"}, {"exempt", "0"}}; }
+std::map<std::string, std::string> alike(const std::string& policy = {}) {
+  std::map<std::string, std::string> options = {{"sinks", "3"}, {"window", "5"}, {"exempt", "0"}};
+  if (policy == "attention-predictor") options["gate"] = untrainedPredictor();
+  return options;
+}
 
 /// What is counted from the tensors themselves.
 std::int64_t bytesByHand(const LiveCache& cache, int sequence) {
@@ -32,7 +49,7 @@ class Choosers : public testing::TestWithParam<std::string> {};
 
 TEST_P(Choosers, KeepExactlyTheirBytes) {
   for (const double share : {0.2, 0.35, 0.5, 0.77}) {
-    PolicyCase made = PolicyCase::read({.policy = GetParam(), .options = alike(), .share = share});
+    PolicyCase made = PolicyCase::read({.policy = GetParam(), .options = alike(GetParam()), .share = share});
     made.act();
     const at::Tensor bytes = made.run.bytes(made.cache);
     const auto allowed = static_cast<std::int64_t>(share * static_cast<double>(fullBytes(60)));
@@ -48,7 +65,7 @@ TEST_P(Choosers, KeepExactlyTheirBytes) {
 }
 
 TEST_P(Choosers, NeverDropTheFirstAndLastTokens) {
-  PolicyCase made = PolicyCase::read({.policy = GetParam(), .options = alike(), .share = 0.2});
+  PolicyCase made = PolicyCase::read({.policy = GetParam(), .options = alike(GetParam()), .share = 0.2});
   made.act();
   for (const LiveLayer& layer : made.cache.layers)
     for (int head = 0; head < 8; ++head) {
@@ -59,8 +76,8 @@ TEST_P(Choosers, NeverDropTheFirstAndLastTokens) {
 
 TEST_P(Choosers, ChangeNothingWhereAllMayStay) {
   if (GetParam() == "dbudgetkv") return;  // a rule of its own
-  const PolicyCase before = PolicyCase::read({.policy = GetParam(), .options = alike()});
-  PolicyCase made = PolicyCase::read({.policy = GetParam(), .options = alike()});
+  const PolicyCase before = PolicyCase::read({.policy = GetParam(), .options = alike(GetParam())});
+  PolicyCase made = PolicyCase::read({.policy = GetParam(), .options = alike(GetParam())});
   made.act();
   for (std::size_t layer = 0; layer < 2; ++layer) {
     EXPECT_TRUE(made.cache.layers[layer].keys.equal(before.cache.layers[layer].keys));
@@ -77,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(All, Choosers, testing::ValuesIn(choosers()), [](const 
 
 TEST(PolicyOnPlans, TokensThatShareALatentGoTogetherAndTheirBytesAreThePlans) {
   const Planned made = planned("joint");
-  PolicyCase eviction = PolicyCase::read({.policy = "snapkv", .options = alike(), .share = 0.2}, 60, &made.plan, made.transform.get());
+  PolicyCase eviction = PolicyCase::read({.policy = "snapkv", .options = alike(), .share = 0.2}, 60, made.transform.get());
   eviction.act();
   std::int64_t byHand = 0;
   for (std::size_t layer = 0; layer < 2; ++layer) {
@@ -95,7 +112,7 @@ TEST(PolicyOnPlans, TokensThatShareALatentGoTogetherAndTheirBytesAreThePlans) {
 TEST(PolicyOnPlans, BudgetsOfAllHeadsTogetherKnowThatFirstTokensAreExact) {
   const Planned made = planned("coded-head");
   ASSERT_GT(made.plan.exactTokens, 0);
-  PolicyCase eviction = PolicyCase::read({.policy = "kvzip", .options = alike(), .share = 0.25}, 60, &made.plan, made.transform.get());
+  PolicyCase eviction = PolicyCase::read({.policy = "kvzip", .options = alike(), .share = 0.25}, 60, made.transform.get());
   eviction.act();
   const auto allowed = static_cast<std::int64_t>(0.25 * static_cast<double>(fullBytes(60)));
   for (int sequence : {0, 1}) {
@@ -106,8 +123,8 @@ TEST(PolicyOnPlans, BudgetsOfAllHeadsTogetherKnowThatFirstTokensAreExact) {
 
 TEST(PolicyOnPlans, CskvKeepsTheLastTokensExact) {
   const Planned made = planned("coded-joint");
-  PolicyCase plain = PolicyCase::read({.policy = "snapkv"}), stored = PolicyCase::read({.policy = "snapkv"}, 60, &made.plan, made.transform.get());
-  PolicyCase both = PolicyCase::read({.policy = "cskv", .options = {{"window", "16"}}}, 60, &made.plan, made.transform.get());
+  PolicyCase plain = PolicyCase::read({.policy = "snapkv"}), stored = PolicyCase::read({.policy = "snapkv"}, 60, made.transform.get());
+  PolicyCase both = PolicyCase::read({.policy = "cskv", .options = {{"window", "16"}}}, 60, made.transform.get());
   both.act();
   // Of the first layer, whose input is the same.
   const auto part = [](const PolicyCase& one, std::int64_t from, std::int64_t count) { return one.cache.layers[0].keys.narrow(2, from, count); };
@@ -117,13 +134,61 @@ TEST(PolicyOnPlans, CskvKeepsTheLastTokensExact) {
   EXPECT_EQ(both.run.bytes(both.cache)[0].item<std::int64_t>(), (44 - made.plan.exactTokens) * bytesPerToken(made.plan) + fullBytes(16 + made.plan.exactTokens));
 }
 
+TEST(PolicyRun, ExemptLayersKeepAllWhateverTheRule) {
+  const std::map<std::string, std::string> options = {{"over", "l2-norm"}, {"loss", "0.5"}, {"sinks", "0"}, {"window", "1"}};
+  PolicyCase all = PolicyCase::read({.policy = "dbudgetkv", .options = options});
+  all.act();
+  EXPECT_LT(heldBy(all.cache.layers[0], 0, 0).size(), 60U);
+  std::map<std::string, std::string> exempting = options;
+  exempting["exempt"] = "1";
+  PolicyCase made = PolicyCase::read({.policy = "dbudgetkv", .options = exempting});
+  made.act();
+  for (int head = 0; head < 8; ++head) EXPECT_EQ(heldBy(made.cache.layers[0], 0, head).size(), 60U);
+  EXPECT_EQ(heldBy(made.cache.layers[1], 1, 3), heldBy(all.cache.layers[1], 1, 3));
+}
+
+TEST(PolicyRun, EachOfTwoPoliciesSeesTheQueriesThatItAsksFor) {
+  // The options `queries` and `window` go to think: snapkv looks at its usual 32 as by itself.
+  PolicyCase joined = PolicyCase::read({.policy = "snapkv+think", .options = {{"queries", "60"}, {"window", "4"}, {"reach", "0"}}, .share = 0.65});
+  PolicyCase usual = PolicyCase::read({.policy = "snapkv", .options = {{"reach", "0"}}, .share = 0.65});
+  PolicyCase alone = PolicyCase::read({.policy = "snapkv", .options = {{"queries", "60"}, {"reach", "0"}}, .share = 0.65});
+  EXPECT_EQ(joined.cache.layers[0].queries.size(2), 60);
+  for (PolicyCase* one : {&alone, &joined, &usual}) one->act();
+  bool isAlways = true;
+  for (int head = 0; head < 8; ++head) {  // of one order by scores the longer list holds the shorter
+    const auto few = heldBy(usual.cache.layers[0], 0, head), many = heldBy(joined.cache.layers[0], 0, head), others = heldBy(alone.cache.layers[0], 0, head);
+    ASSERT_LE(few.size(), many.size());
+    for (const std::int64_t position : few) EXPECT_TRUE(std::ranges::binary_search(many, position)) << head << ": " << position;
+    isAlways = isAlways && few == others;
+  }
+  EXPECT_FALSE(isAlways) << "60 queries choose like 32: the case shows nothing";
+}
+
+TEST(PolicyRun, ChunksAreCountedWithTheirPositionsWhereItActsAgain) {
+  PolicyCase made = PolicyCase::read({.policy = "chunkkv", .options = alike(), .share = 0.5, .interval = 16});
+  made.act();
+  std::int64_t byHand = 0;
+  for (const LiveLayer& layer : made.cache.layers) byHand += static_cast<std::int64_t>(heldBy(layer, 0, 0).size()) * (8 * 2 * (32 + 32) + 4);  // one for all heads
+  EXPECT_EQ(made.run.bytes(made.cache)[0].item<std::int64_t>(), byHand);
+  EXPECT_LE(byHand, fullBytes(60) / 2);
+}
+
 TEST(PolicyRun, SaysWhatIsWrong) {
   const auto message = [](const PolicyRequest& request, std::int64_t tokens = 60) { return errorOf(PolicyRun::begin(shortDecoder(), nullptr, request, tokens)).message; };
   EXPECT_EQ(message({.policy = "best"}), "There is no policy \"best\".");
   EXPECT_EQ(message({.policy = "snapkv", .options = {{"size", "3"}}}), "The policy snapkv has no option \"size\".");
   EXPECT_EQ(message({.policy = "snapkv", .options = {{"queries", "many"}}}), "The option queries of the policy snapkv is \"many\".");
+  EXPECT_EQ(message({.policy = "hadamard", .options = {{"bits", "2.7"}}}), "The option bits of the policy hadamard is \"2.7\".");
+  EXPECT_EQ(errorOf(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "hadamard", .options = {{"bits", "2.7"}}}, 60)).hint, "It must be a whole number between 1 and 8.");
+  for (const char* option : {"sinks", "window", "exempt"})
+    for (const char* value : {"-1", "1e300", "0.5"}) EXPECT_NE(message({.policy = "snapkv", .options = {{option, value}}}), "") << option << "=" << value;
+  EXPECT_EQ(message({.policy = "chunkkv", .options = {{"over", "fast-kvzip"}}}), "The policy fast-kvzip needs a file, which a policy over it has no option for.");
+  EXPECT_EQ(message({.policy = "dbudgetkv", .options = {{"over", "fp8"}}}), "The policy fp8 has no scores of its own, so nothing can be built over it.");
+  EXPECT_EQ(message({.policy = "kvzip"}, 1785), "To read 1785 tokens again behind themselves, 256 at a time, takes 2049 positions, and the model was made for 2048.");
+  EXPECT_EQ(message({.policy = "kvzip"}, 1900), "To read 1900 tokens again behind themselves, 256 at a time, takes 2164 positions, and the model was made for 2048.");
+  EXPECT_TRUE(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "kvzip"}, 1784));  // 1784 + 256 + 8
   EXPECT_EQ(message({.policy = "snapkv+l2-norm"}), "snapkv and l2-norm do not go together: both choose tokens.");
-  EXPECT_EQ(message({.policy = "snapkv+kivi"}), "kivi holds tokens in blocks, of which snapkv cannot take some out.");
+  EXPECT_EQ(message({.policy = "snapkv+kivi"}), "kivi holds tokens together, of which snapkv cannot take some out.");
   EXPECT_EQ(message({.policy = "cskv"}), "The policy cskv says which tokens a plan stores, and there is no plan.");
   EXPECT_EQ(message({.policy = "fp8", .share = 0.25}), "The policy fp8 needs 0.5312 of the 16-bit cache for 60 tokens, and 0.25 was allowed.");
   PolicyCase made = PolicyCase::read({.policy = "snapkv", .share = 0.25});

@@ -103,6 +103,25 @@ TEST(Scores, ChunkKvSumsChunksOverHeads) {
   EXPECT_TRUE(valueOf(scorer->score(viewOf(1))).equal(chunks));  // the second layer keeps the first one's
 }
 
+TEST(Scores, ChunksAreReusedWhereALayerHoldsOtherPlaces) {
+  const auto scorer = scorerOf("chunkkv", {{"over", "l2-norm"}, {"size", "7"}, {"reuse", "2"}});
+  const at::Tensor first = valueOf(scorer->score(viewOf(0)));
+  LiveLayer fewer = viewOf(1).cache;  // as after it has acted
+  fewer.keys = fewer.keys.narrow(2, 3, 50);
+  fewer.positions = fewer.positions.narrow(2, 3, 50);
+  EXPECT_TRUE(valueOf(scorer->score({shortDecoder(), 1, fewer, kTokens})).equal(first.narrow(2, 3, 50)));
+}
+
+TEST(Scores, AQueryThatSeesNothingOfWhatIsLeftGivesNothing) {
+  LiveLayer late = viewOf(0).cache;  // of 60 tokens the last three, asked for by the last 32 queries
+  late.keys = late.keys.narrow(2, 57, 3);
+  late.values = late.values.narrow(2, 57, 3);
+  late.positions = late.positions.narrow(2, 57, 3);
+  const at::Tensor sums = shortDecoder().recentAttention(0, late, kTokens).sum(3);
+  EXPECT_EQ(sums.narrow(2, 0, 29).abs().max().item<double>(), 0);
+  EXPECT_LT((sums.narrow(2, 29, 3) - 1).abs().max().item<double>(), 1e-5);
+}
+
 TEST(Scores, ChunksGoWhole) {
   PolicyCase made = PolicyCase::read({.policy = "chunkkv", .options = {{"size", "6"}, {"window", "6"}}, .share = 0.4}, kTokens);
   made.act();  // 24 of 60 tokens

@@ -102,6 +102,20 @@ TEST(Storage, ZipCacheGivesSalientTokensMoreBits) {
   EXPECT_GT(errors.sum().item<double>(), 2 * least.sum().item<double>());
 }
 
+TEST(Storage, ZipCacheCountsTheTokensThatAHeadHolds) {
+  const PolicyCase read = PolicyCase::read({.policy = "zipcache"}, kTokens);
+  LiveLayer layer = read.cache.layers[1];
+  layer.positions = layer.positions.clone();
+  layer.positions.select(1, 2).narrow(1, 20, 40).fill_(-1);  // head 2 holds 20 of 60 places
+  const LiveLayer before = layer;
+  const Policy& policy = *valueOf(findPolicy("zipcache"));
+  const auto storage = policy.makeStorage(valueOf(PolicySettings::of("zipcache", policy.allOptions(), {{"salient", "0.25"}, {"high", "8"}, {"low", "1"}})), shortDecoder().shape());
+  ASSERT_TRUE(storage->store({shortDecoder(), 1, before, kTokens}, layer));
+  const at::Tensor errors = (layer.values - before.values).norm(2, {3}) / before.values.norm(2, {3});
+  EXPECT_EQ(errors[0][2].narrow(0, 0, 20).lt(0.1).sum().item<std::int64_t>(), 5);
+  EXPECT_EQ(errors[0][3].lt(0.1).sum().item<std::int64_t>(), 15);
+}
+
 TEST(Storage, ThinkDropsTheChannelsThatQueriesAskLeastFor) {
   const Held held = heldAs("think", {{"kept", "0.25"}, {"window", "10"}});
   EXPECT_TRUE(held.is().keys.narrow(2, 50, 10).equal(held.was().keys.narrow(2, 50, 10)));
