@@ -11,7 +11,7 @@
 
 #include "app/cli/option_checks.h"
 #include "core/compress/layouts.h"
-#include "core/io/json_file.h"
+#include "core/io/sharing_map.h"
 #include "core/compress/measures/measures.h"
 #include "core/compress/method.h"
 #include "core/plan/allocate.h"
@@ -57,18 +57,6 @@ nlohmann::ordered_json orNull(const std::optional<double>& value) { return value
 
 constexpr int kLargestRank = 1 << 20;  // beyond any model
 
-/// The list "sharedFrom" of a file.
-Result<std::vector<int>> readSharing(const std::string& file) {
-  KVISTA_ASSIGN(const nlohmann::json map, readJsonFile(file));
-  const auto found = map.is_object() ? map.find("sharedFrom") : map.end();
-  const bool sound = map.is_object() && found != map.end() && found->is_array() && !found->empty() &&
-                     std::ranges::all_of(*found, [](const nlohmann::json& layer) { return layer.is_number_unsigned() && layer < 65536; });
-  if (!sound)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} has no list \"sharedFrom\" of layers, counted from 0.", file),
-                "Make one with `kvista sharing`.");
-  return found->get<std::vector<int>>();
-}
-
 }  // namespace
 
 void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
@@ -83,6 +71,8 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   target("--bytes-per-token", settings.bytesPerToken, "Bytes a token over all layers")->check(numberAtLeast(1));
   target("--max-loss", settings.maxLoss, "Largest predicted rise of perplexity, such as 2%");
   target("--keep", settings.keep, "Kept fraction of numbers, for 16-bit methods")->check(positiveNumber(1));
+  target("--eps", settings.eps, "With --allocator head-mean: heads of a layer lose at most this, squared, of their energy in the mean, such as 0.1")
+      ->check(CLI::Range(1e-6, 0.999999));
   verb->add_option("--grouping", settings.grouping, "Instead of the method's; see `kvista list groupings`")
       ->check(oneOf(groupings));
   verb->add_option("--measure", settings.measure, "Similarity that groupings look at; see `kvista list measures`")
@@ -124,12 +114,17 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   if (settings.bytesPerToken > 0) targets.emplace_back("--bytes-per-token");
   if (!settings.maxLoss.empty()) targets.emplace_back("--max-loss");
   if (settings.keep > 0) targets.emplace_back("--keep");
+  if (settings.eps > 0) targets.emplace_back("--eps");
   if (targets.size() > 1)
     return fail(ErrorCode::invalidArgument, fmt::format("{} were given, but a plan has one target.", fmt::join(targets, " and ")),
                 "Leave out all but one.");
   PlanRequest request;
   request.method = settings.method;
   request.target = usual;
+  if (settings.eps > 0) {
+    request.eps = settings.eps;
+    request.target = {Target::Kind::share, 1};
+  }
   if (settings.share > 0) request.target = {Target::Kind::share, settings.share};
   if (settings.timesSmaller > 0) request.target = {Target::Kind::share, 1 / settings.timesSmaller};
   if (settings.bytesPerToken > 0) request.target = {Target::Kind::bytesPerToken, settings.bytesPerToken};
@@ -150,7 +145,8 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   request.unwhitened = settings.unwhitened;
   request.uncalibrated = settings.uncalibrated;
   if (!settings.sharing.empty()) {
-    KVISTA_ASSIGN(request.sharedFrom, readSharing(settings.sharing));
+    KVISTA_ASSIGN(const SharingMap map, readSharingMap(settings.sharing));
+    request.sharedFrom = map.sharedFrom;
   }
   if (settings.chain > 0) request.chain = settings.chain;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;

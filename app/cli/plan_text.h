@@ -18,7 +18,7 @@ struct PlanSettings {
   std::string maxLoss;
   int rankStep = 0, groupSize = 0, minimumRank = 0, maximumRank = 0;
   std::string grouping, measure, allocator, metric;
-  double damping = 0;
+  double damping = 0, eps = 0;
   bool sinkFree = false, centred = false, compensate = false, unwhitened = false, uncalibrated = false;
   int chain = 0;
   std::string sharing;  ///< File of a map of layers.

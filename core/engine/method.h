@@ -63,6 +63,7 @@ std::optional<nlohmann::json> layerSpectraAtOnce(Workspace& workspace, const nlo
 Result<nlohmann::json> makePlanFor(Call& call);
 Result<nlohmann::json> decompose(Call& call);
 Result<nlohmann::json> planErrors(Call& call);
+Result<nlohmann::json> shareLayersFor(Call& call);
 Result<nlohmann::json> evaluate(Call& call);
 Result<nlohmann::json> tokenLosses(Call& call);
 Result<nlohmann::json> generate(Call& call);

@@ -21,6 +21,7 @@ const std::vector<EngineMethod>& engineMethods() {
       {"makePlan", Lane::compute, makePlanFor},
       {"decompose", Lane::compute, decompose},
       {"planErrors", Lane::compute, planErrors},
+      {"shareLayers", Lane::compute, shareLayersFor},
       {"evaluate", Lane::compute, evaluate},
       {"tokenLosses", Lane::compute, tokenLosses},
       {"generate", Lane::compute, generate},

@@ -50,7 +50,9 @@ struct MethodChoice {
   std::vector<int> widths;
   int rankStep = 8;
   bool weightsOnly = false;
-  bool canBeCompensated = false, canBeCentred = false;
+  bool sharesLayers = false;  ///< Finds itself which layers read the cache of another.
+  /// Why plans of the method cannot be so, as in "has no bases"; empty: they can.
+  std::string notCompensated = {}, notCentred = {}, notUnwhitened = {}, notUncalibrated = {}, notShared = {};
   bool operator==(const MethodChoice&) const = default;
 };
 
@@ -134,6 +136,14 @@ struct PlanErrorsRecord {
 };
 
 /// A perplexity of the original and of a plan on the same tokens.
+/// Which layers can read the cache of another, and what that does to the model.
+struct SharingRecord {
+  std::vector<int> sharedFrom;  ///< CompressionPlan::sharedFrom.
+  double cosine = 1;            ///< Mean over tokens, of the final states with and without sharing.
+  int refused = 0;              ///< Pairs that were tried and would have gone below the least cosine.
+  bool operator==(const SharingRecord&) const = default;
+};
+
 struct EvaluationRecord {
   std::string text;
   std::string tokensHash;
@@ -221,6 +231,7 @@ struct PlanWish {
   bool uncalibrated = false;            ///< Leave out the method's offline calibration of values.
   std::vector<int> sharedFrom = {};     ///< CompressionPlan::sharedFrom.
   std::optional<int> chain = {};        ///< CompressionPlan::chain.
+  std::optional<double> eps = {};       ///< Instead of the target, with the allocator head-mean; see core/plan/head_mean.h.
   bool operator==(const PlanWish&) const = default;
 };
 
@@ -240,6 +251,7 @@ nlohmann::json toJson(const SimilarityRecord& record);
 nlohmann::json toJson(const LayerSpectrumRecord& record);
 nlohmann::json toJson(const PlanErrorsRecord& record);
 nlohmann::json toJson(const EvaluationRecord& record);
+nlohmann::json toJson(const SharingRecord& record);
 nlohmann::json toJson(const TokenLossRecord& record);
 nlohmann::json toJson(const RetrievalRecord& record);
 nlohmann::json toJson(const ExportPreview& record);
@@ -287,6 +299,8 @@ template <>
 Result<PlanErrorsRecord> read(const nlohmann::json& json);
 template <>
 Result<EvaluationRecord> read(const nlohmann::json& json);
+Result<SharingRecord> read(const nlohmann::json& json);
+template <>
 template <>
 Result<TokenLossRecord> read(const nlohmann::json& json);
 template <>

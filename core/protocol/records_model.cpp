@@ -78,6 +78,12 @@ Result<Choice> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
+constexpr std::array<std::pair<const char*, std::string MethodChoice::*>, 5> kReasons = {{{"notCompensated", &MethodChoice::notCompensated},
+                                                                                          {"notCentred", &MethodChoice::notCentred},
+                                                                                          {"notUnwhitened", &MethodChoice::notUnwhitened},
+                                                                                          {"notUncalibrated", &MethodChoice::notUncalibrated},
+                                                                                          {"notShared", &MethodChoice::notShared}}};
+
 json toJson(const MethodChoice& record) {
   json value = {{"choice", toJson(record.choice)},
                 {"grouping", record.grouping},
@@ -88,8 +94,9 @@ json toJson(const MethodChoice& record) {
                 {"widths", record.widths},
                 {"rankStep", record.rankStep},
                 {"weightsOnly", record.weightsOnly}};
-  if (record.canBeCompensated) value["canBeCompensated"] = true;
-  if (record.canBeCentred) value["canBeCentred"] = true;
+  if (record.sharesLayers) value["sharesLayers"] = true;
+  for (const auto& [name, reason] : kReasons)
+    if (!(record.*reason).empty()) value[name] = record.*reason;
   return value;
 }
 template <>
@@ -105,8 +112,9 @@ Result<MethodChoice> read(const json& value) {
   record.widths = fields.counts("widths", 0, 16);
   record.rankStep = fields.count("rankStep", 1);
   record.weightsOnly = fields.boolean("weightsOnly");
-  if (fields.has("canBeCompensated")) record.canBeCompensated = fields.boolean("canBeCompensated");
-  if (fields.has("canBeCentred")) record.canBeCentred = fields.boolean("canBeCentred");
+  if (fields.has("sharesLayers")) record.sharesLayers = fields.boolean("sharesLayers");
+  for (const auto& [name, reason] : kReasons)
+    if (fields.has(name)) record.*reason = fields.text(name);
   return fields.finish(std::move(record));
 }
 

@@ -155,6 +155,19 @@ Result<std::vector<BudgetUnit>> unitsFromJson(const json& value) {
   return units;
 }
 
+json toJson(const SharingRecord& record) {
+  return {{"sharedFrom", record.sharedFrom}, {"cosine", record.cosine}, {"refused", record.refused}};
+}
+template <>
+Result<SharingRecord> read(const json& value) {
+  Fields fields(value, "a map of layers");
+  SharingRecord record;
+  record.sharedFrom = fields.counts("sharedFrom", 0, 65535);
+  record.cosine = fields.number("cosine");
+  record.refused = fields.count("refused");
+  return fields.finish(std::move(record));
+}
+
 json toJson(const PlanWish& record) {
   json value = {{"method", record.method},
                 {"target", toJson(record.target)},
@@ -175,6 +188,7 @@ json toJson(const PlanWish& record) {
   if (record.unwhitened) value["unwhitened"] = true;
   if (record.uncalibrated) value["uncalibrated"] = true;
   if (!record.sharedFrom.empty()) value["sharedFrom"] = record.sharedFrom;
+  if (record.eps) value["eps"] = *record.eps;
   if (record.chain) value["chain"] = *record.chain;
   return value;
 }
@@ -201,6 +215,7 @@ Result<PlanWish> read(const json& value) {
   if (fields.has("unwhitened")) record.unwhitened = fields.boolean("unwhitened");
   if (fields.has("uncalibrated")) record.uncalibrated = fields.boolean("uncalibrated");
   if (fields.has("sharedFrom")) record.sharedFrom = fields.counts("sharedFrom", 0, 65535);
+  if (fields.has("eps")) record.eps = fields.number("eps", 0, 1);
   if (fields.has("chain")) record.chain = fields.count("chain", 1, kMaxChain);
   return fields.finish(std::move(record));
 }

@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "app/cli/engine_methods.h"
@@ -16,12 +18,13 @@ struct Options {
   ComputeSettings compute;
 };
 
-/// A line a layer, a column a head.
+/// A line a layer, a column a head; "-" where it is not known.
 std::string table(const char* title, const Matrix& matrix) {
   std::string text = fmt::format("{}\n", title);
   for (int layer = 0; layer < matrix.rows; ++layer) {
     text += fmt::format("{:>4} ", layer);
-    for (int head = 0; head < matrix.columns; ++head) text += fmt::format(" {:>8.4g}", matrix.at(layer, head));
+    for (int head = 0; head < matrix.columns; ++head)
+      text += std::isnan(matrix.at(layer, head)) ? fmt::format(" {:>8}", "-") : fmt::format(" {:>8.4g}", matrix.at(layer, head));
     text += "\n";
   }
   return text;

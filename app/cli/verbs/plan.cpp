@@ -9,6 +9,7 @@
 #include "app/cli/plan_text.h"
 #include "app/cli/verb.h"
 #include "core/compress/planner.h"
+#include "core/plan/head_mean.h"
 
 namespace kvista {
 namespace {
@@ -57,6 +58,10 @@ Result<Output> run(const Options& options, const Task& task) {
   if (processes.isFirst()) KVISTA_CHECK(saveProject(options.output, project));
 
   Output output = describePlan(planned, model.decoder->shape(), project.baseLoss, request.device);
+  if (const auto eps = planned.plan.allocator == "head-mean" ? reachedEps(planned.plan, made.units) : std::nullopt) {
+    output.json["eps"] = *eps;
+    output.text += fmt::format("eps reached {:.4f}: heads of a layer's side lose at most {:.4f} % of their energy in the mean\n", *eps, *eps * *eps * 100);
+  }
   output.json["project"] = options.output;
   output.text += fmt::format("The plan is in {}.\n", options.output);
   return output;

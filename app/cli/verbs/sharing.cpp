@@ -7,7 +7,7 @@
 #include "app/cli/output_file.h"
 #include "app/cli/verb.h"
 #include "core/compress/layer_sharing.h"
-#include "core/io/atomic_file.h"
+#include "core/io/sharing_map.h"
 
 namespace kvista {
 namespace {
@@ -46,8 +46,7 @@ Result<Output> run(const Options& options, const Task& task) {
   output.text += fmt::format("cosine of the final states {:.4f}; {} pairs were refused\n", sharing.cosine, sharing.refused);
   output.json = {{"sharedFrom", sharing.sharedFrom}, {"distances", rows}, {"cosine", sharing.cosine}, {"refused", sharing.refused}};
   if (!options.output.empty()) {
-    const nlohmann::json map = {{"sharedFrom", sharing.sharedFrom}, {"cosine", sharing.cosine}};
-    KVISTA_CHECK(writeFileAtomically(options.output, map.dump(1) + "\n"));
+    KVISTA_CHECK(writeSharingMap(options.output, {sharing.sharedFrom, sharing.cosine}));
     output.text += fmt::format("The map is in {}; its list may be edited, and `kvista plan --sharing` reads it.\n", options.output);
   }
   return output;

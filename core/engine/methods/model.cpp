@@ -81,7 +81,8 @@ Result<nlohmann::json> listChoices(Call&) {
   for (const Method& method : methods())
     catalogue.methods.push_back({choice(method.name, method.summary, method.source), std::string(method.grouping),
                                  std::string(method.allocator), method.metric, method.keyPosition, method.storage, method.widths,
-                                 method.rankStep, method.weightsOnly, whyNotCompensated(method).empty(), whyNotCentred(method).empty()});
+                                 method.rankStep, method.weightsOnly, method.sharesLayers, std::string(whyNotCompensated(method)), std::string(whyNotCentred(method)),
+                                 std::string(whyNotUnwhitened(method)), std::string(whyNotUncalibrated(method)), std::string(whyNotShared(method))});
   for (const Measure& measure : measures())
     catalogue.measures.push_back({std::string(measure.name), std::string(measure.summary), std::string(measure.formula),
                                   std::string(measure.unit), std::string(measure.source)});

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// makePlan, decompose, planErrors: what a plan is made from and what it loses, before anything is measured.
+// makePlan, decompose, planErrors, shareLayers: what a plan is made from and what it loses, before anything is measured.
+#include "core/compress/layer_sharing.h"
 #include "core/compress/planner.h"
 #include "core/engine/analysis.h"
 #include "core/engine/memory_forecast.h"
@@ -48,6 +49,25 @@ Result<nlohmann::json> planErrors(Call& call) {
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
   KVISTA_ASSIGN(const PlanErrorsRecord errors, planErrorsOf(*decoder, *inputs.statistics, plan, *transform, call.task));
   return toJson(errors);
+}
+
+Result<nlohmann::json> shareLayersFor(Call& call) {
+  Fields fields(call.params, "the parameters of shareLayers");
+  SharingRecord record;
+  SharingRequest request;
+  const bool isGiven = fields.has("sharedFrom");
+  if (isGiven) record.sharedFrom = fields.counts("sharedFrom", 0, 65535);
+  if (fields.has("count")) request.layers = fields.count("count", 0, 65535);
+  if (fields.has("least")) request.threshold = fields.number("least", -1, 1);
+  KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  const at::Tensor& ids = inputs.statistics->tokenIds;
+  if (isGiven) {
+    KVISTA_ASSIGN(record.cosine, cosineWithSharing(*decoder, ids, record.sharedFrom, call.task));
+    return toJson(record);
+  }
+  KVISTA_ASSIGN(LayerSharing found, shareLayers(*decoder, ids, request, call.task));
+  return toJson(SharingRecord{std::move(found.sharedFrom), found.cosine, found.refused});
 }
 
 }  // namespace kvista

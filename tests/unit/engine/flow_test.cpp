@@ -253,6 +253,40 @@ TEST_F(Flow, SaysWhereAPlanErrs) {
     for (const float value : each->values) EXPECT_EQ(value, 0);
 }
 
+TEST_F(Flow, FindsWhichLayersShareAndSaysWhereThoseErr) {
+  const json parts = {{"model", kModel}, {"statistics", statisticsPath_}};
+  json params = parts;
+  params["count"] = 1;
+  params["least"] = -1;
+  const auto found = recordOf<SharingRecord>(client_->call("shareLayers", params));
+  ASSERT_EQ(found.sharedFrom.size(), 8U);
+  const auto reader = std::ranges::find_if(found.sharedFrom, [&, layer = 0](int source) mutable { return source != layer++; }) - found.sharedFrom.begin();
+  ASSERT_LT(reader, 8);
+  params = parts;
+  params["sharedFrom"] = found.sharedFrom;
+  EXPECT_NEAR(recordOf<SharingRecord>(client_->call("shareLayers", params)).cosine, found.cosine, 1e-9);
+  params["sharedFrom"] = {0, 0};
+  EXPECT_THAT(errorOf(client_->call("shareLayers", params)).message, HasSubstr("2 layers"));
+
+  // What a layer reads is another's: its errors are measured, and are not all that there is.
+  CompressionPlan plan = planned_.plan;
+  plan.sharedFrom = found.sharedFrom;
+  for (Group& group : plan.groups)
+    if (group.slots.front().layer == reader) std::ranges::fill(group.widths, 0);
+  json shared = withPlan();
+  shared["plan"] = toJson(plan);
+  const auto errors = recordOf<PlanErrorsRecord>(client_->call("planErrors", shared));
+  for (int layer = 0; layer < 8; ++layer) {
+    for (int head = 0; head < 8; ++head) {
+      EXPECT_EQ(std::isnan(errors.keyLoss.at(layer, head)), layer == reader);
+      EXPECT_GT(errors.keys.at(layer, head), 0);
+      if (layer == reader) {
+        EXPECT_GT(std::abs(errors.values.at(layer, head) - 1), 1e-3);
+      }
+    }
+  }
+}
+
 TEST_F(Flow, MeasuresAsTheLibraryDoes) {
   const json params = withPlan({{"text", selection(4, kEvaluationText)}});
   const auto record = recordOf<EvaluationRecord>(client_->call("evaluate", params));

@@ -73,7 +73,7 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(through(hello), hello);
   const Choice choice{"cka", "Alike", "a / b", "none", "Paper, section 3"};
   EXPECT_EQ(through(choice), choice);
-  const MethodChoice method{choice, "auto", "waterline", Metric::identity, KeyPosition::afterRope, Storage::lowRank16, {0, 16}, 4, true, true, true};
+  const MethodChoice method{choice, "auto", "waterline", Metric::identity, KeyPosition::afterRope, Storage::lowRank16, {0, 16}, 4, true, true, "has no latent", "has no bases", "has codes", "calibrates nothing", "needs each"};
   EXPECT_EQ(through(method), method);
   EXPECT_EQ(through(shape()), shape());
   const ModelRecord model{"/models/\xff", "00ff", shape(), "bf16", 99, 4096, "plain", true, "chatml", "", {"One.", "Two."}};
@@ -102,7 +102,13 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(through(TextSelection()), TextSelection());
   const PlanWish wish{"joint", {Target::Kind::maxLoss, .02}, 16, 4, "swap", "uniform", Metric::identity, "h100", 4096, 8, plan(), "cka", 0.03, true, true, true};
   EXPECT_EQ(through(wish), wish);
+  PlanWish shared = wish;
+  shared.sharedFrom = {0, 0, 2};
+  shared.eps = 0.1;
+  EXPECT_EQ(through(shared), shared);
   EXPECT_EQ(through(PlanWish()), PlanWish());
+  const SharingRecord sharing{{0, 0, 2}, 0.93, 4};
+  EXPECT_EQ(through(sharing), sharing);
 }
 
 TEST(Records, OfPlansComeBackAsTheyWere) {
@@ -220,6 +226,7 @@ TEST(Records, NameTheFieldThatIsWrong) {
   expectMistakesNamed(LayerSpectrumRecord{});
   expectMistakesNamed(PlanErrorsRecord{});
   expectMistakesNamed(EvaluationRecord{});
+  expectMistakesNamed(SharingRecord{});
   expectMistakesNamed(TokenLossRecord{});
   expectMistakesNamed(MemoryForecast{"CPU, 2 cores", 5, 7});
   expectMistakesNamed(RetrievalRecord{{"a.txt"}, {64}, {50}, 2, 1, {1, 1, {2}}, {1, 1, {3}}, {1, 1, {1}}, {1, 1, {0}}});
