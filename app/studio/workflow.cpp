@@ -251,6 +251,18 @@ void Workflow::propose(PlanWish wish, const QString& name, const QString& text) 
 }
 
 void Workflow::measure(const TextSelection& text) {
+void Workflow::shareLayers(const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
+  json params = modelParams(document_);
+  params["statistics"] = document_.statistics()->path;
+  if (question.map.empty()) {
+    params["count"] = question.count;
+    params["least"] = question.least;
+  } else {
+    params["sharedFrom"] = question.map;
+  }
+  work_.preview<SharingRecord>(tr("Layers that share a cache"), "shareLayers", params, read<SharingRecord>, context, std::move(done));
+}
+
   json params = planParams(document_);
   params["text"] = toJson(text);
   const QString name = tr("Measure on %1").arg(nameOf(text));

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "app/studio/document.h"
 #include "app/studio/engine_client.h"
@@ -31,6 +32,13 @@ struct MemoryQuestion {
   TextSelection text = {};
   bool gradients = true;
   int windowsPerStep = RefineWish{}.windowsPerStep;
+};
+
+/// A map of layers that read the cache of another, whose effect is asked for; or how many of them are to be found.
+struct SharingQuestion {
+  std::vector<int> map = {};  ///< Empty: to be found.
+  int count = 1;
+  double least = 0.5;  ///< Least cosine of final states.
 };
 
 /// What an export is asked for.
@@ -71,6 +79,8 @@ class Workflow final : public QObject {
   /// groupings that need spectra which the document does not have.
   void regroup(const std::string& grouping, int groupSize, const QString& text);
   void measure(const TextSelection& text);
+  /// Needs statistics. Only the newest question is answered.
+  void shareLayers(const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done);
   /// Trains the plan's factors; those that come are the document's (see setRefined), and are kept when it is cancelled.
   void refine(const RefineWish& wish);
   /// Many methods side by side; what is measured comes as rows while it goes on.

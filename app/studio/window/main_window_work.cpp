@@ -79,6 +79,10 @@ void MainWindow::makePlan() {
   auto* dialog = new PlanDialog(document_.catalogue(), document_.plan(), this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
+  if (document_.statistics())
+    dialog->setSharing([this](const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
+      workflow_.shareLayers(question, context, std::move(done));
+    });
     PlanWish wish = dialog->wish();
     const QString name = tr("Plan anew: %1").arg(QString::fromStdString(wish.method));
     workflow_.propose(std::move(wish), name);

@@ -59,6 +59,15 @@ std::optional<std::string> chosen(const QComboBox* box) {
 
 bool isChecked(const QCheckBox* box) { return box->isEnabled() && box->isChecked(); }
 
+int layersOf(const CompressionPlan& plan) {
+  int layers = 0;
+  for (const Group& group : plan.groups)
+    for (const Slot& slot : group.slots) layers = std::max(layers, slot.layer + 1);
+  return layers;
+}
+
+constexpr const char* kTip = "tip";  // The property that holds what an option's tooltip says where it can be had.
+
 bool isBySimilarity(const std::string& grouping) {
   const auto found = findGrouping(grouping);
   return grouping == "auto" || grouping == "joint" || (found && (*found)->needsSimilarity);
@@ -74,11 +83,16 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
       form_(new QFormLayout(this)),
       method_(new QComboBox(this)),
       damping_(new QDoubleSpinBox(this)),
+      eps_(new QDoubleSpinBox(this)),
       groupSize_(new QSpinBox(this)),
       typed_(new QLineEdit(this)),
       summary_(softLabel({}, this)),
       reason_(softLabel({}, this)),
+      sharing_(softLabel({}, this)),
+      changeSharing_(new QPushButton(tr("Change…"), this)),
       memory_(new MemoryRow(QStringLiteral("makePlan"), this)),
+      layers_(layersOf(plan)),
+      givenMap_(plan.sharedFrom),
       given_(plan.target),
       target_(plan.target) {
   setObjectName(QStringLiteral("planDialog"));
@@ -118,7 +132,15 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   groupSize_->setSuffix(tr(" heads"));
   measure_ = choice(QStringLiteral("measure"), tr("Heads alike by"), catalogue.measures);
   allocator_ = choice(QStringLiteral("allocator"), tr("Who gets how much"), catalogue.allocators);
-  for (const auto& [beside, control] : {std::pair<QComboBox*, QWidget*>{metric_, damping_}, {grouping_, groupSize_}}) {
+  eps_->setObjectName(QStringLiteral("eps"));
+  eps_->setRange(0, 0.999);
+  eps_->setSingleStep(0.01);
+  eps_->setDecimals(3);
+  eps_->setSpecialValueText(tr("by the target"));
+  eps_->setPrefix(tr("eps "));
+  eps_->setAccessibleName(tr("eps of the rank rule"));
+  eps_->setProperty(kTip, tr("Instead of the target: the heads of a layer lose at most this, squared, of their energy in the mean, such as 0.1."));
+  for (const auto& [beside, control] : {std::pair<QComboBox*, QWidget*>{metric_, damping_}, {grouping_, groupSize_}, {allocator_, eps_}}) {
     auto* row = new QHBoxLayout;
     row->setSpacing(8);
     int at = 0;
@@ -131,12 +153,25 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
     form_->insertRow(at, qobject_cast<QLabel*>(place.labelItem->widget())->text(), row);
     place.labelItem->widget()->deleteLater();
   }
+  sharing_->setObjectName(QStringLiteral("sharing"));
+  changeSharing_->setObjectName(QStringLiteral("changeSharing"));
+  changeSharing_->setAccessibleName(tr("Change which layers share a cache"));
+  changeSharing_->setProperty(kTip, tr("Layers that read the cache of another store nothing themselves."));
+  auto* shared = new QHBoxLayout;
+  shared->setSpacing(8);
+  shared->addWidget(sharing_, 1);
+  shared->addWidget(changeSharing_);
+  form_->addRow(tr("Caches"), shared);
   sinkFree_ = box(QStringLiteral("sinkFree"), tr("Bases of the tokens beyond the attention sinks"),
                   tr("The first 4 tokens of a window look like no others. Methods with codes keep them exact, and leave them out in any case."), plan.sinkFree);
   centred_ = box(QStringLiteral("centred"), tr("Bases around the mean over tokens"),
                  tr("The mean is put back when the cache is read, and takes no bytes of it. Such plans are exported in the form latent."), plan.centred);
   compensate_ = box(QStringLiteral("compensate"), tr("Compensate what the layers before lose, if that helps"),
                     tr("Takes the calibration text through the model twice, and compares on text that was held out."), plan.compensated);
+  unwhitened_ = box(QStringLiteral("unwhitened"), tr("Bases of the weights alone, without whitening"),
+                    tr("As if all inputs of the text were alike. Needs a metric that needs no text, such as identity."), plan.unwhitened);
+  uncalibrated_ = box(QStringLiteral("uncalibrated"), tr("Without the offline calibration of values"),
+                      tr("Values stay as they were decomposed, and are not fitted to the outputs of the model as it is."), plan.uncalibrated);
   form_->addRow(tr("Memory"), memory_);
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
   start_ = buttons->addButton(tr("Plan"), QDialogButtonBox::AcceptRole);
@@ -147,11 +182,15 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   beginWith(plan);
-  for (QComboBox* box : {method_, metric_, grouping_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
+  for (QComboBox* box : {method_, metric_, grouping_, allocator_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
   connect(groupSize_, &QSpinBox::valueChanged, this, &PlanDialog::check);
+  for (QCheckBox* box : {unwhitened_, compensate_}) connect(box, &QCheckBox::toggled, this, &PlanDialog::check);
+  connect(eps_, &QDoubleSpinBox::valueChanged, this, &PlanDialog::check);
+  connect(changeSharing_, &QPushButton::clicked, this, &PlanDialog::changeSharing);
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
   // Row after row and from left to right, whatever the order in which they were made.
-  std::vector<QWidget*> inOrder = {method_, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, sinkFree_, centred_, compensate_};
+  std::vector<QWidget*> inOrder = {method_, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, eps_,
+                                   changeSharing_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
   for (int i = 0; i < buttons->layout()->count(); ++i)  // Which of them is on the left, the desktop says.
     if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);
   for (std::size_t i = 1; i < inOrder.size(); ++i) setTabOrder(inOrder[i - 1], inOrder[i]);
@@ -176,7 +215,7 @@ QComboBox* PlanDialog::choice(const QString& name, const QString& label, const s
 QCheckBox* PlanDialog::box(const QString& name, const QString& text, const QString& tip, bool checked) {
   auto* box = new QCheckBox(text, this);
   box->setObjectName(name);
-  box->setToolTip(tip);
+  box->setProperty(kTip, tip);
   box->setChecked(checked);
   form_->addRow(QString(), box);
   return box;
@@ -187,6 +226,7 @@ void PlanDialog::beginWith(const CompressionPlan& plan) {
   damping_->setValue(plan.damping);
   const MethodChoice* own = method();
   if (own == nullptr || own->choice.name != plan.method) return;
+  if (!own->sharesLayers) sharedFrom_ = plan.sharedFrom;  // Else the method has found it for the target.
   if (plan.metric != own->metric) metric_->setCurrentText(text(nameIn(kMetrics, plan.metric)));
   if (plan.allocator != own->allocator) allocator_->setCurrentText(text(plan.allocator));
   // Groups changed by hand, and those that `auto` came to, are no choice of anybody's.
@@ -221,7 +261,68 @@ PlanWish PlanDialog::wish() const {
   wish.sinkFree = isChecked(sinkFree_);
   wish.centred = isChecked(centred_);
   wish.compensate = isChecked(compensate_);
+  wish.unwhitened = isChecked(unwhitened_);
+  wish.uncalibrated = isChecked(uncalibrated_);
+  if (changeSharing_->isEnabled()) wish.sharedFrom = sharedFrom_;
+  if (hasEps()) {
+    wish.eps = eps_->value();
+    wish.target = {Target::Kind::share, 1};
+  }
   return wish;
+}
+
+bool PlanDialog::hasEps() const { return eps_->isEnabled() && eps_->value() > 0; }
+
+void PlanDialog::allow(QWidget* option, const QString& reason) {
+  option->setEnabled(reason.isEmpty());
+  option->setToolTip(reason.isEmpty() ? option->property(kTip).toString() : reason);
+}
+
+void PlanDialog::changeSharing() {
+  // Of a method that finds its map for the target, the one that the plan has is where changes begin.
+  auto* dialog = new SharingDialog(layers_, sharedFrom_.empty() && method()->sharesLayers ? givenMap_ : sharedFrom_, askSharing_, this);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  connect(dialog, &QDialog::accepted, this, [this, dialog] {
+    sharedFrom_ = dialog->map();
+    cosine_ = dialog->cosine();
+    check();
+  });
+  dialog->open();
+}
+
+void PlanDialog::showSharing() {
+  const bool bySearch = sharedFrom_.empty() && method()->sharesLayers;
+  const bool isOff = !changeSharing_->isEnabled() || sharedFrom_.empty();
+  sharing_->setText(bySearch ? tr("as many layers read another's as the target needs")
+                             : sharingInWords(isOff ? std::vector<int>() : sharedFrom_, isOff ? std::nullopt : cosine_));
+}
+
+/// What stands against each option, the method first.
+void PlanDialog::checkOptions(const MethodChoice& own) {
+  const QString name = text(own.choice.name);
+  const auto ofMethod = [&](const std::string& reason) { return reason.empty() ? QString() : tr("The method %1 %2.").arg(name, QString::fromStdString(reason)); };
+  const auto first = [](std::initializer_list<QString> reasons) {
+    for (const QString& reason : reasons)
+      if (!reason.isEmpty()) return reason;
+    return QString();
+  };
+  const auto unless = [](bool isGood, const QString& reason) { return isGood ? QString() : reason; };
+  allow(unwhitened_, first({ofMethod(own.notUnwhitened),
+                            unless(!needsText(nameIn(kMetrics, metric())), tr("The metric %1 needs text.").arg(text(nameIn(kMetrics, metric()))))}));
+  const QString ofWeights = unless(!isChecked(unwhitened_), tr("Bases of the weights alone look at no tokens."));
+  allow(sinkFree_, first({unless(!own.weightsOnly, tr("The method %1 looks at weights alone; there are no tokens to leave out.").arg(name)),
+                          unless(own.storage != Storage::plainQuantised, tr("The method %1 has no bases that tokens could be left out of.").arg(name)),
+                          unless(own.storage != Storage::coded, tr("The method %1 keeps the first tokens exact, and leaves them out in any case.").arg(name)),
+                          ofWeights}));
+  allow(centred_, first({ofMethod(own.notCentred), ofWeights}));
+  allow(compensate_, first({ofMethod(own.notCompensated), ofWeights}));
+  allow(uncalibrated_, ofMethod(own.notUncalibrated));
+  allow(changeSharing_, first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared),
+                               unless(!isChecked(compensate_), tr("Compensated layers each need their own cache."))}));
+  const std::string allocator = chosen(allocator_).value_or(own.allocator);
+  allow(eps_, unless(allocator == "head-mean", tr("%1 knows no eps; head-mean does.").arg(text(allocator))));
+  typed_->setEnabled(!hasEps());
+  typed_->setToolTip(hasEps() ? tr("eps decides how small the cache becomes.") : QString());
 }
 
 void PlanDialog::check() {
@@ -241,9 +342,8 @@ void PlanDialog::check() {
     damping_->setEnabled(hasBases && metric() != Metric::identity);
     groupSize_->setEnabled(hasBases && hasSizes(grouping()));
     measure_->setEnabled(hasBases && !own->weightsOnly && isBySimilarity(grouping()) && (grouping() != "joint" || groupSize_->value() > 0));
-    sinkFree_->setEnabled(own->storage == Storage::lowRank16 && !own->weightsOnly);
-    centred_->setEnabled(own->canBeCentred);
-    compensate_->setEnabled(own->canBeCompensated);
+    checkOptions(*own);
+    showSharing();
   }
   // What was given says more than its text does.
   const Result<Target> typed = typed_->text() == targetText(given_) ? Result<Target>(given_) : targetFromText(typed_->text());

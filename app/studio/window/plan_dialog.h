@@ -4,6 +4,7 @@
 
 #include <QDialog>
 
+#include "app/studio/window/sharing_dialog.h"
 #include "core/base/error.h"
 #include "core/plan/plan.h"
 #include "core/protocol/records.h"
@@ -32,12 +33,20 @@ class PlanDialog final : public QDialog {
   [[nodiscard]] PlanWish wish() const;
   /// What planning would take; where that does not fit it cannot be started.
   void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
+  /// Who finds out which layers can share a cache; without it maps are made by hand or come from files.
+  void setSharing(AskSharing ask) { askSharing_ = std::move(ask); }
 
  private:
   QComboBox* choice(const QString& name, const QString& label, const std::vector<Choice>& choices);
   QCheckBox* box(const QString& name, const QString& text, const QString& tip, bool checked);
   void beginWith(const CompressionPlan& plan);
   void check();
+  /// Lets the method have an option, or says why it cannot.
+  void allow(QWidget* option, const QString& reason);
+  void checkOptions(const MethodChoice& own);
+  [[nodiscard]] bool hasEps() const;
+  void changeSharing();
+  void showSharing();
   [[nodiscard]] const MethodChoice* method() const;
   /// Of the method, where it is not changed.
   [[nodiscard]] std::string grouping() const;
@@ -46,13 +55,19 @@ class PlanDialog final : public QDialog {
   const std::vector<MethodChoice> methods_;
   QFormLayout* form_;
   QComboBox *method_, *metric_, *grouping_, *measure_, *allocator_;
-  QDoubleSpinBox* damping_;
+  QDoubleSpinBox *damping_, *eps_;
   QSpinBox* groupSize_;
-  QCheckBox *sinkFree_, *centred_, *compensate_;
+  QCheckBox *sinkFree_, *centred_, *compensate_, *unwhitened_, *uncalibrated_;
   QLineEdit* typed_;
-  QLabel *summary_, *reason_;
+  QLabel *summary_, *reason_, *sharing_;
+  QPushButton* changeSharing_;
   MemoryRow* memory_;
   QPushButton* start_;
+  AskSharing askSharing_;
+  const int layers_;
+  const std::vector<int> givenMap_;
+  std::vector<int> sharedFrom_;
+  std::optional<double> cosine_;
   const Target given_;
   Target target_;
 };

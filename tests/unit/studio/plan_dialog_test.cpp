@@ -32,7 +32,7 @@ Catalogue catalogue() {
   all.methods[3] = {{"plain", "", "", "", ""}, "head", "uniform", Metric::identity, KeyPosition::beforeRope, Storage::plainQuantised};
   for (const char* name : {"auto", "joint", "separate", "head", "neighbours", "swap", "dendrogram"}) all.groupings.push_back({name, "", "", "", ""});
   for (const char* name : {"cka", "subspace"}) all.measures.push_back({name, "", "", "", ""});
-  for (const char* name : {"waterline", "energy", "minimax", "erank", "lorc"}) all.allocators.push_back({name, "", "", "", ""});
+  for (const char* name : {"waterline", "energy", "minimax", "erank", "lorc", "head-mean"}) all.allocators.push_back({name, "", "", "", ""});
   return all;
 }
 
@@ -64,28 +64,90 @@ TEST(PlanDialogTest, BeginsWithThePlansOwnMethodAndTargetAndSaysWhatAMethodIs) {
   EXPECT_TRUE(says);
 }
 
-TEST(PlanDialogTest, OnlyMethodsThatCanBeAreCompensatedOrCentred) {
+TEST(PlanDialogTest, OptionsThatAMethodCannotHaveSayWhy) {
   Catalogue all = catalogue();
-  all.methods[1].canBeCompensated = all.methods[1].canBeCentred = true;
+  all.methods[1].metric = Metric::identity;
+  for (const std::size_t other : {0, 2, 3})
+    all.methods[other].notCompensated = all.methods[other].notCentred = all.methods[other].notUnwhitened = all.methods[other].notUncalibrated = "has none";
   CompressionPlan given = plan({Target::Kind::share, 0.125});
-  given.compensated = given.centred = given.sinkFree = true;
+  given.metric = Metric::identity;
+  given.compensated = given.centred = given.sinkFree = given.uncalibrated = true;
   PlanDialog dialog(all, given, nullptr);
   const auto box = [&](const char* name) { return dialog.findChild<QCheckBox*>(QLatin1String(name)); };
   const auto asked = [&] {
     const PlanWish wish = dialog.wish();
-    return std::array{wish.compensate, wish.centred, wish.sinkFree};
+    return std::array{wish.compensate, wish.centred, wish.sinkFree, wish.uncalibrated, wish.unwhitened};
   };
-  constexpr std::array kAll{true, true, true}, kNone{false, false, false};
+  constexpr std::array kAll{true, true, true, true, false}, kNone{false, false, false, false, false};
+  constexpr std::array kNames{"compensate", "centred", "sinkFree", "uncalibrated", "unwhitened"};
   EXPECT_EQ(asked(), kAll) << "as the plan is";
+  const QString tip = box("centred")->toolTip();
   for (const char* method : {"coded", "svd", "plain"}) {
     dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QLatin1String(method));
-    for (const char* name : {"compensate", "centred", "sinkFree"}) EXPECT_FALSE(box(name)->isEnabled()) << method << name;
+    for (const char* name : kNames) {
+      EXPECT_FALSE(box(name)->isEnabled()) << method << name;
+      EXPECT_TRUE(box(name)->toolTip().contains(QLatin1String(method))) << box(name)->toolTip().toStdString();
+    }
+    EXPECT_EQ(box("centred")->toolTip(), QStringLiteral("The method %1 has none.").arg(QLatin1String(method)));
     EXPECT_EQ(asked(), kNone) << method;
   }
   dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QStringLiteral("joint"));
   EXPECT_EQ(asked(), kAll);
-  for (const char* name : {"compensate", "centred", "sinkFree"}) box(name)->setChecked(false);
+  EXPECT_EQ(box("centred")->toolTip(), tip);
+  // Bases of the weights alone look at no tokens, and need a metric that needs none.
+  box("unwhitened")->setChecked(true);
+  EXPECT_EQ(asked(), (std::array{false, false, false, true, true}));
+  EXPECT_TRUE(box("compensate")->toolTip().contains(QStringLiteral("look at no tokens")));
+  dialog.findChild<QComboBox*>(QStringLiteral("metric"))->setCurrentText(QStringLiteral("query"));
+  EXPECT_FALSE(box("unwhitened")->isEnabled());
+  EXPECT_EQ(box("unwhitened")->toolTip(), QStringLiteral("The metric query needs text."));
+  EXPECT_EQ(asked(), kAll);
+  for (const char* name : kNames) box(name)->setChecked(false);
   EXPECT_EQ(asked(), kNone);
+}
+
+TEST(PlanDialogTest, AnEpsStandsForTheTargetWhereTheAllocatorKnowsIt) {
+  PlanDialog dialog(catalogue(), plan({Target::Kind::share, 0.125}), nullptr);
+  auto* eps = dialog.findChild<QDoubleSpinBox*>(QStringLiteral("eps"));
+  auto* target = dialog.findChild<QLineEdit*>(QStringLiteral("target"));
+  EXPECT_FALSE(eps->isEnabled());
+  dialog.findChild<QComboBox*>(QStringLiteral("allocator"))->setCurrentText(QStringLiteral("head-mean"));
+  EXPECT_TRUE(eps->isEnabled() && target->isEnabled());
+  EXPECT_EQ(dialog.wish().eps, std::nullopt);
+  eps->setValue(0.2);
+  EXPECT_FALSE(target->isEnabled());
+  EXPECT_EQ(dialog.wish().eps, 0.2);
+  dialog.findChild<QComboBox*>(QStringLiteral("allocator"))->setCurrentText(QStringLiteral("lorc"));
+  EXPECT_EQ(dialog.wish().eps, std::nullopt);
+  EXPECT_EQ(dialog.wish().target, (Target{Target::Kind::share, 0.125}));
+}
+
+TEST(PlanDialogTest, AMapOfLayersIsKeptWhereLayersCanShare) {
+  Catalogue all = catalogue();
+  all.methods[0].notShared = "needs every layer's own cache";
+  CompressionPlan given = plan({Target::Kind::share, 0.125});
+  given.groups = {{{{0, Side::key, 0}}, {}}, {{{3, Side::key, 0}}, {}}};
+  given.sharedFrom = {0, 0, 2, 2};
+  PlanDialog dialog(all, given, nullptr);
+  auto* words = dialog.findChild<QLabel*>(QStringLiteral("sharing"));
+  auto* change = dialog.findChild<QPushButton*>(QStringLiteral("changeSharing"));
+  EXPECT_EQ(dialog.wish().sharedFrom, given.sharedFrom);
+  EXPECT_EQ(words->text(), QStringLiteral("2 of 4 layers read another's cache"));
+  auto* method = dialog.findChild<QComboBox*>(QStringLiteral("method"));
+  method->setCurrentText(QStringLiteral("coded"));
+  EXPECT_FALSE(change->isEnabled());
+  EXPECT_EQ(change->toolTip(), QStringLiteral("The method coded needs every layer's own cache."));
+  EXPECT_TRUE(dialog.wish().sharedFrom.empty());
+  method->setCurrentText(QStringLiteral("joint"));
+  dialog.show();
+  change->click();
+  auto* map = dialog.findChild<SharingDialog*>();
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->map(), given.sharedFrom);
+  map->findChild<QPushButton*>(QStringLiteral("shareNothing"))->click();
+  map->accept();
+  EXPECT_TRUE(dialog.wish().sharedFrom.empty());
+  EXPECT_EQ(words->text(), QStringLiteral("every layer has its own cache"));
 }
 
 TEST(PlanDialogTest, EveryPartOfAMethodCanBeChangedAndTheMethodsOwnIsNotSaid) {
@@ -167,10 +229,12 @@ TEST(PlanDialogTest, WhatDoesNotFitCannotBeStarted) {
 
 TEST(PlanDialogTest, TabGoesFromRowToRowAndFromLeftToRight) {
   Catalogue all = catalogue();
-  all.methods[1].canBeCompensated = all.methods[1].canBeCentred = true;
-  PlanDialog dialog(all, plan({Target::Kind::share, 0.125}), nullptr);
+  CompressionPlan given = plan({Target::Kind::share, 0.125});
+  given.groups = {{{{3, Side::key, 0}}, {}}};
+  PlanDialog dialog(all, given, nullptr);
   const auto named = [&](const char* name) { return dialog.findChild<QWidget*>(QLatin1String(name)); };
-  qobject_cast<QComboBox*>(named("grouping"))->setCurrentText(QStringLiteral("dendrogram"));  // now nothing is greyed out
+  qobject_cast<QComboBox*>(named("grouping"))->setCurrentText(QStringLiteral("dendrogram"));  // now nothing is greyed out but unwhitened
+  qobject_cast<QComboBox*>(named("allocator"))->setCurrentText(QStringLiteral("head-mean"));
   dialog.show();
   std::vector<QWidget*> stops;
   QWidget* at = named("method");
@@ -178,7 +242,7 @@ TEST(PlanDialogTest, TabGoesFromRowToRowAndFromLeftToRight) {
     if ((at->focusPolicy() & Qt::TabFocus) != 0 && at->focusProxy() == nullptr && at->isEnabled() && at->isVisible()) stops.push_back(at);
     at = at->nextInFocusChain();
   } while (at != named("method"));
-  EXPECT_EQ(stops.size(), 13U) << "11 controls and 2 buttons";
+  EXPECT_EQ(stops.size(), 16U) << "14 controls and 2 buttons";
   for (std::size_t i = 1; i < stops.size(); ++i) {
     const auto centre = [&](const QWidget* widget) { return widget->mapTo(&dialog, widget->rect().center()); };
     const QPoint before = centre(stops[i - 1]), now = centre(stops[i]);
