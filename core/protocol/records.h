@@ -108,6 +108,7 @@ struct StatisticsRecord {
   LossModel loss;
   std::optional<std::uint64_t> seed = {};  ///< That drew the windows; absent: they were taken in order.
   std::vector<double> weights = {};        ///< One a text, or none.
+  bool beginWithBos = false;               ///< As TextSelection.
   bool operator==(const StatisticsRecord&) const = default;
 };
 

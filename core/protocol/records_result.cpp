@@ -42,6 +42,7 @@ json toJson(const StatisticsRecord& record) {
                 {"loss", toJson(record.loss)}};
   if (record.seed) value["seed"] = *record.seed;
   if (!record.weights.empty()) value["weights"] = packed(record.weights);
+  if (record.beginWithBos) value["beginWithBos"] = true;
   return value;
 }
 template <>
@@ -60,6 +61,7 @@ Result<StatisticsRecord> read(const json& value) {
   record.loss = fields.record<LossModel>("loss");
   if (fields.has("seed")) record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
   if (fields.has("weights")) record.weights = fields.doubles("weights");
+  if (fields.has("beginWithBos")) record.beginWithBos = fields.boolean("beginWithBos");
   return fields.finish(std::move(record));
 }
 

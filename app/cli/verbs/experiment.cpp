@@ -53,13 +53,12 @@ Result<std::string> statisticsFor(const Options& options, Workspace& workspace, 
 
 /// Each text that was given, in windows like those of calibration; else what calibration left of its own.
 std::vector<TextSelection> textsFor(const Options& options, const Statistics& statistics) {
-  TextSelection selection{statistics.recipe.paths, statistics.recipe.window, options.evaluationWindows, 0, {}, statistics.recipe.beginWithBos};
   if (options.evaluationPaths.empty()) {
-    selection.skipWindows = statistics.recipe.skipWindows + statistics.windows;
-    selection.seed = statistics.recipe.seed;
-    selection.weights = statistics.recipe.weights;
-    return {selection};
+    TextSelection unseen = unseenText(statistics);
+    unseen.windows = options.evaluationWindows;
+    return {unseen};
   }
+  TextSelection selection{{}, statistics.recipe.window, options.evaluationWindows, 0, {}, statistics.recipe.beginWithBos};
   std::vector<TextSelection> texts;
   for (const std::string& path : options.evaluationPaths) {
     selection.paths = {path};

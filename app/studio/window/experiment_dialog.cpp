@@ -48,7 +48,8 @@ ExperimentDialog::ExperimentDialog(const ModelRecord& model, const TextSelection
       windows_(new QSpinBox(this)),
       folder_(new QLineEdit(folder, this)),
       browse_(new QPushButton(tr("Choose…"), this)),
-      window_(text.window) {
+      window_(text.window),
+      beginWithBos_(text.beginWithBos) {
   setObjectName(QStringLiteral("experimentDialog"));
   setWindowTitle(tr("Compare methods on %1").arg(QDir(QString::fromStdString(model.path)).dirName()));
   which_->setObjectName(QStringLiteral("experimentFile"));
@@ -100,8 +101,8 @@ ExperimentDialog::ExperimentDialog(const ModelRecord& model, const TextSelection
   });
   connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
+  check();  // Before the size is asked for: what it says takes lines.
   resizeToScreen(*this, {600, sizeHint().height()});
-  check();
 }
 
 /// Behind those that are there; one that cannot be read is told of and left out.
@@ -151,6 +152,7 @@ ExperimentWish ExperimentDialog::wish() const {
     text.paths = {path.toStdString()};
     text.window = window_;
     text.windows = windows_->value();
+    text.beginWithBos = beginWithBos_;
     wish.texts.push_back(std::move(text));
   }
   return wish;

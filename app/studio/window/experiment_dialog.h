@@ -23,7 +23,7 @@ class ExperimentDialog final : public QDialog {
   Q_OBJECT
 
  public:
-  /// `folder`: for results, unless another one is named.
+  /// `text`: windows like those of calibration, BOS included; its paths and their number can be changed. `folder`: for results, unless another one is named.
   ExperimentDialog(const ModelRecord& model, const TextSelection& text, const QString& folder, QWidget* parent);
   [[nodiscard]] ExperimentWish wish() const;
   /// The results' folder is on another machine and can only be typed.
@@ -40,6 +40,7 @@ class ExperimentDialog final : public QDialog {
   QLineEdit* folder_;
   QPushButton *browse_, *start_ = nullptr;
   std::int64_t window_;
+  bool beginWithBos_;
   int shown_ = 0;
   std::vector<nlohmann::json> experiments_;  // As `which_` lists them.
 };

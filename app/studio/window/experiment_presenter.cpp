@@ -6,6 +6,7 @@
 #include <QUrl>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "views/experiment_view.h"
 #include "views/number_text.h"
@@ -29,20 +30,24 @@ QString valueText(const Target& target) {
 
 ExperimentCell cellOf(const ExperimentRow& row) {
   if (!row.figures) return {0, 0, 0, QString::fromStdString(row.problem)};
-  return {std::exp(row.figures->loss), row.figures->share, std::expm1(row.figures->rise()), {}, QString::fromStdString(row.figures->note)};
+  return {std::exp(row.figures->loss), row.figures->share, std::expm1(row.figures->rise()), {}, QString::fromStdString(row.figures->note), false,
+          !row.keepsToTarget()};
 }
 
 void markBest(ExperimentTable& table) {
   for (std::size_t column = 0; column < static_cast<std::size_t>(table.values.size()); ++column) {
-    ExperimentCell* best = nullptr;
+    const auto isInTheRunning = [](const std::optional<ExperimentCell>& cell) { return cell && cell->problem.isEmpty() && !cell->isAbove; };
+    double best = std::numeric_limits<double>::infinity();
+    for (const auto& line : table.cells)
+      if (isInTheRunning(line[column])) best = std::min(best, line[column]->perplexity);
     for (auto& line : table.cells)
-      if (auto& cell = line[column]; cell && cell->problem.isEmpty() && (!best || cell->perplexity < best->perplexity)) best = &*cell;
-    if (best) best->isBest = true;
+      if (isInTheRunning(line[column])) line[column]->isBest = line[column]->perplexity == best;
   }
 }
 
-/// Sweeps and texts, systems and values in the order in which they were measured first.
-std::vector<ExperimentTable> tablesOf(const std::vector<ExperimentRow>& rows) {
+}  // namespace
+
+std::vector<ExperimentTable> experimentTablesOf(const std::vector<ExperimentRow>& rows) {
   std::vector<ExperimentTable> tables;
   for (const ExperimentRow& row : rows) {
     if (row.sweep.empty()) continue;
@@ -62,8 +67,6 @@ std::vector<ExperimentTable> tablesOf(const std::vector<ExperimentRow>& rows) {
   for (ExperimentTable& table : tables) markBest(table);
   return tables;
 }
-
-}  // namespace
 
 ExperimentPresenter::ExperimentPresenter(Document& document, Workflow& workflow, JobList& jobs, ExperimentView& view)
     : document_(document), workflow_(workflow), jobs_(jobs), view_(view) {
@@ -87,7 +90,7 @@ void ExperimentPresenter::show() {
   const auto found = std::ranges::find(jobs_.jobs(), workflow_.experimenting(), &Job::id);
   const Job* job = found == jobs_.jobs().end() || workflow_.experimenting() == 0 ? nullptr : &*found;
   ExperimentRecord record;
-  if (document_.hasModel() && model_ == document_.model().hash) record.tables = tablesOf(rows_);
+  if (document_.hasModel() && model_ == document_.model().hash) record.tables = experimentTablesOf(rows_);
   record.running = job && job->state == Job::State::running;
   record.unavailable = !document_.hasModel()      ? tr("Open a model first.")
                        : !document_.statistics() ? tr("Calibrate the model first: plans are made from its statistics.")

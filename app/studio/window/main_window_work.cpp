@@ -107,6 +107,7 @@ void MainWindow::compareMethods() {
   const QString model = QFileInfo(QString::fromStdString(document_.modelPath().string())).completeBaseName();
   TextSelection text = usualText(document_, "evaluation.txt");
   text.window = document_.statistics()->window;
+  text.beginWithBos = document_.statistics()->beginWithBos;
   text.windows = 32;
   auto* dialog = new ExperimentDialog(document_.model(), text, QStringLiteral("%1/%2-experiment").arg(folder, model), this);
   askElsewhere(dialog);

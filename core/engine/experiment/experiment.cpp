@@ -9,8 +9,10 @@
 #include <fmt/ranges.h>
 
 #include "core/compress/method.h"
+#include "core/engine/experiment/trained.h"
 #include "core/io/json_file.h"
 #include "core/plan/plan_names.h"
+#include "core/policy/policy_run.h"
 #include "core/protocol/fields.h"
 
 namespace kvista {
@@ -35,6 +37,17 @@ Result<std::string> nameAt(const nlohmann::json& object, const std::string& wher
   return name->get<std::string>();
 }
 
+/// The fields of `json` that reading a Record leaves alone are slips of the pen here: what is read cannot be just anything.
+template <class Record>
+Result<void> checkRead(const nlohmann::json& complete, const nlohmann::json& json, const std::string& where) {
+  for (const auto& [name, value] : json.items()) {
+    nlohmann::json strange = complete;
+    strange[name] = {{"", ""}};
+    if (read<Record>(strange)) return bad(where, fmt::format("has a field {} that is not known", quoteForMessage(name)));
+  }
+  return {};
+}
+
 /// A method's settings as `kvista engine` takes them in makePlan; only the method need be said.
 Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& where) {
   if (!json.is_object() || !json.contains("method")) return bad(where, "needs an object with a method");
@@ -42,11 +55,8 @@ Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& whe
   all.update(json);
   Result<PlanWish> wish = read<PlanWish>(all);
   if (!wish) return bad(where, fmt::format("does not say a plan: {}", wish.error().message));
-  // What reading leaves alone is a slip of the pen here.
-  const nlohmann::json understood = toJson(*wish);
-  for (const auto& [name, value] : json.items())
-    if (!understood.contains(name) && value != nlohmann::json(false) && value != nlohmann::json(0))
-      return bad(where, fmt::format("has a field {} that is not known", quoteForMessage(name)));
+  KVISTA_CHECK(checkRead<PlanWish>(all, json, where));
+  if (json.contains("target")) KVISTA_CHECK(checkFields(json["target"], {"kind", "value"}, where + ".target"));
   if (wish->keep) return bad(where, "has groups of one model (keep), but an experiment is for any");
   KVISTA_CHECK(findMethod(wish->method));
   return wish;
@@ -57,21 +67,22 @@ Result<PolicyRequest> policyFromJson(const nlohmann::json& json, const std::stri
   KVISTA_CHECK(checkFields(json, {"name", "options"}, where));
   PolicyRequest request;
   KVISTA_ASSIGN(request.policy, nameAt(json, where));
-  for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
-    end = request.policy.find('+', begin);
-    KVISTA_CHECK(findPolicy(request.policy.substr(begin, end - begin)));
-  }
-  if (!json.contains("options")) return request;
-  if (!json["options"].is_object()) return bad(where + ".options", "must be an object");
-  for (const auto& [name, value] : json["options"].items()) {
+  const nlohmann::json options = json.value("options", nlohmann::json::object());
+  if (!options.is_object()) return bad(where + ".options", "must be an object");
+  for (const auto& [name, value] : options.items()) {
     if (!value.is_number() && !value.is_string()) return bad(where + ".options." + name, "must be a number or a text");
     request.options[name] = value.is_string() ? value.get<std::string>() : value.dump();
   }
+  PolicyRequest trained = request;  // There is no file yet.
+  if (std::erase_if(trained.options, [](const auto& option) { return option.second == kTrained; }) > 0 && !predictorOf(request.policy))
+    return bad(where, fmt::format("has an option \"{}\", but the policy {} foretells by no file", kTrained, request.policy));
+  if (const Result<void> checked = checkPolicy(trained); !checked)
+    return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment: {}", where, checked.error().message), checked.error().hint);
   return request;
 }
 
 Result<ExperimentSystem> systemFromJson(const nlohmann::json& json, const std::string& where) {
-  KVISTA_CHECK(checkFields(json, {"name", "plan", "policy"}, where));
+  KVISTA_CHECK(checkFields(json, {"name", "plan", "planShare", "policy"}, where));
   ExperimentSystem system;
   KVISTA_ASSIGN(system.name, nameAt(json, where));
   if (!json.contains("plan") && !json.contains("policy")) return bad(where, "needs a plan, a policy or both");
@@ -97,6 +108,15 @@ Result<std::vector<double>> valuesFromJson(const nlohmann::json& json, Target::K
   return values;
 }
 
+/// The plan's own share at each value.
+Result<std::vector<double>> planSharesFromJson(const nlohmann::json& json, const ExperimentSystem& system, const ExperimentSweep& sweep,
+                                               const std::string& where) {
+  if (!system.plan || !system.policy || system.hasOwnTarget) return bad(where, "is for a plan without a target of its own, and a policy on top of it");
+  KVISTA_ASSIGN(const std::vector<double> shares, valuesFromJson(json, Target::Kind::share, where));
+  if (shares.size() != sweep.values.size()) return bad(where, fmt::format("has {} numbers for {} values", shares.size(), sweep.values.size()));
+  return shares;
+}
+
 Result<ExperimentSweep> sweepFromJson(const nlohmann::json& json, const std::string& where) {
   KVISTA_CHECK(checkFields(json, {"name", "unit", "values", "systems", "prompt", "interval"}, where));
   ExperimentSweep sweep;
@@ -112,9 +132,13 @@ Result<ExperimentSweep> sweepFromJson(const nlohmann::json& json, const std::str
   if (!systems->is_array() || systems->empty() || systems->size() > kMostSystems) return bad(where + ".systems", fmt::format("must be a list of 1 to {}", kMostSystems));
   std::set<std::string> names;
   for (std::size_t i = 0; i < systems->size(); ++i) {
-    KVISTA_ASSIGN(ExperimentSystem system, systemFromJson((*systems)[i], fmt::format("{}.systems[{}]", where, i)));
+    const std::string place = fmt::format("{}.systems[{}]", where, i);
+    KVISTA_ASSIGN(ExperimentSystem system, systemFromJson((*systems)[i], place));
     if (!names.insert(system.name).second) return bad(where, fmt::format("has two systems of the name {}", quoteForMessage(system.name)));
     if (system.policy && sweep.unit != Target::Kind::share) return bad(where, "has a policy, whose budget is a share of the bytes: its unit must be \"share\"");
+    if (const auto shares = (*systems)[i].find("planShare"); shares != (*systems)[i].end()) {
+      KVISTA_ASSIGN(system.planShares, planSharesFromJson(*shares, system, sweep, place + ".planShare"));
+    }
     sweep.systems.push_back(std::move(system));
   }
   if (!sweep.isRead() && (sweep.prompt > 0 || sweep.interval > 0)) return bad(where, "has a prompt or an interval, but no policy that they are for");

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -26,7 +27,9 @@ struct ExperimentSystem {
   std::string name;
   std::optional<PlanWish> plan;
   bool hasOwnTarget = false;  ///< `plan->target` holds whatever the sweep asks for.
-  std::optional<PolicyRequest> policy;  ///< Its share, prompt and interval are the sweep's.
+  /// Or the share that the plan has by itself at each of the sweep's values, which are those of the whole: the policy leaves fewer tokens, or more exact ones.
+  std::vector<double> planShares = {};
+  std::optional<PolicyRequest> policy;  ///< Its share, prompt, interval and model are the sweep's. An option kTrained: see experiment().
 };
 
 /// Systems that are asked for the same amounts and measured on the same predictions.
@@ -54,6 +57,9 @@ struct ExperimentText {
   TokenWindows windows;
 };
 
+/// In place of the file that a policy foretells by (PredictorKind): it is trained on the calibration's windows.
+inline constexpr std::string_view kTrained = "train";
+
 /// What an experiment is run on.
 struct ExperimentSubject {
   const Decoder& decoder;
@@ -61,6 +67,7 @@ struct ExperimentSubject {
   const Statistics& statistics;
   const std::vector<ExperimentText>& texts;  ///< At least one, all of windows of one length.
   std::string version;  ///< Of the program.
+  std::filesystem::path folder;  ///< Where what is trained is kept, by model and calibration.
 
   [[nodiscard]] std::int64_t window() const { return texts.front().windows.ids.size(1); }  ///< Tokens of a text's windows.
 };
@@ -69,11 +76,14 @@ struct ExperimentSubject {
 std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const ExperimentSubject& subject);
 
 /// Measures what `known` (rows of an earlier run) does not answer, row by row. What fails becomes a row that says why, and the
-/// others go on; a row that failed earlier is tried again. `keep` is given all rows, in order and without those to come, after each plan. Errors:
-/// cancelled, whatever `keep` answers, and what the uncompressed model cannot be measured for.
+/// others go on, as those of other sweeps do where the model as it is cannot be measured; a row that failed earlier is tried again. `keep` is given all
+/// rows, in order and without those to come, after each plan. Errors: cancelled, and whatever `keep` answers.
 Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, const ExperimentSubject& subject,
                                                  const std::vector<ExperimentRow>& known,
                                                  const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep, const Task& task);
+
+/// What calibration left of its own texts: behind the windows that it used and those that it held out, on which plans are chosen too.
+TextSelection unseenText(const Statistics& statistics);
 
 /// One line a row, with a heading; RFC 4180.
 std::string experimentCsv(const std::vector<ExperimentRow>& rows);

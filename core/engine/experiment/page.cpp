@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <span>
 
@@ -20,9 +19,34 @@ namespace {
 
 /// Below this a rise is within the noise of any measurement; it is drawn at the lower edge.
 constexpr double kSmallestRise = 1e-4;
-constexpr std::array kColours = {"#1f77b4", "#d95f02", "#1b7837", "#7b3294", "#b2182b", "#0b7a75", "#8c510a", "#525252"};
+constexpr std::size_t kColours = 10;
+
+/// Marks, and the page in the dark where the reader's system is; on paper it is light.
+constexpr const char* kMarkStyle = R"(
+.mark { width: 12px; height: 12px; margin-right: 6px; vertical-align: -1px; }
+.filled { fill: currentColor; } .open { fill: #fff; } .quiet { opacity: .45; } .front { color: #d5dff7; }
+.s0 { color: #1f5fbf; } .s1 { color: #c2410c; } .s2 { color: #15803d; } .s3 { color: #7e22ce; } .s4 { color: #a16207; }
+.s5 { color: #be185d; } .s6 { color: #0f766e; } .s7 { color: #b91c1c; } .s8 { color: #0284c7; } .s9 { color: #4b5563; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; }
+  body { background: #12161c; color: #e4e8ee; } section { background: #1a2029; border-color: #323b47; } th, td { border-color: #323b47; }
+  .soft, figcaption, .axis, th { color: #9ba7b6; fill: #9ba7b6; } .warning { color: #f2a950; }
+  .grid { stroke: #2b333e; } .open { fill: #1a2029; } .front { color: #2d3f66; }
+  .s0 { color: #7fb0ff; } .s1 { color: #ff9d66; } .s2 { color: #6ed58f; } .s3 { color: #cda2ff; } .s4 { color: #e3bf5f; }
+  .s5 { color: #ff90c4; } .s6 { color: #5fd3c6; } .s7 { color: #ff8585; } .s8 { color: #66cbff; } .s9 { color: #b9c2ce; }
+}
+)";
 
 double riseOf(const ExperimentRow& row) { return std::max(kSmallestRise, std::expm1(row.figures->rise())); }
+
+/// A colour and a shape for each of 60 systems, so that neighbours share neither; beyond, names of points alone tell them apart.
+std::string lookOf(std::size_t system) { return fmt::format("s{}", system % kColours); }
+std::size_t shapeOf(std::size_t system) { return (system % kColours + system / kColours) % kShapes; }
+
+/// A system's mark, for the table.
+std::string legendMark(std::size_t system) {
+  return fmt::format(R"(<svg class="mark {}" viewBox="0 0 12 12">{}</svg>)", lookOf(system), mark(6, 6, shapeOf(system), true));
+}
 
 std::string htmlTable(const ExperimentTable& table) {
   std::string html = "<table><tr><th>System</th>";
@@ -30,11 +54,13 @@ std::string htmlTable(const ExperimentTable& table) {
   html += "</tr>";
   std::string problems;
   for (std::size_t i = 0; i < table.cells.size(); ++i) {
-    html += fmt::format("<tr><td>{}</td>", escaped(table.sweep->systems[i].name));
+    html += fmt::format("<tr><td>{}{}</td>", legendMark(i), escaped(table.sweep->systems[i].name));
     for (const ExperimentCell& cell : table.cells[i]) {
       if (!cell.row || !cell.row->figures) {
         html += fmt::format("<td class=\"number\">{}</td>", cell.row ? "failed" : "");
-        if (cell.row) problems += fmt::format("<p class=\"warning\">{}, {}: {}</p>", escaped(cell.row->system), escaped(valueInWords(cell.row->target.kind, cell.row->target.value)), escaped(cell.row->problem));
+        if (cell.row)
+          problems += fmt::format("<p class=\"warning\">{}, {}: {}</p>", escaped(cell.row->system),
+                                  escaped(valueInWords(cell.row->target.kind, cell.row->target.value)), escaped(cell.row->problem));
         continue;
       }
       const ExperimentRow::Figures& figures = *cell.row->figures;
@@ -48,56 +74,93 @@ std::string htmlTable(const ExperimentTable& table) {
   return html + "</table>" + problems;
 }
 
-/// A line a system through its points, its name at its end; filled points are those that no other beats.
+/// No more of a name than stands beside a plot.
+std::string shortened(std::string_view name) {
+  constexpr std::size_t kMost = 24;
+  if (name.size() <= kMost) return std::string(name);
+  std::size_t end = kMost - 1;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;  // Not within a character.
+  return std::string(name.substr(0, end)) + "\u2026";
+}
+
+/// A name beside the plot, at the height of its line's right end.
+struct EndLabel {
+  double height;
+  std::size_t system;
+};
+
+/// All names where there is room for them, else those of systems with a point on the front; in the order of their lines' right ends, apart from
+/// each other and within the picture.
+std::string endLabels(const ExperimentTable& table, std::vector<EndLabel> labels, const std::vector<bool>& isOnFront) {
+  constexpr double kLine = 13;
+  const auto most = static_cast<std::size_t>((kHeight - kBottom - kTop) / kLine) + 1;
+  if (labels.size() > most) std::erase_if(labels, [&](const EndLabel& label) { return !isOnFront[label.system]; });
+  std::ranges::sort(labels, {}, &EndLabel::height);
+  if (labels.size() > most) labels.resize(most);
+  double lowest = kHeight - kBottom;
+  for (auto label = labels.rbegin(); label != labels.rend(); ++label) {
+    label->height = std::min(label->height, lowest);
+    lowest = label->height - kLine;
+  }
+  std::string svg;
+  double highest = kTop;
+  for (const EndLabel& label : labels) {
+    const double at = std::max(label.height, highest);
+    highest = at + kLine;
+    svg += fmt::format(R"(<g class="{}">{}{}</g>)", lookOf(label.system), mark(kWidth - kRight + 12, at, shapeOf(label.system), true),
+                       text(kWidth - kRight + 22, at + 4, "currentColor", shortened(table.sweep->systems[label.system].name)));
+  }
+  return svg;
+}
+
+/// A line a system through its points; filled points are those that no other beats.
 std::string plotOf(const ExperimentTable& table) {
   std::vector<const ExperimentRow*> rows;
+  std::vector<std::size_t> systems;  // Of each row.
   std::vector<double> shares, rises;
   std::vector<CostQuality> points;
-  for (const auto& line : table.cells)
-    for (const ExperimentCell& cell : line) {
+  for (std::size_t i = 0; i < table.cells.size(); ++i)
+    for (const ExperimentCell& cell : table.cells[i]) {
       if (!cell.row || !cell.row->figures || !(cell.row->figures->share > 0)) continue;
       rows.push_back(cell.row);
+      systems.push_back(i);
       shares.push_back(cell.row->figures->share);
       rises.push_back(riseOf(*cell.row));
       points.push_back({shares.back(), cell.row->figures->loss});
     }
   if (rows.empty()) return {};
-  Axis x{0, 1, 2, "share of the 16-bit cache's bytes", [](double value) { return value < 1 ? fmt::format("1/{:.0f}", 1 / value) : fmt::format("{:.0f}", value); }};
+  Axis x{0, 1, 2, "share of the 16-bit cache's bytes",
+         [](double value) { return value < 1 ? fmt::format("1/{:.0f}", 1 / value) : fmt::format("{:.0f}", value); }};
   Axis y{0, 1, 10, "rise of perplexity", [](double value) { return fmt::format("{:g} %", 100 * value); }};
   fit(x, shares);
   fit(y, rises);
-  const auto place = [&](const ExperimentRow& row) { return std::pair{xOf(x, row.figures->share), yOf(y, riseOf(row))}; };
-  std::vector<const ExperimentRow*> front;
-  for (const std::size_t i : paretoFront(points)) front.push_back(rows[i]);
-  std::string svg = frame(x, y, fmt::format("{}: rise of perplexity over the share of the cache's bytes", escaped(table.sweep->name)));
+  const auto place = [&](std::size_t i) { return std::pair{xOf(x, shares[i]), yOf(y, rises[i])}; };
+  std::vector<bool> isBest(rows.size()), isOnFront(table.cells.size());
   std::vector<std::pair<double, double>> best;
-  for (const ExperimentRow* row : front) best.push_back(place(*row));
-  svg += path(best, "#c9d6f5", 7);
-  std::vector<std::pair<double, std::pair<std::string, std::string>>> ends;  // height, name and colour
-  for (std::size_t i = 0; i < table.cells.size(); ++i) {
-    const std::string colour = kColours[i % kColours.size()];
+  for (const std::size_t i : paretoFront(points)) {
+    isBest[i] = isOnFront[systems[i]] = true;
+    best.push_back(place(i));
+  }
+  std::string svg = frame(x, y, fmt::format("{}: rise of perplexity over the share of the cache's bytes", escaped(table.sweep->name)));
+  svg += fmt::format(R"(<g class="front">{}</g>)", path(best, "currentColor", 7));
+  std::vector<EndLabel> ends;
+  std::string lines, marks, bestMarks;  // What is on the front hides what is not.
+  for (std::size_t i = 0, next = 0; i < table.cells.size(); ++i) {
     std::vector<std::pair<double, double>> way;
-    for (const ExperimentCell& cell : table.cells[i]) {
-      if (!cell.row || !cell.row->figures || !(cell.row->figures->share > 0)) continue;
-      way.push_back(place(*cell.row));
-      const bool isOnFront = std::ranges::find(front, cell.row) != front.end();
-      svg += fmt::format(R"(<circle cx="{:.2f}" cy="{:.2f}" r="4" fill="{}" stroke="{}" stroke-width="1.6"><title>{}, {}: {:.3f}</title></circle>)", way.back().first,
-                         way.back().second, isOnFront ? colour : "#fff", colour, escaped(cell.row->system), escaped(valueInWords(cell.row->target.kind, cell.row->target.value)),
-                         std::exp(cell.row->figures->loss));
+    for (; next < rows.size() && systems[next] == i; ++next) {
+      way.push_back(place(next));
+      const std::string words = fmt::format("{}, {}: {:.3f}", rows[next]->system, valueInWords(rows[next]->target.kind, rows[next]->target.value),
+                                            std::exp(rows[next]->figures->loss));
+      (isBest[next] ? bestMarks : marks) +=
+          fmt::format(R"(<g class="{}">{}</g>)", lookOf(i), mark(way.back().first, way.back().second, shapeOf(i), isBest[next], words));
     }
+    if (way.empty()) continue;
     std::ranges::sort(way);
-    svg += path(way, colour, 1.4);
-    if (!way.empty()) ends.emplace_back(way.back().second, std::pair{table.sweep->systems[i].name, colour});
+    lines += fmt::format(R"(<g class="{} {}">{}</g>)", lookOf(i), isOnFront[i] ? "strong" : "quiet", path(way, "currentColor", isOnFront[i] ? 1.6 : 1));
+    ends.push_back({way.back().second, i});
   }
-  // Names beside the plot, in the order of their lines' right ends and apart from each other.
-  std::ranges::sort(ends);
-  double free = 0;
-  for (const auto& [height, end] : ends) {
-    const double at = std::max(height + 4, free);
-    svg += text(kWidth - kRight + 10, at, end.second, end.first);
-    free = at + 13;
-  }
-  return svg + "</svg><p class=\"soft\">A line a system. Filled points, which the broad line joins, are those that no other beats in both.</p>";
+  svg += lines + marks + bestMarks + endLabels(table, std::move(ends), isOnFront);
+  return svg + "</svg><p class=\"soft\">A line a system, marked as in the table. Filled points, which the broad line joins, are those that no other beats in both.</p>";
 }
 
 }  // namespace
@@ -114,7 +177,7 @@ std::string experimentPage(const Experiment& experiment, const std::vector<Exper
   return htmlPage(experiment.name,
                   fmt::format("KVista {}. {}, {} layers, {} KV heads of {}; content {}. Calibrated on {} tokens.", subject.version, shape.family, shape.layers, shape.kvHeads,
                               shape.headDim, subject.modelHash, subject.statistics.tokens),
-                  body);
+                  body, kMarkStyle);
 }
 
 }  // namespace kvista

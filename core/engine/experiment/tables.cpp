@@ -27,12 +27,7 @@ std::string cellText(const std::string& name) {
   return result;
 }
 
-/// Whether a row has figures and took no more than its column allows, but for the rounding of ranks.
-bool isInTheRunning(const ExperimentRow* row) {
-  if (!row || !row->figures) return false;
-  const bool isPart = row->target.kind == Target::Kind::share || row->target.kind == Target::Kind::keptFraction;
-  return !isPart || row->figures->share <= 1.02 * row->target.value;
-}
+bool isInTheRunning(const ExperimentRow* row) { return row && row->keepsToTarget(); }
 
 void markBest(ExperimentTable& table) {
   for (std::size_t column = 0; column < table.sweep->values.size(); ++column) {

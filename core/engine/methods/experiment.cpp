@@ -75,7 +75,7 @@ Result<nlohmann::json> experiment(Call& call) {
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_CHECK(checkMemory(planBytes(widestPlan(decoder->shape()), decoder->shape()), decoder->options().device, "The decompositions"));
   KVISTA_ASSIGN(const std::vector<ExperimentText> texts, textsOf(call, model, selections));
-  const ExperimentSubject subject{*decoder, model.hash, *inputs.statistics, texts, call.workspace.settings().version};
+  const ExperimentSubject subject{*decoder, model.hash, *inputs.statistics, texts, call.workspace.settings().version, folder};
   std::vector<ExperimentRow> untold;  // Rows that came too soon after the last report.
   std::size_t seen = 0;
   const auto keep = [&](const std::vector<ExperimentRow>& rows) {

@@ -27,7 +27,8 @@ StatisticsRecord recordOf(const std::string& path, const Statistics& statistics)
           statistics.seconds,
           lossModelOf(&statistics),
           statistics.recipe.seed,
-          statistics.recipe.weights};
+          statistics.recipe.weights,
+          statistics.recipe.beginWithBos};
 }
 
 /// What an answer depends on: the files' content and every parameter. Empty where it cannot be known without opening one.

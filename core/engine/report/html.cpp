@@ -51,6 +51,7 @@ th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid #e2
 .value { background: #e4f4ef; color: #136a52; }
 .warning { color: #b45309; }
 .wide { width: 100%; height: auto; }
+.grid { stroke: #e2e5ea; }
 .legend span { margin-right: 16px; } .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
 .matrices { display: grid; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); gap: 8px; }
 figure { margin: 0; } figure svg { width: 100%; display: block; }
@@ -68,10 +69,10 @@ std::string section(std::string_view title, const std::string& html) {
   return html.empty() ? html : fmt::format("<section><h2>{}</h2>{}</section>\n", title, html);
 }
 
-std::string htmlPage(std::string_view title, std::string_view subtitle, const std::string& body) {
+std::string htmlPage(std::string_view title, std::string_view subtitle, const std::string& body, std::string_view style) {
   return fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
-                     "<title>{0} - KVista</title><style>{1}</style></head><body><main>\n<h1>{0}</h1><p class=\"soft\">{2}</p>\n",
-                     escaped(title), kStyle, escaped(subtitle)) +
+                     "<title>{0} - KVista</title><style>{1}{3}</style></head><body><main>\n<h1>{0}</h1><p class=\"soft\">{2}</p>\n",
+                     escaped(title), kStyle, escaped(subtitle), style) +
          body + "</main></body></html>\n";
 }
 

@@ -3,6 +3,7 @@
 #include "core/engine/report/plot.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -24,7 +25,7 @@ double yOf(const Axis& axis, double value) { return kHeight - kBottom - axis.par
 std::string frame(const Axis& x, const Axis& y, std::string_view label) {
   std::string svg = fmt::format(R"(<svg class="wide plot" viewBox="0 0 {} {}" role="img" aria-label="{}">)", kWidth, kHeight, label);
   const auto line = [&](double x1, double y1, double x2, double y2) {
-    svg += fmt::format(R"(<path d="M{:.2f} {:.2f}L{:.2f} {:.2f}" stroke="#e2e5ea" fill="none"/>)", x1, y1, x2, y2);
+    svg += fmt::format(R"(<path d="M{:.2f} {:.2f}L{:.2f} {:.2f}" class="grid" fill="none"/>)", x1, y1, x2, y2);
   };
   const auto ticks = [](const Axis& axis) {
     const double step = std::max(1.0, std::ceil((axis.high - axis.low) / 10));
@@ -45,6 +46,15 @@ std::string frame(const Axis& x, const Axis& y, std::string_view label) {
   svg += fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" class="axis">{}</text>)", (kLeft + kWidth - kRight) / 2, kHeight - 8, escaped(x.name));
   return svg + fmt::format(R"svg(<text x="12" y="{}" text-anchor="middle" class="axis" transform="rotate(-90 12 {})">{}</text>)svg", (kTop + kHeight - kBottom) / 2,
                            (kTop + kHeight - kBottom) / 2, escaped(y.name));
+}
+
+std::string mark(double x, double y, std::size_t shape, bool isFilled, std::string_view words) {
+  // A disc, a square, a triangle, a diamond, a triangle on its tip, a cross, all about as large.
+  static constexpr std::array<std::string_view, kShapes> kOutlines = {"m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z", "m-3.6 -3.6h7.2v7.2h-7.2z", "m0 -4.8l4.6 8h-9.2z", "m0 -5l5 5l-5 5l-5 -5z",
+                                                                    "m0 4.8l4.6 -8h-9.2z", "m-1.6 -4.6h3.2v3h3v3.2h-3v3h-3.2v-3h-3v-3.2h3z"};
+  const std::string said = words.empty() ? std::string() : fmt::format("<title>{}</title>", escaped(words));
+  return fmt::format(R"(<path d="M{:.2f} {:.2f}{}" class="{}" stroke="currentColor" stroke-width="1.4">{}</path>)", x, y, kOutlines[shape],
+                     isFilled ? "filled" : "open", said);
 }
 
 std::string path(const std::vector<std::pair<double, double>>& points, std::string_view colour, double width) {

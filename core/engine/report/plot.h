@@ -31,6 +31,10 @@ double xOf(const Axis& axis, double value);
 double yOf(const Axis& axis, double value);
 /// The plot without what is plotted: hairlines at whole ticks, their texts, the axes' names. Begins the `svg` element.
 std::string frame(const Axis& x, const Axis& y, std::string_view label);
+/// Shapes of points that can be told apart, filled or not.
+inline constexpr std::size_t kShapes = 6;
+/// A point in the current colour, `shape` below kShapes; where it is not filled, the page is seen through it. `words` say what it is.
+std::string mark(double x, double y, std::size_t shape, bool isFilled, std::string_view words = {});
 /// A line through points of the picture; nothing for none.
 std::string path(const std::vector<std::pair<double, double>>& points, std::string_view colour, double width);
 std::string text(double x, double y, std::string_view colour, std::string_view words);

@@ -81,7 +81,7 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(through(loss()), loss());
   const StatisticsRecord statistics{"/s.kvstats", "a", "b", {"x.txt"}, 4096, 4, 1024, "CPU", 1.5, loss()};
   EXPECT_EQ(through(statistics), statistics);
-  const StatisticsRecord mixed{"/s.kvstats", "a", "b", {"x.txt", "y.txt"}, 4096, 4, 1024, "CPU", 1.5, loss(), 7, {2, 0.5}};
+  const StatisticsRecord mixed{"/s.kvstats", "a", "b", {"x.txt", "y.txt"}, 4096, 4, 1024, "CPU", 1.5, loss(), 7, {2, 0.5}, true};
   EXPECT_EQ(through(mixed), mixed);
   const SimilarityRecord similarity{3, Side::value, {2, 2, {1, .5F, .5F, 1}}};
   EXPECT_EQ(through(similarity), similarity);

@@ -6,6 +6,8 @@
 #include <QTableView>
 #include <filesystem>
 
+#include "app/studio/window/experiment_dialog.h"
+#include "app/studio/window/experiment_presenter.h"
 #include "tests/unit/studio/real_engine.h"
 #include "views/experiment_view.h"
 
@@ -48,6 +50,29 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWith) {
   const std::filesystem::path folder = std::filesystem::path(document().statistics()->path).parent_path() / "model-experiment";
   for (const char* file : {"results.html", "results.csv", "results.md", "results.json"}) EXPECT_TRUE(std::filesystem::exists(folder / file)) << file;
   EXPECT_TRUE(window->facts().at("problems").empty());
+}
+
+TEST(ExperimentTables, MarkTheBestOfThoseThatKeptToTheirColumn) {
+  const auto row = [](const char* system, double share, double loss) {
+    return ExperimentRow{"Bytes", system, "novels", {Target::Kind::share, .25}, "", ExperimentRow::Figures{1, share, loss, 2, {}, 1, 1, ""}, ""};
+  };
+  const auto tables = experimentTablesOf({row("above", .4, 2.1), row("within", .25, 2.2), row("as good", .2, 2.2), row("worse", .25, 2.3)});
+  ASSERT_EQ(tables.size(), 1U);
+  const std::vector<bool> best = {false, true, true, false};
+  for (std::size_t i = 0; i < best.size(); ++i) {
+    EXPECT_EQ(tables[0].cells[i][0]->isBest, best[i]) << i;
+    EXPECT_EQ(tables[0].cells[i][0]->isAbove, i == 0);
+  }
+}
+
+TEST(ExperimentDialogTest, ReadsTextsAsCalibrationDid) {
+  TextSelection text;
+  text.paths = {"/texts/novel.txt"};
+  text.window = 512;
+  text.beginWithBos = true;
+  text.windows = 7;
+  const ExperimentDialog dialog(ModelRecord{}, text, "/results", nullptr);
+  EXPECT_EQ(dialog.wish().texts, std::vector{text});
 }
 
 }  // namespace

@@ -1,0 +1,23 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+#include "core/base/error.h"
+#include "core/base/task.h"
+#include "core/engine/experiment/experiment.h"
+#include "core/plan/predictor_kind.h"
+
+namespace kvista {
+
+/// What the chooser of tokens in a policy's name ("fast-kvzip+fp8") foretells by; nothing where it foretells nothing.
+std::optional<PredictorKind> predictorOf(std::string_view policy);
+
+/// The file of a predictor in the subject's folder, trained on at most 32 windows of its calibration if it is not there yet. Errors:
+/// those of trainPredictor.
+Result<std::filesystem::path> trainedFile(PredictorKind kind, const ExperimentSubject& subject, const Task& task);
+
+}  // namespace kvista
