@@ -35,13 +35,12 @@ class WorstTokens {
   std::vector<ComparedToken> kept_;
 };
 
-/// Numbers of logits that one side has in memory at once, in whole windows: 1 GiB.
-constexpr std::int64_t kLogitsAtOnce = std::int64_t{1} << 28;
+constexpr std::int64_t kContext = 12;  // Tokens shown before one that differs much.
 
-/// Of every token that is predicted, [windows * predictions, vocabulary].
-Result<at::Tensor> logitsOf(const AgreementSide& side, const at::Tensor& ids, const Task& task) {
-  KVISTA_ASSIGN(const ForwardResult passed, side.decoder.forward(ids, side.transform, {}, true, task));
-  return passed.logits.narrow(1, 0, ids.size(1) - 1).flatten(0, 1);
+/// Of every token that a window, [1, tokens], predicts: [tokens - 1, vocabulary].
+Result<at::Tensor> logitsOf(const AgreementSide& side, const at::Tensor& window, const Task& task) {
+  KVISTA_ASSIGN(const ForwardResult passed, side.decoder.forward(window, side.transform, {}, true, task));
+  return passed.logits[0].narrow(0, 0, window.size(1) - 1);
 }
 
 /// Of rows of logits, on the CPU.
@@ -65,6 +64,13 @@ Result<Comparison> compare(const at::Tensor& wanted, const at::Tensor& given, co
   return Comparison{at::cat(divergences), at::cat(original), at::cat(plan)};
 }
 
+/// Of one window, whose logits are gone afterwards.
+Result<Comparison> compareWindow(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& window, const Task& task) {
+  KVISTA_ASSIGN(const at::Tensor wanted, logitsOf(original, window, task));
+  KVISTA_ASSIGN(const at::Tensor given, logitsOf(plan, window, task));
+  return compare(wanted, given, task);
+}
+
 Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokenizer& tokenizer, const at::Tensor& prompt, std::int64_t tokens,
                                          const Task& task) {
   GenerationRequest request;
@@ -79,6 +85,22 @@ Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokeni
 }
 
 }  // namespace
+
+Result<std::vector<ComparedWords>> inWords(const std::vector<ComparedToken>& compared, const at::Tensor& ids, const Tokenizer& tokenizer) {
+  std::vector<ComparedWords> words;
+  for (const ComparedToken& token : compared) {
+    const std::int64_t begin = std::max<std::int64_t>(0, token.position - kContext);
+    const at::Tensor before = ids[token.window].narrow(0, begin, token.position - begin).contiguous();
+    const auto* first = before.const_data_ptr<std::int64_t>();
+    ComparedWords each{token.window, token.position, token.divergence, {}, {}, {}, {}};
+    KVISTA_ASSIGN(each.context, tokenizer.decode({first, first + before.numel()}, false));
+    KVISTA_ASSIGN(each.text, tokenizer.decode({token.token}, false));
+    KVISTA_ASSIGN(each.original, tokenizer.decode({token.original}, false));
+    KVISTA_ASSIGN(each.plan, tokenizer.decode({token.plan}, false));
+    words.push_back(std::move(each));
+  }
+  return words;
+}
 
 double percentileOf(std::vector<float> values, double part) {
   const auto rank = static_cast<std::ptrdiff_t>(std::ceil(part * static_cast<double>(values.size())));
@@ -96,31 +118,27 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
                                                           vocabulary, plan.decoder.shape().vocabulary),
                   "Compare a plan or an export with the model that it was made of.");
     const std::int64_t windows = ids.size(0), predictions = ids.size(1) - 1;
-    const std::int64_t perBatch = std::clamp<std::int64_t>(kLogitsAtOnce / (ids.size(1) * vocabulary), 1, windows);
     TextAgreement result;
     result.predictions = windows * predictions;
     WorstTokens worstTokens(worst);
     double sum = 0;
     std::int64_t same = 0;
-    for (std::int64_t begin = 0; begin < windows; begin += perBatch) {
-      task.progress("compare", static_cast<std::uint64_t>(begin * ids.size(1)), static_cast<std::uint64_t>(ids.numel()), "tokens");
-      const at::Tensor some = ids.narrow(0, begin, std::min(perBatch, windows - begin));
-      KVISTA_ASSIGN(const at::Tensor wanted, logitsOf(original, some, task));
-      KVISTA_ASSIGN(const at::Tensor given, logitsOf(plan, some, task));
-      KVISTA_ASSIGN(const Comparison compared, compare(wanted, given, task));
+    for (std::int64_t window = 0; window < windows; ++window) {
+      task.progress("compare", static_cast<std::uint64_t>(window * ids.size(1)), static_cast<std::uint64_t>(ids.numel()), "tokens");
+      const at::Tensor own = ids.narrow(0, window, 1);
+      KVISTA_ASSIGN(const Comparison compared, compareWindow(original, plan, own, task));
       if (!compared.divergences.isfinite().all().item<bool>())
-        return fail(ErrorCode::numerical, fmt::format("The divergence in windows {} to {} is not finite.", begin, begin + some.size(0) - 1),
+        return fail(ErrorCode::numerical, fmt::format("The divergence in window {} is not finite.", window),
                     "Look for damaged weights with `kvista inspect --weights`, or compute in float32.");
-      const at::Tensor targets = some.narrow(1, 1, predictions).cpu().contiguous();
-      for (std::int64_t i = 0; i < compared.divergences.numel(); ++i) {
+      const at::Tensor targets = own[0].narrow(0, 1, predictions).cpu().contiguous();
+      for (std::int64_t i = 0; i < predictions; ++i) {
         const double divergence = compared.divergences.const_data_ptr<double>()[i];
         const auto idOf = [i](const at::Tensor& of) { return static_cast<std::uint32_t>(of.const_data_ptr<std::int64_t>()[i]); };
         const std::uint32_t one = idOf(compared.original), other = idOf(compared.plan);
         sum += divergence;
         same += one == other ? 1 : 0;
         result.divergences.push_back(static_cast<float>(divergence));
-        if (worstTokens.wants(divergence))
-          worstTokens.add({begin + i / predictions, i % predictions + 1, divergence, idOf(targets), one, other});
+        if (worstTokens.wants(divergence)) worstTokens.add({window, i + 1, divergence, idOf(targets), one, other});
       }
     }
     result.sameLikeliest = static_cast<double>(same) / static_cast<double>(result.predictions);

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/base/error.h"
@@ -37,11 +38,20 @@ struct TextAgreement {
   std::vector<ComparedToken> worst;                       ///< Falling.
 };
 
+/// The same in words.
+struct ComparedWords {
+  std::int64_t window = 0, position = 0;
+  double divergence = 0;
+  std::string context;               ///< The tokens before it, a few.
+  std::string text, original, plan;  ///< As ComparedToken.
+};
+Result<std::vector<ComparedWords>> inWords(const std::vector<ComparedToken>& compared, const at::Tensor& ids, const Tokenizer& tokenizer);
+
 /// The value that `part` of all values do not exceed: the ceil(part n)-th of them in rising order (nearest rank). Values must be there.
 double percentileOf(std::vector<float> values, double part);
 
-/// Of every token but the first of each window of `ids`, int64 [windows, window >= 2]; the `worst` that differ most. Errors:
-/// invalidArgument for models of other vocabularies, numerical.
+/// Of every token but the first of each window of `ids`, int64 [windows, window >= 2]; the `worst` that differ most. One window
+/// after another: logits of no more than one are in memory. Errors: invalidArgument for models of other vocabularies, numerical.
 Result<TextAgreement> compareOnText(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& ids, std::size_t worst,
                                     const Task& task);
 

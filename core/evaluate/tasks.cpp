@@ -11,6 +11,7 @@
 
 #include "core/evaluate/generate.h"
 #include "core/model/torch_guard.h"
+#include "core/text/model_tokenizer.h"
 
 namespace kvista {
 namespace {
@@ -186,6 +187,30 @@ Accuracy accuracyOf(const std::vector<ChoiceItem>& items, const std::vector<Choi
 
 Accuracy accuracyOf(const std::vector<WritingScore>& scores) {
   return {std::ranges::count_if(scores, &WritingScore::isRight), static_cast<std::int64_t>(scores.size())};
+}
+
+TaskTokens taskTokensOf(const Checkpoint& checkpoint, bool beginWithFirst) {
+  TaskTokens tokens{bosTokenOf(checkpoint), beginWithFirst, endTokensOf(checkpoint)};
+  if (!tokens.first && !tokens.ends.empty()) tokens.first = tokens.ends.front();
+  return tokens;
+}
+
+std::vector<TaskMeasure> taskMeasuresOf(const TaskItems& items, const std::vector<TaskScores>& sides) {
+  std::vector<TaskMeasure> measures;
+  const auto add = [&](std::string_view name, const auto& accuracy, const auto& isSame, std::size_t count) {
+    if (count == 0) return;
+    TaskMeasure measure{name, {}, 0};
+    for (const TaskScores& side : sides) measure.sides.push_back(accuracy(side));
+    for (std::size_t i = 0; i < count; ++i) measure.same += isSame(sides.front(), sides.back(), i) ? 1 : 0;
+    measures.push_back(std::move(measure));
+  };
+  for (const auto& [name, chosen] : {std::pair{"acc", &ChoiceScore::likeliest}, std::pair{"acc_norm", &ChoiceScore::likeliestByBytes}})
+    add(name, [&, chosen](const TaskScores& side) { return accuracyOf(items.choices, side.choices, chosen); },
+        [chosen](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.choices[i].*chosen == b.choices[i].*chosen; },
+        items.choices.size());
+  add("exact_match", [](const TaskScores& side) { return accuracyOf(side.writings); },
+      [](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.writings[i].written == b.writings[i].written; }, items.writings.size());
+  return measures;
 }
 
 }  // namespace kvista

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/evaluate/task_items.h"
+#include "core/io/checkpoint.h"
 #include "core/model/decoder.h"
 #include "core/text/tokenizer.h"
 
@@ -21,6 +23,9 @@ struct TaskTokens {
   bool beginWithFirst = false;
   std::vector<std::uint32_t> ends;      ///< Any of these ends what is written.
 };
+
+/// Those of a checkpoint: without a BOS token a token that ends texts stands first.
+TaskTokens taskTokensOf(const Checkpoint& checkpoint, bool beginWithFirst);
 
 struct ChoiceScore {
   std::vector<double> logLikelihoods;  ///< Of each answer behind the question, nats.
@@ -52,5 +57,14 @@ struct Accuracy {
 };
 Accuracy accuracyOf(const std::vector<ChoiceItem>& items, const std::vector<ChoiceScore>& scores, std::size_t ChoiceScore::* chosen);
 Accuracy accuracyOf(const std::vector<WritingScore>& scores);
+
+/// One measure of those who were asked the same items.
+struct TaskMeasure {
+  std::string_view name;        ///< "acc", "acc_norm" or "exact_match".
+  std::vector<Accuracy> sides;
+  std::int64_t same = 0;        ///< Items that the first and the last side answer alike, right or wrong.
+};
+/// Those that these items have; `sides`: at least one.
+std::vector<TaskMeasure> taskMeasuresOf(const TaskItems& items, const std::vector<TaskScores>& sides);
 
 }  // namespace kvista

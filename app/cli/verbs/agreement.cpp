@@ -1,7 +1,5 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "app/cli/model.h"
@@ -20,21 +18,11 @@ struct Options {
   ComputeSettings compute;
 };
 
-constexpr std::int64_t kContext = 12;  // Tokens shown before one that differs much.
-
-Result<nlohmann::ordered_json> worstOf(const TextAgreement& agreement, const at::Tensor& ids, const Tokenizer& tokenizer) {
+nlohmann::ordered_json worstOf(const std::vector<ComparedWords>& words) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const ComparedToken& token : agreement.worst) {
-    const std::int64_t begin = std::max<std::int64_t>(0, token.position - kContext);
-    const at::Tensor before = ids[token.window].narrow(0, begin, token.position - begin).contiguous();
-    const auto* first = before.const_data_ptr<std::int64_t>();
-    KVISTA_ASSIGN(const std::string context, tokenizer.decode({first, first + before.numel()}, false));
-    nlohmann::ordered_json json = {{"window", token.window}, {"position", token.position}, {"divergence", token.divergence}, {"context", context}};
-    for (const auto& [name, id] : {std::pair{"text", token.token}, std::pair{"original", token.original}, std::pair{"plan", token.plan}}) {
-      KVISTA_ASSIGN(json[name], tokenizer.decode({id}, false));
-    }
-    list.push_back(std::move(json));
-  }
+  for (const ComparedWords& each : words)
+    list.push_back({{"window", each.window}, {"position", each.position}, {"divergence", each.divergence}, {"context", each.context},
+                    {"text", each.text},     {"original", each.original}, {"plan", each.plan}});
   return list;
 }
 
@@ -70,7 +58,8 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const TextAgreement read, compareOnText(original, plan, windows.ids, static_cast<std::size_t>(options.worst), task));
   KVISTA_ASSIGN(const auto pairs, writeBoth(original, plan, tokenizer, starts.ids, options.written, task));
   const WritingAgreement written = agreementOf(pairs);
-  KVISTA_ASSIGN(nlohmann::ordered_json worst, worstOf(read, windows.ids, tokenizer));
+  KVISTA_ASSIGN(const std::vector<ComparedWords> words, inWords(read.worst, windows.ids, tokenizer));
+  nlohmann::ordered_json worst = worstOf(words);
   Output output;
   output.text = fmt::format(
       "reading {} tokens: {:.2f} % have the same likeliest token; KL(original || plan) mean {:.5f}, median {:.5f}, 99th percentile {:.5f}, largest {:.4f} nats\n"

@@ -19,37 +19,6 @@ struct Options {
   ComputeSettings compute;
 };
 
-TaskTokens tokensOf(const Checkpoint& checkpoint, bool beginWithBos) {
-  TaskTokens tokens{bosTokenOf(checkpoint), beginWithBos, endTokensOf(checkpoint)};
-  if (!tokens.first && !tokens.ends.empty()) tokens.first = tokens.ends.front();
-  return tokens;
-}
-
-/// One measure of both sides.
-struct Row {
-  const char* name;
-  std::vector<Accuracy> sides;
-  std::int64_t same = 0;  ///< Items that both sides answer alike.
-};
-
-std::vector<Row> rowsOf(const TaskItems& items, const std::vector<TaskScores>& sides) {
-  std::vector<Row> rows;
-  const auto add = [&](const char* name, const auto& accuracy, const auto& isSame, std::size_t count) {
-    if (count == 0) return;
-    Row row{name, {}, 0};
-    for (const TaskScores& side : sides) row.sides.push_back(accuracy(side));
-    for (std::size_t i = 0; i < count; ++i) row.same += isSame(sides.front(), sides.back(), i) ? 1 : 0;
-    rows.push_back(std::move(row));
-  };
-  for (const auto& [name, chosen] : {std::pair{"acc", &ChoiceScore::likeliest}, std::pair{"acc_norm", &ChoiceScore::likeliestByBytes}})
-    add(name, [&, chosen](const TaskScores& side) { return accuracyOf(items.choices, side.choices, chosen); },
-        [chosen](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.choices[i].*chosen == b.choices[i].*chosen; },
-        items.choices.size());
-  add("exact_match", [](const TaskScores& side) { return accuracyOf(side.writings); },
-      [](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.writings[i].written == b.writings[i].written; }, items.writings.size());
-  return rows;
-}
-
 /// Every item of one side, by its line.
 nlohmann::ordered_json itemsOf(const TaskItems& items, const TaskScores& scores) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
@@ -71,7 +40,7 @@ Result<Output> run(const Options& options, const Task& task) {
   }
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(subject.model.checkpoint));
-  const TaskTokens tokens = tokensOf(subject.model.checkpoint, options.beginWithBos);
+  const TaskTokens tokens = taskTokensOf(subject.model.checkpoint, options.beginWithBos);
   const std::vector<SubjectSide> sides = sidesOf(subject);
   Output output;
   output.json = nlohmann::ordered_json::object();
@@ -86,15 +55,15 @@ Result<Output> run(const Options& options, const Task& task) {
     output.text += fmt::format("{}, {} items\n  {:<12}", options.files[i], count, "");
     for (const SubjectSide& side : sides) output.text += fmt::format(" {:>18}", side.name);
     output.text += sides.size() > 1 ? "   same answer\n" : "\n";
-    for (const Row& row : rowsOf(files[i], scores)) {
+    for (const TaskMeasure& row : taskMeasuresOf(files[i], scores)) {
       output.text += fmt::format("  {:<12}", row.name);
       for (std::size_t side = 0; side < sides.size(); ++side) {
         const Accuracy& accuracy = row.sides[side];
-        json[sides[side].name][row.name] = {{"value", accuracy.share()}, {"standardError", accuracy.standardError()}, {"right", accuracy.right}, {"asked", accuracy.asked}};
+        json[sides[side].name][std::string(row.name)] = {{"value", accuracy.share()}, {"standardError", accuracy.standardError()}, {"right", accuracy.right}, {"asked", accuracy.asked}};
         output.text += fmt::format(" {:>18}", fmt::format("{:.4f} +- {:.4f}", accuracy.share(), accuracy.standardError()));
       }
       const double same = static_cast<double>(row.same) / static_cast<double>(row.sides.front().asked);
-      if (sides.size() > 1) json["sameAnswer"][row.name] = same;
+      if (sides.size() > 1) json["sameAnswer"][std::string(row.name)] = same;
       output.text += sides.size() > 1 ? fmt::format(" {:>12.1f} %\n", 100 * same) : "\n";
     }
     for (std::size_t side = 0; side < sides.size(); ++side) json[sides[side].name]["perItem"] = itemsOf(files[i], scores[side]);

@@ -66,6 +66,31 @@ TEST(CompareOnText, IsWhatTheWholeDistributionsSay) {
   }
 }
 
+TEST(CompareOnText, GoesWindowByWindow) {
+  const at::Tensor ids = demoWindows(3, 0, kEvaluationText).ids;
+  const SmallerValues smaller;
+  std::vector<std::uint64_t> told;
+  const Task task{{}, [&](const ProgressReport& report) { told.push_back(report.done); }};
+  const TextAgreement whole = valueOf(compareOnText({shortDecoder()}, {shortDecoder(), &smaller}, ids, 0, task));
+  EXPECT_THAT(told, ElementsAre(0, kWindow, 2 * kWindow)) << "logits of a window are gone before those of the next come";
+  const TextAgreement last = valueOf(compareOnText({shortDecoder()}, {shortDecoder(), &smaller}, ids.narrow(0, 2, 1), 0, {}));
+  EXPECT_EQ(std::vector<float>(whole.divergences.end() - (kWindow - 1), whole.divergences.end()), last.divergences);
+}
+
+TEST(CompareOnText, SaysInWordsWhereTheyDiffer) {
+  const at::Tensor ids = demoWindows(1).ids;
+  const auto words = valueOf(inWords({{0, 3, 0.5, 7, 8, 9}, {0, 40, 0.25, 7, 8, 9}}, ids, demoTokenizer()));
+  const auto decoded = [&](std::int64_t begin, std::int64_t end) {
+    const auto* first = ids[0].const_data_ptr<std::int64_t>();
+    return valueOf(demoTokenizer().decode({first + begin, first + end}, false));
+  };
+  ASSERT_EQ(words.size(), 2U);
+  EXPECT_EQ(words[0].context, decoded(0, 3)) << "no more than there is";
+  EXPECT_EQ(words[1].context, decoded(28, 40));
+  EXPECT_EQ(words[1].text, valueOf(demoTokenizer().decode({7}, false)));
+  EXPECT_EQ(words[1].plan, valueOf(demoTokenizer().decode({9}, false)));
+}
+
 TEST(CompareOnText, AModelAgreesWithItself) {
   const TextAgreement same = valueOf(compareOnText({shortDecoder()}, {shortDecoder()}, demoWindows(2).ids, 0, {}));
   EXPECT_EQ(same.sameLikeliest, 1);

@@ -146,6 +146,27 @@ TEST(Tasks, LeavesOutTheBeginningOfWhatIsTooLong) {
   EXPECT_THAT(errorOf(scoreTasks(demoDecoder(), demoTokenizer(), nullptr, tooMuch, {}, "ask", {})).message, HasSubstr("Line 9 wants up to"));
 }
 
+TEST(Tasks, MeasuresBothSidesAndWhatTheyAnswerAlike) {
+  const TaskItems items{{choice("a", {"b", "c"}), choice("a", {"b", "c"})}, {{3, "a", {"x"}, {}, 1}}};
+  TaskScores one, other;
+  one.choices = {{{-1, -2}, 0, 1}, {{-1, -2}, 0, 0}};
+  other.choices = {{{-1, -2}, 0, 0}, {{-2, -1}, 1, 1}};
+  one.writings = {{"x", true}};
+  other.writings = {{"y", false}};
+  const auto measures = taskMeasuresOf(items, {one, other});
+  ASSERT_EQ(measures.size(), 3U);
+  EXPECT_EQ(measures[0].name, "acc");
+  EXPECT_EQ(measures[0].sides[0].right, 2);
+  EXPECT_EQ(measures[0].sides[1].right, 1);
+  EXPECT_EQ(measures[0].same, 1);
+  EXPECT_EQ(measures[1].name, "acc_norm");
+  EXPECT_EQ(measures[1].same, 0);
+  EXPECT_EQ(measures[2].name, "exact_match");
+  EXPECT_EQ(measures[2].sides[1].right, 0);
+  one.writings.clear();
+  EXPECT_EQ(taskMeasuresOf({items.choices, {}}, {one}).size(), 2U) << "no measure of items that there are not";
+}
+
 TEST(Tasks, SaysHowFarItIsAndStops) {
   std::stop_source stop;
   std::uint64_t total = 0;
