@@ -146,12 +146,12 @@ Result<void> PolicyRun::fit(const PolicyRequest& request, std::int64_t tokens) {
 LiveCache PolicyRun::makeCache() const {
   LiveCache cache;
   cache.queryWindow = std::max(scorer_ ? scorer_->queries() : 0, storage_ ? storage_->queries() : 0);
-  if (holder_ != nullptr) cache.beside = holder_->needsPlan ? transform_ : beside_.get();
+  cache.beside = readsExact() ? transform_ : beside_.get();
   return cache;
 }
 
 Result<at::Tensor> PolicyRun::read(const at::Tensor& ids, LiveCache& cache, const Task& task) const {
-  return decoder_->extend(ids, cache, holder_ != nullptr && holder_->needsPlan ? nullptr : transform_, task);
+  return decoder_->extend(ids, cache, readsExact() ? nullptr : transform_, task);
 }
 
 Result<void> PolicyRun::act(LiveCache& cache, const at::Tensor& ids, const Task& task) {
@@ -294,7 +294,7 @@ at::Tensor PolicyRun::bytes(const LiveCache& cache) const {
     for (int unit = 0; unit < counted_->units(layer); ++unit) {
       const TokenBytes& token = counted_->token(layer, unit);
       const std::int64_t exact = std::clamp<std::int64_t>(token.exactTokens - actedAt_, 0, fresh);
-      freshBytes += exact * token.exact + (fresh - exact) * (holder_->takesPlan ? token.stored : token.fresh);
+      freshBytes += exact * token.exact + (fresh - exact) * (readsExact() ? token.exact : token.fresh);
     }
   }
   return bytesOf(held, cache.tokens - fresh) + freshBytes;

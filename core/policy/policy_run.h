@@ -43,6 +43,8 @@ class PolicyRun {
 
  private:
   PolicyRun() = default;
+  /// Whether tokens are read as they are, until the policy acts, instead of as the plan stores them.
+  [[nodiscard]] bool readsExact() const { return holder_ != nullptr && holder_->needsPlan; }
   /// Tokens are held as the holder does with these settings.
   void hold(const PolicySettings& settings);
   /// Takes the most of the holder's choices that the share allows.
