@@ -16,6 +16,7 @@
   X(chunkKv) \
   X(kvZip) \
   X(fastKvZip) \
+  X(attentionPredictor) \
   X(dBudgetKv) \
   X(think) \
   X(zipCache) \
@@ -23,7 +24,8 @@
   X(decoQuant) \
   X(hadamard) \
   X(fp8) \
-  X(cskv)
+  X(cskv) \
+  X(commonKv)
 
 namespace kvista {
 

@@ -34,6 +34,27 @@ def test_a_fitted_gate_foretells_kvzip(tmp_path):
     assert "kvista gate" in run("evaluate", MODEL, *EVALUATION, "--policy", "fast-kvzip", code=USAGE).stderr
 
 
+def test_a_trained_predictor_foretells_attention(tmp_path):
+    gate = tmp_path / "attention.gate"
+    trained = answer("gate", MODEL, "--kind", "attention-predictor", "--text", TEXTS / "calibration.txt", "--window", 160, "--windows", 6, "-o", gate)
+    recall = trained["recall"]
+    assert recall["accumulated"] < recall["predicted"] < recall["best"] < 1
+    policy = ["--policy", "attention-predictor", "--policy-option", f"gate={gate}", "--policy-option", "window=16", "--policy-share", 0.5]
+    found = answer("evaluate", MODEL, *EVALUATION, *policy, "--interval", 16)
+    assert found["share"] == 0.5 and found["tokensKept"] == 64
+
+
+def test_layers_are_merged_where_they_are_alike(tmp_path):
+    options = ["--policy-option", "window=16", "--prompt", 64, "--interval", 16]
+    whole = answer("evaluate", MODEL, *EVALUATION, "--policy", "commonkv", "--policy-option", "merged=0", *options)
+    assert abs(whole["meanNll"] - answer("evaluate", MODEL, *EVALUATION)["meanNll"]) < 1e-5 and whole["share"] == 1
+    plan = tmp_path / "common.kvista"
+    answer("plan", MODEL, "--method", "commonkv", "--share", 0.5, "-o", plan)
+    merged = answer("evaluate", plan, *EVALUATION, "--policy", "commonkv", "--policy-share", 0.3, *options)
+    assert 0.29 < merged["share"] <= 0.3
+    assert merged["share"] == merged["bytesAtEnd"] / merged["fullBytes"]
+
+
 def test_wrong_policies_are_named():
     for arguments, words in (
         (["--policy", "best"], 'There is no policy "best"'),
