@@ -5,6 +5,7 @@
 #include "app/cli/option_checks.h"
 #include "core/checkpoint/export_form.h"
 #include "core/checkpoint/export_target.h"
+#include "core/policy/named_policies.h"
 
 namespace kvista {
 namespace {
@@ -26,21 +27,28 @@ void addExportOptions(CLI::App* verb, ExportSettings& settings) {
       ->check(oneOf({"float32", "bfloat16", "float16"}));
   verb->add_option("--shard-size", settings.shardBytes, "Most bytes of a weight file: 5GB, 500MB, 2GiB")->transform(byteSize())->default_str("5GB");
   verb->add_flag("--overwrite", settings.overwrite, "Replace an earlier export");
+  verb->add_option("--policy", settings.policy,
+                   "Record a run-time policy that the model code keeps its cache small with: 'snapkv share=.25 interval=64', of the form latent");
 }
 
 Result<void> checkExport(const ExportSettings& settings, const Checkpoint& checkpoint, const DecoderDescription& description,
                          const CompressionPlan& plan) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(settings.form));
   KVISTA_CHECK(form->check(plan, description, checkpoint));
-  KVISTA_CHECK(checkContainer(placeOf(settings), checkpoint));
+  KVISTA_ASSIGN(const ExportPlace place, placeOf(settings));
+  KVISTA_CHECK(checkContainer(place, checkpoint));
+  KVISTA_CHECK(checkRecordedPolicy(place, plan, description));
   return checkTarget(settings.target, checkpoint, settings.overwrite);
 }
 
-ExportPlace placeOf(const ExportSettings& settings) {
+Result<ExportPlace> placeOf(const ExportSettings& settings) {
   ExportPlace place{.form = settings.form, .shardBytes = settings.shardBytes, .target = settings.target, .overwrite = settings.overwrite};
   if (settings.container == "gguf") place.container = Container::gguf;
   if (settings.dtype != "float32") place.dtype = typeNamed(settings.dtype);
   if (!settings.weightDtype.empty()) place.weightType = typeNamed(settings.weightDtype);
+  if (!settings.policy.empty()) {
+    KVISTA_ASSIGN(place.policy, policyFromText(settings.policy));
+  }
   return place;
 }
 

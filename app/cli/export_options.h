@@ -19,6 +19,7 @@ struct ExportSettings {
   std::string weightDtype;  // empty: as in the checkpoint
   std::uint64_t shardBytes = kShardBytes;
   bool overwrite = false;
+  std::string policy;  // of no name: none
 };
 void addExportOptions(CLI::App* verb, ExportSettings& settings);
 
@@ -27,6 +28,7 @@ void addExportOptions(CLI::App* verb, ExportSettings& settings);
 Result<void> checkExport(const ExportSettings& settings, const Checkpoint& checkpoint, const DecoderDescription& description,
                          const CompressionPlan& plan);
 
-ExportPlace placeOf(const ExportSettings& settings);
+/// Errors: invalidArgument (a policy that there is not).
+Result<ExportPlace> placeOf(const ExportSettings& settings);
 
 }  // namespace kvista

@@ -19,6 +19,7 @@
 #include "core/io/checkpoint.h"
 #include "core/io/safetensors_writer.h"
 #include "core/model/description.h"
+#include "core/policy/policy.h"
 
 namespace kvista {
 
@@ -40,6 +41,7 @@ struct ExportPlace {
   std::uint64_t shardBytes = kShardBytes;             ///< A larger tensor gets a file of its own.
   std::filesystem::path target = {};
   bool overwrite = false;  ///< Replaces an earlier export (never another folder).
+  std::optional<PolicyRequest> policy = std::nullopt;  ///< How the model code keeps its cache small; of forms that record one.
 };
 
 /// An export whose plan may still be made: a thread writes what its form carries over whatever the plan, which is most of a

@@ -13,11 +13,13 @@
 #include "core/checkpoint/export_report.h"
 #include "core/checkpoint/export_target.h"
 #include "core/checkpoint/gguf/content.h"
+#include "core/checkpoint/latent_policy.h"
 #include "core/checkpoint/model_card.h"
 #include "core/checkpoint/stock_config.h"
 #include "core/checkpoint/tensor_source.h"
 #include "core/checkpoint/verify_export.h"
 #include "core/io/atomic_file.h"
+#include "core/policy/named_policies.h"
 
 namespace kvista {
 
@@ -173,6 +175,13 @@ Result<void> checkContainer(const ExportPlace& place, const Checkpoint& checkpoi
   return {};
 }
 
+Result<void> checkRecordedPolicy(const ExportPlace& place, const CompressionPlan& plan, const DecoderDescription& description) {
+  if (!place.policy) return {};
+  KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
+  if (form->recordsPolicies) return checkLatentPolicy(*place.policy, plan, description);
+  return fail(ErrorCode::invalidArgument, fmt::format("The form {} records no policy.", form->name), "Leave the policy out, or export the form latent.");
+}
+
 Result<ExportForecast> forecastExport(const ForecastRequest& request) {
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(request.place.form));
   ExportForecast forecast;
@@ -186,7 +195,8 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
     return checked.has_value();
   };
   if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkWeightType(request.place.weightType)) &&
-      listProblem(checkContainerOfForm(request.place, *form)) && listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form))) {
+      listProblem(checkContainerOfForm(request.place, *form)) && listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form)) &&
+      listProblem(checkRecordedPolicy(request.place, request.plan, request.description))) {
     const PlanFactors factors = shapesOfFactors(request.plan);
     KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype}));
     KVISTA_ASSIGN(std::vector<TensorToWrite> tensors,
@@ -220,11 +230,13 @@ Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& reque
   const ExportForm& form = begun.form();
   const ExportPlace& place = begun.place();
   KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), request.checkpoint, form));
+  KVISTA_CHECK(checkRecordedPolicy(place, request.plan, request.decoder.description()));
   KVISTA_CHECK(checkFactors(request.plan, request.factors));
 
   KVISTA_ASSIGN(ExportContent content, form.make({request.checkpoint, request.decoder.description(), request.plan, request.factors, place.dtype,
                                                   request.decoder.options().device}));
   if (place.weightType) setWeightType(content.config, *place.weightType);
+  if (place.policy) content.config["kvista"]["policy"] = latentPolicy(*place.policy);
   std::optional<GgufContent> gguf;
   if (place.container == Container::gguf) {
     KVISTA_ASSIGN(gguf, contentOfGguf(content.config, begun.allTensors(std::move(content.tensors)), request.checkpoint));
@@ -233,6 +245,7 @@ Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& reque
   KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));
   KVISTA_ASSIGN(nlohmann::json report, beginReport(request, place.form, content));
   if (gguf) report["container"] = "gguf";
+  if (place.policy) report["policy"] = toText(*place.policy);
   KVISTA_ASSIGN(content.files["README.md"], modelCard(request.checkpoint, form, request.plan, report));
   KVISTA_ASSIGN(std::vector<std::string> names, writeFiles(request.checkpoint, content, std::move(gguf), begun, task));
   KVISTA_ASSIGN(const std::vector<ExportedFile> files, hashFiles(begun.folder(), names, task));

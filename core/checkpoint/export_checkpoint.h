@@ -62,6 +62,9 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request);
 /// reason.
 Result<void> checkContainer(const ExportPlace& place, const Checkpoint& checkpoint);
 
+/// Refuses a policy that the form does not record, or that its model code does not have. Errors: invalidArgument.
+Result<void> checkRecordedPolicy(const ExportPlace& place, const CompressionPlan& plan, const DecoderDescription& description);
+
 /// Writes the checkpoint beside its target, reads it back, compares it with the plan's own forward and renames it; on any
 /// failure nothing is left. The same request twice gives the same bytes. Errors: invalidArgument (unknown form, a plan that
 /// the form cannot hold, a target that is the source or would replace something else), io, numerical (what was read back

@@ -49,6 +49,7 @@ struct ExportForm {
   std::string_view summary;  ///< One line for `kvista list forms`.
   std::string_view runsIn;   ///< What runs it, in words.
   std::string_view howToLoad;  ///< For the model card, in Markdown.
+  bool recordsPolicies = false;  ///< Its model code keeps the cache small with a policy.
   bool isStock = false;        ///< What it writes is an architecture that others know, so that a GGUF file may hold it.
   /// Why this form cannot hold this plan or this model (invalidArgument; the hint names the nearest form), before anything is
   /// written. Of a plan that is not laid out yet (isDraft) only what its method decides is looked at.

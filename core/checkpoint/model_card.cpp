@@ -179,6 +179,10 @@ Result<std::string> modelCard(const Checkpoint& checkpoint, const ExportForm& fo
   text += fmt::format("Form {}: {}. It runs in {}.\n", code(std::string(form.name)), form.summary, isGguf ? kGgufRunsIn : form.runsIn);
   text += fmt::format("\n## How to load it\n{}\n\n## Figures\n{}\n## Plan\n{}", isGguf ? kLoadGguf : form.howToLoad, figures(report), describePlan(plan, report));
   for (const json& note : report.value("notes", json::array())) text += fmt::format("* {}\n", note.get<std::string>());
+  if (const std::string policy = report.value("policy", ""); !policy.empty())
+    text += fmt::format("* while a text is read, the policy {} keeps the cache smaller still, from behind the prompt on; `model.config.kvista[\"policy\"] = None` "
+                        "leaves it out\n",
+                        code(policy));
   text += fmt::format("\n`kvista-report.json` holds the whole plan, hashes of all files and how the written model was checked.\n"
                       "\n## Calibration text\n{}\n## Origin and licence\n{}", calibration(report),
                       licence(checkpoint, header, name, report.at("source").at("hash").get<std::string>()));

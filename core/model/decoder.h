@@ -201,6 +201,8 @@ class Decoder {
   /// What the last queries of a layer that has read `tokens` tokens give each place of its cache, [b, queryHeads, w, s],
   /// float32, rows of sum 1 (a sink's share left out); queries do not see what stands behind them.
   [[nodiscard]] at::Tensor recentAttention(int layer, const LiveLayer& cache, std::int64_t tokens) const;
+  /// Logits of the head's input [..., width] of a pass that is known: float32 [..., vocabulary].
+  Result<at::Tensor> logitsBehind(const at::Tensor& headInput) const;
   /// Losses of a pass whose head's input is known: `headInput` [b, n, width] of `ids` [b, n]; float32 [b, n-1].
   Result<at::Tensor> lossesBehind(const at::Tensor& headInput, const at::Tensor& ids, const Task& task) const;
 

@@ -59,7 +59,7 @@ struct MethodChoice {
 /// Everything there is to choose from.
 struct Catalogue {
   std::vector<MethodChoice> methods;
-  std::vector<Choice> measures, groupings, allocators, forms;
+  std::vector<Choice> measures, groupings, allocators, forms, policies;
   std::vector<DeviceProfile> devices;
 };
 
@@ -136,7 +136,6 @@ struct PlanErrorsRecord {
   Matrix attentionOutputs;  ///< Relative squared error of what attention hands on, by query head; empty where not known.
 };
 
-/// A perplexity of the original and of a plan on the same tokens.
 /// Which layers can read the cache of another, and what that does to the model.
 struct SharingRecord {
   std::vector<int> sharedFrom;  ///< CompressionPlan::sharedFrom.
@@ -145,6 +144,7 @@ struct SharingRecord {
   bool operator==(const SharingRecord&) const = default;
 };
 
+/// A perplexity of the original and of a plan on the same tokens.
 struct EvaluationRecord {
   std::string text;
   std::string tokensHash;
@@ -231,8 +231,8 @@ struct PlanWish {
   bool unwhitened = false;              ///< Bases of the weights alone.
   bool uncalibrated = false;            ///< Leave out the method's offline calibration of values.
   std::vector<int> sharedFrom = {};     ///< CompressionPlan::sharedFrom.
-  std::optional<int> chain = {};        ///< CompressionPlan::chain.
   std::optional<double> eps = {};       ///< Instead of the target, with the allocator head-mean; see core/plan/head_mean.h.
+  std::optional<int> chain = {};        ///< CompressionPlan::chain.
   bool operator==(const PlanWish&) const = default;
 };
 
@@ -251,8 +251,8 @@ nlohmann::json toJson(const StatisticsRecord& record);
 nlohmann::json toJson(const SimilarityRecord& record);
 nlohmann::json toJson(const LayerSpectrumRecord& record);
 nlohmann::json toJson(const PlanErrorsRecord& record);
-nlohmann::json toJson(const EvaluationRecord& record);
 nlohmann::json toJson(const SharingRecord& record);
+nlohmann::json toJson(const EvaluationRecord& record);
 nlohmann::json toJson(const TokenLossRecord& record);
 nlohmann::json toJson(const RetrievalRecord& record);
 nlohmann::json toJson(const ExportPreview& record);
@@ -299,9 +299,9 @@ Result<LayerSpectrumRecord> read(const nlohmann::json& json);
 template <>
 Result<PlanErrorsRecord> read(const nlohmann::json& json);
 template <>
-Result<EvaluationRecord> read(const nlohmann::json& json);
 Result<SharingRecord> read(const nlohmann::json& json);
 template <>
+Result<EvaluationRecord> read(const nlohmann::json& json);
 template <>
 Result<TokenLossRecord> read(const nlohmann::json& json);
 template <>

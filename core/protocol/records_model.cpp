@@ -137,7 +137,8 @@ Result<DeviceProfile> read(const json& value) {
 
 json toJson(const Catalogue& record) {
   return {{"methods", listOf(record.methods)},       {"measures", listOf(record.measures)}, {"groupings", listOf(record.groupings)},
-          {"allocators", listOf(record.allocators)}, {"forms", listOf(record.forms)},       {"devices", listOf(record.devices)}};
+          {"allocators", listOf(record.allocators)}, {"forms", listOf(record.forms)},       {"policies", listOf(record.policies)},
+          {"devices", listOf(record.devices)}};
 }
 template <>
 Result<Catalogue> read(const json& value) {
@@ -148,6 +149,7 @@ Result<Catalogue> read(const json& value) {
   record.groupings = fields.records<Choice>("groupings");
   record.allocators = fields.records<Choice>("allocators");
   record.forms = fields.records<Choice>("forms");
+  record.policies = fields.records<Choice>("policies");
   record.devices = fields.records<DeviceProfile>("devices");
   return fields.finish(std::move(record));
 }

@@ -155,6 +155,46 @@ def test_cached_steps_equal_one_pass_and_cost_the_planned_bytes(plan_kind, tmp_p
     assert cache.nbytes() == 2 * ((20 - plan.exact_tokens) * planned + exact)
 
 
+CHOOSER = {"name": "snapkv", "queries": 4, "reach": 1, "sinks": 1, "window": 2, "exempt": 0}
+
+
+def policy(share, **parts):
+    return {"name": "", "share": share, "interval": 2, "positions": "none", **parts}
+
+
+@pytest.mark.parametrize(
+    "model_kind, plan_kind",
+    [("llama-gqa-bias", "joint-coded"), ("mistral-window", "some-whole"), ("qwen3", "coded-head"), ("mistral-window", "head-16")],
+)
+@torch.no_grad()
+def test_a_policy_that_leaves_all_changes_nothing_and_others_leave_what_they_should(model_kind, plan_kind, tmp_path):
+    _, plan, exported = make_pair(model_kind, plan_kind, tmp_path)
+    ids = tokens(2, 22)
+
+    def read():
+        cache, logits = None, []
+        for begin, end in ((0, 12), *((i, i + 1) for i in range(12, 22))):
+            output = exported(ids[:, begin:end], past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            logits.append(output.logits)
+        return torch.cat(logits, 1), cache
+
+    expected, _ = read()
+    exported.config.kvista["policy"] = policy(1, chooser=CHOOSER)
+    logits, cache = read()
+    assert (logits - expected).abs().max() < 1e-4
+    budget, heads = cache.policy.budget, exported.config.num_key_value_heads
+    allowed = sum(budget.of_layer(layer, 16, 22) for layer in range(LAYERS))
+    exported.config.kvista["policy"] = policy(allowed / (22 * budget.full_token), chooser=CHOOSER)
+    logits, cache = read()
+    assert (logits - expected).abs().max() > 1e-2
+    for layer in cache.layers:
+        index = layer.places.sort(-1).values  # no padding: a column is a token
+        assert (index[..., -1] == 21).all() and (index[..., 0] == 0).all()
+        assert (index.diff(dim=-1) > 0).all() and 3 <= index.shape[-1] <= 16
+        assert layer.places.shape[1] == (heads if plan_kind == "head-16" else 1)
+
+
 @pytest.mark.parametrize("plan_kind", ["joint-16", "joint-coded", "coded-head"])
 @torch.no_grad()
 def test_in_16_bit_the_cache_takes_the_planned_bytes(plan_kind, tmp_path):

@@ -72,7 +72,8 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(checkCalibrationMemory(decoder, calibration));
   std::unique_ptr<BegunExport> begun;
   if (processes.isFirst()) {
-    KVISTA_ASSIGN(begun, BegunExport::begin(model.checkpoint, decoder.description(), placeOf(options.settings)));
+    KVISTA_ASSIGN(ExportPlace place, placeOf(options.settings));
+    KVISTA_ASSIGN(begun, BegunExport::begin(model.checkpoint, decoder.description(), std::move(place)));
   }
   KVISTA_ASSIGN(const Statistics statistics, calibrate(decoder, hash, tokenizer, calibration, task, processes));
   KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(decoder, &statistics, planRequest, task, processes));

@@ -53,7 +53,8 @@ Result<Output> run(const Options& options, const Task& task) {
     request.extra["perplexityAfter"] = result.perplexityAfter;
     request.extra["evaluation"] = {{"paths", split(result.text)}, {"predictions", result.predictions}};
   }
-  KVISTA_ASSIGN(const ExportReport report, exportCheckpoint(request, placeOf(options.settings), task));
+  KVISTA_ASSIGN(const ExportPlace place, placeOf(options.settings));
+  KVISTA_ASSIGN(const ExportReport report, exportCheckpoint(request, place, task));
   Output output;
   output.json = {{"form", report.form},
                  {"bytesPerToken", report.bytesPerToken},

@@ -6,6 +6,7 @@
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
 #include "core/io/json_file.h"
+#include "core/protocol/work_records.h"
 
 namespace kvista {
 namespace {
@@ -18,6 +19,7 @@ struct Options {
   std::int64_t seed = 0;
   bool chat = false;
   std::string turns;
+  std::string policy;
   ComputeSettings compute;
 };
 
@@ -37,6 +39,7 @@ Result<Output> run(const Options& options, const Task& task) {
   if (!options.turns.empty()) {
     KVISTA_ASSIGN(params["turns"], readJsonFile(options.turns));
   }
+  if (!options.policy.empty()) params["policy"] = options.policy;
   KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "generate", params, task));
   Output output;
   if (const std::string form = answer.value("chatTemplate", ""); !form.empty()) {
@@ -49,6 +52,12 @@ Result<Output> run(const Options& options, const Task& task) {
     KVISTA_ASSIGN(const auto plan, read<GeneratedPiece>(answer.at("plan")));
     output.text += "\n";
     add(output, "plan", plan);
+  }
+  if (answer.contains("policy")) {
+    KVISTA_ASSIGN(const auto policy, read<GeneratedPiece>(answer.at("policy")));
+    output.text += fmt::format("\n{} under ", policy.compressed ? "plan" : "original");
+    add(output, "policy", policy);
+    output.json["policy"]["overPlan"] = policy.compressed;
   }
   return output;
 }
@@ -70,6 +79,8 @@ void addGenerate(CLI::App& app, Invocation& invocation) {
   verb->add_option("--seed", options->seed, "The same seed draws the same tokens, for both sides")->check(wholeNumber(0))->capture_default_str();
   verb->add_flag("--chat", options->chat, "Put the prompt into the marks of the model's chat template");
   verb->add_option("--turns", options->turns, "JSON file with the conversation so far: [{\"role\": \"user\", \"content\": \"...\"}, ...]; with --chat");
+  verb->add_option("--policy", options->policy,
+                   "Write once more with a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; `kvista list policies`");
   addComputeOptions(verb, options->compute);
 }
 

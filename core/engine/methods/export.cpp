@@ -20,7 +20,7 @@
 namespace kvista {
 namespace {
 
-ExportPlace placeOf(Fields& fields) {
+Result<ExportPlace> placeOf(Fields& fields) {
   ExportPlace place;
   if (fields.has("form")) place.form = fields.text("form");
   if (fields.has("container")) {
@@ -36,6 +36,7 @@ ExportPlace placeOf(Fields& fields) {
   }
   place.target = fields.text("target");
   place.overwrite = fields.has("overwrite") && fields.boolean("overwrite");
+  KVISTA_ASSIGN(place.policy, policyOf(fields));
   return place;
 }
 
@@ -48,7 +49,7 @@ Result<void> checkOriginal(const WorkModel& model) {
 
 Result<nlohmann::json> previewExport(Call& call) {
   Fields fields(call.params, "the parameters of previewExport");
-  const ExportPlace place = placeOf(fields);
+  KVISTA_ASSIGN(const ExportPlace place, placeOf(fields));
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   KVISTA_CHECK(checkOriginal(*inputs.model));
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
@@ -63,7 +64,7 @@ Result<nlohmann::json> previewExport(Call& call) {
 
 Result<nlohmann::json> exportPlan(Call& call) {
   Fields fields(call.params, "the parameters of export");
-  const ExportPlace place = placeOf(fields);
+  KVISTA_ASSIGN(const ExportPlace place, placeOf(fields));
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   KVISTA_CHECK(checkOriginal(*inputs.model));
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));

@@ -9,6 +9,7 @@
 
 #include "core/engine/analysis.h"
 #include "core/engine/memory_forecast.h"
+#include "core/policy/named_policies.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
@@ -52,6 +53,14 @@ TextRecipe recipeOf(const TextSelection& text, const DecoderDescription& descrip
   recipe.seed = text.seed;
   recipe.beginWithBos = text.beginWithBos;
   return recipe;
+}
+
+Result<std::optional<PolicyRequest>> policyOf(Fields& fields) {
+  if (!fields.has("policy")) return std::nullopt;
+  const std::string text = fields.text("policy");
+  if (fields.error()) return tl::unexpected(*fields.error());
+  KVISTA_ASSIGN(PolicyRequest request, policyFromText(text));
+  return request;
 }
 
 Result<void> checkStandardInput(Call& call, const TextSelection& text) {

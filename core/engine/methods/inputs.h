@@ -10,6 +10,7 @@
 #include "core/calibration/token_source.h"
 #include "core/engine/method.h"
 #include "core/engine/workspace.h"
+#include "core/policy/policy.h"
 #include "core/protocol/fields.h"
 
 namespace kvista {
@@ -31,6 +32,9 @@ Result<Inputs> openInputs(Call& call, Fields& fields);
 /// `statistics` must be given.
 Result<Inputs> openInputsWithStatistics(Call& call, Fields& fields);
 Result<CompressionPlan> planOf(const Inputs& inputs);
+
+/// `policy`, a line as policyFromText reads it; absent: none.
+Result<std::optional<PolicyRequest>> policyOf(Fields& fields);
 
 /// Refuses "-" where standard input carries requests.
 Result<void> checkStandardInput(Call& call, const TextSelection& text);

@@ -13,12 +13,13 @@
 #include "core/engine/methods/inputs.h"
 #include "core/evaluate/generate.h"
 #include "core/evaluate/perplexity.h"
+#include "core/policy/named_policies.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
 namespace {
 
-constexpr std::int64_t kMostTokens = 1 << 16;
+constexpr std::int64_t kLongestText = 1 << 16;
 
 /// Tokens that are predicted from those before them in their row; the rows' tokens one after another are the text.
 struct Rows {
@@ -133,19 +134,33 @@ Result<std::vector<std::uint32_t>> promptTokens(const Tokenizer& tokenizer, cons
   if (tokens.empty())
     if (const auto bos = bosTokenOf(checkpoint)) tokens.push_back(*bos);
   if (tokens.empty()) return fail(ErrorCode::invalidArgument, "The prompt is empty.", "Give some text to go on from.");
-  if (static_cast<std::int64_t>(tokens.size()) > kMostTokens)
-    return fail(ErrorCode::invalidArgument, fmt::format("The prompt has {} tokens, at most {} are allowed.", tokens.size(), kMostTokens));
+  if (static_cast<std::int64_t>(tokens.size()) > kLongestText)
+    return fail(ErrorCode::invalidArgument, fmt::format("The prompt has {} tokens, at most {} are allowed.", tokens.size(), kLongestText));
   return tokens;
 }
 
-/// One of the two texts that are written.
+/// One of the texts that are written.
 struct Writing {
   Generation generation;
   const CompressionPlan* plan;  ///< How its cache is stored; null: 16 bits.
   GeneratedPiece whole;         ///< What it has written.
-  std::string pending;          ///< What was not sent yet.
+  std::string pending = {};     ///< What was not sent yet.
   bool ended = false;
 };
+
+/// The plan's side, or the original's where the policy stores heads in its own way or nothing is compressed, with a policy.
+Result<Writing> writingUnderPolicy(const Decoder& decoder, const Tokenizer& tokenizer, const Inputs& inputs, const PlanTransform* transform,
+                                   const PolicyRequest& policy, GenerationRequest request) {
+  const WorkModel& model = *inputs.model;
+  KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(policy.policy));
+  const CompressionPlan* plan = inputs.plan ? &*inputs.plan : model.plan ? &*model.plan : nullptr;
+  const PlanTransform* stored = transform != nullptr ? transform : model.ownTransform.get();
+  if (stored != nullptr && (!named.goesWithPlans() || std::ranges::all_of(plan->groups, &Group::isUncompressed))) stored = nullptr;
+  PolicyRequest known = policy;
+  known.model = model.hash;
+  KVISTA_ASSIGN(Generation generation, Generation::underPolicy(decoder, tokenizer, stored, std::move(request), known));
+  return Writing{std::move(generation), nullptr, {.text = {}, .compressed = stored != nullptr, .underPolicy = true}};
+}
 
 }  // namespace
 
@@ -167,7 +182,7 @@ Result<nlohmann::json> evaluate(Call& call) {
 
 Result<nlohmann::json> tokenLosses(Call& call) {
   Fields fields(call.params, "the parameters of tokenLosses");
-  const std::int64_t most = fields.has("maxTokens") ? fields.integer("maxTokens", 2, kMostTokens) : 512;
+  const std::int64_t most = fields.has("maxTokens") ? fields.integer("maxTokens", 2, kLongestText) : 512;
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
   KVISTA_ASSIGN(const Rows rows, rowsOf(call, fields, model, most));
@@ -188,7 +203,7 @@ Result<nlohmann::json> generate(Call& call) {
   Fields fields(call.params, "the parameters of generate");
   std::string prompt = fields.text("prompt");
   GenerationRequest request;
-  request.maximumTokens = fields.has("maxTokens") ? fields.integer("maxTokens", 1, kMostTokens) : 128;
+  request.maximumTokens = fields.has("maxTokens") ? fields.integer("maxTokens", 1, kLongestText) : 128;
   std::vector<ChatTurn> turns;
   if (fields.has("turns")) turns = fields.take("turns", turnsOf(*fields.find("turns")));
   std::vector<ChatTurn> planTurns = turns;
@@ -196,17 +211,22 @@ Result<nlohmann::json> generate(Call& call) {
   const bool chat = !turns.empty() || !planTurns.empty() || (fields.has("chat") && fields.boolean("chat"));
   if (fields.has("temperature")) request.temperature = fields.number("temperature", 0, 100);
   if (fields.has("seed")) request.seed = static_cast<std::uint64_t>(fields.integer("seed"));
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> policy, policyOf(fields));
+  std::vector<ChatTurn> policyTurns = planTurns;
+  if (fields.has("policyTurns")) policyTurns = fields.take("policyTurns", turnsOf(*fields.find("policyTurns")));
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   const ChatTemplate form = chat ? chatTemplateOf(model.checkpoint) : ChatTemplate();
-  std::string planPrompt = prompt;
+  std::string planPrompt = prompt, policyPrompt = prompt;
   if (chat) {
     // Each side goes on from what it has said itself.
     turns.push_back({"user", prompt});
     planTurns.push_back({"user", prompt});
+    policyTurns.push_back({"user", prompt});
     KVISTA_ASSIGN(prompt, inChatTemplate(form, turns));
     KVISTA_ASSIGN(planPrompt, inChatTemplate(form, planTurns));
+    KVISTA_ASSIGN(policyPrompt, inChatTemplate(form, policyTurns));
   }
   KVISTA_ASSIGN(request.prompt, promptTokens(*tokenizer, model.checkpoint, prompt, !chat));
   request.endTokens = endTokensOf(model.checkpoint);
@@ -222,11 +242,16 @@ Result<nlohmann::json> generate(Call& call) {
     KVISTA_ASSIGN(planRequest.prompt, promptTokens(*tokenizer, model.checkpoint, planPrompt, !chat));
   }
   std::vector<Writing> sides;
-  sides.push_back({Generation(*decoder, *tokenizer, model.ownTransform.get(), request), model.plan ? &*model.plan : nullptr, {}, {}});
-  if (transform) sides.push_back({Generation(*decoder, *tokenizer, transform.get(), planRequest), &*inputs.plan, {}, {}});
+  sides.push_back({Generation(*decoder, *tokenizer, model.ownTransform.get(), request), model.plan ? &*model.plan : nullptr, {}});
+  if (transform) sides.push_back({Generation(*decoder, *tokenizer, transform.get(), planRequest), &*inputs.plan, {.text = {}, .compressed = true}});
+  if (policy) {
+    GenerationRequest policyRequest = request;
+    KVISTA_ASSIGN(policyRequest.prompt, promptTokens(*tokenizer, model.checkpoint, policyPrompt, !chat));
+    KVISTA_ASSIGN(Writing writing, writingUnderPolicy(*decoder, *tokenizer, inputs, transform.get(), *policy, std::move(policyRequest)));
+    sides.push_back(std::move(writing));
+  }
   for (std::int64_t token = 0; std::ranges::any_of(sides, [](const Writing& side) { return !side.ended; }); ++token)
-    for (std::size_t i = 0; i < sides.size(); ++i) {
-      Writing& side = sides[i];
+    for (Writing& side : sides) {
       if (side.ended) continue;
       KVISTA_ASSIGN(const bool goesOn, side.generation.step(call.task));
       side.ended = !goesOn;
@@ -238,14 +263,14 @@ Result<nlohmann::json> generate(Call& call) {
       side.whole.cacheBytes = stored      ? *stored
                               : side.plan ? cacheBytes(*side.plan, decoder->shape(), side.whole.tokens)
                                           : decoder->shape().cacheBytesPerToken() * side.whole.tokens;
-      side.whole.compressed = i == 1;
       GeneratedPiece sent = side.whole;
       sent.text = side.pending;
       if (!side.pending.empty() && call.report({"generate", token, request.maximumTokens, "tokens", {}, std::move(sent)})) side.pending.clear();
     }
   nlohmann::json answer = {{"original", toJson(sides.front().whole)}, {"prompt", prompt}, {"chatTemplate", form.name}};
-  if (sides.size() > 1) answer["plan"] = toJson(sides.back().whole);
-  if (sides.size() > 1 && planPrompt != prompt) answer["planPrompt"] = planPrompt;
+  if (transform) answer["plan"] = toJson(sides[1].whole);
+  if (transform && planPrompt != prompt) answer["planPrompt"] = planPrompt;
+  if (policy) answer["policy"] = toJson(sides.back().whole);
   return answer;
 }
 

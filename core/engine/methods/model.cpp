@@ -21,6 +21,7 @@
 #include "core/model/device.h"
 #include "core/plan/allocate.h"
 #include "core/plan/cost.h"
+#include "core/policy/policy.h"
 #include "core/protocol/fields.h"
 #include "core/protocol/frame.h"
 
@@ -89,6 +90,11 @@ Result<nlohmann::json> listChoices(Call&) {
   for (const auto& [name, summary] : layoutNames()) catalogue.groupings.push_back(choice(name, summary));
   for (const Allocator& allocator : allocators()) catalogue.allocators.push_back(choice(allocator.name, allocator.summary));
   for (const ExportForm& form : exportForms()) catalogue.forms.push_back(choice(form.name, form.summary));
+  for (const Policy& policy : policies()) {
+    Choice each = choice(policy.name, policy.summary, policy.source);
+    each.formula = policy.makeScorer != nullptr ? fmt::format("{} share=0.5", policy.name) : std::string(policy.name);
+    catalogue.policies.push_back(std::move(each));
+  }
   catalogue.devices = deviceProfiles();
   return toJson(catalogue);
 }

@@ -87,7 +87,7 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(through(similarity), similarity);
   const EvaluationRecord evaluation{"x.txt", "b", "c", 1023, 18.32, 18.43, 2.5};
   EXPECT_EQ(through(evaluation), evaluation);
-  const GeneratedPiece piece{"Emma\n", 17, 4000, true};
+  const GeneratedPiece piece{"Emma\n", 17, 4000, true, true};
   EXPECT_EQ(through(piece), piece);
   const ProgressRecord progress{"calibrate", 5, 10, "tokens", 2.5, piece};
   EXPECT_EQ(through(progress), progress);
@@ -177,6 +177,7 @@ TEST(Records, WithNumbersInBulkComeBackAsTheyWere) {
   Catalogue catalogue;
   catalogue.methods.emplace_back().widths = {0, 8};
   catalogue.forms.push_back({"latent", "", "", "", ""});
+  catalogue.policies.push_back({"snapkv", "", "snapkv share=0.5", "", ""});
   catalogue.devices.push_back({"h200", 4e12, 8e14, 1e-5});
   const Catalogue listed = through(catalogue);
   EXPECT_EQ(listed.methods, catalogue.methods);
@@ -225,8 +226,8 @@ TEST(Records, NameTheFieldThatIsWrong) {
   expectMistakesNamed(SimilarityRecord{});
   expectMistakesNamed(LayerSpectrumRecord{});
   expectMistakesNamed(PlanErrorsRecord{});
-  expectMistakesNamed(EvaluationRecord{});
   expectMistakesNamed(SharingRecord{});
+  expectMistakesNamed(EvaluationRecord{});
   expectMistakesNamed(TokenLossRecord{});
   expectMistakesNamed(MemoryForecast{"CPU, 2 cores", 5, 7});
   expectMistakesNamed(RetrievalRecord{{"a.txt"}, {64}, {50}, 2, 1, {1, 1, {2}}, {1, 1, {3}}, {1, 1, {1}}, {1, 1, {0}}});
