@@ -51,7 +51,7 @@ TEST(PolicyOnLatents, ATokenOfAGroupTakesItsRankInBitsAndAScaleWithAZero) {
 }
 
 TEST(PolicyOnLatents, EightBitsAreNearlyThePlanAndFewerErrWithinItsSpace) {
-  const Planned made = planned("palu-j");
+  const Planned made = planned("separate");
   const auto heldAt = [&](const char* bits) {
     PolicyCase held = PolicyCase::read({.policy = "hadamard", .options = {{"bits", bits}}}, kTokens, made.transform.get());
     const LiveCache before = held.cache;

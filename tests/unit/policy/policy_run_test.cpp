@@ -135,7 +135,7 @@ TEST(PolicyOnPlans, CskvKeepsTheLastTokensExact) {
 }
 
 TEST(PolicyRun, ExemptLayersKeepAllWhateverTheRule) {
-  const std::map<std::string, std::string> options = {{"over", "l2-norm"}, {"loss", "0.5"}, {"sinks", "0"}, {"window", "1"}};
+  const std::map<std::string, std::string> options = {{"over", "snapkv"}, {"loss", "0.3"}, {"sinks", "0"}, {"window", "1"}};
   PolicyCase all = PolicyCase::read({.policy = "dbudgetkv", .options = options});
   all.act();
   EXPECT_LT(heldBy(all.cache.layers[0], 0, 0).size(), 60U);
