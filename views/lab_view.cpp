@@ -128,6 +128,8 @@ LabView::LabView(QWidget* parent)
   column->addWidget(empty_, 1);
   column->addWidget(content_, 1);
   column->addLayout(line);
+  setTabOrder(summaryTable_, list_);  // As they are seen.
+  setTabOrder(list_, detailsTable_);
   connect(which_, &SegmentedControl::chosen, this, [this](const QString& id) {
     for (const Page page : kPages)
       if (wordsOf(page).id == id) showPage(page);

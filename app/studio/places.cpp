@@ -24,6 +24,11 @@ QString resourceFolder(const QString& name, const QString& file) {
 }  // namespace
 
 QString demoFolder() { return resourceFolder(QStringLiteral("demo"), QStringLiteral("model/config.json")); }
+QString demoFileOf(const QString& model, const QString& name) {
+  const QString demo = demoFolder();
+  return !demo.isEmpty() && model == demo + QStringLiteral("/model") ? demo + QLatin1Char('/') + name : QString();
+}
+
 QString experimentsFolder() { return resourceFolder(QStringLiteral("experiments"), QStringLiteral("demo.json")); }
 
 QString calibrationFile(const QString& model, const QString& hash) {

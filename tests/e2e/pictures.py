@@ -29,6 +29,10 @@ DIALOGS = {  # The keys or the command that open each, and the widget that is th
     "shortcuts": ("ctrl+question", "shortcuts"),
     "help": ("F1", "help"),
     "engine": ("Engine", "engineDialog"),
+    "experiment": ("Compare methods", "experimentDialog"),
+    "questions": ("Ask questions", "questionsDialog"),
+    "agreement": ("Measure agreement", "agreementDialog"),
+    "predictor": ("Train a predictor", "predictorDialog"),
 }
 
 
@@ -143,7 +147,7 @@ class Camera:
 
     def dialogs(self, look):
         for name, (opening, widget) in DIALOGS.items():
-            command(self.studio, opening) if opening == "Engine" else self.studio.key(opening)
+            self.studio.key(opening) if opening == "F1" or "+" in opening else command(self.studio, opening)
             self.studio.until(lambda seen: widget in seen["widgets"], widget)
             self.take(f"{name}-{look}")
             self.studio.key("Escape")

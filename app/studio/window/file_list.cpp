@@ -58,8 +58,10 @@ void FileList::setAsking(Asking asking) {
   asking_ = std::move(asking);
   setAcceptDrops(false);
   findChild<QPushButton*>(QStringLiteral("addTextFiles"))->setText(tr("Add path…"));
-  findChild<QPushButton*>(QStringLiteral("addTextFolder"))->hide();  // A path is either.
+  leaveFoldersOut();  // A path is either.
 }
+
+void FileList::leaveFoldersOut() { findChild<QPushButton*>(QStringLiteral("addTextFolder"))->hide(); }
 
 QStringList FileList::paths() const {
   QStringList result;

@@ -12,6 +12,7 @@
 #include "app/studio/document.h"
 #include "app/studio/engine_client.h"
 #include "app/studio/job_list.h"
+#include "app/studio/lab.h"
 #include "app/studio/other_model.h"
 #include "app/studio/recent_files.h"
 #include "app/studio/recovery.h"
@@ -19,6 +20,7 @@
 #include "app/studio/window/project_files.h"
 #include "app/studio/window/window_layouts.h"
 #include "app/studio/workflow.h"
+#include "views/lab_view.h"
 
 class QDialog;
 class QLabel;
@@ -29,6 +31,7 @@ namespace kvista {
 class ExportDialog;
 class FigureStrip;
 class HelpWindow;
+class LabDialog;
 class Panels;
 class TextDialog;
 class TopBar;
@@ -88,6 +91,10 @@ class MainWindow final : public QMainWindow {
   void makePlan();
   void measure();
   void compareMethods();
+  void askQuestions();
+  void measureAgreement();
+  void trainPredictor();
+  void openLab(LabDialog* dialog, const char* kept, LabView::Page page, std::function<void()> begin);
   void refine();
   void askElsewhere(QDialog* dialog);
   void forecastIn(TextDialog* dialog, const QString& method);
@@ -119,6 +126,7 @@ class MainWindow final : public QMainWindow {
   JobList jobs_;
   Workflow workflow_;
   OtherModel other_;
+  Lab lab_;
   RecentFiles recent_;
   Recovery recovery_;
   ProjectFiles files_;

@@ -109,6 +109,16 @@ void MainWindow::addPlanActions() {
       [this] { return document_.hasModel() && document_.statistics() && !document_.isInGesture(); },
       tr("Measure many methods at many sizes on this model: tables and plots of quality and bytes"));
   add(
+      "plan.questions", plan, tr("Ask &questions…"), {}, [this] { askQuestions(); }, [this] { return canChangePlan(); },
+      tr("How many questions of a file the original and the plan answer right"));
+  add(
+      "plan.agreement", plan, tr("Measure a&greement…"), {}, [this] { measureAgreement(); }, [this] { return canChangePlan(); },
+      tr("How far the plan says what the original says, token by token, and where their texts part"));
+  add(
+      "plan.predictor", plan, tr("Train a pre&dictor…"), {}, [this] { trainPredictor(); },
+      [this] { return document_.hasModel() && !document_.isInGesture(); },
+      tr("What foretells which tokens of a cache will matter, for policies at run time"));
+  add(
       "plan.refine", plan, tr("&Refine…"), tr("Ctrl+R"), [this] { refine(); },
       [this] { return canChangePlan() && document_.plan().storage != Storage::plainQuantised; },
       tr("Train the plan's factors, so that the same bytes lose less"));

@@ -11,9 +11,11 @@
 #include "app/studio/window/experiment_presenter.h"
 #include "app/studio/window/groups_presenter.h"
 #include "app/studio/window/heads_presenter.h"
+#include "app/studio/window/lab_presenter.h"
 #include "app/studio/window/panel_dock.h"
 #include "app/studio/window/quality_presenter.h"
 #include "app/studio/window/refine_presenter.h"
+#include "app/studio/window/policy_lines.h"
 #include "app/studio/window/try_presenter.h"
 #include "app/studio/window/waterline_presenter.h"
 #include "app/studio/window/work_presenter.h"
@@ -56,12 +58,13 @@ ViewType* Panels::add(const char* name, const QString& title) {
   return view;
 }
 
-Panels::Panels(Document& document, Workflow& workflow, OtherModel& other, JobList& jobs, RecentFiles& recent,
+Panels::Panels(Document& document, Workflow& workflow, OtherModel& other, Lab& lab, JobList& jobs, RecentFiles& recent,
                QMainWindow* window)
-    : QObject(window), document_(document), workflow_(workflow), other_(other), jobs_(jobs), recent_(recent), window_(window) {
+    : QObject(window), document_(document), workflow_(workflow), other_(other), lab_(lab), jobs_(jobs), recent_(recent), window_(window) {
   addHeads();
   addPlan();
   addComparison();
+  addLab();
   addWork();
   addNotes();
 }
@@ -95,6 +98,7 @@ void Panels::addPlan() {
   auto* budget = add<BudgetView>("budget", tr("Budget"));
   auto* quality = add<QualityCostView>("quality", tr("Quality and bytes"));
   auto* tryView = add<TryView>("try", tr("Try"));
+  try_ = tryView;
   auto* waterlinePresenter = new WaterlinePresenter(document_, *waterline);
   auto* budgetPresenter = new BudgetPresenter(document_, workflow_, *budget);
   auto* tryPresenter = new TryPresenter(document_, workflow_, *tryView);
@@ -120,6 +124,14 @@ void Panels::addComparison() {
   auto* experimentPresenter = new ExperimentPresenter(document_, workflow_, jobs_, *experiment);
   experimentPresenter->setParent(this);
   connect(experiment, &ExperimentView::experimentRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("plan.experiment")); });
+}
+
+void Panels::addLab() {
+  labView_ = add<LabView>("lab", tr("Evaluation lab"));
+  auto* presenter = new LabPresenter(document_, lab_, jobs_, *labView_);
+  presenter->setParent(this);
+  connect(presenter, &LabPresenter::actionRequested, this, &Panels::actionRequested);
+  connect(labView_, &LabView::helpRequested, this, &Panels::helpRequested);
 }
 
 void Panels::addWork() {
@@ -189,6 +201,11 @@ void Panels::show(const QString& name) {
   dock->raise();
 }
 
+void Panels::showLab(LabView::Page page) {
+  labView_->showPage(page);
+  show(QStringLiteral("lab"));
+}
+
 void Panels::addProblem(const QString& path, const Error& error, const QString& title) {
   work_->addProblem(title, path, error);
 }
@@ -200,6 +217,7 @@ void Panels::showProgress() { work_->showProgress(); }
 int Panels::plansOnFront() const { return quality_->plansOnFront(); }
 
 void Panels::showCatalogue() {
+  try_->setPolicies(policyLines(document_.catalogue()));
   // Explanations stand in what is shown already.
   Q_EMIT document_.similarityChanged(document_.selection().layer, document_.selection().side);
 }

@@ -9,10 +9,12 @@
 
 #include "app/studio/document.h"
 #include "app/studio/job_list.h"
+#include "app/studio/lab.h"
 #include "app/studio/other_model.h"
 #include "app/studio/recent_files.h"
 #include "app/studio/window/window_layouts.h"
 #include "app/studio/workflow.h"
+#include "views/lab_view.h"
 #include "views/plain_table.h"
 
 class QMainWindow;
@@ -23,6 +25,7 @@ namespace kvista {
 
 class ProblemBar;
 class QualityPresenter;
+class TryView;
 class View;
 class WorkLine;
 class WorkPresenter;
@@ -32,7 +35,7 @@ class Panels final : public QObject {
   Q_OBJECT
 
  public:
-  Panels(Document& document, Workflow& workflow, OtherModel& other, JobList& jobs, RecentFiles& recent,
+  Panels(Document& document, Workflow& workflow, OtherModel& other, Lab& lab, JobList& jobs, RecentFiles& recent,
          QMainWindow* window);
   [[nodiscard]] const Docks& docks() const { return docks_; }
   /// What stands in the middle while there is nothing to work on yet.
@@ -52,6 +55,7 @@ class Panels final : public QObject {
   void showProgress();
   /// Brings a panel to the front.
   void show(const QString& name);
+  void showLab(LabView::Page page);
   [[nodiscard]] int plansOnFront() const;
   /// Names and explanations have come from the engine.
   void showCatalogue();
@@ -80,11 +84,13 @@ class Panels final : public QObject {
   void addHeads();
   void addPlan();
   void addComparison();
+  void addLab();
   void addWork();
   void addNotes();
   Document& document_;
   Workflow& workflow_;
   OtherModel& other_;
+  Lab& lab_;
   JobList& jobs_;
   RecentFiles& recent_;
   QMainWindow* window_;
@@ -96,6 +102,8 @@ class Panels final : public QObject {
   ProblemBar* problemBar_ = nullptr;
   WorkPresenter* work_ = nullptr;
   QualityPresenter* quality_ = nullptr;
+  LabView* labView_ = nullptr;
+  TryView* try_ = nullptr;
 };
 
 }  // namespace kvista

@@ -89,7 +89,8 @@ Result<void> render(const RenderRequest& request, const EngineCommand& command) 
   RecentFiles recent(settings);
   QMainWindow window;
   OtherModel other(engine, jobs);
-  Panels panels(document, workflow, other, jobs, recent, &window);
+  Lab lab(document, workflow.work());
+  Panels panels(document, workflow, other, lab, jobs, recent, &window);
   panels.docks().value(request.view)->show();  // Views that are hidden are shown nothing.
   std::optional<Error> problem;
   QEventLoop loop;

@@ -39,7 +39,7 @@ constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
                               {"comparison", behind, "plans", .865, .58},
                               {"experiment", behind, "plans", .865, .58}};
 constexpr Place kTry[] = {
-    {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}};
+    {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}, {"lab", behind, "try", .74, 1}};
 
 
 // On a small screen few panels are large enough to be read; the others stand behind them.
@@ -52,7 +52,7 @@ constexpr Place kSmallCompare[] = {{"layers", first, "", .2, 1},
                                    {"experiment", behind, "plans", .8, 1},
                                    {"budget", behind, "plans", .8, 1},
                                    {"quality", behind, "plans", .8, 1}};
-constexpr Place kSmallTry[] = {{"try", first, "", 1, 1}, {"quality", behind, "try", 1, 1}, {"jobs", behind, "try", 1, 1}};
+constexpr Place kSmallTry[] = {{"try", first, "", 1, 1}, {"lab", behind, "try", 1, 1}, {"quality", behind, "try", 1, 1}, {"jobs", behind, "try", 1, 1}};
 
 struct Layout {
   const char* name;

@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QObject>
+#include <QStringList>
+
+#include "app/studio/document.h"
+#include "app/studio/engine_jobs.h"
+#include "core/protocol/lab_records.h"
+
+namespace kvista {
+
+/// Questions with answers, from JSONL files.
+struct TasksWish {
+  QStringList files;
+  int items = 0;  ///< At most this many of each file; 0: all.
+  bool beginWithBos = false;
+};
+/// Predictions along a text, and what both write behind its beginnings.
+struct AgreementWish {
+  TextSelection text;
+  int prompts = 8, promptTokens = 64, written = 64;
+};
+struct PredictorWish {
+  PredictorKind kind = PredictorKind::fastKvzip;
+  TextSelection text;
+  QString output;  ///< Where the engine runs.
+};
+
+/// Asks the engine what the evaluation lab measures, of the document's plan beside the original, and lets it train predictors. Nothing
+/// of it becomes the document's.
+class Lab final : public QObject {
+  Q_OBJECT
+
+ public:
+  Lab(const Document& document, EngineJobs& jobs) : document_(document), jobs_(jobs) {}
+
+  void askQuestions(const TasksWish& wish);
+  void measureAgreement(const AgreementWish& wish);
+  void trainPredictor(const PredictorWish& wish);
+  void cancel(std::int64_t job) { jobs_.cancel(job); }
+  /// The last job of each; 0: there was none.
+  [[nodiscard]] std::int64_t asking() const { return asking_; }
+  [[nodiscard]] std::int64_t agreeing() const { return agreeing_; }
+  [[nodiscard]] std::int64_t training() const { return training_; }
+
+ Q_SIGNALS:
+  void answered(const kvista::TasksRecord& record);
+  void agreed(const kvista::AgreementRecord& record);
+  void trained(const kvista::PredictorRecord& record);
+
+ private:
+  const Document& document_;
+  EngineJobs& jobs_;
+  std::int64_t asking_ = 0, agreeing_ = 0, training_ = 0;
+};
+
+}  // namespace kvista

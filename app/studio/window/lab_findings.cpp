@@ -1,0 +1,198 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/studio/window/lab_findings.h"
+
+#include <QCoreApplication>
+#include <QFileInfo>
+#include <cmath>
+
+#include "views/number_text.h"
+
+namespace kvista {
+namespace {
+
+class LabText {
+  Q_DECLARE_TR_FUNCTIONS(kvista::LabText)
+};
+
+constexpr qsizetype kShown = 90;  // Characters of a text in a cell.
+
+QString signedText(double value, int decimals) {
+  const QString size = decimalText(std::abs(value), decimals);
+  return (value < 0 ? QStringLiteral("−") : value > 0 ? QStringLiteral("+") : QString()) + size;
+}
+LabCell number(double value, const QString& text) { return {text, plainNumber(value)}; }
+LabCell percent(double part) { return number(part, decimalText(100 * part, 1)); }
+LabCell count(std::int64_t value) { return {countText(value), QString::number(value)}; }
+
+/// In one line; of a long text its beginning or its end.
+QString line(const QString& text, bool end) {
+  const QString flat = text.simplified();
+  if (flat.size() <= kShown) return flat;
+  return end ? QStringLiteral("…") + flat.right(kShown) : flat.left(kShown) + QStringLiteral("…");
+}
+LabCell words(const std::string& text, bool end = false) {
+  const QString whole = QString::fromStdString(text);
+  return {line(whole, end), whole, whole};
+}
+/// A token by itself, whose blanks are all there is to see.
+LabCell token(const std::string& text) {
+  QString shown = QString::fromStdString(text);
+  const QString whole = shown;
+  shown.replace(QLatin1Char('\n'), QStringLiteral("⏎"));
+  return {QStringLiteral("“%1”").arg(shown), whole};
+}
+LabCell file(const std::string& path) {
+  const QString whole = QString::fromStdString(path);
+  return {QFileInfo(whole).fileName(), whole, whole};
+}
+
+LabCell answer(const std::string& given, bool isRight) {
+  LabCell cell = words(given);
+  cell.text = (isRight ? QStringLiteral("✓ ") : QStringLiteral("✗ ")) + cell.text;
+  cell.tip = isRight ? LabText::tr("right: %1").arg(cell.tip) : LabText::tr("wrong: %1").arg(cell.tip);
+  return cell;
+}
+
+std::vector<LabCell> rowOf(const TaskAnswerRecord& each) {
+  std::vector<LabCell> row = {count(each.line), words(each.question, true), words(each.wanted), answer(each.before, each.rightBefore),
+                              answer(each.after, each.rightAfter)};
+  const auto margin = [](const std::optional<double>& value) { return value ? number(*value, signedText(*value, 2)) : LabCell{}; };
+  row.push_back(margin(each.marginBefore));
+  row.push_back(margin(each.marginAfter));
+  row.push_back(each.marginBefore && each.marginAfter ? margin(*each.marginAfter - *each.marginBefore) : LabCell{});
+  return row;
+}
+
+}  // namespace
+
+LabFindings findingsOf(const TasksRecord& record) {
+  const QString error = LabText::tr("Standard error of the accuracy: sqrt(p (1 - p) / (n - 1))");
+  const QString margin = LabText::tr("Log-likelihood of the right answer less that of the likeliest other, nats: above 0 is right");
+  LabFindings found;
+  found.summary.columns = {
+      {LabText::tr("File"), {}, false, true},
+      {LabText::tr("Measure"),
+       LabText::tr("acc: the likeliest answer is right; acc_norm: likeliest by its bytes; exact_match: what is written is the answer"),
+       false},
+      {LabText::tr("Questions")},
+      {LabText::tr("Original, %")},
+      {LabText::tr("± original"), error},
+      {LabText::tr("Plan, %")},
+      {LabText::tr("± plan"), error},
+      {LabText::tr("Difference"), LabText::tr("Percentage points, plan less original")},
+      {LabText::tr("Same answer, %"), LabText::tr("Questions that both answer alike, right or wrong")}};
+  std::vector<std::vector<LabCell>> all, changed;
+  for (const TaskFileRecord& each : record.files) {
+    for (const TaskMeasureRecord& measure : each.measures) {
+      const auto asked = static_cast<double>(measure.asked);
+      const double before = static_cast<double>(measure.rightBefore) / asked, after = static_cast<double>(measure.rightAfter) / asked;
+      found.summary.rows.push_back({file(each.file),
+                                    {QString::fromStdString(measure.name)},
+                                    count(measure.asked),
+                                    percent(before),
+                                    percent(measure.errorBefore),
+                                    percent(after),
+                                    percent(measure.errorAfter),
+                                    number(after - before, signedText(100 * (after - before), 1)),
+                                    percent(static_cast<double>(measure.same) / asked)});
+    }
+    if (each.shortened > 0 && !found.summary.rows.empty())
+      found.summary.rows.back().front().tip +=
+          LabText::tr("\n%Ln answer(s) had to be asked without the beginning of their context: the model has too few positions", nullptr,
+                      static_cast<int>(each.shortened));
+    for (const TaskAnswerRecord& given : each.answers) {
+      std::vector<LabCell> row = rowOf(given);
+      if (record.files.size() > 1) row.insert(row.begin(), file(each.file));
+      if (given.before != given.after) changed.push_back(row);
+      all.push_back(std::move(row));
+    }
+  }
+  std::vector<LabColumn> columns = {{LabText::tr("Line")},
+                                    {LabText::tr("Question"), {}, false, true},
+                                    {LabText::tr("Right answer"), {}, false, true},
+                                    {LabText::tr("Original"), {}, false, true},
+                                    {LabText::tr("Plan"), {}, false, true},
+                                    {LabText::tr("Margin"), LabText::tr("Of the original. %1").arg(margin)},
+                                    {LabText::tr("of the plan"), margin},
+                                    {LabText::tr("Change"), LabText::tr("Of the margin, nats")}};
+  if (record.files.size() > 1) columns.insert(columns.begin(), {LabText::tr("File"), {}, false});
+  found.details = {{QStringLiteral("changed"), LabText::tr("Answered differently"), {columns, std::move(changed)}},
+                   {QStringLiteral("all"), LabText::tr("All answers"), {columns, std::move(all)}}};
+  return found;
+}
+
+LabFindings findingsOf(const AgreementRecord& record) {
+  const QString divergence = LabText::tr("KL(original || plan) of the next token, nats, after both have read the text itself");
+  const QString parting = LabText::tr("Tokens before the first that differs; all %1 where none does").arg(countText(record.written));
+  LabFindings found;
+  found.summary.columns = {{LabText::tr("Tokens")},
+                           {LabText::tr("Same likeliest, %"), LabText::tr("Predictions whose likeliest token is the same")},
+                           {LabText::tr("KL"), LabText::tr("Mean. %1").arg(divergence)},
+                           {LabText::tr("median"), divergence},
+                           {LabText::tr("99 %"), LabText::tr("99th percentile. %1").arg(divergence)},
+                           {LabText::tr("largest"), divergence},
+                           {LabText::tr("Same written, %"), LabText::tr("Tokens that both wrote the same at their place")},
+                           {LabText::tr("First differs"), LabText::tr("Mean. %1").arg(parting)},
+                           {LabText::tr("median"), parting},
+                           {LabText::tr("Never"), LabText::tr("Texts that are the same to the end")}};
+  const auto nats = [](double value) { return number(value, significantText(value, 3)); };
+  found.summary.rows = {
+      {count(record.predictions),
+       percent(record.sameLikeliest),
+       nats(record.mean),
+       nats(record.median),
+       nats(record.percentile99),
+       nats(record.largest),
+       percent(record.equalTokens),
+       number(record.meanFirst, decimalText(record.meanFirst, 1)),
+       number(record.medianFirst, decimalText(record.medianFirst, 1)),
+       {LabText::tr("%1 of %2").arg(countText(record.undiverged), countText(static_cast<std::int64_t>(record.pairs.size()))),
+        QString::number(record.undiverged)}}};
+  LabTable written{{{LabText::tr("First differs"), parting},
+                    {LabText::tr("Prompt"), {}, false, true},
+                    {LabText::tr("Both write"), {}, false, true},
+                    {LabText::tr("then the original"), {}, false, true},
+                    {LabText::tr("then the plan"), {}, false, true}},
+                   {}};
+  for (const WrittenRecord& each : record.pairs)
+    written.rows.push_back({each.same < record.written ? count(each.same) : LabCell{LabText::tr("never"), QString::number(each.same)},
+                            words(each.prompt, true), words(each.shared, true), words(each.original), words(each.plan)});
+  LabTable tokens{{{LabText::tr("KL"), divergence},
+                   {LabText::tr("Window"), LabText::tr("From 0")},
+                   {LabText::tr("Token"), LabText::tr("Its place in the window, from 0")},
+                   {LabText::tr("Behind"), LabText::tr("The text before it"), false, true},
+                   {LabText::tr("the text has"), {}, false},
+                   {LabText::tr("likeliest: original"), {}, false},
+                   {LabText::tr("plan"), {}, false}},
+                  {}};
+  for (const ComparedTokenRecord& each : record.worst)
+    tokens.rows.push_back({nats(each.divergence), count(each.window), count(each.position), words(each.context, true), token(each.text),
+                           token(each.original), token(each.plan)});
+  found.details = {{QStringLiteral("written"), LabText::tr("What both wrote"), std::move(written)},
+                   {QStringLiteral("tokens"), LabText::tr("Predictions that differ most"), std::move(tokens)}};
+  return found;
+}
+
+LabFindings findingsOf(const std::vector<PredictorRecord>& records) {
+  LabFindings found;
+  found.summary.columns = {
+      {LabText::tr("File"), {}, false, true},
+      {LabText::tr("For the policy"), {}, false},
+      {LabText::tr("Windows")},
+      {LabText::tr("held out")},
+      {LabText::tr("Tokens of each")},
+      {LabText::tr("Correlation"), LabText::tr("Of what it foretells and what is true, over the tokens of the windows held out")}};
+  for (const PredictorRecord& each : records) {
+    const QString policy = QString::fromStdString(nameIn(kPredictorKinds, each.kind));
+    found.summary.rows.push_back({file(each.file),
+                                  {policy},
+                                  count(each.windows),
+                                  count(each.heldOutWindows),
+                                  count(each.window),
+                                  number(each.correlation, decimalText(each.correlation, 3))});
+  }
+  return found;
+}
+
+}  // namespace kvista

@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QObject>
+#include <optional>
+#include <vector>
+
+#include "app/studio/document.h"
+#include "app/studio/job_list.h"
+#include "app/studio/lab.h"
+#include "views/lab_view.h"
+
+namespace kvista {
+
+/// Shows what the lab measured of the open plan, how far its work is, and what was trained for the open model.
+class LabPresenter final : public QObject {
+  Q_OBJECT
+
+ public:
+  LabPresenter(Document& document, Lab& lab, JobList& jobs, LabView& view);
+
+ Q_SIGNALS:
+  /// "plan.questions", ...
+  void actionRequested(const QString& id);
+
+ private:
+  void showFindings();
+  void showWork();
+  [[nodiscard]] std::int64_t jobOf(LabView::Page page) const;
+  /// Of the open model and its plan as it is now.
+  [[nodiscard]] bool isOpen(const std::string& model, const std::string& plan) const;
+  Document& document_;
+  Lab& lab_;
+  JobList& jobs_;
+  LabView& view_;
+  std::string questionsModel_, agreementModel_, predictorsModel_;  // By content.
+  std::optional<TasksRecord> questions_;
+  std::optional<AgreementRecord> agreement_;
+  std::vector<PredictorRecord> predictors_;
+};
+
+}  // namespace kvista

@@ -1,0 +1,173 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The evaluation lab in the window, with a real engine on the demo model.
+#include <QCheckBox>
+#include <QLabel>
+#include <QListWidget>
+#include <QTableView>
+#include <filesystem>
+
+#include "app/studio/window/lab_dialog.h"
+#include "app/studio/window/lab_findings.h"
+#include "tests/unit/studio/real_engine.h"
+#include "views/lab_view.h"
+
+namespace kvista::test {
+namespace {
+
+using Page = LabView::Page;
+
+class LabWindow : public RealEngine {
+ protected:
+  [[nodiscard]] LabView& view() const { return *window->findChild<LabView*>(); }
+  [[nodiscard]] const QAbstractItemModel& cells(const char* name) const {
+    return *window->findChild<QTableView*>(QLatin1String(name))->model();
+  }
+  [[nodiscard]] QString cell(const char* name, int row, int column) const { return cells(name).index(row, column).data().toString(); }
+};
+
+TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
+  startWithEngine();
+  for (const char* id : {"plan.questions", "plan.agreement", "plan.predictor"}) EXPECT_FALSE(action(id)->isEnabled()) << id;
+  calibrateDemo();
+
+  answer("plan.questions", "questionsDialog", {{"items", 3}});
+  ASSERT_TRUE(waitFor([this] { return isIdle() && cells("labSummary").rowCount() > 0; })) << window->facts().dump(1);
+  EXPECT_EQ(view().page(), Page::questions);
+  EXPECT_TRUE(view().isVisible()) << "the panel comes to sight";
+  EXPECT_EQ(cells("labSummary").rowCount(), 2) << "acc and acc_norm";
+  EXPECT_EQ(cell("labSummary", 0, 0), "questions.jsonl");
+  EXPECT_EQ(cell("labSummary", 0, 2), "3");
+  EXPECT_EQ(view().plainTable().header.size(), 8);
+
+  answer("plan.agreement", "agreementDialog", {{"window", 64}, {"windows", 2}, {"prompts", 2}, {"promptTokens", 8}, {"written", 6}});
+  ASSERT_TRUE(waitFor([this] { return isIdle() && view().page() == Page::agreement && cells("labSummary").rowCount() > 0; }))
+      << window->facts().dump(1);
+  EXPECT_EQ(cell("labSummary", 0, 0), "126");
+  EXPECT_EQ(cells("labDetails").rowCount(), 2) << "what both wrote";
+
+  const std::filesystem::path file = home.filePath("demo.gate").toStdString();
+  action("plan.predictor")->trigger();
+  QDialog* asked = dialog("predictorDialog");
+  ASSERT_TRUE(asked);
+  EXPECT_TRUE(asked->findChild<QLineEdit*>("predictorFile")->text().endsWith("model.gate"));
+  asked->findChild<QLineEdit*>("predictorFile")->setText(QString::fromStdString(file.string()));
+  asked->findChild<QSpinBox*>("window")->setValue(64);
+  asked->findChild<QSpinBox*>("windows")->setValue(4);
+  asked->findChild<QPushButton*>("startButton")->click();
+  ASSERT_TRUE(waitFor([this] { return isIdle() && view().page() == Page::predictors && cells("labSummary").rowCount() > 0; }))
+      << window->facts().dump(1);
+  EXPECT_TRUE(std::filesystem::exists(file));
+  EXPECT_EQ(cell("labSummary", 0, 1), "fast-kvzip");
+  EXPECT_EQ(cell("labSummary", 0, 3), "1");
+  EXPECT_FALSE(cell("labSummary", 0, 5).isEmpty());
+  EXPECT_TRUE(view().findChild<QLabel*>("labStatus")->text().contains("correlation"));
+
+  // Another plan's figures go, and come back with the plan; what was trained is the model's.
+  ASSERT_TRUE(document().setTarget({Target::Kind::share, 0.25}));
+  ASSERT_TRUE(waitFor([this] { return isIdle(); }));
+  EXPECT_EQ(cells("labSummary").rowCount(), 1);
+  view().showPage(Page::questions);
+  EXPECT_EQ(cells("labSummary").rowCount(), 0);
+  action("edit.undo")->trigger();
+  EXPECT_TRUE(waitFor([this] { return cells("labSummary").rowCount() == 2; }));
+
+  // What takes long is stopped, and what was known stays.
+  answer("plan.agreement", "agreementDialog", {{"window", 256}, {"windows", 0}});
+  auto* stop = view().findChild<QPushButton*>("stopLab");
+  ASSERT_TRUE(waitFor([&] { return stop->isVisible() && view().findChild<QLabel*>("labStatus")->text().contains("compare"); }));
+  stop->click();
+  ASSERT_TRUE(waitFor([this] { return isIdle(); }));
+  EXPECT_EQ(view().findChild<QLabel*>("labStatus")->text(), "Stopped.");
+  EXPECT_EQ(cell("labSummary", 0, 0), "126");
+  EXPECT_TRUE(window->facts().at("problems").empty());
+}
+
+TEST_F(LabWindow, DialogsComeBackAsTheyWereFilledIn) {
+  const TextSelection text{{"/a.txt"}, 0, 0, 0, {}, false};
+  LabDialog first(LabDialog::Purpose::predictor, madeUpModel(), text, "/out.gate", nullptr);
+  auto* start = first.findChild<QPushButton*>("startButton");
+  EXPECT_TRUE(start->isEnabled());
+  first.findChild<QSpinBox*>("windows")->setValue(1);
+  EXPECT_FALSE(start->isEnabled()) << "one of them is held out";
+  first.findChild<QSpinBox*>("windows")->setValue(12);
+  first.findChild<QLineEdit*>("predictorFile")->clear();
+  EXPECT_FALSE(start->isEnabled());
+  first.findChild<QLineEdit*>("predictorFile")->setText("/other.gate");
+  first.findChild<QComboBox*>("predictorKind")->setCurrentIndex(1);
+  LabDialog second(LabDialog::Purpose::predictor, madeUpModel(), {}, "/out.gate", nullptr);
+  EXPECT_FALSE(second.findChild<QPushButton*>("startButton")->isEnabled()) << "no text";
+  second.setState(first.state());
+  EXPECT_EQ(second.predictor().kind, kPredictorKinds[1].value);
+  EXPECT_EQ(second.predictor().output, "/other.gate");
+  EXPECT_EQ(second.predictor().text.windows, 12);
+  EXPECT_EQ(second.predictor().text.paths, text.paths);
+  EXPECT_EQ(second.state(), first.state());
+
+  LabDialog questions(LabDialog::Purpose::questions, madeUpModel(), {{"/q.jsonl"}, 0, 0, 0, {}, false}, {}, nullptr);
+  questions.findChild<QCheckBox*>("beginWithBos")->setChecked(true);
+  questions.setState({{"items", "many"}, {"files", 5}});
+  EXPECT_EQ(questions.questions().files, QStringList{"/q.jsonl"}) << "what does not fit is left as it is";
+  EXPECT_EQ(questions.questions().items, 0);
+  EXPECT_TRUE(questions.questions().beginWithBos);
+}
+
+TEST(LabFindings, SetsAnswersThatDifferApart) {
+  TasksRecord record{"ab",
+                     {{"/x/q.jsonl",
+                       2,
+                       {{"acc", 4, 3, 2, 0.25, 0.5, 3}},
+                       {{1, "Who?", " me", " me", " you", true, false, 0.5, -0.25}, {2, "What?", "it", "it", "it", true, true}}}}};
+  const LabFindings found = findingsOf(record);
+  ASSERT_EQ(found.summary.rows.size(), 1U);
+  const auto& row = found.summary.rows[0];
+  ASSERT_EQ(row.size(), found.summary.columns.size());
+  EXPECT_EQ(row[0].text, "q.jsonl");
+  EXPECT_TRUE(row[0].tip.contains("too few positions"));
+  EXPECT_EQ(row[3].text, "75.0");
+  EXPECT_EQ(row[3].plain, "0.75");
+  EXPECT_EQ(row[7].text, "−25.0");
+  ASSERT_EQ(found.details.size(), 2U);
+  ASSERT_EQ(found.details[0].table.rows.size(), 1U);
+  EXPECT_EQ(found.details[1].table.rows.size(), 2U);
+  const auto& changed = found.details[0].table.rows[0];
+  EXPECT_EQ(changed[3].text, "✓ me");
+  EXPECT_EQ(changed[4].text, "✗ you");
+  EXPECT_EQ(changed[7].text, "−0.75");
+  EXPECT_EQ(found.details[1].table.rows[1][7].text, "") << "what is written has no margin";
+  record.files.push_back(record.files[0]);
+  EXPECT_EQ(findingsOf(record).details[0].table.columns.front().name, "File") << "once there are several";
+}
+
+TEST(LabFindings, SaysWhereTextsPart) {
+  AgreementRecord record{"ab",
+                         {"a.txt"},
+                         64,
+                         126,
+                         0.75,
+                         0.1,
+                         0.05,
+                         0.9,
+                         1.5,
+                         {{1, 3, 1.5, "a b", "\n", " d", "e"}},
+                         12,
+                         8,
+                         0.5,
+                         4,
+                         3.5,
+                         1,
+                         {{"Once", 3, "up on a", "time", "day"}, {"Then", 8, "all the same", "", ""}}};
+  const LabFindings found = findingsOf(record);
+  EXPECT_EQ(found.summary.rows[0].back().text, "1 of 2");
+  const auto& written = found.details[0].table.rows;
+  EXPECT_EQ(written[0][0].text, "3");
+  EXPECT_EQ(written[1][0].text, "never");
+  EXPECT_EQ(written[1][0].plain, "8");
+  EXPECT_EQ(found.details[1].table.rows[0][4].text, "“⏎”");
+  for (const LabDetails& each : found.details)
+    for (const auto& row : each.table.rows) EXPECT_EQ(row.size(), each.table.columns.size());
+}
+
+}  // namespace
+}  // namespace kvista::test
