@@ -79,7 +79,7 @@ def test_allowed_loss(statistics, tmp_path):
 def test_an_eps_is_a_target_and_is_said(statistics, tmp_path):
     said = plan(statistics, tmp_path / "p.kvista", "--method", "kqsvd", "--allocator", "head-mean", "--eps", 0.3)
     assert 0 < said["eps"] <= 0.3 and said["bytesPerToken"] == said["requestedBytesPerToken"] and 0 < said["share"] < 1
-    assert len(set(said["ranks"])) > 2
+    assert len(set(said["ranks"])) > 1
     done = run("plan", MODEL, "--stats", statistics, "--method", "kqsvd", "--eps", 0.3, "-o", tmp_path / "q.kvista", code=USAGE)
     assert "knows no eps" in complaint(done)
 
