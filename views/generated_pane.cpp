@@ -16,27 +16,32 @@
 namespace kvista {
 
 GeneratedPane::GeneratedPane(const QString& id, const QString& name, QWidget* parent)
-    : QWidget(parent), facts_(new ElidedLabel(this)), remark_(new QLabel(this)), text_(new QPlainTextEdit(this)) {
-  auto* title = new QLabel(name, this);
-  title->setFont(textFont(TextRole::strong));
+    : QWidget(parent), title_(new QLabel(this)), facts_(new ElidedLabel(this)), remark_(new QLabel(this)), text_(new QPlainTextEdit(this)) {
+  title_->setFont(textFont(TextRole::strong));
   facts_->setObjectName(id + QStringLiteral("Facts"));
   remark_->setObjectName(id + QStringLiteral("Remark"));
   remark_->setFont(textFont(TextRole::strong));
   text_->setReadOnly(true);
   text_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
   text_->setTabChangesFocus(true);
-  text_->setAccessibleName(tr("Text of %1").arg(name));
   text_->setPlaceholderText(tr("What it writes appears here."));
   auto* line = new QHBoxLayout;
   line->setSpacing(8);
-  line->addWidget(title);
-  line->addWidget(facts_, 1);
+  line->addWidget(title_, 1);
   line->addWidget(remark_);
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(6);
   column->addLayout(line);
+  column->addWidget(facts_);
   column->addWidget(text_, 1);
+  setName(name);
+}
+
+void GeneratedPane::setName(const QString& name, const QString& explanation) {
+  title_->setText(name);
+  title_->setToolTip(explanation);
+  text_->setAccessibleName(tr("Text of %1").arg(name));
 }
 
 void GeneratedPane::clear() {

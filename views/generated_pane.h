@@ -17,6 +17,7 @@ class GeneratedPane final : public QWidget {
  public:
   /// `id` names its parts for programs that drive the window: "original" gives "originalFacts".
   GeneratedPane(const QString& id, const QString& name, QWidget* parent);
+  void setName(const QString& name, const QString& explanation = {});
   void clear();
   /// A turn of a conversation: what was said stands above what the model answers, below what was said before.
   void beginTurn(const QString& said);
@@ -30,7 +31,7 @@ class GeneratedPane final : public QWidget {
   [[nodiscard]] QLabel* remark() const { return remark_; }
 
  private:
-  QLabel *facts_, *remark_;
+  QLabel *title_, *facts_, *remark_;
   QPlainTextEdit* text_;
   int answerBegins_ = 0;  // In the text.
   std::int64_t tokens_ = 0, cacheBytes_ = 0;

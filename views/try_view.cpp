@@ -58,9 +58,9 @@ TryView::TryView(QWidget* parent) : View(parent) {
   row->setSpacing(kMargin);
   original_ = new GeneratedPane(QStringLiteral("original"), tr("Original"), answers);
   plan_ = new GeneratedPane(QStringLiteral("plan"), tr("Plan"), answers);
-  ratio_ = plan_->remark();
-  row->addWidget(original_, 1);
-  row->addWidget(plan_, 1);
+  underPolicy_ = new GeneratedPane(QStringLiteral("policy"), tr("Policy"), answers);
+  for (GeneratedPane* pane : {original_, plan_, underPolicy_}) row->addWidget(pane, 1);
+  underPolicy_->hide();
   QSplitter* above = split("prompt", Qt::Horizontal, makePrompt(), answers, {24, 76});
   QSplitter* below = split("texts", Qt::Horizontal, makeTokens(), makeFiles(), {52, 48});
   above->setContentsMargins(kMargin, kMargin, kMargin, 8);
@@ -132,6 +132,8 @@ QWidget* TryView::makePrompt() {
   seed_->setToolTip(tr("The same seed draws the same tokens."));
   for (QAbstractSpinBox* box : {static_cast<QAbstractSpinBox*>(tokens_), static_cast<QAbstractSpinBox*>(temperature_), static_cast<QAbstractSpinBox*>(seed_)})
     box->setButtonSymbols(QAbstractSpinBox::NoButtons);
+  policy_ = new PolicyChoice(part);
+  policy_->setObjectName(QStringLiteral("tryPolicy"));
   chat_ = new QCheckBox(part);
   chat_->setChecked(true);
   generate_ = new QPushButton(tr("Generate"), part);
@@ -153,6 +155,7 @@ QWidget* TryView::makePrompt() {
   form->addRow(tr("Tokens"), tokens_);
   form->addRow(tr("Temperature"), temperature_);
   form->addRow(tr("Seed"), seed_);
+  form->addRow(policy_);
   auto* column = new QVBoxLayout(part);
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(6);
@@ -167,7 +170,12 @@ QWidget* TryView::makePrompt() {
   column->addWidget(reason_);
 
   connect(prompt_, &QPlainTextEdit::textChanged, this, &TryView::updateButtons);
-  connect(generate_, &QPushButton::clicked, this, [this] { Q_EMIT generateRequested(prompt(), settings()); });
+  connect(generate_, &QPushButton::clicked, this, [this] {
+    asked_ = policy_->policy();
+    underPolicy_->setVisible(!asked_.isEmpty());
+    underPolicy_->setName(asked_.section(QLatin1Char(' '), 0, 0), asked_);
+    Q_EMIT generateRequested(prompt(), settings());
+  });
   connect(newConversation_, &QPushButton::clicked, this, &TryView::newConversationRequested);
   connect(stop_, &QPushButton::clicked, this, [this] {
     stop_->setEnabled(false);
@@ -313,29 +321,37 @@ void TryView::setGenerating(bool generating) {
 void TryView::beginTurn(const QString& said, bool first) {
   if (first) endConversation();
   inTurn_ = inConversation_ = true;
-  for (GeneratedPane* pane : {original_, plan_}) pane->beginTurn(said);
+  for (GeneratedPane* pane : {original_, plan_, underPolicy_}) pane->beginTurn(said);
   updateButtons();
 }
 
 void TryView::endConversation() {
   inConversation_ = false;
-  original_->clear();
-  plan_->clear();
+  for (GeneratedPane* pane : {original_, plan_, underPolicy_}) pane->clear();
   updateButtons();
 }
 
 void TryView::appendPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes) {
   (compressed ? plan_ : original_)->append(text, tokens, cacheBytes);
-  showRatio();
+  showRatios();
 }
 
-/// Bytes a token of both sides: one may have written more than the other.
-void TryView::showRatio() {
-  ratio_->clear();
-  if (original_->tokens() <= 0 || plan_->tokens() <= 0 || plan_->cacheBytes() <= 0) return;
-  const double before = static_cast<double>(original_->cacheBytes()) / static_cast<double>(original_->tokens());
-  const double after = static_cast<double>(plan_->cacheBytes()) / static_cast<double>(plan_->tokens());
-  ratio_->setText(tr("%1 times smaller").arg(decimalText(before / after, 1)));
+void TryView::appendPolicyPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes) {
+  const QString name = asked_.section(QLatin1Char(' '), 0, 0);
+  underPolicy_->setName(compressed ? tr("Plan with %1").arg(name) : tr("Original with %1").arg(name), asked_);
+  underPolicy_->append(text, tokens, cacheBytes);
+  showRatios();
+}
+
+/// Bytes a token read of each side: one may have written more than the other.
+void TryView::showRatios() {
+  for (const GeneratedPane* pane : {plan_, underPolicy_}) {
+    pane->remark()->clear();
+    if (original_->tokens() <= 0 || pane->tokens() <= 0 || pane->cacheBytes() <= 0) continue;
+    const double before = static_cast<double>(original_->cacheBytes()) / static_cast<double>(original_->tokens());
+    const double after = static_cast<double>(pane->cacheBytes()) / static_cast<double>(pane->tokens());
+    pane->remark()->setText(tr("%1 times smaller").arg(decimalText(before / after, 1)));
+  }
 }
 
 void TryView::setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after) {
@@ -377,7 +393,8 @@ PlainTable TryView::plainTable() const {
 }
 
 GenerateSettings TryView::settings() const {
-  return {tokens_->value(), temperature_->value(), seed_->value(), chat_->isChecked() && !chat_->property("template").toString().isEmpty()};
+  return {tokens_->value(), temperature_->value(), seed_->value(), chat_->isChecked() && !chat_->property("template").toString().isEmpty(),
+          policy_->policy()};
 }
 
 QString TryView::prompt() const { return prompt_->toPlainText(); }

@@ -8,6 +8,7 @@
 
 #include "views/evaluations_model.h"
 #include "views/plain_table.h"
+#include "views/policy_choice.h"
 #include "views/retrieval_model.h"
 #include "views/view.h"
 
@@ -27,6 +28,7 @@ struct GenerateSettings {
   double temperature = 0;  ///< 0: always the likeliest token.
   int seed = 0;
   bool chatTemplate = false;
+  QString policy = {};  ///< In a line; empty: none.
   bool operator==(const GenerateSettings&) const = default;
 };
 
@@ -34,7 +36,7 @@ class GeneratedPane;
 class RetrievalTables;
 class TokenLossText;
 
-/// Original and plan side by side: generated text with both caches' sizes, the loss of every token, perplexity on files.
+/// Original and plan, and one of them under a policy, side by side: generated text with both caches' sizes, the loss of every token, perplexity on files.
 class TryView final : public View {
   Q_OBJECT
 
@@ -55,6 +57,9 @@ class TryView final : public View {
   void setFilesElsewhere(bool elsewhere) { elsewhere_ = elsewhere; }
   /// Text that one side has written, and its cache afterwards.
   void appendPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
+  /// The same of the side with a policy, which has its pane while one was asked for. `compressed`: it is the plan's, not the original's.
+  void appendPolicyPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
+  void setPolicies(const std::vector<PolicyChoice::Line>& lines) { policy_->setPolicies(lines); }
   void setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after);
   void setEvaluations(const std::vector<EvaluationRow>& rows);
   /// The perplexities.
@@ -85,7 +90,7 @@ class TryView final : public View {
   QWidget* makeTokens();
   QWidget* makeFiles();
   void updateButtons();
-  void showRatio();
+  void showRatios();
   void showLosses();
 
   /// Two parts with a line between them that can be dragged.
@@ -102,8 +107,10 @@ class TryView final : public View {
   QDoubleSpinBox* temperature_;
   QCheckBox* chat_;
   QPushButton *generate_, *stop_, *newConversation_, *measureTokens_, *lossesOfFile_, *measureFiles_;
-  QLabel *reason_, *noChat_, *ratio_, *means_, *piece_, *legend_;
-  GeneratedPane *original_, *plan_;
+  QLabel *reason_, *noChat_, *means_, *piece_, *legend_;
+  GeneratedPane *original_, *plan_, *underPolicy_;
+  PolicyChoice* policy_;
+  QString asked_;  // The policy that is being written with.
   TokenLossText* tokenText_;
   EvaluationsModel* evaluations_;
   RetrievalTables* retrieval_;

@@ -14,10 +14,10 @@ namespace {
 
 using nlohmann::json;
 
-/// What both sides have written, whole.
+/// What all sides have written, whole.
 struct GeneratedTexts {
   GeneratedPiece original;
-  std::optional<GeneratedPiece> plan;
+  std::optional<GeneratedPiece> plan, policy;
 };
 
 Result<GeneratedTexts> readTexts(const json& answer) {
@@ -25,6 +25,9 @@ Result<GeneratedTexts> readTexts(const json& answer) {
   KVISTA_ASSIGN(texts.original, read<GeneratedPiece>(field(answer, "original")));
   if (const json& plan = field(answer, "plan"); !plan.is_null()) {
     KVISTA_ASSIGN(texts.plan, read<GeneratedPiece>(plan));
+  }
+  if (const json& policy = field(answer, "policy"); !policy.is_null()) {
+    KVISTA_ASSIGN(texts.policy, read<GeneratedPiece>(policy));
   }
   return texts;
 }
@@ -68,8 +71,9 @@ void Trial::generate(const GenerationWish& wish) {
   params["chat"] = wish.chat;
   params["temperature"] = wish.temperature;
   params["seed"] = wish.seed;
+  if (!wish.policy.isEmpty()) params["policy"] = wish.policy.toStdString();
   for (const GenerationWish::Turn& turn : wish.turns)
-    for (const auto& [list, answer] : {std::pair{"turns", turn.original}, std::pair{"planTurns", turn.plan}}) {
+    for (const auto& [list, answer] : {std::pair{"turns", turn.original}, std::pair{"planTurns", turn.plan}, std::pair{"policyTurns", turn.policy}}) {
       params[list].push_back({{"role", "user"}, {"content", turn.said.toStdString()}});
       params[list].push_back({{"role", "assistant"}, {"content", answer.toStdString()}});
     }
@@ -79,13 +83,14 @@ void Trial::generate(const GenerationWish& wish) {
     if (isCurrent(number)) {
       finishSide(texts.original, generation_->original);
       if (texts.plan) finishSide(*texts.plan, generation_->plan);
+      if (texts.policy) finishSide(*texts.policy, generation_->policy);
     }
     endGeneration(number);
     return QString();
   };
   const auto progress = [this, number](const ProgressRecord& record) {
     if (!record.piece || !isCurrent(number)) return;
-    (record.piece->compressed ? generation_->plan : generation_->original) += record.piece->text.size();
+    (record.piece->underPolicy ? generation_->policy : record.piece->compressed ? generation_->plan : generation_->original) += record.piece->text.size();
     Q_EMIT piece(*record.piece);
   };
   generation_->job = jobs_.start<GeneratedTexts>(

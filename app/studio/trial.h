@@ -22,9 +22,10 @@ struct GenerationWish {
   std::uint64_t seed = 0;
   /// What was said before, from the first prompt on; each side has answered in its own words.
   struct Turn {
-    QString said, original, plan;
+    QString said, original, plan, policy;
   };
   std::vector<Turn> turns = {};
+  QString policy = {};  ///< In a line; empty: none.
 };
 
 /// Tries the document's plan out beside the original: both write, and lose, and look for what was planted. Nothing of it
@@ -56,7 +57,7 @@ class Trial final : public QObject {
   struct Generation {
     int number = 0;
     std::int64_t job = 0;
-    std::size_t original = 0, plan = 0;  // Bytes of each side's text that were handed on.
+    std::size_t original = 0, plan = 0, policy = 0;  // Bytes of each side's text that were handed on.
   };
   void askTokenLosses(const QString& name, const nlohmann::json& params);
   [[nodiscard]] bool isCurrent(int number) const { return generation_ && generation_->number == number; }

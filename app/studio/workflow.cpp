@@ -98,6 +98,7 @@ json Workflow::exportParams(const ExportWish& wish) const {
   if (wish.shardBytes > 0) params["shardBytes"] = wish.shardBytes;
   params["target"] = wish.target.toStdString();
   params["overwrite"] = wish.overwrite;
+  if (!wish.policy.isEmpty()) params["policy"] = wish.policy.toStdString();
   return params;
 }
 
@@ -250,7 +251,6 @@ void Workflow::propose(PlanWish wish, const QString& name, const QString& text) 
   work_.whenItFits(memoryParams({"makePlan"}), name, begin, [this] { Q_EMIT notPlanned(); });
 }
 
-void Workflow::measure(const TextSelection& text) {
 void Workflow::shareLayers(const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
   json params = modelParams(document_);
   params["statistics"] = document_.statistics()->path;
@@ -263,6 +263,7 @@ void Workflow::shareLayers(const SharingQuestion& question, QObject* context, st
   work_.preview<SharingRecord>(tr("Layers that share a cache"), "shareLayers", params, read<SharingRecord>, context, std::move(done));
 }
 
+void Workflow::measure(const TextSelection& text) {
   json params = planParams(document_);
   params["text"] = toJson(text);
   const QString name = tr("Measure on %1").arg(nameOf(text));

@@ -47,6 +47,7 @@ struct ExportWish {
   bool overwrite = false;
   QString weightDtype = {};        ///< Empty: tensors that are carried over stay as they are.
   qint64 shardBytes = 0;           ///< Most bytes of a weight file; 0: the usual.
+  QString policy = {};             ///< In a line; empty: none.
 };
 
 /// What an experiment is asked for; the calibration is the document's.
@@ -78,9 +79,9 @@ class Workflow final : public QObject {
   /// The plan anew with the groups that a grouping makes of every layer, its settings and bytes being kept. For
   /// groupings that need spectra which the document does not have.
   void regroup(const std::string& grouping, int groupSize, const QString& text);
-  void measure(const TextSelection& text);
   /// Needs statistics. Only the newest question is answered.
   void shareLayers(const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done);
+  void measure(const TextSelection& text);
   /// Trains the plan's factors; those that come are the document's (see setRefined), and are kept when it is cancelled.
   void refine(const RefineWish& wish);
   /// Many methods side by side; what is measured comes as rows while it goes on.

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <QPlainTextEdit>
+#include <QPushButton>
 #include <QToolButton>
 #include <cmath>
 #include <limits>
@@ -57,6 +58,16 @@ View* makeTryRetrieval() {
   return view;
 }
 
+View* makeTryPolicy() {
+  auto* view = static_cast<TryView*>(makeTry());
+  view->setPolicies({{QStringLiteral("snapkv share=0.5"), QStringLiteral("What the last queries look at, with its neighbours")},
+                     {QStringLiteral("kivi"), QStringLiteral("Keys per channel in blocks of tokens, values per token")}});
+  view->findChild<PolicyChoice*>()->setEditText(QStringLiteral("snapkv share=0.5 interval=16"));
+  view->findChild<QPushButton*>(QStringLiteral("generate"))->click();
+  view->appendPolicyPiece(true, QStringLiteral(" With more than usual eagerness did Catherine hasten to the rooms the next day, and smile, and be met."), 104, 121'344);
+  return view;
+}
+
 View* makeEmptyTry() {
   auto* view = new TryView;
   view->setUnavailable(QStringLiteral("Open a model first."));
@@ -93,6 +104,7 @@ View* makeProvenance() {
 
 Exhibit tryViewExhibit() { return {"try", makeTry}; }
 Exhibit tryRetrievalExhibit() { return {"try-retrieval", makeTryRetrieval}; }
+Exhibit tryPolicyExhibit() { return {"try-policy", makeTryPolicy}; }
 Exhibit emptyTryExhibit() { return {"try-empty", makeEmptyTry}; }
 Exhibit guideExhibit() { return {"guide", makeGuide}; }
 Exhibit firstGuideExhibit() { return {"guide-first", makeFirstGuide}; }

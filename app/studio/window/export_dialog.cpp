@@ -64,6 +64,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
       container_(new QComboBox(this)),
       dtype_(new QComboBox(this)),
       weightDtype_(new QComboBox(this)),
+      policy_(new PolicyChoice(this)),
       shard_(new QDoubleSpinBox(this)),
       target_(new QLineEdit(suggestedTarget, this)),
       overwrite_(new QCheckBox(tr("replace an earlier export there"), this)),
@@ -113,6 +114,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   formLayout->addRow(tr("New tensors as"), dtype_);
   formLayout->addRow(tr("All others"), weightDtype_);
   formLayout->addRow(tr("Files of at most"), shard_);
+  formLayout->addRow(tr("Policy"), policy_);
   formLayout->addRow(tr("Folder"), where);
   formLayout->addRow(QString(), overwrite_);
   formLayout->addRow(tr("Dry run"), preview_);
@@ -130,6 +132,8 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   });
   connect(form_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
   for (QComboBox* box : {container_, dtype_, weightDtype_}) connect(box, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
+  policy_->setObjectName(QStringLiteral("exportPolicy"));
+  connect(policy_, &QComboBox::editTextChanged, this, &ExportDialog::ask);
   connect(shard_, &QDoubleSpinBox::valueChanged, this, &ExportDialog::ask);
   connect(target_, &QLineEdit::textChanged, this, &ExportDialog::ask);
   connect(overwrite_, &QCheckBox::toggled, this, &ExportDialog::ask);
@@ -143,6 +147,7 @@ QString ExportDialog::dtype() const { return dtype_->currentText(); }
 QString ExportDialog::weightDtype() const { return weightDtype_->currentData().toString(); }
 qint64 ExportDialog::shardBytes() const { return shard_->isEnabled() ? std::llround(shard_->value() * kBytesOfGigabyte) : 0; }
 QString ExportDialog::target() const { return target_->text().trimmed(); }
+QString ExportDialog::policy() const { return policy_->policy(); }
 bool ExportDialog::overwrite() const { return overwrite_->isChecked(); }
 
 bool ExportDialog::canExport() const { return write_->isEnabled(); }

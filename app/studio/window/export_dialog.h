@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/protocol/records.h"
+#include "views/policy_choice.h"
 
 class QCheckBox;
 class QComboBox;
@@ -34,6 +35,9 @@ class ExportDialog final : public QDialog {
   [[nodiscard]] qint64 shardBytes() const;
   [[nodiscard]] QString target() const;
   [[nodiscard]] bool overwrite() const;
+  /// That the model code keeps its cache small with, in a line; empty: none.
+  [[nodiscard]] QString policy() const;
+  void setPolicies(const std::vector<PolicyChoice::Line>& lines) { policy_->setPolicies(lines); }
   /// The dry run has found nothing against it.
   [[nodiscard]] bool canExport() const;
   void showPreview(const Result<ExportPreview>& preview);
@@ -50,6 +54,7 @@ class ExportDialog final : public QDialog {
   QComboBox* form_;
   QComboBox* container_;
   QComboBox *dtype_, *weightDtype_;
+  PolicyChoice* policy_;
   QDoubleSpinBox* shard_;
   QLineEdit* target_;
   QCheckBox* overwrite_;

@@ -13,6 +13,7 @@
 #include "app/studio/places.h"
 #include "app/studio/window/command_palette.h"
 #include "app/studio/window/export_dialog.h"
+#include "app/studio/window/policy_lines.h"
 #include "app/studio/window/experiment_dialog.h"
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/figure_file.h"
@@ -78,11 +79,11 @@ void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
 void MainWindow::makePlan() {
   auto* dialog = new PlanDialog(document_.catalogue(), document_.plan(), this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
-  connect(dialog, &QDialog::accepted, this, [this, dialog] {
   if (document_.statistics())
     dialog->setSharing([this](const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
       workflow_.shareLayers(question, context, std::move(done));
     });
+  connect(dialog, &QDialog::accepted, this, [this, dialog] {
     PlanWish wish = dialog->wish();
     const QString name = tr("Plan anew: %1").arg(QString::fromStdString(wish.method));
     workflow_.propose(std::move(wish), name);
@@ -149,11 +150,12 @@ void MainWindow::exportPlan() {
   auto* dialog = new ExportDialog(document_.catalogue().forms,
                                   QStringLiteral("%1/%2-smaller").arg(beside, model.completeBaseName()), this);
   dialog->setElsewhere(workflow_.host().has_value());
+  dialog->setPolicies(policyLines(document_.catalogue()));
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   exportDialog_ = dialog;
   const auto wish = [dialog] {
     return ExportWish{dialog->form(),      dialog->container(),   dialog->dtype(),     dialog->target(),
-                      dialog->overwrite(), dialog->weightDtype(), dialog->shardBytes()};
+                      dialog->overwrite(), dialog->weightDtype(), dialog->shardBytes(), dialog->policy()};
   };
   connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
     workflow_.forecastMemory({"export"}, dialog, [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });

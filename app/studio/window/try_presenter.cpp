@@ -29,8 +29,12 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
     view_.setGenerating(false);
   });
   connect(&trial_, &Trial::piece, this, [this](const GeneratedPiece& piece) {
-    if (turn_) (piece.compressed ? turn_->plan : turn_->original) += QString::fromStdString(piece.text);
-    view_.appendPiece(piece.compressed, QString::fromStdString(piece.text), piece.tokens, piece.cacheBytes);
+    const QString text = QString::fromStdString(piece.text);
+    if (turn_) (piece.underPolicy ? turn_->policy : piece.compressed ? turn_->plan : turn_->original) += text;
+    if (piece.underPolicy)
+      view_.appendPolicyPiece(piece.compressed, text, piece.tokens, piece.cacheBytes);
+    else
+      view_.appendPiece(piece.compressed, text, piece.tokens, piece.cacheBytes);
   });
   connect(&view_, &TryView::measureRequested, this, [this](const QStringList& paths) {
     TextSelection text;
@@ -76,13 +80,14 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
 }
 
 void TryPresenter::generate(const QString& prompt, const GenerateSettings& settings) {
-  // Another plan has not said what stands there.
-  if (!settings.chatTemplate || conversationPlan_ != document_.planFingerprint()) turns_.clear();
-  conversationPlan_ = document_.planFingerprint();
+  // Another plan, or policy, has not said what stands there.
+  const std::string spokenBy = document_.planFingerprint() + " " + settings.policy.toStdString();
+  if (!settings.chatTemplate || conversationPlan_ != spokenBy) turns_.clear();
+  conversationPlan_ = spokenBy;
   turn_.reset();
   if (settings.chatTemplate) {
     view_.beginTurn(prompt, turns_.empty());
-    turn_ = GenerationWish::Turn{prompt, {}, {}};
+    turn_ = GenerationWish::Turn{prompt, {}, {}, {}};
   }
   view_.setGenerating(true);
   trial_.generate({.prompt = prompt,
@@ -90,7 +95,8 @@ void TryPresenter::generate(const QString& prompt, const GenerateSettings& setti
                    .chat = settings.chatTemplate,
                    .temperature = settings.temperature,
                    .seed = static_cast<std::uint64_t>(settings.seed),
-                   .turns = turns_});
+                   .turns = turns_,
+                   .policy = settings.policy});
 }
 
 void TryPresenter::askForFile(const QString& title, std::function<void(const QString&)> chosen) {

@@ -31,7 +31,7 @@ class TryPresenter final : public QObject {
   Trial trial_;
   std::vector<GenerationWish::Turn> turns_;  // Of the conversation.
   std::optional<GenerationWish::Turn> turn_;  // That is being answered.
-  std::string conversationPlan_;              // The answers are this plan's.
+  std::string conversationPlan_;              // The answers are this plan's, and this policy's.
 };
 
 }  // namespace kvista

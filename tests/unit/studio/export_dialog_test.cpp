@@ -52,6 +52,20 @@ class ExportDialogTest : public testing::Test {
   ExportDialog dialog_;
 };
 
+TEST_F(ExportDialogTest, APolicyIsChosenOrTypedAndLookedAt) {
+  QSignalSpy looked(&dialog_, &ExportDialog::previewWanted);
+  EXPECT_EQ(dialog_.policy(), QString());
+  dialog_.setPolicies({{QStringLiteral("snapkv share=0.5"), QStringLiteral("What the last queries look at")}});
+  EXPECT_EQ(dialog_.policy(), QString());
+  EXPECT_EQ(looked.count(), 0);
+  auto* policy = dialog_.findChild<QComboBox*>(QStringLiteral("exportPolicy"));
+  policy->setCurrentIndex(1);
+  EXPECT_EQ(dialog_.policy(), QStringLiteral("snapkv share=0.5"));
+  policy->setEditText(QStringLiteral("snapkv share=0.25 "));
+  EXPECT_EQ(dialog_.policy(), QStringLiteral("snapkv share=0.25"));
+  EXPECT_EQ(looked.count(), 2);
+}
+
 TEST_F(ExportDialogTest, EveryProblemIsSaidInWordsAndNothingCanBeWritten) {
   ExportPreview refused = preview();
   refused.problems = {"/models/small holds files that are no export: 2 <others>.", "4.1 GB are needed, 3 GB are free."};

@@ -65,6 +65,22 @@ TEST_F(TryWindow, EachSideGoesOnFromItsOwnWords) {
   EXPECT_EQ(side(1), "You: And Harriet?\n\nplan after 0 turns, last: nothing");
 }
 
+TEST_F(TryWindow, APolicyWritesAThirdTextFromItsOwnWords) {
+  start();
+  openChat();
+  auto* policy = view().findChild<PolicyChoice*>();
+  EXPECT_EQ(policy->itemText(1), "snapkv share=0.5");
+  policy->setEditText(QStringLiteral("snapkv share=0.25"));
+  say("Who was Emma?");
+  EXPECT_EQ(side(2), "You: Who was Emma?\n\nsnapkv share=0.25 after 0 turns, last: nothing");
+  say("And Harriet?");
+  EXPECT_TRUE(side(2).endsWith("snapkv share=0.25 after 1 turns, last: snapkv share=0.25 after 0 turns, last: nothing")) << side(2).toStdString();
+  // Another policy has said none of it.
+  policy->setEditText(QStringLiteral("l2-norm share=0.5"));
+  say("And Harriet?");
+  EXPECT_EQ(side(2), "You: And Harriet?\n\nl2-norm share=0.5 after 0 turns, last: nothing");
+}
+
 TEST_F(TryWindow, SavingLeavesWhatWasWritten) {
   start();
   openChat();

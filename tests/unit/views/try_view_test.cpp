@@ -95,7 +95,8 @@ TEST_F(TryWindow, StreamsBothSidesWithTheirCaches) {
   view.appendPiece(false, " too", 20, 320'000);
   view.appendPiece(true, " been", 10, 20'000);
   const auto panes = view.findChildren<GeneratedPane*>();
-  ASSERT_EQ(panes.size(), 2);
+  ASSERT_EQ(panes.size(), 3);
+  EXPECT_FALSE(panes[2]->isVisible()) << "there is no policy";
   EXPECT_EQ(panes[0]->text(), " been too");
   EXPECT_EQ(panes[1]->text(), " been");
   EXPECT_TRUE(words().contains("20 tokens · 320.0 kB cache")) << words().toStdString();
@@ -283,6 +284,37 @@ TEST(EvaluationsModel, TellsBeforeAndAfter) {
   EXPECT_EQ(cell(1, EvaluationsModel::plan), "16.0 times");
   EXPECT_EQ(model.index(1, 0).data(Qt::ToolTipRole).toString(), "persuasion.txt · of coded, by hand");
   EXPECT_EQ(cell(2, EvaluationsModel::plan), "older plan");
+}
+
+TEST_F(TryWindow, APolicyHasAPaneOfItsOwnWhileOneIsAskedFor) {
+  QSignalSpy asked(&view, &TryView::generateRequested);
+  auto* policy = view.findChild<PolicyChoice*>();
+  view.setPolicies({{QStringLiteral("snapkv share=0.5"), QStringLiteral("What the last queries look at")}, {QStringLiteral("kivi"), {}}});
+  EXPECT_EQ(policy->policy(), QString());
+  EXPECT_EQ(policy->itemData(1, Qt::ToolTipRole).toString(), QStringLiteral("What the last queries look at"));
+  auto* pane = view.findChildren<GeneratedPane*>().at(2);
+  prompt->setPlainText(QStringLiteral("Emma"));
+  button(TryView::tr("Generate"))->click();
+  EXPECT_FALSE(pane->isVisible());
+  EXPECT_EQ(asked.takeFirst().at(1).value<GenerateSettings>().policy, QString());
+
+  policy->setCurrentIndex(1);
+  policy->setEditText(QStringLiteral(" snapkv share=0.25 interval=16 "));
+  button(TryView::tr("Generate"))->click();
+  EXPECT_EQ(asked.takeFirst().at(1).value<GenerateSettings>().policy, QStringLiteral("snapkv share=0.25 interval=16"));
+  ASSERT_TRUE(pane->isVisible());
+  view.appendPiece(false, QStringLiteral(" Woodhouse"), 10, 4000);
+  view.appendPiece(true, QStringLiteral(" Woodhouse"), 10, 1000);
+  view.appendPolicyPiece(true, QStringLiteral(" Watson"), 10, 500);
+  EXPECT_EQ(pane->text(), QStringLiteral(" Watson"));
+  EXPECT_EQ(pane->remark()->text(), TryView::tr("%1 times smaller").arg(decimalText(8, 1)));
+  EXPECT_TRUE(words().contains(TryView::tr("Plan with %1").arg(QStringLiteral("snapkv")))) << words().toStdString();
+  view.setPolicies({{QStringLiteral("kivi"), {}}});
+  EXPECT_EQ(policy->policy(), QStringLiteral("snapkv share=0.25 interval=16")) << "what was typed stays";
+
+  policy->setEditText({});
+  button(TryView::tr("Generate"))->click();
+  EXPECT_FALSE(pane->isVisible());
 }
 
 }  // namespace

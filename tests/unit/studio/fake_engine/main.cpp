@@ -143,8 +143,11 @@ json generated(const json& params) {
     const std::string last = list.empty() ? std::string("nothing") : list.back().at("content").get<std::string>();
     return std::string(side) + " after " + std::to_string(list.size() / 2) + " turns, last: " + last;
   };
-  return {{"original", toJson(kvista::GeneratedPiece{said("turns", "original"), 10, 4000, false})},
-          {"plan", toJson(kvista::GeneratedPiece{said("planTurns", "plan"), 10, 500, true})}};
+  json answer = {{"original", toJson(kvista::GeneratedPiece{said("turns", "original"), 10, 4000, false})},
+                 {"plan", toJson(kvista::GeneratedPiece{said("planTurns", "plan"), 10, 500, true})}};
+  if (params.contains("policy"))
+    answer["policy"] = toJson(kvista::GeneratedPiece{said("policyTurns", params["policy"].get<std::string>().c_str()), 10, 250, true, true});
+  return answer;
 }
 
 void answer(const json& request, std::string_view behaviour) {
@@ -191,6 +194,7 @@ void answer(const json& request, std::string_view behaviour) {
   if (method == "list") {
     kvista::Catalogue catalogue;
     catalogue.measures = {{"cka-sink-free", "Made up", "a b", "none", "Nobody"}, {"cosine", "Made up too", "a c", "none", "Nobody else"}};
+    catalogue.policies = {{"snapkv", "Made up", "snapkv share=0.5", "", ""}};
     catalogue.devices = kvista::deviceProfiles();
     for (const char* name : {"coded", "joint"}) catalogue.methods.emplace_back().choice.name = name;
     return say(kvista::resultMessage(id, toJson(catalogue)));

@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <vector>
+
+#include "core/protocol/records.h"
+#include "views/policy_choice.h"
+
+namespace kvista {
+
+/// The engine's policies as a person chooses them.
+inline std::vector<PolicyChoice::Line> policyLines(const Catalogue& catalogue) {
+  std::vector<PolicyChoice::Line> lines;
+  for (const Choice& policy : catalogue.policies) lines.push_back({QString::fromStdString(policy.formula), QString::fromStdString(policy.summary)});
+  return lines;
+}
+
+}  // namespace kvista
