@@ -60,7 +60,7 @@ TEST(PolicyOnLatents, EightBitsAreNearlyThePlanAndFewerErrWithinItsSpace) {
   };
   const auto [before, eight] = heldAt("8");
   EXPECT_LT(relativeDifference(eight.keys, before.keys), 0.01);
-  EXPECT_LT(relativeDifference(eight.values, before.values), 0.01);
+  EXPECT_LT(relativeDifference(eight.values, before.values), 0.02);  // orthonormal in the metric of the plan, not in that of values
   const auto [same, two] = heldAt("2");
   EXPECT_GT(relativeDifference(two.values, before.values), 0.1);
   // The error of values is up times an error of the latent; had the values been quantised, it would lie anywhere.
