@@ -193,7 +193,7 @@ void LabDialog::setState(const QJsonObject& state) {
   for (const QJsonValue& file : state[QStringLiteral("files")].toArray()) files << file.toString();
   if (!files.isEmpty()) files_->setPaths(files);
   for (QSpinBox* box : findChildren<QSpinBox*>()) box->setValue(state[box->objectName()].toInt(box->value()));
-  if (bos_) bos_->setChecked(state[bos_->objectName()].toBool());
+  if (bos_) bos_->setChecked(state[bos_->objectName()].toBool(bos_->isChecked()));
   if (const int kind = kind_ ? kind_->findData(state[kind_->objectName()].toInt(-1)) : -1; kind >= 0) kind_->setCurrentIndex(kind);
   if (output_) output_->setText(state[output_->objectName()].toString(output_->text()));
 }

@@ -39,7 +39,7 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   EXPECT_EQ(cells("labSummary").rowCount(), 2) << "acc and acc_norm";
   EXPECT_EQ(cell("labSummary", 0, 0), "questions.jsonl");
   EXPECT_EQ(cell("labSummary", 0, 2), "3");
-  EXPECT_EQ(view().plainTable().header.size(), 8);
+  EXPECT_EQ(cells("labDetails").columnCount(), 8);
 
   answer("plan.agreement", "agreementDialog", {{"window", 64}, {"windows", 2}, {"prompts", 2}, {"promptTokens", 8}, {"written", 6}});
   ASSERT_TRUE(waitFor([this] { return isIdle() && view().page() == Page::agreement && cells("labSummary").rowCount() > 0; }))
