@@ -112,7 +112,7 @@ void MainWindow::addPlanActions() {
       "plan.questions", plan, tr("Ask &questions…"), {}, [this] { askQuestions(); }, [this] { return canChangePlan(); },
       tr("How many questions of a file the original and the plan answer right"));
   add(
-      "plan.agreement", plan, tr("Measure a&greement…"), {}, [this] { measureAgreement(); }, [this] { return canChangePlan(); },
+      "plan.agreement", plan, tr("Measure &agreement…"), {}, [this] { measureAgreement(); }, [this] { return canChangePlan(); },
       tr("How far the plan says what the original says, token by token, and where their texts part"));
   add(
       "plan.predictor", plan, tr("Train a pre&dictor…"), {}, [this] { trainPredictor(); },
