@@ -60,7 +60,8 @@ Result<NamedSettings> settingsOf(const NamedPolicies& named, const PolicyRequest
   const std::vector<PolicyOption> holders = named.holder != nullptr ? named.holder->allOptions() : std::vector<PolicyOption>{};
   std::map<std::string, std::string> ofHolder, ofChooser;
   for (const auto& [name, value] : request.options)
-    (named.chooser == nullptr || std::ranges::find(holders, name, &PolicyOption::name) != holders.end() ? ofHolder : ofChooser)[name] = value;
+    (named.chooser == nullptr || std::ranges::find(holders, name, &PolicyOption::name) != holders.end() ? ofHolder
+                                                                                                         : ofChooser)[name] = value;
   NamedSettings settings;
   if (named.chooser != nullptr) {
     KVISTA_ASSIGN(settings.chooser, PolicySettings::of(named.chooser->name, named.chooser->allOptions(), ofChooser));

@@ -71,6 +71,7 @@ CASES = [
     ("joint", "snapkv share=.25 window=8 queries=8", 1e-4),
     ("codes", "snapkv share=.1 window=8 queries=8", 5e-3),  # arithmetic of another order moves single numbers to the next code
     ("whole", "snapkv+fp8 share=.25 window=8 queries=8", 1e-3),
+    ("whole", "fp8", 5e-4),
     ("whole", "hadamard bits=3", 5e-3),
     ("whole", "kivi window=32", 1e-3),
     ("whole", "think kept=.5", 1e-4),
