@@ -56,7 +56,6 @@ Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& whe
   Result<PlanWish> wish = read<PlanWish>(all);
   if (!wish) return bad(where, fmt::format("does not say a plan: {}", wish.error().message));
   KVISTA_CHECK(checkRead<PlanWish>(all, json, where));
-  if (json.contains("target")) KVISTA_CHECK(checkFields(json["target"], {"kind", "value"}, where + ".target"));
   if (wish->keep) return bad(where, "has groups of one model (keep), but an experiment is for any");
   KVISTA_CHECK(findMethod(wish->method));
   return wish;

@@ -200,12 +200,13 @@ json sweepOf(const std::string& name, const json& values, const json& systems, i
 
 TEST(Experiment, APlanAtAShareWithAPolicyComesToTheWholesShare) {
   const json small = {{"sinks", 2}, {"window", 4}};
-  const json shares = {0.5, 0.25};
+  const auto system = [&](const json& plan, const json& shares) {
+    return json::array({json{{"name", plan["method"]}, {"plan", plan}, {"planShare", shares}, {"policy", policy("streaming-llm", small)}}});
+  };
   const std::vector<ExperimentRow> rows =
-      rowsOf(json::array({sweepOf("Both", {0.25, 0.125},
-                      {{{"name", "16 bits"}, {"plan", {{"method", "joint"}, {"rankStep", 4}}}, {"planShare", shares}, {"policy", policy("streaming-llm", small)}},
-                       {{"name", "coded"}, {"plan", {{"method", "coded-joint"}}}, {"planShare", shares}, {"policy", policy("streaming-llm", small)}}})}));
-  ASSERT_EQ(rows.size(), 2U + 2 * 2 * 2);
+      rowsOf(json::array({sweepOf("16 bits", {0.25, 0.125}, system({{"method", "joint"}, {"rankStep", 4}}, {0.5, 0.25})),
+                          sweepOf("Coded", json::array({0.25}), system({{"method", "coded-joint"}}, json::array({0.5})))}));
+  ASSERT_EQ(rows.size(), 2U + 2 * 2 + 2);
   for (const ExperimentRow& row : rows) {
     if (row.system.empty()) continue;
     ASSERT_TRUE(row.figures) << row.system << ": " << row.problem;
@@ -334,7 +335,7 @@ INSTANTIATE_TEST_SUITE_P(, ExperimentSlips,
                                          Slip{"/sweeps/1/name", "Bytes", "\"Bytes\""}, Slip{"/sweeps/0/systems/1/name", "every head, alone", "two systems"},
                                          Slip{"/sweeps/0/systems/0/plan/method", "magic", "magic"}, Slip{"/sweeps/0/systems/0/plan/rank_step", 4, "\"rank_step\""},
                                          Slip{"/sweeps/0/systems/0/plan/sinkfree", false, "\"sinkfree\""}, Slip{"/sweeps/0/systems/0/plan/rank", 0, "\"rank\""},
-                                         Slip{"/sweeps/0/systems/0/plan/target", {{"kind", "share"}, {"value", .5}, {"of", 0}}, "\"of\""},
+                                         Slip{"/sweeps/0/systems/0/plan/target", {{"kind", "share"}, {"value", .5}, {"of", 0}}, "target.of"},
                                          Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv"}, {"options", {{"sink", 2}}}}, "\"sink\""},
                                          Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv"}, {"options", {{"sinks", "train"}}}}, "train"},
                                          Slip{"/sweeps/0/systems/0/planShare", {1, .5}, "policy on top"},
