@@ -1,0 +1,124 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+// Layers that are coded as what the decoded layer before them does not predict (help page Methods, section 10).
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/compress/chain.h"
+#include "core/compress/plan_transform.h"
+#include "core/compress/planner.h"
+#include "core/compress/sampled_outputs.h"
+#include "tests/unit/demo_model.h"
+
+namespace kvista::test {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+PlanRequest requestOf(const std::string& method, double share) {
+  PlanRequest request;
+  request.method = method;
+  request.target = {Target::Kind::share, share};
+  return request;
+}
+
+PlannedPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned; }
+
+KeyValues outputs(unsigned seed) { return {gaussian({2, 9, 256}, seed).to(at::kFloat), gaussian({2, 9, 256}, seed + 1).to(at::kFloat)}; }
+
+at::Tensor both(const KeyValues& y) { return at::cat({y.keys, y.values}, -1); }
+
+TEST(Chain, ALayerStoresWhatTheDecodedOneBeforeDoesNotPredict) {
+  const CompressionPlan plan = planned(requestOf("coded-chain", 0.125)).plan;
+  ASSERT_EQ(plan.chain, 2);
+  const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
+  EXPECT_FALSE(factors[0].prediction.defined());
+  ASSERT_TRUE(factors[1].prediction.defined());
+  const PlanTransform transform(plan, factors, shortDecoder().shape(), at::kCPU);
+  const KeyValues first = outputs(1), second = outputs(3);
+  const at::Tensor before = both(transform.beforeRope(0, first)), after = both(transform.beforeRope(1, second));
+  const at::Tensor foreseen = at::matmul(before, factors[1].prediction.t()), rest = both(second) - foreseen;
+  const at::Tensor coded = foreseen + rebuiltFrom(codeAndDecode(latentOf(rest, factors[1]), factors[1]), factors[1]);
+  const std::int64_t exact = plan.exactTokens;
+  EXPECT_LE(largestDifference(after.narrow(1, exact, 9 - exact), coded.narrow(1, exact, 9 - exact)), 1e-5);
+  EXPECT_EQ(largestDifference(after.narrow(1, 0, exact), both(second).narrow(1, 0, exact)), 0);
+}
+
+TEST(Chain, ThePredictionIsTheBestLinearOneOfTheSample) {
+  const CompressionPlan plan = planned(requestOf("coded-chain", 0.125)).plan;
+  const std::vector<GroupBasis> bases = valueOf(chainedBases(shortDecoder(), shortStatistics(), plan, {}));
+  const auto sample = [](int layer) { return sampledOutputs(shortDecoder(), shortStatistics(), layer, KeyPosition::beforeRope); };
+  const GroupFactors first = factorsOf(bases[0], plan.groups[0]);
+  const at::Tensor before = rebuiltFrom(codeAndDecode(latentOf(sample(0), first), first), first);
+  const auto left = [&](const at::Tensor& prediction) {
+    return (sample(1) - at::matmul(before, prediction.t())).to(at::kDouble).square().sum().item<double>();
+  };
+  const double least = left(bases[1].prediction), whole = sample(1).to(at::kDouble).square().sum().item<double>();
+  EXPECT_LT(least, 0.8 * whole);
+  for (const double factor : {0.9, 1.1}) EXPECT_GT(left(bases[1].prediction * factor), least);
+  for (unsigned seed = 1; seed <= 3; ++seed)
+    EXPECT_GT(left(bases[1].prediction + gaussian(bases[1].prediction.sizes().vec(), seed).to(at::kFloat) * 0.01), least);
+}
+
+TEST(Chain, LosesLessThanLayersByThemselvesAtTheSameBytes) {
+  const PlannedPlan alone = planned(requestOf("coded-joint", 0.0625)), chained = planned(requestOf("coded-chain", 0.0625));
+  EXPECT_LE(chained.achievedBytes, alone.requestedBytes);
+  EXPECT_LT(*chained.predictedLoss, 0.9 * *alone.predictedLoss);
+  const auto measured = [](const CompressionPlan& plan) {
+    const PlanTransform transform(plan, valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {})), shortDecoder().shape(), at::kCPU);
+    return valueOf(shortDecoder().tokenLosses(demoWindows(8).ids, &transform, {})).mean().item<double>();
+  };
+  EXPECT_LT(measured(chained.plan), measured(alone.plan));
+}
+
+TEST(Chain, AChainOfOneIsNone) {
+  PlanRequest request = requestOf("coded-chain", 0.125);
+  request.chain = 1;
+  CompressionPlan plan = planned(request).plan;
+  plan.method = "coded-joint";
+  EXPECT_EQ(plan, planned(requestOf("coded-joint", 0.125)).plan);
+}
+
+TEST(Chain, TextThatIsReadInPartsIsStoredAlike) {
+  const CompressionPlan plan = planned(requestOf("coded-chain", 0.125)).plan;
+  const PlanTransform transform(plan, valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {})), shortDecoder().shape(), at::kCPU);
+  const at::Tensor ids = demoWindows(2).ids.narrow(1, 0, 40);
+  LiveCache whole, parts;
+  const at::Tensor expected = valueOf(shortDecoder().extend(ids, whole, &transform, {}));
+  valueOf(shortDecoder().extend(ids.narrow(1, 0, 23), parts, &transform, {}));
+  const at::Tensor last = valueOf(shortDecoder().extend(ids.narrow(1, 23, 17), parts, &transform, {}));
+  EXPECT_LE(relativeDifference(last.to(at::kDouble), expected.narrow(1, 23, 17).to(at::kDouble)), 1e-4);
+}
+
+TEST(Chain, APlanIsReadAsItWasWritten) {
+  const CompressionPlan plan = planned(requestOf("coded-chain", 0.125)).plan;
+  EXPECT_EQ(valueOf(planFromJson(toJson(plan))), plan);
+  CompressionPlan alone = plan;
+  alone.chain = 1;
+  EXPECT_NE(fingerprint(plan), fingerprint(alone));
+  CompressionPlan other = plan;
+  other.groups.front().widths.front() = 1;
+  EXPECT_NE(layerFingerprint(plan, 1), layerFingerprint(other, 1)) << "what layer 1 stores hangs on layer 0";
+}
+
+TEST(Chain, RefusesWhatOneLatentALayerIsNot) {
+  const ModelShape& shape = shortDecoder().shape();
+  CompressionPlan split = planned(requestOf("coded-head", 0.5)).plan;
+  EXPECT_THAT(validate(split, shape), IsEmpty());
+  split.chain = 2;
+  EXPECT_THAT(validate(split, shape), Contains(HasSubstr("does not hold all 16 heads of one layer")));
+  PlanRequest grouped = requestOf("coded-chain", 0.25);
+  grouped.groupSize = 2;
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), grouped, {})).message, HasSubstr("all heads of a layer in one latent"));
+  PlanRequest lowRank = requestOf("joint", 0.25);
+  lowRank.chain = 2;
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), lowRank, {})).message, HasSubstr("stores no codes"));
+}
+
+}  // namespace
+}  // namespace kvista::test
