@@ -11,6 +11,7 @@
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/compress/sampled_outputs.h"
+#include "core/model/live_cache.h"
 #include "tests/unit/demo_model.h"
 
 namespace kvista::test {
