@@ -105,9 +105,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   where->setSpacing(8);
   where->addWidget(target_, 1);
   where->addWidget(browse_);
-  auto* formLayout = new QFormLayout(this);
-  formLayout->setContentsMargins(20, 20, 20, 16);
-  formLayout->setVerticalSpacing(8);
+  auto* formLayout = scrolledForm(*this);
   formLayout->addRow(tr("Form"), form_);
   formLayout->addRow(QString(), formSummary_);
   formLayout->addRow(tr("Files"), container_);
@@ -123,7 +121,6 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   write_ = buttons->addButton(tr("Export"), QDialogButtonBox::AcceptRole);
   markPrimary(write_);
   write_->setDefault(true);
-  formLayout->addRow(buttons);
   connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   connect(browse_, &QPushButton::clicked, this, [this] {
@@ -137,7 +134,7 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   connect(shard_, &QDoubleSpinBox::valueChanged, this, &ExportDialog::ask);
   connect(target_, &QLineEdit::textChanged, this, &ExportDialog::ask);
   connect(overwrite_, &QCheckBox::toggled, this, &ExportDialog::ask);
-  resizeToScreen(*this, {600, sizeHint().height()});
+  finishScrolledForm(*this, *formLayout, *buttons, 600);
   QMetaObject::invokeMethod(this, &ExportDialog::ask, Qt::QueuedConnection);  // Once somebody listens.
 }
 

@@ -80,7 +80,7 @@ bool hasSizes(const std::string& grouping) { return grouping == "joint" || group
 PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, QWidget* parent)
     : QDialog(parent),
       methods_(catalogue.methods),
-      form_(new QFormLayout(this)),
+      form_(scrolledForm(*this)),
       method_(new QComboBox(this)),
       damping_(new QDoubleSpinBox(this)),
       eps_(new QDoubleSpinBox(this)),
@@ -111,8 +111,6 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   // What they say changes, the dialog's size does not.
   summary_->setMinimumHeight(2 * summary_->fontMetrics().lineSpacing());
   for (QLabel* label : {summary_, reason_}) label->setAlignment(Qt::AlignTop | Qt::AlignLeft);
-  form_->setContentsMargins(20, 20, 20, 16);
-  form_->setVerticalSpacing(8);
   form_->addRow(why);
   form_->addRow(tr("Method"), method_);
   form_->addRow(QString(), summary_);
@@ -178,7 +176,6 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   start_->setObjectName(QStringLiteral("startButton"));
   markPrimary(start_);
   start_->setDefault(true);
-  form_->addRow(buttons);
   connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   beginWith(plan);
@@ -195,7 +192,7 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
     if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);
   for (std::size_t i = 1; i < inOrder.size(); ++i) setTabOrder(inOrder[i - 1], inOrder[i]);
   method_->setFocus();
-  resizeToScreen(*this, {600, sizeHint().height()});
+  finishScrolledForm(*this, *form_, *buttons, 600);
   check();
 }
 
