@@ -36,7 +36,7 @@ def test_a_fitted_gate_foretells_kvzip(tmp_path):
 
 def test_a_trained_predictor_foretells_attention(tmp_path):
     gate = tmp_path / "attention.gate"
-    trained = answer("gate", MODEL, "--kind", "attention-predictor", "--text", TEXTS / "calibration.txt", "--window", 160, "--windows", 6, "-o", gate)
+    trained = answer("gate", MODEL, "--kind", "attention-predictor", "--text", TEXTS / "calibration.txt", "--window", 256, "--windows", 6, "-o", gate)
     recall = trained["recall"]
     assert recall["accumulated"] < recall["predicted"] < recall["best"] < 1
     policy = ["--policy", "attention-predictor", "--policy-option", f"gate={gate}", "--policy-option", "window=16", "--policy-share", 0.5]

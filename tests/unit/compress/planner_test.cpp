@@ -108,7 +108,7 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
     ASSERT_TRUE(result.predictedLoss);
     EXPECT_GE(*result.predictedLoss, 0);
     if (lossBefore) {
-      EXPECT_GE(*result.predictedLoss, *lossBefore);
+      EXPECT_GE(*result.predictedLoss, *lossBefore * (1 - 1e-6));  // All bits at both shares: chains come to them in other turns.
     }
     lossBefore = result.predictedLoss;
     EXPECT_FALSE(result.correctedLoss);  // nothing was measured
