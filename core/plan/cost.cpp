@@ -38,13 +38,24 @@ std::map<int, Heads> headsByLayer(const Group& group) {
   return layers;
 }
 
+/// What a chain adds to a layer with one latent of rank `rank` and `numbers` outputs: those of a layer that predicts the next are
+/// rebuilt, values too, and stand in memory in 16 bits until the next layer has read them through its prediction.
+void addChain(const CompressionPlan& plan, const ModelShape& shape, int layer, double rank, double numbers, LayerWork& work) {
+  constexpr double kBytesPerNumber = 2;
+  const bool isPredicted = kvista::isPredicted(plan, layer), predicts = layer + 1 < shape.layers && kvista::isPredicted(plan, layer + 1);
+  if (isPredicted) work.multiplyAdds += numbers * numbers;
+  if (isPredicted || predicts) work.multiplyAdds += rank * shape.valueWidth();
+  work.bytes += kBytesPerNumber * numbers * (static_cast<double>(isPredicted) + static_cast<double>(predicts));
+}
+
 std::int64_t extraParameters(const CompressionPlan& plan, const Group& group, const ModelShape& shape) {
   if (plan.storage == Storage::plainQuantised || group.isUncompressed()) return 0;
   const std::int64_t rank = group.rank();
   const auto columns = static_cast<std::int64_t>(group.widths.size());
   const bool keysAfterRope = plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key;
   const std::int64_t steps = std::ranges::count_if(group.widths, [](std::uint8_t width) { return width != 0 && width != 16; });
-  const std::int64_t beside = steps + (plan.centred ? rank + columns : 0);
+  const std::int64_t prediction = isPredicted(plan, group.slots.front().layer) ? columns * columns : 0;
+  const std::int64_t beside = steps + (plan.centred ? rank + columns : 0) + prediction;
   // The projection stays where keys are compressed after RoPE, and where tokens that stay exact need whole keys and values.
   if (keysAfterRope || plan.exactTokens > 0) return 2 * rank * columns + beside;
   return rank * (columns + shape.hiddenSize) - columns * shape.hiddenSize + beside;
@@ -88,6 +99,7 @@ CostModel costOf(const CompressionPlan& plan, const ModelShape& shape, const Dev
       if (!direct && plan.keyPosition == KeyPosition::beforeRope)
         work.multiplyAdds += rank * heads.keys * shape.headDim;
       work.multiplyAdds += heads.values * queriesPerHead * (direct ? shape.valueHeadDim : rank);
+      if (plan.chain > 1 && !direct) addChain(plan, shape, layer, rank, numbers, work);
     }
   }
   for (const auto& [layer, work] : layers) {

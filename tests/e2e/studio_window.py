@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,9 +60,13 @@ class Display:
         os.close(write)
         with os.fdopen(read) as pipe:
             self.name = f":{pipe.readline().strip()}"
-        # Somebody has to give the keyboard to dialogs.
-        self.manager = subprocess.Popen(["openbox"], env={**os.environ, "DISPLAY": self.name},
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Somebody has to give the keyboard to windows and dialogs, and be there before the first of them: it says when.
+        with tempfile.TemporaryDirectory() as folder:
+            ready = Path(folder) / "ready"
+            os.mkfifo(ready)
+            self.manager = subprocess.Popen(["openbox", "--startup", f"sh -c 'echo > {ready}'"], env={**os.environ, "DISPLAY": self.name},
+                                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            ready.read_text()
         return self
 
     def __exit__(self, *_):

@@ -19,13 +19,6 @@ def selection(file, windows=0):
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    file = tmp_path_factory.mktemp("text") / "short.txt"
-    file.write_text((TEXTS / "calibration.txt").read_text()[:6000])
-    return file
-
-
-@pytest.fixture(scope="module")
 def engine():
     with Engine() as one:
         yield one

@@ -3,7 +3,6 @@
 #include "app/studio/window/experiment_dialog.h"
 
 #include <QComboBox>
-#include <QDialogButtonBox>
 #include <QDir>
 #include <QFileDialog>
 #include <QFormLayout>
@@ -17,6 +16,7 @@
 
 #include "app/studio/places.h"
 #include "app/studio/window/file_list.h"
+#include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "core/io/json_file.h"
 #include "views/theme.h"
@@ -81,11 +81,8 @@ ExperimentDialog::ExperimentDialog(const ModelRecord& model, const TextSelection
   note->setForegroundRole(QPalette::PlaceholderText);
   note->setWordWrap(true);
   form->addRow(QString(), note);
-  auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-  start_ = buttons->addButton(tr("Compare"), QDialogButtonBox::AcceptRole);
-  start_->setObjectName(QStringLiteral("startButton"));
-  markPrimary(start_);
-  start_->setDefault(true);
+  const auto [buttons, start] = startButtons(*this, tr("Compare"));
+  start_ = start;
   form->addRow(buttons);
 
   const QDir along(experimentsFolder());
@@ -99,8 +96,6 @@ ExperimentDialog::ExperimentDialog(const ModelRecord& model, const TextSelection
     const QString chosen = QFileDialog::getExistingDirectory(this, tr("Folder for results"));
     if (!chosen.isEmpty()) folder_->setText(chosen);
   });
-  connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
-  connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   check();  // Before the size is asked for: what it says takes lines.
   resizeToScreen(*this, {600, sizeHint().height()});
 }

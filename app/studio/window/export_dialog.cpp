@@ -4,7 +4,6 @@
 
 #include <QCheckBox>
 #include <QComboBox>
-#include <QDialogButtonBox>
 #include <QDoubleSpinBox>
 #include <QFileDialog>
 #include <QFormLayout>
@@ -16,6 +15,7 @@
 #include <cmath>
 
 #include "app/studio/window/memory_row.h"
+#include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "views/theme.h"
 
@@ -117,12 +117,8 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
   formLayout->addRow(QString(), overwrite_);
   formLayout->addRow(tr("Dry run"), preview_);
   formLayout->addRow(tr("Memory"), memory_);
-  auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-  write_ = buttons->addButton(tr("Export"), QDialogButtonBox::AcceptRole);
-  markPrimary(write_);
-  write_->setDefault(true);
-  connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
-  connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
+  const auto [buttons, start] = startButtons(*this, tr("Export"));
+  write_ = start;
   connect(browse_, &QPushButton::clicked, this, [this] {
     const QString folder = QFileDialog::getExistingDirectory(this, tr("Folder that the export's folder goes into"));
     if (!folder.isEmpty()) target_->setText(folder + QLatin1Char('/') + target_->text().section(QLatin1Char('/'), -1));

@@ -4,7 +4,6 @@
 
 #include <QCheckBox>
 #include <QComboBox>
-#include <QDialogButtonBox>
 #include <QFileDialog>
 #include <QFormLayout>
 #include <QHBoxLayout>
@@ -17,6 +16,7 @@
 #include <algorithm>
 
 #include "app/studio/window/file_list.h"
+#include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -117,14 +117,9 @@ LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelect
     }
   }
   form->addRow(QString(), forecast_);
-  auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-  start_ = buttons->addButton(words.start, QDialogButtonBox::AcceptRole);
-  start_->setObjectName(QStringLiteral("startButton"));
-  markPrimary(start_);
-  start_->setDefault(true);
+  const auto [buttons, start] = startButtons(*this, words.start);
+  start_ = start;
   form->addRow(buttons);
-  connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
-  connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   connect(files_, &FileList::changed, this, &LabDialog::check);
   check();  // Before the size is asked for: what it says takes lines.
   resizeToScreen(*this, {560, sizeHint().height()});

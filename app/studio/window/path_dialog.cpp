@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/path_dialog.h"
 
-#include <QDialogButtonBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QLocale>
 #include <QPushButton>
 #include <QVBoxLayout>
 
+#include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "app/studio/workflow.h"
 #include "views/theme.h"
@@ -28,11 +28,8 @@ PathDialog::PathDialog(const QString& title, const QString& host, QWidget* paren
   said_->setTextFormat(Qt::PlainText);
   said_->setMinimumHeight(2 * said_->fontMetrics().lineSpacing());
   said_->setAlignment(Qt::AlignTop | Qt::AlignLeft);
-  auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-  choose_ = buttons->addButton(tr("Choose"), QDialogButtonBox::AcceptRole);
-  choose_->setObjectName(QStringLiteral("startButton"));
-  markPrimary(choose_);
-  choose_->setDefault(true);
+  const auto [buttons, start] = startButtons(*this, tr("Choose"));
+  choose_ = start;
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(20, 20, 20, 16);
   column->setSpacing(10);
@@ -40,8 +37,6 @@ PathDialog::PathDialog(const QString& title, const QString& host, QWidget* paren
   column->addWidget(typed_);
   column->addWidget(said_);
   column->addWidget(buttons);
-  connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
-  connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   connect(typed_, &QLineEdit::textChanged, this, &PathDialog::look);
   resizeToScreen(*this, {560, sizeHint().height()});
   look();

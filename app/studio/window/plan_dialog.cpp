@@ -4,7 +4,6 @@
 
 #include <QCheckBox>
 #include <QComboBox>
-#include <QDialogButtonBox>
 #include <QDoubleSpinBox>
 #include <QFormLayout>
 #include <QHBoxLayout>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "app/studio/window/memory_row.h"
+#include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "core/plan/grouping.h"
 #include "core/plan/plan_names.h"
@@ -171,13 +171,8 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   uncalibrated_ = box(QStringLiteral("uncalibrated"), tr("Without the offline calibration of values"),
                       tr("Values stay as they were decomposed, and are not fitted to the outputs of the model as it is."), plan.uncalibrated);
   form_->addRow(tr("Memory"), memory_);
-  auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-  start_ = buttons->addButton(tr("Plan"), QDialogButtonBox::AcceptRole);
-  start_->setObjectName(QStringLiteral("startButton"));
-  markPrimary(start_);
-  start_->setDefault(true);
-  connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
-  connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
+  const auto [buttons, start] = startButtons(*this, tr("Plan"));
+  start_ = start;
   beginWith(plan);
   for (QComboBox* box : {method_, metric_, grouping_, allocator_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
   connect(groupSize_, &QSpinBox::valueChanged, this, &PlanDialog::check);

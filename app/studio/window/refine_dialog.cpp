@@ -4,7 +4,6 @@
 
 #include <QCheckBox>
 #include <QComboBox>
-#include <QDialogButtonBox>
 #include <QFormLayout>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -16,6 +15,7 @@
 
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/memory_row.h"
+#include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -112,14 +112,9 @@ RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, cons
   computes->setObjectName(QStringLiteral("device"));
   form->addRow(tr("Device"), computes);
   form->addRow(tr("Memory"), memory_);
-  auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-  start_ = buttons->addButton(tr("Refine"), QDialogButtonBox::AcceptRole);
-  start_->setObjectName(QStringLiteral("startButton"));
-  markPrimary(start_);
-  start_->setDefault(true);
+  const auto [buttons, start] = startButtons(*this, tr("Refine"));
+  start_ = start;
   form->addRow(buttons);
-  connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
-  connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   connect(unit_, &QComboBox::currentIndexChanged, this, [this](int unit) {
     length_->setMaximum(unit == 0 ? kMostSteps : kMostMinutes);
     length_->setValue(unit == 0 ? RefineWish{}.steps : kUsualMinutes);

@@ -3,7 +3,6 @@
 #include "app/studio/window/sharing_dialog.h"
 
 #include <QComboBox>
-#include <QDialogButtonBox>
 #include <QDoubleSpinBox>
 #include <QFileDialog>
 #include <QGridLayout>
@@ -18,6 +17,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "core/io/sharing_map.h"
 #include "views/theme.h"
@@ -110,11 +110,8 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   scroll->setWidgetResizable(true);
   scroll->setFocusPolicy(Qt::NoFocus);
   scroll->setAccessibleName(tr("Whose cache each layer reads"));
-  auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-  auto* use = buttons->addButton(tr("Use this map"), QDialogButtonBox::AcceptRole);
+  const auto [buttons, use] = startButtons(*this, tr("Use this map"));
   use->setObjectName(QStringLiteral("useMap"));
-  markPrimary(use);
-  use->setDefault(true);
   auto* files = new QHBoxLayout;
   auto* loading = new QPushButton(tr("Load…"), this);
   auto* saving = new QPushButton(tr("Save…"), this);
@@ -137,8 +134,6 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   connect(loading, &QPushButton::clicked, this, &SharingDialog::load);
   connect(saving, &QPushButton::clicked, this, &SharingDialog::save);
   connect(none, &QPushButton::clicked, this, [this] { take({}); });
-  connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
-  connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
   std::vector<QWidget*> inOrder = {count_, least_, search_};
   inOrder.insert(inOrder.end(), boxes_.begin(), boxes_.end());
   inOrder.insert(inOrder.end(), {loading, saving, none});

@@ -16,6 +16,7 @@
 
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/memory_row.h"
+#include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "views/theme.h"
 
@@ -125,14 +126,8 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   }
   form->addRow(QString(), forecast_);
   form->addRow(tr("Memory"), memory_);
-  buttons_ = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-  QPushButton* start = buttons_->addButton(calibrates ? tr("Calibrate") : tr("Measure"), QDialogButtonBox::AcceptRole);
-  start->setObjectName(QStringLiteral("startButton"));
-  markPrimary(start);
-  start->setDefault(true);
+  buttons_ = startButtons(*this, calibrates ? tr("Calibrate") : tr("Measure")).box;
   form->addRow(buttons_);
-  connect(buttons_, &QDialogButtonBox::accepted, this, &QDialog::accept);
-  connect(buttons_, &QDialogButtonBox::rejected, this, &QDialog::reject);
   connect(random_, &QCheckBox::toggled, seed_, &QWidget::setEnabled);
   connect(files_, &FileList::changed, this, &TextDialog::check);
   for (QSpinBox* box : {window_, windows_}) connect(box, &QSpinBox::valueChanged, this, &TextDialog::check);

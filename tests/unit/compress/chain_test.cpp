@@ -12,6 +12,7 @@
 #include "core/compress/planner.h"
 #include "core/compress/sampled_outputs.h"
 #include "core/model/live_cache.h"
+#include "tests/unit/compress/plan_request.h"
 #include "tests/unit/demo_model.h"
 
 namespace kvista::test {
@@ -20,13 +21,6 @@ namespace {
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-PlanRequest requestOf(const std::string& method, double share) {
-  PlanRequest request;
-  request.method = method;
-  request.target = {Target::Kind::share, share};
-  return request;
-}
 
 PlannedPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned; }
 

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <functional>
 
+#include "tests/unit/compress/plan_request.h"
 #include "tests/unit/demo_model.h"
 
 namespace kvista::test {
@@ -18,13 +19,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-PlanRequest requestOf(const std::string& method, double value, Target::Kind kind = Target::Kind::share) {
-  PlanRequest request;
-  request.method = method;
-  request.target = {kind, value};
-  return request;
-}
 
 PlannedPlan planned(const PlanRequest& request, const Statistics* statistics = &shortStatistics()) {
   return valueOf(makePlan(shortDecoder(), statistics, request, {})).planned;

@@ -9,19 +9,13 @@
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/plan/head_mean.h"
+#include "tests/unit/compress/plan_request.h"
 #include "tests/unit/demo_model.h"
 
 namespace kvista::test {
 namespace {
 
 using ::testing::HasSubstr;
-
-PlanRequest requestOf(const std::string& method, double share) {
-  PlanRequest request;
-  request.method = method;
-  request.target = {Target::Kind::share, share};
-  return request;
-}
 
 CompressionPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan; }
 

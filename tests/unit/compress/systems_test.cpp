@@ -17,6 +17,7 @@
 #include "core/compress/measures/measures.h"
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
+#include "tests/unit/compress/plan_request.h"
 #include "tests/unit/demo_model.h"
 
 namespace kvista::test {
@@ -25,13 +26,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr std::int64_t kWidth = 32, kHeads = 8;
-
-PlanRequest requestOf(const std::string& method, double share) {
-  PlanRequest request;
-  request.method = method;
-  request.target = {Target::Kind::share, share};
-  return request;
-}
 
 CompressionPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan; }
 

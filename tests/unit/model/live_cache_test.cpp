@@ -30,7 +30,7 @@ class LiveFamily : public testing::TestWithParam<const char*> {};
 
 TEST_P(LiveFamily, IsAPassOverAllTokensInPartsOfAnySize) {
   const auto folder = std::filesystem::path(KVISTA_SHARED_DIR) / "fixtures" / "families" / GetParam();
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the shared fixtures are not there: no folder " << folder;
   const auto decoder = load(valueOf(openCheckpoint(folder)));
   const at::Tensor ids = readTensors(folder / "reference.safetensors").at("input_ids");
   const at::Tensor whole = valueOf(decoder->forward(ids, nullptr, {}, false, {})).hiddenLast;

@@ -84,6 +84,21 @@ TEST(CostTest, JointLatentRebuildsKeysAndSumsValues) {
   EXPECT_EQ(cost.extraParameters, 2 * (614LL * (4096 + 2048) - 2048LL * 4096));
 }
 
+TEST(CostTest, AChainRebuildsWhatPredictsAndTurnsIt) {
+  const ModelShape shape = shapeOf(3, 32, 8, 128, 4096);
+  CompressionPlan plan = jointPlan(shape, 8, 614);
+  plan.storage = Storage::coded;
+  plan.exactTokens = 4;
+  const CostModel alone = costOf(plan, shape, h200(), 16384, 1);
+  plan.chain = 3;
+  const CostModel chained = costOf(plan, shape, h200(), 16384, 1);
+  // Values [614, 1024] rebuilt in three layers, predictions [2048, 2048] in two.
+  EXPECT_DOUBLE_EQ(chained.multiplyAddsPerCachedToken - alone.multiplyAddsPerCachedToken, 3 * 614.0 * 1024 + 2 * 2048.0 * 2048);
+  EXPECT_EQ(chained.extraParameters - alone.extraParameters, 2 * 2048LL * 2048);
+  EXPECT_EQ(chained.bytesPerToken, alone.bytesPerToken) << "what is rebuilt is not kept";
+  EXPECT_GT(chained.secondsPerToken, alone.secondsPerToken);
+}
+
 TEST(CostTest, KeysAfterRopeNeedNoRebuilding) {
   const ModelShape shape = shapeOf(1, 32, 8, 128, 4096);
   CompressionPlan plan;
