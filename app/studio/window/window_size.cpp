@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <QEvent>
 #include <QScreen>
 #include <QScrollArea>
 #include <QVBoxLayout>
@@ -12,6 +13,37 @@ namespace kvista {
 namespace {
 
 constexpr QSize kFrame(16, 48);
+
+/// A form that its dialog grows with, as far as the screen has room; beyond that it scrolls.
+class FormArea final : public QScrollArea {
+ public:
+  explicit FormArea(QDialog& dialog) : QScrollArea(&dialog) {
+    setFrameShape(QFrame::NoFrame);
+    setWidgetResizable(true);
+    setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    setFocusPolicy(Qt::NoFocus);
+  }
+
+ protected:
+  bool eventFilter(QObject* object, QEvent* event) override {
+    const bool isHandled = QScrollArea::eventFilter(object, event);
+    if (object == widget() && event->type() == QEvent::LayoutRequest) grow();
+    return isHandled;
+  }
+  void showEvent(QShowEvent* event) override {
+    QScrollArea::showEvent(event);
+    grow();
+  }
+
+ private:
+  void grow() {
+    const QLayout& form = *widget()->layout();
+    const int needed = form.hasHeightForWidth() ? form.totalHeightForWidth(viewport()->width()) : form.totalSizeHint().height();
+    QWidget* dialog = window();
+    if (isVisible() && needed > viewport()->height())
+      resizeToScreen(*dialog, {dialog->width(), dialog->height() + needed - viewport()->height()});
+  }
+};
 
 }  // namespace
 
@@ -22,11 +54,7 @@ void resizeToScreen(QWidget& window, QSize size) {
 QFormLayout* scrolledForm(QDialog& dialog) {
   auto* all = new QVBoxLayout(&dialog);
   all->setContentsMargins(0, 0, 0, 16);
-  auto* area = new QScrollArea(&dialog);
-  area->setFrameShape(QFrame::NoFrame);
-  area->setWidgetResizable(true);
-  area->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-  area->setFocusPolicy(Qt::NoFocus);
+  auto* area = new FormArea(dialog);
   auto* content = new QWidget(area);
   auto* form = new QFormLayout(content);
   form->setContentsMargins(20, 20, 20, 0);
@@ -41,9 +69,7 @@ void finishScrolledForm(QDialog& dialog, QFormLayout& form, QWidget& buttons, in
   below->setContentsMargins(20, 0, 20, 0);
   below->addWidget(&buttons);
   static_cast<QVBoxLayout*>(dialog.layout())->addLayout(below);
-  const int heightOfForm = form.hasHeightForWidth() ? form.heightForWidth(width) : form.sizeHint().height();
-  form.parentWidget()->setMinimumWidth(form.minimumSize().width());
-  resizeToScreen(dialog, {std::max(width, form.minimumSize().width()), heightOfForm + buttons.sizeHint().height() + dialog.layout()->spacing() + 16});
+  dialog.resize(std::max(width, form.minimumSize().width()), dialog.sizeHint().height());
 }
 
 }  // namespace kvista
