@@ -36,13 +36,13 @@ enum class Metric : std::uint8_t { identity, fisher, query, output, attention, e
 
 /// How a latent is stored.
 ///  lowRank16: a direction is a 16-bit number or dropped (widths 0 and 16).
-///  coded: a direction is a fixed-step code of 0, 1, 2, 4 or 8 bits, or a 16-bit number.
+///  coded: a direction is a fixed-step code of 0, 1, 2, 3, 4, 6 or 8 bits, or a 16-bit number.
 ///  plainQuantised: no change of basis (for comparison). Every group is one slot with the same width b everywhere: 2,
 ///  3, 4, 8 or 16. Below 16 a number is an asymmetric b-bit code with a 16-bit scale and a 16-bit zero: for keys one
 ///  pair a channel and block of `scaleBlock` tokens, for values one pair a token.
 enum class Storage : std::uint8_t { lowRank16, coded, plainQuantised };
 
-/// Bytes of one token's codes of these widths: directions are sorted by width, the run of each is padded to whole
+/// Bytes of one token's codes of these widths: directions are sorted by width; a code of 6 bits is one of 4 and one of 2, one of 3 one of 2 and one of 1; the run of each is padded to whole
 /// bytes.
 std::int64_t storedBytes(std::span<const std::uint8_t> widths);
 
