@@ -42,8 +42,8 @@ enum class Metric : std::uint8_t { identity, fisher, query, output, attention, e
 ///  pair a channel and block of `scaleBlock` tokens, for values one pair a token.
 enum class Storage : std::uint8_t { lowRank16, coded, plainQuantised };
 
-/// Bytes of one token's codes of these widths: directions are sorted by width; a code of 6 bits is one of 4 and one of 2, one of 3 one of 2 and one of 1; the run of each is padded to whole
-/// bytes.
+/// Bytes of one token's codes of these widths: directions are sorted by width; a code of 6 bits is one of 4 and one of 2, one of
+/// 3 one of 2 and one of 1; the run of each is padded to whole bytes.
 std::int64_t storedBytes(std::span<const std::uint8_t> widths);
 
 /// A set of slots that share one latent. `widths[i]` is the number of bits that direction i of the group's eigenbasis
