@@ -40,6 +40,7 @@ struct RefineRequest {
   std::string key;  ///< Names model, plan and texts for partialFile.
   /// Who stops the run gets the best so far, once there is something better than the factors given, instead of `cancelled`.
   bool keepsBestWhenStopped = false;
+  bool operator==(const RefineRequest&) const = default;
 };
 
 /// One point of the loss curve: mean KL(original || compressed) a token, nats.

@@ -80,14 +80,32 @@ Result<PolicyRequest> policyFromJson(const nlohmann::json& json, const std::stri
   return request;
 }
 
+/// How a plan's factors are trained: what `kvista refine` would do unless a field says otherwise.
+Result<RefineRequest> refiningFromJson(const nlohmann::json& json, const std::string& where) {
+  KVISTA_CHECK(checkFields(json, {"steps", "windowsPerStep", "rate", "seed", "nested"}, where));
+  RefineRequest request;
+  Fields fields(json, where);
+  if (fields.has("steps")) request.steps = fields.count("steps", 1, 1'000'000);
+  if (fields.has("windowsPerStep")) request.windowsPerStep = fields.count("windowsPerStep", 1, 4096);
+  if (fields.has("rate")) request.rate = fields.number("rate", 1e-12, 1);
+  if (fields.has("seed")) request.seed = static_cast<std::uint64_t>(fields.integer("seed", 0));
+  if (fields.has("nested")) request.nested = fields.boolean("nested");
+  if (fields.error()) return bad(where, fmt::format("does not say how to refine: {}", fields.error()->message));
+  return request;
+}
+
 Result<ExperimentSystem> systemFromJson(const nlohmann::json& json, const std::string& where) {
-  KVISTA_CHECK(checkFields(json, {"name", "plan", "planShare", "policy"}, where));
+  KVISTA_CHECK(checkFields(json, {"name", "plan", "planShare", "policy", "refine"}, where));
   ExperimentSystem system;
   KVISTA_ASSIGN(system.name, nameAt(json, where));
   if (!json.contains("plan") && !json.contains("policy")) return bad(where, "needs a plan, a policy or both");
   if (json.contains("plan")) {
     KVISTA_ASSIGN(system.plan, wishFromJson(json["plan"], where + ".plan"));
     system.hasOwnTarget = json["plan"].contains("target");
+  }
+  if (json.contains("refine")) {
+    if (!system.plan) return bad(where, "refines, but has no plan whose factors could be");
+    KVISTA_ASSIGN(system.refine, refiningFromJson(json["refine"], where + ".refine"));
   }
   if (json.contains("policy")) {
     KVISTA_ASSIGN(system.policy, policyFromJson(json["policy"], where + ".policy"));

@@ -19,6 +19,7 @@
 #include "core/policy/policy.h"
 #include "core/protocol/records.h"
 #include "core/protocol/work_records.h"
+#include "core/refine/refine.h"
 
 namespace kvista {
 
@@ -29,6 +30,7 @@ struct ExperimentSystem {
   bool hasOwnTarget = false;  ///< `plan->target` holds whatever the sweep asks for.
   /// Or the share that the plan has by itself at each of the sweep's values, which are those of the whole: the policy leaves fewer tokens, or more exact ones.
   std::vector<double> planShares = {};
+  std::optional<RefineRequest> refine;  ///< The plan's factors are trained on the calibration's windows; files and key are the subject's.
   std::optional<PolicyRequest> policy;  ///< Its share, prompt, interval and model are the sweep's. An option kTrained: see experiment().
 };
 

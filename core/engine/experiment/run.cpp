@@ -28,6 +28,7 @@ double secondsSince(Clock::time_point start) { return std::chrono::duration<doub
 /// One system at one value: what is to be measured, whatever the text.
 struct Trial {
   std::optional<PlanWish> plan;
+  std::optional<RefineRequest> refine;
   std::optional<PolicyRequest> policy;  ///< Where the sweep is read token after token: also one that leaves everything as it is.
 };
 
@@ -43,7 +44,7 @@ double shareBehindExact(const PlanWish& wish, double share, std::int64_t window)
 
 /// `index`: of the sweep's values.
 Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, std::int64_t window) {
-  Trial trial{system.plan, system.policy};
+  Trial trial{system.plan, system.refine, system.policy};
   const double value = sweep.values[index];
   if (!system.planShares.empty())
     trial.plan->target = {Target::Kind::share, system.planShares[index]};
@@ -84,6 +85,10 @@ std::map<std::string, std::string> optionsByContent(const PolicyRequest& request
   return options;
 }
 
+nlohmann::json toJson(const RefineRequest& request) {
+  return {{"steps", request.steps}, {"windowsPerStep", request.windowsPerStep}, {"rate", request.rate}, {"seed", request.seed}, {"nested", request.nested}};
+}
+
 nlohmann::json toJson(const PolicyRequest& request) {
   return {{"policy", request.policy}, {"options", optionsByContent(request)}, {"share", request.share}, {"prompt", request.prompt}, {"interval", request.interval}};
 }
@@ -95,12 +100,15 @@ struct MadePlan {
   double seconds = 0;
 };
 
-Result<MadePlan> makePlanOf(const PlanWish& wish, const ExperimentSubject& subject, const Task& task) {
+Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject, const Task& task) {
   const auto start = Clock::now();
-  PlanRequest request = requestOf(wish);
+  PlanRequest request = requestOf(*trial.plan);
   request.keepBases = true;
   KVISTA_ASSIGN(PlanWithSpectra made, makePlan(subject.decoder, &subject.statistics, request, task));
-  KVISTA_ASSIGN(const PlanFactors factors, makeFactors(subject.decoder, &subject.statistics, made, task));
+  KVISTA_ASSIGN(PlanFactors factors, makeFactors(subject.decoder, &subject.statistics, made, task));
+  if (trial.refine) {
+    KVISTA_ASSIGN(factors, refinedFactors(made.planned.plan, std::move(factors), *trial.refine, subject, task));
+  }
   MadePlan plan{std::move(made.planned), nullptr, 0};
   plan.transform = std::make_unique<PlanTransform>(plan.planned.plan, factors, subject.decoder.shape(), subject.decoder.options().device);
   plan.seconds = secondsSince(start);
@@ -130,7 +138,7 @@ Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan
     figures.seconds = result.seconds;
   }
   if (!plan) return figures;
-  if (!trial.policy) figures.predictedRise = plan->planned.loss();
+  if (!trial.policy && !trial.refine) figures.predictedRise = plan->planned.loss();
   figures.seconds += plan->seconds;
   figures.note = plan->planned.note;
   return figures;
@@ -142,6 +150,7 @@ ExperimentRow rowOf(const ExperimentSubject& subject, const ExperimentText& text
   row.target = {Target::Kind::share, 1};
   nlohmann::json of = {{"model", subject.modelHash}, {"text", text.windows.hash}, {"version", subject.version}, {"dtype", c10::toString(subject.decoder.options().dtype)}};
   if (trial.plan) of["plan"] = toJson(*trial.plan);
+  if (trial.refine) of["refine"] = toJson(*trial.refine);
   if (trial.plan || isTrained(trial)) of["calibration"] = subject.statistics.tokensHash;
   if (trial.policy) of["policy"] = toJson(*trial.policy);
   row.of = of.dump();
@@ -183,7 +192,7 @@ class Run {
     const auto figuresOn = [&](const ExperimentText& text) -> Result<ExperimentRow::Figures> {
       const MadePlan* plan = nullptr;
       if (trial.plan) {
-        KVISTA_ASSIGN(plan, planOf(*trial.plan, labelled));
+        KVISTA_ASSIGN(plan, planOf(trial, labelled));
       }
       return guardTorch("Measuring", [&] { return measured(trial, plan, subject_, text, labelled); });
     };
@@ -205,8 +214,9 @@ class Run {
 
  private:
   /// The last one is kept: a plan with a target of its own is that of all values.
-  Result<const MadePlan*> planOf(const PlanWish& wish, const Task& task) {
-    if (!last_ || last_->wish != wish) last_ = {wish, guardTorch("Planning", [&] { return makePlanOf(wish, subject_, task); })};
+  Result<const MadePlan*> planOf(const Trial& trial, const Task& task) {
+    if (!last_ || last_->wish != trial.plan || last_->refine != trial.refine)
+      last_ = {*trial.plan, trial.refine, guardTorch("Planning", [&] { return makePlanOf(trial, subject_, task); })};
     if (!last_->made) return tl::unexpected(last_->made.error());
     return &*last_->made;
   }
@@ -235,6 +245,7 @@ class Run {
   const Task& task_;
   struct LastPlan {
     PlanWish wish;
+    std::optional<RefineRequest> refine;
     Result<MadePlan> made;
   };
   std::optional<LastPlan> last_;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "core/compress/factor_file.h"
 #include "core/policy/train_predictor.h"
 
 namespace kvista {
@@ -35,6 +36,24 @@ Result<std::filesystem::path> trainedFile(PredictorKind kind, const ExperimentSu
   const at::Tensor& ids = statistics.tokenIds;
   KVISTA_CHECK(trainPredictor(kind, subject.decoder, ids.narrow(0, 0, std::min(kMostWindows, ids.size(0))).to(at::kLong), kRidge, file, subject.modelHash, task));
   return file;
+}
+
+Result<PlanFactors> refinedFactors(const CompressionPlan& plan, PlanFactors factors, RefineRequest request, const ExperimentSubject& subject, const Task& task) {
+  const Statistics& statistics = subject.statistics;
+  const ModelShape& shape = subject.decoder.shape();
+  const auto beginningOf = [](const std::string& hash) { return hash.substr(0, kHashLength); };
+  const std::filesystem::path file =
+      subject.folder / fmt::format("refined-{}-{}-{}-{}x{}-{:g}-{}{}.safetensors", beginningOf(subject.modelHash), beginningOf(statistics.tokensHash),
+                                   beginningOf(fingerprint(plan)), request.steps, request.windowsPerStep, request.rate, request.seed, request.nested ? "-nested" : "");
+  if (std::filesystem::exists(file)) return loadFactors(file, plan, shape, subject.modelHash);
+  const at::Tensor ids = statistics.tokenIds.to(at::kLong);
+  const std::int64_t heldOut = heldOutWindows(ids.size(0), ids.size(1)), used = ids.size(0) - heldOut;
+  request.partialFile = file.string() + ".partial";
+  request.key = file.filename().string();
+  KVISTA_ASSIGN(const RefineResult result,
+                refine(subject.decoder, plan, factors, ids.narrow(0, 0, used), ids.narrow(0, used, heldOut), request, {}, task));
+  KVISTA_CHECK(saveFactors(file, plan, result.factors, subject.modelHash, Task{}));  // whole, whoever stops meanwhile
+  return result.factors;
 }
 
 }  // namespace kvista

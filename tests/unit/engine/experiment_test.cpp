@@ -216,6 +216,27 @@ TEST(Experiment, APlanAtAShareWithAPolicyComesToTheWholesShare) {
   }
 }
 
+TEST(Experiment, ARefinedPlanIsTrainedOnceAndLosesLessOnTheTextThatTrainedIt) {
+  const TemporaryFolder folder;
+  ExperimentSubject on = subject();
+  on.folder = folder.path();
+  const json plan = {{"method", "joint"}, {"rankStep", 4}}, own = {{"method", "joint"}, {"rankStep", 4}, {"target", {{"kind", "share"}, {"value", 0.125}}}};
+  const json refine = {{"steps", 24}, {"windowsPerStep", 1}, {"rate", 1e-3}};
+  const json systems = {{{"name", "planned"}, {"plan", plan}},
+                        {{"name", "refined"}, {"plan", plan}, {"refine", refine}},
+                        {{"name", "refined, by its own target"}, {"plan", own}, {"refine", refine}}};
+  const std::vector<ExperimentRow> rows = rowsOf(json::array({{{"name", "Bytes"}, {"unit", "share"}, {"values", {0.125}}, {"systems", systems}}}), on);
+  ASSERT_EQ(rows.size(), 2U * 4);
+  for (const ExperimentRow& row : rows) ASSERT_TRUE(row.figures) << row.system << ": " << row.problem;
+  EXPECT_LT(rows[4].figures->loss, rows[2].figures->loss);  // On the text that calibrated.
+  EXPECT_EQ(rows[4].figures->bytesPerToken, rows[2].figures->bytesPerToken);
+  EXPECT_TRUE(rows[2].figures->predictedRise);
+  EXPECT_FALSE(rows[4].figures->predictedRise);  // It was the plan's, not the trained factors'.
+  EXPECT_EQ(rows[6].figures->loss, rows[4].figures->loss);
+  EXPECT_EQ(json::parse(rows[4].of)["refine"]["steps"], 24);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);  // One file for both, and none of an unfinished run.
+}
+
 TEST(Experiment, WhereTheModelCannotBeMeasuredOtherSweepsGoOn) {
   const json systems = {{{"name", "a policy"}, {"policy", policy("streaming-llm", {{"sinks", 2}, {"window", 4}})}}};
   const std::vector<ExperimentRow> rows = rowsOf(json::array({sweepOf("Too long a prompt", {0.5}, systems, 63), sweepOf("Sound", {0.5}, systems)}));
@@ -339,6 +360,8 @@ INSTANTIATE_TEST_SUITE_P(, ExperimentSlips,
                                          Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv"}, {"options", {{"sink", 2}}}}, "\"sink\""},
                                          Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv"}, {"options", {{"sinks", "train"}}}}, "train"},
                                          Slip{"/sweeps/0/systems/0/planShare", {1, .5}, "policy on top"},
+                                         Slip{"/sweeps/0/systems/0/refine", {{"step", 3}}, "\"step\""}, Slip{"/sweeps/0/systems/0/refine", {{"steps", 0}}, "steps"},
+                                         Slip{"/sweeps/0/systems/0", {{"name", "a policy"}, {"policy", {{"name", "fp8"}}}, {"refine", json::object()}}, "no plan"},
                                          Slip{"/sweeps/0/systems/0/plan", "joint", "plan"}, Slip{"/sweeps/0/systems/0/plann", 1, "\"plann\""},
                                          Slip{"/sweeps/0/prompt", 16, "prompt"}, Slip{"/sweeps/0/systems/0/policy", {{"nam", "fp8"}}, "\"nam\""},
                                          Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv+fp9"}}, "fp9"}));
