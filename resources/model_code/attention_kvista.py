@@ -4,6 +4,10 @@
 
 Every token's keys and values go through down-projection, coder and up-projection before attention sees them, whether they
 come from the cache or from the same call, so a forward pass without a cache computes what generation computes.
+
+In a chain of layers a cache holds what the layer before does not predict: with y' the outputs that its cache gives back, the codes are
+those of y - P y', and y ~ P y' + what they stand for (help page Methods, section 10). What a layer has rebuilt is handed to the next one
+within the pass and kept by neither.
 """
 
 import torch
@@ -25,7 +29,7 @@ class KVistaBias(nn.Module):
 
 class KVistaGroup(nn.Module):
     """Heads that share one latent: z = down x (x: the layer's input, or the heads' own outputs), y ~ up z; centred ones take
-    a mean away before and put it back behind."""
+    a mean away before and put it back behind. `prediction`: of y from the outputs that the layer before has rebuilt."""
 
     def __init__(self, group, columns, hidden_size):
         super().__init__()
@@ -37,6 +41,7 @@ class KVistaGroup(nn.Module):
         self.down = nn.Linear(inputs, self.coder.rank, bias=self.centred) if self.from_hidden or not identity else None
         self.up = nn.Linear(self.coder.rank, len(columns), bias=self.centred) if not identity else None
         self.steps = nn.Parameter(torch.ones(self.coder.coded), requires_grad=False) if self.coder.coded else None
+        self.prediction = nn.Linear(len(columns), len(columns), bias=False) if group.get("predicted", False) else None
 
     def encode(self, hidden, outputs):
         source = hidden if self.from_hidden else outputs[..., self.columns]
@@ -114,13 +119,20 @@ class KVistaAttention(nn.Module):
         )
         self.norms_after_rope, self.query_growth = described.get("norms_after_rope", False), described.get("query_growth")
         self.sinks = nn.Parameter(torch.zeros(self.heads)) if described.get("sinks", False) else None
+        self.predicts_next = config.is_predicted(layer + 1)
         self.kernels = None  # LatentKernels, chosen when a cache is begun
 
     @property
     def is_plain(self):
-        """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias."""
-        unlike = self.score_cap, self.clip, self.linear_biases, self.latent, self.sinks
-        return all(part is None for part in unlike) and not self.norms_after_rope and not any(group.centred for group in self.groups)
+        """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias, outside chains."""
+        unlike = self.score_cap, self.clip, self.linear_biases, self.latent, self.sinks, self.prediction
+        apart = self.norms_after_rope or self.predicts_next or any(group.centred for group in self.groups)
+        return all(part is None for part in unlike) and not apart
+
+    @property
+    def prediction(self):
+        """A layer that another predicts has one group."""
+        return self.groups[0].prediction
 
     def columns(self, group):
         """Where the slots' outputs lie in [keys of all heads; values of all heads]."""
@@ -164,24 +176,28 @@ class KVistaAttention(nn.Module):
             parts.append(functional.linear(hidden, self.v_proj.weight))
         return torch.cat(parts, -1) if parts else None
 
-    def rebuild(self, entry, index):
-        """Keys and values of every cached token, [batch, tokens, key width + value width]."""
+    def rebuild(self, entry, index, foreseen=None):
+        """Keys and values of every cached token, [batch, tokens, key width + value width]; `foreseen`: what is predicted of them."""
         numbers = entry.numbers.split([group.coder.numbers for group in self.groups], -1)
         packed = entry.packed.split([group.coder.bytes for group in self.groups], -1)
         rebuilt = torch.cat([group.decode(*parts) for group, *parts in zip(self.groups, numbers, packed)], -1)
         if self.restore != list(range(len(self.restore))):
             rebuilt = rebuilt[..., self.restore]
+        if foreseen is not None:
+            rebuilt = rebuilt + foreseen[:, foreseen.shape[1] - rebuilt.shape[1] :]
         return entry.insert_exact(rebuilt, index, self.owners)
 
     def head_of(self, column):
         """Whose it is of [keys of all heads; values of all heads]."""
         return column // self.head_dim if column < self.key_width else (column - self.key_width) // self.value_head_dim
 
-    def cached_heads(self, entry, index, angles):
+    def cached_heads(self, entry, index, angles, foreseen=None, handed_on=None):
         """Keys and values as the cache has them, [batch, tokens, heads, width]: `index` and `angles` are those of its tokens."""
         if entry.heads is not None:
             return entry.heads.keys.read().transpose(1, 2), entry.heads.values.read().transpose(1, 2)
-        rebuilt = self.rebuild(entry, index)
+        rebuilt = self.rebuild(entry, index, foreseen)
+        if self.predicts_next:
+            handed_on.append(rebuilt)
         keys, values = rebuilt[..., : self.key_width], rebuilt[..., self.key_width :]
         if self.after_rope:
             keys = keys.unflatten(-1, (-1, self.head_dim))
@@ -241,13 +257,16 @@ class KVistaAttention(nn.Module):
         scores = scores.masked_fill(~mask, -torch.inf) if added is mask else scores + added
         return torch.softmax(scores.float(), -1).to(values.dtype) @ values
 
-    def forward(self, hidden, angles, index, mask, entry):
+    def forward(self, hidden, angles, index, mask, entry, handed_on):
         """`angles`: cosines and sines of all tokens, those in `entry` and the new ones, or None; `index` likewise (see
-        cache_kvista.py); `mask` [batch, 1, new, all], or None where kernels may attend to every token."""
+        cache_kvista.py); `mask` [batch, 1, new, all], or None where kernels may attend to every token. `handed_on`: a list from which a
+        layer that is predicted takes what the one before it in the pass has rebuilt of all tokens, and in which others leave it."""
         new = hidden.shape[1]
         new_angles = None if angles is None else tuple(part[:, -new:] for part in angles)
         outputs = self.project(hidden, new_angles)
-        numbers, packed = zip(*(group.encode(hidden, outputs) for group in self.groups))
+        foreseen = None if self.prediction is None else self.prediction(handed_on.pop())
+        rest = outputs if foreseen is None else outputs - foreseen[:, -new:]
+        numbers, packed = zip(*(group.encode(hidden, rest) for group in self.groups))
         fresh = (torch.cat(numbers, -1), torch.cat(packed, -1), outputs, index[:, -new:])
         if entry.heads is None:
             entry.append(*fresh)
@@ -265,7 +284,7 @@ class KVistaAttention(nn.Module):
         if entry.asked:
             entry.ask(queries)
         angles, index, mask = entry.placed(angles, index, mask)
-        keys, values = self.attended_heads(*self.cached_heads(entry, index, angles))
+        keys, values = self.attended_heads(*self.cached_heads(entry, index, angles, foreseen, handed_on))
 
         share = self.heads // keys.shape[2]
         keys, values = (part.transpose(1, 2).repeat_interleave(share, 1) for part in (keys, values))

@@ -86,6 +86,8 @@ class KVistaConfig(PretrainedConfig):
           "slots": [["key", 0], ["value", 0]],    heads whose outputs share one latent, in order
           "input": "hidden",                  "hidden": down is applied to the layer's input; "heads": to the slots' outputs
           "centred": false,                   true: down and up have biases, which take a mean away and put it back
+          "predicted": false,                 true: y - prediction * (outputs that the layer before has rebuilt) is coded in place of y
+                                              (both of one group that holds the slots of all heads in order)
           "identity": false,                  true: nothing is compressed, the latent is the slots' outputs
           "runs": [[16, 8], [4, 24]]          [bits, directions] of the latent, bits falling: 16, 8, 4, 2 or 1
         }]
@@ -131,7 +133,32 @@ class KVistaConfig(PretrainedConfig):
         found = self.kvista.get("format", FORMAT)
         if found != FORMAT:
             raise ValueError(f"This checkpoint has KVista format {found}; its model code reads format {FORMAT}.")
+        self.check_chains()
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
+
+    def check_chains(self):
+        """A layer that is predicted, and the one that predicts it, have one group of all that the cache holds."""
+        layers, heads = self.kvista.get("layers", []), range(self.num_key_value_heads)
+        slots = [[side, head] for side in ("key", "value") for head in heads]
+        for layer in range(len(layers)):
+            if not self.is_predicted(layer):
+                continue
+            both = [layers[each]["groups"] for each in (layer - 1, layer) if each >= 0]
+            own, is_whole = layers[layer]["groups"][0], all(len(groups) == 1 and groups[0]["slots"] == slots for groups in both)
+            if len(both) < 2 or not is_whole or own["input"] != "heads" or own["identity"]:
+                raise ValueError(
+                    f"Layer {layer} of this checkpoint is predicted from the layer before it, for which both need one group of all "
+                    f"{2 * len(heads)} heads in order, and the layer the input \"heads\"."
+                )
+            if self.kvista["key_position"] != "before_rope" or self.kvista.get("policy"):
+                raise ValueError(
+                    f"Layer {layer} of this checkpoint is predicted from the layer before it, which needs keys before RoPE and no policy."
+                )
+
+    def is_predicted(self, layer):
+        """Whether a layer's cache is read behind that of the layer before it."""
+        layers = self.kvista.get("layers", [])
+        return layer < len(layers) and any(group.get("predicted", False) for group in layers[layer].get("groups", []))
 
     def block_of(self, layer):
         """The kind of block that `layer` is."""

@@ -122,7 +122,7 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
         alone = by_operators and new == 1 and past > 0 and not torch.is_grad_enabled()
         whole = alone and bool((seen.all() & (position_ids[:, -1] == past).all()).item())
         exact_tokens, masks = self.config.kvista["exact_tokens"], {}
-        hidden_states = []
+        hidden_states, handed_on = [], []
         for number, layer in enumerate(self.layers):
             hidden_states.append(hidden)
             window, rope = layer.window, layer.rope
@@ -130,7 +130,7 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
             if not by_kernels and window not in masks:
                 masks[window] = self.mask(seen, past, window)
             entry = LayerCache(exact_tokens) if past_key_values is None else past_key_values.layers[number]
-            hidden = layer(hidden, None if rope is None else angles[rope], index, None if by_kernels else masks[window], entry)
+            hidden = layer(hidden, None if rope is None else angles[rope], index, None if by_kernels else masks[window], entry, handed_on)
         if policy is not None:
             policy.read(past_key_values.layers, self.layers, angles, index, self.mask)
         return self.output(hidden, hidden_states, past_key_values, output_hidden_states, return_dict)

@@ -26,6 +26,7 @@ class Group:
     up: torch.Tensor | None = None  # [n, r]
     down: torch.Tensor | None = None  # [r, n]
     steps: torch.Tensor = field(default_factory=lambda: torch.zeros(0))  # of the coded directions
+    prediction: torch.Tensor | None = None  # [n, n], from what the layer before has rebuilt
 
     @property
     def runs(self):
@@ -128,7 +129,7 @@ def write_export(model, plan, folder, dtype=None):
         kept = set()
         for place, group in enumerate(groups):
             rotated = plan.after_rope and group.slots[0][0] == "key"
-            hidden = plan.exact_tokens == 0 and not rotated
+            hidden = plan.exact_tokens == 0 and not rotated and group.prediction is None
             if not hidden:
                 kept.update(side for side, _ in group.slots)
             rows = weight[columns_of(group.slots, config, head_dim)]
@@ -138,6 +139,8 @@ def write_export(model, plan, folder, dtype=None):
                 tensors[name + "down.weight"] = group.down @ rows if hidden else group.down
             elif hidden:
                 tensors[name + "down.weight"] = rows
+            if group.prediction is not None:
+                tensors[name + "prediction.weight"] = group.prediction
             if len(group.steps):
                 tensors[name + "steps"] = group.steps
             described.append(
@@ -145,6 +148,7 @@ def write_export(model, plan, folder, dtype=None):
                     "slots": [list(slot) for slot in group.slots],
                     "input": "hidden" if hidden else "heads",
                     "identity": group.up is None,
+                    "predicted": group.prediction is not None,
                     "runs": group.runs,
                 }
             )
@@ -185,11 +189,15 @@ def write_export(model, plan, folder, dtype=None):
         shutil.copy(file, folder)
 
 
-def simulate_layer(plan, layer, outputs, config, head_dim):
-    """Keys and values of one layer after compression; `outputs` [batch, tokens, keys and values]. Groups whose columns are
-    not there (None) are left out."""
+def simulate_layer(plan, layer, outputs, config, head_dim, before=None):
+    """Keys and values of one layer after compression; `outputs` [batch, tokens, keys and values], `before` what became of those of the
+    layer before. Groups whose columns are not there (None) are left out."""
     result = outputs.clone()
     for group in plan.layers[layer]:
+        if group.prediction is not None:
+            foreseen = before @ group.prediction.T
+            result[:, plan.exact_tokens :] = (foreseen + group.simulate(outputs - foreseen))[:, plan.exact_tokens :]
+            continue
         columns = columns_of(group.slots, config, head_dim)
         result[:, plan.exact_tokens :, columns] = group.simulate(outputs[:, plan.exact_tokens :, columns])
     return result
@@ -210,7 +218,8 @@ def compressed(model, plan):
                 raw = [hidden @ attention.k_proj.weight.T, hidden @ attention.v_proj.weight.T]
                 if plan.after_rope:
                     raw[0] = torch.zeros_like(raw[0])  # rotated keys are done in the rotation itself
-                changed = simulate_layer(plan, number, torch.cat(raw, -1), config, attention.head_dim)
+                before = torch.cat(held[number - 1], -1) if number else None
+                changed = simulate_layer(plan, number, torch.cat(raw, -1), config, attention.head_dim, before)
                 held[number] = changed.split([key_width, changed.shape[-1] - key_width], -1)
                 held["layer"] = number
 

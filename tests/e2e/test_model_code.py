@@ -90,6 +90,12 @@ def make_plan(kind, config):
         return Plan([[group(values + keys[::-1], mixed + [8] * (n - len(mixed)))] for _ in range(LAYERS)], exact_tokens=4)
     if kind == "coded-no-exact":
         return Plan([[group(keys, [8] * 9 + [4] * 4), group(values, [4] * 11 + [1] * 3)] for _ in range(LAYERS)])
+    if kind.startswith("chained"):
+        layer = lambda: group(keys + values, [8] * 9 + [4] * 7 + [2] * 5 + [1] * 3)
+        made = Plan([[layer()] for _ in range(LAYERS)], exact_tokens=0 if kind == "chained-no-exact" else 4)
+        for (later,) in made.layers[1:]:
+            later.prediction = 0.5 * torch.randn(2 * n, 2 * n, generator=generator) / (2 * n) ** 0.5
+        return made
     if kind == "some-whole":
         whole = [Group(keys, [16] * n), Group(values, [16] * n)]
         return Plan([whole, [Group(keys, [16] * n), group(values, [8] * 6)], [group(keys, [8] * n), whole[1]]], exact_tokens=2)
@@ -105,7 +111,9 @@ def make_plan(kind, config):
 
 
 MODELS = ["llama-mha", "llama-gqa-bias", "mistral-window", "qwen2", "qwen3"]
-PLANS = ["joint-16", "separate-16", "joint-coded", "coded-no-exact", "some-whole", "whole", "coded-head", "head-16"]
+PLANS = [
+    "joint-16", "separate-16", "joint-coded", "coded-no-exact", "some-whole", "whole", "coded-head", "head-16", "chained", "chained-no-exact",
+]
 
 
 def load(folder, **kwargs):
@@ -213,7 +221,7 @@ def test_greedy_generation_is_the_same_with_and_without_cache(plan_kind, tmp_pat
     assert torch.equal(cached, exported.generate(ids, use_cache=False, **settings))
 
 
-@pytest.mark.parametrize("plan_kind", ["separate-16", "joint-coded", "coded-head"])
+@pytest.mark.parametrize("plan_kind", ["separate-16", "joint-coded", "coded-head", "chained"])
 def test_left_padded_rows_generate_what_they_generate_alone(plan_kind, tmp_path):
     _, _, exported = make_pair("llama-mha", plan_kind, tmp_path)
     rows = [tokens(1, count, seed=count)[0] for count in (9, 2, 6)]  # one shorter than the exact tokens
@@ -239,7 +247,7 @@ def test_beam_search_and_sampling(plan_kind, tmp_path):
     assert torch.equal(*sampled)
 
 
-@pytest.mark.parametrize("plan_kind", ["joint-coded", "head-16"])
+@pytest.mark.parametrize("plan_kind", ["joint-coded", "head-16", "chained"])
 def test_assisted_generation_rolls_the_cache_back(plan_kind, tmp_path):
     if transformers.__version__ < "4.50":
         pytest.skip("the assisted generation of this transformers knows its own cache classes only")
@@ -296,6 +304,27 @@ def test_misuse_is_answered_with_a_sentence(tmp_path):
     config["kvista"]["format"] = 3
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="KVista format 3"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["first", "identity", "slots", "position", "policy"])
+def test_chains_that_cannot_be_read_are_refused(change, tmp_path):
+    make_pair("llama-mha", "chained", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    own = config["kvista"]
+    group = own["layers"][1]["groups"][0]
+    if change == "first":
+        own["layers"][0]["groups"][0]["predicted"] = True
+    elif change == "identity":
+        group["identity"] = True
+    elif change == "slots":
+        group["slots"] = group["slots"][::-1]
+    elif change == "position":
+        own["key_position"] = "after_rope"
+    else:
+        own["policy"] = policy(0.5, chooser=CHOOSER)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="is predicted from the layer before it, "):
         load(tmp_path)
 
 
