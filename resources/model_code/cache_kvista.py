@@ -3,7 +3,7 @@
 """The compressed cache: 16-bit latents as numbers, coded latents as packed bits.
 
 A token of a layer is one record: the 16-bit directions of all groups as numbers in the model's dtype, and for each group
-its 8-, 4-, 2- and 1-bit directions as codes, every run padded to whole bytes. The first `exact_tokens` tokens of each
+its other directions as codes in runs of 8, 4, 2 and 1 bit, every run padded to whole bytes. The first `exact_tokens` tokens of each
 sequence are held as they are, and have no record.
 
 Padding: a token's index counts the real tokens of its row, as the attention mask tells. The tokens with index below
@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 from transformers.cache_utils import Cache
 
-from .codes_kvista import pack_codes, unpack_codes
+from .codes_kvista import pack_codes, record_parts, unpack_codes
 from .policy_kvista import Policy
 
 
@@ -31,12 +31,24 @@ class LatentCoder:
         self.numbers = sum(count for bits, count in runs if bits == 16)
         self.runs = [(bits, count) for bits, count in runs if bits != 16]
         self.coded = self.rank - self.numbers
+        self.parts = record_parts(self.runs)
+        self.counts = [(bits, sum(self.runs[place][1] for place, _ in parts)) for bits, parts in self.parts]  # in the record's runs
         self.align(1, 1)
 
     def align(self, run, whole):
         """Pads every run to a multiple of `run` bytes and all of them to one of `whole`; kernels want 4 and 16."""
-        self.sizes = [-(-count * bits // (8 * run)) * run for bits, count in self.runs]
+        self.sizes = [-(-count * bits // (8 * run)) * run for bits, count in self.counts]
         self.bytes = -(-sum(self.sizes) // whole) * whole
+
+    def parts_as_directions(self, device):
+        """Of each part of a code, in the record's order, its coded direction and what multiplies that one's step: what reads records
+        without knowing of directions of several parts takes each part for a direction of its own, since (u - 31.5) step =
+        (high - 1.5) 16 step + (low - 7.5) step for u = 16 high + low."""
+        begins, directions, factors = [sum(count for _, count in self.runs[:place]) for place in range(len(self.runs))], [], []
+        for place, shift in (part for _, parts in self.parts for part in parts):
+            directions += range(begins[place], begins[place] + self.runs[place][1])
+            factors += [2.0**shift] * self.runs[place][1]
+        return torch.tensor(directions, device=device), torch.tensor(factors, device=device)
 
     def encode(self, latent, steps):
         """Latent [..., rank] to numbers [..., numbers] and bytes [..., bytes]. The quantiser is uniform and mid-rise:
@@ -45,9 +57,10 @@ class LatentCoder:
         packed = []
         if self.coded:
             levels = torch.floor(rest.float() / steps.float()).split([count for _, count in self.runs], -1)
-            for (bits, _), level, size in zip(self.runs, levels, self.sizes):
-                half = 2 ** (bits - 1)
-                run = pack_codes((level.clamp(-half, half - 1) + half).to(torch.uint8), bits)
+            halves = [2 ** (bits - 1) for bits, _ in self.runs]
+            codes = [(level.clamp(-half, half - 1) + half).to(torch.uint8) for level, half in zip(levels, halves)]
+            for (bits, parts), size in zip(self.parts, self.sizes):
+                run = pack_codes(torch.cat([(codes[place] >> shift) & (2**bits - 1) for place, shift in parts], -1), bits)
                 packed.append(functional.pad(run, (0, size - run.shape[-1])))
             packed[-1] = functional.pad(packed[-1], (0, self.bytes - sum(self.sizes)))
         return numbers, torch.cat(packed, -1) if packed else latent.new_zeros((*latent.shape[:-1], 0), dtype=torch.uint8)
@@ -56,10 +69,11 @@ class LatentCoder:
         """The latent as attention sees it: codes become (code + 0.5) * step."""
         if not self.coded:
             return numbers
-        levels = [
-            unpack_codes(part, bits, count).float() - (2 ** (bits - 1) - 0.5)
-            for (bits, count), part in zip(self.runs, packed[..., : sum(self.sizes)].split(self.sizes, -1))
-        ]
+        levels = [0] * len(self.runs)
+        for (bits, parts), (_, count), run in zip(self.parts, self.counts, packed[..., : sum(self.sizes)].split(self.sizes, -1)):
+            codes = unpack_codes(run, bits, count).float() - (2 ** (bits - 1) - 0.5)
+            for (place, shift), part in zip(parts, codes.split([self.runs[place][1] for place, _ in parts], -1)):
+                levels[place] = levels[place] + part * 2**shift
         return torch.cat([numbers, (torch.cat(levels, -1) * steps.float()).to(numbers.dtype)], -1)
 
 

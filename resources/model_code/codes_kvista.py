@@ -26,6 +26,23 @@ def unpack_codes(packed, bits, count):
     return ((packed.unsqueeze(-1) >> shifts) & (2**bits - 1)).flatten(-2)[..., :count]
 
 
+def record_parts(runs):
+    """Where directions lie in a record of runs of 16, 8, 4, 2 and 1 bit: [(bits, [(place in `runs`, shift)])] of those runs
+    [(bits, directions)], both by falling bits. A code of 6 bits is two, its lower 4 and its upper 2 bits, one of 3 its lower 2 and
+    its upper bit: it has the bits from `shift` up in the run of each power of two that its width is the sum of."""
+    found = []
+    for bits in (16, 8, 4, 2, 1):
+        parts = [(place, width - bits if width >= 2 * bits else 0) for place, (width, _) in enumerate(runs) if width & bits]
+        if parts:
+            found.append((bits, parts))
+    return found
+
+
+def record_bytes(runs):
+    """Of a token, every run padded to whole bytes."""
+    return sum(-(-sum(runs[place][1] for place, _ in parts) * bits // 8) for bits, parts in record_parts(runs))
+
+
 def quantise(numbers, bits):
     """Packed codes of the last axis [..., n], and its lowest number and step in float16 [..., 2]: lowest + step * code, step =
     (highest - lowest) / (2**bits - 1) (help page Methods, section 10)."""

@@ -89,7 +89,7 @@ class KVistaConfig(PretrainedConfig):
           "predicted": false,                 true: y - prediction * (outputs that the layer before has rebuilt) is coded in place of y
                                               (both of one group that holds the slots of all heads in order)
           "identity": false,                  true: nothing is compressed, the latent is the slots' outputs
-          "runs": [[16, 8], [4, 24]]          [bits, directions] of the latent, bits falling: 16, 8, 4, 2 or 1
+          "runs": [[16, 8], [4, 24]]          [bits, directions] of the latent, bits falling: 16, 8, 6, 4, 3, 2 or 1
         }]
       }]
     }

@@ -144,12 +144,12 @@ class LatentKernels:
 
     @staticmethod
     def _counts(attention, side):
-        """Directions of 16, 8, 4, 2 and 1 bit of each head's group."""
-        return [dict(attention.groups[number].coder.runs).get(bits, 0) for number, _ in side for bits in (16, 8, 4, 2, 1)]
+        """Codes in runs of 16, 8, 4, 2 and 1 bit of each head's group."""
+        return [dict(attention.groups[number].coder.counts).get(bits, 0) for number, _ in side for bits in (16, 8, 4, 2, 1)]
 
     @classmethod
     def _direct(cls, attention, operators):
-        if any(group.coder.numbers or group.coder.rank > 512 for group in attention.groups) or attention.heads > 8 * attention.kv_heads:
+        if any(group.coder.numbers or sum(count for _, count in group.coder.counts) > 512 for group in attention.groups) or attention.heads > 8 * attention.kv_heads:
             return None
         self = cls(attention, operators)
         keys, values = cls._places(attention)
@@ -160,8 +160,10 @@ class LatentKernels:
             end += group.coder.bytes
         ups, steps, counts, begins = [], [], [], []
         for side in (keys, values):
-            ups.append([cls._up(attention, place).contiguous() for place in side])
-            steps.append([attention.groups[number].steps.detach().float().contiguous() for number, _ in side])
+            parts = [attention.groups[number].coder.parts_as_directions(self.weight.device) for number, _ in side]
+            ups.append([cls._up(attention, place)[:, directions].contiguous() for place, (directions, _) in zip(side, parts)])
+            of_directions = [attention.groups[number].steps.detach().float() for number, _ in side]
+            steps.append([own[directions] * factors for own, (directions, factors) in zip(of_directions, parts)])
             begins.append([offsets[number] for number, _ in side])
             counts.append(cls._counts(attention, side))
         self.kept = [ups, steps]
@@ -190,7 +192,7 @@ class LatentKernels:
         for group in attention.groups:
             if self.packed:
                 group.coder.align(4, 16)
-            ranks.append(unpacked_places(group.coder.runs)[1] if self.packed else group.coder.rank + -group.coder.rank % 8)
+            ranks.append(unpacked_places(group.coder.counts)[1] if self.packed else group.coder.rank + -group.coder.rank % 8)
             sizes.append(group.coder.bytes if self.packed else ranks[-1])
             offsets.append(end)
             end += sizes[-1]
@@ -205,9 +207,10 @@ class LatentKernels:
             own, group = cls._up(attention, place), attention.groups[place[0]]
             if not self.packed:
                 return padded(own, 1)
-            places, rank = unpacked_places(group.coder.runs)  # codes are worth their steps
-            columns = torch.tensor(places, device=own.device)
-            return own.new_zeros(own.shape[0], rank).index_copy(1, columns, (own.float() * group.steps.detach().float()).to(own.dtype))
+            places, rank = unpacked_places(group.coder.counts)
+            directions, factors = group.coder.parts_as_directions(own.device)
+            worth = (own[:, directions].float() * (group.steps.detach().float()[directions] * factors)).to(own.dtype)  # of codes: their steps
+            return own.new_zeros(own.shape[0], rank).index_copy(1, torch.tensor(places, device=own.device), worth)
 
         key_ups = [torch.cat([up(keys[head + i]) for i in range(together)]).T.contiguous() for head in firsts]
         value_ups = [torch.cat([up(values[head + i]) for i in range(together)]).contiguous() for head in firsts]

@@ -11,6 +11,7 @@ changed in them: help page Policies.
 import torch
 from torch.nn import functional
 
+from .codes_kvista import record_bytes
 from .held_kvista import HOLDERS
 
 POSITION_BYTES = 4
@@ -142,7 +143,7 @@ class Budget:
             stored = [0] * self.units
             for group in layer["groups"]:
                 unit = group["slots"][0][1] if self.units > 1 else 0
-                stored[unit] += sum(-(-count * bits // 8) for bits, count in group["runs"])
+                stored[unit] += record_bytes(group["runs"])
             attention = config.block_of(number)["attention"]
             turns = own["key_position"] == "before_rope" and "rope" in attention and holder is None
             self.stored.append(stored)

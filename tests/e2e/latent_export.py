@@ -53,7 +53,8 @@ class Plan:
     def bytes_per_token(self, number_bytes=2):
         total = 0
         for group in (group for layer in self.layers for group in layer):
-            for bits, count in group.runs:
+            for bits in (16, 8, 4, 2, 1):
+                count = sum(bits & width > 0 for width in group.widths)  # a code of 6 bits is one of 4 and one of 2
                 total += count * number_bytes if bits == 16 else math.ceil(count * bits / 8)
         return total
 

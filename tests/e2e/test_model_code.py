@@ -85,11 +85,11 @@ def make_plan(kind, config):
         return Plan([[group(keys + values, [16] * n)] for _ in range(LAYERS)])
     if kind == "separate-16":
         return Plan([[group(keys, [16] * (n // 2)), group(values, [16] * (n - 3))] for _ in range(LAYERS)])
-    mixed = [16] * 3 + [8] * 5 + [4] * 7 + [2] * 3 + [1] * 5 + [0] * 4
+    mixed = [16] * 3 + [8] * 5 + [6] * 2 + [4] * 5 + [3] * 3 + [2] * 3 + [1] * 2 + [0] * 4
     if kind == "joint-coded":
         return Plan([[group(values + keys[::-1], mixed + [8] * (n - len(mixed)))] for _ in range(LAYERS)], exact_tokens=4)
     if kind == "coded-no-exact":
-        return Plan([[group(keys, [8] * 9 + [4] * 4), group(values, [4] * 11 + [1] * 3)] for _ in range(LAYERS)])
+        return Plan([[group(keys, [8] * 9 + [6] * 4), group(values, [4] * 11 + [3] * 3)] for _ in range(LAYERS)])
     if kind.startswith("chained"):
         layer = lambda: group(keys + values, [8] * 9 + [4] * 7 + [2] * 5 + [1] * 3)
         made = Plan([[layer()] for _ in range(LAYERS)], exact_tokens=0 if kind == "chained-no-exact" else 4)
@@ -102,7 +102,7 @@ def make_plan(kind, config):
     if kind == "whole":
         return Plan([[Group(keys + values, [16] * 2 * n)] for _ in range(LAYERS)])
     if kind == "coded-head":
-        layer = lambda: [group([key], [8] * 6 + [4] * 5 + [1] * 2) for key in keys] + [group(values, [8] * 9 + [2] * 6)]
+        layer = lambda: [group([key], [8] * 6 + [6] * 3 + [4] * 2 + [3] * 2) for key in keys] + [group(values, [8] * 9 + [2] * 6)]
         return Plan([layer() for _ in range(LAYERS)], exact_tokens=4, after_rope=True)
     if kind == "head-16":
         layer = lambda: [group([key], [16] * 13) for key in keys] + [group([value], [16] * 12) for value in values]

@@ -152,7 +152,7 @@ def with_stand_ins(model, monkeypatch):
 
 
 KEYS, VALUES = [("key", 0), ("key", 1)], [("value", 0), ("value", 1)]
-MIXED = [8] * 9 + [4] * 21 + [2] * 6 + [1] * 5
+MIXED = [8] * 9 + [6] * 5 + [4] * 16 + [3] * 3 + [2] * 3 + [1] * 5
 
 
 def joint(generator):
