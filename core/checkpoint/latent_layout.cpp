@@ -35,7 +35,8 @@ LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& 
     std::ranges::copy_if(group.group.widths, std::back_inserter(group.widths), [](std::uint8_t width) { return width != 0; });
     std::ranges::sort(group.widths, std::greater());
     const bool isRotated = plan.keyPosition == KeyPosition::afterRope && group.group.slots.front().side == Side::key;
-    group.fromHidden = plan.exactTokens == 0 && !isRotated;
+    group.isPredicted = isPredicted(plan, group.layer) && !group.isIdentity;
+    group.fromHidden = plan.exactTokens == 0 && !isRotated && !group.isPredicted;
     if (!group.fromHidden) {
       for (const Slot& slot : group.group.slots) (slot.side == Side::key ? layout.keepsKeys : layout.keepsValues)[layer] = true;
     }

@@ -22,6 +22,7 @@ inline constexpr int kLatentFormat = 2;
 ///   up.weight    [n, r]
 ///   steps        [coded directions], float32
 ///   down.bias    [r], up.bias [n]: shift and offset of centred plans' factors
+///   prediction.weight    [n, n]: prediction of chained plans' factors
 struct LatentGroup {
   std::size_t index = 0;  ///< In the plan.
   int layer = 0;
@@ -30,14 +31,16 @@ struct LatentGroup {
   std::vector<std::uint8_t> widths;  ///< Of the latent: falling, none 0.
   bool fromHidden = false;           ///< The projection's weight is multiplied into `down`.
   bool isCentred = false;            ///< `down` and `up` have biases.
+  bool isPredicted = false;          ///< What the layer before predicts is taken away before `down`, and added behind `up`.
   bool isIdentity = false;           ///< No `up`; `down` only if fromHidden (the projection's own rows).
 
   [[nodiscard]] std::string name(std::string_view tensor) const;
   [[nodiscard]] std::int64_t codedDirections() const;
 };
 
-/// A token that stays exact needs its whole keys and values, and keys after RoPE are computed before they are compressed:
-/// there the projections are kept and `down` is applied to their outputs. Elsewhere they are multiplied into `down`.
+/// A token that stays exact needs its whole keys and values, keys after RoPE are computed before they are compressed, and what the
+/// layer before predicts is taken away from whole outputs: there the projections are kept and `down` is applied to their outputs.
+/// Elsewhere they are multiplied into `down`.
 struct LatentLayout {
   std::vector<LatentGroup> groups;              ///< In the plan's order.
   std::vector<bool> keepsKeys, keepsValues;     ///< Of each layer: k_proj.weight, v_proj.weight are there.

@@ -47,6 +47,11 @@ bool isOfOneHead(const Group& group) {
 Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPlan& plan, const DecoderDescription& description) {
   KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
   KVISTA_ASSIGN(const NamedSettings settings, settingsOf(named, request));
+  if (plan.chain > 1)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Layers of the plan are read behind the layer before, so they must keep the same tokens; the policy {} would leave others in each.",
+                            request.policy),
+                "Leave the policy out, or make a plan with --chain 1.");
   if (named.chooser != nullptr) {
     if (std::ranges::find(kChoosers, named.chooser->name) == kChoosers.end()) return isNotThere(named.chooser->name);
     for (const PolicyOption& option : named.chooser->allOptions())

@@ -106,6 +106,9 @@ class LatentReader {
       KVISTA_ASSIGN(factors.shift, read(group.name("down.bias"), {rank}));
       KVISTA_ASSIGN(factors.offset, read(group.name("up.bias"), {width}));
     }
+    if (group.isPredicted) {
+      KVISTA_ASSIGN(factors.prediction, read(group.name("prediction.weight"), {width, width}));
+    }
     factors.steps = at::zeros({rank});
     if (const std::int64_t coded = group.codedDirections(); coded > 0) {
       KVISTA_ASSIGN(const at::Tensor steps, read(group.name("steps"), {coded}));

@@ -56,8 +56,9 @@ std::int64_t extraParameters(const CompressionPlan& plan, const Group& group, co
   const std::int64_t steps = std::ranges::count_if(group.widths, [](std::uint8_t width) { return width != 0 && width != 16; });
   const std::int64_t prediction = isPredicted(plan, group.slots.front().layer) ? columns * columns : 0;
   const std::int64_t beside = steps + (plan.centred ? rank + columns : 0) + prediction;
-  // The projection stays where keys are compressed after RoPE, and where tokens that stay exact need whole keys and values.
-  if (keysAfterRope || plan.exactTokens > 0) return 2 * rank * columns + beside;
+  // The projection stays where keys are compressed after RoPE, and where tokens that stay exact, or what is behind a prediction, need whole
+  // keys and values.
+  if (keysAfterRope || plan.exactTokens > 0 || prediction > 0) return 2 * rank * columns + beside;
   return rank * (columns + shape.hiddenSize) - columns * shape.hiddenSize + beside;
 }
 

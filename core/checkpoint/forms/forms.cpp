@@ -60,9 +60,9 @@ Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view 
   if (!plan.sharedFrom.empty())
     return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan read another layer's cache; the form {} gives each its own.", form),
                 "Measure such plans with `kvista evaluate`, or make one whose layers have their own caches.");
-  if (plan.chain > 1)
+  if (plan.chain > 1 && form != "latent")
     return fail(ErrorCode::invalidArgument, fmt::format("The plan chains {} layers, each coded behind the one before; the form {} keeps layers apart.", plan.chain, form),
-                "Measure such plans with `kvista evaluate`, or make one with --chain 1.");
+                "Export the form latent, or make a plan with --chain 1.");
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const auto& slots = plan.groups[i].slots;
     const auto other = std::ranges::find_if(slots, [&](const Slot& slot) { return slot.layer != slots.front().layer; });

@@ -16,6 +16,9 @@ namespace kvista {
 
 namespace {
 
+constexpr std::string_view kChainNote =
+    "Each layer of a chain is read behind the layer before it, by torch's own operators also where kernels are built, which know no chains.";
+
 Result<void> check(const CompressionPlan& plan, const DecoderDescription&, const Checkpoint&) { return checkPerLayerFactors(plan, "latent"); }
 
 nlohmann::json describeGroup(const LatentGroup& group) {
@@ -31,6 +34,7 @@ nlohmann::json describeGroup(const LatentGroup& group) {
           {"input", group.fromHidden ? "hidden" : "heads"},
           {"identity", group.isIdentity},
           {"centred", group.isCentred},
+          {"predicted", group.isPredicted},
           {"runs", std::move(runs)}};
 }
 
@@ -53,7 +57,7 @@ nlohmann::json configOf(const ExportSource& source, const LatentLayout& layout) 
   return config;
 }
 
-/// up, down and steps of one group.
+/// up, down, steps and prediction of one group.
 void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::shared_ptr<ProjectionRows>& rows,
               const ModelShape& shape, DataType dtype, std::vector<TensorToWrite>& tensors) {
   const auto rank = static_cast<std::int64_t>(group.widths.size());
@@ -75,6 +79,9 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
     tensors.push_back(computed(group.name("down.bias"), {rank}, dtype, [shift = factors.shift] { return Result<at::Tensor>(shift.cpu()); }));
     tensors.push_back(computed(group.name("up.bias"), {width}, dtype, [offset = factors.offset] { return Result<at::Tensor>(offset.cpu()); }));
   }
+  if (group.isPredicted)
+    tensors.push_back(computed(group.name("prediction.weight"), {width, width}, dtype,
+                               [prediction = factors.prediction] { return Result<at::Tensor>(prediction.cpu()); }));
   tensors.push_back(computed(group.name("up.weight"), {width, rank}, dtype,
                              [up = factors.up] { return Result<at::Tensor>(up.cpu()); }));
   if (group.codedDirections() > 0) {
@@ -107,6 +114,7 @@ Result<ExportContent> make(const ExportSource& source) {
   content.plan = source.plan;
   content.factors = source.factors;
   content.config = configOf(source, layout);
+  if (source.plan.chain > 1) content.notes.emplace_back(kChainNote);
 
   KVISTA_ASSIGN(const auto store, withViews(source.checkpoint.tensors, description.views));
   const auto carry = [&](const std::string& name, const std::string& from) {

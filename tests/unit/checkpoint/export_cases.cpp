@@ -92,9 +92,12 @@ CompressionPlan planNamed(const std::string& name) {
   plan.method = "manual";
   plan.grouping = "manual";
   plan.allocator = "waterline";
-  plan.storage = name == "coded" || name == "codedAll" || name == "afterRope" || name == "codedCentred" ? Storage::coded : Storage::lowRank16;
+  const bool isChained = name == "chained" || name == "chainedAll";
+  const bool isCoded = name == "coded" || name == "codedAll" || name == "afterRope" || name == "codedCentred" || isChained;
+  plan.storage = isCoded ? Storage::coded : Storage::lowRank16;
   plan.rankStep = 1;
-  plan.exactTokens = name == "coded" || name == "afterRope" || name == "codedCentred" ? 4 : 0;
+  plan.exactTokens = isCoded && name != "codedAll" && name != "chainedAll" ? 4 : 0;
+  if (isChained) plan.chain = 2;
   if (name == "afterRope") plan.keyPosition = KeyPosition::afterRope;
   plan.centred = name == "centred" || name == "codedCentred";
   const auto mixedWidths = widths(2, 16) + widths(7, 8) + widths(3, 4) + widths(5, 2) + widths(3, 1);
@@ -107,7 +110,7 @@ CompressionPlan planNamed(const std::string& name) {
     } else if (name == "separate") {
       add({"K1", "K0"}, widths(9, 16));
       add({"V0", "V1"}, widths(11, 16));
-    } else if (name == "coded" || name == "codedCentred") {
+    } else if (name == "coded" || name == "codedCentred" || isChained) {
       add({"K0", "K1", "V0", "V1"}, mixedWidths);
     } else if (name == "codedAll") {
       add({"K0", "V1"}, widths(9, 8));
@@ -167,6 +170,7 @@ PlanFactors randomFactors(const CompressionPlan& plan) {
       const int bits = own.widths[static_cast<std::size_t>(i)];
       if (bits != 16) own.steps[i] = 12.0 / (1 << bits);
     }
+    if (isPredicted(plan, member.slots.front().layer)) own.prediction = randomTensor({n, n}, generator, 0.2F);
     if (plan.centred) {
       own.shift = randomTensor({r}, generator, 0.5F);
       own.offset = randomTensor({n}, generator, 0.5F);

@@ -49,7 +49,8 @@ TEST_P(LatentExport, opensAsTheSameModelAndPlan) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Plans, LatentExport,
-                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole", "centred", "codedCentred"));
+                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole", "centred", "codedCentred", "chained",
+                                           "chainedAll"));
 
 TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
   const TemporaryFolder folder;
@@ -66,17 +67,19 @@ TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
   EXPECT_EQ(bytesIn(valueOf(openCheckpoint(folder / "small"))) - bytesIn(model.checkpoint), 4 * cost.extraParameters);
 }
 
-TEST(Export, ofCentredPlansIsOfTheFormLatentAlone) {
+TEST(Export, ofCentredAndOfChainedPlansIsOfTheFormLatentAlone) {
   const TemporaryFolder folder;
   const TinyModel model = tinyModel(folder / "model");
-  const CompressionPlan plan = planNamed("centred");
+  const CompressionPlan plan = planNamed("centred"), chained = planNamed("chained");
   for (const ExportForm& form : exportForms()) {
     if (form.name == "latent") continue;
-    const auto refused = exportTo(folder / "small", model, plan, randomFactors(plan), std::string(form.name));
-    ASSERT_FALSE(refused) << form.name;
-    EXPECT_EQ(refused.error().code, ErrorCode::invalidArgument);
-    EXPECT_THAT(refused.error().hint, HasSubstr("latent")) << form.name;
-    EXPECT_FALSE(std::filesystem::exists(folder / "small"));
+    for (const CompressionPlan& each : {plan, chained}) {
+      const auto refused = exportTo(folder / "small", model, each, randomFactors(each), std::string(form.name));
+      ASSERT_FALSE(refused) << form.name;
+      EXPECT_EQ(refused.error().code, ErrorCode::invalidArgument);
+      EXPECT_THAT(refused.error().hint, HasSubstr("latent")) << form.name;
+      EXPECT_FALSE(std::filesystem::exists(folder / "small"));
+    }
   }
   PlanFactors without = randomFactors(planNamed("joint"));
   EXPECT_THAT(exportTo(folder / "small", model, plan, without, "latent").error().message, HasSubstr("The factors of group 0 are not those"));
@@ -100,6 +103,34 @@ TEST(LatentExport, carriesOverTheSourcesBytesAndSavesTheProjections) {
   EXPECT_FALSE(tensors.contains("lm_head.weight"));
   EXPECT_EQ(tensors.at("model.layers.0.self_attn.groups.0.down.weight").shape, (std::vector<std::int64_t>{19, 32}));
   EXPECT_EQ(tensors.at("model.layers.0.self_attn.groups.0.up.weight").type, DataType::f32);
+}
+
+TEST(LatentExport, ofAChainSaysSoAndTakesNoPolicy) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("chained");
+  const PlanFactors factors = randomFactors(plan);
+  const ExportReport report = valueOf(exportTo(folder / "small", model, plan, factors, "latent"));
+  EXPECT_THAT(report.notes, Contains(HasSubstr("read behind the layer before it")));
+  EXPECT_THAT(readText(folder / "small/README.md"), HasSubstr("read behind the layer before it"));
+  const nlohmann::json layers = valueOf(readJsonFile(folder / "small/config.json"))["kvista"]["layers"];
+  EXPECT_FALSE(layers[0]["groups"][0]["predicted"].get<bool>());
+  EXPECT_TRUE(layers[1]["groups"][0]["predicted"].get<bool>());
+
+  ExportPlace place{.form = "latent", .target = folder / "other"};
+  place.policy = PolicyRequest{.policy = "snapkv", .share = 0.5};
+  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message, HasSubstr("must keep the same tokens"));
+}
+
+TEST(LatentExport, ofAChainNeedsItsPredictions) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("coded");
+  valueOf(exportTo(folder / "small", model, plan, randomFactors(plan), "latent"));
+  nlohmann::json written = valueOf(readJsonFile(folder / "small/kvista-report.json"));
+  written["plan"]["chain"] = 2;
+  writeText(folder / "small/kvista-report.json", written.dump());
+  EXPECT_THAT(openModel(folder / "small").error().message, HasSubstr("tensor model.layers.1.self_attn.groups.0.prediction.weight is missing"));
 }
 
 TEST(LatentExport, holdsModelCodeTokenizerAndReport) {
