@@ -24,7 +24,7 @@ QString bitsText(int width) {
 }
 
 void paintBitsLegend(QPainter& painter, const QRectF& row, double indent, bool coded) {
-  const std::vector<int> widths = coded ? std::vector<int>{8, 4, 2, 1, 0} : std::vector<int>{16, 0};
+  const std::vector<int> widths = coded ? std::vector<int>{8, 6, 4, 3, 2, 1, 0} : std::vector<int>{16, 0};
   std::vector<QString> texts;
   for (const int width : widths) texts.push_back(bitsText(width));
   painter.setFont(textFont(TextRole::axis));

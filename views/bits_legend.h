@@ -9,6 +9,9 @@ class QPainter;
 
 namespace kvista {
 
+/// Of directions that are kept, as bands show them.
+inline constexpr int kShownWidths[] = {16, 8, 6, 4, 3, 2, 1};
+
 /// "8 bit", "dropped" for none.
 QString bitsText(int width);
 

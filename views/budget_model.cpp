@@ -219,7 +219,7 @@ QVariant BudgetModel::headerData(int section, Qt::Orientation orientation, int r
         tr("The layer, or layers, whose heads share the group."),
         tr("Key (K) and value (V) heads that share one latent."),
         tr("Directions of the group's eigenbasis that have bits."),
-        tr("How the directions share out: 8, 4, 2, 1 bit, dropped; by falling eigenvalue."),
+        tr("How the directions share out: 8, 6, 4, 3, 2, 1 bit, dropped; by falling eigenvalue."),
         tr("Bytes that one token's latent takes, every run of codes padded to whole bytes."),
         tr("Bytes of the latent / bytes of its heads in the 16-bit cache."),
         tr("½ Σ λ D in nats a token: eigenvalues λ in the Fisher metric, D what a direction's bits leave of it. "

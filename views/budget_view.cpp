@@ -126,7 +126,7 @@ void BudgetView::makeControls() {
   storage_ = new SegmentedControl({{QStringLiteral("ranks"), tr("16-bit")}, {QStringLiteral("coded"), tr("coded")}},
                                   tr("Storage"), controls_);
   storage_->setToolTip(
-      tr("16-bit: a direction is a number or dropped. Coded: 8, 4, 2 or 1 bit a direction, by its worth."));
+      tr("16-bit: a direction is a number or dropped. Coded: 8, 6, 4, 3, 2 or 1 bit a direction, by its worth."));
   auto* cost = new QWidget(footer_);
   auto* costRow = new QHBoxLayout(cost);
   costRow->setContentsMargins(0, 0, 0, 0);

@@ -14,6 +14,7 @@
 #include <iterator>
 
 #include "core/plan/edit.h"
+#include "views/bits_legend.h"
 #include "views/theme.h"
 
 namespace kvista {
@@ -375,9 +376,9 @@ bool GroupsCanvas::event(QEvent* event) {
   } else if (const int box = layout_.boxAt(help->pos()); box >= 0) {
     const auto& widths = record_.groups[static_cast<std::size_t>(box)].widths;
     QStringList lines = {groupFacts(record_.groups[static_cast<std::size_t>(box)])};
-    for (const int width : {16, 8, 4, 3, 2, 1, 0})
-      if (const auto count = std::count(widths.begin(), widths.end(), width); count > 0)
-        lines << (width == 0 ? tr("%1 directions dropped").arg(count) : tr("%1 directions of %2 bit").arg(count).arg(width));
+    for (const int width : kShownWidths)
+      if (const auto count = std::count(widths.begin(), widths.end(), width); count > 0) lines << tr("%1 directions of %2 bit").arg(count).arg(width);
+    if (const auto count = std::count(widths.begin(), widths.end(), 0); count > 0) lines << tr("%1 directions dropped").arg(count);
     text = lines.join(QLatin1Char('\n'));
   }
   QToolTip::showText(help->globalPos(), text, this);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/plan/edit.h"
+#include "views/bits_legend.h"
 #include "views/groups_canvas.h"
 #include "views/theme.h"
 
@@ -26,7 +27,7 @@ void paintBands(QPainter& painter, const QRect& bar, const std::vector<std::uint
   painter.setClipPath(outline);
   painter.fillRect(bar, colours().dropped);
   double x = bar.left();
-  for (const int width : {16, 8, 4, 3, 2, 1}) {
+  for (const int width : kShownWidths) {
     const auto count = std::count(widths.begin(), widths.end(), width);
     const double length = bar.width() * static_cast<double>(count) / static_cast<double>(std::max<std::size_t>(widths.size(), 1));
     painter.fillRect(QRectF(x, bar.top(), length, bar.height()), colours().bits(width));

@@ -48,9 +48,14 @@ bool isDesktopPaletteDark() {
 }  // namespace
 
 QColor Palette::bits(int width) const {
+  const auto between = [](const QColor& a, const QColor& b) {
+    return QColor((a.red() + b.red()) / 2, (a.green() + b.green()) / 2, (a.blue() + b.blue()) / 2);
+  };
   if (width >= 8) return bits8;
-  if (width >= 4) return bits4;
-  if (width >= 2) return bits2;
+  if (width > 4) return between(bits8, bits4);
+  if (width == 4) return bits4;
+  if (width == 3) return between(bits4, bits2);
+  if (width == 2) return bits2;
   return width == 1 ? bits1 : dropped;
 }
 

@@ -15,7 +15,7 @@ namespace kvista {
 
 /// The linear algebra of one group as planned: a latent z = down * y + shift of its outputs y (raw, without bias, in the order
 /// of the group's slots; for keys after RoPE the rotated key of the one head), rebuilt as y ~ up * z + offset.
-/// Latent directions are ordered by falling width, then by falling eigenvalue: 16-bit numbers first, then 8, 4, 2, 1.
+/// Latent directions are ordered by falling width, then by falling eigenvalue: 16-bit numbers first, then codes.
 /// Where the layer before predicts the group (CompressionPlan::chain), y is what is left of the outputs behind `prediction` times that
 /// layer's decoded outputs, which is added again when they are rebuilt.
 /// A group that keeps everything (16 bits everywhere) is the identity: `up` and `down` are undefined. The tensors are on the CPU,

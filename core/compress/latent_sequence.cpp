@@ -43,7 +43,7 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
     part.places = at::tensor(part.columns, at::kLong).to(floats.device());
     if (afterRope_ && group.slots.front().side == Side::key) part.rotatedHead = group.slots.front().head;
     const bool identity = factors[g].isIdentity();
-    part.layout.counts = runsOf(identity ? std::vector<std::uint8_t>(part.columns.size(), 16) : factors[g].widths);
+    part.layout = RecordLayout::of(identity ? std::vector<std::uint8_t>(part.columns.size(), 16) : factors[g].widths);
     part.layout.numberBytes = static_cast<int>(c10::elementSize(type_));
     if (forKernels) {
       part.layout.runAlignment = 4;

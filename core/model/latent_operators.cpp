@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <numeric>
 #include <utility>
 
 #include "core/model/latent_checks.h"
@@ -53,17 +54,21 @@ std::int64_t rebuiltSharedBytes(std::int64_t queries, std::int64_t width, std::i
          std::max(tokens * std::max(keyStride, valueStride) * 2, heads * queryPart * 2) + 1024;
 }
 
-/// As kernels read it, lying at `offset` of a record.
+/// As kernels read it, lying at `offset` of a record: each part of a code is a direction of its own.
 PackedLatent packedLatent(const RecordLayout& layout, std::int64_t offset) {
   PackedLatent packed{};
   std::ranges::copy(layout.counts, packed.counts);
-  packed.rank = layout.rank();
+  packed.rank = std::accumulate(layout.counts.begin(), layout.counts.end(), 0);
   packed.offset = offset;
   return packed;
 }
 
-/// Rows, or columns, of what rebuilds a latent where its unpacked numbers stand.
-at::Tensor unpackedUp(const at::Tensor& up, const PackedLatent& latent, std::int64_t dimension) {
+/// Rows, or columns, of what rebuilds a latent, times their steps, where its unpacked numbers stand.
+at::Tensor unpackedUp(const at::Tensor& directionsUp, const RebuiltAttention::Codes& codes, const PackedLatent& latent, std::int64_t dimension) {
+  const PartsAsDirections parts = partsAsDirections(codes.layout, directionsUp.device());
+  const at::Tensor steps = codes.steps.index_select(0, parts.directions) * parts.factors;
+  const at::Tensor up = (directionsUp.index_select(dimension, parts.directions).to(at::kFloat) * (dimension == 0 ? steps.unsqueeze(1) : steps))
+                            .to(directionsUp.scalar_type());
   std::vector<std::int64_t> places, sizes = up.sizes().vec();
   for (int run = 0; run < PackedLatent::kRuns; ++run)
     for (int i = 0; i < latent.counts[run]; ++i) places.push_back(latent.unpackedPlace(run, i));
@@ -153,8 +158,8 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
       valueElements = group.values->layout.bytes();
       result.largestKeyWords_ = std::max(result.largestKeyWords_, own.keys.words());
       result.largestValueWords_ = std::max(result.largestValueWords_, own.values.words());
-      keyUp = unpackedUp((keyUp.to(at::kFloat) * group.keys->steps.unsqueeze(1)).to(wanted.type), own.keys, 0);
-      valueUp = unpackedUp((valueUp.to(at::kFloat) * group.values->steps).to(wanted.type), own.values, 1);
+      keyUp = unpackedUp(keyUp, *group.keys, own.keys, 0);
+      valueUp = unpackedUp(valueUp, *group.values, own.values, 1);
       result.kernelUps_.insert(result.kernelUps_.end(), {keyUp, valueUp});
       aligned = aligned && (group.keyOffset | group.valueOffset) % 16 == 0;
     } else {
@@ -281,10 +286,13 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
         return fail(ErrorCode::invalidArgument, fmt::format("The {} of head {} have numbers of {} bytes for factors of {}.", name, h, layout.numberBytes, latent->up.element_size()));
       *bytes = std::max(*bytes, latent->offset + layout.bytes());
       aligned = aligned && latent->offset % 16 == 0 && isForKernels(layout);
-      result.largestRank_ = std::max<std::int64_t>(result.largestRank_, layout.rank());
       *packed = packedLatent(layout, latent->offset);
-      packed->up = latent->up.const_data_ptr();
-      packed->steps = latent->steps.const_data_ptr<float>();
+      result.largestRank_ = std::max<std::int64_t>(result.largestRank_, packed->rank);
+      const PartsAsDirections parts = partsAsDirections(layout, wanted.device);
+      const at::Tensor up = latent->up.index_select(1, parts.directions), steps = latent->steps.index_select(0, parts.directions) * parts.factors;
+      packed->up = up.const_data_ptr();
+      packed->steps = steps.const_data_ptr<float>();
+      result.kernelFactors_.insert(result.kernelFactors_.end(), {up, steps});
     }
     result.largestKeyWords_ = std::max(result.largestKeyWords_, group.keys.words());
     result.largestValueWords_ = std::max(result.largestValueWords_, group.values.words());

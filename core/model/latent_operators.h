@@ -128,6 +128,7 @@ class DirectAttention {
   std::vector<Head> heads_;
   std::int64_t queriesPerHead_ = 0, keyBytes_ = 0, valueBytes_ = 0;  // bytes a record has at least
   std::int64_t largestRank_ = 0;
+  std::vector<at::Tensor> kernelFactors_;  // ups and steps of parts of codes
   at::Tensor described_;  // DirectGroup of each, in the device's memory
   std::int32_t largestKeyWords_ = 0, largestValueWords_ = 0, largestValueUnits_ = 0;
   std::string refusal_;

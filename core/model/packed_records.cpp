@@ -9,13 +9,14 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/floor.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace kvista {
@@ -37,6 +38,9 @@ at::Tensor unpackCodes(const at::Tensor& bytes, int bits, std::int64_t count) {
   return codes.flatten(-2).narrow(-1, 0, count);
 }
 
+/// Of the codes of so many bits, from 0 on.
+float middleOf(int bits) { return std::ldexp(1.0f, bits - 1) - 0.5f; }
+
 /// Calls `body(value)` with a value of the type that numbers have.
 template <class Body>
 void withNumber(at::ScalarType type, const Body& body) {
@@ -49,48 +53,50 @@ void withNumber(at::ScalarType type, const Body& body) {
 }
 
 /// packLatent and unpackLatent on a CPU, where an operator for every run of every group would take longer than the work.
-void packRow(const float* latent, const float* steps, const RecordLayout& layout, at::ScalarType numbers, std::uint8_t* record) {
+void packRow(const float* latent, const float* steps, const RecordLayout& layout, std::span<const RecordLayout::Parts> all,
+             at::ScalarType numbers, std::uint8_t* record) {
   withNumber(numbers, [&](auto number) {
     for (int i = 0; i < layout.counts[0]; ++i) {
       number = static_cast<decltype(number)>(latent[i]);
       std::memcpy(record + static_cast<std::size_t>(i) * sizeof number, &number, sizeof number);
     }
   });
-  latent += layout.counts[0];
-  steps += layout.counts[0];
-  record += layout.runBytes(0);
-  for (int run = 1; run < RecordLayout::kRuns; ++run) {
-    const int bits = RecordLayout::bits(run), count = layout.counts[static_cast<std::size_t>(run)];
-    const float half = std::ldexp(1.0f, bits - 1);
-    for (int i = 0; i < count; ++i) {
-      const float whole = std::floor(latent[i] / steps[i]), level = whole > -half ? std::min(whole, half - 1) : -half;  // not a number: -half
-      record[i * bits / 8] |= static_cast<std::uint8_t>(static_cast<unsigned>(level + half) << i * bits % 8);
+  for (const RecordLayout::Parts& parts : all) {
+    if (parts.run == 0) continue;
+    const int bits = RecordLayout::bits(parts.run);
+    const float half = std::ldexp(1.0f, parts.width - 1);
+    std::uint8_t* const run = record + layout.runBegin(parts.run);
+    for (int i = 0; i < parts.count; ++i) {
+      const int direction = parts.direction + i, begin = (parts.within + i) * bits;
+      const float whole = std::floor(latent[direction] / steps[direction]);
+      const float level = whole > -half ? std::min(whole, half - 1) : -half;  // not a number: -half
+      const unsigned part = static_cast<unsigned>(level + half) >> parts.shift & ((1U << bits) - 1);
+      run[begin / 8] |= static_cast<std::uint8_t>(part << begin % 8);
     }
-    latent += count;
-    steps += count;
-    record += layout.runBytes(run);
   }
 }
 
-void unpackRow(const std::uint8_t* record, const float* steps, const RecordLayout& layout, at::ScalarType numbers, float* latent) {
+void unpackRow(const std::uint8_t* record, const float* steps, const RecordLayout& layout, std::span<const RecordLayout::Parts> all,
+               at::ScalarType numbers, float* latent) {
   withNumber(numbers, [&](auto number) {
     for (int i = 0; i < layout.counts[0]; ++i) {
       std::memcpy(&number, record + static_cast<std::size_t>(i) * sizeof number, sizeof number);
       latent[i] = static_cast<float>(number);
     }
   });
-  latent += layout.counts[0];
-  steps += layout.counts[0];
-  record += layout.runBytes(0);
-  for (int run = 1; run < RecordLayout::kRuns; ++run) {
-    const int bits = RecordLayout::bits(run), count = layout.counts[static_cast<std::size_t>(run)];
-    const float middle = std::ldexp(1.0f, bits - 1) - 0.5f;
-    for (int i = 0; i < count; ++i)
-      latent[i] = (static_cast<float>(record[i * bits / 8] >> i * bits % 8 & ((1 << bits) - 1)) - middle) * steps[i];
-    latent += count;
-    steps += count;
-    record += layout.runBytes(run);
+  const int rank = layout.rank();
+  std::fill(latent + layout.counts[0], latent + rank, 0.0f);
+  for (const RecordLayout::Parts& parts : all) {
+    if (parts.run == 0) continue;
+    const int bits = RecordLayout::bits(parts.run);
+    const float middle = middleOf(bits), factor = std::ldexp(1.0f, parts.shift);
+    const std::uint8_t* const run = record + layout.runBegin(parts.run);
+    for (int i = 0; i < parts.count; ++i) {
+      const int begin = (parts.within + i) * bits;
+      latent[parts.direction + i] += (static_cast<float>(run[begin / 8] >> begin % 8 & ((1 << bits) - 1)) - middle) * factor;
+    }
   }
+  for (int i = layout.counts[0]; i < rank; ++i) latent[i] *= steps[i];
 }
 
 std::vector<std::int64_t> withLast(const at::Tensor& x, std::int64_t last) {
@@ -106,84 +112,132 @@ std::int64_t RecordLayout::runBytes(int run) const {
   return paddedTo(run == 0 ? count * numberBytes : (count * bits(run) + 7) / 8, runAlignment);
 }
 
-std::int64_t RecordLayout::bytes() const {
+std::int64_t RecordLayout::runBegin(int run) const {
   std::int64_t sum = 0;
-  for (int run = 0; run < kRuns; ++run) sum += runBytes(run);
-  return paddedTo(sum, alignment);
+  for (int before = 0; before < run; ++before) sum += runBytes(before);
+  return sum;
 }
 
+std::int64_t RecordLayout::bytes() const { return paddedTo(runBegin(kRuns), alignment); }
+
 int RecordLayout::rank() const {
-  int sum = 0;
+  int sum = -sixes - threes;
   for (const int count : counts) sum += count;
   return sum;
 }
 
-std::array<int, RecordLayout::kRuns> runsOf(std::span<const std::uint8_t> widths) {
-  std::array<int, RecordLayout::kRuns> counts{};
-  for (const std::uint8_t width : widths) ++counts[static_cast<std::size_t>(4 - std::countr_zero(width))];
-  return counts;
+RecordLayout RecordLayout::of(std::span<const std::uint8_t> widths) {
+  RecordLayout layout;
+  for (const std::uint8_t width : widths) {
+    for (int run = 0; run < kRuns; ++run) layout.counts[static_cast<std::size_t>(run)] += (width & bits(run)) != 0 ? 1 : 0;
+    layout.sixes += width == 6 ? 1 : 0;
+    layout.threes += width == 3 ? 1 : 0;
+  }
+  return layout;
+}
+
+std::vector<RecordLayout::Parts> RecordLayout::parts() const {
+  const std::array<std::pair<int, int>, 7> directions = {{{16, counts[0]},
+                                                          {8, counts[1]},
+                                                          {6, sixes},
+                                                          {4, counts[2] - sixes},
+                                                          {3, threes},
+                                                          {2, counts[3] - sixes - threes},
+                                                          {1, counts[4] - threes}}};
+  std::vector<Parts> result;
+  for (int run = 0; run < kRuns; ++run) {
+    int direction = 0, within = 0;
+    for (const auto& [width, count] : directions) {
+      if (count > 0 && (width & bits(run)) != 0) {
+        const int shift = width >= 2 * bits(run) ? width - bits(run) : 0;  // the largest power of two has the lowest bits
+        result.push_back({run, within, width, shift, direction, count});
+        within += count;
+      }
+      direction += count;
+    }
+  }
+  return result;
+}
+
+PartsAsDirections partsAsDirections(const RecordLayout& layout, at::Device device) {
+  std::vector<std::int64_t> directions;
+  std::vector<float> factors;
+  for (const RecordLayout::Parts& parts : layout.parts()) {
+    for (int i = 0; i < parts.count; ++i) directions.push_back(parts.direction + i);
+    factors.insert(factors.end(), static_cast<std::size_t>(parts.count), std::ldexp(1.0f, parts.shift));
+  }
+  return {at::tensor(directions, at::kLong).to(device), at::tensor(factors, at::kFloat).to(device)};
 }
 
 at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers) {
+  const std::vector<RecordLayout::Parts> all = layout.parts();
   if (latent.is_cpu()) {
     const at::Tensor from = latent.to(at::kFloat).contiguous(), own = steps.contiguous();
     at::Tensor records = at::zeros(withLast(latent, layout.bytes()), latent.options().dtype(at::kByte));
     const std::int64_t rank = layout.rank(), bytes = layout.bytes(), rows = rank == 0 ? 0 : from.numel() / rank;
+    auto* const to = records.mutable_data_ptr<std::uint8_t>();
     for (std::int64_t row = 0; row < rows; ++row)
-      packRow(from.const_data_ptr<float>() + row * rank, own.const_data_ptr<float>(), layout, numbers, records.mutable_data_ptr<std::uint8_t>() + row * bytes);
+      packRow(from.const_data_ptr<float>() + row * rank, own.const_data_ptr<float>(), layout, all, numbers, to + row * bytes);
     return records;
   }
-  std::vector<at::Tensor> parts;
-  std::int64_t direction = 0, taken = 0;
-  for (int run = 0; run < RecordLayout::kRuns; ++run) {
-    const std::int64_t count = layout.counts[static_cast<std::size_t>(run)], bytes = layout.runBytes(run);
-    if (count == 0) continue;
-    const at::Tensor own = latent.narrow(-1, direction, count);
-    if (run == 0) {
-      const at::Tensor raw = own.to(numbers).contiguous().view(at::kByte);
-      parts.push_back(at::constant_pad_nd(raw, {0, bytes - raw.size(-1)}, 0));
+  std::array<std::vector<at::Tensor>, RecordLayout::kRuns> codes;
+  for (const RecordLayout::Parts& parts : all) {
+    const at::Tensor own = latent.narrow(-1, parts.direction, parts.count);
+    if (parts.run == 0) {
+      codes[0].push_back(own.to(numbers).contiguous().view(at::kByte));
     } else {
-      const double half = std::ldexp(1.0, RecordLayout::bits(run) - 1);
-      const at::Tensor levels = at::floor(own.to(at::kFloat) / steps.narrow(0, direction, count));
-      parts.push_back(packCodes(at::clamp(levels, -half, half - 1) + half, RecordLayout::bits(run), bytes));
+      const double half = std::ldexp(1.0, parts.width - 1);
+      const at::Tensor levels = at::floor(own.to(at::kFloat) / steps.narrow(0, parts.direction, parts.count));
+      const at::Tensor whole = (at::clamp(levels, -half, half - 1) + half).to(at::kInt);
+      const int mask = (1 << RecordLayout::bits(parts.run)) - 1;
+      codes[static_cast<std::size_t>(parts.run)].push_back(whole.bitwise_right_shift(parts.shift).bitwise_and(mask));
     }
-    direction += count;
+  }
+  std::vector<at::Tensor> runs;
+  std::int64_t taken = 0;
+  for (int run = 0; run < RecordLayout::kRuns; ++run) {
+    const std::vector<at::Tensor>& own = codes[static_cast<std::size_t>(run)];
+    if (own.empty()) continue;
+    const at::Tensor whole = own.size() == 1 ? own.front() : at::cat(own, -1);
+    const std::int64_t bytes = layout.runBytes(run);
+    runs.push_back(run == 0 ? at::constant_pad_nd(whole, {0, bytes - whole.size(-1)}, 0) : packCodes(whole, RecordLayout::bits(run), bytes));
     taken += bytes;
   }
-  if (parts.empty()) {
-    parts.push_back(at::empty(withLast(latent, 0), latent.options().dtype(at::kByte)));
+  if (runs.empty()) {
+    runs.push_back(at::empty(withLast(latent, 0), latent.options().dtype(at::kByte)));
   }
-  return at::constant_pad_nd(at::cat(parts, -1), {0, layout.bytes() - taken}, 0);
+  return at::constant_pad_nd(at::cat(runs, -1), {0, layout.bytes() - taken}, 0);
 }
 
 at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers) {
+  const std::vector<RecordLayout::Parts> all = layout.parts();
+  at::Tensor latent = at::zeros(withLast(records, layout.rank()), records.options().dtype(at::kFloat));
   if (records.is_cpu()) {
     const at::Tensor from = records.contiguous(), own = steps.contiguous();
-    at::Tensor latent = at::empty(withLast(records, layout.rank()), records.options().dtype(at::kFloat));
     const std::int64_t rank = layout.rank(), bytes = records.size(-1), rows = rank == 0 ? 0 : from.numel() / bytes;
+    auto* const to = latent.mutable_data_ptr<float>();
     for (std::int64_t row = 0; row < rows; ++row)
-      unpackRow(from.const_data_ptr<std::uint8_t>() + row * bytes, own.const_data_ptr<float>(), layout, numbers, latent.mutable_data_ptr<float>() + row * rank);
+      unpackRow(from.const_data_ptr<std::uint8_t>() + row * bytes, own.const_data_ptr<float>(), layout, all, numbers, to + row * rank);
     return latent;
   }
-  std::vector<at::Tensor> parts;
-  std::int64_t direction = 0, begin = 0;
-  for (int run = 0; run < RecordLayout::kRuns; ++run) {
-    const std::int64_t count = layout.counts[static_cast<std::size_t>(run)];
-    if (count == 0) continue;
+  std::array<at::Tensor, RecordLayout::kRuns> codes;
+  for (const RecordLayout::Parts& parts : all) {
+    at::Tensor own = latent.narrow(-1, parts.direction, parts.count);
+    const auto run = static_cast<std::size_t>(parts.run);
     if (run == 0) {
-      parts.push_back(records.narrow(-1, begin, count * layout.numberBytes).contiguous().view(numbers).to(at::kFloat));
-    } else {
-      const double middle = std::ldexp(1.0, RecordLayout::bits(run) - 1) - 0.5;
-      const at::Tensor codes = unpackCodes(records.narrow(-1, begin, layout.runBytes(run)), RecordLayout::bits(run), count);
-      parts.push_back((codes.to(at::kFloat) - middle) * steps.narrow(0, direction, count));
+      own.copy_(records.narrow(-1, 0, std::int64_t{parts.count} * layout.numberBytes).contiguous().view(numbers));
+      continue;
     }
-    direction += count;
-    begin += layout.runBytes(run);
+    const int bits = RecordLayout::bits(parts.run);
+    if (!codes[run].defined()) {
+      const at::Tensor bytes = records.narrow(-1, layout.runBegin(parts.run), layout.runBytes(parts.run));
+      codes[run] = unpackCodes(bytes, bits, layout.counts[run]).to(at::kFloat) - middleOf(bits);
+    }
+    own.add_(codes[run].narrow(-1, parts.within, parts.count), std::ldexp(1.0, parts.shift));
   }
-  if (parts.empty()) {
-    return at::empty(withLast(records, 0), records.options().dtype(at::kFloat));
-  }
-  return parts.size() == 1 ? parts.front() : at::cat(parts, -1);
+  const std::int64_t first = layout.counts[0], coded = layout.rank() - first;
+  latent.narrow(-1, first, coded).mul_(steps.narrow(0, first, coded));
+  return latent;
 }
 
 }  // namespace kvista

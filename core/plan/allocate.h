@@ -26,7 +26,7 @@ struct BudgetUnit {
 
 struct AllocationRequest {
   std::vector<BudgetUnit> units;
-  std::vector<int> allowedWidths;  ///< {0, 16} for low rank, {0, 1, 2, 4, 8} for coding; rising, starting at 0.
+  std::vector<int> allowedWidths;  ///< {0, 16} for low rank, {0, 1, 2, 3, 4, 6, 8} for coding; rising, starting at 0.
   /// Directions get their widths in blocks of this many neighbours (the last may be cut by the unit's maximum), so that
   /// the directions of one width come in multiples of it.
   int rankStep = 8;

@@ -69,7 +69,7 @@ std::optional<double> predictedPerplexity(const LossModel& model, const std::opt
 }
 
 const std::vector<int>& standardWidths(Storage storage) {
-  static const std::vector<int> lowRank = {0, 16}, coded = {0, 1, 2, 4, 8}, plain = {0, 2, 3, 4, 8};
+  static const std::vector<int> lowRank = {0, 16}, coded = {0, 1, 2, 3, 4, 6, 8}, plain = {0, 2, 3, 4, 8};
   return storage == Storage::lowRank16 ? lowRank : storage == Storage::coded ? coded : plain;
 }
 

@@ -52,7 +52,7 @@ struct PlannedPlan {
 /// exp(base + rise); absent where either is not known.
 std::optional<double> predictedPerplexity(const LossModel& model, const std::optional<double>& rise);
 
-/// Widths that directions may have: {0, 16} for lowRank16, {0, 1, 2, 4, 8} for coded, {0, 2, 3, 4, 8} for
+/// Widths that directions may have: {0, 16} for lowRank16, {0, 1, 2, 3, 4, 6, 8} for coded, {0, 2, 3, 4, 8} for
 /// plainQuantised.
 const std::vector<int>& standardWidths(Storage storage);
 

@@ -124,7 +124,7 @@ double levelOfGain(double gain, const std::vector<int>& allowedWidths) {
   return gain * width / (1 - gaussianDistortion(width));
 }
 
-Ledger::Ledger(const std::vector<BudgetUnit>& units) : directions_(units.size()) {
+Ledger::Ledger(const std::vector<BudgetUnit>& units) : parts_(units.size()) {
   for (const BudgetUnit& unit : units)
     if (unit.locked) bytes_ += storedBytes(unit.widths);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -41,34 +42,46 @@ std::vector<std::vector<std::uint8_t>> widthsOf(const AllocationRequest& request
 /// save, divided by b: the eigenvalue is what a person sees.
 double levelOfGain(double gain, const std::vector<int>& allowedWidths);
 
-/// Bytes as stored, kept up to date while directions change their widths.
+/// Bytes as stored (kvista::storedBytes), kept up to date while directions change their widths.
 class Ledger {
  public:
   /// Starts with the locked units; the blocks of the others are added.
   explicit Ledger(const std::vector<BudgetUnit>& units);
   [[nodiscard]] std::int64_t bytes() const { return bytes_; }
   void add(const Block& block) {
-    auto& count = directions_[block.unit][block.width];
-    bytes_ -= runBytes(count, block.width);
-    count += block.count;
-    bytes_ += runBytes(count, block.width);
+    const Block nothing{.unit = block.unit, .count = block.count};
+    bytes_ += change(nothing, block.width);
+    count(nothing, block.width);
   }
   /// Bytes more that a token costs with the block at another width.
   [[nodiscard]] std::int64_t change(const Block& block, std::uint8_t width) const {
-    const auto& counts = directions_[block.unit];
-    return runBytes(counts[block.width] - block.count, block.width) - runBytes(counts[block.width], block.width) +
-           runBytes(counts[width] + block.count, width) - runBytes(counts[width], width);
+    const auto& counts = parts_[block.unit];
+    std::int64_t bytes = 0;
+    for (auto left = static_cast<unsigned>(block.width ^ width); left != 0; left &= left - 1) {
+      const unsigned bits = left & (~left + 1);  // of a run that the block's directions enter or leave
+      const std::int64_t before = counts[static_cast<std::size_t>(std::countr_zero(bits))];
+      const std::int64_t after = (width & bits) != 0 ? before + block.count : before - block.count;
+      bytes += runBytes(after, bits) - runBytes(before, bits);
+    }
+    return bytes;
   }
   void move(Block& block, std::uint8_t width) {
     bytes_ += change(block, width);
-    directions_[block.unit][block.width] -= block.count;
-    directions_[block.unit][width] += block.count;
+    count(block, width);
     block.width = width;
   }
 
  private:
-  static std::int64_t runBytes(std::int64_t count, std::uint8_t width) { return (count * width + 7) / 8; }
-  std::vector<std::array<std::uint32_t, kWidthCount>> directions_;
+  static std::int64_t runBytes(std::int64_t count, std::int64_t bits) { return (count * bits + 7) / 8; }
+  void count(const Block& block, std::uint8_t width) {
+    for (std::size_t run = 0; run < kRuns; ++run) {
+      const unsigned bits = 1U << run;
+      if ((block.width & bits) != 0) parts_[block.unit][run] -= block.count;
+      if ((width & bits) != 0) parts_[block.unit][run] += block.count;
+    }
+  }
+  static constexpr std::size_t kRuns = 5;                // Of 1, 2, 4, 8 and 16 bits: what widths are sums of.
+  std::vector<std::array<std::uint32_t, kRuns>> parts_;  // One entry a unit.
   std::int64_t bytes_ = 0;
 };
 

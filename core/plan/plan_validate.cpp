@@ -40,7 +40,7 @@ std::string nameOf(const Slot& slot) {
 
 std::span<const std::uint8_t> storedWidths(Storage storage) {
   static constexpr std::uint8_t kLowRank[] = {0, 16};
-  static constexpr std::uint8_t kCoded[] = {0, 1, 2, 4, 8, 16};
+  static constexpr std::uint8_t kCoded[] = {0, 1, 2, 3, 4, 6, 8, 16};
   static constexpr std::uint8_t kPlain[] = {2, 3, 4, 8, 16};
   switch (storage) {
     case Storage::lowRank16:

@@ -311,8 +311,8 @@ def main():
             rise = model.losses(text, change) - original
             print(f"1/{1 / share:.0f}  {name:44} {1e3 * rise.mean():7.2f} +- {1e3 * rise.std() / len(rise) ** 0.5:.2f}{note()}", flush=True)
 
-        show("widths 0 1 2 4 8, as KVista codes", fixed(bases, widths(bases, WIDTHS)))
-        show("widths 3 and 6 too", fixed(finer, widths(finer, FINER)))
+        show("widths 0 1 2 4 8", fixed(bases, widths(bases, WIDTHS)))
+        show("widths 3 and 6 too, as KVista codes", fixed(finer, widths(finer, FINER)))
         show("two steps, chosen a token", two_steps(bases, widths(bases, WIDTHS, len(model.layers))))
         coder = EntropyCoder(bases, budget)
         show("entropy coded, with a dead zone", coder.change(bases), lambda: f"   {coder.spent / coder.tokens / budget:.3f} of the bits")

@@ -11,7 +11,7 @@ Method codedHeadMethod() {
           .grouping = "head",
           .keyPosition = KeyPosition::afterRope,
           .storage = Storage::coded,
-          .widths = {0, 1, 2, 4, 8},
+          .widths = {0, 1, 2, 3, 4, 6, 8},
           .rankStep = 1,
           .exactTokens = 4};
 }

@@ -10,7 +10,7 @@ Method codedJointMethod() {
           .source = "help page Methods, section 10",
           .grouping = "joint",
           .storage = Storage::coded,
-          .widths = {0, 1, 2, 4, 8},
+          .widths = {0, 1, 2, 3, 4, 6, 8},
           .rankStep = 1,
           .exactTokens = 4};
 }

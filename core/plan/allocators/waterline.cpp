@@ -34,8 +34,9 @@ Zone findZone(const Ladder& ladder, const AllocationRequest& request, std::int64
     return bucket;
   };
   constexpr std::int64_t kPaddingBits = 7;
-  const auto padded = std::count_if(request.allowedWidths.begin(), request.allowedWidths.end(),
-                                    [](int width) { return width % 8 != 0; });
+  unsigned runs = 0;  // A bit for each that may have codes.
+  for (const int width : request.allowedWidths) runs |= static_cast<unsigned>(width);
+  const std::int64_t padded = std::popcount(runs % 8);
   const std::int64_t padding = kPaddingBits * padded * static_cast<std::int64_t>(request.units.size());
   const std::size_t reach = descend(freeBytes * 8);
   return {descend(freeBytes * 8 - padding), reach > 0 ? reach - 1 : 0};

@@ -72,16 +72,25 @@ TEST(LatentOperators, RebuiltKernelsComputeWhatOperatorsDo) {
   }
 }
 
-DirectAttention::Latent latentOf(std::array<int, 5> counts, std::uint64_t seed, std::int64_t offset, at::Device device, at::ScalarType type) {
+DirectAttention::Latent latentOf(const std::vector<std::uint8_t>& widths, std::uint64_t seed, std::int64_t offset, at::Device device, at::ScalarType type) {
   DirectAttention::Latent latent;
-  latent.layout = {.counts = counts, .runAlignment = 4, .alignment = 16, .numberBytes = type == at::kFloat ? 4 : 2};
+  latent.layout = RecordLayout::of(widths);
+  latent.layout.runAlignment = 4;
+  latent.layout.alignment = 16;
+  latent.layout.numberBytes = type == at::kFloat ? 4 : 2;
   std::vector<float> steps;
-  for (int run = 0; run < RecordLayout::kRuns; ++run)
-    for (int i = 0; i < counts[static_cast<std::size_t>(run)]; ++i) steps.push_back(run == 0 ? 1.0f : 3.0f / static_cast<float>(1 << (RecordLayout::bits(run) - 1)));
+  for (const std::uint8_t width : widths) steps.push_back(width == 16 ? 1.0f : 3.0f / static_cast<float>(1 << (width - 1)));
   latent.steps = at::tensor(steps).to(device);
   latent.up = (numbers({64, latent.layout.rank()}, seed) / 6).to(device, type);
   latent.offset = offset;
   return latent;
+}
+
+/// Of directions of 16, 8, 6, 4, 3, 2 and 1 bit.
+std::vector<std::uint8_t> widthsOf(std::array<std::size_t, 7> counts) {
+  std::vector<std::uint8_t> widths;
+  for (std::size_t i = 0; i < counts.size(); ++i) widths.insert(widths.end(), counts[i], std::array<std::uint8_t, 7>{16, 8, 6, 4, 3, 2, 1}[i]);
+  return widths;
 }
 
 struct PackedCase {
@@ -95,13 +104,13 @@ TEST_P(PackedRebuilt, KernelsComputeWhatOperatorsDo) {
   const auto device = deviceWithKernels();
   if (!device) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << device.error().message;
   const auto& [width, headsPerGroup, queriesPerHead, tokens, joint] = GetParam();
-  const std::array<std::array<int, 5>, 2> counts = {{{0, 8, 24, 13, 0}, {5, 3, 30, 9, 7}}};
+  const std::array<std::vector<std::uint8_t>, 2> widths = {widthsOf({0, 8, 5, 19, 0, 8, 0}), widthsOf({5, 3, 3, 27, 5, 1, 2})};
   for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
     std::vector<RebuiltAttention::Group> groups;
     std::vector<at::Tensor> keys, values;
     std::int64_t keyOffset = 0, valueOffset = 0;
     for (std::uint64_t g = 0; g < 2; ++g) {
-      const DirectAttention::Latent key = latentOf(counts[g], 30 + g, keyOffset, *device, type), value = joint ? key : latentOf(counts[1 - g], 40 + g, valueOffset, *device, type);
+      const DirectAttention::Latent key = latentOf(widths[g], 30 + g, keyOffset, *device, type), value = joint ? key : latentOf(widths[1 - g], 40 + g, valueOffset, *device, type);
       const auto up = [&](const DirectAttention::Latent& latent, std::uint64_t seed) {
         return (numbers({headsPerGroup * width, latent.layout.rank()}, seed) / 7).to(*device, type);
       };
@@ -128,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PackedRebuilt,
 TEST(LatentOperators, RefusesGroupsOfWhichOnlySomeArePacked) {
   const auto device = deviceWithKernels();
   if (!device) GTEST_SKIP() << "no GPU here, unit.cuda.emulated runs it: " << device.error().message;
-  const DirectAttention::Latent latent = latentOf({0, 8, 0, 0, 0}, 1, 0, *device, at::kBFloat16);
+  const DirectAttention::Latent latent = latentOf(widthsOf({0, 8, 0, 0, 0, 0, 0}), 1, 0, *device, at::kBFloat16);
   const at::Tensor up = numbers({64, 8}, 2).to(*device);
   const RebuiltAttention::Codes codes{latent.layout, latent.steps};
   const auto rotation = std::make_shared<LatentRotation>(frequenciesOf(64), *device);
@@ -146,12 +155,12 @@ struct DirectCase {
   at::Tensor keys, values;
 };
 DirectCase directCase(at::Device device, at::ScalarType type, std::int64_t tokens) {
-  const std::array<std::array<int, 5>, 2> counts = {{{0, 8, 24, 12, 0}, {4, 0, 30, 9, 7}}};
+  const std::array<std::vector<std::uint8_t>, 2> widths = {widthsOf({0, 8, 7, 17, 0, 5, 0}), widthsOf({4, 0, 2, 28, 4, 3, 3})};
   DirectCase result;
   std::vector<at::Tensor> keys, values;
   std::int64_t keyOffset = 0, valueOffset = 0;
   for (std::uint64_t h = 0; h < 2; ++h) {
-    DirectAttention::Head head{latentOf(counts[h], 30 + h, keyOffset, device, type), latentOf(counts[1 - h], 40 + h, valueOffset, device, type)};
+    DirectAttention::Head head{latentOf(widths[h], 30 + h, keyOffset, device, type), latentOf(widths[1 - h], 40 + h, valueOffset, device, type)};
     for (const auto& [latent, records, offset, seed] : {std::tuple{&head.keys, &keys, &keyOffset, 50 + h}, std::tuple{&head.values, &values, &valueOffset, 60 + h}}) {
       records->push_back(packLatent(numbers({2, tokens, latent->layout.rank()}, seed).to(device), latent->steps, latent->layout, type));
       EXPECT_EQ(records->back().size(-1), latent->layout.bytes());
@@ -205,7 +214,7 @@ TEST(LatentOperators, WhatDoesNotFitIsNamed) {
   EXPECT_EQ(sentence(DirectAttention::make({}, 1)), "Attention over latents needs at least one head, and a query for each.");
   auto heads = directCase(at::kCPU, at::kFloat, 3).heads;
   heads[1].values.steps = heads[1].values.steps.narrow(0, 1, 2);
-  EXPECT_EQ(sentence(DirectAttention::make(heads, 1)), "The steps of the values of head 1 have shape [2], not [44].");
+  EXPECT_EQ(sentence(DirectAttention::make(heads, 1)), "The steps of the values of head 1 have shape [2], not [37].");
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 
 #include <vector>
 
+#include "core/plan/plan.h"
+
 namespace kvista::test {
 namespace {
 
@@ -24,22 +26,53 @@ TEST(PackedRecords, CodesLieFromTheLowestBitsOn) {
 }
 
 TEST(PackedRecords, PaddingChangesThePlaceAndNotTheMeaning) {
-  const RecordLayout tight{.counts = {3, 2, 5, 6, 9}};
+  const RecordLayout tight{.counts = {3, 2, 5, 6, 9}, .sixes = 2, .threes = 3};
   RecordLayout wide = tight;
   wide.runAlignment = 4;
   wide.alignment = 16;
   EXPECT_EQ(tight.bytes(), 6 + 2 + 3 + 2 + 2);
   EXPECT_EQ(wide.bytes(), 32);  // 8 + 4 + 4 + 4 + 4, to a multiple of 16
-  const at::Tensor latent = at::randn({4, 7, 25}), steps = at::rand({25}) + 0.1;
+  const at::Tensor latent = at::randn({4, 7, 20}), steps = at::rand({20}) + 0.1;
   const auto through = [&](const RecordLayout& layout) { return unpackLatent(packLatent(latent, steps, layout, at::kHalf), steps, layout, at::kHalf); };
   EXPECT_TRUE(through(tight).equal(through(wide)));
   // Packing what was unpacked changes nothing: every code's meaning lies in the middle of its cell.
   EXPECT_TRUE(packLatent(through(wide), steps, wide, at::kHalf).equal(packLatent(latent, steps, wide, at::kHalf)));
 }
 
+TEST(PackedRecords, CodesOfSixAndThreeBitsLieInTwoRuns) {
+  // Steps of 1: of 6 bits -31, 0, 31 are 1, 32 and 63; of 4 bits 2 is 10; of 3 bits -4, 3 are 0 and 7, of 2 bits -1 is 1, of 1 bit 0 is 1.
+  const std::vector<std::uint8_t> widths = {6, 6, 6, 4, 3, 3, 2, 1};
+  const RecordLayout layout = RecordLayout::of(widths);
+  EXPECT_EQ(layout.counts, (std::array<int, 5>{0, 0, 4, 6, 3}));
+  EXPECT_EQ(layout.rank(), 8);
+  EXPECT_EQ(layout.bytes(), storedBytes(widths));
+  const at::Tensor latent = at::tensor({-30.5f, 0.5f, 100.0f, 2.5f, -9.0f, 3.5f, -0.5f, 0.5f}).unsqueeze(0);
+  const at::Tensor steps = at::ones({8}, at::kFloat);
+  const at::Tensor records = packLatent(latent, steps, layout, at::kHalf);
+  // Lower 4 bits 1, 0, 15, then 10; upper 2 bits 0, 2, 3, lower 2 bits 0, 3, then 1; upper bits 0, 1, then 1.
+  const std::vector<std::int64_t> wanted = {0x01, 0xaf, 0b00'11'10'00, 0b01'11, 0b110};
+  EXPECT_TRUE(records.equal(at::tensor(wanted).to(at::kByte).unsqueeze(0))) << records;
+  const at::Tensor meant = at::tensor({-30.5f, 0.5f, 31.5f, 2.5f, -3.5f, 3.5f, -0.5f, 0.5f}).unsqueeze(0);
+  EXPECT_TRUE(unpackLatent(records, steps, layout, at::kHalf).equal(meant));
+}
+
+TEST(PackedRecords, PartsMeanWhatTheirCodesDo) {
+  const std::vector<std::uint8_t> widths = {8, 6, 6, 4, 3, 3, 3, 2, 1, 1};
+  const RecordLayout layout = RecordLayout::of(widths);
+  const at::Tensor latent = at::randn({20, 10}), steps = at::rand({10}) + 0.1;
+  const at::Tensor records = packLatent(latent, steps, layout, at::kHalf);
+  // The same record, read as if each part were a direction.
+  const PartsAsDirections parts = partsAsDirections(layout, at::kCPU);
+  const RecordLayout plain{.counts = layout.counts};
+  EXPECT_EQ(plain.rank(), 15);
+  const at::Tensor each = unpackLatent(records, steps.index_select(0, parts.directions) * parts.factors, plain, at::kHalf);
+  const at::Tensor summed = at::zeros({20, 10}).index_add_(1, parts.directions, each);
+  EXPECT_TRUE(summed.allclose(unpackLatent(records, steps, layout, at::kHalf), 1e-5, 1e-6));
+}
+
 TEST(PackedRecords, DirectionsAreCountedByWidth) {
   const std::vector<std::uint8_t> widths = {16, 16, 8, 4, 4, 4, 1};
-  EXPECT_EQ(runsOf(widths), (std::array<int, 5>{2, 1, 3, 0, 1}));
+  EXPECT_EQ(RecordLayout::of(widths).counts, (std::array<int, 5>{2, 1, 3, 0, 1}));
   const RecordLayout none{};
   EXPECT_EQ(unpackLatent(packLatent(at::randn({2, 0}), at::empty({0}), none, at::kHalf), at::empty({0}), none, at::kHalf).size(-1), 0);
 }

@@ -180,7 +180,7 @@ TEST_P(EveryShare, SpendsTheBudgetToWithinOneBlockAndKeepsBounds) {
   for (int trial = 0; trial < 60; ++trial) {
     const bool coded = trial % 2 == 1;
     AllocationRequest request =
-        randomRequest(random, coded ? std::vector<int>{0, 1, 2, 4, 8} : std::vector<int>{0, 16}, {40, 80, 40, 56});
+        randomRequest(random, coded ? std::vector<int>{0, 1, 2, 3, 4, 6, 8} : std::vector<int>{0, 16}, {40, 80, 40, 56});
     for (std::size_t u = 0; u < request.units.size(); ++u) request.units[u].layer = static_cast<int>(u / 2);
     request.rankStep = coded ? 8 : 4;
     request.units[0].maximumRank = 24;

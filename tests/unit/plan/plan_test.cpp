@@ -63,6 +63,9 @@ TEST(PlanBytesTest, EveryWidthHasItsOwnRunOfWholeBytes) {
   EXPECT_EQ(storedBytes(Widths{8, 4, 2, 1, 0}), 4);      // Four runs, three of them padded.
   EXPECT_EQ(storedBytes(Widths{4, 2, 4, 2, 4}), 2 + 1);  // Sorted by width: 12 bits and 4 bits.
   EXPECT_EQ(storedBytes(Widths{16, 8, 4, 4, 1}), 2 + 1 + 1 + 1);
+  EXPECT_EQ(storedBytes(Widths{6, 6, 4, 3, 2, 1}), 2 + 1 + 1);  // 3 parts of 4 bits, 4 of 2, 2 of 1
+  EXPECT_EQ(storedBytes(Widths(8, 3)), 2 + 1);
+  EXPECT_EQ(storedBytes(Widths{6}), 1 + 1);
 }
 
 TEST(PlanBytesTest, UncompressedPlanIsTheWholeCache) {
@@ -166,12 +169,12 @@ TEST(PlanValidateTest, NamesWrongSizesWidthsAndHeads) {
   const ModelShape shape = smallShape();
   CompressionPlan plan = pairsPlan(shape);
   plan.groups[0].widths.pop_back();
-  plan.groups[1].widths[5] = 3;
+  plan.groups[1].widths[5] = 5;
   plan.groups[2].slots[1].head = 9;
   plan.groups[3].slots.clear();
   EXPECT_THAT(validate(plan, shape),
               AllOf(Contains("Group 0 has 127 widths, but its heads have 128 numbers."),
-                    Contains("Group 1 has a width of 3 bits at direction 5; this way of storing knows 0 1 2 4 8 16."),
+                    Contains("Group 1 has a width of 5 bits at direction 5; this way of storing knows 0 1 2 3 4 6 8 16."),
                     Contains("Group 2 holds layer 0 value head 9, but the model has 2 layers of 4 KV heads."),
                     Contains("Group 3 holds no head.")));
   CompressionPlan lowRank = pairsPlan(shape);

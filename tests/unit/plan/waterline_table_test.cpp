@@ -48,7 +48,7 @@ double lossOf(const AllocationRequest& request, const Widths& widths) {
 /// is padded.
 AllocationRequest randomRequest(std::mt19937& random, bool wholeBytes) {
   AllocationRequest request;
-  const std::vector<std::vector<int>> allowed = {{0, 16}, {0, 4}, {0, 1, 2, 4, 8}, {0, 2, 3, 4, 8}};
+  const std::vector<std::vector<int>> allowed = {{0, 16}, {0, 4}, {0, 1, 2, 3, 4, 6, 8}, {0, 2, 3, 4, 8}};
   request.allowedWidths = allowed[random() % allowed.size()];
   request.rankStep = wholeBytes ? 8 << (random() % 2) : 1 + static_cast<int>(random() % 5);
   const auto units = 1 + random() % 5;

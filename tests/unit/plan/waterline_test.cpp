@@ -96,7 +96,7 @@ TEST(WaterlineTest, KeepsExactlyWhatIsAboveTheLine) {
 TEST(WaterlineTest, CodedWidthsReachTheLowerHullOfAllAllocations) {
   // Blocks of 8 directions cost their width in bytes: all allocations of a few blocks can be tried.
   std::mt19937 random(2);
-  const std::vector<int> widths = {0, 1, 2, 4, 8};
+  const std::vector<int> widths = {0, 1, 2, 3, 4, 6, 8};
   for (int trial = 0; trial < 20; ++trial) {
     AllocationRequest request;
     request.allowedWidths = widths;
@@ -105,11 +105,11 @@ TEST(WaterlineTest, CodedWidthsReachTheLowerHullOfAllAllocations) {
     if (trial % 2 == 1)
       for (BudgetUnit& unit : request.units) test::fitAtRandom(random, unit, widths);
     std::vector<double> optimal(5 * 8 + 1, std::numeric_limits<double>::infinity());
-    for (int code = 0; code < 5 * 5 * 5 * 5 * 5; ++code) {
+    for (int code = 0; code < 7 * 7 * 7 * 7 * 7; ++code) {
       std::vector<std::uint8_t> all;
       std::size_t bytes = 0;
-      for (int block = 0, rest = code; block < 5; ++block, rest /= 5) {
-        all.insert(all.end(), 8, static_cast<std::uint8_t>(widths[static_cast<std::size_t>(rest % 5)]));
+      for (int block = 0, rest = code; block < 5; ++block, rest /= 7) {
+        all.insert(all.end(), 8, static_cast<std::uint8_t>(widths[static_cast<std::size_t>(rest % 7)]));
         bytes += all.back();
       }
       const double loss = predictedLoss(request.units[0].spectrum, {all.begin(), all.begin() + 16}) +
@@ -176,7 +176,7 @@ TEST(WaterlineTest, StepsBoundsAndBudgetHoldForAnyRequest) {
       unit.minimumRank = static_cast<int>(random() % static_cast<unsigned>(unit.maximumRank + 1));
       const int stepped =
           std::min((unit.minimumRank + request.rankStep - 1) / request.rankStep * request.rankStep, unit.maximumRank);
-      least += (stepped * request.allowedWidths[1] + 7) / 8;
+      least += storedBytes(std::vector<std::uint8_t>(static_cast<std::size_t>(stepped), static_cast<std::uint8_t>(request.allowedWidths[1])));
       numbers += size;
       request.units.push_back(std::move(unit));
     }
