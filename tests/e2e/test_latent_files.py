@@ -18,6 +18,7 @@ METHODS = {
     "joint": ["--keep", "0.5"],
     "separate": ["--keep", "0.6"],
 }
+OPTIONS = {**METHODS, "coded-chain": ["--times-smaller", "8"]}
 TEXT = TEXTS / "calibration.txt"
 FAMILIES = ["qwen2", "qwen3", "mistral"]
 
@@ -55,7 +56,7 @@ class Subject:
     def export(self, method):
         target, project = self.folder / method, self.folder / f"{method}.kvista"
         if method not in self.reports:
-            answer("plan", self.model, "--stats", self.statistics, "--method", method, *METHODS[method], "-o", project)
+            answer("plan", self.model, "--stats", self.statistics, "--method", method, *OPTIONS[method], "-o", project)
             self.reports[method] = answer("export", project, "-o", target, "--form", "latent")
             assert self.reports[method]["verified"]
         return project, target, self.reports[method]
@@ -83,6 +84,7 @@ def load(folder, dtype=torch.float32):
 
 
 CASES = [("demo", method) for method in METHODS] + [(family, method) for family in FAMILIES for method in ("coded", "joint")]
+CASES += [("qwen2", "coded-chain")]
 
 
 def assert_same_logits(found, expected, coded):
