@@ -31,6 +31,7 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
     for (const auto& [name, tensor] : kFactorTensors)
       if ((factors[i].*tensor).defined()) factors_[i].*tensor = (factors[i].*tensor).to(device);
     Step step;
+    step.group = i;
     step.factors = factors_[i];
     if (plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key) {
       step.rotatedHead = group.slots.front().head;
@@ -55,9 +56,9 @@ std::unique_ptr<SequenceStore> PlanTransform::makeStore(const Decoder& decoder) 
 }
 
 at::Tensor PlanTransform::throughLatent(const Step& step, const at::Tensor& outputs) const {
-  if (step.factors.isIdentity()) return change_(outputs);
+  if (step.factors.isIdentity()) return change_(step.group, outputs);
   const at::Tensor latents = codeAndDecode(latentOf(outputs, step.factors), step.factors);
-  return rebuiltFrom(change_ ? change_(latents) : latents, step.factors);
+  return rebuiltFrom(change_ ? change_(step.group, latents) : latents, step.factors);
 }
 
 at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const {

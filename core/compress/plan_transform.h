@@ -18,8 +18,8 @@
 
 namespace kvista {
 
-/// What is read back of a group's latents [..., r] where they are held otherwise than their plan says.
-using LatentChange = std::function<at::Tensor(const at::Tensor& latents)>;
+/// What is read back of the latents [b, n, r] of a group (its place in the plan) where they are held otherwise than their plan says.
+using LatentChange = std::function<at::Tensor(std::size_t group, const at::Tensor& latents)>;
 
 /// Makes a decoder compute as if its cache were stored as a plan says: every token's keys and values pass through the
 /// latent (and its codes), but for the first `exactTokens` of each window. Of a plan whose layers need another's cache one object
@@ -37,7 +37,7 @@ class PlanTransform final : public CacheTransform {
   void beginPass() const override;
   KeyValues beforeRope(int layer, KeyValues raw) const override;
   at::Tensor afterRope(int layer, at::Tensor keys) const override;
-  [[nodiscard]] bool isTokenwise() const override { return !plain_ && plan_.sharedFrom.empty(); }
+  [[nodiscard]] bool isTokenwise() const override { return !plain_; }
   [[nodiscard]] std::int64_t leadingTokens() const override { return exactTokens_; }
   /// A LatentSequence, but for plain quantisation and layers that need another's cache.
   [[nodiscard]] std::unique_ptr<SequenceStore> makeStore(const Decoder& decoder) const override;
@@ -47,6 +47,7 @@ class PlanTransform final : public CacheTransform {
   /// One group of one layer, ready to run.
   struct Step {
     at::Tensor columns;       // int64, of [keys | values]; undefined: all of them in order
+    std::size_t group = 0;
     GroupFactors factors;     // on the device
     int rotatedHead = -1;     // the key head, where keys are compressed after RoPE
   };

@@ -70,8 +70,8 @@ Result<at::Tensor> Decoder::extend(const at::Tensor& ids, LiveCache& cache, cons
     KVISTA_CHECK(checkIds(ids, 1));
     const auto isTokenwise = [](const CacheTransform* one) { return one == nullptr || one->isTokenwise(); };
     if (!isTokenwise(transform) || !isTokenwise(cache.beside))
-      return fail(ErrorCode::invalidArgument, "Text cannot be read in parts with a plan in which what becomes of a token depends on other tokens or layers.",
-                  "In place of plain quantisation take a policy that quantises, such as kivi; of plans those whose layers each have their cache.");
+      return fail(ErrorCode::invalidArgument, "Text cannot be read in parts with a plan in which what becomes of a token depends on other tokens.",
+                  "In place of plain quantisation take a policy that quantises, such as kivi.");
     const std::int64_t end = cache.tokens + ids.size(1), length = std::max(cache.sequenceLength, end);
     KVISTA_CHECK(checkLength(end));
     const c10::NoGradGuard noGrad;

@@ -11,8 +11,12 @@
 
 namespace kvista {
 
-/// Counts what a cache takes up from which tokens it holds. What can only be kept or dropped together is a unit: a head of a
-/// layer, or all its heads where a plan's latents are shared.
+/// Layers of which none can be read without the others' tokens, in rising order of the first: in a chain, one with all that read its
+/// cache, or with a group in common. `plan`: null without one.
+std::vector<std::vector<int>> layersStoredTogether(const CompressionPlan* plan, int layers);
+
+/// Counts what a cache takes up from which tokens it holds. Layers that are stored together hold the same tokens, and are counted
+/// together; what can only be kept or dropped together of them is a unit: a head, or all heads where a plan's latents are shared.
 class CacheBytes {
  public:
   /// Positions that a chooser of tokens must know: none, those of a layer where its heads hold the same tokens, or each unit's.
@@ -22,21 +26,23 @@ class CacheBytes {
   CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage, const LatentCoder* coder,
              Positions chooser);
 
-  [[nodiscard]] int layers() const { return static_cast<int>(units_.size()); }
-  [[nodiscard]] int units(int layer) const { return static_cast<int>(units_[static_cast<std::size_t>(layer)].size()); }
-  [[nodiscard]] const TokenBytes& token(int layer, int unit) const { return units_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(unit)]; }
+  /// As layersStoredTogether.
+  [[nodiscard]] const std::vector<std::vector<int>>& sets() const { return sets_; }
+  [[nodiscard]] int units(std::size_t set) const { return static_cast<int>(units_[set].size()); }
+  [[nodiscard]] const TokenBytes& token(std::size_t set, int unit) const { return units_[set][static_cast<std::size_t>(unit)]; }
   /// Of one unit that holds `held` tokens of `read`. Where some are gone and keys cannot be read without knowing their
-  /// positions (a plan stores them before RoPE, the layer has a sliding window or linear biases), or the chooser asks for them, 4 bytes a
+  /// positions (a plan stores them before RoPE, a layer has a sliding window or linear biases), or the chooser asks for them, 4 bytes a
   /// token say them.
-  [[nodiscard]] std::int64_t ofUnit(int layer, int unit, std::int64_t held, std::int64_t read) const;
-  /// Of a layer whose units all hold as many.
-  [[nodiscard]] std::int64_t ofLayer(int layer, std::int64_t held, std::int64_t read) const;
+  [[nodiscard]] std::int64_t ofUnit(std::size_t set, int unit, std::int64_t held, std::int64_t read) const;
+  /// Of layers whose units all hold as many.
+  [[nodiscard]] std::int64_t ofSet(std::size_t set, std::int64_t held, std::int64_t read) const;
   /// The 16-bit cache of `tokens` tokens.
   [[nodiscard]] std::int64_t full(std::int64_t tokens) const { return tokens * fullToken_; }
 
  private:
-  std::vector<std::vector<TokenBytes>> units_;
-  std::vector<bool> needsPositions_;  // to read keys
+  std::vector<std::vector<int>> sets_;
+  std::vector<std::vector<TokenBytes>> units_;  // of each set
+  std::vector<bool> needsPositions_;            // of each set, to read keys
   Positions chooser_;
   std::int64_t fullToken_ = 0;
   const CacheStorage* storage_;

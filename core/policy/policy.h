@@ -80,13 +80,14 @@ class TokenScorer {
   virtual Result<at::Tensor> score(const LayerView& view) = 0;
 };
 
-/// What a token of one head (or of all heads of a layer, where they can only go together) takes up, bytes.
+/// What a token takes up, bytes, in one head (or all heads, where they can only go together) of the layers that are stored together.
 struct TokenBytes {
-  std::int64_t exact = 0;   ///< At 16 bits.
+  std::int64_t exact = 0;   ///< At 16 bits in each layer.
   std::int64_t stored = 0;  ///< As the plan or, of its latents, the policy has it; without a plan, the same.
   std::int64_t fresh = 0;   ///< As the plan has it, whatever the policy does.
-  std::int64_t exactTokens = 0;  ///< First tokens that the plan leaves at 16 bits.
-  int layer = 0, unit = 0;       ///< Whose it is.
+  std::int64_t first = 0;        ///< At 16 bits in those layers that have their own cache:
+  std::int64_t exactTokens = 0;  ///< as the plan leaves so many first tokens.
+  int layer = 0, unit = 0;       ///< Whose it is; of several layers, the first.
 };
 
 /// Changes how tokens are held. One for each batch of sequences.
@@ -101,7 +102,7 @@ class CacheStorage {
   /// Turns what a layer holds into what would be read back. Called layer by layer whenever the policy acts, also on tokens that
   /// it has changed before.
   virtual Result<void> store(const LayerView& view, LiveLayer& layer) = 0;
-  /// Bytes of one head that holds `tokens` tokens behind store(), all that reading them back needs counted. Never falls.
+  /// Bytes of one unit (see TokenBytes) that holds `tokens` tokens behind store(), all that reading them back needs counted. Never falls.
   [[nodiscard]] virtual std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const = 0;
   /// How many of the last tokens' queries it looks at.
   [[nodiscard]] virtual std::int64_t queries() const { return 0; }

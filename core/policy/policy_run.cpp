@@ -13,6 +13,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/sort.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
@@ -51,7 +52,7 @@ class HeldLatents final : public CacheStorage {
   }
   [[nodiscard]] std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const override {
     const std::int64_t exact = std::min(tokens, token.exactTokens);
-    return exact * token.exact + (tokens - exact) * token.stored;
+    return exact * token.first + (tokens - exact) * token.stored;
   }
 };
 
@@ -64,15 +65,16 @@ LiveLayer asked(const LiveLayer& layer, std::int64_t queries) {
   return own;
 }
 
-/// The mean over heads, [b, 1, s], of those that have any use for a token; -infinity where none has.
-at::Tensor sharedScores(const at::Tensor& scores) {
-  const at::Tensor isWanted = scores > -kInfinity, count = isWanted.sum(1, /*keepdim=*/true);
-  return (scores.masked_fill(isWanted.logical_not(), 0).sum(1, /*keepdim=*/true) / count.clamp_min(1)).masked_fill(count.eq(0), -kInfinity);
+/// The mean over a dimension (heads, layers), of size 1 then, of those that have any use for a token; -infinity where none has.
+at::Tensor sharedScores(const at::Tensor& scores, std::int64_t dimension) {
+  const at::Tensor isWanted = scores > -kInfinity, count = isWanted.sum(dimension, /*keepdim=*/true);
+  const at::Tensor sum = scores.masked_fill(isWanted.logical_not(), 0).sum(dimension, /*keepdim=*/true);
+  return (sum / count.clamp_min(1)).masked_fill(count.eq(0), -kInfinity);
 }
 
 std::int64_t bytesOfAll(const CacheBytes& counted, std::int64_t tokens) {
   std::int64_t bytes = 0;
-  for (int layer = 0; layer < counted.layers(); ++layer) bytes += counted.ofLayer(layer, tokens, tokens);
+  for (std::size_t set = 0; set < counted.sets().size(); ++set) bytes += counted.ofSet(set, tokens, tokens);
   return bytes;
 }
 
@@ -84,7 +86,8 @@ Result<void> checkPolicy(const PolicyRequest& request) {
   return {};
 }
 
-Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* transform, const PolicyRequest& request, std::int64_t tokens) {
+Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* transform, const PolicyRequest& request,
+                                   std::int64_t tokens) {
   if (!(request.share > 0 && request.share <= 1))
     return fail(ErrorCode::invalidArgument, fmt::format("A policy's share is {}, but must be above 0 and at most 1.", request.share));
   KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
@@ -108,7 +111,10 @@ Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* 
   }
   run.hold(settings.holder);
   if (named.chooser == nullptr) KVISTA_CHECK(run.fit(request, tokens));  // otherwise fewer tokens, not fewer bits, make the budget
-  if (run.coder_) run.beside_ = std::make_unique<PlanTransform>(transform->withLatents(run.coder_->readBack));
+  if (run.coder_) {
+    const auto change = [readBack = run.coder_->readBack](std::size_t, const at::Tensor& latents) { return readBack(latents); };
+    run.beside_ = std::make_unique<PlanTransform>(transform->withLatents(change));
+  }
   return run;
 }
 
@@ -169,16 +175,16 @@ Result<void> PolicyRun::act(LiveCache& cache, const at::Tensor& ids, const Task&
   });
 }
 
-Result<std::vector<std::int64_t>> PolicyRun::tokensOfLayers(std::int64_t read) const {
-  const int layers = counted_->layers();
+Result<std::vector<std::int64_t>> PolicyRun::tokensOfSets(std::int64_t read) const {
+  const std::size_t sets = counted_->sets().size();
   const auto allowed = static_cast<std::int64_t>(share_ * static_cast<double>(counted_->full(read)));
-  const auto kept = [&](int layer, std::int64_t tokens) { return layer < exempt_ ? read : tokens; };
+  const auto kept = [&](std::size_t set, std::int64_t tokens) { return isExempt(set) ? read : tokens; };
   const auto bytes = [&](std::int64_t tokens) {
     std::int64_t sum = 0;
-    for (int layer = 0; layer < layers; ++layer) sum += counted_->ofLayer(layer, kept(layer, tokens), read);
+    for (std::size_t set = 0; set < sets; ++set) sum += counted_->ofSet(set, kept(set, tokens), read);
     return sum;
   };
-  std::vector<std::int64_t> result(static_cast<std::size_t>(layers), read);
+  std::vector<std::int64_t> result(sets, read);
   if (bytes(read) <= allowed) return result;
   std::int64_t fits = -1, tooMany = read;  // bytes(fits) <= allowed < bytes(tooMany)
   while (tooMany - fits > 1) {
@@ -187,19 +193,21 @@ Result<std::vector<std::int64_t>> PolicyRun::tokensOfLayers(std::int64_t read) c
   }
   const std::int64_t always = std::min(read, sinks_ + window_);
   if (fits < std::max<std::int64_t>(always, 1)) {
-    const std::string exempt = exempt_ > 0 ? fmt::format(", while the first {} of {} layers keep all", exempt_, layers) : "";
+    const std::string exempt = exempt_ > 0 ? fmt::format(", while the first {} of {} layers keep all", exempt_, decoder_->shape().layers) : "";
     return fail(ErrorCode::invalidArgument,
-                fmt::format("At a share of {} the policy {} can keep {} of {} tokens{}, fewer than the {} first and {} last ones that always stay.", share_,
-                            chooser_->name, std::max<std::int64_t>(fits, 0), read, exempt, sinks_, window_),
+                fmt::format("At a share of {} the policy {} can keep {} of {} tokens{}, fewer than the {} first and {} last ones that always "
+                            "stay.",
+                            share_, chooser_->name, std::max<std::int64_t>(fits, 0), read, exempt, sinks_, window_),
                 "Allow more, take a longer prompt, or lower its options sinks, window or exempt.");
   }
   std::int64_t left = allowed - bytes(fits);
-  for (int layer = 0; layer < layers; ++layer) {
-    result[static_cast<std::size_t>(layer)] = kept(layer, fits);
-    const std::int64_t more = counted_->ofLayer(layer, kept(layer, std::min(read, fits + 1)), read) - counted_->ofLayer(layer, kept(layer, fits), read);
-    if (layer < exempt_ || more <= 0 || more > left) continue;
+  for (std::size_t set = 0; set < sets; ++set) {
+    result[set] = kept(set, fits);
+    if (isExempt(set)) continue;
+    const std::int64_t more = counted_->ofSet(set, fits + 1, read) - counted_->ofSet(set, fits, read);
+    if (more <= 0 || more > left) continue;
     left -= more;  // one token more while the bytes last
-    ++result[static_cast<std::size_t>(layer)];
+    ++result[set];
   }
   return result;
 }
@@ -209,33 +217,41 @@ Result<std::vector<at::Tensor>> PolicyRun::scoresOf(LiveCache& cache, const at::
   for (LiveLayer& layer : looked.layers) layer = asked(layer, scorer_->queries());
   KVISTA_CHECK(scorer_->prepare(*decoder_, looked, ids, task));
   std::vector<at::Tensor> all;
-  for (int layer = 0; layer < counted_->layers(); ++layer) {
+  std::vector<at::Tensor> ofLayers;
+  for (int layer = 0; layer < static_cast<int>(looked.layers.size()); ++layer) {
     KVISTA_CHECK(task.checkStop());
-    const LiveLayer& held = looked.layers[static_cast<std::size_t>(layer)];
-    KVISTA_ASSIGN(at::Tensor scores, scorer_->score({*decoder_, layer, held, cache.tokens}));
-    at::Tensor positions = held.positions;
-    if ((chooser_->isAlikeInHeads || counted_->units(layer) == 1) && scores.size(1) > 1) scores = sharedScores(scores);
-    if (scores.size(1) < positions.size(1)) positions = positions.narrow(1, 0, scores.size(1));
-    const at::Tensor isKept = positions.lt(layer < exempt_ ? cache.tokens : sinks_).logical_or(positions.ge(cache.tokens - window_));
-    scores = scores.masked_fill(isKept, kInfinity).masked_fill(positions.lt(0), -kInfinity);
-    all.push_back(std::move(scores));
+    KVISTA_ASSIGN(at::Tensor scores, scorer_->score({*decoder_, layer, looked.layers[static_cast<std::size_t>(layer)], cache.tokens}));
+    ofLayers.push_back(std::move(scores));
+  }
+  for (std::size_t set = 0; set < counted_->sets().size(); ++set) {
+    const std::vector<int>& layers = counted_->sets()[set];
+    std::vector<at::Tensor> own;
+    for (const int layer : layers) {
+      const at::Tensor& scores = ofLayers[static_cast<std::size_t>(layer)];
+      const bool isShared = (chooser_->isAlikeInHeads || counted_->units(set) == 1) && scores.size(1) > 1;
+      own.push_back(isShared ? sharedScores(scores, 1) : scores);
+    }
+    const at::Tensor scores = own.size() == 1 ? own.front() : sharedScores(at::stack(own), 0).squeeze(0);
+    const at::Tensor positions = looked.layers[static_cast<std::size_t>(layers.front())].positions.narrow(1, 0, scores.size(1));
+    const at::Tensor isKept = positions.lt(isExempt(set) ? cache.tokens : sinks_).logical_or(positions.ge(cache.tokens - window_));
+    all.push_back(scores.masked_fill(isKept, kInfinity).masked_fill(positions.lt(0), -kInfinity));
   }
   return all;
 }
 
-/// The tokens of the highest scores of all layers, as many as fit.
+/// The tokens of the highest scores of all sets, as many as fit.
 std::vector<at::Tensor> PolicyRun::highestOfAll(const std::vector<at::Tensor>& scores, const LiveCache& cache) const {
   const auto allowed = static_cast<std::int64_t>(share_ * static_cast<double>(counted_->full(cache.tokens)));
   std::vector<at::Tensor> flat, costs;
-  for (int layer = 0; layer < counted_->layers(); ++layer) {
-    const at::Tensor& own = scores[static_cast<std::size_t>(layer)];
+  for (std::size_t set = 0; set < scores.size(); ++set) {
+    const at::Tensor& own = scores[set];
     flat.push_back(own.flatten(1));
     // What the last of many tokens adds.
     const std::int64_t many = cache.tokens - 1;
-    const bool isAlike = own.size(1) < counted_->units(layer);
+    const bool isAlike = own.size(1) < counted_->units(set);
     for (std::int64_t unit = 0; unit < own.size(1); ++unit) {
       const auto bytes = [&](std::int64_t tokens) {
-        return isAlike ? counted_->ofLayer(layer, tokens, cache.tokens) : counted_->ofUnit(layer, static_cast<int>(unit), tokens, cache.tokens);
+        return isAlike ? counted_->ofSet(set, tokens, cache.tokens) : counted_->ofUnit(set, static_cast<int>(unit), tokens, cache.tokens);
       };
       costs.push_back(at::full_like(own.select(1, unit).select(0, 0), static_cast<double>(bytes(many) - bytes(many - 1)), at::kDouble));
     }
@@ -250,10 +266,10 @@ std::vector<at::Tensor> PolicyRun::highestOfAll(const std::vector<at::Tensor>& s
     const at::Tensor stays = at::zeros(all.sizes(), fits.options()).scatter(1, order, fits);
     std::vector<at::Tensor> result, held;
     std::int64_t begin = 0;
-    for (std::size_t layer = 0; layer < scores.size(); ++layer) {
-      result.push_back(stays.narrow(1, begin, flat[layer].size(1)).view_as(scores[layer]));
-      held.push_back(result.back().sum(2).expand({-1, counted_->units(static_cast<int>(layer))}));
-      begin += flat[layer].size(1);
+    for (std::size_t set = 0; set < scores.size(); ++set) {
+      result.push_back(stays.narrow(1, begin, flat[set].size(1)).view_as(scores[set]));
+      held.push_back(result.back().sum(2).expand({-1, counted_->units(set)}));
+      begin += flat[set].size(1);
     }
     const at::Tensor excess = (bytesOf(held, cache.tokens) - allowed).clamp_min(0);
     if (excess.max().item<std::int64_t>() == 0 || left.min().item<double>() <= 0) return result;
@@ -262,25 +278,30 @@ std::vector<at::Tensor> PolicyRun::highestOfAll(const std::vector<at::Tensor>& s
 }
 
 Result<void> PolicyRun::evict(LiveCache& cache, const at::Tensor& ids, const Task& task) {
-  KVISTA_ASSIGN(const std::vector<std::int64_t> tokens, tokensOfLayers(cache.tokens));
+  KVISTA_ASSIGN(const std::vector<std::int64_t> tokens, tokensOfSets(cache.tokens));
   KVISTA_ASSIGN(const std::vector<at::Tensor> scores, scoresOf(cache, ids, task));
-  const bool ofAll = chooser_->scope == BudgetScope::cache;
   std::vector<at::Tensor> stays;
-  if (ofAll && tokens.back() < cache.tokens) stays = highestOfAll(scores, cache);
-  for (std::size_t layer = 0; layer < scores.size(); ++layer) {
-    const at::Tensor ownStays = !stays.empty() ? stays[layer] : ranksOf(scores[layer]).lt(tokens[layer]).logical_and(scores[layer] > -kInfinity);
-    keepPlaces(cache.layers[layer], ownStays.expand_as(cache.layers[layer].positions));
-  }
+  if (chooser_->scope == BudgetScope::cache && std::ranges::any_of(tokens, [&](std::int64_t kept) { return kept < cache.tokens; }))
+    stays = highestOfAll(scores, cache);
+  else
+    for (std::size_t set = 0; set < scores.size(); ++set)
+      stays.push_back(ranksOf(scores[set]).lt(tokens[set]).logical_and(scores[set] > -kInfinity));
+  for (std::size_t set = 0; set < stays.size(); ++set)
+    for (const int layer : counted_->sets()[set]) {
+      LiveLayer& held = cache.layers[static_cast<std::size_t>(layer)];
+      keepPlaces(held, stays[set].expand_as(held.positions));
+    }
   return {};
 }
 
 at::Tensor PolicyRun::bytesOf(const std::vector<at::Tensor>& held, std::int64_t read) const {
   const at::Tensor sum = at::zeros({held.front().size(0)}, at::kLong);
   auto* bytes = sum.mutable_data_ptr<std::int64_t>();
-  for (int layer = 0; layer < counted_->layers(); ++layer) {
-    const at::Tensor own = held[static_cast<std::size_t>(layer)].cpu();
+  for (std::size_t set = 0; set < held.size(); ++set) {
+    const at::Tensor own = held[set].cpu();
     for (std::int64_t row = 0; row < sum.size(0); ++row)
-      for (int unit = 0; unit < counted_->units(layer); ++unit) bytes[row] += counted_->ofUnit(layer, unit, own[row][unit].item<std::int64_t>(), read);
+      for (int unit = 0; unit < counted_->units(set); ++unit)
+        bytes[row] += counted_->ofUnit(set, unit, own[row][unit].item<std::int64_t>(), read);
   }
   return sum;
 }
@@ -289,12 +310,13 @@ at::Tensor PolicyRun::bytes(const LiveCache& cache) const {
   const std::int64_t fresh = storage_ ? cache.tokens - actedAt_ : 0;  // not yet held as the policy does
   std::vector<at::Tensor> held;
   std::int64_t freshBytes = 0;
-  for (int layer = 0; layer < counted_->layers(); ++layer) {
-    held.push_back(cache.layers[static_cast<std::size_t>(layer)].positions.ge(0).sum(2) - fresh);  // [b, kvHeads]
-    for (int unit = 0; unit < counted_->units(layer); ++unit) {
-      const TokenBytes& token = counted_->token(layer, unit);
-      const std::int64_t exact = std::clamp<std::int64_t>(token.exactTokens - actedAt_, 0, fresh);
-      freshBytes += exact * token.exact + (fresh - exact) * (readsExact() ? token.exact : token.fresh);
+  for (std::size_t set = 0; set < counted_->sets().size(); ++set) {
+    const auto first = static_cast<std::size_t>(counted_->sets()[set].front());
+    held.push_back(cache.layers[first].positions.ge(0).sum(2) - fresh);  // [b, kvHeads]
+    for (int unit = 0; unit < counted_->units(set); ++unit) {
+      const TokenBytes& token = counted_->token(set, unit);
+      const std::int64_t exact = readsExact() ? fresh : 0, firsts = std::clamp<std::int64_t>(token.exactTokens - actedAt_, 0, fresh - exact);
+      freshBytes += exact * token.exact + firsts * token.first + (fresh - exact - firsts) * token.fresh;
     }
   }
   return bytesOf(held, cache.tokens - fresh) + freshBytes;
@@ -305,7 +327,8 @@ void keepPlaces(LiveLayer& layer, const at::Tensor& stays) {
   const auto most = counts.max().item<std::int64_t>();
   if (most == layer.places() && counts.min().item<std::int64_t>() == most) return;
   // Those that stay come first, in their order.
-  const at::Tensor order = std::get<1>(at::sort(stays.logical_not().to(at::kByte), /*stable=*/true, 2, /*descending=*/false)).narrow(2, 0, most);
+  const at::Tensor goes = stays.logical_not().to(at::kByte);
+  const at::Tensor order = std::get<1>(at::sort(goes, /*stable=*/true, 2, /*descending=*/false)).narrow(2, 0, most);
   const auto taken = [&](const at::Tensor& x) { return x.gather(2, order.unsqueeze(3).expand({-1, -1, -1, x.size(3)})); };
   layer.keys = taken(layer.keys);
   layer.values = taken(layer.values);

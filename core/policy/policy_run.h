@@ -20,7 +20,7 @@
 namespace kvista {
 
 /// A policy at work on one batch of sequences: what all policies have in common. It keeps the budget in bytes, the first and the
-/// last tokens that always stay, and the same tokens in all heads where they are stored together.
+/// last tokens that always stay, and the same tokens in all heads and layers that are stored together.
 class PolicyRun {
  public:
   /// `transform`: what the cache is stored through besides; null without a plan. `tokens`: how many each sequence will have when the policy
@@ -49,12 +49,14 @@ class PolicyRun {
   void hold(const PolicySettings& settings);
   /// Takes the most of the holder's choices that the share allows.
   Result<void> fit(const PolicyRequest& request, std::int64_t tokens);
-  /// How many tokens each layer keeps of `read`.
-  [[nodiscard]] Result<std::vector<std::int64_t>> tokensOfLayers(std::int64_t read) const;
+  /// How many tokens the layers of each set keep of `read`.
+  [[nodiscard]] Result<std::vector<std::int64_t>> tokensOfSets(std::int64_t read) const;
+  [[nodiscard]] bool isExempt(std::size_t set) const { return counted_->sets()[set].front() < exempt_; }
   [[nodiscard]] Result<void> evict(LiveCache& cache, const at::Tensor& ids, const Task& task);
+  /// Of each set.
   [[nodiscard]] Result<std::vector<at::Tensor>> scoresOf(LiveCache& cache, const at::Tensor& ids, const Task& task);
   [[nodiscard]] std::vector<at::Tensor> highestOfAll(const std::vector<at::Tensor>& scores, const LiveCache& cache) const;
-  /// Of each sequence, of whose units so many tokens are held (int64 [b, units] a layer) when `read` were read.
+  /// Of each sequence, of whose units so many tokens are held (int64 [b, units] a set) when `read` were read.
   [[nodiscard]] at::Tensor bytesOf(const std::vector<at::Tensor>& held, std::int64_t read) const;
 
   const Decoder* decoder_ = nullptr;

@@ -160,7 +160,7 @@ class Merging final : public CacheStorage {
   /// evenly.
   [[nodiscard]] std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const override {
     const std::int64_t exact = std::min(tokens, token.exactTokens),
-                       own = exact * token.exact + (tokens - exact) * token.stored;
+                       own = exact * token.first + (tokens - exact) * token.stored;
     const std::int64_t group = token.layer / together_, sinks = sinksOver(token.exactTokens);
     if (group >= groups_) return own;
     if (token.layer % together_ > 0) {

@@ -19,8 +19,8 @@ class TwoBranches final : public CacheStorage {
     return {};
   }
   [[nodiscard]] std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const override {
-    const std::int64_t exact = std::min(tokens, window_ + token.exactTokens);
-    return exact * token.exact + (tokens - exact) * token.stored;
+    const std::int64_t recent = std::min(tokens, window_), first = std::min(tokens - recent, token.exactTokens);
+    return recent * token.exact + first * token.first + (tokens - recent - first) * token.stored;
   }
 
  private:

@@ -13,14 +13,15 @@
 
 namespace kvista::test {
 
-/// A policy on the first two layers of the demo model, and the cache of some windows of its text.
+/// A policy on a decoder, by itself the first two layers of the demo model, and the cache of some windows of its text.
 struct PolicyCase {
   PolicyRun run;
   LiveCache cache;
   at::Tensor ids;
 
-  static PolicyCase read(const PolicyRequest& request, std::int64_t tokens = 60, const PlanTransform* transform = nullptr) {
-    PolicyCase made{valueOf(PolicyRun::begin(shortDecoder(), transform, request, tokens)), {}, demoWindows(2).ids.narrow(1, 0, tokens)};
+  static PolicyCase read(const PolicyRequest& request, std::int64_t tokens = 60, const PlanTransform* transform = nullptr,
+                         const Decoder& decoder = shortDecoder()) {
+    PolicyCase made{valueOf(PolicyRun::begin(decoder, transform, request, tokens)), {}, demoWindows(2).ids.narrow(1, 0, tokens)};
     made.cache = made.run.makeCache();
     valueOf(made.run.read(made.ids, made.cache, {}));
     return made;
