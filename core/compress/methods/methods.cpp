@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/plan/chaining.h"
 #include "core/plan/grouping.h"
 
 // One line a method: X(name) is the function `Method nameMethod()` of its file in this folder.
@@ -75,10 +76,7 @@ std::string_view whyNotCentred(const Method& method) {
   return method.sequential ? "goes from layer to layer in a way of its own" : "";
 }
 
-std::string_view whyNotChained(const Method& method) {
-  if (method.storage != Storage::coded) return "stores no codes";
-  return method.grouping == "joint" ? "" : "may split a layer's heads, which one latent must hold";
-}
+std::string_view whyNotChained(const Method& method) { return whyNotChained(method.storage, method.grouping); }
 
 std::string_view whyNotUnwhitened(const Method& method) {
   if (method.storage != Storage::lowRank16) return "has codes whose steps are fitted to text";

@@ -79,11 +79,13 @@ Result<nlohmann::json> hello(Call& call) {
 
 Result<nlohmann::json> listChoices(Call&) {
   Catalogue catalogue;
-  for (const Method& method : methods())
+  for (const Method& method : methods()) {
+    const auto apart = [&](std::string_view reason) { return std::string(reason.empty() && method.chain > 1 ? "codes layers behind one another" : reason); };
     catalogue.methods.push_back({choice(method.name, method.summary, method.source), std::string(method.grouping),
                                  std::string(method.allocator), method.metric, method.keyPosition, method.storage, method.widths,
-                                 method.rankStep, method.weightsOnly, method.sharesLayers, std::string(whyNotCompensated(method)), std::string(whyNotCentred(method)),
-                                 std::string(whyNotUnwhitened(method)), std::string(whyNotUncalibrated(method)), std::string(whyNotShared(method))});
+                                 method.rankStep, method.weightsOnly, method.sharesLayers, apart(whyNotCompensated(method)), apart(whyNotCentred(method)),
+                                 std::string(whyNotUnwhitened(method)), std::string(whyNotUncalibrated(method)), apart(whyNotShared(method))});
+  }
   for (const Measure& measure : measures())
     catalogue.measures.push_back({std::string(measure.name), std::string(measure.summary), std::string(measure.formula),
                                   std::string(measure.unit), std::string(measure.source)});
