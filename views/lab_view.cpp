@@ -89,6 +89,7 @@ LabView::LabView(QWidget* parent)
       details_(new LabModel(this)),
       summaryTable_(makeTable("labSummary", summary_)),
       detailsTable_(makeTable("labDetails", details_)),
+      plot_(new LabPlot(this)),
       list_(new QComboBox(this)),
       content_(new QSplitter(Qt::Vertical, this)),
       below_(new QWidget(this)),
@@ -113,8 +114,9 @@ LabView::LabView(QWidget* parent)
   auto* lower = new QVBoxLayout(below_);
   lower->setContentsMargins(0, 4, 0, 0);
   lower->setSpacing(6);
+  lower->addWidget(plot_, 2);
   lower->addLayout(listed);
-  lower->addWidget(detailsTable_, 1);
+  lower->addWidget(detailsTable_, 3);
   content_->setChildrenCollapsible(false);
   content_->addWidget(summaryTable_);
   content_->addWidget(below_);
@@ -221,6 +223,8 @@ void LabView::showFindings() {
     list_->setCurrentIndex(std::max(0, list_->findData(part().details)));
   }
   below_->setVisible(!found.details.empty());
+  plot_->setVisible(found.curve.has_value());
+  if (found.curve) plot_->setCurve(*found.curve);
   showDetails();
   showWork();
 }

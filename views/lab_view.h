@@ -3,8 +3,10 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <vector>
 
+#include "views/lab_plot.h"
 #include "views/lab_table.h"
 #include "views/plain_table.h"
 #include "views/view.h"
@@ -29,6 +31,7 @@ struct LabDetails {
 struct LabFindings {
   LabTable summary;  ///< Without rows where nothing is known.
   std::vector<LabDetails> details;
+  std::optional<LabCurve> curve = {};  ///< Between the two.
   bool operator==(const LabFindings&) const = default;
 };
 struct LabWork {
@@ -84,6 +87,7 @@ class LabView final : public View {
   SegmentedControl* which_;
   LabModel *summary_, *details_;
   QTableView *summaryTable_, *detailsTable_;
+  LabPlot* plot_;
   QComboBox* list_;
   QSplitter* content_;
   QWidget* below_;

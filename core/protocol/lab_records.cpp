@@ -159,10 +159,25 @@ Result<AgreementRecord> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
+json toJson(const RecallRecord& record) {
+  return {{"predicted", record.predicted}, {"accumulated", record.accumulated}, {"recent", record.recent}, {"best", record.best}};
+}
+template <>
+Result<RecallRecord> read(const json& value) {
+  Fields fields(value, "what a predictor finds");
+  RecallRecord record;
+  for (const auto& [name, part] : {std::pair{"predicted", &record.predicted}, std::pair{"accumulated", &record.accumulated},
+                                   std::pair{"recent", &record.recent}, std::pair{"best", &record.best}})
+    *part = fields.number(name, 0, 1.001);
+  return fields.finish(std::move(record));
+}
+
 json toJson(const PredictorRecord& record) {
-  return {{"file", record.file},       {"kind", nameIn(kPredictorKinds, record.kind)},
-          {"windows", record.windows}, {"heldOutWindows", record.heldOutWindows},
-          {"window", record.window},   {"correlation", record.correlation}};
+  json value = {{"file", record.file},       {"kind", nameIn(kPredictorKinds, record.kind)},
+                {"windows", record.windows}, {"heldOutWindows", record.heldOutWindows},
+                {"window", record.window},   {"correlation", record.correlation}};
+  if (record.recall) value["recall"] = toJson(*record.recall);
+  return value;
 }
 template <>
 Result<PredictorRecord> read(const json& value) {
@@ -174,6 +189,7 @@ Result<PredictorRecord> read(const json& value) {
   record.heldOutWindows = fields.integer("heldOutWindows");
   record.window = fields.integer("window");
   record.correlation = fields.number("correlation", -1.001, 1.001);
+  if (fields.has("recall")) record.recall = fields.record<RecallRecord>("recall");
   return fields.finish(std::move(record));
 }
 

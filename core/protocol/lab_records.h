@@ -77,12 +77,20 @@ struct AgreementRecord {
   bool operator==(const AgreementRecord&) const = default;
 };
 
+/// Which part of the attention of the next queries goes to a quarter of the keys (core/policy/attention_predictor.h): those that are foretold,
+/// that got most so far (H2O), that got most from the last queries (SnapKV), that will get most.
+struct RecallRecord {
+  double predicted = 0, accumulated = 0, recent = 0, best = 0;
+  bool operator==(const RecallRecord&) const = default;
+};
+
 /// A predictor of importance that was trained.
 struct PredictorRecord {
   std::string file;
   PredictorKind kind = PredictorKind::fastKvzip;
   std::int64_t windows = 0, heldOutWindows = 0, window = 0;
   double correlation = 0;  ///< With what is true, over the windows held out.
+  std::optional<RecallRecord> recall = {};  ///< Of an attention predictor, likewise.
   bool operator==(const PredictorRecord&) const = default;
 };
 
@@ -93,6 +101,7 @@ nlohmann::json toJson(const TasksRecord& record);
 nlohmann::json toJson(const ComparedTokenRecord& record);
 nlohmann::json toJson(const WrittenRecord& record);
 nlohmann::json toJson(const AgreementRecord& record);
+nlohmann::json toJson(const RecallRecord& record);
 nlohmann::json toJson(const PredictorRecord& record);
 
 template <>
@@ -109,6 +118,8 @@ template <>
 Result<WrittenRecord> read(const nlohmann::json& json);
 template <>
 Result<AgreementRecord> read(const nlohmann::json& json);
+template <>
+Result<RecallRecord> read(const nlohmann::json& json);
 template <>
 Result<PredictorRecord> read(const nlohmann::json& json);
 

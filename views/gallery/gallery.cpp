@@ -43,6 +43,7 @@
   X(provenance)            \
   X(experiment)            \
   X(lab)                   \
+  X(agreementLab)          \
   X(emptyLab)              \
   X(comparison)            \
   X(planComparison)        \

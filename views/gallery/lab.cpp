@@ -42,9 +42,25 @@ View* makeEmptyLab() {
   return view;
 }
 
+View* makeAgreementLab() {
+  auto* view = new LabView;
+  view->showPage(LabView::Page::agreement);
+  LabFindings found;
+  found.summary.columns = {{"Tokens"}, {"Same likeliest, %"}, {"KL"}, {"First differs"}, {"Never"}};
+  found.summary.rows = {{words("4,096"), words("96.2"), words("0.0113"), words("29.4"), words("2 of 8")}};
+  LabTable written{{{"First differs"}, {"Both write", {}, false, true}, {"then the original", {}, false, true}, {"then the plan", {}, false, true}}, {}};
+  written.rows = {{words("5"), words("to the door, and"), words("there stood"), words("was gone")},
+                  {words("never"), words("It was a truth that nobody in the house would own."), {}, {}}};
+  found.details = {{QStringLiteral("written"), QStringLiteral("What both wrote"), written}};
+  found.curve = LabCurve{64, {5, 64, 9, 17, 64, 40, 22, 14}};
+  view->setFindings(LabView::Page::agreement, found);
+  return view;
+}
+
 }  // namespace
 
 Exhibit labExhibit() { return {"lab", makeLab}; }
+Exhibit agreementLabExhibit() { return {"agreement-lab", makeAgreementLab}; }
 Exhibit emptyLabExhibit() { return {"empty-lab", makeEmptyLab}; }
 
 }  // namespace kvista

@@ -179,7 +179,9 @@ Result<nlohmann::json> trainPredictorFor(Call& call) {
   KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, model, text));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const TrainedPredictor trained, trainPredictor(kind, *decoder, windows.ids, ridge, output, model.hash, call.task));
-  return toJson(PredictorRecord{output, kind, trained.windows, trained.heldOutWindows, windows.ids.size(1), trained.correlation});
+  PredictorRecord record{output, kind, trained.windows, trained.heldOutWindows, windows.ids.size(1), trained.correlation};
+  if (const auto& recall = trained.recall) record.recall = {recall->predicted, recall->accumulated, recall->recent, recall->best};
+  return toJson(record);
 }
 
 }  // namespace kvista

@@ -56,6 +56,9 @@ TEST(LabRecords, ComeThroughAsTheyWere) {
   EXPECT_EQ(through(agreement), agreement);
   const PredictorRecord predictor{"/a.gate", PredictorKind::fastKvzip, 8, 1, 256, -0.5};
   EXPECT_EQ(through(predictor), predictor);
+  PredictorRecord finds = predictor;
+  finds.recall = {0.75, 0.5, 0.625, 0.875};
+  EXPECT_EQ(through(finds), finds);
 }
 
 TEST(LabRecords, NameWhatIsWrong) {
@@ -70,6 +73,9 @@ TEST(LabRecords, NameWhatIsWrong) {
   other = toJson(PredictorRecord{});
   other["correlation"] = 2;
   EXPECT_THAT(read<PredictorRecord>(other).error().message, HasSubstr("correlation"));
+  other = toJson(PredictorRecord{});
+  other["recall"] = {{"predicted", 1.5}, {"accumulated", 0.5}, {"recent", 0.5}, {"best", 0.5}};
+  EXPECT_THAT(read<PredictorRecord>(other).error().message, HasSubstr("predicted"));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <QToolButton>
 
 #include "views/segmented_control.h"
+#include "views/theme.h"
 
 namespace kvista {
 namespace {
@@ -69,6 +70,37 @@ TEST_F(LabViewTest, ShowsFiguresAndTheListThatIsChosen) {
   EXPECT_EQ(list().currentText(), "All (3)") << "the list that was chosen stays";
   view.setFindings(Page::questions, {});
   EXPECT_FALSE(table("labSummary").isVisible());
+}
+
+TEST_F(LabViewTest, APlotSaysHowManyTextsAreStillTheSame) {
+  auto* plot = view.findChild<LabPlot*>();
+  ASSERT_TRUE(plot);
+  view.setFindings(Page::questions, twoLists());
+  EXPECT_FALSE(plot->isVisible()) << "answers have none";
+  LabFindings found = twoLists();
+  found.curve = LabCurve{16, {0, 4, 16, 7}};
+  view.setFindings(Page::agreement, found);
+  view.showPage(Page::agreement);
+  ASSERT_TRUE(plot->isVisible());
+  EXPECT_EQ(found.curve->after(1), 3);
+  EXPECT_EQ(found.curve->after(4), 3);
+  EXPECT_EQ(found.curve->after(5), 2);
+  EXPECT_EQ(found.curve->after(16), 1);
+  EXPECT_EQ(plot->describe(8), "After 8 of 16 tokens 1 of 4 texts are still the same.");
+  EXPECT_EQ(plot->accessibleDescription(), plot->describe(16));
+  EXPECT_LT(plot->placeOf(4).y(), plot->placeOf(5).y());
+  EXPECT_EQ(plot->placeOf(9).y(), plot->placeOf(16).y());
+  const double octave = plot->placeOf(2).x() - plot->placeOf(1).x();
+  EXPECT_NEAR(plot->placeOf(16).x() - plot->placeOf(8).x(), octave, 1e-9);
+  // The line is where it says, in the colour of the theme.
+  const QImage image = plot->grab().toImage();
+  const QPoint place = (plot->placeOf(12) * image.devicePixelRatio()).toPoint();
+  EXPECT_EQ(image.pixelColor(place).rgb(), colours().accent.rgb());
+  // Of texts of which none is the same any more the line goes to the bottom.
+  found.curve = LabCurve{16, {3, 3}};
+  view.setFindings(Page::agreement, found);
+  EXPECT_EQ(plot->placeOf(16).y(), plot->placeOf(4).y());
+  EXPECT_GT(plot->placeOf(4).y(), plot->placeOf(3).y());
 }
 
 TEST_F(LabViewTest, TheTableWithTheFocusLeavesTheWindow) {
