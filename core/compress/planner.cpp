@@ -3,7 +3,6 @@
 #include "core/compress/planner.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include <fmt/format.h>
@@ -15,94 +14,22 @@
 #include "core/compress/layer_sharing.h"
 #include "core/compress/layouts.h"
 #include "core/compress/measures/measures.h"
+#include "core/compress/plan_settings.h"
 #include "core/model/device.h"
 #include "core/plan/allocate.h"
 #include "core/plan/head_mean.h"
 #include "core/plan/plan_groups.h"
-#include "core/plan/plan_names.h"
 
 namespace kvista {
 namespace {
-
-/// The method with the request's changes put in.
-struct Settings {
-  Method method;
-  int rankStep = 8;
-  int minimumRank = 0;
-  int maximumRank = std::numeric_limits<int>::max();
-};
-
-Result<void> checkRanks(const PlanRequest& request, const Settings& settings) {
-  if (!request.minimumRank && !request.maximumRank) return {};
-  if (settings.method.storage == Storage::plainQuantised)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The method {} has no ranks that could be bounded.", settings.method.name),
-                "Leave out the smallest and largest rank, or choose a method with a latent.");
-  if (settings.minimumRank < 0 || settings.maximumRank < 1 || settings.minimumRank > settings.maximumRank)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("Ranks from {} to {} are not possible; they must rise, the largest from 1.", settings.minimumRank,
-                            request.maximumRank ? fmt::format("{}", settings.maximumRank) : "all"));
-  return {};
-}
-
-Result<Settings> settingsOf(const PlanRequest& request, const ModelShape& shape) {
-  KVISTA_ASSIGN(const Method* preset, findMethod(request.method));
-  Settings settings{*preset};
-  settings.minimumRank = request.minimumRank.value_or(settings.minimumRank);
-  settings.maximumRank = request.maximumRank.value_or(settings.maximumRank);
-  if (request.grouping) settings.method.grouping = *request.grouping;
-  if (request.groupSize) settings.method.groupSize = *request.groupSize;
-  if (request.allocator) settings.method.allocator = *request.allocator;
-  if (request.chain) settings.method.chain = *request.chain;
-  if (request.metric) settings.method.metric = *request.metric;
-  if (request.measure) settings.method.measure = *request.measure;
-  if (!(request.damping >= 0) || request.damping > kMaxDamping)
-    return fail(ErrorCode::invalidArgument, fmt::format("A damping of {} is not possible; it must be 0 to {}.", request.damping, kMaxDamping));
-  settings.rankStep = request.rankStep.value_or(fittingRankStep(settings.method, shape));
-  if (settings.rankStep < 1)
-    return fail(ErrorCode::invalidArgument, fmt::format("A rank step of {} is not possible; it must be at least 1.", settings.rankStep));
-  if (settings.method.groupSize < (settings.method.sharesHeads && !request.groupSize ? 0 : 1))
-    return fail(ErrorCode::invalidArgument, fmt::format("A group of {} heads is not possible.", settings.method.groupSize));
-  KVISTA_CHECK(checkRanks(request, settings));
-  return settings;
-}
-
-Result<void> checkCompensation(const PlanRequest& request, const Method& method) {
-  const std::string_view reason = whyNotCompensated(method);
-  if (!request.compensate || reason.empty()) return {};
-  return fail(ErrorCode::invalidArgument, fmt::format("The method {} cannot be compensated: it {}.", method.name, reason),
-              "Leave out compensation, or choose a method that compresses keys before RoPE.");
-}
-
-/// Whole heads: how many share one, and the ranks that follow. Heads that are left over would make groups of another size.
-Result<void> boundHeads(const Target& target, const ModelShape& shape, Settings& settings) {
-  const auto refuse = [&](const std::string& reason, const std::string& hint) { return fail(ErrorCode::invalidArgument, reason, hint); };
-  if (shape.headDim != shape.valueHeadDim)
-    return refuse(fmt::format("The method {} makes heads of one width; this model's keys have {} numbers a head, its values {}.",
-                              settings.method.name, shape.headDim, shape.valueHeadDim), "Use the method separate.");
-  int& together = settings.method.groupSize;
-  if (together == 0) {
-    const double share = static_cast<double>(budgetBytes(target, shape)) / static_cast<double>(shape.cacheBytesPerToken());
-    for (together = 1; together < shape.kvHeads && (shape.kvHeads % together != 0 || share * together < 1 - 1e-9);) ++together;
-  }
-  if (together < 2 || shape.kvHeads % together != 0)
-    return refuse(fmt::format("The model's {} key-value heads cannot become one for every {}.", shape.kvHeads, together),
-                  shape.kvHeads > 1 ? fmt::format("Give --group-size, at least 2, that divides {}.", shape.kvHeads) : "Use the method separate.");
-  const std::int64_t bytes = shape.cacheBytesPerToken() / together, budget = budgetBytes(target, shape);
-  if (target.kind != Target::Kind::maxLoss && bytes > budget)
-    return refuse(fmt::format("The target leaves {} of the {} bytes a token, but the method {} stores {} with one head for every {}.", budget,
-                              shape.cacheBytesPerToken(), settings.method.name, bytes, together),
-                  fmt::format("Give --bytes-per-token {} or more{}.", bytes, together < shape.kvHeads ? ", or a larger --group-size" : ""));
-  settings.minimumRank = settings.maximumRank = shape.headDim;
-  return {};
-}
 
 /// As many layers read the cache of another as leave no more than the target allows.
 Result<std::vector<int>> sharedForTarget(const Decoder& decoder, const Statistics& statistics, const Target& target, const Task& task) {
   const ModelShape& shape = decoder.shape();
   const std::int64_t budget = budgetBytes(target, shape), each = shape.cacheBytesPerToken() / shape.layers;
   if (budget < each)
-    return fail(ErrorCode::invalidArgument, fmt::format("The target leaves {} bytes a token; one layer with its own cache takes {}.", budget, each),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The target leaves {} bytes a token; one layer with its own cache takes {}.", budget, each),
                 fmt::format("Give --bytes-per-token {} or more, or give a map of layers and a method that compresses them.", each));
   SharingRequest request;
   request.layers = shape.layers - static_cast<int>(std::min<std::int64_t>(budget / each, shape.layers));
@@ -111,88 +38,10 @@ Result<std::vector<int>> sharedForTarget(const Decoder& decoder, const Statistic
   return std::move(sharing.sharedFrom);
 }
 
-/// What a method gives no meaning to.
-Result<void> checkChoices(const PlanRequest& request, const Method& method) {
-  const auto refuse = [&](std::string_view why, std::string_view option) {
-    return fail(ErrorCode::invalidArgument, fmt::format("The method {} {}.", method.name, why), fmt::format("Leave out {}, or choose another method.", option));
-  };
-  const bool needsText = method.metric != Metric::identity && method.metric != Metric::output;
-  if (method.weightsOnly && needsText) return refuse(fmt::format("looks at weights alone; the metric {} needs text", nameIn(kMetrics, method.metric)), "--metric");
-  if (method.metric == Metric::eigen && method.keyPosition != KeyPosition::afterRope)
-    return refuse("compresses keys before RoPE; the metric eigen looks at queries as attention has them", "--metric");
-  if (method.layersTogether > 1 && method.metric != Metric::identity) return refuse("has factors that layers share, whose errors all weigh alike", "--metric");
-  if (const std::string_view why = whyNotUncalibrated(method); request.uncalibrated && !why.empty()) return refuse(why, "--no-calibration");
-  if (request.eps && method.allocator != "head-mean") return refuse(fmt::format("hands ranks out by {}, which knows no eps", method.allocator), "--eps");
-  if (request.unwhitened) {
-    if (const std::string_view why = whyNotUnwhitened(method); !why.empty()) return refuse(why, "--no-whitening");
-    if (needsText) return refuse(fmt::format("weighs errors by the metric {}, which needs text", nameIn(kMetrics, method.metric)), "--no-whitening");
-    if (request.compensate) return refuse("cannot be compensated and decompose the weights alone", "--no-whitening");
-    if (request.sinkFree || request.centred) return refuse("takes its bases from the weights alone; there are no tokens to leave out and no mean", "--no-whitening");
-  }
-  if (const std::string_view why = whyNotShared(method); !request.sharedFrom.empty() && !why.empty()) return refuse(why, "--sharing");
-  if (!request.sharedFrom.empty() && request.compensate) return refuse("needs every layer's own cache to be compensated", "--sharing");
-  if (method.chain < 1 || method.chain > kMaxChain)
-    return fail(ErrorCode::invalidArgument, fmt::format("A chain of {} layers is not possible; it must be 1 to {}.", method.chain, kMaxChain));
-  if (method.chain > 1) {
-    if (const std::string_view why = whyNotChained(method); !why.empty()) return refuse(why, "--chain");
-    if (request.groupSize) return refuse("needs all heads of a layer in one latent where layers are chained", "--group-size");
-    if (request.compensate || request.centred || !request.sharedFrom.empty())
-      return refuse("chains layers, which can be neither compensated, nor centred, nor shared", "--chain");
-  }
-  if (request.sinkFree && method.weightsOnly) return refuse("looks at weights alone; there are no tokens to leave out", "--sink-free");
-  if (request.sinkFree && method.storage == Storage::plainQuantised) return refuse("has no bases that tokens could be left out of", "--sink-free");
-  const std::string_view reason = whyNotCentred(method);
-  return !request.centred || reason.empty() ? Result<void>() : refuse(fmt::format("cannot be centred: it {}", reason), "--centred");
-}
-
-Result<void> checkStatistics(const Decoder& decoder, const Statistics* statistics, const Method& method) {
-  if (method.weightsOnly) return {};
-  if (!statistics)
-    return fail(ErrorCode::invalidArgument, fmt::format("The method {} needs statistics of the model.", method.name),
-                "Give --stats FILE, made by `kvista calibrate`.");
-  ModelShape known = statistics->shape;
-  known.parameters = decoder.shape().parameters;  // counted differently where a head is tied
-  if (known != decoder.shape())
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The statistics are of a {} model with {} layers and {} KV heads of {}; this one is {} with {} and {} of {}.",
-                            known.family, known.layers, known.kvHeads, known.headDim, decoder.shape().family, decoder.shape().layers,
-                            decoder.shape().kvHeads, decoder.shape().headDim),
-                "Calibrate this model.");
-  return {};
-}
-
 int sideOf(const Group& group) {
   const bool keys = std::ranges::any_of(group.slots, [](const Slot& slot) { return slot.side == Side::key; });
   const bool values = std::ranges::any_of(group.slots, [](const Slot& slot) { return slot.side == Side::value; });
   return keys && values ? 2 : values ? 1 : 0;
-}
-
-/// Bytes a token of what a layout locks.
-std::int64_t lockedBytes(std::string_view grouping, const ModelShape& shape) {
-  constexpr std::int64_t kBytesPerNumber = 2;
-  const int numbers = grouping == "values" ? shape.keyWidth() : grouping == "common-key" ? shape.headDim : 0;
-  return kBytesPerNumber * shape.layers * numbers;
-}
-
-/// Fewer bytes than the method's smallest piece (a block of directions at the smallest width, or every number of plain
-/// quantisation) would leave a cache that holds nothing.
-Result<void> checkBudget(const Settings& settings, const CompressionPlan& draft, const ModelShape& shape) {
-  if (draft.target.kind == Target::Kind::maxLoss) return {};
-  const bool plain = draft.storage == Storage::plainQuantised;
-  const auto width = static_cast<std::uint8_t>(settings.method.widths[1]);
-  CompressionPlan smallest = draft;
-  for (Group& group : smallest.groups) {
-    std::fill_n(group.widths.begin(), plain ? group.widths.size() : std::min(group.widths.size(), static_cast<std::size_t>(settings.rankStep)),
-                width);
-    if (!plain) break;
-  }
-  const std::int64_t least = bytesPerToken(smallest) + lockedBytes(draft.grouping, shape), full = shape.cacheBytesPerToken(), budget = budgetBytes(draft.target, shape);
-  if (budget >= least) return {};
-  const double share = std::ceil(static_cast<double>(least) / static_cast<double>(full) * 1e5) / 1e5;
-  return fail(ErrorCode::invalidArgument,
-              fmt::format("The target leaves {} of the {} bytes a token, but the method {} stores {} at least.", budget, full,
-                          settings.method.name, least),
-              fmt::format("Give --bytes-per-token {} (--share {}) or more{}.", least, share, plain ? ", or a method with a latent" : ""));
 }
 
 /// The most bits that fit the budget, scales and zeros counted; checkBudget has seen that the fewest do.
@@ -258,7 +107,7 @@ Result<void> checkKeyGroup(const CompressionPlan& plan, const Group& group) {
 }
 
 /// Puts the request's ranks into a unit; a group narrower than the largest rank keeps all it has.
-Result<void> boundRanks(const Settings& settings, BudgetUnit& unit) {
+Result<void> boundRanks(const PlanSettings& settings, BudgetUnit& unit) {
   const auto width = static_cast<int>(unit.spectrum.eigenvalues.size());
   if (!unit.locked && settings.minimumRank > width)
     return fail(ErrorCode::invalidArgument,
@@ -271,7 +120,7 @@ Result<void> boundRanks(const Settings& settings, BudgetUnit& unit) {
 }
 
 /// Refuses smallest ranks that alone take more than the budget, each number at the least bits that keep it.
-Result<void> checkRanksFit(const Settings& settings, const std::vector<BudgetUnit>& units, std::int64_t budget) {
+Result<void> checkRanksFit(const PlanSettings& settings, const std::vector<BudgetUnit>& units, std::int64_t budget) {
   if (settings.minimumRank == 0) return {};
   const int fewestBits = settings.method.widths[1];
   std::int64_t bytes = 0;
@@ -290,7 +139,7 @@ Result<void> checkRanksFit(const Settings& settings, const std::vector<BudgetUni
 }
 
 /// What a group loses that gets the target's share of its own bytes.
-double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, const Settings& settings, double share) {
+double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, const PlanSettings& settings, double share) {
   BudgetUnit unit;
   const auto failed = [] { return std::numeric_limits<double>::quiet_NaN(); };
   auto eigenvalues = moments.eigenvalues(slots);
@@ -306,7 +155,7 @@ double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, 
   return allocation ? allocation->predictedLoss : failed();
 }
 
-Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const Settings& settings,
+Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const PlanSettings& settings,
                             std::string_view grouping, int groupSize, const std::vector<Group>* manual, KeptBases& kept, const Task& task,
                             const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
@@ -316,7 +165,8 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
   for (int layer = static_cast<int>(own.begin); layer < own.end(); ++layer) {
     KVISTA_CHECK(task.checkStop());
     KVISTA_CHECK(processes.check());
-    task.progress("plan" + processes.label(), static_cast<std::uint64_t>(layer - own.begin), static_cast<std::uint64_t>(own.count), "layers");
+    task.progress("plan" + processes.label(), static_cast<std::uint64_t>(layer - own.begin), static_cast<std::uint64_t>(own.count),
+                  "layers");
     KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, method)));
     std::vector<Group> groups;
     if (manual) {
@@ -391,47 +241,10 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
   return units;
 }
 
-Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& shape) {
-  KVISTA_ASSIGN(const Settings settings, settingsOf(request, shape));
-  const Method& method = settings.method;
-  LossModel best;
-  best.gradients = true;  // of the best calibration
-  KVISTA_CHECK(findAllocator(method.allocator));
-  KVISTA_CHECK(findDeviceProfile(request.device));
-  KVISTA_CHECK(checkCompensation(request, method));
-  KVISTA_CHECK(checkChoices(request, method));
-  if (method.grouping == "swap-loss" && request.target.kind == Target::Kind::maxLoss)
-    return fail(ErrorCode::invalidArgument,
-                "The grouping swap-loss weighs groups at their rank, which an allowed loss leaves open.",
-                "Give --share or --times-smaller, or group with swap.");
-  CompressionPlan plan;
-  plan.method = method.name;
-  plan.grouping = request.manual ? request.manual->grouping : std::string(method.grouping);
-  plan.allocator = method.allocator;
-  plan.metric = method.metric;
-  plan.damping = request.damping;
-  plan.keyPosition = method.keyPosition;
-  plan.storage = method.storage;
-  plan.rankStep = settings.rankStep;
-  plan.exactTokens = method.exactTokens;
-  plan.centred = request.centred;
-  plan.sinkFree = request.sinkFree && plan.exactTokens < kSinkTokens;
-  plan.unwhitened = request.unwhitened;
-  plan.uncalibrated = request.uncalibrated;
-  plan.sharedFrom = request.sharedFrom.empty() && request.manual ? request.manual->sharedFrom : request.sharedFrom;
-  plan.chain = std::min(method.chain, shape.layers);
-  plan.target = request.target;
-  KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), best));
-  plan.groups = singleSlots(shape);
-  for (Group& group : plan.groups) std::ranges::fill(group.widths, std::uint8_t{0});
-  KVISTA_CHECK(checkBudget(settings, plan, shape));
-  return plan;
-}
-
 Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
                                  const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
-  KVISTA_ASSIGN(Settings settings, settingsOf(request, shape));
+  KVISTA_ASSIGN(PlanSettings settings, settingsOf(request, shape));
   const Method& method = settings.method;
   if (method.sharesHeads && method.grouping != "common-key") KVISTA_CHECK(boundHeads(request.target, shape, settings));
   KVISTA_CHECK(checkStatistics(decoder, statistics, method));
