@@ -81,11 +81,15 @@ KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
     auto& own = waiting_[static_cast<std::size_t>(layer)];
     TORCH_CHECK(!own.empty(), "layer ", layer, " needs the cache of a layer that the pass has not been through");
     before = own.front();
-    own.pop_front();
+    if (!followsGradients_) own.pop_front();
     if (readsAnotherLayer(plan_, layer)) return *before;
   }
   const KeyValues stored = throughCache(layer, raw, before);
-  if (isPredicted(plan_, layer + 1) && layer + 1 < shape_.layers) waiting_[static_cast<std::size_t>(layer) + 1].push_back(stored);
+  if (isPredicted(plan_, layer + 1) && layer + 1 < shape_.layers) {
+    auto& next = waiting_[static_cast<std::size_t>(layer) + 1];
+    if (followsGradients_) next = {KeyValues{stored.keys.detach(), stored.values.detach()}};
+    else next.push_back(stored);
+  }
   for (std::size_t reader = static_cast<std::size_t>(layer) + 1; reader < plan_.sharedFrom.size(); ++reader)
     if (plan_.sharedFrom[reader] == layer) waiting_[reader].push_back(stored);
   return stored;

@@ -23,7 +23,7 @@ using LatentChange = std::function<at::Tensor(std::size_t group, const at::Tenso
 
 /// Makes a decoder compute as if its cache were stored as a plan says: every token's keys and values pass through the
 /// latent (and its codes), but for the first `exactTokens` of each window. Of a plan whose layers need another's cache one object
-/// serves one pass at a time, and none that computes layers again for gradients.
+/// serves one pass at a time, and one that computes layers again for gradients only behind followGradients().
 class PlanTransform final : public CacheTransform {
  public:
   /// `factors`: one entry a group of `plan`; empty for plain quantisation.
@@ -33,6 +33,10 @@ class PlanTransform final : public CacheTransform {
   [[nodiscard]] PlanTransform withLatents(LatentChange change) const { return {plan_, factors_, shape_, device_, std::move(change)}; }
   [[nodiscard]] const CompressionPlan& plan() const { return plan_; }
   [[nodiscard]] const PlanFactors& factors() const { return factors_; }
+
+  /// From now on passes go through each layer with all windows at once, and may do so again in falling order: what a layer has stored stays there for
+  /// the next one of its chain, without its gradient.
+  void followGradients() { followsGradients_ = true; }
 
   void beginPass() const override;
   KeyValues beforeRope(int layer, KeyValues raw) const override;
@@ -62,6 +66,7 @@ class PlanTransform final : public CacheTransform {
   at::Device device_;
   LatentChange change_;  // may be empty
   int exactTokens_;
+  bool followsGradients_ = false;
   std::optional<PlainQuantisation> plain_;
   std::vector<std::vector<Step>> layers_;
   // What each layer will read of another, whole or to predict its own, in the order of the pass: its windows may go through one layer before the next.

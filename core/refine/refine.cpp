@@ -80,8 +80,6 @@ Result<void> check(const CompressionPlan& plan, const PlanFactors& factors, cons
   if (plan.storage == Storage::plainQuantised || nothing)
     return fail(ErrorCode::invalidArgument, fmt::format("The plan (method {}) has no factors that could be refined.", plan.method),
                 "Refine a plan that stores latents, such as those of coded-joint or joint.");
-  if (plan.chain > 1)
-    return fail(ErrorCode::invalidArgument, "Layers of the plan are coded behind the layer before, which refining does not follow.", "Refine a plan with --chain 1.");
   if (!plan.sharedFrom.empty())
     return fail(ErrorCode::invalidArgument, "Layers of the plan read another layer's cache; their factors cannot be refined.",
                 "Refine a plan whose layers have their own caches.");
@@ -153,7 +151,8 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
       }
       trained.clearGradients();
       const PlanFactors used = request.nested ? trained.firstDirections(partOfStep(request, state.steps)) : trained.factors();
-      const PlanTransform student(plan, used, decoder.shape(), decoder.options().device);
+      PlanTransform student(plan, used, decoder.shape(), decoder.options().device);
+      student.followGradients();
       if (own.count > 0) {
         KVISTA_ASSIGN(point.training, decoder.distil(windowsOfStep(windows, request, state.steps, own), student, task));
       }

@@ -42,6 +42,12 @@ PlanTransform transformOf(const CompressionPlan& plan, const PlanFactors& factor
   return {plan, factors, shortDecoder().shape(), at::kCPU};
 }
 
+std::string nameOf(const ::testing::TestParamInfo<const char*>& info) {
+  std::string name = info.param;
+  std::erase(name, '-');
+  return name;
+}
+
 double divergenceOf(const Planned& start, const PlanFactors& factors) {
   return valueOf(shortDecoder().divergence(demoWindows(8, 0, kEvaluationText).ids, transformOf(start.plan, factors), {}));
 }
@@ -95,8 +101,10 @@ TEST(Distil, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
-TEST(Distil, RecomputedLayersGiveTheSameGradients) {
-  const Planned start = planned("coded-joint", 0.125);
+class Recomputed : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Recomputed, LayersGiveTheSameGradients) {
+  const Planned start = planned(GetParam(), 0.125);
   const at::Tensor ids = demoWindows(1).ids;
   ComputeOptions nothingKept;
   nothingKept.activationBudgetBytes = 0;
@@ -104,11 +112,20 @@ TEST(Distil, RecomputedLayersGiveTheSameGradients) {
   checkpoint.config["num_hidden_layers"] = 2;
   const auto again = valueOf(Decoder::load(checkpoint, nothingKept, {}));
   TrainableFactors kept(start.factors, at::kCPU), recomputed(start.factors, at::kCPU);
-  ASSERT_TRUE(shortDecoder().distil(ids, transformOf(start.plan, kept.factors()), {}));
-  ASSERT_TRUE(again->distil(ids, transformOf(start.plan, recomputed.factors()), {}));
-  for (std::size_t group = 0; group < start.factors.size(); ++group)
+  const auto distilled = [&](const Decoder& decoder, const PlanFactors& factors) {
+    PlanTransform student = transformOf(start.plan, factors);
+    student.followGradients();
+    return valueOf(decoder.distil(ids, student, {}));
+  };
+  EXPECT_EQ(distilled(shortDecoder(), kept.factors()), distilled(*again, recomputed.factors()));
+  EXPECT_NEAR(distilled(shortDecoder(), start.factors), valueOf(shortDecoder().divergence(ids, transformOf(start.plan, start.factors), {})), 1e-6);
+  for (std::size_t group = 0; group < start.factors.size(); ++group) {
+    ASSERT_GT(kept.factors()[group].up.grad().abs().max().item<double>(), 0);
     EXPECT_TRUE(at::equal(kept.factors()[group].up.grad(), recomputed.factors()[group].up.grad()));
+  }
 }
+
+INSTANTIATE_TEST_SUITE_P(Methods, Recomputed, ::testing::Values("coded-joint", "coded-chain"), nameOf);
 
 TEST(TrainableFactors, ScalingChangesNoNumberThatTheModelSees) {
   for (const char* method : {"joint", "coded-joint", "coded-head"}) {
@@ -157,12 +174,15 @@ TEST_P(Refine, BringsTheModelCloserOnTextThatNoStepSaw) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Refine, ::testing::Values("joint", "coded-joint", "coded-head"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::erase(name, '-');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Methods, Refine, ::testing::Values("joint", "coded-joint", "coded-head"), nameOf);
+
+TEST(RefineChain, BringsTheModelCloserOnTextThatNoStepSaw) {
+  const Planned start = planned("coded-chain", 0.02);
+  const RefineResult result = refined(start, shortRequest(16));
+  EXPECT_LT(result.heldOutAfter, 0.95 * result.heldOutBefore);
+  EXPECT_LT(divergenceOf(start, result.factors), divergenceOf(start, start.factors));
+  EXPECT_TRUE(at::equal(result.factors.back().prediction, start.factors.back().prediction));
+}
 
 TEST(RefineRun, IsTheSameForTheSameSeedAndAnotherForAnother) {
   const Planned start = planned("joint", 0.1);
