@@ -3,6 +3,7 @@
 """The model code of `latent` exports, on tiny random models with random factors, against the stock model whose key and
 value projections are changed by hooks."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -111,9 +112,7 @@ def make_plan(kind, config):
 
 
 MODELS = ["llama-mha", "llama-gqa-bias", "mistral-window", "qwen2", "qwen3"]
-PLANS = [
-    "joint-16", "separate-16", "joint-coded", "coded-no-exact", "some-whole", "whole", "coded-head", "head-16", "chained", "chained-no-exact",
-]
+PLANS = ["joint-16", "separate-16", "joint-coded", "coded-no-exact", "some-whole", "whole", "coded-head", "head-16", "chained"]
 
 
 def load(folder, **kwargs):
@@ -131,8 +130,7 @@ def tokens(batch, count, seed=0):
     return torch.randint(2, SIZES["vocab_size"], (batch, count), generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("plan_kind", PLANS)
-@pytest.mark.parametrize("model_kind", MODELS)
+@pytest.mark.parametrize("model_kind, plan_kind", [*itertools.product(MODELS, PLANS), ("qwen2", "chained-no-exact")])
 @torch.no_grad()
 def test_logits_equal_the_stock_model_with_compressed_keys_and_values(model_kind, plan_kind, tmp_path):
     stock, plan, exported = make_pair(model_kind, plan_kind, tmp_path)
