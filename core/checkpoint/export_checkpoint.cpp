@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include "core/checkpoint/companion_files.h"
 #include "core/checkpoint/export_form.h"
@@ -19,7 +20,6 @@
 #include "core/checkpoint/tensor_source.h"
 #include "core/checkpoint/verify_export.h"
 #include "core/io/atomic_file.h"
-#include "core/policy/named_policies.h"
 
 namespace kvista {
 
@@ -136,6 +136,8 @@ PlanFactors shapesOfFactors(const CompressionPlan& plan) {
   return all;
 }
 
+const PolicyRequest* policyOf(const ExportPlace& place) { return place.policy ? &*place.policy : nullptr; }
+
 /// What needs no look at the model.
 Result<void> checkContainerOfForm(const ExportPlace& place, const ExportForm& form) {
   if (place.container != Container::gguf) return {};
@@ -198,7 +200,8 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
       listProblem(checkContainerOfForm(request.place, *form)) && listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form)) &&
       listProblem(checkRecordedPolicy(request.place, request.plan, request.description))) {
     const PlanFactors factors = shapesOfFactors(request.plan);
-    KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype}));
+    KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype, at::kCPU,
+                                                          policyOf(request.place)}));
     KVISTA_ASSIGN(std::vector<TensorToWrite> tensors,
                   form->carried(request.checkpoint, request.description, request.place.dtype.value_or(DataType::f32)));
     tensors.insert(tensors.end(), content.tensors.begin(), content.tensors.end());
@@ -234,9 +237,12 @@ Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& reque
   KVISTA_CHECK(checkFactors(request.plan, request.factors));
 
   KVISTA_ASSIGN(ExportContent content, form.make({request.checkpoint, request.decoder.description(), request.plan, request.factors, place.dtype,
-                                                  request.decoder.options().device}));
+                                                  request.decoder.options().device, policyOf(place)}));
   if (place.weightType) setWeightType(content.config, *place.weightType);
-  if (place.policy) content.config["kvista"]["policy"] = latentPolicy(*place.policy);
+  if (place.policy) {
+    KVISTA_ASSIGN(std::vector<TensorToWrite> tensors, latentPolicyTensors(*place.policy, request.decoder, request.checkpoint));
+    std::ranges::move(tensors, std::back_inserter(content.tensors));
+  }
   std::optional<GgufContent> gguf;
   if (place.container == Container::gguf) {
     KVISTA_ASSIGN(gguf, contentOfGguf(content.config, begun.allTensors(std::move(content.tensors)), request.checkpoint));
@@ -245,7 +251,7 @@ Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& reque
   KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));
   KVISTA_ASSIGN(nlohmann::json report, beginReport(request, place.form, content));
   if (gguf) report["container"] = "gguf";
-  if (place.policy) report["policy"] = toText(*place.policy);
+  if (place.policy) report["policy"] = textWithoutFiles(*place.policy);
   KVISTA_ASSIGN(content.files["README.md"], modelCard(request.checkpoint, form, request.plan, report));
   KVISTA_ASSIGN(std::vector<std::string> names, writeFiles(request.checkpoint, content, std::move(gguf), begun, task));
   KVISTA_ASSIGN(const std::vector<ExportedFile> files, hashFiles(begun.folder(), names, task));

@@ -16,6 +16,7 @@
 #include "core/io/safetensors_writer.h"
 #include "core/model/description.h"
 #include "core/plan/plan.h"
+#include "core/policy/policy.h"
 
 namespace kvista {
 
@@ -29,6 +30,7 @@ struct ExportSource {
   /// carried over as they are; quantised ones count as computed.
   std::optional<DataType> dtype;
   at::Device device = at::kCPU;  ///< Where products of weights and factors are computed.
+  const PolicyRequest* policy = nullptr;  ///< Of forms that record one.
 };
 
 /// A checkpoint to be written.

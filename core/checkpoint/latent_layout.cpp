@@ -19,7 +19,7 @@ std::int64_t LatentGroup::codedDirections() const {
   return std::ranges::count_if(widths, [](std::uint8_t width) { return width != 16; });
 }
 
-LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& identity, const ModelShape& shape) {
+LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& identity, const ModelShape& shape, bool keepsProjections) {
   const auto layers = static_cast<std::size_t>(shape.layers);
   LatentLayout layout{.groups = {}, .keepsKeys = std::vector<bool>(layers), .keepsValues = std::vector<bool>(layers)};
   std::vector<int> places(layers);
@@ -36,7 +36,7 @@ LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& 
     std::ranges::sort(group.widths, std::greater());
     const bool isRotated = plan.keyPosition == KeyPosition::afterRope && group.group.slots.front().side == Side::key;
     group.isPredicted = isPredicted(plan, group.layer) && !group.isIdentity;
-    group.fromHidden = plan.exactTokens == 0 && !isRotated && !group.isPredicted;
+    group.fromHidden = !keepsProjections && plan.exactTokens == 0 && !isRotated && !group.isPredicted;
     if (!group.fromHidden) {
       for (const Slot& slot : group.group.slots) (slot.side == Side::key ? layout.keepsKeys : layout.keepsValues)[layer] = true;
     }

@@ -38,15 +38,16 @@ struct LatentGroup {
   [[nodiscard]] std::int64_t codedDirections() const;
 };
 
-/// A token that stays exact needs its whole keys and values, keys after RoPE are computed before they are compressed, and what the
-/// layer before predicts is taken away from whole outputs: there the projections are kept and `down` is applied to their outputs.
-/// Elsewhere they are multiplied into `down`.
+/// A token that stays exact needs its whole keys and values, keys after RoPE are computed before they are compressed, what the layer
+/// before predicts is taken away from whole outputs, and some policies read tokens exactly that the plan compresses: there the
+/// projections are kept and `down` is applied to their outputs. Elsewhere they are multiplied into `down`.
 struct LatentLayout {
   std::vector<LatentGroup> groups;              ///< In the plan's order.
   std::vector<bool> keepsKeys, keepsValues;     ///< Of each layer: k_proj.weight, v_proj.weight are there.
 };
 
-/// `identity`: of each group, whether its factors are the identity. The groups' slots must be of one layer each.
-LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& identity, const ModelShape& shape);
+/// `identity`: of each group, whether its factors are the identity; `keepsProjections`: all are kept. The groups' slots must be of one
+/// layer each.
+LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& identity, const ModelShape& shape, bool keepsProjections);
 
 }  // namespace kvista

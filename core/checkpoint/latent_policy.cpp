@@ -2,27 +2,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/checkpoint/latent_policy.h"
 
-#include <algorithm>
-#include <array>
-#include <cmath>
-#include <string_view>
-
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "core/checkpoint/tensor_source.h"
+#include "core/compress/method.h"
+#include "core/model/tensor_file.h"
+#include "core/policy/attention_predictor.h"
+#include "core/policy/importance_gate.h"
 #include "core/policy/named_policies.h"
 
 namespace kvista {
 namespace {
-
-constexpr std::array<std::string_view, 5> kChoosers = {"streaming-llm", "snapkv", "l2-norm", "curdkv", "chunkkv"};
-constexpr std::array<std::string_view, 4> kHolders = {"fp8", "hadamard", "kivi", "think"};
-
-tl::unexpected<Error> isNotThere(std::string_view name) {
-  return fail(ErrorCode::invalidArgument, fmt::format("The model code of an export does not have the policy {}.", name),
-              fmt::format("Choose one of: {}, {}.", fmt::join(kChoosers, ", "), fmt::join(kHolders, ", ")));
-}
 
 nlohmann::json optionsOf(const Policy& policy, const PolicySettings& settings) {
   nlohmann::json json = {{"name", policy.name}};
@@ -31,7 +27,7 @@ nlohmann::json optionsOf(const Policy& policy, const PolicySettings& settings) {
     if (!option.isWord) {
       const double value = settings.number(name);
       json[name] = value == std::floor(value) ? nlohmann::json(static_cast<std::int64_t>(value)) : nlohmann::json(value);
-    } else if (const auto over = findPolicy(settings.word(name)); over) {  // whose scores it works on
+    } else if (const auto over = findPolicy(settings.word(name)); !option.isFile && over) {  // whose scores it works on
       json[name] = optionsOf(**over, *PolicySettings::of((*over)->name, (*over)->allOptions(), {}));
     }
   }
@@ -42,6 +38,81 @@ bool isOfOneHead(const Group& group) {
   return std::ranges::all_of(group.slots, [&](const Slot& slot) { return slot.head == group.slots.front().head; });
 }
 
+/// Whether the model code holds latents by it (OF_LATENTS in policy_fields_kvista.py).
+bool isOfLatents(const Policy& holder) { return holder.name == "fp8" || holder.name == "hadamard"; }
+
+bool isUncompressed(const CompressionPlan& plan) { return std::ranges::all_of(plan.groups, &Group::isUncompressed); }
+
+/// Options that name a policy or a file.
+Result<void> checkChooser(const Policy& chooser, const PolicySettings& settings) {
+  for (const PolicyOption& option : chooser.allOptions()) {
+    if (!option.isWord) continue;
+    const std::string& word = settings.word(option.name);
+    if (!option.isFile) {
+      KVISTA_ASSIGN(const Policy* over, findPolicy(word));
+      if (over->makeScorer == nullptr || std::ranges::any_of(over->options, &PolicyOption::isWord))
+        return fail(ErrorCode::invalidArgument, fmt::format("The policy {} cannot be built over {}.", chooser.name, word),
+                    "Name one that chooses tokens by itself and needs no file, such as snapkv.");
+      continue;
+    }
+    if (word.empty())
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The policy {} needs {}, which goes into the export.", chooser.name, option.meaning),
+                  fmt::format("Make one with `kvista gate MODEL --kind {} --text F -o FILE`, then \"{} {}=FILE share=.25\".", chooser.name,
+                              chooser.name, option.name));
+    KVISTA_CHECK(TensorFile::open(word));
+  }
+  return {};
+}
+
+/// Latents of adjacent layers are merged where they lie in one space and are all alike.
+Result<void> checkMerging(const Policy& holder, const PolicySettings& settings, const CompressionPlan& plan, const ModelShape& shape) {
+  const std::int64_t together = settings.count("layers");
+  if (together > shape.layers)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The policy {} merges {} layers, and the model has {}.", holder.name, together, shape.layers),
+                "Lower its option layers.");
+  if (isUncompressed(plan)) return {};
+  KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
+  const auto isWhole = [&](const Group& group) {
+    return group.widths == plan.groups.front().widths && group.slots.size() == std::size_t{2} * static_cast<std::size_t>(shape.kvHeads) &&
+           std::ranges::is_sorted(group.slots);
+  };
+  if (method->layersTogether == together && plan.storage == Storage::lowRank16 && std::ranges::all_of(plan.groups, isWhole)) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The policy {} merges latents of {} layers, which in a plan of the method {} do not lie in one space with equal "
+                          "ranks.",
+                          holder.name, together, plan.method),
+              "Plan with --method commonkv as it stands, or leave heads as they are (`kvista plan --method kqsvd --share 1`).");
+}
+
+Result<void> checkHolder(const Policy& holder, const PolicySettings& settings, const CompressionPlan& plan, const ModelShape& shape) {
+  if (holder.takesPlan) return checkMerging(holder, settings, plan, shape);
+  if (holder.needsPlan || isUncompressed(plan)) return {};
+  if (!isOfLatents(holder))
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The model code of an export holds whole heads by {}, and the plan has compressed them.", holder.name),
+                "Export a plan that leaves heads as they are (`kvista plan --method kqsvd --share 1`), or a policy that only chooses "
+                "tokens.");
+  if (plan.storage == Storage::lowRank16) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.", holder.name),
+              "Make the plan by a method that stores 16-bit numbers, such as joint or palu-g.");
+}
+
+/// Heads that keep other tokens than one another need keys that are each head's own.
+Result<void> checkHeadsApart(const Policy& chooser, const CompressionPlan& plan, const DecoderDescription& description) {
+  const bool apart = !chooser.isAlikeInHeads && std::ranges::all_of(plan.groups, isOfOneHead);
+  if (!apart || plan.keyPosition != KeyPosition::beforeRope || description.shape.kvHeads < 2) return {};
+  for (const LayerDescription& layer : description.layers)
+    if (layer.attention.keyNorm && layer.attention.keyNorm->width > description.shape.headDim)
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The policy {} leaves other tokens in each head, but this model norms the keys of all heads together.",
+                              chooser.name),
+                  "Take a plan whose heads share latents, such as joint, or whose keys are stored after RoPE.");
+  return {};
+}
+
 }  // namespace
 
 Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPlan& plan, const DecoderDescription& description) {
@@ -49,49 +120,30 @@ Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPl
   KVISTA_ASSIGN(const NamedSettings settings, settingsOf(named, request));
   if (plan.chain > 1)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("Layers of the plan are read behind the layer before, so they must keep the same tokens; the policy {} would leave others in each.",
+                fmt::format("Layers of the plan are read behind the layer before, so they must keep the same tokens; the policy {} would "
+                            "leave others in each.",
                             request.policy),
                 "Leave the policy out, or make a plan with --chain 1.");
   if (named.chooser != nullptr) {
-    if (std::ranges::find(kChoosers, named.chooser->name) == kChoosers.end()) return isNotThere(named.chooser->name);
-    for (const PolicyOption& option : named.chooser->allOptions())
-      if (option.isWord && std::ranges::find(kChoosers, settings.chooser.word(option.name)) == kChoosers.end())
-        return isNotThere(settings.chooser.word(option.name));
-    if (named.holder == nullptr && request.share >= 1)
+    KVISTA_CHECK(checkChooser(*named.chooser, settings.chooser));
+    if (named.holder == nullptr && request.share >= 1 && named.chooser->name != "dbudgetkv")  // which has a rule of its own
       return fail(ErrorCode::invalidArgument,
                   fmt::format("At a share of 1 the policy {} leaves everything in the cache.", named.chooser->name),
                   "Say how much may stay, as in \"snapkv share=.25\".");
   }
   if (named.holder != nullptr) {
-    if (std::ranges::find(kHolders, named.holder->name) == kHolders.end()) return isNotThere(named.holder->name);
-    if (named.chooser != nullptr && named.holder->name == "think")
-      return fail(ErrorCode::invalidArgument,
-                  fmt::format("The model code of an export keeps fewer channels only without {}, which chooses tokens.",
-                              named.chooser->name),
-                  "Take one of the two, or fp8 or hadamard beside what chooses tokens.");
+    KVISTA_CHECK(checkHolder(*named.holder, settings.holder, plan, description.shape));
     if (named.chooser == nullptr && request.share < 1)
       return fail(ErrorCode::invalidArgument,
                   fmt::format("A share of {} cannot be kept by the policy {} alone: its bytes depend on how long texts will be.",
                               request.share, named.holder->name),
                   "Leave the share out and say its options, such as bits=4.");
-    if (!std::ranges::all_of(plan.groups, &Group::isUncompressed))
-      return fail(ErrorCode::invalidArgument,
-                  fmt::format("The model code of an export holds whole heads by {}, and the plan has compressed them.", named.holder->name),
-                  "Export a plan that leaves heads as they are (`kvista plan --method kqsvd --share 1`), or a policy that only chooses tokens.");
-    return {};
+    if (isUncompressed(plan)) return {};  // heads are held as attention sees them
   }
-  const bool byHead = std::ranges::all_of(plan.groups, isOfOneHead), apart = !named.chooser->isAlikeInHeads && byHead;
-  if (apart && plan.keyPosition == KeyPosition::beforeRope && description.shape.kvHeads > 1)
-    for (const LayerDescription& layer : description.layers)
-      if (layer.attention.keyNorm && layer.attention.keyNorm->width > description.shape.headDim)
-        return fail(ErrorCode::invalidArgument,
-                    fmt::format("The policy {} leaves other tokens in each head, but this model norms the keys of all heads together.",
-                                named.chooser->name),
-                    "Take a plan whose heads share latents, such as joint, or whose keys are stored after RoPE.");
-  return {};
+  return named.chooser == nullptr ? Result<void>() : checkHeadsApart(*named.chooser, plan, description);
 }
 
-nlohmann::json latentPolicy(const PolicyRequest& request) {
+nlohmann::json latentPolicy(const PolicyRequest& request, const CompressionPlan& plan) {
   const NamedPolicies named = *policiesNamed(request.policy);
   const NamedSettings settings = *settingsOf(named, request);
   nlohmann::json json = {{"name", request.policy}, {"share", request.share}, {"interval", request.interval}, {"positions", "none"}};
@@ -100,8 +152,49 @@ nlohmann::json latentPolicy(const PolicyRequest& request) {
     if (request.interval > 0 && named.chooser->makeScorer(settings.chooser)->needsPositions())
       json["positions"] = named.chooser->isAlikeInHeads ? "layer" : "unit";
   }
-  if (named.holder != nullptr) json["holder"] = optionsOf(*named.holder, settings.holder);
+  if (named.holder != nullptr) {
+    json["holder"] = optionsOf(*named.holder, settings.holder);
+    if (isOfLatents(*named.holder) || named.holder->takesPlan) json["holder"]["latents"] = !isUncompressed(plan);
+  }
   return json;
+}
+
+bool readsExactHeads(const PolicyRequest& request) {
+  const NamedPolicies named = *policiesNamed(request.policy);
+  if (named.holder != nullptr && named.holder->needsPlan) return true;
+  const auto over = request.options.find("over");
+  return named.chooser != nullptr && (named.chooser->name == "kvzip" || (over != request.options.end() && over->second == "kvzip"));
+}
+
+Result<std::vector<TensorToWrite>> latentPolicyTensors(const PolicyRequest& request, const Decoder& decoder, const Checkpoint& checkpoint) {
+  const NamedPolicies named = *policiesNamed(request.policy);
+  const auto file = request.options.find("gate");
+  std::vector<std::pair<std::string, at::Tensor>> parts;
+  if (named.chooser == nullptr || file == request.options.end()) return std::vector<TensorToWrite>{};
+  KVISTA_ASSIGN(const std::string hash, contentHash(checkpoint));
+  if (named.chooser->name == "attention-predictor") {
+    KVISTA_ASSIGN(const AttentionPredictor predictor, loadAttentionPredictor(file->second, hash));
+    parts = {{"first.weight", predictor.firstWeight},
+             {"first.bias", predictor.firstBias},
+             {"second.weight", predictor.secondWeight},
+             {"second.bias", predictor.secondBias},
+             {"last.weight", predictor.lastWeight}};
+  } else {
+    KVISTA_ASSIGN(const ImportanceGate gate, loadGate(file->second, decoder, hash));
+    for (const at::Tensor& weights : gate.weights) parts.emplace_back(fmt::format("weights.{}", parts.size()), weights);
+  }
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : parts)
+    tensors.push_back(computed("model.foreteller." + name, tensor.sizes().vec(), DataType::f32,
+                               [tensor = tensor] { return Result<at::Tensor>(tensor); }));
+  return tensors;
+}
+
+std::string textWithoutFiles(PolicyRequest request) {
+  if (const Policy* chooser = policiesNamed(request.policy)->chooser; chooser != nullptr)
+    for (const PolicyOption& option : chooser->options)
+      if (option.isFile) request.options.erase(std::string(option.name));
+  return toText(request);
 }
 
 }  // namespace kvista

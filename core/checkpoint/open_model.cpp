@@ -42,9 +42,10 @@ class LatentReader {
         return corrupt(fmt::format("the plan in {} shares a latent between layers", kReportName));
 
     std::vector<bool> identity;
-    for (const LatentGroup& group : latentLayout(plan_, std::vector<bool>(plan_.groups.size()), shape).groups)
+    const bool keepsProjections = allGroupsReadHeads();
+    for (const LatentGroup& group : latentLayout(plan_, std::vector<bool>(plan_.groups.size()), shape, keepsProjections).groups)
       identity.push_back(!tensors().contains(group.name("up.weight")));
-    const LatentLayout layout = latentLayout(plan_, identity, shape);
+    const LatentLayout layout = latentLayout(plan_, identity, shape, keepsProjections);
 
     OpenedModel opened{.checkpoint = checkpoint_, .plan = plan_, .factors = {}};
     for (const LatentGroup& group : layout.groups) {
@@ -72,6 +73,19 @@ class LatentReader {
       return corrupt(fmt::format("kvista.format in config.json is not a number from 1 to {}, which this version reads", kLatentFormat));
     if (!own.contains("base_config")) return corrupt("config.json has no kvista.base_config");
     return own["base_config"];
+  }
+
+  /// Whether config.json says so: then all projections are there, whatever of them the plan alone would need.
+  [[nodiscard]] bool allGroupsReadHeads() const {
+    const nlohmann::json none = nlohmann::json::array();
+    const auto listIn = [&](const nlohmann::json& object, const char* name) -> const nlohmann::json& {
+      return object.is_object() && object.contains(name) && object[name].is_array() ? object[name] : none;
+    };
+    const auto readsHeads = [](const nlohmann::json& group) {
+      return group.is_object() && group.contains("input") && group["input"] == "heads";
+    };
+    return std::ranges::all_of(listIn(checkpoint_.config["kvista"], "layers"),
+                               [&](const nlohmann::json& layer) { return std::ranges::all_of(listIn(layer, "groups"), readsHeads); });
   }
 
   [[nodiscard]] Result<at::Tensor> read(const std::string& name, const std::vector<std::int64_t>& expected) const {

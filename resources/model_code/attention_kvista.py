@@ -178,8 +178,9 @@ class KVistaAttention(nn.Module):
 
     def rebuild(self, entry, index, foreseen=None):
         """Keys and values of every cached token, [batch, tokens, key width + value width]; `foreseen`: what is predicted of them."""
-        numbers = entry.numbers.split([group.coder.numbers for group in self.groups], -1)
-        packed = entry.packed.split([group.coder.bytes for group in self.groups], -1)
+        numbers, packed = entry.records()
+        numbers = numbers.split([group.coder.numbers for group in self.groups], -1)
+        packed = packed.split([group.coder.bytes for group in self.groups], -1)
         rebuilt = torch.cat([group.decode(*parts) for group, *parts in zip(self.groups, numbers, packed)], -1)
         if self.restore != list(range(len(self.restore))):
             rebuilt = rebuilt[..., self.restore]
@@ -194,7 +195,7 @@ class KVistaAttention(nn.Module):
     def cached_heads(self, entry, index, angles, foreseen=None, handed_on=None):
         """Keys and values as the cache has them, [batch, tokens, heads, width]: `index` and `angles` are those of its tokens."""
         if entry.heads is not None:
-            return entry.heads.keys.read().transpose(1, 2), entry.heads.values.read().transpose(1, 2)
+            return entry.read_heads()
         rebuilt = self.rebuild(entry, index, foreseen)
         if self.predicts_next:
             handed_on.append(rebuilt)

@@ -20,6 +20,7 @@ from torch.nn import functional
 from transformers.cache_utils import Cache
 
 from .codes_kvista import pack_codes, record_parts, unpack_codes
+from .layer_cache_kvista import LayerCache, PlacedLayer
 from .policy_kvista import Policy
 
 
@@ -77,168 +78,11 @@ class LatentCoder:
         return torch.cat([numbers, (torch.cat(levels, -1) * steps.float()).to(numbers.dtype)], -1)
 
 
-class LayerCache:
-    """Records of one layer. All tensors are [batch, tokens, ...]."""
+class Unchanged:
+    """In place of a policy: all that a cache under one reads more stays as it is."""
 
-    asked = 0  # of the last tokens' queries, held for a policy
-    heads = None  # how a policy holds keys and values in place of records
-
-    def __init__(self, exact_tokens):
-        self.exact_tokens = exact_tokens
-        self.length = 0
-        self.numbers = None
-        self.packed = None
-        self.exact = None
-
-    def append(self, numbers, packed, outputs, index):
-        """Adds new tokens. `outputs` [batch, new, width] are what exact tokens keep (None when there are none), `index`
-        [batch, new] counts the real tokens of each row, -1 for padding."""
-        skipped = min(max(self.exact_tokens - self.length, 0), numbers.shape[1])
-        numbers, packed = numbers[:, skipped:], packed[:, skipped:]
-        if self.numbers is None:
-            self.numbers, self.packed = numbers.contiguous(), packed.contiguous()
-        else:
-            self.numbers = torch.cat([self.numbers, numbers], 1)
-            self.packed = torch.cat([self.packed, packed], 1)
-        self.length += index.shape[1]
-        if self.exact_tokens:
-            self._keep_exact(outputs, index)
-
-    def _keep_exact(self, outputs, index):
-        if self.exact is None:
-            self.exact = outputs.new_zeros((outputs.shape[0], self.exact_tokens, outputs.shape[2]))
-        found = index.unsqueeze(1) == torch.arange(self.exact_tokens, device=index.device)[:, None]
-        column = found.int().argmax(-1, keepdim=True).expand(-1, -1, outputs.shape[2])
-        self.exact = torch.where(found.any(-1, keepdim=True), outputs.gather(1, column), self.exact)
-
-    def insert_exact(self, rebuilt, index, owners):
-        """`rebuilt` [batch, records, width] with the exact tokens put in: [batch, length, width]."""
-        if not self.exact_tokens:
-            return rebuilt
-        rebuilt = functional.pad(rebuilt, (0, 0, self.length - rebuilt.shape[1], 0))
-        place = index.clamp(0, self.exact_tokens - 1).unsqueeze(-1).expand(-1, -1, rebuilt.shape[2])
-        is_exact = (index >= 0) & (index < self.exact_tokens)
-        return torch.where(is_exact.unsqueeze(-1), self.exact.gather(1, place), rebuilt)
-
-    def placed(self, angles, index, mask):
-        """What belongs to the tokens that are held, of what belongs to all."""
-        return angles, index, mask
-
-    def bytes_per_token(self):
-        """Of a further token of one sequence."""
-        records = [tensor for tensor in (self.numbers, self.packed) if tensor is not None]
-        return sum(tensor.shape[-1] * tensor.element_size() for tensor in records)
-
-    NAMES = ("numbers", "packed", "exact")
-
-    def tensors(self):
-        return [tensor for name in self.NAMES if (tensor := getattr(self, name)) is not None]
-
-    def transform(self, change):
-        """Applies `change` to every tensor (a choice of rows)."""
-        for name in self.NAMES:
-            tensor = getattr(self, name)
-            if tensor is not None:
-                setattr(self, name, change(tensor))
-
-    def keep(self, length):
-        """Forgets all tokens but the first `length`."""
-        self.length = length
-        if self.numbers is not None:
-            records = max(length - self.exact_tokens, 0)
-            self.numbers, self.packed = self.numbers[:, :records], self.packed[:, :records]
-
-
-class PlacedLayer(LayerCache):
-    """One layer under a policy. Each head, or all heads of a layer where their tokens can only go together, has tokens at places
-    [batch, heads or 1, tokens], the columns of the batch where they stood; -1: an empty place. The exact tokens' records stay."""
-
-    NAMES = (*LayerCache.NAMES, "places", "queries")
-
-    def __init__(self, exact_tokens, units, asked, heads):
-        super().__init__(exact_tokens)
-        self.units, self.asked, self.heads = units, asked, heads
-        self.places = self.queries = None
-
-    def append(self, numbers, packed, outputs, index):
-        self.numbers = numbers.contiguous() if self.numbers is None else torch.cat([self.numbers, numbers], 1)
-        self.packed = packed.contiguous() if self.packed is None else torch.cat([self.packed, packed], 1)
-        self._extend(index)
-        if self.exact_tokens:
-            self._keep_exact(outputs, index)
-
-    def hold(self, keys, values, index):
-        """In place of append, heads [batch, new, heads, width] as attention sees them."""
-        self.heads.keys.append(keys.transpose(1, 2))
-        self.heads.values.append(values.transpose(1, 2))
-        self._extend(index)
-
-    def _extend(self, index):
-        columns = torch.arange(self.length, self.length + index.shape[1], dtype=torch.int32, device=index.device)
-        columns = columns.expand(len(index), self.units, -1)
-        self.places = columns.contiguous() if self.places is None else torch.cat([self.places, columns], 2)
-        self.length += index.shape[1]
-
-    def ask(self, queries):
-        """Holds the last queries, [batch, heads, asked, width]."""
-        queries = queries.transpose(1, 2)
-        queries = queries if self.queries is None else torch.cat([self.queries, queries], 2)
-        self.queries = queries[:, :, -self.asked :].contiguous()
-
-    def placed(self, angles, index, mask):
-        """Angles [batch, places, units, pairs], indices [batch, units, places] and mask [batch, units, new, places]."""
-        places, is_held = self.places.clamp(min=0).long(), self.places >= 0
-        rows = torch.arange(len(places), device=places.device)[:, None, None]
-        if angles is not None:
-            angles = tuple(part[rows, places].transpose(1, 2) for part in angles)
-        if mask is not None:
-            mask = mask.expand(-1, self.units, -1, -1).gather(3, places.unsqueeze(2).expand(-1, -1, mask.shape[2], -1))
-            mask = mask & is_held.unsqueeze(2)
-        return angles, index[rows, places].masked_fill(~is_held, -1), mask
-
-    def insert_exact(self, rebuilt, index, owners):
-        """`owners` [width]: of each column the head. Indices as `placed` answers them."""
-        if not self.exact_tokens:
-            return rebuilt
-        index = index.transpose(1, 2)
-        index = index[..., owners] if self.units > 1 else index.expand(-1, -1, len(owners))
-        is_exact = (index >= 0) & (index < self.exact_tokens)
-        return torch.where(is_exact, self.exact.gather(1, index.clamp(0, self.exact_tokens - 1)), rebuilt)
-
-    def take(self, stays, groups):
-        """Leaves the places where `stays` [batch, units, places] holds. `groups`: the unit of each group of latents and how many of a
-        record's numbers and bytes are its."""
-        counts = stays.sum(-1)
-        order = torch.sort((~stays).byte(), dim=-1, stable=True).indices[..., : int(counts.max())]
-        is_empty = torch.arange(order.shape[-1], device=order.device) >= counts.unsqueeze(-1)
-        self.places = self.places.gather(2, order).masked_fill(is_empty, -1)
-        if self.heads is not None:
-            for side in (self.heads.keys, self.heads.values):
-                side.take(order.expand(-1, side.stored[0].shape[1], -1))
-            return
-        units, *sizes = zip(*groups)
-        for name, parts in zip(("numbers", "packed"), sizes):
-            taken = [
-                part.gather(1, order[:, unit].unsqueeze(-1).expand(-1, -1, part.shape[-1]))
-                for unit, part in zip(units, getattr(self, name).split(parts, -1))
-            ]
-            setattr(self, name, torch.cat(taken, -1))
-
-    def bytes_per_token(self):
-        if self.heads is None:
-            return super().bytes_per_token()
-        return sum(part.shape[1] * part.shape[3] * part.element_size() for part in (self.heads.keys.fresh, self.heads.values.fresh))
-
-    def tensors(self):
-        return super().tensors() + ([] if self.heads is None else self.heads.tensors())
-
-    def transform(self, change):
-        super().transform(change)
-        if self.heads is not None:
-            self.heads.transform(change)
-
-    def keep(self, length):
-        raise NotImplementedError("A cache under a policy does not hold every token, so it cannot be taken back to an earlier one.")
+    def read(self, *context):
+        pass
 
 
 class KVistaCache(Cache):
@@ -255,7 +99,8 @@ class KVistaCache(Cache):
 
     def nbytes(self):
         """Bytes of everything the cache holds."""
-        return sum(tensor.nbytes for layer in self.layers for tensor in layer.tensors())
+        own = [] if self.policy is None else self.policy.tensors()
+        return sum(tensor.nbytes for tensor in own) + sum(tensor.nbytes for layer in self.layers for tensor in layer.tensors())
 
     def bytes_per_token(self):
         """Bytes that each further token of one sequence costs, over all layers, measured on the tensors. A 16-bit
@@ -300,9 +145,20 @@ class KVistaCache(Cache):
         if self.policy is None:
             self.layers = [LayerCache(exact_tokens) for _ in layers]
         else:
-            self.layers = [PlacedLayer(exact_tokens, self.policy.units, self.policy.queries, self.policy.heads()) for _ in layers]
+            self.layers = [PlacedLayer(exact_tokens, self.policy, layer) for layer in layers]
+
+    def aside(self, asked):
+        """A copy under a policy that can read more, which the policy leaves as it is, while this stays as it is; the last `asked`
+        queries are held. What it reads is exact, as a policy that reads again has it."""
+        groups = [group for layer in self.config.kvista["layers"] for group in layer["groups"]]
+        other = KVistaCache(self.config)
+        other.policy = Unchanged()
+        other.layers = [layer.aside(asked, not all(group["identity"] for group in groups)) for layer in self.layers]
+        return other
 
     def _transform(self, change):
+        if self.policy is not None:
+            self.policy.transform(change)
         for layer in self.layers:
             layer.transform(change)
 

@@ -4,6 +4,8 @@
 
 from transformers import PretrainedConfig
 
+from .policy_fields_kvista import check_policy
+
 FORMAT = 2
 
 
@@ -78,7 +80,8 @@ class KVistaConfig(PretrainedConfig):
         "name": "snapkv+fp8", "share": 0.25, "interval": 64,    see policy_kvista.py
         "positions": "unit",                  whose places count 4 bytes a token whatever keys need: "none", "layer" or "unit"
         "chooser": {"name": "snapkv", "queries": 32, "reach": 3, "sinks": 0, "window": 32, "exempt": 0},    none; with its options
-        "holder": {"name": "fp8"}             none; likewise. Only where every group is the identity
+        "holder": {"name": "fp8", "latents": false}    none; likewise. true: of the groups' 16-bit latents; otherwise, but for cskv,
+                                              only where nothing is compressed
       },
       "layers": [{
         "block": 0,                           index into blocks
@@ -134,6 +137,8 @@ class KVistaConfig(PretrainedConfig):
         if found != FORMAT:
             raise ValueError(f"This checkpoint has KVista format {found}; its model code reads format {FORMAT}.")
         self.check_chains()
+        if self.kvista.get("policy") is not None:
+            check_policy(self.kvista["policy"], self.kvista["layers"])
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
 
     def check_chains(self):

@@ -1,119 +1,36 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
-"""Policies that say how tokens are held: keys and values of a layer as codes, once the policy has acted on them. Papers and
-what is changed in them: help page Policies. Everything is [batch, heads, tokens, ...]."""
+"""Policies that say how tokens are held: keys and values of a layer, or its 16-bit latents, as codes once the policy has acted on
+them (coders: coders_kvista.py). Papers and what is changed in them: help page Policies. Everything is [batch, heads, tokens, ...]."""
 
-import math
+import copy
 
 import torch
 
-from .codes_kvista import dequantise, quantise
+from .coders_kvista import AsItIs, Factors, Float8, OfChannels, OfTokens, Rotated, SalientTokens, SomeChannels, code_bytes
+from .scorers_kvista import ranks_of
 
 SCALE_BYTES = 4  # a lowest number and a step
 
 
-def code_bytes(numbers, bits):
-    return -(-numbers * bits // 8)
-
-
-class Float8:
-    """e4m3 numbers with one 16-bit scale a head's token."""
-
-    LARGEST = 448
-
-    def encode(self, numbers):
-        wide = numbers.float()
-        scale = (wide.abs().amax(-1, keepdim=True) / self.LARGEST).half()
-        codes = (wide / scale.float().clamp(min=6e-8)).clamp(-self.LARGEST, self.LARGEST).to(torch.float8_e4m3fn)
-        return codes.view(torch.uint8), scale
-
-    def decode(self, codes, scale):
-        return codes.view(torch.float8_e4m3fn).float() * scale.float().clamp(min=6e-8)
-
-
-class Rotated:
-    """Heads rotated by Hadamard's matrix, one for each power of 2 that adds up to their width, then one scale a token."""
-
-    def __init__(self, bits, width):
-        self.bits, self.width, self.rotations = bits, width, []
-        while (left := width - sum(map(len, self.rotations))) > 0:
-            matrix = torch.ones(1, 1)
-            while 2 * len(matrix) <= left:
-                matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
-            self.rotations.append(matrix / math.sqrt(len(matrix)))
-
-    def turned(self, numbers):
-        """Its own inverse."""
-        parts = numbers.split([len(rotation) for rotation in self.rotations], -1)
-        return torch.cat([part @ rotation.to(part.device) for part, rotation in zip(parts, self.rotations)], -1)
-
-    def encode(self, numbers):
-        return quantise(self.turned(numbers.float()), self.bits)
-
-    def decode(self, codes, scales):
-        return self.turned(dequantise(codes, scales, self.bits, self.width))
-
-
-class OfTokens:
-    """Each token in groups of channels."""
-
-    def __init__(self, bits, group, width):
-        self.bits = bits
-        self.counts = [min(group, width - begin) for begin in range(0, width, group)]
-
-    def encode(self, numbers):
-        codes, scales = zip(*(quantise(part, self.bits) for part in numbers.split(self.counts, -1)))
-        return torch.cat(codes, -1), torch.cat(scales, -1)
-
-    def decode(self, codes, scales):
-        parts = zip(codes.split([code_bytes(count, self.bits) for count in self.counts], -1), scales.split(2, -1), self.counts)
-        return torch.cat([dequantise(*part, self.bits, count) for *part, count in parts], -1)
-
-
-class OfChannels:
-    """Each channel in blocks of tokens, whole blocks at a time."""
-
-    def __init__(self, bits, group):
-        self.bits, self.group = bits, group
-
-    def encode(self, numbers):
-        blocks = numbers.unflatten(2, (-1, self.group)).transpose(3, 4)  # [..., blocks, channels, group]
-        return quantise(blocks, self.bits)
-
-    def decode(self, codes, scales):
-        return dequantise(codes, scales, self.bits, self.group).transpose(3, 4).flatten(2, 3)
-
-
-class SomeChannels:
-    """The channels `kept` [batch, heads, kept] alone; the others are 0."""
-
-    def __init__(self, kept, width):
-        self.kept, self.width = kept.to(torch.int16), width
-
-    def _index(self, tokens):
-        return self.kept.long().unsqueeze(2).expand(-1, -1, tokens, -1)
-
-    def encode(self, numbers):
-        return (numbers.gather(3, self._index(numbers.shape[2])),)
-
-    def decode(self, numbers):
-        whole = numbers.new_zeros((*numbers.shape[:3], self.width))
-        return whole.scatter(3, self._index(numbers.shape[2]), numbers)
-
-
 class HeldSide:
-    """Keys or values: what a coder holds, then tokens as they are."""
+    """Keys, values or a group's latents: what a coder holds, then tokens as they are."""
 
     def __init__(self, coder=None):
         self.coder, self.stored, self.fresh, self.settled = coder, None, None, 0
+        self.places = None  # [batch, heads, tokens] of the first tokens where they are read back from; None: in order
 
     def append(self, numbers):
         self.fresh = numbers if self.fresh is None else torch.cat([self.fresh, numbers], 2)
 
     def read(self):
-        if self.stored is None:
-            return self.fresh
-        return torch.cat([self.coder.decode(*self.stored).to(self.fresh.dtype), self.fresh], 2)
+        numbers = self.fresh
+        if self.stored is not None:
+            numbers = torch.cat([self.coder.decode(*self.stored).to(numbers.dtype), numbers], 2)
+        if self.places is None:
+            return numbers
+        first, rest = numbers.tensor_split([self.places.shape[2]], 2)
+        return torch.cat([taken(first, self.places.long()), rest], 2)
 
     def settle(self, tokens):
         """From now on the first `tokens` tokens are held by the coder, those that are already among them."""
@@ -125,57 +42,129 @@ class HeldSide:
             parts = [torch.cat(both, 2) for both in zip(self.stored, parts)]
         self.stored, self.fresh, self.settled = list(parts), self.fresh[:, :, more:].clone(), tokens
 
+    def open(self):
+        """All tokens as they are read back, none by the coder."""
+        self.fresh, self.stored, self.settled, self.places = self.read(), None, 0, None
+
+    def put_last(self, is_last):
+        """Of an open side, the tokens of `is_last` [batch, heads, tokens] behind the others, from where they are read back in order."""
+        order = torch.sort(is_last.byte(), dim=-1, stable=True).indices
+        if not bool((order[..., 1:] > order[..., :-1]).all()):
+            self.fresh, self.places = taken(self.fresh, order), torch.argsort(order, dim=-1).int()
+
     def take(self, order):
-        """Leaves the tokens `order` [batch, heads, kept], all of which the coder holds."""
-        self.stored = [part.gather(2, order.unsqueeze(-1).expand(-1, -1, -1, part.shape[-1])) for part in self.stored]
-        self.settled = order.shape[2]
+        """Leaves the tokens `order` [batch, heads, kept], all of which the coder holds, or none."""
+        if self.stored is None:
+            self.fresh = taken(self.fresh, order)
+        else:
+            self.stored, self.settled = [taken(part, order) for part in self.stored], order.shape[2]
 
     def tensors(self):
-        return [part for part in (*(self.stored or ()), self.fresh) if part is not None]
+        own = [] if self.coder is None else self.coder.tensors()
+        return own + [part for part in (*(self.stored or ()), self.fresh, self.places) if part is not None]
 
     def transform(self, change):
-        self.fresh = None if self.fresh is None else change(self.fresh)
+        self.fresh, self.places = (None if part is None else change(part) for part in (self.fresh, self.places))
         self.stored = None if self.stored is None else [change(part) for part in self.stored]
-        if isinstance(self.coder, SomeChannels):
-            self.coder = SomeChannels(change(self.coder.kept), self.coder.width)
+        self.coder = None if self.coder is None else self.coder.transformed(change)
 
 
-class HeldHeads:
-    """Keys and values of one layer. `tokens` are those that were read, or that a head holds where some were taken out."""
+def taken(part, order):
+    """The tokens `order` [batch, heads or 1, kept]."""
+    return part.gather(2, order.expand(-1, part.shape[1], -1).unsqueeze(-1).expand(-1, -1, -1, part.shape[-1]))
+
+
+class Held:
+    """What is held of a layer in several sides."""
 
     queries = 0  # how many of the last tokens' queries it looks at
+    reads_back = False  # all tokens are held anew whenever the policy acts
+
+    def sides(self):
+        raise NotImplementedError
+
+    def settle(self, tokens, view):
+        """The policy acts; `tokens`: how many places there are, which `view` (a LayerView) shows."""
+        for side in self.sides():
+            side.settle(tokens)
+
+    def aside(self):
+        """A copy that more can be added to."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, HeldSide):
+                setattr(other, name, copy.copy(value))
+            elif isinstance(value, list):
+                setattr(other, name, [copy.copy(side) for side in value])
+        return other
+
+    def tensors(self):
+        return [tensor for side in self.sides() for tensor in side.tensors()]
+
+    def transform(self, change):
+        for side in self.sides():
+            side.transform(change)
+
+
+class HeldLatents(Held):
+    """16-bit latents of a layer's groups, of `ranks` directions: [batch, 1, tokens, rank] each."""
+
+    def __init__(self, described, ranks):
+        self.of_groups = [HeldSide(latent_coder(described, rank)) for rank in ranks]
+        self.ranks = ranks
+
+    def sides(self):
+        return self.of_groups
+
+    def append(self, numbers):
+        for side, own in zip(self.of_groups, numbers.split(self.ranks, -1)):
+            side.append(own.unsqueeze(1))
+
+    def read(self):
+        return torch.cat([side.read().squeeze(1) for side in self.of_groups], -1)
+
+    def take(self, order, units):
+        """Leaves the tokens `order` [batch, units, kept]; `units`: whose each group is."""
+        for side, unit in zip(self.of_groups, units):
+            side.take(order[:, unit : unit + 1])
+
+
+def latent_coder(described, rank):
+    """For a group's latent. Directions are ordered by size, of which nothing shall be left where they are rotated: hence signs."""
+    if rank == 0:
+        return AsItIs()
+    return Float8(rank) if described["name"] == "fp8" else Rotated(described["bits"], rank, signed=True)
+
+
+class HeldHeads(Held):
+    """Keys and values as the cache has them."""
 
     def __init__(self, described, key_width, value_width):
         self.described, self.key_width, self.value_width = described, key_width, value_width
         self.keys, self.values = HeldSide(), HeldSide()
         self.prepare()
 
+    def sides(self):
+        return self.keys, self.values
+
     def prepare(self):
         """Makes the coders."""
 
-    def settle(self, tokens, queries, index):
-        """The policy acts; `queries` [batch, query heads, asked, width], `index` as in cache_kvista.py [batch, all]."""
-        self.keys.settle(tokens)
-        self.values.settle(tokens)
-
     def bytes(self, tokens):
         """Of one head."""
-        raise NotImplementedError
+        return tokens * (self.keys.coder.bytes + self.values.coder.bytes)
 
-    def tensors(self):
-        return self.keys.tensors() + self.values.tensors()
 
-    def transform(self, change):
-        self.keys.transform(change)
-        self.values.transform(change)
+class PlainHeads(HeldHeads):
+    """commonkv: what is not shared, as it is."""
+
+    def settle(self, tokens, view):
+        pass
 
 
 class Float8Heads(HeldHeads):
     def prepare(self):
-        self.keys.coder = self.values.coder = Float8()
-
-    def bytes(self, tokens):
-        return tokens * (self.key_width + self.value_width + 4)
+        self.keys.coder, self.values.coder = Float8(self.key_width), Float8(self.value_width)
 
 
 class RotatedHeads(HeldHeads):
@@ -183,9 +172,10 @@ class RotatedHeads(HeldHeads):
         bits = self.described["bits"]
         self.keys.coder, self.values.coder = Rotated(bits, self.key_width), Rotated(bits, self.value_width)
 
-    def bytes(self, tokens):
-        bits = self.described["bits"]
-        return tokens * (code_bytes(self.key_width, bits) + code_bytes(self.value_width, bits) + 2 * SCALE_BYTES)
+
+def check_no_padding(view, name):
+    if (view.index < 0).any():
+        raise ValueError(f"The policy {name} holds tokens in blocks from each text's first on; give texts of one length, or one by one.")
 
 
 class KiviHeads(HeldHeads):
@@ -198,10 +188,9 @@ class KiviHeads(HeldHeads):
         values = max(tokens - self.window, 0)
         return values // self.group * self.group, values
 
-    def settle(self, tokens, queries, index):
-        if (index < 0).any():
-            raise ValueError("The policy kivi holds tokens in blocks from each text's first on; give texts of one length, or one by one.")
-        for side, stored in zip((self.keys, self.values), self.stored(tokens)):
+    def settle(self, tokens, view):
+        check_no_padding(view, "kivi")
+        for side, stored in zip(self.sides(), self.stored(tokens)):
             side.settle(stored)
 
     def bytes(self, tokens):
@@ -212,30 +201,89 @@ class KiviHeads(HeldHeads):
         return of_keys + values * of_value + 2 * exact
 
 
+class FactoredHeads(HeldHeads):
+    """decoquant."""
+
+    def prepare(self):
+        bits, self.block, self.window = (self.described[name] for name in ("bits", "block", "window"))
+        self.keys.coder, self.values.coder = (Factors(bits, self.block, width) for width in (self.key_width, self.value_width))
+
+    def stored(self, tokens):
+        return max(tokens - self.window, 0) // self.block * self.block
+
+    def settle(self, tokens, view):
+        check_no_padding(view, "decoquant")
+        super().settle(self.stored(tokens), view)
+
+    def bytes(self, tokens):
+        stored = self.stored(tokens)
+        of_block = self.keys.coder.bytes + self.values.coder.bytes
+        return stored // self.block * of_block + 2 * (tokens - stored) * (self.key_width + self.value_width)
+
+
 class ThinkHeads(HeldHeads):
+    reads_back = True
+
     def prepare(self):
         self.queries, self.window = self.described["queries"], self.described["window"]
         self.kept = int(self.described["kept"] * self.key_width + 0.5)
 
-    def settle(self, tokens, queries, index):
-        older = max(tokens - self.window, 0)
+    def settle(self, tokens, view):
+        recent = view.index >= view.read - self.window
+        older = ((view.index >= 0) & ~recent).unsqueeze(-1)
         if self.keys.coder is None:  # chosen once: what is gone does not come back
-            keys = self.keys.fresh[:, :, :older].float().square()
-            keys = keys.masked_fill((index[:, None, :older, None] < 0), 0).sum(2)
-            asked = (index[:, -queries.shape[2] :] >= 0).float()[:, None, :, None]
-            asking = (queries.float().square() * asked).sum(2) / asked.sum(2)
+            keys = self.keys.fresh.float().square().masked_fill(~older, 0).sum(2)
+            queries, asked = view.queries(self.queries)
+            asking = (queries.float().square() * asked[:, None, :, None]).sum(2) / asked.sum(-1)[:, None, None]
             asking = asking.unflatten(1, (keys.shape[1], -1)).mean(2)
             order = torch.sort(asking * keys, dim=-1, descending=True, stable=True).indices
             self.keys.coder = SomeChannels(order[..., : self.kept].sort(-1).values, self.key_width)
-        self.keys.settle(older)
+        # Where heads hold different numbers of recent tokens some older ones stay among these, with zeros for what they have lost.
+        only_kept = self.keys.coder.decode(*self.keys.coder.encode(self.keys.fresh))
+        self.keys.fresh = torch.where(older, only_kept, self.keys.fresh)
+        self.keys.put_last(recent)
+        self.keys.settle(tokens - int(recent.sum(-1).max()))
 
     def bytes(self, tokens):
         recent = min(tokens, self.window)
         numbers = recent * self.key_width + (tokens - recent) * self.kept + tokens * self.value_width
         return 2 * numbers + code_bytes(self.key_width, 1)
 
-    def tensors(self):
-        return super().tensors() + ([] if self.keys.coder is None else [self.keys.coder.kept])
+
+class SalientHeads(HeldHeads):
+    """zipcache."""
+
+    reads_back = True
+
+    def prepare(self):
+        self.salient, self.queries = self.described["salient"], self.described["queries"]
+        self.bits = self.described["high"], self.described["low"]
+
+    def settle(self, tokens, view):
+        attention, is_held = view.recent_attention(self.queries), view.index >= 0
+        scores = attention.sum(2) / (attention > 0).sum(2).clamp(min=1)  # by how many see a token: the first would always win
+        ranks = ranks_of(scores.masked_fill(~is_held, -1))
+        is_salient = ranks < torch.floor(is_held.sum(-1, keepdim=True).double() * self.salient + 0.5)
+        for side, width in zip(self.sides(), (self.key_width, self.value_width)):
+            if side.coder is None:  # as they are when it first acts: other factors would change codes that are stored already
+                largest = side.fresh.float().abs().masked_fill(~is_held.unsqueeze(-1), 0).amax(2, keepdim=True)
+                side.coder = SalientTokens(largest.sqrt().half(), *self.bits, width)
+            side.coder = side.coder.of(is_salient)
+            side.settle(tokens)
+
+    def bytes(self, tokens):
+        salient = int(self.salient * tokens + 0.5)
+        high, low = (code_bytes(self.key_width, bits) + code_bytes(self.value_width, bits) for bits in self.bits)
+        scales = tokens * 2 * SCALE_BYTES + 2 * (self.key_width + self.value_width)
+        return salient * high + (tokens - salient) * low + scales + code_bytes(tokens, 1)
 
 
-HOLDERS = {"fp8": Float8Heads, "hadamard": RotatedHeads, "kivi": KiviHeads, "think": ThinkHeads}
+HOLDERS = {
+    "fp8": Float8Heads,
+    "hadamard": RotatedHeads,
+    "kivi": KiviHeads,
+    "decoquant": FactoredHeads,
+    "think": ThinkHeads,
+    "zipcache": SalientHeads,
+    "commonkv": PlainHeads,
+}

@@ -15,16 +15,23 @@ from .cache_kvista import KVistaCache, LayerCache
 from .codes_kvista import pack_codes  # noqa: F401
 from .configuration_kvista import KVistaConfig
 from .decoder_kvista import KVistaCausalDecoder, KVistaDecoder
+from .coders_kvista import Coder  # noqa: F401
 from .held_kvista import HOLDERS  # noqa: F401
 from .kernels_kvista import LatentKernels, load_kernels
+from .layer_cache_kvista import PlacedLayer  # noqa: F401
+from .merged_kvista import Merging  # noqa: F401
+from .policy_fields_kvista import check_policy  # noqa: F401
 from .policy_kvista import Policy  # noqa: F401
+from .predictors_kvista import FORETELLERS, foreteller_of
 from .rotation_kvista import rotary_frequencies
+from .scorers_kvista import LayerView  # noqa: F401
 
 
 class KVistaLatentModel:
     """What both classes below have beside other decoders: a cache class of their own, and groups."""
 
     config_class = KVistaConfig
+    _keep_in_fp32_modules_strict = ["correction", "foreteller"]
 
     @classmethod
     def _supports_default_dynamic_cache(cls, *args):
@@ -34,11 +41,15 @@ class KVistaLatentModel:
         super()._init_weights(module)
         if isinstance(module, KVistaGroup) and module.steps is not None:
             nn.init.ones_(module.steps)
+        if isinstance(module, tuple(FORETELLERS.values())):  # no policy shall foretell by what was not loaded
+            for part in module.parameters():
+                nn.init.constant_(part, torch.nan)
 
 
 class KVistaModel(KVistaLatentModel, KVistaDecoder):
     def __init__(self, config):
         super().__init__(config, KVistaAttention)
+        self.foreteller = foreteller_of(config)
         self.operators = load_kernels(config.name_or_path)
         self.post_init()
 
@@ -132,7 +143,7 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
             entry = LayerCache(exact_tokens) if past_key_values is None else past_key_values.layers[number]
             hidden = layer(hidden, None if rope is None else angles[rope], index, None if by_kernels else masks[window], entry, handed_on)
         if policy is not None:
-            policy.read(past_key_values.layers, self.layers, angles, index, self.mask)
+            policy.read(self, past_key_values, input_ids, angles, index)
         return self.output(hidden, hidden_states, past_key_values, output_hidden_states, return_dict)
 
 

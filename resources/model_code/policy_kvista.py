@@ -9,133 +9,27 @@ changed in them: help page Policies.
 """
 
 import torch
-from torch.nn import functional
 
 from .codes_kvista import record_bytes
-from .held_kvista import HOLDERS
+from .held_kvista import HOLDERS, HeldLatents, latent_coder
+from .merged_kvista import Merging
+from .scorers_kvista import LayerView, ranks_of, scorer_of
 
 POSITION_BYTES = 4
-
-
-class LayerView:
-    """What the policy sees of one layer. `keys`, `values` [batch, heads, places, width] as the cache has them; `index` [batch, heads
-    or 1, places]: which token of its row stands there, -1: none."""
-
-    def __init__(self, layer, entry, angles, index, mask):
-        self.attention, self.window, self.entry = layer.self_attn, layer.window, entry
-        angles, self.index, _ = entry.placed(angles, index, None)
-        self._cached = self.attention.cached_heads(entry, self.index, angles)
-        self.keys, self.values = (part.transpose(1, 2) for part in self._cached)
-        self.is_held = self.index >= 0
-        self._whole, self._mask = index, mask
-
-    def recent_attention(self, asked):
-        """What the last queries give each place, summed over them: [batch, heads, places], the mean over the query heads of each
-        head."""
-        attention, queries = self.attention, self.entry.queries[:, :, -asked:]
-        asked, past = queries.shape[2], self._whole.shape[1] - queries.shape[2]
-        seen = self._whole >= 0
-        _, _, mask = self.entry.placed(None, self._whole, self._mask(seen, past, self.window))
-        if mask.shape[1] > 1:
-            mask = mask.repeat_interleave(attention.heads // mask.shape[1], 1)
-        keys, _ = attention.attended_heads(*self._cached)
-        keys = keys.transpose(1, 2).repeat_interleave(attention.heads // keys.shape[2], 1)
-        scores = queries @ keys.transpose(-1, -2) * attention.scale
-        if attention.score_cap is not None:
-            scores = attention.score_cap * torch.tanh(scores / attention.score_cap)
-        if attention.linear_biases is not None:
-            scores = scores + attention.linear_biases_of(self.index, scores.dtype)
-        weights = torch.softmax(scores.float().masked_fill(~mask, -torch.inf), -1)
-        weights = weights.masked_fill(~seen[:, None, past:, None], 0)  # padding asks nothing
-        return weights.sum(2).unflatten(1, (self.keys.shape[1], -1)).mean(2)
-
-
-class Recency:
-    """streaming-llm: the later, the more important."""
-
-    queries = 0
-
-    def __init__(self, described):
-        pass
-
-    def score(self, layer, view):
-        return view.index.float()
-
-
-class KeyNorm:
-    """l2-norm: keys of small norm draw the most attention."""
-
-    queries = 0
-
-    def __init__(self, described):
-        pass
-
-    def score(self, layer, view):
-        return -view.keys.float().square().sum(-1).sqrt()
-
-
-class Leverage:
-    """curdkv: of the squared norms of key and value each token's part among its neighbours', multiplied."""
-
-    queries = 0
-
-    def __init__(self, described):
-        self.neighbours = described["neighbours"]
-
-    def part(self, rows, is_held):
-        norms = rows.float().square().sum(-1) * is_held
-        window = (is_held.long().cumsum(-1) - 1).clamp(min=0).div(self.neighbours, rounding_mode="floor").expand_as(norms)
-        sums = torch.zeros_like(norms).scatter_add(2, window, norms)
-        return norms / sums.gather(2, window).clamp(min=1e-20)
-
-    def score(self, layer, view):
-        return self.part(view.keys, view.is_held) * self.part(view.values, view.is_held)
-
-
-class RecentAttention:
-    """snapkv: what the last queries look at, with its neighbours."""
-
-    def __init__(self, described):
-        self.queries, self.reach = described["queries"], described["reach"]
-
-    def score(self, layer, view):
-        return functional.max_pool1d(view.recent_attention(self.queries), 2 * self.reach + 1, 1, self.reach)
-
-
-class Chunks:
-    """chunkkv: what the tokens of a chunk are worth together by another's scores, in the first of every `reuse` layers."""
-
-    def __init__(self, described):
-        self.over, self.size, self.reuse, self.worth = scorer_of(described["over"]), described["size"], described["reuse"], None
-        self.queries = self.over.queries
-
-    def score(self, layer, view):
-        index = view.index[:, :1]  # all heads hold the same tokens
-        chunks = index.clamp(min=0).div(self.size, rounding_mode="floor")
-        if layer % self.reuse == 0:
-            scores = self.over.score(layer, view).mean(1, keepdim=True).masked_fill(index < 0, 0)
-            self.worth = scores.new_zeros(len(scores), 1, int(index.max()) // self.size + 1).scatter_add(2, chunks, scores)
-        return self.worth.gather(2, chunks)
-
-
-SCORERS = {"streaming-llm": Recency, "l2-norm": KeyNorm, "curdkv": Leverage, "snapkv": RecentAttention, "chunkkv": Chunks}
-ALIKE = ("streaming-llm", "chunkkv")  # all heads of a layer keep the same tokens
-
-
-def scorer_of(described):
-    return SCORERS[described["name"]](described)
 
 
 class Budget:
     """Bytes of a cache from how many tokens it holds. What can only be kept or dropped together is a unit: a head of a layer, or
     all its heads where they share latents. All that is 16 bits wide counts 2 bytes, whatever the model's dtype."""
 
-    def __init__(self, config, described, holder):
+    def __init__(self, config, policy):
         own, self.heads = config.kvista, config.num_key_value_heads
         widths = config.head_dim, own.get("value_head_dim", config.head_dim)
-        self.holder, self.exact_tokens, self.counts = holder, own["exact_tokens"], described["positions"]
+        self.holder, self.counts, self.exact_tokens = policy.heads(), policy.described["positions"], own["exact_tokens"]
+        if policy.window_exact is not None:
+            self.exact_tokens += policy.window_exact
         alone = all(len({head for _, head in group["slots"]}) == 1 for layer in own["layers"] for group in layer["groups"])
-        self.units = self.heads if alone or holder is not None else 1
+        self.units = self.heads if alone or self.holder is not None else 1
         self.exact = 2 * sum(widths) * self.heads // self.units
         self.full_token = 2 * sum(widths) * self.heads * config.num_hidden_layers
         self.stored, self.has_positions = [], []
@@ -143,9 +37,9 @@ class Budget:
             stored = [0] * self.units
             for group in layer["groups"]:
                 unit = group["slots"][0][1] if self.units > 1 else 0
-                stored[unit] += record_bytes(group["runs"])
+                stored[unit] += policy.record_bytes(group["runs"])
             attention = config.block_of(number)["attention"]
-            turns = own["key_position"] == "before_rope" and "rope" in attention and holder is None
+            turns = own["key_position"] == "before_rope" and "rope" in attention and self.holder is None
             self.stored.append(stored)
             self.has_positions.append(turns or "linear_biases" in attention or "window" in attention)
 
@@ -165,23 +59,49 @@ class Policy:
     """`config.kvista["policy"]` at work on one cache."""
 
     def __init__(self, config):
-        described = config.kvista["policy"]
-        self.share, self.interval = described["share"], described["interval"]
-        chooser, self.holder = described.get("chooser"), described.get("holder")
-        self.widths = config.head_dim, config.kvista.get("value_head_dim", config.head_dim)
-        self.layers, self.acted = config.num_hidden_layers, 0
-        self.budget = Budget(config, described, self.heads())
-        self.units = self.budget.units
-        self.scorer = None
+        self.config, self.described = config, config.kvista["policy"]
+        self.share, self.interval = self.described["share"], self.described["interval"]
+        chooser, self.holder = self.described.get("chooser"), self.described.get("holder") or {}
+        self.layers, self.acted, self.ids = config.num_hidden_layers, 0, None
+        name, over_latents = self.holder.get("name"), self.holder.get("latents", False)
+        self.window_exact = self.holder["window"] if name == "cskv" else None
+        self.merging = None
+        if name == "commonkv":
+            self.merging = Merging(self.holder, self.layers, config.kvista["exact_tokens"] if over_latents else 0)
+        self.holds_latents = over_latents and self.merging is None
+        self.holds_heads = name is not None and name != "cskv" and not over_latents
+        self.budget = Budget(config, self)
+        self.units, self.scorer = self.budget.units if self.merging is None else 1, None
         if chooser is not None:
-            self.scorer, self.alike = scorer_of(chooser), chooser["name"] in ALIKE
-            exact = config.kvista["exact_tokens"] if self.holder is None else 0
+            self.scorer = scorer_of(chooser)
+            exact = config.kvista["exact_tokens"] if self.heads() is None else 0
             self.sinks, self.window, self.exempt = max(chooser["sinks"], exact), chooser["window"], chooser["exempt"]
-        self.queries = max(part.queries for part in (self.scorer, self.heads()) if part is not None)
+        self.reads_again = self.scorer is not None and self.scorer.reads_again
+        self.queries = max((part.queries for part in (self.scorer, self.heads()) if part is not None), default=0)
 
     def heads(self):
-        """How a layer's keys and values are held, or None where they are as the plan has them."""
-        return None if self.holder is None else HOLDERS[self.holder["name"]](self.holder, *self.widths)
+        """How a layer's keys and values are held, or None where they are as the plan has them, or its latents as the policy has these."""
+        if not self.holds_heads:
+            return None
+        key_width = self.config.head_dim
+        return HOLDERS[self.holder["name"]](self.holder, key_width, self.config.kvista.get("value_head_dim", key_width))
+
+    def latents(self, layer):
+        """How a layer's 16-bit latents are held, or None."""
+        ranks = [sum(count for _, count in group["runs"]) for group in self.config.kvista["layers"][layer]["groups"]]
+        return HeldLatents(self.holder, ranks) if self.holds_latents else None
+
+    def record_bytes(self, runs):
+        """Of a group's latent, as it is held once the policy has acted."""
+        return latent_coder(self.holder, sum(count for _, count in runs)).bytes if self.holds_latents else record_bytes(runs)
+
+    def tensors(self):
+        return ([] if self.ids is None else [self.ids]) + ([] if self.merging is None else self.merging.tensors())
+
+    def transform(self, change):
+        self.ids = None if self.ids is None else change(self.ids)
+        if self.merging is not None:
+            self.merging.transform(change)
 
     def tokens_of_layers(self, read):
         """How many tokens each layer keeps of `read`."""
@@ -211,38 +131,94 @@ class Policy:
             result.append(tokens)
         return result
 
-    def read(self, entries, layers, angles, index, mask):
-        """Behind each pass: `entries` are the caches of `layers`; `angles`, `index` those of all tokens; `mask` as KVistaModel's."""
-        read = entries[0].length
-        if self.acted and (not self.interval or read - self.acted < self.interval):
+    def read(self, model, cache, ids, angles, index):
+        """Behind each pass of `model` (a KVistaModel) that has read `ids`; `angles`, `index` are those of all tokens."""
+        entries = cache.layers
+        if self.reads_again:
+            if ids is None:
+                raise ValueError("The recorded policy reads the text again, so that the model needs input_ids, not inputs_embeds.")
+            self.ids = torch.cat(([] if self.ids is None else [self.ids]) + [ids.int()], 1)
+        if self.acted and (not self.interval or entries[0].length - self.acted < self.interval):
             return
-        self.acted = read
-        rows = [int(row.max()) + 1 for row in index]
-        kept = [] if self.scorer is None else [self.tokens_of_layers(row) for row in rows]
-        for number, (entry, layer) in enumerate(zip(entries, layers)):
-            own = None if layer.rope is None else angles[layer.rope]
-            stays = None
-            if self.scorer is not None:
-                stays = self.chosen(number, LayerView(layer, entry, own, index, mask), rows, kept)
-            if entry.heads is not None:
-                held = entry.heads.keys.read().shape[2] if stays is not None else read
-                entry.heads.settle(held, entry.queries, index)
-            if stays is not None:
-                entry.take(stays, groups_of(layer.self_attn, self.units))
+        self.acted = entries[0].length
 
-    def chosen(self, number, view, rows, kept):
-        """Which places of a layer stay, [batch, units, places]."""
+        def view_of(number):
+            layer = model.layers[number]
+            return LayerView(layer, entries[number], None if layer.rope is None else angles[layer.rope], index, model.mask)
+
+        if self.merging is not None:
+            return self.merging.act(entries, index)
+        stays = [None] * self.layers
+        if self.scorer is not None:
+            self.scorer.prepare(model, cache, self.ids, index)
+            stays = self.chosen([self.marked(number, view_of(number)) for number in range(self.layers)], index)
+        for number, (entry, own) in enumerate(zip(entries, stays)):
+            held = entry.held
+            if held is not None and held.reads_back:
+                for side in held.sides():
+                    side.open()
+            elif held is not None:
+                held.settle(entry.places.shape[2], view_of(number))
+            if own is not None:
+                entry.take(own.expand(-1, self.units, -1), groups_of(model.layers[number].self_attn, self.units))
+            if held is not None and held.reads_back:
+                held.settle(entry.places.shape[2], view_of(number))
+            if self.window_exact is not None:
+                entry.forget_exact(self.window_exact)
+
+    def marked(self, number, view):
+        """Scores of a layer, [batch, units or 1, places]: infinity of what stays in any case, -infinity of what goes."""
         scores, index = self.scorer.score(number, view), view.index
-        if (self.alike or self.units == 1) and scores.shape[1] > 1:
-            scores = scores.mean(1, keepdim=True)
+        if (self.scorer.alike or self.units == 1) and scores.shape[1] > 1:  # the mean over heads that have any use for a token
+            is_wanted = scores > -torch.inf
+            counts = is_wanted.sum(1, keepdim=True)
+            means = scores.masked_fill(~is_wanted, 0).sum(1, keepdim=True) / counts.clamp(min=1)
+            scores = means.masked_fill(counts == 0, -torch.inf)
         index = index if scores.shape[1] == index.shape[1] else index[:, :1]
-        read = torch.tensor(rows, device=index.device)[:, None, None]
-        is_kept = (index < self.sinks) | (index >= read - self.window)
-        scores = scores.masked_fill(is_kept, torch.inf).masked_fill(index < 0, -torch.inf)
-        order = torch.sort(scores, dim=-1, descending=True, stable=True).indices
-        ranks = torch.empty_like(order).scatter(-1, order, torch.arange(order.shape[-1], device=order.device).expand_as(order))
-        count = torch.tensor([each[number] for each in kept], device=index.device)[:, None, None]
-        return ((ranks < count) & (scores > -torch.inf)).expand(-1, self.units, -1)
+        stays = (index >= view.read - self.window) | ((index < self.sinks) if number >= self.exempt else (index >= 0))
+        return scores.masked_fill(stays, torch.inf).masked_fill(index < 0, -torch.inf)
+
+    def chosen(self, scores, index):
+        """Which places of each layer stay, as `scores`."""
+        read = (index >= 0).sum(-1).tolist()
+        kept = [self.tokens_of_layers(row) for row in read]
+        if self.scorer.of_all:
+            rows = []
+            for row, tokens in enumerate(read):
+                own = [layer[row] for layer in scores]
+                fits = min(kept[row]) == tokens
+                rows.append([layer > -torch.inf for layer in own] if fits else self.highest_of_all(own, tokens))
+            return [torch.stack(layer) for layer in zip(*rows)]
+        counts = torch.tensor(kept, device=index.device)[:, :, None, None]
+        return [(ranks_of(own) < counts[:, number]) & (own > -torch.inf) for number, own in enumerate(scores)]
+
+    def highest_of_all(self, scores, read):
+        """Of a row, the highest `scores` [units or 1, places] of all layers, as many as fit: bool [units or 1, places] each."""
+        allowed, costs = int(self.share * float(self.budget.full_token * read)), []
+        for number, own in enumerate(scores):
+            for unit in range(own.shape[0]):  # what the last of many tokens adds
+                many = [self.bytes_of(number, own.shape[0], unit, held, read) for held in (read - 1, read - 2)]
+                costs.append(torch.full_like(own[0], many[0] - many[1], dtype=torch.float64))
+        flat = torch.cat([own.flatten() for own in scores])
+        order = torch.sort(flat, descending=True, stable=True).indices
+        in_order = flat[order]
+        taken = torch.cat(costs)[order].masked_fill(in_order == -torch.inf, 0).cumsum(0)
+        left = float(allowed)
+        while True:  # some tokens take more than the last of many would, such as the first ones of a plan: less is left for the others
+            fits = ((taken <= left) & (in_order > -torch.inf)) | (in_order == torch.inf)
+            stays = torch.zeros_like(fits).scatter(0, order, fits).split([own.numel() for own in scores])
+            stays = [part.view_as(own) for part, own in zip(stays, scores)]
+            excess = sum(self.bytes_of_held(number, own.sum(1).tolist(), read) for number, own in enumerate(stays)) - allowed
+            if excess <= 0 or left <= 0:
+                return stays
+            left -= excess
+
+    def bytes_of(self, layer, units, unit, held, read):
+        """Of one of `units` units of a layer; of one that stands for all, of all."""
+        return self.budget.of_layer(layer, held, read) if units < self.units else self.budget.of_unit(layer, unit, held, read)
+
+    def bytes_of_held(self, layer, counts, read):
+        return sum(self.bytes_of(layer, len(counts), unit, held, read) for unit, held in enumerate(counts))
 
 
 def groups_of(attention, units):

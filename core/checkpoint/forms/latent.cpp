@@ -9,6 +9,7 @@
 #include "core/checkpoint/decoder_json.h"
 #include "core/checkpoint/forms/forms.h"
 #include "core/checkpoint/latent_layout.h"
+#include "core/checkpoint/latent_policy.h"
 #include "core/checkpoint/model_code.h"
 #include "core/checkpoint/tensor_source.h"
 
@@ -105,7 +106,7 @@ Result<ExportContent> make(const ExportSource& source) {
   const DataType dtype = source.dtype.value_or(DataType::f32);
   std::vector<bool> identity;
   for (const GroupFactors& factors : source.factors) identity.push_back(factors.isIdentity());
-  const LatentLayout layout = latentLayout(source.plan, identity, description.shape);
+  const LatentLayout layout = latentLayout(source.plan, identity, description.shape, source.policy != nullptr && readsExactHeads(*source.policy));
 
   ExportContent content;
   content.files = modelCode();
@@ -114,6 +115,7 @@ Result<ExportContent> make(const ExportSource& source) {
   content.plan = source.plan;
   content.factors = source.factors;
   content.config = configOf(source, layout);
+  if (source.policy != nullptr) content.config["kvista"]["policy"] = latentPolicy(*source.policy, source.plan);
   if (source.plan.chain > 1) content.notes.emplace_back(kChainNote);
 
   KVISTA_ASSIGN(const auto store, withViews(source.checkpoint.tensors, description.views));
