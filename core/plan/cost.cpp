@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 
 namespace kvista {
@@ -36,6 +37,13 @@ std::map<int, Heads> headsByLayer(const Group& group) {
   std::map<int, Heads> layers;
   for (const Slot& slot : group.slots) ++(slot.side == Side::key ? layers[slot.layer].keys : layers[slot.layer].values);
   return layers;
+}
+
+/// Numbers of a token that kernels multiply: of a code of 3 or 6 bits, both its parts (storedBytes).
+int numbersOf(const Group& group) {
+  int sum = 0;
+  for (const std::uint8_t width : group.widths) sum += std::popcount(width);
+  return sum;
 }
 
 /// What a chain adds to a layer with one latent of rank `rank` and `numbers` outputs: those of a layer that predicts the next are
@@ -89,7 +97,7 @@ CostModel costOf(const CompressionPlan& plan, const ModelShape& shape, const Dev
     const auto bytes = static_cast<double>(bytesPerToken(plan, group));
     const auto numbers = static_cast<double>(group.widths.size());
     const bool direct = plan.storage == Storage::plainQuantised || group.isUncompressed();
-    const double rank = group.rank();
+    const double rank = numbersOf(group);
     for (const auto& [layer, heads] : headsByLayer(group)) {
       LayerWork& work = layers[layer];
       // Numbers kept as they are belong to one layer; a latent is needed whole by each.

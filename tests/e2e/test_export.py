@@ -128,7 +128,7 @@ def test_a_compensated_plan_is_exported_as_it_was_compared(statistics, tmp_path)
     config = json.loads((MODEL / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 4}))
     run("calibrate", model, "--text", TEXTS / "calibration.txt", "--window", WINDOW, "--windows", 160, "-o", calibration)
-    said = answer("plan", model, "--stats", calibration, "-o", file, "--method", "coded-joint", "--times-smaller", 16, "--compensate")
+    said = answer("plan", model, "--stats", calibration, "-o", file, "--method", "coded-joint", "--times-smaller", 18, "--compensate")
     assert said["compensated"] and json.loads(file.read_text())["plan"]["compensated"]
     note = re.fullmatch(r"Compensated: ([\d.]+) nats a token on held-out text instead of ([\d.]+)\.", said["note"])
     with_, without = map(float, note.groups())

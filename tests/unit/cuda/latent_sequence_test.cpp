@@ -44,7 +44,7 @@ GroupFactors factorsOf(Group& group, bool coded, std::uint64_t seed) {
   const auto width = static_cast<std::int64_t>(group.widths.size());
   for (std::size_t i = 0; i < group.widths.size(); ++i) {
     const double share = static_cast<double>(i) / static_cast<double>(width);
-    group.widths[i] = coded ? (share < 0.2 ? 8 : share < 0.35 ? 6 : share < 0.6 ? 4 : share < 0.7 ? 3 : share < 0.8 ? 2 : 0) : share < 0.45 ? 16 : 0;
+    group.widths[i] = coded ? (share < 0.125 ? 8 : share < 0.2 ? 6 : share < 0.375 ? 4 : share < 0.4375 ? 3 : share < 0.6 ? 2 : 0) : share < 0.45 ? 16 : 0;
   }
   const at::Tensor basis = std::get<0>(at::linalg_qr(at::randn({width, width}, at::make_generator<at::CPUGeneratorImpl>(seed), at::kDouble)));
   GroupFactors factors;

@@ -84,6 +84,16 @@ TEST(CostTest, JointLatentRebuildsKeysAndSumsValues) {
   EXPECT_EQ(cost.extraParameters, 2 * (614LL * (4096 + 2048) - 2048LL * 4096));
 }
 
+TEST(CostTest, CodesOfTwoPartsAreMultipliedTwice) {
+  const ModelShape shape = shapeOf(2, 32, 8, 128, 4096);
+  CompressionPlan plan = jointPlan(shape, 8, 614);
+  plan.storage = Storage::coded;
+  for (Group& group : plan.groups) std::fill_n(group.widths.begin(), 100, std::uint8_t{6});
+  const CostModel cost = costOf(plan, shape, h200(), 16384, 1);
+  EXPECT_DOUBLE_EQ(cost.multiplyAddsPerCachedToken, 2 * (714.0 * 1024 + 32 * 128 + 32 * 714));
+  EXPECT_EQ(cost.bytesPerToken, 2 * (514 * 2 + 50 + 25));
+}
+
 TEST(CostTest, AChainRebuildsWhatPredictsAndTurnsIt) {
   const ModelShape shape = shapeOf(3, 32, 8, 128, 4096);
   CompressionPlan plan = jointPlan(shape, 8, 614);

@@ -24,11 +24,11 @@ QByteArray legend(double width) {
 }
 
 TEST(BitsLegendTest, SaysLessWhereThereIsLessRoom) {
-  for (const double width : {600.0, 330.0})
-    for (const char* text : {"8 bit", "4 bit", "2 bit", "1 bit", "dropped"})
+  for (const double width : {600.0, 460.0})
+    for (const char* text : {"8 bit", "6 bit", "4 bit", "3 bit", "2 bit", "1 bit", "dropped"})
       EXPECT_TRUE(legend(width).contains(text)) << text << " in " << width;
-  for (const char* text : {"1 bit", "dropped"}) EXPECT_TRUE(legend(240).contains(text)) << text;
-  EXPECT_FALSE(legend(240).contains("8 bit"));
+  for (const char* text : {"1 bit", "dropped"}) EXPECT_TRUE(legend(300).contains(text)) << text;
+  EXPECT_FALSE(legend(300).contains("8 bit"));
   EXPECT_FALSE(legend(190).contains("dropped"));
   EXPECT_TRUE(legend(190).contains("…"));
 }
