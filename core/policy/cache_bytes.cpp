@@ -43,8 +43,7 @@ std::vector<std::vector<int>> layersStoredTogether(const CompressionPlan* plan, 
   return sets;
 }
 
-CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage, const LatentCoder* coder,
-                       Positions chooser)
+CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage, Positions chooser)
     : sets_(layersStoredTogether(plan, description.shape.layers)), chooser_(chooser), storage_(storage) {
   const ModelShape& shape = description.shape;
   fullToken_ = shape.cacheBytesPerToken();
@@ -65,17 +64,18 @@ CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionP
       needsPositions = needsPositions || (plan != nullptr && plan->keyPosition == KeyPosition::beforeRope && attention.rope) ||
                        attention.linearBiases || attention.slidingWindow;
     }
-    if (plan == nullptr) token.stored = token.fresh = token.exact;
+    if (plan == nullptr) token.stored = token.exact;
     needsPositions_.push_back(needsPositions);
     units_.emplace_back(static_cast<std::size_t>(units), token);
     for (int unit = 0; unit < units; ++unit) units_.back()[static_cast<std::size_t>(unit)].unit = unit;
   }
   if (plan == nullptr) return;
-  for (const Group& group : plan->groups) {
+  for (std::size_t i = 0; i < plan->groups.size(); ++i) {
+    const Group& group = plan->groups[i];
     const Slot& first = group.slots.front();
     TokenBytes& unit = units_[setOf[static_cast<std::size_t>(first.layer)]][byHead ? static_cast<std::size_t>(first.head) : 0];
-    unit.stored += coder != nullptr ? coder->bytes(group.rank()) : group.storedBytes();
-    unit.fresh += group.storedBytes();
+    unit.stored += group.storedBytes();
+    unit.groups.push_back(i);
   }
 }
 
@@ -83,9 +83,7 @@ std::int64_t CacheBytes::ofUnit(std::size_t set, int unit, std::int64_t held, st
   const bool isAsked = needsPositions_[set] || chooser_ == Positions::unit || (chooser_ == Positions::layer && unit == 0);
   const std::int64_t positions = held < read && isAsked ? held * kPositionBytes : 0;
   const TokenBytes& own = token(set, unit);
-  if (storage_ != nullptr) return positions + storage_->bytes(own, held);
-  const std::int64_t exact = std::min(held, own.exactTokens);
-  return positions + exact * own.first + (held - exact) * own.stored;
+  return positions + (storage_ != nullptr ? storage_->bytes(own, held) : own.ofTokens(held));
 }
 
 std::int64_t CacheBytes::ofSet(std::size_t set, std::int64_t held, std::int64_t read) const {

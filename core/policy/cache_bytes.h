@@ -21,10 +21,8 @@ class CacheBytes {
  public:
   /// Positions that a chooser of tokens must know: none, those of a layer where its heads hold the same tokens, or each unit's.
   enum class Positions : std::uint8_t { none, layer, unit };
-  /// `plan`: null without one. `storage`: null where tokens are held as they are or as the plan has them; must outlive this. `coder`: of the
-  /// plan's latents; null where the plan says how these are held.
-  CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage, const LatentCoder* coder,
-             Positions chooser);
+  /// `plan`: null without one. `storage`: null where tokens are held as they are or as the plan has them; must outlive this.
+  CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage, Positions chooser);
 
   /// As layersStoredTogether.
   [[nodiscard]] const std::vector<std::vector<int>>& sets() const { return sets_; }

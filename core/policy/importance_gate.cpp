@@ -126,7 +126,8 @@ Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, const 
 
 Result<void> saveGate(const std::filesystem::path& file, const ImportanceGate& gate, const std::string& modelHash, const Task& task) {
   NamedTensors tensors;
-  for (std::size_t layer = 0; layer < gate.weights.size(); ++layer) tensors.emplace_back(fmt::format("{}", layer), gate.weights[layer].cpu());
+  for (std::size_t layer = 0; layer < gate.weights.size(); ++layer)
+    tensors.emplace_back(fmt::format("{}", layer), gate.weights[layer].cpu());
   return writeTensorFile(file, tensors, {{kDescription, nlohmann::json{{"model", modelHash}}.dump()}}, task);
 }
 
@@ -146,9 +147,11 @@ Result<ImportanceGate> loadGate(const std::filesystem::path& file, const Decoder
   for (int layer = 0; layer < shape.layers; ++layer) {
     const std::optional<int> rope = decoder.description().layers[static_cast<std::size_t>(layer)].attention.rope;
     const std::int64_t pairs = rope ? decoder.description().ropes[static_cast<std::size_t>(*rope)].rotaryDim / 2 : 0;
-    KVISTA_ASSIGN(at::Tensor weights, reader.read(fmt::format("{}", layer), at::kFloat, {shape.kvHeads, shape.valueHeadDim + shape.headDim - pairs + 3}));
+    KVISTA_ASSIGN(at::Tensor weights,
+                  reader.read(fmt::format("{}", layer), at::kFloat, {shape.kvHeads, shape.valueHeadDim + shape.headDim - pairs + 3}));
     if (!weights.isfinite().all().item<bool>())
-      return fail(ErrorCode::corruptFile, fmt::format("{}: the gate of layer {} holds NaN or infinity.", file.string(), layer), "Make it again.");
+      return fail(ErrorCode::corruptFile, fmt::format("{}: the gate of layer {} holds NaN or infinity.", file.string(), layer),
+                  "Make it again.");
     gate.weights.push_back(std::move(weights));
   }
   return gate;

@@ -33,8 +33,9 @@ Result<Number> numberIn(const std::string& name, const std::string& value, Numbe
 
 }  // namespace
 
-bool NamedPolicies::goesWithPlans() const {
-  return holder == nullptr || holder->needsPlan || holder->takesPlan || holder->makeLatentCoder != nullptr;
+bool NamedPolicies::goesWith(const CompressionPlan& plan) const {
+  if (holder == nullptr || holder->needsPlan || holder->takesPlan) return true;
+  return holder->notOfLatents.empty() && plan.storage == Storage::lowRank16;
 }
 
 Result<NamedPolicies> policiesNamed(const std::string& name) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/plan/plan.h"
 #include "core/policy/policy.h"
 
 namespace kvista {
@@ -15,7 +16,7 @@ struct NamedPolicies {
   const Policy* chooser = nullptr;
   const Policy* holder = nullptr;
   /// Whether it can keep small what a plan stores. Of the others the holder stores heads as the model makes them.
-  [[nodiscard]] bool goesWithPlans() const;
+  [[nodiscard]] bool goesWith(const CompressionPlan& plan) const;
 };
 /// Of "snapkv", "kivi" or "snapkv+fp8". Errors (invalidArgument): no such policy, two that do not go together.
 Result<NamedPolicies> policiesNamed(const std::string& name);

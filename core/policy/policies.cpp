@@ -43,7 +43,8 @@ Result<const Policy*> findPolicy(std::string_view name) {
   if (found != policies().end()) return &*found;
   std::vector<std::string_view> names;
   for (const Policy& policy : policies()) names.push_back(policy.name);
-  return fail(ErrorCode::invalidArgument, fmt::format("There is no policy \"{}\".", name), fmt::format("Choose one of: {}.", fmt::join(names, ", ")));
+  return fail(ErrorCode::invalidArgument, fmt::format("There is no policy \"{}\".", name),
+              fmt::format("Choose one of: {}.", fmt::join(names, ", ")));
 }
 
 }  // namespace kvista

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -32,6 +32,7 @@ struct PolicyOption {
 };
 
 class PlanTransform;
+struct Group;
 struct PolicyRequest;
 
 /// The options of a policy, checked: each that it has, as asked for or as it stands by itself.
@@ -54,6 +55,10 @@ struct LayerView {
   int layer;
   const LiveLayer& cache;  ///< Its queries are those that were asked for by `queries()`.
   std::int64_t tokens;  ///< Read so far.
+  /// Where `cache` is the latent of a plan's group as one head (HeldLatents): the layer itself, and the group. Of the layer's places those
+  /// of the plan's exact tokens, the first, are missing; positions count from behind them.
+  const LayerView* whole = nullptr;
+  const Group* group = nullptr;
 };
 
 /// Says which tokens matter. One for each batch of sequences, called layer by layer in rising order whenever tokens are to go.
@@ -83,11 +88,16 @@ class TokenScorer {
 /// What a token takes up, bytes, in one head (or all heads, where they can only go together) of the layers that are stored together.
 struct TokenBytes {
   std::int64_t exact = 0;   ///< At 16 bits in each layer.
-  std::int64_t stored = 0;  ///< As the plan or, of its latents, the policy has it; without a plan, the same.
-  std::int64_t fresh = 0;   ///< As the plan has it, whatever the policy does.
+  std::int64_t stored = 0;  ///< As the plan has it; without a plan, the same.
   std::int64_t first = 0;        ///< At 16 bits in those layers that have their own cache:
   std::int64_t exactTokens = 0;  ///< as the plan leaves so many first tokens.
   int layer = 0, unit = 0;       ///< Whose it is; of several layers, the first.
+  std::vector<std::size_t> groups = {};  ///< The plan's groups that hold it, by their place in the plan.
+  /// Of so many tokens, the first ones among them.
+  [[nodiscard]] std::int64_t ofTokens(std::int64_t tokens) const {
+    const std::int64_t exact = std::min(tokens, exactTokens);
+    return exact * first + (tokens - exact) * stored;
+  }
 };
 
 /// Changes how tokens are held. One for each batch of sequences.
@@ -106,12 +116,6 @@ class CacheStorage {
   [[nodiscard]] virtual std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const = 0;
   /// How many of the last tokens' queries it looks at.
   [[nodiscard]] virtual std::int64_t queries() const { return 0; }
-};
-
-/// Another way to hold the 16-bit latents of a plan, token by token.
-struct LatentCoder {
-  std::function<at::Tensor(const at::Tensor& latents)> readBack;  ///< What would be read back of a group's latents [..., r].
-  std::function<std::int64_t(std::int64_t numbers)> bytes;        ///< Of one token's latent, all that reading it back needs counted.
 };
 
 enum class BudgetScope : std::uint8_t {
@@ -136,7 +140,10 @@ struct Policy {
   bool isAlikeInHeads = false;    ///< All heads of a layer keep the same tokens.
 
   // Of policies that change how tokens are held.
+  /// Over a plan, unless it needs or takes plans as such, it is made for each group of 16-bit latents, as for a model of one head that has
+  /// keys or values only, as wide as the group's rank.
   std::unique_ptr<CacheStorage> (*makeStorage)(const PolicySettings& settings, const ModelShape& shape) = nullptr;
+  std::string_view notOfLatents = {};  ///< Why it cannot hold latents, as in "drops channels"; empty where it can.
   /// The option that says how much it keeps, and what it may be by falling bytes: the first that a budget allows is taken where
   /// nothing is said about it.
   std::string_view tuned = {};
@@ -144,8 +151,6 @@ struct Policy {
   bool isTokenwise = true;  ///< A token is held by itself, so that tokens can be chosen too.
   bool needsPlan = false;   ///< It says which tokens a plan stores.
   bool takesPlan = false;   ///< It goes with a plan as well as without one; until it acts tokens are as the plan stores them.
-  /// Over a plan it holds the plan's latents like this; others store heads by themselves and go with no plan.
-  LatentCoder (*makeLatentCoder)(const PolicySettings& settings) = nullptr;
 
   /// All options, those that every policy of its kind has included.
   [[nodiscard]] std::vector<PolicyOption> allOptions() const;

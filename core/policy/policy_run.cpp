@@ -32,29 +32,14 @@ Result<void> checkPlan(const Policy& holder, const PlanTransform* transform) {
     return fail(ErrorCode::invalidArgument,
                 fmt::format("The policy {} says which tokens a plan stores, and there is no plan.", holder.name),
                 "Give a project or an export in place of the model.");
-  if (holder.makeLatentCoder == nullptr)
-    return fail(ErrorCode::invalidArgument, fmt::format("The policy {} stores heads in its own way, and so does the plan.", holder.name),
-                "Give the model as it is, or a policy that holds a plan's latents, such as hadamard.");
+  if (!holder.notOfLatents.empty())
+    return fail(ErrorCode::invalidArgument, fmt::format("The policy {} {}.", holder.name, holder.notOfLatents),
+                "Give the model as it is, or a policy that holds a plan's latents in fewer bits, such as hadamard.");
   if (transform->plan().storage == Storage::lowRank16) return {};
   return fail(ErrorCode::invalidArgument,
               fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.", holder.name),
               "Make the plan by a method that stores 16-bit numbers, such as joint or palu-g.");
 }
-
-/// Of a plan's tokens what LiveCache::beside made of them. What becomes of a token depends on itself alone, so that it is known when it is
-/// read, and held from when the policy acts.
-class HeldLatents final : public CacheStorage {
- public:
-  Result<void> store(const LayerView&, LiveLayer& layer) override {
-    layer.keys = layer.storedKeys;
-    layer.values = layer.storedValues;
-    return {};
-  }
-  [[nodiscard]] std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const override {
-    const std::int64_t exact = std::min(tokens, token.exactTokens);
-    return exact * token.first + (tokens - exact) * token.stored;
-  }
-};
 
 /// A layer with no more of the last tokens' queries than a policy asks for: of two that work together, one may ask for more.
 LiveLayer asked(const LiveLayer& layer, std::int64_t queries) {
@@ -111,22 +96,22 @@ Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* 
   }
   run.hold(settings.holder);
   if (named.chooser == nullptr) KVISTA_CHECK(run.fit(request, tokens));  // otherwise fewer tokens, not fewer bits, make the budget
-  if (run.coder_) {
-    const auto change = [readBack = run.coder_->readBack](std::size_t, const at::Tensor& latents) { return readBack(latents); };
-    run.beside_ = std::make_unique<PlanTransform>(transform->withLatents(change));
-  }
   return run;
 }
 
 void PolicyRun::hold(const PolicySettings& settings) {
   if (holder_ != nullptr && transform_ != nullptr && !holder_->needsPlan && !holder_->takesPlan) {
-    coder_ = holder_->makeLatentCoder(settings);
-    storage_ = std::make_unique<HeldLatents>();
+    if (latents_ == nullptr) {
+      auto latents = std::make_unique<HeldLatents>(*transform_, decoder_->shape());
+      latents_ = latents.get();
+      storage_ = std::move(latents);
+    }
+    latents_->hold(*holder_, settings);
   } else if (holder_ != nullptr) {
     storage_ = holder_->makeStorage(settings, decoder_->shape());
   }
   counted_ = std::make_unique<CacheBytes>(decoder_->description(), transform_ != nullptr ? &transform_->plan() : nullptr, storage_.get(),
-                                          coder_ ? &*coder_ : nullptr, positions_);
+                                          positions_);
 }
 
 Result<void> PolicyRun::fit(const PolicyRequest& request, std::int64_t tokens) {
@@ -152,12 +137,13 @@ Result<void> PolicyRun::fit(const PolicyRequest& request, std::int64_t tokens) {
 LiveCache PolicyRun::makeCache() const {
   LiveCache cache;
   cache.queryWindow = std::max(scorer_ ? scorer_->queries() : 0, storage_ ? storage_->queries() : 0);
-  cache.beside = readsExact() ? transform_ : beside_.get();
+  cache.beside = readsExact() ? transform_ : nullptr;
   return cache;
 }
 
 Result<at::Tensor> PolicyRun::read(const at::Tensor& ids, LiveCache& cache, const Task& task) const {
-  return decoder_->extend(ids, cache, readsExact() ? nullptr : transform_, task);
+  const PlanTransform* through = latents_ != nullptr ? &latents_->recorder() : readsExact() ? nullptr : transform_;
+  return decoder_->extend(ids, cache, through, task);
 }
 
 Result<void> PolicyRun::act(LiveCache& cache, const at::Tensor& ids, const Task& task) {
@@ -193,10 +179,11 @@ Result<std::vector<std::int64_t>> PolicyRun::tokensOfSets(std::int64_t read) con
   }
   const std::int64_t always = std::min(read, sinks_ + window_);
   if (fits < std::max<std::int64_t>(always, 1)) {
-    const std::string exempt = exempt_ > 0 ? fmt::format(", while the first {} of {} layers keep all", exempt_, decoder_->shape().layers) : "";
+    const int layers = decoder_->shape().layers;
+    const std::string exempt = exempt_ > 0 ? fmt::format(", while the first {} of {} layers keep all", exempt_, layers) : "";
     return fail(ErrorCode::invalidArgument,
-                fmt::format("At a share of {} the policy {} can keep {} of {} tokens{}, fewer than the {} first and {} last ones that always "
-                            "stay.",
+                fmt::format("At a share of {} the policy {} can keep {} of {} tokens{}, fewer than the {} first and {} last ones that "
+                            "always stay.",
                             share_, chooser_->name, std::max<std::int64_t>(fits, 0), read, exempt, sinks_, window_),
                 "Allow more, take a longer prompt, or lower its options sinks, window or exempt.");
   }
@@ -315,8 +302,9 @@ at::Tensor PolicyRun::bytes(const LiveCache& cache) const {
     held.push_back(cache.layers[first].positions.ge(0).sum(2) - fresh);  // [b, kvHeads]
     for (int unit = 0; unit < counted_->units(set); ++unit) {
       const TokenBytes& token = counted_->token(set, unit);
-      const std::int64_t exact = readsExact() ? fresh : 0, firsts = std::clamp<std::int64_t>(token.exactTokens - actedAt_, 0, fresh - exact);
-      freshBytes += exact * token.exact + firsts * token.first + (fresh - exact - firsts) * token.fresh;
+      const std::int64_t exact = readsExact() ? fresh : 0;
+      const std::int64_t firsts = std::clamp<std::int64_t>(token.exactTokens - actedAt_, 0, fresh - exact);
+      freshBytes += exact * token.exact + firsts * token.first + (fresh - exact - firsts) * token.stored;
     }
   }
   return bytesOf(held, cache.tokens - fresh) + freshBytes;

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -15,6 +14,7 @@
 #include "core/model/decoder.h"
 #include "core/model/live_cache.h"
 #include "core/policy/cache_bytes.h"
+#include "core/policy/held_latents.h"
 #include "core/policy/policy.h"
 
 namespace kvista {
@@ -63,11 +63,10 @@ class PolicyRun {
   const Policy* chooser_ = nullptr;
   const Policy* holder_ = nullptr;
   const PlanTransform* transform_ = nullptr;
-  std::optional<LatentCoder> coder_;       // of the plan's latents
-  std::unique_ptr<PlanTransform> beside_;  // the plan with its latents so held
   CacheBytes::Positions positions_ = CacheBytes::Positions::none;
   std::unique_ptr<TokenScorer> scorer_;
   std::unique_ptr<CacheStorage> storage_;
+  HeldLatents* latents_ = nullptr;  // that storage, where it holds a plan's latents
   std::unique_ptr<CacheBytes> counted_;
   double share_ = 1;
   std::int64_t sinks_ = 0, window_ = 0, exempt_ = 0;

@@ -9,6 +9,7 @@
 namespace kvista {
 
 at::Tensor quantised(const at::Tensor& x, std::int64_t dimension, std::int64_t bits) {
+  if (x.numel() == 0) return x;
   const at::Tensor wide = x.to(at::kFloat);
   const auto at16 = [](const at::Tensor& numbers) { return numbers.to(at::kHalf).to(at::kFloat); };
   const double levels = static_cast<double>((std::int64_t{1} << bits) - 1);
@@ -18,7 +19,9 @@ at::Tensor quantised(const at::Tensor& x, std::int64_t dimension, std::int64_t b
   return (at::round((wide - lowest) / scale).clamp(0, levels) * scale + lowest).to(x.scalar_type());
 }
 
-at::Tensor replacedWhere(const at::Tensor& where, const at::Tensor& changed, const at::Tensor& x) { return at::where(where.unsqueeze(-1), changed, x); }
+at::Tensor replacedWhere(const at::Tensor& where, const at::Tensor& changed, const at::Tensor& x) {
+  return at::where(where.unsqueeze(-1), changed, x);
+}
 
 at::Tensor isOlder(const LiveLayer& layer, std::int64_t tokens, std::int64_t window) {
   return layer.positions.lt(tokens - window).logical_and(layer.positions.ge(0));

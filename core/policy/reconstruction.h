@@ -24,7 +24,7 @@ Result<void> checkReadAgain(const Decoder& decoder, std::int64_t tokens, std::in
 /// the cache, in parts of `part` tokens that do not see each other, each led in by the 8 tokens before it; the answer is the highest
 /// attention that any of its queries gives, of all query heads of a kv head. A layer each, [b, kvHeads, s], float32. `ids` int64
 /// [b, cache.tokens]. Errors: as checkReadAgain.
-Result<std::vector<at::Tensor>> reconstructionScores(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, std::int64_t part,
-                                                     const Task& task);
+Result<std::vector<at::Tensor>> reconstructionScores(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids,
+                                                     std::int64_t part, const Task& task);
 
 }  // namespace kvista

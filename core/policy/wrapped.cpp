@@ -33,8 +33,9 @@ std::unique_ptr<TokenScorer> wrappedScorer(const PolicySettings& settings) {
   const std::vector<PolicyOption>& options = (*policy)->options;
   const bool wrapsItself = std::ranges::find(options, std::string_view("over"), &PolicyOption::name) != options.end();
   if ((*policy)->makeScorer == nullptr || wrapsItself)
-    return std::make_unique<NoScorer>(Error{ErrorCode::invalidArgument, fmt::format("The policy {} has no scores of its own, so nothing can be built over it.", name), "",
-                                            "Name one that chooses tokens, such as snapkv."});
+    return std::make_unique<NoScorer>(
+        Error{ErrorCode::invalidArgument, fmt::format("The policy {} has no scores of its own, so nothing can be built over it.", name), "",
+              "Name one that chooses tokens, such as snapkv."});
   if (std::ranges::any_of(options, &PolicyOption::isFile))
     return std::make_unique<NoScorer>(Error{ErrorCode::invalidArgument,
                                             fmt::format("The policy {} needs a file, which a policy over it has no option for.", name), "",

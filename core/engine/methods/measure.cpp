@@ -155,7 +155,7 @@ Result<Writing> writingUnderPolicy(const Decoder& decoder, const Tokenizer& toke
   KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(policy.policy));
   const CompressionPlan* plan = inputs.plan ? &*inputs.plan : model.plan ? &*model.plan : nullptr;
   const PlanTransform* stored = transform != nullptr ? transform : model.ownTransform.get();
-  if (stored != nullptr && (!named.goesWithPlans() || std::ranges::all_of(plan->groups, &Group::isUncompressed))) stored = nullptr;
+  if (stored != nullptr && (!named.goesWith(*plan) || std::ranges::all_of(plan->groups, &Group::isUncompressed))) stored = nullptr;
   PolicyRequest known = policy;
   known.model = model.hash;
   KVISTA_ASSIGN(Generation generation, Generation::underPolicy(decoder, tokenizer, stored, std::move(request), known));

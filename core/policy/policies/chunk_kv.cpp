@@ -10,7 +10,8 @@ namespace {
 /// What the tokens of a chunk are worth together, to each of them; the first of every `reuse` layers says it for all of them.
 class Chunks final : public TokenScorer {
  public:
-  Chunks(std::unique_ptr<TokenScorer> inner, std::int64_t size, std::int64_t reuse) : inner_(std::move(inner)), size_(size), reuse_(reuse) {}
+  Chunks(std::unique_ptr<TokenScorer> inner, std::int64_t size, std::int64_t reuse)
+      : inner_(std::move(inner)), size_(size), reuse_(reuse) {}
   [[nodiscard]] std::int64_t queries() const override { return inner_->queries(); }
   [[nodiscard]] bool needsPositions() const override { return true; }  // which chunk a token is of
   Result<void> begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t tokens) override {

@@ -159,8 +159,7 @@ class Merging final : public CacheStorage {
   /// Which group a merge falls to depends on the sequence, what it saves does not: they are counted as if spread
   /// evenly.
   [[nodiscard]] std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const override {
-    const std::int64_t exact = std::min(tokens, token.exactTokens),
-                       own = exact * token.first + (tokens - exact) * token.stored;
+    const std::int64_t own = token.ofTokens(tokens);
     const std::int64_t group = token.layer / together_, sinks = sinksOver(token.exactTokens);
     if (group >= groups_) return own;
     if (token.layer % together_ > 0) {

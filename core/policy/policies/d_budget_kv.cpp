@@ -55,7 +55,8 @@ Policy dBudgetKvPolicy() {
           .source = "Ni et al. 2025, DBudgetKV: Dynamic Budget in KV Cache Compression for Ensuring Optimal Performance",
           .options = {wrappedOption("snapkv"), {"loss", "0.01", "how much of the attention's norm may be lost", 0, 1}},
           .makeScorer = [](const PolicySettings& settings) -> std::unique_ptr<TokenScorer> {
-            return std::make_unique<StoppingRule>(wrappedScorer(settings), settings.number("loss"), settings.count("sinks"), settings.count("window"));
+            return std::make_unique<StoppingRule>(wrappedScorer(settings), settings.number("loss"), settings.count("sinks"),
+                                                  settings.count("window"));
           },
           .sinks = 4,
           .window = 32};

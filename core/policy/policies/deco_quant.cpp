@@ -13,7 +13,7 @@
 namespace kvista {
 namespace {
 
-constexpr std::int64_t kRows = 8;  // of the small factor, at most
+constexpr std::int64_t kRows = 8;     // of the small factor, at most
 constexpr std::int64_t kGroup = 128;  // numbers of the large factor that share a scale
 
 /// A head's channels as `rows` rows.
@@ -42,8 +42,10 @@ class Factored final : public CacheStorage {
     std::int64_t& settled = settled_[view.layer];
     const std::int64_t stored = storedTokens(view.tokens);
     const auto changed = [&](const at::Tensor& x) {
+      if (x.numel() == 0) return x;
       std::vector<at::Tensor> parts = {x.narrow(2, 0, settled)};
-      for (std::int64_t begin = settled; begin < stored; begin += block_) parts.push_back(throughFactors(x.narrow(2, begin, block_), bits_));
+      for (std::int64_t begin = settled; begin < stored; begin += block_)
+        parts.push_back(throughFactors(x.narrow(2, begin, block_), bits_));
       parts.push_back(x.narrow(2, stored, x.size(2) - stored));
       return at::cat(parts, 2);
     };
@@ -54,7 +56,8 @@ class Factored final : public CacheStorage {
   }
   [[nodiscard]] std::int64_t bytes(const TokenBytes& token, std::int64_t tokens) const override {
     const std::int64_t stored = storedTokens(tokens);
-    const auto ofBlock = [&](std::int64_t width) {
+    const auto ofBlock = [&](std::int64_t width) -> std::int64_t {
+      if (width == 0) return 0;
       const std::int64_t rows = rowsOf(width), columns = block_ * width / rows;
       return codeBytes(block_ * width, bits_) + rows * ((columns + kGroup - 1) / kGroup) * kScaleBytes + rows * rows * 2;
     };
@@ -62,7 +65,9 @@ class Factored final : public CacheStorage {
   }
 
  private:
-  [[nodiscard]] std::int64_t storedTokens(std::int64_t tokens) const { return std::max<std::int64_t>(0, tokens - window_) / block_ * block_; }
+  [[nodiscard]] std::int64_t storedTokens(std::int64_t tokens) const {
+    return std::max<std::int64_t>(0, tokens - window_) / block_ * block_;
+  }
 
   std::int64_t bits_, block_, window_;
   ModelShape shape_;

@@ -13,7 +13,8 @@ class Gated final : public TokenScorer {
   explicit Gated(std::string file) : file_(std::move(file)) {}
   Result<void> begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t) override {
     if (file_.empty())
-      return fail(ErrorCode::invalidArgument, "The policy fast-kvzip needs the file of a gate.", "Make one with `kvista gate MODEL --text F -o GATE`, then --policy-option gate=GATE.");
+      return fail(ErrorCode::invalidArgument, "The policy fast-kvzip needs the file of a gate.",
+                  "Make one with `kvista gate MODEL --text F -o GATE`, then --policy-option gate=GATE.");
     KVISTA_ASSIGN(gate_, loadGate(file_, decoder, request.model));
     return {};
   }
@@ -31,7 +32,9 @@ Policy fastKvZipPolicy() {
           .summary = "kvzip's importance, foretold by a gate that `kvista gate` has fitted",
           .source = "Kim et al. 2026, Fast KVzip: Efficient and Accurate LLM Inference with Gated KV Eviction",
           .options = {{.name = "gate", .standard = "", .meaning = "the gate's file", .isWord = true, .isFile = true}},
-          .makeScorer = [](const PolicySettings& settings) -> std::unique_ptr<TokenScorer> { return std::make_unique<Gated>(settings.word("gate")); },
+          .makeScorer = [](const PolicySettings& settings) -> std::unique_ptr<TokenScorer> {
+            return std::make_unique<Gated>(settings.word("gate"));
+          },
           .window = 32,
           .scope = BudgetScope::cache};
 }

@@ -11,8 +11,9 @@ namespace {
 
 constexpr double kLargest = 448;  // of e4m3
 
-/// e4m3 numbers with one 16-bit scale a token of a head or, over a plan, of a group's latent.
+/// e4m3 numbers with one 16-bit scale a head's token.
 at::Tensor eightBits(const at::Tensor& x) {
+  if (x.numel() == 0) return x;
   const at::Tensor wide = x.to(at::kFloat);
   const at::Tensor scale = (wide.abs().amax({-1}, true) / kLargest).to(at::kHalf).to(at::kFloat).clamp_min(6e-8);
   return ((wide / scale).clamp(-kLargest, kLargest).to(at::kFloat8_e4m3fn).to(at::kFloat) * scale).to(x.scalar_type());
@@ -20,7 +21,7 @@ at::Tensor eightBits(const at::Tensor& x) {
 
 class EightBits final : public CacheStorage {
  public:
-  explicit EightBits(const ModelShape& shape) : tokenBytes_(shape.headDim + shape.valueHeadDim + 4) {}
+  explicit EightBits(const ModelShape& shape) : tokenBytes_(shape.headDim + shape.valueHeadDim + sidesOf(shape) * kScaleBytes / 2) {}
   Result<void> store(const LayerView&, LiveLayer& layer) override {
     layer.keys = eightBits(layer.keys);
     layer.values = eightBits(layer.values);
@@ -40,10 +41,6 @@ Policy fp8Policy() {
           .source = "Micikevicius et al. 2022, FP8 Formats for Deep Learning",
           .makeStorage = [](const PolicySettings&, const ModelShape& shape) -> std::unique_ptr<CacheStorage> {
             return std::make_unique<EightBits>(shape);
-          },
-          .makeLatentCoder = [](const PolicySettings&) -> LatentCoder {
-            return {[](const at::Tensor& latents) { return latents.size(-1) == 0 ? latents : eightBits(latents); },
-                    [](std::int64_t numbers) { return numbers == 0 ? 0 : numbers + kScaleBytes / 2; }};
           }};
 }
 

@@ -36,12 +36,10 @@ at::Tensor rotated(const at::Tensor& x) {
 }
 
 /// Codes of the rotated numbers, over which what sticks out is spread.
-at::Tensor rotatedAndQuantised(const at::Tensor& x, std::int64_t bits) {
-  return rotated(quantised(rotated(x.to(at::kFloat)), -1, bits)).to(x.scalar_type());
-}
+at::Tensor rotatedAndQuantised(const at::Tensor& x, std::int64_t bits) { return rotated(quantised(rotated(x), -1, bits)); }
 
-/// As many signs as there are directions, by a fair coin that falls alike each time: directions are ordered by size, and nothing of this
-/// order shall be left in their sums (a randomised Hadamard transform).
+/// As many signs as a latent has directions, by a fair coin that falls alike each time: directions are ordered by size, and nothing of
+/// this order shall be left in their sums (a randomised Hadamard transform).
 at::Tensor coinSigns(std::int64_t count, at::Device device) {
   std::mt19937 coin(1);
   std::vector<float> signs(static_cast<std::size_t>(count));
@@ -49,24 +47,19 @@ at::Tensor coinSigns(std::int64_t count, at::Device device) {
   return at::tensor(signs).to(device);
 }
 
-/// Of a plan's groups: one scale and zero a token and group.
-LatentCoder latentsRotated(const PolicySettings& settings) {
-  const std::int64_t bits = settings.count("bits");
-  return {[bits](const at::Tensor& latents) {
-            if (latents.size(-1) == 0) return latents;
-            const at::Tensor signs = coinSigns(latents.size(-1), latents.device());
-            return (rotatedAndQuantised(latents.to(at::kFloat) * signs, bits) * signs).to(latents.scalar_type());
-          },
-          [bits](std::int64_t numbers) { return numbers == 0 ? 0 : codeBytes(numbers, bits) + kScaleBytes; }};
-}
-
 class Rotated final : public CacheStorage {
  public:
   Rotated(std::int64_t bits, const ModelShape& shape)
-      : bits_(bits), tokenBytes_(codeBytes(shape.headDim, bits) + codeBytes(shape.valueHeadDim, bits) + 2 * kScaleBytes) {}
-  Result<void> store(const LayerView&, LiveLayer& layer) override {
-    layer.keys = rotatedAndQuantised(layer.keys, bits_);
-    layer.values = rotatedAndQuantised(layer.values, bits_);
+      : bits_(bits), tokenBytes_(codeBytes(shape.headDim, bits) + codeBytes(shape.valueHeadDim, bits) + sidesOf(shape) * kScaleBytes) {}
+  Result<void> store(const LayerView& view, LiveLayer& layer) override {
+    const auto through = [&](const at::Tensor& x) {
+      const at::Tensor wide = x.to(at::kFloat);
+      if (view.group == nullptr) return rotatedAndQuantised(wide, bits_).to(x.scalar_type());
+      const at::Tensor signs = coinSigns(x.size(-1), x.device());
+      return (rotatedAndQuantised(wide * signs, bits_) * signs).to(x.scalar_type());
+    };
+    layer.keys = through(layer.keys);
+    layer.values = through(layer.values);
     return {};
   }
   [[nodiscard]] std::int64_t bytes(const TokenBytes&, std::int64_t tokens) const override { return tokens * tokenBytes_; }
@@ -86,8 +79,7 @@ Policy hadamardPolicy() {
             return std::make_unique<Rotated>(settings.count("bits"), shape);
           },
           .tuned = "bits",
-          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; },
-          .makeLatentCoder = latentsRotated};
+          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; }};
 }
 
 }  // namespace kvista

@@ -12,11 +12,15 @@ namespace kvista {
 namespace {
 
 /// Keys per channel in blocks of tokens, values per token in groups of channels; the last tokens stay as they are, and so do keys whose
-/// block is not full yet.
+/// block is not full yet. A plan's latents of keys, or of keys and values, go as keys: their directions are of very different sizes.
 class Blockwise final : public CacheStorage {
  public:
   Blockwise(const PolicySettings& settings, const ModelShape& shape)
-      : bits_(settings.count("bits")), group_(settings.count("group")), window_(settings.count("window")), keyWidth_(shape.headDim), valueWidth_(shape.valueHeadDim) {}
+      : bits_(settings.count("bits")),
+        group_(settings.count("group")),
+        window_(settings.count("window")),
+        keyWidth_(shape.headDim),
+        valueWidth_(shape.valueHeadDim) {}
 
   Result<void> store(const LayerView& view, LiveLayer& layer) override {
     Settled& settled = settled_[view.layer];
@@ -25,7 +29,9 @@ class Blockwise final : public CacheStorage {
       if (to <= from) return x;
       return at::cat({x.narrow(2, 0, from), change(x.narrow(2, from, to - from)), x.narrow(2, to, x.size(2) - to)}, 2);
     };
-    layer.keys = changed(layer.keys, settled.keys, keys, [&](const at::Tensor& x) { return quantised(x.unflatten(2, {-1, group_}), 3, bits_).flatten(2, 3); });
+    layer.keys = changed(layer.keys, settled.keys, keys, [&](const at::Tensor& x) {
+      return quantised(x.unflatten(2, {-1, group_}), 3, bits_).flatten(2, 3);
+    });
     layer.values = changed(layer.values, settled.values, values, [&](const at::Tensor& x) {
       std::vector<at::Tensor> groups;
       for (const at::Tensor& channels : x.split(group_, 3)) groups.push_back(quantised(channels, 3, bits_));
@@ -35,7 +41,8 @@ class Blockwise final : public CacheStorage {
     return {};
   }
   [[nodiscard]] std::int64_t bytes(const TokenBytes&, std::int64_t tokens) const override {
-    const std::int64_t keys = storedKeys(tokens), values = storedValues(tokens), groups = (valueWidth_ + group_ - 1) / group_;
+    const std::int64_t keys = storedKeys(tokens), values = storedValues(tokens);
+    const std::int64_t groups = (valueWidth_ + group_ - 1) / group_;
     return codeBytes(keys * keyWidth_, bits_) + keys / group_ * keyWidth_ * kScaleBytes + (tokens - keys) * keyWidth_ * 2 +
            values * (codeBytes(valueWidth_, bits_) + groups * kScaleBytes) + (tokens - values) * valueWidth_ * 2;
   }

@@ -11,7 +11,9 @@ class RecentAttention final : public TokenScorer {
  public:
   RecentAttention(std::int64_t queries, std::int64_t reach) : queries_(queries), reach_(reach) {}
   [[nodiscard]] std::int64_t queries() const override { return queries_; }
-  Result<at::Tensor> score(const LayerView& view) override { return pooled(recentAttentionOf(view).sum(2), 2 * reach_ + 1, /*largest=*/true); }
+  Result<at::Tensor> score(const LayerView& view) override {
+    return pooled(recentAttentionOf(view).sum(2), 2 * reach_ + 1, /*largest=*/true);
+  }
 
  private:
   std::int64_t queries_, reach_;

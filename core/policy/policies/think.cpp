@@ -16,7 +16,10 @@ namespace {
 class Channels final : public CacheStorage {
  public:
   Channels(const PolicySettings& settings, const ModelShape& shape)
-      : kept_(std::llround(settings.number("kept") * shape.headDim)), queries_(settings.count("queries")), window_(settings.count("window")), shape_(shape) {}
+      : kept_(std::llround(settings.number("kept") * shape.headDim)),
+        queries_(settings.count("queries")),
+        window_(settings.count("window")),
+        shape_(shape) {}
   [[nodiscard]] std::int64_t queries() const override { return queries_; }
 
   Result<void> store(const LayerView& view, LiveLayer& layer) override {
@@ -31,8 +34,10 @@ class Channels final : public CacheStorage {
     return {};
   }
   [[nodiscard]] std::int64_t bytes(const TokenBytes&, std::int64_t tokens) const override {
+    if (tokens == 0) return 0;
     const std::int64_t recent = std::min(tokens, window_);
-    return 2 * (recent * shape_.headDim + (tokens - recent) * kept_ + tokens * shape_.valueHeadDim) + codeBytes(shape_.headDim, 1);
+    const std::int64_t numbers = recent * shape_.headDim + (tokens - recent) * kept_ + tokens * shape_.valueHeadDim;
+    return 2 * numbers + codeBytes(shape_.headDim, 1);
   }
 
  private:
@@ -53,12 +58,15 @@ Policy thinkPolicy() {
           .makeStorage = [](const PolicySettings& settings, const ModelShape& shape) -> std::unique_ptr<CacheStorage> {
             return std::make_unique<Channels>(settings, shape);
           },
+          .notOfLatents = "drops channels of keys, which of latents is what the ranks of a plan have done",
           .tuned = "kept",
-          .choices = [](const ModelShape& shape) {
-            std::vector<double> all;
-            for (int channels = shape.headDim; channels >= 0; --channels) all.push_back(static_cast<double>(channels) / shape.headDim);
-            return all;
-          }};
+          .choices =
+              [](const ModelShape& shape) {
+                std::vector<double> all;
+                for (int channels = shape.headDim; channels >= 0; --channels)
+                  all.push_back(static_cast<double>(channels) / shape.headDim);
+                return all;
+              }};
 }
 
 }  // namespace kvista

@@ -2,18 +2,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 #include <map>
+#include <set>
+#include <vector>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 
+#include "core/plan/plan.h"
 #include "core/policy/attention_scores.h"
 #include "core/policy/quantise.h"
 
 namespace kvista {
 namespace {
 
-/// What the last queries give a token, divided by how many of them see it.
+/// What the last queries give a token, divided by how many of them see it: [b, heads, s]. Of a latent, the mean over its group's heads.
 at::Tensor normalisedAttention(const LayerView& view) {
-  const at::Tensor attention = recentAttentionOf(view);
+  at::Tensor attention = recentAttentionOf(view.whole != nullptr ? *view.whole : view);
+  if (view.group != nullptr) {
+    std::set<std::int64_t> heads;
+    for (const Slot& slot : view.group->slots)
+      if (slot.layer == view.layer) heads.insert(slot.head);
+    const std::vector<std::int64_t> own(heads.begin(), heads.end());
+    const std::int64_t places = view.cache.places();
+    attention = attention.index_select(1, at::tensor(own, at::kLong).to(attention.device())).mean(1, /*keepdim=*/true);
+    attention = attention.narrow(3, attention.size(3) - places, places);
+  }
   return attention.sum(2) / attention.gt(0).sum(2).clamp_min(1);
 }
 
@@ -21,19 +34,27 @@ at::Tensor normalisedAttention(const LayerView& view) {
 class Salience final : public CacheStorage {
  public:
   Salience(const PolicySettings& settings, const ModelShape& shape)
-      : salient_(settings.number("salient")), high_(settings.count("high")), low_(settings.count("low")), queries_(settings.count("queries")), shape_(shape) {}
+      : salient_(settings.number("salient")),
+        high_(settings.count("high")),
+        low_(settings.count("low")),
+        queries_(settings.count("queries")),
+        shape_(shape) {}
   [[nodiscard]] std::int64_t queries() const override { return queries_; }
 
   Result<void> store(const LayerView& view, LiveLayer& layer) override {
     const at::Tensor isHeld = layer.positions.ge(0);
     const at::Tensor scores = normalisedAttention(view).masked_fill(isHeld.logical_not(), -1);
-    const at::Tensor salient = (isHeld.sum(2, /*keepdim=*/true).to(at::kDouble) * salient_ + 0.5).floor();  // of each head's own tokens
+    const at::Tensor held = isHeld.sum(2, /*keepdim=*/true);  // each head's own tokens
+    const at::Tensor salient = (held.to(at::kDouble) * salient_ + 0.5).floor();
     const at::Tensor isSalient = ranksOf(scores).lt(salient);
     Channels& channels = channels_[view.layer];
     const auto through = [&](const at::Tensor& x, at::Tensor& factors) {
+      if (x.numel() == 0) return x;
       // As they are when it first acts: a factor that changed would change codes that are stored already.
-      if (!factors.defined())
-        factors = x.to(at::kFloat).abs().masked_fill(isHeld.logical_not().unsqueeze(-1), 0).amax({2}, true).sqrt().to(at::kHalf).to(at::kFloat).clamp_min(6e-8);
+      if (!factors.defined()) {
+        const at::Tensor largest = x.to(at::kFloat).abs().masked_fill(isHeld.logical_not().unsqueeze(-1), 0).amax({2}, true);
+        factors = largest.sqrt().to(at::kHalf).to(at::kFloat).clamp_min(6e-8);
+      }
       const at::Tensor even = x.to(at::kFloat) / factors;
       return (replacedWhere(isSalient, quantised(even, -1, high_), quantised(even, -1, low_)) * factors).to(x.scalar_type());
     };
@@ -42,9 +63,10 @@ class Salience final : public CacheStorage {
     return {};
   }
   [[nodiscard]] std::int64_t bytes(const TokenBytes&, std::int64_t tokens) const override {
+    if (tokens == 0) return 0;
     const auto codes = [&](std::int64_t bits) { return codeBytes(shape_.headDim, bits) + codeBytes(shape_.valueHeadDim, bits); };
     const std::int64_t salient = salientOf(tokens);
-    return salient * codes(high_) + (tokens - salient) * codes(low_) + tokens * 2 * kScaleBytes + codeBytes(tokens, 1) +
+    return salient * codes(high_) + (tokens - salient) * codes(low_) + tokens * sidesOf(shape_) * kScaleBytes + codeBytes(tokens, 1) +
            2 * (shape_.headDim + shape_.valueHeadDim);
   }
 
@@ -52,7 +74,9 @@ class Salience final : public CacheStorage {
   struct Channels {
     at::Tensor keys, values;
   };
-  [[nodiscard]] std::int64_t salientOf(std::int64_t tokens) const { return static_cast<std::int64_t>(std::floor(salient_ * static_cast<double>(tokens) + 0.5)); }
+  [[nodiscard]] std::int64_t salientOf(std::int64_t tokens) const {
+    return static_cast<std::int64_t>(std::floor(salient_ * static_cast<double>(tokens) + 0.5));
+  }
 
   double salient_;
   std::int64_t high_, low_, queries_;

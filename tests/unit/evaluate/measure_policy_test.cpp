@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/unit/policy/policy_case.h"
 
 namespace kvista::test {
@@ -26,8 +28,9 @@ TEST(MeasurePolicy, WithAllTokensItIsThePerplexityOfThePass) {
 TEST(MeasurePolicy, LosesMoreWithFewerBytesAndCountsThem) {
   const at::Tensor ids = demoWindows(4, 0, kEvaluationText).ids;
   const auto measured = [&](double share, std::int64_t interval) {
-    return valueOf(measurePolicy(demoDecoder(), ids, nullptr,
-                                 {.policy = "streaming-llm", .options = {{"sinks", "0"}}, .share = share, .prompt = 24, .interval = interval}, {}));
+    const std::map<std::string, std::string> options = {{"sinks", "0"}};
+    const PolicyRequest request{.policy = "streaming-llm", .options = options, .share = share, .prompt = 24, .interval = interval};
+    return valueOf(measurePolicy(demoDecoder(), ids, nullptr, request, {}));
   };
   const PolicyMeasurement full = measured(1, 8), half = measured(0.5, 8), tenth = measured(0.1, 8), once = measured(0.5, 0);
   EXPECT_GT(tenth.behindPrompt.meanLoss, half.behindPrompt.meanLoss);
@@ -51,7 +54,9 @@ TEST(MeasurePolicy, WithAllTokensItIsThePlansPerplexity) {
 TEST(MeasurePolicy, QuantisesAPlansLatentsAndGoesWithAChoiceOfTokens) {
   const Planned made = planned("palu-g");
   const at::Tensor ids = demoWindows(2, 0, kEvaluationText).ids;
-  const auto measured = [&](const PolicyRequest& request) { return valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), request, {})); };
+  const auto measured = [&](const PolicyRequest& request) {
+    return valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), request, {}));
+  };
   const PolicyMeasurement plan = measured({.policy = "streaming-llm", .prompt = 32, .interval = 16});
   const PolicyMeasurement eight = measured({.policy = "hadamard", .options = {{"bits", "8"}}, .prompt = 32, .interval = 16});
   const PolicyMeasurement eightFloat = measured({.policy = "fp8", .prompt = 32, .interval = 16});
@@ -63,9 +68,23 @@ TEST(MeasurePolicy, QuantisesAPlansLatentsAndGoesWithAChoiceOfTokens) {
   const PolicyMeasurement fitted = measured({.policy = "hadamard", .share = 0.25, .prompt = 32, .interval = 16});
   EXPECT_LE(fitted.shareAtEnd(), 0.25);
   EXPECT_GT(fitted.shareAtEnd(), 0.1);
-  const PolicyMeasurement both = measured({.policy = "snapkv+hadamard", .options = {{"window", "8"}}, .share = 0.1, .prompt = 32, .interval = 16});
+  const PolicyMeasurement both =
+      measured({.policy = "snapkv+hadamard", .options = {{"window", "8"}}, .share = 0.1, .prompt = 32, .interval = 16});
   EXPECT_LE(both.shareAtEnd(), 0.1);
   EXPECT_GT(both.shareAtEnd(), 0.09);
+}
+
+TEST(MeasurePolicy, CountsLayersOfAChainOnceAndKeepsTheirBudget) {
+  const Planned made = planned("coded-chain");
+  ASSERT_EQ(made.plan.chain, 2);
+  const at::Tensor ids = demoWindows(2, 0, kEvaluationText).ids;
+  const PolicyRequest request{.policy = "kvzip", .options = {{"window", "8"}}, .share = 0.35, .prompt = 32, .interval = 16};
+  const PolicyMeasurement measured = valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), request, {}));
+  const std::int64_t kept = std::llround(measured.tokensKept);
+  EXPECT_EQ(measured.tokensKept, static_cast<double>(kept)) << "the layers keep other tokens than one another";
+  const std::int64_t bytes = fullBytes(made.plan.exactTokens) + (kept - made.plan.exactTokens) * bytesPerToken(made.plan) + 4 * kept;
+  EXPECT_EQ(measured.shareAtEnd(), static_cast<double>(bytes) / static_cast<double>(fullBytes(kWindow)));
+  EXPECT_LE(measured.shareAtEnd(), 0.35);
 }
 
 }  // namespace

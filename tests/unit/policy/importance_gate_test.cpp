@@ -41,7 +41,10 @@ TEST(ImportanceGate, ForetellsScoresAndIsReadBackAsItWasWritten) {
   const ImportanceGate read = valueOf(loadGate(file, shortDecoder(), {}));
   EXPECT_TRUE(loadGate(file, shortDecoder(), "0123456789abcdef"));
   EXPECT_NE(errorOf(loadGate(file, shortDecoder(), "fedcba9876543210")).message.find("is of another model"), std::string::npos);
-  EXPECT_EQ(errorOf(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "fast-kvzip", .options = {{"gate", file.string()}}, .model = "fedcba9876543210"}, 60)).code, ErrorCode::invalidArgument);
+  EXPECT_EQ(errorOf(PolicyRun::begin(shortDecoder(), nullptr,
+                                     {.policy = "fast-kvzip", .options = {{"gate", file.string()}}, .model = "fedcba9876543210"}, 60))
+                .code,
+            ErrorCode::invalidArgument);
   PolicyCase made = PolicyCase::read({.policy = "fast-kvzip", .options = {{"gate", file.string()}, {"window", "5"}}, .share = 0.3});
   const at::Tensor scores = read.score(shortDecoder(), 1, made.cache.layers[1]);
   EXPECT_TRUE(scores.equal(fitted.gate.score(shortDecoder(), 1, made.cache.layers[1])));
@@ -56,14 +59,16 @@ TEST(ImportanceGate, ForetellsScoresAndIsReadBackAsItWasWritten) {
 TEST(TrainPredictor, IsAskedAboutWindowsThatItHasNotSeen) {
   const auto file = std::filesystem::temp_directory_path() / "kvista-train-predictor-test.safetensors";
   const at::Tensor ids = demoWindows(9).ids;
-  const TrainedPredictor trained = valueOf(trainPredictor(PredictorKind::fastKvzip, shortDecoder(), ids, 1e-4, file, "0123456789abcdef", {}));
+  const TrainedPredictor trained =
+      valueOf(trainPredictor(PredictorKind::fastKvzip, shortDecoder(), ids, 1e-4, file, "0123456789abcdef", {}));
   EXPECT_EQ(trained.windows, 8);
   EXPECT_EQ(trained.heldOutWindows, 1);
   const FittedGate same = valueOf(fitGate(shortDecoder(), ids.narrow(0, 0, 8), ids.narrow(0, 8, 1), 1e-4, {}));
   EXPECT_EQ(trained.correlation, same.correlation);
   EXPECT_TRUE(valueOf(loadGate(file, shortDecoder(), {})).weights[0].equal(same.gate.weights[0]));
   std::filesystem::remove(file);
-  EXPECT_EQ(errorOf(trainPredictor(PredictorKind::fastKvzip, shortDecoder(), ids.narrow(0, 0, 1), 1e-4, file, "", {})).code, ErrorCode::invalidArgument);
+  EXPECT_EQ(errorOf(trainPredictor(PredictorKind::fastKvzip, shortDecoder(), ids.narrow(0, 0, 1), 1e-4, file, "", {})).code,
+            ErrorCode::invalidArgument);
   EXPECT_FALSE(std::filesystem::exists(file));
 }
 

@@ -18,11 +18,13 @@ TEST(PolicyText, SaysARequestAndIsReadBack) {
 }
 
 TEST(PolicyText, MistakesAreNamed) {
-  for (const auto& [text, words] : {std::pair{"", "No policy was named"}, std::pair{"best", "no policy \"best\""}, std::pair{"snapkv often", "\"often\" stands behind"},
-                                    std::pair{"snapkv =3", "\"=3\" stands behind"}, std::pair{"snapkv share=0", "The share of a policy is \"0\""},
-                                    std::pair{"snapkv share=1.5", "\"1.5\""}, std::pair{"snapkv share=nan", "\"nan\""}, std::pair{"snapkv interval=-1", "The interval of a policy is \"-1\""},
-                                    std::pair{"snapkv size=3", "no option \"size\""}, std::pair{"snapkv window=x", "The option window"},
-                                    std::pair{"snapkv+l2-norm", "do not go together"}, std::pair{"snapkv+kivi", "cannot take some out"}}) {
+  for (const auto& [text, words] :
+       {std::pair{"", "No policy was named"}, std::pair{"best", "no policy \"best\""}, std::pair{"snapkv often", "\"often\" stands behind"},
+        std::pair{"snapkv =3", "\"=3\" stands behind"}, std::pair{"snapkv share=0", "The share of a policy is \"0\""},
+        std::pair{"snapkv share=1.5", "\"1.5\""}, std::pair{"snapkv share=nan", "\"nan\""},
+        std::pair{"snapkv interval=-1", "The interval of a policy is \"-1\""}, std::pair{"snapkv size=3", "no option \"size\""},
+        std::pair{"snapkv window=x", "The option window"}, std::pair{"snapkv+l2-norm", "do not go together"},
+        std::pair{"snapkv+kivi", "cannot take some out"}}) {
     const auto read = policyFromText(text);
     ASSERT_FALSE(read) << text;
     EXPECT_EQ(read.error().code, ErrorCode::invalidArgument);
@@ -30,12 +32,17 @@ TEST(PolicyText, MistakesAreNamed) {
   }
 }
 
-TEST(NamedPolicies, HoldersOfWholeHeadsDoNotGoWithPlans) {
-  EXPECT_TRUE(policiesNamed("snapkv")->goesWithPlans());
-  EXPECT_TRUE(policiesNamed("cskv")->goesWithPlans());
-  EXPECT_TRUE(policiesNamed("snapkv+hadamard")->goesWithPlans());
-  EXPECT_FALSE(policiesNamed("kivi")->goesWithPlans());
-  EXPECT_FALSE(policiesNamed("snapkv+think")->goesWithPlans());
+TEST(NamedPolicies, HoldersGoWithPlansWhoseLatentsTheyCanHold) {
+  CompressionPlan plan, coded;
+  plan.storage = Storage::lowRank16;
+  coded.storage = Storage::coded;
+  for (const char* any : {"snapkv", "cskv"})
+    for (const CompressionPlan& one : {plan, coded}) EXPECT_TRUE(policiesNamed(any)->goesWith(one)) << any;
+  for (const char* latents : {"snapkv+hadamard", "kivi", "zipcache"}) {
+    EXPECT_TRUE(policiesNamed(latents)->goesWith(plan)) << latents;
+    EXPECT_FALSE(policiesNamed(latents)->goesWith(coded)) << latents;
+  }
+  EXPECT_FALSE(policiesNamed("snapkv+think")->goesWith(plan));
 }
 
 }  // namespace

@@ -127,11 +127,14 @@ TEST(PolicyOnPlans, CskvKeepsTheLastTokensExact) {
   PolicyCase both = PolicyCase::read({.policy = "cskv", .options = {{"window", "16"}}}, 60, made.transform.get());
   both.act();
   // Of the first layer, whose input is the same.
-  const auto part = [](const PolicyCase& one, std::int64_t from, std::int64_t count) { return one.cache.layers[0].keys.narrow(2, from, count); };
+  const auto part = [](const PolicyCase& one, std::int64_t from, std::int64_t count) {
+    return one.cache.layers[0].keys.narrow(2, from, count);
+  };
   EXPECT_LT(largestDifference(part(both, 44, 16), part(plain, 44, 16)), 1e-5);
   EXPECT_LT(largestDifference(part(both, 0, 44), part(stored, 0, 44)), 1e-4);
   EXPECT_GT(largestDifference(part(both, 0, 44), part(plain, 0, 44)), 1e-3);
-  EXPECT_EQ(both.run.bytes(both.cache)[0].item<std::int64_t>(), (44 - made.plan.exactTokens) * bytesPerToken(made.plan) + fullBytes(16 + made.plan.exactTokens));
+  EXPECT_EQ(both.run.bytes(both.cache)[0].item<std::int64_t>(),
+            (44 - made.plan.exactTokens) * bytesPerToken(made.plan) + fullBytes(16 + made.plan.exactTokens));
 }
 
 TEST(PolicyRun, ExemptLayersKeepAllWhateverTheRule) {
@@ -149,14 +152,16 @@ TEST(PolicyRun, ExemptLayersKeepAllWhateverTheRule) {
 
 TEST(PolicyRun, EachOfTwoPoliciesSeesTheQueriesThatItAsksFor) {
   // The options `queries` and `window` go to think: snapkv looks at its usual 32 as by itself.
-  PolicyCase joined = PolicyCase::read({.policy = "snapkv+think", .options = {{"queries", "60"}, {"window", "4"}, {"reach", "0"}}, .share = 0.65});
+  PolicyCase joined =
+      PolicyCase::read({.policy = "snapkv+think", .options = {{"queries", "60"}, {"window", "4"}, {"reach", "0"}}, .share = 0.65});
   PolicyCase usual = PolicyCase::read({.policy = "snapkv", .options = {{"reach", "0"}}, .share = 0.65});
   PolicyCase alone = PolicyCase::read({.policy = "snapkv", .options = {{"queries", "60"}, {"reach", "0"}}, .share = 0.65});
   EXPECT_EQ(joined.cache.layers[0].queries.size(2), 60);
   for (PolicyCase* one : {&alone, &joined, &usual}) one->act();
   bool isAlways = true;
   for (int head = 0; head < 8; ++head) {  // of one order by scores the longer list holds the shorter
-    const auto few = heldBy(usual.cache.layers[0], 0, head), many = heldBy(joined.cache.layers[0], 0, head), others = heldBy(alone.cache.layers[0], 0, head);
+    const auto few = heldBy(usual.cache.layers[0], 0, head), many = heldBy(joined.cache.layers[0], 0, head),
+               others = heldBy(alone.cache.layers[0], 0, head);
     ASSERT_LE(few.size(), many.size());
     for (const std::int64_t position : few) EXPECT_TRUE(std::ranges::binary_search(many, position)) << head << ": " << position;
     isAlways = isAlways && few == others;
@@ -168,29 +173,39 @@ TEST(PolicyRun, ChunksAreCountedWithTheirPositionsWhereItActsAgain) {
   PolicyCase made = PolicyCase::read({.policy = "chunkkv", .options = alike(), .share = 0.5, .interval = 16});
   made.act();
   std::int64_t byHand = 0;
-  for (const LiveLayer& layer : made.cache.layers) byHand += static_cast<std::int64_t>(heldBy(layer, 0, 0).size()) * (8 * 2 * (32 + 32) + 4);  // one for all heads
+  for (const LiveLayer& layer : made.cache.layers)
+    byHand += static_cast<std::int64_t>(heldBy(layer, 0, 0).size()) * (8 * 2 * (32 + 32) + 4);  // one for all heads
   EXPECT_EQ(made.run.bytes(made.cache)[0].item<std::int64_t>(), byHand);
   EXPECT_LE(byHand, fullBytes(60) / 2);
 }
 
 TEST(PolicyRun, SaysWhatIsWrong) {
-  const auto message = [](const PolicyRequest& request, std::int64_t tokens = 60) { return errorOf(PolicyRun::begin(shortDecoder(), nullptr, request, tokens)).message; };
+  const auto message = [](const PolicyRequest& request, std::int64_t tokens = 60) {
+    return errorOf(PolicyRun::begin(shortDecoder(), nullptr, request, tokens)).message;
+  };
   EXPECT_EQ(message({.policy = "best"}), "There is no policy \"best\".");
   EXPECT_EQ(message({.policy = "snapkv", .options = {{"size", "3"}}}), "The policy snapkv has no option \"size\".");
   EXPECT_EQ(message({.policy = "snapkv", .options = {{"queries", "many"}}}), "The option queries of the policy snapkv is \"many\".");
   EXPECT_EQ(message({.policy = "hadamard", .options = {{"bits", "2.7"}}}), "The option bits of the policy hadamard is \"2.7\".");
-  EXPECT_EQ(errorOf(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "hadamard", .options = {{"bits", "2.7"}}}, 60)).hint, "It must be a whole number between 1 and 8.");
+  EXPECT_EQ(errorOf(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "hadamard", .options = {{"bits", "2.7"}}}, 60)).hint,
+            "It must be a whole number between 1 and 8.");
   for (const char* option : {"sinks", "window", "exempt"})
-    for (const char* value : {"-1", "1e300", "0.5"}) EXPECT_NE(message({.policy = "snapkv", .options = {{option, value}}}), "") << option << "=" << value;
-  EXPECT_EQ(message({.policy = "chunkkv", .options = {{"over", "fast-kvzip"}}}), "The policy fast-kvzip needs a file, which a policy over it has no option for.");
-  EXPECT_EQ(message({.policy = "dbudgetkv", .options = {{"over", "fp8"}}}), "The policy fp8 has no scores of its own, so nothing can be built over it.");
-  EXPECT_EQ(message({.policy = "kvzip"}, 1785), "To read 1785 tokens again behind themselves, 256 at a time, takes 2049 positions, and the model was made for 2048.");
-  EXPECT_EQ(message({.policy = "kvzip"}, 1900), "To read 1900 tokens again behind themselves, 256 at a time, takes 2164 positions, and the model was made for 2048.");
+    for (const char* value : {"-1", "1e300", "0.5"})
+      EXPECT_NE(message({.policy = "snapkv", .options = {{option, value}}}), "") << option << "=" << value;
+  EXPECT_EQ(message({.policy = "chunkkv", .options = {{"over", "fast-kvzip"}}}),
+            "The policy fast-kvzip needs a file, which a policy over it has no option for.");
+  EXPECT_EQ(message({.policy = "dbudgetkv", .options = {{"over", "fp8"}}}),
+            "The policy fp8 has no scores of its own, so nothing can be built over it.");
+  EXPECT_EQ(message({.policy = "kvzip"}, 1785),
+            "To read 1785 tokens again behind themselves, 256 at a time, takes 2049 positions, and the model was made for 2048.");
+  EXPECT_EQ(message({.policy = "kvzip"}, 1900),
+            "To read 1900 tokens again behind themselves, 256 at a time, takes 2164 positions, and the model was made for 2048.");
   EXPECT_TRUE(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "kvzip"}, 1784));  // 1784 + 256 + 8
   EXPECT_EQ(message({.policy = "snapkv+l2-norm"}), "snapkv and l2-norm do not go together: both choose tokens.");
   EXPECT_EQ(message({.policy = "snapkv+kivi"}), "kivi holds tokens together, of which snapkv cannot take some out.");
   EXPECT_EQ(message({.policy = "cskv"}), "The policy cskv says which tokens a plan stores, and there is no plan.");
-  EXPECT_EQ(message({.policy = "fp8", .share = 0.25}), "The policy fp8 needs 0.5312 of the 16-bit cache for 60 tokens, and 0.25 was allowed.");
+  EXPECT_EQ(message({.policy = "fp8", .share = 0.25}),
+            "The policy fp8 needs 0.5312 of the 16-bit cache for 60 tokens, and 0.25 was allowed.");
   PolicyCase made = PolicyCase::read({.policy = "snapkv", .share = 0.25});
   const auto refused = made.run.act(made.cache, made.ids, {});
   ASSERT_FALSE(refused);

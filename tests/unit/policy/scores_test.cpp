@@ -39,7 +39,9 @@ std::vector<std::vector<double>> attentionByHand(int layer, int head, std::int64
     const at::Tensor query = cache.queries[1][head][cache.queries.size(2) - queries + i].to(at::kDouble);
     std::vector<double> row(kTokens, 0);
     double sum = 0;
-    for (std::int64_t j = 0; j <= place; ++j) sum += row[static_cast<std::size_t>(j)] = std::exp(cache.keys[1][head][j].to(at::kDouble).dot(query).item<double>() / std::sqrt(32.0));
+    for (std::int64_t j = 0; j <= place; ++j)
+      sum += row[static_cast<std::size_t>(j)] =
+          std::exp(cache.keys[1][head][j].to(at::kDouble).dot(query).item<double>() / std::sqrt(32.0));
     for (double& weight : row) weight /= sum;
     rows.push_back(row);
   }
@@ -51,7 +53,8 @@ TEST(Scores, SnapKvIsTheLargestSummedAttentionAround) {
   // Of the case's 32 queries the scorer is given all; read again with 8.
   PolicyCase made = PolicyCase::read({.policy = "snapkv", .options = {{"queries", "8"}}}, kTokens);
   EXPECT_EQ(made.cache.layers[1].queries.size(2), 8);
-  const at::Tensor own = valueOf(scorerOf("snapkv", {{"queries", "8"}, {"reach", "2"}})->score({shortDecoder(), 1, made.cache.layers[1], kTokens}));
+  const at::Tensor own =
+      valueOf(scorerOf("snapkv", {{"queries", "8"}, {"reach", "2"}})->score({shortDecoder(), 1, made.cache.layers[1], kTokens}));
   EXPECT_EQ(scores.sizes(), own.sizes());
   const auto attention = attentionByHand(1, 3, 8);
   for (int j = 0; j < kTokens; ++j) {
@@ -128,7 +131,8 @@ TEST(Scores, ChunksGoWhole) {
   made.act();  // 24 of 60 tokens
   const std::vector<std::int64_t> held = heldBy(made.cache.layers[0], 0, 0);
   ASSERT_EQ(held.size(), 24U);
-  for (std::size_t i = 0; i < held.size(); ++i) EXPECT_EQ(held[i], held[i / 6 * 6] + static_cast<std::int64_t>(i % 6)) << "chunks of 6 in a row";
+  for (std::size_t i = 0; i < held.size(); ++i)
+    EXPECT_EQ(held[i], held[i / 6 * 6] + static_cast<std::int64_t>(i % 6)) << "chunks of 6 in a row";
 }
 
 TEST(Scores, KvZipIsTheHighestAttentionOfASecondReading) {
@@ -147,7 +151,8 @@ TEST(Scores, KvZipIsTheHighestAttentionOfASecondReading) {
 }
 
 TEST(Scores, DBudgetKvKeepsNoMoreThanTheNormNeeds) {
-  PolicyCase made = PolicyCase::read({.policy = "dbudgetkv", .options = {{"over", "l2-norm"}, {"loss", "0.05"}, {"sinks", "1"}, {"window", "2"}}}, kTokens);
+  PolicyCase made = PolicyCase::read(
+      {.policy = "dbudgetkv", .options = {{"over", "l2-norm"}, {"loss", "0.05"}, {"sinks", "1"}, {"window", "2"}}}, kTokens);
   const at::Tensor plain = valueOf(scorerOf("l2-norm")->score(viewOf(0)));
   made.cache.layers[0].queries = viewOf(0).cache.queries.narrow(2, 31, 1);
   made.act();

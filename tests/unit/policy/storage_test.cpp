@@ -83,7 +83,8 @@ TEST(Storage, HadamardSpreadsWhatSticksOut) {
   EXPECT_EQ(held.headBytes(), kTokens * (32 + 32 + 8));
   // One large number among zeros: rotated, all are of one size, and two levels say it.
   const Policy& policy = *valueOf(findPolicy("hadamard"));
-  const auto storage = policy.makeStorage(valueOf(PolicySettings::of("hadamard", policy.allOptions(), {{"bits", "1"}})), shortDecoder().shape());
+  const auto storage =
+      policy.makeStorage(valueOf(PolicySettings::of("hadamard", policy.allOptions(), {{"bits", "1"}})), shortDecoder().shape());
   LiveLayer layer = held.before.cache.layers[0];
   layer.keys = layer.keys * 0;
   layer.keys.select(3, 7).fill_(3);
@@ -109,7 +110,9 @@ TEST(Storage, ZipCacheCountsTheTokensThatAHeadHolds) {
   layer.positions.select(1, 2).narrow(1, 20, 40).fill_(-1);  // head 2 holds 20 of 60 places
   const LiveLayer before = layer;
   const Policy& policy = *valueOf(findPolicy("zipcache"));
-  const auto storage = policy.makeStorage(valueOf(PolicySettings::of("zipcache", policy.allOptions(), {{"salient", "0.25"}, {"high", "8"}, {"low", "1"}})), shortDecoder().shape());
+  const auto storage =
+      policy.makeStorage(valueOf(PolicySettings::of("zipcache", policy.allOptions(), {{"salient", "0.25"}, {"high", "8"}, {"low", "1"}})),
+                         shortDecoder().shape());
   ASSERT_TRUE(storage->store({shortDecoder(), 1, before, kTokens}, layer));
   const at::Tensor errors = (layer.values - before.values).norm(2, {3}) / before.values.norm(2, {3});
   EXPECT_EQ(errors[0][2].narrow(0, 0, 20).lt(0.1).sum().item<std::int64_t>(), 5);
@@ -129,7 +132,9 @@ TEST(Storage, ThinkDropsTheChannelsThatQueriesAskLeastFor) {
   }
   std::ranges::sort(byHand);
   for (int rank = 0; rank < 32; ++rank)
-    EXPECT_EQ(held.is().keys[1][6].narrow(0, 0, 50).select(1, byHand[static_cast<std::size_t>(rank)].second).abs().sum().item<double>() > 0, rank < 8) << rank;
+    EXPECT_EQ(held.is().keys[1][6].narrow(0, 0, 50).select(1, byHand[static_cast<std::size_t>(rank)].second).abs().sum().item<double>() > 0,
+              rank < 8)
+        << rank;
 }
 
 TEST(Storage, DecoQuantIsTheBlockUpToItsLargeFactorsCodes) {
