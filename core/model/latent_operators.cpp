@@ -64,11 +64,11 @@ PackedLatent packedLatent(const RecordLayout& layout, std::int64_t offset) {
 }
 
 /// Rows, or columns, of what rebuilds a latent, times their steps, where its unpacked numbers stand.
-at::Tensor unpackedUp(const at::Tensor& directionsUp, const RebuiltAttention::Codes& codes, const PackedLatent& latent, std::int64_t dimension) {
-  const PartsAsDirections parts = partsAsDirections(codes.layout, directionsUp.device());
+at::Tensor unpackedUp(const at::Tensor& whole, const RebuiltAttention::Codes& codes, const PackedLatent& latent, std::int64_t dimension) {
+  const PartsAsDirections parts = partsAsDirections(codes.layout, whole.device());
   const at::Tensor steps = codes.steps.index_select(0, parts.directions) * parts.factors;
-  const at::Tensor up = (directionsUp.index_select(dimension, parts.directions).to(at::kFloat) * (dimension == 0 ? steps.unsqueeze(1) : steps))
-                            .to(directionsUp.scalar_type());
+  const at::Tensor own = whole.index_select(dimension, parts.directions).to(at::kFloat);
+  const at::Tensor up = (own * (dimension == 0 ? steps.unsqueeze(1) : steps)).to(whole.scalar_type());
   std::vector<std::int64_t> places, sizes = up.sizes().vec();
   for (int run = 0; run < PackedLatent::kRuns; ++run)
     for (int i = 0; i < latent.counts[run]; ++i) places.push_back(latent.unpackedPlace(run, i));

@@ -200,7 +200,10 @@ at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const R
     if (own.empty()) continue;
     const at::Tensor whole = own.size() == 1 ? own.front() : at::cat(own, -1);
     const std::int64_t bytes = layout.runBytes(run);
-    runs.push_back(run == 0 ? at::constant_pad_nd(whole, {0, bytes - whole.size(-1)}, 0) : packCodes(whole, RecordLayout::bits(run), bytes));
+    if (run == 0)
+      runs.push_back(at::constant_pad_nd(whole, {0, bytes - whole.size(-1)}, 0));
+    else
+      runs.push_back(packCodes(whole, RecordLayout::bits(run), bytes));
     taken += bytes;
   }
   if (runs.empty()) {
