@@ -148,7 +148,7 @@ struct Writing {
   bool ended = false;
 };
 
-/// The plan's side, or the original's where the policy stores heads in its own way or nothing is compressed, with a policy.
+/// The plan's side, or the original's where the policy does not go with the plan or nothing is compressed, with a policy.
 Result<Writing> writingUnderPolicy(const Decoder& decoder, const Tokenizer& tokenizer, const Inputs& inputs, const PlanTransform* transform,
                                    const PolicyRequest& policy, GenerationRequest request) {
   const WorkModel& model = *inputs.model;
