@@ -86,7 +86,7 @@ def make_plan(kind, config):
         return Plan([[group(keys + values, [16] * n)] for _ in range(LAYERS)])
     if kind == "separate-16":
         return Plan([[group(keys, [16] * (n // 2)), group(values, [16] * (n - 3))] for _ in range(LAYERS)])
-    mixed = [16] * 3 + [8] * 5 + [6] * 2 + [4] * 5 + [3] * 3 + [2] * 3 + [1] * 2 + [0] * 4
+    mixed = [16] * 3 + [8] * 5 + [6] * 3 + [4] * 4 + [3] * 3 + [2] * 3 + [1] * 2 + [0] * 4
     if kind == "joint-coded":
         return Plan([[group(values + keys[::-1], mixed + [8] * (n - len(mixed)))] for _ in range(LAYERS)], exact_tokens=4)
     if kind == "coded-no-exact":
