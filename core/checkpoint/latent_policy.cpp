@@ -38,9 +38,6 @@ bool isOfOneHead(const Group& group) {
   return std::ranges::all_of(group.slots, [&](const Slot& slot) { return slot.head == group.slots.front().head; });
 }
 
-/// Whether the model code holds latents by it (OF_LATENTS in policy_fields_kvista.py).
-bool isOfLatents(const Policy& holder) { return holder.name == "fp8" || holder.name == "hadamard"; }
-
 bool isUncompressed(const CompressionPlan& plan) { return std::ranges::all_of(plan.groups, &Group::isUncompressed); }
 
 /// Options that name a policy or a file.
@@ -89,9 +86,8 @@ Result<void> checkMerging(const Policy& holder, const PolicySettings& settings, 
 Result<void> checkHolder(const Policy& holder, const PolicySettings& settings, const CompressionPlan& plan, const ModelShape& shape) {
   if (holder.takesPlan) return checkMerging(holder, settings, plan, shape);
   if (holder.needsPlan || isUncompressed(plan)) return {};
-  if (!isOfLatents(holder))
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The model code of an export holds whole heads by {}, and the plan has compressed them.", holder.name),
+  if (!holder.notOfLatents.empty())
+    return fail(ErrorCode::invalidArgument, fmt::format("The policy {} {}.", holder.name, holder.notOfLatents),
                 "Export a plan that leaves heads as they are (`kvista plan --method kqsvd --share 1`), or a policy that only chooses "
                 "tokens.");
   if (plan.storage == Storage::lowRank16) return {};
@@ -154,7 +150,7 @@ nlohmann::json latentPolicy(const PolicyRequest& request, const CompressionPlan&
   }
   if (named.holder != nullptr) {
     json["holder"] = optionsOf(*named.holder, settings.holder);
-    if (isOfLatents(*named.holder) || named.holder->takesPlan) json["holder"]["latents"] = !isUncompressed(plan);
+    if (!named.holder->needsPlan) json["holder"]["latents"] = !isUncompressed(plan);
   }
   return json;
 }

@@ -19,7 +19,7 @@ def code_bytes(numbers, bits):
 
 
 class Coder:
-    """`bytes`: of a token where each is held by itself."""
+    """`bytes`: of a token where each is held by itself; none where its width is 0."""
 
     def encode(self, numbers):
         raise NotImplementedError
@@ -36,23 +36,13 @@ class Coder:
         return self
 
 
-class AsItIs(Coder):
-    bytes = 0  # of no number
-
-    def encode(self, numbers):
-        return (numbers,)
-
-    def decode(self, numbers):
-        return numbers
-
-
 class Float8(Coder):
     """e4m3 numbers with one 16-bit scale a token."""
 
     LARGEST = 448
 
     def __init__(self, width):
-        self.bytes = width + 2
+        self.bytes = width + 2 if width else 0
 
     def encode(self, numbers):
         wide = numbers.float()
@@ -80,7 +70,8 @@ class Rotated(Coder):
     their signs are drawn first."""
 
     def __init__(self, bits, width, signed=False):
-        self.bits, self.width, self.bytes, self.rotations = bits, width, code_bytes(width, bits) + 4, []
+        self.bits, self.width, self.rotations = bits, width, []
+        self.bytes = code_bytes(width, bits) + 4 if width else 0
         self.signs = coin_signs(width) if signed else None
         while (left := width - sum(map(len, self.rotations))) > 0:
             matrix = torch.ones(1, 1)
@@ -140,11 +131,13 @@ class Factors(Coder):
     ROWS, GROUP = 8, 128
 
     def __init__(self, bits, block, width):
-        self.rows, self.block = min(self.ROWS, width & -width), block
+        self.rows, self.block = min(self.ROWS, max(width & -width, 1)), block
         self.columns = width // self.rows
         numbers = block * self.columns
         self.large = OfTokens(bits, self.GROUP, numbers)
-        self.bytes = code_bytes(block * width, bits) + self.rows * -(-numbers // self.GROUP) * 4 + 2 * self.rows**2  # of a block
+        self.bytes = 0
+        if width:  # of a block
+            self.bytes = code_bytes(block * width, bits) + self.rows * -(-numbers // self.GROUP) * 4 + 2 * self.rows**2
 
     def encode(self, numbers):
         blocks = numbers.double().unflatten(2, (-1, self.block)).unflatten(-1, (self.rows, self.columns))

@@ -7,7 +7,7 @@ import copy
 
 import torch
 
-from .coders_kvista import AsItIs, Factors, Float8, OfChannels, OfTokens, Rotated, SalientTokens, SomeChannels, code_bytes
+from .coders_kvista import Factors, Float8, OfChannels, OfTokens, Rotated, SalientTokens, SomeChannels, code_bytes
 from .scorers_kvista import ranks_of
 
 SCALE_BYTES = 4  # a lowest number and a step
@@ -35,7 +35,7 @@ class HeldSide:
     def settle(self, tokens):
         """From now on the first `tokens` tokens are held by the coder, those that are already among them."""
         more = tokens - self.settled
-        if more <= 0:
+        if more <= 0 or self.fresh is None:
             return
         parts = self.coder.encode(self.fresh[:, :, :more])
         if self.stored is not None:
@@ -44,6 +44,8 @@ class HeldSide:
 
     def open(self):
         """All tokens as they are read back, none by the coder."""
+        if self.fresh is None:
+            return
         self.fresh, self.stored, self.settled, self.places = self.read(), None, 0, None
 
     def put_last(self, is_last):
@@ -74,28 +76,42 @@ def taken(part, order):
     return part.gather(2, order.expand(-1, part.shape[1], -1).unsqueeze(-1).expand(-1, -1, -1, part.shape[-1]))
 
 
-class Held:
-    """What is held of a layer in several sides."""
+class HeldHeads:
+    """Keys and values of a layer as the cache has them, or the latent of a group: one head that has keys or values alone (the other
+    width is 0), as many as the group has directions."""
 
     queries = 0  # how many of the last tokens' queries it looks at
     reads_back = False  # all tokens are held anew whenever the policy acts
+    by_blocks = False  # of tokens, from each text's first on
+
+    def __init__(self, described, key_width, value_width):
+        self.described, self.key_width, self.value_width = described, key_width, value_width
+        self.keys, self.values = HeldSide(), HeldSide()
+        self.prepare()
 
     def sides(self):
-        raise NotImplementedError
+        return self.keys, self.values
+
+    def side(self):
+        """Of a latent."""
+        return self.keys if self.key_width else self.values
+
+    def prepare(self):
+        """Makes the coders."""
 
     def settle(self, tokens, view):
         """The policy acts; `tokens`: how many places there are, which `view` (a LayerView) shows."""
         for side in self.sides():
             side.settle(tokens)
 
+    def bytes(self, tokens):
+        """Of one head."""
+        return tokens * (self.keys.coder.bytes + self.values.coder.bytes)
+
     def aside(self):
         """A copy that more can be added to."""
         other = copy.copy(self)
-        for name, value in vars(self).items():
-            if isinstance(value, HeldSide):
-                setattr(other, name, copy.copy(value))
-            elif isinstance(value, list):
-                setattr(other, name, [copy.copy(side) for side in value])
+        other.keys, other.values = copy.copy(self.keys), copy.copy(self.values)
         return other
 
     def tensors(self):
@@ -106,60 +122,83 @@ class Held:
             side.transform(change)
 
 
-class HeldLatents(Held):
-    """16-bit latents of a layer's groups, of `ranks` directions: [batch, 1, tokens, rank] each."""
+class HeldLatents:
+    """16-bit latents of a layer's groups: `groups` as configuration_kvista.py describes them, `units` whose each one is. First tokens that
+    stay exact are none of them."""
 
-    def __init__(self, described, ranks):
-        self.of_groups = [HeldSide(latent_coder(described, rank)) for rank in ranks]
-        self.ranks = ranks
+    def __init__(self, described, groups, exact_tokens, units):
+        self.units, self.exact_tokens, self.length = units, exact_tokens, 0
+        self.of_groups = [latent_held(described, group) for group in groups]
+        self.heads = [sorted({head for _, head in group["slots"]}) for group in groups]
+        self.ranks = [held.key_width + held.value_width for held in self.of_groups]
+        self.queries, self.reads_back = self.of_groups[0].queries, self.of_groups[0].reads_back
+        # Blocks begin behind exact tokens, which are columns of their own where there is no padding.
+        self.skipped = exact_tokens if self.of_groups[0].by_blocks else 0
 
     def sides(self):
-        return self.of_groups
+        return [held.side() for held in self.of_groups]
 
     def append(self, numbers):
-        for side, own in zip(self.of_groups, numbers.split(self.ranks, -1)):
+        begin = min(max(self.skipped - self.length, 0), numbers.shape[1])
+        self.length += numbers.shape[1]
+        for side, own in zip(self.sides(), numbers[:, begin:].split(self.ranks, -1)):
             side.append(own.unsqueeze(1))
 
     def read(self):
-        return torch.cat([side.read().squeeze(1) for side in self.of_groups], -1)
+        numbers = torch.cat([side.read().squeeze(1) for side in self.sides()], -1)
+        return torch.nn.functional.pad(numbers, (0, 0, min(self.skipped, self.length), 0))
 
-    def take(self, order, units):
-        """Leaves the tokens `order` [batch, units, kept]; `units`: whose each group is."""
-        for side, unit in zip(self.of_groups, units):
+    def settle(self, tokens, view):
+        for held, heads, unit in zip(self.of_groups, self.heads, self.units):
+            held.settle(max(tokens - self.skipped, 0), GroupView(view, heads, unit, self.exact_tokens))
+
+    def take(self, order):
+        """Leaves the tokens `order` [batch, units, kept]."""
+        for side, unit in zip(self.sides(), self.units):
             side.take(order[:, unit : unit + 1])
 
+    def aside(self):
+        other = copy.copy(self)
+        other.of_groups = [held.aside() for held in self.of_groups]
+        return other
 
-def latent_coder(described, rank):
-    """For a group's latent. Directions are ordered by size, of which nothing shall be left where they are rotated: hence signs."""
-    if rank == 0:
-        return AsItIs()
-    return Float8(rank) if described["name"] == "fp8" else Rotated(described["bits"], rank, signed=True)
+    def tensors(self):
+        return [tensor for held in self.of_groups for tensor in held.tensors()]
+
+    def transform(self, change):
+        for held in self.of_groups:
+            held.transform(change)
 
 
-class HeldHeads(Held):
-    """Keys and values as the cache has them."""
+def latent_held(described, group):
+    """How the latent of a group is held: as keys where it has keys."""
+    rank = sum(count for _, count in group["runs"])
+    has_keys = any(side == "key" for side, _ in group["slots"])
+    kind = HOLDERS[described["name"]] if rank else PlainHeads
+    return kind({**described, "signed": True}, *((rank, 0) if has_keys else (0, rank)))
 
-    def __init__(self, described, key_width, value_width):
-        self.described, self.key_width, self.value_width = described, key_width, value_width
-        self.keys, self.values = HeldSide(), HeldSide()
-        self.prepare()
 
-    def sides(self):
-        return self.keys, self.values
+class GroupView:
+    """What a group of latents sees of a layer: `index` [batch, 1, places], -1 also where tokens stay exact."""
 
-    def prepare(self):
-        """Makes the coders."""
+    def __init__(self, view, heads, unit, exact_tokens):
+        self.whole, self.heads, self.read = view, heads, view.read
+        index = view.index[:, unit : unit + 1]
+        self.is_padded, self.index = view.is_padded, index.masked_fill(index < exact_tokens, -1)
 
-    def bytes(self, tokens):
-        """Of one head."""
-        return tokens * (self.keys.coder.bytes + self.values.coder.bytes)
+    def recent_attention(self, asked):
+        """The mean over the heads of the group."""
+        return self.whole.recent_attention(asked)[:, self.heads].mean(1, keepdim=True)
 
 
 class PlainHeads(HeldHeads):
-    """commonkv: what is not shared, as it is."""
+    """As they are: what commonkv does not share, and latents without directions."""
 
     def settle(self, tokens, view):
         pass
+
+    def bytes(self, tokens):
+        return 2 * tokens * (self.key_width + self.value_width)
 
 
 class Float8Heads(HeldHeads):
@@ -169,16 +208,19 @@ class Float8Heads(HeldHeads):
 
 class RotatedHeads(HeldHeads):
     def prepare(self):
-        bits = self.described["bits"]
-        self.keys.coder, self.values.coder = Rotated(bits, self.key_width), Rotated(bits, self.value_width)
+        self.keys.coder, self.values.coder = (
+            Rotated(self.described["bits"], width, self.described.get("signed", False)) for width in (self.key_width, self.value_width)
+        )
 
 
 def check_no_padding(view, name):
-    if (view.index < 0).any():
+    if view.is_padded:
         raise ValueError(f"The policy {name} holds tokens in blocks from each text's first on; give texts of one length, or one by one.")
 
 
 class KiviHeads(HeldHeads):
+    by_blocks = True
+
     def prepare(self):
         self.bits, self.group, self.window = (self.described[name] for name in ("bits", "group", "window"))
         self.keys.coder = OfChannels(self.bits, self.group)
@@ -203,6 +245,8 @@ class KiviHeads(HeldHeads):
 
 class FactoredHeads(HeldHeads):
     """decoquant."""
+
+    by_blocks = True
 
     def prepare(self):
         bits, self.block, self.window = (self.described[name] for name in ("bits", "block", "window"))
@@ -265,6 +309,8 @@ class SalientHeads(HeldHeads):
         ranks = ranks_of(scores.masked_fill(~is_held, -1))
         is_salient = ranks < torch.floor(is_held.sum(-1, keepdim=True).double() * self.salient + 0.5)
         for side, width in zip(self.sides(), (self.key_width, self.value_width)):
+            if not width:
+                continue
             if side.coder is None:  # as they are when it first acts: other factors would change codes that are stored already
                 largest = side.fresh.float().abs().masked_fill(~is_held.unsqueeze(-1), 0).amax(2, keepdim=True)
                 side.coder = SalientTokens(largest.sqrt().half(), *self.bits, width)
@@ -274,7 +320,8 @@ class SalientHeads(HeldHeads):
     def bytes(self, tokens):
         salient = int(self.salient * tokens + 0.5)
         high, low = (code_bytes(self.key_width, bits) + code_bytes(self.value_width, bits) for bits in self.bits)
-        scales = tokens * 2 * SCALE_BYTES + 2 * (self.key_width + self.value_width)
+        sides = sum(width > 0 for width in (self.key_width, self.value_width))
+        scales = tokens * sides * SCALE_BYTES + 2 * (self.key_width + self.value_width)
         return salient * high + (tokens - salient) * low + scales + code_bytes(tokens, 1)
 
 

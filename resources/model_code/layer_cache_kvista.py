@@ -206,7 +206,7 @@ class PlacedLayer(LayerCache):
             return
         units, *sizes = zip(*groups)
         if self.latents is not None:
-            self.latents.take(order, units)
+            self.latents.take(order)
         for name, parts in zip(("numbers", "packed"), sizes):
             if (records := getattr(self, name)) is None:
                 continue

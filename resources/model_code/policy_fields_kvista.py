@@ -28,7 +28,7 @@ HOLDERS = {
     "cskv": {"window": (0, 65536)},
     "commonkv": {"merged": SHARE, "layers": (2, 1024), "sinks": (0, 65536), "window": (0, 65536)},
 }
-OF_LATENTS, TOGETHER = ("fp8", "hadamard", "commonkv"), ("kivi", "decoquant", "commonkv")
+OF_HEADS, TOGETHER = ("think", "cskv"), ("kivi", "decoquant", "commonkv")
 
 
 def wrong(field, found, wanted):
@@ -87,8 +87,8 @@ def check_policy(policy, layers):
 
 def check_holder(holder, chooser, groups):
     name, latents = holder["name"], holder.get("latents", False)
-    if not isinstance(latents, bool) or (latents and name not in OF_LATENTS):
-        raise wrong(".holder.latents", latents, "true or false, and true only of " + " and ".join(OF_LATENTS))
+    if not isinstance(latents, bool) or (latents and name in OF_HEADS):
+        raise wrong(".holder.latents", latents, "true or false, and false of " + " and ".join(OF_HEADS))
     what = None
     if chooser is not None and name in TOGETHER:
         what = f"holds tokens together, of which {chooser['name']} cannot take some out"

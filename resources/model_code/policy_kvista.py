@@ -11,7 +11,7 @@ changed in them: help page Policies.
 import torch
 
 from .codes_kvista import record_bytes
-from .held_kvista import HOLDERS, HeldLatents, latent_coder
+from .held_kvista import HOLDERS, HeldLatents, latent_held
 from .merged_kvista import Merging
 from .scorers_kvista import LayerView, ranks_of, scorer_of
 
@@ -32,16 +32,23 @@ class Budget:
         self.units = self.heads if alone or self.holder is not None else 1
         self.exact = 2 * sum(widths) * self.heads // self.units
         self.full_token = 2 * sum(widths) * self.heads * config.num_hidden_layers
-        self.stored, self.has_positions = [], []
+        self.stored, self.latents, self.has_positions = [], [], []  # of each layer and unit
         for number, layer in enumerate(own["layers"]):
-            stored = [0] * self.units
+            stored, latents = [0] * self.units, [[] for _ in range(self.units)]
             for group in layer["groups"]:
-                unit = group["slots"][0][1] if self.units > 1 else 0
-                stored[unit] += policy.record_bytes(group["runs"])
+                unit = self.unit_of(group)
+                if policy.holds_latents:
+                    latents[unit].append(latent_held(policy.holder, group))
+                else:
+                    stored[unit] += record_bytes(group["runs"])
+            self.latents.append(latents)
             attention = config.block_of(number)["attention"]
             turns = own["key_position"] == "before_rope" and "rope" in attention and self.holder is None
             self.stored.append(stored)
             self.has_positions.append(turns or "linear_biases" in attention or "window" in attention)
+
+    def unit_of(self, group):
+        return group["slots"][0][1] if self.units > 1 else 0
 
     def of_unit(self, layer, unit, held, read):
         counted = self.has_positions[layer] or self.counts == "unit" or (self.counts == "layer" and unit == 0)
@@ -49,7 +56,8 @@ class Budget:
         if self.holder is not None:
             return positions + self.holder.bytes(held)
         exact = min(held, self.exact_tokens)
-        return positions + exact * self.exact + (held - exact) * self.stored[layer][unit]
+        latents = sum(latent.bytes(held - exact) for latent in self.latents[layer][unit])
+        return positions + exact * self.exact + latents + (held - exact) * self.stored[layer][unit]
 
     def of_layer(self, layer, held, read):
         return sum(self.of_unit(layer, unit, held, read) for unit in range(self.units))
@@ -77,7 +85,7 @@ class Policy:
             exact = config.kvista["exact_tokens"] if self.heads() is None else 0
             self.sinks, self.window, self.exempt = max(chooser["sinks"], exact), chooser["window"], chooser["exempt"]
         self.reads_again = self.scorer is not None and self.scorer.reads_again
-        self.queries = max((part.queries for part in (self.scorer, self.heads()) if part is not None), default=0)
+        self.queries = max((part.queries for part in (self.scorer, self.heads(), self.latents(0)) if part is not None), default=0)
 
     def heads(self):
         """How a layer's keys and values are held, or None where they are as the plan has them, or its latents as the policy has these."""
@@ -88,12 +96,11 @@ class Policy:
 
     def latents(self, layer):
         """How a layer's 16-bit latents are held, or None."""
-        ranks = [sum(count for _, count in group["runs"]) for group in self.config.kvista["layers"][layer]["groups"]]
-        return HeldLatents(self.holder, ranks) if self.holds_latents else None
-
-    def record_bytes(self, runs):
-        """Of a group's latent, as it is held once the policy has acted."""
-        return latent_coder(self.holder, sum(count for _, count in runs)).bytes if self.holds_latents else record_bytes(runs)
+        if not self.holds_latents:
+            return None
+        own = self.config.kvista
+        groups = own["layers"][layer]["groups"]
+        return HeldLatents(self.holder, groups, own["exact_tokens"], [self.budget.unit_of(group) for group in groups])
 
     def tensors(self):
         return ([] if self.ids is None else [self.ids]) + ([] if self.merging is None else self.merging.tensors())

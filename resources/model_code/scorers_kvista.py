@@ -17,8 +17,8 @@ class LayerView:
     def __init__(self, layer, entry, angles, index, mask):
         self.attention, self.window, self.entry = layer.self_attn, layer.window, entry
         self._angles, self.index, _ = entry.placed(angles, index, None)
-        self.is_held, self.read = self.index >= 0, (index >= 0).sum(-1)[:, None, None]
-        self._whole, self._mask = index, mask
+        self.is_held, self.is_padded, self.read = self.index >= 0, bool((index < 0).any()), (index >= 0).sum(-1)[:, None, None]
+        self._whole, self._mask, self._recent = index, mask, {}
 
     @cached_property
     def _cached(self):
@@ -61,7 +61,9 @@ class LayerView:
 
     def recent_attention(self, asked):
         """What each of the last queries gives each place, [batch, heads, asked, places], the mean over the query heads of each head."""
-        return self.by_heads(self.attention_weights(asked)).mean(2)
+        if asked not in self._recent:
+            self._recent[asked] = self.by_heads(self.attention_weights(asked)).mean(2)
+        return self._recent[asked]
 
 
 def ranks_of(scores):

@@ -17,6 +17,7 @@ except ImportError:  # before transformers 4.48
 from .blocks_kvista import KVistaNorm
 from .configuration_kvista import KVistaServingConfig
 from .decoder_kvista import KVistaCausalDecoder, KVistaDecoder
+from .policy_fields_kvista import check_policy  # noqa: F401: see modeling_kvista.py
 from .rotation_kvista import rotary_frequencies, rotate
 
 
