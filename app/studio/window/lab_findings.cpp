@@ -4,6 +4,7 @@
 
 #include <QCoreApplication>
 #include <QFileInfo>
+#include <algorithm>
 #include <cmath>
 
 #include "views/number_text.h"
@@ -171,6 +172,10 @@ LabFindings findingsOf(const AgreementRecord& record) {
                            token(each.original), token(each.plan)});
   found.details = {{QStringLiteral("written"), LabText::tr("What both wrote"), std::move(written)},
                    {QStringLiteral("tokens"), LabText::tr("Predictions that differ most"), std::move(tokens)}};
+  if (!record.pairs.empty()) {
+    found.curve = LabCurve{record.written, {}};
+    for (const WrittenRecord& each : record.pairs) found.curve->same.push_back(each.same);
+  }
   return found;
 }
 
@@ -183,6 +188,15 @@ LabFindings findingsOf(const std::vector<PredictorRecord>& records) {
       {LabText::tr("held out")},
       {LabText::tr("Tokens of each")},
       {LabText::tr("Correlation"), LabText::tr("Of what it foretells and what is true, over the tokens of the windows held out")}};
+  const bool hasRecall = std::ranges::any_of(records, [](const PredictorRecord& each) { return each.recall.has_value(); });
+  if (hasRecall) {
+    const QString part = LabText::tr("Part of the attention of the next queries that goes to a quarter of the keys, over the windows held out. %1");
+    const auto column = [&](const QString& name, const QString& which) { found.summary.columns.push_back({name, part.arg(which)}); };
+    column(LabText::tr("Finds, %"), LabText::tr("The keys that it foretells"));
+    column(LabText::tr("all so far"), LabText::tr("Without it: the keys that got most attention so far (H2O)"));
+    column(LabText::tr("last queries"), LabText::tr("Without it: the keys that the last 32 queries looked at most (SnapKV)"));
+    column(LabText::tr("at best"), LabText::tr("The keys that will get most"));
+  }
   for (const PredictorRecord& each : records) {
     const QString policy = QString::fromStdString(nameIn(kPredictorKinds, each.kind));
     found.summary.rows.push_back({file(each.file),
@@ -191,6 +205,10 @@ LabFindings findingsOf(const std::vector<PredictorRecord>& records) {
                                   count(each.heldOutWindows),
                                   count(each.window),
                                   number(each.correlation, decimalText(each.correlation, 3))});
+    if (!hasRecall) continue;
+    const RecallRecord recall = each.recall.value_or(RecallRecord());
+    for (const double part : {recall.predicted, recall.accumulated, recall.recent, recall.best})
+      found.summary.rows.back().push_back(each.recall ? percent(part) : LabCell{});
   }
   return found;
 }

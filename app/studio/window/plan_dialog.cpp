@@ -18,6 +18,7 @@
 #include "app/studio/window/memory_row.h"
 #include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
+#include "core/plan/chaining.h"
 #include "core/plan/grouping.h"
 #include "core/plan/plan_names.h"
 #include "views/target_editor.h"
@@ -85,6 +86,7 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
       damping_(new QDoubleSpinBox(this)),
       eps_(new QDoubleSpinBox(this)),
       groupSize_(new QSpinBox(this)),
+      chain_(new QSpinBox(this)),
       typed_(new QLineEdit(this)),
       summary_(softLabel({}, this)),
       reason_(softLabel({}, this)),
@@ -160,6 +162,12 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   shared->addWidget(sharing_, 1);
   shared->addWidget(changeSharing_);
   form_->addRow(tr("Caches"), shared);
+  chain_->setObjectName(QStringLiteral("chain"));
+  chain_->setRange(0, kMaxChain);
+  chain_->setSpecialValueText(tr("as the method has it"));
+  chain_->setProperty(kTip, tr("So many adjacent layers are coded as what the decoded layer before does not predict: the same bytes lose less, and each layer "
+                               "is read behind the one before. 1: every layer by itself."));
+  form_->addRow(tr("Layers a chain"), chain_);
   sinkFree_ = box(QStringLiteral("sinkFree"), tr("Bases of the tokens beyond the attention sinks"),
                   tr("The first 4 tokens of a window look like no others. Methods with codes keep them exact, and leave them out in any case."), plan.sinkFree);
   centred_ = box(QStringLiteral("centred"), tr("Bases around the mean over tokens"),
@@ -175,14 +183,15 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   start_ = start;
   beginWith(plan);
   for (QComboBox* box : {method_, metric_, grouping_, allocator_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
-  connect(groupSize_, &QSpinBox::valueChanged, this, &PlanDialog::check);
+  for (QSpinBox* box : {groupSize_, chain_}) connect(box, &QSpinBox::valueChanged, this, &PlanDialog::check);
+  connect(method_, &QComboBox::currentIndexChanged, chain_, [this] { chain_->setValue(0); });  // Of another method, its own.
   for (QCheckBox* box : {unwhitened_, compensate_}) connect(box, &QCheckBox::toggled, this, &PlanDialog::check);
   connect(eps_, &QDoubleSpinBox::valueChanged, this, &PlanDialog::check);
   connect(changeSharing_, &QPushButton::clicked, this, &PlanDialog::changeSharing);
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
   // Row after row and from left to right, whatever the order in which they were made.
   std::vector<QWidget*> inOrder = {method_, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, eps_,
-                                   changeSharing_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
+                                   changeSharing_, chain_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
   for (int i = 0; i < buttons->layout()->count(); ++i)  // Which of them is on the left, the desktop says.
     if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);
   for (std::size_t i = 1; i < inOrder.size(); ++i) setTabOrder(inOrder[i - 1], inOrder[i]);
@@ -218,6 +227,7 @@ void PlanDialog::beginWith(const CompressionPlan& plan) {
   damping_->setValue(plan.damping);
   const MethodChoice* own = method();
   if (own == nullptr || own->choice.name != plan.method) return;
+  chain_->setValue(plan.chain);
   if (!own->sharesLayers) sharedFrom_ = plan.sharedFrom;  // Else the method has found it for the target.
   if (plan.metric != own->metric) metric_->setCurrentText(text(nameIn(kMetrics, plan.metric)));
   if (plan.allocator != own->allocator) allocator_->setCurrentText(text(plan.allocator));
@@ -256,12 +266,15 @@ PlanWish PlanDialog::wish() const {
   wish.unwhitened = isChecked(unwhitened_);
   wish.uncalibrated = isChecked(uncalibrated_);
   if (changeSharing_->isEnabled()) wish.sharedFrom = sharedFrom_;
+  if (chain_->isEnabled() && chain_->value() > 0) wish.chain = chain_->value();
   if (hasEps()) {
     wish.eps = eps_->value();
     wish.target = {Target::Kind::share, 1};
   }
   return wish;
 }
+
+bool PlanDialog::chains() const { return chain_->isEnabled() && chain_->value() > 1; }
 
 bool PlanDialog::hasEps() const { return eps_->isEnabled() && eps_->value() > 0; }
 
@@ -299,6 +312,9 @@ void PlanDialog::checkOptions(const MethodChoice& own) {
     return QString();
   };
   const auto unless = [](bool isGood, const QString& reason) { return isGood ? QString() : reason; };
+  allow(chain_, first({ofMethod(std::string(whyNotChained(own.storage, grouping()))),
+                       unless(!groupSize_->isEnabled() || groupSize_->value() == 0, tr("Layers in a chain need all their heads in one latent."))}));
+  const QString ofChain = unless(!chains(), tr("Layers in a chain are neither centred nor compensated, and each has its own cache."));
   allow(unwhitened_, first({ofMethod(own.notUnwhitened),
                             unless(!needsText(nameIn(kMetrics, metric())), tr("The metric %1 needs text.").arg(text(nameIn(kMetrics, metric()))))}));
   const QString ofWeights = unless(!isChecked(unwhitened_), tr("Bases of the weights alone look at no tokens."));
@@ -306,10 +322,10 @@ void PlanDialog::checkOptions(const MethodChoice& own) {
                           unless(own.storage != Storage::plainQuantised, tr("The method %1 has no bases that tokens could be left out of.").arg(name)),
                           unless(own.storage != Storage::coded, tr("The method %1 keeps the first tokens exact, and leaves them out in any case.").arg(name)),
                           ofWeights}));
-  allow(centred_, first({ofMethod(own.notCentred), ofWeights}));
-  allow(compensate_, first({ofMethod(own.notCompensated), ofWeights}));
+  allow(centred_, first({ofMethod(own.notCentred), ofWeights, ofChain}));
+  allow(compensate_, first({ofMethod(own.notCompensated), ofWeights, ofChain}));
   allow(uncalibrated_, ofMethod(own.notUncalibrated));
-  allow(changeSharing_, first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared),
+  allow(changeSharing_, first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared), ofChain,
                                unless(!isChecked(compensate_), tr("Compensated layers each need their own cache."))}));
   const std::string allocator = chosen(allocator_).value_or(own.allocator);
   allow(eps_, unless(allocator == "head-mean", tr("%1 knows no eps; head-mean does.").arg(text(allocator))));

@@ -45,6 +45,8 @@ class PlanDialog final : public QDialog {
   void allow(QWidget* option, const QString& reason);
   void checkOptions(const MethodChoice& own);
   [[nodiscard]] bool hasEps() const;
+  /// Whether more layers than one are asked for in a chain.
+  [[nodiscard]] bool chains() const;
   void changeSharing();
   void showSharing();
   [[nodiscard]] const MethodChoice* method() const;
@@ -56,7 +58,7 @@ class PlanDialog final : public QDialog {
   QFormLayout* form_;
   QComboBox *method_, *metric_, *grouping_, *measure_, *allocator_;
   QDoubleSpinBox *damping_, *eps_;
-  QSpinBox* groupSize_;
+  QSpinBox *groupSize_, *chain_;
   QCheckBox *sinkFree_, *centred_, *compensate_, *unwhitened_, *uncalibrated_;
   QLineEdit* typed_;
   QLabel *summary_, *reason_, *sharing_;

@@ -140,6 +140,21 @@ TEST(LabFindings, SetsAnswersThatDifferApart) {
   EXPECT_EQ(findingsOf(record).details[0].table.columns.front().name, "File") << "once there are several";
 }
 
+TEST(LabFindings, SetsWhatAPredictorFindsBesideWhatNeedsNone) {
+  const PredictorRecord gate{"/x/a.gate", PredictorKind::fastKvzip, 8, 1, 256, 0.5};
+  EXPECT_EQ(findingsOf({gate}).summary.columns.size(), 6U) << "a gate has no recall";
+  PredictorRecord network{"/x/b.attn", PredictorKind::attentionPredictor, 8, 1, 256, 0.625};
+  network.recall = {0.91, 0.875, 0.89, 0.95};
+  const LabTable table = findingsOf({gate, network}).summary;
+  ASSERT_EQ(table.columns.size(), 10U);
+  EXPECT_TRUE(table.columns[7].tip.contains("H2O") && table.columns[8].tip.contains("SnapKV"));
+  EXPECT_EQ(table.rows[0][6].text, "");
+  EXPECT_EQ(table.rows[1][6].text, "91.0");
+  EXPECT_EQ(table.rows[1][7].text, "87.5");
+  EXPECT_EQ(table.rows[1][9].plain, "0.95");
+  for (const auto& row : table.rows) EXPECT_EQ(row.size(), table.columns.size());
+}
+
 TEST(LabFindings, SaysWhereTextsPart) {
   AgreementRecord record{"ab",
                          {"a.txt"},
@@ -165,6 +180,7 @@ TEST(LabFindings, SaysWhereTextsPart) {
   EXPECT_EQ(written[1][0].text, "never");
   EXPECT_EQ(written[1][0].plain, "8");
   EXPECT_EQ(found.details[1].table.rows[0][4].text, "“⏎”");
+  EXPECT_EQ(found.curve, (LabCurve{8, {3, 8}}));
   for (const LabDetails& each : found.details)
     for (const auto& row : each.table.rows) EXPECT_EQ(row.size(), each.table.columns.size());
 }

@@ -12,6 +12,7 @@
 #include <QPushButton>
 #include <QSpinBox>
 #include <QStandardItemModel>
+#include <QTest>
 #include <array>
 #include <cstdlib>
 #include <vector>
@@ -200,6 +201,46 @@ TEST(PlanDialogTest, BeginsWithThePartsThatThePlanHasOfItsOwn) {
   EXPECT_EQ(wish.allocator, "minimax");
   given.grouping = "manual";
   EXPECT_EQ(PlanDialog(catalogue(), given, nullptr).wish().grouping, std::nullopt) << "groups made by hand are no choice";
+}
+
+TEST(PlanDialogTest, LayersAreChainedWhereOneLatentHoldsTheirCodes) {
+  Catalogue all = catalogue();
+  for (const char* name : {"coded-joint", "coded-chain"})
+    all.methods.push_back({{name, "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
+  CompressionPlan given = plan({Target::Kind::share, 0.125});
+  given.method = "coded-chain";
+  given.chain = 8;
+  PlanDialog dialog(all, given, nullptr);
+  dialog.show();
+  auto* chain = dialog.findChild<QSpinBox*>(QStringLiteral("chain"));
+  auto* method = dialog.findChild<QComboBox*>(QStringLiteral("method"));
+  auto* centred = dialog.findChild<QCheckBox*>(QStringLiteral("centred"));
+  EXPECT_EQ(dialog.wish().chain, 8) << "as the plan is";
+  EXPECT_FALSE(centred->isEnabled());
+  EXPECT_TRUE(centred->toolTip().contains(QStringLiteral("in a chain"))) << centred->toolTip().toStdString();
+  const auto type = [&](const char* number) {
+    chain->setFocus();
+    chain->selectAll();
+    QTest::keyClicks(chain, QLatin1String(number));
+  };
+  type("1");
+  EXPECT_EQ(dialog.wish().chain, 1);
+  EXPECT_TRUE(centred->isEnabled());
+  method->setCurrentText(QStringLiteral("coded-joint"));
+  EXPECT_EQ(dialog.wish().chain, std::nullopt) << "of another method, what it has";
+  type("4");
+  EXPECT_EQ(dialog.wish().chain, 4);
+  method->setCurrentText(QStringLiteral("joint"));
+  EXPECT_FALSE(chain->isEnabled());
+  EXPECT_EQ(chain->toolTip(), QStringLiteral("The method joint stores no codes."));
+  method->setCurrentText(QStringLiteral("coded"));
+  EXPECT_EQ(chain->toolTip(), QStringLiteral("The method coded may split a layer's heads, which one latent must hold."));
+  EXPECT_EQ(dialog.wish().chain, std::nullopt);
+  dialog.findChild<QComboBox*>(QStringLiteral("grouping"))->setCurrentText(QStringLiteral("joint"));
+  EXPECT_TRUE(chain->isEnabled());
+  dialog.findChild<QSpinBox*>(QStringLiteral("groupSize"))->setValue(2);
+  EXPECT_FALSE(chain->isEnabled());
+  EXPECT_EQ(chain->toolTip(), QStringLiteral("Layers in a chain need all their heads in one latent."));
 }
 
 TEST(PlanDialogTest, MetricsThatNeedTextAreNotForWeightsAlone) {
