@@ -34,7 +34,9 @@ std::size_t wholeLength(const std::string& text) {
 std::int64_t cacheBytes(const CompressionPlan& plan, const ModelShape& shape, std::int64_t tokens) {
   const std::int64_t exact = std::min<std::int64_t>(plan.exactTokens, tokens);
   const std::int64_t stored = tokens - exact;
-  std::int64_t bytes = exact * shape.cacheBytesPerToken();
+  std::int64_t ownLayers = 0;  // those that read another's cache hold nothing
+  for (int layer = 0; layer < shape.layers; ++layer) ownLayers += readsAnotherLayer(plan, layer) ? 0 : 1;
+  std::int64_t bytes = exact * shape.cacheBytesPerToken() / shape.layers * ownLayers;
   const std::int64_t unfinished = plan.storage == Storage::plainQuantised ? stored % plan.scaleBlock : 0;
   for (const Group& group : plan.groups) {
     const bool waits = unfinished > 0 && group.slots.front().side == Side::key;

@@ -95,8 +95,8 @@ struct TokenBytes {
   std::vector<std::size_t> groups = {};  ///< The plan's groups that hold it, by their place in the plan.
   /// Of so many tokens, the first ones among them.
   [[nodiscard]] std::int64_t ofTokens(std::int64_t tokens) const {
-    const std::int64_t exact = std::min(tokens, exactTokens);
-    return exact * first + (tokens - exact) * stored;
+    const std::int64_t leading = std::min(tokens, exactTokens);
+    return leading * first + (tokens - leading) * stored;
   }
 };
 

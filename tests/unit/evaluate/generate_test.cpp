@@ -143,6 +143,10 @@ TEST(CacheBytes, CountsExactTokensAndUnfinishedBlocks) {
   EXPECT_EQ(cacheBytes(coded, shape, 0), 0);
   EXPECT_EQ(cacheBytes(coded, shape, 3), 3 * 32);
   EXPECT_EQ(cacheBytes(coded, shape, 10), 4 * 32 + 6 * 8);
+  ModelShape two = shape;  // the second layer reads the first one's cache
+  two.layers = 2;
+  coded.sharedFrom = {0, 0};
+  EXPECT_EQ(cacheBytes(coded, two, 10), 4 * 32 + 6 * 8);
 
   CompressionPlan plain;
   plain.storage = Storage::plainQuantised;
