@@ -163,15 +163,6 @@ TEST_F(LabMethods, TrainsAPredictorAndSaysHowWellItHolds) {
   const FittedGate same = valueOf(fitGate(demoDecoder(), ids.narrow(0, 0, 4), ids.narrow(0, 4, 1), 1e-4, {}));
   EXPECT_NEAR(record.correlation, same.correlation, 1e-6);
   EXPECT_TRUE(loadGate(file, demoDecoder(), {}));
-  EXPECT_FALSE(record.recall) << "a gate looks at no history";
-  const json longer = toJson(TextSelection{{kCalibrationText}, 192, 2, 0, {}, false});
-  const auto network = recordOf<PredictorRecord>(client_->call(
-      "trainPredictor",
-      {{"model", kModel}, {"text", longer}, {"output", (folder / "demo.attention").string()}, {"kind", "attention-predictor"}}));
-  ASSERT_TRUE(network.recall);
-  EXPECT_GT(network.recall->accumulated, 0.25) << "a quarter of the keys";
-  for (const double part : {network.recall->predicted, network.recall->accumulated, network.recall->recent})
-    EXPECT_LE(part, network.recall->best);
   const auto refused = [&](json params) { return errorOf(client_->call("trainPredictor", std::move(params))).message; };
   EXPECT_THAT(refused({{"model", kModel}, {"text", selection(5)}, {"output", file}, {"kind", "oracle"}}),
               HasSubstr("it must be one of fast-kvzip"));
