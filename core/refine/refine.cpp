@@ -24,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kLooksAtHeldOut = 12;  ///< Over the whole run.
-constexpr int kPatience = 4;         ///< Looks without anything better, after which there is no more to come; in the first half the rate is too high to tell.
+constexpr int kPatience = 4;  ///< Looks in the second half without anything better, after which there is no more to come; before, the rate is too high to tell.
 constexpr double kSmallestPart = 0.25;  ///< Of a group's rank, where ranks are drawn.
 
 /// Some of the windows of one step: all of them in an order of its own a round, so that a step depends on the seed and its number.
@@ -112,6 +112,10 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
   const auto start = Clock::now();
   const double secondsBefore = state.seconds;
   auto lastSave = start;
+  std::string ended = "all steps are done";
+  const auto gone = [&] {
+    return request.minutes ? state.seconds / (60 * *request.minutes) : static_cast<double>(state.steps) / request.steps;
+  };
   const int lookEvery = std::max(1, request.steps / kLooksAtHeldOut);
   const auto look = [&]() -> Result<std::optional<double>> {
     KVISTA_ASSIGN(const double loss, heldOutDivergence(decoder, plan, trained.factors(), heldOut, request.windowsPerStep, task, processes));
@@ -121,16 +125,12 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
       state.bestStep = state.steps;
       state.best = trained.detached();
       state.looksSinceBest = 0;
-    } else if (state.steps > 0) {
+    } else if (gone() > 0.5) {
       ++state.looksSinceBest;
     }
     return loss;
   };
 
-  std::string ended = "all steps are done";
-  const auto gone = [&] {
-    return request.minutes ? state.seconds / (60 * *request.minutes) : static_cast<double>(state.steps) / request.steps;
-  };
   std::optional<double> last;
   const auto run = [&]() -> Result<void> {
     while (gone() < 1) {
@@ -144,7 +144,7 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
       RefinePoint point;
       if (state.steps % lookEvery == 0) {
         KVISTA_ASSIGN(point.heldOut, look());
-        if (state.looksSinceBest >= kPatience && gone() > 0.5) {
+        if (state.looksSinceBest >= kPatience) {
           ended = fmt::format("the held-out windows got no better for {} steps", state.looksSinceBest * lookEvery);
           break;
         }
