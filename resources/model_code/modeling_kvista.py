@@ -41,7 +41,7 @@ class KVistaLatentModel:
         super()._init_weights(module)
         if isinstance(module, KVistaGroup) and module.steps is not None:
             nn.init.ones_(module.steps)
-        if isinstance(module, tuple(FORETELLERS.values())):  # no policy shall foretell by what was not loaded
+        if isinstance(module, (nn.ParameterList, nn.Conv2d, *FORETELLERS.values())):  # no policy shall foretell by what was not loaded
             for part in module.parameters():
                 nn.init.constant_(part, torch.nan)
 

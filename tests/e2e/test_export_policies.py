@@ -227,6 +227,16 @@ def test_what_a_policy_foretells_by_is_in_the_export(projects, predictors, ids, 
         opened()
 
 
+def test_a_predictor_that_misses_a_tensor_foretells_nothing(projects, predictors, ids, tmp_path):
+    folder = tmp_path / "small"
+    run("export", projects["joint"], "-o", folder, "--policy", f"attention-predictor share=.3 window=4 gate={predictors['attention-predictor']}")
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.foreteller.second.weight"]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="missing, or hold NaN"):
+        AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)(ids[:1, :32])
+
+
 def test_wrong_fields_of_a_recorded_policy_are_named(projects, tmp_path):
     folder = tmp_path / "small"
     run("export", projects["joint"], "-o", folder, "--policy", "dbudgetkv+fp8 share=.3 loss=.1")
