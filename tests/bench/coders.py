@@ -176,6 +176,97 @@ def two_steps(bases, widths):
     return fixed(bases, widths, decode)
 
 
+def by_importance(bases, steps, budget):
+    """A token of more loss at stake, one in four of the samples, gets half as many bits again, the others as many less: one more bit a token and layer."""
+    few, many = (allocated([basis.distortions for basis in bases], budget * part - len(bases), steps) for part in (5 / 6, 3 / 2))
+    bounds = [basis.latents.square().sum(-1).quantile(0.75) for basis in bases]
+
+    def change(layer, y):
+        basis = bases[layer]
+        z = y @ basis.down.T
+        wide = z.square().sum(-1, keepdim=True) > bounds[layer]
+        return exact_first(torch.where(wide, basis.decoded(z, many[layer]), basis.decoded(z, few[layer])) @ basis.up.T, y)
+    return change
+
+
+# Of each of 8 states: what two of the four subsets lead to (Ungerboeck's trellis as in trellis coded quantisation: Marcellin and Fischer, 1990).
+TRELLIS = (((0, 0), (2, 1)), ((1, 2), (3, 3)), ((2, 4), (0, 5)), ((3, 6), (1, 7)), ((2, 0), (0, 1)), ((3, 2), (1, 3)), ((0, 4), (2, 5)), ((1, 6), (3, 7)))
+
+
+def through_trellis(z, bits, step):
+    """Directions [..., n] one after the other, twice as many levels as `bits` say; the path decides which half of them counts."""
+    rows, half = z.flatten(0, -2), 2 ** bits
+    cost = torch.full((len(rows), 8), math.inf, device=z.device)
+    cost[:, 0] = 0
+    levels, came = [], []
+    for direction in range(rows.shape[1]):
+        x = rows[:, direction, None] / step[direction]
+        # Of each subset the nearest of its levels, which are 4 steps apart: number 4 k + subset, half of them below 0.
+        subset = torch.arange(4, device=z.device)
+        k = torch.clamp(torch.round((x + half - 0.5 - subset) / 4), 0, half // 2 - 1)
+        level = 4 * k + subset - half + 0.5
+        error = ((level - x) * step[direction]).square()
+        least, chosen, origin = torch.full_like(cost, math.inf), torch.zeros_like(cost), torch.zeros_like(cost, dtype=torch.long)
+        for state, ways in enumerate(TRELLIS):
+            for of, to in ways:
+                total = cost[:, state] + error[:, of]
+                better = total < least[:, to]
+                least[:, to] = torch.where(better, total, least[:, to])
+                chosen[:, to] = torch.where(better, level[:, of], chosen[:, to])
+                origin[:, to] = torch.where(better, state, origin[:, to])
+        cost = least
+        levels.append(chosen)
+        came.append(origin.to(torch.uint8))
+    state, result = cost.argmin(1, keepdim=True), torch.empty_like(rows)
+    for direction in reversed(range(rows.shape[1])):
+        result[:, direction] = levels[direction].gather(1, state)[:, 0] * step[direction]
+        state = came[direction].long().gather(1, state)
+    return result.view(z.shape)
+
+
+def lattice(size, even_halves):
+    """The 256 points of least length of D_size (whole numbers of an even sum), or of E8, which has those shifted by halves too."""
+    points = torch.cartesian_prod(*[torch.arange(-2, 3) if size == 4 else torch.arange(-1, 2)] * size).float()
+    points = points[points.sum(1) % 2 == 0]
+    if even_halves:
+        halves = torch.cartesian_prod(*[torch.tensor([-0.5, 0.5])] * size)
+        points = torch.cat([points, halves[halves.sum(1) % 2 == 0]])
+    return points[points.square().sum(1).argsort(stable=True)[:256]]
+
+
+def through_lattice(z, bits, step):
+    """E8 at 1 bit a direction, D4 at 2, by so many neighbours; those that are left over have steps of their own."""
+    size = 8 // bits
+    points = lattice(size, bits == 1).to(z.device)
+    whole = z.shape[-1] // size * size
+    x = (z[..., :whole] / step[:whole]).unflatten(-1, (-1, size)).flatten(0, -2)
+    nearest = torch.cat([points[(part @ points.T * 2 - points.square().sum(1)).argmax(1)] for part in x.split(1 << 17)]) if len(x) else x
+    return torch.cat([nearest.view(*z.shape[:-1], whole) * step[:whole], quantised(z[..., whole:], bits, step[whole:])], -1)
+
+
+def coded_together(bases, widths, through, first, most):
+    """Directions of one width of at most `most` bits are coded together; one factor for all their steps is fitted to samples."""
+    steps = []
+    for basis, own in zip(bases, widths):
+        fitted = {}
+        for bits in range(1, most + 1):
+            chosen = (own == bits).nonzero()[:, 0]
+            if len(chosen):
+                z = basis.latents[:, chosen]
+                tried = [z.square().mean(0).sqrt() * first(bits) * factor for factor in (0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.4)]
+                fitted[bits] = min(tried, key=lambda step: (through(z, bits, step) - z).square().sum().item())
+        steps.append(fitted)
+
+    def change(layer, y):
+        basis, own, z = bases[layer], widths[layer], y @ bases[layer].down.T
+        result = basis.decoded(z, torch.where(own > most, own, 0))
+        for bits, step in steps[layer].items():
+            chosen = (own == bits).nonzero()[:, 0]
+            result[..., chosen] = through(z[..., chosen], bits, step)
+        return exact_first(result @ basis.up.T, y)
+    return change
+
+
 def predicted(moments, metrics, samples, budget, chain, widths):
     """Each layer codes what the decoded layer before it does not foretell (linear regression); a new chain begins every
     `chain` layers."""
@@ -290,6 +381,7 @@ def main():
     parser.add_argument("--window", type=int, default=1024)
     parser.add_argument("--windows", type=int, default=128)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--only", default="", help="what to measure: a part of its name")
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = False
     model = Model(options.model, options.device)
@@ -308,12 +400,17 @@ def main():
             return allocated([basis.distortions for basis in of], budget - less, steps)
 
         def show(name, change, note=lambda: ""):
+            if options.only not in name:
+                return
             rise = model.losses(text, change) - original
             print(f"1/{1 / share:.0f}  {name:44} {1e3 * rise.mean():7.2f} +- {1e3 * rise.std() / len(rise) ** 0.5:.2f}{note()}", flush=True)
 
         show("widths 0 1 2 4 8", fixed(bases, widths(bases, WIDTHS)))
         show("widths 3 and 6 too, as KVista codes", fixed(finer, widths(finer, FINER)))
         show("two steps, chosen a token", two_steps(bases, widths(bases, WIDTHS, len(model.layers))))
+        show("widths by a token's importance", by_importance(finer, FINER, budget))
+        show("trellis of 8 states up to 4 bits", coded_together(finer, widths(finer, FINER), through_trellis, lambda bits: STEPS[bits + 1], 4))
+        show("widths 0 1 2 4 8, lattices at 1 and 2 bits", coded_together(bases, widths(bases, WIDTHS), through_lattice, lambda bits: (1.4, 0.8)[bits - 1], 2))
         coder = EntropyCoder(bases, budget)
         show("entropy coded, with a dead zone", coder.change(bases), lambda: f"   {coder.spent / coder.tokens / budget:.3f} of the bits")
         show("a basis for two layers", fixed(pairs, widths(pairs, WIDTHS)))
