@@ -4,9 +4,11 @@
 
 #include <algorithm>
 
+#include <c10/core/ScalarType.h>
 #include <fmt/format.h>
 
 #include "core/compress/factor_file.h"
+#include "core/engine/memory_forecast.h"
 #include "core/policy/train_predictor.h"
 
 namespace kvista {
@@ -43,11 +45,13 @@ Result<PlanFactors> refinedFactors(const CompressionPlan& plan, PlanFactors fact
   const ModelShape& shape = subject.decoder.shape();
   const auto beginningOf = [](const std::string& hash) { return hash.substr(0, kHashLength); };
   const std::filesystem::path file =
-      subject.folder / fmt::format("refined-{}-{}-{}-{}x{}-{:g}-{}{}.safetensors", beginningOf(subject.modelHash), beginningOf(statistics.tokensHash),
-                                   beginningOf(fingerprint(plan)), request.steps, request.windowsPerStep, request.rate, request.seed, request.nested ? "-nested" : "");
+      subject.folder / fmt::format("refined-{}-{}-{}-{}-{}x{}-{:g}-{}{}.safetensors", beginningOf(subject.modelHash), beginningOf(statistics.tokensHash),
+                                   beginningOf(fingerprint(plan)), c10::toString(subject.decoder.options().dtype), request.steps, request.windowsPerStep, request.rate, request.seed, request.nested ? "-nested" : "");
   if (std::filesystem::exists(file)) return loadFactors(file, plan, shape, subject.modelHash);
   const at::Tensor ids = statistics.tokenIds.to(at::kLong);
   const std::int64_t heldOut = heldOutWindows(ids.size(0), ids.size(1)), used = ids.size(0) - heldOut;
+  const c10::Device device = subject.decoder.options().device;
+  KVISTA_CHECK(checkMemory(refiningBytes(plan, shape, request.windowsPerStep * ids.size(1), device), device, "Refining"));
   request.partialFile = file.string() + ".partial";
   request.key = file.filename().string();
   KVISTA_ASSIGN(const RefineResult result,
