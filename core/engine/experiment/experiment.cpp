@@ -54,7 +54,7 @@ Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& whe
   nlohmann::json all = toJson(PlanWish{});
   all.update(json);
   Result<PlanWish> wish = read<PlanWish>(all);
-  if (!wish) return bad(where, fmt::format("does not say a plan: {}", wish.error().message));
+  if (!wish) return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment does not say a plan: {}", where, wish.error().message), "See the help page Experiments.");
   KVISTA_CHECK(checkRead<PlanWish>(all, json, where));
   if (wish->keep) return bad(where, "has groups of one model (keep), but an experiment is for any");
   KVISTA_CHECK(findMethod(wish->method));
@@ -90,7 +90,7 @@ Result<RefineRequest> refiningFromJson(const nlohmann::json& json, const std::st
   if (fields.has("rate")) request.rate = fields.number("rate", 1e-12, 1);
   if (fields.has("seed")) request.seed = static_cast<std::uint64_t>(fields.integer("seed", 0));
   if (fields.has("nested")) request.nested = fields.boolean("nested");
-  if (fields.error()) return bad(where, fmt::format("does not say how to refine: {}", fields.error()->message));
+  if (fields.error()) return tl::unexpected(*fields.error());
   return request;
 }
 
