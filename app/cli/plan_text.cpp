@@ -92,6 +92,7 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_flag("--no-calibration", settings.uncalibrated, "Leave out the offline calibration of values of methods that have one (recalkv)");
   verb->add_option("--chain", settings.chain, "So many adjacent layers are coded as what the decoded layer before does not predict; 1: none")
       ->check(wholeNumber(1, kMaxChain));
+  verb->add_flag("--trellis,!--no-trellis", settings.trellis, "Codes of up to 4 bits go through a trellis: less loss for the same bytes, more work for each new token");
   verb->add_option("--sharing", settings.sharing, "File that says which layer's cache each layer reads, from `kvista sharing`");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
   verb->add_option("--min-rank", settings.minimumRank, "Directions that every group keeps at least")
@@ -149,6 +150,7 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
     request.sharedFrom = map.sharedFrom;
   }
   if (settings.chain > 0) request.chain = settings.chain;
+  request.trellis = settings.trellis;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;
   if (settings.minimumRank > 0) request.minimumRank = settings.minimumRank;
@@ -186,6 +188,7 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
   for (int layer = 0; layer < static_cast<int>(plan.sharedFrom.size()); ++layer)
     if (readsAnotherLayer(plan, layer)) table += fmt::format("  {:>5}  reads the cache of layer {}\n", layer, plan.sharedFrom[static_cast<std::size_t>(layer)]);
   if (plan.chain > 1) table += fmt::format("  chains of {} layers: each is coded as what the decoded one before does not predict\n", plan.chain);
+  if (plan.trellis) table += "  codes of up to 4 bits go through a trellis\n";
   const std::int64_t full = shape.cacheBytesPerToken();
   const double achieved = share(plan, shape);
   Output output;
@@ -216,6 +219,7 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                  {"widths", std::move(widths)},
                  {"sharedFrom", plan.sharedFrom},
                  {"chain", plan.chain},
+                 {"trellis", plan.trellis},
                  {"groups", std::move(groups)}};
   output.text = fmt::format("  layer  slots                     rank          bytes    directions x bits\n{}\n", table);
   output.text += fmt::format("method {}{}: {} of {} bytes a token ({:.2f} times smaller; {} requested)\n", plan.method,

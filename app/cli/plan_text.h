@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +22,7 @@ struct PlanSettings {
   double damping = 0, eps = 0;
   bool sinkFree = false, centred = false, compensate = false, unwhitened = false, uncalibrated = false;
   int chain = 0;
+  std::optional<bool> trellis;
   std::string sharing;  ///< File of a map of layers.
   std::string profile = deviceProfiles().front().name;
   std::int64_t context = 16384, batch = 1;

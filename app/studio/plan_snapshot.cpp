@@ -26,6 +26,7 @@ CompressionPlan withoutGroups(const CompressionPlan& plan) {
   settings.uncalibrated = plan.uncalibrated;
   settings.sharedFrom = plan.sharedFrom;
   settings.chain = plan.chain;
+  settings.trellis = plan.trellis;
   settings.target = plan.target;
   return settings;
 }

@@ -129,6 +129,7 @@ PlanFactors shapesOfFactors(const CompressionPlan& plan) {
     if (group.isUncompressed()) continue;
     for (const auto& [name, tensor] : kFactorTensors)
       if (const auto sizes = factorSizes(plan, group, tensor); !sizes.empty()) factors.*tensor = at::zeros({1}).expand(sizes);
+    factors.trellis = plan.trellis;
     factors.widths = group.widths;
     std::erase(factors.widths, std::uint8_t{0});
     std::ranges::sort(factors.widths, std::greater());

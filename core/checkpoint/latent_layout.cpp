@@ -30,6 +30,7 @@ LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& 
     group.group = plan.groups[i];
     group.isIdentity = identity[i];
     group.isCentred = plan.centred && !group.isIdentity;
+    group.hasTrellis = plan.trellis && !group.isIdentity;
     const auto layer = static_cast<std::size_t>(group.layer);
     group.place = places[layer]++;
     std::ranges::copy_if(group.group.widths, std::back_inserter(group.widths), [](std::uint8_t width) { return width != 0; });

@@ -32,6 +32,7 @@ struct LatentGroup {
   bool fromHidden = false;           ///< The projection's weight is multiplied into `down`.
   bool isCentred = false;            ///< `down` and `up` have biases.
   bool isPredicted = false;          ///< What the layer before predicts is taken away before `down`, and added behind `up`.
+  bool hasTrellis = false;           ///< Its codes go through one.
   bool isIdentity = false;           ///< No `up`; `down` only if fromHidden (the projection's own rows).
 
   [[nodiscard]] std::string name(std::string_view tensor) const;

@@ -110,6 +110,7 @@ class LatentReader {
     }
     GroupFactors factors;
     factors.widths = group.widths;
+    factors.trellis = plan_.trellis;
     KVISTA_ASSIGN(factors.up, read(group.name("up.weight"), {width, rank}));
     if (group.fromHidden) {
       factors.down = at::cat({at::eye(rank), at::zeros({rank, width - rank})}, 1);

@@ -99,6 +99,7 @@ BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method) {
   request.centred = plan.centred;
   request.withoutSinks = plan.sinkFree || plan.exactTokens >= kSinkTokens;
   if (plan.storage == Storage::coded) request.codedWidths = method.widths;
+  request.trellis = plan.trellis;
   return request;
 }
 
@@ -345,7 +346,8 @@ GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regre
   if (!request_.codedWidths.empty()) {
     at::Tensor latents = at::matmul(seen.sample, result.down.to(at::kFloat).t());
     if (request_.centred) latents = latents + result.shift.to(at::kFloat);
-    QuantiserFit fit = fitQuantisers(latents.cpu(), request_.codedWidths);
+    QuantiserFit fit = fitQuantisers(latents.cpu(), request_.codedWidths, request_.trellis);
+    result.trellis = request_.trellis;
     result.spectrum.widths = request_.codedWidths;
     result.spectrum.distortion = std::move(fit.distortion);
     result.steps = fit.steps;
@@ -376,6 +378,7 @@ GroupFactors factorsOf(const GroupBasis& basis, const Group& group) {
   factors.down = basis.down.index_select(0, index).to(at::kFloat);
   factors.steps = at::tensor(steps, at::kFloat).to(basis.up.device());
   factors.prediction = basis.prediction;
+  factors.trellis = basis.trellis;
   if (basis.shift.defined()) {
     factors.shift = basis.shift.index_select(0, index).to(at::kFloat);
     factors.offset = basis.offset.to(at::kFloat);

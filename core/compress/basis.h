@@ -26,6 +26,7 @@ struct GroupBasis {
   Spectrum spectrum;  ///< Eigenvalues a token; fitted distortions if the coder's steps were fitted.
   at::Tensor steps;   ///< float32 [n, widths] of the coder, in the order of spectrum.widths; undefined without coding.
   at::Tensor prediction;  ///< As GroupFactors has it: the basis is of what it leaves of the outputs; undefined but in chains.
+  bool trellis = false;      ///< Whether steps and distortions are those of codes through a trellis.
   at::Tensor shift, offset;  ///< [n] of all directions and [n] of the outputs, as GroupFactors has them; undefined unless centred.
 };
 
@@ -40,6 +41,7 @@ struct BasisRequest {
   bool centred = false;                ///< C is the covariance around the mean, which is put back.
   int layersTogether = 1;              ///< Method::layersTogether.
   std::vector<int> codedWidths;        ///< Fit quantiser steps for these widths; empty: none.
+  bool trellis = false;                ///< CompressionPlan::trellis.
 };
 
 /// What the decompositions of a plan are made from; the method decides where second moments come from and which widths

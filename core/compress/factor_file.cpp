@@ -50,6 +50,7 @@ Result<PlanFactors> loadFactors(const std::filesystem::path& file, const Compres
     const Group& group = plan.groups[i];
     if (group.isUncompressed()) continue;
     factors[i].widths = latentWidths(group);
+    factors[i].trellis = plan.trellis;
     for (const auto& [name, tensor] : kFactorTensors) {
       const std::vector<std::int64_t> sizes = factorSizes(plan, group, tensor);
       if (sizes.empty()) continue;

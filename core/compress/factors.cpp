@@ -14,6 +14,9 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 
+#include "core/model/packed_records.h"
+#include "core/model/trellis.h"
+
 namespace kvista {
 
 std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor) {
@@ -45,20 +48,23 @@ std::vector<std::uint8_t> latentWidths(const Group& group) {
 }
 
 at::Tensor codeAndDecode(const at::Tensor& latent, const GroupFactors& factors) {
+  RecordLayout layout = RecordLayout::of(factors.widths);
+  layout.trellis = factors.trellis;
+  if (layout.counts[0] == layout.rank()) return latent;
   std::vector<float> lowest;
-  bool coded = false;
-  for (const std::uint8_t width : factors.widths) {
-    lowest.push_back(width == 16 ? 0.0F : -std::ldexp(1.0F, width - 1));
-    coded = coded || width != 16;
-  }
-  if (!coded) return latent;
+  for (const std::uint8_t width : factors.widths)
+    lowest.push_back(width == 16 ? 0.0F : -std::ldexp(1.0F, layout.goesThroughTrellis(width) ? width : width - 1));
   const at::Tensor low = at::tensor(lowest, at::kFloat).to(latent.device());
   const at::Tensor steps = factors.steps.to(latent.device());
   const at::Tensor isCoded = steps > 0;
   const at::Tensor divisor = at::where(isCoded, steps, 1.0F);
   const at::Tensor numbers = latent.to(at::kFloat);
-  const at::Tensor codes = at::clamp(at::floor(numbers.detach() / divisor), low, -low - 1);
-  const at::Tensor decoded = at::where(isCoded, (codes + 0.5F) * steps, numbers.detach());
+  const at::Tensor scaled = numbers.detach() / divisor;
+  at::Tensor levels = at::clamp(at::floor(scaled), low, -low - 1) + 0.5F;
+  for (const RecordLayout::Directions& own : layout.directions())
+    if (layout.goesThroughTrellis(own.width))
+      levels.narrow(-1, own.begin, own.count).copy_(trellisLevels(trellisCodes(scaled.narrow(-1, own.begin, own.count), own.width), own.width));
+  const at::Tensor decoded = at::where(isCoded, levels * steps, numbers.detach());
   if (!numbers.requires_grad()) return decoded.to(latent.scalar_type());
   // Straight through: the gradient passes where the number lies within the coder's range, and nowhere else.
   const at::Tensor within = at::where(isCoded, at::clamp(numbers, low * divisor, -low * divisor), numbers);

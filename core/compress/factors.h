@@ -28,6 +28,7 @@ struct GroupFactors {
   at::Tensor shift;                    ///< float32 [r]; undefined but for centred plans.
   at::Tensor offset;                   ///< float32 [n]; as shift.
   at::Tensor prediction;               ///< float32 [n, m], m = outputs of the layer before; undefined but in chains.
+  bool trellis = false;                ///< CompressionPlan::trellis.
 
   [[nodiscard]] bool isIdentity() const { return !up.defined(); }
 };
@@ -51,7 +52,8 @@ std::vector<std::uint8_t> latentWidths(const Group& group);
 using PlanFactors = std::vector<GroupFactors>;
 
 /// The coder (methods.md section 10): uniform mid-rise quantiser with 2^bits levels, clamped.
-/// code = clamp(floor(z / step), -2^(bits-1), 2^(bits-1) - 1), rebuilt as (code + 0.5) * step; width 16 passes.
+/// code = clamp(floor(z / step), -2^(bits-1), 2^(bits-1) - 1), rebuilt as (code + 0.5) * step; width 16 passes. Through a trellis,
+/// codes of up to kTrellisBits bits are those of core/model/trellis.h.
 /// `latent`: [..., r]. Gradients pass as if the coder only clamped (straight-through).
 at::Tensor codeAndDecode(const at::Tensor& latent, const GroupFactors& factors);
 

@@ -30,7 +30,7 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
       layers_(static_cast<std::size_t>(decoder.shape().layers)) {
   const ModelShape& shape = decoder.shape();
   const at::TensorOptions floats = at::TensorOptions(at::kFloat).device(decoder.options().device);
-  const bool forKernels = type_ != at::kFloat && hasLatentAttention(decoder.options().device);
+  const bool forKernels = type_ != at::kFloat && !plan.trellis && hasLatentAttention(decoder.options().device);  // kernels know no trellis
   for (std::size_t g = 0; g < plan.groups.size(); ++g) {
     const Group& group = plan.groups[g];
     Layer& layer = layers_[static_cast<std::size_t>(group.slots.front().layer)];
@@ -45,6 +45,7 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
     const bool identity = factors[g].isIdentity();
     part.layout = RecordLayout::of(identity ? std::vector<std::uint8_t>(part.columns.size(), 16) : factors[g].widths);
     part.layout.numberBytes = static_cast<int>(c10::elementSize(type_));
+    part.layout.trellis = plan.trellis;
     if (forKernels) {
       part.layout.runAlignment = 4;
       part.layout.alignment = 16;

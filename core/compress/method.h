@@ -35,6 +35,7 @@ struct Method {
   /// CommonKV: so many adjacent layers have one `down` from what goes into their projections (common_layers.h).
   int layersTogether = 1;
   int chain = 1;  ///< CompressionPlan::chain.
+  bool trellis = false;  ///< CompressionPlan::trellis.
   /// KVSharer: as many layers read the cache of another as the target needs (layer_sharing.h).
   bool sharesLayers = false;
 };

@@ -69,6 +69,7 @@ Result<void> checkChoices(const PlanRequest& request, const Method& method) {
     if (request.compensate || request.centred || !request.sharedFrom.empty())
       return refuse("chains layers, which can be neither compensated, nor centred, nor shared", "--chain");
   }
+  if (method.trellis && method.storage != Storage::coded) return refuse("stores no codes", "--trellis");
   if (request.sinkFree && method.weightsOnly) return refuse("looks at weights alone; there are no tokens to leave out", "--sink-free");
   if (request.sinkFree && method.storage == Storage::plainQuantised)
     return refuse("has no bases that tokens could be left out of", "--sink-free");
@@ -116,6 +117,7 @@ Result<PlanSettings> settingsOf(const PlanRequest& request, const ModelShape& sh
   if (request.groupSize) settings.method.groupSize = *request.groupSize;
   if (request.allocator) settings.method.allocator = *request.allocator;
   if (request.chain) settings.method.chain = *request.chain;
+  if (request.trellis) settings.method.trellis = *request.trellis;
   if (request.metric) settings.method.metric = *request.metric;
   if (request.measure) settings.method.measure = *request.measure;
   if (!(request.damping >= 0) || request.damping > kMaxDamping)
@@ -198,6 +200,7 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   plan.uncalibrated = request.uncalibrated;
   plan.sharedFrom = request.sharedFrom.empty() && request.manual ? request.manual->sharedFrom : request.sharedFrom;
   plan.chain = std::min(method.chain, shape.layers);
+  plan.trellis = method.trellis;
   plan.target = request.target;
   KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), best));
   plan.groups = singleSlots(shape);

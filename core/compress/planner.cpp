@@ -65,7 +65,9 @@ class KeptBases {
       bases_.clear();
       return;
     }
-    bases_.push_back({basis.up.to(at::kFloat), basis.down.to(at::kFloat), basis.spectrum, basis.steps, basis.shift, basis.offset});
+    GroupBasis& kept = bases_.emplace_back(basis);
+    kept.up = basis.up.to(at::kFloat);
+    kept.down = basis.down.to(at::kFloat);
   }
   std::vector<GroupBasis> take() { return std::move(bases_); }
 

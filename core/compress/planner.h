@@ -42,6 +42,7 @@ struct PlanRequest {
   /// Instead of the target, with the allocator head-mean: the smallest cache whose heads lose no more (core/plan/head_mean.h).
   std::optional<double> eps;
   std::optional<int> chain;              ///< CompressionPlan::chain; absent: the method's.
+  std::optional<bool> trellis;           ///< CompressionPlan::trellis; absent: the method's.
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.
   std::string device = "h200";           ///< Profile that `auto` grouping and the cost model look at.
   std::int64_t context = 16384;

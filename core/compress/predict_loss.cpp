@@ -38,7 +38,7 @@ Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statisti
       }
       if (plan.storage == Storage::coded) {  // what the coder adds, were the latents Gaussian
         std::vector<double> distortions;
-        for (const std::uint8_t width : factors[i].widths) distortions.push_back(gaussianDistortion(width));
+        for (const std::uint8_t width : factors[i].widths) distortions.push_back(plan.trellis ? trellisDistortion(width) : gaussianDistortion(width));
         at::Tensor latents = at::matmul(at::matmul(here(factors[i].down), covariance), here(factors[i].down).t()).diagonal();
         if (centred) {
           const at::Tensor shift = here(factors[i].shift);

@@ -11,12 +11,14 @@
 #include <ATen/ops/zeros.h>
 
 #include "core/model/parallel.h"
+#include "core/model/trellis.h"
 #include "core/plan/spectrum.h"
 
 namespace kvista {
 namespace {
 
 constexpr std::array kStepMultiples = {0.5F, 0.7F, 0.85F, 1.0F, 1.25F, 1.6F, 2.2F, 3.0F};
+constexpr std::array kTrellisMultiples = {0.5F, 0.65F, 0.75F, 0.85F, 0.95F, 1.1F, 1.35F, 1.8F};
 
 // The loop is all of the fit's time, and rounding in vectors needs more than the baseline instruction set.
 __attribute__((target_clones("avx2", "default")))
@@ -38,9 +40,24 @@ double squaredError(std::span<const float> values, float step, int bits) {
   return total;
 }
 
+/// The same of codes through a trellis.
+double squaredErrorThroughTrellis(std::span<const float> values, float step, int bits) {
+  std::vector<float> numbers(values.begin(), values.end());
+  for (float& number : numbers) number /= step;
+  std::vector<std::uint8_t> codes(values.size());
+  trellisCodes(numbers, bits, codes);
+  trellisLevels(codes, bits, numbers);
+  double total = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double error = values[i] - numbers[i] * step;
+    total += error * error;
+  }
+  return total;
+}
+
 }  // namespace
 
-QuantiserFit fitQuantisers(const at::Tensor& latents, const std::vector<int>& widths) {
+QuantiserFit fitQuantisers(const at::Tensor& latents, const std::vector<int>& widths, bool trellis) {
   const at::Tensor columns = latents.t().contiguous();
   const std::int64_t directions = columns.size(0);
   const auto rows = static_cast<std::size_t>(columns.size(1));
@@ -62,9 +79,10 @@ QuantiserFit fitQuantisers(const at::Tensor& latents, const std::vector<int>& wi
         double best = bits == 0 ? energy : 0;
         if (bits > 0 && bits < 16 && deviation > 0) {
           best = std::numeric_limits<double>::infinity();
-          for (const float multiple : kStepMultiples) {
-            const auto step = static_cast<float>(gaussianStep(bits) * deviation) * multiple;
-            const double error = squaredError(values, step, bits);
+          const bool goesThrough = trellis && bits <= kTrellisBits;
+          for (const float multiple : goesThrough ? kTrellisMultiples : kStepMultiples) {
+            const auto step = static_cast<float>(gaussianStep(goesThrough ? bits + 1 : bits) * deviation) * multiple;
+            const double error = goesThrough ? squaredErrorThroughTrellis(values, step, bits) : squaredError(values, step, bits);
             if (error >= best) continue;
             best = error;
             steps[i * widthCount + w] = step;

@@ -5,6 +5,7 @@
 #include <initializer_list>
 
 #include "core/cuda/tensor_core.cuh"
+#include "core/cuda/trellis_row.h"
 
 namespace kvista {
 namespace {
@@ -13,6 +14,7 @@ using tensor_core::fromFloat;
 using tensor_core::toFloat;
 
 constexpr int kThreads = 256;
+constexpr int kTrellisThreads = 32;  // few rows are to reach many multiprocessors
 
 /// The sum over a block of kThreads, for every thread of it.
 __device__ float sumOfBlock(float value) {
@@ -134,6 +136,13 @@ __global__ void rotateKernel(RotateRun run) {
   }
 }
 
+/// A thread a row: a search is one step after the other, and there are rows enough where time counts. Neighbours' scratch lies together.
+__global__ void trellisKernel(TrellisRun run) {
+  const std::int64_t row = std::int64_t{blockIdx.x} * kTrellisThreads + threadIdx.x;
+  if (row >= run.rows) return;
+  trellis::codeRow(run.numbers + row * run.count, run.count, run.bits, run.codes + row * run.count, run.path + row, run.rows);
+}
+
 /// Queues `blocks` blocks of a kernel in either number type.
 template <class Run>
 const char* launch(void (*ofFloat)(Run), void (*ofBfloat16)(Run), const Run& run, NumberType type, int device, std::int64_t blocks) {
@@ -181,6 +190,13 @@ const FusedKernels kKernels = {
       if (fitPacks(kPack, type, {run.x, run.result}, {run.width, run.pairs, run.batchStride, run.tokenStride, run.headStride}))
         return launch(rotateKernel<float, kPack>, rotateKernel<__nv_bfloat16, kPack>, run, type, device, blocks);
       return launch(rotateKernel<float, 1>, rotateKernel<__nv_bfloat16, 1>, run, type, device, blocks);
+    },
+    [](const TrellisRun& run, int device) -> const char* {
+      if (run.rows == 0) return nullptr;
+      cudaError_t error = cudaSetDevice(device);
+      const auto blocks = static_cast<unsigned>((run.rows + kTrellisThreads - 1) / kTrellisThreads);
+      if (error == cudaSuccess) error = tensor_core::launchKernel(trellisKernel, dim3(blocks), dim3(kTrellisThreads), 0, run);
+      return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
     }};
 
 }  // namespace

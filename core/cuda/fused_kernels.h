@@ -50,6 +50,15 @@ struct RotateRun {
   float direction;              ///< 1 rotates, -1 rotates back, which is also the gradient.
 };
 
+/// Codes of rows through a trellis (core/model/trellis.h).
+struct TrellisRun {
+  const float* numbers;  ///< [rows, count], in steps
+  std::uint8_t* codes;   ///< [rows, count]
+  std::uint32_t* path;   ///< [rows * count]: scratch
+  std::int64_t rows, count;
+  int bits;
+};
+
 /// The fused operators of one kind of device. Each answers nullptr, or in words what the device's library refused.
 struct FusedKernels {
   const char* (*rmsNorm)(const RmsNormRun&, NumberType, int device);
@@ -57,6 +66,7 @@ struct FusedKernels {
   const char* (*siluGate)(const SiluGateRun&, NumberType, int device);
   const char* (*siluGateGradient)(const SiluGateGradientRun&, NumberType, int device);
   const char* (*rotate)(const RotateRun&, NumberType, int device);
+  const char* (*trellisCodes)(const TrellisRun&, int device);
 };
 
 }  // namespace kvista

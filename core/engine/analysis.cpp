@@ -91,6 +91,7 @@ PlanRequest requestOf(const PlanWish& wish) {
   request.sharedFrom = wish.sharedFrom;
   request.eps = wish.eps;
   request.chain = wish.chain;
+  request.trellis = wish.trellis;
   request.device = wish.device;
   request.context = wish.context;
   request.batch = wish.batch;

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 
+#include "core/cuda/trellis_row.h"
 #include "core/model/parallel.h"
 
 #define KVISTA_INLINE __attribute__((always_inline)) inline
@@ -165,10 +166,20 @@ const char* rotate(const RotateRun& run, NumberType, int) {
   return nullptr;
 }
 
+const char* trellisCodes(const TrellisRun& run, int) {
+  parallel(run.rows, 8 * run.count, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::int64_t first = row * run.count;
+      trellis::codeRow(run.numbers + first, run.count, run.bits, run.codes + first, run.path + first, 1);
+    }
+  });
+  return nullptr;
+}
+
 }  // namespace
 
 const FusedKernels& cpuKernels() {
-  static const FusedKernels kernels = {rmsNorm, rmsNormGradient, siluGate, siluGateGradient, rotate};
+  static const FusedKernels kernels = {rmsNorm, rmsNormGradient, siluGate, siluGateGradient, rotate, trellisCodes};
   return kernels;
 }
 

@@ -22,12 +22,14 @@ std::atomic<const FusedKernels*> gpuKernels = nullptr;
 
 const FusedKernels& kernelsOf(const at::Tensor& x) { return x.is_cpu() ? cpuKernels() : *gpuKernels.load(); }
 
-/// Runs one kernel where `x` lies; what it refuses becomes libtorch's kind of error.
+/// What a kernel refuses becomes libtorch's kind of error.
+void check(const char* refusal) { TORCH_CHECK(refusal == nullptr, "a fused kernel could not be started: ", refusal ? refusal : ""); }
+
+/// Runs one kernel where `x` lies.
 template <class Run>
 void run(const char* (*FusedKernels::*kernel)(const Run&, NumberType, int), const Run& arguments, const at::Tensor& x) {
   const NumberType type = x.scalar_type() == at::kBFloat16 ? NumberType::bfloat16 : NumberType::float32;
-  const char* refusal = (kernelsOf(x).*kernel)(arguments, type, x.is_cpu() ? 0 : x.get_device());
-  TORCH_CHECK(refusal == nullptr, "a fused kernel could not be started: ", refusal ? refusal : "");
+  check((kernelsOf(x).*kernel)(arguments, type, x.is_cpu() ? 0 : x.get_device()));
 }
 
 struct RmsNorm : Function<RmsNorm> {
@@ -117,5 +119,14 @@ at::Tensor rmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon
 at::Tensor siluGate(const at::Tensor& gate, const at::Tensor& up) { return SiluGate::apply(gate, up); }
 
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) { return Rotate::apply(x, cosine, sine); }
+
+at::Tensor trellisCodes(const at::Tensor& numbers, int bits) {
+  at::Tensor codes = at::empty(numbers.sizes(), numbers.options().dtype(at::kByte)), path = at::empty({numbers.numel()}, numbers.options().dtype(at::kInt));
+  const std::int64_t count = numbers.size(-1);
+  const TrellisRun run{numbers.const_data_ptr<float>(), codes.mutable_data_ptr<std::uint8_t>(), reinterpret_cast<std::uint32_t*>(path.mutable_data_ptr<int>()),
+                       numbers.numel() / count, count, bits};
+  check(kernelsOf(numbers).trellisCodes(run, numbers.is_cpu() ? 0 : numbers.get_device()));
+  return codes;
+}
 
 }  // namespace kvista::fused

@@ -23,5 +23,7 @@ at::Tensor siluGate(const at::Tensor& gate, const at::Tensor& up);
 /// Rotation of `x` [..., n, heads, headDim] by the angles whose `cosine` and `sine` are float32 [n, rotaryDim / 2].
 /// Differentiable in x.
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine);
+/// uint8 as `numbers`, float32: see trellisCodes in trellis.h.
+at::Tensor trellisCodes(const at::Tensor& numbers, int bits);
 
 }  // namespace kvista::fused

@@ -76,7 +76,7 @@ at::Tensor unpackedUp(const at::Tensor& whole, const RebuiltAttention::Codes& co
   return at::zeros(sizes, up.options()).index_copy_(dimension, at::tensor(places, at::kLong).to(up.device()), up);
 }
 
-bool isForKernels(const RecordLayout& layout) { return layout.runAlignment == 4 && layout.alignment == 16; }
+bool isForKernels(const RecordLayout& layout) { return layout.runAlignment == 4 && layout.alignment == 16 && !layout.trellis; }
 
 }  // namespace
 
@@ -203,7 +203,7 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
   else if (!rotation->refusal().empty())
     result.refusal_ = rotation->refusal();
   else if (!aligned)
-    result.refusal_ = result.packed_ ? "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4"
+    result.refusal_ = result.packed_ ? "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4, and codes without a trellis"
                                      : "the kernels want ranks and offsets that are multiples of 8";
   else if (result.largestValueRank_ > largestValueRank)
     result.refusal_ = fmt::format("the kernels sum values of rank {} at most, not {}", largestValueRank, result.largestValueRank_);
@@ -308,7 +308,7 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
   else if (!typeRefusal(wanted.type).empty())
     result.refusal_ = typeRefusal(wanted.type);
   else if (!aligned)
-    result.refusal_ = "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4";
+    result.refusal_ = "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4, and codes without a trellis";
   else if (queriesPerHead > 8)
     result.refusal_ = fmt::format("the kernels take 8 queries a head at most, not {}", queriesPerHead);
   else if (result.largestRank_ > 512 || result.largestValueUnits_ > 24 || shared > kSharedMemory)

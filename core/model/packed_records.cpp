@@ -16,8 +16,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
+
+#include "core/model/parallel.h"
+#include "core/model/trellis.h"
 
 namespace kvista {
 namespace {
@@ -52,52 +56,87 @@ void withNumber(at::ScalarType type, const Body& body) {
   }
 }
 
-/// packLatent and unpackLatent on a CPU, where an operator for every run of every group would take longer than the work.
-void packRow(const float* latent, const float* steps, const RecordLayout& layout, std::span<const RecordLayout::Parts> all,
-             at::ScalarType numbers, std::uint8_t* record) {
-  withNumber(numbers, [&](auto number) {
-    for (int i = 0; i < layout.counts[0]; ++i) {
-      number = static_cast<decltype(number)>(latent[i]);
-      std::memcpy(record + static_cast<std::size_t>(i) * sizeof number, &number, sizeof number);
-    }
-  });
-  for (const RecordLayout::Parts& parts : all) {
-    if (parts.run == 0) continue;
-    const int bits = RecordLayout::bits(parts.run);
-    const float half = std::ldexp(1.0f, parts.width - 1);
-    std::uint8_t* const run = record + layout.runBegin(parts.run);
-    for (int i = 0; i < parts.count; ++i) {
-      const int direction = parts.direction + i, begin = (parts.within + i) * bits;
-      const float whole = std::floor(latent[direction] / steps[direction]);
-      const float level = whole > -half ? std::min(whole, half - 1) : -half;  // not a number: -half
-      const unsigned part = static_cast<unsigned>(level + half) >> parts.shift & ((1U << bits) - 1);
-      run[begin / 8] |= static_cast<std::uint8_t>(part << begin % 8);
-    }
-  }
-}
+/// packLatent and unpackLatent on a CPU, a row at a time, where an operator for every run of every group would take longer than the work.
+class RowCoder {
+ public:
+  RowCoder(const RecordLayout& layout, const at::Tensor& steps, at::ScalarType numbers)
+      : layout_(layout), directions_(layout.directions()), parts_(layout.parts()), steps_(steps.contiguous()), type_(numbers),
+        codes_(static_cast<std::size_t>(layout.rank())), scaled_(codes_.size()) {}
 
-void unpackRow(const std::uint8_t* record, const float* steps, const RecordLayout& layout, std::span<const RecordLayout::Parts> all,
-               at::ScalarType numbers, float* latent) {
-  withNumber(numbers, [&](auto number) {
-    for (int i = 0; i < layout.counts[0]; ++i) {
-      std::memcpy(&number, record + static_cast<std::size_t>(i) * sizeof number, sizeof number);
-      latent[i] = static_cast<float>(number);
+  /// `record`: zeros.
+  void pack(const float* latent, std::uint8_t* record) {
+    withNumber(type_, [&](auto number) {
+      for (int i = 0; i < layout_.counts[0]; ++i) {
+        number = static_cast<decltype(number)>(latent[i]);
+        std::memcpy(record + static_cast<std::size_t>(i) * sizeof number, &number, sizeof number);
+      }
+    });
+    const float* const steps = steps_.const_data_ptr<float>();
+    for (const RecordLayout::Directions& own : directions_) {
+      if (own.width == 16) continue;
+      const auto begin = static_cast<std::size_t>(own.begin), count = static_cast<std::size_t>(own.count);
+      for (std::size_t i = begin; i < begin + count; ++i) scaled_[i] = latent[i] / steps[i];
+      if (layout_.goesThroughTrellis(own.width)) {
+        trellisCodes(std::span(scaled_).subspan(begin, count), own.width, std::span(codes_).subspan(begin, count));
+        continue;
+      }
+      const float half = std::ldexp(1.0f, own.width - 1);
+      for (std::size_t i = begin; i < begin + count; ++i) {
+        const float whole = std::floor(scaled_[i]);
+        codes_[i] = static_cast<std::uint8_t>((whole > -half ? std::min(whole, half - 1) : -half) + half);  // not a number: 0
+      }
     }
-  });
-  const int rank = layout.rank();
-  std::fill(latent + layout.counts[0], latent + rank, 0.0f);
-  for (const RecordLayout::Parts& parts : all) {
-    if (parts.run == 0) continue;
-    const int bits = RecordLayout::bits(parts.run);
-    const float middle = middleOf(bits), factor = std::ldexp(1.0f, parts.shift);
-    const std::uint8_t* const run = record + layout.runBegin(parts.run);
-    for (int i = 0; i < parts.count; ++i) {
-      const int begin = (parts.within + i) * bits;
-      latent[parts.direction + i] += (static_cast<float>(run[begin / 8] >> begin % 8 & ((1 << bits) - 1)) - middle) * factor;
+    for (const RecordLayout::Parts& parts : parts_) {
+      if (parts.run == 0) continue;
+      const int bits = RecordLayout::bits(parts.run);
+      std::uint8_t* const run = record + layout_.runBegin(parts.run);
+      for (int i = 0; i < parts.count; ++i) {
+        const int begin = (parts.within + i) * bits;
+        const int part = codes_[static_cast<std::size_t>(parts.direction + i)] >> parts.shift & ((1 << bits) - 1);
+        run[begin / 8] |= static_cast<std::uint8_t>(part << begin % 8);
+      }
     }
   }
-  for (int i = layout.counts[0]; i < rank; ++i) latent[i] *= steps[i];
-}
+
+  void unpack(const std::uint8_t* record, float* latent) {
+    withNumber(type_, [&](auto number) {
+      for (int i = 0; i < layout_.counts[0]; ++i) {
+        std::memcpy(&number, record + static_cast<std::size_t>(i) * sizeof number, sizeof number);
+        latent[i] = static_cast<float>(number);
+      }
+    });
+    std::ranges::fill(codes_, std::uint8_t{0});
+    for (const RecordLayout::Parts& parts : parts_) {
+      if (parts.run == 0) continue;
+      const int bits = RecordLayout::bits(parts.run);
+      const std::uint8_t* const run = record + layout_.runBegin(parts.run);
+      for (int i = 0; i < parts.count; ++i) {
+        const int begin = (parts.within + i) * bits, part = run[begin / 8] >> begin % 8 & ((1 << bits) - 1);
+        codes_[static_cast<std::size_t>(parts.direction + i)] |= static_cast<std::uint8_t>(part << parts.shift);
+      }
+    }
+    for (const RecordLayout::Directions& own : directions_) {
+      if (own.width == 16) continue;
+      const auto begin = static_cast<std::size_t>(own.begin), count = static_cast<std::size_t>(own.count);
+      if (layout_.goesThroughTrellis(own.width)) {
+        trellisLevels(std::span(codes_).subspan(begin, count), own.width, {latent + begin, count});
+      } else {
+        for (std::size_t i = begin; i < begin + count; ++i) latent[i] = static_cast<float>(codes_[i]) - middleOf(own.width);
+      }
+    }
+    const float* const steps = steps_.const_data_ptr<float>();
+    for (int i = layout_.counts[0]; i < layout_.rank(); ++i) latent[i] *= steps[i];
+  }
+
+ private:
+  const RecordLayout& layout_;
+  std::vector<RecordLayout::Directions> directions_;
+  std::vector<RecordLayout::Parts> parts_;
+  at::Tensor steps_;
+  at::ScalarType type_;
+  std::vector<std::uint8_t> codes_;
+  std::vector<float> scaled_;
+};
 
 std::vector<std::int64_t> withLast(const at::Tensor& x, std::int64_t last) {
   std::vector<std::int64_t> sizes = x.sizes().vec();
@@ -136,24 +175,34 @@ RecordLayout RecordLayout::of(std::span<const std::uint8_t> widths) {
   return layout;
 }
 
+std::vector<RecordLayout::Directions> RecordLayout::directions() const {
+  const std::array<std::pair<int, int>, 7> counted = {{{16, counts[0]},
+                                                       {8, counts[1]},
+                                                       {6, sixes},
+                                                       {4, counts[2] - sixes},
+                                                       {3, threes},
+                                                       {2, counts[3] - sixes - threes},
+                                                       {1, counts[4] - threes}}};
+  std::vector<Directions> result;
+  int begin = 0;
+  for (const auto& [width, count] : counted) {
+    if (count > 0) result.push_back({width, begin, count});
+    begin += count;
+  }
+  return result;
+}
+
+bool RecordLayout::goesThroughTrellis(int width) const { return trellis && width <= kTrellisBits; }
+
 std::vector<RecordLayout::Parts> RecordLayout::parts() const {
-  const std::array<std::pair<int, int>, 7> directions = {{{16, counts[0]},
-                                                          {8, counts[1]},
-                                                          {6, sixes},
-                                                          {4, counts[2] - sixes},
-                                                          {3, threes},
-                                                          {2, counts[3] - sixes - threes},
-                                                          {1, counts[4] - threes}}};
   std::vector<Parts> result;
   for (int run = 0; run < kRuns; ++run) {
-    int direction = 0, within = 0;
-    for (const auto& [width, count] : directions) {
-      if (count > 0 && (width & bits(run)) != 0) {
-        const int shift = width >= 2 * bits(run) ? width - bits(run) : 0;  // the largest power of two has the lowest bits
-        result.push_back({run, within, width, shift, direction, count});
-        within += count;
-      }
-      direction += count;
+    int within = 0;
+    for (const Directions& own : directions()) {
+      if ((own.width & bits(run)) == 0) continue;
+      const int shift = own.width >= 2 * bits(run) ? own.width - bits(run) : 0;  // the largest power of two has the lowest bits
+      result.push_back({run, within, own.width, shift, own.begin, own.count});
+      within += own.count;
     }
   }
   return result;
@@ -170,25 +219,30 @@ PartsAsDirections partsAsDirections(const RecordLayout& layout, at::Device devic
 }
 
 at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers) {
-  const std::vector<RecordLayout::Parts> all = layout.parts();
   if (latent.is_cpu()) {
-    const at::Tensor from = latent.to(at::kFloat).contiguous(), own = steps.contiguous();
+    const at::Tensor from = latent.to(at::kFloat).contiguous();
     at::Tensor records = at::zeros(withLast(latent, layout.bytes()), latent.options().dtype(at::kByte));
     const std::int64_t rank = layout.rank(), bytes = layout.bytes(), rows = rank == 0 ? 0 : from.numel() / rank;
     auto* const to = records.mutable_data_ptr<std::uint8_t>();
-    for (std::int64_t row = 0; row < rows; ++row)
-      packRow(from.const_data_ptr<float>() + row * rank, own.const_data_ptr<float>(), layout, all, numbers, to + row * bytes);
+    parallelFor(rows, 64, [&](std::int64_t begin, std::int64_t end) {
+      RowCoder coder(layout, steps, numbers);
+      for (std::int64_t row = begin; row < end; ++row) coder.pack(from.const_data_ptr<float>() + row * rank, to + row * bytes);
+    });
     return records;
   }
   std::array<std::vector<at::Tensor>, RecordLayout::kRuns> codes;
-  for (const RecordLayout::Parts& parts : all) {
-    const at::Tensor own = latent.narrow(-1, parts.direction, parts.count);
-    if (parts.run == 0) {
+  for (const RecordLayout::Directions& directions : layout.directions()) {
+    const at::Tensor own = latent.narrow(-1, directions.begin, directions.count);
+    if (directions.width == 16) {
       codes[0].push_back(own.to(numbers).contiguous().view(at::kByte));
-    } else {
-      const double half = std::ldexp(1.0, parts.width - 1);
-      const at::Tensor levels = at::floor(own.to(at::kFloat) / steps.narrow(0, parts.direction, parts.count));
-      const at::Tensor whole = (at::clamp(levels, -half, half - 1) + half).to(at::kInt);
+      continue;
+    }
+    const at::Tensor scaled = own.to(at::kFloat) / steps.narrow(0, directions.begin, directions.count);
+    const double half = std::ldexp(1.0, directions.width - 1);
+    const at::Tensor whole = layout.goesThroughTrellis(directions.width) ? trellisCodes(scaled, directions.width).to(at::kInt)
+                                                                        : (at::clamp(at::floor(scaled), -half, half - 1) + half).to(at::kInt);
+    for (const RecordLayout::Parts& parts : layout.parts()) {
+      if (parts.direction != directions.begin) continue;
       const int mask = (1 << RecordLayout::bits(parts.run)) - 1;
       codes[static_cast<std::size_t>(parts.run)].push_back(whole.bitwise_right_shift(parts.shift).bitwise_and(mask));
     }
@@ -213,33 +267,38 @@ at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const R
 }
 
 at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers) {
-  const std::vector<RecordLayout::Parts> all = layout.parts();
-  at::Tensor latent = at::zeros(withLast(records, layout.rank()), records.options().dtype(at::kFloat));
+  at::Tensor latent = at::empty(withLast(records, layout.rank()), records.options().dtype(at::kFloat));
   if (records.is_cpu()) {
-    const at::Tensor from = records.contiguous(), own = steps.contiguous();
+    const at::Tensor from = records.contiguous();
     const std::int64_t rank = layout.rank(), bytes = records.size(-1), rows = rank == 0 ? 0 : from.numel() / bytes;
     auto* const to = latent.mutable_data_ptr<float>();
-    for (std::int64_t row = 0; row < rows; ++row)
-      unpackRow(from.const_data_ptr<std::uint8_t>() + row * bytes, own.const_data_ptr<float>(), layout, all, numbers, to + row * rank);
+    parallelFor(rows, 64, [&](std::int64_t begin, std::int64_t end) {
+      RowCoder coder(layout, steps, numbers);
+      for (std::int64_t row = begin; row < end; ++row) coder.unpack(from.const_data_ptr<std::uint8_t>() + row * bytes, to + row * rank);
+    });
     return latent;
   }
-  std::array<at::Tensor, RecordLayout::kRuns> codes;
-  for (const RecordLayout::Parts& parts : all) {
-    at::Tensor own = latent.narrow(-1, parts.direction, parts.count);
-    const auto run = static_cast<std::size_t>(parts.run);
-    if (run == 0) {
-      own.copy_(records.narrow(-1, 0, std::int64_t{parts.count} * layout.numberBytes).contiguous().view(numbers));
+  std::array<at::Tensor, RecordLayout::kRuns> runs;
+  for (int run = 1; run < RecordLayout::kRuns; ++run) {
+    const auto i = static_cast<std::size_t>(run);
+    if (layout.counts[i] > 0) runs[i] = unpackCodes(records.narrow(-1, layout.runBegin(run), layout.runBytes(run)), RecordLayout::bits(run), layout.counts[i]);
+  }
+  for (const RecordLayout::Directions& directions : layout.directions()) {
+    at::Tensor own = latent.narrow(-1, directions.begin, directions.count);
+    if (directions.width == 16) {
+      own.copy_(records.narrow(-1, 0, std::int64_t{directions.count} * layout.numberBytes).contiguous().view(numbers));
       continue;
     }
-    const int bits = RecordLayout::bits(parts.run);
-    if (!codes[run].defined()) {
-      const at::Tensor bytes = records.narrow(-1, layout.runBegin(parts.run), layout.runBytes(parts.run));
-      codes[run] = unpackCodes(bytes, bits, layout.counts[run]).to(at::kFloat) - middleOf(bits);
+    at::Tensor codes;
+    for (const RecordLayout::Parts& parts : layout.parts()) {
+      if (parts.direction != directions.begin) continue;
+      const at::Tensor part = runs[static_cast<std::size_t>(parts.run)].narrow(-1, parts.within, parts.count).bitwise_left_shift(parts.shift);
+      codes = codes.defined() ? codes + part : part;
     }
-    own.add_(codes[run].narrow(-1, parts.within, parts.count), std::ldexp(1.0, parts.shift));
+    const at::Tensor levels = layout.goesThroughTrellis(directions.width) ? trellisLevels(codes, directions.width)
+                                                                         : codes.to(at::kFloat) - middleOf(directions.width);
+    own.copy_(levels * steps.narrow(0, directions.begin, directions.count));
   }
-  const std::int64_t first = layout.counts[0], coded = layout.rank() - first;
-  latent.narrow(-1, first, coded).mul_(steps.narrow(0, first, coded));
   return latent;
 }
 

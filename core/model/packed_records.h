@@ -21,6 +21,7 @@ struct RecordLayout {
   int runAlignment = 1;             ///< Bytes that every run is padded to; kernels want 4,
   int alignment = 1;                ///< and the whole, 16.
   int numberBytes = 2;              ///< Of a 16-bit direction: 4 where numbers are kept in float32.
+  bool trellis = false;             ///< Codes of up to kTrellisBits bits go through a trellis, those of each width through their own (trellis.h).
 
   /// `widths` falling, each 16, 8, 6, 4, 3, 2 or 1.
   static RecordLayout of(std::span<const std::uint8_t> widths);
@@ -29,6 +30,14 @@ struct RecordLayout {
   [[nodiscard]] std::int64_t runBegin(int run) const;
   [[nodiscard]] std::int64_t bytes() const;
   [[nodiscard]] int rank() const;  ///< Directions.
+
+  /// Neighbours of one width.
+  struct Directions {
+    int width = 0, begin = 0, count = 0;
+  };
+  /// All directions, by falling width.
+  [[nodiscard]] std::vector<Directions> directions() const;
+  [[nodiscard]] bool goesThroughTrellis(int width) const;
 
   /// Neighbours in a run: the bits from `shift` up of the codes of `count` directions of `width` bits, which begin at `direction`.
   struct Parts {
@@ -49,9 +58,9 @@ struct PartsAsDirections {
 PartsAsDirections partsAsDirections(const RecordLayout& layout, at::Device device);
 
 /// `latent` [..., rank] to records, uint8 [..., bytes]: code = clamp(floor(z / step), -2^(bits-1), 2^(bits-1) - 1), stored from
-/// 0 on. Numbers become `numbers`, a type of layout.numberBytes. `steps` float32 [rank], not read for numbers.
+/// 0 on, or that of a trellis. Numbers become `numbers`, a type of layout.numberBytes. `steps` float32 [rank], not read for numbers.
 at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers);
-/// What records mean, float32 [..., rank]: codes as (code + 0.5) * step.
+/// What records mean, float32 [..., rank]: codes as (code + 0.5) * step, or as their trellis has them.
 at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers);
 
 }  // namespace kvista

@@ -56,6 +56,7 @@ std::string hashOf(const CompressionPlan& plan, Chosen chosen) {
   if (plan.uncalibrated) text += "uncalibrated;";
   if (!plan.sharedFrom.empty()) text += fmt::format("sharedFrom {};", fmt::join(plan.sharedFrom, ","));
   if (plan.chain > 1) text += fmt::format("chain {};", plan.chain);
+  if (plan.trellis) text += "trellis;";
   for (const std::string& content : contents) text += content;
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }

@@ -102,6 +102,8 @@ struct CompressionPlan {
   /// So many adjacent layers are a chain: each but the first codes what the decoded outputs of the layer before it do not predict
   /// (methods.md section 10). 1: every layer is coded by itself. For coded plans with one group a layer.
   int chain = 1;
+  /// Codes of up to 4 bits go through a trellis: the same bytes lose less, and coding a token takes longer (methods.md section 10). For coded plans.
+  bool trellis = false;
   Target target;
   std::vector<Group> groups;  ///< Every slot of the model is in exactly one group.
 

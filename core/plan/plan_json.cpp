@@ -252,6 +252,7 @@ json toJson(const CompressionPlan& plan) {
   if (plan.uncalibrated) value["uncalibrated"] = true;
   if (!plan.sharedFrom.empty()) value["sharedFrom"] = plan.sharedFrom;
   if (plan.chain > 1) value["chain"] = plan.chain;
+  if (plan.trellis) value["trellis"] = true;
   return value;
 }
 
@@ -259,7 +260,7 @@ Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(const ObjectReader reader,
                 ObjectReader::open(value, "",
                                    {"method", "grouping", "allocator", "metric", "damping", "keyPosition", "storage", "rankStep",
-                                    "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "unwhitened", "uncalibrated", "sharedFrom", "chain",
+                                    "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "unwhitened", "uncalibrated", "sharedFrom", "chain", "trellis",
                                     "target", "groups"}));
   CompressionPlan plan;
   KVISTA_ASSIGN(plan.method, reader.text("method"));
@@ -292,6 +293,7 @@ Result<CompressionPlan> planFromJson(const json& value) {
   if (reader.has("chain")) {
     KVISTA_ASSIGN(plan.chain, integer(reader, "chain", 1, kMaxChain));
   }
+  KVISTA_ASSIGN(plan.trellis, reader.flag("trellis"));
   KVISTA_ASSIGN(const json* target, reader.at("target"));
   KVISTA_ASSIGN(plan.target, targetFromJson(*target));
   KVISTA_ASSIGN(const json* groups, reader.array("groups"));

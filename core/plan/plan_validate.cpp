@@ -64,6 +64,7 @@ void checkSettings(const CompressionPlan& plan, Problems& problems) {
     problems.add("The metric's damping is {}; it must be 0 to {}.", plan.damping, kMaxDamping);
   if (plan.compensated && (plan.storage == Storage::plainQuantised || plan.keyPosition == KeyPosition::afterRope))
     problems.add("The plan is compensated, which needs keys before RoPE and a latent.");
+  if (plan.trellis && plan.storage != Storage::coded) problems.add("The plan's codes go through a trellis, and it stores no codes.");
   if (plan.centred && plan.storage == Storage::plainQuantised) problems.add("The plan is centred, which needs a latent.");
   if (plan.unwhitened && (plan.storage != Storage::lowRank16 || plan.keyPosition == KeyPosition::afterRope || plan.centred || plan.sinkFree || plan.compensated))
     problems.add("The plan is made from the weights alone (unwhitened), which needs numbers of 16 bits, keys before RoPE and neither mean, sinks nor compensation.");

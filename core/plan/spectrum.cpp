@@ -28,6 +28,11 @@ double lookUp(const std::array<double, kWidths.size()>& table, int bits) {
 
 double gaussianDistortion(int bits) { return lookUp(kDistortions, bits); }
 
+double trellisDistortion(int bits) {
+  constexpr std::array kMeasured = {0.3036, 0.0928, 0.0291, 0.0091};
+  return bits >= 1 && bits <= 4 ? kMeasured[static_cast<std::size_t>(bits) - 1] : gaussianDistortion(bits);
+}
+
 double gaussianStep(int bits) { return lookUp(kSteps, bits); }
 
 double Spectrum::distortionAt(std::size_t direction, int bits) const {

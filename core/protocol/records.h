@@ -51,6 +51,7 @@ struct MethodChoice {
   int rankStep = 8;
   bool weightsOnly = false;
   bool sharesLayers = false;  ///< Finds itself which layers read the cache of another.
+  bool trellis = false;       ///< Its codes go through a trellis unless told otherwise.
   /// Why plans of the method cannot be so, as in "has no bases"; empty: they can.
   std::string notCompensated = {}, notCentred = {}, notUnwhitened = {}, notUncalibrated = {}, notShared = {};
   bool operator==(const MethodChoice&) const = default;
@@ -233,6 +234,7 @@ struct PlanWish {
   std::vector<int> sharedFrom = {};     ///< CompressionPlan::sharedFrom.
   std::optional<double> eps = {};       ///< Instead of the target, with the allocator head-mean; see core/plan/head_mean.h.
   std::optional<int> chain = {};        ///< CompressionPlan::chain.
+  std::optional<bool> trellis = {};     ///< CompressionPlan::trellis.
   bool operator==(const PlanWish&) const = default;
 };
 

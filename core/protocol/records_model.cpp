@@ -95,6 +95,7 @@ json toJson(const MethodChoice& record) {
                 {"rankStep", record.rankStep},
                 {"weightsOnly", record.weightsOnly}};
   if (record.sharesLayers) value["sharesLayers"] = true;
+  if (record.trellis) value["trellis"] = true;
   for (const auto& [name, reason] : kReasons)
     if (!(record.*reason).empty()) value[name] = record.*reason;
   return value;
@@ -113,6 +114,7 @@ Result<MethodChoice> read(const json& value) {
   record.rankStep = fields.count("rankStep", 1);
   record.weightsOnly = fields.boolean("weightsOnly");
   if (fields.has("sharesLayers")) record.sharesLayers = fields.boolean("sharesLayers");
+  if (fields.has("trellis")) record.trellis = fields.boolean("trellis");
   for (const auto& [name, reason] : kReasons)
     if (fields.has(name)) record.*reason = fields.text(name);
   return fields.finish(std::move(record));

@@ -190,6 +190,7 @@ json toJson(const PlanWish& record) {
   if (!record.sharedFrom.empty()) value["sharedFrom"] = record.sharedFrom;
   if (record.eps) value["eps"] = *record.eps;
   if (record.chain) value["chain"] = *record.chain;
+  if (record.trellis) value["trellis"] = *record.trellis;
   return value;
 }
 template <>
@@ -217,6 +218,7 @@ Result<PlanWish> read(const json& value) {
   if (fields.has("sharedFrom")) record.sharedFrom = fields.counts("sharedFrom", 0, 65535);
   if (fields.has("eps")) record.eps = fields.number("eps", 0, 1);
   if (fields.has("chain")) record.chain = fields.count("chain", 1, kMaxChain);
+  if (fields.has("trellis")) record.trellis = fields.boolean("trellis");
   return fields.finish(std::move(record));
 }
 

@@ -35,7 +35,7 @@ class KVistaGroup(nn.Module):
         super().__init__()
         self.columns = columns
         self.from_hidden = group["input"] == "hidden"
-        self.coder = LatentCoder(group["runs"])
+        self.coder = LatentCoder(group["runs"], group.get("trellis", False))
         identity, self.centred = group["identity"], group.get("centred", False)
         inputs = hidden_size if self.from_hidden else len(columns)
         self.down = nn.Linear(inputs, self.coder.rank, bias=self.centred) if self.from_hidden or not identity else None
@@ -124,9 +124,10 @@ class KVistaAttention(nn.Module):
 
     @property
     def is_plain(self):
-        """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias, outside chains."""
+        """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias, outside chains
+        and without a trellis."""
         unlike = self.score_cap, self.clip, self.linear_biases, self.latent, self.sinks, self.prediction
-        apart = self.norms_after_rope or self.predicts_next or any(group.centred for group in self.groups)
+        apart = self.norms_after_rope or self.predicts_next or any(group.centred or group.coder.trellis for group in self.groups)
         return all(part is None for part in unlike) and not apart
 
     @property

@@ -22,12 +22,15 @@ from transformers.cache_utils import Cache
 from .codes_kvista import pack_codes, record_parts, unpack_codes
 from .layer_cache_kvista import LayerCache, PlacedLayer
 from .policy_kvista import Policy
+from .trellis_kvista import WIDEST, trellis_codes, trellis_levels
 
 
 class LatentCoder:
-    """How one group's latent is stored: `numbers` directions of 16 bits first, then coded runs."""
+    """How one group's latent is stored: `numbers` directions of 16 bits first, then coded runs, those of few bits through a trellis
+    each if there is one."""
 
-    def __init__(self, runs):
+    def __init__(self, runs, trellis=False):
+        self.trellis = trellis
         self.rank = sum(count for _, count in runs)
         self.numbers = sum(count for bits, count in runs if bits == 16)
         self.runs = [(bits, count) for bits, count in runs if bits != 16]
@@ -57,25 +60,33 @@ class LatentCoder:
         numbers, rest = latent.split([self.numbers, self.coded], -1)
         packed = []
         if self.coded:
-            levels = torch.floor(rest.float() / steps.float()).split([count for _, count in self.runs], -1)
-            halves = [2 ** (bits - 1) for bits, _ in self.runs]
-            codes = [(level.clamp(-half, half - 1) + half).to(torch.uint8) for level, half in zip(levels, halves)]
+            scaled = (rest.float() / steps.float()).split([count for _, count in self.runs], -1)
+            codes = [self._codes(own, bits) for own, (bits, _) in zip(scaled, self.runs)]
             for (bits, parts), size in zip(self.parts, self.sizes):
                 run = pack_codes(torch.cat([(codes[place] >> shift) & (2**bits - 1) for place, shift in parts], -1), bits)
                 packed.append(functional.pad(run, (0, size - run.shape[-1])))
             packed[-1] = functional.pad(packed[-1], (0, self.bytes - sum(self.sizes)))
         return numbers, torch.cat(packed, -1) if packed else latent.new_zeros((*latent.shape[:-1], 0), dtype=torch.uint8)
 
+    def _codes(self, scaled, bits):
+        if self.trellis and bits <= WIDEST:
+            return trellis_codes(scaled, bits)
+        half = 2 ** (bits - 1)
+        return (torch.floor(scaled).clamp(-half, half - 1) + half).to(torch.uint8)
+
     def decode(self, numbers, packed, steps):
-        """The latent as attention sees it: codes become (code + 0.5) * step."""
+        """The latent as attention sees it: codes become (code + 0.5) * step, or what their trellis says."""
         if not self.coded:
             return numbers
-        levels = [0] * len(self.runs)
+        codes = [0] * len(self.runs)
         for (bits, parts), (_, count), run in zip(self.parts, self.counts, packed[..., : sum(self.sizes)].split(self.sizes, -1)):
-            codes = unpack_codes(run, bits, count).float() - (2 ** (bits - 1) - 0.5)
-            for (place, shift), part in zip(parts, codes.split([self.runs[place][1] for place, _ in parts], -1)):
-                levels[place] = levels[place] + part * 2**shift
-        return torch.cat([numbers, (torch.cat(levels, -1) * steps.float()).to(numbers.dtype)], -1)
+            for (place, shift), part in zip(parts, unpack_codes(run, bits, count).split([self.runs[place][1] for place, _ in parts], -1)):
+                codes[place] = codes[place] | part << shift
+        levels = torch.cat([self._levels(own, bits) for own, (bits, _) in zip(codes, self.runs)], -1)
+        return torch.cat([numbers, (levels * steps.float()).to(numbers.dtype)], -1)
+
+    def _levels(self, codes, bits):
+        return trellis_levels(codes, bits) if self.trellis and bits <= WIDEST else codes.float() - (2 ** (bits - 1) - 0.5)
 
 
 class Unchanged:

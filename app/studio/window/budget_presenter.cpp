@@ -115,6 +115,7 @@ void BudgetPresenter::setStorage(Storage storage) {
   wish.compensate = plan.compensated;
   wish.sharedFrom = plan.sharedFrom;
   wish.chain = plan.chain;
+  wish.trellis = plan.trellis && storage == Storage::coded;
   workflow_.propose(std::move(wish), storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"));
 }
 

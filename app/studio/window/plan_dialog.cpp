@@ -168,6 +168,8 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   chain_->setProperty(kTip, tr("So many adjacent layers are coded as what the decoded layer before does not predict: the same bytes lose less, and each layer "
                                "is read behind the one before. 1: every layer by itself."));
   form_->addRow(tr("Layers a chain"), chain_);
+  trellis_ = box(QStringLiteral("trellis"), tr("Codes of up to 4 bits through a trellis"),
+                 tr("The same bytes lose less, and every new token takes longer to code. No kernels read such codes yet."), plan.trellis);
   sinkFree_ = box(QStringLiteral("sinkFree"), tr("Bases of the tokens beyond the attention sinks"),
                   tr("The first 4 tokens of a window look like no others. Methods with codes keep them exact, and leave them out in any case."), plan.sinkFree);
   centred_ = box(QStringLiteral("centred"), tr("Bases around the mean over tokens"),
@@ -185,13 +187,14 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   for (QComboBox* box : {method_, metric_, grouping_, allocator_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
   for (QSpinBox* box : {groupSize_, chain_}) connect(box, &QSpinBox::valueChanged, this, &PlanDialog::check);
   connect(method_, &QComboBox::currentIndexChanged, chain_, [this] { chain_->setValue(0); });  // Of another method, its own.
+  connect(method_, &QComboBox::currentIndexChanged, trellis_, [this] { trellis_->setChecked(method() != nullptr && method()->trellis); });
   for (QCheckBox* box : {unwhitened_, compensate_}) connect(box, &QCheckBox::toggled, this, &PlanDialog::check);
   connect(eps_, &QDoubleSpinBox::valueChanged, this, &PlanDialog::check);
   connect(changeSharing_, &QPushButton::clicked, this, &PlanDialog::changeSharing);
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
   // Row after row and from left to right, whatever the order in which they were made.
   std::vector<QWidget*> inOrder = {method_, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, eps_,
-                                   changeSharing_, chain_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
+                                   changeSharing_, chain_, trellis_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
   for (int i = 0; i < buttons->layout()->count(); ++i)  // Which of them is on the left, the desktop says.
     if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);
   for (std::size_t i = 1; i < inOrder.size(); ++i) setTabOrder(inOrder[i - 1], inOrder[i]);
@@ -228,6 +231,7 @@ void PlanDialog::beginWith(const CompressionPlan& plan) {
   const MethodChoice* own = method();
   if (own == nullptr || own->choice.name != plan.method) return;
   chain_->setValue(plan.chain);
+  trellis_->setChecked(plan.trellis);
   if (!own->sharesLayers) sharedFrom_ = plan.sharedFrom;  // Else the method has found it for the target.
   if (plan.metric != own->metric) metric_->setCurrentText(text(nameIn(kMetrics, plan.metric)));
   if (plan.allocator != own->allocator) allocator_->setCurrentText(text(plan.allocator));
@@ -267,6 +271,7 @@ PlanWish PlanDialog::wish() const {
   wish.uncalibrated = isChecked(uncalibrated_);
   if (changeSharing_->isEnabled()) wish.sharedFrom = sharedFrom_;
   if (chain_->isEnabled() && chain_->value() > 0) wish.chain = chain_->value();
+  if (trellis_->isEnabled()) wish.trellis = trellis_->isChecked();
   if (hasEps()) {
     wish.eps = eps_->value();
     wish.target = {Target::Kind::share, 1};
@@ -325,6 +330,7 @@ void PlanDialog::checkOptions(const MethodChoice& own) {
   allow(centred_, first({ofMethod(own.notCentred), ofWeights, ofChain}));
   allow(compensate_, first({ofMethod(own.notCompensated), ofWeights, ofChain}));
   allow(uncalibrated_, ofMethod(own.notUncalibrated));
+  allow(trellis_, unless(own.storage == Storage::coded, tr("The method %1 stores no codes.").arg(name)));
   allow(changeSharing_, first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared), ofChain,
                                unless(!isChecked(compensate_), tr("Compensated layers each need their own cache."))}));
   const std::string allocator = chosen(allocator_).value_or(own.allocator);

@@ -36,6 +36,7 @@ nlohmann::json describeGroup(const LatentGroup& group) {
           {"identity", group.isIdentity},
           {"centred", group.isCentred},
           {"predicted", group.isPredicted},
+          {"trellis", group.hasTrellis},
           {"runs", std::move(runs)}};
 }
 

@@ -6,14 +6,15 @@ namespace kvista {
 
 Method codedChainMethod() {
   return {.name = "coded-chain",
-          .summary = "As coded-joint, each layer coded as what the decoded layer before it does not predict: least loss of all",
+          .summary = "As coded-joint, each layer coded through a trellis as what the decoded layer before it does not predict: least loss of all",
           .source = "help page Methods, section 10",
           .grouping = "joint",
           .storage = Storage::coded,
           .widths = {0, 1, 2, 3, 4, 6, 8},
           .rankStep = 1,
           .exactTokens = 4,
-          .chain = kMaxChain};
+          .chain = kMaxChain,
+          .trellis = true};
 }
 
 }  // namespace kvista

@@ -93,11 +93,12 @@ CompressionPlan planNamed(const std::string& name) {
   plan.grouping = "manual";
   plan.allocator = "waterline";
   const bool isChained = name == "chained" || name == "chainedAll";
-  const bool isCoded = name == "coded" || name == "codedAll" || name == "afterRope" || name == "codedCentred" || isChained;
+  const bool isCoded = name == "coded" || name == "codedAll" || name == "afterRope" || name == "codedCentred" || name == "trellis" || isChained;
   plan.storage = isCoded ? Storage::coded : Storage::lowRank16;
   plan.rankStep = 1;
   plan.exactTokens = isCoded && name != "codedAll" && name != "chainedAll" ? 4 : 0;
   if (isChained) plan.chain = 2;
+  plan.trellis = name == "trellis" || name == "chainedAll";
   if (name == "afterRope") plan.keyPosition = KeyPosition::afterRope;
   plan.centred = name == "centred" || name == "codedCentred";
   const auto mixedWidths = widths(2, 16) + widths(7, 8) + widths(3, 4) + widths(5, 2) + widths(3, 1);
@@ -110,7 +111,7 @@ CompressionPlan planNamed(const std::string& name) {
     } else if (name == "separate") {
       add({"K1", "K0"}, widths(9, 16));
       add({"V0", "V1"}, widths(11, 16));
-    } else if (name == "coded" || name == "codedCentred" || isChained) {
+    } else if (name == "coded" || name == "codedCentred" || name == "trellis" || isChained) {
       add({"K0", "K1", "V0", "V1"}, mixedWidths);
     } else if (name == "codedAll") {
       add({"K0", "V1"}, widths(9, 8));

@@ -76,6 +76,7 @@ TEST(Chain, LosesLessThanLayersByThemselvesAtTheSameBytes) {
 TEST(Chain, AChainOfOneIsNone) {
   PlanRequest request = requestOf("coded-chain", 0.125);
   request.chain = 1;
+  request.trellis = false;
   CompressionPlan plan = planned(request).plan;
   plan.method = "coded-joint";
   EXPECT_EQ(plan, planned(requestOf("coded-joint", 0.125)).plan);
@@ -115,6 +116,26 @@ TEST(Chain, RefusesWhatOneLatentALayerIsNot) {
   PlanRequest lowRank = requestOf("joint", 0.25);
   lowRank.chain = 2;
   EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), lowRank, {})).message, HasSubstr("stores no codes"));
+}
+
+TEST(Trellis, TheSamePlanLosesLessAtTheSameBytes) {
+  PlanRequest request = requestOf("coded-joint", 0.0625);
+  const PlanWithSpectra alone = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {}));
+  request.trellis = true;
+  const PlanWithSpectra through = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {}));
+  const CompressionPlan& plan = through.planned.plan;
+  EXPECT_TRUE(plan.trellis);
+  EXPECT_LE(through.planned.achievedBytes, alone.planned.requestedBytes);
+  EXPECT_LT(*through.planned.predictedLoss, 0.9 * *alone.planned.predictedLoss);
+  EXPECT_EQ(valueOf(planFromJson(toJson(plan))), plan);
+  CompressionPlan without = plan;
+  without.trellis = false;
+  EXPECT_NE(fingerprint(plan), fingerprint(without));
+  without.storage = Storage::lowRank16;
+  without.trellis = true;
+  EXPECT_THAT(validate(without, shortDecoder().shape()), Contains(HasSubstr("it stores no codes")));
+  request.method = "joint";
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message, HasSubstr("stores no codes"));
 }
 
 }  // namespace

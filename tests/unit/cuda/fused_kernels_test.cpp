@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "core/model/cpu_kernels.h"
+#include "core/model/trellis.h"
 #include "tests/unit/cuda/target.h"
 
 namespace kvista::test {
@@ -76,6 +77,27 @@ TEST_P(CudaKernels, SiluGate) {
     expectSame(gResult, result, "the gate");
     expectSame(gToGate, toGate, "the gradient at the gate");
     expectSame(gToUp, toUp, "the gradient at the other factor");
+  }
+}
+
+TEST_P(CudaKernels, TrellisCodes) {
+  NEEDS_KERNELS();
+  for (const auto& [rows, count, bits] : {std::tuple<std::int64_t, std::int64_t, int>{1, 1, 1}, {33, 100, 1}, {7, 257, 2}, {70, 19, 3}, {5, 64, 4}}) {
+    const at::Tensor x = numbers(rows * count, 0.4, at::kFloat) * (1 << bits) / 2, there = x.to(device);
+    at::Tensor codes = at::empty({rows * count}, at::kByte), path = at::empty({rows * count}, at::kInt);
+    const auto scratch = [](void* pointer) { return static_cast<std::uint32_t*>(pointer); };
+    cpuKernels().trellisCodes({x.const_data_ptr<float>(), codes.mutable_data_ptr<std::uint8_t>(), scratch(path.data_ptr()), rows, count, bits}, 0);
+    const std::int64_t guard = Guarded::kGuard;
+    const at::Tensor guarded = at::full({rows * count + 2 * guard}, 99, at::TensorOptions(at::kByte).device(device));
+    Guarded gPath(rows * count, at::kInt, device);
+    ASSERT_EQ(gpu->trellisCodes({there.const_data_ptr<float>(), guarded.mutable_data_ptr<std::uint8_t>() + guard, scratch(gPath.pointer()), rows, count, bits}, 0), nullptr);
+    EXPECT_TRUE(gPath.guardsHold());
+    for (const std::int64_t begin : {std::int64_t{0}, guard + rows * count}) EXPECT_TRUE((guarded.narrow(0, begin, guard) == 99).all().item<bool>());
+    // Equals, to what roundings differ by, may go either way.
+    const auto error = [&](const at::Tensor& own) {
+      return (trellisLevels(own.cpu().view({rows, count}), bits) - x.view({rows, count})).square().sum(1);
+    };
+    EXPECT_TRUE(error(guarded.narrow(0, guard, rows * count)).allclose(error(codes), 1e-5, 1e-5)) << bits;
   }
 }
 

@@ -243,6 +243,28 @@ TEST(PlanDialogTest, LayersAreChainedWhereOneLatentHoldsTheirCodes) {
   EXPECT_EQ(chain->toolTip(), QStringLiteral("Layers in a chain need all their heads in one latent."));
 }
 
+TEST(PlanDialogTest, CodesGoThroughATrellisWhereTheMethodOrTheUserSaysSo) {
+  Catalogue all = catalogue();
+  all.methods.push_back({{"coded-chain", "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
+  all.methods.back().trellis = true;
+  PlanDialog dialog(all, plan({Target::Kind::share, 0.125}), nullptr);
+  dialog.show();
+  auto* method = dialog.findChild<QComboBox*>(QStringLiteral("method"));
+  auto* trellis = dialog.findChild<QCheckBox*>(QStringLiteral("trellis"));
+  method->setCurrentText(QStringLiteral("joint"));
+  EXPECT_FALSE(trellis->isEnabled());
+  EXPECT_EQ(trellis->toolTip(), QStringLiteral("The method joint stores no codes."));
+  EXPECT_EQ(dialog.wish().trellis, std::nullopt);
+  method->setCurrentText(QStringLiteral("coded-chain"));
+  EXPECT_EQ(dialog.wish().trellis, true) << "as the method has it";
+  QTest::keyClick(trellis, Qt::Key_Space);
+  EXPECT_EQ(dialog.wish().trellis, false);
+  method->setCurrentText(QStringLiteral("coded"));
+  EXPECT_EQ(dialog.wish().trellis, false);
+  QTest::keyClick(trellis, Qt::Key_Space);
+  EXPECT_EQ(dialog.wish().trellis, true);
+}
+
 TEST(PlanDialogTest, MetricsThatNeedTextAreNotForWeightsAlone) {
   PlanDialog dialog(catalogue(), plan({Target::Kind::share, 0.125}), nullptr);
   auto* metric = dialog.findChild<QComboBox*>(QStringLiteral("metric"));
