@@ -10,12 +10,12 @@
 #include <string_view>
 #include <utility>
 
+#include "core/checkpoint/model_code.h"
 #include "core/checkpoint/tensor_source.h"
 #include "core/compress/method.h"
 #include "core/model/tensor_file.h"
-#include "core/policy/attention_predictor.h"
-#include "core/policy/importance_gate.h"
 #include "core/policy/named_policies.h"
+#include "core/policy/wrapped.h"
 
 namespace kvista {
 namespace {
@@ -46,10 +46,8 @@ Result<void> checkChooser(const Policy& chooser, const PolicySettings& settings)
     if (!option.isWord) continue;
     const std::string& word = settings.word(option.name);
     if (!option.isFile) {
-      KVISTA_ASSIGN(const Policy* over, findPolicy(word));
-      if (over->makeScorer == nullptr || std::ranges::any_of(over->options, &PolicyOption::isWord))
-        return fail(ErrorCode::invalidArgument, fmt::format("The policy {} cannot be built over {}.", chooser.name, word),
-                    "Name one that chooses tokens by itself and needs no file, such as snapkv.");
+      KVISTA_ASSIGN(const Policy* over, wrappedPolicy(word));
+      KVISTA_CHECK(checkIsInModelCode(*over));
       continue;
     }
     if (word.empty())
@@ -85,15 +83,7 @@ Result<void> checkMerging(const Policy& holder, const PolicySettings& settings, 
 
 Result<void> checkHolder(const Policy& holder, const PolicySettings& settings, const CompressionPlan& plan, const ModelShape& shape) {
   if (holder.takesPlan) return checkMerging(holder, settings, plan, shape);
-  if (holder.needsPlan || isUncompressed(plan)) return {};
-  if (!holder.notOfLatents.empty())
-    return fail(ErrorCode::invalidArgument, fmt::format("The policy {} {}.", holder.name, holder.notOfLatents),
-                "Export a plan that leaves heads as they are (`kvista plan --method kqsvd --share 1`), or a policy that only chooses "
-                "tokens.");
-  if (plan.storage == Storage::lowRank16) return {};
-  return fail(ErrorCode::invalidArgument,
-              fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.", holder.name),
-              "Make the plan by a method that stores 16-bit numbers, such as joint or palu-g.");
+  return holder.needsPlan || isUncompressed(plan) ? Result<void>() : checkHoldsLatents(holder, plan);
 }
 
 /// Heads that keep other tokens than one another need keys that are each head's own.
@@ -111,9 +101,18 @@ Result<void> checkHeadsApart(const Policy& chooser, const CompressionPlan& plan,
 
 }  // namespace
 
+Result<void> checkIsInModelCode(const Policy& policy) {
+  if (modelCode().at("policy_fields_kvista.py").find(fmt::format("\n    \"{}\": {{", policy.name)) != std::string::npos) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The model code of exports does not have the policy {}, so that an export that records it would not open.", policy.name),
+              "Record another one or none; `kvista evaluate --policy` measures with any.");
+}
+
 Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPlan& plan, const DecoderDescription& description) {
   KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
   KVISTA_ASSIGN(const NamedSettings settings, settingsOf(named, request));
+  for (const Policy* policy : {named.chooser, named.holder})
+    if (policy != nullptr) KVISTA_CHECK(checkIsInModelCode(*policy));
   if (plan.chain > 1)
     return fail(ErrorCode::invalidArgument,
                 fmt::format("Layers of the plan are read behind the layer before, so they must keep the same tokens; the policy {} would "
@@ -122,7 +121,7 @@ Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPl
                 "Leave the policy out, or make a plan with --chain 1.");
   if (named.chooser != nullptr) {
     KVISTA_CHECK(checkChooser(*named.chooser, settings.chooser));
-    if (named.holder == nullptr && request.share >= 1 && named.chooser->name != "dbudgetkv")  // which has a rule of its own
+    if (named.holder == nullptr && request.share >= 1 && !named.chooser->dropsByItself)
       return fail(ErrorCode::invalidArgument,
                   fmt::format("At a share of 1 the policy {} leaves everything in the cache.", named.chooser->name),
                   "Say how much may stay, as in \"snapkv share=.25\".");
@@ -158,29 +157,18 @@ nlohmann::json latentPolicy(const PolicyRequest& request, const CompressionPlan&
 bool readsExactHeads(const PolicyRequest& request) {
   const NamedPolicies named = *policiesNamed(request.policy);
   if (named.holder != nullptr && named.holder->needsPlan) return true;
-  const auto over = request.options.find("over");
-  return named.chooser != nullptr && (named.chooser->name == "kvzip" || (over != request.options.end() && over->second == "kvzip"));
+  return named.chooser != nullptr && named.chooser->makeScorer(settingsOf(named, request)->chooser)->readsAgain();
 }
 
 Result<std::vector<TensorToWrite>> latentPolicyTensors(const PolicyRequest& request, const Decoder& decoder, const Checkpoint& checkpoint) {
   const NamedPolicies named = *policiesNamed(request.policy);
-  const auto file = request.options.find("gate");
-  std::vector<std::pair<std::string, at::Tensor>> parts;
-  if (named.chooser == nullptr || file == request.options.end()) return std::vector<TensorToWrite>{};
-  KVISTA_ASSIGN(const std::string hash, contentHash(checkpoint));
-  if (named.chooser->name == "attention-predictor") {
-    KVISTA_ASSIGN(const AttentionPredictor predictor, loadAttentionPredictor(file->second, hash));
-    parts = {{"first.weight", predictor.firstWeight},
-             {"first.bias", predictor.firstBias},
-             {"second.weight", predictor.secondWeight},
-             {"second.bias", predictor.secondBias},
-             {"last.weight", predictor.lastWeight}};
-  } else {
-    KVISTA_ASSIGN(const ImportanceGate gate, loadGate(file->second, decoder, hash));
-    for (const at::Tensor& weights : gate.weights) parts.emplace_back(fmt::format("weights.{}", parts.size()), weights);
-  }
   std::vector<TensorToWrite> tensors;
-  for (const auto& [name, tensor] : parts)
+  if (named.chooser == nullptr || std::ranges::none_of(named.chooser->options, &PolicyOption::isFile)) return tensors;
+  PolicyRequest ofModel = request;
+  KVISTA_ASSIGN(ofModel.model, contentHash(checkpoint));
+  const auto scorer = named.chooser->makeScorer(settingsOf(named, request)->chooser);
+  KVISTA_CHECK(scorer->begin(decoder, ofModel, 0));  // nothing is read
+  for (const auto& [name, tensor] : scorer->trained())
     tensors.push_back(computed("model.foreteller." + name, tensor.sizes().vec(), DataType::f32,
                                [tensor = tensor] { return Result<at::Tensor>(tensor); }));
   return tensors;

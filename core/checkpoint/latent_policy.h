@@ -15,6 +15,9 @@
 
 namespace kvista {
 
+/// Refuses a policy that has no line in policy_fields_kvista.py, by which the model code checks what config.json records.
+Result<void> checkIsInModelCode(const Policy& policy);
+
 /// Refuses what the model code of the form `latent` (resources/model_code/policy_kvista.py) does not do, or would do otherwise than
 /// `evaluate` measures it. Whose model a file of an option is of is seen by latentPolicyTensors. Errors: invalidArgument, those of
 /// opening such files.

@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "core/io/json_file.h"
-#include "core/model/tensor_file.h"
 
 namespace kvista {
 namespace {
@@ -64,6 +63,12 @@ AttentionPredictor AttentionPredictor::initial(std::uint64_t seed) {
   return predictor;
 }
 
+NamedTensors AttentionPredictor::tensors() const {
+  NamedTensors named;
+  for (const Part& part : parts()) named.emplace_back(part.name, (this->*part.tensor).cpu());
+  return named;
+}
+
 at::Tensor AttentionPredictor::predict(const at::Tensor& history) const {
   const std::int64_t asked = history.size(1), keys = history.size(2);
   const at::Tensor fair = (asked < kHistory ? at::constant_pad_nd(history, {0, 0, kHistory - asked, 0})
@@ -80,9 +85,7 @@ at::Tensor AttentionPredictor::predict(const at::Tensor& history) const {
 
 Result<void> saveAttentionPredictor(const std::filesystem::path& file, const AttentionPredictor& predictor,
                                     const std::string& modelHash, const Task& task) {
-  NamedTensors tensors;
-  for (const Part& part : parts()) tensors.emplace_back(part.name, (predictor.*part.tensor).cpu());
-  return writeTensorFile(file, tensors, {{kDescription, nlohmann::json{{"model", modelHash}}.dump()}}, task);
+  return writeTensorFile(file, predictor.tensors(), {{kDescription, nlohmann::json{{"model", modelHash}}.dump()}}, task);
 }
 
 Result<AttentionPredictor> loadAttentionPredictor(const std::filesystem::path& file, const std::string& modelHash) {

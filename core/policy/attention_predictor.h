@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/model/decoder.h"
+#include "core/model/tensor_file.h"
 
 namespace kvista {
 
@@ -29,6 +30,8 @@ struct AttentionPredictor {
 
   /// Untrained: the history's mean is all that it says.
   static AttentionPredictor initial(std::uint64_t seed);
+  /// All of it by name: "first.weight", "first.bias", ...
+  [[nodiscard]] NamedTensors tensors() const;
   /// What the next queries will give each key up to a factor, as a logarithm: [n, s]. `history` [n, w, s]: what the
   /// last w queries gave; before fewer than kHistory there was none. Differentiable.
   [[nodiscard]] at::Tensor predict(const at::Tensor& history) const;

@@ -34,8 +34,19 @@ Result<Number> numberIn(const std::string& name, const std::string& value, Numbe
 }  // namespace
 
 bool NamedPolicies::goesWith(const CompressionPlan& plan) const {
-  if (holder == nullptr || holder->needsPlan || holder->takesPlan) return true;
-  return holder->notOfLatents.empty() && plan.storage == Storage::lowRank16;
+  return holder == nullptr || holder->needsPlan || holder->takesPlan || checkHoldsLatents(*holder, plan).has_value();
+}
+
+Result<void> checkHoldsLatents(const Policy& holder, const CompressionPlan& plan) {
+  if (!holder.notOfLatents.empty())
+    return fail(
+        ErrorCode::invalidArgument, fmt::format("The policy {} {}.", holder.name, holder.notOfLatents),
+        "Leave heads as they are (the model itself, or `kvista plan --method kqsvd --share 1`), or take a policy that holds latents, "
+        "such as hadamard.");
+  if (plan.storage == Storage::lowRank16) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.", holder.name),
+              "Make the plan by a method that stores 16-bit numbers, such as joint or palu-g.");
 }
 
 Result<NamedPolicies> policiesNamed(const std::string& name) {

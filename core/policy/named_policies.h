@@ -18,6 +18,9 @@ struct NamedPolicies {
   /// Whether it can keep small what a plan stores. Of the others the holder stores heads as the model makes them.
   [[nodiscard]] bool goesWith(const CompressionPlan& plan) const;
 };
+/// Whether a way to hold tokens that neither needs nor takes plans can hold the latents of one. Errors (invalidArgument): it holds no
+/// latents, or these are quantised already.
+Result<void> checkHoldsLatents(const Policy& holder, const CompressionPlan& plan);
 /// Of "snapkv", "kivi" or "snapkv+fp8". Errors (invalidArgument): no such policy, two that do not go together.
 Result<NamedPolicies> policiesNamed(const std::string& name);
 

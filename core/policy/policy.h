@@ -17,6 +17,7 @@
 #include "core/base/task.h"
 #include "core/model/decoder.h"
 #include "core/model/live_cache.h"
+#include "core/model/tensor_file.h"
 
 namespace kvista {
 
@@ -69,6 +70,10 @@ class TokenScorer {
   [[nodiscard]] virtual std::int64_t queries() const { return 0; }
   /// Whether it must know where tokens stood when it acts again.
   [[nodiscard]] virtual bool needsPositions() const { return false; }
+  /// Whether it has the model read the text once more, behind keys and values as the model makes them.
+  [[nodiscard]] virtual bool readsAgain() const { return false; }
+  /// What it foretells by once it has begun, float32, under the names of predictors_kvista.py: it goes into exports.
+  [[nodiscard]] virtual NamedTensors trained() const { return {}; }
   /// Before anything is read: `request` (its model may be needed) and the `tokens` of each sequence when it acts for the last time.
   /// Refuses what it could not do then.
   virtual Result<void> begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t tokens) {
@@ -138,6 +143,7 @@ struct Policy {
   std::int64_t exemptLayers = 0;  ///< First layers that keep all their tokens: `exempt`.
   BudgetScope scope = BudgetScope::layers;
   bool isAlikeInHeads = false;    ///< All heads of a layer keep the same tokens.
+  bool dropsByItself = false;     ///< Some tokens go even where the share allows all.
 
   // Of policies that change how tokens are held.
   /// Over a plan, unless it needs or takes plans as such, it is made for each group of 16-bit latents, as for a model of one head that has

@@ -28,17 +28,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Result<void> checkPlan(const Policy& holder, const PlanTransform* transform) {
   if (holder.takesPlan || holder.needsPlan == (transform != nullptr)) return {};
-  if (holder.needsPlan)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The policy {} says which tokens a plan stores, and there is no plan.", holder.name),
-                "Give a project or an export in place of the model.");
-  if (!holder.notOfLatents.empty())
-    return fail(ErrorCode::invalidArgument, fmt::format("The policy {} {}.", holder.name, holder.notOfLatents),
-                "Give the model as it is, or a policy that holds a plan's latents in fewer bits, such as hadamard.");
-  if (transform->plan().storage == Storage::lowRank16) return {};
+  if (!holder.needsPlan) return checkHoldsLatents(holder, transform->plan());
   return fail(ErrorCode::invalidArgument,
-              fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.", holder.name),
-              "Make the plan by a method that stores 16-bit numbers, such as joint or palu-g.");
+              fmt::format("The policy {} says which tokens a plan stores, and there is no plan.", holder.name),
+              "Give a project or an export in place of the model.");
 }
 
 /// A layer with no more of the last tokens' queries than a policy asks for: of two that work together, one may ask for more.

@@ -177,8 +177,8 @@ def test_what_the_model_code_does_not_do_is_refused(projects, predictors, tmp_pa
     for plan, policy, words in (
         ("joint", "commonkv", "do not lie in one space"),
         ("common", "commonkv layers=16", "the model has 8"),
-        ("heads", "chunkkv over=dbudgetkv share=.5", "cannot be built over dbudgetkv"),
-        ("heads", "chunkkv over=fast-kvzip share=.5", "cannot be built over fast-kvzip"),
+        ("heads", "chunkkv over=dbudgetkv share=.5", "dbudgetkv has no scores of its own"),
+        ("heads", "chunkkv over=fast-kvzip share=.5", "fast-kvzip needs a file"),
         ("heads", "best", 'There is no policy "best"'),
         ("heads", "snapkv", "leaves everything in the cache"),
         ("heads", "snapkv share=2", 'The share of a policy is "2"'),

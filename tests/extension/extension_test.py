@@ -1,13 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The KVista authors
 # SPDX-License-Identifier: Apache-2.0
 """Does what CONTRIBUTING.md says to add one more of each kind, in a copy of the tree, and looks for it in `kvista list`, for a
-view in `kvista-gallery`.
+view in `kvista-gallery`. The added policy is also run, and refused by exports.
 
 Usage: extension_test.py SOURCE BUILD TORCH_DIR. The table in CONTRIBUTING.md is read, not repeated: a step that it
 forgets fails here. The copy lies in BUILD and is built in the same place relative to its sources, so that the compiler
 cache answers for every file but the added ones and the registries.
 """
 
+import json
 import os
 import re
 import shutil
@@ -57,6 +58,27 @@ def add(tree, kind, original, registry, function):
     print(f"{kind}: {original} -> {ADDED}.cpp; {registry}: {line.strip()}", flush=True)
 
 
+def policy_problems(program, tree, folder):
+    """Of the added policy, which is a copy of l2-norm under another name: a run of the model has it, exports refuse it."""
+    model, text, plan = tree / "resources/demo/model", tree / "resources/demo/text/evaluation.txt", folder / "plan.kvista"
+
+    def run(*arguments):
+        return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+
+    def loss(policy):
+        answer = run("evaluate", model, "--text", text, "--window", 64, "--windows", 1, "--policy", f"{policy} share=.8 window=4", "--json")
+        return json.loads(answer.stdout)["meanNllBehindPrompt"] if answer.returncode == 0 else answer.stderr
+
+    problems = []
+    if loss(ADDED) != loss("l2-norm"):
+        problems.append(f"the added policy measures {loss(ADDED)}, that which it is a copy of {loss('l2-norm')}")
+    run("plan", model, "--method", "svd", "--share", 0.5, "-o", plan)
+    refused = run("export", plan, "-o", folder / "export", "--form", "latent", "--policy", f"{ADDED} share=.5")
+    if refused.returncode != 2 or f"does not have the policy {ADDED}" not in refused.stderr:
+        problems.append(f"an export that records the added policy ends with {refused.returncode}: {refused.stderr}")
+    return problems
+
+
 def has_studio(build):
     """Whether the window is built here: it needs Qt."""
     return "KVISTA_STUDIO:BOOL=ON" in (build / "CMakeCache.txt").read_text(encoding="utf-8")
@@ -88,6 +110,7 @@ def main(source, build, torch_dir):
         answer = subprocess.run([folder / "bin" / "kvista", "list", listed_as], check=True, capture_output=True, text=True)
         if not re.search(rf"\b{ADDED}\b", answer.stdout):
             missing.append(f"`kvista list {listed_as}` does not show the added {kind}:\n{answer.stdout}")
+    missing += policy_problems(folder / "bin" / "kvista", tree, folder)
     if studio:
         listed = subprocess.run([folder / "bin" / "kvista-gallery"], check=True, capture_output=True, text=True, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"})
         if ADDED not in listed.stdout.split():

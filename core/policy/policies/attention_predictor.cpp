@@ -29,6 +29,7 @@ class Foretold final : public TokenScorer {
     KVISTA_ASSIGN(predictor_, loadAttentionPredictor(file_, request.model));
     return {};
   }
+  [[nodiscard]] NamedTensors trained() const override { return predictor_->tensors(); }
   Result<at::Tensor> score(const LayerView& view) override {
     constexpr std::int64_t kKeysAtOnce = std::int64_t{1} << 16;
     const at::Tensor attention = recentAttentionOf(view);

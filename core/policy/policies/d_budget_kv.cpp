@@ -14,20 +14,14 @@ namespace {
 
 /// Another policy's scores, of which only the highest count: as many as hold the norm of what the last queries give to all tokens,
 /// |A_kept|_F >= (1 - loss) |A|_F, the first and last tokens counted in. The others go whatever the budget.
-class StoppingRule final : public TokenScorer {
+class StoppingRule final : public WrappingScorer {
  public:
-  StoppingRule(std::unique_ptr<TokenScorer> inner, double loss, std::int64_t sinks, std::int64_t window)
-      : inner_(std::move(inner)), loss_(loss), sinks_(sinks), window_(window) {}
-  [[nodiscard]] std::int64_t queries() const override { return std::max<std::int64_t>(1, inner_->queries()); }
-  Result<void> begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t tokens) override {
-    return inner_->begin(decoder, request, tokens);
-  }
-  Result<void> prepare(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, const Task& task) override {
-    return inner_->prepare(decoder, cache, ids, task);
-  }
+  explicit StoppingRule(const PolicySettings& settings)
+      : WrappingScorer(settings), loss_(settings.number("loss")), sinks_(settings.count("sinks")), window_(settings.count("window")) {}
+  [[nodiscard]] std::int64_t queries() const override { return std::max<std::int64_t>(1, WrappingScorer::queries()); }
   Result<at::Tensor> score(const LayerView& view) override {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    KVISTA_ASSIGN(const at::Tensor scores, inner_->score(view));
+    KVISTA_ASSIGN(const at::Tensor scores, innerScore(view));
     const at::Tensor& positions = view.cache.positions;
     const at::Tensor ranked = scores.masked_fill(positions.lt(sinks_).logical_or(positions.ge(view.tokens - window_)), kInfinity)
                                   .masked_fill(positions.lt(0), -kInfinity);
@@ -42,7 +36,6 @@ class StoppingRule final : public TokenScorer {
   }
 
  private:
-  std::unique_ptr<TokenScorer> inner_;
   double loss_;
   std::int64_t sinks_, window_;
 };
@@ -55,11 +48,11 @@ Policy dBudgetKvPolicy() {
           .source = "Ni et al. 2025, DBudgetKV: Dynamic Budget in KV Cache Compression for Ensuring Optimal Performance",
           .options = {wrappedOption("snapkv"), {"loss", "0.01", "how much of the attention's norm may be lost", 0, 1}},
           .makeScorer = [](const PolicySettings& settings) -> std::unique_ptr<TokenScorer> {
-            return std::make_unique<StoppingRule>(wrappedScorer(settings), settings.number("loss"), settings.count("sinks"),
-                                                  settings.count("window"));
+            return std::make_unique<StoppingRule>(settings);
           },
           .sinks = 4,
-          .window = 32};
+          .window = 32,
+          .dropsByItself = true};
 }
 
 }  // namespace kvista

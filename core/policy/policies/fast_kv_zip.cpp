@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <optional>
 
+#include <fmt/format.h>
+
 #include "core/policy/importance_gate.h"
 #include "core/policy/policy.h"
 
@@ -17,6 +19,11 @@ class Gated final : public TokenScorer {
                   "Make one with `kvista gate MODEL --text F -o GATE`, then --policy-option gate=GATE.");
     KVISTA_ASSIGN(gate_, loadGate(file_, decoder, request.model));
     return {};
+  }
+  [[nodiscard]] NamedTensors trained() const override {
+    NamedTensors tensors;
+    for (const at::Tensor& weights : gate_->weights) tensors.emplace_back(fmt::format("weights.{}", tensors.size()), weights);
+    return tensors;
   }
   Result<at::Tensor> score(const LayerView& view) override { return gate_->score(view.decoder, view.layer, view.cache); }
 

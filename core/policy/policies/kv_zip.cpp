@@ -9,6 +9,7 @@ namespace {
 class Reconstruction final : public TokenScorer {
  public:
   explicit Reconstruction(std::int64_t part) : part_(part) {}
+  [[nodiscard]] bool readsAgain() const override { return true; }
   Result<void> begin(const Decoder& decoder, const PolicyRequest&, std::int64_t tokens) override {
     return checkReadAgain(decoder, tokens, part_);
   }

@@ -7,20 +7,31 @@
 #include <string>
 
 #include "core/checkpoint/model_code.h"
+#include "tests/unit/demo_model.h"
 
-namespace kvista {
+namespace kvista::test {
 namespace {
 
-/// A policy that is added without its part of the model code would be recorded in exports that then refuse to open.
-TEST(LatentPolicy, TheModelCodeChecksTheOptionsOfEveryPolicy) {
-  const std::string& code = modelCode().at("policy_fields_kvista.py");
+TEST(LatentPolicy, EveryPolicyIsInTheModelCodeAsAWholeOrRefused) {
+  const std::string &fields = modelCode().at("policy_fields_kvista.py"), &choosers = modelCode().at("scorers_kvista.py");
+  const std::string holders = modelCode().at("held_kvista.py") + modelCode().at("policy_kvista.py");
   for (const Policy& policy : policies()) {
-    const std::size_t begin = code.find("\n    \"" + std::string(policy.name) + "\": {");
-    ASSERT_NE(begin, std::string::npos) << policy.name;
-    const std::string own = code.substr(begin, code.find('\n', begin + 1) - begin);
+    const std::string name = "\"" + std::string(policy.name) + "\"";
+    if (const auto carried = checkIsInModelCode(policy); !carried) {
+      EXPECT_EQ(errorOf(checkLatentPolicy({.policy = std::string(policy.name)}, {}, {})).message, carried.error().message);
+      continue;
+    }
+    const std::size_t begin = fields.find("\n    " + name + ": {");
+    const std::string own = fields.substr(begin, fields.find('\n', begin + 1) - begin);
     for (const PolicyOption& option : policy.options)
-      if (!option.isWord) EXPECT_NE(own.find("\"" + std::string(option.name) + "\": "), std::string::npos) << policy.name << " " << option.name;
+      if (!option.isWord) EXPECT_NE(own.find("\"" + std::string(option.name) + "\": "), std::string::npos) << name << " " << option.name;
+    EXPECT_NE((policy.makeScorer != nullptr ? choosers : holders).find(name), std::string::npos) << name << " is checked, but not applied";
   }
+  EXPECT_TRUE(checkIsInModelCode(*valueOf(findPolicy("snapkv"))));
+  Policy added = *valueOf(findPolicy("snapkv"));
+  added.name = "snap";
+  EXPECT_EQ(errorOf(checkIsInModelCode(added)).message,
+            "The model code of exports does not have the policy snap, so that an export that records it would not open.");
 }
 
 TEST(LatentPolicy, FilesOfOptionsAreNotNamedInExports) {
@@ -37,4 +48,4 @@ TEST(LatentPolicy, ProjectionsAreKeptForWhatReadsTokensExactly) {
 }
 
 }  // namespace
-}  // namespace kvista
+}  // namespace kvista::test
