@@ -9,6 +9,7 @@
 
 #include "core/compress/factor_file.h"
 #include "core/engine/memory_forecast.h"
+#include "core/policy/named_policies.h"
 #include "core/policy/train_predictor.h"
 
 namespace kvista {
@@ -20,33 +21,35 @@ constexpr std::size_t kHashLength = 12;
 
 }  // namespace
 
-std::optional<PredictorKind> predictorOf(std::string_view policy) {
-  for (const auto& [name, kind] : kPredictorKinds)
-    for (std::string_view rest = policy; !rest.empty();) {
-      const std::size_t plus = rest.find('+');
-      if (rest.substr(0, plus) == name) return kind;
-      rest = plus == std::string_view::npos ? std::string_view() : rest.substr(plus + 1);
-    }
-  return std::nullopt;
+std::optional<PredictorKind> predictorOf(const std::string& policy) {
+  const auto named = policiesNamed(policy);
+  if (!named || named->chooser == nullptr) return std::nullopt;
+  const auto found = std::ranges::find(kPredictorKinds, named->chooser->name, &Named<PredictorKind>::name);
+  return found == kPredictorKinds.end() ? std::nullopt : std::optional(found->value);
 }
 
 Result<std::filesystem::path> trainedFile(PredictorKind kind, const ExperimentSubject& subject, const Task& task) {
   const Statistics& statistics = subject.statistics;
-  const std::filesystem::path file = subject.folder / fmt::format("{}-{}-{}.safetensors", nameIn(kPredictorKinds, kind), subject.modelHash.substr(0, kHashLength),
-                                                                  statistics.tokensHash.substr(0, kHashLength));
+  const std::filesystem::path file =
+      subject.folder / fmt::format("{}-{}-{}.safetensors", nameIn(kPredictorKinds, kind), subject.modelHash.substr(0, kHashLength),
+                                   statistics.tokensHash.substr(0, kHashLength));
   if (std::filesystem::exists(file)) return file;
   const at::Tensor& ids = statistics.tokenIds;
-  KVISTA_CHECK(trainPredictor(kind, subject.decoder, ids.narrow(0, 0, std::min(kMostWindows, ids.size(0))).to(at::kLong), kRidge, file, subject.modelHash, task));
+  KVISTA_CHECK(trainPredictor(kind, subject.decoder, ids.narrow(0, 0, std::min(kMostWindows, ids.size(0))).to(at::kLong), kRidge, file,
+                              subject.modelHash, task));
   return file;
 }
 
-Result<PlanFactors> refinedFactors(const CompressionPlan& plan, PlanFactors factors, RefineRequest request, const ExperimentSubject& subject, const Task& task) {
+Result<PlanFactors> refinedFactors(const CompressionPlan& plan, PlanFactors factors, RefineRequest request,
+                                   const ExperimentSubject& subject, const Task& task) {
   const Statistics& statistics = subject.statistics;
   const ModelShape& shape = subject.decoder.shape();
   const auto beginningOf = [](const std::string& hash) { return hash.substr(0, kHashLength); };
   const std::filesystem::path file =
-      subject.folder / fmt::format("refined-{}-{}-{}-{}-{}x{}-{:g}-{}{}.safetensors", beginningOf(subject.modelHash), beginningOf(statistics.tokensHash),
-                                   beginningOf(fingerprint(plan)), c10::toString(subject.decoder.options().dtype), request.steps, request.windowsPerStep, request.rate, request.seed, request.nested ? "-nested" : "");
+      subject.folder / fmt::format("refined-{}-{}-{}-{}-{}x{}-{:g}-{}{}.safetensors", beginningOf(subject.modelHash),
+                                   beginningOf(statistics.tokensHash), beginningOf(fingerprint(plan)),
+                                   c10::toString(subject.decoder.options().dtype), request.steps, request.windowsPerStep, request.rate,
+                                   request.seed, request.nested ? "-nested" : "");
   if (std::filesystem::exists(file)) return loadFactors(file, plan, shape, subject.modelHash);
   const at::Tensor ids = statistics.tokenIds.to(at::kLong);
   const std::int64_t heldOut = heldOutWindows(ids.size(0), ids.size(1)), used = ids.size(0) - heldOut;
