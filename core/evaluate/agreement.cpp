@@ -71,8 +71,8 @@ Result<Comparison> compareWindow(const AgreementSide& original, const AgreementS
   return compare(wanted, given, task);
 }
 
-Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokenizer& tokenizer, const at::Tensor& prompt, std::int64_t tokens,
-                                         const Task& task) {
+Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokenizer& tokenizer, const at::Tensor& prompt,
+                                         std::int64_t tokens, const Task& task) {
   GenerationRequest request;
   const auto* begin = prompt.const_data_ptr<std::int64_t>();
   request.prompt.assign(begin, begin + prompt.numel());
@@ -114,8 +114,9 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
   return guardTorch("The comparison", [&]() -> Result<TextAgreement> {
     const std::int64_t vocabulary = original.decoder.shape().vocabulary;
     if (plan.decoder.shape().vocabulary != vocabulary)
-      return fail(ErrorCode::invalidArgument, fmt::format("One model predicts {} tokens and the other {}, so their predictions cannot be compared.",
-                                                          vocabulary, plan.decoder.shape().vocabulary),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("One model predicts {} tokens and the other {}, so their predictions cannot be compared.", vocabulary,
+                              plan.decoder.shape().vocabulary),
                   "Compare a plan or an export with the model that it was made of.");
     const std::int64_t windows = ids.size(0), predictions = ids.size(1) - 1;
     TextAgreement result;
@@ -174,7 +175,8 @@ WritingAgreement agreementOf(const std::vector<WrittenPair>& pairs) {
     const std::size_t length = std::min(original.size(), plan.size());
     for (std::size_t i = 0; i < length; ++i) equal += original[i] == plan[i] ? 1 : 0;
     tokens += static_cast<std::int64_t>(length);
-    const auto first = std::mismatch(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(length), plan.begin()).first - original.begin();
+    const auto first =
+        std::mismatch(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(length), plan.begin()).first - original.begin();
     result.firstDivergences.push_back(first);
     result.undiverged += first == static_cast<std::ptrdiff_t>(length) ? 1 : 0;
   }

@@ -64,7 +64,8 @@ Result<void> measureRow(const Bench& bench, const Attention& attention, const at
   KVISTA_ASSIGN(row.seconds, bench.timer.median(attend, bench.task));
   if (!row.byKernel) return {};
   const auto part = [](const at::Tensor& x) { return x.narrow(0, 0, 1).narrow(1, 0, std::min(kCheckedTokens, x.size(1))); };
-  const at::Tensor query = bench.queries.narrow(0, 0, 1), someKeys = part(keys), someValues = keys.is_same(values) ? someKeys : part(values);
+  const at::Tensor query = bench.queries.narrow(0, 0, 1), someKeys = part(keys),
+                   someValues = keys.is_same(values) ? someKeys : part(values);
   KVISTA_ASSIGN(const LatentAttended found, attention(query, someKeys, someValues, bench.scale));
   const at::Tensor wanted = attention.byOperators(query, someKeys, someValues, bench.scale).output.to(at::kFloat);
   row.error = ((found.output.to(at::kFloat) - wanted).norm() / wanted.norm()).template item<double>();
@@ -85,7 +86,8 @@ RecordLayout layoutOf(const Bench& bench, std::array<int, RecordLayout::kRuns> c
 }
 
 /// Keys before RoPE; numbers of 16 bits, or codes where there are counts of them.
-Result<DecodeRow> measureRebuilt(const Bench& bench, std::string name, int headsPerGroup, const std::optional<std::array<int, RecordLayout::kRuns>>& counts,
+Result<DecodeRow> measureRebuilt(const Bench& bench, std::string name, int headsPerGroup,
+                                 const std::optional<std::array<int, RecordLayout::kRuns>>& counts,
                                  const std::shared_ptr<const LatentRotation>& rotation) {
   const DecodeRequest& request = bench.request;
   const std::int64_t columns = std::int64_t{headsPerGroup} * request.width, groups = request.heads / headsPerGroup;
@@ -94,13 +96,16 @@ Result<DecodeRow> measureRebuilt(const Bench& bench, std::string name, int heads
     const RecordLayout layout = layoutOf(bench, *counts);
     codes = RebuiltAttention::Codes{layout, stepsOf(bench, layout)};
   }
-  const std::int64_t rank = codes ? codes->layout.rank() : std::max<std::int64_t>(1, std::llround(request.kept * static_cast<double>(columns) / 8)) * 8;
+  const std::int64_t rank =
+      codes ? codes->layout.rank() : std::max<std::int64_t>(1, std::llround(request.kept * static_cast<double>(columns) / 8)) * 8;
   const std::int64_t elements = codes ? codes->layout.bytes() : rank;
-  DecodeRow row{.name = std::move(name), .headsPerGroup = headsPerGroup, .rebuildsKeys = true, .keyRank = rank, .valueRank = rank, .reason = {}};
+  DecodeRow row{
+      .name = std::move(name), .headsPerGroup = headsPerGroup, .rebuildsKeys = true, .keyRank = rank, .valueRank = rank, .reason = {}};
   std::vector<RebuiltAttention::Group> described;
   const double size = 1 / std::sqrt(static_cast<double>(rank));
   for (std::int64_t g = 0; g < groups; ++g)
-    described.push_back({bench.random({rank, columns}) * size, bench.random({columns, rank}) * size, g * elements, g * elements, codes, codes});
+    described.push_back(
+        {bench.random({rank, columns}) * size, bench.random({columns, rank}) * size, g * elements, g * elements, codes, codes});
   KVISTA_ASSIGN(const RebuiltAttention attention, RebuiltAttention::make(std::move(described), rotation, request.queriesPerHead));
   const auto records = [&] {
     const std::vector<std::int64_t> sizes = {bench.size.batch, bench.size.context, groups * elements};
@@ -151,14 +156,16 @@ Result<DecodeCase> measureCase(const Bench& bench, const std::shared_ptr<const L
     if (headsPerGroup != 4) continue;
     // About an eighth of the bytes of 16 bits.
     const int head = bench.request.width / 4;
-    KVISTA_ASSIGN(row, measureRebuilt(bench, name + ", 8, 4 and 2 bits", headsPerGroup, std::array{0, head, head * 3, head * 4, 0}, rotation));
+    KVISTA_ASSIGN(row,
+                  measureRebuilt(bench, name + ", 8, 4 and 2 bits", headsPerGroup, std::array{0, head, head * 3, head * 4, 0}, rotation));
     result.rows.push_back(std::move(row));
     giveBackUnused(bench.request.device);
   }
   // A quarter of the bytes of 16 bits, alike and as a waterline spreads them: on average 3.75 bits and a padded record.
   const int width = bench.request.width, eight = width * 3 / 32, two = width / 8;
-  for (const auto& [name, counts] : {std::pair<const char*, std::array<int, RecordLayout::kRuns>>{"coded-head, 4 bits", {0, 0, width, 0, 0}},
-                                     {"coded-head, 8, 4 and 2 bits", {0, eight, width * 11 / 16, two, 0}}}) {
+  for (const auto& [name, counts] :
+       {std::pair<const char*, std::array<int, RecordLayout::kRuns>>{"coded-head, 4 bits", {0, 0, width, 0, 0}},
+        {"coded-head, 8, 4 and 2 bits", {0, eight, width * 11 / 16, two, 0}}}) {
     KVISTA_ASSIGN(DecodeRow row, measureDirect(bench, name, counts));
     result.rows.push_back(std::move(row));
     giveBackUnused(bench.request.device);
@@ -192,7 +199,8 @@ Result<DecodeLatency> measureDecode(const DecodeRequest& request, const Task& ta
 
 Result<DeviceProfile> fittedProfile(const DecodeRequest& request, const DecodeLatency& latency) {
   if (latency.cases.size() < 2)
-    return fail(ErrorCode::invalidArgument, "The cost model's constants follow from two sizes at least.", "Leave out --batch and --context.");
+    return fail(ErrorCode::invalidArgument, "The cost model's constants follow from two sizes at least.",
+                "Leave out --batch and --context.");
   // seconds / t = 1 for seconds = launch + bytes * slope.
   double a = 0, b = 0, c = 0, p = 0, q = 0;
   for (const DecodeCase& measured : latency.cases) {
@@ -216,7 +224,8 @@ Result<DeviceProfile> fittedProfile(const DecodeRequest& request, const DecodeLa
       const double columns = static_cast<double>(request.heads) * request.width, queries = request.queriesPerHead;
       const double multiplyAdds = static_cast<double>(row.keyRank) * columns +
                                   queries * (columns + static_cast<double>(row.valueRank) * request.heads);
-      profile.flopsPerSecond = std::max(profile.flopsPerSecond, 2 * multiplyAdds * static_cast<double>(measured.batch * measured.context) / (row.seconds - launch));
+      profile.flopsPerSecond = std::max(profile.flopsPerSecond,
+                                        2 * multiplyAdds * static_cast<double>(measured.batch * measured.context) / (row.seconds - launch));
     }
   if (!(profile.bytesPerSecond > 0) || profile.flopsPerSecond <= 0)
     return fail(ErrorCode::invalidArgument, "No kernel that rebuilds keys was measured, from which the rate of arithmetic would follow.");

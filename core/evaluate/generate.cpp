@@ -103,8 +103,8 @@ Result<bool> Generation::step(const Task& task) {
     next.assign(request_.prompt.begin(), request_.prompt.end());
   else
     next.push_back(written_.back());
-  KVISTA_ASSIGN(const at::Tensor logits,
-                policy_ ? readUnderPolicy(next, task) : decoder_.nextToken(at::tensor(next, at::kLong).unsqueeze(0), cache_, transform_, task));
+  KVISTA_ASSIGN(const at::Tensor logits, policy_ ? readUnderPolicy(next, task)
+                                                 : decoder_.nextToken(at::tensor(next, at::kLong).unsqueeze(0), cache_, transform_, task));
   if (!logits.isfinite().all().item<bool>())
     return fail(ErrorCode::numerical, "The model's output is not finite.", "Look for damaged weights with `kvista inspect --weights`.");
   const std::uint32_t token = choose(logits);

@@ -23,9 +23,11 @@ double meanOf(const Matrix& matrix) {
 Result<std::vector<VariantErrors>> compareKeyVariants(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
                                                       const Task& task) {
   if (plan.keyPosition != KeyPosition::afterRope || plan.storage != Storage::lowRank16 || !plan.sharedFrom.empty())
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The plan (method {}) does not compress keys after RoPE at 16 bits, which is where the variants can be compared.", plan.method),
-                "Make one with `kvista plan --method kqsvd`.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("The plan (method {}) does not compress keys after RoPE at 16 bits, which is where the variants can be compared.",
+                    plan.method),
+        "Make one with `kvista plan --method kqsvd`.");
   std::vector<VariantErrors> variants;
   for (const std::string_view name : {"kqsvd", "ksvd", "eigen"}) {
     KVISTA_ASSIGN(const Method* method, findMethod(name));
@@ -36,7 +38,8 @@ Result<std::vector<VariantErrors>> compareKeyVariants(const Decoder& decoder, co
     KVISTA_ASSIGN(const PlanFactors factors, factorsOfStatistics(decoder, &statistics, variant, task));
     const PlanTransform transform(variant, factors, decoder.shape(), decoder.options().device);
     KVISTA_ASSIGN(const MeasuredErrors errors, measureErrors(decoder, statistics, transform, task));
-    variants.push_back({std::string(name), meanOf(errors.keys), meanOf(errors.values), meanOf(errors.logits), meanOf(errors.attentionOutputs)});
+    variants.push_back(
+        {std::string(name), meanOf(errors.keys), meanOf(errors.values), meanOf(errors.logits), meanOf(errors.attentionOutputs)});
   }
   return variants;
 }

@@ -38,7 +38,8 @@ Result<Schedule> scheduleOf(const PolicyRequest& request, std::int64_t tokens) {
   const Schedule schedule{request.prompt > 0 ? request.prompt : tokens / 2, request.interval, tokens};
   if (request.prompt >= 0 && request.interval >= 0 && schedule.prompt >= 1 && schedule.prompt + 1 < tokens) return schedule;
   return fail(ErrorCode::invalidArgument,
-              fmt::format("A prompt of {} tokens with an interval of {} leaves nothing to measure in a window of {}.", request.prompt, request.interval, tokens),
+              fmt::format("A prompt of {} tokens with an interval of {} leaves nothing to measure in a window of {}.", request.prompt,
+                          request.interval, tokens),
               "The prompt must end at least 2 tokens before the window does.");
 }
 
@@ -89,8 +90,8 @@ Perplexity perplexityOf(const at::Tensor& sums, std::int64_t predictions, double
 
 }  // namespace
 
-Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform, const PolicyRequest& request,
-                                        const Task& task, const ProcessGroup& processes) {
+Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform,
+                                        const PolicyRequest& request, const Task& task, const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Schedule schedule, scheduleOf(request, ids.size(1)));
   KVISTA_CHECK(PolicyRun::begin(decoder, transform, request, schedule.lastAct()));
   std::int64_t perBatch = std::max<std::int64_t>(1, decoder.tokensPerStep() / std::min(kPart, schedule.tokens));

@@ -31,7 +31,7 @@ struct PolicyMeasurement {
 /// Reads each window of `ids` (int64 [windows, window]) as a sequence whose cache the policy keeps small: the prompt, then parts of
 /// `request.interval` tokens, after each of which the policy acts. A token sees the cache as it was left, and the tokens of its own
 /// part before it. `transform` (may be null): the plan that the cache is stored by besides.
-Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform, const PolicyRequest& request,
-                                        const Task& task, const ProcessGroup& processes = {});
+Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform,
+                                        const PolicyRequest& request, const Task& task, const ProcessGroup& processes = {});
 
 }  // namespace kvista

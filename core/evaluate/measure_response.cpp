@@ -33,7 +33,8 @@ bool isBelievable(const ResponsePoint& point) {
 
 }  // namespace
 
-Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut, const Task& task, const ProcessGroup& processes) {
+Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut, const Task& task,
+                             const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Perplexity base, measurePerplexity(decoder, heldOut, nullptr, "held-out text", task, processes));
   std::map<Storage, std::vector<ResponsePoint>> points;
   for (const Probe& probe : kProbes) {

@@ -24,8 +24,8 @@ struct Perplexity {
 };
 
 /// Mean negative log-likelihood of every token but the first of each window. `ids`: int64 [windows, window];
-/// `transform` may be null. `stage` names the work in progress reports. The members of a
-/// group of `processes` go through some of the windows each, in the batches that one process would make, and all get the same numbers as it.
+/// `transform` may be null. `stage` names the work in progress reports. The members of a group of `processes` go through some of the
+/// windows each, in the batches that one process would make, and all get the same numbers as it.
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
                                      const std::string& stage, const Task& task, const ProcessGroup& processes = {});
 

@@ -24,7 +24,8 @@ namespace kvista {
 namespace {
 
 Matrix unknown(int rows, int columns) {
-  return {rows, columns, std::vector<float>(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns), std::numeric_limits<float>::quiet_NaN())};
+  return {rows, columns,
+          std::vector<float>(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns), std::numeric_limits<float>::quiet_NaN())};
 }
 
 float& at(Matrix& matrix, int row, int column) {
@@ -44,7 +45,8 @@ at::Tensor errorMoments(const GroupBasis& basis, const Group& group, const Compr
     return at::matmul(at::matmul(lost, covariance), lost.t());
   }
   for (std::size_t i = 0; i < parts.size(); ++i)
-    parts[i] = std::max(0.0, basis.spectrum.eigenvalues[i]) * (group.widths[i] == 0 ? 1.0 : basis.spectrum.distortionAt(i, group.widths[i]));
+    parts[i] =
+        std::max(0.0, basis.spectrum.eigenvalues[i]) * (group.widths[i] == 0 ? 1.0 : basis.spectrum.distortionAt(i, group.widths[i]));
   return at::matmul(basis.up * at::tensor(parts, covariance.options()), basis.up.t());
 }
 
@@ -135,15 +137,16 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
   });
 }
 
-Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& statistics, const CacheTransform& transform, const Task& task) {
+Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& statistics, const CacheTransform& transform,
+                                     const Task& task) {
   return guardTorch("Measuring the plan's errors", [&]() -> Result<MeasuredErrors> {
     const ModelShape& shape = decoder.shape();
     const DecoderDescription& description = decoder.description();
     const at::Tensor& all = statistics.tokenIds;
     const at::Tensor ids = all.narrow(0, 0, std::min(kWindows, all.size(0))).narrow(1, 0, std::min(kTokens, all.size(1))).to(at::kLong);
     const std::int64_t tokens = ids.size(1);
-    MeasuredErrors measured{unknown(shape.layers, shape.kvHeads), unknown(shape.layers, shape.kvHeads), unknown(shape.layers, shape.queryHeads),
-                            unknown(shape.layers, shape.queryHeads)};
+    MeasuredErrors measured{unknown(shape.layers, shape.kvHeads), unknown(shape.layers, shape.kvHeads),
+                            unknown(shape.layers, shape.queryHeads), unknown(shape.layers, shape.queryHeads)};
     const at::Tensor positions = at::arange(tokens, at::TensorOptions(at::kLong).device(decoder.options().device)).repeat({ids.size(0)});
     transform.beginPass();
     const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {

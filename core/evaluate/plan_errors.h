@@ -31,6 +31,7 @@ struct MeasuredErrors {
   Matrix logits;            ///< Relative squared error of attention's scores by query head, over the pairs that it looks at.
   Matrix attentionOutputs;  ///< Relative squared error of a query head's output, before the output projection.
 };
-Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& statistics, const CacheTransform& transform, const Task& task);
+Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& statistics, const CacheTransform& transform,
+                                     const Task& task);
 
 }  // namespace kvista

@@ -32,8 +32,8 @@ Result<double> namedPart(const Decoder& decoder, const Tokenizer& tokenizer, con
 
 }  // namespace
 
-Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, const RetrievalTrial& trial,
-                                  const Task& task) {
+Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform,
+                                  const RetrievalTrial& trial, const Task& task) {
   DecoderCache cache;
   RetrievalScore score;
   bool isWritten = true;

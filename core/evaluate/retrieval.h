@@ -47,8 +47,8 @@ struct RetrievalScore {
 };
 /// The answer is read through the cache, as `transform` (may be null) stores it. Where several names are wanted and the model
 /// writes another answer, `found` is the part of them that it names (RULER's recall), of half as many tokens again as the answer has.
-Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, const RetrievalTrial& trial,
-                                  const Task& task);
+Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform,
+                                  const RetrievalTrial& trial, const Task& task);
 
 /// One row a depth, one column a length.
 struct RetrievalScores {

@@ -75,7 +75,8 @@ Script scriptOf(RetrievalKind kind, std::int64_t planted, std::mt19937_64& rando
 }
 
 /// How the answer continues the question, and not as words of their own would be cut.
-Result<std::vector<std::uint32_t>> answerTokens(const Tokenizer& tokenizer, const Script& script, const std::vector<std::uint32_t>& question) {
+Result<std::vector<std::uint32_t>> answerTokens(const Tokenizer& tokenizer, const Script& script,
+                                                const std::vector<std::uint32_t>& question) {
   std::string text = script.question;
   for (const std::string& word : script.wanted) text += " " + word;
   KVISTA_ASSIGN(std::vector<std::uint32_t> whole, tokenizer.encode(text, false));
@@ -99,7 +100,8 @@ Result<std::int64_t> plantedOf(const RetrievalRequest& request) {
 }
 
 /// Where each sentence stands: tokens of filling before it.
-std::vector<std::int64_t> placesOf(RetrievalKind kind, std::int64_t planted, std::int64_t first, std::int64_t filling, std::mt19937_64& random) {
+std::vector<std::int64_t> placesOf(RetrievalKind kind, std::int64_t planted, std::int64_t first, std::int64_t filling,
+                                   std::mt19937_64& random) {
   const bool isChain = kind == RetrievalKind::variableTracking;
   const std::int64_t from = isChain ? first : 0;
   std::vector<std::int64_t> places = {first};

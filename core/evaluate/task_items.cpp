@@ -23,7 +23,8 @@ constexpr std::int64_t kMostTokens = 65536;
 constexpr std::int64_t kUsualTokens = 256;
 constexpr const char* kUsualEnd = "\n\n";
 constexpr const char* kForms =
-    "Each line is an object such as {\"query\": \"...\", \"choices\": [\"...\", \"...\"], \"gold\": 0} or {\"prompt\": \"...\", \"target\": \"...\"}.";
+    "Each line is an object such as {\"query\": \"...\", \"choices\": [\"...\", \"...\"], \"gold\": 0} or {\"prompt\": \"...\", "
+    "\"target\": \"...\"}.";
 
 /// Reads the fields of one line; the first mistake is kept.
 class Line {
@@ -151,7 +152,8 @@ std::size_t goldOf(Line& line, const ChoiceItem& item) {
   if (!target.is_string()) return static_cast<std::size_t>(line.integer(target, "target", 0, std::max<std::int64_t>(last, 0)));
   const auto& words = target.get_ref<const std::string&>();
   std::int64_t number = -1;
-  if (const auto read = std::from_chars(words.data(), words.data() + words.size(), number); read.ec != std::errc() || read.ptr != words.data() + words.size())
+  if (const auto read = std::from_chars(words.data(), words.data() + words.size(), number);
+      read.ec != std::errc() || read.ptr != words.data() + words.size())
     for (std::int64_t i = 0; i <= last; ++i)
       if (withoutDelimiter(item.continuations[static_cast<std::size_t>(i)]) == withoutDelimiter(words)) number = i;
   if (number < 0 || number > last) line.mistake("names in 'target' none of its answers");
@@ -183,7 +185,8 @@ void addSample(Line& line, std::int64_t number, TaskItems& items) {
 }
 
 Result<void> addItem(const json& object, const std::string& what, std::int64_t number, TaskItems& items) {
-  if (!object.is_object()) return fail(ErrorCode::invalidArgument, fmt::format("The {} holds {}, not an object.", what, kindOf(object)), kForms);
+  if (!object.is_object())
+    return fail(ErrorCode::invalidArgument, fmt::format("The {} holds {}, not an object.", what, kindOf(object)), kForms);
   Line line(object, what);
   if (line.has("arguments")) {
     addSample(line, number, items);
@@ -205,7 +208,8 @@ Result<TaskItems> readTaskItems(const std::filesystem::path& path, std::optional
   std::error_code error;
   std::ifstream stream(path, std::ios::binary);
   if (!std::filesystem::is_regular_file(path, error) || !stream)
-    return fail(ErrorCode::io, fmt::format("The task file {} is not a readable file.", path.string()), "Give a JSONL file, one item a line.");
+    return fail(ErrorCode::io, fmt::format("The task file {} is not a readable file.", path.string()),
+                "Give a JSONL file, one item a line.");
   if (const auto bytes = std::filesystem::file_size(path, error); !error && bytes > kLargestFile)
     return fail(ErrorCode::invalidArgument, fmt::format("The task file {} has {} bytes, more than {}.", path.string(), bytes, kLargestFile),
                 "Split it into several.");

@@ -67,7 +67,9 @@ Result<Request> requestOf(const Asking& asking, const ChoiceItem& item, std::siz
   const std::string continuation = item.context.substr(context.size()) + item.continuations[choice];
   KVISTA_ASSIGN(const std::vector<std::uint32_t> alone, asking.tokenizer.encode(context, false));
   KVISTA_ASSIGN(const std::vector<std::uint32_t> whole, asking.tokenizer.encode(context + continuation, false));
-  KVISTA_ASSIGN(Request request, contextTokens(asking, context, item.line).map([](std::vector<std::uint32_t> tokens) { return Request{std::move(tokens), 0, nullptr}; }));
+  KVISTA_ASSIGN(Request request, contextTokens(asking, context, item.line).map([](std::vector<std::uint32_t> tokens) {
+    return Request{std::move(tokens), 0, nullptr};
+  }));
   request.tokens.resize(request.tokens.size() - alone.size());
   request.tokens.insert(request.tokens.end(), whole.begin(), whole.end());
   request.answer = static_cast<std::int64_t>(whole.size()) - static_cast<std::int64_t>(alone.size());
@@ -75,20 +77,24 @@ Result<Request> requestOf(const Asking& asking, const ChoiceItem& item, std::siz
     return fail(ErrorCode::invalidArgument, fmt::format("Answer {} of line {} adds no token to its question.", choice, item.line),
                 "Give the question an end that the answer does not change, such as a colon.");
   if (asking.positions > 0 && request.answer >= asking.positions)
-    return fail(ErrorCode::invalidArgument, fmt::format("Answer {} of line {} has {} tokens, but the model has {} positions.", choice, item.line,
-                                                        request.answer, asking.positions),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Answer {} of line {} has {} tokens, but the model has {} positions.", choice, item.line, request.answer,
+                            asking.positions),
                 "Leave the line out.");
   if (asking.positions > 0) shorten(asking, request.tokens, asking.positions);
   return request;
 }
 
-/// Fills in the log-likelihoods. Requests of one length go through the model together; padding would change a cache that is stored in blocks.
+/// Fills in the log-likelihoods. Requests of one length go through the model together; padding would change a cache that is stored in
+/// blocks.
 Result<void> measure(const Asking& asking, std::vector<Request> requests, const std::string& stage, const Task& task) {
   std::ranges::stable_sort(requests, std::greater<>{}, [](const Request& request) { return request.tokens.size(); });
   for (std::size_t begin = 0, end = 0; begin < requests.size(); begin = end) {
     const auto length = static_cast<std::int64_t>(requests[begin].tokens.size());
     const std::int64_t most = std::max<std::int64_t>(1, asking.decoder.tokensPerStep() / length);
-    while (end < requests.size() && static_cast<std::int64_t>(end - begin) < most && requests[end].tokens.size() == requests[begin].tokens.size()) ++end;
+    while (end < requests.size() && static_cast<std::int64_t>(end - begin) < most &&
+           requests[end].tokens.size() == requests[begin].tokens.size())
+      ++end;
     task.progress(stage, begin, requests.size(), "answers");
     const auto rows = static_cast<std::int64_t>(end - begin);
     const at::Tensor ids = at::empty({rows, length}, at::kLong);
@@ -107,7 +113,9 @@ Result<void> measure(const Asking& asking, std::vector<Request> requests, const 
   return {};
 }
 
-std::size_t largest(const std::vector<double>& values) { return static_cast<std::size_t>(std::ranges::max_element(values) - values.begin()); }
+std::size_t largest(const std::vector<double>& values) {
+  return static_cast<std::size_t>(std::ranges::max_element(values) - values.begin());
+}
 
 /// Where the first of the strings begins; npos where none is there.
 std::size_t endIn(const std::string& text, const std::vector<std::string>& until) {
@@ -123,8 +131,9 @@ Result<WritingScore> write(const Asking& asking, const WritingItem& item, const 
   request.endTokens = asking.special.ends;
   if (asking.positions > 0) {
     if (item.maximumTokens >= asking.positions)
-      return fail(ErrorCode::invalidArgument, fmt::format("Line {} wants up to {} tokens written, but the model has {} positions.", item.line,
-                                                          item.maximumTokens, asking.positions),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("Line {} wants up to {} tokens written, but the model has {} positions.", item.line, item.maximumTokens,
+                              asking.positions),
                   "Give it a smaller \"max_gen_toks\".");
     shorten(asking, request.prompt, asking.positions - item.maximumTokens);
   }
@@ -163,7 +172,8 @@ Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer
       ChoiceScore& score = scores.choices[i];
       score.likeliest = largest(score.logLikelihoods);
       std::vector<double> byBytes = score.logLikelihoods;
-      for (std::size_t choice = 0; choice < byBytes.size(); ++choice) byBytes[choice] /= static_cast<double>(items.choices[i].bytes[choice]);
+      for (std::size_t choice = 0; choice < byBytes.size(); ++choice)
+        byBytes[choice] /= static_cast<double>(items.choices[i].bytes[choice]);
       score.likeliestByBytes = largest(byBytes);
     }
     for (const WritingItem& item : items.writings) {
@@ -208,8 +218,10 @@ std::vector<TaskMeasure> taskMeasuresOf(const TaskItems& items, const std::vecto
     add(name, [&, chosen](const TaskScores& side) { return accuracyOf(items.choices, side.choices, chosen); },
         [chosen](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.choices[i].*chosen == b.choices[i].*chosen; },
         items.choices.size());
-  add("exact_match", [](const TaskScores& side) { return accuracyOf(side.writings); },
-      [](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.writings[i].written == b.writings[i].written; }, items.writings.size());
+  add(
+      "exact_match", [](const TaskScores& side) { return accuracyOf(side.writings); },
+      [](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.writings[i].written == b.writings[i].written; },
+      items.writings.size());
   return measures;
 }
 

@@ -30,7 +30,8 @@ TaskTokens taskTokensOf(const Checkpoint& checkpoint, bool beginWithFirst);
 struct ChoiceScore {
   std::vector<double> logLikelihoods;  ///< Of each answer behind the question, nats.
   std::size_t likeliest = 0;           ///< The largest of them: `acc` asks whether it is the right one.
-  std::size_t likeliestByBytes = 0;    ///< The largest over the answer's bytes: `acc_norm` (Gao 2021, "Multiple Choice Normalization in LM Evaluation").
+  /// The largest over the answer's bytes: `acc_norm` (Gao 2021, "Multiple Choice Normalization in LM Evaluation").
+  std::size_t likeliestByBytes = 0;
 };
 struct WritingScore {
   std::string written;   ///< Before the first of the strings that end it, without white space round it.
@@ -39,7 +40,8 @@ struct WritingScore {
 struct TaskScores {
   std::vector<ChoiceScore> choices;    ///< As TaskItems has them.
   std::vector<WritingScore> writings;
-  std::int64_t shortened = 0;          ///< Answers and texts before which the beginning of the context was left out, because the model has too few positions.
+  /// Answers and texts before which the beginning of the context was left out, because the model has too few positions.
+  std::int64_t shortened = 0;
 };
 
 /// Asks all items. A question and an answer are cut into tokens together, white space at the question's end counted as the answer's; what

@@ -31,7 +31,8 @@ CompressionPlan planOf(int layer, Side side, double kept, const ModelShape& shap
 
 Result<std::vector<TruncationLoss>> measureTruncation(const Decoder& decoder, const Statistics& statistics, const std::vector<int>& layers,
                                                       const std::vector<double>& kept, std::int64_t windows, const Task& task) {
-  const at::Tensor& all = statistics.heldOutIds.defined() && statistics.heldOutIds.size(0) > 0 ? statistics.heldOutIds : statistics.tokenIds;
+  const at::Tensor& all =
+      statistics.heldOutIds.defined() && statistics.heldOutIds.size(0) > 0 ? statistics.heldOutIds : statistics.tokenIds;
   const at::Tensor ids = all.narrow(0, 0, std::min(windows, all.size(0))).to(at::kLong);
   KVISTA_ASSIGN(const Perplexity original, measurePerplexity(decoder, ids, nullptr, "measure the model", task));
   BasisRequest request;

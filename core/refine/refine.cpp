@@ -24,7 +24,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kLooksAtHeldOut = 12;  ///< Over the whole run.
-constexpr int kPatience = 4;  ///< Looks in the second half without anything better, after which there is no more to come; before, the rate is too high to tell.
+constexpr int kPatience =
+    4;  ///< Looks in the second half without anything better, after which there is no more to come; before, the rate is too high to tell.
 constexpr double kSmallestPart = 0.25;  ///< Of a group's rank, where ranks are drawn.
 
 /// Some of the windows of one step: all of them in an order of its own a round, so that a step depends on the seed and its number.
@@ -84,9 +85,10 @@ Result<void> check(const CompressionPlan& plan, const PlanFactors& factors, cons
     return fail(ErrorCode::invalidArgument, "Layers of the plan read another layer's cache; their factors cannot be refined.",
                 "Refine a plan whose layers have their own caches.");
   if (windows.size(0) < 1 || heldOut.size(0) < 1)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("Refining needs windows to train on and windows held out; there are {} and {}.", windows.size(0), heldOut.size(0)),
-                "Give more text, or a smaller --window.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("Refining needs windows to train on and windows held out; there are {} and {}.", windows.size(0), heldOut.size(0)),
+        "Give more text, or a smaller --window.");
   return {};
 }
 
@@ -204,7 +206,8 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
     std::error_code ignored;  // a file that was never written is nothing to complain about
     std::filesystem::remove(request.partialFile, ignored);
   }
-  return RefineResult{std::move(state.best), std::move(state.curve), state.before, state.after, state.steps, state.bestStep, ended, state.seconds};
+  return RefineResult{std::move(state.best), std::move(state.curve), state.before, state.after,
+                      state.steps,           state.bestStep,         ended,        state.seconds};
 }
 
 }  // namespace kvista

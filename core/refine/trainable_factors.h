@@ -17,8 +17,8 @@ namespace kvista {
 /// Factors as parameters of AdamW: float32 leaves on the compute device with their two moments.
 class TrainableFactors {
  public:
-  /// Each latent direction is scaled by a power of two, so that its row of `down` and its column of `up` are of about one norm (its quantiser step
-  /// along with it): in the metric's own scale they differ by orders of magnitude, and one rate would fit neither.
+  /// Each latent direction is scaled by a power of two, so that its row of `down` and its column of `up` are of about one norm (its
+  /// quantiser step along with it): in the metric's own scale they differ by orders of magnitude, and one rate would fit neither.
   TrainableFactors(const PlanFactors& factors, at::Device device);
 
   /// The leaves themselves, to compute with.

@@ -28,7 +28,8 @@ struct ExperimentSystem {
   std::string name;
   std::optional<PlanWish> plan;
   bool hasOwnTarget = false;  ///< `plan->target` holds whatever the sweep asks for.
-  /// Or the share that the plan has by itself at each of the sweep's values, which are those of the whole: the policy leaves fewer tokens, or more exact ones.
+  /// Or the share that the plan has by itself at each of the sweep's values, which are those of the whole: the policy leaves fewer tokens,
+  /// or more exact ones.
   std::vector<double> planShares = {};
   std::optional<RefineRequest> refine;  ///< The plan's factors are trained on the calibration's windows; files and key are the subject's.
   std::optional<PolicyRequest> policy;  ///< Its share, prompt, interval and model are the sweep's. An option kTrained: see experiment().
@@ -78,11 +79,12 @@ struct ExperimentSubject {
 std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const ExperimentSubject& subject);
 
 /// Measures what `known` (rows of an earlier run) does not answer, row by row. What fails becomes a row that says why, and the
-/// others go on, as those of other sweeps do where the model as it is cannot be measured; a row that failed earlier is tried again. `keep` is given all
-/// rows, in order and without those to come, after each plan. Errors: cancelled, and whatever `keep` answers.
+/// others go on, as those of other sweeps do where the model as it is cannot be measured; a row that failed earlier is tried again. `keep`
+/// is given all rows, in order and without those to come, after each plan. Errors: cancelled, and whatever `keep` answers.
 Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, const ExperimentSubject& subject,
                                                  const std::vector<ExperimentRow>& known,
-                                                 const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep, const Task& task);
+                                                 const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep,
+                                                 const Task& task);
 
 /// What calibration left of its own texts: behind the windows that it used and those that it held out, on which plans are chosen too.
 TextSelection unseenText(const Statistics& statistics);

@@ -50,7 +50,8 @@ std::string legendMark(std::size_t system) {
 
 std::string htmlTable(const ExperimentTable& table) {
   std::string html = "<table><tr><th>System</th>";
-  for (const double value : table.sweep->values) html += fmt::format("<th class=\"number\">{}</th>", escaped(valueInWords(table.sweep->unit, value)));
+  for (const double value : table.sweep->values)
+    html += fmt::format("<th class=\"number\">{}</th>", escaped(valueInWords(table.sweep->unit, value)));
   html += "</tr>";
   std::string problems;
   for (std::size_t i = 0; i < table.cells.size(); ++i) {
@@ -64,10 +65,12 @@ std::string htmlTable(const ExperimentTable& table) {
         continue;
       }
       const ExperimentRow::Figures& figures = *cell.row->figures;
-      const std::string shown = fmt::format("<data value=\"{}\">{:.3f}</data>", std::exp(figures.loss), std::exp(figures.loss)), other = otherShare(*cell.row);
-      html += fmt::format("<td class=\"number\" title=\"{} bytes a token, {:.4g} of the cache, {:.5f} nats more{}\">{}{}</td>", figures.bytesPerToken, figures.share, figures.rise(),
-                          figures.note.empty() ? "" : "; " + escaped(figures.note), cell.isBest ? "<b>" + shown + "</b>" : shown,
-                          other.empty() ? "" : " <span class=\"soft\">(" + other + ")</span>");
+      const std::string shown = fmt::format("<data value=\"{}\">{:.3f}</data>", std::exp(figures.loss), std::exp(figures.loss)),
+                        other = otherShare(*cell.row);
+      html +=
+          fmt::format("<td class=\"number\" title=\"{} bytes a token, {:.4g} of the cache, {:.5f} nats more{}\">{}{}</td>",
+                      figures.bytesPerToken, figures.share, figures.rise(), figures.note.empty() ? "" : "; " + escaped(figures.note),
+                      cell.isBest ? "<b>" + shown + "</b>" : shown, other.empty() ? "" : " <span class=\"soft\">(" + other + ")</span>");
     }
     html += "</tr>";
   }
@@ -89,8 +92,8 @@ struct EndLabel {
   std::size_t system;
 };
 
-/// All names where there is room for them, else those of systems with a point on the front; in the order of their lines' right ends, apart from
-/// each other and within the picture.
+/// All names where there is room for them, else those of systems with a point on the front; in the order of their lines' right ends, apart
+/// from each other and within the picture.
 std::string endLabels(const ExperimentTable& table, std::vector<EndLabel> labels, const std::vector<bool>& isOnFront) {
   constexpr double kLine = 13;
   const auto most = static_cast<std::size_t>((kHeight - kBottom - kTop) / kLine) + 1;
@@ -149,18 +152,22 @@ std::string plotOf(const ExperimentTable& table) {
     std::vector<std::pair<double, double>> way;
     for (; next < rows.size() && systems[next] == i; ++next) {
       way.push_back(place(next));
-      const std::string words = fmt::format("{}, {}: {:.3f}", rows[next]->system, valueInWords(rows[next]->target.kind, rows[next]->target.value),
-                                            std::exp(rows[next]->figures->loss));
+      const std::string words =
+          fmt::format("{}, {}: {:.3f}", rows[next]->system, valueInWords(rows[next]->target.kind, rows[next]->target.value),
+                      std::exp(rows[next]->figures->loss));
       (isBest[next] ? bestMarks : marks) +=
           fmt::format(R"(<g class="{}">{}</g>)", lookOf(i), mark(way.back().first, way.back().second, shapeOf(i), isBest[next], words));
     }
     if (way.empty()) continue;
     std::ranges::sort(way);
-    lines += fmt::format(R"(<g class="{} {}">{}</g>)", lookOf(i), isOnFront[i] ? "strong" : "quiet", path(way, "currentColor", isOnFront[i] ? 1.6 : 1));
+    lines += fmt::format(R"(<g class="{} {}">{}</g>)", lookOf(i), isOnFront[i] ? "strong" : "quiet",
+                         path(way, "currentColor", isOnFront[i] ? 1.6 : 1));
     ends.push_back({way.back().second, i});
   }
   svg += lines + marks + bestMarks + endLabels(table, std::move(ends), isOnFront);
-  return svg + "</svg><p class=\"soft\">A line a system, marked as in the table. Filled points, which the broad line joins, are those that no other beats in both.</p>";
+  return svg +
+         "</svg><p class=\"soft\">A line a system, marked as in the table. Filled points, which the broad line joins, are those that no "
+         "other beats in both.</p>";
 }
 
 }  // namespace
@@ -168,15 +175,18 @@ std::string plotOf(const ExperimentTable& table) {
 std::string experimentPage(const Experiment& experiment, const std::vector<ExperimentRow>& rows, const ExperimentSubject& subject) {
   std::string body;
   for (const ExperimentTable& table : experimentTables(experiment, rows)) {
-    const std::string uncompressed = table.original ? fmt::format("<p>Uncompressed: <data value=\"{0}\">{0:.3f}</data>, {1} predictions{2}.</p>", std::exp(table.original->loss),
-                                                                  table.original->predictions, table.sweep->isRead() ? " behind the prompt" : "")
-                                                    : "";
-    body += section(fmt::format("{}, perplexity on {}", escaped(table.sweep->name), escaped(table.text)), uncompressed + htmlTable(table) + plotOf(table));
+    const std::string uncompressed =
+        table.original
+            ? fmt::format("<p>Uncompressed: <data value=\"{0}\">{0:.3f}</data>, {1} predictions{2}.</p>", std::exp(table.original->loss),
+                          table.original->predictions, table.sweep->isRead() ? " behind the prompt" : "")
+            : "";
+    body += section(fmt::format("{}, perplexity on {}", escaped(table.sweep->name), escaped(table.text)),
+                    uncompressed + htmlTable(table) + plotOf(table));
   }
   const ModelShape& shape = subject.decoder.shape();
   return htmlPage(experiment.name,
-                  fmt::format("KVista {}. {}, {} layers, {} KV heads of {}; content {}. Calibrated on {} tokens.", subject.version, shape.family, shape.layers, shape.kvHeads,
-                              shape.headDim, subject.modelHash, subject.statistics.tokens),
+                  fmt::format("KVista {}. {}, {} layers, {} KV heads of {}; content {}. Calibrated on {} tokens.", subject.version,
+                              shape.family, shape.layers, shape.kvHeads, shape.headDim, subject.modelHash, subject.statistics.tokens),
                   body, kMarkStyle);
 }
 

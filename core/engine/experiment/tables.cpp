@@ -23,7 +23,8 @@ std::string quoted(const std::string& field) {
 /// A name in a cell of a Markdown table.
 std::string cellText(const std::string& name) {
   std::string result;
-  for (const char character : name) result += character == '|' ? std::string("\\|") : character == '\n' ? std::string(" ") : std::string(1, character);
+  for (const char character : name)
+    result += character == '|' ? std::string("\\|") : character == '\n' ? std::string(" ") : std::string(1, character);
   return result;
 }
 
@@ -86,14 +87,18 @@ std::string otherShare(const ExperimentRow& row) {
 }
 
 std::string experimentCsv(const std::vector<ExperimentRow>& rows) {
-  std::string csv = "sweep,system,unit,value,text,share,bytes_per_token,perplexity,original_perplexity,loss,loss_rise,predicted_loss_rise,predictions,seconds,note,problem\r\n";
+  std::string csv =
+      "sweep,system,unit,value,text,share,bytes_per_token,perplexity,original_perplexity,loss,loss_rise,predicted_loss_rise,predictions,"
+      "seconds,note,problem\r\n";
   for (const ExperimentRow& row : rows) {
-    csv += fmt::format("{},{},{},{},{},", quoted(row.sweep), quoted(row.system), nameIn(kTargetKinds, row.target.kind), row.target.value, quoted(row.text));
+    csv += fmt::format("{},{},{},{},{},", quoted(row.sweep), quoted(row.system), nameIn(kTargetKinds, row.target.kind), row.target.value,
+                       quoted(row.text));
     if (row.figures) {
       const ExperimentRow::Figures& figures = *row.figures;
-      csv += fmt::format("{},{},{},{},{},{},{},{},{:.2f},{},", figures.share, figures.bytesPerToken, std::exp(figures.loss), std::exp(figures.originalLoss),
-                         figures.loss, figures.rise(), figures.predictedRise ? fmt::format("{}", *figures.predictedRise) : "", figures.predictions,
-                         figures.seconds, quoted(figures.note));
+      csv += fmt::format("{},{},{},{},{},{},{},{},{:.2f},{},", figures.share, figures.bytesPerToken, std::exp(figures.loss),
+                         std::exp(figures.originalLoss), figures.loss, figures.rise(),
+                         figures.predictedRise ? fmt::format("{}", *figures.predictedRise) : "", figures.predictions, figures.seconds,
+                         quoted(figures.note));
     } else {
       csv += ",,,,,,,,,,";
     }
@@ -121,7 +126,8 @@ std::string experimentMarkdown(const Experiment& experiment, const std::vector<E
           markdown += " |";
         } else if (!cell.row->figures) {
           markdown += " failed |";
-          problems += fmt::format("\n* {}, {}: {}", cellText(cell.row->system), valueInWords(cell.row->target.kind, cell.row->target.value), cellText(cell.row->problem));
+          problems += fmt::format("\n* {}, {}: {}", cellText(cell.row->system), valueInWords(cell.row->target.kind, cell.row->target.value),
+                                  cellText(cell.row->problem));
         } else {
           const std::string shown = fmt::format("{:.2f}", std::exp(cell.row->figures->loss)), other = otherShare(*cell.row);
           markdown += fmt::format(" {}{} |", cell.isBest ? "**" + shown + "**" : shown, other.empty() ? "" : " (" + other + ")");
