@@ -207,9 +207,14 @@ def test_errors_and_spectra(coded_project, statistics, tmp_path):
     assert any("few" in warning for warning in answer("spectra", MODEL, "--stats", statistics, "--layers", 3)["warnings"])
     both = answer("spectra", MODEL, "--stats", statistics, statistics, "--layers", 3, "--heads", "--position", "after")
     assert len(both["texts"]) == 2 and len(both["spectra"]) == 2 * 16 and {each["head"] for each in both["spectra"]} == set(range(8))
-    cut = answer("spectra", MODEL, "--stats", statistics, "--layers", 0, 3, 7, "--truncate", 1, 0.2, "--windows", 2)
+    page = tmp_path / "spectra.html"
+    cut = answer("spectra", MODEL, "--stats", statistics, "--layers", 0, 3, 7, "--truncate", 1, 0.2, "--windows", 2, "-o", page)
     assert all(each["loss"] == 0 for each in cut["truncation"] if each["kept"] == 1)
     assert [each["kept"] for each in cut["correlations"]] == [1, 0.2] and -1 <= cut["correlations"][1]["spearman"] <= 1
+    shown = page.read_text()
+    assert shown.count("keys: ") == shown.count("values: ") == 2 * 3 and f"Spearman {cut['correlations'][1]['spearman']:+.3f}" in shown
+    assert all(f">{each['normalisedEffectiveRank']:.3f}</td>" in shown for each in cut["spectra"])
+    assert "script" not in shown and "http" not in shown
 
 
 def test_retrieval(coded_project):

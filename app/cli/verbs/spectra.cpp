@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -9,11 +10,10 @@
 #include "app/cli/engine_methods.h"
 #include "app/cli/model.h"
 #include "app/cli/option_checks.h"
+#include "app/cli/output_file.h"
+#include "app/cli/spectra_page.h"
 #include "app/cli/verb.h"
-#include "core/compress/cache_spectra.h"
-#include "core/evaluate/truncation_loss.h"
-#include "core/plan/correlation.h"
-#include "core/plan/spectrum.h"
+#include "core/io/atomic_file.h"
 
 namespace kvista {
 namespace {
@@ -21,7 +21,7 @@ namespace {
 constexpr double kTokensADirection = 16;  // Below, spectra look fuller than they are (methods.md section 7).
 
 struct Options {
-  std::string subject;
+  std::string subject, page;
   std::vector<std::string> statistics;
   std::vector<int> layers;
   std::string moments = "raw", position = "before";
@@ -29,15 +29,6 @@ struct Options {
   std::vector<double> truncate;
   std::int64_t windows = 4;
   ComputeSettings compute;
-};
-
-/// One text's spectra and what is known of each.
-struct TextSpectra {
-  std::string file;
-  double tokens = 0;
-  std::vector<CacheSpectrum> spectra;
-  std::vector<SpectrumMeasures> measures;
-  std::vector<TruncationLoss> losses;
 };
 
 const char* nameOf(Side side) { return side == Side::key ? "key" : "value"; }
@@ -80,7 +71,7 @@ std::string tableOf(const TextSpectra& text) {
 }
 
 /// A line a layer, a column a head.
-std::string tableOfHeads(const TextSpectra& text, Side side) {
+std::string tableOfHeads(const TextSpectra& text, Side side, bool ofLogits) {
   std::string table;
   int layer = -1;
   for (std::size_t i = 0; i < text.spectra.size(); ++i) {
@@ -88,7 +79,8 @@ std::string tableOfHeads(const TextSpectra& text, Side side) {
     if (text.spectra[i].layer != layer) table += fmt::format("{}{:>4} ", table.empty() ? "" : "\n", layer = text.spectra[i].layer);
     table += fmt::format(" {:.4f}", text.measures[i].normalisedEffectiveRank);
   }
-  return table.empty() ? table : fmt::format("normalised effective rank of {}s, by layer and head\n{}\n", nameOf(side), table);
+  return table.empty() ? table : fmt::format("normalised effective rank of {}s{}, by layer and head\n{}\n", nameOf(side),
+                                               ofLogits ? "' products with their queries" : "", table);
 }
 
 double meanRank(const TextSpectra& text, Side side) {
@@ -116,14 +108,8 @@ void addCorrelations(const Options& options, const std::vector<TextSpectra>& tex
   }
   output.text += "correlation of the normalised effective rank with it:\n";
   for (std::size_t k = 0; k < options.truncate.size(); ++k) {
-    std::vector<double> ranks, losses;
-    for (const TextSpectra& text : texts) {
-      for (std::size_t i = 0; i < text.measures.size(); ++i) {
-        ranks.push_back(text.measures[i].normalisedEffectiveRank);
-        losses.push_back(text.losses[i * options.truncate.size() + k].loss);
-      }
-    }
-    const double linear = pearson(ranks, losses), ranked = spearman(ranks, losses);
+    const RanksAndLosses all = ranksAndLosses(texts, k, options.truncate.size());
+    const double linear = all.linear(), ranked = all.ranked();
     output.json["correlations"].push_back({{"kept", options.truncate[k]}, {"pearson", linear}, {"spearman", ranked}});
     output.text += std::isnan(linear) ? fmt::format("  kept {:.3f}: none, since the loss or the rank is the same everywhere\n", options.truncate[k])
                                       : fmt::format("  kept {:.3f}: Pearson {:+.3f}, Spearman {:+.3f}\n", options.truncate[k], linear, ranked);
@@ -142,6 +128,7 @@ Result<Output> run(const Options& options, const Task& task) {
     return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", options.subject), "Give a file of `kvista calibrate` with --stats.");
   if (!options.truncate.empty() && (options.heads || options.logits || options.position != "before"))
     return fail(ErrorCode::invalidArgument, "Truncation is measured of whole layers before RoPE.", "Leave out --heads, --logits and --position.");
+  if (!options.page.empty()) KVISTA_CHECK(checkOutputFile(options.page, {files.begin(), files.end()}));
   SpectraRequest request;
   request.byHead = options.heads || options.logits;
   request.logits = options.logits;
@@ -188,7 +175,7 @@ Result<Output> run(const Options& options, const Task& task) {
   for (std::size_t t = 0; t < texts.size(); ++t) {
     const TextSpectra& text = texts[t];
     if (texts.size() > 1) output.text += fmt::format("{}{}\n", t == 0 ? "" : "\n", text.file);
-    output.text += request.byHead ? tableOfHeads(text, Side::key) + tableOfHeads(text, Side::value) : tableOf(text);
+    output.text += request.byHead ? tableOfHeads(text, Side::key, request.logits) + tableOfHeads(text, Side::value, false) : tableOf(text);
     for (std::size_t i = 0; i < text.spectra.size(); ++i) output.json["spectra"].push_back(recordOf(text.spectra[i], text.measures[i], t, text.tokens));
     output.json["texts"].push_back({{"statistics", text.file}, {"tokens", text.tokens}, {"meanKeys", meanRank(text, Side::key)}, {"meanValues", meanRank(text, Side::value)}});
     std::size_t widest = 0;
@@ -206,6 +193,12 @@ Result<Output> run(const Options& options, const Task& task) {
   }
   if (!options.truncate.empty()) addCorrelations(options, texts, output);
   output.text += warnings;
+  if (!options.page.empty()) {
+    const std::string name = std::filesystem::absolute(path).lexically_normal().filename().string();
+    KVISTA_CHECK(writeFileAtomically(options.page, spectraPage(name, texts, options.truncate)));
+    output.json["page"] = options.page;
+    output.text += fmt::format("Heat tables{} are in {}.\n", options.truncate.empty() ? "" : " and scatter plots", options.page);
+  }
   return output;
 }
 
@@ -231,6 +224,8 @@ void addSpectra(CLI::App& app, Invocation& invocation) {
   verb->add_option("--truncate", options->truncate, "Measure what keeping these parts of each layer's directions costs, and how ranks go with it")
       ->check(positiveNumber(1));
   verb->add_option("--windows", options->windows, "Windows to measure that on")->check(wholeNumber(1))->capture_default_str();
+  verb->add_option("-o,--output", options->page,
+                   "HTML page to write, with ranks as heat tables and, with --truncate, against what it costs");
   addComputeOptions(verb, options->compute);
 }
 

@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+#include "app/cli/spectra_page.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "core/engine/report/html.h"
+#include "core/engine/report/plot.h"
+#include "core/plan/correlation.h"
+
+namespace kvista {
+namespace {
+
+constexpr const char* kMarkStyle = R"(
+.filled { fill: currentColor; } .open { fill: #fff; } .heat td { padding: 4px 8px; border: 1px solid #fff; text-align: center; }
+)";
+
+const char* nameOf(Side side) { return side == Side::key ? "key" : "value"; }
+
+/// Layers downwards; across, texts, or the heads of each.
+std::string heatTable(const std::vector<TextSpectra>& texts, Side side) {
+  std::string header = "<tr><th>Layer</th>";
+  std::map<int, std::string> rows;
+  for (const TextSpectra& text : texts) {
+    const int first = text.spectra.empty() ? 0 : text.spectra.front().layer;
+    for (std::size_t i = 0; i < text.spectra.size(); ++i) {
+      const CacheSpectrum& spectrum = text.spectra[i];
+      if (spectrum.side != side) continue;
+      if (spectrum.layer == first)
+        header += fmt::format("<th>{}{}</th>", texts.size() > 1 || spectrum.head < 0 ? escaped(text.file) : "",
+                              spectrum.head < 0 ? "" : fmt::format(" head {}", spectrum.head));
+      const double rank = text.measures[i].normalisedEffectiveRank;
+      constexpr double kBright = 0.6;  // Of viridis, from where dark letters are read better.
+      rows[spectrum.layer] +=
+          fmt::format("<td style=\"background: {}; color: {}\">{:.3f}</td>", viridis(rank), rank > kBright ? "#000" : "#fff", rank);
+    }
+  }
+  if (rows.empty()) return {};
+  std::string html = "<table class=\"heat\">" + header + "</tr>";
+  for (const auto& [layer, cells] : rows) html += fmt::format("<tr><th>{}</th>{}</tr>", layer, cells);
+  return html + "</table>";
+}
+
+/// A point a text, layer and side: what it loses over its rank.
+std::string scatter(const std::vector<TextSpectra>& texts, std::size_t index, std::size_t count) {
+  using namespace plot;
+  const RanksAndLosses all = ranksAndLosses(texts, index, count);
+  const auto [least, most] = std::ranges::minmax(all.losses);
+  constexpr double kThousandth = 1e3;
+  Axis x{0, 100, 0, "normalised effective rank", [](double value) { return fmt::format("{:.0f} %", value); }};
+  Axis y{std::floor(std::min(least, 0.0) * kThousandth), 0, 0, "rise of the loss, thousandths of a nat",
+         [](double value) { return fmt::format("{:.0f}", value); }};
+  y.high = std::max(y.low + 1, std::ceil(most * kThousandth));
+  std::string svg = frame(x, y, "rise of the loss over the normalised effective rank");
+  std::string names;
+  std::size_t point = 0;
+  for (std::size_t t = 0; t < texts.size(); ++t) {
+    const std::size_t shape = t % kShapes;
+    for (const CacheSpectrum& spectrum : texts[t].spectra) {
+      const double rank = all.ranks[point], loss = all.losses[point];
+      const std::string words =
+          fmt::format("{}, layer {} {}s: {:.4f}, {:+.5f} nats", texts[t].file, spectrum.layer, nameOf(spectrum.side), rank, loss);
+      svg += fmt::format("<g class=\"{}\">{}</g>", nameOf(spectrum.side),
+                         mark(xOf(x, 100 * rank), yOf(y, kThousandth * loss), shape, spectrum.side == Side::key, words));
+      ++point;
+    }
+    if (texts.size() == 1) continue;
+    const double height = kTop + 16 * static_cast<double>(t);
+    names += mark(kWidth - kRight + 12, height, shape, true) + text(kWidth - kRight + 22, height + 4, "currentColor", texts[t].file);
+  }
+  return svg + names + "</svg>";
+}
+
+}  // namespace
+
+double RanksAndLosses::linear() const { return pearson(ranks, losses); }
+double RanksAndLosses::ranked() const { return spearman(ranks, losses); }
+
+RanksAndLosses ranksAndLosses(const std::vector<TextSpectra>& texts, std::size_t index, std::size_t count) {
+  RanksAndLosses all;
+  for (const TextSpectra& text : texts)
+    for (std::size_t i = 0; i < text.measures.size(); ++i) {
+      all.ranks.push_back(text.measures[i].normalisedEffectiveRank);
+      all.losses.push_back(text.losses[i * count + index].loss);
+    }
+  return all;
+}
+
+std::string spectraPage(const std::string& model, const std::vector<TextSpectra>& texts, const std::vector<double>& kept) {
+  std::string body;
+  for (const Side side : {Side::key, Side::value})
+    body += section(fmt::format("Normalised effective rank of {}s", nameOf(side)), heatTable(texts, side));
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const RanksAndLosses all = ranksAndLosses(texts, i, kept.size());
+    const std::string correlation = std::isnan(all.linear())
+                                        ? "No correlation, since the loss or the rank is the same everywhere."
+                                        : fmt::format("Pearson {:+.3f}, Spearman {:+.3f}.", all.linear(), all.ranked());
+    body += section(fmt::format("What it costs that one layer's keys or values alone keep {:g} of their directions", kept[i]),
+                    fmt::format("<p>{} Keys are filled, values open.</p>{}", correlation, scatter(texts, i, kept.size())));
+  }
+  std::string calibrated;
+  for (const TextSpectra& text : texts)
+    calibrated += fmt::format("{}{} of {:.0f} tokens", calibrated.empty() ? "" : ", ", text.file, text.tokens);
+  return htmlPage("Spectra of " + model, "Statistics: " + calibrated + ".", body, kMarkStyle);
+}
+
+}  // namespace kvista
