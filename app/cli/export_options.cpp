@@ -28,7 +28,8 @@ void addExportOptions(CLI::App* verb, ExportSettings& settings) {
   verb->add_option("--shard-size", settings.shardBytes, "Most bytes of a weight file: 5GB, 500MB, 2GiB")->transform(byteSize())->default_str("5GB");
   verb->add_flag("--overwrite", settings.overwrite, "Replace an earlier export");
   verb->add_option("--policy", settings.policy,
-                   "Record a run-time policy that the model code keeps its cache small with: 'snapkv share=.25 interval=64', of the form latent");
+                   "Record a run-time policy that the model code keeps its cache small with: 'snapkv share=.25 interval=64', of the form latent")
+      ->check(someText("the name of a policy"));
 }
 
 Result<void> checkExport(const ExportSettings& settings, const Checkpoint& checkpoint, const DecoderDescription& description,

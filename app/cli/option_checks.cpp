@@ -73,6 +73,11 @@ CLI::Validator positiveNumber(double most) {
                        [=](double value) { return std::isfinite(value) && value > 0 && value <= most; });
 }
 
+CLI::Validator someText(std::string what) {
+  return CLI::Validator(
+      [what = std::move(what)](std::string& text) { return text.empty() ? fmt::format("\"\", but must be {}.", what) : std::string(); }, {});
+}
+
 CLI::Validator oneOf(std::vector<std::string> names) {
   const std::string known = fmt::format("{}", fmt::join(names, ", "));
   return CLI::Validator(

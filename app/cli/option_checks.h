@@ -19,6 +19,8 @@ CLI::Validator numberAtLeast(double least);
 CLI::Validator positiveNumber(double most = std::numeric_limits<double>::max());
 /// A number of bytes with a unit (kB, MB, GB, KiB, MiB, GiB; B or none: bytes), which becomes the plain number.
 CLI::Validator byteSize();
+/// `what` it must be, such as "the name of a policy".
+CLI::Validator someText(std::string what);
 CLI::Validator oneOf(std::vector<std::string> names);
 
 /// The names in a registry, for oneOf.

@@ -111,6 +111,7 @@ Error usageError(const CLI::App& app, const CLI::ParseError& error) {
       return wrong(fmt::format("{} was given {} times, but takes one value.", name, option->count()), {}, named.help);
     return wrong(fmt::format("{} needs a value ({}).", name, option->get_description()), {}, named.help);
   }
+  if (dynamic_cast<const CLI::ExcludesError*>(&error)) return wrong(fmt::format("{}, so give one of the two.", said), {}, named.help);
   return wrong(fmt::format("The command line is not understood: {}.", said), {}, named.help);
 }
 

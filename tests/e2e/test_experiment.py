@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from program import BAD_INPUT, CANCELLED, ENVIRONMENT, MODEL, PROGRAM, SOURCE, TEXTS, answer, complaint, run
+from program import BAD_INPUT, CANCELLED, ENVIRONMENT, MODEL, PROGRAM, SOURCE, TEXTS, USAGE, answer, complaint, run
 
 CALIBRATION = ["--text", TEXTS / "calibration.txt", "--window", 64, "--windows", 12, "--evaluate-on", TEXTS / "evaluation.txt", "--evaluate-windows", 4]
 
@@ -51,5 +51,16 @@ def test_what_was_stopped_goes_on_and_gives_tables(tmp_path):
     row, = (row for row in said["rows"] if row["system"] == "joint" and row["target"]["value"] == 0.25)
     assert row["figures"]["loss"] == pytest.approx(alone, abs=1e-5)
 
-    (folder / "results.json").write_text("[]")
-    assert "results.json does not hold results" in complaint(run(*command, code=BAD_INPUT))
+    # Another experiment in the same folder leaves what this one measured.
+    specification = json.loads((SOURCE / "resources/experiments/demo.json").read_text())
+    del specification["sweeps"][0]["systems"][1:]
+    (tmp_path / "one.json").write_text(json.dumps(specification))
+    assert len(answer(command[0], tmp_path / "one.json", *command[2:])["rows"]) == 3
+    assert answer(*command)["rows"] == said["rows"]  # The seconds that it took among them.
+
+    for damaged, words in (("[]", "results.json does not hold results"), ('{"rows": [', "results.json is not valid JSON")):
+        (folder / "results.json").write_text(damaged)
+        said = complaint(run(*command, code=BAD_INPUT))
+        assert words in said and "Move it away" in said
+    said = complaint(run(*command[:3], "--stats", folder / "statistics.kvstats", "--window", 64, "-o", folder, code=USAGE))
+    assert "--stats" in said and "--window" in said

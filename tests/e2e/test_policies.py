@@ -58,6 +58,7 @@ def test_layers_are_merged_where_they_are_alike(tmp_path):
 def test_wrong_policies_are_named():
     for arguments, words in (
         (["--policy", "best"], 'There is no policy "best"'),
+        (["--policy", ""], "the name of a policy"),
         (["--policy", "snapkv", "--policy-option", "size=3"], 'has no option "size"'),
         (["--policy", "snapkv", "--policy-option", "size"], "--policy-option"),
         (["--policy", "fp8", "--policy-share", "0.25"], "needs"),

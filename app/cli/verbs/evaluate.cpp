@@ -224,7 +224,8 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   addTextOptions(verb, options->text);
   auto* policy = verb->add_option("--policy", options->policy.policy, "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8. In a line: "
-                                                                "'snapkv share=.25 interval=64 window=16'");
+                                                                "'snapkv share=.25 interval=64 window=16'")
+                     ->check(someText("the name of a policy"));
   verb->add_option("--policy-share", options->policy.share, "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). Ways to hold tokens are fitted to it "
                                                              "as of when they act last: without --interval, the prompt's end")
       ->check(positiveNumber(1))

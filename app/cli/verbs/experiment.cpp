@@ -68,8 +68,8 @@ std::vector<TextSelection> textsFor(const Options& options, const Statistics& st
 }
 
 Result<Output> run(const Options& options, const Task& task) {
-  if (options.text.recipe.paths.empty() == options.statistics.empty())
-    return fail(ErrorCode::invalidArgument, "Either --text to calibrate on or --stats of an earlier calibration is needed, and not both.");
+  if (options.text.recipe.paths.empty() && options.statistics.empty())
+    return fail(ErrorCode::invalidArgument, "Either --text to calibrate on or --stats of an earlier calibration is needed.");
   KVISTA_ASSIGN(const nlohmann::json json, readJsonFile(options.file));
   KVISTA_ASSIGN(const Experiment experiment, experimentFromJson(json));
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
@@ -103,8 +103,12 @@ void addExperiment(CLI::App& app, Invocation& invocation) {
   verb->add_option("experiment", options->file, "JSON file that says what to compare (resources/experiments has some)")->required();
   verb->add_option("model", options->model, "Checkpoint")->required();
   verb->add_option("-o,--output", options->folder, "Folder for results; one that has some goes on with them")->required();
-  verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate` (instead of --text)");
+  auto* statistics = verb->add_option("--stats", options->statistics,
+                                      "Statistics of `kvista calibrate` (instead of --text and what belongs to it)");
+  const auto others = static_cast<std::ptrdiff_t>(verb->get_options().size());
   addTextOptions(verb, options->text, false);
+  const std::vector<CLI::Option*> all = verb->get_options();
+  std::for_each(all.begin() + others, all.end(), [&](CLI::Option* ofText) { ofText->excludes(statistics); });
   verb->add_option("--evaluate-on", options->evaluationPaths, "Texts to measure on, each by itself (default: what calibration left of --text)");
   verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of each")->check(wholeNumber(1));
   addComputeOptions(verb, options->compute);

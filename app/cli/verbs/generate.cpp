@@ -80,7 +80,8 @@ void addGenerate(CLI::App& app, Invocation& invocation) {
   verb->add_flag("--chat", options->chat, "Put the prompt into the marks of the model's chat template");
   verb->add_option("--turns", options->turns, "JSON file with the conversation so far: [{\"role\": \"user\", \"content\": \"...\"}, ...]; with --chat");
   verb->add_option("--policy", options->policy,
-                   "Write once more with a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; `kvista list policies`");
+                   "Write once more with a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; `kvista list policies`")
+      ->check(someText("the name of a policy"));
   addComputeOptions(verb, options->compute);
 }
 

@@ -8,9 +8,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/compress/measures/measures.h"
 #include "core/compress/method.h"
 #include "core/engine/experiment/trained.h"
 #include "core/io/json_file.h"
+#include "core/plan/allocate.h"
+#include "core/plan/grouping.h"
 #include "core/plan/plan_names.h"
 #include "core/policy/policy_run.h"
 #include "core/protocol/fields.h"
@@ -27,7 +30,8 @@ tl::unexpected<Error> bad(const std::string& where, const std::string& problem) 
 Result<void> checkFields(const nlohmann::json& object, const std::set<std::string>& known, const std::string& where) {
   if (!object.is_object()) return bad(where, fmt::format("is {}, it must be an object", kindOf(object)));
   for (const auto& [name, value] : object.items())
-    if (!known.contains(name)) return bad(where, fmt::format("has a field {} that is not known; there are {}", quoteForMessage(name), fmt::join(known, ", ")));
+    if (!known.contains(name))
+      return bad(where, fmt::format("has a field {} that is not known; there are {}", quoteForMessage(name), fmt::join(known, ", ")));
   return {};
 }
 
@@ -48,16 +52,44 @@ Result<void> checkRead(const nlohmann::json& complete, const nlohmann::json& jso
   return {};
 }
 
+/// Numbers that `unit` allows.
+Result<std::vector<double>> valuesFromJson(const nlohmann::json& json, Target::Kind unit, const std::string& where) {
+  const double most = unit == Target::Kind::share || unit == Target::Kind::keptFraction ? 1 : kLargestInteger;
+  std::vector<double> values;
+  if (!json.is_array() || json.empty() || json.size() > kMostValues) return bad(where, fmt::format("must be a list of 1 to {} numbers", kMostValues));
+  for (const nlohmann::json& value : json) {
+    if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > most)
+      return bad(where, fmt::format("has {} where numbers above 0 and at most {:g} are wanted", value.dump(), most));
+    values.push_back(value.get<double>());
+  }
+  return values;
+}
+
+/// What a registry's `find` knows by `name`, also where the method never looks at it.
+template <class Find>
+Result<void> checkName(const std::optional<std::string>& name, Find find, const std::string& where) {
+  if (!name) return {};
+  const auto found = find(*name);
+  if (!found) return fail(found.error().code, fmt::format("{} of the experiment: {}", where, found.error().message), found.error().hint);
+  return {};
+}
+
 /// A method's settings as `kvista engine` takes them in makePlan; only the method need be said.
 Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& where) {
   if (!json.is_object() || !json.contains("method")) return bad(where, "needs an object with a method");
   nlohmann::json all = toJson(PlanWish{});
   all.update(json);
   Result<PlanWish> wish = read<PlanWish>(all);
-  if (!wish) return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment does not say a plan: {}", where, wish.error().message), "See the help page Experiments.");
+  if (!wish)
+    return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment does not say a plan: {}", where, wish.error().message),
+                "See the help page Experiments.");
   KVISTA_CHECK(checkRead<PlanWish>(all, json, where));
   if (wish->keep) return bad(where, "has groups of one model (keep), but an experiment is for any");
-  KVISTA_CHECK(findMethod(wish->method));
+  KVISTA_CHECK(checkName(wish->method, findMethod, where));
+  KVISTA_CHECK(checkName(wish->grouping, findGrouping, where));
+  KVISTA_CHECK(checkName(wish->allocator, findAllocator, where));
+  KVISTA_CHECK(checkName(wish->measure, findMeasure, where));
+  if (json.contains("target")) KVISTA_CHECK(valuesFromJson({wish->target.value}, wish->target.kind, where + ".target"));
   return wish;
 }
 
@@ -113,24 +145,14 @@ Result<ExperimentSystem> systemFromJson(const nlohmann::json& json, const std::s
   return system;
 }
 
-Result<std::vector<double>> valuesFromJson(const nlohmann::json& json, Target::Kind unit, const std::string& where) {
-  const double most = unit == Target::Kind::share || unit == Target::Kind::keptFraction ? 1 : kLargestInteger;
-  std::vector<double> values;
-  if (!json.is_array() || json.empty() || json.size() > kMostValues) return bad(where, fmt::format("must be a list of 1 to {} numbers", kMostValues));
-  for (const nlohmann::json& value : json) {
-    if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > most)
-      return bad(where, fmt::format("has {} where numbers above 0 and at most {:g} are wanted", value.dump(), most));
-    values.push_back(value.get<double>());
-  }
-  return values;
-}
-
 /// The plan's own share at each value.
 Result<std::vector<double>> planSharesFromJson(const nlohmann::json& json, const ExperimentSystem& system, const ExperimentSweep& sweep,
                                                const std::string& where) {
-  if (!system.plan || !system.policy || system.hasOwnTarget) return bad(where, "is for a plan without a target of its own, and a policy on top of it");
+  if (!system.plan || !system.policy || system.hasOwnTarget)
+    return bad(where, "is for a plan without a target of its own, and a policy on top of it");
   KVISTA_ASSIGN(const std::vector<double> shares, valuesFromJson(json, Target::Kind::share, where));
-  if (shares.size() != sweep.values.size()) return bad(where, fmt::format("has {} numbers for {} values", shares.size(), sweep.values.size()));
+  if (shares.size() != sweep.values.size())
+    return bad(where, fmt::format("has {} numbers for {} values", shares.size(), sweep.values.size()));
   return shares;
 }
 
@@ -146,19 +168,24 @@ Result<ExperimentSweep> sweepFromJson(const nlohmann::json& json, const std::str
   if (fields.has("interval")) sweep.interval = fields.integer("interval", 1);
   if (fields.error()) return tl::unexpected(*fields.error());
   KVISTA_ASSIGN(sweep.values, valuesFromJson(*values, sweep.unit, where + ".values"));
-  if (!systems->is_array() || systems->empty() || systems->size() > kMostSystems) return bad(where + ".systems", fmt::format("must be a list of 1 to {}", kMostSystems));
+  for (const double value : sweep.values)
+    if (std::ranges::count(sweep.values, value) > 1) return bad(where + ".values", fmt::format("has {:g} twice", value));
+  if (!systems->is_array() || systems->empty() || systems->size() > kMostSystems)
+    return bad(where + ".systems", fmt::format("must be a list of 1 to {}", kMostSystems));
   std::set<std::string> names;
   for (std::size_t i = 0; i < systems->size(); ++i) {
     const std::string place = fmt::format("{}.systems[{}]", where, i);
     KVISTA_ASSIGN(ExperimentSystem system, systemFromJson((*systems)[i], place));
     if (!names.insert(system.name).second) return bad(where, fmt::format("has two systems of the name {}", quoteForMessage(system.name)));
-    if (system.policy && sweep.unit != Target::Kind::share) return bad(where, "has a policy, whose budget is a share of the bytes: its unit must be \"share\"");
+    if (system.policy && sweep.unit != Target::Kind::share)
+      return bad(where, "has a policy, whose budget is a share of the bytes: its unit must be \"share\"");
     if (const auto shares = (*systems)[i].find("planShare"); shares != (*systems)[i].end()) {
       KVISTA_ASSIGN(system.planShares, planSharesFromJson(*shares, system, sweep, place + ".planShare"));
     }
     sweep.systems.push_back(std::move(system));
   }
-  if (!sweep.isRead() && (sweep.prompt > 0 || sweep.interval > 0)) return bad(where, "has a prompt or an interval, but no policy that they are for");
+  if (!sweep.isRead() && (sweep.prompt > 0 || sweep.interval > 0))
+    return bad(where, "has a prompt or an interval, but no policy that they are for");
   return sweep;
 }
 
@@ -175,7 +202,8 @@ Result<Experiment> experimentFromJson(const nlohmann::json& json) {
   Experiment experiment;
   KVISTA_ASSIGN(experiment.name, nameAt(json, "The file"));
   const auto sweeps = json.find("sweeps");
-  if (sweeps == json.end() || !sweeps->is_array() || sweeps->empty() || sweeps->size() > kMostSystems) return bad("sweeps", fmt::format("must be a list of 1 to {}", kMostSystems));
+  if (sweeps == json.end() || !sweeps->is_array() || sweeps->empty() || sweeps->size() > kMostSystems)
+    return bad("sweeps", fmt::format("must be a list of 1 to {}", kMostSystems));
   std::set<std::string> names;
   for (std::size_t i = 0; i < sweeps->size(); ++i) {
     KVISTA_ASSIGN(ExperimentSweep sweep, sweepFromJson((*sweeps)[i], fmt::format("sweeps[{}]", i)));

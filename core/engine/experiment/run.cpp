@@ -49,7 +49,8 @@ Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std:
   if (!system.planShares.empty())
     trial.plan->target = {Target::Kind::share, system.planShares[index]};
   else if (trial.plan && !system.hasOwnTarget)
-    trial.plan->target = {sweep.unit, sweep.isRead() && sweep.unit == Target::Kind::share ? shareBehindExact(*trial.plan, value, window) : value};
+    trial.plan->target = {sweep.unit,
+                          sweep.isRead() && sweep.unit == Target::Kind::share ? shareBehindExact(*trial.plan, value, window) : value};
   if (sweep.isRead() && !trial.policy) trial.policy = keepingAll(sweep);
   else if (trial.policy) trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
   return trial;
@@ -71,6 +72,12 @@ Result<PolicyRequest> withFile(PolicyRequest request, const ExperimentSubject& s
   return request;
 }
 
+/// What an experiment trained can be made again where its file is damaged.
+Error trainedAnew(Error error) {
+  if (error.code == ErrorCode::corruptFile) error.message += " Remove that file, and it is trained anew.";
+  return error;
+}
+
 /// Files by what they hold: a path says nothing of that. What cannot be read stays as it is, and fails when it is measured.
 std::map<std::string, std::string> optionsByContent(const PolicyRequest& request) {
   std::map<std::string, std::string> options = request.options;
@@ -86,11 +93,19 @@ std::map<std::string, std::string> optionsByContent(const PolicyRequest& request
 }
 
 nlohmann::json toJson(const RefineRequest& request) {
-  return {{"steps", request.steps}, {"windowsPerStep", request.windowsPerStep}, {"rate", request.rate}, {"seed", request.seed}, {"nested", request.nested}};
+  return {{"steps", request.steps},
+          {"windowsPerStep", request.windowsPerStep},
+          {"rate", request.rate},
+          {"seed", request.seed},
+          {"nested", request.nested}};
 }
 
 nlohmann::json toJson(const PolicyRequest& request) {
-  return {{"policy", request.policy}, {"options", optionsByContent(request)}, {"share", request.share}, {"prompt", request.prompt}, {"interval", request.interval}};
+  return {{"policy", request.policy},
+          {"options", optionsByContent(request)},
+          {"share", request.share},
+          {"prompt", request.prompt},
+          {"interval", request.interval}};
 }
 
 /// What a plan came to before it was measured on any text.
@@ -107,7 +122,7 @@ Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject
   KVISTA_ASSIGN(PlanWithSpectra made, makePlan(subject.decoder, &subject.statistics, request, task));
   KVISTA_ASSIGN(PlanFactors factors, makeFactors(subject.decoder, &subject.statistics, made, task));
   if (trial.refine) {
-    KVISTA_ASSIGN(factors, refinedFactors(made.planned.plan, std::move(factors), *trial.refine, subject, task));
+    KVISTA_ASSIGN(factors, refinedFactors(made.planned.plan, std::move(factors), *trial.refine, subject, task).map_error(trainedAnew));
   }
   MadePlan plan{std::move(made.planned), nullptr, 0};
   plan.transform = std::make_unique<PlanTransform>(plan.planned.plan, factors, subject.decoder.shape(), subject.decoder.options().device);
@@ -116,14 +131,16 @@ Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject
 }
 
 /// `plan`: null where the trial has none.
-Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject, const ExperimentText& text, const Task& task) {
+Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject,
+                                        const ExperimentText& text, const Task& task) {
   const Decoder& decoder = subject.decoder;
   const PlanTransform* transform = plan ? plan->transform.get() : nullptr;
   const CompressionPlan* stored = plan ? &plan->planned.plan : nullptr;
   ExperimentRow::Figures figures;
   if (trial.policy) {
     KVISTA_ASSIGN(const PolicyRequest request, withFile(*trial.policy, subject, task));
-    KVISTA_ASSIGN(const PolicyMeasurement result, measurePolicy(decoder, text.windows.ids, transform, request, task));
+    const auto measurement = measurePolicy(decoder, text.windows.ids, transform, request, task);
+    KVISTA_ASSIGN(const PolicyMeasurement result, isTrained(trial) ? measurement.map_error(trainedAnew) : measurement);
     figures.loss = result.behindPrompt.meanLoss;
     figures.predictions = result.behindPrompt.predictions;
     figures.share = result.shareAtEnd();
@@ -148,7 +165,10 @@ ExperimentRow rowOf(const ExperimentSubject& subject, const ExperimentText& text
   ExperimentRow row;
   row.text = text.name;
   row.target = {Target::Kind::share, 1};
-  nlohmann::json of = {{"model", subject.modelHash}, {"text", text.windows.hash}, {"version", subject.version}, {"dtype", c10::toString(subject.decoder.options().dtype)}};
+  nlohmann::json of = {{"model", subject.modelHash},
+                       {"text", text.windows.hash},
+                       {"version", subject.version},
+                       {"dtype", c10::toString(subject.decoder.options().dtype)}};
   if (trial.plan) of["plan"] = toJson(*trial.plan);
   if (trial.refine) of["refine"] = toJson(*trial.refine);
   if (trial.plan || isTrained(trial)) of["calibration"] = subject.statistics.tokensHash;
@@ -257,7 +277,8 @@ class Run {
 
 TextSelection unseenText(const Statistics& statistics) {
   const TextRecipe& recipe = statistics.recipe;
-  TextSelection selection{recipe.paths, recipe.window, 0, recipe.skipWindows + statistics.windows, recipe.seed, recipe.beginWithBos, recipe.weights};
+  TextSelection selection{recipe.paths,        recipe.window, 0, recipe.skipWindows + statistics.windows, recipe.seed,
+                          recipe.beginWithBos, recipe.weights};
   if (statistics.heldOutIds.defined()) selection.skipWindows += statistics.heldOutIds.size(0);
   return selection;
 }
@@ -279,7 +300,8 @@ std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const Exp
 
 Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, const ExperimentSubject& subject,
                                                  const std::vector<ExperimentRow>& known,
-                                                 const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep, const Task& task) {
+                                                 const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep,
+                                                 const Task& task) {
   Run run(subject, known, keep, task);
   const std::vector<ExperimentRow> rows = rowsToMeasure(experiment, subject);
   const auto texts = static_cast<std::ptrdiff_t>(subject.texts.size());
@@ -288,8 +310,8 @@ Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, c
     KVISTA_CHECK(run.measureOriginal(sweep));
     for (const ExperimentSystem& system : sweep.systems)
       for (std::size_t index = 0; index < sweep.values.size(); ++index) {
-        const std::string label =
-            fmt::format("{} of {}, {} at {:.4g}", (next - rows.begin()) / texts + 1, rows.size() / subject.texts.size(), system.name, sweep.values[index]);
+        const std::string label = fmt::format("{} of {}, {} at {:.4g}", (next - rows.begin()) / texts + 1,
+                                              rows.size() / subject.texts.size(), system.name, sweep.values[index]);
         KVISTA_CHECK(run.measureTrial(trialAt(sweep, system, index, subject.window()), {next, next + texts}, label));
         next += texts;
       }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -32,12 +33,26 @@ Result<void> makeFolder(const fs::path& folder) {
 Result<std::vector<ExperimentRow>> knownRows(const fs::path& file) {
   std::vector<ExperimentRow> rows;
   if (!fs::exists(file)) return rows;
-  KVISTA_ASSIGN(const nlohmann::json json, readJsonFile(file));
-  Fields fields(json, file.string());
+  constexpr const char* kHint = "Move it away, or give another folder for the results.";
+  const Result<nlohmann::json> json = readJsonFile(file);
+  if (!json) return fail(json.error().code, json.error().message, kHint, json.error().detail);
+  Fields fields(*json, file.string());
   rows = fields.records<ExperimentRow>("rows");
+  if (fields.has("earlier")) std::ranges::move(fields.records<ExperimentRow>("earlier"), std::back_inserter(rows));
   if (!fields.error()) return rows;
-  return fail(ErrorCode::corruptFile, fmt::format("{} does not hold results of an experiment: {}", file.string(), fields.error()->message),
-              "Move it away, or give another folder for the results.");
+  return fail(ErrorCode::corruptFile,
+              fmt::format("{} does not hold results of an experiment: {}", file.string(), fields.error()->message), kHint);
+}
+
+/// What the folder keeps: rows of the experiment, and those of earlier runs that are not among them, which another file or a next run may
+/// ask for.
+std::string resultsText(const std::string& name, const std::vector<ExperimentRow>& rows, const std::vector<ExperimentRow>& known) {
+  std::vector<ExperimentRow> earlier;
+  for (const ExperimentRow& old : known)
+    if (old.figures && std::ranges::find(rows, old.of, &ExperimentRow::of) == rows.end()) earlier.push_back(old);
+  nlohmann::json json = {{"experiment", name}, {"rows", listOf(rows)}};
+  if (!earlier.empty()) json["earlier"] = listOf(earlier);
+  return json.dump(1);
 }
 
 /// Each selection under its files' name without ending.
@@ -81,17 +96,13 @@ Result<nlohmann::json> experiment(Call& call) {
   const auto keep = [&](const std::vector<ExperimentRow>& rows) {
     untold.insert(untold.end(), rows.begin() + static_cast<std::ptrdiff_t>(seen), rows.end());
     seen = rows.size();
-    // What an earlier run measured and this one has not come to yet is not lost where it is stopped.
-    std::vector<ExperimentRow> all = rows;
-    for (const ExperimentRow& old : known)
-      if (std::ranges::find(rows, old.of, &ExperimentRow::of) == rows.end()) all.push_back(old);
-    return writeFileAtomically(results, nlohmann::json{{"experiment", wanted.name}, {"rows", listOf(all)}}.dump(1));
+    return writeFileAtomically(results, resultsText(wanted.name, rows, known));
   };
   const Task telling{call.task.stop, [&](const ProgressReport& each) {
                        if (call.report({each.stage, static_cast<std::int64_t>(each.done), static_cast<std::int64_t>(each.total), each.unit, {}, {}, {}, untold})) untold.clear();
                      }};
   KVISTA_ASSIGN(const std::vector<ExperimentRow> rows, runExperiment(wanted, subject, known, keep, telling));
-  KVISTA_CHECK(writeFileAtomically(results, nlohmann::json{{"experiment", wanted.name}, {"rows", listOf(rows)}}.dump(1)));
+  KVISTA_CHECK(writeFileAtomically(results, resultsText(wanted.name, rows, known)));
   const std::string tables = experimentMarkdown(wanted, rows);
   KVISTA_CHECK(writeFileAtomically(folder / "results.csv", experimentCsv(rows)));
   KVISTA_CHECK(writeFileAtomically(folder / "results.md", tables));

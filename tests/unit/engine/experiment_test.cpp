@@ -275,6 +275,8 @@ TEST(Experiment, WhatAPolicyForetellsByIsTrainedOnceAndKept) {
   const auto made = std::filesystem::last_write_time(files[0]);
   EXPECT_EQ(rowsOf(json::array({sweepOf("Gate", {0.5}, systems)}), on)[2].figures->loss, rows[2].figures->loss);
   EXPECT_EQ(std::filesystem::last_write_time(files[0]), made);
+  std::filesystem::resize_file(files[0], 100);
+  EXPECT_THAT(rowsOf(json::array({sweepOf("Gate", {0.5}, systems)}), on)[2].problem, HasSubstr("trained anew"));
 }
 
 TEST(Experiment, TextsOfTheirOwnBeginBehindWhatCalibrationHeldOut) {
@@ -353,6 +355,9 @@ TEST_P(ExperimentSlips, AreNamed) {
 INSTANTIATE_TEST_SUITE_P(, ExperimentSlips,
                          testing::Values(Slip{"/version", 2, "version"}, Slip{"/swep", 1, "\"swep\""}, Slip{"/name", "", "name"}, Slip{"/sweeps", json::array(), "sweeps"},
                                          Slip{"/sweeps/0/unit", "furlongs", "furlongs"}, Slip{"/sweeps/0/values/1", 1.5, "1.5"}, Slip{"/sweeps/0/values", "all", "values"},
+                                         Slip{"/sweeps/0/values", {.25, .25}, "0.25 twice"}, Slip{"/sweeps/0/systems/0/plan/measure", "magic", "plan of the experiment: There is no measure \"magic\""},
+                                         Slip{"/sweeps/0/systems/0/plan/grouping", "magic", "grouping 'magic'"}, Slip{"/sweeps/0/systems/0/plan/allocator", "magic", "allocator 'magic'"},
+                                         Slip{"/sweeps/1/systems/1/plan/target/value", 5, "target of the experiment has 5"},
                                          Slip{"/sweeps/1/name", "Bytes", "\"Bytes\""}, Slip{"/sweeps/0/systems/1/name", "every head, alone", "two systems"},
                                          Slip{"/sweeps/0/systems/0/plan/method", "magic", "magic"}, Slip{"/sweeps/0/systems/0/plan/rank_step", 4, "\"rank_step\""},
                                          Slip{"/sweeps/0/systems/0/plan/sinkfree", false, "\"sinkfree\""}, Slip{"/sweeps/0/systems/0/plan/rank", 0, "\"rank\""},
