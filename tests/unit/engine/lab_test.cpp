@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the evaluation lab asks of an engine, beside the same by the library.
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/sort.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -12,6 +15,7 @@
 #include "core/compress/planner.h"
 #include "core/evaluate/agreement.h"
 #include "core/evaluate/tasks.h"
+#include "core/policy/attention_scores.h"
 #include "core/policy/importance_gate.h"
 #include "core/policy/train_predictor.h"
 #include "core/protocol/lab_records.h"
@@ -66,7 +70,7 @@ CompressionPlan LabMethods::plan_;
 
 TEST_F(LabMethods, QuestionsAreAnsweredAsTheLibraryAnswersThem) {
   const std::string file = (folder / "questions.jsonl").string();
-  std::ofstream(file) << R"({"prompt": "It is a truth", "target": "universally", "until": ["\n"], "max_gen_toks": 4})"
+  std::ofstream(file) << R"({"prompt": "It is a truth", "target": ["universally", "acknowledged"], "until": ["\n"], "max_gen_toks": 4})"
                          "\n"
                       << R"({"query": "She was very much obliged to him for his", "choices": ["kindness", "table", "seven"], "gold": 0})"
                          "\n"
@@ -93,6 +97,7 @@ TEST_F(LabMethods, QuestionsAreAnsweredAsTheLibraryAnswersThem) {
   const auto& answers = record.files[0].answers;
   ASSERT_EQ(answers.size(), 3U);
   EXPECT_EQ(answers[0].line, 1) << "in the order of the file, written ones among the others";
+  EXPECT_EQ(answers[0].wanted, "universally, acknowledged");
   EXPECT_EQ(answers[0].before, before.writings[0].written);
   EXPECT_EQ(answers[0].after, after.writings[0].written);
   EXPECT_FALSE(answers[0].marginBefore);
@@ -150,6 +155,52 @@ TEST_F(LabMethods, AgreementIsThatOfTheLibraryInWords) {
   EXPECT_THAT(errorOf(client_->call("agreement", alone)).message, HasSubstr("'plan'"));
 }
 
+/// Of a window of 192 tokens, whose histories end behind 96, 128 and 160: the part of the attention of the next 32 queries that goes to a
+/// quarter of the keys, the last 32 and, where that leaves room, those that `score` makes highest of attention [heads, queries, keys so far].
+template <class Score>
+double attentionFound(const at::Tensor& window, const Score& score) {
+  LiveCache cache;
+  cache.sequenceLength = cache.queryWindow = window.size(1);
+  valueOf(demoDecoder().extend(window, cache, nullptr, {}));
+  double found = 0, all = 0;
+  for (const std::int64_t keys : {96, 128, 160})
+    for (int layer = 0; layer < demoDecoder().shape().layers; ++layer) {
+      const at::Tensor attention =
+          recentAttentionOf({demoDecoder(), layer, cache.layers[static_cast<std::size_t>(layer)], cache.tokens})[0].narrow(2, 0, keys);
+      const at::Tensor next = attention.narrow(1, keys, 32).mean(1), older = next.narrow(1, 0, keys - 32);
+      const at::Tensor scores = score(attention.narrow(1, 0, keys), next).narrow(1, 0, keys - 32);
+      const at::Tensor order = std::get<1>(at::sort(scores, /*stable=*/true, 1, /*descending=*/true));
+      const at::Tensor chosen = order.narrow(1, 0, std::max<std::int64_t>(0, keys / 4 - 32));
+      found += next.narrow(1, keys - 32, 32).sum().item<double>() + older.gather(1, chosen).sum().item<double>();
+      all += next.sum().item<double>();
+    }
+  return found / all;
+}
+
+TEST_F(LabMethods, SaysWhatAnAttentionPredictorFindsBesideWhatNeedsNone) {
+  const TextSelection text{{kCalibrationText}, 192, 2, 0, {}, false};
+  const auto record = recordOf<PredictorRecord>(client_->call(
+      "trainPredictor",
+      {{"model", kModel}, {"text", toJson(text)}, {"kind", "attention-predictor"}, {"output", (folder / "demo.gate").string()}}));
+  ASSERT_TRUE(record.recall);
+  TextRecipe recipe = demoRecipe(2);
+  recipe.window = text.window;
+  const at::Tensor heldOut = valueOf(readTokenWindows(demoTokenizer(), recipe, {}, {})).ids.narrow(0, 1, 1);
+  const auto ofNext = [](const at::Tensor&, const at::Tensor& next) { return next; };
+  const auto ofAll = [](const at::Tensor& attention, const at::Tensor&) { return attention.sum(1); };
+  const auto ofLast = [](const at::Tensor& attention, const at::Tensor&) {
+    const at::Tensor sums = at::constant_pad_nd(attention.narrow(1, attention.size(1) - 32, 32).sum(1), {3, 3});
+    return sums.unfold(1, 7, 1).amax(2);  // with three neighbours on each side
+  };
+  const double best = attentionFound(heldOut, ofNext);
+  EXPECT_NEAR(record.recall->best, best, 1e-5);
+  EXPECT_NEAR(record.recall->accumulated, attentionFound(heldOut, ofAll), 1e-5);
+  EXPECT_NEAR(record.recall->recent, attentionFound(heldOut, ofLast), 1e-5);
+  const double least = attentionFound(heldOut, [&](const at::Tensor&, const at::Tensor& next) { return next.neg(); });
+  EXPECT_GT(record.recall->predicted, least);
+  EXPECT_LT(record.recall->predicted, best);
+}
+
 TEST_F(LabMethods, TrainsAPredictorAndSaysHowWellItHolds) {
   const std::string file = (folder / "demo.gate").string();
   const auto record =
@@ -162,6 +213,7 @@ TEST_F(LabMethods, TrainsAPredictorAndSaysHowWellItHolds) {
   const at::Tensor ids = demoWindows(5).ids;
   const FittedGate same = valueOf(fitGate(demoDecoder(), ids.narrow(0, 0, 4), ids.narrow(0, 4, 1), 1e-4, {}));
   EXPECT_NEAR(record.correlation, same.correlation, 1e-6);
+  EXPECT_FALSE(record.recall) << "a gate is asked about tokens, not about queries";
   EXPECT_TRUE(loadGate(file, demoDecoder(), {}));
   const auto refused = [&](json params) { return errorOf(client_->call("trainPredictor", std::move(params))).message; };
   EXPECT_THAT(refused({{"model", kModel}, {"text", selection(5)}, {"output", file}, {"kind", "oracle"}}),
