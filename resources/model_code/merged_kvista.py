@@ -5,6 +5,8 @@ as their mean. Once merged, a token stays so. Where nothing is compressed, keys 
 
 import torch
 
+from .scorers_kvista import ranks_of
+
 
 class MergedTokens:
     """What the layers of a group share: `numbers` [batch, tokens, n], of the columns `places` [batch, 1, tokens]; -1: an empty place."""
@@ -52,9 +54,7 @@ class Merging:
         older = (read - self.sinks - self.window).clamp(min=0)
         all_merged = torch.floor(self.merged * (len(self.groups) * older).double() + 0.5).long()
         flat = alike.flatten(1)
-        order = torch.sort(flat, dim=-1, descending=True, stable=True).indices
-        ranks = torch.empty_like(order).scatter(-1, order, torch.arange(order.shape[-1], device=order.device).expand_as(order))
-        chosen = ((ranks < all_merged - self.so_far) & (flat > -torch.inf)).view_as(alike)
+        chosen = ((ranks_of(flat) < all_merged - self.so_far) & (flat > -torch.inf)).view_as(alike)
         self.so_far = all_merged
         for group, layers in enumerate(members):
             self.merge(self.groups[group], layers, chosen[:, group])
