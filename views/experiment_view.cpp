@@ -25,7 +25,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kMargin = 16;
+constexpr int kMargin = 16, kWide = 800;
 
 }  // namespace
 
@@ -61,6 +61,7 @@ ExperimentView::ExperimentView(QWidget* parent)
       which_(new QComboBox),
       table_(new QTableView),
       plot_(new QualityCostView),
+      content_(new QSplitter(Qt::Vertical, this)),
       status_(new ElidedLabel(this)),
       empty_(emptyState({}, this)),
       start_(new QPushButton(tr("Compare methods…"), this)),
@@ -87,17 +88,14 @@ ExperimentView::ExperimentView(QWidget* parent)
   table_->verticalHeader()->setDefaultSectionSize(28);
   table_->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
   table_->horizontalHeader()->setHighlightSections(false);
-  auto* parts = new QSplitter(Qt::Vertical, this);
-  parts->setChildrenCollapsible(false);
-  parts->addWidget(table_);
-  parts->addWidget(plot_);
-  content_ = parts;
+  content_->setChildrenCollapsible(false);
+  content_->addWidget(table_);
+  content_->addWidget(plot_);
   auto* line = new QHBoxLayout;
-  line->setContentsMargins(kMargin, 0, kMargin, 0);
   line->addWidget(status_, 1);
   for (QPushButton* button : {report_, stop_, start_}) line->addWidget(button);
   auto* column = new QVBoxLayout(this);
-  column->setContentsMargins(0, 8, 0, 12);
+  column->setContentsMargins(kMargin, 8, kMargin, 12);
   column->setSpacing(8);
   column->addWidget(empty_, 1);
   column->addWidget(content_, 1);
@@ -113,6 +111,12 @@ ExperimentView::ExperimentView(QWidget* parent)
 }
 
 QWidget* ExperimentView::controls() { return which_; }
+
+/// Beside each other where there is the width for it, and not the height for one below the other.
+void ExperimentView::resizeEvent(QResizeEvent* event) {
+  View::resizeEvent(event);
+  content_->setOrientation(width() > std::max(kWide, 2 * height()) ? Qt::Horizontal : Qt::Vertical);
+}
 
 void ExperimentView::setRecord(ExperimentRecord record) {
   const bool begins = record.running && !record_.running;

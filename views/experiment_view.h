@@ -13,6 +13,7 @@
 class QComboBox;
 class QLabel;
 class QPushButton;
+class QSplitter;
 class QTableView;
 
 namespace kvista {
@@ -71,6 +72,9 @@ class ExperimentView final : public View {
   void stopRequested();
   void reportRequested();
 
+ protected:
+  void resizeEvent(QResizeEvent* event) override;
+
  private:
   void showTable();
 
@@ -79,7 +83,7 @@ class ExperimentView final : public View {
   QComboBox* which_;
   QTableView* table_;
   QualityCostView* plot_;
-  QWidget* content_;
+  QSplitter* content_;
   QLabel *status_, *empty_;
   QPushButton *start_, *stop_, *report_;
 };

@@ -8,7 +8,10 @@
 #include <QPainter>
 #include <QToolTip>
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numbers>
+#include <utility>
 
 #include "core/plan/pareto.h"
 #include "views/label_places.h"
@@ -33,7 +36,13 @@ QString fractionText(int power) {
   return power < 0 ? QStringLiteral("1/%1").arg(1 << -power) : QString::number(1 << power);
 }
 
-QColor seriesColour(std::size_t index) { return index % 2 == 0 ? colours().warning : colours().soft; }
+bool isShown(const QPointF& point) { return point.x() > 0 && std::isfinite(point.x()) && std::isfinite(point.y()); }
+
+QColor seriesColour(std::size_t index) {
+  const Palette& look = colours();
+  const std::array<QColor, 4> all = {look.warning, look.soft, look.valueText, look.text};
+  return all[index % all.size()];
+}
 
 }  // namespace
 
@@ -98,6 +107,7 @@ void QualityCostView::fit() {
   std::vector<CostQuality> shown;
   order_.clear();
   double least = 1.0 / 32, most = 1, largestRise = 0.1;
+  if (isComparison()) std::swap(least, most);  // From the first of the series to the last.
   if (shown_ != Axis::bytes) least = shown_ == Axis::time ? 1.0 / 4 : 1.0 / 2;
   const auto take = [&](double cost, double rise) {
     least = std::min(least, cost);
@@ -115,7 +125,8 @@ void QualityCostView::fit() {
   if (shown_ == Axis::bytes)
     for (const QualityCostSeries& series : record_.others)
       for (const QPointF& point : series.points)
-        if (point.x() > 0 && std::isfinite(point.y())) take(point.x(), point.y());
+        if (isShown(point)) take(point.x(), point.y());
+  if (isComparison()) most *= std::numbers::sqrt2;  // Names stand behind the last point.
   front_.clear();
   for (const std::size_t i : paretoFront(shown)) front_.push_back(order_[i]);
   std::sort(order_.begin(), order_.end(), [&](int a, int b) {
@@ -128,8 +139,22 @@ void QualityCostView::fit() {
 }
 
 /// Cost and rise as drawn.
-QPointF QualityCostView::shownAt(const QualityCostPoint& point) const {
-  return {*costOf(point), std::clamp(point.rise, rise_.value(0), rise_.value(1))};
+QPointF QualityCostView::shownAt(const QPointF& point) const { return {point.x(), std::clamp(point.y(), rise_.value(0), rise_.value(1))}; }
+QPointF QualityCostView::shownAt(const QualityCostPoint& point) const { return shownAt(QPointF(*costOf(point), point.rise)); }
+
+bool QualityCostView::isComparison() const { return record_.points.empty() && !record_.others.empty() && shown_ == Axis::bytes; }
+
+/// What no other beats: of the plans, or of the series where there are no plans.
+QPolygonF QualityCostView::frontLine() const {
+  QPolygonF line;
+  for (const int i : front_) line << shownAt(record_.points[static_cast<std::size_t>(i)]);
+  if (!isComparison()) return line;
+  std::vector<CostQuality> points;
+  for (const QualityCostSeries& series : record_.others)
+    for (const QPointF& point : series.points)
+      if (isShown(point)) points.push_back({point.x(), point.y()});
+  for (const std::size_t i : paretoFront(points)) line << shownAt(QPointF(points[i].cost, points[i].loss));
+  return line;
 }
 
 std::optional<QPointF> QualityCostView::placeOf(int point) const {
@@ -169,6 +194,23 @@ QString QualityCostView::describe(int point) const {
   return lines.join(QLatin1Char('\n'));
 }
 
+/// The series' point that is nearest, in words; empty where none is near.
+QString QualityCostView::describeSeriesAt(const QPointF& position) const {
+  QString words;
+  double best = kReach * kReach;
+  for (const QualityCostSeries& series : record_.others)
+    for (const QPointF& point : series.points) {
+      if (!isShown(point) || shown_ != Axis::bytes || (series.isContext && !isComparison())) continue;
+      const QPointF value = shownAt(point), way = chart_.place(value.x(), value.y()) - position;
+      const double distance = QPointF::dotProduct(way, way);
+      if (distance > best) continue;
+      best = distance;
+      words = tr("%1\n%2 of the 16-bit cache, %3 times smaller\nperplexity %4")
+                  .arg(series.label, percentText(point.x()), decimalText(1 / point.x(), 1), changeText(point.y()));
+    }
+  return words;
+}
+
 void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
   const auto share = [](int decade) { return percentText(std::pow(10.0, decade), std::max(0, -decade - 2)); };
   const QString names[] = {tr("share of the 16-bit cache"), tr("decode time, share of the uncompressed (%1)").arg(record_.timeOf),
@@ -186,8 +228,7 @@ void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
   std::vector<LogChart::Line> lines;
   std::vector<LogChart::Marks> marks;
   std::vector<LogChart::Text> texts;
-  QPolygonF front;
-  for (const int i : front_) front << shownAt(record_.points[static_cast<std::size_t>(i)]);
+  const QPolygonF front = frontLine();
   for (const int i : order_) {
     const QPointF value = shownAt(record_.points[static_cast<std::size_t>(i)]);
     const QPointF center = chart.place(value.x(), value.y());
@@ -209,8 +250,7 @@ void QualityCostView::fillOthers(LogChart& chart, std::vector<LogChart::Line>& l
   for (const QualityCostSeries& series : record_.others) {
     QPolygonF line;
     for (const QPointF& point : series.points)
-      if (point.x() > 0 && std::isfinite(point.y()))
-        line << QPointF(point.x(), std::clamp(point.y(), rise_.value(0), rise_.value(1)));
+      if (isShown(point)) line << shownAt(point);
     places.takeLine(chart.place(line));
     shown.push_back(std::move(line));
   }
@@ -220,11 +260,13 @@ void QualityCostView::fillOthers(LogChart& chart, std::vector<LogChart::Line>& l
     const QColor colour = series.isContext ? colours().faint : seriesColour(s);
     lines.push_back({shown[s], QPen(colour, 1.2, Qt::DashLine)});
     if (!series.isContext || shown[s].size() == 1) marks.push_back({shown[s], kOtherDiameter, colour});  // One point makes no line.
-    // Beside its last point.
-    const QPointF end = chart.place(shown[s].back().x(), shown[s].back().y());
     const double room = std::min(LogChart::textWidth(series.label), chart.area().width());
-    if (const auto place = places.takeBeside(end, kOtherDiameter / 2.0, {room, LogChart::kTextHeight}))
-      texts.push_back({*place, series.label, series.isContext ? colours().soft : colour});
+    const auto nameBeside = [&](const QPointF& point) {
+      const auto place = places.takeBeside(chart.place(point.x(), point.y()), kOtherDiameter / 2.0, {room, LogChart::kTextHeight});
+      if (place) texts.push_back({*place, series.label, series.isContext ? colours().soft : colour});
+      return place.has_value();
+    };
+    if (!nameBeside(shown[s].back())) nameBeside(shown[s].front());
   }
 }
 
@@ -349,10 +391,8 @@ void QualityCostView::focusOutEvent(QFocusEvent*) { update(); }
 bool QualityCostView::event(QEvent* event) {
   if (event->type() == QEvent::ToolTip) {
     const auto* help = static_cast<QHelpEvent*>(event);
-    if (const auto point = pointAt(help->pos()))
-      QToolTip::showText(help->globalPos(), describe(*point), this);
-    else
-      QToolTip::hideText();
+    const auto point = pointAt(help->pos());
+    QToolTip::showText(help->globalPos(), point ? describe(*point) : describeSeriesAt(help->pos()), this);  // No words hide it.
     return true;
   }
   return View::event(event);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <QPointF>
+#include <QPolygonF>
 #include <QString>
 #include <optional>
 #include <vector>
@@ -75,7 +76,11 @@ class QualityCostView final : public View {
 
  private:
   [[nodiscard]] std::optional<double> costOf(const QualityCostPoint& point) const;
+  [[nodiscard]] QPointF shownAt(const QPointF& point) const;
   [[nodiscard]] QPointF shownAt(const QualityCostPoint& point) const;
+  [[nodiscard]] bool isComparison() const;  // Of series alone.
+  [[nodiscard]] QPolygonF frontLine() const;
+  [[nodiscard]] QString describeSeriesAt(const QPointF& position) const;
   [[nodiscard]] std::optional<int> pointAt(const QPointF& position) const;
   void showBy(const QString& axis);
   void fit();

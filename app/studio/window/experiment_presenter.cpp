@@ -98,7 +98,7 @@ void ExperimentPresenter::show() {
   if (job && record.running) record.status = QString::fromStdString(job->progress.stage);
   else if (job && job->state == Job::State::cancelled) record.status = tr("Stopped; the same folder goes on with it.");
   else if (job && job->state == Job::State::failed) record.status = QString::fromStdString(job->error.message);
-  else if (job) record.status = workflow_.experimentFolder();
+  else if (job) record.status = tr("Results in %1").arg(workflow_.experimentFolder());
   record.hasReport = job && job->state == Job::State::succeeded && !workflow_.host();
   view_.setRecord(std::move(record));
 }

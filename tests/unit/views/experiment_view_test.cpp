@@ -93,6 +93,17 @@ TEST_F(ExperimentViewTest, KeepsTheTableThatWasChosenWhileRowsCome) {
   EXPECT_EQ(cell(1, 2).toString(), "14.00");
 }
 
+TEST_F(ExperimentViewTest, PutsThePlotBesideTheTableWhereThereIsLittleHeight) {
+  view.setRecord(twoTables());
+  const auto* table = view.findChild<QTableView*>("experimentCells");
+  const auto* plot = view.findChild<QualityCostView*>();
+  const auto isBeside = [&] { return plot->mapTo(&view, QPoint()).x() > table->mapTo(&view, QPoint()).x(); };
+  EXPECT_FALSE(isBeside());
+  view.resize(1000, 240);
+  EXPECT_TRUE(isBeside());
+  EXPECT_GE(plot->height(), plot->minimumSizeHint().height());
+}
+
 TEST_F(ExperimentViewTest, OffersWhatCanBeDone) {
   view.setRecord(twoTables());
   EXPECT_TRUE(button("stopExperiment").isVisible());

@@ -64,6 +64,31 @@ TEST_F(QualityCostViewTest, ArrowsGoByCostAndEnterBringsBack) {
   EXPECT_EQ(activated.back().front().toString(), "beaten");
 }
 
+TEST_F(QualityCostViewTest, APointOfASeriesSaysWhoseItIs) {
+  // Of series alone the axis is as wide as they are: the first at its beginning, half a halving free behind the last.
+  record = {{}, {{"ReCalKV", {{0.125, 0.001}, {0.25, 0.05}}}}, {}};
+  view.setRecord(record);
+  const auto askAt = [this](const QPoint& place) {
+    QHelpEvent asked(QEvent::ToolTip, place, view.mapToGlobal(place));
+    QApplication::sendEvent(&view, &asked);
+    return QToolTip::text();
+  };
+  QString found;
+  int first = view.width(), last = 0;
+  for (int x = 0; x < view.width(); x += 4)
+    for (int y = 0; y < view.height(); y += 8) {
+      const QString words = askAt({x, y});
+      if (words.isEmpty()) continue;
+      found = words;
+      first = std::min(first, x);
+      last = std::max(last, x);
+    }
+  EXPECT_TRUE(found.startsWith("ReCalKV\n25")) << found.toStdString();
+  EXPECT_TRUE(found.contains("4.0 times smaller") && found.contains("+5")) << found.toStdString();
+  EXPECT_LT(first, 100);
+  EXPECT_GT(last, view.width() / 2);
+}
+
 TEST_F(QualityCostViewTest, TimesSayWhichDeviceTheyAreOf) {
   record.timeOf = "NVIDIA H200, as measured";
   view.setRecord(record);
