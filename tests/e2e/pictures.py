@@ -141,8 +141,7 @@ class Camera:
                 time.sleep(4)  # The errors are a pass through the model.
             self.take(f"{name}-{look}")
             if name == "analyse":
-                for _ in range(2):  # Away, as it stands behind another, and back, in front.
-                    command(self.studio, "Panel: Notes")
+                command(self.studio, "Panel: Notes")
                 self.take(f"notes-{look}")
 
     def dialogs(self, look):

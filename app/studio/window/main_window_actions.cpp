@@ -6,6 +6,7 @@
 #include <QMenu>
 
 #include "app/studio/window/main_window.h"
+#include "app/studio/window/panel_dock.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/path_dialog.h"
 #include "app/studio/window/top_bar.h"
@@ -148,15 +149,20 @@ void MainWindow::addViewActions() {
       "view.resetLayout", view, tr("Put the panels back"), {}, [this] { resetLayout(); },
       [this] { return document_.hasModel(); });
   for (auto at = panels_->docks().begin(); at != panels_->docks().end(); ++at) {
-    QDockWidget* dock = at.value();
-    QAction* toggle = dock->toggleViewAction();
-    connect(toggle, &QAction::triggered, dock, [dock](bool shows) {
-      if (shows) dock->raise();  // It may be behind another.
+    auto* dock = qobject_cast<PanelDock*>(at.value());
+    auto* action = new QAction(this);
+    action->setCheckable(true);
+    connect(dock->toggleViewAction(), &QAction::toggled, action, &QAction::setChecked);
+    // One that stands behind another is wanted in front.
+    connect(action, &QAction::triggered, dock, [this, dock, action, name = at.key()] {
+      if (dock->isInFront()) dock->close();
+      else panels_->show(name);
+      action->setChecked(!dock->isHidden());
     });
     actions_.add({.id = QStringLiteral("view.panel.") + at.key(),
                   .text = tr("Panel: %1").arg(dock->windowTitle()),
                   .category = view},
-                 toggle);
+                 action);
   }
   const std::pair<const char*, std::pair<QString, Theme::Mode>> looks[] = {
       {"view.look.system", {tr("Look: as the desktop"), Theme::Mode::system}},

@@ -14,6 +14,7 @@ PanelDock::PanelDock(const QString& name, const QString& title, View* view, QWid
   setWidget(new PanelBody(view, this));
   // A dock behind another stays visible to Qt: without this the keyboard would go through what nobody sees.
   connect(this, &QDockWidget::visibilityChanged, this, [this](bool isInFront) {
+    isInFront_ = isInFront;
     titleBarWidget()->setEnabled(isInFront);
     widget()->setEnabled(isInFront);
   });

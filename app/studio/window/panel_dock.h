@@ -16,9 +16,11 @@ class PanelDock final : public QDockWidget {
   /// `name` stays the same over versions: saved layouts know the dock by it.
   PanelDock(const QString& name, const QString& title, View* view, QWidget* parent);
   [[nodiscard]] View* view() const { return view_; }
+  [[nodiscard]] bool isInFront() const { return isInFront_; }  ///< Shown, and behind no other.
 
  private:
   View* view_;
+  bool isInFront_ = false;
 };
 
 }  // namespace kvista

@@ -186,16 +186,29 @@ nlohmann::json Panels::places() const {
   return places;
 }
 
+/// The dock that one without a place in the layout best stands behind; none: it gets a place of its own, below.
+QDockWidget* Panels::behindWhich(const QString& name) const {
+  const auto isPlaced = [](const QDockWidget* dock) {
+    const auto* area = qobject_cast<const QMainWindow*>(dock->parentWidget());
+    return area && area->dockWidgetArea(const_cast<QDockWidget*>(dock)) != Qt::NoDockWidgetArea && dock->isVisible() && !dock->isFloating();
+  };
+  QDockWidget* quality = docks_.value(QStringLiteral("quality"));  // What changes what a plan is worth stands by it.
+  if (name == QStringLiteral("refining")) return isPlaced(quality) ? quality : nullptr;
+  // Tables and plots want the most room that there is.
+  QDockWidget* largest = nullptr;
+  if (name == QStringLiteral("experiment") || name == QStringLiteral("lab"))
+    for (QDockWidget* dock : docks_)
+      if (isPlaced(dock) && (!largest || dock->width() * dock->height() > largest->width() * largest->height())) largest = dock;
+  return largest;
+}
+
 void Panels::show(const QString& name) {
   QDockWidget* dock = docks_.value(name);
   auto* area = qobject_cast<QMainWindow*>(dock->parentWidget());
   // One that the layout gives no place would lie over the others.
   if (area && area->dockWidgetArea(dock) == Qt::NoDockWidgetArea) {
-    QDockWidget* quality = docks_.value(QStringLiteral("quality"));  // What changes what a plan is worth stands by it.
-    if (name == QStringLiteral("refining") && area->dockWidgetArea(quality) != Qt::NoDockWidgetArea && quality->isVisible())
-      area->tabifyDockWidget(quality, dock);
-    else
-      area->addDockWidget(Qt::BottomDockWidgetArea, dock);
+    if (QDockWidget* other = behindWhich(name)) area->tabifyDockWidget(other, dock);
+    else area->addDockWidget(Qt::BottomDockWidgetArea, dock);
   }
   dock->show();
   dock->raise();

@@ -79,6 +79,7 @@ class Panels final : public QObject {
   void tableRequested(const kvista::PlainTable& table);
 
  private:
+  [[nodiscard]] QDockWidget* behindWhich(const QString& name) const;
   template <class ViewType>
   ViewType* add(const char* name, const QString& title);
   void addHeads();

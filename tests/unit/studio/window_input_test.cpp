@@ -169,6 +169,26 @@ TEST_F(WindowInput, TheDesktopsLookIsFollowedWhileTheWindowIsOpen) {
   say(0);
 }
 
+TEST_F(WindowInput, APanelThatIsChosenComesToTheFront) {
+  openEdit();
+  QAction* choose = action("view.panel.budget");
+  auto* budget = window->findChild<QDockWidget*>(QStringLiteral("budget"));
+  ASSERT_TRUE(choose->isChecked() && budget->visibleRegion().isEmpty()) << "it stands behind the waterline";
+  choose->trigger();
+  EXPECT_TRUE(test::waitFor([budget] { return !budget->visibleRegion().isEmpty(); }));
+  EXPECT_TRUE(choose->isChecked());
+  choose->trigger();
+  EXPECT_TRUE(budget->isHidden());
+  EXPECT_FALSE(choose->isChecked());
+
+  // One that the layout has no place for takes the largest: a table in a low stripe cannot be read.
+  action("view.panel.lab")->trigger();
+  auto* lab = window->findChild<QDockWidget*>(QStringLiteral("lab"));
+  EXPECT_TRUE(test::waitFor([lab] { return !lab->visibleRegion().isEmpty(); }));
+  EXPECT_TRUE(window->tabifiedDockWidgets(lab).contains(window->findChild<QDockWidget*>(QStringLiteral("heads"))));
+  EXPECT_GT(lab->height(), window->height() / 4);
+}
+
 TEST_F(WindowInput, NoKeyDoesTwoThings) {
   openEdit();
   EXPECT_EQ(window->actions().duplicateShortcuts(), QStringList());
