@@ -6,7 +6,8 @@
 
 namespace kvista {
 
-/// Quiet text in one line that takes the room there is and ends in "…" where that is too little.
+/// Quiet text in one line that takes the room there is and ends in "…" where that is too little; its tooltip, unless it has one of
+/// its own, then says it all.
 class ElidedLabel final : public QLabel {
   Q_OBJECT
 
@@ -15,6 +16,7 @@ class ElidedLabel final : public QLabel {
   [[nodiscard]] QSize minimumSizeHint() const override;  ///< Of its ellipsis.
 
  protected:
+  bool event(QEvent* event) override;
   void paintEvent(QPaintEvent* event) override;
 };
 

@@ -53,7 +53,7 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
       name_(new ElidedLabel(this)),
       state_(softLabel({}, this)),
       took_(softLabel({}, this)),
-      stage_(softLabel({}, nullptr)),
+      stage_(new ElidedLabel),
       times_(softLabel({}, nullptr)),
       memory_(softLabel({}, this)),
       sentence_(new QLabel),
@@ -70,7 +70,6 @@ JobRow::JobRow(const JobRecord& job, QWidget* parent)
   name_->setFont(textFont(TextRole::strong));
   name_->setForegroundRole(QPalette::WindowText);
   name_->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Preferred);  // As wide as it is, where there is room.
-  stage_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   memory_->setWordWrap(true);
   bar_->setTextVisible(false);
   for (QLabel* label : {sentence_, hint_}) {

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "views/elided_label.h"
 #include "views/number_text.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -35,7 +36,7 @@ RetrievalTables::RetrievalTables(QWidget* parent)
       plan_(new RetrievalModel(this)),
       tables_(new QWidget(this)),
       empty_(softLabel(tr("Does what stands far back in a long text still come out? The original and the plan are asked the same."), this)),
-      facts_(softLabel({}, this)) {
+      facts_(new ElidedLabel(this)) {
   empty_->setWordWrap(true);
   empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   test_->setObjectName(QStringLiteral("testRetrieval"));
@@ -52,11 +53,10 @@ RetrievalTables::RetrievalTables(QWidget* parent)
   facts_->setObjectName(QStringLiteral("retrievalFacts"));
   original_->setObjectName(QStringLiteral("retrievalOfOriginal"));
   plan_->setObjectName(QStringLiteral("retrievalOfPlan"));
-  facts_->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   auto* line = new QHBoxLayout;
   line->setSpacing(8);
-  line->addWidget(facts_, 1);
   line->addWidget(kind_);
+  line->addStretch(1);
   line->addWidget(test_);
   auto* sides = new QGridLayout(tables_);
   sides->setContentsMargins(0, 0, 0, 0);
@@ -67,10 +67,12 @@ RetrievalTables::RetrievalTables(QWidget* parent)
   sides->addWidget(makeTable(tr("Retrieval by the original, by depth and length"), original_), 1, 0);
   sides->addWidget(makeTable(tr("Retrieval by the plan, by depth and length"), plan_), 1, 1);
   tables_->hide();
+  facts_->hide();
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(0, 0, 0, 0);
   column->setSpacing(6);
   column->addLayout(line);
+  column->addWidget(facts_);
   column->addWidget(tables_, 1);
   column->addWidget(empty_, 1);
   connect(kind_, &QComboBox::currentIndexChanged, this, [this] { setTables({}, {}); });
@@ -110,6 +112,7 @@ void RetrievalTables::setTables(const RetrievalTable& original, const RetrievalT
   const bool known = original_->rowCount() > 0 && plan_->rowCount() > 0;
   if (const QSignalBlocker quiet(kind_); known) kind_->setCurrentIndex(kind_->findData(static_cast<int>(original.kind)));
   tables_->setVisible(known);
+  facts_->setVisible(known);
   empty_->setVisible(!known);
   facts_->setText(known ? tr("found %1 → %2 · mean %3 → %4 nats")
                               .arg(percentText(meanOf(original.found), 0), percentText(meanOf(plan.found), 0), decimalText(meanOf(original.loss), 2),
