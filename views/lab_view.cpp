@@ -220,7 +220,10 @@ void LabView::showFindings() {
     list_->clear();
     for (const LabDetails& each : found.details)
       list_->addItem(QStringLiteral("%1 (%2)").arg(each.title).arg(each.table.rows.size()), each.id);
-    list_->setCurrentIndex(std::max(0, list_->findData(part().details)));
+    // Unless one was chosen, the first that has anything in it.
+    const auto first = std::ranges::find_if(found.details, [](const LabDetails& each) { return !each.table.rows.empty(); });
+    const int chosen = list_->findData(part().details);
+    list_->setCurrentIndex(chosen >= 0 ? chosen : first == found.details.end() ? 0 : static_cast<int>(first - found.details.begin()));
   }
   below_->setVisible(!found.details.empty());
   plot_->setVisible(found.curve.has_value());

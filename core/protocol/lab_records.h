@@ -22,7 +22,7 @@ struct TaskMeasureRecord {
 struct TaskAnswerRecord {
   std::int64_t line = 0;
   std::string question;  ///< Its end.
-  std::string wanted;    ///< The right answer, the first of several.
+  std::string wanted;    ///< The right answer, or all that are right.
   std::string before, after;
   bool rightBefore = false, rightAfter = false;
   /// Of a choice: log-likelihood of the right one less that of the likeliest other, nats.

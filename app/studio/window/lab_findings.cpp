@@ -24,6 +24,7 @@ QString signedText(double value, int decimals) {
 }
 LabCell number(double value, const QString& text) { return {text, plainNumber(value)}; }
 LabCell percent(double part) { return number(part, decimalText(100 * part, 1)); }
+LabCell none() { return {QStringLiteral("–"), QStringLiteral("")}; }  // Nothing in files.
 LabCell count(std::int64_t value) { return {countText(value), QString::number(value)}; }
 
 /// In one line; of a long text its beginning or its end.
@@ -58,10 +59,10 @@ LabCell answer(const std::string& given, bool isRight) {
 std::vector<LabCell> rowOf(const TaskAnswerRecord& each) {
   std::vector<LabCell> row = {count(each.line), words(each.question, true), words(each.wanted), answer(each.before, each.rightBefore),
                               answer(each.after, each.rightAfter)};
-  const auto margin = [](const std::optional<double>& value) { return value ? number(*value, signedText(*value, 2)) : LabCell{}; };
+  const auto margin = [](const std::optional<double>& value) { return value ? number(*value, signedText(*value, 2)) : none(); };
   row.push_back(margin(each.marginBefore));
   row.push_back(margin(each.marginAfter));
-  row.push_back(each.marginBefore && each.marginAfter ? margin(*each.marginAfter - *each.marginBefore) : LabCell{});
+  row.push_back(each.marginBefore && each.marginAfter ? margin(*each.marginAfter - *each.marginBefore) : none());
   return row;
 }
 
@@ -81,7 +82,7 @@ LabFindings findingsOf(const TasksRecord& record) {
       {LabText::tr("± original"), error},
       {LabText::tr("Plan, %")},
       {LabText::tr("± plan"), error},
-      {LabText::tr("Difference"), LabText::tr("Percentage points, plan less original")},
+      {LabText::tr("Difference, %"), LabText::tr("Percentage points, plan less original")},
       {LabText::tr("Same answer, %"), LabText::tr("Questions that both answer alike, right or wrong")}};
   std::vector<std::vector<LabCell>> all, changed;
   for (const TaskFileRecord& each : record.files) {
@@ -114,7 +115,7 @@ LabFindings findingsOf(const TasksRecord& record) {
                                     {LabText::tr("Right answer"), {}, false, true},
                                     {LabText::tr("Original"), {}, false, true},
                                     {LabText::tr("Plan"), {}, false, true},
-                                    {LabText::tr("Margin"), LabText::tr("Of the original. %1").arg(margin)},
+                                    {LabText::tr("Margin, nats"), LabText::tr("Of the original. %1").arg(margin)},
                                     {LabText::tr("of the plan"), margin},
                                     {LabText::tr("Change"), LabText::tr("Of the margin, nats")}};
   if (record.files.size() > 1) columns.insert(columns.begin(), {LabText::tr("File"), {}, false});
@@ -129,7 +130,7 @@ LabFindings findingsOf(const AgreementRecord& record) {
   LabFindings found;
   found.summary.columns = {{LabText::tr("Tokens")},
                            {LabText::tr("Same likeliest, %"), LabText::tr("Predictions whose likeliest token is the same")},
-                           {LabText::tr("KL"), LabText::tr("Mean. %1").arg(divergence)},
+                           {LabText::tr("KL, nats"), LabText::tr("Mean. %1").arg(divergence)},
                            {LabText::tr("median"), divergence},
                            {LabText::tr("99 %"), LabText::tr("99th percentile. %1").arg(divergence)},
                            {LabText::tr("largest"), divergence},
@@ -159,7 +160,7 @@ LabFindings findingsOf(const AgreementRecord& record) {
   for (const WrittenRecord& each : record.pairs)
     written.rows.push_back({each.same < record.written ? count(each.same) : LabCell{LabText::tr("never"), QString::number(each.same)},
                             words(each.prompt, true), words(each.shared, true), words(each.original), words(each.plan)});
-  LabTable tokens{{{LabText::tr("KL"), divergence},
+  LabTable tokens{{{LabText::tr("KL, nats"), divergence},
                    {LabText::tr("Window"), LabText::tr("From 0")},
                    {LabText::tr("Token"), LabText::tr("Its place in the window, from 0")},
                    {LabText::tr("Behind"), LabText::tr("The text before it"), false, true},
@@ -208,7 +209,7 @@ LabFindings findingsOf(const std::vector<PredictorRecord>& records) {
     if (!hasRecall) continue;
     const RecallRecord recall = each.recall.value_or(RecallRecord());
     for (const double part : {recall.predicted, recall.accumulated, recall.recent, recall.best})
-      found.summary.rows.back().push_back(each.recall ? percent(part) : LabCell{});
+      found.summary.rows.back().push_back(each.recall ? percent(part) : none());
   }
   return found;
 }

@@ -3,6 +3,7 @@
 //
 // tasks, agreement, trainPredictor: questions with answers, how far a plan says what the original says, and what foretells importance.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -54,7 +55,7 @@ TaskFileRecord recordOf(const std::string& file, const TaskItems& items, const T
     const WritingItem& item = items.writings[i];
     const WritingScore &one = before.writings[i], &other = after.writings[i];
     record.answers.push_back(
-        {item.line, endOf(item.context), item.targets.front(), one.written, other.written, one.isRight, other.isRight});
+        {item.line, endOf(item.context), fmt::format("{}", fmt::join(item.targets, ", ")), one.written, other.written, one.isRight, other.isRight});
   }
   std::ranges::stable_sort(record.answers, {}, &TaskAnswerRecord::line);
   return record;

@@ -72,6 +72,16 @@ TEST_F(LabViewTest, ShowsFiguresAndTheListThatIsChosen) {
   EXPECT_FALSE(table("labSummary").isVisible());
 }
 
+TEST_F(LabViewTest, BeginsWithTheFirstListThatHasAnythingInIt) {
+  LabFindings found = twoLists();
+  found.details[0].table.rows.clear();
+  view.setFindings(Page::questions, found);
+  EXPECT_EQ(list().currentText(), "All (2)");
+  found.details[1].table.rows.clear();
+  view.setFindings(Page::questions, found);
+  EXPECT_EQ(list().currentText(), "Changed (0)");
+}
+
 TEST_F(LabViewTest, APlotSaysHowManyTextsAreStillTheSame) {
   auto* plot = view.findChild<LabPlot*>();
   ASSERT_TRUE(plot);
