@@ -205,7 +205,7 @@ void ErrorView::paintTables(QPainter& painter, const Layout& layout) const {
   }
 }
 
-QString ErrorView::scaleLabel(double part) const { return tickText(range_.low + part * range_.span(), range_.span()); }
+QString ErrorView::scaleLabel(double part) const { return tickText(range_.low + part * range_.span(), range_.span() / 2); }
 
 void ErrorView::paintScale(QPainter& painter, const QRectF& area) const {
   if (area.height() < 20) return;

@@ -51,7 +51,7 @@ void paintNumbers(QPainter& painter, const QRectF& bar, const RangeBarRecord& re
     painter.setPen(isEnd ? colours().text : colours().soft);
     const double y = std::round(low + share * (high - low));
     painter.drawText(QRectF(bar.right() + 6, y - 8, kNumbersWidth + 8, 16), Qt::AlignLeft | Qt::AlignVCenter,
-                     tickText(record.range.low + share * record.range.span(), record.range.span()));
+                     tickText(record.range.low + share * record.range.span(), record.map == ColourMap::difference ? record.range.span() / most : record.range.span()));
   }
   // Where the range is narrower than the values: marks of its ends, to be dragged.
   painter.setPen(QPen(colours().text, 1));
