@@ -7,6 +7,7 @@
 #include <QMouseEvent>
 #include <QPainter>
 #include <QPainterPath>
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -20,6 +21,7 @@ namespace {
 constexpr int kHeight = 64, kMargin = 16, kCaptionY = 10, kCaptionHeight = 16, kValueY = 27, kValueHeight = 30;
 constexpr int kLeastRemark = 56;  ///< The beginning of a remark says something from here on.
 constexpr int kTargetFigure = 1;
+constexpr double kOneTimes = 1.05;  ///< Below it "1.0 times" would be said.
 /// By the length of what they say.
 constexpr int kStretch[] = {21, 19, 23, 25, 14};
 
@@ -125,11 +127,6 @@ class FigureStrip::Figure final : public QWidget {
     const Palette& look = colours();
     const QRect inside = rect().adjusted(kMargin, 0, -8, 0);
     if (index_ > 0) painter.fillRect(QRect(0, 0, 1, height()), look.hairline);
-    if (hasFocus()) {
-      painter.setRenderHint(QPainter::Antialiasing);
-      painter.setPen(QPen(look.accent, 1.5));
-      painter.drawRoundedRect(QRectF(rect()).adjusted(4, 4, -4, -4), 6, 6);
-    }
     QFont small = textFont(TextRole::body);
     small.setPixelSize(12);
     painter.setFont(small);
@@ -287,7 +284,8 @@ FigureStrip::Text FigureStrip::text(int figure) const {
       break;
     case 3:
       result.caption = r.device.isEmpty() ? tr("Decode") : tr("Decode at %1, %2").arg(contextText(r.context), r.device);
-      result.value = !r.timesFaster        ? unknown()
+      result.value = !r.timesFaster                                            ? unknown()
+                     : std::max(*r.timesFaster, 1 / *r.timesFaster) < kOneTimes ? tr("as fast")
                      : *r.timesFaster >= 1 ? tr("%1 times faster").arg(decimalText(*r.timesFaster, 1))
                                            : tr("%1 times slower").arg(decimalText(1 / *r.timesFaster, 1));
       if (r.arithmeticShare) result.remark = tr("rebuild %1").arg(percentText(*r.arithmeticShare, 0));

@@ -94,7 +94,9 @@ void QualityPresenter::show() {
     }
   }
   std::vector<CostQuality> points;
-  for (const QualityCostPoint& point : record.points) points.push_back({point.share, point.rise});
+  const auto& tried = document_.triedFingerprints();
+  for (const QualityCostPoint& point : record.points)
+    if (std::ranges::find(tried, point.fingerprint.toStdString()) != tried.end()) points.push_back({point.share, point.rise});
   plansOnFront_ = static_cast<int>(paretoFront(points).size());
   view_.setRecord(std::move(record));
 }

@@ -71,6 +71,11 @@ TEST_F(FigureStripTest, MeasuredStaleSlowerAndOverBudget) {
   strip.setRecord(record);
   EXPECT_EQ(said(2), "37.63, +0.2 % · original 37.57");
   EXPECT_EQ(said(3), "2.0 times slower, rebuild 41 %");
+  for (const double same : {0.96, 1.0, 1.04}) {
+    record.timesFaster = same;
+    strip.setRecord(record);
+    EXPECT_EQ(said(3), "as fast, rebuild 41 %") << same;
+  }
   EXPECT_EQ(said(0), "2,072 B, 24 B over budget, of 16,384 B");
   EXPECT_TRUE(strip.text(2).stale);
   EXPECT_FALSE(strip.text(4).stale);
