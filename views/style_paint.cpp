@@ -384,7 +384,7 @@ void Style::drawComplexControl(ComplexControl control, const QStyleOptionComplex
     }
     case CC_ComboBox:
       paintFace(*painter, option->rect, faceOfField(*option, widget));
-      return paintLines(*painter, part(SC_ComboBoxArrow), kDown, look.soft);
+      return paintLines(*painter, part(SC_ComboBoxArrow), kDown, option->state & State_Enabled ? look.soft : look.faint);
     case CC_SpinBox: {
       const auto* box = qstyleoption_cast<const QStyleOptionSpinBox*>(option);
       if (!box) break;
@@ -393,7 +393,7 @@ void Style::drawComplexControl(ComplexControl control, const QStyleOptionComplex
       const auto arrow = [&](SubControl which, QAbstractSpinBox::StepEnabledFlag step, const QPolygonF& shape) {
         const bool hover = (option->activeSubControls & which) && (option->state & State_MouseOver);
         paintLines(*painter, QRectF(part(which)).translated(0, which == SC_SpinBoxUp ? 2 : -2), shape,
-                   !(box->stepEnabled & step) ? look.hairline : hover ? look.text : look.soft);
+                   !(option->state & State_Enabled) || !(box->stepEnabled & step) ? look.hairline : hover ? look.text : look.soft);
       };
       arrow(SC_SpinBoxUp, QAbstractSpinBox::StepUpEnabled, kUp);
       arrow(SC_SpinBoxDown, QAbstractSpinBox::StepDownEnabled, kDown);

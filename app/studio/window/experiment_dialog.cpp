@@ -67,6 +67,7 @@ ExperimentDialog::ExperimentDialog(const ModelRecord& model, const TextSelection
   files_->setPaths(paths);
 
   auto* where = new QHBoxLayout;
+  where->setSpacing(8);
   where->addWidget(folder_, 1);
   where->addWidget(browse_);
   auto* form = new QFormLayout(this);

@@ -105,6 +105,7 @@ LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelect
       output_->setObjectName(QStringLiteral("predictorFile"));
       browse_ = new QPushButton(tr("Choose…"), this);
       auto* where = new QHBoxLayout;
+      where->setSpacing(8);
       where->addWidget(output_, 1);
       where->addWidget(browse_);
       form->addRow(tr("File to write"), where);

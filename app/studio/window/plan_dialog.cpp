@@ -111,7 +111,7 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   auto* why = softLabel(tr("Groups and bits are chosen anew for every layer, as one step that can be undone."), this);
   for (QLabel* label : {why, summary_, reason_}) label->setWordWrap(true);
   // What they say changes, the dialog's size does not.
-  summary_->setMinimumHeight(2 * summary_->fontMetrics().lineSpacing());
+  summary_->setMinimumHeight(3 * summary_->fontMetrics().lineSpacing());
   for (QLabel* label : {summary_, reason_}) label->setAlignment(Qt::AlignTop | Qt::AlignLeft);
   form_->addRow(why);
   form_->addRow(tr("Method"), method_);
