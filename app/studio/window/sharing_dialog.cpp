@@ -46,7 +46,9 @@ QString sharingInWords(const std::vector<int>& map, const std::optional<double>&
   for (int layer = 0; layer < static_cast<int>(map.size()); ++layer)
     if (map[static_cast<std::size_t>(layer)] != layer) readers.push_back(layer);
   if (readers.empty()) return SharingDialog::tr("every layer has its own cache");
-  const QString count = SharingDialog::tr("%1 of %Ln layers read another's cache", nullptr, static_cast<int>(map.size())).arg(readers.size());
+  const auto layers = static_cast<int>(map.size());
+  const QString count = readers.size() == 1 ? SharingDialog::tr("1 of %Ln layers reads another's cache", nullptr, layers)
+                                            : SharingDialog::tr("%1 of %Ln layers read another's cache", nullptr, layers).arg(readers.size());
   return cosine ? SharingDialog::tr("%1, cosine %2").arg(count, QLocale().toString(*cosine, 'f', 4)) : count;
 }
 
@@ -188,10 +190,12 @@ void SharingDialog::change(int layer) {
 }
 
 void SharingDialog::search() {
+  const bool hadFocus = search_->hasFocus();
   search_->setEnabled(false);
   say(tr("Trying pairs of layers…"));
-  ask_({.count = count_->value(), .least = least_->value()}, this, [this](const Result<SharingRecord>& found) {
+  ask_({.count = count_->value(), .least = least_->value()}, this, [this, hadFocus](const Result<SharingRecord>& found) {
     search_->setEnabled(true);
+    if (hadFocus) search_->setFocus();
     if (!found) return failed(found.error());
     map_ = found->sharedFrom;
     cosine_ = found->cosine;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <QApplication>
 #include <QComboBox>
 #include <QLabel>
 #include <QPushButton>
@@ -73,13 +74,18 @@ TEST_F(SharingDialogTest, ShowsTheCosineOfTheMapAsItStands) {
 
 TEST_F(SharingDialogTest, TakesWhatTheSearchFinds) {
   dialog.findChild<QSpinBox*>(QStringLiteral("sharingCount"))->setValue(2);
+  dialog.show();
+  QApplication::setActiveWindow(&dialog);
+  auto* search = dialog.findChild<QPushButton*>(QStringLiteral("search"));
+  search->setFocus();
   press("search");
   ASSERT_EQ(asked.size(), 1U);
   EXPECT_TRUE(asked[0].map.empty());
   EXPECT_EQ(asked[0].count, 2);
   EXPECT_EQ(asked[0].least, 0.5);
-  answers[0](fail(ErrorCode::invalidArgument, "1 layers can read the cache of another.", "Ask for fewer."));
-  EXPECT_EQ(said(), QStringLiteral("1 layers can read the cache of another. Ask for fewer."));
+  answers[0](fail(ErrorCode::invalidArgument, "1 layer can read the cache of another.", "Ask for fewer."));
+  EXPECT_EQ(said(), QStringLiteral("1 layer can read the cache of another. Ask for fewer."));
+  EXPECT_EQ(dialog.focusWidget(), search) << "the keyboard is where it was";
   press("search");
   answers[1](SharingRecord{{0, 0, 0, 3}, 0.7, 1});
   EXPECT_EQ(dialog.map(), (std::vector<int>{0, 0, 0, 3}));
