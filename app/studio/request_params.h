@@ -12,10 +12,16 @@ namespace kvista {
 /// needs no reminding.
 inline nlohmann::json modelParams(const Document& document) { return {{"model", document.modelPath().string()}}; }
 
-/// The same about its plan.
-inline nlohmann::json planParams(const Document& document) {
+/// The same about what it was calibrated on, where it was.
+inline nlohmann::json statisticsParams(const Document& document) {
   nlohmann::json params = modelParams(document);
   if (document.statistics()) params["statistics"] = document.statistics()->path;
+  return params;
+}
+
+/// The same about its plan.
+inline nlohmann::json planParams(const Document& document) {
+  nlohmann::json params = statisticsParams(document);
   params["plan"] = toJson(document.plan());
   if (const std::filesystem::path factors = document.refinedFactors(); !factors.empty()) params["factors"] = factors.string();
   return params;

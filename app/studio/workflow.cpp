@@ -159,8 +159,7 @@ void Workflow::takeStatistics(const StatisticsRecord& record) {
 
 void Workflow::askForLayers() {
   showSimilarity(measure_);
-  json params = modelParams(document_);
-  params["statistics"] = document_.statistics()->path;
+  json params = statisticsParams(document_);
   work_.preview<std::vector<LayerSpectrumRecord>>(tr("Spectra of the layers"), "layerSpectra", params,
                                             readList<LayerSpectrumRecord>, this,
                                             [this](Result<std::vector<LayerSpectrumRecord>> records) {
@@ -179,8 +178,7 @@ void Workflow::showSimilarity(const std::string& measure) {
   }
   if (!document_.statistics()) return;
   if (document_.similarity(measure, 0, Side::key)) return Q_EMIT document_.similarityChanged(0, Side::key);
-  json params = modelParams(document_);
-  params["statistics"] = document_.statistics()->path;
+  json params = statisticsParams(document_);
   params["measure"] = measure;
   work_.preview<std::vector<SimilarityRecord>>(tr("Similarity: %1").arg(QString::fromStdString(measure)), "similarity",
                                          params, readList<SimilarityRecord>, this,
@@ -238,8 +236,7 @@ void Workflow::propose(PlanWish wish, const QString& name, const QString& text) 
   wish.device = document_.cost().device;
   wish.context = document_.cost().context;
   wish.batch = document_.cost().batch;
-  json params = modelParams(document_);
-  if (document_.statistics()) params["statistics"] = document_.statistics()->path;
+  json params = statisticsParams(document_);
   params["wish"] = toJson(wish);
   const auto begin = [this, name, text, params = std::move(params)](const QString& memory) {
     const auto done = [this, text](MadePlan made) {
@@ -253,8 +250,7 @@ void Workflow::propose(PlanWish wish, const QString& name, const QString& text) 
 }
 
 void Workflow::shareLayers(const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
-  json params = modelParams(document_);
-  params["statistics"] = document_.statistics()->path;
+  json params = statisticsParams(document_);
   if (question.map.empty()) {
     params["count"] = question.count;
     params["least"] = question.least;
@@ -318,8 +314,7 @@ void Workflow::takeRefined(const RefineRecord& record) {
 }
 
 void Workflow::compareMethods(const ExperimentWish& wish) {
-  json params = modelParams(document_);
-  params["statistics"] = document_.statistics()->path;
+  json params = statisticsParams(document_);
   params["experiment"] = wish.experiment;
   params["texts"] = json::array();
   for (const TextSelection& text : wish.texts) params["texts"].push_back(toJson(text));
