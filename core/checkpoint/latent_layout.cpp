@@ -24,6 +24,7 @@ LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& 
   LatentLayout layout{.groups = {}, .keepsKeys = std::vector<bool>(layers), .keepsValues = std::vector<bool>(layers)};
   std::vector<int> places(layers);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    if (readsAnotherLayer(plan, plan.groups[i].slots.front().layer)) continue;
     LatentGroup group;
     group.index = i;
     group.layer = plan.groups[i].slots.front().layer;

@@ -43,7 +43,7 @@ struct LatentGroup {
 /// before predicts is taken away from whole outputs, and some policies read tokens exactly that the plan compresses: there the
 /// projections are kept and `down` is applied to their outputs. Elsewhere they are multiplied into `down`.
 struct LatentLayout {
-  std::vector<LatentGroup> groups;              ///< In the plan's order.
+  std::vector<LatentGroup> groups;              ///< In the plan's order, but for those of layers that read another's cache.
   std::vector<bool> keepsKeys, keepsValues;     ///< Of each layer: k_proj.weight, v_proj.weight are there.
 };
 

@@ -113,6 +113,9 @@ Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPl
   KVISTA_ASSIGN(const NamedSettings settings, settingsOf(named, request));
   for (const Policy* policy : {named.chooser, named.holder})
     if (policy != nullptr) KVISTA_CHECK(checkIsInModelCode(*policy));
+  if (!plan.sharedFrom.empty())
+    return fail(ErrorCode::invalidArgument, "Layers of the plan read another layer's cache, for which the model code applies no policy.",
+                "Leave the policy out, or make a plan whose layers have their own caches.");
   if (plan.chain > 1)
     return fail(ErrorCode::invalidArgument,
                 fmt::format("Layers of the plan are read behind the layer before, so they must keep the same tokens; the policy {} would "

@@ -41,16 +41,15 @@ class LatentReader {
       if (std::ranges::any_of(group.slots, [&](const Slot& slot) { return slot.layer != group.slots.front().layer; }))
         return corrupt(fmt::format("the plan in {} shares a latent between layers", kReportName));
 
-    std::vector<bool> identity;
+    std::vector<bool> identity(plan_.groups.size(), true);
     const bool keepsProjections = allGroupsReadHeads();
     for (const LatentGroup& group : latentLayout(plan_, std::vector<bool>(plan_.groups.size()), shape, keepsProjections).groups)
-      identity.push_back(!tensors().contains(group.name("up.weight")));
+      identity[group.index] = !tensors().contains(group.name("up.weight"));
     const LatentLayout layout = latentLayout(plan_, identity, shape, keepsProjections);
 
-    OpenedModel opened{.checkpoint = checkpoint_, .plan = plan_, .factors = {}};
+    OpenedModel opened{.checkpoint = checkpoint_, .plan = plan_, .factors = PlanFactors(plan_.groups.size())};
     for (const LatentGroup& group : layout.groups) {
-      KVISTA_ASSIGN(GroupFactors factors, readFactors(group, shape));
-      opened.factors.push_back(std::move(factors));
+      KVISTA_ASSIGN(opened.factors[group.index], readFactors(group, shape));
     }
     opened.checkpoint.config = base;
     opened.checkpoint.tensors = std::make_shared<LatentStore>(checkpoint_.tensors, description, layout);

@@ -119,21 +119,22 @@ class KVistaAttention(nn.Module):
         )
         self.norms_after_rope, self.query_growth = described.get("norms_after_rope", False), described.get("query_growth")
         self.sinks = nn.Parameter(torch.zeros(self.heads)) if described.get("sinks", False) else None
-        self.predicts_next = config.is_predicted(layer + 1)
+        self.layer, self.reads = layer, config.kvista["layers"][layer].get("reads")
+        self.hands_on = config.is_predicted(layer + 1) or any(other.get("reads") == layer for other in config.kvista["layers"])
         self.kernels = None  # LatentKernels, chosen when a cache is begun
 
     @property
     def is_plain(self):
-        """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias, outside chains
+        """Whether scores are scaled products of queries and keys, and values what the cache holds, up to a bias, apart from other layers
         and without a trellis."""
-        unlike = self.score_cap, self.clip, self.linear_biases, self.latent, self.sinks, self.prediction
-        apart = self.norms_after_rope or self.predicts_next or any(group.centred or group.coder.trellis for group in self.groups)
+        unlike = self.score_cap, self.clip, self.linear_biases, self.latent, self.sinks, self.prediction, self.reads
+        apart = self.norms_after_rope or self.hands_on or any(group.centred or group.coder.trellis for group in self.groups)
         return all(part is None for part in unlike) and not apart
 
     @property
     def prediction(self):
-        """A layer that another predicts has one group."""
-        return self.groups[0].prediction
+        """A layer that another predicts has one group; one that reads another's cache, none."""
+        return self.groups[0].prediction if self.reads is None else None
 
     def columns(self, group):
         """Where the slots' outputs lie in [keys of all heads; values of all heads]."""
@@ -197,9 +198,9 @@ class KVistaAttention(nn.Module):
         """Keys and values as the cache has them, [batch, tokens, heads, width]: `index` and `angles` are those of its tokens."""
         if entry.heads is not None:
             return entry.read_heads()
-        rebuilt = self.rebuild(entry, index, foreseen)
-        if self.predicts_next:
-            handed_on.append(rebuilt)
+        rebuilt = self.rebuild(entry, index, foreseen) if self.reads is None else handed_on[self.reads]
+        if self.hands_on:
+            handed_on[self.layer] = rebuilt
         keys, values = rebuilt[..., : self.key_width], rebuilt[..., self.key_width :]
         if self.after_rope:
             keys = keys.unflatten(-1, (-1, self.head_dim))
@@ -259,23 +260,28 @@ class KVistaAttention(nn.Module):
         scores = scores.masked_fill(~mask, -torch.inf) if added is mask else scores + added
         return torch.softmax(scores.float(), -1).to(values.dtype) @ values
 
-    def forward(self, hidden, angles, index, mask, entry, handed_on):
-        """`angles`: cosines and sines of all tokens, those in `entry` and the new ones, or None; `index` likewise (see
-        cache_kvista.py); `mask` [batch, 1, new, all], or None where kernels may attend to every token. `handed_on`: a list from which a
-        layer that is predicted takes what the one before it in the pass has rebuilt of all tokens, and in which others leave it."""
-        new = hidden.shape[1]
-        new_angles = None if angles is None else tuple(part[:, -new:] for part in angles)
-        outputs = self.project(hidden, new_angles)
-        foreseen = None if self.prediction is None else self.prediction(handed_on.pop())
-        rest = outputs if foreseen is None else outputs - foreseen[:, -new:]
+    def store(self, hidden, angles, index, entry, foreseen):
+        """Puts new tokens into `entry`."""
+        outputs = self.project(hidden, angles)
+        rest = outputs if foreseen is None else outputs - foreseen[:, -hidden.shape[1] :]
         numbers, packed = zip(*(group.encode(hidden, rest) for group in self.groups))
-        fresh = (torch.cat(numbers, -1), torch.cat(packed, -1), outputs, index[:, -new:])
+        fresh = (torch.cat(numbers, -1), torch.cat(packed, -1), outputs, index)
         if entry.heads is None:
             entry.append(*fresh)
         else:
             own = LayerCache(0)
             own.append(*fresh)
-            entry.hold(*self.cached_heads(own, index[:, -new:], new_angles), index[:, -new:])
+            entry.hold(*self.cached_heads(own, index, angles), index)
+
+    def forward(self, hidden, angles, index, mask, entry, handed_on):
+        """`angles`: cosines and sines of all tokens, those in `entry` and the new ones, or None; `index` likewise (see
+        cache_kvista.py); `mask` [batch, 1, new, all], or None where kernels may attend to every token. `handed_on`: what layers
+        have rebuilt of all tokens in this pass, by their numbers, for those that are predicted from it or read it in place of a cache."""
+        new = hidden.shape[1]
+        new_angles = None if angles is None else tuple(part[:, -new:] for part in angles)
+        foreseen = None if self.prediction is None else self.prediction(handed_on.pop(self.layer - 1))
+        if self.reads is None:
+            self.store(hidden, new_angles, index[:, -new:], entry, foreseen)
 
         queries = self.queries(hidden, new_angles)
         if self.query_growth is not None:

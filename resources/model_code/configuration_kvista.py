@@ -85,12 +85,14 @@ class KVistaConfig(PretrainedConfig):
       },
       "layers": [{
         "block": 0,                           index into blocks
+        "reads": 0,                           none; the earlier layer whose cache is read in place of an own one; groups are none then
         "groups": [{
           "slots": [["key", 0], ["value", 0]],    heads whose outputs share one latent, in order
           "input": "hidden",                  "hidden": down is applied to the layer's input; "heads": to the slots' outputs
           "centred": false,                   true: down and up have biases, which take a mean away and put it back
           "predicted": false,                 true: y - prediction * (outputs that the layer before has rebuilt) is coded in place of y
                                               (both of one group that holds the slots of all heads in order)
+          "trellis": false,                   true: codes of up to 4 bits go through one (trellis_kvista.py)
           "identity": false,                  true: nothing is compressed, the latent is the slots' outputs
           "runs": [[16, 8], [4, 24]]          [bits, directions] of the latent, bits falling: 16, 8, 6, 4, 3, 2 or 1
         }]
@@ -137,6 +139,7 @@ class KVistaConfig(PretrainedConfig):
         if found != FORMAT:
             raise ValueError(f"This checkpoint has KVista format {found}; its model code reads format {FORMAT}.")
         self.check_chains()
+        self.check_readers()
         if self.kvista.get("policy") is not None:
             check_policy(self.kvista["policy"], self.kvista["layers"])
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
@@ -158,6 +161,20 @@ class KVistaConfig(PretrainedConfig):
             if self.kvista["key_position"] != "before_rope" or self.kvista.get("policy"):
                 raise ValueError(
                     f"Layer {layer} of this checkpoint is predicted from the layer before it, which needs keys before RoPE and no policy."
+                )
+
+    def check_readers(self):
+        """A layer that reads another's cache has no groups, and the other is an earlier one with a cache of its own."""
+        layers = self.kvista.get("layers", [])
+        for layer, described in enumerate(layers):
+            if (source := described.get("reads")) is None:
+                continue
+            is_earlier = isinstance(source, int) and 0 <= source < layer and "reads" not in layers[source]
+            apart = self.kvista["key_position"] != "before_rope" or self.kvista.get("policy") or self.is_predicted(source + 1)
+            if not is_earlier or described["groups"] or apart:
+                raise ValueError(
+                    f"Layer {layer} of this checkpoint reads the cache of layer {source}, which must be an earlier one with a cache of its own, "
+                    "with keys before RoPE and neither policy nor chains; and it must have no groups itself."
                 )
 
     def is_predicted(self, layer):

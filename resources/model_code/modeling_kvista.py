@@ -133,7 +133,7 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
         alone = by_operators and new == 1 and past > 0 and not torch.is_grad_enabled()
         whole = alone and bool((seen.all() & (position_ids[:, -1] == past).all()).item())
         exact_tokens, masks = self.config.kvista["exact_tokens"], {}
-        hidden_states, handed_on = [], []
+        hidden_states, handed_on = [], {}
         for number, layer in enumerate(self.layers):
             hidden_states.append(hidden)
             window, rope = layer.window, layer.rope

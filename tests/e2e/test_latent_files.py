@@ -18,7 +18,7 @@ METHODS = {
     "joint": ["--keep", "0.5"],
     "separate": ["--keep", "0.6"],
 }
-OPTIONS = {**METHODS, "coded-chain": ["--times-smaller", "8"]}
+OPTIONS = {**METHODS, "coded-chain": ["--times-smaller", "8"], "kvsharer": ["--share", "0.75"]}
 TEXT = TEXTS / "calibration.txt"
 FAMILIES = ["qwen2", "qwen3", "mistral"]
 
@@ -84,7 +84,7 @@ def load(folder, dtype=torch.float32):
 
 
 CASES = [("demo", method) for method in METHODS] + [(family, method) for family in FAMILIES for method in ("coded", "joint")]
-CASES += [("qwen2", "coded-chain")]
+CASES += [("qwen2", "coded-chain"), ("demo", "kvsharer")]
 
 
 def assert_same_logits(found, expected, coded):

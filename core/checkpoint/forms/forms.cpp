@@ -57,9 +57,13 @@ Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view 
   if (plan.centred && form != "latent")
     return fail(ErrorCode::invalidArgument, fmt::format("The plan is centred; the form {} has no place for the means that are put back.", form),
                 "Export the form latent, or make a plan without --centred.");
-  if (!plan.sharedFrom.empty())
+  const bool isShared = !plan.sharedFrom.empty();
+  if (isShared && form != "latent")
     return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan read another layer's cache; the form {} gives each its own.", form),
-                "Measure such plans with `kvista evaluate`, or make one whose layers have their own caches.");
+                "Export the form latent, or make a plan whose layers have their own caches.");
+  if (isShared && plan.keyPosition == KeyPosition::afterRope)
+    return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan read another layer's keys after RoPE; the form {} shares those before it.", form),
+                "Measure the plan with `kvista evaluate`, or make one that compresses keys before RoPE.");
   if (plan.chain > 1 && form != "latent")
     return fail(ErrorCode::invalidArgument, fmt::format("The plan chains {} layers, each coded behind the one before; the form {} keeps layers apart.", plan.chain, form),
                 "Export the form latent, or make a plan with --chain 1.");

@@ -55,6 +55,9 @@ nlohmann::json configOf(const ExportSource& source, const LatentLayout& layout) 
   for (nlohmann::json& layer : own["layers"]) layer["groups"] = nlohmann::json::array();
   for (const LatentGroup& group : layout.groups)
     own["layers"][static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
+  for (int layer = 0; layer < shape.layers; ++layer)
+    if (readsAnotherLayer(source.plan, layer))
+      own["layers"][static_cast<std::size_t>(layer)]["reads"] = source.plan.sharedFrom[static_cast<std::size_t>(layer)];
   if (shape.valueHeadDim != shape.headDim) own["value_head_dim"] = shape.valueHeadDim;
   return config;
 }

@@ -106,7 +106,10 @@ CompressionPlan planNamed(const std::string& name) {
     const auto add = [&](std::vector<std::string> slots, std::vector<std::uint8_t> bits) {
       plan.groups.push_back(group(layer, std::move(slots), std::move(bits)));
     };
-    if (name == "joint" || name == "centred") {
+    if (name == "shared" && layer == 1) {
+      plan.sharedFrom = {0, 0};
+      add({"K0", "K1", "V0", "V1"}, {});
+    } else if (name == "joint" || name == "centred" || name == "shared") {
       add({"K0", "K1", "V0", "V1"}, widths(19, 16));
     } else if (name == "separate") {
       add({"K1", "K0"}, widths(9, 16));

@@ -49,7 +49,7 @@ TEST_P(LatentExport, opensAsTheSameModelAndPlan) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Plans, LatentExport,
-                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole", "centred", "codedCentred", "trellis", "chained",
+                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole", "centred", "codedCentred", "trellis", "shared", "chained",
                                            "chainedAll"));
 
 TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
