@@ -141,7 +141,6 @@ void QualityCostView::fit() {
 /// Cost and rise as drawn.
 QPointF QualityCostView::shownAt(const QPointF& point) const { return {point.x(), std::clamp(point.y(), rise_.value(0), rise_.value(1))}; }
 QPointF QualityCostView::shownAt(const QualityCostPoint& point) const { return shownAt(QPointF(*costOf(point), point.rise)); }
-
 bool QualityCostView::isComparison() const { return record_.points.empty() && !record_.others.empty() && shown_ == Axis::bytes; }
 
 /// What no other beats: of the plans, or of the series where there are no plans.
@@ -248,11 +247,10 @@ void QualityCostView::fillOthers(LogChart& chart, std::vector<LogChart::Line>& l
   if (shown_ != Axis::bytes) return;
   std::vector<QPolygonF> shown;
   for (const QualityCostSeries& series : record_.others) {
-    QPolygonF line;
+    QPolygonF& line = shown.emplace_back();
     for (const QPointF& point : series.points)
       if (isShown(point)) line << shownAt(point);
     places.takeLine(chart.place(line));
-    shown.push_back(std::move(line));
   }
   for (std::size_t s = 0; s < shown.size(); ++s) {
     if (shown[s].isEmpty()) continue;

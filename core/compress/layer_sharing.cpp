@@ -110,8 +110,8 @@ Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, 
   }
   if (taken < request.layers)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("{} layer{} can read the cache of another with a cosine of final states of {} or more; {} were asked for.", taken,
-                            taken == 1 ? "" : "s", request.threshold, request.layers),
+                fmt::format("{} layer{} can read the cache of another with a cosine of final states of {} or more; {} were asked for.",
+                            taken, taken == 1 ? "" : "s", request.threshold, request.layers),
                 "Ask for fewer, or allow a smaller cosine.");
   return sharing;
 }

@@ -47,8 +47,9 @@ QString sharingInWords(const std::vector<int>& map, const std::optional<double>&
     if (map[static_cast<std::size_t>(layer)] != layer) readers.push_back(layer);
   if (readers.empty()) return SharingDialog::tr("every layer has its own cache");
   const auto layers = static_cast<int>(map.size());
-  const QString count = readers.size() == 1 ? SharingDialog::tr("1 of %Ln layers reads another's cache", nullptr, layers)
-                                            : SharingDialog::tr("%1 of %Ln layers read another's cache", nullptr, layers).arg(readers.size());
+  const QString count = readers.size() == 1
+                            ? SharingDialog::tr("1 of %Ln layers reads another's cache", nullptr, layers)
+                            : SharingDialog::tr("%1 of %Ln layers read another's cache", nullptr, layers).arg(readers.size());
   return cosine ? SharingDialog::tr("%1, cosine %2").arg(count, QLocale().toString(*cosine, 'f', 4)) : count;
 }
 

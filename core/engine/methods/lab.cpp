@@ -54,8 +54,8 @@ TaskFileRecord recordOf(const std::string& file, const TaskItems& items, const T
   for (std::size_t i = 0; i < items.writings.size(); ++i) {
     const WritingItem& item = items.writings[i];
     const WritingScore &one = before.writings[i], &other = after.writings[i];
-    record.answers.push_back(
-        {item.line, endOf(item.context), fmt::format("{}", fmt::join(item.targets, ", ")), one.written, other.written, one.isRight, other.isRight});
+    record.answers.push_back({item.line, endOf(item.context), fmt::format("{}", fmt::join(item.targets, ", ")), one.written, other.written,
+                              one.isRight, other.isRight});
   }
   std::ranges::stable_sort(record.answers, {}, &TaskAnswerRecord::line);
   return record;
