@@ -22,6 +22,7 @@ namespace {
 constexpr double kReach = 16, kDecadesShown = 9, kLabelGap = LogChart::kOverhang + 4, kLabelMargin = 8;
 /// They repeat after so many, but every line has its name beside it.
 constexpr std::size_t kLineColours = 5;
+constexpr std::size_t kEdgesShown = 4;  // More lines across the plot would hide the curves.
 
 /// Fit for a line and for its name.
 QColor lineColour(std::size_t index) {
@@ -44,8 +45,8 @@ SpectraView::SpectraView(QWidget* parent)
   setMouseTracking(true);
   shown_->hide();
   shown_->setToolTip(
-      tr("Eigenvalues: what each direction carries. Tails: half of what is lost when only the first directions are "
-         "kept."));
+      tr("Eigenvalues: what each direction carries; dotted, what noise of the same energy would reach. Tails: half of what is "
+         "lost when only the first directions are kept."));
   connect(shown_, &SegmentedControl::chosen, this, [this](const QString& id) {
     showAs(id);
     Q_EMIT viewStateChanged();
@@ -171,12 +172,10 @@ std::optional<SpectraView::Spot> SpectraView::spotAt(const QPointF& place) const
 QString SpectraView::describe(const Spot& spot) const {
   const SpectrumCurve& curve = record_.curves[spot.curve];
   const QString value = significantText(valueAt(spot.curve, spot.direction), 4) + QLatin1Char(' ') + unitOf(record_);
-  return tails_ ? tr("%1 · %2 of %3 directions kept · %4 lost")
-                      .arg(curve.label, countText(spot.direction),
-                           countText(static_cast<std::int64_t>(curve.eigenvalues.size())), value)
-                : tr("%1 · direction %2 of %3 · %4")
-                      .arg(curve.label, countText(spot.direction),
-                           countText(static_cast<std::int64_t>(curve.eigenvalues.size())), value);
+  const QString place = countText(spot.direction), all = countText(static_cast<std::int64_t>(curve.eigenvalues.size()));
+  if (tails_) return tr("%1 · %2 of %3 directions kept · %4 lost").arg(curve.label, place, all, value);
+  const QString own = tr("%1 · direction %2 of %3 · %4").arg(curve.label, place, all, value);
+  return curve.noiseEdge > 0 ? tr("%1 · noise of the same energy would reach %2").arg(own, significantText(curve.noiseEdge, 4)) : own;
 }
 
 void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
@@ -197,6 +196,9 @@ void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
     wanted.push_back((points.isEmpty() ? area.bottom() : chart.place(points.back().x(), points.back().y()).y()) -
                      LogChart::kTextHeight / 2);
     lines.push_back({points, QPen(lineColour(c), 1.6, c < kLineColours ? Qt::SolidLine : Qt::DashLine)});
+    const double edge = record_.curves[c].noiseEdge;
+    if (!tails_ && values_.size() <= kEdgesShown && edge >= y_.value(0) && edge <= y_.value(1))
+      lines.push_back({QPolygonF({QPointF(x_.value(0), edge), QPointF(x_.value(1), edge)}), QPen(lineColour(c), 1, Qt::DotLine)});
     const int rank = record_.curves[c].rank;
     if (rank > 0 && rank <= static_cast<int>(values_[c].size()) && valueAt(c, rank) >= y_.value(0)) {
       const QPolygonF place = {QPointF(rank, valueAt(c, rank))};

@@ -18,6 +18,7 @@ struct SpectrumCurve {
   QString label;                   ///< "K group 2", "K3"
   std::vector<float> eigenvalues;  ///< Falling.
   int rank = 0;                    ///< Directions that have bits; 0: no mark.
+  double noiseEdge = 0;            ///< Eigenvalue that noise of the same energy would reach (Marchenko and Pastur, 1967); 0: not known.
 };
 
 struct SpectraRecord {
@@ -27,7 +28,7 @@ struct SpectraRecord {
 };
 
 /// Eigenvalues of chosen groups or heads, or what is lost by keeping only the first of them (half the sum of the
-/// others).
+/// others). Few curves have their noise edges as dotted lines.
 class SpectraView final : public View {
   Q_OBJECT
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/plan/edit.h"
+#include "core/plan/spectrum.h"
 #include "views/error_view.h"
 #include "views/spectra_view.h"
 
@@ -56,9 +57,13 @@ void AnalysisPresenter::showSpectra() {
                             });
       if (groups[i].slots.front().layer != layer || !selected || !document_.spectra().isKnown(i)) continue;
       const auto& eigenvalues = units[i].spectrum.eigenvalues;
+      std::vector<double> singularValues;
+      for (const double value : eigenvalues) singularValues.push_back(std::sqrt(std::max(value, 0.0)));
+      const double edge = document_.statistics() ? noiseEdge(singularValues, static_cast<double>(document_.statistics()->tokens)) : 0;
       record.curves.push_back({.label = QString::fromStdString(groupName(document_.plan(), static_cast<int>(i))),
                                .eigenvalues = {eigenvalues.begin(), eigenvalues.end()},
-                               .rank = groups[i].rank()});
+                               .rank = groups[i].rank(),
+                               .noiseEdge = edge * edge});
     }
   }
   spectra_.setRecord(std::move(record));

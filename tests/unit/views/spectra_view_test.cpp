@@ -45,6 +45,24 @@ TEST_F(SpectraViewTest, TailsAreHalfOfWhatIsDropped) {
   EXPECT_EQ(view.valueAt(0, 10), 0);
 }
 
+TEST_F(SpectraViewTest, TheNoiseEdgeIsALineAcrossThePlotAndIsNamed) {
+  const auto pixels = [&] {
+    QImage image(view.size(), QImage::Format_RGB32);
+    view.render(&image);
+    return image;
+  };
+  const QImage without = pixels();
+  EXPECT_FALSE(view.describe({0, 3}).contains(QStringLiteral("noise")));
+  SpectraRecord noisy = record();
+  noisy.curves[0].noiseEdge = 0.09;
+  view.setRecord(noisy);
+  const QString said = view.describe({0, 3});
+  EXPECT_TRUE(said.endsWith(QStringLiteral("noise of the same energy would reach 0.09"))) << said.toStdString();
+  EXPECT_NE(pixels(), without);
+  showTails();
+  EXPECT_FALSE(view.describe({0, 3}).contains(QStringLiteral("noise"))) << "tails are sums, which no edge bounds";
+}
+
 TEST_F(SpectraViewTest, CurvesAreThinnedToTwoPointsAUnitAndKeepTheirCourse) {
   const QPolygonF points = view.pointsOf(1, 300);
   EXPECT_LE(points.size(), 600);
