@@ -135,7 +135,7 @@ TEST(LabFindings, SetsAnswersThatDifferApart) {
   EXPECT_EQ(changed[3].text, "✓ me");
   EXPECT_EQ(changed[4].text, "✗ you");
   EXPECT_EQ(changed[7].text, "−0.75");
-  EXPECT_EQ(found.details[1].table.rows[1][7].text, "") << "what is written has no margin";
+  EXPECT_EQ(found.details[1].table.rows[1][7].text, "–") << "what is written has no margin";
   record.files.push_back(record.files[0]);
   EXPECT_EQ(findingsOf(record).details[0].table.columns.front().name, "File") << "once there are several";
 }
@@ -148,7 +148,7 @@ TEST(LabFindings, SetsWhatAPredictorFindsBesideWhatNeedsNone) {
   const LabTable table = findingsOf({gate, network}).summary;
   ASSERT_EQ(table.columns.size(), 10U);
   EXPECT_TRUE(table.columns[7].tip.contains("H2O") && table.columns[8].tip.contains("SnapKV"));
-  EXPECT_EQ(table.rows[0][6].text, "");
+  EXPECT_EQ(table.rows[0][6].text, "–") << "a gate has no recall";
   EXPECT_EQ(table.rows[1][6].text, "91.0");
   EXPECT_EQ(table.rows[1][7].text, "87.5");
   EXPECT_EQ(table.rows[1][9].plain, "0.95");

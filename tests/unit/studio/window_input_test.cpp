@@ -185,7 +185,8 @@ TEST_F(WindowInput, APanelThatIsChosenComesToTheFront) {
   action("view.panel.lab")->trigger();
   auto* lab = window->findChild<QDockWidget*>(QStringLiteral("lab"));
   EXPECT_TRUE(test::waitFor([lab] { return !lab->visibleRegion().isEmpty(); }));
-  EXPECT_TRUE(window->tabifiedDockWidgets(lab).contains(window->findChild<QDockWidget*>(QStringLiteral("heads"))));
+  auto* area = qobject_cast<QMainWindow*>(lab->parentWidget());
+  EXPECT_TRUE(area->tabifiedDockWidgets(lab).contains(window->findChild<QDockWidget*>(QStringLiteral("heads"))));
   EXPECT_GT(lab->height(), window->height() / 4);
 }
 
