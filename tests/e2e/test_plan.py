@@ -95,7 +95,10 @@ def test_layers_that_read_another_cache(statistics, original, tmp_path):
     assert all(group["rank"] == 0 for group in made["groups"] if group["layer"] in readers)
     found = answer("evaluate", file, *EVALUATION)
     assert found["perplexity"] > original["perplexity"]
-    assert "another layer's cache" in complaint(run("export", file, "-o", tmp_path / "smaller", code=USAGE))
+    assert "another layer's cache" in complaint(run("export", file, "-o", tmp_path / "dense", "--form", "dense", code=USAGE))
+    assert answer("export", file, "-o", tmp_path / "smaller")["verified"]
+    again = answer("evaluate", tmp_path / "smaller", *EVALUATION)
+    assert abs(again["perplexity"] / found["perplexity"] - 1) < 1e-3
 
 
 @pytest.mark.parametrize("metric", ["identity", "fisher", "query", "output", "attention"])

@@ -67,13 +67,13 @@ TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
   EXPECT_EQ(bytesIn(valueOf(openCheckpoint(folder / "small"))) - bytesIn(model.checkpoint), 4 * cost.extraParameters);
 }
 
-TEST(Export, ofCentredAndOfChainedPlansIsOfTheFormLatentAlone) {
+TEST(Export, ofCentredChainedAndSharedPlansIsOfTheFormLatentAlone) {
   const TemporaryFolder folder;
   const TinyModel model = tinyModel(folder / "model");
-  const CompressionPlan plan = planNamed("centred"), chained = planNamed("chained");
+  const CompressionPlan plan = planNamed("centred"), chained = planNamed("chained"), shared = planNamed("shared");
   for (const ExportForm& form : exportForms()) {
     if (form.name == "latent") continue;
-    for (const CompressionPlan& each : {plan, chained}) {
+    for (const CompressionPlan& each : {plan, chained, shared}) {
       const auto refused = exportTo(folder / "small", model, each, randomFactors(each), std::string(form.name));
       ASSERT_FALSE(refused) << form.name;
       EXPECT_EQ(refused.error().code, ErrorCode::invalidArgument);
@@ -120,6 +120,24 @@ TEST(LatentExport, ofAChainSaysSoAndTakesNoPolicy) {
   ExportPlace place{.form = "latent", .target = folder / "other"};
   place.policy = PolicyRequest{.policy = "snapkv", .share = 0.5};
   EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message, HasSubstr("must keep the same tokens"));
+}
+
+TEST(LatentExport, ofSharedLayersHoldsNothingOfReadersAndTakesNoPolicy) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("shared");
+  const PlanFactors factors = randomFactors(plan);
+  valueOf(exportTo(folder / "small", model, plan, factors, "latent"));
+  const nlohmann::json layers = valueOf(readJsonFile(folder / "small/config.json"))["kvista"]["layers"];
+  EXPECT_FALSE(layers[0].contains("reads"));
+  EXPECT_EQ(layers[1]["reads"], 0);
+  EXPECT_TRUE(layers[1]["groups"].empty());
+  const Checkpoint written = valueOf(openCheckpoint(folder / "small"));
+  for (const auto& [name, tensor] : written.tensors->tensors())
+    if (name.starts_with("model.layers.1.self_attn.")) EXPECT_TRUE(name.ends_with("q_proj.weight") || name.ends_with("o_proj.weight")) << name;
+  ExportPlace place{.form = "latent", .target = folder / "other"};
+  place.policy = PolicyRequest{.policy = "snapkv", .share = 0.5};
+  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message, HasSubstr("applies no policy"));
 }
 
 TEST(LatentExport, ofAChainNeedsItsPredictions) {
