@@ -160,6 +160,7 @@ PlanFactors randomFactors(const CompressionPlan& plan) {
       factors.push_back(own);
       continue;
     }
+    own.trellis = plan.trellis;
     own.widths = member.widths;
     std::erase(own.widths, std::uint8_t{0});
     std::ranges::sort(own.widths, std::greater());

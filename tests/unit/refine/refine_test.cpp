@@ -176,7 +176,7 @@ TEST_P(Refine, BringsTheModelCloserOnTextThatNoStepSaw) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Refine, ::testing::Values(RefineCase{"joint", 0.1}, RefineCase{"coded-joint", 0.02}, RefineCase{"coded-chain", 0.02}, RefineCase{"coded-head", 0.04}),
+INSTANTIATE_TEST_SUITE_P(Methods, Refine, ::testing::Values(RefineCase{"joint", 0.1}, RefineCase{"coded-joint", 0.02}, RefineCase{"coded-chain", 0.015}, RefineCase{"coded-head", 0.04}),
                          [](const auto& info) { return nameOf(info.param.method); });
 
 TEST(RefineRun, IsTheSameForTheSameSeedAndAnotherForAnother) {
