@@ -25,6 +25,7 @@ from .policy_kvista import Policy  # noqa: F401
 from .predictors_kvista import FORETELLERS, foreteller_of
 from .rotation_kvista import rotary_frequencies
 from .scorers_kvista import LayerView  # noqa: F401
+from .trellis_kvista import trellis_codes  # noqa: F401
 
 
 class KVistaLatentModel:

@@ -28,8 +28,9 @@ struct Planned {
   PlanFactors factors;
 };
 
-Planned planned(const std::string& method, double share) {
+Planned planned(const std::string& method, double share, std::optional<bool> trellis = std::nullopt) {
   PlanRequest request;
+  request.trellis = trellis;
   request.method = method;
   request.target.value = share;
   Planned result;
@@ -154,14 +155,25 @@ TEST(CoderGradient, PassesInsideTheRangeAndNotBeyondIt) {
   EXPECT_TRUE(at::equal(latent.grad(), at::tensor({1.0F, 1.0F, 0.0F, 0.0F})));
 }
 
+TEST(CoderGradient, PassesAsFarAsTheLevelsOfATrellisReach) {
+  GroupFactors factors;
+  factors.widths = {2, 2, 2};
+  factors.steps = at::tensor({1.0F, 1.0F, 1.0F});
+  factors.trellis = true;
+  const at::Tensor latent = at::tensor({3.9F, 4.1F, -4.1F}).set_requires_grad(true);
+  codeAndDecode(latent, factors).sum().backward();
+  EXPECT_TRUE(at::equal(latent.grad(), at::tensor({1.0F, 0.0F, 0.0F})));
+}
+
 struct RefineCase {
   const char* method;
   double share;  ///< Small enough to leave something to gain.
+  bool trellis = false;
 };
 class Refine : public ::testing::TestWithParam<RefineCase> {};
 
 TEST_P(Refine, BringsTheModelCloserOnTextThatNoStepSaw) {
-  const Planned start = planned(GetParam().method, GetParam().share);
+  const Planned start = planned(GetParam().method, GetParam().share, GetParam().trellis);
   const RefineResult result = refined(start, shortRequest(40));
   EXPECT_EQ(result.steps, 40);
   EXPECT_LT(result.heldOutAfter, 0.95 * result.heldOutBefore);
@@ -176,8 +188,10 @@ TEST_P(Refine, BringsTheModelCloserOnTextThatNoStepSaw) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Refine, ::testing::Values(RefineCase{"joint", 0.1}, RefineCase{"coded-joint", 0.02}, RefineCase{"coded-chain", 0.015}, RefineCase{"coded-head", 0.04}),
-                         [](const auto& info) { return nameOf(info.param.method); });
+INSTANTIATE_TEST_SUITE_P(Methods, Refine,
+                         ::testing::Values(RefineCase{"joint", 0.1}, RefineCase{"coded-joint", 0.02}, RefineCase{"coded-joint", 0.015, true},
+                                           RefineCase{"coded-chain", 0.02}, RefineCase{"coded-head", 0.04}),
+                         [](const auto& info) { return nameOf(info.param.method) + (info.param.trellis ? "trellis" : ""); });
 
 TEST(RefineRun, IsTheSameForTheSameSeedAndAnotherForAnother) {
   const Planned start = planned("joint", 0.1);
