@@ -35,8 +35,10 @@ class LatentReader {
     KVISTA_ASSIGN(const DecoderDescription description,
                   describeConfig(base, fmt::format("kvista.base_config in config.json of {}", checkpoint_.path.string())));
     const ModelShape& shape = description.shape;
-    if (const auto problems = validate(plan_, shape); !problems.empty())
-      return corrupt(fmt::format("the plan in {} does not fit the model: {}", kReportName, problems.front()));
+    if (const auto problems = validate(plan_, shape); !problems.empty()) {
+      const std::string_view problem = std::string_view(problems.front()).substr(0, problems.front().find_last_not_of('.') + 1);
+      return corrupt(fmt::format("the plan in {} does not fit the model: {}", kReportName, problem));
+    }
     for (const Group& group : plan_.groups)
       if (std::ranges::any_of(group.slots, [&](const Slot& slot) { return slot.layer != group.slots.front().layer; }))
         return corrupt(fmt::format("the plan in {} shares a latent between layers", kReportName));

@@ -170,8 +170,8 @@ class KVistaConfig(PretrainedConfig):
             if (source := described.get("reads")) is None:
                 continue
             is_earlier = isinstance(source, int) and 0 <= source < layer and "reads" not in layers[source]
-            apart = self.kvista["key_position"] != "before_rope" or self.kvista.get("policy") or self.is_predicted(source + 1)
-            if not is_earlier or described["groups"] or apart:
+            is_plain = self.kvista["key_position"] == "before_rope" and not self.kvista.get("policy")
+            if not is_earlier or described["groups"] or not is_plain or self.is_predicted(source + 1):
                 raise ValueError(
                     f"Layer {layer} of this checkpoint reads the cache of layer {source}, which must be an earlier one with a cache of its own, "
                     "with keys before RoPE and neither policy nor chains; and it must have no groups itself."

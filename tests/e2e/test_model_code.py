@@ -326,6 +326,16 @@ def test_chains_that_cannot_be_read_are_refused(change, tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("source", [1, 99, -1, "0"])
+def test_a_layer_that_reads_no_earlier_one_is_refused(source, tmp_path):
+    make_pair("llama-mha", "joint-16", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["kvista"]["layers"][1].update(groups=[], reads=source)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="^Layer 1 of this checkpoint reads the cache of layer "):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("entry", ["modeling_kvista.py", "serving_kvista.py", "configuration_kvista.py"])
 def test_each_entry_imports_itself_what_its_imports_need(entry):
     """transformers 4.44 copies from a folder no other files than those that the file it was asked for imports."""
