@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <xxhash.h>
 
+#include "core/base/amount.h"
 #include "core/io/json_file.h"
 
 namespace kvista {
@@ -173,7 +174,7 @@ namespace {
 
 Result<void> checkRecipe(const TextRecipe& recipe, bool hasBos) {
   if (recipe.window < 2)
-    return fail(ErrorCode::invalidArgument, fmt::format("A window of {} tokens predicts nothing; it needs at least 2.", recipe.window));
+    return fail(ErrorCode::invalidArgument, fmt::format("A window of {} predicts nothing; it needs at least 2.", amount(recipe.window, "token")));
   if (recipe.skipWindows < 0 || (recipe.windows && *recipe.windows < 1))
     return fail(ErrorCode::invalidArgument, "The number of windows must be at least 1 and windows skipped at least 0.");
   if (recipe.beginWithBos && !hasBos)
@@ -263,7 +264,7 @@ Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe
   }
   if (windows.empty())
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The text has {} tokens, too few for {} of {} tokens.", tokens,
+                fmt::format("The text has {}, too few for {} of {} tokens.", amount(tokens, "token"),
                             recipe.skipWindows ? fmt::format("a window after the first {}", recipe.skipWindows) : "one window",
                             recipe.window),
                 mixed ? "Give longer texts, other weights or a smaller --window." : "Give a longer text or a smaller --window.");

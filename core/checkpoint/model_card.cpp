@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/amount.h"
 #include "core/checkpoint/card_header.h"
 #include "core/checkpoint/gguf/content.h"
 
@@ -99,7 +100,7 @@ std::string describePlan(const CompressionPlan& plan, const json& report) {
   const auto compressed = std::ranges::count_if(plan.groups, [](const Group& group) { return !group.isUncompressed(); });
   std::string text = fmt::format("* method {}, grouping {}, allocator {}, errors measured by {}\n", code(plan.method), code(plan.grouping),
                                  code(plan.allocator), wordsFor(plan.metric));
-  text += fmt::format("* {} groups of heads, {} of them compressed; keys are compressed {} the rotary embedding\n", plan.groups.size(), compressed,
+  text += fmt::format("* {} of heads, {} of them compressed; keys are compressed {} the rotary embedding\n", amount(plan.groups.size(), "group"), compressed,
                       plan.keyPosition == KeyPosition::afterRope ? "after" : "before");
   text += plan.storage == Storage::coded ? "* directions are codes of 1 to 8 bits, or 16-bit numbers\n" : "* directions are 16-bit numbers\n";
   if (plan.trellis) text += "* codes of up to 4 bits go through a trellis\n";

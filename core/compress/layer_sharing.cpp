@@ -11,6 +11,7 @@
 #include <ATen/ops/cosine_similarity.h>
 #include <fmt/format.h>
 
+#include "core/base/amount.h"
 #include "core/compress/plan_transform.h"
 
 namespace kvista {
@@ -110,8 +111,8 @@ Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, 
   }
   if (taken < request.layers)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("{} layer{} can read the cache of another with a cosine of final states of {} or more; {} were asked for.",
-                            taken, taken == 1 ? "" : "s", request.threshold, request.layers),
+                fmt::format("{} can read the cache of another with a cosine of final states of {} or more; {} were asked for.",
+                            amount(taken, "layer"), request.threshold, request.layers),
                 "Ask for fewer, or allow a smaller cosine.");
   return sharing;
 }

@@ -10,6 +10,8 @@
 
 #include "core/evaluate/retrieval.h"
 
+#include "core/base/amount.h"
+
 namespace kvista {
 namespace {
 
@@ -131,12 +133,12 @@ Result<RetrievalTrial> retrievalTrial(const Tokenizer& tokenizer, const Retrieva
   }
   const std::int64_t filling = request.lengths[length] - around;
   if (filling < 1)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} tokens have no room for what is planted and the question, which take {}.",
-                                                        request.lengths[length], around),
+    return fail(ErrorCode::invalidArgument, fmt::format("There is no room in {} for what is planted and the question, which take {}.",
+                                                        amount(request.lengths[length], "token"), around),
                 fmt::format("Ask for lengths of more than {} tokens.", around));
   const auto available = static_cast<std::int64_t>(request.filler.size());
   if (filling > available)
-    return fail(ErrorCode::invalidArgument, fmt::format("The text has {} tokens, too few to fill {}.", available, filling),
+    return fail(ErrorCode::invalidArgument, fmt::format("The text has {}, too few to fill {}.", amount(available, "token"), filling),
                 "Give a longer text or shorter lengths.");
   const auto start = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(available - filling + 1));
   const auto first = static_cast<std::int64_t>(std::llround(request.depths[depth] * static_cast<double>(filling)));

@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include "core/base/amount.h"
 #include "core/model/fused_operators.h"
 #include "core/model/latent_operators.h"
 
@@ -161,7 +162,7 @@ std::string describeDevice(c10::Device device) {
                        memory ? fmt::format(", {:.0f} GiB", static_cast<double>(memory->total) / (1 << 30)) : "");
   }
   const int cores = at::get_num_threads();
-  return fmt::format("CPU, {} core{}", cores, cores == 1 ? "" : "s");
+  return "CPU, " + amount(cores, "core");
 }
 
 }  // namespace kvista

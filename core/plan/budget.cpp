@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/amount.h"
+
 namespace kvista {
 namespace {
 
@@ -58,7 +60,7 @@ std::string lockedInWords(const CompressionPlan& plan) {
       bytes += bytesPerToken(plan, group);
       ++count;
     }
-  return count == 0 ? std::string() : fmt::format("{} locked group{} kept {} bytes a token.", count, count == 1 ? "" : "s", bytes);
+  return count == 0 ? std::string() : fmt::format("{} kept {} bytes a token.", amount(count, "locked group"), bytes);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "app/cli/model.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/calibration/statistics_pass.h"
 #include "core/checkpoint/export_checkpoint.h"
 #include "core/checkpoint/make_model.h"
@@ -155,8 +156,8 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"achievedFlopsPerSecond", rate}, {"matrixShare", rate / matrixRate}, {"diskShare", diskShare},
                  {"bytesWritten", options.leaveUnwritten ? 0 : made.weightBytes}, {"peakMemoryBytes", peakMemoryBytes()},
                  {"peakDeviceMemoryBytes", peakMemoryOf(device)}};
-  output.text = fmt::format("{}, {}: {} with {} layers, {} windows of {} tokens, {} at {} of the numbers\n\n", nameOfDevice(device),
-                            options.compute.dtype, shape.shape, decoder.shape().layers, options.windows, options.window, options.plan.method,
+  output.text = fmt::format("{}, {}: {} with {}, {} of {}, {} at {} of the numbers\n\n", nameOfDevice(device),
+                            options.compute.dtype, shape.shape, amount(decoder.shape().layers, "layer"), amount(options.windows, "window"), amount(options.window, "token"), options.plan.method,
                             options.kept);
   for (const auto& [stage, seconds] : clock.stages()) {
     if (stage.empty()) continue;

@@ -5,6 +5,7 @@
 
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/engine/measured_profiles.h"
 #include "core/evaluate/decode_latency.h"
 #include "core/model/device.h"
@@ -75,8 +76,8 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"queriesPerHead", request.queriesPerHead}, {"width", request.width}, {"kept", request.kept},
                  {"copyBytesPerSecond", latency.copyBytesPerSecond}, {"matrixFlopsPerSecond", latency.matrixFlopsPerSecond},
                  {"cases", nlohmann::ordered_json::array()}};
-  output.text = fmt::format("{}, {}: {} heads of {}, {} quer{} each; copies {:.3g} TB/s, multiplies {:.3g} TFLOP/s\n", latency.device, dtype, request.heads,
-                            request.width, request.queriesPerHead, request.queriesPerHead == 1 ? "y" : "ies", latency.copyBytesPerSecond / 1e12,
+  output.text = fmt::format("{}, {}: {} of {}, {} each; copies {:.3g} TB/s, multiplies {:.3g} TFLOP/s\n", latency.device, dtype, amount(request.heads, "head"),
+                            request.width, amount(request.queriesPerHead, "query", "queries"), latency.copyBytesPerSecond / 1e12,
                             latency.matrixFlopsPerSecond / 1e12);
   std::string reason;
   for (const DecodeCase& measured : latency.cases) {

@@ -8,6 +8,7 @@
 #include "app/cli/model.h"
 #include "app/cli/output_file.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/engine/memory_forecast.h"
 #include "core/evaluate/calibrate.h"
 #include "core/model/device.h"
@@ -60,8 +61,8 @@ Result<Output> run(const Options& options, const Task& task) {
     output.json["peakDeviceMemoryBytes"] = bytes;
     ofGpu = fmt::format(", {} on the GPU", formatBytes(static_cast<double>(bytes)));
   }
-  output.text = fmt::format("Statistics of {} tokens ({} windows) are in {}: {:.1f} s on {}, {:.0f} tokens/s, peak memory {}{}.\n",
-                            statistics.tokens, statistics.windows, options.output, statistics.seconds, statistics.device,
+  output.text = fmt::format("Statistics of {} ({}) are in {}: {:.1f} s on {}, {:.0f} tokens/s, peak memory {}{}.\n",
+                            amount(statistics.tokens, "token"), amount(statistics.windows, "window"), options.output, statistics.seconds, statistics.device,
                             static_cast<double>(statistics.tokens) / statistics.seconds, formatBytes(peak), ofGpu);
   return output;
 }
@@ -80,7 +81,7 @@ Result<Output> merge(const MergeOptions& options, const Task& task) {
   }
   KVISTA_CHECK(saveStatistics(options.output, sum, task));
   return Output{{{"tokens", sum.tokens}, {"windows", sum.windows}, {"statistics", options.output}},
-                fmt::format("Statistics of {} tokens together are in {}.\n", sum.tokens, options.output)};
+                fmt::format("Statistics of {} together are in {}.\n", amount(sum.tokens, "token"), options.output)};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "app/cli/option_checks.h"
 #include "app/cli/plan_text.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/engine/memory_forecast.h"
 #include "core/evaluate/calibrate.h"
 #include "core/evaluate/perplexity.h"
@@ -122,12 +123,12 @@ Result<Output> run(const Options& options, const Task& task) {
       "  cache, bytes a token  {:>8} {:>12}   {:.2f} times smaller\n"
       "  at 32,768 tokens      {:>8} {:>12}\n"
       "  perplexity            {:>8.3f} {:>12.3f}   {:+.2f} %{}\n\n"
-      "Measured on {} tokens{}; calibrated on {} tokens; method {}.\n"
+      "Measured on {}{}; calibrated on {}; method {}.\n"
       "The checkpoint is in {} (form {}, verified: logits within {:.2g} of the plan's own).\n",
       full, report.bytesPerToken, static_cast<double>(full) / static_cast<double>(report.bytesPerToken),
       formatBytes(static_cast<double>(full) * 32768), formatBytes(static_cast<double>(report.bytesPerToken) * 32768), before.perplexity(),
-      after.perplexity(), change, predicted ? fmt::format(" (predicted ~{:.3f})", *predicted) : "", after.predictions,
-      options.evaluationPaths.empty() ? " of the same text that calibration did not see" : "", statistics.tokens, planned.plan.method,
+      after.perplexity(), change, predicted ? fmt::format(" (predicted ~{:.3f})", *predicted) : "", amount(after.predictions, "token"),
+      options.evaluationPaths.empty() ? " of the same text that calibration did not see" : "", amount(statistics.tokens, "token"), planned.plan.method,
       options.settings.target, report.form, report.largestLogitDifference);
   for (const std::string& note : report.notes) output.text += fmt::format("note: {}\n", note);
   return output;

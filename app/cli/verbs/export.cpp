@@ -10,6 +10,7 @@
 #include "app/cli/export_options.h"
 #include "app/cli/model.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/checkpoint/verify_export.h"
 #include "core/model/device.h"
 
@@ -64,8 +65,8 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"verified", report.verified},
                  {"largestLogitDifference", report.largestLogitDifference},
                  {"path", options.settings.target}};
-  output.text = fmt::format("{} ({} files, form {}): {} bytes of cache a token where the original has {}; verified, logits within {:.2g}\n",
-                            options.settings.target, report.files.size(), report.form, report.bytesPerToken, report.bytesPerTokenBefore,
+  output.text = fmt::format("{} ({}, form {}): {} bytes of cache a token where the original has {}; verified, logits within {:.2g}\n",
+                            options.settings.target, amount(report.files.size(), "file"), report.form, report.bytesPerToken, report.bytesPerTokenBefore,
                             report.largestLogitDifference);
   for (const std::string& note : report.notes) output.text += fmt::format("note: {}\n", note);
   return output;
@@ -84,7 +85,7 @@ Result<Output> verify(const VerifyOptions& options, const Task& task) {
     return fail(ErrorCode::corruptFile, fmt::format("{} is not as it was written: {}", options.folder, found.problems.front()),
                 "Export it again.", fmt::format("{}", fmt::join(found.problems, "\n  ")));
   return Output{{{"form", found.form}, {"files", found.files}, {"verified", true}},
-                fmt::format("{} is as it was written: {} files, form {}.\n", options.folder, found.files, found.form)};
+                fmt::format("{} is as it was written: {}, form {}.\n", options.folder, amount(found.files, "file"), found.form)};
 }
 
 }  // namespace

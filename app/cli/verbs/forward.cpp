@@ -7,6 +7,7 @@
 #include "app/cli/model.h"
 #include "app/cli/output_file.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/model/tensor_file.h"
 
 namespace kvista {
@@ -52,7 +53,8 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(writeTensorFile(options.output, tensors, {}, task));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return Output{{{"output", options.output}, {"tensors", tensors.size()}, {"tokens", ids.numel()}, {"seconds", seconds}},
-                fmt::format("{} tensors of {} tokens are in {} ({:.2f} s)\n", tensors.size(), ids.numel(), options.output, seconds)};
+                fmt::format("{} of {} {} in {} ({:.2f} s)\n", amount(tensors.size(), "tensor"), amount(ids.numel(), "token"),
+                            tensors.size() == 1 ? "is" : "are", options.output, seconds)};
 }
 
 }  // namespace

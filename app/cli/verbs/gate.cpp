@@ -8,6 +8,7 @@
 #include "app/cli/option_checks.h"
 #include "app/cli/output_file.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/policy/train_predictor.h"
 
 namespace kvista {
@@ -17,7 +18,7 @@ struct Options {
   std::string model, output, kind{kPredictorKinds.front().name};
   TextSettings text;
   ComputeSettings compute;
-  double ridge = 1e-4;
+  double ridge = kUsualRidge;
 };
 
 Result<Output> run(const Options& options, const Task& task) {
@@ -34,8 +35,8 @@ Result<Output> run(const Options& options, const Task& task) {
   output.json = {{"gate", options.output},         {"kind", options.kind},
                  {"windows", trained.windows},     {"heldOutWindows", trained.heldOutWindows},
                  {"window", windows.ids.size(1)},  {"correlation", trained.correlation}};
-  output.text = fmt::format("{}: fitted to {} windows of {}; correlation {:.3f} with what is true over {} windows held out\n", options.output, trained.windows,
-                            windows.ids.size(1), trained.correlation, trained.heldOutWindows);
+  output.text = fmt::format("{}: fitted to {} of {}; correlation {:.3f} with what is true over {} held out\n", options.output, amount(trained.windows, "window"),
+                            windows.ids.size(1), trained.correlation, amount(trained.heldOutWindows, "window"));
   if (const auto& recall = trained.recall) {
     output.json["recall"] = {{"predicted", recall->predicted},
                              {"accumulated", recall->accumulated},

@@ -5,6 +5,7 @@
 #include "app/cli/engine_methods.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/io/json_file.h"
 #include "core/protocol/work_records.h"
 
@@ -25,7 +26,7 @@ struct Options {
 
 void add(Output& output, const char* side, const GeneratedPiece& piece) {
   output.json[side] = {{"text", piece.text}, {"tokens", piece.tokens}, {"cacheBytes", piece.cacheBytes}};
-  output.text += fmt::format("{} ({} tokens, {} of cache)\n{}\n", side, piece.tokens, formatBytes(static_cast<double>(piece.cacheBytes)), piece.text);
+  output.text += fmt::format("{} ({}, {} of cache)\n{}\n", side, amount(piece.tokens, "token"), formatBytes(static_cast<double>(piece.cacheBytes)), piece.text);
 }
 
 Result<Output> run(const Options& options, const Task& task) {

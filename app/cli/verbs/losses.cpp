@@ -8,6 +8,7 @@
 
 #include "app/cli/engine_methods.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/calibration/token_source.h"
 
 namespace kvista {
@@ -79,8 +80,9 @@ Result<Output> run(const Options& options, const Task& task) {
   output.json["pieces"] = record.pieces;
   output.json["before"] = record.before;
   if (hasPlan) output.json["after"] = record.after;
-  output.text = hasPlan ? fmt::format("mean loss {:.4f}, with the plan {:.4f} ({:+.4f}) nats a token over {} predicted tokens\n", before, after, after - before, predictions)
-                        : fmt::format("mean loss {:.4f} nats a token over {} predicted tokens\n", before, predictions);
+  const std::string predicted = amount(predictions, "predicted token");
+  output.text = hasPlan ? fmt::format("mean loss {:.4f}, with the plan {:.4f} ({:+.4f}) nats a token over {}\n", before, after, after - before, predicted)
+                        : fmt::format("mean loss {:.4f} nats a token over {}\n", before, predicted);
   output.text += dearest(record, hasPlan);
   return output;
 }

@@ -4,6 +4,7 @@
 
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/checkpoint/make_model.h"
 
 namespace kvista {
@@ -26,8 +27,8 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"weightBytes", made.weightBytes},
                  {"virtual", request.isVirtual},
                  {"files", made.files}},
-                fmt::format("{} has the shape {} with {} layers and {} of random weights{}.\n", request.target.string(), request.shape,
-                            made.shape.layers, bytes, request.isVirtual ? ", which are made when they are read" : "")};
+                fmt::format("{} has the shape {} with {} and {} of random weights{}.\n", request.target.string(), request.shape,
+                            amount(made.shape.layers, "layer"), bytes, request.isVirtual ? ", which are made when they are read" : "")};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "app/cli/option_checks.h"
 #include "app/cli/output_file.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/compress/factor_file.h"
 #include "core/evaluate/perplexity.h"
 #include "core/refine/refine.h"
@@ -122,13 +123,13 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"factors", factorFile.string()},
                  {"project", target.string()}};
   output.text = fmt::format(
-      "{} steps in {:.0f} s ({}); the factors kept are those after step {}.\n"
+      "{} in {:.0f} s ({}); the factors kept are those after step {}.\n"
       "                            original  as planned   refined\n"
       "  perplexity, text refined on {:>6.3f} {:>11.3f} {:>9.3f}\n"
       "  perplexity, other text      {:>6.3f} {:>11.3f} {:>9.3f}{}\n"
       "  divergence, held out                {:>11.4f} {:>9.4f}  nats a token\n"
       "The cache is as small as before: {} bytes a token. The project {} has the factors in {}.\n",
-      refined.steps, refined.seconds, refined.ended, refined.bestStep, seen[0], seen[1], seen[2], other[0], other[1], other[2],
+      amount(refined.steps, "step"), refined.seconds, refined.ended, refined.bestStep, seen[0], seen[1], seen[2], other[0], other[1], other[2],
       options.evaluationPaths.empty() ? "   (the held-out end of the same text)" : "", refined.heldOutBefore, refined.heldOutAfter,
       bytesPerToken(project.plan), target.string(), factorFile.filename().string());
   return output;

@@ -5,6 +5,7 @@
 #include "app/cli/engine_methods.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/calibration/token_source.h"
 
 namespace kvista {
@@ -21,7 +22,7 @@ struct Options {
 
 std::string table(const char* side, const RetrievalRecord& record, const Matrix& loss, const Matrix& found) {
   std::string text = fmt::format("{}, {}: found, and nats a token of the answer\n  depth", side, nameIn(kRetrievalKinds, record.kind));
-  for (const int length : record.lengths) text += fmt::format(" {:>15}", fmt::format("{} tokens", length));
+  for (const int length : record.lengths) text += fmt::format(" {:>15}", amount(length, "token"));
   text += "\n";
   for (int depth = 0; depth < loss.rows; ++depth) {
     text += fmt::format("{:>5} %", record.depths[static_cast<std::size_t>(depth)]);

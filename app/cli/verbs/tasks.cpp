@@ -5,6 +5,7 @@
 #include "app/cli/model.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/evaluate/tasks.h"
 #include "core/text/model_tokenizer.h"
 
@@ -52,7 +53,7 @@ Result<Output> run(const Options& options, const Task& task) {
     }
     const std::size_t count = files[i].choices.size() + files[i].writings.size();
     nlohmann::ordered_json json = {{"file", options.files[i]}, {"items", count}, {"shortened", scores.front().shortened}};
-    output.text += fmt::format("{}, {} items\n  {:<12}", options.files[i], count, "");
+    output.text += fmt::format("{}, {}\n  {:<12}", options.files[i], amount(count, "item"), "");
     for (const SubjectSide& side : sides) output.text += fmt::format(" {:>18}", side.name);
     output.text += sides.size() > 1 ? "   same answer\n" : "\n";
     for (const TaskMeasure& row : taskMeasuresOf(files[i], scores)) {

@@ -9,6 +9,7 @@
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
+#include "core/base/amount.h"
 #include "core/engine/chat_template.h"
 #include "core/engine/methods/inputs.h"
 #include "core/evaluate/generate.h"
@@ -61,7 +62,7 @@ Result<Rows> rowsOf(Call& call, Fields& fields, WorkModel& model, std::int64_t m
     }
   }
   if (rows.tokens.size() < 2)
-    return fail(ErrorCode::invalidArgument, fmt::format("The text has {} tokens; losses need at least 2.", rows.tokens.size()), "Give a longer text.");
+    return fail(ErrorCode::invalidArgument, fmt::format("The text has {}; losses need at least 2.", amount(rows.tokens.size(), "token")), "Give a longer text.");
   return rows;
 }
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/base/amount.h"
 #include "core/engine/report/charts.h"
 #include "core/engine/report/html.h"
 #include "core/engine/report/report.h"
@@ -98,8 +99,8 @@ std::string refined(const Project& project) {
   if (!project.refined) return {};
   const RefinedFactors& factors = *project.refined;
   if (factors.planFingerprint != fingerprint(project.plan)) return row("Factors", "as planned; refined ones are of an earlier plan");
-  return row("Factors", fmt::format("refined, {} steps on {}: divergence on held-out text {} to {} nats a token",
-                                    figure("refinedSteps", factors.steps, withSeparators(factors.steps)), escaped(fmt::format("{}", fmt::join(factors.texts, ", "))),
+  return row("Factors", fmt::format("refined, {} {} on {}: divergence on held-out text {} to {} nats a token",
+                                    figure("refinedSteps", factors.steps, withSeparators(factors.steps)), factors.steps == 1 ? "step" : "steps", escaped(fmt::format("{}", fmt::join(factors.texts, ", "))),
                                     figure("divergenceBefore", factors.divergenceBefore, fmt::format("{:.4f}", factors.divergenceBefore)),
                                     figure("divergenceAfter", factors.divergenceAfter, fmt::format("{:.4f}", factors.divergenceAfter))));
 }
@@ -114,7 +115,7 @@ std::string provenance(const Report& report) {
     const Statistics& statistics = *report.statistics;
     html += row("Calibration text", escaped(fmt::format("{}", fmt::join(textsInWords(statistics.recipe), ", ")))) +
             row("Calibration tokens", figure("calibrationTokens", static_cast<double>(statistics.tokens), withSeparators(statistics.tokens)) +
-                                          fmt::format(" in {} windows", statistics.windows)) +
+                                          " in " + amount(statistics.windows, "window")) +
             row("Drawn with seed", statistics.recipe.seed ? fmt::format("{}", *statistics.recipe.seed) : std::string("from the start, in order")) +
             row("Calibrated on", escaped(statistics.device) + fmt::format(", {:.1f} s", statistics.seconds));
   }

@@ -227,7 +227,7 @@ TEST(Retrieval, NamesWhatDoesNotFitAndStops) {
   RetrievalRequest asked = request();
   asked.lengths = {8};
   const auto noRoom = measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {});
-  EXPECT_THAT(errorOf(noRoom).message, HasSubstr("8 tokens have no room"));
+  EXPECT_THAT(errorOf(noRoom).message, HasSubstr("no room in 8 tokens"));
   asked.lengths = {5000};
   EXPECT_THAT(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).message, HasSubstr("too few to fill"));
   asked = request();
