@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 #include <vector>
 
 #include <fmt/format.h>
+
+#include "core/compress/method.h"
 
 namespace kvista {
 namespace {
@@ -31,6 +34,10 @@ Result<Number> numberIn(const std::string& name, const std::string& value, Numbe
   return fail(ErrorCode::invalidArgument, fmt::format("The {} of a policy is \"{}\".", name, value), hint);
 }
 
+tl::unexpected<Error> saidTwice(const PolicyRequest& request, const std::string& name) {
+  return fail(ErrorCode::invalidArgument, fmt::format("The {} of the policy {} is said twice.", name, request.policy), "Say it once.");
+}
+
 }  // namespace
 
 bool NamedPolicies::goesWith(const CompressionPlan& plan) const {
@@ -47,6 +54,33 @@ Result<void> checkHoldsLatents(const Policy& holder, const CompressionPlan& plan
   return fail(ErrorCode::invalidArgument,
               fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.", holder.name),
               "Make the plan by a method that stores 16-bit numbers, such as joint or palu-g.");
+}
+
+Result<void> checkMergesLayers(std::int64_t together, const CompressionPlan* plan, const ModelShape& shape) {
+  if (together > shape.layers)
+    return fail(ErrorCode::invalidArgument, fmt::format("The policy commonkv merges {} layers, and the model has {}.", together, shape.layers),
+                "Lower its option layers.");
+  const bool isAsModel = plan == nullptr || (std::ranges::all_of(plan->groups, &Group::isUncompressed) && plan->sharedFrom.empty());
+  if (isAsModel) return {};
+  constexpr const char* kHint =
+      "Plan with --method commonkv as it stands, whose latents lie in one space 4 layers at a time, or leave heads as they are (`kvista plan "
+      "--method kqsvd --share 1`).";
+  KVISTA_ASSIGN(const Method* method, findMethod(plan->method));
+  if (method->layersTogether != together)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The policy commonkv merges latents of {} layers, and those of a plan of the method {} lie in {}.", together,
+                            plan->method, method->layersTogether == 1 ? "another space in each layer"
+                                                               : fmt::format("one space {} at a time", method->layersTogether)),
+                kHint);
+  bool isEven = plan->storage == Storage::lowRank16;
+  for (std::size_t layer = 0; layer < plan->groups.size(); ++layer) {
+    const Group& group = plan->groups[layer];
+    isEven = isEven && group.widths == plan->groups.front().widths && group.slots.size() == 2 * static_cast<std::size_t>(shape.kvHeads) &&
+             group.slots.front().layer == static_cast<int>(layer) && std::ranges::is_sorted(group.slots);
+  }
+  if (isEven) return {};
+  return fail(ErrorCode::invalidArgument,
+              "The layers of the plan do not store the same 16-bit directions, so that their latents cannot be merged.", kHint);
 }
 
 Result<NamedPolicies> policiesNamed(const std::string& name) {
@@ -88,12 +122,14 @@ Result<PolicyRequest> policyFromText(std::string_view text) {
   const std::vector<std::string> words = wordsOf(text);
   if (words.empty()) return fail(ErrorCode::invalidArgument, "No policy was named.", "`kvista list policies` says which there are.");
   PolicyRequest request{.policy = words.front()};
+  std::set<std::string> said;
   for (std::size_t i = 1; i < words.size(); ++i) {
     const std::size_t equals = words[i].find('=');
     if (equals == std::string::npos || equals == 0)
       return fail(ErrorCode::invalidArgument, fmt::format("\"{}\" stands behind the policy {}.", words[i], request.policy),
                   "A policy's words have the form name=value, as in \"snapkv share=.25 interval=64 window=16\".");
     const std::string name = words[i].substr(0, equals), value = words[i].substr(equals + 1);
+    if (!said.insert(name).second) return saidTwice(request, name);
     if (name == "share") {
       KVISTA_ASSIGN(request.share, numberIn(name, value, 1e-9, 1.0, "It must be above 0 and at most 1."));
     } else if (name == "interval") {
@@ -105,6 +141,11 @@ Result<PolicyRequest> policyFromText(std::string_view text) {
   KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
   KVISTA_CHECK(settingsOf(named, request));
   return request;
+}
+
+Result<void> addOption(PolicyRequest& request, const std::string& name, const std::string& value) {
+  if (!request.options.emplace(name, value).second) return saidTwice(request, name);
+  return {};
 }
 
 std::string toText(const PolicyRequest& request) {

@@ -21,6 +21,9 @@ struct NamedPolicies {
 /// Whether a way to hold tokens that neither needs nor takes plans can hold the latents of one. Errors (invalidArgument): it holds no
 /// latents, or these are quantised already.
 Result<void> checkHoldsLatents(const Policy& holder, const CompressionPlan& plan);
+/// Whether tokens of `together` adjacent layers can be merged (the policy commonkv): as the model has them, or as latents that lie in one
+/// space and are all alike. `plan`: null without one. Errors (invalidArgument): fewer layers, other latents.
+Result<void> checkMergesLayers(std::int64_t together, const CompressionPlan* plan, const ModelShape& shape);
 /// Of "snapkv", "kivi" or "snapkv+fp8". Errors (invalidArgument): no such policy, two that do not go together.
 Result<NamedPolicies> policiesNamed(const std::string& name);
 
@@ -31,8 +34,11 @@ struct NamedSettings {
 Result<NamedSettings> settingsOf(const NamedPolicies& named, const PolicyRequest& request);
 
 /// A request in a line: a name, then words name=value with `share`, `interval` and options, as in "snapkv+fp8 share=.25 interval=64
-/// window=16". Errors (invalidArgument): as checkPolicy (policy_run.h), and words of another form.
+/// window=16". Errors (invalidArgument): as checkPolicy (policy_run.h), words of another form, and
+/// what is said twice.
 Result<PolicyRequest> policyFromText(std::string_view text);
+/// One more option of a request. Error (invalidArgument): it has that already.
+Result<void> addOption(PolicyRequest& request, const std::string& name, const std::string& value);
 /// The line that says the same.
 std::string toText(const PolicyRequest& request);
 

@@ -61,6 +61,8 @@ def test_wrong_policies_are_named():
         (["--policy", ""], "the name of a policy"),
         (["--policy", "snapkv", "--policy-option", "size=3"], 'has no option "size"'),
         (["--policy", "snapkv", "--policy-option", "size"], "--policy-option"),
+        (["--policy", "snapkv share=.25", "--policy-share", "0.5"], "The share of the policy snapkv is said twice"),
+        (["--policy", "snapkv window=4", "--policy-option", "window=8"], "The window of the policy snapkv is said twice"),
         (["--policy", "fp8", "--policy-share", "0.25"], "needs"),
         (["--policy", "cskv"], "there is no plan"),
     ):

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "app/cli/model.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/evaluate/measure_policy.h"
 #include "core/evaluate/perplexity.h"
 #include "core/policy/named_policies.h"
@@ -20,22 +22,26 @@ struct Options {
   std::string subject;
   TextSettings text;
   ComputeSettings compute;
-  PolicyRequest policy;  ///< Of no name: none.
-  std::vector<std::string> policyOptions;
+  std::string policy;  ///< A line (policyFromText); empty: none.
+  std::optional<double> share;
+  std::optional<std::int64_t> interval;
+  std::int64_t prompt = 0;
+  std::vector<std::string> policyOptions;  ///< "name=value" each.
 };
 
-/// The line of --policy (policyFromText), and what other options say of it; "name=value" each of --policy-option.
-Result<PolicyRequest> completed(const PolicyRequest& asked, const std::vector<std::string>& options) {
-  if (asked.policy.empty()) return asked;
-  KVISTA_ASSIGN(PolicyRequest request, policyFromText(asked.policy));
-  if (asked.share < 1) request.share = asked.share;
-  if (asked.interval > 0) request.interval = asked.interval;
-  request.prompt = asked.prompt;
-  for (const std::string& option : options) {
+/// What --policy and the options that belong to it ask for together; of no name: nothing.
+Result<PolicyRequest> policyOf(const Options& options) {
+  if (options.policy.empty()) return PolicyRequest{};
+  std::string line = options.policy;  // So that what stands in it and is an option besides is said twice.
+  if (options.share) line += fmt::format(" share={}", *options.share);
+  if (options.interval) line += fmt::format(" interval={}", *options.interval);
+  KVISTA_ASSIGN(PolicyRequest request, policyFromText(line));
+  request.prompt = options.prompt;
+  for (const std::string& option : options.policyOptions) {
     const std::size_t equals = option.find('=');
     if (equals == std::string::npos || equals == 0)
       return fail(ErrorCode::invalidArgument, fmt::format("--policy-option is \"{}\".", option), "It has the form name=value; `kvista list policies` says the names.");
-    request.options[option.substr(0, equals)] = option.substr(equals + 1);
+    KVISTA_CHECK(addOption(request, option.substr(0, equals), option.substr(equals + 1)));
   }
   return request;
 }
@@ -64,9 +70,10 @@ Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, Po
                  {"tokensKept", result.tokensKept},
                  {"perWindowMeanNll", result.behindPrompt.windowLosses},
                  {"seconds", result.all.seconds}};
-  output.text = fmt::format("{}: perplexity {:.4f} behind the prompt of {} tokens ({:.4f} over all; {} windows of {})\n"
+  output.text = fmt::format("{}: perplexity {:.4f} behind the prompt of {} ({:.4f} over all; {} of {})\n"
                             "{} of cache at the end, {:.4f} of the 16-bit cache's ({} at most); a head keeps {:.1f} tokens; {:.1f} s\n",
-                            request.policy, result.behindPrompt.perplexity(), result.prompt, result.all.perplexity(), windows.ids.size(0), windows.ids.size(1),
+                            request.policy, result.behindPrompt.perplexity(), amount(result.prompt, "token"), result.all.perplexity(),
+                            amount(windows.ids.size(0), "window"), windows.ids.size(1),
                             formatBytes(result.bytesAtEnd), result.shareAtEnd(), formatBytes(result.bytesAtMost), result.tokensKept, result.all.seconds);
   return output;
 }
@@ -92,7 +99,7 @@ Result<std::vector<NamedText>> namedTexts(const std::vector<std::string>& paths)
   std::size_t named = 0;
   for (const NamedText& text : texts) named += text.paths.size();
   if (named > 0 && named < paths.size())
-    return fail(ErrorCode::invalidArgument, fmt::format("Of {} texts {} have a name.", paths.size(), named), "Give all of them as NAME=FILE, or none.");
+    return fail(ErrorCode::invalidArgument, fmt::format("Of {} {} a name.", amount(paths.size(), "text"), named == 1 ? "1 has" : fmt::format("{} have", named)), "Give all of them as NAME=FILE, or none.");
   return texts;
 }
 
@@ -148,7 +155,7 @@ Result<Output> measureEach(const Options& options, const std::vector<NamedText>&
 
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const std::vector<NamedText> texts, namedTexts(options.text.recipe.paths));
-  KVISTA_ASSIGN(const PolicyRequest request, completed(options.policy, options.policyOptions));
+  KVISTA_ASSIGN(const PolicyRequest request, policyOf(options));
   if (!texts.empty() && !request.policy.empty())
     return fail(ErrorCode::invalidArgument, "A policy is measured on one text, without a name.", "Leave out the names, or give an experiment several texts.");
   if (!texts.empty()) return measureEach(options, texts, task);
@@ -164,8 +171,8 @@ Result<Output> run(const Options& options, const Task& task) {
   output.json = {{"perplexity", result.perplexity()}, {"meanNll", result.meanLoss},        {"predictions", result.predictions},
                  {"windows", windows.ids.size(0)},    {"window", windows.ids.size(1)},     {"tokensInText", windows.tokensInText},
                  {"bytesPerToken", bytes},            {"perWindowMeanNll", result.windowLosses}, {"seconds", result.seconds}};
-  output.text = fmt::format("perplexity {:.4f} over {} predicted tokens ({} windows of {}), {} of cache a token, {:.1f} s\n",
-                            result.perplexity(), result.predictions, windows.ids.size(0), windows.ids.size(1),
+  output.text = fmt::format("perplexity {:.4f} over {} ({} of {}), {} of cache a token, {:.1f} s\n",
+                            result.perplexity(), amount(result.predictions, "predicted token"), amount(windows.ids.size(0), "window"), windows.ids.size(1),
                             formatBytes(static_cast<double>(bytes)), result.seconds);
   return output;
 }
@@ -223,15 +230,15 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   addTextOptions(verb, options->text);
-  auto* policy = verb->add_option("--policy", options->policy.policy, "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8. In a line: "
+  auto* policy = verb->add_option("--policy", options->policy, "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8. In a line: "
                                                                 "'snapkv share=.25 interval=64 window=16'")
                      ->check(someText("the name of a policy"));
-  verb->add_option("--policy-share", options->policy.share, "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). Ways to hold tokens are fitted to it "
+  verb->add_option("--policy-share", options->share, "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). Ways to hold tokens are fitted to it "
                                                              "as of when they act last: without --interval, the prompt's end")
       ->check(positiveNumber(1))
       ->needs(policy);
-  verb->add_option("--prompt", options->policy.prompt, "Tokens that are read before the policy acts (default: half of the window)")->check(wholeNumber(1))->needs(policy);
-  verb->add_option("--interval", options->policy.interval, "The policy acts again after each so many tokens (default: never, and what follows the prompt stays)")
+  verb->add_option("--prompt", options->prompt, "Tokens that are read before the policy acts (default: half of the window)")->check(wholeNumber(1))->needs(policy);
+  verb->add_option("--interval", options->interval, "The policy acts again after each so many tokens (default: never, and what follows the prompt stays)")
       ->check(wholeNumber(1))
       ->needs(policy);
   verb->add_option("--policy-option", options->policyOptions, "name=value, several times")->needs(policy)->allow_extra_args(false);
