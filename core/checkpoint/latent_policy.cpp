@@ -12,8 +12,8 @@
 
 #include "core/checkpoint/model_code.h"
 #include "core/checkpoint/tensor_source.h"
-#include "core/compress/method.h"
 #include "core/model/tensor_file.h"
+#include "core/policy/cache_bytes.h"
 #include "core/policy/named_policies.h"
 #include "core/policy/wrapped.h"
 
@@ -32,10 +32,6 @@ nlohmann::json optionsOf(const Policy& policy, const PolicySettings& settings) {
     }
   }
   return json;
-}
-
-bool isOfOneHead(const Group& group) {
-  return std::ranges::all_of(group.slots, [&](const Slot& slot) { return slot.head == group.slots.front().head; });
 }
 
 bool isUncompressed(const CompressionPlan& plan) { return std::ranges::all_of(plan.groups, &Group::isUncompressed); }
@@ -60,29 +56,8 @@ Result<void> checkChooser(const Policy& chooser, const PolicySettings& settings)
   return {};
 }
 
-/// Latents of adjacent layers are merged where they lie in one space and are all alike.
-Result<void> checkMerging(const Policy& holder, const PolicySettings& settings, const CompressionPlan& plan, const ModelShape& shape) {
-  const std::int64_t together = settings.count("layers");
-  if (together > shape.layers)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The policy {} merges {} layers, and the model has {}.", holder.name, together, shape.layers),
-                "Lower its option layers.");
-  if (isUncompressed(plan)) return {};
-  KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
-  const auto isWhole = [&](const Group& group) {
-    return group.widths == plan.groups.front().widths && group.slots.size() == std::size_t{2} * static_cast<std::size_t>(shape.kvHeads) &&
-           std::ranges::is_sorted(group.slots);
-  };
-  if (method->layersTogether == together && plan.storage == Storage::lowRank16 && std::ranges::all_of(plan.groups, isWhole)) return {};
-  return fail(ErrorCode::invalidArgument,
-              fmt::format("The policy {} merges latents of {} layers, which in a plan of the method {} do not lie in one space with equal "
-                          "ranks.",
-                          holder.name, together, plan.method),
-              "Plan with --method commonkv as it stands, or leave heads as they are (`kvista plan --method kqsvd --share 1`).");
-}
-
 Result<void> checkHolder(const Policy& holder, const PolicySettings& settings, const CompressionPlan& plan, const ModelShape& shape) {
-  if (holder.takesPlan) return checkMerging(holder, settings, plan, shape);
+  if (holder.takesPlan) return checkMergesLayers(settings.count("layers"), &plan, shape);
   return holder.needsPlan || isUncompressed(plan) ? Result<void>() : checkHoldsLatents(holder, plan);
 }
 

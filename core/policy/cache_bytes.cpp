@@ -10,12 +10,11 @@ namespace {
 
 constexpr std::int64_t kPositionBytes = 4;
 
-/// Whether a head's tokens can go without those of the other heads of its layers.
+}  // namespace
+
 bool isOfOneHead(const Group& group) {
   return std::ranges::all_of(group.slots, [&](const Slot& slot) { return slot.head == group.slots.front().head; });
 }
-
-}  // namespace
 
 std::vector<std::vector<int>> layersStoredTogether(const CompressionPlan* plan, int layers) {
   std::vector<int> firsts(static_cast<std::size_t>(layers));  // the first layer of each one's set

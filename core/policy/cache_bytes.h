@@ -15,6 +15,9 @@ namespace kvista {
 /// cache, or with a group in common. `plan`: null without one.
 std::vector<std::vector<int>> layersStoredTogether(const CompressionPlan* plan, int layers);
 
+/// Whether a head's tokens can go without those of the other heads of its layers.
+bool isOfOneHead(const Group& group);
+
 /// Counts what a cache takes up from which tokens it holds. Layers that are stored together hold the same tokens, and are counted
 /// together; what can only be kept or dropped together of them is a unit: a head, or all heads where a plan's latents are shared.
 class CacheBytes {

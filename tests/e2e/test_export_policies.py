@@ -175,7 +175,7 @@ def test_padded_rows_and_beams_generate_what_rows_generate_alone(models, predict
 
 def test_what_the_model_code_does_not_do_is_refused(projects, predictors, tmp_path):
     for plan, policy, words in (
-        ("joint", "commonkv", "do not lie in one space"),
+        ("joint", "commonkv", "lie in another space in each layer"),
         ("common", "commonkv layers=16", "the model has 8"),
         ("heads", "chunkkv over=dbudgetkv share=.5", "dbudgetkv has no scores of its own"),
         ("heads", "chunkkv over=fast-kvzip share=.5", "fast-kvzip needs a file"),

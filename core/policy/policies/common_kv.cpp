@@ -15,10 +15,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/compress/method.h"
 #include "core/compress/plan_transform.h"
 #include "core/model/operators.h"
 #include "core/policy/attention_scores.h"
+#include "core/policy/named_policies.h"
 #include "core/policy/policy.h"
 #include "core/policy/quantise.h"
 
@@ -33,11 +33,13 @@ class Common {
  public:
   Common(const Decoder& decoder, const PlanTransform* transform, const LiveCache& cache)
       : decoder_(decoder), transform_(transform), cache_(cache) {
+    if (transform != nullptr && std::ranges::all_of(transform->plan().groups, &Group::isUncompressed)) transform_ = nullptr;
     const at::Tensor& positions = cache.layers.front().positions;
     places_ = positions[0][0];
     length_ = std::max(cache.sequenceLength, cache.tokens);
   }
 
+  [[nodiscard]] bool isOfLatents() const { return transform_ != nullptr; }
   /// [b, s, n].
   [[nodiscard]] at::Tensor of(int layer) const {
     const LiveLayer& held = cache_.layers[static_cast<std::size_t>(layer)];
@@ -182,33 +184,10 @@ class Merging final : public CacheStorage {
 
   [[nodiscard]] Result<void> check(const ModelShape& shape, const PlanTransform* transform, const Common& common,
                                    const LiveCache& cache) const {
-    if (groups_ == 0)
-      return fail(ErrorCode::invalidArgument,
-                  fmt::format("The policy commonkv merges {} layers, and the model has {}.", together_, shape.layers),
-                  "Lower its option layers.");
-    if (transform == nullptr) return {};
-    const CompressionPlan& plan = transform->plan();
-    KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
-    if (method->layersTogether != together_)
-      return fail(ErrorCode::invalidArgument,
-                  fmt::format("The policy commonkv merges latents of {} layers, and those of a plan of the method {} "
-                              "lie in one space {} at a time.",
-                              together_, plan.method, method->layersTogether),
-                  "Plan with --method commonkv, whose latents lie in one space 4 layers at a time, or give the model "
-                  "as it is.");
-    const auto isLikeFirst = [&](const Group& group) {
-      return group.widths == plan.groups.front().widths &&
-             group.slots.size() == 2 * static_cast<std::size_t>(shape.kvHeads) && std::ranges::is_sorted(group.slots);
-    };
-    bool isEven = plan.storage == Storage::lowRank16 && std::ranges::all_of(plan.groups, isLikeFirst);
-    for (std::size_t layer = 0; layer < plan.groups.size(); ++layer)
-      isEven = isEven && plan.groups[layer].slots.front().layer == static_cast<int>(layer);
-    if (!isEven)
-      return fail(
-          ErrorCode::invalidArgument,
-          "The layers of the plan do not store the same 16-bit directions, so that their latents cannot be merged.",
-          "Plan with --method commonkv as it stands: one latent a layer, equal ranks.");
-    const std::int64_t first = std::min<std::int64_t>(plan.exactTokens, cache.tokens - 1);
+    const CompressionPlan* stored = transform != nullptr ? &transform->plan() : nullptr;
+    KVISTA_CHECK(checkMergesLayers(together_, stored, shape));
+    if (!common.isOfLatents()) return {};
+    const std::int64_t first = std::min<std::int64_t>(stored->exactTokens, cache.tokens - 1);
     for (int layer = 0; layer < shape.layers; ++layer) {
       const at::Tensor held = cache.layers[static_cast<std::size_t>(layer)].keys,
                        again = common.read(layer, common.of(layer)).keys;

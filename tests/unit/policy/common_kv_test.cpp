@@ -178,6 +178,21 @@ TEST(CommonKv, OverAPlanItMergesLatentsAndCountsThemOnce) {
   }
 }
 
+TEST(CommonKv, MergesHeadsThatAPlanLeavesAsTheyAre) {
+  PlanRequest request;
+  request.method = "kqsvd";
+  request.target = {Target::Kind::share, 1};
+  const CompressionPlan whole = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan;
+  const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), whole, {}));
+  const PlanTransform transform(whole, factors, shortDecoder().shape(), at::kCPU);
+  PolicyCase made = PolicyCase::read(merging("0.5"), kTokens, &transform), alone = PolicyCase::read(merging("0.5"), kTokens);
+  made.act();
+  alone.act();
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    EXPECT_LT(relativeDifference(made.cache.layers[layer].keys, alone.cache.layers[layer].keys), 1e-6) << layer;
+  EXPECT_TRUE(made.run.bytes(made.cache).equal(alone.run.bytes(alone.cache)));
+}
+
 TEST(CommonKv, RefusesLatentsOfDifferentSpaces) {
   const at::Tensor ids = demoWindows(1).ids.narrow(1, 0, 20);
   const auto refusal = [&](const Planned& made, const std::string& layers) {
