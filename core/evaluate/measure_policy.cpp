@@ -16,6 +16,7 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
+#include "core/base/amount.h"
 #include "core/model/device.h"
 #include "core/model/live_cache.h"
 #include "core/policy/policy_run.h"
@@ -35,11 +36,13 @@ struct Schedule {
 };
 
 Result<Schedule> scheduleOf(const PolicyRequest& request, std::int64_t tokens) {
-  const Schedule schedule{request.prompt > 0 ? request.prompt : tokens / 2, request.interval, tokens};
-  if (request.prompt >= 0 && request.interval >= 0 && schedule.prompt >= 1 && schedule.prompt + 1 < tokens) return schedule;
+  if (request.prompt < 0 || request.interval < 0)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("A policy's prompt and interval are {} and {}, but must be at least 0.", request.prompt, request.interval));
+  const Schedule schedule{request.prompt > 0 ? request.prompt : tokens / 2, std::min(request.interval, tokens), tokens};
+  if (schedule.prompt >= 1 && schedule.prompt < tokens - 1) return schedule;
   return fail(ErrorCode::invalidArgument,
-              fmt::format("A prompt of {} tokens with an interval of {} leaves nothing to measure in a window of {}.", request.prompt,
-                          request.interval, tokens),
+              fmt::format("A prompt of {} leaves nothing to measure in a window of {}.", amount(schedule.prompt, "token"), tokens),
               "The prompt must end at least 2 tokens before the window does.");
 }
 

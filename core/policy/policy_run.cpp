@@ -17,6 +17,7 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
+#include "core/base/amount.h"
 #include "core/model/torch_guard.h"
 #include "core/policy/attention_scores.h"
 #include "core/policy/named_policies.h"
@@ -48,6 +49,17 @@ at::Tensor sharedScores(const at::Tensor& scores, std::int64_t dimension) {
   const at::Tensor isWanted = scores > -kInfinity, count = isWanted.sum(dimension, /*keepdim=*/true);
   const at::Tensor sum = scores.masked_fill(isWanted.logical_not(), 0).sum(dimension, /*keepdim=*/true);
   return (sum / count.clamp_min(1)).masked_fill(count.eq(0), -kInfinity);
+}
+
+/// Behind how many tokens can be kept.
+std::string fewerThanStay(std::int64_t sinks, std::int64_t window) {
+  if (sinks == 0 && window == 0) return {};  // Not even one fits.
+  const std::string first = fmt::format("{} first", sinks), last = fmt::format("{} last", window);
+  return fmt::format(", fewer than the {} that always {}",
+                     sinks == 0    ? last + (window == 1 ? " one" : " ones")
+                     : window == 0 ? first + (sinks == 1 ? " one" : " ones")
+                                   : first + " and " + last + " ones",
+                     sinks + window == 1 ? "stays" : "stay");
 }
 
 std::int64_t bytesOfAll(const CacheBytes& counted, std::int64_t tokens) {
@@ -175,9 +187,8 @@ Result<std::vector<std::int64_t>> PolicyRun::tokensOfSets(std::int64_t read) con
     const int layers = decoder_->shape().layers;
     const std::string exempt = exempt_ > 0 ? fmt::format(", while the first {} of {} layers keep all", exempt_, layers) : "";
     return fail(ErrorCode::invalidArgument,
-                fmt::format("At a share of {} the policy {} can keep {} of {} tokens{}, fewer than the {} first and {} last ones that "
-                            "always stay.",
-                            share_, chooser_->name, std::max<std::int64_t>(fits, 0), read, exempt, sinks_, window_),
+                fmt::format("At a share of {} the policy {} can keep {} of {}{}{}.", share_, chooser_->name, std::max<std::int64_t>(fits, 0),
+                            amount(read, "token"), exempt, fewerThanStay(sinks_, window_)),
                 "Allow more, take a longer prompt, or lower its options sinks, window or exempt.");
   }
   std::int64_t left = allowed - bytes(fits);

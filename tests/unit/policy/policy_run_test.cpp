@@ -3,7 +3,7 @@
 // What all policies have in common: bytes, tokens that always stay, refusals.
 #include "core/policy/policy_run.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <filesystem>
 
@@ -12,6 +12,8 @@
 
 namespace kvista::test {
 namespace {
+
+using testing::HasSubstr;
 
 std::vector<std::string> choosers() {
   std::vector<std::string> names;
@@ -210,7 +212,14 @@ TEST(PolicyRun, SaysWhatIsWrong) {
   const auto refused = made.run.act(made.cache, made.ids, {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message,
-            "At a share of 0.25 the policy snapkv can keep 15 of 60 tokens, fewer than the 0 first and 32 last ones that always stay.");
+            "At a share of 0.25 the policy snapkv can keep 15 of 60 tokens, fewer than the 32 last ones that always stay.");
+  const auto refusedWith = [&](const char* sinks, const char* window) {
+    PolicyCase own = PolicyCase::read({.policy = "snapkv", .options = {{"sinks", sinks}, {"window", window}}, .share = 0.01});
+    return errorOf(own.run.act(own.cache, own.ids, {})).message;
+  };
+  EXPECT_THAT(refusedWith("4", "32"), HasSubstr(", fewer than the 4 first and 32 last ones that always stay."));
+  EXPECT_THAT(refusedWith("1", "0"), HasSubstr("keep 0 of 60 tokens, fewer than the 1 first one that always stays."));
+  EXPECT_THAT(refusedWith("0", "0"), HasSubstr("can keep 0 of 60 tokens."));
 }
 
 }  // namespace
