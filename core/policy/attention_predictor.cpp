@@ -12,17 +12,17 @@
 
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
 #include <vector>
 
-#include "core/io/json_file.h"
+#include "core/policy/predictor_file.h"
 
 namespace kvista {
 namespace {
 
-constexpr const char* kDescription = "kvista.attention_predictor";
+constexpr PredictorFormat kFormat = {"kvista.attention_predictor", "attention predictor",
+                                     "Make one with `kvista gate MODEL --kind attention-predictor --text F -o FILE`."};
 constexpr std::int64_t kFirst = 8, kSecond = 16;  // channels
 constexpr double kLeast = 1e-3;                   // of a key's fair part of the attention; below it all is nothing
 
@@ -85,30 +85,14 @@ at::Tensor AttentionPredictor::predict(const at::Tensor& history) const {
 
 Result<void> saveAttentionPredictor(const std::filesystem::path& file, const AttentionPredictor& predictor,
                                     const std::string& modelHash, const Task& task) {
-  return writeTensorFile(file, predictor.tensors(), {{kDescription, nlohmann::json{{"model", modelHash}}.dump()}}, task);
+  return savePredictor(file, kFormat, predictor.tensors(), modelHash, task);
 }
 
 Result<AttentionPredictor> loadAttentionPredictor(const std::filesystem::path& file, const std::string& modelHash) {
-  KVISTA_ASSIGN(const TensorFile reader, TensorFile::open(file));
-  const std::string text = reader.text(kDescription),
-                    hint = "Make one with `kvista gate MODEL --kind attention-predictor --text F -o FILE`.";
-  if (text.empty())
-    return fail(ErrorCode::corruptFile, fmt::format("{} holds no attention predictor.", file.string()), hint);
-  KVISTA_ASSIGN(const nlohmann::json description, parseJson(text, file.string()));
-  const std::string model = description.is_object() && description.contains("model") && description["model"].is_string()
-                                ? description["model"].get<std::string>()
-                                : "";
-  if (!modelHash.empty() && model != modelHash)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The attention predictor {} is of another model (content {} where {} was expected).",
-                            file.string(), model, modelHash),
-                hint);
+  KVISTA_ASSIGN(const TensorFile reader, openPredictor(file, kFormat, modelHash));
   AttentionPredictor predictor;
   for (const Part& part : parts()) {
-    KVISTA_ASSIGN(predictor.*part.tensor, reader.read(part.name, at::kFloat, part.sizes));
-    if (!(predictor.*part.tensor).isfinite().all().item<bool>())
-      return fail(ErrorCode::corruptFile, fmt::format("{}: {} holds NaN or infinity.", file.string(), part.name),
-                  "Make it again.");
+    KVISTA_ASSIGN(predictor.*part.tensor, predictorTensor(reader, file, part.name, part.sizes));
   }
   return predictor;
 }

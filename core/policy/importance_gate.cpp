@@ -12,17 +12,15 @@
 #include <ATen/ops/linalg_solve.h>
 #include <ATen/ops/ones_like.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-#include "core/io/json_file.h"
-#include "core/model/tensor_file.h"
 #include "core/model/torch_guard.h"
+#include "core/policy/predictor_file.h"
 #include "core/policy/reconstruction.h"
 
 namespace kvista {
 namespace {
 
-constexpr const char* kDescription = "kvista.gate";
+constexpr PredictorFormat kFormat = {"kvista.gate", "gate", "Make one for this model with `kvista gate MODEL --text F -o GATE`."};
 constexpr std::int64_t kPart = 256;   // tokens that are read together
 constexpr double kLeastScore = 1e-6;  // below it tokens are of no importance alike
 
@@ -128,30 +126,18 @@ Result<void> saveGate(const std::filesystem::path& file, const ImportanceGate& g
   NamedTensors tensors;
   for (std::size_t layer = 0; layer < gate.weights.size(); ++layer)
     tensors.emplace_back(fmt::format("{}", layer), gate.weights[layer].cpu());
-  return writeTensorFile(file, tensors, {{kDescription, nlohmann::json{{"model", modelHash}}.dump()}}, task);
+  return savePredictor(file, kFormat, tensors, modelHash, task);
 }
 
 Result<ImportanceGate> loadGate(const std::filesystem::path& file, const Decoder& decoder, const std::string& modelHash) {
-  KVISTA_ASSIGN(const TensorFile reader, TensorFile::open(file));
-  const std::string text = reader.text(kDescription);
-  if (text.empty()) return fail(ErrorCode::corruptFile, fmt::format("{} holds no gate.", file.string()), "Make one with `kvista gate`.");
-  KVISTA_ASSIGN(const nlohmann::json description, parseJson(text, file.string()));
-  const bool isNamed = description.is_object() && description.contains("model") && description["model"].is_string();
-  const std::string model = isNamed ? description["model"].get<std::string>() : "";
-  if (!modelHash.empty() && model != modelHash)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The gate {} is of another model (content {} where {} was expected).", file.string(), model, modelHash),
-                "Make one for this model with `kvista gate`.");
+  KVISTA_ASSIGN(const TensorFile reader, openPredictor(file, kFormat, modelHash));
   const ModelShape& shape = decoder.shape();
   ImportanceGate gate;
   for (int layer = 0; layer < shape.layers; ++layer) {
     const std::optional<int> rope = decoder.description().layers[static_cast<std::size_t>(layer)].attention.rope;
     const std::int64_t pairs = rope ? decoder.description().ropes[static_cast<std::size_t>(*rope)].rotaryDim / 2 : 0;
-    KVISTA_ASSIGN(at::Tensor weights,
-                  reader.read(fmt::format("{}", layer), at::kFloat, {shape.kvHeads, shape.valueHeadDim + shape.headDim - pairs + 3}));
-    if (!weights.isfinite().all().item<bool>())
-      return fail(ErrorCode::corruptFile, fmt::format("{}: the gate of layer {} holds NaN or infinity.", file.string(), layer),
-                  "Make it again.");
+    KVISTA_ASSIGN(at::Tensor weights, predictorTensor(reader, file, fmt::format("{}", layer),
+                                                      {shape.kvHeads, shape.valueHeadDim + shape.headDim - pairs + 3}));
     gate.weights.push_back(std::move(weights));
   }
   return gate;

@@ -17,6 +17,9 @@
 
 namespace kvista {
 
+/// Of fast-kvzip's gate, as a part of the mean of its features' second moments.
+inline constexpr double kUsualRidge = 1e-4;
+
 struct TrainedPredictor {
   std::int64_t windows = 0, heldOutWindows = 0;
   double correlation = 0;  ///< Of what it says and what is true, over the tokens of the windows held out.
@@ -24,8 +27,7 @@ struct TrainedPredictor {
 };
 
 /// Trains a predictor on the windows of `ids`, int64 [windows, window], all but the last eighth of them (one to four), which it is
-/// asked about afterwards, and writes it. `ridge`: as fitGate, which alone
-/// has one. Errors: invalidArgument for a single window, io.
+/// asked about afterwards, and writes it. `ridge`: as fitGate, which alone has one. Errors: invalidArgument for a single window, io.
 Result<TrainedPredictor> trainPredictor(PredictorKind kind, const Decoder& decoder, const at::Tensor& ids, double ridge,
                                         const std::filesystem::path& file, const std::string& modelHash, const Task& task);
 

@@ -16,7 +16,6 @@ namespace kvista {
 namespace {
 
 constexpr std::int64_t kMostWindows = 32;
-constexpr double kRidge = 1e-4;  // As `kvista gate` has it.
 constexpr std::size_t kHashLength = 12;
 
 }  // namespace
@@ -35,7 +34,7 @@ Result<std::filesystem::path> trainedFile(PredictorKind kind, const ExperimentSu
                                    statistics.tokensHash.substr(0, kHashLength));
   if (std::filesystem::exists(file)) return file;
   const at::Tensor& ids = statistics.tokenIds;
-  KVISTA_CHECK(trainPredictor(kind, subject.decoder, ids.narrow(0, 0, std::min(kMostWindows, ids.size(0))).to(at::kLong), kRidge, file,
+  KVISTA_CHECK(trainPredictor(kind, subject.decoder, ids.narrow(0, 0, std::min(kMostWindows, ids.size(0))).to(at::kLong), kUsualRidge, file,
                               subject.modelHash, task));
   return file;
 }

@@ -163,7 +163,7 @@ Result<nlohmann::json> trainPredictorFor(Call& call) {
   Fields fields(call.params, "the parameters of trainPredictor");
   const auto text = fields.record<TextSelection>("text");
   const auto kind = fields.has("kind") ? fields.choice("kind", kPredictorKinds) : PredictorKind::fastKvzip;
-  const double ridge = fields.has("ridge") ? fields.number("ridge", 0) : 1e-4;
+  const double ridge = fields.has("ridge") ? fields.number("ridge", 0) : kUsualRidge;
   const std::string output = fields.text("output");
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
