@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/spectra_page.h"
 
-#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -49,12 +48,12 @@ std::string heatTable(const std::vector<TextSpectra>& texts, Side side) {
 std::string scatter(const std::vector<TextSpectra>& texts, std::size_t index, std::size_t count) {
   using namespace plot;
   const RanksAndLosses all = ranksAndLosses(texts, index, count);
-  const auto [least, most] = std::ranges::minmax(all.losses);
   constexpr double kThousandth = 1e3;
   Axis x{0, 100, 0, "normalised effective rank", [](double value) { return fmt::format("{:.0f} %", value); }};
-  Axis y{std::floor(std::min(least, 0.0) * kThousandth), 0, 0, "rise of the loss, thousandths of a nat",
-         [](double value) { return fmt::format("{:.0f}", value); }};
-  y.high = std::max(y.low + 1, std::ceil(most * kThousandth));
+  Axis y{0, 1, 0, "rise of the loss, thousandths of a nat", [](double value) { return fmt::format("{:g}", value); }};
+  std::vector<double> rises = {0};
+  for (const double loss : all.losses) rises.push_back(kThousandth * loss);
+  fit(y, rises);
   std::string svg = frame(x, y, "rise of the loss over the normalised effective rank");
   std::string names;
   std::size_t point = 0;

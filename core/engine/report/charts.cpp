@@ -138,7 +138,7 @@ std::string spectraSvg(const std::vector<LayerSpectrumRecord>& records, Side sid
       if (direction == last || direction > record.singularValues.size()) continue;
       last = direction;
       const double value = record.singularValues[direction - 1];
-      if (!(value >= y.value(y.low))) break;
+      if (!(value >= std::pow(y.base, y.low))) break;
       points.emplace_back(xOf(x, static_cast<double>(direction)), yOf(y, value));
     }
     svg += path(points, viridis(0.92 * record.layer / std::max(1, layers - 1)), 1.4);
@@ -169,7 +169,7 @@ std::string errorsSvg(const PlanErrorsRecord& errors) {
         layers = std::max(layers, layer + 1);
       }
   if (all.empty()) return {};
-  Axis x{0, static_cast<double>(std::max(1, layers - 1)), 0, "layer", [](double value) { return fmt::format("{:.0f}", value); }};
+  Axis x{0, static_cast<double>(std::max(1, layers - 1)), 0, "layer", [](double value) { return fmt::format("{:.0f}", value); }, true};
   Axis y{0, 1, 10, "relative squared error", [](double value) { return fmt::format("{:g}", value); }};
   fit(y, all);
   std::string svg = frame(x, y, "Relative squared errors of the plan, layer by layer");

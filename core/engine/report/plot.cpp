@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -12,12 +13,45 @@
 
 namespace kvista::plot {
 
+namespace {
+
+constexpr double kMostSteps = 10, kFewDecades = 3, kSlack = 1e-9;
+constexpr std::array kTimes = {1.0, 2.0, 5.0};
+
+/// The smallest of 1, 2 and 5 times powers of ten of which few enough lie in a range.
+double linearStep(double low, double high) {
+  const double least = (high - low) / kMostSteps * (1 - kSlack), power = std::pow(10, std::floor(std::log10(least)));
+  const auto* times = std::ranges::find_if(kTimes, [&](double each) { return each * power >= least; });
+  return times == kTimes.end() ? 10 * power : *times * power;
+}
+
+}  // namespace
+
 double Axis::part(double value) const {
   const double shown = base > 0 ? std::log(value) / std::log(base) : value;
   return std::clamp((shown - low) / (high - low), 0.0, 1.0);
 }
 
-double Axis::value(double tick) const { return base > 0 ? std::pow(base, tick) : tick; }
+std::vector<double> Axis::ticks() const {
+  std::vector<double> all;
+  const auto add = [&](double step, const auto& valueOf) {
+    for (auto tick = std::llround(std::ceil(low / step - kSlack)); static_cast<double>(tick) * step <= high + kSlack * step; ++tick)
+      all.push_back(valueOf(static_cast<double>(tick) * step));
+  };
+  if (base == 0) {
+    const double step = linearStep(low, high);
+    add(isWhole ? std::max(1.0, step) : step, std::identity{});
+  } else if (base == 10 && high - low <= kFewDecades) {
+    for (auto decade = std::llround(std::floor(low)); static_cast<double>(decade) <= high; ++decade)
+      for (const double times : kTimes) {
+        const double value = times * std::pow(10, static_cast<double>(decade)), at = std::log10(value);
+        if (at >= low - kSlack && at <= high + kSlack) all.push_back(value);
+      }
+  } else {
+    add(std::max(1.0, std::ceil((high - low) / kMostSteps)), [&](double power) { return std::pow(base, power); });
+  }
+  return all;
+}
 
 double xOf(const Axis& axis, double value) { return kLeft + axis.part(value) * (kWidth - kLeft - kRight); }
 double yOf(const Axis& axis, double value) { return kHeight - kBottom - axis.part(value) * (kHeight - kTop - kBottom); }
@@ -27,21 +61,15 @@ std::string frame(const Axis& x, const Axis& y, std::string_view label) {
   const auto line = [&](double x1, double y1, double x2, double y2) {
     svg += fmt::format(R"(<path d="M{:.2f} {:.2f}L{:.2f} {:.2f}" class="grid" fill="none"/>)", x1, y1, x2, y2);
   };
-  const auto ticks = [](const Axis& axis) {
-    const double step = std::max(1.0, std::ceil((axis.high - axis.low) / 10));
-    std::vector<double> all;
-    for (double tick = std::ceil(axis.low - 1e-9) + 0.0; tick <= axis.high + 1e-9; tick += step) all.push_back(tick);
-    return all;
-  };
-  for (const double tick : ticks(x)) {
-    const double at = xOf(x, x.value(tick));
+  for (const double tick : x.ticks()) {
+    const double at = xOf(x, tick);
     line(at, kTop, at, kHeight - kBottom);
-    svg += fmt::format(R"(<text x="{:.2f}" y="{}" text-anchor="middle" class="axis">{}</text>)", at, kHeight - kBottom + 16, escaped(x.text(x.value(tick))));
+    svg += fmt::format(R"(<text x="{:.2f}" y="{}" text-anchor="middle" class="axis">{}</text>)", at, kHeight - kBottom + 16, escaped(x.text(tick)));
   }
-  for (const double tick : ticks(y)) {
-    const double at = yOf(y, y.value(tick));
+  for (const double tick : y.ticks()) {
+    const double at = yOf(y, tick);
     line(kLeft, at, kWidth - kRight, at);
-    svg += fmt::format(R"(<text x="{}" y="{:.2f}" text-anchor="end" class="axis">{}</text>)", kLeft - 8, at + 4, escaped(y.text(y.value(tick))));
+    svg += fmt::format(R"(<text x="{}" y="{:.2f}" text-anchor="end" class="axis">{}</text>)", kLeft - 8, at + 4, escaped(y.text(tick)));
   }
   svg += fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" class="axis">{}</text>)", (kLeft + kWidth - kRight) / 2, kHeight - 8, escaped(x.name));
   return svg + fmt::format(R"svg(<text x="12" y="{}" text-anchor="middle" class="axis" transform="rotate(-90 12 {})">{}</text>)svg", (kTop + kHeight - kBottom) / 2,
@@ -69,6 +97,12 @@ std::string text(double x, double y, std::string_view colour, std::string_view w
 
 void fit(Axis& axis, const std::vector<double>& values) {
   const auto [least, most] = std::ranges::minmax(values);
+  if (axis.base == 0) {
+    const double end = most > least ? most : least + 1, step = linearStep(least, end);
+    axis.low = std::floor(least / step + kSlack) * step;
+    axis.high = std::ceil(end / step - kSlack) * step;
+    return;
+  }
   axis.low = std::floor(std::log(least) / std::log(axis.base) + 1e-9);
   axis.high = std::max(axis.low + 1, std::ceil(std::log(most) / std::log(axis.base) - 1e-9));
 }

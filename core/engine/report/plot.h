@@ -19,17 +19,19 @@ inline constexpr const char* kSoft = "#5a6675";
 struct Axis {
   double low = 0, high = 1;  ///< Of the values, or of their logarithms to `base`.
   double base = 10;          ///< 0: not logarithmic.
-  std::string name;
-  std::function<std::string(double)> text;
+  std::string name = {};
+  std::function<std::string(double)> text = {};
+  bool isWhole = false;  ///< There is nothing between whole numbers.
 
   [[nodiscard]] double part(double value) const;
-  [[nodiscard]] double value(double tick) const;
+  /// Where hairlines are, as values: 1, 2 or 5 times powers of ten, and whole powers of another base. Not more than can be read.
+  [[nodiscard]] std::vector<double> ticks() const;
 };
 
 /// Where a value lies in the picture.
 double xOf(const Axis& axis, double value);
 double yOf(const Axis& axis, double value);
-/// The plot without what is plotted: hairlines at whole ticks, their texts, the axes' names. Begins the `svg` element.
+/// The plot without what is plotted: hairlines at ticks, their texts, the axes' names. Begins the `svg` element.
 std::string frame(const Axis& x, const Axis& y, std::string_view label);
 /// Shapes of points that can be told apart, filled or not.
 inline constexpr std::size_t kShapes = 6;
@@ -38,7 +40,7 @@ std::string mark(double x, double y, std::size_t shape, bool isFilled, std::stri
 /// A line through points of the picture; nothing for none.
 std::string path(const std::vector<std::pair<double, double>>& points, std::string_view colour, double width);
 std::string text(double x, double y, std::string_view colour, std::string_view words);
-/// Bounds of a logarithmic axis at whole powers, `values` all positive.
+/// Bounds round `values`: of a logarithmic axis at whole powers, values all positive; else at whole ticks.
 void fit(Axis& axis, const std::vector<double>& values);
 
 }  // namespace kvista::plot
