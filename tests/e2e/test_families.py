@@ -4,6 +4,7 @@
 be those of the program's own forward pass."""
 
 import functools
+import json
 import re
 
 import pytest
@@ -13,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from program import SHARED, TEXTS, USAGE, answer, complaint, run
+from engine import Engine
+from program import SHARED, TEXTS, USAGE, complaint, run
 
 # Fixtures that differ from another one in their files or in what their RoPE is called.
 SAME = {"llama-bin", "llama-fp16", "llama-legacy-rope", "llama-linear-rope", "mistral-nowindow"}
@@ -38,20 +40,28 @@ def byte_tokenizer():
 
 
 class Exports:
-    """A family's plans and what they were exported as."""
+    """A family's plans and what they were exported as, by an engine that plans and exports what the verbs do (test_engine.py) without
+    starting anew for each."""
 
-    def __init__(self, family, folder):
+    def __init__(self, engine, family, folder):
         self.folder, model, statistics = folder, folder / "model", folder / "statistics"
         model.mkdir()
         for file in family.iterdir():
             if file.name not in ("README.md", "reference.safetensors"):
                 (model / file.name).symlink_to(file)
         byte_tokenizer().save(str(model / "tokenizer.json"))
-        run("calibrate", model, "--text", TEXTS / "calibration.txt", "--window", WINDOW, "--tokens", 1024, "-o", statistics)
+        run("calibrate", model, "--text", TEXTS / "calibration.txt", "--window", WINDOW, "--tokens", 1024, "--no-response", "-o", statistics)
+        inputs = {"model": model, "statistics": statistics}
+        known = {"hash": engine.call("open", path=model)["hash"], "tokensHash": engine.call("openStatistics", model=model, path=statistics)["tokensHash"]}
         for method in (BEFORE, AFTER):
-            run("plan", model, "--stats", statistics, "--method", method, "--times-smaller", 4, "-o", self.project(method))
-            assert answer("export", self.project(method), "-o", folder / method, "--form", "latent")["verified"]
-        assert answer("export", self.project(BEFORE), "-o", folder / "dense", "--form", "dense")["verified"]
+            wish = {"method": method, "target": {"kind": "share", "value": 0.25}, "device": "h200", "context": 1024, "batch": 1}
+            plan = engine.call("makePlan", **inputs, wish=wish)["planned"]["plan"]
+            self.project(method).write_text(json.dumps({
+                "format": "kvista-project", "version": 1, "model": {"path": str(model), "hash": known["hash"]},
+                "statistics": {"path": str(statistics), "tokensHash": known["tokensHash"]}, "plan": plan}))
+            for form, name in {"latent": method, "dense": "dense"}.items():
+                if form == "latent" or method == BEFORE:
+                    assert engine.call("export", **inputs, plan=plan, target=folder / name, form=form)["verified"]
 
     def project(self, method):
         return self.folder / f"{method}.kvista"
@@ -63,11 +73,8 @@ class Exports:
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory):
-    @functools.cache
-    def get(family):
-        return Exports(family, tmp_path_factory.mktemp(family.name))
-
-    return get
+    with Engine() as engine:
+        yield functools.cache(lambda family: Exports(engine, family, tmp_path_factory.mktemp(family.name)))
 
 
 def tokens(model, count=40):
