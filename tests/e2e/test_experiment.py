@@ -27,6 +27,9 @@ def test_what_was_stopped_goes_on_and_gives_tables(tmp_path):
     assert process.wait(60) == CANCELLED
     before = json.loads((folder / "results.json").read_text())["rows"]
     assert 2 <= len(before) < 9 and all("figures" in row for row in before)
+    # What there is stands in all files.
+    assert (folder / "results.csv").read_text().count("\n") == 1 + len(before)
+    assert "| coded-joint |" in (folder / "results.md").read_text() and "coded-joint" in (folder / "results.html").read_text()
 
     said = answer(*command)
     assert said["rows"][: len(before)] == before and len(said["rows"]) == 9 and said["failed"] == 0
@@ -57,6 +60,14 @@ def test_what_was_stopped_goes_on_and_gives_tables(tmp_path):
     (tmp_path / "one.json").write_text(json.dumps(specification))
     assert len(answer(command[0], tmp_path / "one.json", *command[2:])["rows"]) == 3
     assert answer(*command)["rows"] == said["rows"]  # The seconds that it took among them.
+
+    # Where nothing can be measured, the program says so, too.
+    impossible = {"name": "impossible", "plan": {"method": "joint", "target": {"kind": "share", "value": 1e-6}}}
+    specification["sweeps"][0]["systems"] = [impossible]
+    (tmp_path / "none.json").write_text(json.dumps(specification))
+    said = complaint(run(command[0], tmp_path / "none.json", *command[2:], code=USAGE))
+    assert "None of the 2 rows of the experiment could be measured" in said
+    assert "| impossible | failed | failed |" in (folder / "results.md").read_text()
 
     for damaged, words in (("[]", "results.json does not hold results"), ('{"rows": [', "results.json is not valid JSON")):
         (folder / "results.json").write_text(damaged)

@@ -3,6 +3,7 @@
 #include "app/studio/window/experiment_presenter.h"
 
 #include <QDesktopServices>
+#include <QFileInfo>
 #include <QUrl>
 #include <algorithm>
 #include <cmath>
@@ -83,8 +84,10 @@ ExperimentPresenter::ExperimentPresenter(Document& document, Workflow& workflow,
 }
 
 void ExperimentPresenter::openReport() {
-  QDesktopServices::openUrl(QUrl::fromLocalFile(workflow_.experimentFolder() + QStringLiteral("/results.html")));
+  QDesktopServices::openUrl(QUrl::fromLocalFile(reportFile()));
 }
+
+QString ExperimentPresenter::reportFile() const { return workflow_.experimentFolder() + QStringLiteral("/results.html"); }
 
 void ExperimentPresenter::show() {
   const auto found = std::ranges::find(jobs_.jobs(), workflow_.experimenting(), &Job::id);
@@ -99,7 +102,9 @@ void ExperimentPresenter::show() {
   else if (job && job->state == Job::State::cancelled) record.status = tr("Stopped; the same folder goes on with it.");
   else if (job && job->state == Job::State::failed) record.status = QString::fromStdString(job->error.message);
   else if (job) record.status = tr("Results in %1").arg(workflow_.experimentFolder());
-  record.hasReport = job && job->state == Job::State::succeeded && !workflow_.host();
+  // What was stopped has a report of what there is, if that is anything.
+  const bool hasEnded = job && (job->state == Job::State::succeeded || job->state == Job::State::cancelled);
+  record.hasReport = hasEnded && !workflow_.host() && QFileInfo::exists(reportFile());
   view_.setRecord(std::move(record));
 }
 

@@ -29,6 +29,7 @@ class ExperimentPresenter final : public QObject {
  private:
   void show();
   void openReport();
+  [[nodiscard]] QString reportFile() const;
   Document& document_;
   Workflow& workflow_;
   JobList& jobs_;

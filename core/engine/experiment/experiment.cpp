@@ -21,7 +21,7 @@
 namespace kvista {
 namespace {
 
-constexpr std::size_t kMostSystems = 1000, kMostValues = 100;
+constexpr std::size_t kMostSystems = 1000, kMostValues = 100, kMostCells = 100'000;
 
 tl::unexpected<Error> bad(const std::string& where, const std::string& problem) {
   return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment {}.", where, problem), "See the help page Experiments.");
@@ -205,9 +205,12 @@ Result<Experiment> experimentFromJson(const nlohmann::json& json) {
   if (sweeps == json.end() || !sweeps->is_array() || sweeps->empty() || sweeps->size() > kMostSystems)
     return bad("sweeps", fmt::format("must be a list of 1 to {}", kMostSystems));
   std::set<std::string> names;
+  std::size_t cells = 0;
   for (std::size_t i = 0; i < sweeps->size(); ++i) {
     KVISTA_ASSIGN(ExperimentSweep sweep, sweepFromJson((*sweeps)[i], fmt::format("sweeps[{}]", i)));
     if (!names.insert(sweep.name).second) return bad("sweeps", fmt::format("has two of the name {}", quoteForMessage(sweep.name)));
+    cells += sweep.systems.size() * sweep.values.size();
+    if (cells > kMostCells) return bad("sweeps", fmt::format("asks for more than {} systems at values together", kMostCells));
     experiment.sweeps.push_back(std::move(sweep));
   }
   return experiment;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ranges>
 
 #include <c10/core/ScalarType.h>
 #include <fmt/format.h>
 
+#include "core/base/amount.h"
 #include "core/compress/method.h"
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
@@ -130,6 +132,14 @@ Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject
   return plan;
 }
 
+/// Why a policy's share at a window's end is not the one asked for; empty where it is.
+std::string noteOf(const PolicyRequest& request, const PolicyMeasurement& result, std::int64_t window) {
+  if (request.interval > 0 || request.share >= 1 || result.shareAtEnd() <= request.share) return {};
+  return fmt::format("The policy acts once, behind the prompt of {}, and keeps to the share there; the {} that follow stay. With an interval "
+                     "it keeps to it at the window's end.",
+                     amount(result.prompt, "token"), window - result.prompt);
+}
+
 /// `plan`: null where the trial has none.
 Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject,
                                         const ExperimentText& text, const Task& task) {
@@ -146,6 +156,7 @@ Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan
     figures.share = result.shareAtEnd();
     figures.bytesPerToken = std::llround(result.bytesAtEnd / static_cast<double>(text.windows.ids.size(1)));
     figures.seconds = result.all.seconds;
+    figures.note = noteOf(request, result, text.windows.ids.size(1));
   } else {
     KVISTA_ASSIGN(const Perplexity result, measurePerplexity(decoder, text.windows.ids, transform, "evaluate", task));
     figures.loss = result.meanLoss;
@@ -157,7 +168,7 @@ Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan
   if (!plan) return figures;
   if (!trial.policy && !trial.refine) figures.predictedRise = plan->planned.loss();
   figures.seconds += plan->seconds;
-  figures.note = plan->planned.note;
+  if (!plan->planned.note.empty()) figures.note += (figures.note.empty() ? "" : " ") + plan->planned.note;
   return figures;
 }
 
@@ -295,6 +306,17 @@ std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const Exp
           row.target = {sweep.unit, sweep.values[index]};
           rows.push_back(std::move(row));
         }
+  return rows;
+}
+
+std::vector<ExperimentRow> withKnown(std::vector<ExperimentRow> rows, const std::vector<ExperimentRow>& asked, const std::vector<ExperimentRow>& known) {
+  const auto answered = std::ranges::count_if(rows, [](const ExperimentRow& row) { return !row.sweep.empty(); });
+  for (ExperimentRow row : asked | std::views::drop(answered)) {
+    const auto same = std::ranges::find_if(known, [&](const ExperimentRow& old) { return old.figures && old.of == row.of; });
+    if (same == known.end()) continue;
+    row.figures = same->figures;
+    rows.push_back(std::move(row));
+  }
   return rows;
 }
 

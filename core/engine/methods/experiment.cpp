@@ -91,23 +91,26 @@ Result<nlohmann::json> experiment(Call& call) {
   KVISTA_CHECK(checkMemory(planBytes(widestPlan(decoder->shape()), decoder->shape()), decoder->options().device, "The decompositions"));
   KVISTA_ASSIGN(const std::vector<ExperimentText> texts, textsOf(call, model, selections));
   const ExperimentSubject subject{*decoder, model.hash, *inputs.statistics, texts, call.workspace.settings().version, folder};
+  const auto write = [&](const std::vector<ExperimentRow>& rows) -> Result<void> {
+    KVISTA_CHECK(writeFileAtomically(results, resultsText(wanted.name, rows, known)));
+    KVISTA_CHECK(writeFileAtomically(folder / "results.csv", experimentCsv(rows)));
+    KVISTA_CHECK(writeFileAtomically(folder / "results.md", experimentMarkdown(wanted, rows)));
+    return writeFileAtomically(folder / "results.html", experimentPage(wanted, rows, subject));
+  };
+  const std::vector<ExperimentRow> asked = rowsToMeasure(wanted, subject);
   std::vector<ExperimentRow> untold;  // Rows that came too soon after the last report.
   std::size_t seen = 0;
   const auto keep = [&](const std::vector<ExperimentRow>& rows) {
     untold.insert(untold.end(), rows.begin() + static_cast<std::ptrdiff_t>(seen), rows.end());
     seen = rows.size();
-    return writeFileAtomically(results, resultsText(wanted.name, rows, known));
+    return write(withKnown(rows, asked, known));  // All files after each plan: whatever ends the run, they are whole.
   };
   const Task telling{call.task.stop, [&](const ProgressReport& each) {
                        if (call.report({each.stage, static_cast<std::int64_t>(each.done), static_cast<std::int64_t>(each.total), each.unit, {}, {}, {}, untold})) untold.clear();
                      }};
   KVISTA_ASSIGN(const std::vector<ExperimentRow> rows, runExperiment(wanted, subject, known, keep, telling));
-  KVISTA_CHECK(writeFileAtomically(results, resultsText(wanted.name, rows, known)));
-  const std::string tables = experimentMarkdown(wanted, rows);
-  KVISTA_CHECK(writeFileAtomically(folder / "results.csv", experimentCsv(rows)));
-  KVISTA_CHECK(writeFileAtomically(folder / "results.md", tables));
-  KVISTA_CHECK(writeFileAtomically(folder / "results.html", experimentPage(wanted, rows, subject)));
-  return nlohmann::json{{"rows", listOf(rows)}, {"tables", tables}};
+  KVISTA_CHECK(write(rows));
+  return nlohmann::json{{"rows", listOf(rows)}, {"tables", experimentMarkdown(wanted, rows)}};
 }
 
 }  // namespace kvista

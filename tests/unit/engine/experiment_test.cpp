@@ -113,6 +113,16 @@ TEST(Experiment, GoesOnWithWhatAnEarlierRunMeasured) {
   EXPECT_EQ(kept, (std::vector<std::size_t>{6, 12}));  // The plan that was missing, the one that failed.
 }
 
+TEST(Experiment, WhatAnEarlierRunKnowsStaysInTheResultsOfOneThatIsStopped) {
+  const std::vector<ExperimentRow> asked = rowsToMeasure(valueOf(experimentFromJson(specification())), subject());
+  const std::vector<ExperimentRow> begun(allRows().begin(), allRows().begin() + 4);  // The model as it is and one plan, on two texts.
+  const std::vector<ExperimentRow> rows = withKnown(begun, asked, allRows());
+  std::vector<ExperimentRow> measured;
+  std::ranges::copy_if(allRows(), std::back_inserter(measured), [](const ExperimentRow& row) { return row.figures.has_value(); });
+  EXPECT_EQ(rows, measured);  // Without those that failed.
+  EXPECT_EQ(withKnown(begun, asked, {}), begun);
+}
+
 TEST(Experiment, ARowOfAnotherTextOrModelIsNoAnswer) {
   std::vector<ExperimentRow> known = allRows();
   for (ExperimentRow& row : known) {
@@ -216,6 +226,21 @@ TEST(Experiment, APlanAtAShareWithAPolicyComesToTheWholesShare) {
   }
 }
 
+TEST(Experiment, APolicyThatActsOnceSaysWhyTheShareAtTheEndIsLarger) {
+  const json systems = {{{"name", "a policy"}, {"policy", policy("streaming-llm", {{"sinks", 2}, {"window", 4}})}}};
+  json once = sweepOf("Once", json::array({0.5}), systems, 48);
+  once.erase("interval");
+  const std::vector<ExperimentRow> rows = rowsOf(json::array({once, sweepOf("Again", json::array({0.5}), systems, 48)}));
+  ASSERT_EQ(rows.size(), 2U * 2 * 2);
+  for (const ExperimentRow& row : rows) {
+    if (row.system.empty()) continue;
+    ASSERT_TRUE(row.figures) << row.problem;
+    EXPECT_NEAR(row.figures->share, row.sweep == "Once" ? 0.625 : 0.5, 1e-9) << row.sweep;  // 24 + 16 of 64, 32 of 64
+    if (row.sweep == "Once") EXPECT_THAT(row.figures->note, HasSubstr("behind the prompt of 48 tokens, and keeps to the share there; the 16"));
+    else EXPECT_EQ(row.figures->note, "");
+  }
+}
+
 TEST(Experiment, ARefinedPlanIsTrainedOnceAndLosesLessOnTheTextThatTrainedIt) {
   const TemporaryFolder folder;
   ExperimentSubject on = subject();
@@ -268,6 +293,7 @@ TEST(Experiment, WhatAPolicyForetellsByIsTrainedOnceAndKept) {
   const std::vector<ExperimentRow> rows = rowsOf(json::array({sweepOf("Gate", {0.5}, systems)}), on);
   ASSERT_EQ(rows.size(), 4U);
   ASSERT_TRUE(rows[2].figures) << rows[2].problem;
+  EXPECT_NEAR(rows[2].figures->share, 0.5, 1e-3);
   EXPECT_EQ(json::parse(rows[2].of)["calibration"], shortStatistics().tokensHash);
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) files.push_back(entry.path());
@@ -326,6 +352,16 @@ TEST(Experiment, AFileOfAPolicyCountsByWhatItHolds) {
   const std::string one = keyWith("kvista-experiment-gate", "one");
   EXPECT_NE(one, keyWith("kvista-experiment-gate", "another"));
   EXPECT_EQ(one, keyWith("kvista-experiment-gate-moved", "one"));
+}
+
+TEST(Experiment, MoreThanCanBeMeasuredIsRefused) {
+  json file = specification();
+  json values = json::array(), systems = json::array(), sweeps = json::array();
+  for (int i = 1; i <= 100; ++i) values.push_back(i / 100.0);
+  for (int i = 0; i < 1000; ++i) systems.push_back({{"name", std::to_string(i)}, {"plan", {{"method", "joint"}}}});
+  for (int i = 0; i < 2; ++i) sweeps.push_back({{"name", std::to_string(i)}, {"unit", "share"}, {"values", values}, {"systems", systems}});
+  file["sweeps"] = sweeps;
+  EXPECT_THAT(errorOf(experimentFromJson(file)).message, HasSubstr("more than 100000"));
 }
 
 TEST(Experiment, ThoseThatComeAlongAreSound) {

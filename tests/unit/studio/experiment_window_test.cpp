@@ -40,6 +40,7 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWith) {
   EXPECT_GT(before, 0) << "what is measured stays";
   EXPECT_LT(before, 8);
   EXPECT_TRUE(window->findChild<QLabel*>("experimentStatus")->text().contains("Stopped"));
+  EXPECT_TRUE(window->findChild<QPushButton*>("experimentReport")->isVisibleTo(window->findChild<ExperimentView*>())) << "of what there is";
   const QString first = cells().data(cells().index(0, 1), Qt::DisplayRole).toString();
 
   answer("plan.experiment", "experimentDialog", {{"experimentWindows", 4}});
