@@ -24,6 +24,7 @@ namespace kvista {
 namespace {
 
 constexpr int kControl = 28, kText = 18, kPadding = 10, kSegmentPadding = 11, kArrow = 22, kCellPadding = 6, kRow = 26;
+constexpr int kEditMargin = 2;  // What QLineEdit leaves beside its text by itself: so far its padding is less than that of other fields.
 constexpr int kScrollBar = 10, kLeastHandle = 28, kProgress = 6, kIndicator = 16;
 constexpr int kHeaderPadding = 8, kHeaderHeight = 11, kSortMark = 14;
 
@@ -152,7 +153,7 @@ QRect Style::subControlRect(ComplexControl control, const QStyleOptionComplex* o
     const QRect arrows(rect.right() - kArrow, rect.top() + 1, kArrow, rect.height() - 2);
     const int right = hasArrows(*option) ? kArrow : kPadding;
     QRect result;
-    if (part == SC_SpinBoxEditField) result = rect.adjusted(kPadding + 1, 1, -right - 1, -1);
+    if (part == SC_SpinBoxEditField) result = rect.adjusted(kPadding - kEditMargin + 1, 1, -right - 1, -1);
     if (part == SC_SpinBoxUp) result = QRect(arrows.topLeft(), QPoint(arrows.right(), middle - 1));
     if (part == SC_SpinBoxDown) result = QRect(QPoint(arrows.left(), middle), arrows.bottomRight());
     if (part == SC_SpinBoxFrame) result = rect;
@@ -165,7 +166,7 @@ QRect Style::subElementRect(SubElement element, const QStyleOption* option, cons
   if (element == SE_LineEditContents) {
     const auto* frame = qstyleoption_cast<const QStyleOptionFrame*>(option);
     if (!frame || frame->lineWidth == 0) return option->rect;
-    const int padding = (is(widget, "cell") ? kCellPadding : kPadding) + 1;
+    const int padding = (is(widget, "cell") ? kCellPadding : kPadding - kEditMargin) + 1;
     return option->rect.adjusted(padding, 1, -padding, -1);
   }
   if (element == SE_ProgressBarGroove || element == SE_ProgressBarContents)

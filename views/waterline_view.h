@@ -49,7 +49,6 @@ class WaterlineView final : public View {
   bool setViewState(const QJsonObject& state) override;
 
   [[nodiscard]] const WaterlineRecord& record() const { return record_; }
-  [[nodiscard]] bool isDragged() const { return before_.has_value(); }
   /// Where the line is, in the widget's coordinates.
   [[nodiscard]] double lineY() const;
   [[nodiscard]] QRectF handle() const;

@@ -93,7 +93,7 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   row->addWidget(search_);
   auto* inside = new QWidget;
   auto* grid = new QGridLayout(inside);
-  grid->setContentsMargins(8, 8, 8, 8);
+  grid->setContentsMargins(0, 0, 0, 0);
   grid->setVerticalSpacing(4);
   grid->setColumnStretch(1, 1);
   for (int layer = 0; layer < layers; ++layer) {
@@ -109,6 +109,7 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   }
   grid->setRowStretch(layers, 1);
   auto* scroll = new QScrollArea(this);
+  scroll->setFrameShape(QFrame::NoFrame);  // Rows stand in line with what is above and below them.
   scroll->setWidget(inside);
   scroll->setWidgetResizable(true);
   scroll->setFocusPolicy(Qt::NoFocus);

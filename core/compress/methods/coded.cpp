@@ -7,7 +7,7 @@ namespace kvista {
 /// The default: keys and values in one latent as widely as decoding affords, bits by reverse water-filling over all layers.
 Method codedMethod() {
   return {.name = "coded",
-          .summary = "Keys and values in one latent as widely as decoding affords; 0 to 8 bits a direction (default)",
+          .summary = "Keys and values in one latent as widely as decoding affords; 0 to 8 bits a direction; the default",
           .source = "help page Methods, sections 8 and 10",
           .grouping = "auto",
           .storage = Storage::coded,
