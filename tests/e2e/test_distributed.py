@@ -12,6 +12,7 @@ import sys
 import pytest
 from safetensors.torch import load_file
 
+from demo import first_layers
 from program import DONE, ENVIRONMENT, MODEL, PROGRAM, TEXTS, USAGE, answer, complaint, run
 
 WINDOW = ["--window", "64"]  # and 2048 tokens, or 32 windows, a batch
@@ -114,11 +115,12 @@ def assert_same_statistics(one, other):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """A short text, and statistics and plan of one process."""
+    """A model of more layers than processes, a short text, and statistics and plan of one process."""
     folder = tmp_path_factory.mktemp("alone")
+    model = first_layers(4, folder / "model")
     (folder / "text.txt").write_text((TEXTS / "calibration.txt").read_text()[:18_000])
-    run("calibrate", MODEL, *calibration(folder), "-o", folder / "one.kvstats")
-    answer("plan", MODEL, "--stats", folder / "one.kvstats", "--times-smaller", 8, "-o", folder / "one.kvista")
+    run("calibrate", model, *calibration(folder), "-o", folder / "one.kvstats")
+    answer("plan", model, "--stats", folder / "one.kvstats", "--times-smaller", 8, "-o", folder / "one.kvista")
     return folder
 
 
@@ -129,7 +131,7 @@ def calibration(alone):
 @pytest.mark.parametrize("size, starter", [(2, torchrun), (3, slurm)])
 def test_statistics_are_those_of_one_process(alone, tmp_path, size, starter):
     target = tmp_path / "many.kvstats"
-    output = together(size, "calibrate", MODEL, *calibration(alone), "-o", target, starter=starter)
+    output = together(size, "calibrate", alone / "model", *calibration(alone), "-o", target, starter=starter)
     assert output["windows"] > 64  # at least three batches
     assert output["device"] == f"{size} processes, the first on cpu"
     assert_same_statistics(alone / "one.kvstats", target)
@@ -137,7 +139,7 @@ def test_statistics_are_those_of_one_process(alone, tmp_path, size, starter):
 
 
 def test_plans_are_those_of_one_process(alone, tmp_path):
-    together(3, "plan", MODEL, "--stats", alone / "one.kvstats", "--times-smaller", 8, "-o", tmp_path / "many.kvista")
+    together(3, "plan", alone / "model", "--stats", alone / "one.kvstats", "--times-smaller", 8, "-o", tmp_path / "many.kvista")
     plans = [json.loads((folder / name).read_text()) for folder, name in ((alone, "one.kvista"), (tmp_path, "many.kvista"))]
     assert plans[0]["plan"] == plans[1]["plan"]
     assert plans[0]["predictedLoss"] == plans[1]["predictedLoss"]
@@ -152,14 +154,14 @@ def test_perplexity_is_that_of_one_process(alone):
 
 def test_more_processes_than_batches_do_no_harm(alone):
     few = ["--text", TEXTS / "evaluation.txt", *WINDOW, "--windows", "3"]  # one batch
-    assert together(2, "evaluate", MODEL, *few)["perplexity"] == answer("evaluate", MODEL, *few)["perplexity"]
+    assert together(2, "evaluate", alone / "model", *few)["perplexity"] == answer("evaluate", alone / "model", *few)["perplexity"]
 
 
 def test_comparing_and_compressing_share_the_work_too(alone, tmp_path):
     few = ["--text", TEXTS / "evaluation.txt", *WINDOW, "--windows", "40"]
-    compared = together(2, "compare", MODEL, alone / "one.kvista", *few)
+    compared = together(2, "compare", alone / "model", alone / "one.kvista", *few)
     assert compared["b"]["perplexity"] == answer("evaluate", alone / "one.kvista", *few)["perplexity"]
-    small = together(2, "compress", MODEL, *calibration(alone), "--windows", "40", "--evaluate-on", TEXTS / "evaluation.txt",
+    small = together(2, "compress", alone / "model", *calibration(alone), "--windows", "40", "--evaluate-on", TEXTS / "evaluation.txt",
                      "--evaluate-windows", "40", "--times-smaller", "4", "-o", tmp_path / "small")
     assert small["verified"] and small["timesSmaller"] >= 4
     assert small["perplexityBefore"] == compared["a"]["perplexity"]
@@ -168,7 +170,7 @@ def test_comparing_and_compressing_share_the_work_too(alone, tmp_path):
 
 def test_refining_averages_gradients(alone, tmp_path):
     # Without codes, whose thresholds make much of the last bit.
-    answer("plan", MODEL, "--stats", alone / "one.kvstats", "--method", "joint", "--share", 0.2, "-o", tmp_path / "small.kvista")
+    answer("plan", alone / "model", "--stats", alone / "one.kvstats", "--method", "joint", "--share", 0.2, "-o", tmp_path / "small.kvista")
     options = [*calibration(alone), "--windows", "64", "--steps", "3", "--windows-per-step", "3", "--rate", "2e-5", "--evaluate-windows", "8"]
     one = answer("refine", tmp_path / "small.kvista", *options, "-o", tmp_path / "one.kvista")
     many = together(2, "refine", tmp_path / "small.kvista", *options, "-o", tmp_path / "many.kvista", starter=open_mpi)
@@ -188,16 +190,16 @@ def test_refining_averages_gradients(alone, tmp_path):
 def test_torchrun_itself_starts_them(alone):
     starter = [sys.executable, "-m", "torch.distributed.run", "--no-python", "--nproc-per-node", "2", "--master-port", str(free_port())]
     done = subprocess.run(
-        [*starter, PROGRAM, "evaluate", MODEL, *map(str, EVALUATION), "--json"], capture_output=True, text=True, timeout=300, env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
+        [*starter, PROGRAM, "evaluate", alone / "model", *map(str, EVALUATION), "--json"], capture_output=True, text=True, timeout=300,
+        env=ENVIRONMENT, stdin=subprocess.DEVNULL,
     )
     assert done.returncode == DONE, done.stderr
-    assert json.loads(done.stdout)["perplexity"] == answer("evaluate", MODEL, *EVALUATION)["perplexity"]
+    assert json.loads(done.stdout)["perplexity"] == answer("evaluate", alone / "model", *EVALUATION)["perplexity"]
 
 
 def test_one_that_is_killed_is_named_and_the_rest_is_taken_up_again(alone, tmp_path):
     target = tmp_path / "many.kvstats"
-    command = ["calibrate", MODEL, *calibration(alone), "-o", target]
+    command = ["calibrate", alone / "model", *calibration(alone), "-o", target]
     with Together(3, *command, "-v") as processes:
         victim = processes.members[1]
         for rank in (1, 0, 2):  # all have begun
@@ -239,7 +241,7 @@ def test_one_that_fails_is_named_by_the_others(tmp_path):
 
 def test_different_commands_are_refused(alone, tmp_path):
     port = free_port()
-    command = [PROGRAM, "calibrate", str(MODEL), *map(str, calibration(alone)), "-o", str(tmp_path / "a.kvstats")]
+    command = [PROGRAM, "calibrate", str(alone / "model"), *map(str, calibration(alone)), "-o", str(tmp_path / "a.kvstats")]
     members = [
         subprocess.Popen([*command, *extra], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                          env={**ENVIRONMENT, **{name: str(value) for name, value in torchrun(rank, 2, port).items()}})
