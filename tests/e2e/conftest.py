@@ -4,27 +4,21 @@ import os
 import tempfile
 
 import pytest
-import torch
 
-from demo import EVALUATION, WINDOW, plan
+from demo import EVALUATION, WINDOW, copy_of, plan
 from program import MODEL, TEXTS, answer
-from studio_window import Display, calibrated_project
+from studio_window import Display
 
-torch.set_num_threads(1)  # the models are tiny: more threads only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # what torch goes by: the models are tiny, and more threads only wait for each other
 # Where transformers copies the code of exports to, by the last name of their folder: other tests run beside these.
 _modules = tempfile.TemporaryDirectory(prefix="kvista-modules-")
 os.environ["HF_MODULES_CACHE"] = _modules.name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def display():
     with Display() as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return calibrated_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +46,18 @@ def coded_project(tmp_path_factory, statistics):
     """A coded plan, and what `plan` said of it."""
     file = tmp_path_factory.mktemp("coded") / "demo.kvista"
     return file, plan(statistics, file, "--times-smaller", 8)
+
+
+@pytest.fixture(scope="session")
+def new_project(statistics, coded_project):
+    """Makes copies of the coded plan, for tests that change theirs."""
+    return lambda folder: copy_of(coded_project[0], statistics, folder)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory, new_project):
+    """One that nobody saves."""
+    return new_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")

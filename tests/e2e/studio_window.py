@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from program import ENVIRONMENT, MODEL, PROGRAM, run
+from program import ENVIRONMENT, PROGRAM
 
 STUDIO = str(Path(PROGRAM).parent / "kvista-studio")
 NEEDED = ["Xvfb", "openbox", "xdotool"]
@@ -33,15 +33,6 @@ def missing():
 def idle(look):
     facts = look["facts"]
     return facts["calibrated"] and not facts["busy"] and not facts["stale"]
-
-
-def calibrated_project(folder):
-    """The demo model, calibrated on a little text, as a saved project."""
-    text = folder / "short.txt"
-    text.write_text((MODEL.parent / "text" / "calibration.txt").read_text()[:6000])
-    run("calibrate", MODEL, "--text", text, "--window", 64, "-o", folder / "demo.kvstats")
-    run("plan", MODEL, "--stats", folder / "demo.kvstats", "--times-smaller", 8, "-o", folder / "demo.kvista")
-    return folder / "demo.kvista"
 
 
 class Display:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from demo import EVALUATION, WINDOW, calibrate, left_in
+from demo import EVALUATION, WINDOW, calibrate, first_layers, left_in
 from program import BAD_INPUT, MODEL, PROGRAM, SOURCE, TEXTS, USAGE, answer, complaint, run
 
 # Those with an example that works on what the examples before it have made.
@@ -68,7 +68,7 @@ WRONG_COMMAND_LINES = [  # and what the sentence must say
     (["retrieval", MODEL, "--depths", "101"], "from 0 to 100"),
     (["retrieval", MODEL, "--kind", "haystack"], "needle, multi-key, variable-tracking"),
     (["agreement", MODEL, "--text", str(TEXTS / "evaluation.txt")], "--original"),
-    (["evaluate", MODEL, "--text", "a=b", "c"], "Of 2 texts 1 have a name"),
+    (["evaluate", MODEL, "--text", "a=b", "c"], "Of 2 texts 1 has a name"),
     (["spectra", MODEL], "names no statistics"),
     (["spectra", MODEL, "--stats", "x", "--layers", "many"], '"many"'),
     (["detokenize", MODEL, "frobs"], '"frobs"'),
@@ -154,11 +154,14 @@ def test_wrong_inputs_are_named(statistics, tmp_path):
 
 
 def test_examples_work(tmp_path, monkeypatch):
-    """In the order of a person's work, as they stand in the help but on less text, from a place where the demo lies as in the
-    sources. The example of `compress` is that of the other verbs in one; another test runs it on less text."""
+    """In the order of a person's work, as they stand in the help but on less text, from a place where half of the demo's layers lie as
+    the demo does in the sources. The example of `compress` is that of the other verbs in one; another test runs it on less text."""
     less = {"calibrate": ["--no-response"], "agreement": ["--prompts", 2, "--write", 16], "refine": ["--windows", 16]}
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "resources").symlink_to(SOURCE / "resources")
+    (tmp_path / "resources/demo").mkdir(parents=True)
+    first_layers(4, tmp_path / "resources/demo/model")
+    for name in ("text", "questions.jsonl"):
+        (tmp_path / "resources/demo" / name).symlink_to(SOURCE / "resources/demo" / name)
     save_file({"input_ids": torch.tensor([[52, 318, 271, 9]])}, "ids.safetensors")
     for verb in VERBS_IN_ORDER:
         if verb == "merge":
@@ -166,7 +169,7 @@ def test_examples_work(tmp_path, monkeypatch):
                 calibrate("resources/demo/text/calibration.txt", f"{shard}.kvstats", "--windows", 2, "--skip-windows", skipped)
         example = shlex.split(run(verb, "--help").stdout.split("Example:")[1])
         assert example[:2] == ["kvista", verb]
-        example = ["2" if before == "--windows" else word for before, word in zip(["", *example], example)]
+        example = ["2" if before in ("--windows", "--steps") else word for before, word in zip(["", *example], example)]
         run(*example[1:], *less.get(verb, []))
 
 

@@ -213,7 +213,8 @@ def test_latent_exports_compute_and_generate_what_was_planned(form, tmp_path):
     family, changes = FORMS[form]
     make(family, {**changes, "vocab_size": 256}).save_pretrained(tmp_path / "model")
     byte_tokenizer().save(str(tmp_path / "model/tokenizer.json"))
-    run("calibrate", tmp_path / "model", "--text", TEXTS / "calibration.txt", "--window", 32, "--tokens", 512, "-o", tmp_path / "statistics")
+    run("calibrate", tmp_path / "model", "--text", TEXTS / "calibration.txt", "--window", 32, "--tokens", 512, "--no-response", "-o",
+        tmp_path / "statistics")
     run("plan", tmp_path / "model", "--stats", tmp_path / "statistics", "--method", "joint", "--times-smaller", 2, "-o", tmp_path / "plan.kvista")
     run("export", tmp_path / "plan.kvista", "-o", tmp_path / "latent", "--form", "latent")
     exported = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "latent", trust_remote_code=True, dtype=torch.float64).eval()

@@ -48,10 +48,11 @@ def make_model(family, folder):
 class Subject:
     """A model with its statistics; plans and exports are made when they are first asked for."""
 
-    def __init__(self, model, folder):
+    def __init__(self, model, folder, statistics=None):
         self.model, self.folder, self.reports = model, folder, {}
-        self.statistics = folder / "statistics"
-        answer("calibrate", model, "--text", TEXT, "--window", 64, "--tokens", 1024, "-o", self.statistics)
+        self.statistics = statistics or folder / "statistics"
+        if not statistics:
+            answer("calibrate", model, "--text", TEXT, "--window", 64, "--tokens", 1024, "--no-response", "-o", self.statistics)
 
     def export(self, method):
         target, project = self.folder / method, self.folder / f"{method}.kvista"
@@ -63,17 +64,17 @@ class Subject:
 
 
 @pytest.fixture(scope="module")
-def subjects(tmp_path_factory):
+def subjects(tmp_path_factory, statistics):
     made = {}
 
     def get(name):
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            model = MODEL
-            if name != "demo":
-                model = folder / "model"
-                make_model(name, model)
-            made[name] = Subject(model, folder)
+            if name == "demo":
+                made[name] = Subject(MODEL, folder, statistics)
+            else:
+                make_model(name, folder / "model")
+                made[name] = Subject(folder / "model", folder)
         return made[name]
 
     return get

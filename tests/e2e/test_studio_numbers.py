@@ -17,11 +17,9 @@ from test_studio import command
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 
 
-def test_window_json_and_report_say_the_same(display, project, tmp_path):
-    for file in (project, project.with_suffix(".kvstats")):
-        shutil.copy(file, tmp_path)
-    statistics, project = tmp_path / "demo.kvstats", tmp_path / "demo.kvista"
-    said = answer("plan", MODEL, "--stats", statistics, "--times-smaller", 8, "-o", project)
+def test_window_json_and_report_say_the_same(display, coded_project, new_project, tmp_path):
+    project, said = new_project(tmp_path), coded_project[1]
+    statistics = project.with_suffix(".kvstats")
     with Studio(display, tmp_path, project) as studio:
         facts = studio.until(idle, "the project")["facts"]
         assert facts["bytesPerToken"] == said["bytesPerToken"]
@@ -86,7 +84,7 @@ def test_losses_and_retrieval_in_the_window_are_those_of_the_verbs(display, tmp_
     statistics, project = tmp_path / "demo.kvstats", tmp_path / "demo.kvista"
     text = tmp_path / "short.txt"
     text.write_text((TEXTS / "calibration.txt").read_text()[:6000])
-    run("calibrate", model, "--text", text, "--window", 64, "-o", statistics)
+    run("calibrate", model, "--text", text, "--window", 64, "--no-response", "-o", statistics)
     run("plan", model, "--stats", statistics, "--times-smaller", 16, "-o", project)
     prompt = "Emma Woodhouse, handsome, clever"
     said = answer("losses", project, "--words", prompt)

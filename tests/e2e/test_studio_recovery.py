@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from studio_window import PATIENCE, Studio, calibrated_project, idle, missing
+from studio_window import PATIENCE, Studio, idle, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}")
 SHOWN = ("fingerprint", "figures", "bytesPerToken", "predictedPerplexity", "perplexityAfter")
@@ -72,8 +72,8 @@ def kept(home):
 
 
 @pytest.mark.parametrize("engine_too", [False, True], ids=["window", "window and engine"])
-def test_edits_of_a_killed_window_are_shown_and_come_back(display, tmp_path, engine_too):
-    project = calibrated_project(tmp_path)
+def test_edits_of_a_killed_window_are_shown_and_come_back(display, new_project, tmp_path, engine_too):
+    project = new_project(tmp_path)
     file = project.read_bytes()
     saved, edited = edit_and_kill(display, tmp_path, project, engine_too)
     assert project.read_bytes() == file, "nobody has saved"
@@ -103,8 +103,8 @@ def test_edits_of_a_killed_window_are_shown_and_come_back(display, tmp_path, eng
         assert "recoverDialog" not in look["widgets"] and not look["facts"]["modified"]
 
 
-def test_discarded_edits_leave_the_project_as_it_was_saved(display, tmp_path):
-    project = calibrated_project(tmp_path)
+def test_discarded_edits_leave_the_project_as_it_was_saved(display, new_project, tmp_path):
+    project = new_project(tmp_path)
     file = project.read_bytes()
     saved, _ = edit_and_kill(display, tmp_path, project, engine_too=False)
     assert kept(tmp_path)
@@ -120,8 +120,8 @@ def test_discarded_edits_leave_the_project_as_it_was_saved(display, tmp_path):
         assert "recoverDialog" not in studio.until(lambda look: shown(look) == saved and idle(look), "the project")["widgets"]
 
 
-def test_what_is_decided_on_later_is_offered_again(display, tmp_path):
-    project = calibrated_project(tmp_path)
+def test_what_is_decided_on_later_is_offered_again(display, new_project, tmp_path):
+    project = new_project(tmp_path)
     _, edited = edit_and_kill(display, tmp_path, project, engine_too=True)
     with Studio(display, tmp_path) as studio:
         studio.until(lambda look: "recover" in look["widgets"], "the offer")
