@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
+from demo import first_layers
 from program import MODEL, TEXTS, USAGE, answer, complaint, run
 
 FORMS = ["latent", "dense", "palu"]
@@ -59,7 +60,8 @@ def test_cards_are_read_by_the_hubs_library(plan, form, tmp_path):
 def test_cards_of_compress_hold_what_was_measured(tmp_path):
     words = tmp_path / "words.txt"
     words.write_text((TEXTS / "calibration.txt").read_text()[:6000])
-    said = answer("compress", MODEL, "--text", words, "--window", 64, "--windows", 8, "--evaluate-windows", 4, "-o", tmp_path / "small")
+    said = answer("compress", first_layers(2, tmp_path / "model"), "--text", words, "--window", 64, "--windows", 8, "--evaluate-windows", 4,
+                  "-o", tmp_path / "small")
     text = (tmp_path / "small/README.md").read_text()
     figures = f"{said['perplexityBefore']:.3f} | {said['perplexityAfter']:.3f} |"
     assert f"| perplexity, measured on what calibration left of `words.txt`, {said['predictions']} tokens | {figures}" in text
