@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -43,7 +44,10 @@ void ProgressLine::report(const ProgressReport& report) {
   const double elapsed = std::chrono::duration<double>(now - stageStart_).count();
   std::string line = stage_;
   if (report.total > 0) {
-    line += fmt::format(": {} of {} {} ({} %)", report.done, report.total, report.unit, report.done * 100 / report.total);
+    // Units come as plurals.
+    const std::string_view unit =
+        std::string_view(report.unit).substr(0, report.unit.size() - (report.total == 1 && report.unit.ends_with('s') ? 1 : 0));
+    line += fmt::format(": {} of {} {} ({} %)", report.done, report.total, unit, report.done * 100 / report.total);
     if (report.done > firstDone_ && elapsed > 0.5) {
       const double rate = static_cast<double>(report.done - firstDone_) / elapsed;
       line += fmt::format(", {:.0f} {}/s, {} left", rate, report.unit,

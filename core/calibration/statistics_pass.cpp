@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/base/amount.h"
 #include "core/calibration/layer_accumulator.h"
 #include "core/calibration/summing_pass.h"
 #include "core/io/json_file.h"
@@ -148,7 +149,7 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   while (pass.windows < own.count) {
     std::string stage = "calibrate" + processes.label();
     if (summing.tokensPerStep() < options.tokensPerBatch)
-      stage += fmt::format(", {} windows at a time as memory ran out", summing.tokensPerStep() / window);
+      stage += fmt::format(", {} at a time as memory ran out", amount(summing.tokensPerStep() / window, "window"));
     task.progress(stage, static_cast<std::uint64_t>(pass.windows * window), static_cast<std::uint64_t>(own.count * window), "tokens");
     KVISTA_CHECK(kept(processes.check()));
     const std::int64_t batch = std::min(summing.windowsAtATime(), own.count - pass.windows);

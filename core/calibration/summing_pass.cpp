@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/amount.h"
 #include "core/model/device.h"
 #include "core/model/non_finite.h"
 
@@ -82,7 +83,7 @@ Result<double> SummingPass::add(std::int64_t first, std::int64_t count, const Ta
     tokensPerStep_ = together / 2 * window;
     if (!decoder_.options().streamLayers) windowsAtATime_ = together / 2;
     giveBackUnused(decoder_.options().device);
-    task.progress(fmt::format("memory ran out with {} windows at a time; {} at a time from here", together, together / 2),
+    task.progress(fmt::format("memory ran out with {} at a time; {} at a time from here", amount(together, "window"), together / 2),
                   static_cast<std::uint64_t>(first + done), static_cast<std::uint64_t>(ids_.size(0)), "windows");
   }
   return loss;

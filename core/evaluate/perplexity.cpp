@@ -10,6 +10,7 @@
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
+#include "core/base/amount.h"
 #include "core/model/device.h"
 #include "core/model/non_finite.h"
 
@@ -36,8 +37,8 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
       if (!decoder.options().streamLayers) perBatch = perStep;
       batch = 0;  // once more, with half as many at a time
       giveBackUnused(decoder.options().device);
-      task.progress(fmt::format("{}; memory ran out, {} windows at a time from here", stage, perStep), static_cast<std::uint64_t>(done),
-                    static_cast<std::uint64_t>(ids.size(0)), "windows");
+      task.progress(fmt::format("{}{}; memory ran out, {} at a time from here", stage, processes.label(), amount(perStep, "window")),
+                    static_cast<std::uint64_t>(done - own.begin), static_cast<std::uint64_t>(own.count), "windows");
       continue;
     }
     means.push_back(losses->to(at::kDouble).mean(1).cpu());

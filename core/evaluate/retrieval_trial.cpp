@@ -8,9 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "core/evaluate/retrieval.h"
-
 #include "core/base/amount.h"
+#include "core/evaluate/retrieval.h"
 
 namespace kvista {
 namespace {
