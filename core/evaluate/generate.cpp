@@ -97,7 +97,7 @@ std::uint32_t Generation::choose(const at::Tensor& logits) {
 }
 
 Result<bool> Generation::step(const Task& task) {
-  if (static_cast<std::int64_t>(written_.size()) >= request_.maximumTokens) return false;
+  if (hasEnded()) return false;
   std::vector<std::int64_t> next;
   if (written_.empty())
     next.assign(request_.prompt.begin(), request_.prompt.end());
@@ -109,7 +109,7 @@ Result<bool> Generation::step(const Task& task) {
     return fail(ErrorCode::numerical, "The model's output is not finite.", "Look for damaged weights with `kvista inspect --weights`.");
   const std::uint32_t token = choose(logits);
   if (std::ranges::find(request_.endTokens, token) != request_.endTokens.end()) {
-    request_.maximumTokens = static_cast<std::int64_t>(written_.size());
+    foundEnd_ = true;
     return false;
   }
   written_.push_back(token);
@@ -118,8 +118,7 @@ Result<bool> Generation::step(const Task& task) {
 
 Result<std::string> Generation::takeText() {
   KVISTA_ASSIGN(const std::string text, tokenizer_.decode(written_, true));
-  const bool ended = static_cast<std::int64_t>(written_.size()) >= request_.maximumTokens;
-  const std::size_t length = ended ? text.size() : wholeLength(text);
+  const std::size_t length = hasEnded() ? text.size() : wholeLength(text);
   if (length <= taken_) return std::string();
   std::string piece = text.substr(taken_, length - taken_);
   taken_ = length;

@@ -60,6 +60,7 @@ class Generation {
     std::int64_t interval, actedAt = 0;
     std::vector<std::int64_t> read = {};
   };
+  [[nodiscard]] bool hasEnded() const { return foundEnd_ || static_cast<std::int64_t>(written_.size()) >= request_.maximumTokens; }
   [[nodiscard]] std::uint32_t choose(const at::Tensor& logits);
   /// Logits behind `next`, after which the policy acts where it is time.
   Result<at::Tensor> readUnderPolicy(const std::vector<std::int64_t>& next, const Task& task);
@@ -72,6 +73,7 @@ class Generation {
   std::unique_ptr<UnderPolicy> policy_;
   std::uint64_t draws_ = 0;
   std::vector<std::uint32_t> written_;
+  bool foundEnd_ = false;  // One of endTokens came.
   std::size_t taken_ = 0;  // Bytes of the decoded text that were handed out.
 };
 

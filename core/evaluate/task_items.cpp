@@ -224,6 +224,8 @@ Result<TaskItems> readTaskItems(const std::filesystem::path& path, std::optional
     KVISTA_ASSIGN(const json object, parseJson(text, what));
     KVISTA_CHECK(addItem(object, what, number, items));
   }
+  if (stream.bad())
+    return fail(ErrorCode::io, fmt::format("The task file {} cannot be read to its end.", path.string()), "Look at its disk.");
   if (count() == 0)
     return fail(ErrorCode::invalidArgument, fmt::format("The task file {} has no item.", path.string()), kForms);
   return items;

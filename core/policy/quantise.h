@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -16,6 +17,9 @@ inline constexpr std::int64_t kScaleBytes = 4;
 
 /// Bytes of `numbers` codes of `bits` bits.
 constexpr std::int64_t codeBytes(std::int64_t numbers, std::int64_t bits) { return (numbers * bits + 7) / 8; }
+
+/// Bits of a number that a budget chooses among (Policy::choices).
+std::vector<double> bitsToChoose(const ModelShape& shape);
 
 /// Sides that a head has: keys, values or both (see Policy::makeStorage).
 constexpr std::int64_t sidesOf(const ModelShape& shape) { return (shape.headDim > 0 ? 1 : 0) + (shape.valueHeadDim > 0 ? 1 : 0); }

@@ -87,7 +87,7 @@ Policy decoQuantPolicy() {
             return std::make_unique<Factored>(settings, shape);
           },
           .tuned = "bits",
-          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; },
+          .choices = bitsToChoose,
           .isTokenwise = false};
 }
 

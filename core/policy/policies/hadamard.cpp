@@ -79,7 +79,7 @@ Policy hadamardPolicy() {
             return std::make_unique<Rotated>(settings.count("bits"), shape);
           },
           .tuned = "bits",
-          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; }};
+          .choices = bitsToChoose};
 }
 
 }  // namespace kvista

@@ -71,7 +71,7 @@ Policy kiviPolicy() {
             return std::make_unique<Blockwise>(settings, shape);
           },
           .tuned = "bits",
-          .choices = [](const ModelShape&) { return std::vector<double>{8, 4, 3, 2}; },
+          .choices = bitsToChoose,
           .isTokenwise = false};
 }
 
