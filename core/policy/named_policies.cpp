@@ -58,20 +58,22 @@ Result<void> checkHoldsLatents(const Policy& holder, const CompressionPlan& plan
 
 Result<void> checkMergesLayers(std::int64_t together, const CompressionPlan* plan, const ModelShape& shape) {
   if (together > shape.layers)
-    return fail(ErrorCode::invalidArgument, fmt::format("The policy commonkv merges {} layers, and the model has {}.", together, shape.layers),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The policy commonkv merges {} layers, and the model has {}.", together, shape.layers),
                 "Lower its option layers.");
   const bool isAsModel = plan == nullptr || (std::ranges::all_of(plan->groups, &Group::isUncompressed) && plan->sharedFrom.empty());
   if (isAsModel) return {};
   constexpr const char* kHint =
-      "Plan with --method commonkv as it stands, whose latents lie in one space 4 layers at a time, or leave heads as they are (`kvista plan "
-      "--method kqsvd --share 1`).";
+      "Plan with --method commonkv as it stands, whose latents lie in one space 4 layers at a time, or leave heads as they are (`kvista "
+      "plan --method kqsvd --share 1`).";
   KVISTA_ASSIGN(const Method* method, findMethod(plan->method));
   if (method->layersTogether != together)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The policy commonkv merges latents of {} layers, and those of a plan of the method {} lie in {}.", together,
-                            plan->method, method->layersTogether == 1 ? "another space in each layer"
-                                                               : fmt::format("one space {} at a time", method->layersTogether)),
-                kHint);
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format(
+            "The policy commonkv merges latents of {} layers, and those of a plan of the method {} lie in {}.", together, plan->method,
+            method->layersTogether == 1 ? "another space in each layer" : fmt::format("one space {} at a time", method->layersTogether)),
+        kHint);
   bool isEven = plan->storage == Storage::lowRank16;
   for (std::size_t layer = 0; layer < plan->groups.size(); ++layer) {
     const Group& group = plan->groups[layer];

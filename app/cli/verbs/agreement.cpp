@@ -63,11 +63,13 @@ Result<Output> run(const Options& options, const Task& task) {
   nlohmann::ordered_json worst = worstOf(words);
   Output output;
   output.text = fmt::format(
-      "reading {}: {:.2f} % have the same likeliest token; KL(original || plan) mean {:.5f}, median {:.5f}, 99th percentile {:.5f}, largest {:.4f} nats\n"
-      "writing {} behind {} of {}: {:.2f} % are the same; the first that differs comes after {:.1f} on average, {:.1f} in the median; {} never {}\n",
-      amount(read.predictions, "token"), 100 * read.sameLikeliest, read.mean, read.median, read.percentile99, read.largest, amount(options.written, "token"), amount(pairs.size(), "prompt"),
-      options.promptTokens, 100 * written.equalTokens, written.meanDivergence, written.medianDivergence, amount(written.undiverged, "text"),
-      written.undiverged == 1 ? "differs" : "differ");
+      "reading {}: {:.2f} % have the same likeliest token; KL(original || plan) mean {:.5f}, median {:.5f}, 99th percentile {:.5f}, "
+      "largest {:.4f} nats\n"
+      "writing {} behind {} of {}: {:.2f} % are the same; the first that differs comes after {:.1f} on average, {:.1f} in the median; {} "
+      "never {}\n",
+      amount(read.predictions, "token"), 100 * read.sameLikeliest, read.mean, read.median, read.percentile99, read.largest,
+      amount(options.written, "token"), amount(pairs.size(), "prompt"), options.promptTokens, 100 * written.equalTokens,
+      written.meanDivergence, written.medianDivergence, amount(written.undiverged, "text"), written.undiverged == 1 ? "differs" : "differ");
   if (!worst.empty()) output.text += "where they differ most\n    nats  likeliest by original, by plan; the text\n";
   for (const auto& each : worst)
     output.text += fmt::format("{:>8.4f}  {}, {}; {} behind {}\n", each["divergence"].get<double>(), quoted(each, "original"), quoted(each, "plan"),

@@ -156,9 +156,9 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"achievedFlopsPerSecond", rate}, {"matrixShare", rate / matrixRate}, {"diskShare", diskShare},
                  {"bytesWritten", options.leaveUnwritten ? 0 : made.weightBytes}, {"peakMemoryBytes", peakMemoryBytes()},
                  {"peakDeviceMemoryBytes", peakMemoryOf(device)}};
-  output.text = fmt::format("{}, {}: {} with {}, {} of {}, {} at {} of the numbers\n\n", nameOfDevice(device),
-                            options.compute.dtype, shape.shape, amount(decoder.shape().layers, "layer"), amount(options.windows, "window"), amount(options.window, "token"), options.plan.method,
-                            options.kept);
+  output.text = fmt::format("{}, {}: {} with {}, {} of {}, {} at {} of the numbers\n\n", nameOfDevice(device), options.compute.dtype,
+                            shape.shape, amount(decoder.shape().layers, "layer"), amount(options.windows, "window"),
+                            amount(options.window, "token"), options.plan.method, options.kept);
   for (const auto& [stage, seconds] : clock.stages()) {
     if (stage.empty()) continue;
     output.json["stages"].push_back({{"name", stage}, {"seconds", seconds}});

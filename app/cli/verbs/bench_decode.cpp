@@ -76,9 +76,9 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"queriesPerHead", request.queriesPerHead}, {"width", request.width}, {"kept", request.kept},
                  {"copyBytesPerSecond", latency.copyBytesPerSecond}, {"matrixFlopsPerSecond", latency.matrixFlopsPerSecond},
                  {"cases", nlohmann::ordered_json::array()}};
-  output.text = fmt::format("{}, {}: {} of {}, {} each; copies {:.3g} TB/s, multiplies {:.3g} TFLOP/s\n", latency.device, dtype, amount(request.heads, "head"),
-                            request.width, amount(request.queriesPerHead, "query", "queries"), latency.copyBytesPerSecond / 1e12,
-                            latency.matrixFlopsPerSecond / 1e12);
+  output.text = fmt::format("{}, {}: {} of {}, {} each; copies {:.3g} TB/s, multiplies {:.3g} TFLOP/s\n", latency.device, dtype,
+                            amount(request.heads, "head"), request.width, amount(request.queriesPerHead, "query", "queries"),
+                            latency.copyBytesPerSecond / 1e12, latency.matrixFlopsPerSecond / 1e12);
   std::string reason;
   for (const DecodeCase& measured : latency.cases) {
     output.json["cases"].push_back(toJson(measured));

@@ -62,8 +62,8 @@ Result<Output> run(const Options& options, const Task& task) {
     ofGpu = fmt::format(", {} on the GPU", formatBytes(static_cast<double>(bytes)));
   }
   output.text = fmt::format("Statistics of {} ({}) are in {}: {:.1f} s on {}, {:.0f} tokens/s, peak memory {}{}.\n",
-                            amount(statistics.tokens, "token"), amount(statistics.windows, "window"), options.output, statistics.seconds, statistics.device,
-                            static_cast<double>(statistics.tokens) / statistics.seconds, formatBytes(peak), ofGpu);
+                            amount(statistics.tokens, "token"), amount(statistics.windows, "window"), options.output, statistics.seconds,
+                            statistics.device, static_cast<double>(statistics.tokens) / statistics.seconds, formatBytes(peak), ofGpu);
   return output;
 }
 

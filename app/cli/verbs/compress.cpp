@@ -128,8 +128,8 @@ Result<Output> run(const Options& options, const Task& task) {
       full, report.bytesPerToken, static_cast<double>(full) / static_cast<double>(report.bytesPerToken),
       formatBytes(static_cast<double>(full) * 32768), formatBytes(static_cast<double>(report.bytesPerToken) * 32768), before.perplexity(),
       after.perplexity(), change, predicted ? fmt::format(" (predicted ~{:.3f})", *predicted) : "", amount(after.predictions, "token"),
-      options.evaluationPaths.empty() ? " of the same text that calibration did not see" : "", amount(statistics.tokens, "token"), planned.plan.method,
-      options.settings.target, report.form, report.largestLogitDifference);
+      options.evaluationPaths.empty() ? " of the same text that calibration did not see" : "", amount(statistics.tokens, "token"),
+      planned.plan.method, options.settings.target, report.form, report.largestLogitDifference);
   for (const std::string& note : report.notes) output.text += fmt::format("note: {}\n", note);
   return output;
 }

@@ -70,11 +70,12 @@ Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, Po
                  {"tokensKept", result.tokensKept},
                  {"perWindowMeanNll", result.behindPrompt.windowLosses},
                  {"seconds", result.all.seconds}};
-  output.text = fmt::format("{}: perplexity {:.4f} behind the prompt of {} ({:.4f} over all; {} of {})\n"
-                            "{} of cache at the end, {:.4f} of the 16-bit cache's ({} at most); a head keeps {:.1f} tokens; {:.1f} s\n",
-                            request.policy, result.behindPrompt.perplexity(), amount(result.prompt, "token"), result.all.perplexity(),
-                            amount(windows.ids.size(0), "window"), windows.ids.size(1),
-                            formatBytes(result.bytesAtEnd), result.shareAtEnd(), formatBytes(result.bytesAtMost), result.tokensKept, result.all.seconds);
+  output.text = fmt::format(
+      "{}: perplexity {:.4f} behind the prompt of {} ({:.4f} over all; {} of {})\n"
+      "{} of cache at the end, {:.4f} of the 16-bit cache's ({} at most); a head keeps {:.1f} tokens; {:.1f} s\n",
+      request.policy, result.behindPrompt.perplexity(), amount(result.prompt, "token"), result.all.perplexity(),
+      amount(windows.ids.size(0), "window"), windows.ids.size(1), formatBytes(result.bytesAtEnd), result.shareAtEnd(),
+      formatBytes(result.bytesAtMost), result.tokensKept, result.all.seconds);
   return output;
 }
 
@@ -99,7 +100,9 @@ Result<std::vector<NamedText>> namedTexts(const std::vector<std::string>& paths)
   std::size_t named = 0;
   for (const NamedText& text : texts) named += text.paths.size();
   if (named > 0 && named < paths.size())
-    return fail(ErrorCode::invalidArgument, fmt::format("Of {} {} a name.", amount(paths.size(), "text"), named == 1 ? "1 has" : fmt::format("{} have", named)), "Give all of them as NAME=FILE, or none.");
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Of {} {} a name.", amount(paths.size(), "text"), named == 1 ? "1 has" : fmt::format("{} have", named)),
+                "Give all of them as NAME=FILE, or none.");
   return texts;
 }
 
@@ -171,8 +174,8 @@ Result<Output> run(const Options& options, const Task& task) {
   output.json = {{"perplexity", result.perplexity()}, {"meanNll", result.meanLoss},        {"predictions", result.predictions},
                  {"windows", windows.ids.size(0)},    {"window", windows.ids.size(1)},     {"tokensInText", windows.tokensInText},
                  {"bytesPerToken", bytes},            {"perWindowMeanNll", result.windowLosses}, {"seconds", result.seconds}};
-  output.text = fmt::format("perplexity {:.4f} over {} ({} of {}), {} of cache a token, {:.1f} s\n",
-                            result.perplexity(), amount(result.predictions, "predicted token"), amount(windows.ids.size(0), "window"), windows.ids.size(1),
+  output.text = fmt::format("perplexity {:.4f} over {} ({} of {}), {} of cache a token, {:.1f} s\n", result.perplexity(),
+                            amount(result.predictions, "predicted token"), amount(windows.ids.size(0), "window"), windows.ids.size(1),
                             formatBytes(static_cast<double>(bytes)), result.seconds);
   return output;
 }
@@ -230,15 +233,21 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   addTextOptions(verb, options->text);
-  auto* policy = verb->add_option("--policy", options->policy, "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8. In a line: "
-                                                                "'snapkv share=.25 interval=64 window=16'")
-                     ->check(someText("the name of a policy"));
-  verb->add_option("--policy-share", options->share, "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). Ways to hold tokens are fitted to it "
-                                                             "as of when they act last: without --interval, the prompt's end")
+  auto* policy =
+      verb->add_option("--policy", options->policy,
+                       "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8. In a line: "
+                       "'snapkv share=.25 interval=64 window=16'")
+          ->check(someText("the name of a policy"));
+  verb->add_option("--policy-share", options->share,
+                   "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). Ways to hold tokens are "
+                   "fitted to it as of when they act last: without --interval, the prompt's end")
       ->check(positiveNumber(1))
       ->needs(policy);
-  verb->add_option("--prompt", options->prompt, "Tokens that are read before the policy acts (default: half of the window)")->check(wholeNumber(1))->needs(policy);
-  verb->add_option("--interval", options->interval, "The policy acts again after each so many tokens (default: never, and what follows the prompt stays)")
+  verb->add_option("--prompt", options->prompt, "Tokens that are read before the policy acts (default: half of the window)")
+      ->check(wholeNumber(1))
+      ->needs(policy);
+  verb->add_option("--interval", options->interval,
+                   "The policy acts again after each so many tokens (default: never, and what follows the prompt stays)")
       ->check(wholeNumber(1))
       ->needs(policy);
   verb->add_option("--policy-option", options->policyOptions, "name=value, several times")->needs(policy)->allow_extra_args(false);

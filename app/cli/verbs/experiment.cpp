@@ -86,17 +86,19 @@ Result<Output> run(const Options& options, const Task& task) {
 
   const nlohmann::json& rows = answer["rows"];
   const auto hasFailed = [](const nlohmann::json& row) { return !row.contains("figures"); };
-  const auto isOfSystem = [](const nlohmann::json& row) { return !row["system"].get_ref<const std::string&>().empty(); };  // The others: the model as it is.
+  // The others are of the model as it is.
+  const auto isOfSystem = [](const nlohmann::json& row) { return !row["system"].get_ref<const std::string&>().empty(); };
   if (std::ranges::all_of(rows, [&](const nlohmann::json& row) { return hasFailed(row) || !isOfSystem(row); }))
     return fail(ErrorCode::invalidArgument,
                 fmt::format("None of the {} of the experiment could be measured, the first of them for this reason: {}",
-                            amount(std::ranges::count_if(rows, isOfSystem), "row"), (*std::ranges::find_if(rows, isOfSystem))["problem"].get<std::string>()),
+                            amount(std::ranges::count_if(rows, isOfSystem), "row"),
+                            (*std::ranges::find_if(rows, isOfSystem))["problem"].get<std::string>()),
                 fmt::format("{} says why of each.", (fs::path(options.folder) / "results.md").string()));
   const auto failed = std::ranges::count_if(rows, hasFailed);
   Output output;
   output.json = {{"experiment", experiment.name}, {"folder", options.folder}, {"failed", failed}, {"rows", rows}};
-  output.text = fmt::format("{}\n{}{}; results.html (with plots), .md, .csv and .json are in {}.\n", answer["tables"].get<std::string>(), amount(rows.size(), "row"),
-                            failed > 0 ? fmt::format(", {} of which failed", failed) : "", options.folder);
+  output.text = fmt::format("{}\n{}{}; results.html (with plots), .md, .csv and .json are in {}.\n", answer["tables"].get<std::string>(),
+                            amount(rows.size(), "row"), failed > 0 ? fmt::format(", {} of which failed", failed) : "", options.folder);
   return output;
 }
 

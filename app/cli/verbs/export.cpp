@@ -66,8 +66,8 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"largestLogitDifference", report.largestLogitDifference},
                  {"path", options.settings.target}};
   output.text = fmt::format("{} ({}, form {}): {} bytes of cache a token where the original has {}; verified, logits within {:.2g}\n",
-                            options.settings.target, amount(report.files.size(), "file"), report.form, report.bytesPerToken, report.bytesPerTokenBefore,
-                            report.largestLogitDifference);
+                            options.settings.target, amount(report.files.size(), "file"), report.form, report.bytesPerToken,
+                            report.bytesPerTokenBefore, report.largestLogitDifference);
   for (const std::string& note : report.notes) output.text += fmt::format("note: {}\n", note);
   return output;
 }

@@ -35,8 +35,9 @@ Result<Output> run(const Options& options, const Task& task) {
   output.json = {{"gate", options.output},         {"kind", options.kind},
                  {"windows", trained.windows},     {"heldOutWindows", trained.heldOutWindows},
                  {"window", windows.ids.size(1)},  {"correlation", trained.correlation}};
-  output.text = fmt::format("{}: fitted to {} of {}; correlation {:.3f} with what is true over {} held out\n", options.output, amount(trained.windows, "window"),
-                            windows.ids.size(1), trained.correlation, amount(trained.heldOutWindows, "window"));
+  output.text =
+      fmt::format("{}: fitted to {} of {}; correlation {:.3f} with what is true over {} held out\n", options.output,
+                  amount(trained.windows, "window"), windows.ids.size(1), trained.correlation, amount(trained.heldOutWindows, "window"));
   if (const auto& recall = trained.recall) {
     output.json["recall"] = {{"predicted", recall->predicted},
                              {"accumulated", recall->accumulated},

@@ -32,7 +32,8 @@ struct ExperimentSystem {
   /// or more exact ones.
   std::vector<double> planShares = {};
   std::optional<RefineRequest> refine;  ///< The plan's factors are trained on the calibration's windows; files and key are the subject's.
-  std::optional<PolicyRequest> policy = {};  ///< Its share, prompt, interval and model are the sweep's. An option kTrained: see experiment().
+  /// Its share, prompt, interval and model are the sweep's; an option kTrained stands for a file that is made.
+  std::optional<PolicyRequest> policy = {};
 };
 
 /// Systems that are asked for the same amounts and measured on the same predictions.
@@ -78,9 +79,10 @@ struct ExperimentSubject {
 /// One row each: sweeps, their systems, their values, texts. Those of the model as it is are not among them.
 std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const ExperimentSubject& subject);
 
-/// The rows of a run so far and, of all that are asked for, what an earlier run knows of those to come: results of a run that goes on and is
-/// stopped have what they had before.
-std::vector<ExperimentRow> withKnown(std::vector<ExperimentRow> rows, const std::vector<ExperimentRow>& asked, const std::vector<ExperimentRow>& known);
+/// The rows of a run so far and, of all that are asked for, what an earlier run knows of those to come: results of a run that goes on and
+/// is stopped have what they had before.
+std::vector<ExperimentRow> withKnown(std::vector<ExperimentRow> rows, const std::vector<ExperimentRow>& asked,
+                                     const std::vector<ExperimentRow>& known);
 
 /// Measures what `known` (rows of an earlier run) does not answer, row by row. What fails becomes a row that says why, and the
 /// others go on, as those of other sweeps do where the model as it is cannot be measured; a row that failed earlier is tried again. `keep`

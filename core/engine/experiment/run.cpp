@@ -135,9 +135,10 @@ Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject
 /// Why a policy's share at a window's end is not the one asked for; empty where it is.
 std::string noteOf(const PolicyRequest& request, const PolicyMeasurement& result, std::int64_t window) {
   if (request.interval > 0 || request.share >= 1 || result.shareAtEnd() <= request.share) return {};
-  return fmt::format("The policy acts once, behind the prompt of {}, and keeps to the share there; the {} that follow stay. With an interval "
-                     "it keeps to it at the window's end.",
-                     amount(result.prompt, "token"), window - result.prompt);
+  return fmt::format(
+      "The policy acts once, behind the prompt of {}, and keeps to the share there; the {} that follow stay. With an interval "
+      "it keeps to it at the window's end.",
+      amount(result.prompt, "token"), window - result.prompt);
 }
 
 /// `plan`: null where the trial has none.
@@ -309,7 +310,8 @@ std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const Exp
   return rows;
 }
 
-std::vector<ExperimentRow> withKnown(std::vector<ExperimentRow> rows, const std::vector<ExperimentRow>& asked, const std::vector<ExperimentRow>& known) {
+std::vector<ExperimentRow> withKnown(std::vector<ExperimentRow> rows, const std::vector<ExperimentRow>& asked,
+                                     const std::vector<ExperimentRow>& known) {
   const auto answered = std::ranges::count_if(rows, [](const ExperimentRow& row) { return !row.sweep.empty(); });
   for (ExperimentRow row : asked | std::views::drop(answered)) {
     const auto same = std::ranges::find_if(known, [&](const ExperimentRow& old) { return old.figures && old.of == row.of; });
