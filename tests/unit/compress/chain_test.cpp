@@ -29,9 +29,9 @@ KeyValues outputs(unsigned seed) { return {gaussian({2, 9, 256}, seed).to(at::kF
 at::Tensor both(const KeyValues& y) { return at::cat({y.keys, y.values}, -1); }
 
 TEST(Chain, ALayerStoresWhatTheDecodedOneBeforeDoesNotPredict) {
-  const CompressionPlan plan = planned(requestOf("coded-chain", 0.125)).plan;
+  const auto& [made, factors] = madePlan("coded-chain", 0.125);
+  const CompressionPlan& plan = made.plan;
   ASSERT_EQ(plan.chain, 2);
-  const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
   EXPECT_FALSE(factors[0].prediction.defined());
   ASSERT_TRUE(factors[1].prediction.defined());
   const PlanTransform transform(plan, factors, shortDecoder().shape(), at::kCPU);
@@ -45,7 +45,7 @@ TEST(Chain, ALayerStoresWhatTheDecodedOneBeforeDoesNotPredict) {
 }
 
 TEST(Chain, ThePredictionIsTheBestLinearOneOfTheSample) {
-  const CompressionPlan plan = planned(requestOf("coded-chain", 0.125)).plan;
+  const CompressionPlan& plan = madePlan("coded-chain", 0.125).planned.plan;
   const std::vector<GroupBasis> bases = valueOf(chainedBases(shortDecoder(), shortStatistics(), plan, {}));
   const auto sample = [](int layer) { return sampledOutputs(shortDecoder(), shortStatistics(), layer, KeyPosition::beforeRope); };
   const GroupFactors first = factorsOf(bases[0], plan.groups[0]);
@@ -61,16 +61,18 @@ TEST(Chain, ThePredictionIsTheBestLinearOneOfTheSample) {
 }
 
 TEST(Chain, LosesLessThanLayersByThemselvesAtTheSameBytes) {
-  const PlannedPlan alone = planned(requestOf("coded-joint", 0.0625)), chained = planned(requestOf("coded-chain", 0.0625));
+  const PlannedPlan& alone = madePlan("coded-joint", 0.0625).planned;
+  const PlannedPlan& chained = madePlan("coded-chain", 0.0625).planned;
   EXPECT_LE(chained.achievedBytes, alone.requestedBytes);
   EXPECT_LT(*chained.predictedLoss, 0.9 * *alone.predictedLoss);
   // By how much tokens' losses change; their mean hardly does on so little text.
   const at::Tensor ids = demoWindows(8).ids, whole = valueOf(shortDecoder().tokenLosses(ids, nullptr, {}));
-  const auto change = [&](const CompressionPlan& plan) {
-    const PlanTransform transform(plan, valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {})), shortDecoder().shape(), at::kCPU);
+  const auto change = [&](const char* method) {
+    const auto& [made, factors] = madePlan(method, 0.0625);
+    const PlanTransform transform(made.plan, factors, shortDecoder().shape(), at::kCPU);
     return (valueOf(shortDecoder().tokenLosses(ids, &transform, {})) - whole).square().mean().item<double>();
   };
-  EXPECT_LT(change(chained.plan), change(alone.plan));
+  EXPECT_LT(change("coded-chain"), change("coded-joint"));
 }
 
 TEST(Chain, AChainOfOneIsNone) {
@@ -79,12 +81,12 @@ TEST(Chain, AChainOfOneIsNone) {
   request.trellis = false;
   CompressionPlan plan = planned(request).plan;
   plan.method = "coded-joint";
-  EXPECT_EQ(plan, planned(requestOf("coded-joint", 0.125)).plan);
+  EXPECT_EQ(plan, madePlan("coded-joint", 0.125, false).planned.plan);
 }
 
 TEST(Chain, TextThatIsReadInPartsIsStoredAlike) {
-  const CompressionPlan plan = planned(requestOf("coded-chain", 0.125)).plan;
-  const PlanTransform transform(plan, valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {})), shortDecoder().shape(), at::kCPU);
+  const auto& [made, factors] = madePlan("coded-chain", 0.125);
+  const PlanTransform transform(made.plan, factors, shortDecoder().shape(), at::kCPU);
   const at::Tensor ids = demoWindows(2).ids.narrow(1, 0, 40);
   LiveCache whole, parts;
   const at::Tensor expected = valueOf(shortDecoder().extend(ids, whole, &transform, {}));
@@ -94,7 +96,7 @@ TEST(Chain, TextThatIsReadInPartsIsStoredAlike) {
 }
 
 TEST(Chain, APlanIsReadAsItWasWritten) {
-  const CompressionPlan plan = planned(requestOf("coded-chain", 0.125)).plan;
+  const CompressionPlan& plan = madePlan("coded-chain", 0.125).planned.plan;
   EXPECT_EQ(valueOf(planFromJson(toJson(plan))), plan);
   CompressionPlan alone = plan;
   alone.chain = 1;

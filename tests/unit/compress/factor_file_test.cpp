@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "core/compress/planner.h"
+#include "tests/unit/compress/plan_request.h"
 #include "tests/unit/demo_model.h"
 #include "tests/unit/io/temporary_folder.h"
 
@@ -23,11 +24,9 @@ const std::string kModel = "0123456789abcdef";
 class FactorFile : public ::testing::Test {
  protected:
   FactorFile() {
-    PlanRequest request;
-    request.method = "coded-joint";
-    request.target.value = 0.1;
-    plan_ = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan;
-    factors_ = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan_, {}));
+    const MadePlan& made = madePlan("coded-joint", 0.125);
+    plan_ = made.planned.plan;
+    factors_ = made.factors;
     save(factors_);
   }
   void save(const PlanFactors& factors) {

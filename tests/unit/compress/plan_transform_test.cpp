@@ -12,6 +12,7 @@
 #include "core/compress/basis.h"
 #include "core/compress/planner.h"
 #include "core/plan/plan_groups.h"
+#include "tests/unit/compress/plan_request.h"
 #include "tests/unit/demo_model.h"
 
 namespace kvista::test {
@@ -23,11 +24,9 @@ struct Planned {
   PlanFactors factors;
 
   Planned(const std::string& method, double share) {
-    PlanRequest request;
-    request.method = method;
-    request.target.value = share;
-    plan = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan;
-    factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
+    const MadePlan& made = madePlan(method, share);
+    plan = made.planned.plan;
+    factors = made.factors;
   }
   [[nodiscard]] PlanTransform transform() const { return {plan, factors, shortDecoder().shape(), at::kCPU}; }
 };
