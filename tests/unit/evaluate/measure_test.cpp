@@ -77,10 +77,10 @@ TEST(MeasurePerplexity, StopsAndRefuses) {
 
 // The small model hardly loses anything at the gentler points: there a short text measures noise, which is no point.
 TEST(MeasureResponse, RisesForEachWayOfStoring) {
-  Statistics statistics = demoStatistics();
+  Statistics statistics = shortStatistics();
   const at::Tensor heldOut = demoWindows(48, 12).ids;
-  ASSERT_TRUE(measureResponse(demoDecoder(), statistics, heldOut, {}));
-  EXPECT_NEAR(statistics.heldOutLoss, valueOf(measurePerplexity(demoDecoder(), heldOut, nullptr, "", {})).meanLoss,
+  ASSERT_TRUE(measureResponse(shortDecoder(), statistics, heldOut, {}));
+  EXPECT_NEAR(statistics.heldOutLoss, valueOf(measurePerplexity(shortDecoder(), heldOut, nullptr, "", {})).meanLoss,
               1e-6);
   EXPECT_EQ(statistics.baseLoss(), statistics.heldOutLoss);
   ASSERT_EQ(statistics.response.size(), 2U);
