@@ -18,12 +18,24 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not there: {missing()}
 LAYOUTS = ["ctrl+1", "ctrl+2", "ctrl+3", "ctrl+4"]
 
 
-def calibrated(studio):
-    """The demo model, calibrated on its own text by Ctrl+K and Return."""
+# Of the 340 such windows of the demo's text. On what is left behind those that are used the engine measures how the loss responds to
+# six plans, which takes longer than everything else.
+LITTLE = {"window": 64, "skipWindows": 320}
+
+
+def calibrate(studio, windows, **fields):
+    """Ctrl+K on the demo's text, no more than these windows of it."""
     studio.until(lambda look: look["facts"]["open"], "the demo model")
     studio.key("ctrl+k")
     studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
+    for name, value in {"windows": windows, **fields}.items():
+        studio.enter(name, value)
     studio.key("Return")
+
+
+def calibrated(studio):
+    """The demo model, calibrated on a little of its own text; on all of it in test_studio_input.py."""
+    calibrate(studio, 8, **LITTLE)
     return studio.until(lambda look: idle(look) and look["facts"]["steps"] == 1, "a plan")
 
 
@@ -68,6 +80,8 @@ def test_the_whole_flow(display, tmp_path):
         # Measured on the demo's own text.
         studio.key("ctrl+m")
         studio.until(lambda look: "measureDialog" in look["widgets"], "the dialog")
+        studio.enter("window", 256)
+        studio.enter("windows", 4)
         studio.key("Return")
         look = studio.until(lambda look: idle(look) and "perplexityAfter" in look["facts"], "the measurement")
         after = look["facts"]["perplexityAfter"]
@@ -84,7 +98,7 @@ def test_the_whole_flow(display, tmp_path):
     exported = tmp_path / "model-smaller"
     assert json.loads((exported / "kvista-report.json").read_text())["form"] == "latent"
     assert answer("verify", exported)["verified"] is True
-    said = answer("evaluate", project, "--text", MODEL.parent / "text" / "evaluation.txt")
+    said = answer("evaluate", project, "--text", MODEL.parent / "text" / "evaluation.txt", "--window", 256, "--windows", 4)
     assert said["perplexity"] == pytest.approx(after, rel=1e-5)
 
     # The project comes back as it was.
@@ -93,16 +107,6 @@ def test_the_whole_flow(display, tmp_path):
         assert look["facts"]["fingerprint"] == lower
         assert look["facts"]["bytesPerToken"] == bytes_shown
         assert look["facts"]["perplexityAfter"] == pytest.approx(after)
-
-
-def calibrate(studio, windows, **fields):
-    """Ctrl+K on the demo's text, no more than these windows of it."""
-    studio.until(lambda look: look["facts"]["open"], "the demo model")
-    studio.key("ctrl+k")
-    studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
-    for name, value in {"windows": windows, **fields}.items():
-        studio.enter(name, value)
-    studio.key("Return")
 
 
 def half_way(look):
@@ -140,7 +144,7 @@ def test_a_failed_calibration_is_said_in_the_window_until_it_is_dismissed(displa
         assert look["texts"]["problemCount"] == "1 problem"
         studio.click("problemCount")
         studio.until(lambda look: "problemsView" in look["widgets"], "the list of problems")
-        calibrate(studio, 4)
+        calibrate(studio, 8, **LITTLE)
         studio.until(lambda look: idle(look) and look["facts"]["steps"] == 1, "a plan")
         for layout, keys in zip(("analyse", "edit", "compare", "try"), LAYOUTS):
             studio.key(keys)
@@ -157,7 +161,7 @@ def test_a_failed_calibration_is_said_in_the_window_until_it_is_dismissed(displa
 
 def test_a_killed_engine_is_said_and_what_it_did_goes_on_by_a_click(display, tmp_path):
     with Studio(display, tmp_path, "--demo") as studio:
-        calibrate(studio, 0)
+        calibrate(studio, 16, window=512, skipWindows=24)
         studio.until(half_way, "progress")
         [engine] = studio.engine()
         os.kill(engine, signal.SIGKILL)
@@ -241,10 +245,9 @@ def choose_file(studio, path):
     studio.until(lambda look: not any("QFileDialog" in name for name in look["widgets"]), "the file dialog's end")
 
 
-def test_statistics_that_are_cut_off_are_said_and_change_nothing(display, tmp_path):
-    text, whole, cut = tmp_path / "short.txt", tmp_path / "whole.kvstats", tmp_path / "cut.kvstats"
-    text.write_text((MODEL.parent / "text" / "calibration.txt").read_text()[:6000])
-    run("calibrate", MODEL, "--text", text, "--window", 64, "-o", whole)
+def test_statistics_that_are_cut_off_are_said_and_change_nothing(display, statistics, tmp_path):
+    whole, cut = tmp_path / "whole.kvstats", tmp_path / "cut.kvstats"
+    shutil.copy(statistics, whole)
     with Studio(display, tmp_path, "--demo") as studio:
         studio.until(lambda look: look["facts"]["open"], "the demo model")
         for count, keep in enumerate((0.5, 0.01), 1):
@@ -282,10 +285,7 @@ def test_a_calibration_on_an_empty_text_fails_with_its_sentence_and_leaves_nothi
 
 def test_a_click_on_cancel_ends_the_job_and_the_next_one_runs(display, tmp_path):
     with Studio(display, tmp_path, "--demo") as studio:
-        studio.until(lambda look: look["facts"]["open"], "the demo model")
-        studio.key("ctrl+k")
-        studio.until(lambda look: "calibrateDialog" in look["widgets"], "the dialog")
-        studio.key("Return")
+        calibrate(studio, 0)
         studio.until(lambda look: look["facts"]["busy"] and "cancelJob" in look["widgets"], "the job in its list")
         studio.click("cancelJob")
         look = studio.until(lambda look: not look["facts"]["busy"], "the end of the job")
@@ -328,13 +328,9 @@ def test_hostile_checkpoints_are_said_in_the_window_as_kvista_says_them(display,
     assert refused >= 6
 
 
-def test_views_are_drawn_without_a_display(tmp_path):
+def test_views_are_drawn_without_a_display(new_project, tmp_path):
     """Pictures of a project, by its ending; numbers come from the same engine."""
-    statistics, project = tmp_path / "demo.kvstats", tmp_path / "demo.kvista"
-    text = tmp_path / "short.txt"
-    text.write_text((MODEL.parent / "text" / "calibration.txt").read_text()[:6000])
-    run("calibrate", MODEL, "--text", text, "--window", 64, "-o", statistics)
-    run("plan", MODEL, "--stats", statistics, "--times-smaller", 8, "-o", project)
+    project = new_project(tmp_path)
     environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("DISPLAY", "QT_QPA_PLATFORM")}
     beginnings = {"waterline.svg": b"<?xml", "heads.png": b"\x89PNG", "errors.pdf": b"%PDF"}
     for name, beginning in beginnings.items():
