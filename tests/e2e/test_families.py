@@ -52,13 +52,14 @@ class Exports:
         byte_tokenizer().save(str(model / "tokenizer.json"))
         run("calibrate", model, "--text", TEXTS / "calibration.txt", "--window", WINDOW, "--tokens", 1024, "--no-response", "-o", statistics)
         inputs = {"model": model, "statistics": statistics}
-        known = {"hash": engine.call("open", path=model)["hash"], "tokensHash": engine.call("openStatistics", model=model, path=statistics)["tokensHash"]}
+        opened = engine.call("openStatistics", model=model, path=statistics)
         for method in (BEFORE, AFTER):
-            wish = {"method": method, "target": {"kind": "share", "value": 0.25}, "device": "h200", "context": 1024, "batch": 1}
+            target = {"kind": "share", "value": 0.25}
+            wish = {"method": method, "target": target, "device": "h200", "context": 1024, "batch": 1}
             plan = engine.call("makePlan", **inputs, wish=wish)["planned"]["plan"]
             self.project(method).write_text(json.dumps({
-                "format": "kvista-project", "version": 1, "model": {"path": str(model), "hash": known["hash"]},
-                "statistics": {"path": str(statistics), "tokensHash": known["tokensHash"]}, "plan": plan}))
+                "format": "kvista-project", "version": 1, "model": {"path": str(model), "hash": opened["modelHash"]},
+                "statistics": {"path": str(statistics), "tokensHash": opened["tokensHash"]}, "plan": plan}))
             for form, name in {"latent": method, "dense": "dense"}.items():
                 if form == "latent" or method == BEFORE:
                     assert engine.call("export", **inputs, plan=plan, target=folder / name, form=form)["verified"]
