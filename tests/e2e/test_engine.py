@@ -47,9 +47,8 @@ def test_opens_what_inspect_shows(engine):
     assert model["problems"] == shown["problems"]
 
 
-def test_calibrates_as_the_verb_does(statistics, text, tmp_path):
-    file = tmp_path / "verb.kvstats"
-    said = answer("calibrate", MODEL, "--text", text, "--window", WINDOW, "-o", file)
+def test_calibrates_as_the_verb_does(statistics, calibrated, tmp_path):
+    file, said = calibrated
     assert (statistics[1]["tokens"], statistics[1]["windows"]) == (said["tokens"], said["windows"])
     # The engine's file serves the verbs and the other way round.
     by_engine = answer("plan", MODEL, "--stats", statistics[0], "--times-smaller", 8, "-o", tmp_path / "a.kvista")
