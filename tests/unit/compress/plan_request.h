@@ -28,8 +28,10 @@ struct MadePlan {
 inline const MadePlan& madePlan(const std::string& method, double share, bool whole = true) {
   static std::map<std::pair<std::string, double>, MadePlan> made;
   auto at = made.find({method, share});
-  if (at == made.end())
-    at = made.emplace(std::pair(method, share), MadePlan{valueOf(makePlan(shortDecoder(), &shortStatistics(), requestOf(method, share), {})).planned, {}}).first;
+  if (at == made.end()) {
+    PlannedPlan planned = valueOf(makePlan(shortDecoder(), &shortStatistics(), requestOf(method, share), {})).planned;
+    at = made.emplace(std::pair(method, share), MadePlan{std::move(planned), {}}).first;
+  }
   MadePlan& plan = at->second;
   if (whole && plan.factors.empty()) plan.factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan.planned.plan, {}));
   return plan;
