@@ -2,11 +2,28 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/lab_table.h"
 
+#include <QColor>
 #include <QTextDocument>
+#include <algorithm>
+#include <cmath>
 
+#include "views/colour_map.h"
 #include "views/theme.h"
 
 namespace kvista {
+namespace {
+
+QColor heatColour(double heat) {
+  const ColourTable& table = colourTable(ColourMap::viridis, false);
+  return QColor(table[static_cast<std::size_t>(std::lround(std::clamp(heat, 0.0, 1.0) * static_cast<double>(table.size() - 1)))]);
+}
+/// In which letters can be read upon it.
+QColor letterColour(const QColor& ground) {
+  constexpr int kBright = 130;  // Of 255.
+  return qGray(ground.rgb()) > kBright ? Qt::black : Qt::white;
+}
+
+}  // namespace
 
 bool LabModel::setTable(LabTable table) {
   if (table == table_) return false;
@@ -35,6 +52,10 @@ QVariant LabModel::data(const QModelIndex& index, int role) const {
       return cell.tip.isEmpty() ? cell.text : cell.tip;
     case Qt::FontRole:
       return cell.isStrong ? QVariant(textFont(TextRole::strong)) : QVariant();
+    case Qt::BackgroundRole:
+      return cell.heat ? QVariant(heatColour(*cell.heat)) : QVariant();
+    case Qt::ForegroundRole:
+      return cell.heat ? QVariant(letterColour(heatColour(*cell.heat))) : QVariant();
     case Qt::TextAlignmentRole:
       return QVariant(Qt::AlignVCenter | (column.isNumber ? Qt::AlignRight : Qt::AlignLeft));
     default:

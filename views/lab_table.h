@@ -4,6 +4,7 @@
 
 #include <QAbstractTableModel>
 #include <QString>
+#include <optional>
 #include <vector>
 
 namespace kvista {
@@ -14,6 +15,7 @@ struct LabCell {
   QString plain = {};  ///< For files, exact and in the C locale; null: the text.
   QString tip = {};    ///< The whole of what is shown shortened.
   bool isStrong = false;
+  std::optional<double> heat = {};  ///< From 0 to 1: the cell has its colour of the map.
   bool operator==(const LabCell&) const = default;
 };
 struct LabColumn {

@@ -48,6 +48,13 @@ PageWords wordsOf(LabView::Page page) {
               LabView::tr("Divergence of the predictions along a text, and what both write behind its beginnings"),
               LabView::tr("How far does the plan say what the original says, token by token, and where do their texts part?"),
               QStringLiteral("evaluation#Agreement")};
+    case LabView::Page::ranks:
+      return {QStringLiteral("ranks"),
+              LabView::tr("Ranks"),
+              LabView::tr("Measure ranks…"),
+              LabView::tr("Normalised effective ranks by layer and head on several texts, and what truncation costs (KV-CoRE)"),
+              LabView::tr("How many directions do the keys and values of each layer need on each text, and does that tell what truncating them costs?"),
+              QStringLiteral("systems#KV-CoRE")};
     case LabView::Page::predictors:
       break;
   }
@@ -90,6 +97,7 @@ LabView::LabView(QWidget* parent)
       summaryTable_(makeTable("labSummary", summary_)),
       detailsTable_(makeTable("labDetails", details_)),
       plot_(new LabPlot(this)),
+      scatter_(new LabScatter(this)),
       list_(new QComboBox(this)),
       content_(new QSplitter(Qt::Vertical, this)),
       below_(new QWidget(this)),
@@ -115,6 +123,7 @@ LabView::LabView(QWidget* parent)
   lower->setContentsMargins(0, 4, 0, 0);
   lower->setSpacing(6);
   lower->addWidget(plot_, 2);
+  lower->addWidget(scatter_, 3);
   lower->addLayout(listed);
   lower->addWidget(detailsTable_, 3);
   content_->setChildrenCollapsible(false);
@@ -228,6 +237,8 @@ void LabView::showFindings() {
   below_->setVisible(!found.details.empty());
   plot_->setVisible(found.curve.has_value());
   if (found.curve) plot_->setCurve(*found.curve);
+  scatter_->setVisible(found.points.has_value());
+  if (found.points) scatter_->setPoints(*found.points);
   showDetails();
   showWork();
 }

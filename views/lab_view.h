@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "views/lab_plot.h"
+#include "views/lab_scatter.h"
 #include "views/lab_table.h"
 #include "views/plain_table.h"
 #include "views/view.h"
@@ -31,7 +32,8 @@ struct LabDetails {
 struct LabFindings {
   LabTable summary;  ///< Without rows where nothing is known.
   std::vector<LabDetails> details;
-  std::optional<LabCurve> curve = {};  ///< Between the two.
+  std::optional<LabCurve> curve = {};    ///< Between the two.
+  std::optional<LabPoints> points = {};  ///< Likewise.
   bool operator==(const LabFindings&) const = default;
 };
 struct LabWork {
@@ -41,14 +43,14 @@ struct LabWork {
   bool operator==(const LabWork&) const = default;
 };
 
-/// The evaluation lab: answers to questions, agreement of what is written, and trained predictors. Each is a page with its figures
-/// and, below them, what they were made of.
+/// The evaluation lab: answers to questions, agreement of what is written, ranks of caches, and trained predictors. Each is a page with its
+/// figures and, below them, what they were made of.
 class LabView final : public View {
   Q_OBJECT
 
  public:
-  enum class Page { questions, agreement, predictors };
-  static constexpr std::array kPages = {Page::questions, Page::agreement, Page::predictors};
+  enum class Page { questions, agreement, ranks, predictors };
+  static constexpr std::array kPages = {Page::questions, Page::agreement, Page::ranks, Page::predictors};
 
   explicit LabView(QWidget* parent = nullptr);
   void setFindings(Page page, LabFindings findings);
@@ -88,6 +90,7 @@ class LabView final : public View {
   LabModel *summary_, *details_;
   QTableView *summaryTable_, *detailsTable_;
   LabPlot* plot_;
+  LabScatter* scatter_;
   QComboBox* list_;
   QSplitter* content_;
   QWidget* below_;

@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <map>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -20,27 +22,36 @@ constexpr const char* kMarkStyle = R"(
 
 const char* nameOf(Side side) { return side == Side::key ? "key" : "value"; }
 
-/// Layers downwards; across, texts, or the heads of each.
+/// Layers downwards; across, texts, or the heads of each. Models may have more or fewer layers than others.
 std::string heatTable(const std::vector<TextSpectra>& texts, Side side) {
-  std::string header = "<tr><th>Layer</th>";
-  std::map<int, std::string> rows;
-  for (const TextSpectra& text : texts) {
-    const int first = text.spectra.empty() ? 0 : text.spectra.front().layer;
-    for (std::size_t i = 0; i < text.spectra.size(); ++i) {
-      const CacheSpectrum& spectrum = text.spectra[i];
+  using Column = std::pair<std::size_t, int>;  // Text and head.
+  std::map<Column, std::map<int, double>> ranks;
+  std::set<int> layers;
+  for (std::size_t t = 0; t < texts.size(); ++t)
+    for (std::size_t i = 0; i < texts[t].spectra.size(); ++i) {
+      const CacheSpectrum& spectrum = texts[t].spectra[i];
       if (spectrum.side != side) continue;
-      if (spectrum.layer == first)
-        header += fmt::format("<th>{}{}</th>", texts.size() > 1 || spectrum.head < 0 ? escaped(text.file) : "",
-                              spectrum.head < 0 ? "" : fmt::format(" head {}", spectrum.head));
-      const double rank = text.measures[i].normalisedEffectiveRank;
-      constexpr double kBright = 0.6;  // Of viridis, from where dark letters are read better.
-      rows[spectrum.layer] +=
-          fmt::format("<td style=\"background: {}; color: {}\">{:.3f}</td>", viridis(rank), rank > kBright ? "#000" : "#fff", rank);
+      ranks[{t, spectrum.head}][spectrum.layer] = texts[t].measures[i].normalisedEffectiveRank;
+      layers.insert(spectrum.layer);
     }
+  if (ranks.empty()) return {};
+  std::string html = "<table class=\"heat\"><tr><th>Layer</th>";
+  for (const auto& [column, byLayer] : ranks) {
+    const auto [text, head] = column;
+    html += fmt::format("<th>{}{}</th>", texts.size() > 1 || head < 0 ? escaped(texts[text].name) : "", head < 0 ? "" : fmt::format(" head {}", head));
   }
-  if (rows.empty()) return {};
-  std::string html = "<table class=\"heat\">" + header + "</tr>";
-  for (const auto& [layer, cells] : rows) html += fmt::format("<tr><th>{}</th>{}</tr>", layer, cells);
+  html += "</tr>";
+  for (const int layer : layers) {
+    html += fmt::format("<tr><th>{}</th>", layer);
+    for (const auto& [column, byLayer] : ranks) {
+      const auto found = byLayer.find(layer);
+      constexpr double kBright = 0.6;  // Of viridis, from where dark letters are read better.
+      html += found == byLayer.end() ? "<td></td>"
+                                     : fmt::format("<td style=\"background: {}; color: {}\">{:.3f}</td>", viridis(found->second),
+                                                   found->second > kBright ? "#000" : "#fff", found->second);
+    }
+    html += "</tr>";
+  }
   return html + "</table>";
 }
 
@@ -62,14 +73,14 @@ std::string scatter(const std::vector<TextSpectra>& texts, std::size_t index, st
     for (const CacheSpectrum& spectrum : texts[t].spectra) {
       const double rank = all.ranks[point], loss = all.losses[point];
       const std::string words =
-          fmt::format("{}, layer {} {}s: {:.4f}, {:+.5f} nats", texts[t].file, spectrum.layer, nameOf(spectrum.side), rank, loss);
+          fmt::format("{}, layer {} {}s: {:.4f}, {:+.5f} nats", texts[t].name, spectrum.layer, nameOf(spectrum.side), rank, loss);
       svg += fmt::format("<g class=\"{}\">{}</g>", nameOf(spectrum.side),
                          mark(xOf(x, 100 * rank), yOf(y, kThousandth * loss), shape, spectrum.side == Side::key, words));
       ++point;
     }
     if (texts.size() == 1) continue;
     const double height = kTop + 16 * static_cast<double>(t);
-    names += mark(kWidth - kRight + 12, height, shape, true) + text(kWidth - kRight + 22, height + 4, "currentColor", texts[t].file);
+    names += mark(kWidth - kRight + 12, height, shape, true) + text(kWidth - kRight + 22, height + 4, "currentColor", texts[t].name);
   }
   return svg + names + "</svg>";
 }
@@ -89,7 +100,7 @@ RanksAndLosses ranksAndLosses(const std::vector<TextSpectra>& texts, std::size_t
   return all;
 }
 
-std::string spectraPage(const std::string& model, const std::vector<TextSpectra>& texts, const std::vector<double>& kept) {
+std::string spectraPage(const std::vector<TextSpectra>& texts, const std::vector<double>& kept) {
   std::string body;
   for (const Side side : {Side::key, Side::value})
     body += section(fmt::format("Normalised effective rank of {}s", nameOf(side)), heatTable(texts, side));
@@ -101,10 +112,12 @@ std::string spectraPage(const std::string& model, const std::vector<TextSpectra>
     body += section(fmt::format("What it costs that one layer's keys or values alone keep {:g} of their directions", kept[i]),
                     fmt::format("<p>{} Keys are filled, values open.</p>{}", correlation, scatter(texts, i, kept.size())));
   }
-  std::string calibrated;
-  for (const TextSpectra& text : texts)
-    calibrated += fmt::format("{}{} of {:.0f} tokens", calibrated.empty() ? "" : ", ", text.file, text.tokens);
-  return htmlPage("Spectra of " + model, "Statistics: " + calibrated + ".", body, kMarkStyle);
+  std::string calibrated, models;
+  for (const TextSpectra& text : texts) {
+    calibrated += fmt::format("{}{} of {:.0f} tokens", calibrated.empty() ? "" : ", ", text.name, text.tokens);
+    if (!models.ends_with(text.model)) models += (models.empty() ? "" : ", ") + text.model;
+  }
+  return htmlPage("Spectra of " + models, "Statistics: " + calibrated + ".", body, kMarkStyle);
 }
 
 }  // namespace kvista

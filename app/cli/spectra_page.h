@@ -11,9 +11,10 @@
 
 namespace kvista {
 
-/// One text's spectra and what is known of each.
+/// The spectra of one model on one text, and what is known of each.
 struct TextSpectra {
-  std::string file;
+  std::string model, file;
+  std::string name;  ///< What tables call it: the file, of several models with the model.
   double tokens = 0;
   std::vector<CacheSpectrum> spectra;
   std::vector<SpectrumMeasures> measures;
@@ -32,6 +33,6 @@ RanksAndLosses ranksAndLosses(const std::vector<TextSpectra>& texts, std::size_t
 
 /// Normalised effective ranks as a heat table for each side, layers downwards, texts or their heads across, and a scatter of them
 /// against what truncation costs for each part in `kept`: one HTML page without scripts or other files (KV-CoRE; methods.md section 7).
-std::string spectraPage(const std::string& model, const std::vector<TextSpectra>& texts, const std::vector<double>& kept);
+std::string spectraPage(const std::vector<TextSpectra>& texts, const std::vector<double>& kept);
 
 }  // namespace kvista

@@ -43,6 +43,20 @@ void Lab::measureAgreement(const AgreementWish& wish) {
                                            {.again = [this, wish] { measureAgreement(wish); }});
 }
 
+void Lab::measureRanks(const RanksWish& wish) {
+  json params = modelParams(document_);
+  params["texts"] = json::array();
+  for (const QString& file : wish.statistics) params["texts"].push_back(file.toStdString());
+  params["kept"] = wish.kept;
+  params["windows"] = wish.windows;
+  const auto done = [this](const RanksRecord& record) {
+    Q_EMIT ranked(record);
+    return tr("%Ln text(s)", nullptr, static_cast<int>(record.texts.size()));
+  };
+  ranking_ = jobs_.start<RanksRecord>(tr("Measure ranks"), "ranks", params, read<RanksRecord>, done,
+                                      {.again = [this, wish] { measureRanks(wish); }});
+}
+
 void Lab::trainPredictor(const PredictorWish& wish) {
   json params = modelParams(document_);
   params["text"] = toJson(wish.text);

@@ -22,6 +22,12 @@ struct AgreementWish {
   TextSelection text;
   int prompts = 8, promptTokens = 64, written = 64;
 };
+/// How many directions the cache needs on texts that the model was calibrated on.
+struct RanksWish {
+  QStringList statistics;  ///< Files.
+  double kept = 0;         ///< Part of the directions that truncation keeps; 0: it is not measured.
+  int windows = 4;         ///< To measure that on.
+};
 struct PredictorWish {
   PredictorKind kind = PredictorKind::fastKvzip;
   TextSelection text;
@@ -38,22 +44,25 @@ class Lab final : public QObject {
 
   void askQuestions(const TasksWish& wish);
   void measureAgreement(const AgreementWish& wish);
+  void measureRanks(const RanksWish& wish);
   void trainPredictor(const PredictorWish& wish);
   void cancel(std::int64_t job) { jobs_.cancel(job); }
   /// The last job of each; 0: there was none.
   [[nodiscard]] std::int64_t asking() const { return asking_; }
   [[nodiscard]] std::int64_t agreeing() const { return agreeing_; }
+  [[nodiscard]] std::int64_t ranking() const { return ranking_; }
   [[nodiscard]] std::int64_t training() const { return training_; }
 
  Q_SIGNALS:
   void answered(const kvista::TasksRecord& record);
   void agreed(const kvista::AgreementRecord& record);
+  void ranked(const kvista::RanksRecord& record);
   void trained(const kvista::PredictorRecord& record);
 
  private:
   const Document& document_;
   EngineJobs& jobs_;
-  std::int64_t asking_ = 0, agreeing_ = 0, training_ = 0;
+  std::int64_t asking_ = 0, agreeing_ = 0, ranking_ = 0, training_ = 0;
 };
 
 }  // namespace kvista

@@ -5,10 +5,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "core/compress/cache_spectra.h"
 #include "core/evaluate/plan_errors.h"
+#include "core/evaluate/truncation_loss.h"
 
 namespace kvista {
 namespace {
@@ -22,6 +24,14 @@ Matrix matrixOf(const at::Tensor& tensor) {
 void takeRow(const Matrix& from, int row, Matrix& to) {
   const std::ptrdiff_t begin = std::ptrdiff_t{row} * to.columns;
   std::copy_n(from.values.begin() + begin, to.columns, to.values.begin() + begin);
+}
+
+Matrix emptyMatrix(std::size_t rows, int columns) {
+  return {static_cast<int>(rows), columns, std::vector<float>(rows * static_cast<std::size_t>(columns), std::numeric_limits<float>::quiet_NaN())};
+}
+
+float& cell(Matrix& matrix, int row, int column) {
+  return matrix.values[static_cast<std::size_t>(row) * static_cast<std::size_t>(matrix.columns) + static_cast<std::size_t>(column)];
 }
 
 }  // namespace
@@ -53,6 +63,31 @@ Result<std::vector<LayerSpectrumRecord>> layerSpectraOf(const Decoder& decoder, 
   for (const CacheSpectrum& spectrum : spectra)
     records.push_back({spectrum.layer, spectrum.side, measure(spectrum.singularValues), {spectrum.singularValues.begin(), spectrum.singularValues.end()}});
   return records;
+}
+
+Result<TextRanksRecord> textRanksOf(const Decoder& decoder, const Statistics& statistics, double kept, std::int64_t windows, const Task& task) {
+  const std::vector<int> layers = allLayers(decoder.shape());
+  const auto column = [](Side side) { return side == Side::key ? 0 : 1; };
+  TextRanksRecord record;
+  record.tokens = statistics.tokens;
+  record.layers = emptyMatrix(layers.size(), 2);
+  record.keyHeads = record.valueHeads = emptyMatrix(layers.size(), decoder.shape().kvHeads);
+  for (const bool byHead : {false, true}) {
+    KVISTA_ASSIGN(const std::vector<CacheSpectrum> spectra, cacheSpectra(decoder, statistics, layers, {.byHead = byHead}, task));
+    for (const CacheSpectrum& spectrum : spectra) {
+      const auto rank = static_cast<float>(measure(spectrum.singularValues).normalisedEffectiveRank);
+      if (byHead)
+        cell(spectrum.side == Side::key ? record.keyHeads : record.valueHeads, spectrum.layer, spectrum.head) = rank;
+      else
+        cell(record.layers, spectrum.layer, column(spectrum.side)) = rank;
+      record.directions = std::max(record.directions, static_cast<int>(spectrum.singularValues.size()));
+    }
+  }
+  if (!(kept > 0)) return record;
+  KVISTA_ASSIGN(const std::vector<TruncationLoss> losses, measureTruncation(decoder, statistics, layers, {kept}, windows, task));
+  record.losses = emptyMatrix(layers.size(), 2);
+  for (const TruncationLoss& each : losses) cell(record.losses, each.layer, column(each.side)) = static_cast<float>(each.loss);
+  return record;
 }
 
 Result<PlanErrorsRecord> planErrorsOf(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,

@@ -71,6 +71,7 @@ Result<nlohmann::json> retrieval(Call& call);
 Result<nlohmann::json> tasks(Call& call);
 Result<nlohmann::json> agreement(Call& call);
 Result<nlohmann::json> trainPredictorFor(Call& call);
+Result<nlohmann::json> ranks(Call& call);
 Result<nlohmann::json> experiment(Call& call);
 Result<nlohmann::json> refinePlan(Call& call);
 Result<nlohmann::json> previewExport(Call& call);

@@ -29,6 +29,7 @@ const std::vector<EngineMethod>& engineMethods() {
       {"tasks", Lane::compute, tasks},
       {"agreement", Lane::compute, agreement},
       {"trainPredictor", Lane::compute, trainPredictorFor},
+      {"ranks", Lane::compute, ranks},
       {"experiment", Lane::compute, experiment},
       {"refine", Lane::compute, refinePlan, nullptr, true},
       {"previewExport", Lane::light, previewExport},

@@ -51,6 +51,9 @@ struct SpectrumMeasures {
 };
 SpectrumMeasures measure(const std::vector<double>& singularValues);
 
+/// With fewer tokens for each direction, spectra look other than they are (methods.md section 7).
+inline constexpr double kTokensADirection = 16;
+
 /// The largest singular value a token that noise of the same energy would show, alike in all n directions, over so many tokens: the edge
 /// of Marchenko and Pastur's law, sqrt(mean of s^2) (1 + sqrt(n / tokens)). `singularValues`: roots of a mean second moment's eigenvalues.
 double noiseEdge(const std::vector<double>& singularValues, double tokens);

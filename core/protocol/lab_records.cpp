@@ -193,4 +193,45 @@ Result<PredictorRecord> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
+json toJson(const TextRanksRecord& record) {
+  json value = {{"statistics", record.statistics},
+                {"tokens", record.tokens},
+                {"directions", record.directions},
+                {"layers", packed(record.layers)},
+                {"keyHeads", packed(record.keyHeads)},
+                {"valueHeads", packed(record.valueHeads)}};
+  if (!record.losses.isEmpty()) value["losses"] = packed(record.losses);
+  return value;
+}
+template <>
+Result<TextRanksRecord> read(const json& value) {
+  Fields fields(value, "ranks on a text");
+  TextRanksRecord record;
+  record.statistics = fields.text("statistics");
+  record.tokens = fields.integer("tokens");
+  record.directions = fields.count("directions");
+  record.layers = fields.matrix("layers");
+  record.keyHeads = fields.matrix("keyHeads");
+  record.valueHeads = fields.matrix("valueHeads");
+  if (fields.has("losses")) record.losses = fields.matrix("losses");
+  const auto checkShape = [&](const char* name, const Matrix& matrix, int columns) {
+    if (matrix.rows != record.layers.rows || matrix.columns != columns) fields.mistake(name, "does not have the layers and sides of the others");
+  };
+  checkShape("layers", record.layers, 2);
+  checkShape("keyHeads", record.keyHeads, record.keyHeads.columns);
+  checkShape("valueHeads", record.valueHeads, record.valueHeads.columns);
+  if (!record.losses.isEmpty()) checkShape("losses", record.losses, 2);
+  return fields.finish(std::move(record));
+}
+
+json toJson(const RanksRecord& record) { return {{"kept", record.kept}, {"texts", listOf(record.texts)}}; }
+template <>
+Result<RanksRecord> read(const json& value) {
+  Fields fields(value, "ranks");
+  RanksRecord record;
+  record.kept = fields.number("kept", 0, 1);
+  record.texts = fields.records<TextRanksRecord>("texts");
+  return fields.finish(std::move(record));
+}
+
 }  // namespace kvista

@@ -94,6 +94,23 @@ struct PredictorRecord {
   bool operator==(const PredictorRecord&) const = default;
 };
 
+/// Normalised effective ranks of a model's cache on one text (KV-CoRE; methods.md section 7), and what truncation costs there.
+struct TextRanksRecord {
+  std::string statistics;       ///< The file.
+  std::int64_t tokens = 0;
+  int directions = 0;           ///< Of a layer's keys or values, all heads together; the more of both.
+  Matrix layers;                ///< [layers, 2]: of keys and of values, all heads together.
+  Matrix keyHeads, valueHeads;  ///< [layers, heads]
+  /// [layers, 2]: rise of the mean loss, nats a predicted token, where one layer's keys or values alone are truncated; empty: not measured.
+  Matrix losses;
+  bool operator==(const TextRanksRecord&) const = default;
+};
+struct RanksRecord {
+  double kept = 0;  ///< Part of the directions that truncation keeps; 0: none was measured.
+  std::vector<TextRanksRecord> texts;
+  bool operator==(const RanksRecord&) const = default;
+};
+
 nlohmann::json toJson(const TaskMeasureRecord& record);
 nlohmann::json toJson(const TaskAnswerRecord& record);
 nlohmann::json toJson(const TaskFileRecord& record);
@@ -103,6 +120,8 @@ nlohmann::json toJson(const WrittenRecord& record);
 nlohmann::json toJson(const AgreementRecord& record);
 nlohmann::json toJson(const RecallRecord& record);
 nlohmann::json toJson(const PredictorRecord& record);
+nlohmann::json toJson(const TextRanksRecord& record);
+nlohmann::json toJson(const RanksRecord& record);
 
 template <>
 Result<TaskMeasureRecord> read(const nlohmann::json& json);
@@ -122,5 +141,9 @@ template <>
 Result<RecallRecord> read(const nlohmann::json& json);
 template <>
 Result<PredictorRecord> read(const nlohmann::json& json);
+template <>
+Result<TextRanksRecord> read(const nlohmann::json& json);
+template <>
+Result<RanksRecord> read(const nlohmann::json& json);
 
 }  // namespace kvista

@@ -32,6 +32,7 @@ DIALOGS = {  # The keys or the command that open each, and the widget that is th
     "experiment": ("Compare methods", "experimentDialog"),
     "questions": ("Ask questions", "questionsDialog"),
     "agreement": ("Measure agreement", "agreementDialog"),
+    "ranks": ("Measure ranks", "ranksDialog"),
     "predictor": ("Train a predictor", "predictorDialog"),
 }
 

@@ -3,6 +3,7 @@
 """Calibration on the demo model, and what statistics and a plan are asked."""
 
 import json
+import shutil
 import signal
 import subprocess
 
@@ -215,6 +216,24 @@ def test_errors_and_spectra(coded_project, statistics, tmp_path):
     assert shown.count("keys: ") == shown.count("values: ") == 2 * 3 and f"Spearman {cut['correlations'][1]['spearman']:+.3f}" in shown
     assert all(f">{each['normalisedEffectiveRank']:.3f}</td>" in shown for each in cut["spectra"])
     assert "script" not in shown and "http" not in shown
+
+
+def test_spectra_of_two_models(statistics, tmp_path):
+    shallow = tmp_path / "shallow"
+    shutil.copytree(MODEL, shallow)
+    config = json.loads((shallow / "config.json").read_text())
+    (shallow / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
+    own = tmp_path / "own.kvstats"
+    answer("calibrate", shallow, "--text", TEXTS / "calibration.txt", "--window", 64, "--windows", 4, "--no-response", "-o", own)
+    page = tmp_path / "spectra.html"
+    found = answer("spectra", MODEL, shallow, "--stats", own, statistics, "--truncate", 0.5, "--windows", 1, "-o", page)
+    assert [(each["model"], each["statistics"]) for each in found["texts"]] == [("model", str(statistics)), ("shallow", str(own))]
+    assert [each["text"] for each in found["spectra"]] == [0] * 16 + [1] * 4
+    alone = answer("spectra", shallow, "--stats", own)["spectra"]
+    assert [each["normalisedEffectiveRank"] for each in alone] == [each["normalisedEffectiveRank"] for each in found["spectra"][16:]]
+    assert len(found["truncation"]) == 20 and page.read_text().count("<td></td>") == 2 * 6
+    assert "of none of the models" in complaint(run("spectra", shallow, shallow, "--stats", own, statistics, code=USAGE))
+    assert "None of the 1 files" in complaint(run("spectra", MODEL, shallow, "--stats", own, code=USAGE))
 
 
 def test_retrieval(coded_project):

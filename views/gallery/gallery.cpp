@@ -44,6 +44,7 @@
   X(experiment)            \
   X(lab)                   \
   X(agreementLab)          \
+  X(ranksLab)              \
   X(emptyLab)              \
   X(comparison)            \
   X(planComparison)        \

@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <cmath>
+
 #include "views/gallery/gallery.h"
 #include "views/lab_view.h"
 
 namespace kvista {
 namespace {
 
-LabCell words(const char* text) { return {QString::fromUtf8(text)}; }
+LabCell words(const QString& text) { return {text}; }
 
 View* makeLab() {
   auto* view = new LabView;
@@ -57,10 +59,38 @@ View* makeAgreementLab() {
   return view;
 }
 
+View* makeRanksLab() {
+  auto* view = new LabView;
+  view->showPage(LabView::Page::ranks);
+  constexpr int kLayers = 8;
+  LabFindings found;
+  found.summary.columns = {{"Model", {}, false}, {"Statistics", {}, false, true}, {"Keys"}, {"Values"}, {"Pearson"}};
+  found.summary.rows = {{words("small"), words("novels"), words("0.46"), words("0.71"), words("+0.612")},
+                        {words("small"), words("code"), words("0.41"), words("0.66"), words("+0.574")}};
+  LabTable heat{{{"Layer", {}, false}, {"novels keys"}, {"novels values"}, {"code keys"}, {"code values"}}, {}};
+  LabPoints points{QStringLiteral("50 %"), {"novels", "code"}, {}};
+  for (int layer = 0; layer < kLayers; ++layer) {
+    heat.rows.push_back({words(QString::number(layer))});
+    for (int column = 0; column < 4; ++column) {
+      const double rank = 0.25 + 0.05 * ((layer * 5 + column * 7) % 9) + (column % 2 == 1 ? 0.2 : 0);
+      LabCell cell = words(QString::number(rank, 'f', 3));
+      cell.heat = rank;
+      heat.rows.back().push_back(cell);
+      const double loss = layer == 2 ? -0.001 : 0.0004 * std::exp(6 * rank) * (1 + layer % 3);
+      points.points.push_back({QStringLiteral("layer %1").arg(layer), rank, loss, column % 2 == 0, static_cast<std::size_t>(column / 2)});
+    }
+  }
+  found.details = {{QStringLiteral("layers"), QStringLiteral("Ranks by layer"), heat}};
+  found.points = points;
+  view->setFindings(LabView::Page::ranks, found);
+  return view;
+}
+
 }  // namespace
 
 Exhibit labExhibit() { return {"lab", makeLab}; }
 Exhibit agreementLabExhibit() { return {"agreement-lab", makeAgreementLab}; }
+Exhibit ranksLabExhibit() { return {"ranks-lab", makeRanksLab}; }
 Exhibit emptyLabExhibit() { return {"empty-lab", makeEmptyLab}; }
 
 }  // namespace kvista

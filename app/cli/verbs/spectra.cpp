@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <numeric>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -13,16 +13,15 @@
 #include "app/cli/output_file.h"
 #include "app/cli/spectra_page.h"
 #include "app/cli/verb.h"
+#include "core/engine/analysis.h"
 #include "core/io/atomic_file.h"
 
 namespace kvista {
 namespace {
 
-constexpr double kTokensADirection = 16;  // Below, spectra look fuller than they are (methods.md section 7).
-
 struct Options {
-  std::string subject, page;
-  std::vector<std::string> statistics;
+  std::string page;
+  std::vector<std::string> subjects, statistics;
   std::vector<int> layers;
   std::string moments = "raw", position = "before";
   bool heads = false, logits = false;
@@ -102,7 +101,7 @@ void addCorrelations(const Options& options, const std::vector<TextSpectra>& tex
   for (std::size_t t = 0; t < texts.size(); ++t) {
     for (const TruncationLoss& each : texts[t].losses) {
       output.json["truncation"].push_back({{"layer", each.layer}, {"side", nameOf(each.side)}, {"text", t}, {"kept", each.kept}, {"loss", each.loss}});
-      const std::string of = texts.size() > 1 ? "  " + texts[t].file : "";
+      const std::string of = texts.size() > 1 ? "  " + texts[t].name : "";
       output.text += fmt::format("{:>5}  {:<6} kept {:.3f} {:>+9.5f}{}\n", each.layer, nameOf(each.side), each.kept, each.loss, of);
     }
   }
@@ -116,56 +115,82 @@ void addCorrelations(const Options& options, const std::vector<TextSpectra>& tex
   }
 }
 
-Result<Output> run(const Options& options, const Task& task) {
-  std::string path = options.subject;
-  std::vector<std::string> files = options.statistics;
-  if (looksLikeProject(options.subject)) {
-    KVISTA_ASSIGN(const Project project, loadProject(options.subject));
-    path = project.model.string();
-    if (files.empty() && !project.statistics.empty()) files = {project.statistics.string()};
-  }
-  if (files.empty())
-    return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", options.subject), "Give a file of `kvista calibrate` with --stats.");
-  if (!options.truncate.empty() && (options.heads || options.logits || options.position != "before"))
-    return fail(ErrorCode::invalidArgument, "Truncation is measured of whole layers before RoPE.", "Leave out --heads, --logits and --position.");
-  if (!options.page.empty()) KVISTA_CHECK(checkOutputFile(options.page, {files.begin(), files.end()}));
+SpectraRequest requestOf(const Options& options) {
   SpectraRequest request;
   request.byHead = options.heads || options.logits;
   request.logits = options.logits;
   request.position = options.position == "after" ? KeyPosition::afterRope : KeyPosition::beforeRope;
   for (const auto& [name, moments] : kCacheMoments)
     if (name == options.moments) request.moments = moments;
+  return request;
+}
 
-  KVISTA_ASSIGN(const LoadedModel model, loadModel(path, options.compute, task));
-  KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
-  const ModelShape& shape = model.decoder->shape();
-  std::vector<int> layers = options.layers;
-  if (layers.empty()) {
-    layers.resize(static_cast<std::size_t>(shape.layers));
-    std::iota(layers.begin(), layers.end(), 0);
-  }
+Result<std::vector<int>> layersOf(const Options& options, const ModelShape& shape) {
+  std::vector<int> layers = options.layers.empty() ? allLayers(shape) : options.layers;
   std::ranges::sort(layers);
   layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
   if (layers.back() >= shape.layers)
     return fail(ErrorCode::invalidArgument, fmt::format("There is no layer {}; the model has layers 0 to {}.", layers.back(), shape.layers - 1));
+  return layers;
+}
 
+/// Of a checkpoint or project, on those of the statistics that are its own; `isTaken` notes which.
+Result<std::vector<TextSpectra>> spectraOf(const Options& options, const std::string& subject, std::vector<bool>& isTaken, const Task& task) {
+  std::string path = subject;
+  std::vector<std::string> files = options.statistics;
+  if (looksLikeProject(subject)) {
+    KVISTA_ASSIGN(const Project project, loadProject(subject));
+    path = project.model.string();
+    if (files.empty() && !project.statistics.empty()) files = {project.statistics.string()};
+  }
+  if (files.empty())
+    return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", subject), "Give a file of `kvista calibrate` with --stats.");
+  KVISTA_ASSIGN(const LoadedModel model, loadModel(path, options.compute, task));
+  KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
+  KVISTA_ASSIGN(const std::vector<int> layers, layersOf(options, model.decoder->shape()));
   std::vector<TextSpectra> texts;
-  for (const std::string& file : files) {
-    KVISTA_ASSIGN(const Statistics statistics, loadStatistics(file));
-    if (statistics.modelHash != hash)
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    KVISTA_ASSIGN(const Statistics statistics, loadStatistics(files[i]));
+    if (statistics.modelHash != hash) {
+      if (options.subjects.size() > 1 && !options.statistics.empty()) continue;
       return fail(ErrorCode::invalidArgument,
-                  fmt::format("The statistics {} are of another model (content {} where {} was expected).", file, statistics.modelHash, hash),
+                  fmt::format("The statistics {} are of another model (content {} where {} was expected).", files[i], statistics.modelHash, hash),
                   "Calibrate this model.");
+    }
+    if (i < isTaken.size()) isTaken[i] = true;
     TextSpectra text;
-    text.file = file;
+    text.model = std::filesystem::absolute(path).lexically_normal().filename().string();
+    text.file = files[i];
+    text.name = options.subjects.size() > 1 ? fmt::format("{}, {}", text.model, text.file) : text.file;
     text.tokens = static_cast<double>(statistics.tokens);
-    KVISTA_ASSIGN(text.spectra, cacheSpectra(*model.decoder, statistics, layers, request, task));
+    KVISTA_ASSIGN(text.spectra, cacheSpectra(*model.decoder, statistics, layers, requestOf(options), task));
     for (const CacheSpectrum& spectrum : text.spectra) text.measures.push_back(measure(spectrum.singularValues));
     if (!options.truncate.empty()) {
       KVISTA_ASSIGN(text.losses, measureTruncation(*model.decoder, statistics, layers, options.truncate, options.windows, task));
     }
     texts.push_back(std::move(text));
   }
+  if (texts.empty())
+    return fail(ErrorCode::invalidArgument, fmt::format("None of the {} files of statistics is of {}.", files.size(), subject),
+                "Give one of `kvista calibrate` of this model with --stats.");
+  return texts;
+}
+
+Result<Output> run(const Options& options, const Task& task) {
+  if (!options.truncate.empty() && (options.heads || options.logits || options.position != "before"))
+    return fail(ErrorCode::invalidArgument, "Truncation is measured of whole layers before RoPE.", "Leave out --heads, --logits and --position.");
+  if (!options.page.empty()) KVISTA_CHECK(checkOutputFile(options.page, {options.statistics.begin(), options.statistics.end()}));
+  const SpectraRequest request = requestOf(options);
+  std::vector<TextSpectra> texts;
+  std::vector<bool> isTaken(options.statistics.size());
+  for (const std::string& subject : options.subjects) {
+    KVISTA_ASSIGN(std::vector<TextSpectra> own, spectraOf(options, subject, isTaken, task));
+    std::ranges::move(own, std::back_inserter(texts));
+  }
+  if (const auto other = std::ranges::find(isTaken, false); other != isTaken.end())
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The statistics {} are of none of the models.", options.statistics[static_cast<std::size_t>(other - isTaken.begin())]),
+                "Leave them out, or name their model too.");
 
   Output output;
   output.json["spectra"] = nlohmann::ordered_json::array();
@@ -174,28 +199,27 @@ Result<Output> run(const Options& options, const Task& task) {
   std::string warnings;
   for (std::size_t t = 0; t < texts.size(); ++t) {
     const TextSpectra& text = texts[t];
-    if (texts.size() > 1) output.text += fmt::format("{}{}\n", t == 0 ? "" : "\n", text.file);
+    if (texts.size() > 1) output.text += fmt::format("{}{}\n", t == 0 ? "" : "\n", text.name);
     output.text += request.byHead ? tableOfHeads(text, Side::key, request.logits) + tableOfHeads(text, Side::value, false) : tableOf(text);
     for (std::size_t i = 0; i < text.spectra.size(); ++i) output.json["spectra"].push_back(recordOf(text.spectra[i], text.measures[i], t, text.tokens));
-    output.json["texts"].push_back({{"statistics", text.file}, {"tokens", text.tokens}, {"meanKeys", meanRank(text, Side::key)}, {"meanValues", meanRank(text, Side::value)}});
+    output.json["texts"].push_back({{"model", text.model}, {"statistics", text.file}, {"tokens", text.tokens}, {"meanKeys", meanRank(text, Side::key)}, {"meanValues", meanRank(text, Side::value)}});
     std::size_t widest = 0;
     for (const CacheSpectrum& spectrum : text.spectra) widest = std::max(widest, spectrum.singularValues.size());
     if (text.tokens < kTokensADirection * static_cast<double>(widest)) {
       const std::string warning = fmt::format("{}: {:.0f} tokens for {} directions are few; below {:.0f} a direction ranks look other than they are.",
-                                              text.file, text.tokens, widest, kTokensADirection);
+                                              text.name, text.tokens, widest, kTokensADirection);
       output.json["warnings"].push_back(warning);
       warnings += "warning: " + warning + "\n";
     }
   }
   if (texts.size() > 1) {
     output.text += "\nmean normalised effective rank     keys   values\n";
-    for (const TextSpectra& text : texts) output.text += fmt::format("{:<32} {:>6.4f} {:>8.4f}\n", text.file, meanRank(text, Side::key), meanRank(text, Side::value));
+    for (const TextSpectra& text : texts) output.text += fmt::format("{:<32} {:>6.4f} {:>8.4f}\n", text.name, meanRank(text, Side::key), meanRank(text, Side::value));
   }
   if (!options.truncate.empty()) addCorrelations(options, texts, output);
   output.text += warnings;
   if (!options.page.empty()) {
-    const std::string name = std::filesystem::absolute(path).lexically_normal().filename().string();
-    KVISTA_CHECK(writeFileAtomically(options.page, spectraPage(name, texts, options.truncate)));
+    KVISTA_CHECK(writeFileAtomically(options.page, spectraPage(texts, options.truncate)));
     output.json["page"] = options.page;
     output.text += fmt::format("Heat tables{} are in {}.\n", options.truncate.empty() ? "" : " and scatter plots", options.page);
   }
@@ -212,8 +236,9 @@ void addSpectra(CLI::App& app, Invocation& invocation) {
                            {"spectra", "How many directions the keys and values of each layer need; --json has the singular values",
                             "kvista spectra resources/demo/model --stats demo.kvstats --layers 0 3"},
                            options, run);
-  verb->add_option("subject", options->subject, "Checkpoint, or project (.kvista), whose statistics are taken")->required();
-  verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate`; several, of several texts, are put side by side");
+  verb->add_option("subject", options->subjects, "Checkpoint, or project (.kvista), whose statistics are taken; several are put side by side")->required();
+  verb->add_option("--stats", options->statistics,
+                   "Statistics of `kvista calibrate`; several, of several texts, are put side by side, each with the model that it is of");
   verb->add_option("--layers", options->layers, "Layers, from 0 (default: all)")->check(wholeNumber(0, 1'000'000));
   verb->add_flag("--heads", options->heads, "Head by head");
   verb->add_option("--position", options->position, "Keys before RoPE, or after it (head by head)")->check(oneOf({"before", "after"}))->capture_default_str();

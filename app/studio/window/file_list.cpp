@@ -17,6 +17,7 @@
 namespace kvista {
 
 FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(this)) {
+  setKind(tr("Text to read"), tr("Text (*.txt *.jsonl *.md);;All files (*)"));
   setAcceptDrops(true);
   list_->setAccessibleName(tr("Text files"));
   list_->setSelectionMode(QAbstractItemView::ExtendedSelection);
@@ -39,7 +40,7 @@ FileList::FileList(QWidget* parent) : QWidget(parent), list_(new QListWidget(thi
   column->addLayout(buttons);
   connect(files, &QPushButton::clicked, this, [this] {
     if (asking_) return asking_([this](const QString& path) { add({path}); });
-    add(QFileDialog::getOpenFileNames(this, tr("Text to read"), {}, tr("Text (*.txt *.jsonl *.md);;All files (*)")));
+    add(QFileDialog::getOpenFileNames(this, caption_, {}, filter_));
   });
   connect(folder, &QPushButton::clicked, this, [this] {
     const QString path = QFileDialog::getExistingDirectory(this, tr("Folder of .txt and .jsonl files"));
@@ -62,6 +63,11 @@ void FileList::setAsking(Asking asking) {
 }
 
 void FileList::leaveFoldersOut() { findChild<QPushButton*>(QStringLiteral("addTextFolder"))->hide(); }
+
+void FileList::setKind(const QString& caption, const QString& filter) {
+  caption_ = caption;
+  filter_ = filter;
+}
 
 QStringList FileList::paths() const {
   QStringList result;

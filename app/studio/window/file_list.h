@@ -23,6 +23,8 @@ class FileList final : public QWidget {
   void setAsking(Asking asking);
   /// Only files can be added.
   void leaveFoldersOut();
+  /// What the dialog of files is called and shows, where it is not text.
+  void setKind(const QString& caption, const QString& filter);
 
  Q_SIGNALS:
   void changed();
@@ -34,6 +36,7 @@ class FileList final : public QWidget {
  private:
   void add(const QStringList& paths);
   QListWidget* list_;
+  QString caption_, filter_;
   Asking asking_;
 };
 

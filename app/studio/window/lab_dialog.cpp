@@ -42,6 +42,12 @@ DialogWords wordsOf(LabDialog::Purpose purpose) {
               LabDialog::tr(
                   "Both read the text, token by token; then both write on from its beginnings. Take text that calibration did not see."),
               LabDialog::tr("Text"), LabDialog::tr("Measure")};
+    case LabDialog::Purpose::ranks:
+      return {"ranksDialog", LabDialog::tr("Measure ranks"),
+              LabDialog::tr("Of each calibration of this model, the normalised effective rank of the keys and values by layer and head; and what it "
+                            "costs on its text to keep only the largest directions of one layer's keys or values at a time. Calibrate on several "
+                            "texts to compare them; what was measured of other models stays beside it."),
+              LabDialog::tr("Statistics"), LabDialog::tr("Measure")};
     case LabDialog::Purpose::predictor:
       break;
   }
@@ -99,6 +105,15 @@ LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelect
       promptTokens_ = addNumber(*form, "promptTokens", tr("Tokens of each"), 2, window_->maximum(), AgreementWish{}.promptTokens);
       written_ = addNumber(*form, "written", tr("Tokens to write"), 1, 65536, AgreementWish{}.written);
       break;
+    case Purpose::ranks:
+      files_->leaveFoldersOut();
+      files_->setKind(tr("Statistics of this model"), tr("Statistics (*.kvstats);;All files (*)"));
+      kept_ = addNumber(*form, "kept", tr("Directions kept"), 0, 99, 50, tr("measure no truncation"));
+      kept_->setSuffix(tr(" %"));
+      windows_ = addNumber(*form, "windows", tr("Windows to read"), 1, 65536, RanksWish{}.windows);
+      for (QSpinBox* box : {kept_, windows_}) connect(box, &QSpinBox::valueChanged, this, &LabDialog::check);
+      layers_ = model.shape.layers;
+      break;
     case Purpose::predictor: {
       addText(*form, model, text, 32);
       output_ = new QLineEdit(output, this);
@@ -151,7 +166,13 @@ QSpinBox* LabDialog::addNumber(QFormLayout& form, const char* name, const QStrin
 void LabDialog::check() {
   const bool there = !files_->paths().isEmpty() && (!output_ || !output_->text().trimmed().isEmpty());
   start_->setEnabled(there && (purpose_ != Purpose::predictor || windows_->value() != 1));
-  forecast_->setVisible(window_ != nullptr);
+  if (kept_) {
+    windows_->setEnabled(kept_->value() > 0);
+    forecast_->setText(kept_->value() > 0 ? tr("For each text the model reads these windows %L1 times: once for the keys and once for the values of each layer, and once as "
+                                               "it is.").arg(2 * layers_ + 1)
+                                          : tr("Ranks follow from the statistics: the model reads nothing."));
+  }
+  forecast_->setVisible(window_ || kept_);
   if (!window_) return;
   const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
   forecast_->setText(purpose_ == Purpose::predictor && windows_->value() == 1 ? tr("One window is to be held out: take at least two.")
@@ -170,6 +191,8 @@ TextSelection LabDialog::text() const {
 TasksWish LabDialog::questions() const { return {files_->paths(), items_->value(), bos_->isChecked()}; }
 
 AgreementWish LabDialog::agreement() const { return {text(), prompts_->value(), promptTokens_->value(), written_->value()}; }
+
+RanksWish LabDialog::ranks() const { return {files_->paths(), kept_->value() / 100.0, windows_->value()}; }
 
 PredictorWish LabDialog::predictor() const {
   return {static_cast<PredictorKind>(kind_->currentData().toInt()), text(), output_->text().trimmed()};

@@ -24,11 +24,12 @@ class LabDialog final : public QDialog {
   Q_OBJECT
 
  public:
-  enum class Purpose { questions, agreement, predictor };
-  /// `text`: to begin with. `output`: for the file of a predictor.
+  enum class Purpose { questions, agreement, ranks, predictor };
+  /// `text`: to begin with; of ranks, files of statistics. `output`: for the file of a predictor.
   LabDialog(Purpose purpose, const ModelRecord& model, const TextSelection& text, const QString& output, QWidget* parent);
   [[nodiscard]] TasksWish questions() const;
   [[nodiscard]] AgreementWish agreement() const;
+  [[nodiscard]] RanksWish ranks() const;
   [[nodiscard]] PredictorWish predictor() const;
   /// What was filled in, for the next time.
   [[nodiscard]] QJsonObject state() const;
@@ -49,8 +50,10 @@ class LabDialog final : public QDialog {
   QSpinBox* items_ = nullptr;                        // of questions
   QCheckBox* bos_ = nullptr;
   QSpinBox *prompts_ = nullptr, *promptTokens_ = nullptr, *written_ = nullptr;  // of agreement
+  QSpinBox* kept_ = nullptr;                                                    // of ranks, in per cent
   QComboBox* kind_ = nullptr;                                                   // of a predictor
   QLineEdit* output_ = nullptr;
+  int layers_ = 0;                                                              // of the model
   QPushButton *browse_ = nullptr, *start_ = nullptr;
   QLabel* forecast_;
 };

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QString>
+#include <string>
 #include <vector>
 
 #include "core/protocol/lab_records.h"
@@ -9,9 +11,18 @@
 
 namespace kvista {
 
+/// What was measured of one model.
+struct ModelRanks {
+  std::string hash;  ///< Of its content.
+  QString name;
+  RanksRecord ranks;
+};
+
 /// The lab's records as tables.
 LabFindings findingsOf(const TasksRecord& record);
 LabFindings findingsOf(const AgreementRecord& record);
 LabFindings findingsOf(const std::vector<PredictorRecord>& records);
+/// At least one model; all of them side by side.
+LabFindings findingsOf(const std::vector<ModelRanks>& models);
 
 }  // namespace kvista

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/lab_presenter.h"
 
+#include <QFileInfo>
 #include <algorithm>
 
-#include "app/studio/window/lab_findings.h"
 #include "views/number_text.h"
 
 namespace kvista {
@@ -13,7 +13,13 @@ namespace {
 using Page = LabView::Page;
 
 const char* actionOf(Page page) {
-  return page == Page::questions ? "plan.questions" : page == Page::agreement ? "plan.agreement" : "plan.predictor";
+  switch (page) {
+    case Page::questions: return "plan.questions";
+    case Page::agreement: return "plan.agreement";
+    case Page::ranks: return "plan.ranks";
+    case Page::predictors: break;
+  }
+  return "plan.predictor";
 }
 
 QString statusOf(const Job& job) {
@@ -47,6 +53,12 @@ LabPresenter::LabPresenter(Document& document, Lab& lab, JobList& jobs, LabView&
     agreementModel_ = document_.modelHash();
     showFindings();
   });
+  connect(&lab_, &Lab::ranked, this, [this](const RanksRecord& record) {
+    const QString name = QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName();
+    std::erase_if(ranks_, [&](const ModelRanks& other) { return other.hash == document_.modelHash(); });
+    ranks_.push_back({document_.modelHash(), name, record});
+    showFindings();
+  });
   connect(&lab_, &Lab::trained, this, [this](const PredictorRecord& record) {
     if (predictorsModel_ != document_.modelHash()) predictors_.clear();
     predictorsModel_ = document_.modelHash();
@@ -66,7 +78,13 @@ LabPresenter::LabPresenter(Document& document, Lab& lab, JobList& jobs, LabView&
 }
 
 std::int64_t LabPresenter::jobOf(Page page) const {
-  return page == Page::questions ? lab_.asking() : page == Page::agreement ? lab_.agreeing() : lab_.training();
+  switch (page) {
+    case Page::questions: return lab_.asking();
+    case Page::agreement: return lab_.agreeing();
+    case Page::ranks: return lab_.ranking();
+    case Page::predictors: break;
+  }
+  return lab_.training();
 }
 
 bool LabPresenter::isOpen(const std::string& model, const std::string& plan) const {
@@ -79,6 +97,7 @@ void LabPresenter::showFindings() {
                     questions_ && isOpen(questionsModel_, questions_->planFingerprint) ? findingsOf(*questions_) : LabFindings());
   view_.setFindings(Page::agreement,
                     agreement_ && isOpen(agreementModel_, agreement_->planFingerprint) ? findingsOf(*agreement_) : LabFindings());
+  view_.setFindings(Page::ranks, ranks_.empty() ? LabFindings() : findingsOf(ranks_));
   const bool isTheirs = document_.hasModel() && predictorsModel_ == document_.modelHash();
   view_.setFindings(Page::predictors, isTheirs && !predictors_.empty() ? findingsOf(predictors_) : LabFindings());
 }
@@ -89,7 +108,8 @@ void LabPresenter::showWork() {
     if (!document_.hasModel())
       work.unavailable = tr("Open a model first.");
     else if (page != Page::predictors && !document_.statistics())
-      work.unavailable = tr("Calibrate the model first: a plan is made from its statistics.");
+      work.unavailable = page == Page::ranks ? tr("Calibrate the model first: ranks follow from its statistics.")
+                                             : tr("Calibrate the model first: a plan is made from its statistics.");
     const auto job = std::ranges::find(jobs_.jobs(), jobOf(page), &Job::id);
     if (jobOf(page) != 0 && job != jobs_.jobs().end()) {
       work.running = job->state == Job::State::running;

@@ -9,6 +9,7 @@
 #include "app/studio/document.h"
 #include "app/studio/job_list.h"
 #include "app/studio/lab.h"
+#include "app/studio/window/lab_findings.h"
 #include "views/lab_view.h"
 
 namespace kvista {
@@ -38,6 +39,7 @@ class LabPresenter final : public QObject {
   std::optional<TasksRecord> questions_;
   std::optional<AgreementRecord> agreement_;
   std::vector<PredictorRecord> predictors_;
+  std::vector<ModelRanks> ranks_;  // Of every model that was open, to be compared.
 };
 
 }  // namespace kvista

@@ -93,6 +93,7 @@ class MainWindow final : public QMainWindow {
   void compareMethods();
   void askQuestions();
   void measureAgreement();
+  void measureRanks();
   void trainPredictor();
   void openLab(LabDialog* dialog, const char* kept, LabView::Page page, std::function<void()> begin);
   void refine();

@@ -44,6 +44,15 @@ void MainWindow::measureAgreement() {
   openLab(dialog, "agreement", LabView::Page::agreement, [this, dialog] { lab_.measureAgreement(dialog->agreement()); });
 }
 
+void MainWindow::measureRanks() {
+  TextSelection statistics;
+  statistics.paths = {document_.statistics()->path};
+  auto* dialog = new LabDialog(LabDialog::Purpose::ranks, document_.model(), statistics, {}, this);
+  // Those of the last time may be another model's.
+  const std::string key = "ranks." + document_.modelHash();
+  openLab(dialog, key.c_str(), LabView::Page::ranks, [this, dialog] { lab_.measureRanks(dialog->ranks()); });
+}
+
 void MainWindow::trainPredictor() {
   const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
   TextSelection text;

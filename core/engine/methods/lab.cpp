@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tasks, agreement, trainPredictor: questions with answers, how far a plan says what the original says, and what foretells importance.
+// tasks, agreement, trainPredictor, ranks: questions with answers, how far a plan says what the original says, what foretells importance,
+// and how many directions a cache needs.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -9,6 +10,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "core/engine/analysis.h"
 #include "core/engine/data_folder.h"
 #include "core/engine/methods/inputs.h"
 #include "core/evaluate/agreement.h"
@@ -182,6 +184,26 @@ Result<nlohmann::json> trainPredictorFor(Call& call) {
   KVISTA_ASSIGN(const TrainedPredictor trained, trainPredictor(kind, *decoder, windows.ids, ridge, output, model.hash, call.task));
   PredictorRecord record{output, kind, trained.windows, trained.heldOutWindows, windows.ids.size(1), trained.correlation};
   if (const auto& recall = trained.recall) record.recall = {recall->predicted, recall->accumulated, recall->recent, recall->best};
+  return toJson(record);
+}
+
+Result<nlohmann::json> ranks(Call& call) {
+  Fields fields(call.params, "the parameters of ranks");
+  const std::vector<std::string> files = fields.texts("texts");
+  RanksRecord record;
+  record.kept = fields.has("kept") ? fields.number("kept", 0, 1) : 0;
+  const std::int64_t windows = fields.has("windows") ? fields.integer("windows", 1, 65536) : 4;
+  KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
+  if (files.empty()) return fail(ErrorCode::invalidArgument, "No statistics are named.", "Name at least one file that calibrating has written.");
+  std::vector<std::shared_ptr<const Statistics>> texts;
+  for (const std::string& file : files) {
+    KVISTA_ASSIGN(texts.emplace_back(), call.workspace.statistics(file, *inputs.model));
+  }
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    KVISTA_ASSIGN(record.texts.emplace_back(), textRanksOf(*decoder, *texts[i], record.kept, windows, call.task));
+    record.texts.back().statistics = files[i];
+  }
   return toJson(record);
 }
 

@@ -10,11 +10,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/compress/cache_spectra.h"
 #include "core/compress/factors.h"
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/evaluate/agreement.h"
 #include "core/evaluate/tasks.h"
+#include "core/evaluate/truncation_loss.h"
 #include "core/policy/attention_scores.h"
 #include "core/policy/importance_gate.h"
 #include "core/policy/train_predictor.h"
@@ -231,6 +233,35 @@ TEST_F(LabMethods, TrainsAPredictorAndSaysHowWellItHolds) {
   recordOf<PredictorRecord>(
       client_->call("trainPredictor", {{"model", kModel}, {"text", selection(2)}, {"output", file}}));  // behind it in the same lane
   EXPECT_FALSE(std::filesystem::exists(other));
+}
+
+TEST_F(LabMethods, RanksCachesOnSeveralTexts) {
+  const std::string one = (folder / "one.kvstats").string(), two = (folder / "two.kvstats").string();
+  Statistics statistics = demoStatistics();
+  statistics.modelHash = valueOf(contentHash(demoCheckpoint()));
+  ASSERT_TRUE(saveStatistics(one, statistics, {}));
+  ASSERT_TRUE(saveStatistics(two, statistics, {}));
+  const auto record = recordOf<RanksRecord>(client_->call("ranks", {{"model", kModel}, {"texts", {one, two}}}));
+  ASSERT_EQ(record.texts.size(), 2U);
+  EXPECT_EQ(record.texts[0].statistics, one);
+  EXPECT_EQ(record.texts[0].layers, record.texts[1].layers);
+  EXPECT_TRUE(record.texts[0].losses.isEmpty()) << "nothing was to be truncated";
+  for (const bool byHead : {false, true})
+    for (const CacheSpectrum& spectrum : valueOf(cacheSpectra(demoDecoder(), demoStatistics(), {0, 5}, {.byHead = byHead}, {}))) {
+      const TextRanksRecord& text = record.texts[1];
+      const bool isKey = spectrum.side == Side::key;
+      const float found = byHead ? (isKey ? text.keyHeads : text.valueHeads).at(spectrum.layer, spectrum.head) : text.layers.at(spectrum.layer, isKey ? 0 : 1);
+      EXPECT_NEAR(found, measure(spectrum.singularValues).normalisedEffectiveRank, 1e-5) << spectrum.layer;
+    }
+  const auto cut = recordOf<RanksRecord>(client_->call("ranks", {{"model", kModel}, {"texts", {one}}, {"kept", 0.25}, {"windows", 1}}));
+  ASSERT_FALSE(cut.texts[0].losses.isEmpty());
+  for (const TruncationLoss& each : valueOf(measureTruncation(demoDecoder(), demoStatistics(), {2}, {0.25}, 1, {})))
+    EXPECT_NEAR(cut.texts[0].losses.at(2, each.side == Side::key ? 0 : 1), each.loss, 1e-5);
+  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", json::array()}})).message, HasSubstr("No statistics"));
+  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", {one}}, {"kept", 1.5}})).message, HasSubstr("kept"));
+  statistics.modelHash = "0123456789abcdef";
+  ASSERT_TRUE(saveStatistics(two, statistics, {}));
+  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", {one, two}}})).message, HasSubstr("of another model"));
 }
 
 }  // namespace

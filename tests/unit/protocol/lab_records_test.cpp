@@ -59,6 +59,11 @@ TEST(LabRecords, ComeThroughAsTheyWere) {
   PredictorRecord finds = predictor;
   finds.recall = {0.75, 0.5, 0.625, 0.875};
   EXPECT_EQ(through(finds), finds);
+  const TextRanksRecord onlyRanks{"/a.kvstats", 4096, 96, {2, 2, {0.5F, 0.625F, 0.25F, 0.75F}}, {2, 1, {0.5F, 0.25F}}, {2, 1, {0.625F, 0.75F}}, {}};
+  TextRanksRecord cut = onlyRanks;
+  cut.losses = {2, 2, {0.125F, -0.0625F, 0, 1}};
+  const RanksRecord ranks{0.5, {onlyRanks, cut}};
+  EXPECT_EQ(through(ranks), ranks);
 }
 
 TEST(LabRecords, NameWhatIsWrong) {
@@ -67,6 +72,12 @@ TEST(LabRecords, NameWhatIsWrong) {
   const auto more = read<TasksRecord>(value);
   ASSERT_FALSE(more);
   EXPECT_THAT(more.error().message, HasSubstr("rightAfter"));
+  TextRanksRecord ranks{"/a.kvstats", 4096, 96, {2, 2, {0.5F, 0.625F, 0.25F, 0.75F}}, {2, 1, {0.5F, 0.25F}}, {2, 1, {0.625F, 0.75F}}, {}};
+  ranks.valueHeads = {1, 2, {0.5F, 0.5F}};
+  EXPECT_THAT(read<TextRanksRecord>(toJson(ranks)).error().message, HasSubstr("valueHeads")) << "a layer is missing";
+  ranks.valueHeads = ranks.keyHeads;
+  ranks.losses = {2, 1, {0, 0}};
+  EXPECT_THAT(read<TextRanksRecord>(toJson(ranks)).error().message, HasSubstr("losses")) << "a side is missing";
   json other = toJson(PredictorRecord{});
   other["kind"] = "oracle";
   EXPECT_THAT(read<PredictorRecord>(other).error().message, HasSubstr("fast-kvzip"));

@@ -29,7 +29,7 @@ class LabWindow : public RealEngine {
 
 TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   startWithEngine();
-  for (const char* id : {"plan.questions", "plan.agreement", "plan.predictor"}) EXPECT_FALSE(action(id)->isEnabled()) << id;
+  for (const char* id : {"plan.questions", "plan.agreement", "plan.ranks", "plan.predictor"}) EXPECT_FALSE(action(id)->isEnabled()) << id;
   calibrateDemo();
 
   answer("plan.questions", "questionsDialog", {{"items", 3}});
@@ -46,6 +46,13 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
       << window->facts().dump(1);
   EXPECT_EQ(cell("labSummary", 0, 0), "126");
   EXPECT_EQ(cells("labDetails").rowCount(), 2) << "what both wrote";
+
+  answer("plan.ranks", "ranksDialog", {{"kept", 25}, {"windows", 1}});
+  ASSERT_TRUE(waitFor([this] { return isIdle() && view().page() == Page::ranks && cells("labSummary").rowCount() > 0; })) << window->facts().dump(1);
+  EXPECT_EQ(cell("labSummary", 0, 5), "25.0");
+  EXPECT_EQ(cells("labDetails").rowCount(), 8) << "a row for each layer";
+  EXPECT_EQ(cells("labDetails").columnCount(), 3);
+  EXPECT_TRUE(view().findChild<LabScatter*>()->isVisible());
 
   const std::filesystem::path file = home.filePath("demo.gate").toStdString();
   action("plan.predictor")->trigger();
@@ -153,6 +160,47 @@ TEST(LabFindings, SetsWhatAPredictorFindsBesideWhatNeedsNone) {
   EXPECT_EQ(table.rows[1][7].text, "87.5");
   EXPECT_EQ(table.rows[1][9].plain, "0.95");
   for (const auto& row : table.rows) EXPECT_EQ(row.size(), table.columns.size());
+}
+
+TEST(LabFindings, SetsRanksOfModelsAndTextsSideBySide) {
+  const TextRanksRecord plain{"/x/a.kvstats", 4096, 64, {2, 2, {0.5F, 0.75F, 0.25F, 0.25F}}, {2, 1, {0.5F, 0.25F}}, {2, 2, {0.5F, 1, 0.25F, 0}}, {}};
+  LabFindings found = findingsOf({ModelRanks{"1", "one", {0, {plain}}}});
+  EXPECT_EQ(found.summary.rows[0][3].plain, "0.375");
+  EXPECT_EQ(found.summary.rows[0][7].text, "–") << "no truncation was measured";
+  EXPECT_FALSE(found.points);
+  ASSERT_EQ(found.details.size(), 3U);
+  EXPECT_EQ(found.details[0].table.columns[1].name, "keys");
+  EXPECT_EQ(found.details[2].table.columns[2].name, "V1");
+  EXPECT_EQ(found.details[0].table.rows[1][2].heat, 0.25);
+
+  TextRanksRecord cut = plain, few = plain;
+  cut.losses = {2, 2, {0.5F, 0.25F, 0.75F, 0.75F}};  // Falls as the rank rises.
+  few.losses = {2, 2, {0.5F, 0.75F, 0.25F, 0.25F}};
+  few.tokens = 1023;
+  few.statistics = "/x/b.kvstats";
+  TextRanksRecord deeper = plain;
+  deeper.layers = {3, 2, {0.5F, 0.75F, 0.25F, 0.25F, 1, 1}};
+  deeper.keyHeads = {3, 1, {0, 0, 0}};
+  deeper.valueHeads = deeper.keyHeads;
+  const std::vector<ModelRanks> models = {{"2", "deep", {0, {deeper}}}, {"1", "one", {0.5, {cut, few}}}};
+  found = findingsOf(models);
+  ASSERT_EQ(found.summary.rows.size(), 4U) << "three texts, and all together";
+  EXPECT_EQ(found.summary.rows[1][7].text, "−1.000");
+  EXPECT_EQ(found.summary.rows[1][6].plain, "0.5625");
+  EXPECT_EQ(found.summary.rows[2][8].text, "+1.000");
+  EXPECT_EQ(found.summary.rows[2][2].text, "1,023, few") << "fewer than 16 for each of 64 directions";
+  EXPECT_EQ(found.summary.rows[1][2].text, "4,096");
+  EXPECT_EQ(found.summary.rows[3][0].text, "all");
+  EXPECT_EQ(found.details[0].table.rows.size(), 3U);
+  EXPECT_EQ(found.details[0].table.rows[2][3].text, "–") << "the other model has no such layer";
+  EXPECT_EQ(found.details[0].table.columns[1].name, "deep · a keys");
+  EXPECT_EQ(found.details[3].table.rows[0].back().plain, "0.75") << "what costs most is first";
+  ASSERT_TRUE(found.points);
+  EXPECT_EQ(found.points->points.size(), 8U);
+  EXPECT_EQ(found.points->texts, (QStringList{"one · a", "one · b"}));
+  for (const auto& row : found.summary.rows) EXPECT_EQ(row.size(), found.summary.columns.size());
+  for (const LabDetails& each : found.details)
+    for (const auto& row : each.table.rows) EXPECT_EQ(row.size(), each.table.columns.size());
 }
 
 TEST(LabFindings, SaysWhereTextsPart) {

@@ -115,6 +115,54 @@ TEST_F(LabViewTest, APlotSaysHowManyTextsAreStillTheSame) {
   EXPECT_GT(plot->placeOf(4).y(), plot->placeOf(3).y());
 }
 
+TEST_F(LabViewTest, CellsOfAHeatTableHaveTheColoursOfTheirValues) {
+  LabFindings found = twoLists();
+  LabCell cold{"0.050"}, hot{"0.950"};
+  cold.heat = 0.05;
+  hot.heat = 0.95;
+  found.details = {{"heat", "Heat", {{{"Layer"}, {"keys"}}, {{{"0"}, cold}, {{"1"}, hot}}}}};
+  view.setFindings(Page::ranks, found);
+  view.showPage(Page::ranks);
+  QTableView& table = this->table("labDetails");
+  const auto ground = [&](int row) { return table.model()->index(row, 1).data(Qt::BackgroundRole).value<QColor>(); };
+  const auto letters = [&](int row) { return table.model()->index(row, 1).data(Qt::ForegroundRole).value<QColor>(); };
+  EXPECT_FALSE(table.model()->index(0, 0).data(Qt::BackgroundRole).isValid());
+  EXPECT_LT(qGray(ground(0).rgb()), qGray(ground(1).rgb()));
+  for (const int row : {0, 1}) EXPECT_GT(std::abs(qGray(ground(row).rgb()) - qGray(letters(row).rgb())), 100) << "letters can be read";
+  QApplication::processEvents();  // The splitter lays out what it shows.
+  const QImage image = table.viewport()->grab().toImage();
+  const auto seen = [&](int row) {
+    const QRect cell = table.visualRect(table.model()->index(row, 1));
+    return image.pixelColor((QPointF(cell.left() + 3, cell.center().y()) * image.devicePixelRatio()).toPoint());
+  };
+  for (const int row : {0, 1}) EXPECT_EQ(seen(row).rgb(), ground(row).rgb());
+}
+
+TEST_F(LabViewTest, AScatterShowsWhatTruncationCostsOverRanks) {
+  auto* scatter = view.findChild<LabScatter*>();
+  ASSERT_TRUE(scatter);
+  LabFindings found = twoLists();
+  found.points = LabPoints{"50 %", {"a", "b"}, {{"layer 0 keys", 0.25, 0.0123, true, 0}, {"layer 0 values", 0.5, 0.1, false, 0},
+                                                {"layer 1 keys", 0.5, -0.00125, true, 1}, {"layer 1 values", 0.5, 0, false, 1}}};
+  view.setFindings(Page::ranks, found);
+  EXPECT_FALSE(scatter->isVisible()) << "another page is shown";
+  view.showPage(Page::ranks);
+  ASSERT_TRUE(scatter->isVisible());
+  EXPECT_EQ(scatter->describe(0).toStdString(), "a · layer 0 keys · rank 25.0 % · +0.0123 nats a token with 50 % of the directions");
+  EXPECT_EQ(scatter->describe(2).toStdString(), "b · layer 1 keys · rank 50.0 % · −0.00125 nats a token with 50 % of the directions");
+  EXPECT_LT(scatter->placeOf(0).x(), scatter->placeOf(1).x());
+  EXPECT_GT(scatter->placeOf(0).y(), scatter->placeOf(1).y()) << "what costs more is higher";
+  EXPECT_EQ(scatter->placeOf(2).y(), scatter->placeOf(3).y()) << "what costs nothing lies at the bottom";
+  EXPECT_GT(scatter->placeOf(2).y(), scatter->placeOf(0).y());
+  EXPECT_EQ(scatter->pointAt(scatter->placeOf(1) + QPointF(2, 2)), 1U);
+  EXPECT_FALSE(scatter->pointAt({-100, -100}));
+  const QImage image = scatter->grab().toImage();
+  const auto colourAt = [&](std::size_t point) { return image.pixelColor((scatter->placeOf(point) * image.devicePixelRatio()).toPoint()).rgb(); };
+  EXPECT_EQ(colourAt(0), colours().accent.rgb()) << "keys";
+  EXPECT_EQ(colourAt(1), colours().valueText.rgb()) << "values";
+  EXPECT_EQ(colourAt(2), colours().panel.rgb()) << "of the second text: hollow";
+}
+
 TEST_F(LabViewTest, TheTableWithTheFocusLeavesTheWindow) {
   view.setFindings(Page::questions, twoLists());
   QApplication::setActiveWindow(&view);
