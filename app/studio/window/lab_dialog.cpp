@@ -168,9 +168,8 @@ void LabDialog::check() {
   start_->setEnabled(there && (purpose_ != Purpose::predictor || windows_->value() != 1));
   if (kept_) {
     windows_->setEnabled(kept_->value() > 0);
-    forecast_->setText(kept_->value() > 0 ? tr("For each text the model reads these windows %L1 times: once for the keys and once for the values of each layer, and once as "
-                                               "it is.").arg(2 * layers_ + 1)
-                                          : tr("Ranks follow from the statistics: the model reads nothing."));
+    forecast_->setText(kept_->value() > 0 ? tr("Of each text the model reads these windows %L1 times.").arg(2 * layers_ + 1)
+                                          : tr("The model reads nothing: ranks follow from the statistics."));
   }
   forecast_->setVisible(window_ || kept_);
   if (!window_) return;
