@@ -4,17 +4,17 @@
 
 namespace kvista {
 
-/// Bases whose first directions are those of every smaller rank, and ranks head by head over the whole model. They are orthogonal in the
-/// loss's metric, as published with `--metric identity`. One threshold on losses (`waterline`) cuts some heads of keys after RoPE so far that second
-/// order says nothing any more: on austen-mha-30m at half the cache it lost four times what equal parts of each head's energy lose.
+/// Orthogonal bases whose first directions are those of every smaller rank. Before they are trained they are K-SVD's; ranks head by head by any
+/// allocator (`energy`: each head loses the same part of its energy), equal ones where nothing else is asked for, since they train best.
 Method matryoshkaMethod() {
   return {.name = "matryoshka",
-          .summary = "MatryoshkaKV: every head in a basis that serves all ranks, keys after RoPE, ranks head by head",
+          .summary = "MatryoshkaKV: every head in a basis that serves all ranks, keys after RoPE, to be trained",
           .source = "MatryoshkaKV (Lin et al., 2024), section 3",
           .grouping = "head",
           .measure = {},
+          .metric = Metric::identity,
           .keyPosition = KeyPosition::afterRope,
-          .allocator = "energy",
+          .allocator = "uniform",
           .rankStep = 2};
 }
 
