@@ -142,6 +142,7 @@ struct SharingRecord {
   std::vector<int> sharedFrom;  ///< CompressionPlan::sharedFrom.
   double cosine = 1;            ///< Mean over tokens, of the final states with and without sharing.
   int refused = 0;              ///< Pairs that were tried and would have gone below the least cosine.
+  Matrix distances = {};        ///< [layers, layers]: how unlike their caches are, as the search tried them; empty of a map that was given.
   bool operator==(const SharingRecord&) const = default;
 };
 

@@ -156,7 +156,9 @@ Result<std::vector<BudgetUnit>> unitsFromJson(const json& value) {
 }
 
 json toJson(const SharingRecord& record) {
-  return {{"sharedFrom", record.sharedFrom}, {"cosine", record.cosine}, {"refused", record.refused}};
+  json value = {{"sharedFrom", record.sharedFrom}, {"cosine", record.cosine}, {"refused", record.refused}};
+  if (!record.distances.isEmpty()) value["distances"] = packed(record.distances);
+  return value;
 }
 template <>
 Result<SharingRecord> read(const json& value) {
@@ -165,6 +167,9 @@ Result<SharingRecord> read(const json& value) {
   record.sharedFrom = fields.counts("sharedFrom", 0, 65535);
   record.cosine = fields.number("cosine");
   record.refused = fields.count("refused");
+  if (fields.has("distances")) record.distances = fields.matrix("distances");
+  if (const auto layers = static_cast<int>(record.sharedFrom.size()); !record.distances.isEmpty() && (record.distances.rows != layers || record.distances.columns != layers))
+    fields.mistake("distances", "is not of the map's layers");
   return fields.finish(std::move(record));
 }
 

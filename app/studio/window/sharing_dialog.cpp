@@ -7,12 +7,14 @@
 #include <QFileDialog>
 #include <QGridLayout>
 #include <QHBoxLayout>
+#include <QHeaderView>
 #include <QLabel>
 #include <QLocale>
 #include <QPushButton>
 #include <QScrollArea>
 #include <QSpinBox>
 #include <QStringList>
+#include <QTableView>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <numeric>
@@ -20,11 +22,15 @@
 #include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
 #include "core/io/sharing_map.h"
+#include "views/lab_table.h"
+#include "views/number_text.h"
 #include "views/theme.h"
 #include "views/words.h"
 
 namespace kvista {
 namespace {
+
+constexpr int kMapSide = 160;  // Of the map of distances.
 
 QString fileKinds() { return SharingDialog::tr("Maps of layers (*.json)"); }
 
@@ -60,6 +66,8 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
       count_(new QSpinBox(this)),
       least_(new QDoubleSpinBox(this)),
       search_(new QPushButton(tr("Search"), this)),
+      distances_(new LabModel(this)),
+      distanceTable_(new QTableView(this)),
       said_(softLabel({}, this)) {
   setObjectName(QStringLiteral("sharingDialog"));
   setWindowTitle(tr("Layers that share a cache"));
@@ -91,6 +99,19 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   row->addWidget(count_, 1);
   row->addWidget(least_, 1);
   row->addWidget(search_);
+  distanceTable_->setObjectName(QStringLiteral("distances"));
+  distanceTable_->setAccessibleName(tr("How unlike the caches of two layers are"));
+  distanceTable_->setModel(distances_);
+  distanceTable_->setShowGrid(false);
+  distanceTable_->setTabKeyNavigation(false);
+  distanceTable_->verticalHeader()->hide();
+  distanceTable_->horizontalHeader()->hide();
+  for (QHeaderView* header : {distanceTable_->verticalHeader(), distanceTable_->horizontalHeader()}) {
+    header->setMinimumSectionSize(4);
+    header->setDefaultSectionSize(std::clamp(kMapSide / std::max(1, layers), 6, 24));
+  }
+  distanceTable_->setFixedHeight(kMapSide + 4);
+  distanceTable_->hide();
   auto* inside = new QWidget;
   auto* grid = new QGridLayout(inside);
   grid->setContentsMargins(0, 0, 0, 0);
@@ -130,6 +151,7 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   column->setSpacing(8);
   column->addWidget(why);
   column->addLayout(row);
+  column->addWidget(distanceTable_);
   column->addWidget(scroll, 1);
   column->addWidget(said_);
   column->addLayout(files);
@@ -203,7 +225,25 @@ void SharingDialog::search() {
     cosine_ = found->cosine;
     offer();
     showCosine();
+    showDistances(found->distances);
   });
+}
+
+/// Layers down and across, the brighter the less alike; the pairs that the search tried first are the brightest.
+void SharingDialog::showDistances(const Matrix& distances) {
+  const float most = distances.isEmpty() ? 0 : std::ranges::max(distances.values);
+  LabTable table{std::vector<LabColumn>(static_cast<std::size_t>(distances.columns)), {}};
+  for (int row = 0; row < distances.rows; ++row) {
+    table.rows.emplace_back();
+    for (int column = 0; column < distances.columns; ++column) {
+      const double distance = distances.at(row, column);
+      LabCell cell{{}, plainNumber(distance), tr("Layers %1 and %2: %3 apart").arg(row).arg(column).arg(significantText(distance, 3))};
+      cell.heat = most > 0 ? distance / most : 0;
+      table.rows.back().push_back(std::move(cell));
+    }
+  }
+  distances_->setTable(std::move(table));
+  distanceTable_->setVisible(most > 0);
 }
 
 void SharingDialog::measure() {

@@ -14,13 +14,17 @@ class QDoubleSpinBox;
 class QLabel;
 class QPushButton;
 class QSpinBox;
+class QTableView;
 
 namespace kvista {
 
 /// Who asks the engine for a map of layers, or for the cosine of one; `context` is who wants the answer.
 using AskSharing = std::function<void(const SharingQuestion&, QObject* context, std::function<void(Result<SharingRecord>)>)>;
 
-/// A map that says whose cache each layer reads: searched by the engine, changed layer by layer, kept in a file of `kvista sharing`.
+class LabModel;
+
+/// A map that says whose cache each layer reads: searched by the engine, changed layer by layer, kept in a file of `kvista sharing`. A search
+/// shows how unlike the caches are that it went by.
 class SharingDialog final : public QDialog {
   Q_OBJECT
 
@@ -44,6 +48,7 @@ class SharingDialog final : public QDialog {
   void failed(const Error& error);
   void say(const QString& text, bool isProblem = false);
   void showCosine();
+  void showDistances(const Matrix& distances);
 
   const AskSharing ask_;
   std::vector<int> map_;
@@ -52,6 +57,8 @@ class SharingDialog final : public QDialog {
   QSpinBox* count_;
   QDoubleSpinBox* least_;
   QPushButton* search_;
+  LabModel* distances_;
+  QTableView* distanceTable_;
   QLabel* said_;
 };
 

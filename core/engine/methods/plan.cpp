@@ -67,7 +67,7 @@ Result<nlohmann::json> shareLayersFor(Call& call) {
     return toJson(record);
   }
   KVISTA_ASSIGN(LayerSharing found, shareLayers(*decoder, ids, request, call.task));
-  return toJson(SharingRecord{std::move(found.sharedFrom), found.cosine, found.refused});
+  return toJson(SharingRecord{std::move(found.sharedFrom), found.cosine, found.refused, std::move(found.distances)});
 }
 
 }  // namespace kvista

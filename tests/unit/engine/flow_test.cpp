@@ -259,6 +259,8 @@ TEST_F(Flow, FindsWhichLayersShareAndSaysWhereThoseErr) {
   params["count"] = 1;
   params["least"] = -1;
   const auto found = recordOf<SharingRecord>(client_->call("shareLayers", params));
+  EXPECT_GT(found.distances.at(0, 1), 0);
+  EXPECT_EQ(found.distances.at(0, 1), found.distances.at(1, 0));
   ASSERT_EQ(found.sharedFrom.size(), 8U);
   const auto reader = std::ranges::find_if(found.sharedFrom, [&, layer = 0](int source) mutable { return source != layer++; }) - found.sharedFrom.begin();
   ASSERT_LT(reader, 8);

@@ -107,7 +107,7 @@ TEST(Records, ComeBackAsTheyWere) {
   shared.eps = 0.1;
   EXPECT_EQ(through(shared), shared);
   EXPECT_EQ(through(PlanWish()), PlanWish());
-  const SharingRecord sharing{{0, 0, 2}, 0.93, 4};
+  const SharingRecord sharing{{0, 0, 2}, 0.93, 4, {3, 3, {0, 1, 2, 1, 0, 3, 2, 3, 0}}};
   EXPECT_EQ(through(sharing), sharing);
 }
 

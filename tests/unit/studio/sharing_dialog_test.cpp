@@ -9,6 +9,7 @@
 #include <QLabel>
 #include <QPushButton>
 #include <QSpinBox>
+#include <QTableView>
 #include <filesystem>
 
 #include "core/io/sharing_map.h"
@@ -87,7 +88,13 @@ TEST_F(SharingDialogTest, TakesWhatTheSearchFinds) {
   EXPECT_EQ(said(), QStringLiteral("1 layer can read the cache of another. Ask for fewer."));
   EXPECT_EQ(dialog.focusWidget(), search) << "the keyboard is where it was";
   press("search");
-  answers[1](SharingRecord{{0, 0, 0, 3}, 0.7, 1});
+  auto* distances = dialog.findChild<QTableView*>(QStringLiteral("distances"));
+  EXPECT_TRUE(distances->isHidden()) << "nothing is known before a search";
+  answers[1](SharingRecord{{0, 0, 0, 3}, 0.7, 1, {4, 4, {0, 1, 2, 4, 1, 0, 1, 1, 2, 1, 0, 1, 4, 1, 1, 0}}});
+  EXPECT_FALSE(distances->isHidden());
+  EXPECT_EQ(distances->model()->index(0, 3).data(Qt::AccessibleTextRole).toString(), "Layers 0 and 3: 4 apart");
+  const auto grey = [&](int column) { return qGray(distances->model()->index(0, column).data(Qt::BackgroundRole).value<QColor>().rgb()); };
+  EXPECT_GT(grey(3), grey(2)) << "the less alike, the brighter";
   EXPECT_EQ(dialog.map(), (std::vector<int>{0, 0, 0, 3}));
   EXPECT_EQ(reads(2)->currentText(), QStringLiteral("the cache of layer 0"));
   EXPECT_EQ(dialog.cosine(), 0.7);
