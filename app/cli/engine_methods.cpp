@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "core/checkpoint/open_model.h"
 #include "core/engine/method.h"
 #include "core/model/torch_guard.h"
 
@@ -35,6 +36,20 @@ Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& su
   if (const std::filesystem::path factors = factorsOf(project); !factors.empty()) params["factors"] = factors.string();
   return params;
 }
+
+Result<void> takePolicy(Workspace& workspace, const std::string& line, nlohmann::json& params) {
+  if (!line.empty()) {
+    params["policy"] = line;
+    return {};
+  }
+  KVISTA_ASSIGN(const auto model, workspace.model(params.at("model").get<std::string>()));
+  warnOfRecordedPolicy(recordedPolicy(model->checkpoint));
+  return {};
+}
+
+std::string PolicyNote::title() const { return fmt::format("{} under {}", overPlan ? "plan" : "original", line); }
+
+PolicyNote policyIn(const nlohmann::json& answer) { return {answer.value("policy", ""), answer.value("overPlan", false)}; }
 
 Result<nlohmann::json> askEngine(Workspace& workspace, std::string_view method, const nlohmann::json& params, const Task& task) {
   Call call{workspace, params, task, [&](const ProgressRecord& each) {

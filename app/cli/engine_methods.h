@@ -22,6 +22,19 @@ EngineSettings engineSettings(const ComputeSettings& compute);
 /// files that are not those the project's plan was made for.
 Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& subject);
 
+/// Puts the line of `--policy` into a method's parameters; where it is empty, warns of a policy that the subject's export records.
+Result<void> takePolicy(Workspace& workspace, const std::string& line, nlohmann::json& params);
+
+/// The policy that an engine's answer says it was measured under.
+struct PolicyNote {
+  std::string line;  ///< As policyFromText; empty: none.
+  bool overPlan = false;
+  /// "plan under snapkv share=.25"
+  [[nodiscard]] std::string title() const;
+  [[nodiscard]] nlohmann::ordered_json json() const { return {{"line", line}, {"overPlan", overPlan}}; }
+};
+PolicyNote policyIn(const nlohmann::json& answer);
+
 /// What the engine's method of this name answers.
 Result<nlohmann::json> askEngine(Workspace& workspace, std::string_view method, const nlohmann::json& params, const Task& task);
 

@@ -15,6 +15,7 @@
 #include "core/compress/factor_file.h"
 #include "core/engine/memory_forecast.h"
 #include "core/model/device.h"
+#include "core/policy/named_policies.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
@@ -101,6 +102,19 @@ void addGradientOptions(CLI::App* verb, ComputeSettings& settings) {
       ->check(wholeNumber(0, 1'000'000));
 }
 
+void addPolicyOption(CLI::App* verb, std::string& line) {
+  verb->add_option("--policy", line,
+                   "Beside it under a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; over a project's plan where "
+                   "it goes with that; `kvista list policies`")
+      ->check(someText("the name of a policy"));
+}
+
+Result<std::optional<PolicyRequest>> requestOf(const std::string& line) {
+  if (line.empty()) return std::nullopt;
+  KVISTA_ASSIGN(PolicyRequest request, policyFromText(line));
+  return request;
+}
+
 Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& settings, const Task& task) {
   KVISTA_ASSIGN(Checkpoint checkpoint, openCheckpoint(path));
   return loadOpened(std::move(checkpoint), settings, task);
@@ -180,6 +194,7 @@ Result<Subject> openSubject(const std::string& path, const ComputeSettings& sett
   Subject subject;
   KVISTA_ASSIGN(OpenedModel opened, openModel(path));
   KVISTA_ASSIGN(subject.model, loadOpened(std::move(opened.checkpoint), settings, task));
+  subject.recordedPolicy = std::move(opened.policy);
   if (opened.plan) {
     subject.plan = std::move(opened.plan);
     subject.transform = std::make_unique<PlanTransform>(*subject.plan, opened.factors, subject.model.decoder->shape(),
@@ -188,11 +203,33 @@ Result<Subject> openSubject(const std::string& path, const ComputeSettings& sett
   return subject;
 }
 
-std::vector<SubjectSide> sidesOf(const Subject& subject) {
+std::vector<SubjectSide> sidesOf(const Subject& subject, const std::optional<PolicyUse>& policy) {
   std::vector<SubjectSide> sides;
-  if (subject.project || !subject.transform) sides.push_back({"original", nullptr});
+  if (subject.project || !subject.transform) sides.push_back({"original", {}});
   if (subject.transform) sides.push_back({"plan", subject.transform.get()});
+  if (policy) sides.push_back({"policy", CacheUse::under(*policy)});
   return sides;
+}
+
+void warnOfRecordedPolicy(const std::string& line) {
+  if (!line.empty()) spdlog::warn("The export records a policy, which is not applied here; --policy '{}' does so.", line);
+}
+
+Result<std::optional<PolicyUse>> policyOf(const Subject& subject, const std::optional<PolicyRequest>& asked) {
+  if (!asked) {
+    warnOfRecordedPolicy(subject.recordedPolicy);
+    return std::nullopt;
+  }
+  PolicyRequest request = *asked;
+  if (subject.project || !subject.plan) {  // an export's own weights are not those that its gate was made for
+    KVISTA_ASSIGN(request.model, contentHash(subject.model.checkpoint));
+  }
+  KVISTA_ASSIGN(PolicyUse use, policyOver(subject.transform.get(), std::move(request)));
+  return use;
+}
+
+std::string titleOf(const PolicyUse& policy) {
+  return fmt::format("{} under {}", policy.plan != nullptr ? "plan" : "original", toText(policy.request));
 }
 
 }  // namespace kvista

@@ -15,6 +15,7 @@
 #include "core/compress/factors.h"
 #include "core/compress/plan_transform.h"
 #include "core/distributed/process_group.h"
+#include "core/evaluate/under_policy.h"
 #include "core/io/checkpoint.h"
 #include "core/io/project.h"
 #include "core/model/decoder.h"
@@ -35,6 +36,11 @@ Result<ProcessGroup> joinProcesses(const ComputeSettings& settings);
 /// Also `--keep-activations`, for verbs that take gradients.
 void addGradientOptions(CLI::App* verb, ComputeSettings& settings);
 void addComputeOptions(CLI::App* verb, ComputeSettings& settings);
+
+/// `--policy` of a verb that measures a model, or a plan, once more under a run-time policy; empty: none.
+void addPolicyOption(CLI::App* verb, std::string& line);
+/// The request of such a line (policyFromText); absent for an empty one.
+Result<std::optional<PolicyRequest>> requestOf(const std::string& line);
 
 struct LoadedModel {
   Checkpoint checkpoint;
@@ -61,16 +67,25 @@ struct Subject {
   std::optional<Project> project;
   std::optional<CompressionPlan> plan;
   std::unique_ptr<PlanTransform> transform;  ///< Null for a model as it is.
+  std::string recordedPolicy = {};           ///< Of an export, see core/checkpoint/open_model.h.
 };
 Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task, const ProcessGroup& processes = {});
 
 /// One of the ways that a subject computes, as measures put them beside each other.
 struct SubjectSide {
-  const char* name;                  ///< "original" or "plan".
-  const CacheTransform* transform;   ///< As Decoder::forward.
+  const char* name;  ///< "original", "plan" or "policy".
+  CacheUse cache;
 };
-/// The original and the plan of a project; the one that there is of anything else.
-std::vector<SubjectSide> sidesOf(const Subject& subject);
+/// The original and the plan of a project; the one that there is of anything else; then what a policy makes of the last, where there is one.
+std::vector<SubjectSide> sidesOf(const Subject& subject, const std::optional<PolicyUse>& policy = {});
+
+/// The policy over what the subject stores, or over the model itself where it does not go with that (policyOver); absent where none is asked
+/// for. Warns, in one line, of a policy that an export records where no other is asked for: measures do without it.
+Result<std::optional<PolicyUse>> policyOf(const Subject& subject, const std::optional<PolicyRequest>& asked);
+/// Warns, in one line, that a policy is recorded (the line, may be empty) and not applied.
+void warnOfRecordedPolicy(const std::string& line);
+/// "plan under snapkv share=.25"
+std::string titleOf(const PolicyUse& policy);
 
 /// Refuses a model or statistics that are not those a project's plan was made for. `statistics`: null without any.
 Result<void> checkProjectParts(const Project& project, const std::string& modelHash, const Statistics* statistics);

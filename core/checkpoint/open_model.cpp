@@ -141,6 +141,15 @@ class LatentReader {
 
 }  // namespace
 
+std::string recordedPolicy(const Checkpoint& checkpoint) {
+  const auto own = checkpoint.config.find("kvista");
+  if (!isLatent(checkpoint) || own == checkpoint.config.end() || !own->is_object() || !own->contains("policy") || !own->at("policy").is_object())
+    return {};
+  const auto report = readReport(std::filesystem::is_directory(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path());
+  if (!report || !report->contains("policy") || !report->at("policy").is_string()) return {};
+  return report->at("policy").get<std::string>();
+}
+
 bool isLatent(const Checkpoint& checkpoint) {
   const auto type = checkpoint.config.find("model_type");
   return type != checkpoint.config.end() && *type == "kvista";
@@ -165,7 +174,9 @@ Result<OpenedModel> openModel(const std::filesystem::path& path) {
   const auto folder = std::filesystem::is_directory(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path();
   KVISTA_ASSIGN(const nlohmann::json report, readReport(folder));
   KVISTA_ASSIGN(const CompressionPlan plan, planFromJson(report["plan"]));
-  return openLatent(checkpoint, plan);
+  KVISTA_ASSIGN(OpenedModel opened, openLatent(checkpoint, plan));
+  opened.policy = recordedPolicy(checkpoint);
+  return opened;
 }
 
 }  // namespace kvista

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <string>
 
 #include "core/base/error.h"
 #include "core/compress/factors.h"
@@ -19,6 +20,7 @@ struct OpenedModel {
   Checkpoint checkpoint;
   std::optional<CompressionPlan> plan;
   PlanFactors factors;
+  std::string policy = {};  ///< recordedPolicy.
 };
 
 /// Opens a checkpoint or what `kvista export` wrote. Errors: as openCheckpoint; corruptFile for an export whose
@@ -31,6 +33,10 @@ Result<OpenedModel> openLatent(const Checkpoint& checkpoint, const CompressionPl
 
 /// The same for every other form, whose weights hold the whole plan.
 Result<OpenedModel> openPlain(Checkpoint checkpoint);
+
+/// The run-time policy that a `latent` export's configuration tells its model code to apply, as the line that `kvista-report.json` has (see
+/// policyFromText; without the file of a gate, which lies among the weights). Empty: none. The decoder here does not apply it by itself.
+std::string recordedPolicy(const Checkpoint& checkpoint);
 
 /// True for a checkpoint in the form `latent`.
 bool isLatent(const Checkpoint& checkpoint);

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "core/evaluate/generate.h"
+#include "core/evaluate/measure_policy.h"
 #include "core/model/torch_guard.h"
 
 namespace kvista {
@@ -37,10 +38,15 @@ class WorstTokens {
 
 constexpr std::int64_t kContext = 12;  // Tokens shown before one that differs much.
 
-/// Of every token that a window, [1, tokens], predicts: [tokens - 1, vocabulary].
-Result<at::Tensor> logitsOf(const AgreementSide& side, const at::Tensor& window, const Task& task) {
-  KVISTA_ASSIGN(const ForwardResult passed, side.decoder.forward(window, side.transform, {}, true, task));
-  return passed.logits[0].narrow(0, 0, window.size(1) - 1);
+/// Of every token that a window, [1, tokens], predicts behind its first `prompt`: [tokens - 1 - prompt, vocabulary].
+Result<at::Tensor> logitsOf(const AgreementSide& side, const at::Tensor& window, std::int64_t prompt, const Task& task) {
+  const std::int64_t predictions = window.size(1) - 1 - prompt;
+  if (side.cache.policy != nullptr) {
+    KVISTA_ASSIGN(const at::Tensor hidden, readUnderPolicy(side.decoder, *side.cache.policy, window, prompt, predictions + 1, task));
+    return side.decoder.logitsBehind(hidden[0].narrow(0, 0, predictions));
+  }
+  KVISTA_ASSIGN(const ForwardResult passed, side.decoder.forward(window, side.cache.transform, {}, true, task));
+  return passed.logits[0].narrow(0, prompt, predictions);
 }
 
 /// Of rows of logits, on the CPU.
@@ -65,9 +71,10 @@ Result<Comparison> compare(const at::Tensor& wanted, const at::Tensor& given, co
 }
 
 /// Of one window, whose logits are gone afterwards.
-Result<Comparison> compareWindow(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& window, const Task& task) {
-  KVISTA_ASSIGN(const at::Tensor wanted, logitsOf(original, window, task));
-  KVISTA_ASSIGN(const at::Tensor given, logitsOf(plan, window, task));
+Result<Comparison> compareWindow(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& window, std::int64_t prompt,
+                                 const Task& task) {
+  KVISTA_ASSIGN(const at::Tensor wanted, logitsOf(original, window, prompt, task));
+  KVISTA_ASSIGN(const at::Tensor given, logitsOf(plan, window, prompt, task));
   return compare(wanted, given, task);
 }
 
@@ -77,7 +84,7 @@ Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokeni
   const auto* begin = prompt.const_data_ptr<std::int64_t>();
   request.prompt.assign(begin, begin + prompt.numel());
   request.maximumTokens = tokens;
-  Generation writing(side.decoder, tokenizer, side.transform, std::move(request));
+  KVISTA_ASSIGN(Generation writing, Generation::measured(side.decoder, tokenizer, side.cache, std::move(request)));
   for (bool goesOn = true; goesOn;) {
     KVISTA_ASSIGN(goesOn, writing.step(task));
   }
@@ -118,8 +125,12 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
                   fmt::format("One model predicts {} tokens and the other {}, so their predictions cannot be compared.", vocabulary,
                               plan.decoder.shape().vocabulary),
                   "Compare a plan or an export with the model that it was made of.");
-    const std::int64_t windows = ids.size(0), predictions = ids.size(1) - 1;
     TextAgreement result;
+    if (plan.cache.policy != nullptr) {
+      KVISTA_ASSIGN(const PolicySchedule schedule, scheduleOf(plan.cache.policy->request, ids.size(1)));
+      result.prompt = schedule.prompt;
+    }
+    const std::int64_t windows = ids.size(0), predictions = ids.size(1) - 1 - result.prompt;
     result.predictions = windows * predictions;
     WorstTokens worstTokens(worst);
     double sum = 0;
@@ -127,11 +138,11 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
     for (std::int64_t window = 0; window < windows; ++window) {
       task.progress("compare", static_cast<std::uint64_t>(window * ids.size(1)), static_cast<std::uint64_t>(ids.numel()), "tokens");
       const at::Tensor own = ids.narrow(0, window, 1);
-      KVISTA_ASSIGN(const Comparison compared, compareWindow(original, plan, own, task));
+      KVISTA_ASSIGN(const Comparison compared, compareWindow(original, plan, own, result.prompt, task));
       if (!compared.divergences.isfinite().all().item<bool>())
         return fail(ErrorCode::numerical, fmt::format("The divergence in window {} is not finite.", window),
                     "Look for damaged weights with `kvista inspect --weights`, or compute in float32.");
-      const at::Tensor targets = own[0].narrow(0, 1, predictions).cpu().contiguous();
+      const at::Tensor targets = own[0].narrow(0, 1 + result.prompt, predictions).cpu().contiguous();
       for (std::int64_t i = 0; i < predictions; ++i) {
         const double divergence = compared.divergences.const_data_ptr<double>()[i];
         const auto idOf = [i](const at::Tensor& of) { return static_cast<std::uint32_t>(of.const_data_ptr<std::int64_t>()[i]); };
@@ -139,7 +150,7 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
         sum += divergence;
         same += one == other ? 1 : 0;
         result.divergences.push_back(static_cast<float>(divergence));
-        if (worstTokens.wants(divergence)) worstTokens.add({window, i + 1, divergence, idOf(targets), one, other});
+        if (worstTokens.wants(divergence)) worstTokens.add({window, result.prompt + i + 1, divergence, idOf(targets), one, other});
       }
     }
     result.sameLikeliest = static_cast<double>(same) / static_cast<double>(result.predictions);

@@ -10,15 +10,16 @@
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/evaluate/under_policy.h"
 #include "core/model/decoder.h"
 #include "core/text/tokenizer.h"
 
 namespace kvista {
 
-/// One of two that are compared; `transform` is null for a model as it is.
+/// One of two that are compared.
 struct AgreementSide {
   const Decoder& decoder;
-  const CacheTransform* transform = nullptr;
+  CacheUse cache = {};
 };
 
 /// A token whose two predictions differ much.
@@ -32,6 +33,7 @@ struct ComparedToken {
 /// How two predict a text: each reads the text itself before every token.
 struct TextAgreement {
   std::int64_t predictions = 0;
+  std::int64_t prompt = 0;  ///< Tokens at each window's beginning that were read before a policy acted, whose predictions are left out.
   double sameLikeliest = 0;                               ///< Part of the predictions whose likeliest token is the same.
   double mean = 0, median = 0, percentile99 = 0, largest = 0;  ///< Of KL(original || plan), nats.
   std::vector<float> divergences;                         ///< Of every prediction, one window after another.
@@ -50,8 +52,9 @@ Result<std::vector<ComparedWords>> inWords(const std::vector<ComparedToken>& com
 /// The value that `part` of all values do not exceed: the ceil(part n)-th of them in rising order (nearest rank). Values must be there.
 double percentileOf(std::vector<float> values, double part);
 
-/// Of every token but the first of each window of `ids`, int64 [windows, window >= 2]; the `worst` that differ most. One window
-/// after another: logits of no more than one are in memory. Errors: invalidArgument for models of other vocabularies, numerical.
+/// Of every token but the first of each window of `ids`, int64 [windows, window >= 2]; the `worst` that differ most. Where `plan` is under a
+/// policy, this acts as in measurePolicy, and the predictions are those that were made with the cache as it had left it. One window after
+/// another: logits of no more than one are in memory. Errors: invalidArgument for models of other vocabularies, numerical, scheduleOf.
 Result<TextAgreement> compareOnText(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& ids, std::size_t worst,
                                     const Task& task);
 
@@ -59,7 +62,8 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
 struct WrittenPair {
   std::vector<std::uint32_t> original, plan;
 };
-/// Each goes on from each prompt, a row of `prompts` [prompts, tokens], by the likeliest token every time, for `tokens` tokens.
+/// Each goes on from each prompt, a row of `prompts` [prompts, tokens], by the likeliest token every time, for `tokens` tokens. A policy
+/// acts as in Generation::measured.
 Result<std::vector<WrittenPair>> writeBoth(const AgreementSide& original, const AgreementSide& plan, const Tokenizer& tokenizer,
                                            const at::Tensor& prompts, std::int64_t tokens, const Task& task);
 

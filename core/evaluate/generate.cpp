@@ -51,35 +51,32 @@ Generation::Generation(const Decoder& decoder, const Tokenizer& tokenizer, const
   if (transform != nullptr) cache_.store = transform->makeStore(decoder);
 }
 
-Result<Generation> Generation::underPolicy(const Decoder& decoder, const Tokenizer& tokenizer, const PlanTransform* transform,
-                                           GenerationRequest request, const PolicyRequest& policy) {
+Result<Generation> Generation::underPolicy(const Decoder& decoder, const Tokenizer& tokenizer, GenerationRequest request,
+                                           const PolicyUse& policy) {
   const auto prompt = static_cast<std::int64_t>(request.prompt.size());
-  KVISTA_ASSIGN(PolicyRun run, PolicyRun::begin(decoder, transform, policy, policy.interval > 0 ? prompt + request.maximumTokens : prompt));
+  const std::int64_t first = policy.request.prompt > 0 ? std::min(policy.request.prompt, prompt) : prompt;
+  KVISTA_ASSIGN(PolicyReading reading, PolicyReading::begin(decoder, policy, first, prompt + request.maximumTokens));
   Generation generation(decoder, tokenizer, nullptr, std::move(request));
-  generation.policy_ = std::make_unique<UnderPolicy>(UnderPolicy{std::move(run), {}, policy.interval});
-  generation.policy_->live = generation.policy_->run.makeCache();
+  generation.policy_ = std::make_unique<PolicyReading>(std::move(reading));
   return generation;
 }
 
+Result<Generation> Generation::measured(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, GenerationRequest request) {
+  if (cache.policy == nullptr) return Generation(decoder, tokenizer, cache.transform, std::move(request));
+  PolicyUse policy = *cache.policy;
+  policy.request.prompt = readBeforePolicy(static_cast<std::int64_t>(request.prompt.size()));
+  return underPolicy(decoder, tokenizer, std::move(request), policy);
+}
+
 std::optional<std::int64_t> Generation::storedBytes() const {
-  if (policy_) return policy_->live.tokens > 0 ? policy_->run.bytes(policy_->live)[0].item<std::int64_t>() : 0;
+  if (policy_) return policy_->bytes();
   return cache_.store ? std::optional(cache_.store->bytes()) : std::nullopt;
 }
 
-Result<at::Tensor> Generation::readUnderPolicy(const std::vector<std::int64_t>& next, const Task& task) {
-  UnderPolicy& policy = *policy_;
-  const at::Tensor ids = at::tensor(next, at::kLong).unsqueeze(0);
-  at::Tensor hidden;
-  constexpr std::int64_t kPart = 256;  // attention to places takes memory by tokens times places
-  for (std::int64_t begin = 0; begin < ids.size(1); begin += kPart) {
-    KVISTA_ASSIGN(hidden, policy.run.read(ids.narrow(1, begin, std::min(kPart, ids.size(1) - begin)), policy.live, task));
-  }
-  policy.read.insert(policy.read.end(), next.begin(), next.end());
-  if (policy.actedAt == 0 || (policy.interval > 0 && policy.live.tokens - policy.actedAt >= policy.interval)) {
-    KVISTA_CHECK(policy.run.act(policy.live, at::tensor(policy.read, at::kLong).unsqueeze(0), task));
-    policy.actedAt = policy.live.tokens;
-  }
-  KVISTA_ASSIGN(const at::Tensor logits, decoder_.logitsBehind(hidden.select(1, hidden.size(1) - 1)));
+Result<at::Tensor> Generation::readOn(const at::Tensor& ids, const Task& task) {
+  if (!policy_) return decoder_.nextToken(ids, cache_, transform_, task);
+  KVISTA_ASSIGN(const at::Tensor hidden, policy_->read(ids, 1, task));
+  KVISTA_ASSIGN(const at::Tensor logits, decoder_.logitsBehind(hidden.select(1, 0)));
   return logits.select(0, 0).cpu();
 }
 
@@ -103,8 +100,7 @@ Result<bool> Generation::step(const Task& task) {
     next.assign(request_.prompt.begin(), request_.prompt.end());
   else
     next.push_back(written_.back());
-  KVISTA_ASSIGN(const at::Tensor logits, policy_ ? readUnderPolicy(next, task)
-                                                 : decoder_.nextToken(at::tensor(next, at::kLong).unsqueeze(0), cache_, transform_, task));
+  KVISTA_ASSIGN(const at::Tensor logits, readOn(at::tensor(next, at::kLong).unsqueeze(0), task));
   if (!logits.isfinite().all().item<bool>())
     return fail(ErrorCode::numerical, "The model's output is not finite.", "Look for damaged weights with `kvista inspect --weights`.");
   const std::uint32_t token = choose(logits);

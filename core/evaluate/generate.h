@@ -12,10 +12,9 @@
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/compress/plan_transform.h"
+#include "core/evaluate/under_policy.h"
 #include "core/model/decoder.h"
-#include "core/model/live_cache.h"
 #include "core/plan/plan.h"
-#include "core/policy/policy_run.h"
 #include "core/text/tokenizer.h"
 
 namespace kvista {
@@ -38,9 +37,11 @@ class Generation {
  public:
   /// `transform` may be null; it, the decoder and the tokenizer must outlive this.
   Generation(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, GenerationRequest request);
-  /// The same with a policy that acts behind the prompt, and again behind each `policy.interval` tokens more. Errors: as PolicyRun::begin.
-  static Result<Generation> underPolicy(const Decoder& decoder, const Tokenizer& tokenizer, const PlanTransform* transform,
-                                        GenerationRequest request, const PolicyRequest& policy);
+  /// The same with a policy that acts behind the prompt, or its first `request.prompt` tokens where those are said, and again behind each
+  /// `request.interval` tokens more. Errors: as PolicyRun::begin.
+  static Result<Generation> underPolicy(const Decoder& decoder, const Tokenizer& tokenizer, GenerationRequest request, const PolicyUse& policy);
+  /// A text that is measured: a policy acts before the prompt's last token is read (readBeforePolicy).
+  static Result<Generation> measured(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, GenerationRequest request);
 
   /// Writes one more token, the first time after reading the prompt. False once the text has ended.
   Result<bool> step(const Task& task);
@@ -48,29 +49,22 @@ class Generation {
   Result<std::string> takeText();
   /// The tokens behind the prompt.
   [[nodiscard]] const std::vector<std::uint32_t>& written() const { return written_; }
-  [[nodiscard]] std::int64_t cachedTokens() const { return policy_ ? policy_->live.tokens : cache_.tokens; }
+  [[nodiscard]] std::int64_t cachedTokens() const { return policy_ ? policy_->tokens() : cache_.tokens; }
   /// Of what is cached now; absent where the cache only stands for one that is stored as a plan says (cacheBytes).
   [[nodiscard]] std::optional<std::int64_t> storedBytes() const;
 
  private:
-  /// A cache that a policy keeps small, and what it was made from.
-  struct UnderPolicy {
-    PolicyRun run;
-    LiveCache live;
-    std::int64_t interval, actedAt = 0;
-    std::vector<std::int64_t> read = {};
-  };
   [[nodiscard]] bool hasEnded() const { return foundEnd_ || static_cast<std::int64_t>(written_.size()) >= request_.maximumTokens; }
   [[nodiscard]] std::uint32_t choose(const at::Tensor& logits);
-  /// Logits behind `next`, after which the policy acts where it is time.
-  Result<at::Tensor> readUnderPolicy(const std::vector<std::int64_t>& next, const Task& task);
+  /// Logits behind `ids`, [1, n].
+  Result<at::Tensor> readOn(const at::Tensor& ids, const Task& task);
 
   const Decoder& decoder_;
   const Tokenizer& tokenizer_;
   const CacheTransform* transform_;
   GenerationRequest request_;
   DecoderCache cache_;
-  std::unique_ptr<UnderPolicy> policy_;
+  std::unique_ptr<PolicyReading> policy_;
   std::uint64_t draws_ = 0;
   std::vector<std::uint32_t> written_;
   bool foundEnd_ = false;  // One of endTokens came.

@@ -29,26 +29,9 @@ constexpr std::int64_t kPart = 256;  // tokens that are read together where the 
 /// What is known of each window, columns of float64 [windows, 5].
 enum Column : std::int64_t { kAllLoss, kBehindLoss, kBytesAtEnd, kBytesAtMost, kTokensKept, kColumns };
 
-struct Schedule {
-  std::int64_t prompt, interval, tokens;
-  /// Tokens read when the policy acts for the last time.
-  [[nodiscard]] std::int64_t lastAct() const { return interval > 0 ? tokens : prompt; }
-};
-
-Result<Schedule> scheduleOf(const PolicyRequest& request, std::int64_t tokens) {
-  if (request.prompt < 0 || request.interval < 0)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("A policy's prompt and interval are {} and {}, but must be at least 0.", request.prompt, request.interval));
-  const Schedule schedule{request.prompt > 0 ? request.prompt : tokens / 2, std::min(request.interval, tokens), tokens};
-  if (schedule.prompt >= 1 && schedule.prompt < tokens - 1) return schedule;
-  return fail(ErrorCode::invalidArgument,
-              fmt::format("A prompt of {} leaves nothing to measure in a window of {}.", amount(schedule.prompt, "token"), tokens),
-              "The prompt must end at least 2 tokens before the window does.");
-}
-
 /// All windows of `ids` at once.
 Result<at::Tensor> measureBatch(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform, const PolicyRequest& request,
-                                const Schedule& schedule, const Task& task) {
+                                const PolicySchedule& schedule, const Task& task) {
   KVISTA_ASSIGN(PolicyRun run, PolicyRun::begin(decoder, transform, request, schedule.lastAct()));
   LiveCache cache = run.makeCache();
   cache.sequenceLength = schedule.tokens;
@@ -93,9 +76,20 @@ Perplexity perplexityOf(const at::Tensor& sums, std::int64_t predictions, double
 
 }  // namespace
 
+Result<PolicySchedule> scheduleOf(const PolicyRequest& request, std::int64_t tokens) {
+  if (request.prompt < 0 || request.interval < 0)
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("A policy's prompt and interval are {} and {}, but must be at least 0.", request.prompt, request.interval));
+  const PolicySchedule schedule{request.prompt > 0 ? request.prompt : tokens / 2, std::min(request.interval, tokens), tokens};
+  if (schedule.prompt >= 1 && schedule.prompt < tokens - 1) return schedule;
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("A prompt of {} leaves nothing to measure in a window of {}.", amount(schedule.prompt, "token"), tokens),
+              "The prompt must end at least 2 tokens before the window does.");
+}
+
 Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform,
                                         const PolicyRequest& request, const Task& task, const ProcessGroup& processes) {
-  KVISTA_ASSIGN(const Schedule schedule, scheduleOf(request, ids.size(1)));
+  KVISTA_ASSIGN(const PolicySchedule schedule, scheduleOf(request, ids.size(1)));
   KVISTA_CHECK(PolicyRun::begin(decoder, transform, request, schedule.lastAct()));
   std::int64_t perBatch = std::max<std::int64_t>(1, decoder.tokensPerStep() / std::min(kPart, schedule.tokens));
   const Share own = processes.shareOf(ids.size(0), perBatch);

@@ -16,6 +16,15 @@
 
 namespace kvista {
 
+/// When a policy acts while a window of `tokens` is read.
+struct PolicySchedule {
+  std::int64_t prompt, interval, tokens;
+  /// Tokens read when it acts for the last time.
+  [[nodiscard]] std::int64_t lastAct() const { return interval > 0 ? tokens : prompt; }
+};
+/// Behind the request's prompt, or half of the window. Errors (invalidArgument): nothing is left to measure behind it.
+Result<PolicySchedule> scheduleOf(const PolicyRequest& request, std::int64_t tokens);
+
 /// What a policy costs and what it leaves.
 struct PolicyMeasurement {
   Perplexity all;           ///< Over every prediction of the windows.

@@ -19,7 +19,8 @@ namespace kvista {
 double Perplexity::perplexity() const { return std::exp(meanLoss); }
 
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
-                                     const std::string& stage, const Task& task, const ProcessGroup& processes) {
+                                     const std::string& stage, const Task& task, const ProcessGroup& processes, std::int64_t left) {
+  const std::int64_t predictions = ids.size(1) - 1 - left;
   std::int64_t perBatch = decoder.windowsPerPass(ids.size(1), false);
   std::int64_t perStep = std::max<std::int64_t>(1, decoder.tokensPerStep() / ids.size(1));
   const Share own = processes.shareOf(ids.size(0), perStep);
@@ -41,7 +42,7 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
                     static_cast<std::uint64_t>(done - own.begin), static_cast<std::uint64_t>(own.count), "windows");
       continue;
     }
-    means.push_back(losses->to(at::kDouble).mean(1).cpu());
+    means.push_back(losses->narrow(1, left, predictions).to(at::kDouble).mean(1).cpu());
     for (std::int64_t i = 0; i < batch; ++i)
       if (!std::isfinite(means.back()[i].item<double>()))
         return tl::unexpected(nonFiniteError(decoder, ids.narrow(0, done + i, 1), transform, done + i, task));
@@ -51,8 +52,8 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
   const auto* values = all.const_data_ptr<double>();
   result.windowLosses.assign(values, values + all.numel());
   double sum = 0;
-  for (const double mean : result.windowLosses) sum += mean * static_cast<double>(ids.size(1) - 1);
-  result.predictions = ids.size(0) * (ids.size(1) - 1);
+  for (const double mean : result.windowLosses) sum += mean * static_cast<double>(predictions);
+  result.predictions = ids.size(0) * predictions;
   result.meanLoss = sum / static_cast<double>(result.predictions);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

@@ -24,10 +24,10 @@ struct Perplexity {
 };
 
 /// Mean negative log-likelihood of every token but the first of each window. `ids`: int64 [windows, window];
-/// `transform` may be null. `stage` names the work in progress reports. The members of a group of `processes` go through some of the
+/// `transform` may be null; the first `left` predictions of each window are left out. `stage` names the work in progress reports. The members of a group of `processes` go through some of the
 /// windows each, in the batches that one process would make, and all get the same numbers as it.
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
-                                     const std::string& stage, const Task& task, const ProcessGroup& processes = {});
+                                     const std::string& stage, const Task& task, const ProcessGroup& processes = {}, std::int64_t left = 0);
 
 /// Of several texts together: every predicted token counts the same, whichever text it is of.
 Perplexity togetherOf(const std::vector<Perplexity>& texts);

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/evaluate/under_policy.h"
 #include "core/model/decoder.h"
 #include "core/plan/matrix.h"
 #include "core/plan/retrieval_kind.h"
@@ -45,10 +46,11 @@ struct RetrievalScore {
   double loss = 0;   ///< Mean of the answer's tokens, nats.
   double found = 0;  ///< 1 where the answer is what the model writes when it takes the likeliest token each time.
 };
-/// The answer is read through the cache, as `transform` (may be null) stores it. Where several names are wanted and the model
-/// writes another answer, `found` is the part of them that it names (RULER's recall), of half as many tokens again as the answer has.
-Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform,
-                                  const RetrievalTrial& trial, const Task& task);
+/// The answer is read through the cache. A policy acts when all of text and question but the last token was read, as SnapKV does (Li et al.
+/// 2024) and as RULER asks (Hsieh et al. 2024). Where several names are wanted and the model writes another answer, `found` is the part of
+/// them that it names (RULER's recall), of half as many tokens again as the answer has.
+Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, const RetrievalTrial& trial,
+                                  const Task& task);
 
 /// One row a depth, one column a length.
 struct RetrievalScores {
@@ -57,7 +59,7 @@ struct RetrievalScores {
 };
 
 /// All trials of all lengths and depths. Progress in trials.
-Result<RetrievalScores> measureRetrieval(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform,
+Result<RetrievalScores> measureRetrieval(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache,
                                          const RetrievalRequest& request, const std::string& stage, const Task& task);
 
 }  // namespace kvista

@@ -28,6 +28,7 @@ std::string trimmed(std::string_view text) {
 struct Request {
   std::vector<std::uint32_t> tokens;
   std::int64_t answer = 0;  ///< Of them, at the end.
+  std::int64_t line = 0;    ///< Of its item.
   double* logLikelihood = nullptr;
 };
 
@@ -35,7 +36,7 @@ struct Request {
 struct Asking {
   const Decoder& decoder;
   const Tokenizer& tokenizer;
-  const CacheTransform* transform;
+  const CacheUse& cache;
   const TaskTokens& special;
   std::int64_t positions;  ///< Of the model, 0: as many as wanted.
   std::int64_t& shortened;
@@ -67,8 +68,8 @@ Result<Request> requestOf(const Asking& asking, const ChoiceItem& item, std::siz
   const std::string continuation = item.context.substr(context.size()) + item.continuations[choice];
   KVISTA_ASSIGN(const std::vector<std::uint32_t> alone, asking.tokenizer.encode(context, false));
   KVISTA_ASSIGN(const std::vector<std::uint32_t> whole, asking.tokenizer.encode(context + continuation, false));
-  KVISTA_ASSIGN(Request request, contextTokens(asking, context, item.line).map([](std::vector<std::uint32_t> tokens) {
-    return Request{std::move(tokens), 0, nullptr};
+  KVISTA_ASSIGN(Request request, contextTokens(asking, context, item.line).map([line = item.line](std::vector<std::uint32_t> tokens) {
+    return Request{std::move(tokens), 0, line, nullptr};
   }));
   request.tokens.resize(request.tokens.size() - alone.size());
   request.tokens.insert(request.tokens.end(), whole.begin(), whole.end());
@@ -85,26 +86,52 @@ Result<Request> requestOf(const Asking& asking, const ChoiceItem& item, std::siz
   return request;
 }
 
+/// Of the last `answer` tokens of each row, float32 [b, answer].
+Result<at::Tensor> answerLosses(const Asking& asking, const at::Tensor& ids, std::int64_t answer, const Task& task) {
+  const std::int64_t length = ids.size(1), question = length - answer;
+  if (asking.cache.policy == nullptr) {
+    KVISTA_ASSIGN(const at::Tensor losses, asking.decoder.tokenLosses(ids, asking.cache.transform, task));
+    return losses.narrow(1, question - 1, answer);
+  }
+  KVISTA_ASSIGN(const at::Tensor hidden,
+                readUnderPolicy(asking.decoder, *asking.cache.policy, ids, readBeforePolicy(question), answer + 1, task));
+  return asking.decoder.lossesBehind(hidden, ids.narrow(1, question - 1, answer + 1), task);
+}
+
+/// What goes wrong with an item, with its line in front.
+template <class Value>
+Result<Value> atLine(std::int64_t line, Result<Value> result) {
+  return std::move(result).map_error([line](Error error) {
+    if (error.code == ErrorCode::invalidArgument) error.message = fmt::format("Line {}: {}", line, error.message);
+    return error;
+  });
+}
+
 /// Fills in the log-likelihoods. Requests of one length go through the model together; padding would change a cache that is stored in
-/// blocks.
+/// blocks. A policy acts on all questions at once, so that these are of one length too.
 Result<void> measure(const Asking& asking, std::vector<Request> requests, const std::string& stage, const Task& task) {
-  std::ranges::stable_sort(requests, std::greater<>{}, [](const Request& request) { return request.tokens.size(); });
+  const auto lengths = [&](const Request& request) {
+    return std::pair(request.tokens.size(), asking.cache.policy != nullptr ? request.answer : 0);
+  };
+  std::ranges::stable_sort(requests, std::greater<>{}, lengths);
   for (std::size_t begin = 0, end = 0; begin < requests.size(); begin = end) {
     const auto length = static_cast<std::int64_t>(requests[begin].tokens.size());
     const std::int64_t most = std::max<std::int64_t>(1, asking.decoder.tokensPerStep() / length);
     while (end < requests.size() && static_cast<std::int64_t>(end - begin) < most &&
-           requests[end].tokens.size() == requests[begin].tokens.size())
+           lengths(requests[end]) == lengths(requests[begin]))
       ++end;
     task.progress(stage, begin, requests.size(), "answers");
     const auto rows = static_cast<std::int64_t>(end - begin);
     const at::Tensor ids = at::empty({rows, length}, at::kLong);
     for (std::int64_t row = 0; row < rows; ++row)
       std::ranges::copy(requests[begin + static_cast<std::size_t>(row)].tokens, ids.mutable_data_ptr<std::int64_t>() + row * length);
-    KVISTA_ASSIGN(at::Tensor losses, asking.decoder.tokenLosses(ids, asking.transform, task));
+    std::int64_t longest = 0;
+    for (std::size_t i = begin; i < end; ++i) longest = std::max(longest, requests[i].answer);
+    KVISTA_ASSIGN(at::Tensor losses, atLine(requests[begin].line, answerLosses(asking, ids, longest, task)));
     losses = losses.to(at::kDouble).cpu();
     for (std::int64_t row = 0; row < rows; ++row) {
       const Request& request = requests[begin + static_cast<std::size_t>(row)];
-      *request.logLikelihood = -losses[row].narrow(0, length - 1 - request.answer, request.answer).sum().item<double>();
+      *request.logLikelihood = -losses[row].narrow(0, longest - request.answer, request.answer).sum().item<double>();
       if (!std::isfinite(*request.logLikelihood))
         return fail(ErrorCode::numerical, "The log-likelihood of an answer is not a finite number.",
                     "Look for damaged weights with `kvista inspect --weights`, or compute in float32.");
@@ -137,10 +164,11 @@ Result<WritingScore> write(const Asking& asking, const WritingItem& item, const 
                   "Give it a smaller \"max_gen_toks\".");
     shorten(asking, request.prompt, asking.positions - item.maximumTokens);
   }
-  Generation writing(asking.decoder, asking.tokenizer, asking.transform, std::move(request));
+  KVISTA_ASSIGN(Generation writing,
+                atLine(item.line, Generation::measured(asking.decoder, asking.tokenizer, asking.cache, std::move(request))));
   WritingScore score;
   for (bool goesOn = true; goesOn && endIn(score.written, item.until) == std::string::npos;) {
-    KVISTA_ASSIGN(goesOn, writing.step(task));
+    KVISTA_ASSIGN(goesOn, atLine(item.line, writing.step(task)));
     KVISTA_ASSIGN(const std::string piece, writing.takeText());
     score.written += piece;
   }
@@ -151,11 +179,11 @@ Result<WritingScore> write(const Asking& asking, const WritingItem& item, const 
 
 }  // namespace
 
-Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, const TaskItems& items,
+Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, const TaskItems& items,
                               const TaskTokens& tokens, const std::string& stage, const Task& task) {
   return guardTorch("Asking the tasks", [&]() -> Result<TaskScores> {
     TaskScores scores;
-    const Asking asking{decoder, tokenizer, transform, tokens, decoder.description().maximumPositions, scores.shortened};
+    const Asking asking{decoder, tokenizer, cache, tokens, decoder.description().maximumPositions, scores.shortened};
     std::vector<Request> requests;
     scores.choices.resize(items.choices.size());
     for (std::size_t i = 0; i < items.choices.size(); ++i) {

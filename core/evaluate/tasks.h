@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/task.h"
 #include "core/evaluate/task_items.h"
+#include "core/evaluate/under_policy.h"
 #include "core/io/checkpoint.h"
 #include "core/model/decoder.h"
 #include "core/text/tokenizer.h"
@@ -45,9 +46,10 @@ struct TaskScores {
 };
 
 /// Asks all items. A question and an answer are cut into tokens together, white space at the question's end counted as the answer's; what
-/// is too long for the model loses its beginning. Both as lm-evaluation-harness does it. Errors (invalidArgument), with the item's
-/// line: an answer that adds no token, an empty context for a model without a first token, an answer longer than the model's positions.
-Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, const TaskItems& items,
+/// is too long for the model loses its beginning. Both as lm-evaluation-harness does it. A policy
+/// acts when all of a question but its last token was read. Errors (invalidArgument), with the item's line: an answer that adds no token, an
+/// empty context for a model without a first token, an answer longer than the model's positions, what a policy refuses.
+Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, const TaskItems& items,
                               const TaskTokens& tokens, const std::string& stage, const Task& task);
 
 /// How many of those asked are right.

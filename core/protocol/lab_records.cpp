@@ -71,13 +71,31 @@ Result<TaskFileRecord> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
-json toJson(const TasksRecord& record) { return {{"planFingerprint", record.planFingerprint}, {"files", listOf(record.files)}}; }
+namespace {
+
+template <class Record>
+json withPolicy(json value, const Record& record) {
+  if (!record.policy.empty()) value.update({{"policy", record.policy}, {"overPlan", record.overPlan}});
+  return value;
+}
+template <class Record>
+void readPolicy(Fields& fields, Record& record) {
+  if (fields.has("policy")) record.policy = fields.text("policy");
+  if (fields.has("overPlan")) record.overPlan = fields.boolean("overPlan");
+}
+
+}  // namespace
+
+json toJson(const TasksRecord& record) {
+  return withPolicy({{"planFingerprint", record.planFingerprint}, {"files", listOf(record.files)}}, record);
+}
 template <>
 Result<TasksRecord> read(const json& value) {
   Fields fields(value, "answers to questions");
   TasksRecord record;
   record.planFingerprint = fields.text("planFingerprint");
   record.files = fields.records<TaskFileRecord>("files");
+  readPolicy(fields, record);
   return fields.finish(std::move(record));
 }
 
@@ -117,7 +135,7 @@ Result<WrittenRecord> read(const json& value) {
 }
 
 json toJson(const AgreementRecord& record) {
-  return {{"planFingerprint", record.planFingerprint},
+  return withPolicy({{"planFingerprint", record.planFingerprint},
           {"texts", record.texts},
           {"window", record.window},
           {"predictions", record.predictions},
@@ -133,7 +151,8 @@ json toJson(const AgreementRecord& record) {
           {"meanFirst", record.meanFirst},
           {"medianFirst", record.medianFirst},
           {"undiverged", record.undiverged},
-          {"pairs", listOf(record.pairs)}};
+          {"pairs", listOf(record.pairs)}},
+                    record);
 }
 template <>
 Result<AgreementRecord> read(const json& value) {
@@ -156,6 +175,7 @@ Result<AgreementRecord> read(const json& value) {
   record.medianFirst = fields.number("medianFirst", 0);
   record.undiverged = fields.integer("undiverged");
   record.pairs = fields.records<WrittenRecord>("pairs");
+  readPolicy(fields, record);
   return fields.finish(std::move(record));
 }
 

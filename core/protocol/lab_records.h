@@ -41,6 +41,8 @@ struct TaskFileRecord {
 struct TasksRecord {
   std::string planFingerprint;
   std::vector<TaskFileRecord> files;
+  std::string policy = {};  ///< Under which `after` was asked, in a line; empty: none.
+  bool overPlan = false;    ///< Whether it kept small what the plan stores, not what the model makes.
   bool operator==(const TasksRecord&) const = default;
 };
 
@@ -74,6 +76,8 @@ struct AgreementRecord {
   double meanFirst = 0, medianFirst = 0;                       ///< Tokens before the first difference.
   std::int64_t undiverged = 0;                                 ///< Texts without one.
   std::vector<WrittenRecord> pairs;
+  std::string policy = {};  ///< As of TasksRecord; predictions are then those behind the first half of each window.
+  bool overPlan = false;
   bool operator==(const AgreementRecord&) const = default;
 };
 

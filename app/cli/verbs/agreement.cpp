@@ -7,13 +7,14 @@
 #include "app/cli/verb.h"
 #include "core/base/amount.h"
 #include "core/evaluate/agreement.h"
+#include "core/policy/named_policies.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
 namespace {
 
 struct Options {
-  std::string subject, original;
+  std::string subject, original, policy;
   std::int64_t prompts = 8, promptTokens = 64, written = 64, worst = 10;
   TextSettings text;
   ComputeSettings compute;
@@ -33,16 +34,19 @@ std::string quoted(const nlohmann::ordered_json& json, const char* field) {
 
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> request, requestOf(options.policy));
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
   std::optional<Subject> other;
   if (!options.original.empty()) {
     KVISTA_ASSIGN(other, openSubject(options.original, options.compute, task));
-  } else if (!subject.project) {
+  } else if (!subject.project && !request) {
     return fail(ErrorCode::invalidArgument, fmt::format("{} is no project, so it says not what to compare it with.", options.subject),
-                "Name the original with --original.");
+                "Name the original with --original, or a run-time policy with --policy.");
   }
-  const AgreementSide plan{*subject.model.decoder, subject.transform.get()};
-  const AgreementSide original = other ? AgreementSide{*other->model.decoder, other->transform.get()} : AgreementSide{*subject.model.decoder};
+  KVISTA_ASSIGN(const std::optional<PolicyUse> policy, policyOf(subject, request));
+  const AgreementSide plan{*subject.model.decoder, policy ? CacheUse::under(*policy) : CacheUse(subject.transform.get())};
+  const AgreementSide original = other ? AgreementSide{*other->model.decoder, other->transform.get()}
+                                       : AgreementSide{*subject.model.decoder, sidesOf(subject).front().cache};
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(subject.model.checkpoint));
   KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task));
   if (other) {
@@ -62,7 +66,8 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const std::vector<ComparedWords> words, inWords(read.worst, windows.ids, tokenizer));
   nlohmann::ordered_json worst = worstOf(words);
   Output output;
-  output.text = fmt::format(
+  if (policy) output.text = fmt::format("{}, behind the first {} of each window\n", titleOf(*policy), amount(read.prompt, "token"));
+  output.text += fmt::format(
       "reading {}: {:.2f} % have the same likeliest token; KL(original || plan) mean {:.5f}, median {:.5f}, 99th percentile {:.5f}, "
       "largest {:.4f} nats\n"
       "writing {} behind {} of {}: {:.2f} % are the same; the first that differs comes after {:.1f} on average, {:.1f} in the median; {} "
@@ -90,6 +95,7 @@ Result<Output> run(const Options& options, const Task& task) {
                    {"medianFirstDivergence", written.medianDivergence},
                    {"firstDivergences", written.firstDivergences},
                    {"undiverged", written.undiverged}}}};
+  if (policy) output.json["policy"] = {{"line", toText(policy->request)}, {"overPlan", policy->plan != nullptr}, {"prompt", read.prompt}};
   return output;
 }
 
@@ -101,13 +107,14 @@ void addAgreement(CLI::App& app, Invocation& invocation) {
                            {"agreement", "How far a plan says what the original says: predictions along a text, and what both write behind its beginnings",
                             "kvista agreement demo.kvista --text resources/demo/text/evaluation.txt --window 256 --windows 16"},
                            options, run);
-  verb->add_option("subject", options->subject, "Project (.kvista); or a checkpoint or an export with --original")->required();
+  verb->add_option("subject", options->subject, "Project (.kvista); or a checkpoint or an export with --original or --policy")->required();
   verb->add_option("--original", options->original, "What to compare with (default: the project's model as it is)");
   addTextOptions(verb, options->text);
   verb->add_option("--prompts", options->prompts, "Pieces of the text that both write on from")->check(wholeNumber(1, 65536))->capture_default_str();
   verb->add_option("--prompt-tokens", options->promptTokens, "Tokens of each")->check(wholeNumber(2, 1 << 20))->capture_default_str();
   verb->add_option("--write", options->written, "Tokens that both write behind each")->check(wholeNumber(1, 65536))->capture_default_str();
   verb->add_option("--worst", options->worst, "Tokens to show whose predictions differ most")->check(wholeNumber(0, 10000))->capture_default_str();
+  addPolicyOption(verb, options->policy);
   addComputeOptions(verb, options->compute);
 }
 

@@ -40,7 +40,7 @@ Result<Output> run(const Options& options, const Task& task) {
   if (!options.turns.empty()) {
     KVISTA_ASSIGN(params["turns"], readJsonFile(options.turns));
   }
-  if (!options.policy.empty()) params["policy"] = options.policy;
+  KVISTA_CHECK(takePolicy(workspace, options.policy, params));
   KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "generate", params, task));
   Output output;
   if (const std::string form = answer.value("chatTemplate", ""); !form.empty()) {

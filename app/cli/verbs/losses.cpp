@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
   std::string subject;
-  std::string words;
+  std::string words, policy;
   TextSettings text;
   ComputeSettings compute;
 };
@@ -39,8 +39,9 @@ std::string escapedPiece(const std::string& piece) {
   return nlohmann::json(piece).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// The tokens that a plan costs most; without one, those that cost most.
-std::string dearest(const TokenLossRecord& record, bool hasPlan) {
+/// The tokens that a plan or a policy (`other`) costs most; without one, null, those that cost most.
+std::string dearest(const TokenLossRecord& record, const char* other) {
+  const bool hasPlan = other != nullptr;
   const auto cost = [&](std::size_t i) {
     const float value = hasPlan ? record.after[i] - record.before[i] : record.before[i];
     return std::isfinite(value) ? value : -INFINITY;
@@ -51,7 +52,7 @@ std::string dearest(const TokenLossRecord& record, bool hasPlan) {
   std::vector<std::size_t> all(record.pieces.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
   std::partial_sort_copy(all.begin(), all.end(), order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return cost(a) > cost(b); });
-  std::string text = hasPlan ? "   token   original       plan   change\n" : "   token   original\n";
+  std::string text = hasPlan ? fmt::format("   token   original {:>10}   change\n", other) : "   token   original\n";
   for (const std::size_t i : order) {
     if (!std::isfinite(cost(i))) continue;
     text += fmt::format("{:>8} {:>10.4f}", i, record.before[i]);
@@ -69,21 +70,26 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(nlohmann::json params, subjectParams(workspace, options.subject));
   params["text"] = options.words.empty() ? toJson(selectionOf(options.text)) : nlohmann::json(options.words);
   params["maxTokens"] = options.text.tokens > 0 ? std::clamp<std::int64_t>(options.text.tokens, 2, kMostTokens) : kMostTokens;
+  KVISTA_CHECK(takePolicy(workspace, options.policy, params));
   KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "tokenLosses", params, task));
   KVISTA_ASSIGN(const auto record, read<TokenLossRecord>(answer));
-  const bool hasPlan = params.contains("plan");
+  const PolicyNote policy = policyIn(answer);
+  const char* const other = !policy.line.empty() ? "policy" : params.contains("plan") ? "plan" : nullptr;
+  const bool hasPlan = other != nullptr;
   const auto predictions = std::ranges::count_if(record.before, [](float loss) { return std::isfinite(loss); });
   const double before = meanOf(record.before), after = meanOf(record.after);
   Output output;
   output.json = {{"predictions", predictions}, {"meanBefore", before}};
   if (hasPlan) output.json["meanAfter"] = after;
+  if (!policy.line.empty()) output.json["policy"] = policy.json();
   output.json["pieces"] = record.pieces;
   output.json["before"] = record.before;
   if (hasPlan) output.json["after"] = record.after;
   const std::string predicted = amount(predictions, "predicted token");
-  output.text = hasPlan ? fmt::format("mean loss {:.4f}, with the plan {:.4f} ({:+.4f}) nats a token over {}\n", before, after, after - before, predicted)
+  output.text = hasPlan ? fmt::format("mean loss {:.4f}, {} {:.4f} ({:+.4f}) nats a token over {}\n", before,
+                                      policy.line.empty() ? "with the plan" : policy.title(), after, after - before, predicted)
                         : fmt::format("mean loss {:.4f} nats a token over {}\n", before, predicted);
-  output.text += dearest(record, hasPlan);
+  output.text += dearest(record, other);
   return output;
 }
 
@@ -98,6 +104,7 @@ void addLosses(CLI::App& app, Invocation& invocation) {
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   verb->add_option("--words", options->words, "The text itself, instead of --text");
   addTextOptions(verb, options->text, false);
+  addPolicyOption(verb, options->policy);
   addComputeOptions(verb, options->compute);
 }
 

@@ -17,10 +17,11 @@ struct Options {
   std::vector<int> lengths, depths;
   std::int64_t trials = 4, seed = 0, planted = 0;
   std::string kind{kRetrievalKinds.front().name};
+  std::string policy;
   ComputeSettings compute;
 };
 
-std::string table(const char* side, const RetrievalRecord& record, const Matrix& loss, const Matrix& found) {
+std::string table(const std::string& side, const RetrievalRecord& record, const Matrix& loss, const Matrix& found) {
   std::string text = fmt::format("{}, {}: found, and nats a token of the answer\n  depth", side, nameIn(kRetrievalKinds, record.kind));
   for (const int length : record.lengths) text += fmt::format(" {:>15}", amount(length, "token"));
   text += "\n";
@@ -46,16 +47,22 @@ Result<Output> run(const Options& options, const Task& task) {
   if (options.planted > 0) params["planted"] = options.planted;
   params["trials"] = options.trials;
   params["seed"] = options.seed;
+  KVISTA_CHECK(takePolicy(workspace, options.policy, params));
   KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "retrieval", params, task));
   KVISTA_ASSIGN(const auto record, read<RetrievalRecord>(answer));
   Output output;
   output.json = {{"kind", options.kind}, {"planted", record.planted}, {"texts", record.texts}, {"lengths", record.lengths}, {"depths", record.depths}, {"trials", record.trials}, {"seed", record.seed}};
-  const auto add = [&](const char* side, const Matrix& loss, const Matrix& found) {
+  const auto add = [&](const char* side, const std::string& title, const Matrix& loss, const Matrix& found) {
     output.json[side] = {{"loss", rowsOf(loss)}, {"found", rowsOf(found)}};
-    output.text += table(side, record, loss, found);
+    output.text += table(title, record, loss, found);
   };
-  add("original", record.lossBefore, record.foundBefore);
-  if (params.contains("plan")) add("plan", record.lossAfter, record.foundAfter);
+  add("original", "original", record.lossBefore, record.foundBefore);
+  if (const PolicyNote policy = policyIn(answer); !policy.line.empty()) {
+    add("policy", policy.title(), record.lossAfter, record.foundAfter);
+    output.json["policy"].update(policy.json());
+  } else if (params.contains("plan")) {
+    add("plan", "plan", record.lossAfter, record.foundAfter);
+  }
   return output;
 }
 
@@ -78,6 +85,7 @@ void addRetrieval(CLI::App& app, Invocation& invocation) {
   verb->add_option("--depths", options->depths, "Percent of the text before the sentence asked for (default: 0 25 50 75 100)")->check(wholeNumber(0, 100));
   verb->add_option("--trials", options->trials, "Numbers asked for at each length and depth")->check(wholeNumber(1, 1000))->capture_default_str();
   verb->add_option("--seed", options->seed, "The same seed asks the same")->check(wholeNumber(0))->capture_default_str();
+  addPolicyOption(verb, options->policy);
   addComputeOptions(verb, options->compute);
 }
 

@@ -7,6 +7,7 @@
 #include "app/cli/verb.h"
 #include "core/base/amount.h"
 #include "core/evaluate/tasks.h"
+#include "core/policy/named_policies.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
@@ -17,6 +18,7 @@ struct Options {
   std::vector<std::string> files;
   std::int64_t items = 0;
   bool beginWithBos = false;
+  std::string policy;
   ComputeSettings compute;
 };
 
@@ -35,6 +37,7 @@ nlohmann::ordered_json itemsOf(const TaskItems& items, const TaskScores& scores)
 }
 
 Result<Output> run(const Options& options, const Task& task) {
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> request, requestOf(options.policy));
   std::vector<TaskItems> files;
   for (const std::string& file : options.files) {
     KVISTA_ASSIGN(files.emplace_back(), readTaskItems(file, options.items > 0 ? std::optional(options.items) : std::nullopt));
@@ -42,14 +45,16 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(subject.model.checkpoint));
   const TaskTokens tokens = taskTokensOf(subject.model.checkpoint, options.beginWithBos);
-  const std::vector<SubjectSide> sides = sidesOf(subject);
+  KVISTA_ASSIGN(const std::optional<PolicyUse> policy, policyOf(subject, request));
+  const std::vector<SubjectSide> sides = sidesOf(subject, policy);
   Output output;
+  if (policy) output.text = fmt::format("policy: {}\n", titleOf(*policy));
   output.json = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < files.size(); ++i) {
     std::vector<TaskScores> scores;
     for (const SubjectSide& side : sides) {
       const std::string stage = fmt::format("{}: {}", options.files[i], side.name);
-      KVISTA_ASSIGN(scores.emplace_back(), scoreTasks(*subject.model.decoder, tokenizer, side.transform, files[i], tokens, stage, task));
+      KVISTA_ASSIGN(scores.emplace_back(), scoreTasks(*subject.model.decoder, tokenizer, side.cache, files[i], tokens, stage, task));
     }
     const std::size_t count = files[i].choices.size() + files[i].writings.size();
     nlohmann::ordered_json json = {{"file", options.files[i]}, {"items", count}, {"shortened", scores.front().shortened}};
@@ -67,6 +72,7 @@ Result<Output> run(const Options& options, const Task& task) {
       if (sides.size() > 1) json["sameAnswer"][std::string(row.name)] = same;
       output.text += sides.size() > 1 ? fmt::format(" {:>12.1f} %\n", 100 * same) : "\n";
     }
+    if (policy) json["policy"].update({{"line", toText(policy->request)}, {"overPlan", policy->plan != nullptr}});
     for (std::size_t side = 0; side < sides.size(); ++side) json[sides[side].name]["perItem"] = itemsOf(files[i], scores[side]);
     if (scores.front().shortened > 0)
       output.text += fmt::format("  {} answers had to be asked without the beginning of their context: the model has {} positions\n",
@@ -90,6 +96,7 @@ void addTasks(CLI::App& app, Invocation& invocation) {
       ->required();
   verb->add_option("--items", options->items, "At most this many of each file (default: all)")->check(wholeNumber(1));
   verb->add_flag("--bos", options->beginWithBos, "Begin each question with the BOS token");
+  addPolicyOption(verb, options->policy);
   addComputeOptions(verb, options->compute);
 }
 

@@ -63,6 +63,18 @@ Result<std::optional<PolicyRequest>> policyOf(Fields& fields) {
   return request;
 }
 
+Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>& policy, const Inputs& inputs, const PlanTransform* transform) {
+  if (!policy) return std::nullopt;
+  PolicyRequest known = *policy;
+  known.model = inputs.model->hash;
+  KVISTA_ASSIGN(PolicyUse use, policyOver(transform != nullptr ? transform : inputs.model->ownTransform.get(), std::move(known)));
+  return use;
+}
+
+void notePolicy(nlohmann::json& answer, const std::optional<PolicyUse>& policy) {
+  if (policy) answer.update({{"policy", toText(policy->request)}, {"overPlan", policy->plan != nullptr}});
+}
+
 Result<void> checkStandardInput(Call& call, const TextSelection& text) {
   if (call.workspace.settings().readsStandardInput || std::ranges::find(text.paths, "-") == text.paths.end()) return {};
   return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.", "Give a file or a folder.");

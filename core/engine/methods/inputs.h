@@ -10,6 +10,7 @@
 #include "core/calibration/token_source.h"
 #include "core/engine/method.h"
 #include "core/engine/workspace.h"
+#include "core/evaluate/under_policy.h"
 #include "core/policy/policy.h"
 #include "core/protocol/fields.h"
 
@@ -49,5 +50,11 @@ Result<std::vector<int>> layersOf(Fields& fields, const ModelShape& shape);
 
 /// The inputs' plan as a transform; null where there is none: then the model computes as it is.
 Result<std::shared_ptr<const PlanTransform>> transformOf(Call& call, Inputs& inputs);
+
+/// The policy that was asked for over the inputs' plan (`transform`, may be null) or the export's own, or where it does not go with that over
+/// the model itself; absent: none was. The model's decoder must be loaded; `transform` and model must outlive it.
+Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>& policy, const Inputs& inputs, const PlanTransform* transform);
+/// Says in an answer what its policy was: `policy`, the line, and `overPlan`.
+void notePolicy(nlohmann::json& answer, const std::optional<PolicyUse>& policy);
 
 }  // namespace kvista

@@ -16,6 +16,7 @@
 #include "core/evaluate/agreement.h"
 #include "core/evaluate/tasks.h"
 #include "core/io/atomic_file.h"
+#include "core/policy/named_policies.h"
 #include "core/policy/train_predictor.h"
 #include "core/protocol/lab_records.h"
 
@@ -82,6 +83,13 @@ Result<std::vector<WrittenRecord>> wordsOf(const std::vector<WrittenPair>& pairs
   return records;
 }
 
+template <class Record>
+void notePolicy(Record& record, const std::optional<PolicyUse>& policy) {
+  if (!policy) return;
+  record.policy = toText(policy->request);
+  record.overPlan = policy->plan != nullptr;
+}
+
 std::string fingerprintOf(const Inputs& inputs) { return inputs.plan ? fingerprint(*inputs.plan) : std::string(); }
 
 }  // namespace
@@ -90,6 +98,7 @@ Result<nlohmann::json> tasks(Call& call) {
   Fields fields(call.params, "the parameters of tasks");
   const std::int64_t most = fields.has("items") ? fields.integer("items") : 0;
   const bool beginWithBos = fields.has("beginWithBos") && fields.boolean("beginWithBos");
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> policy, policyOf(fields));
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   const std::vector<std::string> files = fields.texts("files");
   if (fields.error()) return tl::unexpected(*fields.error());
@@ -102,18 +111,22 @@ Result<nlohmann::json> tasks(Call& call) {
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
+  KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
   const TaskTokens tokens = taskTokensOf(model.checkpoint, beginWithBos);
-  TasksRecord record{fingerprintOf(inputs), {}};
+  TasksRecord record{.planFingerprint = fingerprintOf(inputs), .files = {}};
   for (std::size_t i = 0; i < files.size(); ++i) {
     const std::string name = std::filesystem::path(files[i]).filename().string();
     KVISTA_ASSIGN(const TaskScores before,
                   scoreTasks(*decoder, *tokenizer, model.ownTransform.get(), items[i], tokens, name + ": ask the model", call.task));
     TaskScores after = before;
-    if (transform) {
+    if (use) {
+      KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, CacheUse::under(*use), items[i], tokens, name + ": ask under the policy", call.task));
+    } else if (transform) {
       KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, transform.get(), items[i], tokens, name + ": ask the plan", call.task));
     }
     record.files.push_back(recordOf(files[i], items[i], before, after));
   }
+  notePolicy(record, use);
   return toJson(record);
 }
 
@@ -125,15 +138,18 @@ Result<nlohmann::json> agreement(Call& call) {
   beginnings.window = fields.has("promptTokens") ? fields.integer("promptTokens", 2, 1 << 20) : 64;
   const std::int64_t tokens = fields.has("write") ? fields.integer("write", 1, 65536) : 64;
   const std::int64_t worst = fields.has("worst") ? fields.integer("worst", 0, 10000) : 10;
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> policy, policyOf(fields));
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
-  KVISTA_CHECK(planOf(inputs));
+  if (!policy) KVISTA_CHECK(planOf(inputs));
   WorkModel& model = *inputs.model;
   KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, model, text));
   KVISTA_ASSIGN(const TokenWindows prompts, readSelection(call, model, beginnings));
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
-  const AgreementSide original{*decoder, model.ownTransform.get()}, plan{*decoder, transform.get()};
+  KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
+  const AgreementSide original{*decoder, model.ownTransform.get()};
+  const AgreementSide plan{*decoder, use ? CacheUse::under(*use) : CacheUse(transform.get())};
   KVISTA_ASSIGN(const TextAgreement read, compareOnText(original, plan, windows.ids, static_cast<std::size_t>(worst), call.task));
   KVISTA_ASSIGN(const auto words, inWords(read.worst, windows.ids, *tokenizer));
   KVISTA_ASSIGN(const auto pairs, writeBoth(original, plan, *tokenizer, prompts.ids, tokens, call.task));
@@ -158,6 +174,7 @@ Result<nlohmann::json> agreement(Call& call) {
   for (const ComparedWords& each : words)
     record.worst.push_back({each.window, each.position, each.divergence, each.context, each.text, each.original, each.plan});
   KVISTA_ASSIGN(record.pairs, wordsOf(pairs, written.firstDivergences, prompts.ids, *tokenizer));
+  notePolicy(record, use);
   return toJson(record);
 }
 

@@ -13,8 +13,8 @@
 #include "core/engine/chat_template.h"
 #include "core/engine/methods/inputs.h"
 #include "core/evaluate/generate.h"
+#include "core/evaluate/measure_policy.h"
 #include "core/evaluate/perplexity.h"
-#include "core/policy/named_policies.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
@@ -66,8 +66,17 @@ Result<Rows> rowsOf(Call& call, Fields& fields, WorkModel& model, std::int64_t m
   return rows;
 }
 
+/// Of rows of one length, float32 [b, length - 1]. A policy acts first behind half of a whole row, so that a short last one is read before it.
+Result<at::Tensor> rowLosses(const Decoder& decoder, const at::Tensor& ids, std::int64_t whole, const CacheUse& cache, const Task& task) {
+  if (cache.policy == nullptr) return decoder.tokenLosses(ids, cache.transform, task);
+  KVISTA_ASSIGN(const PolicySchedule schedule, scheduleOf(cache.policy->request, whole));
+  KVISTA_ASSIGN(PolicyReading reading, PolicyReading::begin(decoder, *cache.policy, schedule.prompt, whole, ids.size(1)));
+  KVISTA_ASSIGN(const at::Tensor hidden, reading.read(ids, ids.size(1), task));
+  return decoder.lossesBehind(hidden, ids, task);
+}
+
 /// Of each row NaN, then one number a predicted token, nats. Rows of one length go through the model together.
-Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, const CacheTransform* transform, const char* stage, const Task& task) {
+Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, const CacheUse& cache, const char* stage, const Task& task) {
   const std::vector<std::int64_t> ids(rows.tokens.begin(), rows.tokens.end());
   const at::Tensor all = at::tensor(ids, at::kLong);
   const std::int64_t tokensPerBatch = decoder.tokensPerStep();
@@ -83,7 +92,7 @@ Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, co
     const auto begin = static_cast<std::int64_t>(values.size());
     task.progress(stage, values.size(), ids.size(), "tokens");
     if (length > 1) {
-      KVISTA_ASSIGN(losses, decoder.tokenLosses(all.narrow(0, begin, batch * length).view({batch, length}), transform, task));
+      KVISTA_ASSIGN(losses, rowLosses(decoder, all.narrow(0, begin, batch * length).view({batch, length}), rows.lengths.front(), cache, task));
       losses = losses.to(at::kFloat).cpu().contiguous();
     }
     for (std::int64_t i = 0; i < batch; ++i) {
@@ -149,20 +158,6 @@ struct Writing {
   bool ended = false;
 };
 
-/// The plan's side, or the original's where the policy does not go with the plan or nothing is compressed, with a policy.
-Result<Writing> writingUnderPolicy(const Decoder& decoder, const Tokenizer& tokenizer, const Inputs& inputs, const PlanTransform* transform,
-                                   const PolicyRequest& policy, GenerationRequest request) {
-  const WorkModel& model = *inputs.model;
-  KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(policy.policy));
-  const CompressionPlan* plan = inputs.plan ? &*inputs.plan : model.plan ? &*model.plan : nullptr;
-  const PlanTransform* stored = transform != nullptr ? transform : model.ownTransform.get();
-  if (stored != nullptr && (!named.goesWith(*plan) || std::ranges::all_of(plan->groups, &Group::isUncompressed))) stored = nullptr;
-  PolicyRequest known = policy;
-  known.model = model.hash;
-  KVISTA_ASSIGN(Generation generation, Generation::underPolicy(decoder, tokenizer, stored, std::move(request), known));
-  return Writing{std::move(generation), nullptr, {.text = {}, .compressed = stored != nullptr, .underPolicy = true}};
-}
-
 }  // namespace
 
 Result<nlohmann::json> evaluate(Call& call) {
@@ -184,6 +179,7 @@ Result<nlohmann::json> evaluate(Call& call) {
 Result<nlohmann::json> tokenLosses(Call& call) {
   Fields fields(call.params, "the parameters of tokenLosses");
   const std::int64_t most = fields.has("maxTokens") ? fields.integer("maxTokens", 2, kLongestText) : 512;
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> policy, policyOf(fields));
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
   KVISTA_ASSIGN(const Rows rows, rowsOf(call, fields, model, most));
@@ -192,12 +188,17 @@ Result<nlohmann::json> tokenLosses(Call& call) {
   KVISTA_ASSIGN(record.pieces, piecesOf(*tokenizer, rows.tokens, call.task));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
+  KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
   KVISTA_ASSIGN(record.before, lossesOf(*decoder, rows, model.ownTransform.get(), "measure the model", call.task));
   record.after = record.before;
-  if (transform) {
+  if (use) {
+    KVISTA_ASSIGN(record.after, lossesOf(*decoder, rows, CacheUse::under(*use), "measure under the policy", call.task));
+  } else if (transform) {
     KVISTA_ASSIGN(record.after, lossesOf(*decoder, rows, transform.get(), "measure the plan", call.task));
   }
-  return toJson(record);
+  nlohmann::json answer = toJson(record);
+  notePolicy(answer, use);
+  return answer;
 }
 
 Result<nlohmann::json> generate(Call& call) {
@@ -248,8 +249,9 @@ Result<nlohmann::json> generate(Call& call) {
   if (policy) {
     GenerationRequest policyRequest = request;
     KVISTA_ASSIGN(policyRequest.prompt, promptTokens(*tokenizer, model.checkpoint, policyPrompt, !chat));
-    KVISTA_ASSIGN(Writing writing, writingUnderPolicy(*decoder, *tokenizer, inputs, transform.get(), *policy, std::move(policyRequest)));
-    sides.push_back(std::move(writing));
+    KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
+    KVISTA_ASSIGN(Generation generation, Generation::underPolicy(*decoder, *tokenizer, std::move(policyRequest), *use));
+    sides.push_back({std::move(generation), nullptr, {.text = {}, .compressed = use->plan != nullptr, .underPolicy = true}});
   }
   for (std::int64_t token = 0; std::ranges::any_of(sides, [](const Writing& side) { return !side.ended; }); ++token)
     for (Writing& side : sides) {

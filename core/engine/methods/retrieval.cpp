@@ -51,6 +51,7 @@ Result<nlohmann::json> retrieval(Call& call) {
   if (fields.has("kind")) record.kind = fields.choice("kind", kRetrievalKinds);
   record.planted = fields.has("planted") ? fields.integer("planted", 1, kMostPlanted) : usualPlanted(record.kind);
   if (fields.has("seed")) record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> policy, policyOf(fields));
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
   if (record.lengths.empty()) record.lengths = usualLengths(model.description);
@@ -75,16 +76,21 @@ Result<nlohmann::json> retrieval(Call& call) {
   KVISTA_CHECK(retrievalTrial(*tokenizer, request, static_cast<std::size_t>(std::ranges::max_element(record.lengths) - record.lengths.begin()), 0, 0));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
+  KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
   KVISTA_ASSIGN(RetrievalScores before, measureRetrieval(*decoder, *tokenizer, model.ownTransform.get(), request, "ask the model", call.task));
   RetrievalScores after = before;
-  if (transform) {
+  if (use) {
+    KVISTA_ASSIGN(after, measureRetrieval(*decoder, *tokenizer, CacheUse::under(*use), request, "ask under the policy", call.task));
+  } else if (transform) {
     KVISTA_ASSIGN(after, measureRetrieval(*decoder, *tokenizer, transform.get(), request, "ask the plan", call.task));
   }
   record.lossBefore = std::move(before.loss);
   record.foundBefore = std::move(before.found);
   record.lossAfter = std::move(after.loss);
   record.foundAfter = std::move(after.found);
-  return toJson(record);
+  nlohmann::json answer = toJson(record);
+  notePolicy(answer, use);
+  return answer;
 }
 
 }  // namespace kvista
