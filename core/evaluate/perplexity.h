@@ -23,9 +23,9 @@ struct Perplexity {
   [[nodiscard]] double perplexity() const;
 };
 
-/// Mean negative log-likelihood of every token but the first of each window. `ids`: int64 [windows, window];
-/// `transform` may be null; the first `left` predictions of each window are left out. `stage` names the work in progress reports. The members of a group of `processes` go through some of the
-/// windows each, in the batches that one process would make, and all get the same numbers as it.
+/// Mean negative log-likelihood of every token but the first of each window, the first `left` predictions left out. `ids`: int64 [windows,
+/// window]; `transform` may be null; `stage` names the work in progress reports. The members of a group of `processes` go through some of
+/// the windows each, in the batches that one process would make, and all get the same numbers as it.
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
                                      const std::string& stage, const Task& task, const ProcessGroup& processes = {}, std::int64_t left = 0);
 

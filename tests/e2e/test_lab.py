@@ -71,6 +71,15 @@ def test_agreement(judge, project):
     assert same["reading"]["divergence"]["largest"] == pytest.approx(0, abs=1e-6)
 
 
+def test_a_recorded_policy_that_is_not_applied_is_said(project, tmp_path):
+    run("export", project, "-o", tmp_path / "out", "--form", "latent", "--policy", "snapkv share=.5 window=8")
+    retrieval = ["retrieval", tmp_path / "out", "--text", TEXTS / "evaluation.txt", "--lengths", 64, "--depths", 0, "--trials", 1]
+    for verb in (["evaluate", tmp_path / "out", "--text", TEXTS / "evaluation.txt", "--window", 64, "--windows", 1], retrieval):
+        said = [line for line in run(*verb).stderr.splitlines() if "records a policy" in line]
+        assert len(said) == 1 and "--policy 'snapkv share=0.5 window=8'" in said[0]
+    assert "records a policy" not in run(*retrieval, "--policy", "snapkv share=.5 window=8").stderr
+
+
 def test_several_texts(project, tmp_path):
     parts = ["one", "two"]
     text = (TEXTS / "evaluation.txt").read_text()

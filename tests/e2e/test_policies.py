@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run-time policies from the command line."""
 
-from program import MODEL, TEXTS, USAGE, answer, complaint, run
+import pytest
+
+from program import MODEL, SOURCE, TEXTS, USAGE, answer, complaint, run
 
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", 128, "--windows", 2]
 
@@ -22,7 +24,34 @@ def test_evaluate_with_policies_at_one_share():
     assert losses["snapkv+fp8"] < losses["streaming-llm"]  # nearly twice as many tokens, and the right ones
     all_stay = answer("evaluate", MODEL, *EVALUATION, "--policy", "streaming-llm", "--prompt", 64)
     assert abs(all_stay["meanNll"] - whole["meanNll"]) < 1e-5
+    without = all_stay["withoutPolicy"]["original"]
+    assert abs(all_stay["meanNllBehindPrompt"] - without["meanNllBehindPrompt"]) < 1e-5
+    assert found["withoutPolicy"]["original"]["meanNllBehindPrompt"] == without["meanNllBehindPrompt"] < min(losses.values())
     assert "perplexity" in run("evaluate", MODEL, *EVALUATION, "--policy", "kivi", "--prompt", 64, "--interval", 32).stdout
+
+
+def test_every_measure_is_taken_under_a_policy():
+    whole, few = "snapkv interval=8", "streaming-llm share=.1 sinks=0 interval=8"
+    text = ["--text", TEXTS / "evaluation.txt"]
+    retrieval = ["retrieval", MODEL, *text, "--lengths", 192, "--depths", 0, "--trials", 4]
+    kept, lost = (answer(*retrieval, "--policy", policy) for policy in (whole, few))
+    assert kept["policy"]["loss"][0][0] == pytest.approx(kept["original"]["loss"][0][0], abs=1e-3)
+    assert lost["policy"]["loss"][0][0] > lost["original"]["loss"][0][0] == kept["original"]["loss"][0][0]
+    assert (lost["policy"]["line"], lost["policy"]["overPlan"]) == (few, False)
+    tasks = ["tasks", MODEL, "--file", SOURCE / "resources/demo/questions.jsonl"]
+    kept, lost = (answer(*tasks, "--policy", policy)["files"][0] for policy in (whole, few))
+    for item, other in zip(kept["original"]["perItem"], kept["policy"]["perItem"], strict=True):
+        assert other.get("written") == item.get("written")
+        assert other.get("logLikelihoods", []) == pytest.approx(item.get("logLikelihoods", []), abs=2e-3)
+    assert lost["original"]["perItem"] == kept["original"]["perItem"] != lost["policy"]["perItem"] and lost["sameAnswer"]["exact_match"] < 1
+    agreement = ["agreement", MODEL, *text, "--window", 64, "--windows", 2, "--prompts", 2, "--prompt-tokens", 32, "--write", 8]
+    kept, lost = (answer(*agreement, "--policy", policy) for policy in (whole, few))
+    assert kept["reading"]["divergence"]["largest"] < 1e-3 and kept["writing"]["undiverged"] == 2
+    assert kept["reading"]["predictions"] == 2 * 31 and lost["reading"]["divergence"]["mean"] > 0.01
+    losses = answer("losses", MODEL, *text, "--window", 64, "--tokens", 128, "--policy", few)
+    assert losses["meanAfter"] > losses["meanBefore"] and losses["policy"]["line"] == few
+    for verb in (retrieval, tasks, agreement, ["losses", MODEL, *text]):
+        assert 'There is no policy "best"' in complaint(run(*verb, "--policy", "best", code=USAGE))
 
 
 def test_a_fitted_gate_foretells_kvzip(tmp_path):

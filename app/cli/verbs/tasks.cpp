@@ -51,10 +51,11 @@ Result<Output> run(const Options& options, const Task& task) {
   if (policy) output.text = fmt::format("policy: {}\n", titleOf(*policy));
   output.json = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < files.size(); ++i) {
-    std::vector<TaskScores> scores;
-    for (const SubjectSide& side : sides) {
+    std::vector<TaskScores> scores(sides.size());
+    for (std::size_t asked = sides.size(); asked-- > 0;) {  // a policy, which may refuse, first
+      const SubjectSide& side = sides[asked];
       const std::string stage = fmt::format("{}: {}", options.files[i], side.name);
-      KVISTA_ASSIGN(scores.emplace_back(), scoreTasks(*subject.model.decoder, tokenizer, side.cache, files[i], tokens, stage, task));
+      KVISTA_ASSIGN(scores[asked], scoreTasks(*subject.model.decoder, tokenizer, side.cache, files[i], tokens, stage, task));
     }
     const std::size_t count = files[i].choices.size() + files[i].writings.size();
     nlohmann::ordered_json json = {{"file", options.files[i]}, {"items", count}, {"shortened", scores.front().shortened}};

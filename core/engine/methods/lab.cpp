@@ -116,15 +116,16 @@ Result<nlohmann::json> tasks(Call& call) {
   TasksRecord record{.planFingerprint = fingerprintOf(inputs), .files = {}};
   for (std::size_t i = 0; i < files.size(); ++i) {
     const std::string name = std::filesystem::path(files[i]).filename().string();
+    std::optional<TaskScores> after;
+    if (use) {  // first, as it may refuse
+      KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, CacheUse::under(*use), items[i], tokens, name + ": ask under the policy", call.task));
+    }
     KVISTA_ASSIGN(const TaskScores before,
                   scoreTasks(*decoder, *tokenizer, model.ownTransform.get(), items[i], tokens, name + ": ask the model", call.task));
-    TaskScores after = before;
-    if (use) {
-      KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, CacheUse::under(*use), items[i], tokens, name + ": ask under the policy", call.task));
-    } else if (transform) {
+    if (!use && transform) {
       KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, transform.get(), items[i], tokens, name + ": ask the plan", call.task));
     }
-    record.files.push_back(recordOf(files[i], items[i], before, after));
+    record.files.push_back(recordOf(files[i], items[i], before, after.value_or(before)));
   }
   notePolicy(record, use);
   return toJson(record);

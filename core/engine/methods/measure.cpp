@@ -189,13 +189,14 @@ Result<nlohmann::json> tokenLosses(Call& call) {
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
   KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
-  KVISTA_ASSIGN(record.before, lossesOf(*decoder, rows, model.ownTransform.get(), "measure the model", call.task));
-  record.after = record.before;
-  if (use) {
+  if (use) {  // first, as it may refuse
     KVISTA_ASSIGN(record.after, lossesOf(*decoder, rows, CacheUse::under(*use), "measure under the policy", call.task));
-  } else if (transform) {
+  }
+  KVISTA_ASSIGN(record.before, lossesOf(*decoder, rows, model.ownTransform.get(), "measure the model", call.task));
+  if (!use && transform) {
     KVISTA_ASSIGN(record.after, lossesOf(*decoder, rows, transform.get(), "measure the plan", call.task));
   }
+  if (record.after.empty()) record.after = record.before;
   nlohmann::json answer = toJson(record);
   notePolicy(answer, use);
   return answer;

@@ -77,17 +77,19 @@ Result<nlohmann::json> retrieval(Call& call) {
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
   KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
-  KVISTA_ASSIGN(RetrievalScores before, measureRetrieval(*decoder, *tokenizer, model.ownTransform.get(), request, "ask the model", call.task));
-  RetrievalScores after = before;
-  if (use) {
+  std::optional<RetrievalScores> after;
+  if (use) {  // first, as it may refuse
     KVISTA_ASSIGN(after, measureRetrieval(*decoder, *tokenizer, CacheUse::under(*use), request, "ask under the policy", call.task));
-  } else if (transform) {
+  }
+  KVISTA_ASSIGN(RetrievalScores before, measureRetrieval(*decoder, *tokenizer, model.ownTransform.get(), request, "ask the model", call.task));
+  if (!use && transform) {
     KVISTA_ASSIGN(after, measureRetrieval(*decoder, *tokenizer, transform.get(), request, "ask the plan", call.task));
   }
+  if (!after) after = before;
   record.lossBefore = std::move(before.loss);
   record.foundBefore = std::move(before.found);
-  record.lossAfter = std::move(after.loss);
-  record.foundAfter = std::move(after.found);
+  record.lossAfter = std::move(after->loss);
+  record.foundAfter = std::move(after->found);
   nlohmann::json answer = toJson(record);
   notePolicy(answer, use);
   return answer;

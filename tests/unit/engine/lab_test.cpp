@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -155,6 +156,54 @@ TEST_F(LabMethods, AgreementIsThatOfTheLibraryInWords) {
   json alone = params;
   alone.erase("plan");
   EXPECT_THAT(errorOf(client_->call("agreement", alone)).message, HasSubstr("'plan'"));
+}
+
+TEST_F(LabMethods, MeasuresUnderAPolicyBesideTheOriginal) {
+  const json text = {{"text", selection(2, kEvaluationText)}, {"prompts", 2}, {"promptTokens", 12}, {"write", 4}, {"worst", 0}};
+  json asked = text;
+  asked.update({{"model", kModel}, {"policy", "snapkv interval=8"}});
+  const auto whole = recordOf<AgreementRecord>(client_->call("agreement", asked));
+  EXPECT_EQ(whole.policy, "snapkv interval=8");
+  EXPECT_FALSE(whole.overPlan);
+  EXPECT_EQ(whole.predictions, 2 * (kWindow / 2 - 1)) << "behind half of each window, of a model without a plan too";
+  EXPECT_LT(whole.largest, 1e-4);
+  EXPECT_EQ(whole.undiverged, 2);
+  const std::string few = "streaming-llm interval=8 share=0.25 sinks=0";
+  json overPlan = withPlan(text);
+  overPlan["policy"] = few;
+  const auto less = recordOf<AgreementRecord>(client_->call("agreement", overPlan));
+  EXPECT_TRUE(less.overPlan);
+  EXPECT_GT(less.mean, 0.01);
+
+  const json losses = valueOf(client_->call("tokenLosses", {{"model", kModel}, {"text", toJson(TextSelection{{kEvaluationText}, 48, 0, 0, {}, false})},
+                                                             {"maxTokens", 100}, {"policy", few}}));
+  const auto each = valueOf(read<TokenLossRecord>(losses));
+  EXPECT_EQ(losses["policy"], "streaming-llm share=0.25 interval=8 sinks=0");
+  ASSERT_EQ(each.after.size(), 100U);
+  int changed = 0;
+  for (std::size_t i = 0; i < 100; ++i) {
+    if (i % 48 == 0) continue;  // A window's first token has none.
+    if (i % 48 <= 24) {
+      EXPECT_NEAR(each.after[i], each.before[i], 1e-3) << i << ": foretold before the policy acted, or in the short last window";
+    }
+    changed += std::abs(each.after[i] - each.before[i]) > 0.01 ? 1 : 0;
+  }
+  EXPECT_GT(changed, 20);
+
+  const json retrieval = {{"model", kModel}, {"text", selection(0, kEvaluationText)}, {"lengths", {64}}, {"depths", {50}}, {"trials", 2}};
+  json under = retrieval;
+  under["policy"] = "snapkv";
+  const auto found = recordOf<RetrievalRecord>(client_->call("retrieval", under));
+  EXPECT_NEAR(found.lossAfter.at(0, 0), found.lossBefore.at(0, 0), 1e-3);
+  under["policy"] = few;
+  const auto lost = recordOf<RetrievalRecord>(client_->call("retrieval", under));
+  EXPECT_EQ(lost.lossBefore, found.lossBefore);
+  EXPECT_GT(lost.lossAfter.at(0, 0), lost.lossBefore.at(0, 0));
+  const std::pair<const char*, const char*> refusals[] = {{"best", "There is no policy"}, {"snapkv share=2", "share of a policy"}, {"cskv", "there is no plan"}};
+  for (const auto& [policy, words] : refusals) {
+    under["policy"] = policy;
+    EXPECT_THAT(errorOf(client_->call("retrieval", under)).message, HasSubstr(words));
+  }
 }
 
 /// Of a window of 192 tokens, whose histories end behind 96, 128 and 160: the part of the attention of the next 32 queries that goes to a

@@ -54,6 +54,10 @@ TEST(LabRecords, ComeThroughAsTheyWere) {
                                   1,
                                   {{"Once", 3, "up on a", "time", ""}}};
   EXPECT_EQ(through(agreement), agreement);
+  TasksRecord under = tasks;
+  under.policy = "snapkv share=0.25";
+  under.overPlan = true;
+  EXPECT_EQ(through(under), under);
   const PredictorRecord predictor{"/a.gate", PredictorKind::fastKvzip, 8, 1, 256, -0.5};
   EXPECT_EQ(through(predictor), predictor);
   PredictorRecord finds = predictor;
