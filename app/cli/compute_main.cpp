@@ -3,13 +3,24 @@
 #include <cstdio>
 #include <cstdlib>
 #include <span>
+#include <utility>
 
 #include <fmt/core.h>
 
 #include "app/cli/program.h"
+#include "core/checkpoint/open_model.h"
 #include "core/engine/measured_profiles.h"
 #include "core/model/weights.h"
 #include "core/plan/device_profiles.h"
+
+namespace {
+
+kvista::Result<kvista::InspectedModel> openExportToo(const std::filesystem::path& path) {
+  KVISTA_ASSIGN(kvista::OpenedModel opened, kvista::openModel(path));
+  return kvista::InspectedModel{std::move(opened.checkpoint), std::move(opened.plan)};
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const auto launch = kvista::readLaunch();
@@ -18,7 +29,7 @@ int main(int argc, char** argv) {
   for (const std::string& problem : measured.problems) fmt::print(stderr, "kvista: {}\n", problem);
   kvista::useMeasuredProfiles(std::move(measured.profiles));
   const int code = kvista::runProgram(argc, argv, [](CLI::App& app, kvista::Invocation& invocation) {
-    kvista::addInspect(app, invocation, kvista::scanWeights);
+    kvista::addInspect(app, invocation, kvista::scanWeights, openExportToo);
     kvista::addCompress(app, invocation);
     kvista::addCalibrate(app, invocation);
     kvista::addSimilarity(app, invocation);
@@ -46,6 +57,7 @@ int main(int argc, char** argv) {
     kvista::addBench(app, invocation);
     kvista::addEngine(app, invocation);
     kvista::addList(app, invocation);
+    kvista::addHelp(app, invocation);
     kvista::addDoctor(app, invocation, kvista::computeChecks);
   }, *launch);
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

@@ -70,7 +70,7 @@ void appendCompute(const fs::path& folder, std::vector<DoctorCheck>& checks) {
   const fs::path program = folder / "kvista-compute";
   std::error_code error;
   if (!fs::exists(program, error)) {
-    checks.push_back({"kvista-compute", false, fmt::format("{} is not there; only inspect, tokenize and detokenize work.", program.string()),
+    checks.push_back({"kvista-compute", false, fmt::format("{} is not there; only help, inspect, tokenize and detokenize work.", program.string()),
                       "Install it beside this program, or build it: cmake --build --preset release."});
     return;
   }

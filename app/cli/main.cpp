@@ -18,12 +18,21 @@
 
 namespace {
 
-constexpr std::array<std::string_view, 4> kQuickVerbs = {"inspect", "tokenize", "detokenize", "doctor"};
+constexpr std::array<std::string_view, 5> kQuickVerbs = {"inspect", "tokenize", "detokenize", "doctor", "help"};
+
+/// Whether a word is the place of an export of ours, which only `kvista-compute` opens.
+bool isExport(std::string_view word) {
+  std::error_code error;
+  const std::filesystem::path path(word);
+  return std::filesystem::exists(path / "kvista-report.json", error) ||
+         (path.has_filename() && !std::filesystem::is_directory(path, error) && std::filesystem::exists(path.parent_path() / "kvista-report.json", error));
+}
 
 bool isQuick(std::span<char*> arguments) {
   const auto verb = std::ranges::find_if(arguments, [](std::string_view word) { return !word.starts_with('-'); });
   return verb != arguments.end() && std::ranges::find(kQuickVerbs, std::string_view(*verb)) != kQuickVerbs.end() &&
-         std::ranges::find(arguments, std::string_view("--weights")) == arguments.end();
+         std::ranges::find(arguments, std::string_view("--weights")) == arguments.end() &&
+         (*verb != std::string_view("inspect") || std::ranges::none_of(arguments, isExport));
 }
 
 }  // namespace
@@ -31,8 +40,9 @@ bool isQuick(std::span<char*> arguments) {
 int main(int argc, char** argv) {
   if (isQuick(std::span(argv, static_cast<std::size_t>(argc)).subspan(std::min(argc, 1))))
     return kvista::runProgram(argc, argv, [](CLI::App& app, kvista::Invocation& invocation) {
-      kvista::addInspect(app, invocation, nullptr);
+      kvista::addInspect(app, invocation, nullptr, nullptr);
       kvista::addTokenize(app, invocation);
+      kvista::addHelp(app, invocation);
       kvista::addDoctor(app, invocation, kvista::installationChecks);
     });
   std::error_code error;

@@ -63,7 +63,7 @@ int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invoca
   app.set_version_flag("--version", "kvista " KVISTA_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
-  app.footer("Start with:\n  kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER");
+  app.footer("Start with:\n  kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER\nThe manual:\n  kvista help");
   Invocation invocation;
   app.add_flag("-v,--verbose", invocation.verbosity, "Say what is done on standard error; twice for more");
   addVerbs(app, invocation);

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "core/base/task.h"
 #include "core/io/checkpoint.h"
 #include "core/model/description.h"
+#include "core/plan/plan.h"
 
 namespace kvista {
 
@@ -50,8 +53,15 @@ CLI::App* addVerb(CLI::App& app, Invocation& invocation, const VerbDescription& 
 // One function a file in verbs/.
 /// Looks through the weights of a checkpoint; answers sentences about what is wrong with them.
 using WeightScan = Result<std::vector<std::string>> (*)(const Checkpoint&, const DecoderDescription&, const Task&);
-/// `scan`: null in the program that has no libtorch.
-void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan);
+/// A checkpoint as its architecture is described; of an export of ours that of the original, and the plan.
+struct InspectedModel {
+  Checkpoint checkpoint;
+  std::optional<CompressionPlan> plan;
+};
+using ModelOpener = Result<InspectedModel> (*)(const std::filesystem::path&);
+/// `scan`, `open`: null in the program that has no libtorch, which opens no exports.
+void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan, ModelOpener open);
+void addHelp(CLI::App& app, Invocation& invocation);
 void addTokenize(CLI::App& app, Invocation& invocation);
 void addForward(CLI::App& app, Invocation& invocation);
 void addCalibrate(CLI::App& app, Invocation& invocation);

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from demo import EVALUATION, WINDOW, calibrate, first_layers, left_in
-from program import BAD_INPUT, MODEL, PROGRAM, SOURCE, TEXTS, USAGE, answer, complaint, run
+from program import BAD_INPUT, DONE, MODEL, PROGRAM, SOURCE, TEXTS, USAGE, answer, complaint, run
 
 # Those with an example that works on what the examples before it have made.
 VERBS_IN_ORDER = (
     "inspect tokenize detokenize forward calibrate merge similarity spectra sharing plan errors generate losses retrieval gate evaluate "
-    "agreement tasks refine export verify compare list doctor"
+    "agreement tasks refine export verify compare list help doctor"
 ).split()
 VERBS = [*VERBS_IN_ORDER, *"experiment compress report make-model engine".split()]
 
@@ -59,6 +59,9 @@ WRONG_COMMAND_LINES = [  # and what the sentence must say
     (["plan", MODEL, "-o", "x", "--allocator", "frobs"], "waterline"),
     (["similarity", MODEL, "--stats", "x", "--side", "q"], "k, v"),
     (["list", "frobs"], "methods"),
+    (["help", "polices"], "Did you mean policies?"),
+    (["help", "snapvk"], "Did you mean snapkv?"),
+    (["help", "methods", "99"], 'no section "99"'),
     (["generate", MODEL], "needs --prompt"),
     (["generate", MODEL, "--prompt", "a", "--temperature", "-1"], "at least 0"),
     (["losses", MODEL], "either --text or --words"),
@@ -173,6 +176,24 @@ def test_examples_work(tmp_path, monkeypatch):
         run(*example[1:], *less.get(verb, []))
 
 
+def test_help_prints_pages_sections_and_what_they_say_of_a_name():
+    pages = {page["name"] for page in answer("help")["pages"]}
+    assert pages == {page.stem for page in (SOURCE / "resources/help").glob("*.md")}
+    policies = run("help", "policies").stdout
+    assert policies.startswith("# Policies\n") and policies == (SOURCE / "resources/help/policies.md").read_text().split("-->\n")[-1]
+    assert run("help", "methods", "10").stdout.startswith("## 10. ")
+    assert "**snapkv**" in run("help", "snapkv").stdout and "**kivi**" not in run("help", "snapkv").stdout
+    palu = run("help", "palu-g").stdout
+    assert "Published systems, Palu" in palu and "Chang et al." in palu and "KQ-SVD" not in palu
+
+
+def test_help_says_something_of_whatever_list_names():
+    lists = answer("list")
+    names = {entry["name"] for what in ("methods", "measures", "policies", "allocators", "metrics", "forms") for entry in lists[what]}
+    silent = [name for name in sorted(names) if run("help", name, code=(DONE, USAGE)).returncode != DONE]
+    assert silent == []
+
+
 def test_inspect():
     found = answer("inspect", MODEL)
     expected = dict(family="llama", layers=8, queryHeads=8, kvHeads=8, headDim=32, hiddenSize=256, vocabulary=4096)
@@ -183,6 +204,28 @@ def test_inspect():
     assert found["parameters"] == sum(tensor.numel() for tensor in tensors.values())
     shown = run("inspect", MODEL)
     assert "8.19 kB" in shown.stdout and not shown.stderr
+
+
+def test_inspect_of_a_project_and_an_export_is_that_of_their_model_and_their_plan(coded_project, exported):
+    of_model = answer("inspect", MODEL)
+    shape = {name: of_model[name] for name in ("family", "layers", "kvHeads", "headDim", "kvBytesPerToken")}
+    for path, kind in ((coded_project[0], "project"), (exported[0], "export")):
+        found = answer("inspect", path)
+        assert shape.items() <= found.items() and found[kind] == str(path)
+        assert found["plan"]["bytesPerToken"] == coded_project[1]["bytesPerToken"] and found["plan"]["method"] == "coded"
+
+
+def test_a_methods_trellis_is_its_own_unless_it_is_asked_for(statistics, tmp_path):
+    codes = "codes of up to 4 bits go through a trellis"
+    for options, expected in (([], True), (["--no-trellis"], False)):
+        shown = run("plan", MODEL, "--stats", statistics, "--method", "coded-chain", *options, "-o", tmp_path / "chain.kvista").stdout
+        assert "chains of 8 layers" in shown and (codes in shown) is expected
+
+
+def test_a_plain_plan_says_why_it_takes_less(statistics, tmp_path):
+    shown = run("plan", MODEL, "--stats", statistics, "--method", "plain", "--share", 0.5, "-o", tmp_path / "plain.kvista").stdout
+    assert "All numbers have the same bits, 4; with 8 the cache would take" in shown
+    assert "no perplexity is predicted" in shown
 
 
 def test_tokenize_round_trip(tmp_path):

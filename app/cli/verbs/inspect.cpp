@@ -1,8 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <optional>
+
 #include <fmt/format.h>
 
 #include "app/cli/verb.h"
+#include "core/io/project.h"
 
 namespace kvista {
 namespace {
@@ -11,10 +15,26 @@ struct Options {
   std::string model;
   bool weights = false;
   WeightScan scan = nullptr;
+  ModelOpener open = nullptr;
 };
 
+Result<InspectedModel> openFiles(const std::filesystem::path& path) {
+  KVISTA_ASSIGN(Checkpoint checkpoint, openCheckpoint(path));
+  return InspectedModel{std::move(checkpoint), std::nullopt};
+}
+
 Result<Output> run(const Options& options, const Task& task) {
-  KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(options.model));
+  std::filesystem::path path = options.model;
+  std::optional<CompressionPlan> plan;
+  const bool isProject = looksLikeProject(path);
+  if (isProject) {
+    KVISTA_ASSIGN(Project project, loadProject(path));
+    path = project.model;
+    plan = std::move(project.plan);
+  }
+  KVISTA_ASSIGN(InspectedModel opened, options.open ? options.open(path) : openFiles(path));
+  const Checkpoint& checkpoint = opened.checkpoint;
+  if (opened.plan) plan = std::move(opened.plan);
   KVISTA_ASSIGN(const DecoderDescription description, describe(checkpoint));
   const ModelShape& shape = description.shape;
   std::vector<std::string> problems = checkpoint.warnings;
@@ -44,20 +64,29 @@ Result<Output> run(const Options& options, const Task& task) {
       checkpoint.path.string(), shape.family, shape.layers, shape.queryHeads, shape.kvHeads, shape.headDim, shape.hiddenSize,
       shape.vocabulary, static_cast<double>(shape.parameters) / 1e6, formatBytes(static_cast<double>(shape.cacheBytesPerToken())),
       formatBytes(static_cast<double>(shape.cacheBytesPerToken()) * 32768));
+  if (plan) {
+    const std::int64_t bytes = bytesPerToken(*plan);
+    output.json[isProject ? "project" : "export"] = options.model;
+    output.json["plan"] = {{"method", plan->method}, {"bytesPerToken", bytes}, {"share", share(*plan, shape)}};
+    output.text += fmt::format("  {:<17} {}: its cache takes {} a token, {:.2f} times less\n", isProject ? "plan of project" : "export",
+                               isProject ? options.model : fmt::format("a plan by {}", plan->method), formatBytes(static_cast<double>(bytes)),
+                               1 / share(*plan, shape));
+  }
   for (const std::string& problem : problems) output.text += fmt::format("  note              {}\n", problem);
   return output;
 }
 
 }  // namespace
 
-void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan) {
+void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan, ModelOpener open) {
   auto options = std::make_shared<Options>();
   options->scan = scan;
+  options->open = open;
   CLI::App* verb = addVerb(app, invocation,
                            {"inspect", "Say what a checkpoint is: family, shapes, bytes of cache a token, problems (reads headers only)",
                             "kvista inspect resources/demo/model"},
                            options, run);
-  verb->add_option("model", options->model, "Folder, .safetensors, .bin, index or .gguf file")->required();
+  verb->add_option("model", options->model, "Folder, .safetensors, .bin, index or .gguf file, a project or an export")->required();
   verb->add_flag("--weights", options->weights, "Also look through every weight for NaN and infinity");
 }
 
