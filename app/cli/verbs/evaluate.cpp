@@ -46,11 +46,20 @@ Result<PolicyRequest> policyOf(const Options& options) {
   return request;
 }
 
+/// Under a policy, and without it on the very same predictions: those behind the prompt.
 Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, PolicyRequest request, const Task& task, const ProcessGroup& processes) {
   if (subject.project || !subject.plan) {  // an export's own weights are not those that its gate was made for
     KVISTA_ASSIGN(request.model, contentHash(subject.model.checkpoint));
   }
   KVISTA_ASSIGN(const PolicyMeasurement result, measurePolicy(*subject.model.decoder, windows.ids, subject.transform.get(), request, task, processes));
+  nlohmann::ordered_json without;
+  std::string beside;
+  for (const SubjectSide& side : sidesOf(subject)) {
+    KVISTA_ASSIGN(const Perplexity whole, measurePerplexity(*subject.model.decoder, windows.ids, side.cache.transform, fmt::format("{} without the policy", side.name),
+                                                            task, processes, result.prompt));
+    without[side.name] = {{"perplexityBehindPrompt", whole.perplexity()}, {"meanNllBehindPrompt", whole.meanLoss}, {"perWindowMeanNll", whole.windowLosses}};
+    beside += fmt::format("{}{} {:.4f}", beside.empty() ? "" : ", ", side.name, whole.perplexity());
+  }
   Output output;
   output.json = {{"policy", request.policy},
                  {"perplexity", result.all.perplexity()},
@@ -69,12 +78,14 @@ Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, Po
                  {"fullBytes", result.fullBytes},
                  {"tokensKept", result.tokensKept},
                  {"perWindowMeanNll", result.behindPrompt.windowLosses},
+                 {"withoutPolicy", std::move(without)},
                  {"seconds", result.all.seconds}};
   output.text = fmt::format(
       "{}: perplexity {:.4f} behind the prompt of {} ({:.4f} over all; {} of {})\n"
+      "without it on the same predictions: {}\n"
       "{} of cache at the end, {:.4f} of the 16-bit cache's ({} at most); a head keeps {:.1f} tokens; {:.1f} s\n",
       request.policy, result.behindPrompt.perplexity(), amount(result.prompt, "token"), result.all.perplexity(),
-      amount(windows.ids.size(0), "window"), windows.ids.size(1), formatBytes(result.bytesAtEnd), result.shareAtEnd(),
+      amount(windows.ids.size(0), "window"), windows.ids.size(1), beside, formatBytes(result.bytesAtEnd), result.shareAtEnd(),
       formatBytes(result.bytesAtMost), result.tokensKept, result.all.seconds);
   return output;
 }
@@ -113,6 +124,7 @@ Result<Output> measureEach(const Options& options, const std::vector<NamedText>&
   for (const NamedText& text : texts) KVISTA_CHECK(checkTexts(text.paths));
   KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task, processes));
+  warnOfRecordedPolicy(subject.recordedPolicy);
   std::vector<TokenWindows> windows;
   for (const NamedText& text : texts) {
     TextSettings settings = options.text;
@@ -140,7 +152,7 @@ Result<Output> measureEach(const Options& options, const std::vector<NamedText>&
     for (std::size_t side = 0; side < sides.size(); ++side) {
       const std::string stage = fmt::format("{} on {}", sides[side].name, texts[i].name);
       KVISTA_ASSIGN(measured[side].emplace_back(),
-                    measurePerplexity(*subject.model.decoder, windows[i].ids, sides[side].transform, stage, task, processes));
+                    measurePerplexity(*subject.model.decoder, windows[i].ids, sides[side].cache.transform, stage, task, processes));
     }
     nlohmann::ordered_json row = {{"name", texts[i].name}, {"paths", texts[i].paths}, {"windows", windows[i].ids.size(0)}, {"window", windows[i].ids.size(1)}};
     addRow(texts[i].name, row, [&](std::size_t side) -> const Perplexity& { return measured[side].back(); });
@@ -166,6 +178,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task, processes));
   KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task, processes));
+  if (request.policy.empty()) warnOfRecordedPolicy(subject.recordedPolicy);
   if (!request.policy.empty()) return runPolicy(subject, windows, request, task, processes);
   KVISTA_ASSIGN(const Perplexity result,
                 measurePerplexity(*subject.model.decoder, windows.ids, subject.transform.get(), "evaluate", task, processes));
@@ -191,6 +204,7 @@ Result<Output> compare(const CompareOptions& options, const Task& task) {
   KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
   KVISTA_ASSIGN(const Subject first, openSubject(options.first, options.compute, task, processes));
   KVISTA_ASSIGN(const Subject second, openSubject(options.second, options.compute, task, processes));
+  for (const Subject* each : {&first, &second}) warnOfRecordedPolicy(each->recordedPolicy);
   KVISTA_ASSIGN(const TokenWindows firstText, readText(first.model, options.text, task, processes));
   KVISTA_ASSIGN(const TokenWindows secondText, readText(second.model, options.text, task, processes));
   if (firstText.hash != secondText.hash)
