@@ -155,7 +155,8 @@ Result<std::vector<TensorToWrite>> latentPolicyTensors(const PolicyRequest& requ
 std::string textWithoutFiles(PolicyRequest request) {
   if (const Policy* chooser = policiesNamed(request.policy)->chooser; chooser != nullptr)
     for (const PolicyOption& option : chooser->options)
-      if (option.isFile) request.options.erase(std::string(option.name));
+      if (option.isFile)
+        for (const std::string& name : {std::string(option.name), fmt::format("{}.{}", chooser->name, option.name)}) request.options.erase(name);
   return toText(request);
 }
 

@@ -38,6 +38,12 @@ tl::unexpected<Error> saidTwice(const PolicyRequest& request, const std::string&
   return fail(ErrorCode::invalidArgument, fmt::format("The {} of the policy {} is said twice.", name, request.policy), "Say it once.");
 }
 
+bool hasOption(const Policy* policy, std::string_view name) {
+  if (policy == nullptr) return false;
+  const std::vector<PolicyOption> options = policy->allOptions();
+  return std::ranges::find(options, name, &PolicyOption::name) != options.end();
+}
+
 }  // namespace
 
 bool NamedPolicies::goesWith(const CompressionPlan& plan) const {
@@ -104,18 +110,37 @@ Result<NamedPolicies> policiesNamed(const std::string& name) {
   return found;
 }
 
+std::string optionOf(const NamedPolicies& named, const Policy& policy, std::string_view option) {
+  const bool isOthers = &policy == named.chooser && hasOption(named.holder, option);
+  return isOthers ? fmt::format("{}.{}", policy.name, option) : std::string(option);
+}
+
+Result<DealtOptions> dealtOptions(const NamedPolicies& named, const PolicyRequest& request) {
+  DealtOptions dealt;
+  for (const auto& [name, value] : request.options) {
+    const std::size_t point = name.find('.');
+    const std::string of = point == std::string::npos ? std::string() : name.substr(0, point), plain = of.empty() ? name : name.substr(point + 1);
+    const auto is = [&](const Policy* policy) { return policy != nullptr && policy->name == of; };
+    if (!of.empty() && !is(named.chooser) && !is(named.holder))
+      return fail(ErrorCode::invalidArgument, fmt::format("The option \"{}\" is of no policy of {}.", name, request.policy),
+                  "Name one of them before the point, as in \"snapkv.window=4\".");
+    const bool isHolders = of.empty() ? named.chooser == nullptr || hasOption(named.holder, plain) : is(named.holder);
+    if (!(isHolders ? dealt.holder : dealt.chooser).emplace(plain, value).second)
+      return fail(ErrorCode::invalidArgument, fmt::format("The option {} of the policy {} is given twice.", plain,
+                                                          isHolders ? named.holder->name : named.chooser->name),
+                  "Leave one of them out.");
+  }
+  return dealt;
+}
+
 Result<NamedSettings> settingsOf(const NamedPolicies& named, const PolicyRequest& request) {
-  const std::vector<PolicyOption> holders = named.holder != nullptr ? named.holder->allOptions() : std::vector<PolicyOption>{};
-  std::map<std::string, std::string> ofHolder, ofChooser;
-  for (const auto& [name, value] : request.options)
-    (named.chooser == nullptr || std::ranges::find(holders, name, &PolicyOption::name) != holders.end() ? ofHolder
-                                                                                                         : ofChooser)[name] = value;
+  KVISTA_ASSIGN(const DealtOptions dealt, dealtOptions(named, request));
   NamedSettings settings;
   if (named.chooser != nullptr) {
-    KVISTA_ASSIGN(settings.chooser, PolicySettings::of(named.chooser->name, named.chooser->allOptions(), ofChooser));
+    KVISTA_ASSIGN(settings.chooser, PolicySettings::of(named.chooser->name, named.chooser->allOptions(), dealt.chooser));
   }
   if (named.holder != nullptr) {
-    KVISTA_ASSIGN(settings.holder, PolicySettings::of(named.holder->name, holders, ofHolder));
+    KVISTA_ASSIGN(settings.holder, PolicySettings::of(named.holder->name, named.holder->allOptions(), dealt.holder));
   }
   return settings;
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -27,10 +28,20 @@ Result<void> checkMergesLayers(std::int64_t together, const CompressionPlan* pla
 /// Of "snapkv", "kivi" or "snapkv+fp8". Errors (invalidArgument): no such policy, two that do not go together.
 Result<NamedPolicies> policiesNamed(const std::string& name);
 
+/// A request's options, each with the policy that it is for. "snapkv.window" is that policy's; a plain name is the holder's where it has
+/// such an option, else the chooser's.
+struct DealtOptions {
+  std::map<std::string, std::string> chooser, holder;
+};
+/// Errors (invalidArgument): a name before the point that is neither's, an option that is given twice.
+Result<DealtOptions> dealtOptions(const NamedPolicies& named, const PolicyRequest& request);
+/// How a request speaks of an option of one of the two: "window", or "snapkv.window" where the plain name would be the other's.
+std::string optionOf(const NamedPolicies& named, const Policy& policy, std::string_view option);
+
 struct NamedSettings {
   PolicySettings chooser, holder;
 };
-/// Options of both: each takes those that it has, the chooser what neither has, to say so.
+/// Errors (invalidArgument): as dealtOptions, and options that a policy does not have.
 Result<NamedSettings> settingsOf(const NamedPolicies& named, const PolicyRequest& request);
 
 /// A request in a line: a name, then words name=value with `share`, `interval` and options, as in "snapkv+fp8 share=.25 interval=64

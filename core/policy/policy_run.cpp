@@ -27,7 +27,15 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-Result<void> checkPlan(const Policy& holder, const PlanTransform* transform) {
+bool hasLatents(const Decoder& decoder) {
+  return std::ranges::any_of(decoder.description().layers, [](const auto& layer) { return layer.attention.latent.has_value(); });
+}
+
+Result<void> checkHolder(const Policy& holder, const Decoder& decoder, const PlanTransform* transform) {
+  if (!holder.notOfLatents.empty() && hasLatents(decoder))
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The policy {} {}; the model has latent attention, whose cache is a latent already.", holder.name, holder.notOfLatents),
+                "Take one that holds latents, such as hadamard, or one that chooses tokens, such as snapkv.");
   if (holder.takesPlan || holder.needsPlan == (transform != nullptr)) return {};
   if (!holder.needsPlan) return checkHoldsLatents(holder, transform->plan());
   return fail(ErrorCode::invalidArgument,
@@ -81,7 +89,7 @@ Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* 
   if (!(request.share > 0 && request.share <= 1))
     return fail(ErrorCode::invalidArgument, fmt::format("A policy's share is {}, but must be above 0 and at most 1.", request.share));
   KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
-  if (named.holder != nullptr) KVISTA_CHECK(checkPlan(*named.holder, transform));
+  if (named.holder != nullptr) KVISTA_CHECK(checkHolder(*named.holder, decoder, transform));
   KVISTA_ASSIGN(const NamedSettings settings, settingsOf(named, request));
 
   PolicyRun run;
@@ -121,10 +129,11 @@ void PolicyRun::hold(const PolicySettings& settings) {
 
 Result<void> PolicyRun::fit(const PolicyRequest& request, std::int64_t tokens) {
   const std::string tuned(holder_->tuned);
+  KVISTA_ASSIGN(const DealtOptions dealt, dealtOptions({nullptr, holder_}, request));
   const std::int64_t allowed = static_cast<std::int64_t>(request.share * static_cast<double>(counted_->full(tokens)));
-  if (!tuned.empty() && request.share < 1 && !request.options.contains(tuned)) {
+  if (!tuned.empty() && request.share < 1 && !dealt.holder.contains(tuned)) {
     for (const double choice : holder_->choices(decoder_->shape())) {
-      std::map<std::string, std::string> options = request.options;
+      std::map<std::string, std::string> options = dealt.holder;
       options[tuned] = fmt::format("{}", choice);
       KVISTA_ASSIGN(const PolicySettings chosen, PolicySettings::of(holder_->name, holder_->allOptions(), options));
       hold(chosen);
@@ -189,7 +198,8 @@ Result<std::vector<std::int64_t>> PolicyRun::tokensOfSets(std::int64_t read) con
     return fail(ErrorCode::invalidArgument,
                 fmt::format("At a share of {} the policy {} can keep {} of {}{}{}.", share_, chooser_->name, std::max<std::int64_t>(fits, 0),
                             amount(read, "token"), exempt, fewerThanStay(sinks_, window_)),
-                "Allow more, take a longer prompt, or lower its options sinks, window or exempt.");
+                fmt::format("Allow more, take a longer prompt, or lower its options {}, {} or {}.", optionOf({chooser_, holder_}, *chooser_, "sinks"),
+                            optionOf({chooser_, holder_}, *chooser_, "window"), optionOf({chooser_, holder_}, *chooser_, "exempt")));
   }
   std::int64_t left = allowed - bytes(fits);
   for (std::size_t set = 0; set < sets; ++set) {

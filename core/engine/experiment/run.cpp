@@ -87,9 +87,12 @@ std::map<std::string, std::string> optionsByContent(const PolicyRequest& request
   if (!named) return options;
   for (const Policy* policy : {named->chooser, named->holder})
     for (const PolicyOption& option : policy != nullptr ? policy->options : std::vector<PolicyOption>{}) {
-      const auto asked = options.find(std::string(option.name));
-      if (!option.isFile || asked == options.end() || asked->second == kTrained) continue;
-      if (const auto hash = fileHash(asked->second)) asked->second = *hash;
+      if (!option.isFile) continue;
+      for (const std::string& name : {std::string(option.name), fmt::format("{}.{}", policy->name, option.name)}) {
+        const auto asked = options.find(name);
+        if (asked == options.end() || asked->second == kTrained) continue;
+        if (const auto hash = fileHash(asked->second)) asked->second = *hash;
+      }
     }
   return options;
 }

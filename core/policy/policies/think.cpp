@@ -58,7 +58,7 @@ Policy thinkPolicy() {
           .makeStorage = [](const PolicySettings& settings, const ModelShape& shape) -> std::unique_ptr<CacheStorage> {
             return std::make_unique<Channels>(settings, shape);
           },
-          .notOfLatents = "drops channels of keys, which of latents is what the ranks of a plan have done",
+          .notOfLatents = "drops channels of keys, which of latents is what their ranks have done",
           .tuned = "kept",
           .choices =
               [](const ModelShape& shape) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "core/compress/factors.h"
 #include "core/policy/attention_scores.h"
@@ -268,7 +269,17 @@ TEST(PolicyOnLatents, OthersAreRefused) {
   EXPECT_EQ(message({.policy = "hadamard"}, coded),
             "The policy hadamard quantises latents of 16 bits, and those of the plan are quantised already.");
   EXPECT_EQ(message({.policy = "snapkv+think"}, made),
-            "The policy think drops channels of keys, which of latents is what the ranks of a plan have done.");
+            "The policy think drops channels of keys, which of latents is what their ranks have done.");
+}
+
+TEST(PolicyOnLatents, ChannelsOfLatentAttentionAreNotDropped) {
+  const auto folder = std::filesystem::path(KVISTA_SHARED_DIR) / "fixtures/families/deepseek_v2";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the shared fixtures are not there: no folder " << folder;
+  const auto decoder = valueOf(Decoder::load(valueOf(openCheckpoint(folder)), {}, {}));
+  EXPECT_EQ(errorOf(PolicyRun::begin(*decoder, nullptr, {.policy = "snapkv+think"}, kTokens)).message,
+            "The policy think drops channels of keys, which of latents is what their ranks have done; the model has latent attention, whose cache is "
+            "a latent already.");
+  EXPECT_TRUE(PolicyRun::begin(*decoder, nullptr, {.policy = "snapkv", .share = 0.9}, kTokens));
 }
 
 }  // namespace

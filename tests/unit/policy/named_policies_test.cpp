@@ -25,12 +25,29 @@ TEST(PolicyText, MistakesAreNamed) {
         std::pair{"snapkv interval=-1", "The interval of a policy is \"-1\""}, std::pair{"snapkv size=3", "no option \"size\""},
         std::pair{"snapkv window=x", "The option window"}, std::pair{"snapkv+l2-norm", "do not go together"},
         std::pair{"snapkv+kivi", "cannot take some out"}, std::pair{"snapkv share=.25 share=1", "share of the policy snapkv is said twice"},
-        std::pair{"snapkv window=4 window=8", "window of the policy snapkv is said twice"}}) {
+        std::pair{"snapkv window=4 window=8", "window of the policy snapkv is said twice"},
+        std::pair{"snapkv+think window=4 think.window=5", "window of the policy think is given twice"},
+        std::pair{"snapkv+think snapkv.kept=.5", "The policy snapkv has no option \"kept\""}}) {
     const auto read = policyFromText(text);
     ASSERT_FALSE(read) << text;
     EXPECT_EQ(read.error().code, ErrorCode::invalidArgument);
     EXPECT_NE(read.error().message.find(words), std::string::npos) << read.error().message;
   }
+}
+
+TEST(NamedPolicies, AnOptionThatBothHaveCanBeNamedOfOne) {
+  const auto windows = [](const std::string& text) {
+    const PolicyRequest request = policyFromText(text).value();
+    const NamedSettings settings = settingsOf(policiesNamed(request.policy).value(), request).value();
+    return std::pair{settings.chooser.count("window"), settings.holder.count("window")};
+  };
+  EXPECT_EQ(windows("snapkv+think window=4"), (std::pair<std::int64_t, std::int64_t>{32, 4}));
+  EXPECT_EQ(windows("snapkv+think snapkv.window=4"), (std::pair<std::int64_t, std::int64_t>{4, 32}));
+  EXPECT_EQ(windows("think+snapkv window=5 snapkv.window=4"), (std::pair<std::int64_t, std::int64_t>{4, 5}));
+  const NamedPolicies both = policiesNamed("snapkv+think").value();
+  EXPECT_EQ(optionOf(both, *both.chooser, "window"), "snapkv.window");
+  EXPECT_EQ(optionOf(both, *both.chooser, "sinks"), "sinks");
+  EXPECT_EQ(optionOf(both, *both.holder, "window"), "window");
 }
 
 TEST(NamedPolicies, HoldersGoWithPlansWhoseLatentsTheyCanHold) {
