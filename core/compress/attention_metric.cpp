@@ -46,10 +46,17 @@ Result<Rotation> rotationOf(const Decoder& decoder, int layer) {
 
 }  // namespace
 
+Error noQueries(const Decoder& decoder, int layer, std::string_view what, std::string_view needs) {
+  if (decoder.description().layers[static_cast<std::size_t>(layer)].attention.latent)
+    return {ErrorCode::invalidArgument,
+            fmt::format("Layer {} has latent attention: what it keeps is not what its queries meet, so no statistics of it hold {}, which {}.", layer, what, needs), {},
+            "Choose what looks at keys and values alone, such as the metric fisher or identity, or the measure cka."};
+  return {ErrorCode::invalidArgument, fmt::format("The statistics hold no {}, which {}.", what, needs), {}, "They are of an earlier version: calibrate again."};
+}
+
 Result<at::Tensor> queryMetric(const Decoder& decoder, const LayerStatistics& sums, int layer, KeyPosition keyPosition) {
   if (!sums.rotatedQueries.defined())
-    return fail(ErrorCode::invalidArgument, "The statistics hold no second moments of queries, which the metric query needs.",
-                "They are of an earlier version: calibrate again.");
+    return tl::unexpected(noQueries(decoder, layer, "second moments of queries", "a metric or spectrum of queries needs"));
   const at::Tensor& queries = sums.rotatedQueries;
   const auto here = [&](const at::Tensor& numbers) { return numbers.to(decoder.options().device); };
   if (keyPosition == KeyPosition::afterRope) return here(queries);

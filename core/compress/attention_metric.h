@@ -4,12 +4,18 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string_view>
+
 #include "core/base/error.h"
 #include "core/calibration/statistics.h"
 #include "core/model/decoder.h"
 #include "core/plan/plan.h"
 
 namespace kvista {
+
+/// Why statistics have nothing of a layer's queries ("second moments of queries", "attention maps"), which `needs` says what for: its
+/// attention is latent, or they were made before such were kept.
+Error noQueries(const Decoder& decoder, int layer, std::string_view what, std::string_view needs);
 
 /// What attention scores feel of errors in keys (methods.md section 6), one form a KV head, float64 [kvHeads, d, d] on the
 /// decoder's device. After RoPE: the second moment of the queries of the head's group. Before: the same averaged over all

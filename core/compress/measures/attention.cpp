@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include "core/compress/attention_metric.h"
 #include "core/compress/measures/measures.h"
 
 namespace kvista {
@@ -13,8 +14,7 @@ Measure attentionMeasure() {
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             const at::Tensor& maps = request.statistics.layers[static_cast<std::size_t>(request.layer)].attentionMaps;
             if (!maps.defined())
-              return fail(ErrorCode::invalidArgument, "The statistics hold no attention maps, which the measure attention needs.",
-                          "They are of an earlier version: calibrate again.");
+              return tl::unexpected(noQueries(request.decoder, request.layer, "attention maps", "the measure attention needs"));
             return cosines(maps);
           }};
 }

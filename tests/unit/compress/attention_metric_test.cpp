@@ -11,6 +11,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "core/compress/basis.h"
 #include "core/compress/planner.h"
 #include "tests/unit/demo_model.h"
@@ -24,6 +26,16 @@ at::Tensor metricOf(KeyPosition position) { return valueOf(queryMetric(shortDeco
 
 TEST(QueryMetric, AfterRopeIsTheSecondMomentOfTheQueries) {
   EXPECT_LE(relativeDifference(metricOf(KeyPosition::afterRope), shortStatistics().layers[1].rotatedQueries), 1e-12);
+}
+
+TEST(QueryMetric, LatentAttentionHasNone) {
+  const auto folder = std::filesystem::path(KVISTA_SHARED_DIR) / "fixtures/families/deepseek_v2";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the shared fixtures are not there: no folder " << folder;
+  const auto decoder = valueOf(Decoder::load(valueOf(openCheckpoint(folder)), {}, {}));
+  const Error of = errorOf(queryMetric(*decoder, {}, 1, KeyPosition::afterRope));
+  EXPECT_THAT(of.message, HasSubstr("Layer 1 has latent attention"));
+  EXPECT_THAT(of.hint, testing::Not(HasSubstr("calibrate again")));
+  EXPECT_THAT(errorOf(queryMetric(shortDecoder(), {}, 1, KeyPosition::afterRope)).hint, HasSubstr("calibrate again"));
 }
 
 TEST(QueryMetric, BeforeRopeIsOneWeightForEachRotaryPair) {
