@@ -55,6 +55,12 @@ std::string widthsInWords(const Group& group) {
 
 nlohmann::ordered_json orNull(const std::optional<double>& value) { return value ? nlohmann::ordered_json(*value) : nullptr; }
 
+std::string_view whyNotPredicted(const CompressionPlan& plan) {
+  if (!plan.sharedFrom.empty()) return "as the statistics do not say what reading another layer's cache costs";
+  if (plan.storage == Storage::plainQuantised) return "as quantisation without a basis has no spectra";
+  return "without statistics that have gradients";
+}
+
 constexpr int kLargestRank = 1 << 20;  // beyond any model
 
 }  // namespace
@@ -92,7 +98,9 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_flag("--no-calibration", settings.uncalibrated, "Leave out the offline calibration of values of methods that have one (recalkv)");
   verb->add_option("--chain", settings.chain, "So many adjacent layers are coded as what the decoded layer before does not predict; 1: none")
       ->check(wholeNumber(1, kMaxChain));
-  verb->add_flag("--trellis,!--no-trellis", settings.trellis, "Codes of up to 4 bits go through a trellis: less loss for the same bytes, more work for each new token");
+  // Not bound to the optional: CLI11 would say no for who says nothing.
+  verb->add_flag_function("--trellis,!--no-trellis", [&settings](std::int64_t given) { settings.trellis = given > 0; },
+                          "Codes of up to 4 bits go through a trellis: less loss for the same bytes, more work for each new token");
   verb->add_option("--sharing", settings.sharing, "File that says which layer's cache each layer reads, from `kvista sharing`");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
   verb->add_option("--min-rank", settings.minimumRank, "Directions that every group keeps at least")
@@ -229,6 +237,8 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                                std::exp(baseLoss), (std::exp(*loss) - 1) * 100, *perplexity(planned.predictedLoss));
   else if (loss)
     output.text += fmt::format("predicted rise of the loss ~{:.4f} nats a token\n", *loss);
+  else
+    output.text += fmt::format("no perplexity is predicted, {}; `kvista evaluate` measures it\n", whyNotPredicted(plan));
   if (profile && planned.cost.fullSecondsPerToken > 0)
     output.text += fmt::format("decoding takes ~{:.2f} of the uncompressed time ({})\n", planned.cost.secondsPerToken / planned.cost.fullSecondsPerToken,
                                profileInWords(**profile));

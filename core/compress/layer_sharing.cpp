@@ -113,7 +113,7 @@ Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, 
     return fail(ErrorCode::invalidArgument,
                 fmt::format("{} can read the cache of another with a cosine of final states of {} or more; {} were asked for.",
                             amount(taken, "layer"), request.threshold, request.layers),
-                "Ask for fewer, or allow a smaller cosine.");
+                "Ask for fewer (a plan: a larger share), or allow a smaller cosine: `kvista sharing --cosine` finds a map, which plans take by --sharing.");
   return sharing;
 }
 

@@ -143,7 +143,8 @@ Result<void> boundHeads(const Target& target, const ModelShape& shape, PlanSetti
     for (together = 1; together < shape.kvHeads && (shape.kvHeads % together != 0 || share * together < 1 - 1e-9);) ++together;
   }
   if (together < 2 || shape.kvHeads % together != 0)
-    return refuse(fmt::format("The model's {} key-value heads cannot become one for every {}.", shape.kvHeads, together),
+    return refuse(shape.kvHeads == 1 ? std::string("The model has one key-value head a layer, which cannot become fewer.")
+                                     : fmt::format("The model's {} key-value heads cannot become one for every {}.", shape.kvHeads, together),
                   shape.kvHeads > 1 ? fmt::format("Give --group-size, at least 2, that divides {}.", shape.kvHeads)
                                     : "Use the method separate.");
   const std::int64_t bytes = shape.cacheBytesPerToken() / together, budget = budgetBytes(target, shape);

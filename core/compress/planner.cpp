@@ -44,12 +44,16 @@ int sideOf(const Group& group) {
   return keys && values ? 2 : values ? 1 : 0;
 }
 
-/// The most bits that fit the budget, scales and zeros counted; checkBudget has seen that the fewest do.
-Result<void> planPlainQuantised(const ModelShape& shape, std::int64_t budget, const Method& method, CompressionPlan& plan) {
+/// The most bits that fit the budget, scales and zeros counted; checkBudget has seen that the fewest do. Answers why there are no more,
+/// in words.
+Result<std::string> planPlainQuantised(const ModelShape& shape, std::int64_t budget, const Method& method, CompressionPlan& plan) {
   plan.groups = singleSlots(shape);
+  std::string note;
   for (auto bits = method.widths.rbegin(); bits != method.widths.rend() && *bits > 0; ++bits) {
     for (Group& group : plan.groups) std::ranges::fill(group.widths, static_cast<std::uint8_t>(*bits));
-    if (bytesPerToken(plan) <= budget) return {};
+    const std::int64_t bytes = bytesPerToken(plan);
+    if (bytes <= budget) return bytes < budget ? fmt::format("All numbers have the same bits, {}{}.", *bits, note) : std::string();
+    note = fmt::format("; with {} the cache would take {} bytes a token", *bits, bytes);
   }
   return fail(ErrorCode::internal, fmt::format("No width of the method {} fits {} bytes a token.", method.name, budget));
 }
@@ -268,8 +272,9 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
 
   PlanWithSpectra result;
   if (method.storage == Storage::plainQuantised) {
-    KVISTA_CHECK(planPlainQuantised(shape, budgetBytes(request.target, shape), method, plan));
+    KVISTA_ASSIGN(std::string note, planPlainQuantised(shape, budgetBytes(request.target, shape), method, plan));
     result.planned = assess(std::move(plan), {}, context);
+    result.planned.note = std::move(note);
   } else {
     const bool automatic = method.grouping == "auto" && !request.manual;
     for (int groupSize = automatic ? shape.kvHeads : method.groupSize;; groupSize = (groupSize + 1) / 2) {

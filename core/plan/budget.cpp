@@ -51,12 +51,12 @@ PlannedPlan assessed(CompressionPlan plan, std::optional<double> loss, const Pla
   return planned;
 }
 
-/// What an allocator left as it was, in words; empty where nothing is locked.
+/// What an allocator left as it was, in words; empty where nothing is locked. What reads another layer's cache has nothing to lock.
 std::string lockedInWords(const CompressionPlan& plan) {
   std::int64_t bytes = 0;
   int count = 0;
   for (const Group& group : plan.groups)
-    if (group.locked) {
+    if (group.locked && !readsAnotherLayer(plan, group.slots.front().layer)) {
       bytes += bytesPerToken(plan, group);
       ++count;
     }

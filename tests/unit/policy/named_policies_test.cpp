@@ -26,6 +26,7 @@ TEST(PolicyText, MistakesAreNamed) {
         std::pair{"snapkv window=x", "The option window"}, std::pair{"snapkv+l2-norm", "do not go together"},
         std::pair{"snapkv+kivi", "cannot take some out"}, std::pair{"snapkv share=.25 share=1", "share of the policy snapkv is said twice"},
         std::pair{"snapkv window=4 window=8", "window of the policy snapkv is said twice"},
+        std::pair{"snapkv+think kivi.window=4", "\"kivi.window\" is of no policy"},
         std::pair{"snapkv+think window=4 think.window=5", "window of the policy think is given twice"},
         std::pair{"snapkv+think snapkv.kept=.5", "The policy snapkv has no option \"kept\""}}) {
     const auto read = policyFromText(text);
