@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "app/cli/model.h"
+#include "app/cli/named_texts.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
 #include "core/base/amount.h"
@@ -88,33 +89,6 @@ Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, Po
       amount(windows.ids.size(0), "window"), windows.ids.size(1), beside, formatBytes(result.bytesAtEnd), result.shareAtEnd(),
       formatBytes(result.bytesAtMost), result.tokensKept, result.all.seconds);
   return output;
-}
-
-/// A text that stands in a row of its own.
-struct NamedText {
-  std::string name;
-  std::vector<std::string> paths;
-};
-
-/// Of `--text NAME=FILE`, paths of one name together; empty where no path has a name. A file that is called so is a path.
-Result<std::vector<NamedText>> namedTexts(const std::vector<std::string>& paths) {
-  std::vector<NamedText> texts;
-  for (const std::string& path : paths) {
-    const std::size_t sign = path.find('=');
-    const std::string name = path.substr(0, sign);
-    std::error_code error;
-    if (sign == std::string::npos || name.empty() || name.find('/') != std::string::npos || std::filesystem::exists(path, error)) continue;
-    auto known = std::ranges::find(texts, name, &NamedText::name);
-    if (known == texts.end()) known = texts.insert(known, {name, {}});
-    known->paths.push_back(path.substr(sign + 1));
-  }
-  std::size_t named = 0;
-  for (const NamedText& text : texts) named += text.paths.size();
-  if (named > 0 && named < paths.size())
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("Of {} {} a name.", amount(paths.size(), "text"), named == 1 ? "1 has" : fmt::format("{} have", named)),
-                "Give all of them as NAME=FILE, or none.");
-  return texts;
 }
 
 /// Each text in a row of its own, and all of them together.
@@ -264,7 +238,7 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
                    "The policy acts again after each so many tokens (default: never, and what follows the prompt stays)")
       ->check(wholeNumber(1))
       ->needs(policy);
-  verb->add_option("--policy-option", options->policyOptions, "name=value, several times")->needs(policy)->allow_extra_args(false);
+  verb->add_option("--policy-option", options->policyOptions, "One of the policy's options; may be given several times")->needs(policy)->type_name("NAME=VALUE")->expected(1)->take_all()->allow_extra_args(false);
   addComputeOptions(verb, options->compute);
 }
 

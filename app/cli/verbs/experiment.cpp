@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "app/cli/engine_methods.h"
+#include "app/cli/named_texts.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
 #include "core/base/amount.h"
@@ -52,20 +53,29 @@ Result<std::string> statisticsFor(const Options& options, Workspace& workspace, 
   return file;
 }
 
+/// Texts to measure on: those with names under these; the others each by itself, named after its file (an empty name).
+Result<std::vector<NamedText>> evaluationTexts(const Options& options) {
+  KVISTA_ASSIGN(std::vector<NamedText> texts, namedTexts(options.evaluationPaths));
+  if (texts.empty())
+    for (const std::string& path : options.evaluationPaths) texts.push_back({{}, {path}});
+  for (const NamedText& text : texts) KVISTA_CHECK(checkTexts(text.paths));
+  return texts;
+}
+
 /// Each text that was given, in windows like those of calibration; else what calibration left of its own.
-std::vector<TextSelection> textsFor(const Options& options, const Statistics& statistics) {
-  if (options.evaluationPaths.empty()) {
+std::vector<TextSelection> selectionsOf(const std::vector<NamedText>& texts, const Statistics& statistics, std::int64_t windows) {
+  if (texts.empty()) {
     TextSelection unseen = unseenText(statistics);
-    unseen.windows = options.evaluationWindows;
+    unseen.windows = windows;
     return {unseen};
   }
-  TextSelection selection{{}, statistics.recipe.window, options.evaluationWindows, 0, {}, statistics.recipe.beginWithBos};
-  std::vector<TextSelection> texts;
-  for (const std::string& path : options.evaluationPaths) {
-    selection.paths = {path};
-    texts.push_back(selection);
+  TextSelection selection{{}, statistics.recipe.window, windows, 0, {}, statistics.recipe.beginWithBos};
+  std::vector<TextSelection> selections;
+  for (const NamedText& text : texts) {
+    selection.paths = text.paths;
+    selections.push_back(selection);
   }
-  return texts;
+  return selections;
 }
 
 Result<Output> run(const Options& options, const Task& task) {
@@ -74,15 +84,16 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const nlohmann::json json, readJsonFile(options.file));
   KVISTA_ASSIGN(const Experiment experiment, experimentFromJson(json));
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
-  KVISTA_CHECK(checkTexts(options.evaluationPaths));
+  KVISTA_ASSIGN(const std::vector<NamedText> evaluated, evaluationTexts(options));
   Workspace workspace(engineSettings(options.compute));
   KVISTA_ASSIGN(const std::string file, statisticsFor(options, workspace, task));
   KVISTA_ASSIGN(const auto model, workspace.model(options.model));
   KVISTA_ASSIGN(const auto statistics, workspace.statistics(file, *model));
-  nlohmann::json texts = nlohmann::json::array();
-  for (const TextSelection& text : textsFor(options, *statistics)) texts.push_back(toJson(text));
+  nlohmann::json texts = nlohmann::json::array(), names = nlohmann::json::array();
+  for (const TextSelection& text : selectionsOf(evaluated, *statistics, options.evaluationWindows)) texts.push_back(toJson(text));
+  for (const NamedText& text : evaluated) names.push_back(text.name);
   KVISTA_ASSIGN(const nlohmann::json answer,
-                askEngine(workspace, "experiment", {{"model", options.model}, {"statistics", file}, {"experiment", json}, {"texts", texts}, {"folder", options.folder}}, task));
+                askEngine(workspace, "experiment", {{"model", options.model}, {"statistics", file}, {"experiment", json}, {"texts", texts}, {"names", names}, {"folder", options.folder}}, task));
 
   const nlohmann::json& rows = answer["rows"];
   const auto hasFailed = [](const nlohmann::json& row) { return !row.contains("figures"); };
@@ -119,7 +130,7 @@ void addExperiment(CLI::App& app, Invocation& invocation) {
   addTextOptions(verb, options->text, false);
   const std::vector<CLI::Option*> all = verb->get_options();
   std::for_each(all.begin() + others, all.end(), [&](CLI::Option* ofText) { ofText->excludes(statistics); });
-  verb->add_option("--evaluate-on", options->evaluationPaths, "Texts to measure on, each by itself (default: what calibration left of --text)");
+  verb->add_option("--evaluate-on", options->evaluationPaths, "Texts to measure on, each by itself, or NAME=FILE, those of one name together (default: what calibration left of --text)");
   verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of each")->check(wholeNumber(1));
   addComputeOptions(verb, options->compute);
 }

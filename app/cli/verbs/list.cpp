@@ -17,6 +17,7 @@
 #include "core/plan/allocate.h"
 #include "core/plan/cost.h"
 #include "core/plan/device_profiles.h"
+#include "core/plan/plan_names.h"
 #include "core/policy/policy.h"
 
 namespace kvista {
@@ -41,6 +42,18 @@ std::vector<Entry> entriesOf(const Range& range) {
   return entries;
 }
 
+std::string summaryOf(Metric metric) {
+  switch (metric) {
+    case Metric::identity: return "All numbers alike";
+    case Metric::fisher: return "What the loss feels: the empirical Fisher information of each head; the only one that predicts by eigenvalues";
+    case Metric::query: return "Keys: what attention scores feel, by the queries' second moments; values alike";
+    case Metric::output: return "Values: what the output projection makes of them; keys alike";
+    case Metric::attention: return "Keys as query has them, values as output";
+    case Metric::eigen: return "Keys after RoPE: the largest directions of keys and queries together; values: their own";
+  }
+  return {};
+}
+
 const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
   static const std::map<std::string, std::function<std::vector<Entry>()>> lists = {
       {"methods",
@@ -56,6 +69,12 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
          for (const Measure& measure : measures())
            entries.push_back({std::string(measure.name), std::string(measure.summary), std::string(measure.source),
                               std::string(measure.formula), std::string(measure.unit)});
+         return entries;
+       }},
+      {"metrics",
+       [] {
+         std::vector<Entry> entries;
+         for (const auto& [name, metric] : kMetrics) entries.push_back({std::string(name), summaryOf(metric), "help page Methods, section 2", {}, {}});
          return entries;
        }},
       {"groupings",

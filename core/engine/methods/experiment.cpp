@@ -55,16 +55,17 @@ std::string resultsText(const std::string& name, const std::vector<ExperimentRow
   return json.dump(1);
 }
 
-/// Each selection under its files' name without ending.
-Result<std::vector<ExperimentText>> textsOf(Call& call, WorkModel& model, const std::vector<TextSelection>& selections) {
+/// Each selection under its name, or its files' without ending where that is empty or not there.
+Result<std::vector<ExperimentText>> textsOf(Call& call, WorkModel& model, const std::vector<TextSelection>& selections, const std::vector<std::string>& names) {
   std::vector<ExperimentText> texts;
   for (const TextSelection& selection : selections) {
     KVISTA_ASSIGN(TokenWindows windows, readSelection(call, model, selection));
-    std::string name;
-    for (const std::string& path : selection.paths) name += (name.empty() ? "" : " + ") + fs::path(path).stem().string();
-    if (selection.skipWindows > 0) name += fmt::format(" from window {}", selection.skipWindows);
+    std::string name = texts.size() < names.size() ? names[texts.size()] : std::string();
+    const bool isNamed = !name.empty();
+    for (const std::string& path : isNamed ? std::vector<std::string>{} : selection.paths) name += (name.empty() ? "" : " + ") + fs::path(path).stem().string();
+    if (selection.skipWindows > 0 && !isNamed) name += fmt::format(" from window {}", selection.skipWindows);
     if (std::ranges::any_of(texts, [&](const ExperimentText& text) { return text.name == name; }))
-      return fail(ErrorCode::invalidArgument, fmt::format("Two texts to measure on are called {}.", name), "Give one of the files another name.");
+      return fail(ErrorCode::invalidArgument, fmt::format("Two texts to measure on are called {}.", name), "Give one of them another name.");
     texts.push_back({std::move(name), std::move(windows)});
   }
   if (texts.empty()) return fail(ErrorCode::invalidArgument, "An experiment needs a text to measure on.", "Name at least one.");
@@ -78,6 +79,7 @@ Result<nlohmann::json> experiment(Call& call) {
   KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
   const nlohmann::json* specification = fields.find("experiment");
   const auto selections = fields.records<TextSelection>("texts");
+  const auto names = fields.has("names") ? fields.texts("names") : std::vector<std::string>{};
   const fs::path folder = fields.text("folder");
   if (fields.error()) return tl::unexpected(*fields.error());
   KVISTA_ASSIGN(const Experiment wanted, experimentFromJson(*specification));
@@ -89,7 +91,7 @@ Result<nlohmann::json> experiment(Call& call) {
   KVISTA_ASSIGN(const std::vector<ExperimentRow> known, knownRows(results));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_CHECK(checkMemory(planBytes(widestPlan(decoder->shape()), decoder->shape()), decoder->options().device, "The decompositions"));
-  KVISTA_ASSIGN(const std::vector<ExperimentText> texts, textsOf(call, model, selections));
+  KVISTA_ASSIGN(const std::vector<ExperimentText> texts, textsOf(call, model, selections, names));
   const ExperimentSubject subject{*decoder, model.hash, *inputs.statistics, texts, call.workspace.settings().version, folder};
   const auto write = [&](const std::vector<ExperimentRow>& rows) -> Result<void> {
     KVISTA_CHECK(writeFileAtomically(results, resultsText(wanted.name, rows, known)));
