@@ -18,6 +18,7 @@ struct RetrievalTable {
   Matrix loss;               ///< Nats a token of the answer.
   Matrix found;              ///< Mean part of what was asked for.
   RetrievalKind kind = RetrievalKind::needle;
+  QString name = {};         ///< Of the side where it is not the plan alone: "Plan under snapkv share=0.25".
   bool operator==(const RetrievalTable&) const = default;
 };
 

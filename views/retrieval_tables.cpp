@@ -36,7 +36,8 @@ RetrievalTables::RetrievalTables(QWidget* parent)
       plan_(new RetrievalModel(this)),
       tables_(new QWidget(this)),
       empty_(softLabel(tr("Does what stands far back in a long text still come out? The original and the plan are asked the same."), this)),
-      facts_(new ElidedLabel(this)) {
+      facts_(new ElidedLabel(this)),
+      other_(new ElidedLabel(tables_)) {
   empty_->setWordWrap(true);
   empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   test_->setObjectName(QStringLiteral("testRetrieval"));
@@ -51,6 +52,7 @@ RetrievalTables::RetrievalTables(QWidget* parent)
   kind_->setObjectName(QStringLiteral("retrievalKind"));
   kind_->setAccessibleName(tr("What is planted in the text"));
   facts_->setObjectName(QStringLiteral("retrievalFacts"));
+  other_->setObjectName(QStringLiteral("retrievalOther"));
   original_->setObjectName(QStringLiteral("retrievalOfOriginal"));
   plan_->setObjectName(QStringLiteral("retrievalOfPlan"));
   auto* line = new QHBoxLayout;
@@ -63,7 +65,7 @@ RetrievalTables::RetrievalTables(QWidget* parent)
   sides->setHorizontalSpacing(12);
   sides->setVerticalSpacing(4);
   sides->addWidget(softLabel(tr("Original, by depth and length"), tables_), 0, 0);
-  sides->addWidget(softLabel(tr("Plan"), tables_), 0, 1);
+  sides->addWidget(other_, 0, 1);
   sides->addWidget(makeTable(tr("Retrieval by the original, by depth and length"), original_), 1, 0);
   sides->addWidget(makeTable(tr("Retrieval by the plan, by depth and length"), plan_), 1, 1);
   tables_->hide();
@@ -109,6 +111,7 @@ void RetrievalTables::setTables(const RetrievalTable& original, const RetrievalT
     for (const float loss : each->loss.values) range = std::max(range, loss);
   original_->setTable(original, range);
   plan_->setTable(plan, range);
+  other_->setText(plan.name.isEmpty() ? tr("Plan") : plan.name);
   const bool known = original_->rowCount() > 0 && plan_->rowCount() > 0;
   if (const QSignalBlocker quiet(kind_); known) kind_->setCurrentIndex(kind_->findData(static_cast<int>(original.kind)));
   tables_->setVisible(known);

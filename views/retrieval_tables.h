@@ -33,7 +33,7 @@ class RetrievalTables final : public QWidget {
   QPushButton* test_;
   RetrievalModel *original_, *plan_;
   QWidget* tables_;
-  QLabel *empty_, *facts_;
+  QLabel *empty_, *facts_, *other_;
 };
 
 }  // namespace kvista

@@ -17,6 +17,7 @@ void Lab::askQuestions(const TasksWish& wish) {
   for (const QString& file : wish.files) params["files"].push_back(file.toStdString());
   params["items"] = wish.items;
   params["beginWithBos"] = wish.beginWithBos;
+  if (!wish.policy.isEmpty()) params["policy"] = wish.policy.toStdString();
   const auto done = [this](const TasksRecord& record) {
     Q_EMIT answered(record);
     qsizetype items = 0;
@@ -34,6 +35,7 @@ void Lab::measureAgreement(const AgreementWish& wish) {
   params["promptTokens"] = wish.promptTokens;
   params["write"] = wish.written;
   params["worst"] = 100;
+  if (!wish.policy.isEmpty()) params["policy"] = wish.policy.toStdString();
   const auto done = [this](const AgreementRecord& record) {
     Q_EMIT agreed(record);
     return tr("%1 nats a token, %2 % of the written tokens are the same")

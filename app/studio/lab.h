@@ -16,11 +16,13 @@ struct TasksWish {
   QStringList files;
   int items = 0;  ///< At most this many of each file; 0: all.
   bool beginWithBos = false;
+  QString policy = {};  ///< In a line; empty: none.
 };
 /// Predictions along a text, and what both write behind its beginnings.
 struct AgreementWish {
   TextSelection text;
   int prompts = 8, promptTokens = 64, written = 64;
+  QString policy = {};  ///< As of TasksWish.
 };
 /// How many directions the cache needs on texts that the model was calibrated on.
 struct RanksWish {

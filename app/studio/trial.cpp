@@ -32,6 +32,21 @@ Result<GeneratedTexts> readTexts(const json& answer) {
   return texts;
 }
 
+/// What was planted and found, and the policy that the second side was under.
+struct Retrieved {
+  RetrievalRecord record;
+  std::optional<QString> policy = {};
+  bool overPlan = false;
+};
+
+Result<Retrieved> readRetrieved(const json& answer) {
+  Retrieved found;
+  KVISTA_ASSIGN(found.record, read<RetrievalRecord>(answer));
+  if (const json& policy = field(answer, "policy"); policy.is_string()) found.policy = QString::fromStdString(policy.get<std::string>());
+  found.overPlan = field(answer, "overPlan") == true;
+  return found;
+}
+
 }  // namespace
 
 void Trial::tokenLosses(const QString& text) {
@@ -54,13 +69,18 @@ void Trial::askTokenLosses(const QString& name, const json& params) {
   });
 }
 
-void Trial::testRetrieval(RetrievalKind kind) {
+void Trial::testRetrieval(RetrievalKind kind, const QString& policy) {
   json params = planParams(document_);
   params["kind"] = nameIn(kRetrievalKinds, kind);
-  jobs_.start<RetrievalRecord>(tr("Test retrieval"), "retrieval", params, read<RetrievalRecord>, [this](RetrievalRecord record) {
-    Q_EMIT retrievalReady(record);
-    return tr("%Ln length(s)", nullptr, static_cast<int>(record.lengths.size()));
-  });
+  if (!policy.isEmpty()) params["policy"] = policy.toStdString();
+  const auto done = [this](const Retrieved& found) {
+    const QString under = !found.policy         ? QString()
+                          : found.overPlan ? tr("Plan under %1").arg(*found.policy)
+                                           : tr("Original under %1").arg(*found.policy);
+    Q_EMIT retrievalReady(found.record, under);
+    return tr("%Ln length(s)", nullptr, static_cast<int>(found.record.lengths.size()));
+  };
+  jobs_.start<Retrieved>(tr("Test retrieval"), "retrieval", params, readRetrieved, done);
 }
 
 void Trial::generate(const GenerationWish& wish) {

@@ -41,7 +41,8 @@ class Trial final : public QObject {
   void tokenLossesOfFile(const QString& path);
   static constexpr std::int64_t kMostTokens = 16384;
   /// Plants sentences in the calibration's text and asks for them.
-  void testRetrieval(RetrievalKind kind);
+  /// `policy`: in a line, under which it is asked beside the original; empty: the plan is.
+  void testRetrieval(RetrievalKind kind, const QString& policy);
   /// One at a time: what is being written is stopped.
   void generate(const GenerationWish& wish);
   void stopGenerating();
@@ -51,7 +52,8 @@ class Trial final : public QObject {
   void piece(const kvista::GeneratedPiece& piece);
   void generationEnded();
   void tokenLossesReady(const kvista::TokenLossRecord& record);
-  void retrievalReady(const kvista::RetrievalRecord& record);
+  /// `under`: what was asked beside the original where that was not the plan alone: "Plan under snapkv share=0.25".
+  void retrievalReady(const kvista::RetrievalRecord& record, const QString& under);
 
  private:
   struct Generation {

@@ -35,7 +35,7 @@ DialogWords wordsOf(LabDialog::Purpose purpose) {
     case LabDialog::Purpose::questions:
       return {"questionsDialog", LabDialog::tr("Ask questions"),
               LabDialog::tr("JSONL as lm-evaluation-harness has it: questions with answers to choose from, or to write. The original and "
-                            "the plan are asked the same."),
+                            "the plan, or what a policy makes of it, are asked the same."),
               LabDialog::tr("Questions"), LabDialog::tr("Ask")};
     case LabDialog::Purpose::agreement:
       return {"agreementDialog", LabDialog::tr("Measure agreement"),
@@ -98,12 +98,14 @@ LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelect
       bos_ = new QCheckBox(tr("begin each question with the BOS token"), this);
       bos_->setObjectName(QStringLiteral("beginWithBos"));
       form->addRow(QString(), bos_);
+      addPolicy(*form);
       break;
     case Purpose::agreement:
       addText(*form, model, text, 16);
       prompts_ = addNumber(*form, "prompts", tr("Beginnings"), 1, 65536, AgreementWish{}.prompts);
       promptTokens_ = addNumber(*form, "promptTokens", tr("Tokens of each"), 2, window_->maximum(), AgreementWish{}.promptTokens);
       written_ = addNumber(*form, "written", tr("Tokens to write"), 1, 65536, AgreementWish{}.written);
+      addPolicy(*form);
       break;
     case Purpose::ranks:
       files_->leaveFoldersOut();
@@ -150,6 +152,16 @@ void LabDialog::addText(QFormLayout& form, const ModelRecord& model, const TextS
   for (QSpinBox* box : {window_, windows_}) connect(box, &QSpinBox::valueChanged, this, &LabDialog::check);
 }
 
+void LabDialog::addPolicy(QFormLayout& form) {
+  policy_ = new PolicyChoice(this);
+  policy_->setObjectName(QStringLiteral("labPolicy"));
+  form.addRow(tr("Policy"), policy_);
+}
+
+void LabDialog::setPolicies(const std::vector<PolicyChoice::Line>& lines) {
+  if (policy_) policy_->setPolicies(lines);
+}
+
 QSpinBox* LabDialog::addNumber(QFormLayout& form, const char* name, const QString& label, int least, int most, int value,
                                const QString& zero) {
   auto* box = new QSpinBox(this);
@@ -187,9 +199,11 @@ TextSelection LabDialog::text() const {
   return selection;
 }
 
-TasksWish LabDialog::questions() const { return {files_->paths(), items_->value(), bos_->isChecked()}; }
+TasksWish LabDialog::questions() const { return {files_->paths(), items_->value(), bos_->isChecked(), policy_->policy()}; }
 
-AgreementWish LabDialog::agreement() const { return {text(), prompts_->value(), promptTokens_->value(), written_->value()}; }
+AgreementWish LabDialog::agreement() const {
+  return {text(), prompts_->value(), promptTokens_->value(), written_->value(), policy_->policy()};
+}
 
 RanksWish LabDialog::ranks() const { return {files_->paths(), kept_->value() / 100.0, windows_->value()}; }
 
@@ -203,6 +217,7 @@ QJsonObject LabDialog::state() const {
   if (bos_) state[bos_->objectName()] = bos_->isChecked();
   if (kind_) state[kind_->objectName()] = kind_->currentData().toInt();
   if (output_) state[output_->objectName()] = output_->text();
+  if (policy_) state[policy_->objectName()] = policy_->policy();
   return state;
 }
 
@@ -214,6 +229,7 @@ void LabDialog::setState(const QJsonObject& state) {
   if (bos_) bos_->setChecked(state[bos_->objectName()].toBool(bos_->isChecked()));
   if (const int kind = kind_ ? kind_->findData(state[kind_->objectName()].toInt(-1)) : -1; kind >= 0) kind_->setCurrentIndex(kind);
   if (output_) output_->setText(state[output_->objectName()].toString(output_->text()));
+  if (policy_) policy_->setEditText(state[policy_->objectName()].toString());
 }
 
 void LabDialog::setElsewhere(bool elsewhere) {

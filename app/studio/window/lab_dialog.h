@@ -6,6 +6,7 @@
 #include <QJsonObject>
 
 #include "app/studio/lab.h"
+#include "views/policy_choice.h"
 
 class QCheckBox;
 class QComboBox;
@@ -37,10 +38,13 @@ class LabDialog final : public QDialog {
   void setState(const QJsonObject& state);
   /// The file to write is on another machine and can only be typed.
   void setElsewhere(bool elsewhere);
+  /// Of measures that can be taken under one.
+  void setPolicies(const std::vector<PolicyChoice::Line>& lines);
 
  private:
   void addText(QFormLayout& form, const ModelRecord& model, const TextSelection& text, int windows);
   QSpinBox* addNumber(QFormLayout& form, const char* name, const QString& label, int least, int most, int value, const QString& zero = {});
+  void addPolicy(QFormLayout& form);
   void check();
   [[nodiscard]] TextSelection text() const;
 
@@ -52,6 +56,7 @@ class LabDialog final : public QDialog {
   QSpinBox *prompts_ = nullptr, *promptTokens_ = nullptr, *written_ = nullptr;  // of agreement
   QSpinBox* kept_ = nullptr;                                                    // of ranks, in per cent
   QComboBox* kind_ = nullptr;                                                   // of a predictor
+  PolicyChoice* policy_ = nullptr;                                              // of questions and agreement
   QLineEdit* output_ = nullptr;
   int layers_ = 0;                                                              // of the model
   QPushButton *browse_ = nullptr, *start_ = nullptr;

@@ -24,6 +24,7 @@ constexpr qsizetype kShown = 90;  // Characters of a text in a cell.
 
 QString signedText(double value, int decimals) {
   const QString size = decimalText(std::abs(value), decimals);
+  if (size == decimalText(0, decimals)) return size;
   return (value < 0 ? QStringLiteral("−") : value > 0 ? QStringLiteral("+") : QString()) + size;
 }
 LabCell number(double value, const QString& text) { return {text, plainNumber(value)}; }
@@ -60,6 +61,21 @@ LabCell answer(const std::string& given, bool isRight) {
   return cell;
 }
 
+/// What stands beside the original: the plan, or what a policy makes of it or of the model.
+template <class Record>
+QString otherOf(const Record& record) {
+  return record.policy.empty() ? LabText::tr("plan") : LabText::tr("policy");
+}
+template <class Record>
+QString policyOf(const Record& record) {
+  if (record.policy.empty()) return {};
+  return (record.overPlan ? LabText::tr("The plan under %1") : LabText::tr("The original under %1")).arg(QString::fromStdString(record.policy));
+}
+QString capital(QString word) {
+  if (!word.isEmpty()) word[0] = word[0].toUpper();
+  return word;
+}
+
 std::vector<LabCell> rowOf(const TaskAnswerRecord& each) {
   std::vector<LabCell> row = {count(each.line), words(each.question, true), words(each.wanted), answer(each.before, each.rightBefore),
                               answer(each.after, each.rightAfter)};
@@ -84,9 +100,9 @@ LabFindings findingsOf(const TasksRecord& record) {
       {LabText::tr("Questions")},
       {LabText::tr("Original, %")},
       {LabText::tr("± original"), error},
-      {LabText::tr("Plan, %")},
-      {LabText::tr("± plan"), error},
-      {LabText::tr("Difference, %"), LabText::tr("Percentage points, plan less original")},
+      {LabText::tr("%1, %").arg(capital(otherOf(record))), policyOf(record)},
+      {LabText::tr("± %1").arg(otherOf(record)), error},
+      {LabText::tr("Difference, %"), LabText::tr("Percentage points, %1 less original").arg(otherOf(record))},
       {LabText::tr("Same answer, %"), LabText::tr("Questions that both answer alike, right or wrong")}};
   std::vector<std::vector<LabCell>> all, changed;
   for (const TaskFileRecord& each : record.files) {
@@ -118,9 +134,9 @@ LabFindings findingsOf(const TasksRecord& record) {
                                     {LabText::tr("Question"), {}, false, true},
                                     {LabText::tr("Right answer"), {}, false, true},
                                     {LabText::tr("Original"), {}, false, true},
-                                    {LabText::tr("Plan"), {}, false, true},
+                                    {capital(otherOf(record)), policyOf(record), false, true},
                                     {LabText::tr("Margin, nats"), LabText::tr("Of the original. %1").arg(margin)},
-                                    {LabText::tr("of the plan"), margin},
+                                    {LabText::tr("of the %1").arg(otherOf(record)), margin},
                                     {LabText::tr("Change"), LabText::tr("Of the margin, nats")}};
   if (record.files.size() > 1) columns.insert(columns.begin(), {LabText::tr("File"), {}, false});
   found.details = {{QStringLiteral("changed"), LabText::tr("Answered differently"), {columns, std::move(changed)}},
@@ -129,7 +145,8 @@ LabFindings findingsOf(const TasksRecord& record) {
 }
 
 LabFindings findingsOf(const AgreementRecord& record) {
-  const QString divergence = LabText::tr("KL(original || plan) of the next token, nats, after both have read the text itself");
+  const QString divergence = LabText::tr("KL(original || %1) of the next token, nats, after both have read the text itself").arg(otherOf(record)) +
+                             (record.policy.empty() ? QString() : LabText::tr("\n%1, behind the first half of each window").arg(policyOf(record)));
   const QString parting = LabText::tr("Tokens before the first that differs; all %1 where none does").arg(countText(record.written));
   LabFindings found;
   found.summary.columns = {{LabText::tr("Tokens")},
@@ -159,7 +176,7 @@ LabFindings findingsOf(const AgreementRecord& record) {
                     {LabText::tr("Prompt"), {}, false, true},
                     {LabText::tr("Both write"), {}, false, true},
                     {LabText::tr("then the original"), {}, false, true},
-                    {LabText::tr("then the plan"), {}, false, true}},
+                    {LabText::tr("then the %1").arg(otherOf(record)), policyOf(record), false, true}},
                    {}};
   for (const WrittenRecord& each : record.pairs)
     written.rows.push_back({each.same < record.written ? count(each.same) : LabCell{LabText::tr("never"), QString::number(each.same)},
@@ -170,7 +187,7 @@ LabFindings findingsOf(const AgreementRecord& record) {
                    {LabText::tr("Behind"), LabText::tr("The text before it"), false, true},
                    {LabText::tr("the text has"), {}, false},
                    {LabText::tr("likeliest: original"), {}, false},
-                   {LabText::tr("plan"), {}, false}},
+                   {otherOf(record), policyOf(record), false}},
                   {}};
   for (const ComparedTokenRecord& each : record.worst)
     tokens.rows.push_back({nats(each.divergence), count(each.window), count(each.position), words(each.context, true), token(each.text),

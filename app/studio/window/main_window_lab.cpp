@@ -6,6 +6,7 @@
 #include "app/studio/window/lab_dialog.h"
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
+#include "app/studio/window/policy_lines.h"
 
 namespace kvista {
 
@@ -14,6 +15,7 @@ void MainWindow::openLab(LabDialog* dialog, const char* kept, LabView::Page page
   const std::string name = std::string("lab.") + kept;
   askElsewhere(dialog);
   dialog->setElsewhere(workflow_.host().has_value());
+  dialog->setPolicies(policyLines(document_.catalogue()));
   dialog->setState(session_.get(Key<QJsonObject>{name.c_str(), {}}));
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog, name, page, begin = std::move(begin)] {

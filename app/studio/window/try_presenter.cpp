@@ -43,12 +43,14 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
   });
   connect(&view_, &TryView::tokenLossRequested, &trial_, &Trial::tokenLosses);
   connect(&view_, &TryView::fileLossRequested, &trial_, &Trial::tokenLossesOfFile);
-  connect(&view_, &TryView::retrievalRequested, &trial_, &Trial::testRetrieval);
-  connect(&trial_, &Trial::retrievalReady, this, [this](const RetrievalRecord& record) {
+  connect(&view_, &TryView::retrievalRequested, this, [this](RetrievalKind kind) { trial_.testRetrieval(kind, view_.settings().policy); });
+  connect(&trial_, &Trial::retrievalReady, this, [this](const RetrievalRecord& record, const QString& under) {
     const auto table = [&](const Matrix& loss, const Matrix& found) {
-      return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found, record.kind};
+      return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found, record.kind, {}};
     };
-    view_.setRetrieval(table(record.lossBefore, record.foundBefore), table(record.lossAfter, record.foundAfter));
+    RetrievalTable other = table(record.lossAfter, record.foundAfter);
+    other.name = under;
+    view_.setRetrieval(table(record.lossBefore, record.foundBefore), other);
   });
   const auto forget = [this] {
     turns_.clear();

@@ -47,6 +47,19 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   EXPECT_EQ(cell("labSummary", 0, 0), "126");
   EXPECT_EQ(cells("labDetails").rowCount(), 2) << "what both wrote";
 
+  // Under a policy: what was foretold behind half of each window.
+  const auto agreeUnder = [this](const char* policy) {
+    action("plan.agreement")->trigger();
+    QDialog* asked = dialog("agreementDialog");
+    asked->findChild<PolicyChoice*>()->setEditText(QLatin1String(policy));
+    asked->findChild<QPushButton*>("startButton")->click();
+  };
+  agreeUnder("snapkv share=0.5 window=2 interval=8");
+  ASSERT_TRUE(waitFor([this] { return isIdle() && cell("labSummary", 0, 0) == "62"; })) << window->facts().dump(1);
+  EXPECT_TRUE(cells("labDetails").headerData(4, Qt::Horizontal).toString().contains("policy"));
+  agreeUnder("");
+  ASSERT_TRUE(waitFor([this] { return isIdle() && cell("labSummary", 0, 0) == "126"; })) << window->facts().dump(1);
+
   answer("plan.ranks", "ranksDialog", {{"kept", 25}, {"windows", 1}});
   ASSERT_TRUE(waitFor([this] { return isIdle() && view().page() == Page::ranks && cells("labSummary").rowCount() > 0; })) << window->facts().dump(1);
   EXPECT_EQ(cell("labSummary", 0, 5), "25.0");
@@ -114,6 +127,11 @@ TEST_F(LabWindow, DialogsComeBackAsTheyWereFilledIn) {
 
   LabDialog questions(LabDialog::Purpose::questions, madeUpModel(), {{"/q.jsonl"}, 0, 0, 0, {}, false}, {}, nullptr);
   questions.findChild<QCheckBox*>("beginWithBos")->setChecked(true);
+  questions.findChild<PolicyChoice*>()->setEditText(" snapkv share=0.5 ");
+  EXPECT_EQ(questions.questions().policy, "snapkv share=0.5");
+  LabDialog again(LabDialog::Purpose::questions, madeUpModel(), {}, {}, nullptr);
+  again.setState(questions.state());
+  EXPECT_EQ(again.questions().policy, "snapkv share=0.5");
   questions.setState({{"items", "many"}, {"files", 5}});
   EXPECT_EQ(questions.questions().files, QStringList{"/q.jsonl"}) << "what does not fit is left as it is";
   EXPECT_EQ(questions.questions().items, 0);

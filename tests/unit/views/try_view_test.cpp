@@ -222,6 +222,13 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   view.setRetrieval(original, plan);
   EXPECT_TRUE(tables[0]->isVisible() && tables[1]->isVisible());
   EXPECT_EQ(kind->currentIndex(), 0) << "the kind of what is shown";
+  const auto* other = view.findChild<QLabel*>("retrievalOther");
+  EXPECT_EQ(other->text(), "Plan");
+  RetrievalTable kept = plan;
+  kept.name = QStringLiteral("Plan under snapkv share=0.25");
+  view.setRetrieval(original, kept);
+  EXPECT_EQ(other->text(), kept.name);
+  view.setRetrieval(original, plan);
   EXPECT_TRUE(words().contains("mean 1.83 → 3.00 nats")) << words().toStdString();
   const auto cell = [&](int side, int row, int column, int role) { return tables[static_cast<std::size_t>(side)]->model()->index(row, column).data(role); };
   EXPECT_EQ(cell(1, 2, 1, Qt::DisplayRole).toString(), percentText(0.75, 0) + QStringLiteral("\n8.00"));
