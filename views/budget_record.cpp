@@ -35,7 +35,7 @@ std::vector<BudgetRow> budgetRows(const CompressionPlan& plan, const std::vector
 BudgetRecord budgetRecordOf(const PlannedPlan& planned, const std::vector<BudgetUnit>& units,
                             const PlanningContext& context) {
   BudgetRecord record;
-  record.rows = budgetRows(planned.plan, planned.predictedLoss ? units : std::vector<BudgetUnit>{});
+  record.rows = budgetRows(planned.plan, planned.predictedLoss && measuresLoss(planned.plan) ? units : std::vector<BudgetUnit>{});
   record.rankStep = planned.plan.rankStep;
   record.storage = planned.plan.storage;
   record.target = planned.plan.target;

@@ -44,7 +44,8 @@ QString tipOf(int figure) {
           "<b>Perplexity</b><br>exp(mean loss, nats a token).<br>~ predicted: exp(base + ½ Σ λ D), where λ are the "
           "eigenvalues in the Fisher metric and D is what each direction's bits leave of it, corrected through "
           "measured "
-          "plans.<br>Source: the calibration; without ~: measured.");
+          "plans. Of plans in another metric the engine weighs the whole plan's errors so when it makes them; edited by hand they have no "
+          "prediction.<br>Source: the calibration; without ~: measured.");
     case 3:
       return FigureStrip::tr(
           "<b>Decoding</b><br>Time of one step's attention over the uncompressed cache / over the plan's, at this "

@@ -55,6 +55,7 @@ void Document::clear() {
   spectra_ = {};
   table_.reset();
   tableOf_.reset();
+  predictions_.clear();
   similarities_.clear();
   errors_.clear();
   selection_ = {};
@@ -96,6 +97,8 @@ void Document::take(Project project, std::vector<std::string> triedFingerprints,
   planned_.plan = std::exchange(project.plan, {});
   planned_.achievedBytes = bytesPerToken(planned_.plan);
   project_ = std::move(project);
+  rememberPrediction(planned_.plan, planned_.predictedLoss, planned_.correctedLoss);
+  for (const TriedPlan& each : project_.tried) rememberPrediction(each.plan, each.predictedLoss, each.correctedLoss);
   cost_ = viewedCost(project_.view);
   spectra_.follow(planned_.plan);
   snapshot_ = PlanSnapshot(planned_.plan, {});
@@ -201,6 +204,7 @@ Result<void> Document::setStatistics(const StatisticsRecord& statistics) {
   if (statistics.modelHash != project_.modelHash)
     return tl::unexpected(mismatch("The weights of the calibration", statistics.path, project_.modelHash, statistics.modelHash));
   const bool moved = project_.statistics != statistics.path || project_.tokensHash != statistics.tokensHash;
+  if (project_.tokensHash != statistics.tokensHash) predictions_.clear();
   project_.statistics = statistics.path;
   project_.tokensHash = statistics.tokensHash;
   if (!statistics_ || *statistics_ != statistics) {

@@ -95,6 +95,9 @@ class Document final : public QObject {
   [[nodiscard]] const PlannedPlan& planned() const { return planned_; }
   /// Whether the predictions are of an earlier plan because spectra or shares are still to come.
   [[nodiscard]] bool isPredictionStale() const { return (storesLatents() && !spectra_.isComplete()) || isAllocating(); }
+  /// Whether the spectra are of the loss, in nats a token, and say what each group loses. A plan in another metric may be predicted all
+  /// the same, as a whole, by the engine that made it.
+  [[nodiscard]] bool isPredictedByDirections() const { return planned_.predictedLoss && measuresLoss(planned_.plan); }
   [[nodiscard]] bool isAllocating() const;
   /// Whether anything of the plan is still being computed here, the waterline's table included.
   [[nodiscard]] bool isWorking() const { return isAllocating() || makingTable_; }
@@ -192,6 +195,8 @@ class Document final : public QObject {
   /// Numbers for `plan`, with the spectra that are known.
   void assume(CompressionPlan plan, double waterline, std::string note);
   [[nodiscard]] PlannedPlan assessed(CompressionPlan plan) const;
+  /// Keeps what was predicted of a plan whose spectra are not of the loss.
+  void rememberPrediction(const CompressionPlan& plan, const std::optional<double>& predicted, const std::optional<double>& corrected);
   void afterSpectra();
   void becomeAsBefore();
   void push(const PlannedPlan& after, const QString& text, Budget budget, int mergeId);
@@ -232,6 +237,10 @@ class Document final : public QObject {
   mutable std::int64_t fingerprintSerial_ = -1;
   mutable std::string fingerprint_;
   std::vector<std::string> triedFingerprints_;
+  struct Prediction {
+    std::optional<double> loss, corrected;
+  };
+  std::map<std::string, Prediction> predictions_;  // By fingerprint: what rememberPrediction keeps.
   std::int64_t tableSerial_ = 0;
   bool makingTable_ = false;
   std::optional<CompressionPlan> tableOf_;  // What the table is, or is being, made of; its unlocked widths do not matter.

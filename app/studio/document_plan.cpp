@@ -46,7 +46,7 @@ PlannedPlan Document::assessed(CompressionPlan plan) const {
 
 void Document::assume(CompressionPlan plan, double waterline, std::string note) {
   ++serial_;
-  const bool same = plan.storage == planned_.plan.storage && plan.metric == planned_.plan.metric;
+  const bool same = plan.storage == planned_.plan.storage && plan.metric == planned_.plan.metric && measuresLoss(plan);
   const auto predicted = planned_.predictedLoss, corrected = planned_.correctedLoss;
   planned_.plan = std::move(plan);
   spectra_.follow(planned_.plan);
@@ -58,6 +58,15 @@ void Document::assume(CompressionPlan plan, double waterline, std::string note) 
     planned_.predictedLoss = predicted;
     planned_.correctedLoss = corrected;
   }
+  if (planned_.predictedLoss || measuresLoss(planned_.plan) || predictions_.empty() || gesture_) return;
+  if (const auto known = predictions_.find(planFingerprint()); known != predictions_.end()) {
+    planned_.predictedLoss = known->second.loss;
+    planned_.correctedLoss = known->second.corrected;
+  }
+}
+
+void Document::rememberPrediction(const CompressionPlan& plan, const std::optional<double>& predicted, const std::optional<double>& corrected) {
+  if (predicted && !measuresLoss(plan)) predictions_[fingerprint(plan)] = {predicted, corrected};
 }
 
 PlanStep Document::stepOf(const PlannedPlan& planned) const {
@@ -109,6 +118,7 @@ Result<void> Document::adopt(const PlannedPlan& planned, std::vector<BudgetUnit>
       return fail(ErrorCode::invalidArgument, problems.front());
   if (gesture_) cancelGesture();
   spectra_.add(planned.plan, std::move(units));
+  rememberPrediction(planned.plan, planned.predictedLoss, planned.correctedLoss);
   push(planned, text, Budget::keep, -1);
   afterSpectra();
   return {};

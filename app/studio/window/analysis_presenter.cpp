@@ -48,7 +48,7 @@ void AnalysisPresenter::showSpectra() {
   if (document_.hasModel()) {
     const auto [layer, side, slots] = document_.selection();
     record.what = tr("layer %1").arg(layer);
-    record.unit = document_.planned().predictedLoss ? tr("nats per token") : tr("squared outputs per token");
+    record.unit = document_.isPredictedByDirections() ? tr("nats per token") : tr("squared outputs per token");
     const auto& groups = document_.plan().groups;
     const auto& units = document_.spectra().units();
     for (std::size_t i = 0; i < std::min(groups.size(), units.size()); ++i) {

@@ -100,7 +100,7 @@ void GroupsPresenter::show() {
       record.groupings.push_back({QString::fromStdString(choice.name),
                                   needsTruncatedLoss(choice.name) ? tr("All layers: %1").arg(summary) : summary});
     }
-    const bool predicts = document_.planned().predictedLoss.has_value();
+    const bool predicts = document_.isPredictedByDirections();
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       const Group& group = plan.groups[i];
       if (group.slots.front().layer != record.layer) continue;

@@ -84,7 +84,7 @@ void QualityPresenter::show() {
     add(document_.plan(), current, tr("this plan"), document_.planned().loss(), true);
     const auto curve = context.loss.response.find(document_.plan().storage);
     if (const auto table = document_.waterlineTable();
-        table && document_.planned().predictedLoss && !document_.isInGesture()) {
+        table && document_.isPredictedByDirections() && !document_.isInGesture()) {
       QualityCostSeries series{tr("other levels"), {}, true};
       for (int step = 0; step <= kSteps; ++step)
         series.points.push_back(

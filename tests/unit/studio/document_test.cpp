@@ -93,6 +93,40 @@ TEST_F(DocumentTest, NumbersFollowInTheSameCall) {
   EXPECT_FALSE(document.isPredictionStale());
 }
 
+TEST_F(DocumentTest, APredictionOfTheEngineHoldsForThePlanThatItIsOf) {
+  giveSpectra();
+  PlannedPlan made;
+  made.plan = withWidth(4);
+  made.plan.metric = Metric::attention;  // Its spectra say nothing of the loss.
+  made.predictedLoss = 0.5;
+  made.correctedLoss = 0.4;
+  ASSERT_TRUE(document.adopt(made, madeUpSpectra(made.plan), "Plan anew"));
+  EXPECT_EQ(document.planned().loss(), 0.4);
+  EXPECT_FALSE(document.isPredictedByDirections());
+  document.keepPlan("engine's");
+  const std::string kept = document.planFingerprint();
+  ASSERT_TRUE(document.edit(withWidth(2)));
+  giveSpectra();
+  EXPECT_EQ(document.planned().loss(), std::nullopt);
+  document.undo();
+  EXPECT_EQ(document.planned().predictedLoss, 0.5);
+  document.beginGesture("drag");
+  document.updateGesture(withWidth(1));
+  EXPECT_EQ(document.planned().loss(), std::nullopt);
+  document.cancelGesture();
+  EXPECT_EQ(document.planned().loss(), 0.4);
+
+  const test::TemporaryFolder folder;
+  ASSERT_TRUE(document.edit(withWidth(2)));
+  ASSERT_TRUE(save(folder / "p.kvista"));
+  ASSERT_TRUE(open(folder / "p.kvista"));
+  ASSERT_TRUE(document.setModel(madeUpModel()));
+  ASSERT_TRUE(document.setStatistics(madeUpStatistics()));
+  EXPECT_EQ(document.planned().loss(), std::nullopt);
+  ASSERT_TRUE(document.bringBack(kept));
+  EXPECT_EQ(document.planned().loss(), 0.4);
+}
+
 TEST_F(DocumentTest, AnEditTouchesOnlyTheSpectraOfItsGroups) {
   giveSpectra();
   ASSERT_TRUE(document.edit(withWidth(4)));
