@@ -4,6 +4,7 @@
 
 #include <QCoreApplication>
 #include <QLocale>
+#include <algorithm>
 #include <cmath>
 
 namespace kvista {
@@ -12,7 +13,13 @@ namespace {
 const QChar kMinus(0x2212), kNarrowSpace(0x00A0);
 
 /// A minus as long as a plus, where the locale has a hyphen.
+/// Whether nothing of a number is left but zeros: such a one has no sign.
+bool isZero(const QString& text) {
+  return std::none_of(text.begin(), text.end(), [](QChar each) { return each.isDigit() && each.digitValue() != 0; });
+}
+
 QString withMinus(QString text) {
+  if (text.startsWith(QLatin1Char('-')) && isZero(text)) return text.mid(1);
   if (text.startsWith(QLatin1Char('-'))) text[0] = kMinus;
   return text;
 }
@@ -37,8 +44,9 @@ QString changeText(double relative) {
   const double percent = 100 * relative;
   const double size = std::abs(percent);
   const int decimals = size > 0 && size < 0.1 ? 2 : size < 100 ? 1 : 0;
-  const QString sign = percent < 0 ? QString(kMinus) : QStringLiteral("+");
-  return sign + QLocale().toString(size, 'f', decimals) + kNarrowSpace + QLatin1Char('%');
+  const QString digits = QLocale().toString(size, 'f', decimals);
+  const QString sign = percent < 0 && !isZero(digits) ? QString(kMinus) : QStringLiteral("+");
+  return sign + digits + kNarrowSpace + QLatin1Char('%');
 }
 
 QString percentText(double part, int decimals) {

@@ -21,6 +21,7 @@ namespace {
 
 constexpr double kReach = 16, kDecadesShown = 9, kLabelGap = LogChart::kOverhang + 4, kLabelMargin = 8;
 /// They repeat after so many, but every line has its name beside it.
+constexpr double kClosestLabels = 11;  // Heights of letters that still can be read.
 constexpr std::size_t kLineColours = 5;
 constexpr std::size_t kEdgesShown = 4;  // More lines across the plot would hide the curves.
 
@@ -206,10 +207,14 @@ void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
       marks.push_back({place, 8, lineColour(c)});
     }
   }
-  const std::vector<double> placed =
-      spreadLabels(wanted, LogChart::kTextHeight, 0, area.bottom() - LogChart::kTextHeight / 2);
+  // Many move closer together; of more than fit, the first have names, and the pointer says the others'.
+  const double lowest = area.bottom() - LogChart::kTextHeight / 2;
+  const auto most = static_cast<std::size_t>(std::max(1.0, lowest / kClosestLabels + 1));
+  if (wanted.size() > most) wanted.resize(most);
+  const double apart = wanted.size() > 1 ? std::min(LogChart::kTextHeight, lowest / static_cast<double>(wanted.size() - 1)) : LogChart::kTextHeight;
+  const std::vector<double> placed = spreadLabels(wanted, apart, 0, lowest);
   std::vector<LogChart::Text> texts;
-  for (std::size_t c = 0; c < values_.size(); ++c)
+  for (std::size_t c = 0; c < placed.size(); ++c)
     texts.push_back({QRectF(area.right() + kLabelGap, placed[c], room, LogChart::kTextHeight), record_.curves[c].label,
                      lineColour(c)});
   chart.setContent(lines, marks, texts);

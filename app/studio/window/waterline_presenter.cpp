@@ -35,6 +35,13 @@ std::vector<std::vector<std::uint8_t>> widthsOf(const CompressionPlan& plan) {
   return widths;
 }
 
+/// A layer that reads the cache of another has nothing that could be dropped.
+std::vector<BudgetUnit> ownUnits(const CompressionPlan& plan, std::vector<BudgetUnit> units) {
+  for (BudgetUnit& unit : units)
+    if (readsAnotherLayer(plan, unit.layer)) unit.spectrum.eigenvalues.clear();
+  return units;
+}
+
 }  // namespace
 
 WaterlinePresenter::WaterlinePresenter(Document& document, WaterlineView& view) : document_(document), view_(view) {
@@ -62,14 +69,14 @@ WaterlinePresenter::WaterlinePresenter(Document& document, WaterlineView& view) 
 void WaterlinePresenter::showSpectra() {
   WaterlineRecord record;
   if (document_.hasModel() && document_.spectra().isComplete()) {
-    order_ = LayerOrder(document_.spectra().units(), document_.model().shape.layers);
+    order_ = LayerOrder(ownUnits(document_.plan(), document_.spectra().units()), document_.model().shape.layers);
     ordered_.clear();
     for (const Group& group : document_.plan().groups) ordered_.push_back(group.slots);
     record.layers = order_.spectra();
     order_.fillWidths(widthsOf(document_.plan()), record.layers);
     record.level = level();
     record.coded = document_.plan().storage == Storage::coded;
-    record.unit = document_.planned().predictedLoss ? tr("nats per token") : tr("squared outputs per token");
+    record.unit = document_.isPredictedByDirections() ? tr("nats per token") : tr("squared outputs per token");
     record.currentLayer = document_.selection().layer;
   }
   shown_ = record.layers;

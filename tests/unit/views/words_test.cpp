@@ -1,10 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include "views/number_text.h"
 #include "views/words.h"
 
 #include <gtest/gtest.h>
 
 #include <QCoreApplication>
+#include <QLocale>
 
 namespace kvista {
 namespace {
@@ -19,6 +21,14 @@ TEST(Words, CountsAreSaidInEnglish) {
   EXPECT_EQ(counted("%n file(s), verified", 0), "0 files, verified");
   EXPECT_EQ(counted("%n on the front", 2), "2 on the front");
   EXPECT_EQ(QCoreApplication::translate("WordsTest", "f(s) without a count"), "f(s) without a count");
+}
+
+TEST(Words, WhatRoundsToZeroHasNoMinus) {
+  QLocale::setDefault(QLocale::c());
+  EXPECT_EQ(decimalText(-0.004, 2), "0.00");
+  EXPECT_EQ(decimalText(-0.006, 2), QStringLiteral("−0.01"));
+  EXPECT_TRUE(changeText(-1e-9).startsWith(QLatin1String("+0.00")));
+  EXPECT_TRUE(changeText(-0.002).startsWith(QStringLiteral("−0.2")));
 }
 
 }  // namespace
