@@ -116,4 +116,13 @@ void HelpWindow::showPage(const QString& page) {
   }
 }
 
+void HelpWindow::showFirst(const QStringList& pages, const QString& word) {
+  const QRegularExpression whole(QStringLiteral("(?<![\\w-])%1(?![\\w-])").arg(QRegularExpression::escape(word)));
+  for (const QString& page : pages) {
+    showPage(page);
+    text_->moveCursor(QTextCursor::Start);
+    if (text_->find(whole, QTextDocument::FindCaseSensitively)) return;
+  }
+}
+
 }  // namespace kvista

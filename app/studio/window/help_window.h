@@ -4,6 +4,7 @@
 
 #include <QDialog>
 #include <QString>
+#include <QStringList>
 
 class QListWidget;
 class QTextBrowser;
@@ -18,6 +19,8 @@ class HelpWindow final : public QDialog {
   explicit HelpWindow(QWidget* parent);
   /// Shows "plan" or, with a heading, "plan#targets".
   void showPage(const QString& page);
+  /// The first of these pages that has `word` as a whole, there; the last one where none has.
+  void showFirst(const QStringList& pages, const QString& word);
 
  private:
   void showMarkdown(const QString& name);

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "app/studio/window/help_window.h"
 #include "app/studio/window/memory_row.h"
 #include "app/studio/window/start_buttons.h"
 #include "app/studio/window/window_size.h"
@@ -76,6 +77,15 @@ bool isBySimilarity(const std::string& grouping) {
 
 bool hasSizes(const std::string& grouping) { return grouping == "joint" || grouping == "neighbours-both" || (findGrouping(grouping) && grouping != "all"); }
 
+/// Where the manual speaks of a method: published systems have sections of their own, the others stand in the table of methods. A child
+/// of the dialog, which else would not let it be read.
+void showMethodHelp(QDialog& dialog, const QString& method) {
+  auto* help = new HelpWindow(&dialog);
+  help->setAttribute(Qt::WA_DeleteOnClose);
+  help->showFirst({QStringLiteral("systems"), QStringLiteral("plan")}, method);
+  help->show();
+}
+
 }  // namespace
 
 PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, QWidget* parent)
@@ -114,7 +124,16 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   summary_->setMinimumHeight(3 * summary_->fontMetrics().lineSpacing());
   for (QLabel* label : {summary_, reason_}) label->setAlignment(Qt::AlignTop | Qt::AlignLeft);
   form_->addRow(why);
-  form_->addRow(tr("Method"), method_);
+  auto* about = new QPushButton(tr("About it…"), this);
+  about->setObjectName(QStringLiteral("methodHelp"));
+  about->setToolTip(tr("What the manual says of this method."));
+  about->setAutoDefault(false);
+  connect(about, &QPushButton::clicked, this, [this] { showMethodHelp(*this, method_->currentText()); });
+  auto* methodRow = new QHBoxLayout;
+  methodRow->setSpacing(8);
+  methodRow->addWidget(method_, 1);
+  methodRow->addWidget(about);
+  form_->addRow(tr("Method"), methodRow);
   form_->addRow(QString(), summary_);
   form_->addRow(tr("Target"), typed_);
   form_->addRow(QString(), reason_);
@@ -193,7 +212,7 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   connect(changeSharing_, &QPushButton::clicked, this, &PlanDialog::changeSharing);
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
   // Row after row and from left to right, whatever the order in which they were made.
-  std::vector<QWidget*> inOrder = {method_, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, eps_,
+  std::vector<QWidget*> inOrder = {method_, about, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, eps_,
                                    changeSharing_, chain_, trellis_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
   for (int i = 0; i < buttons->layout()->count(); ++i)  // Which of them is on the left, the desktop says.
     if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);

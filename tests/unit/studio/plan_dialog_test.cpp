@@ -9,10 +9,12 @@
 #include <QDoubleSpinBox>
 #include <QLabel>
 #include <QLineEdit>
+#include <QListWidget>
 #include <QPushButton>
 #include <QSpinBox>
 #include <QStandardItemModel>
 #include <QTest>
+#include <QTextBrowser>
 #include <array>
 #include <cstdlib>
 #include <vector>
@@ -63,6 +65,19 @@ TEST(PlanDialogTest, BeginsWithThePlansOwnMethodAndTargetAndSaysWhatAMethodIs) {
   bool says = false;
   for (const auto* label : dialog.findChildren<QLabel*>()) says = says || label->text() == QStringLiteral("A summary of coded (Somebody (2024))");
   EXPECT_TRUE(says);
+}
+
+TEST(PlanDialogTest, TheManualOpensWhereItSpeaksOfTheMethod) {
+  PlanDialog dialog(catalogue(), plan({Target::Kind::share, 0.125}), nullptr);
+  for (const auto& [method, title] : {std::pair{"svd", "Published systems"}, std::pair{"plain", "Plan"}}) {
+    dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QLatin1String(method));
+    dialog.findChild<QPushButton*>(QStringLiteral("methodHelp"))->click();
+    auto* help = dialog.findChild<QDialog*>(QStringLiteral("help"));
+    ASSERT_NE(help, nullptr);
+    EXPECT_EQ(help->findChild<QListWidget*>()->currentItem()->text(), QLatin1String(title));
+    EXPECT_EQ(help->findChild<QTextBrowser*>()->textCursor().selectedText(), QLatin1String(method));
+    delete help;
+  }
 }
 
 TEST(PlanDialogTest, OptionsThatAMethodCannotHaveSayWhy) {
