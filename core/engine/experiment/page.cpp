@@ -134,7 +134,8 @@ std::string plotOf(const ExperimentTable& table) {
   if (rows.empty()) return {};
   Axis x{0, 1, 2, "share of the 16-bit cache's bytes",
          [](double value) { return value < 1 ? fmt::format("1/{:.0f}", 1 / value) : fmt::format("{:.0f}", value); }};
-  Axis y{0, 1, 10, "rise of perplexity", [](double value) { return fmt::format("{:g} %", 100 * value); }};
+  Axis y{0, 1, 10, "rise of perplexity",
+         [](double value) { return fmt::format("{}{:g} %", value < 1.01 * kSmallestRise ? "≤ " : "", 100 * value); }};
   fit(x, shares);
   fit(y, rises);
   const auto place = [&](std::size_t i) { return std::pair{xOf(x, shares[i]), yOf(y, rises[i])}; };

@@ -85,7 +85,8 @@ std::string qualitySvg(const std::vector<PlanPoint>& points) {
   if (shown.empty()) return {};
   std::ranges::sort(shown, {}, &PlanPoint::share);
   Axis x{0, 1, 2, "share of the 16-bit cache", [](double value) { return value < 1 ? fmt::format("1/{:.0f}", 1 / value) : fmt::format("{:.0f}", value); }};
-  Axis y{0, 1, 10, "rise of perplexity", [](double value) { return fmt::format("{:g} %", 100 * value); }};
+  Axis y{0, 1, 10, "rise of perplexity",
+         [](double value) { return fmt::format("{}{:g} %", value < 1.01 * kSmallestRise ? "≤ " : "", 100 * value); }};
   fit(x, shares);
   fit(y, rises);
   const auto place = [&](const PlanPoint& point) { return std::pair{xOf(x, point.share), yOf(y, std::max(kSmallestRise, *point.rise))}; };
