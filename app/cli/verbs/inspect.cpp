@@ -34,7 +34,8 @@ Result<Output> run(const Options& options, const Task& task) {
   }
   KVISTA_ASSIGN(InspectedModel opened, options.open ? options.open(path) : openFiles(path));
   const Checkpoint& checkpoint = opened.checkpoint;
-  if (opened.plan) plan = std::move(opened.plan);
+  // The form serve is opened with values as wide as the original's and no method: its bytes are not what it stores.
+  if (opened.plan && opened.plan->method != "manual") plan = std::move(opened.plan);
   KVISTA_ASSIGN(const DecoderDescription description, describe(checkpoint));
   const ModelShape& shape = description.shape;
   std::vector<std::string> problems = checkpoint.warnings;
