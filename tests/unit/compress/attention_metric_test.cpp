@@ -72,7 +72,7 @@ TEST(QueryMetric, RefusesStatisticsWithoutQueries) {
   request.metric = Metric::query;
   request.target = {Target::Kind::keptFraction, 0.3};
   const Error error = errorOf(makePlan(shortDecoder(), &older, request, {}));
-  EXPECT_EQ(error.message, "The statistics hold no second moments of queries, which the metric query needs.");
+  EXPECT_EQ(error.message, "The statistics hold no second moments of queries, which a metric or spectrum of queries needs.");
   EXPECT_THAT(error.hint, HasSubstr("calibrate again"));
 }
 
