@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <QCoreApplication>
-#include <QLocale>
 
 namespace kvista {
 namespace {
@@ -24,7 +23,6 @@ TEST(Words, CountsAreSaidInEnglish) {
 }
 
 TEST(Words, WhatRoundsToZeroHasNoMinus) {
-  QLocale::setDefault(QLocale::c());
   EXPECT_EQ(decimalText(-0.004, 2), "0.00");
   EXPECT_EQ(decimalText(-0.006, 2), QStringLiteral("−0.01"));
   EXPECT_TRUE(changeText(-1e-9).startsWith(QLatin1String("+0.00")));
