@@ -211,7 +211,10 @@ QString QualityCostView::describeSeriesAt(const QPointF& position) const {
 }
 
 void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
-  const auto share = [](int decade) { return percentText(std::pow(10.0, decade), std::max(0, -decade - 2)); };
+  const auto share = [lowest = rise_.firstDecade()](int decade) {
+    const QString text = percentText(std::pow(10.0, decade), std::max(0, -decade - 2));
+    return decade == lowest ? tr("≤ %1").arg(text) : text;  // Smaller rises, and falls, are drawn there.
+  };
   const QString names[] = {tr("share of the 16-bit cache"), tr("decode time, share of the uncompressed (%1)").arg(record_.timeOf),
                            tr("parameters, share of the original's")};
   chart.setAxes(size, 0,
