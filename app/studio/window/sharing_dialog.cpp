@@ -24,6 +24,7 @@
 #include "core/io/sharing_map.h"
 #include "views/lab_table.h"
 #include "views/number_text.h"
+#include "views/plain_table.h"
 #include "views/theme.h"
 #include "views/words.h"
 
