@@ -54,7 +54,7 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
     asked->findChild<PolicyChoice*>()->setEditText(QLatin1String(policy));
     asked->findChild<QPushButton*>("startButton")->click();
   };
-  agreeUnder("snapkv share=0.5 window=2 interval=8");
+  agreeUnder("snapkv share=0.9 window=2 interval=8");
   ASSERT_TRUE(waitFor([this] { return isIdle() && cell("labSummary", 0, 0) == "62"; })) << window->facts().dump(1);
   EXPECT_TRUE(cells("labDetails").headerData(4, Qt::Horizontal).toString().contains("policy"));
   agreeUnder("");
