@@ -116,7 +116,7 @@ void MainWindow::addPlanActions() {
       "plan.agreement", plan, tr("Measure &agreement…"), {}, [this] { measureAgreement(); }, [this] { return canChangePlan(); },
       tr("How far the plan says what the original says, token by token, and where their texts part"));
   add(
-      "plan.ranks", plan, tr("Measure ran&ks…"), {}, [this] { measureRanks(); },
+      "plan.ranks", plan, tr("Measure rank&s…"), {}, [this] { measureRanks(); },
       [this] { return document_.hasModel() && document_.statistics() && !document_.isInGesture(); },
       tr("How many directions the cache needs by layer and head, on several texts, and what truncation costs"));
   add(

@@ -320,7 +320,7 @@ TEST(PlanDialogTest, TabGoesFromRowToRowAndFromLeftToRight) {
     if ((at->focusPolicy() & Qt::TabFocus) != 0 && at->focusProxy() == nullptr && at->isEnabled() && at->isVisible()) stops.push_back(at);
     at = at->nextInFocusChain();
   } while (at != named("method"));
-  EXPECT_EQ(stops.size(), 16U) << "14 controls and 2 buttons";
+  EXPECT_EQ(stops.size(), 17U) << "14 controls, the manual, and 2 buttons";
   for (std::size_t i = 1; i < stops.size(); ++i) {
     const auto centre = [&](const QWidget* widget) { return widget->mapTo(&dialog, widget->rect().center()); };
     const QPoint before = centre(stops[i - 1]), now = centre(stops[i]);
