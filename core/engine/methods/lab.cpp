@@ -207,11 +207,12 @@ Result<nlohmann::json> trainPredictorFor(Call& call) {
 
 Result<nlohmann::json> ranks(Call& call) {
   Fields fields(call.params, "the parameters of ranks");
-  const std::vector<std::string> files = fields.texts("texts");
   RanksRecord record;
   record.kept = fields.has("kept") ? fields.number("kept", 0, 1) : 0;
   const std::int64_t windows = fields.has("windows") ? fields.integer("windows", 1, 65536) : 4;
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
+  const std::vector<std::string> files = fields.texts("texts");
+  if (fields.error()) return tl::unexpected(*fields.error());
   if (files.empty()) return fail(ErrorCode::invalidArgument, "No statistics are named.", "Name at least one file that calibrating has written.");
   std::vector<std::shared_ptr<const Statistics>> texts;
   for (const std::string& file : files) {

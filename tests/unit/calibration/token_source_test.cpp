@@ -246,7 +246,7 @@ TEST_F(TokenSource, RefusesInOneSentence) {
   TextRecipe skipping = recipeOf({path("a.txt")});
   skipping.skipWindows = 1000;
   EXPECT_THAT(sentence(skipping, ErrorCode::invalidArgument), HasSubstr("too few for a window after the first 1000"));
-  EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 1), ErrorCode::invalidArgument), HasSubstr("A window of 1 tokens"));
+  EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 1), ErrorCode::invalidArgument), HasSubstr("A window of 1 token predicts nothing"));
   TextRecipe none = recipeOf({path("a.txt")});
   none.windows = 0;
   EXPECT_THAT(sentence(none, ErrorCode::invalidArgument), HasSubstr("at least 1"));
