@@ -2,9 +2,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/lab_plot.h"
 
-#include <QHelpEvent>
-#include <QPainter>
-#include <QToolTip>
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -24,13 +21,9 @@ std::int64_t LabCurve::after(std::int64_t n) const {
   return std::ranges::count_if(same, [n](std::int64_t each) { return each >= n; });
 }
 
-LabPlot::LabPlot(QWidget* parent) : QWidget(parent) {
+LabPlot::LabPlot(QWidget* parent) : LabChart(parent, 220) {
   setObjectName(QStringLiteral("labPlot"));
   setAccessibleName(tr("Texts that are still the same, by token"));
-  setMouseTracking(true);
-  setMinimumHeight(110);
-  setMaximumHeight(220);
-  connect(&Theme::instance(), &Theme::changed, this, [this] { fill(); });
 }
 
 void LabPlot::setCurve(LabCurve curve) {
@@ -82,22 +75,10 @@ void LabPlot::fill() {
   update();
 }
 
-void LabPlot::paintEvent(QPaintEvent*) {
-  QPainter painter(this);
-  chart_.paint(painter, {});
-}
-
-void LabPlot::resizeEvent(QResizeEvent*) { fill(); }
-
-bool LabPlot::event(QEvent* event) {
-  if (event->type() != QEvent::ToolTip) return QWidget::event(event);
-  const auto* help = static_cast<QHelpEvent*>(event);
-  const double part = (help->pos().x() - chart_.area().left()) / std::max(1.0, chart_.area().width());
-  if (curve_.tokens < 1 || part < -0.02 || part > 1.02)
-    QToolTip::hideText();
-  else
-    QToolTip::showText(help->globalPos(), describe(std::clamp<std::int64_t>(std::llround(tokens_.value(part)), 1, curve_.tokens)), this);
-  return true;
+QString LabPlot::tipAt(const QPoint& place) const {
+  const double part = (place.x() - chart_.area().left()) / std::max(1.0, chart_.area().width());
+  if (curve_.tokens < 1 || part < -0.02 || part > 1.02) return {};
+  return describe(std::clamp<std::int64_t>(std::llround(tokens_.value(part)), 1, curve_.tokens));
 }
 
 }  // namespace kvista

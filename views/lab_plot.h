@@ -3,11 +3,10 @@
 #pragma once
 
 #include <QString>
-#include <QWidget>
 #include <cstdint>
 #include <vector>
 
-#include "views/log_chart.h"
+#include "views/lab_chart.h"
 
 namespace kvista {
 
@@ -21,7 +20,7 @@ struct LabCurve {
 };
 
 /// The curve of a LabCurve, both axes in halvings.
-class LabPlot final : public QWidget {
+class LabPlot final : public LabChart {
   Q_OBJECT
 
  public:
@@ -34,19 +33,14 @@ class LabPlot final : public QWidget {
   [[nodiscard]] QPointF placeOf(std::int64_t token) const;
   [[nodiscard]] QSize sizeHint() const override { return {320, 180}; }
 
- protected:
-  void paintEvent(QPaintEvent* event) override;
-  void resizeEvent(QResizeEvent* event) override;
-  bool event(QEvent* event) override;
-
  private:
-  void fill();
+  void fill() override;
+  [[nodiscard]] QString tipAt(const QPoint& place) const override;
   /// Of `token`, in parts of the texts; what is none lies at the bottom.
   [[nodiscard]] double heightOf(std::int64_t token) const;
 
   LabCurve curve_;
   LogScale tokens_{0, 1}, share_{-1, 0};
-  LogChart chart_;
 };
 
 }  // namespace kvista

@@ -2,9 +2,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/lab_scatter.h"
 
-#include <QHelpEvent>
-#include <QPainter>
-#include <QToolTip>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -28,13 +25,9 @@ QColor colourOf(bool isKey) { return isKey ? colours().accent : colours().valueT
 
 }  // namespace
 
-LabScatter::LabScatter(QWidget* parent) : QWidget(parent) {
+LabScatter::LabScatter(QWidget* parent) : LabChart(parent, 260) {
   setObjectName(QStringLiteral("labScatter"));
   setAccessibleName(tr("What truncation costs, over the normalised effective rank"));
-  setMouseTracking(true);
-  setMinimumHeight(140);
-  setMaximumHeight(260);
-  connect(&Theme::instance(), &Theme::changed, this, [this] { fill(); });
 }
 
 void LabScatter::setPoints(LabPoints points) {
@@ -125,21 +118,9 @@ void LabScatter::fill() {
   update();
 }
 
-void LabScatter::paintEvent(QPaintEvent*) {
-  QPainter painter(this);
-  chart_.paint(painter, {});
-}
-
-void LabScatter::resizeEvent(QResizeEvent*) { fill(); }
-
-bool LabScatter::event(QEvent* event) {
-  if (event->type() != QEvent::ToolTip) return QWidget::event(event);
-  const auto* help = static_cast<QHelpEvent*>(event);
-  if (const auto point = pointAt(help->pos()))
-    QToolTip::showText(help->globalPos(), describe(*point), this);
-  else
-    QToolTip::hideText();
-  return true;
+QString LabScatter::tipAt(const QPoint& place) const {
+  const auto point = pointAt(place);
+  return point ? describe(*point) : QString();
 }
 
 }  // namespace kvista

@@ -4,11 +4,10 @@
 
 #include <QString>
 #include <QStringList>
-#include <QWidget>
 #include <optional>
 #include <vector>
 
-#include "views/log_chart.h"
+#include "views/lab_chart.h"
 
 namespace kvista {
 
@@ -29,7 +28,7 @@ struct LabPoints {
 };
 
 /// A LabPoints as discs: keys and values by colour, texts by form. A rise of nothing, or a fall, lies at the bottom.
-class LabScatter final : public QWidget {
+class LabScatter final : public LabChart {
   Q_OBJECT
 
  public:
@@ -42,18 +41,13 @@ class LabScatter final : public QWidget {
   [[nodiscard]] std::optional<std::size_t> pointAt(const QPointF& place) const;
   [[nodiscard]] QSize sizeHint() const override { return {320, 220}; }
 
- protected:
-  void paintEvent(QPaintEvent* event) override;
-  void resizeEvent(QResizeEvent* event) override;
-  bool event(QEvent* event) override;
-
  private:
-  void fill();
+  void fill() override;
+  [[nodiscard]] QString tipAt(const QPoint& place) const override;
   [[nodiscard]] QPointF valueOf(const LabPoints::Point& point) const;  // As it is drawn.
 
   LabPoints points_;
   LogScale rank_{-1, 0}, loss_{-5, 0};
-  LogChart chart_;
 };
 
 }  // namespace kvista

@@ -11,10 +11,19 @@ namespace kvista {
 
 using nlohmann::json;
 
+namespace {
+
+json textsOf(const QStringList& list) {
+  json texts = json::array();
+  for (const QString& each : list) texts.push_back(each.toStdString());
+  return texts;
+}
+
+}  // namespace
+
 void Lab::askQuestions(const TasksWish& wish) {
   json params = planParams(document_);
-  params["files"] = json::array();
-  for (const QString& file : wish.files) params["files"].push_back(file.toStdString());
+  params["files"] = textsOf(wish.files);
   params["items"] = wish.items;
   params["beginWithBos"] = wish.beginWithBos;
   if (!wish.policy.isEmpty()) params["policy"] = wish.policy.toStdString();
@@ -47,8 +56,7 @@ void Lab::measureAgreement(const AgreementWish& wish) {
 
 void Lab::measureRanks(const RanksWish& wish) {
   json params = modelParams(document_);
-  params["texts"] = json::array();
-  for (const QString& file : wish.statistics) params["texts"].push_back(file.toStdString());
+  params["texts"] = textsOf(wish.statistics);
   params["kept"] = wish.kept;
   params["windows"] = wish.windows;
   const auto done = [this](const RanksRecord& record) {
