@@ -101,6 +101,8 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   // Not bound to the optional: CLI11 would say no for who says nothing.
   verb->add_flag_function("--trellis,!--no-trellis", [&settings](std::int64_t given) { settings.trellis = given > 0; },
                           "Codes of up to 4 bits go through a trellis: less loss for the same bytes, more work for each new token");
+  verb->add_flag_function("--token-numbers,!--no-token-numbers", [&settings](std::int64_t given) { settings.tokenNumbers = given > 0; },
+                          "The first layer stores the numbers of tokens, 4 bytes each, and predicts layers that no other predicts");
   verb->add_option("--sharing", settings.sharing, "File that says which layer's cache each layer reads, from `kvista sharing`");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
   verb->add_option("--min-rank", settings.minimumRank, "Directions that every group keeps at least")
@@ -159,6 +161,7 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   }
   if (settings.chain > 0) request.chain = settings.chain;
   request.trellis = settings.trellis;
+  request.tokenNumbers = settings.tokenNumbers;
   if (settings.groupSize > 0) request.groupSize = settings.groupSize;
   if (settings.rankStep > 0) request.rankStep = settings.rankStep;
   if (settings.minimumRank > 0) request.minimumRank = settings.minimumRank;
@@ -195,6 +198,7 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
   }
   for (int layer = 0; layer < static_cast<int>(plan.sharedFrom.size()); ++layer)
     if (readsAnotherLayer(plan, layer)) table += fmt::format("  {:>5}  reads the cache of layer {}\n", layer, plan.sharedFrom[static_cast<std::size_t>(layer)]);
+  if (plan.tokenNumbers) table += fmt::format("      0  stores the numbers of tokens, {} bytes each, and predicts layers that no other predicts\n", kTokenNumberBytes);
   if (plan.chain > 1) table += fmt::format("  chains of {} layers: each is coded as what the decoded one before does not predict\n", plan.chain);
   if (plan.trellis) table += "  codes of up to 4 bits go through a trellis\n";
   const std::int64_t full = shape.cacheBytesPerToken();
@@ -228,6 +232,7 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                  {"sharedFrom", plan.sharedFrom},
                  {"chain", plan.chain},
                  {"trellis", plan.trellis},
+                 {"tokenNumbers", plan.tokenNumbers},
                  {"groups", std::move(groups)}};
   output.text = fmt::format("  layer  slots                     rank          bytes    directions x bits\n{}\n", table);
   output.text += fmt::format("method {}{}: {} of {} bytes a token ({:.2f} times smaller; {} requested)\n", plan.method,

@@ -22,7 +22,7 @@ struct PlanSettings {
   double damping = 0, eps = 0;
   bool sinkFree = false, centred = false, compensate = false, unwhitened = false, uncalibrated = false;
   int chain = 0;
-  std::optional<bool> trellis;
+  std::optional<bool> trellis, tokenNumbers;
   std::string sharing;  ///< File of a map of layers.
   std::string profile = deviceProfiles().front().name;
   std::int64_t context = 16384, batch = 1;

@@ -27,6 +27,7 @@ CompressionPlan withoutGroups(const CompressionPlan& plan) {
   settings.sharedFrom = plan.sharedFrom;
   settings.chain = plan.chain;
   settings.trellis = plan.trellis;
+  settings.tokenNumbers = plan.tokenNumbers;
   settings.target = plan.target;
   return settings;
 }

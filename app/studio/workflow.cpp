@@ -204,6 +204,7 @@ void Workflow::regroup(const std::string& grouping, int groupSize, const QString
   wish.sharedFrom = plan.sharedFrom;
   wish.chain = plan.chain;
   wish.trellis = plan.trellis;
+  wish.tokenNumbers = plan.tokenNumbers;
   // An allowed loss leaves open at what ranks groups are weighed: the bytes it has led to do not.
   wish.target = plan.target.kind == Target::Kind::maxLoss
                     ? Target{Target::Kind::bytesPerToken, static_cast<double>(document_.planned().achievedBytes)}

@@ -25,6 +25,10 @@ LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& 
   std::vector<int> places(layers);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     if (readsAnotherLayer(plan, plan.groups[i].slots.front().layer)) continue;
+    if (storesTokenNumbers(plan, plan.groups[i].slots.front().layer)) {
+      layout.keepsKeys.front() = layout.keepsValues.front() = true;
+      continue;
+    }
     LatentGroup group;
     group.index = i;
     group.layer = plan.groups[i].slots.front().layer;
@@ -37,8 +41,8 @@ LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& 
     std::ranges::copy_if(group.group.widths, std::back_inserter(group.widths), [](std::uint8_t width) { return width != 0; });
     std::ranges::sort(group.widths, std::greater());
     const bool isRotated = plan.keyPosition == KeyPosition::afterRope && group.group.slots.front().side == Side::key;
-    group.isPredicted = isPredicted(plan, group.layer) && !group.isIdentity;
-    group.fromHidden = !keepsProjections && plan.exactTokens == 0 && !isRotated && !group.isPredicted;
+    if (!group.isIdentity) group.predictedFrom = predictedFrom(plan, group.layer);
+    group.fromHidden = !keepsProjections && plan.exactTokens == 0 && !isRotated && !group.predictedFrom;
     if (!group.fromHidden) {
       for (const Slot& slot : group.group.slots) (slot.side == Side::key ? layout.keepsKeys : layout.keepsValues)[layer] = true;
     }

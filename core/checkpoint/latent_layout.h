@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,7 @@ inline constexpr int kLatentFormat = 2;
 ///   up.weight    [n, r]
 ///   steps        [coded directions], float32
 ///   down.bias    [r], up.bias [n]: shift and offset of centred plans' factors
-///   prediction.weight    [n, n]: prediction of chained plans' factors
+///   prediction.weight    [n, n]: prediction of factors that have one
 struct LatentGroup {
   std::size_t index = 0;  ///< In the plan.
   int layer = 0;
@@ -31,7 +32,7 @@ struct LatentGroup {
   std::vector<std::uint8_t> widths;  ///< Of the latent: falling, none 0.
   bool fromHidden = false;           ///< The projection's weight is multiplied into `down`.
   bool isCentred = false;            ///< `down` and `up` have biases.
-  bool isPredicted = false;          ///< What the layer before predicts is taken away before `down`, and added behind `up`.
+  std::optional<int> predictedFrom;  ///< What that layer predicts is taken away before `down`, and added behind `up`.
   bool hasTrellis = false;           ///< Its codes go through one.
   bool isIdentity = false;           ///< No `up`; `down` only if fromHidden (the projection's own rows).
 
@@ -39,11 +40,11 @@ struct LatentGroup {
   [[nodiscard]] std::int64_t codedDirections() const;
 };
 
-/// A token that stays exact needs its whole keys and values, keys after RoPE are computed before they are compressed, what the layer
-/// before predicts is taken away from whole outputs, and some policies read tokens exactly that the plan compresses: there the
+/// A token that stays exact needs its whole keys and values, keys after RoPE are computed before they are compressed, what another layer
+/// predicts is taken away from whole outputs, and some policies read tokens exactly that the plan compresses: there the
 /// projections are kept and `down` is applied to their outputs. Elsewhere they are multiplied into `down`.
 struct LatentLayout {
-  std::vector<LatentGroup> groups;              ///< In the plan's order, but for those of layers that read another's cache.
+  std::vector<LatentGroup> groups;              ///< In the plan's order, but for those of layers that read another's cache or store numbers of tokens.
   std::vector<bool> keepsKeys, keepsValues;     ///< Of each layer: k_proj.weight, v_proj.weight are there.
 };
 

@@ -91,12 +91,12 @@ Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPl
   if (!plan.sharedFrom.empty())
     return fail(ErrorCode::invalidArgument, "Layers of the plan read another layer's cache, for which the model code applies no policy.",
                 "Leave the policy out, or make a plan whose layers have their own caches.");
-  if (plan.chain > 1)
+  if (predictsLayers(plan))
     return fail(ErrorCode::invalidArgument,
-                fmt::format("Layers of the plan are read behind the layer before, so they must keep the same tokens; the policy {} would "
+                fmt::format("Layers of the plan are read behind those that predict them, so they must keep the same tokens; the policy {} would "
                             "leave others in each.",
                             request.policy),
-                "Leave the policy out, or make a plan with --chain 1.");
+                "Leave the policy out, or make a plan with --chain 1 and --no-token-numbers.");
   if (named.chooser != nullptr) {
     KVISTA_CHECK(checkChooser(*named.chooser, settings.chooser));
     if (named.holder == nullptr && request.share >= 1 && !named.chooser->dropsByItself)

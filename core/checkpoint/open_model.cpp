@@ -122,7 +122,7 @@ class LatentReader {
       KVISTA_ASSIGN(factors.shift, read(group.name("down.bias"), {rank}));
       KVISTA_ASSIGN(factors.offset, read(group.name("up.bias"), {width}));
     }
-    if (group.isPredicted) {
+    if (group.predictedFrom) {
       KVISTA_ASSIGN(factors.prediction, read(group.name("prediction.weight"), {width, width}));
     }
     factors.steps = at::zeros({rank});

@@ -25,7 +25,7 @@ std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& 
   if (tensor == &GroupFactors::up) return {width, rank};
   if (tensor == &GroupFactors::down) return {rank, width};
   if (tensor == &GroupFactors::steps) return {rank};
-  if (tensor == &GroupFactors::prediction) return isPredicted(plan, group.slots.front().layer) ? std::vector{width, width} : std::vector<std::int64_t>{};
+  if (tensor == &GroupFactors::prediction) return predictedFrom(plan, group.slots.front().layer) ? std::vector{width, width} : std::vector<std::int64_t>{};
   if (!plan.centred) return {};
   return {tensor == &GroupFactors::shift ? rank : width};
 }

@@ -16,7 +16,7 @@ namespace kvista {
 /// The linear algebra of one group as planned: a latent z = down * y + shift of its outputs y (raw, without bias, in the order
 /// of the group's slots; for keys after RoPE the rotated key of the one head), rebuilt as y ~ up * z + offset.
 /// Latent directions are ordered by falling width, then by falling eigenvalue: 16-bit numbers first, then codes.
-/// Where the layer before predicts the group (CompressionPlan::chain), y is what is left of the outputs behind `prediction` times that
+/// Where another layer predicts the group (predictedFrom), y is what is left of the outputs behind `prediction` times that
 /// layer's decoded outputs, which is added again when they are rebuilt.
 /// A group that keeps everything (16 bits everywhere) is the identity: `up` and `down` are undefined. The tensors are on the CPU,
 /// or all on the device that decomposed the group where its basis was kept there.
@@ -27,7 +27,7 @@ struct GroupFactors {
   at::Tensor steps;                    ///< float32 [r]: quantiser step of each direction, 0 where the width is 16.
   at::Tensor shift;                    ///< float32 [r]; undefined but for centred plans.
   at::Tensor offset;                   ///< float32 [n]; as shift.
-  at::Tensor prediction;               ///< float32 [n, m], m = outputs of the layer before; undefined but in chains.
+  at::Tensor prediction;               ///< float32 [n, m], m = outputs of the layer that predicts; undefined where none does.
   bool trellis = false;                ///< CompressionPlan::trellis.
 
   [[nodiscard]] bool isIdentity() const { return !up.defined(); }

@@ -89,7 +89,7 @@ Result<PlanFactors> makeFactors(const Decoder& decoder, const Statistics* statis
   if ((!method->weightsOnly || plan.compensated) && !statistics)
     return fail(ErrorCode::invalidArgument, "The plan's factors come from statistics, and none were given.",
                 "Give --stats FILE, made by `kvista calibrate`.");
-  if (plan.chain > 1) {
+  if (predictsLayers(plan)) {
     KVISTA_ASSIGN(const std::vector<GroupBasis> chained, chainedBases(decoder, *statistics, plan, task));
     PlanFactors factors;
     for (std::size_t i = 0; i < chained.size(); ++i) factors.push_back(factorsOf(chained[i], plan.groups[i]));

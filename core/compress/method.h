@@ -36,6 +36,7 @@ struct Method {
   int layersTogether = 1;
   int chain = 1;  ///< CompressionPlan::chain.
   bool trellis = false;  ///< CompressionPlan::trellis.
+  bool tokenNumbers = false;  ///< CompressionPlan::tokenNumbers.
   /// KVSharer: as many layers read the cache of another as the target needs (layer_sharing.h).
   bool sharesLayers = false;
 };

@@ -63,11 +63,12 @@ Result<void> checkChoices(const PlanRequest& request, const Method& method) {
   if (method.chain < 1 || method.chain > kMaxChain)
     return fail(ErrorCode::invalidArgument,
                 fmt::format("A chain of {} layers is not possible; it must be 1 to {}.", method.chain, kMaxChain));
-  if (method.chain > 1) {
-    if (const std::string_view why = whyNotChained(method); !why.empty()) return refuse(why, "--chain");
-    if (request.groupSize) return refuse("needs all heads of a layer in one latent where layers are chained", "--group-size");
+  if (method.chain > 1 || method.tokenNumbers) {
+    const std::string_view option = method.tokenNumbers ? "--token-numbers" : "--chain";
+    if (const std::string_view why = whyNotChained(method); !why.empty()) return refuse(why, option);
+    if (request.groupSize) return refuse("needs all heads of a layer in one latent where layers predict others", "--group-size");
     if (request.compensate || request.centred || !request.sharedFrom.empty())
-      return refuse("chains layers, which can be neither compensated, nor centred, nor shared", "--chain");
+      return refuse("predicts layers from others, which can be neither compensated, nor centred, nor shared", option);
   }
   if (method.trellis && method.storage != Storage::coded) return refuse("stores no codes", "--trellis");
   if (request.sinkFree && method.weightsOnly) return refuse("looks at weights alone; there are no tokens to leave out", "--sink-free");
@@ -118,6 +119,7 @@ Result<PlanSettings> settingsOf(const PlanRequest& request, const ModelShape& sh
   if (request.allocator) settings.method.allocator = *request.allocator;
   if (request.chain) settings.method.chain = *request.chain;
   if (request.trellis) settings.method.trellis = *request.trellis;
+  if (request.tokenNumbers) settings.method.tokenNumbers = *request.tokenNumbers;
   if (request.metric) settings.method.metric = *request.metric;
   if (request.measure) settings.method.measure = *request.measure;
   if (!(request.damping >= 0) || request.damping > kMaxDamping)
@@ -202,6 +204,7 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   plan.sharedFrom = request.sharedFrom.empty() && request.manual ? request.manual->sharedFrom : request.sharedFrom;
   plan.chain = std::min(method.chain, shape.layers);
   plan.trellis = method.trellis;
+  plan.tokenNumbers = method.tokenNumbers;
   plan.target = request.target;
   KVISTA_CHECK(checkTarget(request.target, method.storage, measuresLoss(plan), best));
   plan.groups = singleSlots(shape);

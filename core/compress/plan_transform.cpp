@@ -19,7 +19,7 @@ namespace kvista {
 
 PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device, LatentChange change)
     : plan_(plan), factors_(factors), shape_(shape), device_(device), change_(std::move(change)), exactTokens_(plan.exactTokens),
-      layers_(static_cast<std::size_t>(shape.layers)), waiting_(plan.chain > 1 ? static_cast<std::size_t>(shape.layers) : plan.sharedFrom.size()) {
+      layers_(static_cast<std::size_t>(shape.layers)), waiting_(predictsLayers(plan) ? static_cast<std::size_t>(shape.layers) : plan.sharedFrom.size()) {
   if (plan.storage == Storage::plainQuantised) {
     plain_.emplace(plan, shape, device);
     return;
@@ -27,7 +27,7 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (factors[i].isIdentity() && !change_) continue;
     const Group& group = plan.groups[i];
-    if (readsAnotherLayer(plan, group.slots.front().layer)) continue;
+    if (const int layer = group.slots.front().layer; readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)) continue;
     for (const auto& [name, tensor] : kFactorTensors)
       if ((factors[i].*tensor).defined()) factors_[i].*tensor = (factors[i].*tensor).to(device);
     Step step;
@@ -77,7 +77,7 @@ KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
   if (plain_) return plain_->quantise(layer, raw);
   if (waiting_.empty()) return throughCache(layer, raw, std::nullopt);
   std::optional<KeyValues> before;
-  if (readsAnotherLayer(plan_, layer) || isPredicted(plan_, layer)) {
+  if (readsAnotherLayer(plan_, layer) || predictedFrom(plan_, layer)) {
     auto& own = waiting_[static_cast<std::size_t>(layer)];
     TORCH_CHECK(!own.empty(), "layer ", layer, " needs the cache of a layer that the pass has not been through");
     before = own.front();
@@ -85,8 +85,9 @@ KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
     if (readsAnotherLayer(plan_, layer)) return *before;
   }
   const KeyValues stored = throughCache(layer, raw, before);
-  if (isPredicted(plan_, layer + 1) && layer + 1 < shape_.layers) {
-    auto& next = waiting_[static_cast<std::size_t>(layer) + 1];
+  for (int other = layer + 1; other < shape_.layers; ++other) {
+    if (predictedFrom(plan_, other) != layer) continue;
+    auto& next = waiting_[static_cast<std::size_t>(other)];
     if (followsGradients_) next = {KeyValues{stored.keys.detach(), stored.values.detach()}};
     else next.push_back(stored);
   }
@@ -101,7 +102,7 @@ KeyValues PlanTransform::throughCache(int layer, const KeyValues& raw, const std
 
   const at::Tensor original = at::cat({raw.keys, raw.values}, -1);
   at::Tensor changed = original;
-  if (before && !steps.front().factors.isIdentity()) {  // one latent of all that the layer before does not predict
+  if (before && !steps.front().factors.isIdentity()) {  // one latent of all that is not predicted
     const GroupFactors& factors = steps.front().factors;
     const at::Tensor foreseen = at::matmul(at::cat({before->keys, before->values}, -1), factors.prediction.t().to(original.scalar_type()));
     changed = keepExact(throughLatent(steps.front(), original - foreseen) + foreseen, original, 1);

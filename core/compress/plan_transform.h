@@ -35,7 +35,7 @@ class PlanTransform final : public CacheTransform {
   [[nodiscard]] const PlanFactors& factors() const { return factors_; }
 
   /// From now on passes go through each layer with all windows at once, and may do so again in falling order: what a layer has stored stays there for
-  /// the next one of its chain, without its gradient.
+  /// those that it predicts, without its gradient.
   void followGradients() { followsGradients_ = true; }
 
   void beginPass() const override;
@@ -55,7 +55,7 @@ class PlanTransform final : public CacheTransform {
     GroupFactors factors;     // on the device
     int rotatedHead = -1;     // the key head, where keys are compressed after RoPE
   };
-  /// `before`: what the layer before has stored, where that predicts this one.
+  /// `before`: what the layer that predicts this one has stored.
   [[nodiscard]] KeyValues throughCache(int layer, const KeyValues& raw, const std::optional<KeyValues>& before) const;
   [[nodiscard]] at::Tensor throughLatent(const Step& step, const at::Tensor& outputs) const;
   [[nodiscard]] at::Tensor keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const;

@@ -198,11 +198,12 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, group));
-      if (readsAnotherLayer(plan, layer)) {  // nothing of its own is stored
+      if (readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)) {  // no codes of its own
         group.locked = true;
         std::ranges::fill(group.widths, std::uint8_t{0});
       }
       KVISTA_ASSIGN(BudgetUnit unit, unitOf(statistics, moments, group, layer, &kept));
+      if (storesTokenNumbers(plan, layer)) unit.spectrum = nothingLost(unit.spectrum);
       KVISTA_CHECK(boundRanks(settings, unit));
       result.groups.push_back(std::move(group));
       result.units.push_back(std::move(unit));
@@ -227,7 +228,7 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
   KVISTA_CHECK(checkCentred(plan, *method));
   KVISTA_CHECK(checkStatistics(decoder, statistics, *method));
   std::vector<GroupBasis> chained;
-  if (plan.chain > 1) {
+  if (predictsLayers(plan)) {
     KVISTA_ASSIGN(chained, chainedBases(decoder, *statistics, plan, task));
   }
   std::vector<BudgetUnit> units(plan.groups.size());
@@ -294,7 +295,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
       KVISTA_CHECK(checkRanksFit(settings, laidOut.units, budgetBytes(plan.target, shape)));
       KVISTA_ASSIGN(result.planned, allocateBudget(plan, laidOut.units, method.widths, context));
       result.units = std::move(laidOut.units);
-      if (plan.chain > 1) {
+      if (predictsLayers(plan)) {
         result.bases.clear();
         KVISTA_ASSIGN(result.planned, allocateChain(decoder, *statistics, std::move(result.planned.plan), result.units, context, task));
       }
@@ -307,7 +308,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
 
   const bool predictable =
       statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised && planned.plan.sharedFrom.empty() &&
-      planned.plan.chain == 1;
+      !predictsLayers(planned.plan);
   // The spectra of common heads are in a metric of the pairs' means, not in the loss's own.
   if (method.sharesHeads) planned.predictedLoss = planned.correctedLoss = std::nullopt;
   if (!planned.predictedLoss && predictable) {

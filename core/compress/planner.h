@@ -43,6 +43,7 @@ struct PlanRequest {
   std::optional<double> eps;
   std::optional<int> chain;              ///< CompressionPlan::chain; absent: the method's.
   std::optional<bool> trellis;           ///< CompressionPlan::trellis; absent: the method's.
+  std::optional<bool> tokenNumbers;      ///< CompressionPlan::tokenNumbers; absent: the method's.
   std::optional<std::string> measure;    ///< Similarity that groupings by similarity look at; absent: the method's.
   std::string device = "h200";           ///< Profile that `auto` grouping and the cost model look at.
   std::int64_t context = 16384;

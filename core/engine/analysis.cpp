@@ -127,6 +127,7 @@ PlanRequest requestOf(const PlanWish& wish) {
   request.eps = wish.eps;
   request.chain = wish.chain;
   request.trellis = wish.trellis;
+  request.tokenNumbers = wish.tokenNumbers;
   request.device = wish.device;
   request.context = wish.context;
   request.batch = wish.batch;

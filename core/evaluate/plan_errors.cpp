@@ -98,7 +98,7 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
     seenRequest.withoutSinks = plan.exactTokens >= kSinkTokens;
     seenRequest.centred = plan.centred;
     std::vector<GroupBasis> chained;
-    if (plan.chain > 1) {
+    if (predictsLayers(plan)) {
       KVISTA_ASSIGN(chained, chainedBases(decoder, statistics, plan, task));
     }
     for (int layer = 0; layer < shape.layers; ++layer) {
@@ -111,7 +111,7 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
         if (group.slots.front().layer != layer || readsAnotherLayer(plan, layer)) continue;  // no moments say how alike two layers are
         KVISTA_CHECK(task.checkStop());
         at::Tensor covariance = seen.covarianceOf(group.slots), error;  // [n, n]
-        if (!group.isUncompressed()) {
+        if (!group.isUncompressed() && !storesTokenNumbers(plan, layer)) {
           KVISTA_ASSIGN(const GroupBasis basis, chained.empty() ? moments.decompose(group.slots) : chained[i]);
           error = errorMoments(basis, group, plan, covariance);
         } else {

@@ -28,7 +28,8 @@ void takeLocks(const CompressionPlan& plan, std::vector<BudgetUnit>& units) {
 Result<Allocation> allocate(const CompressionPlan& plan, std::vector<BudgetUnit> units, const std::vector<int>& widths,
                             const PlanningContext& context) {
   KVISTA_ASSIGN(const Allocator* allocator, findAllocator(plan.allocator));
-  AllocationRequest request{std::move(units), widths, plan.rankStep, budgetBytes(plan.target, context.shape)};
+  const std::int64_t spent = plan.tokenNumbers ? kTokenNumberBytes : 0;
+  AllocationRequest request{std::move(units), widths, plan.rankStep, budgetBytes(plan.target, context.shape) - spent};
   if (plan.target.kind != Target::Kind::maxLoss) return allocator->allocate(request);
   const ResponseCurve* curve = curveOf(context.loss, plan.storage);
   const double loss = std::log1p(plan.target.value);
@@ -51,12 +52,12 @@ PlannedPlan assessed(CompressionPlan plan, std::optional<double> loss, const Pla
   return planned;
 }
 
-/// What an allocator left as it was, in words; empty where nothing is locked. What reads another layer's cache has nothing to lock.
+/// What an allocator left as it was, in words; empty where nothing is locked. What stores no codes of its own has nothing to lock.
 std::string lockedInWords(const CompressionPlan& plan) {
   std::int64_t bytes = 0;
   int count = 0;
   for (const Group& group : plan.groups)
-    if (group.locked && !readsAnotherLayer(plan, group.slots.front().layer)) {
+    if (const int layer = group.slots.front().layer; group.locked && !readsAnotherLayer(plan, layer) && !storesTokenNumbers(plan, layer)) {
       bytes += bytesPerToken(plan, group);
       ++count;
     }
@@ -123,7 +124,7 @@ Result<PlannedPlan> allocateBudget(CompressionPlan plan, std::vector<BudgetUnit>
   planned.plan = std::move(plan);
   for (std::size_t i = 0; i < planned.plan.groups.size(); ++i)
     planned.plan.groups[i].widths = std::move(allocation.widths[i]);
-  planned.requestedBytes = allocation.requestedBytes;
+  planned.requestedBytes = allocation.requestedBytes + (planned.plan.tokenNumbers ? kTokenNumberBytes : 0);
   planned.waterline = allocation.waterline;
   planned.note = allocation.note.empty() ? lockedInWords(planned.plan) : std::move(allocation.note);
   if (measuresLoss(planned.plan) && context.loss.gradients) planned.predictedLoss = allocation.predictedLoss;

@@ -46,11 +46,18 @@ int numbersOf(const Group& group) {
   return sum;
 }
 
-/// What a chain adds to a layer with one latent of rank `rank` and `numbers` outputs: those of a layer that predicts the next are
-/// rebuilt, values too, and stand in memory in 16 bits until the next layer has read them through its prediction.
-void addChain(const CompressionPlan& plan, const ModelShape& shape, int layer, double rank, double numbers, LayerWork& work) {
+/// What prediction adds to a layer with one latent of rank `rank` and `numbers` outputs: those of a layer that predicts others are
+/// rebuilt, values too, and stand in memory in 16 bits until they have been read through the prediction. Numbers of tokens become
+/// outputs through embedding and projections.
+void addPrediction(const CompressionPlan& plan, const ModelShape& shape, int layer, double rank, double numbers, LayerWork& work) {
   constexpr double kBytesPerNumber = 2;
-  const bool isPredicted = kvista::isPredicted(plan, layer), predicts = layer + 1 < shape.layers && kvista::isPredicted(plan, layer + 1);
+  bool predicts = false;
+  for (int other = layer + 1; other < shape.layers && !predicts; ++other) predicts = predictedFrom(plan, other) == layer;
+  const bool isPredicted = predictedFrom(plan, layer).has_value();
+  if (storesTokenNumbers(plan, layer)) {
+    work.multiplyAdds += static_cast<double>(shape.hiddenSize) * numbers;
+    work.bytes += kTokenNumberBytes + kBytesPerNumber * shape.hiddenSize;
+  }
   if (isPredicted) work.multiplyAdds += numbers * numbers;
   if (isPredicted || predicts) work.multiplyAdds += rank * shape.valueWidth();
   work.bytes += kBytesPerNumber * numbers * (static_cast<double>(isPredicted) + static_cast<double>(predicts));
@@ -62,7 +69,8 @@ std::int64_t extraParameters(const CompressionPlan& plan, const Group& group, co
   const auto columns = static_cast<std::int64_t>(group.widths.size());
   const bool keysAfterRope = plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key;
   const std::int64_t steps = std::ranges::count_if(group.widths, [](std::uint8_t width) { return width != 0 && width != 16; });
-  const std::int64_t prediction = isPredicted(plan, group.slots.front().layer) ? columns * columns : 0;
+  if (storesTokenNumbers(plan, group.slots.front().layer)) return 0;
+  const std::int64_t prediction = predictedFrom(plan, group.slots.front().layer) ? columns * columns : 0;
   const std::int64_t beside = steps + (plan.centred ? rank + columns : 0) + prediction;
   // The projection stays where keys are compressed after RoPE, and where tokens that stay exact, or what is behind a prediction, need whole
   // keys and values.
@@ -108,7 +116,7 @@ CostModel costOf(const CompressionPlan& plan, const ModelShape& shape, const Dev
       if (!direct && plan.keyPosition == KeyPosition::beforeRope)
         work.multiplyAdds += rank * heads.keys * shape.headDim;
       work.multiplyAdds += heads.values * queriesPerHead * (direct ? shape.valueHeadDim : rank);
-      if (plan.chain > 1 && !direct) addChain(plan, shape, layer, rank, numbers, work);
+      if (predictsLayers(plan) && !direct) addPrediction(plan, shape, layer, rank, numbers, work);
     }
   }
   for (const auto& [layer, work] : layers) {

@@ -136,6 +136,7 @@ std::string describeSettings(const CompressionPlan& before, const CompressionPla
   if (before.uncalibrated != after.uncalibrated) return after.uncalibrated ? "Leave the values' calibration out" : "Calibrate values";
   if (before.sharedFrom != after.sharedFrom) return "Change which layers read another's cache";
   if (before.chain != after.chain) return after.chain > 1 ? fmt::format("Chain {} layers", after.chain) : "Code each layer by itself";
+  if (before.tokenNumbers != after.tokenNumbers) return after.tokenNumbers ? "Store token numbers in the first layer" : "Code the first layer";
   if (before.trellis != after.trellis) return after.trellis ? "Code through a trellis" : "Code each direction by itself";
   if (before.allocator != after.allocator) return fmt::format("Allocate by {}", after.allocator);
   if (before.rankStep != after.rankStep) return fmt::format("Set rank step to {}", after.rankStep);

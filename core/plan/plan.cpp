@@ -57,6 +57,7 @@ std::string hashOf(const CompressionPlan& plan, Chosen chosen) {
   if (!plan.sharedFrom.empty()) text += fmt::format("sharedFrom {};", fmt::join(plan.sharedFrom, ","));
   if (plan.chain > 1) text += fmt::format("chain {};", plan.chain);
   if (plan.trellis) text += "trellis;";
+  if (plan.tokenNumbers) text += "tokenNumbers;";
   for (const std::string& content : contents) text += content;
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
@@ -90,7 +91,14 @@ bool readsAnotherLayer(const CompressionPlan& plan, int layer) {
   return index < plan.sharedFrom.size() && plan.sharedFrom[index] != layer;
 }
 
-bool isPredicted(const CompressionPlan& plan, int layer) { return plan.chain > 1 && layer % plan.chain != 0; }
+bool storesTokenNumbers(const CompressionPlan& plan, int layer) { return plan.tokenNumbers && layer == 0; }
+
+std::optional<int> predictedFrom(const CompressionPlan& plan, int layer) {
+  if (layer % plan.chain != 0) return layer - 1;
+  return plan.tokenNumbers && layer > 0 ? std::optional(0) : std::nullopt;
+}
+
+bool predictsLayers(const CompressionPlan& plan) { return plan.chain > 1 || plan.tokenNumbers; }
 
 bool measuresLoss(const CompressionPlan& plan) {
   return plan.metric == Metric::fisher && plan.damping == 0 && !plan.sinkFree && plan.sharedFrom.empty();
@@ -105,7 +113,7 @@ std::int64_t bytesPerToken(const CompressionPlan& plan, const Group& group) {
 }
 
 std::int64_t bytesPerToken(const CompressionPlan& plan) {
-  std::int64_t bytes = 0;
+  std::int64_t bytes = plan.tokenNumbers ? kTokenNumberBytes : 0;
   for (const Group& group : plan.groups) bytes += bytesPerToken(plan, group);
   return bytes;
 }

@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -104,6 +105,9 @@ struct CompressionPlan {
   int chain = 1;
   /// Codes of up to 4 bits go through a trellis: the same bytes lose less, and coding a token takes longer (methods.md section 10). For coded plans.
   bool trellis = false;
+  /// The first layer stores the number of each token instead of codes, and computes its outputs anew: they hang on nothing else. It predicts
+  /// each layer that begins a chain, one of 1 too. For plans whose layers can be chained (methods.md section 10).
+  bool tokenNumbers = false;
   Target target;
   std::vector<Group> groups;  ///< Every slot of the model is in exactly one group.
 
@@ -114,6 +118,7 @@ inline constexpr std::size_t kMaxProblems = 20;
 inline constexpr int kMaxExactTokens = 1024;
 inline constexpr double kMaxDamping = 1;
 inline constexpr int kMaxChain = 65535;  ///< As good as all layers.
+inline constexpr std::int64_t kTokenNumberBytes = 4;  ///< Of one token (CompressionPlan::tokenNumbers).
 
 /// Problems of a plan for a model, in words; empty when it is sound. At most kMaxProblems, then one line with the
 /// number of the others. Never throws.
@@ -122,8 +127,15 @@ std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape&
 /// Whether a layer has no cache of its own (CompressionPlan::sharedFrom).
 bool readsAnotherLayer(const CompressionPlan& plan, int layer);
 
-/// Whether a layer is coded as what the layer before it does not predict (CompressionPlan::chain).
-bool isPredicted(const CompressionPlan& plan, int layer);
+/// Whether a layer stores the numbers of tokens alone (CompressionPlan::tokenNumbers).
+bool storesTokenNumbers(const CompressionPlan& plan, int layer);
+
+/// The layer whose decoded outputs predict `layer`, which codes what they leave (CompressionPlan::chain, tokenNumbers); none where it is coded
+/// by itself.
+std::optional<int> predictedFrom(const CompressionPlan& plan, int layer);
+
+/// Whether any layer predicts another.
+bool predictsLayers(const CompressionPlan& plan);
 
 /// Whether eigenvalues of the plan's bases are what the loss rises by, nats a token: in Fisher blocks as they are, of all tokens
 /// that are stored.

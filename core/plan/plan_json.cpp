@@ -253,6 +253,7 @@ json toJson(const CompressionPlan& plan) {
   if (!plan.sharedFrom.empty()) value["sharedFrom"] = plan.sharedFrom;
   if (plan.chain > 1) value["chain"] = plan.chain;
   if (plan.trellis) value["trellis"] = true;
+  if (plan.tokenNumbers) value["tokenNumbers"] = true;
   return value;
 }
 
@@ -261,7 +262,7 @@ Result<CompressionPlan> planFromJson(const json& value) {
                 ObjectReader::open(value, "",
                                    {"method", "grouping", "allocator", "metric", "damping", "keyPosition", "storage", "rankStep",
                                     "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "unwhitened", "uncalibrated", "sharedFrom", "chain", "trellis",
-                                    "target", "groups"}));
+                                    "tokenNumbers", "target", "groups"}));
   CompressionPlan plan;
   KVISTA_ASSIGN(plan.method, reader.text("method"));
   KVISTA_ASSIGN(plan.grouping, reader.text("grouping"));
@@ -294,6 +295,7 @@ Result<CompressionPlan> planFromJson(const json& value) {
     KVISTA_ASSIGN(plan.chain, integer(reader, "chain", 1, kMaxChain));
   }
   KVISTA_ASSIGN(plan.trellis, reader.flag("trellis"));
+  KVISTA_ASSIGN(plan.tokenNumbers, reader.flag("tokenNumbers"));
   KVISTA_ASSIGN(const json* target, reader.at("target"));
   KVISTA_ASSIGN(plan.target, targetFromJson(*target));
   KVISTA_ASSIGN(const json* groups, reader.array("groups"));

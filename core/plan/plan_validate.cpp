@@ -99,19 +99,21 @@ void checkSharing(const CompressionPlan& plan, const ModelShape& shape, Problems
   }
 }
 
-/// A layer of a chain predicts all outputs of the next one: each has one group, and that the slots in their order.
-void checkChain(const CompressionPlan& plan, const ModelShape& shape, Problems& problems) {
-  if (plan.chain == 1) return;
+/// A layer that predicts another predicts all its outputs: each has one group, and that the slots in their order.
+void checkPrediction(const CompressionPlan& plan, const ModelShape& shape, Problems& problems) {
+  if (plan.chain == 1 && !plan.tokenNumbers) return;
   if (plan.chain < 1 || plan.chain > kMaxChain) {
     problems.add("The plan chains {} layers; it must be 1 to {}.", plan.chain, kMaxChain);
     return;
   }
   if (plan.storage != Storage::coded || plan.keyPosition == KeyPosition::afterRope || plan.centred || plan.compensated || !plan.sharedFrom.empty())
-    problems.add("Layers in a chain need codes and keys before RoPE, and neither mean, compensation nor shared layers.");
+    problems.add("Layers that others predict need codes and keys before RoPE, and neither mean, compensation nor shared layers.");
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& group = plan.groups[i];
     if (group.slots.size() != 2 * static_cast<std::size_t>(shape.kvHeads) || !std::is_sorted(group.slots.begin(), group.slots.end()))
-      problems.add("Group {} does not hold all {} heads of one layer in their order, which layers in a chain need.", i, 2 * shape.kvHeads);
+      problems.add("Group {} does not hold all {} heads of one layer in their order, which layers need that predict others.", i, 2 * shape.kvHeads);
+    else if (storesTokenNumbers(plan, group.slots.front().layer) && group.rank() > 0)
+      problems.add("Group {} stores {} directions of layer 0, which stores the numbers of tokens.", i, group.rank());
   }
 }
 
@@ -191,7 +193,7 @@ std::vector<std::string> validate(const CompressionPlan& plan, const ModelShape&
   }
   checkSettings(plan, problems);
   checkSharing(plan, shape, problems);
-  checkChain(plan, shape, problems);
+  checkPrediction(plan, shape, problems);
   for (std::size_t i = 0; i < plan.groups.size(); ++i) checkGroup(plan, i, shape, problems);
   checkCoverage(plan, shape, problems);
   return std::move(problems).take();

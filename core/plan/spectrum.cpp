@@ -44,6 +44,12 @@ double Spectrum::distortionAt(std::size_t direction, int bits) const {
   return gaussianDistortion(bits);
 }
 
+Spectrum nothingLost(const Spectrum& spectrum) {
+  Spectrum nothing;
+  nothing.eigenvalues.resize(spectrum.eigenvalues.size());
+  return nothing;
+}
+
 double predictedLoss(const Spectrum& spectrum, const std::vector<std::uint8_t>& widths) {
   // One look-up a width, not a direction: this runs while a slider is dragged.
   std::array<bool, 256> isFitted{};

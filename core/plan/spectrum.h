@@ -35,6 +35,9 @@ struct Spectrum {
   [[nodiscard]] double distortionAt(std::size_t direction, int bits) const;
 };
 
+/// As many directions, of which none loses anything: of outputs that need not be stored.
+Spectrum nothingLost(const Spectrum& spectrum);
+
 /// Half of what coding with `widths` loses: the predicted rise of the loss in nats a token with the Fisher metric.
 /// Directions beyond `widths` count as dropped; negative eigenvalues (rounding noise) as 0.
 double predictedLoss(const Spectrum& spectrum, const std::vector<std::uint8_t>& widths);

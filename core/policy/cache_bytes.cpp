@@ -25,7 +25,7 @@ std::vector<std::vector<int>> layersStoredTogether(const CompressionPlan* plan, 
   };
   if (plan != nullptr) {
     for (int layer = 0; layer < layers; ++layer) {
-      if (isPredicted(*plan, layer)) join(layer - 1, layer);
+      if (const auto from = predictedFrom(*plan, layer); from && !storesTokenNumbers(*plan, *from)) join(*from, layer);
       if (readsAnotherLayer(*plan, layer)) join(plan->sharedFrom[static_cast<std::size_t>(layer)], layer);
     }
     for (const Group& group : plan->groups)
@@ -57,8 +57,9 @@ CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionP
     bool needsPositions = false;
     for (const int layer : set) {
       setOf[static_cast<std::size_t>(layer)] = units_.size();
-      token.exact += exact;
-      if (plan == nullptr || !readsAnotherLayer(*plan, layer)) token.first += exact;
+      const bool isNumbered = plan != nullptr && storesTokenNumbers(*plan, layer);
+      if (!isNumbered) token.exact += exact;
+      if (plan == nullptr || !(isNumbered || readsAnotherLayer(*plan, layer))) token.first += exact;
       const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
       needsPositions = needsPositions || (plan != nullptr && plan->keyPosition == KeyPosition::beforeRope && attention.rope) ||
                        attention.linearBiases || attention.slidingWindow;
@@ -69,6 +70,7 @@ CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionP
     for (int unit = 0; unit < units; ++unit) units_.back()[static_cast<std::size_t>(unit)].unit = unit;
   }
   if (plan == nullptr) return;
+  numbersTokens_ = plan->tokenNumbers;
   for (std::size_t i = 0; i < plan->groups.size(); ++i) {
     const Group& group = plan->groups[i];
     const Slot& first = group.slots.front();
@@ -81,8 +83,9 @@ CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionP
 std::int64_t CacheBytes::ofUnit(std::size_t set, int unit, std::int64_t held, std::int64_t read) const {
   const bool isAsked = needsPositions_[set] || chooser_ == Positions::unit || (chooser_ == Positions::layer && unit == 0);
   const std::int64_t positions = held < read && isAsked ? held * kPositionBytes : 0;
+  const std::int64_t numbers = set == 0 && unit == 0 ? ofTokenNumbers(read) : 0;
   const TokenBytes& own = token(set, unit);
-  return positions + (storage_ != nullptr ? storage_->bytes(own, held) : own.ofTokens(held));
+  return positions + numbers + (storage_ != nullptr ? storage_->bytes(own, held) : own.ofTokens(held));
 }
 
 std::int64_t CacheBytes::ofSet(std::size_t set, std::int64_t held, std::int64_t read) const {

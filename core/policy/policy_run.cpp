@@ -321,7 +321,7 @@ at::Tensor PolicyRun::bytes(const LiveCache& cache) const {
       freshBytes += exact * token.exact + firsts * token.first + (fresh - exact - firsts) * token.stored;
     }
   }
-  return bytesOf(held, cache.tokens - fresh) + freshBytes;
+  return bytesOf(held, cache.tokens - fresh) + freshBytes + counted_->ofTokenNumbers(fresh);
 }
 
 void keepPlaces(LiveLayer& layer, const at::Tensor& stays) {

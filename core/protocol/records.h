@@ -52,6 +52,7 @@ struct MethodChoice {
   bool weightsOnly = false;
   bool sharesLayers = false;  ///< Finds itself which layers read the cache of another.
   bool trellis = false;       ///< Its codes go through a trellis unless told otherwise.
+  bool tokenNumbers = false;  ///< The first layer stores numbers of tokens unless told otherwise.
   /// Why plans of the method cannot be so, as in "has no bases"; empty: they can.
   std::string notCompensated = {}, notCentred = {}, notUnwhitened = {}, notUncalibrated = {}, notShared = {};
   bool operator==(const MethodChoice&) const = default;
@@ -236,6 +237,7 @@ struct PlanWish {
   std::optional<double> eps = {};       ///< Instead of the target, with the allocator head-mean; see core/plan/head_mean.h.
   std::optional<int> chain = {};        ///< CompressionPlan::chain.
   std::optional<bool> trellis = {};     ///< CompressionPlan::trellis.
+  std::optional<bool> tokenNumbers = {};  ///< CompressionPlan::tokenNumbers.
   bool operator==(const PlanWish&) const = default;
 };
 

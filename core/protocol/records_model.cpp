@@ -96,6 +96,7 @@ json toJson(const MethodChoice& record) {
                 {"weightsOnly", record.weightsOnly}};
   if (record.sharesLayers) value["sharesLayers"] = true;
   if (record.trellis) value["trellis"] = true;
+  if (record.tokenNumbers) value["tokenNumbers"] = true;
   for (const auto& [name, reason] : kReasons)
     if (!(record.*reason).empty()) value[name] = record.*reason;
   return value;
@@ -115,6 +116,7 @@ Result<MethodChoice> read(const json& value) {
   record.weightsOnly = fields.boolean("weightsOnly");
   if (fields.has("sharesLayers")) record.sharesLayers = fields.boolean("sharesLayers");
   if (fields.has("trellis")) record.trellis = fields.boolean("trellis");
+  if (fields.has("tokenNumbers")) record.tokenNumbers = fields.boolean("tokenNumbers");
   for (const auto& [name, reason] : kReasons)
     if (fields.has(name)) record.*reason = fields.text(name);
   return fields.finish(std::move(record));

@@ -196,6 +196,7 @@ json toJson(const PlanWish& record) {
   if (record.eps) value["eps"] = *record.eps;
   if (record.chain) value["chain"] = *record.chain;
   if (record.trellis) value["trellis"] = *record.trellis;
+  if (record.tokenNumbers) value["tokenNumbers"] = *record.tokenNumbers;
   return value;
 }
 template <>
@@ -224,6 +225,7 @@ Result<PlanWish> read(const json& value) {
   if (fields.has("eps")) record.eps = fields.number("eps", 0, 1);
   if (fields.has("chain")) record.chain = fields.count("chain", 1, kMaxChain);
   if (fields.has("trellis")) record.trellis = fields.boolean("trellis");
+  if (fields.has("tokenNumbers")) record.tokenNumbers = fields.boolean("tokenNumbers");
   return fields.finish(std::move(record));
 }
 

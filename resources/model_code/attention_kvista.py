@@ -5,9 +5,9 @@
 Every token's keys and values go through down-projection, coder and up-projection before attention sees them, whether they
 come from the cache or from the same call, so a forward pass without a cache computes what generation computes.
 
-In a chain of layers a cache holds what the layer before does not predict: with y' the outputs that its cache gives back, the codes are
-those of y - P y', and y ~ P y' + what they stand for (help page Methods, section 10). What a layer has rebuilt is handed to the next one
-within the pass and kept by neither.
+Of a layer that another predicts the cache holds what is left: with y' the outputs that the other's cache gives back, the codes are
+those of y - P y', and y ~ P y' + what they stand for (help page Methods, section 10). What a layer has rebuilt is handed on
+within the pass and kept by none. Of a first layer whose cache holds the numbers of tokens, the model computes the outputs anew.
 """
 
 import torch
@@ -29,7 +29,7 @@ class KVistaBias(nn.Module):
 
 class KVistaGroup(nn.Module):
     """Heads that share one latent: z = down x (x: the layer's input, or the heads' own outputs), y ~ up z; centred ones take
-    a mean away before and put it back behind. `prediction`: of y from the outputs that the layer before has rebuilt."""
+    a mean away before and put it back behind. `prediction`: of y from the outputs that the layer `predicted_from` has rebuilt."""
 
     def __init__(self, group, columns, hidden_size):
         super().__init__()
@@ -41,7 +41,8 @@ class KVistaGroup(nn.Module):
         self.down = nn.Linear(inputs, self.coder.rank, bias=self.centred) if self.from_hidden or not identity else None
         self.up = nn.Linear(self.coder.rank, len(columns), bias=self.centred) if not identity else None
         self.steps = nn.Parameter(torch.ones(self.coder.coded), requires_grad=False) if self.coder.coded else None
-        self.prediction = nn.Linear(len(columns), len(columns), bias=False) if group.get("predicted", False) else None
+        self.predicted_from = group.get("predicted_from")
+        self.prediction = None if self.predicted_from is None else nn.Linear(len(columns), len(columns), bias=False)
 
     def encode(self, hidden, outputs):
         source = hidden if self.from_hidden else outputs[..., self.columns]
@@ -99,8 +100,10 @@ class KVistaAttention(nn.Module):
         self.restore = sorted(range(len(order)), key=order.__getitem__)  # group by group -> keys, then values
         self.owners = [self.head_of(column) for column in range(self.key_width + value_width)]
 
+        numbers_tokens = config.numbers_tokens(layer)
+
         def projection(side, width):
-            if any(slot[0] == side for group in groups if group["input"] == "heads" for slot in group["slots"]):
+            if numbers_tokens or any(slot[0] == side for group in groups if group["input"] == "heads" for slot in group["slots"]):
                 return nn.Linear(hidden_size, width, bias=side in biases)
             return KVistaBias(width) if side in biases else None
 
@@ -119,8 +122,8 @@ class KVistaAttention(nn.Module):
         )
         self.norms_after_rope, self.query_growth = described.get("norms_after_rope", False), described.get("query_growth")
         self.sinks = nn.Parameter(torch.zeros(self.heads)) if described.get("sinks", False) else None
-        self.layer, self.reads = layer, config.kvista["layers"][layer].get("reads")
-        self.hands_on = config.is_predicted(layer + 1) or any(other.get("reads") == layer for other in config.kvista["layers"])
+        self.layer, self.hands_on = layer, config.hands_on(layer)
+        self.reads = layer if numbers_tokens else config.kvista["layers"][layer].get("reads")  # of what is handed on
         self.kernels = None  # LatentKernels, chosen when a cache is begun
 
     @property
@@ -133,8 +136,15 @@ class KVistaAttention(nn.Module):
 
     @property
     def prediction(self):
-        """A layer that another predicts has one group; one that reads another's cache, none."""
+        """A layer that another predicts has one group; one that reads what is handed on, none."""
         return self.groups[0].prediction if self.reads is None else None
+
+    def foreseen(self, handed_on):
+        """What another layer predicts of all tokens' outputs, or None. The layer before is not asked again."""
+        if self.prediction is None:
+            return None
+        source = self.groups[0].predicted_from
+        return self.prediction(handed_on.pop(source) if source == self.layer - 1 > 0 else handed_on[source])
 
     def columns(self, group):
         """Where the slots' outputs lie in [keys of all heads; values of all heads]."""
@@ -279,7 +289,7 @@ class KVistaAttention(nn.Module):
         have rebuilt of all tokens in this pass, by their numbers, for those that are predicted from it or read it in place of a cache."""
         new = hidden.shape[1]
         new_angles = None if angles is None else tuple(part[:, -new:] for part in angles)
-        foreseen = None if self.prediction is None else self.prediction(handed_on.pop(self.layer - 1))
+        foreseen = self.foreseen(handed_on)
         if self.reads is None:
             self.store(hidden, new_angles, index[:, -new:], entry, foreseen)
 

@@ -4,7 +4,7 @@
 
 A token of a layer is one record: the 16-bit directions of all groups as numbers in the model's dtype, and for each group
 its other directions as codes in runs of 8, 4, 2 and 1 bit, every run padded to whole bytes. The first `exact_tokens` tokens of each
-sequence are held as they are, and have no record.
+sequence are held as they are, and have no record. Where the first layer stores the numbers of tokens, these are its records, of all tokens.
 
 Padding: a token's index counts the real tokens of its row, as the attention mask tells. The tokens with index below
 `exact_tokens` are exact, so every row of a padded batch is computed as it would be alone. (Records exist for all columns
@@ -154,7 +154,7 @@ class KVistaCache(Cache):
         exact_tokens, layers = self.config.kvista["exact_tokens"], range(self.config.num_hidden_layers)
         self.policy = Policy(self.config) if self.config.kvista.get("policy") else None
         if self.policy is None:
-            self.layers = [LayerCache(exact_tokens) for _ in layers]
+            self.layers = [LayerCache(0 if self.config.numbers_tokens(layer) else exact_tokens) for layer in layers]
         else:
             self.layers = [PlacedLayer(exact_tokens, self.policy, layer) for layer in layers]
 

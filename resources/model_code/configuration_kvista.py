@@ -76,6 +76,7 @@ class KVistaConfig(PretrainedConfig):
       "value_head_dim": 64,                   head_dim; of the cache's value heads
       "key_position": "before_rope",          or "after_rope": where keys are compressed
       "exact_tokens": 4,                      the first tokens of a sequence stay exact
+      "token_numbers": false,                 true: of layer 0 the cache holds the numbers of tokens, and it has no groups
       "policy": {                             none; which tokens stay while the cache grows, and how they are held
         "name": "snapkv+fp8", "share": 0.25, "interval": 64,    see policy_kvista.py
         "positions": "unit",                  whose places count 4 bytes a token whatever keys need: "none", "layer" or "unit"
@@ -90,7 +91,7 @@ class KVistaConfig(PretrainedConfig):
           "slots": [["key", 0], ["value", 0]],    heads whose outputs share one latent, in order
           "input": "hidden",                  "hidden": down is applied to the layer's input; "heads": to the slots' outputs
           "centred": false,                   true: down and up have biases, which take a mean away and put it back
-          "predicted": false,                 true: y - prediction * (outputs that the layer before has rebuilt) is coded in place of y
+          "predicted_from": 0,                none; the layer of whose rebuilt outputs y' y - prediction y' is coded in place of y
                                               (both of one group that holds the slots of all heads in order)
           "trellis": false,                   true: codes of up to 4 bits go through one (trellis_kvista.py)
           "identity": false,                  true: nothing is compressed, the latent is the slots' outputs
@@ -138,29 +139,37 @@ class KVistaConfig(PretrainedConfig):
         found = self.kvista.get("format", FORMAT)
         if found != FORMAT:
             raise ValueError(f"This checkpoint has KVista format {found}; its model code reads format {FORMAT}.")
-        self.check_chains()
+        self.check_predictions()
         self.check_readers()
         if self.kvista.get("policy") is not None:
             check_policy(self.kvista["policy"], self.kvista["layers"])
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
 
-    def check_chains(self):
-        """A layer that is predicted, and the one that predicts it, have one group of all that the cache holds."""
+    def check_predictions(self):
+        """A layer that is predicted, and the one that predicts it, have one group of all that the cache holds; a layer of token numbers
+        has none."""
         layers, heads = self.kvista.get("layers", []), range(self.num_key_value_heads)
         slots = [[side, head] for side in ("key", "value") for head in heads]
+
+        def is_whole(layer):
+            groups = layers[layer]["groups"]
+            return self.numbers_tokens(layer) or (len(groups) == 1 and groups[0]["slots"] == slots)
+
+        is_plain = self.kvista.get("key_position") == "before_rope" and not self.kvista.get("policy")
+        if self.kvista.get("token_numbers") and (not layers or layers[0]["groups"] or "reads" in layers[0] or not is_plain):
+            raise ValueError("Layer 0 of this checkpoint holds the numbers of tokens, which needs keys before RoPE, and neither groups nor a policy.")
         for layer in range(len(layers)):
-            if not self.is_predicted(layer):
+            if (source := self.predicted_from(layer)) is None:
                 continue
-            both = [layers[each]["groups"] for each in (layer - 1, layer) if each >= 0]
-            own, is_whole = layers[layer]["groups"][0], all(len(groups) == 1 and groups[0]["slots"] == slots for groups in both)
-            if len(both) < 2 or not is_whole or own["input"] != "heads" or own["identity"]:
+            if not isinstance(source, int) or not 0 <= source < layer or not is_whole(source) or not is_whole(layer):
                 raise ValueError(
-                    f"Layer {layer} of this checkpoint is predicted from the layer before it, for which both need one group of all "
-                    f"{2 * len(heads)} heads in order, and the layer the input \"heads\"."
+                    f"Layer {layer} of this checkpoint is predicted from layer {source}, which must be an earlier one, and both need one group "
+                    f"of all {2 * len(heads)} heads in order."
                 )
-            if self.kvista["key_position"] != "before_rope" or self.kvista.get("policy"):
+            own = layers[layer]["groups"][0]
+            if not is_plain or own["input"] != "heads" or own["identity"]:
                 raise ValueError(
-                    f"Layer {layer} of this checkpoint is predicted from the layer before it, which needs keys before RoPE and no policy."
+                    f"Layer {layer} of this checkpoint is predicted from layer {source}, which needs keys before RoPE, the input \"heads\" and no policy."
                 )
 
     def check_readers(self):
@@ -171,16 +180,26 @@ class KVistaConfig(PretrainedConfig):
                 continue
             is_earlier = isinstance(source, int) and 0 <= source < layer and "reads" not in layers[source]
             is_plain = self.kvista["key_position"] == "before_rope" and not self.kvista.get("policy")
-            if not is_earlier or described["groups"] or not is_plain or self.is_predicted(source + 1):
+            is_apart = all(self.predicted_from(other) is None for other in range(len(layers)))
+            if not is_earlier or described["groups"] or not is_plain or not is_apart:
                 raise ValueError(
                     f"Layer {layer} of this checkpoint reads the cache of layer {source}, which must be an earlier one with a cache of its own, "
-                    "with keys before RoPE and neither policy nor chains; and it must have no groups itself."
+                    "with keys before RoPE and neither policy nor predicted layers; and it must have no groups itself."
                 )
 
-    def is_predicted(self, layer):
-        """Whether a layer's cache is read behind that of the layer before it."""
-        layers = self.kvista.get("layers", [])
-        return layer < len(layers) and any(group.get("predicted", False) for group in layers[layer].get("groups", []))
+    def predicted_from(self, layer):
+        """The layer behind whose cache that of `layer` is read, or None."""
+        groups = self.kvista["layers"][layer].get("groups", [])
+        return groups[0].get("predicted_from") if groups else None
+
+    def numbers_tokens(self, layer):
+        """Whether the cache holds the numbers of tokens of `layer`."""
+        return layer == 0 and self.kvista.get("token_numbers", False)
+
+    def hands_on(self, layer):
+        """Whether others need what is rebuilt of `layer`."""
+        layers = self.kvista["layers"]
+        return any(self.predicted_from(other) == layer or layers[other].get("reads") == layer for other in range(layer + 1, len(layers)))
 
     def block_of(self, layer):
         """The kind of block that `layer` is."""

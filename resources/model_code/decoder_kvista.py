@@ -38,15 +38,18 @@ class KVistaDecoderLayer(nn.Module):
         def fed_forward(states):
             return self.scaled(self.feed_forward_output_norm(self.mlp(states)))
 
+        normed = self.attention_input(hidden)
         if self.arrangement == "normed_sums":
-            hidden = self.input_layernorm(hidden + attended(hidden))
+            hidden = self.input_layernorm(hidden + attended(normed))
             return self.post_attention_layernorm(hidden + fed_forward(hidden))
-        normed = self.input_layernorm(hidden)
         if self.arrangement == "parallel":
             second = normed if self.shares_norm else self.post_attention_layernorm(hidden)
             return hidden + (attended(normed) + fed_forward(second))
         hidden = hidden + attended(normed)
         return hidden + fed_forward(self.post_attention_layernorm(hidden))
+
+    def attention_input(self, hidden):
+        return hidden if self.arrangement == "normed_sums" else self.input_layernorm(hidden)
 
     def scaled(self, states):
         return states if self.residual_multiplier == 1 else states * self.residual_multiplier

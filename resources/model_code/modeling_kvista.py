@@ -28,6 +28,9 @@ from .scorers_kvista import LayerView  # noqa: F401
 from .trellis_kvista import trellis_codes  # noqa: F401
 
 
+TOKEN_NUMBER_BYTES = 4
+
+
 class KVistaLatentModel:
     """What both classes below have beside other decoders: a cache class of their own, and groups."""
 
@@ -85,6 +88,15 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
         allowed = (back >= 0) if window is None else (back >= 0) & (back < window)
         return ((allowed & seen.unsqueeze(1)) | (back == 0)).unsqueeze(1)
 
+    def first_outputs(self, entry, input_ids, index, positions):
+        """Keys and values of the first layer of all tokens, [batch, tokens, width], computed of their numbers: `entry` holds those, and
+        gets the new ones."""
+        new = input_ids.to(torch.int32).contiguous().view(torch.uint8).unflatten(-1, (-1, TOKEN_NUMBER_BYTES))
+        entry.append(self.embed_tokens.weight.new_zeros((*input_ids.shape, 0)), new, None, index[:, -input_ids.shape[1] :])
+        numbers = entry.packed.contiguous().view(torch.int32).squeeze(-1).long()
+        first = self.layers[0]
+        return first.self_attn.project(first.attention_input(self.embed(self.embed_tokens(numbers), positions)), None)
+
     def forward(
         self,
         input_ids=None,
@@ -104,6 +116,8 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
             raise ValueError("A KVista model computes no attention weights that it could return; leave output_attentions off.")
         if past_key_values is not None and not isinstance(past_key_values, KVistaCache):
             raise TypeError(f"past_key_values must be a KVistaCache, not {type(past_key_values).__name__}.")
+        if input_ids is None and self.config.numbers_tokens(0):
+            raise ValueError("The cache of this model holds the numbers of tokens, so it needs input_ids, not inputs_embeds.")
         embedded = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         (batch, new), device = embedded.shape[:2], embedded.device
         if past_key_values is None and (self.config.use_cache if use_cache is None else use_cache):
@@ -124,7 +138,8 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
         position_ids = position_ids.expand(batch, -1)
         before = (position_ids[:, :1] - torch.arange(past, 0, -1, device=device)).clamp(min=0)
         hidden = self.embed(embedded, position_ids)
-        angles = self.angles(torch.cat([before, position_ids], 1), hidden.dtype)
+        positions = torch.cat([before, position_ids], 1)
+        angles = self.angles(positions, hidden.dtype)
 
         policy = None if past_key_values is None else past_key_values.policy
         by_operators = self.operators is not None and policy is None and self.runs_kernels(hidden)
@@ -135,6 +150,9 @@ class KVistaModel(KVistaLatentModel, KVistaDecoder):
         whole = alone and bool((seen.all() & (position_ids[:, -1] == past).all()).item())
         exact_tokens, masks = self.config.kvista["exact_tokens"], {}
         hidden_states, handed_on = [], {}
+        if self.config.numbers_tokens(0):
+            entry = LayerCache(0) if past_key_values is None else past_key_values.layers[0]
+            handed_on[0] = self.first_outputs(entry, input_ids, index, positions)
         for number, layer in enumerate(self.layers):
             hidden_states.append(hidden)
             window, rope = layer.window, layer.rope

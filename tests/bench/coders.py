@@ -267,13 +267,19 @@ def coded_together(bases, widths, through, first, most):
     return change
 
 
-def predicted(moments, metrics, samples, budget, chain, widths):
+def predicted(moments, metrics, samples, budget, chain, widths, known=0):
     """Each layer codes what the decoded layer before it does not foretell (linear regression); a new chain begins every
-    `chain` layers."""
-    chosen = allocated([Basis(m, r, s, widths).distortions for m, r, s in zip(moments, metrics, samples)], budget, widths)
+    `chain` layers. `known`: of one layer the number of the token is stored, 32 bits, and its outputs are exact."""
+    def shared(bases):
+        return [None] * known + allocated([basis.distortions for basis in bases[known:]], budget - 32 * known, widths)
+
+    chosen = shared([Basis(m, r, s, widths) for m, r, s in zip(moments, metrics, samples)])
     for _ in range(3):
         bases, maps, before = [], [], None
         for layer, rows in enumerate(samples):
+            if layer < known:
+                bases, maps, before = [None], [None], rows
+                continue
             if layer % chain == 0:
                 foretell, rest, covariance = None, rows, moments[layer]
             else:
@@ -286,10 +292,13 @@ def predicted(moments, metrics, samples, budget, chain, widths):
             before = basis.decoded(basis.latents, chosen[layer]) @ basis.up.T + (before @ foretell.T if foretell is not None else 0)
             bases.append(basis)
             maps.append(foretell)
-        chosen = allocated([basis.distortions for basis in bases], budget, widths)
+        chosen = shared(bases)
     decoded = {}
 
     def change(layer, y):
+        if layer < known:
+            decoded[layer] = y
+            return y
         guess = decoded[layer - 1] @ maps[layer].T if maps[layer] is not None else 0
         latents = bases[layer].decoded((y - guess) @ bases[layer].down.T, chosen[layer])
         decoded[layer] = exact_first(latents @ bases[layer].up.T + guess, y)
@@ -417,6 +426,7 @@ def main():
         for chain, name in ((2, "pairs"), (4, "fours"), (len(model.layers), "all layers")):
             show(f"foretold by the layer before, {name}", predicted(moments, metrics, samples, budget, chain, WIDTHS))
         show("the last, widths 3 and 6 too", predicted(moments, metrics, samples, budget, len(model.layers), FINER))
+        show("the last, token numbers", predicted(moments, metrics, samples, budget, len(model.layers), FINER, known=1))
 
 
 if __name__ == "__main__":

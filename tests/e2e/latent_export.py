@@ -26,7 +26,8 @@ class Group:
     up: torch.Tensor | None = None  # [n, r]
     down: torch.Tensor | None = None  # [r, n]
     steps: torch.Tensor = field(default_factory=lambda: torch.zeros(0))  # of the coded directions
-    prediction: torch.Tensor | None = None  # [n, n], from what the layer before has rebuilt
+    prediction: torch.Tensor | None = None  # [n, n], of what the layer `predicted_from` has rebuilt
+    predicted_from: int | None = None
 
     @property
     def runs(self):
@@ -49,9 +50,10 @@ class Plan:
     layers: list  # of lists of Group
     exact_tokens: int = 0
     after_rope: bool = False
+    token_numbers: bool = False  # in the first layer, which has no groups then
 
     def bytes_per_token(self, number_bytes=2):
-        total = 0
+        total = 4 if self.token_numbers else 0
         for group in (group for layer in self.layers for group in layer):
             for bits in (16, 8, 4, 2, 1):
                 count = sum(bits & width > 0 for width in group.widths)  # a code of 6 bits is one of 4 and one of 2
@@ -127,7 +129,7 @@ def write_export(model, plan, folder, dtype=None):
         prefix = f"model.layers.{number}.self_attn."
         weight = torch.cat([tensors[prefix + "k_proj.weight"], tensors[prefix + "v_proj.weight"]])
         described = []
-        kept = set()
+        kept = {"key", "value"} if plan.token_numbers and number == 0 else set()
         for place, group in enumerate(groups):
             rotated = plan.after_rope and group.slots[0][0] == "key"
             hidden = plan.exact_tokens == 0 and not rotated and group.prediction is None
@@ -149,7 +151,7 @@ def write_export(model, plan, folder, dtype=None):
                     "slots": [list(slot) for slot in group.slots],
                     "input": "hidden" if hidden else "heads",
                     "identity": group.up is None,
-                    "predicted": group.prediction is not None,
+                    "predicted_from": group.predicted_from,
                     "runs": group.runs,
                 }
             )
@@ -182,6 +184,7 @@ def write_export(model, plan, folder, dtype=None):
             "decoder": describe(model),
             "key_position": "after_rope" if plan.after_rope else "before_rope",
             "exact_tokens": plan.exact_tokens,
+            "token_numbers": plan.token_numbers,
             "layers": layers,
         },
     }
@@ -190,13 +193,13 @@ def write_export(model, plan, folder, dtype=None):
         shutil.copy(file, folder)
 
 
-def simulate_layer(plan, layer, outputs, config, head_dim, before=None):
-    """Keys and values of one layer after compression; `outputs` [batch, tokens, keys and values], `before` what became of those of the
-    layer before. Groups whose columns are not there (None) are left out."""
+def simulate_layer(plan, layer, outputs, config, head_dim, befores=()):
+    """Keys and values of one layer after compression; `outputs` [batch, tokens, keys and values], `befores` what became of those of the
+    layers before. Groups whose columns are not there (None) are left out."""
     result = outputs.clone()
     for group in plan.layers[layer]:
         if group.prediction is not None:
-            foreseen = before @ group.prediction.T
+            foreseen = befores[group.predicted_from] @ group.prediction.T
             result[:, plan.exact_tokens :] = (foreseen + group.simulate(outputs - foreseen))[:, plan.exact_tokens :]
             continue
         columns = columns_of(group.slots, config, head_dim)
@@ -219,8 +222,8 @@ def compressed(model, plan):
                 raw = [hidden @ attention.k_proj.weight.T, hidden @ attention.v_proj.weight.T]
                 if plan.after_rope:
                     raw[0] = torch.zeros_like(raw[0])  # rotated keys are done in the rotation itself
-                before = torch.cat(held[number - 1], -1) if number else None
-                changed = simulate_layer(plan, number, torch.cat(raw, -1), config, attention.head_dim, before)
+                befores = [torch.cat(held[earlier], -1) for earlier in range(number)]
+                changed = simulate_layer(plan, number, torch.cat(raw, -1), config, attention.head_dim, befores)
                 held[number] = changed.split([key_width, changed.shape[-1] - key_width], -1)
                 held["layer"] = number
 

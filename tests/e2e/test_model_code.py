@@ -91,11 +91,14 @@ def make_plan(kind, config):
         return Plan([[group(values + keys[::-1], mixed + [8] * (n - len(mixed)))] for _ in range(LAYERS)], exact_tokens=4)
     if kind == "coded-no-exact":
         return Plan([[group(keys, [8] * 9 + [6] * 4), group(values, [4] * 11 + [3] * 3)] for _ in range(LAYERS)])
-    if kind.startswith("chained"):
+    if kind.startswith(("chained", "numbered")):
         layer = lambda: group(keys + values, [8] * 9 + [4] * 7 + [2] * 5 + [1] * 3)
         made = Plan([[layer()] for _ in range(LAYERS)], exact_tokens=0 if kind == "chained-no-exact" else 4)
-        for (later,) in made.layers[1:]:
+        for number, (later,) in enumerate(made.layers[1:]):
             later.prediction = 0.5 * torch.randn(2 * n, 2 * n, generator=generator) / (2 * n) ** 0.5
+            later.predicted_from = 0 if kind == "numbered-apart" else number
+        if kind.startswith("numbered"):
+            made.token_numbers, made.layers[0] = True, []
         return made
     if kind == "some-whole":
         whole = [Group(keys, [16] * n), Group(values, [16] * n)]
@@ -112,7 +115,7 @@ def make_plan(kind, config):
 
 
 MODELS = ["llama-mha", "llama-gqa-bias", "mistral-window", "qwen2", "qwen3"]
-PLANS = ["joint-16", "separate-16", "joint-coded", "coded-no-exact", "some-whole", "whole", "coded-head", "head-16", "chained"]
+PLANS = ["joint-16", "separate-16", "joint-coded", "coded-no-exact", "some-whole", "whole", "coded-head", "head-16", "chained", "numbered"]
 
 
 def load(folder, **kwargs):
@@ -130,7 +133,7 @@ def tokens(batch, count, seed=0):
     return torch.randint(2, SIZES["vocab_size"], (batch, count), generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("model_kind, plan_kind", [*itertools.product(MODELS, PLANS), ("qwen2", "chained-no-exact")])
+@pytest.mark.parametrize("model_kind, plan_kind", [*itertools.product(MODELS, PLANS), ("qwen2", "chained-no-exact"), ("qwen2", "numbered-apart")])
 @torch.no_grad()
 def test_logits_equal_the_stock_model_with_compressed_keys_and_values(model_kind, plan_kind, tmp_path):
     stock, plan, exported = make_pair(model_kind, plan_kind, tmp_path)
@@ -156,9 +159,10 @@ def test_cached_steps_equal_one_pass_and_cost_the_planned_bytes(plan_kind, tmp_p
     assert (torch.cat(parts, 1) - whole).abs().max() < 1e-4
 
     planned = plan.bytes_per_token(number_bytes=4)  # float32 here
-    exact = plan.exact_tokens * LAYERS * 2 * 2 * HEAD_DIM * 4
+    numbers = 4 if plan.token_numbers else 0  # of every token, in place of a layer
+    exact = plan.exact_tokens * (LAYERS - plan.token_numbers) * 2 * 2 * HEAD_DIM * 4
     assert cache.bytes_per_token() == planned
-    assert cache.nbytes() == 2 * ((20 - plan.exact_tokens) * planned + exact)
+    assert cache.nbytes() == 2 * ((20 - plan.exact_tokens) * (planned - numbers) + exact + 20 * numbers)
 
 
 CHOOSER = {"name": "snapkv", "queries": 4, "reach": 1, "sinks": 1, "window": 2, "exempt": 0}
@@ -219,7 +223,7 @@ def test_greedy_generation_is_the_same_with_and_without_cache(plan_kind, tmp_pat
     assert torch.equal(cached, exported.generate(ids, use_cache=False, **settings))
 
 
-@pytest.mark.parametrize("plan_kind", ["separate-16", "joint-coded", "coded-head", "chained"])
+@pytest.mark.parametrize("plan_kind", ["separate-16", "joint-coded", "coded-head", "chained", "numbered"])
 def test_left_padded_rows_generate_what_they_generate_alone(plan_kind, tmp_path):
     _, _, exported = make_pair("llama-mha", plan_kind, tmp_path)
     rows = [tokens(1, count, seed=count)[0] for count in (9, 2, 6)]  # one shorter than the exact tokens
@@ -231,7 +235,7 @@ def test_left_padded_rows_generate_what_they_generate_alone(plan_kind, tmp_path)
         assert torch.equal(together[number, 9:], alone[0, len(row) :])
 
 
-@pytest.mark.parametrize("plan_kind", ["joint-16", "joint-coded", "coded-head"])
+@pytest.mark.parametrize("plan_kind", ["joint-16", "joint-coded", "coded-head", "numbered"])
 def test_beam_search_and_sampling(plan_kind, tmp_path):
     _, _, exported = make_pair("llama-gqa-bias", plan_kind, tmp_path)
     ids = tokens(2, 7)
@@ -245,7 +249,7 @@ def test_beam_search_and_sampling(plan_kind, tmp_path):
     assert torch.equal(*sampled)
 
 
-@pytest.mark.parametrize("plan_kind", ["joint-coded", "head-16", "chained"])
+@pytest.mark.parametrize("plan_kind", ["joint-coded", "head-16", "chained", "numbered"])
 def test_assisted_generation_rolls_the_cache_back(plan_kind, tmp_path):
     if transformers.__version__ < "4.50":
         pytest.skip("the assisted generation of this transformers knows its own cache classes only")
@@ -305,14 +309,28 @@ def test_misuse_is_answered_with_a_sentence(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("change", ["first", "identity", "slots", "position", "policy"])
+@torch.no_grad()
+def test_token_numbers_need_numbers(tmp_path):
+    _, _, exported = make_pair("llama-mha", "numbered", tmp_path)
+    with pytest.raises(ValueError, match="needs input_ids, not inputs_embeds"):
+        exported(inputs_embeds=exported.get_input_embeddings()(tokens(1, 5)))
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["kvista"]["policy"] = policy(0.5, chooser=CHOOSER)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="^Layer 0 of this checkpoint holds the numbers of tokens, which needs"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["first", "later", "identity", "slots", "position", "policy"])
 def test_chains_that_cannot_be_read_are_refused(change, tmp_path):
     make_pair("llama-mha", "chained", tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     own = config["kvista"]
     group = own["layers"][1]["groups"][0]
     if change == "first":
-        own["layers"][0]["groups"][0]["predicted"] = True
+        own["layers"][0]["groups"][0]["predicted_from"] = 0
+    elif change == "later":
+        group["predicted_from"] = 2
     elif change == "identity":
         group["identity"] = True
     elif change == "slots":
@@ -322,7 +340,7 @@ def test_chains_that_cannot_be_read_are_refused(change, tmp_path):
     else:
         own["policy"] = policy(0.5, chooser=CHOOSER)
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="is predicted from the layer before it, "):
+    with pytest.raises(ValueError, match="^Layer [01] of this checkpoint is predicted from layer [012], which "):
         load(tmp_path)
 
 

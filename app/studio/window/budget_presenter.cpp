@@ -116,6 +116,7 @@ void BudgetPresenter::setStorage(Storage storage) {
   wish.sharedFrom = plan.sharedFrom;
   wish.chain = plan.chain;
   wish.trellis = plan.trellis && storage == Storage::coded;
+  wish.tokenNumbers = plan.tokenNumbers && storage == Storage::coded;
   workflow_.propose(std::move(wish), storage == Storage::coded ? tr("Store codes") : tr("Store 16-bit numbers"));
 }
 

@@ -189,6 +189,10 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   form_->addRow(tr("Layers a chain"), chain_);
   trellis_ = box(QStringLiteral("trellis"), tr("Codes of up to 4 bits through a trellis"),
                  tr("The same bytes lose less, and every new token takes longer to code. No kernels read such codes yet."), plan.trellis);
+  tokenNumbers_ = box(QStringLiteral("tokenNumbers"), tr("Numbers of tokens in the first layer"),
+                      tr("The first layer's keys and values hang on nothing but the token. Its number, 4 bytes, stands for them, and they predict layers that no "
+                         "other predicts: the same bytes lose less, and reading computes the first layer anew."),
+                      plan.tokenNumbers);
   sinkFree_ = box(QStringLiteral("sinkFree"), tr("Bases of the tokens beyond the attention sinks"),
                   tr("The first 4 tokens of a window look like no others. Methods with codes keep them exact, and leave them out in any case."), plan.sinkFree);
   centred_ = box(QStringLiteral("centred"), tr("Bases around the mean over tokens"),
@@ -207,13 +211,14 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   for (QSpinBox* box : {groupSize_, chain_}) connect(box, &QSpinBox::valueChanged, this, &PlanDialog::check);
   connect(method_, &QComboBox::currentIndexChanged, chain_, [this] { chain_->setValue(0); });  // Of another method, its own.
   connect(method_, &QComboBox::currentIndexChanged, trellis_, [this] { trellis_->setChecked(method() != nullptr && method()->trellis); });
-  for (QCheckBox* box : {unwhitened_, compensate_}) connect(box, &QCheckBox::toggled, this, &PlanDialog::check);
+  connect(method_, &QComboBox::currentIndexChanged, tokenNumbers_, [this] { tokenNumbers_->setChecked(method() != nullptr && method()->tokenNumbers); });
+  for (QCheckBox* box : {unwhitened_, compensate_, tokenNumbers_}) connect(box, &QCheckBox::toggled, this, &PlanDialog::check);
   connect(eps_, &QDoubleSpinBox::valueChanged, this, &PlanDialog::check);
   connect(changeSharing_, &QPushButton::clicked, this, &PlanDialog::changeSharing);
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
   // Row after row and from left to right, whatever the order in which they were made.
   std::vector<QWidget*> inOrder = {method_, about, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, eps_,
-                                   changeSharing_, chain_, trellis_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
+                                   changeSharing_, chain_, trellis_, tokenNumbers_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
   for (int i = 0; i < buttons->layout()->count(); ++i)  // Which of them is on the left, the desktop says.
     if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);
   for (std::size_t i = 1; i < inOrder.size(); ++i) setTabOrder(inOrder[i - 1], inOrder[i]);
@@ -251,6 +256,7 @@ void PlanDialog::beginWith(const CompressionPlan& plan) {
   if (own == nullptr || own->choice.name != plan.method) return;
   chain_->setValue(plan.chain);
   trellis_->setChecked(plan.trellis);
+  tokenNumbers_->setChecked(plan.tokenNumbers);
   if (!own->sharesLayers) sharedFrom_ = plan.sharedFrom;  // Else the method has found it for the target.
   if (plan.metric != own->metric) metric_->setCurrentText(text(nameIn(kMetrics, plan.metric)));
   if (plan.allocator != own->allocator) allocator_->setCurrentText(text(plan.allocator));
@@ -291,6 +297,7 @@ PlanWish PlanDialog::wish() const {
   if (changeSharing_->isEnabled()) wish.sharedFrom = sharedFrom_;
   if (chain_->isEnabled() && chain_->value() > 0) wish.chain = chain_->value();
   if (trellis_->isEnabled()) wish.trellis = trellis_->isChecked();
+  if (tokenNumbers_->isEnabled()) wish.tokenNumbers = tokenNumbers_->isChecked();
   if (hasEps()) {
     wish.eps = eps_->value();
     wish.target = {Target::Kind::share, 1};
@@ -336,9 +343,11 @@ void PlanDialog::checkOptions(const MethodChoice& own) {
     return QString();
   };
   const auto unless = [](bool isGood, const QString& reason) { return isGood ? QString() : reason; };
-  allow(chain_, first({ofMethod(std::string(whyNotChained(own.storage, grouping()))),
-                       unless(!groupSize_->isEnabled() || groupSize_->value() == 0, tr("Layers in a chain need all their heads in one latent."))}));
-  const QString ofChain = unless(!chains(), tr("Layers in a chain are neither centred nor compensated, and each has its own cache."));
+  const QString notPredicted = first({ofMethod(std::string(whyNotChained(own.storage, grouping()))),
+                                      unless(!groupSize_->isEnabled() || groupSize_->value() == 0, tr("Layers that predict others need all their heads in one latent."))});
+  allow(chain_, notPredicted);
+  allow(tokenNumbers_, notPredicted);
+  const QString ofPrediction = unless(!chains() && !isChecked(tokenNumbers_), tr("Layers that predict others are neither centred nor compensated, and each has its own cache."));
   allow(unwhitened_, first({ofMethod(own.notUnwhitened),
                             unless(!needsText(nameIn(kMetrics, metric())), tr("The metric %1 needs text.").arg(text(nameIn(kMetrics, metric()))))}));
   const QString ofWeights = unless(!isChecked(unwhitened_), tr("Bases of the weights alone look at no tokens."));
@@ -346,11 +355,11 @@ void PlanDialog::checkOptions(const MethodChoice& own) {
                           unless(own.storage != Storage::plainQuantised, tr("The method %1 has no bases that tokens could be left out of.").arg(name)),
                           unless(own.storage != Storage::coded, tr("The method %1 keeps the first tokens exact, and leaves them out in any case.").arg(name)),
                           ofWeights}));
-  allow(centred_, first({ofMethod(own.notCentred), ofWeights, ofChain}));
-  allow(compensate_, first({ofMethod(own.notCompensated), ofWeights, ofChain}));
+  allow(centred_, first({ofMethod(own.notCentred), ofWeights, ofPrediction}));
+  allow(compensate_, first({ofMethod(own.notCompensated), ofWeights, ofPrediction}));
   allow(uncalibrated_, ofMethod(own.notUncalibrated));
   allow(trellis_, unless(own.storage == Storage::coded, tr("The method %1 stores no codes.").arg(name)));
-  allow(changeSharing_, first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared), ofChain,
+  allow(changeSharing_, first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared), ofPrediction,
                                unless(!isChecked(compensate_), tr("Compensated layers each need their own cache."))}));
   const std::string allocator = chosen(allocator_).value_or(own.allocator);
   allow(eps_, unless(allocator == "head-mean", tr("%1 knows no eps; head-mean does.").arg(text(allocator))));

@@ -59,7 +59,7 @@ class PlanDialog final : public QDialog {
   QComboBox *method_, *metric_, *grouping_, *measure_, *allocator_;
   QDoubleSpinBox *damping_, *eps_;
   QSpinBox *groupSize_, *chain_;
-  QCheckBox *sinkFree_, *centred_, *compensate_, *unwhitened_, *uncalibrated_, *trellis_;
+  QCheckBox *sinkFree_, *centred_, *compensate_, *unwhitened_, *uncalibrated_, *trellis_, *tokenNumbers_;
   QLineEdit* typed_;
   QLabel *summary_, *reason_, *sharing_;
   QPushButton* changeSharing_;

@@ -82,6 +82,7 @@ ProvenanceSection ofPlan(const Document& document) {
            {tr("Bases of"), plan.sinkFree || plan.exactTokens > 0 ? tr("tokens beyond the sinks") : tr("all tokens")},
            {tr("Mean"), plan.centred ? tr("taken out and put back") : tr("part of what is stored")},
            {tr("Chains"), plan.chain > 1 ? tr("of %1 layers, each behind the one before").arg(plan.chain) : tr("none")},
+           {tr("First layer"), plan.tokenNumbers ? tr("numbers of tokens, which predict other layers") : tr("stored like the others")},
            {tr("Trellis"), plan.trellis ? tr("codes of up to 4 bits") : tr("none")},
            {tr("Compensated"), plan.compensated ? tr("yes") : tr("no")},
            {tr("Keys"), text(nameIn(kKeyPositions, plan.keyPosition))},

@@ -35,10 +35,10 @@ std::vector<std::vector<std::uint8_t>> widthsOf(const CompressionPlan& plan) {
   return widths;
 }
 
-/// A layer that reads the cache of another has nothing that could be dropped.
+/// A layer that reads the cache of another, or stores numbers of tokens, has nothing that could be dropped.
 std::vector<BudgetUnit> ownUnits(const CompressionPlan& plan, std::vector<BudgetUnit> units) {
   for (BudgetUnit& unit : units)
-    if (readsAnotherLayer(plan, unit.layer)) unit.spectrum.eigenvalues.clear();
+    if (readsAnotherLayer(plan, unit.layer) || storesTokenNumbers(plan, unit.layer)) unit.spectrum.eigenvalues.clear();
   return units;
 }
 

@@ -64,9 +64,9 @@ Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view 
   if (isShared && plan.keyPosition == KeyPosition::afterRope)
     return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan read another layer's keys after RoPE; the form {} shares those before it.", form),
                 "Measure the plan with `kvista evaluate`, or make one that compresses keys before RoPE.");
-  if (plan.chain > 1 && form != "latent")
-    return fail(ErrorCode::invalidArgument, fmt::format("The plan chains {} layers, each coded behind the one before; the form {} keeps layers apart.", plan.chain, form),
-                "Export the form latent, or make a plan with --chain 1.");
+  if (predictsLayers(plan) && form != "latent")
+    return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan are coded behind others, which predict them; the form {} keeps layers apart.", form),
+                "Export the form latent, or make a plan with --chain 1 and --no-token-numbers.");
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const auto& slots = plan.groups[i].slots;
     const auto other = std::ranges::find_if(slots, [&](const Slot& slot) { return slot.layer != slots.front().layer; });

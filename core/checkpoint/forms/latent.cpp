@@ -17,8 +17,8 @@ namespace kvista {
 
 namespace {
 
-constexpr std::string_view kChainNote =
-    "Each layer of a chain is read behind the layer before it, by torch's own operators also where kernels are built, which know no chains.";
+constexpr std::string_view kPredictionNote =
+    "Layers that others predict are read behind those, by torch's own operators also where kernels are built, which know no prediction.";
 
 Result<void> check(const CompressionPlan& plan, const DecoderDescription&, const Checkpoint&) { return checkPerLayerFactors(plan, "latent"); }
 
@@ -35,7 +35,7 @@ nlohmann::json describeGroup(const LatentGroup& group) {
           {"input", group.fromHidden ? "hidden" : "heads"},
           {"identity", group.isIdentity},
           {"centred", group.isCentred},
-          {"predicted", group.isPredicted},
+          {"predicted_from", group.predictedFrom ? nlohmann::json(*group.predictedFrom) : nlohmann::json()},
           {"trellis", group.hasTrellis},
           {"runs", std::move(runs)}};
 }
@@ -52,6 +52,7 @@ nlohmann::json configOf(const ExportSource& source, const LatentLayout& layout) 
   own["format"] = kLatentFormat;
   own["key_position"] = source.plan.keyPosition == KeyPosition::afterRope ? "after_rope" : "before_rope";
   own["exact_tokens"] = source.plan.exactTokens;
+  if (source.plan.tokenNumbers) own["token_numbers"] = true;
   for (nlohmann::json& layer : own["layers"]) layer["groups"] = nlohmann::json::array();
   for (const LatentGroup& group : layout.groups)
     own["layers"][static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
@@ -84,7 +85,7 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
     tensors.push_back(computed(group.name("down.bias"), {rank}, dtype, [shift = factors.shift] { return Result<at::Tensor>(shift.cpu()); }));
     tensors.push_back(computed(group.name("up.bias"), {width}, dtype, [offset = factors.offset] { return Result<at::Tensor>(offset.cpu()); }));
   }
-  if (group.isPredicted)
+  if (group.predictedFrom)
     tensors.push_back(computed(group.name("prediction.weight"), {width, width}, dtype,
                                [prediction = factors.prediction] { return Result<at::Tensor>(prediction.cpu()); }));
   tensors.push_back(computed(group.name("up.weight"), {width, rank}, dtype,
@@ -120,7 +121,7 @@ Result<ExportContent> make(const ExportSource& source) {
   content.factors = source.factors;
   content.config = configOf(source, layout);
   if (source.policy != nullptr) content.config["kvista"]["policy"] = latentPolicy(*source.policy, source.plan);
-  if (source.plan.chain > 1) content.notes.emplace_back(kChainNote);
+  if (predictsLayers(source.plan)) content.notes.emplace_back(kPredictionNote);
 
   KVISTA_ASSIGN(const auto store, withViews(source.checkpoint.tensors, description.views));
   const auto carry = [&](const std::string& name, const std::string& from) {

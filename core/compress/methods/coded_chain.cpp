@@ -14,7 +14,8 @@ Method codedChainMethod() {
           .rankStep = 1,
           .exactTokens = 4,
           .chain = kMaxChain,
-          .trellis = true};
+          .trellis = true,
+          .tokenNumbers = true};
 }
 
 }  // namespace kvista

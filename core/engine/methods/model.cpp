@@ -80,10 +80,11 @@ Result<nlohmann::json> hello(Call& call) {
 Result<nlohmann::json> listChoices(Call&) {
   Catalogue catalogue;
   for (const Method& method : methods()) {
-    const auto apart = [&](std::string_view reason) { return std::string(reason.empty() && method.chain > 1 ? "codes layers behind one another" : reason); };
+    const auto apart = [&](std::string_view reason) { return std::string(reason.empty() && (method.chain > 1 || method.tokenNumbers) ? "codes layers behind one another" : reason); };
     catalogue.methods.push_back({choice(method.name, method.summary, method.source), std::string(method.grouping),
                                  std::string(method.allocator), method.metric, method.keyPosition, method.storage, method.widths,
-                                 method.rankStep, method.weightsOnly, method.sharesLayers, method.trellis, apart(whyNotCompensated(method)), apart(whyNotCentred(method)),
+                                 method.rankStep, method.weightsOnly, method.sharesLayers, method.trellis, method.tokenNumbers,
+                                 apart(whyNotCompensated(method)), apart(whyNotCentred(method)),
                                  std::string(whyNotUnwhitened(method)), std::string(whyNotUncalibrated(method)), apart(whyNotShared(method))});
   }
   for (const Measure& measure : measures())

@@ -92,12 +92,13 @@ CompressionPlan planNamed(const std::string& name) {
   plan.method = "manual";
   plan.grouping = "manual";
   plan.allocator = "waterline";
-  const bool isChained = name == "chained" || name == "chainedAll";
+  const bool isNumbered = name == "numbered" || name == "numberedAll", isChained = name == "chained" || name == "chainedAll" || isNumbered;
   const bool isCoded = name == "coded" || name == "codedAll" || name == "afterRope" || name == "codedCentred" || name == "trellis" || isChained;
   plan.storage = isCoded ? Storage::coded : Storage::lowRank16;
   plan.rankStep = 1;
-  plan.exactTokens = isCoded && name != "codedAll" && name != "chainedAll" ? 4 : 0;
-  if (isChained) plan.chain = 2;
+  plan.exactTokens = isCoded && name != "codedAll" && name != "chainedAll" && name != "numberedAll" ? 4 : 0;
+  if (isChained && name != "numbered") plan.chain = 2;
+  plan.tokenNumbers = isNumbered;
   plan.trellis = name == "trellis" || name == "chainedAll";
   if (name == "afterRope") plan.keyPosition = KeyPosition::afterRope;
   plan.centred = name == "centred" || name == "codedCentred";
@@ -115,7 +116,7 @@ CompressionPlan planNamed(const std::string& name) {
       add({"K1", "K0"}, widths(9, 16));
       add({"V0", "V1"}, widths(11, 16));
     } else if (name == "coded" || name == "codedCentred" || name == "trellis" || isChained) {
-      add({"K0", "K1", "V0", "V1"}, mixedWidths);
+      add({"K0", "K1", "V0", "V1"}, storesTokenNumbers(plan, layer) ? std::vector<std::uint8_t>() : mixedWidths);
     } else if (name == "codedAll") {
       add({"K0", "V1"}, widths(9, 8));
       add({"V0", "K1"}, widths(5, 8) + widths(5, 4));
@@ -175,7 +176,7 @@ PlanFactors randomFactors(const CompressionPlan& plan) {
       const int bits = own.widths[static_cast<std::size_t>(i)];
       if (bits != 16) own.steps[i] = 12.0 / (1 << bits);
     }
-    if (isPredicted(plan, member.slots.front().layer)) own.prediction = randomTensor({n, n}, generator, 0.2F);
+    if (predictedFrom(plan, member.slots.front().layer)) own.prediction = randomTensor({n, n}, generator, 0.2F);
     if (plan.centred) {
       own.shift = randomTensor({r}, generator, 0.5F);
       own.offset = randomTensor({n}, generator, 0.5F);

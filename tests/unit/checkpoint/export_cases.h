@@ -48,7 +48,8 @@ std::vector<std::uint8_t> widths(int count, int bits);
 std::vector<std::uint8_t> operator+(std::vector<std::uint8_t> a, const std::vector<std::uint8_t>& b);
 
 /// Plans by name: "joint", "separate", "coded" (4 exact tokens), "codedAll" (none exact), "afterRope", "mixed" (some groups
-/// whole, one dropped), "whole"; "chained" and "chainedAll" are "coded" with a chain, with 4 exact tokens and none; "centred" and
+/// whole, one dropped), "whole"; "chained" and "chainedAll" are "coded" with a chain, with 4 exact tokens and none, "numbered" and
+/// "numberedAll" with token numbers in the first layer, the latter in a chain; "centred" and
 /// "codedCentred" are "joint" and "coded" around a mean.
 CompressionPlan planNamed(const std::string& name);
 /// For a wide model: every head by itself keeps `rank` numbers of 16 bits, in both layers; in the order K0, K1, V0, V1.

@@ -50,7 +50,7 @@ TEST_P(LatentExport, opensAsTheSameModelAndPlan) {
 
 INSTANTIATE_TEST_SUITE_P(Plans, LatentExport,
                          ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole", "centred", "codedCentred", "trellis", "shared", "chained",
-                                           "chainedAll"));
+                                           "chainedAll", "numbered", "numberedAll"));
 
 TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
   const TemporaryFolder folder;
@@ -67,13 +67,13 @@ TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
   EXPECT_EQ(bytesIn(valueOf(openCheckpoint(folder / "small"))) - bytesIn(model.checkpoint), 4 * cost.extraParameters);
 }
 
-TEST(Export, ofCentredChainedAndSharedPlansIsOfTheFormLatentAlone) {
+TEST(Export, ofCentredPredictedAndSharedPlansIsOfTheFormLatentAlone) {
   const TemporaryFolder folder;
   const TinyModel model = tinyModel(folder / "model");
-  const CompressionPlan plan = planNamed("centred"), chained = planNamed("chained"), shared = planNamed("shared");
+  const CompressionPlan plan = planNamed("centred"), chained = planNamed("chained"), shared = planNamed("shared"), numbered = planNamed("numbered");
   for (const ExportForm& form : exportForms()) {
     if (form.name == "latent") continue;
-    for (const CompressionPlan& each : {plan, chained, shared}) {
+    for (const CompressionPlan& each : {plan, chained, shared, numbered}) {
       const auto refused = exportTo(folder / "small", model, each, randomFactors(each), std::string(form.name));
       ASSERT_FALSE(refused) << form.name;
       EXPECT_EQ(refused.error().code, ErrorCode::invalidArgument);
@@ -111,15 +111,28 @@ TEST(LatentExport, ofAChainSaysSoAndTakesNoPolicy) {
   const CompressionPlan plan = planNamed("chained");
   const PlanFactors factors = randomFactors(plan);
   const ExportReport report = valueOf(exportTo(folder / "small", model, plan, factors, "latent"));
-  EXPECT_THAT(report.notes, Contains(HasSubstr("read behind the layer before it")));
-  EXPECT_THAT(readText(folder / "small/README.md"), HasSubstr("read behind the layer before it"));
+  EXPECT_THAT(report.notes, Contains(HasSubstr("are read behind those")));
+  EXPECT_THAT(readText(folder / "small/README.md"), HasSubstr("are read behind those"));
   const nlohmann::json layers = valueOf(readJsonFile(folder / "small/config.json"))["kvista"]["layers"];
-  EXPECT_FALSE(layers[0]["groups"][0]["predicted"].get<bool>());
-  EXPECT_TRUE(layers[1]["groups"][0]["predicted"].get<bool>());
+  EXPECT_TRUE(layers[0]["groups"][0]["predicted_from"].is_null());
+  EXPECT_EQ(layers[1]["groups"][0]["predicted_from"], 0);
 
   ExportPlace place{.form = "latent", .target = folder / "other"};
   place.policy = PolicyRequest{.policy = "snapkv", .share = 0.5};
   EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message, HasSubstr("must keep the same tokens"));
+}
+
+TEST(LatentExport, ofTokenNumbersKeepsTheFirstLayersProjectionsAlone) {
+  const TemporaryFolder folder;
+  const TinyModel model = tinyModel(folder / "model");
+  const CompressionPlan plan = planNamed("numberedAll");
+  valueOf(exportTo(folder / "small", model, plan, randomFactors(plan), "latent"));
+  const nlohmann::json own = valueOf(readJsonFile(folder / "small/config.json"))["kvista"];
+  EXPECT_TRUE(own["token_numbers"].get<bool>());
+  EXPECT_TRUE(own["layers"][0]["groups"].empty());
+  const Checkpoint written = valueOf(openCheckpoint(folder / "small"));
+  EXPECT_TRUE(written.tensors->tensors().contains("model.layers.0.self_attn.k_proj.weight"));
+  for (const auto& [name, tensor] : written.tensors->tensors()) EXPECT_FALSE(name.starts_with("model.layers.0.self_attn.groups")) << name;
 }
 
 TEST(LatentExport, ofSharedLayersHoldsNothingOfReadersAndTakesNoPolicy) {

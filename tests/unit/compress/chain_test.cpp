@@ -22,6 +22,13 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+/// A chain that codes its first layer too.
+PlanRequest codedChain(double share) {
+  PlanRequest request = requestOf("coded-chain", share);
+  request.tokenNumbers = false;
+  return request;
+}
+
 PlannedPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned; }
 
 KeyValues outputs(unsigned seed) { return {gaussian({2, 9, 256}, seed).to(at::kFloat), gaussian({2, 9, 256}, seed + 1).to(at::kFloat)}; }
@@ -29,8 +36,8 @@ KeyValues outputs(unsigned seed) { return {gaussian({2, 9, 256}, seed).to(at::kF
 at::Tensor both(const KeyValues& y) { return at::cat({y.keys, y.values}, -1); }
 
 TEST(Chain, ALayerStoresWhatTheDecodedOneBeforeDoesNotPredict) {
-  const auto& [made, factors] = madePlan("coded-chain", 0.125);
-  const CompressionPlan& plan = made.plan;
+  const CompressionPlan plan = planned(codedChain(0.125)).plan;
+  const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
   ASSERT_EQ(plan.chain, 2);
   EXPECT_FALSE(factors[0].prediction.defined());
   ASSERT_TRUE(factors[1].prediction.defined());
@@ -45,7 +52,7 @@ TEST(Chain, ALayerStoresWhatTheDecodedOneBeforeDoesNotPredict) {
 }
 
 TEST(Chain, ThePredictionIsTheBestLinearOneOfTheSample) {
-  const CompressionPlan& plan = madePlan("coded-chain", 0.125).planned.plan;
+  const CompressionPlan plan = planned(codedChain(0.125)).plan;
   const std::vector<GroupBasis> bases = valueOf(chainedBases(shortDecoder(), shortStatistics(), plan, {}));
   const auto sample = [](int layer) { return sampledOutputs(shortDecoder(), shortStatistics(), layer, KeyPosition::beforeRope); };
   const GroupFactors first = factorsOf(bases[0], plan.groups[0]);
@@ -76,7 +83,7 @@ TEST(Chain, LosesLessThanLayersByThemselvesAtTheSameBytes) {
 }
 
 TEST(Chain, AChainOfOneIsNone) {
-  PlanRequest request = requestOf("coded-chain", 0.125);
+  PlanRequest request = codedChain(0.125);
   request.chain = 1;
   request.trellis = false;
   CompressionPlan plan = planned(request).plan;
@@ -104,6 +111,9 @@ TEST(Chain, APlanIsReadAsItWasWritten) {
   CompressionPlan other = plan;
   other.groups.front().widths.front() = 1;
   EXPECT_NE(layerFingerprint(plan, 1), layerFingerprint(other, 1)) << "what layer 1 stores hangs on layer 0";
+  alone = plan;
+  alone.tokenNumbers = false;
+  EXPECT_NE(layerFingerprint(plan, 1), layerFingerprint(alone, 1));
 }
 
 TEST(Chain, RefusesWhatOneLatentALayerIsNot) {
@@ -118,6 +128,74 @@ TEST(Chain, RefusesWhatOneLatentALayerIsNot) {
   PlanRequest lowRank = requestOf("joint", 0.25);
   lowRank.chain = 2;
   EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), lowRank, {})).message, HasSubstr("stores no codes"));
+}
+
+TEST(TokenNumbers, TakeFourBytesAndLoseNothingOfTheFirstLayer) {
+  const auto& [made, factors] = madePlan("coded-chain", 0.125);
+  const CompressionPlan& plan = made.plan;
+  ASSERT_TRUE(plan.tokenNumbers);
+  EXPECT_EQ(plan.groups[0].rank(), 0);
+  EXPECT_EQ(bytesPerToken(plan), kTokenNumberBytes + plan.groups[1].storedBytes());
+  EXPECT_LE(made.achievedBytes, made.requestedBytes);
+  EXPECT_EQ(made.requestedBytes, planned(codedChain(0.125)).requestedBytes);
+  const PlanTransform transform(plan, factors, shortDecoder().shape(), at::kCPU);
+  const KeyValues first = outputs(1), second = outputs(3);
+  EXPECT_EQ(largestDifference(both(transform.beforeRope(0, first)), both(first)), 0);
+  const at::Tensor after = both(transform.beforeRope(1, second)), foreseen = at::matmul(both(first), factors[1].prediction.t());
+  const at::Tensor coded = foreseen + rebuiltFrom(codeAndDecode(latentOf(both(second) - foreseen, factors[1]), factors[1]), factors[1]);
+  const std::int64_t exact = plan.exactTokens;
+  EXPECT_LE(largestDifference(after.narrow(1, exact, 9 - exact), coded.narrow(1, exact, 9 - exact)), 1e-5);
+}
+
+TEST(TokenNumbers, PredictEachLayerThatBeginsAChain) {
+  CompressionPlan plan;
+  plan.tokenNumbers = true;
+  for (int layer = 1; layer < 4; ++layer) EXPECT_EQ(predictedFrom(plan, layer), 0);
+  plan.chain = 2;
+  EXPECT_EQ(predictedFrom(plan, 0), std::nullopt);
+  EXPECT_EQ(predictedFrom(plan, 2), 0);
+  EXPECT_EQ(predictedFrom(plan, 3), 2);
+  plan.tokenNumbers = false;
+  EXPECT_EQ(predictedFrom(plan, 2), std::nullopt);
+  EXPECT_EQ(predictedFrom(plan, 3), 2);
+}
+
+TEST(TokenNumbers, AreAsExactAsTheModelIsAFunctionOfTheToken) {
+  // What the demo's first layer puts out for a token is the same wherever it stands.
+  const at::Tensor ids = demoWindows(2).ids.narrow(1, 0, 12);
+  struct Seen final : CacheTransform {
+    KeyValues beforeRope(int layer, KeyValues raw) const override {
+      if (layer == 0) outputs = both(raw);
+      return raw;
+    }
+    at::Tensor afterRope(int, at::Tensor keys) const override { return keys; }
+    mutable at::Tensor outputs;
+  } here, turned;
+  valueOf(shortDecoder().tokenLosses(ids, &here, {}));
+  valueOf(shortDecoder().tokenLosses(ids.flip(1), &turned, {}));
+  EXPECT_LE(largestDifference(here.outputs, turned.outputs.flip(1)), 1e-5);
+}
+
+TEST(TokenNumbers, LoseLessThanACodedFirstLayer) {
+  PlanRequest request = requestOf("coded-joint", 0.0625);
+  request.tokenNumbers = true;
+  const PlannedPlan numbered = planned(request);
+  EXPECT_EQ(numbered.plan.chain, 1);
+  EXPECT_LT(*numbered.predictedLoss, 0.8 * *madePlan("coded-joint", 0.0625, false).planned.predictedLoss);
+  EXPECT_LT(*madePlan("coded-chain", 0.0625).planned.predictedLoss, 0.9 * *planned(codedChain(0.0625)).predictedLoss);
+}
+
+TEST(TokenNumbers, AreRefusedWhereTheFirstLayerStoresMore) {
+  CompressionPlan plan = madePlan("coded-chain", 0.125).planned.plan;
+  plan.groups[0].widths.front() = 2;
+  EXPECT_THAT(validate(plan, shortDecoder().shape()), Contains(HasSubstr("Group 0 stores 1 directions of layer 0, which stores the numbers of tokens")));
+  PlanRequest request = requestOf("coded-joint", 0.125);
+  request.tokenNumbers = true;
+  request.centred = true;
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message, HasSubstr("predicts layers from others"));
+  request.centred = false;
+  request.method = "coded-head";
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).hint, HasSubstr("--token-numbers"));
 }
 
 TEST(Trellis, TheSamePlanLosesLessAtTheSameBytes) {

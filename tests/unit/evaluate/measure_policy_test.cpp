@@ -75,7 +75,7 @@ TEST(MeasurePolicy, QuantisesAPlansLatentsAndGoesWithAChoiceOfTokens) {
 }
 
 TEST(MeasurePolicy, CountsLayersOfAChainOnceAndKeepsTheirBudget) {
-  const Planned made = planned("coded-chain");
+  const Planned made = planned("coded-chain", false);
   ASSERT_EQ(made.plan.chain, 2);
   const at::Tensor ids = demoWindows(2, 0, kEvaluationText).ids;
   const PolicyRequest request{.policy = "kvzip", .options = {{"window", "8"}}, .share = 0.35, .prompt = 32, .interval = 16};

@@ -109,6 +109,21 @@ TEST(CostTest, AChainRebuildsWhatPredictsAndTurnsIt) {
   EXPECT_GT(chained.secondsPerToken, alone.secondsPerToken);
 }
 
+TEST(CostTest, NumbersOfTokensAreEmbeddedAndProjectedAnew) {
+  const ModelShape shape = shapeOf(3, 32, 8, 128, 4096);
+  CompressionPlan plan = jointPlan(shape, 8, 614);
+  plan.storage = Storage::coded;
+  plan.exactTokens = 4;
+  std::ranges::fill(plan.groups.front().widths, std::uint8_t{0});
+  const CostModel without = costOf(plan, shape, h200(), 16384, 1);
+  plan.tokenNumbers = true;
+  const CostModel cost = costOf(plan, shape, h200(), 16384, 1);
+  // Outputs [2048] of the first layer of a hidden state [4096], which predict two layers; these rebuild their values [614, 1024].
+  EXPECT_DOUBLE_EQ(cost.multiplyAddsPerCachedToken - without.multiplyAddsPerCachedToken, 4096.0 * 2048 + 2 * (2048.0 * 2048 + 614.0 * 1024));
+  EXPECT_EQ(cost.extraParameters - without.extraParameters, 2 * 2048LL * 2048);
+  EXPECT_EQ(cost.bytesPerToken - without.bytesPerToken, 4);
+}
+
 TEST(CostTest, KeysAfterRopeNeedNoRebuilding) {
   const ModelShape shape = shapeOf(1, 32, 8, 128, 4096);
   CompressionPlan plan;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/compress/plan_transform.h"
@@ -40,8 +41,9 @@ struct Planned {
   std::unique_ptr<PlanTransform> transform;
 };
 
-inline Planned planned(const std::string& method) {
+inline Planned planned(const std::string& method, std::optional<bool> tokenNumbers = std::nullopt) {
   PlanRequest request;
+  request.tokenNumbers = tokenNumbers;
   request.method = method;
   request.target = {Target::Kind::share, 0.5};
   Planned made{valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan, nullptr};

@@ -232,7 +232,7 @@ TEST(PlanDialogTest, LayersAreChainedWhereOneLatentHoldsTheirCodes) {
   auto* centred = dialog.findChild<QCheckBox*>(QStringLiteral("centred"));
   EXPECT_EQ(dialog.wish().chain, 8) << "as the plan is";
   EXPECT_FALSE(centred->isEnabled());
-  EXPECT_TRUE(centred->toolTip().contains(QStringLiteral("in a chain"))) << centred->toolTip().toStdString();
+  EXPECT_TRUE(centred->toolTip().contains(QStringLiteral("that predict others"))) << centred->toolTip().toStdString();
   const auto type = [&](const char* number) {
     chain->setFocus();
     chain->selectAll();
@@ -255,7 +255,28 @@ TEST(PlanDialogTest, LayersAreChainedWhereOneLatentHoldsTheirCodes) {
   EXPECT_TRUE(chain->isEnabled());
   dialog.findChild<QSpinBox*>(QStringLiteral("groupSize"))->setValue(2);
   EXPECT_FALSE(chain->isEnabled());
-  EXPECT_EQ(chain->toolTip(), QStringLiteral("Layers in a chain need all their heads in one latent."));
+  EXPECT_EQ(chain->toolTip(), QStringLiteral("Layers that predict others need all their heads in one latent."));
+}
+
+TEST(PlanDialogTest, TheFirstLayerStoresTokenNumbersWhereTheMethodOrTheUserSaysSo) {
+  Catalogue all = catalogue();
+  all.methods.push_back({{"coded-chain", "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
+  all.methods.back().tokenNumbers = true;
+  PlanDialog dialog(all, plan({Target::Kind::share, 0.125}), nullptr);
+  dialog.show();
+  auto* method = dialog.findChild<QComboBox*>(QStringLiteral("method"));
+  auto* numbers = dialog.findChild<QCheckBox*>(QStringLiteral("tokenNumbers"));
+  auto* centred = dialog.findChild<QCheckBox*>(QStringLiteral("centred"));
+  method->setCurrentText(QStringLiteral("joint"));
+  EXPECT_FALSE(numbers->isEnabled());
+  EXPECT_EQ(numbers->toolTip(), QStringLiteral("The method joint stores no codes."));
+  EXPECT_EQ(dialog.wish().tokenNumbers, std::nullopt);
+  method->setCurrentText(QStringLiteral("coded-chain"));
+  EXPECT_EQ(dialog.wish().tokenNumbers, true) << "as the method has it";
+  EXPECT_FALSE(centred->isEnabled());
+  QTest::keyClick(numbers, Qt::Key_Space);
+  EXPECT_EQ(dialog.wish().tokenNumbers, false);
+  EXPECT_TRUE(centred->isEnabled());
 }
 
 TEST(PlanDialogTest, CodesGoThroughATrellisWhereTheMethodOrTheUserSaysSo) {
