@@ -28,9 +28,11 @@ struct Planned {
   PlanFactors factors;
 };
 
+/// With a first layer that is coded like the others, so that all have something to gain.
 Planned planned(const std::string& method, double share, std::optional<bool> trellis = std::nullopt) {
   PlanRequest request;
   request.trellis = trellis;
+  request.tokenNumbers = false;
   request.method = method;
   request.target.value = share;
   Planned result;
@@ -120,7 +122,6 @@ TEST_P(Recomputed, LayersGiveTheSameGradients) {
   EXPECT_EQ(distilled(shortDecoder(), kept.factors()), distilled(*again, recomputed.factors()));
   EXPECT_NEAR(distilled(shortDecoder(), start.factors), valueOf(shortDecoder().divergence(ids, transformOf(start.plan, start.factors), {})), 1e-6);
   for (std::size_t group = 0; group < start.factors.size(); ++group) {
-    if (start.factors[group].widths.empty()) continue;  // token numbers
     ASSERT_GT(kept.factors()[group].up.grad().abs().max().item<double>(), 0);
     EXPECT_TRUE(at::equal(kept.factors()[group].up.grad(), recomputed.factors()[group].up.grad()));
   }
@@ -191,7 +192,7 @@ TEST_P(Refine, BringsTheModelCloserOnTextThatNoStepSaw) {
 
 INSTANTIATE_TEST_SUITE_P(Methods, Refine,
                          ::testing::Values(RefineCase{"joint", 0.1}, RefineCase{"coded-joint", 0.02}, RefineCase{"coded-joint", 0.015, true},
-                                           RefineCase{"coded-chain", 0.01}, RefineCase{"coded-head", 0.04}),
+                                           RefineCase{"coded-chain", 0.02}, RefineCase{"coded-head", 0.04}),
                          [](const auto& info) { return nameOf(info.param.method) + (info.param.trellis ? "trellis" : ""); });
 
 TEST(RefineRun, IsTheSameForTheSameSeedAndAnotherForAnother) {
