@@ -41,9 +41,10 @@ QString chipLabel(const GroupsRecord& record, const Slot& slot) {
 
 QString groupFacts(const GroupRecord& group) {
   const QLocale locale;
+  const QString bytes = translate("%1 B").arg(locale.toString(static_cast<qlonglong>(group.bytes)));
+  if (!group.instead.isEmpty()) return QStringList{group.instead, bytes}.join(QStringLiteral(" · "));
   const auto rank = std::count_if(group.widths.begin(), group.widths.end(), [](std::uint8_t width) { return width != 0; });
-  QStringList facts = {translate("rank %1").arg(locale.toString(static_cast<qlonglong>(rank))),
-                       translate("%1 B").arg(locale.toString(static_cast<qlonglong>(group.bytes)))};
+  QStringList facts = {translate("rank %1").arg(locale.toString(static_cast<qlonglong>(rank))), bytes};
   if (group.loss && std::isfinite(*group.loss)) {
     const bool small = std::abs(*group.loss) < 5e-5 && *group.loss != 0;
     facts << translate("~%1 nats").arg(small ? locale.toString(*group.loss, 'e', 0) : locale.toString(*group.loss, 'f', 4));

@@ -19,7 +19,8 @@ struct GroupRecord {
   std::int64_t bytes = 0;            ///< A token.
   std::optional<double> loss;        ///< Predicted, nats a token; absent where not known.
   bool locked = false;
-  bool stale = false;  ///< Numbers of an older plan: hatched.
+  bool stale = false;    ///< Numbers of an older plan: hatched.
+  QString instead = {};  ///< What its layer stores in place of directions, in words; empty where it stores these.
   bool operator==(const GroupRecord&) const = default;
 };
 

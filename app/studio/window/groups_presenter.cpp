@@ -104,14 +104,18 @@ void GroupsPresenter::show() {
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       const Group& group = plan.groups[i];
       if (group.slots.front().layer != record.layer) continue;
+      const bool isNumbered = storesTokenNumbers(plan, record.layer), isReader = readsAnotherLayer(plan, record.layer);
       const double loss = i < document_.spectra().losses().size() ? document_.spectra().losses()[i] : std::nan("");
       record.groups.push_back({.index = static_cast<int>(i),
                                .slots = group.slots,
                                .widths = group.widths,
-                               .bytes = bytesPerToken(plan, group),
+                               .bytes = bytesPerToken(plan, group) + (isNumbered ? kTokenNumberBytes : 0),
                                .loss = predicts && !std::isnan(loss) ? std::optional(loss) : std::nullopt,
                                .locked = group.locked,
-                               .stale = document_.statistics() && document_.isPredictionStale()});
+                               .stale = document_.statistics() && document_.isPredictionStale(),
+                               .instead = isNumbered ? tr("numbers of tokens")
+                                          : isReader ? tr("reads layer %1").arg(plan.sharedFrom[static_cast<std::size_t>(record.layer)])
+                                                     : QString()});
     }
   }
   view_.setRecord(record);

@@ -110,6 +110,13 @@ class GroupsKeyboard : public GroupsWindow {};
 class GroupsMenu : public GroupsWindow {};
 class DragHeads : public GroupsWindow {};
 
+TEST(GroupFacts, SayWhatStandsInPlaceOfDirections) {
+  GroupRecord group{.slots = {key(0)}, .widths = {8, 0}, .bytes = 1, .locked = true};
+  EXPECT_EQ(groupFacts(group), QStringLiteral("rank 1 · 1 B · locked"));
+  group.instead = QStringLiteral("numbers of tokens");
+  EXPECT_EQ(groupFacts(group), QStringLiteral("numbers of tokens · 1 B"));
+}
+
 TEST_F(GroupsKeyboard, ClicksSelectOneSeveralAndRanges) {
   click(key(2));
   EXPECT_THAT(selected, ElementsAre(key(2)));
