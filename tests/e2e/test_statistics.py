@@ -87,7 +87,8 @@ def test_keeping_no_activations_gives_the_same_statistics(text, tmp_path):
     assert plans[0]["basePerplexity"] == pytest.approx(plans[1]["basePerplexity"], rel=1e-5)
 
 
-MEASURES = ["cka", "cka-centred", "cka-sink-free", "cka-rotated", "cka-released", "subspace", "weight-cosine", "attention"]
+MEASURES = ["cka", "cka-centred", "cka-sink-free", "cka-rotated", "cka-released", "subspace", "subspace-rotated", "svcca", "svcca-rotated",
+            "weight-cosine", "attention"]
 
 
 def test_list_has_the_measures():

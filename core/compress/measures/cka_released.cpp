@@ -40,9 +40,7 @@ Measure ckaReleasedMeasure() {
             const std::int64_t begin = keys ? 0 : shape.keyWidth();
             const std::int64_t width = keys ? shape.keyWidth() : shape.valueWidth();
             at::Tensor own = second.narrow(0, begin, width).narrow(1, begin, width);
-            if (!own.isfinite().all().item<bool>())
-              return fail(ErrorCode::numerical, "The second moments of a layer are not finite.",
-                          "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
+            KVISTA_CHECK(checkMoments(own));
             const at::Tensor mean = coordinateMean((own + own.t()) / 2);
             own -= at::outer(mean, mean);  // a view: the rest of the moments is not looked at
             return headSimilarity(second, shape, request.side);

@@ -21,7 +21,9 @@
   X(ckaRotated) \
   X(ckaReleased) \
   X(subspace) \
+  X(subspaceRotated) \
   X(svcca) \
+  X(svccaRotated) \
   X(projection) \
   X(weightCosine) \
   X(attention)
@@ -72,6 +74,26 @@ OutputMoments outputMoments(const MeasureRequest& request, bool withoutSinks) {
     mean = at::matmul(weight, mean);
   }
   return {second / tokens, mean / tokens};
+}
+
+Result<at::Tensor> sideMoments(const MeasureRequest& request, bool centred) {
+  const ModelShape& shape = request.decoder.shape();
+  const bool keys = request.side == Side::key;
+  const std::int64_t begin = keys ? 0 : shape.keyWidth(), width = keys ? shape.keyWidth() : shape.valueWidth();
+  const OutputMoments moments = outputMoments(request, false);
+  at::Tensor own = moments.second.narrow(0, begin, width).narrow(1, begin, width).contiguous();
+  if (centred) {
+    const at::Tensor mean = moments.mean.narrow(0, begin, width);
+    own = own - at::outer(mean, mean);
+  }
+  KVISTA_CHECK(checkMoments(own));
+  return own;
+}
+
+Result<void> checkMoments(const at::Tensor& moments) {
+  if (moments.isfinite().all().item<bool>()) return {};
+  return fail(ErrorCode::numerical, "The second moments of a layer are not finite.",
+              "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
 }
 
 }  // namespace kvista

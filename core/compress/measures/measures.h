@@ -49,4 +49,9 @@ struct OutputMoments {
 };
 OutputMoments outputMoments(const MeasureRequest& request, bool withoutSinks);
 
+/// Of it what is the side's, [heads * width, heads * width]: the second moment, or around the mean (`centred`). Error: as checkMoments.
+Result<at::Tensor> sideMoments(const MeasureRequest& request, bool centred);
+/// Refuses (numerical) moments that are not finite, of which there is no eigenbasis.
+Result<void> checkMoments(const at::Tensor& moments);
+
 }  // namespace kvista

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/measures/measures.h"
+#include "core/compress/measures/sampled_pairs.h"
 
 #include <algorithm>
 
@@ -9,7 +9,6 @@
 #include <ATen/ops/linalg_svdvals.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
-#include <ATen/ops/outer.h>
 
 namespace kvista {
 namespace {
@@ -37,15 +36,8 @@ Measure svccaMeasure() {
           .unit = "no unit, 0 to 1",
           .source = "Raghu et al., SVCCA (2017), section 2",
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
-            const ModelShape& shape = request.decoder.shape();
-            const bool keys = request.side == Side::key;
-            const std::int64_t heads = shape.kvHeads, width = keys ? shape.headDim : shape.valueHeadDim, begin = keys ? 0 : shape.keyWidth();
-            const OutputMoments moments = outputMoments(request, false);
-            const at::Tensor covariance =
-                (moments.second - at::outer(moments.mean, moments.mean)).narrow(0, begin, heads * width).narrow(1, begin, heads * width);
-            if (!covariance.isfinite().all().item<bool>())
-              return fail(ErrorCode::numerical, "The second moments of a layer are not finite.",
-                          "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
+            KVISTA_ASSIGN(const at::Tensor covariance, sideMoments(request, true));
+            const std::int64_t heads = request.decoder.shape().kvHeads, width = covariance.size(0) / heads;
             const auto block = [&](std::int64_t i, std::int64_t j) { return covariance.narrow(0, i * width, width).narrow(1, j * width, width); };
             std::vector<at::Tensor> directions;
             for (std::int64_t head = 0; head < heads; ++head) directions.push_back(whitenedDirections(block(head, head)));
@@ -64,6 +56,21 @@ Measure svccaMeasure() {
               }
             }
             return similarity;
+          }};
+}
+
+Measure svccaRotatedMeasure() {
+  return {.name = "svcca-rotated",
+          .summary = "Canonical correlation, root of the mean square, of keys as attention sees them, after RoPE, from the sampled tokens",
+          .formula = "root of cka-rotated with A_i^T (k_it - mean) in place of k_it, A_i as in svcca, of the covariance of all tokens",
+          .unit = "no unit, 0 to 1",
+          .source = "Raghu et al., SVCCA (2017), section 2; mean square: Kornblith et al. (2019), section 4",
+          .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
+            KVISTA_ASSIGN(const std::vector<at::Tensor> covariances, ownMoments(request, true));
+            std::vector<at::Tensor> rows = sampledHeads(request);
+            for (std::size_t head = 0; head < rows.size(); ++head)
+              rows[head] = at::matmul(rows[head] - rows[head].mean(0), whitenedDirections(covariances[head]));
+            return alikeOverPairs(rows).sqrt();
           }};
 }
 

@@ -7,12 +7,14 @@
 #include <ATen/ops/eye.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/linalg_svd.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/compress/measures/measures.h"
+#include "core/compress/measures/sampled_pairs.h"
 #include "core/compress/value_calibration.h"
 #include "tests/unit/demo_model.h"
 
@@ -126,6 +128,58 @@ TEST(Measures, CkaAfterRopeComesOfPairsOfDifferentTokens) {
   const auto energy = [&](std::int64_t i, std::int64_t j) { return (gram(i) * gram(j)).sum().item<double>(); };
   const at::Tensor similarity = valueOf(valueOf(findMeasure("cka-rotated"))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
   EXPECT_NEAR(similarity[3][7].item<double>(), energy(3, 7) / std::sqrt(energy(3, 3) * energy(7, 7)), 2e-2);  // sampled in bfloat16
+}
+
+/// As svcca-rotated and subspace-rotated have it, pair by pair: Gram matrices of whitened rows without their diagonals.
+double alikeOf(const at::Tensor& a, const at::Tensor& b) {
+  const auto gram = [](const at::Tensor& rows) {
+    at::Tensor products = at::matmul(rows, rows.t());
+    products.fill_diagonal_(0);
+    return products;
+  };
+  const at::Tensor one = gram(a), other = gram(b);
+  return (one * other).sum().item<double>() / (one.norm() * other.norm()).item<double>();
+}
+
+TEST(Measures, AfterRopeTakeDirectionsOfAllTokensAndPairsOfTheSampledOnes) {
+  const at::Tensor all = outputsOfLayerOne(true).narrow(2, 0, 256);
+  const at::Tensor sampled = all.narrow(1, 4, kWindow - 4).flatten(0, 1);  // every one of so few tokens beyond the sinks is sampled
+  const auto of = [](const char* name) {
+    return valueOf(valueOf(findMeasure(name))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
+  };
+  const auto strongest = [&](std::int64_t head) {
+    const at::Tensor rows = all.flatten(0, 1).narrow(1, 32 * head, 32);
+    const auto [u, s, v] = at::linalg_svd(rows, false);
+    return at::matmul(sampled.narrow(1, 32 * head, 32), v.narrow(0, 0, 8).t() / s.narrow(0, 0, 8));
+  };
+  EXPECT_NEAR(of("subspace-rotated")[2][5].item<double>(), alikeOf(strongest(2), strongest(5)), 2e-2);  // sampled in bfloat16
+  const auto canonical = [&](std::int64_t head) {
+    const at::Tensor rows = all.flatten(0, 1).narrow(1, 32 * head, 32), own = sampled.narrow(1, 32 * head, 32);
+    const auto [u, s, v] = at::linalg_svd(rows - rows.mean(0), false);
+    const std::int64_t rank = (s.square().cumsum(0) / s.square().sum() < 0.99).sum().item<std::int64_t>() + 1;
+    return at::matmul(own - own.mean(0), v.narrow(0, 0, rank).t() / s.narrow(0, 0, rank));
+  };
+  EXPECT_NEAR(of("svcca-rotated")[3][7].item<double>(), std::sqrt(alikeOf(canonical(3), canonical(7))), 2e-2);
+  EXPECT_GT(largestDifference(of("subspace-rotated"), of("subspace")), 0.05);  // RoPE changes what keys have in common
+}
+
+TEST(Measures, OfPairsAreOneForRotatedCopiesAndNothingForStrangersHoweverFewTheTokens) {
+  const at::Tensor head = gaussian({100, 32}, 1), turn = std::get<0>(at::linalg_qr(gaussian({32, 32}, 2)));
+  const at::Tensor similarity = alikeOverPairs({head, 3 * at::matmul(head, turn), gaussian({100, 32}, 3), gaussian({100, 24}, 4), at::zeros({100, 0}, at::kDouble)});
+  EXPECT_NEAR(similarity[0][1].item<double>(), 1, 1e-12);
+  for (const auto& [i, j] : {std::pair{0, 2}, {0, 3}, {1, 2}, {2, 3}}) EXPECT_LT(similarity[i][j].item<double>(), 0.05);
+  EXPECT_EQ(similarity[0][4].item<double>(), 0);  // a head without directions is like nothing
+  EXPECT_EQ(similarity[4][4].item<double>(), 1);
+  const at::Tensor products = at::matmul(head.t(), gaussian({100, 32}, 3));
+  const double naive = products.square().sum().item<double>() / (at::matmul(head.t(), head).norm() * at::matmul(gaussian({100, 32}, 3).t(), gaussian({100, 32}, 3)).norm()).item<double>();
+  EXPECT_GT(naive, 0.2);  // what the same tokens say with the pairs of a token with itself
+}
+
+TEST(Measures, AfterRopeOfStatisticsWithoutTheMeanAreRefused) {
+  Statistics older = shortStatistics();
+  for (LayerStatistics& layer : older.layers) layer.rotatedKeySum = at::Tensor();
+  EXPECT_THAT(errorOf(valueOf(findMeasure("svcca-rotated"))->similarity({shortDecoder(), older, 1, Side::key})).message, ::testing::HasSubstr("no mean of keys after RoPE"));
+  EXPECT_TRUE(valueOf(findMeasure("subspace-rotated"))->similarity({shortDecoder(), older, 1, Side::key}));
 }
 
 TEST(Measures, TheReleasedCkaCentresOverWhitenedCoordinates) {
