@@ -9,6 +9,7 @@
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/evaluate/plan_errors.h"
+#include "core/plan/key_variants.h"
 
 namespace kvista {
 namespace {
@@ -22,10 +23,11 @@ double meanOf(const Matrix& matrix) {
 
 Result<std::vector<VariantErrors>> compareKeyVariants(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
                                                       const Task& task) {
-  if (plan.keyPosition != KeyPosition::afterRope || plan.storage != Storage::lowRank16 || !plan.sharedFrom.empty())
+  if (!hasKeyVariants(plan))
     return fail(
         ErrorCode::invalidArgument,
-        fmt::format("The plan (method {}) does not compress keys after RoPE at 16 bits, which is where the variants can be compared.",
+        fmt::format("The plan (method {}) does not compress keys after RoPE at 16 bits in a cache of each layer's own, which is where the variants can "
+                    "be compared.",
                     plan.method),
         "Make one with `kvista plan --method kqsvd`.");
   std::vector<VariantErrors> variants;

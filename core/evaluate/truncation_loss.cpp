@@ -39,6 +39,7 @@ Result<std::vector<TruncationLoss>> measureTruncation(const Decoder& decoder, co
   request.metric = Metric::identity;
   std::vector<TruncationLoss> losses;
   const std::size_t count = layers.size() * 2 * kept.size();
+  const Task quiet{task.stop, {}};  // One measurement of many: how far it is would hide how far all are.
   for (const int layer : layers) {
     KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, &statistics, layer, request));
     for (const Side side : {Side::key, Side::value}) {
@@ -49,7 +50,7 @@ Result<std::vector<TruncationLoss>> measureTruncation(const Decoder& decoder, co
         task.progress("truncate", losses.size(), count, "measurements");
         const CompressionPlan plan = planOf(layer, side, part, decoder.shape());
         const PlanTransform transform(plan, {factorsOf(basis, plan.groups.front())}, decoder.shape(), decoder.options().device);
-        KVISTA_ASSIGN(const Perplexity truncated, measurePerplexity(decoder, ids, &transform, "measure", task));
+        KVISTA_ASSIGN(const Perplexity truncated, measurePerplexity(decoder, ids, &transform, {}, quiet));
         losses.push_back({layer, side, part, truncated.meanLoss - original.meanLoss});
       }
     }

@@ -254,4 +254,73 @@ Result<RanksRecord> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
+json toJson(const KeyVariantRecord& record) {
+  return {{"method", record.method},
+          {"keys", record.keys},
+          {"values", record.values},
+          {"logits", record.logits},
+          {"attentionOutputs", record.attentionOutputs}};
+}
+template <>
+Result<KeyVariantRecord> read(const json& value) {
+  Fields fields(value, "errors of a variant");
+  KeyVariantRecord record;
+  record.method = fields.text("method");
+  record.keys = fields.number("keys", 0);
+  record.values = fields.number("values", 0);
+  record.logits = fields.number("logits", 0);
+  record.attentionOutputs = fields.number("attentionOutputs", 0);
+  return fields.finish(std::move(record));
+}
+
+json toJson(const KeyVariantsRecord& record) {
+  return {{"planFingerprint", record.planFingerprint}, {"variants", listOf(record.variants)}};
+}
+template <>
+Result<KeyVariantsRecord> read(const json& value) {
+  Fields fields(value, "variants of key directions");
+  KeyVariantsRecord record;
+  record.planFingerprint = fields.text("planFingerprint");
+  record.variants = fields.records<KeyVariantRecord>("variants");
+  return fields.finish(std::move(record));
+}
+
+json toJson(const PolicyEvaluationRecord& record) {
+  json value = {{"text", record.text},
+                {"planFingerprint", record.planFingerprint},
+                {"policy", record.policy},
+                {"overPlan", record.overPlan},
+                {"prompt", record.prompt},
+                {"predictions", record.predictions},
+                {"original", record.original},
+                {"underPolicy", record.underPolicy},
+                {"bytesAtEnd", record.bytesAtEnd},
+                {"bytesAtMost", record.bytesAtMost},
+                {"fullBytes", record.fullBytes},
+                {"tokensKept", record.tokensKept},
+                {"seconds", record.seconds}};
+  if (record.plan) value["plan"] = *record.plan;
+  return value;
+}
+template <>
+Result<PolicyEvaluationRecord> read(const json& value) {
+  Fields fields(value, "an evaluation under a policy");
+  PolicyEvaluationRecord record;
+  record.text = fields.text("text");
+  record.planFingerprint = fields.text("planFingerprint");
+  record.policy = fields.text("policy");
+  record.overPlan = fields.boolean("overPlan");
+  record.prompt = fields.integer("prompt", 1);
+  record.predictions = fields.integer("predictions", 1);
+  record.original = fields.number("original", 0);
+  record.underPolicy = fields.number("underPolicy", 0);
+  if (fields.has("plan")) record.plan = fields.number("plan", 0);
+  record.bytesAtEnd = fields.number("bytesAtEnd", 0);
+  record.bytesAtMost = fields.number("bytesAtMost", 0);
+  record.fullBytes = fields.integer("fullBytes", 1);
+  record.tokensKept = fields.number("tokensKept", 0);
+  record.seconds = fields.number("seconds", 0);
+  return fields.finish(std::move(record));
+}
+
 }  // namespace kvista

@@ -115,6 +115,35 @@ struct RanksRecord {
   bool operator==(const RanksRecord&) const = default;
 };
 
+/// Of one way to choose directions at a plan's ranks: |error|^2 / |what there is|^2, means over layers and heads (methods.md section 6).
+struct KeyVariantRecord {
+  std::string method;
+  double keys = 0, values = 0, logits = 0, attentionOutputs = 0;
+  bool operator==(const KeyVariantRecord&) const = default;
+};
+struct KeyVariantsRecord {
+  std::string planFingerprint;
+  std::vector<KeyVariantRecord> variants;
+  bool operator==(const KeyVariantsRecord&) const = default;
+};
+
+/// Perplexities on the predictions behind the first `prompt` tokens of each window: under a policy, and without it.
+struct PolicyEvaluationRecord {
+  std::string text;
+  std::string planFingerprint;   ///< Empty: there is no plan.
+  std::string policy;            ///< In a line.
+  bool overPlan = false;         ///< Whether it kept small what the plan stores, not what the model makes.
+  std::int64_t prompt = 0;       ///< Tokens that were read before it acted.
+  std::int64_t predictions = 0;  ///< Behind them, of all windows.
+  double original = 0, underPolicy = 0;
+  std::optional<double> plan = {};         ///< Without the policy, where there is a plan.
+  double bytesAtEnd = 0, bytesAtMost = 0;  ///< Of a window's cache, mean over windows.
+  std::int64_t fullBytes = 0;              ///< The same at 16 bits.
+  double tokensKept = 0;                   ///< Of a head at the end, mean over heads, layers and windows.
+  double seconds = 0;
+  bool operator==(const PolicyEvaluationRecord&) const = default;
+};
+
 nlohmann::json toJson(const TaskMeasureRecord& record);
 nlohmann::json toJson(const TaskAnswerRecord& record);
 nlohmann::json toJson(const TaskFileRecord& record);
@@ -126,6 +155,9 @@ nlohmann::json toJson(const RecallRecord& record);
 nlohmann::json toJson(const PredictorRecord& record);
 nlohmann::json toJson(const TextRanksRecord& record);
 nlohmann::json toJson(const RanksRecord& record);
+nlohmann::json toJson(const KeyVariantRecord& record);
+nlohmann::json toJson(const KeyVariantsRecord& record);
+nlohmann::json toJson(const PolicyEvaluationRecord& record);
 
 template <>
 Result<TaskMeasureRecord> read(const nlohmann::json& json);
@@ -149,5 +181,11 @@ template <>
 Result<TextRanksRecord> read(const nlohmann::json& json);
 template <>
 Result<RanksRecord> read(const nlohmann::json& json);
+template <>
+Result<KeyVariantRecord> read(const nlohmann::json& json);
+template <>
+Result<KeyVariantsRecord> read(const nlohmann::json& json);
+template <>
+Result<PolicyEvaluationRecord> read(const nlohmann::json& json);
 
 }  // namespace kvista

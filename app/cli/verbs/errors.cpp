@@ -5,9 +5,8 @@
 #include <fmt/format.h>
 
 #include "app/cli/engine_methods.h"
-#include "app/cli/model.h"
 #include "app/cli/verb.h"
-#include "core/evaluate/key_variants.h"
+#include "core/protocol/lab_records.h"
 
 namespace kvista {
 namespace {
@@ -30,25 +29,19 @@ std::string table(const char* title, const Matrix& matrix) {
   return text;
 }
 
-Result<Output> compareVariants(const Options& options, const Task& task) {
-  KVISTA_ASSIGN(const Project project, loadProject(options.project));
-  KVISTA_ASSIGN(const LoadedModel model, loadModel(project.model.string(), options.compute, task));
-  if (project.statistics.empty())
-    return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", options.project), "Plan with --stats.");
-  KVISTA_ASSIGN(const Statistics statistics, loadStatistics(project.statistics));
-  KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
-  KVISTA_CHECK(checkProjectParts(project, hash, &statistics));
-  KVISTA_ASSIGN(const auto variants, compareKeyVariants(*model.decoder, statistics, project.plan, task));
+Result<Output> compareVariants(const nlohmann::json& params, Workspace& workspace, const Task& task) {
+  KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "keyVariants", params, task));
+  KVISTA_ASSIGN(const auto record, read<KeyVariantsRecord>(answer));
   Output output;
   output.text = "relative squared errors at the plan's ranks, means over layers and heads\n             keys   values   scores  outputs\n";
   output.json["variants"] = nlohmann::ordered_json::array();
-  for (const VariantErrors& each : variants) {
-    output.json["variants"].push_back({{"method", each.name},
+  for (const KeyVariantRecord& each : record.variants) {
+    output.json["variants"].push_back({{"method", each.method},
                                        {"keys", each.keys},
                                        {"values", each.values},
                                        {"logits", each.logits},
                                        {"attentionOutputs", each.attentionOutputs}});
-    output.text += fmt::format("{:<8} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f}\n", each.name, each.keys, each.values, each.logits, each.attentionOutputs);
+    output.text += fmt::format("{:<8} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f}\n", each.method, each.keys, each.values, each.logits, each.attentionOutputs);
   }
   return output;
 }
@@ -56,9 +49,9 @@ Result<Output> compareVariants(const Options& options, const Task& task) {
 Result<Output> run(const Options& options, const Task& task) {
   if (!looksLikeProject(options.project))
     return fail(ErrorCode::invalidArgument, fmt::format("{} is not a project with a plan.", options.project), "Make one with `kvista plan`.");
-  if (options.variants) return compareVariants(options, task);
   Workspace workspace(engineSettings(options.compute));
   KVISTA_ASSIGN(const nlohmann::json params, subjectParams(workspace, options.project));
+  if (options.variants) return compareVariants(params, workspace, task);
   KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "planErrors", params, task));
   KVISTA_ASSIGN(const auto record, read<PlanErrorsRecord>(answer));
   Output output;

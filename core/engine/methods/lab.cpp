@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tasks, agreement, trainPredictor, ranks: questions with answers, how far a plan says what the original says, what foretells importance,
-// and how many directions a cache needs.
+// tasks, agreement, trainPredictor, ranks, keyVariants: questions with answers, how far a plan says what the original says, what foretells
+// importance, how many directions a cache needs, and which of them serve best.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -14,6 +14,7 @@
 #include "core/engine/data_folder.h"
 #include "core/engine/methods/inputs.h"
 #include "core/evaluate/agreement.h"
+#include "core/evaluate/key_variants.h"
 #include "core/evaluate/tasks.h"
 #include "core/io/atomic_file.h"
 #include "core/policy/named_policies.h"
@@ -223,6 +224,17 @@ Result<nlohmann::json> ranks(Call& call) {
     KVISTA_ASSIGN(record.texts.emplace_back(), textRanksOf(*decoder, *texts[i], record.kept, windows, call.task));
     record.texts.back().statistics = files[i];
   }
+  return toJson(record);
+}
+
+Result<nlohmann::json> keyVariants(Call& call) {
+  Fields fields(call.params, "the parameters of keyVariants");
+  KVISTA_ASSIGN(const Inputs inputs, openInputsWithStatistics(call, fields));
+  KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
+  KVISTA_ASSIGN(const auto variants, compareKeyVariants(*decoder, *inputs.statistics, plan, call.task));
+  KeyVariantsRecord record{fingerprint(plan), {}};
+  for (const VariantErrors& each : variants) record.variants.push_back({each.name, each.keys, each.values, each.logits, each.attentionOutputs});
   return toJson(record);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// evaluate, tokenLosses, generate: a plan beside the original on real text.
+// evaluate, evaluatePolicy, tokenLosses, generate: a plan, or a policy, beside the original on real text.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -15,6 +15,8 @@
 #include "core/evaluate/generate.h"
 #include "core/evaluate/measure_policy.h"
 #include "core/evaluate/perplexity.h"
+#include "core/policy/named_policies.h"
+#include "core/protocol/lab_records.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
@@ -174,6 +176,46 @@ Result<nlohmann::json> evaluate(Call& call) {
   }
   return toJson(EvaluationRecord{textInWords(text), windows.hash, inputs.plan ? fingerprint(*inputs.plan) : std::string(), after.predictions,
                                  before.perplexity(), after.perplexity(), after.seconds});
+}
+
+Result<nlohmann::json> evaluatePolicy(Call& call) {
+  Fields fields(call.params, "the parameters of evaluatePolicy");
+  const auto text = fields.record<TextSelection>("text");
+  fields.find("policy");  // must be given
+  const std::int64_t prompt = fields.has("prompt") ? fields.integer("prompt", 1, 1 << 20) : 0;
+  KVISTA_ASSIGN(std::optional<PolicyRequest> policy, policyOf(fields));
+  KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
+  WorkModel& model = *inputs.model;
+  KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, model, text));
+  KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
+  KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
+  policy->prompt = prompt;
+  KVISTA_ASSIGN(const auto asked, policyUseOf(policy, inputs, transform.get()));
+  const PolicyUse& use = asked.value();
+  // First, as it may refuse.
+  KVISTA_ASSIGN(const PolicyMeasurement under, measurePolicy(*decoder, windows.ids, use.plan, use.request, call.task));
+  const auto without = [&](const CacheTransform* cache, const char* stage) {
+    return measurePerplexity(*decoder, windows.ids, cache, stage, call.task, {}, under.prompt);
+  };
+  KVISTA_ASSIGN(const Perplexity original, without(model.ownTransform.get(), "measure the model"));
+  PolicyEvaluationRecord record{.text = textInWords(text),
+                                .planFingerprint = inputs.plan ? fingerprint(*inputs.plan) : std::string(),
+                                .policy = toText(use.request),
+                                .overPlan = use.plan != nullptr,
+                                .prompt = under.prompt,
+                                .predictions = under.behindPrompt.predictions,
+                                .original = original.perplexity(),
+                                .underPolicy = under.behindPrompt.perplexity(),
+                                .bytesAtEnd = under.bytesAtEnd,
+                                .bytesAtMost = under.bytesAtMost,
+                                .fullBytes = under.fullBytes,
+                                .tokensKept = under.tokensKept,
+                                .seconds = under.all.seconds};
+  if (transform) {
+    KVISTA_ASSIGN(const Perplexity plan, without(transform.get(), "measure the plan"));
+    record.plan = plan.perplexity();
+  }
+  return toJson(record);
 }
 
 Result<nlohmann::json> tokenLosses(Call& call) {

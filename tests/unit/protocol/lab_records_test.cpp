@@ -68,6 +68,12 @@ TEST(LabRecords, ComeThroughAsTheyWere) {
   cut.losses = {2, 2, {0.125F, -0.0625F, 0, 1}};
   const RanksRecord ranks{0.5, {onlyRanks, cut}};
   EXPECT_EQ(through(ranks), ranks);
+  const KeyVariantsRecord variants{"ab", {{"kqsvd", 0.25, 0.5, 0.0625, 0.125}, {"ksvd", 0.125, 0.25, 0.5, 0.75}}};
+  EXPECT_EQ(through(variants), variants);
+  PolicyEvaluationRecord policy{"a.txt", "ab", "snapkv share=0.25", true, 32, 62, 18.5, 20.25, {}, 1024.5, 4096, 8192, 12.5, 0.25};
+  EXPECT_EQ(through(policy), policy);
+  policy.plan = 19.75;
+  EXPECT_EQ(through(policy), policy);
 }
 
 TEST(LabRecords, NameWhatIsWrong) {
@@ -91,6 +97,11 @@ TEST(LabRecords, NameWhatIsWrong) {
   other = toJson(PredictorRecord{});
   other["recall"] = {{"predicted", 1.5}, {"accumulated", 0.5}, {"recent", 0.5}, {"best", 0.5}};
   EXPECT_THAT(read<PredictorRecord>(other).error().message, HasSubstr("predicted"));
+  other = toJson(KeyVariantsRecord{"ab", {{"kqsvd", 0.25, 0.5, 0.0625, 0.125}}});
+  other["variants"][0]["logits"] = -1;
+  EXPECT_THAT(read<KeyVariantsRecord>(other).error().message, HasSubstr("logits"));
+  other = toJson(PolicyEvaluationRecord{});
+  EXPECT_THAT(read<PolicyEvaluationRecord>(other).error().message, HasSubstr("prompt"));
 }
 
 }  // namespace
