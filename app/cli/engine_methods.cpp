@@ -38,12 +38,8 @@ Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& su
 }
 
 Result<void> takePolicy(Workspace& workspace, const std::string& line, nlohmann::json& params) {
-  if (!line.empty()) {
-    params["policy"] = line;
-    return {};
-  }
   KVISTA_ASSIGN(const auto model, workspace.model(params.at("model").get<std::string>()));
-  warnOfRecordedPolicy(recordedPolicy(model->checkpoint));
+  if (std::string asked = askedPolicy(line, recordedPolicy(model->checkpoint)); !asked.empty()) params["policy"] = std::move(asked);
   return {};
 }
 

@@ -22,7 +22,7 @@ EngineSettings engineSettings(const ComputeSettings& compute);
 /// files that are not those the project's plan was made for.
 Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& subject);
 
-/// Puts the line of `--policy` into a method's parameters; where it is empty, warns of a policy that the subject's export records.
+/// Puts the policy that the subject is measured under (askedPolicy), if there is one, into a method's parameters.
 Result<void> takePolicy(Workspace& workspace, const std::string& line, nlohmann::json& params);
 
 /// The policy that an engine's answer says it was measured under.

@@ -62,8 +62,10 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
   options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   spdlog::info("loading {} on {} in {}", model.checkpoint.path.string(), describeDevice(options.device), settings.dtype);
   KVISTA_ASSIGN(const DecoderDescription description, describe(model.checkpoint));
-  KVISTA_CHECK(checkMemory(weightBytes(model.checkpoint, description, options.device, options.dtype, options.streamLayers), options.device,
-                           fmt::format("The weights of {}{}", model.checkpoint.path.string(), options.streamLayers ? ", two layers at a time," : "")));
+  KVISTA_CHECK(checkMemory(
+      weightBytes(model.checkpoint, description, options.device, options.dtype, options.streamLayers), options.device,
+      fmt::format("The weights of {}{}", model.checkpoint.path.string(),
+                  options.streamLayers ? ", two layers at a time," : "")));
   KVISTA_ASSIGN(model.decoder, Decoder::load(model.checkpoint, options, task));
   if (model.decoder->options().streamLayers && !options.streamLayers)
     spdlog::warn("The weights do not fit on {}; layers are read one after the other.", describeDevice(options.device));
@@ -92,25 +94,35 @@ void addComputeOptions(CLI::App* verb, ComputeSettings& settings) {
       ->check(oneOf({"float32", "bfloat16"}))
       ->capture_default_str();
   verb->add_flag("--stream-layers", settings.streamLayers,
-                 "Keep two layers' weights in memory and read the others as a pass comes to them (what a GPU too small for the model does by itself)");
+                 "Keep two layers' weights in memory and read the others as a pass comes to them (what a GPU too small "
+                 "for the model does by itself)");
   verb->add_option("--threads", settings.threads, "CPU threads (0: one a core)")->check(wholeNumber(0, 1024));
 }
 
 void addGradientOptions(CLI::App* verb, ComputeSettings& settings) {
   verb->add_option("--keep-activations", settings.keptMegabytes,
-                   "Megabytes of activations to keep for gradients instead of computing them twice; 0 needs least memory and up to a third more time (default: 1074, or half of what a GPU has free)")
+                   "Megabytes of activations to keep for gradients instead of computing them twice; 0 needs least "
+                   "memory and up to a third more time (default: 1074, or half of what a GPU has free)")
       ->check(wholeNumber(0, 1'000'000));
 }
 
 void addPolicyOption(CLI::App* verb, std::string& line) {
   verb->add_option("--policy", line,
-                   "Beside it under a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; over a project's plan where "
-                   "it goes with that; `kvista list policies`")
+                   "Beside it under a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; over "
+                   "a project's plan where "
+                   "it goes with that; `kvista list policies` (default: what an export records; none: without that)")
       ->check(someText("the name of a policy"));
 }
 
+std::string askedPolicy(const std::string& line, const std::string& recorded) {
+  if (line == kNoPolicy) return {};
+  if (!line.empty() || recorded.empty()) return line;
+  spdlog::warn("The export records the policy '{}', which is applied; --policy none measures without it.", recorded);
+  return recorded;
+}
+
 Result<std::optional<PolicyRequest>> requestOf(const std::string& line) {
-  if (line.empty()) return std::nullopt;
+  if (line.empty() || line == kNoPolicy) return std::nullopt;
   KVISTA_ASSIGN(PolicyRequest request, policyFromText(line));
   return request;
 }
@@ -211,15 +223,9 @@ std::vector<SubjectSide> sidesOf(const Subject& subject, const std::optional<Pol
   return sides;
 }
 
-void warnOfRecordedPolicy(const std::string& line) {
-  if (!line.empty()) spdlog::warn("The export records a policy, which is not applied here; --policy '{}' does so.", line);
-}
-
-Result<std::optional<PolicyUse>> policyOf(const Subject& subject, const std::optional<PolicyRequest>& asked) {
-  if (!asked) {
-    warnOfRecordedPolicy(subject.recordedPolicy);
-    return std::nullopt;
-  }
+Result<std::optional<PolicyUse>> policyOf(const Subject& subject, const std::string& line) {
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> asked, requestOf(askedPolicy(line, subject.recordedPolicy)));
+  if (!asked) return std::nullopt;
   PolicyRequest request = *asked;
   if (subject.project || !subject.plan) {  // an export's own weights are not those that its gate was made for
     KVISTA_ASSIGN(request.model, contentHash(subject.model.checkpoint));

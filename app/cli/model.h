@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -37,9 +38,14 @@ Result<ProcessGroup> joinProcesses(const ComputeSettings& settings);
 void addGradientOptions(CLI::App* verb, ComputeSettings& settings);
 void addComputeOptions(CLI::App* verb, ComputeSettings& settings);
 
-/// `--policy` of a verb that measures a model, or a plan, once more under a run-time policy; empty: none.
+/// `--policy` of a verb that measures a model, or a plan, once more under a run-time policy; see askedPolicy.
 void addPolicyOption(CLI::App* verb, std::string& line);
-/// The request of such a line (policyFromText); absent for an empty one.
+/// What `--policy` that means nothing is: also not what an export records.
+inline constexpr std::string_view kNoPolicy = "none";
+/// The policy that a subject is measured under: what `--policy` says, nothing for kNoPolicy; where it says nothing (empty), that which the
+/// subject's export records (may be empty), which one line on standard error says then.
+std::string askedPolicy(const std::string& line, const std::string& recorded);
+/// The request of such a line (policyFromText); absent for an empty one and kNoPolicy.
 Result<std::optional<PolicyRequest>> requestOf(const std::string& line);
 
 struct LoadedModel {
@@ -79,11 +85,9 @@ struct SubjectSide {
 /// The original and the plan of a project; the one that there is of anything else; then what a policy makes of the last, where there is one.
 std::vector<SubjectSide> sidesOf(const Subject& subject, const std::optional<PolicyUse>& policy = {});
 
-/// The policy over what the subject stores, or over the model itself where it does not go with that (policyOver); absent where none is asked
-/// for. Warns, in one line, of a policy that an export records where no other is asked for: measures do without it.
-Result<std::optional<PolicyUse>> policyOf(const Subject& subject, const std::optional<PolicyRequest>& asked);
-/// Warns, in one line, that a policy is recorded (the line, may be empty) and not applied.
-void warnOfRecordedPolicy(const std::string& line);
+/// The policy that a subject is measured under (askedPolicy) over what it stores, or over the model itself where it does not go with that
+/// (policyOver); absent where there is none.
+Result<std::optional<PolicyUse>> policyOf(const Subject& subject, const std::string& line);
 /// "plan under snapkv share=.25"
 std::string titleOf(const PolicyUse& policy);
 

@@ -20,6 +20,7 @@
 #include "core/checkpoint/tensor_source.h"
 #include "core/io/json_file.h"
 #include "core/model/torch_guard.h"
+#include "core/policy/named_policies.h"
 
 namespace kvista {
 
@@ -143,11 +144,20 @@ class LatentReader {
 
 std::string recordedPolicy(const Checkpoint& checkpoint) {
   const auto own = checkpoint.config.find("kvista");
-  if (!isLatent(checkpoint) || own == checkpoint.config.end() || !own->is_object() || !own->contains("policy") || !own->at("policy").is_object())
+  if (!isLatent(checkpoint) || own == checkpoint.config.end() || !own->is_object() || !own->contains("policy") ||
+      !own->at("policy").is_object())
     return {};
-  const auto report = readReport(std::filesystem::is_directory(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path());
+  const auto folder = std::filesystem::is_directory(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path();
+  const auto report = readReport(folder);
   if (!report || !report->contains("policy") || !report->at("policy").is_string()) return {};
-  return report->at("policy").get<std::string>();
+  const std::string line = report->at("policy").get<std::string>();
+  auto request = policyFromText(line);
+  if (!request) return line;  // whoever applies it says what is wrong
+  const NamedPolicies named = *policiesNamed(request->policy);
+  if (named.chooser != nullptr)
+    for (const PolicyOption& option : named.chooser->options)
+      if (option.isFile) request->options.emplace(optionOf(named, *named.chooser, option.name), folder.string());
+  return toText(*request);
 }
 
 bool isLatent(const Checkpoint& checkpoint) {

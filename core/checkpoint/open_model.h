@@ -35,7 +35,8 @@ Result<OpenedModel> openLatent(const Checkpoint& checkpoint, const CompressionPl
 Result<OpenedModel> openPlain(Checkpoint checkpoint);
 
 /// The run-time policy that a `latent` export's configuration tells its model code to apply, as the line that `kvista-report.json` has (see
-/// policyFromText; without the file of a gate, which lies among the weights). Empty: none. The decoder here does not apply it by itself.
+/// policyFromText), with the export itself as the file of a gate, which lies among the weights. Empty: none. The decoder here does not apply
+/// it by itself.
 std::string recordedPolicy(const Checkpoint& checkpoint);
 
 /// True for a checkpoint in the form `latent`.

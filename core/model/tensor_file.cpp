@@ -51,11 +51,15 @@ Result<void> writeTensorFile(const std::filesystem::path& file, const NamedTenso
 
 Result<TensorFile> TensorFile::open(const std::filesystem::path& file) {
   KVISTA_ASSIGN(auto opened, openSafetensors({file}));
-  return TensorFile(file, std::move(opened));
+  return TensorFile(file, std::move(opened), "");
+}
+
+TensorFile TensorFile::within(const std::filesystem::path& path, std::shared_ptr<const TensorStore> store, std::string prefix) {
+  return {path, std::move(store), std::move(prefix)};
 }
 
 std::string TensorFile::text(const std::string& name) const {
-  const auto found = store_->tensors().find(name);
+  const auto found = store_->tensors().find(prefix_ + name);
   if (found == store_->tensors().end() || found->second.type != DataType::u8) return {};
   const std::span<const std::byte> bytes = store_->raw(found->second);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -64,16 +68,16 @@ std::string TensorFile::text(const std::string& name) const {
 Result<at::Tensor> TensorFile::read(const std::string& name, at::ScalarType type,
                                     const std::vector<std::int64_t>& shape) const {
   KVISTA_ASSIGN(const DataType expected, fileTypeOf(type));
-  const auto found = store_->tensors().find(name);
+  const auto found = store_->tensors().find(prefix_ + name);
   if (found == store_->tensors().end())
-    return fail(ErrorCode::corruptFile, fmt::format("{} lacks the tensor {}.", path_.string(), name),
+    return fail(ErrorCode::corruptFile, fmt::format("{} lacks the tensor {}{}.", path_.string(), prefix_, name),
                 "The file is damaged or of another version; make it again.");
   const TensorInfo& info = found->second;
   bool same = info.type == expected && info.shape.size() == shape.size();
   for (std::size_t i = 0; same && i < shape.size(); ++i) same = shape[i] < 0 || shape[i] == info.shape[i];
   if (!same)
     return fail(ErrorCode::corruptFile,
-                fmt::format("The tensor {} of {} is {} [{}] where {} [{}] was expected.", name, path_.string(),
+                fmt::format("The tensor {}{} of {} is {} [{}] where {} [{}] was expected.", prefix_, name, path_.string(),
                             nameOf(info.type), fmt::join(info.shape, ", "), nameOf(expected), fmt::join(shape, ", ")),
                 "The file is damaged or of another version; make it again.");
   at::Tensor tensor = at::empty(info.shape, type);

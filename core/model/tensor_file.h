@@ -28,6 +28,8 @@ Result<void> writeTensorFile(const std::filesystem::path& file, const NamedTenso
 class TensorFile {
  public:
   static Result<TensorFile> open(const std::filesystem::path& file);
+  /// Those tensors of an opened checkpoint whose names begin with `prefix`, under the rest of their names.
+  static TensorFile within(const std::filesystem::path& path, std::shared_ptr<const TensorStore> store, std::string prefix);
 
   /// Empty where the file has no such text.
   [[nodiscard]] std::string text(const std::string& name) const;
@@ -36,10 +38,11 @@ class TensorFile {
                                         const std::vector<std::int64_t>& shape) const;
 
  private:
-  TensorFile(std::filesystem::path path, std::shared_ptr<const TensorStore> store)
-      : path_(std::move(path)), store_(std::move(store)) {}
+  TensorFile(std::filesystem::path path, std::shared_ptr<const TensorStore> store, std::string prefix)
+      : path_(std::move(path)), store_(std::move(store)), prefix_(std::move(prefix)) {}
   std::filesystem::path path_;
   std::shared_ptr<const TensorStore> store_;
+  std::string prefix_;
 };
 
 }  // namespace kvista

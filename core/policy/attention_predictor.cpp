@@ -22,7 +22,8 @@ namespace kvista {
 namespace {
 
 constexpr PredictorFormat kFormat = {"kvista.attention_predictor", "attention predictor",
-                                     "Make one with `kvista gate MODEL --kind attention-predictor --text F -o FILE`."};
+                                     "Make one with `kvista gate MODEL --kind attention-predictor --text F -o FILE`.",
+                                     "model.foreteller."};
 constexpr std::int64_t kFirst = 8, kSecond = 16;  // channels
 constexpr double kLeast = 1e-3;                   // of a key's fair part of the attention; below it all is nothing
 

@@ -20,7 +20,8 @@
 namespace kvista {
 namespace {
 
-constexpr PredictorFormat kFormat = {"kvista.gate", "gate", "Make one for this model with `kvista gate MODEL --text F -o GATE`."};
+constexpr PredictorFormat kFormat = {"kvista.gate", "gate", "Make one for this model with `kvista gate MODEL --text F -o GATE`.",
+                                     "model.foreteller.weights."};
 constexpr std::int64_t kPart = 256;   // tokens that are read together
 constexpr double kLeastScore = 1e-6;  // below it tokens are of no importance alike
 

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -15,15 +16,36 @@
 namespace kvista {
 namespace {
 
+constexpr std::string_view kSpace = " \t\n";
+
+/// Parted by spaces, but for those between two quotation marks; two of them there stand for one.
 std::vector<std::string> wordsOf(std::string_view text) {
   std::vector<std::string> words;
-  constexpr std::string_view kSpace = " \t\n";
-  for (std::size_t begin = text.find_first_not_of(kSpace); begin != std::string_view::npos;) {
-    const std::size_t end = std::min(text.find_first_of(kSpace, begin), text.size());
-    words.emplace_back(text.substr(begin, end - begin));
-    begin = text.find_first_not_of(kSpace, end);
+  bool isOpen = false, isQuoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char letter = text[i];
+    if (!isQuoted && kSpace.find(letter) != std::string_view::npos) {
+      isOpen = false;
+      continue;
+    }
+    if (!std::exchange(isOpen, true)) words.emplace_back();
+    if (letter != '"') {
+      words.back() += letter;
+    } else if (isQuoted && i + 1 < text.size() && text[i + 1] == '"') {
+      words.back() += text[++i];
+    } else {
+      isQuoted = !isQuoted;
+    }
   }
   return words;
+}
+
+std::string quotedWord(const std::string& word) {
+  if (word.find_first_of(kSpace) == std::string::npos && word.find('"') == std::string::npos) return word;
+  std::string quoted(1, '"');
+  for (const char letter : word) quoted.append(letter == '"' ? 2 : 1, letter);
+  quoted += '"';
+  return quoted;
 }
 
 template <class Number>
@@ -119,7 +141,8 @@ Result<DealtOptions> dealtOptions(const NamedPolicies& named, const PolicyReques
   DealtOptions dealt;
   for (const auto& [name, value] : request.options) {
     const std::size_t point = name.find('.');
-    const std::string of = point == std::string::npos ? std::string() : name.substr(0, point), plain = of.empty() ? name : name.substr(point + 1);
+    const std::string of = point == std::string::npos ? std::string() : name.substr(0, point),
+                      plain = of.empty() ? name : name.substr(point + 1);
     const auto is = [&](const Policy* policy) { return policy != nullptr && policy->name == of; };
     if (!of.empty() && !is(named.chooser) && !is(named.holder))
       return fail(ErrorCode::invalidArgument, fmt::format("The option \"{}\" is of no policy of {}.", name, request.policy),
@@ -179,7 +202,7 @@ std::string toText(const PolicyRequest& request) {
   std::string text = request.policy;
   if (request.share < 1) text += fmt::format(" share={}", request.share);
   if (request.interval > 0) text += fmt::format(" interval={}", request.interval);
-  for (const auto& [name, value] : request.options) text += fmt::format(" {}={}", name, value);
+  for (const auto& [name, value] : request.options) text += fmt::format(" {}={}", name, quotedWord(value));
   return text;
 }
 

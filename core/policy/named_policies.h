@@ -45,8 +45,8 @@ struct NamedSettings {
 Result<NamedSettings> settingsOf(const NamedPolicies& named, const PolicyRequest& request);
 
 /// A request in a line: a name, then words name=value with `share`, `interval` and options, as in "snapkv+fp8 share=.25 interval=64
-/// window=16". Errors (invalidArgument): as checkPolicy (policy_run.h), words of another form, and
-/// what is said twice.
+/// window=16"; a file whose name has spaces stands in quotation marks. Errors (invalidArgument): as checkPolicy (policy_run.h), words of
+/// another form, and what is said twice.
 Result<PolicyRequest> policyFromText(std::string_view text);
 /// One more option of a request. Error (invalidArgument): it has that already.
 Result<void> addOption(PolicyRequest& request, const std::string& name, const std::string& value);

@@ -4,11 +4,37 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
+#include "core/io/checkpoint.h"
 #include "core/io/json_file.h"
 
 namespace kvista {
+namespace {
+
+tl::unexpected<Error> ofAnotherModel(const std::filesystem::path& file, const PredictorFormat& format, const std::string& model,
+                                     const std::string& expected) {
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The {} {} is of another model (content {} where {} was expected).", format.name, file.string(),
+                          quoteForMessage(model), expected),
+              format.hint);
+}
+
+Result<TensorFile> openInExport(const std::filesystem::path& folder, const PredictorFormat& format, const std::string& modelHash) {
+  KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(folder));
+  const auto isOurs = [&](const auto& tensor) { return tensor.first.starts_with(format.inExport); };
+  if (std::ranges::none_of(checkpoint.tensors->tensors(), isOurs))
+    return fail(ErrorCode::corruptFile, fmt::format("{} holds no {}.", folder.string(), format.name), format.hint);
+  if (!modelHash.empty()) {
+    KVISTA_ASSIGN(const std::string own, contentHash(checkpoint));
+    if (own != modelHash) return ofAnotherModel(folder, format, own, modelHash);
+  }
+  return TensorFile::within(folder, checkpoint.tensors, format.inExport);
+}
+
+}  // namespace
 
 Result<void> savePredictor(const std::filesystem::path& file, const PredictorFormat& format, const NamedTensors& tensors,
                            const std::string& modelHash, const Task& task) {
@@ -16,17 +42,15 @@ Result<void> savePredictor(const std::filesystem::path& file, const PredictorFor
 }
 
 Result<TensorFile> openPredictor(const std::filesystem::path& file, const PredictorFormat& format, const std::string& modelHash) {
+  std::error_code none;
+  if (std::filesystem::is_directory(file, none)) return openInExport(file, format, modelHash);
   KVISTA_ASSIGN(TensorFile reader, TensorFile::open(file));
   const std::string text = reader.text(format.field);
   if (text.empty()) return fail(ErrorCode::corruptFile, fmt::format("{} holds no {}.", file.string(), format.name), format.hint);
   KVISTA_ASSIGN(const nlohmann::json description, parseJson(text, file.string()));
   const bool isNamed = description.is_object() && description.contains("model") && description["model"].is_string();
   const std::string model = isNamed ? description["model"].get<std::string>() : "";
-  if (!modelHash.empty() && model != modelHash)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The {} {} is of another model (content {} where {} was expected).", format.name, file.string(),
-                            quoteForMessage(model), modelHash),
-                format.hint);
+  if (!modelHash.empty() && model != modelHash) return ofAnotherModel(file, format, model, modelHash);
   return reader;
 }
 

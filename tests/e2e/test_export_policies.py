@@ -200,9 +200,17 @@ def test_what_the_model_code_does_not_do_is_refused(projects, predictors, tmp_pa
 
 
 def test_what_a_policy_foretells_by_is_in_the_export(projects, predictors, ids, tmp_path):
-    gate, folder = predictors["fast-kvzip"], tmp_path / "small"
-    run("export", projects["joint"], "-o", folder, "--policy", f"fast-kvzip share=.3 window=4 gate={gate}")
+    gate, folder, policy = predictors["fast-kvzip"], tmp_path / "small model", "fast-kvzip share=.3 window=4"
+    run("export", projects["joint"], "-o", folder, "--policy", f"{policy} gate={gate}")
     assert answer("verify", folder)["verified"]
+    # What is recorded is measured, by the gate among the weights; it can be named, but is not another model's.
+    of_project = answer("evaluate", projects["joint"], *EVALUATION, "--policy", f"{policy} gate={gate}")["meanNllBehindPrompt"]
+    of_export = answer("evaluate", folder, *EVALUATION)
+    assert of_export["meanNllBehindPrompt"] == pytest.approx(of_project, abs=1e-4)
+    asked = answer("losses", folder, "--text", TEXTS / "evaluation.txt", "--tokens", 64, "--policy", f'{policy} gate="{folder}"')
+    assert asked["policy"]["line"] == f'fast-kvzip share=0.3 gate="{folder}" window=4'
+    said = complaint(run("evaluate", projects["joint"], *EVALUATION, "--policy", f'{policy} gate="{folder}"', code=USAGE))
+    assert "is of another model" in said
     texts = [file.read_text() for file in folder.iterdir() if file.suffix in (".json", ".md")]
     assert not any(str(gate) in text or gate.name in text for text in texts)
     tensors, given = load_file(folder / "model.safetensors"), load_file(gate)

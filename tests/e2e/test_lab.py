@@ -71,13 +71,49 @@ def test_agreement(judge, project):
     assert same["reading"]["divergence"]["largest"] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_recorded_policy_that_is_not_applied_is_said(project, tmp_path):
-    run("export", project, "-o", tmp_path / "out", "--form", "latent", "--policy", "snapkv share=.5 window=8")
-    retrieval = ["retrieval", tmp_path / "out", "--text", TEXTS / "evaluation.txt", "--lengths", 64, "--depths", 0, "--trials", 1]
-    for verb in (["evaluate", tmp_path / "out", "--text", TEXTS / "evaluation.txt", "--window", 64, "--windows", 1], retrieval):
-        said = [line for line in run(*verb).stderr.splitlines() if "records a policy" in line]
-        assert len(said) == 1 and "--policy 'snapkv share=0.5 window=8'" in said[0]
-    assert "records a policy" not in run(*retrieval, "--policy", "snapkv share=.5 window=8").stderr
+def without_times(result):
+    return {name: value for name, value in json.loads(result.stdout).items() if name != "seconds"}
+
+
+def test_what_an_export_records_is_measured_unless_told_otherwise(project, tmp_path):
+    export, policy = tmp_path / "an export", "snapkv share=0.2 window=4"
+    run("export", project, "-o", export, "--form", "latent", "--policy", policy)
+    text = ["--text", TEXTS / "evaluation.txt"]
+
+    def asked(*verb, code=0):
+        result = run(*verb, "--json", code=code)
+        return result, [line for line in result.stderr.splitlines() if "records the policy" in line]
+
+    for verb in (["evaluate", export, *text, "--window", 64, "--windows", 1], ["losses", export, *text, "--tokens", 64]):
+        applied, said = asked(*verb)
+        assert len(said) == 1 and f"'{policy}'" in said[0] and "--policy none" in said[0]
+        named, silence = asked(*verb, "--policy", policy)
+        assert not silence and without_times(named) == without_times(applied)
+        without, silence = asked(*verb, "--policy", "none")
+        assert not silence and "policy" in json.loads(applied.stdout) and "policy" not in json.loads(without.stdout)
+    whole = json.loads(asked("evaluate", export, *text, "--window", 64, "--windows", 1, "--policy", "none")[0].stdout)
+    several = json.loads(asked("evaluate", export, "--window", 64, "--windows", 1, "--text", f"novel={TEXTS / 'evaluation.txt'}")[0].stdout)
+    kept = json.loads(asked("evaluate", export, *text, "--window", 64, "--windows", 1)[0].stdout)
+    assert several["policy"] == policy and several["texts"][0]["policy"]["meanNll"] == pytest.approx(kept["meanNllBehindPrompt"])
+    assert several["total"]["plan"]["meanNll"] == pytest.approx(kept["withoutPolicy"]["plan"]["meanNllBehindPrompt"])
+    assert kept["meanNllBehindPrompt"] != pytest.approx(kept["withoutPolicy"]["plan"]["meanNllBehindPrompt"], abs=1e-4)
+    assert whole["predictions"] == kept["predictions"] and whole["meanNll"] != pytest.approx(kept["meanNll"], abs=1e-4)
+
+    long = tmp_path / "questions.jsonl"
+    context = " ".join((TEXTS / "evaluation.txt").read_text()[:400].split())
+    long.write_text(json.dumps({"query": context, "choices": ["and", "of"], "gold": 0}) + "\n")
+    agreement = ["--window", 64, "--windows", 1, "--prompts", 1, "--prompt-tokens", 48, "--write", 4]
+    for verb in (
+        ["retrieval", export, *text, "--lengths", 64, "--depths", 0, "--trials", 1],
+        ["tasks", export, "--file", long],
+        ["agreement", export, *text, *agreement],
+        ["generate", export, "--prompt", context, "--tokens", 4],
+    ):
+        applied, said = asked(*verb)
+        found = json.loads(applied.stdout)
+        assert len(said) == 1 and "policy" in found.get("files", [found])[0], verb[0]
+    assert "--original" in complaint(run("agreement", export, *text, *agreement, "--policy", "none", code=USAGE))
+    assert "more is said" in complaint(run("evaluate", export, *text, "--policy", "none", "--policy-share", 0.5, code=USAGE))
 
 
 def test_several_texts(project, tmp_path):

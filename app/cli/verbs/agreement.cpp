@@ -34,16 +34,16 @@ std::string quoted(const nlohmann::ordered_json& json, const char* field) {
 
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
-  KVISTA_ASSIGN(const std::optional<PolicyRequest> request, requestOf(options.policy));
+  KVISTA_CHECK(requestOf(options.policy));  // before anything is loaded
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
+  KVISTA_ASSIGN(const std::optional<PolicyUse> policy, policyOf(subject, options.policy));
   std::optional<Subject> other;
   if (!options.original.empty()) {
     KVISTA_ASSIGN(other, openSubject(options.original, options.compute, task));
-  } else if (!subject.project && !request) {
+  } else if (!subject.project && !policy) {
     return fail(ErrorCode::invalidArgument, fmt::format("{} is no project, so it says not what to compare it with.", options.subject),
                 "Name the original with --original, or a run-time policy with --policy.");
   }
-  KVISTA_ASSIGN(const std::optional<PolicyUse> policy, policyOf(subject, request));
   const AgreementSide plan{*subject.model.decoder, policy ? CacheUse::under(*policy) : CacheUse(subject.transform.get())};
   const AgreementSide original = other ? AgreementSide{*other->model.decoder, other->transform.get()}
                                        : AgreementSide{*subject.model.decoder, sidesOf(subject).front().cache};
@@ -52,7 +52,8 @@ Result<Output> run(const Options& options, const Task& task) {
   if (other) {
     KVISTA_ASSIGN(const TokenWindows otherWindows, readText(other->model, options.text, task));
     if (otherWindows.hash != windows.hash)
-      return fail(ErrorCode::invalidArgument, fmt::format("{} and {} cut the text into different tokens.", options.subject, options.original),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("{} and {} cut the text into different tokens.", options.subject, options.original),
                   "Compare models with the same tokenizer.");
   }
   TextSettings prompts = options.text;
@@ -77,13 +78,18 @@ Result<Output> run(const Options& options, const Task& task) {
       written.meanDivergence, written.medianDivergence, amount(written.undiverged, "text"), written.undiverged == 1 ? "differs" : "differ");
   if (!worst.empty()) output.text += "where they differ most\n    nats  likeliest by original, by plan; the text\n";
   for (const auto& each : worst)
-    output.text += fmt::format("{:>8.4f}  {}, {}; {} behind {}\n", each["divergence"].get<double>(), quoted(each, "original"), quoted(each, "plan"),
-                               quoted(each, "text"), quoted(each, "context"));
+    output.text +=
+        fmt::format("{:>8.4f}  {}, {}; {} behind {}\n", each["divergence"].get<double>(), quoted(each, "original"),
+                    quoted(each, "plan"), quoted(each, "text"), quoted(each, "context"));
   output.json = {{"reading",
                   {{"predictions", read.predictions},
                    {"window", windows.ids.size(1)},
                    {"sameLikeliest", read.sameLikeliest},
-                   {"divergence", {{"mean", read.mean}, {"median", read.median}, {"percentile99", read.percentile99}, {"largest", read.largest}}},
+                   {"divergence",
+                    {{"mean", read.mean},
+                     {"median", read.median},
+                     {"percentile99", read.percentile99},
+                     {"largest", read.largest}}},
                    {"worst", std::move(worst)},
                    {"divergences", read.divergences}}},
                  {"writing",
@@ -103,17 +109,24 @@ Result<Output> run(const Options& options, const Task& task) {
 
 void addAgreement(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"agreement", "How far a plan says what the original says: predictions along a text, and what both write behind its beginnings",
-                            "kvista agreement demo.kvista --text resources/demo/text/evaluation.txt --window 256 --windows 16"},
-                           options, run);
+  CLI::App* verb =
+      addVerb(app, invocation,
+              {"agreement",
+               "How far a plan says what the original says: predictions along a text, and what both write behind its "
+               "beginnings",
+               "kvista agreement demo.kvista --text resources/demo/text/evaluation.txt --window 256 --windows 16"},
+              options, run);
   verb->add_option("subject", options->subject, "Project (.kvista); or a checkpoint or an export with --original or --policy")->required();
   verb->add_option("--original", options->original, "What to compare with (default: the project's model as it is)");
   addTextOptions(verb, options->text);
-  verb->add_option("--prompts", options->prompts, "Pieces of the text that both write on from")->check(wholeNumber(1, 65536))->capture_default_str();
+  verb->add_option("--prompts", options->prompts, "Pieces of the text that both write on from")
+      ->check(wholeNumber(1, 65536))
+      ->capture_default_str();
   verb->add_option("--prompt-tokens", options->promptTokens, "Tokens of each")->check(wholeNumber(2, 1 << 20))->capture_default_str();
   verb->add_option("--write", options->written, "Tokens that both write behind each")->check(wholeNumber(1, 65536))->capture_default_str();
-  verb->add_option("--worst", options->worst, "Tokens to show whose predictions differ most")->check(wholeNumber(0, 10000))->capture_default_str();
+  verb->add_option("--worst", options->worst, "Tokens to show whose predictions differ most")
+      ->check(wholeNumber(0, 10000))
+      ->capture_default_str();
   addPolicyOption(verb, options->policy);
   addComputeOptions(verb, options->compute);
 }

@@ -26,7 +26,8 @@ struct Options {
 
 void add(Output& output, const char* side, const GeneratedPiece& piece) {
   output.json[side] = {{"text", piece.text}, {"tokens", piece.tokens}, {"cacheBytes", piece.cacheBytes}};
-  output.text += fmt::format("{} ({}, {} of cache)\n{}\n", side, amount(piece.tokens, "token"), formatBytes(static_cast<double>(piece.cacheBytes)), piece.text);
+  output.text += fmt::format("{} ({}, {} of cache)\n{}\n", side, amount(piece.tokens, "token"),
+                             formatBytes(static_cast<double>(piece.cacheBytes)), piece.text);
 }
 
 Result<Output> run(const Options& options, const Task& task) {
@@ -77,11 +78,17 @@ void addGenerate(CLI::App& app, Invocation& invocation) {
   verb->add_option("--temperature", options->temperature, "0 takes the likeliest token each time; higher draws more freely")
       ->check(numberAtLeast(0))
       ->capture_default_str();
-  verb->add_option("--seed", options->seed, "The same seed draws the same tokens, for both sides")->check(wholeNumber(0))->capture_default_str();
+  verb->add_option("--seed", options->seed, "The same seed draws the same tokens, for both sides")
+      ->check(wholeNumber(0))
+      ->capture_default_str();
   verb->add_flag("--chat", options->chat, "Put the prompt into the marks of the model's chat template");
-  verb->add_option("--turns", options->turns, "JSON file with the conversation so far: [{\"role\": \"user\", \"content\": \"...\"}, ...]; with --chat");
+  verb->add_option(
+      "--turns", options->turns,
+      "JSON file with the conversation so far: [{\"role\": \"user\", \"content\": \"...\"}, ...]; with --chat");
   verb->add_option("--policy", options->policy,
-                   "Write once more with a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; `kvista list policies`")
+                   "Write once more with a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; "
+                   "`kvista list policies` "
+                   "(default: what an export records; none: without that)")
       ->check(someText("the name of a policy"));
   addComputeOptions(verb, options->compute);
 }

@@ -37,7 +37,7 @@ nlohmann::ordered_json itemsOf(const TaskItems& items, const TaskScores& scores)
 }
 
 Result<Output> run(const Options& options, const Task& task) {
-  KVISTA_ASSIGN(const std::optional<PolicyRequest> request, requestOf(options.policy));
+  KVISTA_CHECK(requestOf(options.policy));  // before anything is loaded
   std::vector<TaskItems> files;
   for (const std::string& file : options.files) {
     KVISTA_ASSIGN(files.emplace_back(), readTaskItems(file, options.items > 0 ? std::optional(options.items) : std::nullopt));
@@ -45,7 +45,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const Subject subject, openSubject(options.subject, options.compute, task));
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(subject.model.checkpoint));
   const TaskTokens tokens = taskTokensOf(subject.model.checkpoint, options.beginWithBos);
-  KVISTA_ASSIGN(const std::optional<PolicyUse> policy, policyOf(subject, request));
+  KVISTA_ASSIGN(const std::optional<PolicyUse> policy, policyOf(subject, options.policy));
   const std::vector<SubjectSide> sides = sidesOf(subject, policy);
   Output output;
   if (policy) output.text = fmt::format("policy: {}\n", titleOf(*policy));
@@ -66,7 +66,10 @@ Result<Output> run(const Options& options, const Task& task) {
       output.text += fmt::format("  {:<12}", row.name);
       for (std::size_t side = 0; side < sides.size(); ++side) {
         const Accuracy& accuracy = row.sides[side];
-        json[sides[side].name][std::string(row.name)] = {{"value", accuracy.share()}, {"standardError", accuracy.standardError()}, {"right", accuracy.right}, {"asked", accuracy.asked}};
+        json[sides[side].name][std::string(row.name)] = {{"value", accuracy.share()},
+                                                         {"standardError", accuracy.standardError()},
+                                                         {"right", accuracy.right},
+                                                         {"asked", accuracy.asked}};
         output.text += fmt::format(" {:>18}", fmt::format("{:.4f} +- {:.4f}", accuracy.share(), accuracy.standardError()));
       }
       const double same = static_cast<double>(row.same) / static_cast<double>(row.sides.front().asked);
@@ -93,7 +96,8 @@ void addTasks(CLI::App& app, Invocation& invocation) {
                            options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   verb->add_option("--file", options->files,
-                   "JSONL: {\"query\", \"choices\", \"gold\"} or {\"prompt\", \"target\", \"until\"} a line, or what lm_eval --log_samples wrote")
+                   "JSONL: {\"query\", \"choices\", \"gold\"} or {\"prompt\", \"target\", \"until\"} a line, or what "
+                   "lm_eval --log_samples wrote")
       ->required();
   verb->add_option("--items", options->items, "At most this many of each file (default: all)")->check(wholeNumber(1));
   verb->add_flag("--bos", options->beginWithBos, "Begin each question with the BOS token");

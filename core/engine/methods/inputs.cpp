@@ -66,7 +66,7 @@ Result<std::optional<PolicyRequest>> policyOf(Fields& fields) {
 Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>& policy, const Inputs& inputs, const PlanTransform* transform) {
   if (!policy) return std::nullopt;
   PolicyRequest known = *policy;
-  known.model = inputs.model->hash;
+  if (!inputs.model->plan) known.model = inputs.model->hash;  // an export's own weights are not those that a gate was made for
   KVISTA_ASSIGN(PolicyUse use, policyOver(transform != nullptr ? transform : inputs.model->ownTransform.get(), std::move(known)));
   return use;
 }

@@ -15,6 +15,9 @@ TEST(PolicyText, SaysARequestAndIsReadBack) {
   EXPECT_EQ(*policyFromText(toText(*read)), *read);
   EXPECT_EQ(*policyFromText("kivi"), (PolicyRequest{.policy = "kivi"}));
   EXPECT_EQ(toText({.policy = "kivi"}), "kivi");
+  const PolicyRequest spaced{.policy = "fast-kvzip", .options = {{"gate", "/my models/the \"best\"/gate"}}, .share = 0.5};
+  EXPECT_EQ(toText(spaced), "fast-kvzip share=0.5 gate=\"/my models/the \"\"best\"\"/gate\"");
+  EXPECT_EQ(*policyFromText(toText(spaced)), spaced);
 }
 
 TEST(PolicyText, MistakesAreNamed) {
