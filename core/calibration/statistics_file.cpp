@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include "core/calibration/statistics_file.h"
+
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -111,6 +113,19 @@ nlohmann::json describe(const Statistics& statistics) {
           {"heldOutWindows", statistics.heldOutIds.defined() ? statistics.heldOutIds.size(0) : 0}};
 }
 
+Result<nlohmann::json> readDescription(const TensorFile& reader, const std::filesystem::path& file) {
+  const std::string description = reader.text(kDescription);
+  if (description.empty())
+    return fail(ErrorCode::corruptFile, fmt::format("{} holds no KVista statistics.", file.string()),
+                "Give the file that `kvista calibrate -o` wrote.");
+  return parseJson(description, "the description in " + file.string());
+}
+
+tl::unexpected<Error> damaged(const std::filesystem::path& file, const nlohmann::json::exception& error) {
+  return fail(ErrorCode::corruptFile, fmt::format("The description in the statistics {} is damaged.", file.string()),
+              "Run `kvista calibrate` again.", error.what());
+}
+
 }  // namespace
 
 Result<void> saveStatistics(const std::filesystem::path& file, const Statistics& statistics, const Task& task) {
@@ -144,13 +159,19 @@ std::int64_t statisticsBytes(const ModelShape& shape, std::int64_t windows, std:
   return shape.layers * layerBytes + windows * window * static_cast<std::int64_t>(sizeof(std::int32_t));
 }
 
+Result<std::string> modelOfStatistics(const std::filesystem::path& file) {
+  KVISTA_ASSIGN(const TensorFile reader, TensorFile::open(file));
+  KVISTA_ASSIGN(const nlohmann::json json, readDescription(reader, file));
+  try {
+    return json.at("modelHash").get<std::string>();
+  } catch (const nlohmann::json::exception& error) {
+    return damaged(file, error);
+  }
+}
+
 Result<Statistics> loadStatistics(const std::filesystem::path& file) {
   KVISTA_ASSIGN(const TensorFile reader, TensorFile::open(file));
-  const std::string description = reader.text(kDescription);
-  if (description.empty())
-    return fail(ErrorCode::corruptFile, fmt::format("{} holds no KVista statistics.", file.string()),
-                "Give the file that `kvista calibrate -o` wrote.");
-  KVISTA_ASSIGN(const nlohmann::json json, parseJson(description, "the description in " + file.string()));
+  KVISTA_ASSIGN(const nlohmann::json json, readDescription(reader, file));
   Statistics statistics;
   std::vector<std::pair<double, double>> scores;
   std::int64_t heldOutWindows = 0;
@@ -182,8 +203,7 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
     }
     KVISTA_ASSIGN(statistics.recipe, textRecipeFromJson(json.at("recipe")));
   } catch (const nlohmann::json::exception& error) {
-    return fail(ErrorCode::corruptFile, fmt::format("The description in the statistics {} is damaged.", file.string()),
-                "Run `kvista calibrate` again.", error.what());
+    return damaged(file, error);
   }
   const ModelShape& shape = statistics.shape;
   constexpr int kMaximumWidth = 1 << 20;  // far beyond any model, so that products below cannot overflow

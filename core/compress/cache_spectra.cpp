@@ -13,7 +13,7 @@ namespace {
 Result<void> check(const SpectraRequest& request) {
   const bool rotated = request.logits || request.position == KeyPosition::afterRope;
   if (!rotated) return {};
-  if (!request.byHead)
+  if (!request.byHead || request.andTogether)
     return fail(ErrorCode::invalidArgument, "Statistics hold keys after RoPE head by head; there is no spectrum of a whole layer's.",
                 "Ask for heads, or for keys before RoPE.");
   if (request.moments != CacheMoments::raw)
@@ -40,15 +40,17 @@ Result<std::vector<CacheSpectrum>> cacheSpectra(const Decoder& decoder, const St
     KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, &statistics, layer, basis));
     for (const Side side : {Side::key, Side::value}) {
       if (request.logits && side == Side::value) continue;
-      std::vector<std::vector<Slot>> parts;
-      for (int head = 0; head < statistics.shape.kvHeads; ++head) {
-        if (request.byHead || head == 0) parts.emplace_back();
-        parts.back().push_back({layer, side, head});
-      }
-      for (const std::vector<Slot>& slots : parts) {
+      std::vector<Slot> all;
+      for (int head = 0; head < statistics.shape.kvHeads; ++head) all.push_back({layer, side, head});
+      std::vector<std::pair<int, std::vector<Slot>>> parts;
+      if (!request.byHead || request.andTogether) parts.emplace_back(-1, all);
+      for (const Slot& slot : all)
+        if (request.byHead) parts.push_back({slot.head, {slot}});
+      for (const auto& [head, slots] : parts) {
+        KVISTA_CHECK(task.checkStop());
         KVISTA_ASSIGN(std::vector<double> values, moments.eigenvalues(slots));
         for (double& value : values) value = std::sqrt(std::max(value, 0.0));
-        spectra.push_back({layer, side, request.byHead ? slots.front().head : -1, std::move(values)});
+        spectra.push_back({layer, side, head, std::move(values)});
       }
     }
   }

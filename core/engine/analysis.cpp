@@ -27,7 +27,8 @@ void takeRow(const Matrix& from, int row, Matrix& to) {
 }
 
 Matrix emptyMatrix(std::size_t rows, int columns) {
-  return {static_cast<int>(rows), columns, std::vector<float>(rows * static_cast<std::size_t>(columns), std::numeric_limits<float>::quiet_NaN())};
+  return {static_cast<int>(rows), columns,
+          std::vector<float>(rows * static_cast<std::size_t>(columns), std::numeric_limits<float>::quiet_NaN())};
 }
 
 float& cell(Matrix& matrix, int row, int column) {
@@ -61,27 +62,30 @@ Result<std::vector<LayerSpectrumRecord>> layerSpectraOf(const Decoder& decoder, 
   KVISTA_ASSIGN(const std::vector<CacheSpectrum> spectra, cacheSpectra(decoder, statistics, layers, {}, task));
   std::vector<LayerSpectrumRecord> records;
   for (const CacheSpectrum& spectrum : spectra)
-    records.push_back({spectrum.layer, spectrum.side, measure(spectrum.singularValues), {spectrum.singularValues.begin(), spectrum.singularValues.end()}});
+    records.push_back({spectrum.layer,
+                       spectrum.side,
+                       measure(spectrum.singularValues),
+                       {spectrum.singularValues.begin(), spectrum.singularValues.end()}});
   return records;
 }
 
-Result<TextRanksRecord> textRanksOf(const Decoder& decoder, const Statistics& statistics, double kept, std::int64_t windows, const Task& task) {
+Result<TextRanksRecord> textRanksOf(const Decoder& decoder, const Statistics& statistics, double kept,
+                                    std::int64_t windows, const Task& task) {
   const std::vector<int> layers = allLayers(decoder.shape());
   const auto column = [](Side side) { return side == Side::key ? 0 : 1; };
   TextRanksRecord record;
   record.tokens = statistics.tokens;
   record.layers = emptyMatrix(layers.size(), 2);
   record.keyHeads = record.valueHeads = emptyMatrix(layers.size(), decoder.shape().kvHeads);
-  for (const bool byHead : {false, true}) {
-    KVISTA_ASSIGN(const std::vector<CacheSpectrum> spectra, cacheSpectra(decoder, statistics, layers, {.byHead = byHead}, task));
-    for (const CacheSpectrum& spectrum : spectra) {
-      const auto rank = static_cast<float>(measure(spectrum.singularValues).normalisedEffectiveRank);
-      if (byHead)
-        cell(spectrum.side == Side::key ? record.keyHeads : record.valueHeads, spectrum.layer, spectrum.head) = rank;
-      else
-        cell(record.layers, spectrum.layer, column(spectrum.side)) = rank;
-      record.directions = std::max(record.directions, static_cast<int>(spectrum.singularValues.size()));
-    }
+  KVISTA_ASSIGN(const std::vector<CacheSpectrum> spectra,
+                cacheSpectra(decoder, statistics, layers, {.byHead = true, .andTogether = true}, task));
+  for (const CacheSpectrum& spectrum : spectra) {
+    const auto rank = static_cast<float>(measure(spectrum.singularValues).normalisedEffectiveRank);
+    if (spectrum.head >= 0)
+      cell(spectrum.side == Side::key ? record.keyHeads : record.valueHeads, spectrum.layer, spectrum.head) = rank;
+    else
+      cell(record.layers, spectrum.layer, column(spectrum.side)) = rank;
+    record.directions = std::max(record.directions, static_cast<int>(spectrum.singularValues.size()));
   }
   if (!(kept > 0)) return record;
   KVISTA_ASSIGN(const std::vector<TruncationLoss> losses, measureTruncation(decoder, statistics, layers, {kept}, windows, task));

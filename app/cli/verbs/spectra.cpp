@@ -13,6 +13,7 @@
 #include "app/cli/output_file.h"
 #include "app/cli/spectra_page.h"
 #include "app/cli/verb.h"
+#include "core/calibration/statistics_file.h"
 #include "core/engine/analysis.h"
 #include "core/io/atomic_file.h"
 
@@ -57,14 +58,17 @@ nlohmann::ordered_json recordOf(const CacheSpectrum& spectrum, const SpectrumMea
 }
 
 std::string tableOf(const TextSpectra& text) {
-  std::string table = "layer  side    normalised rank  effective  stable  participation   90 %   95 %   99 % 99.9 % of energy in   above noise\n";
+  std::string table =
+      "layer  side    normalised rank  effective  stable  participation   90 %   95 %   99 % 99.9 % of energy in   "
+      "above noise\n";
   for (std::size_t i = 0; i < text.spectra.size(); ++i) {
     const CacheSpectrum& spectrum = text.spectra[i];
     const SpectrumMeasures& found = text.measures[i];
-    table += fmt::format("{:>5}  {:<6} {:>16.4f} {:>10.1f} {:>7.1f} {:>14.1f} {:>6} {:>6} {:>6} {:>6} of {:<9} {:>13}\n", spectrum.layer,
-                         nameOf(spectrum.side), found.normalisedEffectiveRank, found.effectiveRank, found.stableRank, found.participationRatio,
-                         found.energyRank90, found.energyRank95, found.energyRank99, found.energyRank999, spectrum.singularValues.size(),
-                         directionsAbove(spectrum, noiseEdge(spectrum.singularValues, text.tokens)));
+    table += fmt::format(
+        "{:>5}  {:<6} {:>16.4f} {:>10.1f} {:>7.1f} {:>14.1f} {:>6} {:>6} {:>6} {:>6} of {:<9} {:>13}\n", spectrum.layer,
+        nameOf(spectrum.side), found.normalisedEffectiveRank, found.effectiveRank, found.stableRank,
+        found.participationRatio, found.energyRank90, found.energyRank95, found.energyRank99, found.energyRank999,
+        spectrum.singularValues.size(), directionsAbove(spectrum, noiseEdge(spectrum.singularValues, text.tokens)));
   }
   return table;
 }
@@ -100,7 +104,8 @@ void addCorrelations(const Options& options, const std::vector<TextSpectra>& tex
   output.text += "\nrise of the loss, nats a token, when one layer's keys or values alone keep a part of their directions\n";
   for (std::size_t t = 0; t < texts.size(); ++t) {
     for (const TruncationLoss& each : texts[t].losses) {
-      output.json["truncation"].push_back({{"layer", each.layer}, {"side", nameOf(each.side)}, {"text", t}, {"kept", each.kept}, {"loss", each.loss}});
+      output.json["truncation"].push_back(
+          {{"layer", each.layer}, {"side", nameOf(each.side)}, {"text", t}, {"kept", each.kept}, {"loss", each.loss}});
       const std::string of = texts.size() > 1 ? "  " + texts[t].name : "";
       output.text += fmt::format("{:>5}  {:<6} kept {:.3f} {:>+9.5f}{}\n", each.layer, nameOf(each.side), each.kept, each.loss, of);
     }
@@ -110,8 +115,11 @@ void addCorrelations(const Options& options, const std::vector<TextSpectra>& tex
     const RanksAndLosses all = ranksAndLosses(texts, k, options.truncate.size());
     const double linear = all.linear(), ranked = all.ranked();
     output.json["correlations"].push_back({{"kept", options.truncate[k]}, {"pearson", linear}, {"spearman", ranked}});
-    output.text += std::isnan(linear) ? fmt::format("  kept {:.3f}: none, since the loss or the rank is the same everywhere\n", options.truncate[k])
-                                      : fmt::format("  kept {:.3f}: Pearson {:+.3f}, Spearman {:+.3f}\n", options.truncate[k], linear, ranked);
+    output.text +=
+        std::isnan(linear)
+            ? fmt::format("  kept {:.3f}: none, since the loss or the rank is the same everywhere\n",
+                          options.truncate[k])
+            : fmt::format("  kept {:.3f}: Pearson {:+.3f}, Spearman {:+.3f}\n", options.truncate[k], linear, ranked);
   }
 }
 
@@ -130,12 +138,14 @@ Result<std::vector<int>> layersOf(const Options& options, const ModelShape& shap
   std::ranges::sort(layers);
   layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
   if (layers.back() >= shape.layers)
-    return fail(ErrorCode::invalidArgument, fmt::format("There is no layer {}; the model has layers 0 to {}.", layers.back(), shape.layers - 1));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("There is no layer {}; the model has layers 0 to {}.", layers.back(), shape.layers - 1));
   return layers;
 }
 
 /// Of a checkpoint or project, on those of the statistics that are its own; `isTaken` notes which.
-Result<std::vector<TextSpectra>> spectraOf(const Options& options, const std::string& subject, std::vector<bool>& isTaken, const Task& task) {
+Result<std::vector<TextSpectra>> spectraOf(const Options& options, const std::string& subject,
+                                           std::vector<bool>& isTaken, const Task& task) {
   std::string path = subject;
   std::vector<std::string> files = options.statistics;
   if (looksLikeProject(subject)) {
@@ -144,19 +154,22 @@ Result<std::vector<TextSpectra>> spectraOf(const Options& options, const std::st
     if (files.empty() && !project.statistics.empty()) files = {project.statistics.string()};
   }
   if (files.empty())
-    return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", subject), "Give a file of `kvista calibrate` with --stats.");
+    return fail(ErrorCode::invalidArgument, fmt::format("{} names no statistics.", subject),
+                "Give a file of `kvista calibrate` with --stats.");
   KVISTA_ASSIGN(const LoadedModel model, loadModel(path, options.compute, task));
   KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
   KVISTA_ASSIGN(const std::vector<int> layers, layersOf(options, model.decoder->shape()));
   std::vector<TextSpectra> texts;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    KVISTA_ASSIGN(const Statistics statistics, loadStatistics(files[i]));
-    if (statistics.modelHash != hash) {
+    KVISTA_ASSIGN(const std::string of, modelOfStatistics(files[i]));
+    if (of != hash) {
       if (options.subjects.size() > 1 && !options.statistics.empty()) continue;
-      return fail(ErrorCode::invalidArgument,
-                  fmt::format("The statistics {} are of another model (content {} where {} was expected).", files[i], statistics.modelHash, hash),
-                  "Calibrate this model.");
+      return fail(
+          ErrorCode::invalidArgument,
+          fmt::format("The statistics {} are of another model (content {} where {} was expected).", files[i], of, hash),
+          "Calibrate this model.");
     }
+    KVISTA_ASSIGN(const Statistics statistics, loadStatistics(files[i]));
     if (i < isTaken.size()) isTaken[i] = true;
     TextSpectra text;
     text.model = std::filesystem::absolute(path).lexically_normal().filename().string();
@@ -178,7 +191,8 @@ Result<std::vector<TextSpectra>> spectraOf(const Options& options, const std::st
 
 Result<Output> run(const Options& options, const Task& task) {
   if (!options.truncate.empty() && (options.heads || options.logits || options.position != "before"))
-    return fail(ErrorCode::invalidArgument, "Truncation is measured of whole layers before RoPE.", "Leave out --heads, --logits and --position.");
+    return fail(ErrorCode::invalidArgument, "Truncation is measured of whole layers before RoPE.",
+                "Leave out --heads, --logits and --position.");
   if (!options.page.empty()) KVISTA_CHECK(checkOutputFile(options.page, {options.statistics.begin(), options.statistics.end()}));
   const SpectraRequest request = requestOf(options);
   std::vector<TextSpectra> texts;
@@ -189,7 +203,8 @@ Result<Output> run(const Options& options, const Task& task) {
   }
   if (const auto other = std::ranges::find(isTaken, false); other != isTaken.end())
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The statistics {} are of none of the models.", options.statistics[static_cast<std::size_t>(other - isTaken.begin())]),
+                fmt::format("The statistics {} are of none of the models.",
+                            options.statistics[static_cast<std::size_t>(other - isTaken.begin())]),
                 "Leave them out, or name their model too.");
 
   Output output;
@@ -201,20 +216,28 @@ Result<Output> run(const Options& options, const Task& task) {
     const TextSpectra& text = texts[t];
     if (texts.size() > 1) output.text += fmt::format("{}{}\n", t == 0 ? "" : "\n", text.name);
     output.text += request.byHead ? tableOfHeads(text, Side::key, request.logits) + tableOfHeads(text, Side::value, false) : tableOf(text);
-    for (std::size_t i = 0; i < text.spectra.size(); ++i) output.json["spectra"].push_back(recordOf(text.spectra[i], text.measures[i], t, text.tokens));
-    output.json["texts"].push_back({{"model", text.model}, {"statistics", text.file}, {"tokens", text.tokens}, {"meanKeys", meanRank(text, Side::key)}, {"meanValues", meanRank(text, Side::value)}});
+    for (std::size_t i = 0; i < text.spectra.size(); ++i)
+      output.json["spectra"].push_back(recordOf(text.spectra[i], text.measures[i], t, text.tokens));
+    output.json["texts"].push_back({{"model", text.model},
+                                    {"statistics", text.file},
+                                    {"tokens", text.tokens},
+                                    {"meanKeys", meanRank(text, Side::key)},
+                                    {"meanValues", meanRank(text, Side::value)}});
     std::size_t widest = 0;
     for (const CacheSpectrum& spectrum : text.spectra) widest = std::max(widest, spectrum.singularValues.size());
     if (text.tokens < kTokensADirection * static_cast<double>(widest)) {
-      const std::string warning = fmt::format("{}: {:.0f} tokens for {} directions are few; below {:.0f} a direction ranks look other than they are.",
-                                              text.name, text.tokens, widest, kTokensADirection);
+      const std::string warning = fmt::format(
+          "{}: {:.0f} tokens for {} directions are few; below {:.0f} a direction ranks look other than they are.",
+          text.name, text.tokens, widest, kTokensADirection);
       output.json["warnings"].push_back(warning);
       warnings += "warning: " + warning + "\n";
     }
   }
   if (texts.size() > 1) {
     output.text += "\nmean normalised effective rank     keys   values\n";
-    for (const TextSpectra& text : texts) output.text += fmt::format("{:<32} {:>6.4f} {:>8.4f}\n", text.name, meanRank(text, Side::key), meanRank(text, Side::value));
+    for (const TextSpectra& text : texts)
+      output.text +=
+          fmt::format("{:<32} {:>6.4f} {:>8.4f}\n", text.name, meanRank(text, Side::key), meanRank(text, Side::value));
   }
   if (!options.truncate.empty()) addCorrelations(options, texts, output);
   output.text += warnings;
@@ -236,17 +259,22 @@ void addSpectra(CLI::App& app, Invocation& invocation) {
                            {"spectra", "How many directions the keys and values of each layer need; --json has the singular values",
                             "kvista spectra resources/demo/model --stats demo.kvstats --layers 0 3"},
                            options, run);
-  verb->add_option("subject", options->subjects, "Checkpoint, or project (.kvista), whose statistics are taken; several are put side by side")->required();
+  verb->add_option("subject", options->subjects,
+                   "Checkpoint, or project (.kvista), whose statistics are taken; several are put side by side")
+      ->required();
   verb->add_option("--stats", options->statistics,
                    "Statistics of `kvista calibrate`; several, of several texts, are put side by side, each with the model that it is of");
   verb->add_option("--layers", options->layers, "Layers, from 0 (default: all)")->check(wholeNumber(0, 1'000'000));
   verb->add_flag("--heads", options->heads, "Head by head");
-  verb->add_option("--position", options->position, "Keys before RoPE, or after it (head by head)")->check(oneOf({"before", "after"}))->capture_default_str();
+  verb->add_option("--position", options->position, "Keys before RoPE, or after it (head by head)")
+      ->check(oneOf({"before", "after"}))
+      ->capture_default_str();
   verb->add_option("--moments", options->moments, "As they are, around the mean, or without the first 4 tokens of each window")
       ->check(oneOf(moments))
       ->capture_default_str();
   verb->add_flag("--logits", options->logits, "Of the scores of each head's keys with its queries after RoPE");
-  verb->add_option("--truncate", options->truncate, "Measure what keeping these parts of each layer's directions costs, and how ranks go with it")
+  verb->add_option("--truncate", options->truncate,
+                   "Measure what keeping these parts of each layer's directions costs, and how ranks go with it")
       ->check(positiveNumber(1));
   verb->add_option("--windows", options->windows, "Windows to measure that on")->check(wholeNumber(1))->capture_default_str();
   verb->add_option("-o,--output", options->page,

@@ -11,6 +11,7 @@
 
 #include <functional>
 
+#include "core/calibration/statistics_file.h"
 #include "tests/unit/demo_model.h"
 #include "tests/unit/io/temporary_folder.h"
 
@@ -259,8 +260,19 @@ TEST_F(StatisticsFile, SaysWhatIsDamaged) {
   }
 }
 
+TEST_F(StatisticsFile, SaysItsModelWhateverItsTensorsAre) {
+  EXPECT_EQ(valueOf(modelOfStatistics(file_)), whole().modelHash);
+  const std::string intact = readText(file_);
+  writeText(file_, replaced("\"kvHeads\":8", "\"kvHeads\":9"));  // none of its tensors has that shape
+  EXPECT_EQ(valueOf(modelOfStatistics(file_)), whole().modelHash);
+  writeText(file_, intact);
+  writeText(file_, replaced("\"modelHash\"", "\"modelName\""));
+  EXPECT_THAT(errorOf(modelOfStatistics(file_)).message, HasSubstr("is damaged"));
+}
+
 TEST_F(StatisticsFile, ATensorFileOfSomethingElseIsNamed) {
   EXPECT_THAT(damaged(safetensorsBytes("{}", "")).message, HasSubstr("holds no KVista statistics"));
+  EXPECT_THAT(errorOf(modelOfStatistics(file_)).message, HasSubstr("holds no KVista statistics"));
   std::filesystem::remove(file_);
   EXPECT_EQ(errorOf(loadStatistics(file_)).code, ErrorCode::io);
 }
