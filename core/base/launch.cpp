@@ -92,6 +92,7 @@ Result<Launch> readStarter(const Variables& variables, const Starter& starter) {
   if (launch.size > 1) KVISTA_CHECK(readMeetingPoint(variables, launch));
   launch.starterKeepsStore = variables("TORCHELASTIC_USE_AGENT_STORE") == "True";
   launch.attempt = variables("TORCHELASTIC_RESTART_COUNT").value_or("0");
+  if (const auto run = variables("TORCHELASTIC_RUN_ID")) launch.attempt += fmt::format(" of {}", *run);
   return launch;
 }
 

@@ -21,7 +21,7 @@ struct Launch {
   std::string address;           ///< Of the host where all meet, and
   std::uint16_t port = 0;        ///< its port; only where size > 1.
   bool starterKeepsStore = false;  ///< The meeting point is served by the starter (torchrun's agent) instead of by rank 0.
-  std::string attempt = "0";       ///< Differs between restarts that meet at one starter's store.
+  std::string attempt = "0";       ///< Differs between restarts that meet at one starter's store, and between jobs that torchrun names.
 
   [[nodiscard]] bool isFirst() const { return rank == 0; }
 };

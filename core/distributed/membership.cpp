@@ -6,7 +6,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
+#include <future>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -26,11 +29,29 @@ constexpr auto kBeatEvery = std::chrono::milliseconds(250);
 constexpr auto kSilence = std::chrono::seconds(10);          ///< After which one counts as gone,
 constexpr auto kSuspiciousSilence = std::chrono::seconds(4);  ///< where a connection has broken as well.
 constexpr auto kGoodbye = std::chrono::seconds(2);
+constexpr auto kAnswer = std::chrono::seconds(2);  ///< Beyond a member's patience: c10d counts it for itself, in whole seconds.
 // What one that leaves says last, followed by the rank for whose sake it leaves: so that all name the one where it began.
 constexpr std::string_view kEnded = "ended ", kLost = "lost ";
 constexpr int kNobody = -1, kMeetingPoint = -2;
 
 bool isGoodbye(std::string_view word) { return word.starts_with(kEnded) || word.starts_with(kLost); }
+
+/// c10d drops connections of strangers to a store that it serves, but waits without end for the answer of one that it reaches: another
+/// program may listen there. After `most` the call is left behind, with its thread.
+c10::intrusive_ptr<c10d::Store> storeAt(const std::string& address, const c10d::TCPStoreOptions& options, Clock::duration most) {
+  auto promise = std::make_shared<std::promise<c10::intrusive_ptr<c10d::Store>>>();
+  auto store = promise->get_future();
+  std::thread([promise, address, options] {
+    try {
+      promise->set_value(c10::make_intrusive<c10d::TCPStore>(address, options));
+    } catch (...) {
+      promise->set_exception(std::current_exception());
+    }
+  }).detach();
+  if (store.wait_for(most) != std::future_status::ready)
+    throw std::runtime_error("What listens there does not answer as a meeting point does.");
+  return store.get();
+}
 
 std::string whatOf(const std::exception& error) {
   const auto* ours = dynamic_cast<const c10::Error*>(&error);
@@ -101,8 +122,9 @@ Result<std::unique_ptr<Membership>> Membership::join(const Launch& launch, std::
     options.isServer = isServer;
     options.waitWorkers = false;
     options.timeout = patience;
-    auto shared = c10::make_intrusive<c10d::TCPStore>(launch.address, options);
-    auto store = c10::make_intrusive<c10d::PrefixStore>(fmt::format("kvista/{}", launch.attempt), std::move(shared));
+    auto shared = storeAt(launch.address, options, patience + kAnswer);
+    // Jobs that come to one port by mistake do not hear each other where their names or numbers of processes differ.
+    auto store = c10::make_intrusive<c10d::PrefixStore>(fmt::format("kvista/{}/{}", launch.size, launch.attempt), std::move(shared));
     std::unique_ptr<Membership> self(new Membership(launch, std::move(store)));
     KVISTA_CHECK(self->awaitAll(patience));
     return self;
@@ -121,6 +143,11 @@ Result<std::unique_ptr<Membership>> Membership::join(const Launch& launch, std::
 Result<void> Membership::awaitAll(std::chrono::seconds patience) {
   std::vector<std::string> keys;
   for (int rank = 0; rank < launch_.size; ++rank) keys.push_back(keyOf(rank));
+  if (store_->add(fmt::format("seat/{}", launch_.rank), 1) > 1)
+    return fail(ErrorCode::device,
+                fmt::format("Another process has come to the meeting point {}:{} as rank {} of {}.", launch_.address,
+                            launch_.port, launch_.rank, launch_.size),
+                "Where two jobs are under way, set MASTER_PORT to another free port for all processes of one of them.");
   store_->set(keys[static_cast<std::size_t>(launch_.rank)], "0");
   const auto end = Clock::now() + patience;
   std::vector<int> missing;
@@ -153,8 +180,10 @@ Result<void> Membership::check() const {
   if (heard_->saidGoodbye)
     return fail(ErrorCode::device, fmt::format("Rank {} of {} processes has ended before the work was done.", gone, launch_.size),
                 "See what it said; then start all of them again.");
-  return fail(ErrorCode::device, fmt::format("Rank {} of {} processes is gone: it was killed, or its host cannot be reached.", gone, launch_.size),
-              hint);
+  return fail(
+      ErrorCode::device,
+      fmt::format("Rank {} of {} processes is gone: it was killed, or its host cannot be reached.", gone, launch_.size),
+      hint);
 }
 
 Result<void> Membership::explain(const std::string& detail) const {

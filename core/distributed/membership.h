@@ -22,8 +22,8 @@ namespace kvista {
 /// the others: what a broken connection cannot say, which of them it was, and a connection that nobody uses not at all.
 class Membership {
  public:
-  /// Returns once all are there. Errors: invalidArgument (the port is taken), device (the meeting point cannot be reached,
-  /// or some did not come within `patience`; the sentence says which).
+  /// Returns once all are there. Errors (device): the port is taken, the meeting point cannot be reached or is none, another has come as
+  /// this rank, or some did not come within `patience`; the sentence says which.
   static Result<std::unique_ptr<Membership>> join(const Launch& launch, std::chrono::seconds patience);
 
   Membership(const Membership&) = delete;

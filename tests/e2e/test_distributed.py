@@ -20,10 +20,24 @@ EVALUATION = ["--text", TEXTS / "evaluation.txt", *WINDOW, "--windows", "100"]  
 ENVIRONMENT_FAULT = 4
 
 
+TWINS = []  # Sockets of UDP that keep ports for this process, as tests/unit/distributed/members.h has it.
+
+
 def free_port():
-    with socket.socket() as one:
-        one.bind(("", 0))
-        return one.getsockname()[1]
+    """Below those that the system gives to connections, so that none takes it before it is served."""
+    for tried in range(20000):
+        number = 10000 + (os.getpid() * 16 + len(TWINS) + tried) % 20000
+        twin = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            twin.bind(("", number))
+            with socket.socket() as one:
+                one.bind(("", number))
+        except OSError:
+            twin.close()
+            continue
+        TWINS.append(twin)
+        return number
+    pytest.fail("no port is free")
 
 
 def torchrun(rank, size, port):

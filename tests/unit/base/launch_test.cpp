@@ -29,7 +29,8 @@ TEST(Launch, AProcessIsAloneWhereNothingSaysOtherwise) {
 
 TEST(Launch, TorchrunSaysRankSizeGpuAndWhereToMeet) {
   const auto launch = launchOf({{"RANK", "3"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "2"}, {"MASTER_ADDR", "node7"},
-                                {"MASTER_PORT", "29400"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"TORCHELASTIC_RESTART_COUNT", "2"}});
+                                {"MASTER_PORT", "29400"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"TORCHELASTIC_RESTART_COUNT", "2"},
+                                {"TORCHELASTIC_RUN_ID", "novel"}});
   ASSERT_TRUE(launch) << launch.error().message;
   EXPECT_EQ(launch->rank, 3);
   EXPECT_EQ(launch->size, 4);
@@ -38,7 +39,7 @@ TEST(Launch, TorchrunSaysRankSizeGpuAndWhereToMeet) {
   EXPECT_EQ(launch->address, "node7");
   EXPECT_EQ(launch->port, 29400);
   EXPECT_TRUE(launch->starterKeepsStore);
-  EXPECT_EQ(launch->attempt, "2");
+  EXPECT_EQ(launch->attempt, "2 of novel");
 }
 
 TEST(Launch, SlurmSaysTheSameWithinSrun) {

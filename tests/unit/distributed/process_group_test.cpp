@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/distributed/process_group.h"
 
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -136,30 +138,97 @@ TEST(ProcessGroup, WaitingEndsWhereOneIsAskedToStop) {
 }
 
 TEST(ProcessGroup, OneThatDoesNotComeIsNamed) {
-  const std::uint16_t port = Port().number();
-  const auto group = ProcessGroup::join(launchOf(0, 3, port), at::kCPU, std::chrono::seconds(1));
+  const Port port;
+  const auto group = ProcessGroup::join(launchOf(0, 3, port.number()), at::kCPU, std::chrono::seconds(1));
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().code, ErrorCode::device);
   EXPECT_THAT(group.error().message, HasSubstr("Of 3 processes, rank 1, 2 did not come within 1 s"));
 }
 
 TEST(ProcessGroup, AMeetingPointThatNobodyServesIsNamed) {
-  const std::uint16_t port = Port().number();
-  const auto group = ProcessGroup::join(launchOf(1, 2, port), at::kCPU, std::chrono::seconds(1));
+  const Port port;
+  const auto group = ProcessGroup::join(launchOf(1, 2, port.number()), at::kCPU, std::chrono::seconds(1));
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().code, ErrorCode::device);
-  EXPECT_THAT(group.error().message, HasSubstr("Rank 1 of 2 processes cannot reach the meeting point 127.0.0.1:" + std::to_string(port)));
+  EXPECT_THAT(group.error().message, HasSubstr("Rank 1 of 2 processes cannot reach the meeting point 127.0.0.1:" +
+                                               std::to_string(port.number())));
   EXPECT_THAT(group.error().hint, HasSubstr("MASTER_ADDR"));
 }
 
 TEST(ProcessGroup, ATakenPortIsNamed) {
-  const Port taken;
+  const Socket taken(SOCK_STREAM, 0);
   taken.serve();
   const auto group = ProcessGroup::join(launchOf(0, 2, taken.number()), at::kCPU, std::chrono::seconds(1));
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().code, ErrorCode::device);
   EXPECT_THAT(group.error().message, HasSubstr("cannot serve the meeting point 127.0.0.1:" + std::to_string(taken.number())));
   EXPECT_THAT(group.error().hint, HasSubstr("MASTER_PORT"));
+}
+
+TEST(ProcessGroup, AStrangerThatListensInPlaceOfTheMeetingPointIsLeftAfterTheTimeSaid) {
+  const Socket stranger(SOCK_STREAM, 0);  // takes connections and says nothing
+  stranger.serve();
+  const auto group = ProcessGroup::join(launchOf(1, 2, stranger.number()), at::kCPU, std::chrono::seconds(1));
+  ASSERT_FALSE(group);
+  EXPECT_EQ(group.error().code, ErrorCode::device);
+  EXPECT_THAT(group.error().message, HasSubstr("Rank 1 of 2 processes cannot reach the meeting point"));
+  EXPECT_THAT(group.error().detail, HasSubstr("does not answer"));
+}
+
+/// Connections to a port once somebody serves it, which say `words` and stay open.
+std::vector<int> strangersAt(std::uint16_t port, const std::vector<std::string>& words) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  std::vector<int> sockets;
+  for (const std::string& said : words) {
+    int one = socket(AF_INET, SOCK_STREAM, 0);
+    while (connect(one, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) std::this_thread::yield();
+    EXPECT_EQ(send(one, said.data(), said.size(), 0), static_cast<ssize_t>(said.size()));
+    sockets.push_back(one);
+  }
+  return sockets;
+}
+
+TEST(ProcessGroup, StrangersThatComeFirstToTheMeetingPointDoNotDisturb) {
+  const Port port;
+  const auto member = [&](int rank) {
+    const auto group = ProcessGroup::join(launchOf(rank, 2, port.number()), at::kCPU, std::chrono::seconds(60));
+    ASSERT_TRUE(group) << group.error().message << " " << group.error().detail;
+    const at::Tensor numbers = at::full({3}, rank + 1.0, at::kDouble);
+    ASSERT_TRUE(group->sum(numbers, {}));
+    EXPECT_TRUE(numbers.equal(at::full({3}, 3.0, at::kDouble)));
+  };
+  std::thread first(member, 0);
+  const std::vector<int> strangers = strangersAt(port.number(), {"", "GET / HTTP/1.1\r\n\r\n", std::string(5000, '\xff')});
+  std::thread second(member, 1);
+  first.join();
+  second.join();
+  for (const int stranger : strangers) close(stranger);
+}
+
+TEST(ProcessGroup, OfTwoJobsAtOneMeetingPointNeitherTakesTheOthersMembers) {
+  const Port port;
+  const auto join = [&](int rank, int size, std::chrono::seconds patience) {
+    return ProcessGroup::join(launchOf(rank, size, port.number()), at::kCPU, patience);
+  };
+  std::vector<std::thread> members;
+  for (int rank = 0; rank < 2; ++rank)
+    members.emplace_back([&, rank] {
+      const auto group = join(rank, 2, std::chrono::seconds(60));
+      ASSERT_TRUE(group) << group.error().message << " " << group.error().detail;
+      if (rank == 0) {
+        const auto again = join(1, 2, std::chrono::seconds(60));  // as if the same were started twice
+        EXPECT_FALSE(again) << "two of one rank";
+        if (!again) EXPECT_THAT(again.error().message, HasSubstr("Another process has come to the meeting point"));
+        const auto other = join(2, 3, std::chrono::seconds(1));
+        EXPECT_FALSE(other) << "two of different jobs";
+        if (!other) EXPECT_THAT(other.error().message, HasSubstr("Of 3 processes, rank 0, 1 did not come within 1 s"));
+      }
+      EXPECT_TRUE(group->meet({}));
+    });
+  for (std::thread& member : members) member.join();
 }
 
 }  // namespace
