@@ -15,7 +15,9 @@ std::vector<at::Tensor> sampledHeads(const MeasureRequest& request) {
   const ModelShape& shape = request.decoder.shape();
   const bool keys = request.side == Side::key;
   const at::Tensor rows = sampledOutputs(request.decoder, request.statistics, request.layer, KeyPosition::afterRope);
-  return rows.narrow(1, keys ? 0 : shape.keyWidth(), keys ? shape.keyWidth() : shape.valueWidth()).to(at::kCPU, at::kDouble).chunk(shape.kvHeads, 1);
+  return rows.narrow(1, keys ? 0 : shape.keyWidth(), keys ? shape.keyWidth() : shape.valueWidth())
+      .to(at::kCPU, at::kDouble)
+      .chunk(shape.kvHeads, 1);
 }
 
 Result<std::vector<at::Tensor>> ownMoments(const MeasureRequest& request, bool centred) {
@@ -30,7 +32,8 @@ Result<std::vector<at::Tensor>> ownMoments(const MeasureRequest& request, bool c
   const LayerStatistics& sums = request.statistics.layers[static_cast<std::size_t>(request.layer)];
   const auto tokens = static_cast<double>(request.statistics.tokens);
   if (centred && !sums.rotatedKeySum.defined())
-    return fail(ErrorCode::invalidArgument, "The statistics hold no mean of keys after RoPE.", "They are of an earlier version: calibrate again.");
+    return fail(ErrorCode::invalidArgument, "The statistics hold no mean of keys after RoPE.",
+                "They are of an earlier version: calibrate again.");
   at::Tensor keys = sums.rotatedKeys.to(at::kDouble) / tokens;
   if (centred) {
     const at::Tensor mean = sums.rotatedKeySum / tokens;

@@ -38,7 +38,9 @@ Measure svccaMeasure() {
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             KVISTA_ASSIGN(const at::Tensor covariance, sideMoments(request, true));
             const std::int64_t heads = request.decoder.shape().kvHeads, width = covariance.size(0) / heads;
-            const auto block = [&](std::int64_t i, std::int64_t j) { return covariance.narrow(0, i * width, width).narrow(1, j * width, width); };
+            const auto block = [&](std::int64_t i, std::int64_t j) {
+              return covariance.narrow(0, i * width, width).narrow(1, j * width, width);
+            };
             std::vector<at::Tensor> directions;
             for (std::int64_t head = 0; head < heads; ++head) directions.push_back(whitenedDirections(block(head, head)));
             at::Tensor similarity = at::ones({heads, heads}, at::kDouble);

@@ -100,7 +100,9 @@ TEST(Measures, OfWeightsAndOfMapsAreCosines) {
 at::Tensor outputsOfLayerOne(bool rotated) {
   at::Tensor seen;
   const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
-    if (record.layer == 1) seen = at::cat({rotated ? record.rotatedKeys.transpose(1, 2).flatten(2) : record.keys, record.values}, -1).to(at::kDouble);
+    if (record.layer == 1)
+      seen = at::cat({rotated ? record.rotatedKeys.transpose(1, 2).flatten(2) : record.keys, record.values}, -1)
+                 .to(at::kDouble);
     return {};
   };
   valueOf(shortDecoder().forward(shortStatistics().tokenIds.to(at::kLong), nullptr, visitor, false, {}));
@@ -165,20 +167,25 @@ TEST(Measures, AfterRopeTakeDirectionsOfAllTokensAndPairsOfTheSampledOnes) {
 
 TEST(Measures, OfPairsAreOneForRotatedCopiesAndNothingForStrangersHoweverFewTheTokens) {
   const at::Tensor head = gaussian({100, 32}, 1), turn = std::get<0>(at::linalg_qr(gaussian({32, 32}, 2)));
-  const at::Tensor similarity = alikeOverPairs({head, 3 * at::matmul(head, turn), gaussian({100, 32}, 3), gaussian({100, 24}, 4), at::zeros({100, 0}, at::kDouble)});
+  const at::Tensor similarity = alikeOverPairs({head, 3 * at::matmul(head, turn), gaussian({100, 32}, 3),
+                                                gaussian({100, 24}, 4), at::zeros({100, 0}, at::kDouble)});
   EXPECT_NEAR(similarity[0][1].item<double>(), 1, 1e-12);
   for (const auto& [i, j] : {std::pair{0, 2}, {0, 3}, {1, 2}, {2, 3}}) EXPECT_LT(similarity[i][j].item<double>(), 0.05);
   EXPECT_EQ(similarity[0][4].item<double>(), 0);  // a head without directions is like nothing
   EXPECT_EQ(similarity[4][4].item<double>(), 1);
   const at::Tensor products = at::matmul(head.t(), gaussian({100, 32}, 3));
-  const double naive = products.square().sum().item<double>() / (at::matmul(head.t(), head).norm() * at::matmul(gaussian({100, 32}, 3).t(), gaussian({100, 32}, 3)).norm()).item<double>();
+  const double naive =
+      products.square().sum().item<double>() /
+      (at::matmul(head.t(), head).norm() * at::matmul(gaussian({100, 32}, 3).t(), gaussian({100, 32}, 3)).norm())
+          .item<double>();
   EXPECT_GT(naive, 0.2);  // what the same tokens say with the pairs of a token with itself
 }
 
 TEST(Measures, AfterRopeOfStatisticsWithoutTheMeanAreRefused) {
   Statistics older = shortStatistics();
   for (LayerStatistics& layer : older.layers) layer.rotatedKeySum = at::Tensor();
-  EXPECT_THAT(errorOf(valueOf(findMeasure("svcca-rotated"))->similarity({shortDecoder(), older, 1, Side::key})).message, ::testing::HasSubstr("no mean of keys after RoPE"));
+  EXPECT_THAT(errorOf(valueOf(findMeasure("svcca-rotated"))->similarity({shortDecoder(), older, 1, Side::key})).message,
+              ::testing::HasSubstr("no mean of keys after RoPE"));
   EXPECT_TRUE(valueOf(findMeasure("subspace-rotated"))->similarity({shortDecoder(), older, 1, Side::key}));
 }
 
