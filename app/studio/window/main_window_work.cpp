@@ -33,6 +33,7 @@ namespace kvista {
 namespace {
 
 const Key<QString> kEngineText{"engine", {}}, kOther{"compared", {}}, kOtherStatistics{"comparedStatistics", {}};
+const Key<QJsonObject> kExperiment{"experiment", {}};
 
 /// The demo's own texts, when its model is open: nobody has others at hand in the first five minutes.
 TextSelection usualText(const Document& document, const char* demoFile) {
@@ -110,11 +111,14 @@ void MainWindow::compareMethods() {
   text.window = document_.statistics()->window;
   text.beginWithBos = document_.statistics()->beginWithBos;
   text.windows = 32;
-  auto* dialog = new ExperimentDialog(document_.model(), text, QStringLiteral("%1/%2-experiment").arg(folder, model), this);
+  auto* dialog = new ExperimentDialog(document_.catalogue(), document_.model(), text,
+                                      QStringLiteral("%1/%2-experiment").arg(folder, model), this);
   askElsewhere(dialog);
   dialog->setElsewhere(workflow_.host().has_value());
   dialog->setAttribute(Qt::WA_DeleteOnClose);
+  dialog->setState(session_.get(kExperiment));
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
+    session_.set(kExperiment, dialog->state());
     workflow_.compareMethods(dialog->wish());
     panels_->show(QStringLiteral("experiment"));
   });

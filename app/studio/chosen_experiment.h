@@ -1,0 +1,40 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <QString>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/protocol/records.h"
+
+namespace kvista {
+
+/// An experiment as it is ticked, where none is written as a file.
+struct ChosenExperiment {
+  std::vector<std::string> methods, policies;  ///< As the catalogue names them.
+  std::vector<double> keptFractions;           ///< Of the methods that store 16-bit numbers.
+  std::vector<double> shares;                  ///< Of the 16-bit cache's bytes, of all methods and policies.
+  std::int64_t interval = 0;                   ///< Tokens after which policies act again; 0: never.
+  std::string base = {};                       ///< The method whose plans policies work on; empty: the model as it is.
+  double baseShare = 0.5;                      ///< Those plans' own share of the bytes.
+  bool operator==(const ChosenExperiment&) const = default;
+};
+
+/// Whether a method's plans can be asked for by a kept fraction; others, like policies, go by bytes alone.
+bool goesByKeptFraction(const MethodChoice& method);
+
+/// What a file would hold (help page Experiments): a sweep for each of the two kinds of size that something was chosen for.
+nlohmann::json experimentOf(const ChosenExperiment& chosen, const std::vector<MethodChoice>& methods);
+
+/// Rows that what a file holds has on one text. What is not sound in it the engine says, and is no row here.
+std::size_t rowsOf(const nlohmann::json& experiment);
+
+/// Parts of a whole as a person writes them, "0.5 .3", "50 % 30 %" or "1/4, 1/8". Error (invalidArgument): one that is no number above 0
+/// and at most 1, or that stands twice.
+Result<std::vector<double>> fractionsIn(const QString& text);
+
+}  // namespace kvista

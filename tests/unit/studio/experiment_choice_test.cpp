@@ -1,0 +1,203 @@
+// SPDX-FileCopyrightText: 2026 The KVista authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Experiments that are ticked in the window.
+#include "app/studio/window/experiment_choice.h"
+
+#include <gtest/gtest.h>
+
+#include <QComboBox>
+#include <QLabel>
+#include <QLineEdit>
+#include <QLocale>
+#include <QPushButton>
+#include <QSpinBox>
+#include <QTemporaryDir>
+#include <filesystem>
+#include <fstream>
+
+#include "app/studio/window/experiment_dialog.h"
+#include "app/studio/window/file_list.h"
+#include "core/io/json_file.h"
+#include "tests/unit/studio/choose_file.h"
+#include "tests/unit/studio/made_up_model.h"
+#include "tests/unit/studio/tick_systems.h"
+
+namespace kvista::test {
+namespace {
+
+using nlohmann::json;
+
+Catalogue catalogue() {
+  Catalogue all;
+  all.methods.resize(4);
+  all.methods[0].choice = {"coded", "Ours in codes", "", "", "help page Methods"};
+  all.methods[1].choice = {"joint", "Ours in 16 bits", "", "", "help page Methods"};
+  all.methods[2].choice = {"cskv", "Theirs", "", "", "Somebody (2024)"};
+  all.methods[3].choice = {"plain", "Theirs, quantised", "", "", "Somebody else (2024)"};
+  all.methods[1].storage = all.methods[2].storage = Storage::lowRank16;
+  all.methods[3].storage = Storage::plainQuantised;
+  all.policies = {{"snapkv", "Chooses", "snapkv share=0.5", "", "Li"},
+                  {"fast-kvzip", "Foretells", "fast-kvzip share=0.5", "", "Kim"},
+                  {"cskv", "Holds", "cskv", "", "Wang"}};
+  return all;
+}
+
+TEST(ChosenExperiment, ReadsPartsOfAWholeAsTheyAreWritten) {
+  const QLocale before;
+  EXPECT_EQ(fractionsIn("").value(), std::vector<double>{});
+  for (const char* text : {"0.5 .3", "50 % 30%", "1/2, 3/10", "0.5;0.3", " 1 / 2  0.3 "})
+    EXPECT_EQ(fractionsIn(text).value(), (std::vector{0.5, 0.3})) << text;
+  for (const char* text : {"0", "1.5", "-0.1", "1/0", "half", "0.5 nan", "101 %", "0.5 0.3 50 %", "/2"}) {
+    const auto fractions = fractionsIn(text);
+    ASSERT_FALSE(fractions) << text;
+    EXPECT_NE(fractions.error().message.find(QByteArray(text).split(' ').back().toStdString()), std::string::npos)
+        << "names what is wrong: " << fractions.error().message;
+  }
+  QLocale::setDefault(QLocale(QLocale::German));
+  for (const char* text : {"0,5 0,3", "0,5, 0,3", "0.5 0.3"}) EXPECT_EQ(fractionsIn(text).value(), (std::vector{0.5, 0.3})) << text;
+  QLocale::setDefault(before);
+}
+
+TEST(ChosenExperiment, IsASweepForEachKindOfSize) {
+  ChosenExperiment chosen{{"joint", "coded", "cskv"}, {"fast-kvzip", "cskv"}, {0.5, 0.3}, {0.25}, 16};
+  const json both = experimentOf(chosen, catalogue().methods);
+  EXPECT_EQ(rowsOf(both), 2U * 2 + 5);
+  const json expected = json::parse(R"([
+    {"name": "Kept fractions", "unit": "keptFraction", "values": [0.5, 0.3],
+     "systems": [{"name": "joint", "plan": {"method": "joint"}}, {"name": "cskv", "plan": {"method": "cskv"}}]},
+    {"name": "Equal bytes", "unit": "share", "values": [0.25], "interval": 16,
+     "systems": [{"name": "coded", "plan": {"method": "coded"}}, {"name": "joint", "plan": {"method": "joint"}},
+                 {"name": "cskv", "plan": {"method": "cskv"}},
+                 {"name": "fast-kvzip", "policy": {"name": "fast-kvzip", "options": {"gate": "train"}}},
+                 {"name": "cskv, the policy", "policy": {"name": "cskv"}}]}])");
+  EXPECT_EQ(both["sweeps"], expected);
+
+  chosen.base = "joint";
+  const json over = experimentOf(chosen, catalogue().methods)["sweeps"][1]["systems"][4];
+  EXPECT_EQ(over, json::parse(R"({"name": "cskv over joint at 0.5", "policy": {"name": "cskv"},
+                                  "plan": {"method": "joint", "target": {"kind": "share", "value": 0.5}}})"));
+
+  chosen.policies.clear();
+  chosen.shares.clear();
+  const json kept = experimentOf(chosen, catalogue().methods);
+  EXPECT_EQ(rowsOf(kept), 4U);
+  EXPECT_EQ(kept["sweeps"].size(), 1U);
+  EXPECT_FALSE(kept["sweeps"][0].contains("interval")) << "there is no policy that it is for";
+}
+
+TEST(ExperimentChoiceTest, BeginsWithThePublishedMethodsAndOursAndSaysWhatIsMissing) {
+  ExperimentChoice choice(catalogue(), 512);
+  EXPECT_EQ(choice.chosen(), (ChosenExperiment{{"joint", "cskv"}, {}, {0.5, 0.3}, {}, 64}));
+  EXPECT_EQ(choice.problem(), "");
+  EXPECT_EQ(itemOf(choice, "cskv")->toolTip(1), "Theirs\nSomebody (2024)");
+  EXPECT_FALSE(choice.findChild<QSpinBox*>("policyInterval")->isEnabled());
+
+  press(choice, itemOf(choice, "coded"));
+  EXPECT_TRUE(choice.problem().startsWith("coded goes by bytes")) << choice.problem().toStdString();
+  line(choice, "shares").setText("0.25");
+  EXPECT_EQ(choice.problem(), "");
+  press(choice, itemOf(choice, "Policies that choose tokens"));
+  EXPECT_EQ(choice.chosen().policies, (std::vector<std::string>{"snapkv", "fast-kvzip"}));
+  EXPECT_TRUE(choice.findChild<QSpinBox*>("policyInterval")->isEnabled());
+  line(choice, "shares").clear();
+  EXPECT_TRUE(choice.problem().startsWith("snapkv goes by bytes")) << choice.problem().toStdString();
+  line(choice, "shares").setText("0.25 1.1");
+  EXPECT_TRUE(choice.problem().contains("1.1")) << choice.problem().toStdString();
+  line(choice, "shares").clear();
+  for (const char* section : {"Policies that choose tokens", "Methods of KVista", "Published methods"})
+    itemOf(choice, section)->setCheckState(0, Qt::Unchecked);
+  EXPECT_EQ(choice.problem(), "Tick at least one method or policy.");
+  press(choice, itemOf(choice, "joint"));
+  line(choice, "keptFractions").clear();
+  EXPECT_TRUE(choice.problem().startsWith("Type kept fractions")) << choice.problem().toStdString();
+}
+
+TEST(ExperimentChoiceTest, ComesBackAsItWasFilledIn) {
+  ExperimentChoice first(catalogue(), 512), second(catalogue(), 512);
+  press(first, itemOf(first, "joint"));
+  press(first, itemOf(first, "cskv", 1));
+  line(first, "keptFractions").setText("0.4");
+  line(first, "shares").setText("1/8");
+  first.findChild<QSpinBox*>("policyInterval")->setValue(7);
+  first.findChild<QComboBox*>("policyBase")->setCurrentText("coded");
+  EXPECT_EQ(first.chosen(), (ChosenExperiment{{"cskv"}, {"cskv"}, {0.4}, {0.125}, 7, "coded", 0.5}));
+  second.setState(first.state());
+  EXPECT_EQ(second.chosen(), first.chosen());
+  second.setState({{"methods", 3}, {"policyInterval", "often"}, {"shares", QJsonValue()}});
+  EXPECT_EQ(second.chosen(), first.chosen()) << "what does not fit is left as it is";
+}
+
+class ExperimentDialogTest : public ::testing::Test {
+ protected:
+  ExperimentDialogTest() {
+    std::ofstream(text.paths.front()) << "Some words.";
+    std::ofstream(home.filePath("empty.txt").toStdString()).flush();
+  }
+  [[nodiscard]] std::unique_ptr<ExperimentDialog> made() const {
+    return std::make_unique<ExperimentDialog>(catalogue(), madeUpModel(), text, "/results", nullptr);
+  }
+  static QString said(const QDialog& dialog) { return dialog.findChild<QLabel*>("experimentSaid")->text(); }
+  static bool canStart(const QDialog& dialog) { return dialog.findChild<QPushButton*>("startButton")->isEnabled(); }
+
+  QTemporaryDir home;
+  TextSelection text{{home.filePath("novel.txt").toStdString()}, 512, 7, 0, {}, true};
+};
+
+TEST_F(ExperimentDialogTest, ReadsTextsAsCalibrationDid) { EXPECT_EQ(made()->wish().texts, std::vector{text}); }
+
+TEST_F(ExperimentDialogTest, SaysHowManyRowsThereWillBeOrWhatIsWrong) {
+  const auto dialog = made();
+  EXPECT_EQ(said(*dialog), "4 rows on 1 text, beside the model as it is.");
+  EXPECT_TRUE(canStart(*dialog));
+  const auto files = dialog->findChild<FileList*>();
+  const QString good = QString::fromStdString(text.paths.front());
+  files->setPaths({good, home.path()});
+  EXPECT_EQ(said(*dialog), "8 rows on 2 texts, beside the model as it is.");
+  for (const auto& [path, words] : {std::pair{home.filePath("gone.txt"), "is not there"}, {home.filePath("empty.txt"), "is empty"}}) {
+    files->setPaths({good, path});
+    EXPECT_EQ(said(*dialog), QStringLiteral("The text %1 %2.").arg(path, QLatin1String(words)));
+    EXPECT_FALSE(canStart(*dialog));
+  }
+  dialog->setElsewhere(true);
+  EXPECT_TRUE(canStart(*dialog)) << "of another machine nothing is known here";
+  files->setPaths({});
+  EXPECT_EQ(said(*dialog), "Add a text to measure on.");
+  files->setPaths({good});
+  line(*dialog, "experimentFolder").clear();
+  EXPECT_EQ(said(*dialog), "Name a folder for the results.");
+  line(*dialog, "keptFractions").setText("0.5 2");
+  EXPECT_TRUE(said(*dialog).contains("2")) << said(*dialog).toStdString();
+  EXPECT_FALSE(canStart(*dialog));
+  EXPECT_FALSE(dialog->findChild<QPushButton*>("saveExperiment")->isEnabled());
+}
+
+TEST_F(ExperimentDialogTest, WhatIsTickedIsSavedAsAFileThatItTakesAndRemembers) {
+  const auto dialog = made();
+  press(*dialog, itemOf(*dialog, "snapkv"));
+  line(*dialog, "shares").setText("0.25");
+  const json ticked = dialog->wish().experiment;
+  const std::filesystem::path file = home.filePath("mine").toStdString();
+  ASSERT_TRUE(answerFileDialog(file, [&] { dialog->findChild<QPushButton*>("saveExperiment")->click(); }));
+  EXPECT_TRUE(said(*dialog).contains("mine.json")) << said(*dialog).toStdString();
+  EXPECT_EQ(readJsonFile(file.string() + ".json").value(), ticked);
+
+  auto* which = dialog->findChild<QComboBox*>("experimentFile");
+  line(*dialog, "keptFractions").setText("0.9");
+  ASSERT_TRUE(answerFileDialog(file.string() + ".json", [&] {
+    which->setCurrentIndex(which->count() - 1);
+    Q_EMIT which->activated(which->currentIndex());
+  }));
+  EXPECT_EQ(dialog->wish().experiment, ticked);
+  EXPECT_FALSE(dialog->findChild<QTreeWidget*>()->isVisibleTo(dialog.get()));
+
+  const auto next = made();
+  next->setState(dialog->state());
+  EXPECT_EQ(next->wish().experiment, ticked) << "the file of the last time";
+  next->findChild<QComboBox*>("experimentFile")->setCurrentIndex(0);
+  Q_EMIT next->findChild<QComboBox*>("experimentFile")->activated(0);
+  EXPECT_EQ(next->wish().experiment["sweeps"][0]["values"], json({0.9})) << "and what was ticked";
+}
+
+}  // namespace
+}  // namespace kvista::test
