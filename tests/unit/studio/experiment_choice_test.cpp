@@ -31,8 +31,8 @@ using nlohmann::json;
 Catalogue catalogue() {
   Catalogue all;
   all.methods.resize(4);
-  all.methods[0].choice = {"coded", "Ours in codes", "", "", "help page Methods"};
-  all.methods[1].choice = {"joint", "Ours in 16 bits", "", "", "help page Methods"};
+  all.methods[0].choice = {"coded", "Ours in codes", "", "", "help page Methods, section 2"};
+  all.methods[1].choice = {"joint", "Ours in 16 bits", "", "", "help page Methods, section 2"};
   all.methods[2].choice = {"cskv", "Theirs", "", "", "Somebody (2024)"};
   all.methods[3].choice = {"plain", "Theirs, quantised", "", "", "Somebody else (2024)"};
   all.methods[1].storage = all.methods[2].storage = Storage::lowRank16;
