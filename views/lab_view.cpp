@@ -28,15 +28,16 @@ namespace {
 
 constexpr int kMargin = 16, kRow = 28;
 
-/// What a page is called, what begins it, and what it is for.
+/// What a page is called, what is measured there, what begins it, and what it is for.
 struct PageWords {
-  QString id, name, start, startTip, about, help;
+  QString id, name, remark, start, startTip, about, help;
 };
 PageWords wordsOf(LabView::Page page) {
   switch (page) {
     case LabView::Page::questions:
       return {QStringLiteral("questions"),
               LabView::tr("Questions"),
+              LabView::tr("the original and the plan"),
               LabView::tr("Ask questions…"),
               LabView::tr("Questions with answers to choose from or to write, from JSONL files"),
               LabView::tr("How many questions do the original and the plan answer right, and which do they answer differently?"),
@@ -44,6 +45,7 @@ PageWords wordsOf(LabView::Page page) {
     case LabView::Page::agreement:
       return {QStringLiteral("agreement"),
               LabView::tr("Agreement"),
+              LabView::tr("the original and the plan"),
               LabView::tr("Measure agreement…"),
               LabView::tr("Divergence of the predictions along a text, and what both write behind its beginnings"),
               LabView::tr("How far does the plan say what the original says, token by token, and where do their texts part?"),
@@ -51,16 +53,26 @@ PageWords wordsOf(LabView::Page page) {
     case LabView::Page::ranks:
       return {QStringLiteral("ranks"),
               LabView::tr("Ranks"),
+              LabView::tr("of the model itself"),
               LabView::tr("Measure ranks…"),
               LabView::tr("Normalised effective ranks by layer and head on several texts, and what truncation costs (KV-CoRE)"),
               LabView::tr("How many directions do the keys and values of each layer need on each text, and does that tell what truncating them costs?"),
               QStringLiteral("systems#KV-CoRE")};
+    case LabView::Page::variants:
+      return {QStringLiteral("variants"),
+              LabView::tr("Variants"),
+              LabView::tr("at the plan's ranks"),
+              LabView::tr("Compare key variants"),
+              LabView::tr("Errors with the directions of KQ-SVD, of K-SVD and of Eigen Attention at the plan's ranks"),
+              LabView::tr("Do directions chosen from keys and queries together keep more of the attention than those of the keys alone?"),
+              QStringLiteral("systems#KQ-SVD")};
     case LabView::Page::predictors:
       break;
   }
   return {
       QStringLiteral("predictors"),
       LabView::tr("Predictors"),
+      LabView::tr("of the model itself"),
       LabView::tr("Train a predictor…"),
       LabView::tr("Trained once for a model, it foretells which tokens of a cache will matter"),
       LabView::tr("Some policies at run time read a small model that foretells which tokens will matter: train one for this model here."),
@@ -106,7 +118,6 @@ LabView::LabView(QWidget* parent)
       help_(new QPushButton(tr("What is measured?"), this)),
       stop_(new QPushButton(tr("Stop"), this)),
       start_(new QPushButton(this)) {
-  setTitle(tr("Evaluation lab"), tr("the original and the plan"));
   summaryTable_->setAccessibleName(tr("Figures"));
   detailsTable_->setAccessibleName(tr("One by one"));
   list_->setObjectName(QStringLiteral("labList"));
@@ -214,7 +225,9 @@ void LabView::showPage(Page page) {
 }
 
 void LabView::showFindings() {
-  which_->setCurrent(wordsOf(page_).id);
+  const PageWords words = wordsOf(page_);
+  which_->setCurrent(words.id);
+  setTitle(tr("Evaluation lab"), words.remark);
   const LabFindings& found = part().findings;
   const bool known = !found.summary.rows.empty();
   content_->setVisible(known);

@@ -43,14 +43,15 @@ struct LabWork {
   bool operator==(const LabWork&) const = default;
 };
 
-/// The evaluation lab: answers to questions, agreement of what is written, ranks of caches, and trained predictors. Each is a page with its
+/// The evaluation lab: answers to questions, agreement of what is written, ranks of caches, variants of
+/// key directions, and trained predictors. Each is a page with its
 /// figures and, below them, what they were made of.
 class LabView final : public View {
   Q_OBJECT
 
  public:
-  enum class Page { questions, agreement, ranks, predictors };
-  static constexpr std::array kPages = {Page::questions, Page::agreement, Page::ranks, Page::predictors};
+  enum class Page { questions, agreement, ranks, variants, predictors };
+  static constexpr std::array kPages = {Page::questions, Page::agreement, Page::ranks, Page::variants, Page::predictors};
 
   explicit LabView(QWidget* parent = nullptr);
   void setFindings(Page page, LabFindings findings);

@@ -19,6 +19,7 @@ struct RetrievalTable {
   Matrix found;              ///< Mean part of what was asked for.
   RetrievalKind kind = RetrievalKind::needle;
   QString name = {};         ///< Of the side where it is not the plan alone: "Plan under snapkv share=0.25".
+  int planted = 1;           ///< Sentences.
   bool operator==(const RetrievalTable&) const = default;
 };
 

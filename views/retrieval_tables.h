@@ -6,7 +6,6 @@
 
 #include "views/retrieval_model.h"
 
-class QComboBox;
 class QLabel;
 class QPushButton;
 class QTableView;
@@ -21,15 +20,12 @@ class RetrievalTables final : public QWidget {
   explicit RetrievalTables(QWidget* parent);
   void setTables(const RetrievalTable& original, const RetrievalTable& plan);
   void setAvailable(bool available);
-  /// What the next test plants.
-  [[nodiscard]] RetrievalKind kind() const;
 
  Q_SIGNALS:
-  void testRequested(kvista::RetrievalKind kind);
+  void testRequested();
 
  private:
   QTableView* makeTable(const QString& name, RetrievalModel* model);
-  QComboBox* kind_;
   QPushButton* test_;
   RetrievalModel *original_, *plan_;
   QWidget* tables_;

@@ -7,8 +7,6 @@
 #include <QDragEnterEvent>
 #include <QFileDialog>
 #include <QFormLayout>
-#include <QGridLayout>
-#include <QHeaderView>
 #include <QLabel>
 #include <QMimeData>
 #include <QPlainTextEdit>
@@ -16,21 +14,15 @@
 #include <QShortcut>
 #include <QSpinBox>
 #include <QSplitter>
-#include <QStackedWidget>
-#include <QTableView>
-#include <QToolButton>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "views/elided_label.h"
 #include "views/generated_pane.h"
-#include "views/number_text.h"
 #include "views/local_files.h"
-#include "views/retrieval_tables.h"
-#include "views/segmented_control.h"
+#include "views/number_text.h"
 #include "views/theme.h"
 #include "views/view_state.h"
 #include "views/token_loss_text.h"
@@ -62,16 +54,25 @@ TryView::TryView(QWidget* parent) : View(parent) {
   for (GeneratedPane* pane : {original_, plan_, underPolicy_}) row->addWidget(pane, 1);
   underPolicy_->hide();
   QSplitter* above = split("prompt", Qt::Horizontal, makePrompt(), answers, {24, 76});
-  QSplitter* below = split("texts", Qt::Horizontal, makeTokens(), makeFiles(), {52, 48});
+  texts_ = new TextMeasures;
+  QSplitter* below = split("texts", Qt::Horizontal, makeTokens(), texts_, {52, 48});
   above->setContentsMargins(kMargin, kMargin, kMargin, 8);
   below->setContentsMargins(kMargin, 8, kMargin, kMargin);
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(0, 0, 0, 0);
   column->addWidget(split("split", Qt::Vertical, above, below, {50, 50}));
+  connect(texts_, &TextMeasures::measureRequested, this, &TryView::measureRequested);
+  connect(texts_, &TextMeasures::filesWanted, this, &TryView::measureFilesWanted);
+  connect(texts_, &TextMeasures::retrievalRequested, this, &TryView::retrievalRequested);
   connect(&Theme::instance(), &Theme::changed, this, &TryView::showLosses);
   setChatTemplate({});
   updateButtons();
   showLosses();
+}
+
+void TryView::setFilesElsewhere(bool elsewhere) {
+  elsewhere_ = elsewhere;
+  texts_->setFilesElsewhere(elsewhere);
 }
 
 QSplitter* TryView::split(const char* name, Qt::Orientation orientation, QWidget* first, QWidget* second, const QList<int>& shares) {
@@ -232,56 +233,6 @@ QWidget* TryView::makeTokens() {
   return part;
 }
 
-QWidget* TryView::makeFiles() {
-  auto* part = new QWidget;
-  measureFiles_ = new QPushButton(tr("Perplexity on file…"), part);
-  evaluations_ = new EvaluationsModel(this);
-  table_ = new QTableView(part);
-  table_->setModel(evaluations_);
-  table_->setAccessibleName(tr("Perplexities"));
-  table_->setSelectionBehavior(QAbstractItemView::SelectRows);
-  table_->setProperty("headerPadding", 4);
-  table_->setShowGrid(false);
-  table_->setWordWrap(false);
-  table_->setTabKeyNavigation(false);
-  table_->verticalHeader()->hide();
-  table_->verticalHeader()->setDefaultSectionSize(28);
-  table_->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
-  table_->horizontalHeader()->setSectionResizeMode(EvaluationsModel::text, QHeaderView::Stretch);
-  table_->horizontalHeader()->setHighlightSections(false);
-  retrieval_ = new RetrievalTables(part);
-  auto* which = new SegmentedControl({{QStringLiteral("perplexity"), tr("Perplexity")}, {QStringLiteral("retrieval"), tr("Retrieval")}},
-                                     tr("What is measured on texts"), part);
-  which->segment(QStringLiteral("retrieval"))->setObjectName(QStringLiteral("showRetrieval"));
-  auto* pages = new QStackedWidget(part);
-  pages->addWidget(table_);
-  pages->addWidget(retrieval_);
-  connect(which, &SegmentedControl::chosen, this, [this, pages](const QString& id) {
-    const bool perplexity = id == QLatin1String("perplexity");
-    pages->setCurrentIndex(perplexity ? 0 : 1);
-    measureFiles_->setVisible(perplexity);
-  });
-  auto* line = new QHBoxLayout;
-  line->addWidget(which);
-  line->addStretch();
-  line->addWidget(measureFiles_);
-  auto* column = new QVBoxLayout(part);
-  column->setContentsMargins(0, 0, 0, 0);
-  column->setSpacing(6);
-  column->addLayout(line);
-  column->addWidget(pages, 1);
-  connect(retrieval_, &RetrievalTables::testRequested, this, &TryView::retrievalRequested);
-  connect(measureFiles_, &QPushButton::clicked, this, [this] {
-    if (elsewhere_) return Q_EMIT measureFilesWanted();
-    auto* dialog = new QFileDialog(window(), tr("Perplexity on file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
-    dialog->setFileMode(QFileDialog::ExistingFiles);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
-    connect(dialog, &QFileDialog::filesSelected, this, &TryView::measureRequested);
-    dialog->open();
-  });
-  return part;
-}
-
 void TryView::setChatTemplate(const QString& name, const QString& problem) {
   noChat_->setVisible(!problem.isEmpty());
   noChat_->setText(tr("%1 The prompt is a text that goes on.").arg(problem));
@@ -301,9 +252,8 @@ void TryView::updateButtons() {
   newConversation_->setVisible(inConversation_ && !generating_);
   generate_->setEnabled(unavailable_.isEmpty() && !prompt().isEmpty());
   measureTokens_->setEnabled(unavailable_.isEmpty() && !generating_ && !prompt().isEmpty());
-  measureFiles_->setEnabled(unavailable_.isEmpty());
   lossesOfFile_->setEnabled(unavailable_.isEmpty() && !generating_);
-  retrieval_->setAvailable(unavailable_.isEmpty());
+  texts_->setAvailable(unavailable_.isEmpty());
   reason_->setText(unavailable_);
   reason_->setVisible(!unavailable_.isEmpty());
 }
@@ -380,16 +330,6 @@ void TryView::showLosses() {
   legend_->setTextFormat(Qt::RichText);
   legend_->setText(sample(colours().accent, tr("−%1 dotted").arg(decimalText(tokenText_->range(), 2))) + QStringLiteral(" &nbsp; ") +
                    sample(colours().warning, tr("+%1 nats waved").arg(decimalText(tokenText_->range(), 2))));
-}
-
-void TryView::setRetrieval(const RetrievalTable& original, const RetrievalTable& plan) { retrieval_->setTables(original, plan); }
-
-void TryView::setEvaluations(const std::vector<EvaluationRow>& rows) { evaluations_->setRows(rows); }
-
-PlainTable TryView::plainTable() const {
-  std::vector<int> rows(static_cast<std::size_t>(evaluations_->rowCount()));
-  std::iota(rows.begin(), rows.end(), 0);
-  return kvista::plainTable(*evaluations_, rows, EvaluationsModel::plainRole);
 }
 
 GenerateSettings TryView::settings() const {

@@ -6,10 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "views/evaluations_model.h"
 #include "views/plain_table.h"
 #include "views/policy_choice.h"
-#include "views/retrieval_model.h"
+#include "views/text_measures.h"
 #include "views/view.h"
 
 class QCheckBox;
@@ -19,7 +18,6 @@ class QPlainTextEdit;
 class QPushButton;
 class QSpinBox;
 class QSplitter;
-class QTableView;
 
 namespace kvista {
 
@@ -33,7 +31,6 @@ struct GenerateSettings {
 };
 
 class GeneratedPane;
-class RetrievalTables;
 class TokenLossText;
 
 /// Original and plan, and one of them under a policy, side by side: generated text with both caches' sizes, the loss of every token, perplexity on files.
@@ -54,17 +51,19 @@ class TryView final : public View {
   /// Empties both panes; there is no conversation to go on with.
   void endConversation();
   /// Files are those of another machine: the view asks for them by signals instead of by dialogs of its own.
-  void setFilesElsewhere(bool elsewhere) { elsewhere_ = elsewhere; }
+  void setFilesElsewhere(bool elsewhere);
   /// Text that one side has written, and its cache afterwards.
   void appendPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
   /// The same of the side with a policy, which has its pane while one was asked for. `compressed`: it is the plan's, not the original's.
   void appendPolicyPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
   void setPolicies(const std::vector<PolicyChoice::Line>& lines) { policy_->setPolicies(lines); }
   void setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after);
-  void setEvaluations(const std::vector<EvaluationRow>& rows);
+  void setEvaluations(const std::vector<EvaluationRow>& rows) { texts_->setEvaluations(rows); }
   /// The perplexities.
-  [[nodiscard]] PlainTable plainTable() const;
-  void setRetrieval(const RetrievalTable& original, const RetrievalTable& plan);
+  [[nodiscard]] PlainTable plainTable() const { return texts_->plainTable(); }
+  void setRetrieval(const RetrievalTable& original, const RetrievalTable& plan) { texts_->setRetrieval(original, plan); }
+  /// Which measures on texts are in sight.
+  void showTexts(TextMeasures::Page page) { texts_->showPage(page); }
   [[nodiscard]] GenerateSettings settings() const;
   [[nodiscard]] QString prompt() const;
   [[nodiscard]] QJsonObject viewState() const override;
@@ -79,7 +78,7 @@ class TryView final : public View {
   void measureRequested(const QStringList& paths);
   void tokenLossRequested(const QString& text);
   void fileLossRequested(const QString& path);
-  void retrievalRequested(kvista::RetrievalKind kind);
+  void retrievalRequested();
 
  protected:
   void dragEnterEvent(QDragEnterEvent* event) override;
@@ -88,7 +87,6 @@ class TryView final : public View {
  private:
   QWidget* makePrompt();
   QWidget* makeTokens();
-  QWidget* makeFiles();
   void updateButtons();
   void showRatios();
   void showLosses();
@@ -106,15 +104,13 @@ class TryView final : public View {
   QSpinBox *tokens_, *seed_;
   QDoubleSpinBox* temperature_;
   QCheckBox* chat_;
-  QPushButton *generate_, *stop_, *newConversation_, *measureTokens_, *lossesOfFile_, *measureFiles_;
+  QPushButton *generate_, *stop_, *newConversation_, *measureTokens_, *lossesOfFile_;
   QLabel *reason_, *noChat_, *means_, *piece_, *legend_;
   GeneratedPane *original_, *plan_, *underPolicy_;
   PolicyChoice* policy_;
   QString asked_;  // The policy that is being written with.
   TokenLossText* tokenText_;
-  EvaluationsModel* evaluations_;
-  RetrievalTables* retrieval_;
-  QTableView* table_;
+  TextMeasures* texts_;
   QString unavailable_;
   bool generating_ = false, inTurn_ = false, inConversation_ = false, elsewhere_ = false;
 };

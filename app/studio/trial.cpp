@@ -32,21 +32,6 @@ Result<GeneratedTexts> readTexts(const json& answer) {
   return texts;
 }
 
-/// What was planted and found, and the policy that the second side was under.
-struct Retrieved {
-  RetrievalRecord record;
-  std::optional<QString> policy = {};
-  bool overPlan = false;
-};
-
-Result<Retrieved> readRetrieved(const json& answer) {
-  Retrieved found;
-  KVISTA_ASSIGN(found.record, read<RetrievalRecord>(answer));
-  if (const json& policy = field(answer, "policy"); policy.is_string()) found.policy = QString::fromStdString(policy.get<std::string>());
-  found.overPlan = field(answer, "overPlan") == true;
-  return found;
-}
-
 }  // namespace
 
 void Trial::tokenLosses(const QString& text) {
@@ -67,20 +52,6 @@ void Trial::askTokenLosses(const QString& name, const json& params) {
     Q_EMIT tokenLossesReady(record);
     return tr("%Ln token(s)", nullptr, static_cast<int>(record.pieces.size()));
   });
-}
-
-void Trial::testRetrieval(RetrievalKind kind, const QString& policy) {
-  json params = planParams(document_);
-  params["kind"] = nameIn(kRetrievalKinds, kind);
-  if (!policy.isEmpty()) params["policy"] = policy.toStdString();
-  const auto done = [this](const Retrieved& found) {
-    const QString under = !found.policy         ? QString()
-                          : found.overPlan ? tr("Plan under %1").arg(*found.policy)
-                                           : tr("Original under %1").arg(*found.policy);
-    Q_EMIT retrievalReady(found.record, under);
-    return tr("%Ln length(s)", nullptr, static_cast<int>(found.record.lengths.size()));
-  };
-  jobs_.start<Retrieved>(tr("Test retrieval"), "retrieval", params, readRetrieved, done);
 }
 
 void Trial::generate(const GenerationWish& wish) {

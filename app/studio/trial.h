@@ -28,7 +28,7 @@ struct GenerationWish {
   QString policy = {};  ///< In a line; empty: none.
 };
 
-/// Tries the document's plan out beside the original: both write, and lose, and look for what was planted. Nothing of it
+/// Tries the document's plan out beside the original: both write, and lose. Nothing of it
 /// becomes the document's.
 class Trial final : public QObject {
   Q_OBJECT
@@ -40,9 +40,6 @@ class Trial final : public QObject {
   /// Of a whole file, up to `kMostTokens` tokens of it.
   void tokenLossesOfFile(const QString& path);
   static constexpr std::int64_t kMostTokens = 16384;
-  /// Plants sentences in the calibration's text and asks for them.
-  /// `policy`: in a line, under which it is asked beside the original; empty: the plan is.
-  void testRetrieval(RetrievalKind kind, const QString& policy);
   /// One at a time: what is being written is stopped.
   void generate(const GenerationWish& wish);
   void stopGenerating();
@@ -52,8 +49,6 @@ class Trial final : public QObject {
   void piece(const kvista::GeneratedPiece& piece);
   void generationEnded();
   void tokenLossesReady(const kvista::TokenLossRecord& record);
-  /// `under`: what was asked beside the original where that was not the plan alone: "Plan under snapkv share=0.25".
-  void retrievalReady(const kvista::RetrievalRecord& record, const QString& under);
 
  private:
   struct Generation {

@@ -33,6 +33,7 @@ DIALOGS = {  # The keys or the command that open each, and the widget that is th
     "questions": ("Ask questions", "questionsDialog"),
     "agreement": ("Measure agreement", "agreementDialog"),
     "ranks": ("Measure ranks", "ranksDialog"),
+    "retrieval": ("Test retrieval", "retrievalDialog"),
     "predictor": ("Train a predictor", "predictorDialog"),
 }
 

@@ -119,6 +119,8 @@ def test_losses_and_retrieval_in_the_window_are_those_of_the_verbs(display, tmp_
         studio.click("showRetrieval")
         studio.until(lambda look: "testRetrieval" in look["widgets"], "the test of retrieval")
         studio.click("testRetrieval")
+        studio.until(lambda look: "retrievalDialog" in look["widgets"], "the dialog")
+        studio.key("Return")
         look = studio.until(lambda look: look["texts"].get("retrievalFacts"), "the tables")
         for table, side in (("retrievalOfOriginal", "original"), ("retrievalOfPlan", "plan")):
             cells = [[re.sub(r"\s", " ", cell) for cell in row.split("\t")] for row in look["texts"][table].split("\n")]
@@ -127,6 +129,6 @@ def test_losses_and_retrieval_in_the_window_are_those_of_the_verbs(display, tmp_
             assert len(cells) == len(asked["depths"]) and len(cells[0]) == len(asked["lengths"])
         original, plan = asked["original"], asked["plan"]
         assert re.sub(r"\s", " ", look["texts"]["retrievalFacts"]) == (
-            f"found {100 * mean(original['found']):.0f} % → {100 * mean(plan['found']):.0f} % · "
+            f"one number: found {100 * mean(original['found']):.0f} % → {100 * mean(plan['found']):.0f} % · "
             f"mean {shown(mean(original['loss']), 2)} → {shown(mean(plan['loss']), 2)} nats")
         assert original["loss"] != plan["loss"]

@@ -45,6 +45,7 @@
   X(lab)                   \
   X(agreementLab)          \
   X(ranksLab)              \
+  X(variantsLab)           \
   X(emptyLab)              \
   X(comparison)            \
   X(planComparison)        \

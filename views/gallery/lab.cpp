@@ -86,11 +86,30 @@ View* makeRanksLab() {
   return view;
 }
 
+View* makeVariantsLab() {
+  auto* view = new LabView;
+  view->showPage(LabView::Page::variants);
+  LabFindings found;
+  found.summary.columns = {{"Directions", {}, false, true}, {"Keys"}, {"Values"}, {"Scores"}, {"Outputs"}};
+  const auto strong = [](const char* text) {
+    LabCell cell = words(text);
+    cell.isStrong = true;
+    return cell;
+  };
+  found.summary.rows = {{words("KQ-SVD: of keys and queries multiplied"), words("0.0612"), words("0.1034"), strong("0.0087"), strong("0.0451")},
+                        {words("K-SVD: of the keys alone"), strong("0.0318"), strong("0.0921"), words("0.0243"), words("0.0579")},
+                        {words("Eigen Attention: of keys and queries together"), words("0.0405"), strong("0.0921"), words("0.0164"), words("0.0512")}};
+  view->setFindings(LabView::Page::variants, found);
+  view->setWork(LabView::Page::variants, {false, QStringLiteral("attention scores err least with kqsvd"), {}});
+  return view;
+}
+
 }  // namespace
 
 Exhibit labExhibit() { return {"lab", makeLab}; }
 Exhibit agreementLabExhibit() { return {"agreement-lab", makeAgreementLab}; }
 Exhibit ranksLabExhibit() { return {"ranks-lab", makeRanksLab}; }
+Exhibit variantsLabExhibit() { return {"variants-lab", makeVariantsLab}; }
 Exhibit emptyLabExhibit() { return {"empty-lab", makeEmptyLab}; }
 
 }  // namespace kvista

@@ -37,7 +37,8 @@ View* makeTry() {
   view->setTokenLosses(pieces, before, after);
   view->setEvaluations({{QStringLiteral("persuasion.txt"), {}, 8, 65'504, 37.57, 37.63},
                         {QStringLiteral("northanger-abbey.txt"), {}, 8, 65'504, 39.12, 39.31},
-                        {QStringLiteral("persuasion.txt"), QStringLiteral("coded, 16.0 times smaller"), 16, 65'504, 37.57, 38.9}});
+                        {QStringLiteral("persuasion.txt"), QStringLiteral("coded, 16.0 times smaller"), 16, 65'504, 37.57, 38.9},
+                        {QStringLiteral("persuasion.txt"), {}, 4, 32'752, 36.81, 36.88, QStringLiteral("snapkv share=0.25 interval=64"), 38.02}});
   RetrievalTable original{{256, 512, 1024, 2048}, {0, 25, 50, 75, 100}, 4, {5, 4, {}}, {5, 4, {}}};
   for (int cell = 0; cell < 20; ++cell) {
     original.loss.values.push_back(0.1F + 0.25F * static_cast<float>(cell % 4));

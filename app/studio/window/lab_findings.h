@@ -22,6 +22,8 @@ struct ModelRanks {
 LabFindings findingsOf(const TasksRecord& record);
 LabFindings findingsOf(const AgreementRecord& record);
 LabFindings findingsOf(const std::vector<PredictorRecord>& records);
+/// With the directions of KQ-SVD beside the others.
+LabFindings findingsOf(const KeyVariantsRecord& record);
 /// At least one model; all of them side by side.
 LabFindings findingsOf(const std::vector<ModelRanks>& models);
 

@@ -5,6 +5,7 @@
 #include <QFileInfo>
 #include <algorithm>
 
+#include "core/plan/key_variants.h"
 #include "views/number_text.h"
 
 namespace kvista {
@@ -17,6 +18,7 @@ const char* actionOf(Page page) {
     case Page::questions: return "plan.questions";
     case Page::agreement: return "plan.agreement";
     case Page::ranks: return "plan.ranks";
+    case Page::variants: return "plan.variants";
     case Page::predictors: break;
   }
   return "plan.predictor";
@@ -59,6 +61,11 @@ LabPresenter::LabPresenter(Document& document, Lab& lab, JobList& jobs, LabView&
     ranks_.push_back({document_.modelHash(), name, record});
     showFindings();
   });
+  connect(&lab_, &Lab::compared, this, [this](const KeyVariantsRecord& record) {
+    variants_ = record;
+    variantsModel_ = document_.modelHash();
+    showFindings();
+  });
   connect(&lab_, &Lab::trained, this, [this](const PredictorRecord& record) {
     if (predictorsModel_ != document_.modelHash()) predictors_.clear();
     predictorsModel_ = document_.modelHash();
@@ -68,7 +75,7 @@ LabPresenter::LabPresenter(Document& document, Lab& lab, JobList& jobs, LabView&
   });
   for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::planChanged})
     connect(&document_, signal, this, &LabPresenter::showFindings);
-  for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged})
+  for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged, &Document::planChanged})
     connect(&document_, signal, this, &LabPresenter::showWork);
   connect(&jobs_, &JobList::changed, this, &LabPresenter::showWork);
   connect(&view_, &LabView::startRequested, this, [this](Page page) { Q_EMIT actionRequested(QLatin1String(actionOf(page))); });
@@ -82,6 +89,7 @@ std::int64_t LabPresenter::jobOf(Page page) const {
     case Page::questions: return lab_.asking();
     case Page::agreement: return lab_.agreeing();
     case Page::ranks: return lab_.ranking();
+    case Page::variants: return lab_.comparing();
     case Page::predictors: break;
   }
   return lab_.training();
@@ -98,18 +106,27 @@ void LabPresenter::showFindings() {
   view_.setFindings(Page::agreement,
                     agreement_ && isOpen(agreementModel_, agreement_->planFingerprint) ? findingsOf(*agreement_) : LabFindings());
   view_.setFindings(Page::ranks, ranks_.empty() ? LabFindings() : findingsOf(ranks_));
+  view_.setFindings(Page::variants,
+                    variants_ && isOpen(variantsModel_, variants_->planFingerprint) ? findingsOf(*variants_) : LabFindings());
   const bool isTheirs = document_.hasModel() && predictorsModel_ == document_.modelHash();
   view_.setFindings(Page::predictors, isTheirs && !predictors_.empty() ? findingsOf(predictors_) : LabFindings());
+}
+
+QString LabPresenter::unavailable(Page page) const {
+  if (!document_.hasModel()) return tr("Open a model first.");
+  if (page == Page::predictors) return {};
+  if (!document_.statistics())
+    return page == Page::ranks ? tr("Calibrate the model first: ranks follow from its statistics.")
+                               : tr("Calibrate the model first: a plan is made from its statistics.");
+  if (page == Page::variants && !hasKeyVariants(document_.plan()))
+    return tr("Plan anew with keys after RoPE at 16 bits first, as the method kqsvd does: there the variants can be compared.");
+  return {};
 }
 
 void LabPresenter::showWork() {
   for (const Page page : LabView::kPages) {
     LabWork work;
-    if (!document_.hasModel())
-      work.unavailable = tr("Open a model first.");
-    else if (page != Page::predictors && !document_.statistics())
-      work.unavailable = page == Page::ranks ? tr("Calibrate the model first: ranks follow from its statistics.")
-                                             : tr("Calibrate the model first: a plan is made from its statistics.");
+    work.unavailable = unavailable(page);
     const auto job = std::ranges::find(jobs_.jobs(), jobOf(page), &Job::id);
     if (jobOf(page) != 0 && job != jobs_.jobs().end()) {
       work.running = job->state == Job::State::running;

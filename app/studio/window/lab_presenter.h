@@ -28,6 +28,8 @@ class LabPresenter final : public QObject {
  private:
   void showFindings();
   void showWork();
+  /// Why a page's work cannot be begun now; empty: it can.
+  [[nodiscard]] QString unavailable(LabView::Page page) const;
   [[nodiscard]] std::int64_t jobOf(LabView::Page page) const;
   /// Of the open model and its plan as it is now.
   [[nodiscard]] bool isOpen(const std::string& model, const std::string& plan) const;
@@ -35,9 +37,10 @@ class LabPresenter final : public QObject {
   Lab& lab_;
   JobList& jobs_;
   LabView& view_;
-  std::string questionsModel_, agreementModel_, predictorsModel_;  // By content.
+  std::string questionsModel_, agreementModel_, variantsModel_, predictorsModel_;  // By content.
   std::optional<TasksRecord> questions_;
   std::optional<AgreementRecord> agreement_;
+  std::optional<KeyVariantsRecord> variants_;
   std::vector<PredictorRecord> predictors_;
   std::vector<ModelRanks> ranks_;  // Of every model that was open, to be compared.
 };

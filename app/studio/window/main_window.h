@@ -21,6 +21,7 @@
 #include "app/studio/window/window_layouts.h"
 #include "app/studio/workflow.h"
 #include "views/lab_view.h"
+#include "views/text_measures.h"
 
 class QDialog;
 class QLabel;
@@ -94,7 +95,11 @@ class MainWindow final : public QMainWindow {
   void askQuestions();
   void measureAgreement();
   void measureRanks();
+  void compareKeyVariants();
+  void testRetrieval();
   void trainPredictor();
+  void showLab(LabView::Page page);
+  void showTexts(TextMeasures::Page page);
   void openLab(LabDialog* dialog, const char* kept, LabView::Page page, std::function<void()> begin);
   void refine();
   void askElsewhere(QDialog* dialog);

@@ -10,6 +10,7 @@
 #include "app/studio/window/panels.h"
 #include "app/studio/window/path_dialog.h"
 #include "app/studio/window/top_bar.h"
+#include "core/plan/key_variants.h"
 #include "views/figure_strip.h"
 #include "views/theme.h"
 
@@ -119,6 +120,13 @@ void MainWindow::addPlanActions() {
       "plan.ranks", plan, tr("Measure rank&s…"), {}, [this] { measureRanks(); },
       [this] { return document_.hasModel() && document_.statistics() && !document_.isInGesture(); },
       tr("How many directions the cache needs by layer and head, on several texts, and what truncation costs"));
+  add(
+      "plan.variants", plan, tr("Compare key &variants"), {}, [this] { compareKeyVariants(); },
+      [this] { return canChangePlan() && hasKeyVariants(document_.plan()); },
+      tr("Errors of a plan's keys, values, attention scores and outputs with the directions of KQ-SVD, K-SVD and Eigen Attention"));
+  add(
+      "plan.retrieval", plan, tr("Test retr&ieval…"), {}, [this] { testRetrieval(); }, [this] { return canChangePlan(); },
+      tr("Whether what was planted far back in a text still comes out, by depth and length"));
   add(
       "plan.predictor", plan, tr("Train a pre&dictor…"), {}, [this] { trainPredictor(); },
       [this] { return document_.hasModel() && !document_.isInGesture(); },

@@ -7,6 +7,7 @@
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/policy_lines.h"
+#include "app/studio/window/retrieval_dialog.h"
 
 namespace kvista {
 
@@ -21,10 +22,35 @@ void MainWindow::openLab(LabDialog* dialog, const char* kept, LabView::Page page
   connect(dialog, &QDialog::accepted, this, [this, dialog, name, page, begin = std::move(begin)] {
     session_.set(Key<QJsonObject>{name.c_str(), {}}, dialog->state());
     begin();
-    if (hasPlan() && layout_ != QStringLiteral("try")) chooseLayout(QStringLiteral("try"));  // The others have no room for its tables.
-    panels_->showLab(page);
+    showLab(page);
   });
   dialog->open();
+}
+
+void MainWindow::showTexts(TextMeasures::Page page) {
+  if (hasPlan() && layout_ != QStringLiteral("try")) chooseLayout(QStringLiteral("try"));
+  panels_->showTexts(page);
+}
+
+void MainWindow::testRetrieval() {
+  const Key<QJsonObject> kept{"lab.retrieval", {}};
+  auto* dialog = new RetrievalDialog(document_.model(), this);
+  askElsewhere(dialog);
+  dialog->setPolicies(policyLines(document_.catalogue()));
+  dialog->setState(session_.get(kept));
+  if (const QString policy = panels_->policyToTry(); !policy.isEmpty()) dialog->setPolicy(policy);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  connect(dialog, &QDialog::accepted, this, [this, dialog, kept] {
+    session_.set(kept, dialog->state());
+    lab_.testRetrieval(dialog->wish());
+    showTexts(TextMeasures::Page::retrieval);
+  });
+  dialog->open();
+}
+
+void MainWindow::showLab(LabView::Page page) {
+  if (hasPlan() && layout_ != QStringLiteral("try")) chooseLayout(QStringLiteral("try"));  // The others have no room for its tables.
+  panels_->showLab(page);
 }
 
 void MainWindow::askQuestions() {
@@ -53,6 +79,11 @@ void MainWindow::measureRanks() {
   // Those of the last time may be another model's.
   const std::string key = "ranks." + document_.modelHash();
   openLab(dialog, key.c_str(), LabView::Page::ranks, [this, dialog] { lab_.measureRanks(dialog->ranks()); });
+}
+
+void MainWindow::compareKeyVariants() {
+  lab_.compareKeyVariants();
+  showLab(LabView::Page::variants);
 }
 
 void MainWindow::trainPredictor() {

@@ -99,7 +99,12 @@ void MainWindow::measure() {
       new TextDialog(TextDialog::Purpose::measure, document_.model(), usualText(document_, "evaluation.txt"), this);
   askElsewhere(dialog);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
-  connect(dialog, &QDialog::accepted, this, [this, dialog] { workflow_.measure(dialog->selection()); });
+  dialog->setPolicies(policyLines(document_.catalogue()));
+  connect(dialog, &QDialog::accepted, this, [this, dialog] {
+    if (dialog->policy().isEmpty()) return workflow_.measure(dialog->selection());
+    lab_.measureUnder({dialog->selection(), dialog->policy(), dialog->prompt()});
+    showTexts(TextMeasures::Page::perplexity);  // Nowhere else has such figures.
+  });
   forecastIn(dialog, QStringLiteral("evaluate"));
   dialog->open();
 }

@@ -101,7 +101,8 @@ void Panels::addPlan() {
   try_ = tryView;
   auto* waterlinePresenter = new WaterlinePresenter(document_, *waterline);
   auto* budgetPresenter = new BudgetPresenter(document_, workflow_, *budget);
-  auto* tryPresenter = new TryPresenter(document_, workflow_, *tryView);
+  auto* tryPresenter = new TryPresenter(document_, workflow_, lab_, *tryView);
+  connect(tryPresenter, &TryPresenter::actionRequested, this, &Panels::actionRequested);
   auto* refining = add<RefineView>("refining", tr("Refining"));
   auto* refinePresenter = new RefinePresenter(document_, workflow_, jobs_, *refining);
   connect(refining, &RefineView::refineRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("plan.refine")); });
@@ -212,6 +213,13 @@ void Panels::show(const QString& name) {
   }
   dock->show();
   dock->raise();
+}
+
+QString Panels::policyToTry() const { return try_->settings().policy; }
+
+void Panels::showTexts(TextMeasures::Page page) {
+  try_->showTexts(page);
+  show(QStringLiteral("try"));
 }
 
 void Panels::showLab(LabView::Page page) {

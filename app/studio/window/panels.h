@@ -16,6 +16,7 @@
 #include "app/studio/workflow.h"
 #include "views/lab_view.h"
 #include "views/plain_table.h"
+#include "views/text_measures.h"
 
 class QMainWindow;
 class QPainter;
@@ -56,6 +57,9 @@ class Panels final : public QObject {
   /// Brings a panel to the front.
   void show(const QString& name);
   void showLab(LabView::Page page);
+  void showTexts(TextMeasures::Page page);
+  /// Of the panel Try, in a line; empty: none.
+  [[nodiscard]] QString policyToTry() const;
   [[nodiscard]] int plansOnFront() const;
   /// Names and explanations have come from the engine.
   void showCatalogue();

@@ -12,6 +12,7 @@
 #include <QPushButton>
 #include <QRegularExpression>
 #include <QSpinBox>
+#include <algorithm>
 #include <cmath>
 
 #include "app/studio/window/file_list.h"
@@ -96,6 +97,7 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   why->setWordWrap(true);
   why->setForegroundRole(QPalette::PlaceholderText);
   forecast_->setForegroundRole(QPalette::PlaceholderText);
+  forecast_->setWordWrap(true);
   auto* drawn = new QHBoxLayout;
   drawn->setSpacing(8);
   drawn->addWidget(random_);
@@ -124,6 +126,23 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
     gradients_->setChecked(true);
     form->addRow(QString(), gradients_);
   }
+  if (!calibrates) {
+    policy_ = new PolicyChoice(this);
+    policy_->setObjectName(QStringLiteral("measurePolicy"));
+    prompt_ = number(0, 1 << 20, 0, tr("half of a window"), this);
+    prompt_->setObjectName(QStringLiteral("policyPrompt"));
+    prompt_->setAccessibleName(tr("Tokens that are read before the policy acts"));
+    prompt_->setToolTip(tr("Tokens of each window that are read before the policy acts. What is measured are the predictions behind them, of the\n"
+                           "original and the plan without the policy too; the figures stand in the panel Try."));
+    auto* acts = new QHBoxLayout;
+    acts->setSpacing(8);
+    acts->addWidget(policy_, 1);
+    acts->addWidget(new QLabel(tr("acts behind"), this));
+    acts->addWidget(prompt_);
+    form->addRow(tr("Policy"), acts);
+    connect(policy_, &QComboBox::currentTextChanged, this, &TextDialog::check);
+    connect(prompt_, &QSpinBox::valueChanged, this, &TextDialog::check);
+  }
   form->addRow(QString(), forecast_);
   form->addRow(tr("Memory"), memory_);
   buttons_ = startButtons(*this, calibrates ? tr("Calibrate") : tr("Measure")).box;
@@ -137,21 +156,38 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   check();
 }
 
-void TextDialog::check() {
+int TextDialog::windowLength() const { return window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow); }
+
+QString TextDialog::problem() const {
   const auto texts = static_cast<std::size_t>(files_->paths().size());
-  const bool there = texts > 0;
-  if (weights_) weights_->setEnabled(texts > 1);
+  if (texts == 0) return tr("Add a text file to begin.");
   const auto ratio = weights_ && weights_->isEnabled() ? numbersIn(weights_->text()) : std::vector<double>();
-  const bool isRatio = ratio && (ratio->empty() || ratio->size() == texts);
+  if (!ratio || (!ratio->empty() && ratio->size() != texts))
+    return tr("A ratio of %n texts is as many numbers above 0, such as 2 : 1.", nullptr, static_cast<int>(texts));
+  if (prompt() >= windowLength() - 1)
+    return tr("A window of %L1 tokens has nothing to measure behind its first %L2: the policy must act at least 2 tokens before its end.")
+        .arg(windowLength())
+        .arg(prompt());
+  return {};
+}
+
+void TextDialog::check() {
+  if (weights_) weights_->setEnabled(files_->paths().size() > 1);
+  if (prompt_) prompt_->setEnabled(!policy().isEmpty());
+  const QString problem = this->problem();
   for (QAbstractButton* button : buttons_->buttons())
-    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(there && isRatio && memory_->fits());
-  const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
-  forecast_->setForegroundRole(isRatio ? QPalette::PlaceholderText : QPalette::WindowText);
-  forecast_->setText(!there ? tr("Add a text file to begin.")
-                     : !isRatio ? tr("A ratio of %n texts is as many numbers above 0, such as 2 : 1.", nullptr, static_cast<int>(texts))
-                     : windows_->value() > 0
-                         ? tr("At most %L1 tokens are read.").arg(qint64{window} * windows_->value())
-                         : tr("The whole text is read, in windows of %L1 tokens.").arg(window));
+    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(problem.isEmpty() && memory_->fits());
+  const bool isMistake = !problem.isEmpty() && !files_->paths().isEmpty();
+  forecast_->setForegroundRole(isMistake ? QPalette::WindowText : QPalette::PlaceholderText);
+  forecast_->setText(!problem.isEmpty()     ? problem
+                     : windows_->value() > 0 ? tr("At most %L1 tokens are read.").arg(qint64{windowLength()} * windows_->value())
+                                             : tr("The whole text is read, in windows of %L1 tokens.").arg(windowLength()));
+}
+
+int TextDialog::prompt() const { return prompt_ && prompt_->isEnabled() ? prompt_->value() : 0; }
+
+void TextDialog::setPolicies(const std::vector<PolicyChoice::Line>& lines) {
+  if (policy_) policy_->setPolicies(lines);
 }
 
 void TextDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {

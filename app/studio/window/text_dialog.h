@@ -5,6 +5,7 @@
 #include <QDialog>
 
 #include "core/protocol/records.h"
+#include "views/policy_choice.h"
 
 class QCheckBox;
 class QDialogButtonBox;
@@ -28,6 +29,10 @@ class TextDialog final : public QDialog {
   [[nodiscard]] TextSelection selection() const;
   /// Whether the pass shall go backwards too; always true but for calibration.
   [[nodiscard]] bool gradients() const;
+  /// Of measuring: under which run-time policy, in a line; empty: none. And how many tokens of a window are read before it acts; 0: half of them.
+  [[nodiscard]] QString policy() const { return policy_ ? policy_->policy() : QString(); }
+  [[nodiscard]] int prompt() const;
+  void setPolicies(const std::vector<PolicyChoice::Line>& lines);
   /// What the pass would take, for selection() and gradients(); what does not fit cannot be started.
   void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
 
@@ -37,6 +42,9 @@ class TextDialog final : public QDialog {
 
  private:
   void check();
+  /// What is wrong with what was filled in; empty: nothing.
+  [[nodiscard]] QString problem() const;
+  [[nodiscard]] int windowLength() const;
   FileList* files_;
   QLineEdit* weights_ = nullptr;  // of calibration
   QSpinBox* window_;
@@ -46,6 +54,8 @@ class TextDialog final : public QDialog {
   QSpinBox* seed_;
   QCheckBox* bos_;
   QCheckBox* gradients_ = nullptr;
+  PolicyChoice* policy_ = nullptr;  // of measuring
+  QSpinBox* prompt_ = nullptr;
   QLabel* forecast_;
   MemoryRow* memory_;
   QDialogButtonBox* buttons_;

@@ -4,13 +4,15 @@
 
 #include <QFileInfo>
 #include <algorithm>
+#include <cmath>
 
 #include "app/studio/window/path_dialog.h"
+#include "views/number_text.h"
 #include "views/try_view.h"
 
 namespace kvista {
 
-TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view)
+TryPresenter::TryPresenter(Document& document, Workflow& workflow, Lab& lab, TryView& view)
     : document_(document), workflow_(workflow), view_(view), trial_(document, workflow.work()) {
   for (const auto signal : {&Document::modelChanged, &Document::projectChanged, &Document::statisticsChanged})
     connect(&document_, signal, this, &TryPresenter::showState);
@@ -43,17 +45,27 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, TryView& view
   });
   connect(&view_, &TryView::tokenLossRequested, &trial_, &Trial::tokenLosses);
   connect(&view_, &TryView::fileLossRequested, &trial_, &Trial::tokenLossesOfFile);
-  connect(&view_, &TryView::retrievalRequested, this, [this](RetrievalKind kind) { trial_.testRetrieval(kind, view_.settings().policy); });
-  connect(&trial_, &Trial::retrievalReady, this, [this](const RetrievalRecord& record, const QString& under) {
+  connect(&view_, &TryView::retrievalRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("plan.retrieval")); });
+  connect(&lab, &Lab::retrieved, this, [this](const RetrievalRecord& record, const QString& under) {
     const auto table = [&](const Matrix& loss, const Matrix& found) {
-      return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found, record.kind, {}};
+      return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found, record.kind, {}, static_cast<int>(record.planted)};
     };
     RetrievalTable other = table(record.lossAfter, record.foundAfter);
     other.name = under;
     view_.setRetrieval(table(record.lossBefore, record.foundBefore), other);
   });
+  connect(&lab, &Lab::measuredUnder, this, [this](const PolicyEvaluationRecord& record) {
+    std::erase_if(underPolicies_, [&](const PolicyEvaluationRecord& other) {
+      return other.planFingerprint == record.planFingerprint && other.policy == record.policy && other.prompt == record.prompt &&
+             other.text == record.text && other.predictions == record.predictions;
+    });
+    underPolicies_.push_back(record);
+    showResults();
+  });
   const auto forget = [this] {
     turns_.clear();
+    underPolicies_.clear();
+    showResults();
     if (!trial_.isGenerating()) view_.endConversation();
     view_.setRetrieval({}, {});
   };
@@ -116,26 +128,44 @@ void TryPresenter::showState() {
 
 void TryPresenter::showResults() {
   std::vector<EvaluationRow> rows;
-  const std::string current = document_.isOpen() ? document_.planFingerprint() : std::string();
   for (const MeasuredResult& result : document_.results()) {
-    EvaluationRow row{.text = QFileInfo(QString::fromStdString(result.text)).fileName(),
-                      .plan = {},
-                      .predictions = result.predictions,
-                      .before = result.perplexityBefore,
-                      .after = result.perplexityAfter};
-    if (result.planFingerprint != current) {
-      const auto& kept = document_.triedFingerprints();
-      const auto found = std::ranges::find(kept, result.planFingerprint);
-      row.plan = tr("older plan");
-      if (found != kept.end()) {
-        const TriedPlan& tried = document_.tried()[static_cast<std::size_t>(found - kept.begin())];
-        row.plan = QString::fromStdString(tried.name);
-        row.timesSmaller = 1 / share(tried.plan, document_.model().shape);
-      }
-    }
+    EvaluationRow row = rowOf(result.text, result.planFingerprint);
+    row.predictions = result.predictions;
+    row.before = result.perplexityBefore;
+    row.after = result.perplexityAfter;
+    rows.push_back(std::move(row));
+  }
+  for (const PolicyEvaluationRecord& result : underPolicies_) {
+    EvaluationRow row = rowOf(result.text, result.planFingerprint);
+    row.predictions = result.predictions;
+    row.before = result.original;
+    row.after = result.plan;
+    row.policy = QString::fromStdString(result.policy);
+    row.underPolicy = result.underPolicy;
+    row.timesSmaller = result.bytesAtEnd > 0 ? static_cast<double>(result.fullBytes) / result.bytesAtEnd : 0;
+    const QString over = result.overPlan ? tr("The plan under %1") : tr("The original under %1");
+    const auto bytes = [](double value) { return bytesText(std::llround(value)); };
+    row.facts = tr("%1, behind the first %2 tokens of each window.\n%3 of cache at the end, %4 of the 16-bit cache's; %5 at most. A head keeps %6 tokens.")
+                    .arg(over.arg(row.policy), countText(result.prompt), bytes(result.bytesAtEnd),
+                         percentText(result.bytesAtEnd / static_cast<double>(result.fullBytes)), bytes(result.bytesAtMost), decimalText(result.tokensKept, 1));
     rows.push_back(std::move(row));
   }
   view_.setEvaluations(rows);
+}
+
+/// Of which text and plan.
+EvaluationRow TryPresenter::rowOf(const std::string& text, const std::string& plan) const {
+  EvaluationRow row{.text = QFileInfo(QString::fromStdString(text)).fileName(), .plan = {}};
+  if (document_.isOpen() && plan == document_.planFingerprint()) return row;
+  const auto& kept = document_.triedFingerprints();
+  const auto found = std::ranges::find(kept, plan);
+  row.plan = tr("older plan");
+  if (found != kept.end()) {
+    const TriedPlan& tried = document_.tried()[static_cast<std::size_t>(found - kept.begin())];
+    row.plan = QString::fromStdString(tried.name);
+    row.timesSmaller = 1 / share(tried.plan, document_.model().shape);
+  }
+  return row;
 }
 
 }  // namespace kvista

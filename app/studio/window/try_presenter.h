@@ -5,11 +5,13 @@
 #include <QObject>
 
 #include "app/studio/document.h"
+#include "app/studio/lab.h"
 #include "app/studio/trial.h"
 #include "app/studio/workflow.h"
 
 namespace kvista {
 
+struct EvaluationRow;
 struct GenerateSettings;
 class TryView;
 
@@ -18,11 +20,16 @@ class TryPresenter final : public QObject {
   Q_OBJECT
 
  public:
-  TryPresenter(Document& document, Workflow& workflow, TryView& view);
+  TryPresenter(Document& document, Workflow& workflow, Lab& lab, TryView& view);
+
+ Q_SIGNALS:
+  /// "plan.retrieval"
+  void actionRequested(const QString& id);
 
  private:
   void showState();
   void showResults();
+  [[nodiscard]] EvaluationRow rowOf(const std::string& text, const std::string& plan) const;
   void generate(const QString& prompt, const GenerateSettings& settings);
   void askForFile(const QString& title, std::function<void(const QString&)> chosen);
   Document& document_;
@@ -31,6 +38,7 @@ class TryPresenter final : public QObject {
   Trial trial_;
   std::vector<GenerationWish::Turn> turns_;  // Of the conversation.
   std::optional<GenerationWish::Turn> turn_;  // That is being answered.
+  std::vector<PolicyEvaluationRecord> underPolicies_;  // Of the open model.
   std::string conversationPlan_;              // The answers are this plan's, and this policy's.
 };
 

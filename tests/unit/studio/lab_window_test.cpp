@@ -8,9 +8,11 @@
 #include <QTableView>
 #include <filesystem>
 
+#include "app/studio/window/file_list.h"
 #include "app/studio/window/lab_dialog.h"
 #include "app/studio/window/lab_findings.h"
 #include "tests/unit/studio/real_engine.h"
+#include "views/evaluations_model.h"
 #include "views/lab_view.h"
 
 namespace kvista::test {
@@ -102,6 +104,112 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   EXPECT_EQ(view().findChild<QLabel*>("labStatus")->text(), "Stopped.");
   EXPECT_EQ(cell("labSummary", 0, 0), "126");
   EXPECT_TRUE(window->facts().at("problems").empty());
+}
+
+TEST_F(LabWindow, ComparesKeyVariantsAtTheRanksOfAPlanThatHasThem) {
+  startWithEngine();
+  calibrateDemo();
+  EXPECT_FALSE(action("plan.variants")->isEnabled()) << "keys of the first plan are compressed before RoPE";
+  action("view.layout.try")->trigger();
+  view().showPage(Page::variants);
+  auto* start = view().findChild<QPushButton*>("startLab");
+  EXPECT_FALSE(start->isEnabled());
+  const auto says = [this](const char* words) {
+    for (const auto* label : view().findChildren<QLabel*>())
+      if (label->isVisible() && label->text().contains(QLatin1String(words))) return true;
+    return false;
+  };
+  EXPECT_TRUE(says("keys after RoPE at 16 bits"));
+  makePlan("kqsvd", "50%");
+  ASSERT_TRUE(waitFor([this] { return isIdle() && document().plan().method == "kqsvd"; })) << window->facts().dump(1);
+  ASSERT_TRUE(QTest::qWaitFor([&] { return start->isEnabled(); })) << start->isVisible() << view().isVisible() << window->facts().dump(1);
+  start->click();
+  ASSERT_TRUE(waitFor([this] { return isIdle() && cells("labSummary").rowCount() == 3; })) << window->facts().dump(1);
+  EXPECT_TRUE(cell("labSummary", 0, 0).startsWith("KQ-SVD"));
+  EXPECT_LT(cell("labSummary", 0, 3).toDouble(), cell("labSummary", 1, 3).toDouble()) << "scores are what KQ-SVD is for";
+  EXPECT_TRUE(cells("labSummary").index(0, 3).data(Qt::FontRole).isValid()) << "the least is bold";
+  EXPECT_FALSE(cells("labSummary").index(1, 3).data(Qt::FontRole).isValid());
+  EXPECT_TRUE(cells("labSummary").index(1, 1).data(Qt::FontRole).isValid()) << "keys are what K-SVD is for";
+  EXPECT_TRUE(view().findChild<QLabel*>("labStatus")->text().contains("kqsvd"));
+  EXPECT_EQ(view().plainTable().rows.size(), 3U) << "the table leaves the window";
+  ASSERT_TRUE(document().setTarget({Target::Kind::share, 0.25}));
+  ASSERT_TRUE(waitFor([this] { return isIdle() && cells("labSummary").rowCount() == 0; })) << "another plan's ranks";
+}
+
+TEST_F(LabWindow, MeasuresUnderAPolicyAndTestsRetrievalAsTheCommandLineDoes) {
+  startWithEngine();
+  calibrateDemo();
+  const auto& perplexities = cells("perplexities");
+  action("plan.measure")->trigger();
+  QDialog* asked = dialog("measureDialog");
+  ASSERT_TRUE(asked);
+  asked->findChild<QSpinBox*>("window")->setValue(64);
+  asked->findChild<QSpinBox*>("windows")->setValue(2);
+  asked->findChild<PolicyChoice*>()->setEditText("streaming-llm share=0.25 interval=8");
+  asked->findChild<QSpinBox*>("policyPrompt")->setValue(24);
+  asked->findChild<QPushButton*>("startButton")->click();
+  ASSERT_TRUE(waitFor([&] { return isIdle() && perplexities.rowCount() == 1; })) << window->facts().dump(1);
+  const auto figure = [&](int column) { return perplexities.index(0, column).data().toString(); };
+  EXPECT_EQ(figure(EvaluationsModel::text), "evaluation.txt · streaming-llm");
+  EXPECT_EQ(figure(EvaluationsModel::predictions), "78") << "behind the prompt, of two windows";
+  EXPECT_GT(figure(EvaluationsModel::underPolicy).toDouble(), figure(EvaluationsModel::before).toDouble());
+  EXPECT_TRUE(window->findChild<QTableView*>("perplexities")->isVisible()) << "it comes to sight";
+  EXPECT_TRUE(document().results().empty()) << "the plan's own figure is another";
+
+  action("plan.retrieval")->trigger();
+  asked = dialog("retrievalDialog");
+  ASSERT_TRUE(asked);
+  asked->findChild<QComboBox*>("retrievalKind")->setCurrentIndex(1);
+  asked->findChild<QLineEdit*>("lengths")->setText("96 128");
+  asked->findChild<QLineEdit*>("depths")->setText("0 100");
+  asked->findChild<QSpinBox*>("planted")->setValue(2);
+  asked->findChild<QSpinBox*>("trials")->setValue(1);
+  asked->findChild<QPushButton*>("startButton")->click();
+  const auto& tested = cells("retrievalOfPlan");
+  ASSERT_TRUE(waitFor([&] { return isIdle() && tested.rowCount() == 2; })) << window->facts().dump(1);
+  EXPECT_EQ(tested.columnCount(), 2);
+  EXPECT_EQ(tested.headerData(1, Qt::Horizontal).toString(), "128");
+  EXPECT_EQ(tested.headerData(1, Qt::Vertical).toString(), "100 %");
+  EXPECT_TRUE(window->findChild<QLabel*>("retrievalFacts")->text().startsWith("one of 2 number"));
+  EXPECT_TRUE(window->findChild<QTableView*>("retrievalOfPlan")->isVisible());
+  action("plan.retrieval")->trigger();
+  asked = dialog("retrievalDialog");
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->findChild<QLineEdit*>("lengths")->text(), "96 128") << "as it was filled in last";
+  asked->reject();
+  EXPECT_TRUE(window->facts().at("problems").empty());
+}
+
+TEST_F(LabWindow, ARankingIsStoppedAndOneOfAnUnusableFileSaysSo) {
+  startWithEngine();
+  calibrateDemo();
+  answer("plan.ranks", "ranksDialog", {{"kept", 50}, {"windows", 65536}});
+  auto* stop = view().findChild<QPushButton*>("stopLab");
+  const auto status = [this] { return view().findChild<QLabel*>("labStatus")->text(); };
+  ASSERT_TRUE(waitFor([&] { return stop->isVisible() && status().contains("truncate"); })) << status().toStdString();
+  stop->click();
+  ASSERT_TRUE(waitFor([this] { return isIdle(); }));
+  EXPECT_EQ(status(), "Stopped.");
+  EXPECT_EQ(cells("labSummary").rowCount(), 0) << "nothing half done";
+
+  action("plan.ranks")->trigger();
+  QDialog* asked = dialog("ranksDialog");
+  ASSERT_TRUE(asked);
+  auto* files = asked->findChild<FileList*>();
+  const QStringList good = files->paths();
+  files->setPaths({QStringLiteral(KVISTA_SOURCE_DIR "/resources/demo/text/evaluation.txt")});
+  asked->findChild<QPushButton*>("startButton")->click();
+  ASSERT_TRUE(waitFor([&] { return isIdle() && status().contains("evaluation.txt"); })) << status().toStdString();
+  EXPECT_EQ(window->facts().at("problems").size(), 1U);
+
+  action("plan.ranks")->trigger();
+  asked = dialog("ranksDialog");
+  ASSERT_TRUE(asked);
+  asked->findChild<FileList*>()->setPaths(good);
+  asked->findChild<QSpinBox*>("kept")->setValue(0);
+  asked->findChild<QPushButton*>("startButton")->click();
+  ASSERT_TRUE(waitFor([&] { return isIdle() && cells("labSummary").rowCount() == 1; })) << window->facts().dump(1);
+  EXPECT_TRUE(status().startsWith("ranks on 1 calibration")) << status().toStdString();
 }
 
 TEST_F(LabWindow, DialogsComeBackAsTheyWereFilledIn) {

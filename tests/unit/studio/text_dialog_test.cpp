@@ -81,5 +81,33 @@ TEST(TextDialog, OneTextHasNoRatioAndMeasuringHasNone) {
   EXPECT_EQ(TextDialog(TextDialog::Purpose::measure, model(), one, nullptr).findChild<QLineEdit*>(QStringLiteral("weights")), nullptr);
 }
 
+TEST(TextDialog, APolicyIsMeasuredBehindAPrompt) {
+  TextSelection text;
+  text.paths = {"/a.txt"};
+  text.window = 64;
+  EXPECT_TRUE(TextDialog(TextDialog::Purpose::calibrate, model(), text, nullptr).policy().isEmpty());
+  TextDialog dialog(TextDialog::Purpose::measure, model(), text, nullptr);
+  auto* prompt = dialog.findChild<QSpinBox*>(QStringLiteral("policyPrompt"));
+  auto* start = dialog.findChild<QPushButton*>(QStringLiteral("startButton"));
+  auto* policy = dialog.findChild<PolicyChoice*>();
+  dialog.setPolicies({{QStringLiteral("snapkv share=0.5"), QStringLiteral("What the last queries look at")}});
+  EXPECT_TRUE(dialog.policy().isEmpty()) << "without one unless it is asked for";
+  EXPECT_FALSE(prompt->isEnabled());
+  prompt->setValue(63);
+  EXPECT_TRUE(start->isEnabled()) << "a prompt without a policy means nothing";
+  EXPECT_EQ(dialog.prompt(), 0);
+  policy->setCurrentIndex(1);
+  EXPECT_EQ(dialog.policy(), QStringLiteral("snapkv share=0.5"));
+  EXPECT_TRUE(prompt->isEnabled());
+  EXPECT_FALSE(start->isEnabled()) << "nothing would be left to measure";
+  prompt->setValue(62);
+  EXPECT_TRUE(start->isEnabled());
+  EXPECT_EQ(dialog.prompt(), 62);
+  dialog.findChild<QSpinBox*>(QStringLiteral("window"))->setValue(32);
+  EXPECT_FALSE(start->isEnabled()) << "the window is shorter now";
+  policy->setEditText(QStringLiteral("  "));
+  EXPECT_TRUE(start->isEnabled());
+}
+
 }  // namespace
 }  // namespace kvista

@@ -71,7 +71,7 @@ TEST_F(WindowFit, EveryDialogFitsASmallScreen) {
   openProject();
   // Beside the frame that the desktop draws.
   const QSize room(kWidth - 16, kHeight - 48);
-  for (const char* id : {"plan.calibrate", "plan.make", "plan.measure", "plan.experiment", "plan.questions", "plan.agreement", "plan.ranks", "plan.predictor", "plan.refine", "plan.export", "help.shortcuts", "help.manual", "file.engine"}) {
+  for (const char* id : {"plan.calibrate", "plan.make", "plan.measure", "plan.experiment", "plan.questions", "plan.agreement", "plan.retrieval", "plan.ranks", "plan.predictor", "plan.refine", "plan.export", "help.shortcuts", "help.manual", "file.engine"}) {
     action(id)->trigger();
     QDialog* dialog = nullptr;
     ASSERT_TRUE(test::waitFor([&] {

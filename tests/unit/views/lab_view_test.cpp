@@ -138,6 +138,18 @@ TEST_F(LabViewTest, CellsOfAHeatTableHaveTheColoursOfTheirValues) {
   for (const int row : {0, 1}) EXPECT_EQ(seen(row).rgb(), ground(row).rgb());
 }
 
+TEST_F(LabViewTest, EachPageSaysOfWhatItsFiguresAre) {
+  view.showPage(Page::questions);
+  EXPECT_EQ(view.remark(), "the original and the plan");
+  QSignalSpy renamed(&view, &View::titleChanged);
+  view.showPage(Page::ranks);
+  EXPECT_EQ(view.remark(), "of the model itself");
+  view.showPage(Page::variants);
+  EXPECT_EQ(view.remark(), "at the plan's ranks");
+  EXPECT_EQ(renamed.size(), 2);
+  EXPECT_EQ(view.title(), "Evaluation lab");
+}
+
 TEST_F(LabViewTest, AScatterShowsWhatTruncationCostsOverRanks) {
   auto* scatter = view.findChild<LabScatter*>();
   ASSERT_TRUE(scatter);

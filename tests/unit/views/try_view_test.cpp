@@ -197,16 +197,11 @@ TEST_F(TryWindow, AsksForTheLossesOfAFile) {
 
 TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   QSignalSpy asked(&view, &TryView::retrievalRequested);
-  EXPECT_EQ(button("Test retrieval"), nullptr) << "perplexities are in sight first";
+  EXPECT_EQ(button("Test retrieval…"), nullptr) << "perplexities are in sight first";
   QTest::mouseClick(view.findChild<SegmentedControl*>()->segment("retrieval"), Qt::LeftButton);
   EXPECT_EQ(button("Perplexity on file…"), nullptr);
-  QTest::mouseClick(button("Test retrieval"), Qt::LeftButton);
-  auto* kind = view.findChild<QComboBox*>("retrievalKind");
-  kind->setCurrentIndex(2);
-  QTest::mouseClick(button("Test retrieval"), Qt::LeftButton);
-  ASSERT_EQ(asked.size(), 2);
-  EXPECT_EQ(asked[0][0].value<RetrievalKind>(), RetrievalKind::needle);
-  EXPECT_EQ(asked[1][0].value<RetrievalKind>(), RetrievalKind::variableTracking);
+  QTest::mouseClick(button("Test retrieval…"), Qt::LeftButton);
+  EXPECT_EQ(asked.size(), 1);
   const auto tables = [&] {
     std::vector<QTableView*> found;
     for (auto* table : view.findChildren<QTableView*>())
@@ -221,7 +216,6 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   plan.found.values.back() = 0.75F;
   view.setRetrieval(original, plan);
   EXPECT_TRUE(tables[0]->isVisible() && tables[1]->isVisible());
-  EXPECT_EQ(kind->currentIndex(), 0) << "the kind of what is shown";
   const auto* other = view.findChild<QLabel*>("retrievalOther");
   EXPECT_EQ(other->text(), "Plan");
   RetrievalTable kept = plan;
@@ -229,6 +223,7 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   view.setRetrieval(original, kept);
   EXPECT_EQ(other->text(), kept.name);
   view.setRetrieval(original, plan);
+  EXPECT_TRUE(words().contains("one number: found")) << words().toStdString();
   EXPECT_TRUE(words().contains("mean 1.83 → 3.00 nats")) << words().toStdString();
   const auto cell = [&](int side, int row, int column, int role) { return tables[static_cast<std::size_t>(side)]->model()->index(row, column).data(role); };
   EXPECT_EQ(cell(1, 2, 1, Qt::DisplayRole).toString(), percentText(0.75, 0) + QStringLiteral("\n8.00"));
@@ -241,12 +236,13 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   EXPECT_GT(ground(0, 0, 0).lightness(), ground(0, 2, 0).lightness());
   EXPECT_GT(ground(0, 2, 0).lightness(), ground(1, 2, 1).lightness());
   view.setUnavailable("Open a model first.");
-  EXPECT_FALSE(button("Test retrieval")->isEnabled());
+  EXPECT_FALSE(button("Test retrieval…")->isEnabled());
   view.setUnavailable({});
-  kind->setCurrentIndex(1);
-  EXPECT_FALSE(tables[0]->isVisible()) << "another kind's numbers are not these";
-  view.setRetrieval(original, plan);
-  EXPECT_TRUE(tables[0]->isVisible());
+  RetrievalTable keys = original;
+  keys.kind = RetrievalKind::multiKey;
+  keys.planted = 6;
+  view.setRetrieval(keys, plan);
+  EXPECT_TRUE(words().contains("one of 6 number")) << words().toStdString();
   view.setRetrieval({}, {});
   EXPECT_FALSE(tables[0]->isVisible());
 }
@@ -291,6 +287,27 @@ TEST(EvaluationsModel, TellsBeforeAndAfter) {
   EXPECT_EQ(cell(1, EvaluationsModel::plan), "16.0 times");
   EXPECT_EQ(model.index(1, 0).data(Qt::ToolTipRole).toString(), "persuasion.txt · of coded, by hand");
   EXPECT_EQ(cell(2, EvaluationsModel::plan), "older plan");
+}
+
+TEST_F(TryWindow, WhatAPolicyMakesStandsBesideWhatTheSameTokensCostWithoutIt) {
+  auto* table = view.findChild<QTableView*>("perplexities");
+  const EvaluationRow plain{"persuasion.txt", {}, 8, 65'504, 37.57, 37.63};
+  EvaluationRow under{"persuasion.txt", {}, 4, 32'000, 36, 36.5, "snapkv share=0.25 interval=64", 45, "512 B of cache at the end."};
+  view.setEvaluations({plain});
+  EXPECT_TRUE(table->isColumnHidden(EvaluationsModel::underPolicy)) << "no room is lost where there is none";
+  view.setEvaluations({plain, under});
+  EXPECT_FALSE(table->isColumnHidden(EvaluationsModel::underPolicy));
+  EXPECT_TRUE(table->isColumnHidden(EvaluationsModel::policy)) << "its name stands with the text";
+  const auto cell = [&](int row, int column) { return table->model()->index(row, column).data().toString(); };
+  EXPECT_EQ(cell(1, EvaluationsModel::text), "persuasion.txt · snapkv");
+  EXPECT_EQ(cell(1, EvaluationsModel::plan), "4.0 times") << "of the cache that the policy leaves";
+  EXPECT_EQ(cell(1, EvaluationsModel::before), "36.00");
+  EXPECT_EQ(cell(1, EvaluationsModel::after), "36.50");
+  EXPECT_EQ(cell(1, EvaluationsModel::underPolicy), "45.00");
+  EXPECT_EQ(cell(0, EvaluationsModel::underPolicy), "–");
+  EXPECT_EQ(cell(1, EvaluationsModel::change), QStringLiteral("+25.0\u00a0%")) << "of the policy";
+  EXPECT_EQ(cell(0, EvaluationsModel::change), QStringLiteral("+0.2\u00a0%"));
+  EXPECT_TRUE(table->model()->index(1, 0).data(Qt::ToolTipRole).toString().contains("512 B of cache"));
 }
 
 TEST_F(TryWindow, APolicyHasAPaneOfItsOwnWhileOneIsAskedFor) {
