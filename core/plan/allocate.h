@@ -36,7 +36,7 @@ struct AllocationRequest {
 struct Allocation {
   std::vector<std::vector<std::uint8_t>> widths;  ///< One list a unit, size of its spectrum.
   std::int64_t requestedBytes = 0;
-  /// Above requested only for locks, minimums or the rounding of fisher_uniform; `note` says so.
+  /// Above requested only for locks and minimums; `note` says so.
   std::int64_t achievedBytes = 0;
   double predictedLoss = 0;  ///< Nats a token when the spectra are in the Fisher metric.
   /// Every block whose gain a bit (for widths {0, 16} its mean eigenvalue) is above this got its bits; 0 where nothing

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "core/plan/allocate.h"
 #include "core/plan/plan.h"
@@ -62,9 +65,51 @@ void shareOut(std::vector<Projection>& projections, std::int64_t total) {
   }
 }
 
+/// What a group can do without next.
+struct Take {
+  std::int64_t rank = -1;  ///< What it is left with; -1: nothing can be taken.
+  double loss = 0;         ///< For each direction.
+};
+
+/// From `rank` to the next multiple of `step` below, if that is not less than the group keeps at least. A direction's loss is its energy
+/// times the squared score of its projection: gradients of weights are those of outputs times inputs, which all projections share.
+Take takeOf(const BudgetUnit& unit, std::int64_t rank, std::int64_t step, std::int64_t least) {
+  Take take{(rank - 1) / step * step};
+  if (rank == 0 || take.rank < std::max<std::int64_t>(least, unit.minimumRank)) return {};
+  for (std::int64_t i = take.rank; i < rank; ++i) take.loss += unit.spectrum.eigenvalues[static_cast<std::size_t>(i)];
+  take.loss *= unit.fisherScore * unit.fisherScore / static_cast<double>(rank - take.rank);
+  return take;
+}
+
+/// Takes steps of the least loss away until the ranks fit into `allowed` bytes: whole rank steps first, each group keeping one; where all
+/// are down to that, half a step, and so on, so that no group goes without as long as a direction for each fits. `units` are not locked.
+void repair(const std::vector<const BudgetUnit*>& units, std::vector<std::int64_t>& ranks, std::int64_t block, int width,
+            std::int64_t allowed) {
+  const auto bytesOf = [width](std::int64_t rank) {
+    return storedBytes(std::vector<std::uint8_t>(static_cast<std::size_t>(rank), static_cast<std::uint8_t>(width)));
+  };
+  std::int64_t bytes = 0;
+  for (const std::int64_t rank : ranks) bytes += bytesOf(rank);
+  std::vector<Take> takes(units.size());
+  for (std::int64_t least = block; bytes > allowed; least /= 2) {
+    const auto look = [&](std::size_t i) { takes[i] = takeOf(*units[i], ranks[i], std::max<std::int64_t>(least, 1), least); };
+    for (std::size_t i = 0; i < units.size(); ++i) look(i);
+    while (bytes > allowed) {
+      const auto cost = [](const Take& take) { return take.rank < 0 ? std::numeric_limits<double>::infinity() : take.loss; };
+      const auto cheapest = std::ranges::min_element(takes, {}, cost);
+      if (cheapest == takes.end() || cheapest->rank < 0) break;
+      const auto i = static_cast<std::size_t>(cheapest - takes.begin());
+      bytes += bytesOf(cheapest->rank) - bytesOf(ranks[i]);
+      ranks[i] = cheapest->rank;
+      look(i);
+    }
+    if (least == 0) break;
+  }
+}
+
 /// The rule of Palu and ReCalKV (methods.md sections 8 and 9): the total rank by Fisher score over projections, even
-/// over a projection's groups, rounded half to even to multiples of the rank step, at least one. It repairs nothing afterwards, so
-/// what it achieves differs from what was asked for. The papers' step is 32, which heads of 32 would all keep whole.
+/// over a projection's groups, rounded half to even to multiples of the rank step, at least one. The papers leave it at that, which can
+/// take more than was asked for; here steps are then taken away until it does not. Their step is 32, which would keep heads of 32 whole.
 Result<Allocation> allocate(const AllocationRequest& request) {
   KVISTA_CHECK(checkRequest(request));
   if (request.allowedWidths.size() != 2)
@@ -98,19 +143,33 @@ Result<Allocation> allocate(const AllocationRequest& request) {
   }
   shareOut(projections, std::max<std::int64_t>(bytes, 0) * 8 / width);
 
+  std::vector<const BudgetUnit*> units;
+  std::vector<std::size_t> places;
+  std::vector<std::int64_t> ranks;
   for (const Projection& projection : projections) {
     const std::int64_t each = projection.rank / static_cast<std::int64_t>(projection.units.size());
     const std::int64_t rounded = std::max(roundHalfToEven(each, block), block);
     for (const std::size_t index : projection.units) {
       const BudgetUnit& unit = request.units[index];
-      const auto rank = std::clamp<std::int64_t>(rounded, unit.minimumRank, unit.maximumRank);
-      allocation.widths[index].assign(unit.spectrum.eigenvalues.size(), 0);
-      std::fill_n(allocation.widths[index].begin(), rank, static_cast<std::uint8_t>(width));
+      units.push_back(&unit);
+      places.push_back(index);
+      ranks.push_back(std::clamp<std::int64_t>(rounded, unit.minimumRank, unit.maximumRank));
     }
   }
+  const std::vector<std::int64_t> rounded = ranks;
+  repair(units, ranks, block, width, bytes);
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    std::vector<std::uint8_t>& widths = allocation.widths[places[i]];
+    widths.assign(units[i]->spectrum.eigenvalues.size(), 0);
+    std::fill_n(widths.begin(), ranks[i], static_cast<std::uint8_t>(width));
+  }
   summarise(request, allocation);
-  allocation.note.clear();
-  if (allocation.achievedBytes != allocation.requestedBytes)
+  if (allocation.achievedBytes > allocation.requestedBytes) return allocation;
+  if (ranks != rounded)
+    allocation.note = fmt::format(
+        "Ranks rounded to multiples of {} take more than {} bytes a token; steps that lose least are left out, {} remain.", block,
+        allocation.requestedBytes, allocation.achievedBytes);
+  else if (allocation.achievedBytes != allocation.requestedBytes)
     allocation.note = fmt::format("Rounding ranks to multiples of {} turned {} bytes a token into {}.", block,
                                   allocation.requestedBytes, allocation.achievedBytes);
   return allocation;
@@ -119,7 +178,8 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 }  // namespace
 
 Allocator fisherUniformAllocator() {
-  return {"fisher_uniform", "The paper's rule: ranks by Fisher score of the projection, rounded to the rank step.", allocate, "Palu (Chang et al., 2024); ReCalKV (2025)"};
+  return {"fisher_uniform", "The papers' rule: ranks by Fisher score of the projection, in rank steps, repaired to fit.", allocate,
+          "Palu (Chang et al., 2024); ReCalKV (2025)"};
 }
 
 }  // namespace kvista

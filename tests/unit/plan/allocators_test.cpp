@@ -317,8 +317,10 @@ TEST(FisherUniformTest, RoundsHalfToEvenAndShowsTheDifference) {
   EXPECT_EQ(down.requestedBytes, 640);
   EXPECT_EQ(down.achievedBytes, 576);
   EXPECT_EQ(down.note, "Rounding ranks to multiples of 32 turned 640 bytes a token into 576.");
-  // 224 each: key groups of 112 = 3.5 blocks.
-  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(1, 1, 448))), (std::vector<int>{128, 128, 224}));
+  // 224 each: key groups of 112 = 3.5 blocks, rounded up to 128: one block too many, of which all lose as much.
+  const Allocation up = allocate("fisher_uniform", paperRequest(1, 1, 448));
+  EXPECT_EQ(ranksOf(up), (std::vector<int>{96, 128, 224}));
+  EXPECT_EQ(up.note, "Ranks rounded to multiples of 32 take more than 896 bytes a token; steps that lose least are left out, 896 remain.");
 }
 
 TEST(FisherUniformTest, CapsAndHandsTheRestOn) {
@@ -326,15 +328,77 @@ TEST(FisherUniformTest, CapsAndHandsTheRestOn) {
   EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 400))), (std::vector<int>{128, 128, 128}));
   // More than there is.
   EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 100000))), (std::vector<int>{128, 128, 256}));
-  // Never below 32, whatever the budget.
-  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 0))), (std::vector<int>{32, 32, 32}));
+}
+
+TEST(FisherUniformTest, TheSmallestRankGivesWayToTheBudget) {
+  // One block each fits 96; below, the group that loses least goes down to half a block, and a quarter only when all have halved.
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 96))), (std::vector<int>{32, 32, 32}));
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 95))), (std::vector<int>{32, 32, 16}));
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 47))), (std::vector<int>{16, 16, 8}));
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 3))), (std::vector<int>{1, 1, 1}));
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 2))), (std::vector<int>{1, 1, 0}));
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 0))), (std::vector<int>{0, 0, 0}));
+  // What was asked for as the least stays.
+  AllocationRequest bound = paperRequest(9, 1, 0);
+  for (BudgetUnit& unit : bound.units) unit.minimumRank = 10;
+  const Allocation least = allocate("fisher_uniform", bound);
+  EXPECT_EQ(ranksOf(least), (std::vector<int>{10, 10, 10}));
+  EXPECT_EQ(least.note, "Locked groups and smallest ranks alone need 60 bytes a token, 0 were asked for.");
+}
+
+TEST(FisherUniformTest, WhatIsTakenAwayLosesLeast) {
+  AllocationRequest request = paperRequest(1, 1, 448);
+  std::fill_n(request.units[1].spectrum.eigenvalues.begin() + 96, 32, 0.5);  // the last block of the second key group
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", request)), (std::vector<int>{128, 96, 224}));
+  std::fill_n(request.units[1].spectrum.eigenvalues.begin() + 96, 32, 1.0);
+  // Keys that are felt more keep all; of 440 the other 184 are the values', rounded up to 192: a block too many.
+  request.units[0].fisherScore = request.units[1].fisherScore = 2;
+  request.budgetBytes = 2 * 440;
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", request)), (std::vector<int>{128, 128, 160}));
+}
+
+TEST(FisherUniformTest, NeverTakesMoreThanIsAskedForNorLessThanItHasTo) {
+  std::mt19937 random(12);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  int repaired = 0, asRounded = 0;
+  for (int round = 0; round < 300; ++round) {
+    AllocationRequest request = randomRequest(random, {0, 16}, {128, 128, 256, 100, 40, 64});
+    request.rankStep = 1 << (random() % 6);
+    std::int64_t minimum = 0;
+    for (std::size_t i = 0; i < request.units.size(); ++i) {
+      BudgetUnit& unit = request.units[i];
+      unit.layer = static_cast<int>(i) / 3;
+      unit.side = i % 3 == 2 ? 1 : 0;
+      unit.fisherScore = uniform(random);
+      unit.minimumRank = static_cast<int>(random() % 5);
+      minimum += 2 * unit.minimumRank;
+    }
+    request.budgetBytes = static_cast<std::int64_t>(1432 * uniform(random) * uniform(random));
+    const Allocation allocation = allocate("fisher_uniform", request);
+    if (request.budgetBytes < minimum) {
+      EXPECT_EQ(allocation.achievedBytes, minimum);
+      continue;
+    }
+    EXPECT_LE(allocation.achievedBytes, request.budgetBytes);
+    if (allocation.note.find("are left out") == std::string::npos) {
+      for (std::size_t i = 0; i < request.units.size(); ++i)
+        EXPECT_TRUE(ranksOf(allocation)[i] % request.rankStep == 0 || ranksOf(allocation)[i] == request.units[i].maximumRank ||
+                    ranksOf(allocation)[i] == request.units[i].minimumRank);
+      ++asRounded;
+      continue;
+    }
+    EXPECT_LT(request.budgetBytes - allocation.achievedBytes, 2 * request.rankStep);
+    ++repaired;
+  }
+  EXPECT_GT(repaired, 50);
+  EXPECT_GT(asRounded, 50);
 }
 
 TEST(FisherUniformTest, LargestRemainderComesFirst) {
-  // Of 97: keys 96.03 and values .97; the one left over goes to the values' larger remainder, keys stay at 48 a group,
-  // which is 1.5 blocks and rounds to 2.
-  const auto ranks = ranksOf(allocate("fisher_uniform", paperRequest(99, 1, 97)));
-  EXPECT_EQ(ranks, (std::vector<int>{64, 64, 32}));
+  // Of 97: keys 96.03 and values .97; the one left over goes to the values' larger remainder, keys stay at 48 a group.
+  AllocationRequest request = paperRequest(99, 1, 97);
+  request.rankStep = 1;
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", request)), (std::vector<int>{48, 48, 1}));
 }
 
 TEST(FisherUniformTest, TheStepIsTheRequestsSoThatNarrowHeadsAreNotKeptWhole) {
@@ -348,8 +412,8 @@ TEST(FisherUniformTest, TheStepIsTheRequestsSoThatNarrowHeadsAreNotKeptWhole) {
   request.budgetBytes = 2 * 64;  // of 128 numbers half, three quarters of it for the first layer
   request.rankStep = 8;
   EXPECT_EQ(ranksOf(allocate("fisher_uniform", request)), (std::vector<int>{24, 24, 8, 8}));
-  request.rankStep = 32;
-  EXPECT_EQ(ranksOf(allocate("fisher_uniform", request)), (std::vector<int>{32, 32, 32, 32}));
+  request.rankStep = 32;  // all heads whole, which is more than fits
+  EXPECT_EQ(ranksOf(allocate("fisher_uniform", request)), (std::vector<int>{16, 16, 16, 16}));
 }
 
 TEST(FisherUniformTest, RefusesCodedWidths) {
