@@ -32,7 +32,7 @@ Result<void> checkPlan(const CompressionPlan& plan, const DecoderDescription& de
 }
 
 /// The factors must be the plan's, whoever made them.
-Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factors) {
+Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape) {
   if (factors.size() != plan.groups.size())
     return fail(ErrorCode::invalidArgument,
                 fmt::format("There are factors for {} groups, the plan has {}.", factors.size(), plan.groups.size()));
@@ -44,9 +44,10 @@ Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factor
     std::vector<std::uint8_t> kept = plan.groups[i].widths;
     std::erase(kept, std::uint8_t{0});
     std::ranges::sort(kept, std::greater());
+    const std::int64_t inputs = factors[i].readsInput() ? shape.hiddenSize : 0;
     const bool fits = std::ranges::all_of(kFactorTensors, [&](const auto& named) {
       const at::Tensor& tensor = factors[i].*named.second;
-      const std::vector<std::int64_t> sizes = factorSizes(plan, plan.groups[i], named.second);
+      const std::vector<std::int64_t> sizes = factorSizes(plan, plan.groups[i], named.second, inputs);
       return sizes.empty() ? !tensor.defined() : tensor.defined() && tensor.sizes() == at::IntArrayRef(sizes);
     });
     if (!fits || factors[i].widths != kept)
@@ -122,13 +123,14 @@ void finishReport(nlohmann::json& report, const std::vector<ExportedFile>& files
 }
 
 /// Factors of the plan's sizes without numbers: what a form looks at before it is asked for tensors.
-PlanFactors shapesOfFactors(const CompressionPlan& plan) {
+PlanFactors shapesOfFactors(const CompressionPlan& plan, const ModelShape& shape) {
   PlanFactors all;
+  const std::int64_t inputs = readsInputs(plan, shape) ? shape.hiddenSize : 0;
   for (const Group& group : plan.groups) {
     GroupFactors& factors = all.emplace_back();
     if (group.isUncompressed()) continue;
     for (const auto& [name, tensor] : kFactorTensors)
-      if (const auto sizes = factorSizes(plan, group, tensor); !sizes.empty()) factors.*tensor = at::zeros({1}).expand(sizes);
+      if (const auto sizes = factorSizes(plan, group, tensor, inputs); !sizes.empty()) factors.*tensor = at::zeros({1}).expand(sizes);
     factors.trellis = plan.trellis;
     factors.widths = group.widths;
     std::erase(factors.widths, std::uint8_t{0});
@@ -200,7 +202,7 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
   if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkWeightType(request.place.weightType)) &&
       listProblem(checkContainerOfForm(request.place, *form)) && listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form)) &&
       listProblem(checkRecordedPolicy(request.place, request.plan, request.description))) {
-    const PlanFactors factors = shapesOfFactors(request.plan);
+    const PlanFactors factors = shapesOfFactors(request.plan, request.description.shape);
     KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype, at::kCPU,
                                                           policyOf(request.place)}));
     KVISTA_ASSIGN(std::vector<TensorToWrite> tensors,
@@ -235,7 +237,7 @@ Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& reque
   const ExportPlace& place = begun.place();
   KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), request.checkpoint, form));
   KVISTA_CHECK(checkRecordedPolicy(place, request.plan, request.decoder.description()));
-  KVISTA_CHECK(checkFactors(request.plan, request.factors));
+  KVISTA_CHECK(checkFactors(request.plan, request.factors, request.decoder.shape()));
 
   KVISTA_ASSIGN(ExportContent content, form.make({request.checkpoint, request.decoder.description(), request.plan, request.factors, place.dtype,
                                                   request.decoder.options().device, policyOf(place)}));

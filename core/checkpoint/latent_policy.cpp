@@ -12,6 +12,7 @@
 
 #include "core/checkpoint/model_code.h"
 #include "core/checkpoint/tensor_source.h"
+#include "core/compress/factors.h"
 #include "core/model/tensor_file.h"
 #include "core/policy/cache_bytes.h"
 #include "core/policy/named_policies.h"
@@ -97,6 +98,11 @@ Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPl
                             "leave others in each.",
                             request.policy),
                 "Leave the policy out, or make a plan with --chain 1 and --no-token-numbers.");
+  if (readsExactHeads(request) && readsInputs(plan, description.shape))
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The policy {} reads whole keys and values, but the plan makes latents of {} inputs, from which the form latent makes none.",
+                            request.policy, description.shape.hiddenSize),
+                "Take another policy, or make a plan of the method joint.");
   if (named.chooser != nullptr) {
     KVISTA_CHECK(checkChooser(*named.chooser, settings.chooser));
     if (named.holder == nullptr && request.share >= 1 && !named.chooser->dropsByItself)

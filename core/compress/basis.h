@@ -22,7 +22,7 @@ namespace kvista {
 /// One decomposition serves every rank and every width.
 struct GroupBasis {
   at::Tensor up;      ///< float64 (kept for later: float32) [n, n]: M^-1/2 U, directions as columns by falling eigenvalue.
-  at::Tensor down;    ///< As up, U^T M^1/2; compensated: U^T M^1/2 B.
+  at::Tensor down;    ///< As up, U^T M^1/2; compensated: U^T M^1/2 B. Of inputs, [n, hiddenSize], where GroupFactors' is.
   Spectrum spectrum;  ///< Eigenvalues a token; fitted distortions if the coder's steps were fitted.
   at::Tensor steps;   ///< float32 [n, widths] of the coder, in the order of spectrum.widths; undefined without coding.
   at::Tensor prediction;  ///< As GroupFactors has it: the basis is of what it leaves of the outputs; undefined but in chains.

@@ -50,15 +50,16 @@ BudgetUnit unitFromJson(const json& value) {
 }
 
 /// The tensors of a layer's factors, made where another process has them.
-std::vector<at::Tensor> tensorsOf(const CompressionPlan& plan, int layer, PlanFactors& factors) {
+std::vector<at::Tensor> tensorsOf(const CompressionPlan& plan, const ModelShape& shape, int layer, PlanFactors& factors) {
   std::vector<at::Tensor> tensors;
+  const std::int64_t inputs = readsInputs(plan, shape) ? shape.hiddenSize : 0;
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& group = plan.groups[i];
     if (group.slots.front().layer != layer || group.isUncompressed()) continue;
     const bool isElsewhere = factors[i].isIdentity();
     if (isElsewhere) factors[i].widths = latentWidths(group);
     for (const auto& [name, tensor] : kFactorTensors) {
-      const std::vector<std::int64_t> sizes = factorSizes(plan, group, tensor);
+      const std::vector<std::int64_t> sizes = factorSizes(plan, group, tensor, inputs);
       if (sizes.empty()) continue;
       if (isElsewhere) factors[i].*tensor = at::empty(sizes, at::kFloat);
       tensors.push_back(factors[i].*tensor);
@@ -98,7 +99,7 @@ Result<void> exchangeFactors(const CompressionPlan& plan, const ModelShape& shap
   for (int rank = 0; rank < processes.size(); ++rank) {
     const Share share = processes.shareOf(rank, shape.layers);
     for (int layer = static_cast<int>(share.begin); layer < share.end(); ++layer)
-      for (const at::Tensor& tensor : tensorsOf(plan, layer, factors)) KVISTA_CHECK(processes.broadcast(tensor, rank, task));
+      for (const at::Tensor& tensor : tensorsOf(plan, shape, layer, factors)) KVISTA_CHECK(processes.broadcast(tensor, rank, task));
   }
   return {};
 }

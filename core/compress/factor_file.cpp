@@ -46,13 +46,14 @@ Result<PlanFactors> loadFactors(const std::filesystem::path& file, const Compres
   if (const auto problems = validate(plan, shape); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   PlanFactors factors(plan.groups.size());
+  const std::int64_t inputs = readsInputs(plan, shape) ? shape.hiddenSize : 0;
   for (std::size_t i = 0; i < factors.size(); ++i) {
     const Group& group = plan.groups[i];
     if (group.isUncompressed()) continue;
     factors[i].widths = latentWidths(group);
     factors[i].trellis = plan.trellis;
     for (const auto& [name, tensor] : kFactorTensors) {
-      const std::vector<std::int64_t> sizes = factorSizes(plan, group, tensor);
+      const std::vector<std::int64_t> sizes = factorSizes(plan, group, tensor, inputs);
       if (sizes.empty()) continue;
       KVISTA_ASSIGN(factors[i].*tensor, reader.read(fmt::format("{}.{}", i, name), at::kFloat, sizes));
       if (!(factors[i].*tensor).isfinite().all().item<bool>())

@@ -14,16 +14,23 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 
+#include "core/compress/method.h"
 #include "core/model/packed_records.h"
 #include "core/model/trellis.h"
 
 namespace kvista {
 
-std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor) {
+bool readsInputs(const CompressionPlan& plan, const ModelShape& shape) {
+  if (std::ranges::all_of(plan.groups, &Group::isUncompressed)) return false;
+  const auto method = findMethod(plan.method);
+  return method && (*method)->layersTogether > 1 && shape.cacheWidth() < shape.hiddenSize;
+}
+
+std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor, std::int64_t inputs) {
   const auto width = static_cast<std::int64_t>(group.widths.size());
   const std::int64_t rank = group.rank();
   if (tensor == &GroupFactors::up) return {width, rank};
-  if (tensor == &GroupFactors::down) return {rank, width};
+  if (tensor == &GroupFactors::down) return {rank, inputs > 0 ? inputs : width};
   if (tensor == &GroupFactors::steps) return {rank};
   if (tensor == &GroupFactors::prediction) return predictedFrom(plan, group.slots.front().layer) ? std::vector{width, width} : std::vector<std::int64_t>{};
   if (!plan.centred) return {};

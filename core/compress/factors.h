@@ -18,11 +18,13 @@ namespace kvista {
 /// Latent directions are ordered by falling width, then by falling eigenvalue: 16-bit numbers first, then codes.
 /// Where another layer predicts the group (predictedFrom), y is what is left of the outputs behind `prediction` times that
 /// layer's decoded outputs, which is added again when they are rebuilt.
+/// Where layers that share one `down` have more inputs than outputs (common_layers.h), the latent z = down * x is of what the outputs
+/// were projected from, which they do not determine.
 /// A group that keeps everything (16 bits everywhere) is the identity: `up` and `down` are undefined. The tensors are on the CPU,
 /// or all on the device that decomposed the group where its basis was kept there.
 struct GroupFactors {
   at::Tensor up;                       ///< float32 [n, r], n = sum of the slots' widths.
-  at::Tensor down;                     ///< float32 [r, n].
+  at::Tensor down;                     ///< float32 [r, n]; [r, hiddenSize] where it reads inputs.
   std::vector<std::uint8_t> widths;    ///< [r], falling, none 0.
   at::Tensor steps;                    ///< float32 [r]: quantiser step of each direction, 0 where the width is 16.
   at::Tensor shift;                    ///< float32 [r]; undefined but for centred plans.
@@ -31,6 +33,8 @@ struct GroupFactors {
   bool trellis = false;                ///< CompressionPlan::trellis.
 
   [[nodiscard]] bool isIdentity() const { return !up.defined(); }
+  /// Whether `down` is of what the group's outputs were projected from, which is then wider than they are.
+  [[nodiscard]] bool readsInput() const { return !isIdentity() && down.size(1) != up.size(0); }
 };
 
 /// Every tensor of a group's factors, with its name in files.
@@ -38,10 +42,14 @@ inline constexpr std::array<std::pair<const char*, at::Tensor GroupFactors::*>, 
     {{"up", &GroupFactors::up}, {"down", &GroupFactors::down}, {"steps", &GroupFactors::steps}, {"shift", &GroupFactors::shift},
      {"offset", &GroupFactors::offset}, {"prediction", &GroupFactors::prediction}}};
 
-/// The sizes that a tensor of a compressed group's factors has; empty where there is no such tensor.
-std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor);
+/// Whether a plan has compressed groups whose factors are made to read inputs.
+bool readsInputs(const CompressionPlan& plan, const ModelShape& shape);
 
-/// What stands for outputs [..., n] in the cache before it is coded, [..., r], and back.
+/// The sizes that a tensor of a compressed group's factors has, which read inputs of `inputs` numbers or, where that is 0, outputs; empty
+/// where there is no such tensor.
+std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor, std::int64_t inputs);
+
+/// What stands for outputs [..., n] in the cache before it is coded, [..., r], and back. Of factors that read inputs: for [..., hiddenSize].
 at::Tensor latentOf(const at::Tensor& outputs, const GroupFactors& factors);
 at::Tensor rebuiltFrom(const at::Tensor& latent, const GroupFactors& factors);
 

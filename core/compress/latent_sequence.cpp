@@ -55,6 +55,7 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
     } else {
       part.down = factors[g].down.to(type_);
       part.up = factors[g].up.to(type_);
+      part.readsInput = factors[g].readsInput();
       if (factors[g].shift.defined()) {
         part.shift = factors[g].shift.to(type_);
         part.mean = factors[g].offset.to(type_);
@@ -205,7 +206,9 @@ void LatentSequence::append(int layer, const KeyValues& raw, const at::Tensor& r
   }
   const at::Tensor outputs = at::cat({raw.keys, raw.values}, -1).narrow(1, kept, count);
   for (const Part& part : own.parts) {
-    const at::Tensor source = part.rotatedHead >= 0 ? rotatedKeys.select(1, part.rotatedHead).narrow(1, kept, count) : outputs.index_select(2, part.places);
+    const at::Tensor source = part.readsInput         ? raw.input.narrow(1, kept, count)
+                              : part.rotatedHead >= 0 ? rotatedKeys.select(1, part.rotatedHead).narrow(1, kept, count)
+                                                      : outputs.index_select(2, part.places);
     at::Tensor latent = part.down.defined() ? at::matmul(source, part.down.t()) : source;
     if (part.shift.defined()) latent = latent + part.shift;
     own.records.narrow(1, own.tokens, count).narrow(2, part.offset, part.layout.bytes()).copy_(packLatent(latent, part.steps, part.layout, type_));

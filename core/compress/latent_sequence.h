@@ -34,6 +34,7 @@ class LatentSequence final : public SequenceStore {
     int rotatedHead = -1;               // the key head, where keys are compressed after RoPE
     at::Tensor places;                  // columns, on the device
     at::Tensor down, up, steps;         // as GroupFactors; down and up undefined for the identity
+    bool readsInput = false;            // as GroupFactors
     at::Tensor shift, mean;             // its shift and offset; undefined unless centred
     RecordLayout layout;
     std::int64_t offset = 0;            // in the record, bytes

@@ -55,9 +55,9 @@ std::unique_ptr<SequenceStore> PlanTransform::makeStore(const Decoder& decoder) 
   return std::make_unique<LatentSequence>(plan_, factors_, decoder);
 }
 
-at::Tensor PlanTransform::throughLatent(const Step& step, const at::Tensor& outputs) const {
-  if (step.factors.isIdentity()) return change_(step.group, outputs);
-  const at::Tensor latents = codeAndDecode(latentOf(outputs, step.factors), step.factors);
+at::Tensor PlanTransform::throughLatent(const Step& step, const at::Tensor& read) const {
+  if (step.factors.isIdentity()) return change_(step.group, read);
+  const at::Tensor latents = codeAndDecode(latentOf(read, step.factors), step.factors);
   return rebuiltFrom(change_ ? change_(step.group, latents) : latents, step.factors);
 }
 
@@ -110,8 +110,11 @@ KeyValues PlanTransform::throughCache(int layer, const KeyValues& raw, const std
   }
   for (const Step& step : steps) {
     if (step.rotatedHead >= 0) continue;
-    changed = step.columns.defined() ? changed.index_copy(2, step.columns, throughLatent(step, original.index_select(2, step.columns)))
-                                     : throughLatent(step, original);
+    const bool readsInput = step.factors.readsInput();
+    TORCH_CHECK(!readsInput || raw.input.defined(), "layer ", layer, " needs what its keys and values were projected from");
+    const auto outputs = [&] { return step.columns.defined() ? original.index_select(2, step.columns) : original; };
+    const at::Tensor through = throughLatent(step, readsInput ? raw.input : outputs());
+    changed = step.columns.defined() ? changed.index_copy(2, step.columns, through) : through;
   }
   changed = keepExact(changed, original, 1);
   return {changed.narrow(2, 0, shape_.keyWidth()), changed.narrow(2, shape_.keyWidth(), shape_.valueWidth())};

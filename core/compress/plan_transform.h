@@ -57,7 +57,8 @@ class PlanTransform final : public CacheTransform {
   };
   /// `before`: what the layer that predicts this one has stored.
   [[nodiscard]] KeyValues throughCache(int layer, const KeyValues& raw, const std::optional<KeyValues>& before) const;
-  [[nodiscard]] at::Tensor throughLatent(const Step& step, const at::Tensor& outputs) const;
+  /// `read`: a group's outputs, or inputs where its factors read those.
+  [[nodiscard]] at::Tensor throughLatent(const Step& step, const at::Tensor& read) const;
   [[nodiscard]] at::Tensor keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const;
 
   CompressionPlan plan_;

@@ -64,7 +64,7 @@ class KeptBases {
   explicit KeptBases(std::int64_t roomBytes) : roomBytes_(roomBytes) {}
   [[nodiscard]] bool isKeeping() const { return roomBytes_ > 0; }
   void keep(const GroupBasis& basis) {
-    roomBytes_ -= 2 * basis.up.numel() * static_cast<std::int64_t>(sizeof(float));
+    roomBytes_ -= (basis.up.numel() + basis.down.numel()) * static_cast<std::int64_t>(sizeof(float));
     if (!isKeeping()) {
       bases_.clear();
       return;

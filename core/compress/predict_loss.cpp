@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/compress/basis.h"
+#include "core/compress/common_layers.h"
 #include "core/compress/planner.h"
 
 namespace kvista {
@@ -19,6 +20,10 @@ Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statisti
   BasisRequest request;
   request.keyPosition = plan.keyPosition;
   request.withoutSinks = plan.exactTokens >= kSinkTokens;
+  std::vector<at::Tensor> ofInputs;
+  if (readsInputs(plan, shape)) {
+    KVISTA_ASSIGN(ofInputs, errorsOfInputs(decoder, statistics, plan, factors, task));
+  }
   double loss = 0;
   for (int layer = 0; layer < shape.layers; ++layer) {
     KVISTA_CHECK(task.checkStop());
@@ -28,8 +33,13 @@ Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statisti
       if (group.slots.front().layer != layer || factors[i].isIdentity()) continue;
       const at::Tensor covariance = moments.covarianceOf(group.slots);
       const auto here = [&](const at::Tensor& numbers) { return numbers.to(covariance.device(), at::kDouble); };
-      const at::Tensor lost = at::eye(covariance.size(0), covariance.options()) - at::matmul(here(factors[i].up), here(factors[i].down));
-      at::Tensor error = at::matmul(at::matmul(lost, covariance), lost.t());
+      at::Tensor lost, error;
+      if (ofInputs.empty()) {
+        lost = at::eye(covariance.size(0), covariance.options()) - at::matmul(here(factors[i].up), here(factors[i].down));
+        error = at::matmul(at::matmul(lost, covariance), lost.t());
+      } else {
+        error = ofInputs[i];
+      }
       const bool centred = factors[i].offset.defined();
       if (centred) {  // what is lost is lost * y less a constant
         const at::Tensor constant = here(factors[i].offset) + at::matmul(here(factors[i].up), here(factors[i].shift));

@@ -17,6 +17,8 @@
 
 #include "core/compress/basis.h"
 #include "core/compress/chain.h"
+#include "core/compress/common_layers.h"
+#include "core/compress/planner.h"
 #include "core/model/attention.h"
 #include "core/model/torch_guard.h"
 
@@ -101,6 +103,11 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
     if (predictsLayers(plan)) {
       KVISTA_ASSIGN(chained, chainedBases(decoder, statistics, plan, task));
     }
+    std::vector<at::Tensor> ofInputs;
+    if (readsInputs(plan, shape)) {
+      KVISTA_ASSIGN(const PlanFactors factors, factorsOfStatistics(decoder, &statistics, plan, task));
+      KVISTA_ASSIGN(ofInputs, errorsOfInputs(decoder, statistics, plan, factors, task));
+    }
     for (int layer = 0; layer < shape.layers; ++layer) {
       KVISTA_CHECK(task.checkStop());
       task.progress("errors", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(shape.layers), "layers");
@@ -111,7 +118,9 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
         if (group.slots.front().layer != layer || readsAnotherLayer(plan, layer)) continue;  // no moments say how alike two layers are
         KVISTA_CHECK(task.checkStop());
         at::Tensor covariance = seen.covarianceOf(group.slots), error;  // [n, n]
-        if (!group.isUncompressed() && !storesTokenNumbers(plan, layer)) {
+        if (!group.isUncompressed() && !ofInputs.empty()) {
+          error = ofInputs[i];
+        } else if (!group.isUncompressed() && !storesTokenNumbers(plan, layer)) {
           KVISTA_ASSIGN(const GroupBasis basis, chained.empty() ? moments.decompose(group.slots) : chained[i]);
           error = errorMoments(basis, group, plan, covariance);
         } else {
@@ -154,7 +163,7 @@ Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& s
       KVISTA_CHECK(task.checkStop());
       task.progress("measure errors", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(shape.layers), "layers");
       const at::Tensor keyBias = decoder.keyBias(layer), valueBias = decoder.valueBias(layer);
-      const KeyValues raw{withBias(record.keys, keyBias, -1), withBias(record.values, valueBias, -1)};
+      const KeyValues raw{withBias(record.keys, keyBias, -1), withBias(record.values, valueBias, -1), record.attentionInput};
       const KeyValues changed = transform.beforeRope(layer, raw);
       const at::Tensor rotated = decoder.rotateKeys(layer, withBias(changed.keys, keyBias, 1).flatten(0, 1), positions, tokens);
       const at::Tensor keys = transform.afterRope(layer, rotated.unflatten(0, {ids.size(0), tokens}).transpose(1, 2));

@@ -17,7 +17,7 @@ struct PlanErrors {
   Matrix keyLoss, valueLoss;  ///< Half the Fisher form of the error, nats a token; empty without gradients.
 };
 
-/// At the calibration's second moments, without running the model: what the kept directions leave of them, and with codes in the eigenbasis
+/// At the calibration's second moments, without running the model (but for errorsOfInputs): what the kept directions leave of them, and with codes in the eigenbasis
 /// of a group lambda_i D_i of direction i, D_i the relative distortion of its width (1: dropped, 0: 16 bits; methods.md sections 2 and
 /// 10), where directions do not mix. Keys after RoPE are compared after RoPE. Empty for plain quantisation, which has no basis.
 /// What ReCalKV's value calibration changes after the decomposition is not counted. NaN for layers that read the cache of another: the

@@ -44,6 +44,7 @@ struct ComputeOptions {
 struct KeyValues {
   at::Tensor keys;
   at::Tensor values;
+  at::Tensor input = {};  ///< [batch, tokens, hiddenSize]: what they were projected from, where a transform or a store is given them.
 };
 
 class Decoder;

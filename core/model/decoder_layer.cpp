@@ -83,7 +83,7 @@ KeyValues withBias(const KeyValues& outputs, const LayerWeights& weights, double
   const auto shifted = [sign](const at::Tensor& output, const LinearWeights& projection) {
     return projection.bias.defined() ? at::add(output, projection.bias, sign) : output;
   };
-  return {shifted(outputs.keys, weights.key), shifted(outputs.values, weights.value)};
+  return {shifted(outputs.keys, weights.key), shifted(outputs.values, weights.value), outputs.input};
 }
 
 }  // namespace
@@ -167,7 +167,7 @@ CachedTokens throughTransform(const PassContext& pass, int layer, const LayerWei
   };
   const auto own = [&](const at::Tensor& x, std::int64_t dimension) { return standIns == 0 ? x : x.narrow(dimension, standIns, tokens); };
   const KeyValues bare = withBias(raw, weights, -1);
-  const KeyValues changed = transform->beforeRope(layer, {behind(bare.keys, 1), behind(bare.values, 1)});
+  const KeyValues changed = transform->beforeRope(layer, {behind(bare.keys, 1), behind(bare.values, 1), behind(bare.input, 1)});
   const KeyValues cached = withBias({own(changed.keys, 1), own(changed.values, 1)}, weights, 1);
   return {own(transform->afterRope(layer, behind(rotated(cached.keys), 2)), 2), cached.values};
 }
@@ -180,7 +180,7 @@ LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights
   result.attentionInput = attentionInput(pass.description, weights, layer, input);
   result.keys = linear(result.attentionInput, weights.key);
   result.values = linear(result.attentionInput, weights.value);
-  CachedTokens cached = throughTransform(pass, layer, weights, {result.keys, result.values}, 0, rope);
+  CachedTokens cached = throughTransform(pass, layer, weights, {result.keys, result.values, result.attentionInput}, 0, rope);
   result.rotatedKeys = std::move(cached.rotatedKeys);
   result.cachedValues = std::move(cached.values);
 
@@ -194,7 +194,7 @@ LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights
 void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations, DecoderCache& all) {
   if (all.store) {
     const at::Tensor rotated = rotateRawKeys(pass.description, weights, layer, activations.keys, ropeOf(pass.description, layer, pass.ropes)).transpose(1, 2);
-    all.store->append(layer, withBias({activations.keys, activations.values}, weights, -1), rotated);
+    all.store->append(layer, withBias({activations.keys, activations.values, activations.attentionInput}, weights, -1), rotated);
     return;
   }
   DecoderCache::Layer& cache = all.layers[static_cast<std::size_t>(layer)];
@@ -231,7 +231,7 @@ at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeight
   DecoderCache::Layer& cache = sequence.layers[static_cast<std::size_t>(layer)];
 
   const at::Tensor normed = attentionInput(pass.description, weights, layer, input);
-  KeyValues token{linear(normed, weights.key), linear(normed, weights.value)};
+  KeyValues token{linear(normed, weights.key), linear(normed, weights.value), normed};
   const std::int64_t before = sequence.tokens;
   const RotaryTable* rope = ropeOf(pass.description, layer, pass.ropes);
   const std::optional<RotaryTable> ownRope = rope != nullptr ? std::optional(rope->of(before, 1)) : std::nullopt;

@@ -39,7 +39,7 @@ struct CachedTokens {
   at::Tensor rotatedKeys, values;
 };
 
-/// What becomes of the raw outputs of tokens that stand at `place` and behind it: turned by `rotation` (a row each; may be null),
+/// What becomes of the raw outputs, their input with them, of tokens that stand at `place` and behind it: turned by `rotation` (a row each; may be null),
 /// through the pass's transform, which must be tokenwise, unless there is none or `place` is 0.
 CachedTokens throughTransform(const PassContext& pass, int layer, const LayerWeights& weights, const KeyValues& raw, std::int64_t place,
                               const RotaryTable* rotation);

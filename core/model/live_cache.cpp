@@ -41,7 +41,7 @@ at::Tensor runLayerOnMore(const PassContext& pass, int layer, const LayerWeights
   const RotaryTable* rotation = ropeOf(pass.description, layer, pass.ropes);
 
   const at::Tensor normed = attentionInput(pass.description, weights, layer, input);
-  const KeyValues raw{linear(normed, weights.key), linear(normed, weights.value)};
+  const KeyValues raw{linear(normed, weights.key), linear(normed, weights.value), normed};
   const CachedTokens seen = throughTransform(pass, layer, weights, raw, all.tokens, rotation);
   if (all.beside != nullptr) {
     PassContext other = pass;

@@ -92,7 +92,7 @@ KeyValues HeldLatents::rebuilt(const LayerView& view) const {
   const std::int64_t batch = like.size(0), tokens = view.tokens;
   // In place of what was projected: all of it is rebuilt from latents, but for exact tokens, which are not asked for.
   const auto nothing = [&](std::int64_t width) { return at::zeros({batch, tokens, width}, like.options()); };
-  KeyValues raw = player_.beforeRope(view.layer, {nothing(shape_.keyWidth()), nothing(shape_.valueWidth())});
+  KeyValues raw = player_.beforeRope(view.layer, {nothing(shape_.keyWidth()), nothing(shape_.valueWidth()), nothing(shape_.hiddenSize)});
   if (const at::Tensor bias = view.decoder.keyBias(view.layer); bias.defined()) raw.keys = raw.keys + bias;
   if (const at::Tensor bias = view.decoder.valueBias(view.layer); bias.defined()) raw.values = raw.values + bias;
   const at::Tensor places = at::arange(tokens, at::TensorOptions(at::kLong).device(like.device())).repeat({batch});

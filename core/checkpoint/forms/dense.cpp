@@ -96,7 +96,8 @@ class CompressedRows {
     changed_ = original.clone();
     for (const auto& [group, factors] : compressed_[static_cast<std::size_t>(layer)]) {
       const at::Tensor columns = columnsOf(group, shape_).to(device);
-      const at::Tensor latent = at::matmul(factors.down.to(device).to(at::kDouble), original.index_select(0, columns));
+      const at::Tensor down = factors.down.to(device).to(at::kDouble);
+      const at::Tensor latent = factors.readsInput() ? down : at::matmul(down, original.index_select(0, columns));
       changed_.index_copy_(0, columns, at::matmul(factors.up.to(device).to(at::kDouble), latent));
     }
     held_ = layer;

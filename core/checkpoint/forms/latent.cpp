@@ -20,7 +20,14 @@ namespace {
 constexpr std::string_view kPredictionNote =
     "Layers that others predict are read behind those, by torch's own operators also where kernels are built, which know no prediction.";
 
-Result<void> check(const CompressionPlan& plan, const DecoderDescription&, const Checkpoint&) { return checkPerLayerFactors(plan, "latent"); }
+Result<void> check(const CompressionPlan& plan, const DecoderDescription& description, const Checkpoint&) {
+  KVISTA_CHECK(checkPerLayerFactors(plan, "latent"));
+  if (plan.exactTokens == 0 || !readsInputs(plan, description.shape)) return {};
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("The plan keeps {} first tokens exact, but makes latents of {} inputs, from which the form latent makes no whole keys and values.",
+                          plan.exactTokens, description.shape.hiddenSize),
+              "Make the plan with --exact-tokens 0.");
+}
 
 nlohmann::json describeGroup(const LatentGroup& group) {
   nlohmann::json slots = nlohmann::json::array();
@@ -71,7 +78,8 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
   if (group.fromHidden) {
     tensors.push_back(computed(
         group.name("down.weight"), {rank, shape.hiddenSize}, dtype,
-        [rows, layer = group.layer, columns = columnsOf(group.group, shape), down = factors.down]() -> Result<at::Tensor> {
+        [rows, layer = group.layer, columns = columnsOf(group.group, shape), down = factors.down, isWhole = factors.readsInput()]() -> Result<at::Tensor> {
+          if (isWhole) return down.cpu();
           KVISTA_ASSIGN(const at::Tensor all, rows->layer(layer));
           const at::Tensor own = all.index_select(0, columns.to(all.device()));
           return down.defined() ? at::matmul(down.to(all.device(), at::kDouble), own) : own;

@@ -3,6 +3,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/linalg_solve.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
@@ -26,13 +29,16 @@ namespace kvista {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kRidge = 1e-12;   // of directions that rebuild nothing, in parts of the mean energy
 constexpr double kMostOff = 0.02;  // of what a layer caches, where its latent is told from that
 
 /// What adjacent layers have in one space and can share: the latent of a plan, or else what they cache.
 class Common {
  public:
-  Common(const Decoder& decoder, const PlanTransform* transform, const LiveCache& cache)
-      : decoder_(decoder), transform_(transform), cache_(cache) {
+  /// `backs`: of each layer, what makes latents of what was rebuilt from them; kept by the caller, at first empty.
+  Common(const Decoder& decoder, const PlanTransform* transform, const LiveCache& cache, std::vector<at::Tensor>& backs)
+      : decoder_(decoder), transform_(transform), cache_(cache), backs_(backs) {
+    backs_.resize(cache.layers.size());
     if (transform != nullptr && std::ranges::all_of(transform->plan().groups, &Group::isUncompressed)) transform_ = nullptr;
     const at::Tensor& positions = cache.layers.front().positions;
     places_ = positions[0][0];
@@ -60,11 +66,10 @@ class Common {
     const auto withoutBias = [](const at::Tensor& outputs, const at::Tensor& bias) {
       return bias.defined() ? outputs - bias : outputs;
     };
-    return latentOf(at::cat({withoutBias(keys.flatten(2), decoder_.keyBias(layer)),
-                             withoutBias(flat(held.values), decoder_.valueBias(layer))},
-                            2)
-                        .to(at::kFloat),
-                    *factors);
+    const at::Tensor outputs = at::cat({withoutBias(keys.flatten(2), decoder_.keyBias(layer)),
+                                        withoutBias(flat(held.values), decoder_.valueBias(layer))},
+                                       2);
+    return at::matmul(outputs.to(at::kFloat), backOf(layer, factors->up).t());
   }
 
   /// What a layer would read of that: keys and values as LiveLayer has them.
@@ -86,6 +91,15 @@ class Common {
   }
 
  private:
+  /// What is held was rebuilt as y = B z, so that z = (B^T B)^-1 B^T y whatever the latent was made of; [r, n].
+  [[nodiscard]] const at::Tensor& backOf(int layer, const at::Tensor& up) const {
+    at::Tensor& back = backs_[static_cast<std::size_t>(layer)];
+    if (back.defined()) return back;
+    const at::Tensor wide = up.to(at::kDouble), square = at::matmul(wide.t(), wide);
+    const at::Tensor ridge = square.diagonal().mean().clamp_min(1e-30) * kRidge * at::eye(square.size(0), square.options());
+    back = at::linalg_solve(square + ridge, wide.t(), /*left=*/true).to(at::kFloat);
+    return back;
+  }
   [[nodiscard]] const GroupFactors* factorsOf(int layer) const {
     if (transform_ == nullptr) return nullptr;
     const GroupFactors& factors = transform_->factors()[static_cast<std::size_t>(layer)];
@@ -95,6 +109,7 @@ class Common {
   const Decoder& decoder_;
   const PlanTransform* transform_;
   const LiveCache& cache_;
+  std::vector<at::Tensor>& backs_;
   at::Tensor places_;  // int64 [s]
   std::int64_t length_;
 };
@@ -116,7 +131,7 @@ class Merging final : public CacheStorage {
         groups_(shape.layers / together_) {}
 
   Result<void> prepare(const Decoder& decoder, const PlanTransform* transform, const LiveCache& cache) override {
-    const Common common(decoder, transform, cache);
+    const Common common(decoder, transform, cache, backs_);
     if (!isMerged_.defined()) KVISTA_CHECK(check(decoder.shape(), transform, common, cache));
     const std::int64_t batch = cache.layers.front().keys.size(0),
                        first = sinksOver(transform != nullptr ? transform->plan().exactTokens : 0);
@@ -199,7 +214,7 @@ class Merging final : public CacheStorage {
             ErrorCode::invalidArgument,
             fmt::format("The latents of layer {} cannot be told from what it caches: keys would be off by {:.1f} %.",
                         layer, 100 * off),
-            "Plans whose factors were refined, and models that normalise or clip their keys, cannot be merged.");
+            "Latents cannot be merged in models that normalise or clip their keys.");
     }
     return {};
   }
@@ -208,6 +223,7 @@ class Merging final : public CacheStorage {
   std::int64_t together_, sinks_, window_, groups_;
   at::Tensor isMerged_;  // bool [b, groups, tokens]
   std::int64_t mergedSoFar_ = 0;
+  std::vector<at::Tensor> backs_;
   std::vector<KeyValues> changed_;  // what the policy makes of each layer of a group
 };
 
