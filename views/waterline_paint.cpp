@@ -55,6 +55,16 @@ void WaterlineView::paintAxes(QPainter& painter, const Layout& layout, const QRe
     painter.drawText(QRectF(layout.plot.left() + span.left + span.width / 2 - 40, layout.labels - kRow / 2, 80, kRow),
                      Qt::AlignCenter, words ? tr("layer %1").arg(layer) : QString::number(layer));
   }
+  // A layer without a cache of its own has no directions; it says whose it reads.
+  painter.setFont(textFont(TextRole::axis));
+  painter.setPen(look.soft);
+  const int shared = arrangement_ == Arrangement::layer ? std::min(count, static_cast<int>(record_.readsFrom.size())) : 0;
+  for (int layer = 0; layer < shared; ++layer) {
+    const int other = record_.readsFrom[static_cast<std::size_t>(layer)];
+    const QString text = words ? tr("as layer %1").arg(other) : tr("= %1").arg(other);
+    if (other == layer || metrics.horizontalAdvance(text) > slot) continue;
+    painter.drawText(QRectF(layout.plot.left() + slot * layer, layout.plot.center().y() - kRow / 2, slot, kRow), Qt::AlignCenter, text);
+  }
   painter.setFont(textFont(TextRole::axis));
   const double left = count > 0 ? WaterlinePicture::spanOf(0, count, layout.plot.width()).left : 0;
   const QRectF row(area.left() + kTop, layout.legend - kRow / 2, area.width() - 2 * kTop, kRow);

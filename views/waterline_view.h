@@ -22,6 +22,7 @@ struct WaterlineRecord {
   bool coded = true;  ///< The level is a gain a bit; otherwise an eigenvalue.
   QString unit;       ///< Of eigenvalues: "nats per token".
   int currentLayer = 0;
+  std::vector<int> readsFrom = {};  ///< Of each layer, whose cache it reads; empty: each has its own.
 };
 
 /// All spectra of all layers and the water that is dragged through them. While it is dragged, the view shows its own

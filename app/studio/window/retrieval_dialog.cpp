@@ -139,8 +139,9 @@ QString RetrievalDialog::problem() const {
   if (!lengths || isOutside(*lengths, 1, longest)) return tr("Lengths are whole numbers from 1 to %L1, apart by blanks.").arg(longest);
   if (!depths || isOutside(*depths, 0, 100)) return tr("Depths are whole numbers from 0 to 100, apart by blanks.");
   if (kind() != RetrievalKind::needle && planted_->value() == 1) return tr("Plant at least two sentences of this kind.");
-  if (lengths->size() * depths->size() > kMostCells)
-    return tr("%L1 lengths at %L2 depths are more than %L3 pairs.").arg(lengths->size()).arg(depths->size()).arg(kMostCells);
+  const std::size_t asked = wish().depths.size();  // The usual ones where none is said.
+  if (lengths->size() * asked > kMostCells)
+    return tr("%L1 lengths at %L2 depths are more than %L3 pairs.").arg(lengths->size()).arg(asked).arg(kMostCells);
   return {};
 }
 

@@ -78,6 +78,7 @@ void WaterlinePresenter::showSpectra() {
     record.coded = document_.plan().storage == Storage::coded;
     record.unit = document_.isPredictedByDirections() ? tr("nats per token") : tr("squared outputs per token");
     record.currentLayer = document_.selection().layer;
+    record.readsFrom = document_.plan().sharedFrom;
   }
   shown_ = record.layers;
   view_.setRecord(std::move(record));

@@ -179,6 +179,24 @@ TEST_F(WaterlineViewTest, AClickSelectsTheLayerAndArrowsItsNeighbours) {
   EXPECT_EQ(activated.size(), 2) << "there is no layer 4";
 }
 
+TEST_F(WaterlineViewTest, ALayerWithoutACacheOfItsOwnSaysWhoseItReads) {
+  WaterlineRecord shared = record();
+  shared.layers[2] = {};
+  view.setRecord(shared);
+  const QImage silent = view.grab().toImage();
+  shared.readsFrom = {0, 1, 1, 3};
+  view.setRecord(shared);
+  const QImage said = view.grab().toImage();
+  std::set<int> columns;
+  for (int y = 0; y < said.height(); ++y)
+    for (int x = 0; x < said.width(); ++x)
+      if (said.pixel(x, y) != silent.pixel(x, y)) columns.insert(x);
+  const double slot = (800.0 - 48 - 16) / 4;
+  ASSERT_FALSE(columns.empty());
+  EXPECT_GT(*columns.begin(), 48 + 2 * slot);
+  EXPECT_LT(*columns.rbegin(), 48 + 3 * slot);
+}
+
 TEST_F(WaterlineViewTest, SaysWhatIsUnderTheMouse) {
   QSignalSpy hovered(&view, &WaterlineView::hovered);
   const double slot = (800.0 - 48 - 16) / 4;
