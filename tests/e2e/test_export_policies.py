@@ -152,6 +152,25 @@ def test_the_model_code_does_what_evaluate_measures(projects, models, predictors
     assert cache.nbytes() - queries < (whole if "cskv" in policy else plain_cache.nbytes())
 
 
+def test_latents_of_inputs_are_merged_too(projects, ids, tmp_path):
+    """Of a model with a quarter of the heads, whose keys and values do not determine the latents that layers share."""
+    statistics, few, project = projects["heads"].parent / "demo.kvstats", tmp_path / "few", tmp_path / "common.kvista"
+    run("plan", MODEL, "--stats", statistics, "--method", "gqa", "--times-smaller", 4, "-o", tmp_path / "few.kvista")
+    run("export", tmp_path / "few.kvista", "-o", few, "--form", "gqa")
+    run("plan", few, "--method", "commonkv", "--share", 0.5, "-o", project)
+    policy = f"commonkv window=16 merged=.8 interval={INTERVAL}"
+    measured = answer("evaluate", project, *EVALUATION, "--policy", policy, "--prompt", PROMPT)
+    run("export", project, "-o", tmp_path / "small", "--form", "latent", "--policy", policy)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "small", trust_remote_code=True, torch_dtype=torch.float32).eval()
+    loss, _ = read(model, ids)
+    assert abs(loss - measured["meanNllBehindPrompt"]) < 1e-4
+    model.config.kvista["policy"] = None
+    plain, _ = read(model, ids)
+    assert abs(plain - measured["withoutPolicy"]["plan"]["meanNllBehindPrompt"]) < 1e-4 < abs(plain - loss)
+    opened = answer("evaluate", tmp_path / "small", *EVALUATION, "--policy", policy, "--prompt", PROMPT)  # what it rebuilds says its latents
+    assert abs(opened["meanNllBehindPrompt"] - loss) < 1e-4
+
+
 def test_padded_rows_and_beams_generate_what_rows_generate_alone(models, predictors, ids):
     for plan, policy, beams in (
         ("joint", "hadamard bits=4", 1),
