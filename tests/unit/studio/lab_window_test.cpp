@@ -106,6 +106,37 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   EXPECT_TRUE(window->facts().at("problems").empty());
 }
 
+TEST_F(LabWindow, ComparesKeyVariantsAtTheRanksOfAPlanThatHasThem) {
+  startWithEngine();
+  calibrateDemo();
+  EXPECT_FALSE(action("plan.variants")->isEnabled()) << "keys of the first plan are compressed before RoPE";
+  action("view.layout.try")->trigger();
+  action("view.panel.lab")->trigger();  // It stands behind Try.
+  view().showPage(Page::variants);
+  auto* start = view().findChild<QPushButton*>("startLab");
+  EXPECT_FALSE(start->isEnabled());
+  const auto says = [this](const char* words) {
+    for (const auto* label : view().findChildren<QLabel*>())
+      if (label->isVisible() && label->text().contains(QLatin1String(words))) return true;
+    return false;
+  };
+  EXPECT_TRUE(says("keys after RoPE at 16 bits"));
+  makePlan("kqsvd", "50%");
+  ASSERT_TRUE(waitFor([this] { return isIdle() && document().plan().method == "kqsvd"; })) << window->facts().dump(1);
+  ASSERT_TRUE(waitFor([&] { return start->isEnabled(); })) << window->facts().dump(1);
+  start->click();
+  ASSERT_TRUE(waitFor([this] { return isIdle() && cells("labSummary").rowCount() == 3; })) << window->facts().dump(1);
+  EXPECT_TRUE(cell("labSummary", 0, 0).startsWith("KQ-SVD"));
+  EXPECT_LT(cell("labSummary", 0, 3).toDouble(), cell("labSummary", 1, 3).toDouble()) << "scores are what KQ-SVD is for";
+  EXPECT_TRUE(cells("labSummary").index(0, 3).data(Qt::FontRole).isValid()) << "the least is bold";
+  EXPECT_FALSE(cells("labSummary").index(1, 3).data(Qt::FontRole).isValid());
+  EXPECT_TRUE(cells("labSummary").index(1, 1).data(Qt::FontRole).isValid()) << "keys are what K-SVD is for";
+  EXPECT_TRUE(view().findChild<QLabel*>("labStatus")->text().contains("kqsvd"));
+  EXPECT_EQ(view().plainTable().rows.size(), 3U) << "the table leaves the window";
+  ASSERT_TRUE(document().setTarget({Target::Kind::share, 0.25}));
+  ASSERT_TRUE(waitFor([this] { return isIdle() && cells("labSummary").rowCount() == 0; })) << "another plan's ranks";
+}
+
 TEST_F(LabWindow, MeasuresUnderAPolicyAndTestsRetrievalAsTheCommandLineDoes) {
   startWithEngine();
   calibrateDemo();
