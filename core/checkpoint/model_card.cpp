@@ -103,6 +103,7 @@ std::string describePlan(const CompressionPlan& plan, const json& report) {
   text += fmt::format("* {} of heads, {} of them compressed; keys are compressed {} the rotary embedding\n", amount(plan.groups.size(), "group"), compressed,
                       plan.keyPosition == KeyPosition::afterRope ? "after" : "before");
   text += plan.storage == Storage::coded ? "* directions are codes of 1 to 8 bits, or 16-bit numbers\n" : "* directions are 16-bit numbers\n";
+  if (plan.tokenNumbers) text += "* the first layer's cache holds the numbers of tokens, which predict other layers\n";
   if (plan.trellis) text += "* codes of up to 4 bits go through a trellis\n";
   if (plan.damping > 0) text += fmt::format("* {:.3g} of each head's mean weight is added to all its directions\n", plan.damping);
   if (plan.sinkFree) text += "* bases are those of the tokens beyond the first of each window\n";

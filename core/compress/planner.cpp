@@ -162,7 +162,7 @@ double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, 
 }
 
 Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const PlanSettings& settings,
-                            std::string_view grouping, int groupSize, const std::vector<Group>* manual, KeptBases& kept, const Task& task,
+                            std::string_view grouping, int groupSize, const CompressionPlan* manual, KeptBases& kept, const Task& task,
                             const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
   const Method& method = settings.method;
@@ -176,7 +176,7 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, method)));
     std::vector<Group> groups;
     if (manual) {
-      std::ranges::copy_if(*manual, std::back_inserter(groups), [&](const Group& group) { return group.slots.front().layer == layer; });
+      std::ranges::copy_if(manual->groups, std::back_inserter(groups), [&](const Group& group) { return group.slots.front().layer == layer; });
     } else {
       const auto keySimilarity = [&]() -> Result<at::Tensor> {
         if (method.measure.empty()) return headSimilarity(moments.covariance(), shape, Side::key);
@@ -198,6 +198,7 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, group));
+      if (manual && storesTokenNumbers(*manual, layer)) group.locked = false;  // numbers of tokens have locked it, and may be no more
       if (readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)) {  // no codes of its own
         group.locked = true;
         std::ranges::fill(group.widths, std::uint8_t{0});
@@ -285,7 +286,7 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
       const bool whole = method.grouping == "joint" && !request.groupSize;
       KVISTA_ASSIGN(LaidOut laidOut,
                     layOutModel(decoder, statistics, plan, settings, automatic ? "joint" : method.grouping, whole ? 0 : groupSize,
-                                request.manual ? &request.manual->groups : nullptr, kept, task, processes));
+                                request.manual ? &*request.manual : nullptr, kept, task, processes));
       result.bases = kept.take();
       plan.groups = std::move(laidOut.groups);
       if (request.eps) {

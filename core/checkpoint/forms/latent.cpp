@@ -26,7 +26,7 @@ Result<void> check(const CompressionPlan& plan, const DecoderDescription& descri
   return fail(ErrorCode::invalidArgument,
               fmt::format("The plan keeps {} first tokens exact, but makes latents of {} inputs, from which the form latent makes no whole keys and values.",
                           plan.exactTokens, description.shape.hiddenSize),
-              "Make the plan with --exact-tokens 0.");
+              "Measure the plan with `kvista evaluate`, or make one whose first tokens are stored like the others.");
 }
 
 nlohmann::json describeGroup(const LatentGroup& group) {

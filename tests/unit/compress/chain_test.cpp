@@ -185,6 +185,15 @@ TEST(TokenNumbers, LoseLessThanACodedFirstLayer) {
   EXPECT_LT(*madePlan("coded-chain", 0.0625).planned.predictedLoss, 0.9 * *planned(codedChain(0.0625)).predictedLoss);
 }
 
+TEST(TokenNumbers, LeaveNothingLockedInAPlanThatHasNone) {
+  PlanRequest request = requestOf("joint", 0.25);
+  request.manual = madePlan("coded-chain", 0.125).planned.plan;
+  const CompressionPlan plan = planned(request).plan;
+  EXPECT_FALSE(plan.tokenNumbers);
+  EXPECT_FALSE(plan.groups[0].locked);
+  EXPECT_GT(plan.groups[0].rank(), 0);
+}
+
 TEST(TokenNumbers, AreRefusedWhereTheFirstLayerStoresMore) {
   CompressionPlan plan = madePlan("coded-chain", 0.125).planned.plan;
   plan.groups[0].widths.front() = 2;
