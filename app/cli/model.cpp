@@ -38,6 +38,18 @@ int threadsOf(const ComputeSettings& settings, const Launch& launch) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / *launch.localSize);
 }
 
+}  // namespace
+
+Result<ComputeSettings> ownSettings(ComputeSettings settings) {
+  KVISTA_ASSIGN(const Launch launch, readLaunch());
+  KVISTA_ASSIGN(const c10::Device device, deviceOf(settings, launch));
+  settings.device = device.str();
+  settings.threads = threadsOf(settings, launch);
+  return settings;
+}
+
+namespace {
+
 Result<Subject> openProjectSubject(const std::string& path, const ComputeSettings& settings, const Task& task,
                                    const ProcessGroup& processes) {
   Subject subject;
@@ -54,9 +66,9 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
   LoadedModel model{std::move(checkpoint), nullptr};
   for (const std::string& warning : model.checkpoint.warnings) spdlog::warn("{}", warning);
   ComputeOptions options;
-  KVISTA_ASSIGN(const Launch launch, readLaunch());
-  if (const int threads = threadsOf(settings, launch); threads > 0) at::set_num_threads(threads);
-  KVISTA_ASSIGN(options.device, deviceOf(settings, launch));
+  KVISTA_ASSIGN(const ComputeSettings own, ownSettings(settings));
+  if (own.threads > 0) at::set_num_threads(own.threads);
+  KVISTA_ASSIGN(options.device, openDevice(own.device));
   if (settings.keptMegabytes) options.activationBudgetBytes = *settings.keptMegabytes * 1'000'000;
   options.streamLayers = settings.streamLayers;
   options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;

@@ -34,6 +34,8 @@ struct ComputeSettings {
 /// The processes that share a verb's work; to be called once, and before the model is loaded. Where they are several, only
 /// the first writes files and speaks.
 Result<ProcessGroup> joinProcesses(const ComputeSettings& settings);
+/// With the device and the threads of this process, where several share a host.
+Result<ComputeSettings> ownSettings(ComputeSettings settings);
 /// Also `--keep-activations`, for verbs that take gradients.
 void addGradientOptions(CLI::App* verb, ComputeSettings& settings);
 void addComputeOptions(CLI::App* verb, ComputeSettings& settings);

@@ -77,7 +77,7 @@ int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invoca
     return reportError({ErrorCode::invalidArgument,
                         fmt::format("The verb {} works in one process, but {} started {}.", app.get_subcommands().front()->get_name(),
                                     launch.starter, launch.size), {},
-                        "Start it by itself; calibrate, plan, evaluate, compare, compress and refine share their work."},
+                        "Start it by itself; calibrate, plan, evaluate, compare, compress, refine and experiment share their work."},
                        invocation.json, launch);
   setUpLog(invocation.verbosity, launch);
 

@@ -189,4 +189,15 @@ Result<void> ProcessGroup::agree(std::string_view what, std::string_view text, c
   return {};
 }
 
+Result<std::size_t> Turns::next() {
+  if (group_.isAlone()) return alone_++;
+  const ProcessGroup::Member& member = *group_.member_;
+  KVISTA_CHECK(member.membership->check());
+  try {
+    return static_cast<std::size_t>(member.membership->store()->add("turns/" + name_, 1) - 1);
+  } catch (const std::exception& error) {
+    return tl::unexpected(member.membership->explain(error.what()).error());
+  }
+}
+
 }  // namespace kvista

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -67,8 +69,24 @@ class ProcessGroup {
   Result<void> agree(std::string_view what, std::string_view text, const Task& task) const;
 
  private:
+  friend class Turns;
   struct Member;
   std::shared_ptr<Member> member_;
+};
+
+/// Numbers of things to do, from 0 on, each given to one member of a group, whoever asks next: for work whose pieces take so different times
+/// that equal shares would leave members idle.
+class Turns {
+ public:
+  /// `name`: the same on all members, and no other's of the group.
+  Turns(ProcessGroup group, std::string name) : group_(std::move(group)), name_(std::move(name)) {}
+  /// Error (device): a member is gone.
+  Result<std::size_t> next();
+
+ private:
+  ProcessGroup group_;
+  std::string name_;
+  std::size_t alone_ = 0;
 };
 
 }  // namespace kvista

@@ -20,6 +20,7 @@
 #include "core/compress/factors.h"
 #include "core/evaluate/perplexity.h"
 #include "core/compress/plan_transform.h"
+#include "core/distributed/process_group.h"
 #include "core/io/checkpoint.h"
 #include "core/model/decoder.h"
 #include "core/text/tokenizer.h"
@@ -33,6 +34,7 @@ struct EngineSettings {
   at::ScalarType dtype = at::kFloat;
   bool readsStandardInput = false;  ///< A text may be "-": standard input carries no requests.
   bool streamLayers = false;        ///< As ComputeOptions::streamLayers.
+  ProcessGroup processes = {};      ///< With whom methods that can share their work (experiment) do.
 };
 
 /// A model that somebody looks at: headers at first, weights and vocabulary at first need. `plan` is that of an export,

@@ -201,6 +201,37 @@ def test_refining_averages_gradients(alone, tmp_path):
     )
 
 
+def test_an_experiment_is_divided_and_taken_up_by_as_many_as_come(alone, tmp_path):
+    systems = [{"name": name, "plan": {"method": name}} for name in ("joint", "coded-joint", "kqsvd")]
+    policies = [{"name": name, "policy": {"name": name}} for name in ("fp8", "hadamard")]
+    file = tmp_path / "file.json"
+    command = ["experiment", file, alone / "model", "--stats", alone / "one.kvstats", "--evaluate-on", TEXTS / "evaluation.txt", "--evaluate-windows", "4"]
+
+    def write(*sweeps):
+        file.write_text(json.dumps({"kvista": "experiment", "version": 1, "name": "Shared", "sweeps": [
+            {"name": name, "unit": "share", "values": [0.5, 0.25], "systems": list_of} for name, list_of in sweeps]}))
+
+    def losses(rows):
+        return {(row["sweep"], row["system"], row["target"]["value"]): row["figures"]["loss"] for row in rows if "figures" in row}
+
+    write(("Plans", systems))
+    many = together(3, *command, "-o", tmp_path / "many")["rows"]
+    # A process that was stopped leaves what it had beside the results of the first.
+    kept = json.loads((tmp_path / "many" / "results.json").read_text())
+    (tmp_path / "many" / "results-5.json").write_text(json.dumps({"experiment": "Shared", "rows": kept["rows"][3:]}))
+    (tmp_path / "many" / "results.json").write_text(json.dumps({"experiment": "Shared", "rows": kept["rows"][:3]}))
+    write(("Plans", systems), ("Policies", policies))
+    more = together(2, *command, "-o", tmp_path / "many", starter=slurm)["rows"]
+    one = answer(*command, "-o", tmp_path / "one")["rows"]
+    assert [(row["sweep"], row["system"], row["target"]) for row in more] == [(row["sweep"], row["system"], row["target"]) for row in one]
+    for name, loss in losses(one).items():
+        assert losses(more)[name] == pytest.approx(loss, rel=1e-5), name
+    figures = {row["of"]: row.get("figures") for row in many}
+    again = [row for row in more if row.get("figures") and figures.get(row["of"])]
+    assert len(again) == 7 and all(row["figures"] == figures[row["of"]] for row in again)  # Not measured twice: the seconds are those of before.
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == sorted(path.name for path in (tmp_path / "one").iterdir())
+
+
 def test_torchrun_itself_starts_them(alone):
     starter = [sys.executable, "-m", "torch.distributed.run", "--no-python", "--nproc-per-node", "2", "--master-port", str(free_port())]
     done = subprocess.run(

@@ -27,11 +27,16 @@ struct Options {
   ComputeSettings compute;
 };
 
-/// The path of statistics: those given, those that an earlier run left in the folder where they are of the same model and
+/// Those given, or the folder's own.
+std::string statisticsPath(const Options& options) {
+  return options.statistics.empty() ? (fs::path(options.folder) / "statistics.kvstats").string() : options.statistics;
+}
+
+/// Makes sure that there are statistics: those given, those that an earlier run left in the folder where they are of the same model and
 /// text, or new ones.
-Result<std::string> statisticsFor(const Options& options, Workspace& workspace, const Task& task) {
-  if (!options.statistics.empty()) return options.statistics;
-  const std::string file = (fs::path(options.folder) / "statistics.kvstats").string();
+Result<void> ensureStatistics(const Options& options, Workspace& workspace, const Task& task) {
+  const std::string file = statisticsPath(options);
+  if (!options.statistics.empty()) return {};
   KVISTA_ASSIGN(const auto model, workspace.model(options.model));
   TextSelection text = selectionOf(options.text);
   if (text.window == 0) text.window = usualWindow(model->description.maximumPositions);
@@ -44,13 +49,13 @@ Result<std::string> statisticsFor(const Options& options, Workspace& workspace, 
     const TextRecipe& recipe = statistics.recipe;
     const bool isSame = statistics.modelHash == model->hash && recipe.paths == text.paths && recipe.skipWindows == text.skipWindows && recipe.seed == text.seed &&
                         recipe.weights == text.weights && recipe.beginWithBos == text.beginWithBos && recipe.window == text.window && recipe.windows.value_or(0) == text.windows;
-    if (isSame) return file;
+    if (isSame) return {};
     spdlog::warn("{} is of another model or text and is made anew.", file);
   }
   std::error_code error;
   fs::create_directory(options.folder, error);  // What is wrong with it the engine says.
   KVISTA_CHECK(askEngine(workspace, "calibrate", {{"model", options.model}, {"text", toJson(text)}, {"output", file}}, task));
-  return file;
+  return {};
 }
 
 /// Texts to measure on: those with names under these; the others each by itself, named after its file (an empty name).
@@ -85,8 +90,14 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const Experiment experiment, experimentFromJson(json));
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
   KVISTA_ASSIGN(const std::vector<NamedText> evaluated, evaluationTexts(options));
-  Workspace workspace(engineSettings(options.compute));
-  KVISTA_ASSIGN(const std::string file, statisticsFor(options, workspace, task));
+  KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses({}));  // They exchange no tensors of GPUs.
+  KVISTA_ASSIGN(const ComputeSettings compute, ownSettings(options.compute));
+  EngineSettings settings = engineSettings(compute);
+  settings.processes = processes;
+  Workspace workspace(settings);
+  if (processes.isFirst()) KVISTA_CHECK(ensureStatistics(options, workspace, task));
+  KVISTA_CHECK(processes.meet(task));  // The others find what the first has made.
+  const std::string file = statisticsPath(options);
   KVISTA_ASSIGN(const auto model, workspace.model(options.model));
   KVISTA_ASSIGN(const auto statistics, workspace.statistics(file, *model));
   nlohmann::json texts = nlohmann::json::array(), names = nlohmann::json::array();
@@ -119,7 +130,7 @@ void addExperiment(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"experiment", "Compare many methods at many sizes on any texts: tables, plots, CSV; goes on where it was stopped",
-                            "kvista experiment resources/experiments/demo.json resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 --evaluate-windows 4 -o demo-experiment"},
+                            "kvista experiment resources/experiments/demo.json resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 --evaluate-windows 4 -o demo-experiment", true},
                            options, run);
   verb->add_option("experiment", options->file, "JSON file that says what to compare (resources/experiments has some)")->required();
   verb->add_option("model", options->model, "Checkpoint")->required();

@@ -14,6 +14,7 @@
 #include "core/base/task.h"
 #include "core/calibration/statistics.h"
 #include "core/calibration/token_source.h"
+#include "core/distributed/process_group.h"
 #include "core/model/decoder.h"
 #include "core/plan/plan.h"
 #include "core/policy/policy.h"
@@ -76,21 +77,17 @@ struct ExperimentSubject {
   [[nodiscard]] std::int64_t window() const { return texts.front().windows.ids.size(1); }  ///< Tokens of a text's windows.
 };
 
-/// One row each: sweeps, their systems, their values, texts. Those of the model as it is are not among them.
-std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const ExperimentSubject& subject);
-
-/// The rows of a run so far and, of all that are asked for, what an earlier run knows of those to come: results of a run that goes on and
-/// is stopped have what they had before.
-std::vector<ExperimentRow> withKnown(std::vector<ExperimentRow> rows, const std::vector<ExperimentRow>& asked,
-                                     const std::vector<ExperimentRow>& known);
+/// Is given, after each system at a value, all rows that are known by then, in order and without those to come, and those of them that it
+/// was not given before.
+using KeepRows = std::function<Result<void>(const std::vector<ExperimentRow>& rows, const std::vector<ExperimentRow>& fresh)>;
 
 /// Measures what `known` (rows of an earlier run) does not answer, row by row. What fails becomes a row that says why, and the
-/// others go on, as those of other sweeps do where the model as it is cannot be measured; a row that failed earlier is tried again. `keep`
-/// is given all rows, in order and without those to come, after each plan. Errors: cancelled, and whatever `keep` answers.
+/// others go on, as those of other sweeps do where the model as it is cannot be measured; a row that failed earlier is tried again.
+/// Several processes with the same arguments share the rows: each takes what is next when it is free, `keep` is told what it measured, and all
+/// answer the same in the end. Errors: cancelled, whatever `keep` answers, and device where a member is gone.
 Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, const ExperimentSubject& subject,
-                                                 const std::vector<ExperimentRow>& known,
-                                                 const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep,
-                                                 const Task& task);
+                                                 const std::vector<ExperimentRow>& known, const KeepRows& keep, const Task& task,
+                                                 const ProcessGroup& processes = {});
 
 /// What calibration left of its own texts: behind the windows that it used and those that it held out, on which plans are chosen too.
 TextSelection unseenText(const Statistics& statistics);

@@ -1,253 +1,185 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <chrono>
-#include <cmath>
+#include <iterator>
+#include <map>
 #include <ranges>
+#include <set>
+#include <span>
 
-#include <c10/core/ScalarType.h>
 #include <fmt/format.h>
 
-#include "core/base/amount.h"
-#include "core/compress/method.h"
-#include "core/compress/plan_transform.h"
-#include "core/compress/planner.h"
-#include "core/engine/analysis.h"
-#include "core/engine/experiment/trained.h"
-#include "core/evaluate/measure_policy.h"
-#include "core/evaluate/perplexity.h"
-#include "core/io/file_hash.h"
+#include "core/engine/experiment/trial.h"
 #include "core/model/torch_guard.h"
-#include "core/policy/named_policies.h"
+#include "core/protocol/fields.h"
 
 namespace kvista {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// One system at one value: what is to be measured, whatever the text.
-struct Trial {
-  std::optional<PlanWish> plan;
-  std::optional<RefineRequest> refine;
-  std::optional<PolicyRequest> policy;  ///< Where the sweep is read token after token: also one that leaves everything as it is.
-};
-
-/// Leaves every token where it is.
-PolicyRequest keepingAll(const ExperimentSweep& sweep) { return {"streaming-llm", {}, 1, sweep.prompt, sweep.interval}; }
-
-/// The share of a plan whose first tokens stay exact that makes `share` of a window's bytes, all of them counted as policies' are.
-double shareBehindExact(const PlanWish& wish, double share, std::int64_t window) {
-  const auto method = findMethod(wish.method);
-  const double exact = method ? static_cast<double>((*method)->exactTokens) / static_cast<double>(window) : 0;
-  return share > exact ? (share - exact) / (1 - exact) : share;
-}
-
-/// `index`: of the sweep's values.
-Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, std::int64_t window) {
-  Trial trial{system.plan, system.refine, system.policy};
-  const double value = sweep.values[index];
-  if (!system.planShares.empty())
-    trial.plan->target = {Target::Kind::share, system.planShares[index]};
-  else if (trial.plan && !system.hasOwnTarget)
-    trial.plan->target = {sweep.unit,
-                          sweep.isRead() && sweep.unit == Target::Kind::share ? shareBehindExact(*trial.plan, value, window) : value};
-  if (sweep.isRead() && !trial.policy) trial.policy = keepingAll(sweep);
-  else if (trial.policy) trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
-  return trial;
-}
-
-/// Whether a policy foretells by what is trained on the calibration's text.
-bool isTrained(const Trial& trial) {
-  return trial.policy && std::ranges::any_of(trial.policy->options, [](const auto& option) { return option.second == kTrained; });
-}
-
-/// The policy with its file, which is made if it is not there yet, and the model that it is for.
-Result<PolicyRequest> withFile(PolicyRequest request, const ExperimentSubject& subject, const Task& task) {
-  request.model = subject.modelHash;
-  for (auto& [name, value] : request.options)
-    if (value == kTrained) {
-      KVISTA_ASSIGN(const std::filesystem::path file, trainedFile(*predictorOf(request.policy), subject, task));
-      value = file.string();
-    }
-  return request;
-}
-
-/// What an experiment trained can be made again where its file is damaged.
-Error trainedAnew(Error error) {
-  if (error.code == ErrorCode::corruptFile) error.message += " Remove that file, and it is trained anew.";
-  return error;
-}
-
-/// Files by what they hold: a path says nothing of that. What cannot be read stays as it is, and fails when it is measured.
-std::map<std::string, std::string> optionsByContent(const PolicyRequest& request) {
-  std::map<std::string, std::string> options = request.options;
-  const auto named = policiesNamed(request.policy);
-  if (!named) return options;
-  for (const Policy* policy : {named->chooser, named->holder})
-    for (const PolicyOption& option : policy != nullptr ? policy->options : std::vector<PolicyOption>{}) {
-      if (!option.isFile) continue;
-      for (const std::string& name : {std::string(option.name), fmt::format("{}.{}", policy->name, option.name)}) {
-        const auto asked = options.find(name);
-        if (asked == options.end() || asked->second == kTrained) continue;
-        if (const auto hash = fileHash(asked->second)) asked->second = *hash;
-      }
-    }
-  return options;
-}
-
-nlohmann::json toJson(const RefineRequest& request) {
-  return {{"steps", request.steps},
-          {"windowsPerStep", request.windowsPerStep},
-          {"rate", request.rate},
-          {"seed", request.seed},
-          {"nested", request.nested}};
-}
-
-nlohmann::json toJson(const PolicyRequest& request) {
-  return {{"policy", request.policy},
-          {"options", optionsByContent(request)},
-          {"share", request.share},
-          {"prompt", request.prompt},
-          {"interval", request.interval}};
-}
-
-/// What a plan came to before it was measured on any text.
-struct MadePlan {
-  PlannedPlan planned;
-  std::unique_ptr<PlanTransform> transform;
-  double seconds = 0;
-};
-
-Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject, const Task& task) {
-  const auto start = Clock::now();
-  PlanRequest request = requestOf(*trial.plan);
-  request.keepBases = true;
-  KVISTA_ASSIGN(PlanWithSpectra made, makePlan(subject.decoder, &subject.statistics, request, task));
-  KVISTA_ASSIGN(PlanFactors factors, makeFactors(subject.decoder, &subject.statistics, made, task));
-  if (trial.refine) {
-    KVISTA_ASSIGN(factors, refinedFactors(made.planned.plan, std::move(factors), *trial.refine, subject, task).map_error(trainedAnew));
-  }
-  MadePlan plan{std::move(made.planned), nullptr, 0};
-  plan.transform = std::make_unique<PlanTransform>(plan.planned.plan, factors, subject.decoder.shape(), subject.decoder.options().device);
-  plan.seconds = secondsSince(start);
-  return plan;
-}
-
-/// Why a policy's share at a window's end is not the one asked for; empty where it is.
-std::string noteOf(const PolicyRequest& request, const PolicyMeasurement& result, std::int64_t window) {
-  if (request.interval > 0 || request.share >= 1 || result.shareAtEnd() <= request.share) return {};
-  return fmt::format(
-      "The policy acts once, behind the prompt of {}, and keeps to the share there; the {} that follow stay. With an interval "
-      "it keeps to it at the window's end.",
-      amount(result.prompt, "token"), window - result.prompt);
-}
-
-/// `plan`: null where the trial has none.
-Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject,
-                                        const ExperimentText& text, const Task& task) {
-  const Decoder& decoder = subject.decoder;
-  const PlanTransform* transform = plan ? plan->transform.get() : nullptr;
-  const CompressionPlan* stored = plan ? &plan->planned.plan : nullptr;
-  ExperimentRow::Figures figures;
-  if (trial.policy) {
-    KVISTA_ASSIGN(const PolicyRequest request, withFile(*trial.policy, subject, task));
-    const auto measurement = measurePolicy(decoder, text.windows.ids, transform, request, task);
-    KVISTA_ASSIGN(const PolicyMeasurement result, isTrained(trial) ? measurement.map_error(trainedAnew) : measurement);
-    figures.loss = result.behindPrompt.meanLoss;
-    figures.predictions = result.behindPrompt.predictions;
-    figures.share = result.shareAtEnd();
-    figures.bytesPerToken = std::llround(result.bytesAtEnd / static_cast<double>(text.windows.ids.size(1)));
-    figures.seconds = result.all.seconds;
-    figures.note = noteOf(request, result, text.windows.ids.size(1));
-  } else {
-    KVISTA_ASSIGN(const Perplexity result, measurePerplexity(decoder, text.windows.ids, transform, "evaluate", task));
-    figures.loss = result.meanLoss;
-    figures.predictions = result.predictions;
-    figures.share = stored ? share(*stored, decoder.shape()) : 1;
-    figures.bytesPerToken = stored ? bytesPerToken(*stored) : decoder.shape().cacheBytesPerToken();
-    figures.seconds = result.seconds;
-  }
-  if (!plan) return figures;
-  if (!trial.policy && !trial.refine) figures.predictedRise = plan->planned.loss();
-  figures.seconds += plan->seconds;
-  if (!plan->planned.note.empty()) figures.note += (figures.note.empty() ? "" : " ") + plan->planned.note;
-  return figures;
-}
-
-ExperimentRow rowOf(const ExperimentSubject& subject, const ExperimentText& text, const Trial& trial) {
+/// A row to be filled, and how.
+struct Slot {
   ExperimentRow row;
-  row.text = text.name;
-  row.target = {Target::Kind::share, 1};
-  nlohmann::json of = {{"model", subject.modelHash},
-                       {"text", text.windows.hash},
-                       {"version", subject.version},
-                       {"dtype", c10::toString(subject.decoder.options().dtype)}};
-  if (trial.plan) of["plan"] = toJson(*trial.plan);
-  if (trial.refine) of["refine"] = toJson(*trial.refine);
-  if (trial.plan || isTrained(trial)) of["calibration"] = subject.statistics.tokensHash;
-  if (trial.policy) of["policy"] = toJson(*trial.policy);
-  row.of = of.dump();
-  return row;
+  Trial trial;
+  std::size_t text = 0, original = 0;  ///< Of the subject's texts; the slot of the model as it is on the same predictions.
+  std::size_t cell = 0;                ///< Those of one system at one value share a number.
+  std::string label = {};              ///< What progress says; empty for the model as it is.
+};
+
+/// All rows in the order of tables: of each sweep the model as it is, where no sweep before had it, then its systems at their values.
+std::vector<Slot> slotsOf(const Experiment& experiment, const ExperimentSubject& subject) {
+  std::vector<Slot> slots;
+  std::map<std::string, std::size_t> originals;
+  std::size_t cells = 0, cell = 0;
+  for (const ExperimentSweep& sweep : experiment.sweeps) cells += sweep.systems.size() * sweep.values.size();
+  const auto add = [&](const Trial& trial, std::size_t text, const Target& target) -> Slot& {
+    const ExperimentText& on = subject.texts[text];
+    ExperimentRow row;
+    row.text = on.name;
+    row.target = target;
+    row.of = keyOf(trial, subject, on);
+    return slots.emplace_back(Slot{std::move(row), trial, text, slots.size(), cell});
+  };
+  for (const ExperimentSweep& sweep : experiment.sweeps) {
+    std::vector<std::size_t> ofTexts;
+    for (std::size_t text = 0; text < subject.texts.size(); ++text) {
+      const Slot& slot = add(trialOfOriginal(sweep), text, {Target::Kind::share, 1});
+      const auto [first, isNew] = originals.emplace(slot.row.of, slot.original);
+      ofTexts.push_back(first->second);
+      if (!isNew) slots.pop_back();
+    }
+    for (const ExperimentSystem& system : sweep.systems)
+      for (std::size_t index = 0; index < sweep.values.size(); ++index) {
+        ++cell;
+        for (std::size_t text = 0; text < subject.texts.size(); ++text) {
+          Slot& slot = add(trialAt(sweep, system, index, subject.window()), text, {sweep.unit, sweep.values[index]});
+          slot.original = ofTexts[text];
+          slot.row.sweep = sweep.name;
+          slot.row.system = system.name;
+          slot.label = fmt::format("{} of {}, {} at {:.4g}", cell, cells, system.name, sweep.values[index]);
+        }
+      }
+  }
+  return slots;
 }
 
-/// Measures rows one after the other and remembers what was known.
+/// Whether what one makes before it measures serves the other.
+bool shareTheirMaking(const Trial& one, const Trial& other) {
+  return one.plan == other.plan && one.refine == other.refine && trainedPredictor(one) == trainedPredictor(other) &&
+         (one.plan.has_value() || trainedPredictor(one).has_value());
+}
+
+/// Measures rows and remembers what was known.
 class Run {
  public:
-  Run(const ExperimentSubject& subject, const std::vector<ExperimentRow>& known,
-      const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep, const Task& task)
-      : subject_(subject), known_(known), keep_(keep), task_(task) {}
-
-  /// The model as it is on the predictions of a sweep, a row a text.
-  Result<void> measureOriginal(const ExperimentSweep& sweep) {
-    Trial trial;
-    if (sweep.isRead()) trial.policy = keepingAll(sweep);
-    originals_.clear();
-    bool isNew = false;
-    for (const ExperimentText& text : subject_.texts) {
-      ExperimentRow row = rowOf(subject_, text, trial);
-      const bool isThere = std::ranges::find(rows_, row.of, &ExperimentRow::of) != rows_.end();
-      if (!answer(row)) {
-        isNew = true;
-        KVISTA_CHECK(fill(row, guardTorch("Measuring", [&] { return measured(trial, nullptr, subject_, text, task_); })));
-        if (row.figures) row.figures->originalLoss = row.figures->loss;
-      }
-      originals_.push_back(row);
-      if (!isThere) rows_.push_back(std::move(row));
-    }
-    return isNew ? keep_(rows_) : Result<void>{};
+  Run(const Experiment& experiment, const ExperimentSubject& subject, const std::vector<ExperimentRow>& known, const KeepRows& keep, const Task& task)
+      : subject_(subject), keep_(keep), task_(task), slots_(slotsOf(experiment, subject)), isTold_(slots_.size()) {
+    for (const ExperimentRow& row : known)
+      if (row.figures) answers_.emplace(row.of, row);
   }
 
-  /// The rows of one system at one value, one a text.
-  Result<void> measureTrial(const Trial& trial, std::vector<ExperimentRow> rows, const std::string& label) {
-    const Task labelled{task_.stop, [&](const ProgressReport& report) {
-                          task_.progress(fmt::format("{}: {}", label, report.stage), report.done, report.total, report.unit);
-                        }};
-    const auto figuresOn = [&](const ExperimentText& text) -> Result<ExperimentRow::Figures> {
-      const MadePlan* plan = nullptr;
-      if (trial.plan) {
-        KVISTA_ASSIGN(plan, planOf(trial, labelled));
-      }
-      return guardTorch("Measuring", [&] { return measured(trial, plan, subject_, text, labelled); });
-    };
-    bool isNew = false;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      ExperimentRow& row = rows[i];
-      if (!answer(row)) {
-        isNew = true;
-        if (originals_[i].figures) KVISTA_CHECK(fill(row, figuresOn(subject_.texts[i])));
-        else row.problem = "The model as it is cannot be measured: " + originals_[i].problem;
-        if (row.figures) row.figures->originalLoss = originals_[i].figures->loss;
-      }
-      rows_.push_back(std::move(row));
+  /// What is not known, each row once: lists of slots that are measured together, since they share what is made before.
+  [[nodiscard]] std::vector<std::vector<std::size_t>> batches() const {
+    std::vector<std::vector<std::size_t>> batches;
+    std::set<std::string> taken;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      const Slot& slot = slots_[i];
+      if (isOriginal(i) || answers_.contains(slot.row.of) || !taken.insert(slot.row.of).second) continue;
+      const Slot* last = batches.empty() ? nullptr : &slots_[batches.back().back()];
+      if (last && (last->cell == slot.cell || shareTheirMaking(last->trial, slot.trial))) batches.back().push_back(i);
+      else batches.push_back({i});
     }
-    return isNew ? keep_(rows_) : Result<void>{};
+    return batches;
   }
 
-  std::vector<ExperimentRow> takeRows() { return std::move(rows_); }
+  Result<void> measure(const std::vector<std::size_t>& batch) {
+    std::vector<std::size_t> originals;
+    for (const std::size_t i : batch) originals.push_back(slots_[i].original);
+    KVISTA_CHECK(answer(originals));
+    const auto sameCell = [&](std::size_t one, std::size_t other) { return slots_[one].cell == slots_[other].cell; };
+    for (auto begin = batch.begin(); begin != batch.end();) {
+      const auto end = std::ranges::find_if_not(begin, batch.end(), [&](std::size_t i) { return sameCell(*begin, i); });
+      KVISTA_CHECK(answer(std::span(begin, end)));
+      begin = end;
+    }
+    return {};
+  }
+
+  /// What this process has measured.
+  [[nodiscard]] const std::vector<ExperimentRow>& own() const { return own_; }
+  void take(const ExperimentRow& measuredElsewhere) { answers_.insert_or_assign(measuredElsewhere.of, measuredElsewhere); }
+
+  /// In order and without those to come.
+  [[nodiscard]] std::vector<ExperimentRow> rows() const {
+    std::vector<ExperimentRow> rows;
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      if (auto row = rowOf(i)) rows.push_back(*std::move(row));
+    return rows;
+  }
 
  private:
+  [[nodiscard]] bool isOriginal(std::size_t slot) const { return slots_[slot].original == slot; }
+
+  [[nodiscard]] std::optional<ExperimentRow> rowOf(std::size_t slot) const {
+    const auto answer = answers_.find(slots_[slot].row.of);
+    if (answer == answers_.end()) return std::nullopt;
+    ExperimentRow row = slots_[slot].row;
+    row.figures = answer->second.figures;
+    row.problem = answer->second.problem;
+    return row;
+  }
+
+  /// Measures those that nothing is known of, and hands all on if there were any.
+  Result<void> answer(std::span<const std::size_t> slots) {
+    bool isNew = false;
+    for (const std::size_t i : slots) {
+      if (answers_.contains(slots_[i].row.of)) continue;
+      KVISTA_ASSIGN(ExperimentRow row, measuredRow(i));
+      own_.push_back(row);
+      answers_.emplace(row.of, std::move(row));
+      isNew = true;
+    }
+    if (!isNew) return {};
+    std::vector<ExperimentRow> fresh;
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      if (auto row = isTold_[i] ? std::nullopt : rowOf(i)) {
+        isTold_[i] = true;
+        fresh.push_back(*std::move(row));
+      }
+    return keep_(rows(), fresh);
+  }
+
+  /// What fails is said in the row. Error: cancelled.
+  Result<ExperimentRow> measuredRow(std::size_t slot) {
+    const Slot& wanted = slots_[slot];
+    ExperimentRow row = wanted.row;
+    const ExperimentRow* original = isOriginal(slot) ? nullptr : &answers_.at(slots_[wanted.original].row.of);
+    if (original && !original->figures) {
+      row.problem = "The model as it is cannot be measured: " + original->problem;
+      return row;
+    }
+    const Task labelled{task_.stop, [&](const ProgressReport& report) {
+                          const std::string stage = wanted.label.empty() ? report.stage : fmt::format("{}: {}", wanted.label, report.stage);
+                          task_.progress(stage, report.done, report.total, report.unit);
+                        }};
+    auto figures = figuresOf(wanted, labelled);
+    if (!figures && figures.error().code == ErrorCode::cancelled) return tl::unexpected(std::move(figures).error());
+    if (figures) {
+      row.figures = *std::move(figures);
+      row.figures->originalLoss = original ? original->figures->loss : row.figures->loss;
+    } else {
+      row.problem = figures.error().message;
+    }
+    return row;
+  }
+
+  Result<ExperimentRow::Figures> figuresOf(const Slot& slot, const Task& task) {
+    const MadePlan* plan = nullptr;
+    if (slot.trial.plan) {
+      KVISTA_ASSIGN(plan, planOf(slot.trial, task));
+    }
+    return guardTorch("Measuring", [&] { return measured(slot.trial, plan, subject_, subject_.texts[slot.text], task); });
+  }
+
   /// The last one is kept: a plan with a target of its own is that of all values.
   Result<const MadePlan*> planOf(const Trial& trial, const Task& task) {
     if (!last_ || last_->wish != trial.plan || last_->refine != trial.refine)
@@ -255,37 +187,20 @@ class Run {
     if (!last_->made) return tl::unexpected(last_->made.error());
     return &*last_->made;
   }
-  /// Whether this run has come to the same already, or an earlier one has measured it: then `row` has what came of it.
-  [[nodiscard]] bool answer(ExperimentRow& row) const {
-    const auto take = [&](const ExperimentRow& same) {
-      row.figures = same.figures;
-      row.problem = same.problem;
-      return true;
-    };
-    if (const auto same = std::ranges::find(rows_, row.of, &ExperimentRow::of); same != rows_.end()) return take(*same);
-    const auto same = std::ranges::find_if(known_, [&](const ExperimentRow& old) { return old.figures && old.of == row.of; });
-    return same != known_.end() && take(*same);
-  }
-  /// What fails is said in the row. Error: cancelled.
-  static Result<void> fill(ExperimentRow& row, Result<ExperimentRow::Figures> figures) {
-    if (!figures && figures.error().code == ErrorCode::cancelled) return tl::unexpected(std::move(figures).error());
-    if (figures) row.figures = *std::move(figures);
-    else row.problem = figures.error().message;
-    return {};
-  }
 
   const ExperimentSubject& subject_;
-  const std::vector<ExperimentRow>& known_;
-  const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep_;
+  const KeepRows& keep_;
   const Task& task_;
+  std::vector<Slot> slots_;
+  std::vector<bool> isTold_;
+  std::map<std::string, ExperimentRow> answers_;  ///< By what they are of.
+  std::vector<ExperimentRow> own_;
   struct LastPlan {
     PlanWish wish;
     std::optional<RefineRequest> refine;
     Result<MadePlan> made;
   };
   std::optional<LastPlan> last_;
-  std::vector<ExperimentRow> originals_;  // one a text, of the sweep under way
-  std::vector<ExperimentRow> rows_;
 };
 
 }  // namespace
@@ -298,52 +213,25 @@ TextSelection unseenText(const Statistics& statistics) {
   return selection;
 }
 
-std::vector<ExperimentRow> rowsToMeasure(const Experiment& experiment, const ExperimentSubject& subject) {
-  std::vector<ExperimentRow> rows;
-  for (const ExperimentSweep& sweep : experiment.sweeps)
-    for (const ExperimentSystem& system : sweep.systems)
-      for (std::size_t index = 0; index < sweep.values.size(); ++index)
-        for (const ExperimentText& text : subject.texts) {
-          ExperimentRow row = rowOf(subject, text, trialAt(sweep, system, index, subject.window()));
-          row.sweep = sweep.name;
-          row.system = system.name;
-          row.target = {sweep.unit, sweep.values[index]};
-          rows.push_back(std::move(row));
-        }
-  return rows;
-}
-
-std::vector<ExperimentRow> withKnown(std::vector<ExperimentRow> rows, const std::vector<ExperimentRow>& asked,
-                                     const std::vector<ExperimentRow>& known) {
-  const auto answered = std::ranges::count_if(rows, [](const ExperimentRow& row) { return !row.sweep.empty(); });
-  for (ExperimentRow row : asked | std::views::drop(answered)) {
-    const auto same = std::ranges::find_if(known, [&](const ExperimentRow& old) { return old.figures && old.of == row.of; });
-    if (same == known.end()) continue;
-    row.figures = same->figures;
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
 Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, const ExperimentSubject& subject,
-                                                 const std::vector<ExperimentRow>& known,
-                                                 const std::function<Result<void>(const std::vector<ExperimentRow>&)>& keep,
-                                                 const Task& task) {
-  Run run(subject, known, keep, task);
-  const std::vector<ExperimentRow> rows = rowsToMeasure(experiment, subject);
-  const auto texts = static_cast<std::ptrdiff_t>(subject.texts.size());
-  auto next = rows.begin();
-  for (const ExperimentSweep& sweep : experiment.sweeps) {
-    KVISTA_CHECK(run.measureOriginal(sweep));
-    for (const ExperimentSystem& system : sweep.systems)
-      for (std::size_t index = 0; index < sweep.values.size(); ++index) {
-        const std::string label = fmt::format("{} of {}, {} at {:.4g}", (next - rows.begin()) / texts + 1,
-                                              rows.size() / subject.texts.size(), system.name, sweep.values[index]);
-        KVISTA_CHECK(run.measureTrial(trialAt(sweep, system, index, subject.window()), {next, next + texts}, label));
-        next += texts;
-      }
+                                                 const std::vector<ExperimentRow>& known, const KeepRows& keep, const Task& task,
+                                                 const ProcessGroup& processes) {
+  Run run(experiment, subject, known, keep, task);
+  const std::vector<std::vector<std::size_t>> batches = run.batches();
+  Turns turns(processes, "experiment");
+  for (;;) {
+    KVISTA_CHECK(task.checkStop());
+    KVISTA_ASSIGN(const std::size_t next, turns.next());
+    if (next >= batches.size()) break;
+    KVISTA_CHECK(run.measure(batches[next]));
   }
-  return run.takeRows();
+  KVISTA_ASSIGN(const std::vector<std::string> measured, processes.gatherTexts(listOf(run.own()).dump(), task));
+  for (const std::string& ofMember : measured)
+    for (const nlohmann::json& json : nlohmann::json::parse(ofMember)) {
+      KVISTA_ASSIGN(const ExperimentRow row, read<ExperimentRow>(json));
+      run.take(row);
+    }
+  return run.rows();
 }
 
 }  // namespace kvista

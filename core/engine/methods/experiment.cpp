@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -30,18 +31,47 @@ Result<void> makeFolder(const fs::path& folder) {
   return checkWritable(folder / "results.json");
 }
 
-Result<std::vector<ExperimentRow>> knownRows(const fs::path& file) {
+/// Results so far of one of several processes; the first has all in the end.
+fs::path resultsOf(const fs::path& folder, int rank) { return folder / (rank == 0 ? "results.json" : fmt::format("results-{}.json", rank)); }
+
+/// What a run that was stopped left, of however many processes.
+std::vector<fs::path> resultFiles(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("results") && name.ends_with(".json")) files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+Result<std::vector<ExperimentRow>> knownRows(const std::vector<fs::path>& files) {
   std::vector<ExperimentRow> rows;
-  if (!fs::exists(file)) return rows;
   constexpr const char* kHint = "Move it away, or give another folder for the results.";
-  const Result<nlohmann::json> json = readJsonFile(file);
-  if (!json) return fail(json.error().code, json.error().message, kHint, json.error().detail);
-  Fields fields(*json, file.string());
-  rows = fields.records<ExperimentRow>("rows");
-  if (fields.has("earlier")) std::ranges::move(fields.records<ExperimentRow>("earlier"), std::back_inserter(rows));
-  if (!fields.error()) return rows;
-  return fail(ErrorCode::corruptFile,
-              fmt::format("{} does not hold results of an experiment: {}", file.string(), fields.error()->message), kHint);
+  for (const fs::path& file : files) {
+    const Result<nlohmann::json> json = readJsonFile(file);
+    if (!json) return fail(json.error().code, json.error().message, kHint, json.error().detail);
+    Fields fields(*json, file.string());
+    std::ranges::move(fields.records<ExperimentRow>("rows"), std::back_inserter(rows));
+    if (fields.has("earlier")) std::ranges::move(fields.records<ExperimentRow>("earlier"), std::back_inserter(rows));
+    if (fields.error())
+      return fail(ErrorCode::corruptFile, fmt::format("{} does not hold results of an experiment: {}", file.string(), fields.error()->message), kHint);
+  }
+  return rows;
+}
+
+/// What any of the processes knows, the same for all: they divide what is left.
+Result<std::vector<ExperimentRow>> knownToAll(const std::vector<ExperimentRow>& rows, const ProcessGroup& processes, const Task& task) {
+  if (processes.isAlone()) return rows;
+  std::vector<ExperimentRow> all;
+  KVISTA_ASSIGN(const std::vector<std::string> texts, processes.gatherTexts(listOf(rows).dump(), task));
+  for (const std::string& text : texts)
+    for (const nlohmann::json& json : nlohmann::json::parse(text)) {
+      KVISTA_ASSIGN(ExperimentRow row, read<ExperimentRow>(json));
+      if (row.figures && std::ranges::find(all, row.of, &ExperimentRow::of) == all.end()) all.push_back(std::move(row));
+    }
+  return all;
 }
 
 /// What the folder keeps: rows of the experiment, and those of earlier runs that are not among them, which another file or a next run may
@@ -53,6 +83,24 @@ std::string resultsText(const std::string& name, const std::vector<ExperimentRow
   nlohmann::json json = {{"experiment", name}, {"rows", listOf(rows)}};
   if (!earlier.empty()) json["earlier"] = listOf(earlier);
   return json.dump(1);
+}
+
+/// With the first's results whole, those of the others are in them.
+Result<void> removeParts(const fs::path& folder) {
+  for (const fs::path& file : resultFiles(folder)) {
+    std::error_code error;
+    if (file != resultsOf(folder, 0) && !fs::remove(file, error))
+      return fail(ErrorCode::io, fmt::format("{} cannot be removed: {}.", file.string(), error.message()), "Remove it; results.json has what it holds.");
+  }
+  return {};
+}
+
+/// What processes that share an experiment must agree on.
+std::string described(const Experiment& experiment, const nlohmann::json& specification, const ExperimentSubject& subject) {
+  std::string text = fmt::format("{} {:x}, model {}, statistics {}, texts", experiment.name, std::hash<std::string>{}(specification.dump()), subject.modelHash,
+                                 subject.statistics.tokensHash);
+  for (const ExperimentText& each : subject.texts) text += fmt::format(" {} {}", each.name, each.windows.hash);
+  return text;
 }
 
 /// Each selection under its name, or its files' without ending where that is empty or not there.
@@ -87,31 +135,38 @@ Result<nlohmann::json> experiment(Call& call) {
   if (model.plan)
     return fail(ErrorCode::invalidArgument, fmt::format("{} is an export and has its plan already.", model.checkpoint.path.string()), "Give the original model.");
   KVISTA_CHECK(makeFolder(folder));
-  const fs::path results = folder / "results.json";
-  KVISTA_ASSIGN(const std::vector<ExperimentRow> known, knownRows(results));
+  const ProcessGroup& processes = call.workspace.settings().processes;
+  const std::vector<fs::path> files = resultFiles(folder);
+  KVISTA_ASSIGN(const std::vector<ExperimentRow> found, knownRows(files));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_CHECK(checkMemory(planBytes(widestPlan(decoder->shape()), decoder->shape()), decoder->options().device, "The decompositions"));
   KVISTA_ASSIGN(const std::vector<ExperimentText> texts, textsOf(call, model, selections, names));
   const ExperimentSubject subject{*decoder, model.hash, *inputs.statistics, texts, call.workspace.settings().version, folder};
+  KVISTA_CHECK(processes.agree("The experiment, its model, statistics and texts", described(wanted, *specification, subject), call.task));
+  KVISTA_ASSIGN(const std::vector<ExperimentRow> known, knownToAll(found, processes, call.task));
+  const auto writeResults = [&](const std::vector<ExperimentRow>& rows) {
+    return writeFileAtomically(resultsOf(folder, processes.rank()), resultsText(wanted.name, rows, known));
+  };
   const auto write = [&](const std::vector<ExperimentRow>& rows) -> Result<void> {
-    KVISTA_CHECK(writeFileAtomically(results, resultsText(wanted.name, rows, known)));
+    KVISTA_CHECK(writeResults(rows));
+    if (!processes.isFirst()) return {};
     KVISTA_CHECK(writeFileAtomically(folder / "results.csv", experimentCsv(rows)));
     KVISTA_CHECK(writeFileAtomically(folder / "results.md", experimentMarkdown(wanted, rows)));
     return writeFileAtomically(folder / "results.html", experimentPage(wanted, rows, subject));
   };
-  const std::vector<ExperimentRow> asked = rowsToMeasure(wanted, subject);
   std::vector<ExperimentRow> untold;  // Rows that came too soon after the last report.
-  std::size_t seen = 0;
-  const auto keep = [&](const std::vector<ExperimentRow>& rows) {
-    untold.insert(untold.end(), rows.begin() + static_cast<std::ptrdiff_t>(seen), rows.end());
-    seen = rows.size();
-    return write(withKnown(rows, asked, known));  // All files after each plan: whatever ends the run, they are whole.
+  const auto keep = [&](const std::vector<ExperimentRow>& rows, const std::vector<ExperimentRow>& fresh) {
+    untold.insert(untold.end(), fresh.begin(), fresh.end());
+    return write(rows);  // All files after each plan: whatever ends the run, they are whole.
   };
   const Task telling{call.task.stop, [&](const ProgressReport& each) {
                        if (call.report({each.stage, static_cast<std::int64_t>(each.done), static_cast<std::int64_t>(each.total), each.unit, {}, {}, {}, untold})) untold.clear();
                      }};
-  KVISTA_ASSIGN(const std::vector<ExperimentRow> rows, runExperiment(wanted, subject, known, keep, telling));
-  KVISTA_CHECK(write(rows));
+  KVISTA_ASSIGN(const std::vector<ExperimentRow> rows, runExperiment(wanted, subject, known, keep, telling, processes));
+  if (processes.isFirst()) {
+    KVISTA_CHECK(write(rows));
+    KVISTA_CHECK(removeParts(folder));
+  }
   return nlohmann::json{{"rows", listOf(rows)}, {"tables", experimentMarkdown(wanted, rows)}};
 }
 

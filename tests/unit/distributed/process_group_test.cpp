@@ -230,5 +230,29 @@ TEST(ProcessGroup, OfTwoJobsAtOneMeetingPointNeitherTakesTheOthersMembers) {
   for (std::thread& member : members) member.join();
 }
 
+TEST(Turns, EachNumberIsGivenToOneMember) {
+  constexpr std::size_t kThings = 50;
+  std::mutex mutex;
+  std::vector<std::size_t> given;
+  asGroup(3, [&](const ProcessGroup& group) {
+    Turns turns(group, "things"), others(group, "other things");
+    for (std::size_t next = *turns.next(); next < kThings; next = *turns.next()) {
+      const std::lock_guard lock(mutex);
+      given.push_back(next);
+    }
+    EXPECT_LT(*others.next(), 3U);
+  });
+  std::ranges::sort(given);
+  std::vector<std::size_t> all(kThings);
+  std::iota(all.begin(), all.end(), 0);
+  EXPECT_EQ(given, all);
+}
+
+TEST(Turns, OfOneProcessCountByThemselves) {
+  Turns turns({}, "things"), others({}, "things");
+  for (std::size_t expected = 0; expected < 3; ++expected) EXPECT_EQ(*turns.next(), expected);
+  EXPECT_EQ(*others.next(), 0U);
+}
+
 }  // namespace
 }  // namespace kvista::test

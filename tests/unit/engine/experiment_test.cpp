@@ -8,14 +8,17 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <regex>
 #include <set>
+#include <stop_token>
 
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/engine/experiment/tables.h"
 #include "core/evaluate/perplexity.h"
 #include "tests/unit/demo_model.h"
+#include "tests/unit/distributed/members.h"
 #include "tests/unit/engine/experiment_specification.h"
 #include "tests/unit/io/temporary_folder.h"
 
@@ -34,8 +37,10 @@ const std::vector<ExperimentText>& texts() {
 
 ExperimentSubject subject() { return {shortDecoder(), "0123456789abcdef", shortStatistics(), texts(), "1", {}}; }
 
+Result<void> keepNothing(const std::vector<ExperimentRow>&, const std::vector<ExperimentRow>&) { return {}; }
+
 std::vector<ExperimentRow> runAll(const std::vector<ExperimentRow>& known = {}, std::vector<std::size_t>* kept = nullptr) {
-  const auto keep = [&](const std::vector<ExperimentRow>& rows) -> Result<void> {
+  const auto keep = [&](const std::vector<ExperimentRow>& rows, const std::vector<ExperimentRow>&) -> Result<void> {
     if (kept) kept->push_back(rows.size());
     return {};
   };
@@ -88,7 +93,7 @@ TEST(Experiment, APartOfTheEnergyThatMayBeLostMakesTheSize) {
   const json file = {{"kvista", "experiment"}, {"version", 1}, {"name", "Rule"},
                      {"sweeps", {{{"name", "Rule"}, {"unit", "keptFraction"}, {"values", {1}}, {"systems", systems}}}}};
   const auto rows = valueOf(
-      runExperiment(valueOf(experimentFromJson(file)), subject(), {}, [](const auto&) { return Result<void>{}; }, {}));
+      runExperiment(valueOf(experimentFromJson(file)), subject(), {}, keepNothing, {}));
   const auto figures = [&](std::size_t row) { return rows.at(row).figures.value(); };  // behind those of the model as it is on both texts
   EXPECT_LT(figures(2).share, figures(4).share);
   EXPECT_LT(figures(4).share, 1);
@@ -110,17 +115,55 @@ TEST(Experiment, GoesOnWithWhatAnEarlierRunMeasured) {
     else if (rows[i].figures) EXPECT_EQ(rows[i].figures->loss, 1);
     else EXPECT_EQ(rows[i].system, "impossible");
   }
-  EXPECT_EQ(kept, (std::vector<std::size_t>{6, 12}));  // The plan that was missing, the one that failed.
+  EXPECT_EQ(kept, (std::vector<std::size_t>{12, 14}));  // With the plan that was missing, with the one that failed.
 }
 
 TEST(Experiment, WhatAnEarlierRunKnowsStaysInTheResultsOfOneThatIsStopped) {
-  const std::vector<ExperimentRow> asked = rowsToMeasure(valueOf(experimentFromJson(specification())), subject());
-  const std::vector<ExperimentRow> begun(allRows().begin(), allRows().begin() + 4);  // The model as it is and one plan, on two texts.
-  const std::vector<ExperimentRow> rows = withKnown(begun, asked, allRows());
+  std::vector<ExperimentRow> known = allRows();
+  known.erase(known.begin() + 4);
+  std::vector<ExperimentRow> kept, told;
+  std::stop_source stop;
+  const auto keep = [&](const std::vector<ExperimentRow>& rows, const std::vector<ExperimentRow>& fresh) -> Result<void> {
+    kept = rows;
+    told.insert(told.end(), fresh.begin(), fresh.end());
+    stop.request_stop();
+    return {};
+  };
+  const Experiment experiment = valueOf(experimentFromJson(specification()));
+  EXPECT_EQ(errorOf(runExperiment(experiment, subject(), known, keep, {stop.get_token(), {}})).code, ErrorCode::cancelled);
   std::vector<ExperimentRow> measured;
   std::ranges::copy_if(allRows(), std::back_inserter(measured), [](const ExperimentRow& row) { return row.figures.has_value(); });
-  EXPECT_EQ(rows, measured);  // Without those that failed.
-  EXPECT_EQ(withKnown(begun, asked, {}), begun);
+  ASSERT_EQ(kept.size(), measured.size());  // Without those that failed.
+  for (std::size_t i = 0; i < kept.size(); ++i) EXPECT_EQ(kept[i].of, measured[i].of);
+  EXPECT_EQ(told, kept);
+}
+
+TEST(Experiment, ProcessesShareTheRowsAndAllAnswerTheSame) {
+  std::mutex mutex;
+  std::vector<ExperimentRow> told;
+  std::vector<std::vector<ExperimentRow>> answers(3);
+  asGroup(3, [&](const ProcessGroup& group) {
+    const auto keep = [&](const std::vector<ExperimentRow>&, const std::vector<ExperimentRow>& fresh) -> Result<void> {
+      const std::lock_guard lock(mutex);
+      told.insert(told.end(), fresh.begin(), fresh.end());
+      return {};
+    };
+    answers[static_cast<std::size_t>(group.rank())] =
+        valueOf(runExperiment(valueOf(experimentFromJson(specification())), subject(), {}, keep, {}, group));
+  });
+  std::erase_if(told, [](const ExperimentRow& row) { return row.system.empty(); });  // Each needs the model as it is.
+  EXPECT_EQ(told.size(), allRows().size() - 2);
+  for (const std::vector<ExperimentRow>& rows : answers) {
+    ASSERT_EQ(rows.size(), allRows().size());
+    EXPECT_EQ(rows, answers.front());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      EXPECT_EQ(rows[i].of, allRows()[i].of);
+      ASSERT_EQ(rows[i].figures.has_value(), allRows()[i].figures.has_value()) << rows[i].problem;
+      if (!rows[i].figures) continue;
+      EXPECT_NEAR(rows[i].figures->loss, allRows()[i].figures->loss, 1e-6);
+      EXPECT_NEAR(rows[i].figures->originalLoss, allRows()[i].figures->originalLoss, 1e-6);
+    }
+  }
 }
 
 TEST(Experiment, ARowOfAnotherTextOrModelIsNoAnswer) {
@@ -152,7 +195,7 @@ TEST(Experiment, PoliciesAndPlansMeetOnThePredictionsBehindThePrompt) {
                           {{"name", "both"}, {"plan", plan}, {"policy", {{"name", "streaming-llm"}, {"options", {{"sinks", 2}}}}}}}}}}}};
   const std::vector<ExperimentRow> rows =
       valueOf(runExperiment(valueOf(experimentFromJson(read)), subject(), {},
-                            [](const std::vector<ExperimentRow>&) { return Result<void>{}; }, {}));
+                            keepNothing, {}));
   ASSERT_EQ(rows.size(), 4U * 2);
   for (const ExperimentRow& row : rows) {
     ASSERT_TRUE(row.figures) << row.system << ": " << row.problem;
@@ -168,7 +211,7 @@ TEST(Experiment, PoliciesAndPlansMeetOnThePredictionsBehindThePrompt) {
 TEST(Experiment, StopsAtOnceAndKeepsWhatItHas) {
   std::stop_source stop;
   std::size_t kept = 0;
-  const auto keep = [&](const std::vector<ExperimentRow>& rows) -> Result<void> {
+  const auto keep = [&](const std::vector<ExperimentRow>& rows, const std::vector<ExperimentRow>&) -> Result<void> {
     kept = rows.size();
     stop.request_stop();
     return {};
@@ -204,7 +247,7 @@ json policy(const std::string& name, const json& options = json::object()) { ret
 std::vector<ExperimentRow> rowsOf(const json& sweeps, ExperimentSubject on = subject()) {
   const json file = {{"kvista", "experiment"}, {"version", 1}, {"name", "Read"}, {"sweeps", sweeps}};
   return valueOf(runExperiment(valueOf(experimentFromJson(file)), on, {},
-                               [](const std::vector<ExperimentRow>&) { return Result<void>{}; }, {}));
+                               keepNothing, {}));
 }
 json sweepOf(const std::string& name, const json& values, const json& systems, int prompt = 32) {
   return {{"name", name}, {"unit", "share"}, {"values", values}, {"prompt", prompt}, {"interval", 16}, {"systems", systems}};
@@ -287,7 +330,7 @@ TEST(Experiment, TheSameInTwoSweepsIsMeasuredOnce) {
   file["sweeps"][1]["systems"] = json::array({file["sweeps"][0]["systems"][1]});
   const std::vector<ExperimentRow> rows =
       valueOf(runExperiment(valueOf(experimentFromJson(file)), subject(), {},
-                            [](const std::vector<ExperimentRow>&) { return Result<void>{}; }, {}));
+                            keepNothing, {}));
   ASSERT_EQ(rows.size(), 2U + 4 * 2 + 2);
   for (std::size_t text = 0; text < 2; ++text) EXPECT_EQ(rows[10 + text].figures, rows[8 + text].figures);  // Their seconds among them.
 }
@@ -368,7 +411,7 @@ TEST(Experiment, AFileOfAPolicyCountsByWhatItHolds) {
                           {"systems",
                            {{{"name", "foretold"},
                              {"policy", {{"name", "fast-kvzip+fp8"}, {"options", {{"gate", file.string()}}}}}}}}}}}};
-    const std::string key = rowsToMeasure(valueOf(experimentFromJson(read)), subject()).front().of;
+    const std::string key = valueOf(runExperiment(valueOf(experimentFromJson(read)), subject(), {}, keepNothing, {})).back().of;
     std::filesystem::remove(file);
     return key;
   };
