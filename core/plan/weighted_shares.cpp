@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstddef>
 
+#include <fmt/format.h>
+
 #include "core/plan/plan.h"
 
 namespace kvista {
@@ -39,6 +41,14 @@ Share shareOf(const AllocationRequest& request, std::size_t index, double weight
   return share;
 }
 
+/// The rank step, halved until a block of it fits into `bytes`: a share that is less than a block is still somebody's, where whole blocks
+/// would take turns and leave the others nothing.
+int stepWithin(const AllocationRequest& request, double bytes) {
+  int step = request.rankStep;
+  while (step > 1 && step * request.allowedWidths[1] / 8.0 > bytes) step /= 2;
+  return step;
+}
+
 }  // namespace
 
 Result<Allocation> allocateInShares(const AllocationRequest& request, const std::vector<double>& weights) {
@@ -69,10 +79,13 @@ Result<Allocation> allocateInShares(const AllocationRequest& request, const std:
 
   // `high` is the end that reaches the budget; the excess of the last bits of a double is cut by `left`.
   double due = 0;
+  int finest = request.rankStep;
   auto left = static_cast<std::int64_t>(std::max(budget, 0.0));
   for (const Share& share : shares) {
     due += share.at(high);
-    AllocationRequest part{{request.units[share.unit]}, request.allowedWidths, request.rankStep, 0};
+    const int step = share.at(high) > 0 ? stepWithin(request, share.at(high)) : request.rankStep;
+    finest = std::min(finest, step);
+    AllocationRequest part{{request.units[share.unit]}, request.allowedWidths, step, 0};
     constexpr double kRounding = 1e-6;
     part.budgetBytes = std::clamp<std::int64_t>(static_cast<std::int64_t>(std::floor(due + kRounding)), 0, left);
     KVISTA_ASSIGN(Allocation one, waterlineAllocator().allocate(part));
@@ -81,6 +94,8 @@ Result<Allocation> allocateInShares(const AllocationRequest& request, const std:
     allocation.widths[share.unit] = std::move(one.widths.front());
   }
   summarise(request, allocation);
+  if (finest < request.rankStep && allocation.note.empty())
+    allocation.note = fmt::format("Of groups whose share is less than the rank step of {}, ranks come in steps down to {}.", request.rankStep, finest);
   return allocation;
 }
 

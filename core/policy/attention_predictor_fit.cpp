@@ -92,7 +92,7 @@ Result<std::vector<Example>> examplesOf(const Decoder& decoder, const at::Tensor
       const auto sum = [&](std::int64_t from, std::int64_t to) { return some.narrow(1, from, to - from).sum(1); };
       pieces[cut].push_back({some.narrow(1, s - Predictor::kHistory, Predictor::kHistory),
                              sum(s, s + Predictor::kAhead) / Predictor::kAhead, sum(0, s),
-                             pooled(sum(s - 32, s), 7, /*largest=*/true)});
+                             largestAround(sum(s - 32, s), 7, 32)});
     }
   }
   std::vector<Example> examples;

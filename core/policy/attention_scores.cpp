@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/policy/attention_scores.h"
 
+#include <algorithm>
+
 #include <ATen/ops/arange.h>
 #include <ATen/ops/avg_pool1d.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/max_pool1d.h>
 #include <ATen/ops/sort.h>
@@ -24,6 +27,12 @@ at::Tensor pooled(const at::Tensor& scores, std::int64_t kernel, bool largest) {
   const at::Tensor result = largest ? at::max_pool1d(rows, kernel, 1, kernel / 2)
                                     : at::avg_pool1d(rows, kernel, 1, kernel / 2, /*ceil_mode=*/false, /*count_include_pad=*/false);
   return result.reshape(scores.sizes());
+}
+
+at::Tensor largestAround(const at::Tensor& scores, std::int64_t kernel, std::int64_t border) {
+  const std::int64_t last = std::min(border, scores.size(-1)), before = scores.size(-1) - last;
+  if (last == 0 || before == 0) return pooled(scores, kernel, /*largest=*/true);
+  return at::cat({pooled(scores.narrow(-1, 0, before), kernel, /*largest=*/true), pooled(scores.narrow(-1, before, last), kernel, /*largest=*/true)}, -1);
 }
 
 at::Tensor ranksOf(const at::Tensor& scores) {

@@ -16,6 +16,10 @@ at::Tensor recentAttentionOf(const LayerView& view);
 /// The largest (or the mean) of `kernel` (odd) neighbours along the last axis, as many as there are at the ends.
 at::Tensor pooled(const at::Tensor& scores, std::int64_t kernel, bool largest);
 
+/// Of what queries give each place, [..., s], the largest of `kernel` (odd) neighbours; those before the last `border` places and those among
+/// them are no neighbours of each other (SnapKV pools what comes before its observation window).
+at::Tensor largestAround(const at::Tensor& scores, std::int64_t kernel, std::int64_t border);
+
 /// Where each place stands when the highest come first, int64 as `scores`; of equals the earlier place comes first.
 at::Tensor ranksOf(const at::Tensor& scores);
 

@@ -128,7 +128,11 @@ class RecentAttention(Scorer):
         self.queries, self.reach = described["queries"], described["reach"]
 
     def score(self, layer, view):
-        return functional.max_pool1d(view.recent_attention(self.queries).sum(2), 2 * self.reach + 1, 1, self.reach)
+        attention = view.recent_attention(self.queries)
+        sums = attention.sum(2)
+        border = max(sums.size(-1) - attention.size(2), 0)  # The queries' own tokens are no neighbours of those before.
+        parts = [part for part in (sums[..., :border], sums[..., border:]) if part.size(-1) > 0]
+        return torch.cat([functional.max_pool1d(part, 2 * self.reach + 1, 1, self.reach) for part in parts], -1)
 
 
 class Over(Scorer):

@@ -6,13 +6,14 @@ namespace kvista {
 namespace {
 
 /// The attention that the last queries give a token, summed, and the largest of its neighbourhood: what they look at now they will
-/// look at later.
+/// look at later. Their own tokens, which attend to themselves, are no neighbours of those before.
 class RecentAttention final : public TokenScorer {
  public:
   RecentAttention(std::int64_t queries, std::int64_t reach) : queries_(queries), reach_(reach) {}
   [[nodiscard]] std::int64_t queries() const override { return queries_; }
   Result<at::Tensor> score(const LayerView& view) override {
-    return pooled(recentAttentionOf(view).sum(2), 2 * reach_ + 1, /*largest=*/true);
+    const at::Tensor attention = recentAttentionOf(view);
+    return largestAround(attention.sum(2), 2 * reach_ + 1, attention.size(2));
   }
 
  private:

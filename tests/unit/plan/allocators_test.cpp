@@ -133,6 +133,20 @@ TEST(UniformTest, WhatStepsLeaveOverIsSpreadAndSpent) {
   EXPECT_EQ(ranksOf(allocation), (std::vector<int>{16, 24, 16, 24, 16, 24, 16, 24}));
 }
 
+TEST(UniformTest, AShareOfLessThanAStepIsStillEverybodys) {
+  std::mt19937 random(6);
+  AllocationRequest request = randomRequest(random, {0, 16}, {128, 128, 128, 128, 128, 128, 128, 128, 128, 128});
+  request.rankStep = 32;
+  request.budgetBytes = 2 * 10 * 25;  // Rank 25 each: 16, and what is left over makes a second step of 16 for some.
+  const Allocation allocation = allocate("uniform", request);
+  EXPECT_EQ(ranksOf(allocation), (std::vector<int>{16, 32, 16, 32, 16, 32, 16, 32, 32, 16}));
+  EXPECT_THAT(allocation.note, HasSubstr("less than the rank step of 32, ranks come in steps down to 16"));
+  for (int each = 1; each <= 31; ++each) {
+    request.budgetBytes = 2 * 10 * each;
+    for (const int rank : ranksOf(allocate("uniform", request))) EXPECT_GT(rank, 0) << each;
+  }
+}
+
 TEST(UniformTest, CodedUnitsGetTheSameBitsANumber) {
   std::mt19937 random(3);
   AllocationRequest request = randomRequest(random, {0, 1, 2, 4, 8}, {128, 256, 512});
@@ -168,6 +182,7 @@ TEST(UniformTest, NeverExceedsTheBudgetAndNeverBeatsTheWaterline) {
     const Allocation uniform = allocate("uniform", request);
     EXPECT_LE(uniform.achievedBytes, request.budgetBytes);
     EXPECT_GT(uniform.achievedBytes, request.budgetBytes - 16);
+    request.rankStep = 1;  // Shares of less than a step are made of finer ones.
     EXPECT_GE(uniform.predictedLoss, allocate("waterline", request).predictedLoss * (1 - 1e-9));
   }
 }
@@ -197,6 +212,7 @@ TEST_P(EveryShare, SpendsTheBudgetToWithinOneBlockAndKeepsBounds) {
     EXPECT_EQ(allocation.widths[3], request.units[3].widths);
     EXPECT_LE(ranksOf(allocation)[0], 24);
     EXPECT_GE(ranksOf(allocation)[2], 8);
+    request.rankStep = 1;  // Shares of less than a step are made of finer ones.
     EXPECT_GE(allocation.predictedLoss, allocate("waterline", request).predictedLoss * (1 - 1e-9));
   }
 }

@@ -175,7 +175,7 @@ TEST(LayersInSets, GoByTheMeanOfTheirScores) {
     std::vector<at::Tensor> scores;
     for (const int layer : set) {
       const LiveLayer& held = before.cache.layers[static_cast<std::size_t>(layer)];
-      scores.push_back(pooled(recentAttentionOf({demoDecoder(), layer, held, kTokens}).sum(2), 7, true)[1].mean(0));
+      scores.push_back(largestAround(recentAttentionOf({demoDecoder(), layer, held, kTokens}).sum(2), 7, 16)[1].mean(0));
     }
     const std::vector<std::int64_t> kept = heldBy(after.cache.layers[static_cast<std::size_t>(set.back())], 1, 5);
     const std::int64_t chosen = static_cast<std::int64_t>(kept.size()) - 4 - 6;  // the plan's exact tokens and the last ones stay
