@@ -29,7 +29,7 @@ nlohmann::json optionsOf(const Policy& policy, const PolicySettings& settings) {
       const double value = settings.number(name);
       json[name] = value == std::floor(value) ? nlohmann::json(static_cast<std::int64_t>(value)) : nlohmann::json(value);
     } else if (const auto over = findPolicy(settings.word(name)); !option.isFile && over) {  // whose scores it works on
-      json[name] = optionsOf(**over, *PolicySettings::of((*over)->name, (*over)->allOptions(), {}));
+      json[name] = optionsOf(**over, settingsOfWrapped(policy, **over));
     }
   }
   return json;

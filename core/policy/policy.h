@@ -144,6 +144,8 @@ struct Policy {
   BudgetScope scope = BudgetScope::layers;
   bool isAlikeInHeads = false;    ///< All heads of a layer keep the same tokens.
   bool dropsByItself = false;     ///< Some tokens go even where the share allows all.
+  /// Of one that works on another's scores (wrapped.h): options of the other that differ from what they are by themselves, where it has them.
+  std::map<std::string, std::string> ofWrapped = {};
 
   // Of policies that change how tokens are held.
   /// Over a plan, unless it needs or takes plans as such, it is made for each group of 16-bit latents, as for a model of one head that has

@@ -24,10 +24,15 @@ Result<const Policy*> wrappedPolicy(const std::string& name) {
   return policy;
 }
 
-WrappingScorer::WrappingScorer(const PolicySettings& settings)
-    : inner_(wrappedPolicy(settings.word("over")).map([](const Policy* policy) {
-        return policy->makeScorer(PolicySettings::of(policy->name, policy->allOptions(), {}).value());
-      })) {}
+PolicySettings settingsOfWrapped(const Policy& wrapping, const Policy& inner) {
+  const std::vector<PolicyOption> options = inner.allOptions();
+  std::map<std::string, std::string> asked = wrapping.ofWrapped;
+  std::erase_if(asked, [&](const auto& one) { return std::ranges::find(options, one.first, &PolicyOption::name) == options.end(); });
+  return PolicySettings::of(inner.name, options, asked).value();
+}
+
+WrappingScorer::WrappingScorer(const Policy& wrapping, const PolicySettings& settings)
+    : inner_(wrappedPolicy(settings.word("over")).map([&](const Policy* policy) { return policy->makeScorer(settingsOfWrapped(wrapping, *policy)); })) {}
 
 Result<void> WrappingScorer::begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t tokens) {
   if (!inner_) return tl::unexpected(inner_.error());

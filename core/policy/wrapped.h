@@ -14,11 +14,14 @@ PolicyOption wrappedOption(std::string standard);
 /// The policy that it names. Errors (invalidArgument): there is none, it has no scores of its own, or it needs a file.
 Result<const Policy*> wrappedPolicy(const std::string& name);
 
-/// Works on the scores of the policy that the option `over` names, with that one's own options as they stand by themselves, and passes on
-/// what it needs. begin() answers the errors of wrappedPolicy.
+/// The options of the policy `inner` whose scores `wrapping` works on.
+PolicySettings settingsOfWrapped(const Policy& wrapping, const Policy& inner);
+
+/// Works on the scores of the policy that the option `over` names (settingsOfWrapped), and passes on what it needs. begin() answers the
+/// errors of wrappedPolicy.
 class WrappingScorer : public TokenScorer {
  public:
-  explicit WrappingScorer(const PolicySettings& settings);
+  WrappingScorer(const Policy& wrapping, const PolicySettings& settings);
   [[nodiscard]] std::int64_t queries() const override { return inner_ ? (*inner_)->queries() : 0; }
   [[nodiscard]] bool readsAgain() const override { return inner_ && (*inner_)->readsAgain(); }
   Result<void> begin(const Decoder& decoder, const PolicyRequest& request, std::int64_t tokens) override;

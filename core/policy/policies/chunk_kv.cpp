@@ -5,13 +5,16 @@
 #include "core/policy/wrapped.h"
 
 namespace kvista {
+
+Policy chunkKvPolicy();
+
 namespace {
 
 /// What the tokens of a chunk are worth together, to each of them; the first of every `reuse` layers says it for all of them.
 class Chunks final : public WrappingScorer {
  public:
   explicit Chunks(const PolicySettings& settings)
-      : WrappingScorer(settings), size_(settings.count("size")), reuse_(settings.count("reuse")) {}
+      : WrappingScorer(chunkKvPolicy(), settings), size_(settings.count("size")), reuse_(settings.count("reuse")) {}
   [[nodiscard]] bool needsPositions() const override { return true; }  // which chunk a token is of
   Result<at::Tensor> score(const LayerView& view) override {
     const at::Tensor& positions = view.cache.positions;
@@ -43,7 +46,8 @@ Policy chunkKvPolicy() {
             return std::make_unique<Chunks>(settings);
           },
           .window = 32,
-          .isAlikeInHeads = true};
+          .isAlikeInHeads = true,
+          .ofWrapped = {{"reach", "0"}}};  // A chunk is neighbourhood enough: the paper sums attention as it is.
 }
 
 }  // namespace kvista

@@ -10,6 +10,9 @@
 #include "core/policy/wrapped.h"
 
 namespace kvista {
+
+Policy dBudgetKvPolicy();
+
 namespace {
 
 /// Another policy's scores, of which only the highest count: as many as hold the norm of what the last queries give to all tokens,
@@ -17,7 +20,7 @@ namespace {
 class StoppingRule final : public WrappingScorer {
  public:
   explicit StoppingRule(const PolicySettings& settings)
-      : WrappingScorer(settings), loss_(settings.number("loss")), sinks_(settings.count("sinks")), window_(settings.count("window")) {}
+      : WrappingScorer(dBudgetKvPolicy(), settings), loss_(settings.number("loss")), sinks_(settings.count("sinks")), window_(settings.count("window")) {}
   [[nodiscard]] std::int64_t queries() const override { return std::max<std::int64_t>(1, WrappingScorer::queries()); }
   Result<at::Tensor> score(const LayerView& view) override {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();

@@ -108,6 +108,13 @@ TEST(Scores, ChunkKvSumsChunksOverHeads) {
   EXPECT_TRUE(valueOf(scorer->score(viewOf(1))).equal(chunks));  // the second layer keeps the first one's
 }
 
+TEST(Scores, ChunkKvSumsAttentionAsItIs) {
+  const at::Tensor chunks = valueOf(scorerOf("chunkkv", {{"size", "6"}})->score(viewOf(1)));
+  const at::Tensor attention = recentAttentionOf(viewOf(1)).sum(2).mean(1);  // [b, s], not pooled
+  const at::Tensor sums = attention.unflatten(1, {kTokens / 6, 6}).sum(2);
+  EXPECT_TRUE(chunks.select(1, 0).allclose(sums.repeat_interleave(6, 1), 1e-4, 1e-5));
+}
+
 TEST(Scores, ChunksAreReusedWhereALayerHoldsOtherPlaces) {
   const auto scorer = scorerOf("chunkkv", {{"over", "l2-norm"}, {"size", "7"}, {"reuse", "2"}});
   const at::Tensor first = valueOf(scorer->score(viewOf(0)));
