@@ -19,6 +19,7 @@
 
 #include "core/base/amount.h"
 #include "core/io/json_file.h"
+#include "core/text/unicode.h"
 
 namespace kvista {
 namespace {
@@ -32,10 +33,32 @@ Result<std::string> readText(const fs::path& path) {
   return text;
 }
 
+/// `name`: the text's, or of what it is the beginning.
+Result<void> checkIsUtf8(const std::string& text, const std::string& name) {
+  const auto invalid = firstInvalidUtf8(text);
+  if (!invalid) return {};
+  const bool isUtf16 = text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
+  return fail(ErrorCode::invalidArgument, fmt::format("The text {} is not UTF-8: its byte {} is part of no character.", name, *invalid),
+              fmt::format("Save it as UTF-8, as by `iconv -f {} -t UTF-8 OLD > NEW`.", isUtf16 ? "UTF-16" : "WINDOWS-1252"));
+}
+
+/// A file of another encoding mostly shows at once; the whole of a long text is looked at when it is read.
+Result<void> checkBeginning(const fs::path& path) {
+  constexpr std::size_t kBeginning = 1 << 16;
+  std::string text(kBeginning, '\0');
+  std::ifstream stream(path, std::ios::binary);
+  stream.read(text.data(), kBeginning);
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  if (text.size() == kBeginning)  // A character may be cut.
+    while (!text.empty() && (text.back() & 0x80) != 0) text.pop_back();
+  return checkIsUtf8(text, path.string());
+}
+
 /// Appends the documents of one file: the whole of a text, or the field "text" of each line of a .jsonl.
 Result<void> appendDocuments(const fs::path& path, std::vector<std::string>& documents) {
   KVISTA_ASSIGN(std::string text, readText(path));
   if (path.extension() != ".jsonl") {
+    KVISTA_CHECK(checkIsUtf8(text, path.string()));
     documents.push_back(std::move(text));
     return {};
   }
@@ -92,10 +115,12 @@ Result<std::vector<std::string>> readDocuments(const std::vector<std::string>& p
   KVISTA_ASSIGN(const std::vector<fs::path> files, filesOf(paths));
   std::vector<std::string> documents;
   for (const fs::path& file : files) {
-    if (file == kStandardInput)
+    if (file == kStandardInput) {
+      KVISTA_CHECK(checkIsUtf8(standardInput(), "of standard input"));
       documents.push_back(standardInput());
-    else
+    } else {
       KVISTA_CHECK(appendDocuments(file, documents));
+    }
   }
   return documents;
 }
@@ -147,7 +172,10 @@ std::vector<std::string> textsInWords(const TextRecipe& recipe) {
 }
 
 Result<void> checkTexts(const std::vector<std::string>& paths) {
-  return filesOf(paths).map([](const std::vector<fs::path>&) {});
+  KVISTA_ASSIGN(const std::vector<fs::path> files, filesOf(paths));
+  for (const fs::path& file : files)
+    if (file != kStandardInput) KVISTA_CHECK(checkBeginning(file));
+  return {};
 }
 
 Result<std::vector<std::uint32_t>> readTokens(const Tokenizer& tokenizer, const std::vector<std::string>& paths,

@@ -48,7 +48,7 @@ struct TokenWindows {
   std::int64_t tokensInText = 0;  ///< Of all documents together, before cutting into windows.
 };
 
-/// Refuses texts that are not there, before any work. Errors: io, invalidArgument.
+/// Refuses texts that are not there or do not begin in UTF-8, before any work. Errors: io, invalidArgument.
 Result<void> checkTexts(const std::vector<std::string>& paths);
 
 /// Tokens of all documents, one after another, without special tokens. `wanted`: reading stops once there are as many;

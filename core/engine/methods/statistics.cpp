@@ -65,6 +65,8 @@ Result<nlohmann::json> calibrateModel(Call& call) {
   if (model.plan)
     return fail(ErrorCode::invalidArgument, fmt::format("{} is an export; statistics are those of an original model.", model.checkpoint.path.string()),
                 "Give the original model.");
+  KVISTA_CHECK(checkStandardInput(call, text));
+  KVISTA_CHECK(checkTexts(text.paths));
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   CalibrationRequest request;
@@ -74,7 +76,6 @@ Result<nlohmann::json> calibrateModel(Call& call) {
   request.partialFile = output + ".partial";
   KVISTA_CHECK(makeDataFolderFor(output));
   KVISTA_CHECK(checkCalibrationMemory(*decoder, request));
-  KVISTA_CHECK(checkStandardInput(call, text));
   KVISTA_ASSIGN(Statistics made, calibrate(*decoder, model.hash, *tokenizer, request, call.task));
   KVISTA_CHECK(saveStatistics(output, made, call.task));
   const auto statistics = std::make_shared<const Statistics>(std::move(made));

@@ -261,9 +261,25 @@ TEST_F(TokenSource, RefusesInOneSentence) {
               HasSubstr("holds no .txt or .jsonl file"));
 }
 
-TEST_F(TokenSource, RefusesTextThatIsNotUtf8) {
-  writeText(folder_ / "a.txt", first_ + "\xff\xfe");
-  EXPECT_FALSE(readTokenWindows(demoTokenizer(), recipeOf({path("a.txt")}), {}, {}));
+TEST_F(TokenSource, NamesTheTextThatIsNotUtf8) {
+  const auto windowsOfBoth = recipeOf({path("a.txt"), path("b.txt")});
+  writeText(folder_ / "b.txt", second_ + "caf\xe9 au lait");
+  for (const Error& error : {refused(windowsOfBoth), errorOf(checkTexts(windowsOfBoth.paths))}) {
+    EXPECT_EQ(error.code, ErrorCode::invalidArgument);
+    EXPECT_EQ(error.message, fmt::format("The text {} is not UTF-8: its byte {} is part of no character.", path("b.txt"), second_.size() + 3));
+    EXPECT_THAT(error.hint, HasSubstr("iconv -f WINDOWS-1252 -t UTF-8"));
+  }
+  writeText(folder_ / "b.txt", std::string("\xff\xfe" "a\0", 4));
+  EXPECT_THAT(errorOf(checkTexts({folder_.path().string()})).hint, HasSubstr("iconv -f UTF-16 -t UTF-8"));
+
+  // Before any work only beginnings are looked at, which may end within a character.
+  std::string longText(1 << 16, 'x');
+  longText.replace(longText.size() - 1, 1, "\u00e9");
+  writeText(folder_ / "b.txt", longText);
+  EXPECT_TRUE(checkTexts({path("b.txt")}));
+  writeText(folder_ / "b.txt", longText + "\xff");
+  EXPECT_TRUE(checkTexts({path("b.txt")}));
+  EXPECT_THAT(refused(windowsOfBoth).message, HasSubstr(fmt::format("its byte {} is", longText.size())));
 }
 
 TEST_F(TokenSource, StopsWhenAsked) {
