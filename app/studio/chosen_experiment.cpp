@@ -31,16 +31,20 @@ json policyOf(const std::string& name) {
 }
 
 /// Names of systems are unique: some systems of the field have a method and a policy of one name.
-json policySystem(const std::string& name, const ChosenExperiment& chosen) {
-  json system = {{"name", name}, {"policy", policyOf(name)}};
-  if (!chosen.base.empty()) {
+json policySystem(const Choice& policy, const ChosenExperiment& chosen) {
+  json system = {{"policy", policyOf(policy.name)}};
+  const QString name = QString::fromStdString(policy.name), base = QString::fromStdString(chosen.base);
+  QString shown = name;
+  if (!policy.planMethod.empty()) {  // Without a target the plan gets what the policy leaves of the bytes.
+    system["plan"] = {{"method", chosen.base.empty() ? policy.planMethod : chosen.base}};
+    if (!base.isEmpty()) shown = Words::tr("%1 over %2").arg(name, base);
+  } else if (!base.isEmpty()) {
     system["plan"] = {{"method", chosen.base}, {"target", {{"kind", "share"}, {"value", chosen.baseShare}}}};
-    system["name"] = Words::tr("%1 over %2 at %3")
-                         .arg(QString::fromStdString(name), QString::fromStdString(chosen.base), QString::number(chosen.baseShare))
-                         .toStdString();
-  } else if (std::ranges::find(chosen.methods, name) != chosen.methods.end()) {
-    system["name"] = Words::tr("%1, the policy").arg(QString::fromStdString(name)).toStdString();
+    shown = Words::tr("%1 over %2 at %3").arg(name, base, QString::number(chosen.baseShare));
   }
+  const bool isMethodToo = std::ranges::find(chosen.methods, policy.name) != chosen.methods.end();
+  if (base.isEmpty() && isMethodToo) shown = Words::tr("%1, the policy").arg(name);
+  system["name"] = shown.toStdString();
   return system;
 }
 
@@ -69,14 +73,15 @@ double fractionIn(QString word) {
 
 bool goesByKeptFraction(const MethodChoice& method) { return method.storage == Storage::lowRank16; }
 
-json experimentOf(const ChosenExperiment& chosen, const std::vector<MethodChoice>& methods) {
+json experimentOf(const ChosenExperiment& chosen, const Catalogue& catalogue) {
   json kept = json::array(), byBytes = json::array(), sweeps = json::array();
-  for (const MethodChoice& method : methods) {
+  for (const MethodChoice& method : catalogue.methods) {
     if (std::ranges::find(chosen.methods, method.choice.name) == chosen.methods.end()) continue;
     if (goesByKeptFraction(method)) kept.push_back(planSystem(method.choice.name));
     byBytes.push_back(planSystem(method.choice.name));
   }
-  for (const std::string& name : chosen.policies) byBytes.push_back(policySystem(name, chosen));
+  for (const Choice& policy : catalogue.policies)
+    if (std::ranges::find(chosen.policies, policy.name) != chosen.policies.end()) byBytes.push_back(policySystem(policy, chosen));
   const auto add = [&sweeps](const QString& name, const char* unit, const std::vector<double>& values, json systems) {
     if (values.empty() || systems.empty()) return;
     sweeps.push_back({{"name", name.toStdString()}, {"unit", unit}, {"values", values}, {"systems", std::move(systems)}});

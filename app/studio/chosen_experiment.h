@@ -20,15 +20,16 @@ struct ChosenExperiment {
   std::vector<double> shares;                  ///< Of the 16-bit cache's bytes, of all methods and policies.
   std::int64_t interval = 0;                   ///< Tokens after which policies act again; 0: never.
   std::string base = {};                       ///< The method whose plans policies work on; empty: the model as it is.
-  double baseShare = 0.5;                      ///< Those plans' own share of the bytes.
+  double baseShare = 0.5;                      ///< Those plans' own share of the bytes; under policies that need a plan, what these leave.
   bool operator==(const ChosenExperiment&) const = default;
 };
 
 /// Whether a method's plans can be asked for by a kept fraction; others, like policies, go by bytes alone.
 bool goesByKeptFraction(const MethodChoice& method);
 
-/// What a file would hold (help page Experiments): a sweep for each of the two kinds of size that something was chosen for.
-nlohmann::json experimentOf(const ChosenExperiment& chosen, const std::vector<MethodChoice>& methods);
+/// What a file would hold (help page Experiments): a sweep for each of the two kinds of size that something was chosen for. A policy that
+/// needs a plan has one: of the base, or else of the method that it was published with.
+nlohmann::json experimentOf(const ChosenExperiment& chosen, const Catalogue& catalogue);
 
 /// Rows that what a file holds has on one text. What is not sound in it the engine says, and is no row here.
 std::size_t rowsOf(const nlohmann::json& experiment);

@@ -38,6 +38,7 @@ struct Choice {
   std::string formula;  ///< May be empty.
   std::string unit;     ///< May be empty.
   std::string source;   ///< Paper and section; may be empty.
+  std::string planMethod = {};  ///< Of a policy that needs a plan: the method that it was published with. Empty: it needs none.
   bool operator==(const Choice&) const = default;
 };
 
@@ -238,6 +239,7 @@ struct PlanWish {
   std::optional<int> chain = {};        ///< CompressionPlan::chain.
   std::optional<bool> trellis = {};     ///< CompressionPlan::trellis.
   std::optional<bool> tokenNumbers = {};  ///< CompressionPlan::tokenNumbers.
+  std::optional<int> minimumRank = {}, maximumRank = {};  ///< Directions that every group keeps at least, and at most.
   bool operator==(const PlanWish&) const = default;
 };
 

@@ -64,7 +64,13 @@ Result<PathRecord> read(const json& value) {
 }
 
 json toJson(const Choice& record) {
-  return {{"name", record.name}, {"summary", record.summary}, {"formula", record.formula}, {"unit", record.unit}, {"source", record.source}};
+  json value = {{"name", record.name},
+                {"summary", record.summary},
+                {"formula", record.formula},
+                {"unit", record.unit},
+                {"source", record.source}};
+  if (!record.planMethod.empty()) value["planMethod"] = record.planMethod;
+  return value;
 }
 template <>
 Result<Choice> read(const json& value) {
@@ -75,6 +81,7 @@ Result<Choice> read(const json& value) {
   record.formula = fields.text("formula");
   record.unit = fields.text("unit");
   record.source = fields.text("source");
+  if (fields.has("planMethod")) record.planMethod = fields.text("planMethod");
   return fields.finish(std::move(record));
 }
 

@@ -52,7 +52,7 @@ QJsonArray arrayOf(const std::vector<std::string>& names) {
 
 ExperimentChoice::ExperimentChoice(const Catalogue& catalogue, std::int64_t window, QWidget* parent)
     : QWidget(parent),
-      methods_(catalogue.methods),
+      catalogue_(catalogue),
       list_(new QTreeWidget(this)),
       kept_(new QLineEdit(inLine({0.5, 0.3}), this)),
       shares_(new QLineEdit(this)),
@@ -67,7 +67,7 @@ ExperimentChoice::ExperimentChoice(const Catalogue& catalogue, std::int64_t wind
   list_->setUniformRowHeights(true);
   list_->setFixedHeight(kListHeight);
   frameList(*list_);
-  fill(catalogue);
+  fill();
   kept_->setObjectName(QStringLiteral("keptFractions"));
   kept_->setPlaceholderText(tr("none"));
   kept_->setToolTip(tr("How much of the cache's numbers stays, such as 0.5 0.3: for methods that store 16-bit numbers.\n"
@@ -87,7 +87,7 @@ ExperimentChoice::ExperimentChoice(const Catalogue& catalogue, std::int64_t wind
   base_->setToolTip(tr("Whose tokens policies choose or hold: those of the model's own cache,\n"
                        "or those of a plan by this method, which has a share of the bytes of its own."));
   base_->addItem(tr("the model as it is"));
-  for (const MethodChoice& method : methods_) {
+  for (const MethodChoice& method : catalogue_.methods) {
     if (method.storage == Storage::plainQuantised) continue;  // No latents, and no heads left as they are.
     base_->addItem(QString::fromStdString(method.choice.name));
     base_->setItemData(base_->count() - 1, QString::fromStdString(method.choice.summary), Qt::ToolTipRole);
@@ -138,22 +138,24 @@ void ExperimentChoice::addTo(QTreeWidgetItem* section, const Choice& choice, boo
   item->setData(kName, kIsPolicy, isPolicy);
   item->setCheckState(kName, isTicked ? Qt::Checked : Qt::Unchecked);
   item->setForeground(kSummary, list_->palette().placeholderText());
-  const QString tip = choice.source.empty() ? summary : QStringLiteral("%1\n%2").arg(summary, QString::fromStdString(choice.source));
+  QString tip = choice.source.empty() ? summary : QStringLiteral("%1\n%2").arg(summary, QString::fromStdString(choice.source));
+  if (const QString method = QString::fromStdString(choice.planMethod); !method.isEmpty())
+    tip += tr("\nWorks on a plan: by %1, or by the method that is chosen below. It has the share that this policy leaves.").arg(method);
   for (const int column : {kName, kSummary}) item->setToolTip(column, tip);
 }
 
-void ExperimentChoice::fill(const Catalogue& catalogue) {
+void ExperimentChoice::fill() {
   QTreeWidgetItem* ours = section(tr("Methods of KVista"));
   QTreeWidgetItem* published = section(tr("Published methods"));
   QTreeWidgetItem* choosing = section(tr("Policies that choose tokens"));
   QTreeWidgetItem* holding = section(tr("Policies that say how tokens are held"));
   bool hasOurs = false;
-  for (const MethodChoice& method : methods_) {
+  for (const MethodChoice& method : catalogue_.methods) {
     const bool isTheirs = isPublished(method.choice), isTicked = goesByKeptFraction(method) && (isTheirs || !hasOurs);
     hasOurs = hasOurs || (isTicked && !isTheirs);
     addTo(isTheirs ? published : ours, method.choice, false, isTicked);
   }
-  for (const Choice& policy : catalogue.policies) addTo(choosesTokens(policy) ? choosing : holding, policy, true, false);
+  for (const Choice& policy : catalogue_.policies) addTo(choosesTokens(policy) ? choosing : holding, policy, true, false);
   for (QTreeWidgetItem* each : {ours, published, choosing, holding}) each->setHidden(each->childCount() == 0);
   list_->expandAll();
   list_->setCurrentItem(list_->topLevelItem(0));
@@ -188,7 +190,7 @@ QString ExperimentChoice::problem() const {
   if (all.methods.empty() && all.policies.empty()) return tr("Tick at least one method or policy.");
   if (!all.shares.empty()) return {};
   std::vector<std::string> byBytes = all.policies;
-  for (const MethodChoice& method : methods_)
+  for (const MethodChoice& method : catalogue_.methods)
     if (!goesByKeptFraction(method) && std::ranges::find(all.methods, method.choice.name) != all.methods.end())
       byBytes.push_back(method.choice.name);
   if (!byBytes.empty())
@@ -196,13 +198,16 @@ QString ExperimentChoice::problem() const {
   return all.keptFractions.empty() ? tr("Type kept fractions, such as %1, or shares of the bytes.").arg(inLine({0.5, 0.3})) : QString();
 }
 
-nlohmann::json ExperimentChoice::experiment() const { return experimentOf(chosen(), methods_); }
+nlohmann::json ExperimentChoice::experiment() const { return experimentOf(chosen(), catalogue_); }
 
 void ExperimentChoice::check() {
-  const bool hasPolicies = !ticked(true).empty();
-  interval_->setEnabled(hasPolicies);
-  base_->setEnabled(hasPolicies);
-  baseShare_->setEnabled(hasPolicies && base_->currentIndex() > 0);
+  const std::vector<std::string> policies = ticked(true);
+  interval_->setEnabled(!policies.empty());
+  base_->setEnabled(!policies.empty());
+  const bool takesShare = std::ranges::any_of(catalogue_.policies, [&](const Choice& policy) {
+    return policy.planMethod.empty() && std::ranges::find(policies, policy.name) != policies.end();
+  });
+  baseShare_->setEnabled(takesShare && base_->currentIndex() > 0);
   Q_EMIT changed();
 }
 

@@ -42,13 +42,13 @@ class ExperimentChoice final : public QWidget {
  private:
   QTreeWidgetItem* section(const QString& title);
   void addTo(QTreeWidgetItem* section, const Choice& choice, bool isPolicy, bool isTicked);
-  void fill(const Catalogue& catalogue);
+  void fill();
   /// Names that are ticked, in the catalogue's order.
   [[nodiscard]] std::vector<std::string> ticked(bool policies) const;
   void setTicked(const QStringList& methods, const QStringList& policies);
   void check();
 
-  const std::vector<MethodChoice> methods_;
+  const Catalogue catalogue_;
   QTreeWidget* list_;
   QLineEdit *kept_, *shares_;
   QSpinBox* interval_;

@@ -51,7 +51,7 @@ std::vector<Slot> slotsOf(const Experiment& experiment, const ExperimentSubject&
       for (std::size_t index = 0; index < sweep.values.size(); ++index) {
         ++cell;
         for (std::size_t text = 0; text < subject.texts.size(); ++text) {
-          Slot& slot = add(trialAt(sweep, system, index, subject.window()), text, {sweep.unit, sweep.values[index]});
+          Slot& slot = add(trialAt(sweep, system, index, subject), text, {sweep.unit, sweep.values[index]});
           slot.original = ofTexts[text];
           slot.row.sweep = sweep.name;
           slot.row.system = system.name;

@@ -35,6 +35,29 @@ double shareBehindExact(const PlanWish& wish, double share, std::int64_t window)
   return share > exact ? (share - exact) / (1 - exact) : share;
 }
 
+/// Of a policy that says which tokens a plan stores, and chooses none; null for others.
+std::unique_ptr<CacheStorage> storageOnPlan(const PolicyRequest& request, const ModelShape& shape) {
+  const auto named = policiesNamed(request.policy);
+  if (!named || named->chooser != nullptr || !named->holder->needsPlan) return nullptr;
+  const auto settings = settingsOf(*named, request);
+  return settings ? named->holder->makeStorage(settings->holder, shape) : nullptr;
+}
+
+/// The share of a plan with which such a policy, when it acts last, makes the share that it is asked for: the whole is linear in what a
+/// token of the plan takes. Where the policy leaves the plan nothing, that share itself: the policy then says what it needs.
+double shareUnder(const CacheStorage& storage, const PlanWish& wish, const PolicyRequest& request, std::int64_t window) {
+  const auto method = findMethod(wish.method);
+  const auto schedule = scheduleOf(request, window);
+  if (!method || !schedule) return request.share;
+  constexpr std::int64_t kExact = 1 << 20;  // What a token takes at 16 bits, in parts so fine that rounding is nothing.
+  const auto bytes = [&](std::int64_t stored) {
+    const TokenBytes token{.exact = kExact, .stored = stored, .first = kExact, .exactTokens = (*method)->exactTokens};
+    return static_cast<double>(storage.bytes(token, schedule->lastAct()));
+  };
+  const double allowed = request.share * static_cast<double>(kExact * schedule->lastAct()), least = bytes(0), most = bytes(kExact);
+  return allowed > least && most > least ? std::min(1.0, (allowed - least) / (most - least)) : request.share;
+}
+
 /// The policy with its file, which is made if it is not there yet, and the model that it is for.
 Result<PolicyRequest> withFile(PolicyRequest request, const ExperimentSubject& subject, const Task& task) {
   request.model = subject.modelHash;
@@ -102,16 +125,20 @@ Trial trialOfOriginal(const ExperimentSweep& sweep) {
   return trial;
 }
 
-Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, std::int64_t window) {
+Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, const ExperimentSubject& subject) {
   Trial trial{system.plan, system.refine, system.policy};
   const double value = sweep.values[index];
-  if (!system.planShares.empty())
+  if (trial.policy) trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
+  if (!system.planShares.empty()) {
     trial.plan->target = {Target::Kind::share, system.planShares[index]};
-  else if (trial.plan && !system.hasOwnTarget)
-    trial.plan->target = {sweep.unit,
-                          sweep.isRead() && sweep.unit == Target::Kind::share ? shareBehindExact(*trial.plan, value, window) : value};
+  } else if (trial.plan && !system.hasOwnTarget) {
+    trial.plan->target = {sweep.unit, value};
+    const auto storage = trial.policy ? storageOnPlan(*trial.policy, subject.decoder.shape()) : nullptr;
+    if (storage) trial.plan->target.value = shareUnder(*storage, *trial.plan, *trial.policy, subject.window());
+    else if (sweep.isRead() && sweep.unit == Target::Kind::share)
+      trial.plan->target.value = shareBehindExact(*trial.plan, value, subject.window());
+  }
   if (sweep.isRead() && !trial.policy) trial.policy = keepingAll(sweep);
-  else if (trial.policy) trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
   return trial;
 }
 

@@ -24,8 +24,8 @@ struct Trial {
 
 /// The model as it is on the predictions of a sweep.
 Trial trialOfOriginal(const ExperimentSweep& sweep);
-/// `index`: of the sweep's values; `window`: tokens of a text's windows.
-Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, std::int64_t window);
+/// `index`: of the sweep's values.
+Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, const ExperimentSubject& subject);
 
 /// What the policy foretells by, if that is trained on the calibration's text; nothing otherwise.
 std::optional<PredictorKind> trainedPredictor(const Trial& trial);

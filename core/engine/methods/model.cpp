@@ -96,6 +96,7 @@ Result<nlohmann::json> listChoices(Call&) {
   for (const Policy& policy : policies()) {
     Choice each = choice(policy.name, policy.summary, policy.source);
     each.formula = policy.makeScorer != nullptr ? fmt::format("{} share=0.5", policy.name) : std::string(policy.name);
+    if (policy.needsPlan) each.planMethod = policy.name;  // The other part of its paper.
     catalogue.policies.push_back(std::move(each));
   }
   catalogue.devices = deviceProfiles();

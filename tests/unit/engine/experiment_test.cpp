@@ -271,6 +271,23 @@ TEST(Experiment, APlanAtAShareWithAPolicyComesToTheWholesShare) {
   }
 }
 
+TEST(Experiment, APolicyThatStoresTokensByAPlanLeavesItTheRestOfTheShare) {
+  const json above = policy("cskv", {{"window", 16}});
+  const json systems = {{{"name", "cskv"}, {"plan", {{"method", "cskv"}, {"rankStep", 1}}}, {"policy", above}},
+                        {{"name", "coded-joint"}, {"plan", {{"method", "coded-joint"}}}, {"policy", above}}};
+  const std::vector<ExperimentRow> rows = rowsOf(json::array({sweepOf("Two branches", {0.5, 0.375, 0.2}, systems)}));
+  ASSERT_EQ(rows.size(), 2U + 2 * 2 * 3);
+  for (const ExperimentRow& row : rows) {
+    if (row.target.value == 0.2) EXPECT_THAT(row.problem, HasSubstr("The policy cskv needs 0.")) << "16 of 64 tokens alone are more";
+    if (row.target.value == 0.2 || row.system.empty()) continue;
+    ASSERT_TRUE(row.figures) << row.system << ": " << row.problem;
+    EXPECT_THAT(row.figures->share, testing::AllOf(testing::Le(row.target.value), testing::Ge(0.95 * row.target.value))) << row.system;
+    const double exact = row.system == "cskv" ? 16 : 20;  // The code leaves the first 4 tokens exact.
+    const double ofPlan = json::parse(row.of)["plan"]["target"]["value"];
+    EXPECT_NEAR(ofPlan, (64 * row.target.value - exact) / (64 - exact), 1e-5) << row.system;
+  }
+}
+
 TEST(Experiment, APolicyThatActsOnceSaysWhyTheShareAtTheEndIsLarger) {
   const json systems = {{{"name", "a policy"}, {"policy", policy("streaming-llm", {{"sinks", 2}, {"window", 4}})}}};
   json once = sweepOf("Once", json::array({0.5}), systems, 48);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <map>
 #include <regex>
 #include <set>
@@ -44,6 +45,12 @@ TEST(Serve, GreetsAndLists) {
     for (const Choice& choice : *list) EXPECT_FALSE(choice.summary.empty()) << choice.name;
   }
   EXPECT_THAT(catalogue.devices, testing::Contains(testing::Field(&DeviceProfile::name, "h200")));
+  // The window puts a plan of this method under a policy that needs one.
+  EXPECT_THAT(catalogue.policies, testing::Contains(testing::Field(&Choice::planMethod, "cskv")));
+  const auto isMethod = [&](const std::string& name) {
+    return std::ranges::any_of(catalogue.methods, [&](const MethodChoice& method) { return method.choice.name == name; });
+  };
+  for (const Choice& policy : catalogue.policies) EXPECT_TRUE(policy.planMethod.empty() || isMethod(policy.planMethod)) << policy.name;
 }
 
 TEST(Serve, EndsWithItsInput) {
@@ -134,12 +141,21 @@ TEST(Serve, EveryMethodNamesAParameterThatIsMissingOrWrong) {
     EXPECT_EQ(missing.code, ErrorCode::invalidArgument) << method.name;
     EXPECT_THAT(missing.message, HasSubstr("is missing")) << method.name;
     json wrong = json::object();
-    for (const char* name : {"path", "model", "text", "output", "wish", "plan", "statistics", "measure", "prompt", "target", "id", "project", "method", "experiment", "texts", "folder"})
+    for (const char* name : {"path", "model", "text", "output", "wish", "plan", "statistics", "measure", "prompt", "target", "id", "project", "method", "experiment", "texts", "folder", "policy"})
       wrong[name] = json::array({nullptr});
     const Error error = errorOf(client.call(std::string(method.name), wrong));
     EXPECT_EQ(error.code, ErrorCode::invalidArgument) << method.name;
     EXPECT_THAT(error.message, HasSubstr("a list")) << method.name;
   }
+}
+
+TEST(Serve, ReadsALineOfAPolicy) {
+  Client client;
+  const auto read = [&](const char* line) { return client.call("checkPolicy", {{"policy", line}}); };
+  EXPECT_EQ(valueOf(read("snapkv  share=.25 interval=16")), json("snapkv share=0.25 interval=16"));
+  EXPECT_EQ(errorOf(read("snapkw share=.25")).code, ErrorCode::invalidArgument);
+  EXPECT_THAT(errorOf(read("snapkw share=.25")).message, HasSubstr("snapkw"));
+  EXPECT_THAT(errorOf(read("snapkv share=2")).message, HasSubstr("share"));
 }
 
 TEST(Serve, RefusesAnIdThatIsAtWork) {

@@ -177,11 +177,12 @@ TEST(Records, WithNumbersInBulkComeBackAsTheyWere) {
   Catalogue catalogue;
   catalogue.methods.emplace_back().widths = {0, 8};
   catalogue.forms.push_back({"latent", "", "", "", ""});
-  catalogue.policies.push_back({"snapkv", "", "snapkv share=0.5", "", ""});
+  catalogue.policies = {{"snapkv", "", "snapkv share=0.5", "", ""}, {"cskv", "", "cskv", "", "", "cskv"}};
   catalogue.devices.push_back({"h200", 4e12, 8e14, 1e-5});
   const Catalogue listed = through(catalogue);
   EXPECT_EQ(listed.methods, catalogue.methods);
   EXPECT_EQ(listed.forms, catalogue.forms);
+  EXPECT_EQ(listed.policies, catalogue.policies);
   EXPECT_EQ(listed.devices.at(0).bytesPerSecond, 4e12);
   EXPECT_TRUE(listed.measures.empty());
 }

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <QComboBox>
+#include <QDoubleSpinBox>
+#include <QJsonArray>
 #include <QLabel>
 #include <QLineEdit>
 #include <QLocale>
@@ -39,7 +41,7 @@ Catalogue catalogue() {
   all.methods[3].storage = Storage::plainQuantised;
   all.policies = {{"snapkv", "Chooses", "snapkv share=0.5", "", "Li"},
                   {"fast-kvzip", "Foretells", "fast-kvzip share=0.5", "", "Kim"},
-                  {"cskv", "Holds", "cskv", "", "Wang"}};
+                  {"cskv", "Holds", "cskv", "", "Wang", "cskv"}};
   return all;
 }
 
@@ -61,7 +63,7 @@ TEST(ChosenExperiment, ReadsPartsOfAWholeAsTheyAreWritten) {
 
 TEST(ChosenExperiment, IsASweepForEachKindOfSize) {
   ChosenExperiment chosen{{"joint", "coded", "cskv"}, {"fast-kvzip", "cskv"}, {0.5, 0.3}, {0.25}, 16};
-  const json both = experimentOf(chosen, catalogue().methods);
+  const json both = experimentOf(chosen, catalogue());
   EXPECT_EQ(rowsOf(both), 2U * 2 + 5);
   const json expected = json::parse(R"([
     {"name": "Kept fractions", "unit": "keptFraction", "values": [0.5, 0.3],
@@ -70,17 +72,19 @@ TEST(ChosenExperiment, IsASweepForEachKindOfSize) {
      "systems": [{"name": "coded", "plan": {"method": "coded"}}, {"name": "joint", "plan": {"method": "joint"}},
                  {"name": "cskv", "plan": {"method": "cskv"}},
                  {"name": "fast-kvzip", "policy": {"name": "fast-kvzip", "options": {"gate": "train"}}},
-                 {"name": "cskv, the policy", "policy": {"name": "cskv"}}]}])");
+                 {"name": "cskv, the policy", "policy": {"name": "cskv"}, "plan": {"method": "cskv"}}]}])");
   EXPECT_EQ(both["sweeps"], expected);
 
   chosen.base = "joint";
-  const json over = experimentOf(chosen, catalogue().methods)["sweeps"][1]["systems"][4];
-  EXPECT_EQ(over, json::parse(R"({"name": "cskv over joint at 0.5", "policy": {"name": "cskv"},
-                                  "plan": {"method": "joint", "target": {"kind": "share", "value": 0.5}}})"));
+  const json systems = experimentOf(chosen, catalogue())["sweeps"][1]["systems"];
+  EXPECT_EQ(systems[3]["name"], "fast-kvzip over joint at 0.5");
+  EXPECT_EQ(systems[3]["plan"], json::parse(R"({"method": "joint", "target": {"kind": "share", "value": 0.5}})"));
+  EXPECT_EQ(systems[4], json::parse(R"({"name": "cskv over joint", "policy": {"name": "cskv"}, "plan": {"method": "joint"}})"))
+      << "what it needs a plan for it has at the share that it leaves";
 
   chosen.policies.clear();
   chosen.shares.clear();
-  const json kept = experimentOf(chosen, catalogue().methods);
+  const json kept = experimentOf(chosen, catalogue());
   EXPECT_EQ(rowsOf(kept), 4U);
   EXPECT_EQ(kept["sweeps"].size(), 1U);
   EXPECT_FALSE(kept["sweeps"][0].contains("interval")) << "there is no policy that it is for";
@@ -111,6 +115,27 @@ TEST(ExperimentChoiceTest, BeginsWithThePublishedMethodsAndOursAndSaysWhatIsMiss
   press(choice, itemOf(choice, "joint"));
   line(choice, "keptFractions").clear();
   EXPECT_TRUE(choice.problem().startsWith("Type kept fractions")) << choice.problem().toStdString();
+}
+
+TEST(ExperimentChoiceTest, APolicyThatNeedsAPlanComesWithOneAndSaysSo) {
+  ExperimentChoice choice(catalogue(), 512);
+  choice.setState({{"methods", QJsonArray()}, {"policies", QJsonArray()}});
+  EXPECT_TRUE(itemOf(choice, "cskv", 1)->toolTip(0).contains("Works on a plan: by cskv"));
+  EXPECT_FALSE(itemOf(choice, "snapkv")->toolTip(0).contains("plan"));
+  press(choice, itemOf(choice, "cskv", 1));
+  line(choice, "shares").setText("0.5");
+  EXPECT_EQ(choice.problem(), "");
+  const auto plan = [&] { return choice.experiment()["sweeps"][0]["systems"][0]["plan"]; };
+  EXPECT_EQ(plan(), json({{"method", "cskv"}}));
+
+  auto* base = choice.findChild<QComboBox*>("policyBase");
+  auto* share = choice.findChild<QDoubleSpinBox*>("policyBaseShare");
+  base->setFocus();
+  while (base->currentText() != "joint") QTest::keyClick(base, Qt::Key_Down);
+  EXPECT_EQ(plan(), json({{"method", "joint"}}));
+  EXPECT_FALSE(share->isEnabled()) << "its share is what the policy leaves";
+  press(choice, itemOf(choice, "snapkv"));
+  EXPECT_TRUE(share->isEnabled());
 }
 
 TEST(ExperimentChoiceTest, ComesBackAsItWasFilledIn) {

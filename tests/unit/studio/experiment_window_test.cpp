@@ -81,15 +81,20 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
   auto* systems = asked->findChild<QTreeWidget*>("experimentSystems");
   for (int section = 0; section < systems->topLevelItemCount(); ++section) systems->topLevelItem(section)->setCheckState(0, Qt::Unchecked);
   for (const char* name : {"joint", "streaming-llm"}) press(*asked, itemOf(*asked, name));
+  press(*asked, itemOf(*asked, "cskv", 1));  // The policy, whose plan comes with it.
   line(*asked, "keptFractions").setText("0.5");
-  line(*asked, "shares").setText("1/4");
+  line(*asked, "shares").setText("3/4");  // Of windows of 64 tokens, of which it keeps 32 exact.
   const QString file = home.filePath("ticked.json"), text = asked->findChild<FileList*>()->paths().front();
   ASSERT_TRUE(answerFileDialog(file.toStdString(), [&] { asked->findChild<QPushButton*>("saveExperiment")->click(); }));
   start(*asked);
   const auto rows = [&] { return readJsonFile(folder / "results.json").value_or(json::object()).value("rows", json()); };
-  ASSERT_TRUE(waitFor([&] { return isIdle() && rows().size() == 5; })) << window->facts().dump(1) << rows().dump(1);
+  ASSERT_TRUE(waitFor([&] { return isIdle() && rows().size() == 6; })) << window->facts().dump(1) << rows().dump(1);
   const json measuredHere = rows();
-  for (const json& row : measuredHere) EXPECT_TRUE(row.contains("figures")) << row.dump(1);
+  for (const json& row : measuredHere) {
+    ASSERT_TRUE(row.contains("figures")) << row.dump(1);
+    if (row.at("system") != "cskv") continue;
+    EXPECT_NEAR(row.at("figures").at("share").get<double>(), 0.75, 0.05);
+  }
   QProcess program;
   program.start(QCoreApplication::applicationDirPath() + "/kvista",
                 {"experiment", file, QString::fromStdString(document().modelPath().string()), "--stats",
@@ -99,7 +104,7 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
   ASSERT_EQ(program.exitCode(), 0) << program.readAllStandardError().toStdString();
   EXPECT_EQ(json::parse(program.readAllStandardOutput().toStdString()).at("rows"), measuredHere) << "the seconds that it took among them";
   asked = ask();
-  EXPECT_EQ(line(*asked, "shares").text(), "1/4") << "as of the last time";
+  EXPECT_EQ(line(*asked, "shares").text(), "3/4") << "as of the last time";
   EXPECT_EQ(itemOf(*asked, "joint")->checkState(0), Qt::Checked);
   EXPECT_EQ(itemOf(*asked, "separate")->checkState(0), Qt::Unchecked);
   EXPECT_TRUE(window->facts().at("problems").empty());
