@@ -31,12 +31,18 @@ PlanRequest codedChain(double share) {
 
 PlannedPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned; }
 
+/// At an eighth, made once: to plan a chain is to code its layers.
+const PlannedPlan& chainOfCodes() {
+  static const PlannedPlan made = planned(codedChain(0.125));
+  return made;
+}
+
 KeyValues outputs(unsigned seed) { return {gaussian({2, 9, 256}, seed).to(at::kFloat), gaussian({2, 9, 256}, seed + 1).to(at::kFloat)}; }
 
 at::Tensor both(const KeyValues& y) { return at::cat({y.keys, y.values}, -1); }
 
 TEST(Chain, ALayerStoresWhatTheDecodedOneBeforeDoesNotPredict) {
-  const CompressionPlan plan = planned(codedChain(0.125)).plan;
+  const CompressionPlan& plan = chainOfCodes().plan;
   const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
   ASSERT_EQ(plan.chain, 2);
   EXPECT_FALSE(factors[0].prediction.defined());
@@ -52,7 +58,7 @@ TEST(Chain, ALayerStoresWhatTheDecodedOneBeforeDoesNotPredict) {
 }
 
 TEST(Chain, ThePredictionIsTheBestLinearOneOfTheSample) {
-  const CompressionPlan plan = planned(codedChain(0.125)).plan;
+  const CompressionPlan& plan = chainOfCodes().plan;
   const std::vector<GroupBasis> bases = valueOf(chainedBases(shortDecoder(), shortStatistics(), plan, {}));
   const auto sample = [](int layer) { return sampledOutputs(shortDecoder(), shortStatistics(), layer, KeyPosition::beforeRope); };
   const GroupFactors first = factorsOf(bases[0], plan.groups[0]);
@@ -137,7 +143,7 @@ TEST(TokenNumbers, TakeFourBytesAndLoseNothingOfTheFirstLayer) {
   EXPECT_EQ(plan.groups[0].rank(), 0);
   EXPECT_EQ(bytesPerToken(plan), kTokenNumberBytes + plan.groups[1].storedBytes());
   EXPECT_LE(made.achievedBytes, made.requestedBytes);
-  EXPECT_EQ(made.requestedBytes, planned(codedChain(0.125)).requestedBytes);
+  EXPECT_EQ(made.requestedBytes, chainOfCodes().requestedBytes);
   const PlanTransform transform(plan, factors, shortDecoder().shape(), at::kCPU);
   const KeyValues first = outputs(1), second = outputs(3);
   EXPECT_EQ(largestDifference(both(transform.beforeRope(0, first)), both(first)), 0);

@@ -79,6 +79,7 @@ TEST_F(RemoteWindow, ModelsTextsAndTargetsAreTypedAndLookedAtThere) {
   choose()->click();
   ASSERT_EQ(calibrate->findChild<FileList*>()->paths(), QStringList{QString::fromStdString((there() / "short.txt").string())});
   calibrate->findChild<QSpinBox*>(QStringLiteral("window"))->setValue(64);
+  calibrate->findChild<QSpinBox*>(QStringLiteral("windows"))->setValue(4);
   calibrate->findChild<QPushButton*>(QStringLiteral("startButton"))->click();
   ASSERT_TRUE(waitFor([this] { return isIdle() && document().undoStack().count() == 1; })) << window->facts().dump(1);
   EXPECT_EQ(document().statisticsPath().parent_path(), there() / "data/kvista/statistics");
