@@ -4,6 +4,7 @@
 
 from transformers import PretrainedConfig
 
+from .layer_fields_kvista import check_layers
 from .policy_fields_kvista import check_policy
 
 FORMAT = 2
@@ -91,7 +92,7 @@ class KVistaConfig(PretrainedConfig):
           "slots": [["key", 0], ["value", 0]],    heads whose outputs share one latent, in order
           "input": "hidden",                  "hidden": down is applied to the layer's input; "heads": to the slots' outputs
           "centred": false,                   true: down and up have biases, which take a mean away and put it back
-          "predicted_from": 0,                none; the layer of whose rebuilt outputs y' y - prediction y' is coded in place of y
+          "predicted_from": null,             always there; the layer of whose rebuilt outputs y' y - prediction y' is coded in place of y
                                               (both of one group that holds the slots of all heads in order)
           "trellis": false,                   true: codes of up to 4 bits go through one (trellis_kvista.py)
           "identity": false,                  true: nothing is compressed, the latent is the slots' outputs
@@ -108,6 +109,7 @@ class KVistaConfig(PretrainedConfig):
 
     model_type = "kvista"
     keys_to_ignore_at_inference = ["past_key_values"]
+    has_groups = True
 
     def __init__(
         self,
@@ -136,9 +138,11 @@ class KVistaConfig(PretrainedConfig):
         self.initializer_range = initializer_range
         self.use_cache = use_cache
         self.kvista = kvista if kvista is not None else {}
-        found = self.kvista.get("format", FORMAT)
+        found = self.kvista.get("format", FORMAT) if isinstance(self.kvista, dict) else FORMAT
         if found != FORMAT:
             raise ValueError(f"This checkpoint has KVista format {found}; its model code reads format {FORMAT}.")
+        if self.kvista != {}:  # transformers makes one without, to compare with
+            check_layers(self.kvista, num_hidden_layers, num_key_value_heads, head_dim, self.has_groups)
         self.check_predictions()
         self.check_readers()
         if self.kvista.get("policy") is not None:
@@ -211,6 +215,7 @@ class KVistaServingConfig(KVistaConfig):
     queries and keys are where they are rotated; a layer of `kvista` has no groups."""
 
     model_type = "kvista_serving"
+    has_groups = False
 
     def __init__(self, rope_head_dim=0, **kwargs):
         self.rope_head_dim = rope_head_dim

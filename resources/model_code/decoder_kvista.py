@@ -76,6 +76,8 @@ class KVistaDecoder(KVistaDecoderBase):
 
     def __init__(self, config, attention):
         super().__init__(config)
+        if not config.kvista:
+            raise ValueError("config.json has no kvista, which says what the model is built of. Get the export again.")
         decoder, hidden_size = config.kvista["decoder"], config.hidden_size
         embedding, head = decoder["embedding"], decoder["head"]
         width, self.multiplier = embedding.get("width", hidden_size), embedding.get("multiplier", 1)

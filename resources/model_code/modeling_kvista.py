@@ -20,6 +20,7 @@ from .held_kvista import HOLDERS  # noqa: F401
 from .kernels_kvista import LatentKernels, load_kernels
 from .layer_cache_kvista import PlacedLayer  # noqa: F401
 from .merged_kvista import Merging  # noqa: F401
+from .layer_fields_kvista import check_layers  # noqa: F401
 from .policy_fields_kvista import check_policy  # noqa: F401
 from .policy_kvista import Policy  # noqa: F401
 from .predictors_kvista import FORETELLERS, foreteller_of

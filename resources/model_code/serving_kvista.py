@@ -17,7 +17,8 @@ except ImportError:  # before transformers 4.48
 from .blocks_kvista import KVistaNorm
 from .configuration_kvista import KVistaServingConfig
 from .decoder_kvista import KVistaCausalDecoder, KVistaDecoder
-from .policy_fields_kvista import check_policy  # noqa: F401: see modeling_kvista.py
+from .layer_fields_kvista import check_layers  # noqa: F401: see modeling_kvista.py
+from .policy_fields_kvista import check_policy  # noqa: F401
 from .rotation_kvista import rotary_frequencies, rotate
 
 

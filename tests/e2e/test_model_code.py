@@ -332,7 +332,7 @@ def test_chains_that_cannot_be_read_are_refused(change, tmp_path):
     elif change == "later":
         group["predicted_from"] = 2
     elif change == "identity":
-        group["identity"] = True
+        group["identity"], group["runs"] = True, [[16, 2 * 4 * HEAD_DIM]]
     elif change == "slots":
         group["slots"] = group["slots"][::-1]
     elif change == "position":
@@ -342,6 +342,48 @@ def test_chains_that_cannot_be_read_are_refused(change, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="^Layer [01] of this checkpoint is predicted from layer [012], which "):
         load(tmp_path)
+
+
+def test_damaged_fields_are_named(tmp_path):
+    """Each in one sentence that says which field it is, in which layer, and what stands there."""
+    _, _, exported = make_pair("llama-mha", "numbered", tmp_path)
+    written = (tmp_path / "config.json").read_text()
+    make = type(exported.config)
+
+    def first(own):
+        return own["layers"][1]["groups"][0]
+
+    damages = [
+        (lambda own: own.update(token_numbers="false"), r"kvista.token_numbers in config.json is 'false'; it must be true or false."),
+        (lambda own: own.update(token_numbers=[True]), r"kvista.token_numbers in config.json is \[True\]; it must be true or false."),
+        (lambda own: own.update(token_numbers=None), r"kvista.token_numbers in config.json is None; it must be true or false."),
+        (lambda own: own.update(token_numbers=False), r"kvista.layers\[0\].groups in config.json is \[\]; it must be of all heads, "),
+        (lambda own: first(own).pop("predicted_from"), r"kvista.layers\[1\].groups\[0\].predicted_from in config.json is missing; "),
+        (lambda own: first(own).update(predicted_from=False), r"kvista.layers\[1\].groups\[0\].predicted_from in config.json is False; "),
+        (lambda own: first(own).update(identity="no"), r"kvista.layers\[1\].groups\[0\].identity in config.json is 'no'; it must be true or false."),
+        (lambda own: first(own).update(input="head"), r"kvista.layers\[1\].groups\[0\].input in config.json is 'head'; it must be \"hidden\" or \"heads\"."),
+        (lambda own: first(own)["runs"].reverse(), r"kvista.layers\[1\].groups\[0\].runs\[1\] in config.json is \[2, 5\]; .* bits falling"),
+        (lambda own: first(own)["runs"][0].__setitem__(1, 999), r"kvista.layers\[1\].groups\[0\].runs in config.json is .* at most 128 directions"),
+        (lambda own: first(own)["slots"][3].__setitem__(1, 4), r"kvista.layers\[1\].groups\[0\].slots\[3\] in config.json is \['key', 4\]; "),
+        (lambda own: first(own)["slots"].pop(), r"kvista.layers\[1\].groups in config.json hold 7 heads in 7 places; .* each of the layer's 8 heads"),
+        (lambda own: own["layers"][2]["groups"].clear(), r"kvista.layers\[2\].groups in config.json is \[\]; "),
+        (lambda own: own["layers"][2].update(groups=None), r"kvista.layers\[2\].groups in config.json is None; it must be a list."),
+        (lambda own: own["layers"][2].update(block=1), r"kvista.layers\[2\].block in config.json is 1; it must be a whole number from 0 to 0."),
+        (lambda own: own["layers"].pop(), r"kvista.layers in config.json has 2 entries; it must have 3, num_hidden_layers."),
+        (lambda own: own.update(layers={}), r"kvista.layers in config.json is {}; it must be a list of 3, one a layer."),
+        (lambda own: own.update(exact_tokens=True), r"kvista.exact_tokens in config.json is True; "),
+        (lambda own: own.update(key_position="before"), r"kvista.key_position in config.json is 'before'; "),
+        (lambda own: own.pop("decoder"), r"kvista.decoder in config.json is missing; it must be an object."),
+        (lambda own: own["decoder"].update(ropes=[]), r"kvista.decoder.blocks\[0\].attention.rope in config.json is 0; "),
+    ]
+    make(**json.loads(written))
+    for damage, sentence in damages:
+        config = json.loads(written)
+        damage(config["kvista"])
+        with pytest.raises(ValueError, match=f"^{sentence}.*Get the export again.$"):
+            make(**config)
+    with pytest.raises(ValueError, match="^config.json has no kvista, "):
+        type(exported)(make())
 
 
 @pytest.mark.parametrize("source", [1, 99, -1, "0"])

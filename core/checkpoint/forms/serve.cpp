@@ -223,8 +223,8 @@ Result<ExportContent> make(const ExportSource& source) {
   content.plan.exactTokens = 0;
   content.factors = source.factors;
   content.config = configOf(source, rank);
-  for (const char* name : {"configuration_kvista.py", "policy_fields_kvista.py", "serving_kvista.py", "decoder_kvista.py", "blocks_kvista.py",
-                           "rotation_kvista.py"})
+  for (const char* name : {"configuration_kvista.py", "layer_fields_kvista.py", "policy_fields_kvista.py", "serving_kvista.py", "decoder_kvista.py",
+                           "blocks_kvista.py", "rotation_kvista.py"})
     content.files[name] = modelCode().at(name);
   constexpr std::int64_t kBytes = 2, kSides = 2;
   content.cacheBytesPerToken = std::int64_t{shape.layers} * shape.kvHeads * rank * kSides * kBytes;
