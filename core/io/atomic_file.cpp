@@ -40,6 +40,19 @@ Result<void> checkParent(const fs::path& target) {
               "Create that folder first, or choose another place.");
 }
 
+/// Where a chain of symbolic links ends, whether something is there or not.
+Result<fs::path> endOfLinks(fs::path path) {
+  constexpr int kMostLinks = 40;  // as Linux
+  const std::string name = path.string();
+  std::error_code error;
+  for (int i = 0; i < kMostLinks; ++i) {
+    if (!fs::is_symlink(path, error)) return path;
+    path = folderOf(path) / fs::read_symlink(path, error);
+    if (error) return fail(ErrorCode::io, fmt::format("The link {} cannot be read: {}.", name, error.message()));
+  }
+  return fail(ErrorCode::io, fmt::format("{} cannot be written: it is a link that leads back to itself.", name), "Choose another name.");
+}
+
 /// Renames without replacing anything. Answers an errno value, 0 for success.
 int renameToFreeName(const fs::path& from, const fs::path& to) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
@@ -99,16 +112,19 @@ Result<void> checkFreeSpace(const fs::path& folder, std::uint64_t bytesNeeded, s
 }
 
 Result<AtomicFile> AtomicFile::create(const fs::path& target) {
-  KVISTA_CHECK(checkParent(target));
-  std::error_code ignored;
-  if (fs::is_directory(target, ignored) || !target.has_filename())
-    return fail(ErrorCode::io, fmt::format("{} is a folder, but a file shall be written.", target.string()), "Give the name of a file.");
+  const std::string_view other = target.has_filename() ? kindOfOtherThanFile(target) : "a folder";
+  if (!other.empty()) {
+    return fail(ErrorCode::io, fmt::format("{} is {}, but a file shall be written.", target.string(), other),
+                "Give the name of a file.");
+  }
+  KVISTA_ASSIGN(const fs::path end, endOfLinks(target));
+  KVISTA_CHECK(checkParent(end));
   AtomicFile file;
-  const fs::path temporary = temporaryBeside(target);
+  const fs::path temporary = temporaryBeside(end);
   file.descriptor_ = FileDescriptor(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!file.descriptor_.isOpen()) return systemFailure(target, "created", errno);
   registerTemporaryPath(temporary);
-  file.target_ = target;
+  file.target_ = end;
   file.temporary_ = temporary;
   return file;
 }

@@ -24,7 +24,8 @@ std::string_view kindOf(mode_t mode) {
 
 tl::unexpected<Error> notRegular(const std::filesystem::path& file, std::string_view why) {
   return fail(ErrorCode::io, fmt::format("{} is not a regular file: it is {}.", file.string(), why),
-              "A file must stand there, or a link that leads to one: get it again from where it came from.");
+              why.find("link") != why.npos ? "A file must stand there, or a link that leads to one: get it again from where it came from."
+                                   : "Give the name of a file.");
 }
 
 tl::unexpected<Error> cannotOpen(const std::filesystem::path& file, int number) {
@@ -64,6 +65,19 @@ Result<RegularFile> openRegularFile(const std::filesystem::path& file) {
   if (::fstat(descriptor.get(), &status) != 0) return cannotOpen(file, errno);
   if (!S_ISREG(status.st_mode)) return notRegular(file, kindOf(status.st_mode));
   return RegularFile{std::move(descriptor), static_cast<std::uint64_t>(status.st_size)};
+}
+
+Result<std::string> readRegularFile(const std::filesystem::path& file) {
+  KVISTA_ASSIGN(const RegularFile opened, openRegularFile(file));
+  std::string content(opened.size, '\0');
+  KVISTA_CHECK(readAt(opened.descriptor, 0, std::as_writable_bytes(std::span(content)), file));
+  return content;
+}
+
+std::string_view kindOfOtherThanFile(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
+  return kindOf(status.st_mode);
 }
 
 Result<void> readAt(const FileDescriptor& descriptor, std::uint64_t position, std::span<std::byte> bytes,

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/base/error.h"
@@ -41,6 +42,12 @@ struct RegularFile {
 /// Opens for reading, following links, without ever blocking. Errors (io): missing, a broken link, a circle of links, a
 /// folder, a device, a pipe, not permitted; each with its own sentence.
 Result<RegularFile> openRegularFile(const std::filesystem::path& file);
+
+/// The whole of a regular file. Errors: as openRegularFile.
+Result<std::string> readRegularFile(const std::filesystem::path& file);
+
+/// What stands at a path, links followed, where it is there and is no regular file: "a folder", "a device", "a pipe"; else empty.
+std::string_view kindOfOtherThanFile(const std::filesystem::path& path);
 
 /// Fills `bytes` from `position` on; a file that has become too short is an error. `file` is for messages.
 Result<void> readAt(const FileDescriptor& descriptor, std::uint64_t position, std::span<std::byte> bytes,

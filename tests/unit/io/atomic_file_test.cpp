@@ -3,8 +3,10 @@
 #include "core/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <optional>
 #include <span>
@@ -47,6 +49,43 @@ TEST(WriteFileAtomically, KeepsTheOldOnFailureAndNamesThePlace) {
   const auto nowhere = writeFileAtomically(folder / "none/file", "text");
   ASSERT_FALSE(nowhere);
   EXPECT_THAT(nowhere.error().message, HasSubstr((folder / "none").string() + " is not a folder"));
+}
+
+TEST(WriteFileAtomically, WritesWhatALinkLeadsToAndKeepsTheLink) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "far");
+  writeText(folder / "far/old", "old");
+  fs::create_symlink("far/old", folder / "a");
+  fs::create_symlink("a", folder / "b");
+  fs::create_symlink("far/new", folder / "c");  // to a name that is not there yet
+  for (const char* link : {"b", "c"}) {
+    const auto written = writeFileAtomically(folder / link, link);
+    ASSERT_TRUE(written) << written.error().message;
+    EXPECT_TRUE(fs::is_symlink(folder / link));
+  }
+  EXPECT_EQ(readText(folder / "far/old"), "b");
+  EXPECT_EQ(readText(folder / "far/new"), "c");
+  EXPECT_EQ(namesIn(folder / "far").size(), 2U);
+  fs::create_symlink("round", folder / "round");
+  const auto round = writeFileAtomically(folder / "round", "x");
+  ASSERT_FALSE(round);
+  EXPECT_THAT(round.error().message, HasSubstr("round cannot be written: it is a link that leads back to itself."));
+}
+
+TEST(WriteFileAtomically, RefusesWhatIsNoRegularFile) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  fs::create_symlink("pipe", folder / "link");
+  fs::create_symlink("/dev/null", folder / "null");
+  for (const auto& [name, kind] : {std::pair("pipe", "a pipe"), {"link", "a pipe"}, {"null", "a device"}}) {
+    for (const auto& refused : {writeFileAtomically(folder / name, "x"), checkWritable(folder / name)}) {
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, ErrorCode::io);
+      EXPECT_EQ(refused.error().message, fmt::format("{} is {}, but a file shall be written.", (folder / name).string(), kind));
+    }
+  }
+  EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
+  EXPECT_EQ(namesIn(folder.path()).size(), 3U);
 }
 
 TEST(AtomicFile, LeavesNothingWithoutCommit) {
