@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
@@ -233,6 +235,27 @@ Result<Checkpoint> openFolder(const fs::path& folder) {
   return noWeights(folder);
 }
 
+/// What a file is that is taken for safetensors and is none of a model's; empty where it may be a model's.
+std::string_view kindOfOtherFile(std::span<const std::byte> bytes) {
+  constexpr std::size_t kLookedAt = 4096;
+  constexpr std::string_view kStatistics = "\"kvista.statistics\"";  // a tensor's name in their header
+  if (bytes.empty()) return "an empty file";
+  const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (const auto opening = all.substr(0, kLookedAt); opening.find('\0') == opening.npos && opening[0] != '{') return "a text";
+  std::uint64_t length = 0;
+  if (all.size() > sizeof length) std::memcpy(&length, all.data(), sizeof length);
+  const std::string_view header = all.substr(std::min(all.size(), sizeof length), length);
+  return header.find(kStatistics) != header.npos ? "a file of statistics" : "";
+}
+
+/// Whatever a file of weights is, it takes a configuration beside it.
+Result<void> checkIsOfModel(const fs::path& file, std::string_view other) {
+  constexpr const char* kGive = "Give a model's folder, with config.json and weights, or a .gguf file.";
+  if (!other.empty()) return fail(ErrorCode::io, fmt::format("{} is not a model: it is {}.", file.string(), other), kGive);
+  if (isThere(folderOf(file) / kConfigName)) return {};
+  return fail(ErrorCode::io, fmt::format("{} is not a whole model: there is no {} beside it.", file.string(), kConfigName), kGive);
+}
+
 /// A file of weights. One of an index's shards stands for all of them.
 Result<Checkpoint> openWeightsFile(const fs::path& file) {
   const fs::path folder = folderOf(file);
@@ -257,9 +280,13 @@ Result<Checkpoint> openFiles(const fs::path& path) {
       return openGgufCheckpoint(path);
     case FileKind::json:
       if (path.filename() == kConfigName) return openFolder(folderOf(path));
+      KVISTA_CHECK(checkIsOfModel(path, {}));
       return path.filename() == kVirtualTensorsName ? openVirtual(folderOf(path), path) : openIndexed(folderOf(path), path);
     case FileKind::torch:
+      KVISTA_CHECK(checkIsOfModel(path, {}));
+      break;
     case FileKind::safetensors:
+      KVISTA_CHECK(checkIsOfModel(path, kindOfOtherFile(file.bytes())));
       break;
   }
   return openWeightsFile(path);

@@ -60,6 +60,22 @@ TEST_F(CheckpointTest, OpensAFolderOrAFileInIt) {
   }
 }
 
+TEST_F(CheckpointTest, SaysWhatAFileIsThatIsNoModel) {
+  const auto refusalOf = [&](const std::string& name, const std::string& content) {
+    const TemporaryFolder alone;
+    writeText(alone / name, content);
+    const auto checkpoint = openCheckpoint(alone / name);
+    EXPECT_FALSE(checkpoint);
+    return checkpoint ? std::string() : checkpoint.error().message.substr(alone.path().string().size() + 1);
+  };
+  EXPECT_EQ(refusalOf("a.txt", ""), "a.txt is not a model: it is an empty file.");
+  EXPECT_EQ(refusalOf("a.txt", "Once upon a time"), "a.txt is not a model: it is a text.");
+  EXPECT_EQ(refusalOf("s.kvstats", safetensorsBytes(R"({"kvista.statistics":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", "abcd")),
+            "s.kvstats is not a model: it is a file of statistics.");
+  EXPECT_EQ(refusalOf("other.safetensors", kTinyWeights), "other.safetensors is not a whole model: there is no config.json beside it.");
+  EXPECT_EQ(refusalOf("a.json", "{}"), "a.json is not a whole model: there is no config.json beside it.");
+}
+
 TEST_F(CheckpointTest, OpensShardsThroughFolderIndexOrOneShard) {
   ASSERT_TRUE(writeShardedSafetensors(folder_.path(), {tensor("a"), tensor("b"), tensor("c")}, 16, {}));
   for (const auto& path :
@@ -147,7 +163,7 @@ TEST_F(CheckpointTest, ConfigurationsAreHeldToTheSameRules) {
   EXPECT_THAT(refusal().message, HasSubstr("config.json is not a regular file: it is a device"));
   fs::remove(folder_ / "config.json");
   EXPECT_THAT(refusal().message, HasSubstr("it has no config.json"));
-  EXPECT_THAT(openCheckpoint(folder_ / "model.safetensors").error().message, HasSubstr("it has no config.json"));
+  EXPECT_THAT(openCheckpoint(folder_ / "model.safetensors").error().message, HasSubstr("there is no config.json beside it"));
 }
 
 TEST_F(CheckpointTest, NamesWhatThereIsInPlaceOfWeights) {
