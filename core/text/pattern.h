@@ -21,6 +21,8 @@ class TextPattern {
 
   /// Replaces `sections` by matches and gaps that cover `text` in order.
   Result<void> search(std::string_view text, std::vector<Section>& sections) const;
+  /// Null for a string.
+  [[nodiscard]] const Regex* regex() const { return std::get_if<Regex>(&pattern_); }
 
  private:
   explicit TextPattern(std::variant<std::string, Regex> pattern) : pattern_(std::move(pattern)) {}

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 
 #include "core/text/byte_alphabet.h"
@@ -43,6 +43,70 @@ PreTokenizerResult simple(Function function) {
   return std::make_unique<Simple<Function>>(std::move(function));
 }
 
+/// The first part that can cuts the text; those behind it take what it has cut.
+class Sequence final : public PreTokenizer {
+ public:
+  explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> parts) : parts_(std::move(parts)) {}
+  Result<void> apply(TextPieces& pieces) const override {
+    for (const auto& part : parts_) KVISTA_CHECK(part->apply(pieces));
+    return {};
+  }
+  Result<void> applyInParts(TextPieces& pieces, const Visit& visit) const override {
+    auto next = parts_.begin();
+    for (; next != parts_.end() && !(*next)->goesInParts(); ++next) KVISTA_CHECK((*next)->apply(pieces));
+    if (next == parts_.end()) return visit(pieces, pieces.text.size());
+    return (*next)->applyInParts(pieces, [&](TextPieces& part, std::size_t end) -> Result<void> {
+      for (auto behind = next + 1; behind != parts_.end(); ++behind) KVISTA_CHECK((*behind)->apply(part));
+      return visit(part, end);
+    });
+  }
+  bool goesInParts() const override {
+    return std::ranges::any_of(parts_, [](const auto& part) { return part->goesInParts(); });
+  }
+
+ private:
+  std::vector<std::unique_ptr<PreTokenizer>> parts_;
+};
+
+constexpr std::size_t kPartSections = 1 << 16;  // of a text that is cut a part at a time
+constexpr std::size_t kPartBytes = 1 << 18;
+
+/// Splits at a regular expression.
+class RegexSplit final : public PreTokenizer {
+ public:
+  RegexSplit(Regex regex, SplitBehavior behavior, bool invert) : regex_(std::move(regex)), behavior_(behavior), invert_(invert) {}
+  Result<void> apply(TextPieces& pieces) const override {
+    return splitPieces(pieces, behavior_, invert_, [&](std::string_view text, auto& sections) { return regex_.search(text, sections); });
+  }
+  Result<void> applyInParts(TextPieces& pieces, const Visit& visit) const override {
+    if (!goesInParts()) return PreTokenizer::applyInParts(pieces, visit);
+    std::vector<Section> sections;
+    for (std::size_t i = 0; i < pieces.pieces.size(); ++i) {
+      const std::string_view text = pieces[i];
+      for (Regex::Place place; !place.isAtEnd;) {
+        KVISTA_CHECK(regex_.searchOn(text, place, kPartSections, sections));
+        if (sections.empty()) continue;
+        const std::size_t begin = sections.front().begin;
+        TextPieces part{std::string(text.substr(begin, place.covered - begin)), {}};
+        for (Section& section : sections) section.isMatch ^= invert_;
+        applySplitBehavior(sections, behavior_);
+        for (const Section& section : sections)
+          if (section.begin < section.end)
+            part.pieces.push_back({section.begin - begin, section.end - begin, pieces.pieces[i].atStart && section.begin == 0});
+        KVISTA_CHECK(visit(part, pieces.pieces[i].begin + place.covered));
+      }
+    }
+    return {};
+  }
+  /// What becomes of a match then depends on no other.
+  bool goesInParts() const override { return behavior_ == SplitBehavior::isolated || behavior_ == SplitBehavior::removed; }
+
+ private:
+  Regex regex_;
+  SplitBehavior behavior_;
+  bool invert_;
+};
+
 /// Rebuilds the text piece by piece; `rewrite(piece, text)` appends the new piece to `text`.
 template <class Rewrite>
 void rewritePieces(TextPieces& pieces, Rewrite rewrite) {
@@ -66,33 +130,63 @@ Result<void> splitAtCharacters(TextPieces& pieces, SplitBehavior behavior, Predi
                      });
 }
 
+/// Begins a piece at each mark of Metaspace.
+class MarkSplit final : public PreTokenizer {
+ public:
+  explicit MarkSplit(char32_t mark) : mark_(mark) { appendUtf8(bytes_, mark); }
+  Result<void> apply(TextPieces& pieces) const override {
+    return splitAtCharacters(pieces, SplitBehavior::mergedWithNext, [this](char32_t c) { return c == mark_; });
+  }
+  Result<void> applyInParts(TextPieces& pieces, const Visit& visit) const override {
+    for (std::size_t i = 0; i < pieces.pieces.size(); ++i) {
+      const std::string_view text = pieces[i];
+      for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find(bytes_, begin + kPartBytes), text.size());
+        TextPieces part{std::string(text.substr(begin, end - begin)), {{0, end - begin, pieces.pieces[i].atStart && begin == 0}}};
+        KVISTA_CHECK(apply(part));
+        KVISTA_CHECK(visit(part, pieces.pieces[i].begin + end));
+        begin = end;
+      }
+    }
+    return {};
+  }
+  bool goesInParts() const override { return true; }
+
+ private:
+  char32_t mark_;
+  std::string bytes_;
+};
+
 PreTokenizerResult readByteLevel(const TokenizerFields& fields) {
   KVISTA_ASSIGN(const bool addPrefixSpace, fields.flag("add_prefix_space", true));
   KVISTA_ASSIGN(const bool useRegex, fields.flag("use_regex", true));
-  std::optional<Regex> regex;
-  if (useRegex) {
-    KVISTA_ASSIGN(regex, Regex::compile(kByteLevelPattern, fields.where()));
-  }
-  return simple([addPrefixSpace, regex = std::move(regex)](TextPieces& pieces) -> Result<void> {
-    if (addPrefixSpace) {
+  std::vector<std::unique_ptr<PreTokenizer>> parts;
+  const auto add = [&](auto function) { parts.push_back(std::make_unique<Simple<decltype(function)>>(std::move(function))); };
+  if (addPrefixSpace) {
+    add([](TextPieces& pieces) -> Result<void> {
       rewritePieces(pieces, [&](std::size_t i, std::string& text) {
         if (!pieces[i].starts_with(' ')) text += ' ';
         text += pieces[i];
       });
-    }
-    if (regex) {
-      KVISTA_CHECK(splitPieces(pieces, SplitBehavior::isolated, false,
-                               [&](std::string_view text, auto& sections) { return regex->search(text, sections); }));
-    }
+      return {};
+    });
+  }
+  if (useRegex) {
+    KVISTA_ASSIGN(Regex regex, Regex::compile(kByteLevelPattern, fields.where()));
+    parts.push_back(std::make_unique<RegexSplit>(std::move(regex), SplitBehavior::isolated, false));
+  }
+  add([](TextPieces& pieces) -> Result<void> {
     rewritePieces(pieces, [&](std::size_t i, std::string& text) { appendByteLetters(text, pieces[i]); });
     return {};
   });
+  return std::make_unique<Sequence>(std::move(parts));
 }
 
 PreTokenizerResult readSplit(const TokenizerFields& fields) {
   KVISTA_ASSIGN(TextPattern pattern, TextPattern::read(fields, "pattern"));
   KVISTA_ASSIGN(const SplitBehavior behavior, readSplitBehavior(fields, SplitBehavior::isolated));
   KVISTA_ASSIGN(const bool invert, fields.flag("invert", false));
+  if (const Regex* regex = pattern.regex()) return std::make_unique<RegexSplit>(*regex, behavior, invert);
   return simple([pattern = std::move(pattern), behavior, invert](TextPieces& pieces) {
     return splitPieces(pieces, behavior, invert,
                        [&](std::string_view text, auto& sections) { return pattern.search(text, sections); });
@@ -101,7 +195,11 @@ PreTokenizerResult readSplit(const TokenizerFields& fields) {
 
 PreTokenizerResult readMetaspace(const TokenizerFields& fields) {
   KVISTA_ASSIGN(Metaspace metaspace, Metaspace::read(fields));
-  return simple([metaspace = std::move(metaspace)](TextPieces& pieces) -> Result<void> {
+  std::vector<std::unique_ptr<PreTokenizer>> parts;
+  std::size_t position = 0;
+  const char32_t mark = nextCharacter(metaspace.replacement, position);
+  const bool splits = metaspace.split;
+  auto rewrite = [metaspace = std::move(metaspace)](TextPieces& pieces) -> Result<void> {
     rewritePieces(pieces, [&](std::size_t i, std::string& text) {
       const std::string_view piece = pieces[i];
       const bool marked = piece.starts_with(metaspace.replacement) || piece.starts_with(' ');
@@ -116,19 +214,16 @@ PreTokenizerResult readMetaspace(const TokenizerFields& fields) {
         }
       }
     });
-    if (!metaspace.split) return {};
-    std::size_t position = 0;
-    const char32_t mark = nextCharacter(metaspace.replacement, position);
-    return splitAtCharacters(pieces, SplitBehavior::mergedWithNext, [mark](char32_t c) { return c == mark; });
-  });
+    return {};
+  };
+  parts.push_back(std::make_unique<Simple<decltype(rewrite)>>(std::move(rewrite)));
+  if (splits) parts.push_back(std::make_unique<MarkSplit>(mark));
+  return std::make_unique<Sequence>(std::move(parts));
 }
 
 PreTokenizerResult readWhitespace(const TokenizerFields& fields) {
   KVISTA_ASSIGN(Regex regex, Regex::compile(kWhitespacePattern, fields.where()));
-  return simple([regex = std::move(regex)](TextPieces& pieces) {
-    return splitPieces(pieces, SplitBehavior::removed, true,
-                       [&](std::string_view text, auto& sections) { return regex.search(text, sections); });
-  });
+  return std::make_unique<RegexSplit>(std::move(regex), SplitBehavior::removed, true);
 }
 
 PreTokenizerResult readSequence(const TokenizerFields& fields, int depth) {
@@ -141,10 +236,7 @@ PreTokenizerResult readSequence(const TokenizerFields& fields, int depth) {
     KVISTA_ASSIGN(auto part, PreTokenizer::read((*list)[i], fmt::format("{}[{}]", fields.where(), i), depth + 1));
     parts.push_back(std::move(part));
   }
-  return simple([parts = std::move(parts)](TextPieces& pieces) -> Result<void> {
-    for (const auto& part : parts) KVISTA_CHECK(part->apply(pieces));
-    return {};
-  });
+  return std::make_unique<Sequence>(std::move(parts));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -33,6 +34,16 @@ class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
   [[nodiscard]] virtual Result<void> apply(TextPieces& pieces) const = 0;
+
+  /// Takes some of the pieces, which lie in a text of their own, and how far they reach in the whole one.
+  using Visit = std::function<Result<void>(TextPieces& part, std::size_t end)>;
+  /// Gives `visit` the same pieces, in order, a part of a long text at a time: all at once take many times its size.
+  [[nodiscard]] virtual Result<void> applyInParts(TextPieces& pieces, const Visit& visit) const {
+    KVISTA_CHECK(apply(pieces));
+    return visit(pieces, pieces.text.size());
+  }
+  /// Whether it has a way to.
+  [[nodiscard]] virtual bool goesInParts() const { return false; }
 
   /// `where` names the object in messages.
   static Result<std::unique_ptr<PreTokenizer>> read(const nlohmann::json& json, std::string where, int depth = 0);

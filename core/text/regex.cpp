@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <limits>
 #include <string>
 
 #include "core/text/oniguruma.h"
@@ -103,7 +104,13 @@ Result<Regex> Regex::compile(std::string_view pattern, std::string_view where) {
 }
 
 Result<void> Regex::search(std::string_view text, std::vector<Section>& sections) const {
+  Place place;
+  return searchOn(text, place, std::numeric_limits<std::size_t>::max(), sections);
+}
+
+Result<void> Regex::searchOn(std::string_view text, Place& place, std::size_t most, std::vector<Section>& sections) const {
   sections.clear();
+  place.isAtEnd = text.empty();
   if (text.empty()) return {};
   MatchSpace& space = MatchSpace::ofThread();
   if (!space.data || !space.context)
@@ -116,16 +123,18 @@ Result<void> Regex::search(std::string_view text, std::vector<Section>& sections
   };
   const auto started = std::chrono::steady_clock::now();
   const auto allowed = kSearchTime * (1 + static_cast<long>(text.size() >> 20) / 20);
-  std::size_t from = 0;
-  std::size_t covered = 0;  // End of the last section.
+  auto& [from, covered, anyMatch, isAtEnd, spent] = place;
   std::size_t matches = 0;
-  bool anyMatch = false;
   while (from <= text.size()) {
+    if (sections.size() >= most) {
+      spent += std::chrono::steady_clock::now() - started;
+      return {};
+    }
     const std::size_t last = std::min(from + kSearchStride, text.size());
     int found = match(from, last, 0);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(from, last, PCRE2_NO_JIT);
     const bool late =
-        (found == PCRE2_ERROR_NOMATCH || ++matches % 4096 == 0) && std::chrono::steady_clock::now() - started > allowed;
+        (found == PCRE2_ERROR_NOMATCH || ++matches % 4096 == 0) && spent + (std::chrono::steady_clock::now() - started) > allowed;
     if (late || (found < 0 && found != PCRE2_ERROR_NOMATCH)) {
       return fail(ErrorCode::invalidArgument,
                   fmt::format("{}: the regular expression takes too many steps on a text of {} bytes, near byte {}.",
@@ -154,6 +163,8 @@ Result<void> Regex::search(std::string_view text, std::vector<Section>& sections
     anyMatch = true;
   }
   if (covered < text.size()) sections.push_back({covered, text.size(), false});
+  covered = text.size();
+  isAtEnd = true;
   return {};
 }
 

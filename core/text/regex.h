@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string_view>
@@ -27,6 +28,18 @@ class Regex {
   /// Replaces `sections` by matches and gaps that cover `text` (well-formed UTF-8) in order. As in the `tokenizers`
   /// library, an empty match is taken too, unless it touches the end of the match before it.
   Result<void> search(std::string_view text, std::vector<Section>& sections) const;
+
+  /// How far a search in parts has come.
+  struct Place {
+    std::size_t from = 0;
+    std::size_t covered = 0;  ///< End of the last section.
+    bool anyMatch = false;
+    bool isAtEnd = false;
+    std::chrono::steady_clock::duration spent{};
+  };
+  /// Replaces `sections` by those that follow `place`, about `most` of them, and moves it behind them: together they are what `search`
+  /// finds.
+  Result<void> searchOn(std::string_view text, Place& place, std::size_t most, std::vector<Section>& sections) const;
 
  private:
   struct Code;

@@ -60,9 +60,21 @@ struct Tokenizer::Parts {
   PostProcessor postProcessor;
   AddedTokens addedTokens;
 
-  /// A stretch between raw added tokens.
-  Result<void> encodeStretch(std::string_view text, bool atStart, PieceCache& cache,
-                             std::vector<std::uint32_t>& ids) const {
+  Result<void> encodePieces(const TextPieces& pieces, PieceCache& cache, std::vector<std::uint32_t>& ids) const {
+    for (std::size_t i = 0; i < pieces.pieces.size(); ++i) {
+      const std::string_view piece = pieces[i];
+      for (std::size_t begin = 0; begin < piece.size();) {
+        const std::size_t end = model->independentEnd(piece, begin);
+        KVISTA_CHECK(cache.encode(*model, piece.substr(begin, end - begin), ids));
+        begin = end;
+      }
+    }
+    return {};
+  }
+
+  /// A stretch between raw added tokens. `listener` hears how much of it is done.
+  Result<void> encodeStretch(std::string_view text, bool atStart, PieceCache& cache, std::vector<std::uint32_t>& ids,
+                             const Listener& listener) const {
     NormalizedText normalized{std::string(text)};
     if (normalizer) KVISTA_CHECK(normalizer->apply(normalized));
     std::vector<AddedTokens::Stretch> stretches;
@@ -77,15 +89,16 @@ struct Tokenizer::Parts {
                                           : normalized.text.substr(stretch.begin, stretch.end - stretch.begin);
       if (pieces.text.empty()) continue;
       pieces.pieces.push_back({0, pieces.text.size(), atStart && normalized.keepsFront && stretch.begin == 0});
-      if (preTokenizer) KVISTA_CHECK(preTokenizer->apply(pieces));
-      for (std::size_t i = 0; i < pieces.pieces.size(); ++i) {
-        const std::string_view piece = pieces[i];
-        for (std::size_t begin = 0; begin < piece.size();) {
-          const std::size_t end = model->independentEnd(piece, begin);
-          KVISTA_CHECK(cache.encode(*model, piece.substr(begin, end - begin), ids));
-          begin = end;
-        }
+      if (!preTokenizer) {
+        KVISTA_CHECK(encodePieces(pieces, cache, ids));
+        continue;
       }
+      const PreTokenizer::Visit encodePart = [&](const TextPieces& part, std::size_t end) -> Result<void> {
+        KVISTA_CHECK(encodePieces(part, cache, ids));
+        // Normalised text may be longer or shorter than what it is of.
+        return listener ? listener(std::min(stretch.begin + end, text.size())) : Result<void>();
+      };
+      KVISTA_CHECK(preTokenizer->applyInParts(pieces, encodePart));
     }
     return {};
   }
@@ -152,7 +165,7 @@ Result<Tokenizer> Tokenizer::Parts::read(const nlohmann::json& json, std::string
   return Tokenizer(std::move(parts));
 }
 
-Result<std::vector<std::uint32_t>> Tokenizer::encode(std::string_view text, bool addSpecial) const {
+Result<std::vector<std::uint32_t>> Tokenizer::encode(std::string_view text, bool addSpecial, const Listener& listener) const {
   if (const auto invalid = firstInvalidUtf8(text)) {
     return fail(ErrorCode::invalidArgument,
                 fmt::format("The text is not UTF-8 at byte {} of {}.", *invalid, text.size()),
@@ -167,7 +180,8 @@ Result<std::vector<std::uint32_t>> Tokenizer::encode(std::string_view text, bool
       ids.push_back(*stretch.id);
     } else {
       const std::string_view part = text.substr(stretch.begin, stretch.end - stretch.begin);
-      KVISTA_CHECK(parts_->encodeStretch(part, stretch.begin == 0, cache, ids));
+      const Listener ofStretch = [&](std::size_t bytes) { return listener(stretch.begin + bytes); };
+      KVISTA_CHECK(parts_->encodeStretch(part, stretch.begin == 0, cache, ids, listener ? ofStretch : listener));
     }
   }
   return parts_->postProcessor.apply(std::move(ids), addSpecial);

@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/text/pre_tokenizer.h"
 #include "core/text/tokenizer.h"
 
 namespace kvista {
@@ -229,6 +231,61 @@ TEST(PreTokenizers, SplitInEveryWay) {
                      {"\u0120"
                       "a",
                       "'s", "\u0120\u00C3\u00A9"}));
+}
+
+TEST(PreTokenizers, CutALongTextInPartsAsAtOnce) {
+  std::string text;
+  for (int i = 0; i < 40'000; ++i) text += i % 7 == 0 ? "it's  " : i % 5 == 0 ? "\n\n\u00e9t\u00e9, 12" : i % 3 == 0 ? " -a- " : " word";
+  const json words = {{"type", "Split"}, {"pattern", {{"Regex", "\\s+(?!\\S)|\\S+|\\s+"}}}, {"behavior", "Isolated"}};
+  const auto dashes = [](const char* behavior) { return json{{"type", "Split"}, {"pattern", {{"Regex", "\\s|-"}}}, {"behavior", behavior}}; };
+  const json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  struct Case {
+    json preTokenizer;
+    bool goesInParts;
+  };
+  for (const Case& one : {Case{{{"type", "ByteLevel"}}, true}, Case{{{"type", "Sequence"}, {"pretokenizers", {words, bytes}}}, true},
+                          Case{{{"type", "Whitespace"}}, true}, Case{{{"type", "Metaspace"}}, true}, Case{dashes("Removed"), true},
+                          Case{dashes("Contiguous"), false}}) {
+    const auto preTokenizer = PreTokenizer::read(one.preTokenizer, "test").value();
+    const auto piecesOf = [](const TextPieces& pieces, std::vector<std::string>& all) {
+      for (std::size_t i = 0; i < pieces.pieces.size(); ++i) all.push_back(std::string(pieces[i]) + (pieces.pieces[i].atStart ? "^" : ""));
+    };
+    const auto whole = [&] { return TextPieces{text, {{0, text.size(), true}}}; };
+    std::vector<std::string> atOnce, inParts;
+    TextPieces pieces = whole();
+    ASSERT_TRUE(preTokenizer->apply(pieces));
+    piecesOf(pieces, atOnce);
+    std::vector<std::size_t> ends;
+    pieces = whole();
+    ASSERT_TRUE(preTokenizer->applyInParts(pieces, [&](const TextPieces& part, std::size_t end) -> Result<void> {
+      piecesOf(part, inParts);
+      ends.push_back(end);
+      return {};
+    }));
+    EXPECT_TRUE(inParts == atOnce) << one.preTokenizer;
+    EXPECT_EQ(ends.size() > 1, one.goesInParts) << one.preTokenizer;
+    EXPECT_EQ(ends.back(), pieces.text.size()) << one.preTokenizer;
+    EXPECT_TRUE(std::ranges::is_sorted(ends));
+  }
+}
+
+TEST(Tokenizer, TellsHowFarItIsAndStops) {
+  std::string text;
+  while (text.size() < (1U << 20)) text += "some words ";
+  const auto tokenizer = made(wholePieces({"some", "words"}, {{"pre_tokenizer", {{"type", "WhitespaceSplit"}}}}));
+  const auto inParts = made(wholePieces({"some", "words"}, {{"pre_tokenizer", {{"type", "Whitespace"}}}}));
+  std::vector<std::size_t> heard;
+  const auto ids = inParts.encode(text, false, [&](std::size_t bytes) -> Result<void> {
+    heard.push_back(bytes);
+    return {};
+  });
+  ASSERT_TRUE(ids);
+  EXPECT_TRUE(*ids == encoded(tokenizer, text));
+  EXPECT_GT(heard.size(), 2U);
+  EXPECT_EQ(heard.back(), text.size());
+  const auto stopped = inParts.encode(text, false, [](std::size_t) -> Result<void> { return fail(ErrorCode::cancelled, "Enough."); });
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().message, "Enough.");
 }
 
 TEST(PostProcessors, PutSpecialTokensAroundTheText) {

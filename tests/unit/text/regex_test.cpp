@@ -97,6 +97,28 @@ TEST(Regex, SectionsCoverTheText) {
   EXPECT_EQ(covered, 5U);
 }
 
+TEST(Regex, FindsInPartsWhatItFindsAtOnce) {
+  for (const char* pattern : {"b+|(?=d)", "(?<=a)b|\\s+(?!\\S)|\\s+", "x*"}) {
+    const auto regex = Regex::compile(pattern, "test");
+    ASSERT_TRUE(regex);
+    for (const std::string& text : {std::string("abbcd ab  xxé \n\n xd"), std::string("b"), std::string()}) {
+      std::vector<Section> whole, some, together;
+      ASSERT_TRUE(regex->search(text, whole));
+      for (Regex::Place place; !place.isAtEnd;) {
+        ASSERT_TRUE(regex->searchOn(text, place, 1, some));
+        EXPECT_LE(some.size(), 3U);
+        together.insert(together.end(), some.begin(), some.end());
+      }
+      ASSERT_EQ(together.size(), whole.size()) << pattern << " in " << text;
+      for (std::size_t i = 0; i < whole.size(); ++i) {
+        EXPECT_EQ(together[i].begin, whole[i].begin);
+        EXPECT_EQ(together[i].end, whole[i].end);
+        EXPECT_EQ(together[i].isMatch, whole[i].isMatch);
+      }
+    }
+  }
+}
+
 TEST(Regex, FindsMatchesFarApart) {
   const std::string text = std::string(100'001, 'a') + "é7" + std::string(50'000, 'b') + "7";
   const auto regex = Regex::compile("7", "test");
