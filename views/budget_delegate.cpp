@@ -47,6 +47,14 @@ void paintChips(QPainter& painter, const QRect& cell, const std::vector<Slot>& s
   }
 }
 
+/// In place of chips, where the heads have no directions of their own.
+void paintWords(QPainter& painter, const QRect& cell, const QString& words) {
+  painter.setFont(textFont(TextRole::body));
+  painter.setPen(colours().soft);
+  const QRect room = cell.adjusted(kMargin, 0, -kMargin, 0);
+  painter.drawText(room, Qt::AlignVCenter, painter.fontMetrics().elidedText(words, Qt::ElideRight, room.width()));
+}
+
 void paintBands(QPainter& painter, const QRect& cell, const BudgetRow& row) {
   const QRectF bar(cell.left() + kMargin, cell.center().y() - kBandHeight / 2 + 1, cell.width() - 2 * kMargin,
                    kBandHeight);
@@ -112,10 +120,13 @@ void BudgetDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option
   const BudgetRow& row = rowOf(index);
   switch (index.column()) {
     case BudgetModel::heads:
-      paintChips(*painter, option.rect, row.slots);
+      if (row.instead.isEmpty())
+        paintChips(*painter, option.rect, row.slots);
+      else
+        paintWords(*painter, option.rect, row.instead);
       break;
     case BudgetModel::bits:
-      paintBands(*painter, option.rect, row);
+      if (row.instead.isEmpty()) paintBands(*painter, option.rect, row);
       break;
     case BudgetModel::lock:
       painter->drawPixmap(QPoint(option.rect.center().x() - 7, option.rect.center().y() - 7),

@@ -79,6 +79,10 @@ int BudgetModel::rowCount(const QModelIndex& parent) const {
 int BudgetModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : columns; }
 
 QString BudgetModel::display(const BudgetRow& row, int column) const {
+  if (!row.instead.isEmpty()) {
+    if (column == heads) return row.instead;
+    if (column == rank || (row.bytes == 0 && (column == bytes || column == kept))) return QStringLiteral("–");
+  }
   switch (column) {
     case layer:
       return layersText(row.slots);
@@ -120,6 +124,7 @@ QVariant BudgetModel::sortKey(const BudgetRow& row, int column) const {
 }
 
 QString BudgetModel::plain(const BudgetRow& row, int column) const {
+  if (column == heads) return headsText(row.slots);
   const auto number = [](const std::optional<double>& value) {
     return value ? QString::number(*value, 'g', 9) : QString();
   };
@@ -148,6 +153,7 @@ QString BudgetModel::plain(const BudgetRow& row, int column) const {
 
 QString BudgetModel::tip(const BudgetRow& row, int column) const {
   if (row.stale && (column == predicted || column == bytes || column == kept)) return tr("Being worked out again.");
+  if (!row.instead.isEmpty() && (column == heads || column == rank || column == bits)) return row.instead;
   switch (column) {
     case rank:
       return tr("%1 of %2 directions have bits. F2 or a digit edits, arrows by a step, Page by eight, Ctrl+wheel.")
@@ -233,7 +239,7 @@ QVariant BudgetModel::headerData(int section, Qt::Orientation orientation, int r
 Qt::ItemFlags BudgetModel::flags(const QModelIndex& index) const {
   if (!index.isValid()) return Qt::NoItemFlags;
   Qt::ItemFlags flags = QAbstractTableModel::flags(index);
-  if (index.column() == rank) flags |= Qt::ItemIsEditable;
+  if (index.column() == rank && rows_[static_cast<std::size_t>(index.row())].instead.isEmpty()) flags |= Qt::ItemIsEditable;
   return flags | Qt::ItemNeverHasChildren;
 }
 

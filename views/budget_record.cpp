@@ -24,6 +24,12 @@ std::vector<BudgetRow> budgetRows(const CompressionPlan& plan, const std::vector
       if (counts[static_cast<std::size_t>(width)] > 0) row.bands[width] = counts[static_cast<std::size_t>(width)];
     row.rank = row.directions - counts[0];
     row.bytes = bytesPerToken(plan, group);
+    if (const int layer = group.slots.front().layer; readsAnotherLayer(plan, layer)) {
+      row.instead = QCoreApplication::translate("BudgetRow", "reads layer %1").arg(plan.sharedFrom[static_cast<std::size_t>(layer)]);
+    } else if (storesTokenNumbers(plan, layer)) {
+      row.instead = QCoreApplication::translate("BudgetRow", "numbers of tokens");
+      row.bytes += kTokenNumberBytes;
+    }
     row.kept = row.directions > 0 ? static_cast<double>(row.bytes) / (2.0 * row.directions) : 0;
     if (i < units.size()) row.predictedLoss = predictedLoss(units[i].spectrum, group.widths);
     row.locked = group.locked;

@@ -88,6 +88,11 @@ const ColourTable& colourTable(ColourMap map, bool inverted) {
   return tables[static_cast<std::size_t>(map)][colours().dark ? 1 : 0][inverted ? 1 : 0];
 }
 
+QColor wordsOn(const QColor& ground) {
+  const double luminance = 0.2126 * toLinear(ground.redF()) + 0.7152 * toLinear(ground.greenF()) + 0.0722 * toLinear(ground.blueF());
+  return luminance > 0.179 ? Qt::black : Qt::white;
+}
+
 QString colourMapName(ColourMap map) {
   switch (map) {
     case ColourMap::viridis:

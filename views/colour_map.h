@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QColor>
 #include <QRgb>
 #include <QString>
 #include <array>
@@ -17,6 +18,8 @@ using ColourTable = std::array<QRgb, 256>;
 
 /// Opaque colours from the low end to the high. Those of differences depend on the look: ask again when the theme changes.
 const ColourTable& colourTable(ColourMap map, bool inverted);
+/// Black or white, whichever is read better on `ground`: WCAG's relative luminance, on 0.179 of which both have the same contrast.
+QColor wordsOn(const QColor& ground);
 QString colourMapName(ColourMap map);
 /// The same in any language.
 QString colourMapId(ColourMap map);

@@ -26,13 +26,15 @@ QVariant EvaluationsModel::data(const QModelIndex& index, int role) const {
   const bool isOpen = row.plan.isEmpty();
   if (role == Qt::ForegroundRole && !isOpen) return colours().soft;
   if (role == Qt::ToolTipRole) {
-    const QString about = tr("%1 · of %2").arg(row.text, isOpen ? tr("this plan") : row.plan);
+    QString about = tr("%1 · of %2").arg(row.text, isOpen ? tr("this plan") : row.plan);
+    if (row.predictions > 0) about += tr(" · %1 tokens predicted").arg(countText(row.predictions));
     return row.facts.isEmpty() ? about : about + QLatin1Char('\n') + row.facts;
   }
   if (role == plainRole) return plain(row, index.column());
   if (role != Qt::DisplayRole) return {};
   switch (index.column()) {
-    case text: return row.policy.isEmpty() ? row.text : tr("%1 · %2").arg(row.text, row.policy.section(QLatin1Char(' '), 0, 0));
+    case text:  // What sets it apart comes first.
+      return row.policy.isEmpty() ? row.text : tr("%1 · %2").arg(row.policy.section(QLatin1Char(' '), 0, 0), row.text);
     case plan: {
       const bool namesPlan = isOpen && row.policy.isEmpty();
       return namesPlan ? tr("this plan") : row.timesSmaller > 0 ? tr("%1 times").arg(decimalText(row.timesSmaller, 1)) : row.plan;
@@ -71,7 +73,7 @@ QVariant EvaluationsModel::headerData(int section, Qt::Orientation orientation, 
   if (role == Qt::TextAlignmentRole) return QVariant(Qt::AlignVCenter | (section == text ? Qt::AlignLeft : Qt::AlignRight));
   if (role == Qt::ToolTipRole && (section == before || section == after || section == underPolicy)) return tr("Perplexity: exp of the mean loss of the predicted tokens");
   if (role != Qt::DisplayRole) return {};
-  const QString names[] = {tr("Text"), tr("Smaller"), tr("Tokens"), tr("Original"), tr("Plan"), tr("Policy"), tr("Under policy"), tr("Change")};
+  const QString names[] = {tr("Text"), tr("Smaller"), tr("Tokens"), tr("Original"), tr("Plan"), tr("Policy"), tr("Under it"), tr("Change")};
   return section >= 0 && section < columns ? names[section] : QVariant();
 }
 

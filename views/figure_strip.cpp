@@ -14,12 +14,12 @@
 #include "views/number_text.h"
 #include "views/target_editor.h"
 #include "views/theme.h"
+#include "views/words.h"
 
 namespace kvista {
 namespace {
 
 constexpr int kHeight = 64, kMargin = 16, kCaptionY = 10, kCaptionHeight = 16, kValueY = 27, kValueHeight = 30;
-constexpr int kLeastRemark = 56;  ///< The beginning of a remark says something from here on.
 constexpr int kTargetFigure = 1;
 constexpr double kOneTimes = 1.05;  ///< Below it "1.0 times" would be said.
 /// By the length of what they say.
@@ -102,7 +102,6 @@ FigureStripRecord figuresOf(const PlannedPlan& planned, const PlanningContext& c
 class FigureStrip::Figure final : public QWidget {
  public:
   Figure(FigureStrip* strip, int index) : QWidget(strip), index_(index) {
-    setToolTip(tipOf(index));
     setFixedHeight(kHeight);
     setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
     if (index == kTargetFigure) {
@@ -114,6 +113,7 @@ class FigureStrip::Figure final : public QWidget {
     text_ = std::move(text);
     setAccessibleName(text_.caption);
     setAccessibleDescription(text_.whole());
+    setToolTip(text_.whole().toHtmlEscaped() + QStringLiteral("<br>") + tipOf(index_));
     update();
   }
   void setReason(const QString& reason) {
@@ -158,9 +158,7 @@ class FigureStrip::Figure final : public QWidget {
     painter.setPen(text_.warning.isEmpty() ? look.soft : look.warning);
     // On the baseline of the large number.
     const int baseline = kValueY + (kValueHeight - largeMetrics.height()) / 2 + largeMetrics.ascent();
-    const int room = inside.right() - x;
-    if (room >= std::min(kLeastRemark, QFontMetrics(small).horizontalAdvance(remark)))
-      painter.drawText(x, baseline, QFontMetrics(small).elidedText(remark, Qt::ElideRight, inside.right() - x));
+    painter.drawText(x, baseline, wholeWords(remark, QFontMetrics(small), inside.right() - x));
   }
   void mouseReleaseEvent(QMouseEvent* event) override {
     if (activate && event->button() == Qt::LeftButton && rect().contains(event->pos())) activate();

@@ -17,11 +17,6 @@ QColor heatColour(double heat) {
   const ColourTable& table = colourTable(ColourMap::viridis, false);
   return QColor(table[static_cast<std::size_t>(std::lround(std::clamp(heat, 0.0, 1.0) * static_cast<double>(table.size() - 1)))]);
 }
-/// In which letters can be read upon it.
-QColor letterColour(const QColor& ground) {
-  constexpr int kBright = 130;  // Of 255.
-  return qGray(ground.rgb()) > kBright ? Qt::black : Qt::white;
-}
 
 }  // namespace
 
@@ -55,7 +50,7 @@ QVariant LabModel::data(const QModelIndex& index, int role) const {
     case Qt::BackgroundRole:
       return cell.heat ? QVariant(heatColour(*cell.heat)) : QVariant();
     case Qt::ForegroundRole:
-      return cell.heat ? QVariant(letterColour(heatColour(*cell.heat))) : QVariant();
+      return cell.heat ? QVariant(wordsOn(heatColour(*cell.heat))) : QVariant();
     case Qt::TextAlignmentRole:
       return QVariant(Qt::AlignVCenter | (column.isNumber ? Qt::AlignRight : Qt::AlignLeft));
     default:

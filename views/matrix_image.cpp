@@ -140,7 +140,7 @@ void paintMinus(QPainter& painter, const QRectF& cell, const QColor& ground) {
   const double length = std::round(std::clamp(0.4 * side, 4.0, 10.0)), thickness = side < 20 ? 1 : 2;
   const QPointF middle = cell.center();
   painter.fillRect(QRectF(std::round(middle.x() - length / 2), std::round(middle.y() - thickness / 2), length, thickness),
-                   qGray(ground.rgb()) > 128 ? Qt::black : Qt::white);
+                   wordsOn(ground));
 }
 
 void paintHatch(QPainter& painter, const QRectF& target, const QColor& ground, const QColor& hatch) {

@@ -18,6 +18,7 @@ PolicyChoice::PolicyChoice(QWidget* parent) : QComboBox(parent) {
                 "after how many tokens it acts again, and its options, as in \"snapkv+fp8 share=0.25 interval=64 window=16\".\n"
                 "The help page Policies says what there is."));
   addItem(QString());
+  connect(this, &QComboBox::currentTextChanged, this, [this] { setProblem({}); });
   connect(lineEdit(), &QLineEdit::editingFinished, lineEdit(), [this] { lineEdit()->home(false); });  // its name in sight
 }
 
@@ -35,5 +36,11 @@ void PolicyChoice::setPolicies(const std::vector<Line>& lines) {
 }
 
 QString PolicyChoice::policy() const { return currentText().trimmed(); }
+
+void PolicyChoice::setProblem(const QString& problem) {
+  if (problem == problem_) return;
+  problem_ = problem;
+  Q_EMIT problemChanged();
+}
 
 }  // namespace kvista

@@ -11,16 +11,6 @@
 #include "views/theme.h"
 
 namespace kvista {
-namespace {
-
-/// Black or white, whichever is read better on `ground` (WCAG's relative luminance: they are equally good at 0.179).
-QColor wordsOn(const QColor& ground) {
-  const auto linear = [](double part) { return part <= 0.04045 ? part / 12.92 : std::pow((part + 0.055) / 1.055, 2.4); };
-  const double luminance = 0.2126 * linear(ground.redF()) + 0.7152 * linear(ground.greenF()) + 0.0722 * linear(ground.blueF());
-  return luminance > 0.179 ? Qt::black : Qt::white;
-}
-
-}  // namespace
 
 void RetrievalModel::setTable(RetrievalTable table, float range) {
   for (const Matrix* each : {&table.loss, &table.found})

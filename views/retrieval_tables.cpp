@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "views/elided_label.h"
 #include "views/number_text.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -42,12 +41,13 @@ RetrievalTables::RetrievalTables(QWidget* parent)
       plan_(new RetrievalModel(this)),
       tables_(new QWidget(this)),
       empty_(softLabel(tr("Does what stands far back in a long text still come out? The original and the plan are asked the same."), this)),
-      facts_(new ElidedLabel(this)),
-      other_(new ElidedLabel(tables_)) {
+      facts_(softLabel({}, this)),
+      other_(softLabel({}, tables_)) {
   empty_->setWordWrap(true);
   empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   test_->setObjectName(QStringLiteral("testRetrieval"));
   test_->setToolTip(tr("Plants sentences in a text, at several depths of several lengths, and asks for them at the end"));
+  for (QLabel* label : {facts_, other_}) label->setWordWrap(true);  // Nothing of their numbers is cut.
   facts_->setObjectName(QStringLiteral("retrievalFacts"));
   other_->setObjectName(QStringLiteral("retrievalOther"));
   original_->setObjectName(QStringLiteral("retrievalOfOriginal"));
@@ -60,8 +60,11 @@ RetrievalTables::RetrievalTables(QWidget* parent)
   sides->setContentsMargins(0, 0, 0, 0);
   sides->setHorizontalSpacing(12);
   sides->setVerticalSpacing(4);
-  sides->addWidget(softLabel(tr("Original, by depth and length"), tables_), 0, 0);
-  sides->addWidget(other_, 0, 1);
+  auto* original = softLabel(tr("Original, by depth and length"), tables_);
+  original->setWordWrap(true);
+  sides->addWidget(original, 0, 0, Qt::AlignBottom);
+  sides->addWidget(other_, 0, 1, Qt::AlignBottom);
+  for (const int column : {0, 1}) sides->setColumnStretch(column, 1);
   sides->addWidget(makeTable(tr("Retrieval by the original, by depth and length"), original_), 1, 0);
   sides->addWidget(makeTable(tr("Retrieval by the plan, by depth and length"), plan_), 1, 1);
   tables_->hide();
@@ -85,7 +88,7 @@ QTableView* RetrievalTables::makeTable(const QString& name, RetrievalModel* mode
   table->setProperty("headerPadding", 2);
   table->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
   for (QHeaderView* header : {table->horizontalHeader(), table->verticalHeader()}) header->setFont(textFont(TextRole::axis));
-  table->horizontalHeader()->setMinimumSectionSize(QFontMetrics(textFont(TextRole::axis)).horizontalAdvance(percentText(1, 0)) + 8);
+  table->horizontalHeader()->setMinimumSectionSize(QFontMetrics(textFont(TextRole::axis)).horizontalAdvance(percentText(1, 0)) + 16);
   table->horizontalHeader()->setHighlightSections(false);
   table->verticalHeader()->setSectionResizeMode(QHeaderView::Fixed);
   table->verticalHeader()->setDefaultSectionSize(2 * table->fontMetrics().height() + 4);

@@ -4,6 +4,7 @@
 // How controls are drawn; style.cpp says how large they are.
 #include <QAbstractItemView>
 #include <QAbstractScrollArea>
+#include <QHeaderView>
 #include <QPainter>
 #include <QPainterPath>
 #include <QPlainTextEdit>
@@ -304,6 +305,9 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
     case CE_HeaderSection:
     case CE_HeaderEmptyArea:
       painter->fillRect(rect, look.panel);
+      // Below the last row no line ends anything.
+      if (const auto* header = qobject_cast<const QHeaderView*>(widget); element == CE_HeaderEmptyArea && header)
+        if (header->orientation() == Qt::Vertical) return;
       painter->fillRect(QRect(rect.left(), rect.bottom(), rect.width(), 1), look.hairline);
       return;
     case CE_HeaderLabel: {

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/text_measures.h"
 
+#include <QEvent>
 #include <QFileDialog>
 #include <QHeaderView>
+#include <QLabel>
 #include <QPushButton>
 #include <QStackedWidget>
 #include <QTableView>
@@ -14,8 +16,14 @@
 
 #include "views/retrieval_tables.h"
 #include "views/segmented_control.h"
+#include "views/words.h"
 
 namespace kvista {
+namespace {
+
+constexpr int kLeastText = 120;
+
+}  // namespace
 
 TextMeasures::TextMeasures(QWidget* parent)
     : QWidget(parent),
@@ -25,6 +33,8 @@ TextMeasures::TextMeasures(QWidget* parent)
       pages_(new QStackedWidget(this)),
       evaluations_(new EvaluationsModel(this)),
       table_(new QTableView(this)),
+      empty_(softLabel(tr("What does the plan cost? The original and the plan read the same text; their perplexities are listed here."),
+                       this)),
       retrieval_(new RetrievalTables(this)) {
   which_->segment(QStringLiteral("retrieval"))->setObjectName(QStringLiteral("showRetrieval"));
   table_->setModel(evaluations_);
@@ -38,11 +48,15 @@ TextMeasures::TextMeasures(QWidget* parent)
   table_->verticalHeader()->hide();
   table_->verticalHeader()->setDefaultSectionSize(28);
   table_->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
-  table_->horizontalHeader()->setSectionResizeMode(EvaluationsModel::text, QHeaderView::Stretch);
+  table_->horizontalHeader()->setSectionResizeMode(EvaluationsModel::text, QHeaderView::Fixed);
   table_->horizontalHeader()->setHighlightSections(false);
   for (const int column : {EvaluationsModel::policy, EvaluationsModel::underPolicy}) table_->setColumnHidden(column, true);
+  table_->viewport()->installEventFilter(this);
+  empty_->setWordWrap(true);
+  empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   pages_->addWidget(table_);
   pages_->addWidget(retrieval_);
+  pages_->addWidget(empty_);
   auto* line = new QHBoxLayout;
   line->addWidget(which_);
   line->addStretch();
@@ -56,12 +70,18 @@ TextMeasures::TextMeasures(QWidget* parent)
           [this](const QString& id) { showPage(id == QLatin1String("perplexity") ? Page::perplexity : Page::retrieval); });
   connect(retrieval_, &RetrievalTables::testRequested, this, &TextMeasures::retrievalRequested);
   connect(measure_, &QPushButton::clicked, this, &TextMeasures::askForFiles);
+  showPage();
 }
 
 void TextMeasures::showPage(Page page) {
-  const bool perplexity = page == Page::perplexity;
+  page_ = page;
+  showPage();
+}
+
+void TextMeasures::showPage() {
+  const bool perplexity = page_ == Page::perplexity;
   which_->setCurrent(perplexity ? QStringLiteral("perplexity") : QStringLiteral("retrieval"));
-  pages_->setCurrentIndex(perplexity ? 0 : 1);
+  pages_->setCurrentWidget(!perplexity ? retrieval_ : evaluations_->rowCount() > 0 ? static_cast<QWidget*>(table_) : empty_);
   measure_->setVisible(perplexity);
 }
 
@@ -85,6 +105,30 @@ void TextMeasures::setEvaluations(const std::vector<EvaluationRow>& rows) {
   evaluations_->setRows(rows);
   const bool anyPolicy = std::ranges::any_of(rows, [](const EvaluationRow& row) { return !row.policy.isEmpty(); });
   table_->setColumnHidden(EvaluationsModel::underPolicy, !anyPolicy);
+  showPage();
+  fitColumns();
+}
+
+void TextMeasures::fitColumns() {
+  const QAbstractItemView& cells = *table_;
+  const QHeaderView& header = *table_->horizontalHeader();
+  table_->setColumnHidden(EvaluationsModel::predictions, false);
+  const auto widthOf = [&](int column) {
+    return header.isSectionHidden(column) ? 0 : std::max(cells.sizeHintForColumn(column), header.sectionSizeHint(column));
+  };
+  int room = table_->viewport()->width();
+  for (int column = 0; column < EvaluationsModel::columns; ++column)
+    if (column != EvaluationsModel::text) room -= widthOf(column);
+  if (room < kLeastText) {
+    room += widthOf(EvaluationsModel::predictions);
+    table_->setColumnHidden(EvaluationsModel::predictions, true);
+  }
+  table_->setColumnWidth(EvaluationsModel::text, std::max(room, kLeastText));
+}
+
+bool TextMeasures::eventFilter(QObject* watched, QEvent* event) {
+  if (watched == table_->viewport() && event->type() == QEvent::Resize) fitColumns();
+  return QWidget::eventFilter(watched, event);
 }
 
 PlainTable TextMeasures::plainTable() const {

@@ -10,6 +10,7 @@
 #include "views/plain_table.h"
 #include "views/retrieval_model.h"
 
+class QLabel;
 class QPushButton;
 class QStackedWidget;
 class QTableView;
@@ -35,6 +36,9 @@ class TextMeasures final : public QWidget {
   /// The perplexities.
   [[nodiscard]] PlainTable plainTable() const;
 
+ protected:
+  bool eventFilter(QObject* watched, QEvent* event) override;
+
  Q_SIGNALS:
   void measureRequested(const QStringList& paths);
   void filesWanted();
@@ -42,12 +46,17 @@ class TextMeasures final : public QWidget {
 
  private:
   void askForFiles();
+  void showPage();
+  /// The text's name takes what the numbers leave, and is not squeezed away: their number of tokens, which the tip says too, goes first.
+  void fitColumns();
   SegmentedControl* which_;
   QPushButton* measure_;
   QStackedWidget* pages_;
   EvaluationsModel* evaluations_;
   QTableView* table_;
+  QLabel* empty_;
   RetrievalTables* retrieval_;
+  Page page_ = Page::perplexity;
   bool elsewhere_ = false;
 };
 

@@ -55,15 +55,19 @@ void WaterlineView::paintAxes(QPainter& painter, const Layout& layout, const QRe
     painter.drawText(QRectF(layout.plot.left() + span.left + span.width / 2 - 40, layout.labels - kRow / 2, 80, kRow),
                      Qt::AlignCenter, words ? tr("layer %1").arg(layer) : QString::number(layer));
   }
-  // A layer without a cache of its own has no directions; it says whose it reads.
+  // A layer without a cache of its own, or with numbers of tokens for one, has no directions; it says why.
   painter.setFont(textFont(TextRole::axis));
   painter.setPen(look.soft);
-  const int shared = arrangement_ == Arrangement::layer ? std::min(count, static_cast<int>(record_.readsFrom.size())) : 0;
-  for (int layer = 0; layer < shared; ++layer) {
-    const int other = record_.readsFrom[static_cast<std::size_t>(layer)];
-    const QString text = words ? tr("as layer %1").arg(other) : tr("= %1").arg(other);
-    if (other == layer || metrics.horizontalAdvance(text) > slot) continue;
-    painter.drawText(QRectF(layout.plot.left() + slot * layer, layout.plot.center().y() - kRow / 2, slot, kRow), Qt::AlignCenter, text);
+  for (int layer = 0; layer < count && arrangement_ == Arrangement::layer; ++layer) {
+    const auto index = static_cast<std::size_t>(layer);
+    QStringList texts;  // The longest that fits is said.
+    if (index < record_.readsFrom.size() && record_.readsFrom[index] != layer)
+      texts << (words ? tr("as layer %1") : tr("= %1")).arg(record_.readsFrom[index]);
+    else if (record_.tokenNumbers && layer == 0)
+      texts << tr("numbers of tokens") << tr("numbers");
+    const auto text = std::ranges::find_if(texts, [&](const QString& each) { return metrics.horizontalAdvance(each) <= slot; });
+    const QRectF place(layout.plot.left() + slot * layer, layout.plot.center().y() - kRow / 2, slot, kRow);
+    if (text != texts.end()) painter.drawText(place, Qt::AlignCenter, *text);
   }
   painter.setFont(textFont(TextRole::axis));
   const double left = count > 0 ? WaterlinePicture::spanOf(0, count, layout.plot.width()).left : 0;

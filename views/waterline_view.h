@@ -23,6 +23,7 @@ struct WaterlineRecord {
   QString unit;       ///< Of eigenvalues: "nats per token".
   int currentLayer = 0;
   std::vector<int> readsFrom = {};  ///< Of each layer, whose cache it reads; empty: each has its own.
+  bool tokenNumbers = false;        ///< The first layer stores numbers of tokens in place of directions.
 };
 
 /// All spectra of all layers and the water that is dragged through them. While it is dragged, the view shows its own

@@ -6,6 +6,7 @@
 #include <QLabel>
 #include <QLocale>
 #include <QTranslator>
+#include <algorithm>
 #include <cmath>
 
 namespace kvista {
@@ -42,6 +43,21 @@ QLabel* softLabel(const QString& text, QWidget* parent) {
   auto* label = new QLabel(text, parent);
   label->setForegroundRole(QPalette::PlaceholderText);
   return label;
+}
+
+QString wholeWords(const QString& text, const QFontMetrics& metrics, int room) {
+  const QString between = QStringLiteral(" · ");
+  QString some = text;
+  while (metrics.horizontalAdvance(some) > room && some.contains(between)) some.truncate(some.lastIndexOf(between));
+  if (metrics.horizontalAdvance(some) <= room) return some;
+  const auto hasDigits = [](const QString& words) { return std::ranges::any_of(words, [](QChar each) { return each.isDigit(); }); };
+  const bool isNumber = hasDigits(some);
+  while (some.contains(QLatin1Char(' '))) {
+    some.truncate(some.lastIndexOf(QLatin1Char(' ')));
+    if (isNumber && !hasDigits(some)) break;  // "of…" says nothing.
+    if (const QString shortened = some + QChar(0x2026); metrics.horizontalAdvance(shortened) <= room) return shortened;
+  }
+  return {};
 }
 
 QLabel* emptyState(const QString& text, QWidget* parent) {

@@ -365,6 +365,43 @@ TEST_F(BudgetViewTest, OverBudgetIsSaidInColourAndWords) {
   EXPECT_TRUE(warned());
 }
 
+CompressionPlan planOfLayers(int layers) {
+  CompressionPlan plan;
+  for (int layer = 0; layer < layers; ++layer) plan.groups.push_back({{{layer, Side::key, 0}, {layer, Side::value, 0}}, std::vector<std::uint8_t>(16, layer == 0 ? 0 : 4)});
+  return plan;
+}
+
+TEST(BudgetRows, NumbersOfTokensCountAndStandForDirections) {
+  CompressionPlan plan = planOfLayers(3);
+  plan.tokenNumbers = true;
+  BudgetModel model;
+  model.setRows(budgetRows(plan, {}));
+  std::int64_t sum = 0;
+  for (const BudgetRow& row : model.rows()) sum += row.bytes;
+  EXPECT_EQ(sum, bytesPerToken(plan));
+  EXPECT_EQ(sum, 4 + 2 * 8);
+  const auto cell = [&](int row, int column) { return model.index(row, column).data().toString(); };
+  EXPECT_EQ(cell(0, BudgetModel::heads), "numbers of tokens");
+  EXPECT_EQ(cell(0, BudgetModel::bytes), "4");
+  EXPECT_EQ(cell(0, BudgetModel::rank), "–");
+  EXPECT_EQ(model.index(0, BudgetModel::heads).data(BudgetModel::plainRole).toString(), "K0 V0");
+  EXPECT_EQ(cell(1, BudgetModel::heads), "K0 V0");
+  EXPECT_FALSE(model.index(0, BudgetModel::rank).flags() & Qt::ItemIsEditable);
+  EXPECT_TRUE(model.index(1, BudgetModel::rank).flags() & Qt::ItemIsEditable);
+}
+
+TEST(BudgetRows, AReaderSaysWhoseCacheItReads) {
+  CompressionPlan plan = planOfLayers(3);
+  std::swap(plan.groups[0].widths, plan.groups[2].widths);
+  plan.sharedFrom = {0, 1, 1};
+  BudgetModel model;
+  model.setRows(budgetRows(plan, {}));
+  const auto cell = [&](int row, int column) { return model.index(row, column).data().toString(); };
+  EXPECT_EQ(cell(2, BudgetModel::heads), "reads layer 1");
+  for (const int column : {BudgetModel::rank, BudgetModel::bytes, BudgetModel::kept}) EXPECT_EQ(cell(2, column), "–");
+  EXPECT_EQ(cell(1, BudgetModel::rank), "16");
+}
+
 TEST(RankChangeTest, EveryWayToSayIt) {
   BudgetRow row;
   row.directions = 128;

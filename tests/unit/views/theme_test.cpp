@@ -11,6 +11,8 @@
 #include <QToolTip>
 #include <cmath>
 
+#include "views/colour_map.h"
+#include "views/lab_table.h"
 #include "views/token_loss_text.h"
 
 namespace kvista {
@@ -82,6 +84,23 @@ TEST_P(BothLooks, TokensCanBeReadOnTheirLosses) {
       EXPECT_GE(contrast(format.foreground().color(), ground), 4.5) << at.fragment().text().toStdString();
     }
   EXPECT_EQ(shaded, 2);
+  Theme::instance().setMode(Theme::Mode::light);
+}
+
+TEST_P(BothLooks, WordsCanBeReadOnEveryColourOfAMap) {
+  Theme::instance().setMode(GetParam() ? Theme::Mode::dark : Theme::Mode::light);
+  for (const ColourMap map : {ColourMap::viridis, ColourMap::cividis, ColourMap::grey, ColourMap::difference})
+    for (const QRgb colour : colourTable(map, false)) {
+      EXPECT_GE(contrast(wordsOn(colour), QColor(colour)), 4.5) << colourMapId(map).toStdString() << ' ' << QColor(colour).name().toStdString();
+    }
+  LabModel table;
+  for (int step = 0; step <= 32; ++step) {
+    LabCell cell{"0.5"};
+    cell.heat = step / 32.0;
+    table.setTable({{{"keys"}}, {{cell}}});
+    const auto colour = [&](int role) { return table.index(0, 0).data(role).value<QColor>(); };
+    EXPECT_GE(contrast(colour(Qt::ForegroundRole), colour(Qt::BackgroundRole)), 4.5) << step;
+  }
   Theme::instance().setMode(Theme::Mode::light);
 }
 

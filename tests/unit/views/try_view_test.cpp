@@ -11,10 +11,12 @@
 #include <QComboBox>
 #include <QDropEvent>
 #include <QFileDialog>
+#include <QHeaderView>
 #include <QLabel>
 #include <QMimeData>
 #include <QPlainTextEdit>
 #include <QPushButton>
+#include <QScrollBar>
 #include <QSignalSpy>
 #include <QSpinBox>
 #include <QTableView>
@@ -285,7 +287,7 @@ TEST(EvaluationsModel, TellsBeforeAndAfter) {
   EXPECT_EQ(cell(0, EvaluationsModel::change), QStringLiteral("+0.2\u00a0%"));
   EXPECT_EQ(cell(0, EvaluationsModel::plan), "this plan") << "not by colour alone";
   EXPECT_EQ(cell(1, EvaluationsModel::plan), "16.0 times");
-  EXPECT_EQ(model.index(1, 0).data(Qt::ToolTipRole).toString(), "persuasion.txt · of coded, by hand");
+  EXPECT_EQ(model.index(1, 0).data(Qt::ToolTipRole).toString(), "persuasion.txt · of coded, by hand · 65,504 tokens predicted");
   EXPECT_EQ(cell(2, EvaluationsModel::plan), "older plan");
 }
 
@@ -299,7 +301,7 @@ TEST_F(TryWindow, WhatAPolicyMakesStandsBesideWhatTheSameTokensCostWithoutIt) {
   EXPECT_FALSE(table->isColumnHidden(EvaluationsModel::underPolicy));
   EXPECT_TRUE(table->isColumnHidden(EvaluationsModel::policy)) << "its name stands with the text";
   const auto cell = [&](int row, int column) { return table->model()->index(row, column).data().toString(); };
-  EXPECT_EQ(cell(1, EvaluationsModel::text), "persuasion.txt · snapkv");
+  EXPECT_EQ(cell(1, EvaluationsModel::text), "snapkv · persuasion.txt");
   EXPECT_EQ(cell(1, EvaluationsModel::plan), "4.0 times") << "of the cache that the policy leaves";
   EXPECT_EQ(cell(1, EvaluationsModel::before), "36.00");
   EXPECT_EQ(cell(1, EvaluationsModel::after), "36.50");
@@ -308,6 +310,55 @@ TEST_F(TryWindow, WhatAPolicyMakesStandsBesideWhatTheSameTokensCostWithoutIt) {
   EXPECT_EQ(cell(1, EvaluationsModel::change), QStringLiteral("+25.0\u00a0%")) << "of the policy";
   EXPECT_EQ(cell(0, EvaluationsModel::change), QStringLiteral("+0.2\u00a0%"));
   EXPECT_TRUE(table->model()->index(1, 0).data(Qt::ToolTipRole).toString().contains("512 B of cache"));
+}
+
+TEST_F(TryWindow, ANarrowTableOfPerplexitiesStillTellsItsRowsApart) {
+  auto* table = view.findChild<QTableView*>("perplexities");
+  EXPECT_FALSE(table->isVisible());
+  EXPECT_TRUE(words().contains("perplexities are listed here")) << "an empty table says what comes into it";
+  const EvaluationRow plain{"persuasion.txt", {}, 8, 65'504, 37.57, 37.63};
+  EvaluationRow under{"persuasion.txt", {}, 4, 32'000, 36, 36.5, "snapkv share=0.25 interval=64", 45};
+  view.setEvaluations({plain, under});
+  EXPECT_TRUE(table->isVisible());
+  const auto whole = [&](int column) {
+    const QAbstractItemView& cells = *table;
+    return table->columnWidth(column) >= std::max(cells.sizeHintForColumn(column), table->horizontalHeader()->sectionSizeHint(column));
+  };
+  for (const int width : {1600, 900, 700}) {
+    view.resize(width, 700);
+    QApplication::processEvents();
+    EXPECT_GE(table->columnWidth(EvaluationsModel::text), 120) << width;
+    for (const int column : {EvaluationsModel::plan, EvaluationsModel::before, EvaluationsModel::after, EvaluationsModel::underPolicy, EvaluationsModel::change})
+      EXPECT_TRUE(whole(column)) << column;
+  }
+  EXPECT_TRUE(table->isColumnHidden(EvaluationsModel::predictions)) << "the tip says it too";
+  view.resize(1600, 700);
+  QApplication::processEvents();
+  EXPECT_FALSE(table->isColumnHidden(EvaluationsModel::predictions));
+  EXPECT_EQ(table->horizontalScrollBar()->maximum(), 0);
+  view.setEvaluations({});
+  EXPECT_FALSE(table->isVisible());
+}
+
+TEST_F(TryWindow, NumbersOfRetrievalAreWrappedAndNoLineIsLeftBelow) {
+  view.resize(900, 760);
+  view.showTexts(TextMeasures::Page::retrieval);
+  RetrievalTable original{{64, 128}, {0, 100}, 4, {2, 2, {0, 1, 2, 3}}, {2, 2, {1, 1, 0.5F, 0.25F}}}, plan = original;
+  plan.name = QStringLiteral("Plan under snapkv share=0.25 window=8");
+  view.setRetrieval(original, plan);
+  QApplication::processEvents();
+  for (const char* name : {"retrievalFacts", "retrievalOther"}) {
+    const auto* label = view.findChild<QLabel*>(name);
+    const QRect needed = label->fontMetrics().boundingRect(QRect(0, 0, label->width(), 1000), Qt::TextWordWrap, label->text());
+    EXPECT_GE(label->height(), needed.height()) << name;
+    EXPECT_GE(label->width(), needed.width()) << name;
+  }
+  auto* table = view.findChild<QTableView*>("retrievalOfPlan");
+  QHeaderView* depths = table->verticalHeader();
+  ASSERT_GT(depths->height(), depths->length() + 4);
+  const QImage image = depths->viewport()->grab().toImage();
+  for (int y = static_cast<int>((depths->length() + 2) * image.devicePixelRatio()); y < image.height(); ++y)
+    EXPECT_EQ(image.pixelColor(4, y).rgb(), colours().panel.rgb()) << y;
 }
 
 TEST_F(TryWindow, APolicyHasAPaneOfItsOwnWhileOneIsAskedFor) {

@@ -197,6 +197,23 @@ TEST_F(WaterlineViewTest, ALayerWithoutACacheOfItsOwnSaysWhoseItReads) {
   EXPECT_LT(*columns.rbegin(), 48 + 3 * slot);
 }
 
+TEST_F(WaterlineViewTest, ALayerOfTokenNumbersSaysSo) {
+  WaterlineRecord numbered = record();
+  numbered.layers[0] = {};
+  view.setRecord(numbered);
+  const QImage silent = view.grab().toImage();
+  numbered.tokenNumbers = true;
+  view.setRecord(numbered);
+  const QImage said = view.grab().toImage();
+  std::set<int> columns;
+  for (int y = 0; y < said.height(); ++y)
+    for (int x = 0; x < said.width(); ++x)
+      if (said.pixel(x, y) != silent.pixel(x, y)) columns.insert(x);
+  ASSERT_FALSE(columns.empty());
+  EXPECT_GE(*columns.begin(), 48);
+  EXPECT_LT(*columns.rbegin(), 48 + (800.0 - 48 - 16) / 4);
+}
+
 TEST_F(WaterlineViewTest, SaysWhatIsUnderTheMouse) {
   QSignalSpy hovered(&view, &WaterlineView::hovered);
   const double slot = (800.0 - 48 - 16) / 4;
