@@ -54,7 +54,7 @@ Result<Subject> openProjectSubject(const std::string& path, const ComputeSetting
                                    const ProcessGroup& processes) {
   Subject subject;
   KVISTA_ASSIGN(subject.project, loadProject(path));
-  KVISTA_ASSIGN(ProjectParts parts, openProjectParts(*subject.project, settings, task, processes));
+  KVISTA_ASSIGN(ProjectParts parts, openProjectParts(*subject.project, path, settings, task, processes));
   subject.model = std::move(parts.model);
   subject.plan = subject.project->plan;
   subject.transform = std::make_unique<PlanTransform>(*subject.plan, parts.factors, subject.model.decoder->shape(),
@@ -198,12 +198,13 @@ std::filesystem::path factorsOf(const Project& project) {
   return file;
 }
 
-Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task,
+Result<ProjectParts> openProjectParts(const Project& project, const std::string& file, const ComputeSettings& settings, const Task& task,
                                       const ProcessGroup& processes) {
   ProjectParts parts;
   KVISTA_ASSIGN(parts.model, loadModel(project.model.string(), settings, task));
   KVISTA_ASSIGN(const std::string hash, contentHash(parts.model.checkpoint));
   KVISTA_CHECK(checkProjectParts(project, hash, nullptr));
+  KVISTA_CHECK(checkPlanFits(project, parts.model.decoder->shape(), file));
   if (!project.statistics.empty()) {
     KVISTA_ASSIGN(parts.statistics, loadStatistics(project.statistics));
     KVISTA_CHECK(checkProjectParts(project, hash, &*parts.statistics));

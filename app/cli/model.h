@@ -105,7 +105,8 @@ struct ProjectParts {
   std::optional<Statistics> statistics;
   PlanFactors factors;
 };
-Result<ProjectParts> openProjectParts(const Project& project, const ComputeSettings& settings, const Task& task,
+/// `file`: the project's own, for messages.
+Result<ProjectParts> openProjectParts(const Project& project, const std::string& file, const ComputeSettings& settings, const Task& task,
                                       const ProcessGroup& processes = {});
 
 }  // namespace kvista

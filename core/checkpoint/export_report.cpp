@@ -85,6 +85,13 @@ Result<nlohmann::json> readReport(const std::filesystem::path& folder) {
   return report;
 }
 
+Result<CompressionPlan> planOfReport(const nlohmann::json& report, const std::filesystem::path& folder) {
+  auto plan = planFromJson(report["plan"]);
+  if (plan) return plan;
+  return fail(ErrorCode::corruptFile, fmt::format("In the report {}: {}", (folder / kReportName).string(), plan.error().message),
+              "Export the plan again, or get the whole folder as it was exported.");
+}
+
 Result<std::vector<ExportedFile>> filesOfReport(const nlohmann::json& report, const std::filesystem::path& folder) {
   std::vector<ExportedFile> files;
   for (const auto& [name, entry] : report["files"].items()) {

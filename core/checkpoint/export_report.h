@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/task.h"
+#include "core/plan/plan.h"
 
 namespace kvista {
 
@@ -34,6 +35,8 @@ nlohmann::json toJson(const std::vector<ExportedFile>& files);
 /// kvista-report.json of a folder, an object with "plan", "form" (a string) and "files" as they must be. Errors: io,
 /// corruptFile.
 Result<nlohmann::json> readReport(const std::filesystem::path& folder);
+/// What readReport answered of `folder`. Error (corruptFile): a field of the plan is damaged.
+Result<CompressionPlan> planOfReport(const nlohmann::json& report, const std::filesystem::path& folder);
 Result<std::vector<ExportedFile>> filesOfReport(const nlohmann::json& report, const std::filesystem::path& folder);
 
 }  // namespace kvista

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,5 +52,13 @@ struct LatentLayout {
 /// `identity`: of each group, whether its factors are the identity; `keepsProjections`: all are kept. The groups' slots must be of one
 /// layer each.
 LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& identity, const ModelShape& shape, bool keepsProjections);
+
+/// What `kvista` in config.json says of a plan to the model code: key_position, exact_tokens, token_numbers, and each layer's `groups` and
+/// `reads`, as resources/model_code/configuration_kvista.py explains them.
+nlohmann::json describePlan(const CompressionPlan& plan, const LatentLayout& layout, const ModelShape& shape);
+
+/// Where `own`, the `kvista` of a config.json, does not say what describePlan answered (a field that is left out says its usual value): the
+/// field with both values, as in "kvista.exact_tokens is 2 in config.json and 4 by the plan". Empty: it does.
+std::string whereUnlike(const nlohmann::json& own, const nlohmann::json& described);
 
 }  // namespace kvista

@@ -49,6 +49,8 @@ class LatentReader {
     for (const LatentGroup& group : latentLayout(plan_, std::vector<bool>(plan_.groups.size()), shape, keepsProjections).groups)
       identity[group.index] = !tensors().contains(group.name("up.weight"));
     const LatentLayout layout = latentLayout(plan_, identity, shape, keepsProjections);
+    if (const std::string unlike = whereUnlike(checkpoint_.config["kvista"], describePlan(plan_, layout, shape)); !unlike.empty())
+      return corrupt(fmt::format("config.json and {} do not agree: {}", kReportName, unlike));
 
     OpenedModel opened{.checkpoint = checkpoint_, .plan = plan_, .factors = PlanFactors(plan_.groups.size())};
     for (const LatentGroup& group : layout.groups) {
@@ -183,7 +185,7 @@ Result<OpenedModel> openModel(const std::filesystem::path& path) {
   if (!isLatent(checkpoint)) return openPlain(std::move(checkpoint));
   const auto folder = std::filesystem::is_directory(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path();
   KVISTA_ASSIGN(const nlohmann::json report, readReport(folder));
-  KVISTA_ASSIGN(const CompressionPlan plan, planFromJson(report["plan"]));
+  KVISTA_ASSIGN(const CompressionPlan plan, planOfReport(report, folder));
   KVISTA_ASSIGN(OpenedModel opened, openLatent(checkpoint, plan));
   opened.policy = recordedPolicy(checkpoint);
   return opened;

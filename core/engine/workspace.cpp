@@ -72,7 +72,7 @@ Result<void> describeInto(WorkModel& model) {
   KVISTA_ASSIGN(model.description, describeConfig(own->at("base_config"), fmt::format("kvista.base_config in config.json of {}",
                                                                                        model.checkpoint.path.string())));
   KVISTA_ASSIGN(const nlohmann::json report, readReport(model.checkpoint.path));
-  KVISTA_ASSIGN(model.plan, planFromJson(report["plan"]));
+  KVISTA_ASSIGN(model.plan, planOfReport(report, model.checkpoint.path));
   return {};
 }
 

@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "kvista-project";
 constexpr int kVersion = 1;
+constexpr const char* kPlanAgain = "The file is damaged: make the plan again, or take an earlier copy of the file.";
 
 std::string relativeTo(const fs::path& folder, const fs::path& path) {
   if (path.empty() || folder.empty()) return path.generic_string();
@@ -34,8 +35,8 @@ void put(nlohmann::json& json, const char* key, const std::optional<double>& val
 
 Result<CompressionPlan> planOf(const nlohmann::json& json, const fs::path& file) {
   auto plan = planFromJson(json);
-  if (!plan) plan.error().message = fmt::format("In the project {}: {}", file.string(), plan.error().message);
-  return plan;
+  if (plan) return plan;
+  return fail(ErrorCode::corruptFile, fmt::format("In the project {}: {}", file.string(), plan.error().message), kPlanAgain);
 }
 
 std::optional<double> take(nlohmann::json& json, const char* key) {
@@ -138,9 +139,9 @@ Result<Project> projectFromJson(nlohmann::json json, const fs::path& file) {
     }
     project.notes = take(json, "notes", std::string());
     project.view = take(json, "view", nlohmann::json::object());
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const nlohmann::json::exception&) {
     return fail(ErrorCode::corruptFile, fmt::format("The project {} is damaged: a field is missing or has the wrong type.", file.string()),
-                hint, error.what());
+                kPlanAgain);
   }
   project.unknown = std::move(json);
   return project;
@@ -180,6 +181,13 @@ nlohmann::json toJson(const Project& project, const fs::path& folder) {
   if (!project.notes.empty()) json["notes"] = project.notes;
   if (!project.view.empty()) json["view"] = project.view;
   return json;
+}
+
+Result<void> checkPlanFits(const Project& project, const ModelShape& shape, const fs::path& file) {
+  const std::vector<std::string> problems = validate(project.plan, shape);
+  if (problems.empty()) return {};
+  return fail(ErrorCode::corruptFile,
+              fmt::format("In the project {}: The plan does not fit the model: {}", file.string(), problems.front()), kPlanAgain);
 }
 
 Result<void> saveProject(const fs::path& file, const Project& project) {

@@ -90,6 +90,8 @@ bool looksLikeProject(const std::filesystem::path& file);
 Result<Project> loadProject(const std::filesystem::path& file);
 /// The same of what such a file holds; `file` names it in messages, and its folder is where relative paths begin.
 Result<Project> projectFromJson(nlohmann::json json, const std::filesystem::path& file);
+/// Refuses a plan that the model of `shape` cannot have. Error (corruptFile): names `file`.
+Result<void> checkPlanFits(const Project& project, const ModelShape& shape, const std::filesystem::path& file);
 /// What its file holds. Paths are relative to `folder`; where that is empty they stay as they are.
 nlohmann::json toJson(const Project& project, const std::filesystem::path& folder);
 /// Atomic: an interrupted save leaves the old file whole.

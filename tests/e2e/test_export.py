@@ -52,7 +52,9 @@ def test_verify_finds_a_changed_byte(exported, tmp_path):
         content = bytearray((folder / name).read_bytes())
         content[len(content) // 2] ^= 1
         (folder / name).write_bytes(content)
-        assert name in complaint(run("verify", folder, code=BAD_INPUT)).replace(str(folder), "")
+        found = run("verify", folder, code=BAD_INPUT)
+        assert name in complaint(found).replace(str(folder), "")
+        assert found.stderr.count("is not what was written") == 1
 
 
 def test_verify_finds_a_missing_file(exported, tmp_path):

@@ -38,8 +38,9 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const Project project, loadProject(options.project));
   KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(project.model));
   KVISTA_ASSIGN(const DecoderDescription description, describe(checkpoint));
+  KVISTA_CHECK(checkPlanFits(project, description.shape, options.project));
   KVISTA_CHECK(checkExport(options.settings, checkpoint, description, project.plan));
-  KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.compute, task));
+  KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.project, options.compute, task));
   ExportRequest request{parts.model.checkpoint, *parts.model.decoder, project.plan, parts.factors};
   request.extra = {{"requestedBytesPerToken", project.requestedBytes}, {"baseLoss", project.baseLoss}};
   if (project.predictedLoss) request.extra["predictedLossRaw"] = *project.predictedLoss;
@@ -83,7 +84,7 @@ Result<Output> verify(const VerifyOptions& options, const Task& task) {
   KVISTA_ASSIGN(const Verification found, verifyExport(options.folder, compute, task));
   if (!found.problems.empty())
     return fail(ErrorCode::corruptFile, fmt::format("{} is not as it was written: {}", options.folder, found.problems.front()),
-                "Export it again.", fmt::format("{}", fmt::join(found.problems, "\n  ")));
+                "Export it again.", fmt::format("{}", fmt::join(found.problems.begin() + 1, found.problems.end(), "\n  ")));
   return Output{{{"form", found.form}, {"files", found.files}, {"verified", true}},
                 fmt::format("{} is as it was written: {}, form {}.\n", options.folder, amount(found.files, "file"), found.form)};
 }

@@ -46,7 +46,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(Project project, loadProject(options.project));
   project.refined.reset();  // training starts from the plan's own factors
   KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));
-  KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.compute, task, processes));
+  KVISTA_ASSIGN(const ProjectParts parts, openProjectParts(project, options.project, options.compute, task, processes));
   const Decoder& decoder = *parts.model.decoder;
   KVISTA_ASSIGN(const TokenWindows text, readText(parts.model, options.text, task, processes));
   const std::int64_t heldOut = heldOutWindows(text.ids.size(0), text.ids.size(1));

@@ -29,24 +29,6 @@ Result<void> check(const CompressionPlan& plan, const DecoderDescription& descri
               "Measure the plan with `kvista evaluate`, or make one whose first tokens are stored like the others.");
 }
 
-nlohmann::json describeGroup(const LatentGroup& group) {
-  nlohmann::json slots = nlohmann::json::array();
-  for (const Slot& slot : group.group.slots)
-    slots.push_back({slot.side == Side::key ? "key" : "value", slot.head});
-  nlohmann::json runs = nlohmann::json::array();
-  for (const std::uint8_t bits : group.widths) {
-    if (runs.empty() || runs.back()[0] != bits) runs.push_back({bits, 0});
-    runs.back()[1] = runs.back()[1].get<int>() + 1;
-  }
-  return {{"slots", std::move(slots)},
-          {"input", group.fromHidden ? "hidden" : "heads"},
-          {"identity", group.isIdentity},
-          {"centred", group.isCentred},
-          {"predicted_from", group.predictedFrom ? nlohmann::json(*group.predictedFrom) : nlohmann::json()},
-          {"trellis", group.hasTrellis},
-          {"runs", std::move(runs)}};
-}
-
 nlohmann::json configOf(const ExportSource& source, const LatentLayout& layout) {
   const ModelShape& shape = source.description.shape;
   nlohmann::json config = configForModelCode(source.checkpoint.config, source.description);
@@ -57,15 +39,14 @@ nlohmann::json configOf(const ExportSource& source, const LatentLayout& layout) 
                         {"AutoModelForCausalLM", "modeling_kvista.KVistaForCausalLM"}};
   nlohmann::json& own = config["kvista"];
   own["format"] = kLatentFormat;
-  own["key_position"] = source.plan.keyPosition == KeyPosition::afterRope ? "after_rope" : "before_rope";
-  own["exact_tokens"] = source.plan.exactTokens;
-  if (source.plan.tokenNumbers) own["token_numbers"] = true;
-  for (nlohmann::json& layer : own["layers"]) layer["groups"] = nlohmann::json::array();
-  for (const LatentGroup& group : layout.groups)
-    own["layers"][static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
-  for (int layer = 0; layer < shape.layers; ++layer)
-    if (readsAnotherLayer(source.plan, layer))
-      own["layers"][static_cast<std::size_t>(layer)]["reads"] = source.plan.sharedFrom[static_cast<std::size_t>(layer)];
+  nlohmann::json described = describePlan(source.plan, layout, shape);
+  for (std::size_t layer = 0; layer < own["layers"].size(); ++layer) own["layers"][layer].update(described["layers"][layer]);
+  described.erase("layers");
+  own.update(described);
+  // What is usual is left out, as elsewhere.
+  for (nlohmann::json& layer : own["layers"])
+    if (layer["reads"].is_null()) layer.erase("reads");
+  if (!source.plan.tokenNumbers) own.erase("token_numbers");
   if (shape.valueHeadDim != shape.headDim) own["value_head_dim"] = shape.valueHeadDim;
   return config;
 }

@@ -161,6 +161,9 @@ TEST(LatentExport, ofAChainNeedsItsPredictions) {
   nlohmann::json written = valueOf(readJsonFile(folder / "small/kvista-report.json"));
   written["plan"]["chain"] = 2;
   writeText(folder / "small/kvista-report.json", written.dump());
+  nlohmann::json config = valueOf(readJsonFile(folder / "small/config.json"));
+  config["kvista"]["layers"][1]["groups"][0]["predicted_from"] = 0;
+  writeText(folder / "small/config.json", config.dump());
   EXPECT_THAT(openModel(folder / "small").error().message, HasSubstr("tensor model.layers.1.self_attn.groups.0.prediction.weight is missing"));
 }
 
@@ -415,6 +418,15 @@ class DamagedExport : public ::testing::Test {
     const auto opened = openModel(small);
     return opened ? "opened" : opened.error().message;
   }
+  /// How opening fails where a damaged `kvista` of config.json, or plan of the report, has taken the place of the written one.
+  std::string errorWith(const char* name, const char* object, const std::function<void(nlohmann::json&)>& edit) {
+    const std::string intact = readText(small / name);
+    editJson(name, [&](auto& json) { edit(json[object]); });
+    const auto opened = openModel(small);
+    writeText(small / name, intact);
+    EXPECT_TRUE(opened || opened.error().code == ErrorCode::corruptFile);
+    return opened ? "opened" : opened.error().message;
+  }
 
   const TemporaryFolder folder;
   const std::filesystem::path small = folder / "small";
@@ -454,7 +466,37 @@ TEST_F(DamagedExport, namesTensorsOfAnotherPlan) {
   CompressionPlan other = plan;
   other.groups[1].widths[0] = 0;
   editJson("kvista-report.json", [&](auto& json) { json["plan"] = toJson(other); });
+  EXPECT_THAT(openingError(), HasSubstr("config.json and kvista-report.json do not agree: kvista.layers["));
+  editJson("config.json", [&](auto& json) {
+    auto& runs = json["kvista"]["layers"][static_cast<std::size_t>(other.groups[1].slots.front().layer)]["groups"][0]["runs"];
+    runs[0][1] = runs[0][1].template get<int>() - 1;
+  });
   EXPECT_THAT(openingError(), HasSubstr("groups.0.up.weight has shape [32, 20]; the plan needs [32, 19]"));
+}
+
+TEST_F(DamagedExport, ConfigurationAndPlanMustAgree) {
+  const auto config = [&](const auto& edit) { return errorWith("config.json", "kvista", edit); };
+  const auto report = [&](const auto& edit) { return errorWith("kvista-report.json", "plan", edit); };
+  const std::string disagree = "config.json and kvista-report.json do not agree: ";
+  EXPECT_EQ(config([](auto&) {}), "opened");
+  EXPECT_THAT(config([](auto& own) { own["token_numbers"] = "yes"; }), HasSubstr(disagree + "kvista.token_numbers is \"yes\" in config.json and false by the plan"));
+  EXPECT_THAT(config([](auto& own) { own["exact_tokens"] = 3; }), HasSubstr(disagree + "kvista.exact_tokens is 3"));
+  EXPECT_THAT(config([](auto& own) { own["layers"].erase(1); }), HasSubstr(disagree + "kvista.layers is a list of 1 in config.json and a list of 2"));
+  EXPECT_THAT(config([](auto& own) { own["layers"][1]["groups"].clear(); }), HasSubstr(disagree + "kvista.layers[1].groups is a list of 0"));
+  EXPECT_THAT(config([](auto& own) { own["layers"][1]["reads"] = 0; }), HasSubstr(disagree + "kvista.layers[1].reads is 0 in config.json and none by"));
+  EXPECT_THAT(config([](auto& own) { own["layers"][1]["groups"][0]["predicted_from"] = 0; }),
+              HasSubstr(disagree + "kvista.layers[1].groups[0].predicted_from is 0 in config.json and none by the plan"));
+  EXPECT_THAT(report([](auto& damaged) { damaged["tokenNumbers"] = "yes"; }),
+              ::testing::AllOf(HasSubstr("kvista-report.json: The plan's field 'tokenNumbers' is not true or false."), HasSubstr("In the report")));
+}
+
+TEST_F(DamagedExport, ChainsOfOtherLengthsAreNotTaken) {
+  const CompressionPlan chained = planNamed("chained");
+  std::filesystem::remove_all(small);
+  valueOf(exportTo(small, model, chained, randomFactors(chained), "latent"));
+  EXPECT_EQ(openingError(), "opened");
+  EXPECT_THAT(errorWith("kvista-report.json", "plan", [](auto& damaged) { damaged["chain"] = 1; }),
+              HasSubstr("kvista.layers[1].groups[0].predicted_from is 0 in config.json and none by the plan"));
 }
 
 TEST_F(DamagedExport, needsItsReport) {

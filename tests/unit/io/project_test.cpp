@@ -146,10 +146,30 @@ TEST_F(ProjectFile, SaysWhatIsWrong) {
                 json["plan"]["groups"][0]["widths"][0] = {7, "many"};
               }).message,
               HasSubstr("In the project"));
+  const Error ofPlan = damaged([](Json& json) { json["plan"]["tokenNumbers"] = "yes"; });
+  EXPECT_THAT(ofPlan.message, HasSubstr("The plan's field 'tokenNumbers' is not true or false."));
+  EXPECT_EQ(ofPlan.code, ErrorCode::corruptFile);
+  EXPECT_THAT(ofPlan.hint, HasSubstr("make the plan again"));
   for (const char* field : {"model", "statistics", "requestedBytes", "predictedLoss", "baseLoss", "results", "refined", "version"})
     EXPECT_THAT(damaged([&](Json& json) { json[field] = "wrong"; }).message, HasSubstr("is damaged")) << field;
   EXPECT_THAT(damaged([](Json& json) { json["results"][1].erase("text"); }).message, HasSubstr("is damaged"));
   EXPECT_THAT(damaged([](Json& json) { json["model"].erase("hash"); }).message, HasSubstr("is damaged"));
+}
+
+TEST_F(ProjectFile, APlanOfAnotherModelIsRefusedByTheFilesName) {
+  ModelShape shape;
+  shape.layers = 1;
+  shape.kvHeads = shape.headDim = shape.valueHeadDim = 1;
+  Project project;
+  project.plan.groups = {Group{{Slot{0, Side::key, 0}, Slot{0, Side::value, 0}}, {16, 16}}};
+  project.plan.target = {Target::Kind::share, 1};
+  EXPECT_TRUE(checkPlanFits(project, shape, file_));
+  project.plan.groups.front().widths.pop_back();
+  const auto refused = checkPlanFits(project, shape, file_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::corruptFile);
+  EXPECT_THAT(refused.error().message, HasSubstr("In the project " + file_.string() + ": The plan does not fit the model: Group 0 has 1 widths"));
+  EXPECT_FALSE(refused.error().hint.empty());
 }
 
 TEST_F(ProjectFile, RefinedFactorsHoldForTheirPlanAlone) {
