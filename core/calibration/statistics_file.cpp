@@ -3,7 +3,9 @@
 #include "core/calibration/statistics_file.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -121,9 +123,11 @@ Result<nlohmann::json> readDescription(const TensorFile& reader, const std::file
   return parseJson(description, "the description in " + file.string());
 }
 
-tl::unexpected<Error> damaged(const std::filesystem::path& file, const nlohmann::json::exception& error) {
-  return fail(ErrorCode::corruptFile, fmt::format("The description in the statistics {} is damaged.", file.string()),
-              "Run `kvista calibrate` again.", error.what());
+/// `field`: of the description, which lacks it or has something else there.
+tl::unexpected<Error> damaged(const std::filesystem::path& file, std::string_view field) {
+  return fail(ErrorCode::corruptFile,
+              fmt::format("The description in the statistics {} is damaged: its field '{}' is missing or of the wrong kind.", file.string(), field),
+              "Run `kvista calibrate` again.");
 }
 
 }  // namespace
@@ -164,8 +168,8 @@ Result<std::string> modelOfStatistics(const std::filesystem::path& file) {
   KVISTA_ASSIGN(const nlohmann::json json, readDescription(reader, file));
   try {
     return json.at("modelHash").get<std::string>();
-  } catch (const nlohmann::json::exception& error) {
-    return damaged(file, error);
+  } catch (const nlohmann::json::exception&) {
+    return damaged(file, "modelHash");
   }
 }
 
@@ -176,35 +180,43 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
   std::vector<std::pair<double, double>> scores;
   std::int64_t heldOutWindows = 0;
   std::vector<std::string> optional;
+  const char* field = "";  // that is read
+  const auto take = [&](const char* name) -> const nlohmann::json& { return json.at(field = name); };
   try {
-    if (const int version = json.at("version").get<int>(); version < kOldestFormatVersion || version > kFormatVersion)
+    if (const int version = take("version").get<int>(); version < kOldestFormatVersion || version > kFormatVersion)
       return fail(ErrorCode::corruptFile,
                   fmt::format("The statistics {} have version {}; this program reads versions {} to {}.", file.string(), version,
                               kOldestFormatVersion, kFormatVersion),
                   "Run `kvista calibrate` again.");
-    statistics.shape = shapeFromJson(json.at("shape"));
-    json.at("modelHash").get_to(statistics.modelHash);
-    json.at("tokensHash").get_to(statistics.tokensHash);
-    json.at("ofInput").get_to(statistics.ofInput);
-    json.at("gradients").get_to(statistics.gradients);
-    json.at("tokens").get_to(statistics.tokens);
-    json.at("windows").get_to(statistics.windows);
-    json.at("lossSum").get_to(statistics.lossSum);
-    json.at("device").get_to(statistics.device);
-    json.at("seconds").get_to(statistics.seconds);
-    json.at("heldOutLoss").get_to(statistics.heldOutLoss);
-    heldOutWindows = json.value("heldOutWindows", std::int64_t{0});
-    optional = json.value("optionalParts", optional);
-    json.at("fisherScores").get_to(scores);
-    for (const nlohmann::json& entry : json.at("response")) {
+    statistics.shape = shapeFromJson(take("shape"));
+    take("modelHash").get_to(statistics.modelHash);
+    take("tokensHash").get_to(statistics.tokensHash);
+    take("ofInput").get_to(statistics.ofInput);
+    take("gradients").get_to(statistics.gradients);
+    take("tokens").get_to(statistics.tokens);
+    take("windows").get_to(statistics.windows);
+    take("lossSum").get_to(statistics.lossSum);
+    take("device").get_to(statistics.device);
+    take("seconds").get_to(statistics.seconds);
+    take("heldOutLoss").get_to(statistics.heldOutLoss);
+    heldOutWindows = json.value(field = "heldOutWindows", std::int64_t{0});
+    optional = json.value(field = "optionalParts", optional);
+    take("fisherScores").get_to(scores);
+    for (const nlohmann::json& entry : take("response")) {
       std::vector<ResponsePoint> points;
       for (const nlohmann::json& point : entry.at("points")) points.push_back({point.at(0).get<double>(), point.at(1).get<double>()});
       statistics.response.emplace(static_cast<Storage>(entry.at("storage").get<int>()), ResponseCurve(std::move(points)));
     }
-    KVISTA_ASSIGN(statistics.recipe, textRecipeFromJson(json.at("recipe")));
-  } catch (const nlohmann::json::exception& error) {
-    return damaged(file, error);
+    KVISTA_ASSIGN(statistics.recipe, textRecipeFromJson(take("recipe")));
+  } catch (const nlohmann::json::exception&) {
+    return damaged(file, field);
   }
+  for (const auto& [name, value] : {std::pair{"lossSum", statistics.lossSum}, std::pair{"heldOutLoss", statistics.heldOutLoss},
+                                    std::pair{"seconds", statistics.seconds}, std::pair{"heldOutWindows", static_cast<double>(heldOutWindows)}})
+    if (!(value >= 0) || !std::isfinite(value))
+      return fail(ErrorCode::corruptFile,
+                  fmt::format("The field '{}' in the description of the statistics {} is {}, it must be at least 0.", name, file.string(), value),
+                  "The file is damaged; run `kvista calibrate` again.");
   const ModelShape& shape = statistics.shape;
   constexpr int kMaximumWidth = 1 << 20;  // far beyond any model, so that products below cannot overflow
   const bool sound = shape.layers > 0 && shape.layers < 100'000 && shape.kvHeads > 0 && shape.kvHeads < kMaximumWidth &&
@@ -227,6 +239,9 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
     for (const Part& part : parts) {
       if (part.optional && std::ranges::find(optional, part.name) == optional.end()) continue;
       KVISTA_ASSIGN(const at::Tensor stored, reader.read(tensorName(i, part.name), part.type, storedSizes(part)));
+      if (at::isFloatingType(part.type) && !stored.isfinite().all().item<bool>())
+        return fail(ErrorCode::corruptFile, fmt::format("The tensor {} of {} holds NaN or infinity.", tensorName(i, part.name), file.string()),
+                    "The file is damaged; run `kvista calibrate` again.");
       layer.*part.tensor = isPackedByFile(part) ? unpackSymmetric(stored, part.sizes.back()) : stored;
     }
     if (layer.samplePositions.size(0) != layer.sample.size(0))

@@ -160,8 +160,8 @@ Result<TextRecipe> textRecipeFromJson(const nlohmann::json& json) {
     if (json.contains("windows")) recipe.windows = json["windows"].get<std::int64_t>();
     if (json.contains("seed")) recipe.seed = json["seed"].get<std::uint64_t>();
     return recipe;
-  } catch (const nlohmann::json::exception& error) {
-    return fail(ErrorCode::corruptFile, "The record of the calibration text is damaged.", {}, error.what());
+  } catch (const nlohmann::json::exception&) {
+    return fail(ErrorCode::corruptFile, "The record of the calibration text is damaged.", "Run `kvista calibrate` again.");
   }
 }
 

@@ -4,11 +4,13 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 
 #include "core/calibration/statistics_file.h"
@@ -249,15 +251,32 @@ TEST_F(StatisticsFile, SaysWhatIsDamaged) {
       {{"\"kvHeads\":8", "\"kvHeads\":9"}, "rotated_keys"},
       {{"\"headDim\":32", "\"headDim\":-2"}, "make no sense"},
       {{"\"hiddenSize\":256", "\"hiddenSize\":128"}, "second_moment"},
-      {{"\"modelHash\"", "\"modelName\""}, "is damaged"},
-      {{"\"tokens\":256", "\"tokens\":\"8\""}, "is damaged"}};
+      {{"\"modelHash\"", "\"modelName\""}, "is damaged: its field 'modelHash' is missing"},
+      {{"\"tokens\":256", "\"tokens\":\"8\""}, "is damaged: its field 'tokens' is missing or of the wrong kind"}};
   const std::string intact = readText(file_);
   for (const auto& [change, sentence] : cases) {
     writeText(file_, intact);
     const Error error = damaged(replaced(change.first, change.second));
     EXPECT_EQ(error.code, ErrorCode::corruptFile) << change.second;
     EXPECT_THAT(error.message, HasSubstr(sentence)) << change.second;
+    EXPECT_EQ(error.detail, "") << "no words of a library";
   }
+}
+
+TEST_F(StatisticsFile, NumbersThatCannotBeAreDamage) {
+  Statistics odd = whole();
+  odd.heldOutLoss = -1;
+  ASSERT_TRUE(saveStatistics(file_, odd, {}));
+  const Error negative = errorOf(loadStatistics(file_));
+  EXPECT_EQ(negative.code, ErrorCode::corruptFile);
+  EXPECT_THAT(negative.message, HasSubstr("The field 'heldOutLoss' in the description of the statistics"));
+  EXPECT_THAT(negative.message, HasSubstr("is -1, it must be at least 0."));
+  odd = whole();
+  odd.layers[1].attentionMaps = at::full_like(odd.layers[1].attentionMaps, std::nan(""));
+  ASSERT_TRUE(saveStatistics(file_, odd, {}));
+  const Error undefined = errorOf(loadStatistics(file_));
+  EXPECT_EQ(undefined.code, ErrorCode::corruptFile);
+  EXPECT_THAT(undefined.message, HasSubstr("The tensor layers.1.attention_maps of"));
 }
 
 TEST_F(StatisticsFile, SaysItsModelWhateverItsTensorsAre) {
