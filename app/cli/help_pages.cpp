@@ -88,6 +88,8 @@ std::string rowsWhere(const Block& table, const Test& test) {
 std::string about(const HelpPage& page, std::string_view name, bool mentions) {
   const std::string quoted = fmt::format("`{}`", name), bold = fmt::format("**{}**", name);
   const auto has = [&](std::string_view text) { return text.find(quoted) != std::string_view::npos; };
+  const std::string title = inSmallLetters(name) + ':';  // "## KV-CoRE: ..." is about kv-core
+  const auto isTitled = [&](std::string_view heading) { return inSmallLetters(heading.substr(heading.find(' ') + 1)).starts_with(title); };
   const std::vector<Block> blocks = blocksOf(page);
   std::string found, section = page.title;
   const auto add = [&](const std::string& text) {
@@ -96,7 +98,7 @@ std::string about(const HelpPage& page, std::string_view name, bool mentions) {
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const Block& block = blocks[i];
     if (block.level > 1) section = fmt::format("{}, {}", page.title, block.lines.front().substr(block.lines.front().find(' ') + 1));
-    if (block.level > 0 && has(block.lines.front())) {
+    if (block.level > 0 && (has(block.lines.front()) || isTitled(block.lines.front()))) {
       const std::size_t end = endOfSection(blocks, i);
       add(joined(blocks, i + 1, end));
       i = end - 1;

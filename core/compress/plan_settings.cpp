@@ -35,6 +35,21 @@ Result<void> checkCompensation(const PlanRequest& request, const Method& method)
               "Leave out compensation, or choose a method that compresses keys before RoPE.");
 }
 
+/// Why an option is not for a method; `field`: its name in an experiment's file.
+std::string unfit(std::string_view why, std::string_view option, std::string_view field) {
+  return fmt::format("{}, so that {} (in an experiment {}) has no meaning", why, option, field);
+}
+
+/// An allowed loss needs methods whose own metric predicts one.
+Result<void> checkAllowedLoss(const PlanRequest& request, const Method& method) {
+  KVISTA_ASSIGN(const Method* preset, findMethod(request.method));
+  CompressionPlan own;
+  own.metric = preset->metric;
+  if (request.target.kind != Target::Kind::maxLoss || request.metric || (measuresLoss(own) && !method.sharesLayers)) return {};
+  return fail(ErrorCode::invalidArgument, fmt::format("The method {} predicts no loss, so that none can be allowed.", method.name),
+              "Give a size instead: a share, how many times smaller, or bytes a token.");
+}
+
 /// What a method gives no meaning to.
 Result<void> checkChoices(const PlanRequest& request, const Method& method) {
   const auto refuse = [&](std::string_view why, std::string_view option) {
@@ -65,12 +80,13 @@ Result<void> checkChoices(const PlanRequest& request, const Method& method) {
                 fmt::format("A chain of {} layers is not possible; it must be 1 to {}.", method.chain, kMaxChain));
   if (method.chain > 1 || method.tokenNumbers) {
     const std::string_view option = method.tokenNumbers ? "--token-numbers" : "--chain";
-    if (const std::string_view why = whyNotChained(method); !why.empty()) return refuse(why, option);
+    const std::string_view field = method.tokenNumbers ? "tokenNumbers" : "chain";
+    if (const std::string_view why = whyNotChained(method); !why.empty()) return refuse(unfit(why, option, field), option);
     if (request.groupSize) return refuse("needs all heads of a layer in one latent where layers predict others", "--group-size");
     if (request.compensate || request.centred || !request.sharedFrom.empty())
       return refuse("predicts layers from others, which can be neither compensated, nor centred, nor shared", option);
   }
-  if (method.trellis && method.storage != Storage::coded) return refuse("stores no codes", "--trellis");
+  if (method.trellis && method.storage != Storage::coded) return refuse(unfit("stores no codes", "--trellis", "trellis"), "--trellis");
   if (request.sinkFree && method.weightsOnly) return refuse("looks at weights alone; there are no tokens to leave out", "--sink-free");
   if (request.sinkFree && method.storage == Storage::plainQuantised)
     return refuse("has no bases that tokens could be left out of", "--sink-free");
@@ -104,7 +120,7 @@ Result<void> checkBudget(const PlanSettings& settings, const CompressionPlan& dr
   return fail(ErrorCode::invalidArgument,
               fmt::format("The target leaves {} of the {} bytes a token, but the method {} stores {} at least.", budget, full,
                           settings.method.name, least),
-              fmt::format("Give --bytes-per-token {} (--share {}) or more{}.", least, share, plain ? ", or a method with a latent" : ""));
+              fmt::format("Ask for at least {} bytes a token, a share of {}{}.", least, share, plain ? ", or a method with a latent" : ""));
 }
 
 }  // namespace
@@ -147,13 +163,13 @@ Result<void> boundHeads(const Target& target, const ModelShape& shape, PlanSetti
   if (together < 2 || shape.kvHeads % together != 0)
     return refuse(shape.kvHeads == 1 ? std::string("The model has one key-value head a layer, which cannot become fewer.")
                                      : fmt::format("The model's {} key-value heads cannot become one for every {}.", shape.kvHeads, together),
-                  shape.kvHeads > 1 ? fmt::format("Give --group-size, at least 2, that divides {}.", shape.kvHeads)
+                  shape.kvHeads > 1 ? fmt::format("Give a group size, at least 2, that divides {}.", shape.kvHeads)
                                     : "Use the method separate.");
   const std::int64_t bytes = shape.cacheBytesPerToken() / together, budget = budgetBytes(target, shape);
   if (target.kind != Target::Kind::maxLoss && bytes > budget)
     return refuse(fmt::format("The target leaves {} of the {} bytes a token, but the method {} stores {} with one head for every {}.",
                               budget, shape.cacheBytesPerToken(), settings.method.name, bytes, together),
-                  fmt::format("Give --bytes-per-token {} or more{}.", bytes, together < shape.kvHeads ? ", or a larger --group-size" : ""));
+                  fmt::format("Ask for at least {} bytes a token{}.", bytes, together < shape.kvHeads ? ", or for larger groups" : ""));
   settings.minimumRank = settings.maximumRank = shape.headDim;
   return {};
 }
@@ -183,10 +199,11 @@ Result<CompressionPlan> draftPlan(const PlanRequest& request, const ModelShape& 
   KVISTA_CHECK(findDeviceProfile(request.device));
   KVISTA_CHECK(checkCompensation(request, method));
   KVISTA_CHECK(checkChoices(request, method));
+  KVISTA_CHECK(checkAllowedLoss(request, method));
   if (method.grouping == "swap-loss" && request.target.kind == Target::Kind::maxLoss)
     return fail(ErrorCode::invalidArgument,
                 "The grouping swap-loss weighs groups at their rank, which an allowed loss leaves open.",
-                "Give --share or --times-smaller, or group with swap.");
+                "Give a share, or how many times smaller, or group with swap.");
   CompressionPlan plan;
   plan.method = method.name;
   plan.grouping = request.manual ? request.manual->grouping : std::string(method.grouping);

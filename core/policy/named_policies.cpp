@@ -183,7 +183,8 @@ Result<PolicyRequest> policyFromText(std::string_view text) {
     if (name == "share") {
       KVISTA_ASSIGN(request.share, numberIn(name, value, 1e-9, 1.0, "It must be above 0 and at most 1."));
     } else if (name == "interval") {
-      KVISTA_ASSIGN(request.interval, numberIn<std::int64_t>(name, value, 0, std::int64_t{1} << 24, "It must be a number of tokens."));
+      KVISTA_ASSIGN(request.interval, numberIn<std::int64_t>(name, value, 1, std::int64_t{1} << 24,
+                                                             "It must be a number of tokens, at least 1; left out, the policy acts once."));
     } else {
       request.options[name] = value;
     }

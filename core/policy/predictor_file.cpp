@@ -44,6 +44,9 @@ Result<void> savePredictor(const std::filesystem::path& file, const PredictorFor
 Result<TensorFile> openPredictor(const std::filesystem::path& file, const PredictorFormat& format, const std::string& modelHash) {
   std::error_code none;
   if (std::filesystem::is_directory(file, none)) return openInExport(file, format, modelHash);
+  if (file == "train" && !std::filesystem::exists(file, none))
+    return fail(ErrorCode::invalidArgument, fmt::format("The option gate is the file of a {}, and there is none of the name train.", format.name),
+                fmt::format("Only the file of an experiment has \"train\" in its place. {}", format.hint));
   KVISTA_ASSIGN(TensorFile reader, TensorFile::open(file));
   const std::string text = reader.text(format.field);
   if (text.empty()) return fail(ErrorCode::corruptFile, fmt::format("{} holds no {}.", file.string(), format.name), format.hint);

@@ -133,7 +133,12 @@ TEST(Chain, RefusesWhatOneLatentALayerIsNot) {
   EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), grouped, {})).message, HasSubstr("all heads of a layer in one latent"));
   PlanRequest lowRank = requestOf("joint", 0.25);
   lowRank.chain = 2;
-  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), lowRank, {})).message, HasSubstr("stores no codes"));
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), lowRank, {})).message,
+              HasSubstr("stores no codes, so that --chain (in an experiment chain) has no meaning"));
+  lowRank.chain.reset();
+  lowRank.tokenNumbers = true;
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), lowRank, {})).message,
+              HasSubstr("stores no codes, so that --token-numbers (in an experiment tokenNumbers) has no meaning"));
 }
 
 TEST(TokenNumbers, TakeFourBytesAndLoseNothingOfTheFirstLayer) {

@@ -300,8 +300,11 @@ TEST(Planner, RefusesInOneSentence) {
   const Error method = refused(requestOf("cubist", 0.5));
   EXPECT_THAT(method.message, HasSubstr("no method \"cubist\""));
   EXPECT_THAT(method.hint, HasSubstr("coded-joint"));
-  EXPECT_THAT(refused(requestOf("recalkv", 0.1, Target::Kind::maxLoss)).message,
-              HasSubstr("only where the loss is predicted"));
+  for (const char* name : {"recalkv", "kvsharer"}) {
+    const Error lossless = refused(requestOf(name, 0.1, Target::Kind::maxLoss));
+    EXPECT_THAT(lossless.message, HasSubstr(std::string("The method ") + name + " predicts no loss"));
+    EXPECT_THAT(lossless.hint, HasSubstr("Give a size instead"));
+  }
   EXPECT_THAT(refused(requestOf("joint", 0.5), nullptr).message, HasSubstr("joint needs statistics"));
 
   const auto changed = [](const std::function<void(PlanRequest&)>& change) {
