@@ -69,6 +69,12 @@ WRONG_COMMAND_LINES = [  # and what the sentence must say
     (["errors", MODEL], "not a project"),
     (["retrieval", MODEL], "needs --text"),
     (["retrieval", MODEL, "--depths", "101"], "from 0 to 100"),
+    (["retrieval", MODEL, "--text", str(TEXTS / "evaluation.txt"), "--lengths", "64", "64"], "The length 64 is asked for twice."),
+    (["evaluate", MODEL, "--text", "a", "--policy", "snapkv interval=0"], 'The interval of a policy is "0".'),
+    (
+        ["evaluate", MODEL, "--text", str(TEXTS / "evaluation.txt"), "--window", "64", "--windows", "1", "--policy", "fast-kvzip share=.5 gate=train"],
+        "there is none of the name train",
+    ),
     (["retrieval", MODEL, "--kind", "haystack"], "needle, multi-key, variable-tracking"),
     (["agreement", MODEL, "--text", str(TEXTS / "evaluation.txt")], "--original"),
     (["evaluate", MODEL, "--text", "a=b", "c"], "Of 2 texts 1 has a name"),
@@ -183,6 +189,8 @@ def test_help_prints_pages_sections_and_what_they_say_of_a_name():
     assert policies.startswith("# Policies\n") and policies == (SOURCE / "resources/help/policies.md").read_text().split("-->\n")[-1]
     assert run("help", "methods", "10").stdout.startswith("## 10. ")
     assert "**snapkv**" in run("help", "snapkv").stdout and "**kivi**" not in run("help", "snapkv").stdout
+    core = run("help", "kv-core").stdout
+    assert core.startswith("Published systems, KV-CoRE") and "effective rank" in core and "CommonKV" not in core
     palu = run("help", "palu-g").stdout
     assert "Published systems, Palu" in palu and "Chang et al." in palu and "KQ-SVD" not in palu
 

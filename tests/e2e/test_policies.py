@@ -2,11 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run-time policies from the command line."""
 
+import json
+
 import pytest
 
 from program import MODEL, SOURCE, TEXTS, USAGE, answer, complaint, run
 
 EVALUATION = ["--text", TEXTS / "evaluation.txt", "--window", 128, "--windows", 2]
+
+
+def test_what_does_not_go_with_a_plan_is_refused_before_its_model_is_opened(tmp_path):
+    plan = dict(
+        method="coded", grouping="separate", allocator="waterline", metric="fisher", keyPosition="beforeRope", storage="coded", rankStep=1,
+        exactTokens=4, scaleBlock=64, target=dict(kind="share", value=0.5), groups=[],
+    )
+    project = dict(format="kvista-project", version=1, model=dict(path="gone", hash=""), plan=plan)
+    (tmp_path / "P.kvista").write_text(json.dumps(project))
+    refused = run("evaluate", tmp_path / "P.kvista", *EVALUATION, "--policy", "kivi", code=USAGE)
+    assert "those of the plan are quantised already" in complaint(refused)
 
 
 def test_evaluate_with_policies_at_one_share():

@@ -53,6 +53,19 @@ Result<std::optional<PolicyRequest>> requestOf(const Options& options, std::stri
   return request;
 }
 
+/// Refuses, before the factors of a project are made, a way to hold tokens that cannot hold what its plan stores.
+Result<void> checkGoesWithProject(const std::string& subject, const std::optional<PolicyRequest>& request) {
+  if (!request || !looksLikeProject(subject)) return {};
+  KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request->policy));
+  if (named.holder == nullptr || named.holder->needsPlan) return {};
+  KVISTA_ASSIGN(const Project project, loadProject(subject));
+  if (!named.holder->takesPlan) return checkHoldsLatents(*named.holder, project.plan);
+  KVISTA_ASSIGN(const NamedSettings settings, settingsOf(named, *request));
+  KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(project.model));
+  KVISTA_ASSIGN(const DecoderDescription description, describe(checkpoint));
+  return checkMergesLayers(settings.holder.count("layers"), &project.plan, description.shape);
+}
+
 /// That of `--policy`, or what the subject's export records.
 Result<std::optional<PolicyRequest>> policyOf(const Options& options, const Subject& subject) {
   KVISTA_ASSIGN(auto request, requestOf(options, askedPolicy(options.policy, subject.recordedPolicy)));
@@ -180,7 +193,8 @@ Result<Output> measureEach(const Options& options, const std::vector<NamedText>&
 
 Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const std::vector<NamedText> texts, namedTexts(options.text.recipe.paths));
-  KVISTA_CHECK(requestOf(options, options.policy));  // before anything is loaded
+  KVISTA_ASSIGN(const std::optional<PolicyRequest> asked, requestOf(options, options.policy));
+  KVISTA_CHECK(checkGoesWithProject(options.subject, asked));  // before anything is loaded
   if (!texts.empty()) return measureEach(options, texts, task);
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
   KVISTA_ASSIGN(const ProcessGroup processes, joinProcesses(options.compute));

@@ -40,6 +40,14 @@ Result<std::vector<std::uint32_t>> fillerOf(Call& call, Fields& fields, const In
   return readTokens(tokenizer, paths, std::int64_t{1} << 21, call.task);
 }
 
+/// Rows and columns of one table are all different.
+Result<void> checkEachOnce(const char* what, std::vector<int> numbers) {
+  std::ranges::sort(numbers);
+  const auto twice = std::ranges::adjacent_find(numbers);
+  if (twice == numbers.end()) return {};
+  return fail(ErrorCode::invalidArgument, fmt::format("The {} {} is asked for twice.", what, *twice), "Ask for each once.");
+}
+
 }  // namespace
 
 Result<nlohmann::json> retrieval(Call& call) {
@@ -59,6 +67,8 @@ Result<nlohmann::json> retrieval(Call& call) {
     return fail(ErrorCode::invalidArgument,
                 fmt::format("A table of {} lengths and {} depths is asked for.", record.lengths.size(), record.depths.size()),
                 fmt::format("Ask for at least one of each, and for at most {} pairs.", kMostCells));
+  KVISTA_CHECK(checkEachOnce("length", record.lengths));
+  KVISTA_CHECK(checkEachOnce("depth", record.depths));
   const std::int64_t positions = model.description.maximumPositions;
   const int longest = *std::ranges::max_element(record.lengths);
   if (positions > 0 && longest > positions)
