@@ -185,20 +185,23 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
   nlohmann::ordered_json widths = nlohmann::ordered_json::array();
   std::string table;
   for (const Group& group : plan.groups) {
+    const int layer = group.slots.front().layer;
+    const bool isNumbered = storesTokenNumbers(plan, layer), isReader = readsAnotherLayer(plan, layer);
+    const std::int64_t bytes = bytesPerToken(plan, group) + (isNumbered ? kTokenNumberBytes : 0);
     ranks.push_back(group.rank());
     widths.push_back(group.widths);
-    groups.push_back({{"layer", group.slots.front().layer},
+    groups.push_back({{"layer", layer},
                       {"slots", slotsInWords(group)},
                       {"size", group.widths.size()},
                       {"rank", group.rank()},
-                      {"bytesPerToken", bytesPerToken(plan, group)},
+                      {"bytesPerToken", bytes},
                       {"locked", group.locked}});
-    table += fmt::format("  {:>5}  {:<24} {:>5} of {:<5} {:>7} B  {}\n", group.slots.front().layer, slotsInWords(group), group.rank(),
-                         group.widths.size(), bytesPerToken(plan, group), widthsInWords(group));
+    table += fmt::format("  {:>5}  {:<24} {:>5} of {:<5} {:>7} B  {}\n", layer, slotsInWords(group), group.rank(), group.widths.size(), bytes,
+                         isNumbered ? "numbers of tokens"
+                         : isReader ? fmt::format("reads layer {}", plan.sharedFrom[static_cast<std::size_t>(layer)])
+                                    : widthsInWords(group));
   }
-  for (int layer = 0; layer < static_cast<int>(plan.sharedFrom.size()); ++layer)
-    if (readsAnotherLayer(plan, layer)) table += fmt::format("  {:>5}  reads the cache of layer {}\n", layer, plan.sharedFrom[static_cast<std::size_t>(layer)]);
-  if (plan.tokenNumbers) table += fmt::format("      0  stores the numbers of tokens, {} bytes each, and predicts layers that no other predicts\n", kTokenNumberBytes);
+  if (plan.tokenNumbers) table += "  the numbers of tokens in layer 0 predict layers that no other predicts\n";
   if (plan.chain > 1) table += fmt::format("  chains of {} layers: each is coded as what the decoded one before does not predict\n", plan.chain);
   if (plan.trellis) table += "  codes of up to 4 bits go through a trellis\n";
   const std::int64_t full = shape.cacheBytesPerToken();

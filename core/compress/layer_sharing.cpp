@@ -3,6 +3,7 @@
 #include "core/compress/layer_sharing.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -113,7 +114,10 @@ Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, 
     return fail(ErrorCode::invalidArgument,
                 fmt::format("{} can read the cache of another with a cosine of final states of {} or more; {} were asked for.",
                             amount(taken, "layer"), request.threshold, request.layers),
-                "Ask for fewer (a plan: a larger share), or allow a smaller cosine: `kvista sharing --cosine` finds a map, which plans take by --sharing.");
+                (taken > 0 ? fmt::format("Ask for {} at most (a plan: a share of {:.4g} or more), or allow a smaller cosine: ", taken,
+                                         std::ceil(1e4 * (layers - taken) / layers) / 1e4)
+                           : std::string("Allow a smaller cosine: ")) +
+                    "in the window by Plan anew, Caches: Change…, at the command line by `kvista sharing --cosine`, whose map plans take by --sharing.");
   return sharing;
 }
 

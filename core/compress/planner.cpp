@@ -30,7 +30,7 @@ Result<std::vector<int>> sharedForTarget(const Decoder& decoder, const Statistic
   if (budget < each)
     return fail(ErrorCode::invalidArgument,
                 fmt::format("The target leaves {} bytes a token; one layer with its own cache takes {}.", budget, each),
-                fmt::format("Give --bytes-per-token {} or more, or give a map of layers and a method that compresses them.", each));
+                fmt::format("Ask for at least {} bytes a token, or give a map of layers and a method that compresses them.", each));
   SharingRequest request;
   request.layers = shape.layers - static_cast<int>(std::min<std::int64_t>(budget / each, shape.layers));
   if (request.layers == 0) return std::vector<int>{};

@@ -116,6 +116,8 @@ PlanRequest requestOf(const PlanWish& wish) {
   request.method = wish.method;
   request.target = wish.target;
   request.rankStep = wish.rankStep;
+  request.minimumRank = wish.minimumRank;
+  request.maximumRank = wish.maximumRank;
   request.grouping = wish.grouping;
   request.groupSize = wish.groupSize;
   request.allocator = wish.allocator;

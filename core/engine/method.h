@@ -68,6 +68,7 @@ Result<nlohmann::json> evaluate(Call& call);
 Result<nlohmann::json> evaluatePolicy(Call& call);
 Result<nlohmann::json> tokenLosses(Call& call);
 Result<nlohmann::json> generate(Call& call);
+Result<nlohmann::json> checkPolicyFor(Call& call);
 Result<nlohmann::json> retrieval(Call& call);
 Result<nlohmann::json> tasks(Call& call);
 Result<nlohmann::json> agreement(Call& call);

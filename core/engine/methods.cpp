@@ -26,6 +26,7 @@ const std::vector<EngineMethod>& engineMethods() {
       {"evaluatePolicy", Lane::compute, evaluatePolicy},
       {"tokenLosses", Lane::compute, tokenLosses},
       {"generate", Lane::compute, generate},
+      {"checkPolicy", Lane::light, checkPolicyFor},
       {"retrieval", Lane::compute, retrieval},
       {"tasks", Lane::compute, tasks},
       {"agreement", Lane::compute, agreement},

@@ -100,7 +100,7 @@ Result<void> checkTarget(const Target& target, Storage storage, bool measuresLos
                     relative ? "a share or kept fraction lies above 0 and at most at 1" : "it must be above 0"));
   if (target.kind == Target::Kind::keptFraction && storage != Storage::lowRank16)
     return fail(ErrorCode::invalidArgument, "A kept fraction counts 16-bit numbers, and this plan stores codes.",
-                "Give --share or --times-smaller instead.");
+                "Give a share, or how many times smaller, instead.");
   if (target.kind == Target::Kind::maxLoss && !(measuresLoss && loss.gradients))
     return fail(ErrorCode::invalidArgument,
                 "An allowed loss can be kept only where the loss is predicted: with gradients and the Fisher metric as it is.",

@@ -180,6 +180,8 @@ json toJson(const PlanWish& record) {
                 {"context", record.context},
                 {"batch", record.batch}};
   if (record.rankStep) value["rankStep"] = *record.rankStep;
+  if (record.minimumRank) value["minimumRank"] = *record.minimumRank;
+  if (record.maximumRank) value["maximumRank"] = *record.maximumRank;
   if (record.groupSize) value["groupSize"] = *record.groupSize;
   if (record.grouping) value["grouping"] = *record.grouping;
   if (record.allocator) value["allocator"] = *record.allocator;
@@ -209,6 +211,8 @@ Result<PlanWish> read(const json& value) {
   record.context = fields.integer("context", 1, std::int64_t{1} << 31);
   record.batch = fields.count("batch", 1, 1 << 16);
   if (fields.has("rankStep")) record.rankStep = fields.count("rankStep", 1, 65535);
+  if (fields.has("minimumRank")) record.minimumRank = fields.count("minimumRank", 1);
+  if (fields.has("maximumRank")) record.maximumRank = fields.count("maximumRank", 1);
   if (fields.has("groupSize")) record.groupSize = fields.count("groupSize", 1, 65535);
   if (fields.has("grouping")) record.grouping = fields.text("grouping");
   if (fields.has("allocator")) record.allocator = fields.text("allocator");

@@ -48,7 +48,7 @@ def test_targets_mean_the_same(statistics, tmp_path):
 @pytest.mark.parametrize("method", ["coded", "joint", "plain"])
 def test_a_target_below_what_a_method_can_store_names_the_smallest(method, statistics, tmp_path):
     command = ["plan", MODEL, "--stats", statistics, "-o", tmp_path / "p.kvista", "--method", method]
-    smallest = int(re.search(r"--bytes-per-token (\d+)", complaint(run(*command, "--share", 1e-5, code=USAGE)))[1])
+    smallest = int(re.search(r"at least (\d+) bytes a token", complaint(run(*command, "--share", 1e-5, code=USAGE)))[1])
     if smallest > 1:
         run(*command, "--bytes-per-token", smallest - 1, code=USAGE)
     assert answer(*command, "--bytes-per-token", smallest)["bytesPerToken"] == smallest

@@ -63,6 +63,14 @@ Result<std::optional<PolicyRequest>> policyOf(Fields& fields) {
   return request;
 }
 
+Result<nlohmann::json> checkPolicyFor(Call& call) {
+  Fields fields(call.params, "the parameters of checkPolicy");
+  const std::string text = fields.text("policy");
+  if (fields.error()) return tl::unexpected(*fields.error());
+  KVISTA_ASSIGN(const PolicyRequest request, policyFromText(text));
+  return nlohmann::json(toText(request));
+}
+
 Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>& policy, const Inputs& inputs, const PlanTransform* transform) {
   if (!policy) return std::nullopt;
   PolicyRequest known = *policy;

@@ -185,10 +185,12 @@ std::string layersTable(const Report& report) {
 std::string planTable(const CompressionPlan& plan) {
   std::string html =
       "<table><tr><th>Layer</th><th>Heads</th><th class=\"number\">Rank</th><th>Directions</th><th class=\"number\">Bytes a token</th><th></th></tr>";
-  for (const Group& group : plan.groups)
+  for (const Group& group : plan.groups) {
+    const std::int64_t bytes = bytesPerToken(plan, group) + (storesTokenNumbers(plan, group.slots.front().layer) ? kTokenNumberBytes : 0);
     html += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"number\">{} of {}</td><td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
                         group.slots.front().layer, chips(group), group.rank(), group.widths.size(), bitsInWords(group),
-                        withSeparators(bytesPerToken(plan, group)), group.locked ? "locked" : "");
+                        withSeparators(bytes), group.locked ? "locked" : "");
+  }
   return html + "</table>";
 }
 

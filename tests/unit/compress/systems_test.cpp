@@ -306,6 +306,7 @@ TEST(KvSharer, SharesTheMostUnlikeLayersFirstAndStoresNothingForThem) {
   request.layers = 1;
   request.threshold = 2;
   EXPECT_THAT(errorOf(shareLayers(shortDecoder(), ids, request, {})).message, HasSubstr("0 layers can read the cache of another"));
+  EXPECT_THAT(errorOf(shareLayers(shortDecoder(), ids, request, {})).hint, HasSubstr("Allow a smaller cosine: in the window by"));
 
   PlanRequest half = requestOf("joint", 0.25);
   half.sharedFrom = {0, 0};
