@@ -21,7 +21,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kLeastText = 120;
+constexpr int kLeastText = 100;
 
 }  // namespace
 

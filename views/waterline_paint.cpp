@@ -64,7 +64,7 @@ void WaterlineView::paintAxes(QPainter& painter, const Layout& layout, const QRe
     if (index < record_.readsFrom.size() && record_.readsFrom[index] != layer)
       texts << (words ? tr("as layer %1") : tr("= %1")).arg(record_.readsFrom[index]);
     else if (record_.tokenNumbers && layer == 0)
-      texts << tr("numbers of tokens") << tr("numbers");
+      texts << tr("numbers of tokens") << tr("numbers") << tr("%1 B").arg(kTokenNumberBytes);
     const auto text = std::ranges::find_if(texts, [&](const QString& each) { return metrics.horizontalAdvance(each) <= slot; });
     const QRectF place(layout.plot.left() + slot * layer, layout.plot.center().y() - kRow / 2, slot, kRow);
     if (text != texts.end()) painter.drawText(place, Qt::AlignCenter, *text);

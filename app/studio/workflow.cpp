@@ -343,6 +343,18 @@ json Workflow::memoryParams(const MemoryQuestion& question) const {
   return params;
 }
 
+void Workflow::checkPolicy(const QString& line, QObject* context, std::function<void(const QString&)> done) {
+  const auto reader = [](const json& answer) -> Result<std::string> {
+    if (!answer.is_string()) return fail(ErrorCode::invalidArgument, "The engine answered something that is no policy.");
+    return answer.get<std::string>();
+  };
+  const auto say = [done = std::move(done)](const Result<std::string>& read) {
+    const bool isSlip = !read && read.error().code == ErrorCode::invalidArgument;  // not an engine that is gone
+    done(isSlip ? QString::fromStdString(read.error().message) : QString());
+  };
+  engine_.preview<std::string>("checkPolicy", "checkPolicy", {{"policy", line.toStdString()}}, reader, context, say);
+}
+
 void Workflow::forecastMemory(const MemoryQuestion& question, QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done) {
   engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", memoryParams(question), readList<MemoryForecast>, context,
                                                std::move(done));

@@ -94,6 +94,8 @@ class Workflow final : public QObject {
   [[nodiscard]] std::optional<QString> host() const { return engine_.command().host(); }
   /// What is at a path there. Only the newest question is answered.
   void examinePath(const QString& path, QObject* context, std::function<void(Result<PathRecord>)> done);
+  /// What is wrong with a policy's line, in words; nothing where it can be read. Only the newest question is answered.
+  void checkPolicy(const QString& line, QObject* context, std::function<void(const QString& problem)> done);
   void previewExport(const ExportWish& wish, QObject* context, std::function<void(Result<ExportPreview>)> done);
   void exportPlan(const ExportWish& wish);
   /// The report of the project as it stands, saved or not, as one HTML file of this machine.

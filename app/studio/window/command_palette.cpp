@@ -101,7 +101,7 @@ void CommandPalette::showMatches(const QString& typed) {
   for (const auto& [rank, length, action] : matches) {
     auto* item = new QListWidgetItem(plainText(*action), list_);
     item->setData(kAction, QVariant::fromValue(action));
-    item->setData(kKeys, action->shortcut().toString(QKeySequence::NativeText));
+    item->setData(kKeys, action->isEnabled() ? action->shortcut().toString(QKeySequence::NativeText) : action->property(kNeed).toString());
     if (!action->isEnabled()) item->setFlags(Qt::NoItemFlags);
   }
   list_->setCurrentRow(0);

@@ -11,6 +11,9 @@ class QListWidget;
 
 namespace kvista {
 
+/// The property of an action that says what is not there while it cannot be done, for the palette.
+inline constexpr const char* kNeed = "need";
+
 /// Every action by name: type some of its letters, Enter does it (S45).
 class CommandPalette final : public QDialog {
   Q_OBJECT

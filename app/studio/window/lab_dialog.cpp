@@ -17,6 +17,7 @@
 
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/start_buttons.h"
+#include "app/studio/window/tab_order.h"
 #include "app/studio/window/window_size.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -134,10 +135,12 @@ LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelect
       break;
     }
   }
+  forecast_->setWordWrap(true);
   form->addRow(QString(), forecast_);
   const auto [buttons, start] = startButtons(*this, words.start);
   start_ = start;
   form->addRow(buttons);
+  tabAsSeen(*form);
   connect(files_, &FileList::changed, this, &LabDialog::check);
   check();  // Before the size is asked for: what it says takes lines.
   resizeToScreen(*this, {560, sizeHint().height()});
@@ -156,6 +159,7 @@ void LabDialog::addPolicy(QFormLayout& form) {
   policy_ = new PolicyChoice(this);
   policy_->setObjectName(QStringLiteral("labPolicy"));
   form.addRow(tr("Policy"), policy_);
+  connect(policy_, &PolicyChoice::problemChanged, this, &LabDialog::check);
 }
 
 void LabDialog::setPolicies(const std::vector<PolicyChoice::Line>& lines) {
@@ -176,14 +180,17 @@ QSpinBox* LabDialog::addNumber(QFormLayout& form, const char* name, const QStrin
 }
 
 void LabDialog::check() {
-  const bool there = !files_->paths().isEmpty() && (!output_ || !output_->text().trimmed().isEmpty());
+  const QString ofPolicy = policy_ ? policy_->problem() : QString();
+  const bool there = ofPolicy.isEmpty() && !files_->paths().isEmpty() && (!output_ || !output_->text().trimmed().isEmpty());
   start_->setEnabled(there && (purpose_ != Purpose::predictor || windows_->value() != 1));
   if (kept_) {
     windows_->setEnabled(kept_->value() > 0);
     forecast_->setText(kept_->value() > 0 ? tr("Of each text the model reads these windows %L1 times.").arg(2 * layers_ + 1)
                                           : tr("The model reads nothing: ranks follow from the statistics."));
   }
-  forecast_->setVisible(window_ || kept_);
+  forecast_->setVisible(window_ || kept_ || !ofPolicy.isEmpty());
+  forecast_->setForegroundRole(ofPolicy.isEmpty() ? QPalette::PlaceholderText : QPalette::WindowText);
+  if (!ofPolicy.isEmpty()) return forecast_->setText(ofPolicy);
   if (!window_) return;
   const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
   forecast_->setText(purpose_ == Purpose::predictor && windows_->value() == 1 ? tr("One window is to be held out: take at least two.")

@@ -38,6 +38,8 @@ class LabDialog final : public QDialog {
   void setState(const QJsonObject& state);
   /// The file to write is on another machine and can only be typed.
   void setElsewhere(bool elsewhere);
+  /// Of measures that can be taken under one; else null.
+  [[nodiscard]] PolicyChoice* policyChoice() const { return policy_; }
   /// Of measures that can be taken under one.
   void setPolicies(const std::vector<PolicyChoice::Line>& lines);
 

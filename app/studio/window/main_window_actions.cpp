@@ -5,6 +5,7 @@
 #include <QFileDialog>
 #include <QMenu>
 
+#include "app/studio/window/command_palette.h"
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panel_dock.h"
 #include "app/studio/window/panels.h"
@@ -120,10 +121,11 @@ void MainWindow::addPlanActions() {
       "plan.ranks", plan, tr("Measure rank&s…"), {}, [this] { measureRanks(); },
       [this] { return document_.hasModel() && document_.statistics() && !document_.isInGesture(); },
       tr("How many directions the cache needs by layer and head, on several texts, and what truncation costs"));
-  add(
+  QAction* variants = add(
       "plan.variants", plan, tr("Compare key &variants"), {}, [this] { compareKeyVariants(); },
       [this] { return canChangePlan() && hasKeyVariants(document_.plan()); },
       tr("Errors of a plan's keys, values, attention scores and outputs with the directions of KQ-SVD, K-SVD and Eigen Attention"));
+  variants->setProperty(kNeed, tr("of plans with keys after RoPE at 16 bits, as kqsvd makes"));
   add(
       "plan.retrieval", plan, tr("Test retr&ieval…"), {}, [this] { testRetrieval(); }, [this] { return canChangePlan(); },
       tr("Whether what was planted far back in a text still comes out, by depth and length"));

@@ -18,6 +18,7 @@ void MainWindow::openLab(LabDialog* dialog, const char* kept, LabView::Page page
   dialog->setElsewhere(workflow_.host().has_value());
   dialog->setPolicies(policyLines(document_.catalogue()));
   dialog->setState(session_.get(Key<QJsonObject>{name.c_str(), {}}));
+  if (dialog->policyChoice()) checkWhileTyped(*dialog->policyChoice(), workflow_);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog, name, page, begin = std::move(begin)] {
     session_.set(Key<QJsonObject>{name.c_str(), {}}, dialog->state());
@@ -39,6 +40,7 @@ void MainWindow::testRetrieval() {
   dialog->setPolicies(policyLines(document_.catalogue()));
   dialog->setState(session_.get(kept));
   if (const QString policy = panels_->policyToTry(); !policy.isEmpty()) dialog->setPolicy(policy);
+  checkWhileTyped(*dialog->policyChoice(), workflow_);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog, kept] {
     session_.set(kept, dialog->state());

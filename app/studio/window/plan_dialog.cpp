@@ -30,7 +30,7 @@ namespace kvista {
 namespace {
 
 constexpr int kSummary = Qt::UserRole;
-constexpr int kMostHeads = 1024;
+constexpr int kMostHeads = 1024, kMostStep = 1024, kMostRank = 1 << 20;
 
 QString text(std::string_view words) { return QString::fromUtf8(words.data(), static_cast<qsizetype>(words.size())); }
 
@@ -97,7 +97,12 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
       eps_(new QDoubleSpinBox(this)),
       groupSize_(new QSpinBox(this)),
       chain_(new QSpinBox(this)),
+      rankStep_(rankBox("rankStep", tr("Ranks in steps of"), tr("steps of "), kMostStep,
+                        tr("Ranks, or directions of one width, come in multiples of this."))),
+      minimumRank_(rankBox("minimumRank", tr("Smallest rank"), tr("from "), kMostRank, tr("Directions that every group keeps at least."))),
+      maximumRank_(rankBox("maximumRank", tr("Largest rank"), tr("to "), kMostRank, tr("Directions that every group keeps at most."))),
       typed_(new QLineEdit(this)),
+      why_(softLabel(tr("Groups and bits are chosen anew for every layer, as one step that can be undone."), this)),
       summary_(softLabel({}, this)),
       reason_(softLabel({}, this)),
       sharing_(softLabel({}, this)),
@@ -118,12 +123,11 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   typed_->setObjectName(QStringLiteral("target"));
   typed_->setText(targetText(given_));
   reason_->setObjectName(QStringLiteral("reason"));
-  auto* why = softLabel(tr("Groups and bits are chosen anew for every layer, as one step that can be undone."), this);
-  for (QLabel* label : {why, summary_, reason_}) label->setWordWrap(true);
+  for (QLabel* label : {why_, summary_, reason_}) label->setWordWrap(true);
   // What they say changes, the dialog's size does not.
   summary_->setMinimumHeight(3 * summary_->fontMetrics().lineSpacing());
   for (QLabel* label : {summary_, reason_}) label->setAlignment(Qt::AlignTop | Qt::AlignLeft);
-  form_->addRow(why);
+  form_->addRow(why_);
   auto* about = new QPushButton(tr("About it…"), this);
   about->setObjectName(QStringLiteral("methodHelp"));
   about->setToolTip(tr("What the manual says of this method."));
@@ -172,6 +176,13 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
     form_->insertRow(at, qobject_cast<QLabel*>(place.labelItem->widget())->text(), row);
     place.labelItem->widget()->deleteLater();
   }
+  rankStep_->setSpecialValueText(tr("usual steps"));
+  minimumRank_->setSpecialValueText(tr("from none"));
+  maximumRank_->setSpecialValueText(tr("to all"));
+  auto* ranks = new QHBoxLayout;
+  ranks->setSpacing(8);
+  for (QSpinBox* box : {rankStep_, minimumRank_, maximumRank_}) ranks->addWidget(box, 1);
+  form_->addRow(tr("Ranks"), ranks);
   sharing_->setObjectName(QStringLiteral("sharing"));
   changeSharing_->setObjectName(QStringLiteral("changeSharing"));
   changeSharing_->setAccessibleName(tr("Change which layers share a cache"));
@@ -208,7 +219,7 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   start_ = start;
   beginWith(plan);
   for (QComboBox* box : {method_, metric_, grouping_, allocator_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
-  for (QSpinBox* box : {groupSize_, chain_}) connect(box, &QSpinBox::valueChanged, this, &PlanDialog::check);
+  for (QSpinBox* box : {groupSize_, chain_, minimumRank_, maximumRank_}) connect(box, &QSpinBox::valueChanged, this, &PlanDialog::check);
   connect(method_, &QComboBox::currentIndexChanged, chain_, [this] { chain_->setValue(0); });  // Of another method, its own.
   connect(method_, &QComboBox::currentIndexChanged, trellis_, [this] { trellis_->setChecked(method() != nullptr && method()->trellis); });
   connect(method_, &QComboBox::currentIndexChanged, tokenNumbers_, [this] { tokenNumbers_->setChecked(method() != nullptr && method()->tokenNumbers); });
@@ -218,12 +229,22 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
   // Row after row and from left to right, whatever the order in which they were made.
   std::vector<QWidget*> inOrder = {method_, about, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, eps_,
-                                   changeSharing_, chain_, trellis_, tokenNumbers_, sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
+                                   rankStep_, minimumRank_, maximumRank_, changeSharing_, chain_, trellis_, tokenNumbers_,
+                                   sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
   for (int i = 0; i < buttons->layout()->count(); ++i)  // Which of them is on the left, the desktop says.
     if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);
   for (std::size_t i = 1; i < inOrder.size(); ++i) setTabOrder(inOrder[i - 1], inOrder[i]);
   method_->setFocus();
   finishScrolledForm(*this, *form_, *buttons, 600);
+  check();
+}
+
+void PlanDialog::askForVariant() {
+  isVariant_ = true;
+  setWindowTitle(tr("Variant of a method"));
+  for (QWidget* ofTheRun : {static_cast<QWidget*>(why_), static_cast<QWidget*>(typed_), static_cast<QWidget*>(memory_)})
+    form_->setRowVisible(ofTheRun, false);
+  start_->setText(tr("Add"));
   check();
 }
 
@@ -237,6 +258,17 @@ QComboBox* PlanDialog::choice(const QString& name, const QString& label, const s
     box->setItemData(box->count() - 1, text(choice.summary), Qt::ToolTipRole);
   }
   form_->addRow(label, box);
+  return box;
+}
+
+/// 0 says nothing, and leaves it to the method.
+QSpinBox* PlanDialog::rankBox(const char* name, const QString& accessible, const QString& prefix, int most, const QString& tip) {
+  auto* box = new QSpinBox(this);
+  box->setObjectName(QLatin1String(name));
+  box->setAccessibleName(accessible);
+  box->setRange(0, most);
+  box->setPrefix(prefix);
+  box->setProperty(kTip, tip);
   return box;
 }
 
@@ -298,6 +330,10 @@ PlanWish PlanDialog::wish() const {
   if (chain_->isEnabled() && chain_->value() > 0) wish.chain = chain_->value();
   if (trellis_->isEnabled()) wish.trellis = trellis_->isChecked();
   if (tokenNumbers_->isEnabled()) wish.tokenNumbers = tokenNumbers_->isChecked();
+  const auto said = [](const QSpinBox* box) { return box->isEnabled() && box->value() > 0 ? std::optional(box->value()) : std::nullopt; };
+  wish.rankStep = said(rankStep_);
+  wish.minimumRank = said(minimumRank_);
+  wish.maximumRank = said(maximumRank_);
   if (hasEps()) {
     wish.eps = eps_->value();
     wish.target = {Target::Kind::share, 1};
@@ -306,6 +342,12 @@ PlanWish PlanDialog::wish() const {
 }
 
 bool PlanDialog::chains() const { return chain_->isEnabled() && chain_->value() > 1; }
+
+QString PlanDialog::rankProblem() const {
+  const int least = minimumRank_->value(), most = maximumRank_->value();
+  if (!maximumRank_->isEnabled() || most == 0 || least <= most) return {};
+  return tr("No rank is at least %L1 and at most %L2.").arg(least).arg(most);
+}
 
 bool PlanDialog::hasEps() const { return eps_->isEnabled() && eps_->value() > 0; }
 
@@ -361,6 +403,8 @@ void PlanDialog::checkOptions(const MethodChoice& own) {
   allow(trellis_, unless(own.storage == Storage::coded, tr("The method %1 stores no codes.").arg(name)));
   allow(changeSharing_, first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared), ofPrediction,
                                unless(!isChecked(compensate_), tr("Compensated layers each need their own cache."))}));
+  for (QSpinBox* box : {rankStep_, minimumRank_, maximumRank_})
+    allow(box, unless(own.storage != Storage::plainQuantised, tr("The method %1 has no ranks.").arg(name)));
   const std::string allocator = chosen(allocator_).value_or(own.allocator);
   allow(eps_, unless(allocator == "head-mean", tr("%1 knows no eps; head-mean does.").arg(text(allocator))));
   typed_->setEnabled(!hasEps());
@@ -390,10 +434,13 @@ void PlanDialog::check() {
   // What was given says more than its text does.
   const Result<Target> typed = typed_->text() == targetText(given_) ? Result<Target>(given_) : targetFromText(typed_->text());
   if (typed) target_ = *typed;
-  reason_->setText(typed ? tr("8 is eight times smaller; or 12.5 %, 2048 B, 2 % loss.")
+  const QString ofRanks = rankProblem();
+  reason_->setText(!ofRanks.isEmpty() ? ofRanks
+                   : isVariant_ ? tr("Compared at the sizes of the experiment.")
+                   : typed ? tr("8 is eight times smaller; or 12.5 %, 2048 B, 2 % loss.")
                          : QString::fromStdString(typed.error().message + " " + typed.error().hint));
-  reason_->setForegroundRole(typed ? QPalette::PlaceholderText : QPalette::WindowText);
-  start_->setEnabled(typed && memory_->fits() && own != nullptr);
+  reason_->setForegroundRole(typed && ofRanks.isEmpty() ? QPalette::PlaceholderText : QPalette::WindowText);
+  start_->setEnabled(typed && ofRanks.isEmpty() && memory_->fits() && own != nullptr);
 }
 
 void PlanDialog::showMemory(const Result<std::vector<MemoryForecast>>& forecast) {

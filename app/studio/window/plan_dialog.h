@@ -33,6 +33,8 @@ class PlanDialog final : public QDialog {
   [[nodiscard]] PlanWish wish() const;
   /// What planning would take; where that does not fit it cannot be started.
   void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
+  /// Asks for a method with parts changed alone, to be compared with others: not for its target.
+  void askForVariant();
   /// Who finds out which layers can share a cache; without it maps are made by hand or come from files.
   void setSharing(AskSharing ask) { askSharing_ = std::move(ask); }
 
@@ -41,10 +43,13 @@ class PlanDialog final : public QDialog {
   QCheckBox* box(const QString& name, const QString& text, const QString& tip, bool checked);
   void beginWith(const CompressionPlan& plan);
   void check();
+  QSpinBox* rankBox(const char* name, const QString& accessible, const QString& prefix, int most, const QString& tip);
   /// Lets the method have an option, or says why it cannot.
   void allow(QWidget* option, const QString& reason);
   void checkOptions(const MethodChoice& own);
   [[nodiscard]] bool hasEps() const;
+  /// Why no group can have as many directions as is asked for; empty: one can.
+  [[nodiscard]] QString rankProblem() const;
   /// Whether more layers than one are asked for in a chain.
   [[nodiscard]] bool chains() const;
   void changeSharing();
@@ -58,14 +63,15 @@ class PlanDialog final : public QDialog {
   QFormLayout* form_;
   QComboBox *method_, *metric_, *grouping_, *measure_, *allocator_;
   QDoubleSpinBox *damping_, *eps_;
-  QSpinBox *groupSize_, *chain_;
+  QSpinBox *groupSize_, *chain_, *rankStep_, *minimumRank_, *maximumRank_;
   QCheckBox *sinkFree_, *centred_, *compensate_, *unwhitened_, *uncalibrated_, *trellis_, *tokenNumbers_;
   QLineEdit* typed_;
-  QLabel *summary_, *reason_, *sharing_;
+  QLabel *why_, *summary_, *reason_, *sharing_;
   QPushButton* changeSharing_;
   MemoryRow* memory_;
   QPushButton* start_;
   AskSharing askSharing_;
+  bool isVariant_ = false;
   const int layers_;
   const std::vector<int> givenMap_;
   std::vector<int> sharedFrom_;

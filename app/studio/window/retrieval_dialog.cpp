@@ -16,6 +16,7 @@
 
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/start_buttons.h"
+#include "app/studio/window/tab_order.h"
 #include "app/studio/window/window_size.h"
 #include "views/theme.h"
 #include "views/words.h"
@@ -100,10 +101,12 @@ RetrievalDialog::RetrievalDialog(const ModelRecord& model, QWidget* parent)
   const auto [buttons, start] = startButtons(*this, tr("Test"));
   start_ = start;
   form->addRow(buttons);
+  tabAsSeen(*form);
   for (QLineEdit* line : {lengths_, depths_}) connect(line, &QLineEdit::textChanged, this, &RetrievalDialog::check);
   for (QSpinBox* box : {planted_, trials_}) connect(box, &QSpinBox::valueChanged, this, &RetrievalDialog::check);
   connect(kind_, &QComboBox::currentIndexChanged, this, &RetrievalDialog::check);
   connect(texts_, &FileList::changed, this, &RetrievalDialog::check);
+  connect(policy_, &PolicyChoice::problemChanged, this, &RetrievalDialog::check);
   check();  // Before the size is asked for: what it says takes lines.
   resizeToScreen(*this, {560, sizeHint().height()});
 }
@@ -142,7 +145,7 @@ QString RetrievalDialog::problem() const {
   const std::size_t asked = wish().depths.size();  // The usual ones where none is said.
   if (lengths->size() * asked > kMostCells)
     return tr("%L1 lengths at %L2 depths are more than %L3 pairs.").arg(lengths->size()).arg(asked).arg(kMostCells);
-  return {};
+  return policy_->problem();
 }
 
 void RetrievalDialog::check() {

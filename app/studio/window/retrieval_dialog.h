@@ -27,6 +27,7 @@ class RetrievalDialog final : public QDialog {
  public:
   RetrievalDialog(const ModelRecord& model, QWidget* parent);
   void setPolicies(const std::vector<PolicyChoice::Line>& lines) { policy_->setPolicies(lines); }
+  [[nodiscard]] PolicyChoice* policyChoice() const { return policy_; }
   void setPolicy(const QString& policy) { policy_->setEditText(policy); }
   [[nodiscard]] RetrievalWish wish() const;
   /// What was filled in, for the next time.

@@ -18,6 +18,7 @@
 #include "app/studio/window/file_list.h"
 #include "app/studio/window/memory_row.h"
 #include "app/studio/window/start_buttons.h"
+#include "app/studio/window/tab_order.h"
 #include "app/studio/window/window_size.h"
 #include "views/theme.h"
 
@@ -134,19 +135,17 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
     prompt_->setAccessibleName(tr("Tokens that are read before the policy acts"));
     prompt_->setToolTip(tr("Tokens of each window that are read before the policy acts. What is measured are the predictions behind them, of the\n"
                            "original and the plan without the policy too; the figures stand in the panel Try."));
-    auto* acts = new QHBoxLayout;
-    acts->setSpacing(8);
-    acts->addWidget(policy_, 1);
-    acts->addWidget(new QLabel(tr("acts behind"), this));
-    acts->addWidget(prompt_);
-    form->addRow(tr("Policy"), acts);
+    form->addRow(tr("Policy"), policy_);
+    form->addRow(tr("It acts behind"), prompt_);
     connect(policy_, &QComboBox::currentTextChanged, this, &TextDialog::check);
+    connect(policy_, &PolicyChoice::problemChanged, this, &TextDialog::check);
     connect(prompt_, &QSpinBox::valueChanged, this, &TextDialog::check);
   }
   form->addRow(QString(), forecast_);
   form->addRow(tr("Memory"), memory_);
   buttons_ = startButtons(*this, calibrates ? tr("Calibrate") : tr("Measure")).box;
   form->addRow(buttons_);
+  tabAsSeen(*form);
   connect(random_, &QCheckBox::toggled, seed_, &QWidget::setEnabled);
   connect(files_, &FileList::changed, this, &TextDialog::check);
   for (QSpinBox* box : {window_, windows_}) connect(box, &QSpinBox::valueChanged, this, &TextDialog::check);
@@ -168,7 +167,7 @@ QString TextDialog::problem() const {
     return tr("A window of %L1 tokens has nothing to measure behind its first %L2: the policy must act at least 2 tokens before its end.")
         .arg(windowLength())
         .arg(prompt());
-  return {};
+  return policy_ ? policy_->problem() : QString();
 }
 
 void TextDialog::check() {

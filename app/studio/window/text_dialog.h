@@ -33,6 +33,7 @@ class TextDialog final : public QDialog {
   [[nodiscard]] QString policy() const { return policy_ ? policy_->policy() : QString(); }
   [[nodiscard]] int prompt() const;
   void setPolicies(const std::vector<PolicyChoice::Line>& lines);
+  [[nodiscard]] PolicyChoice* policyChoice() const { return policy_; }
   /// What the pass would take, for selection() and gradients(); what does not fit cannot be started.
   void showMemory(const Result<std::vector<MemoryForecast>>& forecast);
 

@@ -70,14 +70,23 @@ TopBar::TopBar(QMenu* menu, QAction* undo, QAction* calibrate, QAction* measure,
   row->addWidget(buttonOf(measure, "", this));
   row->addWidget(buttonOf(exportPlan, "primary", this));
   connect(layouts_, &SegmentedControl::chosen, this, &TopBar::layoutChosen);
-  connect(&Theme::instance(), &Theme::changed, this, qOverload<>(&QWidget::update));
+  connect(&Theme::instance(), &Theme::changed, this, [this] {
+    showDocument();  // Its words have a colour of the look.
+    update();
+  });
 }
 
 void TopBar::setDocument(const QString& name, bool modified) {
+  name_ = name;
+  modified_ = modified;
   document_->setToolTip(name);
+  showDocument();
+}
+
+void TopBar::showDocument() {
   document_->setText(
-      document_->fontMetrics().elidedText(name, Qt::ElideMiddle, kLongestName).toHtmlEscaped() +
-      (modified ? QStringLiteral(" <span style='color:%1'>· %2</span>").arg(colours().soft.name(), tr("modified"))
+      document_->fontMetrics().elidedText(name_, Qt::ElideMiddle, kLongestName).toHtmlEscaped() +
+      (modified_ ? QStringLiteral(" <span style='color:%1'>· %2</span>").arg(colours().soft.name(), tr("modified"))
                 : QString()));
 }
 

@@ -33,9 +33,12 @@ class TopBar final : public QWidget {
   void paintEvent(QPaintEvent* event) override;
 
  private:
+  void showDocument();
   QToolButton* brand_;
   QLabel* document_;
   SegmentedControl* layouts_;
+  QString name_;
+  bool modified_ = false;
 };
 
 }  // namespace kvista

@@ -79,6 +79,7 @@ void WaterlinePresenter::showSpectra() {
     record.unit = document_.isPredictedByDirections() ? tr("nats per token") : tr("squared outputs per token");
     record.currentLayer = document_.selection().layer;
     record.readsFrom = document_.plan().sharedFrom;
+    record.tokenNumbers = document_.plan().tokenNumbers;
   }
   shown_ = record.layers;
   view_.setRecord(std::move(record));

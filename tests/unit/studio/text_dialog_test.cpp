@@ -10,6 +10,7 @@
 #include <QPushButton>
 #include <QSignalSpy>
 #include <QSpinBox>
+#include <algorithm>
 
 namespace kvista {
 namespace {
@@ -107,6 +108,21 @@ TEST(TextDialog, APolicyIsMeasuredBehindAPrompt) {
   EXPECT_FALSE(start->isEnabled()) << "the window is shorter now";
   policy->setEditText(QStringLiteral("  "));
   EXPECT_TRUE(start->isEnabled());
+  prompt->setValue(0);
+  policy->setEditText(QStringLiteral("snapkw"));
+  EXPECT_TRUE(start->isEnabled()) << "nobody has read it";
+  policy->setProblem(QStringLiteral("There is no policy 'snapkw'."));
+  EXPECT_FALSE(start->isEnabled());
+  const auto says = [&](const QString& words) {
+    const auto labels = dialog.findChildren<QLabel*>();
+    return std::ranges::any_of(labels, [&](const QLabel* label) { return label->text() == words; });
+  };
+  EXPECT_TRUE(says(QStringLiteral("There is no policy 'snapkw'.")));
+  policy->setEditText(QStringLiteral("snapkv"));
+  EXPECT_TRUE(start->isEnabled()) << "the problem was the other line's";
+  EXPECT_FALSE(says(QStringLiteral("There is no policy 'snapkw'.")));
+  dialog.show();
+  EXPECT_GE(policy->width(), 2 * QFontMetrics(policy->font()).horizontalAdvance(QStringLiteral("snapkv share=0.25")));
 }
 
 }  // namespace

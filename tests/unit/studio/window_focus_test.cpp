@@ -160,6 +160,11 @@ TEST_F(WindowFocus, ThePaletteDoesWhatIsChosen) {
   QTest::keyClicks(palette->findChild<QLineEdit*>(), "redo");
   QTest::keyClick(palette->findChild<QLineEdit*>(), Qt::Key_Return);
   EXPECT_TRUE(palette->isVisible());
+  // Where it is not plain to see, it says what is not there.
+  palette->findChild<QLineEdit*>()->setText(QStringLiteral("Compare key variants"));
+  list = palette->findChild<QListWidget*>();
+  EXPECT_FALSE(list->item(0)->flags() & Qt::ItemIsEnabled);
+  EXPECT_TRUE(list->item(0)->data(Qt::UserRole + 1).toString().contains(QStringLiteral("kqsvd")));
   QTest::keyClick(palette->findChild<QLineEdit*>(), Qt::Key_Escape);
   EXPECT_FALSE(palette->isVisible());
 }

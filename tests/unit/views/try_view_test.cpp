@@ -327,7 +327,7 @@ TEST_F(TryWindow, ANarrowTableOfPerplexitiesStillTellsItsRowsApart) {
   for (const int width : {1600, 900, 700}) {
     view.resize(width, 700);
     QApplication::processEvents();
-    EXPECT_GE(table->columnWidth(EvaluationsModel::text), 120) << width;
+    EXPECT_GE(table->columnWidth(EvaluationsModel::text), 100) << width;
     for (const int column : {EvaluationsModel::plan, EvaluationsModel::before, EvaluationsModel::after, EvaluationsModel::underPolicy, EvaluationsModel::change})
       EXPECT_TRUE(whole(column)) << column;
   }

@@ -191,6 +191,11 @@ void answer(const json& request, std::string_view behaviour) {
     return say(kvista::resultMessage(id, json::array({toJson(kvista::MemoryForecast{"CPU, 2 cores", tooMuch ? 20'000'000'000 : 1'000'000'000, 8'000'000'000})})));
   }
   if (method == "generate") return say(kvista::resultMessage(id, generated(params)));
+  if (method == "checkPolicy") {
+    const auto line = params.at("policy").get<std::string>();
+    return say(line.starts_with("snapkv") ? kvista::resultMessage(id, line)
+                                          : kvista::errorMessage(id, {ErrorCode::invalidArgument, "There is no policy '" + line + "'.", "", ""}));
+  }
   if (method == "list") {
     kvista::Catalogue catalogue;
     catalogue.measures = {{"cka-sink-free", "Made up", "a b", "none", "Nobody"}, {"cosine", "Made up too", "a c", "none", "Nobody else"}};
