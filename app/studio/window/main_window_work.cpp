@@ -100,6 +100,7 @@ void MainWindow::measure() {
   askElsewhere(dialog);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   dialog->setPolicies(policyLines(document_.catalogue()));
+  checkWhileTyped(*dialog->policyChoice(), workflow_);
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
     if (dialog->policy().isEmpty()) return workflow_.measure(dialog->selection());
     lab_.measureUnder({dialog->selection(), dialog->policy(), dialog->prompt()});
