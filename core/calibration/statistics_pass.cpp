@@ -81,9 +81,10 @@ class Keeper {
     if (file_.empty() || Clock::now() - last_ < std::max<Clock::duration>(kSaveEvery, pass.writingTime() * kTimesItsWriting)) return {};
     return keep(pass);
   }
-  void remove() const {
-    std::error_code ignored;  // a file that was never written is nothing to complain about
-    if (!file_.empty()) std::filesystem::remove(file_, ignored);
+  /// Whatever took less to sum than to write is summed again.
+  Result<void> keepWhole(const RunningPass& pass) {
+    if (Clock::now() - last_ < pass.writingTime()) return {};
+    return keep(pass);
   }
 
  private:
@@ -92,6 +93,11 @@ class Keeper {
   std::int64_t kept_;  ///< Windows of the pass as it was kept.
   Clock::time_point last_ = Clock::now();
 };
+
+std::filesystem::path ofMember(std::filesystem::path partialFile, const ProcessGroup& processes) {
+  if (!processes.isAlone() && !partialFile.empty()) partialFile += fmt::format(".{}of{}", processes.rank(), processes.size());
+  return partialFile;
+}
 
 /// The statistics of all members' windows.
 Result<Statistics> finish(const RunningPass& pass, std::int64_t windows, const ProcessGroup& processes, const Task& task) {
@@ -126,11 +132,8 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
     pass.layers.emplace_back(shape, ofInput, options.gradients, rowsPerWindow, decoder.options().device);
   std::string key = fmt::format("{} {} {} {}", modelHash, windows.hash, options.gradients, c10::toString(decoder.options().dtype));
   KVISTA_CHECK(processes.agree("The model and the options of calibration", key, task));
-  std::filesystem::path partialFile = options.partialFile;
-  if (!processes.isAlone()) {
-    key += fmt::format(" {}+{}", own.begin, own.count);
-    if (!partialFile.empty()) partialFile += fmt::format(".{}of{}", processes.rank(), processes.size());
-  }
+  const std::filesystem::path partialFile = ofMember(options.partialFile, processes);
+  if (!processes.isAlone()) key += fmt::format(" {}+{}", own.begin, own.count);
   restore(pass, partialFile, key);
   Keeper keeper(partialFile, key, pass.windows);
   // Whoever is left when a member is gone keeps what it has.
@@ -162,6 +165,7 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   }
   KVISTA_CHECK(kept(processes.meet(task, [&] { return keeper.keepNowAndThen(pass); })));
   pass.seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
+  KVISTA_CHECK(keeper.keepWhole(pass));
 
   auto finished = finish(pass, windowCount, processes, task);
   if (!finished) {
@@ -179,8 +183,15 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   statistics.device = decoder.options().device.str();
   if (!processes.isAlone()) statistics.device = fmt::format("{} processes, the first on {}", processes.size(), statistics.device);
   statistics.tokenIds = windows.ids.to(at::kInt).contiguous();
-  keeper.remove();
   return finished;
+}
+
+Result<void> forgetPass(const std::filesystem::path& partialFile, const Task& task, const ProcessGroup& processes) {
+  if (partialFile.empty()) return {};
+  if (!processes.isAlone()) KVISTA_CHECK(processes.meet(task));
+  std::error_code ignored;  // a file that was never written is nothing to complain about
+  std::filesystem::remove(ofMember(partialFile, processes), ignored);
+  return {};
 }
 
 }  // namespace kvista

@@ -19,7 +19,7 @@ struct CalibrationRequest {
   std::optional<std::uint32_t> bos;
   bool gradients = true;
   bool response = true;                 ///< Measure the response curves on held-out windows (needs gradients).
-  std::filesystem::path partialFile;    ///< As StatisticsOptions::partialFile.
+  std::filesystem::path partialFile;    ///< As StatisticsOptions::partialFile; `forgetPass` once the statistics are saved.
 };
 
 /// The whole of calibration: reads the text, holds some windows out (those after the wanted ones where the text goes on,

@@ -9,6 +9,7 @@
 #include "app/cli/output_file.h"
 #include "app/cli/verb.h"
 #include "core/base/amount.h"
+#include "core/calibration/statistics_pass.h"
 #include "core/engine/memory_forecast.h"
 #include "core/evaluate/calibrate.h"
 #include "core/model/device.h"
@@ -44,6 +45,7 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(checkCalibrationMemory(*model.decoder, request));
   KVISTA_ASSIGN(const Statistics statistics, calibrate(*model.decoder, hash, tokenizer, request, task, processes));
   if (processes.isFirst()) KVISTA_CHECK(saveStatistics(options.output, statistics, task));
+  KVISTA_CHECK(forgetPass(request.partialFile, Task{}, processes));
   const double peak = peakMemoryBytes();
   Output output;
   output.json = {{"tokens", statistics.tokens},

@@ -4,6 +4,7 @@
 // calibrate, openStatistics, similarity, layerSpectra: what a text says about a model's cache.
 #include <fmt/format.h>
 
+#include "core/calibration/statistics_pass.h"
 #include "core/compress/planner.h"
 #include "core/engine/analysis.h"
 #include "core/engine/data_folder.h"
@@ -78,6 +79,7 @@ Result<nlohmann::json> calibrateModel(Call& call) {
   KVISTA_CHECK(checkCalibrationMemory(*decoder, request));
   KVISTA_ASSIGN(Statistics made, calibrate(*decoder, model.hash, *tokenizer, request, call.task));
   KVISTA_CHECK(saveStatistics(output, made, call.task));
+  KVISTA_CHECK(forgetPass(request.partialFile, call.task));
   const auto statistics = std::make_shared<const Statistics>(std::move(made));
   call.workspace.keepStatistics(output, statistics);
   return toJson(recordOf(output, *statistics));

@@ -164,6 +164,24 @@ TEST(StatisticsPass, StopsBetweenBatchesAndReportsProgress) {
   EXPECT_EQ(done, (std::vector<std::uint64_t>{0, 2 * kWindow}));
 }
 
+TEST(StatisticsPass, SumsStayUntilTheStatisticsAreSaved) {
+  const TemporaryFolder folder;
+  StatisticsOptions options;
+  options.partialFile = folder / "partial";
+  const auto textGoesThrough = [&] {
+    bool read = false;
+    const Task task{{}, [&](const ProgressReport&) { read = true; }};
+    const Statistics statistics = valueOf(runStatisticsPass(shortDecoder(), "model", demoWindows(kWindows), options, task));
+    EXPECT_LE(relativeDifference(statistics.layers[1].secondMoment(), pass().layers[1].secondMoment()), 1e-6);
+    return read;
+  };
+  EXPECT_TRUE(textGoesThrough());
+  EXPECT_FALSE(textGoesThrough());
+  ASSERT_TRUE(forgetPass(options.partialFile, {}));
+  EXPECT_TRUE(namesIn(folder.path()).empty());
+  EXPECT_TRUE(textGoesThrough());
+}
+
 TEST(StatisticsPass, ADamagedPartialFileOnlyMeansStartingAnew) {
   const TemporaryFolder folder;
   StatisticsOptions options;
@@ -173,7 +191,6 @@ TEST(StatisticsPass, ADamagedPartialFileOnlyMeansStartingAnew) {
   EXPECT_LE(relativeDifference(statistics.layers[0].secondMoment(),
                                statisticsOf(shortDecoder(), demoWindows(2)).layers[0].secondMoment()),
             1e-6);
-  EXPECT_TRUE(namesIn(folder.path()).empty());  // the pass is complete
 }
 
 /// A made-up record: 3 windows of 20 tokens, hidden size 5, 2 heads of 3 and 2 numbers, with biases.

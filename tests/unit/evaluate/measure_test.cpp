@@ -13,6 +13,7 @@
 #include "core/evaluate/measure_response.h"
 #include "core/evaluate/perplexity.h"
 #include "tests/unit/demo_model.h"
+#include "tests/unit/io/temporary_folder.h"
 
 namespace kvista::test {
 namespace {
@@ -105,6 +106,23 @@ TEST(Calibrate, HoldsWindowsOutBeyondTheWantedOnes) {
   // 8192 tokens are 128 windows: those after the sixth.
   EXPECT_NEAR(statistics.heldOutLoss,
               valueOf(measurePerplexity(shortDecoder(), demoWindows(128, 6).ids, nullptr, "", {})).meanLoss, 1e-5);
+}
+
+TEST(Calibrate, GoesOnFromAPassThatWasWholeWhenItWasCutOff) {
+  const TemporaryFolder folder;
+  CalibrationRequest request;
+  request.recipe = demoRecipe(6);
+  request.partialFile = folder / "partial";
+  int passes = 0;
+  for (const int expected : {1, 1}) {
+    std::stop_source stop;
+    const Task cutOff{stop.get_token(), [&](const ProgressReport& report) {
+                        if (report.stage == "calibrate" && report.done == 0) ++passes;
+                        if (report.stage == "held-out text") stop.request_stop();
+                      }};
+    EXPECT_EQ(errorOf(calibrate(shortDecoder(), "model", demoTokenizer(), request, cutOff)).code, ErrorCode::cancelled);
+    EXPECT_EQ(passes, expected);
+  }
 }
 
 TEST(Calibrate, HoldsAnEighthOutOfATextThatIsUsedUp) {
