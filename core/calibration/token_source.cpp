@@ -18,6 +18,7 @@
 #include <xxhash.h>
 
 #include "core/base/amount.h"
+#include "core/io/file_descriptor.h"
 #include "core/io/json_file.h"
 #include "core/text/unicode.h"
 
@@ -25,13 +26,6 @@ namespace kvista {
 namespace {
 
 namespace fs = std::filesystem;
-
-Result<std::string> readText(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(stream), {});
-  if (!stream.is_open() || (!stream && !stream.eof())) return fail(ErrorCode::io, fmt::format("The text {} could not be read.", path.string()));
-  return text;
-}
 
 /// `name`: the text's, or of what it is the beginning.
 Result<void> checkIsUtf8(const std::string& text, const std::string& name) {
@@ -56,12 +50,11 @@ Result<void> checkBeginning(const fs::path& path) {
 
 /// Appends the documents of one file: the whole of a text, or the field "text" of each line of a .jsonl.
 Result<void> appendDocuments(const fs::path& path, std::vector<std::string>& documents) {
-  KVISTA_ASSIGN(std::string text, readText(path));
   if (path.extension() != ".jsonl") {
-    KVISTA_CHECK(checkIsUtf8(text, path.string()));
-    documents.push_back(std::move(text));
+    KVISTA_ASSIGN(documents.emplace_back(), readText(path));
     return {};
   }
+  KVISTA_ASSIGN(const std::string text, readRegularFile(path));
   std::size_t lineNumber = 0;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -81,25 +74,35 @@ Result<void> appendDocuments(const fs::path& path, std::vector<std::string>& doc
 
 constexpr const char* kStandardInput = "-";
 
-/// The files behind the paths of a recipe, standard input as it is.
+/// Never opens what is no regular file: reading a pipe waits for whoever writes into it.
+Result<void> checkReadable(const fs::path& file) {
+  auto opened = openRegularFile(file);
+  if (opened) return {};
+  opened.error().message = "The text " + opened.error().message;
+  opened.error().hint = "Give a text file, a folder of .txt and .jsonl files, or - for standard input.";
+  return tl::unexpected(std::move(opened).error());
+}
+
+/// The files behind the paths of a recipe, standard input as it is. Folders within a folder are not gone into, whatever they are
+/// called; anything else that is called a text and is none is refused.
 Result<std::vector<fs::path>> filesOf(const std::vector<std::string>& paths) {
   std::vector<fs::path> files;
   for (const std::string& name : paths) {
-    std::error_code error;
+    std::error_code error, ignored;
     if (name == kStandardInput || !fs::is_directory(name, error)) {
-      if (name != kStandardInput && (!fs::is_regular_file(name, error) || !std::ifstream(name)))
-        return fail(ErrorCode::io, fmt::format("The text {} is not a readable file.", name),
-                    "Give a text file, a folder of .txt and .jsonl files, or - for standard input.");
+      if (name != kStandardInput) KVISTA_CHECK(checkReadable(name));
       files.emplace_back(name);
       continue;
     }
     std::vector<fs::path> inside;
     for (const auto& entry : fs::directory_iterator(name, error))
-      if (entry.path().extension() == ".txt" || entry.path().extension() == ".jsonl") inside.push_back(entry.path());
+      if ((entry.path().extension() == ".txt" || entry.path().extension() == ".jsonl") && !entry.is_directory(ignored))
+        inside.push_back(entry.path());
     if (error) return fail(ErrorCode::io, fmt::format("The folder {} cannot be listed: {}.", name, error.message()));
     if (inside.empty())
       return fail(ErrorCode::invalidArgument, fmt::format("The folder {} holds no .txt or .jsonl file.", name));
     std::ranges::sort(inside);
+    for (const fs::path& file : inside) KVISTA_CHECK(checkReadable(file));
     files.insert(files.end(), inside.begin(), inside.end());
   }
   return files;
@@ -171,6 +174,19 @@ std::vector<std::string> textsInWords(const TextRecipe& recipe) {
   return words;
 }
 
+std::string textsHave(const std::vector<std::string>& paths) {
+  if (paths.size() > 1) return fmt::format("The {} texts {} to {} have", paths.size(), paths.front(), paths.back());
+  if (paths.empty()) return "The text has";
+  return paths.front() == kStandardInput ? "The text of standard input has" : fmt::format("The text {} has", paths.front());
+}
+
+Result<std::string> readText(const fs::path& file) {
+  KVISTA_CHECK(checkReadable(file));
+  KVISTA_ASSIGN(std::string text, readRegularFile(file));
+  KVISTA_CHECK(checkIsUtf8(text, file.string()));
+  return text;
+}
+
 Result<void> checkTexts(const std::vector<std::string>& paths) {
   KVISTA_ASSIGN(const std::vector<fs::path> files, filesOf(paths));
   for (const fs::path& file : files)
@@ -186,12 +202,22 @@ Result<std::vector<std::uint32_t>> readTokens(const Tokenizer& tokenizer, const 
   std::vector<std::uint32_t> ids;
   for (std::size_t bytes = wanted ? static_cast<std::size_t>(*wanted) * 16 : SIZE_MAX;; bytes *= 8) {
     ids.clear();
-    std::size_t longest = 0;
+    std::size_t longest = 0, read = 0, all = 0;
+    for (const std::string& document : documents) all += prefixOf(document, bytes).size();
     for (const std::string& document : documents) {
       KVISTA_CHECK(task.checkStop());
       longest = std::max(longest, document.size());
-      KVISTA_ASSIGN(const auto some, tokenizer.encode(prefixOf(document, bytes), false));
-      ids.insert(ids.end(), some.begin(), some.end());
+      const std::string_view prefix = prefixOf(document, bytes);
+      const auto listener = [&](std::size_t done) -> Result<void> {
+        if (done < prefix.size()) task.progress("read the text", read + done, all, "bytes");
+        return task.checkStop();
+      };
+      KVISTA_ASSIGN(auto some, tokenizer.encode(prefix, false, listener));
+      read += prefix.size();
+      if (ids.empty())
+        ids = std::move(some);
+      else
+        ids.insert(ids.end(), some.begin(), some.end());
       if (isEnough(ids)) break;
     }
     if (isEnough(ids) || longest <= bytes) return ids;
@@ -292,7 +318,7 @@ Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe
   }
   if (windows.empty())
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The text has {}, too few for {} of {} tokens.", amount(tokens, "token"),
+                fmt::format("{} {}, too few for {} of {} tokens.", textsHave(recipe.paths), amount(tokens, "token"),
                             recipe.skipWindows ? fmt::format("a window after the first {}", recipe.skipWindows) : "one window",
                             recipe.window),
                 mixed ? "Give longer texts, other weights or a smaller --window." : "Give a longer text or a smaller --window.");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,7 +49,13 @@ struct TokenWindows {
   std::int64_t tokensInText = 0;  ///< Of all documents together, before cutting into windows.
 };
 
-/// Refuses texts that are not there or do not begin in UTF-8, before any work. Errors: io, invalidArgument.
+/// "The text a.txt has", "The 3 texts a.txt to c.txt have": the beginning of a sentence that refuses them; "The text has" without paths.
+std::string textsHave(const std::vector<std::string>& paths);
+
+/// The whole of a text file. Errors: io, invalidArgument (not UTF-8).
+Result<std::string> readText(const std::filesystem::path& file);
+
+/// Refuses texts that are not there, are no regular files or do not begin in UTF-8, before any work. Errors: io, invalidArgument.
 Result<void> checkTexts(const std::vector<std::string>& paths);
 
 /// Tokens of all documents, one after another, without special tokens. `wanted`: reading stops once there are as many;

@@ -21,6 +21,7 @@ namespace kvista {
 /// of RULER, Hsieh et al. 2024, section 3, in words of our own).
 struct RetrievalRequest {
   std::vector<std::uint32_t> filler;   ///< Tokens of the text that they are planted in.
+  std::vector<std::string> texts;      ///< Files that they are of, for messages.
   std::vector<std::int64_t> lengths;   ///< Tokens of text, sentences and question together.
   std::vector<double> depths;          ///< Where the sentence that is asked for stands: 0 at the text's start, 1 at its end.
   std::int64_t trials = 4;             ///< Other numbers and other places of the filler, for each length and depth.

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/base/amount.h"
+#include "core/calibration/token_source.h"
 #include "core/evaluate/retrieval.h"
 
 namespace kvista {
@@ -95,8 +96,8 @@ Result<std::int64_t> plantedOf(const RetrievalRequest& request) {
   const std::int64_t least = isNeedle ? 1 : 2, most = isNeedle ? 1 : kMostPlanted;
   if (request.planted < least || request.planted > most)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The kind {} plants {} sentences, not {}.", nameIn(kRetrievalKinds, request.kind),
-                            isNeedle ? "1" : fmt::format("{} to {}", least, most), request.planted));
+                fmt::format("The kind {} plants {}, not {}.", nameIn(kRetrievalKinds, request.kind),
+                            isNeedle ? "1 sentence" : fmt::format("{} to {} sentences", least, most), request.planted));
   return request.planted;
 }
 
@@ -137,7 +138,9 @@ Result<RetrievalTrial> retrievalTrial(const Tokenizer& tokenizer, const Retrieva
                 fmt::format("Ask for lengths of more than {} tokens.", around));
   const auto available = static_cast<std::int64_t>(request.filler.size());
   if (filling > available)
-    return fail(ErrorCode::invalidArgument, fmt::format("The text has {}, too few to fill {}.", amount(available, "token"), filling),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} {}, too few for a length of {} tokens, of which {} are the text's.", textsHave(request.texts),
+                            amount(available, "token"), request.lengths[length], filling),
                 "Give a longer text or shorter lengths.");
   const auto start = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(available - filling + 1));
   const auto first = static_cast<std::int64_t>(std::llround(request.depths[depth] * static_cast<double>(filling)));

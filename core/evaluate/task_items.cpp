@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/base/amount.h"
+#include "core/io/file_descriptor.h"
 #include "core/io/json_file.h"
 
 namespace kvista {
@@ -16,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uintmax_t kLargestFile = std::uintmax_t{1} << 30;
+constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 30;
 constexpr std::size_t kLongestLine = std::size_t{16} << 20;
 constexpr std::size_t kMostChoices = 1024, kMostTexts = 1024;
 constexpr std::int64_t kMostTokens = 65536;
@@ -86,7 +88,7 @@ std::string_view withoutDelimiter(std::string_view continuation) {
 
 void checkAnswers(Line& line, const ChoiceItem& item, const char* field) {
   if (item.continuations.size() < 2 || item.continuations.size() > kMostChoices)
-    line.mistake(fmt::format("has {} answers in '{}', not 2 to {}", item.continuations.size(), field, kMostChoices));
+    line.mistake(fmt::format("has {} in '{}', not 2 to {}", amount(item.continuations.size(), "answer"), field, kMostChoices));
   if (std::ranges::find(item.bytes, std::size_t{0}) != item.bytes.end()) line.mistake(fmt::format("has an empty answer in '{}'", field));
 }
 
@@ -205,14 +207,16 @@ Result<void> addItem(const json& object, const std::string& what, std::int64_t n
 }  // namespace
 
 Result<TaskItems> readTaskItems(const std::filesystem::path& path, std::optional<std::int64_t> most) {
-  std::error_code error;
-  std::ifstream stream(path, std::ios::binary);
-  if (!std::filesystem::is_regular_file(path, error) || !stream)
-    return fail(ErrorCode::io, fmt::format("The task file {} is not a readable file.", path.string()),
-                "Give a JSONL file, one item a line.");
-  if (const auto bytes = std::filesystem::file_size(path, error); !error && bytes > kLargestFile)
-    return fail(ErrorCode::invalidArgument, fmt::format("The task file {} has {} bytes, more than {}.", path.string(), bytes, kLargestFile),
+  auto opened = openRegularFile(path);
+  if (!opened) {
+    opened.error().message = "The task file " + opened.error().message;
+    opened.error().hint = "Give a JSONL file, one item a line.";
+    return tl::unexpected(std::move(opened).error());
+  }
+  if (opened->size > kLargestFile)
+    return fail(ErrorCode::invalidArgument, fmt::format("The task file {} has {} bytes, more than {}.", path.string(), opened->size, kLargestFile),
                 "Split it into several.");
+  std::ifstream stream(path, std::ios::binary);
   TaskItems items;
   std::string text;
   const auto count = [&] { return static_cast<std::int64_t>(items.choices.size() + items.writings.size()); };

@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 #include <charconv>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <limits>
@@ -11,6 +10,7 @@
 
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
+#include "core/io/file_descriptor.h"
 #include "core/text/model_tokenizer.h"
 
 namespace kvista {
@@ -35,11 +35,9 @@ Result<Tokenizer> openTokenizer(const std::string& path) {
 
 Result<std::string> readAll(const std::string& path) {
   if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::error_code error;
-  std::ifstream stream(path, std::ios::binary);
-  if (!std::filesystem::is_regular_file(path, error) || !stream)
-    return fail(ErrorCode::io, fmt::format("The text {} is not a readable file.", path), "Give a text file, or - for standard input.");
-  return std::string(std::istreambuf_iterator<char>(stream), {});
+  auto text = readRegularFile(path);
+  if (text) return text;
+  return fail(text.error().code, "The text " + text.error().message, "Give a text file, or - for standard input.");
 }
 
 Result<std::vector<std::uint32_t>> readIds(std::istream& stream) {
@@ -58,7 +56,12 @@ Result<std::vector<std::uint32_t>> readIds(std::istream& stream) {
 Result<Output> tokenize(const Options& options, const Task&) {
   KVISTA_ASSIGN(const Tokenizer tokenizer, openTokenizer(options.model));
   KVISTA_ASSIGN(const std::string text, readAll(options.textFile));
-  KVISTA_ASSIGN(const auto ids, tokenizer.encode(text, !options.noSpecial));
+  auto encoded = tokenizer.encode(text, !options.noSpecial);
+  if (!encoded) {
+    if (options.textFile != "-") encoded.error().message = fmt::format("{}: {}", options.textFile, encoded.error().message);
+    return tl::unexpected(std::move(encoded).error());
+  }
+  const std::vector<std::uint32_t>& ids = *encoded;
   return Output{{{"ids", ids}, {"count", ids.size()}}, fmt::format("{}\n", fmt::join(ids, " "))};
 }
 

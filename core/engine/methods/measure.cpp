@@ -44,11 +44,13 @@ Result<Rows> rowsOf(Call& call, Fields& fields, WorkModel& model, std::int64_t m
   const nlohmann::json* text = fields.find("text");
   if (!text) return tl::unexpected(*fields.error());
   Rows rows;
+  std::vector<std::string> paths;
   if (text->is_string()) {
     KVISTA_ASSIGN(std::vector<std::uint32_t> tokens, tokenizer->encode(text->get_ref<const std::string&>(), true));
     rows = inRows(std::move(tokens), most, most);
   } else {
     KVISTA_ASSIGN(TextSelection selection, read<TextSelection>(*text));
+    paths = selection.paths;
     const std::int64_t window = recipeOf(selection, model.description).window;
     if (selection.windows == 0 && selection.skipWindows == 0 && !selection.seed && !selection.beginWithBos) {
       KVISTA_CHECK(checkStandardInput(call, selection));
@@ -64,7 +66,7 @@ Result<Rows> rowsOf(Call& call, Fields& fields, WorkModel& model, std::int64_t m
     }
   }
   if (rows.tokens.size() < 2)
-    return fail(ErrorCode::invalidArgument, fmt::format("The text has {}; losses need at least 2.", amount(rows.tokens.size(), "token")), "Give a longer text.");
+    return fail(ErrorCode::invalidArgument, fmt::format("{} {}; losses need at least 2.", textsHave(paths), amount(rows.tokens.size(), "token")), "Give a longer text.");
   return rows;
 }
 

@@ -77,6 +77,7 @@ Result<nlohmann::json> retrieval(Call& call) {
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   RetrievalRequest request;
   KVISTA_ASSIGN(request.filler, fillerOf(call, fields, inputs, *tokenizer, record.texts));
+  request.texts = record.texts;
   request.lengths.assign(record.lengths.begin(), record.lengths.end());
   for (const int percent : record.depths) request.depths.push_back(percent / 100.0);
   request.trials = record.trials;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <iostream>
@@ -12,6 +13,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <tuple>
+#include <utility>
 
 #include "tests/unit/demo_model.h"
 #include "tests/unit/io/temporary_folder.h"
@@ -240,9 +243,11 @@ TEST_F(TokenSource, RefusesInOneSentence) {
     return error.message;
   };
   EXPECT_THAT(sentence(recipeOf({path("missing.txt")}), ErrorCode::io),
-              HasSubstr("missing.txt is not a readable file"));
+              HasSubstr("missing.txt does not exist"));
   EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 4096), ErrorCode::invalidArgument),
-              HasSubstr(fmt::format("The text has {} tokens, too few for one window of 4096", idsOf(first_).size())));
+              HasSubstr(fmt::format("The text {} has {} tokens, too few for one window of 4096", path("a.txt"), idsOf(first_).size())));
+  EXPECT_THAT(sentence(recipeOf({path("a.txt"), path("b.txt")}, 4096), ErrorCode::invalidArgument),
+              HasSubstr(fmt::format("The 2 texts {} to {} have ", path("a.txt"), path("b.txt"))));
   TextRecipe skipping = recipeOf({path("a.txt")});
   skipping.skipWindows = 1000;
   EXPECT_THAT(sentence(skipping, ErrorCode::invalidArgument), HasSubstr("too few for a window after the first 1000"));
@@ -259,6 +264,39 @@ TEST_F(TokenSource, RefusesInOneSentence) {
   std::filesystem::create_directory(folder_ / "empty");
   EXPECT_THAT(sentence(recipeOf({path("empty")}), ErrorCode::invalidArgument),
               HasSubstr("holds no .txt or .jsonl file"));
+}
+
+// Whoever opened a pipe would wait for somebody who writes into it.
+TEST_F(TokenSource, GoesIntoNoFolderAndWaitsForNoPipe) {
+  const TokenWindows both = read(recipeOf({path("a.txt"), path("b.txt")}));
+  std::filesystem::create_directories(folder_ / "aa.txt");
+  writeText(folder_ / "aa.txt/c.txt", second_);
+  EXPECT_EQ(read(recipeOf({folder_.path().string()})).hash, both.hash);
+  ASSERT_EQ(::mkfifo((folder_ / "z.jsonl").c_str(), 0600), 0);
+  for (const std::string& given : {folder_.path().string(), path("z.jsonl")}) {
+    for (const Error& error : {refused(recipeOf({given})), errorOf(checkTexts({given}))})
+      EXPECT_EQ(error.message, fmt::format("The text {} is not a regular file: it is a pipe.", path("z.jsonl")));
+  }
+  EXPECT_THAT(errorOf(kvista::readText(path("z.jsonl"))).message, HasSubstr("it is a pipe"));
+}
+
+TEST_F(TokenSource, TellsHowMuchOfALongTextIsRead) {
+  std::string text;
+  while (text.size() < (1U << 20)) text += text_;
+  writeText(folder_ / "long.txt", text);
+  std::uint64_t last = 0;
+  int reports = 0;
+  const Task task{{}, [&](const ProgressReport& report) {
+                    EXPECT_EQ(std::tie(report.stage, report.unit), std::make_tuple("read the text", "bytes"));
+                    EXPECT_EQ(report.total, text.size() + first_.size());
+                    EXPECT_GT(report.done, std::exchange(last, report.done));
+                    ++reports;
+                  }};
+  TextRecipe recipe = recipeOf({path("a.txt"), path("long.txt")});
+  recipe.windows = 2;
+  recipe.seed = 7;
+  EXPECT_EQ(valueOf(readTokenWindows(demoTokenizer(), recipe, {}, task)).ids.size(0), 2);
+  EXPECT_GE(reports, 2);
 }
 
 TEST_F(TokenSource, NamesTheTextThatIsNotUtf8) {

@@ -215,7 +215,7 @@ TEST(Retrieval, CountsTheNamesThatAreWritten) {
 TEST(Retrieval, RefusesNumbersOfSentencesThatAKindCannotHave) {
   RetrievalRequest asked = request();
   asked.planted = 2;
-  EXPECT_THAT(errorOf(retrievalTrial(demoTokenizer(), asked, 1, 0, 0)).message, HasSubstr("needle plants 1 sentences, not 2"));
+  EXPECT_THAT(errorOf(retrievalTrial(demoTokenizer(), asked, 1, 0, 0)).message, HasSubstr("needle plants 1 sentence, not 2"));
   asked = ofKind(RetrievalKind::multiKey);
   for (const std::int64_t planted : {1, 49}) {
     asked.planted = planted;
@@ -229,7 +229,9 @@ TEST(Retrieval, NamesWhatDoesNotFitAndStops) {
   const auto noRoom = measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {});
   EXPECT_THAT(errorOf(noRoom).message, HasSubstr("no room in 8 tokens"));
   asked.lengths = {5000};
-  EXPECT_THAT(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).message, HasSubstr("too few to fill"));
+  asked.texts = {"a.txt"};
+  asked.filler.resize(6);
+  EXPECT_THAT(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).message, HasSubstr("The text a.txt has 6 tokens, too few for a length of 5000 tokens, of which "));
   asked = request();
   std::stop_source stop;
   std::uint64_t total = 0;

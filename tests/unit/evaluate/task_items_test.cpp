@@ -92,7 +92,7 @@ TEST_F(TaskFile, NamesLineAndFieldOfWhatIsWrong) {
            {R"({"choices": ["a", "b"], "gold": 0})", "has no field 'query'"},
            {R"({"query": "q", "gold": 0})", "has no field 'choices'"},
            {R"({"query": "q", "choices": "ab", "gold": 0})", "not a list"},
-           {R"({"query": "q", "choices": ["a"], "gold": 0})", "has 1 answers in 'choices', not 2 to 1024"},
+           {R"({"query": "q", "choices": ["a"], "gold": 0})", "has 1 answer in 'choices', not 2 to 1024"},
            {R"({"query": "q", "choices": ["a", 2], "gold": 0})", "in the list 'choices', not a string"},
            {R"({"query": "q", "choices": ["a", ""], "gold": 0})", "an empty answer in 'choices'"},
            {R"({"query": "q", "choices": ["a", "b"]})", "has no field 'gold'"},
@@ -125,6 +125,10 @@ TEST_F(TaskFile, NamesLineAndFieldOfWhatIsWrong) {
   EXPECT_THAT(complaintAbout(good + std::string((std::size_t{16} << 20) + 1, ' ')), HasSubstr("more than 16777216"));
   EXPECT_EQ(errorOf(readTaskItems(testing::TempDir())).code, ErrorCode::io) << "a folder";
   EXPECT_EQ(errorOf(readTaskItems(path_.string() + ".none")).code, ErrorCode::io);
+  const std::filesystem::path pipe = path_.string() + ".pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(errorOf(readTaskItems(pipe)).message, "The task file " + pipe.string() + " is not a regular file: it is a pipe.");
+  std::filesystem::remove(pipe);
 }
 
 }  // namespace
