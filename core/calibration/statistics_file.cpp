@@ -11,7 +11,9 @@
 
 #include "core/calibration/statistics.h"
 #include "core/calibration/symmetric_pack.h"
+#include "core/io/file_descriptor.h"
 #include "core/io/json_file.h"
+#include "core/io/project.h"
 #include "core/model/tensor_file.h"
 
 namespace kvista {
@@ -20,6 +22,7 @@ namespace {
 constexpr int kFormatVersion = 3;        // 2: symmetric matrices in 24 bits; 3: held-out tokens, queries, attention maps
 constexpr int kOldestFormatVersion = 2;  // still read, without what it lacks
 constexpr const char* kDescription = "kvista.statistics";
+constexpr const char* kGiveStatistics = "Give the file that `kvista calibrate -o` wrote.";
 
 /// One tensor of every layer, in memory and in the file.
 struct Part {
@@ -115,11 +118,16 @@ nlohmann::json describe(const Statistics& statistics) {
           {"heldOutWindows", statistics.heldOutIds.defined() ? statistics.heldOutIds.size(0) : 0}};
 }
 
+Result<TensorFile> openStatisticsFile(const std::filesystem::path& file) {
+  const std::string_view other = looksLikeProject(file) ? "a project" : kindOfOtherThanFile(file);
+  if (other.empty()) return TensorFile::open(file);
+  return fail(ErrorCode::io, fmt::format("{} is {}, not a file of statistics.", file.string(), other), kGiveStatistics);
+}
+
 Result<nlohmann::json> readDescription(const TensorFile& reader, const std::filesystem::path& file) {
   const std::string description = reader.text(kDescription);
   if (description.empty())
-    return fail(ErrorCode::corruptFile, fmt::format("{} holds no KVista statistics.", file.string()),
-                "Give the file that `kvista calibrate -o` wrote.");
+    return fail(ErrorCode::corruptFile, fmt::format("{} holds no KVista statistics.", file.string()), kGiveStatistics);
   return parseJson(description, "the description in " + file.string());
 }
 
@@ -164,7 +172,7 @@ std::int64_t statisticsBytes(const ModelShape& shape, std::int64_t windows, std:
 }
 
 Result<std::string> modelOfStatistics(const std::filesystem::path& file) {
-  KVISTA_ASSIGN(const TensorFile reader, TensorFile::open(file));
+  KVISTA_ASSIGN(const TensorFile reader, openStatisticsFile(file));
   KVISTA_ASSIGN(const nlohmann::json json, readDescription(reader, file));
   try {
     return json.at("modelHash").get<std::string>();
@@ -174,7 +182,7 @@ Result<std::string> modelOfStatistics(const std::filesystem::path& file) {
 }
 
 Result<Statistics> loadStatistics(const std::filesystem::path& file) {
-  KVISTA_ASSIGN(const TensorFile reader, TensorFile::open(file));
+  KVISTA_ASSIGN(const TensorFile reader, openStatisticsFile(file));
   KVISTA_ASSIGN(const nlohmann::json json, readDescription(reader, file));
   Statistics statistics;
   std::vector<std::pair<double, double>> scores;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/io/atomic_file.h"
+#include "core/io/file_descriptor.h"
 #include "core/io/json_file.h"
 #include "core/plan/cost.h"
 
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "kvista-project";
 constexpr int kVersion = 1;
+constexpr const char* kGiveProject = "Give a .kvista file that `kvista plan -o` wrote.";
 constexpr const char* kPlanAgain = "The file is damaged: make the plan again, or take an earlier copy of the file.";
 
 std::string relativeTo(const fs::path& folder, const fs::path& path) {
@@ -89,12 +91,14 @@ bool looksLikeProject(const fs::path& file) {
 }
 
 Result<Project> loadProject(const fs::path& file) {
+  if (const std::string_view other = kindOfOtherThanFile(file); !other.empty())
+    return fail(ErrorCode::io, fmt::format("{} is {}, not a KVista project.", file.string(), other), kGiveProject);
   KVISTA_ASSIGN(nlohmann::json json, readJsonFile(file));
   return projectFromJson(std::move(json), file);
 }
 
 Result<Project> projectFromJson(nlohmann::json json, const fs::path& file) {
-  const std::string hint = "Give a .kvista file that `kvista plan -o` wrote.";
+  const std::string hint = kGiveProject;
   if (!json.is_object() || json.value("format", nlohmann::json()) != kFormat)
     return fail(ErrorCode::corruptFile, fmt::format("{} is not a KVista project.", file.string()), hint);
   const fs::path folder = fs::absolute(file).parent_path();

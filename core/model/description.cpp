@@ -155,6 +155,11 @@ std::string whyUnknown(const ConfigReader& config, const std::string& modelType)
 }
 
 tl::unexpected<Error> unknownFamily(const ConfigReader& config, const std::string& modelType) {
+  if (config.has("kvista"))
+    return fail(ErrorCode::unsupportedModel,
+                fmt::format("{}: this is an export of KVista's own, of model_type '{}'; statistics and plans are those of the original model.",
+                            config.source(), modelType),
+                "Give the original model.");
   return fail(ErrorCode::unsupportedModel,
               fmt::format("{}: model_type '{}' {}.", config.source(), modelType, whyUnknown(config, modelType)),
               fmt::format("Give a model of one of these types: {}.", fmt::join(familyNames(), ", ")));

@@ -116,6 +116,10 @@ Result<void> checkMergesLayers(std::int64_t together, const CompressionPlan* pla
 Result<NamedPolicies> policiesNamed(const std::string& name) {
   NamedPolicies found;
   const std::size_t plus = name.find('+');
+  if (plus != std::string::npos && (plus == 0 || plus + 1 == name.size() || name.find('+', plus + 1) != std::string::npos))
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("\"{}\" joins no two policies; at most two are joined, one that chooses tokens and one that says how they are held.", name),
+                "Write them with one + between, as in \"snapkv+fp8\".");
   for (const std::string& part : plus == std::string::npos ? std::vector{name} : std::vector{name.substr(0, plus), name.substr(plus + 1)}) {
     KVISTA_ASSIGN(const Policy* policy, findPolicy(part));
     const Policy*& place = policy->makeScorer != nullptr ? found.chooser : found.holder;

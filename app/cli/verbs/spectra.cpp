@@ -13,6 +13,7 @@
 #include "app/cli/output_file.h"
 #include "app/cli/spectra_page.h"
 #include "app/cli/verb.h"
+#include "core/base/amount.h"
 #include "core/calibration/statistics_file.h"
 #include "core/engine/analysis.h"
 #include "core/io/atomic_file.h"
@@ -184,7 +185,7 @@ Result<std::vector<TextSpectra>> spectraOf(const Options& options, const std::st
     texts.push_back(std::move(text));
   }
   if (texts.empty())
-    return fail(ErrorCode::invalidArgument, fmt::format("None of the {} files of statistics is of {}.", files.size(), subject),
+    return fail(ErrorCode::invalidArgument, fmt::format("None of the {} is of {}.", amount(files.size(), "file of statistics", "files of statistics"), subject),
                 "Give one of `kvista calibrate` of this model with --stats.");
   return texts;
 }

@@ -292,8 +292,10 @@ TEST_F(StatisticsFile, SaysItsModelWhateverItsTensorsAre) {
 TEST_F(StatisticsFile, ATensorFileOfSomethingElseIsNamed) {
   EXPECT_THAT(damaged(safetensorsBytes("{}", "")).message, HasSubstr("holds no KVista statistics"));
   EXPECT_THAT(errorOf(modelOfStatistics(file_)).message, HasSubstr("holds no KVista statistics"));
+  EXPECT_THAT(damaged(R"({"format": "kvista-project", "version": 1})").message, HasSubstr("calibration.kvstats is a project, not a file of statistics."));
   std::filesystem::remove(file_);
   EXPECT_EQ(errorOf(loadStatistics(file_)).code, ErrorCode::io);
+  EXPECT_THAT(errorOf(loadStatistics(folder_.path())).message, HasSubstr(" is a folder, not a file of statistics."));
 }
 
 }  // namespace

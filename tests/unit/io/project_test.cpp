@@ -138,6 +138,7 @@ TEST_F(ProjectFile, SaysWhatIsWrong) {
   EXPECT_THAT(damaged([](Json& json) { json["version"] = 2; }).message,
               HasSubstr("has version 2; this program reads version 1"));
   EXPECT_THAT(damaged([](Json& json) { json.erase("version"); }).message, HasSubstr("has version 0"));
+  EXPECT_EQ(loadProject(file_.parent_path()).error().message, file_.parent_path().string() + " is a folder, not a KVista project.");
   EXPECT_THAT(damaged([](Json& json) { json.erase("format"); }).message, HasSubstr("is not a KVista project"));
   EXPECT_THAT(damaged([](Json& json) { json["format"] = 7; }).message, HasSubstr("is not a KVista project"));
   EXPECT_THAT(damaged([](Json& json) { json = Json::array({1}); }).message, HasSubstr("is not a KVista project"));

@@ -531,6 +531,8 @@ TEST(Refusals, SayWhyATypeOfModelIsNoFamily) {
   EXPECT_THAT(refusal(config), HasSubstr("model_type 'deepseek_v32' is not supported."));
   config["auto_map"] = {{"AutoModelForCausalLM", "modeling.Model"}};
   EXPECT_THAT(refusal(config), HasSubstr("brings its own code (auto_map), which is never run"));
+  config["kvista"] = json::object();
+  EXPECT_THAT(refusal(config), HasSubstr("this is an export of KVista's own, of model_type 'deepseek_v32'"));
   config = sizes("mpt");
   config["attn_config"] = {{"alibi", false}};
   EXPECT_THAT(refusal(config), HasSubstr("of MPT only models with alibi"));

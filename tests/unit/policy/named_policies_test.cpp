@@ -27,6 +27,7 @@ TEST(PolicyText, MistakesAreNamed) {
         std::pair{"snapkv share=1.5", "\"1.5\""}, std::pair{"snapkv share=nan", "\"nan\""},
         std::pair{"snapkv interval=-1", "The interval of a policy is \"-1\""}, std::pair{"snapkv interval=0", "The interval of a policy is \"0\""}, std::pair{"snapkv size=3", "no option \"size\""},
         std::pair{"snapkv window=x", "The option window"}, std::pair{"snapkv+l2-norm", "do not go together"},
+        std::pair{"snapkv+kivi+fp8", "\"snapkv+kivi+fp8\" joins no two policies; at most two are joined"}, std::pair{"snapkv+", "at most two are joined"},
         std::pair{"snapkv+kivi", "cannot take some out"}, std::pair{"snapkv share=.25 share=1", "share of the policy snapkv is said twice"},
         std::pair{"snapkv window=4 window=8", "window of the policy snapkv is said twice"},
         std::pair{"snapkv+think kivi.window=4", "\"kivi.window\" is of no policy"},
