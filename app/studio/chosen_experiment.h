@@ -21,6 +21,9 @@ struct ChosenExperiment {
   std::int64_t interval = 0;                   ///< Tokens after which policies act again; 0: never.
   std::string base = {};                       ///< The method whose plans policies work on; empty: the model as it is.
   double baseShare = 0.5;                      ///< Those plans' own share of the bytes; under policies that need a plan, what these leave.
+  std::vector<std::string> lines = {};         ///< More policies, each in the language of --policy: "kvzip+hadamard bits=3".
+  std::vector<PlanWish> variants = {};         ///< Of methods; their targets are the sizes above.
+  bool refines = false;                        ///< A system more for each method that has factors: with these trained.
   bool operator==(const ChosenExperiment&) const = default;
 };
 
@@ -30,6 +33,18 @@ bool goesByKeptFraction(const MethodChoice& method);
 /// What a file would hold (help page Experiments): a sweep for each of the two kinds of size that something was chosen for. A policy that
 /// needs a plan has one: of the base, or else of the method that it was published with.
 nlohmann::json experimentOf(const ChosenExperiment& chosen, const Catalogue& catalogue);
+
+/// What a file has of a variant: the method and the parts in which it differs from it.
+nlohmann::json planOf(PlanWish variant, const Catalogue& catalogue);
+
+/// "joint, centred, allocator=uniform".
+std::string nameOf(const PlanWish& variant, const Catalogue& catalogue);
+
+/// Whether a typed policy is of a plan, which is then its own: cskv.
+bool needsPlan(const std::string& line, const Catalogue& catalogue);
+
+/// A name that two systems of a sweep have; empty: none.
+std::string nameThatIsThereTwice(const nlohmann::json& experiment);
 
 /// Rows that what a file holds has on one text. What is not sound in it the engine says, and is no row here.
 std::size_t rowsOf(const nlohmann::json& experiment);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/experiment_choice.h"
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QDoubleSpinBox>
 #include <QFormLayout>
@@ -48,12 +49,30 @@ QJsonArray arrayOf(const std::vector<std::string>& names) {
   return array;
 }
 
+QJsonArray arrayOf(const std::vector<PlanWish>& variants) {
+  QJsonArray array;
+  for (const PlanWish& variant : variants) array.append(QString::fromStdString(toJson(variant).dump()));
+  return array;
+}
+
+std::vector<PlanWish> variantsIn(const QJsonValue& value) {
+  std::vector<PlanWish> variants;
+  for (const QString& text : textsIn(value)) {
+    const auto variant = read<PlanWish>(nlohmann::json::parse(text.toStdString(), nullptr, false));
+    if (variant) variants.push_back(*variant);
+  }
+  return variants;
+}
+
 }  // namespace
 
 ExperimentChoice::ExperimentChoice(const Catalogue& catalogue, std::int64_t window, QWidget* parent)
     : QWidget(parent),
       catalogue_(catalogue),
       list_(new QTreeWidget(this)),
+      lines_(new PolicyList(this)),
+      variants_(new VariantList(catalogue_, this)),
+      refines_(new QCheckBox(tr("Methods with refined factors, too"), this)),
       kept_(new QLineEdit(inLine({0.5, 0.3}), this)),
       shares_(new QLineEdit(this)),
       interval_(new QSpinBox(this)),
@@ -68,6 +87,11 @@ ExperimentChoice::ExperimentChoice(const Catalogue& catalogue, std::int64_t wind
   list_->setFixedHeight(kListHeight);
   frameList(*list_);
   fill();
+  lines_->setObjectName(QStringLiteral("morePolicies"));
+  lines_->setAccessibleName(tr("More policies, a line each"));
+  refines_->setObjectName(QStringLiteral("refines"));
+  refines_->setToolTip(tr("Each ticked method that has factors is measured a second time with these trained on the calibration's windows,\n"
+                          "300 steps as `kvista refine` does them. That takes far longer than a row without."));
   kept_->setObjectName(QStringLiteral("keptFractions"));
   kept_->setPlaceholderText(tr("none"));
   kept_->setToolTip(tr("How much of the cache's numbers stays, such as 0.5 0.3: for methods that store 16-bit numbers.\n"
@@ -104,6 +128,9 @@ ExperimentChoice::ExperimentChoice(const Catalogue& catalogue, std::int64_t wind
   form->setContentsMargins(0, 0, 0, 0);
   form->setVerticalSpacing(8);
   form->addRow(list_);
+  form->addRow(tr("More policies"), lines_);
+  form->addRow(tr("Variants of methods"), variants_);
+  form->addRow(QString(), refines_);
   form->addRow(tr("Kept fractions"), kept_);
   form->addRow(tr("Shares of the bytes"), shares_);
   form->addRow(tr("Policies act again after"), interval_);
@@ -118,6 +145,9 @@ ExperimentChoice::ExperimentChoice(const Catalogue& catalogue, std::int64_t wind
     if (item && list_->currentColumn() != kName) list_->setCurrentItem(item, kName);
   });
   for (QLineEdit* line : {kept_, shares_}) connect(line, &QLineEdit::textChanged, this, &ExperimentChoice::check);
+  connect(lines_, &PolicyList::changed, this, &ExperimentChoice::check);
+  connect(variants_, &VariantList::changed, this, &ExperimentChoice::check);
+  connect(refines_, &QCheckBox::toggled, this, &ExperimentChoice::check);
   connect(base_, &QComboBox::currentIndexChanged, this, &ExperimentChoice::check);
   check();
 }
@@ -180,19 +210,32 @@ ChosenExperiment ExperimentChoice::chosen() const {
   ChosenExperiment chosen{ticked(false), ticked(true), fractions(kept_), fractions(shares_), interval_->value()};
   if (base_->currentIndex() > 0) chosen.base = base_->currentText().toStdString();
   chosen.baseShare = baseShare_->value() / 100;
+  for (const QString& line : lines_->lines()) chosen.lines.push_back(line.toStdString());
+  chosen.variants = variants_->variants();
+  chosen.refines = refines_->isChecked();
   return chosen;
 }
 
 QString ExperimentChoice::problem() const {
   for (const QLineEdit* line : {kept_, shares_})
     if (const auto fractions = fractionsIn(line->text()); !fractions) return QString::fromStdString(fractions.error().message);
+  if (const QString ofLines = lines_->problem(); !ofLines.isEmpty()) return ofLines;
   const ChosenExperiment all = chosen();
-  if (all.methods.empty() && all.policies.empty()) return tr("Tick at least one method or policy.");
+  if (all.methods.empty() && all.policies.empty() && all.lines.empty() && all.variants.empty()) return tr("Tick at least one method or policy.");
+  if (const std::string twice = nameThatIsThereTwice(experiment()); !twice.empty())
+    return tr("“%1” is asked for twice.").arg(QString::fromStdString(twice));
   if (!all.shares.empty()) return {};
+  const bool hasOwnSizes = std::ranges::all_of(all.variants, [](const PlanWish& variant) { return variant.eps.has_value(); });
+  if (all.methods.empty() && all.policies.empty() && all.lines.empty() && hasOwnSizes) return {};
   std::vector<std::string> byBytes = all.policies;
+  byBytes.insert(byBytes.end(), all.lines.begin(), all.lines.end());
   for (const MethodChoice& method : catalogue_.methods)
     if (!goesByKeptFraction(method) && std::ranges::find(all.methods, method.choice.name) != all.methods.end())
       byBytes.push_back(method.choice.name);
+  for (const PlanWish& variant : all.variants)
+    for (const MethodChoice& method : catalogue_.methods)
+      if (method.choice.name == variant.method && !goesByKeptFraction(method) && !variant.eps)
+        byBytes.push_back(nameOf(variant, catalogue_));
   if (!byBytes.empty())
     return tr("%1 goes by bytes: type shares of them, such as %2.").arg(QString::fromStdString(byBytes.front()), inLine({0.25, 0.125}));
   return all.keptFractions.empty() ? tr("Type kept fractions, such as %1, or shares of the bytes.").arg(inLine({0.5, 0.3})) : QString();
@@ -201,12 +244,11 @@ QString ExperimentChoice::problem() const {
 nlohmann::json ExperimentChoice::experiment() const { return experimentOf(chosen(), catalogue_); }
 
 void ExperimentChoice::check() {
-  const std::vector<std::string> policies = ticked(true);
+  std::vector<std::string> policies = ticked(true);
+  for (const QString& line : lines_->lines()) policies.push_back(line.toStdString());
   interval_->setEnabled(!policies.empty());
   base_->setEnabled(!policies.empty());
-  const bool takesShare = std::ranges::any_of(catalogue_.policies, [&](const Choice& policy) {
-    return policy.planMethod.empty() && std::ranges::find(policies, policy.name) != policies.end();
-  });
+  const bool takesShare = !std::ranges::all_of(policies, [this](const std::string& policy) { return needsPlan(policy, catalogue_); });
   baseShare_->setEnabled(takesShare && base_->currentIndex() > 0);
   Q_EMIT changed();
 }
@@ -214,6 +256,9 @@ void ExperimentChoice::check() {
 QJsonObject ExperimentChoice::state() const {
   return {{QStringLiteral("methods"), arrayOf(ticked(false))},
           {QStringLiteral("policies"), arrayOf(ticked(true))},
+          {lines_->objectName(), QJsonArray::fromStringList(lines_->lines())},
+          {QStringLiteral("variants"), arrayOf(variants_->variants())},
+          {refines_->objectName(), refines_->isChecked()},
           {kept_->objectName(), kept_->text()},
           {shares_->objectName(), shares_->text()},
           {interval_->objectName(), interval_->value()},
@@ -226,6 +271,11 @@ void ExperimentChoice::setState(const QJsonObject& state) {
     const QSignalBlocker quiet(this);
     const QJsonValue methods = state[QStringLiteral("methods")], policies = state[QStringLiteral("policies")];
     if (methods.isArray() && policies.isArray()) setTicked(textsIn(methods), textsIn(policies));
+    const QJsonValue lines = state[lines_->objectName()];
+    if (lines.isArray()) lines_->setPlainText(textsIn(lines).join(QLatin1Char('\n')));
+    const QJsonValue variants = state[QStringLiteral("variants")];
+    if (variants.isArray()) variants_->setVariants(variantsIn(variants));
+    refines_->setChecked(state[refines_->objectName()].toBool(refines_->isChecked()));
     for (QLineEdit* line : {kept_, shares_}) line->setText(state[line->objectName()].toString(line->text()));
     interval_->setValue(state[interval_->objectName()].toInt(interval_->value()));
     if (const int base = base_->findText(state[base_->objectName()].toString()); base > 0) base_->setCurrentIndex(base);

@@ -7,7 +7,10 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "app/studio/chosen_experiment.h"
+#include "app/studio/window/policy_list.h"
+#include "app/studio/window/variant_list.h"
 
+class QCheckBox;
 class QComboBox;
 class QDoubleSpinBox;
 class QLineEdit;
@@ -17,7 +20,7 @@ class QTreeWidgetItem;
 
 namespace kvista {
 
-/// Methods and policies to tick, and the sizes at which they are compared.
+/// Methods and policies to tick and type, and the sizes at which they are compared.
 class ExperimentChoice final : public QWidget {
   Q_OBJECT
 
@@ -35,6 +38,10 @@ class ExperimentChoice final : public QWidget {
   [[nodiscard]] QJsonObject state() const;
   /// What does not fit is left as it is.
   void setState(const QJsonObject& state);
+  /// Reads typed policies.
+  void setChecking(PolicyList::Checking checking) { lines_->setChecking(std::move(checking)); }
+  /// Asks for variants of methods.
+  void setAskingForVariants(VariantList::Asking asking) { variants_->setAsking(std::move(asking)); }
 
  Q_SIGNALS:
   void changed();
@@ -50,6 +57,9 @@ class ExperimentChoice final : public QWidget {
 
   const Catalogue catalogue_;
   QTreeWidget* list_;
+  PolicyList* lines_;
+  VariantList* variants_;
+  QCheckBox* refines_;
   QLineEdit *kept_, *shares_;
   QSpinBox* interval_;
   QComboBox* base_;

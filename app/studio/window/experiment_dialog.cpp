@@ -72,7 +72,7 @@ ExperimentDialog::ExperimentDialog(const Catalogue& catalogue, const ModelRecord
   setWindowTitle(tr("Compare methods on %1").arg(QDir(QString::fromStdString(model.path)).dirName()));
   which_->setObjectName(QStringLiteral("experimentFile"));
   which_->setAccessibleName(tr("Experiment"));
-  which_->setToolTip(tr("Methods and policies that you tick, or an experiment that a file describes."));
+  which_->setToolTip(tr("Methods and policies that you tick or type, or an experiment that a file describes."));
   about_->setObjectName(QStringLiteral("experimentAbout"));
   said_->setObjectName(QStringLiteral("experimentSaid"));
   windows_->setObjectName(QStringLiteral("experimentWindows"));
@@ -104,7 +104,7 @@ ExperimentDialog::ExperimentDialog(const Catalogue& catalogue, const ModelRecord
   save_ = buttons->addButton(tr("Save as a file…"), QDialogButtonBox::ActionRole);
   save_->setObjectName(QStringLiteral("saveExperiment"));
   save_->setAutoDefault(false);
-  save_->setToolTip(tr("What is ticked, as a file that kvista experiment and this dialog take."));
+  save_->setToolTip(tr("What is ticked and typed, as a file that kvista experiment and this dialog take."));
   // What it comes to is in sight also where the form scrolls.
   auto* below = new QWidget(this);
   auto* column = new QVBoxLayout(below);
@@ -209,6 +209,10 @@ void ExperimentDialog::setElsewhere(bool elsewhere) {
   browse_->setHidden(elsewhere);
   check();
 }
+
+void ExperimentDialog::setChecking(PolicyList::Checking checking) { choice_->setChecking(std::move(checking)); }
+
+void ExperimentDialog::setAskingForVariants(VariantList::Asking asking) { choice_->setAskingForVariants(std::move(asking)); }
 
 QJsonObject ExperimentDialog::state() const {
   return {{kWhich, which_->currentData().toString()},

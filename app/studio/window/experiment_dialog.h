@@ -6,6 +6,8 @@
 #include <QJsonObject>
 #include <nlohmann/json.hpp>
 
+#include "app/studio/window/policy_list.h"
+#include "app/studio/window/variant_list.h"
 #include "app/studio/workflow.h"
 #include "core/protocol/records.h"
 
@@ -32,6 +34,10 @@ class ExperimentDialog final : public QDialog {
   [[nodiscard]] ExperimentWish wish() const;
   /// The results' folder and the texts are on another machine, and their paths can only be typed.
   void setElsewhere(bool elsewhere);
+  /// Reads typed policies.
+  void setChecking(PolicyList::Checking checking);
+  /// Asks for variants of methods.
+  void setAskingForVariants(VariantList::Asking asking);
   /// What was filled in, for the next time; the folder is that of this model.
   [[nodiscard]] QJsonObject state() const;
   /// What does not fit is left as it is.

@@ -44,6 +44,16 @@ TextSelection usualText(const Document& document, const char* demoFile) {
   return selection;
 }
 
+PlanDialog* planDialog(const Document& document, Workflow& workflow, QWidget* parent) {
+  auto* dialog = new PlanDialog(document.catalogue(), document.plan(), parent);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  if (document.statistics())
+    dialog->setSharing([&workflow](const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
+      workflow.shareLayers(question, context, std::move(done));
+    });
+  return dialog;
+}
+
 }  // namespace
 
 void MainWindow::calibrate() {
@@ -78,12 +88,7 @@ void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
 }
 
 void MainWindow::makePlan() {
-  auto* dialog = new PlanDialog(document_.catalogue(), document_.plan(), this);
-  dialog->setAttribute(Qt::WA_DeleteOnClose);
-  if (document_.statistics())
-    dialog->setSharing([this](const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
-      workflow_.shareLayers(question, context, std::move(done));
-    });
+  PlanDialog* dialog = planDialog(document_, workflow_, this);
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
     PlanWish wish = dialog->wish();
     const QString name = tr("Plan anew: %1").arg(QString::fromStdString(wish.method));
@@ -121,6 +126,15 @@ void MainWindow::compareMethods() {
                                       QStringLiteral("%1/%2-experiment").arg(folder, model), this);
   askElsewhere(dialog);
   dialog->setElsewhere(workflow_.host().has_value());
+  dialog->setChecking([this](const QString& line, QObject* context, std::function<void(const QString&)> done) {
+    workflow_.checkPolicy(line, context, std::move(done));
+  });
+  dialog->setAskingForVariants([this, dialog](std::function<void(const PlanWish&)> chosen) {
+    PlanDialog* asked = planDialog(document_, workflow_, dialog);
+    asked->askForVariant();
+    connect(asked, &QDialog::accepted, dialog, [asked, chosen = std::move(chosen)] { chosen(asked->wish()); });
+    asked->open();
+  });
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   dialog->setState(session_.get(kExperiment));
   connect(dialog, &QDialog::accepted, this, [this, dialog] {

@@ -15,6 +15,7 @@
 #include "core/plan/allocate.h"
 #include "core/plan/grouping.h"
 #include "core/plan/plan_names.h"
+#include "core/policy/named_policies.h"
 #include "core/policy/policy_run.h"
 #include "core/protocol/fields.h"
 
@@ -93,16 +94,20 @@ Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& whe
   return wish;
 }
 
-/// A policy by name, or two of them with a plus between, and its options.
+/// A policy by its line, "kvzip+hadamard bits=3", and options besides. How much stays, and when it acts again, the sweep says.
 Result<PolicyRequest> policyFromJson(const nlohmann::json& json, const std::string& where) {
   KVISTA_CHECK(checkFields(json, {"name", "options"}, where));
-  PolicyRequest request;
-  KVISTA_ASSIGN(request.policy, nameAt(json, where));
+  KVISTA_ASSIGN(const std::string line, nameAt(json, where));
+  Result<PolicyRequest> read = policyFromText(line);
+  if (!read) return fail(read.error().code, fmt::format("{} of the experiment: {}", where, read.error().message), read.error().hint);
+  PolicyRequest request = *std::move(read);
+  if (request.share != PolicyRequest{}.share || request.interval > 0)
+    return bad(where, "says a share or an interval, which are those of the sweep (values, interval)");
   const nlohmann::json options = json.value("options", nlohmann::json::object());
   if (!options.is_object()) return bad(where + ".options", "must be an object");
   for (const auto& [name, value] : options.items()) {
     if (!value.is_number() && !value.is_string()) return bad(where + ".options." + name, "must be a number or a text");
-    request.options[name] = value.is_string() ? value.get<std::string>() : value.dump();
+    KVISTA_CHECK(addOption(request, name, value.is_string() ? value.get<std::string>() : value.dump()));
   }
   PolicyRequest trained = request;  // There is no file yet.
   if (std::erase_if(trained.options, [](const auto& option) { return option.second == kTrained; }) > 0 && !predictorOf(request.policy))

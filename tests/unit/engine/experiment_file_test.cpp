@@ -36,6 +36,14 @@ TEST(ExperimentFile, ThoseThatComeAlongAreSound) {
   EXPECT_GE(count, 2);
 }
 
+TEST(ExperimentFile, APolicyIsALineAsTheCommandLineTakesIt) {
+  json file = specification();
+  file["sweeps"][0]["systems"][0] = {{"name", "one"}, {"policy", {{"name", "kvzip+hadamard bits=3"}, {"options", {{"kvzip.window", 4}}}}}};
+  const Experiment experiment = valueOf(experimentFromJson(file));
+  EXPECT_EQ(experiment.sweeps[0].systems[0].policy,
+            (PolicyRequest{"kvzip+hadamard", {{"bits", "3"}, {"kvzip.window", "4"}}}));
+}
+
 struct Slip {
   const char* pointer;  ///< Where in the specification.
   json value;
@@ -71,6 +79,8 @@ INSTANTIATE_TEST_SUITE_P(
         Slip{"/sweeps/0/systems/0/plan/target", {{"kind", "share"}, {"value", .5}, {"of", 0}}, "target.of"},
         Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv"}, {"options", {{"sink", 2}}}}, "\"sink\""},
         Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv"}, {"options", {{"sinks", "train"}}}}, "train"},
+        Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv share=.5"}}, "sweep"},
+        Slip{"/sweeps/0/systems/0/policy", {{"name", "snapkv window=4"}, {"options", {{"window", 2}}}}, "twice"},
         Slip{"/sweeps/0/systems/0/planShare", {1, .5}, "policy on top"},
         Slip{"/sweeps/0/systems/0/refine", {{"step", 3}}, "\"step\""},
         Slip{"/sweeps/0/systems/0/refine", {{"steps", 0}}, "steps"},

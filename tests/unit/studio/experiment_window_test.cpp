@@ -2,13 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Methods compared in the window, with a real engine on the demo model.
+#include <QCheckBox>
 #include <QLabel>
+#include <QListWidget>
 #include <QProcess>
 #include <QTableView>
 #include <filesystem>
 
 #include "app/studio/window/experiment_presenter.h"
 #include "app/studio/window/file_list.h"
+#include "app/studio/window/policy_list.h"
 #include "core/io/json_file.h"
 #include "tests/unit/studio/choose_file.h"
 #include "tests/unit/studio/real_engine.h"
@@ -82,13 +85,31 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
   for (int section = 0; section < systems->topLevelItemCount(); ++section) systems->topLevelItem(section)->setCheckState(0, Qt::Unchecked);
   for (const char* name : {"joint", "streaming-llm"}) press(*asked, itemOf(*asked, name));
   press(*asked, itemOf(*asked, "cskv", 1));  // The policy, whose plan comes with it.
+  auto* lines = asked->findChild<PolicyList*>("morePolicies");
+  lines->setFocus();
+  QTest::keyClicks(lines, "snapkv+hadamrd bits=3");
+  const auto said = [asked] { return asked->findChild<QLabel*>("experimentSaid")->text(); };
+  ASSERT_TRUE(waitFor([&] { return said().contains("hadamrd"); })) << said().toStdString();
+  EXPECT_FALSE(asked->findChild<QPushButton*>("startButton")->isEnabled()) << "a slip";
+  lines->clear();
+  QTest::keyClicks(lines, "snapkv+hadamard bits=3");
+  asked->findChild<QPushButton*>("addVariant")->click();
+  QDialog* variant = dialog("planDialog");
+  ASSERT_TRUE(variant);
+  EXPECT_FALSE(variant->findChild<QLineEdit*>("target")->isVisible()) << "the sizes are those of the experiment";
+  variant->findChild<QComboBox*>("method")->setFocus();
+  QTest::keyClicks(variant->findChild<QComboBox*>("method"), "joint");
+  QTest::keyClick(variant->findChild<QCheckBox*>("centred"), Qt::Key_Space);
+  variant->findChild<QPushButton*>("startButton")->click();
+  ASSERT_TRUE(waitFor([&] { return asked->findChild<QListWidget*>("variants")->count() == 1; }));
+  EXPECT_EQ(asked->findChild<QListWidget*>("variants")->item(0)->text(), "joint, centred");
   line(*asked, "keptFractions").setText("0.5");
   line(*asked, "shares").setText("3/4");  // Of windows of 64 tokens, of which it keeps 32 exact.
   const QString file = home.filePath("ticked.json"), text = asked->findChild<FileList*>()->paths().front();
   ASSERT_TRUE(answerFileDialog(file.toStdString(), [&] { asked->findChild<QPushButton*>("saveExperiment")->click(); }));
   start(*asked);
   const auto rows = [&] { return readJsonFile(folder / "results.json").value_or(json::object()).value("rows", json()); };
-  ASSERT_TRUE(waitFor([&] { return isIdle() && rows().size() == 6; })) << window->facts().dump(1) << rows().dump(1);
+  ASSERT_TRUE(waitFor([&] { return isIdle() && rows().size() == 9; })) << window->facts().dump(1) << rows().dump(1);
   const json measuredHere = rows();
   for (const json& row : measuredHere) {
     ASSERT_TRUE(row.contains("figures")) << row.dump(1);
@@ -105,6 +126,8 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
   EXPECT_EQ(json::parse(program.readAllStandardOutput().toStdString()).at("rows"), measuredHere) << "the seconds that it took among them";
   asked = ask();
   EXPECT_EQ(line(*asked, "shares").text(), "3/4") << "as of the last time";
+  EXPECT_EQ(asked->findChild<QListWidget*>("variants")->count(), 1);
+  EXPECT_EQ(asked->findChild<PolicyList*>("morePolicies")->lines(), QStringList("snapkv+hadamard bits=3"));
   EXPECT_EQ(itemOf(*asked, "joint")->checkState(0), Qt::Checked);
   EXPECT_EQ(itemOf(*asked, "separate")->checkState(0), Qt::Unchecked);
   EXPECT_TRUE(window->facts().at("problems").empty());
