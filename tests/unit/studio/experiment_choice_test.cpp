@@ -6,17 +6,20 @@
 
 #include <gtest/gtest.h>
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QDoubleSpinBox>
 #include <QJsonArray>
 #include <QLabel>
 #include <QLineEdit>
+#include <QListWidget>
 #include <QLocale>
 #include <QPushButton>
 #include <QSpinBox>
 #include <QTemporaryDir>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "app/studio/window/experiment_dialog.h"
 #include "app/studio/window/file_list.h"
@@ -90,6 +93,88 @@ TEST(ChosenExperiment, IsASweepForEachKindOfSize) {
   EXPECT_FALSE(kept["sweeps"][0].contains("interval")) << "there is no policy that it is for";
 }
 
+TEST(ChosenExperiment, HasPoliciesThatAreTypedAndRefinedMethods) {
+  ChosenExperiment chosen{{"joint", "plain"}, {}, {}, {0.25}, 16};
+  chosen.lines = {"kvzip+hadamard bits=3", "fast-kvzip+fp8", "fast-kvzip gate=\"my gate\"", "cskv window=16"};
+  chosen.refines = true;
+  const json sweeps = experimentOf(chosen, catalogue())["sweeps"];
+  const json expected = json::parse(R"([
+    {"name": "joint", "plan": {"method": "joint"}}, {"name": "joint, refined", "plan": {"method": "joint"}, "refine": {}},
+    {"name": "plain", "plan": {"method": "plain"}},
+    {"name": "kvzip+hadamard bits=3", "policy": {"name": "kvzip+hadamard bits=3"}},
+    {"name": "fast-kvzip+fp8", "policy": {"name": "fast-kvzip+fp8", "options": {"gate": "train"}}},
+    {"name": "fast-kvzip gate=\"my gate\"", "policy": {"name": "fast-kvzip gate=\"my gate\""}},
+    {"name": "cskv window=16", "policy": {"name": "cskv window=16"}, "plan": {"method": "cskv"}}])");
+  EXPECT_EQ(sweeps[0]["systems"], expected) << "what is plain has no factors";
+  EXPECT_EQ(sweeps[0]["interval"], 16);
+  chosen.base = "joint";
+  const json over = experimentOf(chosen, catalogue())["sweeps"][0]["systems"];
+  EXPECT_EQ(over[3]["name"], "kvzip+hadamard bits=3 over joint at 0.5");
+  EXPECT_EQ(over[3]["plan"], json::parse(R"({"method": "joint", "target": {"kind": "share", "value": 0.5}})"));
+  EXPECT_EQ(over[6]["plan"], json({{"method", "joint"}}));
+}
+
+TEST(ChosenExperiment, HasVariantsOfMethodsByWhatIsChangedOfThem) {
+  ChosenExperiment chosen{{"joint"}, {"snapkv"}, {0.5}, {0.25}, 16};
+  PlanWish variant, coded, byRule;
+  variant.method = byRule.method = "joint";
+  variant.target = {Target::Kind::share, 0.1};
+  variant.centred = true;
+  variant.allocator = "uniform";
+  coded.trellis = true;
+  coded.tokenNumbers = false;  // As the method has it.
+  byRule.eps = 0.1;
+  chosen.variants = {variant, coded, byRule};
+  const json sweeps = experimentOf(chosen, catalogue())["sweeps"];
+  ASSERT_EQ(sweeps.size(), 3U);
+  const json joint = json::parse(
+      R"({"name": "joint, allocator=uniform, centred", "plan": {"method": "joint", "allocator": "uniform", "centred": true}})");
+  EXPECT_EQ(sweeps[0]["systems"], json({{{"name", "joint"}, {"plan", {{"method", "joint"}}}}, joint})) << "no target of its own";
+  EXPECT_EQ(sweeps[1]["systems"][1], joint);
+  EXPECT_EQ(sweeps[1]["systems"][2], json::parse(R"({"name": "coded, trellis", "plan": {"method": "coded", "trellis": true}})"));
+  EXPECT_EQ(sweeps[1]["interval"], 16);
+  EXPECT_EQ(sweeps[2], json::parse(R"({"name": "Sizes by eps", "unit": "share", "values": [1],
+                                       "systems": [{"name": "joint, eps=0.1", "plan": {"method": "joint", "eps": 0.1}}]})"));
+}
+
+TEST(ExperimentChoiceTest, ReadsTypedPoliciesOneAfterTheOther) {
+  ExperimentChoice choice(catalogue(), 512);
+  QStringList asked;
+  std::function<void(const QString&)> told;
+  const auto answer = [&told](const QString& problem) { std::exchange(told, {})(problem); };  // Which asks for the next.
+  choice.setChecking([&](const QString& line, QObject*, std::function<void(const QString&)> done) {
+    asked << line;
+    told = std::move(done);
+  });
+  auto* lines = choice.findChild<PolicyList*>("morePolicies");
+  lines->setFocus();
+  lines->setPlainText("kvzip+fp8\n\n  kivi bit=2 ");
+  EXPECT_TRUE(choice.findChild<QSpinBox*>("policyInterval")->isEnabled());
+  EXPECT_TRUE(choice.problem().startsWith("kvzip+fp8 goes by bytes")) << choice.problem().toStdString();
+  line(choice, "shares").setText("0.25");
+  EXPECT_EQ(choice.problem(), "") << "nobody has said anything yet";
+  answer("");
+  answer("The policy kivi has no option \"bit\".");
+  EXPECT_EQ(asked, QStringList({"kvzip+fp8", "kivi bit=2"}));
+  EXPECT_EQ(choice.problem(), "The policy kivi has no option \"bit\".");
+  lines->moveCursor(QTextCursor::End);
+  for (int i = 0; i < 3; ++i) QTest::keyClick(lines, Qt::Key_Backspace);  // "=2 "
+  QTest::keyClicks(lines, "s=2");
+  answer("");
+  EXPECT_EQ(asked.back(), "kivi bits=2") << "each as it is typed, and what was read is not asked again";
+  EXPECT_EQ(choice.problem(), "");
+  EXPECT_EQ(choice.chosen().lines, (std::vector<std::string>{"kvzip+fp8", "kivi bits=2"}));
+  QTest::keyClicks(lines, " share=.5");
+  answer("");
+  EXPECT_TRUE(choice.problem().contains("share=")) << choice.problem().toStdString();
+
+  lines->setPlainText("snapkv");
+  answer("");
+  EXPECT_EQ(choice.problem(), "");
+  press(choice, itemOf(choice, "snapkv"));
+  EXPECT_TRUE(choice.problem().contains("snapkv")) << choice.problem().toStdString();
+}
+
 TEST(ExperimentChoiceTest, BeginsWithThePublishedMethodsAndOursAndSaysWhatIsMissing) {
   ExperimentChoice choice(catalogue(), 512);
   EXPECT_EQ(choice.chosen(), (ChosenExperiment{{"joint", "cskv"}, {}, {0.5, 0.3}, {}, 64}));
@@ -144,12 +229,29 @@ TEST(ExperimentChoiceTest, ComesBackAsItWasFilledIn) {
   press(first, itemOf(first, "cskv", 1));
   line(first, "keptFractions").setText("0.4");
   line(first, "shares").setText("1/8");
+  first.findChild<PolicyList*>("morePolicies")->setPlainText("kvzip+fp8\nkivi bits=2");
+  PlanWish centred, given;
+  centred.method = given.method = "joint";
+  centred.centred = true;
+  first.setAskingForVariants([&](const std::function<void(const PlanWish&)>& chosen) {
+    chosen(given);
+    chosen(centred);
+  });
+  first.findChild<QPushButton*>("addVariant")->click();
+  auto* variants = first.findChild<QListWidget*>("variants");
+  ASSERT_EQ(variants->count(), 2);
+  variants->setFocus();
+  QTest::keyClick(variants, Qt::Key_Up);
+  EXPECT_EQ(variants->currentItem()->text(), "joint");
+  QTest::keyClick(first.findChild<QPushButton*>("removeVariant"), Qt::Key_Space);
+  first.findChild<QCheckBox*>("refines")->click();
   first.findChild<QSpinBox*>("policyInterval")->setValue(7);
   first.findChild<QComboBox*>("policyBase")->setCurrentText("coded");
-  EXPECT_EQ(first.chosen(), (ChosenExperiment{{"cskv"}, {"cskv"}, {0.4}, {0.125}, 7, "coded", 0.5}));
+  EXPECT_EQ(first.chosen(),
+            (ChosenExperiment{{"cskv"}, {"cskv"}, {0.4}, {0.125}, 7, "coded", 0.5, {"kvzip+fp8", "kivi bits=2"}, {centred}, true}));
   second.setState(first.state());
   EXPECT_EQ(second.chosen(), first.chosen());
-  second.setState({{"methods", 3}, {"policyInterval", "often"}, {"shares", QJsonValue()}});
+  second.setState({{"methods", 3}, {"policyInterval", "often"}, {"morePolicies", 3}, {"shares", QJsonValue()}});
   EXPECT_EQ(second.chosen(), first.chosen()) << "what does not fit is left as it is";
 }
 
