@@ -66,7 +66,7 @@ def test_what_was_stopped_goes_on_and_gives_tables(tmp_path):
     specification["sweeps"][0]["systems"] = [impossible]
     (tmp_path / "none.json").write_text(json.dumps(specification))
     said = complaint(run(command[0], tmp_path / "none.json", *command[2:], code=USAGE))
-    assert "None of the 2 rows of the experiment could be measured" in said
+    assert "Of 2 rows of the experiment none could be measured" in said
     assert "| impossible | failed | failed |" in (folder / "results.md").read_text()
 
     for damaged, words in (("[]", "results.json does not hold results"), ('{"rows": [', "results.json is not valid JSON")):

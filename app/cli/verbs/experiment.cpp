@@ -112,7 +112,7 @@ Result<Output> run(const Options& options, const Task& task) {
   const auto isOfSystem = [](const nlohmann::json& row) { return !row["system"].get_ref<const std::string&>().empty(); };
   if (std::ranges::all_of(rows, [&](const nlohmann::json& row) { return hasFailed(row) || !isOfSystem(row); }))
     return fail(ErrorCode::invalidArgument,
-                fmt::format("None of the {} of the experiment could be measured, the first of them for this reason: {}",
+                fmt::format("Of {} of the experiment none could be measured, the first of them for this reason: {}",
                             amount(std::ranges::count_if(rows, isOfSystem), "row"),
                             (*std::ranges::find_if(rows, isOfSystem))["problem"].get<std::string>()),
                 fmt::format("{} says why of each.", (fs::path(options.folder) / "results.md").string()));
