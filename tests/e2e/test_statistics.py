@@ -234,7 +234,7 @@ def test_spectra_of_two_models(statistics, tmp_path):
     assert [each["normalisedEffectiveRank"] for each in alone] == [each["normalisedEffectiveRank"] for each in found["spectra"][16:]]
     assert len(found["truncation"]) == 20 and page.read_text().count("<td></td>") == 2 * 6
     assert "of none of the models" in complaint(run("spectra", shallow, shallow, "--stats", own, statistics, code=USAGE))
-    assert "None of the 1 files" in complaint(run("spectra", MODEL, shallow, "--stats", own, code=USAGE))
+    assert "Of 1 file of statistics none is of" in complaint(run("spectra", MODEL, shallow, "--stats", own, code=USAGE))
 
 
 def test_retrieval(coded_project):

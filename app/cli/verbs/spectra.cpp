@@ -185,7 +185,7 @@ Result<std::vector<TextSpectra>> spectraOf(const Options& options, const std::st
     texts.push_back(std::move(text));
   }
   if (texts.empty())
-    return fail(ErrorCode::invalidArgument, fmt::format("None of the {} is of {}.", amount(files.size(), "file of statistics", "files of statistics"), subject),
+    return fail(ErrorCode::invalidArgument, fmt::format("Of {} none is of {}.", amount(files.size(), "file of statistics", "files of statistics"), subject),
                 "Give one of `kvista calibrate` of this model with --stats.");
   return texts;
 }

@@ -151,7 +151,7 @@ TEST_F(LabWindow, MeasuresUnderAPolicyAndTestsRetrievalAsTheCommandLineDoes) {
   asked->findChild<QPushButton*>("startButton")->click();
   ASSERT_TRUE(waitFor([&] { return isIdle() && perplexities.rowCount() == 1; })) << window->facts().dump(1);
   const auto figure = [&](int column) { return perplexities.index(0, column).data().toString(); };
-  EXPECT_EQ(figure(EvaluationsModel::text), "evaluation.txt · streaming-llm");
+  EXPECT_EQ(figure(EvaluationsModel::text), "streaming-llm · evaluation.txt");
   EXPECT_EQ(figure(EvaluationsModel::predictions), "78") << "behind the prompt, of two windows";
   EXPECT_GT(figure(EvaluationsModel::underPolicy).toDouble(), figure(EvaluationsModel::before).toDouble());
   EXPECT_TRUE(window->findChild<QTableView*>("perplexities")->isVisible()) << "it comes to sight";
