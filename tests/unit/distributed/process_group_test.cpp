@@ -241,6 +241,7 @@ TEST(Turns, EachNumberIsGivenToOneMember) {
       given.push_back(next);
     }
     EXPECT_LT(*others.next(), 3U);
+    EXPECT_TRUE(group.meet({}));  // The numbers are kept where one of them is.
   });
   std::ranges::sort(given);
   std::vector<std::size_t> all(kThings);
