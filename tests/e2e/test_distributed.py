@@ -220,6 +220,7 @@ def test_an_experiment_is_divided_and_taken_up_by_as_many_as_come(alone, tmp_pat
     kept = json.loads((tmp_path / "many" / "results.json").read_text())
     (tmp_path / "many" / "results-5.json").write_text(json.dumps({"experiment": "Shared", "rows": kept["rows"][3:]}))
     (tmp_path / "many" / "results.json").write_text(json.dumps({"experiment": "Shared", "rows": kept["rows"][:3]}))
+    (tmp_path / "many" / "results-before.json").write_text("somebody's own")
     write(("Plans", systems), ("Policies", policies))
     more = together(2, *command, "-o", tmp_path / "many", starter=slurm)["rows"]
     one = answer(*command, "-o", tmp_path / "one")["rows"]
@@ -229,6 +230,8 @@ def test_an_experiment_is_divided_and_taken_up_by_as_many_as_come(alone, tmp_pat
     figures = {row["of"]: row.get("figures") for row in many}
     again = [row for row in more if row.get("figures") and figures.get(row["of"])]
     assert len(again) == 7 and all(row["figures"] == figures[row["of"]] for row in again)  # Not measured twice: the seconds are those of before.
+    assert (tmp_path / "many" / "results-before.json").read_text() == "somebody's own"
+    (tmp_path / "many" / "results-before.json").unlink()
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == sorted(path.name for path in (tmp_path / "one").iterdir())
 
 

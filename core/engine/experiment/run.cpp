@@ -17,49 +17,49 @@ namespace kvista {
 namespace {
 
 /// A row to be filled, and how.
-struct Slot {
+struct Entry {
   ExperimentRow row;
   Trial trial;
-  std::size_t text = 0, original = 0;  ///< Of the subject's texts; the slot of the model as it is on the same predictions.
+  std::size_t text = 0, original = 0;  ///< Of the subject's texts; the entry of the model as it is on the same predictions.
   std::size_t cell = 0;                ///< Those of one system at one value share a number.
   std::string label = {};              ///< What progress says; empty for the model as it is.
 };
 
 /// All rows in the order of tables: of each sweep the model as it is, where no sweep before had it, then its systems at their values.
-std::vector<Slot> slotsOf(const Experiment& experiment, const ExperimentSubject& subject) {
-  std::vector<Slot> slots;
+std::vector<Entry> entriesOf(const Experiment& experiment, const ExperimentSubject& subject) {
+  std::vector<Entry> entries;
   std::map<std::string, std::size_t> originals;
   std::size_t cells = 0, cell = 0;
   for (const ExperimentSweep& sweep : experiment.sweeps) cells += sweep.systems.size() * sweep.values.size();
-  const auto add = [&](const Trial& trial, std::size_t text, const Target& target) -> Slot& {
+  const auto add = [&](const Trial& trial, std::size_t text, const Target& target) -> Entry& {
     const ExperimentText& on = subject.texts[text];
     ExperimentRow row;
     row.text = on.name;
     row.target = target;
     row.of = keyOf(trial, subject, on);
-    return slots.emplace_back(Slot{std::move(row), trial, text, slots.size(), cell});
+    return entries.emplace_back(Entry{std::move(row), trial, text, entries.size(), cell});
   };
   for (const ExperimentSweep& sweep : experiment.sweeps) {
     std::vector<std::size_t> ofTexts;
     for (std::size_t text = 0; text < subject.texts.size(); ++text) {
-      const Slot& slot = add(trialOfOriginal(sweep), text, {Target::Kind::share, 1});
-      const auto [first, isNew] = originals.emplace(slot.row.of, slot.original);
+      const Entry& entry = add(trialOfOriginal(sweep), text, {Target::Kind::share, 1});
+      const auto [first, isNew] = originals.emplace(entry.row.of, entry.original);
       ofTexts.push_back(first->second);
-      if (!isNew) slots.pop_back();
+      if (!isNew) entries.pop_back();
     }
     for (const ExperimentSystem& system : sweep.systems)
       for (std::size_t index = 0; index < sweep.values.size(); ++index) {
         ++cell;
         for (std::size_t text = 0; text < subject.texts.size(); ++text) {
-          Slot& slot = add(trialAt(sweep, system, index, subject), text, {sweep.unit, sweep.values[index]});
-          slot.original = ofTexts[text];
-          slot.row.sweep = sweep.name;
-          slot.row.system = system.name;
-          slot.label = fmt::format("{} of {}, {} at {:.4g}", cell, cells, system.name, sweep.values[index]);
+          Entry& entry = add(trialAt(sweep, system, index, subject), text, {sweep.unit, sweep.values[index]});
+          entry.original = ofTexts[text];
+          entry.row.sweep = sweep.name;
+          entry.row.system = system.name;
+          entry.label = fmt::format("{} of {}, {} at {:.4g}", cell, cells, system.name, sweep.values[index]);
         }
       }
   }
-  return slots;
+  return entries;
 }
 
 /// Whether what one makes before it measures serves the other.
@@ -72,20 +72,20 @@ bool shareTheirMaking(const Trial& one, const Trial& other) {
 class Run {
  public:
   Run(const Experiment& experiment, const ExperimentSubject& subject, const std::vector<ExperimentRow>& known, const KeepRows& keep, const Task& task)
-      : subject_(subject), keep_(keep), task_(task), slots_(slotsOf(experiment, subject)), isTold_(slots_.size()) {
+      : subject_(subject), keep_(keep), task_(task), entries_(entriesOf(experiment, subject)), isTold_(entries_.size()) {
     for (const ExperimentRow& row : known)
       if (row.figures) answers_.emplace(row.of, row);
   }
 
-  /// What is not known, each row once: lists of slots that are measured together, since they share what is made before.
+  /// What is not known, each row once: lists of entries that are measured together, since they share what is made before.
   [[nodiscard]] std::vector<std::vector<std::size_t>> batches() const {
     std::vector<std::vector<std::size_t>> batches;
     std::set<std::string> taken;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      const Slot& slot = slots_[i];
-      if (isOriginal(i) || answers_.contains(slot.row.of) || !taken.insert(slot.row.of).second) continue;
-      const Slot* last = batches.empty() ? nullptr : &slots_[batches.back().back()];
-      if (last && (last->cell == slot.cell || shareTheirMaking(last->trial, slot.trial))) batches.back().push_back(i);
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      const Entry& entry = entries_[i];
+      if (isOriginal(i) || answers_.contains(entry.row.of) || !taken.insert(entry.row.of).second) continue;
+      const Entry* last = batches.empty() ? nullptr : &entries_[batches.back().back()];
+      if (last && (last->cell == entry.cell || shareTheirMaking(last->trial, entry.trial))) batches.back().push_back(i);
       else batches.push_back({i});
     }
     return batches;
@@ -93,9 +93,9 @@ class Run {
 
   Result<void> measure(const std::vector<std::size_t>& batch) {
     std::vector<std::size_t> originals;
-    for (const std::size_t i : batch) originals.push_back(slots_[i].original);
+    for (const std::size_t i : batch) originals.push_back(entries_[i].original);
     KVISTA_CHECK(answer(originals));
-    const auto sameCell = [&](std::size_t one, std::size_t other) { return slots_[one].cell == slots_[other].cell; };
+    const auto sameCell = [&](std::size_t one, std::size_t other) { return entries_[one].cell == entries_[other].cell; };
     for (auto begin = batch.begin(); begin != batch.end();) {
       const auto end = std::ranges::find_if_not(begin, batch.end(), [&](std::size_t i) { return sameCell(*begin, i); });
       KVISTA_CHECK(answer(std::span(begin, end)));
@@ -111,28 +111,28 @@ class Run {
   /// In order and without those to come.
   [[nodiscard]] std::vector<ExperimentRow> rows() const {
     std::vector<ExperimentRow> rows;
-    for (std::size_t i = 0; i < slots_.size(); ++i)
+    for (std::size_t i = 0; i < entries_.size(); ++i)
       if (auto row = rowOf(i)) rows.push_back(*std::move(row));
     return rows;
   }
 
  private:
-  [[nodiscard]] bool isOriginal(std::size_t slot) const { return slots_[slot].original == slot; }
+  [[nodiscard]] bool isOriginal(std::size_t entry) const { return entries_[entry].original == entry; }
 
-  [[nodiscard]] std::optional<ExperimentRow> rowOf(std::size_t slot) const {
-    const auto answer = answers_.find(slots_[slot].row.of);
+  [[nodiscard]] std::optional<ExperimentRow> rowOf(std::size_t entry) const {
+    const auto answer = answers_.find(entries_[entry].row.of);
     if (answer == answers_.end()) return std::nullopt;
-    ExperimentRow row = slots_[slot].row;
+    ExperimentRow row = entries_[entry].row;
     row.figures = answer->second.figures;
     row.problem = answer->second.problem;
     return row;
   }
 
   /// Measures those that nothing is known of, and hands all on if there were any.
-  Result<void> answer(std::span<const std::size_t> slots) {
+  Result<void> answer(std::span<const std::size_t> entries) {
     bool isNew = false;
-    for (const std::size_t i : slots) {
-      if (answers_.contains(slots_[i].row.of)) continue;
+    for (const std::size_t i : entries) {
+      if (answers_.contains(entries_[i].row.of)) continue;
       KVISTA_ASSIGN(ExperimentRow row, measuredRow(i));
       own_.push_back(row);
       answers_.emplace(row.of, std::move(row));
@@ -140,7 +140,7 @@ class Run {
     }
     if (!isNew) return {};
     std::vector<ExperimentRow> fresh;
-    for (std::size_t i = 0; i < slots_.size(); ++i)
+    for (std::size_t i = 0; i < entries_.size(); ++i)
       if (auto row = isTold_[i] ? std::nullopt : rowOf(i)) {
         isTold_[i] = true;
         fresh.push_back(*std::move(row));
@@ -149,10 +149,10 @@ class Run {
   }
 
   /// What fails is said in the row. Error: cancelled.
-  Result<ExperimentRow> measuredRow(std::size_t slot) {
-    const Slot& wanted = slots_[slot];
+  Result<ExperimentRow> measuredRow(std::size_t entry) {
+    const Entry& wanted = entries_[entry];
     ExperimentRow row = wanted.row;
-    const ExperimentRow* original = isOriginal(slot) ? nullptr : &answers_.at(slots_[wanted.original].row.of);
+    const ExperimentRow* original = isOriginal(entry) ? nullptr : &answers_.at(entries_[wanted.original].row.of);
     if (original && !original->figures) {
       row.problem = "The model as it is cannot be measured: " + original->problem;
       return row;
@@ -172,12 +172,12 @@ class Run {
     return row;
   }
 
-  Result<ExperimentRow::Figures> figuresOf(const Slot& slot, const Task& task) {
+  Result<ExperimentRow::Figures> figuresOf(const Entry& entry, const Task& task) {
     const MadePlan* plan = nullptr;
-    if (slot.trial.plan) {
-      KVISTA_ASSIGN(plan, planOf(slot.trial, task));
+    if (entry.trial.plan) {
+      KVISTA_ASSIGN(plan, planOf(entry.trial, task));
     }
-    return guardTorch("Measuring", [&] { return measured(slot.trial, plan, subject_, subject_.texts[slot.text], task); });
+    return guardTorch("Measuring", [&] { return measured(entry.trial, plan, subject_, subject_.texts[entry.text], task); });
   }
 
   /// The last one is kept: a plan with a target of its own is that of all values.
@@ -191,7 +191,7 @@ class Run {
   const ExperimentSubject& subject_;
   const KeepRows& keep_;
   const Task& task_;
-  std::vector<Slot> slots_;
+  std::vector<Entry> entries_;
   std::vector<bool> isTold_;
   std::map<std::string, ExperimentRow> answers_;  ///< By what they are of.
   std::vector<ExperimentRow> own_;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <iterator>
+#include <regex>
 
 #include <fmt/format.h>
 
@@ -39,8 +40,8 @@ std::vector<fs::path> resultFiles(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("results") && name.ends_with(".json")) files.push_back(entry.path());
+    static const std::regex ours("results(-[0-9]{1,6})?[.]json");  // Others, such as a copy that somebody made, are left alone.
+    if (std::regex_match(entry.path().filename().string(), ours)) files.push_back(entry.path());
   }
   std::ranges::sort(files);
   return files;
