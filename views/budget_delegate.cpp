@@ -88,7 +88,8 @@ void paintNumber(QPainter& painter, const QRect& cell, const QModelIndex& index)
   QRect textCell = cell.adjusted(kMargin, 0, -kMargin, 0);
   if (bar.isValid()) {
     // The bar starts at the left, the number stands at the right: both line up over the rows.
-    const int textWidth = QFontMetrics(textFont(TextRole::body)).horizontalAdvance(QStringLiteral("~ 0.0000000")) + kMargin;
+    const int textWidth =
+        QFontMetrics(textFont(TextRole::body)).horizontalAdvance(QStringLiteral("~ 0.0000000")) + kMargin;
     const int room = textCell.width() - textWidth;
     if (room > 16) {
       painter.setPen(Qt::NoPen);

@@ -70,7 +70,8 @@ BudgetFooter::Places BudgetFooter::placesIn(int width) const {
   constexpr int kTop = kSums - 2, kHeight = kLine - 4;
   const QFontMetrics metrics(textFont(TextRole::body));
   const int left = 2 * kMargin + (warns() ? kSign : 0), right = width - kMargin;
-  const QSize controls = controls_ ? controls_->sizeHint().boundedTo({std::max(0, right - kMargin), kHeight}) : QSize(0, 0);
+  const QSize controls =
+      controls_ ? controls_->sizeHint().boundedTo({std::max(0, right - kMargin), kHeight}) : QSize(0, 0);
   const bool isBeside = left + metrics.horizontalAdvance(line()) + 2 * kMargin + controls.width() <= right;
   const QRect room(left, kTop, std::max(1, right - left), 10 * kLine);
   Places places;

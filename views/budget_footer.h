@@ -42,7 +42,8 @@ class BudgetFooter final : public QWidget {
 
  private:
   [[nodiscard]] bool warns() const { return !reason_.isEmpty() || isOverBudget(); }
-  /// Where all is in this width: the line beside the controls, or above them where that is too narrow, in as many rows as it takes.
+  /// Where all is in this width: the line beside the controls, or above them where that is too narrow, in as many rows
+  /// as it takes.
   struct Places {
     QRect line, controls;
     int height = 0;

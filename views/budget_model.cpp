@@ -239,7 +239,8 @@ QVariant BudgetModel::headerData(int section, Qt::Orientation orientation, int r
 Qt::ItemFlags BudgetModel::flags(const QModelIndex& index) const {
   if (!index.isValid()) return Qt::NoItemFlags;
   Qt::ItemFlags flags = QAbstractTableModel::flags(index);
-  if (index.column() == rank && rows_[static_cast<std::size_t>(index.row())].instead.isEmpty()) flags |= Qt::ItemIsEditable;
+  if (index.column() == rank && rows_[static_cast<std::size_t>(index.row())].instead.isEmpty())
+    flags |= Qt::ItemIsEditable;
   return flags | Qt::ItemNeverHasChildren;
 }
 

@@ -25,7 +25,8 @@ std::vector<BudgetRow> budgetRows(const CompressionPlan& plan, const std::vector
     row.rank = row.directions - counts[0];
     row.bytes = bytesPerToken(plan, group);
     if (const int layer = group.slots.front().layer; readsAnotherLayer(plan, layer)) {
-      row.instead = QCoreApplication::translate("BudgetRow", "reads layer %1").arg(plan.sharedFrom[static_cast<std::size_t>(layer)]);
+      row.instead = QCoreApplication::translate("BudgetRow", "reads layer %1")
+                        .arg(plan.sharedFrom[static_cast<std::size_t>(layer)]);
     } else if (storesTokenNumbers(plan, layer)) {
       row.instead = QCoreApplication::translate("BudgetRow", "numbers of tokens");
       row.bytes += kTokenNumberBytes;
@@ -41,7 +42,8 @@ std::vector<BudgetRow> budgetRows(const CompressionPlan& plan, const std::vector
 BudgetRecord budgetRecordOf(const PlannedPlan& planned, const std::vector<BudgetUnit>& units,
                             const PlanningContext& context) {
   BudgetRecord record;
-  record.rows = budgetRows(planned.plan, planned.predictedLoss && measuresLoss(planned.plan) ? units : std::vector<BudgetUnit>{});
+  record.rows =
+      budgetRows(planned.plan, planned.predictedLoss && measuresLoss(planned.plan) ? units : std::vector<BudgetUnit>{});
   record.rankStep = planned.plan.rankStep;
   record.storage = planned.plan.storage;
   record.target = planned.plan.target;

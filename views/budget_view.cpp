@@ -294,8 +294,9 @@ bool BudgetView::setViewState(const QJsonObject& state) {
   const std::vector<double> widths = reader.numbers("widths", BudgetModel::columns, BudgetModel::columns);
   constexpr double kNarrowest = 20, kWidest = 2000;
   for (int column = 0; column < BudgetModel::columns; ++column) {
-    const int width = widths.empty() ? kColumnWidths[column]
-                                     : static_cast<int>(std::clamp(widths[static_cast<std::size_t>(column)], kNarrowest, kWidest));
+    const int width = widths.empty()
+                          ? kColumnWidths[column]
+                          : static_cast<int>(std::clamp(widths[static_cast<std::size_t>(column)], kNarrowest, kWidest));
     if (column == BudgetModel::bits) bitsWidth_ = width;
     table_->setColumnWidth(column, width);
   }
@@ -328,13 +329,12 @@ void BudgetView::changeRanks(const std::vector<std::pair<int, RankChange>>& chan
                   .arg(countText(static_cast<std::int64_t>(asked)), countText(full.front())));
   } else {
     const auto [least, most] = std::minmax_element(full.begin(), full.end());
-    setReason(*least == *most
-                  ? tr("%1 groups have %2 directions, fewer than asked for: each has all of them.")
-                        .arg(full.size())
-                        .arg(countText(*least))
-                  : tr("%1 groups have fewer directions than asked for, %2 to %3: each has all of its own.")
-                        .arg(full.size())
-                        .arg(countText(*least), countText(*most)));
+    setReason(*least == *most ? tr("%1 groups have %2 directions, fewer than asked for: each has all of them.")
+                                    .arg(full.size())
+                                    .arg(countText(*least))
+                              : tr("%1 groups have fewer directions than asked for, %2 to %3: each has all of its own.")
+                                    .arg(full.size())
+                                    .arg(countText(*least), countText(*most)));
   }
   if (!ranks.empty()) Q_EMIT ranksEdited(ranks);
 }

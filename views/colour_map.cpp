@@ -89,7 +89,8 @@ const ColourTable& colourTable(ColourMap map, bool inverted) {
 }
 
 QColor wordsOn(const QColor& ground) {
-  const double luminance = 0.2126 * toLinear(ground.redF()) + 0.7152 * toLinear(ground.greenF()) + 0.0722 * toLinear(ground.blueF());
+  const double luminance =
+      0.2126 * toLinear(ground.redF()) + 0.7152 * toLinear(ground.greenF()) + 0.0722 * toLinear(ground.blueF());
   return luminance > 0.179 ? Qt::black : Qt::white;
 }
 

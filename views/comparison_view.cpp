@@ -76,11 +76,10 @@ void ComparisonView::linkCanvases() {
       others([&](HeatmapCanvas* other) { other->setSelection(block); });
       Q_EMIT selectionChanged(block.heads());
     });
-    connect(canvas, &HeatmapCanvas::visibleCellsChanged, this,
-            [=, this](const QRectF& visible) {
-              others([&](HeatmapCanvas* other) { other->setVisibleCells(visible); });
-              if (canvas == canvases_[left]) Q_EMIT viewStateChanged();
-            });
+    connect(canvas, &HeatmapCanvas::visibleCellsChanged, this, [=, this](const QRectF& visible) {
+      others([&](HeatmapCanvas* other) { other->setVisibleCells(visible); });
+      if (canvas == canvases_[left]) Q_EMIT viewStateChanged();
+    });
     connect(canvas, &HeatmapCanvas::copied, this, &ComparisonView::copied);
   }
 }
@@ -149,8 +148,10 @@ void ComparisonView::applyZoom() {
 QJsonObject ComparisonView::viewState() const {
   QJsonObject state = stateOf(scale_);
   if (order_ != HeatmapOrder::group) state[QStringLiteral("order")] = orderId(order_);
-  if (const QJsonObject scale = stateOf(differenceScale_); !scale.isEmpty()) state[QStringLiteral("difference")] = scale;
-  if (const QJsonArray zoom = stateOfZoom(canvases_[left]->visibleCells(), canvases_[left]->record().heads()); !zoom.isEmpty())
+  if (const QJsonObject scale = stateOf(differenceScale_); !scale.isEmpty())
+    state[QStringLiteral("difference")] = scale;
+  if (const QJsonArray zoom = stateOfZoom(canvases_[left]->visibleCells(), canvases_[left]->record().heads());
+      !zoom.isEmpty())
     state[QStringLiteral("zoom")] = zoom;
   return state;
 }
@@ -256,7 +257,8 @@ PlainTable ComparisonView::plainTable() const {
   for (int row = 0; row < record_.left.heads(); ++row)
     for (int column = 0; column < record_.left.heads(); ++column) {
       const double a = record_.left.matrix.at(row, column), b = record_.right.matrix.at(row, column);
-      table.rows.push_back({record_.left.name(row), record_.left.name(column), plainNumber(a), plainNumber(b), plainNumber(b - a)});
+      table.rows.push_back(
+          {record_.left.name(row), record_.left.name(column), plainNumber(a), plainNumber(b), plainNumber(b - a)});
     }
   return table;
 }

@@ -6,8 +6,8 @@
 
 namespace kvista {
 
-/// Quiet text in one line that takes the room there is and ends in "…" where that is too little; its tooltip, unless it has one of
-/// its own, then says it all.
+/// Quiet text in one line that takes the room there is and ends in "…" where that is too little; its tooltip, unless it
+/// has one of its own, then says it all.
 class ElidedLabel final : public QLabel {
   Q_OBJECT
 

@@ -205,7 +205,9 @@ void ErrorView::paintTables(QPainter& painter, const Layout& layout) const {
   }
 }
 
-QString ErrorView::scaleLabel(double part) const { return tickText(range_.low + part * range_.span(), range_.span() / 2); }
+QString ErrorView::scaleLabel(double part) const {
+  return tickText(range_.low + part * range_.span(), range_.span() / 2);
+}
 
 void ErrorView::paintScale(QPainter& painter, const QRectF& area) const {
   if (area.height() < 20) return;
@@ -252,7 +254,8 @@ void ErrorView::fillScatter(LogChart& chart, const QSizeF& size) const {
       const QPolygonF plans = turned.inverted().map(chart.place(all));
       return std::ranges::any_of(plans, [&](const QPointF& plan) { return box.adjusted(-7, -7, 7, 7).contains(plan); });
     };
-    const QRectF upper = boxAt(-width - 12), lower = boxAt(12 - length), box = covers(upper) && !covers(lower) ? lower : upper;
+    const QRectF upper = boxAt(-width - 12), lower = boxAt(12 - length),
+                 box = covers(upper) && !covers(lower) ? lower : upper;
     texts.push_back({box, diagonalName, look.soft, Qt::AlignLeft, area.topRight(), angle});
     places.takeLine(turned.map(QPolygonF({box.topLeft(), box.topRight()})));
     places.takeLine(turned.map(QPolygonF({box.bottomLeft(), box.bottomRight()})));

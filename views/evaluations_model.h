@@ -9,17 +9,18 @@
 
 namespace kvista {
 
-/// Perplexity of the original and of a plan on the same tokens of a text; where there is a policy, of what it makes of one of them too.
+/// Perplexity of the original and of a plan on the same tokens of a text; where there is a policy, of what it makes of
+/// one of them too.
 struct EvaluationRow {
-  QString text;  ///< Name of the file.
-  QString plan;  ///< Its name; empty: the one that is open.
-  double timesSmaller = 0;       ///< 0: not known, as are predictions.
+  QString text;             ///< Name of the file.
+  QString plan;             ///< Its name; empty: the one that is open.
+  double timesSmaller = 0;  ///< 0: not known, as are predictions.
   std::int64_t predictions = 0;
   double before = 0;
-  std::optional<double> after = {};        ///< Absent: there was no plan.
-  QString policy = {};                     ///< In a line; empty: none.
+  std::optional<double> after = {};  ///< Absent: there was no plan.
+  QString policy = {};               ///< In a line; empty: none.
   double underPolicy = 0;
-  QString facts = {};                      ///< What else is told of a row with a policy, in sentences.
+  QString facts = {};  ///< What else is told of a row with a policy, in sentences.
   bool operator==(const EvaluationRow&) const = default;
 };
 
@@ -28,7 +29,8 @@ class EvaluationsModel final : public QAbstractTableModel {
 
  public:
   enum Column { text, plan, predictions, before, after, policy, underPolicy, change, columns };
-  /// Exact, in the C locale: for files. The policy's line has a column of its own there; else its name stands with the text.
+  /// Exact, in the C locale: for files. The policy's line has a column of its own there; else its name stands with the
+  /// text.
   static constexpr int plainRole = Qt::UserRole;
   using QAbstractTableModel::QAbstractTableModel;
   void setRows(std::vector<EvaluationRow> rows);

@@ -132,8 +132,10 @@ void ExperimentView::setRecord(ExperimentRecord record) {
   which_->setVisible(record_.tables.size() > 1);
   content_->setVisible(hasTables);
   empty_->setVisible(!hasTables);
-  empty_->setText(!record_.unavailable.isEmpty() ? record_.unavailable
-                                                 : tr("Published methods and ours, side by side on this model: tables, and a plot of quality and bytes."));
+  empty_->setText(
+      !record_.unavailable.isEmpty()
+          ? record_.unavailable
+          : tr("Published methods and ours, side by side on this model: tables, and a plot of quality and bytes."));
   status_->setText(record_.status);
   start_->setVisible(!record_.running);
   start_->setEnabled(record_.unavailable.isEmpty());
@@ -146,7 +148,8 @@ void ExperimentView::setRecord(ExperimentRecord record) {
 void ExperimentView::showTable() {
   const auto index = static_cast<std::size_t>(std::max(0, which_->currentIndex()));
   const ExperimentTable table = index < record_.tables.size() ? record_.tables[index] : ExperimentTable{};
-  setTitle(tr("Experiment"), table.original > 0 ? tr("perplexity, %1 uncompressed").arg(decimalText(table.original, 2)) : tr("perplexity"));
+  setTitle(tr("Experiment"), table.original > 0 ? tr("perplexity, %1 uncompressed").arg(decimalText(table.original, 2))
+                                                : tr("perplexity"));
   plot_->setRecord(experimentPlot(table));
   model_->setTable(table);
 }

@@ -34,22 +34,22 @@ struct ExperimentCell {
 };
 /// A sweep on one text: a line a system, a column a value.
 struct ExperimentTable {
-  QString title;         ///< "Equal bytes · novels"
-  double original = 0;   ///< Perplexity of the model as it is.
-  QStringList values;    ///< "1/8 of the bytes"
+  QString title;        ///< "Equal bytes · novels"
+  double original = 0;  ///< Perplexity of the model as it is.
+  QStringList values;   ///< "1/8 of the bytes"
   QStringList systems;
   std::vector<std::vector<std::optional<ExperimentCell>>> cells;  ///< Absent: not measured yet.
 };
-/// A line a system, by rising share. Of more than 8 those with a point that no other beats stand out, and come first for the room that names have; the
-/// others are quiet.
+/// A line a system, by rising share. Of more than 8 those with a point that no other beats stand out, and come first
+/// for the room that names have; the others are quiet.
 QualityCostRecord experimentPlot(const ExperimentTable& table);
 
 struct ExperimentRecord {
   std::vector<ExperimentTable> tables;
-  QString status;       ///< How far it is, or what came of it, in words.
+  QString status;  ///< How far it is, or what came of it, in words.
   bool running = false;
   bool hasReport = false;  ///< There is a page of it.
-  QString unavailable;  ///< Why there is nothing to compare on; empty: there is.
+  QString unavailable;     ///< Why there is nothing to compare on; empty: there is.
 };
 
 /// Methods side by side on a model: a table and what each costs and loses, sweep by sweep and text by text.

@@ -44,7 +44,8 @@ QString tipOf(int figure) {
           "<b>Perplexity</b><br>exp(mean loss, nats a token).<br>~ predicted: exp(base + ½ Σ λ D), where λ are the "
           "eigenvalues in the Fisher metric and D is what each direction's bits leave of it, corrected through "
           "measured "
-          "plans. Of plans in another metric the engine weighs the whole plan's errors so when it makes them; edited by hand they have no "
+          "plans. Of plans in another metric the engine weighs the whole plan's errors so when it makes them; edited "
+          "by hand they have no "
           "prediction.<br>Source: the calibration; without ~: measured.");
     case 3:
       return FigureStrip::tr(
@@ -283,7 +284,7 @@ FigureStrip::Text FigureStrip::text(int figure) const {
       break;
     case 3:
       result.caption = r.device.isEmpty() ? tr("Decode") : tr("Decode at %1, %2").arg(contextText(r.context), r.device);
-      result.value = !r.timesFaster                                            ? unknown()
+      result.value = !r.timesFaster                                             ? unknown()
                      : std::max(*r.timesFaster, 1 / *r.timesFaster) < kOneTimes ? tr("as fast")
                      : *r.timesFaster >= 1 ? tr("%1 times faster").arg(decimalText(*r.timesFaster, 1))
                                            : tr("%1 times slower").arg(decimalText(1 / *r.timesFaster, 1));

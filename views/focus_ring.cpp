@@ -89,7 +89,8 @@ bool FocusRing::eventFilter(QObject* watched, QEvent* event) {
 }
 
 void FocusRing::follow() {
-  if (!wanted_ || !of_ || of_->isWindow() || !of_->hasFocus() || !of_->isVisible()) return hide();  // Round a window it says nothing.
+  if (!wanted_ || !of_ || of_->isWindow() || !of_->hasFocus() || !of_->isVisible())
+    return hide();  // Round a window it says nothing.
   const QRect seen = seenInWindow(*of_);
   if (seen.isEmpty()) return hide();
   if (line_ && line_->parentWidget() != of_->window()) delete line_;

@@ -8,8 +8,8 @@
 
 namespace kvista {
 
-/// A line around the widget that has the keyboard, in every window of the program: from the moment the keyboard moves the
-/// focus until the mouse is pressed, so that whoever works with the mouse does not see it.
+/// A line around the widget that has the keyboard, in every window of the program: from the moment the keyboard moves
+/// the focus until the mouse is pressed, so that whoever works with the mouse does not see it.
 class FocusRing final : public QObject {
   Q_OBJECT
 

@@ -16,7 +16,11 @@
 namespace kvista {
 
 GeneratedPane::GeneratedPane(const QString& id, const QString& name, QWidget* parent)
-    : QWidget(parent), title_(new QLabel(this)), facts_(new ElidedLabel(this)), remark_(new QLabel(this)), text_(new QPlainTextEdit(this)) {
+    : QWidget(parent),
+      title_(new QLabel(this)),
+      facts_(new ElidedLabel(this)),
+      remark_(new QLabel(this)),
+      text_(new QPlainTextEdit(this)) {
   title_->setFont(textFont(TextRole::strong));
   facts_->setObjectName(id + QStringLiteral("Facts"));
   remark_->setObjectName(id + QStringLiteral("Remark"));
@@ -78,7 +82,8 @@ void GeneratedPane::append(const QString& text, std::int64_t tokens, std::int64_
   if (follows) bar->setValue(bar->maximum());
   tokens_ = tokens;
   cacheBytes_ = cacheBytes;
-  facts_->setText(tr("%1 tokens · %2 cache").arg(countText(tokens), QLocale().formattedDataSize(cacheBytes, 1, QLocale::DataSizeSIFormat)));
+  facts_->setText(tr("%1 tokens · %2 cache")
+                      .arg(countText(tokens), QLocale().formattedDataSize(cacheBytes, 1, QLocale::DataSizeSIFormat)));
 }
 
 }  // namespace kvista

@@ -42,12 +42,15 @@ void GroupsCanvas::setRecord(const GroupsRecord& record) {
   relayout();
   std::set<Slot> known;
   for (const Slot& slot : allSlots()) known.insert(slot);
-  if (drag_ && !std::all_of(drag_->slots.begin(), drag_->slots.end(), [&](const Slot& slot) { return known.contains(slot); })) endDrag(false);
+  if (drag_ &&
+      !std::all_of(drag_->slots.begin(), drag_->slots.end(), [&](const Slot& slot) { return known.contains(slot); }))
+    endDrag(false);
   if (focused_ && !known.contains(*focused_)) focused_.reset();
   if (anchor_ && !known.contains(*anchor_)) anchor_.reset();
   if (otherLayer) newGroupFocused_ = false;
   std::set<Slot> kept;
-  std::set_intersection(selected_.begin(), selected_.end(), known.begin(), known.end(), std::inserter(kept, kept.end()));
+  std::set_intersection(selected_.begin(), selected_.end(), known.begin(), known.end(),
+                        std::inserter(kept, kept.end()));
   select(std::move(kept));
   if (drag_) dragTo(drag_->at);
 }
@@ -96,14 +99,16 @@ std::optional<GroupsCanvas::Place> GroupsCanvas::placeAt(const QPoint& point) co
   if (box < 0) return {};
   const auto& chips = layout_.boxes[static_cast<std::size_t>(box)].chips;
   // Half of the gaps belongs to the chips: a generous area to hit.
-  const auto found = std::find_if(chips.begin(), chips.end(), [&](const QRect& chip) { return chip.adjusted(-2, -2, 2, 2).contains(point); });
+  const auto found = std::find_if(chips.begin(), chips.end(),
+                                  [&](const QRect& chip) { return chip.adjusted(-2, -2, 2, 2).contains(point); });
   if (found == chips.end()) return {};
   return Place{box, static_cast<int>(found - chips.begin())};
 }
 
 QRect GroupsCanvas::chipRect(const Slot& slot) const {
   const auto place = placeOf(slot);
-  return place ? layout_.boxes[static_cast<std::size_t>(place->box)].chips[static_cast<std::size_t>(place->chip)] : QRect();
+  return place ? layout_.boxes[static_cast<std::size_t>(place->box)].chips[static_cast<std::size_t>(place->chip)]
+               : QRect();
 }
 
 std::vector<int> GroupsCanvas::selectedGroups() const {
@@ -149,8 +154,9 @@ void GroupsCanvas::announceFocus() {
   QString text = tr("New group");
   if (!newGroupFocused_ && focused_) {
     const auto place = placeOf(*focused_);
-    text = tr("%1, %2, %3").arg(slotName(*focused_), groupTitle(record_, static_cast<std::size_t>(place->box)),
-                                selected_.contains(*focused_) ? tr("selected") : tr("not selected"));
+    text = tr("%1, %2, %3")
+               .arg(slotName(*focused_), groupTitle(record_, static_cast<std::size_t>(place->box)),
+                    selected_.contains(*focused_) ? tr("selected") : tr("not selected"));
   }
   setAccessibleDescription(text);
   QAccessibleEvent event(this, QAccessible::DescriptionChanged);
@@ -165,10 +171,15 @@ QString GroupsCanvas::reasonAgainst(const std::vector<Slot>& slots, int group) c
     const GroupRecord& record = record_.groups[static_cast<std::size_t>(group)];
     target = {record.slots, record.widths, record.locked};
   }
-  if (const auto allowed = checkMove(target, slots, record_.keyPosition, record_.storage); !allowed) return sentence(allowed.error());
+  if (const auto allowed = checkMove(target, slots, record_.keyPosition, record_.storage); !allowed)
+    return sentence(allowed.error());
   for (const Slot& slot : slots) {
     const auto place = placeOf(slot);
-    if (!place) return tr("%1 is a head of layer %2, these groups are of layer %3.").arg(slotName(slot)).arg(slot.layer).arg(record_.layer);
+    if (!place)
+      return tr("%1 is a head of layer %2, these groups are of layer %3.")
+          .arg(slotName(slot))
+          .arg(slot.layer)
+          .arg(record_.layer);
     if (place->box != group && record_.groups[static_cast<std::size_t>(place->box)].locked)
       return tr("%1 is locked. Unlock it first.").arg(groupTitle(record_, static_cast<std::size_t>(place->box)));
   }
@@ -201,8 +212,9 @@ void GroupsCanvas::cut() {
   cut_ = selected_;
   if (cut_.empty()) return;
   update();
-  Q_EMIT message(cut_.size() == 1 ? tr("%1 is cut. Go to a group and paste it there.").arg(slotName(*cut_.begin()))
-                                  : tr("Cut: %n head(s). Go to a group and paste there.", nullptr, static_cast<int>(cut_.size())));
+  Q_EMIT message(cut_.size() == 1
+                     ? tr("%1 is cut. Go to a group and paste it there.").arg(slotName(*cut_.begin()))
+                     : tr("Cut: %n head(s). Go to a group and paste there.", nullptr, static_cast<int>(cut_.size())));
 }
 
 void GroupsCanvas::paste() {
@@ -247,8 +259,10 @@ void GroupsCanvas::mousePressEvent(QMouseEvent* event) {
     } else {
       anchor_ = slot;
       // Of several selected heads one may be pressed to drag them all: only a click without a drag selects it alone.
-      if (selected_.contains(slot)) pressedSlot_ = slot;
-      else select({slot});
+      if (selected_.contains(slot))
+        pressedSlot_ = slot;
+      else
+        select({slot});
     }
     return;
   }
@@ -317,8 +331,10 @@ void GroupsCanvas::dragTo(const QPoint& point) {
   drag_->target.reset();
   const QString before = drag_->reason;
   drag_->reason.clear();
-  if (const int box = layout_.boxAt(point); box >= 0) drag_->target = box;
-  else if (layout_.newGroup.contains(point)) drag_->target = kNewGroup;
+  if (const int box = layout_.boxAt(point); box >= 0)
+    drag_->target = box;
+  else if (layout_.newGroup.contains(point))
+    drag_->target = kNewGroup;
   if (drag_->target) drag_->reason = reasonAgainst(drag_->slots, *drag_->target);
   setCursor(drag_->reason.isEmpty() ? Qt::ClosedHandCursor : Qt::ForbiddenCursor);
   if (drag_->reason != before && !drag_->reason.isEmpty()) Q_EMIT message(drag_->reason);
@@ -372,13 +388,18 @@ bool GroupsCanvas::event(QEvent* event) {
   const auto* help = static_cast<QHelpEvent*>(event);
   QString text;
   if (const auto place = placeAt(help->pos())) {
-    text = tr("%1 · layer %2 · %3").arg(slotName(slotAt(*place))).arg(record_.layer).arg(groupTitle(record_, static_cast<std::size_t>(place->box)));
+    text = tr("%1 · layer %2 · %3")
+               .arg(slotName(slotAt(*place)))
+               .arg(record_.layer)
+               .arg(groupTitle(record_, static_cast<std::size_t>(place->box)));
   } else if (const int box = layout_.boxAt(help->pos()); box >= 0) {
     const auto& widths = record_.groups[static_cast<std::size_t>(box)].widths;
     QStringList lines = {groupFacts(record_.groups[static_cast<std::size_t>(box)])};
     for (const int width : kShownWidths)
-      if (const auto count = std::count(widths.begin(), widths.end(), width); count > 0) lines << tr("%1 directions of %2 bit").arg(count).arg(width);
-    if (const auto count = std::count(widths.begin(), widths.end(), 0); count > 0) lines << tr("%1 directions dropped").arg(count);
+      if (const auto count = std::count(widths.begin(), widths.end(), width); count > 0)
+        lines << tr("%1 directions of %2 bit").arg(count).arg(width);
+    if (const auto count = std::count(widths.begin(), widths.end(), 0); count > 0)
+      lines << tr("%1 directions dropped").arg(count);
     text = lines.join(QLatin1Char('\n'));
   }
   QToolTip::showText(help->globalPos(), text, this);

@@ -14,14 +14,20 @@ GroupsCanvas::Place GroupsCanvas::nextBy(const QKeyEvent& event) const {
   const auto at = focused_ ? std::find(all.begin(), all.end(), *focused_) - all.begin() : 0;
   const auto count = static_cast<std::ptrdiff_t>(all.size());
   switch (event.key()) {
-    case Qt::Key_Left: return *placeOf(all[static_cast<std::size_t>(std::max<std::ptrdiff_t>(at - 1, 0))]);
-    case Qt::Key_Right: return *placeOf(all[static_cast<std::size_t>(std::min(at + 1, count - 1))]);
-    case Qt::Key_Home: return *placeOf(all.front());
-    case Qt::Key_End: return *placeOf(all.back());
-    default: break;
+    case Qt::Key_Left:
+      return *placeOf(all[static_cast<std::size_t>(std::max<std::ptrdiff_t>(at - 1, 0))]);
+    case Qt::Key_Right:
+      return *placeOf(all[static_cast<std::size_t>(std::min(at + 1, count - 1))]);
+    case Qt::Key_Home:
+      return *placeOf(all.front());
+    case Qt::Key_End:
+      return *placeOf(all.back());
+    default:
+      break;
   }
   // The nearest row of chips above or below, and in it the chip nearest below the present one.
-  const QPoint from = layout_.boxes[static_cast<std::size_t>(here.box)].chips[static_cast<std::size_t>(here.chip)].center();
+  const QPoint from =
+      layout_.boxes[static_cast<std::size_t>(here.box)].chips[static_cast<std::size_t>(here.chip)].center();
   const int sign = event.key() == Qt::Key_Up ? -1 : 1;
   Place best = here;
   std::pair<int, int> least(INT_MAX, INT_MAX);
@@ -38,10 +44,14 @@ GroupsCanvas::Place GroupsCanvas::nextBy(const QKeyEvent& event) const {
 
 void GroupsCanvas::keyPressEvent(QKeyEvent* event) {
   if (event->key() == Qt::Key_Escape && (drag_ || rubberBand_ || !cut_.empty() || !selected_.empty())) {
-    if (drag_) endDrag(false);
-    else if (rubberBand_) select(beforeRubberBand_);
-    else if (!cut_.empty()) cut_.clear();
-    else select({});
+    if (drag_)
+      endDrag(false);
+    else if (rubberBand_)
+      select(beforeRubberBand_);
+    else if (!cut_.empty())
+      cut_.clear();
+    else
+      select({});
     rubberBand_.reset();
     pressed_.reset();
     update();
@@ -62,13 +72,17 @@ void GroupsCanvas::keyPressEvent(QKeyEvent* event) {
     case Qt::Key_Down:
     case Qt::Key_Home:
     case Qt::Key_End: {
-      if (newGroupFocused_ && event->key() != Qt::Key_Up && event->key() != Qt::Key_Left && event->key() != Qt::Key_Home) return;
-      if (newGroupFocused_ && event->key() != Qt::Key_Home) return setFocusPlace(placeOf(focused_.value_or(allSlots().back())));
+      if (newGroupFocused_ && event->key() != Qt::Key_Up && event->key() != Qt::Key_Left &&
+          event->key() != Qt::Key_Home)
+        return;
+      if (newGroupFocused_ && event->key() != Qt::Key_Home)
+        return setFocusPlace(placeOf(focused_.value_or(allSlots().back())));
       const bool first = !focused_;
       const Place next = first ? Place{} : nextBy(*event);
       const bool stays = !first && slotAt(next) == *focused_;
       if (stays && (event->key() == Qt::Key_Down || event->key() == Qt::Key_Right)) return setFocusPlace({});
-      if (!anchor_ || !(event->modifiers() & Qt::ShiftModifier)) anchor_ = event->modifiers() & Qt::ShiftModifier ? focused_ : slotAt(next);
+      if (!anchor_ || !(event->modifiers() & Qt::ShiftModifier))
+        anchor_ = event->modifiers() & Qt::ShiftModifier ? focused_ : slotAt(next);
       setFocusPlace(next);
       if (event->modifiers() & Qt::ShiftModifier) selectRange(slotAt(next), false);
       return;
@@ -81,7 +95,8 @@ void GroupsCanvas::keyPressEvent(QKeyEvent* event) {
       announceFocus();
       return;
     }
-    default: QWidget::keyPressEvent(event);
+    default:
+      QWidget::keyPressEvent(event);
   }
 }
 

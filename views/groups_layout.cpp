@@ -31,7 +31,9 @@ QString groupTitle(const GroupsRecord& record, std::size_t group) {
   const Kind kind = kindOf(record.groups[group]);
   int number = 0;
   for (std::size_t i = 0; i <= group; ++i) number += kindOf(record.groups[i]) == kind ? 1 : 0;
-  const QString pattern = kind == Kind::both ? translate("Group %1") : kind == Kind::keys ? translate("K group %1") : translate("V group %1");
+  const QString pattern = kind == Kind::both   ? translate("Group %1")
+                          : kind == Kind::keys ? translate("K group %1")
+                                               : translate("V group %1");
   return pattern.arg(number);
 }
 
@@ -43,18 +45,21 @@ QString groupFacts(const GroupRecord& group) {
   const QLocale locale;
   const QString bytes = translate("%1 B").arg(locale.toString(static_cast<qlonglong>(group.bytes)));
   if (!group.instead.isEmpty()) return QStringList{group.instead, bytes}.join(QStringLiteral(" · "));
-  const auto rank = std::count_if(group.widths.begin(), group.widths.end(), [](std::uint8_t width) { return width != 0; });
+  const auto rank =
+      std::count_if(group.widths.begin(), group.widths.end(), [](std::uint8_t width) { return width != 0; });
   QStringList facts = {translate("rank %1").arg(locale.toString(static_cast<qlonglong>(rank))), bytes};
   if (group.loss && std::isfinite(*group.loss)) {
     const bool small = std::abs(*group.loss) < 5e-5 && *group.loss != 0;
-    facts << translate("~%1 nats").arg(small ? locale.toString(*group.loss, 'e', 0) : locale.toString(*group.loss, 'f', 4));
+    facts << translate("~%1 nats")
+                 .arg(small ? locale.toString(*group.loss, 'e', 0) : locale.toString(*group.loss, 'f', 4));
   }
   if (group.locked) facts << translate("locked");
   return facts.join(QStringLiteral(" · "));
 }
 
 int GroupsLayout::boxAt(const QPoint& point) const {
-  const auto found = std::find_if(boxes.begin(), boxes.end(), [&](const Box& box) { return box.frame.contains(point); });
+  const auto found =
+      std::find_if(boxes.begin(), boxes.end(), [&](const Box& box) { return box.frame.contains(point); });
   return found == boxes.end() ? -1 : static_cast<int>(found - boxes.begin());
 }
 

@@ -29,7 +29,8 @@ void paintBands(QPainter& painter, const QRect& bar, const std::vector<std::uint
   double x = bar.left();
   for (const int width : kShownWidths) {
     const auto count = std::count(widths.begin(), widths.end(), width);
-    const double length = bar.width() * static_cast<double>(count) / static_cast<double>(std::max<std::size_t>(widths.size(), 1));
+    const double length =
+        bar.width() * static_cast<double>(count) / static_cast<double>(std::max<std::size_t>(widths.size(), 1));
     painter.fillRect(QRectF(x, bar.top(), length, bar.height()), colours().bits(width));
     x += length;
   }
@@ -81,14 +82,16 @@ void GroupsCanvas::paintBox(QPainter& painter, std::size_t index) const {
     QColor hatch = colours().faint;
     hatch.setAlphaF(0.45F);
     const bool right = box.facts.top() == box.name.top();
-    painter.fillRect(QRect(right ? box.facts.right() - length : box.facts.left(), box.facts.top() + 2, length, box.facts.height() - 4),
+    painter.fillRect(QRect(right ? box.facts.right() - length : box.facts.left(), box.facts.top() + 2, length,
+                           box.facts.height() - 4),
                      QBrush(hatch, Qt::BDiagPattern));
   }
   painter.setPen(colours().soft);
   painter.drawText(box.facts, (box.facts.top() == box.name.top() ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter,
                    painter.fontMetrics().elidedText(facts, Qt::ElideRight, box.facts.width() + 1));
   for (std::size_t chip = 0; chip < box.chips.size(); ++chip)
-    paintChip(painter, box.chips[chip], group.slots[chip], hasFocus() && !newGroupFocused_ && focused_ == group.slots[chip]);
+    paintChip(painter, box.chips[chip], group.slots[chip],
+              hasFocus() && !newGroupFocused_ && focused_ == group.slots[chip]);
   paintBands(painter, box.bar, group.widths);
   if (group.stale) painter.fillRect(box.bar, QBrush(colours().panel, Qt::BDiagPattern));
 
@@ -107,7 +110,8 @@ void GroupsCanvas::paintDrag(QPainter& painter) const {
   const auto count = static_cast<int>(drag_->slots.size());
   const int shown = std::min(count, count > kShownInHand + 1 ? kShownInHand : kShownInHand + 1);
   const QString rest = count > shown ? tr("+%1").arg(count - shown) : QString();
-  const int width = shown * (sample.width() + 4) + (rest.isEmpty() ? 0 : painter.fontMetrics().horizontalAdvance(rest) + 8) + 6;
+  const int width =
+      shown * (sample.width() + 4) + (rest.isEmpty() ? 0 : painter.fontMetrics().horizontalAdvance(rest) + 8) + 6;
   corner.setX(std::min(corner.x(), seen.right() - width - 4));
   corner.setY(std::min(corner.y(), seen.bottom() - sample.height() - 14));
   const QRect hand(corner, QSize(width, sample.height() + 10));
@@ -132,7 +136,8 @@ void GroupsCanvas::paintDrag(QPainter& painter) const {
   QRect bubble(0, 0, text.width() + 20, text.height() + 14);
   bubble.moveTopLeft(hand.bottomLeft() + QPoint(0, 6));
   if (bubble.bottom() > seen.bottom() - 4) bubble.moveBottom(hand.top() - 6);
-  bubble.moveLeft(std::clamp(bubble.left(), seen.left() + 4, std::max(seen.right() - 4 - bubble.width(), seen.left() + 4)));
+  bubble.moveLeft(
+      std::clamp(bubble.left(), seen.left() + 4, std::max(seen.right() - 4 - bubble.width(), seen.left() + 4)));
   painter.setPen(colours().warning);
   painter.setBrush(colours().panel);
   painter.drawRoundedRect(crisp(bubble), kBoxRadius, kBoxRadius);
@@ -157,8 +162,8 @@ void GroupsCanvas::paintFigure(QPainter& painter, const QRectF& area) {
   painter.setRenderHint(QPainter::Antialiasing);
   painter.setFont(textFont(TextRole::title));
   painter.setPen(colours().text);
-  painter.drawText(QRectF(area.topLeft(), QSizeF(area.width(), kTitle)).adjusted(4, 0, 0, 0), Qt::AlignLeft | Qt::AlignVCenter,
-                   tr("Groups of layer %1").arg(record_.layer));
+  painter.drawText(QRectF(area.topLeft(), QSizeF(area.width(), kTitle)).adjusted(4, 0, 0, 0),
+                   Qt::AlignLeft | Qt::AlignVCenter, tr("Groups of layer %1").arg(record_.layer));
   painter.translate(room.topLeft());
   painter.scale(room.width() / width, room.width() / width);
   for (std::size_t box = 0; box < layout_.boxes.size(); ++box) paintBox(painter, box);

@@ -35,10 +35,14 @@ QAction* addStep(QMenu* menu, const QString& text, const QString& reason) {
 GroupsView::GroupsView(QWidget* parent)
     : View(parent),
       canvas_(new GroupsCanvas),
-      empty_(emptyState(tr("No groups yet.\nOpen a model: the heads that share a cache are shown as boxes, to be dragged about."), this)),
+      empty_(emptyState(
+          tr("No groups yet.\nOpen a model: the heads that share a cache are shown as boxes, to be dragged about."),
+          this)),
       scroll_(new QScrollArea(this)),
       controls_(new QWidget(this)),
-      mode_(new SegmentedControl({{QStringLiteral("joint"), tr("joint")}, {QStringLiteral("manual"), tr("by hand")}, {QStringLiteral("auto"), tr("auto")}},
+      mode_(new SegmentedControl({{QStringLiteral("joint"), tr("joint")},
+                                  {QStringLiteral("manual"), tr("by hand")},
+                                  {QStringLiteral("auto"), tr("auto")}},
                                  tr("Grouping"), controls_)),
       more_(new QToolButton(controls_)) {
   setTitle(tr("Groups"));
@@ -59,7 +63,8 @@ GroupsView::GroupsView(QWidget* parent)
 
   mode_->segment(QStringLiteral("joint"))->setToolTip(tr("Keys and values of the same heads share a group"));
   mode_->segment(QStringLiteral("manual"))->setToolTip(tr("Groups as they were dragged"));
-  mode_->segment(QStringLiteral("auto"))->setToolTip(tr("Let a rule make the groups; the menu beside it chooses which"));
+  mode_->segment(QStringLiteral("auto"))
+      ->setToolTip(tr("Let a rule make the groups; the menu beside it chooses which"));
   more_->setText(tr("Edit"));
   more_->setAccessibleName(tr("Edit groups"));
   more_->setProperty("quiet", true);
@@ -97,7 +102,8 @@ void GroupsView::setRecord(const GroupsRecord& record) {
   showEmptyState();
   setTitle(record.groups.empty() ? tr("Groups") : tr("Groups of layer %1").arg(record.layer));
   const auto isKnown = [&](const QString& name) {
-    return std::any_of(record.groupings.begin(), record.groupings.end(), [&](const GroupingOption& option) { return option.name == name; });
+    return std::any_of(record.groupings.begin(), record.groupings.end(),
+                       [&](const GroupingOption& option) { return option.name == name; });
   };
   if (isKnown(record.grouping)) grouping_ = record.grouping;
   if (!isKnown(grouping_)) grouping_ = record.groupings.empty() ? QString() : record.groupings.front().name;
@@ -124,7 +130,8 @@ void GroupsView::cancelDrag() { canvas_->cancelDrag(); }
 
 bool GroupsView::isJoint() const {
   return std::any_of(record().groups.begin(), record().groups.end(), [](const GroupRecord& group) {
-    return std::any_of(group.slots.begin(), group.slots.end(), [&](const Slot& slot) { return slot.side != group.slots.front().side; });
+    return std::any_of(group.slots.begin(), group.slots.end(),
+                       [&](const Slot& slot) { return slot.side != group.slots.front().side; });
   });
 }
 
@@ -195,8 +202,9 @@ void GroupsView::addEdits(QMenu* menu) {
   to->setEnabled(!selected.empty());
   for (int box = 0; box < static_cast<int>(record().groups.size()); ++box) {
     const bool here = touched == std::vector<int>{box};
-    QAction* action = addStep(to, groupTitle(record(), static_cast<std::size_t>(box)),
-                                here ? tr("These heads are already in that group.") : canvas_->reasonAgainst(selected, box));
+    QAction* action =
+        addStep(to, groupTitle(record(), static_cast<std::size_t>(box)),
+                here ? tr("These heads are already in that group.") : canvas_->reasonAgainst(selected, box));
     connect(action, &QAction::triggered, this, [this, selected, box] { canvas_->move(selected, box); });
   }
   to->addSeparator();
@@ -204,32 +212,40 @@ void GroupsView::addEdits(QMenu* menu) {
   connect(fresh, &QAction::triggered, this, [this, selected] { canvas_->move(selected, kNewGroup); });
 
   QString reason = none;
-  if (reason.isEmpty() && touched.size() != 1) reason = tr("Select heads of one group only.");
-  else if (reason.isEmpty() && selected.size() == groupAt(touched.front()).slots.size()) reason = tr("Some heads must stay in the group.");
-  else if (reason.isEmpty() && groupAt(touched.front()).locked) reason = tr("This group is locked. Unlock it first.");
+  if (reason.isEmpty() && touched.size() != 1)
+    reason = tr("Select heads of one group only.");
+  else if (reason.isEmpty() && selected.size() == groupAt(touched.front()).slots.size())
+    reason = tr("Some heads must stay in the group.");
+  else if (reason.isEmpty() && groupAt(touched.front()).locked)
+    reason = tr("This group is locked. Unlock it first.");
   QAction* split = addStep(menu, tr("Split off selected heads"), reason);
   if (reason.isEmpty())
-    connect(split, &QAction::triggered, this, [this, selected, index = groupAt(touched.front()).index] { Q_EMIT splitRequested(index, selected); });
+    connect(split, &QAction::triggered, this,
+            [this, selected, index = groupAt(touched.front()).index] { Q_EMIT splitRequested(index, selected); });
 
   reason = none;
   if (reason.isEmpty() && touched.size() < 2) reason = tr("Select heads of two or more groups.");
   for (const int box : touched)
-    if (reason.isEmpty() && box != touched.front()) reason = canvas_->reasonAgainst(groupAt(box).slots, touched.front());
+    if (reason.isEmpty() && box != touched.front())
+      reason = canvas_->reasonAgainst(groupAt(box).slots, touched.front());
   QAction* merge = addStep(menu, tr("Merge selected groups"), reason);
   std::vector<int> indices;
   for (const int box : touched) indices.push_back(groupAt(box).index);
   connect(merge, &QAction::triggered, this, [this, indices] { Q_EMIT mergeRequested(indices); });
 
   menu->addSeparator();
-  const bool locked = !touched.empty() && std::all_of(touched.begin(), touched.end(), [&](int box) { return groupAt(box).locked; });
+  const bool locked =
+      !touched.empty() && std::all_of(touched.begin(), touched.end(), [&](int box) { return groupAt(box).locked; });
   QAction* lock = addStep(menu, locked ? tr("Unlock") : tr("Lock"), none);
   connect(lock, &QAction::triggered, this, [this, indices, locked] {
     for (const int index : indices) Q_EMIT lockToggled(index, !locked);
   });
   const bool joint = isJoint();
-  QAction* apart = addStep(menu, joint ? tr("Part keys and values") : tr("Join keys and values"), record().groups.empty() ? tr("There are no groups.") : QString());
+  QAction* apart = addStep(menu, joint ? tr("Part keys and values") : tr("Join keys and values"),
+                           record().groups.empty() ? tr("There are no groups.") : QString());
   connect(apart, &QAction::triggered, this, [this, joint] { Q_EMIT jointRequested(!joint); });
-  QAction* apply = addStep(menu, tr("Apply to other layers…"), record().shape.layers < 2 ? tr("The model has no other layer.") : QString());
+  QAction* apply = addStep(menu, tr("Apply to other layers…"),
+                           record().shape.layers < 2 ? tr("The model has no other layer.") : QString());
   connect(apply, &QAction::triggered, this, &GroupsView::askForLayers);
 }
 
@@ -239,7 +255,8 @@ void GroupsView::contextMenuEvent(QContextMenuEvent* event) {
   if (event->reason() == QContextMenuEvent::Keyboard) {
     const int group = canvas_->focusedGroup();
     const auto& layout = canvas_->layoutOfGroups();
-    at = canvas_->mapToGlobal((group == kNewGroup ? layout.newGroup : layout.boxes[static_cast<std::size_t>(group)].frame).center());
+    at = canvas_->mapToGlobal(
+        (group == kNewGroup ? layout.newGroup : layout.boxes[static_cast<std::size_t>(group)].frame).center());
   }
   QMenu* menu = makeMenu(this);
   menu->setAttribute(Qt::WA_DeleteOnClose);
@@ -247,7 +264,8 @@ void GroupsView::contextMenuEvent(QContextMenuEvent* event) {
 }
 
 void GroupsView::askForLayers() {
-  auto* dialog = new LayerChoice(tr("Apply groups of layer %1").arg(record().layer), record().shape.layers, record().layer, window());
+  auto* dialog = new LayerChoice(tr("Apply groups of layer %1").arg(record().layer), record().shape.layers,
+                                 record().layer, window());
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] { Q_EMIT applyToLayersRequested(dialog->chosen()); });
   dialog->open();

@@ -17,8 +17,8 @@ namespace kvista {
 class GroupsCanvas;
 class SegmentedControl;
 
-/// The groups of one layer as boxes of head chips. Heads are dragged, or cut and pasted, between boxes; it says what shall
-/// be done and shows what it is given. Group numbers in signals are those of the plan (GroupRecord::index).
+/// The groups of one layer as boxes of head chips. Heads are dragged, or cut and pasted, between boxes; it says what
+/// shall be done and shows what it is given. Group numbers in signals are those of the plan (GroupRecord::index).
 class GroupsView final : public View {
   Q_OBJECT
 

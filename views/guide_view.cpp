@@ -87,7 +87,9 @@ GuideView::GuideView(QWidget* parent) : View(parent) {
   auto* heading = new QLabel(tr("Make the cache of a language model smaller"), page);
   heading->setFont(textFont(TextRole::figure));
   heading->setWordWrap(true);
-  auto* summary = softLabel(tr("See which heads are alike and where the rank is needed, choose what to keep, and leave with a model that runs."), page);
+  auto* summary = softLabel(tr("See which heads are alike and where the rank is needed, choose what to keep, and leave "
+                               "with a model that runs."),
+                            page);
   summary->setWordWrap(true);
 
   auto* openButton = new QPushButton(tr("Open a model…"), page);
@@ -162,7 +164,8 @@ GuideView::GuideView(QWidget* parent) : View(parent) {
 QWidget* GuideView::makeStep(Step step) {
   const QString titles[] = {tr("Open"), tr("Calibrate"), tr("Plan"), tr("Export")};
   const QString words[] = {tr("A checkpoint or a project."), tr("Statistics of keys and values on your text."),
-                           tr("Groups and budgets, with the numbers following."), tr("A checkpoint that runs, verified by reading back.")};
+                           tr("Groups and budgets, with the numbers following."),
+                           tr("A checkpoint that runs, verified by reading back.")};
   auto* part = new QWidget;
   auto* number = new StepNumber(step + 1, part);
   auto* title = new QLabel(titles[step], part);

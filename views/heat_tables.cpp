@@ -16,8 +16,7 @@
 namespace kvista {
 namespace {
 
-constexpr double kNames = 28, kTitle = 22, kAxis = 20, kSides = 8, kGap = 24, kBarGap = 12,
-                 kTitleGap = 12;
+constexpr double kNames = 28, kTitle = 22, kAxis = 20, kSides = 8, kGap = 24, kBarGap = 12, kTitleGap = 12;
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<float> knownValues(const Matrix& matrix) {
@@ -39,7 +38,8 @@ double crisp(double size) { return size >= 2 ? std::floor(size) : size; }
 
 }  // namespace
 
-HeatTables::HeatTables(QWidget* parent) : QWidget(parent), bar_(new RangeBar(this)), differenceBar_(new RangeBar(this)) {
+HeatTables::HeatTables(QWidget* parent)
+    : QWidget(parent), bar_(new RangeBar(this)), differenceBar_(new RangeBar(this)) {
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
   connectBar(bar_, scale_);
@@ -136,8 +136,8 @@ HeatTables::Places HeatTables::placesIn(const QRectF& area) const {
 
 QRectF HeatTables::block(const Places& places, Part part, int layer, int column, int layers, int count) const {
   const double side = column >= columns() / 2 ? kSides : 0;
-  return {places.origin[part].x() + column * places.cellWidth + side, places.origin[part].y() + layer * places.cellHeight,
-          count * places.cellWidth, layers * places.cellHeight};
+  return {places.origin[part].x() + column * places.cellWidth + side,
+          places.origin[part].y() + layer * places.cellHeight, count * places.cellWidth, layers * places.cellHeight};
 }
 
 QRectF HeatTables::cellRect(Part part, Cell cell) const {
@@ -152,8 +152,9 @@ std::optional<HeatTables::Cell> HeatTables::cellAt(const QPointF& position) cons
     for (const auto& [first, count] : {std::pair(0, keys), std::pair(keys, columns() - keys)}) {
       const QRectF cells = block(places, part, 0, first, layers(), count);
       if (cells.isEmpty() || !cells.contains(position)) continue;
-      return Cell{std::min(layers() - 1, static_cast<int>((position.y() - cells.top()) / places.cellHeight)),
-                  std::min(first + count - 1, first + static_cast<int>((position.x() - cells.left()) / places.cellWidth))};
+      return Cell{
+          std::min(layers() - 1, static_cast<int>((position.y() - cells.top()) / places.cellHeight)),
+          std::min(first + count - 1, first + static_cast<int>((position.x() - cells.left()) / places.cellWidth))};
     }
   return std::nullopt;
 }
@@ -187,9 +188,8 @@ void HeatTables::paintTable(QPainter& painter, const Places& places, Part part, 
     const bool isKey = column < keys;
     if (!single && column != 0 && column != keys) continue;
     const QRectF cells = block(places, part, 0, column, 1, single ? 1 : isKey ? keys : columns() - keys);
-    painter.drawText(cells.translated(0, -kAxis - 2).adjusted(-4, 0, 4, kAxis - places.cellHeight),
-                     Qt::AlignCenter,
-                     single ? slotName({0, isKey ? Side::key : Side::value, isKey ? column : column - keys})
+    painter.drawText(cells.translated(0, -kAxis - 2).adjusted(-4, 0, 4, kAxis - places.cellHeight), Qt::AlignCenter,
+                     single  ? slotName({0, isKey ? Side::key : Side::value, isKey ? column : column - keys})
                      : isKey ? tr("keys")
                              : tr("values"));
   }
@@ -198,8 +198,9 @@ void HeatTables::paintTable(QPainter& painter, const Places& places, Part part, 
     images[isKey ? 0 : 1].paint(painter, block(places, part, 0, first, layers(), count), QRectF(0, 0, count, layers()),
                                 look.panel, look.faint);
     if (part == difference)
-      images[isKey ? 0 : 1].paintSigns(painter, block(places, part, 0, first, layers(), count), QRectF(0, 0, count, layers()),
-                                       columnsOf(matrices_[part], first, count), {}, differenceScale_.range().span() / 16);
+      images[isKey ? 0 : 1].paintSigns(painter, block(places, part, 0, first, layers(), count),
+                                       QRectF(0, 0, count, layers()), columnsOf(matrices_[part], first, count), {},
+                                       differenceScale_.range().span() / 16);
   }
 }
 
@@ -216,8 +217,8 @@ void HeatTables::paintMarks(QPainter& painter, const Places& places) const {
     painter.setFont(font);
     painter.setPen(selected ? look.accent : look.soft);
     const QRectF row = block(places, a, layer, 0, 1, 1);
-    painter.drawText(QRectF(row.left() - kNames, row.center().y() - 8, kNames - 8, 16), Qt::AlignRight | Qt::AlignVCenter,
-                     QLocale().toString(layer));
+    painter.drawText(QRectF(row.left() - kNames, row.center().y() - 8, kNames - 8, 16),
+                     Qt::AlignRight | Qt::AlignVCenter, QLocale().toString(layer));
   }
   if (layer_ < 0 || layer_ >= layers()) return;
   painter.setBrush(Qt::NoBrush);
@@ -248,7 +249,8 @@ void HeatTables::paintFigure(QPainter& painter, const QRectF& area) const {
   if (layers() == 0) return;
   painter.save();
   const Places places = placesIn(area);
-  for (const Part part : {a, b, difference}) paintTable(painter, places, part, imagesOf(part));  // In the colours of paper.
+  for (const Part part : {a, b, difference})
+    paintTable(painter, places, part, imagesOf(part));  // In the colours of paper.
   paintMarks(painter, places);
   paintRangeBar(painter, places.bar, scale_.record());
   paintRangeBar(painter, places.differenceBar, differenceScale_.record());
@@ -293,11 +295,16 @@ void HeatTables::keyPressEvent(QKeyEvent* event) {
     moveCursor(isSet ? Cell{at.layer + layersOn, at.column + columnsOn} : at);
   };
   switch (event->key()) {
-    case Qt::Key_Up: return step(-1, 0);
-    case Qt::Key_Down: return step(1, 0);
-    case Qt::Key_Left: return step(0, -1);
-    case Qt::Key_Right: return step(0, 1);
-    case Qt::Key_Home: return moveCursor({event->modifiers() & Qt::ControlModifier ? 0 : at.layer, 0});
+    case Qt::Key_Up:
+      return step(-1, 0);
+    case Qt::Key_Down:
+      return step(1, 0);
+    case Qt::Key_Left:
+      return step(0, -1);
+    case Qt::Key_Right:
+      return step(0, 1);
+    case Qt::Key_Home:
+      return moveCursor({event->modifiers() & Qt::ControlModifier ? 0 : at.layer, 0});
     case Qt::Key_End:
       return moveCursor({event->modifiers() & Qt::ControlModifier ? layers() - 1 : at.layer, columns() - 1});
     case Qt::Key_Return:
@@ -305,7 +312,8 @@ void HeatTables::keyPressEvent(QKeyEvent* event) {
     case Qt::Key_Space:
       if (isSet) Q_EMIT layerActivated(at.layer);
       return;
-    default: return QWidget::keyPressEvent(event);
+    default:
+      return QWidget::keyPressEvent(event);
   }
 }
 

@@ -66,7 +66,7 @@ class HeatTables final : public QWidget {
  private:
   /// Where everything stands in a rectangle: on screen and on paper.
   struct Places {
-    std::array<QPointF, 3> origin;  ///< Of the cells.
+    std::array<QPointF, 3> origin;                                ///< Of the cells.
     double cellWidth = 1, cellHeight = 1, width = 0, height = 0;  ///< Of one cell; of all of a table.
     QRectF bar, differenceBar;
   };

@@ -281,7 +281,8 @@ void HeatmapCanvas::paintGap(QPainter& painter, const HeatmapPicture& shown) con
   if (!gap()) return;
   const double at = moving_->down ? shown.y(*gap()) : shown.x(*gap());
   const QRectF& cells = shown.cells;
-  const QLineF line = moving_->down ? QLineF(cells.left(), at, cells.right(), at) : QLineF(at, cells.top(), at, cells.bottom());
+  const QLineF line =
+      moving_->down ? QLineF(cells.left(), at, cells.right(), at) : QLineF(at, cells.top(), at, cells.bottom());
   painter.setPen(QPen(colours().panel, 4));
   painter.drawLine(line);
   painter.setPen(QPen(colours().accent, 2));

@@ -82,7 +82,8 @@ class HeatmapCanvas final : public QWidget {
   void setMovable(bool movable) { movable_ = movable; }
   /// The head whose name is there, in either axis.
   [[nodiscard]] std::optional<int> namedAt(QPointF position) const;
-  /// Between which places what is dragged would come: before this one, up to the number of heads; nothing is dragged: absent.
+  /// Between which places what is dragged would come: before this one, up to the number of heads; nothing is dragged:
+  /// absent.
   [[nodiscard]] std::optional<int> gap() const { return moving_ ? moving_->gap : std::nullopt; }
 
   static constexpr double kFewestCells = 2;  ///< As far as one can zoom in.
@@ -140,8 +141,8 @@ class HeatmapCanvas final : public QWidget {
   struct Moving {
     std::vector<int> heads;
     QPointF from;
-    bool down = false;        // Along the rows; otherwise along the columns.
-    std::optional<int> gap;   // Once it has gone far enough for a drag.
+    bool down = false;       // Along the rows; otherwise along the columns.
+    std::optional<int> gap;  // Once it has gone far enough for a drag.
   };
   std::optional<Moving> moving_;
   bool movable_ = false;

@@ -35,7 +35,8 @@ bool HeatmapCanvas::event(QEvent* event) {
     if (pair)
       QToolTip::showText(help->globalPos(), describe(*pair), this, cellRect(*pair).toAlignedRect());
     else if (movable_ && namedAt(help->pos()))
-      QToolTip::showText(help->globalPos(), tr("Drag it along the axis for an order of your own; a click selects it"), this);
+      QToolTip::showText(help->globalPos(), tr("Drag it along the axis for an order of your own; a click selects it"),
+                         this);
     else
       QToolTip::hideText();
     return true;
@@ -92,8 +93,10 @@ void HeatmapCanvas::mouseMoveEvent(QMouseEvent* event) {
   }
   if (moving_) return dragTo(event->position());
   if (movable_) {
-    if (namedAt(event->position())) setCursor(Qt::OpenHandCursor);
-    else unsetCursor();
+    if (namedAt(event->position()))
+      setCursor(Qt::OpenHandCursor);
+    else
+      unsetCursor();
   }
   if (selecting_ && anchor_) {
     const QRectF cells = cellsRect();
@@ -144,7 +147,8 @@ void HeatmapCanvas::dragTo(QPointF position) {
   if (!moving_->gap && (position - moving_->from).manhattanLength() < QApplication::startDragDistance()) return;
   const QRectF cells = cellsRect();
   const double size = cells.width() / visible_.width();
-  const double place = moving_->down ? visible_.top() + (position.y() - cells.top()) / size : visible_.left() + (position.x() - cells.left()) / size;
+  const double place = moving_->down ? visible_.top() + (position.y() - cells.top()) / size
+                                     : visible_.left() + (position.x() - cells.left()) / size;
   moving_->gap = std::clamp(static_cast<int>(std::lround(place)), 0, record_.heads());
   update();
 }

@@ -145,8 +145,10 @@ void HeatmapView::dropHeads(const std::vector<int>& heads, int place) {
   for (int at = 0; at < static_cast<int>(now.size()); ++at) {
     const int head = now[static_cast<std::size_t>(at)];
     if (at == place) order.insert(order.end(), heads.size(), -1);
-    if (isMoved(head)) moved.push_back(head);
-    else order.push_back(head);
+    if (isMoved(head))
+      moved.push_back(head);
+    else
+      order.push_back(head);
   }
   if (place >= static_cast<int>(now.size())) order.insert(order.end(), heads.size(), -1);
   // They keep their own order.
@@ -195,9 +197,11 @@ bool HeatmapView::setViewState(const QJsonObject& state) {
   const bool isSound = setState(scale_, state);
   constexpr int kMostHeads = 4096;
   custom_.clear();
-  for (const double head : reader.numbers("custom", 1, kMostHeads)) custom_.push_back(static_cast<int>(std::clamp(head, -1.0, 1e6)));
+  for (const double head : reader.numbers("custom", 1, kMostHeads))
+    custom_.push_back(static_cast<int>(std::clamp(head, -1.0, 1e6)));
   QStringList orders;
-  for (const HeatmapOrder order : {HeatmapOrder::group, HeatmapOrder::index, HeatmapOrder::cluster, HeatmapOrder::mean, HeatmapOrder::custom})
+  for (const HeatmapOrder order :
+       {HeatmapOrder::group, HeatmapOrder::index, HeatmapOrder::cluster, HeatmapOrder::mean, HeatmapOrder::custom})
     orders << orderId(order);
   setOrder(orderFromId(reader.choice("order", orders)));
   setRangeShared(reader.flag("shared"));

@@ -39,11 +39,13 @@ class HistoryDelegate final : public QStyledItemDelegate {
     if (index.row() > present) text = QCoreApplication::translate("kvista::HistoryView", "%1 (undone)").arg(text);
     const bool saved = stack && stack->cleanIndex() == index.row();
     const QRect room = option.rect.adjusted(28, 0, saved ? -64 : -12, 0);
-    painter->drawText(room, Qt::AlignLeft | Qt::AlignVCenter, painter->fontMetrics().elidedText(text, Qt::ElideRight, room.width()));
+    painter->drawText(room, Qt::AlignLeft | Qt::AlignVCenter,
+                      painter->fontMetrics().elidedText(text, Qt::ElideRight, room.width()));
     if (saved) {
       painter->setFont(textFont(TextRole::body));
       painter->setPen(colours().soft);
-      painter->drawText(option.rect.adjusted(0, 0, -12, 0), Qt::AlignRight | Qt::AlignVCenter, QCoreApplication::translate("kvista::HistoryView", "saved"));
+      painter->drawText(option.rect.adjusted(0, 0, -12, 0), Qt::AlignRight | Qt::AlignVCenter,
+                        QCoreApplication::translate("kvista::HistoryView", "saved"));
     }
     painter->restore();
   }
@@ -57,7 +59,9 @@ class HistoryDelegate final : public QStyledItemDelegate {
 }  // namespace
 
 HistoryView::HistoryView(QWidget* parent)
-    : View(parent), list_(new QUndoView(this)), empty_(emptyState(tr("Nothing done yet.\nEvery edit has a name here and can be taken back."), this)) {
+    : View(parent),
+      list_(new QUndoView(this)),
+      empty_(emptyState(tr("Nothing done yet.\nEvery edit has a name here and can be taken back."), this)) {
   setTitle(tr("History"));
   list_->setEmptyLabel(tr("As it was opened"));
   list_->setItemDelegate(new HistoryDelegate(list_, list_));

@@ -147,7 +147,10 @@ void JobRow::setRecord(const JobRecord& job) {
   memory_->setText(job.memory);
   memory_->setVisible(running && !job.memory.isEmpty());
   progress_->setVisible(running);
-  state_->setText(running ? QString() : failed ? tr("Failed") : job.state == JobRecord::State::cancelled ? tr("Cancelled") : tr("Done"));
+  state_->setText(running                                    ? QString()
+                  : failed                                   ? tr("Failed")
+                  : job.state == JobRecord::State::cancelled ? tr("Cancelled")
+                                                             : tr("Done"));
   mark_->setVisible(failed);
   if (failed) mark_->setPixmap(icon(QStringLiteral("dialog-error"), colours().warning).pixmap(16, 16));
   bar_->setVisible(running);

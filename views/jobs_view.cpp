@@ -19,7 +19,9 @@ namespace {
 
 constexpr int kFadeMilliseconds = 600, kSecond = 1000;
 
-bool isFinished(const JobRecord& job) { return job.state == JobRecord::State::done || job.state == JobRecord::State::cancelled; }
+bool isFinished(const JobRecord& job) {
+  return job.state == JobRecord::State::done || job.state == JobRecord::State::cancelled;
+}
 
 }  // namespace
 
@@ -57,7 +59,8 @@ JobsView::JobsView(QWidget* parent) : View(parent), present_(new QVBoxLayout), e
 
 void JobsView::setRecord(const std::vector<JobRecord>& jobs) {
   for (auto row = rows_.begin(); row != rows_.end();) {
-    const bool gone = std::none_of(jobs.begin(), jobs.end(), [&](const JobRecord& job) { return job.id == row->first; });
+    const bool gone =
+        std::none_of(jobs.begin(), jobs.end(), [&](const JobRecord& job) { return job.id == row->first; });
     if (gone) {
       row->second->hide();
       row->second->setParent(nullptr);
@@ -84,7 +87,8 @@ void JobsView::setRecord(const std::vector<JobRecord>& jobs) {
       if (finishes) settle(row);
     }
   }
-  const bool running = std::any_of(jobs.begin(), jobs.end(), [](const JobRecord& job) { return job.state == JobRecord::State::running; });
+  const bool running = std::any_of(jobs.begin(), jobs.end(),
+                                   [](const JobRecord& job) { return job.state == JobRecord::State::running; });
   if (running && !clock_.isActive()) clock_.start(kSecond, this);
   if (!running) clock_.stop();
   showEmptyState();
@@ -115,7 +119,8 @@ void JobsView::settle(JobRow* row) {
 
 void JobsView::showEmptyState() {
   empty_->setVisible(rows_.empty());
-  earlierTitle_->setVisible(std::any_of(rows_.begin(), rows_.end(), [](const auto& row) { return row.second->isEarlier; }));
+  earlierTitle_->setVisible(
+      std::any_of(rows_.begin(), rows_.end(), [](const auto& row) { return row.second->isEarlier; }));
 }
 
 }  // namespace kvista

@@ -9,7 +9,8 @@
 
 namespace kvista {
 
-/// A plot of the lab: a LogChart that is filled anew where its size or the theme changes, with words for what the pointer is at.
+/// A plot of the lab: a LogChart that is filled anew where its size or the theme changes, with words for what the
+/// pointer is at.
 class LabChart : public QWidget {
   Q_OBJECT
 

@@ -46,7 +46,8 @@ QPointF LabPlot::placeOf(std::int64_t token) const { return chart_.place(static_
 
 QString LabPlot::describe(std::int64_t token) const {
   return tr("After %1 of %2 tokens %3 of %4 texts are still the same.")
-      .arg(countText(token), countText(curve_.tokens), countText(curve_.after(token)), countText(static_cast<qint64>(curve_.same.size())));
+      .arg(countText(token), countText(curve_.tokens), countText(curve_.after(token)),
+           countText(static_cast<qint64>(curve_.same.size())));
 }
 
 void LabPlot::fill() {
@@ -54,14 +55,20 @@ void LabPlot::fill() {
   const QColor colour = colours().accent;
   const auto counts = [](int power) { return countText(std::int64_t{1} << std::max(0, power)); };
   const int bottom = static_cast<int>(std::lround(share_.low / kHalving));
-  const auto shares = [bottom](int power) { return power == bottom ? tr("none") : tr("%1 %").arg(significantText(100 * std::pow(2.0, power), 3)); };
-  const QString end = tr("%1 of %2").arg(countText(curve_.after(curve_.tokens)), countText(static_cast<qint64>(curve_.same.size())));
+  const auto shares = [bottom](int power) {
+    return power == bottom ? tr("none") : tr("%1 %").arg(significantText(100 * std::pow(2.0, power), 3));
+  };
+  const QString end =
+      tr("%1 of %2").arg(countText(curve_.after(curve_.tokens)), countText(static_cast<qint64>(curve_.same.size())));
   const double room = LogChart::textWidth(end);
-  chart_.setAxes(size(), kGap + room + kMargin, {tokens_, tr("tokens written"), {}, counts, 2}, {share_, tr("still the same"), tr("of the texts"), shares, 2});
+  chart_.setAxes(size(), kGap + room + kMargin, {tokens_, tr("tokens written"), {}, counts, 2},
+                 {share_, tr("still the same"), tr("of the texts"), shares, 2});
   std::vector<std::int64_t> partings = curve_.same;
   std::ranges::sort(partings);
   QPolygonF line;
-  const auto to = [&](std::int64_t token, std::int64_t as) { line << QPointF(static_cast<double>(token), heightOf(as)); };
+  const auto to = [&](std::int64_t token, std::int64_t as) {
+    line << QPointF(static_cast<double>(token), heightOf(as));
+  };
   to(1, 1);
   for (const std::int64_t each : partings) {
     if (each < 1 || each >= curve_.tokens) continue;
@@ -70,7 +77,8 @@ void LabPlot::fill() {
   }
   to(curve_.tokens, curve_.tokens);
   const double at = placeOf(curve_.tokens).y() - LogChart::kTextHeight / 2;
-  chart_.setContent({{line, QPen(colour, 2, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin)}}, {{QPolygonF{line.back()}, 7, colour}},
+  chart_.setContent({{line, QPen(colour, 2, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin)}},
+                    {{QPolygonF{line.back()}, 7, colour}},
                     {{QRectF(chart_.area().right() + kGap, at, room, LogChart::kTextHeight), end, colour}});
   update();
 }

@@ -12,8 +12,9 @@ namespace kvista {
 
 /// How many of a number of texts are still the same, by tokens: it falls where one of them parts.
 struct LabCurve {
-  std::int64_t tokens = 0;           ///< That were written.
-  std::vector<std::int64_t> same;    ///< Of each text, the tokens before the first that differs; `tokens` where none does.
+  std::int64_t tokens = 0;  ///< That were written.
+  std::vector<std::int64_t>
+      same;  ///< Of each text, the tokens before the first that differs; `tokens` where none does.
   bool operator==(const LabCurve&) const = default;
   /// Of the texts, those whose first n tokens are the same.
   [[nodiscard]] std::int64_t after(std::int64_t n) const;

@@ -87,15 +87,19 @@ void LabScatter::fill() {
   std::vector<std::pair<QString, QColor>> names = {{tr("keys"), colourOf(true)}, {tr("values"), colourOf(false)}};
   if (points_.texts.size() > 1)
     for (qsizetype t = 0; t < points_.texts.size(); ++t)
-      names.emplace_back(QString(QChar(kFormText[static_cast<std::size_t>(t) % forms])) + QLatin1Char(' ') + points_.texts[t], look.soft);
+      names.emplace_back(
+          QString(QChar(kFormText[static_cast<std::size_t>(t) % forms])) + QLatin1Char(' ') + points_.texts[t],
+          look.soft);
   double room = 0;
   for (const auto& [name, colour] : names) room = std::max(room, LogChart::textWidth(name));
   room = std::min(room, width() / 4.0);
   const int bottom = static_cast<int>(std::lround(loss_.low));
   const auto ranks = [](int power) { return tr("%1 %").arg(significantText(100 * std::pow(2.0, power), 3)); };
   const auto losses = [bottom](int power) { return power == bottom ? tr("less") : powerText(power); };
-  chart_.setAxes(size(), kGap + room + kMargin, {rank_, tr("normalised effective rank"), {}, ranks, 2},
-                 {loss_, tr("rise of the loss with %1 of the directions of one layer's keys or values").arg(points_.kept), tr("nats a token"), losses});
+  chart_.setAxes(
+      size(), kGap + room + kMargin, {rank_, tr("normalised effective rank"), {}, ranks, 2},
+      {loss_, tr("rise of the loss with %1 of the directions of one layer's keys or values").arg(points_.kept),
+       tr("nats a token"), losses});
   std::vector<LogChart::Marks> marks;
   for (const bool isKey : {true, false})
     for (int form = full; form < forms; ++form) {

@@ -14,9 +14,9 @@ namespace kvista {
 /// What truncating the keys or values of layers costs, over how many directions they need.
 struct LabPoints {
   struct Point {
-    QString label;     ///< "layer 3 keys"
-    double rank = 0;   ///< Normalised effective rank, above 0 to 1.
-    double loss = 0;   ///< Rise of the mean loss, nats a token.
+    QString label;    ///< "layer 3 keys"
+    double rank = 0;  ///< Normalised effective rank, above 0 to 1.
+    double loss = 0;  ///< Rise of the mean loss, nats a token.
     bool isKey = true;
     std::size_t text = 0;  ///< In `texts`.
     bool operator==(const Point&) const = default;

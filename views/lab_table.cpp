@@ -15,7 +15,8 @@ namespace {
 
 QColor heatColour(double heat) {
   const ColourTable& table = colourTable(ColourMap::viridis, false);
-  return QColor(table[static_cast<std::size_t>(std::lround(std::clamp(heat, 0.0, 1.0) * static_cast<double>(table.size() - 1)))]);
+  return QColor(
+      table[static_cast<std::size_t>(std::lround(std::clamp(heat, 0.0, 1.0) * static_cast<double>(table.size() - 1)))]);
 }
 
 }  // namespace
@@ -28,8 +29,12 @@ bool LabModel::setTable(LabTable table) {
   return true;
 }
 
-int LabModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(table_.rows.size()); }
-int LabModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(table_.columns.size()); }
+int LabModel::rowCount(const QModelIndex& parent) const {
+  return parent.isValid() ? 0 : static_cast<int>(table_.rows.size());
+}
+int LabModel::columnCount(const QModelIndex& parent) const {
+  return parent.isValid() ? 0 : static_cast<int>(table_.columns.size());
+}
 
 QVariant LabModel::data(const QModelIndex& index, int role) const {
   if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};

@@ -35,28 +35,33 @@ struct PageWords {
 PageWords wordsOf(LabView::Page page) {
   switch (page) {
     case LabView::Page::questions:
-      return {QStringLiteral("questions"),
-              LabView::tr("Questions"),
-              LabView::tr("the original and the plan"),
-              LabView::tr("Ask questions…"),
-              LabView::tr("Questions with answers to choose from or to write, from JSONL files"),
-              LabView::tr("How many questions do the original and the plan answer right, and which do they answer differently?"),
-              QStringLiteral("evaluation#Tasks")};
+      return {
+          QStringLiteral("questions"),
+          LabView::tr("Questions"),
+          LabView::tr("the original and the plan"),
+          LabView::tr("Ask questions…"),
+          LabView::tr("Questions with answers to choose from or to write, from JSONL files"),
+          LabView::tr(
+              "How many questions do the original and the plan answer right, and which do they answer differently?"),
+          QStringLiteral("evaluation#Tasks")};
     case LabView::Page::agreement:
       return {QStringLiteral("agreement"),
               LabView::tr("Agreement"),
               LabView::tr("the original and the plan"),
               LabView::tr("Measure agreement…"),
               LabView::tr("Divergence of the predictions along a text, and what both write behind its beginnings"),
-              LabView::tr("How far does the plan say what the original says, token by token, and where do their texts part?"),
+              LabView::tr(
+                  "How far does the plan say what the original says, token by token, and where do their texts part?"),
               QStringLiteral("evaluation#Agreement")};
     case LabView::Page::ranks:
       return {QStringLiteral("ranks"),
               LabView::tr("Ranks"),
               LabView::tr("of the model itself"),
               LabView::tr("Measure ranks…"),
-              LabView::tr("Normalised effective ranks by layer and head on several texts, and what truncation costs (KV-CoRE)"),
-              LabView::tr("How many directions do the keys and values of each layer need on each text, and does that tell what truncating them costs?"),
+              LabView::tr(
+                  "Normalised effective ranks by layer and head on several texts, and what truncation costs (KV-CoRE)"),
+              LabView::tr("How many directions do the keys and values of each layer need on each text, and does that "
+                          "tell what truncating them costs?"),
               QStringLiteral("systems#KV-CoRE")};
     case LabView::Page::variants:
       return {QStringLiteral("variants"),
@@ -64,19 +69,20 @@ PageWords wordsOf(LabView::Page page) {
               LabView::tr("at the plan's ranks"),
               LabView::tr("Compare key variants"),
               LabView::tr("Errors with the directions of KQ-SVD, of K-SVD and of Eigen Attention at the plan's ranks"),
-              LabView::tr("Do directions chosen from keys and queries together keep more of the attention than those of the keys alone?"),
+              LabView::tr("Do directions chosen from keys and queries together keep more of the attention than those "
+                          "of the keys alone?"),
               QStringLiteral("systems#KQ-SVD")};
     case LabView::Page::predictors:
       break;
   }
-  return {
-      QStringLiteral("predictors"),
-      LabView::tr("Predictors"),
-      LabView::tr("of the model itself"),
-      LabView::tr("Train a predictor…"),
-      LabView::tr("Trained once for a model, it foretells which tokens of a cache will matter"),
-      LabView::tr("Some policies at run time read a small model that foretells which tokens will matter: train one for this model here."),
-      QStringLiteral("policies#fast-kvzip")};
+  return {QStringLiteral("predictors"),
+          LabView::tr("Predictors"),
+          LabView::tr("of the model itself"),
+          LabView::tr("Train a predictor…"),
+          LabView::tr("Trained once for a model, it foretells which tokens of a cache will matter"),
+          LabView::tr("Some policies at run time read a small model that foretells which tokens will matter: train one "
+                      "for this model here."),
+          QStringLiteral("policies#fast-kvzip")};
 }
 
 std::vector<std::pair<QString, QString>> segments() {
@@ -95,8 +101,8 @@ PlainTable plainOf(const QTableView& table, std::vector<int> rows) {
 
 void layOut(QTableView& table, const LabTable& shown) {
   for (std::size_t i = 0; i < shown.columns.size(); ++i)
-    table.horizontalHeader()->setSectionResizeMode(static_cast<int>(i),
-                                                   shown.columns[i].stretches ? QHeaderView::Stretch : QHeaderView::ResizeToContents);
+    table.horizontalHeader()->setSectionResizeMode(
+        static_cast<int>(i), shown.columns[i].stretches ? QHeaderView::Stretch : QHeaderView::ResizeToContents);
 }
 
 }  // namespace
@@ -188,12 +194,13 @@ QTableView* LabView::makeTable(const char* name, LabModel* model) {
   table->verticalHeader()->setDefaultSectionSize(kRow);
   table->horizontalHeader()->setHighlightSections(false);
   // The rows that are chosen, or all.
-  connect(new QShortcut(QKeySequence::Copy, table, nullptr, nullptr, Qt::WidgetShortcut), &QShortcut::activated, this, [table] {
-    std::vector<int> rows;
-    for (const QModelIndex& index : table->selectionModel()->selectedRows()) rows.push_back(index.row());
-    std::ranges::sort(rows);
-    QApplication::clipboard()->setText(tabSeparated(plainOf(*table, rows)));
-  });
+  connect(new QShortcut(QKeySequence::Copy, table, nullptr, nullptr, Qt::WidgetShortcut), &QShortcut::activated, this,
+          [table] {
+            std::vector<int> rows;
+            for (const QModelIndex& index : table->selectionModel()->selectedRows()) rows.push_back(index.row());
+            std::ranges::sort(rows);
+            QApplication::clipboard()->setText(tabSeparated(plainOf(*table, rows)));
+          });
   return table;
 }
 
@@ -234,7 +241,8 @@ void LabView::showFindings() {
   empty_->setVisible(!known);
   if (summary_->setTable(found.summary)) layOut(*summaryTable_, found.summary);
   const int rows = kRow * static_cast<int>(std::clamp<std::size_t>(found.summary.rows.size(), 1, 6));
-  const int height = summaryTable_->horizontalHeader()->sizeHint().height() + rows + 2 * summaryTable_->frameWidth() + 2;
+  const int height =
+      summaryTable_->horizontalHeader()->sizeHint().height() + rows + 2 * summaryTable_->frameWidth() + 2;
   summaryTable_->setMinimumHeight(std::min(height, 3 * kRow));
   if (!splitByHand_) content_->setSizes({height, 10'000});
   {
@@ -243,9 +251,12 @@ void LabView::showFindings() {
     for (const LabDetails& each : found.details)
       list_->addItem(QStringLiteral("%1 (%2)").arg(each.title).arg(each.table.rows.size()), each.id);
     // Unless one was chosen, the first that has anything in it.
-    const auto first = std::ranges::find_if(found.details, [](const LabDetails& each) { return !each.table.rows.empty(); });
+    const auto first =
+        std::ranges::find_if(found.details, [](const LabDetails& each) { return !each.table.rows.empty(); });
     const int chosen = list_->findData(part().details);
-    list_->setCurrentIndex(chosen >= 0 ? chosen : first == found.details.end() ? 0 : static_cast<int>(first - found.details.begin()));
+    list_->setCurrentIndex(chosen >= 0                    ? chosen
+                           : first == found.details.end() ? 0
+                                                          : static_cast<int>(first - found.details.begin()));
   }
   below_->setVisible(!found.details.empty());
   plot_->setVisible(found.curve.has_value());
@@ -284,8 +295,10 @@ QJsonObject LabView::viewState() const {
   QJsonObject state;
   if (page_ != Page::questions) state[QStringLiteral("page")] = wordsOf(page_).id;
   for (const Page page : kPages)
-    if (const QString& list = parts_[static_cast<std::size_t>(page)].details; !list.isEmpty()) state[wordsOf(page).id] = list;
-  if (const QList<int> sizes = content_->sizes(); splitByHand_) state[QStringLiteral("split")] = QJsonArray{sizes[0], sizes[1]};
+    if (const QString& list = parts_[static_cast<std::size_t>(page)].details; !list.isEmpty())
+      state[wordsOf(page).id] = list;
+  if (const QList<int> sizes = content_->sizes(); splitByHand_)
+    state[QStringLiteral("split")] = QJsonArray{sizes[0], sizes[1]};
   return state;
 }
 

@@ -51,7 +51,8 @@ class LabView final : public View {
 
  public:
   enum class Page { questions, agreement, ranks, variants, predictors };
-  static constexpr std::array kPages = {Page::questions, Page::agreement, Page::ranks, Page::variants, Page::predictors};
+  static constexpr std::array kPages = {Page::questions, Page::agreement, Page::ranks, Page::variants,
+                                        Page::predictors};
 
   explicit LabView(QWidget* parent = nullptr);
   void setFindings(Page page, LabFindings findings);

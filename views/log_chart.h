@@ -23,8 +23,8 @@ namespace kvista {
 
 /// A Qt chart with logarithmic axes as all of ours look: no frame, a hairline at every power, the axes named in words,
 /// lines named beside them. A view keeps one for its widget and makes another for every figure on paper. What is shown
-/// must have a logarithm. Colours are those of the theme when they are set. What is set is laid out by Qt Charts when it is
-/// painted, which takes milliseconds: a chart that nobody sees costs nothing.
+/// must have a logarithm. Colours are those of the theme when they are set. What is set is laid out by Qt Charts when
+/// it is painted, which takes milliseconds: a chart that nobody sees costs nothing.
 class LogChart {
  public:
   struct Axis {

@@ -119,7 +119,9 @@ void MatrixImage::paintSigns(QPainter& painter, const QRectF& target, const QRec
   const QRect places = cells.toAlignedRect() & levels_.front().rect();
   const auto head = [&](int place) { return order.empty() ? place : order[static_cast<std::size_t>(place)]; };
   for (int row = places.top(); row <= places.bottom(); ++row) {
-    const auto isSigned = [&](int column) { return column <= places.right() && matrix.at(head(row), head(column)) < -least; };
+    const auto isSigned = [&](int column) {
+      return column <= places.right() && matrix.at(head(row), head(column)) < -least;
+    };
     for (int first = places.left(), end = first; first <= places.right(); first = end + 1) {
       for (end = first; isSigned(end);) ++end;
       // A sign a cell, or of narrow cells one for several beside each other.
@@ -127,7 +129,8 @@ void MatrixImage::paintSigns(QPainter& painter, const QRectF& target, const QRec
       if (wide < kLeastRun) continue;
       const int count = width >= kSignPitch ? end - first : std::max(1, static_cast<int>(wide / kSignPitch));
       for (int sign = 0; sign < count; ++sign) {
-        const QRectF place(target.x() + (first - cells.x()) * width + sign * wide / count, target.y() + (row - cells.y()) * height, wide / count, height);
+        const QRectF place(target.x() + (first - cells.x()) * width + sign * wide / count,
+                           target.y() + (row - cells.y()) * height, wide / count, height);
         const int column = first + static_cast<int>((sign + 0.5) * (end - first) / count);
         if (target.contains(place.center())) paintMinus(painter, place, levels_.front().pixelColor(column, row));
       }
@@ -139,8 +142,9 @@ void paintMinus(QPainter& painter, const QRectF& cell, const QColor& ground) {
   const double side = std::min(cell.width(), cell.height());
   const double length = std::round(std::clamp(0.4 * side, 4.0, 10.0)), thickness = side < 20 ? 1 : 2;
   const QPointF middle = cell.center();
-  painter.fillRect(QRectF(std::round(middle.x() - length / 2), std::round(middle.y() - thickness / 2), length, thickness),
-                   wordsOn(ground));
+  painter.fillRect(
+      QRectF(std::round(middle.x() - length / 2), std::round(middle.y() - thickness / 2), length, thickness),
+      wordsOn(ground));
 }
 
 void paintHatch(QPainter& painter, const QRectF& target, const QColor& ground, const QColor& hatch) {

@@ -26,8 +26,8 @@ class MatrixImage {
   /// pixel, averages are drawn. Unknown cells are hatched in `hatch` on `ground`.
   void paint(QPainter& painter, const QRectF& target, const QRectF& cells, const QColor& ground,
              const QColor& hatch) const;
-  /// A minus sign on the cells whose value in `matrix` is below `-least`: of differences, one colour is as dark as the other.
-  /// All as for the constructor and for `paint`; nothing where cells are too small for signs.
+  /// A minus sign on the cells whose value in `matrix` is below `-least`: of differences, one colour is as dark as the
+  /// other. All as for the constructor and for `paint`; nothing where cells are too small for signs.
   void paintSigns(QPainter& painter, const QRectF& target, const QRectF& cells, const Matrix& matrix,
                   const std::vector<int>& order, double least) const;
 

@@ -30,8 +30,8 @@ void paintFrame(QWidget* part, int beyondTop, int beyondBottom) {
                           kRadius);
 }
 
-/// What is scrolled: the view, as large as there is room, and no smaller than it must be. By itself a scroll area would give
-/// a view with wrapped texts the height it would like to have.
+/// What is scrolled: the view, as large as there is room, and no smaller than it must be. By itself a scroll area would
+/// give a view with wrapped texts the height it would like to have.
 class Room final : public QWidget {
  public:
   explicit Room(View* view) : view_(view) { view->setParent(this); }

@@ -10,8 +10,8 @@ class QAbstractItemModel;
 
 namespace kvista {
 
-/// A table as it leaves the window: for a spreadsheet on the clipboard, or as a file. Numbers are written exactly and in
-/// the C locale; what is not known is empty.
+/// A table as it leaves the window: for a spreadsheet on the clipboard, or as a file. Numbers are written exactly and
+/// in the C locale; what is not known is empty.
 struct PlainTable {
   QStringList header;
   std::vector<QStringList> rows;

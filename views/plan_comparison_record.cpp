@@ -75,12 +75,13 @@ std::vector<PlanFigure> planFigures(const PlanComparisonRecord& record) {
   const double times = b.timesSmaller - a.timesSmaller;
   QString bytesDifference = signedText(bytes, 0);
   if (b.bytes != a.bytes) bytesDifference = words("%1 B").arg(bytesDifference);
-  return {{words("Cache per token"), bytesText(a.bytes), bytesText(b.bytes), bytesDifference, judged(bytes, 0, true)},
-          {words("Times smaller"), decimalText(a.timesSmaller, 2), decimalText(b.timesSmaller, 2), signedText(times, 2),
-           judged(times, 2, false)},
-          {words("Numbers kept"), percentText(a.kept), percentText(b.kept), pointsText(b.kept - a.kept, 1), Verdict::none},
-          perplexityFigure(a.perplexity, b.perplexity),
-          riseFigure(a.perplexity, b.perplexity)};
+  return {
+      {words("Cache per token"), bytesText(a.bytes), bytesText(b.bytes), bytesDifference, judged(bytes, 0, true)},
+      {words("Times smaller"), decimalText(a.timesSmaller, 2), decimalText(b.timesSmaller, 2), signedText(times, 2),
+       judged(times, 2, false)},
+      {words("Numbers kept"), percentText(a.kept), percentText(b.kept), pointsText(b.kept - a.kept, 1), Verdict::none},
+      perplexityFigure(a.perplexity, b.perplexity),
+      riseFigure(a.perplexity, b.perplexity)};
 }
 
 void paintPlanFigures(QPainter& painter, const QRectF& area, const PlanComparisonRecord& record) {
@@ -106,7 +107,9 @@ void paintPlanFigures(QPainter& painter, const QRectF& area, const PlanCompariso
     cell(b, kNumber, Qt::AlignRight, look.text, figure.b);
     const bool worse = figure.verdict == Verdict::worse;
     cell(verdict, 64, Qt::AlignLeft, worse ? look.warning : look.soft,
-         worse ? words("worse") : figure.verdict == Verdict::better ? words("better") : QString());
+         worse                               ? words("worse")
+         : figure.verdict == Verdict::better ? words("better")
+                                             : QString());
     painter.setFont(textFont(figure.verdict == Verdict::none ? TextRole::body : TextRole::strong));
     cell(difference, kDifference, Qt::AlignRight, worse ? look.warning : look.text, figure.difference);
     y += kRow;

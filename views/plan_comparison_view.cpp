@@ -66,8 +66,8 @@ PlanComparisonView::PlanComparisonView(QWidget* parent)
                             "calibrate with gradients, and keep plans that have the same groups."),
                          content_)),
       tables_(new HeatTables(content_)),
-      quantities_(new SegmentedControl(
-          {{QStringLiteral("bits"), tr("bits")}, {QStringLiteral("loss"), tr("loss")}}, tr("What is compared"), this)) {
+      quantities_(new SegmentedControl({{QStringLiteral("bits"), tr("bits")}, {QStringLiteral("loss"), tr("loss")}},
+                                       tr("What is compared"), this)) {
   quantities_->hide();
   auto* all = new QVBoxLayout(this);
   all->setContentsMargins(16, 12, 8, 8);
@@ -87,11 +87,10 @@ PlanComparisonView::PlanComparisonView(QWidget* parent)
   setKeyboardPart(tables_);
   tables_->setAccessibleName(tr("Two plans by layer and head"));
   tables_->installEventFilter(this);
-  connect(quantities_, &SegmentedControl::chosen, this,
-          [this](const QString& id) {
-            setQuantity(id == QStringLiteral("loss") ? Quantity::loss : Quantity::bits);
-            Q_EMIT viewStateChanged();
-          });
+  connect(quantities_, &SegmentedControl::chosen, this, [this](const QString& id) {
+    setQuantity(id == QStringLiteral("loss") ? Quantity::loss : Quantity::bits);
+    Q_EMIT viewStateChanged();
+  });
   connect(tables_, &HeatTables::layerActivated, this, &PlanComparisonView::layerActivated);
   connect(tables_, &HeatTables::pointedChanged, this, [this] {
     const auto cell = tables_->pointed();
@@ -171,8 +170,9 @@ const Matrix& PlanComparisonView::shown(const ComparedPlan& plan) const {
 
 void PlanComparisonView::showTables() {
   quantities_->setCurrent(quantity_ == Quantity::bits ? QStringLiteral("bits") : QStringLiteral("loss"));
-  setTitle(tr("Plans"), quantity_ == Quantity::bits ? tr("bits a number, by layer and head")
-                                                    : tr("predicted loss, thousandths of a nat a token, by layer and side"));
+  setTitle(tr("Plans"), quantity_ == Quantity::bits
+                            ? tr("bits a number, by layer and head")
+                            : tr("predicted loss, thousandths of a nat a token, by layer and side"));
   const bool drawn = record_.canBeDrawn() && !(shown(record_.a).isEmpty() && shown(record_.b).isEmpty());
   HeatTablesRecord tables;
   if (drawn)
@@ -209,11 +209,10 @@ QString PlanComparisonView::describe(HeatTables::Cell cell) const {
   const double change = b - a;
   const QString sign = change > 0 ? QStringLiteral("+") : QString();
   return QStringList{
-      tr("Layer %L1").arg(cell.layer),
-      columnName(cell.layer, cell.column),
-      tr("A %1, B %2").arg(number(a), number(b)),
-      std::isnan(change) ? tr("difference not known")
-                         : tr("difference %1").arg(sign + (isBits ? decimalText(change, 2) : significantText(change, 3)))}
+      tr("Layer %L1").arg(cell.layer), columnName(cell.layer, cell.column), tr("A %1, B %2").arg(number(a), number(b)),
+      std::isnan(change)
+          ? tr("difference not known")
+          : tr("difference %1").arg(sign + (isBits ? decimalText(change, 2) : significantText(change, 3)))}
       .join(QStringLiteral(" · "));
 }
 
@@ -225,7 +224,8 @@ PlainTable PlanComparisonView::plainTable() const {
   for (int layer = 0; layer < tables_->layers(); ++layer)
     for (int column = 0; column < tables_->columns(); ++column) {
       const double a = valueOf(record_.a, {layer, column}), b = valueOf(record_.b, {layer, column});
-      table.rows.push_back({QString::number(layer), columnName(layer, column), plainNumber(a), plainNumber(b), plainNumber(b - a)});
+      table.rows.push_back(
+          {QString::number(layer), columnName(layer, column), plainNumber(a), plainNumber(b), plainNumber(b - a)});
     }
   return table;
 }
@@ -267,7 +267,8 @@ void PlanComparisonView::paintFigure(QPainter& painter, const QRectF& area) cons
   const QRectF below = area.adjusted(0, kTitleHeight, 0, 0);
   paintPlanFigures(painter, below, record_);
   const bool wide = area.width() >= kWide;
-  tables_->paintFigure(painter, below.adjusted(wide ? kPlanFiguresWidth + kSpace : 0, wide ? 0 : kPlanFiguresHeight + kSpace, 0, 0));
+  tables_->paintFigure(
+      painter, below.adjusted(wide ? kPlanFiguresWidth + kSpace : 0, wide ? 0 : kPlanFiguresHeight + kSpace, 0, 0));
   painter.restore();
 }
 

@@ -14,12 +14,14 @@ PolicyChoice::PolicyChoice(QWidget* parent) : QComboBox(parent) {
   setMinimumContentsLength(8);
   setAccessibleName(tr("Policy"));
   lineEdit()->setPlaceholderText(tr("no policy"));
-  setToolTip(tr("Keeps the cache small while a text is read: a policy, the share of the 16-bit cache's bytes that may stay,\n"
-                "after how many tokens it acts again, and its options, as in \"snapkv+fp8 share=0.25 interval=64 window=16\".\n"
-                "The help page Policies says what there is."));
+  setToolTip(tr(
+      "Keeps the cache small while a text is read: a policy, the share of the 16-bit cache's bytes that may stay,\n"
+      "after how many tokens it acts again, and its options, as in \"snapkv+fp8 share=0.25 interval=64 window=16\".\n"
+      "The help page Policies says what there is."));
   addItem(QString());
   connect(this, &QComboBox::currentTextChanged, this, [this] { setProblem({}); });
-  connect(lineEdit(), &QLineEdit::editingFinished, lineEdit(), [this] { lineEdit()->home(false); });  // its name in sight
+  connect(lineEdit(), &QLineEdit::editingFinished, lineEdit(),
+          [this] { lineEdit()->home(false); });  // its name in sight
 }
 
 void PolicyChoice::setPolicies(const std::vector<Line>& lines) {

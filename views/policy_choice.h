@@ -21,7 +21,8 @@ class PolicyChoice final : public QComboBox {
   void setPolicies(const std::vector<Line>& lines);
   /// Empty: none.
   [[nodiscard]] QString policy() const;
-  /// What is wrong with the line, as whoever can read it says; empty: nothing, or nobody has read it. What is changed has no problem yet.
+  /// What is wrong with the line, as whoever can read it says; empty: nothing, or nobody has read it. What is changed
+  /// has no problem yet.
   void setProblem(const QString& problem);
   [[nodiscard]] const QString& problem() const { return problem_; }
 

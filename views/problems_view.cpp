@@ -37,23 +37,29 @@ class ProblemDelegate final : public QStyledItemDelegate {
       paintChosenMark(*painter, row);
     }
     const bool grave = problem.severity != ProblemRecord::Severity::note;
-    const QString names[] = {QStringLiteral("dialog-error"), QStringLiteral("dialog-warning"), QStringLiteral("dialog-information")};
+    const QString names[] = {QStringLiteral("dialog-error"), QStringLiteral("dialog-warning"),
+                             QStringLiteral("dialog-information")};
     const QColor colour = grave ? colours().warning : colours().soft;
-    icon(names[static_cast<std::size_t>(problem.severity)], colour).paint(painter, row.left() + kMargin, row.top() + kMargin, kIcon, kIcon);
+    icon(names[static_cast<std::size_t>(problem.severity)], colour)
+        .paint(painter, row.left() + kMargin, row.top() + kMargin, kIcon, kIcon);
     painter->setFont(textFont(TextRole::strong));
     // The warning's colour has not the contrast on the ground of a selection.
     painter->setPen(option.state & QStyle::State_Selected ? colours().text : colour);
-    painter->drawText(QRect(row.left() + kMargin + kIcon + 6, row.top() + 10, kWord, kLine), Qt::AlignLeft | Qt::AlignVCenter, ProblemsModel::word(problem.severity));
+    painter->drawText(QRect(row.left() + kMargin + kIcon + 6, row.top() + 10, kWord, kLine),
+                      Qt::AlignLeft | Qt::AlignVCenter, ProblemsModel::word(problem.severity));
     painter->setFont(textFont(TextRole::body));
     painter->setPen(colours().text);
     const QRect text = textRect(row);
     const int height = sentenceHeight(problem, row.width());
-    painter->drawText(QRect(text.left(), row.top() + 10, text.width(), height), Qt::TextWordWrap | Qt::AlignVCenter, problem.sentence);
+    painter->drawText(QRect(text.left(), row.top() + 10, text.width(), height), Qt::TextWordWrap | Qt::AlignVCenter,
+                      problem.sentence);
     painter->setPen(colours().soft);
     int y = row.top() + 10 + height;
-    for (const auto& [words, mode] : {std::pair(problem.hint, Qt::ElideRight), std::pair(problem.subject(), Qt::ElideMiddle)}) {
+    for (const auto& [words, mode] :
+         {std::pair(problem.hint, Qt::ElideRight), std::pair(problem.subject(), Qt::ElideMiddle)}) {
       if (words.isEmpty()) continue;
-      painter->drawText(QRect(text.left(), y, text.width(), kLine), Qt::AlignLeft | Qt::AlignVCenter, painter->fontMetrics().elidedText(words, mode, text.width()));
+      painter->drawText(QRect(text.left(), y, text.width(), kLine), Qt::AlignLeft | Qt::AlignVCenter,
+                        painter->fontMetrics().elidedText(words, mode, text.width()));
       y += kLine;
     }
     painter->setPen(colours().hairline);
@@ -64,14 +70,17 @@ class ProblemDelegate final : public QStyledItemDelegate {
   [[nodiscard]] QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override {
     const auto& problem = static_cast<const ProblemsModel*>(index.model())->at(index.row());
     const int width = static_cast<const QAbstractItemView*>(option.widget)->viewport()->width();
-    return {200, 20 + sentenceHeight(problem, width) + (problem.hint.isEmpty() ? 0 : kLine) + (problem.subject().isEmpty() ? 0 : kLine)};
+    return {200, 20 + sentenceHeight(problem, width) + (problem.hint.isEmpty() ? 0 : kLine) +
+                     (problem.subject().isEmpty() ? 0 : kLine)};
   }
 
  private:
   static QRect textRect(const QRect& row) { return row.adjusted(kMargin + kIcon + 6 + kWord, 0, -kMargin, 0); }
   static int sentenceHeight(const ProblemRecord& problem, int rowWidth) {
     const int width = std::max(textRect(QRect(0, 0, rowWidth, 100)).width(), 40);
-    return std::max(kLine, QFontMetrics(textFont(TextRole::body)).boundingRect(QRect(0, 0, width, 10000), Qt::TextWordWrap, problem.sentence).height());
+    return std::max(kLine, QFontMetrics(textFont(TextRole::body))
+                               .boundingRect(QRect(0, 0, width, 10000), Qt::TextWordWrap, problem.sentence)
+                               .height());
   }
 };
 
@@ -79,9 +88,12 @@ class ProblemDelegate final : public QStyledItemDelegate {
 
 QString ProblemsModel::word(ProblemRecord::Severity severity) {
   switch (severity) {
-    case ProblemRecord::Severity::error: return tr("Error");
-    case ProblemRecord::Severity::warning: return tr("Warning");
-    case ProblemRecord::Severity::note: return tr("Note");
+    case ProblemRecord::Severity::error:
+      return tr("Error");
+    case ProblemRecord::Severity::warning:
+      return tr("Warning");
+    case ProblemRecord::Severity::note:
+      return tr("Note");
   }
   return {};
 }
@@ -90,7 +102,8 @@ void ProblemsModel::setProblems(const std::vector<ProblemRecord>& problems) {
   std::vector<ProblemRecord> once;
   std::set<std::tuple<int, QString, QString>> seen;
   for (const ProblemRecord& problem : problems)
-    if (seen.emplace(static_cast<int>(problem.severity), problem.sentence, problem.subject()).second) once.push_back(problem);
+    if (seen.emplace(static_cast<int>(problem.severity), problem.sentence, problem.subject()).second)
+      once.push_back(problem);
   std::stable_sort(once.begin(), once.end(), [](const auto& a, const auto& b) { return a.severity < b.severity; });
   if (once == problems_) return;
   beginResetModel();
@@ -98,7 +111,9 @@ void ProblemsModel::setProblems(const std::vector<ProblemRecord>& problems) {
   endResetModel();
 }
 
-int ProblemsModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(problems_.size()); }
+int ProblemsModel::rowCount(const QModelIndex& parent) const {
+  return parent.isValid() ? 0 : static_cast<int>(problems_.size());
+}
 
 QVariant ProblemsModel::data(const QModelIndex& index, int role) const {
   if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
@@ -112,7 +127,10 @@ QVariant ProblemsModel::data(const QModelIndex& index, int role) const {
 }
 
 ProblemsView::ProblemsView(QWidget* parent)
-    : View(parent), model_(new ProblemsModel(this)), list_(new QListView(this)), empty_(emptyState(tr("No problems."), this)) {
+    : View(parent),
+      model_(new ProblemsModel(this)),
+      list_(new QListView(this)),
+      empty_(emptyState(tr("No problems."), this)) {
   setTitle(tr("Problems"));
   list_->setModel(model_);
   list_->setItemDelegate(new ProblemDelegate(list_));
@@ -145,7 +163,8 @@ void ProblemsView::setRecord(const std::vector<ProblemRecord>& problems) {
 }
 
 void ProblemsView::copy() const {
-  if (list_->currentIndex().isValid()) QApplication::clipboard()->setText(model_->data(list_->currentIndex(), Qt::DisplayRole).toString());
+  if (list_->currentIndex().isValid())
+    QApplication::clipboard()->setText(model_->data(list_->currentIndex(), Qt::DisplayRole).toString());
 }
 
 }  // namespace kvista

@@ -17,9 +17,9 @@ struct ProblemRecord {
   QString id;  ///< What a jump goes to; the window knows.
   Severity severity = Severity::error;
   QString sentence, hint, path;
-  QString title = {};        ///< What was tried, "Calibrate on book.txt"; may be empty.
-  QString report = {};       ///< Everything that is known about it, to be sent to somebody.
-  QString again = {};        ///< What a button that tries once more says, "Continue"; empty: there is none.
+  QString title = {};   ///< What was tried, "Calibrate on book.txt"; may be empty.
+  QString report = {};  ///< Everything that is known about it, to be sent to somebody.
+  QString again = {};   ///< What a button that tries once more says, "Continue"; empty: there is none.
   /// What it is about, in a line: the path, or else what was tried.
   [[nodiscard]] const QString& subject() const { return path.isEmpty() ? title : path; }
   bool operator==(const ProblemRecord&) const = default;

@@ -22,7 +22,8 @@ ProvenanceView::ProvenanceView(QWidget* parent)
     : View(parent),
       facts_(new QStandardItemModel(this)),
       tree_(new QTreeView(this)),
-      empty_(emptyState(tr("Nothing open.\nHashes, data, seeds, versions and devices behind every number are listed here."), this)),
+      empty_(emptyState(
+          tr("Nothing open.\nHashes, data, seeds, versions and devices behind every number are listed here."), this)),
       copy_(new QPushButton(tr("Copy all"), this)) {
   setTitle(tr("Provenance"));
   facts_->setColumnCount(2);

@@ -139,9 +139,15 @@ void QualityCostView::fit() {
 }
 
 /// Cost and rise as drawn.
-QPointF QualityCostView::shownAt(const QPointF& point) const { return {point.x(), std::clamp(point.y(), rise_.value(0), rise_.value(1))}; }
-QPointF QualityCostView::shownAt(const QualityCostPoint& point) const { return shownAt(QPointF(*costOf(point), point.rise)); }
-bool QualityCostView::isComparison() const { return record_.points.empty() && !record_.others.empty() && shown_ == Axis::bytes; }
+QPointF QualityCostView::shownAt(const QPointF& point) const {
+  return {point.x(), std::clamp(point.y(), rise_.value(0), rise_.value(1))};
+}
+QPointF QualityCostView::shownAt(const QualityCostPoint& point) const {
+  return shownAt(QPointF(*costOf(point), point.rise));
+}
+bool QualityCostView::isComparison() const {
+  return record_.points.empty() && !record_.others.empty() && shown_ == Axis::bytes;
+}
 
 /// What no other beats: of the plans, or of the series where there are no plans.
 QPolygonF QualityCostView::frontLine() const {
@@ -183,7 +189,8 @@ QString QualityCostView::describe(int point) const {
   if (!each.label.isEmpty()) lines << each.label;
   lines << tr("%1 of the 16-bit cache, %2 times smaller")
                .arg(percentText(each.share), decimalText(each.share > 0 ? 1 / each.share : 0, 1));
-  if (each.timeShare) lines << tr("decoding takes %1 of the uncompressed time (%2)").arg(percentText(*each.timeShare, 0), record_.timeOf);
+  if (each.timeShare)
+    lines << tr("decoding takes %1 of the uncompressed time (%2)").arg(percentText(*each.timeShare, 0), record_.timeOf);
   if (each.parameterShare) lines << tr("%1 of the original's parameters").arg(percentText(*each.parameterShare));
   lines
       << (each.measured ? tr("perplexity %1, measured") : tr("perplexity ~ %1, predicted")).arg(changeText(each.rise));
@@ -215,14 +222,10 @@ void QualityCostView::fill(LogChart& chart, const QSizeF& size) const {
     const QString text = percentText(std::pow(10.0, decade), std::max(0, -decade - 2));
     return decade == lowest ? tr("≤ %1").arg(text) : text;  // Smaller rises, and falls, are drawn there.
   };
-  const QString names[] = {tr("share of the 16-bit cache"), tr("decode time, share of the uncompressed (%1)").arg(record_.timeOf),
+  const QString names[] = {tr("share of the 16-bit cache"),
+                           tr("decode time, share of the uncompressed (%1)").arg(record_.timeOf),
                            tr("parameters, share of the original's")};
-  chart.setAxes(size, 0,
-                {cost_,
-                 names[static_cast<int>(shown_)],
-                 {},
-                 fractionText,
-                 2},
+  chart.setAxes(size, 0, {cost_, names[static_cast<int>(shown_)], {}, fractionText, 2},
                 {rise_, tr("rise of perplexity"), {}, share});
   LabelPlaces places(QRectF(chart.area().left(), 0, size.width() - chart.area().left(), chart.area().bottom() + 8));
   for (int decade = rise_.firstDecade(); decade <= rise_.lastDecade(); ++decade)
@@ -260,10 +263,12 @@ void QualityCostView::fillOthers(LogChart& chart, std::vector<LogChart::Line>& l
     const QualityCostSeries& series = record_.others[s];
     const QColor colour = series.isContext ? colours().faint : seriesColour(s);
     lines.push_back({shown[s], QPen(colour, 1.2, Qt::DashLine)});
-    if (!series.isContext || shown[s].size() == 1) marks.push_back({shown[s], kOtherDiameter, colour});  // One point makes no line.
+    if (!series.isContext || shown[s].size() == 1)
+      marks.push_back({shown[s], kOtherDiameter, colour});  // One point makes no line.
     const double room = std::min(LogChart::textWidth(series.label), chart.area().width());
     const auto nameBeside = [&](const QPointF& point) {
-      const auto place = places.takeBeside(chart.place(point.x(), point.y()), kOtherDiameter / 2.0, {room, LogChart::kTextHeight});
+      const auto place =
+          places.takeBeside(chart.place(point.x(), point.y()), kOtherDiameter / 2.0, {room, LogChart::kTextHeight});
       if (place) texts.push_back({*place, series.label, series.isContext ? colours().soft : colour});
       return place.has_value();
     };
@@ -393,7 +398,8 @@ bool QualityCostView::event(QEvent* event) {
   if (event->type() == QEvent::ToolTip) {
     const auto* help = static_cast<QHelpEvent*>(event);
     const auto point = pointAt(help->pos());
-    QToolTip::showText(help->globalPos(), point ? describe(*point) : describeSeriesAt(help->pos()), this);  // No words hide it.
+    QToolTip::showText(help->globalPos(), point ? describe(*point) : describeSeriesAt(help->pos()),
+                       this);  // No words hide it.
     return true;
   }
   return View::event(event);

@@ -51,8 +51,9 @@ void paintNumbers(QPainter& painter, const QRectF& bar, const RangeBarRecord& re
     painter.setPen(isEnd ? colours().text : colours().soft);
     const double y = std::round(low + share * (high - low));
     const double span = record.range.span();
-    painter.drawText(QRectF(bar.right() + 6, y - 8, kNumbersWidth + 8, 16), Qt::AlignLeft | Qt::AlignVCenter,
-                     tickText(record.range.low + share * span, record.map == ColourMap::difference ? span / most : span));
+    painter.drawText(
+        QRectF(bar.right() + 6, y - 8, kNumbersWidth + 8, 16), Qt::AlignLeft | Qt::AlignVCenter,
+        tickText(record.range.low + share * span, record.map == ColourMap::difference ? span / most : span));
   }
   // Where the range is narrower than the values: marks of its ends, to be dragged.
   painter.setPen(QPen(colours().text, 1));

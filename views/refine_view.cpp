@@ -52,8 +52,10 @@ class RefineView::Plot final : public QWidget {
   bool event(QEvent* event) override {
     if (event->type() != QEvent::ToolTip) return QWidget::event(event);
     const auto* help = static_cast<QHelpEvent*>(event);
-    if (const auto step = view_.stepAt(help->pos())) QToolTip::showText(help->globalPos(), view_.describe(*step), this);
-    else QToolTip::hideText();
+    if (const auto step = view_.stepAt(help->pos()))
+      QToolTip::showText(help->globalPos(), view_.describe(*step), this);
+    else
+      QToolTip::hideText();
     return true;
   }
 
@@ -115,9 +117,9 @@ void RefineView::setRecord(RefineCurve record) {
   const bool begins = record.running && !record_.running;
   record_ = std::move(record);
   const bool hasCurve = !record_.steps.empty() || record_.running;
-  empty_->setText(!record_.unavailable.isEmpty()
-                      ? record_.unavailable
-                      : tr("The factors of this plan are as they were worked out. Training them on a text makes the same bytes lose less."));
+  empty_->setText(!record_.unavailable.isEmpty() ? record_.unavailable
+                                                 : tr("The factors of this plan are as they were worked out. Training "
+                                                      "them on a text makes the same bytes lose less."));
   empty_->setVisible(!hasCurve && record_.status.isEmpty());
   plot_->setVisible(hasCurve);
   status_->setVisible(!record_.status.isEmpty());
@@ -155,7 +157,8 @@ void RefineView::fill(LogChart& chart, const QSizeF& size) const {
   const double room = std::max(LogChart::textWidth(training), LogChart::textWidth(heldOut));
   const auto halvings = [](int power) { return significantText(std::pow(2.0, power), 2); };
   const auto counts = [](int power) { return countText(std::int64_t{1} << std::max(0, power)); };
-  chart.setAxes(size, kLabelGap + room + kLabelMargin, {steps_, tr("step"), {}, counts, 2}, {loss_, tr("divergence from the original"), tr("nats a token"), halvings, 2});
+  chart.setAxes(size, kLabelGap + room + kLabelMargin, {steps_, tr("step"), {}, counts, 2},
+                {loss_, tr("divergence from the original"), tr("nats a token"), halvings, 2});
   QPolygonF each, looked;
   QPolygonF best;
   for (const RefineStep& step : record_.steps) {
@@ -164,11 +167,15 @@ void RefineView::fill(LogChart& chart, const QSizeF& size) const {
     looked << QPointF(step.step, *step.heldOut);
     if (record_.best == step.step) best << looked.back();
   }
-  const std::vector<LogChart::Line> lines = {{each, QPen(look.soft, 1.2)}, {looked, QPen(look.accent, 2, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin)}};
-  const std::vector<LogChart::Marks> marks = {{looked, 7, look.accent}, {best, 15, look.accent}, {best, 11, look.panel}, {best, 7, look.accent}};
+  const std::vector<LogChart::Line> lines = {
+      {each, QPen(look.soft, 1.2)}, {looked, QPen(look.accent, 2, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin)}};
+  const std::vector<LogChart::Marks> marks = {
+      {looked, 7, look.accent}, {best, 15, look.accent}, {best, 11, look.panel}, {best, 7, look.accent}};
   // Beside their ends, apart from each other.
   std::vector<LogChart::Text> texts;
-  const auto end = [&](const QPolygonF& line) { return chart.place(line.back().x(), line.back().y()).y() - LogChart::kTextHeight / 2; };
+  const auto end = [&](const QPolygonF& line) {
+    return chart.place(line.back().x(), line.back().y()).y() - LogChart::kTextHeight / 2;
+  };
   double at = each.isEmpty() ? 0 : end(each), atHeldOut = looked.isEmpty() ? 0 : end(looked);
   if (!each.isEmpty() && !looked.isEmpty() && std::abs(at - atHeldOut) < LogChart::kTextHeight) {
     const double middle = (at + atHeldOut) / 2, apart = LogChart::kTextHeight / 2;
@@ -227,7 +234,8 @@ std::optional<RefineStep> RefineView::stepAt(const QPointF& place) const {
 
 QString RefineView::describe(const RefineStep& step) const {
   const QString training = significantText(step.training, 3);
-  return step.heldOut ? tr("Step %1: training %2, held out %3 nats a token").arg(countText(step.step), training, significantText(*step.heldOut, 3))
+  return step.heldOut ? tr("Step %1: training %2, held out %3 nats a token")
+                            .arg(countText(step.step), training, significantText(*step.heldOut, 3))
                       : tr("Step %1: training %2 nats a token").arg(countText(step.step), training);
 }
 
@@ -240,7 +248,8 @@ void RefineView::paintFigure(QPainter& painter, const QRectF& area) const {
 PlainTable RefineView::plainTable() const {
   PlainTable table{{tr("step"), tr("training"), tr("held out")}, {}};
   for (const RefineStep& step : record_.steps)
-    table.rows.push_back({QString::number(step.step), plainNumber(step.training), step.heldOut ? plainNumber(*step.heldOut) : QString()});
+    table.rows.push_back({QString::number(step.step), plainNumber(step.training),
+                          step.heldOut ? plainNumber(*step.heldOut) : QString()});
   return table;
 }
 

@@ -34,9 +34,9 @@ struct RefineCurve {
   std::vector<RefineStep> steps;
   std::optional<int> best;  ///< The step whose factors are kept.
   std::vector<RefinePerplexity> perplexities;
-  QString status;           ///< How far it is, or what came of it, in words.
+  QString status;  ///< How far it is, or what came of it, in words.
   bool running = false;
-  QString unavailable;      ///< Why there is nothing to refine; empty: there is.
+  QString unavailable;  ///< Why there is nothing to refine; empty: there is.
 };
 
 /// The training of a plan's factors while it goes on: its loss by steps, and the perplexities that came of it.

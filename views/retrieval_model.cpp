@@ -14,7 +14,9 @@ namespace kvista {
 
 void RetrievalModel::setTable(RetrievalTable table, float range) {
   for (const Matrix* each : {&table.loss, &table.found})
-    if (static_cast<std::size_t>(each->rows) != table.depths.size() || static_cast<std::size_t>(each->columns) != table.lengths.size()) table = {};
+    if (static_cast<std::size_t>(each->rows) != table.depths.size() ||
+        static_cast<std::size_t>(each->columns) != table.lengths.size())
+      table = {};
   range = std::max(range, 1e-6F);
   if (table == table_ && range == range_) return;  // as most changes of a plan find it: with nothing to clear
   beginResetModel();
@@ -23,8 +25,12 @@ void RetrievalModel::setTable(RetrievalTable table, float range) {
   endResetModel();
 }
 
-int RetrievalModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(table_.depths.size()); }
-int RetrievalModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(table_.lengths.size()); }
+int RetrievalModel::rowCount(const QModelIndex& parent) const {
+  return parent.isValid() ? 0 : static_cast<int>(table_.depths.size());
+}
+int RetrievalModel::columnCount(const QModelIndex& parent) const {
+  return parent.isValid() ? 0 : static_cast<int>(table_.lengths.size());
+}
 
 QVariant RetrievalModel::data(const QModelIndex& index, int role) const {
   if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
@@ -34,7 +40,8 @@ QVariant RetrievalModel::data(const QModelIndex& index, int role) const {
     return QColor::fromRgb(colourTable(ColourMap::viridis, true)[std::isfinite(loss) ? place : 255]);
   };
   switch (role) {
-    case Qt::DisplayRole: return QStringLiteral("%1\n%2").arg(percentText(found, 0), decimalText(loss, 2));
+    case Qt::DisplayRole:
+      return QStringLiteral("%1\n%2").arg(percentText(found, 0), decimalText(loss, 2));
     case Qt::ToolTipRole:
     case Qt::AccessibleTextRole:
       return tr("%1 tokens, sentence at %2 %: %3 found in %4 trials, %5 nats a token of the answer")
@@ -43,10 +50,14 @@ QVariant RetrievalModel::data(const QModelIndex& index, int role) const {
           .arg(percentText(found, 0))
           .arg(table_.trials)
           .arg(decimalText(loss, 3));
-    case Qt::TextAlignmentRole: return static_cast<int>(Qt::AlignCenter);
-    case Qt::BackgroundRole: return ground();
-    case Qt::ForegroundRole: return wordsOn(ground());
-    default: return {};
+    case Qt::TextAlignmentRole:
+      return static_cast<int>(Qt::AlignCenter);
+    case Qt::BackgroundRole:
+      return ground();
+    case Qt::ForegroundRole:
+      return wordsOn(ground());
+    default:
+      return {};
   }
 }
 
@@ -56,7 +67,8 @@ QVariant RetrievalModel::headerData(int section, Qt::Orientation orientation, in
   if (section < 0 || static_cast<std::size_t>(section) >= names.size()) return {};
   const int number = names[static_cast<std::size_t>(section)];
   if (role == Qt::DisplayRole) return across ? countText(number) : tr("%1 %").arg(number);
-  if (role == Qt::ToolTipRole) return across ? tr("Tokens that the model reads") : tr("Where the sentence stands: part of the text before it");
+  if (role == Qt::ToolTipRole)
+    return across ? tr("Tokens that the model reads") : tr("Where the sentence stands: part of the text before it");
   return {};
 }
 

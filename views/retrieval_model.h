@@ -18,8 +18,8 @@ struct RetrievalTable {
   Matrix loss;               ///< Nats a token of the answer.
   Matrix found;              ///< Mean part of what was asked for.
   RetrievalKind kind = RetrievalKind::needle;
-  QString name = {};         ///< Of the side where it is not the plan alone: "Plan under snapkv share=0.25".
-  int planted = 1;           ///< Sentences.
+  QString name = {};  ///< Of the side where it is not the plan alone: "Plan under snapkv share=0.25".
+  int planted = 1;    ///< Sentences.
   bool operator==(const RetrievalTable&) const = default;
 };
 
@@ -29,8 +29,8 @@ class RetrievalModel final : public QAbstractTableModel {
 
  public:
   using QAbstractTableModel::QAbstractTableModel;
-  /// `range`: the loss that has the darkest colour, the same for both sides. Nothing is shown of matrices of other sizes
-  /// than the lists say.
+  /// `range`: the loss that has the darkest colour, the same for both sides. Nothing is shown of matrices of other
+  /// sizes than the lists say.
   void setTable(RetrievalTable table, float range);
   [[nodiscard]] int rowCount(const QModelIndex& parent = {}) const override;
   [[nodiscard]] int columnCount(const QModelIndex& parent = {}) const override;

@@ -20,14 +20,18 @@ namespace kvista {
 namespace {
 
 double meanOf(const Matrix& matrix) {
-  return std::accumulate(matrix.values.begin(), matrix.values.end(), 0.0) / static_cast<double>(std::max<std::size_t>(1, matrix.values.size()));
+  return std::accumulate(matrix.values.begin(), matrix.values.end(), 0.0) /
+         static_cast<double>(std::max<std::size_t>(1, matrix.values.size()));
 }
 
 QString plantedText(const RetrievalTable& table) {
   switch (table.kind) {
-    case RetrievalKind::needle: return RetrievalTables::tr("one number");
-    case RetrievalKind::multiKey: return RetrievalTables::tr("one of %Ln number(s)", nullptr, table.planted);
-    case RetrievalKind::variableTracking: return RetrievalTables::tr("a chain of %Ln variable(s)", nullptr, table.planted);
+    case RetrievalKind::needle:
+      return RetrievalTables::tr("one number");
+    case RetrievalKind::multiKey:
+      return RetrievalTables::tr("one of %Ln number(s)", nullptr, table.planted);
+    case RetrievalKind::variableTracking:
+      return RetrievalTables::tr("a chain of %Ln variable(s)", nullptr, table.planted);
   }
   return {};
 }
@@ -40,13 +44,16 @@ RetrievalTables::RetrievalTables(QWidget* parent)
       original_(new RetrievalModel(this)),
       plan_(new RetrievalModel(this)),
       tables_(new QWidget(this)),
-      empty_(softLabel(tr("Does what stands far back in a long text still come out? The original and the plan are asked the same."), this)),
+      empty_(softLabel(
+          tr("Does what stands far back in a long text still come out? The original and the plan are asked the same."),
+          this)),
       facts_(softLabel({}, this)),
       other_(softLabel({}, tables_)) {
   empty_->setWordWrap(true);
   empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   test_->setObjectName(QStringLiteral("testRetrieval"));
-  test_->setToolTip(tr("Plants sentences in a text, at several depths of several lengths, and asks for them at the end"));
+  test_->setToolTip(
+      tr("Plants sentences in a text, at several depths of several lengths, and asks for them at the end"));
   for (QLabel* label : {facts_, other_}) label->setWordWrap(true);  // Nothing of their numbers is cut.
   facts_->setObjectName(QStringLiteral("retrievalFacts"));
   other_->setObjectName(QStringLiteral("retrievalOther"));
@@ -87,8 +94,10 @@ QTableView* RetrievalTables::makeTable(const QString& name, RetrievalModel* mode
   table->setFont(textFont(TextRole::axis));
   table->setProperty("headerPadding", 2);
   table->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
-  for (QHeaderView* header : {table->horizontalHeader(), table->verticalHeader()}) header->setFont(textFont(TextRole::axis));
-  table->horizontalHeader()->setMinimumSectionSize(QFontMetrics(textFont(TextRole::axis)).horizontalAdvance(percentText(1, 0)) + 16);
+  for (QHeaderView* header : {table->horizontalHeader(), table->verticalHeader()})
+    header->setFont(textFont(TextRole::axis));
+  table->horizontalHeader()->setMinimumSectionSize(
+      QFontMetrics(textFont(TextRole::axis)).horizontalAdvance(percentText(1, 0)) + 16);
   table->horizontalHeader()->setHighlightSections(false);
   table->verticalHeader()->setSectionResizeMode(QHeaderView::Fixed);
   table->verticalHeader()->setDefaultSectionSize(2 * table->fontMetrics().height() + 4);
@@ -109,7 +118,8 @@ void RetrievalTables::setTables(const RetrievalTable& original, const RetrievalT
   tables_->setVisible(known);
   empty_->setVisible(!known);
   facts_->setText(known ? tr("%1: found %2 → %3 · mean %4 → %5 nats")
-                              .arg(plantedText(original), percentText(meanOf(original.found), 0), percentText(meanOf(plan.found), 0), decimalText(meanOf(original.loss), 2),
+                              .arg(plantedText(original), percentText(meanOf(original.found), 0),
+                                   percentText(meanOf(plan.found), 0), decimalText(meanOf(original.loss), 2),
                                    decimalText(meanOf(plan.loss), 2))
                         : QString());
 }

@@ -73,7 +73,8 @@ bool SelectionFacts::event(QEvent* event) {
   const bool isFact = line >= 0 && line < static_cast<int>(facts_.size());
   const QRect place(0, kHeading + line * kLine, width(), kLine);
   // Without a text there is no tooltip.
-  QToolTip::showText(help->globalPos(), isFact ? facts_[static_cast<std::size_t>(line)].explanation : QString(), this, place);
+  QToolTip::showText(help->globalPos(), isFact ? facts_[static_cast<std::size_t>(line)].explanation : QString(), this,
+                     place);
   return true;
 }
 

@@ -46,7 +46,8 @@ SpectraView::SpectraView(QWidget* parent)
   setMouseTracking(true);
   shown_->hide();
   shown_->setToolTip(
-      tr("Eigenvalues: what each direction carries; dotted, what noise of the same energy would reach. Tails: half of what is "
+      tr("Eigenvalues: what each direction carries; dotted, what noise of the same energy would reach. Tails: half of "
+         "what is "
          "lost when only the first directions are kept."));
   connect(shown_, &SegmentedControl::chosen, this, [this](const QString& id) {
     showAs(id);
@@ -176,7 +177,9 @@ QString SpectraView::describe(const Spot& spot) const {
   const QString place = countText(spot.direction), all = countText(static_cast<std::int64_t>(curve.eigenvalues.size()));
   if (tails_) return tr("%1 · %2 of %3 directions kept · %4 lost").arg(curve.label, place, all, value);
   const QString own = tr("%1 · direction %2 of %3 · %4").arg(curve.label, place, all, value);
-  return curve.noiseEdge > 0 ? tr("%1 · noise of the same energy would reach %2").arg(own, significantText(curve.noiseEdge, 4)) : own;
+  return curve.noiseEdge > 0
+             ? tr("%1 · noise of the same energy would reach %2").arg(own, significantText(curve.noiseEdge, 4))
+             : own;
 }
 
 void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
@@ -199,7 +202,8 @@ void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
     lines.push_back({points, QPen(lineColour(c), 1.6, c < kLineColours ? Qt::SolidLine : Qt::DashLine)});
     const double edge = record_.curves[c].noiseEdge;
     if (!tails_ && values_.size() <= kEdgesShown && edge >= y_.value(0) && edge <= y_.value(1))
-      lines.push_back({QPolygonF({QPointF(x_.value(0), edge), QPointF(x_.value(1), edge)}), QPen(lineColour(c), 1, Qt::DotLine)});
+      lines.push_back(
+          {QPolygonF({QPointF(x_.value(0), edge), QPointF(x_.value(1), edge)}), QPen(lineColour(c), 1, Qt::DotLine)});
     const int rank = record_.curves[c].rank;
     if (rank > 0 && rank <= static_cast<int>(values_[c].size()) && valueAt(c, rank) >= y_.value(0)) {
       const QPolygonF place = {QPointF(rank, valueAt(c, rank))};
@@ -211,7 +215,9 @@ void SpectraView::fill(LogChart& chart, const QSizeF& size) const {
   const double lowest = area.bottom() - LogChart::kTextHeight / 2;
   const auto most = static_cast<std::size_t>(std::max(1.0, lowest / kClosestLabels + 1));
   if (wanted.size() > most) wanted.resize(most);
-  const double apart = wanted.size() > 1 ? std::min(LogChart::kTextHeight, lowest / static_cast<double>(wanted.size() - 1)) : LogChart::kTextHeight;
+  const double apart = wanted.size() > 1
+                           ? std::min(LogChart::kTextHeight, lowest / static_cast<double>(wanted.size() - 1))
+                           : LogChart::kTextHeight;
   const std::vector<double> placed = spreadLabels(wanted, apart, 0, lowest);
   std::vector<LogChart::Text> texts;
   for (std::size_t c = 0; c < placed.size(); ++c)

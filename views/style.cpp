@@ -24,7 +24,8 @@ namespace kvista {
 namespace {
 
 constexpr int kControl = 28, kText = 18, kPadding = 10, kSegmentPadding = 11, kArrow = 22, kCellPadding = 6, kRow = 26;
-constexpr int kEditMargin = 2;  // What QLineEdit leaves beside its text by itself: so far its padding is less than that of other fields.
+constexpr int kEditMargin =
+    2;  // What QLineEdit leaves beside its text by itself: so far its padding is less than that of other fields.
 constexpr int kScrollBar = 10, kLeastHandle = 28, kProgress = 6, kIndicator = 16;
 constexpr int kHeaderPadding = 8, kHeaderHeight = 11, kSortMark = 14;
 
@@ -42,17 +43,20 @@ bool hasArrows(const QStyleOption& option) {
 }
 
 int headerPadding(const QWidget* header) {
-  const QVariant given = header && header->parentWidget() ? header->parentWidget()->property("headerPadding") : QVariant();
+  const QVariant given =
+      header && header->parentWidget() ? header->parentWidget()->property("headerPadding") : QVariant();
   return given.isValid() ? given.toInt() : kHeaderPadding;
 }
 
 QRect scrollBarPart(const QStyleOptionSlider& bar, QStyle::SubControl part) {
   const bool lies = bar.orientation == Qt::Horizontal;
   const int length = lies ? bar.rect.width() : bar.rect.height(), range = bar.maximum - bar.minimum;
-  const int handle = range <= 0 ? length
-                                : std::clamp(static_cast<int>(static_cast<qint64>(length) * bar.pageStep / (range + bar.pageStep)),
-                                             std::min(kLeastHandle, length), length);
-  const int at = QStyle::sliderPositionFromValue(bar.minimum, bar.maximum, bar.sliderPosition, length - handle, bar.upsideDown);
+  const int handle =
+      range <= 0 ? length
+                 : std::clamp(static_cast<int>(static_cast<qint64>(length) * bar.pageStep / (range + bar.pageStep)),
+                              std::min(kLeastHandle, length), length);
+  const int at =
+      QStyle::sliderPositionFromValue(bar.minimum, bar.maximum, bar.sliderPosition, length - handle, bar.upsideDown);
   const auto along = [&](int from, int size) {
     return QStyle::visualRect(bar.direction, bar.rect,
                               lies ? QRect(bar.rect.left() + from, bar.rect.top(), size, bar.rect.height())
@@ -90,7 +94,8 @@ QSize Style::sizeFromContents(ContentsType type, const QStyleOption* option, con
       const auto* button = qstyleoption_cast<const QStyleOptionButton*>(option);
       if (!button) break;
       // Rounded up: a text that is a part of a pixel too wide would be cut.
-      QSize size(std::max(contents.width(), button->fontMetrics.horizontalAdvance(button->text) + 1), std::max(contents.height(), kText));
+      QSize size(std::max(contents.width(), button->fontMetrics.horizontalAdvance(button->text) + 1),
+                 std::max(contents.height(), kText));
       if (is(widget, "primary")) size.rwidth() += wider(button->fontMetrics, widget->font(), button->text);
       return is(widget, "link") ? size + QSize(0, 4) : size + QSize(2 * kPadding + 2, kControl - kText);
     }
@@ -123,7 +128,8 @@ QSize Style::sizeFromContents(ContentsType type, const QStyleOption* option, con
       const auto* header = qstyleoption_cast<const QStyleOptionHeader*>(option);
       if (!header) break;
       const QSize text = header->fontMetrics.size(0, header->text);
-      const int padding = headerPadding(widget), mark = header->sortIndicator == QStyleOptionHeader::None ? 0 : kSortMark;
+      const int padding = headerPadding(widget),
+                mark = header->sortIndicator == QStyleOptionHeader::None ? 0 : kSortMark;
       return {text.width() + 2 * padding + mark, text.height() + std::min(kHeaderHeight, 2 * padding + 1)};
     }
     case CT_MenuItem: {
@@ -229,7 +235,8 @@ int Style::pixelMetric(PixelMetric metric, const QStyleOption* option, const QWi
   }
 }
 
-int Style::styleHint(StyleHint hint, const QStyleOption* option, const QWidget* widget, QStyleHintReturn* answer) const {
+int Style::styleHint(StyleHint hint, const QStyleOption* option, const QWidget* widget,
+                     QStyleHintReturn* answer) const {
   switch (hint) {
     case SH_DialogButtonBox_ButtonsHaveIcons:
     case SH_ComboBox_Popup:  // A list below the box, not a menu over it.

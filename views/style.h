@@ -6,13 +6,13 @@
 
 namespace kvista {
 
-/// Controls in the look of look.md: hairlines, radius 6, one accent. They are drawn from `colours()`, so that another look is
-/// a repaint and no more: a style sheet would lay out and polish every widget of the window again.
+/// Controls in the look of look.md: hairlines, radius 6, one accent. They are drawn from `colours()`, so that another
+/// look is a repaint and no more: a style sheet would lay out and polish every widget of the window again.
 ///
 /// A widget says what it is by dynamic properties, before or after it is shown:
-/// `primary` the button that goes on, `quiet` one without a frame, `link` one that looks like a word, `segment` with `first`
-/// and `last` one of several side by side, `refused` a line whose text cannot be taken, `cell` a line within a table;
-/// `headerPadding` (pixels) of a table sets how much air its headers have.
+/// `primary` the button that goes on, `quiet` one without a frame, `link` one that looks like a word, `segment` with
+/// `first` and `last` one of several side by side, `refused` a line whose text cannot be taken, `cell` a line within a
+/// table; `headerPadding` (pixels) of a table sets how much air its headers have.
 class Style final : public QProxyStyle {
   Q_OBJECT
 

@@ -40,17 +40,21 @@ Face faceOfButton(const QStyleOption& option, const QWidget* button) {
   if (is(button, "segment")) {
     const bool on = option.state & QStyle::State_On;
     return {on ? look.accentGround : look.panel,
-            !enabled ? look.faint : on ? look.accent : focus || hover ? look.text : look.soft, look.hairline, on, focus};
+            !enabled         ? look.faint
+            : on             ? look.accent
+            : focus || hover ? look.text
+                             : look.soft,
+            look.hairline, on, focus};
   }
   const bool bare = is(button, "quiet") && !pressed;
   return {bare      ? QColor(Qt::transparent)
           : pressed ? look.window
                     : look.panel,
           enabled ? look.text : look.faint,
-          focus                   ? look.accent
-          : hover                 ? (bare ? look.hairline : look.soft)
-          : is(button, "quiet")   ? QColor(Qt::transparent)
-                                  : look.hairline};
+          focus                 ? look.accent
+          : hover               ? (bare ? look.hairline : look.soft)
+          : is(button, "quiet") ? QColor(Qt::transparent)
+                                : look.hairline};
 }
 
 /// A line, a box or a number that can be changed.
@@ -58,10 +62,10 @@ Face faceOfField(const QStyleOption& option, const QWidget* field) {
   const Palette& look = colours();
   const bool enabled = option.state & QStyle::State_Enabled;
   return {look.panel, enabled ? look.text : look.faint,
-          is(field, "refused")                                       ? look.warning
-          : option.state & QStyle::State_HasFocus                    ? look.accent
-          : enabled && (option.state & QStyle::State_MouseOver)      ? look.soft
-                                                                     : look.hairline};
+          is(field, "refused")                                  ? look.warning
+          : option.state & QStyle::State_HasFocus               ? look.accent
+          : enabled && (option.state & QStyle::State_MouseOver) ? look.soft
+                                                                : look.hairline};
 }
 
 void paintFace(QPainter& painter, const QRect& rect, const Face& face) {
@@ -80,12 +84,14 @@ void paintSegment(QPainter& painter, const QRect& rect, const Face& face, bool f
   painter.setClipRect(rect);
   painter.setPen(face.border);
   painter.setBrush(face.ground);
-  painter.drawRoundedRect(QRectF(rect).adjusted(first ? .5 : -kRadius - .5, .5, last ? -.5 : kRadius, -.5), kRadius, kRadius);
+  painter.drawRoundedRect(QRectF(rect).adjusted(first ? .5 : -kRadius - .5, .5, last ? -.5 : kRadius, -.5), kRadius,
+                          kRadius);
   if (!last) painter.drawLine(QPointF(rect.right() + .5, rect.top()), QPointF(rect.right() + .5, rect.bottom() + 1));
   painter.restore();
 }
 
-void paintLines(QPainter& painter, const QRectF& area, const QPolygonF& in12, const QColor& colour, double width = 1.5) {
+void paintLines(QPainter& painter, const QRectF& area, const QPolygonF& in12, const QColor& colour,
+                double width = 1.5) {
   painter.save();
   painter.setRenderHint(QPainter::Antialiasing);
   painter.setPen(QPen(colour, width, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin));
@@ -98,8 +104,8 @@ const QPolygonF kDown{QList<QPointF>{{3, 4.5}, {6, 7.5}, {9, 4.5}}}, kUp{QList<Q
     kLeft{QList<QPointF>{{7.5, 3}, {4.5, 6}, {7.5, 9}}}, kRight{QList<QPointF>{{4.5, 3}, {7.5, 6}, {4.5, 9}}},
     kCheck{QList<QPointF>{{2.5, 6.5}, {5, 9}, {9.5, 3.5}}};
 
-void paintText(QPainter& painter, const QStyle& style, const QRect& rect, int flags, const QString& text, const Face& face,
-               const QFont& usual) {
+void paintText(QPainter& painter, const QStyle& style, const QRect& rect, int flags, const QString& text,
+               const Face& face, const QFont& usual) {
   painter.save();
   QFont font = usual;
   if (face.strong) font.setWeight(QFont::DemiBold);
@@ -142,8 +148,10 @@ void paintProgress(QPainter& painter, const QStyleOptionProgressBar& bar, const 
     using namespace std::chrono;
     const double seconds = duration<double>(steady_clock::now().time_since_epoch()).count();
     const double at = std::abs(1 - std::fmod(seconds, 2.0));
-    done = QRectF(bar.rect.left() + at * bar.rect.width() * 2 / 3, bar.rect.top(), bar.rect.width() / 3.0, bar.rect.height());
-    if (widget) QTimer::singleShot(40, widget, [widget = QPointer<QWidget>(const_cast<QWidget*>(widget))] { widget->update(); });
+    done = QRectF(bar.rect.left() + at * bar.rect.width() * 2 / 3, bar.rect.top(), bar.rect.width() / 3.0,
+                  bar.rect.height());
+    if (widget)
+      QTimer::singleShot(40, widget, [widget = QPointer<QWidget>(const_cast<QWidget*>(widget))] { widget->update(); });
   }
   if (done.width() > 0) painter.drawRoundedRect(done, 3, 3);
   painter.restore();
@@ -184,7 +192,8 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
     case PE_Frame:
       if (qobject_cast<const QTextEdit*>(widget) || qobject_cast<const QPlainTextEdit*>(widget))
         paintFace(*painter, rect, faceOfField(*option, widget));
-      else if (!qobject_cast<const QAbstractScrollArea*>(widget))  // Lists and tables stand in the frame of their panel.
+      else if (!qobject_cast<const QAbstractScrollArea*>(
+                   widget))  // Lists and tables stand in the frame of their panel.
         paintFace(*painter, rect, {look.panel, look.text, look.hairline});
       return;
     case PE_IndicatorCheckBox:
@@ -257,9 +266,10 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
       if (button->icon.isNull()) {
         const auto side = is(widget, "link") ? Qt::AlignLeft : Qt::AlignHCenter;
         const int room = rect.width() - (is(widget, "link") ? 0 : 12);
-        const QString text = button->fontMetrics.horizontalAdvance(button->text) <= rect.width()
-                                 ? button->text
-                                 : button->fontMetrics.elidedText(button->text, Qt::ElideRight, room, Qt::TextShowMnemonic);
+        const QString text =
+            button->fontMetrics.horizontalAdvance(button->text) <= rect.width()
+                ? button->text
+                : button->fontMetrics.elidedText(button->text, Qt::ElideRight, room, Qt::TextShowMnemonic);
         return paintText(*painter, *this, rect, side | Qt::AlignVCenter, text, face, painter->font());
       }
       QStyleOptionButton plain(*button);
@@ -300,7 +310,9 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
       drawControl(CE_HeaderLabel, &label, painter, widget);
       if (header->sortIndicator == QStyleOptionHeader::None) return;
       label.rect = QRect(label.rect.right(), rect.top(), rect.right() - label.rect.right(), rect.height());
-      return drawPrimitive(header->sortIndicator == QStyleOptionHeader::SortUp ? PE_IndicatorArrowUp : PE_IndicatorArrowDown, &label, painter, widget);
+      return drawPrimitive(
+          header->sortIndicator == QStyleOptionHeader::SortUp ? PE_IndicatorArrowUp : PE_IndicatorArrowDown, &label,
+          painter, widget);
     }
     case CE_HeaderSection:
     case CE_HeaderEmptyArea:
@@ -316,8 +328,9 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
       const bool several = header->text.contains(QLatin1Char('\n'));
       painter->save();
       painter->setPen(look.soft);
-      painter->drawText(rect, static_cast<int>(header->textAlignment),
-                        several ? header->text : header->fontMetrics.elidedText(header->text, Qt::ElideRight, rect.width()));
+      painter->drawText(
+          rect, static_cast<int>(header->textAlignment),
+          several ? header->text : header->fontMetrics.elidedText(header->text, Qt::ElideRight, rect.width()));
       painter->restore();
       return;
     }
@@ -350,7 +363,8 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
       painter->restore();
       return;
     case CE_ProgressBarContents:
-      if (const auto* bar = qstyleoption_cast<const QStyleOptionProgressBar*>(option)) paintProgress(*painter, *bar, widget);
+      if (const auto* bar = qstyleoption_cast<const QStyleOptionProgressBar*>(option))
+        paintProgress(*painter, *bar, widget);
       return;
     case CE_ProgressBarLabel:
     case CE_Splitter:
@@ -388,7 +402,8 @@ void Style::drawComplexControl(ComplexControl control, const QStyleOptionComplex
     }
     case CC_ComboBox:
       paintFace(*painter, option->rect, faceOfField(*option, widget));
-      return paintLines(*painter, part(SC_ComboBoxArrow), kDown, option->state & State_Enabled ? look.soft : look.faint);
+      return paintLines(*painter, part(SC_ComboBoxArrow), kDown,
+                        option->state & State_Enabled ? look.soft : look.faint);
     case CC_SpinBox: {
       const auto* box = qstyleoption_cast<const QStyleOptionSpinBox*>(option);
       if (!box) break;
@@ -397,7 +412,9 @@ void Style::drawComplexControl(ComplexControl control, const QStyleOptionComplex
       const auto arrow = [&](SubControl which, QAbstractSpinBox::StepEnabledFlag step, const QPolygonF& shape) {
         const bool hover = (option->activeSubControls & which) && (option->state & State_MouseOver);
         paintLines(*painter, QRectF(part(which)).translated(0, which == SC_SpinBoxUp ? 2 : -2), shape,
-                   !(option->state & State_Enabled) || !(box->stepEnabled & step) ? look.hairline : hover ? look.text : look.soft);
+                   !(option->state & State_Enabled) || !(box->stepEnabled & step) ? look.hairline
+                   : hover                                                        ? look.text
+                                                                                  : look.soft);
       };
       arrow(SC_SpinBoxUp, QAbstractSpinBox::StepUpEnabled, kUp);
       arrow(SC_SpinBoxDown, QAbstractSpinBox::StepDownEnabled, kDown);
@@ -406,7 +423,8 @@ void Style::drawComplexControl(ComplexControl control, const QStyleOptionComplex
     case CC_ScrollBar: {
       const auto* bar = qstyleoption_cast<const QStyleOptionSlider*>(option);
       if (!bar || bar->maximum <= bar->minimum) return;
-      const bool hover = (option->activeSubControls & SC_ScrollBarSlider) && (option->state & (State_MouseOver | State_Sunken));
+      const bool hover =
+          (option->activeSubControls & SC_ScrollBarSlider) && (option->state & (State_MouseOver | State_Sunken));
       painter->save();
       painter->setRenderHint(QPainter::Antialiasing);
       painter->setPen(Qt::NoPen);

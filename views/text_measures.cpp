@@ -27,13 +27,15 @@ constexpr int kLeastText = 100;
 
 TextMeasures::TextMeasures(QWidget* parent)
     : QWidget(parent),
-      which_(new SegmentedControl({{QStringLiteral("perplexity"), tr("Perplexity")}, {QStringLiteral("retrieval"), tr("Retrieval")}},
-                                  tr("What is measured on texts"), this)),
+      which_(new SegmentedControl(
+          {{QStringLiteral("perplexity"), tr("Perplexity")}, {QStringLiteral("retrieval"), tr("Retrieval")}},
+          tr("What is measured on texts"), this)),
       measure_(new QPushButton(tr("Perplexity on file…"), this)),
       pages_(new QStackedWidget(this)),
       evaluations_(new EvaluationsModel(this)),
       table_(new QTableView(this)),
-      empty_(softLabel(tr("What does the plan cost? The original and the plan read the same text; their perplexities are listed here."),
+      empty_(softLabel(tr("What does the plan cost? The original and the plan read the same text; their perplexities "
+                          "are listed here."),
                        this)),
       retrieval_(new RetrievalTables(this)) {
   which_->segment(QStringLiteral("retrieval"))->setObjectName(QStringLiteral("showRetrieval"));
@@ -50,7 +52,8 @@ TextMeasures::TextMeasures(QWidget* parent)
   table_->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
   table_->horizontalHeader()->setSectionResizeMode(EvaluationsModel::text, QHeaderView::Fixed);
   table_->horizontalHeader()->setHighlightSections(false);
-  for (const int column : {EvaluationsModel::policy, EvaluationsModel::underPolicy}) table_->setColumnHidden(column, true);
+  for (const int column : {EvaluationsModel::policy, EvaluationsModel::underPolicy})
+    table_->setColumnHidden(column, true);
   table_->viewport()->installEventFilter(this);
   empty_->setWordWrap(true);
   empty_->setAlignment(Qt::AlignLeft | Qt::AlignTop);
@@ -66,8 +69,9 @@ TextMeasures::TextMeasures(QWidget* parent)
   column->setSpacing(6);
   column->addLayout(line);
   column->addWidget(pages_, 1);
-  connect(which_, &SegmentedControl::chosen, this,
-          [this](const QString& id) { showPage(id == QLatin1String("perplexity") ? Page::perplexity : Page::retrieval); });
+  connect(which_, &SegmentedControl::chosen, this, [this](const QString& id) {
+    showPage(id == QLatin1String("perplexity") ? Page::perplexity : Page::retrieval);
+  });
   connect(retrieval_, &RetrievalTables::testRequested, this, &TextMeasures::retrievalRequested);
   connect(measure_, &QPushButton::clicked, this, &TextMeasures::askForFiles);
   showPage();
@@ -81,13 +85,16 @@ void TextMeasures::showPage(Page page) {
 void TextMeasures::showPage() {
   const bool perplexity = page_ == Page::perplexity;
   which_->setCurrent(perplexity ? QStringLiteral("perplexity") : QStringLiteral("retrieval"));
-  pages_->setCurrentWidget(!perplexity ? retrieval_ : evaluations_->rowCount() > 0 ? static_cast<QWidget*>(table_) : empty_);
+  pages_->setCurrentWidget(!perplexity                    ? retrieval_
+                           : evaluations_->rowCount() > 0 ? static_cast<QWidget*>(table_)
+                                                          : empty_);
   measure_->setVisible(perplexity);
 }
 
 void TextMeasures::askForFiles() {
   if (elsewhere_) return Q_EMIT filesWanted();
-  auto* dialog = new QFileDialog(window(), tr("Perplexity on file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
+  auto* dialog =
+      new QFileDialog(window(), tr("Perplexity on file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
   dialog->setFileMode(QFileDialog::ExistingFiles);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QFileDialog::filesSelected, this, &TextMeasures::measureRequested);
@@ -99,7 +106,9 @@ void TextMeasures::setAvailable(bool available) {
   retrieval_->setAvailable(available);
 }
 
-void TextMeasures::setRetrieval(const RetrievalTable& original, const RetrievalTable& plan) { retrieval_->setTables(original, plan); }
+void TextMeasures::setRetrieval(const RetrievalTable& original, const RetrievalTable& plan) {
+  retrieval_->setTables(original, plan);
+}
 
 void TextMeasures::setEvaluations(const std::vector<EvaluationRow>& rows) {
   evaluations_->setRows(rows);
@@ -114,7 +123,8 @@ void TextMeasures::fitColumns() {
   const QHeaderView& header = *table_->horizontalHeader();
   table_->setColumnHidden(EvaluationsModel::predictions, false);
   const auto widthOf = [&](int column) {
-    return header.isSectionHidden(column) ? 0 : std::max(cells.sizeHintForColumn(column), header.sectionSizeHint(column));
+    return header.isSectionHidden(column) ? 0
+                                          : std::max(cells.sizeHintForColumn(column), header.sectionSizeHint(column));
   };
   int room = table_->viewport()->width();
   for (int column = 0; column < EvaluationsModel::columns; ++column)

@@ -47,7 +47,8 @@ class TextMeasures final : public QWidget {
  private:
   void askForFiles();
   void showPage();
-  /// The text's name takes what the numbers leave, and is not squeezed away: their number of tokens, which the tip says too, goes first.
+  /// The text's name takes what the numbers leave, and is not squeezed away: their number of tokens, which the tip says
+  /// too, goes first.
   void fitColumns();
   SegmentedControl* which_;
   QPushButton* measure_;

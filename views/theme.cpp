@@ -160,7 +160,8 @@ void paintChosenMark(QPainter& painter, const QRect& row) {
   painter.setRenderHint(QPainter::Antialiasing);
   painter.setPen(Qt::NoPen);
   painter.setBrush(colours().accent);
-  painter.drawRoundedRect(QRectF(row.left() + 1, row.top() + (row.height() - height) / 2.0, kWidth, height), kWidth / 2.0, kWidth / 2.0);
+  painter.drawRoundedRect(QRectF(row.left() + 1, row.top() + (row.height() - height) / 2.0, kWidth, height),
+                          kWidth / 2.0, kWidth / 2.0);
   painter.restore();
 }
 

@@ -48,7 +48,8 @@ TokenLossText::TokenLossText(QWidget* parent) : QTextEdit(parent) {
   setAccessibleName(tr("Loss by token"));
   viewport()->setMouseTracking(true);
   connect(&Theme::instance(), &Theme::changed, this, &TokenLossText::rebuild);
-  connect(this, &QTextEdit::cursorPositionChanged, this, [this] { Q_EMIT pieceFocused(pieceAtPosition(textCursor().position())); });
+  connect(this, &QTextEdit::cursorPositionChanged, this,
+          [this] { Q_EMIT pieceFocused(pieceAtPosition(textCursor().position())); });
 }
 
 double TokenLossText::meanBefore() const { return mean(before_, after_); }
@@ -56,11 +57,13 @@ double TokenLossText::meanAfter() const { return mean(after_, before_); }
 
 std::size_t TokenLossText::counted() const {
   std::size_t count = 0;
-  for (std::size_t i = 0; i < before_.size(); ++i) count += std::isfinite(before_[i]) && std::isfinite(after_[i]) ? 1 : 0;
+  for (std::size_t i = 0; i < before_.size(); ++i)
+    count += std::isfinite(before_[i]) && std::isfinite(after_[i]) ? 1 : 0;
   return count;
 }
 
-void TokenLossText::setLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after) {
+void TokenLossText::setLosses(const std::vector<QString>& pieces, const std::vector<float>& before,
+                              const std::vector<float>& after) {
   if (pieces.size() != before.size() || pieces.size() != after.size()) return;
   pieces_ = pieces;
   before_ = before;
@@ -102,7 +105,9 @@ void TokenLossText::rebuild() {
   for (std::size_t i = 0; i < pieces_.size(); ++i) {
     starts_.push_back(cursor.position());
     const double difference = static_cast<double>(after_[i]) - before_[i];
-    const int shade = std::isfinite(difference) ? static_cast<int>(std::lround(kShades * std::clamp(difference / range_, -1.0, 1.0))) : 0;
+    const int shade = std::isfinite(difference)
+                          ? static_cast<int>(std::lround(kShades * std::clamp(difference / range_, -1.0, 1.0)))
+                          : 0;
     cursor.insertText(pieces_[i], formats[static_cast<std::size_t>(shade + kShades)]);
   }
   cursor.endEditBlock();
@@ -117,7 +122,8 @@ int TokenLossText::pieceAtPosition(int position) const {
 int TokenLossText::pieceAt(const QPoint& point) const {
   QTextCursor cursor = cursorForPosition(point);
   // The cursor stands between characters: the one under the point may be the one before.
-  if (cursorRect(cursor).center().x() > point.x() && !cursor.atBlockStart()) cursor.movePosition(QTextCursor::PreviousCharacter);
+  if (cursorRect(cursor).center().x() > point.x() && !cursor.atBlockStart())
+    cursor.movePosition(QTextCursor::PreviousCharacter);
   const QRect line = cursorRect(cursor);
   if (point.y() < line.top() || point.y() > line.bottom()) return -1;
   return pieceAtPosition(cursor.position());
@@ -127,13 +133,16 @@ QString TokenLossText::describe(int piece) const {
   if (piece < 0 || piece >= static_cast<int>(pieces_.size())) return {};
   const auto at = static_cast<std::size_t>(piece);
   const QString text = QString(pieces_[at]).replace(QLatin1Char('\n'), QStringLiteral("⏎"));
-  if (!std::isfinite(before_[at]) || !std::isfinite(after_[at])) return tr("“%1”: the first token is not predicted").arg(text);
+  if (!std::isfinite(before_[at]) || !std::isfinite(after_[at]))
+    return tr("“%1”: the first token is not predicted").arg(text);
   return tr("“%1”: original %2, plan %3, %4 nats")
-      .arg(text, decimalText(before_[at], 3), decimalText(after_[at], 3), signedNats(static_cast<double>(after_[at]) - before_[at]));
+      .arg(text, decimalText(before_[at], 3), decimalText(after_[at], 3),
+           signedNats(static_cast<double>(after_[at]) - before_[at]));
 }
 
 bool TokenLossText::viewportEvent(QEvent* event) {
-  if (event->type() == QEvent::MouseMove) Q_EMIT pieceFocused(pieceAt(static_cast<QMouseEvent*>(event)->position().toPoint()));
+  if (event->type() == QEvent::MouseMove)
+    Q_EMIT pieceFocused(pieceAt(static_cast<QMouseEvent*>(event)->position().toPoint()));
   if (event->type() == QEvent::ToolTip) {
     const auto* help = static_cast<QHelpEvent*>(event);
     QToolTip::showText(help->globalPos(), describe(pieceAt(help->pos())), viewport());

@@ -24,8 +24,8 @@
 #include "views/local_files.h"
 #include "views/number_text.h"
 #include "views/theme.h"
-#include "views/view_state.h"
 #include "views/token_loss_text.h"
+#include "views/view_state.h"
 #include "views/words.h"
 
 namespace kvista {
@@ -75,7 +75,8 @@ void TryView::setFilesElsewhere(bool elsewhere) {
   texts_->setFilesElsewhere(elsewhere);
 }
 
-QSplitter* TryView::split(const char* name, Qt::Orientation orientation, QWidget* first, QWidget* second, const QList<int>& shares) {
+QSplitter* TryView::split(const char* name, Qt::Orientation orientation, QWidget* first, QWidget* second,
+                          const QList<int>& shares) {
   auto* splitter = new QSplitter(orientation);
   splitter->setObjectName(QLatin1String(name));
   splitter->addWidget(first);
@@ -131,7 +132,8 @@ QWidget* TryView::makePrompt() {
   seed_ = new QSpinBox(part);
   seed_->setRange(0, std::numeric_limits<int>::max());
   seed_->setToolTip(tr("The same seed draws the same tokens."));
-  for (QAbstractSpinBox* box : {static_cast<QAbstractSpinBox*>(tokens_), static_cast<QAbstractSpinBox*>(temperature_), static_cast<QAbstractSpinBox*>(seed_)})
+  for (QAbstractSpinBox* box : {static_cast<QAbstractSpinBox*>(tokens_), static_cast<QAbstractSpinBox*>(temperature_),
+                                static_cast<QAbstractSpinBox*>(seed_)})
     box->setButtonSymbols(QAbstractSpinBox::NoButtons);
   policy_ = new PolicyChoice(part);
   policy_->setObjectName(QStringLiteral("tryPolicy"));
@@ -191,7 +193,8 @@ QWidget* TryView::makePrompt() {
 QWidget* TryView::makeTokens() {
   auto* part = new QWidget;
   tokenText_ = new TokenLossText(part);
-  tokenText_->setPlaceholderText(tr("Shows on the text where the plan costs more: write a prompt, generate, then measure."));
+  tokenText_->setPlaceholderText(
+      tr("Shows on the text where the plan costs more: write a prompt, generate, then measure."));
   tokenText_->setObjectName(QStringLiteral("tokenText"));
   means_ = new ElidedLabel(part);
   means_->setObjectName(QStringLiteral("tokenMeans"));
@@ -220,16 +223,19 @@ QWidget* TryView::makeTokens() {
   column->addWidget(means_);
   column->addWidget(tokenText_, 1);
   column->addLayout(foot);
-  connect(measureTokens_, &QPushButton::clicked, this, [this] { Q_EMIT tokenLossRequested(prompt() + original_->answer()); });
+  connect(measureTokens_, &QPushButton::clicked, this,
+          [this] { Q_EMIT tokenLossRequested(prompt() + original_->answer()); });
   connect(lossesOfFile_, &QPushButton::clicked, this, [this] {
     if (elsewhere_) return Q_EMIT lossFileWanted();
-    auto* dialog = new QFileDialog(window(), tr("Loss of every token of a file"), {}, tr("Text (*.txt *.md *.jsonl);;All files (*)"));
+    auto* dialog = new QFileDialog(window(), tr("Loss of every token of a file"), {},
+                                   tr("Text (*.txt *.md *.jsonl);;All files (*)"));
     dialog->setFileMode(QFileDialog::ExistingFile);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &QFileDialog::fileSelected, this, &TryView::fileLossRequested);
     dialog->open();
   });
-  connect(tokenText_, &TokenLossText::pieceFocused, this, [this](int piece) { piece_->setText(tokenText_->describe(piece)); });
+  connect(tokenText_, &TokenLossText::pieceFocused, this,
+          [this](int piece) { piece_->setText(tokenText_->describe(piece)); });
   return part;
 }
 
@@ -304,7 +310,8 @@ void TryView::showRatios() {
   }
 }
 
-void TryView::setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after) {
+void TryView::setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before,
+                             const std::vector<float>& after) {
   tokenText_->setLosses(pieces, before, after);
   piece_->clear();
   showLosses();
@@ -321,20 +328,26 @@ void TryView::showLosses() {
   means_->setToolTip(tr("Means and sums over the tokens that are predicted"));
   means_->setText(tr("mean %1 → %2 nats (%3) · total %4 over %5 tokens")
                       .arg(decimalText(tokenText_->meanBefore(), 3), decimalText(tokenText_->meanAfter(), 3),
-                           sign(difference) + decimalText(std::abs(difference), 3), sign(difference) + decimalText(std::abs(difference) * count, 2),
+                           sign(difference) + decimalText(std::abs(difference), 3),
+                           sign(difference) + decimalText(std::abs(difference) * count, 2),
                            countText(static_cast<std::int64_t>(count))));
   // Rich text for the two samples of how a sign looks.
   const auto sample = [](const QColor& colour, const QString& words) {
-    return QStringLiteral("<span style='background-color:rgba(%1,%2,%3,0.38)'>&nbsp;%4&nbsp;</span>").arg(colour.red()).arg(colour.green()).arg(colour.blue()).arg(words);
+    return QStringLiteral("<span style='background-color:rgba(%1,%2,%3,0.38)'>&nbsp;%4&nbsp;</span>")
+        .arg(colour.red())
+        .arg(colour.green())
+        .arg(colour.blue())
+        .arg(words);
   };
   legend_->setTextFormat(Qt::RichText);
-  legend_->setText(sample(colours().accent, tr("−%1 dotted").arg(decimalText(tokenText_->range(), 2))) + QStringLiteral(" &nbsp; ") +
+  legend_->setText(sample(colours().accent, tr("−%1 dotted").arg(decimalText(tokenText_->range(), 2))) +
+                   QStringLiteral(" &nbsp; ") +
                    sample(colours().warning, tr("+%1 nats waved").arg(decimalText(tokenText_->range(), 2))));
 }
 
 GenerateSettings TryView::settings() const {
-  return {tokens_->value(), temperature_->value(), seed_->value(), chat_->isChecked() && !chat_->property("template").toString().isEmpty(),
-          policy_->policy()};
+  return {tokens_->value(), temperature_->value(), seed_->value(),
+          chat_->isChecked() && !chat_->property("template").toString().isEmpty(), policy_->policy()};
 }
 
 QString TryView::prompt() const { return prompt_->toPlainText(); }

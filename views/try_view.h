@@ -33,14 +33,16 @@ struct GenerateSettings {
 class GeneratedPane;
 class TokenLossText;
 
-/// Original and plan, and one of them under a policy, side by side: generated text with both caches' sizes, the loss of every token, perplexity on files.
+/// Original and plan, and one of them under a policy, side by side: generated text with both caches' sizes, the loss of
+/// every token, perplexity on files.
 class TryView final : public View {
   Q_OBJECT
 
  public:
   explicit TryView(QWidget* parent = nullptr);
 
-  /// Name of the model's chat template; empty: the choice is not shown, but why a template that the model has is not used.
+  /// Name of the model's chat template; empty: the choice is not shown, but why a template that the model has is not
+  /// used.
   void setChatTemplate(const QString& name, const QString& problem = {});
   /// Why nothing can be tried now ("Open a model first."); empty: it can.
   void setUnavailable(const QString& reason);
@@ -54,14 +56,18 @@ class TryView final : public View {
   void setFilesElsewhere(bool elsewhere);
   /// Text that one side has written, and its cache afterwards.
   void appendPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
-  /// The same of the side with a policy, which has its pane while one was asked for. `compressed`: it is the plan's, not the original's.
+  /// The same of the side with a policy, which has its pane while one was asked for. `compressed`: it is the plan's,
+  /// not the original's.
   void appendPolicyPiece(bool compressed, const QString& text, std::int64_t tokens, std::int64_t cacheBytes);
   void setPolicies(const std::vector<PolicyChoice::Line>& lines) { policy_->setPolicies(lines); }
-  void setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before, const std::vector<float>& after);
+  void setTokenLosses(const std::vector<QString>& pieces, const std::vector<float>& before,
+                      const std::vector<float>& after);
   void setEvaluations(const std::vector<EvaluationRow>& rows) { texts_->setEvaluations(rows); }
   /// The perplexities.
   [[nodiscard]] PlainTable plainTable() const { return texts_->plainTable(); }
-  void setRetrieval(const RetrievalTable& original, const RetrievalTable& plan) { texts_->setRetrieval(original, plan); }
+  void setRetrieval(const RetrievalTable& original, const RetrievalTable& plan) {
+    texts_->setRetrieval(original, plan);
+  }
   /// Which measures on texts are in sight.
   void showTexts(TextMeasures::Page page) { texts_->showPage(page); }
   [[nodiscard]] GenerateSettings settings() const;
@@ -97,7 +103,8 @@ class TryView final : public View {
     QList<int> shares;  ///< Of the parts, in percent, until the line was dragged.
     bool isByHand = false;
   };
-  QSplitter* split(const char* name, Qt::Orientation orientation, QWidget* first, QWidget* second, const QList<int>& shares);
+  QSplitter* split(const char* name, Qt::Orientation orientation, QWidget* first, QWidget* second,
+                   const QList<int>& shares);
 
   std::vector<Split> splits_;
   QPlainTextEdit* prompt_;

@@ -16,8 +16,8 @@ class View : public QWidget {
   using QWidget::QWidget;
   /// What stands at the right end of the panel's title bar; null: nothing. Made by the view, laid out by the panel.
   [[nodiscard]] virtual QWidget* controls() { return nullptr; }
-  /// How the person has set it up: order, colours, zoom, sizes of its parts; nothing of what it shows, and nothing that is
-  /// as usual.
+  /// How the person has set it up: order, colours, zoom, sizes of its parts; nothing of what it shows, and nothing that
+  /// is as usual.
   [[nodiscard]] virtual QJsonObject viewState() const { return {}; }
   /// Takes back what viewState gave; all else becomes as usual. False where a part could not be used.
   virtual bool setViewState(const QJsonObject&) { return true; }

@@ -65,7 +65,8 @@ void WaterlineView::paintAxes(QPainter& painter, const Layout& layout, const QRe
       texts << (words ? tr("as layer %1") : tr("= %1")).arg(record_.readsFrom[index]);
     else if (record_.tokenNumbers && layer == 0)
       texts << tr("numbers of tokens") << tr("numbers") << tr("%1 B").arg(kTokenNumberBytes);
-    const auto text = std::ranges::find_if(texts, [&](const QString& each) { return metrics.horizontalAdvance(each) <= slot; });
+    const auto text =
+        std::ranges::find_if(texts, [&](const QString& each) { return metrics.horizontalAdvance(each) <= slot; });
     const QRectF place(layout.plot.left() + slot * layer, layout.plot.center().y() - kRow / 2, slot, kRow);
     if (text != texts.end()) painter.drawText(place, Qt::AlignCenter, *text);
   }
@@ -129,9 +130,10 @@ void WaterlineView::paintHover(QPainter& painter, const Layout& layout) const {
   if (!hover_ || before_ || hover_->layer >= static_cast<int>(record_.layers.size())) return;
   const bool isSorted = arrangement_ == Arrangement::sorted;
   const int row = isSorted ? 0 : hover_->layer;
-  const std::size_t index = isSorted ? sorted_.indexOf({static_cast<std::uint32_t>(hover_->layer),
-                                                        static_cast<std::uint32_t>(hover_->direction)})
-                                     : static_cast<std::size_t>(hover_->direction);
+  const std::size_t index =
+      isSorted
+          ? sorted_.indexOf({static_cast<std::uint32_t>(hover_->layer), static_cast<std::uint32_t>(hover_->direction)})
+          : static_cast<std::size_t>(hover_->direction);
   const auto& eigenvalues = rows()[static_cast<std::size_t>(row)].eigenvalues;
   if (index >= eigenvalues.size()) return;
   const auto span = WaterlinePicture::spanOf(row, static_cast<int>(rows().size()), layout.plot.width());

@@ -33,10 +33,12 @@ double levelOfLine(double line, bool coded) { return coded ? line * (1 - gaussia
 
 WaterlineView::WaterlineView(QWidget* parent)
     : View(parent),
-      arrangements_(new SegmentedControl({{QStringLiteral("layer"), tr("by layer")}, {QStringLiteral("sorted"), tr("sorted")}},
-                                         tr("Arrangement"), this)) {
+      arrangements_(
+          new SegmentedControl({{QStringLiteral("layer"), tr("by layer")}, {QStringLiteral("sorted"), tr("sorted")}},
+                               tr("Arrangement"), this)) {
   arrangements_->hide();
-  arrangements_->setToolTip(tr("By layer: the layers side by side. Sorted: the directions of all layers as one falling row."));
+  arrangements_->setToolTip(
+      tr("By layer: the layers side by side. Sorted: the directions of all layers as one falling row."));
   connect(arrangements_, &SegmentedControl::chosen, this, [this](const QString& id) {
     setArrangement(id == QStringLiteral("sorted") ? Arrangement::sorted : Arrangement::layer);
     Q_EMIT viewStateChanged();
@@ -76,9 +78,8 @@ QWidget* WaterlineView::controls() {
 }
 
 QJsonObject WaterlineView::viewState() const {
-  return arrangement_ == Arrangement::sorted
-             ? QJsonObject{{QStringLiteral("arrangement"), QStringLiteral("sorted")}}
-             : QJsonObject();
+  return arrangement_ == Arrangement::sorted ? QJsonObject{{QStringLiteral("arrangement"), QStringLiteral("sorted")}}
+                                             : QJsonObject();
 }
 
 bool WaterlineView::setViewState(const QJsonObject& state) {
@@ -111,8 +112,7 @@ void WaterlineView::setHandleText(const QString& text) {
 void WaterlineView::describeForAssistance() {
   setAccessibleName(title());
   setAccessibleDescription(
-      tr("Water at %1 %2, %3. Arrows up and down move it.")
-          .arg(significantText(line(), 3), record_.unit, handleText_));
+      tr("Water at %1 %2, %3. Arrows up and down move it.").arg(significantText(line(), 3), record_.unit, handleText_));
 }
 
 WaterlineView::Layout WaterlineView::layoutIn(const QRectF& area) const {

@@ -25,17 +25,18 @@ class EnglishPlurals final : public QTranslator {
 
 }  // namespace
 
-void installEnglishPlurals() {
-  QCoreApplication::installTranslator(new EnglishPlurals(QCoreApplication::instance()));
-}
+void installEnglishPlurals() { QCoreApplication::installTranslator(new EnglishPlurals(QCoreApplication::instance())); }
 
 QString durationText(double seconds) {
   const auto translate = [](const char* text) { return QCoreApplication::translate("kvista::Words", text); };
   const QLocale locale;
   if (!std::isfinite(seconds) || seconds < 0) return {};
   const auto whole = static_cast<qlonglong>(std::llround(seconds));
-  if (whole < 60) return translate("%1 s").arg(whole < 10 && seconds > 0 && whole != seconds ? locale.toString(seconds, 'f', 1) : locale.toString(whole));
-  if (whole < 3600) return translate("%1 min %2 s").arg(locale.toString(whole / 60)).arg(whole % 60, 2, 10, QLatin1Char('0'));
+  if (whole < 60)
+    return translate("%1 s").arg(whole < 10 && seconds > 0 && whole != seconds ? locale.toString(seconds, 'f', 1)
+                                                                               : locale.toString(whole));
+  if (whole < 3600)
+    return translate("%1 min %2 s").arg(locale.toString(whole / 60)).arg(whole % 60, 2, 10, QLatin1Char('0'));
   return translate("%1 h %2 min").arg(locale.toString(whole / 3600)).arg(whole % 3600 / 60, 2, 10, QLatin1Char('0'));
 }
 
@@ -50,7 +51,9 @@ QString wholeWords(const QString& text, const QFontMetrics& metrics, int room) {
   QString some = text;
   while (metrics.horizontalAdvance(some) > room && some.contains(between)) some.truncate(some.lastIndexOf(between));
   if (metrics.horizontalAdvance(some) <= room) return some;
-  const auto hasDigits = [](const QString& words) { return std::ranges::any_of(words, [](QChar each) { return each.isDigit(); }); };
+  const auto hasDigits = [](const QString& words) {
+    return std::ranges::any_of(words, [](QChar each) { return each.isDigit(); });
+  };
   const bool isNumber = hasDigits(some);
   while (some.contains(QLatin1Char(' '))) {
     some.truncate(some.lastIndexOf(QLatin1Char(' ')));

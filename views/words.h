@@ -15,8 +15,8 @@ QString durationText(double seconds);
 /// From here on the application says "1 file" and "2 files" where its source says "%n file(s)". Translations that are
 /// installed later come first.
 void installEnglishPlurals();
-/// As much of a remark as has room, with whole words and numbers: its later parts, after " · ", go first, then its last words for "…". A number
-/// that is cut would say another one.
+/// As much of a remark as has room, with whole words and numbers: its later parts, after " · ", go first, then its last
+/// words for "…". A number that is cut would say another one.
 QString wholeWords(const QString& text, const QFontMetrics& metrics, int room);
 /// Quiet words in the middle of a view that has nothing to show: what would be here and how it comes.
 QLabel* emptyState(const QString& text, QWidget* parent);

@@ -20,9 +20,13 @@ constexpr int kBarWidth = 140, kNarrowestBar = 40, kLongestName = 260;
 /// Gives way where a line is narrow, since the words beside it say the same.
 class ShareBar final : public QProgressBar {
  public:
-  explicit ShareBar(QWidget* parent) : QProgressBar(parent) { setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed); }
+  explicit ShareBar(QWidget* parent) : QProgressBar(parent) {
+    setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
+  }
   [[nodiscard]] QSize sizeHint() const override { return {kBarWidth, QProgressBar::sizeHint().height()}; }
-  [[nodiscard]] QSize minimumSizeHint() const override { return {kNarrowestBar, QProgressBar::minimumSizeHint().height()}; }
+  [[nodiscard]] QSize minimumSizeHint() const override {
+    return {kNarrowestBar, QProgressBar::minimumSizeHint().height()};
+  }
 };
 
 }  // namespace

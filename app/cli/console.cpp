@@ -2,26 +2,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/console.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <array>
 #include <cstdio>
 #include <string_view>
-
-#include <fmt/format.h>
-#include <unistd.h>
 
 namespace kvista {
 
 ExitCode exitCodeOf(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalidArgument: return kUsage;
+    case ErrorCode::invalidArgument:
+      return kUsage;
     case ErrorCode::unsupportedModel:
     case ErrorCode::corruptFile:
     case ErrorCode::io:
-    case ErrorCode::numerical: return kBadInput;
+    case ErrorCode::numerical:
+      return kBadInput;
     case ErrorCode::outOfMemory:
-    case ErrorCode::device: return kEnvironment;
-    case ErrorCode::cancelled: return kCancelled;
-    case ErrorCode::internal: return kInternal;
+    case ErrorCode::device:
+      return kEnvironment;
+    case ErrorCode::cancelled:
+      return kCancelled;
+    case ErrorCode::internal:
+      return kInternal;
   }
   return kInternal;
 }
@@ -46,7 +51,8 @@ void ProgressLine::report(const ProgressReport& report) {
   if (report.total > 0) {
     // Units come as plurals.
     const std::string_view unit =
-        std::string_view(report.unit).substr(0, report.unit.size() - (report.total == 1 && report.unit.ends_with('s') ? 1 : 0));
+        std::string_view(report.unit)
+            .substr(0, report.unit.size() - (report.total == 1 && report.unit.ends_with('s') ? 1 : 0));
     line += fmt::format(": {} of {} {} ({} %)", report.done, report.total, unit, report.done * 100 / report.total);
     if (report.done > firstDone_ && elapsed > 0.5) {
       const double rate = static_cast<double>(report.done - firstDone_) / elapsed;

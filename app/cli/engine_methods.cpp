@@ -14,7 +14,8 @@ namespace kvista {
 
 EngineSettings engineSettings(const ComputeSettings& compute) {
   if (compute.threads > 0) at::set_num_threads(compute.threads);
-  return {KVISTA_VERSION, compute.device, compute.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, true, compute.streamLayers};
+  return {KVISTA_VERSION, compute.device, compute.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, true,
+          compute.streamLayers};
 }
 
 Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& subject) {
@@ -39,25 +40,31 @@ Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& su
 
 Result<void> takePolicy(Workspace& workspace, const std::string& line, nlohmann::json& params) {
   KVISTA_ASSIGN(const auto model, workspace.model(params.at("model").get<std::string>()));
-  if (std::string asked = askedPolicy(line, recordedPolicy(model->checkpoint)); !asked.empty()) params["policy"] = std::move(asked);
+  if (std::string asked = askedPolicy(line, recordedPolicy(model->checkpoint)); !asked.empty())
+    params["policy"] = std::move(asked);
   return {};
 }
 
 std::string PolicyNote::title() const { return fmt::format("{} under {}", overPlan ? "plan" : "original", line); }
 
-PolicyNote policyIn(const nlohmann::json& answer) { return {answer.value("policy", ""), answer.value("overPlan", false)}; }
+PolicyNote policyIn(const nlohmann::json& answer) {
+  return {answer.value("policy", ""), answer.value("overPlan", false)};
+}
 
-Result<nlohmann::json> askEngine(Workspace& workspace, std::string_view method, const nlohmann::json& params, const Task& task) {
+Result<nlohmann::json> askEngine(Workspace& workspace, std::string_view method, const nlohmann::json& params,
+                                 const Task& task) {
   Call call{workspace, params, task, [&](const ProgressRecord& each) {
-              task.progress(each.stage, static_cast<std::uint64_t>(each.done), static_cast<std::uint64_t>(each.total), each.unit);
+              task.progress(each.stage, static_cast<std::uint64_t>(each.done), static_cast<std::uint64_t>(each.total),
+                            each.unit);
               return true;
             }};
   return guardTorch(fmt::format("The method \"{}\"", method), [&] { return findEngineMethod(method)->run(call); });
 }
 
 TextSelection selectionOf(const TextSettings& settings) {
-  TextSelection selection{settings.recipe.paths, settings.recipe.window, settings.windows, settings.recipe.skipWindows, {},
-                          settings.recipe.beginWithBos, settings.recipe.weights};
+  TextSelection selection{
+      settings.recipe.paths,        settings.recipe.window, settings.windows, settings.recipe.skipWindows, {},
+      settings.recipe.beginWithBos, settings.recipe.weights};
   if (settings.seed >= 0) selection.seed = static_cast<std::uint64_t>(settings.seed);
   return selection;
 }

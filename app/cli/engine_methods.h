@@ -2,10 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json.hpp>
 
 #include "app/cli/model.h"
 #include "core/engine/workspace.h"
@@ -18,8 +17,8 @@ namespace kvista {
 /// Of an engine as the options say; sets the number of threads too.
 EngineSettings engineSettings(const ComputeSettings& compute);
 
-/// A model or a project as the methods' parameters `model`, `statistics`, `plan` and `factors`. Errors: what opening answers, and
-/// files that are not those the project's plan was made for.
+/// A model or a project as the methods' parameters `model`, `statistics`, `plan` and `factors`. Errors: what opening
+/// answers, and files that are not those the project's plan was made for.
 Result<nlohmann::json> subjectParams(Workspace& workspace, const std::string& subject);
 
 /// Puts the policy that the subject is measured under (askedPolicy), if there is one, into a method's parameters.
@@ -36,7 +35,8 @@ struct PolicyNote {
 PolicyNote policyIn(const nlohmann::json& answer);
 
 /// What the engine's method of this name answers.
-Result<nlohmann::json> askEngine(Workspace& workspace, std::string_view method, const nlohmann::json& params, const Task& task);
+Result<nlohmann::json> askEngine(Workspace& workspace, std::string_view method, const nlohmann::json& params,
+                                 const Task& task);
 
 /// The text options as a selection; `tokens` is left to the method's own limit.
 TextSelection selectionOf(const TextSettings& settings);

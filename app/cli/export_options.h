@@ -2,10 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
-
-#include <CLI/CLI.hpp>
 
 #include "core/checkpoint/export_checkpoint.h"
 
@@ -23,10 +22,10 @@ struct ExportSettings {
 };
 void addExportOptions(CLI::App* verb, ExportSettings& settings);
 
-/// Refuses, from headers alone and before any work, what the export would refuse at its end: a form that cannot hold such
-/// a plan, a target that cannot be written.
-Result<void> checkExport(const ExportSettings& settings, const Checkpoint& checkpoint, const DecoderDescription& description,
-                         const CompressionPlan& plan);
+/// Refuses, from headers alone and before any work, what the export would refuse at its end: a form that cannot hold
+/// such a plan, a target that cannot be written.
+Result<void> checkExport(const ExportSettings& settings, const Checkpoint& checkpoint,
+                         const DecoderDescription& description, const CompressionPlan& plan);
 
 /// Errors: invalidArgument (a policy that there is not).
 Result<ExportPlace> placeOf(const ExportSettings& settings);

@@ -2,15 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/help_pages.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <set>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace kvista {
 namespace {
@@ -89,7 +89,9 @@ std::string about(const HelpPage& page, std::string_view name, bool mentions) {
   const std::string quoted = fmt::format("`{}`", name), bold = fmt::format("**{}**", name);
   const auto has = [&](std::string_view text) { return text.find(quoted) != std::string_view::npos; };
   const std::string title = inSmallLetters(name) + ':';  // "## KV-CoRE: ..." is about kv-core
-  const auto isTitled = [&](std::string_view heading) { return inSmallLetters(heading.substr(heading.find(' ') + 1)).starts_with(title); };
+  const auto isTitled = [&](std::string_view heading) {
+    return inSmallLetters(heading.substr(heading.find(' ') + 1)).starts_with(title);
+  };
   const std::vector<Block> blocks = blocksOf(page);
   std::string found, section = page.title;
   const auto add = [&](const std::string& text) {
@@ -97,7 +99,8 @@ std::string about(const HelpPage& page, std::string_view name, bool mentions) {
   };
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const Block& block = blocks[i];
-    if (block.level > 1) section = fmt::format("{}, {}", page.title, block.lines.front().substr(block.lines.front().find(' ') + 1));
+    if (block.level > 1)
+      section = fmt::format("{}, {}", page.title, block.lines.front().substr(block.lines.front().find(' ') + 1));
     if (block.level > 0 && (has(block.lines.front()) || isTitled(block.lines.front()))) {
       const std::size_t end = endOfSection(blocks, i);
       add(joined(blocks, i + 1, end));
@@ -126,7 +129,8 @@ std::string aboutIn(const std::vector<HelpPage>& pages, std::string_view name, b
 Result<std::vector<HelpPage>> readHelpPages() {
   std::error_code error;
   const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
-  const fs::path installed = (here / "../share/kvista/help").lexically_normal(), sources = (here / "../../../resources/help").lexically_normal();
+  const fs::path installed = (here / "../share/kvista/help").lexically_normal(),
+                 sources = (here / "../../../resources/help").lexically_normal();
   const fs::path folder = fs::exists(installed / "overview.md", error) ? installed : sources;
   std::vector<HelpPage> pages;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
@@ -152,7 +156,8 @@ std::string sectionOf(const HelpPage& page, std::string_view section) {
   const bool isNumber = std::ranges::all_of(section, [](unsigned char letter) { return std::isdigit(letter) != 0; });
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const std::string& heading = blocks[i].lines.front();
-    if (blocks[i].level > 1 && (isNumber ? heading.starts_with(number) : inSmallLetters(heading).find(wanted) != std::string::npos))
+    if (blocks[i].level > 1 &&
+        (isNumber ? heading.starts_with(number) : inSmallLetters(heading).find(wanted) != std::string::npos))
       return joined(blocks, i, endOfSection(blocks, i));
   }
   return {};
@@ -175,7 +180,8 @@ std::vector<std::string> namesInHelp(const std::vector<HelpPage>& pages) {
         end = text.find('`', begin + 1);
         if (end == std::string::npos) break;
         const std::string name = text.substr(begin + 1, end - begin - 1);
-        if (name.size() > 1 && !name.starts_with('-') && name.find_first_not_of(kLetters) == std::string::npos) names.insert(name);
+        if (name.size() > 1 && !name.starts_with('-') && name.find_first_not_of(kLetters) == std::string::npos)
+          names.insert(name);
       }
       if (text.starts_with("**") && text.find("**", 2) != std::string::npos) {
         const std::string name = text.substr(2, text.find("**", 2) - 2);

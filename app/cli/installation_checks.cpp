@@ -1,5 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -7,13 +14,6 @@
 #include <cstring>
 #include <filesystem>
 #include <string_view>
-
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "app/cli/verb.h"
 
@@ -70,21 +70,24 @@ void appendCompute(const fs::path& folder, std::vector<DoctorCheck>& checks) {
   const fs::path program = folder / "kvista-compute";
   std::error_code error;
   if (!fs::exists(program, error)) {
-    checks.push_back({"kvista-compute", false, fmt::format("{} is not there; only help, inspect, tokenize and detokenize work.", program.string()),
-                      "Install it beside this program, or build it: cmake --build --preset release."});
+    checks.push_back(
+        {"kvista-compute", false,
+         fmt::format("{} is not there; only help, inspect, tokenize and detokenize work.", program.string()),
+         "Install it beside this program, or build it: cmake --build --preset release."});
     return;
   }
   const Answer answer = ask({program.string(), "doctor", "--json"});
   const auto document = nlohmann::json::parse(answer.output, nullptr, false);
   if (!answer.succeeded || !document.is_object() || !document.contains("checks")) {
-    checks.push_back({"kvista-compute", false, fmt::format("{} does not start: {}", program.string(), firstLine(answer.error)),
-                      "Most often libtorch has moved: run packaging/setup, which finds or downloads it, and build again."});
+    checks.push_back(
+        {"kvista-compute", false, fmt::format("{} does not start: {}", program.string(), firstLine(answer.error)),
+         "Most often libtorch has moved: run packaging/setup, which finds or downloads it, and build again."});
     return;
   }
   checks.push_back({"kvista-compute", true, program.string(), {}});
   for (const auto& check : document["checks"])
-    checks.push_back({check.value("name", ""), check.value("present", false), check.value("found", ""), check.value("remedy", ""),
-                      check.value("optional", false)});
+    checks.push_back({check.value("name", ""), check.value("present", false), check.value("found", ""),
+                      check.value("remedy", ""), check.value("optional", false)});
 }
 
 /// Whether a version such as "4.57.1" is at least `major`.`minor`.
@@ -109,7 +112,9 @@ DoctorCheck pythonCheck() {
                              "print(platform.python_version(), v('torch'), v('transformers'))"});
   if (!answer.succeeded) {
     const bool ran = answer.error.find("PackageNotFoundError") != std::string::npos;
-    return {"Python", false, ran ? "python3 has no torch or no transformers." : "There is no python3 in PATH that starts.", kRemedy, true};
+    return {"Python", false,
+            ran ? "python3 has no torch or no transformers." : "There is no python3 in PATH that starts.", kRemedy,
+            true};
   }
   std::array<std::string, 3> versions;
   std::size_t begin = 0;

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/interrupt.h"
 
-#include <csignal>
-#include <ctime>
-
 #include <pthread.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <ctime>
 
 #include "app/cli/console.h"
 #include "core/io/temporary_paths.h"

@@ -1,8 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// `kvista`: answers at once what needs no arithmetic and leaves the rest to `kvista-compute` beside it. Loading libtorch
-// takes longer than reading the headers of the largest checkpoint, so this program does without it.
+// `kvista`: answers at once what needs no arithmetic and leaves the rest to `kvista-compute` beside it. Loading
+// libtorch takes longer than reading the headers of the largest checkpoint, so this program does without it.
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -10,9 +13,6 @@
 #include <filesystem>
 #include <span>
 #include <string_view>
-
-#include <fmt/format.h>
-#include <unistd.h>
 
 #include "app/cli/program.h"
 
@@ -25,7 +25,8 @@ bool isExport(std::string_view word) {
   std::error_code error;
   const std::filesystem::path path(word);
   return std::filesystem::exists(path / "kvista-report.json", error) ||
-         (path.has_filename() && !std::filesystem::is_directory(path, error) && std::filesystem::exists(path.parent_path() / "kvista-report.json", error));
+         (path.has_filename() && !std::filesystem::is_directory(path, error) &&
+          std::filesystem::exists(path.parent_path() / "kvista-report.json", error));
 }
 
 bool isQuick(std::span<char*> arguments) {
@@ -49,7 +50,9 @@ int main(int argc, char** argv) {
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   const std::string compute = (self.parent_path() / "kvista-compute").string();
   execv(compute.c_str(), argv);
-  return kvista::reportError({kvista::ErrorCode::device, fmt::format("{} cannot be started: {}.", compute, std::strerror(errno)), {},
+  return kvista::reportError({kvista::ErrorCode::device,
+                              fmt::format("{} cannot be started: {}.", compute, std::strerror(errno)),
+                              {},
                               "Install it beside this program; `kvista doctor` says what else is missing."},
                              kvista::wantsJson(std::span(argv, static_cast<std::size_t>(argc))));
 }

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/model.h"
 
-#include <algorithm>
-#include <thread>
-
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <thread>
 
 #include "app/cli/option_checks.h"
 #include "core/calibration/statistics.h"
@@ -25,16 +25,17 @@ namespace {
 Result<c10::Device> deviceOf(const ComputeSettings& settings, const Launch& launch) {
   if (launch.size > 1 && settings.device == "cuda" && !launch.localRank)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("{} started {} processes, but no environment variable says which GPU is that of rank {}.", launch.starter,
-                            launch.size, launch.rank),
+                fmt::format("{} started {} processes, but no environment variable says which GPU is that of rank {}.",
+                            launch.starter, launch.size, launch.rank),
                 "Set LOCAL_RANK to each process's number on its host, or give --device cuda:N.");
   return openDevice(settings.device, launch.localRank.value_or(0));
 }
 
-/// Threads of this process, 0 where libtorch's own choice is left. torchrun gives each process one where nobody said how many, and
-/// 13 GB of weights are then looked through by one core: each takes its share of the host's instead.
+/// Threads of this process, 0 where libtorch's own choice is left. torchrun gives each process one where nobody said
+/// how many, and 13 GB of weights are then looked through by one core: each takes its share of the host's instead.
 int threadsOf(const ComputeSettings& settings, const Launch& launch) {
-  if (settings.threads > 0 || !launch.localSize || environmentVariable("OMP_NUM_THREADS") != "1") return settings.threads;
+  if (settings.threads > 0 || !launch.localSize || environmentVariable("OMP_NUM_THREADS") != "1")
+    return settings.threads;
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / *launch.localSize);
 }
 
@@ -72,7 +73,8 @@ Result<LoadedModel> loadOpened(Checkpoint checkpoint, const ComputeSettings& set
   if (settings.keptMegabytes) options.activationBudgetBytes = *settings.keptMegabytes * 1'000'000;
   options.streamLayers = settings.streamLayers;
   options.dtype = settings.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  spdlog::info("loading {} on {} in {}", model.checkpoint.path.string(), describeDevice(options.device), settings.dtype);
+  spdlog::info("loading {} on {} in {}", model.checkpoint.path.string(), describeDevice(options.device),
+               settings.dtype);
   KVISTA_ASSIGN(const DecoderDescription description, describe(model.checkpoint));
   KVISTA_CHECK(checkMemory(
       weightBytes(model.checkpoint, description, options.device, options.dtype, options.streamLayers), options.device,
@@ -94,8 +96,10 @@ Result<ProcessGroup> joinProcesses(const ComputeSettings& settings) {
   spdlog::info("waiting for {} processes at {}:{}", launch.size, launch.address, launch.port);
   KVISTA_ASSIGN(ProcessGroup processes, ProcessGroup::join(launch, device));
   if (!device.is_cpu() && processes.isFirst()) {
-    if (processes.transport() == "NCCL") spdlog::info("sums of GPUs go through NCCL");
-    else spdlog::warn("Sums of GPUs go through main memory: libkvista_nccl.so was not built or cannot be loaded.");
+    if (processes.transport() == "NCCL")
+      spdlog::info("sums of GPUs go through NCCL");
+    else
+      spdlog::warn("Sums of GPUs go through main memory: libkvista_nccl.so was not built or cannot be loaded.");
   }
   return processes;
 }
@@ -145,12 +149,15 @@ Result<LoadedModel> loadModel(const std::string& path, const ComputeSettings& se
 }
 
 void addTextOptions(CLI::App* verb, TextSettings& settings, bool required) {
-  auto* text = verb->add_option("--text", settings.recipe.paths, "Text files, folders of .txt and .jsonl, or - for standard input");
+  auto* text = verb->add_option("--text", settings.recipe.paths,
+                                "Text files, folders of .txt and .jsonl, or - for standard input");
   if (required) text->required();
-  verb->add_option("--weights", settings.recipe.weights,
-                   "One number for each --text: windows are taken from all in this ratio (default: from one text after another)")
+  verb->add_option(
+          "--weights", settings.recipe.weights,
+          "One number for each --text: windows are taken from all in this ratio (default: from one text after another)")
       ->check(positiveNumber());
-  verb->add_option("--window", settings.recipe.window, "Tokens a window (default: 2048, or the model's context if that is shorter)")
+  verb->add_option("--window", settings.recipe.window,
+                   "Tokens a window (default: 2048, or the model's context if that is shorter)")
       ->check(wholeNumber(2));
   verb->add_option("--windows", settings.windows, "At most this many windows (default: all)")->check(wholeNumber(1));
   verb->add_option("--tokens", settings.tokens, "At most this many tokens, in whole windows")->check(wholeNumber(1));
@@ -173,7 +180,8 @@ TextRecipe completedRecipe(const LoadedModel& model, const TextSettings& setting
   return recipe;
 }
 
-Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task, const ProcessGroup& processes) {
+Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task,
+                              const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Tokenizer tokenizer, tokenizerOf(model.checkpoint));
   return readTokenWindows(tokenizer, completedRecipe(model, settings), bosTokenOf(model.checkpoint), task, processes);
 }
@@ -185,21 +193,23 @@ Result<void> checkProjectParts(const Project& project, const std::string& modelH
                             project.model.string(), modelHash, project.modelHash),
                 "Make the plan again for this model.");
   if (statistics && (statistics->modelHash != modelHash || statistics->tokensHash != project.tokensHash))
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The statistics {} are not those that the plan was made from.", project.statistics.string()),
-                "Make the plan again from these statistics.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("The statistics {} are not those that the plan was made from.", project.statistics.string()),
+        "Make the plan again from these statistics.");
   return {};
 }
 
 std::filesystem::path factorsOf(const Project& project) {
   const std::filesystem::path file = project.factorsFor(fingerprint(project.plan));
   if (project.refined && file.empty())
-    spdlog::warn("The refined factors {} are of an earlier plan; this one is computed as it was planned.", project.refined->file.string());
+    spdlog::warn("The refined factors {} are of an earlier plan; this one is computed as it was planned.",
+                 project.refined->file.string());
   return file;
 }
 
-Result<ProjectParts> openProjectParts(const Project& project, const std::string& file, const ComputeSettings& settings, const Task& task,
-                                      const ProcessGroup& processes) {
+Result<ProjectParts> openProjectParts(const Project& project, const std::string& file, const ComputeSettings& settings,
+                                      const Task& task, const ProcessGroup& processes) {
   ProjectParts parts;
   KVISTA_ASSIGN(parts.model, loadModel(project.model.string(), settings, task));
   KVISTA_ASSIGN(const std::string hash, contentHash(parts.model.checkpoint));
@@ -209,12 +219,13 @@ Result<ProjectParts> openProjectParts(const Project& project, const std::string&
     KVISTA_ASSIGN(parts.statistics, loadStatistics(project.statistics));
     KVISTA_CHECK(checkProjectParts(project, hash, &*parts.statistics));
   }
-  KVISTA_ASSIGN(parts.factors, factorsOfPlan(*parts.model.decoder, parts.statistics ? &*parts.statistics : nullptr, project.plan,
-                                             factorsOf(project), hash, task, processes));
+  KVISTA_ASSIGN(parts.factors, factorsOfPlan(*parts.model.decoder, parts.statistics ? &*parts.statistics : nullptr,
+                                             project.plan, factorsOf(project), hash, task, processes));
   return parts;
 }
 
-Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task, const ProcessGroup& processes) {
+Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task,
+                            const ProcessGroup& processes) {
   if (looksLikeProject(path)) return openProjectSubject(path, settings, task, processes);
   Subject subject;
   KVISTA_ASSIGN(OpenedModel opened, openModel(path));

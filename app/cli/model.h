@@ -2,12 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <CLI/CLI.hpp>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
@@ -28,11 +27,11 @@ struct ComputeSettings {
   std::string device = "cpu";
   std::string dtype = "float32";
   int threads = 0;
-  bool streamLayers = false;          ///< ComputeOptions::streamLayers.
+  bool streamLayers = false;                  ///< ComputeOptions::streamLayers.
   std::optional<std::int64_t> keptMegabytes;  ///< ComputeOptions::activationBudgetBytes, for passes with gradients.
 };
-/// The processes that share a verb's work; to be called once, and before the model is loaded. Where they are several, only
-/// the first writes files and speaks.
+/// The processes that share a verb's work; to be called once, and before the model is loaded. Where they are several,
+/// only the first writes files and speaks.
 Result<ProcessGroup> joinProcesses(const ComputeSettings& settings);
 /// With the device and the threads of this process, where several share a host.
 Result<ComputeSettings> ownSettings(ComputeSettings settings);
@@ -44,8 +43,8 @@ void addComputeOptions(CLI::App* verb, ComputeSettings& settings);
 void addPolicyOption(CLI::App* verb, std::string& line);
 /// What `--policy` that means nothing is: also not what an export records.
 inline constexpr std::string_view kNoPolicy = "none";
-/// The policy that a subject is measured under: what `--policy` says, nothing for kNoPolicy; where it says nothing (empty), that which the
-/// subject's export records (may be empty), which one line on standard error says then.
+/// The policy that a subject is measured under: what `--policy` says, nothing for kNoPolicy; where it says nothing
+/// (empty), that which the subject's export records (may be empty), which one line on standard error says then.
 std::string askedPolicy(const std::string& line, const std::string& recorded);
 /// The request of such a line (policyFromText); absent for an empty one and kNoPolicy.
 Result<std::optional<PolicyRequest>> requestOf(const std::string& line);
@@ -65,7 +64,8 @@ struct TextSettings {
 };
 void addTextOptions(CLI::App* verb, TextSettings& settings, bool required = true);
 /// Reads the text with the model's tokenizer; fills in the window where none was given.
-Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task, const ProcessGroup& processes = {});
+Result<TokenWindows> readText(const LoadedModel& model, TextSettings settings, const Task& task,
+                              const ProcessGroup& processes = {});
 /// The recipe with the window that readText uses.
 TextRecipe completedRecipe(const LoadedModel& model, const TextSettings& settings);
 
@@ -77,18 +77,20 @@ struct Subject {
   std::unique_ptr<PlanTransform> transform;  ///< Null for a model as it is.
   std::string recordedPolicy = {};           ///< Of an export, see core/checkpoint/open_model.h.
 };
-Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task, const ProcessGroup& processes = {});
+Result<Subject> openSubject(const std::string& path, const ComputeSettings& settings, const Task& task,
+                            const ProcessGroup& processes = {});
 
 /// One of the ways that a subject computes, as measures put them beside each other.
 struct SubjectSide {
   const char* name;  ///< "original", "plan" or "policy".
   CacheUse cache;
 };
-/// The original and the plan of a project; the one that there is of anything else; then what a policy makes of the last, where there is one.
+/// The original and the plan of a project; the one that there is of anything else; then what a policy makes of the
+/// last, where there is one.
 std::vector<SubjectSide> sidesOf(const Subject& subject, const std::optional<PolicyUse>& policy = {});
 
-/// The policy that a subject is measured under (askedPolicy) over what it stores, or over the model itself where it does not go with that
-/// (policyOver); absent where there is none.
+/// The policy that a subject is measured under (askedPolicy) over what it stores, or over the model itself where it
+/// does not go with that (policyOver); absent where there is none.
 Result<std::optional<PolicyUse>> policyOf(const Subject& subject, const std::string& line);
 /// "plan under snapkv share=.25"
 std::string titleOf(const PolicyUse& policy);
@@ -96,7 +98,8 @@ std::string titleOf(const PolicyUse& policy);
 /// Refuses a model or statistics that are not those a project's plan was made for. `statistics`: null without any.
 Result<void> checkProjectParts(const Project& project, const std::string& modelHash, const Statistics* statistics);
 
-/// The file of refined factors that hold for the project's plan; empty, with a warning where there are some of another plan.
+/// The file of refined factors that hold for the project's plan; empty, with a warning where there are some of another
+/// plan.
 std::filesystem::path factorsOf(const Project& project);
 
 /// Statistics and factors of a project, content hashes checked against its model.
@@ -106,7 +109,7 @@ struct ProjectParts {
   PlanFactors factors;
 };
 /// `file`: the project's own, for messages.
-Result<ProjectParts> openProjectParts(const Project& project, const std::string& file, const ComputeSettings& settings, const Task& task,
-                                      const ProcessGroup& processes = {});
+Result<ProjectParts> openProjectParts(const Project& project, const std::string& file, const ComputeSettings& settings,
+                                      const Task& task, const ProcessGroup& processes = {});
 
 }  // namespace kvista

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/named_texts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
-
-#include <fmt/format.h>
 
 #include "core/base/amount.h"
 
@@ -18,7 +18,9 @@ Result<std::vector<NamedText>> namedTexts(const std::vector<std::string>& paths)
     const std::size_t sign = path.find('=');
     const std::string name = path.substr(0, sign);
     std::error_code error;
-    if (sign == std::string::npos || name.empty() || name.find('/') != std::string::npos || std::filesystem::exists(path, error)) continue;
+    if (sign == std::string::npos || name.empty() || name.find('/') != std::string::npos ||
+        std::filesystem::exists(path, error))
+      continue;
     auto known = std::ranges::find(texts, name, &NamedText::name);
     if (known == texts.end()) known = texts.insert(known, {name, {}});
     known->paths.push_back(path.substr(sign + 1));
@@ -27,7 +29,8 @@ Result<std::vector<NamedText>> namedTexts(const std::vector<std::string>& paths)
   for (const NamedText& text : texts) named += text.paths.size();
   if (named > 0 && named < paths.size())
     return fail(ErrorCode::invalidArgument,
-                fmt::format("Of {} {} a name.", amount(paths.size(), "text"), named == 1 ? "1 has" : fmt::format("{} have", named)),
+                fmt::format("Of {} {} a name.", amount(paths.size(), "text"),
+                            named == 1 ? "1 has" : fmt::format("{} have", named)),
                 "Give all of them as NAME=FILE, or none.");
   return texts;
 }

@@ -15,8 +15,8 @@ struct NamedText {
   std::vector<std::string> paths;
 };
 
-/// Of words NAME=FILE, paths of one name together; empty where no path has a name. A file that is called so is a path. Errors
-/// (invalidArgument): some have a name and some have none.
+/// Of words NAME=FILE, paths of one name together; empty where no path has a name. A file that is called so is a path.
+/// Errors (invalidArgument): some have a name and some have none.
 Result<std::vector<NamedText>> namedTexts(const std::vector<std::string>& paths);
 
 }  // namespace kvista

@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/option_checks.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <map>
 #include <optional>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "app/cli/nearest_name.h"
 
@@ -41,11 +41,14 @@ CLI::Validator check(std::string range, Allowed allowed) {
 CLI::Validator byteSize() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
-        static const std::map<std::string, double> kUnits = {{"", 1},     {"b", 1},         {"kb", 1e3},       {"mb", 1e6},
-                                                             {"gb", 1e9}, {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}};
+        static const std::map<std::string, double> kUnits = {{"", 1},         {"b", 1},       {"kb", 1e3},
+                                                             {"mb", 1e6},     {"gb", 1e9},    {"kib", 0x1p10},
+                                                             {"mib", 0x1p20}, {"gib", 0x1p30}};
         const std::size_t unitBegin = std::min(text.find_first_not_of("0123456789."), text.size());
         std::string unit = text.substr(unitBegin);
-        std::ranges::transform(unit, unit.begin(), [](char letter) { return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 32) : letter; });
+        std::ranges::transform(unit, unit.begin(), [](char letter) {
+          return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 32) : letter;
+        });
         const auto value = parse<double>(text.substr(0, unitBegin));
         const auto factor = kUnits.find(unit);
         if (!value || factor == kUnits.end() || *value * factor->second < 1 || *value * factor->second > 0x1p62)
@@ -58,7 +61,8 @@ CLI::Validator byteSize() {
 
 CLI::Validator wholeNumber(std::int64_t least, std::int64_t most) {
   const bool bounded = most != std::numeric_limits<std::int64_t>::max();
-  return check<std::int64_t>(bounded ? fmt::format("a whole number from {} to {}", least, most) : fmt::format("a whole number of at least {}", least),
+  return check<std::int64_t>(bounded ? fmt::format("a whole number from {} to {}", least, most)
+                                     : fmt::format("a whole number of at least {}", least),
                              [=](std::int64_t value) { return value >= least && value <= most; });
 }
 
@@ -75,7 +79,10 @@ CLI::Validator positiveNumber(double most) {
 
 CLI::Validator someText(std::string what) {
   return CLI::Validator(
-      [what = std::move(what)](std::string& text) { return text.empty() ? fmt::format("\"\", but must be {}.", what) : std::string(); }, {});
+      [what = std::move(what)](std::string& text) {
+        return text.empty() ? fmt::format("\"\", but must be {}.", what) : std::string();
+      },
+      {});
 }
 
 CLI::Validator oneOf(std::vector<std::string> names) {

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/output_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>
 #include <system_error>
-
-#include <fmt/format.h>
 
 #include "core/io/atomic_file.h"
 

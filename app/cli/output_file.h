@@ -9,8 +9,8 @@
 
 namespace kvista {
 
-/// Refuses, before any work, an output file that could not be written, and one that would replace an input: `inputs` are
-/// files, or folders whose models and texts are inputs. Errors: io, invalidArgument.
+/// Refuses, before any work, an output file that could not be written, and one that would replace an input: `inputs`
+/// are files, or folders whose models and texts are inputs. Errors: io, invalidArgument.
 Result<void> checkOutputFile(const std::filesystem::path& output, const std::vector<std::filesystem::path>& inputs);
 
 }  // namespace kvista

@@ -2,18 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/plan_text.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "app/cli/option_checks.h"
 #include "core/compress/layouts.h"
-#include "core/io/sharing_map.h"
 #include "core/compress/measures/measures.h"
 #include "core/compress/method.h"
+#include "core/io/sharing_map.h"
 #include "core/plan/allocate.h"
 #include "core/plan/cost.h"
 #include "core/plan/device_profiles.h"
@@ -33,13 +33,15 @@ Result<double> parseLoss(const std::string& text) {
   }
   const bool percent = used + 1 == text.size() && text.back() == '%';
   if (used == 0 || (used != text.size() && !percent))
-    return fail(ErrorCode::invalidArgument, fmt::format("\"{}\" is not an allowed loss.", text), "Give a rise of perplexity such as 2%.");
+    return fail(ErrorCode::invalidArgument, fmt::format("\"{}\" is not an allowed loss.", text),
+                "Give a rise of perplexity such as 2%.");
   return percent ? value / 100 : value;
 }
 
 std::string slotsInWords(const Group& group) {
   std::vector<std::string> names;
-  for (const Slot& slot : group.slots) names.push_back(fmt::format("{}{}", slot.side == Side::key ? 'K' : 'V', slot.head));
+  for (const Slot& slot : group.slots)
+    names.push_back(fmt::format("{}{}", slot.side == Side::key ? 'K' : 'V', slot.head));
   if (names.size() > 6) return fmt::format("{} .. {}", names.front(), names.back());
   return fmt::format("{}", fmt::join(names, " "));
 }
@@ -53,7 +55,9 @@ std::string widthsInWords(const Group& group) {
   return fmt::format("{}", fmt::join(parts, " "));
 }
 
-nlohmann::ordered_json orNull(const std::optional<double>& value) { return value ? nlohmann::ordered_json(*value) : nullptr; }
+nlohmann::ordered_json orNull(const std::optional<double>& value) {
+  return value ? nlohmann::ordered_json(*value) : nullptr;
+}
 
 std::string_view whyNotPredicted(const CompressionPlan& plan) {
   if (!plan.sharedFrom.empty()) return "as the statistics do not say what reading another layer's cache costs";
@@ -68,16 +72,22 @@ constexpr int kLargestRank = 1 << 20;  // beyond any model
 void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   std::vector<std::string> groupings;
   for (const auto& [name, summary] : layoutNames()) groupings.emplace_back(name);
-  verb->add_option("--method", settings.method, "See `kvista list methods`")->check(oneOf(namesOf(methods())))->capture_default_str();
+  verb->add_option("--method", settings.method, "See `kvista list methods`")
+      ->check(oneOf(namesOf(methods())))
+      ->capture_default_str();
   const auto target = [&](const char* name, auto& value, const char* description) {
-    return verb->add_option(name, value, description)->group("How small the cache shall be (one of these; default: 8 times smaller)");
+    return verb->add_option(name, value, description)
+        ->group("How small the cache shall be (one of these; default: 8 times smaller)");
   };
   target("--times-smaller", settings.timesSmaller, "Times smaller than the 16-bit cache")->check(numberAtLeast(1));
-  target("--share", settings.share, "Share of the 16-bit cache's bytes, above 0 and at most 1")->check(positiveNumber(1));
+  target("--share", settings.share, "Share of the 16-bit cache's bytes, above 0 and at most 1")
+      ->check(positiveNumber(1));
   target("--bytes-per-token", settings.bytesPerToken, "Bytes a token over all layers")->check(numberAtLeast(1));
   target("--max-loss", settings.maxLoss, "Largest predicted rise of perplexity, such as 2%");
   target("--keep", settings.keep, "Kept fraction of numbers, for 16-bit methods")->check(positiveNumber(1));
-  target("--eps", settings.eps, "With --allocator head-mean: heads of a layer lose at most this, squared, of their energy in the mean, such as 0.1")
+  target("--eps", settings.eps,
+         "With --allocator head-mean: heads of a layer lose at most this, squared, of their energy in the mean, such "
+         "as 0.1")
       ->check(CLI::Range(1e-6, 0.999999));
   verb->add_option("--grouping", settings.grouping, "Instead of the method's; see `kvista list groupings`")
       ->check(oneOf(groupings));
@@ -87,23 +97,31 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_option("--allocator", settings.allocator, "Instead of the method's; see `kvista list allocators`")
       ->check(oneOf(namesOf(allocators())));
   verb->add_option("--metric", settings.metric, "Instead of the method's")->check(oneOf(namesOf(kMetrics)));
-  verb->add_option("--damping", settings.damping, "Add this part of each head's mean weight to its metric, such as 0.03")
+  verb->add_option("--damping", settings.damping,
+                   "Add this part of each head's mean weight to its metric, such as 0.03")
       ->check(numberAtLeast(0));
   verb->add_flag("--sink-free", settings.sinkFree,
                  "Take bases from the tokens beyond the first 4 of each window, as methods do that keep those exact");
-  verb->add_flag("--centred", settings.centred, "Take bases around the mean over tokens, which is put back when the cache is read");
+  verb->add_flag("--centred", settings.centred,
+                 "Take bases around the mean over tokens, which is put back when the cache is read");
   verb->add_flag("--compensate", settings.compensate,
                  "Fit each layer to what the compressed layers before it hand on, if that helps on held-out text");
-  verb->add_flag("--no-whitening", settings.unwhitened, "Decompose the weights alone, as if the text's inputs were all alike");
-  verb->add_flag("--no-calibration", settings.uncalibrated, "Leave out the offline calibration of values of methods that have one (recalkv)");
-  verb->add_option("--chain", settings.chain, "So many adjacent layers are coded as what the decoded layer before does not predict; 1: none")
+  verb->add_flag("--no-whitening", settings.unwhitened,
+                 "Decompose the weights alone, as if the text's inputs were all alike");
+  verb->add_flag("--no-calibration", settings.uncalibrated,
+                 "Leave out the offline calibration of values of methods that have one (recalkv)");
+  verb->add_option("--chain", settings.chain,
+                   "So many adjacent layers are coded as what the decoded layer before does not predict; 1: none")
       ->check(wholeNumber(1, kMaxChain));
   // Not bound to the optional: CLI11 would say no for who says nothing.
-  verb->add_flag_function("--trellis,!--no-trellis", [&settings](std::int64_t given) { settings.trellis = given > 0; },
-                          "Codes of up to 4 bits go through a trellis: less loss for the same bytes, more work for each new token");
-  verb->add_flag_function("--token-numbers,!--no-token-numbers", [&settings](std::int64_t given) { settings.tokenNumbers = given > 0; },
-                          "The first layer stores the numbers of tokens, 4 bytes each, and predicts layers that no other predicts");
-  verb->add_option("--sharing", settings.sharing, "File that says which layer's cache each layer reads, from `kvista sharing`");
+  verb->add_flag_function(
+      "--trellis,!--no-trellis", [&settings](std::int64_t given) { settings.trellis = given > 0; },
+      "Codes of up to 4 bits go through a trellis: less loss for the same bytes, more work for each new token");
+  verb->add_flag_function(
+      "--token-numbers,!--no-token-numbers", [&settings](std::int64_t given) { settings.tokenNumbers = given > 0; },
+      "The first layer stores the numbers of tokens, 4 bytes each, and predicts layers that no other predicts");
+  verb->add_option("--sharing", settings.sharing,
+                   "File that says which layer's cache each layer reads, from `kvista sharing`");
   verb->add_option("--rank-step", settings.rankStep, "Ranks come in multiples of this")->check(wholeNumber(1, 1024));
   verb->add_option("--min-rank", settings.minimumRank, "Directions that every group keeps at least")
       ->check(wholeNumber(1, kLargestRank));
@@ -115,7 +133,9 @@ void addPlanOptions(CLI::App* verb, PlanSettings& settings) {
   verb->add_option("--context", settings.context, "Tokens in the cache while decoding, for its cost")
       ->check(wholeNumber(1, std::int64_t{1} << 30))
       ->capture_default_str();
-  verb->add_option("--batch", settings.batch, "Sequences decoded together, for its cost")->check(wholeNumber(1, 1 << 20))->capture_default_str();
+  verb->add_option("--batch", settings.batch, "Sequences decoded together, for its cost")
+      ->check(wholeNumber(1, 1 << 20))
+      ->capture_default_str();
 }
 
 Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual) {
@@ -127,7 +147,8 @@ Result<PlanRequest> requestOf(const PlanSettings& settings, const Target& usual)
   if (settings.keep > 0) targets.emplace_back("--keep");
   if (settings.eps > 0) targets.emplace_back("--eps");
   if (targets.size() > 1)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} were given, but a plan has one target.", fmt::join(targets, " and ")),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} were given, but a plan has one target.", fmt::join(targets, " and ")),
                 "Leave out all but one.");
   PlanRequest request;
   request.method = settings.method;
@@ -196,13 +217,16 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                       {"rank", group.rank()},
                       {"bytesPerToken", bytes},
                       {"locked", group.locked}});
-    table += fmt::format("  {:>5}  {:<24} {:>5} of {:<5} {:>7} B  {}\n", layer, slotsInWords(group), group.rank(), group.widths.size(), bytes,
+    table += fmt::format("  {:>5}  {:<24} {:>5} of {:<5} {:>7} B  {}\n", layer, slotsInWords(group), group.rank(),
+                         group.widths.size(), bytes,
                          isNumbered ? "numbers of tokens"
                          : isReader ? fmt::format("reads layer {}", plan.sharedFrom[static_cast<std::size_t>(layer)])
                                     : widthsInWords(group));
   }
   if (plan.tokenNumbers) table += "  the numbers of tokens in layer 0 predict layers that no other predicts\n";
-  if (plan.chain > 1) table += fmt::format("  chains of {} layers: each is coded as what the decoded one before does not predict\n", plan.chain);
+  if (plan.chain > 1)
+    table += fmt::format("  chains of {} layers: each is coded as what the decoded one before does not predict\n",
+                         plan.chain);
   if (plan.trellis) table += "  codes of up to 4 bits go through a trellis\n";
   const std::int64_t full = shape.cacheBytesPerToken();
   const double achieved = share(plan, shape);
@@ -239,17 +263,21 @@ Output describePlan(const PlannedPlan& planned, const ModelShape& shape, double 
                  {"groups", std::move(groups)}};
   output.text = fmt::format("  layer  slots                     rank          bytes    directions x bits\n{}\n", table);
   output.text += fmt::format("method {}{}: {} of {} bytes a token ({:.2f} times smaller; {} requested)\n", plan.method,
-                             plan.compensated ? ", compensated" : "", planned.achievedBytes, full, 1 / achieved, planned.requestedBytes);
+                             plan.compensated ? ", compensated" : "", planned.achievedBytes, full, 1 / achieved,
+                             planned.requestedBytes);
   if (const auto after = perplexity(loss))
-    output.text += fmt::format("predicted perplexity ~{:.2f} where the model has {:.2f} ({:+.2f} %; second order alone: ~{:.2f})\n", *after,
-                               std::exp(baseLoss), (std::exp(*loss) - 1) * 100, *perplexity(planned.predictedLoss));
+    output.text += fmt::format(
+        "predicted perplexity ~{:.2f} where the model has {:.2f} ({:+.2f} %; second order alone: ~{:.2f})\n", *after,
+        std::exp(baseLoss), (std::exp(*loss) - 1) * 100, *perplexity(planned.predictedLoss));
   else if (loss)
     output.text += fmt::format("predicted rise of the loss ~{:.4f} nats a token\n", *loss);
   else
-    output.text += fmt::format("no perplexity is predicted, {}; `kvista evaluate` measures it\n", whyNotPredicted(plan));
+    output.text +=
+        fmt::format("no perplexity is predicted, {}; `kvista evaluate` measures it\n", whyNotPredicted(plan));
   if (profile && planned.cost.fullSecondsPerToken > 0)
-    output.text += fmt::format("decoding takes ~{:.2f} of the uncompressed time ({})\n", planned.cost.secondsPerToken / planned.cost.fullSecondsPerToken,
-                               profileInWords(**profile));
+    output.text +=
+        fmt::format("decoding takes ~{:.2f} of the uncompressed time ({})\n",
+                    planned.cost.secondsPerToken / planned.cost.fullSecondsPerToken, profileInWords(**profile));
   if (!planned.note.empty()) output.text += planned.note + "\n";
   return output;
 }

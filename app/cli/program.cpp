@@ -2,17 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/program.h"
 
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <span>
 #include <string_view>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include "app/cli/interrupt.h"
 #include "app/cli/usage_error.h"
@@ -33,9 +33,11 @@ Result<Output> run(const Invocation& invocation, const Task& task) {
   try {
     return invocation.action(task);
   } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::outOfMemory, "There is not enough memory for this.", "Use a smaller --window or fewer windows at a time.");
+    return fail(ErrorCode::outOfMemory, "There is not enough memory for this.",
+                "Use a smaller --window or fewer windows at a time.");
   } catch (const std::exception& error) {
-    return fail(ErrorCode::internal, "Something failed that should not.", "Please report it with the line below.", error.what());
+    return fail(ErrorCode::internal, "Something failed that should not.", "Please report it with the line below.",
+                error.what());
   }
 }
 
@@ -58,12 +60,14 @@ int reportError(const Error& error, bool json, const Launch& launch) {
   return exitCodeOf(error.code);
 }
 
-int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invocation&)>& addVerbs, const Launch& launch) {
+int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invocation&)>& addVerbs,
+               const Launch& launch) {
   CLI::App app("KVista makes the key-value cache of language models smaller.", "kvista");
   app.set_version_flag("--version", "kvista " KVISTA_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
-  app.footer("Start with:\n  kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER\nThe manual:\n  kvista help");
+  app.footer(
+      "Start with:\n  kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER\nThe manual:\n  kvista help");
   Invocation invocation;
   app.add_flag("-v,--verbose", invocation.verbosity, "Say what is done on standard error; twice for more");
   addVerbs(app, invocation);
@@ -74,11 +78,13 @@ int runProgram(int argc, char** argv, const std::function<void(CLI::App&, Invoca
     return reportError(usageError(app, error), wantsJson(std::span(argv, static_cast<std::size_t>(argc))), launch);
   }
   if (launch.size > 1 && !invocation.shares)
-    return reportError({ErrorCode::invalidArgument,
-                        fmt::format("The verb {} works in one process, but {} started {}.", app.get_subcommands().front()->get_name(),
-                                    launch.starter, launch.size), {},
-                        "Start it by itself; calibrate, plan, evaluate, compare, compress, refine and experiment share their work."},
-                       invocation.json, launch);
+    return reportError(
+        {ErrorCode::invalidArgument,
+         fmt::format("The verb {} works in one process, but {} started {}.", app.get_subcommands().front()->get_name(),
+                     launch.starter, launch.size),
+         {},
+         "Start it by itself; calibrate, plan, evaluate, compare, compress, refine and experiment share their work."},
+        invocation.json, launch);
   setUpLog(invocation.verbosity, launch);
 
   Interrupt interrupt;

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/spectra_page.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <map>
 #include <set>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "core/engine/report/html.h"
 #include "core/engine/report/plot.h"
@@ -38,7 +38,8 @@ std::string heatTable(const std::vector<TextSpectra>& texts, Side side) {
   std::string html = "<table class=\"heat\"><tr><th>Layer</th>";
   for (const auto& [column, byLayer] : ranks) {
     const auto [text, head] = column;
-    html += fmt::format("<th>{}{}</th>", texts.size() > 1 || head < 0 ? escaped(texts[text].name) : "", head < 0 ? "" : fmt::format(" head {}", head));
+    html += fmt::format("<th>{}{}</th>", texts.size() > 1 || head < 0 ? escaped(texts[text].name) : "",
+                        head < 0 ? "" : fmt::format(" head {}", head));
   }
   html += "</tr>";
   for (const int layer : layers) {
@@ -46,9 +47,10 @@ std::string heatTable(const std::vector<TextSpectra>& texts, Side side) {
     for (const auto& [column, byLayer] : ranks) {
       const auto found = byLayer.find(layer);
       constexpr double kBright = 0.6;  // Of viridis, from where dark letters are read better.
-      html += found == byLayer.end() ? "<td></td>"
-                                     : fmt::format("<td style=\"background: {}; color: {}\">{:.3f}</td>", viridis(found->second),
-                                                   found->second > kBright ? "#000" : "#fff", found->second);
+      html += found == byLayer.end()
+                  ? "<td></td>"
+                  : fmt::format("<td style=\"background: {}; color: {}\">{:.3f}</td>", viridis(found->second),
+                                found->second > kBright ? "#000" : "#fff", found->second);
     }
     html += "</tr>";
   }
@@ -72,15 +74,17 @@ std::string scatter(const std::vector<TextSpectra>& texts, std::size_t index, st
     const std::size_t shape = t % kShapes;
     for (const CacheSpectrum& spectrum : texts[t].spectra) {
       const double rank = all.ranks[point], loss = all.losses[point];
-      const std::string words =
-          fmt::format("{}, layer {} {}s: {:.4f}, {:+.5f} nats", texts[t].name, spectrum.layer, nameOf(spectrum.side), rank, loss);
-      svg += fmt::format("<g class=\"{}\">{}</g>", nameOf(spectrum.side),
-                         mark(xOf(x, 100 * rank), yOf(y, kThousandth * loss), shape, spectrum.side == Side::key, words));
+      const std::string words = fmt::format("{}, layer {} {}s: {:.4f}, {:+.5f} nats", texts[t].name, spectrum.layer,
+                                            nameOf(spectrum.side), rank, loss);
+      svg +=
+          fmt::format("<g class=\"{}\">{}</g>", nameOf(spectrum.side),
+                      mark(xOf(x, 100 * rank), yOf(y, kThousandth * loss), shape, spectrum.side == Side::key, words));
       ++point;
     }
     if (texts.size() == 1) continue;
     const double height = kTop + 16 * static_cast<double>(t);
-    names += mark(kWidth - kRight + 12, height, shape, true) + text(kWidth - kRight + 22, height + 4, "currentColor", texts[t].name);
+    names += mark(kWidth - kRight + 12, height, shape, true) +
+             text(kWidth - kRight + 22, height + 4, "currentColor", texts[t].name);
   }
   return svg + names + "</svg>";
 }
@@ -109,8 +113,9 @@ std::string spectraPage(const std::vector<TextSpectra>& texts, const std::vector
     const std::string correlation = std::isnan(all.linear())
                                         ? "No correlation, since the loss or the rank is the same everywhere."
                                         : fmt::format("Pearson {:+.3f}, Spearman {:+.3f}.", all.linear(), all.ranked());
-    body += section(fmt::format("What it costs that one layer's keys or values alone keep {:g} of their directions", kept[i]),
-                    fmt::format("<p>{} Keys are filled, values open.</p>{}", correlation, scatter(texts, i, kept.size())));
+    body += section(
+        fmt::format("What it costs that one layer's keys or values alone keep {:g} of their directions", kept[i]),
+        fmt::format("<p>{} Keys are filled, values open.</p>{}", correlation, scatter(texts, i, kept.size())));
   }
   std::string calibrated, models;
   for (const TextSpectra& text : texts) {

@@ -18,7 +18,8 @@ struct TextSpectra {
   double tokens = 0;
   std::vector<CacheSpectrum> spectra;
   std::vector<SpectrumMeasures> measures;
-  std::vector<TruncationLoss> losses;  ///< Of every spectrum at every part that was kept, these after each other; or none.
+  std::vector<TruncationLoss>
+      losses;  ///< Of every spectrum at every part that was kept, these after each other; or none.
 };
 
 /// Normalised effective ranks and what truncation costs at one kept part, over texts, layers and sides.
@@ -31,8 +32,9 @@ struct RanksAndLosses {
 /// `index` of `count` kept parts.
 RanksAndLosses ranksAndLosses(const std::vector<TextSpectra>& texts, std::size_t index, std::size_t count);
 
-/// Normalised effective ranks as a heat table for each side, layers downwards, texts or their heads across, and a scatter of them
-/// against what truncation costs for each part in `kept`: one HTML page without scripts or other files (KV-CoRE; methods.md section 7).
+/// Normalised effective ranks as a heat table for each side, layers downwards, texts or their heads across, and a
+/// scatter of them against what truncation costs for each part in `kept`: one HTML page without scripts or other files
+/// (KV-CoRE; methods.md section 7).
 std::string spectraPage(const std::vector<TextSpectra>& texts, const std::vector<double>& kept);
 
 }  // namespace kvista

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/cli/usage_error.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "app/cli/nearest_name.h"
 
@@ -43,7 +43,10 @@ Named namedIn(const CLI::App& app) {
 }
 
 Error wrong(std::string message, std::string_view hint, std::string_view more = {}) {
-  return {ErrorCode::invalidArgument, std::move(message), {}, fmt::format("{}{}{}", hint, hint.empty() || more.empty() ? "" : " ", more)};
+  return {ErrorCode::invalidArgument,
+          std::move(message),
+          {},
+          fmt::format("{}{}{}", hint, hint.empty() || more.empty() ? "" : " ", more)};
 }
 
 std::vector<const CLI::Option*> optionsOf(const CLI::App& app, const Named& named) {
@@ -59,7 +62,8 @@ Error unknownWord(const CLI::App& app, const Named& named, std::string word) {
     std::vector<std::string> names;
     for (const CLI::Option* option : optionsOf(app, named))
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    return wrong(fmt::format("There is no option {} for `{}`.", word, named.command), didYouMean(word, names), named.help);
+    return wrong(fmt::format("There is no option {} for `{}`.", word, named.command), didYouMean(word, names),
+                 named.help);
   }
   const bool isPart = named.verb && !named.verb->get_subcommands({}).empty();
   if (named.verb && !isPart)
@@ -67,16 +71,20 @@ Error unknownWord(const CLI::App& app, const Named& named, std::string word) {
                  "Put it behind an option, or in quotes if it is part of a name with spaces.", named.help);
   std::vector<std::string> verbs;
   for (const CLI::App* verb : (isPart ? *named.verb : app).get_subcommands({})) verbs.push_back(verb->get_name());
-  return wrong(isPart ? fmt::format("`{}` has no part \"{}\".", named.command, word) : fmt::format("There is no verb \"{}\".", word),
+  return wrong(isPart ? fmt::format("`{}` has no part \"{}\".", named.command, word)
+                      : fmt::format("There is no verb \"{}\".", word),
                didYouMean(word, verbs), named.help);
 }
 
 Error missing(const Named& named, std::string_view fallback) {
   if (!named.verb)
-    return wrong("No verb was given.", "Start with `kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER`.", named.help);
+    return wrong("No verb was given.", "Start with `kvista compress MODEL --text FILE --times-smaller 8 -o FOLDER`.",
+                 named.help);
   std::vector<std::string> needed, parts;
   for (const CLI::App* part : named.verb->get_subcommands({})) parts.push_back(part->get_name());
-  if (!parts.empty()) return wrong(fmt::format("`{}` needs to be told what: {}.", named.command, fmt::join(parts, " or ")), {}, named.help);
+  if (!parts.empty())
+    return wrong(fmt::format("`{}` needs to be told what: {}.", named.command, fmt::join(parts, " or ")), {},
+                 named.help);
   for (const CLI::Option* option : named.verb->get_options())
     if (option->get_required() && option->count() == 0)
       needed.push_back(fmt::format("{} ({})", spoken(*option), option->get_description()));
@@ -111,7 +119,8 @@ Error usageError(const CLI::App& app, const CLI::ParseError& error) {
       return wrong(fmt::format("{} was given {} times, but takes one value.", name, option->count()), {}, named.help);
     return wrong(fmt::format("{} needs a value ({}).", name, option->get_description()), {}, named.help);
   }
-  if (dynamic_cast<const CLI::ExcludesError*>(&error)) return wrong(fmt::format("{}, so give one of the two.", said), {}, named.help);
+  if (dynamic_cast<const CLI::ExcludesError*>(&error))
+    return wrong(fmt::format("{}, so give one of the two.", said), {}, named.help);
   return wrong(fmt::format("The command line is not understood: {}.", said), {}, named.help);
 }
 

@@ -2,14 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "app/cli/console.h"
 #include "core/base/task.h"
@@ -27,8 +26,8 @@ struct Invocation {
   std::function<Result<Output>(const Task&)> action;
 };
 
-/// Adds a verb `name` with `--json`; `example` ends its help; what `shares` its work can be started several times at once. The
-/// caller adds options to the answer and sets `run`.
+/// Adds a verb `name` with `--json`; `example` ends its help; what `shares` its work can be started several times at
+/// once. The caller adds options to the answer and sets `run`.
 struct VerbDescription {
   const char* name;
   const char* summary;
@@ -38,8 +37,8 @@ struct VerbDescription {
 
 /// Options of a verb live in a value of its own; `run` gets it when the verb was named.
 template <class Options>
-CLI::App* addVerb(CLI::App& app, Invocation& invocation, const VerbDescription& description, std::shared_ptr<Options> options,
-                  Result<Output> (*run)(const Options&, const Task&)) {
+CLI::App* addVerb(CLI::App& app, Invocation& invocation, const VerbDescription& description,
+                  std::shared_ptr<Options> options, Result<Output> (*run)(const Options&, const Task&)) {
   CLI::App* verb = app.add_subcommand(description.name, description.summary);
   verb->footer(std::string("Example:\n  ") + description.example);
   verb->add_flag("--json", invocation.json, "Print the result as JSON on standard output");

@@ -24,7 +24,9 @@ bool canBeShortcut(const QKeySequence& shortcut) {
 
 QString plainText(const QAction& action) {
   QString text = action.text();
-  text.replace(QStringLiteral("&&"), QStringLiteral("\1")).remove(QLatin1Char('&')).replace(QLatin1Char('\1'), QLatin1Char('&'));
+  text.replace(QStringLiteral("&&"), QStringLiteral("\1"))
+      .remove(QLatin1Char('&'))
+      .replace(QLatin1Char('\1'), QLatin1Char('&'));
   return text;
 }
 
@@ -99,7 +101,8 @@ Result<void> ActionRegistry::setShortcut(const QString& id, const QKeySequence& 
     return fail(ErrorCode::invalidArgument, tr("%1 alone is for typing and moving.").arg(keys).toStdString(),
                 tr("Hold Ctrl or Alt with it, or take a function key.").toStdString());
   if (const Entry* other = holder(shortcut, entry->action))
-    return fail(ErrorCode::invalidArgument, tr("%1 is the shortcut of '%2' already.").arg(keys, plainText(*other->action)).toStdString(),
+    return fail(ErrorCode::invalidArgument,
+                tr("%1 is the shortcut of '%2' already.").arg(keys, plainText(*other->action)).toStdString(),
                 tr("Choose another, or change that one first.").toStdString());
   entry->action->setShortcut(shortcut);
   Shortcuts chosen = settings_.get(kShortcuts);
@@ -127,7 +130,9 @@ QStringList ActionRegistry::duplicateShortcuts() const {
     for (std::size_t k = i + 1; k < entries_.size(); ++k) {
       const QKeySequence shortcut = entries_[i].action->shortcut();
       if (!shortcut.isEmpty() && shortcut == entries_[k].action->shortcut())
-        duplicates += QStringLiteral("%1 / %2: %3").arg(plainText(*entries_[i].action), plainText(*entries_[k].action), shortcut.toString(QKeySequence::PortableText));
+        duplicates += QStringLiteral("%1 / %2: %3")
+                          .arg(plainText(*entries_[i].action), plainText(*entries_[k].action),
+                               shortcut.toString(QKeySequence::PortableText));
     }
   return duplicates;
 }

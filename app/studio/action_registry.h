@@ -26,8 +26,8 @@ struct ActionSpecification {
   QIcon icon = {};
 };
 
-/// Everything that can be done, under ids: menus, the palette and the list of shortcuts are made from it. Shortcuts that a
-/// person has chosen are kept in the settings.
+/// Everything that can be done, under ids: menus, the palette and the list of shortcuts are made from it. Shortcuts
+/// that a person has chosen are kept in the settings.
 class ActionRegistry final : public QObject {
   Q_OBJECT
 

@@ -15,7 +15,8 @@ QThreadPool& diskThread();
 /// Waits until every file handed over is written; for the program's end.
 void finishDiskWork();
 
-/// Runs `work` on a thread of `pool`, then `done` with its value on the window's thread, unless `context` is gone by then.
+/// Runs `work` on a thread of `pool`, then `done` with its value on the window's thread, unless `context` is gone by
+/// then.
 template <class Work, class Done>
 void inBackground(QThreadPool& pool, QObject* context, Work work, Done done) {
   pool.start([context = QPointer<QObject>(context), work = std::move(work), done = std::move(done)]() mutable {

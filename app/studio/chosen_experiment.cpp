@@ -32,8 +32,10 @@ std::vector<json> planSystems(const PlanWish& plan, const ChosenExperiment& chos
   const std::string name = nameOf(plan, catalogue);
   const MethodChoice* method = methodOf(plan, catalogue);
   const json plain = {{"name", name}, {"plan", planOf(plan, catalogue)}};
-  if (!chosen.refines || (method != nullptr && method->storage == Storage::plainQuantised)) return std::vector<json>(1, plain);
-  json refined = plain;  // Training begins from the plan's own factors, as `kvista refine` does where nothing else is said.
+  if (!chosen.refines || (method != nullptr && method->storage == Storage::plainQuantised))
+    return std::vector<json>(1, plain);
+  json refined =
+      plain;  // Training begins from the plan's own factors, as `kvista refine` does where nothing else is said.
   refined["name"] = Words::tr("%1, refined").arg(QString::fromStdString(name)).toStdString();
   refined["refine"] = json::object();
   return std::vector<json>{plain, refined};
@@ -56,7 +58,8 @@ std::string planMethodOf(const std::string& line, const Catalogue& catalogue) {
   return {};
 }
 
-/// What a policy foretells by is trained for the experiment, unless the line has it: nobody who ticks it has such a file at hand.
+/// What a policy foretells by is trained for the experiment, unless the line has it: nobody who ticks it has such a
+/// file at hand.
 json policyOf(const std::string& line) {
   json policy = {{"name", line}};
   const auto isPredictor = [](const std::string& name) {
@@ -73,7 +76,8 @@ json policySystem(const std::string& line, const ChosenExperiment& chosen, const
   json system = {{"policy", policyOf(line)}};
   const QString name = QString::fromStdString(line), base = QString::fromStdString(chosen.base);
   QString shown = name;
-  if (const std::string method = planMethodOf(line, catalogue); !method.empty()) {  // Without a target it gets what the policy leaves.
+  if (const std::string method = planMethodOf(line, catalogue);
+      !method.empty()) {  // Without a target it gets what the policy leaves.
     system["plan"] = {{"method", chosen.base.empty() ? method : chosen.base}};
     if (!base.isEmpty()) shown = Words::tr("%1 over %2").arg(name, base);
   } else if (!base.isEmpty()) {
@@ -115,7 +119,8 @@ json experimentOf(const ChosenExperiment& chosen, const Catalogue& catalogue) {
   json kept = json::array(), byBytes = json::array(), byRule = json::array(), sweeps = json::array();
   std::vector<PlanWish> plans;
   for (const MethodChoice& method : catalogue.methods)
-    if (std::ranges::find(chosen.methods, method.choice.name) != chosen.methods.end()) plans.emplace_back().method = method.choice.name;
+    if (std::ranges::find(chosen.methods, method.choice.name) != chosen.methods.end())
+      plans.emplace_back().method = method.choice.name;
   plans.insert(plans.end(), chosen.variants.begin(), chosen.variants.end());
   for (const PlanWish& plan : plans)
     for (const json& system : planSystems(plan, chosen, catalogue)) {
@@ -133,7 +138,8 @@ json experimentOf(const ChosenExperiment& chosen, const Catalogue& catalogue) {
   for (const std::string& line : chosen.lines) byBytes.push_back(policySystem(line, chosen, catalogue));
   const auto add = [&sweeps](const QString& name, const char* unit, const std::vector<double>& values, json systems) {
     if (values.empty() || systems.empty()) return;
-    sweeps.push_back({{"name", name.toStdString()}, {"unit", unit}, {"values", values}, {"systems", std::move(systems)}});
+    sweeps.push_back(
+        {{"name", name.toStdString()}, {"unit", unit}, {"values", values}, {"systems", std::move(systems)}});
   };
   add(Words::tr("Kept fractions"), "keptFraction", chosen.keptFractions, std::move(kept));
   add(Words::tr("Equal bytes"), "share", chosen.shares, std::move(byBytes));
@@ -190,7 +196,8 @@ std::size_t rowsOf(const json& experiment) {
 
 Result<std::vector<double>> fractionsIn(const QString& text) {
   static const QRegularExpression kSpacedSign(QStringLiteral(R"(\s*([%/])\s*)"));
-  static const QRegularExpression kComma(QStringLiteral(",")), kLastComma(QStringLiteral(R"(,(?!\d))")), kGap(QStringLiteral(R"([\s;]+)"));
+  static const QRegularExpression kComma(QStringLiteral(",")), kLastComma(QStringLiteral(R"(,(?!\d))")),
+      kGap(QStringLiteral(R"([\s;]+)"));
   QString plain = text;
   plain.replace(kSpacedSign, QStringLiteral("\\1 ")).replace(QStringLiteral("/ "), QStringLiteral("/"));
   // Where numbers have commas, one that a digit follows is theirs.
@@ -200,7 +207,9 @@ Result<std::vector<double>> fractionsIn(const QString& text) {
     const double value = fractionIn(word);
     if (value == 0)
       return fail(ErrorCode::invalidArgument,
-                  Words::tr("“%1” is not above 0 and at most 1: write numbers such as 0.5, 30 % or 1/8.").arg(word).toStdString());
+                  Words::tr("“%1” is not above 0 and at most 1: write numbers such as 0.5, 30 % or 1/8.")
+                      .arg(word)
+                      .toStdString());
     if (std::ranges::find(values, value) != values.end())
       return fail(ErrorCode::invalidArgument, Words::tr("“%1” stands there twice.").arg(word).toStdString());
     values.push_back(value);

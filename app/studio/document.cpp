@@ -18,8 +18,10 @@ namespace kvista {
 namespace {
 
 Error mismatch(const std::string& what, const std::string& path, const std::string& was, const std::string& is) {
-  return {ErrorCode::invalidArgument, fmt::format("{} at {} are not the ones that the project was made with: hash {} instead of {}.", what, path, is, was), "",
-          "Locate the right ones, or begin a new project."};
+  return {ErrorCode::invalidArgument,
+          fmt::format("{} at {} are not the ones that the project was made with: hash {} instead of {}.", what, path,
+                      is, was),
+          "", "Locate the right ones, or begin a new project."};
 }
 
 std::vector<std::string> fingerprintsOf(const std::vector<TriedPlan>& tried) {
@@ -119,33 +121,38 @@ void Document::open(const std::filesystem::path& file, std::function<void(Result
     Project project;
     std::vector<std::string> prints;
   };
-  inBackground(diskThread(), this,
-               [file]() -> Result<Loaded> {
-                 KVISTA_ASSIGN(Project project, loadProject(file));
-                 auto prints = fingerprintsOf(project.tried);
-                 return Loaded{std::move(project), std::move(prints)};
-               },
-               [this, file, done = std::move(done)](Result<Loaded> loaded) {
-                 if (!loaded) return done(tl::unexpected(std::move(loaded).error()));
-                 take(std::move(loaded->project), std::move(loaded->prints), file);
-                 done({});
-               });
+  inBackground(
+      diskThread(), this,
+      [file]() -> Result<Loaded> {
+        KVISTA_ASSIGN(Project project, loadProject(file));
+        auto prints = fingerprintsOf(project.tried);
+        return Loaded{std::move(project), std::move(prints)};
+      },
+      [this, file, done = std::move(done)](Result<Loaded> loaded) {
+        if (!loaded) return done(tl::unexpected(std::move(loaded).error()));
+        take(std::move(loaded->project), std::move(loaded->prints), file);
+        done({});
+      });
 }
 
 void Document::save(const std::filesystem::path& file, std::function<void(Result<void>)> done) {
-  inBackground(diskThread(), this, [file, project = project()] { return saveProject(file, project); },
-               [this, file, session = session_, index = stack_.index(), changes = changes_, done = std::move(done)](Result<void> saved) {
-                 if (saved && session == session_) {
-                   file_ = file;
-                   savedChanges_ = changes;
-                   // The stack can only be told that it is clean where it stands.
-                   if (stack_.index() == index && !gesture_) stack_.setClean();
-                   else stack_.resetClean();
-                   Q_EMIT projectChanged();
-                   tellModified();
-                 }
-                 done(std::move(saved));
-               });
+  inBackground(
+      diskThread(), this, [file, project = project()] { return saveProject(file, project); },
+      [this, file, session = session_, index = stack_.index(), changes = changes_,
+       done = std::move(done)](Result<void> saved) {
+        if (saved && session == session_) {
+          file_ = file;
+          savedChanges_ = changes;
+          // The stack can only be told that it is clean where it stands.
+          if (stack_.index() == index && !gesture_)
+            stack_.setClean();
+          else
+            stack_.resetClean();
+          Q_EMIT projectChanged();
+          tellModified();
+        }
+        done(std::move(saved));
+      });
 }
 
 void Document::close() {
@@ -179,7 +186,8 @@ void Document::setNotes(std::string notes) {
 Result<void> checkModel(const ModelRecord& model, const std::string& hash, const CompressionPlan& plan) {
   if (model.hash != hash) return tl::unexpected(mismatch("The weights", model.path, hash, model.hash));
   if (const auto problems = validate(plan, model.shape); !problems.empty())
-    return fail(ErrorCode::corruptFile, "The project's plan does not fit its model: " + problems.front(), "Make the plan anew.");
+    return fail(ErrorCode::corruptFile, "The project's plan does not fit its model: " + problems.front(),
+                "Make the plan anew.");
   return {};
 }
 
@@ -202,7 +210,8 @@ Result<void> Document::moveModel(const ModelRecord& model) {
 
 Result<void> Document::setStatistics(const StatisticsRecord& statistics) {
   if (statistics.modelHash != project_.modelHash)
-    return tl::unexpected(mismatch("The weights of the calibration", statistics.path, project_.modelHash, statistics.modelHash));
+    return tl::unexpected(
+        mismatch("The weights of the calibration", statistics.path, project_.modelHash, statistics.modelHash));
   const bool moved = project_.statistics != statistics.path || project_.tokensHash != statistics.tokensHash;
   if (project_.tokensHash != statistics.tokensHash) predictions_.clear();
   project_.statistics = statistics.path;
@@ -273,8 +282,8 @@ void Document::addErrors(const std::string& planFingerprint, PlanErrorsRecord re
 }
 
 void Document::addResult(const EvaluationRecord& result) {
-  project_.results.push_back(
-      {result.text, result.tokensHash, result.planFingerprint, result.perplexityBefore, result.perplexityAfter, result.predictions});
+  project_.results.push_back({result.text, result.tokensHash, result.planFingerprint, result.perplexityBefore,
+                              result.perplexityAfter, result.predictions});
   countChange();
   Q_EMIT resultsChanged();
 }
@@ -282,7 +291,8 @@ void Document::setRefined(std::optional<RefinedFactors> refined) {
   if (refined == project_.refined) return;
   for (const auto& factors : {project_.refined, refined}) {
     if (!factors) continue;
-    std::erase_if(project_.results, [&](const MeasuredResult& each) { return each.planFingerprint == factors->planFingerprint; });
+    std::erase_if(project_.results,
+                  [&](const MeasuredResult& each) { return each.planFingerprint == factors->planFingerprint; });
     errors_.erase(factors->planFingerprint);
   }
   project_.refined = std::move(refined);
@@ -292,7 +302,8 @@ void Document::setRefined(std::optional<RefinedFactors> refined) {
 }
 const MeasuredResult* Document::result(const std::string& planFingerprint) const {
   const auto& all = project_.results;
-  const auto found = std::find_if(all.rbegin(), all.rend(), [&](const MeasuredResult& each) { return each.planFingerprint == planFingerprint; });
+  const auto found = std::find_if(all.rbegin(), all.rend(),
+                                  [&](const MeasuredResult& each) { return each.planFingerprint == planFingerprint; });
   return found == all.rend() ? nullptr : &*found;
 }
 
@@ -311,7 +322,8 @@ void Document::keepPlan(const std::string& name) {
     triedFingerprints_.erase(same);
   }
   triedFingerprints_.push_back(planFingerprint());
-  project_.tried.push_back({name, planned_.plan, planned_.requestedBytes, planned_.predictedLoss, planned_.correctedLoss});
+  project_.tried.push_back(
+      {name, planned_.plan, planned_.requestedBytes, planned_.predictedLoss, planned_.correctedLoss});
   countChange();
   Q_EMIT resultsChanged();
 }

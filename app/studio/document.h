@@ -25,15 +25,16 @@ namespace kvista {
 
 /// What an edit does about the target.
 enum class Budget {
-  keep,        ///< The widths are as given.
-  spendAnew,   ///< Groups that are not locked get their widths from the allocator, for the plan's target.
+  keep,       ///< The widths are as given.
+  spendAnew,  ///< Groups that are not locked get their widths from the allocator, for the plan's target.
 };
 
-/// Refuses (invalidArgument) a model with another hash than a project's, or (corruptFile) one that its plan does not fit.
+/// Refuses (invalidArgument) a model with another hash than a project's, or (corruptFile) one that its plan does not
+/// fit.
 Result<void> checkModel(const ModelRecord& model, const std::string& hash, const CompressionPlan& plan);
 
-/// The open project: a model, its statistics, the plan under edit and everything that is known about it. Knows no widget
-/// and no process: spectra that it lacks are named by `staleLayers` and come through `addSpectra`.
+/// The open project: a model, its statistics, the plan under edit and everything that is known about it. Knows no
+/// widget and no process: spectra that it lacks are named by `staleLayers` and come through `addSpectra`.
 ///
 /// Every change of the plan is an undo step. Numbers follow in the same call: `planned()` is of the new plan when
 /// `planChanged` is emitted. Shares of a large budget are computed in the background;
@@ -95,15 +96,16 @@ class Document final : public QObject {
   [[nodiscard]] const PlannedPlan& planned() const { return planned_; }
   /// Whether the predictions are of an earlier plan because spectra or shares are still to come.
   [[nodiscard]] bool isPredictionStale() const { return (storesLatents() && !spectra_.isComplete()) || isAllocating(); }
-  /// Whether the spectra are of the loss, in nats a token, and say what each group loses. A plan in another metric may be predicted all
-  /// the same, as a whole, by the engine that made it.
+  /// Whether the spectra are of the loss, in nats a token, and say what each group loses. A plan in another metric may
+  /// be predicted all the same, as a whole, by the engine that made it.
   [[nodiscard]] bool isPredictedByDirections() const { return planned_.predictedLoss && measuresLoss(planned_.plan); }
   [[nodiscard]] bool isAllocating() const;
   /// Whether anything of the plan is still being computed here, the waterline's table included.
   [[nodiscard]] bool isWorking() const { return isAllocating() || makingTable_; }
   /// One step under the name `text` (empty: described by what changed). Steps with the same `mergeId` >= 0 that follow
   /// each other become one. Refuses a plan that does not fit the model; an edit that changes nothing leaves no step.
-  Result<void> edit(const CompressionPlan& plan, const QString& text = {}, Budget budget = Budget::keep, int mergeId = -1);
+  Result<void> edit(const CompressionPlan& plan, const QString& text = {}, Budget budget = Budget::keep,
+                    int mergeId = -1);
   /// The same for a plan of the engine's makePlan, with the spectra it was made from.
   Result<void> adopt(const PlannedPlan& planned, std::vector<BudgetUnit> units, const QString& text);
   /// Shares the budget out anew for another target.
@@ -131,8 +133,8 @@ class Document final : public QObject {
   [[nodiscard]] const PlanSpectra& spectra() const { return spectra_; }
   /// Layers with groups whose spectra are not known; empty without a model or where the plan has none.
   [[nodiscard]] std::vector<int> staleLayers() const;
-  /// Spectra of groups of `plan`, one a group in its order, empty for groups that were not asked for. They need not be of
-  /// the plan under edit any more.
+  /// Spectra of groups of `plan`, one a group in its order, empty for groups that were not asked for. They need not be
+  /// of the plan under edit any more.
   void addSpectra(const CompressionPlan& plan, std::vector<BudgetUnit> units);
   /// Of the plan's spectra and locks; null while it is being made or spectra are missing.
   [[nodiscard]] std::shared_ptr<const WaterlineTable> waterlineTable() const { return table_; }
@@ -152,15 +154,16 @@ class Document final : public QObject {
   /// The plan kept that has this fingerprint becomes the plan under edit, as one step; nothing where there is none.
   Result<void> bringBack(const std::string& fingerprint);
   [[nodiscard]] const std::vector<TriedPlan>& tried() const { return project_.tried; }
-  /// Of the plans kept, in their order; of the plan under edit. Kept, because a large plan's takes a millisecond or two.
+  /// Of the plans kept, in their order; of the plan under edit. Kept, because a large plan's takes a millisecond or
+  /// two.
   [[nodiscard]] const std::vector<std::string>& triedFingerprints() const { return triedFingerprints_; }
   [[nodiscard]] const std::string& planFingerprint() const;
   /// Factors that were trained for the plan as it is now; empty where there are none.
   [[nodiscard]] std::filesystem::path refinedFactors() const { return project_.factorsFor(planFingerprint()); }
   /// Factors that were trained for this plan or for one before it.
   [[nodiscard]] const std::optional<RefinedFactors>& refined() const { return project_.refined; }
-  /// Takes trained factors in place of earlier ones; absent: the plan's own again. What was measured with other factors is
-  /// forgotten. No step: like a measurement, it is of a plan whether or not that is the one under edit.
+  /// Takes trained factors in place of earlier ones; absent: the plan's own again. What was measured with other factors
+  /// is forgotten. No step: like a measurement, it is of a plan whether or not that is the one under edit.
   void setRefined(std::optional<RefinedFactors> refined);
 
   // Selection.
@@ -171,12 +174,12 @@ class Document final : public QObject {
   void projectChanged();  ///< Another project, another file, another name.
   void modelChanged();
   void statisticsChanged();
-  void planChanged();      ///< Or its numbers.
-  void spectraChanged();   ///< Of some of the plan's groups.
+  void planChanged();     ///< Or its numbers.
+  void spectraChanged();  ///< Of some of the plan's groups.
   void tableChanged();
   void similarityChanged(int layer, kvista::Side side);
   void errorsChanged();
-  void resultsChanged();   ///< Measurements, or plans kept.
+  void resultsChanged();  ///< Measurements, or plans kept.
   void selectionChanged();
   void notesChanged();
   void modifiedChanged(bool modified);
@@ -196,7 +199,8 @@ class Document final : public QObject {
   void assume(CompressionPlan plan, double waterline, std::string note);
   [[nodiscard]] PlannedPlan assessed(CompressionPlan plan) const;
   /// Keeps what was predicted of a plan whose spectra are not of the loss.
-  void rememberPrediction(const CompressionPlan& plan, const std::optional<double>& predicted, const std::optional<double>& corrected);
+  void rememberPrediction(const CompressionPlan& plan, const std::optional<double>& predicted,
+                          const std::optional<double>& corrected);
   void afterSpectra();
   void becomeAsBefore();
   void push(const PlannedPlan& after, const QString& text, Budget budget, int mergeId);
@@ -233,7 +237,7 @@ class Document final : public QObject {
   std::int64_t changes_ = 0, savedChanges_ = 0;  // Besides steps: results, notes, plans kept.
   bool wasModified_ = false;
   StepKind pushing_ = StepKind::redone;  // Other than `redone` only while a step is pushed, which does it.
-  std::int64_t serial_ = 0;       // Of the plan: answers for an older one are dropped.
+  std::int64_t serial_ = 0;              // Of the plan: answers for an older one are dropped.
   mutable std::int64_t fingerprintSerial_ = -1;
   mutable std::string fingerprint_;
   std::vector<std::string> triedFingerprints_;
@@ -243,9 +247,10 @@ class Document final : public QObject {
   std::map<std::string, Prediction> predictions_;  // By fingerprint: what rememberPrediction keeps.
   std::int64_t tableSerial_ = 0;
   bool makingTable_ = false;
-  std::optional<CompressionPlan> tableOf_;  // What the table is, or is being, made of; its unlocked widths do not matter.
+  std::optional<CompressionPlan>
+      tableOf_;  // What the table is, or is being, made of; its unlocked widths do not matter.
   std::vector<int> tableWidths_;
-  std::int64_t session_ = 0;      // Of the project: answers for an earlier one are dropped.
+  std::int64_t session_ = 0;  // Of the project: answers for an earlier one are dropped.
   const PlanStepCommand* allocating_ = nullptr;
 };
 

@@ -18,8 +18,8 @@ constexpr std::size_t kDirectionsAtOnce = 8192;
 
 /// Whether a waterline's table of one plan holds for the other.
 bool sameTable(const CompressionPlan& a, const CompressionPlan& b) {
-  return a.method == b.method && a.metric == b.metric && a.keyPosition == b.keyPosition && a.storage == b.storage && a.rankStep == b.rankStep &&
-         std::ranges::equal(a.groups, b.groups, [](const Group& x, const Group& y) {
+  return a.method == b.method && a.metric == b.metric && a.keyPosition == b.keyPosition && a.storage == b.storage &&
+         a.rankStep == b.rankStep && std::ranges::equal(a.groups, b.groups, [](const Group& x, const Group& y) {
            return x.slots == y.slots && x.locked == y.locked && (!x.locked || x.widths == y.widths);
          });
 }
@@ -65,7 +65,8 @@ void Document::assume(CompressionPlan plan, double waterline, std::string note) 
   }
 }
 
-void Document::rememberPrediction(const CompressionPlan& plan, const std::optional<double>& predicted, const std::optional<double>& corrected) {
+void Document::rememberPrediction(const CompressionPlan& plan, const std::optional<double>& predicted,
+                                  const std::optional<double>& corrected) {
   if (predicted && !measuresLoss(plan)) predictions_[fingerprint(plan)] = {predicted, corrected};
 }
 
@@ -133,7 +134,8 @@ Result<void> Document::bringBack(const std::string& fingerprint) {
 
 Result<void> Document::setTarget(const Target& target) {
   if (!storesLatents())
-    return fail(ErrorCode::invalidArgument, "A plan by quantisation alone has no directions that a target could be shared out among.",
+    return fail(ErrorCode::invalidArgument,
+                "A plan by quantisation alone has no directions that a target could be shared out among.",
                 "Plan anew (Ctrl+P) for that target.");
   KVISTA_CHECK(checkTarget(target, planned_.plan.storage, measuresLoss(planned_.plan), planningContext().loss));
   CompressionPlan plan = gesture_ ? gesture_->before.plan : planned_.plan;
@@ -220,14 +222,18 @@ void Document::afterSpectra() {
 }
 
 std::vector<int> Document::widths() const {
-  const auto method = std::ranges::find(catalogue_.methods, planned_.plan.method, [](const MethodChoice& each) { return each.choice.name; });
-  if (method != catalogue_.methods.end() && method->storage == planned_.plan.storage && !method->widths.empty()) return method->widths;
+  const auto method = std::ranges::find(catalogue_.methods, planned_.plan.method,
+                                        [](const MethodChoice& each) { return each.choice.name; });
+  if (method != catalogue_.methods.end() && method->storage == planned_.plan.storage && !method->widths.empty())
+    return method->widths;
   return standardWidths(planned_.plan.storage);
 }
 
 PlanStepCommand* Document::current() const {
   // Only our own steps are ever pushed, and the newest done one is what the plan came from.
-  return stack_.index() == 0 ? nullptr : const_cast<PlanStepCommand*>(static_cast<const PlanStepCommand*>(stack_.command(stack_.index() - 1)));
+  return stack_.index() == 0
+             ? nullptr
+             : const_cast<PlanStepCommand*>(static_cast<const PlanStepCommand*>(stack_.command(stack_.index() - 1)));
 }
 
 bool Document::isAllocating() const {
@@ -238,19 +244,21 @@ bool Document::isAllocating() const {
 void Document::allocateIfWanted() {
   const PlanStepCommand* command = current();
   if (!command || !command->wantsAllocation() || gesture_ || !model_ || !spectra_.isComplete()) return;
-  auto work = [plan = planned_.plan, units = spectra_.units(), widths = widths(), context = planningContext()]() mutable {
+  auto work = [plan = planned_.plan, units = spectra_.units(), widths = widths(),
+               context = planningContext()]() mutable {
     return allocateBudget(std::move(plan), std::move(units), widths, context);
   };
   if (directionsOf(planned_.plan) <= kDirectionsAtOnce) return allocated(command, work());
   if (allocating_ == command) return;
   allocating_ = command;
-  inBackground(*QThreadPool::globalInstance(), this, std::move(work), [this, command, serial = serial_](Result<PlannedPlan> result) {
-    if (allocating_ == command) allocating_ = nullptr;
-    if (serial == serial_ && command == current())
-      allocated(command, std::move(result));
-    else
-      allocateIfWanted();
-  });
+  inBackground(*QThreadPool::globalInstance(), this, std::move(work),
+               [this, command, serial = serial_](Result<PlannedPlan> result) {
+                 if (allocating_ == command) allocating_ = nullptr;
+                 if (serial == serial_ && command == current())
+                   allocated(command, std::move(result));
+                 else
+                   allocateIfWanted();
+               });
 }
 
 void Document::allocated(const PlanStepCommand* command, Result<PlannedPlan> result) {
@@ -291,13 +299,14 @@ void Document::makeTable() {
   tableWidths_ = widths();
   AllocationRequest request{spectra_.units(), tableWidths_, planned_.plan.rankStep, 0};
   for (std::size_t i = 0; i < request.units.size(); ++i) request.units[i].widths = planned_.plan.groups[i].widths;
-  inBackground(*QThreadPool::globalInstance(), this, [request = std::move(request)] { return WaterlineTable::make(request); },
-               [this, serial](Result<WaterlineTable> table) {
-                 makingTable_ = false;
-                 if (serial != tableSerial_) return makeTable();
-                 if (table) table_ = std::make_shared<const WaterlineTable>(*std::move(table));
-                 Q_EMIT tableChanged();
-               });
+  inBackground(
+      *QThreadPool::globalInstance(), this, [request = std::move(request)] { return WaterlineTable::make(request); },
+      [this, serial](Result<WaterlineTable> table) {
+        makingTable_ = false;
+        if (serial != tableSerial_) return makeTable();
+        if (table) table_ = std::make_shared<const WaterlineTable>(*std::move(table));
+        Q_EMIT tableChanged();
+      });
 }
 
 }  // namespace kvista

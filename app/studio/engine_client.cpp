@@ -26,7 +26,9 @@ EngineClient::EngineClient(QObject* parent) : QObject(parent) {
   pings_.setInterval(kPingEvery);
   connect(&pause_, &QTimer::timeout, this, &EngineClient::connectEngine);
   connect(&patience_, &QTimer::timeout, this, [this] {
-    failFor({ErrorCode::io, fmt::format("The engine '{}' did not say hello within {} seconds.", command_.text().toStdString(), patience_.interval() / 1000),
+    failFor({ErrorCode::io,
+             fmt::format("The engine '{}' did not say hello within {} seconds.", command_.text().toStdString(),
+                         patience_.interval() / 1000),
              "", "Run the command in a terminal: it must wait silently for requests."});
   });
   connect(&pings_, &QTimer::timeout, this, &EngineClient::ping);
@@ -67,7 +69,8 @@ void EngineClient::connectEngine() {
   connect(connection, &EngineConnection::progressed, this,
           [this, isCurrent](std::int64_t id, const std::shared_ptr<const nlohmann::json>& progress) {
             const auto request = requests_.find(id);
-            if (!isCurrent() || request == requests_.end() || !request->second.context || !request->second.progress) return;
+            if (!isCurrent() || request == requests_.end() || !request->second.context || !request->second.progress)
+              return;
             const Progress tell = request->second.progress;  // It may cancel, and so end the request.
             tell(*progress);
           });
@@ -91,8 +94,10 @@ void EngineClient::disconnectEngine() {
 
 void EngineClient::sayHello() {
   const std::int64_t id = nextId_++;
-  const auto reading = typed<HelloRecord>(read<HelloRecord>, [this](const Result<HelloRecord>& hello) { heard(hello); });
-  requests_.emplace(id, Request{QStringLiteral("hello"), nlohmann::json{{"protocol", kProtocolVersion}}, this, reading, {}, {}});
+  const auto reading =
+      typed<HelloRecord>(read<HelloRecord>, [this](const Result<HelloRecord>& hello) { heard(hello); });
+  requests_.emplace(
+      id, Request{QStringLiteral("hello"), nlohmann::json{{"protocol", kProtocolVersion}}, this, reading, {}, {}});
   send(id);
 }
 
@@ -101,7 +106,8 @@ void EngineClient::ping() {
   if (lanes_.contains(QLatin1String(kPingLane))) return;
   QElapsedTimer timer;
   timer.start();
-  preview<HelloRecord>(QLatin1String(kPingLane), QStringLiteral("hello"), nlohmann::json{{"protocol", kProtocolVersion}}, read<HelloRecord>, this,
+  preview<HelloRecord>(QLatin1String(kPingLane), QStringLiteral("hello"),
+                       nlohmann::json{{"protocol", kProtocolVersion}}, read<HelloRecord>, this,
                        [this, timer](const Result<HelloRecord>& hello) {
                          if (!hello) return;
                          latency_ = static_cast<double>(timer.nsecsElapsed()) / 1e6;
@@ -115,15 +121,22 @@ void EngineClient::heard(const Result<HelloRecord>& hello) {
   const std::string name = command_.text().toStdString();
   const std::string hint = "Give the command of a kvista of the studio's version.";
   if (!hello)
-    return failFor({hello.error().code, fmt::format("The engine '{}' is another program, or too old for this studio: it does not answer hello as it should.", name),
-                    hello.error().message, hint});
+    return failFor(
+        {hello.error().code,
+         fmt::format(
+             "The engine '{}' is another program, or too old for this studio: it does not answer hello as it should.",
+             name),
+         hello.error().message, hint});
   if (hello->program != "kvista")
-    return failFor({ErrorCode::invalidArgument, fmt::format("The engine '{}' says that it is '{}', not kvista.", name, hello->program), "", hint});
-  if (hello->protocol != kProtocolVersion)
     return failFor({ErrorCode::invalidArgument,
-                    fmt::format("The engine '{}' is too {} for this studio: kvista {} speaks protocol {}, the studio {}.", name,
-                                hello->protocol < kProtocolVersion ? "old" : "new", hello->version, hello->protocol, kProtocolVersion),
-                    "", hint});
+                    fmt::format("The engine '{}' says that it is '{}', not kvista.", name, hello->program), "", hint});
+  if (hello->protocol != kProtocolVersion)
+    return failFor(
+        {ErrorCode::invalidArgument,
+         fmt::format("The engine '{}' is too {} for this studio: kvista {} speaks protocol {}, the studio {}.", name,
+                     hello->protocol < kProtocolVersion ? "old" : "new", hello->version, hello->protocol,
+                     kProtocolVersion),
+         "", hint});
   hello_ = *hello;
   alive_.start();
   pings_.start();
@@ -193,11 +206,13 @@ std::int64_t EngineClient::enqueue(Request request) {
   if (state_ == State::ready) {
     send(id);
   } else if (state_ == State::failed || state_ == State::stopped) {
-    const Error error = state_ == State::failed ? problem_ : Error{ErrorCode::cancelled, "The engine is not running.", "", ""};
+    const Error error =
+        state_ == State::failed ? problem_ : Error{ErrorCode::cancelled, "The engine is not running.", "", ""};
     QMetaObject::invokeMethod(
         this,
         [this, id, error] {
-          if (const auto found = requests_.find(id); found != requests_.end()) deliver(id, found->second.reading(tl::unexpected(error)));
+          if (const auto found = requests_.find(id); found != requests_.end())
+            deliver(id, found->second.reading(tl::unexpected(error)));
         },
         Qt::QueuedConnection);
   }
@@ -211,8 +226,9 @@ void EngineClient::send(std::int64_t id) {
   request.sent = true;
   // Those of a lane may have to be asked again.
   nlohmann::json params = request.lane.isEmpty() ? std::exchange(request.params, nullptr) : request.params;
-  QMetaObject::invokeMethod(connection_, [connection = connection_, id, method = request.method, params = std::move(params),
-                                          reading = request.reading] { connection->send(id, method, params, reading); });
+  QMetaObject::invokeMethod(connection_,
+                            [connection = connection_, id, method = request.method, params = std::move(params),
+                             reading = request.reading] { connection->send(id, method, params, reading); });
 }
 
 void EngineClient::dropPreview(const QString& lane) {
@@ -239,7 +255,8 @@ void EngineClient::cancel(std::int64_t id) {
       this,
       [this, id] {
         if (const auto waiting = requests_.find(id); waiting != requests_.end() && !waiting->second.sent)
-          deliver(id, waiting->second.reading(tl::unexpected(Error{ErrorCode::cancelled, "It was cancelled before it began.", "", ""})));
+          deliver(id, waiting->second.reading(
+                          tl::unexpected(Error{ErrorCode::cancelled, "It was cancelled before it began.", "", ""})));
       },
       Qt::QueuedConnection);
 }
@@ -264,7 +281,8 @@ void EngineClient::refuse(const Error& error, bool all) {
   for (const auto& [id, request] : requests_)
     if (all || request.sent) ids.push_back(id);
   for (const std::int64_t id : ids)
-    if (const auto found = requests_.find(id); found != requests_.end()) deliver(id, found->second.reading(tl::unexpected(error)));
+    if (const auto found = requests_.find(id); found != requests_.end())
+      deliver(id, found->second.reading(tl::unexpected(error)));
 }
 
 }  // namespace kvista

@@ -44,8 +44,8 @@ class EngineClient final : public QObject {
   void start(const EngineCommand& command);
   /// Ends the engine; whatever was asked is answered as cancelled.
   void stop();
-  /// Pauses before the first, second, ... start after a death; one more death in a row is a failure. A process that lived
-  /// a minute begins a new row.
+  /// Pauses before the first, second, ... start after a death; one more death in a row is a failure. A process that
+  /// lived a minute begins a new row.
   void setPauses(std::vector<int> milliseconds) { pauses_ = std::move(milliseconds); }
   /// How long the engine may take to say hello, passwords typed at ssh's own prompt included.
   void setPatience(int milliseconds) { patience_.setInterval(milliseconds); }
@@ -67,9 +67,10 @@ class EngineClient final : public QObject {
                        std::function<void(Result<nlohmann::json>)> done, Progress progress = {});
   /// The same with the answer read by `reader` (such as read<EvaluationRecord>) on the engine's thread.
   template <class Value>
-  std::int64_t ask(const QString& method, nlohmann::json params, Result<Value> (*reader)(const nlohmann::json&), QObject* context,
-                   std::function<void(Result<Value>)> done, Progress progress = {}) {
-    return enqueue({method, std::move(params), context, typed<Value>(reader, std::move(done)), std::move(progress), {}});
+  std::int64_t ask(const QString& method, nlohmann::json params, Result<Value> (*reader)(const nlohmann::json&),
+                   QObject* context, std::function<void(Result<Value>)> done, Progress progress = {}) {
+    return enqueue(
+        {method, std::move(params), context, typed<Value>(reader, std::move(done)), std::move(progress), {}});
   }
   /// The same where only the newest request of a `lane` counts: an older one is cancelled and never answered. Such a
   /// request changes nothing, so one that the engine died over is asked once more before it is answered with an error.
@@ -77,11 +78,13 @@ class EngineClient final : public QObject {
   std::int64_t preview(const QString& lane, const QString& method, nlohmann::json params,
                        Result<Value> (*reader)(const nlohmann::json&), QObject* context,
                        std::function<void(Result<Value>)> done, Progress progress = {}) {
-    return enqueue({method, std::move(params), context, typed<Value>(reader, std::move(done)), std::move(progress), lane});
+    return enqueue(
+        {method, std::move(params), context, typed<Value>(reader, std::move(done)), std::move(progress), lane});
   }
   /// Forgets the request of a lane, if there is one.
   void dropPreview(const QString& lane);
-  /// Asks the engine to stop working on it; it then answers, as a rule with ErrorCode::cancelled. Unknown ids are ignored.
+  /// Asks the engine to stop working on it; it then answers, as a rule with ErrorCode::cancelled. Unknown ids are
+  /// ignored.
   void cancel(std::int64_t id);
   /// Nothing was asked that is not answered, but for what keeps the connection alive.
   [[nodiscard]] bool isIdle() const;
@@ -89,8 +92,8 @@ class EngineClient final : public QObject {
 
  Q_SIGNALS:
   void stateChanged(kvista::EngineClient::State state);
-  /// A new process is ready in place of one that died: it knows no model yet. What is asked in answer to this signal goes
-  /// out before what has been waiting.
+  /// A new process is ready in place of one that died: it knows no model yet. What is asked in answer to this signal
+  /// goes out before what has been waiting.
   void restarted();
   void latencyChanged();
   /// After whoever asked has been told.
@@ -111,7 +114,8 @@ class EngineClient final : public QObject {
   template <class Value>
   static Reading typed(Result<Value> (*reader)(const nlohmann::json&), std::function<void(Result<Value>)> done) {
     return [reader, done = std::move(done)](Result<nlohmann::json> answer) -> Delivery {
-      auto value = std::make_shared<Result<Value>>(answer ? reader(*answer) : Result<Value>(tl::unexpected(std::move(answer).error())));
+      auto value = std::make_shared<Result<Value>>(answer ? reader(*answer)
+                                                          : Result<Value>(tl::unexpected(std::move(answer).error())));
       return [value, done] { done(std::move(*value)); };
     };
   }
@@ -139,7 +143,7 @@ class EngineClient final : public QObject {
   std::map<std::int64_t, Request> requests_;  // In the order they were made.
   QHash<QString, std::int64_t> lanes_;
   std::int64_t nextId_ = 1;
-  bool wasReady_ = false;  // Since start().
+  bool wasReady_ = false;   // Since start().
   std::size_t deaths_ = 0;  // In a row.
   std::vector<int> pauses_ = {0, 500, 2000, 8000};
   int farewell_ = 2000;

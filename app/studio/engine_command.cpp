@@ -20,7 +20,8 @@ Result<EngineCommand> EngineCommand::chosen(const QString& text) {
 Result<EngineCommand> EngineCommand::fromText(const QString& text) {
   QStringList words = QProcess::splitCommand(text);
   if (words.isEmpty() || words.front().isEmpty())
-    return fail(ErrorCode::invalidArgument, "The engine's command line is empty.", "Give one such as: ssh HOST kvista engine");
+    return fail(ErrorCode::invalidArgument, "The engine's command line is empty.",
+                "Give one such as: ssh HOST kvista engine");
   const QString program = words.takeFirst();
   return EngineCommand{program, words};
 }

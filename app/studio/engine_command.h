@@ -23,8 +23,8 @@ struct EngineCommand {
   /// A command line with quotes, no shell: "ssh gpu kvista engine". Errors (invalidArgument): an empty one.
   static Result<EngineCommand> fromText(const QString& text);
   /// The way back; for messages too.
-  /// The machine that the engine runs on where the command starts it through something else, such as ssh: its paths are then
-  /// not this one's. Absent for a kvista that is started itself.
+  /// The machine that the engine runs on where the command starts it through something else, such as ssh: its paths are
+  /// then not this one's. Absent for a kvista that is started itself.
   [[nodiscard]] std::optional<QString> host() const;
   [[nodiscard]] QString text() const;
 };

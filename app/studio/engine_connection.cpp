@@ -54,13 +54,13 @@ void EngineConnection::start() {
     Q_EMIT started();
   });
   connect(process_.get(), &QProcess::readyReadStandardOutput, this, &EngineConnection::read);
-  connect(process_.get(), &QProcess::readyReadStandardError, this, [this] {
-    standardError_ = (standardError_ + process_->readAllStandardError()).right(kKeptStandardError);
-  });
+  connect(process_.get(), &QProcess::readyReadStandardError, this,
+          [this] { standardError_ = (standardError_ + process_->readAllStandardError()).right(kKeptStandardError); });
   connect(process_.get(), &QProcess::errorOccurred, this, [this](QProcess::ProcessError error) {
     if (error == QProcess::FailedToStart)
       end({ErrorCode::io, fmt::format("The engine '{}' cannot be started.", command_.program.toStdString()),
-           process_->errorString().toStdString(), "Install kvista beside the studio, or give another engine's command line."});
+           process_->errorString().toStdString(),
+           "Install kvista beside the studio, or give another engine's command line."});
   });
   connect(process_.get(), &QProcess::finished, this, [this](int code, QProcess::ExitStatus status) {
     read();  // What it said before it ended is still an answer.
@@ -96,12 +96,14 @@ void EngineConnection::finish(int milliseconds) {
 void EngineConnection::read() {
   if (hasEnded_) return;
   const QByteArray bytes = process_->readAllStandardOutput();
-  reader_.append(std::span(reinterpret_cast<const std::uint8_t*>(bytes.constData()), static_cast<std::size_t>(bytes.size())));
+  reader_.append(
+      std::span(reinterpret_cast<const std::uint8_t*>(bytes.constData()), static_cast<std::size_t>(bytes.size())));
   for (;;) {
     auto message = reader_.next();
     if (!message) {
       Error error = std::move(message).error();
-      error.message = fmt::format("What '{}' says is not the protocol of KVista's engine. {}", command_.text().toStdString(), error.message);
+      error.message = fmt::format("What '{}' says is not the protocol of KVista's engine. {}",
+                                  command_.text().toStdString(), error.message);
       error.detail = std::string(QByteArray(bytes.left(80)).toPercentEncoding(" ").constData());
       error.hint = "Check the engine's command line; a remote shell must print nothing of its own.";
       end(std::move(error));
@@ -114,7 +116,8 @@ void EngineConnection::read() {
 
 void EngineConnection::take(nlohmann::json message) {
   const auto id = message.find("id");
-  if (id == message.end() || !id->is_number_integer()) return;  // Of nobody: a later version's way to tell of something.
+  if (id == message.end() || !id->is_number_integer())
+    return;  // Of nobody: a later version's way to tell of something.
   const auto number = id->get<std::int64_t>();
   if (const auto progress = message.find("progress"); progress != message.end()) {
     Q_EMIT progressed(number, std::make_shared<const nlohmann::json>(std::move(*progress)));

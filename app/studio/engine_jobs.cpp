@@ -9,7 +9,8 @@
 
 namespace kvista {
 
-void EngineJobs::report(std::int64_t id, const nlohmann::json& message, const std::function<void(const ProgressRecord&)>& progress) {
+void EngineJobs::report(std::int64_t id, const nlohmann::json& message,
+                        const std::function<void(const ProgressRecord&)>& progress) {
   auto record = read<ProgressRecord>(message);
   if (!record) return;
   if (progress) progress(*record);
@@ -33,13 +34,14 @@ void EngineJobs::dropPreview(const QString& lane) {
   }
 }
 
-std::int64_t EngineJobs::whenItFits(const nlohmann::json& question, const QString& name, std::function<void(const QString& memory)> begin,
-                                    std::function<void()> undone) {
+std::int64_t EngineJobs::whenItFits(const nlohmann::json& question, const QString& name,
+                                    std::function<void(const QString& memory)> begin, std::function<void()> undone) {
   const QString method = QString::fromStdString(question.at("method").get<std::string>());
   auto id = std::make_shared<std::int64_t>(0);
   *id = engine_.ask<std::vector<MemoryForecast>>(
       QStringLiteral("forecastMemory"), question, readList<MemoryForecast>, this,
-      [this, id, method, begin = std::move(begin), undone = std::move(undone)](const Result<std::vector<MemoryForecast>>& forecast) {
+      [this, id, method, begin = std::move(begin),
+       undone = std::move(undone)](const Result<std::vector<MemoryForecast>>& forecast) {
         const MemoryWords words = memoryWords(forecast);
         const QString memory = QString(words.text).replace(QLatin1Char('\n'), QStringLiteral("; "));
         if (forecast ? words.fits : forecast.error().code != ErrorCode::cancelled) {
@@ -47,7 +49,9 @@ std::int64_t EngineJobs::whenItFits(const nlohmann::json& question, const QStrin
           return begin(forecast ? memory : QString());
         }
         if (undone) undone();
-        list_.fail(*id, forecast ? Error{ErrorCode::outOfMemory, tr("It was not started: it would take %1.").arg(memory).toStdString(), {},
+        list_.fail(*id, forecast ? Error{ErrorCode::outOfMemory,
+                                         tr("It was not started: it would take %1.").arg(memory).toStdString(),
+                                         {},
                                          memoryAdvice(method).toStdString()}
                                  : forecast.error());
       });

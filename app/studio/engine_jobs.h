@@ -32,7 +32,8 @@ class EngineJobs final : public QObject {
   /// A job that somebody asked for; `done` says what came of it. It is offered once more where the engine died over it.
   template <class Record>
   std::int64_t start(const QString& name, const QString& method, const nlohmann::json& params,
-                     Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done, Following following = {}) {
+                     Result<Record> (*reader)(const nlohmann::json&), std::function<QString(Record)> done,
+                     Following following = {}) {
     // The id is not known before the request is made; answers come later than that.
     auto id = std::make_shared<std::int64_t>(0);
     *id = engine_.ask<Record>(
@@ -40,9 +41,11 @@ class EngineJobs final : public QObject {
         [this, id, name, method, params, reader, done, following](Result<Record> answer) {
           if (answer) return list_.succeed(*id, done(*std::move(answer)));
           if (following.undone) following.undone();
-          fail(*id, method, answer.error(), following.again ? following.again : [this, name, method, params, reader, done, following] {
-            start(name, method, params, reader, done, following);
-          });
+          fail(
+              *id, method, answer.error(),
+              following.again ? following.again : [this, name, method, params, reader, done, following] {
+                start(name, method, params, reader, done, following);
+              });
         },
         [this, id, following](const nlohmann::json& message) { report(*id, message, following.progress); });
     list_.begin(*id, name, false, following.memory);
@@ -52,7 +55,8 @@ class EngineJobs final : public QObject {
   /// Of each lane, without one of each method, only the newest counts, and it is seen as a job only while it runs.
   template <class Record>
   void preview(const QString& name, const QString& method, const nlohmann::json& params,
-               Result<Record> (*reader)(const nlohmann::json&), QObject* context, std::function<void(Result<Record>)> done, const QString& laneWanted = {}) {
+               Result<Record> (*reader)(const nlohmann::json&), QObject* context,
+               std::function<void(Result<Record>)> done, const QString& laneWanted = {}) {
     const QString lane = laneWanted.isEmpty() ? method : laneWanted;
     dropPreview(lane);
     auto id = std::make_shared<std::int64_t>(0);
@@ -69,18 +73,19 @@ class EngineJobs final : public QObject {
   }
   void dropPreview(const QString& lane);
 
-  /// Begins a work, with the forecast in words, once that says that it fits; otherwise the work fails with what is lacking.
-  /// Where it is not known the work begins: the engine refuses what does not fit. `question`: forecastMemory's parameters.
-  /// Returns the id of the question, which stands in the list for the work until then.
-  std::int64_t whenItFits(const nlohmann::json& question, const QString& name, std::function<void(const QString& memory)> begin,
-                          std::function<void()> undone = {});
+  /// Begins a work, with the forecast in words, once that says that it fits; otherwise the work fails with what is
+  /// lacking. Where it is not known the work begins: the engine refuses what does not fit. `question`: forecastMemory's
+  /// parameters. Returns the id of the question, which stands in the list for the work until then.
+  std::int64_t whenItFits(const nlohmann::json& question, const QString& name,
+                          std::function<void(const QString& memory)> begin, std::function<void()> undone = {});
 
   void cancel(std::int64_t id) { engine_.cancel(id); }
   /// Asks once more for what the engine died over; an engine that was given up is started again for it.
   void goOn(std::int64_t id);
 
  private:
-  void report(std::int64_t id, const nlohmann::json& message, const std::function<void(const ProgressRecord&)>& progress);
+  void report(std::int64_t id, const nlohmann::json& message,
+              const std::function<void(const ProgressRecord&)>& progress);
   void fail(std::int64_t id, const QString& method, Error error, std::function<void()> again);
   EngineClient& engine_;
   JobList& list_;

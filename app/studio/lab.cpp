@@ -31,7 +31,8 @@ QString ranksInWords(const RanksRecord& record) {
       for (const int side : {0, 1}) means[side] += text.layers.at(row, side);
   }
   const auto mean = [&](int side) { return QLocale().toString(means[side] / std::max(1, layers), 'f', 3); };
-  return Lab::tr("ranks on %Ln calibration(s): keys %1, values %2", nullptr, static_cast<int>(record.texts.size())).arg(mean(0), mean(1));
+  return Lab::tr("ranks on %Ln calibration(s): keys %1, values %2", nullptr, static_cast<int>(record.texts.size()))
+      .arg(mean(0), mean(1));
 }
 
 /// What was planted and found, and the policy that the second side was under.
@@ -44,7 +45,8 @@ struct Retrieved {
 Result<Retrieved> readRetrieved(const json& answer) {
   Retrieved found;
   KVISTA_ASSIGN(found.record, read<RetrievalRecord>(answer));
-  if (const json& policy = field(answer, "policy"); policy.is_string()) found.policy = QString::fromStdString(policy.get<std::string>());
+  if (const json& policy = field(answer, "policy"); policy.is_string())
+    found.policy = QString::fromStdString(policy.get<std::string>());
   found.overPlan = field(answer, "overPlan") == true;
   return found;
 }
@@ -101,10 +103,13 @@ void Lab::compareKeyVariants() {
   const auto done = [this](const KeyVariantsRecord& record) {
     Q_EMIT compared(record);
     const auto best = std::ranges::min_element(record.variants, {}, &KeyVariantRecord::logits);
-    return best == record.variants.end() ? QString() : tr("attention scores err least with %1").arg(QString::fromStdString(best->method));
+    return best == record.variants.end()
+               ? QString()
+               : tr("attention scores err least with %1").arg(QString::fromStdString(best->method));
   };
-  comparing_ = jobs_.start<KeyVariantsRecord>(tr("Compare key variants"), "keyVariants", planParams(document_), read<KeyVariantsRecord>, done,
-                                              {.again = [this] { compareKeyVariants(); }});
+  comparing_ =
+      jobs_.start<KeyVariantsRecord>(tr("Compare key variants"), "keyVariants", planParams(document_),
+                                     read<KeyVariantsRecord>, done, {.again = [this] { compareKeyVariants(); }});
 }
 
 void Lab::testRetrieval(const RetrievalWish& wish) {
@@ -118,13 +123,14 @@ void Lab::testRetrieval(const RetrievalWish& wish) {
   params["seed"] = wish.seed;
   if (!wish.policy.isEmpty()) params["policy"] = wish.policy.toStdString();
   const auto done = [this](const Retrieved& found) {
-    const QString under = !found.policy         ? QString()
+    const QString under = !found.policy    ? QString()
                           : found.overPlan ? tr("Plan under %1").arg(*found.policy)
                                            : tr("Original under %1").arg(*found.policy);
     Q_EMIT retrieved(found.record, under);
     return tr("%Ln length(s)", nullptr, static_cast<int>(found.record.lengths.size()));
   };
-  jobs_.start<Retrieved>(tr("Test retrieval"), "retrieval", params, readRetrieved, done, {.again = [this, wish] { testRetrieval(wish); }});
+  jobs_.start<Retrieved>(tr("Test retrieval"), "retrieval", params, readRetrieved, done,
+                         {.again = [this, wish] { testRetrieval(wish); }});
 }
 
 void Lab::measureUnder(const PolicyWish& wish) {
@@ -135,12 +141,14 @@ void Lab::measureUnder(const PolicyWish& wish) {
   const auto done = [this](const PolicyEvaluationRecord& record) {
     Q_EMIT measuredUnder(record);
     const auto perplexity = [](double value) { return QLocale().toString(value, 'f', 2); };
-    QString said = tr("perplexity %1 under the policy, original %2").arg(perplexity(record.underPolicy), perplexity(record.original));
+    QString said = tr("perplexity %1 under the policy, original %2")
+                       .arg(perplexity(record.underPolicy), perplexity(record.original));
     if (record.plan) said = tr("%1, plan %2").arg(said, perplexity(*record.plan));
     return said;
   };
-  jobs_.start<PolicyEvaluationRecord>(tr("Measure under %1").arg(wish.policy.section(QLatin1Char(' '), 0, 0)), "evaluatePolicy", params,
-                                      read<PolicyEvaluationRecord>, done, {.again = [this, wish] { measureUnder(wish); }});
+  jobs_.start<PolicyEvaluationRecord>(tr("Measure under %1").arg(wish.policy.section(QLatin1Char(' '), 0, 0)),
+                                      "evaluatePolicy", params, read<PolicyEvaluationRecord>, done,
+                                      {.again = [this, wish] { measureUnder(wish); }});
 }
 
 void Lab::trainPredictor(const PredictorWish& wish) {
@@ -153,8 +161,9 @@ void Lab::trainPredictor(const PredictorWish& wish) {
     return tr("correlation %1 over %Ln window(s) held out", nullptr, static_cast<int>(record.heldOutWindows))
         .arg(QLocale().toString(record.correlation, 'f', 3));
   };
-  training_ = jobs_.start<PredictorRecord>(tr("Train %1").arg(QFileInfo(wish.output).fileName()), "trainPredictor", params,
-                                           read<PredictorRecord>, done, {.again = [this, wish] { trainPredictor(wish); }});
+  training_ =
+      jobs_.start<PredictorRecord>(tr("Train %1").arg(QFileInfo(wish.output).fileName()), "trainPredictor", params,
+                                   read<PredictorRecord>, done, {.again = [this, wish] { trainPredictor(wish); }});
 }
 
 }  // namespace kvista

@@ -35,8 +35,8 @@ struct RanksWish {
 struct RetrievalWish {
   QStringList texts = {};  ///< None: the calibration's.
   RetrievalKind kind = RetrievalKind::needle;
-  int planted = 0;                          ///< Sentences; 0: the kind's usual number.
-  std::vector<int> lengths = {};            ///< Tokens; none: up to a usual window, and the halves.
+  int planted = 0;                                 ///< Sentences; 0: the kind's usual number.
+  std::vector<int> lengths = {};                   ///< Tokens; none: up to a usual window, and the halves.
   std::vector<int> depths = {0, 25, 50, 75, 100};  ///< Percent of the text before the sentence that is asked for.
   int trials = 4, seed = 0;
   QString policy = {};  ///< As of TasksWish.
@@ -53,8 +53,8 @@ struct PredictorWish {
   QString output;  ///< Where the engine runs.
 };
 
-/// Asks the engine what the evaluation lab measures, of the document's plan beside the original, and lets it train predictors. Nothing
-/// of it becomes the document's.
+/// Asks the engine what the evaluation lab measures, of the document's plan beside the original, and lets it train
+/// predictors. Nothing of it becomes the document's.
 class Lab final : public QObject {
   Q_OBJECT
 

@@ -47,8 +47,9 @@ int main(int argc, char** argv) {
       QApplication::translate("main", "KVista: make the key-value cache of a language model smaller."));
   parser.addHelpOption();
   parser.addVersionOption();
-  parser.addPositionalArgument(QStringLiteral("file"),
-                               QApplication::translate("main", "A model (folder, safetensors, PyTorch, GGUF) or a project"));
+  parser.addPositionalArgument(
+      QStringLiteral("file"),
+      QApplication::translate("main", "A model (folder, safetensors, PyTorch, GGUF) or a project"));
   parser.addOptions(
       {{QStringLiteral("demo"), QApplication::translate("main", "Open the embedded demo model")},
        {QStringLiteral("engine"),

@@ -17,7 +17,8 @@ struct MemoryWords {
 };
 MemoryWords memoryWords(const Result<std::vector<MemoryForecast>>& forecast);
 
-/// What to do where `method` of the engine (calibrate, makePlan, evaluate, refine or export) does not fit, as a sentence.
+/// What to do where `method` of the engine (calibrate, makePlan, evaluate, refine or export) does not fit, as a
+/// sentence.
 QString memoryAdvice(const QString& method);
 
 }  // namespace kvista

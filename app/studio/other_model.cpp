@@ -49,20 +49,22 @@ Result<ComparedModel> readModel(const QString& path) {
 
 void OtherModel::open(const QString& path, const QString& statistics) {
   close();
-  inBackground(diskThread(), this, [path] { return readModel(path); },
-               [this, path, statistics, serial = serial_](Result<ComparedModel> read) {
-                 if (serial != serial_) return;
-                 if (!read) return Q_EMIT failed(path, read.error());
-                 const auto& project = read->project;
-                 openModel(*read, project ? QString::fromStdString(project->statistics.string()) : statistics);
-               });
+  inBackground(
+      diskThread(), this, [path] { return readModel(path); },
+      [this, path, statistics, serial = serial_](Result<ComparedModel> read) {
+        if (serial != serial_) return;
+        if (!read) return Q_EMIT failed(path, read.error());
+        const auto& project = read->project;
+        openModel(*read, project ? QString::fromStdString(project->statistics.string()) : statistics);
+      });
 }
 
 void OtherModel::openModel(ComparedModel wanted, const QString& statistics) {
   const std::string model = wanted.project ? wanted.project->model.string() : wanted.path.toStdString();
   jobs_.preview<ModelRecord>(
       tr("Open %1").arg(QFileInfo(wanted.path).fileName()), QStringLiteral("open"), {{"path", model}},
-      read<ModelRecord>, this, [this, wanted, statistics](Result<ModelRecord> opened) mutable {
+      read<ModelRecord>, this,
+      [this, wanted, statistics](Result<ModelRecord> opened) mutable {
         if (!opened) return Q_EMIT failed(wanted.path, opened.error());
         wanted.model = *std::move(opened);
         if (const auto& project = wanted.project) {
@@ -74,7 +76,8 @@ void OtherModel::openModel(ComparedModel wanted, const QString& statistics) {
         const QString file = statistics.isEmpty() ? statisticsNear(wanted.model) : statistics;
         if (file.isEmpty()) return Q_EMIT statisticsWanted(wanted.path, wanted.name);
         openStatistics(std::move(wanted), file);
-      }, kLane);
+      },
+      kLane);
 }
 
 void OtherModel::openStatistics(ComparedModel wanted, const QString& statistics) {
@@ -86,8 +89,8 @@ void OtherModel::openStatistics(ComparedModel wanted, const QString& statistics)
     Q_EMIT opened();
     Q_EMIT changed();
   };
-  jobs_.preview<StatisticsRecord>(tr("Open %1").arg(QFileInfo(statistics).fileName()), QStringLiteral("openStatistics"), params,
-                                  read<StatisticsRecord>, this, done, kLane);
+  jobs_.preview<StatisticsRecord>(tr("Open %1").arg(QFileInfo(statistics).fileName()), QStringLiteral("openStatistics"),
+                                  params, read<StatisticsRecord>, this, done, kLane);
 }
 
 void OtherModel::close() {
@@ -104,12 +107,14 @@ void OtherModel::want(const std::string& measure) {
   jobs_.preview<std::vector<SimilarityRecord>>(
       tr("Similarity of %1: %2").arg(model_->name, QString::fromStdString(measure)), QStringLiteral("similarity"),
       {{"model", model_->model.path}, {"statistics", model_->statistics.path}, {"measure", measure}},
-      readList<SimilarityRecord>, this, [this, measure](Result<std::vector<SimilarityRecord>> records) {
+      readList<SimilarityRecord>, this,
+      [this, measure](Result<std::vector<SimilarityRecord>> records) {
         if (!records) return Q_EMIT failed(model_->path, records.error());
         for (SimilarityRecord& record : *records)
           model_->similarities[{measure, record.layer, record.side}] = std::move(record.matrix);
         Q_EMIT changed();
-      }, kLane);
+      },
+      kLane);
 }
 
 const Matrix* OtherModel::similarity(const std::string& measure, int layer, Side side) const {

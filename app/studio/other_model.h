@@ -17,12 +17,12 @@ namespace kvista {
 
 /// A second model that the document's is compared with.
 struct ComparedModel {
-  QString path;               ///< As it was opened: a project or a model.
-  QString name;               ///< "llama-step-2000"
+  QString path;  ///< As it was opened: a project or a model.
+  QString name;  ///< "llama-step-2000"
   ModelRecord model;
   StatisticsRecord statistics;
-  std::optional<Project> project;          ///< What was opened, unless it was a model alone.
-  std::optional<MeasuredResult> measured;  ///< The newest of the project's plan.
+  std::optional<Project> project;                                     ///< What was opened, unless it was a model alone.
+  std::optional<MeasuredResult> measured;                             ///< The newest of the project's plan.
   std::map<std::tuple<std::string, int, Side>, Matrix> similarities;  ///< By measure, layer and side, once asked for.
 };
 
@@ -33,8 +33,9 @@ class OtherModel final : public QObject {
  public:
   OtherModel(EngineClient& engine, JobList& jobs) : jobs_(engine, jobs) {}
 
-  /// In place of the one that is open: a project with the statistics it names, or a model with `statistics`; where that is
-  /// empty, with those of a calibration, in their usual place or beside the model, or else `statisticsWanted` is emitted.
+  /// In place of the one that is open: a project with the statistics it names, or a model with `statistics`; where that
+  /// is empty, with those of a calibration, in their usual place or beside the model, or else `statisticsWanted` is
+  /// emitted.
   void open(const QString& path, const QString& statistics = {});
   void close();
   /// Null: none is open.
@@ -57,7 +58,7 @@ class OtherModel final : public QObject {
 
   EngineJobs jobs_;
   std::optional<ComparedModel> model_;
-  std::string wanted_;      // The measure asked for last.
+  std::string wanted_;       // The measure asked for last.
   std::int64_t serial_ = 0;  // Of the wish to open: a project read for an earlier one is dropped.
 };
 

@@ -10,8 +10,8 @@ namespace kvista {
 /// source folder of a build. Empty where there is none.
 QString demoFolder();
 
-/// A file of the demo, by its name in the folder, where `model` is the demo's; empty otherwise: nobody has others at hand in the first
-/// five minutes.
+/// A file of the demo, by its name in the folder, where `model` is the demo's; empty otherwise: nobody has others at
+/// hand in the first five minutes.
 QString demoFileOf(const QString& model, const QString& name);
 
 /// Experiments that come along, likewise.

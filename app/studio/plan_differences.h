@@ -15,8 +15,8 @@ struct PlanDifference {
   bool operator==(const PlanDifference&) const = default;
 };
 
-/// What became of a plan: its settings and bytes first, then every group that has other bits, was locked or unlocked, is
-/// new or gone, by layer. Groups are the same where their heads are. Empty for equal plans.
+/// What became of a plan: its settings and bytes first, then every group that has other bits, was locked or unlocked,
+/// is new or gone, by layer. Groups are the same where their heads are. Empty for equal plans.
 std::vector<PlanDifference> differencesOf(const CompressionPlan& before, const CompressionPlan& after);
 
 }  // namespace kvista

@@ -41,7 +41,8 @@ void appendRun(std::string& runs, std::uint8_t width, std::size_t count) {
 
 }  // namespace
 
-PlanSnapshot::PlanSnapshot(const CompressionPlan& plan, const PlanSnapshot& previous) : settings_(withoutGroups(plan)), outlines_(previous.outlines_) {
+PlanSnapshot::PlanSnapshot(const CompressionPlan& plan, const PlanSnapshot& previous)
+    : settings_(withoutGroups(plan)), outlines_(previous.outlines_) {
   const auto same = [](const Outline& outline, const Group& group) {
     return outline.locked == group.locked && outline.directions == group.widths.size() && outline.slots == group.slots;
   };
@@ -93,7 +94,8 @@ CompressionPlan PlanSnapshot::plan() const {
 }
 
 bool PlanSnapshot::operator==(const PlanSnapshot& other) const {
-  const bool sameOutlines = outlines_ == other.outlines_ || (outlines_ && other.outlines_ && *outlines_ == *other.outlines_);
+  const bool sameOutlines =
+      outlines_ == other.outlines_ || (outlines_ && other.outlines_ && *outlines_ == *other.outlines_);
   return sameOutlines && settings_ == other.settings_ && runs_ == other.runs_;
 }
 

@@ -11,8 +11,8 @@
 
 namespace kvista {
 
-/// A plan as history keeps it, in a tenth of its size: widths as runs, and the groups' heads shared with the step before
-/// where they are the same.
+/// A plan as history keeps it, in a tenth of its size: widths as runs, and the groups' heads shared with the step
+/// before where they are the same.
 class PlanSnapshot {
  public:
   PlanSnapshot() = default;
@@ -30,7 +30,8 @@ class PlanSnapshot {
   };
   CompressionPlan settings_;  // Without its groups.
   std::shared_ptr<const std::vector<Outline>> outlines_;
-  std::string runs_;  // Of the widths of all groups one after the other: width, then the number of directions, 7 bits a byte.
+  std::string
+      runs_;  // Of the widths of all groups one after the other: width, then the number of directions, 7 bits a byte.
 };
 
 }  // namespace kvista

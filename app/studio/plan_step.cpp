@@ -6,8 +6,14 @@
 
 namespace kvista {
 
-PlanStepCommand::PlanStepCommand(Document& document, PlanStep before, PlanStep after, const QString& text, int mergeId, bool wantsAllocation)
-    : QUndoCommand(text), document_(document), before_(std::move(before)), after_(std::move(after)), mergeId_(mergeId), wantsAllocation_(wantsAllocation) {}
+PlanStepCommand::PlanStepCommand(Document& document, PlanStep before, PlanStep after, const QString& text, int mergeId,
+                                 bool wantsAllocation)
+    : QUndoCommand(text),
+      document_(document),
+      before_(std::move(before)),
+      after_(std::move(after)),
+      mergeId_(mergeId),
+      wantsAllocation_(wantsAllocation) {}
 
 void PlanStepCommand::undo() { document_.become(before_, Document::tr("Undo: %1").arg(text()), StepKind::undone); }
 void PlanStepCommand::redo() { document_.become(after_, text(), document_.pushing_); }

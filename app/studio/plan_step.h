@@ -31,8 +31,8 @@ struct PlanStep {
 
 /// How a step came to be the newest: what a list of unsaved edits has to know.
 enum class StepKind {
-  edit,    ///< A new step.
-  more,    ///< The newest step goes on: it was merged with the next, or has got its share of the budget.
+  edit,  ///< A new step.
+  more,  ///< The newest step goes on: it was merged with the next, or has got its share of the budget.
   undone,
   redone,
 };
@@ -41,7 +41,8 @@ enum class StepKind {
 class PlanStepCommand final : public QUndoCommand {
  public:
   /// `mergeId` -1: never one with its neighbours.
-  PlanStepCommand(Document& document, PlanStep before, PlanStep after, const QString& text, int mergeId, bool wantsAllocation);
+  PlanStepCommand(Document& document, PlanStep before, PlanStep after, const QString& text, int mergeId,
+                  bool wantsAllocation);
   void undo() override;
   void redo() override;
   [[nodiscard]] int id() const override { return mergeId_; }

@@ -58,7 +58,8 @@ void RecentFiles::locate(const QString& missing, const QString& path) {
   if (found == files_.end()) return;
   const QString absolute = QFileInfo(path).absoluteFilePath();
   *found = {.path = absolute, .opened = found->opened};
-  const auto twin = std::find_if(files_.begin(), files_.end(), [&](const RecentFile& each) { return &each != &*found && each.path == absolute; });
+  const auto twin = std::find_if(files_.begin(), files_.end(),
+                                 [&](const RecentFile& each) { return &each != &*found && each.path == absolute; });
   if (twin != files_.end()) files_.erase(twin);
   store();
 }
@@ -67,17 +68,19 @@ void RecentFiles::refresh() {
   std::vector<QString> paths;
   for (const RecentFile& each : files_)
     if (each.host.isEmpty()) paths.push_back(each.path);
-  inBackground(*QThreadPool::globalInstance(), this,
-               [paths] {
-                 std::vector<QString> missing;
-                 std::ranges::copy_if(paths, std::back_inserter(missing), [](const QString& path) { return !QFileInfo::exists(path); });
-                 return missing;
-               },
-               [this](const std::vector<QString>& missing) {
-                 const auto before = files_;
-                 for (RecentFile& each : files_) each.missing = std::ranges::find(missing, each.path) != missing.end();
-                 if (files_ != before) Q_EMIT changed();
-               });
+  inBackground(
+      *QThreadPool::globalInstance(), this,
+      [paths] {
+        std::vector<QString> missing;
+        std::ranges::copy_if(paths, std::back_inserter(missing),
+                             [](const QString& path) { return !QFileInfo::exists(path); });
+        return missing;
+      },
+      [this](const std::vector<QString>& missing) {
+        const auto before = files_;
+        for (RecentFile& each : files_) each.missing = std::ranges::find(missing, each.path) != missing.end();
+        if (files_ != before) Q_EMIT changed();
+      });
 }
 
 void RecentFiles::store() {

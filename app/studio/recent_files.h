@@ -19,8 +19,8 @@ struct RecentFile {
   bool operator==(const RecentFile&) const = default;
 };
 
-/// Projects and models opened last, newest first. Whether they are still there is looked up in the background: a path may
-/// lie on a file server that does not answer. Those of another machine are not looked up: nobody here can tell.
+/// Projects and models opened last, newest first. Whether they are still there is looked up in the background: a path
+/// may lie on a file server that does not answer. Those of another machine are not looked up: nobody here can tell.
 class RecentFiles final : public QObject {
   Q_OBJECT
 

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A journal is lines of JSON: what the project is, {before} with the plan as it was saved, then {edit, kind, plan} for each
-// edit. The last whole line counts. Beside it lie the whole project as of the last minute, and a lock that says whether its window still lives.
+// A journal is lines of JSON: what the project is, {before} with the plan as it was saved, then {edit, kind, plan} for
+// each edit. The last whole line counts. Beside it lie the whole project as of the last minute, and a lock that says
+// whether its window still lives.
 #include "app/studio/recovery.h"
 
 #include <QFileInfo>
@@ -160,7 +161,8 @@ Recovery::Recovery(Document& document, const fs::path& folder, QObject* parent)
 Recovery::~Recovery() { forget(); }
 
 fs::path Recovery::standardFolder() {
-  return fs::path(QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation).toStdString()) / "kvista" / "recovery";
+  return fs::path(QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation).toStdString()) / "kvista" /
+         "recovery";
 }
 
 bool Recovery::startJournal() {
@@ -200,7 +202,8 @@ void Recovery::keep(const QString& text, StepKind kind) {
   // Undone up to the saved state: nothing is left to lose, but redo has it still.
   if (!startJournal()) return;
   projectIsOld_ = true;
-  const QByteArray bytes = line({{"edit", text.toStdString()}, {"kind", kKinds[static_cast<int>(kind)]}, {"plan", toJson(document_.plan())}});
+  const QByteArray bytes = line(
+      {{"edit", text.toStdString()}, {"kind", kKinds[static_cast<int>(kind)]}, {"plan", toJson(document_.plan())}});
   if (journal_.write(bytes) != bytes.size()) return giveUp(journal_.errorString());
   if (journal_.size() > kLongJournal) compact();
 }
@@ -214,13 +217,16 @@ void Recovery::compact() {
   QByteArray last;
   while (!whole.atEnd()) {
     if (!last.isEmpty())
-      if (const auto edit = parsed(last)) shorter += edit->contains("format") || edit->contains("before")
+      if (const auto edit = parsed(last))
+        shorter += edit->contains("format") || edit->contains("before")
                        ? last
                        : line({{"edit", textAt(*edit, "edit")}, {"kind", textAt(*edit, "kind")}});
     last = whole.readLine();
   }
   QFile next(name + QStringLiteral(".new"));
-  if (!next.open(QIODevice::WriteOnly | QIODevice::Unbuffered) || next.write(shorter + last) != shorter.size() + last.size()) return;
+  if (!next.open(QIODevice::WriteOnly | QIODevice::Unbuffered) ||
+      next.write(shorter + last) != shorter.size() + last.size())
+    return;
   journal_.close();
   std::error_code ignored;
   fs::rename(next.fileName().toStdString(), name.toStdString(), ignored);
@@ -231,13 +237,14 @@ void Recovery::compact() {
 void Recovery::writeProject() {
   if (!projectIsOld_ || !document_.isModified() || !startJournal()) return;
   projectIsOld_ = false;
-  inBackground(diskThread(), this,
-               [file = withEnding(base_, kProject), project = document_.project()] { return saveProject(file, project); },
-               [this](const Result<void>& saved) {
-                 if (!saved) giveUp(QString::fromStdString(saved.error().message));
-                 // Saved in the meantime: the file came too late to be removed with the others.
-                 if (!journal_.isOpen()) forget();
-               });
+  inBackground(
+      diskThread(), this,
+      [file = withEnding(base_, kProject), project = document_.project()] { return saveProject(file, project); },
+      [this](const Result<void>& saved) {
+        if (!saved) giveUp(QString::fromStdString(saved.error().message));
+        // Saved in the meantime: the file came too late to be removed with the others.
+        if (!journal_.isOpen()) forget();
+      });
 }
 
 void Recovery::forget() {
@@ -250,31 +257,34 @@ void Recovery::forget() {
 
 void Recovery::giveUp(const QString& why) {
   if (std::exchange(gaveUp_, true)) return;
-  Q_EMIT failed({ErrorCode::io, tr("Unsaved edits cannot be kept in %1: %2.").arg(QString::fromStdString(folder_.string()), why).toStdString(), "",
-                 tr("Save often, or make room there.").toStdString()});
+  Q_EMIT failed(
+      {ErrorCode::io,
+       tr("Unsaved edits cannot be kept in %1: %2.").arg(QString::fromStdString(folder_.string()), why).toStdString(),
+       "", tr("Save often, or make room there.").toStdString()});
 }
 
 void Recovery::findAbandoned(QObject* context, std::function<void(std::vector<RecoveredProject>)> done) {
-  inBackground(diskThread(), context,
-               [folder = folder_, own = base_] {
-                 std::vector<RecoveredProject> found;
-                 std::error_code error;
-                 for (const auto& entry : fs::directory_iterator(folder, error)) {
-                   if (entry.path().extension() != kJournal) continue;
-                   const fs::path base = fs::path(entry.path()).replace_extension();
-                   if (base == own) continue;
-                   QLockFile lock(QString::fromStdString(withEnding(base, kLock).string()));
-                   lock.setStaleLockTime(0);
-                   if (!lock.tryLock()) continue;  // Its window lives.
-                   if (auto recovered = readJournal(base))
-                     found.push_back(*std::move(recovered));
-                   else
-                     removeFiles(base);
-                 }
-                 std::ranges::sort(found, std::ranges::greater(), &RecoveredProject::changed);
-                 return found;
-               },
-               std::move(done));
+  inBackground(
+      diskThread(), context,
+      [folder = folder_, own = base_] {
+        std::vector<RecoveredProject> found;
+        std::error_code error;
+        for (const auto& entry : fs::directory_iterator(folder, error)) {
+          if (entry.path().extension() != kJournal) continue;
+          const fs::path base = fs::path(entry.path()).replace_extension();
+          if (base == own) continue;
+          QLockFile lock(QString::fromStdString(withEnding(base, kLock).string()));
+          lock.setStaleLockTime(0);
+          if (!lock.tryLock()) continue;  // Its window lives.
+          if (auto recovered = readJournal(base))
+            found.push_back(*std::move(recovered));
+          else
+            removeFiles(base);
+        }
+        std::ranges::sort(found, std::ranges::greater(), &RecoveredProject::changed);
+        return found;
+      },
+      std::move(done));
 }
 
 void Recovery::recover(RecoveredProject recovered) {
@@ -285,8 +295,6 @@ void Recovery::recover(RecoveredProject recovered) {
   discard(journal);
 }
 
-void Recovery::discard(const fs::path& journal) {
-  removeFiles(fs::path(journal).replace_extension());
-}
+void Recovery::discard(const fs::path& journal) { removeFiles(fs::path(journal).replace_extension()); }
 
 }  // namespace kvista

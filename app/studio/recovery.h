@@ -23,17 +23,17 @@ class Document;
 
 /// What a window that ended badly left behind.
 struct RecoveredProject {
-  std::filesystem::path journal;  ///< Names it for discard().
-  std::filesystem::path file;     ///< The project's; empty if it never had one.
-  Project project;                ///< With every edit.
+  std::filesystem::path journal;          ///< Names it for discard().
+  std::filesystem::path file;             ///< The project's; empty if it never had one.
+  Project project;                        ///< With every edit.
   std::optional<CompressionPlan> before;  ///< As it was saved, or begun; nothing in journals that do not say it.
-  QStringList edits;              ///< Since the last save, oldest first, as the history had them.
+  QStringList edits;                      ///< Since the last save, oldest first, as the history had them.
   QDateTime changed;
 };
 
-/// Keeps the open document's unsaved edits on disk. Every edit is in a journal when the call that made it returns, so that
-/// nothing is lost if the window is killed; every minute, and when something was measured, calibrated or noted, the whole
-/// project is written and flushed to the disk, for the case that the machine goes down.
+/// Keeps the open document's unsaved edits on disk. Every edit is in a journal when the call that made it returns, so
+/// that nothing is lost if the window is killed; every minute, and when something was measured, calibrated or noted,
+/// the whole project is written and flushed to the disk, for the case that the machine goes down.
 class Recovery final : public QObject {
   Q_OBJECT
 

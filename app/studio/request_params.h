@@ -23,7 +23,8 @@ inline nlohmann::json statisticsParams(const Document& document) {
 inline nlohmann::json planParams(const Document& document) {
   nlohmann::json params = statisticsParams(document);
   params["plan"] = toJson(document.plan());
-  if (const std::filesystem::path factors = document.refinedFactors(); !factors.empty()) params["factors"] = factors.string();
+  if (const std::filesystem::path factors = document.refinedFactors(); !factors.empty())
+    params["factors"] = factors.string();
   return params;
 }
 

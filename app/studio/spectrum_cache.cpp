@@ -11,8 +11,8 @@ namespace kvista {
 namespace {
 
 std::size_t bytesOf(const BudgetUnit& unit) {
-  return sizeof(BudgetUnit) + unit.spectrum.eigenvalues.size() * sizeof(double) + unit.spectrum.distortion.size() * sizeof(float) +
-         unit.widths.size();
+  return sizeof(BudgetUnit) + unit.spectrum.eigenvalues.size() * sizeof(double) +
+         unit.spectrum.distortion.size() * sizeof(float) + unit.widths.size();
 }
 
 }  // namespace
@@ -20,7 +20,8 @@ std::size_t bytesOf(const BudgetUnit& unit) {
 std::string spectrumKey(const CompressionPlan& plan, const Group& group) {
   std::vector<Slot> slots = group.slots;
   std::ranges::sort(slots);
-  std::string key = fmt::format("{}/{}{}{}", plan.method, static_cast<int>(plan.metric), static_cast<int>(plan.keyPosition), static_cast<int>(plan.storage));
+  std::string key = fmt::format("{}/{}{}{}", plan.method, static_cast<int>(plan.metric),
+                                static_cast<int>(plan.keyPosition), static_cast<int>(plan.storage));
   for (const Slot& slot : slots) {
     key += slot.side == Side::key ? 'K' : 'V';
     key += std::to_string(slot.head);

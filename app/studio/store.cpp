@@ -78,8 +78,11 @@ void Store::load() {
 }
 
 void Store::reject(const std::string& name, const QString& why) {
-  report({ErrorCode::corruptFile, tr("The setting '%1' in %2 cannot be used: %3.").arg(QString::fromStdString(name), QString::fromStdString(file_.string()), why).toStdString(), "",
-          tr("The default is used.").toStdString()});
+  report({ErrorCode::corruptFile,
+          tr("The setting '%1' in %2 cannot be used: %3.")
+              .arg(QString::fromStdString(name), QString::fromStdString(file_.string()), why)
+              .toStdString(),
+          "", tr("The default is used.").toStdString()});
   remove(name);
 }
 

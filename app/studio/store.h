@@ -27,8 +27,8 @@ struct Key {
 };
 
 /// Named values in a JSON file. There are three places for what outlives the window: settings of the person
-/// (settingsFile), the session of a project (sessionFile), and the project itself, which is a Document. A damaged file or
-/// value is a problem to show, never an obstacle.
+/// (settingsFile), the session of a project (sessionFile), and the project itself, which is a Document. A damaged file
+/// or value is a problem to show, never an obstacle.
 class Store final : public QObject {
   Q_OBJECT
 

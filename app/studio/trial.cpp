@@ -64,7 +64,8 @@ void Trial::generate(const GenerationWish& wish) {
   params["seed"] = wish.seed;
   if (!wish.policy.isEmpty()) params["policy"] = wish.policy.toStdString();
   for (const GenerationWish::Turn& turn : wish.turns)
-    for (const auto& [list, answer] : {std::pair{"turns", turn.original}, std::pair{"planTurns", turn.plan}, std::pair{"policyTurns", turn.policy}}) {
+    for (const auto& [list, answer] : {std::pair{"turns", turn.original}, std::pair{"planTurns", turn.plan},
+                                       std::pair{"policyTurns", turn.policy}}) {
       params[list].push_back({{"role", "user"}, {"content", turn.said.toStdString()}});
       params[list].push_back({{"role", "assistant"}, {"content", answer.toStdString()}});
     }
@@ -81,12 +82,15 @@ void Trial::generate(const GenerationWish& wish) {
   };
   const auto progress = [this, number](const ProgressRecord& record) {
     if (!record.piece || !isCurrent(number)) return;
-    (record.piece->underPolicy ? generation_->policy : record.piece->compressed ? generation_->plan : generation_->original) += record.piece->text.size();
+    (record.piece->underPolicy  ? generation_->policy
+     : record.piece->compressed ? generation_->plan
+                                : generation_->original) += record.piece->text.size();
     Q_EMIT piece(*record.piece);
   };
-  generation_->job = jobs_.start<GeneratedTexts>(
-      tr("Generate"), "generate", params, readTexts, done,
-      {.progress = progress, .again = [this, wish] { generate(wish); }, .undone = [this, number] { endGeneration(number); }});
+  generation_->job = jobs_.start<GeneratedTexts>(tr("Generate"), "generate", params, readTexts, done,
+                                                 {.progress = progress,
+                                                  .again = [this, wish] { generate(wish); },
+                                                  .undone = [this, number] { endGeneration(number); }});
 }
 
 void Trial::finishSide(const GeneratedPiece& whole, std::size_t& handed) {

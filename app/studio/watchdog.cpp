@@ -54,7 +54,8 @@ void Watchdog::watch() {
     condition_.wait_for(lock, kInterval, [this] { return ends_; });
     if (ends_ || !answered_) continue;
     answered_ = false;
-    QMetaObject::invokeMethod(this, [this, asked = moment()] { answer(asked); }, Qt::QueuedConnection);
+    QMetaObject::invokeMethod(
+        this, [this, asked = moment()] { answer(asked); }, Qt::QueuedConnection);
   }
 }
 
@@ -63,8 +64,8 @@ void Watchdog::answer(const Moment& asked) {
   const std::int64_t block = (now.now - asked.now) - (now.waiting - asked.waiting);
   longest_ = std::max(longest_.load(), block);
   if (prints_ && static_cast<double>(block) / 1e6 > kAllowedMilliseconds)
-    fmt::print(stderr, "the window's thread was blocked for {:.1f} ms, {:.2f} s after it began\n", static_cast<double>(block) / 1e6,
-               static_cast<double>(now.now - began_) / 1e9);
+    fmt::print(stderr, "the window's thread was blocked for {:.1f} ms, {:.2f} s after it began\n",
+               static_cast<double>(block) / 1e6, static_cast<double>(now.now - began_) / 1e9);
   const std::lock_guard lock(mutex_);
   answered_ = true;
 }

@@ -12,9 +12,9 @@
 
 namespace kvista {
 
-/// Watches how long the thread that made it takes to answer: a thread of its own posts an event every few milliseconds and
-/// the time until it is handled is a block. Time in which the thread was ready to run but the machine gave it no processor
-/// is not counted, so that figures of a busy machine hold.
+/// Watches how long the thread that made it takes to answer: a thread of its own posts an event every few milliseconds
+/// and the time until it is handled is a block. Time in which the thread was ready to run but the machine gave it no
+/// processor is not counted, so that figures of a busy machine hold.
 class Watchdog final : public QObject {
   Q_OBJECT
 
@@ -28,7 +28,8 @@ class Watchdog final : public QObject {
   [[nodiscard]] double longestMilliseconds() const { return static_cast<double>(longest_.load()) / 1e6; }
   void reset() { longest_ = 0; }
 
-  /// One that prints every block that is too long, and the longest one at its end, to the standard error, if KVISTA_WATCHDOG is set; null otherwise.
+  /// One that prints every block that is too long, and the longest one at its end, to the standard error, if
+  /// KVISTA_WATCHDOG is set; null otherwise.
   static std::unique_ptr<Watchdog> fromEnvironment();
 
  private:

@@ -29,7 +29,9 @@ Result<MadePlan> readMadePlan(const json& answer) {
   return made;
 }
 
-Result<std::vector<ExperimentRow>> readRows(const json& answer) { return readList<ExperimentRow>(field(answer, "rows")); }
+Result<std::vector<ExperimentRow>> readRows(const json& answer) {
+  return readList<ExperimentRow>(field(answer, "rows"));
+}
 
 QString nameOf(const TextSelection& text) {
   if (text.paths.empty()) return {};
@@ -56,12 +58,12 @@ void Workflow::open(const QString& path) {
     return;
   }
   work_.preview<ModelRecord>(tr("Open %1").arg(QFileInfo(path).fileName()), "open", {{"path", path.toStdString()}},
-                       read<ModelRecord>, this, [this, path](Result<ModelRecord> model) {
-                         if (!model) return Q_EMIT notOpened(path, model.error());
-                         layerSpectra_.clear();
-                         document_.startFrom(*model);
-                         Q_EMIT opened();
-                       });
+                             read<ModelRecord>, this, [this, path](Result<ModelRecord> model) {
+                               if (!model) return Q_EMIT notOpened(path, model.error());
+                               layerSpectra_.clear();
+                               document_.startFrom(*model);
+                               Q_EMIT opened();
+                             });
 }
 
 void Workflow::openModelOfProject() { openModel(QString::fromStdString(document_.modelPath().string()), false); }
@@ -70,22 +72,24 @@ void Workflow::openMovedModel(const QString& path) { openModel(path, true); }
 
 void Workflow::openModel(const QString& path, bool moved) {
   work_.preview<ModelRecord>(tr("Open %1").arg(QFileInfo(path).fileName()), "open", {{"path", path.toStdString()}},
-                       read<ModelRecord>, this, [this, path, moved](Result<ModelRecord> model) {
-                         if (!model && model.error().code == ErrorCode::cancelled) return;
-                         if (!model) return Q_EMIT modelMissing(path, model.error());
-                         if (const auto set = moved ? document_.moveModel(*model) : document_.setModel(*model); !set)
-                           return Q_EMIT modelMissing(path, set.error());
-                         Q_EMIT opened();
-                         if (!document_.statisticsPath().empty())
-                           openStatistics(QString::fromStdString(document_.statisticsPath().string()));
-                       });
+                             read<ModelRecord>, this, [this, path, moved](Result<ModelRecord> model) {
+                               if (!model && model.error().code == ErrorCode::cancelled) return;
+                               if (!model) return Q_EMIT modelMissing(path, model.error());
+                               if (const auto set = moved ? document_.moveModel(*model) : document_.setModel(*model);
+                                   !set)
+                                 return Q_EMIT modelMissing(path, set.error());
+                               Q_EMIT opened();
+                               if (!document_.statisticsPath().empty())
+                                 openStatistics(QString::fromStdString(document_.statisticsPath().string()));
+                             });
 }
 
 QString Workflow::statisticsFile() const {
   // Another machine has none of this one's folders; it makes those of its own.
   if (host() && !engine_.hello().dataFolder.empty())
     return QStringLiteral("%1/statistics/%2-%3.kvstats")
-        .arg(QString::fromStdString(engine_.hello().dataFolder), QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName(),
+        .arg(QString::fromStdString(engine_.hello().dataFolder),
+             QFileInfo(QString::fromStdString(document_.modelPath().string())).fileName(),
              QString::fromStdString(document_.modelHash()));
   if (!document_.file().empty()) {
     std::filesystem::path file = document_.file();
@@ -101,7 +105,8 @@ QString Workflow::statisticsFile() const {
 QString Workflow::factorFile() const {
   const QFileInfo beside(statisticsFile());
   return QStringLiteral("%1/%2.%3.refined.safetensors")
-      .arg(beside.absolutePath(), beside.completeBaseName(), QString::fromStdString(document_.planFingerprint()).left(8));
+      .arg(beside.absolutePath(), beside.completeBaseName(),
+           QString::fromStdString(document_.planFingerprint()).left(8));
 }
 
 void Workflow::calibrate(const TextSelection& text, bool gradients) {
@@ -110,24 +115,26 @@ void Workflow::calibrate(const TextSelection& text, bool gradients) {
   params["gradients"] = gradients;
   params["output"] = statisticsFile().toStdString();
   const QString name = tr("Calibrate on %1").arg(nameOf(text));
-  work_.whenItFits(memoryParams({"calibrate", text, gradients}), name, [this, name, params = std::move(params)](const QString& memory) {
-    const auto done = [this](StatisticsRecord record) {
-      takeStatistics(record);
-      Q_EMIT calibrated();
-      return tr("%L1 tokens").arg(record.tokens);
-    };
-    work_.start<StatisticsRecord>(name, "calibrate", params, read<StatisticsRecord>, done, {.memory = memory});
-  });
+  work_.whenItFits(memoryParams({"calibrate", text, gradients}), name,
+                   [this, name, params = std::move(params)](const QString& memory) {
+                     const auto done = [this](StatisticsRecord record) {
+                       takeStatistics(record);
+                       Q_EMIT calibrated();
+                       return tr("%L1 tokens").arg(record.tokens);
+                     };
+                     work_.start<StatisticsRecord>(name, "calibrate", params, read<StatisticsRecord>, done,
+                                                   {.memory = memory});
+                   });
 }
 
 void Workflow::openStatistics(const QString& path) {
   json params = modelParams(document_);
   params["path"] = path.toStdString();
   work_.preview<StatisticsRecord>(tr("Open %1").arg(QFileInfo(path).fileName()), "openStatistics", params,
-                            read<StatisticsRecord>, this, [this, path](Result<StatisticsRecord> record) {
-                              if (!record) return Q_EMIT notOpened(path, record.error());
-                              takeStatistics(*record);
-                            });
+                                  read<StatisticsRecord>, this, [this, path](Result<StatisticsRecord> record) {
+                                    if (!record) return Q_EMIT notOpened(path, record.error());
+                                    takeStatistics(*record);
+                                  });
 }
 
 void Workflow::takeStatistics(const StatisticsRecord& record) {
@@ -140,12 +147,12 @@ void Workflow::askForLayers() {
   showSimilarity(measure_);
   json params = statisticsParams(document_);
   work_.preview<std::vector<LayerSpectrumRecord>>(tr("Spectra of the layers"), "layerSpectra", params,
-                                            readList<LayerSpectrumRecord>, this,
-                                            [this](Result<std::vector<LayerSpectrumRecord>> records) {
-                                              if (!records) return Q_EMIT failed({}, records.error());
-                                              layerSpectra_ = *std::move(records);
-                                              Q_EMIT layerSpectraReady();
-                                            });
+                                                  readList<LayerSpectrumRecord>, this,
+                                                  [this](Result<std::vector<LayerSpectrumRecord>> records) {
+                                                    if (!records) return Q_EMIT failed({}, records.error());
+                                                    layerSpectra_ = *std::move(records);
+                                                    Q_EMIT layerSpectraReady();
+                                                  });
 }
 
 void Workflow::showSimilarity(const std::string& measure) {
@@ -160,12 +167,12 @@ void Workflow::showSimilarity(const std::string& measure) {
   json params = statisticsParams(document_);
   params["measure"] = measure;
   work_.preview<std::vector<SimilarityRecord>>(tr("Similarity: %1").arg(QString::fromStdString(measure)), "similarity",
-                                         params, readList<SimilarityRecord>, this,
-                                         [this, measure](Result<std::vector<SimilarityRecord>> records) {
-                                           if (!records) return Q_EMIT failed({}, records.error());
-                                           for (SimilarityRecord& record : *records)
-                                             document_.addSimilarity(measure, std::move(record));
-                                         });
+                                               params, readList<SimilarityRecord>, this,
+                                               [this, measure](Result<std::vector<SimilarityRecord>> records) {
+                                                 if (!records) return Q_EMIT failed({}, records.error());
+                                                 for (SimilarityRecord& record : *records)
+                                                   document_.addSimilarity(measure, std::move(record));
+                                               });
 }
 
 void Workflow::askSpectra() {
@@ -175,10 +182,10 @@ void Workflow::askSpectra() {
   json params = planParams(document_);
   params["layers"] = layers;
   work_.preview<std::vector<BudgetUnit>>(tr("Spectra of the plan"), "decompose", params, unitsFromJson, this,
-                                   [this, plan = document_.plan()](Result<std::vector<BudgetUnit>> units) {
-                                     if (!units) return Q_EMIT failed({}, units.error());
-                                     document_.addSpectra(plan, *std::move(units));
-                                   });
+                                         [this, plan = document_.plan()](Result<std::vector<BudgetUnit>> units) {
+                                           if (!units) return Q_EMIT failed({}, units.error());
+                                           document_.addSpectra(plan, *std::move(units));
+                                         });
 }
 
 void Workflow::propose(PlanWish wish, const QString& text) {
@@ -224,12 +231,14 @@ void Workflow::propose(PlanWish wish, const QString& name, const QString& text) 
         Q_EMIT failed({}, adopted.error());
       return tr("%L1 bytes a token").arg(made.planned.achievedBytes);
     };
-    work_.start<MadePlan>(name, "makePlan", params, readMadePlan, done, {.memory = memory, .undone = [this] { Q_EMIT notPlanned(); }});
+    work_.start<MadePlan>(name, "makePlan", params, readMadePlan, done,
+                          {.memory = memory, .undone = [this] { Q_EMIT notPlanned(); }});
   };
   work_.whenItFits(memoryParams({"makePlan"}), name, begin, [this] { Q_EMIT notPlanned(); });
 }
 
-void Workflow::shareLayers(const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
+void Workflow::shareLayers(const SharingQuestion& question, QObject* context,
+                           std::function<void(Result<SharingRecord>)> done) {
   json params = statisticsParams(document_);
   if (question.map.empty()) {
     params["count"] = question.count;
@@ -237,22 +246,25 @@ void Workflow::shareLayers(const SharingQuestion& question, QObject* context, st
   } else {
     params["sharedFrom"] = question.map;
   }
-  work_.preview<SharingRecord>(tr("Layers that share a cache"), "shareLayers", params, read<SharingRecord>, context, std::move(done));
+  work_.preview<SharingRecord>(tr("Layers that share a cache"), "shareLayers", params, read<SharingRecord>, context,
+                               std::move(done));
 }
 
 void Workflow::measure(const TextSelection& text) {
   json params = planParams(document_);
   params["text"] = toJson(text);
   const QString name = tr("Measure on %1").arg(nameOf(text));
-  work_.whenItFits(memoryParams({"evaluate", text}), name, [this, name, params = std::move(params)](const QString& memory) {
-    const auto done = [this](EvaluationRecord record) {
-      document_.addResult(record);
-      Q_EMIT measured(record);
-      return tr("perplexity %1, original %2")
-          .arg(QLocale().toString(record.perplexityAfter, 'f', 2), QLocale().toString(record.perplexityBefore, 'f', 2));
-    };
-    work_.start<EvaluationRecord>(name, "evaluate", params, read<EvaluationRecord>, done, {.memory = memory});
-  });
+  work_.whenItFits(
+      memoryParams({"evaluate", text}), name, [this, name, params = std::move(params)](const QString& memory) {
+        const auto done = [this](EvaluationRecord record) {
+          document_.addResult(record);
+          Q_EMIT measured(record);
+          return tr("perplexity %1, original %2")
+              .arg(QLocale().toString(record.perplexityAfter, 'f', 2),
+                   QLocale().toString(record.perplexityBefore, 'f', 2));
+        };
+        work_.start<EvaluationRecord>(name, "evaluate", params, read<EvaluationRecord>, done, {.memory = memory});
+      });
 }
 
 void Workflow::refine(const RefineWish& wish) {
@@ -274,7 +286,8 @@ void Workflow::refine(const RefineWish& wish) {
     const auto progress = [this](const ProgressRecord& reported) {
       if (!reported.points.empty()) Q_EMIT refinedPoints(reported.points);
     };
-    refining_ = work_.start<RefineRecord>(name, "refine", params, read<RefineRecord>, done,
+    refining_ =
+        work_.start<RefineRecord>(name, "refine", params, read<RefineRecord>, done,
                                   {.progress = progress, .again = [this, wish] { refine(wish); }, .memory = memory});
   };
   refining_ = work_.whenItFits(memoryParams({"refine", wish.text, true, wish.windowsPerStep}), name, begin);
@@ -283,10 +296,16 @@ void Workflow::refine(const RefineWish& wish) {
 
 void Workflow::takeRefined(const RefineRecord& record) {
   if (record.bestStep > 0)
-    document_.setRefined(RefinedFactors{record.factors, record.planFingerprint, record.texts, record.bestStep, record.divergenceBefore,
-                                        record.divergenceAfter});
+    document_.setRefined(RefinedFactors{record.factors, record.planFingerprint, record.texts, record.bestStep,
+                                        record.divergenceBefore, record.divergenceAfter});
   if (const auto& unseen = record.unseen; unseen && record.bestStep > 0) {
-    const EvaluationRecord result{unseen->text, unseen->tokensHash, record.planFingerprint, unseen->predictions, unseen->original, unseen->refined, 0};
+    const EvaluationRecord result{unseen->text,
+                                  unseen->tokensHash,
+                                  record.planFingerprint,
+                                  unseen->predictions,
+                                  unseen->original,
+                                  unseen->refined,
+                                  0};
     document_.addResult(result);
     Q_EMIT measured(result);
   }
@@ -299,21 +318,24 @@ void Workflow::compareMethods(const ExperimentWish& wish) {
   params["texts"] = json::array();
   for (const TextSelection& text : wish.texts) params["texts"].push_back(toJson(text));
   params["folder"] = wish.folder.toStdString();
-  const QString name = tr("Compare methods: %1").arg(QString::fromStdString(wish.experiment.value("name", std::string())));
+  const QString name =
+      tr("Compare methods: %1").arg(QString::fromStdString(wish.experiment.value("name", std::string())));
   const auto begin = [this, name, wish, params = std::move(params)](const QString& memory) {
     const auto done = [this](std::vector<ExperimentRow> rows) {
       const auto failed = std::ranges::count_if(rows, [](const ExperimentRow& row) { return !row.figures; });
       experimentRows_ = std::move(rows);
       Q_EMIT experimentRows(experimentRows_);
-      return failed > 0 ? tr("%L1 rows, %L2 of which failed").arg(experimentRows_.size()).arg(failed) : tr("%L1 rows").arg(experimentRows_.size());
+      return failed > 0 ? tr("%L1 rows, %L2 of which failed").arg(experimentRows_.size()).arg(failed)
+                        : tr("%L1 rows").arg(experimentRows_.size());
     };
     const auto progress = [this](const ProgressRecord& reported) {
       if (reported.rows.empty()) return;
       experimentRows_.insert(experimentRows_.end(), reported.rows.begin(), reported.rows.end());
       Q_EMIT experimentRows(experimentRows_);
     };
-    experimenting_ = work_.start<std::vector<ExperimentRow>>(name, "experiment", params, readRows, done,
-                                                             {.progress = progress, .again = [this, wish] { compareMethods(wish); }, .memory = memory});
+    experimenting_ = work_.start<std::vector<ExperimentRow>>(
+        name, "experiment", params, readRows, done,
+        {.progress = progress, .again = [this, wish] { compareMethods(wish); }, .memory = memory});
   };
   experimentRows_.clear();
   experimentFolder_ = wish.folder;
@@ -325,11 +347,11 @@ void Workflow::askErrors() {
   if (!document_.statistics() || document_.isPredictionStale()) return;
   const std::string of = document_.planFingerprint();
   if (document_.errors(of)) return;
-  work_.preview<PlanErrorsRecord>(tr("Errors of the plan"), "planErrors", planParams(document_), read<PlanErrorsRecord>, this,
-                            [this, of](Result<PlanErrorsRecord> record) {
-                              if (!record) return Q_EMIT failed({}, record.error());
-                              document_.addErrors(of, *std::move(record));
-                            });
+  work_.preview<PlanErrorsRecord>(tr("Errors of the plan"), "planErrors", planParams(document_), read<PlanErrorsRecord>,
+                                  this, [this, of](Result<PlanErrorsRecord> record) {
+                                    if (!record) return Q_EMIT failed({}, record.error());
+                                    document_.addErrors(of, *std::move(record));
+                                  });
 }
 
 json Workflow::memoryParams(const MemoryQuestion& question) const {
@@ -345,7 +367,8 @@ json Workflow::memoryParams(const MemoryQuestion& question) const {
 
 void Workflow::checkPolicy(const QString& line, QObject* context, std::function<void(const QString&)> done) {
   const auto reader = [](const json& answer) -> Result<std::string> {
-    if (!answer.is_string()) return fail(ErrorCode::invalidArgument, "The engine answered something that is no policy.");
+    if (!answer.is_string())
+      return fail(ErrorCode::invalidArgument, "The engine answered something that is no policy.");
     return answer.get<std::string>();
   };
   const auto say = [done = std::move(done)](const Result<std::string>& read) {
@@ -355,9 +378,10 @@ void Workflow::checkPolicy(const QString& line, QObject* context, std::function<
   engine_.preview<std::string>("checkPolicy", "checkPolicy", {{"policy", line.toStdString()}}, reader, context, say);
 }
 
-void Workflow::forecastMemory(const MemoryQuestion& question, QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done) {
-  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", memoryParams(question), readList<MemoryForecast>, context,
-                                               std::move(done));
+void Workflow::forecastMemory(const MemoryQuestion& question, QObject* context,
+                              std::function<void(Result<std::vector<MemoryForecast>>)> done) {
+  engine_.preview<std::vector<MemoryForecast>>("forecastMemory", "forecastMemory", memoryParams(question),
+                                               readList<MemoryForecast>, context, std::move(done));
 }
 
 }  // namespace kvista

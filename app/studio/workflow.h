@@ -45,16 +45,16 @@ struct SharingQuestion {
 struct ExportWish {
   QString form, container, dtype, target;
   bool overwrite = false;
-  QString weightDtype = {};        ///< Empty: tensors that are carried over stay as they are.
-  qint64 shardBytes = 0;           ///< Most bytes of a weight file; 0: the usual.
-  QString policy = {};             ///< In a line; empty: none.
+  QString weightDtype = {};  ///< Empty: tensors that are carried over stay as they are.
+  qint64 shardBytes = 0;     ///< Most bytes of a weight file; 0: the usual.
+  QString policy = {};       ///< In a line; empty: none.
 };
 
 /// What an experiment is asked for; the calibration is the document's.
 struct ExperimentWish {
-  nlohmann::json experiment;          ///< What its file holds.
-  std::vector<TextSelection> texts;   ///< To measure on.
-  QString folder;                     ///< For results, where the engine runs.
+  nlohmann::json experiment;         ///< What its file holds.
+  std::vector<TextSelection> texts;  ///< To measure on.
+  QString folder;                    ///< For results, where the engine runs.
 };
 
 /// Brings document and engine together: asks the engine for what the document lacks, and does what takes a while as a
@@ -74,7 +74,8 @@ class Workflow final : public QObject {
   /// Where the statistics of a calibration go when the project has no file yet: a folder of the user's.
   void calibrate(const TextSelection& text, bool gradients);
   void openStatistics(const QString& path);
-  /// A plan by the engine's planner, as one step under the name `text`, for the device, context and batch of the document.
+  /// A plan by the engine's planner, as one step under the name `text`, for the device, context and batch of the
+  /// document.
   void propose(PlanWish wish, const QString& text);
   /// The plan anew with the groups that a grouping makes of every layer, its settings and bytes being kept. For
   /// groupings that need spectra which the document does not have.
@@ -89,7 +90,8 @@ class Workflow final : public QObject {
   void askErrors();
   void showSimilarity(const std::string& measure);
   /// What a work would take of the memory. Only the newest question is answered.
-  void forecastMemory(const MemoryQuestion& question, QObject* context, std::function<void(Result<std::vector<MemoryForecast>>)> done);
+  void forecastMemory(const MemoryQuestion& question, QObject* context,
+                      std::function<void(Result<std::vector<MemoryForecast>>)> done);
   /// The machine of an engine whose paths are not those of this one (see EngineCommand::host).
   [[nodiscard]] std::optional<QString> host() const { return engine_.command().host(); }
   /// What is at a path there. Only the newest question is answered.

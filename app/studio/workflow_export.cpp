@@ -39,13 +39,14 @@ json Workflow::exportParams(const ExportWish& wish) const {
 }
 
 void Workflow::examinePath(const QString& path, QObject* context, std::function<void(Result<PathRecord>)> done) {
-  engine_.preview<PathRecord>("examinePath", "examinePath", {{"path", path.toStdString()}}, read<PathRecord>, context, std::move(done));
+  engine_.preview<PathRecord>("examinePath", "examinePath", {{"path", path.toStdString()}}, read<PathRecord>, context,
+                              std::move(done));
 }
 
 void Workflow::previewExport(const ExportWish& wish, QObject* context,
                              std::function<void(Result<ExportPreview>)> done) {
-  work_.preview<ExportPreview>(tr("Look at the export"), "previewExport", exportParams(wish), read<ExportPreview>, context,
-                         std::move(done));
+  work_.preview<ExportPreview>(tr("Look at the export"), "previewExport", exportParams(wish), read<ExportPreview>,
+                               context, std::move(done));
 }
 
 void Workflow::exportPlan(const ExportWish& wish) {
@@ -66,11 +67,12 @@ void Workflow::writeReport(const QString& file) {
   const json params = {{"project", name.string()}, {"content", toJson(document_.project(), {})}};
   work_.start<std::string>(tr("Report"), "report", params, readPage, [this, file](std::string page) {
     const QString size = QLocale().formattedDataSize(static_cast<qint64>(page.size()), 1, QLocale::DataSizeSIFormat);
-    inBackground(diskThread(), this, [file, page = std::move(page)] { return writeFileAtomically(file.toStdString(), page); },
-                 [this, file](const Result<void>& written) {
-                   if (!written) return Q_EMIT failed(file, written.error());
-                   Q_EMIT reported(file);
-                 });
+    inBackground(
+        diskThread(), this, [file, page = std::move(page)] { return writeFileAtomically(file.toStdString(), page); },
+        [this, file](const Result<void>& written) {
+          if (!written) return Q_EMIT failed(file, written.error());
+          Q_EMIT reported(file);
+        });
     return size;
   });
 }

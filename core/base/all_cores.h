@@ -10,8 +10,8 @@
 
 namespace kvista {
 
-/// Calls `part(begin, end)` for shares of [0, count), begun at multiples of `block`, from as many threads as there are cores and as
-/// find `worthAThread` each; answers when all are done. `part` throws nothing.
+/// Calls `part(begin, end)` for shares of [0, count), begun at multiples of `block`, from as many threads as there are
+/// cores and as find `worthAThread` each; answers when all are done. `part` throws nothing.
 template <class Part>
 void onAllCores(std::uint64_t count, std::uint64_t worthAThread, std::uint64_t block, const Part& part) {
   const std::uint64_t most = std::max(1U, std::thread::hardware_concurrency());

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <fmt/format.h>
+
 #include <concepts>
 #include <string>
 #include <string_view>
-
-#include <fmt/format.h>
 
 namespace kvista {
 

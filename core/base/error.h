@@ -4,9 +4,8 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
-
 #include <tl/expected.hpp>
+#include <utility>
 
 namespace kvista {
 
@@ -51,14 +50,13 @@ using Result = tl::expected<T, Error>;
 /// `KVISTA_ASSIGN(auto file, openFile(path));` declares `file`, or returns the error from the enclosing function.
 #define KVISTA_ASSIGN(declaration, expression) \
   KVISTA_ASSIGN_(declaration, expression, KVISTA_CONCATENATE(kvistaResult_, __LINE__))
-#define KVISTA_ASSIGN_(declaration, expression, result)               \
-  auto result = (expression);                                        \
-  if (!result) return ::tl::unexpected(std::move(result).error());   \
+#define KVISTA_ASSIGN_(declaration, expression, result)            \
+  auto result = (expression);                                      \
+  if (!result) return ::tl::unexpected(std::move(result).error()); \
   declaration = *std::move(result)
 
 /// `KVISTA_CHECK(writeAll(file));` returns the error of a `Result<void>` (or any Result whose value is not wanted).
-#define KVISTA_CHECK(expression)                                                    \
-  do {                                                                              \
-    if (auto kvistaResult = (expression); !kvistaResult)                            \
-      return ::tl::unexpected(std::move(kvistaResult).error());                     \
+#define KVISTA_CHECK(expression)                                                                                   \
+  do {                                                                                                             \
+    if (auto kvistaResult = (expression); !kvistaResult) return ::tl::unexpected(std::move(kvistaResult).error()); \
   } while (false)

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/launch.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <cstdlib>
 #include <initializer_list>
 #include <string_view>
-
-#include <fmt/format.h>
 
 namespace kvista {
 namespace {
@@ -35,7 +35,8 @@ Result<int> numberOf(const char* name, const std::string& text, int least, int m
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || stopped != end || value < least || value > most)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The environment variable {} is \"{}\", which is no number from {} to {}.", name, text, least, most),
+                fmt::format("The environment variable {} is \"{}\", which is no number from {} to {}.", name, text,
+                            least, most),
                 "Start with torchrun, srun or mpirun, or unset it to work in one process.");
   return value;
 }
@@ -43,7 +44,8 @@ Result<int> numberOf(const char* name, const std::string& text, int least, int m
 Result<int> wanted(const Variables& variables, const char* name, const char* because, int least, int most) {
   const auto text = variables(name);
   if (!text)
-    return fail(ErrorCode::invalidArgument, fmt::format("The environment variable {} is missing, where {} is set.", name, because),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The environment variable {} is missing, where {} is set.", name, because),
                 fmt::format("Start with torchrun, srun or mpirun, or unset {} to work in one process.", because));
   return numberOf(name, *text, least, most);
 }
@@ -55,7 +57,8 @@ Result<void> readMeetingPoint(const Variables& variables, Launch& launch) {
   if (!address && variables("OMPI_COMM_WORLD_LOCAL_SIZE") == std::to_string(launch.size)) address = "127.0.0.1";
   if (!address || address->empty())
     return fail(ErrorCode::invalidArgument,
-                fmt::format("{} started {} processes, but the environment variable MASTER_ADDR, which says where they meet, is missing.",
+                fmt::format("{} started {} processes, but the environment variable MASTER_ADDR, which says where they "
+                            "meet, is missing.",
                             launch.starter, launch.size),
                 "Set MASTER_ADDR to the address of the host of rank 0, for all processes alike.");
   launch.address = *address;

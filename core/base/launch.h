@@ -16,12 +16,15 @@ struct Launch {
   int rank = 0;                  ///< Its number among all, from 0.
   int size = 1;                  ///< How many there are.
   std::optional<int> localRank;  ///< Its number among those of its host: chooses the GPU. Absent: not known.
-  std::optional<int> localSize;  ///< How many are on its host. Absent: not known, or the starter leaves each the cores that it may use.
+  std::optional<int> localSize;  ///< How many are on its host. Absent: not known, or the starter leaves each the cores
+                                 ///< that it may use.
   std::string starter;           ///< "torchrun", "MPI", "Slurm"; empty where nothing said that there are others.
   std::string address;           ///< Of the host where all meet, and
   std::uint16_t port = 0;        ///< its port; only where size > 1.
-  bool starterKeepsStore = false;  ///< The meeting point is served by the starter (torchrun's agent) instead of by rank 0.
-  std::string attempt = "0";       ///< Differs between restarts that meet at one starter's store, and between jobs that torchrun names.
+  bool starterKeepsStore =
+      false;  ///< The meeting point is served by the starter (torchrun's agent) instead of by rank 0.
+  std::string attempt =
+      "0";  ///< Differs between restarts that meet at one starter's store, and between jobs that torchrun names.
 
   [[nodiscard]] bool isFirst() const { return rank == 0; }
 };
@@ -30,9 +33,10 @@ struct Launch {
 using Variables = std::function<std::optional<std::string>(const char*)>;
 std::optional<std::string> environmentVariable(const char* name);
 
-/// Reads what torchrun (RANK, WORLD_SIZE), MPI (OMPI_COMM_WORLD_RANK or PMI_RANK) or Slurm (SLURM_PROCID), in this order,
-/// have put into the environment. Slurm's variables count only within `srun`, or where MASTER_ADDR is set: a batch script
-/// has them too, and is one process. Errors: invalidArgument, naming the variable that is missing or wrong.
+/// Reads what torchrun (RANK, WORLD_SIZE), MPI (OMPI_COMM_WORLD_RANK or PMI_RANK) or Slurm (SLURM_PROCID), in this
+/// order, have put into the environment. Slurm's variables count only within `srun`, or where MASTER_ADDR is set: a
+/// batch script has them too, and is one process. Errors: invalidArgument, naming the variable that is missing or
+/// wrong.
 Result<Launch> readLaunch(const Variables& variables = environmentVariable);
 
 }  // namespace kvista

@@ -12,10 +12,10 @@
 namespace kvista {
 
 struct ProgressReport {
-  std::string stage;         ///< "calibrate", "evaluate", ...
-  std::uint64_t done = 0;    ///< In `unit`s.
-  std::uint64_t total = 0;   ///< 0 when it is not known.
-  std::string unit;          ///< "tokens", "bytes", "layers", ...
+  std::string stage;        ///< "calibrate", "evaluate", ...
+  std::uint64_t done = 0;   ///< In `unit`s.
+  std::uint64_t total = 0;  ///< 0 when it is not known.
+  std::string unit;         ///< "tokens", "bytes", "layers", ...
 };
 
 /// What a long-running function is given: a way to hear that it shall stop and a way to say how far it is.

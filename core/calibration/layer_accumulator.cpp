@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/calibration/layer_accumulator.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
@@ -14,17 +12,21 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 #include "core/calibration/symmetric_pack.h"
 #include "core/model/attention.h"
 
 namespace kvista {
 namespace {
 
-/// a^T b of the last two axes in float32. Products of bfloat16 numbers are exact in it, so that a GPU need not convert them.
+/// a^T b of the last two axes in float32. Products of bfloat16 numbers are exact in it, so that a GPU need not convert
+/// them.
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   const bool exactly = a.is_cuda() && a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16;
   if (a.dim() == 3)
-    return exactly ? at::bmm(a.transpose(1, 2), b, at::kFloat) : at::bmm(a.to(at::kFloat).transpose(1, 2), b.to(at::kFloat));
+    return exactly ? at::bmm(a.transpose(1, 2), b, at::kFloat)
+                   : at::bmm(a.to(at::kFloat).transpose(1, 2), b.to(at::kFloat));
   return exactly ? at::mm(a.t(), b, at::kFloat) : at::mm(a.to(at::kFloat).t(), b.to(at::kFloat));
 }
 
@@ -42,12 +44,14 @@ at::Tensor secondMomentByHead(const at::Tensor& tensor, std::int64_t heads) {
   return readyToAdd(product(rows, rows));
 }
 
-at::Tensor withoutBias(const at::Tensor& outputs, const at::Tensor& bias) { return bias.defined() ? outputs - bias : outputs; }
+at::Tensor withoutBias(const at::Tensor& outputs, const at::Tensor& bias) {
+  return bias.defined() ? outputs - bias : outputs;
+}
 
 }  // namespace
 
-LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool gradients, std::int64_t sampleRowsPerWindow,
-                                   at::Device device)
+LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool gradients,
+                                   std::int64_t sampleRowsPerWindow, at::Device device)
     : shape_(shape), ofInput_(ofInput), sampleRowsPerWindow_(sampleRowsPerWindow) {
   const auto sums = at::TensorOptions().dtype(at::kDouble).device(device);
   const std::int64_t n = ofInput ? shape.hiddenSize : shape.cacheWidth();
@@ -73,8 +77,10 @@ LayerAccumulator::LayerAccumulator(const ModelShape& shape, bool ofInput, bool g
 
 void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias, const at::Tensor& valueBias,
                            const AttentionDescription& attention, std::int64_t firstWindow) {
-  const at::Tensor outputs = (ofInput_ ? record.attentionInput
-                                       : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)}, -1));  // [b, tokens, n]
+  const at::Tensor outputs =
+      (ofInput_ ? record.attentionInput
+                : at::cat({withoutBias(record.keys, keyBias), withoutBias(record.values, valueBias)},
+                          -1));  // [b, tokens, n]
   const at::Tensor rows = outputs.flatten(0, 1);
   // Everything that takes memory comes first, so that where there is none the sums stay as they are.
   Terms terms = {{&secondMoment_, readyToAdd(product(rows, rows))}, {&sum_, rows.sum(0, false, at::kDouble)}};
@@ -82,8 +88,9 @@ void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias,
   const std::int64_t tokens = outputs.size(1);
   const at::Tensor sinks = outputs.narrow(1, 0, std::min<std::int64_t>(kSinkTokens, tokens)).flatten(0, 1);
   terms.emplace_back(&sinkSum_, sinks.sum(0, false, at::kDouble));
-  const at::Tensor sinkRows = sinks.to(at::kFloat, false, /*copy=*/true);  // on the device: asking for numbers waits for all before
-  std::vector<std::int64_t> positions, places;  // in their windows, in the batch
+  const at::Tensor sinkRows =
+      sinks.to(at::kFloat, false, /*copy=*/true);  // on the device: asking for numbers waits for all before
+  std::vector<std::int64_t> positions, places;     // in their windows, in the batch
   for (std::int64_t b = 0; b < outputs.size(0); ++b) {
     for (const std::int64_t position : samplePositionsOf(firstWindow + b, tokens, sampleRowsPerWindow_)) {
       positions.push_back(position);
@@ -129,7 +136,8 @@ void LayerAccumulator::appendGradients(const LayerRecord& record, Terms& terms) 
   terms.emplace_back(&valueGradientSquares_, squares(record.gradientValues));
 }
 
-void LayerAccumulator::appendQueries(const LayerRecord& record, const AttentionDescription& attention, std::int64_t firstWindow, Terms& terms) {
+void LayerAccumulator::appendQueries(const LayerRecord& record, const AttentionDescription& attention,
+                                     std::int64_t firstWindow, Terms& terms) {
   const std::int64_t heads = shape_.kvHeads, tokens = record.rotatedQueries.size(2);
   const at::Tensor grouped = record.rotatedQueries.unflatten(1, {heads, -1});  // [b, h, queries a group, n, d]
   const at::Tensor rows = grouped.transpose(0, 1).flatten(1, 3);
@@ -208,9 +216,13 @@ LayerStatistics LayerAccumulator::finish(std::int64_t windows) const {
 }
 
 std::vector<std::pair<const char*, at::Tensor*>> LayerAccumulator::sums() {
-  std::vector<std::pair<const char*, at::Tensor*>> parts = {
-      {"second_moment", &secondMoment_}, {"sum", &sum_}, {"sink_sum", &sinkSum_}, {"rotated_keys", &rotatedKeys_}, {"rotated_key_sum", &rotatedKeySum_},
-      {"rotated_queries", &rotatedQueries_}, {"attention_maps", &attentionMaps_}};
+  std::vector<std::pair<const char*, at::Tensor*>> parts = {{"second_moment", &secondMoment_},
+                                                            {"sum", &sum_},
+                                                            {"sink_sum", &sinkSum_},
+                                                            {"rotated_keys", &rotatedKeys_},
+                                                            {"rotated_key_sum", &rotatedKeySum_},
+                                                            {"rotated_queries", &rotatedQueries_},
+                                                            {"attention_maps", &attentionMaps_}};
   if (fisherKeys_.defined()) {
     parts.insert(parts.end(), {{"fisher_keys", &fisherKeys_},
                                {"fisher_values", &fisherValues_},

@@ -2,16 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/calibration/statistics.h"
 
-#include <algorithm>
-#include <cmath>
-#include <set>
-#include <string_view>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/matmul.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string_view>
 
 #include "core/calibration/symmetric_pack.h"
 
@@ -31,8 +31,8 @@ std::string_view windowAt(const at::Tensor& ids, std::int64_t window) {
   return {static_cast<const char*>(ids.const_data_ptr()) + static_cast<std::size_t>(window) * bytes, bytes};
 }
 
-/// Held-out windows that neither pass has seen, each once; undefined where none is left. What one shard leaves out another may
-/// have summed.
+/// Held-out windows that neither pass has seen, each once; undefined where none is left. What one shard leaves out
+/// another may have summed.
 at::Tensor unseen(const std::vector<at::Tensor>& heldOut, std::set<std::string_view> seen) {
   std::vector<at::Tensor> windows;
   for (const at::Tensor& ids : heldOut)
@@ -43,7 +43,9 @@ at::Tensor unseen(const std::vector<at::Tensor>& heldOut, std::set<std::string_v
 
 }  // namespace
 
-at::Tensor LayerStatistics::secondMoment(at::Device device) const { return unpackSymmetric(packedSecondMoment.to(device), sum.size(0)); }
+at::Tensor LayerStatistics::secondMoment(at::Device device) const {
+  return unpackSymmetric(packedSecondMoment.to(device), sum.size(0));
+}
 
 double Statistics::baseLoss() const {
   if (heldOutLoss > 0) return heldOutLoss;
@@ -60,7 +62,8 @@ std::int64_t sampleRowsPerWindow(const ModelShape& shape, std::int64_t windows, 
   constexpr std::int64_t kMaximumRows = 4096;
   constexpr std::int64_t kBytesPerNumber = 2;
   const std::int64_t width = sumsInputs(shape) ? shape.hiddenSize : shape.cacheWidth();
-  const std::int64_t rows = std::clamp(kSampleBytes / (kBytesPerNumber * width * shape.layers), kMinimumRows, kMaximumRows);
+  const std::int64_t rows =
+      std::clamp(kSampleBytes / (kBytesPerNumber * width * shape.layers), kMinimumRows, kMaximumRows);
   return std::clamp<std::int64_t>((rows + windows - 1) / windows, 0, std::max<std::int64_t>(0, window - kSinkTokens));
 }
 
@@ -101,19 +104,22 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
     return fail(ErrorCode::invalidArgument,
                 fmt::format("The statistics are of different models (content {} and {}).", a.modelHash, b.modelHash));
   if (a.ofInput != b.ofInput || a.gradients != b.gradients)
-    return fail(ErrorCode::invalidArgument, "One of the statistics has gradients and the other has none; they cannot be added.",
+    return fail(ErrorCode::invalidArgument,
+                "One of the statistics has gradients and the other has none; they cannot be added.",
                 "Calibrate both with, or both without, --no-gradients.");
   if (a.tokensHash == b.tokensHash)
-    return fail(ErrorCode::invalidArgument, fmt::format("Both statistics are of the same tokens (hash {}).", a.tokensHash),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Both statistics are of the same tokens (hash {}).", a.tokensHash),
                 "Give each shard its own windows with --skip-windows.");
   if (a.tokenIds.size(1) != b.tokenIds.size(1))
-    return fail(ErrorCode::invalidArgument, fmt::format("The statistics have windows of {} and {} tokens.", a.tokenIds.size(1),
-                                                        b.tokenIds.size(1)));
+    return fail(ErrorCode::invalidArgument, fmt::format("The statistics have windows of {} and {} tokens.",
+                                                        a.tokenIds.size(1), b.tokenIds.size(1)));
   std::set<std::string_view> seen;
   for (std::int64_t i = 0; i < a.tokenIds.size(0); ++i) seen.insert(windowAt(a.tokenIds, i));
   for (std::int64_t i = 0; i < b.tokenIds.size(0); ++i)
     if (!seen.insert(windowAt(b.tokenIds, i)).second)
-      return fail(ErrorCode::invalidArgument, fmt::format("Window {} of the second statistics is in the first as well; it would count double.", i),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("Window {} of the second statistics is in the first as well; it would count double.", i),
                   "Give each shard its own windows with --skip-windows and --windows.");
   Statistics sum = a;
   sum.tokens += b.tokens;
@@ -122,8 +128,10 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
   sum.seconds += b.seconds;
   sum.tokensHash = a.tokensHash + "+" + b.tokensHash;
   sum.recipe.paths.insert(sum.recipe.paths.end(), b.recipe.paths.begin(), b.recipe.paths.end());
-  if (a.recipe.weights.empty() || b.recipe.weights.empty()) sum.recipe.weights.clear();
-  else sum.recipe.weights.insert(sum.recipe.weights.end(), b.recipe.weights.begin(), b.recipe.weights.end());
+  if (a.recipe.weights.empty() || b.recipe.weights.empty())
+    sum.recipe.weights.clear();
+  else
+    sum.recipe.weights.insert(sum.recipe.weights.end(), b.recipe.weights.begin(), b.recipe.weights.end());
   sum.recipe.windows.reset();
   sum.tokenIds = at::cat({a.tokenIds, b.tokenIds});
   sum.heldOutIds = unseen({a.heldOutIds, b.heldOutIds}, seen);
@@ -142,7 +150,8 @@ Result<Statistics> mergeStatistics(const Statistics& a, const Statistics& b) {
     layer.sinkSum = layer.sinkSum + other.sinkSum;
     layer.sinkFactor = compactFactor(at::cat({layer.sinkFactor, other.sinkFactor}));
     layer.rotatedKeys = layer.rotatedKeys + other.rotatedKeys;
-    for (at::Tensor LayerStatistics::*part : {&LayerStatistics::rotatedKeySum, &LayerStatistics::rotatedQueries, &LayerStatistics::attentionMaps})
+    for (at::Tensor LayerStatistics::*part :
+         {&LayerStatistics::rotatedKeySum, &LayerStatistics::rotatedQueries, &LayerStatistics::attentionMaps})
       layer.*part = (layer.*part).defined() && (other.*part).defined() ? layer.*part + other.*part : at::Tensor();
     if (sum.gradients) {
       layer.fisherKeys = layer.fisherKeys + other.fisherKeys;

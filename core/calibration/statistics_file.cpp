@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/calibration/statistics_file.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/calibration/statistics.h"
@@ -19,7 +19,7 @@
 namespace kvista {
 namespace {
 
-constexpr int kFormatVersion = 3;        // 2: symmetric matrices in 24 bits; 3: held-out tokens, queries, attention maps
+constexpr int kFormatVersion = 3;  // 2: symmetric matrices in 24 bits; 3: held-out tokens, queries, attention maps
 constexpr int kOldestFormatVersion = 2;  // still read, without what it lacks
 constexpr const char* kDescription = "kvista.statistics";
 constexpr const char* kGiveStatistics = "Give the file that `kvista calibrate -o` wrote.";
@@ -28,7 +28,7 @@ constexpr const char* kGiveStatistics = "Give the file that `kvista calibrate -o
 struct Part {
   const char* name;
   at::Tensor LayerStatistics::*tensor;
-  at::ScalarType type;             // in the file; bytes: symmetric matrices, packed (in memory as well where `sizes` are of bytes)
+  at::ScalarType type;  // in the file; bytes: symmetric matrices, packed (in memory as well where `sizes` are of bytes)
   std::vector<std::int64_t> sizes;  // in memory; -1: as many rows as there are
   bool optional = false;            // the description says whether the file has it
 };
@@ -73,9 +73,9 @@ std::vector<std::int64_t> storedSizes(const Part& part) {
 std::string tensorName(std::size_t layer, std::string_view part) { return fmt::format("layers.{}.{}", layer, part); }
 
 nlohmann::json toJson(const ModelShape& shape) {
-  return {{"family", shape.family},           {"layers", shape.layers},         {"queryHeads", shape.queryHeads},
-          {"kvHeads", shape.kvHeads},         {"headDim", shape.headDim},       {"valueHeadDim", shape.valueHeadDim},
-          {"hiddenSize", shape.hiddenSize},   {"vocabulary", shape.vocabulary}, {"parameters", shape.parameters}};
+  return {{"family", shape.family},         {"layers", shape.layers},         {"queryHeads", shape.queryHeads},
+          {"kvHeads", shape.kvHeads},       {"headDim", shape.headDim},       {"valueHeadDim", shape.valueHeadDim},
+          {"hiddenSize", shape.hiddenSize}, {"vocabulary", shape.vocabulary}, {"parameters", shape.parameters}};
 }
 
 ModelShape shapeFromJson(const nlohmann::json& json) {
@@ -94,7 +94,8 @@ ModelShape shapeFromJson(const nlohmann::json& json) {
 
 /// Whether all layers have it.
 bool holds(const Statistics& statistics, const Part& part) {
-  return std::ranges::all_of(statistics.layers, [&](const LayerStatistics& layer) { return (layer.*part.tensor).defined(); });
+  return std::ranges::all_of(statistics.layers,
+                             [&](const LayerStatistics& layer) { return (layer.*part.tensor).defined(); });
 }
 
 nlohmann::json describe(const Statistics& statistics) {
@@ -102,18 +103,29 @@ nlohmann::json describe(const Statistics& statistics) {
   for (const Part& part : partsOf(statistics.shape, statistics.ofInput, statistics.gradients))
     if (part.optional && holds(statistics, part)) optional.push_back(part.name);
   nlohmann::json scores = nlohmann::json::array();
-  for (const LayerStatistics& layer : statistics.layers) scores.push_back({layer.keyFisherScore, layer.valueFisherScore});
+  for (const LayerStatistics& layer : statistics.layers)
+    scores.push_back({layer.keyFisherScore, layer.valueFisherScore});
   nlohmann::json response = nlohmann::json::array();
   for (const auto& [storage, curve] : statistics.response) {
     nlohmann::json points = nlohmann::json::array();
     for (const ResponsePoint& point : curve.points()) points.push_back({point.predicted, point.measured});
     response.push_back({{"storage", static_cast<int>(storage)}, {"points", points}});
   }
-  return {{"version", kFormatVersion},         {"shape", toJson(statistics.shape)},   {"modelHash", statistics.modelHash},
-          {"recipe", toJson(statistics.recipe)}, {"tokensHash", statistics.tokensHash}, {"ofInput", statistics.ofInput},
-          {"gradients", statistics.gradients}, {"tokens", statistics.tokens},         {"windows", statistics.windows},
-          {"lossSum", statistics.lossSum},     {"device", statistics.device},         {"seconds", statistics.seconds},
-          {"fisherScores", scores},            {"response", response},                {"heldOutLoss", statistics.heldOutLoss},
+  return {{"version", kFormatVersion},
+          {"shape", toJson(statistics.shape)},
+          {"modelHash", statistics.modelHash},
+          {"recipe", toJson(statistics.recipe)},
+          {"tokensHash", statistics.tokensHash},
+          {"ofInput", statistics.ofInput},
+          {"gradients", statistics.gradients},
+          {"tokens", statistics.tokens},
+          {"windows", statistics.windows},
+          {"lossSum", statistics.lossSum},
+          {"device", statistics.device},
+          {"seconds", statistics.seconds},
+          {"fisherScores", scores},
+          {"response", response},
+          {"heldOutLoss", statistics.heldOutLoss},
           {"optionalParts", optional},
           {"heldOutWindows", statistics.heldOutIds.defined() ? statistics.heldOutIds.size(0) : 0}};
 }
@@ -133,9 +145,11 @@ Result<nlohmann::json> readDescription(const TensorFile& reader, const std::file
 
 /// `field`: of the description, which lacks it or has something else there.
 tl::unexpected<Error> damaged(const std::filesystem::path& file, std::string_view field) {
-  return fail(ErrorCode::corruptFile,
-              fmt::format("The description in the statistics {} is damaged: its field '{}' is missing or of the wrong kind.", file.string(), field),
-              "Run `kvista calibrate` again.");
+  return fail(
+      ErrorCode::corruptFile,
+      fmt::format("The description in the statistics {} is damaged: its field '{}' is missing or of the wrong kind.",
+                  file.string(), field),
+      "Run `kvista calibrate` again.");
 }
 
 }  // namespace
@@ -162,7 +176,7 @@ std::int64_t statisticsBytes(const ModelShape& shape, std::int64_t windows, std:
     std::int64_t numbers = 1;
     for (const std::int64_t size : storedSizes(part)) {
       const bool ofSinks = part.tensor == &LayerStatistics::sinkFactor;
-      numbers *= size >= 0    ? size
+      numbers *= size >= 0 ? size
                  : ofSinks ? std::min(mostSinkRows(width), windows * std::min<std::int64_t>(window, kSinkTokens))
                            : windows * sampleRowsPerWindow(shape, windows, window);
     }
@@ -193,8 +207,8 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
   try {
     if (const int version = take("version").get<int>(); version < kOldestFormatVersion || version > kFormatVersion)
       return fail(ErrorCode::corruptFile,
-                  fmt::format("The statistics {} have version {}; this program reads versions {} to {}.", file.string(), version,
-                              kOldestFormatVersion, kFormatVersion),
+                  fmt::format("The statistics {} have version {}; this program reads versions {} to {}.", file.string(),
+                              version, kOldestFormatVersion, kFormatVersion),
                   "Run `kvista calibrate` again.");
     statistics.shape = shapeFromJson(take("shape"));
     take("modelHash").get_to(statistics.modelHash);
@@ -212,32 +226,38 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
     take("fisherScores").get_to(scores);
     for (const nlohmann::json& entry : take("response")) {
       std::vector<ResponsePoint> points;
-      for (const nlohmann::json& point : entry.at("points")) points.push_back({point.at(0).get<double>(), point.at(1).get<double>()});
-      statistics.response.emplace(static_cast<Storage>(entry.at("storage").get<int>()), ResponseCurve(std::move(points)));
+      for (const nlohmann::json& point : entry.at("points"))
+        points.push_back({point.at(0).get<double>(), point.at(1).get<double>()});
+      statistics.response.emplace(static_cast<Storage>(entry.at("storage").get<int>()),
+                                  ResponseCurve(std::move(points)));
     }
     KVISTA_ASSIGN(statistics.recipe, textRecipeFromJson(take("recipe")));
   } catch (const nlohmann::json::exception&) {
     return damaged(file, field);
   }
-  for (const auto& [name, value] : {std::pair{"lossSum", statistics.lossSum}, std::pair{"heldOutLoss", statistics.heldOutLoss},
-                                    std::pair{"seconds", statistics.seconds}, std::pair{"heldOutWindows", static_cast<double>(heldOutWindows)}})
+  for (const auto& [name, value] :
+       {std::pair{"lossSum", statistics.lossSum}, std::pair{"heldOutLoss", statistics.heldOutLoss},
+        std::pair{"seconds", statistics.seconds}, std::pair{"heldOutWindows", static_cast<double>(heldOutWindows)}})
     if (!(value >= 0) || !std::isfinite(value))
       return fail(ErrorCode::corruptFile,
-                  fmt::format("The field '{}' in the description of the statistics {} is {}, it must be at least 0.", name, file.string(), value),
+                  fmt::format("The field '{}' in the description of the statistics {} is {}, it must be at least 0.",
+                              name, file.string(), value),
                   "The file is damaged; run `kvista calibrate` again.");
   const ModelShape& shape = statistics.shape;
   constexpr int kMaximumWidth = 1 << 20;  // far beyond any model, so that products below cannot overflow
   const bool sound = shape.layers > 0 && shape.layers < 100'000 && shape.kvHeads > 0 && shape.kvHeads < kMaximumWidth &&
                      shape.headDim > 0 && shape.headDim < kMaximumWidth && shape.valueHeadDim > 0 &&
                      shape.valueHeadDim < kMaximumWidth && shape.hiddenSize > 0 && shape.hiddenSize < kMaximumWidth &&
-                     statistics.windows > 0 && statistics.tokens > 0 && scores.size() == static_cast<std::size_t>(shape.layers);
+                     statistics.windows > 0 && statistics.tokens > 0 &&
+                     scores.size() == static_cast<std::size_t>(shape.layers);
   if (!sound)
     return fail(ErrorCode::corruptFile, fmt::format("The sizes in the statistics {} make no sense.", file.string()),
                 "Run `kvista calibrate` again.");
 
   KVISTA_ASSIGN(statistics.tokenIds, reader.read("token_ids", at::kInt, {statistics.windows, -1}));
   if (heldOutWindows > 0) {
-    KVISTA_ASSIGN(statistics.heldOutIds, reader.read("held_out_ids", at::kInt, {heldOutWindows, statistics.tokenIds.size(1)}));
+    KVISTA_ASSIGN(statistics.heldOutIds,
+                  reader.read("held_out_ids", at::kInt, {heldOutWindows, statistics.tokenIds.size(1)}));
   }
   const std::vector<Part> parts = partsOf(shape, statistics.ofInput, statistics.gradients);
   statistics.layers.resize(static_cast<std::size_t>(shape.layers));
@@ -248,14 +268,16 @@ Result<Statistics> loadStatistics(const std::filesystem::path& file) {
       if (part.optional && std::ranges::find(optional, part.name) == optional.end()) continue;
       KVISTA_ASSIGN(const at::Tensor stored, reader.read(tensorName(i, part.name), part.type, storedSizes(part)));
       if (at::isFloatingType(part.type) && !stored.isfinite().all().item<bool>())
-        return fail(ErrorCode::corruptFile, fmt::format("The tensor {} of {} holds NaN or infinity.", tensorName(i, part.name), file.string()),
+        return fail(ErrorCode::corruptFile,
+                    fmt::format("The tensor {} of {} holds NaN or infinity.", tensorName(i, part.name), file.string()),
                     "The file is damaged; run `kvista calibrate` again.");
       layer.*part.tensor = isPackedByFile(part) ? unpackSymmetric(stored, part.sizes.back()) : stored;
     }
     if (layer.samplePositions.size(0) != layer.sample.size(0))
       return fail(ErrorCode::corruptFile,
-                  fmt::format("The tensors {} and {} of {} have {} and {} rows; they must have as many.", tensorName(i, "sample"),
-                              tensorName(i, "sample_positions"), file.string(), layer.sample.size(0), layer.samplePositions.size(0)),
+                  fmt::format("The tensors {} and {} of {} have {} and {} rows; they must have as many.",
+                              tensorName(i, "sample"), tensorName(i, "sample_positions"), file.string(),
+                              layer.sample.size(0), layer.samplePositions.size(0)),
                   "The file is damaged; run `kvista calibrate` again.");
   }
   return statistics;

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/calibration/statistics_pass.h"
 
-#include <algorithm>
-#include <chrono>
-#include <utility>
-
 #include <ATen/ops/full.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/base/amount.h"
 #include "core/calibration/layer_accumulator.h"
@@ -22,7 +22,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kSaveEvery = std::chrono::seconds(20);
-constexpr int kTimesItsWriting = 10;  // a large state is kept less often, so that writing it takes no more than a tenth of the time
+constexpr int kTimesItsWriting =
+    10;  // a large state is kept less often, so that writing it takes no more than a tenth of the time
 constexpr std::int64_t kBytesASecond = 1'000'000'000;  // of a usual disk
 constexpr const char* kDescription = "kvista.partial_statistics";
 
@@ -49,7 +50,8 @@ Result<void> save(const RunningPass& pass, const std::filesystem::path& file, co
   return writeTensorFile(file, tensors, {{kDescription, description.dump()}}, Task{});
 }
 
-/// Takes up a pass that was cut off. A file of another pass, or a damaged one, is no reason to fail: the pass starts anew.
+/// Takes up a pass that was cut off. A file of another pass, or a damaged one, is no reason to fail: the pass starts
+/// anew.
 void restore(RunningPass& pass, const std::filesystem::path& file, const std::string& key) {
   if (file.empty()) return;
   const auto reader = TensorFile::open(file);
@@ -68,7 +70,8 @@ void restore(RunningPass& pass, const std::filesystem::path& file, const std::st
 /// Keeps a pass now and then, where it is to be kept.
 class Keeper {
  public:
-  Keeper(std::filesystem::path file, std::string key, std::int64_t kept) : file_(std::move(file)), key_(std::move(key)), kept_(kept) {}
+  Keeper(std::filesystem::path file, std::string key, std::int64_t kept)
+      : file_(std::move(file)), key_(std::move(key)), kept_(kept) {}
 
   Result<void> keep(const RunningPass& pass) {
     if (file_.empty() || pass.windows == kept_) return {};
@@ -78,7 +81,9 @@ class Keeper {
     return {};
   }
   Result<void> keepNowAndThen(const RunningPass& pass) {
-    if (file_.empty() || Clock::now() - last_ < std::max<Clock::duration>(kSaveEvery, pass.writingTime() * kTimesItsWriting)) return {};
+    if (file_.empty() ||
+        Clock::now() - last_ < std::max<Clock::duration>(kSaveEvery, pass.writingTime() * kTimesItsWriting))
+      return {};
     return keep(pass);
   }
   /// Whatever took less to sum than to write is summed again.
@@ -95,12 +100,14 @@ class Keeper {
 };
 
 std::filesystem::path ofMember(std::filesystem::path partialFile, const ProcessGroup& processes) {
-  if (!processes.isAlone() && !partialFile.empty()) partialFile += fmt::format(".{}of{}", processes.rank(), processes.size());
+  if (!processes.isAlone() && !partialFile.empty())
+    partialFile += fmt::format(".{}of{}", processes.rank(), processes.size());
   return partialFile;
 }
 
 /// The statistics of all members' windows.
-Result<Statistics> finish(const RunningPass& pass, std::int64_t windows, const ProcessGroup& processes, const Task& task) {
+Result<Statistics> finish(const RunningPass& pass, std::int64_t windows, const ProcessGroup& processes,
+                          const Task& task) {
   Statistics statistics;
   statistics.seconds = pass.seconds;
   const at::Tensor loss = at::full({1}, pass.lossSum, at::kDouble);
@@ -118,7 +125,8 @@ Result<Statistics> finish(const RunningPass& pass, std::int64_t windows, const P
 }  // namespace
 
 Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& modelHash, const TokenWindows& windows,
-                                     const StatisticsOptions& options, const Task& task, const ProcessGroup& processes) {
+                                     const StatisticsOptions& options, const Task& task,
+                                     const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
   const std::int64_t windowCount = windows.ids.size(0);
   const std::int64_t window = windows.ids.size(1);
@@ -130,7 +138,8 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   RunningPass pass;
   for (int layer = 0; layer < shape.layers; ++layer)
     pass.layers.emplace_back(shape, ofInput, options.gradients, rowsPerWindow, decoder.options().device);
-  std::string key = fmt::format("{} {} {} {}", modelHash, windows.hash, options.gradients, c10::toString(decoder.options().dtype));
+  std::string key =
+      fmt::format("{} {} {} {}", modelHash, windows.hash, options.gradients, c10::toString(decoder.options().dtype));
   KVISTA_CHECK(processes.agree("The model and the options of calibration", key, task));
   const std::filesystem::path partialFile = ofMember(options.partialFile, processes);
   if (!processes.isAlone()) key += fmt::format(" {}+{}", own.begin, own.count);
@@ -141,8 +150,10 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
     if (result || processes.isAlone() || partialFile.empty()) return result;
     KVISTA_CHECK(keeper.keep(pass));
     if (result.error().code == ErrorCode::device)
-      result.error().hint = fmt::format("What the others have summed is kept; start the same command again with {} processes, and it goes on from there.",
-                                        processes.size());
+      result.error().hint = fmt::format(
+          "What the others have summed is kept; start the same command again with {} processes, and it goes on from "
+          "there.",
+          processes.size());
     return result;
   };
 
@@ -153,7 +164,8 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
     std::string stage = "calibrate" + processes.label();
     if (summing.tokensPerStep() < options.tokensPerBatch)
       stage += fmt::format(", {} at a time as memory ran out", amount(summing.tokensPerStep() / window, "window"));
-    task.progress(stage, static_cast<std::uint64_t>(pass.windows * window), static_cast<std::uint64_t>(own.count * window), "tokens");
+    task.progress(stage, static_cast<std::uint64_t>(pass.windows * window),
+                  static_cast<std::uint64_t>(own.count * window), "tokens");
     KVISTA_CHECK(kept(processes.check()));
     const std::int64_t batch = std::min(summing.windowsAtATime(), own.count - pass.windows);
     KVISTA_ASSIGN(const double loss, summing.add(own.begin + pass.windows, batch, task));
@@ -181,7 +193,8 @@ Result<Statistics> runStatisticsPass(const Decoder& decoder, const std::string& 
   statistics.windows = windowCount;
   statistics.tokens = windowCount * window;
   statistics.device = decoder.options().device.str();
-  if (!processes.isAlone()) statistics.device = fmt::format("{} processes, the first on {}", processes.size(), statistics.device);
+  if (!processes.isAlone())
+    statistics.device = fmt::format("{} processes, the first on {}", processes.size(), statistics.device);
   statistics.tokenIds = windows.ids.to(at::kInt).contiguous();
   return finished;
 }

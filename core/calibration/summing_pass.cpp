@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/calibration/summing_pass.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "core/base/amount.h"
 #include "core/model/device.h"
@@ -18,8 +18,9 @@ namespace {
 LayerRecord withoutFirst(const LayerRecord& record, std::int64_t windows) {
   LayerRecord rest = record;
   rest.firstWindow += windows;
-  for (at::Tensor* tensor : {&rest.attentionInput, &rest.keys, &rest.values, &rest.rotatedKeys, &rest.rotatedQueries, &rest.attentionOutput,
-                             &rest.gradientKeys, &rest.gradientValues, &rest.gradientRotatedKeys})
+  for (at::Tensor* tensor :
+       {&rest.attentionInput, &rest.keys, &rest.values, &rest.rotatedKeys, &rest.rotatedQueries, &rest.attentionOutput,
+        &rest.gradientKeys, &rest.gradientValues, &rest.gradientRotatedKeys})
     if (tensor->defined()) *tensor = tensor->narrow(0, windows, tensor->size(0) - windows);
   return rest;
 }
@@ -43,9 +44,10 @@ Result<void> SummingPass::addRecord(LayerRecord record, std::int64_t first) {
   const std::int64_t begin = first + record.firstWindow, end = begin + record.keys.size(0);
   if (end <= next) return {};
   if (begin < next) record = withoutFirst(record, next - begin);
-  const AttentionDescription& attention = decoder_.description().layers[static_cast<std::size_t>(record.layer)].attention;
-  layers_[static_cast<std::size_t>(record.layer)].add(record, decoder_.keyBias(record.layer), decoder_.valueBias(record.layer), attention,
-                                                      first + record.firstWindow);
+  const AttentionDescription& attention =
+      decoder_.description().layers[static_cast<std::size_t>(record.layer)].attention;
+  layers_[static_cast<std::size_t>(record.layer)].add(
+      record, decoder_.keyBias(record.layer), decoder_.valueBias(record.layer), attention, first + record.firstWindow);
   next = end;
   return {};
 }
@@ -83,7 +85,8 @@ Result<double> SummingPass::add(std::int64_t first, std::int64_t count, const Ta
     tokensPerStep_ = together / 2 * window;
     if (!decoder_.options().streamLayers) windowsAtATime_ = together / 2;
     giveBackUnused(decoder_.options().device);
-    task.progress(fmt::format("memory ran out with {} at a time; {} at a time from here", amount(together, "window"), together / 2),
+    task.progress(fmt::format("memory ran out with {} at a time; {} at a time from here", amount(together, "window"),
+                              together / 2),
                   static_cast<std::uint64_t>(first + done), static_cast<std::uint64_t>(ids_.size(0)), "windows");
   }
   return loss;

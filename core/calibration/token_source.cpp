@@ -2,20 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/calibration/token_source.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
-
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-#include <xxhash.h>
 
 #include "core/base/amount.h"
 #include "core/io/file_descriptor.h"
@@ -32,8 +32,10 @@ Result<void> checkIsUtf8(const std::string& text, const std::string& name) {
   const auto invalid = firstInvalidUtf8(text);
   if (!invalid) return {};
   const bool isUtf16 = text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
-  return fail(ErrorCode::invalidArgument, fmt::format("The text {} is not UTF-8: its byte {} is part of no character.", name, *invalid),
-              fmt::format("Save it as UTF-8, as by `iconv -f {} -t UTF-8 OLD > NEW`.", isUtf16 ? "UTF-16" : "WINDOWS-1252"));
+  return fail(
+      ErrorCode::invalidArgument,
+      fmt::format("The text {} is not UTF-8: its byte {} is part of no character.", name, *invalid),
+      fmt::format("Save it as UTF-8, as by `iconv -f {} -t UTF-8 OLD > NEW`.", isUtf16 ? "UTF-16" : "WINDOWS-1252"));
 }
 
 /// A file of another encoding mostly shows at once; the whole of a long text is looked at when it is read.
@@ -83,8 +85,8 @@ Result<void> checkReadable(const fs::path& file) {
   return tl::unexpected(std::move(opened).error());
 }
 
-/// The files behind the paths of a recipe, standard input as it is. Folders within a folder are not gone into, whatever they are
-/// called; anything else that is called a text and is none is refused.
+/// The files behind the paths of a recipe, standard input as it is. Folders within a folder are not gone into, whatever
+/// they are called; anything else that is called a text and is none is refused.
 Result<std::vector<fs::path>> filesOf(const std::vector<std::string>& paths) {
   std::vector<fs::path> files;
   for (const std::string& name : paths) {
@@ -136,7 +138,8 @@ std::string_view prefixOf(const std::string& document, std::size_t bytes) {
 }
 
 std::string hashOf(const at::Tensor& ids) {
-  return fmt::format("{:016x}", XXH3_64bits_withSeed(ids.const_data_ptr(), ids.nbytes(), static_cast<XXH64_hash_t>(ids.size(1))));
+  return fmt::format("{:016x}",
+                     XXH3_64bits_withSeed(ids.const_data_ptr(), ids.nbytes(), static_cast<XXH64_hash_t>(ids.size(1))));
 }
 
 }  // namespace
@@ -164,20 +167,23 @@ Result<TextRecipe> textRecipeFromJson(const nlohmann::json& json) {
     if (json.contains("seed")) recipe.seed = json["seed"].get<std::uint64_t>();
     return recipe;
   } catch (const nlohmann::json::exception&) {
-    return fail(ErrorCode::corruptFile, "The record of the calibration text is damaged.", "Run `kvista calibrate` again.");
+    return fail(ErrorCode::corruptFile, "The record of the calibration text is damaged.",
+                "Run `kvista calibrate` again.");
   }
 }
 
 std::vector<std::string> textsInWords(const TextRecipe& recipe) {
   std::vector<std::string> words = recipe.paths;
-  for (std::size_t i = 0; i < std::min(words.size(), recipe.weights.size()); ++i) words[i] += fmt::format(" (weight {:g})", recipe.weights[i]);
+  for (std::size_t i = 0; i < std::min(words.size(), recipe.weights.size()); ++i)
+    words[i] += fmt::format(" (weight {:g})", recipe.weights[i]);
   return words;
 }
 
 std::string textsHave(const std::vector<std::string>& paths) {
   if (paths.size() > 1) return fmt::format("The {} texts {} to {} have", paths.size(), paths.front(), paths.back());
   if (paths.empty()) return "The text has";
-  return paths.front() == kStandardInput ? "The text of standard input has" : fmt::format("The text {} has", paths.front());
+  return paths.front() == kStandardInput ? "The text of standard input has"
+                                         : fmt::format("The text {} has", paths.front());
 }
 
 Result<std::string> readText(const fs::path& file) {
@@ -197,7 +203,9 @@ Result<void> checkTexts(const std::vector<std::string>& paths) {
 Result<std::vector<std::uint32_t>> readTokens(const Tokenizer& tokenizer, const std::vector<std::string>& paths,
                                               std::optional<std::int64_t> wanted, const Task& task) {
   KVISTA_ASSIGN(const std::vector<std::string> documents, readDocuments(paths));
-  const auto isEnough = [&](const std::vector<std::uint32_t>& ids) { return wanted && static_cast<std::int64_t>(ids.size()) >= *wanted; };
+  const auto isEnough = [&](const std::vector<std::uint32_t>& ids) {
+    return wanted && static_cast<std::int64_t>(ids.size()) >= *wanted;
+  };
   // 16 bytes a token is more than any tokenizer averages, and the loop asks for more where that was wrong.
   std::vector<std::uint32_t> ids;
   for (std::size_t bytes = wanted ? static_cast<std::size_t>(*wanted) * 16 : SIZE_MAX;; bytes *= 8) {
@@ -228,17 +236,21 @@ namespace {
 
 Result<void> checkRecipe(const TextRecipe& recipe, bool hasBos) {
   if (recipe.window < 2)
-    return fail(ErrorCode::invalidArgument, fmt::format("A window of {} predicts nothing; it needs at least 2.", amount(recipe.window, "token")));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("A window of {} predicts nothing; it needs at least 2.", amount(recipe.window, "token")));
   if (recipe.skipWindows < 0 || (recipe.windows && *recipe.windows < 1))
     return fail(ErrorCode::invalidArgument, "The number of windows must be at least 1 and windows skipped at least 0.");
   if (recipe.beginWithBos && !hasBos)
-    return fail(ErrorCode::invalidArgument, "Windows shall begin with BOS, but the model's tokenizer names no BOS token.");
+    return fail(ErrorCode::invalidArgument,
+                "Windows shall begin with BOS, but the model's tokenizer names no BOS token.");
   if (!recipe.weights.empty() && recipe.weights.size() != recipe.paths.size())
-    return fail(ErrorCode::invalidArgument, fmt::format("There are {} weights for {} texts.", recipe.weights.size(), recipe.paths.size()),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("There are {} weights for {} texts.", recipe.weights.size(), recipe.paths.size()),
                 "Give one weight for each text, in their order.");
   for (const double weight : recipe.weights)
     if (!(weight > 0) || !std::isfinite(weight))
-      return fail(ErrorCode::invalidArgument, fmt::format("A text's weight of {} is not possible; it must be above 0.", weight));
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("A text's weight of {} is not possible; it must be above 0.", weight));
   return {};
 }
 
@@ -251,20 +263,23 @@ struct WindowSource {
   [[nodiscard]] bool isEmpty() const { return next == order.size(); }
 };
 
-Result<WindowSource> openSource(const Tokenizer& tokenizer, const std::vector<std::string>& paths, std::optional<std::int64_t> wanted,
-                                std::int64_t textTokens, std::optional<std::uint64_t> seed, const Task& task) {
+Result<WindowSource> openSource(const Tokenizer& tokenizer, const std::vector<std::string>& paths,
+                                std::optional<std::int64_t> wanted, std::int64_t textTokens,
+                                std::optional<std::uint64_t> seed, const Task& task) {
   WindowSource source;
   KVISTA_ASSIGN(source.ids, readTokens(tokenizer, paths, wanted, task));
   source.order.resize(source.ids.size() / static_cast<std::size_t>(textTokens));
   std::iota(source.order.begin(), source.order.end(), 0);
   if (seed) {
     std::mt19937_64 random(*seed);
-    for (std::size_t i = source.order.size(); i > 1; --i) std::swap(source.order[i - 1], source.order[random() % i]);  // same on every library
+    for (std::size_t i = source.order.size(); i > 1; --i)
+      std::swap(source.order[i - 1], source.order[random() % i]);  // same on every library
   }
   return source;
 }
 
-/// Which source gives each window: the one that lags furthest behind its share. The beginning is the same however many are wanted.
+/// Which source gives each window: the one that lags furthest behind its share. The beginning is the same however many
+/// are wanted.
 class Turns {
  public:
   explicit Turns(std::vector<double> weights) : weights_(std::move(weights)), taken_(weights_.size(), 0) {}
@@ -284,7 +299,8 @@ class Turns {
   double turn_ = 0;
 };
 
-Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos, const Task& task) {
+Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe& recipe,
+                                    std::optional<std::uint32_t> bos, const Task& task) {
   KVISTA_CHECK(checkRecipe(recipe, bos.has_value()));
   const std::int64_t textTokens = recipe.beginWithBos ? recipe.window - 1 : recipe.window;
   const bool mixed = !recipe.weights.empty();
@@ -317,11 +333,13 @@ Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe
     if (i >= recipe.skipWindows) windows.emplace_back(&source, window);
   }
   if (windows.empty())
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("{} {}, too few for {} of {} tokens.", textsHave(recipe.paths), amount(tokens, "token"),
-                            recipe.skipWindows ? fmt::format("a window after the first {}", recipe.skipWindows) : "one window",
-                            recipe.window),
-                mixed ? "Give longer texts, other weights or a smaller --window." : "Give a longer text or a smaller --window.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("{} {}, too few for {} of {} tokens.", textsHave(recipe.paths), amount(tokens, "token"),
+                    recipe.skipWindows ? fmt::format("a window after the first {}", recipe.skipWindows) : "one window",
+                    recipe.window),
+        mixed ? "Give longer texts, other weights or a smaller --window."
+              : "Give a longer text or a smaller --window.");
 
   TokenWindows result;
   result.tokensInText = tokens;
@@ -337,8 +355,9 @@ Result<TokenWindows> cutIntoWindows(const Tokenizer& tokenizer, const TextRecipe
 
 }  // namespace
 
-Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe, std::optional<std::uint32_t> bos,
-                                      const Task& task, const ProcessGroup& processes) {
+Result<TokenWindows> readTokenWindows(const Tokenizer& tokenizer, const TextRecipe& recipe,
+                                      std::optional<std::uint32_t> bos, const Task& task,
+                                      const ProcessGroup& processes) {
   if (processes.isAlone()) return cutIntoWindows(tokenizer, recipe, bos, task);
   TokenWindows result;
   const at::Tensor sizes = at::zeros({3}, at::kLong);

@@ -37,20 +37,24 @@ struct ExportPlace {
   std::string form = "latent";
   Container container = Container::safetensors;
   std::optional<DataType> dtype = std::nullopt;  ///< f32, bf16 or f16 for computed tensors; absent: f32.
-  std::optional<DataType> weightType = std::nullopt;  ///< Of the same three: what tensors that are carried over become; absent: they stay.
-  std::uint64_t shardBytes = kShardBytes;             ///< A larger tensor gets a file of its own.
+  std::optional<DataType> weightType =
+      std::nullopt;  ///< Of the same three: what tensors that are carried over become; absent: they stay.
+  std::uint64_t shardBytes = kShardBytes;  ///< A larger tensor gets a file of its own.
   std::filesystem::path target = {};
   bool overwrite = false;  ///< Replaces an earlier export (never another folder).
-  std::optional<PolicyRequest> policy = std::nullopt;  ///< How the model code keeps its cache small; of forms that record one.
+  std::optional<PolicyRequest> policy =
+      std::nullopt;  ///< How the model code keeps its cache small; of forms that record one.
 };
 
-/// An export whose plan may still be made: a thread writes what its form carries over whatever the plan, which is most of a
-/// model, while calibration and decomposition leave the disk idle. Models that one file holds are written at the end, GGUF files too.
+/// An export whose plan may still be made: a thread writes what its form carries over whatever the plan, which is most
+/// of a model, while calibration and decomposition leave the disk idle. Models that one file holds are written at the
+/// end, GGUF files too.
 class BegunExport {
  public:
-  /// Makes a folder beside the target. `checkpoint` must outlive what is answered. Errors: invalidArgument (unknown form, a
-  /// type that weights cannot have, a target that is the source or would replace something else), io.
-  static Result<std::unique_ptr<BegunExport>> begin(const Checkpoint& checkpoint, const DecoderDescription& description, ExportPlace place);
+  /// Makes a folder beside the target. `checkpoint` must outlive what is answered. Errors: invalidArgument (unknown
+  /// form, a type that weights cannot have, a target that is the source or would replace something else), io.
+  static Result<std::unique_ptr<BegunExport>> begin(const Checkpoint& checkpoint, const DecoderDescription& description,
+                                                    ExportPlace place);
   BegunExport(const BegunExport&) = delete;
   BegunExport& operator=(const BegunExport&) = delete;
   ~BegunExport();  ///< Stops writing; without `commit` nothing is left.
@@ -61,13 +65,15 @@ class BegunExport {
 
   /// Writes the other tensors behind what is carried over. Answers the names of all files. Once.
   Result<std::vector<std::string>> writeRest(std::vector<TensorToWrite> rest, const Task& task);
-  /// Instead, of a GGUF file, of which nothing is written yet: all tensors in the types that they are written in, `rest` last.
+  /// Instead, of a GGUF file, of which nothing is written yet: all tensors in the types that they are written in,
+  /// `rest` last.
   std::vector<TensorToWrite> allTensors(std::vector<TensorToWrite> rest);
   /// The folder gets its name.
   Result<void> commit() { return folder_.commit(); }
 
  private:
-  BegunExport(const ExportForm& form, ExportPlace place, AtomicDirectory folder, std::vector<TensorToWrite> carried, std::uint64_t carriedBytes);
+  BegunExport(const ExportForm& form, ExportPlace place, AtomicDirectory folder, std::vector<TensorToWrite> carried,
+              std::uint64_t carriedBytes);
 
   const ExportForm& form_;
   ExportPlace place_;

@@ -20,7 +20,8 @@ constexpr std::size_t kMostEntries = 100, kMostBytesOfText = 200;
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r";
   const std::size_t begin = text.find_first_not_of(kBlanks);
-  return begin == std::string_view::npos ? std::string_view() : text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+  return begin == std::string_view::npos ? std::string_view()
+                                         : text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
 /// A text of one line, in quotes or without.
@@ -35,11 +36,14 @@ std::optional<std::string> scalarOf(std::string_view text) {
     text = text.substr(1, end - 1);
     if (text.find('\\') != std::string_view::npos) return std::nullopt;
   } else {
-    if (const std::size_t comment = text.find(" #"); comment != std::string_view::npos) text = trimmed(text.substr(0, comment));
-    if (!text.empty() && std::string_view("&*!|>{}[]%@`#,?").find(text.front()) != std::string_view::npos) return std::nullopt;
+    if (const std::size_t comment = text.find(" #"); comment != std::string_view::npos)
+      text = trimmed(text.substr(0, comment));
+    if (!text.empty() && std::string_view("&*!|>{}[]%@`#,?").find(text.front()) != std::string_view::npos)
+      return std::nullopt;
     if (text.find(": ") != std::string_view::npos || text == "null" || text == "~") return std::nullopt;
   }
-  const bool isPlain = std::ranges::none_of(text, [](char letter) { return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f; });
+  const bool isPlain = std::ranges::none_of(
+      text, [](char letter) { return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f; });
   if (text.empty() || text.size() > kMostBytesOfText || !isPlain) return std::nullopt;
   return std::string(text);
 }
@@ -77,7 +81,9 @@ std::vector<std::string> valuesOf(std::string_view sameLine, std::string_view& f
   return values;
 }
 
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -110,7 +116,8 @@ Result<CardHeader> cardHeaderOf(const Checkpoint& checkpoint) {
   std::error_code ignored;
   const std::filesystem::path& place = checkpoint.companions();
   if (checkpoint.format == Checkpoint::Format::gguf) return CardHeader{};
-  const std::filesystem::path file = (std::filesystem::is_directory(place, ignored) ? place : place.parent_path()) / "README.md";
+  const std::filesystem::path file =
+      (std::filesystem::is_directory(place, ignored) ? place : place.parent_path()) / "README.md";
   if (!std::filesystem::is_regular_file(file, ignored)) return CardHeader{};
   KVISTA_ASSIGN(const MappedFile mapped, MappedFile::open(file));
   return readCardHeader({reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()});

@@ -19,8 +19,9 @@ struct CardHeader {
   bool operator==(const CardHeader&) const = default;
 };
 
-/// Reads the lines between the first two "---" of a card: words, lists in brackets and lists of "- " lines under the keys above. What
-/// is written in another way (anchors, nested objects, texts over several lines) counts as not there, and so does everything else.
+/// Reads the lines between the first two "---" of a card: words, lists in brackets and lists of "- " lines under the
+/// keys above. What is written in another way (anchors, nested objects, texts over several lines) counts as not there,
+/// and so does everything else.
 CardHeader readCardHeader(std::string_view card);
 
 /// The header of README.md beside the checkpoint's tokenizer; without such a file an empty one. Errors: io.

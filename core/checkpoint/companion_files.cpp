@@ -18,20 +18,32 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kCompanions[] = {
-    "tokenizer.json",         "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json",             "vocab.txt",             "merges.txt",              "tokenizer.model",
-    "chat_template.jinja",    "chat_template.json",    "generation_config.json",  "processor_config.json",
-    "preprocessor_config.json", "video_preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
 };
 constexpr std::string_view kLicences[] = {"LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "USE_POLICY.md"};
 
 /// The folder in which they lie.
 fs::path placeOf(const Checkpoint& checkpoint) {
   std::error_code ignored;
-  return fs::is_directory(checkpoint.companions(), ignored) ? checkpoint.companions() : checkpoint.companions().parent_path();
+  return fs::is_directory(checkpoint.companions(), ignored) ? checkpoint.companions()
+                                                            : checkpoint.companions().parent_path();
 }
 
-Result<std::vector<std::string>> copyFrom(const fs::path& source, std::span<const std::string_view> wanted, const fs::path& folder) {
+Result<std::vector<std::string>> copyFrom(const fs::path& source, std::span<const std::string_view> wanted,
+                                          const fs::path& folder) {
   std::vector<std::string> names;
   for (const std::string_view name : wanted) {
     std::error_code ignored;

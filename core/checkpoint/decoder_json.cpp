@@ -59,7 +59,8 @@ void setBiases(json& object, std::initializer_list<std::pair<const char*, const 
 }
 
 json describeLatent(const LatentAttentionDescription& latent) {
-  json object = {{"norm", describeNorm(latent.latentNorm)}, {"key_width", latent.keyWidth}, {"value_width", latent.valueWidth}};
+  json object = {
+      {"norm", describeNorm(latent.latentNorm)}, {"key_width", latent.keyWidth}, {"value_width", latent.valueWidth}};
   set(object, "bias", !latent.expansion.bias.empty(), false);
   if (latent.queryReduction) {
     json& reduction = object["query_reduction"] = {{"width", latent.queryReduction->out}};
@@ -71,7 +72,10 @@ json describeLatent(const LatentAttentionDescription& latent) {
 
 json describeAttention(const AttentionDescription& attention) {
   json object = {{"scale", attention.scale}};
-  setBiases(object, {{"query", &attention.query}, {"key", &attention.key}, {"value", &attention.value}, {"output", &attention.output}});
+  setBiases(object, {{"query", &attention.query},
+                     {"key", &attention.key},
+                     {"value", &attention.value},
+                     {"output", &attention.output}});
   setNorm(object, "query_norm", attention.queryNorm);
   setNorm(object, "key_norm", attention.keyNorm);
   if (attention.rope) object["rope"] = *attention.rope;
@@ -83,7 +87,8 @@ json describeAttention(const AttentionDescription& attention) {
     set(biases, "before_scale", attention.linearBiases->isBeforeScale, false);
     set(biases, "bfloat16", attention.linearBiases->isRoundedToBfloat16, false);
   }
-  if (attention.queryGrowth) object["query_growth"] = {{"rate", attention.queryGrowth->rate}, {"every", attention.queryGrowth->every}};
+  if (attention.queryGrowth)
+    object["query_growth"] = {{"rate", attention.queryGrowth->rate}, {"every", attention.queryGrowth->every}};
   set(object, "norms_after_rope", attention.normsAfterRope, false);
   set(object, "sinks", !attention.sinks.empty(), false);
   if (attention.latent) object["latent"] = describeLatent(*attention.latent);
@@ -129,7 +134,8 @@ json describeFeedForward(const FeedForwardDescription& feedForward) {
 }
 
 json describeBlock(const LayerDescription& layer) {
-  json object = {{"attention", describeAttention(layer.attention)}, {"feed_forward", describeFeedForward(layer.feedForward)}};
+  json object = {{"attention", describeAttention(layer.attention)},
+                 {"feed_forward", describeFeedForward(layer.feedForward)}};
   if (layer.arrangement == Arrangement::parallel) object["arrangement"] = "parallel";
   if (layer.arrangement == Arrangement::normedSums) object["arrangement"] = "normed_sums";
   set(object, "residual_multiplier", layer.residualMultiplier, 1.0);
@@ -227,7 +233,8 @@ class Roles {
     if (!feedForward.router) return add(name, feedForward.experts.front());
     add(name + ".router", feedForward.router->linear);
     add(name + ".correction", feedForward.router->correction);
-    for (std::size_t i = 0; i < feedForward.experts.size(); ++i) add(fmt::format("{}.experts.{}", name, i), feedForward.experts[i]);
+    for (std::size_t i = 0; i < feedForward.experts.size(); ++i)
+      add(fmt::format("{}.experts.{}", name, i), feedForward.experts[i]);
     add(name + ".shared", feedForward.shared);
     add(name + ".shared_gate", feedForward.sharedGate);
   }
@@ -262,16 +269,17 @@ json configForModelCode(const json& base, const DecoderDescription& description)
   DecoderJson described = describeForModelCode(description);
   json layers = json::array();
   for (const int block : described.blocks) layers.push_back({{"block", block}});
-  json config = {{"vocab_size", shape.vocabulary},
-                 {"hidden_size", shape.hiddenSize},
-                 {"intermediate_size", description.layers.front().feedForward.experts.front().up.out},
-                 {"num_hidden_layers", shape.layers},
-                 {"num_attention_heads", shape.queryHeads},
-                 {"num_key_value_heads", shape.kvHeads},
-                 {"head_dim", shape.headDim},
-                 {"max_position_embeddings", description.maximumPositions},
-                 {"tie_word_embeddings", description.head.linear.weight == description.embedding.weight},
-                 {"kvista", {{"base_config", base}, {"decoder", std::move(described.decoder)}, {"layers", std::move(layers)}}}};
+  json config = {
+      {"vocab_size", shape.vocabulary},
+      {"hidden_size", shape.hiddenSize},
+      {"intermediate_size", description.layers.front().feedForward.experts.front().up.out},
+      {"num_hidden_layers", shape.layers},
+      {"num_attention_heads", shape.queryHeads},
+      {"num_key_value_heads", shape.kvHeads},
+      {"head_dim", shape.headDim},
+      {"max_position_embeddings", description.maximumPositions},
+      {"tie_word_embeddings", description.head.linear.weight == description.embedding.weight},
+      {"kvista", {{"base_config", base}, {"decoder", std::move(described.decoder)}, {"layers", std::move(layers)}}}};
   for (const json& part : {base.value("text_config", json::object()), base}) {
     for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
       if (part.contains(key)) config[key] = part[key];

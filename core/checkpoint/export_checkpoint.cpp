@@ -25,7 +25,8 @@ namespace kvista {
 
 namespace {
 
-Result<void> checkPlan(const CompressionPlan& plan, const DecoderDescription& description, const Checkpoint& checkpoint, const ExportForm& form) {
+Result<void> checkPlan(const CompressionPlan& plan, const DecoderDescription& description, const Checkpoint& checkpoint,
+                       const ExportForm& form) {
   if (const auto problems = validate(plan, description.shape); !problems.empty())
     return fail(ErrorCode::invalidArgument, fmt::format("The plan does not fit the model: {}", problems.front()));
   return form.check(plan, description, checkpoint);
@@ -51,8 +52,9 @@ Result<void> checkFactors(const CompressionPlan& plan, const PlanFactors& factor
       return sizes.empty() ? !tensor.defined() : tensor.defined() && tensor.sizes() == at::IntArrayRef(sizes);
     });
     if (!fits || factors[i].widths != kept)
-      return fail(ErrorCode::invalidArgument, fmt::format("The factors of group {} are not those of {} directions of {} numbers.", i,
-                                                          plan.groups[i].rank(), plan.groups[i].widths.size()));
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The factors of group {} are not those of {} directions of {} numbers.", i,
+                              plan.groups[i].rank(), plan.groups[i].widths.size()));
   }
   return {};
 }
@@ -69,8 +71,8 @@ void setWeightType(nlohmann::json& config, DataType type) {
 }
 
 /// Weights with what belongs beside them. Answers the files' names.
-Result<std::vector<std::string>> writeModel(const Checkpoint& checkpoint, ExportContent& content, std::optional<GgufContent> gguf, BegunExport& begun,
-                                            const Task& task) {
+Result<std::vector<std::string>> writeModel(const Checkpoint& checkpoint, ExportContent& content,
+                                            std::optional<GgufContent> gguf, BegunExport& begun, const Task& task) {
   if (gguf) {
     KVISTA_CHECK(writeGguf(begun.folder() / kGgufName, gguf->metadata, std::move(gguf->tensors), task));
     KVISTA_ASSIGN(std::vector<std::string> names, writeLicence(checkpoint, begun.folder()));
@@ -85,8 +87,8 @@ Result<std::vector<std::string>> writeModel(const Checkpoint& checkpoint, Export
 }
 
 /// Everything but the report. Answers the files' names.
-Result<std::vector<std::string>> writeFiles(const Checkpoint& checkpoint, ExportContent& content, std::optional<GgufContent> gguf, BegunExport& begun,
-                                            const Task& task) {
+Result<std::vector<std::string>> writeFiles(const Checkpoint& checkpoint, ExportContent& content,
+                                            std::optional<GgufContent> gguf, BegunExport& begun, const Task& task) {
   const std::filesystem::path& folder = begun.folder();
   KVISTA_ASSIGN(std::vector<std::string> names, writeModel(checkpoint, content, std::move(gguf), begun, task));
   for (const auto& [name, text] : content.files) {
@@ -98,7 +100,8 @@ Result<std::vector<std::string>> writeFiles(const Checkpoint& checkpoint, Export
 }
 
 /// The report without what is known only once the files are there.
-Result<nlohmann::json> beginReport(const ExportRequest& request, const std::string& form, const ExportContent& content) {
+Result<nlohmann::json> beginReport(const ExportRequest& request, const std::string& form,
+                                   const ExportContent& content) {
   KVISTA_ASSIGN(const std::string source, contentHash(request.checkpoint));
   nlohmann::json report = request.extra.is_object() ? request.extra : nlohmann::json::object();
   report["form"] = form;
@@ -130,7 +133,8 @@ PlanFactors shapesOfFactors(const CompressionPlan& plan, const ModelShape& shape
     GroupFactors& factors = all.emplace_back();
     if (group.isUncompressed()) continue;
     for (const auto& [name, tensor] : kFactorTensors)
-      if (const auto sizes = factorSizes(plan, group, tensor, inputs); !sizes.empty()) factors.*tensor = at::zeros({1}).expand(sizes);
+      if (const auto sizes = factorSizes(plan, group, tensor, inputs); !sizes.empty())
+        factors.*tensor = at::zeros({1}).expand(sizes);
     factors.trellis = plan.trellis;
     factors.widths = group.widths;
     std::erase(factors.widths, std::uint8_t{0});
@@ -145,8 +149,13 @@ const PolicyRequest* policyOf(const ExportPlace& place) { return place.policy ? 
 Result<void> checkContainerOfForm(const ExportPlace& place, const ExportForm& form) {
   if (place.container != Container::gguf) return {};
   if (!form.isStock)
-    return fail(ErrorCode::invalidArgument, fmt::format("The form {} is not written into a GGUF file: its architecture is none of those that KVista writes there.", form.name),
-                "Plan with the method gqa or mla for a GGUF file whose cache is smaller, export the form dense, or write this form with --container safetensors.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format(
+            "The form {} is not written into a GGUF file: its architecture is none of those that KVista writes there.",
+            form.name),
+        "Plan with the method gqa or mla for a GGUF file whose cache is smaller, export the form dense, or write this "
+        "form with --container safetensors.");
   if (place.shardBytes != kShardBytes)
     return fail(ErrorCode::invalidArgument, "A GGUF file is written whole; it has no size to be divided at.",
                 "Leave --shard-size out, and divide the file with llama-gguf-split.");
@@ -160,9 +169,11 @@ Result<void> checkPlace(const ForecastRequest& request, ExportForecast& forecast
   std::error_code error;
   const std::filesystem::path parent = std::filesystem::absolute(place.target).parent_path();
   if (!std::filesystem::is_directory(parent, error))
-    return fail(ErrorCode::io, fmt::format("The folder {} does not exist.", parent.string()), "Make it, or give another target.");
+    return fail(ErrorCode::io, fmt::format("The folder {} does not exist.", parent.string()),
+                "Make it, or give another target.");
   if (!place.overwrite && std::filesystem::exists(place.target, error))
-    return fail(ErrorCode::invalidArgument, fmt::format("{} exists already.", place.target.string()), "Give another name, or replace it.");
+    return fail(ErrorCode::invalidArgument, fmt::format("{} exists already.", place.target.string()),
+                "Give another name, or replace it.");
   forecast.freeBytes = std::filesystem::space(parent, error).available;
   return checkFreeSpace(parent, forecast.bytesAfter, "the export");
 }
@@ -180,11 +191,13 @@ Result<void> checkContainer(const ExportPlace& place, const Checkpoint& checkpoi
   return {};
 }
 
-Result<void> checkRecordedPolicy(const ExportPlace& place, const CompressionPlan& plan, const DecoderDescription& description) {
+Result<void> checkRecordedPolicy(const ExportPlace& place, const CompressionPlan& plan,
+                                 const DecoderDescription& description) {
   if (!place.policy) return {};
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
   if (form->recordsPolicies) return checkLatentPolicy(*place.policy, plan, description);
-  return fail(ErrorCode::invalidArgument, fmt::format("The form {} records no policy.", form->name), "Leave the policy out, or export the form latent.");
+  return fail(ErrorCode::invalidArgument, fmt::format("The form {} records no policy.", form->name),
+              "Leave the policy out, or export the form latent.");
 }
 
 Result<ExportForecast> forecastExport(const ForecastRequest& request) {
@@ -196,15 +209,19 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
     if (error) return fail(ErrorCode::io, fmt::format("{} cannot be looked at: {}.", file.string(), error.message()));
   }
   const auto listProblem = [&](const Result<void>& checked) {
-    if (!checked) forecast.problems.push_back(checked.error().message + (checked.error().hint.empty() ? "" : " " + checked.error().hint));
+    if (!checked)
+      forecast.problems.push_back(checked.error().message +
+                                  (checked.error().hint.empty() ? "" : " " + checked.error().hint));
     return checked.has_value();
   };
   if (listProblem(checkWeightType(request.place.dtype)) && listProblem(checkWeightType(request.place.weightType)) &&
-      listProblem(checkContainerOfForm(request.place, *form)) && listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form)) &&
+      listProblem(checkContainerOfForm(request.place, *form)) &&
+      listProblem(checkPlan(request.plan, request.description, request.checkpoint, *form)) &&
       listProblem(checkRecordedPolicy(request.place, request.plan, request.description))) {
     const PlanFactors factors = shapesOfFactors(request.plan, request.description.shape);
-    KVISTA_ASSIGN(const ExportContent content, form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype, at::kCPU,
-                                                          policyOf(request.place)}));
+    KVISTA_ASSIGN(const ExportContent content,
+                  form->make({request.checkpoint, request.description, request.plan, factors, request.place.dtype,
+                              at::kCPU, policyOf(request.place)}));
     KVISTA_ASSIGN(std::vector<TensorToWrite> tensors,
                   form->carried(request.checkpoint, request.description, request.place.dtype.value_or(DataType::f32)));
     tensors.insert(tensors.end(), content.tensors.begin(), content.tensors.end());
@@ -216,7 +233,8 @@ Result<ExportForecast> forecastExport(const ForecastRequest& request) {
       tensors = std::move(gguf->tensors);
       forecast.notes.insert(forecast.notes.end(), gguf->notes.begin(), gguf->notes.end());
     }
-    for (const TensorToWrite& tensor : tensors) ++(tensor.isCarriedOver ? forecast.tensorsCarried : forecast.tensorsChanged);
+    for (const TensorToWrite& tensor : tensors)
+      ++(tensor.isCarriedOver ? forecast.tensorsCarried : forecast.tensorsChanged);
     KVISTA_ASSIGN(forecast.bytesAfter, bytesOf(tensors));
     forecast.bytesPerToken = content.cacheBytesPerToken;
   }
@@ -228,7 +246,8 @@ Result<ExportReport> exportCheckpoint(const ExportRequest& request, const Export
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
   KVISTA_CHECK(checkPlan(request.plan, request.decoder.description(), request.checkpoint, *form));
   KVISTA_CHECK(checkContainerOfForm(place, *form));
-  KVISTA_ASSIGN(const std::unique_ptr<BegunExport> begun, BegunExport::begin(request.checkpoint, request.decoder.description(), place));
+  KVISTA_ASSIGN(const std::unique_ptr<BegunExport> begun,
+                BegunExport::begin(request.checkpoint, request.decoder.description(), place));
   return finishExport(*begun, request, task);
 }
 
@@ -239,16 +258,19 @@ Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& reque
   KVISTA_CHECK(checkRecordedPolicy(place, request.plan, request.decoder.description()));
   KVISTA_CHECK(checkFactors(request.plan, request.factors, request.decoder.shape()));
 
-  KVISTA_ASSIGN(ExportContent content, form.make({request.checkpoint, request.decoder.description(), request.plan, request.factors, place.dtype,
-                                                  request.decoder.options().device, policyOf(place)}));
+  KVISTA_ASSIGN(ExportContent content,
+                form.make({request.checkpoint, request.decoder.description(), request.plan, request.factors,
+                           place.dtype, request.decoder.options().device, policyOf(place)}));
   if (place.weightType) setWeightType(content.config, *place.weightType);
   if (place.policy) {
-    KVISTA_ASSIGN(std::vector<TensorToWrite> tensors, latentPolicyTensors(*place.policy, request.decoder, request.checkpoint));
+    KVISTA_ASSIGN(std::vector<TensorToWrite> tensors,
+                  latentPolicyTensors(*place.policy, request.decoder, request.checkpoint));
     std::ranges::move(tensors, std::back_inserter(content.tensors));
   }
   std::optional<GgufContent> gguf;
   if (place.container == Container::gguf) {
-    KVISTA_ASSIGN(gguf, contentOfGguf(content.config, begun.allTensors(std::move(content.tensors)), request.checkpoint));
+    KVISTA_ASSIGN(gguf,
+                  contentOfGguf(content.config, begun.allTensors(std::move(content.tensors)), request.checkpoint));
     content.notes.insert(content.notes.end(), gguf->notes.begin(), gguf->notes.end());
   }
   KVISTA_ASSIGN(const at::Tensor expected, logitsOnFixedTokens(request.decoder, &content.plan, content.factors, task));
@@ -260,7 +282,8 @@ Result<ExportReport> finishExport(BegunExport& begun, const ExportRequest& reque
   KVISTA_ASSIGN(const std::vector<ExportedFile> files, hashFiles(begun.folder(), names, task));
   const auto is16Bit = [](const std::optional<DataType>& type) { return type && *type != DataType::f32; };
   KVISTA_ASSIGN(const LogitComparison comparison,
-                compareWritten(begun.folder(), content, expected, is16Bit(place.dtype) || is16Bit(place.weightType), request.decoder.options(), task));
+                compareWritten(begun.folder(), content, expected, is16Bit(place.dtype) || is16Bit(place.weightType),
+                               request.decoder.options(), task));
   finishReport(report, files, comparison);
   KVISTA_CHECK(writeFileAtomically(begun.folder() / kReportName, report.dump(2) + "\n"));
   KVISTA_CHECK(begun.commit());

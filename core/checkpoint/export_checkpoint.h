@@ -19,7 +19,8 @@ namespace kvista {
 
 struct ExportRequest {
   const Checkpoint& checkpoint;
-  const Decoder& decoder;  ///< Of the same checkpoint: the plan's own forward, which the written files are compared with.
+  const Decoder&
+      decoder;  ///< Of the same checkpoint: the plan's own forward, which the written files are compared with.
   const CompressionPlan& plan;
   const PlanFactors& factors;
   /// Goes into the report as it is: what was predicted, measured and requested, what was calibrated on.
@@ -45,7 +46,8 @@ struct ExportForecast {
   std::int64_t bytesPerToken = 0;   ///< As ExportReport's.
   std::uint64_t freeBytes = 0;      ///< Where the target lies.
   std::vector<std::string> notes;
-  std::vector<std::string> problems;  ///< Sentences, the reason why it would be refused first; empty: it can be written.
+  std::vector<std::string>
+      problems;  ///< Sentences, the reason why it would be refused first; empty: it can be written.
 };
 
 struct ForecastRequest {
@@ -57,18 +59,19 @@ struct ForecastRequest {
 /// Reads no weight and writes nothing. Errors: an unknown form, a target that cannot be looked at.
 Result<ExportForecast> forecastExport(const ForecastRequest& request);
 
-/// Refuses a GGUF file of a form or a model that it cannot hold, from headers alone: GGUF has no words for the form `latent`, and
-/// not for every architecture and tokenizer. Other containers hold everything. Errors: invalidArgument, unsupportedModel, with the
-/// reason.
+/// Refuses a GGUF file of a form or a model that it cannot hold, from headers alone: GGUF has no words for the form
+/// `latent`, and not for every architecture and tokenizer. Other containers hold everything. Errors: invalidArgument,
+/// unsupportedModel, with the reason.
 Result<void> checkContainer(const ExportPlace& place, const Checkpoint& checkpoint);
 
 /// Refuses a policy that the form does not record, or that its model code does not have. Errors: invalidArgument.
-Result<void> checkRecordedPolicy(const ExportPlace& place, const CompressionPlan& plan, const DecoderDescription& description);
+Result<void> checkRecordedPolicy(const ExportPlace& place, const CompressionPlan& plan,
+                                 const DecoderDescription& description);
 
-/// Writes the checkpoint beside its target, reads it back, compares it with the plan's own forward and renames it; on any
-/// failure nothing is left. The same request twice gives the same bytes. Errors: invalidArgument (unknown form, a plan that
-/// the form cannot hold, a target that is the source or would replace something else), io, numerical (what was read back
-/// computes something else), cancelled.
+/// Writes the checkpoint beside its target, reads it back, compares it with the plan's own forward and renames it; on
+/// any failure nothing is left. The same request twice gives the same bytes. Errors: invalidArgument (unknown form, a
+/// plan that the form cannot hold, a target that is the source or would replace something else), io, numerical (what
+/// was read back computes something else), cancelled.
 Result<ExportReport> exportCheckpoint(const ExportRequest& request, const ExportPlace& place, const Task& task);
 
 /// The same for an export that was begun before its plan was known, of the request's checkpoint.

@@ -23,7 +23,8 @@ constexpr std::size_t kMaximumReportBytes = std::size_t{64} << 20;
 constexpr std::size_t kChunkBytes = std::size_t{16} << 20;  // between two looks at the stop token
 
 /// Begins in a thread, or where none can be had when its answer is asked for.
-std::future<Result<ExportedFile>> beginToHash(const std::filesystem::path& folder, const std::string& name, const Task& task) {
+std::future<Result<ExportedFile>> beginToHash(const std::filesystem::path& folder, const std::string& name,
+                                              const Task& task) {
   const auto hash = [&folder, &task, name] { return hashFile(folder, name, task); };
   try {
     return std::async(std::launch::async, hash);
@@ -48,8 +49,10 @@ Result<ExportedFile> hashFile(const std::filesystem::path& folder, const std::st
   return ExportedFile{name, file.bytes().size(), fmt::format("{:016x}", XXH3_64bits_digest(state.get()))};
 }
 
-Result<std::vector<ExportedFile>> hashFiles(const std::filesystem::path& folder, const std::vector<std::string>& names, const Task& task) {
-  const std::size_t together = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);  // more would wait for memory
+Result<std::vector<ExportedFile>> hashFiles(const std::filesystem::path& folder, const std::vector<std::string>& names,
+                                            const Task& task) {
+  const std::size_t together =
+      std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);  // more would wait for memory
   std::deque<std::future<Result<ExportedFile>>> running;
   std::vector<ExportedFile> files;
   const Task quiet{task.stop, {}};
@@ -88,7 +91,8 @@ Result<nlohmann::json> readReport(const std::filesystem::path& folder) {
 Result<CompressionPlan> planOfReport(const nlohmann::json& report, const std::filesystem::path& folder) {
   auto plan = planFromJson(report["plan"]);
   if (plan) return plan;
-  return fail(ErrorCode::corruptFile, fmt::format("In the report {}: {}", (folder / kReportName).string(), plan.error().message),
+  return fail(ErrorCode::corruptFile,
+              fmt::format("In the report {}: {}", (folder / kReportName).string(), plan.error().message),
               "Export the plan again, or get the whole folder as it was exported.");
 }
 
@@ -99,8 +103,9 @@ Result<std::vector<ExportedFile>> filesOfReport(const nlohmann::json& report, co
                          entry.contains("xxh3") && entry["xxh3"].is_string();
     // A name with a folder in it could point outside.
     if (!isSound || std::filesystem::path(name).filename() != name) {
-      return fail(ErrorCode::corruptFile, fmt::format("{}: the entry {} of files is not a file name with bytes and xxh3.",
-                                                      (folder / kReportName).string(), quoteForMessage(name)));
+      return fail(ErrorCode::corruptFile,
+                  fmt::format("{}: the entry {} of files is not a file name with bytes and xxh3.",
+                              (folder / kReportName).string(), quoteForMessage(name)));
     }
     files.push_back({name, entry["bytes"].get<std::uint64_t>(), entry["xxh3"].get<std::string>()});
   }

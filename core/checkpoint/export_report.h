@@ -28,7 +28,8 @@ struct ExportedFile {
 /// Reads and hashes a file of the folder. Errors: io.
 Result<ExportedFile> hashFile(const std::filesystem::path& folder, const std::string& name, const Task& task);
 /// The same for several, some at a time.
-Result<std::vector<ExportedFile>> hashFiles(const std::filesystem::path& folder, const std::vector<std::string>& names, const Task& task);
+Result<std::vector<ExportedFile>> hashFiles(const std::filesystem::path& folder, const std::vector<std::string>& names,
+                                            const Task& task);
 
 nlohmann::json toJson(const std::vector<ExportedFile>& files);
 

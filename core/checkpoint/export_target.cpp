@@ -52,8 +52,7 @@ Result<void> checkTarget(const fs::path& target, const Checkpoint& checkpoint, b
   }
   KVISTA_CHECK(AtomicDirectory::create(target, 0, overwrite));
   if (!overwrite || !fs::exists(resolved, error)) return {};
-  if (fs::is_directory(resolved, error) &&
-      (fs::is_empty(resolved, error) || fs::exists(resolved / kReportName, error)))
+  if (fs::is_directory(resolved, error) && (fs::is_empty(resolved, error) || fs::exists(resolved / kReportName, error)))
     return {};
   return fail(ErrorCode::invalidArgument,
               fmt::format("{} is not an earlier export (it has no {}), so it will not be replaced.", target.string(),

@@ -11,8 +11,9 @@
 namespace kvista {
 
 /// Refuses a target that is the checkpoint, lies inside its folder or holds it; and an existing folder that is neither
-/// empty nor an earlier export (`overwrite` must not cost anyone another folder); and one that cannot be written. Nothing
-/// of this needs the export's content, so that it can be said before the work starts. Errors: invalidArgument, io.
+/// empty nor an earlier export (`overwrite` must not cost anyone another folder); and one that cannot be written.
+/// Nothing of this needs the export's content, so that it can be said before the work starts. Errors: invalidArgument,
+/// io.
 Result<void> checkTarget(const std::filesystem::path& target, const Checkpoint& checkpoint, bool overwrite);
 
 /// Refuses types other than f32, bf16 and f16 for weights that are written.

@@ -52,7 +52,8 @@ json usualOf(const std::string& field) {
 std::string whereUnlike(const json& found, const json& expected, const std::string& path) {
   const bool isAlike = found.type() == expected.type() && (expected.is_object() || found.size() == expected.size());
   const bool isSame = expected.is_structured() ? isAlike : found == expected;
-  if (!isSame) return fmt::format("{} is {} in config.json and {} by the plan", path, inWords(found), inWords(expected));
+  if (!isSame)
+    return fmt::format("{} is {} in config.json and {} by the plan", path, inWords(found), inWords(expected));
   std::string where;
   if (expected.is_object()) {
     for (auto field = expected.begin(); field != expected.end() && where.empty(); ++field) {
@@ -76,7 +77,8 @@ std::int64_t LatentGroup::codedDirections() const {
   return std::ranges::count_if(widths, [](std::uint8_t width) { return width != 16; });
 }
 
-LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& identity, const ModelShape& shape, bool keepsProjections) {
+LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& identity, const ModelShape& shape,
+                          bool keepsProjections) {
   const auto layers = static_cast<std::size_t>(shape.layers);
   LatentLayout layout{.groups = {}, .keepsKeys = std::vector<bool>(layers), .keepsValues = std::vector<bool>(layers)};
   std::vector<int> places(layers);
@@ -95,13 +97,15 @@ LatentLayout latentLayout(const CompressionPlan& plan, const std::vector<bool>& 
     group.hasTrellis = plan.trellis && !group.isIdentity;
     const auto layer = static_cast<std::size_t>(group.layer);
     group.place = places[layer]++;
-    std::ranges::copy_if(group.group.widths, std::back_inserter(group.widths), [](std::uint8_t width) { return width != 0; });
+    std::ranges::copy_if(group.group.widths, std::back_inserter(group.widths),
+                         [](std::uint8_t width) { return width != 0; });
     std::ranges::sort(group.widths, std::greater());
     const bool isRotated = plan.keyPosition == KeyPosition::afterRope && group.group.slots.front().side == Side::key;
     if (!group.isIdentity) group.predictedFrom = predictedFrom(plan, group.layer);
     group.fromHidden = !keepsProjections && plan.exactTokens == 0 && !isRotated && !group.predictedFrom;
     if (!group.fromHidden) {
-      for (const Slot& slot : group.group.slots) (slot.side == Side::key ? layout.keepsKeys : layout.keepsValues)[layer] = true;
+      for (const Slot& slot : group.group.slots)
+        (slot.side == Side::key ? layout.keepsKeys : layout.keepsValues)[layer] = true;
     }
     layout.groups.push_back(std::move(group));
   }
@@ -114,7 +118,8 @@ json describePlan(const CompressionPlan& plan, const LatentLayout& layout, const
     json& described = layers.emplace_back(json{{"groups", json::array()}, {"reads", json()}});
     if (readsAnotherLayer(plan, layer)) described["reads"] = plan.sharedFrom[static_cast<std::size_t>(layer)];
   }
-  for (const LatentGroup& group : layout.groups) layers[static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
+  for (const LatentGroup& group : layout.groups)
+    layers[static_cast<std::size_t>(group.layer)]["groups"].push_back(describeGroup(group));
   return {{"key_position", plan.keyPosition == KeyPosition::afterRope ? "after_rope" : "before_rope"},
           {"exact_tokens", plan.exactTokens},
           {"token_numbers", plan.tokenNumbers},

@@ -15,13 +15,15 @@
 
 namespace kvista {
 
-/// Refuses a policy that has no line in policy_fields_kvista.py, by which the model code checks what config.json records.
+/// Refuses a policy that has no line in policy_fields_kvista.py, by which the model code checks what config.json
+/// records.
 Result<void> checkIsInModelCode(const Policy& policy);
 
-/// Refuses what the model code of the form `latent` (resources/model_code/policy_kvista.py) does not do, or would do otherwise than
-/// `evaluate` measures it. Whose model a file of an option is of is seen by latentPolicyTensors. Errors: invalidArgument, those of
-/// opening such files.
-Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPlan& plan, const DecoderDescription& description);
+/// Refuses what the model code of the form `latent` (resources/model_code/policy_kvista.py) does not do, or would do
+/// otherwise than `evaluate` measures it. Whose model a file of an option is of is seen by latentPolicyTensors. Errors:
+/// invalidArgument, those of opening such files.
+Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPlan& plan,
+                               const DecoderDescription& description);
 
 // Only for requests that pass the check:
 
@@ -31,9 +33,10 @@ nlohmann::json latentPolicy(const PolicyRequest& request, const CompressionPlan&
 /// Whether it reads keys and values as the model makes them, of tokens that the plan compresses.
 bool readsExactHeads(const PolicyRequest& request);
 
-/// What it foretells by, from the files of its options, as predictors_kvista.py names them: `model.foreteller.*`, float32. Errors:
-/// corruptFile; invalidArgument for a file made for another model than `checkpoint`.
-Result<std::vector<TensorToWrite>> latentPolicyTensors(const PolicyRequest& request, const Decoder& decoder, const Checkpoint& checkpoint);
+/// What it foretells by, from the files of its options, as predictors_kvista.py names them: `model.foreteller.*`,
+/// float32. Errors: corruptFile; invalidArgument for a file made for another model than `checkpoint`.
+Result<std::vector<TensorToWrite>> latentPolicyTensors(const PolicyRequest& request, const Decoder& decoder,
+                                                       const Checkpoint& checkpoint);
 
 /// The line that says the request, without options that are files: what was in them is in the export.
 std::string textWithoutFiles(PolicyRequest request);

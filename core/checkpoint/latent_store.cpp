@@ -32,7 +32,8 @@ LatentStore::LatentStore(std::shared_ptr<const TensorStore> files, const Decoder
     for (const Slot& slot : group.group.slots) {
       const std::int64_t width = slotWidth(slot, shape);
       auto& pieces = (slot.side == Side::key ? keys : values)[static_cast<std::size_t>(group.layer)];
-      if (from < rank) pieces.push_back({group.name("down.weight"), slot.head * width, std::min(width, rank - from), from});
+      if (from < rank)
+        pieces.push_back({group.name("down.weight"), slot.head * width, std::min(width, rank - from), from});
       from += width;
     }
   }

@@ -17,7 +17,8 @@ namespace kvista {
 /// outputs, zeros in the others.
 class LatentStore final : public TensorStore {
  public:
-  LatentStore(std::shared_ptr<const TensorStore> files, const DecoderDescription& description, const LatentLayout& layout);
+  LatentStore(std::shared_ptr<const TensorStore> files, const DecoderDescription& description,
+              const LatentLayout& layout);
 
   [[nodiscard]] const std::map<std::string, TensorInfo, std::less<>>& tensors() const override { return tensors_; }
   [[nodiscard]] std::span<const std::byte> raw(const TensorInfo& tensor) const override;

@@ -10,8 +10,8 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "core/io/atomic_file.h"
 #include "core/checkpoint/begun_export.h"
+#include "core/io/atomic_file.h"
 #include "core/io/safetensors_writer.h"
 #include "core/io/virtual_tensors.h"
 #include "core/model/description.h"
@@ -26,15 +26,24 @@ constexpr int kBos = kBytes, kEos = kBytes + 1;
 
 // Published config.json files, by the names people know.
 constexpr PublishedShape kShapes[] = {
-    {"smollm2-135m", "SmolLM2 135M", "llama", "LlamaForCausalLM", 30, 576, 1536, 9, 3, 64, 49152, 8192, 100000, 1e-5, true},
-    {"qwen3-0.6b", "Qwen3 0.6B", "qwen3", "Qwen3ForCausalLM", 28, 1024, 3072, 16, 8, 128, 151936, 40960, 1000000, 1e-6, true},
-    {"llama-2-7b", "Llama 2 7B: a K and a V head for every query head", "llama", "LlamaForCausalLM", 32, 4096, 11008, 32, 32, 128, 32000, 4096, 10000, 1e-5, false},
-    {"llama-2-13b", "Llama 2 13B: a K and a V head for every query head", "llama", "LlamaForCausalLM", 40, 5120, 13824, 40, 40, 128, 32000, 4096, 10000, 1e-5, false},
-    {"llama-3-8b", "Llama 3 8B", "llama", "LlamaForCausalLM", 32, 4096, 14336, 32, 8, 128, 128256, 8192, 500000, 1e-5, false},
-    {"llama-3-70b", "Llama 3 70B", "llama", "LlamaForCausalLM", 80, 8192, 28672, 64, 8, 128, 128256, 8192, 500000, 1e-5, false},
-    {"mistral-7b", "Mistral 7B v0.3", "mistral", "MistralForCausalLM", 32, 4096, 14336, 32, 8, 128, 32768, 32768, 1000000, 1e-5, false},
-    {"qwen2.5-7b", "Qwen2.5 7B", "qwen2", "Qwen2ForCausalLM", 28, 3584, 18944, 28, 4, 128, 152064, 131072, 1000000, 1e-6, false},
-    {"qwen3-8b", "Qwen3 8B", "qwen3", "Qwen3ForCausalLM", 36, 4096, 12288, 32, 8, 128, 151936, 40960, 1000000, 1e-6, false},
+    {"smollm2-135m", "SmolLM2 135M", "llama", "LlamaForCausalLM", 30, 576, 1536, 9, 3, 64, 49152, 8192, 100000, 1e-5,
+     true},
+    {"qwen3-0.6b", "Qwen3 0.6B", "qwen3", "Qwen3ForCausalLM", 28, 1024, 3072, 16, 8, 128, 151936, 40960, 1000000, 1e-6,
+     true},
+    {"llama-2-7b", "Llama 2 7B: a K and a V head for every query head", "llama", "LlamaForCausalLM", 32, 4096, 11008,
+     32, 32, 128, 32000, 4096, 10000, 1e-5, false},
+    {"llama-2-13b", "Llama 2 13B: a K and a V head for every query head", "llama", "LlamaForCausalLM", 40, 5120, 13824,
+     40, 40, 128, 32000, 4096, 10000, 1e-5, false},
+    {"llama-3-8b", "Llama 3 8B", "llama", "LlamaForCausalLM", 32, 4096, 14336, 32, 8, 128, 128256, 8192, 500000, 1e-5,
+     false},
+    {"llama-3-70b", "Llama 3 70B", "llama", "LlamaForCausalLM", 80, 8192, 28672, 64, 8, 128, 128256, 8192, 500000, 1e-5,
+     false},
+    {"mistral-7b", "Mistral 7B v0.3", "mistral", "MistralForCausalLM", 32, 4096, 14336, 32, 8, 128, 32768, 32768,
+     1000000, 1e-5, false},
+    {"qwen2.5-7b", "Qwen2.5 7B", "qwen2", "Qwen2ForCausalLM", 28, 3584, 18944, 28, 4, 128, 152064, 131072, 1000000,
+     1e-6, false},
+    {"qwen3-8b", "Qwen3 8B", "qwen3", "Qwen3ForCausalLM", 36, 4096, 12288, 32, 8, 128, 151936, 40960, 1000000, 1e-6,
+     false},
 };
 
 Result<const PublishedShape*> findShape(const std::string& name) {
@@ -42,7 +51,8 @@ Result<const PublishedShape*> findShape(const std::string& name) {
   if (found != std::end(kShapes)) return found;
   std::vector<std::string_view> names;
   for (const PublishedShape& shape : kShapes) names.push_back(shape.name);
-  return fail(ErrorCode::invalidArgument, fmt::format("There is no shape {}; there are {}.", name, fmt::join(names, ", ")));
+  return fail(ErrorCode::invalidArgument,
+              fmt::format("There is no shape {}; there are {}.", name, fmt::join(names, ", ")));
 }
 
 nlohmann::json configOf(const PublishedShape& shape, int layers) {
@@ -69,8 +79,8 @@ nlohmann::json configOf(const PublishedShape& shape, int layers) {
   return config;
 }
 
-/// Byte-level BPE without merges: a token a byte, so that any text can be read and written. The vocabulary's other rows are
-/// those of a real model, but no text reaches them.
+/// Byte-level BPE without merges: a token a byte, so that any text can be read and written. The vocabulary's other rows
+/// are those of a real model, but no text reaches them.
 nlohmann::json tokenizerJson() {
   nlohmann::json vocabulary = nlohmann::json::object();
   for (int byte = 0; byte < kBytes; ++byte) {
@@ -80,9 +90,11 @@ nlohmann::json tokenizerJson() {
     vocabulary[letter] = byte;
   }
   const auto special = [](int id, const char* content) {
-    return nlohmann::json{{"id", id}, {"content", content}, {"single_word", false}, {"lstrip", false}, {"rstrip", false}, {"normalized", false}, {"special", true}};
+    return nlohmann::json{{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                          {"rstrip", false}, {"normalized", false}, {"special", true}};
   };
-  const nlohmann::json byteLevel = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  const nlohmann::json byteLevel = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
@@ -92,12 +104,20 @@ nlohmann::json tokenizerJson() {
           {"post_processor", nullptr},
           {"decoder", byteLevel},
           {"model",
-           {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr}, {"end_of_word_suffix", nullptr},
-            {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false}, {"vocab", std::move(vocabulary)}, {"merges", nlohmann::json::array()}}}};
+           {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", nullptr},
+            {"continuing_subword_prefix", nullptr},
+            {"end_of_word_suffix", nullptr},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"ignore_merges", false},
+            {"vocab", std::move(vocabulary)},
+            {"merges", nlohmann::json::array()}}}};
 }
 
-/// Norms near 1. Projections whose output is about as large as their input; those that write to the residual stream share
-/// its growth among them all.
+/// Norms near 1. Projections whose output is about as large as their input; those that write to the residual stream
+/// share its growth among them all.
 RandomTensors randomTensorsOf(const DecoderDescription& description, std::uint64_t seed) {
   RandomTensors random;
   random.seed = seed;
@@ -106,7 +126,8 @@ RandomTensors randomTensorsOf(const DecoderDescription& description, std::uint64
     if (tensor.shape.size() == 1) {
       random.tensors[tensor.name] = {tensor.shape, isBias ? 0.0F : 1.0F, 0.1F};
     } else {
-      random.tensors[tensor.name] = {tensor.shape, 0, static_cast<float>(1 / std::sqrt(static_cast<double>(tensor.shape.back())))};
+      random.tensors[tensor.name] = {tensor.shape, 0,
+                                     static_cast<float>(1 / std::sqrt(static_cast<double>(tensor.shape.back())))};
     }
   }
   const auto shared = static_cast<float>(1 / std::sqrt(2.0 * description.shape.layers));
@@ -122,15 +143,18 @@ Result<std::vector<std::string>> writeWeights(const std::filesystem::path& folde
   std::vector<TensorToWrite> tensors;
   for (const RequiredTensor& required : storedTensors(description)) {
     const std::string& name = required.name;
-    const auto held = std::make_shared<std::vector<std::uint16_t>>();  // its own: the next tensor is made while this one is written
-    tensors.push_back({name, required.shape, DataType::bf16, [held, &random, &name = random.tensors.find(name)->first]() -> Result<std::span<const std::byte>> {
-                         const RandomTensor& tensor = random.tensors.find(name)->second;
-                         std::size_t count = 1;
-                         for (const std::int64_t length : tensor.shape) count *= static_cast<std::size_t>(length);
-                         held->resize(count);
-                         fillRandom(random.seed, name, tensor, 0, *held);
-                         return std::as_bytes(std::span<const std::uint16_t>(*held));
-                       }});
+    const auto held =
+        std::make_shared<std::vector<std::uint16_t>>();  // its own: the next tensor is made while this one is written
+    tensors.push_back(
+        {name, required.shape, DataType::bf16,
+         [held, &random, &name = random.tensors.find(name)->first]() -> Result<std::span<const std::byte>> {
+           const RandomTensor& tensor = random.tensors.find(name)->second;
+           std::size_t count = 1;
+           for (const std::int64_t length : tensor.shape) count *= static_cast<std::size_t>(length);
+           held->resize(count);
+           fillRandom(random.seed, name, tensor, 0, *held);
+           return std::as_bytes(std::span<const std::uint16_t>(*held));
+         }});
   }
   return writeShardedSafetensors(folder, std::move(tensors), kShardBytes, task);
 }
@@ -143,10 +167,12 @@ Result<MadeModel> makeModel(const ModelRequest& request, const Task& task) {
   KVISTA_ASSIGN(const PublishedShape* shape, findShape(request.shape));
   const int layers = request.layers.value_or(shape->layers);
   if (layers < 1 || layers > shape->layers)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} has {} layers; it cannot be made with {}.", shape->name, shape->layers, layers),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} has {} layers; it cannot be made with {}.", shape->name, shape->layers, layers),
                 fmt::format("Give 1 to {} layers.", shape->layers));
   const nlohmann::json config = configOf(*shape, layers);
-  KVISTA_ASSIGN(const DecoderDescription description, describeConfig(config, "config.json of " + request.target.string()));
+  KVISTA_ASSIGN(const DecoderDescription description,
+                describeConfig(config, "config.json of " + request.target.string()));
   const RandomTensors random = randomTensorsOf(description, request.seed);
 
   MadeModel made;
@@ -157,14 +183,18 @@ Result<MadeModel> makeModel(const ModelRequest& request, const Task& task) {
     made.shape.parameters += count;
   }
   made.weightBytes = 2 * static_cast<std::uint64_t>(made.shape.parameters);
-  KVISTA_ASSIGN(AtomicDirectory folder, AtomicDirectory::create(request.target, kRoomForOtherFiles + (request.isVirtual ? 0 : made.weightBytes), false));
+  KVISTA_ASSIGN(
+      AtomicDirectory folder,
+      AtomicDirectory::create(request.target, kRoomForOtherFiles + (request.isVirtual ? 0 : made.weightBytes), false));
   const auto write = [&](std::string_view name, const nlohmann::json& json) {
     made.files.emplace_back(name);
     return writeFileAtomically(folder.path() / name, json.dump(1) + "\n");
   };
   KVISTA_CHECK(write("config.json", config));
   KVISTA_CHECK(write("tokenizer.json", tokenizerJson()));
-  KVISTA_CHECK(write("tokenizer_config.json", {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"bos_token", "<s>"}, {"eos_token", "</s>"},
+  KVISTA_CHECK(write("tokenizer_config.json", {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                                               {"bos_token", "<s>"},
+                                               {"eos_token", "</s>"},
                                                {"model_max_length", shape->positions}}));
   if (request.isVirtual) {
     KVISTA_CHECK(write(kVirtualTensorsName, toJson(random)));

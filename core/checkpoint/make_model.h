@@ -29,11 +29,11 @@ struct PublishedShape {
 std::span<const PublishedShape> publishedShapes();
 
 struct ModelRequest {
-  std::string shape;          ///< A name of publishedShapes().
+  std::string shape;  ///< A name of publishedShapes().
   std::filesystem::path target;
   std::optional<int> layers;  ///< Fewer than the shape has.
   std::uint64_t seed = 0;
-  bool isVirtual = false;     ///< Write what the weights follow from in place of the weights.
+  bool isVirtual = false;  ///< Write what the weights follow from in place of the weights.
 };
 struct MadeModel {
   ModelShape shape;
@@ -41,9 +41,10 @@ struct MadeModel {
   std::vector<std::string> files;
 };
 
-/// Writes a checkpoint of random numbers in bfloat16, with shards, index, config.json and a tokenizer of single bytes that
-/// transformers and this program read. Norms are near 1 and projections keep their input's size, so that activations stay
-/// finite at any depth. The same request gives the same bytes. Errors: invalidArgument (unknown shape, layers), io, cancelled.
+/// Writes a checkpoint of random numbers in bfloat16, with shards, index, config.json and a tokenizer of single bytes
+/// that transformers and this program read. Norms are near 1 and projections keep their input's size, so that
+/// activations stay finite at any depth. The same request gives the same bytes. Errors: invalidArgument (unknown shape,
+/// layers), io, cancelled.
 Result<MadeModel> makeModel(const ModelRequest& request, const Task& task);
 
 }  // namespace kvista

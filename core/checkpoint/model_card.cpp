@@ -25,7 +25,8 @@ using nlohmann::json;
 /// A text from a file as Markdown shows it letter by letter.
 std::string code(const std::string& text) {
   std::string shown;
-  for (const char letter : text.substr(0, 200)) shown += letter == '`' || static_cast<unsigned char>(letter) < 0x20 ? ' ' : letter;
+  for (const char letter : text.substr(0, 200))
+    shown += letter == '`' || static_cast<unsigned char>(letter) < 0x20 ? ' ' : letter;
   return "`" + shown + "`";
 }
 
@@ -48,7 +49,8 @@ std::string namesOfTexts(const json& recipe) {
 std::string figures(const json& report) {
   const json& bytes = report.at("bytesPerToken");
   std::string text = "| | original | this model |\n|---|---|---|\n";
-  text += fmt::format("| cache, bytes a token | {} | {} |\n", bytes.at("before").get<std::int64_t>(), bytes.at("achieved").get<std::int64_t>());
+  text += fmt::format("| cache, bytes a token | {} | {} |\n", bytes.at("before").get<std::int64_t>(),
+                      bytes.at("achieved").get<std::int64_t>());
   const auto before = number(report, "perplexityBefore"), after = number(report, "perplexityAfter");
   if (before && after) {
     const json measuredOn = report.value("evaluation", json::object());
@@ -56,9 +58,11 @@ std::string figures(const json& report) {
     if (measuredOn.value("isRestOfCalibration", false)) where = "what calibration left of " + where;
     if (const auto predictions = number(measuredOn, "predictions"); predictions && *predictions > 0)
       where += fmt::format("{}{:.0f} tokens", where.empty() ? "" : ", ", *predictions);
-    text += fmt::format("| perplexity, measured{} | {:.3f} | {:.3f} |\n", where.empty() ? "" : " on " + where, *before, *after);
+    text += fmt::format("| perplexity, measured{} | {:.3f} | {:.3f} |\n", where.empty() ? "" : " on " + where, *before,
+                        *after);
   }
-  const auto base = number(report, "baseLoss"), raw = number(report, "predictedLossRaw"), corrected = number(report, "predictedLoss");
+  const auto base = number(report, "baseLoss"), raw = number(report, "predictedLossRaw"),
+             corrected = number(report, "predictedLoss");
   const auto rise = corrected ? corrected : raw;
   auto predicted = number(report, "predictedPerplexity");
   std::string original = predicted && before ? fmt::format("{:.3f}", *before) : "";
@@ -66,9 +70,12 @@ std::string figures(const json& report) {
     predicted = std::exp(*base + *rise);
     original = fmt::format("{:.3f}", std::exp(*base));
   }
-  if (predicted) text += fmt::format("| perplexity, predicted from the calibration text | {} | {:.3f} |\n", original, *predicted);
-  if (!before && !predicted) text += "\nThe quality was neither measured nor predicted.\n";
-  else if (!before) text += "\nThe quality was not measured: measure it on text of your own before you rely on it.\n";
+  if (predicted)
+    text += fmt::format("| perplexity, predicted from the calibration text | {} | {:.3f} |\n", original, *predicted);
+  if (!before && !predicted)
+    text += "\nThe quality was neither measured nor predicted.\n";
+  else if (!before)
+    text += "\nThe quality was not measured: measure it on text of your own before you rely on it.\n";
   return text;
 }
 
@@ -97,17 +104,22 @@ constexpr std::string_view kLoadGguf =
     "or with whatever else reads GGUF files: the tokenizer is in the file.";
 
 std::string describePlan(const CompressionPlan& plan, const json& report) {
-  const auto compressed = std::ranges::count_if(plan.groups, [](const Group& group) { return !group.isUncompressed(); });
-  std::string text = fmt::format("* method {}, grouping {}, allocator {}, errors measured by {}\n", code(plan.method), code(plan.grouping),
-                                 code(plan.allocator), wordsFor(plan.metric));
-  text += fmt::format("* {} of heads, {} of them compressed; keys are compressed {} the rotary embedding\n", amount(plan.groups.size(), "group"), compressed,
+  const auto compressed =
+      std::ranges::count_if(plan.groups, [](const Group& group) { return !group.isUncompressed(); });
+  std::string text = fmt::format("* method {}, grouping {}, allocator {}, errors measured by {}\n", code(plan.method),
+                                 code(plan.grouping), code(plan.allocator), wordsFor(plan.metric));
+  text += fmt::format("* {} of heads, {} of them compressed; keys are compressed {} the rotary embedding\n",
+                      amount(plan.groups.size(), "group"), compressed,
                       plan.keyPosition == KeyPosition::afterRope ? "after" : "before");
-  text += plan.storage == Storage::coded ? "* directions are codes of 1 to 8 bits, or 16-bit numbers\n" : "* directions are 16-bit numbers\n";
+  text += plan.storage == Storage::coded ? "* directions are codes of 1 to 8 bits, or 16-bit numbers\n"
+                                         : "* directions are 16-bit numbers\n";
   if (plan.tokenNumbers) text += "* the first layer's cache holds the numbers of tokens, which predict other layers\n";
   if (plan.trellis) text += "* codes of up to 4 bits go through a trellis\n";
-  if (plan.damping > 0) text += fmt::format("* {:.3g} of each head's mean weight is added to all its directions\n", plan.damping);
+  if (plan.damping > 0)
+    text += fmt::format("* {:.3g} of each head's mean weight is added to all its directions\n", plan.damping);
   if (plan.sinkFree) text += "* bases are those of the tokens beyond the first of each window\n";
-  if (plan.centred) text += "* the mean over tokens is taken away before tokens are stored, and put back when they are read\n";
+  if (plan.centred)
+    text += "* the mean over tokens is taken away before tokens are stored, and put back when they are read\n";
   if (plan.unwhitened) text += "* bases are those of the weights alone\n";
   if (plan.uncalibrated) text += "* values are as decomposed, without calibration\n";
   if (plan.compensated) text += "* each layer is fitted to what the compressed layers before it hand on\n";
@@ -121,12 +133,15 @@ std::string calibration(const json& report) {
   if (recipe.empty()) return "No text: the plan was made from the weights alone.\n";
   std::string text = namesOfTexts(recipe);
   if (const auto tokens = number(report, "calibrationTokens")) text += fmt::format(": {:.0f} tokens", *tokens);
-  if (const auto window = number(recipe, "window"); window && *window > 0) text += fmt::format(", in windows of {:.0f}", *window);
+  if (const auto window = number(recipe, "window"); window && *window > 0)
+    text += fmt::format(", in windows of {:.0f}", *window);
   return text + "\n";
 }
 
-std::string licence(const Checkpoint& checkpoint, const CardHeader& header, const std::string& name, const std::string& hash) {
-  std::string text = fmt::format("Made from {} (family {}, content {}). ", code(name), code(checkpoint.config.value("model_type", "")), code(hash));
+std::string licence(const Checkpoint& checkpoint, const CardHeader& header, const std::string& name,
+                    const std::string& hash) {
+  std::string text = fmt::format("Made from {} (family {}, content {}). ", code(name),
+                                 code(checkpoint.config.value("model_type", "")), code(hash));
   std::vector<std::string> files;
   if (checkpoint.format != Checkpoint::Format::gguf) {
     std::error_code ignored;
@@ -136,7 +151,8 @@ std::string licence(const Checkpoint& checkpoint, const CardHeader& header, cons
       if (fs::is_regular_file(folder / file, ignored)) files.push_back(code(file));
   }
   if (!header.license.empty()) {
-    text += fmt::format("The original's licence holds for this model too: {}.", code(header.licenseName.empty() ? header.license : header.licenseName));
+    text += fmt::format("The original's licence holds for this model too: {}.",
+                        code(header.licenseName.empty() ? header.license : header.licenseName));
   } else {
     text += "The original's terms hold for this model too";
     text += files.empty() ? "; the files that it was made from do not say which they are." : ".";
@@ -164,31 +180,42 @@ std::string nameOfOriginal(const Checkpoint& checkpoint) {
   return checkpoint.format == Checkpoint::Format::gguf ? last.stem().string() : last.parent_path().filename().string();
 }
 
-Result<std::string> modelCard(const Checkpoint& checkpoint, const ExportForm& form, const CompressionPlan& plan, const json& report) {
+Result<std::string> modelCard(const Checkpoint& checkpoint, const ExportForm& form, const CompressionPlan& plan,
+                              const json& report) {
   KVISTA_ASSIGN(CardHeader header, cardHeaderOf(checkpoint));
   const std::string name = nameOfOriginal(checkpoint);
   if (name.find('/') != std::string::npos) header.baseModels = {name};
   for (const char* tag : {"kvista", "kv-cache"})
     if (std::ranges::find(header.tags, tag) == header.tags.end()) header.tags.emplace_back(tag);
 
-  const double before = report.at("bytesPerToken").at("before").get<double>(), after = report.at("bytesPerToken").at("achieved").get<double>();
+  const double before = report.at("bytesPerToken").at("before").get<double>(),
+               after = report.at("bytesPerToken").at("achieved").get<double>();
   std::string text = writeCardHeader(header);
   text += fmt::format("\n# {} with a compressed KV cache\n\n", code(name));
-  text += after < before
-              ? fmt::format("{}, changed by KVista so that its cache of keys and values takes {:.0f} bytes a token instead of {:.0f}: {:.2f} times less.\n",
-                            code(name), after, before, before / after)
-              : fmt::format("{}, with the keys and values that a plan of KVista leaves; in this form the cache is as large as the original's.\n", code(name));
+  text += after < before ? fmt::format(
+                               "{}, changed by KVista so that its cache of keys and values takes {:.0f} bytes a token "
+                               "instead of {:.0f}: {:.2f} times less.\n",
+                               code(name), after, before, before / after)
+                         : fmt::format(
+                               "{}, with the keys and values that a plan of KVista leaves; in this form the cache is "
+                               "as large as the original's.\n",
+                               code(name));
   const bool isGguf = report.value("container", "") == "gguf";
-  text += fmt::format("Form {}: {}. It runs in {}.\n", code(std::string(form.name)), form.summary, isGguf ? kGgufRunsIn : form.runsIn);
-  text += fmt::format("\n## How to load it\n{}\n\n## Figures\n{}\n## Plan\n{}", isGguf ? kLoadGguf : form.howToLoad, figures(report), describePlan(plan, report));
+  text += fmt::format("Form {}: {}. It runs in {}.\n", code(std::string(form.name)), form.summary,
+                      isGguf ? kGgufRunsIn : form.runsIn);
+  text += fmt::format("\n## How to load it\n{}\n\n## Figures\n{}\n## Plan\n{}", isGguf ? kLoadGguf : form.howToLoad,
+                      figures(report), describePlan(plan, report));
   for (const json& note : report.value("notes", json::array())) text += fmt::format("* {}\n", note.get<std::string>());
   if (const std::string policy = report.value("policy", ""); !policy.empty())
-    text += fmt::format("* while a text is read, the policy {} keeps the cache smaller still, from behind the prompt on; `model.config.kvista[\"policy\"] = None` "
-                        "leaves it out\n",
-                        code(policy));
-  text += fmt::format("\n`kvista-report.json` holds the whole plan, hashes of all files and how the written model was checked.\n"
-                      "\n## Calibration text\n{}\n## Origin and licence\n{}", calibration(report),
-                      licence(checkpoint, header, name, report.at("source").at("hash").get<std::string>()));
+    text += fmt::format(
+        "* while a text is read, the policy {} keeps the cache smaller still, from behind the prompt on; "
+        "`model.config.kvista[\"policy\"] = None` "
+        "leaves it out\n",
+        code(policy));
+  text += fmt::format(
+      "\n`kvista-report.json` holds the whole plan, hashes of all files and how the written model was checked.\n"
+      "\n## Calibration text\n{}\n## Origin and licence\n{}",
+      calibration(report), licence(checkpoint, header, name, report.at("source").at("hash").get<std::string>()));
   return text;
 }
 

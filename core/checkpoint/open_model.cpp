@@ -33,11 +33,13 @@ class LatentReader {
 
   Result<OpenedModel> read() {
     KVISTA_ASSIGN(const nlohmann::json base, readBaseConfig());
-    KVISTA_ASSIGN(const DecoderDescription description,
-                  describeConfig(base, fmt::format("kvista.base_config in config.json of {}", checkpoint_.path.string())));
+    KVISTA_ASSIGN(
+        const DecoderDescription description,
+        describeConfig(base, fmt::format("kvista.base_config in config.json of {}", checkpoint_.path.string())));
     const ModelShape& shape = description.shape;
     if (const auto problems = validate(plan_, shape); !problems.empty()) {
-      const std::string_view problem = std::string_view(problems.front()).substr(0, problems.front().find_last_not_of('.') + 1);
+      const std::string_view problem =
+          std::string_view(problems.front()).substr(0, problems.front().find_last_not_of('.') + 1);
       return corrupt(fmt::format("the plan in {} does not fit the model: {}", kReportName, problem));
     }
     for (const Group& group : plan_.groups)
@@ -46,10 +48,12 @@ class LatentReader {
 
     std::vector<bool> identity(plan_.groups.size(), true);
     const bool keepsProjections = allGroupsReadHeads();
-    for (const LatentGroup& group : latentLayout(plan_, std::vector<bool>(plan_.groups.size()), shape, keepsProjections).groups)
+    for (const LatentGroup& group :
+         latentLayout(plan_, std::vector<bool>(plan_.groups.size()), shape, keepsProjections).groups)
       identity[group.index] = !tensors().contains(group.name("up.weight"));
     const LatentLayout layout = latentLayout(plan_, identity, shape, keepsProjections);
-    if (const std::string unlike = whereUnlike(checkpoint_.config["kvista"], describePlan(plan_, layout, shape)); !unlike.empty())
+    if (const std::string unlike = whereUnlike(checkpoint_.config["kvista"], describePlan(plan_, layout, shape));
+        !unlike.empty())
       return corrupt(fmt::format("config.json and {} do not agree: {}", kReportName, unlike));
 
     OpenedModel opened{.checkpoint = checkpoint_, .plan = plan_, .factors = PlanFactors(plan_.groups.size())};
@@ -62,7 +66,9 @@ class LatentReader {
   }
 
  private:
-  [[nodiscard]] const std::map<std::string, TensorInfo, std::less<>>& tensors() const { return checkpoint_.tensors->tensors(); }
+  [[nodiscard]] const std::map<std::string, TensorInfo, std::less<>>& tensors() const {
+    return checkpoint_.tensors->tensors();
+  }
 
   [[nodiscard]] tl::unexpected<Error> corrupt(const std::string& what) const {
     return fail(ErrorCode::corruptFile, fmt::format("{}: {}.", checkpoint_.path.string(), what),
@@ -73,8 +79,10 @@ class LatentReader {
     const nlohmann::json& config = checkpoint_.config;
     if (!config.contains("kvista") || !config["kvista"].is_object()) return corrupt("config.json has no kvista object");
     const nlohmann::json& own = config["kvista"];
-    if (!own.contains("format") || !own["format"].is_number_integer() || own["format"] < 1 || own["format"] > kLatentFormat)
-      return corrupt(fmt::format("kvista.format in config.json is not a number from 1 to {}, which this version reads", kLatentFormat));
+    if (!own.contains("format") || !own["format"].is_number_integer() || own["format"] < 1 ||
+        own["format"] > kLatentFormat)
+      return corrupt(fmt::format("kvista.format in config.json is not a number from 1 to {}, which this version reads",
+                                 kLatentFormat));
     if (!own.contains("base_config")) return corrupt("config.json has no kvista.base_config");
     return own["base_config"];
   }
@@ -88,8 +96,9 @@ class LatentReader {
     const auto readsHeads = [](const nlohmann::json& group) {
       return group.is_object() && group.contains("input") && group["input"] == "heads";
     };
-    return std::ranges::all_of(listIn(checkpoint_.config["kvista"], "layers"),
-                               [&](const nlohmann::json& layer) { return std::ranges::all_of(listIn(layer, "groups"), readsHeads); });
+    return std::ranges::all_of(listIn(checkpoint_.config["kvista"], "layers"), [&](const nlohmann::json& layer) {
+      return std::ranges::all_of(listIn(layer, "groups"), readsHeads);
+    });
   }
 
   [[nodiscard]] Result<at::Tensor> read(const std::string& name, const std::vector<std::int64_t>& expected) const {

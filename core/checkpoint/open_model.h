@@ -14,8 +14,8 @@
 
 namespace kvista {
 
-/// A model as our own decoder runs it: for a `latent` export the original architecture, and the plan with the factors that
-/// stand between projections and attention; for everything else the checkpoint alone.
+/// A model as our own decoder runs it: for a `latent` export the original architecture, and the plan with the factors
+/// that stand between projections and attention; for everything else the checkpoint alone.
 struct OpenedModel {
   Checkpoint checkpoint;
   std::optional<CompressionPlan> plan;
@@ -34,9 +34,9 @@ Result<OpenedModel> openLatent(const Checkpoint& checkpoint, const CompressionPl
 /// The same for every other form, whose weights hold the whole plan.
 Result<OpenedModel> openPlain(Checkpoint checkpoint);
 
-/// The run-time policy that a `latent` export's configuration tells its model code to apply, as the line that `kvista-report.json` has (see
-/// policyFromText), with the export itself as the file of a gate, which lies among the weights. Empty: none. The decoder here does not apply
-/// it by itself.
+/// The run-time policy that a `latent` export's configuration tells its model code to apply, as the line that
+/// `kvista-report.json` has (see policyFromText), with the export itself as the file of a gate, which lies among the
+/// weights. Empty: none. The decoder here does not apply it by itself.
 std::string recordedPolicy(const Checkpoint& checkpoint);
 
 /// True for a checkpoint in the form `latent`.

@@ -30,16 +30,20 @@ class Reader {
     if (!config.contains("kvista") || !config["kvista"].is_object() || !config["kvista"].contains("base_config"))
       return corrupt("config.json has no kvista.base_config");
     const nlohmann::json& base = config["kvista"]["base_config"];
-    KVISTA_ASSIGN(description_, describeConfig(base, fmt::format("kvista.base_config in config.json of {}", checkpoint_.path.string())));
+    KVISTA_ASSIGN(description_, describeConfig(base, fmt::format("kvista.base_config in config.json of {}",
+                                                                 checkpoint_.path.string())));
     const ModelShape& shape = description_.shape;
     const auto rank = config.find("head_dim");
-    if (rank == config.end() || !rank->is_number_unsigned() || *rank == 0U || *rank >= static_cast<unsigned>(std::min(shape.headDim, shape.valueHeadDim)))
-      return corrupt(fmt::format("head_dim in config.json is not a number from 1 to {}", std::min(shape.headDim, shape.valueHeadDim) - 1));
+    if (rank == config.end() || !rank->is_number_unsigned() || *rank == 0U ||
+        *rank >= static_cast<unsigned>(std::min(shape.headDim, shape.valueHeadDim)))
+      return corrupt(fmt::format("head_dim in config.json is not a number from 1 to {}",
+                                 std::min(shape.headDim, shape.valueHeadDim) - 1));
     rank_ = rank->get<std::int64_t>();
 
     OpenedModel opened{.checkpoint = checkpoint_, .plan = emptyPlan(), .factors = {}};
     const auto layers = static_cast<std::size_t>(shape.layers);
-    const LatentLayout whole{.groups = {}, .keepsKeys = std::vector<bool>(layers, true), .keepsValues = std::vector<bool>(layers, true)};
+    const LatentLayout whole{
+        .groups = {}, .keepsKeys = std::vector<bool>(layers, true), .keepsValues = std::vector<bool>(layers, true)};
     auto tensors = std::make_shared<ComputedTensors>(std::make_shared<LatentStore>(files_, description_, whole));
     for (int layer = 0; layer < shape.layers; ++layer) {
       KVISTA_CHECK(addKeys(layer, opened));
@@ -52,7 +56,8 @@ class Reader {
 
  private:
   [[nodiscard]] tl::unexpected<Error> corrupt(const std::string& what) const {
-    return fail(ErrorCode::corruptFile, fmt::format("{}: {}.", checkpoint_.path.string(), what), "Get the whole folder as it was exported.");
+    return fail(ErrorCode::corruptFile, fmt::format("{}: {}.", checkpoint_.path.string(), what),
+                "Get the whole folder as it was exported.");
   }
 
   static CompressionPlan emptyPlan() {
@@ -68,7 +73,8 @@ class Reader {
     const auto found = files_->tensors().find(name);
     if (found == files_->tensors().end()) return corrupt(fmt::format("tensor {} is missing", name));
     if (found->second.shape == expected) return {};
-    return corrupt(fmt::format("tensor {} has shape [{}], not [{}]", name, fmt::join(found->second.shape, ", "), fmt::join(expected, ", ")));
+    return corrupt(fmt::format("tensor {} has shape [{}], not [{}]", name, fmt::join(found->second.shape, ", "),
+                               fmt::join(expected, ", ")));
   }
 
   Result<void> addKeys(int layer, OpenedModel& opened) const {
@@ -100,42 +106,48 @@ class Reader {
   Result<void> addValues(int layer, ComputedTensors& tensors, OpenedModel& opened) const {
     const ModelShape& shape = description_.shape;
     const AttentionDescription& attention = description_.layers[static_cast<std::size_t>(layer)].attention;
-    const std::string values = attentionPrefix(layer) + "v_proj.weight", output = attentionPrefix(layer) + "o_proj.weight";
+    const std::string values = attentionPrefix(layer) + "v_proj.weight",
+                      output = attentionPrefix(layer) + "o_proj.weight";
     const std::string bias = attentionPrefix(layer) + "o_proj.bias";
     KVISTA_CHECK(checkTensor(values, {shape.kvHeads * rank_, attention.value.in}));
     KVISTA_CHECK(checkTensor(output, {attention.output.out, shape.queryHeads * rank_}));
     const bool carriesBias = !attention.value.bias.empty() && attention.output.bias.empty();
-    if (!attention.value.bias.empty() || !attention.output.bias.empty()) KVISTA_CHECK(checkTensor(bias, {attention.output.out}));
+    if (!attention.value.bias.empty() || !attention.output.bias.empty())
+      KVISTA_CHECK(checkTensor(bias, {attention.output.out}));
 
     const std::int64_t width = shape.valueHeadDim, kvHeads = shape.kvHeads, queryHeads = shape.queryHeads, rank = rank_;
     const auto set = [&](const std::string& name, std::vector<std::int64_t> sizes, auto compute) {
-      tensors.set({.name = name, .shape = std::move(sizes), .type = DataType::f32, .file = files_->tensors().at(values).file},
-                  [what = fmt::format("Computing tensor {}", name), compute](std::span<float> out) {
-                    return guardTorch(what, [&]() -> Result<void> {
-                      KVISTA_ASSIGN(at::Tensor value, compute());
-                      value = value.contiguous();
-                      if (static_cast<std::size_t>(value.numel()) != out.size()) return fail(ErrorCode::internal, what + " gave a wrong number of places.");
-                      std::copy_n(value.const_data_ptr<float>(), out.size(), out.begin());
-                      return {};
-                    });
-                  });
+      tensors.set(
+          {.name = name, .shape = std::move(sizes), .type = DataType::f32, .file = files_->tensors().at(values).file},
+          [what = fmt::format("Computing tensor {}", name), compute](std::span<float> out) {
+            return guardTorch(what, [&]() -> Result<void> {
+              KVISTA_ASSIGN(at::Tensor value, compute());
+              value = value.contiguous();
+              if (static_cast<std::size_t>(value.numel()) != out.size())
+                return fail(ErrorCode::internal, what + " gave a wrong number of places.");
+              std::copy_n(value.const_data_ptr<float>(), out.size(), out.begin());
+              return {};
+            });
+          });
     };
-    set(attention.value.weight, {attention.value.out, attention.value.in}, [=, store = files_, in = attention.value.in]() -> Result<at::Tensor> {
-      KVISTA_ASSIGN(const at::Tensor own, readWeight(*store, values));
-      at::Tensor all = at::zeros({kvHeads, width, in});
-      all.narrow(1, 0, rank).copy_(own.view({kvHeads, rank, in}));
-      return all;
-    });
-    set(attention.output.weight, {attention.output.out, attention.output.in}, [=, store = files_, out = attention.output.out]() -> Result<at::Tensor> {
-      KVISTA_ASSIGN(const at::Tensor own, readWeight(*store, output));
-      at::Tensor all = at::zeros({out, queryHeads, width});
-      all.narrow(2, 0, rank).copy_(own.view({out, queryHeads, rank}));
-      if (carriesBias) {
-        KVISTA_ASSIGN(const at::Tensor added, readWeight(*store, bias));
-        all.select(1, 0).select(1, rank).copy_(added);
-      }
-      return all;
-    });
+    set(attention.value.weight, {attention.value.out, attention.value.in},
+        [=, store = files_, in = attention.value.in]() -> Result<at::Tensor> {
+          KVISTA_ASSIGN(const at::Tensor own, readWeight(*store, values));
+          at::Tensor all = at::zeros({kvHeads, width, in});
+          all.narrow(1, 0, rank).copy_(own.view({kvHeads, rank, in}));
+          return all;
+        });
+    set(attention.output.weight, {attention.output.out, attention.output.in},
+        [=, store = files_, out = attention.output.out]() -> Result<at::Tensor> {
+          KVISTA_ASSIGN(const at::Tensor own, readWeight(*store, output));
+          at::Tensor all = at::zeros({out, queryHeads, width});
+          all.narrow(2, 0, rank).copy_(own.view({out, queryHeads, rank}));
+          if (carriesBias) {
+            KVISTA_ASSIGN(const at::Tensor added, readWeight(*store, bias));
+            all.select(1, 0).select(1, rank).copy_(added);
+          }
+          return all;
+        });
     if (!attention.value.bias.empty())
       set(attention.value.bias, {attention.value.out}, [=]() -> Result<at::Tensor> {
         at::Tensor all = at::zeros({kvHeads, width});

@@ -31,7 +31,8 @@ std::span<const std::byte> bytesOf(const at::Tensor& tensor) {
 TensorToWrite carriedOver(const std::shared_ptr<const TensorStore>& store, const TensorInfo& tensor, std::string name,
                           DataType dtype) {
   if (const auto bytes = store->raw(tensor); !bytes.empty() || tensor.count() == 0)
-    return {std::move(name), tensor.shape, tensor.type, [store, bytes] { return Result<std::span<const std::byte>>(bytes); }, true};
+    return {std::move(name), tensor.shape, tensor.type,
+            [store, bytes] { return Result<std::span<const std::byte>>(bytes); }, true};
   const bool isPlain = tensor.type == DataType::f32 || tensor.type == DataType::bf16 || tensor.type == DataType::f16;
   TensorToWrite written = computed(std::move(name), tensor.shape, isPlain ? tensor.type : dtype,
                                    [store, tensor] { return readTensor(*store, tensor); });
@@ -61,7 +62,8 @@ std::vector<TensorToWrite> withType(std::vector<TensorToWrite> tensors, DataType
   for (TensorToWrite& tensor : tensors) {
     const bool isPlain = tensor.type == DataType::f32 || tensor.type == DataType::bf16 || tensor.type == DataType::f16;
     if (!tensor.isCarriedOver || !isPlain || tensor.type == type) continue;
-    auto read = [shape = tensor.shape, from = torchType(tensor.type), produce = std::move(tensor.produce)]() -> Result<at::Tensor> {
+    auto read = [shape = tensor.shape, from = torchType(tensor.type),
+                 produce = std::move(tensor.produce)]() -> Result<at::Tensor> {
       KVISTA_ASSIGN(const std::span<const std::byte> bytes, produce());
       // Mapped files need not be aligned as torch wants its numbers.
       at::Tensor numbers = at::empty(shape, at::TensorOptions(from));
@@ -80,7 +82,8 @@ Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name)
   return readTensor(store, found->second);
 }
 
-ProjectionRows::ProjectionRows(std::shared_ptr<const TensorStore> viewed, const DecoderDescription& description, at::Device device)
+ProjectionRows::ProjectionRows(std::shared_ptr<const TensorStore> viewed, const DecoderDescription& description,
+                               at::Device device)
     : store_(std::move(viewed)), device_(device) {
   for (const LayerDescription& layer : description.layers)
     names_.emplace_back(layer.attention.key.weight, layer.attention.value.weight);

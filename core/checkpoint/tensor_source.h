@@ -34,8 +34,8 @@ std::vector<TensorToWrite> withType(std::vector<TensorToWrite> tensors, DataType
 /// The weight [out, in] under `name`, by readTensor. Errors: corruptFile (there is none).
 Result<at::Tensor> readWeight(const TensorStore& store, const std::string& name);
 
-/// Rows of one layer's [key projection; value projection], float64 on `device`; the last layer asked for stays in memory, so that
-/// its groups do not read it again and again.
+/// Rows of one layer's [key projection; value projection], float64 on `device`; the last layer asked for stays in
+/// memory, so that its groups do not read it again and again.
 class ProjectionRows {
  public:
   /// `viewed`: a store in which the description's views can be read.

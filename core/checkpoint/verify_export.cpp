@@ -26,7 +26,8 @@ constexpr double kTolerance16Bit = 0.05;
 
 /// Tokens spread over the vocabulary, the same for every run; fewer where there are learned positions for fewer.
 at::Tensor fixedTokens(const DecoderDescription& description) {
-  const std::int64_t tokens = description.embedding.positions.empty() ? kTokens : std::min(kTokens, description.maximumPositions);
+  const std::int64_t tokens =
+      description.embedding.positions.empty() ? kTokens : std::min(kTokens, description.maximumPositions);
   const at::Tensor places = at::arange(kWindows * tokens, at::TensorOptions(at::kLong));
   return (places * 7919 + 13).remainder(description.shape.vocabulary).view({kWindows, tokens});
 }
@@ -64,7 +65,8 @@ Result<LogitComparison> compareWritten(const std::filesystem::path& folder, cons
                                        const at::Tensor& expected, bool has16BitFactors, const ComputeOptions& options,
                                        const Task& task) {
   KVISTA_ASSIGN(const Checkpoint checkpoint, openCheckpoint(folder));
-  KVISTA_ASSIGN(const OpenedModel opened, isLatent(checkpoint) ? openLatent(checkpoint, content.plan) : openPlain(checkpoint));
+  KVISTA_ASSIGN(const OpenedModel opened,
+                isLatent(checkpoint) ? openLatent(checkpoint, content.plan) : openPlain(checkpoint));
   KVISTA_ASSIGN(const at::Tensor found, logitsOf(opened, options, task));
   return guardTorch("Comparing logits", [&]() -> Result<LogitComparison> {
     const at::Tensor difference = (found - expected).abs();
@@ -78,19 +80,22 @@ Result<LogitComparison> compareWritten(const std::filesystem::path& folder, cons
       comparison.measure = "root mean square";
     }
     if (comparison.isWithin()) return comparison;
-    return fail(ErrorCode::numerical,
-                fmt::format("What was written does not compute what was planned: logits differ by up to {:.3g} (root mean "
-                            "square {:.3g}); allowed are {:.3g} ({}).",
-                            comparison.largestDifference, comparison.meanSquareDifference, comparison.tolerance,
-                            comparison.measure),
-                "Nothing was kept. Please report this with the plan.");
+    return fail(
+        ErrorCode::numerical,
+        fmt::format("What was written does not compute what was planned: logits differ by up to {:.3g} (root mean "
+                    "square {:.3g}); allowed are {:.3g} ({}).",
+                    comparison.largestDifference, comparison.meanSquareDifference, comparison.tolerance,
+                    comparison.measure),
+        "Nothing was kept. Please report this with the plan.");
   });
 }
 
-Result<Verification> verifyExport(const std::filesystem::path& folder, const ComputeOptions& options, const Task& task) {
+Result<Verification> verifyExport(const std::filesystem::path& folder, const ComputeOptions& options,
+                                  const Task& task) {
   KVISTA_ASSIGN(const nlohmann::json report, readReport(folder));
   KVISTA_ASSIGN(const std::vector<ExportedFile> listed, filesOfReport(report, folder));
-  Verification result{.form = report["form"].get<std::string>(), .files = static_cast<int>(listed.size()), .problems = {}};
+  Verification result{
+      .form = report["form"].get<std::string>(), .files = static_cast<int>(listed.size()), .problems = {}};
   for (const ExportedFile& file : listed) {
     task.progress("verify", static_cast<std::uint64_t>(&file - listed.data()), listed.size(), "files");
     const auto found = hashFile(folder, file.name, task);
@@ -98,14 +103,16 @@ Result<Verification> verifyExport(const std::filesystem::path& folder, const Com
       if (found.error().code == ErrorCode::cancelled) return tl::unexpected(found.error());
       result.problems.push_back(found.error().message);
     } else if (*found != file) {
-      result.problems.push_back(fmt::format("{} is not what was written: {} bytes with hash {}, the report says {} bytes "
-                                            "with hash {}.",
-                                            file.name, found->bytes, found->xxh3, file.bytes, file.xxh3));
+      result.problems.push_back(
+          fmt::format("{} is not what was written: {} bytes with hash {}, the report says {} bytes "
+                      "with hash {}.",
+                      file.name, found->bytes, found->xxh3, file.bytes, file.xxh3));
     }
   }
   if (!result.problems.empty()) return result;
 
-  const auto logits = openModel(folder).and_then([&](const OpenedModel& opened) { return logitsOf(opened, options, task); });
+  const auto logits =
+      openModel(folder).and_then([&](const OpenedModel& opened) { return logitsOf(opened, options, task); });
   if (!logits) {
     if (logits.error().code == ErrorCode::cancelled) return tl::unexpected(logits.error());
     result.problems.push_back(logits.error().message);

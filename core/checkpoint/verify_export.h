@@ -30,9 +30,9 @@ struct LogitComparison {
 };
 
 /// Opens the folder again and compares it with `expected`, the plan's own logits. In float32 without codes no logit may
-/// differ by more than 1e-3. With codes their root mean square may not: where arithmetic of another order meets the edge of
-/// a code, single numbers jump by a step. With 16-bit factors or arithmetic it is 5 % of the logits' spread. Errors:
-/// numerical when it is more; what opening answers.
+/// differ by more than 1e-3. With codes their root mean square may not: where arithmetic of another order meets the
+/// edge of a code, single numbers jump by a step. With 16-bit factors or arithmetic it is 5 % of the logits' spread.
+/// Errors: numerical when it is more; what opening answers.
 Result<LogitComparison> compareWritten(const std::filesystem::path& folder, const ExportContent& content,
                                        const at::Tensor& expected, bool has16BitFactors, const ComputeOptions& options,
                                        const Task& task);
@@ -44,8 +44,9 @@ struct Verification {
   std::vector<std::string> problems;  ///< Sentences; empty: everything is as it was written.
 };
 
-/// Checks an exported folder against its report: every file's size and hash, tensors finite, and a forward pass that gives
-/// finite logits. Problems of the content are listed, not errors; errors are a missing or unreadable report, cancelled.
+/// Checks an exported folder against its report: every file's size and hash, tensors finite, and a forward pass that
+/// gives finite logits. Problems of the content are listed, not errors; errors are a missing or unreadable report,
+/// cancelled.
 Result<Verification> verifyExport(const std::filesystem::path& folder, const ComputeOptions& options, const Task& task);
 
 }  // namespace kvista

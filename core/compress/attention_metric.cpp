@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/attention_metric.h"
 
-#include <vector>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
+
+#include <vector>
 
 namespace kvista {
 namespace {
@@ -34,8 +34,12 @@ Result<Rotation> rotationOf(const Decoder& decoder, int layer) {
   rotation.weights = still.diagonal().abs().contiguous();
   const auto isZero = [](const at::Tensor& numbers) { return (numbers == 0).all().item<bool>(); };
   if (!isZero(still - rotation.weights.diag_embed()))
-    return fail(ErrorCode::invalidArgument, fmt::format("The norm of the keys of layer {} mixes the numbers of a head; no metric of queries is known for it.", layer),
-                "Choose another metric.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format(
+            "The norm of the keys of layer {} mixes the numbers of a head; no metric of queries is known for it.",
+            layer),
+        "Choose another metric.");
   for (std::int64_t i = 0; i < d; ++i) {
     at::Tensor others = moved[i].abs().clone();
     others[i] = 0;
@@ -49,14 +53,22 @@ Result<Rotation> rotationOf(const Decoder& decoder, int layer) {
 Error noQueries(const Decoder& decoder, int layer, std::string_view what, std::string_view needs) {
   if (decoder.description().layers[static_cast<std::size_t>(layer)].attention.latent)
     return {ErrorCode::invalidArgument,
-            fmt::format("Layer {} has latent attention: what it keeps is not what its queries meet, so no statistics of it hold {}, which {}.", layer, what, needs), {},
+            fmt::format("Layer {} has latent attention: what it keeps is not what its queries meet, so no statistics "
+                        "of it hold {}, which {}.",
+                        layer, what, needs),
+            {},
             "Choose what looks at keys and values alone, such as the metric fisher or identity, or the measure cka."};
-  return {ErrorCode::invalidArgument, fmt::format("The statistics hold no {}, which {}.", what, needs), {}, "They are of an earlier version: calibrate again."};
+  return {ErrorCode::invalidArgument,
+          fmt::format("The statistics hold no {}, which {}.", what, needs),
+          {},
+          "They are of an earlier version: calibrate again."};
 }
 
-Result<at::Tensor> queryMetric(const Decoder& decoder, const LayerStatistics& sums, int layer, KeyPosition keyPosition) {
+Result<at::Tensor> queryMetric(const Decoder& decoder, const LayerStatistics& sums, int layer,
+                               KeyPosition keyPosition) {
   if (!sums.rotatedQueries.defined())
-    return tl::unexpected(noQueries(decoder, layer, "second moments of queries", "a metric or spectrum of queries needs"));
+    return tl::unexpected(
+        noQueries(decoder, layer, "second moments of queries", "a metric or spectrum of queries needs"));
   const at::Tensor& queries = sums.rotatedQueries;
   const auto here = [&](const at::Tensor& numbers) { return numbers.to(decoder.options().device); };
   if (keyPosition == KeyPosition::afterRope) return here(queries);
@@ -82,9 +94,12 @@ Result<at::Tensor> outputMetric(const Decoder& decoder, int layer) {
   const ModelShape& shape = decoder.shape();
   if (decoder.description().layers[static_cast<std::size_t>(layer)].attention.latent)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The values of layer {} are a latent that keys are made from too; no metric of its output projection is known.", layer),
+                fmt::format("The values of layer {} are a latent that keys are made from too; no metric of its output "
+                            "projection is known.",
+                            layer),
                 "Choose another metric.");
-  const at::Tensor columns = decoder.outputWeight(layer).to(at::kDouble).view({shape.hiddenSize, shape.kvHeads, -1, shape.valueHeadDim});
+  const at::Tensor columns =
+      decoder.outputWeight(layer).to(at::kDouble).view({shape.hiddenSize, shape.kvHeads, -1, shape.valueHeadDim});
   const at::Tensor rows = columns.permute({1, 0, 2, 3}).flatten(1, 2);  // [kvHeads, hiddenSize * queries a group, d]
   return at::matmul(rows.transpose(1, 2), rows);
 }

@@ -2,10 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/basis.h"
 
-#include <algorithm>
-#include <iterator>
-#include <numeric>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/block_diag.h>
@@ -16,13 +12,17 @@
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
-#include <ATen/ops/outer.h>
 #include <ATen/ops/ones_like.h>
+#include <ATen/ops/outer.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
 
 #include "core/compress/attention_metric.h"
 #include "core/compress/common_heads.h"
@@ -43,7 +43,8 @@ struct SquareRoots {
   at::Tensor root, inverse;  // M^1/2, M^-1/2
 };
 
-/// `metrics`: [heads, d, d]. On the CPU's cores, a head each: cuSOLVER takes them one after the other, ten times as long.
+/// `metrics`: [heads, d, d]. On the CPU's cores, a head each: cuSOLVER takes them one after the other, ten times as
+/// long.
 SquareRoots squareRootsOf(const at::Tensor& metrics) {
   const at::Tensor here = metrics.cpu();
   at::Tensor roots = at::empty_like(here), inverses = at::empty_like(here);
@@ -51,7 +52,8 @@ SquareRoots squareRootsOf(const at::Tensor& metrics) {
     for (std::int64_t head = begin; head < end; ++head) {
       const auto [values, vectors] = at::linalg_eigh(here[head]);
       const at::Tensor largest = values.narrow(0, values.size(0) - 1, 1);
-      // A head that the loss does not feel at all has no preferred directions: any positive multiple of the identity serves.
+      // A head that the loss does not feel at all has no preferred directions: any positive multiple of the identity
+      // serves.
       const at::Tensor floored = at::where(largest > 0, values.maximum(largest * kMetricFloor), at::ones_like(values));
       const at::Tensor root = floored.sqrt(), transposed = vectors.t();
       roots[head].copy_(at::matmul(vectors * root, transposed));
@@ -103,7 +105,8 @@ BasisRequest basisRequestOf(const CompressionPlan& plan, const Method& method) {
   return request;
 }
 
-Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* statistics, int layer, const BasisRequest& request) {
+Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* statistics, int layer,
+                                      const BasisRequest& request) {
   LayerMoments moments;
   moments.shape_ = decoder.shape();
   moments.request_ = request;
@@ -112,7 +115,9 @@ Result<LayerMoments> LayerMoments::of(const Decoder& decoder, const Statistics* 
     moments.rotaryDim_ = description.ropes[static_cast<std::size_t>(*rope)].rotaryDim;
     moments.isInterleaved_ = description.ropes[static_cast<std::size_t>(*rope)].isInterleaved;
   }
-  const auto here = [device = decoder.options().device](const at::Tensor& numbers) { return numbers.to(device, at::kDouble); };
+  const auto here = [device = decoder.options().device](const at::Tensor& numbers) {
+    return numbers.to(device, at::kDouble);
+  };
   const bool needsWeights = request.weightsOnly || statistics->ofInput;
   const at::Tensor weight =
       needsWeights ? at::cat({here(decoder.keyWeight(layer)), here(decoder.valueWeight(layer))}) : at::Tensor();
@@ -172,7 +177,8 @@ Result<void> LayerMoments::takeRotatedKeys(const LayerStatistics& sums, double t
   rotatedCovariance_ = here(sums.rotatedKeys) / tokens;
   if (!sums.rotatedKeySum.defined()) {
     if (!request_.centred) return {};
-    return fail(ErrorCode::invalidArgument, "The statistics hold no sums of rotated keys, which bases around the mean need of keys after RoPE.",
+    return fail(ErrorCode::invalidArgument,
+                "The statistics hold no sums of rotated keys, which bases around the mean need of keys after RoPE.",
                 "They are of an earlier version: calibrate again.");
   }
   rotatedMean_ = here(sums.rotatedKeySum) / tokens;
@@ -185,12 +191,16 @@ Result<void> LayerMoments::weighByAttention(const Decoder& decoder, const LayerS
   const bool weighsValues = request_.metric == Metric::output || request_.metric == Metric::attention;
   if (!weighsKeys && !weighsValues) return {};
   if (weighsKeys && sums == nullptr)
-    return fail(ErrorCode::invalidArgument, "The metric of queries needs statistics of the model.", "Choose another metric, or a method that reads text.");
-  const auto alike = [](const at::Tensor& blocks) -> Result<at::Tensor> { return at::eye(blocks.size(-1), blocks.options()).expand_as(blocks); };
+    return fail(ErrorCode::invalidArgument, "The metric of queries needs statistics of the model.",
+                "Choose another metric, or a method that reads text.");
+  const auto alike = [](const at::Tensor& blocks) -> Result<at::Tensor> {
+    return at::eye(blocks.size(-1), blocks.options()).expand_as(blocks);
+  };
   at::Tensor keys = rotatedCovariance_;
   if (!keys.defined()) keys = headBlocks(covariance_, 0, shape_.kvHeads, shape_.headDim);
   const at::Tensor values = headBlocks(covariance_, shape_.keyWidth(), shape_.kvHeads, shape_.valueHeadDim);
-  KVISTA_ASSIGN(const at::Tensor ofKeys, weighsKeys ? queryMetric(decoder, *sums, layer, request_.keyPosition) : alike(keys));
+  KVISTA_ASSIGN(const at::Tensor ofKeys,
+                weighsKeys ? queryMetric(decoder, *sums, layer, request_.keyPosition) : alike(keys));
   KVISTA_ASSIGN(const at::Tensor ofValues, weighsValues ? outputMetric(decoder, layer) : alike(values));
   metricKeys_ = relativeTo(ofKeys, keys);
   metricValues_ = relativeTo(ofValues, values);
@@ -253,7 +263,8 @@ Result<LayerMoments::Weighted> LayerMoments::weighted(const std::vector<Slot>& s
   at::Tensor weighted = result.of(covarianceOf(slots));
   if (queries_.defined() && slots.front().side == Side::key) weighted = weighted + queries_[slots.front().head];
   if (!weighted.isfinite().all().item<bool>())
-    return fail(ErrorCode::numerical, fmt::format("The second moments of layer {} are not finite.", slots.front().layer),
+    return fail(ErrorCode::numerical,
+                fmt::format("The second moments of layer {} are not finite.", slots.front().layer),
                 "Look for damaged weights with `kvista inspect --weights`, or calibrate in float32.");
   result.matrix = (weighted + weighted.t()) / 2;
   return result;
@@ -268,7 +279,8 @@ Result<std::vector<double>> LayerMoments::eigenvalues(const std::vector<Slot>& s
 }
 
 Result<Spectrum> LayerMoments::spectrum(const std::vector<Slot>& slots) const {
-  if (sample_.defined() || (request_.sharesHeads && slots.size() > 1)) return decompose(slots).map([](GroupBasis basis) { return std::move(basis.spectrum); });
+  if (sample_.defined() || (request_.sharesHeads && slots.size() > 1))
+    return decompose(slots).map([](GroupBasis basis) { return std::move(basis.spectrum); });
   Spectrum spectrum;
   KVISTA_ASSIGN(spectrum.eigenvalues, eigenvalues(slots));
   return spectrum;
@@ -278,16 +290,18 @@ Result<GroupBasis> LayerMoments::decompose(const std::vector<Slot>& slots) const
   if (common_) {
     const at::Tensor columns = columnsOf(slots, shape_);
     if (columns.equal(at::arange(shape_.cacheWidth(), columns.options()))) return *common_;
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("A group of layer {} has not all of its heads in order, whose latents are shared between layers.", slots.front().layer),
-                "Use the grouping joint.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("A group of layer {} has not all of its heads in order, whose latents are shared between layers.",
+                    slots.front().layer),
+        "Use the grouping joint.");
   }
   if (request_.sharesHeads && slots.front().side == Side::key && slots.size() > 1) {
     std::vector<at::Tensor> metrics;
     for (const Slot& slot : slots)
       if (metricKeys_.defined()) metrics.push_back(metricOf(slot));
-    return commonHeadBasis(covarianceOf(slots), metrics.empty() ? at::Tensor() : at::stack(metrics), static_cast<std::int64_t>(slots.size()),
-                           {rotaryDim_, isInterleaved_});
+    return commonHeadBasis(covarianceOf(slots), metrics.empty() ? at::Tensor() : at::stack(metrics),
+                           static_cast<std::int64_t>(slots.size()), {rotaryDim_, isInterleaved_});
   }
   KVISTA_ASSIGN(const Weighted metric, weighted(slots));
   const at::Tensor mean = request_.centred ? meanOf(slots) : at::Tensor();
@@ -299,7 +313,8 @@ Result<GroupBasis> LayerMoments::decomposeRest(const std::vector<Slot>& slots, c
   const at::Tensor wide = rest.to(at::kDouble);
   const at::Tensor weighted = metric.of(at::matmul(wide.t(), wide) / static_cast<double>(wide.size(0)));
   if (!weighted.isfinite().all().item<bool>())
-    return fail(ErrorCode::numerical, fmt::format("What the layer before does not predict of layer {} is not finite.", slots.front().layer),
+    return fail(ErrorCode::numerical,
+                fmt::format("What the layer before does not predict of layer {} is not finite.", slots.front().layer),
                 "Look for damaged weights with `kvista inspect --weights`, or plan without a chain.");
   metric.matrix = (weighted + weighted.t()) / 2;
   return basisOf(metric, {}, {rest, {}, {}});
@@ -315,16 +330,20 @@ Result<GroupBasis> LayerMoments::compensate(const std::vector<Slot>& slots, cons
   const at::Tensor second = metric.of(ofSlots(compressed, slots));
   const at::Tensor shift = metric.of(ofSlots(error, slots));
   if (!second.isfinite().all().item<bool>() || !shift.isfinite().all().item<bool>())
-    return fail(ErrorCode::numerical, fmt::format("The second moments of layer {} behind compressed layers are not finite.", slots.front().layer),
-                "Keep more of the layers before it, or plan without compensation.");
+    return fail(
+        ErrorCode::numerical,
+        fmt::format("The second moments of layer {} behind compressed layers are not finite.", slots.front().layer),
+        "Keep more of the layers before it, or plan without compensation.");
   const auto [values, vectors] = at::linalg_eigh((second + second.t()) / 2);
   const at::Tensor energy = values.clamp_min(0) + values.narrow(0, values.size(0) - 1, 1) * kRegressionNoise;
   const at::Tensor inverse = at::where(energy > 0, 1 / energy, at::zeros_like(energy));
-  const at::Tensor regression = at::eye(values.size(0), values.options()) + at::matmul(at::matmul(shift, vectors * inverse), vectors.t());
+  const at::Tensor regression =
+      at::eye(values.size(0), values.options()) + at::matmul(at::matmul(shift, vectors * inverse), vectors.t());
   const at::Tensor explained = at::matmul(at::matmul(regression, second), regression.t());
   metric.matrix = (explained + explained.t()) / 2;
   const auto own = [&](const at::Tensor& mean) { return request_.centred ? ofSlots(mean, slots) : at::Tensor(); };
-  return basisOf(metric, regression, {sampleOf(prefix.sample, slots), own(prefix.compressedMean), own(prefix.originalMean)});
+  return basisOf(metric, regression,
+                 {sampleOf(prefix.sample, slots), own(prefix.compressedMean), own(prefix.originalMean)});
 }
 
 GroupBasis LayerMoments::basisOf(const Weighted& metric, const at::Tensor& regression, const Seen& seen) const {
@@ -362,7 +381,8 @@ GroupFactors factorsOf(const GroupBasis& basis, const Group& group) {
   std::vector<std::int64_t> directions(group.widths.size());
   std::iota(directions.begin(), directions.end(), 0);
   std::erase_if(directions, [&](std::int64_t i) { return group.widths[static_cast<std::size_t>(i)] == 0; });
-  std::ranges::stable_sort(directions, std::greater{}, [&](std::int64_t i) { return group.widths[static_cast<std::size_t>(i)]; });
+  std::ranges::stable_sort(directions, std::greater{},
+                           [&](std::int64_t i) { return group.widths[static_cast<std::size_t>(i)]; });
 
   factors.widths = latentWidths(group);
   std::vector<float> steps;

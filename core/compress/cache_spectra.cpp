@@ -14,18 +14,21 @@ Result<void> check(const SpectraRequest& request) {
   const bool rotated = request.logits || request.position == KeyPosition::afterRope;
   if (!rotated) return {};
   if (!request.byHead || request.andTogether)
-    return fail(ErrorCode::invalidArgument, "Statistics hold keys after RoPE head by head; there is no spectrum of a whole layer's.",
+    return fail(ErrorCode::invalidArgument,
+                "Statistics hold keys after RoPE head by head; there is no spectrum of a whole layer's.",
                 "Ask for heads, or for keys before RoPE.");
   if (request.moments != CacheMoments::raw)
-    return fail(ErrorCode::invalidArgument, "Statistics hold keys after RoPE as they are, with the first tokens and without a mean.",
+    return fail(ErrorCode::invalidArgument,
+                "Statistics hold keys after RoPE as they are, with the first tokens and without a mean.",
                 "Ask for raw moments, or for keys before RoPE.");
   return {};
 }
 
 }  // namespace
 
-Result<std::vector<CacheSpectrum>> cacheSpectra(const Decoder& decoder, const Statistics& statistics, const std::vector<int>& layers,
-                                                const SpectraRequest& request, const Task& task) {
+Result<std::vector<CacheSpectrum>> cacheSpectra(const Decoder& decoder, const Statistics& statistics,
+                                                const std::vector<int>& layers, const SpectraRequest& request,
+                                                const Task& task) {
   KVISTA_CHECK(check(request));
   BasisRequest basis;
   basis.metric = request.logits ? Metric::query : Metric::identity;

@@ -2,15 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/chain.h"
 
-#include <array>
-#include <limits>
-#include <optional>
-#include <tuple>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/matmul.h>
+
+#include <array>
+#include <limits>
+#include <optional>
+#include <tuple>
 
 #include "core/compress/factors.h"
 #include "core/compress/method.h"
@@ -23,9 +23,11 @@ constexpr std::array<double, 6> kRidges = {1e-4, 1e-3, 1e-2, 0.1, 1, 10};  // Of
 constexpr std::int64_t kHeldOut = 4;                                       // Every fourth row.
 constexpr int kTurns = 3;                                                  // Widths hardly change afterwards.
 
-/// Ridge regression of `outputs` [rows, n] on `before` [rows, m], which few rows for each direction would fit too well without.
+/// Ridge regression of `outputs` [rows, n] on `before` [rows, m], which few rows for each direction would fit too well
+/// without.
 struct Regression {
-  at::Tensor directions, energies, projected;  // of before^T before, [m, m] and [m]; directions^T before^T outputs, [m, n]
+  at::Tensor directions, energies,
+      projected;  // of before^T before, [m, m] and [m]; directions^T before^T outputs, [m, n]
 
   Regression(const at::Tensor& before, const at::Tensor& outputs) {
     std::tie(energies, directions) = at::linalg_eigh(at::matmul(before.t(), before));
@@ -38,12 +40,16 @@ struct Regression {
   }
 };
 
-/// P [n, m] with outputs ~ before P^T; `outputs` [rows, n], `before` [rows, m]. Of kRidges the one that leaves least of rows it has not seen,
-/// in the metric of the layer's heads.
-at::Tensor predictionOf(const at::Tensor& outputs, const at::Tensor& before, const LayerMoments& moments, const Group& group, const ModelShape& shape) {
+/// P [n, m] with outputs ~ before P^T; `outputs` [rows, n], `before` [rows, m]. Of kRidges the one that leaves least of
+/// rows it has not seen, in the metric of the layer's heads.
+at::Tensor predictionOf(const at::Tensor& outputs, const at::Tensor& before, const LayerMoments& moments,
+                        const Group& group, const ModelShape& shape) {
   const at::Tensor x = before.to(at::kDouble), y = outputs.to(at::kDouble);
-  const at::Tensor isHeldOut = at::arange(x.size(0), at::TensorOptions(at::kLong).device(x.device())).remainder(kHeldOut).eq(0);
-  const auto rows = [](const at::Tensor& of, const at::Tensor& chosen) { return of.index_select(0, chosen.nonzero().squeeze(1)); };
+  const at::Tensor isHeldOut =
+      at::arange(x.size(0), at::TensorOptions(at::kLong).device(x.device())).remainder(kHeldOut).eq(0);
+  const auto rows = [](const at::Tensor& of, const at::Tensor& chosen) {
+    return of.index_select(0, chosen.nonzero().squeeze(1));
+  };
   const Regression seen(rows(x, isHeldOut.logical_not()), rows(y, isHeldOut.logical_not()));
   const at::Tensor heldOut = at::matmul(rows(x, isHeldOut), seen.directions), expected = rows(y, isHeldOut);
   double least = std::numeric_limits<double>::infinity(), best = kRidges.back();
@@ -69,7 +75,8 @@ at::Tensor decoded(const at::Tensor& rest, const GroupFactors& factors) {
 
 }  // namespace
 
-Result<std::vector<GroupBasis>> chainedBases(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan, const Task& task) {
+Result<std::vector<GroupBasis>> chainedBases(const Decoder& decoder, const Statistics& statistics,
+                                             const CompressionPlan& plan, const Task& task) {
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
   const int layers = decoder.shape().layers;
   std::vector<const Group*> groups(static_cast<std::size_t>(layers));
@@ -80,7 +87,8 @@ Result<std::vector<GroupBasis>> chainedBases(const Decoder& decoder, const Stati
     KVISTA_CHECK(task.checkStop());
     task.progress("chain", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(layers), "layers");
     const Group& group = *groups[static_cast<std::size_t>(layer)];
-    KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, &statistics, layer, basisRequestOf(plan, *method)));
+    KVISTA_ASSIGN(const LayerMoments moments,
+                  LayerMoments::of(decoder, &statistics, layer, basisRequestOf(plan, *method)));
     const at::Tensor outputs = sampledOutputs(decoder, statistics, layer, KeyPosition::beforeRope);
     GroupBasis& basis = bases[static_cast<std::size_t>(&group - plan.groups.data())];
     const std::optional<int> from = predictedFrom(plan, layer);
@@ -92,7 +100,8 @@ Result<std::vector<GroupBasis>> chainedBases(const Decoder& decoder, const Stati
       continue;
     }
     const at::Tensor& before = *from == layer - 1 ? last : first;
-    const at::Tensor prediction = predictionOf(outputs, before, moments, group, decoder.shape()), foreseen = at::matmul(before, prediction.t());
+    const at::Tensor prediction = predictionOf(outputs, before, moments, group, decoder.shape()),
+                     foreseen = at::matmul(before, prediction.t());
     KVISTA_ASSIGN(basis, moments.decomposeRest(group.slots, outputs - foreseen));
     basis.prediction = prediction;
     last = decoded(outputs - foreseen, factorsOf(basis, group)) + foreseen;
@@ -100,8 +109,8 @@ Result<std::vector<GroupBasis>> chainedBases(const Decoder& decoder, const Stati
   return bases;
 }
 
-Result<PlannedPlan> allocateChain(const Decoder& decoder, const Statistics& statistics, CompressionPlan plan, std::vector<BudgetUnit>& units,
-                                  const PlanningContext& context, const Task& task) {
+Result<PlannedPlan> allocateChain(const Decoder& decoder, const Statistics& statistics, CompressionPlan plan,
+                                  std::vector<BudgetUnit>& units, const PlanningContext& context, const Task& task) {
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
   PlannedPlan planned;
   for (int turn = 0; turn < kTurns; ++turn) {

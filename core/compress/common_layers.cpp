@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/common_layers.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_eigh.h>
@@ -11,6 +9,8 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace kvista {
 namespace {
@@ -34,7 +34,8 @@ Result<GroupBasis> commonLayerBasis(const Decoder& decoder, int layer, int toget
     sum += at::matmul(weight.t(), weight);
   }
   if (!sum.isfinite().all().item<bool>())
-    return fail(ErrorCode::numerical, fmt::format("The key and value weights of layers {} to {} are not finite.", first, end - 1),
+    return fail(ErrorCode::numerical,
+                fmt::format("The key and value weights of layers {} to {} are not finite.", first, end - 1),
                 "Look for damaged weights with `kvista inspect --weights`.");
   const auto [values, vectors] = at::linalg_eigh((sum + sum.t()) / 2);
   const at::Tensor basis = vectors.flip(1), falling = (values.flip(0).clamp_min(0) / (end - first)).cpu();
@@ -51,15 +52,18 @@ Result<GroupBasis> commonLayerBasis(const Decoder& decoder, int layer, int toget
   }
   const at::Tensor nothing = at::zeros({outputs, outputs - inputs}, sum.options());
   result.up = at::cat({at::matmul(own, basis), nothing}, 1);
-  result.down = at::cat({at::matmul(basis.t(), at::linalg_pinv(own, /*rcond=*/1e-12, /*hermitian=*/false)), nothing.t()});
+  result.down =
+      at::cat({at::matmul(basis.t(), at::linalg_pinv(own, /*rcond=*/1e-12, /*hermitian=*/false)), nothing.t()});
   result.spectrum.eigenvalues.resize(static_cast<std::size_t>(outputs), 0.0);
   return result;
 }
 
-Result<std::vector<at::Tensor>> errorsOfInputs(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
-                                               const PlanFactors& factors, const Task& task) {
+Result<std::vector<at::Tensor>> errorsOfInputs(const Decoder& decoder, const Statistics& statistics,
+                                               const CompressionPlan& plan, const PlanFactors& factors,
+                                               const Task& task) {
   const at::Tensor& all = statistics.tokenIds;
-  const at::Tensor ids = all.narrow(0, 0, std::min(kWindows, all.size(0))).narrow(1, 0, std::min(kTokens, all.size(1))).to(at::kLong);
+  const at::Tensor ids =
+      all.narrow(0, 0, std::min(kWindows, all.size(0))).narrow(1, 0, std::min(kTokens, all.size(1))).to(at::kLong);
   const std::int64_t exact = std::min<std::int64_t>(plan.exactTokens, ids.size(1) - 1);
   std::vector<at::Tensor> errors(plan.groups.size());
   const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
@@ -68,7 +72,8 @@ Result<std::vector<at::Tensor>> errorsOfInputs(const Decoder& decoder, const Sta
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       if (plan.groups[i].slots.front().layer != record.layer || factors[i].isIdentity()) continue;
       const auto here = [&](const at::Tensor& numbers) { return numbers.to(inputs.device(), at::kDouble); };
-      const at::Tensor lost = projectionsOf(decoder, record.layer) - at::matmul(here(factors[i].up), here(factors[i].down));
+      const at::Tensor lost =
+          projectionsOf(decoder, record.layer) - at::matmul(here(factors[i].up), here(factors[i].down));
       const at::Tensor rows = at::matmul(inputs, lost.t());
       errors[i] = at::matmul(rows.t(), rows) / static_cast<double>(rows.size(0));
     }

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/exchange.h"
 
+#include <ATen/ops/empty.h>
+
 #include <cstdint>
 #include <iterator>
-#include <string>
-
-#include <ATen/ops/empty.h>
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace kvista {
 namespace {
@@ -30,8 +30,16 @@ Group groupFromJson(const json& value) {
 }
 
 json toJson(const BudgetUnit& unit) {
-  return {unit.spectrum.eigenvalues, unit.spectrum.widths, unit.spectrum.distortion, unit.minimumRank, unit.maximumRank, unit.locked,
-          unit.widths, unit.fisherScore, unit.side, unit.layer};
+  return {unit.spectrum.eigenvalues,
+          unit.spectrum.widths,
+          unit.spectrum.distortion,
+          unit.minimumRank,
+          unit.maximumRank,
+          unit.locked,
+          unit.widths,
+          unit.fisherScore,
+          unit.side,
+          unit.layer};
 }
 
 BudgetUnit unitFromJson(const json& value) {
@@ -50,7 +58,8 @@ BudgetUnit unitFromJson(const json& value) {
 }
 
 /// The tensors of a layer's factors, made where another process has them.
-std::vector<at::Tensor> tensorsOf(const CompressionPlan& plan, const ModelShape& shape, int layer, PlanFactors& factors) {
+std::vector<at::Tensor> tensorsOf(const CompressionPlan& plan, const ModelShape& shape, int layer,
+                                  PlanFactors& factors) {
   std::vector<at::Tensor> tensors;
   const std::int64_t inputs = readsInputs(plan, shape) ? shape.hiddenSize : 0;
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
@@ -93,13 +102,14 @@ Result<void> exchangeGroups(LaidOut& own, const ProcessGroup& processes, const T
   return {};
 }
 
-Result<void> exchangeFactors(const CompressionPlan& plan, const ModelShape& shape, PlanFactors& factors, const ProcessGroup& processes,
-                             const Task& task) {
+Result<void> exchangeFactors(const CompressionPlan& plan, const ModelShape& shape, PlanFactors& factors,
+                             const ProcessGroup& processes, const Task& task) {
   if (processes.isAlone()) return {};
   for (int rank = 0; rank < processes.size(); ++rank) {
     const Share share = processes.shareOf(rank, shape.layers);
     for (int layer = static_cast<int>(share.begin); layer < share.end(); ++layer)
-      for (const at::Tensor& tensor : tensorsOf(plan, shape, layer, factors)) KVISTA_CHECK(processes.broadcast(tensor, rank, task));
+      for (const at::Tensor& tensor : tensorsOf(plan, shape, layer, factors))
+        KVISTA_CHECK(processes.broadcast(tensor, rank, task));
   }
   return {};
 }

@@ -24,7 +24,7 @@ struct LaidOut {
 Result<void> exchangeGroups(LaidOut& own, const ProcessGroup& processes, const Task& task);
 
 /// Each of `processes` has filled in the factors of its share of the layers; afterwards all have all of them.
-Result<void> exchangeFactors(const CompressionPlan& plan, const ModelShape& shape, PlanFactors& factors, const ProcessGroup& processes,
-                             const Task& task);
+Result<void> exchangeFactors(const CompressionPlan& plan, const ModelShape& shape, PlanFactors& factors,
+                             const ProcessGroup& processes, const Task& task);
 
 }  // namespace kvista

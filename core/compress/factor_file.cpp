@@ -3,6 +3,7 @@
 #include "core/compress/factor_file.h"
 
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "core/compress/planner.h"
@@ -31,7 +32,8 @@ Result<void> saveFactors(const std::filesystem::path& file, const CompressionPla
 Result<PlanFactors> factorsOfPlan(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
                                   const std::filesystem::path& file, const std::string& modelHash, const Task& task,
                                   const ProcessGroup& processes) {
-  return file.empty() ? makeFactors(decoder, statistics, plan, task, processes) : loadFactors(file, plan, decoder.shape(), modelHash);
+  return file.empty() ? makeFactors(decoder, statistics, plan, task, processes)
+                      : loadFactors(file, plan, decoder.shape(), modelHash);
 }
 
 Result<PlanFactors> loadFactors(const std::filesystem::path& file, const CompressionPlan& plan, const ModelShape& shape,
@@ -39,9 +41,11 @@ Result<PlanFactors> loadFactors(const std::filesystem::path& file, const Compres
   KVISTA_ASSIGN(const TensorFile reader, TensorFile::open(file));
   const auto description = parseJson(reader.text(kDescription), file.string());
   if (!description || !description->is_object() || !description->contains("plan") || !description->contains("model"))
-    return fail(ErrorCode::corruptFile, fmt::format("{} holds no factors of a plan.", file.string()), "Refine the plan again.");
+    return fail(ErrorCode::corruptFile, fmt::format("{} holds no factors of a plan.", file.string()),
+                "Refine the plan again.");
   if (description->at("plan") != fingerprint(plan) || description->at("model") != modelHash)
-    return fail(ErrorCode::invalidArgument, fmt::format("The factors {} are those of another plan or model.", file.string()),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The factors {} are those of another plan or model.", file.string()),
                 "Refine the plan again, or take the project's \"refined\" entry out.");
   if (const auto problems = validate(plan, shape); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
@@ -57,7 +61,8 @@ Result<PlanFactors> loadFactors(const std::filesystem::path& file, const Compres
       if (sizes.empty()) continue;
       KVISTA_ASSIGN(factors[i].*tensor, reader.read(fmt::format("{}.{}", i, name), at::kFloat, sizes));
       if (!(factors[i].*tensor).isfinite().all().item<bool>())
-        return fail(ErrorCode::corruptFile, fmt::format("{}: the factors of group {} hold NaN or infinity.", file.string(), i),
+        return fail(ErrorCode::corruptFile,
+                    fmt::format("{}: the factors of group {} hold NaN or infinity.", file.string(), i),
                     "Refine the plan again.");
     }
   }

@@ -27,7 +27,8 @@ Result<PlanFactors> factorsOfPlan(const Decoder& decoder, const Statistics* stat
                                   const std::filesystem::path& file, const std::string& modelHash, const Task& task,
                                   const ProcessGroup& processes = {});
 
-/// Errors: invalidArgument for factors of another plan or model; corruptFile for a damaged file, with the tensor's name.
+/// Errors: invalidArgument for factors of another plan or model; corruptFile for a damaged file, with the tensor's
+/// name.
 Result<PlanFactors> loadFactors(const std::filesystem::path& file, const CompressionPlan& plan, const ModelShape& shape,
                                 const std::string& modelHash);
 

@@ -2,17 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/factors.h"
 
-#include <algorithm>
-#include <cmath>
-#include <functional>
-#include <iterator>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/floor.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <iterator>
 
 #include "core/compress/method.h"
 #include "core/model/packed_records.h"
@@ -26,13 +26,15 @@ bool readsInputs(const CompressionPlan& plan, const ModelShape& shape) {
   return method && (*method)->layersTogether > 1 && shape.cacheWidth() < shape.hiddenSize;
 }
 
-std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor, std::int64_t inputs) {
+std::vector<std::int64_t> factorSizes(const CompressionPlan& plan, const Group& group, at::Tensor GroupFactors::*tensor,
+                                      std::int64_t inputs) {
   const auto width = static_cast<std::int64_t>(group.widths.size());
   const std::int64_t rank = group.rank();
   if (tensor == &GroupFactors::up) return {width, rank};
   if (tensor == &GroupFactors::down) return {rank, inputs > 0 ? inputs : width};
   if (tensor == &GroupFactors::steps) return {rank};
-  if (tensor == &GroupFactors::prediction) return predictedFrom(plan, group.slots.front().layer) ? std::vector{width, width} : std::vector<std::int64_t>{};
+  if (tensor == &GroupFactors::prediction)
+    return predictedFrom(plan, group.slots.front().layer) ? std::vector{width, width} : std::vector<std::int64_t>{};
   if (!plan.centred) return {};
   return {tensor == &GroupFactors::shift ? rank : width};
 }
@@ -70,7 +72,8 @@ at::Tensor codeAndDecode(const at::Tensor& latent, const GroupFactors& factors) 
   at::Tensor levels = at::clamp(at::floor(scaled), low, -low - 1) + 0.5F;
   for (const RecordLayout::Directions& own : layout.directions())
     if (layout.goesThroughTrellis(own.width))
-      levels.narrow(-1, own.begin, own.count).copy_(trellisLevels(trellisCodes(scaled.narrow(-1, own.begin, own.count), own.width), own.width));
+      levels.narrow(-1, own.begin, own.count)
+          .copy_(trellisLevels(trellisCodes(scaled.narrow(-1, own.begin, own.count), own.width), own.width));
   const at::Tensor decoded = at::where(isCoded, levels * steps, numbers.detach());
   if (!numbers.requires_grad()) return decoded.to(latent.scalar_type());
   // Straight through: the gradient passes where the number lies within the coder's range, and nowhere else.

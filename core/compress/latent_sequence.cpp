@@ -26,11 +26,15 @@ std::int64_t paddedTo8(std::int64_t rank) { return (rank + 7) / 8 * 8; }
 }  // namespace
 
 LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& factors, const Decoder& decoder)
-    : decoder_(decoder), type_(decoder.options().dtype), exactTokens_(plan.exactTokens), afterRope_(plan.keyPosition == KeyPosition::afterRope),
+    : decoder_(decoder),
+      type_(decoder.options().dtype),
+      exactTokens_(plan.exactTokens),
+      afterRope_(plan.keyPosition == KeyPosition::afterRope),
       layers_(static_cast<std::size_t>(decoder.shape().layers)) {
   const ModelShape& shape = decoder.shape();
   const at::TensorOptions floats = at::TensorOptions(at::kFloat).device(decoder.options().device);
-  const bool forKernels = type_ != at::kFloat && !plan.trellis && hasLatentAttention(decoder.options().device);  // kernels know no trellis
+  const bool forKernels =
+      type_ != at::kFloat && !plan.trellis && hasLatentAttention(decoder.options().device);  // kernels know no trellis
   for (std::size_t g = 0; g < plan.groups.size(); ++g) {
     const Group& group = plan.groups[g];
     Layer& layer = layers_[static_cast<std::size_t>(group.slots.front().layer)];
@@ -70,13 +74,16 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
   if (!forKernels) return;
   if (shape.headDim != shape.valueHeadDim || plan.centred) return;  // kernels add no means
   std::vector<std::shared_ptr<const Turning>> turnings;
-  for (const RopeDescription& rope : decoder.description().ropes) turnings.push_back(afterRope_ ? nullptr : turningOf(rope));
+  for (const RopeDescription& rope : decoder.description().ropes)
+    turnings.push_back(afterRope_ ? nullptr : turningOf(rope));
   for (int number = 0; number < shape.layers; ++number) {
     const AttentionDescription& attention = decoder.description().layers[static_cast<std::size_t>(number)].attention;
-    if (attention.scoreCap > 0 || attention.clip > 0 || attention.linearBiases || attention.latent || !attention.sinks.empty() || attention.normsAfterRope)
+    if (attention.scoreCap > 0 || attention.clip > 0 || attention.linearBiases || attention.latent ||
+        !attention.sinks.empty() || attention.normsAfterRope)
       continue;  // kernels know none of these
     Layer& layer = layers_[static_cast<std::size_t>(number)];
-    if (afterRope_) useDirect(layer);
+    if (afterRope_)
+      useDirect(layer);
     else if (attention.rope && turnings[static_cast<std::size_t>(*attention.rope)])
       useRebuilt(layer, number, turnings[static_cast<std::size_t>(*attention.rope)]);
   }
@@ -102,7 +109,8 @@ std::vector<LatentSequence::Place> LatentSequence::placesOf(const Layer& layer, 
   for (int head = 0; head < shape.kvHeads; ++head) {
     const std::int64_t column = side == Side::key ? head * shape.headDim : shape.keyWidth() + head * shape.valueHeadDim;
     for (const Part& part : layer.parts)
-      if (const auto found = std::ranges::find(part.columns, column); found != part.columns.end()) places.push_back({&part, found - part.columns.begin()});
+      if (const auto found = std::ranges::find(part.columns, column); found != part.columns.end())
+        places.push_back({&part, found - part.columns.begin()});
   }
   return places;
 }
@@ -110,7 +118,9 @@ std::vector<LatentSequence::Place> LatentSequence::placesOf(const Layer& layer, 
 /// What rebuilds one head, [headDim, rank], directions that fill the rank up being 0.
 at::Tensor LatentSequence::rowsOf(const Place& place, std::int64_t rank) const {
   const std::int64_t width = decoder_.shape().headDim;
-  const at::Tensor all = place.part->up.defined() ? place.part->up : at::eye(place.part->layout.rank(), place.part->steps.options().dtype(type_));
+  const at::Tensor all = place.part->up.defined()
+                             ? place.part->up
+                             : at::eye(place.part->layout.rank(), place.part->steps.options().dtype(type_));
   return at::constant_pad_nd(all.narrow(0, place.row, width), {0, rank - all.size(1)}, 0).contiguous();
 }
 
@@ -119,7 +129,8 @@ void LatentSequence::useDirect(Layer& layer) const {
   std::vector<DirectAttention::Head> heads;
   for (std::size_t h = 0; h < keys.size(); ++h) {
     const auto latent = [&](const Place& place) {
-      return DirectAttention::Latent{place.part->layout, rowsOf(place, place.part->layout.rank()), place.part->steps, place.part->offset};
+      return DirectAttention::Latent{place.part->layout, rowsOf(place, place.part->layout.rank()), place.part->steps,
+                                     place.part->offset};
     };
     heads.push_back({latent(keys[h]), latent(values[h])});
   }
@@ -129,14 +140,17 @@ void LatentSequence::useDirect(Layer& layer) const {
 
 void LatentSequence::useRebuilt(Layer& layer, int number, const std::shared_ptr<const Turning>& turning) const {
   // Keys are rebuilt without their bias and norm, which stand between them and the rotation.
-  if (decoder_.keyBias(number).defined() || decoder_.description().layers[static_cast<std::size_t>(number)].attention.keyNorm) return;
+  if (decoder_.keyBias(number).defined() ||
+      decoder_.description().layers[static_cast<std::size_t>(number)].attention.keyNorm)
+    return;
   const std::vector<Place> keys = placesOf(layer, Side::key), values = placesOf(layer, Side::value);
   // As many heads at a time as share one latent of keys and one of values.
   const std::size_t heads = keys.size();
   std::size_t together = heads;
   const auto isShared = [&](std::size_t count) {
     for (std::size_t h = 0; h < heads; ++h)
-      if (keys[h].part != keys[h / count * count].part || values[h].part != values[h / count * count].part) return false;
+      if (keys[h].part != keys[h / count * count].part || values[h].part != values[h / count * count].part)
+        return false;
     return true;
   };
   while (together > 1 && (heads % together != 0 || !isShared(together))) --together;
@@ -160,8 +174,8 @@ void LatentSequence::useRebuilt(Layer& layer, int number, const std::shared_ptr<
       keyUps.push_back(rowsOf(keys[h], rankOf(keys[h])));
       valueUps.push_back(rowsOf(values[h], rankOf(values[h])));
     }
-    groups.push_back({at::cat(keyUps, 0).t().contiguous(), at::cat(valueUps, 0), offsetOf(keys[first]), offsetOf(values[first]), codesOf(keys[first]),
-                      codesOf(values[first])});
+    groups.push_back({at::cat(keyUps, 0).t().contiguous(), at::cat(valueUps, 0), offsetOf(keys[first]),
+                      offsetOf(values[first]), codesOf(keys[first]), codesOf(values[first])});
     joint += keys[first].part == values[first].part ? 1 : 0;
   }
   if (joint == 0) {
@@ -174,7 +188,8 @@ void LatentSequence::useRebuilt(Layer& layer, int number, const std::shared_ptr<
   } else if (joint != groups.size()) {
     return;
   }
-  auto attention = RebuiltAttention::make(std::move(groups), turning->rotation, decoder_.shape().queryHeads / decoder_.shape().kvHeads);
+  auto attention = RebuiltAttention::make(std::move(groups), turning->rotation,
+                                          decoder_.shape().queryHeads / decoder_.shape().kvHeads);
   if (!attention || !attention->refusal().empty()) return;
   layer.rebuilt = std::move(*attention);
   layer.turning = turning;
@@ -211,7 +226,9 @@ void LatentSequence::append(int layer, const KeyValues& raw, const at::Tensor& r
                                                       : outputs.index_select(2, part.places);
     at::Tensor latent = part.down.defined() ? at::matmul(source, part.down.t()) : source;
     if (part.shift.defined()) latent = latent + part.shift;
-    own.records.narrow(1, own.tokens, count).narrow(2, part.offset, part.layout.bytes()).copy_(packLatent(latent, part.steps, part.layout, type_));
+    own.records.narrow(1, own.tokens, count)
+        .narrow(2, part.offset, part.layout.bytes())
+        .copy_(packLatent(latent, part.steps, part.layout, type_));
   }
   own.tokens += count;
 }
@@ -256,8 +273,10 @@ LatentAttended LatentSequence::attendToExact(const Layer& layer, double scale, c
   const ModelShape& shape = decoder_.shape();
   const std::int64_t shared = shape.queryHeads / shape.kvHeads;
   const at::Tensor own = query.to(at::kFloat).view({1, shape.kvHeads, shared, shape.headDim});
-  const at::Tensor values = layer.exact.values.to(at::kFloat).unflatten(2, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
-  const at::Tensor scores = at::matmul(own, layer.exactRotated.to(at::kFloat).transpose(2, 3)) * (scale * 1.4426950408889634);
+  const at::Tensor values =
+      layer.exact.values.to(at::kFloat).unflatten(2, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
+  const at::Tensor scores =
+      at::matmul(own, layer.exactRotated.to(at::kFloat).transpose(2, 3)) * (scale * 1.4426950408889634);
   const at::Tensor peak = scores.amax(-1), weights = at::exp2(scores - peak.unsqueeze(-1)), total = weights.sum(-1);
   const at::Tensor output = at::matmul(weights, values) / total.unsqueeze(-1);
   return {output.flatten(1, 2).to(type_), at::stack({peak, total}, -1).view({1, shape.queryHeads, 1, 2})};
@@ -279,10 +298,16 @@ at::Tensor LatentSequence::attend(int layer, const at::Tensor& query) const {
     at::Tensor turned = asked;
     if (exact > 0) {
       const auto halves = asked.to(at::kFloat).chunk(2, -1);
-      turned = at::cat({halves[0] * own.turning->exactCosine + halves[1] * own.turning->exactSine, halves[1] * own.turning->exactCosine - halves[0] * own.turning->exactSine}, -1).to(type_);
+      turned = at::cat({halves[0] * own.turning->exactCosine + halves[1] * own.turning->exactSine,
+                        halves[1] * own.turning->exactCosine - halves[0] * own.turning->exactSine},
+                       -1)
+                   .to(type_);
     }
-    const at::Tensor records = own.records.narrow(1, 0, own.tokens), elements = own.isCoded ? records : records.view(type_);
-    const auto from = [&](std::int64_t first) { return first == 0 ? elements : elements.narrow(2, first, elements.size(2) - first); };
+    const at::Tensor records = own.records.narrow(1, 0, own.tokens),
+                     elements = own.isCoded ? records : records.view(type_);
+    const auto from = [&](std::int64_t first) {
+      return first == 0 ? elements : elements.narrow(2, first, elements.size(2) - first);
+    };
     const at::Tensor keys = from(own.firstKey), values = own.firstKey == own.firstValue ? keys : from(own.firstValue);
     return (*own.rebuilt)(turned, keys, values, attention.scale * own.turning->factor);
   }();

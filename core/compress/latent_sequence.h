@@ -12,9 +12,9 @@
 
 namespace kvista {
 
-/// A sequence's cache as a plan stores it: a token of a layer is one record of packed latents, group by group, but for the
-/// first exact tokens, which stay as they are. Where there are kernels and the plan's groups fit them, attention reads the
-/// latents (core/cuda/latent_attention.h); elsewhere keys and values are rebuilt for each token.
+/// A sequence's cache as a plan stores it: a token of a layer is one record of packed latents, group by group, but for
+/// the first exact tokens, which stay as they are. Where there are kernels and the plan's groups fit them, attention
+/// reads the latents (core/cuda/latent_attention.h); elsewhere keys and values are rebuilt for each token.
 class LatentSequence final : public SequenceStore {
  public:
   /// `factors`: one entry a group, on the decoder's device. The plan must not be of plain quantisation.
@@ -37,7 +37,7 @@ class LatentSequence final : public SequenceStore {
     bool readsInput = false;            // as GroupFactors
     at::Tensor shift, mean;             // its shift and offset; undefined unless centred
     RecordLayout layout;
-    std::int64_t offset = 0;            // in the record, bytes
+    std::int64_t offset = 0;  // in the record, bytes
   };
   /// What kernels that rebuild keys need of a rope.
   struct Turning {
@@ -55,7 +55,7 @@ class LatentSequence final : public SequenceStore {
     at::Tensor exactRotated;  // [1, kvHeads, exact tokens, headDim]
     std::optional<DirectAttention> direct;
     std::optional<RebuiltAttention> rebuilt;
-    std::shared_ptr<const Turning> turning;  // of `rebuilt`
+    std::shared_ptr<const Turning> turning;     // of `rebuilt`
     std::int64_t firstKey = 0, firstValue = 0;  // elements of a record that `rebuilt` leaves out
   };
   /// The group that holds a head, and where its rows begin in what rebuilds it.

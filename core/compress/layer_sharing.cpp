@@ -2,15 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/layer_sharing.h"
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cosine_similarity.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "core/base/amount.h"
 #include "core/compress/plan_transform.h"
@@ -25,18 +25,23 @@ at::Tensor firstWindows(const at::Tensor& ids) {
 }
 
 Result<void> checkMap(const std::vector<int>& map, int layers) {
-  const auto bad = [](std::string problem) { return fail(ErrorCode::invalidArgument, std::move(problem), "Make a map with `kvista sharing`."); };
-  if (map.size() != static_cast<std::size_t>(layers)) return bad(fmt::format("The map is of {} layers, the model has {}.", map.size(), layers));
+  const auto bad = [](std::string problem) {
+    return fail(ErrorCode::invalidArgument, std::move(problem), "Make a map with `kvista sharing`.");
+  };
+  if (map.size() != static_cast<std::size_t>(layers))
+    return bad(fmt::format("The map is of {} layers, the model has {}.", map.size(), layers));
   for (int layer = 0; layer < layers; ++layer) {
     const int source = map[static_cast<std::size_t>(layer)];
     if (source < 0 || source > layer || map[static_cast<std::size_t>(source)] != source)
-      return bad(fmt::format("In the map layer {} reads layer {}, which must be itself or an earlier one with its own cache.", layer, source));
+      return bad(
+          fmt::format("In the map layer {} reads layer {}, which must be itself or an earlier one with its own cache.",
+                      layer, source));
   }
   return {};
 }
 
-Result<double> cosineWith(const Decoder& decoder, const at::Tensor& ids, const at::Tensor& original, const std::vector<int>& sharedFrom,
-                          const Task& task) {
+Result<double> cosineWith(const Decoder& decoder, const at::Tensor& ids, const at::Tensor& original,
+                          const std::vector<int>& sharedFrom, const Task& task) {
   CompressionPlan plan;  // whose layers are stored as they are
   plan.sharedFrom = sharedFrom;
   const PlanTransform transform(plan, {}, decoder.shape(), decoder.options().device);
@@ -58,24 +63,29 @@ Result<Matrix> layerDistances(const Decoder& decoder, const at::Tensor& ids, con
     return {};
   };
   KVISTA_CHECK(decoder.forward(some, nullptr, visitor, false, task));
-  Matrix distances{layers, layers, std::vector<float>(static_cast<std::size_t>(layers) * static_cast<std::size_t>(layers))};
+  Matrix distances{layers, layers,
+                   std::vector<float>(static_cast<std::size_t>(layers) * static_cast<std::size_t>(layers))};
   for (std::size_t i = 0; i < means.size(); ++i)
     for (std::size_t j = 0; j < means.size(); ++j)
-      distances.values[i * means.size() + j] = static_cast<float>((means[i] - means[j]).norm().item<double>() / static_cast<double>(some.size(0)));
+      distances.values[i * means.size() + j] =
+          static_cast<float>((means[i] - means[j]).norm().item<double>() / static_cast<double>(some.size(0)));
   return distances;
 }
 
-Result<double> cosineWithSharing(const Decoder& decoder, const at::Tensor& ids, const std::vector<int>& sharedFrom, const Task& task) {
+Result<double> cosineWithSharing(const Decoder& decoder, const at::Tensor& ids, const std::vector<int>& sharedFrom,
+                                 const Task& task) {
   KVISTA_CHECK(checkMap(sharedFrom, decoder.shape().layers));
   const at::Tensor some = firstWindows(ids);
   KVISTA_ASSIGN(const ForwardResult original, decoder.forward(some, nullptr, {}, false, task));
   return cosineWith(decoder, some, original.hiddenLast.to(at::kDouble), sharedFrom, task);
 }
 
-Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, const SharingRequest& request, const Task& task) {
+Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, const SharingRequest& request,
+                                 const Task& task) {
   const int layers = decoder.shape().layers;
   if (request.layers < 0 || request.layers >= layers)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} of {} layers cannot read the cache of another.", request.layers, layers),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} of {} layers cannot read the cache of another.", request.layers, layers),
                 fmt::format("Give at most {}.", layers - 1));
   LayerSharing sharing;
   KVISTA_ASSIGN(sharing.distances, layerDistances(decoder, ids, task));
@@ -86,7 +96,8 @@ Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, 
   std::vector<std::pair<int, int>> pairs;  // earlier, later
   for (int later = 1; later < layers; ++later)
     for (int earlier = 0; earlier < later; ++earlier) pairs.emplace_back(earlier, later);
-  std::ranges::stable_sort(pairs, std::greater{}, [&](const auto& pair) { return sharing.distances.at(pair.first, pair.second); });
+  std::ranges::stable_sort(pairs, std::greater{},
+                           [&](const auto& pair) { return sharing.distances.at(pair.first, pair.second); });
 
   const at::Tensor some = firstWindows(ids);
   KVISTA_ASSIGN(const ForwardResult original, decoder.forward(some, nullptr, {}, false, task));
@@ -95,9 +106,11 @@ Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, 
   for (const auto& [earlier, later] : pairs) {
     if (taken == request.layers) break;
     KVISTA_CHECK(task.checkStop());
-    task.progress("share layers", static_cast<std::uint64_t>(taken), static_cast<std::uint64_t>(request.layers), "layers");
+    task.progress("share layers", static_cast<std::uint64_t>(taken), static_cast<std::uint64_t>(request.layers),
+                  "layers");
     std::vector<int>& map = sharing.sharedFrom;
-    const bool reads = map[static_cast<std::size_t>(later)] != later || map[static_cast<std::size_t>(earlier)] != earlier;
+    const bool reads =
+        map[static_cast<std::size_t>(later)] != later || map[static_cast<std::size_t>(earlier)] != earlier;
     const bool isRead = std::ranges::count(map, later) > 1;
     if (reads || isRead) continue;
     map[static_cast<std::size_t>(later)] = earlier;
@@ -111,13 +124,15 @@ Result<LayerSharing> shareLayers(const Decoder& decoder, const at::Tensor& ids, 
     ++sharing.refused;
   }
   if (taken < request.layers)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("{} can read the cache of another with a cosine of final states of {} or more; {} were asked for.",
-                            amount(taken, "layer"), request.threshold, request.layers),
-                (taken > 0 ? fmt::format("Ask for {} at most (a plan: a share of {:.4g} or more), or allow a smaller cosine: ", taken,
-                                         std::ceil(1e4 * (layers - taken) / layers) / 1e4)
-                           : std::string("Allow a smaller cosine: ")) +
-                    "in the window by Plan anew, Caches: Change…, at the command line by `kvista sharing --cosine`, whose map plans take by --sharing.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("{} can read the cache of another with a cosine of final states of {} or more; {} were asked for.",
+                    amount(taken, "layer"), request.threshold, request.layers),
+        (taken > 0 ? fmt::format("Ask for {} at most (a plan: a share of {:.4g} or more), or allow a smaller cosine: ",
+                                 taken, std::ceil(1e4 * (layers - taken) / layers) / 1e4)
+                   : std::string("Allow a smaller cosine: ")) +
+            "in the window by Plan anew, Caches: Change…, at the command line by `kvista sharing --cosine`, whose map "
+            "plans take by --sharing.");
   return sharing;
 }
 

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/layouts.h"
 
-#include <algorithm>
-#include <numeric>
-
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
 
 #include "core/plan/grouping.h"
 #include "core/plan/plan_groups.h"
@@ -67,10 +67,13 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
   HeadGroups keys, values;
   if (request.grouping == "head" || request.grouping == "values") {
     keys = values = eachAlone(heads);
-  } else if (request.grouping == "separate" || request.grouping == "common-key" || (jointly && (request.groupSize <= 0 || request.groupSize >= heads))) {
+  } else if (request.grouping == "separate" || request.grouping == "common-key" ||
+             (jointly && (request.groupSize <= 0 || request.groupSize >= heads))) {
     keys = values = {allHeads(heads)};
   } else {
-    KVISTA_ASSIGN(const Grouping* grouping, findGrouping(neighbours ? "neighbours" : jointly || paired ? "swap" : request.grouping));
+    KVISTA_ASSIGN(const Grouping* grouping, findGrouping(neighbours          ? "neighbours"
+                                                         : jointly || paired ? "swap"
+                                                                             : request.grouping));
     GroupingRequest wanted;
     wanted.heads = heads;
     wanted.groupSize = std::clamp(request.groupSize, 1, heads);
@@ -92,7 +95,8 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request) {
   std::vector<Group> groups = groupsOf(shape, request.layer, keys, values);
   if (request.grouping == "values" || request.grouping == "common-key")
     for (Group& group : groups) group.locked = group.slots.front().side == Side::key;
-  if (request.grouping == "common-key") std::fill(groups.front().widths.begin() + shape.headDim, groups.front().widths.end(), std::uint8_t{0});
+  if (request.grouping == "common-key")
+    std::fill(groups.front().widths.begin() + shape.headDim, groups.front().widths.end(), std::uint8_t{0});
   return groups;
 }
 

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <functional>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "core/base/error.h"
 #include "core/plan/plan.h"
@@ -18,15 +18,15 @@ namespace kvista {
 struct LayoutRequest {
   ModelShape shape;
   int layer = 0;
-  /// joint: K and V of all heads together. separate: all of K, all of V. head: every head of either side alone. paired: similar keys,
-  /// and the values of the same heads; neighbours-both: neighbouring heads, likewise.
-  /// Otherwise a head grouping (core/plan/grouping.h: neighbours, greedy, swap, all): keys so, values in one group.
+  /// joint: K and V of all heads together. separate: all of K, all of V. head: every head of either side alone. paired:
+  /// similar keys, and the values of the same heads; neighbours-both: neighbouring heads, likewise. Otherwise a head
+  /// grouping (core/plan/grouping.h: neighbours, greedy, swap, all): keys so, values in one group.
   std::string_view grouping;
-  int groupSize = 4;            ///< Heads a group, for head groupings and for `joint` (0: all).
+  int groupSize = 4;  ///< Heads a group, for head groupings and for `joint` (0: all).
   /// How alike the key heads are, [heads, heads] float64; asked for by head groupings by similarity alone.
   std::function<Result<at::Tensor>()> keySimilarity;
-  /// What a group of key slots loses at its rank; asked for by groupings by loss alone, which fail where it is no finite
-  /// number.
+  /// What a group of key slots loses at its rank; asked for by groupings by loss alone, which fail where it is no
+  /// finite number.
   std::function<double(const std::vector<Slot>&)> truncatedLoss = {};
 };
 

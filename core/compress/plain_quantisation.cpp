@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/plain_quantisation.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/where.h>
+
+#include <algorithm>
+#include <cmath>
 
 namespace kvista {
 namespace {
@@ -19,7 +19,8 @@ constexpr float kExactLevels = 65535;  // 2^16 - 1: a head that keeps its 16 bit
 at::Tensor quantiseAlong(const at::Tensor& values, std::int64_t dimension, const at::Tensor& levels) {
   const at::Tensor lowest = values.amin({dimension}, true);
   const at::Tensor scale = ((values.amax({dimension}, true) - lowest) / levels).clamp_min(1e-5);
-  return at::where(levels == kExactLevels, values, at::round((values - lowest) / scale) * scale + lowest).to(values.scalar_type());
+  return at::where(levels == kExactLevels, values, at::round((values - lowest) / scale) * scale + lowest)
+      .to(values.scalar_type());
 }
 
 }  // namespace
@@ -52,7 +53,8 @@ KeyValues PlainQuantisation::quantise(int layer, const KeyValues& raw) const {
                     raw.keys.narrow(1, exact + full, tokens - exact - full)},
                    1);
   }
-  const at::Tensor heads = raw.values.narrow(1, exact, tokens - exact).unflatten(2, {kvHeads_, -1});  // [b, n, heads, d]
+  const at::Tensor heads =
+      raw.values.narrow(1, exact, tokens - exact).unflatten(2, {kvHeads_, -1});  // [b, n, heads, d]
   return {keys, at::cat({raw.values.narrow(1, 0, exact), quantiseAlong(heads, 3, bits.valueLevels).flatten(2)}, 1)};
 }
 

@@ -9,9 +9,9 @@
 
 namespace kvista {
 
-/// Quantisation of the cache itself, as KIVI does it (methods.md section 10): keys per channel in blocks of tokens, values
-/// per token and head; asymmetric, scale = (max - min) / (2^bits - 1) clamped at 1e-5. The plan's first
-/// exact tokens stay as they are, and so do a block of keys that is not full yet and a head of 16 bits.
+/// Quantisation of the cache itself, as KIVI does it (methods.md section 10): keys per channel in blocks of tokens,
+/// values per token and head; asymmetric, scale = (max - min) / (2^bits - 1) clamped at 1e-5. The plan's first exact
+/// tokens stay as they are, and so do a block of keys that is not full yet and a head of 16 bits.
 class PlainQuantisation {
  public:
   /// `plan`: of storage plainQuantised, one slot a group.

@@ -24,7 +24,8 @@ struct PlanSettings {
 /// Errors (invalidArgument): an unknown method, numbers that are out of range.
 Result<PlanSettings> settingsOf(const PlanRequest& request, const ModelShape& shape);
 
-/// Whole heads: how many share one, and the ranks that follow. Heads that are left over would make groups of another size.
+/// Whole heads: how many share one, and the ranks that follow. Heads that are left over would make groups of another
+/// size.
 Result<void> boundHeads(const Target& target, const ModelShape& shape, PlanSettings& settings);
 
 /// Refuses statistics that the method lacks or that are of another model. Error: invalidArgument.

@@ -2,24 +2,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/plan_transform.h"
 
-#include <algorithm>
-#include <numeric>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
-
 #include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <numeric>
 
 #include "core/compress/latent_sequence.h"
 
 namespace kvista {
 
-PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape, at::Device device, LatentChange change)
-    : plan_(plan), factors_(factors), shape_(shape), device_(device), change_(std::move(change)), exactTokens_(plan.exactTokens),
-      layers_(static_cast<std::size_t>(shape.layers)), waiting_(predictsLayers(plan) ? static_cast<std::size_t>(shape.layers) : plan.sharedFrom.size()) {
+PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& factors, const ModelShape& shape,
+                             at::Device device, LatentChange change)
+    : plan_(plan),
+      factors_(factors),
+      shape_(shape),
+      device_(device),
+      change_(std::move(change)),
+      exactTokens_(plan.exactTokens),
+      layers_(static_cast<std::size_t>(shape.layers)),
+      waiting_(predictsLayers(plan) ? static_cast<std::size_t>(shape.layers) : plan.sharedFrom.size()) {
   if (plan.storage == Storage::plainQuantised) {
     plain_.emplace(plan, shape, device);
     return;
@@ -27,7 +33,8 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (factors[i].isIdentity() && !change_) continue;
     const Group& group = plan.groups[i];
-    if (const int layer = group.slots.front().layer; readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)) continue;
+    if (const int layer = group.slots.front().layer; readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer))
+      continue;
     for (const auto& [name, tensor] : kFactorTensors)
       if ((factors[i].*tensor).defined()) factors_[i].*tensor = (factors[i].*tensor).to(device);
     Step step;
@@ -61,7 +68,8 @@ at::Tensor PlanTransform::throughLatent(const Step& step, const at::Tensor& read
   return rebuiltFrom(change_ ? change_(step.group, latents) : latents, step.factors);
 }
 
-at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor& original, std::int64_t tokenDimension) const {
+at::Tensor PlanTransform::keepExact(const at::Tensor& changed, const at::Tensor& original,
+                                    std::int64_t tokenDimension) const {
   const std::int64_t exact = std::min<std::int64_t>(exactTokens_, original.size(tokenDimension));
   if (exact == 0) return changed;
   return at::cat({original.narrow(tokenDimension, 0, exact),
@@ -88,8 +96,10 @@ KeyValues PlanTransform::beforeRope(int layer, KeyValues raw) const {
   for (int other = layer + 1; other < shape_.layers; ++other) {
     if (predictedFrom(plan_, other) != layer) continue;
     auto& next = waiting_[static_cast<std::size_t>(other)];
-    if (followsGradients_) next = {KeyValues{stored.keys.detach(), stored.values.detach()}};
-    else next.push_back(stored);
+    if (followsGradients_)
+      next = {KeyValues{stored.keys.detach(), stored.values.detach()}};
+    else
+      next.push_back(stored);
   }
   for (std::size_t reader = static_cast<std::size_t>(layer) + 1; reader < plan_.sharedFrom.size(); ++reader)
     if (plan_.sharedFrom[reader] == layer) waiting_[reader].push_back(stored);
@@ -104,14 +114,16 @@ KeyValues PlanTransform::throughCache(int layer, const KeyValues& raw, const std
   at::Tensor changed = original;
   if (before && !steps.front().factors.isIdentity()) {  // one latent of all that is not predicted
     const GroupFactors& factors = steps.front().factors;
-    const at::Tensor foreseen = at::matmul(at::cat({before->keys, before->values}, -1), factors.prediction.t().to(original.scalar_type()));
+    const at::Tensor foreseen =
+        at::matmul(at::cat({before->keys, before->values}, -1), factors.prediction.t().to(original.scalar_type()));
     changed = keepExact(throughLatent(steps.front(), original - foreseen) + foreseen, original, 1);
     return {changed.narrow(2, 0, shape_.keyWidth()), changed.narrow(2, shape_.keyWidth(), shape_.valueWidth())};
   }
   for (const Step& step : steps) {
     if (step.rotatedHead >= 0) continue;
     const bool readsInput = step.factors.readsInput();
-    TORCH_CHECK(!readsInput || raw.input.defined(), "layer ", layer, " needs what its keys and values were projected from");
+    TORCH_CHECK(!readsInput || raw.input.defined(), "layer ", layer,
+                " needs what its keys and values were projected from");
     const auto outputs = [&] { return step.columns.defined() ? original.index_select(2, step.columns) : original; };
     const at::Tensor through = throughLatent(step, readsInput ? raw.input : outputs());
     changed = step.columns.defined() ? changed.index_copy(2, step.columns, through) : through;

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/planner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
-
-#include <fmt/format.h>
 
 #include "core/compress/basis.h"
 #include "core/compress/chain.h"
@@ -24,13 +24,16 @@ namespace kvista {
 namespace {
 
 /// As many layers read the cache of another as leave no more than the target allows.
-Result<std::vector<int>> sharedForTarget(const Decoder& decoder, const Statistics& statistics, const Target& target, const Task& task) {
+Result<std::vector<int>> sharedForTarget(const Decoder& decoder, const Statistics& statistics, const Target& target,
+                                         const Task& task) {
   const ModelShape& shape = decoder.shape();
   const std::int64_t budget = budgetBytes(target, shape), each = shape.cacheBytesPerToken() / shape.layers;
   if (budget < each)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The target leaves {} bytes a token; one layer with its own cache takes {}.", budget, each),
-                fmt::format("Ask for at least {} bytes a token, or give a map of layers and a method that compresses them.", each));
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("The target leaves {} bytes a token; one layer with its own cache takes {}.", budget, each),
+        fmt::format("Ask for at least {} bytes a token, or give a map of layers and a method that compresses them.",
+                    each));
   SharingRequest request;
   request.layers = shape.layers - static_cast<int>(std::min<std::int64_t>(budget / each, shape.layers));
   if (request.layers == 0) return std::vector<int>{};
@@ -44,18 +47,21 @@ int sideOf(const Group& group) {
   return keys && values ? 2 : values ? 1 : 0;
 }
 
-/// The most bits that fit the budget, scales and zeros counted; checkBudget has seen that the fewest do. Answers why there are no more,
-/// in words.
-Result<std::string> planPlainQuantised(const ModelShape& shape, std::int64_t budget, const Method& method, CompressionPlan& plan) {
+/// The most bits that fit the budget, scales and zeros counted; checkBudget has seen that the fewest do. Answers why
+/// there are no more, in words.
+Result<std::string> planPlainQuantised(const ModelShape& shape, std::int64_t budget, const Method& method,
+                                       CompressionPlan& plan) {
   plan.groups = singleSlots(shape);
   std::string note;
   for (auto bits = method.widths.rbegin(); bits != method.widths.rend() && *bits > 0; ++bits) {
     for (Group& group : plan.groups) std::ranges::fill(group.widths, static_cast<std::uint8_t>(*bits));
     const std::int64_t bytes = bytesPerToken(plan);
-    if (bytes <= budget) return bytes < budget ? fmt::format("All numbers have the same bits, {}{}.", *bits, note) : std::string();
+    if (bytes <= budget)
+      return bytes < budget ? fmt::format("All numbers have the same bits, {}{}.", *bits, note) : std::string();
     note = fmt::format("; with {} the cache would take {} bytes a token", *bits, bytes);
   }
-  return fail(ErrorCode::internal, fmt::format("No width of the method {} fits {} bytes a token.", method.name, budget));
+  return fail(ErrorCode::internal,
+              fmt::format("No width of the method {} fits {} bytes a token.", method.name, budget));
 }
 
 /// Decompositions that are kept as long as there is room for them.
@@ -81,7 +87,8 @@ class KeptBases {
 };
 
 /// `kept` may be null.
-Result<BudgetUnit> unitOf(const Statistics* statistics, const LayerMoments& moments, const Group& group, int layer, KeptBases* kept) {
+Result<BudgetUnit> unitOf(const Statistics* statistics, const LayerMoments& moments, const Group& group, int layer,
+                          KeptBases* kept) {
   BudgetUnit unit;
   if (kept && kept->isKeeping()) {
     KVISTA_ASSIGN(GroupBasis basis, moments.decompose(group.slots));
@@ -107,7 +114,8 @@ Result<BudgetUnit> unitOf(const Statistics* statistics, const LayerMoments& mome
 Result<void> checkKeyGroup(const CompressionPlan& plan, const Group& group) {
   if (plan.keyPosition != KeyPosition::afterRope || sideOf(group) == 1 || group.slots.size() == 1) return {};
   return fail(ErrorCode::invalidArgument,
-              fmt::format("The method {} compresses keys after RoPE, where each key head needs a latent of its own; a group has {} heads.",
+              fmt::format("The method {} compresses keys after RoPE, where each key head needs a latent of its own; a "
+                          "group has {} heads.",
                           plan.method, group.slots.size()),
               "Use --grouping head, or a method that compresses keys before RoPE.");
 }
@@ -117,8 +125,8 @@ Result<void> boundRanks(const PlanSettings& settings, BudgetUnit& unit) {
   const auto width = static_cast<int>(unit.spectrum.eigenvalues.size());
   if (!unit.locked && settings.minimumRank > width)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("A smallest rank of {} is more than the {} directions of a group in layer {}.", settings.minimumRank, width,
-                            unit.layer),
+                fmt::format("A smallest rank of {} is more than the {} directions of a group in layer {}.",
+                            settings.minimumRank, width, unit.layer),
                 "Give a smaller one, or larger groups.");
   unit.maximumRank = std::min(settings.maximumRank, width);
   unit.minimumRank = unit.locked ? 0 : settings.minimumRank;
@@ -138,14 +146,17 @@ Result<void> checkRanksFit(const PlanSettings& settings, const std::vector<Budge
     groups += unit.locked ? 0 : 1;
   }
   if (bytes <= budget) return {};
-  return fail(ErrorCode::invalidArgument,
-              fmt::format("A rank of at least {} in each of {} groups takes {} bytes a token with all that is locked; {} were given.",
-                          settings.minimumRank, groups, bytes, budget),
-              "Give a smaller rank or a larger cache.");
+  return fail(
+      ErrorCode::invalidArgument,
+      fmt::format(
+          "A rank of at least {} in each of {} groups takes {} bytes a token with all that is locked; {} were given.",
+          settings.minimumRank, groups, bytes, budget),
+      "Give a smaller rank or a larger cache.");
 }
 
 /// What a group loses that gets the target's share of its own bytes.
-double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, const PlanSettings& settings, double share) {
+double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, const PlanSettings& settings,
+                   double share) {
   BudgetUnit unit;
   const auto failed = [] { return std::numeric_limits<double>::quiet_NaN(); };
   auto eigenvalues = moments.eigenvalues(slots);
@@ -157,12 +168,14 @@ double lossAtShare(const LayerMoments& moments, const std::vector<Slot>& slots, 
   const auto allocator = findAllocator("waterline");
   if (!allocator) return failed();
   const auto allocation =
-      (*allocator)->allocate({{std::move(unit)}, settings.method.widths, settings.rankStep, static_cast<std::int64_t>(bytes)});
+      (*allocator)
+          ->allocate({{std::move(unit)}, settings.method.widths, settings.rankStep, static_cast<std::int64_t>(bytes)});
   return allocation ? allocation->predictedLoss : failed();
 }
 
-Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan, const PlanSettings& settings,
-                            std::string_view grouping, int groupSize, const CompressionPlan* manual, KeptBases& kept, const Task& task,
+Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
+                            const PlanSettings& settings, std::string_view grouping, int groupSize,
+                            const CompressionPlan* manual, KeptBases& kept, const Task& task,
                             const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
   const Method& method = settings.method;
@@ -171,25 +184,29 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
   for (int layer = static_cast<int>(own.begin); layer < own.end(); ++layer) {
     KVISTA_CHECK(task.checkStop());
     KVISTA_CHECK(processes.check());
-    task.progress("plan" + processes.label(), static_cast<std::uint64_t>(layer - own.begin), static_cast<std::uint64_t>(own.count),
-                  "layers");
-    KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, method)));
+    task.progress("plan" + processes.label(), static_cast<std::uint64_t>(layer - own.begin),
+                  static_cast<std::uint64_t>(own.count), "layers");
+    KVISTA_ASSIGN(const LayerMoments moments,
+                  LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, method)));
     std::vector<Group> groups;
     if (manual) {
-      std::ranges::copy_if(manual->groups, std::back_inserter(groups), [&](const Group& group) { return group.slots.front().layer == layer; });
+      std::ranges::copy_if(manual->groups, std::back_inserter(groups),
+                           [&](const Group& group) { return group.slots.front().layer == layer; });
     } else {
       const auto keySimilarity = [&]() -> Result<at::Tensor> {
         if (method.measure.empty()) return headSimilarity(moments.covariance(), shape, Side::key);
         KVISTA_ASSIGN(const Measure* measure, findMeasure(method.measure));
         if (!statistics)
-          return fail(ErrorCode::invalidArgument, fmt::format("The measure {} needs statistics of the model.", measure->name),
+          return fail(ErrorCode::invalidArgument,
+                      fmt::format("The measure {} needs statistics of the model.", measure->name),
                       "Give --stats FILE, made by `kvista calibrate`.");
         return measure->similarity({decoder, *statistics, layer, Side::key});
       };
       const double share =
           static_cast<double>(budgetBytes(plan.target, shape)) / static_cast<double>(shape.cacheBytesPerToken());
       const auto truncatedLoss = [&](const std::vector<Slot>& slots) {
-        return task.checkStop() ? lossAtShare(moments, slots, settings, share) : std::numeric_limits<double>::quiet_NaN();
+        return task.checkStop() ? lossAtShare(moments, slots, settings, share)
+                                : std::numeric_limits<double>::quiet_NaN();
       };
       auto laidOut = layOut({shape, layer, grouping, groupSize, keySimilarity, truncatedLoss});
       KVISTA_CHECK(task.checkStop());  // before the loss that it could not learn any more
@@ -198,7 +215,8 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, group));
-      if (manual && storesTokenNumbers(*manual, layer)) group.locked = false;  // numbers of tokens have locked it, and may be no more
+      if (manual && storesTokenNumbers(*manual, layer))
+        group.locked = false;  // numbers of tokens have locked it, and may be no more
       if (readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)) {  // no codes of its own
         group.locked = true;
         std::ranges::fill(group.widths, std::uint8_t{0});
@@ -221,8 +239,9 @@ LossModel lossModelOf(const Statistics* statistics) {
   return {.baseLoss = statistics->baseLoss(), .gradients = statistics->gradients, .response = statistics->response};
 }
 
-Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const Statistics* statistics, const CompressionPlan& plan,
-                                                const std::vector<int>& layers, const Task& task) {
+Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const Statistics* statistics,
+                                                const CompressionPlan& plan, const std::vector<int>& layers,
+                                                const Task& task) {
   if (const auto problems = validate(plan, decoder.shape()); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   KVISTA_ASSIGN(const Method* method, findMethod(plan.method));
@@ -236,8 +255,10 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
   for (int layer = 0; layer < decoder.shape().layers; ++layer) {
     if (!layers.empty() && std::ranges::find(layers, layer) == layers.end()) continue;
     KVISTA_CHECK(task.checkStop());
-    task.progress("decompose", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(decoder.shape().layers), "layers");
-    KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, *method)));
+    task.progress("decompose", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(decoder.shape().layers),
+                  "layers");
+    KVISTA_ASSIGN(const LayerMoments moments,
+                  LayerMoments::of(decoder, statistics, layer, basisRequestOf(plan, *method)));
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       if (plan.groups[i].slots.front().layer != layer) continue;
       KVISTA_CHECK(task.checkStop());
@@ -249,8 +270,8 @@ Result<std::vector<BudgetUnit>> decomposeGroups(const Decoder& decoder, const St
   return units;
 }
 
-Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request, const Task& task,
-                                 const ProcessGroup& processes) {
+Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* statistics, const PlanRequest& request,
+                                 const Task& task, const ProcessGroup& processes) {
   const ModelShape& shape = decoder.shape();
   KVISTA_ASSIGN(PlanSettings settings, settingsOf(request, shape));
   const Method& method = settings.method;
@@ -284,13 +305,14 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
       const bool keeps = request.keepBases && !method.sequential && processes.isAlone();
       KeptBases kept(keeps ? availableMemory(where).value_or(0) / 4 : 0);
       const bool whole = method.grouping == "joint" && !request.groupSize;
-      KVISTA_ASSIGN(LaidOut laidOut,
-                    layOutModel(decoder, statistics, plan, settings, automatic ? "joint" : method.grouping, whole ? 0 : groupSize,
-                                request.manual ? &*request.manual : nullptr, kept, task, processes));
+      KVISTA_ASSIGN(LaidOut laidOut, layOutModel(decoder, statistics, plan, settings,
+                                                 automatic ? "joint" : method.grouping, whole ? 0 : groupSize,
+                                                 request.manual ? &*request.manual : nullptr, kept, task, processes));
       result.bases = kept.take();
       plan.groups = std::move(laidOut.groups);
       if (request.eps) {
-        KVISTA_ASSIGN(const std::int64_t bytes, bytesForEps({laidOut.units, method.widths, settings.rankStep}, *request.eps));
+        KVISTA_ASSIGN(const std::int64_t bytes,
+                      bytesForEps({laidOut.units, method.widths, settings.rankStep}, *request.eps));
         plan.target = {Target::Kind::bytesPerToken, static_cast<double>(bytes)};
       }
       KVISTA_CHECK(checkRanksFit(settings, laidOut.units, budgetBytes(plan.target, shape)));
@@ -298,18 +320,21 @@ Result<PlanWithSpectra> makePlan(const Decoder& decoder, const Statistics* stati
       result.units = std::move(laidOut.units);
       if (predictsLayers(plan)) {
         result.bases.clear();
-        KVISTA_ASSIGN(result.planned, allocateChain(decoder, *statistics, std::move(result.planned.plan), result.units, context, task));
+        KVISTA_ASSIGN(result.planned,
+                      allocateChain(decoder, *statistics, std::move(result.planned.plan), result.units, context, task));
       }
-      if (!automatic || groupSize == 1 || affordable(result.planned.plan, shape, *device, request.context, request.batch)) break;
+      if (!automatic || groupSize == 1 ||
+          affordable(result.planned.plan, shape, *device, request.context, request.batch))
+        break;
     }
   }
   PlannedPlan& planned = result.planned;
   if (const auto problems = validate(planned.plan, shape); !problems.empty())
-    return fail(ErrorCode::internal, fmt::format("The plan made by {} is not sound: {}", method.name, problems.front()));
+    return fail(ErrorCode::internal,
+                fmt::format("The plan made by {} is not sound: {}", method.name, problems.front()));
 
-  const bool predictable =
-      statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised && planned.plan.sharedFrom.empty() &&
-      !predictsLayers(planned.plan);
+  const bool predictable = statistics && statistics->gradients && planned.plan.storage != Storage::plainQuantised &&
+                           planned.plan.sharedFrom.empty() && !predictsLayers(planned.plan);
   // The spectra of common heads are in a metric of the pairs' means, not in the loss's own.
   if (method.sharesHeads) planned.predictedLoss = planned.correctedLoss = std::nullopt;
   if (!planned.predictedLoss && predictable) {

@@ -13,8 +13,8 @@
 
 namespace kvista {
 
-Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
-                                          const PlanFactors& factors, const Task& task) {
+Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statistics& statistics,
+                                          const CompressionPlan& plan, const PlanFactors& factors, const Task& task) {
   if (!statistics.gradients || plan.storage == Storage::plainQuantised) return std::nullopt;
   const ModelShape& shape = decoder.shape();
   BasisRequest request;
@@ -35,7 +35,8 @@ Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statisti
       const auto here = [&](const at::Tensor& numbers) { return numbers.to(covariance.device(), at::kDouble); };
       at::Tensor lost, error;
       if (ofInputs.empty()) {
-        lost = at::eye(covariance.size(0), covariance.options()) - at::matmul(here(factors[i].up), here(factors[i].down));
+        lost =
+            at::eye(covariance.size(0), covariance.options()) - at::matmul(here(factors[i].up), here(factors[i].down));
         error = at::matmul(at::matmul(lost, covariance), lost.t());
       } else {
         error = ofInputs[i];
@@ -48,11 +49,14 @@ Result<std::optional<double>> predictLoss(const Decoder& decoder, const Statisti
       }
       if (plan.storage == Storage::coded) {  // what the coder adds, were the latents Gaussian
         std::vector<double> distortions;
-        for (const std::uint8_t width : factors[i].widths) distortions.push_back(plan.trellis ? trellisDistortion(width) : gaussianDistortion(width));
-        at::Tensor latents = at::matmul(at::matmul(here(factors[i].down), covariance), here(factors[i].down).t()).diagonal();
+        for (const std::uint8_t width : factors[i].widths)
+          distortions.push_back(plan.trellis ? trellisDistortion(width) : gaussianDistortion(width));
+        at::Tensor latents =
+            at::matmul(at::matmul(here(factors[i].down), covariance), here(factors[i].down).t()).diagonal();
         if (centred) {
           const at::Tensor shift = here(factors[i].shift);
-          latents = latents + 2 * shift * at::matmul(here(factors[i].down), moments.meanOf(group.slots)) + shift * shift;
+          latents =
+              latents + 2 * shift * at::matmul(here(factors[i].down), moments.meanOf(group.slots)) + shift * shift;
         }
         const at::Tensor coder = latents * at::tensor(distortions, covariance.options());
         error = error + at::matmul(here(factors[i].up) * coder, here(factors[i].up).t());

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/prefix_streams.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+
+#include <algorithm>
 
 #include "core/calibration/statistics.h"
 
@@ -33,8 +33,8 @@ Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task
   const Decoder& decoder = *decoder_;
   const at::Device device = decoder.options().device;
   const ModelShape& shape = decoder.shape();
-  const at::Tensor weight =
-      at::cat({decoder.keyWeight(layer_).to(at::kFloat), decoder.valueWeight(layer_).to(at::kFloat)});  // [2kv, hiddenSize]
+  const at::Tensor weight = at::cat(
+      {decoder.keyWeight(layer_).to(at::kFloat), decoder.valueWeight(layer_).to(at::kFloat)});  // [2kv, hiddenSize]
   // Sums are taken where they are smaller, as in Statistics.
   const bool ofInput = sumsInputs(shape);
   const std::int64_t n = ofInput ? shape.hiddenSize : shape.cacheWidth();
@@ -45,7 +45,8 @@ Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task
 
   const auto sums = at::TensorOptions().dtype(at::kDouble).device(device);
   at::Tensor own = at::zeros({n, n}, sums);
-  at::Tensor error = at::zeros({n, n}, sums);  // of (y2 - y1) y2^T: of y1 y2^T it would be the difference of large numbers
+  at::Tensor error =
+      at::zeros({n, n}, sums);  // of (y2 - y1) y2^T: of y1 y2^T it would be the difference of large numbers
   at::Tensor ownSum = at::zeros({n}, sums), targetSum = at::zeros({n}, sums);
   std::vector<at::Tensor> sample;
   double tokens = 0;
@@ -66,7 +67,8 @@ Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task
     tokens += static_cast<double>(seen.size(0));
     std::vector<std::int64_t> places;
     for (std::int64_t b = 0; b < rows.size(0); ++b, ++window)
-      for (const std::int64_t position : samplePositionsOf(window, length, sampleRows_)) places.push_back(b * length + position);
+      for (const std::int64_t position : samplePositionsOf(window, length, sampleRows_))
+        places.push_back(b * length + position);
     sample.push_back(rows.flatten(0, 1).index_select(0, at::tensor(places, at::kLong).to(device)));
   }
   const at::Tensor wide = weight.to(at::kDouble);
@@ -75,10 +77,12 @@ Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task
     return ofInput ? at::matmul(at::matmul(wide, mean), wide.t()) : mean;
   };
   const at::Tensor compressed = ofOutputs((own + own.t()) / 2);
-  const auto meanOfOutputs = [&](const at::Tensor& sum) { return ofInput ? at::matmul(wide, sum / tokens) : sum / tokens; };
+  const auto meanOfOutputs = [&](const at::Tensor& sum) {
+    return ofInput ? at::matmul(wide, sum / tokens) : sum / tokens;
+  };
   const at::Tensor drawn = at::cat(sample);
-  return PrefixMoments{compressed, compressed - ofOutputs(error), ofInput ? at::matmul(drawn, weight.t()) : drawn, meanOfOutputs(ownSum),
-                       meanOfOutputs(targetSum)};
+  return PrefixMoments{compressed, compressed - ofOutputs(error), ofInput ? at::matmul(drawn, weight.t()) : drawn,
+                       meanOfOutputs(ownSum), meanOfOutputs(targetSum)};
 }
 
 Result<void> PrefixStreams::advance(const CacheTransform& compressed, const Task& task) {

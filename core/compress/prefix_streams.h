@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <vector>
-
 #include <ATen/core/Tensor.h>
+
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
@@ -21,14 +21,16 @@ struct PrefixMoments {
 };
 
 /// The calibration text on its way through the layers, twice: through the model as it is, and through layers whose
-/// cache is already compressed (methods.md sections 5 and 9). The streams share no memory that is ever written to. Holds
-/// the residual stream of every token twice in the decoder's arithmetic: 2 * tokens * hiddenSize numbers in main memory.
+/// cache is already compressed (methods.md sections 5 and 9). The streams share no memory that is ever written to.
+/// Holds the residual stream of every token twice in the decoder's arithmetic: 2 * tokens * hiddenSize numbers in main
+/// memory.
 class PrefixStreams {
  public:
   /// `ids`: int [windows, window]. Both streams stand before the first layer, where they are alike.
   static Result<PrefixStreams> begin(const Decoder& decoder, const at::Tensor& ids, const Task& task);
 
-  /// Of the layer that the streams stand before; `withoutSinks` leaves the first kSinkTokens of each window out of the means.
+  /// Of the layer that the streams stand before; `withoutSinks` leaves the first kSinkTokens of each window out of the
+  /// means.
   [[nodiscard]] Result<PrefixMoments> moments(bool withoutSinks, const Task& task) const;
   /// Takes both streams through that layer, the second one through its compressed cache.
   Result<void> advance(const CacheTransform& compressed, const Task& task);
@@ -38,7 +40,7 @@ class PrefixStreams {
 
   const Decoder* decoder_;
   int layer_ = 0;
-  std::int64_t sampleRows_ = 0;  // a window
+  std::int64_t sampleRows_ = 0;                    // a window
   std::vector<at::Tensor> original_, compressed_;  // a batch each: [b, n, hiddenSize] on the CPU
 };
 

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/quantiser_fit.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 #include <span>
-
-#include <ATen/ops/zeros.h>
 
 #include "core/model/parallel.h"
 #include "core/model/trellis.h"
@@ -21,13 +21,14 @@ constexpr std::array kStepMultiples = {0.5F, 0.7F, 0.85F, 1.0F, 1.25F, 1.6F, 2.2
 constexpr std::array kTrellisMultiples = {0.5F, 0.65F, 0.75F, 0.85F, 0.95F, 1.1F, 1.35F, 1.8F};
 
 // The loop is all of the fit's time, and rounding in vectors needs more than the baseline instruction set.
-__attribute__((target_clones("avx2", "default")))
-double squaredError(std::span<const float> values, float step, int bits) {
+__attribute__((target_clones("avx2", "default"))) double squaredError(std::span<const float> values, float step,
+                                                                      int bits) {
   const float lowest = -std::ldexp(1.0F, bits - 1);
   const float highest = -lowest - 1;
   const float inverse = 1 / step;
   double total = 0;
-  for (std::size_t begin = 0; begin < values.size(); begin += 1024) {  // float sums of short stretches, so that it vectorises
+  for (std::size_t begin = 0; begin < values.size();
+       begin += 1024) {  // float sums of short stretches, so that it vectorises
     const std::span<const float> part = values.subspan(begin, std::min<std::size_t>(1024, values.size() - begin));
     float sum = 0;
     for (const float value : part) {
@@ -82,13 +83,15 @@ QuantiserFit fitQuantisers(const at::Tensor& latents, const std::vector<int>& wi
           const bool goesThrough = trellis && bits <= kTrellisBits;
           for (const float multiple : goesThrough ? kTrellisMultiples : kStepMultiples) {
             const auto step = static_cast<float>(gaussianStep(goesThrough ? bits + 1 : bits) * deviation) * multiple;
-            const double error = goesThrough ? squaredErrorThroughTrellis(values, step, bits) : squaredError(values, step, bits);
+            const double error =
+                goesThrough ? squaredErrorThroughTrellis(values, step, bits) : squaredError(values, step, bits);
             if (error >= best) continue;
             best = error;
             steps[i * widthCount + w] = step;
           }
         }
-        fit.distortion[static_cast<std::size_t>(i * widthCount + w)] = energy > 0 ? static_cast<float>(best / energy) : 0.0F;
+        fit.distortion[static_cast<std::size_t>(i * widthCount + w)] =
+            energy > 0 ? static_cast<float>(best / energy) : 0.0F;
       }
     }
   });

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <vector>
-
 #include <ATen/core/Tensor.h>
+
+#include <vector>
 
 namespace kvista {
 
@@ -14,9 +14,9 @@ struct QuantiserFit {
 };
 
 /// Fits the step of a uniform mid-rise quantiser for each direction and width: of the Gaussian step times .5 .7 .85 1
-/// 1.25 1.6 2.2 3 the one with the least squared error on `latents` (float32 [rows, directions]); methods.md section 10.
-/// Of codes that go through a trellis likewise, a direction's rows standing for the directions that are coded together: of the Gaussian step
-/// of a bit more times .5 .65 .75 .85 .95 1.1 1.35 1.8.
+/// 1.25 1.6 2.2 3 the one with the least squared error on `latents` (float32 [rows, directions]); methods.md
+/// section 10. Of codes that go through a trellis likewise, a direction's rows standing for the directions that are
+/// coded together: of the Gaussian step of a bit more times .5 .65 .75 .85 .95 1.1 1.35 1.8.
 QuantiserFit fitQuantisers(const at::Tensor& latents, const std::vector<int>& widths, bool trellis = false);
 
 }  // namespace kvista

@@ -13,7 +13,8 @@ at::Tensor sampledOutputs(const Decoder& decoder, const Statistics& statistics, 
   const LayerStatistics& sums = statistics.layers[static_cast<std::size_t>(layer)];
   at::Tensor sample = sums.sample.to(decoder.options().device, at::kFloat);
   if (statistics.ofInput)
-    sample = at::matmul(sample, at::cat({decoder.keyWeight(layer).to(at::kFloat), decoder.valueWeight(layer).to(at::kFloat)}).t());
+    sample = at::matmul(
+        sample, at::cat({decoder.keyWeight(layer).to(at::kFloat), decoder.valueWeight(layer).to(at::kFloat)}).t());
   if (keyPosition == KeyPosition::beforeRope) return sample;
   at::Tensor keys = sample.narrow(1, 0, shape.keyWidth());
   if (const at::Tensor bias = decoder.keyBias(layer); bias.defined()) keys = keys + bias.to(at::kFloat);

@@ -10,8 +10,8 @@
 
 namespace kvista {
 
-/// Outputs [keys | values] without bias of the tokens that a pass has sampled of one layer, float32 [rows, 2kv] on the decoder's
-/// device; with `afterRope` the keys are those that attention sees, bias, norm and rotation included.
+/// Outputs [keys | values] without bias of the tokens that a pass has sampled of one layer, float32 [rows, 2kv] on the
+/// decoder's device; with `afterRope` the keys are those that attention sees, bias, norm and rotation included.
 at::Tensor sampledOutputs(const Decoder& decoder, const Statistics& statistics, int layer, KeyPosition keyPosition);
 
 }  // namespace kvista

@@ -13,7 +13,8 @@ constexpr double kNoise = 1e-6;  // of the largest eigenvalue
 
 }  // namespace
 
-Result<GroupFactors> calibrateValues(const GroupFactors& factors, const at::Tensor& crossed, const at::Tensor& covariance) {
+Result<GroupFactors> calibrateValues(const GroupFactors& factors, const at::Tensor& crossed,
+                                     const at::Tensor& covariance) {
   const at::Tensor down = factors.down.to(covariance.device(), at::kDouble);
   const at::Tensor latents = at::matmul(at::matmul(down, covariance), down.t());
   const at::Tensor inverse = at::linalg_pinv((latents + latents.t()) / 2, /*rcond=*/1e-12, /*hermitian=*/true);

@@ -15,8 +15,8 @@ using namespace packed_latent;
 
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
-constexpr int kRows = 32;    // Tokens that a warp takes at a time.
-constexpr int kStages = 2;   // Of them that are in shared memory.
+constexpr int kRows = 32;   // Tokens that a warp takes at a time.
+constexpr int kStages = 2;  // Of them that are in shared memory.
 constexpr int kTile = kWarps * kRows;
 constexpr int kMaximumQueries = 8;
 constexpr int kProbabilityStride = kRows + 8;
@@ -28,7 +28,8 @@ constexpr int kMaximumSlots = 24;
 __host__ __device__ constexpr int strideOf(int words) { return words % 8 == 0 ? words + 4 : words; }
 
 struct SharedLayout {
-  int stages, stageWords, keyWords, probabilities, numberProbabilities, fragments, keyFours, valueFours, sums, scales, bytes;
+  int stages, stageWords, keyWords, probabilities, numberProbabilities, fragments, keyFours, valueFours, sums, scales,
+      bytes;
 
   __host__ __device__ SharedLayout(int keyStride, int valueStride, int queries, int rank, int valueUnits) {
     int end = 0;
@@ -53,9 +54,9 @@ struct SharedLayout {
   }
 };
 
-/// The query carried into the latent of its head's keys: weights of each direction as 16-bit numbers between -1 and 1, the
-/// unit that they are in, and what the offset of the codes adds. One block a query head and sequence; its warps share the
-/// query's numbers.
+/// The query carried into the latent of its head's keys: weights of each direction as 16-bit numbers between -1 and 1,
+/// the unit that they are in, and what the offset of the codes adds. One block a query head and sequence; its warps
+/// share the query's numbers.
 template <class Number>
 __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAttentionRun run) {
   constexpr int kPrepareWarps = kPrepareThreads / 32;
@@ -76,7 +77,8 @@ __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAtt
     for (int d = warp; d < run.width; d += kPrepareWarps) {
       const float number = toFloat(query[d]);
 #pragma unroll
-      for (int k = 0; k < kAhead; ++k) sums[k] += toFloat(up[d * keys.rank + min(begin + 32 * k, keys.rank - 1)]) * number;
+      for (int k = 0; k < kAhead; ++k)
+        sums[k] += toFloat(up[d * keys.rank + min(begin + 32 * k, keys.rank - 1)]) * number;
     }
 #pragma unroll
     for (int k = 0; k < kAhead; ++k)
@@ -92,8 +94,11 @@ __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAtt
     largest = fmaxf(largest, fabsf(parts[0][i]));
   }
 #pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, distance));
-  if (lane == 0) atomicMax(reinterpret_cast<int*>(&reduction[0]), __float_as_int(largest));  // Floats that are not negative sort as integers.
+  for (int distance = 16; distance > 0; distance /= 2)
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, distance));
+  if (lane == 0)
+    atomicMax(reinterpret_cast<int*>(&reduction[0]),
+              __float_as_int(largest));  // Floats that are not negative sort as integers.
   __syncthreads();
   const float unit = reduction[0] > 0 ? reduction[0] : 1.0f;
   auto* weights = static_cast<std::uint16_t*>(run.weights) + place * run.maximumRank;
@@ -122,7 +127,8 @@ __global__ void __launch_bounds__(kPrepareThreads) prepareKernel(const DirectAtt
 }
 
 /// The operand of the scores, in the order in which numbers and codes meet it.
-__device__ void makeFragments(const DirectAttentionRun& run, const PackedLatent& keys, const std::uint16_t* weights, uint2* fragments) {
+__device__ void makeFragments(const DirectAttentionRun& run, const PackedLatent& keys, const std::uint16_t* weights,
+                              uint2* fragments) {
   const int before = numberSteps(keys), steps = before + codeSteps(keys);
   for (int i = threadIdx.x; i < steps * 32; i += kThreads) {
     const int step = i / 32, column = i % 32 / 4, quarter = i % 4;
@@ -148,11 +154,13 @@ __device__ void makeFragments(const DirectAttentionRun& run, const PackedLatent&
   }
 }
 
-/// One segment of one sequence for one head of keys and values and all its queries. Each warp goes through tokens of its
-/// own, 32 at a time, and waits for nobody; at the end the block adds up. kSlots: of the values, at most;
-/// kStride: words between records in shared memory, or 0 for what fits best.
+/// One segment of one sequence for one head of keys and values and all its queries. Each warp goes through tokens of
+/// its own, 32 at a time, and waits for nobody; at the end the block adds up. kSlots: of the values, at most; kStride:
+/// words between records in shared memory, or 0 for what fits best.
 template <class Number, int kSlots, int kStride>
-__global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 2) segmentKernel(const DirectAttentionRun run) {
+__global__ void __launch_bounds__(kThreads, kSlots <= 4   ? 4
+                                            : kSlots <= 8 ? 3
+                                                          : 2) segmentKernel(const DirectAttentionRun run) {
   unsigned char* const memory = sharedMemory();
   letNextBegin();
   const PackedLatent keys = run.groups[blockIdx.x].keys, values = run.groups[blockIdx.x].values;
@@ -162,19 +170,27 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
   const int begin = static_cast<int>(blockIdx.y) * run.segment;
   const int count = min(run.segment, run.tokens - begin);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, quarter = lane % 4;
-  const int keyStride = kStride > 0 ? kStride : strideOf(keyWords), valueStride = kStride > 0 ? kStride : strideOf(valueWords);
-  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords), kStride > 0 ? kStride : strideOf(run.maximumValueWords), queries, run.maximumRank, run.maximumValueUnits);
+  const int keyStride = kStride > 0 ? kStride : strideOf(keyWords),
+            valueStride = kStride > 0 ? kStride : strideOf(valueWords);
+  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords),
+                            kStride > 0 ? kStride : strideOf(run.maximumValueWords), queries, run.maximumRank,
+                            run.maximumValueUnits);
   auto* stages = reinterpret_cast<std::uint32_t*>(memory + layout.stages) + warp * kStages * layout.stageWords;
   auto* probabilities = reinterpret_cast<__half*>(memory + layout.probabilities) + warp * queries * kProbabilityStride;
-  auto* numberProbabilities = reinterpret_cast<Number*>(memory + layout.numberProbabilities) + warp * queries * kProbabilityStride;
+  auto* numberProbabilities =
+      reinterpret_cast<Number*>(memory + layout.numberProbabilities) + warp * queries * kProbabilityStride;
   auto* fragments = reinterpret_cast<uint2*>(memory + layout.fragments);
   auto* keyFours = reinterpret_cast<FourCodes*>(memory + layout.keyFours);
   auto* valueFours = reinterpret_cast<FourCodes*>(memory + layout.valueFours);
 
-  const char* keysFrom = static_cast<const char*>(run.keys) + batch * run.keyBatchStride + begin * run.keyTokenStride + keys.offset;
-  const char* valuesFrom = static_cast<const char*>(run.values) + batch * run.valueBatchStride + begin * run.valueTokenStride + values.offset;
-  RowCopier keyCopier(keysFrom + warp * kRows * run.keyTokenStride, run.keyTokenStride, keyStride * 4, keyWords * 4, kRows, lane, 32);
-  RowCopier valueCopier(valuesFrom + warp * kRows * run.valueTokenStride, run.valueTokenStride, valueStride * 4, valueWords * 4, kRows, lane, 32);
+  const char* keysFrom =
+      static_cast<const char*>(run.keys) + batch * run.keyBatchStride + begin * run.keyTokenStride + keys.offset;
+  const char* valuesFrom = static_cast<const char*>(run.values) + batch * run.valueBatchStride +
+                           begin * run.valueTokenStride + values.offset;
+  RowCopier keyCopier(keysFrom + warp * kRows * run.keyTokenStride, run.keyTokenStride, keyStride * 4, keyWords * 4,
+                      kRows, lane, 32);
+  RowCopier valueCopier(valuesFrom + warp * kRows * run.valueTokenStride, run.valueTokenStride, valueStride * 4,
+                        valueWords * 4, kRows, lane, 32);
   const std::uint32_t stageAddress = sharedAddress(stages);
   const auto load = [&](int tile) {
     const int first = tile * kTile + warp * kRows;
@@ -194,7 +210,8 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
   for (int i = threadIdx.x; i < slots * 8; i += kThreads) {
     // Words past the end are other directions', and what comes of them is not kept.
     const int first = i / 8 * 16 + i % 8;
-    valueFours[i] = i / 8 < slotsOfNumbers ? FourCodes{static_cast<std::uint32_t>(min(first, valueWords - 1)), static_cast<std::uint32_t>(min(first + 8, valueWords - 1)), 0, 0}
+    valueFours[i] = i / 8 < slotsOfNumbers ? FourCodes{static_cast<std::uint32_t>(min(first, valueWords - 1)),
+                                                       static_cast<std::uint32_t>(min(first + 8, valueWords - 1)), 0, 0}
                                            : describe(values, i - slotsOfNumbers * 8);
   }
 
@@ -241,7 +258,8 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
     for (int q = 0; q < 2; ++q) {
       if (q == 1 && queries == 1) break;
 #pragma unroll
-      for (int distance = 4; distance < 32; distance *= 2) peak[q] = fmaxf(peak[q], __shfl_xor_sync(0xffffffffU, peak[q], distance));
+      for (int distance = 4; distance < 32; distance *= 2)
+        peak[q] = fmaxf(peak[q], __shfl_xor_sync(0xffffffffU, peak[q], distance));
       correction[q] = powerOfTwo(largest[q] - peak[q]);
       largest[q] = peak[q];
       total[q] *= correction[q];
@@ -272,7 +290,8 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
       for (int i = 0; i < 4; ++i) p[i / 2][i % 2] = *reinterpret_cast<const std::uint32_t*>(probabilities + at + 8 * i);
       if (hasNumbers)
 #pragma unroll
-        for (int i = 0; i < 4; ++i) numbers[i / 2][i % 2] = *reinterpret_cast<const std::uint32_t*>(numberProbabilities + at + 8 * i);
+        for (int i = 0; i < 4; ++i)
+          numbers[i / 2][i % 2] = *reinterpret_cast<const std::uint32_t*>(numberProbabilities + at + 8 * i);
     }
     const std::uint32_t* rows = stage + layout.keyWords + 2 * quarter * valueStride;
 #pragma unroll
@@ -305,7 +324,8 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
 #pragma unroll
   for (int q = 0; q < 2; ++q) {
     top[q] = scales[2 * quarter + q];
-    for (int other = 1; other < kWarps; ++other) top[q] = fmaxf(top[q], scales[other * kMaximumQueries + 2 * quarter + q]);
+    for (int other = 1; other < kWarps; ++other)
+      top[q] = fmaxf(top[q], scales[other * kMaximumQueries + 2 * quarter + q]);
     factor[q] = powerOfTwo(largest[q] - top[q]);
     if (lane < 4) totals[warp * kMaximumQueries + 2 * lane + q] = total[q] * factor[q];
   }
@@ -315,7 +335,9 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       const int query = 2 * quarter + i % 2;
-      if (query < queries) shared[(warp * placesOfWarp + slot * 32 + i / 2 * 8 + lane / 4) * queries + query] = sums[slot][i / 4][i % 4] * factor[i % 2];
+      if (query < queries)
+        shared[(warp * placesOfWarp + slot * 32 + i / 2 * 8 + lane / 4) * queries + query] =
+            sums[slot][i / 4][i % 4] * factor[i % 2];
     }
   }
   __syncthreads();
@@ -338,10 +360,12 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
     const SummedPlace at = placeOf(values, direction);
     float value = 0;
     for (int other = 0; other < kWarps; ++other)
-      for (int part = 0; part < (at.bits == 8 ? 2 : 1); ++part) value += shared[(other * placesOfWarp + at.place + part * 8) * queries + query];
+      for (int part = 0; part < (at.bits == 8 ? 2 : 1); ++part)
+        value += shared[(other * placesOfWarp + at.place + part * 8) * queries + query];
     if (at.bits != 16) {
       const float sum = sumOf(query);
-      value = ((value - basesOf(at.bits) * sum) / scaleOf(at.bits, at.within) - middleOf(at.bits) * sum) * values.steps[direction];
+      value = ((value - basesOf(at.bits) * sum) / scaleOf(at.bits, at.within) - middleOf(at.bits) * sum) *
+              values.steps[direction];
     }
     run.partials[place(query) * run.maximumRank + direction] = value;
   }
@@ -349,15 +373,19 @@ __global__ void __launch_bounds__(kThreads, kSlots <= 4 ? 4 : kSlots <= 8 ? 3 : 
 
 template <class Number, int kSlots, int kStride>
 const char* launch(const DirectAttentionRun& run) {
-  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords), kStride > 0 ? kStride : strideOf(run.maximumValueWords), run.queriesPerHead, run.maximumRank, run.maximumValueUnits);
-  cudaError_t error = cudaFuncSetAttribute(segmentKernel<Number, kSlots, kStride>, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes);
+  const SharedLayout layout(kStride > 0 ? kStride : strideOf(run.maximumKeyWords),
+                            kStride > 0 ? kStride : strideOf(run.maximumValueWords), run.queriesPerHead,
+                            run.maximumRank, run.maximumValueUnits);
+  cudaError_t error = cudaFuncSetAttribute(segmentKernel<Number, kSlots, kStride>,
+                                           cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes);
   if (error != cudaSuccess) return cudaGetErrorString(error);
   const int segments = (run.tokens + run.segment - 1) / run.segment;
   error = launchKernel(prepareKernel<Number>, dim3(run.queryHeads, run.batch), dim3(kPrepareThreads), 0, run);
   if (error == cudaSuccess)
-    error = launchNext(segmentKernel<Number, kSlots, kStride>, dim3(run.queryHeads / run.queriesPerHead, segments, run.batch), dim3(kThreads), layout.bytes, run);
-  if (error == cudaSuccess)
-    error = launchCombine<Number>(run, segments, 1, run.maximumRank);
+    error =
+        launchNext(segmentKernel<Number, kSlots, kStride>,
+                   dim3(run.queryHeads / run.queriesPerHead, segments, run.batch), dim3(kThreads), layout.bytes, run);
+  if (error == cudaSuccess) error = launchCombine<Number>(run, segments, 1, run.maximumRank);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
@@ -382,6 +410,7 @@ const char* directAttention(const DirectAttentionRun& run, HalfType type, int de
 }  // namespace kvista
 
 extern "C" const kvista::LatentAttentionKernels* kvistaLatentAttentionKernels() {
-  static constexpr kvista::LatentAttentionKernels kKernels{kvista::rebuiltAttention, kvista::blocksByWarpgroups, kvista::directAttention};
+  static constexpr kvista::LatentAttentionKernels kKernels{kvista::rebuiltAttention, kvista::blocksByWarpgroups,
+                                                           kvista::directAttention};
   return &kKernels;
 }

@@ -1,9 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/cuda/fused_kernels.h"
-
 #include <initializer_list>
 
+#include "core/cuda/fused_kernels.h"
 #include "core/cuda/tensor_core.cuh"
 #include "core/cuda/trellis_row.h"
 
@@ -53,7 +52,8 @@ __global__ void rmsNormGradientKernel(RmsNormGradientRun run) {
   const auto* gradient = static_cast<const Number*>(run.gradient) + row * run.width;
   auto* result = static_cast<Number*>(run.result) + row * run.width;
   float dot = 0;
-  for (std::int64_t i = threadIdx.x; i < run.width; i += kThreads) dot += toFloat(gradient[i]) * toFloat(weight[i]) * toFloat(x[i]);
+  for (std::int64_t i = threadIdx.x; i < run.width; i += kThreads)
+    dot += toFloat(gradient[i]) * toFloat(weight[i]) * toFloat(x[i]);
   const float scale = run.scales[row];
   const float pull = sumOfBlock(dot) * scale * scale / static_cast<float>(run.width);
   for (std::int64_t i = threadIdx.x; i < run.width; i += kThreads)
@@ -91,7 +91,8 @@ template <class Number, int kCount>
 __global__ void siluGateGradientKernel(SiluGateGradientRun run) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= run.count / kCount) return;
-  const auto gate = packOf<Number, kCount>(run.gate, i), up = packOf<Number, kCount>(run.up, i), gradient = packOf<Number, kCount>(run.gradient, i);
+  const auto gate = packOf<Number, kCount>(run.gate, i), up = packOf<Number, kCount>(run.up, i),
+             gradient = packOf<Number, kCount>(run.gradient, i);
   Pack<Number, kCount> toGate, toUp;
   for (int k = 0; k < kCount; ++k) {
     const float x = toFloat(gate.numbers[k]);
@@ -109,7 +110,8 @@ template <class Number, int kCount>
 __global__ void rotateKernel(RotateRun run) {
   using Numbers = Pack<Number, kCount>;
   const std::int64_t token = blockIdx.x % run.tokens;
-  const auto* from = static_cast<const Number*>(run.x) + blockIdx.x / run.tokens * run.batchStride + token * run.tokenStride;
+  const auto* from =
+      static_cast<const Number*>(run.x) + blockIdx.x / run.tokens * run.batchStride + token * run.tokenStride;
   auto* to = static_cast<Number*>(run.result) + std::int64_t{blockIdx.x} * run.heads * run.width;
   const auto width = static_cast<int>(run.width), pairs = static_cast<int>(run.pairs);
   const int packsPerHead = (width - pairs) / kCount;
@@ -122,7 +124,8 @@ __global__ void rotateKernel(RotateRun run) {
       *reinterpret_cast<Numbers*>(target + j + pairs) = *reinterpret_cast<const Numbers*>(source + j + pairs);
       continue;
     }
-    const auto first = *reinterpret_cast<const Numbers*>(source + j), second = *reinterpret_cast<const Numbers*>(source + j + pairs);
+    const auto first = *reinterpret_cast<const Numbers*>(source + j),
+               second = *reinterpret_cast<const Numbers*>(source + j + pairs);
     Numbers rotatedFirst, rotatedSecond;
     for (int k = 0; k < kCount; ++k) {
       const float cosine = run.cosine[token * pairs + j + k];
@@ -136,28 +139,34 @@ __global__ void rotateKernel(RotateRun run) {
   }
 }
 
-/// A thread a row: a search is one step after the other, and there are rows enough where time counts. Neighbours' scratch lies together.
+/// A thread a row: a search is one step after the other, and there are rows enough where time counts. Neighbours'
+/// scratch lies together.
 __global__ void trellisKernel(TrellisRun run) {
   const std::int64_t row = std::int64_t{blockIdx.x} * kTrellisThreads + threadIdx.x;
   if (row >= run.rows) return;
-  trellis::codeRow(run.numbers + row * run.count, run.count, run.bits, run.codes + row * run.count, run.path + row, run.rows);
+  trellis::codeRow(run.numbers + row * run.count, run.count, run.bits, run.codes + row * run.count, run.path + row,
+                   run.rows);
 }
 
 /// Queues `blocks` blocks of a kernel in either number type.
 template <class Run>
-const char* launch(void (*ofFloat)(Run), void (*ofBfloat16)(Run), const Run& run, NumberType type, int device, std::int64_t blocks) {
+const char* launch(void (*ofFloat)(Run), void (*ofBfloat16)(Run), const Run& run, NumberType type, int device,
+                   std::int64_t blocks) {
   if (blocks == 0) return nullptr;
   cudaError_t error = cudaSetDevice(device);
   if (error == cudaSuccess)
-    error = tensor_core::launchKernel(type == NumberType::float32 ? ofFloat : ofBfloat16, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, run);
+    error = tensor_core::launchKernel(type == NumberType::float32 ? ofFloat : ofBfloat16,
+                                      dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, run);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
 std::int64_t blocksFor(std::int64_t threads) { return (threads + kThreads - 1) / kThreads; }
 
 /// Whether packs of `count` numbers begin at each of these places.
-bool fitPacks(int count, NumberType type, std::initializer_list<const void*> pointers, std::initializer_list<std::int64_t> lengths) {
-  const std::uintptr_t bytes = static_cast<std::uintptr_t>(count) * (type == NumberType::float32 ? sizeof(float) : sizeof(__nv_bfloat16));
+bool fitPacks(int count, NumberType type, std::initializer_list<const void*> pointers,
+              std::initializer_list<std::int64_t> lengths) {
+  const std::uintptr_t bytes =
+      static_cast<std::uintptr_t>(count) * (type == NumberType::float32 ? sizeof(float) : sizeof(__nv_bfloat16));
   for (const void* pointer : pointers)
     if (reinterpret_cast<std::uintptr_t>(pointer) % bytes != 0) return false;
   for (const std::int64_t length : lengths)
@@ -176,18 +185,22 @@ const FusedKernels kKernels = {
     },
     [](const SiluGateRun& run, NumberType type, int device) {
       if (fitPacks(kPack, type, {run.gate, run.up, run.result}, {run.count}))
-        return launch(siluGateKernel<float, kPack>, siluGateKernel<__nv_bfloat16, kPack>, run, type, device, blocksFor(run.count / kPack));
-      return launch(siluGateKernel<float, 1>, siluGateKernel<__nv_bfloat16, 1>, run, type, device, blocksFor(run.count));
+        return launch(siluGateKernel<float, kPack>, siluGateKernel<__nv_bfloat16, kPack>, run, type, device,
+                      blocksFor(run.count / kPack));
+      return launch(siluGateKernel<float, 1>, siluGateKernel<__nv_bfloat16, 1>, run, type, device,
+                    blocksFor(run.count));
     },
     [](const SiluGateGradientRun& run, NumberType type, int device) {
       if (fitPacks(kPack, type, {run.gate, run.up, run.gradient, run.toGate, run.toUp}, {run.count}))
-        return launch(siluGateGradientKernel<float, kPack>, siluGateGradientKernel<__nv_bfloat16, kPack>, run, type, device,
-                      blocksFor(run.count / kPack));
-      return launch(siluGateGradientKernel<float, 1>, siluGateGradientKernel<__nv_bfloat16, 1>, run, type, device, blocksFor(run.count));
+        return launch(siluGateGradientKernel<float, kPack>, siluGateGradientKernel<__nv_bfloat16, kPack>, run, type,
+                      device, blocksFor(run.count / kPack));
+      return launch(siluGateGradientKernel<float, 1>, siluGateGradientKernel<__nv_bfloat16, 1>, run, type, device,
+                    blocksFor(run.count));
     },
     [](const RotateRun& run, NumberType type, int device) {
       const std::int64_t blocks = run.batches * run.tokens;
-      if (fitPacks(kPack, type, {run.x, run.result}, {run.width, run.pairs, run.batchStride, run.tokenStride, run.headStride}))
+      if (fitPacks(kPack, type, {run.x, run.result},
+                   {run.width, run.pairs, run.batchStride, run.tokenStride, run.headStride}))
         return launch(rotateKernel<float, kPack>, rotateKernel<__nv_bfloat16, kPack>, run, type, device, blocks);
       return launch(rotateKernel<float, 1>, rotateKernel<__nv_bfloat16, 1>, run, type, device, blocks);
     },
@@ -195,7 +208,8 @@ const FusedKernels kKernels = {
       if (run.rows == 0) return nullptr;
       cudaError_t error = cudaSetDevice(device);
       const auto blocks = static_cast<unsigned>((run.rows + kTrellisThreads - 1) / kTrellisThreads);
-      if (error == cudaSuccess) error = tensor_core::launchKernel(trellisKernel, dim3(blocks), dim3(kTrellisThreads), 0, run);
+      if (error == cudaSuccess)
+        error = tensor_core::launchKernel(trellisKernel, dim3(blocks), dim3(kTrellisThreads), 0, run);
       return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
     }};
 

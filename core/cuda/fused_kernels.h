@@ -9,7 +9,8 @@ namespace kvista {
 /// How the numbers of a fused operator lie in memory; its arithmetic is float32.
 enum class NumberType : std::int32_t { float32, bfloat16 };
 
-// What each operator reads and writes. Rows are contiguous and follow each other; pointers are of the device that runs it.
+// What each operator reads and writes. Rows are contiguous and follow each other; pointers are of the device that runs
+// it.
 
 /// result = x * scale * weight, scale = 1 / sqrt(mean(x^2) + epsilon) of each row.
 struct RmsNormRun {
@@ -42,12 +43,12 @@ struct SiluGateGradientRun {
 };
 /// Rotates pairs (j, j + pairs) of each head by the angle of its token; what lies beyond 2 * pairs is carried over.
 struct RotateRun {
-  const void* x;                ///< [batches, tokens, heads, width] with the strides below; numbers of a head are neighbours
-  const float *cosine, *sine;   ///< [tokens, pairs]
-  void* result;                 ///< contiguous
+  const void* x;  ///< [batches, tokens, heads, width] with the strides below; numbers of a head are neighbours
+  const float *cosine, *sine;  ///< [tokens, pairs]
+  void* result;                ///< contiguous
   std::int64_t batches, tokens, heads, width, pairs;
   std::int64_t batchStride, tokenStride, headStride;  ///< In numbers.
-  float direction;              ///< 1 rotates, -1 rotates back, which is also the gradient.
+  float direction;                                    ///< 1 rotates, -1 rotates back, which is also the gradient.
 };
 
 /// Codes of rows through a trellis (core/model/trellis.h).
@@ -71,6 +72,6 @@ struct FusedKernels {
 
 }  // namespace kvista
 
-/// What libkvista_cuda.so exports under the name kvistaCudaKernels. Work is queued on the default stream of `device`, as
-/// libtorch's is. Each has its twin for CPUs in core/model/cpu_kernels.cpp.
+/// What libkvista_cuda.so exports under the name kvistaCudaKernels. Work is queued on the default stream of `device`,
+/// as libtorch's is. Each has its twin for CPUs in core/model/cpu_kernels.cpp.
 extern "C" const kvista::FusedKernels* kvistaCudaKernels();

@@ -9,7 +9,8 @@ namespace {
 template <class Number, int kHeads, int kWarps>
 const char* launch(const RebuiltAttentionRun& run) {
   using rebuilt_segment::launchSegments;
-  return run.width == 128 ? launchSegments<Number, kHeads, kWarps, 2, 128, true>(run) : launchSegments<Number, kHeads, kWarps, 2, 64, true>(run);
+  return run.width == 128 ? launchSegments<Number, kHeads, kWarps, 2, 128, true>(run)
+                          : launchSegments<Number, kHeads, kWarps, 2, 64, true>(run);
 }
 
 template <class Number>

@@ -9,11 +9,12 @@ namespace kvista::rebuilt_columns {
 using namespace tensor_core;
 
 /// Scores of one head for 32 tokens, by one warp; this lane's is that of token lane % 4 * 8 + lane / 4.
-/// keys: the shared address of row lane % 16, number lane / 16 * 8, of the latents; columns: of row lane / 16 * 8 + lane % 8,
-/// number lane / 8 % 2 * 8, of the columns; both of rows of keyStride numbers, in `steps` steps of 16.
-/// table: of the first token, [column / 8][segment][4] words.
+/// keys: the shared address of row lane % 16, number lane / 16 * 8, of the latents; columns: of row lane / 16 * 8 +
+/// lane % 8, number lane / 8 % 2 * 8, of the columns; both of rows of keyStride numbers, in `steps` steps of 16. table:
+/// of the first token, [column / 8][segment][4] words.
 template <class Number, int kColumnTiles>
-__device__ float scoreTokens(std::uint32_t keys, int keyStride, std::uint32_t columns, int steps, const std::uint32_t* table, int segment) {
+__device__ float scoreTokens(std::uint32_t keys, int keyStride, std::uint32_t columns, int steps,
+                             const std::uint32_t* table, int segment) {
   static_assert(kColumnTiles % 2 == 0);
   const int lane = threadIdx.x % 32;
   float scores[2][kColumnTiles][4] = {};
@@ -33,8 +34,8 @@ __device__ float scoreTokens(std::uint32_t keys, int keyStride, std::uint32_t co
       }
     }
   }
-  // Times the table, over the columns: the diagonal of scores [16 tokens, columns] times table [columns, the same tokens],
-  // of which each of two products has one half.
+  // Times the table, over the columns: the diagonal of scores [16 tokens, columns] times table [columns, the same
+  // tokens], of which each of two products has one half.
   float score[4];
 #pragma unroll
   for (int m = 0; m < 2; ++m) {
@@ -42,11 +43,14 @@ __device__ float scoreTokens(std::uint32_t keys, int keyStride, std::uint32_t co
     const std::uint32_t* entries = table + (m * 16 + lane / 4) * 4 + lane % 4;
 #pragma unroll
     for (int n = 0; n < kColumnTiles; n += 2) {
-      const std::uint32_t a[4] = {pack<__half>(scores[m][n][0], scores[m][n][1]), pack<__half>(scores[m][n][2], scores[m][n][3]),
-                                  pack<__half>(scores[m][n + 1][0], scores[m][n + 1][1]), pack<__half>(scores[m][n + 1][2], scores[m][n + 1][3])};
+      const std::uint32_t a[4] = {pack<__half>(scores[m][n][0], scores[m][n][1]),
+                                  pack<__half>(scores[m][n][2], scores[m][n][3]),
+                                  pack<__half>(scores[m][n + 1][0], scores[m][n + 1][1]),
+                                  pack<__half>(scores[m][n + 1][2], scores[m][n + 1][3])};
 #pragma unroll
       for (int half = 0; half < 2; ++half)
-        multiplyAdd<__half>(products[half], a, entries[n * segment * 4 + half * 32], entries[(n + 1) * segment * 4 + half * 32]);
+        multiplyAdd<__half>(products[half], a, entries[n * segment * 4 + half * 32],
+                            entries[(n + 1) * segment * 4 + half * 32]);
     }
     // Row lane / 4 has its diagonal in column lane / 4.
     score[2 * m] = lane / 4 % 2 == 0 ? products[0][0] : products[0][1];

@@ -47,14 +47,17 @@ struct SharedLayout {
     keys = take(kSegment * keyStride * 2);
     values = take(kSegment * valueStride * 2);
     scales = take(2 * kWarps * 4);
-    bytes = end > table + kWarps * kMaximumValueRank * 4 ? end : table + kWarps * kMaximumValueRank * 4;  // sums come there at the end
+    bytes = end > table + kWarps * kMaximumValueRank * 4
+                ? end
+                : table + kWarps * kMaximumValueRank * 4;  // sums come there at the end
   }
 };
 
-/// `segments` segments of one sequence for one query head. A warp has 32 tokens of each from the score to the sum over the
-/// values' latents; at the end the block adds up. kValueTiles: of 16 directions, at most.
+/// `segments` segments of one sequence for one query head. A warp has 32 tokens of each from the score to the sum over
+/// the values' latents; at the end the block adds up. kValueTiles: of 16 directions, at most.
 template <class Number, int kWidth, int kValueTiles>
-__global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKernel(const RebuiltAttentionRun run, bool joint, int segments, int allSegments) {
+__global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1)
+    streamKernel(const RebuiltAttentionRun run, bool joint, int segments, int allSegments) {
   using Part = QueryPart<kLowTiles, kWidth>;
   unsigned char* const memory = sharedMemory();
   letNextBegin();
@@ -70,12 +73,16 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
   auto* query = reinterpret_cast<float*>(memory + layout.query);
   auto* scratch = reinterpret_cast<Number*>(memory + layout.scratch);
   auto* columns = reinterpret_cast<Number*>(memory + layout.columns);
-  const std::uint32_t keyAddress = sharedAddress(memory + layout.keys), valueAddress = sharedAddress(memory + layout.values);
+  const std::uint32_t keyAddress = sharedAddress(memory + layout.keys),
+                      valueAddress = sharedAddress(memory + layout.values);
 
-  const Number* keys = static_cast<const Number*>(run.keys) + batch * run.keyBatchStride + begin * run.keyTokenStride + group.keyOffset;
-  const Number* values = static_cast<const Number*>(run.values) + batch * run.valueBatchStride + begin * run.valueTokenStride + group.valueOffset;
+  const Number* keys =
+      static_cast<const Number*>(run.keys) + batch * run.keyBatchStride + begin * run.keyTokenStride + group.keyOffset;
+  const Number* values = static_cast<const Number*>(run.values) + batch * run.valueBatchStride +
+                         begin * run.valueTokenStride + group.valueOffset;
   RowCopier keyCopier(keys, run.keyTokenStride * 2, keyStride * 2, group.keyRank * 2, kSegment, threadIdx.x, kThreads);
-  RowCopier valueCopier(values, run.valueTokenStride * 2, valueStride * 2, group.valueRank * 2, kSegment, threadIdx.x, kThreads);
+  RowCopier valueCopier(values, run.valueTokenStride * 2, valueStride * 2, group.valueRank * 2, kSegment, threadIdx.x,
+                        kThreads);
   // Joint latents take turns in both buffers.
   const auto keyBuffer = [&](int tile) { return joint && tile % 2 == 1 ? valueAddress : keyAddress; };
   const auto loadKeys = [&](int tile) {
@@ -86,11 +93,13 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
   // Directions that fill a row up to a multiple of 16 are 0.
   const auto clearPads = [&](unsigned char* rows, int stride, int rank) {
     if (rank % 16 != 0)
-      for (int row = threadIdx.x; row < kSegment; row += kThreads) *reinterpret_cast<uint4*>(rows + (row * stride + rank) * 2) = uint4{};
+      for (int row = threadIdx.x; row < kSegment; row += kThreads)
+        *reinterpret_cast<uint4*>(rows + (row * stride + rank) * 2) = uint4{};
   };
   loadKeys(0);
   const std::uint32_t tableAddress = sharedAddress(memory + layout.table);
-  for (int i = threadIdx.x; i < kColumnTiles * kSegment; i += kThreads) copyAsync16(tableAddress + i * 16, static_cast<const char*>(run.table) + i * 16);
+  for (int i = threadIdx.x; i < kColumnTiles * kSegment; i += kThreads)
+    copyAsync16(tableAddress + i * 16, static_cast<const char*>(run.table) + i * 16);
   // So are what the low functions are made of, and what rebuilds the keys.
   constexpr int kLowNumbers = Part::kLowPairs * Part::kLow;
   auto* low = reinterpret_cast<float*>(memory + layout.low);
@@ -98,11 +107,13 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
     copyAsync16(sharedAddress(low + i), run.lowCosine + i);
     copyAsync16(sharedAddress(low + kLowNumbers + i), run.lowSine + i);
   }
-  const Number* upFrom = static_cast<const Number*>(group.keyUp) + (head / run.queriesPerHead - group.firstHead) * kWidth;
+  const Number* upFrom =
+      static_cast<const Number*>(group.keyUp) + (head / run.queriesPerHead - group.firstHead) * kWidth;
   auto* up = reinterpret_cast<Number*>(memory + layout.up);
   for (int i = threadIdx.x; i < group.keyRank * kWidth / 8; i += kThreads) {
     const int at = i / (kWidth / 8), chunk = i % (kWidth / 8);
-    copyAsync16(sharedAddress(up + at * layout.upStride + chunk * 8), upFrom + std::int64_t{at} * run.headsPerGroup * kWidth + chunk * 8);
+    copyAsync16(sharedAddress(up + at * layout.upStride + chunk * 8),
+                upFrom + std::int64_t{at} * run.headsPerGroup * kWidth + chunk * 8);
   }
   commitCopies();
   clearPads(memory + layout.keys, keyStride, group.keyRank);
@@ -119,11 +130,16 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
   const auto rotateQuery = [&](int position) {
     if (j < Part::kPairs) pair.rotateBack(position, query[j], query[Part::kPairs + j]);
   };
-  const auto makeQuery = [&] { makeQueryPart<Number, 1, kThreads, kLowTiles, kWidth>(low, low + kLowNumbers, query, scratch); };
+  const auto makeQuery = [&] {
+    makeQueryPart<Number, 1, kThreads, kLowTiles, kWidth>(low, low + kLowNumbers, query, scratch);
+  };
   const auto makeNextColumns = [&] {
     makeColumns<Number, 1, kWarps, kLowTiles, kWidth, false>(
         up, layout.upStride, group.keyRank, scratch,
-        [&](int column, int direction) { return reinterpret_cast<std::uint32_t*>(columns + column * keyStride + direction); }, [] {});
+        [&](int column, int direction) {
+          return reinterpret_cast<std::uint32_t*>(columns + column * keyStride + direction);
+        },
+        [] {});
   };
   rotateQuery(begin);
   for (int i = threadIdx.x; i < Part::kDirectSize / 8; i += kThreads) reinterpret_cast<uint4*>(scratch)[i] = uint4{};
@@ -149,8 +165,9 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
     __syncthreads();  // the keys and the columns are there, and nobody reads the values before them any more
     if (!joint) valueCopier.copy(valueAddress, count - tile * kSegment, kSegment * 2 * run.valueTokenStride, values);
     commitCopies();
-    const float score = scoreTokens<Number, kColumnTiles>(keyBuffer(tile) + ((row + lane % 16) * keyStride + lane / 16 * 8) * 2, keyStride, columnRows,
-                                                          steps, table, kSegment);
+    const float score =
+        scoreTokens<Number, kColumnTiles>(keyBuffer(tile) + ((row + lane % 16) * keyStride + lane / 16 * 8) * 2,
+                                          keyStride, columnRows, steps, table, kSegment);
     const bool next = tile + 1 < tiles;
     if (next) makeQuery();
 
@@ -158,7 +175,8 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
     const float exponent = tile * kSegment + row + quarter * 8 + lane / 4 < count ? score : -INFINITY;
     float peak = fmaxf(largest, exponent);
 #pragma unroll
-    for (int distance = 16; distance > 0; distance /= 2) peak = fmaxf(peak, __shfl_xor_sync(0xffffffffU, peak, distance));
+    for (int distance = 16; distance > 0; distance /= 2)
+      peak = fmaxf(peak, __shfl_xor_sync(0xffffffffU, peak, distance));
     const float unit = peak == -INFINITY ? 0.0f : peak;  // nothing yet
     const float correction = powerOfTwo(largest - unit);
     const Number rounded = fromFloat<Number>(powerOfTwo(exponent - unit));
@@ -167,8 +185,8 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
     if (correction != 1.0f)
 #pragma unroll
       for (int i = 0; i < kValueTiles * 4; ++i) sums[i / 4][i % 4] *= correction;
-    // The probabilities are an operand [32 tokens, 8 columns] with one number in each row, whose columns are added up at the
-    // end: lane 4 n + q has rows 2 q, 2 q + 1, 2 q + 8, 2 q + 9 of both steps of column n.
+    // The probabilities are an operand [32 tokens, 8 columns] with one number in each row, whose columns are added up
+    // at the end: lane 4 n + q has rows 2 q, 2 q + 1, 2 q + 8, 2 q + 9 of both steps of column n.
     const int n = lane / 4;
     const float own = __shfl_sync(0xffffffffU, toFloat(rounded), (2 * quarter + n % 2) * 4 + n / 2);
     const std::uint32_t bits = n % 2 == 0 ? pack<Number>(own, 0) : pack<Number>(0, own);
@@ -217,7 +235,8 @@ __global__ void __launch_bounds__(kThreads, kValueTiles <= 5 ? 2 : 1) streamKern
       float value = sums[at][2 * half] + sums[at][2 * half + 1];
 #pragma unroll
       for (int distance = 1; distance < 4; distance *= 2) value += __shfl_xor_sync(0xffffffffU, value, distance);
-      if (quarter == 0 && at < valueTiles) shared[warp * kMaximumValueRank + at * 16 + half * 8 + lane / 4] = value * factor;
+      if (quarter == 0 && at < valueTiles)
+        shared[warp * kMaximumValueRank + at * 16 + half * 8 + lane / 4] = value * factor;
     }
   __syncthreads();
   const auto place = [&](int segment) { return (batch * run.queryHeads + head) * allSegments + segment; };

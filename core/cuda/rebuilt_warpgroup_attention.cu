@@ -18,12 +18,15 @@ const char* launch(const RebuiltAttentionRun& run) {
   const int segments = (run.tokens + run.segment - 1) / run.segment;
   constexpr bool kIsFloat16 = std::is_same_v<Number, __half>;
   PanelSource keys{}, values{};
-  error = describeSource(keys, kIsFloat16, run.keys, run.keyElements, run.tokens, run.batch, run.keyTokenStride * 2, run.keyBatchStride * 2, kTile);
+  error = describeSource(keys, kIsFloat16, run.keys, run.keyElements, run.tokens, run.batch, run.keyTokenStride * 2,
+                         run.keyBatchStride * 2, kTile);
   if (error == cudaSuccess)
-    error = describeSource(values, kIsFloat16, run.values, run.valueElements, run.tokens, run.batch, run.valueTokenStride * 2, run.valueBatchStride * 2, kTile);
+    error = describeSource(values, kIsFloat16, run.values, run.valueElements, run.tokens, run.batch,
+                           run.valueTokenStride * 2, run.valueBatchStride * 2, kTile);
   if (error != cudaSuccess) return "the copy engine cannot read these records";
-  error = tensor_core::launchKernel(kernel, dim3(run.queryHeads / kHeads, segments, run.batch), dim3(warpgroupsOf(kGroups) * 128), bytes, run, keys, values,
-                                    run.keys == run.values);
+  error =
+      tensor_core::launchKernel(kernel, dim3(run.queryHeads / kHeads, segments, run.batch),
+                                dim3(warpgroupsOf(kGroups) * 128), bytes, run, keys, values, run.keys == run.values);
   if (error == cudaSuccess) error = launchCombine<Number>(run, segments, 1, run.maximumValueRank);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
@@ -43,13 +46,16 @@ const char* launch(const RebuiltAttentionRun& run) {
 int blocksByWarpgroups(const RebuiltAttentionRun& sizes, int device) {
   const int groups = groupsOfBlock(sizes);
   if (groups == 0 || sizes.maximumKeyWords > 0 || (sizes.width != 64 && sizes.width != 128) ||
-      groups * panelsOf(sizes.maximumKeyRank) > kMaximumPanels || groups * panelsOf(sizes.maximumValueRank) > kMaximumPanels)
+      groups * panelsOf(sizes.maximumKeyRank) > kMaximumPanels ||
+      groups * panelsOf(sizes.maximumValueRank) > kMaximumPanels)
     return 0;
   int memory = 0;
   cudaFuncAttributes attributes{};
   // Where the kernel was not compiled for 9.0a it is empty, and has no memory of its own.
-  const bool fits = cudaSetDevice(device) == cudaSuccess && cudaDeviceGetAttribute(&memory, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess &&
-                    cudaFuncGetAttributes(&attributes, warpgroupKernel<__half, 1, 128>) == cudaSuccess && attributes.sharedSizeBytes > 0 &&
+  const bool fits = cudaSetDevice(device) == cudaSuccess &&
+                    cudaDeviceGetAttribute(&memory, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess &&
+                    cudaFuncGetAttributes(&attributes, warpgroupKernel<__half, 1, 128>) == cudaSuccess &&
+                    attributes.sharedSizeBytes > 0 &&
                     largestLayout(sizes).bytes + static_cast<int>(attributes.sharedSizeBytes) <= memory;
   return fits ? 2 / warpgroupsOf(groups) : 0;
 }

@@ -7,9 +7,9 @@
 #include "core/cuda/tensor_core.cuh"
 #include "core/cuda/warpgroup.cuh"
 
-/// Attention over rebuilt keys by products of warpgroups: a block has a segment and four query heads, of one or two groups.
-/// A warpgroup goes through tiles of 64 tokens, which the copy engine brings, and waits for no other one, so that one
-/// multiplies while another is at its softmax.
+/// Attention over rebuilt keys by products of warpgroups: a block has a segment and four query heads, of one or two
+/// groups. A warpgroup goes through tiles of 64 tokens, which the copy engine brings, and waits for no other one, so
+/// that one multiplies while another is at its softmax.
 namespace kvista::rebuilt_warpgroups {
 
 using namespace tensor_core;
@@ -23,7 +23,8 @@ constexpr int kColumns = 2 * kDirectPairs + 8 * kLowTiles;  // of a head
 constexpr int kPanel = kTile * kPanelRowBytes;
 constexpr int kMaximumPanels = 16;  // of a tile
 constexpr int kValueTiles = kMaximumPanels / 4;
-constexpr int kProbabilityBytes = kTile / 16 * 8 * kPanelRowBytes;  // a panel of 8 rows, of which the heads are four, for each step
+constexpr int kProbabilityBytes =
+    kTile / 16 * 8 * kPanelRowBytes;  // a panel of 8 rows, of which the heads are four, for each step
 
 /// Of a block. Heads of one group have so many columns that a multiprocessor has memory for one block.
 __host__ __device__ constexpr int warpgroupsOf(int groups) { return groups == 1 ? 2 : 1; }
@@ -47,14 +48,17 @@ struct SharedLayout {
     query = probabilities + warpgroups * kProbabilityBytes;
     bytes = query + kHeads * width * 4;
   }
-  __host__ __device__ int slot(int warpgroup, int item) const { return (item % kSlots * warpgroups + warpgroup) * slotBytes; }
+  __host__ __device__ int slot(int warpgroup, int item) const {
+    return (item % kSlots * warpgroups + warpgroup) * slotBytes;
+  }
 };
 
 /// Scores of this warp's 16 tokens and four heads from what was multiplied, [heads][kColumns]; the lane's are of head
-/// lane % 4 and tokens lane / 4 and lane / 4 + 8. words: the table's of those tokens and columns 2 * (lane % 4) and the next
-/// of every 8.
+/// lane % 4 and tokens lane / 4 and lane / 4 + 8. words: the table's of those tokens and columns 2 * (lane % 4) and the
+/// next of every 8.
 template <int kGroups>
-__device__ void scoreByTable(float (&scores)[2], const float (&sums)[kGroups][kHeads / kGroups * kColumns / 2], const std::uint32_t (&words)[2][kColumns / 8]) {
+__device__ void scoreByTable(float (&scores)[2], const float (&sums)[kGroups][kHeads / kGroups * kColumns / 2],
+                             const std::uint32_t (&words)[2][kColumns / 8]) {
   float found[kHeads][2] = {};
 #pragma unroll
   for (int row = 0; row < 2; ++row)
@@ -83,7 +87,8 @@ __device__ void scoreByTable(float (&scores)[2], const float (&sums)[kGroups][kH
 
 template <class Number, int kGroups, int kWidth>
 __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(kGroups))
-    warpgroupKernel(const RebuiltAttentionRun run, const __grid_constant__ PanelSource keySource, const __grid_constant__ PanelSource valueSource, bool joint) {
+    warpgroupKernel(const RebuiltAttentionRun run, const __grid_constant__ PanelSource keySource,
+                    const __grid_constant__ PanelSource valueSource, bool joint) {
 #ifdef KVISTA_HAS_WARPGROUPS
   constexpr int kWarpgroups = warpgroupsOf(kGroups), kThreads = kWarpgroups * 128;
   using Part = QueryPart<kLowTiles, kWidth>;
@@ -102,7 +107,8 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, quarter = lane % 4;
   const int warpgroup = uniform(warp / 4), row = warp % 4 * 16;  // the first of this warp's tokens in a tile
   const auto groupOf = [&](int h) { return run.groups + (head + h) / run.queriesPerHead / run.headsPerGroup; };
-  int keyRanks[kGroups], valueRanks[kGroups], keyOffsets[kGroups], valueOffsets[kGroups], keyPanels = 0, valuePanels = 0;
+  int keyRanks[kGroups], valueRanks[kGroups], keyOffsets[kGroups], valueOffsets[kGroups], keyPanels = 0,
+                                                                                          valuePanels = 0;
 #pragma unroll
   for (int g = 0; g < kGroups; ++g) {
     const RebuiltGroup* group = groupOf(g * kOfGroup);
@@ -120,8 +126,8 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
   unsigned char* const ownProbabilities = memory + layout.probabilities + warpgroup * kProbabilityBytes;
 
   const auto firstOf = [&](int tile) { return (tile * kWarpgroups + warpgroup) * kTile; };
-  // Items are this warpgroup's tiles of keys and of values in turns; of joint latents, tiles. What fills up a group's last
-  // panel belongs to others, and its columns are 0.
+  // Items are this warpgroup's tiles of keys and of values in turns; of joint latents, tiles. What fills up a group's
+  // last panel belongs to others, and its columns are 0.
   const auto load = [&](int item) {
     const int tile = joint ? item : item / 2;
     const bool ofKeys = joint || item % 2 == 0;
@@ -131,7 +137,8 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
     expectCopies(barrier, (ofKeys ? keyPanels : valuePanels) * kPanel);
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
-      const int offset = ofKeys ? keyOffsets[g] : valueOffsets[g], end = offset + (ofKeys ? keyRanks[g] : valueRanks[g]);
+      const int offset = ofKeys ? keyOffsets[g] : valueOffsets[g],
+                end = offset + (ofKeys ? keyRanks[g] : valueRanks[g]);
 #pragma unroll 1
       for (int at = offset; at < end; at += 16, to += kPanel)
         copyPanel(to, ofKeys ? keySource : valueSource, at, begin + firstOf(tile), static_cast<int>(batch), barrier);
@@ -159,12 +166,15 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) before += g < own / kOfGroup ? panelsOf(keyRanks[g]) : 0;
     unsigned char* const to = memory + layout.columns + before * layout.columnsOfPanel;
-    const Number* up = static_cast<const Number*>(group->keyUp) + ((head + own) / run.queriesPerHead - group->firstHead) * kWidth;
+    const Number* up =
+        static_cast<const Number*>(group->keyUp) + ((head + own) / run.queriesPerHead - group->firstHead) * kWidth;
     const auto place = [&](int column, int direction) {
       const int row = own % kOfGroup * kColumns + column;
-      return reinterpret_cast<std::uint32_t*>(to + direction / 16 * layout.columnsOfPanel + panelPlace(row, direction / 8 % 2) + direction % 8 * 2);
+      return reinterpret_cast<std::uint32_t*>(to + direction / 16 * layout.columnsOfPanel +
+                                              panelPlace(row, direction / 8 % 2) + direction % 8 * 2);
     };
-    makeColumns<Number, kHeads, kThreads / 32, kLowTiles, kWidth, true, true>(up, run.headsPerGroup * kWidth, group->keyRank, scratch, place, makeQueries);
+    makeColumns<Number, kHeads, kThreads / 32, kLowTiles, kWidth, true, true>(
+        up, run.headsPerGroup * kWidth, group->keyRank, scratch, place, makeQueries);
   }
   showToProducts();
   __syncthreads();
@@ -215,7 +225,8 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
       if (firstOf(tile) + row + lane / 4 + k * 8 >= count) exponents[k] = -INFINITY;
     float peak = fmaxf(exponents[0], exponents[1]);
 #pragma unroll
-    for (int distance = 4; distance < 32; distance *= 2) peak = fmaxf(peak, __shfl_xor_sync(0xffffffffU, peak, distance));
+    for (int distance = 4; distance < 32; distance *= 2)
+      peak = fmaxf(peak, __shfl_xor_sync(0xffffffffU, peak, distance));
     if (lane < kHeads) maxima[warpgroup][warp % 4][lane] = peak;
     waitForWarpgroup(warpgroup);  // and nobody reads these keys any more
     if (!joint) load(item + 3);
@@ -250,7 +261,8 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
       if (at >= valueTiles) break;
 #pragma unroll
       for (int k = 0; k < kTile / 16; ++k)
-        multiplyTransposed<Number>(sums[at], values.moved(at * 4 * kPanel + k * 16 * kPanelRowBytes), weights.moved(k * 8 * kPanelRowBytes));
+        multiplyTransposed<Number>(sums[at], values.moved(at * 4 * kPanel + k * 16 * kPanelRowBytes),
+                                   weights.moved(k * 8 * kPanelRowBytes));
     }
     endProducts();
   }
@@ -273,7 +285,8 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
   for (int i = 0; i < kValueTiles * 4; ++i) {
     const float scaled = sums[i / 4][i % 4] * __shfl_sync(0xffffffffU, factor, 2 * quarter % 4 + i % 2);
     const int direction = i / 4 * 64 + row + i % 4 / 2 * 8 + lane / 4;
-    if (quarter < 2 && i / 4 < valueTiles) shared[(warpgroup * kHeads + 2 * quarter + i % 2) * kDirections + direction] = scaled;
+    if (quarter < 2 && i / 4 < valueTiles)
+      shared[(warpgroup * kHeads + 2 * quarter + i % 2) * kDirections + direction] = scaled;
   }
   __syncthreads();
   const auto place = [&](int h) { return (batch * run.queryHeads + head + h) * gridDim.y + blockIdx.y; };
@@ -290,7 +303,8 @@ __global__ void __launch_bounds__(warpgroupsOf(kGroups) * 128, 2 / warpgroupsOf(
     for (int i = threadIdx.x; i < kOfGroup * valueRanks[g]; i += kThreads) {
       const int h = g * kOfGroup + i / valueRanks[g], direction = i % valueRanks[g];
       const float* at = shared + h * kDirections + before * 16 + direction;
-      run.partials[place(h) * run.maximumValueRank + direction] = kWarpgroups == 1 ? at[0] : at[0] + at[kHeads * kDirections];
+      run.partials[place(h) * run.maximumValueRank + direction] =
+          kWarpgroups == 1 ? at[0] : at[0] + at[kHeads * kDirections];
     }
     before += panelsOf(valueRanks[g]);
   }
@@ -305,8 +319,11 @@ inline int groupsOfBlock(const RebuiltAttentionRun& run) {
 }
 
 inline SharedLayout largestLayout(const RebuiltAttentionRun& run) {
-  const int groups = groupsOfBlock(run), scratch = kHeads * 2 * (run.width == 128 ? QueryPart<kLowTiles, 128>::kSize : QueryPart<kLowTiles, 64>::kSize);
-  return SharedLayout(groups * panelsOf(run.maximumKeyRank), groups * panelsOf(run.maximumValueRank), groups, run.width, scratch);
+  const int groups = groupsOfBlock(run),
+            scratch =
+                kHeads * 2 * (run.width == 128 ? QueryPart<kLowTiles, 128>::kSize : QueryPart<kLowTiles, 64>::kSize);
+  return SharedLayout(groups * panelsOf(run.maximumKeyRank), groups * panelsOf(run.maximumValueRank), groups, run.width,
+                      scratch);
 }
 
 }  // namespace kvista::rebuilt_warpgroups

@@ -34,11 +34,14 @@ __device__ inline __half fromFloat<__half>(float value) {
 template <class Number>
 __device__ std::uint32_t pack(float first, float second) {
   const Number numbers[2] = {fromFloat<Number>(first), fromFloat<Number>(second)};
-  return *reinterpret_cast<const std::uint16_t*>(&numbers[0]) | static_cast<std::uint32_t>(*reinterpret_cast<const std::uint16_t*>(&numbers[1])) << 16;
+  return *reinterpret_cast<const std::uint16_t*>(&numbers[0]) |
+         static_cast<std::uint32_t>(*reinterpret_cast<const std::uint16_t*>(&numbers[1])) << 16;
 }
 
 /// Two float16 numbers, the one in the low half first.
-__device__ inline float2 unpackHalves(std::uint32_t word) { return __half22float2(*reinterpret_cast<const __half2*>(&word)); }
+__device__ inline float2 unpackHalves(std::uint32_t word) {
+  return __half22float2(*reinterpret_cast<const __half2*>(&word));
+}
 
 /// word & mask | other, as one instruction.
 __device__ inline std::uint32_t maskAndOr(std::uint32_t word, std::uint32_t mask, std::uint32_t other) {
@@ -109,16 +112,20 @@ __device__ inline void loadMatricesTransposed(std::uint32_t (&to)[4], std::uint3
 template <class Number>
 __device__ void multiplyAdd(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1);
 template <>
-__device__ inline void multiplyAdd<__nv_bfloat16>(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
-               : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+__device__ inline void multiplyAdd<__nv_bfloat16>(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                                  std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
+      "%3};\n"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 template <>
-__device__ inline void multiplyAdd<__half>(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
-               : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+__device__ inline void multiplyAdd<__half>(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                           std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
+      "%3};\n"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 /// A kernel that launchNext queues may begin once all blocks of the one before have called this.
@@ -138,7 +145,8 @@ __device__ inline void prefetch(const void* from) { asm volatile("prefetch.globa
 
 /// Queues a kernel on the default stream.
 template <class... Parameters, class... Arguments>
-cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes, const Arguments&... arguments) {
+cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes,
+                         const Arguments&... arguments) {
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = threads;
@@ -147,7 +155,8 @@ cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads,
 }
 /// The same for a kernel that waits for the one queued before it by itself, where it is compiled for a GPU that can.
 template <class... Parameters, class... Arguments>
-cudaError_t launchNext(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes, const Arguments&... arguments) {
+cudaError_t launchNext(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes,
+                       const Arguments&... arguments) {
   cudaFuncAttributes compiled{};
   if (const cudaError_t error = cudaFuncGetAttributes(&compiled, kernel); error != cudaSuccess) return error;
   cudaLaunchAttribute early{};

@@ -14,14 +14,16 @@ inline constexpr float kNever = 3e38F;
 /// Of the levels 4 k + subset, the subset that a code's last bit leads to.
 constexpr int subsetOf(int state, int bit) { return 2 * (bit ^ (state >> 1 & 1) ^ (state >> 2)) + (state & 1); }
 
-/// Codes of least squared error of `count` numbers in steps; of equals those of lower states. `path`: scratch of `count` numbers that are
-/// `stride` apart.
-constexpr void codeRow(const float* numbers, std::int64_t count, int bits, std::uint8_t* codes, std::uint32_t* path, std::int64_t stride) {
+/// Codes of least squared error of `count` numbers in steps; of equals those of lower states. `path`: scratch of
+/// `count` numbers that are `stride` apart.
+constexpr void codeRow(const float* numbers, std::int64_t count, int bits, std::uint8_t* codes, std::uint32_t* path,
+                       std::int64_t stride) {
   const float middle = static_cast<float>(1 << bits) - 0.5F, last = static_cast<float>(1 << (bits - 1)) - 1;
   float cost[kStates] = {0, kNever, kNever, kNever, kNever, kNever, kNever, kNever};
   for (std::int64_t i = 0; i < count; ++i) {
     float error[kSubsets] = {};
-    std::uint32_t step = 0;  // of each subset the k of its nearest level, 3 bits; then of each state whether the path came from the upper of two
+    std::uint32_t step = 0;  // of each subset the k of its nearest level, 3 bits; then of each state whether the path
+                             // came from the upper of two
     for (int subset = 0; subset < kSubsets; ++subset) {
       const float shifted = numbers[i] + middle - static_cast<float>(subset), wanted = shifted * 0.25F + 0.5F;
       const float bounded = wanted > 0 ? (wanted < last ? wanted : last) : 0;  // not a number: 0

@@ -51,7 +51,8 @@ constexpr auto kTimeout = std::chrono::hours(24 * 7);
 
 }  // namespace
 
-c10::intrusive_ptr<c10d::Backend> makeGloo(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size, const std::string& address) {
+c10::intrusive_ptr<c10d::Backend> makeGloo(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
+                                           const std::string& address) {
   using c10d::ProcessGroupGloo;
   auto options = ProcessGroupGloo::Options::create(kTimeout);
   if (const auto name = environmentVariable("GLOO_SOCKET_IFNAME")) {

@@ -2,6 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/distributed/membership.h"
 
+#include <c10/util/Exception.h>
+#include <c10/util/Logging.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -11,14 +16,9 @@
 #include <mutex>
 #include <stdexcept>
 #include <thread>
-#include <utility>
-
-#include <c10/util/Exception.h>
-#include <c10/util/Logging.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <utility>
 
 namespace kvista {
 namespace {
@@ -26,19 +26,22 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kBeatEvery = std::chrono::milliseconds(250);
-constexpr auto kSilence = std::chrono::seconds(10);          ///< After which one counts as gone,
+constexpr auto kSilence = std::chrono::seconds(10);           ///< After which one counts as gone,
 constexpr auto kSuspiciousSilence = std::chrono::seconds(4);  ///< where a connection has broken as well.
 constexpr auto kGoodbye = std::chrono::seconds(2);
-constexpr auto kAnswer = std::chrono::seconds(2);  ///< Beyond a member's patience: c10d counts it for itself, in whole seconds.
-// What one that leaves says last, followed by the rank for whose sake it leaves: so that all name the one where it began.
+constexpr auto kAnswer =
+    std::chrono::seconds(2);  ///< Beyond a member's patience: c10d counts it for itself, in whole seconds.
+// What one that leaves says last, followed by the rank for whose sake it leaves: so that all name the one where it
+// began.
 constexpr std::string_view kEnded = "ended ", kLost = "lost ";
 constexpr int kNobody = -1, kMeetingPoint = -2;
 
 bool isGoodbye(std::string_view word) { return word.starts_with(kEnded) || word.starts_with(kLost); }
 
-/// c10d drops connections of strangers to a store that it serves, but waits without end for the answer of one that it reaches: another
-/// program may listen there. After `most` the call is left behind, with its thread.
-c10::intrusive_ptr<c10d::Store> storeAt(const std::string& address, const c10d::TCPStoreOptions& options, Clock::duration most) {
+/// c10d drops connections of strangers to a store that it serves, but waits without end for the answer of one that it
+/// reaches: another program may listen there. After `most` the call is left behind, with its thread.
+c10::intrusive_ptr<c10d::Store> storeAt(const std::string& address, const c10d::TCPStoreOptions& options,
+                                        Clock::duration most) {
   auto promise = std::make_shared<std::promise<c10::intrusive_ptr<c10d::Store>>>();
   auto store = promise->get_future();
   std::thread([promise, address, options] {
@@ -62,7 +65,7 @@ std::string whatOf(const std::exception& error) {
 
 /// What the thread that listens has heard. Outlives the Membership where that thread hangs in a call to a dead host.
 struct Membership::Heard {
-  std::atomic<int> gone = kNobody;       ///< The first rank that was missed.
+  std::atomic<int> gone = kNobody;        ///< The first rank that was missed.
   std::atomic<bool> saidGoodbye = false;  ///< It has ended by itself.
   std::atomic<bool> suspicious = false;
   std::atomic<Clock::rep> lastHeard = Clock::now().time_since_epoch().count();
@@ -71,12 +74,16 @@ struct Membership::Heard {
   std::condition_variable wake;
   bool stop = false, stopped = false;
 
-  void run(const c10::intrusive_ptr<c10d::Store>& store, int rank, const std::vector<std::string>& keys, int storeHolder);
-  [[nodiscard]] Clock::duration limit() const { return suspicious ? Clock::duration(kSuspiciousSilence) : Clock::duration(kSilence); }
+  void run(const c10::intrusive_ptr<c10d::Store>& store, int rank, const std::vector<std::string>& keys,
+           int storeHolder);
+  [[nodiscard]] Clock::duration limit() const {
+    return suspicious ? Clock::duration(kSuspiciousSilence) : Clock::duration(kSilence);
+  }
   [[nodiscard]] bool isDeaf() const { return Clock::now() - Clock::time_point(Clock::duration(lastHeard)) > limit(); }
 };
 
-void Membership::Heard::run(const c10::intrusive_ptr<c10d::Store>& store, int rank, const std::vector<std::string>& keys, int storeHolder) {
+void Membership::Heard::run(const c10::intrusive_ptr<c10d::Store>& store, int rank,
+                            const std::vector<std::string>& keys, int storeHolder) {
   std::vector<std::vector<std::uint8_t>> last(keys.size());
   std::vector<Clock::time_point> changed(keys.size(), Clock::now());
   for (std::uint64_t beat = 1;; ++beat) {
@@ -124,19 +131,24 @@ Result<std::unique_ptr<Membership>> Membership::join(const Launch& launch, std::
     options.timeout = patience;
     auto shared = storeAt(launch.address, options, patience + kAnswer);
     // Jobs that come to one port by mistake do not hear each other where their names or numbers of processes differ.
-    auto store = c10::make_intrusive<c10d::PrefixStore>(fmt::format("kvista/{}/{}", launch.size, launch.attempt), std::move(shared));
+    auto store = c10::make_intrusive<c10d::PrefixStore>(fmt::format("kvista/{}/{}", launch.size, launch.attempt),
+                                                        std::move(shared));
     std::unique_ptr<Membership> self(new Membership(launch, std::move(store)));
     KVISTA_CHECK(self->awaitAll(patience));
     return self;
   } catch (const std::exception& error) {
     const std::string place = fmt::format("{}:{}", launch.address, launch.port);
     if (isServer)
-      return fail(ErrorCode::device, fmt::format("Rank 0 cannot serve the meeting point {} of the {} processes.", place, launch.size),
-                  "Set MASTER_PORT to a free port and MASTER_ADDR to this host's address, for all processes alike.", whatOf(error));
-    return fail(ErrorCode::device,
-                fmt::format("Rank {} of {} processes cannot reach the meeting point {} within {} s.", launch.rank, launch.size, place,
-                            patience.count()),
-                "See whether rank 0 runs, and whether MASTER_ADDR and MASTER_PORT are its host's, for all processes alike.", whatOf(error));
+      return fail(ErrorCode::device,
+                  fmt::format("Rank 0 cannot serve the meeting point {} of the {} processes.", place, launch.size),
+                  "Set MASTER_PORT to a free port and MASTER_ADDR to this host's address, for all processes alike.",
+                  whatOf(error));
+    return fail(
+        ErrorCode::device,
+        fmt::format("Rank {} of {} processes cannot reach the meeting point {} within {} s.", launch.rank, launch.size,
+                    place, patience.count()),
+        "See whether rank 0 runs, and whether MASTER_ADDR and MASTER_PORT are its host's, for all processes alike.",
+        whatOf(error));
   }
 }
 
@@ -159,7 +171,8 @@ Result<void> Membership::awaitAll(std::chrono::seconds patience) {
   } while (!missing.empty() && Clock::now() < end);
   if (!missing.empty())
     return fail(ErrorCode::device,
-                fmt::format("Of {} processes, rank {} did not come within {} s.", launch_.size, fmt::join(missing, ", "), patience.count()),
+                fmt::format("Of {} processes, rank {} did not come within {} s.", launch_.size,
+                            fmt::join(missing, ", "), patience.count()),
                 "See what it said, and start all of them again.");
   heard_->lastHeard = Clock::now().time_since_epoch().count();
   const int storeHolder = launch_.starterKeepsStore ? kMeetingPoint : 0;
@@ -175,10 +188,13 @@ Result<void> Membership::check() const {
   if (gone == kNobody) return {};
   const std::string hint = fmt::format("Start all {} processes again.", launch_.size);
   if (gone == kMeetingPoint)
-    return fail(ErrorCode::device, fmt::format("The meeting point {}:{} of the {} processes, which {} serves, is gone.", launch_.address,
-                                               launch_.port, launch_.size, launch_.starter), hint);
+    return fail(ErrorCode::device,
+                fmt::format("The meeting point {}:{} of the {} processes, which {} serves, is gone.", launch_.address,
+                            launch_.port, launch_.size, launch_.starter),
+                hint);
   if (heard_->saidGoodbye)
-    return fail(ErrorCode::device, fmt::format("Rank {} of {} processes has ended before the work was done.", gone, launch_.size),
+    return fail(ErrorCode::device,
+                fmt::format("Rank {} of {} processes has ended before the work was done.", gone, launch_.size),
                 "See what it said; then start all of them again.");
   return fail(
       ErrorCode::device,
@@ -188,12 +204,14 @@ Result<void> Membership::check() const {
 
 Result<void> Membership::explain(const std::string& detail) const {
   heard_->suspicious = true;
-  for (const auto end = Clock::now() + kSilence; Clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(20)))
+  for (const auto end = Clock::now() + kSilence; Clock::now() < end;
+       std::this_thread::sleep_for(std::chrono::milliseconds(20)))
     if (auto known = check(); !known) {
       known.error().detail = detail;
       return known;
     }
-  return fail(ErrorCode::device, fmt::format("The connection between the {} processes broke, though all of them live.", launch_.size),
+  return fail(ErrorCode::device,
+              fmt::format("The connection between the {} processes broke, though all of them live.", launch_.size),
               "See whether the network between their hosts is sound, and start all of them again.", detail);
 }
 
@@ -202,16 +220,19 @@ void Membership::leave() {
     std::unique_lock lock(heard_->mutex);
     heard_->stop = true;
     heard_->wake.notify_all();
-    if (!heard_->wake.wait_for(lock, kGoodbye, [&] { return heard_->stopped; })) return;  // it hangs: nobody could be told
+    if (!heard_->wake.wait_for(lock, kGoodbye, [&] { return heard_->stopped; }))
+      return;  // it hangs: nobody could be told
   }
   try {
     const int gone = heard_->gone;
     const bool ofItself = gone == kNobody || gone == launch_.rank;
     store_->set(keyOf(launch_.rank), ofItself ? fmt::format("{}{}", kEnded, launch_.rank)
                                               : fmt::format("{}{}", heard_->saidGoodbye ? kEnded : kLost, gone));
-    for (const auto end = Clock::now() + kGoodbye; Clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(5))) {
+    for (const auto end = Clock::now() + kGoodbye; Clock::now() < end;
+         std::this_thread::sleep_for(std::chrono::milliseconds(5))) {
       bool all = true;
-      for (int rank = 0; rank < launch_.size && all; ++rank) all = rank == gone || isGoodbye(store_->get_to_str(keyOf(rank)));
+      for (int rank = 0; rank < launch_.size && all; ++rank)
+        all = rank == gone || isGoodbye(store_->get_to_str(keyOf(rank)));
       if (all) return;
     }
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the meeting point has closed, so all have left

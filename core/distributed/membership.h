@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <c10/util/intrusive_ptr.h>
+
 #include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <c10/util/intrusive_ptr.h>
 
 #include "core/base/error.h"
 #include "core/base/launch.h"
@@ -18,12 +18,13 @@ class Store;
 
 namespace kvista {
 
-/// Who is there. Every process says a few times a second at the meeting point (a c10d TCPStore) that it lives, and hears
-/// the others: what a broken connection cannot say, which of them it was, and a connection that nobody uses not at all.
+/// Who is there. Every process says a few times a second at the meeting point (a c10d TCPStore) that it lives, and
+/// hears the others: what a broken connection cannot say, which of them it was, and a connection that nobody uses not
+/// at all.
 class Membership {
  public:
-  /// Returns once all are there. Errors (device): the port is taken, the meeting point cannot be reached or is none, another has come as
-  /// this rank, or some did not come within `patience`; the sentence says which.
+  /// Returns once all are there. Errors (device): the port is taken, the meeting point cannot be reached or is none,
+  /// another has come as this rank, or some did not come within `patience`; the sentence says which.
   static Result<std::unique_ptr<Membership>> join(const Launch& launch, std::chrono::seconds patience);
 
   Membership(const Membership&) = delete;
@@ -34,7 +35,8 @@ class Membership {
   [[nodiscard]] Result<void> check() const;
   /// After a connection broke: waits until it is known whose it was. Always fails.
   [[nodiscard]] Result<void> explain(const std::string& detail) const;
-  /// Says that this process is done, and waits a moment for the others to be, so that none closes what another still reads.
+  /// Says that this process is done, and waits a moment for the others to be, so that none closes what another still
+  /// reads.
   void leave();
 
   [[nodiscard]] const c10::intrusive_ptr<c10d::Store>& store() const { return store_; }

@@ -1,15 +1,16 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <filesystem>
-
 #include <dlfcn.h>
+
+#include <filesystem>
 
 #include "core/distributed/backends.h"
 #include "core/distributed/nccl/nccl_module.h"
 
 namespace kvista {
 
-c10::intrusive_ptr<c10d::Backend> makeNccl(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size, int device) {
+c10::intrusive_ptr<c10d::Backend> makeNccl(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
+                                           int device) {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
   for (const std::filesystem::path& place : {folder, folder / "../lib"}) {

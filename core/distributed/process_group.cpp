@@ -2,16 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/distributed/process_group.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
 #include <thread>
 #include <utility>
-
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
-#include <fmt/format.h>
 
 #include "core/distributed/backends.h"
 #include "core/distributed/membership.h"
@@ -35,7 +35,8 @@ struct ProcessGroup::Member {
   c10::intrusive_ptr<c10d::Backend> gloo, nccl;  ///< The latter null without GPUs, or without NCCL.
   bool broken = false;
 
-  Member(Launch started, std::unique_ptr<Membership> joined) : launch(std::move(started)), membership(std::move(joined)) {}
+  Member(Launch started, std::unique_ptr<Membership> joined)
+      : launch(std::move(started)), membership(std::move(joined)) {}
   Member(const Member&) = delete;
   Member& operator=(const Member&) = delete;
   ~Member() {
@@ -52,7 +53,8 @@ struct ProcessGroup::Member {
   }
 
   template <class Start>
-  Result<void> run(c10d::Backend& backend, Start&& start, const Task& task, const std::function<Result<void>()>& meanwhile = {}) {
+  Result<void> run(c10d::Backend& backend, Start&& start, const Task& task,
+                   const std::function<Result<void>()>& meanwhile = {}) {
     KVISTA_CHECK(membership->check());
     auto result = wait(backend, start, task, meanwhile);
     broken = broken || !result;
@@ -61,7 +63,8 @@ struct ProcessGroup::Member {
 
  private:
   template <class Start>
-  Result<void> wait(c10d::Backend& backend, Start& start, const Task& task, const std::function<Result<void>()>& meanwhile) {
+  Result<void> wait(c10d::Backend& backend, Start& start, const Task& task,
+                    const std::function<Result<void>()>& meanwhile) {
     try {
       const WorkPointer work = start(backend);
       auto pause = kShortestWait;
@@ -95,7 +98,8 @@ Result<ProcessGroup> ProcessGroup::join(const Launch& launch, at::Device device,
   auto member = std::make_shared<Member>(launch, std::move(membership));
   try {
     member->gloo = makeGloo(member->membership->store(), launch.rank, launch.size, launch.address);
-    if (!device.is_cpu()) member->nccl = makeNccl(member->membership->store(), launch.rank, launch.size, device.index());
+    if (!device.is_cpu())
+      member->nccl = makeNccl(member->membership->store(), launch.rank, launch.size, device.index());
   } catch (const std::exception& error) {
     member->broken = true;
     return tl::unexpected(member->membership->explain(error.what()).error());
@@ -123,7 +127,8 @@ Result<void> ProcessGroup::check() const {
 Result<void> ProcessGroup::meet(const Task& task, const std::function<Result<void>()>& meanwhile) const {
   if (!member_) return {};
   std::vector<at::Tensor> one = {at::zeros({1}, at::kDouble)};
-  return member_->run(*member_->gloo, [&](c10d::Backend& backend) { return backend.allreduce(one); }, task, meanwhile);
+  return member_->run(
+      *member_->gloo, [&](c10d::Backend& backend) { return backend.allreduce(one); }, task, meanwhile);
 }
 
 Result<void> ProcessGroup::sum(const at::Tensor& tensor, const Task& task) const {
@@ -131,7 +136,8 @@ Result<void> ProcessGroup::sum(const at::Tensor& tensor, const Task& task) const
   const bool direct = tensor.is_cpu() || member_->nccl;
   std::vector<at::Tensor> list = {direct ? tensor : tensor.cpu()};
   c10d::Backend& backend = tensor.is_cpu() || !member_->nccl ? *member_->gloo : *member_->nccl;
-  KVISTA_CHECK(member_->run(backend, [&](c10d::Backend& chosen) { return chosen.allreduce(list); }, task));
+  KVISTA_CHECK(member_->run(
+      backend, [&](c10d::Backend& chosen) { return chosen.allreduce(list); }, task));
   if (!direct) tensor.copy_(list.front());
   return {};
 }
@@ -143,7 +149,8 @@ Result<void> ProcessGroup::broadcast(const at::Tensor& tensor, int from, const T
   std::vector<at::Tensor> list = {copy.view({-1}).view(at::kByte)};
   c10d::BroadcastOptions options;
   options.rootRank = from;
-  KVISTA_CHECK(member_->run(*member_->gloo, [&](c10d::Backend& backend) { return backend.broadcast(list, options); }, task));
+  KVISTA_CHECK(member_->run(
+      *member_->gloo, [&](c10d::Backend& backend) { return backend.broadcast(list, options); }, task));
   if (copy.const_data_ptr() != tensor.const_data_ptr()) tensor.copy_(copy);
   return {};
 }
@@ -183,8 +190,8 @@ Result<void> ProcessGroup::agree(std::string_view what, std::string_view text, c
   for (std::size_t other = 1; other < texts.size(); ++other)
     if (texts[other] != texts.front())
       return fail(ErrorCode::invalidArgument,
-                  fmt::format("{} must be the same for all processes, but rank 0 has \"{}\" and rank {} has \"{}\".", what, texts.front(),
-                              other, texts[other]),
+                  fmt::format("{} must be the same for all processes, but rank 0 has \"{}\" and rank {} has \"{}\".",
+                              what, texts.front(), other, texts[other]),
                   "Start all processes with the same command and the same files.");
   return {};
 }

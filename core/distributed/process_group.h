@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +13,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "core/base/error.h"
 #include "core/base/launch.h"
@@ -27,15 +27,17 @@ struct Share {
   [[nodiscard]] bool contains(std::int64_t index) const { return index >= begin && index < end(); }
 };
 
-/// The processes that share one piece of work, seen from one of them (c10d: Gloo for memory of the CPU, NCCL for that of
-/// GPUs). A handle; the default one is alone, and everything below then costs nothing. All members call the same functions
-/// in the same order. A member that is gone makes every call of the others fail (device) with a sentence that names it.
+/// The processes that share one piece of work, seen from one of them (c10d: Gloo for memory of the CPU, NCCL for that
+/// of GPUs). A handle; the default one is alone, and everything below then costs nothing. All members call the same
+/// functions in the same order. A member that is gone makes every call of the others fail (device) with a sentence that
+/// names it.
 class ProcessGroup {
  public:
   ProcessGroup() = default;
   /// Returns once all processes of `launch` are there; the group of one where there are no others. `device`: where this
   /// process computes.
-  static Result<ProcessGroup> join(const Launch& launch, at::Device device, std::chrono::seconds patience = std::chrono::minutes(5));
+  static Result<ProcessGroup> join(const Launch& launch, at::Device device,
+                                   std::chrono::seconds patience = std::chrono::minutes(5));
 
   [[nodiscard]] int rank() const;
   [[nodiscard]] int size() const;
@@ -47,16 +49,19 @@ class ProcessGroup {
   /// " (rank 0 of 3)", for whatever counts this member's work alone; empty where it is alone.
   [[nodiscard]] std::string label() const;
 
-  /// This member's part of `count` things, in whole blocks of `block`, of which the last may be cut; parts follow each other
-  /// by rank and differ by one block at most.
-  [[nodiscard]] Share shareOf(std::int64_t count, std::int64_t block = 1) const { return shareOf(rank(), count, block); }
+  /// This member's part of `count` things, in whole blocks of `block`, of which the last may be cut; parts follow each
+  /// other by rank and differ by one block at most.
+  [[nodiscard]] Share shareOf(std::int64_t count, std::int64_t block = 1) const {
+    return shareOf(rank(), count, block);
+  }
   [[nodiscard]] Share shareOf(int rank, std::int64_t count, std::int64_t block = 1) const;
 
   /// Fails where a member is gone. Costs next to nothing.
   [[nodiscard]] Result<void> check() const;
   /// Waits for all; `meanwhile` is called a few times a second.
   Result<void> meet(const Task& task, const std::function<Result<void>()>& meanwhile = {}) const;
-  /// Replaces `tensor` (contiguous, of one shape and type on all members) by the sum over members, the same bits on each.
+  /// Replaces `tensor` (contiguous, of one shape and type on all members) by the sum over members, the same bits on
+  /// each.
   Result<void> sum(const at::Tensor& tensor, const Task& task) const;
   /// Replaces `tensor` by that of member `from`.
   Result<void> broadcast(const at::Tensor& tensor, int from, const Task& task) const;
@@ -74,8 +79,8 @@ class ProcessGroup {
   std::shared_ptr<Member> member_;
 };
 
-/// Numbers of things to do, from 0 on, each given to one member of a group, whoever asks next: for work whose pieces take so different times
-/// that equal shares would leave members idle.
+/// Numbers of things to do, from 0 on, each given to one member of a group, whoever asks next: for work whose pieces
+/// take so different times that equal shares would leave members idle.
 class Turns {
  public:
   /// `name`: the same on all members, and no other's of the group.

@@ -32,7 +32,8 @@ Matrix emptyMatrix(std::size_t rows, int columns) {
 }
 
 float& cell(Matrix& matrix, int row, int column) {
-  return matrix.values[static_cast<std::size_t>(row) * static_cast<std::size_t>(matrix.columns) + static_cast<std::size_t>(column)];
+  return matrix.values[static_cast<std::size_t>(row) * static_cast<std::size_t>(matrix.columns) +
+                       static_cast<std::size_t>(column)];
 }
 
 }  // namespace
@@ -43,8 +44,9 @@ std::vector<int> allLayers(const ModelShape& shape) {
   return layers;
 }
 
-Result<std::vector<SimilarityRecord>> similaritiesOf(const Decoder& decoder, const Statistics& statistics, const Measure& measure,
-                                                     const std::vector<int>& layers, const Task& task) {
+Result<std::vector<SimilarityRecord>> similaritiesOf(const Decoder& decoder, const Statistics& statistics,
+                                                     const Measure& measure, const std::vector<int>& layers,
+                                                     const Task& task) {
   std::vector<SimilarityRecord> records;
   for (const int layer : layers) {
     for (const Side side : {Side::key, Side::value}) {
@@ -88,9 +90,11 @@ Result<TextRanksRecord> textRanksOf(const Decoder& decoder, const Statistics& st
     record.directions = std::max(record.directions, static_cast<int>(spectrum.singularValues.size()));
   }
   if (!(kept > 0)) return record;
-  KVISTA_ASSIGN(const std::vector<TruncationLoss> losses, measureTruncation(decoder, statistics, layers, {kept}, windows, task));
+  KVISTA_ASSIGN(const std::vector<TruncationLoss> losses,
+                measureTruncation(decoder, statistics, layers, {kept}, windows, task));
   record.losses = emptyMatrix(layers.size(), 2);
-  for (const TruncationLoss& each : losses) cell(record.losses, each.layer, column(each.side)) = static_cast<float>(each.loss);
+  for (const TruncationLoss& each : losses)
+    cell(record.losses, each.layer, column(each.side)) = static_cast<float>(each.loss);
   return record;
 }
 
@@ -107,7 +111,8 @@ Result<PlanErrorsRecord> planErrorsOf(const Decoder& decoder, const Statistics& 
     takeRow(measured.keys, layer, errors.keys);
     takeRow(measured.values, layer, errors.values);
   }
-  return PlanErrorsRecord{std::move(errors.keys), std::move(errors.values), std::move(errors.keyLoss), std::move(errors.valueLoss),
+  return PlanErrorsRecord{std::move(errors.keys),     std::move(errors.values),
+                          std::move(errors.keyLoss),  std::move(errors.valueLoss),
                           std::move(measured.logits), std::move(measured.attentionOutputs)};
 }
 

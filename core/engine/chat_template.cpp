@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/chat_template.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "core/io/gguf.h"
 #include "core/io/json_file.h"
@@ -28,7 +28,8 @@ std::string chatml(const ChatTemplate&, const std::vector<ChatTurn>& turns) {
 
 std::string llama3(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
   std::string text = form.begin;
-  for (const ChatTurn& turn : turns) text += fmt::format("<|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>", turn.role, turn.content);
+  for (const ChatTurn& turn : turns)
+    text += fmt::format("<|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>", turn.role, turn.content);
   return text + "<|start_header_id|>assistant<|end_header_id|>\n\n";
 }
 
@@ -49,7 +50,8 @@ std::string zephyr(const ChatTemplate& form, const std::vector<ChatTurn>& turns)
 
 std::string tulu(const ChatTemplate& form, const std::vector<ChatTurn>& turns) {
   std::string text = form.begin;
-  for (const ChatTurn& turn : turns) text += fmt::format("<|{}|>\n{}{}\n", turn.role, turn.content, turn.role == "assistant" ? form.end : "");
+  for (const ChatTurn& turn : turns)
+    text += fmt::format("<|{}|>\n{}{}\n", turn.role, turn.content, turn.role == "assistant" ? form.end : "");
   return text + "<|assistant|>\n";
 }
 
@@ -68,7 +70,8 @@ std::string gemma(const ChatTemplate& form, const std::vector<ChatTurn>& turns) 
   std::string text = form.begin;
   for (std::size_t i = 0; i < turns.size(); ++i)
     if (turns[i].role != "system")
-      text += fmt::format("<start_of_turn>{}\n{}<end_of_turn>\n", turns[i].role == "user" ? "user" : "model", withSystem(turns, i));
+      text += fmt::format("<start_of_turn>{}\n{}<end_of_turn>\n", turns[i].role == "user" ? "user" : "model",
+                          withSystem(turns, i));
   return text + "<start_of_turn>model\n";
 }
 
@@ -80,7 +83,8 @@ std::string phi3(const ChatTemplate&, const std::vector<ChatTurn>& turns) {
 
 std::string phi4(const ChatTemplate&, const std::vector<ChatTurn>& turns) {
   std::string text;
-  for (const ChatTurn& turn : turns) text += fmt::format("<|im_start|>{}<|im_sep|>{}<|im_end|>", turn.role, turn.content);
+  for (const ChatTurn& turn : turns)
+    text += fmt::format("<|im_start|>{}<|im_sep|>{}<|im_end|>", turn.role, turn.content);
   return text + "<|im_start|>assistant<|im_sep|>";
 }
 
@@ -126,9 +130,17 @@ const std::vector<Form>& forms() {
       {"gemma", {"<start_of_turn>", "<end_of_turn>"}, {}, gemma, "<end_of_turn>"},
       {"phi3", {"<|user|>\n", "<|assistant|>\n", "<|end|>"}, {}, phi3, "<|end|>"},
       {"phi4", {"<|im_start|>", "<|im_sep|>", "<|im_end|>"}, {}, phi4, "<|im_end|>"},
-      {"phi4-mini", {"'<|' + message['role'] + '|>' + message['content'] + '<|end|>'", "<|assistant|>"}, {}, phi4Mini, "<|end|>"},
+      {"phi4-mini",
+       {"'<|' + message['role'] + '|>' + message['content'] + '<|end|>'", "<|assistant|>"},
+       {},
+       phi4Mini,
+       "<|end|>"},
       {"deepseek", {"'User: '", "'Assistant: '", "'Assistant:'"}, {}, deepseek, ""},
-      {"command-r", {"<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>"}, {}, commandR, "<|END_OF_TURN_TOKEN|>"},
+      {"command-r",
+       {"<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>"},
+       {},
+       commandR,
+       "<|END_OF_TURN_TOKEN|>"},
       {"tulu", {"<|user|>\n", "<|assistant|>\n", "message['content'] + '\n'"}, {"<|end|>", "[gMASK]"}, tulu, ""},
       {"zephyr", {"<|user|>", "<|assistant|>"}, {"<|end|>", "[gMASK]", "message['content'] + '\n'"}, zephyr, ""}};
   return all;
@@ -152,7 +164,9 @@ std::string tokenText(const nlohmann::json& config, const char* field) {
   if (!config.is_object() || !config.contains(field)) return {};
   const nlohmann::json& token = config[field];
   if (token.is_string()) return token.get<std::string>();
-  return token.is_object() && token.contains("content") && token["content"].is_string() ? token["content"].get<std::string>() : std::string();
+  return token.is_object() && token.contains("content") && token["content"].is_string()
+             ? token["content"].get<std::string>()
+             : std::string();
 }
 
 }  // namespace
@@ -163,7 +177,8 @@ ChatTemplate chatTemplateOf(const Checkpoint& checkpoint) {
   if (checkpoint.format == Checkpoint::Format::gguf) {
     if (auto tokenizer = readGgufTokenizer(checkpoint.companions())) config = std::move(tokenizer->tokenizerConfig);
   } else {
-    if (auto read = readJsonFile(checkpoint.companions() / "tokenizer_config.json", kLargestConfig)) config = *std::move(read);
+    if (auto read = readJsonFile(checkpoint.companions() / "tokenizer_config.json", kLargestConfig))
+      config = *std::move(read);
     std::error_code error;
     const auto own = checkpoint.companions() / "chat_template.jinja";
     if (std::filesystem::file_size(own, error) <= kLargestConfig && !error) {
@@ -174,7 +189,8 @@ ChatTemplate chatTemplateOf(const Checkpoint& checkpoint) {
   if (text.empty() && config.is_object() && config.contains("chat_template")) {
     const nlohmann::json& kept = config["chat_template"];
     // Some models have several, by name.
-    text = kept.is_string() ? kept.get<std::string>() : kept.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    text = kept.is_string() ? kept.get<std::string>()
+                            : kept.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
   // A line's end inside a quoted word stands there as itself or as its escape.
   for (std::size_t place = 0; (place = text.find("\\n", place)) != std::string::npos;) text.replace(place, 2, "\n");
@@ -183,7 +199,9 @@ ChatTemplate chatTemplateOf(const Checkpoint& checkpoint) {
     if (std::ranges::all_of(form.marks, holds) && std::ranges::none_of(form.others, holds))
       return {form.name, tokenText(config, "bos_token"), tokenText(config, "eos_token"), {}};
   ChatTemplate none;
-  if (!text.empty()) none.problem = fmt::format("The model's chat template is of a form that is not known here; known are {}.", knownForms());
+  if (!text.empty())
+    none.problem =
+        fmt::format("The model's chat template is of a form that is not known here; known are {}.", knownForms());
   return none;
 }
 
@@ -191,16 +209,21 @@ Result<std::string> inChatTemplate(const ChatTemplate& form, const std::vector<C
   const Form* known = findForm(form.name);
   if (!known)
     return fail(ErrorCode::invalidArgument, form.problem.empty() ? "The model has no chat template." : form.problem,
-                fmt::format("Ask for a text that goes on instead{}.", form.problem.empty() ? "; templates that are known are " + knownForms() : ""));
+                fmt::format("Ask for a text that goes on instead{}.",
+                            form.problem.empty() ? "; templates that are known are " + knownForms() : ""));
   const std::size_t first = !turns.empty() && turns[0].role == "system" ? 1 : 0;
   for (std::size_t i = first; i < turns.size(); ++i) {
     const char* expected = (i - first) % 2 == 0 ? "user" : "assistant";
     if (turns[i].role != expected)
-      return fail(ErrorCode::invalidArgument, fmt::format("Turn {} of the conversation is of \"{}\", where \"{}\" was expected.", i + 1, turns[i].role, expected),
-                  "Give turns of user and assistant alternately, the user's first, before them at most one of the system.");
+      return fail(
+          ErrorCode::invalidArgument,
+          fmt::format("Turn {} of the conversation is of \"{}\", where \"{}\" was expected.", i + 1, turns[i].role,
+                      expected),
+          "Give turns of user and assistant alternately, the user's first, before them at most one of the system.");
   }
   if ((turns.size() - first) % 2 == 0)
-    return fail(ErrorCode::invalidArgument, "The conversation does not end with a turn of the user.", "Leave out the last turn, or add what is asked next.");
+    return fail(ErrorCode::invalidArgument, "The conversation does not end with a turn of the user.",
+                "Leave out the last turn, or add what is asked next.");
   return known->write(form, turns);
 }
 

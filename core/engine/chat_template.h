@@ -10,12 +10,13 @@
 
 namespace kvista {
 
-/// How a chat model wants to be spoken to. Templates are programs of the model's own; none is executed. The forms that are
-/// known are recognised by the marks that a template's text holds.
+/// How a chat model wants to be spoken to. Templates are programs of the model's own; none is executed. The forms that
+/// are known are recognised by the marks that a template's text holds.
 struct ChatTemplate {
   std::string name;        ///< Such as "chatml" or "llama3"; empty for a model without any, or with another.
   std::string begin, end;  ///< The model's BOS and EOS, as texts, where the form uses them.
-  std::string problem;     ///< Why a template that the model has is not used, in a sentence; empty for a model without any.
+  std::string
+      problem;  ///< Why a template that the model has is not used, in a sentence; empty for a model without any.
 };
 ChatTemplate chatTemplateOf(const Checkpoint& checkpoint);
 

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/data_folder.h"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
+
+#include <cstdlib>
 
 namespace kvista {
 
@@ -26,7 +26,9 @@ Result<void> makeDataFolderFor(const fs::path& file) {
   if (within.empty() || *within.begin() == "..") return {};
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) return fail(ErrorCode::io, fmt::format("The folder {} cannot be made: {}.", folder.string(), error.message()), "Save the project first, beside which it then goes.");
+  if (error)
+    return fail(ErrorCode::io, fmt::format("The folder {} cannot be made: {}.", folder.string(), error.message()),
+                "Save the project first, beside which it then goes.");
   return {};
 }
 

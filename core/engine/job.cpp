@@ -19,7 +19,8 @@ constexpr double kSecondsBeforeEstimates = 0.5;
 
 Job::Job(std::int64_t id, const EngineMethod& method, nlohmann::json params, Outbox& outbox)
     : id_(id), method_(method), params_(std::move(params)), outbox_(outbox) {
-  if (const auto preview = params_.find("preview"); preview != params_.end() && preview->is_string()) preview_ = preview->get<std::string>();
+  if (const auto preview = params_.find("preview"); preview != params_.end() && preview->is_string())
+    preview_ = preview->get<std::string>();
 }
 
 void Job::run(Workspace& workspace) {
@@ -31,7 +32,12 @@ void Job::run(Workspace& workspace) {
   Call call{workspace, params_,
             Task{stop_.get_token(),
                  [this](const ProgressReport& each) {
-                   report({each.stage, static_cast<std::int64_t>(each.done), static_cast<std::int64_t>(each.total), each.unit, {}, {}});
+                   report({each.stage,
+                           static_cast<std::int64_t>(each.done),
+                           static_cast<std::int64_t>(each.total),
+                           each.unit,
+                           {},
+                           {}});
                  }},
             [this](ProgressRecord each) { return report(std::move(each)); }};
   answer(guardTorch(fmt::format("The request \"{}\"", method_.name), [&] { return method_.run(call); }));

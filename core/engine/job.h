@@ -25,8 +25,8 @@ class Job {
 
   /// Works and answers. Does nothing but forget what was cancelled before its turn came.
   void run(Workspace& workspace);
-  /// Answers that it was cancelled, at once, and asks the work to stop; where that answers when it is stopped, it only asks.
-  /// False: it was answered already.
+  /// Answers that it was cancelled, at once, and asks the work to stop; where that answers when it is stopped, it only
+  /// asks. False: it was answered already.
   bool cancel(const std::string& why);
   /// Sends the answer. False: it was answered already.
   bool answer(const Result<nlohmann::json>& result);

@@ -34,22 +34,26 @@ std::string fileNameOf(const std::string& name) {
 
 Result<DeviceProfile> readProfile(const fs::path& file) {
   const auto wrong = [&](std::string_view what) {
-    return fail(ErrorCode::corruptFile, fmt::format("{} {}.", file.string(), what), "Run `kvista bench decode --device cuda` again, or delete the file.");
+    return fail(ErrorCode::corruptFile, fmt::format("{} {}.", file.string(), what),
+                "Run `kvista bench decode --device cuda` again, or delete the file.");
   };
   KVISTA_ASSIGN(const nlohmann::json json, readJsonFile(file, kMostBytes));
   if (!json.is_object()) return wrong("does not hold a device's profile");
   DeviceProfile profile;
   const auto name = json.find("name");
-  if (name == json.end() || !name->is_string() || name->get_ref<const std::string&>().empty() || name->get_ref<const std::string&>().size() > kLongestName)
+  if (name == json.end() || !name->is_string() || name->get_ref<const std::string&>().empty() ||
+      name->get_ref<const std::string&>().size() > kLongestName)
     return wrong("has no name of a device");
   profile.name = name->get<std::string>();
-  for (const auto& [field, value] : {std::pair{"bytesPerSecond", &profile.bytesPerSecond}, {"flopsPerSecond", &profile.flopsPerSecond},
+  for (const auto& [field, value] : {std::pair{"bytesPerSecond", &profile.bytesPerSecond},
+                                     {"flopsPerSecond", &profile.flopsPerSecond},
                                      {"launchSeconds", &profile.launchSeconds}}) {
     const auto found = json.find(field);
     if (found == json.end() || !found->is_number()) return wrong(fmt::format("lacks the number {}", field));
     *value = found->get<double>();
     const bool mayBeZero = value == &profile.launchSeconds;
-    if (!std::isfinite(*value) || *value < 0 || (*value == 0 && !mayBeZero)) return wrong(fmt::format("says {} {}, which no device does", field, *value));
+    if (!std::isfinite(*value) || *value < 0 || (*value == 0 && !mayBeZero))
+      return wrong(fmt::format("says {} {}, which no device does", field, *value));
   }
   return profile;
 }
@@ -76,9 +80,12 @@ MeasuredProfiles readMeasuredProfiles() {
 Result<fs::path> saveMeasuredProfile(const DeviceProfile& profile) {
   const fs::path file = folder() / fileNameOf(profile.name);
   KVISTA_CHECK(makeDataFolderFor(file));
-  const nlohmann::ordered_json json = {{"name", profile.name}, {"bytesPerSecond", profile.bytesPerSecond}, {"flopsPerSecond", profile.flopsPerSecond},
+  const nlohmann::ordered_json json = {{"name", profile.name},
+                                       {"bytesPerSecond", profile.bytesPerSecond},
+                                       {"flopsPerSecond", profile.flopsPerSecond},
                                        {"launchSeconds", profile.launchSeconds}};
-  KVISTA_CHECK(writeFileAtomically(file, json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+  KVISTA_CHECK(
+      writeFileAtomically(file, json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
   return file;
 }
 

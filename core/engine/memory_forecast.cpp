@@ -2,16 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/memory_forecast.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "core/model/device.h"
 #include "core/model/layer_stream.h"
 
 namespace kvista {
 
-std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device, c10::ScalarType dtype, bool streamLayers) {
+std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription& description, c10::Device device,
+                         c10::ScalarType dtype, bool streamLayers) {
   if (streamsLayers(description, device, dtype, streamLayers)) return deviceBytes(description, dtype, true);
   const std::int64_t each = dtype == c10::kBFloat16 ? 2 : 4;
   const DataType asItLies = dtype == c10::kBFloat16 ? DataType::bf16 : DataType::f32;
@@ -20,13 +21,16 @@ std::int64_t weightBytes(const Checkpoint& checkpoint, const DecoderDescription&
     std::int64_t count = each;
     for (const std::int64_t length : tensor.shape) count *= length;
     const auto found = checkpoint.tensors->tensors().find(tensor.name);
-    const bool mapped = device.is_cpu() && found != checkpoint.tensors->tensors().end() && found->second.type == asItLies;
+    const bool mapped =
+        device.is_cpu() && found != checkpoint.tensors->tensors().end() && found->second.type == asItLies;
     if (!mapped) bytes += count;
   }
   return bytes;
 }
 
-std::int64_t tokensPerPass(std::int64_t window, c10::Device device) { return std::max(usualTokensPerStep(device), window); }
+std::int64_t tokensPerPass(std::int64_t window, c10::Device device) {
+  return std::max(usualTokensPerStep(device), window);
+}
 
 std::int64_t activationBytes(const ModelShape& shape, std::int64_t tokens) {
   return 4 * tokens * shape.hiddenSize * 20;  // One layer's, about twenty times as wide as its input.
@@ -37,10 +41,12 @@ std::int64_t calibrationBytes(const ModelShape& shape, bool gradients, std::int6
   const std::int64_t heads = shape.kvHeads;
   // Sums in float64 and, at the end, their copies; Fisher blocks; the papers' scores, one number a weight.
   std::int64_t layer = 16 * width * width;
-  if (gradients) layer += heads * 16 * (3 * shape.headDim * shape.headDim + 2 * shape.valueHeadDim * shape.valueHeadDim) +
-                          std::int64_t{8} * shape.cacheWidth() * shape.hiddenSize;
+  if (gradients)
+    layer += heads * 16 * (3 * shape.headDim * shape.headDim + 2 * shape.valueHeadDim * shape.valueHeadDim) +
+             std::int64_t{8} * shape.cacheWidth() * shape.hiddenSize;
   // Every layer's input is kept for the backward pass.
-  const std::int64_t activations = activationBytes(shape, tokensPerBatch) + (gradients ? 4 * tokensPerBatch * shape.hiddenSize * shape.layers : 0);
+  const std::int64_t activations =
+      activationBytes(shape, tokensPerBatch) + (gradients ? 4 * tokensPerBatch * shape.hiddenSize * shape.layers : 0);
   constexpr std::int64_t kKeptActivations = std::int64_t{1} << 30;
   const std::int64_t kept = std::min<std::int64_t>(gradients ? kKeptActivations : 0, 10 * activations);
   return shape.layers * layer + activations + kept;
@@ -58,7 +64,8 @@ std::int64_t planBytes(const CompressionPlan& plan, const ModelShape& shape) {
   return 2 * factors + 10 * 8 * largest * largest + std::int64_t{8} * shape.cacheWidth() * shape.cacheWidth() * 4;
 }
 
-std::int64_t refiningBytes(const CompressionPlan& plan, const ModelShape& shape, std::int64_t tokensPerStep, c10::Device device) {
+std::int64_t refiningBytes(const CompressionPlan& plan, const ModelShape& shape, std::int64_t tokensPerStep,
+                           c10::Device device) {
   std::int64_t factors = 0;
   for (const Group& group : plan.groups)
     if (!group.isUncompressed()) factors += 2 * 4 * static_cast<std::int64_t>(group.widths.size()) * group.rank();
@@ -69,7 +76,8 @@ std::int64_t refiningBytes(const CompressionPlan& plan, const ModelShape& shape,
   const std::int64_t inputs = 4 * tokensPerStep * shape.hiddenSize * shape.layers;
   const std::int64_t kept = std::min(kKeptActivations, layer * shape.layers);
   // As the head takes them: both models' logits and a gradient, in blocks.
-  const std::int64_t rows = device.is_cpu() ? 512 : std::max<std::int64_t>(512, (std::int64_t{1} << 28) / std::max(1, shape.vocabulary));
+  const std::int64_t rows =
+      device.is_cpu() ? 512 : std::max<std::int64_t>(512, (std::int64_t{1} << 28) / std::max(1, shape.vocabulary));
   const std::int64_t logits = 3 * 4 * std::min(rows, tokensPerStep) * shape.vocabulary;
   return kCopies * factors + 2 * layer + inputs + kept + logits;
 }
@@ -82,16 +90,18 @@ CompressionPlan widestPlan(const ModelShape& shape) {
 
 Result<void> checkCalibrationMemory(const Decoder& decoder, const CalibrationRequest& request) {
   const c10::Device device = decoder.options().device;
-  return checkMemory(calibrationBytes(decoder.shape(), request.gradients, tokensPerPass(request.recipe.window, device)), device,
-                     fmt::format("Calibration in windows of {} tokens", request.recipe.window));
+  return checkMemory(calibrationBytes(decoder.shape(), request.gradients, tokensPerPass(request.recipe.window, device)),
+                     device, fmt::format("Calibration in windows of {} tokens", request.recipe.window));
 }
 
 Result<void> checkMemory(std::int64_t bytes, c10::Device device, std::string_view what) {
   const std::optional<std::int64_t> available = availableMemory(device);
   if (!available || bytes <= *available) return {};
-  return fail(ErrorCode::outOfMemory, fmt::format("{} would take about {:.1f} GB; {:.1f} GB are free on {}.", what, static_cast<double>(bytes) / 1e9,
-                                                  static_cast<double>(*available) / 1e9, describeDevice(device)),
-              "Close other programs, use a smaller text window, or run the engine on a machine with more memory.");
+  return fail(
+      ErrorCode::outOfMemory,
+      fmt::format("{} would take about {:.1f} GB; {:.1f} GB are free on {}.", what, static_cast<double>(bytes) / 1e9,
+                  static_cast<double>(*available) / 1e9, describeDevice(device)),
+      "Close other programs, use a smaller text window, or run the engine on a machine with more memory.");
 }
 
 }  // namespace kvista

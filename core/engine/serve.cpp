@@ -2,16 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/serve.h"
 
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <list>
 #include <optional>
-
-#include <fmt/format.h>
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "core/engine/job.h"
 #include "core/io/file_descriptor.h"
@@ -43,7 +43,8 @@ Result<Request> requestOf(nlohmann::json& message) {
 
 class Server {
  public:
-  Server(int output, Workspace& workspace) : outbox_(output), light_(workspace), compute_(workspace), workspace_(workspace) {}
+  Server(int output, Workspace& workspace)
+      : outbox_(output), light_(workspace), compute_(workspace), workspace_(workspace) {}
   ~Server() {
     for (const auto& job : jobs_) job->cancel("The engine ends.");
   }
@@ -53,15 +54,19 @@ class Server {
   void take(nlohmann::json message) {
     jobs_.remove_if([](const auto& job) { return job->isAnswered(); });
     const auto id = message.find("id");
-    const std::optional<std::int64_t> answerTo = id != message.end() && id->is_number_integer() ? std::optional(id->get<std::int64_t>()) : std::nullopt;
+    const std::optional<std::int64_t> answerTo =
+        id != message.end() && id->is_number_integer() ? std::optional(id->get<std::int64_t>()) : std::nullopt;
     auto request = requestOf(message);
     if (!request) return outbox_.send(errorMessage(answerTo, request.error()));
     if (find(request->id))
-      return outbox_.send(errorMessage(std::nullopt, {ErrorCode::invalidArgument, fmt::format("The id {} is that of a request at work.", request->id), "", "Count on."}));
+      return outbox_.send(errorMessage(
+          std::nullopt, {ErrorCode::invalidArgument,
+                         fmt::format("The id {} is that of a request at work.", request->id), "", "Count on."}));
     const EngineMethod* method = findEngineMethod(request->method);
     if (!method)
-      return outbox_.send(errorMessage(request->id, {ErrorCode::invalidArgument, fmt::format("The engine has no method \"{}\".", request->method), "",
-                                                     "Engine and client are of different versions, perhaps."}));
+      return outbox_.send(errorMessage(
+          request->id, {ErrorCode::invalidArgument, fmt::format("The engine has no method \"{}\".", request->method),
+                        "", "Engine and client are of different versions, perhaps."}));
     if (method->lane == Lane::reader) return cancel(*request);
     const auto job = std::make_shared<Job>(request->id, *method, std::move(request->params), outbox_);
     if (!job->preview().empty())

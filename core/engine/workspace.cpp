@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/workspace.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "core/checkpoint/export_report.h"
 #include "core/checkpoint/open_model.h"
@@ -67,10 +67,12 @@ Result<void> describeInto(WorkModel& model) {
   const nlohmann::json& config = model.checkpoint.config;
   const auto own = config.find("kvista");
   if (own == config.end() || !own->is_object() || !own->contains("base_config"))
-    return fail(ErrorCode::corruptFile, fmt::format("{}: config.json has no kvista.base_config.", model.checkpoint.path.string()),
+    return fail(ErrorCode::corruptFile,
+                fmt::format("{}: config.json has no kvista.base_config.", model.checkpoint.path.string()),
                 "Export the plan again, or get the whole folder as it was exported.");
-  KVISTA_ASSIGN(model.description, describeConfig(own->at("base_config"), fmt::format("kvista.base_config in config.json of {}",
-                                                                                       model.checkpoint.path.string())));
+  KVISTA_ASSIGN(model.description,
+                describeConfig(own->at("base_config"),
+                               fmt::format("kvista.base_config in config.json of {}", model.checkpoint.path.string())));
   KVISTA_ASSIGN(const nlohmann::json report, readReport(model.checkpoint.path));
   KVISTA_ASSIGN(model.plan, planOfReport(report, model.checkpoint.path));
   return {};
@@ -109,8 +111,9 @@ Result<std::shared_ptr<const Decoder>> Workspace::decoder(WorkModel& model, cons
   KVISTA_ASSIGN(options.device, openDevice(settings_.device));
   options.dtype = settings_.dtype;
   options.streamLayers = settings_.streamLayers;
-  KVISTA_CHECK(checkMemory(weightBytes(model.checkpoint, model.description, options.device, options.dtype, options.streamLayers), options.device,
-                           "The model's weights"));
+  KVISTA_CHECK(
+      checkMemory(weightBytes(model.checkpoint, model.description, options.device, options.dtype, options.streamLayers),
+                  options.device, "The model's weights"));
   if (!model.plan) {
     KVISTA_ASSIGN(model.decoder, Decoder::load(model.checkpoint, options, task));
     return model.decoder;
@@ -136,7 +139,8 @@ Result<std::shared_ptr<const Statistics>> Workspace::statistics(const std::strin
   const std::string stamp = stampOf(path);
   {
     const std::lock_guard lock(mutex_);
-    if (const KeptStatistics* kept = lookUp(statistics_, placeOf(path)); kept && kept->stamp == stamp) statistics = kept->statistics;
+    if (const KeptStatistics* kept = lookUp(statistics_, placeOf(path)); kept && kept->stamp == stamp)
+      statistics = kept->statistics;
   }
   if (!statistics) {
     KVISTA_ASSIGN(Statistics loaded, loadStatistics(path));
@@ -145,7 +149,8 @@ Result<std::shared_ptr<const Statistics>> Workspace::statistics(const std::strin
   }
   if (statistics->modelHash != model.hash)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The statistics {} are of another model (content {} where {} was expected).", path, statistics->modelHash, model.hash),
+                fmt::format("The statistics {} are of another model (content {} where {} was expected).", path,
+                            statistics->modelHash, model.hash),
                 "Calibrate this model.");
   return statistics;
 }
@@ -157,29 +162,34 @@ void Workspace::keepStatistics(const std::string& path, std::shared_ptr<const St
 
 Result<std::shared_ptr<const PlanTransform>> Workspace::transform(WorkModel& model, const FactorSource& source,
                                                                   const CompressionPlan& plan, const Task& task) {
-  const std::string key = fmt::format("{} {} {} {}", model.hash, source.statistics ? stampOf(source.statisticsPath) : "",
-                                      source.factorsPath.empty() ? "" : stampOf(source.factorsPath), fingerprint(plan));
+  const std::string key =
+      fmt::format("{} {} {} {}", model.hash, source.statistics ? stampOf(source.statisticsPath) : "",
+                  source.factorsPath.empty() ? "" : stampOf(source.factorsPath), fingerprint(plan));
   {
     const std::lock_guard lock(mutex_);
     if (const auto* kept = lookUp(transforms_, key)) return *kept;
   }
   KVISTA_ASSIGN(const auto decoder, this->decoder(model, task));
-  KVISTA_ASSIGN(const PlanFactors factors, factorsOfPlan(*decoder, source.statistics, plan, source.factorsPath, model.hash, task));
+  KVISTA_ASSIGN(const PlanFactors factors,
+                factorsOfPlan(*decoder, source.statistics, plan, source.factorsPath, model.hash, task));
   auto made = std::make_shared<const PlanTransform>(plan, factors, decoder->shape(), decoder->options().device);
-  if (!plan.sharedFrom.empty() || predictsLayers(plan)) return made;  // one pass at a time, and what a stopped one has left is gone with it
+  if (!plan.sharedFrom.empty() || predictsLayers(plan))
+    return made;  // one pass at a time, and what a stopped one has left is gone with it
   const std::lock_guard lock(mutex_);
   keep(transforms_, key, made, kKeptTransforms);
   return made;
 }
 
-Result<Perplexity> Workspace::originalPerplexity(WorkModel& model, const at::Tensor& ids, const std::string& tokensHash, const Task& task) {
+Result<Perplexity> Workspace::originalPerplexity(WorkModel& model, const at::Tensor& ids, const std::string& tokensHash,
+                                                 const Task& task) {
   const std::string key = fmt::format("{} {}", model.hash, tokensHash);
   {
     const std::lock_guard lock(mutex_);
     if (const Perplexity* kept = lookUp(originals_, key)) return *kept;
   }
   KVISTA_ASSIGN(const auto decoder, this->decoder(model, task));
-  KVISTA_ASSIGN(Perplexity measured, measurePerplexity(*decoder, ids, model.ownTransform.get(), "measure the model", task));
+  KVISTA_ASSIGN(Perplexity measured,
+                measurePerplexity(*decoder, ids, model.ownTransform.get(), "measure the model", task));
   const std::lock_guard lock(mutex_);
   keep(originals_, key, measured, kKeptOriginals);
   return measured;

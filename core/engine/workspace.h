@@ -18,9 +18,9 @@
 #include "core/base/task.h"
 #include "core/calibration/statistics.h"
 #include "core/compress/factors.h"
-#include "core/evaluate/perplexity.h"
 #include "core/compress/plan_transform.h"
 #include "core/distributed/process_group.h"
+#include "core/evaluate/perplexity.h"
 #include "core/io/checkpoint.h"
 #include "core/model/decoder.h"
 #include "core/text/tokenizer.h"
@@ -40,9 +40,9 @@ struct EngineSettings {
 /// A model that somebody looks at: headers at first, weights and vocabulary at first need. `plan` is that of an export,
 /// which computes with it and takes no other.
 struct WorkModel {
-  Checkpoint checkpoint;            ///< As it lies on disk.
-  DecoderDescription description;   ///< Of the original architecture.
-  std::string hash;                 ///< contentHash.
+  Checkpoint checkpoint;           ///< As it lies on disk.
+  DecoderDescription description;  ///< Of the original architecture.
+  std::string hash;                ///< contentHash.
   std::optional<CompressionPlan> plan;
 
   std::mutex mutex;  ///< Of what follows.
@@ -65,12 +65,12 @@ struct FileStamp {
 struct FactorSource {
   std::string statisticsPath;
   const Statistics* statistics = nullptr;  ///< May be null for methods of weights alone.
-  std::string factorsPath;                 ///< Of kept ones, such as refined factors, which take the place of statistics; or empty.
+  std::string factorsPath;  ///< Of kept ones, such as refined factors, which take the place of statistics; or empty.
 };
 
-/// What an engine keeps between requests: opened models and statistics, the linear algebra of the last plans, results that
-/// are asked for again. No edits: a plan comes with each request. All of it can be made again from files. Safe to use from
-/// several threads.
+/// What an engine keeps between requests: opened models and statistics, the linear algebra of the last plans, results
+/// that are asked for again. No edits: a plan comes with each request. All of it can be made again from files. Safe to
+/// use from several threads.
 class Workspace {
  public:
   explicit Workspace(EngineSettings settings) : settings_(std::move(settings)) {}
@@ -91,11 +91,12 @@ class Workspace {
   void keepStatistics(const std::string& path, std::shared_ptr<const Statistics> statistics);
 
   /// Makes the model compute as planned; the last two are kept.
-  Result<std::shared_ptr<const PlanTransform>> transform(WorkModel& model, const FactorSource& source, const CompressionPlan& plan,
-                                                         const Task& task);
+  Result<std::shared_ptr<const PlanTransform>> transform(WorkModel& model, const FactorSource& source,
+                                                         const CompressionPlan& plan, const Task& task);
 
   /// The perplexity of a model as it is on windows of a hash; kept.
-  Result<Perplexity> originalPerplexity(WorkModel& model, const at::Tensor& ids, const std::string& tokensHash, const Task& task);
+  Result<Perplexity> originalPerplexity(WorkModel& model, const at::Tensor& ids, const std::string& tokensHash,
+                                        const Task& task);
 
   /// Answers by a key that says all they depend on.
   std::optional<nlohmann::json> result(const std::string& key);

@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/agreement.h"
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "core/evaluate/generate.h"
 #include "core/evaluate/measure_policy.h"
@@ -23,7 +23,9 @@ class WorstTokens {
  public:
   explicit WorstTokens(std::size_t most) : most_(most) {}
 
-  [[nodiscard]] bool wants(double divergence) const { return most_ > 0 && (kept_.size() < most_ || divergence > kept_.back().divergence); }
+  [[nodiscard]] bool wants(double divergence) const {
+    return most_ > 0 && (kept_.size() < most_ || divergence > kept_.back().divergence);
+  }
   void add(const ComparedToken& token) {
     const auto place = std::ranges::upper_bound(kept_, token.divergence, std::greater<>{}, &ComparedToken::divergence);
     kept_.insert(place, token);
@@ -39,10 +41,12 @@ class WorstTokens {
 constexpr std::int64_t kContext = 12;  // Tokens shown before one that differs much.
 
 /// Of every token that a window, [1, tokens], predicts behind its first `prompt`: [tokens - 1 - prompt, vocabulary].
-Result<at::Tensor> logitsOf(const AgreementSide& side, const at::Tensor& window, std::int64_t prompt, const Task& task) {
+Result<at::Tensor> logitsOf(const AgreementSide& side, const at::Tensor& window, std::int64_t prompt,
+                            const Task& task) {
   const std::int64_t predictions = window.size(1) - 1 - prompt;
   if (side.cache.policy != nullptr) {
-    KVISTA_ASSIGN(const at::Tensor hidden, readUnderPolicy(side.decoder, *side.cache.policy, window, prompt, predictions + 1, task));
+    KVISTA_ASSIGN(const at::Tensor hidden,
+                  readUnderPolicy(side.decoder, *side.cache.policy, window, prompt, predictions + 1, task));
     return side.decoder.logitsBehind(hidden[0].narrow(0, 0, predictions));
   }
   KVISTA_ASSIGN(const ForwardResult passed, side.decoder.forward(window, side.cache.transform, {}, true, task));
@@ -71,15 +75,15 @@ Result<Comparison> compare(const at::Tensor& wanted, const at::Tensor& given, co
 }
 
 /// Of one window, whose logits are gone afterwards.
-Result<Comparison> compareWindow(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& window, std::int64_t prompt,
-                                 const Task& task) {
+Result<Comparison> compareWindow(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& window,
+                                 std::int64_t prompt, const Task& task) {
   KVISTA_ASSIGN(const at::Tensor wanted, logitsOf(original, window, prompt, task));
   KVISTA_ASSIGN(const at::Tensor given, logitsOf(plan, window, prompt, task));
   return compare(wanted, given, task);
 }
 
-Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokenizer& tokenizer, const at::Tensor& prompt,
-                                         std::int64_t tokens, const Task& task) {
+Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokenizer& tokenizer,
+                                         const at::Tensor& prompt, std::int64_t tokens, const Task& task) {
   GenerationRequest request;
   const auto* begin = prompt.const_data_ptr<std::int64_t>();
   request.prompt.assign(begin, begin + prompt.numel());
@@ -93,7 +97,8 @@ Result<std::vector<std::uint32_t>> write(const AgreementSide& side, const Tokeni
 
 }  // namespace
 
-Result<std::vector<ComparedWords>> inWords(const std::vector<ComparedToken>& compared, const at::Tensor& ids, const Tokenizer& tokenizer) {
+Result<std::vector<ComparedWords>> inWords(const std::vector<ComparedToken>& compared, const at::Tensor& ids,
+                                           const Tokenizer& tokenizer) {
   std::vector<ComparedWords> words;
   for (const ComparedToken& token : compared) {
     const std::int64_t begin = std::max<std::int64_t>(0, token.position - kContext);
@@ -111,19 +116,20 @@ Result<std::vector<ComparedWords>> inWords(const std::vector<ComparedToken>& com
 
 double percentileOf(std::vector<float> values, double part) {
   const auto rank = static_cast<std::ptrdiff_t>(std::ceil(part * static_cast<double>(values.size())));
-  const auto place = values.begin() + std::clamp<std::ptrdiff_t>(rank - 1, 0, static_cast<std::ptrdiff_t>(values.size()) - 1);
+  const auto place =
+      values.begin() + std::clamp<std::ptrdiff_t>(rank - 1, 0, static_cast<std::ptrdiff_t>(values.size()) - 1);
   std::nth_element(values.begin(), place, values.end());
   return *place;
 }
 
-Result<TextAgreement> compareOnText(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& ids, std::size_t worst,
-                                    const Task& task) {
+Result<TextAgreement> compareOnText(const AgreementSide& original, const AgreementSide& plan, const at::Tensor& ids,
+                                    std::size_t worst, const Task& task) {
   return guardTorch("The comparison", [&]() -> Result<TextAgreement> {
     const std::int64_t vocabulary = original.decoder.shape().vocabulary;
     if (plan.decoder.shape().vocabulary != vocabulary)
       return fail(ErrorCode::invalidArgument,
-                  fmt::format("One model predicts {} tokens and the other {}, so their predictions cannot be compared.", vocabulary,
-                              plan.decoder.shape().vocabulary),
+                  fmt::format("One model predicts {} tokens and the other {}, so their predictions cannot be compared.",
+                              vocabulary, plan.decoder.shape().vocabulary),
                   "Compare a plan or an export with the model that it was made of.");
     TextAgreement result;
     if (plan.cache.policy != nullptr) {
@@ -136,7 +142,8 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
     double sum = 0;
     std::int64_t same = 0;
     for (std::int64_t window = 0; window < windows; ++window) {
-      task.progress("compare", static_cast<std::uint64_t>(window * ids.size(1)), static_cast<std::uint64_t>(ids.numel()), "tokens");
+      task.progress("compare", static_cast<std::uint64_t>(window * ids.size(1)),
+                    static_cast<std::uint64_t>(ids.numel()), "tokens");
       const at::Tensor own = ids.narrow(0, window, 1);
       KVISTA_ASSIGN(const Comparison compared, compareWindow(original, plan, own, result.prompt, task));
       if (!compared.divergences.isfinite().all().item<bool>())
@@ -145,12 +152,15 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
       const at::Tensor targets = own[0].narrow(0, 1 + result.prompt, predictions).cpu().contiguous();
       for (std::int64_t i = 0; i < predictions; ++i) {
         const double divergence = compared.divergences.const_data_ptr<double>()[i];
-        const auto idOf = [i](const at::Tensor& of) { return static_cast<std::uint32_t>(of.const_data_ptr<std::int64_t>()[i]); };
+        const auto idOf = [i](const at::Tensor& of) {
+          return static_cast<std::uint32_t>(of.const_data_ptr<std::int64_t>()[i]);
+        };
         const std::uint32_t one = idOf(compared.original), other = idOf(compared.plan);
         sum += divergence;
         same += one == other ? 1 : 0;
         result.divergences.push_back(static_cast<float>(divergence));
-        if (worstTokens.wants(divergence)) worstTokens.add({window, result.prompt + i + 1, divergence, idOf(targets), one, other});
+        if (worstTokens.wants(divergence))
+          worstTokens.add({window, result.prompt + i + 1, divergence, idOf(targets), one, other});
       }
     }
     result.sameLikeliest = static_cast<double>(same) / static_cast<double>(result.predictions);
@@ -163,8 +173,9 @@ Result<TextAgreement> compareOnText(const AgreementSide& original, const Agreeme
   });
 }
 
-Result<std::vector<WrittenPair>> writeBoth(const AgreementSide& original, const AgreementSide& plan, const Tokenizer& tokenizer,
-                                           const at::Tensor& prompts, std::int64_t tokens, const Task& task) {
+Result<std::vector<WrittenPair>> writeBoth(const AgreementSide& original, const AgreementSide& plan,
+                                           const Tokenizer& tokenizer, const at::Tensor& prompts, std::int64_t tokens,
+                                           const Task& task) {
   return guardTorch("Writing", [&]() -> Result<std::vector<WrittenPair>> {
     std::vector<WrittenPair> pairs;
     for (std::int64_t i = 0; i < prompts.size(0); ++i) {
@@ -187,7 +198,8 @@ WritingAgreement agreementOf(const std::vector<WrittenPair>& pairs) {
     for (std::size_t i = 0; i < length; ++i) equal += original[i] == plan[i] ? 1 : 0;
     tokens += static_cast<std::int64_t>(length);
     const auto first =
-        std::mismatch(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(length), plan.begin()).first - original.begin();
+        std::mismatch(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(length), plan.begin()).first -
+        original.begin();
     result.firstDivergences.push_back(first);
     result.undiverged += first == static_cast<std::ptrdiff_t>(length) ? 1 : 0;
   }
@@ -195,7 +207,8 @@ WritingAgreement agreementOf(const std::vector<WrittenPair>& pairs) {
   std::ranges::sort(rising);
   const std::size_t count = rising.size();
   result.equalTokens = static_cast<double>(equal) / static_cast<double>(tokens);
-  result.meanDivergence = static_cast<double>(std::accumulate(rising.begin(), rising.end(), std::int64_t{0})) / static_cast<double>(count);
+  result.meanDivergence =
+      static_cast<double>(std::accumulate(rising.begin(), rising.end(), std::int64_t{0})) / static_cast<double>(count);
   result.medianDivergence = (static_cast<double>(rising[(count - 1) / 2]) + static_cast<double>(rising[count / 2])) / 2;
   return result;
 }

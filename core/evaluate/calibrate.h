@@ -15,16 +15,17 @@
 namespace kvista {
 
 struct CalibrationRequest {
-  TextRecipe recipe;                    ///< `window` filled in.
+  TextRecipe recipe;  ///< `window` filled in.
   std::optional<std::uint32_t> bos;
   bool gradients = true;
-  bool response = true;                 ///< Measure the response curves on held-out windows (needs gradients).
-  std::filesystem::path partialFile;    ///< As StatisticsOptions::partialFile; `forgetPass` once the statistics are saved.
+  bool response = true;  ///< Measure the response curves on held-out windows (needs gradients).
+  std::filesystem::path
+      partialFile;  ///< As StatisticsOptions::partialFile; `forgetPass` once the statistics are saved.
 };
 
-/// The whole of calibration: reads the text, holds some windows out (those after the wanted ones where the text goes on,
-/// else the last eighth at most), runs the statistics pass over the others and measures the response curves. The members of a
-/// group of `processes` share all of that, and all get the statistics.
+/// The whole of calibration: reads the text, holds some windows out (those after the wanted ones where the text goes
+/// on, else the last eighth at most), runs the statistics pass over the others and measures the response curves. The
+/// members of a group of `processes` share all of that, and all get the statistics.
 Result<Statistics> calibrate(const Decoder& decoder, const std::string& modelHash, const Tokenizer& tokenizer,
                              const CalibrationRequest& request, const Task& task, const ProcessGroup& processes = {});
 

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/generate.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <cmath>
 
 namespace kvista {
 namespace {
@@ -24,7 +24,8 @@ double uniform(std::uint64_t seed, std::uint64_t counter) {
 std::size_t wholeLength(const std::string& text) {
   constexpr std::string_view kReplacement = "\xef\xbf\xbd";
   std::size_t length = text.size();
-  while (length >= kReplacement.size() && std::string_view(text).substr(length - kReplacement.size(), kReplacement.size()) == kReplacement)
+  while (length >= kReplacement.size() &&
+         std::string_view(text).substr(length - kReplacement.size(), kReplacement.size()) == kReplacement)
     length -= kReplacement.size();
   return length;
 }
@@ -46,13 +47,14 @@ std::int64_t cacheBytes(const CompressionPlan& plan, const ModelShape& shape, st
   return bytes;
 }
 
-Generation::Generation(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, GenerationRequest request)
+Generation::Generation(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform,
+                       GenerationRequest request)
     : decoder_(decoder), tokenizer_(tokenizer), transform_(transform), request_(std::move(request)) {
   if (transform != nullptr) cache_.store = transform->makeStore(decoder);
 }
 
-Result<Generation> Generation::underPolicy(const Decoder& decoder, const Tokenizer& tokenizer, GenerationRequest request,
-                                           const PolicyUse& policy) {
+Result<Generation> Generation::underPolicy(const Decoder& decoder, const Tokenizer& tokenizer,
+                                           GenerationRequest request, const PolicyUse& policy) {
   const auto prompt = static_cast<std::int64_t>(request.prompt.size());
   const std::int64_t first = policy.request.prompt > 0 ? std::min(policy.request.prompt, prompt) : prompt;
   KVISTA_ASSIGN(PolicyReading reading, PolicyReading::begin(decoder, policy, first, prompt + request.maximumTokens));
@@ -61,7 +63,8 @@ Result<Generation> Generation::underPolicy(const Decoder& decoder, const Tokeniz
   return generation;
 }
 
-Result<Generation> Generation::measured(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, GenerationRequest request) {
+Result<Generation> Generation::measured(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache,
+                                        GenerationRequest request) {
   if (cache.policy == nullptr) return Generation(decoder, tokenizer, cache.transform, std::move(request));
   PolicyUse policy = *cache.policy;
   policy.request.prompt = readBeforePolicy(static_cast<std::int64_t>(request.prompt.size()));
@@ -102,7 +105,8 @@ Result<bool> Generation::step(const Task& task) {
     next.push_back(written_.back());
   KVISTA_ASSIGN(const at::Tensor logits, readOn(at::tensor(next, at::kLong).unsqueeze(0), task));
   if (!logits.isfinite().all().item<bool>())
-    return fail(ErrorCode::numerical, "The model's output is not finite.", "Look for damaged weights with `kvista inspect --weights`.");
+    return fail(ErrorCode::numerical, "The model's output is not finite.",
+                "Look for damaged weights with `kvista inspect --weights`.");
   const std::uint32_t token = choose(logits);
   if (std::ranges::find(request_.endTokens, token) != request_.endTokens.end()) {
     foundEnd_ = true;

@@ -19,29 +19,32 @@
 
 namespace kvista {
 
-/// Bytes that a cache of `tokens` tokens takes, over all layers, stored as `plan` says: the first exact tokens, and of plain
-/// quantisation the keys of a block that is not full yet, at 16 bits.
+/// Bytes that a cache of `tokens` tokens takes, over all layers, stored as `plan` says: the first exact tokens, and of
+/// plain quantisation the keys of a block that is not full yet, at 16 bits.
 std::int64_t cacheBytes(const CompressionPlan& plan, const ModelShape& shape, std::int64_t tokens);
 
 struct GenerationRequest {
-  std::vector<std::uint32_t> prompt;        ///< At least one token.
+  std::vector<std::uint32_t> prompt;  ///< At least one token.
   std::int64_t maximumTokens = 128;
-  double temperature = 0;                   ///< 0: always the likeliest token.
+  double temperature = 0;  ///< 0: always the likeliest token.
   std::uint64_t seed = 0;
-  std::vector<std::uint32_t> endTokens;     ///< Any of these ends the text.
+  std::vector<std::uint32_t> endTokens;  ///< Any of these ends the text.
 };
 
-/// Writes a text token by token with a cache, so that several can be written alternately. The cache of a plan holds latents
-/// as the plan stores them.
+/// Writes a text token by token with a cache, so that several can be written alternately. The cache of a plan holds
+/// latents as the plan stores them.
 class Generation {
  public:
   /// `transform` may be null; it, the decoder and the tokenizer must outlive this.
-  Generation(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform, GenerationRequest request);
-  /// The same with a policy that acts behind the prompt, or its first `request.prompt` tokens where those are said, and again behind each
-  /// `request.interval` tokens more. Errors: as PolicyRun::begin.
-  static Result<Generation> underPolicy(const Decoder& decoder, const Tokenizer& tokenizer, GenerationRequest request, const PolicyUse& policy);
+  Generation(const Decoder& decoder, const Tokenizer& tokenizer, const CacheTransform* transform,
+             GenerationRequest request);
+  /// The same with a policy that acts behind the prompt, or its first `request.prompt` tokens where those are said, and
+  /// again behind each `request.interval` tokens more. Errors: as PolicyRun::begin.
+  static Result<Generation> underPolicy(const Decoder& decoder, const Tokenizer& tokenizer, GenerationRequest request,
+                                        const PolicyUse& policy);
   /// A text that is measured: a policy acts before the prompt's last token is read (readBeforePolicy).
-  static Result<Generation> measured(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, GenerationRequest request);
+  static Result<Generation> measured(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache,
+                                     GenerationRequest request);
 
   /// Writes one more token, the first time after reading the prompt. False once the text has ended.
   Result<bool> step(const Task& task);
@@ -54,7 +57,9 @@ class Generation {
   [[nodiscard]] std::optional<std::int64_t> storedBytes() const;
 
  private:
-  [[nodiscard]] bool hasEnded() const { return foundEnd_ || static_cast<std::int64_t>(written_.size()) >= request_.maximumTokens; }
+  [[nodiscard]] bool hasEnded() const {
+    return foundEnd_ || static_cast<std::int64_t>(written_.size()) >= request_.maximumTokens;
+  }
   [[nodiscard]] std::uint32_t choose(const at::Tensor& logits);
   /// Logits behind `ids`, [1, n].
   Result<at::Tensor> readOn(const at::Tensor& ids, const Task& task);

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/key_variants.h"
 
-#include <numeric>
-
 #include <fmt/format.h>
+
+#include <numeric>
 
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
@@ -21,15 +21,15 @@ double meanOf(const Matrix& matrix) {
 
 }  // namespace
 
-Result<std::vector<VariantErrors>> compareKeyVariants(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
-                                                      const Task& task) {
+Result<std::vector<VariantErrors>> compareKeyVariants(const Decoder& decoder, const Statistics& statistics,
+                                                      const CompressionPlan& plan, const Task& task) {
   if (!hasKeyVariants(plan))
-    return fail(
-        ErrorCode::invalidArgument,
-        fmt::format("The plan (method {}) does not compress keys after RoPE at 16 bits in a cache of each layer's own, which is where the variants can "
-                    "be compared.",
-                    plan.method),
-        "Make one with `kvista plan --method kqsvd`.");
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The plan (method {}) does not compress keys after RoPE at 16 bits in a cache of each "
+                            "layer's own, which is where the variants can "
+                            "be compared.",
+                            plan.method),
+                "Make one with `kvista plan --method kqsvd`.");
   std::vector<VariantErrors> variants;
   for (const std::string_view name : {"kqsvd", "ksvd", "eigen"}) {
     KVISTA_ASSIGN(const Method* method, findMethod(name));
@@ -40,8 +40,8 @@ Result<std::vector<VariantErrors>> compareKeyVariants(const Decoder& decoder, co
     KVISTA_ASSIGN(const PlanFactors factors, factorsOfStatistics(decoder, &statistics, variant, task));
     const PlanTransform transform(variant, factors, decoder.shape(), decoder.options().device);
     KVISTA_ASSIGN(const MeasuredErrors errors, measureErrors(decoder, statistics, transform, task));
-    variants.push_back(
-        {std::string(name), meanOf(errors.keys), meanOf(errors.values), meanOf(errors.logits), meanOf(errors.attentionOutputs)});
+    variants.push_back({std::string(name), meanOf(errors.keys), meanOf(errors.values), meanOf(errors.logits),
+                        meanOf(errors.attentionOutputs)});
   }
   return variants;
 }

@@ -19,9 +19,10 @@ struct VariantErrors {
   double keys = 0, values = 0, logits = 0, attentionOutputs = 0;
 };
 
-/// KQ-SVD's comparison (methods.md section 6): the ranks of `plan`, whose keys are compressed after RoPE at 16 bits, with the directions
-/// of KQ-SVD, of K-SVD and of Eigen Attention; measured as MeasuredErrors. Error: invalidArgument for other plans.
-Result<std::vector<VariantErrors>> compareKeyVariants(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
-                                                      const Task& task);
+/// KQ-SVD's comparison (methods.md section 6): the ranks of `plan`, whose keys are compressed after RoPE at 16 bits,
+/// with the directions of KQ-SVD, of K-SVD and of Eigen Attention; measured as MeasuredErrors. Error: invalidArgument
+/// for other plans.
+Result<std::vector<VariantErrors>> compareKeyVariants(const Decoder& decoder, const Statistics& statistics,
+                                                      const CompressionPlan& plan, const Task& task);
 
 }  // namespace kvista

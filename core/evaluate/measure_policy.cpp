@@ -2,11 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/measure_policy.h"
 
-#include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <vector>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -15,6 +10,11 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
 
 #include "core/base/amount.h"
 #include "core/model/device.h"
@@ -30,15 +30,16 @@ constexpr std::int64_t kPart = 256;  // tokens that are read together where the 
 enum Column : std::int64_t { kAllLoss, kBehindLoss, kBytesAtEnd, kBytesAtMost, kTokensKept, kColumns };
 
 /// All windows of `ids` at once.
-Result<at::Tensor> measureBatch(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform, const PolicyRequest& request,
-                                const PolicySchedule& schedule, const Task& task) {
+Result<at::Tensor> measureBatch(const Decoder& decoder, const at::Tensor& ids, const PlanTransform* transform,
+                                const PolicyRequest& request, const PolicySchedule& schedule, const Task& task) {
   KVISTA_ASSIGN(PolicyRun run, PolicyRun::begin(decoder, transform, request, schedule.lastAct()));
   LiveCache cache = run.makeCache();
   cache.sequenceLength = schedule.tokens;
   std::vector<at::Tensor> hidden;
   const auto readTo = [&](std::int64_t end) -> Result<void> {
     while (cache.tokens < end) {
-      KVISTA_ASSIGN(at::Tensor part, run.read(ids.narrow(1, cache.tokens, std::min(kPart, end - cache.tokens)), cache, task));
+      KVISTA_ASSIGN(at::Tensor part,
+                    run.read(ids.narrow(1, cache.tokens, std::min(kPart, end - cache.tokens)), cache, task));
       hidden.push_back(std::move(part));
     }
     return {};
@@ -56,10 +57,11 @@ Result<at::Tensor> measureBatch(const Decoder& decoder, const at::Tensor& ids, c
   KVISTA_ASSIGN(const at::Tensor losses, decoder.lossesBehind(at::cat(hidden, 1), ids, task));
   const at::Tensor each = losses.to(at::kDouble).cpu();
   std::vector<at::Tensor> kept;
-  for (const LiveLayer& layer : cache.layers) kept.push_back(layer.positions.ge(0).to(at::kDouble).sum(2).mean(1).cpu());
+  for (const LiveLayer& layer : cache.layers)
+    kept.push_back(layer.positions.ge(0).to(at::kDouble).sum(2).mean(1).cpu());
   const std::int64_t behind = schedule.tokens - 1 - schedule.prompt;
-  return at::stack({each.sum(1), each.narrow(1, schedule.prompt, behind).sum(1), run.bytes(cache).to(at::kDouble), most.to(at::kDouble),
-                    at::stack(kept).mean(0)},
+  return at::stack({each.sum(1), each.narrow(1, schedule.prompt, behind).sum(1), run.bytes(cache).to(at::kDouble),
+                    most.to(at::kDouble), at::stack(kept).mean(0)},
                    1);
 }
 
@@ -79,11 +81,14 @@ Perplexity perplexityOf(const at::Tensor& sums, std::int64_t predictions, double
 Result<PolicySchedule> scheduleOf(const PolicyRequest& request, std::int64_t tokens) {
   if (request.prompt < 0 || request.interval < 0)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("A policy's prompt and interval are {} and {}, but must be at least 0.", request.prompt, request.interval));
-  const PolicySchedule schedule{request.prompt > 0 ? request.prompt : tokens / 2, std::min(request.interval, tokens), tokens};
+                fmt::format("A policy's prompt and interval are {} and {}, but must be at least 0.", request.prompt,
+                            request.interval));
+  const PolicySchedule schedule{request.prompt > 0 ? request.prompt : tokens / 2, std::min(request.interval, tokens),
+                                tokens};
   if (schedule.prompt >= 1 && schedule.prompt < tokens - 1) return schedule;
   return fail(ErrorCode::invalidArgument,
-              fmt::format("A prompt of {} leaves nothing to measure in a window of {}.", amount(schedule.prompt, "token"), tokens),
+              fmt::format("A prompt of {} leaves nothing to measure in a window of {}.",
+                          amount(schedule.prompt, "token"), tokens),
               "The prompt must end at least 2 tokens before the window does.");
 }
 
@@ -103,7 +108,8 @@ Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor
     auto measured = measureBatch(decoder, ids.narrow(0, done, batch), transform, request, schedule, task);
     if (!measured) {
       perBatch = std::min(perBatch, batch) / 2;
-      if (measured.error().code != ErrorCode::outOfMemory || perBatch == 0) return tl::unexpected(std::move(measured).error());
+      if (measured.error().code != ErrorCode::outOfMemory || perBatch == 0)
+        return tl::unexpected(std::move(measured).error());
       batch = 0;  // once more, with half as many at a time
       giveBackUnused(decoder.options().device);
       continue;
@@ -117,7 +123,8 @@ Result<PolicyMeasurement> measurePolicy(const Decoder& decoder, const at::Tensor
   result.all = perplexityOf(column(kAllLoss), schedule.tokens - 1, seconds);
   result.behindPrompt = perplexityOf(column(kBehindLoss), schedule.tokens - 1 - schedule.prompt, seconds);
   if (!std::isfinite(result.all.meanLoss))
-    return fail(ErrorCode::numerical, fmt::format("The loss under the policy {} is not a finite number.", request.policy),
+    return fail(ErrorCode::numerical,
+                fmt::format("The loss under the policy {} is not a finite number.", request.policy),
                 "Evaluate the model without a policy: if that fails too, it names layer and token.");
   result.prompt = schedule.prompt;
   result.bytesAtEnd = column(kBytesAtEnd).mean().item<double>();

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/measure_response.h"
 
-#include <array>
-
 #include <fmt/format.h>
 
+#include <array>
+
+#include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/evaluate/perplexity.h"
-#include "core/compress/plan_transform.h"
 
 namespace kvista {
 namespace {
@@ -18,8 +18,8 @@ struct Probe {
   double share;
 };
 /// Where second order begins to err, on either side of it (methods.md sections 2 and 10).
-constexpr std::array<Probe, 6> kProbes = {{{"coded", 1.0 / 8}, {"coded", 1.0 / 12}, {"coded", 1.0 / 20},
-                                           {"joint", 0.5}, {"joint", 0.35}, {"joint", 0.2}}};
+constexpr std::array<Probe, 6> kProbes = {
+    {{"coded", 1.0 / 8}, {"coded", 1.0 / 12}, {"coded", 1.0 / 20}, {"joint", 0.5}, {"joint", 0.35}, {"joint", 0.2}}};
 
 /// Below this rise, nats a token, a held-out slice measures noise; and a measurement that differs more than this from
 /// its prediction says that the slice is too short, not that the prediction is wrong.
@@ -33,8 +33,8 @@ bool isBelievable(const ResponsePoint& point) {
 
 }  // namespace
 
-Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut, const Task& task,
-                             const ProcessGroup& processes) {
+Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut,
+                             const Task& task, const ProcessGroup& processes) {
   KVISTA_ASSIGN(const Perplexity base, measurePerplexity(decoder, heldOut, nullptr, "held-out text", task, processes));
   std::map<Storage, std::vector<ResponsePoint>> points;
   for (const Probe& probe : kProbes) {
@@ -47,7 +47,8 @@ Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, con
     KVISTA_ASSIGN(const PlanFactors factors, makeFactors(decoder, &statistics, made, task, processes));
     const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
     KVISTA_ASSIGN(const Perplexity measured,
-                  measurePerplexity(decoder, heldOut, &transform, fmt::format("{} at {:.3g}", probe.method, probe.share), task, processes));
+                  measurePerplexity(decoder, heldOut, &transform,
+                                    fmt::format("{} at {:.3g}", probe.method, probe.share), task, processes));
     std::vector<ResponsePoint>& list = points[planned.plan.storage];
     const ResponsePoint point{*planned.predictedLoss, measured.meanLoss - base.meanLoss};
     if (isBelievable(point)) list.push_back(point);

@@ -13,9 +13,9 @@
 namespace kvista {
 
 /// Measures three plans of each way of storing on text held out from calibration and puts the response curves and the
-/// uncompressed model's loss there into `statistics`. `heldOut`: int64 [windows, window]. The members of a group of `processes` share
-/// the work, and all get the curves.
-Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut, const Task& task,
-                             const ProcessGroup& processes = {});
+/// uncompressed model's loss there into `statistics`. `heldOut`: int64 [windows, window]. The members of a group of
+/// `processes` share the work, and all get the curves.
+Result<void> measureResponse(const Decoder& decoder, Statistics& statistics, const at::Tensor& heldOut,
+                             const Task& task, const ProcessGroup& processes = {});
 
 }  // namespace kvista

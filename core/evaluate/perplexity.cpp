@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/perplexity.h"
 
-#include <algorithm>
-#include <chrono>
-#include <cmath>
-
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 
 #include "core/base/amount.h"
 #include "core/model/device.h"
@@ -19,7 +19,8 @@ namespace kvista {
 double Perplexity::perplexity() const { return std::exp(meanLoss); }
 
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
-                                     const std::string& stage, const Task& task, const ProcessGroup& processes, std::int64_t left) {
+                                     const std::string& stage, const Task& task, const ProcessGroup& processes,
+                                     std::int64_t left) {
   const std::int64_t predictions = ids.size(1) - 1 - left;
   std::int64_t perBatch = decoder.windowsPerPass(ids.size(1), false);
   std::int64_t perStep = std::max<std::int64_t>(1, decoder.tokensPerStep() / ids.size(1));
@@ -31,14 +32,17 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
                   static_cast<std::uint64_t>(own.count * ids.size(1)), "tokens");
     KVISTA_CHECK(processes.check());
     batch = std::min(perBatch, own.end() - done);
-    auto losses = decoder.withTokensPerStep(perStep * ids.size(1)).tokenLosses(ids.narrow(0, done, batch), transform, task);
+    auto losses =
+        decoder.withTokensPerStep(perStep * ids.size(1)).tokenLosses(ids.narrow(0, done, batch), transform, task);
     if (!losses) {
       perStep = std::min(perStep, batch) / 2;
-      if (losses.error().code != ErrorCode::outOfMemory || perStep == 0) return tl::unexpected(std::move(losses).error());
+      if (losses.error().code != ErrorCode::outOfMemory || perStep == 0)
+        return tl::unexpected(std::move(losses).error());
       if (!decoder.options().streamLayers) perBatch = perStep;
       batch = 0;  // once more, with half as many at a time
       giveBackUnused(decoder.options().device);
-      task.progress(fmt::format("{}{}; memory ran out, {} at a time from here", stage, processes.label(), amount(perStep, "window")),
+      task.progress(fmt::format("{}{}; memory ran out, {} at a time from here", stage, processes.label(),
+                                amount(perStep, "window")),
                     static_cast<std::uint64_t>(done - own.begin), static_cast<std::uint64_t>(own.count), "windows");
       continue;
     }

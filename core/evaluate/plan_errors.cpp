@@ -2,9 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/plan_errors.h"
 
-#include <algorithm>
-#include <limits>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/eye.h>
@@ -14,6 +11,9 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
 
 #include "core/compress/basis.h"
 #include "core/compress/chain.h"
@@ -27,18 +27,21 @@ namespace {
 
 Matrix unknown(int rows, int columns) {
   return {rows, columns,
-          std::vector<float>(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns), std::numeric_limits<float>::quiet_NaN())};
+          std::vector<float>(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns),
+                             std::numeric_limits<float>::quiet_NaN())};
 }
 
 float& at(Matrix& matrix, int row, int column) {
-  return matrix.values[static_cast<std::size_t>(row) * static_cast<std::size_t>(matrix.columns) + static_cast<std::size_t>(column)];
+  return matrix.values[static_cast<std::size_t>(row) * static_cast<std::size_t>(matrix.columns) +
+                       static_cast<std::size_t>(column)];
 }
 
 double ratio(double error, double whole) { return whole > 0 ? error / whole : 0; }
 
-/// Expected second moment of a group's errors, [n, n]. Codes: B diag(lambda D) B^T. Of 16-bit directions what is dropped of `covariance`,
-/// whatever the directions were chosen from: (1 - B_r A_r) C (1 - B_r A_r)^T.
-at::Tensor errorMoments(const GroupBasis& basis, const Group& group, const CompressionPlan& plan, const at::Tensor& covariance) {
+/// Expected second moment of a group's errors, [n, n]. Codes: B diag(lambda D) B^T. Of 16-bit directions what is
+/// dropped of `covariance`, whatever the directions were chosen from: (1 - B_r A_r) C (1 - B_r A_r)^T.
+at::Tensor errorMoments(const GroupBasis& basis, const Group& group, const CompressionPlan& plan,
+                        const at::Tensor& covariance) {
   std::vector<double> parts(group.widths.size());
   if (plan.storage == Storage::lowRank16) {
     for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = group.widths[i] == 0 ? 0.0 : 1.0;
@@ -47,8 +50,8 @@ at::Tensor errorMoments(const GroupBasis& basis, const Group& group, const Compr
     return at::matmul(at::matmul(lost, covariance), lost.t());
   }
   for (std::size_t i = 0; i < parts.size(); ++i)
-    parts[i] =
-        std::max(0.0, basis.spectrum.eigenvalues[i]) * (group.widths[i] == 0 ? 1.0 : basis.spectrum.distortionAt(i, group.widths[i]));
+    parts[i] = std::max(0.0, basis.spectrum.eigenvalues[i]) *
+               (group.widths[i] == 0 ? 1.0 : basis.spectrum.distortionAt(i, group.widths[i]));
   return at::matmul(basis.up * at::tensor(parts, covariance.options()), basis.up.t());
 }
 
@@ -67,12 +70,15 @@ struct Sums {
   void write(Matrix& matrix, int row) const {
     const at::Tensor errors = error.cpu().contiguous(), squares = whole.cpu().contiguous();
     for (int head = 0; head < matrix.columns; ++head)
-      at(matrix, row, head) = static_cast<float>(ratio(errors.const_data_ptr<double>()[head], squares.const_data_ptr<double>()[head]));
+      at(matrix, row, head) =
+          static_cast<float>(ratio(errors.const_data_ptr<double>()[head], squares.const_data_ptr<double>()[head]));
   }
 };
 
 /// [b, n, heads * d] to [b, heads, n, d].
-at::Tensor byHead(const at::Tensor& outputs, std::int64_t heads) { return outputs.unflatten(-1, {heads, -1}).transpose(1, 2); }
+at::Tensor byHead(const at::Tensor& outputs, std::int64_t heads) {
+  return outputs.unflatten(-1, {heads, -1}).transpose(1, 2);
+}
 
 /// Scores of the pairs that attention looks at, others 0, [b, queryHeads, n, n].
 at::Tensor scores(const at::Tensor& queries, const at::Tensor& keys, const std::optional<std::int64_t>& slidingWindow) {
@@ -87,7 +93,8 @@ at::Tensor withBias(const at::Tensor& outputs, const at::Tensor& bias, double si
 
 }  // namespace
 
-Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan, const Task& task) {
+Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& statistics, const CompressionPlan& plan,
+                                   const Task& task) {
   if (plan.storage == Storage::plainQuantised) return PlanErrors{};
   return guardTorch("Working out the plan's errors", [&]() -> Result<PlanErrors> {
     const ModelShape& shape = decoder.shape();
@@ -111,11 +118,13 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
     for (int layer = 0; layer < shape.layers; ++layer) {
       KVISTA_CHECK(task.checkStop());
       task.progress("errors", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(shape.layers), "layers");
-      KVISTA_ASSIGN(const LayerMoments moments, LayerMoments::of(decoder, &statistics, layer, basisRequestOf(plan, *method)));
+      KVISTA_ASSIGN(const LayerMoments moments,
+                    LayerMoments::of(decoder, &statistics, layer, basisRequestOf(plan, *method)));
       KVISTA_ASSIGN(const LayerMoments seen, LayerMoments::of(decoder, &statistics, layer, seenRequest));
       for (std::size_t i = 0; i < plan.groups.size(); ++i) {
         const Group& group = plan.groups[i];
-        if (group.slots.front().layer != layer || readsAnotherLayer(plan, layer)) continue;  // no moments say how alike two layers are
+        if (group.slots.front().layer != layer || readsAnotherLayer(plan, layer))
+          continue;  // no moments say how alike two layers are
         KVISTA_CHECK(task.checkStop());
         at::Tensor covariance = seen.covarianceOf(group.slots), error;  // [n, n]
         if (!group.isUncompressed() && !ofInputs.empty()) {
@@ -146,30 +155,36 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
   });
 }
 
-Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& statistics, const CacheTransform& transform,
-                                     const Task& task) {
+Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& statistics,
+                                     const CacheTransform& transform, const Task& task) {
   return guardTorch("Measuring the plan's errors", [&]() -> Result<MeasuredErrors> {
     const ModelShape& shape = decoder.shape();
     const DecoderDescription& description = decoder.description();
     const at::Tensor& all = statistics.tokenIds;
-    const at::Tensor ids = all.narrow(0, 0, std::min(kWindows, all.size(0))).narrow(1, 0, std::min(kTokens, all.size(1))).to(at::kLong);
+    const at::Tensor ids =
+        all.narrow(0, 0, std::min(kWindows, all.size(0))).narrow(1, 0, std::min(kTokens, all.size(1))).to(at::kLong);
     const std::int64_t tokens = ids.size(1);
     MeasuredErrors measured{unknown(shape.layers, shape.kvHeads), unknown(shape.layers, shape.kvHeads),
                             unknown(shape.layers, shape.queryHeads), unknown(shape.layers, shape.queryHeads)};
-    const at::Tensor positions = at::arange(tokens, at::TensorOptions(at::kLong).device(decoder.options().device)).repeat({ids.size(0)});
+    const at::Tensor positions =
+        at::arange(tokens, at::TensorOptions(at::kLong).device(decoder.options().device)).repeat({ids.size(0)});
     transform.beginPass();
     const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
       const int layer = record.layer;
       KVISTA_CHECK(task.checkStop());
-      task.progress("measure errors", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(shape.layers), "layers");
+      task.progress("measure errors", static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(shape.layers),
+                    "layers");
       const at::Tensor keyBias = decoder.keyBias(layer), valueBias = decoder.valueBias(layer);
-      const KeyValues raw{withBias(record.keys, keyBias, -1), withBias(record.values, valueBias, -1), record.attentionInput};
+      const KeyValues raw{withBias(record.keys, keyBias, -1), withBias(record.values, valueBias, -1),
+                          record.attentionInput};
       const KeyValues changed = transform.beforeRope(layer, raw);
-      const at::Tensor rotated = decoder.rotateKeys(layer, withBias(changed.keys, keyBias, 1).flatten(0, 1), positions, tokens);
+      const at::Tensor rotated =
+          decoder.rotateKeys(layer, withBias(changed.keys, keyBias, 1).flatten(0, 1), positions, tokens);
       const at::Tensor keys = transform.afterRope(layer, rotated.unflatten(0, {ids.size(0), tokens}).transpose(1, 2));
       const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
       const KeyValues heads = decoder.attendedHeads(layer, keys, withBias(changed.values, valueBias, 1));
-      const at::Tensor output = causalAttention(attention, record.rotatedQueries, heads.keys, heads.values, decoder.attentionSinks(layer));
+      const at::Tensor output =
+          causalAttention(attention, record.rotatedQueries, heads.keys, heads.values, decoder.attentionSinks(layer));
       const at::Tensor exactKeys = decoder.attendedHeads(layer, record.rotatedKeys, record.values).keys;
       Sums keySums, valueSums, logitSums, outputSums;
       keySums.add(keys, record.rotatedKeys, {0, 2, 3});
@@ -183,7 +198,8 @@ Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& s
       outputSums.write(measured.attentionOutputs, layer);
       return {};
     };
-    KVISTA_CHECK(decoder.withTokensPerStep(ids.numel()).forward(ids, nullptr, visitor, false, task));  // a record a layer
+    KVISTA_CHECK(
+        decoder.withTokensPerStep(ids.numel()).forward(ids, nullptr, visitor, false, task));  // a record a layer
     return measured;
   });
 }

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/retrieval.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <cmath>
 
 #include "core/evaluate/generate.h"
 #include "core/model/torch_guard.h"
@@ -17,8 +17,8 @@ namespace kvista {
 namespace {
 
 /// The part of the names that a model writes when it takes the likeliest token each time.
-Result<double> namedPart(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, const RetrievalTrial& trial,
-                         const Task& task) {
+Result<double> namedPart(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache,
+                         const RetrievalTrial& trial, const Task& task) {
   GenerationRequest request;
   request.prompt = trial.prompt;
   request.maximumTokens = static_cast<std::int64_t>(trial.answer.size() * 3 / 2);
@@ -27,12 +27,14 @@ Result<double> namedPart(const Decoder& decoder, const Tokenizer& tokenizer, con
     KVISTA_ASSIGN(goesOn, writing.step(task));
   }
   KVISTA_ASSIGN(const std::string text, writing.takeText());
-  const auto named = std::ranges::count_if(trial.wanted, [&](const std::string& name) { return text.find(name) != std::string::npos; });
+  const auto named = std::ranges::count_if(
+      trial.wanted, [&](const std::string& name) { return text.find(name) != std::string::npos; });
   return static_cast<double>(named) / static_cast<double>(trial.wanted.size());
 }
 
 /// Before each token of the answer, behind the right ones before it: [answer, vocabulary], on the CPU.
-Result<at::Tensor> answerLogits(const Decoder& decoder, const CacheUse& cache, const RetrievalTrial& trial, const Task& task) {
+Result<at::Tensor> answerLogits(const Decoder& decoder, const CacheUse& cache, const RetrievalTrial& trial,
+                                const Task& task) {
   std::vector<std::int64_t> next(trial.prompt.begin(), trial.prompt.end());
   if (cache.policy != nullptr) {
     next.insert(next.end(), trial.answer.begin(), trial.answer.end() - 1);
@@ -46,7 +48,8 @@ Result<at::Tensor> answerLogits(const Decoder& decoder, const CacheUse& cache, c
   DecoderCache held;
   std::vector<at::Tensor> each;
   for (const std::uint32_t token : trial.answer) {
-    KVISTA_ASSIGN(each.emplace_back(), decoder.nextToken(at::tensor(next, at::kLong).unsqueeze(0), held, cache.transform, task));
+    KVISTA_ASSIGN(each.emplace_back(),
+                  decoder.nextToken(at::tensor(next, at::kLong).unsqueeze(0), held, cache.transform, task));
     next = {token};
   }
   return at::stack(each);
@@ -54,8 +57,8 @@ Result<at::Tensor> answerLogits(const Decoder& decoder, const CacheUse& cache, c
 
 }  // namespace
 
-Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, const RetrievalTrial& trial,
-                                  const Task& task) {
+Result<RetrievalScore> scoreTrial(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache,
+                                  const RetrievalTrial& trial, const Task& task) {
   KVISTA_ASSIGN(const at::Tensor all, answerLogits(decoder, cache, trial, task));
   RetrievalScore score;
   bool isWritten = true;

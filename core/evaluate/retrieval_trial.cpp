@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <random>
 #include <string_view>
-
-#include <fmt/format.h>
 
 #include "core/base/amount.h"
 #include "core/calibration/token_source.h"
@@ -17,10 +17,11 @@ namespace {
 
 /// Keys that every tokenizer has seen.
 constexpr std::array<std::string_view, kMostPlanted> kKeys = {
-    "river",  "candle", "garden", "window", "harbour", "mirror", "forest", "ladder", "bridge", "kettle", "lantern", "meadow",
-    "needle", "orchard", "pillow", "rabbit", "saddle", "temple", "violin", "walnut", "anchor", "basket", "castle",  "dagger",
-    "engine", "feather", "guitar", "hammer", "island", "jacket", "kitchen", "lemon", "marble", "nettle", "oyster",  "pepper",
-    "quarry", "ribbon", "shovel", "thistle", "urchin", "valley", "wagon",  "yacht",  "zebra",  "barrel", "copper",  "desert"};
+    "river",   "candle", "garden", "window",  "harbour", "mirror",  "forest", "ladder", "bridge", "kettle",
+    "lantern", "meadow", "needle", "orchard", "pillow",  "rabbit",  "saddle", "temple", "violin", "walnut",
+    "anchor",  "basket", "castle", "dagger",  "engine",  "feather", "guitar", "hammer", "island", "jacket",
+    "kitchen", "lemon",  "marble", "nettle",  "oyster",  "pepper",  "quarry", "ribbon", "shovel", "thistle",
+    "urchin",  "valley", "wagon",  "yacht",   "zebra",   "barrel",  "copper", "desert"};
 
 /// What one trial says: sentences in the order of their numbers, the one that is asked for first.
 struct Script {
@@ -41,7 +42,8 @@ std::string nameFrom(std::mt19937_64& random) {
 std::vector<std::string> different(std::int64_t count, std::mt19937_64& random, std::string (*draw)(std::mt19937_64&)) {
   std::vector<std::string> words;
   while (static_cast<std::int64_t>(words.size()) < count)
-    if (std::string word = draw(random); std::ranges::find(words, word) == words.end()) words.push_back(std::move(word));
+    if (std::string word = draw(random); std::ranges::find(words, word) == words.end())
+      words.push_back(std::move(word));
   return words;
 }
 
@@ -56,10 +58,11 @@ Script scriptOf(RetrievalKind kind, std::int64_t planted, std::mt19937_64& rando
     }
     case RetrievalKind::multiKey: {
       const std::vector<std::string> numbers = different(planted, random, numberFrom);
-      const std::vector<std::string> keys =
-          different(planted, random, [](std::mt19937_64& generator) { return std::string(kKeys[generator() % kKeys.size()]); });
+      const std::vector<std::string> keys = different(
+          planted, random, [](std::mt19937_64& generator) { return std::string(kKeys[generator() % kKeys.size()]); });
       const auto about = [&](std::size_t i) { return fmt::format("\nThe secret number of the {} is", keys[i]); };
-      for (std::size_t i = 0; i < keys.size(); ++i) script.sentences.push_back(fmt::format("{} {}.\n", about(i), numbers[i]));
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        script.sentences.push_back(fmt::format("{} {}.\n", about(i), numbers[i]));
       script.question = about(0);
       script.wanted = {numbers.front()};
       break;
@@ -68,7 +71,8 @@ Script scriptOf(RetrievalKind kind, std::int64_t planted, std::mt19937_64& rando
       const std::string value = numberFrom(random);
       script.wanted = different(planted, random, nameFrom);
       for (std::size_t i = 0; i < script.wanted.size(); ++i)
-        script.sentences.push_back(fmt::format("\nVAR {} = {}.\n", script.wanted[i], i == 0 ? value : "VAR " + script.wanted[i - 1]));
+        script.sentences.push_back(
+            fmt::format("\nVAR {} = {}.\n", script.wanted[i], i == 0 ? value : "VAR " + script.wanted[i - 1]));
       script.question = fmt::format("\nThe variables with the value {} are", value);
       break;
     }
@@ -84,7 +88,8 @@ Result<std::vector<std::uint32_t>> answerTokens(const Tokenizer& tokenizer, cons
   KVISTA_ASSIGN(std::vector<std::uint32_t> whole, tokenizer.encode(text, false));
   const bool goesOn = whole.size() > question.size() && std::equal(question.begin(), question.end(), whole.begin());
   if (!goesOn)
-    return fail(ErrorCode::unsupportedModel, "The model's tokenizer cuts a question otherwise when an answer follows it.",
+    return fail(ErrorCode::unsupportedModel,
+                "The model's tokenizer cuts a question otherwise when an answer follows it.",
                 "Its retrieval cannot be tested; measure its perplexity instead.");
   whole.erase(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(question.size()));
   return whole;
@@ -115,8 +120,8 @@ std::vector<std::int64_t> placesOf(RetrievalKind kind, std::int64_t planted, std
 
 }  // namespace
 
-Result<RetrievalTrial> retrievalTrial(const Tokenizer& tokenizer, const RetrievalRequest& request, std::size_t length, std::size_t depth,
-                                      std::int64_t trial) {
+Result<RetrievalTrial> retrievalTrial(const Tokenizer& tokenizer, const RetrievalRequest& request, std::size_t length,
+                                      std::size_t depth, std::int64_t trial) {
   KVISTA_ASSIGN(const std::int64_t planted, plantedOf(request));
   // A generator of its own for each trial: a table with other lengths asks the same at those that both have.
   std::mt19937_64 random(request.seed + 0x9e3779b97f4a7c15ULL * static_cast<std::uint64_t>(trial + 1));
@@ -133,14 +138,15 @@ Result<RetrievalTrial> retrievalTrial(const Tokenizer& tokenizer, const Retrieva
   }
   const std::int64_t filling = request.lengths[length] - around;
   if (filling < 1)
-    return fail(ErrorCode::invalidArgument, fmt::format("There is no room in {} for what is planted and the question, which take {}.",
-                                                        amount(request.lengths[length], "token"), around),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("There is no room in {} for what is planted and the question, which take {}.",
+                            amount(request.lengths[length], "token"), around),
                 fmt::format("Ask for lengths of more than {} tokens.", around));
   const auto available = static_cast<std::int64_t>(request.filler.size());
   if (filling > available)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("{} {}, too few for a length of {} tokens, of which {} are the text's.", textsHave(request.texts),
-                            amount(available, "token"), request.lengths[length], filling),
+                fmt::format("{} {}, too few for a length of {} tokens, of which {} are the text's.",
+                            textsHave(request.texts), amount(available, "token"), request.lengths[length], filling),
                 "Give a longer text or shorter lengths.");
   const auto start = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(available - filling + 1));
   const auto first = static_cast<std::int64_t>(std::llround(request.depths[depth] * static_cast<double>(filling)));

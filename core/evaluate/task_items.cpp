@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/task_items.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/amount.h"
@@ -25,7 +25,8 @@ constexpr std::int64_t kMostTokens = 65536;
 constexpr std::int64_t kUsualTokens = 256;
 constexpr const char* kUsualEnd = "\n\n";
 constexpr const char* kForms =
-    "Each line is an object such as {\"query\": \"...\", \"choices\": [\"...\", \"...\"], \"gold\": 0} or {\"prompt\": \"...\", "
+    "Each line is an object such as {\"query\": \"...\", \"choices\": [\"...\", \"...\"], \"gold\": 0} or {\"prompt\": "
+    "\"...\", "
     "\"target\": \"...\"}.";
 
 /// Reads the fields of one line; the first mistake is kept.
@@ -51,7 +52,8 @@ class Line {
     std::vector<std::string> list;
     if (found.is_string()) return {found.get<std::string>()};
     if (!found.is_array() || found.empty() || found.size() > kMostTexts) {
-      mistake(fmt::format("has {} in '{}', not a string or a list of 1 to {} strings", kindOf(found), field, kMostTexts));
+      mistake(
+          fmt::format("has {} in '{}', not a string or a list of 1 to {} strings", kindOf(found), field, kMostTexts));
       return list;
     }
     for (const json& each : found) {
@@ -88,8 +90,10 @@ std::string_view withoutDelimiter(std::string_view continuation) {
 
 void checkAnswers(Line& line, const ChoiceItem& item, const char* field) {
   if (item.continuations.size() < 2 || item.continuations.size() > kMostChoices)
-    line.mistake(fmt::format("has {} in '{}', not 2 to {}", amount(item.continuations.size(), "answer"), field, kMostChoices));
-  if (std::ranges::find(item.bytes, std::size_t{0}) != item.bytes.end()) line.mistake(fmt::format("has an empty answer in '{}'", field));
+    line.mistake(
+        fmt::format("has {} in '{}', not 2 to {}", amount(item.continuations.size(), "answer"), field, kMostChoices));
+  if (std::ranges::find(item.bytes, std::size_t{0}) != item.bytes.end())
+    line.mistake(fmt::format("has an empty answer in '{}'", field));
 }
 
 void checkTargets(Line& line, const WritingItem& item) {
@@ -120,22 +124,27 @@ WritingItem writingOf(Line& line) {
   item.context = line.text("prompt");
   item.targets = line.texts(line.value("target"), "target");
   item.until = line.has("until") ? line.texts(line.value("until"), "until") : std::vector<std::string>{kUsualEnd};
-  item.maximumTokens = line.has("max_gen_toks") ? line.integer(line.value("max_gen_toks"), "max_gen_toks", 1, kMostTokens) : kUsualTokens;
+  item.maximumTokens = line.has("max_gen_toks")
+                           ? line.integer(line.value("max_gen_toks"), "max_gen_toks", 1, kMostTokens)
+                           : kUsualTokens;
   checkTargets(line, item);
   return item;
 }
 
-/// What the model was asked: (context, continuation or settings) of each request of a logged sample, of either version of the log.
+/// What the model was asked: (context, continuation or settings) of each request of a logged sample, of either version
+/// of the log.
 std::vector<std::pair<std::string, json>> requestsOf(Line& line) {
   std::vector<std::pair<std::string, json>> requests;
   const json& arguments = line.value("arguments");
   if (!(arguments.is_array() || arguments.is_object()) || arguments.empty() || arguments.size() > kMostChoices)
     line.mistake(fmt::format("has {} in 'arguments', not 1 to {} requests", kindOf(arguments), kMostChoices));
-  for (std::size_t i = 0; i < std::min(arguments.size(), kMostChoices) && (arguments.is_array() || arguments.is_object()); ++i) {
+  for (std::size_t i = 0;
+       i < std::min(arguments.size(), kMostChoices) && (arguments.is_array() || arguments.is_object()); ++i) {
     json request;
     if (arguments.is_array()) {
       request = arguments[i];
-    } else if (const auto named = arguments.find(fmt::format("gen_args_{}", i)); named != arguments.end() && named->is_object()) {
+    } else if (const auto named = arguments.find(fmt::format("gen_args_{}", i));
+               named != arguments.end() && named->is_object()) {
       request = json::array({named->value("arg_0", json()), named->value("arg_1", json())});
     }
     if (!request.is_array() || request.size() < 2 || !request[0].is_string()) {
@@ -151,7 +160,8 @@ std::vector<std::pair<std::string, json>> requestsOf(Line& line) {
 std::size_t goldOf(Line& line, const ChoiceItem& item) {
   const json& target = line.value("target");
   const auto last = static_cast<std::int64_t>(item.continuations.size()) - 1;
-  if (!target.is_string()) return static_cast<std::size_t>(line.integer(target, "target", 0, std::max<std::int64_t>(last, 0)));
+  if (!target.is_string())
+    return static_cast<std::size_t>(line.integer(target, "target", 0, std::max<std::int64_t>(last, 0)));
   const auto& words = target.get_ref<const std::string&>();
   std::int64_t number = -1;
   if (const auto read = std::from_chars(words.data(), words.data() + words.size(), number);
@@ -167,9 +177,11 @@ void addSample(Line& line, std::int64_t number, TaskItems& items) {
   const auto requests = requestsOf(line);
   if (requests.empty()) return;
   if (const json& second = requests.front().second; second.is_object()) {
-    WritingItem item{number, requests.front().first, line.texts(line.value("target"), "target"), {kUsualEnd}, kUsualTokens};
+    WritingItem item{
+        number, requests.front().first, line.texts(line.value("target"), "target"), {kUsualEnd}, kUsualTokens};
     if (second.contains("until") && !second["until"].is_null()) item.until = line.texts(second["until"], "until");
-    if (second.contains("max_gen_toks")) item.maximumTokens = line.integer(second["max_gen_toks"], "max_gen_toks", 1, kMostTokens);
+    if (second.contains("max_gen_toks"))
+      item.maximumTokens = line.integer(second["max_gen_toks"], "max_gen_toks", 1, kMostTokens);
     checkTargets(line, item);
     items.writings.push_back(std::move(item));
     return;
@@ -188,7 +200,8 @@ void addSample(Line& line, std::int64_t number, TaskItems& items) {
 
 Result<void> addItem(const json& object, const std::string& what, std::int64_t number, TaskItems& items) {
   if (!object.is_object())
-    return fail(ErrorCode::invalidArgument, fmt::format("The {} holds {}, not an object.", what, kindOf(object)), kForms);
+    return fail(ErrorCode::invalidArgument, fmt::format("The {} holds {}, not an object.", what, kindOf(object)),
+                kForms);
   Line line(object, what);
   if (line.has("arguments")) {
     addSample(line, number, items);
@@ -214,7 +227,8 @@ Result<TaskItems> readTaskItems(const std::filesystem::path& path, std::optional
     return tl::unexpected(std::move(opened).error());
   }
   if (opened->size > kLargestFile)
-    return fail(ErrorCode::invalidArgument, fmt::format("The task file {} has {} bytes, more than {}.", path.string(), opened->size, kLargestFile),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The task file {} has {} bytes, more than {}.", path.string(), opened->size, kLargestFile),
                 "Split it into several.");
   std::ifstream stream(path, std::ios::binary);
   TaskItems items;
@@ -223,13 +237,15 @@ Result<TaskItems> readTaskItems(const std::filesystem::path& path, std::optional
   for (std::int64_t number = 1; (!most || count() < *most) && std::getline(stream, text); ++number) {
     const std::string what = fmt::format("line {} of {}", number, path.string());
     if (text.size() > kLongestLine)
-      return fail(ErrorCode::invalidArgument, fmt::format("The {} has {} bytes, more than {}.", what, text.size(), kLongestLine));
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The {} has {} bytes, more than {}.", what, text.size(), kLongestLine));
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     KVISTA_ASSIGN(const json object, parseJson(text, what));
     KVISTA_CHECK(addItem(object, what, number, items));
   }
   if (stream.bad())
-    return fail(ErrorCode::io, fmt::format("The task file {} cannot be read to its end.", path.string()), "Look at its disk.");
+    return fail(ErrorCode::io, fmt::format("The task file {} cannot be read to its end.", path.string()),
+                "Look at its disk.");
   if (count() == 0)
     return fail(ErrorCode::invalidArgument, fmt::format("The task file {} has no item.", path.string()), kForms);
   return items;

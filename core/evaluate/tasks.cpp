@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/evaluate/tasks.h"
 
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-
-#include <ATen/ops/empty.h>
-#include <fmt/format.h>
 
 #include "core/evaluate/generate.h"
 #include "core/model/torch_guard.h"
@@ -68,19 +68,21 @@ Result<Request> requestOf(const Asking& asking, const ChoiceItem& item, std::siz
   const std::string continuation = item.context.substr(context.size()) + item.continuations[choice];
   KVISTA_ASSIGN(const std::vector<std::uint32_t> alone, asking.tokenizer.encode(context, false));
   KVISTA_ASSIGN(const std::vector<std::uint32_t> whole, asking.tokenizer.encode(context + continuation, false));
-  KVISTA_ASSIGN(Request request, contextTokens(asking, context, item.line).map([line = item.line](std::vector<std::uint32_t> tokens) {
-    return Request{std::move(tokens), 0, line, nullptr};
-  }));
+  KVISTA_ASSIGN(Request request,
+                contextTokens(asking, context, item.line).map([line = item.line](std::vector<std::uint32_t> tokens) {
+                  return Request{std::move(tokens), 0, line, nullptr};
+                }));
   request.tokens.resize(request.tokens.size() - alone.size());
   request.tokens.insert(request.tokens.end(), whole.begin(), whole.end());
   request.answer = static_cast<std::int64_t>(whole.size()) - static_cast<std::int64_t>(alone.size());
   if (request.answer < 1)
-    return fail(ErrorCode::invalidArgument, fmt::format("Answer {} of line {} adds no token to its question.", choice, item.line),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Answer {} of line {} adds no token to its question.", choice, item.line),
                 "Give the question an end that the answer does not change, such as a colon.");
   if (asking.positions > 0 && request.answer >= asking.positions)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("Answer {} of line {} has {} tokens, but the model has {} positions.", choice, item.line, request.answer,
-                            asking.positions),
+                fmt::format("Answer {} of line {} has {} tokens, but the model has {} positions.", choice, item.line,
+                            request.answer, asking.positions),
                 "Leave the line out.");
   if (asking.positions > 0) shorten(asking, request.tokens, asking.positions);
   return request;
@@ -93,8 +95,8 @@ Result<at::Tensor> answerLosses(const Asking& asking, const at::Tensor& ids, std
     KVISTA_ASSIGN(const at::Tensor losses, asking.decoder.tokenLosses(ids, asking.cache.transform, task));
     return losses.narrow(1, question - 1, answer);
   }
-  KVISTA_ASSIGN(const at::Tensor hidden,
-                readUnderPolicy(asking.decoder, *asking.cache.policy, ids, readBeforePolicy(question), answer + 1, task));
+  KVISTA_ASSIGN(const at::Tensor hidden, readUnderPolicy(asking.decoder, *asking.cache.policy, ids,
+                                                         readBeforePolicy(question), answer + 1, task));
   return asking.decoder.lossesBehind(hidden, ids.narrow(1, question - 1, answer + 1), task);
 }
 
@@ -107,8 +109,8 @@ Result<Value> atLine(std::int64_t line, Result<Value> result) {
   });
 }
 
-/// Fills in the log-likelihoods. Requests of one length go through the model together; padding would change a cache that is stored in
-/// blocks. A policy acts on all questions at once, so that these are of one length too.
+/// Fills in the log-likelihoods. Requests of one length go through the model together; padding would change a cache
+/// that is stored in blocks. A policy acts on all questions at once, so that these are of one length too.
 Result<void> measure(const Asking& asking, std::vector<Request> requests, const std::string& stage, const Task& task) {
   const auto lengths = [&](const Request& request) {
     return std::pair(request.tokens.size(), asking.cache.policy != nullptr ? request.answer : 0);
@@ -124,7 +126,8 @@ Result<void> measure(const Asking& asking, std::vector<Request> requests, const 
     const auto rows = static_cast<std::int64_t>(end - begin);
     const at::Tensor ids = at::empty({rows, length}, at::kLong);
     for (std::int64_t row = 0; row < rows; ++row)
-      std::ranges::copy(requests[begin + static_cast<std::size_t>(row)].tokens, ids.mutable_data_ptr<std::int64_t>() + row * length);
+      std::ranges::copy(requests[begin + static_cast<std::size_t>(row)].tokens,
+                        ids.mutable_data_ptr<std::int64_t>() + row * length);
     std::int64_t longest = 0;
     for (std::size_t i = begin; i < end; ++i) longest = std::max(longest, requests[i].answer);
     KVISTA_ASSIGN(at::Tensor losses, atLine(requests[begin].line, answerLosses(asking, ids, longest, task)));
@@ -159,13 +162,13 @@ Result<WritingScore> write(const Asking& asking, const WritingItem& item, const 
   if (asking.positions > 0) {
     if (item.maximumTokens >= asking.positions)
       return fail(ErrorCode::invalidArgument,
-                  fmt::format("Line {} wants up to {} tokens written, but the model has {} positions.", item.line, item.maximumTokens,
-                              asking.positions),
+                  fmt::format("Line {} wants up to {} tokens written, but the model has {} positions.", item.line,
+                              item.maximumTokens, asking.positions),
                   "Give it a smaller \"max_gen_toks\".");
     shorten(asking, request.prompt, asking.positions - item.maximumTokens);
   }
-  KVISTA_ASSIGN(Generation writing,
-                atLine(item.line, Generation::measured(asking.decoder, asking.tokenizer, asking.cache, std::move(request))));
+  KVISTA_ASSIGN(Generation writing, atLine(item.line, Generation::measured(asking.decoder, asking.tokenizer,
+                                                                           asking.cache, std::move(request))));
   WritingScore score;
   for (bool goesOn = true; goesOn && endIn(score.written, item.until) == std::string::npos;) {
     KVISTA_ASSIGN(goesOn, atLine(item.line, writing.step(task)));
@@ -173,14 +176,16 @@ Result<WritingScore> write(const Asking& asking, const WritingItem& item, const 
     score.written += piece;
   }
   score.written = trimmed(score.written.substr(0, endIn(score.written, item.until)));
-  score.isRight = std::ranges::any_of(item.targets, [&](const std::string& target) { return trimmed(target) == score.written; });
+  score.isRight =
+      std::ranges::any_of(item.targets, [&](const std::string& target) { return trimmed(target) == score.written; });
   return score;
 }
 
 }  // namespace
 
-Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, const TaskItems& items,
-                              const TaskTokens& tokens, const std::string& stage, const Task& task) {
+Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache,
+                              const TaskItems& items, const TaskTokens& tokens, const std::string& stage,
+                              const Task& task) {
   return guardTorch("Asking the tasks", [&]() -> Result<TaskScores> {
     TaskScores scores;
     const Asking asking{decoder, tokenizer, cache, tokens, decoder.description().maximumPositions, scores.shortened};
@@ -217,7 +222,8 @@ double Accuracy::standardError() const {
   return std::sqrt(share() * (1 - share()) / static_cast<double>(asked - 1));
 }
 
-Accuracy accuracyOf(const std::vector<ChoiceItem>& items, const std::vector<ChoiceScore>& scores, std::size_t ChoiceScore::* chosen) {
+Accuracy accuracyOf(const std::vector<ChoiceItem>& items, const std::vector<ChoiceScore>& scores,
+                    std::size_t ChoiceScore::*chosen) {
   Accuracy accuracy{0, static_cast<std::int64_t>(items.size())};
   for (std::size_t i = 0; i < items.size(); ++i) accuracy.right += scores[i].*chosen == items[i].gold ? 1 : 0;
   return accuracy;
@@ -242,13 +248,19 @@ std::vector<TaskMeasure> taskMeasuresOf(const TaskItems& items, const std::vecto
     for (std::size_t i = 0; i < count; ++i) measure.same += isSame(sides.front(), sides.back(), i) ? 1 : 0;
     measures.push_back(std::move(measure));
   };
-  for (const auto& [name, chosen] : {std::pair{"acc", &ChoiceScore::likeliest}, std::pair{"acc_norm", &ChoiceScore::likeliestByBytes}})
-    add(name, [&, chosen](const TaskScores& side) { return accuracyOf(items.choices, side.choices, chosen); },
-        [chosen](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.choices[i].*chosen == b.choices[i].*chosen; },
+  for (const auto& [name, chosen] :
+       {std::pair{"acc", &ChoiceScore::likeliest}, std::pair{"acc_norm", &ChoiceScore::likeliestByBytes}})
+    add(
+        name, [&, chosen](const TaskScores& side) { return accuracyOf(items.choices, side.choices, chosen); },
+        [chosen](const TaskScores& a, const TaskScores& b, std::size_t i) {
+          return a.choices[i].*chosen == b.choices[i].*chosen;
+        },
         items.choices.size());
   add(
       "exact_match", [](const TaskScores& side) { return accuracyOf(side.writings); },
-      [](const TaskScores& a, const TaskScores& b, std::size_t i) { return a.writings[i].written == b.writings[i].written; },
+      [](const TaskScores& a, const TaskScores& b, std::size_t i) {
+        return a.writings[i].written == b.writings[i].written;
+      },
       items.writings.size());
   return measures;
 }

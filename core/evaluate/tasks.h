@@ -20,9 +20,9 @@ namespace kvista {
 
 /// Tokens that a model gives a meaning of their own.
 struct TaskTokens {
-  std::optional<std::uint32_t> first;   ///< Stands before an empty context, and before every one where `beginWithFirst`.
+  std::optional<std::uint32_t> first;  ///< Stands before an empty context, and before every one where `beginWithFirst`.
   bool beginWithFirst = false;
-  std::vector<std::uint32_t> ends;      ///< Any of these ends what is written.
+  std::vector<std::uint32_t> ends;  ///< Any of these ends what is written.
 };
 
 /// Those of a checkpoint: without a BOS token a token that ends texts stands first.
@@ -39,18 +39,20 @@ struct WritingScore {
   bool isRight = false;  ///< Whether it is one of the targets: `exact_match`.
 };
 struct TaskScores {
-  std::vector<ChoiceScore> choices;    ///< As TaskItems has them.
+  std::vector<ChoiceScore> choices;  ///< As TaskItems has them.
   std::vector<WritingScore> writings;
   /// Answers and texts before which the beginning of the context was left out, because the model has too few positions.
   std::int64_t shortened = 0;
 };
 
-/// Asks all items. A question and an answer are cut into tokens together, white space at the question's end counted as the answer's; what
-/// is too long for the model loses its beginning. Both as lm-evaluation-harness does it. A policy
-/// acts when all of a question but its last token was read. Errors (invalidArgument), with the item's line: an answer that adds no token, an
-/// empty context for a model without a first token, an answer longer than the model's positions, what a policy refuses.
-Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache, const TaskItems& items,
-                              const TaskTokens& tokens, const std::string& stage, const Task& task);
+/// Asks all items. A question and an answer are cut into tokens together, white space at the question's end counted as
+/// the answer's; what is too long for the model loses its beginning. Both as lm-evaluation-harness does it. A policy
+/// acts when all of a question but its last token was read. Errors (invalidArgument), with the item's line: an answer
+/// that adds no token, an empty context for a model without a first token, an answer longer than the model's positions,
+/// what a policy refuses.
+Result<TaskScores> scoreTasks(const Decoder& decoder, const Tokenizer& tokenizer, const CacheUse& cache,
+                              const TaskItems& items, const TaskTokens& tokens, const std::string& stage,
+                              const Task& task);
 
 /// How many of those asked are right.
 struct Accuracy {
@@ -59,14 +61,15 @@ struct Accuracy {
   /// Of the share as a sample's mean; 0 for one item.
   [[nodiscard]] double standardError() const;
 };
-Accuracy accuracyOf(const std::vector<ChoiceItem>& items, const std::vector<ChoiceScore>& scores, std::size_t ChoiceScore::* chosen);
+Accuracy accuracyOf(const std::vector<ChoiceItem>& items, const std::vector<ChoiceScore>& scores,
+                    std::size_t ChoiceScore::*chosen);
 Accuracy accuracyOf(const std::vector<WritingScore>& scores);
 
 /// One measure of those who were asked the same items.
 struct TaskMeasure {
-  std::string_view name;        ///< "acc", "acc_norm" or "exact_match".
+  std::string_view name;  ///< "acc", "acc_norm" or "exact_match".
   std::vector<Accuracy> sides;
-  std::int64_t same = 0;        ///< Items that the first and the last side answer alike, right or wrong.
+  std::int64_t same = 0;  ///< Items that the first and the last side answer alike, right or wrong.
 };
 /// Those that these items have; `sides`: at least one.
 std::vector<TaskMeasure> taskMeasuresOf(const TaskItems& items, const std::vector<TaskScores>& sides);

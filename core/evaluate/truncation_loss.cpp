@@ -29,10 +29,11 @@ CompressionPlan planOf(int layer, Side side, double kept, const ModelShape& shap
 
 }  // namespace
 
-Result<std::vector<TruncationLoss>> measureTruncation(const Decoder& decoder, const Statistics& statistics, const std::vector<int>& layers,
-                                                      const std::vector<double>& kept, std::int64_t windows, const Task& task) {
-  const at::Tensor& all =
-      statistics.heldOutIds.defined() && statistics.heldOutIds.size(0) > 0 ? statistics.heldOutIds : statistics.tokenIds;
+Result<std::vector<TruncationLoss>> measureTruncation(const Decoder& decoder, const Statistics& statistics,
+                                                      const std::vector<int>& layers, const std::vector<double>& kept,
+                                                      std::int64_t windows, const Task& task) {
+  const at::Tensor& all = statistics.heldOutIds.defined() && statistics.heldOutIds.size(0) > 0 ? statistics.heldOutIds
+                                                                                               : statistics.tokenIds;
   const at::Tensor ids = all.narrow(0, 0, std::min(windows, all.size(0))).to(at::kLong);
   KVISTA_ASSIGN(const Perplexity original, measurePerplexity(decoder, ids, nullptr, "measure the model", task));
   BasisRequest request;
@@ -49,7 +50,8 @@ Result<std::vector<TruncationLoss>> measureTruncation(const Decoder& decoder, co
         KVISTA_CHECK(task.checkStop());
         task.progress("truncate", losses.size(), count, "measurements");
         const CompressionPlan plan = planOf(layer, side, part, decoder.shape());
-        const PlanTransform transform(plan, {factorsOf(basis, plan.groups.front())}, decoder.shape(), decoder.options().device);
+        const PlanTransform transform(plan, {factorsOf(basis, plan.groups.front())}, decoder.shape(),
+                                      decoder.options().device);
         KVISTA_ASSIGN(const Perplexity truncated, measurePerplexity(decoder, ids, &transform, {}, quiet));
         losses.push_back({layer, side, part, truncated.meanLoss - original.meanLoss});
       }

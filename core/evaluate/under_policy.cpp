@@ -10,13 +10,14 @@ namespace kvista {
 
 Result<PolicyUse> policyOver(const PlanTransform* stored, PolicyRequest request) {
   KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
-  if (stored != nullptr && (!named.goesWith(stored->plan()) || std::ranges::all_of(stored->plan().groups, &Group::isUncompressed)))
+  if (stored != nullptr &&
+      (!named.goesWith(stored->plan()) || std::ranges::all_of(stored->plan().groups, &Group::isUncompressed)))
     stored = nullptr;
   return PolicyUse{std::move(request), stored};
 }
 
-Result<PolicyReading> PolicyReading::begin(const Decoder& decoder, const PolicyUse& policy, std::int64_t prompt, std::int64_t most,
-                                           std::int64_t sequenceLength) {
+Result<PolicyReading> PolicyReading::begin(const Decoder& decoder, const PolicyUse& policy, std::int64_t prompt,
+                                           std::int64_t most, std::int64_t sequenceLength) {
   const std::int64_t interval = policy.request.interval;
   KVISTA_ASSIGN(PolicyRun run, PolicyRun::begin(decoder, policy.plan, policy.request, interval > 0 ? most : prompt));
   PolicyReading reading(std::move(run), prompt, interval, most);
@@ -44,8 +45,8 @@ Result<at::Tensor> PolicyReading::read(const at::Tensor& ids, std::int64_t wante
   return all.narrow(1, all.size(1) - wanted, wanted);
 }
 
-Result<at::Tensor> readUnderPolicy(const Decoder& decoder, const PolicyUse& policy, const at::Tensor& ids, std::int64_t prompt,
-                                   std::int64_t wanted, const Task& task) {
+Result<at::Tensor> readUnderPolicy(const Decoder& decoder, const PolicyUse& policy, const at::Tensor& ids,
+                                   std::int64_t prompt, std::int64_t wanted, const Task& task) {
   KVISTA_ASSIGN(PolicyReading reading, PolicyReading::begin(decoder, policy, prompt, ids.size(1), ids.size(1)));
   return reading.read(ids, wanted, task);
 }

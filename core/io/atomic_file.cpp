@@ -50,7 +50,8 @@ Result<fs::path> endOfLinks(fs::path path) {
     path = folderOf(path) / fs::read_symlink(path, error);
     if (error) return fail(ErrorCode::io, fmt::format("The link {} cannot be read: {}.", name, error.message()));
   }
-  return fail(ErrorCode::io, fmt::format("{} cannot be written: it is a link that leads back to itself.", name), "Choose another name.");
+  return fail(ErrorCode::io, fmt::format("{} cannot be written: it is a link that leads back to itself.", name),
+              "Choose another name.");
 }
 
 /// Renames without replacing anything. Answers an errno value, 0 for success.
@@ -147,7 +148,8 @@ AtomicFile::~AtomicFile() {
 
 Result<void> AtomicFile::append(std::span<const std::byte> bytes) {
   KVISTA_CHECK(writeAll(descriptor_, bytes, target_));
-  // The disk begins with large files at once, so that their commit waits for the rest alone. A hint: commit tells what fails.
+  // The disk begins with large files at once, so that their commit waits for the rest alone. A hint: commit tells what
+  // fails.
   constexpr std::size_t kLarge = std::size_t{1} << 20;
   if (bytes.size() >= kLarge) ::sync_file_range(descriptor_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
   return {};
@@ -166,7 +168,9 @@ Result<void> AtomicFile::commitAs(fs::path target) {
   return commit();
 }
 
-Result<void> checkWritable(const fs::path& target) { return AtomicFile::create(target).map([](const AtomicFile&) {}); }
+Result<void> checkWritable(const fs::path& target) {
+  return AtomicFile::create(target).map([](const AtomicFile&) {});
+}
 
 Result<void> writeFileAtomically(const fs::path& file, std::string_view content) {
   KVISTA_ASSIGN(AtomicFile fresh, AtomicFile::create(file));

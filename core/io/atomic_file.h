@@ -21,8 +21,8 @@ Result<void> checkFreeSpace(const std::filesystem::path& folder, std::uint64_t b
 /// disk and renames it. Without a commit the destructor removes it. An existing target is replaced at commit.
 class AtomicFile {
  public:
-  /// Where `target` is a symbolic link, what it leads to is written and the link stays. Errors (io): no folder, and what is there and
-  /// is no regular file: a device or a pipe would be replaced.
+  /// Where `target` is a symbolic link, what it leads to is written and the link stays. Errors (io): no folder, and
+  /// what is there and is no regular file: a device or a pipe would be replaced.
   static Result<AtomicFile> create(const std::filesystem::path& target);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&& other) noexcept;

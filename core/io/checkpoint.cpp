@@ -53,16 +53,20 @@ std::string whereElse(const fs::path& folder) {
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
     if (fs::exists(entry->path() / kConfigName, ignored)) models.insert(entry->path());
   if (models.size() == 1) return fmt::format("{} has one: give that folder.", models.begin()->string());
-  if (!models.empty()) return fmt::format("{} folders in it have one, such as {}: give one of those.", models.size(), models.begin()->string());
+  if (!models.empty())
+    return fmt::format("{} folders in it have one, such as {}: give one of those.", models.size(),
+                       models.begin()->string());
   if (isThere(folder / "params.json"))
-    return "It has a params.json, as models have in their makers' own format: get the model in the format of transformers, with config.json.";
+    return "It has a params.json, as models have in their makers' own format: get the model in the format of "
+           "transformers, with config.json.";
   return "Give the folder that holds config.json and the weights, or a .gguf file.";
 }
 
 Result<nlohmann::json> readConfig(const fs::path& folder) {
   const fs::path file = folder / kConfigName;
   if (!isThere(file))
-    return fail(ErrorCode::io, fmt::format("{} is not a model's folder: it has no {}.", folder.string(), kConfigName), whereElse(folder));
+    return fail(ErrorCode::io, fmt::format("{} is not a model's folder: it has no {}.", folder.string(), kConfigName),
+                whereElse(folder));
   KVISTA_ASSIGN(nlohmann::json config, readJsonFile(file, kMaximumConfigBytes));
   if (!config.is_object())
     return fail(ErrorCode::corruptFile, fmt::format("{} is {} instead of an object.", file.string(), kindOf(config)),
@@ -90,10 +94,13 @@ tl::unexpected<Error> noWeights(const fs::path& folder) {
   for (const std::string_view extension : {".safetensors", ".bin", ".pt", ".pth"})
     if (const auto file = firstWith(extension); file != others.end())
       return fail(ErrorCode::unsupportedModel,
-                  fmt::format("{} holds neither {} nor {}, but a file {}.", folder.string(), kWeightsName, kTorchWeightsName, file->filename().string()),
-                  fmt::format("Where that is the model's only file of weights, give it instead of the folder: {}.", file->string()));
+                  fmt::format("{} holds neither {} nor {}, but a file {}.", folder.string(), kWeightsName,
+                              kTorchWeightsName, file->filename().string()),
+                  fmt::format("Where that is the model's only file of weights, give it instead of the folder: {}.",
+                              file->string()));
   return fail(ErrorCode::unsupportedModel,
-              fmt::format("{} holds no weights: neither {} nor {} nor an index of either.", folder.string(), kWeightsName, kTorchWeightsName),
+              fmt::format("{} holds no weights: neither {} nor {} nor an index of either.", folder.string(),
+                          kWeightsName, kTorchWeightsName),
               "Download the model's safetensors into the folder.");
 }
 
@@ -103,8 +110,8 @@ enum class FileKind { gguf, json, torch, safetensors };
 FileKind kindOfFile(std::span<const std::byte> bytes) {
   const std::string_view start(reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 9));
   if (start.starts_with("GGUF")) return FileKind::gguf;
-  // Safetensors begin with a 64-bit length of less than 2^32, which may have any low bytes, and an object; the others are
-  // text or tags. A zip archive may have zeros there too, but no text behind them.
+  // Safetensors begin with a 64-bit length of less than 2^32, which may have any low bytes, and an object; the others
+  // are text or tags. A zip archive may have zeros there too, but no text behind them.
   const bool hasZeros = start.substr(0, 8).ends_with(std::string_view("\0\0\0\0", 4));
   const bool hasText = start.size() == 9 && std::string_view("{ \t\r\n").find(start[8]) != std::string_view::npos;
   if (start.starts_with("PK\x03\x04")) return hasZeros && hasText ? FileKind::safetensors : FileKind::torch;
@@ -184,7 +191,8 @@ Result<Checkpoint> openUnlisted(const fs::path& folder, std::vector<fs::path> sh
   checkpoint.files = std::move(shards);
   KVISTA_ASSIGN(checkpoint.config, readConfig(folder));
   KVISTA_CHECK(openWeights(checkpoint));
-  checkpoint.warnings.push_back(fmt::format("{} has no index; its {} shards are taken together by their names.", folder.string(), checkpoint.files.size()));
+  checkpoint.warnings.push_back(fmt::format("{} has no index; its {} shards are taken together by their names.",
+                                            folder.string(), checkpoint.files.size()));
   return checkpoint;
 }
 
@@ -241,7 +249,8 @@ std::string_view kindOfOtherFile(std::span<const std::byte> bytes) {
   constexpr std::string_view kStatistics = "\"kvista.statistics\"";  // a tensor's name in their header
   if (bytes.empty()) return "an empty file";
   const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (const auto opening = all.substr(0, kLookedAt); opening.find('\0') == opening.npos && opening[0] != '{') return "a text";
+  if (const auto opening = all.substr(0, kLookedAt); opening.find('\0') == opening.npos && opening[0] != '{')
+    return "a text";
   std::uint64_t length = 0;
   if (all.size() > sizeof length) std::memcpy(&length, all.data(), sizeof length);
   const std::string_view header = all.substr(std::min(all.size(), sizeof length), length);
@@ -251,9 +260,11 @@ std::string_view kindOfOtherFile(std::span<const std::byte> bytes) {
 /// Whatever a file of weights is, it takes a configuration beside it.
 Result<void> checkIsOfModel(const fs::path& file, std::string_view other) {
   constexpr const char* kGive = "Give a model's folder, with config.json and weights, or a .gguf file.";
-  if (!other.empty()) return fail(ErrorCode::io, fmt::format("{} is not a model: it is {}.", file.string(), other), kGive);
+  if (!other.empty())
+    return fail(ErrorCode::io, fmt::format("{} is not a model: it is {}.", file.string(), other), kGive);
   if (isThere(folderOf(file) / kConfigName)) return {};
-  return fail(ErrorCode::io, fmt::format("{} is not a whole model: there is no {} beside it.", file.string(), kConfigName), kGive);
+  return fail(ErrorCode::io,
+              fmt::format("{} is not a whole model: there is no {} beside it.", file.string(), kConfigName), kGive);
 }
 
 /// A file of weights. One of an index's shards stands for all of them.
@@ -281,7 +292,8 @@ Result<Checkpoint> openFiles(const fs::path& path) {
     case FileKind::json:
       if (path.filename() == kConfigName) return openFolder(folderOf(path));
       KVISTA_CHECK(checkIsOfModel(path, {}));
-      return path.filename() == kVirtualTensorsName ? openVirtual(folderOf(path), path) : openIndexed(folderOf(path), path);
+      return path.filename() == kVirtualTensorsName ? openVirtual(folderOf(path), path)
+                                                    : openIndexed(folderOf(path), path);
     case FileKind::torch:
       KVISTA_CHECK(checkIsOfModel(path, {}));
       break;
@@ -305,7 +317,8 @@ std::optional<fs::path> adapterFolder(const fs::path& path) {
   if (!isFolder && !path.filename().native().starts_with("adapter_")) return std::nullopt;
   const fs::path folder = isFolder ? path : folderOf(path);
   const auto isModel = [&](std::string_view name) { return isThere(folder / name); };
-  const bool hasModel = std::ranges::any_of(std::array{kWeightsName, kIndexName, kTorchWeightsName, kTorchIndexName}, isModel);
+  const bool hasModel =
+      std::ranges::any_of(std::array{kWeightsName, kIndexName, kTorchWeightsName, kTorchIndexName}, isModel);
   return isThere(folder / kAdapterConfigName) && !hasModel ? std::optional(folder) : std::nullopt;
 }
 
@@ -316,10 +329,14 @@ Result<Checkpoint> openAdapter(const fs::path& folder) {
     const auto field = config.is_object() ? config.find(key) : config.end();
     return field != config.end() && field->is_string() ? field->get<std::string>() : otherwise;
   };
-  if (!config.is_object()) return fail(ErrorCode::corruptFile, fmt::format("{} is {} instead of an object.", file.string(), kindOf(config)), "Get the adapter's files again.");
-  KVISTA_ASSIGN(const fs::path place, findBaseModel(folder, text("base_model_name_or_path", ""), text("revision", "main")));
+  if (!config.is_object())
+    return fail(ErrorCode::corruptFile, fmt::format("{} is {} instead of an object.", file.string(), kindOf(config)),
+                "Get the adapter's files again.");
+  KVISTA_ASSIGN(const fs::path place,
+                findBaseModel(folder, text("base_model_name_or_path", ""), text("revision", "main")));
   if (adapterFolder(place))
-    return fail(ErrorCode::unsupportedModel, fmt::format("{} is an adapter of {}, which is an adapter itself.", folder.string(), place.string()),
+    return fail(ErrorCode::unsupportedModel,
+                fmt::format("{} is an adapter of {}, which is an adapter itself.", folder.string(), place.string()),
                 "Merge the lower adapter with PEFT (merge_and_unload) first.");
   KVISTA_ASSIGN(Checkpoint checkpoint, openModel(place));
   KVISTA_CHECK(addAdapter(folder, config, checkpoint));

@@ -7,13 +7,15 @@
 namespace kvista {
 
 void ComputedTensors::set(TensorInfo tensor, Read read) {
-  computed_[tensor.name] = {tensor.count(), [read = std::move(read)](std::uint64_t, std::span<float> out) { return read(out); }};
+  computed_[tensor.name] = {tensor.count(),
+                            [read = std::move(read)](std::uint64_t, std::span<float> out) { return read(out); }};
   tensors_[tensor.name] = std::move(tensor);
 }
 
 void ComputedTensors::setStack(TensorInfo tensor, ReadMatrix read) {
   const std::size_t axes = tensor.shape.size();
-  computed_[tensor.name] = {static_cast<std::uint64_t>(tensor.shape[axes - 2] * tensor.shape[axes - 1]), std::move(read)};
+  computed_[tensor.name] = {static_cast<std::uint64_t>(tensor.shape[axes - 2] * tensor.shape[axes - 1]),
+                            std::move(read)};
   tensors_[tensor.name] = std::move(tensor);
 }
 
@@ -23,7 +25,8 @@ void ComputedTensors::hide(const std::string& name) {
 }
 
 std::span<const std::byte> ComputedTensors::raw(const TensorInfo& tensor) const {
-  return !tensors_.contains(tensor.name) || computed_.contains(tensor.name) ? std::span<const std::byte>{} : source_->raw(tensor);
+  return !tensors_.contains(tensor.name) || computed_.contains(tensor.name) ? std::span<const std::byte>{}
+                                                                            : source_->raw(tensor);
 }
 
 Result<void> ComputedTensors::readFloat32(const TensorInfo& tensor, std::span<float> out) const {
@@ -32,11 +35,13 @@ Result<void> ComputedTensors::readFloat32(const TensorInfo& tensor, std::span<fl
   return computed == computed_.end() ? source_->readFloat32(*stored, out) : readMatrices(computed->second, 0, out);
 }
 
-Result<void> ComputedTensors::readFloat32Part(const TensorInfo& tensor, std::uint64_t first, std::span<float> out) const {
+Result<void> ComputedTensors::readFloat32Part(const TensorInfo& tensor, std::uint64_t first,
+                                              std::span<float> out) const {
   const auto computed = computed_.find(tensor.name);
   if (computed == computed_.end()) return source_->readFloat32Part(tensor, first, out);
   const std::uint64_t size = computed->second.size;
-  const bool areMatrices = size > 0 && first % size == 0 && out.size() % size == 0 && first + out.size() <= tensor.count();
+  const bool areMatrices =
+      size > 0 && first % size == 0 && out.size() % size == 0 && first + out.size() <= tensor.count();
   return areMatrices ? readMatrices(computed->second, first, out) : TensorStore::readFloat32Part(tensor, first, out);
 }
 

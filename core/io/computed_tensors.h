@@ -15,7 +15,8 @@
 
 namespace kvista {
 
-/// A store upon a store: some tensors are computed from others when they are read, some are out of sight, the rest are as they are.
+/// A store upon a store: some tensors are computed from others when they are read, some are out of sight, the rest are
+/// as they are.
 class ComputedTensors final : public TensorStore {
  public:
   /// Fills `out`, which has the tensor's number of places.
@@ -23,7 +24,8 @@ class ComputedTensors final : public TensorStore {
   /// Fills `out` with one matrix of a stack, whose last two lengths are a matrix's.
   using ReadMatrix = std::function<Result<void>(std::uint64_t matrix, std::span<float> out)>;
 
-  explicit ComputedTensors(std::shared_ptr<const TensorStore> source) : source_(std::move(source)), tensors_(source_->tensors()) {}
+  explicit ComputedTensors(std::shared_ptr<const TensorStore> source)
+      : source_(std::move(source)), tensors_(source_->tensors()) {}
 
   /// In place of what has this name in the source, if anything does.
   void set(TensorInfo tensor, Read read);

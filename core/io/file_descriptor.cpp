@@ -24,8 +24,9 @@ std::string_view kindOf(mode_t mode) {
 
 tl::unexpected<Error> notRegular(const std::filesystem::path& file, std::string_view why) {
   return fail(ErrorCode::io, fmt::format("{} is not a regular file: it is {}.", file.string(), why),
-              why.find("link") != why.npos ? "A file must stand there, or a link that leads to one: get it again from where it came from."
-                                   : "Give the name of a file.");
+              why.find("link") != why.npos
+                  ? "A file must stand there, or a link that leads to one: get it again from where it came from."
+                  : "Give the name of a file.");
 }
 
 tl::unexpected<Error> cannotOpen(const std::filesystem::path& file, int number) {
@@ -101,7 +102,8 @@ namespace {
 tl::unexpected<Error> cannotWrite(const FileDescriptor& descriptor, const std::filesystem::path& file, int number) {
   const std::string reason = fmt::format("{} cannot be written: {}", file.string(), describeSystemError(number));
   struct stat status {};
-  if ((number != ENOSPC && number != EDQUOT && number != EFBIG) || ::fstat(descriptor.get(), &status) != 0) return fail(ErrorCode::io, reason + ".");
+  if ((number != ENOSPC && number != EDQUOT && number != EFBIG) || ::fstat(descriptor.get(), &status) != 0)
+    return fail(ErrorCode::io, reason + ".");
   const auto written = static_cast<double>(status.st_size) / 1e6;
   if (number == EFBIG)
     return fail(ErrorCode::io, fmt::format("{} after {:.1f} MB, the most that a file may have here.", reason, written),

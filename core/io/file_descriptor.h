@@ -46,7 +46,8 @@ Result<RegularFile> openRegularFile(const std::filesystem::path& file);
 /// The whole of a regular file. Errors: as openRegularFile.
 Result<std::string> readRegularFile(const std::filesystem::path& file);
 
-/// What stands at a path, links followed, where it is there and is no regular file: "a folder", "a device", "a pipe"; else empty.
+/// What stands at a path, links followed, where it is there and is no regular file: "a folder", "a device", "a pipe";
+/// else empty.
 std::string_view kindOfOtherThanFile(const std::filesystem::path& path);
 
 /// Fills `bytes` from `position` on; a file that has become too short is an error. `file` is for messages.

@@ -40,7 +40,8 @@ struct GgufPreTokenizer {
 };
 /// Nothing for a name that is not known.
 std::optional<GgufPreTokenizer> ggufPreTokenizer(std::string_view name);
-/// The inverse: of a tokenizer.json, whose normalizer and pre_tokenizer are looked at, the name under which llama.cpp has the same.
+/// The inverse: of a tokenizer.json, whose normalizer and pre_tokenizer are looked at, the name under which llama.cpp
+/// has the same.
 std::optional<std::string_view> ggufPreTokenizerNameOf(const nlohmann::json& tokenizer, bool ignoreMerges);
 /// Known names, separated by commas.
 std::string ggufPreTokenizerNames();

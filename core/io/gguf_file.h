@@ -43,8 +43,8 @@ struct GgufTensor {
 class GgufFile {
  public:
   static Result<GgufFile> open(const std::filesystem::path& file);
-  /// Of a file that is still to be written what stands before its tensors, or that and some of their numbers: tensors that lie
-  /// behind it have no bytes. `path` is for messages.
+  /// Of a file that is still to be written what stands before its tensors, or that and some of their numbers: tensors
+  /// that lie behind it have no bytes. `path` is for messages.
   static Result<GgufFile> fromBeginning(std::string beginning, std::filesystem::path path);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }

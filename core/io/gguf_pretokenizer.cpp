@@ -61,10 +61,12 @@ json falcon() {
 json deepseekLlm() {
   return sequence(json::array({split("[\r\n]"),
                                // Cased letters, as the model's own file lists them.
-                               split("\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-"
+                               split("\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-"
+                                     "ᏽᲐ-"
                                      "ᲺᲽ-Ჿᴀ-"
                                      "ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼι"
-                                     "ῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-"
+                                     "ῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-"
+                                     "ꞎꭰ-"
                                      "ꮿﬀ-ﬆﬓ-ﬗＡ-"
                                      "Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲"
                                      "𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"),
@@ -140,7 +142,9 @@ json canonical(const json& part) {
     return parts.size() == 1 ? parts[0] : json{{"type", type}, {"parts", std::move(parts)}};
   }
   if (type == "ByteLevel")
-    return {{"type", type}, {"add_prefix_space", part.value("add_prefix_space", json(true))}, {"use_regex", part.value("use_regex", json(true))}};
+    return {{"type", type},
+            {"add_prefix_space", part.value("add_prefix_space", json(true))},
+            {"use_regex", part.value("use_regex", json(true))}};
   return part;
 }
 
@@ -151,7 +155,8 @@ std::optional<std::string_view> ggufPreTokenizerNameOf(const json& tokenizer, bo
   const json preTokenizer = canonical(tokenizer.value("pre_tokenizer", json()));
   for (const Entry& entry : kEntries) {
     if (entry.name == "default") continue;  // what llama.cpp takes it for is none of those here
-    if (entry.ignoreMerges == ignoreMerges && normalizer == (entry.composes ? json{{"type", "NFC"}} : json()) && preTokenizer == canonical(entry.build()))
+    if (entry.ignoreMerges == ignoreMerges && normalizer == (entry.composes ? json{{"type", "NFC"}} : json()) &&
+        preTokenizer == canonical(entry.build()))
       return entry.name;
   }
   return std::nullopt;

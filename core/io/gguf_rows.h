@@ -11,8 +11,8 @@ namespace kvista {
 /// Of a row as Hugging Face has it the row in the file.
 using RowOrder = std::function<std::size_t(std::size_t)>;
 
-/// llama.cpp rotates neighbouring rows (2j, 2j + 1) where Hugging Face rotates rows j and j + d/2 of a head, so its files
-/// interleave the two halves of each head.
+/// llama.cpp rotates neighbouring rows (2j, 2j + 1) where Hugging Face rotates rows j and j + d/2 of a head, so its
+/// files interleave the two halves of each head.
 inline RowOrder halvesApart(std::size_t headRows) {
   return [headRows](std::size_t row) {
     const std::size_t within = row % headRows;

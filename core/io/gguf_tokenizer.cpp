@@ -206,7 +206,8 @@ Result<Converted> convertByteLevel(const GgufFile& file, const Vocabulary& vocab
         fmt::format("the pre-tokenizer '{}' (metadata key 'tokenizer.ggml.pre') is not supported; supported: {}.",
                     printable(*named), ggufPreTokenizerNames()));
   KVISTA_ASSIGN(const auto merges, file.texts("tokenizer.ggml.merges", kMaximumMerges));
-  if (file.find("tokenizer.ggml.merges") == nullptr) return file.corrupt("metadata key 'tokenizer.ggml.merges' is missing.");
+  if (file.find("tokenizer.ggml.merges") == nullptr)
+    return file.corrupt("metadata key 'tokenizer.ggml.merges' is missing.");
   Converted out;
   KVISTA_ASSIGN(out.special, readSpecialTokens(file, vocabulary.tokens.size(), pre->addBos));
   out.tokenizer = tokenizerJson(vocabulary, out.special,

@@ -17,7 +17,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kDamagedHint = "The file is damaged or something else than it is called: get it again from where it came from.";
+constexpr const char* kDamagedHint =
+    "The file is damaged or something else than it is called: get it again from where it came from.";
 
 // An array of so many values is 128 MB; the largest tokenizers hold about three million.
 constexpr std::size_t kMaximumValues = 8'000'000;
@@ -28,7 +29,8 @@ constexpr int kMemberDepth = 64;
 class TreeBuilder final : public nlohmann::json_sax<json> {
  public:
   /// With `visit` the tree keeps the names of its members, but not what they are.
-  explicit TreeBuilder(int maximumDepth, const VisitMember* visit = nullptr) : maximumDepth_(static_cast<std::size_t>(maximumDepth)), visit_(visit) {}
+  explicit TreeBuilder(int maximumDepth, const VisitMember* visit = nullptr)
+      : maximumDepth_(static_cast<std::size_t>(maximumDepth)), visit_(visit) {}
 
   [[nodiscard]] json takeTree() { return std::move(root_); }
   [[nodiscard]] const std::string& problem() const { return problem_; }
@@ -131,8 +133,10 @@ Result<void> parse(std::string_view text, std::string_view what, TreeBuilder& bu
     return fail(ErrorCode::corruptFile, fmt::format("{} is empty.", what), kDamagedHint);
   // The library takes a NUL for the end of the text and would not look at what follows.
   if (const std::size_t position = text.find('\0'); position != text.npos)
-    return fail(ErrorCode::corruptFile, fmt::format("{} is not valid JSON: it holds the character NUL at {}.", what,
-                                                    lineAndColumn(text, position + 1)), kDamagedHint);
+    return fail(
+        ErrorCode::corruptFile,
+        fmt::format("{} is not valid JSON: it holds the character NUL at {}.", what, lineAndColumn(text, position + 1)),
+        kDamagedHint);
   try {
     if (json::sax_parse(text, &builder)) return {};
     KVISTA_CHECK(builder.visited());

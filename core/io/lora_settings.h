@@ -18,7 +18,8 @@ class LoraSettings {
   /// `config` outlives it. Errors (unsupportedModel, corruptFile) name `file` and field.
   static Result<LoraSettings> read(const nlohmann::json& config, const std::filesystem::path& file);
 
-  /// What B A is multiplied by: alpha / r, or alpha / sqrt(r) (rslora). Error: `rank`, that of the factors, is not the one said here.
+  /// What B A is multiplied by: alpha / r, or alpha / sqrt(r) (rslora). Error: `rank`, that of the factors, is not the
+  /// one said here.
   [[nodiscard]] Result<float> scale(std::string_view module, std::int64_t rank) const;
   /// Weights lie as [in, out] where shapes do not tell.
   [[nodiscard]] bool isTurned() const { return isTurned_; }

@@ -16,13 +16,15 @@
 
 namespace kvista {
 
-/// Tensors that lie in mapped files, in one piece or by strides. `raw` answers the bytes of any type that lie in row-major order.
+/// Tensors that lie in mapped files, in one piece or by strides. `raw` answers the bytes of any type that lie in
+/// row-major order.
 class MappedTensors final : public TensorStore {
  public:
   /// Keeps what the bytes of tensors belong to.
   void keep(std::shared_ptr<const void> file) { files_.push_back(std::move(file)); }
-  /// `bytes` begin with the tensor's first number. Numbers lie `strides` numbers apart along each axis (checked by the caller to
-  /// stay within `bytes`), or in row-major order where `strides` is empty. Errors: corruptFile for a name that is there already.
+  /// `bytes` begin with the tensor's first number. Numbers lie `strides` numbers apart along each axis (checked by the
+  /// caller to stay within `bytes`), or in row-major order where `strides` is empty. Errors: corruptFile for a name
+  /// that is there already.
   Result<void> add(TensorInfo tensor, std::span<const std::byte> bytes, std::vector<std::int64_t> strides = {});
 
   [[nodiscard]] const std::map<std::string, TensorInfo, std::less<>>& tensors() const override { return tensors_; }

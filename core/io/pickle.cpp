@@ -23,7 +23,8 @@ constexpr std::size_t kDeepestStack = 16384, kMostMarks = 256;
 /// The machine that pickles are written for, without its ways to import and to call.
 class PickleMachine {
  public:
-  PickleMachine(std::span<const std::byte> bytes, const std::function<bool(std::string_view)>& isKnown) : bytes_(bytes), isKnown_(isKnown) {}
+  PickleMachine(std::span<const std::byte> bytes, const std::function<bool(std::string_view)>& isKnown)
+      : bytes_(bytes), isKnown_(isKnown) {}
 
   Result<Pickle> run() {
     for (;;) {
@@ -66,7 +67,8 @@ class PickleMachine {
   }
 
   Result<void> push(std::uint32_t place) {
-    if (stack_.size() == kDeepestStack) return corrupt(fmt::format("stacks more than {} values, as no file of tensors does,", kDeepestStack));
+    if (stack_.size() == kDeepestStack)
+      return corrupt(fmt::format("stacks more than {} values, as no file of tensors does,", kDeepestStack));
     stack_.push_back(place);
     return {};
   }
@@ -88,7 +90,8 @@ class PickleMachine {
     return place;
   }
   Result<std::vector<std::uint32_t>> pop(std::size_t count) {
-    if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) return corrupt("takes values from an empty stack");
+    if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count)
+      return corrupt("takes values from an empty stack");
     std::vector<std::uint32_t> items(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
     stack_.resize(stack_.size() - count);
     return items;
@@ -141,18 +144,21 @@ class PickleMachine {
     std::string whole = fmt::format("{}.{}", module, name);
     if (!isKnown_(whole))
       return fail(ErrorCode::unsupportedModel,
-                  fmt::format("its pickle asks for {}, which is no part of a file of tensors and is not run.", quoteForMessage(whole)));
+                  fmt::format("its pickle asks for {}, which is no part of a file of tensors and is not run.",
+                              quoteForMessage(whole)));
     return push(PickleValue{Kind::global, 0, *pickle_.globals.insert(std::move(whole)).first, {}});
   }
   Result<void> pushGlobalOfStack() {
     KVISTA_ASSIGN(const auto names, pop(2));
-    if (pickle_[names[0]].kind != Kind::text || pickle_[names[1]].kind != Kind::text) return corrupt("names a global by something else than a text");
+    if (pickle_[names[0]].kind != Kind::text || pickle_[names[1]].kind != Kind::text)
+      return corrupt("names a global by something else than a text");
     return pushGlobal(pickle_[names[0]].text, pickle_[names[1]].text);
   }
 
   Result<void> pushCall() {
     KVISTA_ASSIGN(auto items, pop(2));
-    if (pickle_[items[0]].kind != Kind::global || pickle_[items[1]].kind != Kind::tuple) return corrupt("calls something that is no global");
+    if (pickle_[items[0]].kind != Kind::global || pickle_[items[1]].kind != Kind::tuple)
+      return corrupt("calls something that is no global");
     const bool isDictionary = pickle_[items[0]].text == "collections.OrderedDict" && pickle_[items[1]].items.empty();
     return isDictionary ? push(Kind::dictionary) : push(PickleValue{Kind::call, 0, {}, std::move(items)});
   }
@@ -162,7 +168,8 @@ class PickleMachine {
       case '\x80': {
         KVISTA_ASSIGN(const auto protocol, number<std::uint8_t>());
         if (protocol < 2 || protocol > 4)
-          return fail(ErrorCode::unsupportedModel, fmt::format("its pickle is of protocol {}; those from 2 to 4 are read.", protocol));
+          return fail(ErrorCode::unsupportedModel,
+                      fmt::format("its pickle is of protocol {}; those from 2 to 4 are read.", protocol));
         return {};
       }
       case '\x95': {  // A frame's length helps those who read from a stream.
@@ -176,40 +183,68 @@ class PickleMachine {
       case '0':
         KVISTA_CHECK(pop());
         return {};
-      case 'N': return push(Kind::none);
-      case '\x88': return push(Kind::boolean, 1);
-      case '\x89': return push(Kind::boolean, 0);
-      case 'K': return pushNumber<std::uint8_t>();
-      case 'M': return pushNumber<std::uint16_t>();
-      case 'J': return pushNumber<std::int32_t>();
-      case '\x8a': return withLength<std::uint8_t>([&](std::size_t length) { return pushInteger(length); });
+      case 'N':
+        return push(Kind::none);
+      case '\x88':
+        return push(Kind::boolean, 1);
+      case '\x89':
+        return push(Kind::boolean, 0);
+      case 'K':
+        return pushNumber<std::uint8_t>();
+      case 'M':
+        return pushNumber<std::uint16_t>();
+      case 'J':
+        return pushNumber<std::int32_t>();
+      case '\x8a':
+        return withLength<std::uint8_t>([&](std::size_t length) { return pushInteger(length); });
       case 'U':  // A text of Python 2, which wrote the oldest files.
-      case '\x8c': return withLength<std::uint8_t>([&](std::size_t length) { return pushText(text(length)); });
+      case '\x8c':
+        return withLength<std::uint8_t>([&](std::size_t length) { return pushText(text(length)); });
       case 'T':
-      case 'X': return withLength<std::uint32_t>([&](std::size_t length) { return pushText(text(length)); });
-      case ')': return push(Kind::tuple);
-      case '\x85': return pushTuple(pop(1));
-      case '\x86': return pushTuple(pop(2));
-      case '\x87': return pushTuple(pop(3));
-      case 't': return pushTuple(popToMark());
-      case ']': return push(Kind::list);
-      case 'a': return append(Kind::list, "a list", pop(1));
-      case 'e': return append(Kind::list, "a list", popToMark());
-      case '}': return push(Kind::dictionary);
-      case 's': return append(Kind::dictionary, "a dictionary", pop(2));
-      case 'u': return append(Kind::dictionary, "a dictionary", popToMark());
-      case 'q': return withLength<std::uint8_t>([&](std::size_t index) { return remember(static_cast<std::uint32_t>(index)); });
-      case 'r': return withLength<std::uint32_t>([&](std::size_t index) { return remember(static_cast<std::uint32_t>(index)); });
-      case '\x94': return remember(static_cast<std::uint32_t>(memo_.size()));
-      case 'h': return withLength<std::uint8_t>([&](std::size_t index) { return recall(static_cast<std::uint32_t>(index)); });
-      case 'j': return withLength<std::uint32_t>([&](std::size_t index) { return recall(static_cast<std::uint32_t>(index)); });
+      case 'X':
+        return withLength<std::uint32_t>([&](std::size_t length) { return pushText(text(length)); });
+      case ')':
+        return push(Kind::tuple);
+      case '\x85':
+        return pushTuple(pop(1));
+      case '\x86':
+        return pushTuple(pop(2));
+      case '\x87':
+        return pushTuple(pop(3));
+      case 't':
+        return pushTuple(popToMark());
+      case ']':
+        return push(Kind::list);
+      case 'a':
+        return append(Kind::list, "a list", pop(1));
+      case 'e':
+        return append(Kind::list, "a list", popToMark());
+      case '}':
+        return push(Kind::dictionary);
+      case 's':
+        return append(Kind::dictionary, "a dictionary", pop(2));
+      case 'u':
+        return append(Kind::dictionary, "a dictionary", popToMark());
+      case 'q':
+        return withLength<std::uint8_t>([&](std::size_t index) { return remember(static_cast<std::uint32_t>(index)); });
+      case 'r':
+        return withLength<std::uint32_t>(
+            [&](std::size_t index) { return remember(static_cast<std::uint32_t>(index)); });
+      case '\x94':
+        return remember(static_cast<std::uint32_t>(memo_.size()));
+      case 'h':
+        return withLength<std::uint8_t>([&](std::size_t index) { return recall(static_cast<std::uint32_t>(index)); });
+      case 'j':
+        return withLength<std::uint32_t>([&](std::size_t index) { return recall(static_cast<std::uint32_t>(index)); });
       case 'c': {
         KVISTA_ASSIGN(const std::string_view module, line());
         KVISTA_ASSIGN(const std::string_view name, line());
         return pushGlobal(module, name);
       }
-      case '\x93': return pushGlobalOfStack();
-      case 'R': return pushCall();
+      case '\x93':
+        return pushGlobalOfStack();
+      case 'R':
+        return pushCall();
       case 'b': {  // Attributes of a dictionary (a module's versions) are of no use here.
         KVISTA_CHECK(pop());
         KVISTA_CHECK(top(Kind::dictionary, "a dictionary"));
@@ -220,8 +255,10 @@ class PickleMachine {
         return push(PickleValue{Kind::persistent, 0, {}, std::move(name)});
       }
       default:
-        return fail(ErrorCode::unsupportedModel, fmt::format("its pickle has the instruction {:#04x} at byte {}, which a file of tensors does not need.",
-                                                             static_cast<unsigned char>(code), instruction_));
+        return fail(
+            ErrorCode::unsupportedModel,
+            fmt::format("its pickle has the instruction {:#04x} at byte {}, which a file of tensors does not need.",
+                        static_cast<unsigned char>(code), instruction_));
     }
   }
 
@@ -253,17 +290,27 @@ Result<Pickle> readPickle(std::span<const std::byte> bytes, const std::function<
 
 std::string_view kindOf(const PickleValue& value) {
   switch (value.kind) {
-    case Kind::none: return "None";
-    case Kind::boolean: return "a truth value";
+    case Kind::none:
+      return "None";
+    case Kind::boolean:
+      return "a truth value";
     case Kind::integer:
-    case Kind::longInteger: return "an integer";
-    case Kind::text: return "a text";
-    case Kind::tuple: return "a tuple";
-    case Kind::list: return "a list";
-    case Kind::dictionary: return "a dictionary";
-    case Kind::global: return "a global";
-    case Kind::call: return "a call";
-    case Kind::persistent: return "a storage";
+    case Kind::longInteger:
+      return "an integer";
+    case Kind::text:
+      return "a text";
+    case Kind::tuple:
+      return "a tuple";
+    case Kind::list:
+      return "a list";
+    case Kind::dictionary:
+      return "a dictionary";
+    case Kind::global:
+      return "a global";
+    case Kind::call:
+      return "a call";
+    case Kind::persistent:
+      return "a storage";
   }
   return "a value";
 }

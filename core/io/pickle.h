@@ -15,7 +15,8 @@
 
 namespace kvista {
 
-/// One value of a pickle. Others are named by their place in Pickle::values, since they may be shared or hold each other.
+/// One value of a pickle. Others are named by their place in Pickle::values, since they may be shared or hold each
+/// other.
 struct PickleValue {
   enum class Kind : std::uint8_t {
     none,
@@ -45,10 +46,10 @@ struct Pickle {
   [[nodiscard]] const PickleValue& operator[](std::uint32_t place) const { return values[place]; }
 };
 
-/// Reads the pickle that `bytes` begin with, as plain values; texts stay views of `bytes`. Executes nothing: a call is kept as the
-/// global's name and its arguments, and a global for which `isKnown` says no is refused. Understands what a dictionary of
-/// tensors is written with in protocols 2 to 4. Time and memory are bounded by the pickle's length; at most two million
-/// values. Errors (unsupportedModel, corruptFile) are sentences about "its pickle".
+/// Reads the pickle that `bytes` begin with, as plain values; texts stay views of `bytes`. Executes nothing: a call is
+/// kept as the global's name and its arguments, and a global for which `isKnown` says no is refused. Understands what a
+/// dictionary of tensors is written with in protocols 2 to 4. Time and memory are bounded by the pickle's length; at
+/// most two million values. Errors (unsupportedModel, corruptFile) are sentences about "its pickle".
 Result<Pickle> readPickle(std::span<const std::byte> bytes, const std::function<bool(std::string_view)>& isKnown);
 
 /// "a tuple", "an integer", ...: for messages.

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/io/project.h"
 
-#include <fstream>
-
 #include <fmt/format.h>
+
+#include <fstream>
 
 #include "core/io/atomic_file.h"
 #include "core/io/file_descriptor.h"
@@ -38,7 +38,8 @@ void put(nlohmann::json& json, const char* key, const std::optional<double>& val
 Result<CompressionPlan> planOf(const nlohmann::json& json, const fs::path& file) {
   auto plan = planFromJson(json);
   if (plan) return plan;
-  return fail(ErrorCode::corruptFile, fmt::format("In the project {}: {}", file.string(), plan.error().message), kPlanAgain);
+  return fail(ErrorCode::corruptFile, fmt::format("In the project {}: {}", file.string(), plan.error().message),
+              kPlanAgain);
 }
 
 std::optional<double> take(nlohmann::json& json, const char* key) {
@@ -70,7 +71,8 @@ CostSettings viewedCost(const nlohmann::json& view) {
     const auto number = value->get<std::int64_t>();
     return number >= 1 && number <= most ? std::optional(number) : std::nullopt;
   };
-  if (const auto device = found->find("device"); device != found->end() && device->is_string()) cost.device = device->get<std::string>();
+  if (const auto device = found->find("device"); device != found->end() && device->is_string())
+    cost.device = device->get<std::string>();
   cost.context = positive("context", std::int64_t{1} << 40).value_or(cost.context);
   cost.batch = static_cast<int>(positive("batch", 1 << 24).value_or(cost.batch));
   return cost;
@@ -107,7 +109,8 @@ Result<Project> projectFromJson(nlohmann::json json, const fs::path& file) {
     json.erase("format");
     if (const int version = take(json, "version", 0); version != kVersion)
       return fail(ErrorCode::corruptFile,
-                  fmt::format("The project {} has version {}; this program reads version {}.", file.string(), version, kVersion),
+                  fmt::format("The project {} has version {}; this program reads version {}.", file.string(), version,
+                              kVersion),
                   "Open it with the version of KVista that wrote it, or make the plan again.");
     project.model = absoluteFrom(folder, json.at("model").at("path").get<std::string>());
     project.modelHash = json.at("model").at("hash").get<std::string>();
@@ -117,7 +120,8 @@ Result<Project> projectFromJson(nlohmann::json json, const fs::path& file) {
       project.tokensHash = json.at("statistics").at("tokensHash").get<std::string>();
       json.erase("statistics");
     }
-    if (!json.contains("plan")) return fail(ErrorCode::corruptFile, fmt::format("The project {} holds no plan.", file.string()), hint);
+    if (!json.contains("plan"))
+      return fail(ErrorCode::corruptFile, fmt::format("The project {} holds no plan.", file.string()), hint);
     KVISTA_ASSIGN(project.plan, planOf(json.at("plan"), file));
     json.erase("plan");
     project.requestedBytes = take(json, "requestedBytes", std::int64_t{0});
@@ -125,13 +129,17 @@ Result<Project> projectFromJson(nlohmann::json json, const fs::path& file) {
     project.correctedLoss = take(json, "correctedLoss");
     project.baseLoss = take(json, "baseLoss", 0.0);
     if (const nlohmann::json refined = take(json, "refined", nlohmann::json()); !refined.is_null())
-      project.refined = RefinedFactors{absoluteFrom(folder, refined.at("path").get<std::string>()), refined.at("planFingerprint").get<std::string>(),
-                                       refined.at("texts").get<std::vector<std::string>>(), refined.at("steps").get<int>(),
-                                       refined.at("divergenceBefore").get<double>(), refined.at("divergenceAfter").get<double>()};
+      project.refined = RefinedFactors{absoluteFrom(folder, refined.at("path").get<std::string>()),
+                                       refined.at("planFingerprint").get<std::string>(),
+                                       refined.at("texts").get<std::vector<std::string>>(),
+                                       refined.at("steps").get<int>(),
+                                       refined.at("divergenceBefore").get<double>(),
+                                       refined.at("divergenceAfter").get<double>()};
     for (const nlohmann::json& entry : take(json, "results", nlohmann::json::array()))
       project.results.push_back({entry.at("text").get<std::string>(), entry.at("tokensHash").get<std::string>(),
-                                 entry.at("planFingerprint").get<std::string>(), entry.at("perplexityBefore").get<double>(),
-                                 entry.at("perplexityAfter").get<double>(), entry.value("predictions", std::int64_t{0})});
+                                 entry.at("planFingerprint").get<std::string>(),
+                                 entry.at("perplexityBefore").get<double>(), entry.at("perplexityAfter").get<double>(),
+                                 entry.value("predictions", std::int64_t{0})});
     for (nlohmann::json& entry : take(json, "tried", nlohmann::json::array())) {
       TriedPlan tried;
       tried.name = entry.at("name").get<std::string>();
@@ -144,7 +152,8 @@ Result<Project> projectFromJson(nlohmann::json json, const fs::path& file) {
     project.notes = take(json, "notes", std::string());
     project.view = take(json, "view", nlohmann::json::object());
   } catch (const nlohmann::json::exception&) {
-    return fail(ErrorCode::corruptFile, fmt::format("The project {} is damaged: a field is missing or has the wrong type.", file.string()),
+    return fail(ErrorCode::corruptFile,
+                fmt::format("The project {} is damaged: a field is missing or has the wrong type.", file.string()),
                 kPlanAgain);
   }
   project.unknown = std::move(json);
@@ -164,9 +173,12 @@ nlohmann::json toJson(const Project& project, const fs::path& folder) {
   put(json, "correctedLoss", project.correctedLoss);
   json["baseLoss"] = project.baseLoss;
   if (const auto& refined = project.refined)
-    json["refined"] = {{"path", relativeTo(folder, refined->file)}, {"planFingerprint", refined->planFingerprint},
-                       {"texts", refined->texts},                   {"steps", refined->steps},
-                       {"divergenceBefore", refined->divergenceBefore}, {"divergenceAfter", refined->divergenceAfter}};
+    json["refined"] = {{"path", relativeTo(folder, refined->file)},
+                       {"planFingerprint", refined->planFingerprint},
+                       {"texts", refined->texts},
+                       {"steps", refined->steps},
+                       {"divergenceBefore", refined->divergenceBefore},
+                       {"divergenceAfter", refined->divergenceAfter}};
   json["results"] = nlohmann::json::array();
   for (const MeasuredResult& result : project.results)
     json["results"].push_back({{"text", result.text},
@@ -177,7 +189,8 @@ nlohmann::json toJson(const Project& project, const fs::path& folder) {
   for (std::size_t i = 0; i < project.results.size(); ++i)
     if (project.results[i].predictions > 0) json["results"][i]["predictions"] = project.results[i].predictions;
   for (const TriedPlan& tried : project.tried) {
-    nlohmann::json entry = {{"name", tried.name}, {"plan", toJson(tried.plan)}, {"requestedBytes", tried.requestedBytes}};
+    nlohmann::json entry = {
+        {"name", tried.name}, {"plan", toJson(tried.plan)}, {"requestedBytes", tried.requestedBytes}};
     put(entry, "predictedLoss", tried.predictedLoss);
     put(entry, "correctedLoss", tried.correctedLoss);
     json["tried"].push_back(std::move(entry));
@@ -191,7 +204,8 @@ Result<void> checkPlanFits(const Project& project, const ModelShape& shape, cons
   const std::vector<std::string> problems = validate(project.plan, shape);
   if (problems.empty()) return {};
   return fail(ErrorCode::corruptFile,
-              fmt::format("In the project {}: The plan does not fit the model: {}", file.string(), problems.front()), kPlanAgain);
+              fmt::format("In the project {}: The plan does not fit the model: {}", file.string(), problems.front()),
+              kPlanAgain);
 }
 
 Result<void> saveProject(const fs::path& file, const Project& project) {

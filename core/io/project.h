@@ -3,11 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/plan/plan.h"
@@ -16,7 +15,7 @@ namespace kvista {
 
 /// One measurement of a plan.
 struct MeasuredResult {
-  std::string text;              ///< What it was measured on, as given.
+  std::string text;  ///< What it was measured on, as given.
   std::string tokensHash;
   std::string planFingerprint;
   double perplexityBefore = 0;
@@ -38,7 +37,7 @@ struct TriedPlan {
 
 /// Factors of a plan that were trained (`kvista refine`), in a file beside the project. They hold for that plan alone.
 struct RefinedFactors {
-  std::filesystem::path file;    ///< Absolute in memory, as the model's path.
+  std::filesystem::path file;  ///< Absolute in memory, as the model's path.
   std::string planFingerprint;
   std::vector<std::string> texts;  ///< What they were trained on, as given.
   int steps = 0;
@@ -48,20 +47,20 @@ struct RefinedFactors {
 
 /// A .kvista file: which model, what it was calibrated on, the plan, what was predicted and measured. JSON, versioned.
 struct Project {
-  std::filesystem::path model;       ///< Absolute in memory, relative to the project in the file where that is possible.
-  std::string modelHash;             ///< contentHash of the model.
+  std::filesystem::path model;  ///< Absolute in memory, relative to the project in the file where that is possible.
+  std::string modelHash;        ///< contentHash of the model.
   std::filesystem::path statistics;  ///< Empty for methods that need none.
   std::string tokensHash;            ///< Of the statistics' tokens.
   CompressionPlan plan;
   std::int64_t requestedBytes = 0;
   std::optional<double> predictedLoss;  ///< Nats a token, second order.
   std::optional<double> correctedLoss;  ///< Through the response curve.
-  double baseLoss = 0;               ///< Mean loss that the prediction was made from, nats a token; 0 if not known.
+  double baseLoss = 0;                  ///< Mean loss that the prediction was made from, nats a token; 0 if not known.
   std::optional<RefinedFactors> refined;
   std::vector<MeasuredResult> results;
   std::vector<TriedPlan> tried;
   std::string notes;
-  nlohmann::json view = nlohmann::json::object();  ///< How the window showed it; read by the window and the report.
+  nlohmann::json view = nlohmann::json::object();     ///< How the window showed it; read by the window and the report.
   nlohmann::json unknown = nlohmann::json::object();  ///< Fields of later versions or other programs: kept, not read.
 
   /// The file of the refined factors where they are those of a plan of this fingerprint; empty otherwise.

@@ -193,15 +193,16 @@ Result<SafetensorsHeader> readSafetensorsHeader(std::span<const std::byte> bytes
   KVISTA_ASSIGN(const std::string_view text, headerText(bytes, file));
   SafetensorsHeader header;
   header.dataBegin = kLengthBytes + text.size();
-  KVISTA_CHECK(parseJsonMembers(text, fmt::format("The header of {}", file.string()), [&](const std::string& name, const json& entry) -> Result<void> {
-    if (name == "__metadata__") {
-      KVISTA_ASSIGN(header.metadata, readMetadata(entry, file));
-    } else {
-      KVISTA_ASSIGN(Tensor tensor, readTensor(name, entry, file));
-      header.tensors.push_back(std::move(tensor));
-    }
-    return {};
-  }));
+  KVISTA_CHECK(parseJsonMembers(text, fmt::format("The header of {}", file.string()),
+                                [&](const std::string& name, const json& entry) -> Result<void> {
+                                  if (name == "__metadata__") {
+                                    KVISTA_ASSIGN(header.metadata, readMetadata(entry, file));
+                                  } else {
+                                    KVISTA_ASSIGN(Tensor tensor, readTensor(name, entry, file));
+                                    header.tensors.push_back(std::move(tensor));
+                                  }
+                                  return {};
+                                }));
   std::ranges::sort(header.tensors, {}, [](const Tensor& tensor) { return std::pair(tensor.begin, tensor.end); });
   KVISTA_CHECK(checkCoverage(header.tensors, bytes.size() - header.dataBegin, file));
   return header;

@@ -38,7 +38,8 @@ Result<std::shared_ptr<const TensorStore>> openSafetensors(const std::vector<std
     store->keep(file);
     const auto data = file->bytes().subspan(static_cast<std::size_t>(header.dataBegin));
     for (auto& [info, begin, end] : header.tensors)
-      KVISTA_CHECK(store->add(std::move(info), data.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))));
+      KVISTA_CHECK(store->add(std::move(info),
+                              data.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))));
   }
   return store;
 }

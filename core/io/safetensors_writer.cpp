@@ -92,7 +92,9 @@ Result<void> ShardedSafetensorsWriter::add(std::vector<TensorToWrite> tensors, c
   for (std::vector<SizedTensor>& shard : shards) {
     std::vector<std::string> names;
     for (const SizedTensor& member : shard) names.push_back(member.tensor.name);
-    const std::string name = isPerhapsAll ? "model.safetensors" : fmt::format("model-{:05}.safetensors", shards_.size() + 1);  // until it is known
+    const std::string name = isPerhapsAll
+                                 ? "model.safetensors"
+                                 : fmt::format("model-{:05}.safetensors", shards_.size() + 1);  // until it is known
     // transformers refuses files that do not say in which framework's layout they are.
     KVISTA_ASSIGN(AtomicFile out, writeUncommitted(folder_ / name, std::move(shard), {{"format", "pt"}}, progress));
     shards_.push_back({std::move(out), std::move(names)});
@@ -105,7 +107,8 @@ Result<std::vector<std::string>> ShardedSafetensorsWriter::commit() {
   std::vector<std::string> names;
   nlohmann::json shardOf = nlohmann::json::object();
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    names.push_back(shards_.size() == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards_.size()));
+    names.push_back(shards_.size() == 1 ? "model.safetensors"
+                                        : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards_.size()));
     for (const std::string& tensor : shards_[i].tensors) {
       if (shardOf.contains(tensor))
         return fail(ErrorCode::invalidArgument, fmt::format("Two tensors are named {}.", quoteForMessage(tensor)));

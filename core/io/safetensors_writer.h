@@ -35,14 +35,15 @@ struct TensorToWrite {
 Result<void> writeSafetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
                               const std::map<std::string, std::string>& metadata, const Task& task);
 
-/// Writes the tensors of a checkpoint as transformers names their files, into an existing folder: `model.safetensors`, or
-/// shards with `model.safetensors.index.json`. No file has its name before `commit`; without it none is left.
+/// Writes the tensors of a checkpoint as transformers names their files, into an existing folder: `model.safetensors`,
+/// or shards with `model.safetensors.index.json`. No file has its name before `commit`; without it none is left.
 class ShardedSafetensorsWriter {
  public:
-  ShardedSafetensorsWriter(std::filesystem::path folder, std::uint64_t shardBytes) : folder_(std::move(folder)), shardBytes_(shardBytes) {}
+  ShardedSafetensorsWriter(std::filesystem::path folder, std::uint64_t shardBytes)
+      : folder_(std::move(folder)), shardBytes_(shardBytes) {}
 
-  /// Shards of at most `shardBytes`, behind those of earlier calls. Tensors go into them in the order given; one larger than a
-  /// shard gets its own. Errors as of writeSafetensors.
+  /// Shards of at most `shardBytes`, behind those of earlier calls. Tensors go into them in the order given; one larger
+  /// than a shard gets its own. Errors as of writeSafetensors.
   Result<void> add(std::vector<TensorToWrite> tensors, const Task& task);
   /// Gives the files their names and answers these.
   Result<std::vector<std::string>> commit();

@@ -43,7 +43,8 @@ std::optional<ShardName> shardNameOf(const std::filesystem::path& file) {
   if (dash == name.npos) return std::nullopt;
   const std::string number = name.substr(dash + 1, of - dash - 1), count = name.substr(of + kOf.size());
   for (const std::string& digits : {number, count})
-    if (digits.empty() || digits.size() > kMostDigits || digits.find_first_not_of("0123456789") != digits.npos) return std::nullopt;
+    if (digits.empty() || digits.size() > kMostDigits || digits.find_first_not_of("0123456789") != digits.npos)
+      return std::nullopt;
   return ShardName{name.substr(0, dash + 1), std::stoul(number), std::stoul(count)};
 }
 
@@ -56,7 +57,8 @@ Result<std::vector<std::filesystem::path>> findShards(const std::filesystem::pat
   for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     const auto name = shardNameOf(entry->path());
     if (!name) continue;
-    const std::string series = fmt::format("{}*-of-{}{}", name->beginning, name->count, entry->path().extension().string());
+    const std::string series =
+        fmt::format("{}*-of-{}{}", name->beginning, name->count, entry->path().extension().string());
     found[series][name->number] = entry->path();
     counts[series] = name->count;
   }
@@ -68,8 +70,9 @@ Result<std::vector<std::filesystem::path>> findShards(const std::filesystem::pat
   const auto& [series, shards] = safe == found.end() ? *found.begin() : *safe;
   const std::size_t first = shards.begin()->first, last = shards.rbegin()->first;  // Some count from 0.
   if (shards.size() != counts.at(series) || first > 1 || last - first + 1 != shards.size())
-    return fail(ErrorCode::io, fmt::format("{} holds {} of {} shards, such as {}, and no index of them.", folder.string(), shards.size(), counts.at(series),
-                                           shards.begin()->second.filename().string()),
+    return fail(ErrorCode::io,
+                fmt::format("{} holds {} of {} shards, such as {}, and no index of them.", folder.string(),
+                            shards.size(), counts.at(series), shards.begin()->second.filename().string()),
                 "Download the missing shards into the folder.");
   for (const auto& [number, file] : shards) files.push_back(file);
   return files;

@@ -15,8 +15,8 @@ namespace kvista {
 /// folder. Errors: io, corruptFile.
 Result<std::map<std::string, std::string>> readShardIndex(const std::filesystem::path& file);
 
-/// Of a folder without an index the files that are named as shards are, "model-00002-of-00005.safetensors" (or .bin), in their order; none
-/// where there are none. Errors (io): some of them are missing.
+/// Of a folder without an index the files that are named as shards are, "model-00002-of-00005.safetensors" (or .bin),
+/// in their order; none where there are none. Errors (io): some of them are missing.
 Result<std::vector<std::filesystem::path>> findShards(const std::filesystem::path& folder);
 
 }  // namespace kvista

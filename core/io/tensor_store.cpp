@@ -22,15 +22,18 @@ struct DataTypeFacts {
 
 // In the order of the enumeration.
 constexpr std::array kFacts = {
-    DataTypeFacts{"F64", 1, 8, true},      DataTypeFacts{"F32", 1, 4, true},      DataTypeFacts{"F16", 1, 2, true},
-    DataTypeFacts{"BF16", 1, 2, true},     DataTypeFacts{"I64", 1, 8, false},     DataTypeFacts{"I32", 1, 4, false},
-    DataTypeFacts{"I16", 1, 2, false},     DataTypeFacts{"I8", 1, 1, false},      DataTypeFacts{"U64", 1, 8, false},
-    DataTypeFacts{"U32", 1, 4, false},     DataTypeFacts{"U16", 1, 2, false},     DataTypeFacts{"U8", 1, 1, false},
-    DataTypeFacts{"BOOL", 1, 1, false},    DataTypeFacts{"F8_E4M3", 1, 1, false}, DataTypeFacts{"F8_E5M2", 1, 1, false},
-    DataTypeFacts{"Q4_0", 32, 18, true},   DataTypeFacts{"Q4_1", 32, 20, true},   DataTypeFacts{"Q5_0", 32, 22, true},
-    DataTypeFacts{"Q5_1", 32, 24, true},   DataTypeFacts{"Q8_0", 32, 34, true},   DataTypeFacts{"Q4_K", 256, 144, true},
-    DataTypeFacts{"Q5_K", 256, 176, true}, DataTypeFacts{"Q6_K", 256, 210, true},
-    DataTypeFacts{"packed", 1, 4, true},  // As they are read.
+    DataTypeFacts{"F64", 1, 8, true},      DataTypeFacts{"F32", 1, 4, true},
+    DataTypeFacts{"F16", 1, 2, true},      DataTypeFacts{"BF16", 1, 2, true},
+    DataTypeFacts{"I64", 1, 8, false},     DataTypeFacts{"I32", 1, 4, false},
+    DataTypeFacts{"I16", 1, 2, false},     DataTypeFacts{"I8", 1, 1, false},
+    DataTypeFacts{"U64", 1, 8, false},     DataTypeFacts{"U32", 1, 4, false},
+    DataTypeFacts{"U16", 1, 2, false},     DataTypeFacts{"U8", 1, 1, false},
+    DataTypeFacts{"BOOL", 1, 1, false},    DataTypeFacts{"F8_E4M3", 1, 1, false},
+    DataTypeFacts{"F8_E5M2", 1, 1, false}, DataTypeFacts{"Q4_0", 32, 18, true},
+    DataTypeFacts{"Q4_1", 32, 20, true},   DataTypeFacts{"Q5_0", 32, 22, true},
+    DataTypeFacts{"Q5_1", 32, 24, true},   DataTypeFacts{"Q8_0", 32, 34, true},
+    DataTypeFacts{"Q4_K", 256, 144, true}, DataTypeFacts{"Q5_K", 256, 176, true},
+    DataTypeFacts{"Q6_K", 256, 210, true}, DataTypeFacts{"packed", 1, 4, true},  // As they are read.
 };
 static_assert(kFacts.size() == static_cast<std::size_t>(DataType::packed) + 1);
 
@@ -65,8 +68,9 @@ Result<void> TensorStore::readFloat32Part(const TensorInfo& tensor, std::uint64_
   const std::uint64_t count = tensor.count();
   if (first == 0 && out.size() == count) return readFloat32(tensor, out);
   if (first > count || out.size() > count - first)
-    return fail(ErrorCode::invalidArgument, fmt::format("{}: tensor {} holds {} numbers, but {} from number {} on are asked for.", tensor.file.string(),
-                                                        quoteForMessage(tensor.name), count, out.size(), first));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{}: tensor {} holds {} numbers, but {} from number {} on are asked for.",
+                            tensor.file.string(), quoteForMessage(tensor.name), count, out.size(), first));
   if (const std::span<const std::byte> bytes = raw(tensor); !bytes.empty()) {
     const std::size_t size = bytes.size() / count;
     return convertToFloat32(tensor.type, bytes.subspan(first * size, out.size() * size), out);
@@ -80,7 +84,8 @@ Result<void> TensorStore::readFloat32Part(const TensorInfo& tensor, std::uint64_
 Result<const TensorInfo*> tensorToRead(const TensorStore& store, const TensorInfo& tensor, std::span<const float> out) {
   const auto known = store.tensors().find(tensor.name);
   if (known == store.tensors().end())
-    return fail(ErrorCode::invalidArgument, fmt::format("The checkpoint has no tensor {}.", quoteForMessage(tensor.name)));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The checkpoint has no tensor {}.", quoteForMessage(tensor.name)));
   const TensorInfo& stored = known->second;
   if (out.size() != stored.count())
     return fail(ErrorCode::invalidArgument,

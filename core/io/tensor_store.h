@@ -16,8 +16,8 @@
 
 namespace kvista {
 
-/// How a tensor's numbers lie in its file. The block types are GGUF's; `packed` ones are made of several tensors of the file, such
-/// as codes and scales, and can only be read as float32.
+/// How a tensor's numbers lie in its file. The block types are GGUF's; `packed` ones are made of several tensors of the
+/// file, such as codes and scales, and can only be read as float32.
 enum class DataType : std::uint8_t {
   f64,
   f32,
@@ -70,8 +70,8 @@ class TensorStore {
   /// places. Errors: unsupportedModel for integers; invalidArgument for another number of places or a tensor of another
   /// store.
   virtual Result<void> readFloat32(const TensorInfo& tensor, std::span<float> out) const = 0;
-  /// Of the numbers that readFloat32 gives, `out.size()` from number `first` on, such as one matrix of a stack. Stores that cannot read
-  /// them alone read all. Errors: as above; invalidArgument where the tensor has fewer.
+  /// Of the numbers that readFloat32 gives, `out.size()` from number `first` on, such as one matrix of a stack. Stores
+  /// that cannot read them alone read all. Errors: as above; invalidArgument where the tensor has fewer.
   virtual Result<void> readFloat32Part(const TensorInfo& tensor, std::uint64_t first, std::span<float> out) const;
 };
 

@@ -16,7 +16,8 @@ namespace {
 
 class StoreWithViews final : public TensorStore {
  public:
-  explicit StoreWithViews(std::shared_ptr<const TensorStore> store) : store_(std::move(store)), tensors_(store_->tensors()) {}
+  explicit StoreWithViews(std::shared_ptr<const TensorStore> store)
+      : store_(std::move(store)), tensors_(store_->tensors()) {}
 
   Result<void> add(const std::string& name, const TensorView& view) {
     if (!view.vectors.empty()) return addStacked(name, view.vectors);
@@ -28,8 +29,8 @@ class StoreWithViews final : public TensorStore {
     // Numbers come from a description, whose sizes are bounded far below what these products could overflow.
     const std::int64_t end = view.first + (view.blocks - 1) * view.stride + view.block;
     const bool isOfOneMatrix = rows.ofMatrix == 0 || view.first / rows.ofMatrix == (end - 1) / rows.ofMatrix;
-    if (view.first < 0 || view.block < 1 || view.blocks < 1 || (view.blocks > 1 && view.stride < view.block) || end > rows.count ||
-        !isOfOneMatrix)
+    if (view.first < 0 || view.block < 1 || view.blocks < 1 || (view.blocks > 1 && view.stride < view.block) ||
+        end > rows.count || !isOfOneMatrix)
       return unfit(whole, view, fmt::format("{} rows or more", end));
     TensorInfo info = whole;
     info.name = name;
@@ -58,10 +59,12 @@ class StoreWithViews final : public TensorStore {
     const auto& [view, stored] = found->second;
     const std::uint64_t count = tensors_.find(tensor.name)->second.count();
     if (out.size() != count)
-      return fail(ErrorCode::invalidArgument, fmt::format("Tensor {} has {} numbers, but there is place for {}.", tensor.name, count, out.size()));
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("Tensor {} has {} numbers, but there is place for {}.", tensor.name, count, out.size()));
     if (!view.vectors.empty()) {
       const std::size_t length = out.size() / stored.size();
-      for (std::size_t row = 0; row < stored.size(); ++row) KVISTA_CHECK(store_->readFloat32(*stored[row], out.subspan(row * length, length)));
+      for (std::size_t row = 0; row < stored.size(); ++row)
+        KVISTA_CHECK(store_->readFloat32(*stored[row], out.subspan(row * length, length)));
       return {};
     }
     const TensorInfo* const whole = stored.front();
@@ -72,13 +75,15 @@ class StoreWithViews final : public TensorStore {
     const std::int64_t matrix = rows.ofMatrix > 0 ? view.first / rows.ofMatrix : 0;
     std::vector<float> all(static_cast<std::size_t>(counted * width));
     KVISTA_CHECK(store_->readFloat32Part(*whole, static_cast<std::size_t>(matrix) * all.size(), all));
-    // Some columns at a time: of a transposed matrix their rows lie far apart, and stay in the cache from one row to the next.
+    // Some columns at a time: of a transposed matrix their rows lie far apart, and stay in the cache from one row to
+    // the next.
     constexpr std::int64_t kColumns = 16;
     for (std::int64_t begin = 0; begin < width; begin += kColumns) {
       const std::int64_t end = std::min(width, begin + kColumns);
       std::int64_t place = 0;
       for (std::int64_t block = 0; block < view.blocks; ++block) {
-        for (std::int64_t row = view.first - matrix * counted + block * view.stride, last = row + view.block; row < last; ++row, ++place)
+        for (std::int64_t row = view.first - matrix * counted + block * view.stride, last = row + view.block;
+             row < last; ++row, ++place)
           for (std::int64_t column = begin; column < end; ++column)
             out[static_cast<std::size_t>(place * width + column)] =
                 all[static_cast<std::size_t>(view.isTransposed ? column * counted + row : row * width + column)];
@@ -97,7 +102,8 @@ class StoreWithViews final : public TensorStore {
     const std::vector<std::int64_t>& shape = whole.shape;
     if (view.isVector || shape.size() == 1) return {static_cast<std::int64_t>(whole.count()), 0, 0};
     const std::size_t matrix = shape.size() - 2;
-    const std::int64_t rows = shape[view.isTransposed ? matrix + 1 : matrix], width = shape[view.isTransposed ? matrix : matrix + 1];
+    const std::int64_t rows = shape[view.isTransposed ? matrix + 1 : matrix],
+                       width = shape[view.isTransposed ? matrix : matrix + 1];
     return matrix == 0 ? Rows{rows, width, 0} : Rows{shape[0] * rows, width, rows};
   }
 
@@ -109,7 +115,8 @@ class StoreWithViews final : public TensorStore {
   [[nodiscard]] Result<const TensorInfo*> find(const std::string& stored, const std::string& view) const {
     const auto found = store_->tensors().find(stored);
     if (found != store_->tensors().end()) return &found->second;
-    return fail(ErrorCode::corruptFile, fmt::format("The checkpoint has no tensor {}, which holds {}.", quoteForMessage(stored), view),
+    return fail(ErrorCode::corruptFile,
+                fmt::format("The checkpoint has no tensor {}, which holds {}.", quoteForMessage(stored), view),
                 "The download may be incomplete, or config.json may belong to another model.");
   }
 
@@ -119,7 +126,8 @@ class StoreWithViews final : public TensorStore {
       KVISTA_ASSIGN(const TensorInfo* const stored, find(vector, name));
       stacked.stored.push_back(stored);
       if (stored->shape.size() != 1 || stored->shape != stacked.stored.front()->shape)
-        return unfit(*stored, {.of = vector}, fmt::format("a vector of {}", fmt::join(stacked.stored.front()->shape, " x ")));
+        return unfit(*stored, {.of = vector},
+                     fmt::format("a vector of {}", fmt::join(stacked.stored.front()->shape, " x ")));
     }
     TensorInfo info = *stacked.stored.front();
     info.name = name;
@@ -137,8 +145,9 @@ class StoreWithViews final : public TensorStore {
 
   static tl::unexpected<Error> unfit(const TensorInfo& whole, const TensorView& view, const std::string& needed) {
     return fail(ErrorCode::corruptFile,
-                fmt::format("{}: tensor {} has shape [{}]; the configuration asks for {}{}.", whole.file.string(), quoteForMessage(view.of),
-                            fmt::join(whole.shape, ", "), needed, view.isTransposed ? " (of its transpose)" : ""),
+                fmt::format("{}: tensor {} has shape [{}]; the configuration asks for {}{}.", whole.file.string(),
+                            quoteForMessage(view.of), fmt::join(whole.shape, ", "), needed,
+                            view.isTransposed ? " (of its transpose)" : ""),
                 "Configuration and weights must come from the same checkpoint: download both again.");
   }
 
@@ -149,7 +158,8 @@ class StoreWithViews final : public TensorStore {
 
 }  // namespace
 
-Result<std::shared_ptr<const TensorStore>> withViews(std::shared_ptr<const TensorStore> store, const std::map<std::string, TensorView>& views) {
+Result<std::shared_ptr<const TensorStore>> withViews(std::shared_ptr<const TensorStore> store,
+                                                     const std::map<std::string, TensorView>& views) {
   if (views.empty()) return store;
   auto viewed = std::make_shared<StoreWithViews>(std::move(store));
   for (const auto& [name, view] : views) KVISTA_CHECK(viewed->add(name, view));

@@ -24,7 +24,8 @@ namespace {
 using StorageBytes = std::map<std::string, std::span<const std::byte>, std::less<>>;
 
 constexpr std::string_view kHint =
-    "Get the file again or, better, the model's safetensors; where it can be loaded with transformers, save_pretrained writes them.";
+    "Get the file again or, better, the model's safetensors; where it can be loaded with transformers, save_pretrained "
+    "writes them.";
 constexpr std::string_view kPickleName = "data.pkl";
 // What the older form begins with: 0x1950a86a20f9469cfc6c, then 1001, as pickles of their own.
 constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
@@ -38,11 +39,14 @@ struct TorchContent {
   StorageBytes storages;
 };
 
-Result<std::span<const std::byte>> storedEntry(const std::map<std::string, ZipEntry, std::less<>>& entries, const std::string& name) {
+Result<std::span<const std::byte>> storedEntry(const std::map<std::string, ZipEntry, std::less<>>& entries,
+                                               const std::string& name) {
   const auto found = entries.find(name);
   if (found == entries.end()) return corrupt(fmt::format("its zip archive has no {}.", quoteForMessage(name)));
   if (!found->second.isStored)
-    return fail(ErrorCode::unsupportedModel, fmt::format("{} in its zip archive is compressed or encrypted, as torch.save does not write it.", quoteForMessage(name)));
+    return fail(ErrorCode::unsupportedModel,
+                fmt::format("{} in its zip archive is compressed or encrypted, as torch.save does not write it.",
+                            quoteForMessage(name)));
   return found->second.bytes;
 }
 
@@ -58,7 +62,8 @@ Result<TorchContent> readArchive(std::span<const std::byte> bytes) {
   if (entries.contains(folder + "byteorder")) {
     KVISTA_ASSIGN(const auto order, storedEntry(entries, folder + "byteorder"));
     if (std::string_view(reinterpret_cast<const char*>(order.data()), order.size()) != "little")
-      return fail(ErrorCode::unsupportedModel, "its numbers are not little endian; it was written on another kind of machine.");
+      return fail(ErrorCode::unsupportedModel,
+                  "its numbers are not little endian; it was written on another kind of machine.");
   }
   KVISTA_ASSIGN(const auto pickle, storedEntry(entries, pickled->first));
   KVISTA_ASSIGN(const Pickle read, readPickle(pickle, isKnownTorchGlobal));
@@ -67,8 +72,8 @@ Result<TorchContent> readArchive(std::span<const std::byte> bytes) {
   for (const auto& [key, storage] : content.state.storages) {
     KVISTA_ASSIGN(const auto stored, storedEntry(entries, fmt::format("{}data/{}", folder, key)));
     if (stored.size() != storage.bytes)
-      return corrupt(fmt::format("storage {} has {} bytes, but its pickle says {} numbers of {}.", quoteForMessage(key), stored.size(), storage.count,
-                                 nameOf(storage.type)));
+      return corrupt(fmt::format("storage {} has {} bytes, but its pickle says {} numbers of {}.", quoteForMessage(key),
+                                 stored.size(), storage.count, nameOf(storage.type)));
     content.storages.emplace(key, stored);
   }
   return content;
@@ -85,16 +90,19 @@ class LegacyReader {
       return corrupt("it begins with a pickle that torch.save does not write.");
     KVISTA_ASSIGN(const Pickle protocol, next());
     if (protocol[protocol.root].integer != kLegacyProtocol)
-      return fail(ErrorCode::unsupportedModel, fmt::format("it is of protocol {}, where {} is read.", protocol[protocol.root].integer, kLegacyProtocol));
+      return fail(ErrorCode::unsupportedModel, fmt::format("it is of protocol {}, where {} is read.",
+                                                           protocol[protocol.root].integer, kLegacyProtocol));
     KVISTA_ASSIGN(const Pickle machine, next());
     KVISTA_CHECK(checkMachine(machine));
     TorchContent content;
     KVISTA_ASSIGN(const Pickle state, next());
     KVISTA_ASSIGN(content.state, torchStateDict(state));
     KVISTA_ASSIGN(const Pickle keys, next());
-    for (const std::uint32_t item : keys[keys.root].items) KVISTA_CHECK(readStorage(std::string(keys[item].text), content));
+    for (const std::uint32_t item : keys[keys.root].items)
+      KVISTA_CHECK(readStorage(std::string(keys[item].text), content));
     for (const auto& [key, storage] : content.state.storages)
-      if (!content.storages.contains(key)) return corrupt(fmt::format("it does not hold storage {}.", quoteForMessage(key)));
+      if (!content.storages.contains(key))
+        return corrupt(fmt::format("it does not hold storage {}.", quoteForMessage(key)));
     return content;
   }
 
@@ -109,20 +117,22 @@ class LegacyReader {
     const std::vector<std::uint32_t>& items = machine[machine.root].items;
     for (std::size_t i = 0; machine[machine.root].kind == PickleValue::Kind::dictionary && i < items.size(); i += 2)
       if (machine[items[i]].text == "little_endian" && machine[items[i + 1]].integer == 0)
-        return fail(ErrorCode::unsupportedModel, "its numbers are big endian; it was written on another kind of machine.");
+        return fail(ErrorCode::unsupportedModel,
+                    "its numbers are big endian; it was written on another kind of machine.");
     return {};
   }
 
   /// A count of numbers, then the numbers.
   Result<void> readStorage(const std::string& key, TorchContent& content) {
     const auto known = content.state.storages.find(key);
-    if (known == content.state.storages.end()) return corrupt(fmt::format("it holds storage {}, of which no tensor is made.", quoteForMessage(key)));
+    if (known == content.state.storages.end())
+      return corrupt(fmt::format("it holds storage {}, of which no tensor is made.", quoteForMessage(key)));
     const TorchStorage& storage = known->second;
     std::uint64_t count = 0;
     if (rest_.size() >= sizeof count) std::memcpy(&count, rest_.data(), sizeof count);
     if (rest_.size() < sizeof count || count != storage.count || rest_.size() - sizeof count < storage.bytes)
-      return corrupt(fmt::format("storage {} has {} numbers in {} bytes, but its pickle says {} numbers of {}.", quoteForMessage(key), count, rest_.size(),
-                                 storage.count, nameOf(storage.type)));
+      return corrupt(fmt::format("storage {} has {} numbers in {} bytes, but its pickle says {} numbers of {}.",
+                                 quoteForMessage(key), count, rest_.size(), storage.count, nameOf(storage.type)));
     content.storages[key] = rest_.subspan(sizeof count, storage.bytes);
     rest_ = rest_.subspan(sizeof count + storage.bytes);
     return {};
@@ -143,7 +153,8 @@ Result<void> addTensors(TorchContent content, const std::filesystem::path& file,
   for (TorchTensor& tensor : content.state.tensors) {
     TensorInfo info{tensor.name, std::move(tensor.shape), tensor.type, file};
     KVISTA_ASSIGN(const std::uint64_t numberBytes, byteCount(tensor.type, 1));
-    std::span<const std::byte> bytes = content.storages.find(tensor.storage)->second.subspan(tensor.offset * numberBytes);
+    std::span<const std::byte> bytes =
+        content.storages.find(tensor.storage)->second.subspan(tensor.offset * numberBytes);
     if (tensor.strides.empty()) bytes = bytes.first(info.count() * numberBytes);
     KVISTA_CHECK(store.add(std::move(info), bytes, std::move(tensor.strides)));
   }

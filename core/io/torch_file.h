@@ -11,10 +11,10 @@
 
 namespace kvista {
 
-/// Files that torch.save wrote, the shards of one checkpoint (pytorch_model.bin), as one store: mapped zip archives, or the older
-/// form of pickles with the numbers behind them. Their pickles are read as data (core/io/pickle.h); nothing in them runs. `raw`
-/// answers the bytes of any type that lie in row-major order. Errors: io; corruptFile; unsupportedModel for a file that is
-/// anything else than a dictionary of tensors; each naming file, tensor or global.
+/// Files that torch.save wrote, the shards of one checkpoint (pytorch_model.bin), as one store: mapped zip archives, or
+/// the older form of pickles with the numbers behind them. Their pickles are read as data (core/io/pickle.h); nothing
+/// in them runs. `raw` answers the bytes of any type that lie in row-major order. Errors: io; corruptFile;
+/// unsupportedModel for a file that is anything else than a dictionary of tensors; each naming file, tensor or global.
 Result<std::shared_ptr<const TensorStore>> openTorchFiles(const std::vector<std::filesystem::path>& files);
 
 }  // namespace kvista

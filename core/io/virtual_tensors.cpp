@@ -58,7 +58,8 @@ void fillBlock(std::uint64_t key, float mean, float scale, std::array<std::uint1
 
 /// Numbers `first` to `first + count`, a piece of a block at a time, to `take(offset, bits)`.
 template <class Take>
-void generate(std::uint64_t tensorKey, const RandomTensor& tensor, std::uint64_t first, std::uint64_t count, Take&& take) {
+void generate(std::uint64_t tensorKey, const RandomTensor& tensor, std::uint64_t first, std::uint64_t count,
+              Take&& take) {
   std::array<std::uint16_t, kBlock> block;
   for (std::uint64_t done = 0; done < count;) {
     const std::uint64_t place = first + done;
@@ -72,7 +73,8 @@ void generate(std::uint64_t tensorKey, const RandomTensor& tensor, std::uint64_t
 
 /// The same, spread over the machine's cores where it pays.
 template <class Take>
-void generateOnAllCores(std::uint64_t tensorKey, const RandomTensor& tensor, std::uint64_t first, std::uint64_t count, const Take& take) {
+void generateOnAllCores(std::uint64_t tensorKey, const RandomTensor& tensor, std::uint64_t first, std::uint64_t count,
+                        const Take& take) {
   constexpr std::uint64_t kWorthAThread = std::uint64_t{1} << 20;
   onAllCores(count, kWorthAThread, kBlock, [&](std::uint64_t begin, std::uint64_t end) {
     generate(tensorKey, tensor, first + begin, end - begin,
@@ -80,7 +82,9 @@ void generateOnAllCores(std::uint64_t tensorKey, const RandomTensor& tensor, std
   });
 }
 
-std::uint64_t keyOf(std::uint64_t seed, std::string_view name) { return mixed(seed ^ XXH3_64bits(name.data(), name.size())); }
+std::uint64_t keyOf(std::uint64_t seed, std::string_view name) {
+  return mixed(seed ^ XXH3_64bits(name.data(), name.size()));
+}
 
 class VirtualStore final : public TensorStore {
  public:
@@ -92,7 +96,8 @@ class VirtualStore final : public TensorStore {
   Result<void> readFloat32(const TensorInfo& tensor, std::span<float> out) const override {
     const auto found = random_.tensors.find(tensor.name);
     if (found == random_.tensors.end())
-      return fail(ErrorCode::invalidArgument, fmt::format("The checkpoint has no tensor {}.", quoteForMessage(tensor.name)));
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The checkpoint has no tensor {}.", quoteForMessage(tensor.name)));
     const std::uint64_t count = infos_.find(tensor.name)->second.count();
     if (out.size() != count)
       return fail(ErrorCode::invalidArgument, fmt::format("Tensor {} holds {} numbers, but {} are asked for.",
@@ -123,7 +128,8 @@ class MarkerReader {
     const auto seed = marker.find("seed");
     if (seed == marker.end() || !seed->is_number_unsigned()) return corrupt("has no whole number as \"seed\"");
     const auto tensors = marker.find("tensors");
-    if (tensors == marker.end() || !tensors->is_object() || tensors->empty()) return corrupt("has no object of tensors as \"tensors\"");
+    if (tensors == marker.end() || !tensors->is_object() || tensors->empty())
+      return corrupt("has no object of tensors as \"tensors\"");
     RandomTensors result;
     result.seed = seed->get<std::uint64_t>();
     std::uint64_t total = 0;
@@ -135,9 +141,11 @@ class MarkerReader {
 
  private:
   [[nodiscard]] tl::unexpected<Error> corrupt(const std::string& what) const {
-    return fail(ErrorCode::corruptFile, fmt::format("{} {}.", file_.string(), what), "Make the model again with `kvista make-model`.");
+    return fail(ErrorCode::corruptFile, fmt::format("{} {}.", file_.string(), what),
+                "Make the model again with `kvista make-model`.");
   }
-  [[nodiscard]] Result<RandomTensor> readTensor(const std::string& name, const nlohmann::json& value, std::uint64_t& total) const {
+  [[nodiscard]] Result<RandomTensor> readTensor(const std::string& name, const nlohmann::json& value,
+                                                std::uint64_t& total) const {
     const auto wrong = [&](const std::string& what) {
       return corrupt(fmt::format("gives {} for tensor {}", what, quoteForMessage(name)));
     };
@@ -153,7 +161,8 @@ class MarkerReader {
         return wrong("more numbers than can be counted");
       tensor.shape.push_back(length.get<std::int64_t>());
     }
-    if (__builtin_add_overflow(total, 2 * count, &total)) return wrong("more numbers than can be counted together with the others");
+    if (__builtin_add_overflow(total, 2 * count, &total))
+      return wrong("more numbers than can be counted together with the others");
     KVISTA_ASSIGN(tensor.mean, number(value, "mean", wrong));
     KVISTA_ASSIGN(tensor.deviation, number(value, "deviation", wrong));
     return tensor;
@@ -163,7 +172,8 @@ class MarkerReader {
     const auto found = value.find(key);
     if (found == value.end() || !found->is_number()) return wrong(fmt::format("no number as \"{}\"", key));
     const double number = found->template get<double>();
-    if (!(std::abs(number) <= kLargestNumber)) return wrong(fmt::format("{} as \"{}\", where at most {} is allowed,", number, key, kLargestNumber));
+    if (!(std::abs(number) <= kLargestNumber))
+      return wrong(fmt::format("{} as \"{}\", where at most {} is allowed,", number, key, kLargestNumber));
     return static_cast<float>(number);
   }
 
@@ -172,10 +182,12 @@ class MarkerReader {
 
 }  // namespace
 
-void fillRandom(std::uint64_t seed, std::string_view name, const RandomTensor& tensor, std::uint64_t first, std::span<std::uint16_t> out) {
-  generateOnAllCores(keyOf(seed, name), tensor, first, out.size(), [&](std::uint64_t offset, std::span<const std::uint16_t> bits) {
-    std::ranges::copy(bits, out.begin() + static_cast<std::ptrdiff_t>(offset));
-  });
+void fillRandom(std::uint64_t seed, std::string_view name, const RandomTensor& tensor, std::uint64_t first,
+                std::span<std::uint16_t> out) {
+  generateOnAllCores(keyOf(seed, name), tensor, first, out.size(),
+                     [&](std::uint64_t offset, std::span<const std::uint16_t> bits) {
+                       std::ranges::copy(bits, out.begin() + static_cast<std::ptrdiff_t>(offset));
+                     });
 }
 
 nlohmann::json toJson(const RandomTensors& tensors) {

@@ -35,7 +35,8 @@ inline constexpr std::string_view kVirtualTensorsName = "kvista-virtual.json";
 
 /// Numbers `first` to `first + out.size()` of tensor `name` as bits of bfloat16: they depend on the seed, the name, the
 /// place, mean and deviation alone, on every machine.
-void fillRandom(std::uint64_t seed, std::string_view name, const RandomTensor& tensor, std::uint64_t first, std::span<std::uint16_t> out);
+void fillRandom(std::uint64_t seed, std::string_view name, const RandomTensor& tensor, std::uint64_t first,
+                std::span<std::uint16_t> out);
 
 /// What the file holds.
 nlohmann::json toJson(const RandomTensors& tensors);

@@ -17,7 +17,8 @@ namespace {
 // Lengths of the records up to their variable parts.
 constexpr std::size_t kEndBytes = 22, kLocatorBytes = 20, kEnd64Bytes = 56, kEntryBytes = 46, kLocalBytes = 30;
 constexpr std::size_t kLongestComment = 65535;
-constexpr std::uint32_t kEndTag = 0x06054b50, kLocatorTag = 0x07064b50, kEnd64Tag = 0x06064b50, kEntryTag = 0x02014b50, kLocalTag = 0x04034b50;
+constexpr std::uint32_t kEndTag = 0x06054b50, kLocatorTag = 0x07064b50, kEnd64Tag = 0x06064b50, kEntryTag = 0x02014b50,
+                        kLocalTag = 0x04034b50;
 // What a 32-bit field holds when its value stands in the zip64 field instead.
 constexpr std::uint64_t kElsewhere = 0xffffffff;
 constexpr std::uint16_t kZip64Field = 1;
@@ -50,7 +51,9 @@ class ZipReader {
     return value;
   }
   /// Do `length` bytes lie at `at` before `end`?
-  static bool fits(std::uint64_t at, std::uint64_t length, std::uint64_t end) { return at <= end && length <= end - at; }
+  static bool fits(std::uint64_t at, std::uint64_t length, std::uint64_t end) {
+    return at <= end && length <= end - at;
+  }
 
   [[nodiscard]] std::optional<std::size_t> findEnd() const {
     const std::size_t size = bytes_.size();
@@ -76,8 +79,9 @@ class ZipReader {
       begin_ = number<std::uint64_t>(at + 48);
     }
     if (!fits(begin_, length, *end) || count_ > length / kEntryBytes)
-      return corrupt(fmt::format("its zip archive claims a directory of {} files and {} bytes at byte {}, which does not fit into {} bytes.", count_,
-                                 length, begin_, bytes_.size()));
+      return corrupt(fmt::format(
+          "its zip archive claims a directory of {} files and {} bytes at byte {}, which does not fit into {} bytes.",
+          count_, length, begin_, bytes_.size()));
     end_ = begin_ + length;
     return {};
   }
@@ -90,15 +94,18 @@ class ZipReader {
     const std::uint64_t whole = kEntryBytes + nameBytes + extraBytes + number<std::uint16_t>(at + 32);
     if (!fits(at, whole, end_)) return corrupt(fmt::format("the zip directory entry at byte {} is cut off.", at));
     name.assign(reinterpret_cast<const char*>(bytes_.data() + at + kEntryBytes), nameBytes);
-    std::uint64_t size = number<std::uint32_t>(at + 24), packed = number<std::uint32_t>(at + 20), local = number<std::uint32_t>(at + 42);
+    std::uint64_t size = number<std::uint32_t>(at + 24), packed = number<std::uint32_t>(at + 20),
+                  local = number<std::uint32_t>(at + 42);
     readLongValues(at + kEntryBytes + nameBytes, extraBytes, {&size, &packed, &local});
     // The local header repeats name and fields; only their lengths are needed to find the data behind them.
     if (!fits(local, kLocalBytes, begin_) || number<std::uint32_t>(local) != kLocalTag)
-      return corrupt(fmt::format("its zip archive holds no file at byte {}, where {} should be.", local, quoteForMessage(name)));
-    const std::uint64_t data = local + kLocalBytes + number<std::uint16_t>(local + 26) + number<std::uint16_t>(local + 28);
+      return corrupt(
+          fmt::format("its zip archive holds no file at byte {}, where {} should be.", local, quoteForMessage(name)));
+    const std::uint64_t data =
+        local + kLocalBytes + number<std::uint16_t>(local + 26) + number<std::uint16_t>(local + 28);
     if (!fits(data, packed, begin_))
-      return corrupt(fmt::format("{} in its zip archive claims {} bytes at byte {}, which do not fit into {} bytes.", quoteForMessage(name), packed,
-                                 data, bytes_.size()));
+      return corrupt(fmt::format("{} in its zip archive claims {} bytes at byte {}, which do not fit into {} bytes.",
+                                 quoteForMessage(name), packed, data, bytes_.size()));
     const bool isEncrypted = (number<std::uint16_t>(at + 8) & 1) != 0;
     entry.isStored = number<std::uint16_t>(at + 10) == 0 && !isEncrypted && size == packed;
     entry.bytes = bytes_.subspan(data, packed);
@@ -134,6 +141,8 @@ class ZipReader {
 
 }  // namespace
 
-Result<std::map<std::string, ZipEntry, std::less<>>> readZipDirectory(std::span<const std::byte> bytes) { return ZipReader(bytes).read(); }
+Result<std::map<std::string, ZipEntry, std::less<>>> readZipDirectory(std::span<const std::byte> bytes) {
+  return ZipReader(bytes).read();
+}
 
 }  // namespace kvista

@@ -16,8 +16,8 @@ struct ZipEntry {
   bool isStored = false;             ///< Neither compressed nor encrypted: the bytes are the file itself.
 };
 
-/// Where the files of a zip archive (zip64 too) lie in its `bytes`, by name. Reads the directory at the archive's end and checks
-/// every offset and length. Errors (corruptFile) are sentences about "it".
+/// Where the files of a zip archive (zip64 too) lie in its `bytes`, by name. Reads the directory at the archive's end
+/// and checks every offset and length. Errors (corruptFile) are sentences about "it".
 Result<std::map<std::string, ZipEntry, std::less<>>> readZipDirectory(std::span<const std::byte> bytes);
 
 }  // namespace kvista

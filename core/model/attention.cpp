@@ -30,31 +30,39 @@ at::Tensor repeatHeads(const at::Tensor& x, std::int64_t queryHeads) {
 /// Places of tokens, int64 [count].
 struct Places {
   std::int64_t first, count;
-  [[nodiscard]] at::Tensor on(at::Device device) const { return at::arange(first, first + count, at::TensorOptions(at::kLong).device(device)); }
+  [[nodiscard]] at::Tensor on(at::Device device) const {
+    return at::arange(first, first + count, at::TensorOptions(at::kLong).device(device));
+  }
 };
 
-/// What is added to the scores of keys at `places`, [queryHeads, 1, keys] of [keys] or [b, queryHeads, 1, keys] of [b, queryHeads, 1, keys].
+/// What is added to the scores of keys at `places`, [queryHeads, 1, keys] of [keys] or [b, queryHeads, 1, keys] of [b,
+/// queryHeads, 1, keys].
 at::Tensor biasesOf(const LinearBiases& biases, double scale, const at::Tensor& places, at::ScalarType dtype) {
   at::Tensor slopes = at::tensor(std::vector<float>(biases.slopes.begin(), biases.slopes.end())).to(places.device());
-  if (biases.isRoundedToBfloat16) slopes = slopes.to(at::kBFloat16);  // so are the places, from 257 on, and the products
+  if (biases.isRoundedToBfloat16)
+    slopes = slopes.to(at::kBFloat16);  // so are the places, from 257 on, and the products
   const at::Tensor sums = (slopes.view({-1, 1, 1}) * places).to(at::kFloat);
   return (biases.isBeforeScale ? sums * scale : sums).to(dtype);
 }
 
-/// What is added to the scores of keys at `keyPlaces`, or which of them are seen; nothing where every key is, as it stands.
-std::optional<at::Tensor> maskOf(const AttentionDescription& attention, const std::optional<at::Tensor>& isVisible, const at::Tensor& keyPlaces,
-                                 at::ScalarType dtype) {
+/// What is added to the scores of keys at `keyPlaces`, or which of them are seen; nothing where every key is, as it
+/// stands.
+std::optional<at::Tensor> maskOf(const AttentionDescription& attention, const std::optional<at::Tensor>& isVisible,
+                                 const at::Tensor& keyPlaces, at::ScalarType dtype) {
   if (!attention.linearBiases) return isVisible;
   const at::Tensor biases = biasesOf(*attention.linearBiases, attention.scale, keyPlaces, dtype);
   return isVisible ? biases.masked_fill(isVisible->logical_not(), -std::numeric_limits<double>::infinity()) : biases;
 }
 
 /// The softmax of scores, float32; `keys` of every query head.
-at::Tensor weightsOf(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const std::optional<at::Tensor>& mask) {
+at::Tensor weightsOf(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys,
+                     const std::optional<at::Tensor>& mask) {
   at::Tensor scores = at::matmul(queries, keys.transpose(2, 3)) * attention.scale;
   if (attention.scoreCap > 0) scores = (scores / attention.scoreCap).tanh() * attention.scoreCap;
   if (mask)
-    scores = mask->scalar_type() == at::kBool ? scores.masked_fill(mask->logical_not(), -std::numeric_limits<double>::infinity()) : scores + *mask;
+    scores = mask->scalar_type() == at::kBool
+                 ? scores.masked_fill(mask->logical_not(), -std::numeric_limits<double>::infinity())
+                 : scores + *mask;
   return at::softmax(scores, -1, at::kFloat);
 }
 
@@ -63,8 +71,8 @@ struct WithSinks {
   at::Tensor keys, values, mask;
 };
 
-WithSinks withSinks(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const std::optional<at::Tensor>& mask,
-                    const at::Tensor& sinks) {
+WithSinks withSinks(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                    const std::optional<at::Tensor>& mask, const at::Tensor& sinks) {
   const auto longer = [](const at::Tensor& x) {
     return at::cat({x, at::zeros({x.size(0), x.size(1), 1, x.size(3)}, x.options())}, 2);
   };
@@ -79,12 +87,14 @@ WithSinks withSinks(const at::Tensor& queries, const at::Tensor& keys, const at:
 }
 
 /// Attention of the queries at some places to the keys at others. Without a mask, every key is seen.
-at::Tensor attend(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                  const std::optional<at::Tensor>& isVisible, const at::Tensor& keyPlaces, const at::Tensor& sinks) {
+at::Tensor attend(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys,
+                  const at::Tensor& values, const std::optional<at::Tensor>& isVisible, const at::Tensor& keyPlaces,
+                  const at::Tensor& sinks) {
   const std::optional<at::Tensor> mask = maskOf(attention, isVisible, keyPlaces, queries.scalar_type());
   if (sinks.defined()) {
     const WithSinks all = withSinks(queries, keys, values, mask, sinks);
-    if (attention.scoreCap == 0) return at::scaled_dot_product_attention(queries, all.keys, all.values, all.mask, 0.0, false, attention.scale);
+    if (attention.scoreCap == 0)
+      return at::scaled_dot_product_attention(queries, all.keys, all.values, all.mask, 0.0, false, attention.scale);
     return at::matmul(weightsOf(attention, queries, all.keys, all.mask).to(values.scalar_type()), all.values);
   }
   if (attention.scoreCap == 0)
@@ -93,8 +103,8 @@ at::Tensor attend(const AttentionDescription& attention, const at::Tensor& queri
 }
 
 /// Blocks of queries against the keys that some query of the block sees.
-at::Tensor inBlocks(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                    const at::Tensor& sinks) {
+at::Tensor inBlocks(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys,
+                    const at::Tensor& values, const at::Tensor& sinks) {
   constexpr std::int64_t kBlock = 256;
   const std::int64_t tokens = queries.size(2), window = attention.slidingWindow.value_or(tokens);
   std::vector<at::Tensor> blocks;
@@ -104,29 +114,34 @@ at::Tensor inBlocks(const AttentionDescription& attention, const at::Tensor& que
     const Places seen{firstKey, begin + asking.count - firstKey};
     const at::Tensor distance = asking.on(queries.device()).unsqueeze(1) - seen.on(queries.device()).unsqueeze(0);
     blocks.push_back(attend(attention, queries.narrow(2, begin, asking.count), keys.narrow(2, firstKey, seen.count),
-                            values.narrow(2, firstKey, seen.count), distance.ge(0).logical_and_(distance.lt(window)), seen.on(queries.device()), sinks));
+                            values.narrow(2, firstKey, seen.count), distance.ge(0).logical_and_(distance.lt(window)),
+                            seen.on(queries.device()), sinks));
   }
   return at::cat(blocks, 2);
 }
 
 }  // namespace
 
-at::Tensor causalAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                           const at::Tensor& sinks) {
+at::Tensor causalAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys,
+                           const at::Tensor& values, const at::Tensor& sinks) {
   const at::Tensor allKeys = repeatHeads(keys, queries.size(1));
   const at::Tensor allValues = repeatHeads(values, queries.size(1));
   const bool slides = attention.slidingWindow && *attention.slidingWindow < queries.size(2);
   const bool isPlain = !slides && !attention.linearBiases && attention.scoreCap == 0 && !sinks.defined();
-  const at::Tensor output = isPlain ? at::scaled_dot_product_attention(queries, allKeys, allValues, std::nullopt, 0.0, true, attention.scale)
-                                    : inBlocks(attention, queries, allKeys, allValues, sinks);
+  const at::Tensor output =
+      isPlain ? at::scaled_dot_product_attention(queries, allKeys, allValues, std::nullopt, 0.0, true, attention.scale)
+              : inBlocks(attention, queries, allKeys, allValues, sinks);
   return output.transpose(1, 2).flatten(2);
 }
 
-at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                           const at::Tensor& sinks) {
+at::Tensor attentionOfLast(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys,
+                           const at::Tensor& values, const at::Tensor& sinks) {
   const std::int64_t tokens = keys.size(2), seen = std::min(tokens, attention.slidingWindow.value_or(tokens));
   const auto last = [&](const at::Tensor& x) { return repeatHeads(x.narrow(2, tokens - seen, seen), queries.size(1)); };
-  return attend(attention, queries, last(keys), last(values), std::nullopt, Places{tokens - seen, seen}.on(queries.device()), sinks).transpose(1, 2).flatten(2);
+  return attend(attention, queries, last(keys), last(values), std::nullopt,
+                Places{tokens - seen, seen}.on(queries.device()), sinks)
+      .transpose(1, 2)
+      .flatten(2);
 }
 
 namespace {
@@ -147,26 +162,31 @@ at::Tensor isSeen(const AttentionDescription& attention, const at::Tensor& place
 
 }  // namespace
 
-at::Tensor attentionByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places, const PlacedTokens& cached,
-                            const at::Tensor& sinks) {
+at::Tensor attentionByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places,
+                            const PlacedTokens& cached, const at::Tensor& sinks) {
   const std::int64_t heads = queries.size(1);
   const at::Tensor keyPlaces = placesOf(cached, heads);
-  return attend(attention, queries, repeatHeads(cached.keys, heads), repeatHeads(cached.values, heads), isSeen(attention, places, keyPlaces), keyPlaces, sinks)
+  return attend(attention, queries, repeatHeads(cached.keys, heads), repeatHeads(cached.values, heads),
+                isSeen(attention, places, keyPlaces), keyPlaces, sinks)
       .transpose(1, 2)
       .flatten(2);
 }
 
-at::Tensor weightsByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places, const PlacedTokens& cached) {
+at::Tensor weightsByPlace(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& places,
+                          const PlacedTokens& cached) {
   const at::Tensor keyPlaces = placesOf(cached, queries.size(1)), seen = isSeen(attention, places, keyPlaces);
-  const at::Tensor weights = weightsOf(attention, queries, repeatHeads(cached.keys, queries.size(1)), maskOf(attention, seen, keyPlaces, queries.scalar_type()));
+  const at::Tensor weights = weightsOf(attention, queries, repeatHeads(cached.keys, queries.size(1)),
+                                       maskOf(attention, seen, keyPlaces, queries.scalar_type()));
   return weights.masked_fill(seen.any(3, /*keepdim=*/true).logical_not(), 0);  // a softmax over nothing is NaN
 }
 
-at::Tensor attentionWeights(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& positions) {
+at::Tensor attentionWeights(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys,
+                            const at::Tensor& positions) {
   const at::Tensor keyPlaces = at::arange(keys.size(2), positions.options());
   const at::Tensor distance = positions.unsqueeze(1) - keyPlaces;
   const at::Tensor isVisible = distance.ge(0).logical_and_(distance.lt(attention.slidingWindow.value_or(keys.size(2))));
-  return weightsOf(attention, queries, repeatHeads(keys, queries.size(1)), maskOf(attention, isVisible, keyPlaces, queries.scalar_type()));
+  return weightsOf(attention, queries, repeatHeads(keys, queries.size(1)),
+                   maskOf(attention, isVisible, keyPlaces, queries.scalar_type()));
 }
 
 }  // namespace kvista

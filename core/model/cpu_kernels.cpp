@@ -26,13 +26,14 @@ __attribute__((target("avx2,fma"))) void runAvx2(const Body& body, std::int64_t 
 template <class Body>
 void parallel(std::int64_t count, std::int64_t costOfOne, const Body& body) {
   constexpr std::int64_t kCostOfPart = 32768;
-  parallelFor(count, std::max<std::int64_t>(1, kCostOfPart / std::max<std::int64_t>(1, costOfOne)), [&](std::int64_t begin, std::int64_t end) {
+  parallelFor(count, std::max<std::int64_t>(1, kCostOfPart / std::max<std::int64_t>(1, costOfOne)),
+              [&](std::int64_t begin, std::int64_t end) {
 #if defined(__x86_64__)
-    static const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (hasAvx2) return runAvx2(body, begin, end);
+                static const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+                if (hasAvx2) return runAvx2(body, begin, end);
 #endif
-    body(begin, end);
-  });
+                body(begin, end);
+              });
 }
 
 /// e^x to about two units in the last place, for x in [-87, 88]; outside, the nearest of these. Vectorises.
@@ -145,14 +146,16 @@ const char* rotate(const RotateRun& run, NumberType, int) {
   const float* __restrict in = floats(run.x);
   float* __restrict out = floats(run.result);
   parallel(
-      run.batches * run.tokens, run.heads * run.width, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+      run.batches * run.tokens,
+      run.heads * run.width, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
         const std::int64_t pairs = run.pairs;
         for (std::int64_t row = begin; row < end; ++row) {
           const std::int64_t token = row % run.tokens;
           const float* __restrict c = run.cosine + token * pairs;
           const float* __restrict s = run.sine + token * pairs;
           for (std::int64_t head = 0; head < run.heads; ++head) {
-            const float* __restrict from = in + (row / run.tokens) * run.batchStride + token * run.tokenStride + head * run.headStride;
+            const float* __restrict from =
+                in + (row / run.tokens) * run.batchStride + token * run.tokenStride + head * run.headStride;
             float* __restrict to = out + (row * run.heads + head) * run.width;
             for (std::int64_t j = 0; j < pairs; ++j) {
               const float sineOf = run.direction * s[j];
@@ -167,12 +170,13 @@ const char* rotate(const RotateRun& run, NumberType, int) {
 }
 
 const char* trellisCodes(const TrellisRun& run, int) {
-  parallel(run.rows, 8 * run.count, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      const std::int64_t first = row * run.count;
-      trellis::codeRow(run.numbers + first, run.count, run.bits, run.codes + first, run.path + first, 1);
-    }
-  });
+  parallel(
+      run.rows, 8 * run.count, [=](std::int64_t begin, std::int64_t end) __attribute__((always_inline)) {
+        for (std::int64_t row = begin; row < end; ++row) {
+          const std::int64_t first = row * run.count;
+          trellis::codeRow(run.numbers + first, run.count, run.bits, run.codes + first, run.path + first, 1);
+        }
+      });
   return nullptr;
 }
 

@@ -31,7 +31,8 @@ Result<std::shared_ptr<const Decoder>> Decoder::load(const Checkpoint& checkpoin
   ComputeOptions settled = options;
   settled.streamLayers = streamsLayers(description, options.device, options.dtype, options.streamLayers);
   const bool throughBuffers = settled.streamLayers || !options.device.is_cpu();
-  KVISTA_ASSIGN(DecoderWeights weights, loadWeights(checkpoint, description, options.device, options.dtype, throughBuffers, task));
+  KVISTA_ASSIGN(DecoderWeights weights,
+                loadWeights(checkpoint, description, options.device, options.dtype, throughBuffers, task));
   if (throughBuffers && !settled.streamLayers)
     KVISTA_CHECK(loadLayers(description, weights, options.device, options.dtype, task));
   if (!settled.activationBudgetBytes) {
@@ -79,13 +80,15 @@ KeyValues Decoder::attendedHeads(int layer, const at::Tensor& rotatedKeys, const
   return kvista::attendedHeads(description_, weights, layer, rotatedKeys, values);
 }
 
-at::Tensor embedTokens(const DecoderDescription& description, const DecoderWeights& weights, const at::Tensor& ids, std::int64_t firstPosition) {
+at::Tensor embedTokens(const DecoderDescription& description, const DecoderWeights& weights, const at::Tensor& ids,
+                       std::int64_t firstPosition) {
   const EmbeddingDescription& embedding = description.embedding;
   at::Tensor hidden = at::embedding(weights.embedding, ids);
   // The factor is rounded to the numbers' type first, as models are trained with it.
   if (embedding.multiplier != 1) hidden = hidden * at::scalar_tensor(embedding.multiplier, hidden.options());
   if (embedding.projection) hidden = linear(hidden, weights.embeddingProjection);
-  if (weights.positions.defined()) hidden = hidden + weights.positions.narrow(0, embedding.positionOffset + firstPosition, ids.size(1));
+  if (weights.positions.defined())
+    hidden = hidden + weights.positions.narrow(0, embedding.positionOffset + firstPosition, ids.size(1));
   return embedding.norm ? normalise(*embedding.norm, weights.embeddingNorm, hidden) : hidden;
 }
 
@@ -118,7 +121,8 @@ Result<void> Decoder::checkIds(const at::Tensor& ids, std::int64_t minimumTokens
 Result<void> Decoder::checkLength(std::int64_t tokens) const {
   if (description_.embedding.positions.empty() || tokens <= description_.maximumPositions) return {};
   return fail(ErrorCode::invalidArgument,
-              fmt::format("The model has learned {} positions, so that {} tokens are too many.", description_.maximumPositions, tokens),
+              fmt::format("The model has learned {} positions, so that {} tokens are too many.",
+                          description_.maximumPositions, tokens),
               "Use shorter windows.");
 }
 
@@ -180,7 +184,8 @@ Result<at::Tensor> Decoder::advance(int layer, const at::Tensor& hidden, const C
   });
 }
 
-Result<at::Tensor> Decoder::nextToken(const at::Tensor& ids, DecoderCache& cache, const CacheTransform* transform, const Task& task) const {
+Result<at::Tensor> Decoder::nextToken(const at::Tensor& ids, DecoderCache& cache, const CacheTransform* transform,
+                                      const Task& task) const {
   return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
     KVISTA_CHECK(checkIds(ids, 1));
     if (ids.size(0) != 1 || (cache.tokens > 0 && ids.size(1) != 1))
@@ -193,14 +198,16 @@ Result<at::Tensor> Decoder::nextToken(const at::Tensor& ids, DecoderCache& cache
     if (cache.store) {
       for (std::size_t i = 0; i < pass.ropes.size() && cache.tokens > 0; ++i) {
         const RotaryTable own = pass.ropes[i].of(cache.tokens, 1);
-        cache.ropes[i] = {at::cat({cache.ropes[i].cosine, own.cosine}), at::cat({cache.ropes[i].sine, own.sine}), own.isInterleaved};
+        cache.ropes[i] = {at::cat({cache.ropes[i].cosine, own.cosine}), at::cat({cache.ropes[i].sine, own.sine}),
+                          own.isInterleaved};
       }
       if (cache.tokens == 0) cache.ropes = pass.ropes;
     }
     at::Tensor hidden = embedTokens(description_, weights_, ids.to(options_.device), cache.tokens);
     std::optional<LayerStream> stream;
     if (options_.streamLayers)
-      stream.emplace(description_, weights_, options_.device, options_.dtype, LayerStream::upwards(description_.shape.layers));
+      stream.emplace(description_, weights_, options_.device, options_.dtype,
+                     LayerStream::upwards(description_.shape.layers));
     for (int layer = 0; layer < description_.shape.layers; ++layer) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_ASSIGN(const LayerWeights weights, stream ? stream->next() : layerOnDevice(layer));

@@ -31,9 +31,10 @@ struct ComputeOptions {
   /// How much the backward pass may keep instead of computing it twice; it needs the layers' inputs and one layer's
   /// activations in any case. Not given: 1 GiB, or on a GPU that holds all layers half of what they leave free.
   std::optional<std::int64_t> activationBudgetBytes;
-  /// Keep no more than two layers' matrices on the device and read the others from the file as a pass comes to them. A GPU
-  /// that the weights do not fit on does so without being asked. Such a pass takes all its windows through one layer before
-  /// the next; what they hand on waits on the device where it fits into `activationBudgetBytes`, else in main memory.
+  /// Keep no more than two layers' matrices on the device and read the others from the file as a pass comes to them. A
+  /// GPU that the weights do not fit on does so without being asked. Such a pass takes all its windows through one
+  /// layer before the next; what they hand on waits on the device where it fits into `activationBudgetBytes`, else in
+  /// main memory.
   bool streamLayers = false;
   /// Tokens that go through a layer at a time, in whole windows; 0: what keeps the device busy.
   std::int64_t tokensPerStep = 0;
@@ -44,7 +45,8 @@ struct ComputeOptions {
 struct KeyValues {
   at::Tensor keys;
   at::Tensor values;
-  at::Tensor input = {};  ///< [batch, tokens, hiddenSize]: what they were projected from, where a transform or a store is given them.
+  at::Tensor input =
+      {};  ///< [batch, tokens, hiddenSize]: what they were projected from, where a transform or a store is given them.
 };
 
 class Decoder;
@@ -53,11 +55,11 @@ class Decoder;
 class SequenceStore {
  public:
   virtual ~SequenceStore() = default;
-  /// Tokens behind those that are there: outputs of `layer`'s projections without their bias, [1, n, width], and the keys as
-  /// attention would see them, [1, kvHeads, n, headDim].
+  /// Tokens behind those that are there: outputs of `layer`'s projections without their bias, [1, n, width], and the
+  /// keys as attention would see them, [1, kvHeads, n, headDim].
   virtual void append(int layer, const KeyValues& raw, const at::Tensor& rotatedKeys) = 0;
-  /// Attention of the last token to all of them: `query` [1, queryHeads, 1, headDim] after RoPE, answers [1, 1, queryHeads *
-  /// valueHeadDim]. Undefined where `rebuilt` has to be attended to.
+  /// Attention of the last token to all of them: `query` [1, queryHeads, 1, headDim] after RoPE, answers [1, 1,
+  /// queryHeads * valueHeadDim]. Undefined where `rebuilt` has to be attended to.
   virtual at::Tensor attend(int layer, const at::Tensor& query) const = 0;
   /// Every token's outputs as they are read back. rotatedKeys is undefined where keys are kept before RoPE, raw.keys is
   /// without meaning where it is not.
@@ -87,12 +89,13 @@ class CacheTransform {
     (void)layer;
     return keys;
   }
-  /// Whether what becomes of a token depends on its own numbers alone, once it stands behind the first `leadingTokens()`
-  /// of the sequence. Otherwise (blocks that share a scale) a growing cache is transformed anew for each token.
+  /// Whether what becomes of a token depends on its own numbers alone, once it stands behind the first
+  /// `leadingTokens()` of the sequence. Otherwise (blocks that share a scale) a growing cache is transformed anew for
+  /// each token.
   [[nodiscard]] virtual bool isTokenwise() const { return false; }
   [[nodiscard]] virtual std::int64_t leadingTokens() const { return 0; }
-  /// What keeps a sequence that `decoder` reads as this would have it stored; null where nothing does, and the cache holds
-  /// what attention sees.
+  /// What keeps a sequence that `decoder` reads as this would have it stored; null where nothing does, and the cache
+  /// holds what attention sees.
   [[nodiscard]] virtual std::unique_ptr<SequenceStore> makeStore(const Decoder& decoder) const {
     (void)decoder;
     return nullptr;
@@ -105,11 +108,11 @@ class CacheTransform {
 struct LayerRecord {
   int layer = 0;
   std::int64_t firstWindow = 0;  ///< Where in the pass's windows this record's begin.
-  at::Tensor attentionInput;   ///< [b, n, hiddenSize]: what q, k and v are projected from (after the layer's norm).
-  at::Tensor keys, values;     ///< Raw, [b, n, width].
-  at::Tensor rotatedKeys;      ///< [b, kvHeads, n, headDim]: after norm and RoPE.
-  at::Tensor rotatedQueries;   ///< [b, queryHeads, n, d]; d is headDim but with latent attention.
-  at::Tensor attentionOutput;  ///< [b, n, queryHeads * dv]: before the output projection; dv likewise valueHeadDim.
+  at::Tensor attentionInput;     ///< [b, n, hiddenSize]: what q, k and v are projected from (after the layer's norm).
+  at::Tensor keys, values;       ///< Raw, [b, n, width].
+  at::Tensor rotatedKeys;        ///< [b, kvHeads, n, headDim]: after norm and RoPE.
+  at::Tensor rotatedQueries;     ///< [b, queryHeads, n, d]; d is headDim but with latent attention.
+  at::Tensor attentionOutput;    ///< [b, n, queryHeads * dv]: before the output projection; dv likewise valueHeadDim.
   at::Tensor gradientKeys, gradientValues;  ///< As keys, values.
   at::Tensor gradientRotatedKeys;           ///< As rotatedKeys.
 };
@@ -137,10 +140,12 @@ struct ForwardResult {
   at::Tensor logits;      ///< [b, n, vocabulary], only if asked for.
 };
 
-/// The model as far as its embedding goes: see EmbeddingDescription. `ids` [b, n] int64, the first of each window standing at
-/// `firstPosition`; [b, n, hiddenSize].
-at::Tensor embedTokens(const DecoderDescription& description, const DecoderWeights& weights, const at::Tensor& ids, std::int64_t firstPosition);
-/// From the last layer's output [b, n, hiddenSize] to the head's input [b, n, width]: see HeadDescription. Differentiable.
+/// The model as far as its embedding goes: see EmbeddingDescription. `ids` [b, n] int64, the first of each window
+/// standing at `firstPosition`; [b, n, hiddenSize].
+at::Tensor embedTokens(const DecoderDescription& description, const DecoderWeights& weights, const at::Tensor& ids,
+                       std::int64_t firstPosition);
+/// From the last layer's output [b, n, hiddenSize] to the head's input [b, n, width]: see HeadDescription.
+/// Differentiable.
 at::Tensor headInput(const DecoderDescription& description, const DecoderWeights& weights, const at::Tensor& hidden);
 
 /// A decoder-only language model driven by its family's description. Immutable after loading; passes may run from
@@ -158,8 +163,8 @@ class Decoder {
   /// The same decoder, sharing all weights, with another size of steps.
   [[nodiscard]] Decoder withTokensPerStep(std::int64_t tokens) const;
   [[nodiscard]] std::int64_t tokensPerStep() const;
-  /// Windows of `window` tokens to give to one pass: a step's, or with streamed layers as many as what they hand on from
-  /// layer to layer fits into half of the main memory that is free now.
+  /// Windows of `window` tokens to give to one pass: a step's, or with streamed layers as many as what they hand on
+  /// from layer to layer fits into half of the main memory that is free now.
   [[nodiscard]] std::int64_t windowsPerPass(std::int64_t window, bool backward) const;
   /// Weight [out, in] and bias (may be undefined) of K or V of a layer as logical slices, whatever the file's layout.
   [[nodiscard]] at::Tensor keyWeight(int layer) const;
@@ -168,8 +173,8 @@ class Decoder {
   [[nodiscard]] at::Tensor attentionSinks(int layer) const;
   [[nodiscard]] at::Tensor valueWeight(int layer) const;
   [[nodiscard]] at::Tensor valueBias(int layer) const;
-  /// Weight [hidden size, query heads * width of a value head] of a layer's output projection, query heads in order; with latent
-  /// attention the width is that of what a head attends to.
+  /// Weight [hidden size, query heads * width of a value head] of a layer's output projection, query heads in order;
+  /// with latent attention the width is that of what a head attends to.
   [[nodiscard]] at::Tensor outputWeight(int layer) const;
   /// Per-head norm (if any) and rotation of raw keys [rows, kvHeads * headDim] at `positions` [rows] (int64), as the
   /// attention of `layer` would see them in a sequence of `sequenceLength` tokens: [rows, kvHeads, headDim].
@@ -189,18 +194,20 @@ class Decoder {
   Result<at::Tensor> attentionInputOf(int layer, const at::Tensor& hidden) const;
   Result<at::Tensor> advance(int layer, const at::Tensor& hidden, const CacheTransform* transform) const;
 
-  /// Goes on with a sequence: `ids` int64 [1, n] stand behind the `cache.tokens` tokens before them; n is any number for
-  /// an empty cache (the prompt) and 1 afterwards. Answers the logits behind the last token, float32 [vocabulary] on the
-  /// CPU. The same numbers as `forward` of the whole sequence; RoPE of types that depend on the sequence's length rotates
-  /// a token for the length it had when it came.
-  Result<at::Tensor> nextToken(const at::Tensor& ids, DecoderCache& cache, const CacheTransform* transform, const Task& task) const;
+  /// Goes on with a sequence: `ids` int64 [1, n] stand behind the `cache.tokens` tokens before them; n is any number
+  /// for an empty cache (the prompt) and 1 afterwards. Answers the logits behind the last token, float32 [vocabulary]
+  /// on the CPU. The same numbers as `forward` of the whole sequence; RoPE of types that depend on the sequence's
+  /// length rotates a token for the length it had when it came.
+  Result<at::Tensor> nextToken(const at::Tensor& ids, DecoderCache& cache, const CacheTransform* transform,
+                               const Task& task) const;
 
-  /// Reads `ids` int64 [b, n] behind what `cache` holds of b sequences, or begins with them: every query sees the cached tokens
-  /// and those of `ids` up to its own, as far as the family lets it. They join the cache. `transform` may be null; other than
-  /// tokenwise ones are refused. Answers the head's input, [b, n, width].
-  Result<at::Tensor> extend(const at::Tensor& ids, LiveCache& cache, const CacheTransform* transform, const Task& task) const;
-  /// What the last queries of a layer that has read `tokens` tokens give each place of its cache, [b, queryHeads, w, s],
-  /// float32, rows of sum 1 (a sink's share left out); queries do not see what stands behind them.
+  /// Reads `ids` int64 [b, n] behind what `cache` holds of b sequences, or begins with them: every query sees the
+  /// cached tokens and those of `ids` up to its own, as far as the family lets it. They join the cache. `transform` may
+  /// be null; other than tokenwise ones are refused. Answers the head's input, [b, n, width].
+  Result<at::Tensor> extend(const at::Tensor& ids, LiveCache& cache, const CacheTransform* transform,
+                            const Task& task) const;
+  /// What the last queries of a layer that has read `tokens` tokens give each place of its cache, [b, queryHeads, w,
+  /// s], float32, rows of sum 1 (a sink's share left out); queries do not see what stands behind them.
   [[nodiscard]] at::Tensor recentAttention(int layer, const LiveLayer& cache, std::int64_t tokens) const;
   /// Logits of the head's input [..., width] of a pass that is known: float32 [..., vocabulary].
   Result<at::Tensor> logitsBehind(const at::Tensor& headInput) const;
@@ -216,9 +223,9 @@ class Decoder {
   /// included. Answers the sum of token losses.
   Result<double> forwardBackward(const at::Tensor& ids, const LayerVisitor& visitor, const Task& task) const;
 
-  /// A step of teaching (methods.md section 12): the model as it is (teacher) and as `student` makes it both read `ids`;
-  /// then backward through the student, with memory as in forwardBackward. The gradient of the answer is added to `grad`
-  /// of every leaf that `student` computes with and that wants one. Answers the mean over tokens of
+  /// A step of teaching (methods.md section 12): the model as it is (teacher) and as `student` makes it both read
+  /// `ids`; then backward through the student, with memory as in forwardBackward. The gradient of the answer is added
+  /// to `grad` of every leaf that `student` computes with and that wants one. Answers the mean over tokens of
   /// KL(teacher || student) of the next-token distributions, nats.
   Result<double> distil(const at::Tensor& ids, const CacheTransform& student, const Task& task) const;
   /// The same number without gradients.
@@ -244,8 +251,8 @@ class Decoder {
   /// A layer's weights on the device, read for this call if they are not there.
   [[nodiscard]] Result<LayerWeights> layerOnDevice(int layer) const;
   /// runLayers and forwardBackward with streamed layers; `ids` are on the device.
-  Result<at::Tensor> runLayersStreamed(const at::Tensor& ids, const CacheTransform* transform, const LayerVisitor& visitor,
-                                       const Task& task) const;
+  Result<at::Tensor> runLayersStreamed(const at::Tensor& ids, const CacheTransform* transform,
+                                       const LayerVisitor& visitor, const Task& task) const;
   Result<double> forwardBackwardStreamed(const at::Tensor& ids, const LayerVisitor& visitor, const Task& task) const;
   /// All layers and the final norm: the head's input. With streamed layers it may lie in main memory.
   Result<at::Tensor> runLayers(const at::Tensor& ids, const CacheTransform* transform, const LayerVisitor& visitor,

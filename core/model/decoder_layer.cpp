@@ -4,8 +4,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/zeros.h>
 
@@ -33,8 +33,8 @@ at::Tensor normalise(const std::optional<NormDescription>& norm, const NormWeigh
 }
 
 /// [..., n, heads * d] to [..., n, heads, d], clamped and normalised as the family does it.
-at::Tensor splitHeads(const AttentionDescription& attention, const at::Tensor& x, int heads, const std::optional<NormDescription>& norm,
-                      const NormWeights& weights) {
+at::Tensor splitHeads(const AttentionDescription& attention, const at::Tensor& x, int heads,
+                      const std::optional<NormDescription>& norm, const NormWeights& weights) {
   const std::int64_t width = x.size(-1) / heads;
   const at::Tensor all = clipped(attention, x);
   if (norm && norm->width != width) return kvista::normalise(*norm, weights, all).unflatten(-1, {heads, width});
@@ -47,8 +47,9 @@ at::Tensor valueHeads(const ModelShape& shape, const at::Tensor& values) {
 }
 
 /// [..., n, heads * d] to heads as attention sees them, [..., n, heads, d]. `table` may be null.
-at::Tensor turnedHeads(const AttentionDescription& attention, const at::Tensor& x, int heads, const std::optional<NormDescription>& norm,
-                       const NormWeights& weights, const RotaryTable* table) {
+at::Tensor turnedHeads(const AttentionDescription& attention, const at::Tensor& x, int heads,
+                       const std::optional<NormDescription>& norm, const NormWeights& weights,
+                       const RotaryTable* table) {
   const auto turned = [&](const at::Tensor& split) { return table == nullptr ? split : rotate(split, *table); };
   if (!attention.normsAfterRope) return turned(splitHeads(attention, x, heads, norm, weights));
   return normalise(norm, weights, turned(splitHeads(attention, x, heads, std::nullopt, weights)));
@@ -56,14 +57,15 @@ at::Tensor turnedHeads(const AttentionDescription& attention, const at::Tensor& 
 
 }  // namespace
 
-at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& input,
-                          const RotaryTable* table, std::int64_t place) {
+at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeights& weights, int layer,
+                          const at::Tensor& input, const RotaryTable* table, std::int64_t place) {
   const AttentionDescription& attention = attentionOf(description, layer);
   at::Tensor source = input;
   if (attention.latent && attention.latent->queryReduction)
-    source = normalise(attention.latent->queryReductionNorm, weights.queryReductionNorm, linear(input, weights.queryReduction));
-  at::Tensor heads = turnedHeads(attention, linear(source, weights.query), description.shape.queryHeads, attention.queryNorm, weights.queryNorm,
-                                 attention.latent ? nullptr : table);
+    source = normalise(attention.latent->queryReductionNorm, weights.queryReductionNorm,
+                       linear(input, weights.queryReduction));
+  at::Tensor heads = turnedHeads(attention, linear(source, weights.query), description.shape.queryHeads,
+                                 attention.queryNorm, weights.queryNorm, attention.latent ? nullptr : table);
   if (table != nullptr && attention.latent) {
     const std::int64_t still = attention.latent->keyWidth;
     heads = at::cat({heads.narrow(-1, 0, still), rotate(heads.narrow(-1, still, heads.size(-1) - still), *table)}, -1);
@@ -90,18 +92,23 @@ KeyValues withBias(const KeyValues& outputs, const LayerWeights& weights, double
 
 at::Tensor afterAttention(const LayerDescription& layer, const LayerWeights& weights, const at::Tensor& input,
                           const at::Tensor& attentionInput, const at::Tensor& attentionOutput) {
-  const auto scaled = [&](const at::Tensor& x) { return layer.residualMultiplier == 1 ? x : x * layer.residualMultiplier; };
-  const auto fed = [&](const at::Tensor& x) {
-    return normalise(layer.feedForwardOutputNorm, weights.feedForwardOutputNorm, feedForward(layer.feedForward, weights, x));
+  const auto scaled = [&](const at::Tensor& x) {
+    return layer.residualMultiplier == 1 ? x : x * layer.residualMultiplier;
   };
-  const at::Tensor attended = normalise(layer.attentionOutputNorm, weights.attentionOutputNorm, linear(attentionOutput, weights.output));
+  const auto fed = [&](const at::Tensor& x) {
+    return normalise(layer.feedForwardOutputNorm, weights.feedForwardOutputNorm,
+                     feedForward(layer.feedForward, weights, x));
+  };
+  const at::Tensor attended =
+      normalise(layer.attentionOutputNorm, weights.attentionOutputNorm, linear(attentionOutput, weights.output));
   switch (layer.arrangement) {
     case Arrangement::sequential: {
       const at::Tensor middle = input + scaled(attended);
       return middle + scaled(fed(normalise(layer.feedForwardNorm, weights.feedForwardNorm, middle)));
     }
     case Arrangement::parallel: {
-      const at::Tensor seen = layer.feedForwardNorm ? normalise(layer.feedForwardNorm, weights.feedForwardNorm, input) : attentionInput;
+      const at::Tensor seen =
+          layer.feedForwardNorm ? normalise(layer.feedForwardNorm, weights.feedForwardNorm, input) : attentionInput;
       return input + scaled(attended + fed(seen));
     }
     case Arrangement::normedSums: {
@@ -135,39 +142,48 @@ at::Tensor rotateRawKeys(const DecoderDescription& description, const LayerWeigh
   return turnedHeads(attention, keys, description.shape.kvHeads, attention.keyNorm, weights.keyNorm, table);
 }
 
-KeyValues attendedHeads(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& rotatedKeys,
-                        const at::Tensor& values) {
+KeyValues attendedHeads(const DecoderDescription& description, const LayerWeights& weights, int layer,
+                        const at::Tensor& rotatedKeys, const at::Tensor& values) {
   const AttentionDescription& attention = attentionOf(description, layer);
   if (!attention.latent) return {rotatedKeys, valueHeads(description.shape, clipped(attention, values))};
   const LatentAttentionDescription& latent = *attention.latent;
   const int heads = description.shape.queryHeads;
   const at::Tensor latents = kvista::normalise(latent.latentNorm, weights.latentNorm, values);
-  const at::Tensor expanded = linear(latents, weights.expansion).unflatten(-1, {heads, latent.keyWidth + latent.valueWidth}).transpose(1, 2);
+  const at::Tensor expanded =
+      linear(latents, weights.expansion).unflatten(-1, {heads, latent.keyWidth + latent.valueWidth}).transpose(1, 2);
   const at::Tensor shared = rotatedKeys.expand({rotatedKeys.size(0), heads, rotatedKeys.size(2), rotatedKeys.size(3)});
-  return {at::cat({expanded.narrow(-1, 0, latent.keyWidth), shared}, -1), expanded.narrow(-1, latent.keyWidth, latent.valueWidth)};
+  return {at::cat({expanded.narrow(-1, 0, latent.keyWidth), shared}, -1),
+          expanded.narrow(-1, latent.keyWidth, latent.valueWidth)};
 }
 
 at::Tensor attentionInput(const DecoderDescription& description, const LayerWeights& weights, int layer,
                           const at::Tensor& input) {
   const LayerDescription& own = description.layers[static_cast<std::size_t>(layer)];
-  return own.arrangement == Arrangement::normedSums ? input : normalise(own.attentionNorm, weights.attentionNorm, input);
+  return own.arrangement == Arrangement::normedSums ? input
+                                                    : normalise(own.attentionNorm, weights.attentionNorm, input);
 }
 
-CachedTokens throughTransform(const PassContext& pass, int layer, const LayerWeights& weights, const KeyValues& raw, std::int64_t place,
-                              const RotaryTable* rotation) {
+CachedTokens throughTransform(const PassContext& pass, int layer, const LayerWeights& weights, const KeyValues& raw,
+                              std::int64_t place, const RotaryTable* rotation) {
   const CacheTransform* transform = pass.transform;
-  const auto rotated = [&](const at::Tensor& keys) { return rotateRawKeys(pass.description, weights, layer, keys, rotation).transpose(1, 2); };
+  const auto rotated = [&](const at::Tensor& keys) {
+    return rotateRawKeys(pass.description, weights, layer, keys, rotation).transpose(1, 2);
+  };
   if (transform == nullptr) return {rotated(raw.keys), raw.values};
-  // A transform treats a sequence's first tokens apart: others stand in for them, and what becomes of those is left out.
+  // A transform treats a sequence's first tokens apart: others stand in for them, and what becomes of those is left
+  // out.
   const std::int64_t standIns = std::min(place, transform->leadingTokens()), tokens = raw.keys.size(1);
   const auto behind = [&](const at::Tensor& x, std::int64_t dimension) {
     std::vector<std::int64_t> sizes = x.sizes().vec();
     sizes[static_cast<std::size_t>(dimension)] = standIns;
     return standIns == 0 ? x : at::cat({at::zeros(sizes, x.options()), x}, dimension);
   };
-  const auto own = [&](const at::Tensor& x, std::int64_t dimension) { return standIns == 0 ? x : x.narrow(dimension, standIns, tokens); };
+  const auto own = [&](const at::Tensor& x, std::int64_t dimension) {
+    return standIns == 0 ? x : x.narrow(dimension, standIns, tokens);
+  };
   const KeyValues bare = withBias(raw, weights, -1);
-  const KeyValues changed = transform->beforeRope(layer, {behind(bare.keys, 1), behind(bare.values, 1), behind(bare.input, 1)});
+  const KeyValues changed =
+      transform->beforeRope(layer, {behind(bare.keys, 1), behind(bare.values, 1), behind(bare.input, 1)});
   const KeyValues cached = withBias({own(changed.keys, 1), own(changed.values, 1)}, weights, 1);
   return {own(transform->afterRope(layer, behind(rotated(cached.keys), 2)), 2), cached.values};
 }
@@ -180,21 +196,27 @@ LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights
   result.attentionInput = attentionInput(pass.description, weights, layer, input);
   result.keys = linear(result.attentionInput, weights.key);
   result.values = linear(result.attentionInput, weights.value);
-  CachedTokens cached = throughTransform(pass, layer, weights, {result.keys, result.values, result.attentionInput}, 0, rope);
+  CachedTokens cached =
+      throughTransform(pass, layer, weights, {result.keys, result.values, result.attentionInput}, 0, rope);
   result.rotatedKeys = std::move(cached.rotatedKeys);
   result.cachedValues = std::move(cached.values);
 
   result.rotatedQueries = rotatedQueries(pass.description, weights, layer, result.attentionInput, rope, 0);
   const KeyValues heads = attendedHeads(pass.description, weights, layer, result.rotatedKeys, result.cachedValues);
-  result.attentionOutput = causalAttention(description.attention, result.rotatedQueries, heads.keys, heads.values, weights.sinks);
+  result.attentionOutput =
+      causalAttention(description.attention, result.rotatedQueries, heads.keys, heads.values, weights.sinks);
   result.output = afterAttention(description, weights, input, result.attentionInput, result.attentionOutput);
   return result;
 }
 
-void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations, DecoderCache& all) {
+void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations,
+                 DecoderCache& all) {
   if (all.store) {
-    const at::Tensor rotated = rotateRawKeys(pass.description, weights, layer, activations.keys, ropeOf(pass.description, layer, pass.ropes)).transpose(1, 2);
-    all.store->append(layer, withBias({activations.keys, activations.values, activations.attentionInput}, weights, -1), rotated);
+    const at::Tensor rotated =
+        rotateRawKeys(pass.description, weights, layer, activations.keys, ropeOf(pass.description, layer, pass.ropes))
+            .transpose(1, 2);
+    all.store->append(layer, withBias({activations.keys, activations.values, activations.attentionInput}, weights, -1),
+                      rotated);
     return;
   }
   DecoderCache::Layer& cache = all.layers[static_cast<std::size_t>(layer)];
@@ -206,26 +228,29 @@ void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights
 
 namespace {
 
-at::Tensor attendToAll(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& query, const at::Tensor& rotatedKeys,
-                       const at::Tensor& values) {
+at::Tensor attendToAll(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& query,
+                       const at::Tensor& rotatedKeys, const at::Tensor& values) {
   const KeyValues heads = attendedHeads(pass.description, weights, layer, rotatedKeys, values);
   return attentionOfLast(attentionOf(pass.description, layer), query, heads.keys, heads.values, weights.sinks);
 }
 
 /// Attention of a query to all tokens of a sequence that keeps them in a store.
-at::Tensor attendToStore(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& query, const DecoderCache& cache) {
+at::Tensor attendToStore(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& query,
+                         const DecoderCache& cache) {
   if (const at::Tensor output = cache.store->attend(layer, query); output.defined()) return output;
   const SequenceStore::Tokens tokens = cache.store->rebuilt(layer);
   const KeyValues all = withBias(tokens.raw, weights, 1);
-  const at::Tensor keys = tokens.rotatedKeys.defined()
-                              ? tokens.rotatedKeys
-                              : rotateRawKeys(pass.description, weights, layer, all.keys, ropeOf(pass.description, layer, cache.ropes)).transpose(1, 2);
+  const at::Tensor keys = tokens.rotatedKeys.defined() ? tokens.rotatedKeys
+                                                       : rotateRawKeys(pass.description, weights, layer, all.keys,
+                                                                       ropeOf(pass.description, layer, cache.ropes))
+                                                             .transpose(1, 2);
   return attendToAll(pass, layer, weights, query, keys, all.values);
 }
 
 }  // namespace
 
-at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache& sequence) {
+at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input,
+                           DecoderCache& sequence) {
   const LayerDescription& description = pass.description.layers[static_cast<std::size_t>(layer)];
   const CacheTransform* transform = pass.transform;
   DecoderCache::Layer& cache = sequence.layers[static_cast<std::size_t>(layer)];
@@ -255,7 +280,8 @@ at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeight
     cache.rotatedKeys = at::cat({cache.rotatedKeys, own.rotatedKeys}, 2);
     cache.values = at::cat({cache.values, own.values}, 1);
   }
-  return afterAttention(description, weights, input, normed, attendToAll(pass, layer, weights, query, cache.rotatedKeys, cache.values));
+  return afterAttention(description, weights, input, normed,
+                        attendToAll(pass, layer, weights, query, cache.rotatedKeys, cache.values));
 }
 
 }  // namespace kvista

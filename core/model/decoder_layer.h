@@ -30,7 +30,7 @@ struct LayerActivations {
 struct PassContext {
   const DecoderDescription& description;
   const DecoderWeights& weights;
-  std::vector<RotaryTable> ropes;  ///< One for each of the description's, a row for each position.
+  std::vector<RotaryTable> ropes;             ///< One for each of the description's, a row for each position.
   const CacheTransform* transform = nullptr;  ///< May be null.
 };
 
@@ -39,14 +39,15 @@ struct CachedTokens {
   at::Tensor rotatedKeys, values;
 };
 
-/// What becomes of the raw outputs, their input with them, of tokens that stand at `place` and behind it: turned by `rotation` (a row each; may be null),
-/// through the pass's transform, which must be tokenwise, unless there is none or `place` is 0.
-CachedTokens throughTransform(const PassContext& pass, int layer, const LayerWeights& weights, const KeyValues& raw, std::int64_t place,
-                              const RotaryTable* rotation);
+/// What becomes of the raw outputs, their input with them, of tokens that stand at `place` and behind it: turned by
+/// `rotation` (a row each; may be null), through the pass's transform, which must be tokenwise, unless there is none or
+/// `place` is 0.
+CachedTokens throughTransform(const PassContext& pass, int layer, const LayerWeights& weights, const KeyValues& raw,
+                              std::int64_t place, const RotaryTable* rotation);
 
 /// Queries as attention asks with them, [b, queryHeads, n, d], the first of them at `place`. `table` may be null.
-at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& input,
-                          const RotaryTable* table, std::int64_t place);
+at::Tensor rotatedQueries(const DecoderDescription& description, const LayerWeights& weights, int layer,
+                          const at::Tensor& input, const RotaryTable* table, std::int64_t place);
 
 /// The rest of a block behind its attention: from its `input` and what its projections saw of that.
 at::Tensor afterAttention(const LayerDescription& layer, const LayerWeights& weights, const at::Tensor& input,
@@ -54,12 +55,14 @@ at::Tensor afterAttention(const LayerDescription& layer, const LayerWeights& wei
 
 /// Runs one block on the token behind those in `cache`, `input` [1, 1, hiddenSize], which joins them. `pass.ropes` have
 /// the positions of all of them. Answers the next layer's input.
-at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, DecoderCache& cache);
+at::Tensor runLayerOnToken(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input,
+                           DecoderCache& cache);
 /// Puts what a prompt's pass computed where runLayerOnToken goes on from.
-void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations, DecoderCache& cache);
+void keepInCache(const PassContext& pass, int layer, const LayerWeights& weights, const LayerActivations& activations,
+                 DecoderCache& cache);
 
-/// Runs one block, whose `weights` are on the device, on `input` [b, n, hiddenSize]. Differentiable in the input, in the raw keys and values and in the
-/// rotated keys when gradients are enabled.
+/// Runs one block, whose `weights` are on the device, on `input` [b, n, hiddenSize]. Differentiable in the input, in
+/// the raw keys and values and in the rotated keys when gradients are enabled.
 LayerActivations runLayer(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input);
 
 /// What the projections of a layer see of its input: `input` after the layer's norm.
@@ -73,9 +76,10 @@ const RotaryTable* ropeOf(const DecoderDescription& description, int layer, cons
 at::Tensor rotateRawKeys(const DecoderDescription& description, const LayerWeights& weights, int layer,
                          const at::Tensor& keys, const RotaryTable* table);
 
-/// What each head attends to, made of rotated keys [b, kvHeads, n, headDim] and raw values [b, n, width]: keys [b, heads, n,
-/// d] and values [b, heads, n, dv], where latent attention has as many heads as there are queries and others have kvHeads.
-KeyValues attendedHeads(const DecoderDescription& description, const LayerWeights& weights, int layer, const at::Tensor& rotatedKeys,
-                        const at::Tensor& values);
+/// What each head attends to, made of rotated keys [b, kvHeads, n, headDim] and raw values [b, n, width]: keys [b,
+/// heads, n, d] and values [b, heads, n, dv], where latent attention has as many heads as there are queries and others
+/// have kvHeads.
+KeyValues attendedHeads(const DecoderDescription& description, const LayerWeights& weights, int layer,
+                        const at::Tensor& rotatedKeys, const at::Tensor& values);
 
 }  // namespace kvista

@@ -28,14 +28,17 @@ class WaitingRoom {
  public:
   WaitingRoom(const at::Tensor& ids, std::int64_t width, const ComputeOptions& options, std::int64_t tensors)
       : sizes_{ids.size(0), ids.size(1), width}, device_(options.device) {
-    const std::int64_t bytes = ids.numel() * width * static_cast<std::int64_t>(c10::elementSize(options.dtype)) * tensors;
+    const std::int64_t bytes =
+        ids.numel() * width * static_cast<std::int64_t>(c10::elementSize(options.dtype)) * tensors;
     const bool inMainMemory = !device_.is_cpu() && bytes > options.activationBudgetBytes.value_or(0);
     layout_ = at::TensorOptions(options.dtype).device(inMainMemory ? at::kCPU : device_).pinned_memory(inMainMemory);
   }
   [[nodiscard]] at::Tensor make() const { return at::empty(sizes_, layout_); }
   /// Copies are queued in order with what is computed.
   static void put(const at::Tensor& numbers, const at::Tensor& place) { place.copy_(numbers, /*non_blocking=*/true); }
-  [[nodiscard]] at::Tensor get(const at::Tensor& place) const { return place.to(device_, place.scalar_type(), /*non_blocking=*/true); }
+  [[nodiscard]] at::Tensor get(const at::Tensor& place) const {
+    return place.to(device_, place.scalar_type(), /*non_blocking=*/true);
+  }
 
  private:
   std::vector<std::int64_t> sizes_;
@@ -43,7 +46,9 @@ class WaitingRoom {
   at::TensorOptions layout_;
 };
 
-void reportLayer(const Task& task, std::size_t done, std::size_t total) { task.progress("layers", done, total, "layers"); }
+void reportLayer(const Task& task, std::size_t done, std::size_t total) {
+  task.progress("layers", done, total, "layers");
+}
 
 }  // namespace
 
@@ -53,7 +58,8 @@ std::int64_t Decoder::tokensPerStep() const {
 
 Decoder Decoder::withTokensPerStep(std::int64_t tokens) const {
   Decoder other = *this;
-  if (tokens > 0 && tokens < tokensPerStep() && other.options_.activationBudgetBytes)  // what is kept shrinks with the step
+  if (tokens > 0 && tokens < tokensPerStep() &&
+      other.options_.activationBudgetBytes)  // what is kept shrinks with the step
     *other.options_.activationBudgetBytes = *other.options_.activationBudgetBytes / tokensPerStep() * tokens;
   other.options_.tokensPerStep = tokens;
   return other;
@@ -64,15 +70,18 @@ std::int64_t Decoder::windowsPerPass(std::int64_t window, bool backward) const {
   if (!options_.streamLayers) return perStep;
   const std::int64_t handedOn = backward ? shape().layers + 1 : 1;  // the layers' inputs and the last one's output
   // Pinned memory comes in powers of two.
-  const std::uint64_t room = std::bit_floor(static_cast<std::uint64_t>(availableMemory(at::kCPU).value_or(0) / 2 / handedOn));
+  const std::uint64_t room =
+      std::bit_floor(static_cast<std::uint64_t>(availableMemory(at::kCPU).value_or(0) / 2 / handedOn));
   const std::int64_t each = window * shape().hiddenSize * static_cast<std::int64_t>(c10::elementSize(options_.dtype));
-  return std::max(perStep, static_cast<std::int64_t>(room) / each / perStep * perStep);  // steps are cut the same however many
+  return std::max(perStep,
+                  static_cast<std::int64_t>(room) / each / perStep * perStep);  // steps are cut the same however many
 }
 
 std::vector<Decoder::Step> Decoder::stepsOf(const at::Tensor& ids) const {
   const std::int64_t perStep = std::max<std::int64_t>(1, tokensPerStep() / ids.size(1));
   std::vector<Step> steps;
-  for (std::int64_t first = 0; first < ids.size(0); first += perStep) steps.push_back({first, std::min(perStep, ids.size(0) - first)});
+  for (std::int64_t first = 0; first < ids.size(0); first += perStep)
+    steps.push_back({first, std::min(perStep, ids.size(0) - first)});
   return steps;
 }
 
@@ -81,8 +90,8 @@ Result<LayerWeights> Decoder::layerOnDevice(int layer) const {
   return LayerStream(description_, weights_, options_.device, options_.dtype, {layer}).next();
 }
 
-Result<at::Tensor> Decoder::runLayersStreamed(const at::Tensor& ids, const CacheTransform* transform, const LayerVisitor& visitor,
-                                              const Task& task) const {
+Result<at::Tensor> Decoder::runLayersStreamed(const at::Tensor& ids, const CacheTransform* transform,
+                                              const LayerVisitor& visitor, const Task& task) const {
   const int layers = shape().layers;
   const std::vector<Step> steps = stepsOf(ids);
   LayerStream stream(description_, weights_, options_.device, options_.dtype, LayerStream::upwards(layers));
@@ -105,13 +114,16 @@ Result<at::Tensor> Decoder::runLayersStreamed(const at::Tensor& ids, const Cache
   }
   const std::int64_t width = description_.head.linear.in;
   const at::Tensor result = width == shape().hiddenSize ? hidden : WaitingRoom(ids, width, options_, 1).make();
-  for (const Step& step : steps) room.put(headInput(description_, weights_, room.get(step.of(hidden))), step.of(result));
+  for (const Step& step : steps)
+    room.put(headInput(description_, weights_, room.get(step.of(hidden))), step.of(result));
   // Main memory may be looked at without asking the device whether its copies are done.
-  if (result.device() != options_.device) c10::impl::VirtualGuardImpl(options_.device.type()).getStream(options_.device).synchronize();
+  if (result.device() != options_.device)
+    c10::impl::VirtualGuardImpl(options_.device.type()).getStream(options_.device).synchronize();
   return result;
 }
 
-Result<double> Decoder::forwardBackwardStreamed(const at::Tensor& ids, const LayerVisitor& visitor, const Task& task) const {
+Result<double> Decoder::forwardBackwardStreamed(const at::Tensor& ids, const LayerVisitor& visitor,
+                                                const Task& task) const {
   const int layers = shape().layers;
   const std::vector<Step> steps = stepsOf(ids);
   std::vector<int> order = LayerStream::upwards(layers);
@@ -153,7 +165,8 @@ Result<double> Decoder::forwardBackwardStreamed(const at::Tensor& ids, const Lay
     for (const Step& step : steps) {
       KVISTA_CHECK(task.checkStop());
       const RecordedLayer recorded = recordLayer(pass, layer, weights, largeRoom.get(step.of(inputs.back())));
-      KVISTA_ASSIGN(const at::Tensor below, backThrough(recorded, layer, step.first, room.get(step.of(gradients)), visitor));
+      KVISTA_ASSIGN(const at::Tensor below,
+                    backThrough(recorded, layer, step.first, room.get(step.of(gradients)), visitor));
       if (below.defined()) room.put(below, step.of(gradients));
     }
     inputs.pop_back();

@@ -76,7 +76,8 @@ class TensorVisitor {
   void feedForward(FeedForward& feedForward) {
     if (feedForward.router) {
       linear(feedForward.router->linear);
-      if (!feedForward.router->correction.empty()) visit_(feedForward.router->correction, {feedForward.router->linear.out});
+      if (!feedForward.router->correction.empty())
+        visit_(feedForward.router->correction, {feedForward.router->linear.out});
     }
     for (auto& expert : feedForward.experts) mlp(expert);
     if (feedForward.shared) mlp(*feedForward.shared);
@@ -142,13 +143,30 @@ std::string whyUnknown(const ConfigReader& config, const std::string& modelType)
   constexpr std::array kEncoders = {"albert",     "bart",    "bert",  "deberta",    "deberta-v2",
                                     "distilbert", "electra", "mbart", "modernbert", "mpnet",
                                     "mt5",        "roberta", "t5",    "whisper",    "xlm-roberta"};
-  constexpr std::array kHybrids = {"bamba",        "falcon_h1",     "falcon_mamba", "granitemoehybrid", "jamba",
-                                   "kimi_linear",  "lfm2",          "lfm2_moe",     "mamba",            "mamba2",
-                                   "minimax",      "nemotron_h",    "olmo_hybrid",  "qwen3_5_moe_text", "qwen3_5_text",
-                                   "qwen3_next",   "recurrent_gemma", "rwkv",       "xlstm",            "zamba",
+  constexpr std::array kHybrids = {"bamba",
+                                   "falcon_h1",
+                                   "falcon_mamba",
+                                   "granitemoehybrid",
+                                   "jamba",
+                                   "kimi_linear",
+                                   "lfm2",
+                                   "lfm2_moe",
+                                   "mamba",
+                                   "mamba2",
+                                   "minimax",
+                                   "nemotron_h",
+                                   "olmo_hybrid",
+                                   "qwen3_5_moe_text",
+                                   "qwen3_5_text",
+                                   "qwen3_next",
+                                   "recurrent_gemma",
+                                   "rwkv",
+                                   "xlstm",
+                                   "zamba",
                                    "zamba2"};
   const auto isOneOf = [&](const auto& names) { return std::ranges::find(names, modelType) != names.end(); };
-  if (isOneOf(kHybrids)) return "keeps a state in place of keys and values, in some layers or in all, which is not supported";
+  if (isOneOf(kHybrids))
+    return "keeps a state in place of keys and values, in some layers or in all, which is not supported";
   if (isOneOf(kEncoders)) return "is not a decoder-only language model";
   if (config.has("auto_map")) return "brings its own code (auto_map), which is never run";
   return "is not supported";
@@ -157,7 +175,8 @@ std::string whyUnknown(const ConfigReader& config, const std::string& modelType)
 tl::unexpected<Error> unknownFamily(const ConfigReader& config, const std::string& modelType) {
   if (config.has("kvista"))
     return fail(ErrorCode::unsupportedModel,
-                fmt::format("{}: this is an export of KVista's own, of model_type '{}'; statistics and plans are those of the original model.",
+                fmt::format("{}: this is an export of KVista's own, of model_type '{}'; statistics and plans are those "
+                            "of the original model.",
                             config.source(), modelType),
                 "Give the original model.");
   return fail(ErrorCode::unsupportedModel,
@@ -229,8 +248,8 @@ const std::string& storedName(const DecoderDescription& description, const std::
   return view == description.views.end() ? name : view->second.of;
 }
 
-/// Stacks of matrices are stored as [matrices, in, out] by some versions of what writes them and as [matrices, out, in] by
-/// others; where the two differ, what is stored counts.
+/// Stacks of matrices are stored as [matrices, in, out] by some versions of what writes them and as [matrices, out, in]
+/// by others; where the two differ, what is stored counts.
 void turnStacks(DecoderDescription& description, const TensorStore& store) {
   for (auto& [name, view] : description.views) {
     if (view.shape.size() != 3) continue;

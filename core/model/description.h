@@ -49,8 +49,8 @@ struct NormDescription {
 
 enum class Activation { silu, gelu, geluTanh, relu, reluSquared };
 
-/// GPT-OSS's: with g and u, its gate(x) at most `limit` and its up(x) within +-limit, the MLP is down(g sigmoid(slope g)
-/// (u + 1)).
+/// GPT-OSS's: with g and u, its gate(x) at most `limit` and its up(x) within +-limit, the MLP is down(g sigmoid(slope
+/// g) (u + 1)).
 struct ClampedGate {
   double slope = 0, limit = 0;
 
@@ -65,18 +65,19 @@ struct MlpDescription {
   bool operator==(const MlpDescription&) const = default;
 };
 
-/// Which experts a token goes to: softmax over all of router(x) or the sigmoid of each, the `perToken` largest, their weights
-/// divided by their sum if `renormalises`, times `scale`.
+/// Which experts a token goes to: softmax over all of router(x) or the sigmoid of each, the `perToken` largest, their
+/// weights divided by their sum if `renormalises`, times `scale`.
 struct RouterDescription {
   LinearDescription linear = {};
   int perToken = 1;
   bool renormalises = true;
   double scale = 1;
-  int groups = 1;         ///< DeepSeek: only experts of the `chosenGroups` groups with the largest weights are chosen from.
+  int groups = 1;  ///< DeepSeek: only experts of the `chosenGroups` groups with the largest weights are chosen from.
   int chosenGroups = 1;
-  int groupBest = 1;            ///< How many of a group's largest weights, summed, say how large the group's are.
-  bool isSigmoid = false;       ///< DeepSeek-V3, as is what follows.
-  std::string correction = {};  ///< [experts]: added to the weights while experts are chosen, and only then; empty: none.
+  int groupBest = 1;       ///< How many of a group's largest weights, summed, say how large the group's are.
+  bool isSigmoid = false;  ///< DeepSeek-V3, as is what follows.
+  std::string correction =
+      {};  ///< [experts]: added to the weights while experts are chosen, and only then; empty: none.
 
   bool operator==(const RouterDescription&) const = default;
 };
@@ -84,10 +85,10 @@ struct RouterDescription {
 /// The second half of a block: one MLP, or a mixture of experts.
 struct FeedForwardDescription {
   Activation activation = Activation::silu;
-  std::optional<ClampedGate> clampedGate = {};   ///< In place of the activation.
-  std::vector<MlpDescription> experts = {};      ///< One, where there is no router.
+  std::optional<ClampedGate> clampedGate = {};  ///< In place of the activation.
+  std::vector<MlpDescription> experts = {};     ///< One, where there is no router.
   std::optional<RouterDescription> router = {};
-  std::optional<MlpDescription> shared = {};     ///< Added for every token,
+  std::optional<MlpDescription> shared = {};         ///< Added for every token,
   std::optional<LinearDescription> sharedGate = {};  ///< times the sigmoid of this one number, where it is there.
 
   bool operator==(const FeedForwardDescription&) const = default;
@@ -95,21 +96,21 @@ struct FeedForwardDescription {
 
 /// Attention with linear biases (ALiBi, Press et al. 2022): slope * place of the key, added to the scores.
 struct LinearBiases {
-  std::vector<double> slopes;       ///< One per query head.
-  bool isBeforeScale = false;       ///< Added before the scores are scaled (Falcon), not after (Bloom).
-  bool isRoundedToBfloat16 = false; ///< As transformers computes Falcon's.
+  std::vector<double> slopes;        ///< One per query head.
+  bool isBeforeScale = false;        ///< Added before the scores are scaled (Falcon), not after (Bloom).
+  bool isRoundedToBfloat16 = false;  ///< As transformers computes Falcon's.
 
   bool operator==(const LinearBiases&) const = default;
 };
 
-/// Multi-head latent attention (DeepSeek-V2, section 2.1): a token's cache is one latent c and one rotated key for all heads.
-/// Here c counts as the layer's only value head (raw: before its norm) and the rotated key as its only key head. With
-/// [k_h | v_h] = expansion(norm(c)) head h attends with keys [k_h | rotated key] and values v_h, and with queries [q_h |
-/// rotated q_h].
+/// Multi-head latent attention (DeepSeek-V2, section 2.1): a token's cache is one latent c and one rotated key for all
+/// heads. Here c counts as the layer's only value head (raw: before its norm) and the rotated key as its only key head.
+/// With [k_h | v_h] = expansion(norm(c)) head h attends with keys [k_h | rotated key] and values v_h, and with queries
+/// [q_h | rotated q_h].
 struct LatentAttentionDescription {
   NormDescription latentNorm;
-  LinearDescription expansion;     ///< Rows: of each head keyWidth, then valueWidth.
-  int keyWidth = 0;                ///< Of a head's key that does not rotate.
+  LinearDescription expansion;  ///< Rows: of each head keyWidth, then valueWidth.
+  int keyWidth = 0;             ///< Of a head's key that does not rotate.
   int valueWidth = 0;
   std::optional<LinearDescription> queryReduction = {};  ///< query(norm(queryReduction(x))).
   std::optional<NormDescription> queryReductionNorm = {};
@@ -127,16 +128,18 @@ struct QueryGrowth {
 
 struct AttentionDescription {
   LinearDescription query, key, value, output;
-  std::optional<NormDescription> queryNorm, keyNorm;  ///< Over each head's numbers, or over those of all heads; before RoPE,
-  bool normsAfterRope = false;                        ///< or after it.
-  std::optional<std::int64_t> slidingWindow;          ///< Keys a query sees, itself included; absent: all before it.
-  std::optional<int> rope;                            ///< Which of the model's ropes; absent: nothing rotates.
-  double scale = 1;                                   ///< Scores are query . key times this.
-  double scoreCap = 0;                                ///< c: scores become c tanh(score / c); 0: none.
-  double clip = 0;                                    ///< Queries, keys and values are clamped to +-clip; 0: not.
+  std::optional<NormDescription> queryNorm,
+      keyNorm;                                ///< Over each head's numbers, or over those of all heads; before RoPE,
+  bool normsAfterRope = false;                ///< or after it.
+  std::optional<std::int64_t> slidingWindow;  ///< Keys a query sees, itself included; absent: all before it.
+  std::optional<int> rope;                    ///< Which of the model's ropes; absent: nothing rotates.
+  double scale = 1;                           ///< Scores are query . key times this.
+  double scoreCap = 0;                        ///< c: scores become c tanh(score / c); 0: none.
+  double clip = 0;                            ///< Queries, keys and values are clamped to +-clip; 0: not.
   std::optional<LinearBiases> linearBiases;
   std::optional<QueryGrowth> queryGrowth;
-  std::string sinks;  ///< [queryHeads]: a score of each head that takes part in its softmax, and has no value; empty: none.
+  std::string
+      sinks;  ///< [queryHeads]: a score of each head that takes part in its softmax, and has no value; empty: none.
   std::optional<LatentAttentionDescription> latent;
 
   bool operator==(const AttentionDescription&) const = default;
@@ -169,8 +172,8 @@ struct EmbeddingDescription {
   std::int64_t width = 0;
   double multiplier = 1;
   std::optional<LinearDescription> projection;
-  std::string positions;              ///< [maximumPositions + positionOffset, hiddenSize]; empty: none.
-  std::int64_t positionOffset = 0;    ///< Row of position 0.
+  std::string positions;            ///< [maximumPositions + positionOffset, hiddenSize]; empty: none.
+  std::int64_t positionOffset = 0;  ///< Row of position 0.
   std::optional<NormDescription> norm;
 };
 
@@ -180,7 +183,7 @@ struct HeadDescription {
   std::optional<LinearDescription> projection;
   LinearDescription linear;  ///< A tied head names the embedding as its weight.
   double multiplier = 1;
-  double cap = 0;            ///< 0: none.
+  double cap = 0;  ///< 0: none.
 };
 
 /// Everything the decoder engine needs to know about a model, and nothing about its family: families differ only in
@@ -191,7 +194,8 @@ struct DecoderDescription {
   std::vector<LayerDescription> layers;
   HeadDescription head;
   std::vector<RopeDescription> ropes;  ///< Those that layers name.
-  std::int64_t maximumPositions = 0;   ///< Tokens the model was made for; longer input is computed all the same, except by learned positions.
+  std::int64_t maximumPositions =
+      0;  ///< Tokens the model was made for; longer input is computed all the same, except by learned positions.
   std::map<std::string, TensorView> views;  ///< Names that layers use besides those of the checkpoint's tensors.
   std::vector<std::string> warnings;        ///< What a user should know though the model can be used.
 };
@@ -208,19 +212,20 @@ std::vector<RequiredTensor> requiredTensors(const DecoderDescription& descriptio
 /// The same, with what views show in their place: what must lie in the checkpoint.
 std::vector<RequiredTensor> storedTensors(const DecoderDescription& description);
 
-/// Reads the configuration by its family, without looking at any tensor: names are those that transformers' classes write.
-/// Of a multimodal configuration its text part. `source` names it in messages ("config.json of /models/x").
+/// Reads the configuration by its family, without looking at any tensor: names are those that transformers' classes
+/// write. Of a multimodal configuration its text part. `source` names it in messages ("config.json of /models/x").
 Result<DecoderDescription> describeConfig(const nlohmann::json& config, const std::string& source);
 
-/// Not every checkpoint has the decoder where its class would put it: GPT-2's files lack "transformer.", multimodal ones keep
-/// it below "language_model." and the like. Where the embedding stands, so does the rest, and names become those of `store`;
-/// where that is not to be told, they remain. An export `latent` holds by itself what is a part of a tensor elsewhere: there the
-/// view of it goes.
+/// Not every checkpoint has the decoder where its class would put it: GPT-2's files lack "transformer.", multimodal
+/// ones keep it below "language_model." and the like. Where the embedding stands, so does the rest, and names become
+/// those of `store`; where that is not to be told, they remain. An export `latent` holds by itself what is a part of a
+/// tensor elsewhere: there the view of it goes.
 void findTensors(DecoderDescription& description, const TensorStore& store);
 
-/// Reads the configuration by its family, finds the decoder's tensors, which may stand below another prefix than usual, and
-/// checks that every one is there with the right shape and a floating-point type. Headers only: no weight is read. Errors: unsupportedModel (what is not supported is named, with
-/// what is), corruptFile (field or tensor, with the numbers).
+/// Reads the configuration by its family, finds the decoder's tensors, which may stand below another prefix than usual,
+/// and checks that every one is there with the right shape and a floating-point type. Headers only: no weight is read.
+/// Errors: unsupportedModel (what is not supported is named, with what is), corruptFile (field or tensor, with the
+/// numbers).
 Result<DecoderDescription> describe(const Checkpoint& checkpoint);
 
 }  // namespace kvista

@@ -2,17 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/device.h"
 
-#include <algorithm>
-#include <array>
-#include <filesystem>
-#include <fstream>
-
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/CachingHostAllocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
 
 #include "core/base/amount.h"
 #include "core/model/fused_operators.h"
@@ -21,8 +21,8 @@
 namespace kvista {
 namespace {
 
-/// Our own CUDA kernels lie beside the program, or in its package's lib folder; where they were not built, libtorch's own
-/// operators do the same work in more passes over memory.
+/// Our own CUDA kernels lie beside the program, or in its package's lib folder; where they were not built, libtorch's
+/// own operators do the same work in more passes over memory.
 void loadOwnKernels() {
   if (fused::areOnGpus()) return;
   std::error_code error;
@@ -31,7 +31,8 @@ void loadOwnKernels() {
     void* library = dlopen((place / "libkvista_cuda.so").c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) continue;
     const auto fusedKernels = reinterpret_cast<decltype(&kvistaCudaKernels)>(dlsym(library, "kvistaCudaKernels"));
-    const auto attention = reinterpret_cast<decltype(&kvistaLatentAttentionKernels)>(dlsym(library, "kvistaLatentAttentionKernels"));
+    const auto attention =
+        reinterpret_cast<decltype(&kvistaLatentAttentionKernels)>(dlsym(library, "kvistaLatentAttentionKernels"));
     if (!fusedKernels || !attention) continue;
     useLatentAttention(at::kCUDA, *attention());
     fused::useOnGpus(*fusedKernels());
@@ -78,7 +79,8 @@ std::string nameOfGpu(int index) {
   const auto name = reinterpret_cast<int (*)(char*, int, int)>(dlsym(driver, "cuDeviceGetName"));
   int handle = 0;
   std::array<char, 128> text{};
-  const bool known = get && name && get(&handle, index) == 0 && name(text.data(), static_cast<int>(text.size()) - 1, handle) == 0;
+  const bool known =
+      get && name && get(&handle, index) == 0 && name(text.data(), static_cast<int>(text.size()) - 1, handle) == 0;
   dlclose(driver);
   return known ? text.data() : "";
 }
@@ -88,7 +90,8 @@ Result<DeviceMemory> memoryOf(c10::Device device) {
     const auto [free, total] = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index());
     return DeviceMemory{static_cast<std::int64_t>(free), static_cast<std::int64_t>(total)};
   } catch (const std::exception& error) {
-    return fail(ErrorCode::device, fmt::format("The memory of {} cannot be asked for.", device.str()), "", error.what());
+    return fail(ErrorCode::device, fmt::format("The memory of {} cannot be asked for.", device.str()), "",
+                error.what());
   }
 }
 
@@ -131,7 +134,8 @@ std::optional<std::int64_t> availableMemory(c10::Device device) {
   std::optional<std::int64_t> available = availableToSystem();
   const auto limit = numberIn("/sys/fs/cgroup/memory.max");
   const auto used = numberIn("/sys/fs/cgroup/memory.current");
-  if (limit && used) available = std::min(available.value_or(*limit), std::max<std::int64_t>(0, *limit - *used + cachedFiles()));
+  if (limit && used)
+    available = std::min(available.value_or(*limit), std::max<std::int64_t>(0, *limit - *used + cachedFiles()));
   return available;
 }
 

@@ -14,9 +14,9 @@
 namespace kvista {
 
 /// "cpu", "cuda" or "cuda:N". libtorch's CUDA part is loaded only here, on first use: programs that stay on the CPU
-/// start without it. "cuda" is the GPU of index `own` where there are several: of processes that share a host each is given
-/// its own, unless whoever started them shows each a single one. Errors (device): unknown name, no CUDA part installed, no
-/// such GPU.
+/// start without it. "cuda" is the GPU of index `own` where there are several: of processes that share a host each is
+/// given its own, unless whoever started them shows each a single one. Errors (device): unknown name, no CUDA part
+/// installed, no such GPU.
 Result<c10::Device> openDevice(std::string_view name, int own = 0);
 
 struct DeviceMemory {
@@ -41,7 +41,8 @@ void giveBackUnused(c10::Device device);
 /// The driver's own name of a GPU that openDevice opened; empty where it gives none.
 std::string nameOfGpu(int index);
 
-/// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "NVIDIA H200 (cuda:0, 139 GiB)".
+/// What `device` is, in words: "CPU, 2 cores", with as many as there are threads at work; "NVIDIA H200 (cuda:0, 139
+/// GiB)".
 std::string describeDevice(c10::Device device);
 
 }  // namespace kvista

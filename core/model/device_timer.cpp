@@ -51,7 +51,8 @@ Result<double> DeviceTimer::once(const std::function<Result<void>()>& work) cons
   }
   const c10::impl::VirtualGuardImpl guard(device_.type());
   const c10::Stream stream = guard.getStream(device_);
-  c10::Event begin(device_.type(), c10::EventFlag::BACKEND_DEFAULT), end(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
+  c10::Event begin(device_.type(), c10::EventFlag::BACKEND_DEFAULT),
+      end(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
   to_.copy_(from_);
   begin.record(stream);
   KVISTA_CHECK(work());
@@ -65,7 +66,8 @@ Result<double> DeviceTimer::median(const std::function<Result<void>()>& work, co
   constexpr std::size_t kWarmUps = 3, kLeast = 5, kMost = 100;
   std::vector<double> seconds;
   double sum = 0;
-  for (std::size_t run = 0; run < kWarmUps || seconds.size() < kLeast || (sum < kEnough && seconds.size() < kMost); ++run) {
+  for (std::size_t run = 0; run < kWarmUps || seconds.size() < kLeast || (sum < kEnough && seconds.size() < kMost);
+       ++run) {
     KVISTA_CHECK(task.checkStop());
     KVISTA_ASSIGN(const double taken, once(work));
     if (run < kWarmUps) continue;

@@ -8,9 +8,9 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/floor_divide.h>
 #include <ATen/ops/index_add.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <cstdint>
@@ -31,9 +31,11 @@ at::Tensor gated(const FeedForwardDescription& description, const at::Tensor& ga
   return low * at::sigmoid(low * slope) * (up.clamp(-limit, limit) + 1);
 }
 
-at::Tensor mlp(const FeedForwardDescription& whole, const MlpDescription& description, const MlpWeights& weights, const at::Tensor& input) {
+at::Tensor mlp(const FeedForwardDescription& whole, const MlpDescription& description, const MlpWeights& weights,
+               const at::Tensor& input) {
   const at::Tensor up = linear(input, weights.up);
-  return linear(description.gate ? gated(whole, linear(input, weights.gate), up) : activate(whole.activation, up), weights.down);
+  return linear(description.gate ? gated(whole, linear(input, weights.gate), up) : activate(whole.activation, up),
+                weights.down);
 }
 
 /// Of each row of `input` the experts it goes to and what their answers count, both [rows, perToken].
@@ -43,7 +45,8 @@ struct Choice {
 
 Choice choose(const RouterDescription& router, const LayerWeights& weights, const at::Tensor& input) {
   const at::Tensor logits = linear(input, weights.router);
-  const at::Tensor counting = router.isSigmoid ? at::sigmoid(logits.to(at::kFloat)) : at::softmax(logits, -1, at::kFloat);
+  const at::Tensor counting =
+      router.isSigmoid ? at::sigmoid(logits.to(at::kFloat)) : at::softmax(logits, -1, at::kFloat);
   at::Tensor open = weights.routerCorrection.defined() ? counting + weights.routerCorrection : counting;
   if (router.chosenGroups < router.groups) {
     const at::Tensor grouped = open.unflatten(-1, {router.groups, -1});
@@ -74,7 +77,8 @@ at::Tensor mixture(const FeedForwardDescription& description, const LayerWeights
   for (std::size_t expert = 0; expert < description.experts.size(); ++expert) {
     const auto count = counts.const_data_ptr<std::int64_t>()[expert];
     if (count == 0) continue;
-    answers.push_back(mlp(description, description.experts[expert], weights.experts[expert], sorted.narrow(0, begin, count)));
+    answers.push_back(
+        mlp(description, description.experts[expert], weights.experts[expert], sorted.narrow(0, begin, count)));
     begin += count;
   }
   const at::Tensor weighted = at::cat(answers) * choice.weights.flatten().index_select(0, order).unsqueeze(-1);
@@ -83,9 +87,11 @@ at::Tensor mixture(const FeedForwardDescription& description, const LayerWeights
 
 }  // namespace
 
-at::Tensor feedForward(const FeedForwardDescription& description, const LayerWeights& weights, const at::Tensor& input) {
-  at::Tensor output = description.router ? mixture(description, weights, input)
-                                         : mlp(description, description.experts.front(), weights.experts.front(), input);
+at::Tensor feedForward(const FeedForwardDescription& description, const LayerWeights& weights,
+                       const at::Tensor& input) {
+  at::Tensor output = description.router
+                          ? mixture(description, weights, input)
+                          : mlp(description, description.experts.front(), weights.experts.front(), input);
   if (!description.shared) return output;
   const at::Tensor shared = mlp(description, *description.shared, weights.shared, input);
   return output + (description.sharedGate ? shared * at::sigmoid(linear(input, weights.sharedGate)) : shared);

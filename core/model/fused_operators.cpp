@@ -23,7 +23,9 @@ std::atomic<const FusedKernels*> gpuKernels = nullptr;
 const FusedKernels& kernelsOf(const at::Tensor& x) { return x.is_cpu() ? cpuKernels() : *gpuKernels.load(); }
 
 /// What a kernel refuses becomes libtorch's kind of error.
-void check(const char* refusal) { TORCH_CHECK(refusal == nullptr, "a fused kernel could not be started: ", refusal ? refusal : ""); }
+void check(const char* refusal) {
+  TORCH_CHECK(refusal == nullptr, "a fused kernel could not be started: ", refusal ? refusal : "");
+}
 
 /// Runs one kernel where `x` lies.
 template <class Run>
@@ -39,8 +41,8 @@ struct RmsNorm : Function<RmsNorm> {
     at::Tensor result = at::empty_like(x);
     at::Tensor scales = at::empty({rows}, x.options().dtype(at::kFloat));  // 1 / root mean square of each row
     run(&FusedKernels::rmsNorm,
-        RmsNormRun{x.const_data_ptr(), weight.const_data_ptr(), result.mutable_data_ptr(), scales.mutable_data_ptr<float>(), rows, width,
-                   static_cast<float>(epsilon)},
+        RmsNormRun{x.const_data_ptr(), weight.const_data_ptr(), result.mutable_data_ptr(),
+                   scales.mutable_data_ptr<float>(), rows, width, static_cast<float>(epsilon)},
         x);
     context->save_for_backward({x, weight, scales});
     return result;
@@ -52,8 +54,9 @@ struct RmsNorm : Function<RmsNorm> {
     const at::Tensor gradient = gradients[0].contiguous();
     at::Tensor result = at::empty_like(x);
     run(&FusedKernels::rmsNormGradient,
-        RmsNormGradientRun{x.const_data_ptr(), saved[1].const_data_ptr(), gradient.const_data_ptr(), saved[2].const_data_ptr<float>(),
-                           result.mutable_data_ptr(), x.numel() / x.size(-1), x.size(-1)},
+        RmsNormGradientRun{x.const_data_ptr(), saved[1].const_data_ptr(), gradient.const_data_ptr(),
+                           saved[2].const_data_ptr<float>(), result.mutable_data_ptr(), x.numel() / x.size(-1),
+                           x.size(-1)},
         x);
     return {result, at::Tensor(), at::Tensor()};
   }
@@ -62,7 +65,8 @@ struct RmsNorm : Function<RmsNorm> {
 struct SiluGate : Function<SiluGate> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
     at::Tensor result = at::empty_like(gate);
-    run(&FusedKernels::siluGate, SiluGateRun{gate.const_data_ptr(), up.const_data_ptr(), result.mutable_data_ptr(), gate.numel()}, gate);
+    run(&FusedKernels::siluGate,
+        SiluGateRun{gate.const_data_ptr(), up.const_data_ptr(), result.mutable_data_ptr(), gate.numel()}, gate);
     context->save_for_backward({gate, up});
     return result;
   }
@@ -73,8 +77,8 @@ struct SiluGate : Function<SiluGate> {
     at::Tensor toGate = at::empty_like(saved[0]);
     at::Tensor toUp = at::empty_like(saved[1]);
     run(&FusedKernels::siluGateGradient,
-        SiluGateGradientRun{saved[0].const_data_ptr(), saved[1].const_data_ptr(), gradient.const_data_ptr(), toGate.mutable_data_ptr(),
-                            toUp.mutable_data_ptr(), gradient.numel()},
+        SiluGateGradientRun{saved[0].const_data_ptr(), saved[1].const_data_ptr(), gradient.const_data_ptr(),
+                            toGate.mutable_data_ptr(), toUp.mutable_data_ptr(), gradient.numel()},
         gradient);
     return {toGate, toUp};
   }
@@ -86,14 +90,16 @@ at::Tensor rotated(const at::Tensor& anyShape, const at::Tensor& cosine, const a
   const at::Tensor source = x.stride(-1) == 1 ? x : x.contiguous();
   at::Tensor result = at::empty(x.sizes(), x.options());
   run(&FusedKernels::rotate,
-      RotateRun{source.const_data_ptr(), cosine.const_data_ptr<float>(), sine.const_data_ptr<float>(), result.mutable_data_ptr(),
-                x.size(0), x.size(1), x.size(2), x.size(3), cosine.size(1), source.stride(0), source.stride(1), source.stride(2), direction},
+      RotateRun{source.const_data_ptr(), cosine.const_data_ptr<float>(), sine.const_data_ptr<float>(),
+                result.mutable_data_ptr(), x.size(0), x.size(1), x.size(2), x.size(3), cosine.size(1), source.stride(0),
+                source.stride(1), source.stride(2), direction},
       x);
   return result.view(anyShape.sizes());
 }
 
 struct Rotate : Function<Rotate> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cosine,
+                            const at::Tensor& sine) {
     context->save_for_backward({cosine, sine});
     return rotated(x, cosine, sine, 1);
   }
@@ -114,17 +120,26 @@ bool isFusable(const at::Tensor& x) {
   return x.is_cuda() && areOnGpus() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
-at::Tensor rmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) { return RmsNorm::apply(x, weight, epsilon); }
+at::Tensor rmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
+  return RmsNorm::apply(x, weight, epsilon);
+}
 
 at::Tensor siluGate(const at::Tensor& gate, const at::Tensor& up) { return SiluGate::apply(gate, up); }
 
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) { return Rotate::apply(x, cosine, sine); }
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+  return Rotate::apply(x, cosine, sine);
+}
 
 at::Tensor trellisCodes(const at::Tensor& numbers, int bits) {
-  at::Tensor codes = at::empty(numbers.sizes(), numbers.options().dtype(at::kByte)), path = at::empty({numbers.numel()}, numbers.options().dtype(at::kInt));
+  at::Tensor codes = at::empty(numbers.sizes(), numbers.options().dtype(at::kByte)),
+             path = at::empty({numbers.numel()}, numbers.options().dtype(at::kInt));
   const std::int64_t count = numbers.size(-1);
-  const TrellisRun run{numbers.const_data_ptr<float>(), codes.mutable_data_ptr<std::uint8_t>(), reinterpret_cast<std::uint32_t*>(path.mutable_data_ptr<int>()),
-                       numbers.numel() / count, count, bits};
+  const TrellisRun run{numbers.const_data_ptr<float>(),
+                       codes.mutable_data_ptr<std::uint8_t>(),
+                       reinterpret_cast<std::uint32_t*>(path.mutable_data_ptr<int>()),
+                       numbers.numel() / count,
+                       count,
+                       bits};
   check(kernelsOf(numbers).trellisCodes(run, numbers.is_cpu() ? 0 : numbers.get_device()));
   return codes;
 }

@@ -55,11 +55,12 @@ Result<at::Tensor> nextTokenLosses(const Head& head, const at::Tensor& hidden, c
   const std::int64_t batch = hidden.size(0);
   const std::int64_t predictions = hidden.size(1) - 1;
   at::Tensor losses = at::empty({batch * predictions}, hidden.options().dtype(at::kFloat));
-  KVISTA_CHECK(eachBlock(
-      head, hidden, ids, task,
-      [&](const at::Tensor& logits, const at::Tensor& targets, std::int64_t begin, std::int64_t count) {
-        losses.narrow(0, begin, count).copy_(at::log_softmax(logits, -1, at::kFloat).gather(1, targets).squeeze(1).neg());
-      }));
+  KVISTA_CHECK(
+      eachBlock(head, hidden, ids, task,
+                [&](const at::Tensor& logits, const at::Tensor& targets, std::int64_t begin, std::int64_t count) {
+                  losses.narrow(0, begin, count)
+                      .copy_(at::log_softmax(logits, -1, at::kFloat).gather(1, targets).squeeze(1).neg());
+                }));
   return losses.view({batch, predictions});
 }
 
@@ -92,7 +93,8 @@ template <class Visit>
 Result<void> eachPairOfBlocks(const Head& head, const at::Tensor& teacher, const at::Tensor& student, const Task& task,
                               Visit&& visit) {
   // A GPU is busy only with many rows at once; the logits of a block stay under 2 GB all the same.
-  const std::int64_t rowsAtOnce = student.is_cpu() ? 512 : std::max<std::int64_t>(512, (std::int64_t{1} << 28) / head.linear.weight.size(0));
+  const std::int64_t rowsAtOnce =
+      student.is_cpu() ? 512 : std::max<std::int64_t>(512, (std::int64_t{1} << 28) / head.linear.weight.size(0));
   const at::Tensor teacherRows = teacher.flatten(0, 1);
   const at::Tensor studentRows = student.flatten(0, 1);
   for (std::int64_t begin = 0; begin < studentRows.size(0); begin += rowsAtOnce) {
@@ -112,10 +114,12 @@ Result<LossGradient> divergenceGradient(const Head& head, const at::Tensor& teac
   LossGradient result;
   const std::int64_t rows = student.size(0) * student.size(1);
   const double each = 1.0 / static_cast<double>(rows);
-  at::Tensor sum = at::zeros({}, student.options().dtype(at::kDouble));  // stays on the device: asking for it waits for all before
+  at::Tensor sum =
+      at::zeros({}, student.options().dtype(at::kDouble));  // stays on the device: asking for it waits for all before
   result.gradient = at::empty({rows, student.size(2)}, student.options());
   KVISTA_CHECK(eachPairOfBlocks(head, teacher, student, task,
-                                [&](const at::Tensor& wanted, at::Tensor given, const at::Tensor& logits, std::int64_t begin, std::int64_t count) {
+                                [&](const at::Tensor& wanted, at::Tensor given, const at::Tensor& logits,
+                                    std::int64_t begin, std::int64_t count) {
                                   const at::Tensor probabilities = wanted.exp();
                                   sum += at::mul(probabilities, wanted - given).sum(at::kDouble);
                                   // d KL / d logits = student's probabilities - teacher's
@@ -129,10 +133,11 @@ Result<LossGradient> divergenceGradient(const Head& head, const at::Tensor& teac
 
 Result<double> divergence(const Head& head, const at::Tensor& teacher, const at::Tensor& student, const Task& task) {
   double sum = 0;
-  KVISTA_CHECK(eachPairOfBlocks(head, teacher, student, task,
-                                [&](const at::Tensor& wanted, const at::Tensor& given, const at::Tensor&, std::int64_t, std::int64_t) {
-                                  sum += at::mul(wanted.exp(), wanted - given).sum(at::kDouble).item<double>();
-                                }));
+  KVISTA_CHECK(eachPairOfBlocks(
+      head, teacher, student, task,
+      [&](const at::Tensor& wanted, const at::Tensor& given, const at::Tensor&, std::int64_t, std::int64_t) {
+        sum += at::mul(wanted.exp(), wanted - given).sum(at::kDouble).item<double>();
+      }));
   return sum / static_cast<double>(student.size(0) * student.size(1));
 }
 

@@ -23,8 +23,7 @@ struct Head {
 
 /// Negative log-likelihood of each next token, float32 [b, n-1], from the head's input `hidden` [b, n, hiddenSize] and
 /// `ids` [b, n]. Rows go through the head in blocks, so that the logits never exist whole.
-Result<at::Tensor> nextTokenLosses(const Head& head, const at::Tensor& hidden, const at::Tensor& ids,
-                                   const Task& task);
+Result<at::Tensor> nextTokenLosses(const Head& head, const at::Tensor& hidden, const at::Tensor& ids, const Task& task);
 
 struct LossGradient {
   double sum = 0;       ///< Sum of the token losses, or what the function says.
@@ -35,8 +34,8 @@ struct LossGradient {
 Result<LossGradient> nextTokenLossGradient(const Head& head, const at::Tensor& hidden, const at::Tensor& ids,
                                            const Task& task);
 
-/// Mean over all rows of KL(softmax(teacher's logits) || softmax(student's logits)), nats, and its gradient at the student's
-/// head input; `teacher` and `student` are head inputs [b, n, hiddenSize].
+/// Mean over all rows of KL(softmax(teacher's logits) || softmax(student's logits)), nats, and its gradient at the
+/// student's head input; `teacher` and `student` are head inputs [b, n, hiddenSize].
 Result<LossGradient> divergenceGradient(const Head& head, const at::Tensor& teacher, const at::Tensor& student,
                                         const Task& task);
 /// The same number alone.

@@ -35,20 +35,26 @@ HalfType halfType(at::ScalarType type) { return type == at::kBFloat16 ? HalfType
 int indexOf(at::Device device) { return device.is_cpu() ? 0 : device.index(); }
 
 Result<LatentAttended> refused(const char* words) {
-  return fail(ErrorCode::device, "A kernel of attention over latents could not be started.", "Compute on the CPU, or say what was run.", words);
+  return fail(ErrorCode::device, "A kernel of attention over latents could not be started.",
+              "Compute on the CPU, or say what was run.", words);
 }
 
 constexpr std::int64_t kMultiprocessors = 100;  // About as many as GPUs of compute capability 9.0 have.
-constexpr std::int64_t kBusyBlocks = 256;  // Blocks of threads that keep a GPU of some 130 multiprocessors busy.
+constexpr std::int64_t kBusyBlocks = 256;       // Blocks of threads that keep a GPU of some 130 multiprocessors busy.
 constexpr std::int64_t kSharedMemory = 227 * 1024;  // Of a block of threads, from compute capability 9.0 on.
 
 std::int64_t roundedUp(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 std::int64_t segmentsOf(std::int64_t tokens, std::int64_t segment) { return (tokens + segment - 1) / segment; }
 
 /// Memory of a block of threads of the kernels of rebuilt_segment.cuh, at most. words: of a token's packed latents.
-std::int64_t rebuiltSharedBytes(std::int64_t queries, std::int64_t width, std::int64_t keyRank, std::int64_t valueRank, std::int64_t functions, std::int64_t words) {
-  const std::int64_t heads = queries % 4 == 0 ? 4 : queries % 2 == 0 ? 2 : 1, tokens = 32 * (heads == 4 ? 8 : 4) / heads;
-  const std::int64_t keyStride = roundedUp(keyRank, 16) + 8, valueStride = roundedUp(valueRank, 16) + 8, columns = 2 * kDirectPairs + functions;
+std::int64_t rebuiltSharedBytes(std::int64_t queries, std::int64_t width, std::int64_t keyRank, std::int64_t valueRank,
+                                std::int64_t functions, std::int64_t words) {
+  const std::int64_t heads = queries % 4 == 0   ? 4
+                             : queries % 2 == 0 ? 2
+                                                : 1,
+                     tokens = 32 * (heads == 4 ? 8 : 4) / heads;
+  const std::int64_t keyStride = roundedUp(keyRank, 16) + 8, valueStride = roundedUp(valueRank, 16) + 8,
+                     columns = 2 * kDirectPairs + functions;
   const std::int64_t queryPart = 2 * kDirectPairs * (2 * kDirectPairs + 8) + functions * (width - 2 * kDirectPairs + 8);
   return heads * (width * 4 + columns * keyStride * 2 + (tokens + 8) * 2) + tokens * (keyStride * 2 + words * 4) +
          std::max(tokens * std::max(keyStride, valueStride) * 2, heads * queryPart * 2) + 1024;
@@ -64,7 +70,8 @@ PackedLatent packedLatent(const RecordLayout& layout, std::int64_t offset) {
 }
 
 /// Rows, or columns, of what rebuilds a latent, times their steps, where its unpacked numbers stand.
-at::Tensor unpackedUp(const at::Tensor& whole, const RebuiltAttention::Codes& codes, const PackedLatent& latent, std::int64_t dimension) {
+at::Tensor unpackedUp(const at::Tensor& whole, const RebuiltAttention::Codes& codes, const PackedLatent& latent,
+                      std::int64_t dimension) {
   const PartsAsDirections parts = partsAsDirections(codes.layout, whole.device());
   const at::Tensor steps = codes.steps.index_select(0, parts.directions) * parts.factors;
   const at::Tensor own = whole.index_select(dimension, parts.directions).to(at::kFloat);
@@ -76,11 +83,15 @@ at::Tensor unpackedUp(const at::Tensor& whole, const RebuiltAttention::Codes& co
   return at::zeros(sizes, up.options()).index_copy_(dimension, at::tensor(places, at::kLong).to(up.device()), up);
 }
 
-bool isForKernels(const RecordLayout& layout) { return layout.runAlignment == 4 && layout.alignment == 16 && !layout.trellis; }
+bool isForKernels(const RecordLayout& layout) {
+  return layout.runAlignment == 4 && layout.alignment == 16 && !layout.trellis;
+}
 
 }  // namespace
 
-void useLatentAttention(at::DeviceType device, const LatentAttentionKernels& kernels) { registered[device == at::kCPU ? 0 : 1] = &kernels; }
+void useLatentAttention(at::DeviceType device, const LatentAttentionKernels& kernels) {
+  registered[device == at::kCPU ? 0 : 1] = &kernels;
+}
 
 bool hasLatentAttention(at::Device device) { return kernelsOf(device) != nullptr; }
 
@@ -109,26 +120,35 @@ LatentRotation::LatentRotation(std::vector<float> frequencies, at::Device device
     const RotationTable made = makeRotationTable(frequencies, segment, functions);
     constexpr double kFloat16Step = 1.0 / 1024;  // What is below is lost in the table's own rounding.
     if (made.error > kFloat16Step / 2) {
-      refusal_ = fmt::format("{} functions hold the rotation in {} tokens to {:.1e} only", functions, segment, made.error);
+      refusal_ =
+          fmt::format("{} functions hold the rotation in {} tokens to {:.1e} only", functions, segment, made.error);
       return;
     }
     *table = {segment, functions, bytesOnDevice(made.table.data(), made.table.size() * 2, device),
-              bytesOnDevice(made.lowCosine.data(), made.lowCosine.size() * 4, device), bytesOnDevice(made.lowSine.data(), made.lowSine.size() * 4, device)};
+              bytesOnDevice(made.lowCosine.data(), made.lowCosine.size() * 4, device),
+              bytesOnDevice(made.lowSine.data(), made.lowSine.size() * 4, device)};
   }
 }
 
-Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::shared_ptr<const LatentRotation> rotation, int queriesPerHead) {
-  if (groups.empty() || queriesPerHead < 1) return fail(ErrorCode::invalidArgument, "Attention over latents needs at least one group of heads, and a query for each.");
+Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups,
+                                                std::shared_ptr<const LatentRotation> rotation, int queriesPerHead) {
+  if (groups.empty() || queriesPerHead < 1)
+    return fail(ErrorCode::invalidArgument,
+                "Attention over latents needs at least one group of heads, and a query for each.");
   RebuiltAttention result;
   result.queriesPerHead_ = queriesPerHead;
   const std::int64_t width = rotation->width();
-  if (!groups.front().keyUp.defined()) return fail(ErrorCode::invalidArgument, "What rebuilds the keys of group 0 are missing.");
+  if (!groups.front().keyUp.defined())
+    return fail(ErrorCode::invalidArgument, "What rebuilds the keys of group 0 are missing.");
   const LatentTensors wanted{groups.front().keyUp.device(), groups.front().keyUp.scalar_type()};
   const std::int64_t columns = groups.front().keyUp.dim() == 2 ? groups.front().keyUp.size(1) : 0;
   if (columns < width || columns % width != 0)
-    return fail(ErrorCode::invalidArgument, fmt::format("What rebuilds the keys of group 0 has {} columns, which are no whole heads of {}.", columns, width));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("What rebuilds the keys of group 0 has {} columns, which are no whole heads of {}.",
+                            columns, width));
   if (rotation->frequencies().device() != wanted.device)
-    return fail(ErrorCode::invalidArgument, fmt::format("The rotation is on {}, not on {}.", rotation->frequencies().device().str(), wanted.device.str()));
+    return fail(ErrorCode::invalidArgument, fmt::format("The rotation is on {}, not on {}.",
+                                                        rotation->frequencies().device().str(), wanted.device.str()));
   result.headsPerGroup_ = columns / width;
   result.packed_ = groups.front().keys.has_value();
   bool aligned = true;
@@ -136,20 +156,29 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
   for (std::size_t g = 0; g < groups.size(); ++g) {
     const Group& group = groups[g];
     KVISTA_CHECK(checkTensor(fmt::format("What rebuilds the keys of group {}", g), group.keyUp, {-1, columns}, wanted));
-    KVISTA_CHECK(checkTensor(fmt::format("What lifts the values of group {}", g), group.valueUp, {columns, -1}, wanted));
-    if (group.keyOffset < 0 || group.valueOffset < 0) return fail(ErrorCode::invalidArgument, fmt::format("Group {} begins before its record.", g));
+    KVISTA_CHECK(
+        checkTensor(fmt::format("What lifts the values of group {}", g), group.valueUp, {columns, -1}, wanted));
+    if (group.keyOffset < 0 || group.valueOffset < 0)
+      return fail(ErrorCode::invalidArgument, fmt::format("Group {} begins before its record.", g));
     if (group.keys.has_value() != result.packed_ || group.values.has_value() != result.packed_)
-      return fail(ErrorCode::invalidArgument, fmt::format("Group {} is packed and others are not, or the other way round.", g));
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("Group {} is packed and others are not, or the other way round.", g));
     at::Tensor keyUp = group.keyUp, valueUp = group.valueUp;
     std::int64_t keyElements = keyUp.size(0), valueElements = valueUp.size(1);
     RebuiltGroup& own = described.emplace_back();
     if (result.packed_) {
-      for (const auto& [name, codes, rank] : {std::tuple{"keys", &*group.keys, keyUp.size(0)}, std::tuple{"values", &*group.values, valueUp.size(1)}}) {
-        KVISTA_CHECK(checkTensor(fmt::format("The steps of the {} of group {}", name, g), codes->steps, {rank}, {wanted.device, at::kFloat}));
+      for (const auto& [name, codes, rank] :
+           {std::tuple{"keys", &*group.keys, keyUp.size(0)}, std::tuple{"values", &*group.values, valueUp.size(1)}}) {
+        KVISTA_CHECK(checkTensor(fmt::format("The steps of the {} of group {}", name, g), codes->steps, {rank},
+                                 {wanted.device, at::kFloat}));
         if (codes->layout.rank() != rank)
-          return fail(ErrorCode::invalidArgument, fmt::format("The {} of group {} are packed as {} directions and rebuilt from {}.", name, g, codes->layout.rank(), rank));
+          return fail(ErrorCode::invalidArgument,
+                      fmt::format("The {} of group {} are packed as {} directions and rebuilt from {}.", name, g,
+                                  codes->layout.rank(), rank));
         if (codes->layout.numberBytes != wanted.bytes())
-          return fail(ErrorCode::invalidArgument, fmt::format("The {} of group {} have numbers of {} bytes for factors of {}.", name, g, codes->layout.numberBytes, wanted.bytes()));
+          return fail(ErrorCode::invalidArgument,
+                      fmt::format("The {} of group {} have numbers of {} bytes for factors of {}.", name, g,
+                                  codes->layout.numberBytes, wanted.bytes()));
         aligned = aligned && isForKernels(codes->layout);
       }
       own.keys = packedLatent(group.keys->layout, group.keyOffset);
@@ -203,12 +232,15 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
   else if (!rotation->refusal().empty())
     result.refusal_ = rotation->refusal();
   else if (!aligned)
-    result.refusal_ = result.packed_ ? "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4, and codes without a trellis"
+    result.refusal_ = result.packed_ ? "the kernels want latents that begin at multiples of 16 bytes, and their runs "
+                                       "at multiples of 4, and codes without a trellis"
                                      : "the kernels want ranks and offsets that are multiples of 8";
   else if (result.largestValueRank_ > largestValueRank)
-    result.refusal_ = fmt::format("the kernels sum values of rank {} at most, not {}", largestValueRank, result.largestValueRank_);
+    result.refusal_ =
+        fmt::format("the kernels sum values of rank {} at most, not {}", largestValueRank, result.largestValueRank_);
   else if (!fits(16))
-    result.refusal_ = fmt::format("latents of rank {} do not fit into the memory of a block of threads", result.largestKeyRank_);
+    result.refusal_ =
+        fmt::format("latents of rank {} do not fit into the memory of a block of threads", result.largestKeyRank_);
   else
     result.described_ = bytesOnDevice(described.data(), described.size() * sizeof(RebuiltGroup), wanted.device);
   result.groups_ = std::move(groups);
@@ -216,33 +248,42 @@ Result<RebuiltAttention> RebuiltAttention::make(std::vector<Group> groups, std::
   return result;
 }
 
-Result<LatentAttended> RebuiltAttention::operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
+Result<LatentAttended> RebuiltAttention::operator()(const at::Tensor& queries, const at::Tensor& keys,
+                                                    const at::Tensor& values, double scale) const {
   const LatentTensors wanted{groups_.front().keyUp.device(), groups_.front().keyUp.scalar_type()};
   const std::int64_t queryHeads = static_cast<std::int64_t>(groups_.size()) * headsPerGroup_ * queriesPerHead_;
-  KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, rotation_->width(), keyElements_, valueElements_, wanted, packed_ ? at::kByte : wanted.type));
+  KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, rotation_->width(), keyElements_, valueElements_, wanted,
+                         packed_ ? at::kByte : wanted.type));
   if (!refusal_.empty()) return byOperators(queries, keys, values, scale);
   const std::int64_t step = packed_ ? 16 : 8;
   for (const at::Tensor& x : {keys, values})
-    if (x.stride(0) % step != 0 || x.stride(1) % step != 0 || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
+    if (x.stride(0) % step != 0 || x.stride(1) % step != 0 ||
+        reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
       return fail(ErrorCode::invalidArgument, "The kernels want records that begin at multiples of 16 bytes.");
   return runKernels(*kernelsOf(wanted.device), queries, keys, values, scale);
 }
 
-std::pair<const LatentRotation::Table*, std::int64_t> RebuiltAttention::segmentsFor(std::int64_t batch, std::int64_t tokens) const {
+std::pair<const LatentRotation::Table*, std::int64_t> RebuiltAttention::segmentsFor(std::int64_t batch,
+                                                                                    std::int64_t tokens) const {
   const LatentRotation::Table &longer = rotation_->longSegments_, &shorter = rotation_->shortSegments_;
-  const std::int64_t heads = headsPerGroup_ * queriesPerHead_, queryHeads = static_cast<std::int64_t>(groups_.size()) * heads;
+  const std::int64_t heads = headsPerGroup_ * queriesPerHead_,
+                     queryHeads = static_cast<std::int64_t>(groups_.size()) * heads;
   for (std::int64_t segment = longer.tokens; segment >= 256; segment /= 2)
-    if (blocksByWarpgroups_ > 0 && segmentsOf(tokens, segment) * batch * queryHeads / 4 >= blocksByWarpgroups_ * kMultiprocessors) return {&longer, segment};
-  // Blocks of four heads want short segments' smaller table, and so do single heads where there are so many segments that a
-  // block goes through several of them; others want long ones, where there are enough of them.
+    if (blocksByWarpgroups_ > 0 &&
+        segmentsOf(tokens, segment) * batch * queryHeads / 4 >= blocksByWarpgroups_ * kMultiprocessors)
+      return {&longer, segment};
+  // Blocks of four heads want short segments' smaller table, and so do single heads where there are so many segments
+  // that a block goes through several of them; others want long ones, where there are enough of them.
   const std::int64_t longBlocks = segmentsOf(tokens, longer.tokens) * batch * queryHeads / (heads % 2 == 0 ? 2 : 1);
-  const bool wantsLong = heads % 4 != 0 && longBlocks >= 2 * kBusyBlocks && (heads % 2 == 0 || longBlocks < 8 * kBusyBlocks);
+  const bool wantsLong =
+      heads % 4 != 0 && longBlocks >= 2 * kBusyBlocks && (heads % 2 == 0 || longBlocks < 8 * kBusyBlocks);
   const LatentRotation::Table& table = longFits_ && wantsLong ? longer : shorter;
   return {&table, table.tokens};
 }
 
-Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
-                                                    const at::Tensor& values, double scale) const {
+Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries,
+                                                    const at::Tensor& keys, const at::Tensor& values,
+                                                    double scale) const {
   const std::int64_t batch = queries.size(0), queryHeads = queries.size(1), tokens = keys.size(1);
   const auto [table, segment] = segmentsFor(batch, tokens);
   const std::int64_t segments = segmentsOf(tokens, segment);
@@ -251,21 +292,46 @@ Result<LatentAttended> RebuiltAttention::runKernels(const LatentAttentionKernels
   at::Tensor statistics = at::empty({batch, queryHeads, segments, 2}, floats);
   at::Tensor result = at::empty_like(queries);
   const auto number = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
-  const RebuiltAttentionRun run{queries.const_data_ptr(), keys.const_data_ptr(), values.const_data_ptr(),
-                                keys.stride(0), keys.stride(1), values.stride(0), values.stride(1),
-                                static_cast<const RebuiltGroup*>(described_.const_data_ptr()), rotation_->frequencies_.const_data_ptr<float>(),
-                                table->table.const_data_ptr(), static_cast<const float*>(table->cosine.const_data_ptr()),
-                                static_cast<const float*>(table->sine.const_data_ptr()), partials.mutable_data_ptr<float>(),
-                                statistics.mutable_data_ptr<float>(), result.mutable_data_ptr(), static_cast<float>(scale), number(batch),
-                                number(tokens), number(queryHeads), number(queriesPerHead_), number(queries.size(2)), number(static_cast<std::int64_t>(groups_.size())),
-                                number(headsPerGroup_), number(largestKeyRank_), number(largestValueRank_), number(segment), table->lowFunctions,
-                                table->tokens, number(keyElements_), number(valueElements_), largestKeyWords_, largestValueWords_};
-  if (const char* words = kernels.rebuilt(run, halfType(queries.scalar_type()), indexOf(queries.device()))) return refused(words);
+  const RebuiltAttentionRun run{queries.const_data_ptr(),
+                                keys.const_data_ptr(),
+                                values.const_data_ptr(),
+                                keys.stride(0),
+                                keys.stride(1),
+                                values.stride(0),
+                                values.stride(1),
+                                static_cast<const RebuiltGroup*>(described_.const_data_ptr()),
+                                rotation_->frequencies_.const_data_ptr<float>(),
+                                table->table.const_data_ptr(),
+                                static_cast<const float*>(table->cosine.const_data_ptr()),
+                                static_cast<const float*>(table->sine.const_data_ptr()),
+                                partials.mutable_data_ptr<float>(),
+                                statistics.mutable_data_ptr<float>(),
+                                result.mutable_data_ptr(),
+                                static_cast<float>(scale),
+                                number(batch),
+                                number(tokens),
+                                number(queryHeads),
+                                number(queriesPerHead_),
+                                number(queries.size(2)),
+                                number(static_cast<std::int64_t>(groups_.size())),
+                                number(headsPerGroup_),
+                                number(largestKeyRank_),
+                                number(largestValueRank_),
+                                number(segment),
+                                table->lowFunctions,
+                                table->tokens,
+                                number(keyElements_),
+                                number(valueElements_),
+                                largestKeyWords_,
+                                largestValueWords_};
+  if (const char* words = kernels.rebuilt(run, halfType(queries.scalar_type()), indexOf(queries.device())))
+    return refused(words);
   return LatentAttended{std::move(result), std::move(statistics)};
 }
 
 Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queriesPerHead) {
-  if (heads.empty() || queriesPerHead < 1) return fail(ErrorCode::invalidArgument, "Attention over latents needs at least one head, and a query for each.");
+  if (heads.empty() || queriesPerHead < 1)
+    return fail(ErrorCode::invalidArgument, "Attention over latents needs at least one head, and a query for each.");
   if (!heads.front().keys.up.defined() || heads.front().keys.up.dim() != 2)
     return fail(ErrorCode::invalidArgument, "What rebuilds the keys of head 0 is no matrix.");
   DirectAttention result;
@@ -276,20 +342,27 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
   std::vector<DirectGroup> described;
   for (std::size_t h = 0; h < heads.size(); ++h) {
     DirectGroup group{};
-    for (const auto& [name, latent, packed, bytes] : {std::tuple{"keys", &heads[h].keys, &group.keys, &result.keyBytes_},
-                                                      std::tuple{"values", &heads[h].values, &group.values, &result.valueBytes_}}) {
+    for (const auto& [name, latent, packed, bytes] :
+         {std::tuple{"keys", &heads[h].keys, &group.keys, &result.keyBytes_},
+          std::tuple{"values", &heads[h].values, &group.values, &result.valueBytes_}}) {
       const RecordLayout& layout = latent->layout;
-      KVISTA_CHECK(checkTensor(fmt::format("What lifts the {} of head {}", name, h), latent->up, {width, layout.rank()}, wanted));
-      KVISTA_CHECK(checkTensor(fmt::format("The steps of the {} of head {}", name, h), latent->steps, {layout.rank()}, {wanted.device, at::kFloat}));
-      if (latent->offset < 0) return fail(ErrorCode::invalidArgument, fmt::format("The {} of head {} begin before their record.", name, h));
+      KVISTA_CHECK(checkTensor(fmt::format("What lifts the {} of head {}", name, h), latent->up, {width, layout.rank()},
+                               wanted));
+      KVISTA_CHECK(checkTensor(fmt::format("The steps of the {} of head {}", name, h), latent->steps, {layout.rank()},
+                               {wanted.device, at::kFloat}));
+      if (latent->offset < 0)
+        return fail(ErrorCode::invalidArgument, fmt::format("The {} of head {} begin before their record.", name, h));
       if (layout.numberBytes != latent->up.element_size())
-        return fail(ErrorCode::invalidArgument, fmt::format("The {} of head {} have numbers of {} bytes for factors of {}.", name, h, layout.numberBytes, latent->up.element_size()));
+        return fail(ErrorCode::invalidArgument,
+                    fmt::format("The {} of head {} have numbers of {} bytes for factors of {}.", name, h,
+                                layout.numberBytes, latent->up.element_size()));
       *bytes = std::max(*bytes, latent->offset + layout.bytes());
       aligned = aligned && latent->offset % 16 == 0 && isForKernels(layout);
       *packed = packedLatent(layout, latent->offset);
       result.largestRank_ = std::max<std::int64_t>(result.largestRank_, packed->rank);
       const PartsAsDirections parts = partsAsDirections(layout, wanted.device);
-      const at::Tensor up = latent->up.index_select(1, parts.directions), steps = latent->steps.index_select(0, parts.directions) * parts.factors;
+      const at::Tensor up = latent->up.index_select(1, parts.directions),
+                       steps = latent->steps.index_select(0, parts.directions) * parts.factors;
       packed->up = up.const_data_ptr();
       packed->steps = steps.const_data_ptr<float>();
       result.kernelFactors_.insert(result.kernelFactors_.end(), {up, steps});
@@ -300,15 +373,19 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
     described.push_back(group);
   }
   // Memory of a block of threads of the kernel of direct_attention.cu, at most.
-  const std::int64_t keyWords = std::max(result.largestKeyWords_, 16), valueWords = std::max(result.largestValueWords_, 16);
-  const std::int64_t shared = 4 * 2 * 32 * (keyWords + valueWords + 8) * 4 + (result.largestRank_ / 16 + keyWords / 4 + 8) * 320 +
+  const std::int64_t keyWords = std::max(result.largestKeyWords_, 16),
+                     valueWords = std::max(result.largestValueWords_, 16);
+  const std::int64_t shared = 4 * 2 * 32 * (keyWords + valueWords + 8) * 4 +
+                              (result.largestRank_ / 16 + keyWords / 4 + 8) * 320 +
                               4 * queriesPerHead * (std::int64_t{result.largestValueUnits_} * 128 + 160) + 4096;
   if (kernelsOf(wanted.device) == nullptr)
     result.refusal_ = "there are no kernels for this device";
   else if (!typeRefusal(wanted.type).empty())
     result.refusal_ = typeRefusal(wanted.type);
   else if (!aligned)
-    result.refusal_ = "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4, and codes without a trellis";
+    result.refusal_ =
+        "the kernels want latents that begin at multiples of 16 bytes, and their runs at multiples of 4, and codes "
+        "without a trellis";
   else if (queriesPerHead > 8)
     result.refusal_ = fmt::format("the kernels take 8 queries a head at most, not {}", queriesPerHead);
   else if (result.largestRank_ > 512 || result.largestValueUnits_ > 24 || shared > kSharedMemory)
@@ -319,36 +396,61 @@ Result<DirectAttention> DirectAttention::make(std::vector<Head> heads, int queri
   return result;
 }
 
-Result<LatentAttended> DirectAttention::operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
+Result<LatentAttended> DirectAttention::operator()(const at::Tensor& queries, const at::Tensor& keys,
+                                                   const at::Tensor& values, double scale) const {
   const at::Tensor& up = heads_.front().keys.up;
   const std::int64_t queryHeads = static_cast<std::int64_t>(heads_.size()) * queriesPerHead_;
-  KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, up.size(0), keyBytes_, valueBytes_, {up.device(), up.scalar_type()}, at::kByte));
+  KVISTA_CHECK(checkCall(queries, keys, values, queryHeads, up.size(0), keyBytes_, valueBytes_,
+                         {up.device(), up.scalar_type()}, at::kByte));
   if (!refusal_.empty()) return byOperators(queries, keys, values, scale);
   for (const at::Tensor& x : {keys, values})
-    if (x.stride(0) % 16 != 0 || x.stride(1) % 16 != 0 || reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
+    if (x.stride(0) % 16 != 0 || x.stride(1) % 16 != 0 ||
+        reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 != 0)
       return fail(ErrorCode::invalidArgument, "The kernels want records that begin at multiples of 16 bytes.");
   return runKernels(*kernelsOf(up.device()), queries, keys, values, scale);
 }
 
-Result<LatentAttended> DirectAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
-                                                   const at::Tensor& values, double scale) const {
+Result<LatentAttended> DirectAttention::runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries,
+                                                   const at::Tensor& keys, const at::Tensor& values,
+                                                   double scale) const {
   const std::int64_t batch = queries.size(0), queryHeads = queries.size(1), tokens = keys.size(1);
   std::int64_t segment = 16384;  // Long ones, as long as there are enough of them.
-  while (segment > 128 && segmentsOf(tokens, segment) * batch * static_cast<std::int64_t>(heads_.size()) < kBusyBlocks) segment /= 2;
+  while (segment > 128 && segmentsOf(tokens, segment) * batch * static_cast<std::int64_t>(heads_.size()) < kBusyBlocks)
+    segment /= 2;
   const std::int64_t segments = segmentsOf(tokens, segment);
   const at::TensorOptions floats = queries.options().dtype(at::kFloat);
-  at::Tensor weights = at::empty({batch, queryHeads, largestRank_}, queries.options()), units = at::empty({batch, queryHeads, 2}, floats);
+  at::Tensor weights = at::empty({batch, queryHeads, largestRank_}, queries.options()),
+             units = at::empty({batch, queryHeads, 2}, floats);
   at::Tensor partials = at::empty({batch, queryHeads, segments, largestRank_}, floats);
   at::Tensor statistics = at::empty({batch, queryHeads, segments, 2}, floats);
   at::Tensor result = at::empty_like(queries);
   const auto number = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
-  const DirectAttentionRun run{queries.const_data_ptr(), keys.const_data_ptr(), values.const_data_ptr(),
-                               keys.stride(0), keys.stride(1), values.stride(0), values.stride(1),
-                               static_cast<const DirectGroup*>(described_.const_data_ptr()), weights.mutable_data_ptr(), units.mutable_data_ptr<float>(),
-                               partials.mutable_data_ptr<float>(), statistics.mutable_data_ptr<float>(), result.mutable_data_ptr(),
-                               static_cast<float>(scale), number(batch), number(tokens), number(queryHeads), number(queriesPerHead_),
-                               number(queries.size(2)), number(largestRank_), largestKeyWords_, largestValueWords_, largestValueUnits_, number(segment)};
-  if (const char* words = kernels.direct(run, halfType(queries.scalar_type()), indexOf(queries.device()))) return refused(words);
+  const DirectAttentionRun run{queries.const_data_ptr(),
+                               keys.const_data_ptr(),
+                               values.const_data_ptr(),
+                               keys.stride(0),
+                               keys.stride(1),
+                               values.stride(0),
+                               values.stride(1),
+                               static_cast<const DirectGroup*>(described_.const_data_ptr()),
+                               weights.mutable_data_ptr(),
+                               units.mutable_data_ptr<float>(),
+                               partials.mutable_data_ptr<float>(),
+                               statistics.mutable_data_ptr<float>(),
+                               result.mutable_data_ptr(),
+                               static_cast<float>(scale),
+                               number(batch),
+                               number(tokens),
+                               number(queryHeads),
+                               number(queriesPerHead_),
+                               number(queries.size(2)),
+                               number(largestRank_),
+                               largestKeyWords_,
+                               largestValueWords_,
+                               largestValueUnits_,
+                               number(segment)};
+  if (const char* words = kernels.direct(run, halfType(queries.scalar_type()), indexOf(queries.device())))
+    return refused(words);
   return LatentAttended{std::move(result), std::move(statistics)};
 }
 

@@ -16,15 +16,16 @@
 
 namespace kvista {
 
-/// Kernels of attention over latents for one kind of device from now on. openDevice gives those for GPUs; where there are
-/// none, libtorch's own operators compute the same.
+/// Kernels of attention over latents for one kind of device from now on. openDevice gives those for GPUs; where there
+/// are none, libtorch's own operators compute the same.
 void useLatentAttention(at::DeviceType device, const LatentAttentionKernels& kernels);
 bool hasLatentAttention(at::Device device);
 
 /// Attention of one new token of each sequence to the tokens of a cache.
 struct LatentAttended {
   at::Tensor output;      ///< [batch, queryHeads, width], as the queries
-  at::Tensor statistics;  ///< float32 [batch, queryHeads, parts, 2]: of each part of the tokens the largest exponent of 2, and the sum in its unit
+  at::Tensor statistics;  ///< float32 [batch, queryHeads, parts, 2]: of each part of the tokens the largest exponent of
+                          ///< 2, and the sum in its unit
   /// log2(sum of exp(score)), float32 [batch, queryHeads].
   [[nodiscard]] at::Tensor exponent() const;
 };
@@ -70,33 +71,38 @@ class RebuiltAttention {
     std::optional<Codes> keys = std::nullopt, values = std::nullopt;  ///< Of packed ones.
   };
   /// queriesPerHead: of each head of keys. Errors (invalidArgument) name the tensor and what is wrong with it.
-  static Result<RebuiltAttention> make(std::vector<Group> groups, std::shared_ptr<const LatentRotation> rotation, int queriesPerHead);
+  static Result<RebuiltAttention> make(std::vector<Group> groups, std::shared_ptr<const LatentRotation> rotation,
+                                       int queriesPerHead);
 
   /// Why libtorch's operators run although there are kernels for the device; empty where kernels run.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
-  /// queries [batch, queryHeads, width] after RoPE, of the ups' type; keys and values [batch, tokens, elements] of that type, or
-  /// bytes where they are packed, elements of a record neighbours; the same tensor for joint latents.
-  Result<LatentAttended> operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
+  /// queries [batch, queryHeads, width] after RoPE, of the ups' type; keys and values [batch, tokens, elements] of that
+  /// type, or bytes where they are packed, elements of a record neighbours; the same tensor for joint latents.
+  Result<LatentAttended> operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                                    double scale) const;
   /// The same by libtorch's operators, of tensors that fit: what kernels are checked against.
-  [[nodiscard]] LatentAttended byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
+  [[nodiscard]] LatentAttended byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                                           double scale) const;
 
  private:
   RebuiltAttention() = default;
-  Result<LatentAttended> runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
-                                                  const at::Tensor& values, double scale) const;
+  Result<LatentAttended> runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries,
+                                    const at::Tensor& keys, const at::Tensor& values, double scale) const;
   /// The table that kernels want, and the tokens of a segment.
-  [[nodiscard]] std::pair<const LatentRotation::Table*, std::int64_t> segmentsFor(std::int64_t batch, std::int64_t tokens) const;
+  [[nodiscard]] std::pair<const LatentRotation::Table*, std::int64_t> segmentsFor(std::int64_t batch,
+                                                                                  std::int64_t tokens) const;
 
   std::vector<Group> groups_;
   std::shared_ptr<const LatentRotation> rotation_;
-  std::int64_t headsPerGroup_ = 0, queriesPerHead_ = 0, keyElements_ = 0, valueElements_ = 0;  // that a record has at least
+  std::int64_t headsPerGroup_ = 0, queriesPerHead_ = 0, keyElements_ = 0,
+               valueElements_ = 0;                          // that a record has at least
   std::int64_t largestKeyRank_ = 0, largestValueRank_ = 0;  // of kernels: multiples of 8
   std::int32_t largestKeyWords_ = 0, largestValueWords_ = 0;
   bool packed_ = false;
   std::vector<at::Tensor> kernelUps_;  // of packed latents: multiplied by their steps and filled up
-  at::Tensor described_;  // RebuiltGroup of each, in the device's memory
-  int blocksByWarpgroups_ = 0;  // as the kernels say
-  bool longFits_ = false;      // the table of long segments fits into a block's memory along with the latents
+  at::Tensor described_;               // RebuiltGroup of each, in the device's memory
+  int blocksByWarpgroups_ = 0;         // as the kernels say
+  bool longFits_ = false;              // the table of long segments fits into a block's memory along with the latents
   std::string refusal_;
 };
 
@@ -117,19 +123,21 @@ class DirectAttention {
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
   /// queries [batch, queryHeads, width] after RoPE; keys and values uint8 [batch, tokens, bytes], bytes of a record
   /// neighbours.
-  Result<LatentAttended> operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
-  [[nodiscard]] LatentAttended byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const;
+  Result<LatentAttended> operator()(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                                    double scale) const;
+  [[nodiscard]] LatentAttended byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                                           double scale) const;
 
  private:
   DirectAttention() = default;
-  Result<LatentAttended> runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries, const at::Tensor& keys,
-                                                  const at::Tensor& values, double scale) const;
+  Result<LatentAttended> runKernels(const LatentAttentionKernels& kernels, const at::Tensor& queries,
+                                    const at::Tensor& keys, const at::Tensor& values, double scale) const;
 
   std::vector<Head> heads_;
   std::int64_t queriesPerHead_ = 0, keyBytes_ = 0, valueBytes_ = 0;  // bytes a record has at least
   std::int64_t largestRank_ = 0;
   std::vector<at::Tensor> kernelFactors_;  // ups and steps of parts of codes
-  at::Tensor described_;  // DirectGroup of each, in the device's memory
+  at::Tensor described_;                   // DirectGroup of each, in the device's memory
   std::int32_t largestKeyWords_ = 0, largestValueWords_ = 0, largestValueUnits_ = 0;
   std::string refusal_;
 };

@@ -20,7 +20,8 @@ namespace kvista {
 namespace {
 
 constexpr double kLog2OfE = 1.4426950408889634;
-constexpr std::int64_t kTokensAtOnce = 4096;  // Rebuilt keys of more would take memory that a long cache does not leave.
+constexpr std::int64_t kTokensAtOnce =
+    4096;  // Rebuilt keys of more would take memory that a long cache does not leave.
 
 /// Running softmax of some heads over blocks of tokens.
 class RunningSum {
@@ -42,7 +43,9 @@ class RunningSum {
     peak_ = peak;
   }
   [[nodiscard]] at::Tensor mean() const { return sum_ / total_.unsqueeze(-1); }  ///< [batch, heads, rank]
-  [[nodiscard]] at::Tensor statistics() const { return at::stack({peak_, total_}, -1).unsqueeze(2); }  ///< [batch, heads, 1, 2]
+  [[nodiscard]] at::Tensor statistics() const {
+    return at::stack({peak_, total_}, -1).unsqueeze(2);
+  }  ///< [batch, heads, 1, 2]
 
  private:
   at::Tensor peak_, total_, sum_;
@@ -59,7 +62,8 @@ at::Tensor turned(const at::Tensor& x, const at::Tensor& cosine, const at::Tenso
 
 }  // namespace
 
-LatentAttended RebuiltAttention::byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
+LatentAttended RebuiltAttention::byOperators(const at::Tensor& queries, const at::Tensor& keys,
+                                             const at::Tensor& values, double scale) const {
   const std::int64_t batch = queries.size(0), width = queries.size(2), tokens = keys.size(1);
   const std::int64_t heads = headsPerGroup_ * queriesPerHead_;
   std::vector<RunningSum> sums(groups_.size());
@@ -67,25 +71,31 @@ LatentAttended RebuiltAttention::byOperators(const at::Tensor& queries, const at
   for (std::int64_t first = 0; first < tokens; first += kTokensAtOnce) {
     const std::int64_t count = std::min(kTokensAtOnce, tokens - first);
     // Angles in float64: positions are large.
-    const at::Tensor angles = at::outer(at::arange(first, first + count, rotation_->frequencies().options().dtype(at::kDouble)), rotation_->frequencies().to(at::kDouble)).unsqueeze(1);
+    const at::Tensor angles =
+        at::outer(at::arange(first, first + count, rotation_->frequencies().options().dtype(at::kDouble)),
+                  rotation_->frequencies().to(at::kDouble))
+            .unsqueeze(1);
     const at::Tensor cosine = floats(angles.cos()), sine = floats(angles.sin());
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       const Group& group = groups_[g];
-      const auto latentOf = [&](const at::Tensor& records, std::int64_t offset, std::int64_t rank, const std::optional<Codes>& codes) {
+      const auto latentOf = [&](const at::Tensor& records, std::int64_t offset, std::int64_t rank,
+                                const std::optional<Codes>& codes) {
         const at::Tensor own = records.narrow(1, first, count).narrow(2, offset, codes ? codes->layout.bytes() : rank);
         return codes ? unpackLatent(own, codes->steps, codes->layout, group.keyUp.scalar_type()) : floats(own);
       };
       const at::Tensor latents = latentOf(keys, group.keyOffset, group.keyUp.size(0), group.keys);
       const at::Tensor rebuilt = at::matmul(latents, floats(group.keyUp)).unflatten(-1, {headsPerGroup_, width});
       const at::Tensor rotated = turned(rebuilt, cosine, sine).permute({0, 2, 3, 1});  // [batch, heads, width, tokens]
-      const at::Tensor own = wanted.narrow(1, static_cast<std::int64_t>(g) * heads, heads).unflatten(1, {headsPerGroup_, queriesPerHead_});
+      const at::Tensor own =
+          wanted.narrow(1, static_cast<std::int64_t>(g) * heads, heads).unflatten(1, {headsPerGroup_, queriesPerHead_});
       const at::Tensor summed = latentOf(values, group.valueOffset, group.valueUp.size(1), group.values);
       sums[g].add(at::matmul(own, rotated).flatten(1, 2), summed.unsqueeze(1));
     }
   }
   std::vector<at::Tensor> outputs, statistics;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const at::Tensor lift = floats(groups_[g].valueUp).unflatten(0, {headsPerGroup_, width}).transpose(1, 2);  // [heads, rank, width]
+    const at::Tensor lift =
+        floats(groups_[g].valueUp).unflatten(0, {headsPerGroup_, width}).transpose(1, 2);  // [heads, rank, width]
     const at::Tensor latent = sums[g].mean().unflatten(1, {headsPerGroup_, queriesPerHead_});
     outputs.push_back(at::matmul(latent, lift).reshape({batch, heads, width}));
     statistics.push_back(sums[g].statistics());
@@ -93,21 +103,24 @@ LatentAttended RebuiltAttention::byOperators(const at::Tensor& queries, const at
   return {at::cat(outputs, 1).to(queries.scalar_type()), at::cat(statistics, 1)};
 }
 
-LatentAttended DirectAttention::byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, double scale) const {
+LatentAttended DirectAttention::byOperators(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                                            double scale) const {
   const std::int64_t tokens = keys.size(1);
   std::vector<at::Tensor> outputs, statistics;
   for (std::size_t h = 0; h < heads_.size(); ++h) {
     const auto [keyLatent, valueLatent] = heads_[h];
-    const at::Tensor own = floats(queries.narrow(1, static_cast<std::int64_t>(h) * queriesPerHead_, queriesPerHead_)) * (scale * kLog2OfE);
+    const at::Tensor own =
+        floats(queries.narrow(1, static_cast<std::int64_t>(h) * queriesPerHead_, queriesPerHead_)) * (scale * kLog2OfE);
     const at::Tensor carried = at::matmul(own, floats(keyLatent.up));  // [batch, queries, rank]
     RunningSum sum;
     for (std::int64_t first = 0; first < tokens; first += kTokensAtOnce) {
       const std::int64_t count = std::min(kTokensAtOnce, tokens - first);
       const auto unpacked = [&](const at::Tensor& records, const Latent& latent) {
-        return unpackLatent(records.narrow(1, first, count).narrow(2, latent.offset, latent.layout.bytes()), latent.steps, latent.layout,
-                            latent.up.scalar_type());
+        return unpackLatent(records.narrow(1, first, count).narrow(2, latent.offset, latent.layout.bytes()),
+                            latent.steps, latent.layout, latent.up.scalar_type());
       };
-      sum.add(at::matmul(carried, unpacked(keys, keyLatent).transpose(1, 2)), unpacked(values, valueLatent).unsqueeze(1));
+      sum.add(at::matmul(carried, unpacked(keys, keyLatent).transpose(1, 2)),
+              unpacked(values, valueLatent).unsqueeze(1));
     }
     outputs.push_back(at::matmul(sum.mean(), floats(valueLatent.up).t()));
     statistics.push_back(sum.statistics());

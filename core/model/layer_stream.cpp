@@ -2,16 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/layer_stream.h"
 
-#include <algorithm>
-#include <numeric>
-#include <system_error>
-#include <utility>
-
 #include <ATen/ops/empty.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <numeric>
+#include <system_error>
+#include <utility>
 
 #include "core/model/device.h"
 #include "core/model/torch_guard.h"
@@ -27,7 +27,9 @@ std::int64_t paddedBytes(std::int64_t numbers, at::ScalarType dtype) {
 }
 
 at::Tensor viewOf(const at::Tensor& buffer, std::int64_t offset, const at::Tensor& like, at::ScalarType dtype) {
-  return buffer.narrow(0, offset, like.numel() * static_cast<std::int64_t>(c10::elementSize(dtype))).view(dtype).view(like.sizes());
+  return buffer.narrow(0, offset, like.numel() * static_cast<std::int64_t>(c10::elementSize(dtype)))
+      .view(dtype)
+      .view(like.sizes());
 }
 
 c10::Stream currentStream(at::Device device) { return c10::impl::VirtualGuardImpl(device.type()).getStream(device); }
@@ -69,11 +71,12 @@ std::vector<int> LayerStream::upwards(int layers) {
   return order;
 }
 
-LayerStream::LayerStream(const DecoderDescription& description, const DecoderWeights& weights, at::Device device, at::ScalarType dtype,
-                         std::vector<int> order)
+LayerStream::LayerStream(const DecoderDescription& description, const DecoderWeights& weights, at::Device device,
+                         at::ScalarType dtype, std::vector<int> order)
     : description_(description), weights_(weights), device_(device), dtype_(dtype), order_(std::move(order)) {
   std::int64_t bytes = 0;
-  for (const int layer : order_) bytes = std::max(bytes, streamedBytes(description_.layers[static_cast<std::size_t>(layer)], dtype_));
+  for (const int layer : order_)
+    bytes = std::max(bytes, streamedBytes(description_.layers[static_cast<std::size_t>(layer)], dtype_));
   if (!device_.is_cpu()) copying_ = c10::impl::VirtualGuardImpl(device_.type()).getStreamFromGlobalPool(device_);
   const auto plain = at::TensorOptions(at::kByte);
   for (std::size_t i = 0; i < std::min(slots_.size(), order_.size()); ++i) {
@@ -93,7 +96,7 @@ LayerStream::~LayerStream() {
   if (fetched_.valid()) fetched_.wait();
   if (!copying_) return;
   try {
-    copying_->synchronize();  // The buffers go back to allocators that know nothing of this stream.
+    copying_->synchronize();         // The buffers go back to allocators that know nothing of this stream.
   } catch (const std::exception&) {  // A device that is lost has been reported by whatever computed on it.
   }
 }
@@ -154,8 +157,8 @@ Result<LayerWeights> LayerStream::next() {
   return layer;
 }
 
-Result<void> loadLayers(const DecoderDescription& description, DecoderWeights& weights, at::Device device, at::ScalarType dtype,
-                        const Task& task) {
+Result<void> loadLayers(const DecoderDescription& description, DecoderWeights& weights, at::Device device,
+                        at::ScalarType dtype, const Task& task) {
   return guardTorch("Loading the weights", [&]() -> Result<void> {
     const std::size_t layers = weights.layers.size();
     LayerStream stream(description, weights, device, dtype, LayerStream::upwards(static_cast<int>(layers)));
@@ -163,7 +166,8 @@ Result<void> loadLayers(const DecoderDescription& description, DecoderWeights& w
       KVISTA_CHECK(task.checkStop());
       task.progress("load", layer, layers, "layers");
       KVISTA_ASSIGN(LayerWeights loaded, stream.next());
-      for (LinearWeights* matrix : matricesOf(description.layers[layer], loaded)) matrix->weight = matrix->weight.clone();
+      for (LinearWeights* matrix : matricesOf(description.layers[layer], loaded))
+        matrix->weight = matrix->weight.clone();
       weights.layers[layer] = std::move(loaded);
     }
     return {};

@@ -2,15 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <ATen/core/Tensor.h>
+#include <c10/core/Event.h>
+#include <c10/core/Stream.h>
+
 #include <array>
 #include <cstdint>
 #include <future>
 #include <optional>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
-#include <c10/core/Event.h>
-#include <c10/core/Stream.h>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
@@ -19,15 +19,16 @@
 
 namespace kvista {
 
-/// Takes the matrices of a decoder's layers to the compute device one layer after the other, in an order known beforehand:
-/// while one layer computes, the next is read from the file into a pinned buffer and copied on a stream of its own. There
-/// are two buffers on either side, so that memory holds two layers however many there are. On the CPU both sides are one.
+/// Takes the matrices of a decoder's layers to the compute device one layer after the other, in an order known
+/// beforehand: while one layer computes, the next is read from the file into a pinned buffer and copied on a stream of
+/// its own. There are two buffers on either side, so that memory holds two layers however many there are. On the CPU
+/// both sides are one.
 class LayerStream {
  public:
-  /// `weights`: of Decoder with streamed layers, which must outlive the stream, as must `description`. Begins to read the
-  /// first layer of `order`. Throws what libtorch throws where there is no memory for the buffers.
-  LayerStream(const DecoderDescription& description, const DecoderWeights& weights, at::Device device, at::ScalarType dtype,
-              std::vector<int> order);
+  /// `weights`: of Decoder with streamed layers, which must outlive the stream, as must `description`. Begins to read
+  /// the first layer of `order`. Throws what libtorch throws where there is no memory for the buffers.
+  LayerStream(const DecoderDescription& description, const DecoderWeights& weights, at::Device device,
+              at::ScalarType dtype, std::vector<int> order);
   /// The order 0, 1, ... of a forward pass.
   static std::vector<int> upwards(int layers);
   LayerStream(const LayerStream&) = delete;
@@ -61,10 +62,10 @@ class LayerStream {
   std::future<Result<void>> fetched_;
 };
 
-/// The matrices of all layers into `weights`, which were loaded as for streamed layers: through a stream's pinned buffers a GPU
-/// has them several times as fast as from mapped files. Errors: as LayerStream::next, cancelled.
-Result<void> loadLayers(const DecoderDescription& description, DecoderWeights& weights, at::Device device, at::ScalarType dtype,
-                        const Task& task);
+/// The matrices of all layers into `weights`, which were loaded as for streamed layers: through a stream's pinned
+/// buffers a GPU has them several times as fast as from mapped files. Errors: as LayerStream::next, cancelled.
+Result<void> loadLayers(const DecoderDescription& description, DecoderWeights& weights, at::Device device,
+                        at::ScalarType dtype, const Task& task);
 
 /// Bytes that weights take on a device: all of them, or with `streamed` layers a LayerStream's buffers and the rest.
 std::int64_t deviceBytes(const DecoderDescription& description, at::ScalarType dtype, bool streamed);

@@ -20,21 +20,26 @@
 namespace kvista {
 namespace {
 
-at::Tensor behind(const at::Tensor& held, const at::Tensor& added) { return held.defined() ? at::cat({held, added}, 2) : added; }
+at::Tensor behind(const at::Tensor& held, const at::Tensor& added) {
+  return held.defined() ? at::cat({held, added}, 2) : added;
+}
 
 at::Tensor splitValues(const ModelShape& shape, const at::Tensor& values) {
   return values.unflatten(-1, {shape.kvHeads, shape.valueHeadDim}).transpose(1, 2);
 }
 
 /// What attention sees of a layer's cache.
-PlacedTokens attendedTokens(const DecoderDescription& description, const LayerWeights& weights, int layer, const LiveLayer& cache) {
-  const KeyValues heads = attendedHeads(description, weights, layer, cache.keys, cache.values.transpose(1, 2).flatten(2));
+PlacedTokens attendedTokens(const DecoderDescription& description, const LayerWeights& weights, int layer,
+                            const LiveLayer& cache) {
+  const KeyValues heads =
+      attendedHeads(description, weights, layer, cache.keys, cache.values.transpose(1, 2).flatten(2));
   return {heads.keys, heads.values, cache.positions};
 }
 
-/// Runs one block on `input` [b, n, hiddenSize] at `places` (int64 [n]), to which `pass.ropes` belong. The tokens join the cache.
-at::Tensor runLayerOnMore(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input, const at::Tensor& places,
-                          LiveCache& all) {
+/// Runs one block on `input` [b, n, hiddenSize] at `places` (int64 [n]), to which `pass.ropes` belong. The tokens join
+/// the cache.
+at::Tensor runLayerOnMore(const PassContext& pass, int layer, const LayerWeights& weights, const at::Tensor& input,
+                          const at::Tensor& places, LiveCache& all) {
   const LayerDescription& description = pass.description.layers[static_cast<std::size_t>(layer)];
   const ModelShape& shape = pass.description.shape;
   LiveLayer& cache = all.layers[static_cast<std::size_t>(layer)];
@@ -59,18 +64,21 @@ at::Tensor runLayerOnMore(const PassContext& pass, int layer, const LayerWeights
     const std::int64_t held = std::min(all.queryWindow, asked.size(2));
     cache.queries = asked.narrow(2, asked.size(2) - held, held);
   }
-  const at::Tensor attended = attentionByPlace(description.attention, queries, places, attendedTokens(pass.description, weights, layer, cache), weights.sinks);
+  const at::Tensor attended = attentionByPlace(description.attention, queries, places,
+                                               attendedTokens(pass.description, weights, layer, cache), weights.sinks);
   return afterAttention(description, weights, input, normed, attended);
 }
 
 }  // namespace
 
-Result<at::Tensor> Decoder::extend(const at::Tensor& ids, LiveCache& cache, const CacheTransform* transform, const Task& task) const {
+Result<at::Tensor> Decoder::extend(const at::Tensor& ids, LiveCache& cache, const CacheTransform* transform,
+                                   const Task& task) const {
   return guardTorch("The forward pass", [&]() -> Result<at::Tensor> {
     KVISTA_CHECK(checkIds(ids, 1));
     const auto isTokenwise = [](const CacheTransform* one) { return one == nullptr || one->isTokenwise(); };
     if (!isTokenwise(transform) || !isTokenwise(cache.beside))
-      return fail(ErrorCode::invalidArgument, "Text cannot be read in parts with a plan in which what becomes of a token depends on other tokens.",
+      return fail(ErrorCode::invalidArgument,
+                  "Text cannot be read in parts with a plan in which what becomes of a token depends on other tokens.",
                   "In place of plain quantisation take a policy that quantises, such as kivi.");
     const std::int64_t end = cache.tokens + ids.size(1), length = std::max(cache.sequenceLength, end);
     KVISTA_CHECK(checkLength(end));
@@ -85,7 +93,8 @@ Result<at::Tensor> Decoder::extend(const at::Tensor& ids, LiveCache& cache, cons
     at::Tensor hidden = embedTokens(description_, weights_, ids.to(options_.device), cache.tokens);
     std::optional<LayerStream> stream;
     if (options_.streamLayers)
-      stream.emplace(description_, weights_, options_.device, options_.dtype, LayerStream::upwards(description_.shape.layers));
+      stream.emplace(description_, weights_, options_.device, options_.dtype,
+                     LayerStream::upwards(description_.shape.layers));
     for (int layer = 0; layer < description_.shape.layers; ++layer) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_ASSIGN(const LayerWeights weights, stream ? stream->next() : layerOnDevice(layer));

@@ -11,8 +11,8 @@ namespace kvista {
 
 class CacheTransform;
 
-/// What one layer holds of b sequences, as attention sees it, so that a policy may take tokens out of it or change them. Heads may
-/// hold different tokens; with latent attention the only head is the latent and the key that turns (see
+/// What one layer holds of b sequences, as attention sees it, so that a policy may take tokens out of it or change
+/// them. Heads may hold different tokens; with latent attention the only head is the latent and the key that turns (see
 /// LatentAttentionDescription).
 struct LiveLayer {
   at::Tensor keys;       ///< [b, kvHeads, s, headDim], rotated.
@@ -28,10 +28,12 @@ struct LiveLayer {
 /// Several sequences of one length that are read together; see Decoder::extend.
 struct LiveCache {
   std::vector<LiveLayer> layers;
-  std::int64_t tokens = 0;          ///< Read so far, whatever of them is still held.
-  std::int64_t sequenceLength = 0;  ///< Tokens that the sequences will have, which some ropes depend on; 0: those read so far.
-  std::int64_t queryWindow = 0;     ///< How many tokens' queries to hold.
-  const CacheTransform* beside = nullptr;  ///< Tokenwise: what it makes of tokens is held beside them. Must outlive this.
+  std::int64_t tokens = 0;  ///< Read so far, whatever of them is still held.
+  std::int64_t sequenceLength =
+      0;  ///< Tokens that the sequences will have, which some ropes depend on; 0: those read so far.
+  std::int64_t queryWindow = 0;  ///< How many tokens' queries to hold.
+  const CacheTransform* beside =
+      nullptr;  ///< Tokenwise: what it makes of tokens is held beside them. Must outlive this.
 };
 
 }  // namespace kvista

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/non_finite.h"
 
+#include <fmt/format.h>
+
 #include <optional>
 #include <string>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace kvista {
 namespace {
@@ -23,17 +23,22 @@ std::optional<std::pair<std::int64_t, std::int64_t>> firstNonFinite(const at::Te
 
 }  // namespace
 
-Error nonFiniteError(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform, std::int64_t firstWindow, const Task& task) {
+Error nonFiniteError(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
+                     std::int64_t firstWindow, const Task& task) {
   std::optional<Error> found;
   const auto look = [&](const at::Tensor& numbers, std::int64_t first, const std::string& what) {
     if (found) return;
     if (const auto place = firstNonFinite(numbers))
       found = Error{ErrorCode::numerical,
-                    fmt::format("{} are not finite from token {} of window {} of the text on.", what, place->second, firstWindow + first + place->first),
-                    {}, kHint};
+                    fmt::format("{} are not finite from token {} of window {} of the text on.", what, place->second,
+                                firstWindow + first + place->first),
+                    {},
+                    kHint};
   };
   // What enters a layer is what the one before it gave.
-  const auto outputOf = [](int layer) { return layer < 0 ? std::string("The embeddings") : fmt::format("The outputs of layer {}", layer); };
+  const auto outputOf = [](int layer) {
+    return layer < 0 ? std::string("The embeddings") : fmt::format("The outputs of layer {}", layer);
+  };
   const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
     look(record.attentionInput, record.firstWindow, outputOf(record.layer - 1));
     look(record.keys, record.firstWindow, fmt::format("The keys of layer {}", record.layer));
@@ -46,9 +51,10 @@ Error nonFiniteError(const Decoder& decoder, const at::Tensor& ids, const CacheT
   look(passed->hiddenLast, 0, outputOf(decoder.shape().layers - 1));
   if (found) return *found;
   return {ErrorCode::numerical,
-          fmt::format("The loss is not finite in windows {} to {} of the text, though what every layer gives is.", firstWindow,
-                      firstWindow + ids.size(0) - 1),
-          {}, kHint};
+          fmt::format("The loss is not finite in windows {} to {} of the text, though what every layer gives is.",
+                      firstWindow, firstWindow + ids.size(0) - 1),
+          {},
+          kHint};
 }
 
 }  // namespace kvista

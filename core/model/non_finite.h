@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-
 #include <ATen/core/Tensor.h>
+
+#include <cstdint>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
@@ -12,9 +12,10 @@
 
 namespace kvista {
 
-/// Looks for the first numbers of a forward pass over `ids` [windows, tokens] that are NaN or infinite, after a pass gave such a
-/// loss. The error (numerical) names layer, window and token; `firstWindow` is the index in the text of the first window.
-Error nonFiniteError(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform, std::int64_t firstWindow,
-                     const Task& task);
+/// Looks for the first numbers of a forward pass over `ids` [windows, tokens] that are NaN or infinite, after a pass
+/// gave such a loss. The error (numerical) names layer, window and token; `firstWindow` is the index in the text of the
+/// first window.
+Error nonFiniteError(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
+                     std::int64_t firstWindow, const Task& task);
 
 }  // namespace kvista

@@ -58,7 +58,8 @@ at::Tensor activate(Activation activation, const at::Tensor& x) {
 }
 
 at::Tensor gate(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
-  if (activation == Activation::silu && fused::isFusable(gate) && fused::isFusable(up)) return fused::siluGate(gate, up);
+  if (activation == Activation::silu && fused::isFusable(gate) && fused::isFusable(up))
+    return fused::siluGate(gate, up);
   return activate(activation, gate) * up;
 }
 
@@ -76,7 +77,8 @@ at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
   const at::Tensor cosine = table.cosine.unsqueeze(-2);  // the same for every head
   const at::Tensor sine = table.sine.unsqueeze(-2);
   const at::Tensor rotating = x.narrow(-1, 0, 2 * pairs);
-  const at::Tensor split = table.isInterleaved ? rotating.unflatten(-1, {pairs, 2}).transpose(-1, -2) : rotating.unflatten(-1, {2, pairs});
+  const at::Tensor split =
+      table.isInterleaved ? rotating.unflatten(-1, {pairs, 2}).transpose(-1, -2) : rotating.unflatten(-1, {2, pairs});
   const at::Tensor first = split.select(-2, 0), second = split.select(-2, 1);
   const std::vector<at::Tensor> turned = {(first * cosine - second * sine).to(x.scalar_type()),
                                           (second * cosine + first * sine).to(x.scalar_type())};

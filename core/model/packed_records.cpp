@@ -26,7 +26,9 @@
 namespace kvista {
 namespace {
 
-std::int64_t paddedTo(std::int64_t bytes, std::int64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
+std::int64_t paddedTo(std::int64_t bytes, std::int64_t alignment) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
 
 /// Codes [..., count], whole numbers from 0 on, to bytes [..., bytes].
 at::Tensor packCodes(const at::Tensor& codes, int bits, std::int64_t bytes) {
@@ -49,19 +51,29 @@ float middleOf(int bits) { return std::ldexp(1.0f, bits - 1) - 0.5f; }
 template <class Body>
 void withNumber(at::ScalarType type, const Body& body) {
   switch (type) {
-    case at::kFloat: return body(float{});
-    case at::kBFloat16: return body(c10::BFloat16{});
-    case at::kHalf: return body(c10::Half{});
-    default: TORCH_CHECK(false, "records have no numbers of type ", type);
+    case at::kFloat:
+      return body(float{});
+    case at::kBFloat16:
+      return body(c10::BFloat16{});
+    case at::kHalf:
+      return body(c10::Half{});
+    default:
+      TORCH_CHECK(false, "records have no numbers of type ", type);
   }
 }
 
-/// packLatent and unpackLatent on a CPU, a row at a time, where an operator for every run of every group would take longer than the work.
+/// packLatent and unpackLatent on a CPU, a row at a time, where an operator for every run of every group would take
+/// longer than the work.
 class RowCoder {
  public:
   RowCoder(const RecordLayout& layout, const at::Tensor& steps, at::ScalarType numbers)
-      : layout_(layout), directions_(layout.directions()), parts_(layout.parts()), steps_(steps.contiguous()), type_(numbers),
-        codes_(static_cast<std::size_t>(layout.rank())), scaled_(codes_.size()) {}
+      : layout_(layout),
+        directions_(layout.directions()),
+        parts_(layout.parts()),
+        steps_(steps.contiguous()),
+        type_(numbers),
+        codes_(static_cast<std::size_t>(layout.rank())),
+        scaled_(codes_.size()) {}
 
   /// `record`: zeros.
   void pack(const float* latent, std::uint8_t* record) {
@@ -83,7 +95,8 @@ class RowCoder {
       const float half = std::ldexp(1.0f, own.width - 1);
       for (std::size_t i = begin; i < begin + count; ++i) {
         const float whole = std::floor(scaled_[i]);
-        codes_[i] = static_cast<std::uint8_t>((whole > -half ? std::min(whole, half - 1) : -half) + half);  // not a number: 0
+        codes_[i] =
+            static_cast<std::uint8_t>((whole > -half ? std::min(whole, half - 1) : -half) + half);  // not a number: 0
       }
     }
     for (const RecordLayout::Parts& parts : parts_) {
@@ -121,7 +134,8 @@ class RowCoder {
       if (layout_.goesThroughTrellis(own.width)) {
         trellisLevels(std::span(codes_).subspan(begin, count), own.width, {latent + begin, count});
       } else {
-        for (std::size_t i = begin; i < begin + count; ++i) latent[i] = static_cast<float>(codes_[i]) - middleOf(own.width);
+        for (std::size_t i = begin; i < begin + count; ++i)
+          latent[i] = static_cast<float>(codes_[i]) - middleOf(own.width);
       }
     }
     const float* const steps = steps_.const_data_ptr<float>();
@@ -168,7 +182,8 @@ int RecordLayout::rank() const {
 RecordLayout RecordLayout::of(std::span<const std::uint8_t> widths) {
   RecordLayout layout;
   for (const std::uint8_t width : widths) {
-    for (int run = 0; run < kRuns; ++run) layout.counts[static_cast<std::size_t>(run)] += (width & bits(run)) != 0 ? 1 : 0;
+    for (int run = 0; run < kRuns; ++run)
+      layout.counts[static_cast<std::size_t>(run)] += (width & bits(run)) != 0 ? 1 : 0;
     layout.sixes += width == 6 ? 1 : 0;
     layout.threes += width == 3 ? 1 : 0;
   }
@@ -200,7 +215,8 @@ std::vector<RecordLayout::Parts> RecordLayout::parts() const {
     int within = 0;
     for (const Directions& own : directions()) {
       if ((own.width & bits(run)) == 0) continue;
-      const int shift = own.width >= 2 * bits(run) ? own.width - bits(run) : 0;  // the largest power of two has the lowest bits
+      const int shift =
+          own.width >= 2 * bits(run) ? own.width - bits(run) : 0;  // the largest power of two has the lowest bits
       result.push_back({run, within, own.width, shift, own.begin, own.count});
       within += own.count;
     }
@@ -218,7 +234,8 @@ PartsAsDirections partsAsDirections(const RecordLayout& layout, at::Device devic
   return {at::tensor(directions, at::kLong).to(device), at::tensor(factors, at::kFloat).to(device)};
 }
 
-at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers) {
+at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const RecordLayout& layout,
+                      at::ScalarType numbers) {
   if (latent.is_cpu()) {
     const at::Tensor from = latent.to(at::kFloat).contiguous();
     at::Tensor records = at::zeros(withLast(latent, layout.bytes()), latent.options().dtype(at::kByte));
@@ -226,7 +243,8 @@ at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const R
     auto* const to = records.mutable_data_ptr<std::uint8_t>();
     parallelFor(rows, 64, [&](std::int64_t begin, std::int64_t end) {
       RowCoder coder(layout, steps, numbers);
-      for (std::int64_t row = begin; row < end; ++row) coder.pack(from.const_data_ptr<float>() + row * rank, to + row * bytes);
+      for (std::int64_t row = begin; row < end; ++row)
+        coder.pack(from.const_data_ptr<float>() + row * rank, to + row * bytes);
     });
     return records;
   }
@@ -239,8 +257,9 @@ at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const R
     }
     const at::Tensor scaled = own.to(at::kFloat) / steps.narrow(0, directions.begin, directions.count);
     const double half = std::ldexp(1.0, directions.width - 1);
-    const at::Tensor whole = layout.goesThroughTrellis(directions.width) ? trellisCodes(scaled, directions.width).to(at::kInt)
-                                                                        : (at::clamp(at::floor(scaled), -half, half - 1) + half).to(at::kInt);
+    const at::Tensor whole = layout.goesThroughTrellis(directions.width)
+                                 ? trellisCodes(scaled, directions.width).to(at::kInt)
+                                 : (at::clamp(at::floor(scaled), -half, half - 1) + half).to(at::kInt);
     for (const RecordLayout::Parts& parts : layout.parts()) {
       if (parts.direction != directions.begin) continue;
       const int mask = (1 << RecordLayout::bits(parts.run)) - 1;
@@ -266,7 +285,8 @@ at::Tensor packLatent(const at::Tensor& latent, const at::Tensor& steps, const R
   return at::constant_pad_nd(at::cat(runs, -1), {0, layout.bytes() - taken}, 0);
 }
 
-at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, const RecordLayout& layout, at::ScalarType numbers) {
+at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, const RecordLayout& layout,
+                        at::ScalarType numbers) {
   at::Tensor latent = at::empty(withLast(records, layout.rank()), records.options().dtype(at::kFloat));
   if (records.is_cpu()) {
     const at::Tensor from = records.contiguous();
@@ -274,14 +294,17 @@ at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, cons
     auto* const to = latent.mutable_data_ptr<float>();
     parallelFor(rows, 64, [&](std::int64_t begin, std::int64_t end) {
       RowCoder coder(layout, steps, numbers);
-      for (std::int64_t row = begin; row < end; ++row) coder.unpack(from.const_data_ptr<std::uint8_t>() + row * bytes, to + row * rank);
+      for (std::int64_t row = begin; row < end; ++row)
+        coder.unpack(from.const_data_ptr<std::uint8_t>() + row * bytes, to + row * rank);
     });
     return latent;
   }
   std::array<at::Tensor, RecordLayout::kRuns> runs;
   for (int run = 1; run < RecordLayout::kRuns; ++run) {
     const auto i = static_cast<std::size_t>(run);
-    if (layout.counts[i] > 0) runs[i] = unpackCodes(records.narrow(-1, layout.runBegin(run), layout.runBytes(run)), RecordLayout::bits(run), layout.counts[i]);
+    if (layout.counts[i] > 0)
+      runs[i] = unpackCodes(records.narrow(-1, layout.runBegin(run), layout.runBytes(run)), RecordLayout::bits(run),
+                            layout.counts[i]);
   }
   for (const RecordLayout::Directions& directions : layout.directions()) {
     at::Tensor own = latent.narrow(-1, directions.begin, directions.count);
@@ -292,11 +315,14 @@ at::Tensor unpackLatent(const at::Tensor& records, const at::Tensor& steps, cons
     at::Tensor codes;
     for (const RecordLayout::Parts& parts : layout.parts()) {
       if (parts.direction != directions.begin) continue;
-      const at::Tensor part = runs[static_cast<std::size_t>(parts.run)].narrow(-1, parts.within, parts.count).bitwise_left_shift(parts.shift);
+      const at::Tensor part = runs[static_cast<std::size_t>(parts.run)]
+                                  .narrow(-1, parts.within, parts.count)
+                                  .bitwise_left_shift(parts.shift);
       codes = codes.defined() ? codes + part : part;
     }
-    const at::Tensor levels = layout.goesThroughTrellis(directions.width) ? trellisLevels(codes, directions.width)
-                                                                         : codes.to(at::kFloat) - middleOf(directions.width);
+    const at::Tensor levels = layout.goesThroughTrellis(directions.width)
+                                  ? trellisLevels(codes, directions.width)
+                                  : codes.to(at::kFloat) - middleOf(directions.width);
     own.copy_(levels * steps.narrow(0, directions.begin, directions.count));
   }
   return latent;

@@ -13,11 +13,13 @@
 namespace kvista {
 namespace {
 
-const LayerWeights& weightsOf(const PassContext& pass, int layer) { return pass.weights.layers[static_cast<std::size_t>(layer)]; }
+const LayerWeights& weightsOf(const PassContext& pass, int layer) {
+  return pass.weights.layers[static_cast<std::size_t>(layer)];
+}
 
-/// Numbers of the widest layer that a token leaves behind, roughly: the residual stream twice, both norms' outputs, queries
-/// and keys before and after rotation, values, what latent attention makes of them, attention output, and three widths of
-/// each MLP that it goes through.
+/// Numbers of the widest layer that a token leaves behind, roughly: the residual stream twice, both norms' outputs,
+/// queries and keys before and after rotation, values, what latent attention makes of them, attention output, and three
+/// widths of each MLP that it goes through.
 std::int64_t recordedNumbers(const DecoderDescription& description) {
   const ModelShape& shape = description.shape;
   const std::int64_t repeatedHeads = shape.queryHeads == shape.kvHeads ? 0 : shape.queryHeads;
@@ -25,8 +27,10 @@ std::int64_t recordedNumbers(const DecoderDescription& description) {
   for (const LayerDescription& layer : description.layers) {
     const AttentionDescription& attention = layer.attention;
     const FeedForwardDescription& feedForward = layer.feedForward;
-    std::int64_t numbers = 4 * shape.hiddenSize + 2 * attention.query.out + attention.output.in + 2 * shape.keyWidth() + shape.valueWidth();
-    numbers += attention.latent ? 2 * attention.latent->expansion.out : repeatedHeads * (shape.headDim + shape.valueHeadDim);
+    std::int64_t numbers = 4 * shape.hiddenSize + 2 * attention.query.out + attention.output.in + 2 * shape.keyWidth() +
+                           shape.valueWidth();
+    numbers +=
+        attention.latent ? 2 * attention.latent->expansion.out : repeatedHeads * (shape.headDim + shape.valueHeadDim);
     numbers += 3 * (feedForward.router ? feedForward.router->perToken : 1) * feedForward.experts.front().up.out;
     if (feedForward.shared) numbers += 3 * feedForward.shared->up.out;
     widest = std::max(widest, numbers);
@@ -44,8 +48,8 @@ RecordedLayer recordLayer(const PassContext& pass, int layer, const LayerWeights
   return recorded;
 }
 
-Result<at::Tensor> backThrough(const RecordedLayer& recorded, int layer, std::int64_t firstWindow, const at::Tensor& gradient,
-                               const LayerVisitor& visitor) {
+Result<at::Tensor> backThrough(const RecordedLayer& recorded, int layer, std::int64_t firstWindow,
+                               const at::Tensor& gradient, const LayerVisitor& visitor) {
   const LayerActivations& activations = recorded.activations;
   std::vector<at::Tensor> wanted = {activations.keys, activations.values, activations.rotatedKeys};
   if (layer > 0) wanted.push_back(recorded.input);
@@ -61,10 +65,13 @@ Result<at::Tensor> backThrough(const RecordedLayer& recorded, int layer, std::in
   return layer > 0 ? gradients[3] : at::Tensor();
 }
 
-Result<Recording> Recording::begin(const PassContext& pass, const at::Tensor& ids, const ComputeOptions& options, const Task& task) {
+Result<Recording> Recording::begin(const PassContext& pass, const at::Tensor& ids, const ComputeOptions& options,
+                                   const Task& task) {
   const int layers = pass.description.shape.layers;
-  const std::int64_t bytes = recordedNumbers(pass.description) * ids.numel() * static_cast<std::int64_t>(c10::elementSize(options.dtype));
-  const auto kept = static_cast<int>(std::clamp<std::int64_t>(options.activationBudgetBytes.value_or(0) / bytes, 0, layers));
+  const std::int64_t bytes =
+      recordedNumbers(pass.description) * ids.numel() * static_cast<std::int64_t>(c10::elementSize(options.dtype));
+  const auto kept =
+      static_cast<int>(std::clamp<std::int64_t>(options.activationBudgetBytes.value_or(0) / bytes, 0, layers));
 
   Recording recording;
   recording.firstKept_ = layers - kept;

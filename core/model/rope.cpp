@@ -147,9 +147,12 @@ struct RopeKind {
 };
 
 constexpr std::array kRopeKinds = {
-    RopeKind{"default", RopeType::standard, nullptr},    RopeKind{"linear", RopeType::linear, readLinear},
-    RopeKind{"dynamic", RopeType::dynamic, readDynamic}, RopeKind{"llama3", RopeType::llama3, readLlama3},
-    RopeKind{"yarn", RopeType::yarn, readYarn},          RopeKind{"longrope", RopeType::longrope, readLongrope},
+    RopeKind{"default", RopeType::standard, nullptr},
+    RopeKind{"linear", RopeType::linear, readLinear},
+    RopeKind{"dynamic", RopeType::dynamic, readDynamic},
+    RopeKind{"llama3", RopeType::llama3, readLlama3},
+    RopeKind{"yarn", RopeType::yarn, readYarn},
+    RopeKind{"longrope", RopeType::longrope, readLongrope},
     RopeKind{"factors", RopeType::factors, readFactors},
     RopeKind{"mrope", RopeType::standard, nullptr},  // of text alone: all of a token's positions are the same
 };

@@ -15,14 +15,16 @@ RotationTable makeRotationTable(std::span<const float> frequencies, int segment,
   const Eigen::VectorXd place = Eigen::VectorXd::LinSpaced(segment, 0, segment - 1);
   Eigen::MatrixXd low(segment, 2 * lowPairs);  // cosines, then sines
   for (Eigen::Index j = 0; j < lowPairs; ++j) {
-    const Eigen::ArrayXd angles = place.array() * static_cast<double>(frequencies[static_cast<std::size_t>(kDirectPairs + j)]);
+    const Eigen::ArrayXd angles =
+        place.array() * static_cast<double>(frequencies[static_cast<std::size_t>(kDirectPairs + j)]);
     low.col(j) = angles.cos();
     low.col(lowPairs + j) = angles.sin();
   }
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> spectrum(low.transpose() * low);
   const Eigen::Index found = std::min<Eigen::Index>(lowFunctions, 2 * lowPairs);
   // Singular vectors, scaled so that the largest entry is 1, which float16 holds best.
-  Eigen::MatrixXd functions = Eigen::MatrixXd::Zero(segment, lowFunctions), coefficients = Eigen::MatrixXd::Zero(lowFunctions, 2 * lowPairs);
+  Eigen::MatrixXd functions = Eigen::MatrixXd::Zero(segment, lowFunctions),
+                  coefficients = Eigen::MatrixXd::Zero(lowFunctions, 2 * lowPairs);
   for (Eigen::Index m = 0; m < found; ++m) {
     const Eigen::VectorXd direction = spectrum.eigenvectors().col(2 * lowPairs - 1 - m);
     const Eigen::VectorXd values = low * direction;
@@ -44,7 +46,9 @@ RotationTable makeRotationTable(std::span<const float> frequencies, int segment,
       } else {
         value = functions(d, column - 2 * kDirectPairs);
       }
-      result.table[(static_cast<std::size_t>(column / 8) * static_cast<std::size_t>(segment) + static_cast<std::size_t>(d)) * 8 +
+      result.table[(static_cast<std::size_t>(column / 8) * static_cast<std::size_t>(segment) +
+                    static_cast<std::size_t>(d)) *
+                       8 +
                    static_cast<std::size_t>(column % 8)] = static_cast<float>(value);
     }
   for (Eigen::Index j = 0; j < lowPairs; ++j)

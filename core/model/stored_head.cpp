@@ -20,7 +20,8 @@ bool haveSameNumbers(const TensorStore& store, const TensorInfo& a, const Tensor
 
 std::string_view prefixOf(std::string_view name) {
   const std::size_t last = name.rfind('.');
-  const std::size_t before = last == std::string_view::npos || last == 0 ? std::string_view::npos : name.rfind('.', last - 1);
+  const std::size_t before =
+      last == std::string_view::npos || last == 0 ? std::string_view::npos : name.rfind('.', last - 1);
   return before == std::string_view::npos ? std::string_view() : name.substr(0, before + 1);
 }
 
@@ -37,8 +38,9 @@ void useStoredHead(DecoderDescription& description, const Checkpoint& checkpoint
     } else if (isTied && embedding != store.tensors().end() && head->second.shape == embedding->second.shape &&
                !haveSameNumbers(store, head->second, embedding->second)) {
       description.head.linear.weight = name;
-      description.warnings.push_back(fmt::format("config.json says that the head is the embedding, but {} holds {} with other numbers, which are used.",
-                                                 head->second.file.string(), name));
+      description.warnings.push_back(fmt::format(
+          "config.json says that the head is the embedding, but {} holds {} with other numbers, which are used.",
+          head->second.file.string(), name));
       return;
     }
   }

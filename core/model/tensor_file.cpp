@@ -54,7 +54,8 @@ Result<TensorFile> TensorFile::open(const std::filesystem::path& file) {
   return TensorFile(file, std::move(opened), "");
 }
 
-TensorFile TensorFile::within(const std::filesystem::path& path, std::shared_ptr<const TensorStore> store, std::string prefix) {
+TensorFile TensorFile::within(const std::filesystem::path& path, std::shared_ptr<const TensorStore> store,
+                              std::string prefix) {
   return {path, std::move(store), std::move(prefix)};
 }
 
@@ -76,10 +77,11 @@ Result<at::Tensor> TensorFile::read(const std::string& name, at::ScalarType type
   bool same = info.type == expected && info.shape.size() == shape.size();
   for (std::size_t i = 0; same && i < shape.size(); ++i) same = shape[i] < 0 || shape[i] == info.shape[i];
   if (!same)
-    return fail(ErrorCode::corruptFile,
-                fmt::format("The tensor {}{} of {} is {} [{}] where {} [{}] was expected.", prefix_, name, path_.string(),
-                            nameOf(info.type), fmt::join(info.shape, ", "), nameOf(expected), fmt::join(shape, ", ")),
-                "The file is damaged or of another version; make it again.");
+    return fail(
+        ErrorCode::corruptFile,
+        fmt::format("The tensor {}{} of {} is {} [{}] where {} [{}] was expected.", prefix_, name, path_.string(),
+                    nameOf(info.type), fmt::join(info.shape, ", "), nameOf(expected), fmt::join(shape, ", ")),
+        "The file is damaged or of another version; make it again.");
   at::Tensor tensor = at::empty(info.shape, type);
   const std::span<const std::byte> bytes = store_->raw(info);
   if (!bytes.empty()) std::memcpy(tensor.mutable_data_ptr(), bytes.data(), bytes.size());

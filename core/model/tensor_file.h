@@ -19,8 +19,8 @@ namespace kvista {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// Writes tensors (float64, float32, bfloat16, float16, int32, int64, bytes; any device) as one .safetensors file, atomically.
-/// `texts` become byte tensors beside them.
+/// Writes tensors (float64, float32, bfloat16, float16, int32, int64, bytes; any device) as one .safetensors file,
+/// atomically. `texts` become byte tensors beside them.
 Result<void> writeTensorFile(const std::filesystem::path& file, const NamedTensors& tensors,
                              const std::map<std::string, std::string>& texts, const Task& task);
 
@@ -29,7 +29,8 @@ class TensorFile {
  public:
   static Result<TensorFile> open(const std::filesystem::path& file);
   /// Those tensors of an opened checkpoint whose names begin with `prefix`, under the rest of their names.
-  static TensorFile within(const std::filesystem::path& path, std::shared_ptr<const TensorStore> store, std::string prefix);
+  static TensorFile within(const std::filesystem::path& path, std::shared_ptr<const TensorStore> store,
+                           std::string prefix);
 
   /// Empty where the file has no such text.
   [[nodiscard]] std::string text(const std::string& name) const;

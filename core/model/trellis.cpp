@@ -62,24 +62,31 @@ at::Tensor trellisCodesByOperators(const at::Tensor& numbers, int bits) {
       froms.push_back(state / 2 + upper);
       subsets.push_back(subsetOf(state / 2 + upper, state & 1));
     }
-  const at::Tensor from = at::tensor(froms, at::kLong).to(rows.device()), subset = at::tensor(subsets, at::kLong).to(rows.device());
-  const at::Tensor shifted = rows.unsqueeze(-1) + (std::ldexp(1.0, bits) - 0.5) - at::arange(kSubsets, floats);  // [rows, n, subsets]
+  const at::Tensor from = at::tensor(froms, at::kLong).to(rows.device()),
+                   subset = at::tensor(subsets, at::kLong).to(rows.device());
+  const at::Tensor shifted =
+      rows.unsqueeze(-1) + (std::ldexp(1.0, bits) - 0.5) - at::arange(kSubsets, floats);  // [rows, n, subsets]
   const at::Tensor places = at::clamp(at::floor(shifted * 0.25 + 0.5).nan_to_num(0), 0, std::ldexp(1.0, bits - 1) - 1);
   const at::Tensor errors = (shifted - places * 4).square().index_select(2, subset);
   at::Tensor cost = at::full({rows.size(0), kStates}, trellis::kNever, floats);
   cost.select(1, 0).zero_();
   std::vector<at::Tensor> isUpper;
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto [least, way] = at::min((cost.index_select(1, from) + errors.select(1, i)).view({-1, 2, kStates}), 1);  // of equals the lower
+    const auto [least, way] =
+        at::min((cost.index_select(1, from) + errors.select(1, i)).view({-1, 2, kStates}), 1);  // of equals the lower
     cost = least;
     isUpper.push_back(way);
   }
-  std::vector<at::Tensor> states(static_cast<std::size_t>(count) + 1);  // before each direction, and behind the last; [rows, 1]
+  std::vector<at::Tensor> states(static_cast<std::size_t>(count) +
+                                 1);  // before each direction, and behind the last; [rows, 1]
   states.back() = cost.argmin(1, true);
   for (std::size_t i = isUpper.size(); i-- > 0;)
     states[i] = states[i + 1].bitwise_right_shift(1) + isUpper[i].gather(1, states[i + 1]) * kHalf;
-  const at::Tensor path = at::cat(states, 1), before = path.narrow(1, 0, count), bit = path.narrow(1, 1, count).bitwise_and(1);
-  const at::Tensor own = bit.bitwise_xor(before.bitwise_right_shift(1).bitwise_and(1)).bitwise_xor(before.bitwise_right_shift(2)) * 2 + before.bitwise_and(1);
+  const at::Tensor path = at::cat(states, 1), before = path.narrow(1, 0, count),
+                   bit = path.narrow(1, 1, count).bitwise_and(1);
+  const at::Tensor own =
+      bit.bitwise_xor(before.bitwise_right_shift(1).bitwise_and(1)).bitwise_xor(before.bitwise_right_shift(2)) * 2 +
+      before.bitwise_and(1);
   return (places.gather(2, own.unsqueeze(-1)).squeeze(-1).to(at::kLong) * 2 + bit).to(at::kByte).view(numbers.sizes());
 }
 

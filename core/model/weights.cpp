@@ -119,13 +119,16 @@ class WeightLoader {
     if (norm.weightOffset != 0 && to.weight.defined()) to.weight = to.weight + norm.weightOffset;
     return load(norm.bias, to.bias);
   }
-  Result<void> load(const std::optional<NormDescription>& norm, NormWeights& to) { return norm ? load(*norm, to) : Result<void>(); }
+  Result<void> load(const std::optional<NormDescription>& norm, NormWeights& to) {
+    return norm ? load(*norm, to) : Result<void>();
+  }
   Result<void> load(const LayerDescription& layer, LayerWeights& to) {
     const std::vector<const NormDescription*> norms = normsOf(layer);
     const std::vector<NormWeights*> normWeights = normsOf(layer, to);
     for (std::size_t i = 0; i < norms.size(); ++i) KVISTA_CHECK(load(*norms[i], *normWeights[i]));
     KVISTA_CHECK(load(layer.attention.sinks, to.sinks));
-    if (const auto& router = layer.feedForward.router) KVISTA_CHECK(load(router->correction, to.routerCorrection, at::kFloat));
+    if (const auto& router = layer.feedForward.router)
+      KVISTA_CHECK(load(router->correction, to.routerCorrection, at::kFloat));
     to.experts.resize(layer.feedForward.experts.size());
     const std::vector<const LinearDescription*> matrices = matricesOf(layer);
     const std::vector<LinearWeights*> weights = matricesOf(layer, to);
@@ -217,13 +220,15 @@ LayerWeights placesOf(const LayerDescription& layer) {
 std::vector<const LinearDescription*> matricesOf(const LayerDescription& layer) {
   std::vector<const LinearDescription*> matrices;
   LayerWeights places = placesOf(layer);
-  eachMatrix(layer, places, [&](const LinearDescription& matrix, const LinearWeights&) { matrices.push_back(&matrix); });
+  eachMatrix(layer, places,
+             [&](const LinearDescription& matrix, const LinearWeights&) { matrices.push_back(&matrix); });
   return matrices;
 }
 
 std::vector<LinearWeights*> matricesOf(const LayerDescription& description, LayerWeights& layer) {
   std::vector<LinearWeights*> matrices;
-  eachMatrix(description, layer, [&](const LinearDescription&, LinearWeights& weights) { matrices.push_back(&weights); });
+  eachMatrix(description, layer,
+             [&](const LinearDescription&, LinearWeights& weights) { matrices.push_back(&weights); });
   return matrices;
 }
 
@@ -244,7 +249,8 @@ Result<at::Tensor> readMatrix(const DecoderWeights& weights, int layer, const st
   const TensorInfo& info = weights.store->tensors().find(name)->second;  // describe() has seen it
   KVISTA_ASSIGN(at::Tensor matrix, readTensor(*weights.store, info));
   if (weights.layersKnown->at(static_cast<std::size_t>(layer))) return matrix;
-  if (auto sentence = nonFiniteSentence(info, matrix)) return fail(ErrorCode::numerical, std::move(*sentence), kDamagedHint);
+  if (auto sentence = nonFiniteSentence(info, matrix))
+    return fail(ErrorCode::numerical, std::move(*sentence), kDamagedHint);
   return matrix;
 }
 

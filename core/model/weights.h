@@ -69,11 +69,13 @@ std::vector<const NormDescription*> normsOf(const LayerDescription& layer);
 std::vector<NormWeights*> normsOf(const LayerDescription& description, LayerWeights& layer);
 
 /// Reads every tensor of the description in `dtype` onto `device`: a view of the mapped file where type, alignment and
-/// device allow it, a converted copy elsewhere; with `streamed` all but the layers' matrices. NaN or infinity is an error of code numerical, naming tensor and index.
+/// device allow it, a converted copy elsewhere; with `streamed` all but the layers' matrices. NaN or infinity is an
+/// error of code numerical, naming tensor and index.
 Result<DecoderWeights> loadWeights(const Checkpoint& checkpoint, const DecoderDescription& description,
                                    at::Device device, at::ScalarType dtype, bool streamed, const Task& task);
 
-/// A tensor on the CPU, as it lies in the file where that can be viewed in place (`store` must outlive it), else as float32.
+/// A tensor on the CPU, as it lies in the file where that can be viewed in place (`store` must outlive it), else as
+/// float32.
 Result<at::Tensor> readTensor(const TensorStore& store, const TensorInfo& info);
 
 /// A matrix of `layer` by readTensor. Errors as loadWeights, for layers that nobody has looked through.

@@ -63,9 +63,10 @@ Result<void> checkUnit(const BudgetUnit& unit, const std::string& name) {
 std::int64_t largestBytes(const AllocationRequest& request) {
   std::int64_t bytes = 0;
   for (const BudgetUnit& unit : request.units)
-    bytes += storedBytes(unit.locked ? unit.widths
-                                     : std::vector<std::uint8_t>(static_cast<std::size_t>(unit.maximumRank),
-                                                                 static_cast<std::uint8_t>(request.allowedWidths.back())));
+    bytes +=
+        storedBytes(unit.locked ? unit.widths
+                                : std::vector<std::uint8_t>(static_cast<std::size_t>(unit.maximumRank),
+                                                            static_cast<std::uint8_t>(request.allowedWidths.back())));
   return bytes;
 }
 

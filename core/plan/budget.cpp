@@ -52,12 +52,14 @@ PlannedPlan assessed(CompressionPlan plan, std::optional<double> loss, const Pla
   return planned;
 }
 
-/// What an allocator left as it was, in words; empty where nothing is locked. What stores no codes of its own has nothing to lock.
+/// What an allocator left as it was, in words; empty where nothing is locked. What stores no codes of its own has
+/// nothing to lock.
 std::string lockedInWords(const CompressionPlan& plan) {
   std::int64_t bytes = 0;
   int count = 0;
   for (const Group& group : plan.groups)
-    if (const int layer = group.slots.front().layer; group.locked && !readsAnotherLayer(plan, layer) && !storesTokenNumbers(plan, layer)) {
+    if (const int layer = group.slots.front().layer;
+        group.locked && !readsAnotherLayer(plan, layer) && !storesTokenNumbers(plan, layer)) {
       bytes += bytesPerToken(plan, group);
       ++count;
     }
@@ -102,9 +104,10 @@ Result<void> checkTarget(const Target& target, Storage storage, bool measuresLos
     return fail(ErrorCode::invalidArgument, "A kept fraction counts 16-bit numbers, and this plan stores codes.",
                 "Give a share, or how many times smaller, instead.");
   if (target.kind == Target::Kind::maxLoss && !(measuresLoss && loss.gradients))
-    return fail(ErrorCode::invalidArgument,
-                "An allowed loss can be kept only where the loss is predicted: with gradients and the Fisher metric as it is.",
-                "Calibrate without --no-gradients, leave --metric, --damping and --sink-free out, or give --share.");
+    return fail(
+        ErrorCode::invalidArgument,
+        "An allowed loss can be kept only where the loss is predicted: with gradients and the Fisher metric as it is.",
+        "Calibrate without --no-gradients, leave --metric, --damping and --sink-free out, or give --share.");
   return {};
 }
 

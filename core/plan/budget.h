@@ -18,8 +18,8 @@ namespace kvista {
 
 /// What predictions of the loss start from.
 struct LossModel {
-  double baseLoss = 0;      ///< Mean nats a token of the uncompressed model; 0: not known.
-  bool gradients = false;   ///< The calibration had gradients: eigenvalues in the Fisher metric are nats.
+  double baseLoss = 0;     ///< Mean nats a token of the uncompressed model; 0: not known.
+  bool gradients = false;  ///< The calibration had gradients: eigenvalues in the Fisher metric are nats.
   std::map<Storage, ResponseCurve> response;  ///< Corrections, one curve for each way of storing that was measured.
   bool operator==(const LossModel&) const = default;
 };
@@ -59,20 +59,21 @@ const std::vector<int>& standardWidths(Storage storage);
 /// Bytes a token that the target allows; all of the cache for an allowed loss, which is no number of bytes.
 std::int64_t budgetBytes(const Target& target, const ModelShape& shape);
 
-/// Targets that make no sense, with the reason: out of range, a kept fraction of numbers that are not 16 bit, an allowed
-/// loss where none is predicted. `measuresLoss`: of the plan's metric.
+/// Targets that make no sense, with the reason: out of range, a kept fraction of numbers that are not 16 bit, an
+/// allowed loss where none is predicted. `measuresLoss`: of the plan's metric.
 Result<void> checkTarget(const Target& target, Storage storage, bool measuresLoss, const LossModel& loss);
 
-/// Gives every group that is not locked its widths, by the plan's allocator for the plan's target. `units`: one a group of
-/// `plan`, in its order; locks and widths are taken from the groups. Plain quantisation has no spectra and is refused.
+/// Gives every group that is not locked its widths, by the plan's allocator for the plan's target. `units`: one a group
+/// of `plan`, in its order; locks and widths are taken from the groups. Plain quantisation has no spectra and is
+/// refused.
 Result<PlannedPlan> allocateBudget(CompressionPlan plan, std::vector<BudgetUnit> units, const std::vector<int>& widths,
                                    const PlanningContext& context);
 
-/// Bytes, prediction and cost of a plan as it stands. `units` as for allocateBudget; empty where there are no spectra: no
-/// prediction then.
+/// Bytes, prediction and cost of a plan as it stands. `units` as for allocateBudget; empty where there are no spectra:
+/// no prediction then.
 PlannedPlan assess(CompressionPlan plan, const std::vector<BudgetUnit>& units, const PlanningContext& context);
-/// The same with the second-order prediction already summed up; it is left out where the plan's metric or the calibration
-/// make it no loss.
+/// The same with the second-order prediction already summed up; it is left out where the plan's metric or the
+/// calibration make it no loss.
 PlannedPlan assessWithLoss(CompressionPlan plan, double predictedLoss, const PlanningContext& context);
 
 }  // namespace kvista

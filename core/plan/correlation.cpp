@@ -32,7 +32,8 @@ double pearson(const std::vector<double>& x, const std::vector<double>& y) {
   constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
   if (x.size() != y.size() || x.size() < 2) return kUnknown;
   const auto n = static_cast<double>(x.size());
-  const double meanX = std::accumulate(x.begin(), x.end(), 0.0) / n, meanY = std::accumulate(y.begin(), y.end(), 0.0) / n;
+  const double meanX = std::accumulate(x.begin(), x.end(), 0.0) / n,
+               meanY = std::accumulate(y.begin(), y.end(), 0.0) / n;
   double xx = 0, yy = 0, xy = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     xx += (x[i] - meanX) * (x[i] - meanX);

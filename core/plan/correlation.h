@@ -6,7 +6,8 @@
 
 namespace kvista {
 
-/// Pearson's coefficient of linear correlation of two lists of one length; NaN where either does not vary or has fewer than two numbers.
+/// Pearson's coefficient of linear correlation of two lists of one length; NaN where either does not vary or has fewer
+/// than two numbers.
 double pearson(const std::vector<double>& x, const std::vector<double>& y);
 
 /// Spearman's: Pearson's of the ranks, equal numbers sharing the mean of theirs.

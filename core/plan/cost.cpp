@@ -46,13 +46,15 @@ int numbersOf(const Group& group) {
   return sum;
 }
 
-/// What prediction adds to a layer with one latent of rank `rank` and `numbers` outputs: those of a layer that predicts others are
-/// rebuilt, values too, and stand in memory in 16 bits until they have been read through the prediction. Numbers of tokens become
-/// outputs through embedding and projections.
-void addPrediction(const CompressionPlan& plan, const ModelShape& shape, int layer, double rank, double numbers, LayerWork& work) {
+/// What prediction adds to a layer with one latent of rank `rank` and `numbers` outputs: those of a layer that predicts
+/// others are rebuilt, values too, and stand in memory in 16 bits until they have been read through the prediction.
+/// Numbers of tokens become outputs through embedding and projections.
+void addPrediction(const CompressionPlan& plan, const ModelShape& shape, int layer, double rank, double numbers,
+                   LayerWork& work) {
   constexpr double kBytesPerNumber = 2;
   bool predicts = false;
-  for (int other = layer + 1; other < shape.layers && !predicts; ++other) predicts = predictedFrom(plan, other) == layer;
+  for (int other = layer + 1; other < shape.layers && !predicts; ++other)
+    predicts = predictedFrom(plan, other) == layer;
   const bool isPredicted = predictedFrom(plan, layer).has_value();
   if (storesTokenNumbers(plan, layer)) {
     work.multiplyAdds += static_cast<double>(shape.hiddenSize) * numbers;
@@ -68,12 +70,13 @@ std::int64_t extraParameters(const CompressionPlan& plan, const Group& group, co
   const std::int64_t rank = group.rank();
   const auto columns = static_cast<std::int64_t>(group.widths.size());
   const bool keysAfterRope = plan.keyPosition == KeyPosition::afterRope && group.slots.front().side == Side::key;
-  const std::int64_t steps = std::ranges::count_if(group.widths, [](std::uint8_t width) { return width != 0 && width != 16; });
+  const std::int64_t steps =
+      std::ranges::count_if(group.widths, [](std::uint8_t width) { return width != 0 && width != 16; });
   if (storesTokenNumbers(plan, group.slots.front().layer)) return 0;
   const std::int64_t prediction = predictedFrom(plan, group.slots.front().layer) ? columns * columns : 0;
   const std::int64_t beside = steps + (plan.centred ? rank + columns : 0) + prediction;
-  // The projection stays where keys are compressed after RoPE, and where tokens that stay exact, or what is behind a prediction, need whole
-  // keys and values.
+  // The projection stays where keys are compressed after RoPE, and where tokens that stay exact, or what is behind a
+  // prediction, need whole keys and values.
   if (keysAfterRope || plan.exactTokens > 0 || prediction > 0) return 2 * rank * columns + beside;
   return rank * (columns + shape.hiddenSize) - columns * shape.hiddenSize + beside;
 }

@@ -23,9 +23,9 @@ const std::vector<DeviceProfile>& deviceProfiles();
 Result<const DeviceProfile*> findDeviceProfile(std::string_view name);
 
 struct CostModel {
-  std::int64_t bytesPerToken = 0;         ///< Over all layers.
-  /// Of the factors, the coder's steps and the means, beyond the projections that they replace; may be negative. What an export
-  /// `latent` has more than the original.
+  std::int64_t bytesPerToken = 0;  ///< Over all layers.
+  /// Of the factors, the coder's steps and the means, beyond the projections that they replace; may be negative. What
+  /// an export `latent` has more than the original.
   std::int64_t extraParameters = 0;
   double multiplyAddsPerCachedToken = 0;  ///< A decode step, over all layers (methods.md section 8), see costOf.
   double arithmeticSecondsPerToken = 0;   ///< Of those alone at `context`, `batch`.
@@ -35,8 +35,8 @@ struct CostModel {
 /// Multiply-adds for a cached token: keys before RoPE are rebuilt (rank times the key columns of the group) and scored
 /// by every query head (head width); keys after RoPE are scored in the latent (rank a query head); values are summed in
 /// the latent (rank a query head, the rest is done once a step). A layer takes the longer of reading its latents and
-/// its arithmetic, plus one launch. A latent that several layers share is stored once and read by each. Outputs that predict other layers are rebuilt
-/// whole and read by those, each number in 16 bits and through the prediction.
+/// its arithmetic, plus one launch. A latent that several layers share is stored once and read by each. Outputs that
+/// predict other layers are rebuilt whole and read by those, each number in 16 bits and through the prediction.
 CostModel costOf(const CompressionPlan& plan, const ModelShape& shape, const DeviceProfile& device,
                  std::int64_t context, int batch);
 

@@ -29,7 +29,10 @@ double lowestKnown(const Matrix& matrix) {
 class Linkage {
  public:
   Linkage(const Matrix& matrix, const std::vector<int>& members, double unknown)
-      : members_(members), size_(members.size(), 1), stride_(members.size() + 8 + 8 * (members.size() / 8 % 2)), table_(members.size() * stride_) {
+      : members_(members),
+        size_(members.size(), 1),
+        stride_(members.size() + 8 + 8 * (members.size() / 8 % 2)),
+        table_(members.size() * stride_) {
     const auto known = [&](int row, int column) {
       const float value = matrix.at(row, column);
       return std::isfinite(value) ? static_cast<double>(value) : unknown;

@@ -33,13 +33,14 @@ void useMeasuredProfiles(std::vector<DeviceProfile> measured) {
 
 bool isMeasured(const DeviceProfile& profile) {
   return std::ranges::none_of(builtIn(), [&](const DeviceProfile& each) {
-    return each.name == profile.name && each.bytesPerSecond == profile.bytesPerSecond && each.flopsPerSecond == profile.flopsPerSecond &&
-           each.launchSeconds == profile.launchSeconds;
+    return each.name == profile.name && each.bytesPerSecond == profile.bytesPerSecond &&
+           each.flopsPerSecond == profile.flopsPerSecond && each.launchSeconds == profile.launchSeconds;
   });
 }
 
 std::string profileInWords(const DeviceProfile& profile) {
-  return fmt::format("{}, {}", profile.name, isMeasured(profile) ? "as measured by `kvista bench decode`" : "built-in figures");
+  return fmt::format("{}, {}", profile.name,
+                     isMeasured(profile) ? "as measured by `kvista bench decode`" : "built-in figures");
 }
 
 }  // namespace kvista

@@ -35,13 +35,15 @@ Result<void> checkPlan(const CompressionPlan& plan, const ModelShape& shape) {
 
 Result<void> checkIndex(const CompressionPlan& plan, int group) {
   if (group < 0 || group >= static_cast<int>(plan.groups.size()))
-    return fail(ErrorCode::invalidArgument, fmt::format("There is no group {}; the plan has {}.", group, plan.groups.size()));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("There is no group {}; the plan has {}.", group, plan.groups.size()));
   return {};
 }
 
 Result<void> checkLayer(const ModelShape& shape, int layer) {
   if (layer < 0 || layer >= shape.layers)
-    return fail(ErrorCode::invalidArgument, fmt::format("There is no layer {}; the model has {}.", layer, shape.layers));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("There is no layer {}; the model has {}.", layer, shape.layers));
   return {};
 }
 
@@ -49,7 +51,8 @@ Result<void> checkUnlocked(const CompressionPlan& plan, int group) {
   const Group& each = plan.groups[static_cast<std::size_t>(group)];
   if (each.locked)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("Layer {} {} is locked.", each.slots.front().layer, groupName(plan, group)), "Unlock it first.");
+                fmt::format("Layer {} {} is locked.", each.slots.front().layer, groupName(plan, group)),
+                "Unlock it first.");
   return {};
 }
 
@@ -61,7 +64,8 @@ Result<void> checkReplaceable(const CompressionPlan& plan, int layer) {
     KVISTA_CHECK(checkUnlocked(plan, index));
     if (layers.size() > 1)
       return fail(ErrorCode::invalidArgument,
-                  fmt::format("Layer {} shares a group with layer {}.", layer, *layers.begin() == layer ? *layers.rbegin() : *layers.begin()),
+                  fmt::format("Layer {} shares a group with layer {}.", layer,
+                              *layers.begin() == layer ? *layers.rbegin() : *layers.begin()),
                   "Move its heads out of that group first.");
   }
   return {};
@@ -75,9 +79,11 @@ std::map<Slot, Widths> sharesOf(const Group& group, const ModelShape& shape) {
   const auto total = static_cast<std::int64_t>(sorted.size());
   for (std::int64_t dealt = 0; dealt < total; ++dealt) {
     const Slot* behind = nullptr;
-    std::int64_t most = 0;  // Of what is missing, times the group's size: whole numbers. Never a slot that has all it can hold.
+    std::int64_t most =
+        0;  // Of what is missing, times the group's size: whole numbers. Never a slot that has all it can hold.
     for (const Slot& slot : group.slots) {
-      const std::int64_t missing = slotWidth(slot, shape) * (dealt + 1) - static_cast<std::int64_t>(shares[slot].size()) * total;
+      const std::int64_t missing =
+          slotWidth(slot, shape) * (dealt + 1) - static_cast<std::int64_t>(shares[slot].size()) * total;
       if (!behind || missing > most) std::tie(behind, most) = std::pair(&slot, missing);
     }
     shares[*behind].push_back(sorted[static_cast<std::size_t>(dealt)]);
@@ -85,8 +91,10 @@ std::map<Slot, Widths> sharesOf(const Group& group, const ModelShape& shape) {
   return shares;
 }
 
-/// The plan with other groups: `slots[i]` are the heads of the new group i. Groups that keep their heads keep everything else.
-Result<CompressionPlan> assemble(CompressionPlan plan, const ModelShape& shape, const std::vector<std::vector<Slot>>& slots) {
+/// The plan with other groups: `slots[i]` are the heads of the new group i. Groups that keep their heads keep
+/// everything else.
+Result<CompressionPlan> assemble(CompressionPlan plan, const ModelShape& shape,
+                                 const std::vector<std::vector<Slot>>& slots) {
   std::map<Slot, std::size_t> home;
   for (std::size_t i = 0; i < plan.groups.size(); ++i)
     for (const Slot& slot : plan.groups[i].slots) home[slot] = i;
@@ -139,7 +147,9 @@ std::size_t placeOfGroup(const std::vector<std::vector<Slot>>& lists, const Slot
 
 /// `lists` with all groups of the layer replaced, where the first of them stood.
 void replaceLayer(std::vector<std::vector<Slot>>& lists, int layer, const std::vector<std::vector<Slot>>& groups) {
-  const auto ofLayer = [layer](const std::vector<Slot>& slots) { return !slots.empty() && slots.front().layer == layer; };
+  const auto ofLayer = [layer](const std::vector<Slot>& slots) {
+    return !slots.empty() && slots.front().layer == layer;
+  };
   const auto place = std::ranges::find_if(lists, ofLayer) - lists.begin();
   std::erase_if(lists, ofLayer);
   lists.insert(lists.begin() + place, groups.begin(), groups.end());
@@ -152,10 +162,12 @@ Result<void> checkHeads(const HeadGroups& groups, const ModelShape& shape, std::
     seen.insert(heads.begin(), heads.end());
     count += heads.size();
   }
-  const bool whole = static_cast<int>(seen.size()) == shape.kvHeads && *seen.begin() == 0 && *seen.rbegin() == shape.kvHeads - 1;
+  const bool whole =
+      static_cast<int>(seen.size()) == shape.kvHeads && *seen.begin() == 0 && *seen.rbegin() == shape.kvHeads - 1;
   if (!whole || count != seen.size())
-    return fail(ErrorCode::invalidArgument, fmt::format("The {} groups name {} heads, {} of them different; each of the {} must be there once.",
-                                                        side, count, seen.size(), shape.kvHeads));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The {} groups name {} heads, {} of them different; each of the {} must be there once.",
+                            side, count, seen.size(), shape.kvHeads));
   return {};
 }
 
@@ -192,20 +204,23 @@ Result<void> checkMove(const Group& target, std::span<const Slot> slots, KeyPosi
   if (const auto layers = layersOf(target.slots); !layers.empty())
     for (const Slot& slot : coming)
       if (!layers.contains(slot.layer))
-        return fail(ErrorCode::invalidArgument,
-                    fmt::format("{} is a head of layer {}, this group is of layer {}.", nameOf(slot), slot.layer, *layers.begin()));
+        return fail(ErrorCode::invalidArgument, fmt::format("{} is a head of layer {}, this group is of layer {}.",
+                                                            nameOf(slot), slot.layer, *layers.begin()));
   const std::size_t heads = target.slots.size() + coming.size();
   if (heads == 1) return {};
   if (storage == Storage::plainQuantised)
-    return fail(ErrorCode::invalidArgument, "Plain quantisation keeps every head on its own.", "Choose coded or 16-bit storage to share a group.");
+    return fail(ErrorCode::invalidArgument, "Plain quantisation keeps every head on its own.",
+                "Choose coded or 16-bit storage to share a group.");
   const auto isKey = [](const Slot& slot) { return slot.side == Side::key; };
-  if (keyPosition == KeyPosition::afterRope && (std::ranges::any_of(target.slots, isKey) || std::ranges::any_of(coming, isKey)))
+  if (keyPosition == KeyPosition::afterRope &&
+      (std::ranges::any_of(target.slots, isKey) || std::ranges::any_of(coming, isKey)))
     return fail(ErrorCode::invalidArgument, "A key head that is compressed after RoPE must be alone in its group.",
                 "Compress keys before RoPE to share a group.");
   return {};
 }
 
-Result<CompressionPlan> moveSlots(CompressionPlan plan, const ModelShape& shape, std::span<const Slot> slots, int target) {
+Result<CompressionPlan> moveSlots(CompressionPlan plan, const ModelShape& shape, std::span<const Slot> slots,
+                                  int target) {
   KVISTA_CHECK(checkPlan(plan, shape));
   const std::set<Slot> distinct(slots.begin(), slots.end());
   const std::vector<Slot> moved(distinct.begin(), distinct.end());
@@ -221,20 +236,24 @@ Result<CompressionPlan> moveSlots(CompressionPlan plan, const ModelShape& shape,
   std::size_t found = 0;
   for (int index = 0; index < static_cast<int>(plan.groups.size()); ++index) {
     const auto& heads = plan.groups[static_cast<std::size_t>(index)].slots;
-    const auto leaving = static_cast<std::size_t>(std::ranges::count_if(heads, [&](const Slot& slot) { return distinct.contains(slot); }));
+    const auto leaving = static_cast<std::size_t>(
+        std::ranges::count_if(heads, [&](const Slot& slot) { return distinct.contains(slot); }));
     found += leaving;
     if (leaving > 0 && index != target) KVISTA_CHECK(checkUnlocked(plan, index));
-    const bool nothingChanges = leaving == moved.size() && (index == target || (target == kNewGroup && leaving == heads.size()));
+    const bool nothingChanges =
+        leaving == moved.size() && (index == target || (target == kNewGroup && leaving == heads.size()));
     if (nothingChanges)
       return fail(ErrorCode::invalidArgument, target == kNewGroup ? "These heads already have a group of their own."
                                                                   : "These heads are already in that group.");
   }
   if (found != moved.size())
-    return fail(ErrorCode::invalidArgument, fmt::format("{} of the {} heads are not in the plan.", moved.size() - found, moved.size()));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} of the {} heads are not in the plan.", moved.size() - found, moved.size()));
 
   auto lists = slotLists(plan);
   for (std::size_t i = 0; i < lists.size(); ++i)
-    if (static_cast<int>(i) != target) std::erase_if(lists[i], [&](const Slot& slot) { return distinct.contains(slot); });
+    if (static_cast<int>(i) != target)
+      std::erase_if(lists[i], [&](const Slot& slot) { return distinct.contains(slot); });
   if (target == kNewGroup) {
     std::vector<Slot> group;
     for (const Slot& slot : moved) insertInOrder(group, slot);
@@ -248,7 +267,8 @@ Result<CompressionPlan> moveSlots(CompressionPlan plan, const ModelShape& shape,
   return assemble(std::move(plan), shape, lists);
 }
 
-Result<CompressionPlan> splitGroup(CompressionPlan plan, const ModelShape& shape, int group, std::span<const Slot> out) {
+Result<CompressionPlan> splitGroup(CompressionPlan plan, const ModelShape& shape, int group,
+                                   std::span<const Slot> out) {
   KVISTA_CHECK(checkIndex(plan, group));
   const auto& slots = plan.groups[static_cast<std::size_t>(group)].slots;
   for (const Slot& slot : out)
@@ -256,14 +276,16 @@ Result<CompressionPlan> splitGroup(CompressionPlan plan, const ModelShape& shape
       return fail(ErrorCode::invalidArgument, fmt::format("{} is not in {}.", nameOf(slot), groupName(plan, group)));
   const std::set<Slot> distinct(out.begin(), out.end());
   if (distinct.empty() || distinct.size() == slots.size())
-    return fail(ErrorCode::invalidArgument, fmt::format("{} of the {} heads are to be split off; some must stay and some must go.",
-                                                        distinct.size(), slots.size()));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} of the {} heads are to be split off; some must stay and some must go.", distinct.size(),
+                            slots.size()));
   return moveSlots(std::move(plan), shape, out, kNewGroup);
 }
 
 Result<CompressionPlan> mergeGroups(CompressionPlan plan, const ModelShape& shape, std::span<const int> groups) {
   const std::set<int> distinct(groups.begin(), groups.end());
-  if (distinct.size() < 2) return fail(ErrorCode::invalidArgument, "Only one group is chosen.", "Choose two or more groups to merge.");
+  if (distinct.size() < 2)
+    return fail(ErrorCode::invalidArgument, "Only one group is chosen.", "Choose two or more groups to merge.");
   std::vector<Slot> slots;
   for (const int group : distinct) {
     KVISTA_CHECK(checkIndex(plan, group));
@@ -308,7 +330,8 @@ Result<CompressionPlan> joinLayer(CompressionPlan plan, const ModelShape& shape,
   return regroupLayer(std::move(plan), shape, layer, keys, joint ? keys : values, joint);
 }
 
-Result<CompressionPlan> applyLayerTo(CompressionPlan plan, const ModelShape& shape, int fromLayer, std::span<const int> layers) {
+Result<CompressionPlan> applyLayerTo(CompressionPlan plan, const ModelShape& shape, int fromLayer,
+                                     std::span<const int> layers) {
   KVISTA_CHECK(checkPlan(plan, shape));
   KVISTA_CHECK(checkLayer(shape, fromLayer));
   std::vector<std::vector<Slot>> pattern;
@@ -316,7 +339,9 @@ Result<CompressionPlan> applyLayerTo(CompressionPlan plan, const ModelShape& sha
     const auto its = layersOf(group.slots);
     if (!its.contains(fromLayer)) continue;
     if (its.size() > 1)
-      return fail(ErrorCode::invalidArgument, fmt::format("A group of layer {} holds heads of other layers too; it fits no other layer.", fromLayer));
+      return fail(
+          ErrorCode::invalidArgument,
+          fmt::format("A group of layer {} holds heads of other layers too; it fits no other layer.", fromLayer));
     pattern.push_back(group.slots);
   }
   auto lists = slotLists(plan);

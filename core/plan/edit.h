@@ -28,7 +28,8 @@ inline constexpr int kNewGroup = -1;
 
 /// Moves heads, of one or several groups of one layer, into group `target`, or into a new one (kNewGroup). A group that
 /// is left without heads goes. Fails where nothing would change.
-Result<CompressionPlan> moveSlots(CompressionPlan plan, const ModelShape& shape, std::span<const Slot> slots, int target);
+Result<CompressionPlan> moveSlots(CompressionPlan plan, const ModelShape& shape, std::span<const Slot> slots,
+                                  int target);
 /// Takes some, not all, of a group's heads out of it into a new group.
 Result<CompressionPlan> splitGroup(CompressionPlan plan, const ModelShape& shape, int group, std::span<const Slot> out);
 /// Puts all heads of two or more groups of one layer into the first of them.
@@ -39,7 +40,8 @@ Result<CompressionPlan> regroupLayer(CompressionPlan plan, const ModelShape& sha
 /// `joint`: every value head joins its key head's group; otherwise every group is parted into its keys and its values.
 Result<CompressionPlan> joinLayer(CompressionPlan plan, const ModelShape& shape, int layer, bool joint);
 /// Groups the heads of other layers as those of `fromLayer`. Every layer keeps its own bits; locks are not copied.
-Result<CompressionPlan> applyLayerTo(CompressionPlan plan, const ModelShape& shape, int fromLayer, std::span<const int> layers);
+Result<CompressionPlan> applyLayerTo(CompressionPlan plan, const ModelShape& shape, int fromLayer,
+                                     std::span<const int> layers);
 Result<CompressionPlan> setLock(CompressionPlan plan, int group, bool locked);
 
 /// Why heads cannot go into a group, as moveSlots says it; heads of that group itself are allowed.

@@ -48,8 +48,8 @@ std::vector<int> groupsOnlyIn(const CompressionPlan& plan, const CompressionPlan
 
 const Group& groupAt(const CompressionPlan& plan, int index) { return plan.groups[static_cast<std::size_t>(index)]; }
 
-std::string describeRegrouping(const CompressionPlan& before, const CompressionPlan& after, const std::vector<int>& gone,
-                               const std::vector<int>& come) {
+std::string describeRegrouping(const CompressionPlan& before, const CompressionPlan& after,
+                               const std::vector<int>& gone, const std::vector<int>& come) {
   std::set<int> layers;
   for (const int group : come)
     for (const Slot& slot : groupAt(after, group).slots) layers.insert(slot.layer);
@@ -64,7 +64,8 @@ std::string describeRegrouping(const CompressionPlan& before, const CompressionP
   for (const int old : gone)
     for (const int fresh : come) {
       const Heads heads = headsOf(groupAt(before, old));
-      const auto common = std::ranges::count_if(groupAt(after, fresh).slots, [&](const Slot& slot) { return heads.contains(slot); });
+      const auto common =
+          std::ranges::count_if(groupAt(after, fresh).slots, [&](const Slot& slot) { return heads.contains(slot); });
       if (common > 0) overlaps.emplace_back(static_cast<std::size_t>(common), -old, -fresh);
     }
   std::ranges::sort(overlaps, std::greater<>());
@@ -89,17 +90,22 @@ std::string describeRegrouping(const CompressionPlan& before, const CompressionP
     }
   constexpr std::size_t kSmallGroup = 3;
   if (gone.size() > 1 && come.size() == 1) {
-    if (gone.size() == 2 && moved.size() == 1) return fmt::format("Move {} to {}", listOf(moved), groupName(after, come.front()));
-    if (gone.size() == 2) return fmt::format("Merge {} with {}", groupName(before, gone[1]), groupName(before, gone[0]));
+    if (gone.size() == 2 && moved.size() == 1)
+      return fmt::format("Move {} to {}", listOf(moved), groupName(after, come.front()));
+    if (gone.size() == 2)
+      return fmt::format("Merge {} with {}", groupName(before, gone[1]), groupName(before, gone[0]));
     return fmt::format("Merge {} groups of layer {}", gone.size(), layer);
   }
   if (gone.size() == 1 && come.size() == 2)
     return moved.size() <= kSmallGroup ? fmt::format("Move {} to a new group", listOf(moved))
                                        : fmt::format("Split {} of layer {}", groupName(before, gone.front()), layer);
   if (goals.size() == 1 && (gone.size() == 2 || come.size() < 4))
-    return fmt::format("Move {} to {}", listOf(moved), taken.contains(*goals.begin()) ? groupName(after, *goals.begin()) : "a new group");
-  if (allAre(before, gone, false) && allAre(after, come, true)) return fmt::format("Join keys and values of layer {}", layer);
-  if (allAre(before, gone, true) && allAre(after, come, false)) return fmt::format("Part keys and values of layer {}", layer);
+    return fmt::format("Move {} to {}", listOf(moved),
+                       taken.contains(*goals.begin()) ? groupName(after, *goals.begin()) : "a new group");
+  if (allAre(before, gone, false) && allAre(after, come, true))
+    return fmt::format("Join keys and values of layer {}", layer);
+  if (allAre(before, gone, true) && allAre(after, come, false))
+    return fmt::format("Part keys and values of layer {}", layer);
   return fmt::format("Regroup layer {}", layer);
 }
 
@@ -127,17 +133,26 @@ std::string describeSettings(const CompressionPlan& before, const CompressionPla
     return fmt::format("Compress keys {} RoPE", after.keyPosition == KeyPosition::afterRope ? "after" : "before");
   if (before.method != after.method) return fmt::format("Use method {}", after.method);
   if (before.metric != after.metric)
-    return fmt::format("Measure errors in the {} metric", after.metric == Metric::fisher ? "Fisher" : nameIn(kMetrics, after.metric));
+    return fmt::format("Measure errors in the {} metric",
+                       after.metric == Metric::fisher ? "Fisher" : nameIn(kMetrics, after.metric));
   if (before.damping != after.damping) return fmt::format("Set the metric's damping to {:.3g}", after.damping);
-  if (before.sinkFree != after.sinkFree) return after.sinkFree ? "Take bases beyond the sinks" : "Take bases of all tokens";
-  if (before.centred != after.centred) return after.centred ? "Take bases around the mean" : "Take bases without a mean";
-  if (before.compensated != after.compensated) return after.compensated ? "Compensate the layers before" : "Leave compensation out";
-  if (before.unwhitened != after.unwhitened) return after.unwhitened ? "Decompose the weights alone" : "Decompose for the text";
-  if (before.uncalibrated != after.uncalibrated) return after.uncalibrated ? "Leave the values' calibration out" : "Calibrate values";
+  if (before.sinkFree != after.sinkFree)
+    return after.sinkFree ? "Take bases beyond the sinks" : "Take bases of all tokens";
+  if (before.centred != after.centred)
+    return after.centred ? "Take bases around the mean" : "Take bases without a mean";
+  if (before.compensated != after.compensated)
+    return after.compensated ? "Compensate the layers before" : "Leave compensation out";
+  if (before.unwhitened != after.unwhitened)
+    return after.unwhitened ? "Decompose the weights alone" : "Decompose for the text";
+  if (before.uncalibrated != after.uncalibrated)
+    return after.uncalibrated ? "Leave the values' calibration out" : "Calibrate values";
   if (before.sharedFrom != after.sharedFrom) return "Change which layers read another's cache";
-  if (before.chain != after.chain) return after.chain > 1 ? fmt::format("Chain {} layers", after.chain) : "Code each layer by itself";
-  if (before.tokenNumbers != after.tokenNumbers) return after.tokenNumbers ? "Store token numbers in the first layer" : "Code the first layer";
-  if (before.trellis != after.trellis) return after.trellis ? "Code through a trellis" : "Code each direction by itself";
+  if (before.chain != after.chain)
+    return after.chain > 1 ? fmt::format("Chain {} layers", after.chain) : "Code each layer by itself";
+  if (before.tokenNumbers != after.tokenNumbers)
+    return after.tokenNumbers ? "Store token numbers in the first layer" : "Code the first layer";
+  if (before.trellis != after.trellis)
+    return after.trellis ? "Code through a trellis" : "Code each direction by itself";
   if (before.allocator != after.allocator) return fmt::format("Allocate by {}", after.allocator);
   if (before.rankStep != after.rankStep) return fmt::format("Set rank step to {}", after.rankStep);
   if (before.exactTokens != after.exactTokens) return fmt::format("Keep {} tokens exact", after.exactTokens);
@@ -157,7 +172,8 @@ std::string describeGroups(const CompressionPlan& before, const CompressionPlan&
   const auto place = [&](int i) { return fmt::format("layer {} {}", layerOf(groupAt(after, i)), groupName(after, i)); };
   if (widths.empty() && !locks.empty()) {
     const char* verb = groupAt(after, locks.front()).locked ? "Lock" : "Unlock";
-    return locks.size() == 1 ? fmt::format("{} {}", verb, place(locks.front())) : fmt::format("{} {} groups", verb, locks.size());
+    return locks.size() == 1 ? fmt::format("{} {}", verb, place(locks.front()))
+                             : fmt::format("{} {} groups", verb, locks.size());
   }
   if (widths.size() > 1) return fmt::format("Set ranks of {} groups", widths.size());
   if (widths.empty()) return "Reorder groups";
@@ -173,7 +189,8 @@ std::string groupName(const CompressionPlan& plan, int group) {
   const Group& its = groupAt(plan, group);
   const Kind kind = kindOf(its);
   int number = 0;
-  for (int i = 0; i <= group; ++i) number += layerOf(groupAt(plan, i)) == layerOf(its) && kindOf(groupAt(plan, i)) == kind ? 1 : 0;
+  for (int i = 0; i <= group; ++i)
+    number += layerOf(groupAt(plan, i)) == layerOf(its) && kindOf(groupAt(plan, i)) == kind ? 1 : 0;
   return fmt::format("{}group {}", kind == Kind::keys ? "K " : kind == Kind::values ? "V " : "", number);
 }
 

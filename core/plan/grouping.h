@@ -32,8 +32,8 @@ struct Grouping {
   bool needsTruncatedLoss = false;
 };
 
-/// neighbours, greedy (HSR as released), swap and swap-loss (exchanges while the objective improves), dendrogram, all. A new one is a file beside
-/// groupings/neighbours.cpp and one line in groupings.cpp.
+/// neighbours, greedy (HSR as released), swap and swap-loss (exchanges while the objective improves), dendrogram, all.
+/// A new one is a file beside groupings/neighbours.cpp and one line in groupings.cpp.
 const std::vector<Grouping>& groupings();
 Result<const Grouping*> findGrouping(std::string_view name);
 

@@ -114,7 +114,8 @@ std::vector<std::vector<std::uint8_t>> widthsOf(const AllocationRequest& request
   std::vector<std::vector<std::uint8_t>> widths;
   for (const BudgetUnit& unit : request.units)
     widths.push_back(unit.locked ? unit.widths : std::vector<std::uint8_t>(unit.spectrum.eigenvalues.size()));
-  for (const Block& block : ladder.blocks) std::fill_n(widths[block.unit].begin() + block.first, block.count, block.width);
+  for (const Block& block : ladder.blocks)
+    std::fill_n(widths[block.unit].begin() + block.first, block.count, block.width);
   return widths;
 }
 

@@ -70,7 +70,8 @@ std::int64_t storedBytes(std::span<const std::uint8_t> widths) {
   std::int64_t bytes = 0;
   for (std::size_t bits = 1; bits < directions.size(); bits *= 2) {
     std::int64_t parts = 0;
-    for (std::size_t width = bits; width < directions.size(); ++width) parts += (width & bits) != 0 ? directions[width] : 0;
+    for (std::size_t width = bits; width < directions.size(); ++width)
+      parts += (width & bits) != 0 ? directions[width] : 0;
     bytes += (parts * static_cast<std::int64_t>(bits) + 7) / 8;
   }
   return bytes;

@@ -34,8 +34,8 @@ Matrix bitsPerNumber(const CompressionPlan& plan, const ModelShape& shape) {
     const auto each = static_cast<float>(8.0 * static_cast<double>(bytesPerToken(plan, group)) / numbers);
     for (const Slot& slot : group.slots)
       if (isOf(slot, shape))
-        bits.values[static_cast<std::size_t>(slot.layer * bits.columns +
-                                             (slot.side == Side::key ? 0 : shape.kvHeads) + slot.head)] = each;
+        bits.values[static_cast<std::size_t>(slot.layer * bits.columns + (slot.side == Side::key ? 0 : shape.kvHeads) +
+                                             slot.head)] = each;
   }
   return bits;
 }

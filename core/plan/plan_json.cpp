@@ -259,10 +259,11 @@ json toJson(const CompressionPlan& plan) {
 
 Result<CompressionPlan> planFromJson(const json& value) {
   KVISTA_ASSIGN(const ObjectReader reader,
-                ObjectReader::open(value, "",
-                                   {"method", "grouping", "allocator", "metric", "damping", "keyPosition", "storage", "rankStep",
-                                    "exactTokens", "scaleBlock", "sinkFree", "centred", "compensated", "unwhitened", "uncalibrated", "sharedFrom", "chain", "trellis",
-                                    "tokenNumbers", "target", "groups"}));
+                ObjectReader::open(
+                    value, "", {"method",       "grouping",   "allocator",    "metric",     "damping",  "keyPosition",
+                                "storage",      "rankStep",   "exactTokens",  "scaleBlock", "sinkFree", "centred",
+                                "compensated",  "unwhitened", "uncalibrated", "sharedFrom", "chain",    "trellis",
+                                "tokenNumbers", "target",     "groups"}));
   CompressionPlan plan;
   KVISTA_ASSIGN(plan.method, reader.text("method"));
   KVISTA_ASSIGN(plan.grouping, reader.text("grouping"));

@@ -18,9 +18,9 @@ struct Named {
   Value value;
 };
 
-inline constexpr std::array kMetrics = {Named{"identity", Metric::identity}, Named{"fisher", Metric::fisher},
-                                      Named{"query", Metric::query}, Named{"output", Metric::output},
-                                      Named{"attention", Metric::attention}, Named{"eigen", Metric::eigen}};
+inline constexpr std::array kMetrics = {Named{"identity", Metric::identity},   Named{"fisher", Metric::fisher},
+                                        Named{"query", Metric::query},         Named{"output", Metric::output},
+                                        Named{"attention", Metric::attention}, Named{"eigen", Metric::eigen}};
 inline constexpr std::array kKeyPositions = {Named{"beforeRope", KeyPosition::beforeRope},
                                              Named{"afterRope", KeyPosition::afterRope}};
 inline constexpr std::array kStorages = {Named{"lowRank16", Storage::lowRank16}, Named{"coded", Storage::coded},

@@ -64,10 +64,15 @@ void checkSettings(const CompressionPlan& plan, Problems& problems) {
     problems.add("The metric's damping is {}; it must be 0 to {}.", plan.damping, kMaxDamping);
   if (plan.compensated && (plan.storage == Storage::plainQuantised || plan.keyPosition == KeyPosition::afterRope))
     problems.add("The plan is compensated, which needs keys before RoPE and a latent.");
-  if (plan.trellis && plan.storage != Storage::coded) problems.add("The plan's codes go through a trellis, and it stores no codes.");
-  if (plan.centred && plan.storage == Storage::plainQuantised) problems.add("The plan is centred, which needs a latent.");
-  if (plan.unwhitened && (plan.storage != Storage::lowRank16 || plan.keyPosition == KeyPosition::afterRope || plan.centred || plan.sinkFree || plan.compensated))
-    problems.add("The plan is made from the weights alone (unwhitened), which needs numbers of 16 bits, keys before RoPE and neither mean, sinks nor compensation.");
+  if (plan.trellis && plan.storage != Storage::coded)
+    problems.add("The plan's codes go through a trellis, and it stores no codes.");
+  if (plan.centred && plan.storage == Storage::plainQuantised)
+    problems.add("The plan is centred, which needs a latent.");
+  if (plan.unwhitened && (plan.storage != Storage::lowRank16 || plan.keyPosition == KeyPosition::afterRope ||
+                          plan.centred || plan.sinkFree || plan.compensated))
+    problems.add(
+        "The plan is made from the weights alone (unwhitened), which needs numbers of 16 bits, keys before RoPE and "
+        "neither mean, sinks nor compensation.");
   if (plan.metric == Metric::eigen && plan.keyPosition != KeyPosition::afterRope)
     problems.add("The metric eigen looks at queries as attention has them, which needs keys after RoPE.");
   const double value = plan.target.value;
@@ -83,19 +88,25 @@ void checkSharing(const CompressionPlan& plan, const ModelShape& shape, Problems
     problems.add("The plan says of {} layers whose cache they read; the model has {}.", layers, shape.layers);
     return;
   }
-  if (plan.storage == Storage::plainQuantised) problems.add("Layers that read another's cache need a plan with latents.");
-  if (plan.keyPosition == KeyPosition::afterRope) problems.add("Layers that read another's cache need keys before RoPE: each adds its own bias and norm to them.");
+  if (plan.storage == Storage::plainQuantised)
+    problems.add("Layers that read another's cache need a plan with latents.");
+  if (plan.keyPosition == KeyPosition::afterRope)
+    problems.add("Layers that read another's cache need keys before RoPE: each adds its own bias and norm to them.");
   if (plan.compensated) problems.add("The plan is compensated, which layers that read another's cache cannot be.");
   for (int layer = 0; layer < layers; ++layer) {
     const int source = plan.sharedFrom[static_cast<std::size_t>(layer)];
     if (source < 0 || source > layer || readsAnotherLayer(plan, source))
-      problems.add("Layer {} reads the cache of layer {}; it must be its own or that of an earlier layer that has its own.", layer, source);
+      problems.add(
+          "Layer {} reads the cache of layer {}; it must be its own or that of an earlier layer that has its own.",
+          layer, source);
   }
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& group = plan.groups[i];
-    const auto reader = std::find_if(group.slots.begin(), group.slots.end(), [&](const Slot& slot) { return readsAnotherLayer(plan, slot.layer); });
+    const auto reader = std::find_if(group.slots.begin(), group.slots.end(),
+                                     [&](const Slot& slot) { return readsAnotherLayer(plan, slot.layer); });
     if (reader != group.slots.end() && group.rank() > 0)
-      problems.add("Group {} stores {} directions of layer {}, which reads the cache of another.", i, group.rank(), reader->layer);
+      problems.add("Group {} stores {} directions of layer {}, which reads the cache of another.", i, group.rank(),
+                   reader->layer);
   }
 }
 
@@ -106,12 +117,18 @@ void checkPrediction(const CompressionPlan& plan, const ModelShape& shape, Probl
     problems.add("The plan chains {} layers; it must be 1 to {}.", plan.chain, kMaxChain);
     return;
   }
-  if (plan.storage != Storage::coded || plan.keyPosition == KeyPosition::afterRope || plan.centred || plan.compensated || !plan.sharedFrom.empty())
-    problems.add("Layers that others predict need codes and keys before RoPE, and neither mean, compensation nor shared layers.");
+  if (plan.storage != Storage::coded || plan.keyPosition == KeyPosition::afterRope || plan.centred ||
+      plan.compensated || !plan.sharedFrom.empty())
+    problems.add(
+        "Layers that others predict need codes and keys before RoPE, and neither mean, compensation nor shared "
+        "layers.");
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& group = plan.groups[i];
-    if (group.slots.size() != 2 * static_cast<std::size_t>(shape.kvHeads) || !std::is_sorted(group.slots.begin(), group.slots.end()))
-      problems.add("Group {} does not hold all {} heads of one layer in their order, which layers need that predict others.", i, 2 * shape.kvHeads);
+    if (group.slots.size() != 2 * static_cast<std::size_t>(shape.kvHeads) ||
+        !std::is_sorted(group.slots.begin(), group.slots.end()))
+      problems.add(
+          "Group {} does not hold all {} heads of one layer in their order, which layers need that predict others.", i,
+          2 * shape.kvHeads);
     else if (storesTokenNumbers(plan, group.slots.front().layer) && group.rank() > 0)
       problems.add("Group {} stores {} directions of layer 0, which stores the numbers of tokens.", i, group.rank());
   }

@@ -11,11 +11,13 @@ namespace kvista {
 
 /// What a test of retrieval plants in a text and asks for at its end.
 enum class RetrievalKind {
-  needle,            ///< One sentence with a number (Kamradt 2023).
-  multiKey,          ///< Sentences that differ in a key and a number; one of them is asked for (RULER, section 3: MK-NIAH).
-  variableTracking,  ///< A chain of assignments; all variables that have the value are asked for (RULER, section 3: VT).
+  needle,    ///< One sentence with a number (Kamradt 2023).
+  multiKey,  ///< Sentences that differ in a key and a number; one of them is asked for (RULER, section 3: MK-NIAH).
+  variableTracking,  ///< A chain of assignments; all variables that have the value are asked for (RULER, section 3:
+                     ///< VT).
 };
-inline constexpr std::array kRetrievalKinds = {Named{"needle", RetrievalKind::needle}, Named{"multi-key", RetrievalKind::multiKey},
+inline constexpr std::array kRetrievalKinds = {Named{"needle", RetrievalKind::needle},
+                                               Named{"multi-key", RetrievalKind::multiKey},
                                                Named{"variable-tracking", RetrievalKind::variableTracking}};
 
 /// Sentences that are planted where nobody says how many: RULER's four keys, and a value with four hops.

@@ -17,8 +17,8 @@ double gaussianDistortion(int bits);
 /// Its step, as a multiple of the standard deviation; 0 for 0 and 16 bits, which have none.
 double gaussianStep(int bits);
 
-/// The distortion of codes through a trellis of 8 states (core/model/trellis.h) with the best step, measured on 4 million numbers of a unit
-/// Gaussian for 1 to 4 bits; gaussianDistortion of others.
+/// The distortion of codes through a trellis of 8 states (core/model/trellis.h) with the best step, measured on 4
+/// million numbers of a unit Gaussian for 1 to 4 bits; gaussianDistortion of others.
 double trellisDistortion(int bits);
 
 /// Eigenvalues of one group's covariance in the metric (methods.md section 2), and how well each direction can be
@@ -57,8 +57,9 @@ SpectrumMeasures measure(const std::vector<double>& singularValues);
 /// With fewer tokens for each direction, spectra look other than they are (methods.md section 7).
 inline constexpr double kTokensADirection = 16;
 
-/// The largest singular value a token that noise of the same energy would show, alike in all n directions, over so many tokens: the edge
-/// of Marchenko and Pastur's law, sqrt(mean of s^2) (1 + sqrt(n / tokens)). `singularValues`: roots of a mean second moment's eigenvalues.
+/// The largest singular value a token that noise of the same energy would show, alike in all n directions, over so many
+/// tokens: the edge of Marchenko and Pastur's law, sqrt(mean of s^2) (1 + sqrt(n / tokens)). `singularValues`: roots of
+/// a mean second moment's eigenvalues.
 double noiseEdge(const std::vector<double>& singularValues, double tokens);
 
 }  // namespace kvista

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/plan/weighted_shares.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-
-#include <fmt/format.h>
 
 #include "core/plan/plan.h"
 
@@ -41,8 +41,8 @@ Share shareOf(const AllocationRequest& request, std::size_t index, double weight
   return share;
 }
 
-/// The rank step, halved until a block of it fits into `bytes`: a share that is less than a block is still somebody's, where whole blocks
-/// would take turns and leave the others nothing.
+/// The rank step, halved until a block of it fits into `bytes`: a share that is less than a block is still somebody's,
+/// where whole blocks would take turns and leave the others nothing.
 int stepWithin(const AllocationRequest& request, double bytes) {
   int step = request.rankStep;
   while (step > 1 && step * request.allowedWidths[1] / 8.0 > bytes) step /= 2;
@@ -95,7 +95,9 @@ Result<Allocation> allocateInShares(const AllocationRequest& request, const std:
   }
   summarise(request, allocation);
   if (finest < request.rankStep && allocation.note.empty())
-    allocation.note = fmt::format("Of groups whose share is less than the rank step of {}, ranks come in steps down to {}.", request.rankStep, finest);
+    allocation.note =
+        fmt::format("Of groups whose share is less than the rank step of {}, ranks come in steps down to {}.",
+                    request.rankStep, finest);
   return allocation;
 }
 

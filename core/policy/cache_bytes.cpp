@@ -20,7 +20,8 @@ std::vector<std::vector<int>> layersStoredTogether(const CompressionPlan* plan, 
   std::vector<int> firsts(static_cast<std::size_t>(layers));  // the first layer of each one's set
   std::iota(firsts.begin(), firsts.end(), 0);
   const auto join = [&](int one, int other) {
-    const auto [first, second] = std::minmax(firsts[static_cast<std::size_t>(one)], firsts[static_cast<std::size_t>(other)]);
+    const auto [first, second] =
+        std::minmax(firsts[static_cast<std::size_t>(one)], firsts[static_cast<std::size_t>(other)]);
     std::ranges::replace(firsts, int{second}, int{first});
   };
   if (plan != nullptr) {
@@ -42,7 +43,8 @@ std::vector<std::vector<int>> layersStoredTogether(const CompressionPlan* plan, 
   return sets;
 }
 
-CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage, Positions chooser)
+CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionPlan* plan, const CacheStorage* storage,
+                       Positions chooser)
     : sets_(layersStoredTogether(plan, description.shape.layers)), chooser_(chooser), storage_(storage) {
   const ModelShape& shape = description.shape;
   fullToken_ = shape.cacheBytesPerToken();
@@ -61,7 +63,8 @@ CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionP
       if (!isNumbered) token.exact += exact;
       if (plan == nullptr || !(isNumbered || readsAnotherLayer(*plan, layer))) token.first += exact;
       const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
-      needsPositions = needsPositions || (plan != nullptr && plan->keyPosition == KeyPosition::beforeRope && attention.rope) ||
+      needsPositions = needsPositions ||
+                       (plan != nullptr && plan->keyPosition == KeyPosition::beforeRope && attention.rope) ||
                        attention.linearBiases || attention.slidingWindow;
     }
     if (plan == nullptr) token.stored = token.exact;
@@ -74,14 +77,16 @@ CacheBytes::CacheBytes(const DecoderDescription& description, const CompressionP
   for (std::size_t i = 0; i < plan->groups.size(); ++i) {
     const Group& group = plan->groups[i];
     const Slot& first = group.slots.front();
-    TokenBytes& unit = units_[setOf[static_cast<std::size_t>(first.layer)]][byHead ? static_cast<std::size_t>(first.head) : 0];
+    TokenBytes& unit =
+        units_[setOf[static_cast<std::size_t>(first.layer)]][byHead ? static_cast<std::size_t>(first.head) : 0];
     unit.stored += group.storedBytes();
     unit.groups.push_back(i);
   }
 }
 
 std::int64_t CacheBytes::ofUnit(std::size_t set, int unit, std::int64_t held, std::int64_t read) const {
-  const bool isAsked = needsPositions_[set] || chooser_ == Positions::unit || (chooser_ == Positions::layer && unit == 0);
+  const bool isAsked =
+      needsPositions_[set] || chooser_ == Positions::unit || (chooser_ == Positions::layer && unit == 0);
   const std::int64_t positions = held < read && isAsked ? held * kPositionBytes : 0;
   const std::int64_t numbers = set == 0 && unit == 0 ? ofTokenNumbers(read) : 0;
   const TokenBytes& own = token(set, unit);

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/policy/held_latents.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
+
+#include <algorithm>
 
 #include "core/policy/quantise.h"
 
@@ -23,7 +23,9 @@ bool hasKeys(const Group& group) {
 }  // namespace
 
 HeldLatents::HeldLatents(const PlanTransform& transform, const ModelShape& shape)
-    : plan_(transform.plan()), shape_(shape), latents_(plan_.groups.size()),
+    : plan_(transform.plan()),
+      shape_(shape),
+      latents_(plan_.groups.size()),
       recorder_(transform.withLatents([this](std::size_t group, const at::Tensor& latents) {
         at::Tensor& own = latents_[group];
         if (!own.defined()) return own = latents;
@@ -56,7 +58,8 @@ Result<void> HeldLatents::prepare(const Decoder&, const PlanTransform*, const Li
 
 Result<void> HeldLatents::store(const LayerView& view, LiveLayer& layer) {
   for (std::size_t group = 0; group < storages_.size(); ++group)
-    if (storages_[group] != nullptr && plan_.groups[group].slots.front().layer == view.layer) KVISTA_CHECK(storeGroup(group, view));
+    if (storages_[group] != nullptr && plan_.groups[group].slots.front().layer == view.layer)
+      KVISTA_CHECK(storeGroup(group, view));
   const KeyValues all = rebuilt(view);
   const at::Tensor places = layer.positions.clamp_min(0).unsqueeze(3), isStored = layer.positions.ge(plan_.exactTokens);
   const auto taken = [&](const at::Tensor& x) { return x.gather(2, places.expand({-1, -1, -1, x.size(3)})); };
@@ -71,9 +74,11 @@ Result<void> HeldLatents::storeGroup(std::size_t which, const LayerView& view) {
   if (held <= 0) return {};
   at::Tensor& latents = latents_[which];
   const std::int64_t read = latents.size(1);
-  const at::Tensor positions = view.cache.positions.narrow(1, group.slots.front().head, 1).narrow(2, exact, held);  // [b, 1, held]
+  const at::Tensor positions =
+      view.cache.positions.narrow(1, group.slots.front().head, 1).narrow(2, exact, held);  // [b, 1, held]
   const at::Tensor isEmpty = positions.lt(0);
-  const at::Tensor places = positions.masked_fill(isEmpty, read).squeeze(1).unsqueeze(2).expand({-1, -1, latents.size(2)});
+  const at::Tensor places =
+      positions.masked_fill(isEmpty, read).squeeze(1).unsqueeze(2).expand({-1, -1, latents.size(2)});
   const at::Tensor all = at::cat({latents, at::zeros({latents.size(0), 1, latents.size(2)}, latents.options())}, 1);
   const at::Tensor own = all.gather(1, places).unsqueeze(1), none = own.narrow(3, 0, 0);
   LiveLayer head;
@@ -92,7 +97,8 @@ KeyValues HeldLatents::rebuilt(const LayerView& view) const {
   const std::int64_t batch = like.size(0), tokens = view.tokens;
   // In place of what was projected: all of it is rebuilt from latents, but for exact tokens, which are not asked for.
   const auto nothing = [&](std::int64_t width) { return at::zeros({batch, tokens, width}, like.options()); };
-  KeyValues raw = player_.beforeRope(view.layer, {nothing(shape_.keyWidth()), nothing(shape_.valueWidth()), nothing(shape_.hiddenSize)});
+  KeyValues raw = player_.beforeRope(
+      view.layer, {nothing(shape_.keyWidth()), nothing(shape_.valueWidth()), nothing(shape_.hiddenSize)});
   if (const at::Tensor bias = view.decoder.keyBias(view.layer); bias.defined()) raw.keys = raw.keys + bias;
   if (const at::Tensor bias = view.decoder.valueBias(view.layer); bias.defined()) raw.values = raw.values + bias;
   const at::Tensor places = at::arange(tokens, at::TensorOptions(at::kLong).device(like.device())).repeat({batch});

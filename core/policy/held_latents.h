@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "core/base/error.h"
 #include "core/compress/plan_transform.h"
@@ -14,8 +14,9 @@
 
 namespace kvista {
 
-/// The 16-bit latents of a plan as a policy holds them that was made for heads: each group is to it one head of as many numbers as it
-/// has directions, its keys where the group has keys, else its values. First tokens that the plan leaves exact are none of it.
+/// The 16-bit latents of a plan as a policy holds them that was made for heads: each group is to it one head of as many
+/// numbers as it has directions, its keys where the group has keys, else its values. First tokens that the plan leaves
+/// exact are none of it.
 class HeldLatents final : public CacheStorage {
  public:
   /// `transform` must outlive this.
@@ -35,7 +36,8 @@ class HeldLatents final : public CacheStorage {
 
  private:
   Result<void> storeGroup(std::size_t group, const LayerView& view);
-  /// All tokens of a layer as the latents have them, keys and values as LiveLayer. Layers in rising order, from the first.
+  /// All tokens of a layer as the latents have them, keys and values as LiveLayer. Layers in rising order, from the
+  /// first.
   [[nodiscard]] KeyValues rebuilt(const LayerView& view) const;
 
   const CompressionPlan& plan_;

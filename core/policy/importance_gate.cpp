@@ -2,16 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/policy/importance_gate.h"
 
-#include <algorithm>
-#include <cmath>
-#include <optional>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/diag_embed.h>
 #include <ATen/ops/linalg_solve.h>
 #include <ATen/ops/ones_like.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include "core/model/torch_guard.h"
 #include "core/policy/predictor_file.h"
@@ -20,7 +20,8 @@
 namespace kvista {
 namespace {
 
-constexpr PredictorFormat kFormat = {"kvista.gate", "gate", "Make one for this model with `kvista gate MODEL --text F -o GATE`.",
+constexpr PredictorFormat kFormat = {"kvista.gate", "gate",
+                                     "Make one for this model with `kvista gate MODEL --text F -o GATE`.",
                                      "model.foreteller.weights."};
 constexpr std::int64_t kPart = 256;   // tokens that are read together
 constexpr double kLeastScore = 1e-6;  // below it tokens are of no importance alike
@@ -53,7 +54,8 @@ Result<LiveCache> readWindow(const Decoder& decoder, const at::Tensor& ids, cons
   LiveCache cache;
   cache.sequenceLength = ids.size(1);
   while (cache.tokens < ids.size(1))
-    KVISTA_CHECK(decoder.extend(ids.narrow(1, cache.tokens, std::min(kPart, ids.size(1) - cache.tokens)), cache, nullptr, task));
+    KVISTA_CHECK(
+        decoder.extend(ids.narrow(1, cache.tokens, std::min(kPart, ids.size(1) - cache.tokens)), cache, nullptr, task));
   return cache;
 }
 
@@ -61,14 +63,17 @@ at::Tensor targetsOf(const at::Tensor& scores) { return scores.to(at::kDouble).c
 
 /// Calls `visit(layer, features, targets)` for each layer of each window, all in float64.
 template <class Visit>
-Result<void> forEachLayer(const Decoder& decoder, const at::Tensor& ids, const std::string& stage, const Task& task, const Visit& visit) {
+Result<void> forEachLayer(const Decoder& decoder, const at::Tensor& ids, const std::string& stage, const Task& task,
+                          const Visit& visit) {
   for (std::int64_t window = 0; window < ids.size(0); ++window) {
     task.progress(stage, static_cast<std::uint64_t>(window), static_cast<std::uint64_t>(ids.size(0)), "windows");
-    const at::Tensor own = ids.narrow(0, window, 1).narrow(1, 0, std::min(ids.size(1), longestReadAgain(decoder, kPart)));
+    const at::Tensor own =
+        ids.narrow(0, window, 1).narrow(1, 0, std::min(ids.size(1), longestReadAgain(decoder, kPart)));
     KVISTA_ASSIGN(const LiveCache cache, readWindow(decoder, own, task));
     KVISTA_ASSIGN(const std::vector<at::Tensor> scores, reconstructionScores(decoder, cache, own, kPart, task));
     for (std::size_t layer = 0; layer < scores.size(); ++layer)
-      visit(layer, gateFeatures(decoder, static_cast<int>(layer), cache.layers[layer]).to(at::kDouble), targetsOf(scores[layer]));
+      visit(layer, gateFeatures(decoder, static_cast<int>(layer), cache.layers[layer]).to(at::kDouble),
+            targetsOf(scores[layer]));
   }
   return {};
 }
@@ -84,7 +89,8 @@ at::Tensor gateFeatures(const Decoder& decoder, int layer, const LiveLayer& cach
     const RopeDescription& how = description.ropes[static_cast<std::size_t>(*rope)];
     const std::int64_t rotary = how.rotaryDim, pairs = rotary / 2;
     const at::Tensor turned = keys.narrow(-1, 0, rotary).square();
-    const at::Tensor sums = how.isInterleaved ? turned.unflatten(-1, {pairs, 2}).sum(-1) : turned.unflatten(-1, {2, pairs}).sum(-2);
+    const at::Tensor sums =
+        how.isInterleaved ? turned.unflatten(-1, {pairs, 2}).sum(-1) : turned.unflatten(-1, {2, pairs}).sum(-2);
     turning = at::cat({sums.sqrt(), keys.narrow(-1, rotary, keys.size(-1) - rotary)}, -1);
   }
   const auto length = [](const at::Tensor& x) { return x.square().sum(-1, /*keepdim=*/true).sqrt(); };
@@ -97,15 +103,20 @@ at::Tensor ImportanceGate::score(const Decoder& decoder, int layer, const LiveLa
   return features.matmul(weights.at(static_cast<std::size_t>(layer)).to(features.device()).unsqueeze(-1)).squeeze(-1);
 }
 
-Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, const at::Tensor& heldOut, double ridge, const Task& task) {
+Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, const at::Tensor& heldOut, double ridge,
+                           const Task& task) {
   return guardTorch("Fitting the gate", [&]() -> Result<FittedGate> {
     std::vector<Moments> moments(static_cast<std::size_t>(decoder.shape().layers));
-    KVISTA_CHECK(forEachLayer(decoder, ids, "gate", task, [&](std::size_t layer, const at::Tensor& features, const at::Tensor& targets) {
-      const at::Tensor rows = features.transpose(0, 1).flatten(1, 2), wanted = targets.transpose(0, 1).flatten(1, 2).unsqueeze(-1);
-      const at::Tensor own = rows.transpose(1, 2).matmul(rows), products = rows.transpose(1, 2).matmul(wanted).squeeze(-1);
-      Moments& sums = moments[layer];
-      sums = sums.features.defined() ? Moments{sums.features + own, sums.products + products} : Moments{own, products};
-    }));
+    KVISTA_CHECK(forEachLayer(
+        decoder, ids, "gate", task, [&](std::size_t layer, const at::Tensor& features, const at::Tensor& targets) {
+          const at::Tensor rows = features.transpose(0, 1).flatten(1, 2),
+                           wanted = targets.transpose(0, 1).flatten(1, 2).unsqueeze(-1);
+          const at::Tensor own = rows.transpose(1, 2).matmul(rows),
+                           products = rows.transpose(1, 2).matmul(wanted).squeeze(-1);
+          Moments& sums = moments[layer];
+          sums =
+              sums.features.defined() ? Moments{sums.features + own, sums.products + products} : Moments{own, products};
+        }));
     FittedGate fitted;
     for (const Moments& sums : moments) {
       const at::Tensor level = sums.features.diagonal(0, 1, 2).mean(1, /*keepdim=*/true) * ridge;
@@ -123,14 +134,16 @@ Result<FittedGate> fitGate(const Decoder& decoder, const at::Tensor& ids, const 
   });
 }
 
-Result<void> saveGate(const std::filesystem::path& file, const ImportanceGate& gate, const std::string& modelHash, const Task& task) {
+Result<void> saveGate(const std::filesystem::path& file, const ImportanceGate& gate, const std::string& modelHash,
+                      const Task& task) {
   NamedTensors tensors;
   for (std::size_t layer = 0; layer < gate.weights.size(); ++layer)
     tensors.emplace_back(fmt::format("{}", layer), gate.weights[layer].cpu());
   return savePredictor(file, kFormat, tensors, modelHash, task);
 }
 
-Result<ImportanceGate> loadGate(const std::filesystem::path& file, const Decoder& decoder, const std::string& modelHash) {
+Result<ImportanceGate> loadGate(const std::filesystem::path& file, const Decoder& decoder,
+                                const std::string& modelHash) {
   KVISTA_ASSIGN(const TensorFile reader, openPredictor(file, kFormat, modelHash));
   const ModelShape& shape = decoder.shape();
   ImportanceGate gate;

@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/policy/named_policies.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <map>
 #include <set>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "core/compress/method.h"
 
@@ -49,7 +49,8 @@ std::string quotedWord(const std::string& word) {
 }
 
 template <class Number>
-Result<Number> numberIn(const std::string& name, const std::string& value, Number least, Number most, const char* hint) {
+Result<Number> numberIn(const std::string& name, const std::string& value, Number least, Number most,
+                        const char* hint) {
   Number number{};
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   if (error == std::errc() && end == value.data() + value.size() && number >= least && number <= most) return number;
@@ -57,7 +58,8 @@ Result<Number> numberIn(const std::string& name, const std::string& value, Numbe
 }
 
 tl::unexpected<Error> saidTwice(const PolicyRequest& request, const std::string& name) {
-  return fail(ErrorCode::invalidArgument, fmt::format("The {} of the policy {} is said twice.", name, request.policy), "Say it once.");
+  return fail(ErrorCode::invalidArgument, fmt::format("The {} of the policy {} is said twice.", name, request.policy),
+              "Say it once.");
 }
 
 bool hasOption(const Policy* policy, std::string_view name) {
@@ -74,13 +76,14 @@ bool NamedPolicies::goesWith(const CompressionPlan& plan) const {
 
 Result<void> checkHoldsLatents(const Policy& holder, const CompressionPlan& plan) {
   if (!holder.notOfLatents.empty())
-    return fail(
-        ErrorCode::invalidArgument, fmt::format("The policy {} {}.", holder.name, holder.notOfLatents),
-        "Leave heads as they are (the model itself, or `kvista plan --method kqsvd --share 1`), or take a policy that holds latents, "
-        "such as hadamard.");
+    return fail(ErrorCode::invalidArgument, fmt::format("The policy {} {}.", holder.name, holder.notOfLatents),
+                "Leave heads as they are (the model itself, or `kvista plan --method kqsvd --share 1`), or take a "
+                "policy that holds latents, "
+                "such as hadamard.");
   if (plan.storage == Storage::lowRank16) return {};
   return fail(ErrorCode::invalidArgument,
-              fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.", holder.name),
+              fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.",
+                          holder.name),
               "Make the plan by a method that stores 16-bit numbers, such as joint or palu-g.");
 }
 
@@ -89,49 +92,60 @@ Result<void> checkMergesLayers(std::int64_t together, const CompressionPlan* pla
     return fail(ErrorCode::invalidArgument,
                 fmt::format("The policy commonkv merges {} layers, and the model has {}.", together, shape.layers),
                 "Lower its option layers.");
-  const bool isAsModel = plan == nullptr || (std::ranges::all_of(plan->groups, &Group::isUncompressed) && plan->sharedFrom.empty());
+  const bool isAsModel =
+      plan == nullptr || (std::ranges::all_of(plan->groups, &Group::isUncompressed) && plan->sharedFrom.empty());
   if (isAsModel) return {};
   constexpr const char* kHint =
-      "Plan with --method commonkv as it stands, whose latents lie in one space 4 layers at a time, or leave heads as they are (`kvista "
+      "Plan with --method commonkv as it stands, whose latents lie in one space 4 layers at a time, or leave heads as "
+      "they are (`kvista "
       "plan --method kqsvd --share 1`).";
   KVISTA_ASSIGN(const Method* method, findMethod(plan->method));
   if (method->layersTogether != together)
     return fail(
         ErrorCode::invalidArgument,
-        fmt::format(
-            "The policy commonkv merges latents of {} layers, and those of a plan of the method {} lie in {}.", together, plan->method,
-            method->layersTogether == 1 ? "another space in each layer" : fmt::format("one space {} at a time", method->layersTogether)),
+        fmt::format("The policy commonkv merges latents of {} layers, and those of a plan of the method {} lie in {}.",
+                    together, plan->method,
+                    method->layersTogether == 1 ? "another space in each layer"
+                                                : fmt::format("one space {} at a time", method->layersTogether)),
         kHint);
   bool isEven = plan->storage == Storage::lowRank16;
   for (std::size_t layer = 0; layer < plan->groups.size(); ++layer) {
     const Group& group = plan->groups[layer];
-    isEven = isEven && group.widths == plan->groups.front().widths && group.slots.size() == 2 * static_cast<std::size_t>(shape.kvHeads) &&
+    isEven = isEven && group.widths == plan->groups.front().widths &&
+             group.slots.size() == 2 * static_cast<std::size_t>(shape.kvHeads) &&
              group.slots.front().layer == static_cast<int>(layer) && std::ranges::is_sorted(group.slots);
   }
   if (isEven) return {};
   return fail(ErrorCode::invalidArgument,
-              "The layers of the plan do not store the same 16-bit directions, so that their latents cannot be merged.", kHint);
+              "The layers of the plan do not store the same 16-bit directions, so that their latents cannot be merged.",
+              kHint);
 }
 
 Result<NamedPolicies> policiesNamed(const std::string& name) {
   NamedPolicies found;
   const std::size_t plus = name.find('+');
-  if (plus != std::string::npos && (plus == 0 || plus + 1 == name.size() || name.find('+', plus + 1) != std::string::npos))
+  if (plus != std::string::npos &&
+      (plus == 0 || plus + 1 == name.size() || name.find('+', plus + 1) != std::string::npos))
     return fail(ErrorCode::invalidArgument,
-                fmt::format("\"{}\" joins no two policies; at most two are joined, one that chooses tokens and one that says how they are held.", name),
+                fmt::format("\"{}\" joins no two policies; at most two are joined, one that chooses tokens and one "
+                            "that says how they are held.",
+                            name),
                 "Write them with one + between, as in \"snapkv+fp8\".");
-  for (const std::string& part : plus == std::string::npos ? std::vector{name} : std::vector{name.substr(0, plus), name.substr(plus + 1)}) {
+  for (const std::string& part :
+       plus == std::string::npos ? std::vector{name} : std::vector{name.substr(0, plus), name.substr(plus + 1)}) {
     KVISTA_ASSIGN(const Policy* policy, findPolicy(part));
     const Policy*& place = policy->makeScorer != nullptr ? found.chooser : found.holder;
     if (place != nullptr)
-      return fail(ErrorCode::invalidArgument, fmt::format("{} and {} do not go together: both {}.", place->name, policy->name,
-                                                          policy->makeScorer != nullptr ? "choose tokens" : "say how tokens are held"),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("{} and {} do not go together: both {}.", place->name, policy->name,
+                              policy->makeScorer != nullptr ? "choose tokens" : "say how tokens are held"),
                   "Take one that chooses tokens and one that says how they are held, as in \"snapkv+fp8\".");
     place = policy;
   }
   if (found.chooser != nullptr && found.holder != nullptr && !found.holder->isTokenwise)
     return fail(ErrorCode::invalidArgument,
-                fmt::format("{} holds tokens together, of which {} cannot take some out.", found.holder->name, found.chooser->name),
+                fmt::format("{} holds tokens together, of which {} cannot take some out.", found.holder->name,
+                            found.chooser->name),
                 "Take one that holds each token by itself, such as fp8.");
   return found;
 }
@@ -149,12 +163,14 @@ Result<DealtOptions> dealtOptions(const NamedPolicies& named, const PolicyReques
                       plain = of.empty() ? name : name.substr(point + 1);
     const auto is = [&](const Policy* policy) { return policy != nullptr && policy->name == of; };
     if (!of.empty() && !is(named.chooser) && !is(named.holder))
-      return fail(ErrorCode::invalidArgument, fmt::format("The option \"{}\" is of no policy of {}.", name, request.policy),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The option \"{}\" is of no policy of {}.", name, request.policy),
                   "Name one of them before the point, as in \"snapkv.window=4\".");
     const bool isHolders = of.empty() ? named.chooser == nullptr || hasOption(named.holder, plain) : is(named.holder);
     if (!(isHolders ? dealt.holder : dealt.chooser).emplace(plain, value).second)
-      return fail(ErrorCode::invalidArgument, fmt::format("The option {} of the policy {} is given twice.", plain,
-                                                          isHolders ? named.holder->name : named.chooser->name),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("The option {} of the policy {} is given twice.", plain,
+                              isHolders ? named.holder->name : named.chooser->name),
                   "Leave one of them out.");
   }
   return dealt;
@@ -164,7 +180,8 @@ Result<NamedSettings> settingsOf(const NamedPolicies& named, const PolicyRequest
   KVISTA_ASSIGN(const DealtOptions dealt, dealtOptions(named, request));
   NamedSettings settings;
   if (named.chooser != nullptr) {
-    KVISTA_ASSIGN(settings.chooser, PolicySettings::of(named.chooser->name, named.chooser->allOptions(), dealt.chooser));
+    KVISTA_ASSIGN(settings.chooser,
+                  PolicySettings::of(named.chooser->name, named.chooser->allOptions(), dealt.chooser));
   }
   if (named.holder != nullptr) {
     KVISTA_ASSIGN(settings.holder, PolicySettings::of(named.holder->name, named.holder->allOptions(), dealt.holder));
@@ -174,21 +191,25 @@ Result<NamedSettings> settingsOf(const NamedPolicies& named, const PolicyRequest
 
 Result<PolicyRequest> policyFromText(std::string_view text) {
   const std::vector<std::string> words = wordsOf(text);
-  if (words.empty()) return fail(ErrorCode::invalidArgument, "No policy was named.", "`kvista list policies` says which there are.");
+  if (words.empty())
+    return fail(ErrorCode::invalidArgument, "No policy was named.", "`kvista list policies` says which there are.");
   PolicyRequest request{.policy = words.front()};
   std::set<std::string> said;
   for (std::size_t i = 1; i < words.size(); ++i) {
     const std::size_t equals = words[i].find('=');
     if (equals == std::string::npos || equals == 0)
-      return fail(ErrorCode::invalidArgument, fmt::format("\"{}\" stands behind the policy {}.", words[i], request.policy),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("\"{}\" stands behind the policy {}.", words[i], request.policy),
                   "A policy's words have the form name=value, as in \"snapkv share=.25 interval=64 window=16\".");
     const std::string name = words[i].substr(0, equals), value = words[i].substr(equals + 1);
     if (!said.insert(name).second) return saidTwice(request, name);
     if (name == "share") {
       KVISTA_ASSIGN(request.share, numberIn(name, value, 1e-9, 1.0, "It must be above 0 and at most 1."));
     } else if (name == "interval") {
-      KVISTA_ASSIGN(request.interval, numberIn<std::int64_t>(name, value, 1, std::int64_t{1} << 24,
-                                                             "It must be a number of tokens, at least 1; left out, the policy acts once."));
+      KVISTA_ASSIGN(
+          request.interval,
+          numberIn<std::int64_t>(name, value, 1, std::int64_t{1} << 24,
+                                 "It must be a number of tokens, at least 1; left out, the policy acts once."));
     } else {
       request.options[name] = value;
     }

@@ -1,30 +1,30 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "core/policy/policy.h"
 
 // One line a policy: X(name) is the function `Policy namePolicy()` of its file in policies/.
 #define KVISTA_POLICIES(X) \
-  X(streamingLlm) \
-  X(snapKv) \
-  X(l2Norm) \
-  X(curDkv) \
-  X(chunkKv) \
-  X(kvZip) \
-  X(fastKvZip) \
-  X(attentionPredictor) \
-  X(dBudgetKv) \
-  X(think) \
-  X(zipCache) \
-  X(kivi) \
-  X(decoQuant) \
-  X(hadamard) \
-  X(fp8) \
-  X(cskv) \
+  X(streamingLlm)          \
+  X(snapKv)                \
+  X(l2Norm)                \
+  X(curDkv)                \
+  X(chunkKv)               \
+  X(kvZip)                 \
+  X(fastKvZip)             \
+  X(attentionPredictor)    \
+  X(dBudgetKv)             \
+  X(think)                 \
+  X(zipCache)              \
+  X(kivi)                  \
+  X(decoQuant)             \
+  X(hadamard)              \
+  X(fp8)                   \
+  X(cskv)                  \
   X(commonKv)
 
 namespace kvista {

@@ -2,11 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/policy/policy_run.h"
 
-#include <algorithm>
-#include <limits>
-#include <string>
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -16,6 +11,11 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
 
 #include "core/base/amount.h"
 #include "core/model/torch_guard.h"
@@ -28,13 +28,15 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 bool hasLatents(const Decoder& decoder) {
-  return std::ranges::any_of(decoder.description().layers, [](const auto& layer) { return layer.attention.latent.has_value(); });
+  return std::ranges::any_of(decoder.description().layers,
+                             [](const auto& layer) { return layer.attention.latent.has_value(); });
 }
 
 Result<void> checkHolder(const Policy& holder, const Decoder& decoder, const PlanTransform* transform) {
   if (!holder.notOfLatents.empty() && hasLatents(decoder))
     return fail(ErrorCode::invalidArgument,
-                fmt::format("The policy {} {}; the model has latent attention, whose cache is a latent already.", holder.name, holder.notOfLatents),
+                fmt::format("The policy {} {}; the model has latent attention, whose cache is a latent already.",
+                            holder.name, holder.notOfLatents),
                 "Take one that holds latents, such as hadamard, or one that chooses tokens, such as snapkv.");
   if (holder.takesPlan || holder.needsPlan == (transform != nullptr)) return {};
   if (!holder.needsPlan) return checkHoldsLatents(holder, transform->plan());
@@ -43,7 +45,8 @@ Result<void> checkHolder(const Policy& holder, const Decoder& decoder, const Pla
               "Give a project or an export in place of the model.");
 }
 
-/// A layer with no more of the last tokens' queries than a policy asks for: of two that work together, one may ask for more.
+/// A layer with no more of the last tokens' queries than a policy asks for: of two that work together, one may ask for
+/// more.
 LiveLayer asked(const LiveLayer& layer, std::int64_t queries) {
   LiveLayer own = layer;
   if (!own.queries.defined()) return own;
@@ -52,7 +55,8 @@ LiveLayer asked(const LiveLayer& layer, std::int64_t queries) {
   return own;
 }
 
-/// The mean over a dimension (heads, layers), of size 1 then, of those that have any use for a token; -infinity where none has.
+/// The mean over a dimension (heads, layers), of size 1 then, of those that have any use for a token; -infinity where
+/// none has.
 at::Tensor sharedScores(const at::Tensor& scores, std::int64_t dimension) {
   const at::Tensor isWanted = scores > -kInfinity, count = isWanted.sum(dimension, /*keepdim=*/true);
   const at::Tensor sum = scores.masked_fill(isWanted.logical_not(), 0).sum(dimension, /*keepdim=*/true);
@@ -87,7 +91,8 @@ Result<void> checkPolicy(const PolicyRequest& request) {
 Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* transform, const PolicyRequest& request,
                                    std::int64_t tokens) {
   if (!(request.share > 0 && request.share <= 1))
-    return fail(ErrorCode::invalidArgument, fmt::format("A policy's share is {}, but must be above 0 and at most 1.", request.share));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("A policy's share is {}, but must be above 0 and at most 1.", request.share));
   KVISTA_ASSIGN(const NamedPolicies named, policiesNamed(request.policy));
   if (named.holder != nullptr) KVISTA_CHECK(checkHolder(*named.holder, decoder, transform));
   KVISTA_ASSIGN(const NamedSettings settings, settingsOf(named, request));
@@ -100,7 +105,8 @@ Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* 
   run.share_ = request.share;
   if (named.chooser != nullptr) {
     run.scorer_ = named.chooser->makeScorer(settings.chooser);
-    run.sinks_ = std::max<std::int64_t>(settings.chooser.count("sinks"), transform != nullptr ? transform->plan().exactTokens : 0);
+    run.sinks_ = std::max<std::int64_t>(settings.chooser.count("sinks"),
+                                        transform != nullptr ? transform->plan().exactTokens : 0);
     run.window_ = settings.chooser.count("window");
     run.exempt_ = std::min<std::int64_t>(settings.chooser.count("exempt"), decoder.shape().layers);
     KVISTA_CHECK(run.scorer_->begin(decoder, request, tokens));
@@ -108,7 +114,8 @@ Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* 
       run.positions_ = named.chooser->isAlikeInHeads ? CacheBytes::Positions::layer : CacheBytes::Positions::unit;
   }
   run.hold(settings.holder);
-  if (named.chooser == nullptr) KVISTA_CHECK(run.fit(request, tokens));  // otherwise fewer tokens, not fewer bits, make the budget
+  if (named.chooser == nullptr)
+    KVISTA_CHECK(run.fit(request, tokens));  // otherwise fewer tokens, not fewer bits, make the budget
   return run;
 }
 
@@ -123,8 +130,8 @@ void PolicyRun::hold(const PolicySettings& settings) {
   } else if (holder_ != nullptr) {
     storage_ = holder_->makeStorage(settings, decoder_->shape());
   }
-  counted_ = std::make_unique<CacheBytes>(decoder_->description(), transform_ != nullptr ? &transform_->plan() : nullptr, storage_.get(),
-                                          positions_);
+  counted_ = std::make_unique<CacheBytes>(
+      decoder_->description(), transform_ != nullptr ? &transform_->plan() : nullptr, storage_.get(), positions_);
 }
 
 Result<void> PolicyRun::fit(const PolicyRequest& request, std::int64_t tokens) {
@@ -142,10 +149,11 @@ Result<void> PolicyRun::fit(const PolicyRequest& request, std::int64_t tokens) {
   }
   const std::int64_t least = bytesOfAll(*counted_, tokens);
   if (least <= allowed) return {};
-  return fail(ErrorCode::invalidArgument,
-              fmt::format("The policy {} needs {:.4f} of the 16-bit cache for {} tokens, and {} was allowed.", holder_->name,
-                          static_cast<double>(least) / static_cast<double>(counted_->full(tokens)), tokens, request.share),
-              "Allow more, take longer windows, or put a policy before it that chooses tokens, as in \"snapkv+fp8\".");
+  return fail(
+      ErrorCode::invalidArgument,
+      fmt::format("The policy {} needs {:.4f} of the 16-bit cache for {} tokens, and {} was allowed.", holder_->name,
+                  static_cast<double>(least) / static_cast<double>(counted_->full(tokens)), tokens, request.share),
+      "Allow more, take longer windows, or put a policy before it that chooses tokens, as in \"snapkv+fp8\".");
 }
 
 LiveCache PolicyRun::makeCache() const {
@@ -194,12 +202,16 @@ Result<std::vector<std::int64_t>> PolicyRun::tokensOfSets(std::int64_t read) con
   const std::int64_t always = std::min(read, sinks_ + window_);
   if (fits < std::max<std::int64_t>(always, 1)) {
     const int layers = decoder_->shape().layers;
-    const std::string exempt = exempt_ > 0 ? fmt::format(", while the first {} of {} layers keep all", exempt_, layers) : "";
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("At a share of {} the policy {} can keep {} of {}{}{}.", share_, chooser_->name, std::max<std::int64_t>(fits, 0),
-                            amount(read, "token"), exempt, fewerThanStay(sinks_, window_)),
-                fmt::format("Allow more, take a longer prompt, or lower its options {}, {} or {}.", optionOf({chooser_, holder_}, *chooser_, "sinks"),
-                            optionOf({chooser_, holder_}, *chooser_, "window"), optionOf({chooser_, holder_}, *chooser_, "exempt")));
+    const std::string exempt =
+        exempt_ > 0 ? fmt::format(", while the first {} of {} layers keep all", exempt_, layers) : "";
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("At a share of {} the policy {} can keep {} of {}{}{}.", share_, chooser_->name,
+                    std::max<std::int64_t>(fits, 0), amount(read, "token"), exempt, fewerThanStay(sinks_, window_)),
+        fmt::format("Allow more, take a longer prompt, or lower its options {}, {} or {}.",
+                    optionOf({chooser_, holder_}, *chooser_, "sinks"),
+                    optionOf({chooser_, holder_}, *chooser_, "window"),
+                    optionOf({chooser_, holder_}, *chooser_, "exempt")));
   }
   std::int64_t left = allowed - bytes(fits);
   for (std::size_t set = 0; set < sets; ++set) {
@@ -221,7 +233,8 @@ Result<std::vector<at::Tensor>> PolicyRun::scoresOf(LiveCache& cache, const at::
   std::vector<at::Tensor> ofLayers;
   for (int layer = 0; layer < static_cast<int>(looked.layers.size()); ++layer) {
     KVISTA_CHECK(task.checkStop());
-    KVISTA_ASSIGN(at::Tensor scores, scorer_->score({*decoder_, layer, looked.layers[static_cast<std::size_t>(layer)], cache.tokens}));
+    KVISTA_ASSIGN(at::Tensor scores,
+                  scorer_->score({*decoder_, layer, looked.layers[static_cast<std::size_t>(layer)], cache.tokens}));
     ofLayers.push_back(std::move(scores));
   }
   for (std::size_t set = 0; set < counted_->sets().size(); ++set) {
@@ -233,8 +246,10 @@ Result<std::vector<at::Tensor>> PolicyRun::scoresOf(LiveCache& cache, const at::
       own.push_back(isShared ? sharedScores(scores, 1) : scores);
     }
     const at::Tensor scores = own.size() == 1 ? own.front() : sharedScores(at::stack(own), 0).squeeze(0);
-    const at::Tensor positions = looked.layers[static_cast<std::size_t>(layers.front())].positions.narrow(1, 0, scores.size(1));
-    const at::Tensor isKept = positions.lt(isExempt(set) ? cache.tokens : sinks_).logical_or(positions.ge(cache.tokens - window_));
+    const at::Tensor positions =
+        looked.layers[static_cast<std::size_t>(layers.front())].positions.narrow(1, 0, scores.size(1));
+    const at::Tensor isKept =
+        positions.lt(isExempt(set) ? cache.tokens : sinks_).logical_or(positions.ge(cache.tokens - window_));
     all.push_back(scores.masked_fill(isKept, kInfinity).masked_fill(positions.lt(0), -kInfinity));
   }
   return all;
@@ -252,14 +267,17 @@ std::vector<at::Tensor> PolicyRun::highestOfAll(const std::vector<at::Tensor>& s
     const bool isAlike = own.size(1) < counted_->units(set);
     for (std::int64_t unit = 0; unit < own.size(1); ++unit) {
       const auto bytes = [&](std::int64_t tokens) {
-        return isAlike ? counted_->ofSet(set, tokens, cache.tokens) : counted_->ofUnit(set, static_cast<int>(unit), tokens, cache.tokens);
+        return isAlike ? counted_->ofSet(set, tokens, cache.tokens)
+                       : counted_->ofUnit(set, static_cast<int>(unit), tokens, cache.tokens);
       };
-      costs.push_back(at::full_like(own.select(1, unit).select(0, 0), static_cast<double>(bytes(many) - bytes(many - 1)), at::kDouble));
+      costs.push_back(at::full_like(own.select(1, unit).select(0, 0),
+                                    static_cast<double>(bytes(many) - bytes(many - 1)), at::kDouble));
     }
   }
   const at::Tensor all = at::cat(flat, 1);
   const auto [sorted, order] = at::sort(all, /*stable=*/true, 1, /*descending=*/true);
-  const at::Tensor taken = at::cat(costs).expand_as(all).gather(1, order).masked_fill(sorted.eq(-kInfinity), 0).cumsum(1);
+  const at::Tensor taken =
+      at::cat(costs).expand_as(all).gather(1, order).masked_fill(sorted.eq(-kInfinity), 0).cumsum(1);
   // Some tokens take more than the last of many would, such as the first ones of a plan: less is left for the others.
   at::Tensor left = at::full({all.size(0), 1}, static_cast<double>(allowed), taken.options());
   while (true) {
@@ -282,7 +300,8 @@ Result<void> PolicyRun::evict(LiveCache& cache, const at::Tensor& ids, const Tas
   KVISTA_ASSIGN(const std::vector<std::int64_t> tokens, tokensOfSets(cache.tokens));
   KVISTA_ASSIGN(const std::vector<at::Tensor> scores, scoresOf(cache, ids, task));
   std::vector<at::Tensor> stays;
-  if (chooser_->scope == BudgetScope::cache && std::ranges::any_of(tokens, [&](std::int64_t kept) { return kept < cache.tokens; }))
+  if (chooser_->scope == BudgetScope::cache &&
+      std::ranges::any_of(tokens, [&](std::int64_t kept) { return kept < cache.tokens; }))
     stays = highestOfAll(scores, cache);
   else
     for (std::size_t set = 0; set < scores.size(); ++set)
@@ -331,7 +350,9 @@ void keepPlaces(LiveLayer& layer, const at::Tensor& stays) {
   // Those that stay come first, in their order.
   const at::Tensor goes = stays.logical_not().to(at::kByte);
   const at::Tensor order = std::get<1>(at::sort(goes, /*stable=*/true, 2, /*descending=*/false)).narrow(2, 0, most);
-  const auto taken = [&](const at::Tensor& x) { return x.gather(2, order.unsqueeze(3).expand({-1, -1, -1, x.size(3)})); };
+  const auto taken = [&](const at::Tensor& x) {
+    return x.gather(2, order.unsqueeze(3).expand({-1, -1, -1, x.size(3)}));
+  };
   layer.keys = taken(layer.keys);
   layer.values = taken(layer.values);
   if (layer.storedKeys.defined()) {

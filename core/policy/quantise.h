@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "core/model/live_cache.h"
 #include "core/plan/shape.h"
@@ -22,10 +22,12 @@ constexpr std::int64_t codeBytes(std::int64_t numbers, std::int64_t bits) { retu
 std::vector<double> bitsToChoose(const ModelShape& shape);
 
 /// Sides that a head has: keys, values or both (see Policy::makeStorage).
-constexpr std::int64_t sidesOf(const ModelShape& shape) { return (shape.headDim > 0 ? 1 : 0) + (shape.valueHeadDim > 0 ? 1 : 0); }
+constexpr std::int64_t sidesOf(const ModelShape& shape) {
+  return (shape.headDim > 0 ? 1 : 0) + (shape.valueHeadDim > 0 ? 1 : 0);
+}
 
-/// `x` as codes of `bits` bits with one scale and zero along `dimension` would give it back: lowest + scale * code, scale = (highest -
-/// lowest) / (2^bits - 1), both held at 16 bits (methods.md section 10). Of nothing, nothing.
+/// `x` as codes of `bits` bits with one scale and zero along `dimension` would give it back: lowest + scale * code,
+/// scale = (highest - lowest) / (2^bits - 1), both held at 16 bits (methods.md section 10). Of nothing, nothing.
 at::Tensor quantised(const at::Tensor& x, std::int64_t dimension, std::int64_t bits);
 
 /// `changed` where `where` (bool [b, heads, s]) holds, else what was there.

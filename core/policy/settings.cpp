@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "core/policy/policy.h"
 
@@ -50,16 +50,20 @@ Result<PolicySettings> PolicySettings::of(std::string_view policy, const std::ve
       const bool isWhole = option->standard.find('.') == std::string::npos;
       const std::string_view kind = isWhole ? "whole number" : "number";
       if (!number || *number < option->least || *number > option->most || (isWhole && std::floor(*number) != *number))
-        return fail(ErrorCode::invalidArgument, fmt::format("The option {} of the policy {} is \"{}\".", name, policy, value),
-                    std::isinf(option->most) ? fmt::format("It must be a {} of at least {}.", kind, option->least)
-                                             : fmt::format("It must be a {} between {} and {}.", kind, option->least, option->most));
+        return fail(ErrorCode::invalidArgument,
+                    fmt::format("The option {} of the policy {} is \"{}\".", name, policy, value),
+                    std::isinf(option->most)
+                        ? fmt::format("It must be a {} of at least {}.", kind, option->least)
+                        : fmt::format("It must be a {} between {} and {}.", kind, option->least, option->most));
     }
     settings.values_[name] = value;
   }
   return settings;
 }
 
-double PolicySettings::number(std::string_view option) const { return parsed(values_.find(option)->second).value_or(0); }
+double PolicySettings::number(std::string_view option) const {
+  return parsed(values_.find(option)->second).value_or(0);
+}
 
 const std::string& PolicySettings::word(std::string_view option) const { return values_.find(option)->second; }
 

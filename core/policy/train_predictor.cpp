@@ -14,7 +14,8 @@ constexpr std::int64_t kHeldOutOf = 8, kMostHeldOut = 4;
 }  // namespace
 
 Result<TrainedPredictor> trainPredictor(PredictorKind kind, const Decoder& decoder, const at::Tensor& ids, double ridge,
-                                        const std::filesystem::path& file, const std::string& modelHash, const Task& task) {
+                                        const std::filesystem::path& file, const std::string& modelHash,
+                                        const Task& task) {
   const std::int64_t windows = ids.size(0);
   if (windows < 2)
     return fail(ErrorCode::invalidArgument,
@@ -23,7 +24,8 @@ Result<TrainedPredictor> trainPredictor(PredictorKind kind, const Decoder& decod
   TrainedPredictor trained;
   trained.heldOutWindows = std::clamp<std::int64_t>(windows / kHeldOutOf, 1, kMostHeldOut);
   trained.windows = windows - trained.heldOutWindows;
-  const at::Tensor seen = ids.narrow(0, 0, trained.windows), heldOut = ids.narrow(0, trained.windows, trained.heldOutWindows);
+  const at::Tensor seen = ids.narrow(0, 0, trained.windows),
+                   heldOut = ids.narrow(0, trained.windows, trained.heldOutWindows);
   switch (kind) {
     case PredictorKind::fastKvzip: {
       KVISTA_ASSIGN(const FittedGate fitted, fitGate(decoder, seen, heldOut, ridge, task));

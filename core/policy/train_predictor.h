@@ -26,9 +26,11 @@ struct TrainedPredictor {
   std::optional<AttentionRecall> recall;  ///< Of an attention predictor, likewise.
 };
 
-/// Trains a predictor on the windows of `ids`, int64 [windows, window], all but the last eighth of them (one to four), which it is
-/// asked about afterwards, and writes it. `ridge`: as fitGate, which alone has one. Errors: invalidArgument for a single window, io.
+/// Trains a predictor on the windows of `ids`, int64 [windows, window], all but the last eighth of them (one to four),
+/// which it is asked about afterwards, and writes it. `ridge`: as fitGate, which alone has one. Errors: invalidArgument
+/// for a single window, io.
 Result<TrainedPredictor> trainPredictor(PredictorKind kind, const Decoder& decoder, const at::Tensor& ids, double ridge,
-                                        const std::filesystem::path& file, const std::string& modelHash, const Task& task);
+                                        const std::filesystem::path& file, const std::string& modelHash,
+                                        const Task& task);
 
 }  // namespace kvista

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/protocol/fields.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <cmath>
 #include <cstring>
-
-#include <fmt/format.h>
 
 namespace kvista {
 namespace {
@@ -42,7 +42,10 @@ std::string_view kindOf(const nlohmann::json& value) {
 
 Fields::Fields(const nlohmann::json& value, std::string what) : object_(&value), what_(std::move(what)) {
   if (!value.is_object())
-    error_ = Error{ErrorCode::invalidArgument, fmt::format("What was sent as {} is {} instead of a map.", what_, kindOf(value)), {}, {}};
+    error_ = Error{ErrorCode::invalidArgument,
+                   fmt::format("What was sent as {} is {} instead of a map.", what_, kindOf(value)),
+                   {},
+                   {}};
 }
 
 bool Fields::has(const char* field) const {
@@ -58,7 +61,8 @@ const nlohmann::json* Fields::find(const char* field) {
 }
 
 void Fields::mistake(const char* field, std::string_view problem) {
-  if (!error_) error_ = Error{ErrorCode::invalidArgument, fmt::format("The field '{}' of {} {}.", field, what_, problem), {}, {}};
+  if (!error_)
+    error_ = Error{ErrorCode::invalidArgument, fmt::format("The field '{}' of {} {}.", field, what_, problem), {}, {}};
 }
 
 void Fields::nested(const char* field, Error error) {
@@ -90,13 +94,17 @@ std::int64_t Fields::integer(const char* field, std::int64_t lowest, std::int64_
     mistake(field, fmt::format("is {} instead of a whole number", kindOf(*value)));
     return lowest;
   }
-  const bool tooLarge = value->is_number_unsigned() && value->get<std::uint64_t>() > static_cast<std::uint64_t>(kLargestInteger);
-  if (!tooLarge && value->get<std::int64_t>() >= lowest && value->get<std::int64_t>() <= highest) return value->get<std::int64_t>();
+  const bool tooLarge =
+      value->is_number_unsigned() && value->get<std::uint64_t>() > static_cast<std::uint64_t>(kLargestInteger);
+  if (!tooLarge && value->get<std::int64_t>() >= lowest && value->get<std::int64_t>() <= highest)
+    return value->get<std::int64_t>();
   mistake(field, fmt::format("is {}, it must be {} to {}", value->dump(), lowest, highest));
   return lowest;
 }
 
-int Fields::count(const char* field, int lowest, int highest) { return static_cast<int>(integer(field, lowest, highest)); }
+int Fields::count(const char* field, int lowest, int highest) {
+  return static_cast<int>(integer(field, lowest, highest));
+}
 
 double Fields::number(const char* field, double lowest, double highest) {
   const nlohmann::json* value = find(field);
@@ -107,7 +115,8 @@ double Fields::number(const char* field, double lowest, double highest) {
   }
   const auto number = value->get<double>();
   if (std::isfinite(number) && number >= lowest && number <= highest) return number;
-  mistake(field, std::isfinite(number) ? fmt::format("is {}, it must be {} to {}", number, lowest, highest) : "is not a finite number");
+  mistake(field, std::isfinite(number) ? fmt::format("is {}, it must be {} to {}", number, lowest, highest)
+                                       : "is not a finite number");
   return 0;
 }
 
@@ -150,7 +159,7 @@ std::vector<int> Fields::counts(const char* field, int lowest, int highest) {
 }
 
 const std::vector<std::uint8_t>* Fields::packedBytes(const char* field, std::string_view type, std::size_t itemBytes,
-                                                std::size_t dimensions, std::vector<std::int64_t>& shape) {
+                                                     std::size_t dimensions, std::vector<std::int64_t>& shape) {
   const nlohmann::json* value = find(field);
   if (!value) return nullptr;
   Fields inner(*value, fmt::format("'{}' of {}", field, what_));
@@ -162,7 +171,8 @@ const std::vector<std::uint8_t>* Fields::packedBytes(const char* field, std::str
     return nullptr;
   }
   if (name != type || sizes.size() != dimensions || !data->is_binary()) {
-    mistake(field, fmt::format("is not {} numbers of type {} in {} dimensions as bytes", itemBytes == 1 ? "whole" : "packed", type, dimensions));
+    mistake(field, fmt::format("is not {} numbers of type {} in {} dimensions as bytes",
+                               itemBytes == 1 ? "whole" : "packed", type, dimensions));
     return nullptr;
   }
   // Each size is at most 2^24 and there are at most two: no product of them overflows.
@@ -201,7 +211,9 @@ Matrix Fields::matrix(const char* field) {
 
 nlohmann::json packed(const std::vector<float>& values) { return pack(values, "float32", lengthOf(values.size())); }
 nlohmann::json packed(const std::vector<double>& values) { return pack(values, "float64", lengthOf(values.size())); }
-nlohmann::json packed(const std::vector<std::uint8_t>& values) { return pack(values, "uint8", lengthOf(values.size())); }
+nlohmann::json packed(const std::vector<std::uint8_t>& values) {
+  return pack(values, "uint8", lengthOf(values.size()));
+}
 nlohmann::json packed(const Matrix& matrix) { return pack(matrix.values, "float32", {matrix.rows, matrix.columns}); }
 
 }  // namespace kvista

@@ -100,8 +100,8 @@ class Fields {
   void nested(const char* field, Error error);
   const nlohmann::json* array(const char* field);
   /// The bytes of a packed list of `itemBytes` numbers, its shape checked; null with a mistake kept.
-  const std::vector<std::uint8_t>* packedBytes(const char* field, std::string_view type, std::size_t itemBytes, std::size_t dimensions,
-                                               std::vector<std::int64_t>& shape);
+  const std::vector<std::uint8_t>* packedBytes(const char* field, std::string_view type, std::size_t itemBytes,
+                                               std::size_t dimensions, std::vector<std::int64_t>& shape);
 
   const nlohmann::json* object_;
   std::string what_;

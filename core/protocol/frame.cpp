@@ -2,18 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/protocol/frame.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
-
-#include <fmt/format.h>
 
 namespace kvista {
 namespace {
 
 constexpr std::size_t kLengthBytes = 4;
-constexpr std::array kCodes = {ErrorCode::invalidArgument, ErrorCode::unsupportedModel, ErrorCode::corruptFile,
-                               ErrorCode::io,              ErrorCode::outOfMemory,      ErrorCode::device,
-                               ErrorCode::numerical,       ErrorCode::cancelled,        ErrorCode::internal};
+constexpr std::array kCodes = {
+    ErrorCode::invalidArgument, ErrorCode::unsupportedModel, ErrorCode::corruptFile, ErrorCode::io,
+    ErrorCode::outOfMemory,     ErrorCode::device,           ErrorCode::numerical,   ErrorCode::cancelled,
+    ErrorCode::internal};
 
 /// Real messages nest less than this; a parser that follows any depth would run out of stack.
 constexpr std::size_t kMaxDepth = 32;
@@ -90,7 +91,9 @@ std::vector<std::uint8_t> encodeFrame(const nlohmann::json& message) {
   return frame;
 }
 
-void FrameReader::append(std::span<const std::uint8_t> bytes) { buffer_.insert(buffer_.end(), bytes.begin(), bytes.end()); }
+void FrameReader::append(std::span<const std::uint8_t> bytes) {
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+}
 
 Result<std::optional<nlohmann::json>> FrameReader::next() {
   const std::size_t there = buffer_.size() - begin_;
@@ -98,7 +101,8 @@ Result<std::optional<nlohmann::json>> FrameReader::next() {
   std::size_t length = 0;
   for (std::size_t i = 0; i < kLengthBytes; ++i) length |= std::size_t{buffer_[begin_ + i]} << (8 * i);
   if (length > kMaxFrameBytes)
-    return fail(ErrorCode::corruptFile, fmt::format("A message announces {} bytes where at most {} are allowed.", length, kMaxFrameBytes));
+    return fail(ErrorCode::corruptFile,
+                fmt::format("A message announces {} bytes where at most {} are allowed.", length, kMaxFrameBytes));
   if (there < kLengthBytes + length) return std::nullopt;
   const std::span<const std::uint8_t> bytes = std::span(buffer_).subspan(begin_ + kLengthBytes, length);
   nlohmann::json message(nlohmann::json::value_t::discarded);
@@ -106,7 +110,8 @@ Result<std::optional<nlohmann::json>> FrameReader::next() {
   if (!message.is_object())
     return fail(ErrorCode::corruptFile, fmt::format("A message of {} bytes is not one CBOR map.", length));
   begin_ += kLengthBytes + length;
-  // What was read is dropped once it is the larger part, so that a long stream neither grows nor copies itself for each message.
+  // What was read is dropped once it is the larger part, so that a long stream neither grows nor copies itself for each
+  // message.
   if (begin_ * 2 >= buffer_.size()) {
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
     begin_ = 0;
@@ -117,20 +122,26 @@ Result<std::optional<nlohmann::json>> FrameReader::next() {
 nlohmann::json requestMessage(std::int64_t id, std::string_view method, nlohmann::json params) {
   return {{"id", id}, {"method", method}, {"params", std::move(params)}};
 }
-nlohmann::json resultMessage(std::int64_t id, nlohmann::json result) { return {{"id", id}, {"result", std::move(result)}}; }
+nlohmann::json resultMessage(std::int64_t id, nlohmann::json result) {
+  return {{"id", id}, {"result", std::move(result)}};
+}
 nlohmann::json errorMessage(std::optional<std::int64_t> id, const Error& error) {
   return {{"id", id ? nlohmann::json(*id) : nlohmann::json()},
           {"error",
            {{"code", nameOf(error.code)}, {"message", error.message}, {"detail", error.detail}, {"hint", error.hint}}}};
 }
-nlohmann::json progressMessage(std::int64_t id, nlohmann::json progress) { return {{"id", id}, {"progress", std::move(progress)}}; }
+nlohmann::json progressMessage(std::int64_t id, nlohmann::json progress) {
+  return {{"id", id}, {"progress", std::move(progress)}};
+}
 
 Error errorFromJson(const nlohmann::json& json) {
-  if (!json.is_object()) return {ErrorCode::internal, "The engine answered an error that says nothing.",
-                                     json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace), ""};
+  if (!json.is_object())
+    return {ErrorCode::internal, "The engine answered an error that says nothing.",
+            json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace), ""};
   const std::string name = textAt(json, "code");
   const auto code = std::ranges::find_if(kCodes, [&](ErrorCode each) { return nameOf(each) == name; });
-  return {code == kCodes.end() ? ErrorCode::internal : *code, textAt(json, "message"), textAt(json, "detail"), textAt(json, "hint")};
+  return {code == kCodes.end() ? ErrorCode::internal : *code, textAt(json, "message"), textAt(json, "detail"),
+          textAt(json, "hint")};
 }
 
 }  // namespace kvista

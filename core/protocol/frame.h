@@ -25,8 +25,9 @@ std::vector<std::uint8_t> encodeFrame(const nlohmann::json& message);
 class FrameReader {
  public:
   void append(std::span<const std::uint8_t> bytes);
-  /// The next whole message; nothing while it is not all there. Errors (corruptFile): a length above kMaxFrameBytes, or a
-  /// frame that is not one CBOR map with texts for keys, nested less than 32 deep; the stream cannot be read further after one.
+  /// The next whole message; nothing while it is not all there. Errors (corruptFile): a length above kMaxFrameBytes, or
+  /// a frame that is not one CBOR map with texts for keys, nested less than 32 deep; the stream cannot be read further
+  /// after one.
   Result<std::optional<nlohmann::json>> next();
 
  private:

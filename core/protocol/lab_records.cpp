@@ -23,8 +23,8 @@ Result<TaskMeasureRecord> read(const json& value) {
   TaskMeasureRecord record;
   record.name = fields.text("name");
   record.asked = fields.integer("asked", 1);
-  for (const auto& [name, count] :
-       {std::pair{"rightBefore", &record.rightBefore}, std::pair{"rightAfter", &record.rightAfter}, std::pair{"same", &record.same}}) {
+  for (const auto& [name, count] : {std::pair{"rightBefore", &record.rightBefore},
+                                    std::pair{"rightAfter", &record.rightAfter}, std::pair{"same", &record.same}}) {
     *count = fields.integer(name);
     if (*count > record.asked) fields.mistake(name, "is larger than 'asked'");
   }
@@ -34,8 +34,13 @@ Result<TaskMeasureRecord> read(const json& value) {
 }
 
 json toJson(const TaskAnswerRecord& record) {
-  json value = {{"line", record.line},   {"question", record.question},       {"wanted", record.wanted},        {"before", record.before},
-                {"after", record.after}, {"rightBefore", record.rightBefore}, {"rightAfter", record.rightAfter}};
+  json value = {{"line", record.line},
+                {"question", record.question},
+                {"wanted", record.wanted},
+                {"before", record.before},
+                {"after", record.after},
+                {"rightBefore", record.rightBefore},
+                {"rightAfter", record.rightAfter}};
   if (record.marginBefore) value["marginBefore"] = *record.marginBefore;
   if (record.marginAfter) value["marginAfter"] = *record.marginAfter;
   return value;
@@ -57,8 +62,10 @@ Result<TaskAnswerRecord> read(const json& value) {
 }
 
 json toJson(const TaskFileRecord& record) {
-  return {
-      {"file", record.file}, {"shortened", record.shortened}, {"measures", listOf(record.measures)}, {"answers", listOf(record.answers)}};
+  return {{"file", record.file},
+          {"shortened", record.shortened},
+          {"measures", listOf(record.measures)},
+          {"answers", listOf(record.answers)}};
 }
 template <>
 Result<TaskFileRecord> read(const json& value) {
@@ -119,8 +126,11 @@ Result<ComparedTokenRecord> read(const json& value) {
 }
 
 json toJson(const WrittenRecord& record) {
-  return {
-      {"prompt", record.prompt}, {"same", record.same}, {"shared", record.shared}, {"original", record.original}, {"plan", record.plan}};
+  return {{"prompt", record.prompt},
+          {"same", record.same},
+          {"shared", record.shared},
+          {"original", record.original},
+          {"plan", record.plan}};
 }
 template <>
 Result<WrittenRecord> read(const json& value) {
@@ -136,22 +146,22 @@ Result<WrittenRecord> read(const json& value) {
 
 json toJson(const AgreementRecord& record) {
   return withPolicy({{"planFingerprint", record.planFingerprint},
-          {"texts", record.texts},
-          {"window", record.window},
-          {"predictions", record.predictions},
-          {"sameLikeliest", record.sameLikeliest},
-          {"mean", record.mean},
-          {"median", record.median},
-          {"percentile99", record.percentile99},
-          {"largest", record.largest},
-          {"worst", listOf(record.worst)},
-          {"promptTokens", record.promptTokens},
-          {"written", record.written},
-          {"equalTokens", record.equalTokens},
-          {"meanFirst", record.meanFirst},
-          {"medianFirst", record.medianFirst},
-          {"undiverged", record.undiverged},
-          {"pairs", listOf(record.pairs)}},
+                     {"texts", record.texts},
+                     {"window", record.window},
+                     {"predictions", record.predictions},
+                     {"sameLikeliest", record.sameLikeliest},
+                     {"mean", record.mean},
+                     {"median", record.median},
+                     {"percentile99", record.percentile99},
+                     {"largest", record.largest},
+                     {"worst", listOf(record.worst)},
+                     {"promptTokens", record.promptTokens},
+                     {"written", record.written},
+                     {"equalTokens", record.equalTokens},
+                     {"meanFirst", record.meanFirst},
+                     {"medianFirst", record.medianFirst},
+                     {"undiverged", record.undiverged},
+                     {"pairs", listOf(record.pairs)}},
                     record);
 }
 template <>
@@ -180,14 +190,18 @@ Result<AgreementRecord> read(const json& value) {
 }
 
 json toJson(const RecallRecord& record) {
-  return {{"predicted", record.predicted}, {"accumulated", record.accumulated}, {"recent", record.recent}, {"best", record.best}};
+  return {{"predicted", record.predicted},
+          {"accumulated", record.accumulated},
+          {"recent", record.recent},
+          {"best", record.best}};
 }
 template <>
 Result<RecallRecord> read(const json& value) {
   Fields fields(value, "what a predictor finds");
   RecallRecord record;
-  for (const auto& [name, part] : {std::pair{"predicted", &record.predicted}, std::pair{"accumulated", &record.accumulated},
-                                   std::pair{"recent", &record.recent}, std::pair{"best", &record.best}})
+  for (const auto& [name, part] :
+       {std::pair{"predicted", &record.predicted}, std::pair{"accumulated", &record.accumulated},
+        std::pair{"recent", &record.recent}, std::pair{"best", &record.best}})
     *part = fields.number(name, 0, 1.001);
   return fields.finish(std::move(record));
 }
@@ -214,12 +228,9 @@ Result<PredictorRecord> read(const json& value) {
 }
 
 json toJson(const TextRanksRecord& record) {
-  json value = {{"statistics", record.statistics},
-                {"tokens", record.tokens},
-                {"directions", record.directions},
-                {"layers", packed(record.layers)},
-                {"keyHeads", packed(record.keyHeads)},
-                {"valueHeads", packed(record.valueHeads)}};
+  json value = {{"statistics", record.statistics},     {"tokens", record.tokens},
+                {"directions", record.directions},     {"layers", packed(record.layers)},
+                {"keyHeads", packed(record.keyHeads)}, {"valueHeads", packed(record.valueHeads)}};
   if (!record.losses.isEmpty()) value["losses"] = packed(record.losses);
   return value;
 }
@@ -235,7 +246,8 @@ Result<TextRanksRecord> read(const json& value) {
   record.valueHeads = fields.matrix("valueHeads");
   if (fields.has("losses")) record.losses = fields.matrix("losses");
   const auto checkShape = [&](const char* name, const Matrix& matrix, int columns) {
-    if (matrix.rows != record.layers.rows || matrix.columns != columns) fields.mistake(name, "does not have the layers and sides of the others");
+    if (matrix.rows != record.layers.rows || matrix.columns != columns)
+      fields.mistake(name, "does not have the layers and sides of the others");
   };
   checkShape("layers", record.layers, 2);
   checkShape("keyHeads", record.keyHeads, record.keyHeads.columns);

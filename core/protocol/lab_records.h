@@ -72,17 +72,18 @@ struct AgreementRecord {
   double mean = 0, median = 0, percentile99 = 0, largest = 0;  ///< KL a token, nats.
   std::vector<ComparedTokenRecord> worst;                      ///< Falling.
   std::int64_t promptTokens = 0, written = 0;                  ///< Tokens of each prompt, and behind it.
-  double equalTokens = 0;                                      ///< Part of the written ones that are the same at their place.
-  double meanFirst = 0, medianFirst = 0;                       ///< Tokens before the first difference.
-  std::int64_t undiverged = 0;                                 ///< Texts without one.
+  double equalTokens = 0;                 ///< Part of the written ones that are the same at their place.
+  double meanFirst = 0, medianFirst = 0;  ///< Tokens before the first difference.
+  std::int64_t undiverged = 0;            ///< Texts without one.
   std::vector<WrittenRecord> pairs;
   std::string policy = {};  ///< As of TasksRecord; predictions are then those behind the first half of each window.
   bool overPlan = false;
   bool operator==(const AgreementRecord&) const = default;
 };
 
-/// Which part of the attention of the next queries goes to a quarter of the keys (core/policy/attention_predictor.h): those that are foretold,
-/// that got most so far (H2O), that got most from the last queries (SnapKV), that will get most.
+/// Which part of the attention of the next queries goes to a quarter of the keys (core/policy/attention_predictor.h):
+/// those that are foretold, that got most so far (H2O), that got most from the last queries (SnapKV), that will get
+/// most.
 struct RecallRecord {
   double predicted = 0, accumulated = 0, recent = 0, best = 0;
   bool operator==(const RecallRecord&) const = default;
@@ -93,19 +94,21 @@ struct PredictorRecord {
   std::string file;
   PredictorKind kind = PredictorKind::fastKvzip;
   std::int64_t windows = 0, heldOutWindows = 0, window = 0;
-  double correlation = 0;  ///< With what is true, over the windows held out.
+  double correlation = 0;                   ///< With what is true, over the windows held out.
   std::optional<RecallRecord> recall = {};  ///< Of an attention predictor, likewise.
   bool operator==(const PredictorRecord&) const = default;
 };
 
-/// Normalised effective ranks of a model's cache on one text (KV-CoRE; methods.md section 7), and what truncation costs there.
+/// Normalised effective ranks of a model's cache on one text (KV-CoRE; methods.md section 7), and what truncation costs
+/// there.
 struct TextRanksRecord {
-  std::string statistics;       ///< The file.
+  std::string statistics;  ///< The file.
   std::int64_t tokens = 0;
   int directions = 0;           ///< Of a layer's keys or values, all heads together; the more of both.
   Matrix layers;                ///< [layers, 2]: of keys and of values, all heads together.
   Matrix keyHeads, valueHeads;  ///< [layers, heads]
-  /// [layers, 2]: rise of the mean loss, nats a predicted token, where one layer's keys or values alone are truncated; empty: not measured.
+  /// [layers, 2]: rise of the mean loss, nats a predicted token, where one layer's keys or values alone are truncated;
+  /// empty: not measured.
   Matrix losses;
   bool operator==(const TextRanksRecord&) const = default;
 };
@@ -115,7 +118,8 @@ struct RanksRecord {
   bool operator==(const RanksRecord&) const = default;
 };
 
-/// Of one way to choose directions at a plan's ranks: |error|^2 / |what there is|^2, means over layers and heads (methods.md section 6).
+/// Of one way to choose directions at a plan's ranks: |error|^2 / |what there is|^2, means over layers and heads
+/// (methods.md section 6).
 struct KeyVariantRecord {
   std::string method;
   double keys = 0, values = 0, logits = 0, attentionOutputs = 0;

@@ -15,8 +15,9 @@
 #include "core/plan/plan.h"
 #include "core/plan/retrieval_kind.h"
 
-/// What engine and window tell each other: plain values and their JSON. Reading checks types, sizes and ranges and names
-/// the field (invalidArgument): either side may be of another version, or talk nonsense. protocol.md lists the methods.
+/// What engine and window tell each other: plain values and their JSON. Reading checks types, sizes and ranges and
+/// names the field (invalidArgument): either side may be of another version, or talk nonsense. protocol.md lists the
+/// methods.
 namespace kvista {
 
 struct HelloRecord {
@@ -25,8 +26,8 @@ struct HelloRecord {
   int protocol = 0;
   std::string device;  ///< What computes, in words: "CPU, 2 cores", "NVIDIA H200, 139 GiB".
   std::int64_t memoryBytes = 0;
-  std::string torch = {};  ///< Version of libtorch.
-  std::string host = {};   ///< Name of the machine.
+  std::string torch = {};       ///< Version of libtorch.
+  std::string host = {};        ///< Name of the machine.
   std::string dataFolder = {};  ///< Where it keeps statistics and factors of projects without a place of their own.
   bool operator==(const HelloRecord&) const = default;
 };
@@ -38,7 +39,8 @@ struct Choice {
   std::string formula;  ///< May be empty.
   std::string unit;     ///< May be empty.
   std::string source;   ///< Paper and section; may be empty.
-  std::string planMethod = {};  ///< Of a policy that needs a plan: the method that it was published with. Empty: it needs none.
+  std::string planMethod =
+      {};  ///< Of a policy that needs a plan: the method that it was published with. Empty: it needs none.
   bool operator==(const Choice&) const = default;
 };
 
@@ -75,7 +77,7 @@ struct ModelRecord {
   std::int64_t maximumPositions = 0;
   std::string rope;  ///< In words.
   bool hasTokenizer = false;
-  std::string chatTemplate;  ///< Its name when it is one that `generate` knows ("chatml", ...); empty otherwise.
+  std::string chatTemplate;         ///< Its name when it is one that `generate` knows ("chatml", ...); empty otherwise.
   std::string chatTemplateProblem;  ///< Why the template that the model has is not used; empty: it has none, or it is.
   std::vector<std::string> problems;
   bool operator==(const ModelRecord&) const = default;
@@ -86,10 +88,10 @@ struct PathRecord {
   enum class Kind { missing, file, folder };
   std::string path;  ///< Absolute, a leading ~ replaced.
   Kind kind = Kind::missing;
-  bool readable = false, writable = false;  ///< Of what is missing: whether it could be made.
-  std::int64_t bytes = 0;                   ///< Of a file.
+  bool readable = false, writable = false;     ///< Of what is missing: whether it could be made.
+  std::int64_t bytes = 0;                      ///< Of a file.
   std::optional<std::int64_t> freeBytes = {};  ///< Where it lies, or would.
-  std::string problem = {}, hint = {};      ///< Why it will not do; empty: it will.
+  std::string problem = {}, hint = {};         ///< Why it will not do; empty: it will.
   bool operator==(const PathRecord&) const = default;
 };
 
@@ -133,10 +135,11 @@ struct LayerSpectrumRecord {
 
 /// Relative squared errors of a plan at the calibration's second moments: one row a layer, one column a head.
 struct PlanErrorsRecord {
-  Matrix keys, values;      ///< |error|^2 / |y|^2 of each KV head.
+  Matrix keys, values;        ///< |error|^2 / |y|^2 of each KV head.
   Matrix keyLoss, valueLoss;  ///< Half the Fisher form of the error, nats a token; empty without gradients.
-  Matrix logits;            ///< Relative squared error of attention scores by query head; empty where not known.
-  Matrix attentionOutputs;  ///< Relative squared error of what attention hands on, by query head; empty where not known.
+  Matrix logits;              ///< Relative squared error of attention scores by query head; empty where not known.
+  Matrix
+      attentionOutputs;  ///< Relative squared error of what attention hands on, by query head; empty where not known.
 };
 
 /// Which layers can read the cache of another, and what that does to the model.
@@ -144,7 +147,8 @@ struct SharingRecord {
   std::vector<int> sharedFrom;  ///< CompressionPlan::sharedFrom.
   double cosine = 1;            ///< Mean over tokens, of the final states with and without sharing.
   int refused = 0;              ///< Pairs that were tried and would have gone below the least cosine.
-  Matrix distances = {};        ///< [layers, layers]: how unlike their caches are, as the search tried them; empty of a map that was given.
+  Matrix distances =
+      {};  ///< [layers, layers]: how unlike their caches are, as the search tried them; empty of a map that was given.
   bool operator==(const SharingRecord&) const = default;
 };
 
@@ -177,7 +181,7 @@ struct RetrievalRecord {
   Matrix lossBefore, lossAfter;    ///< Mean of the answers' tokens, nats.
   Matrix foundBefore, foundAfter;  ///< Mean part of what was asked for that was written.
   RetrievalKind kind = RetrievalKind::needle;
-  std::int64_t planted = 1;        ///< Sentences.
+  std::int64_t planted = 1;  ///< Sentences.
   bool operator==(const RetrievalRecord&) const = default;
 };
 
@@ -186,12 +190,12 @@ struct ExportPreview {
   std::string form;
   std::string target;
   std::int64_t tensorsChanged = 0, tensorsCarried = 0;
-  std::int64_t bytesBefore = 0, bytesAfter = 0;  ///< Of the files.
+  std::int64_t bytesBefore = 0, bytesAfter = 0;                  ///< Of the files.
   std::int64_t bytesPerTokenBefore = 0, bytesPerTokenAfter = 0;  ///< Of the cache where this form runs.
   std::int64_t freeBytes = 0;
-  std::string runsIn;                ///< What will run it, in words.
-  std::vector<std::string> notes;    ///< What the form leaves out of the plan.
-  std::vector<std::string> problems; ///< Why it cannot be written; empty: it can.
+  std::string runsIn;                 ///< What will run it, in words.
+  std::vector<std::string> notes;     ///< What the form leaves out of the plan.
+  std::vector<std::string> problems;  ///< Why it cannot be written; empty: it can.
   bool operator==(const ExportPreview&) const = default;
 };
 
@@ -235,16 +239,16 @@ struct PlanWish {
   bool unwhitened = false;              ///< Bases of the weights alone.
   bool uncalibrated = false;            ///< Leave out the method's offline calibration of values.
   std::vector<int> sharedFrom = {};     ///< CompressionPlan::sharedFrom.
-  std::optional<double> eps = {};       ///< Instead of the target, with the allocator head-mean; see core/plan/head_mean.h.
-  std::optional<int> chain = {};        ///< CompressionPlan::chain.
-  std::optional<bool> trellis = {};     ///< CompressionPlan::trellis.
-  std::optional<bool> tokenNumbers = {};  ///< CompressionPlan::tokenNumbers.
+  std::optional<double> eps = {};  ///< Instead of the target, with the allocator head-mean; see core/plan/head_mean.h.
+  std::optional<int> chain = {};   ///< CompressionPlan::chain.
+  std::optional<bool> trellis = {};                       ///< CompressionPlan::trellis.
+  std::optional<bool> tokenNumbers = {};                  ///< CompressionPlan::tokenNumbers.
   std::optional<int> minimumRank = {}, maximumRank = {};  ///< Directions that every group keeps at least, and at most.
   bool operator==(const PlanWish&) const = default;
 };
 
-// One pair a record: toJson(record) and read<Record>(json). Field names are the members'; an absent optional is left out.
-// Numbers in bulk (matrices, eigenvalues, distortions, widths, losses) are {type, shape, data: bytes}.
+// One pair a record: toJson(record) and read<Record>(json). Field names are the members'; an absent optional is left
+// out. Numbers in bulk (matrices, eigenvalues, distortions, widths, losses) are {type, shape, data: bytes}.
 nlohmann::json toJson(const HelloRecord& record);
 nlohmann::json toJson(const Choice& record);
 nlohmann::json toJson(const MethodChoice& record);

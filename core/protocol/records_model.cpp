@@ -85,11 +85,12 @@ Result<Choice> read(const json& value) {
   return fields.finish(std::move(record));
 }
 
-constexpr std::array<std::pair<const char*, std::string MethodChoice::*>, 5> kReasons = {{{"notCompensated", &MethodChoice::notCompensated},
-                                                                                          {"notCentred", &MethodChoice::notCentred},
-                                                                                          {"notUnwhitened", &MethodChoice::notUnwhitened},
-                                                                                          {"notUncalibrated", &MethodChoice::notUncalibrated},
-                                                                                          {"notShared", &MethodChoice::notShared}}};
+constexpr std::array<std::pair<const char*, std::string MethodChoice::*>, 5> kReasons = {
+    {{"notCompensated", &MethodChoice::notCompensated},
+     {"notCentred", &MethodChoice::notCentred},
+     {"notUnwhitened", &MethodChoice::notUnwhitened},
+     {"notUncalibrated", &MethodChoice::notUncalibrated},
+     {"notShared", &MethodChoice::notShared}}};
 
 json toJson(const MethodChoice& record) {
   json value = {{"choice", toJson(record.choice)},
@@ -147,8 +148,9 @@ Result<DeviceProfile> read(const json& value) {
 }
 
 json toJson(const Catalogue& record) {
-  return {{"methods", listOf(record.methods)},       {"measures", listOf(record.measures)}, {"groupings", listOf(record.groupings)},
-          {"allocators", listOf(record.allocators)}, {"forms", listOf(record.forms)},       {"policies", listOf(record.policies)},
+  return {{"methods", listOf(record.methods)},     {"measures", listOf(record.measures)},
+          {"groupings", listOf(record.groupings)}, {"allocators", listOf(record.allocators)},
+          {"forms", listOf(record.forms)},         {"policies", listOf(record.policies)},
           {"devices", listOf(record.devices)}};
 }
 template <>

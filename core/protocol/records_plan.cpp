@@ -26,7 +26,8 @@ Target targetAt(Fields& fields, const char* field) {
 
 ResponseCurve curveOf(const std::vector<double>& predicted, const std::vector<double>& measured) {
   std::vector<ResponsePoint> points;
-  for (std::size_t i = 0; i < std::min(predicted.size(), measured.size()); ++i) points.push_back({predicted[i], measured[i]});
+  for (std::size_t i = 0; i < std::min(predicted.size(), measured.size()); ++i)
+    points.push_back({predicted[i], measured[i]});
   return ResponseCurve(std::move(points));
 }
 
@@ -44,7 +45,8 @@ json toJson(const LossModel& record) {
       predicted.push_back(point.predicted);
       measured.push_back(point.measured);
     }
-    curves.push_back({{"storage", nameIn(kStorages, storage)}, {"predicted", packed(predicted)}, {"measured", packed(measured)}});
+    curves.push_back(
+        {{"storage", nameIn(kStorages, storage)}, {"predicted", packed(predicted)}, {"measured", packed(measured)}});
   }
   return {{"baseLoss", record.baseLoss}, {"gradients", record.gradients}, {"response", std::move(curves)}};
 }
@@ -90,8 +92,9 @@ Result<CostModel> read(const json& value) {
 }
 
 json toJson(const PlannedPlan& record) {
-  json value = {{"plan", toJson(record.plan)},         {"requestedBytes", record.requestedBytes}, {"achievedBytes", record.achievedBytes},
-                {"waterline", record.waterline},       {"cost", toJson(record.cost)},             {"note", record.note}};
+  json value = {{"plan", toJson(record.plan)},           {"requestedBytes", record.requestedBytes},
+                {"achievedBytes", record.achievedBytes}, {"waterline", record.waterline},
+                {"cost", toJson(record.cost)},           {"note", record.note}};
   if (record.predictedLoss) value["predictedLoss"] = *record.predictedLoss;
   if (record.correctedLoss) value["correctedLoss"] = *record.correctedLoss;
   return value;
@@ -131,10 +134,12 @@ Result<BudgetUnit> read(const json& value) {
   record.spectrum.widths = fields.counts("widthChoices", 0, 16);
   record.spectrum.distortion = fields.floats("distortion");
   const std::size_t directions = record.spectrum.eigenvalues.size();
-  if (record.spectrum.distortion.size() != directions * record.spectrum.widths.size() && !record.spectrum.distortion.empty())
+  if (record.spectrum.distortion.size() != directions * record.spectrum.widths.size() &&
+      !record.spectrum.distortion.empty())
     fields.mistake("distortion", "has not one number for each of 'eigenvalues' and 'widthChoices'");
   record.minimumRank = fields.count("minimumRank");
-  record.maximumRank = fields.count("maximumRank", 0, static_cast<int>(std::min<std::size_t>(directions, kLargestCount)));
+  record.maximumRank =
+      fields.count("maximumRank", 0, static_cast<int>(std::min<std::size_t>(directions, kLargestCount)));
   record.locked = fields.boolean("locked");
   record.widths = fields.bytes("widths");
   record.fisherScore = fields.number("fisherScore");
@@ -168,7 +173,8 @@ Result<SharingRecord> read(const json& value) {
   record.cosine = fields.number("cosine");
   record.refused = fields.count("refused");
   if (fields.has("distances")) record.distances = fields.matrix("distances");
-  if (const auto layers = static_cast<int>(record.sharedFrom.size()); !record.distances.isEmpty() && (record.distances.rows != layers || record.distances.columns != layers))
+  if (const auto layers = static_cast<int>(record.sharedFrom.size());
+      !record.distances.isEmpty() && (record.distances.rows != layers || record.distances.columns != layers))
     fields.mistake("distances", "is not of the map's layers");
   return fields.finish(std::move(record));
 }

@@ -36,9 +36,9 @@ Result<TextSelection> read(const json& value) {
 }
 
 json toJson(const StatisticsRecord& record) {
-  json value = {{"path", record.path},     {"modelHash", record.modelHash}, {"tokensHash", record.tokensHash},
-                {"texts", record.texts},   {"tokens", record.tokens},       {"windows", record.windows},
-                {"window", record.window}, {"device", record.device},       {"seconds", record.seconds},
+  json value = {{"path", record.path},        {"modelHash", record.modelHash}, {"tokensHash", record.tokensHash},
+                {"texts", record.texts},      {"tokens", record.tokens},       {"windows", record.windows},
+                {"window", record.window},    {"device", record.device},       {"seconds", record.seconds},
                 {"loss", toJson(record.loss)}};
   if (record.seed) value["seed"] = *record.seed;
   if (!record.weights.empty()) value["weights"] = packed(record.weights);
@@ -112,12 +112,9 @@ Result<LayerSpectrumRecord> read(const json& value) {
 }
 
 json toJson(const PlanErrorsRecord& record) {
-  return {{"keys", packed(record.keys)},
-          {"values", packed(record.values)},
-          {"keyLoss", packed(record.keyLoss)},
-          {"valueLoss", packed(record.valueLoss)},
-          {"logits", packed(record.logits)},
-          {"attentionOutputs", packed(record.attentionOutputs)}};
+  return {{"keys", packed(record.keys)},       {"values", packed(record.values)},
+          {"keyLoss", packed(record.keyLoss)}, {"valueLoss", packed(record.valueLoss)},
+          {"logits", packed(record.logits)},   {"attentionOutputs", packed(record.attentionOutputs)}};
 }
 template <>
 Result<PlanErrorsRecord> read(const json& value) {
@@ -209,10 +206,12 @@ Result<RetrievalRecord> read(const json& value) {
   record.seed = static_cast<std::uint64_t>(fields.integer("seed"));
   record.kind = fields.choice("kind", kRetrievalKinds);
   record.planted = fields.integer("planted", 1, kMostPlanted);
-  for (const auto& [name, matrix] : {std::pair{"lossBefore", &record.lossBefore}, std::pair{"lossAfter", &record.lossAfter},
-                                     std::pair{"foundBefore", &record.foundBefore}, std::pair{"foundAfter", &record.foundAfter}}) {
+  for (const auto& [name, matrix] :
+       {std::pair{"lossBefore", &record.lossBefore}, std::pair{"lossAfter", &record.lossAfter},
+        std::pair{"foundBefore", &record.foundBefore}, std::pair{"foundAfter", &record.foundAfter}}) {
     *matrix = fields.matrix(name);
-    if (static_cast<std::size_t>(matrix->rows) != record.depths.size() || static_cast<std::size_t>(matrix->columns) != record.lengths.size())
+    if (static_cast<std::size_t>(matrix->rows) != record.depths.size() ||
+        static_cast<std::size_t>(matrix->columns) != record.lengths.size())
       fields.mistake(name, "has not one row for each of 'depths' and one column for each of 'lengths'");
   }
   return fields.finish(std::move(record));

@@ -12,7 +12,10 @@ namespace kvista {
 using nlohmann::json;
 
 json toJson(const GeneratedPiece& record) {
-  return {{"text", record.text}, {"tokens", record.tokens}, {"cacheBytes", record.cacheBytes}, {"compressed", record.compressed},
+  return {{"text", record.text},
+          {"tokens", record.tokens},
+          {"cacheBytes", record.cacheBytes},
+          {"compressed", record.compressed},
           {"underPolicy", record.underPolicy}};
 }
 template <>
@@ -121,12 +124,21 @@ Result<ProgressRecord> read(const json& value) {
 }
 
 json toJson(const ExperimentRow& record) {
-  json value = {{"sweep", record.sweep}, {"system", record.system}, {"text", record.text}, {"target", toJson(record.target)}, {"of", record.of}};
+  json value = {{"sweep", record.sweep},
+                {"system", record.system},
+                {"text", record.text},
+                {"target", toJson(record.target)},
+                {"of", record.of}};
   if (!record.problem.empty()) value["problem"] = record.problem;
   if (!record.figures) return value;
   const ExperimentRow::Figures& figures = *record.figures;
-  value["figures"] = {{"bytesPerToken", figures.bytesPerToken}, {"share", figures.share},     {"loss", figures.loss}, {"originalLoss", figures.originalLoss},
-                      {"predictions", figures.predictions},     {"seconds", figures.seconds}, {"note", figures.note}};
+  value["figures"] = {{"bytesPerToken", figures.bytesPerToken},
+                      {"share", figures.share},
+                      {"loss", figures.loss},
+                      {"originalLoss", figures.originalLoss},
+                      {"predictions", figures.predictions},
+                      {"seconds", figures.seconds},
+                      {"note", figures.note}};
   if (figures.predictedRise) value["figures"]["predictedRise"] = *figures.predictedRise;
   return value;
 }

@@ -26,8 +26,8 @@ struct GeneratedPiece {
 
 /// A point of a training's curve: mean divergence from the original, nats a token.
 struct LossPoint {
-  int step = 0;         ///< Steps done.
-  double training = 0;  ///< Of this step's windows, before the step.
+  int step = 0;                        ///< Steps done.
+  double training = 0;                 ///< Of this step's windows, before the step.
   std::optional<double> heldOut = {};  ///< Of the held-out windows, where they were looked at.
   bool operator==(const LossPoint&) const = default;
 };
@@ -40,9 +40,9 @@ struct ExperimentRow {
   std::string of;  ///< JSON of all that the figures depend on: a row of another model, text or system is measured anew.
   struct Figures {
     std::int64_t bytesPerToken = 0;
-    double share = 0;         ///< Of the 16-bit cache's bytes.
-    double loss = 0;          ///< Mean, nats a predicted token.
-    double originalLoss = 0;  ///< Of the uncompressed model on the same predictions.
+    double share = 0;                     ///< Of the 16-bit cache's bytes.
+    double loss = 0;                      ///< Mean, nats a predicted token.
+    double originalLoss = 0;              ///< Of the uncompressed model on the same predictions.
     std::optional<double> predictedRise;  ///< Of the loss, as the plan foresaw it.
     std::int64_t predictions = 0;
     double seconds = 0;  ///< To plan, to make factors and to measure.
@@ -52,7 +52,8 @@ struct ExperimentRow {
   };
   std::optional<Figures> figures;  ///< Absent where it failed.
   std::string problem;             ///< Why it failed.
-  /// Whether it has figures and took no more than it was asked to, but for the rounding of ranks: only such rows can be the best.
+  /// Whether it has figures and took no more than it was asked to, but for the rounding of ranks: only such rows can be
+  /// the best.
   [[nodiscard]] bool keepsToTarget() const;
   bool operator==(const ExperimentRow&) const = default;
 };
@@ -61,8 +62,8 @@ struct ExperimentRow {
 struct ProgressRecord {
   std::string stage;  ///< "calibrate", "evaluate", ...
   std::int64_t done = 0;
-  std::int64_t total = 0;  ///< 0 when it is not known.
-  std::string unit;        ///< "tokens", "bytes", "layers", ...
+  std::int64_t total = 0;            ///< 0 when it is not known.
+  std::string unit;                  ///< "tokens", "bytes", "layers", ...
   std::optional<double> etaSeconds;  ///< Of this stage; absent while it is not known.
   std::optional<GeneratedPiece> piece;
   std::vector<LossPoint> points = {};
@@ -89,7 +90,8 @@ struct RefineRecord {
   std::int64_t windows = 0, heldOutWindows = 0;
   double seconds = 0;
   std::vector<LossPoint> curve;
-  std::optional<RefinedPerplexity> seen, unseen = {};  ///< Text refined on, and other text; absent where it was stopped before.
+  std::optional<RefinedPerplexity> seen,
+      unseen = {};  ///< Text refined on, and other text; absent where it was stopped before.
   bool operator==(const RefineRecord&) const = default;
 };
 

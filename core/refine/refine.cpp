@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/refine/refine.h"
 
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -9,9 +12,6 @@
 #include <numeric>
 #include <random>
 #include <utility>
-
-#include <ATen/ops/tensor.h>
-#include <fmt/format.h>
 
 #include "core/compress/plan_transform.h"
 #include "core/model/torch_guard.h"
@@ -24,11 +24,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kLooksAtHeldOut = 12;  ///< Over the whole run.
-constexpr int kPatience =
-    4;  ///< Looks in the second half without anything better, after which there is no more to come; before, the rate is too high to tell.
+constexpr int kPatience = 4;  ///< Looks in the second half without anything better, after which there is no more to
+                              ///< come; before, the rate is too high to tell.
 constexpr double kSmallestPart = 0.25;  ///< Of a group's rank, where ranks are drawn.
 
-/// Some of the windows of one step: all of them in an order of its own a round, so that a step depends on the seed and its number.
+/// Some of the windows of one step: all of them in an order of its own a round, so that a step depends on the seed and
+/// its number.
 at::Tensor windowsOfStep(const at::Tensor& windows, const RefineRequest& request, int step, const Share& some) {
   const std::int64_t count = windows.size(0);
   std::vector<std::int64_t> chosen;
@@ -62,8 +63,9 @@ Result<std::vector<double>> sumOf(const std::vector<double>& numbers, const Proc
   return std::vector<double>(values, values + sums.numel());
 }
 
-Result<double> heldOutDivergence(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& heldOut,
-                                 int windowsAtOnce, const Task& task, const ProcessGroup& processes) {
+Result<double> heldOutDivergence(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors,
+                                 const at::Tensor& heldOut, int windowsAtOnce, const Task& task,
+                                 const ProcessGroup& processes) {
   const PlanTransform student(plan, factors, decoder.shape(), decoder.options().device);
   double sum = 0;
   const Share own = processes.shareOf(heldOut.size(0));
@@ -76,19 +78,22 @@ Result<double> heldOutDivergence(const Decoder& decoder, const CompressionPlan& 
   return all[0] / static_cast<double>(heldOut.size(0));
 }
 
-Result<void> check(const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows, const at::Tensor& heldOut) {
+Result<void> check(const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows,
+                   const at::Tensor& heldOut) {
   const bool nothing = std::ranges::all_of(factors, [](const GroupFactors& group) { return group.isIdentity(); });
   if (plan.storage == Storage::plainQuantised || nothing)
-    return fail(ErrorCode::invalidArgument, fmt::format("The plan (method {}) has no factors that could be refined.", plan.method),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The plan (method {}) has no factors that could be refined.", plan.method),
                 "Refine a plan that stores latents, such as those of coded-joint or joint.");
   if (!plan.sharedFrom.empty())
-    return fail(ErrorCode::invalidArgument, "Layers of the plan read another layer's cache; their factors cannot be refined.",
+    return fail(ErrorCode::invalidArgument,
+                "Layers of the plan read another layer's cache; their factors cannot be refined.",
                 "Refine a plan whose layers have their own caches.");
   if (windows.size(0) < 1 || heldOut.size(0) < 1)
-    return fail(
-        ErrorCode::invalidArgument,
-        fmt::format("Refining needs windows to train on and windows held out; there are {} and {}.", windows.size(0), heldOut.size(0)),
-        "Give more text, or a smaller --window.");
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Refining needs windows to train on and windows held out; there are {} and {}.",
+                            windows.size(0), heldOut.size(0)),
+                "Give more text, or a smaller --window.");
   return {};
 }
 
@@ -98,9 +103,10 @@ std::int64_t heldOutWindows(std::int64_t windows, std::int64_t window) {
   return std::max<std::int64_t>(1, std::min(windows / 8, 32768 / window));
 }
 
-Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors, const at::Tensor& windows,
-                            const at::Tensor& heldOut, const RefineRequest& request,
-                            const std::function<void(const RefinePoint&)>& watch, const Task& task, const ProcessGroup& processes) {
+Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan, const PlanFactors& factors,
+                            const at::Tensor& windows, const at::Tensor& heldOut, const RefineRequest& request,
+                            const std::function<void(const RefinePoint&)>& watch, const Task& task,
+                            const ProcessGroup& processes) {
   KVISTA_CHECK(check(plan, factors, windows, heldOut));
   TrainableFactors trained(factors, decoder.options().device);
   RefineState state;
@@ -120,7 +126,8 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
   };
   const int lookEvery = std::max(1, request.steps / kLooksAtHeldOut);
   const auto look = [&]() -> Result<std::optional<double>> {
-    KVISTA_ASSIGN(const double loss, heldOutDivergence(decoder, plan, trained.factors(), heldOut, request.windowsPerStep, task, processes));
+    KVISTA_ASSIGN(const double loss, heldOutDivergence(decoder, plan, trained.factors(), heldOut,
+                                                       request.windowsPerStep, task, processes));
     if (state.steps == 0) state.before = state.after = loss;
     if (loss < state.after) {
       state.after = loss;
@@ -139,9 +146,11 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(processes.check());
       if (request.minutes) {
-        task.progress("refine", static_cast<std::uint64_t>(state.seconds), static_cast<std::uint64_t>(60 * *request.minutes), "seconds");
+        task.progress("refine", static_cast<std::uint64_t>(state.seconds),
+                      static_cast<std::uint64_t>(60 * *request.minutes), "seconds");
       } else {
-        task.progress("refine", static_cast<std::uint64_t>(state.steps), static_cast<std::uint64_t>(request.steps), "steps");
+        task.progress("refine", static_cast<std::uint64_t>(state.steps), static_cast<std::uint64_t>(request.steps),
+                      "steps");
       }
       RefinePoint point;
       if (state.steps % lookEvery == 0) {
@@ -152,7 +161,8 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
         }
       }
       trained.clearGradients();
-      const PlanFactors used = request.nested ? trained.firstDirections(partOfStep(request, state.steps)) : trained.factors();
+      const PlanFactors used =
+          request.nested ? trained.firstDirections(partOfStep(request, state.steps)) : trained.factors();
       PlanTransform student(plan, used, decoder.shape(), decoder.options().device);
       student.followGradients();
       if (own.count > 0) {
@@ -160,7 +170,8 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
       }
       // The first one's clock is everyone's, lest one thinks that the time is over and another does not.
       const double seconds = secondsBefore + std::chrono::duration<double>(Clock::now() - start).count();
-      KVISTA_ASSIGN(const std::vector<double> all, sumOf({weight * point.training, processes.isFirst() ? seconds : 0}, processes, task));
+      KVISTA_ASSIGN(const std::vector<double> all,
+                    sumOf({weight * point.training, processes.isFirst() ? seconds : 0}, processes, task));
       point.training = all[0];
       state.seconds = all[1];
       if (!std::isfinite(point.training)) {
@@ -188,7 +199,8 @@ Result<RefineResult> refine(const Decoder& decoder, const CompressionPlan& plan,
   if (const auto ran = run(); !ran) {
     const bool isStopped = ran.error().code == ErrorCode::cancelled;
     // Of several processes the one that is stopped cannot know whether the others are, and ends as if it had failed.
-    if (!isStopped || !request.keepsBestWhenStopped || state.bestStep == 0 || !processes.isAlone()) return tl::unexpected(ran.error());
+    if (!isStopped || !request.keepsBestWhenStopped || state.bestStep == 0 || !processes.isAlone())
+      return tl::unexpected(ran.error());
     ended = "it was stopped";
   }
   if (watch) watch({state.steps, state.curve.empty() ? 0 : state.curve.back().training, last});

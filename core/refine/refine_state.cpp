@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/refine/refine_state.h"
 
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
 
 #include "core/io/json_file.h"
 #include "core/model/tensor_file.h"
@@ -18,28 +18,38 @@ constexpr const char* kDescription = "kvista.partial_refining";
 
 }  // namespace
 
-Result<void> save(const RefineState& state, TrainableFactors& trained, const std::filesystem::path& file, const std::string& key) {
+Result<void> save(const RefineState& state, TrainableFactors& trained, const std::filesystem::path& file,
+                  const std::string& key) {
   NamedTensors tensors;
   const std::vector<at::Tensor*> numbers = trained.state();
-  for (std::size_t i = 0; i < numbers.size(); ++i) tensors.emplace_back(fmt::format("state.{}", i), numbers[i]->detach());
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    tensors.emplace_back(fmt::format("state.{}", i), numbers[i]->detach());
   for (std::size_t i = 0; i < state.best.size(); ++i) {
     if (state.best[i].isIdentity()) continue;
     for (const auto& [name, tensor] : kFactorTensors)
-      if ((state.best[i].*tensor).defined()) tensors.emplace_back(fmt::format("best.{}.{}", i, name), state.best[i].*tensor);
+      if ((state.best[i].*tensor).defined())
+        tensors.emplace_back(fmt::format("best.{}.{}", i, name), state.best[i].*tensor);
   }
   nlohmann::json curve = nlohmann::json::array();
   for (const RefinePoint& point : state.curve)
     curve.push_back({point.step, point.training, point.heldOut ? nlohmann::json(*point.heldOut) : nlohmann::json()});
-  const nlohmann::json description = {{"key", key},           {"steps", state.steps},   {"bestStep", state.bestStep},
-                                      {"before", state.before}, {"after", state.after}, {"looksSinceBest", state.looksSinceBest},
-                                      {"seconds", state.seconds}, {"curve", std::move(curve)}};
+  const nlohmann::json description = {{"key", key},
+                                      {"steps", state.steps},
+                                      {"bestStep", state.bestStep},
+                                      {"before", state.before},
+                                      {"after", state.after},
+                                      {"looksSinceBest", state.looksSinceBest},
+                                      {"seconds", state.seconds},
+                                      {"curve", std::move(curve)}};
   return writeTensorFile(file, tensors, {{kDescription, description.dump()}}, Task{});
 }
 
 Result<void> share(RefineState& state, TrainableFactors& trained, const ProcessGroup& processes, const Task& task) {
   if (processes.isAlone()) return {};
-  const at::Tensor numbers = at::tensor({static_cast<double>(state.steps), static_cast<double>(state.bestStep),
-                                         static_cast<double>(state.looksSinceBest), state.before, state.after, state.seconds}, at::kDouble);
+  const at::Tensor numbers =
+      at::tensor({static_cast<double>(state.steps), static_cast<double>(state.bestStep),
+                  static_cast<double>(state.looksSinceBest), state.before, state.after, state.seconds},
+                 at::kDouble);
   KVISTA_CHECK(processes.broadcast(numbers, 0, task));
   const auto* values = numbers.const_data_ptr<double>();
   state.steps = static_cast<int>(values[0]);

@@ -24,7 +24,8 @@ struct RefineState {
 };
 
 /// Written atomically.
-Result<void> save(const RefineState& state, TrainableFactors& trained, const std::filesystem::path& file, const std::string& key);
+Result<void> save(const RefineState& state, TrainableFactors& trained, const std::filesystem::path& file,
+                  const std::string& key);
 /// All of `processes` go on from where the first stands, and from its factors; `best` and `curve` remain its own.
 Result<void> share(RefineState& state, TrainableFactors& trained, const ProcessGroup& processes, const Task& task);
 /// Takes up a run that was cut off. A file of another run, or a damaged one, is no reason to fail: the run starts anew.

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "core/base/error.h"
 #include "core/base/task.h"
@@ -17,8 +17,9 @@ namespace kvista {
 /// Factors as parameters of AdamW: float32 leaves on the compute device with their two moments.
 class TrainableFactors {
  public:
-  /// Each latent direction is scaled by a power of two, so that its row of `down` and its column of `up` are of about one norm (its
-  /// quantiser step along with it): in the metric's own scale they differ by orders of magnitude, and one rate would fit neither.
+  /// Each latent direction is scaled by a power of two, so that its row of `down` and its column of `up` are of about
+  /// one norm (its quantiser step along with it): in the metric's own scale they differ by orders of magnitude, and one
+  /// rate would fit neither.
   TrainableFactors(const PlanFactors& factors, at::Device device);
 
   /// The leaves themselves, to compute with.
@@ -31,7 +32,8 @@ class TrainableFactors {
   void clearGradients();
   /// Gradients of all `processes` added up, each times its `weight`.
   Result<void> addGradients(double weight, const ProcessGroup& processes, const Task& task);
-  /// One step of AdamW without decay (betas .9 and .99), gradients scaled down to `largestGradient` where their norm is larger.
+  /// One step of AdamW without decay (betas .9 and .99), gradients scaled down to `largestGradient` where their norm is
+  /// larger.
   void step(double rate, double largestGradient);
 
   /// All numbers that a step depends on, in one order: parameters, then both moments.

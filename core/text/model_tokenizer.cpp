@@ -21,7 +21,8 @@ Result<Tokenizer> tokenizerOf(const Checkpoint& checkpoint) {
   if (!std::filesystem::exists(file, error))
     return fail(ErrorCode::io,
                 std::filesystem::exists(checkpoint.companions() / "tokenizer.model", error)
-                    ? fmt::format("{} has only a tokenizer.model, which is not read; a tokenizer.json is needed.", checkpoint.companions().string())
+                    ? fmt::format("{} has only a tokenizer.model, which is not read; a tokenizer.json is needed.",
+                                  checkpoint.companions().string())
                     : fmt::format("{} has no tokenizer.json.", checkpoint.companions().string()),
                 "Save the tokenizer with transformers (AutoTokenizer.from_pretrained(...).save_pretrained(folder)).");
   return Tokenizer::fromFile(file);

@@ -74,9 +74,11 @@ constexpr std::size_t kPartBytes = 1 << 18;
 /// Splits at a regular expression.
 class RegexSplit final : public PreTokenizer {
  public:
-  RegexSplit(Regex regex, SplitBehavior behavior, bool invert) : regex_(std::move(regex)), behavior_(behavior), invert_(invert) {}
+  RegexSplit(Regex regex, SplitBehavior behavior, bool invert)
+      : regex_(std::move(regex)), behavior_(behavior), invert_(invert) {}
   Result<void> apply(TextPieces& pieces) const override {
-    return splitPieces(pieces, behavior_, invert_, [&](std::string_view text, auto& sections) { return regex_.search(text, sections); });
+    return splitPieces(pieces, behavior_, invert_,
+                       [&](std::string_view text, auto& sections) { return regex_.search(text, sections); });
   }
   Result<void> applyInParts(TextPieces& pieces, const Visit& visit) const override {
     if (!goesInParts()) return PreTokenizer::applyInParts(pieces, visit);
@@ -92,14 +94,17 @@ class RegexSplit final : public PreTokenizer {
         applySplitBehavior(sections, behavior_);
         for (const Section& section : sections)
           if (section.begin < section.end)
-            part.pieces.push_back({section.begin - begin, section.end - begin, pieces.pieces[i].atStart && section.begin == 0});
+            part.pieces.push_back(
+                {section.begin - begin, section.end - begin, pieces.pieces[i].atStart && section.begin == 0});
         KVISTA_CHECK(visit(part, pieces.pieces[i].begin + place.covered));
       }
     }
     return {};
   }
   /// What becomes of a match then depends on no other.
-  bool goesInParts() const override { return behavior_ == SplitBehavior::isolated || behavior_ == SplitBehavior::removed; }
+  bool goesInParts() const override {
+    return behavior_ == SplitBehavior::isolated || behavior_ == SplitBehavior::removed;
+  }
 
  private:
   Regex regex_;
@@ -142,7 +147,8 @@ class MarkSplit final : public PreTokenizer {
       const std::string_view text = pieces[i];
       for (std::size_t begin = 0; begin < text.size();) {
         const std::size_t end = std::min(text.find(bytes_, begin + kPartBytes), text.size());
-        TextPieces part{std::string(text.substr(begin, end - begin)), {{0, end - begin, pieces.pieces[i].atStart && begin == 0}}};
+        TextPieces part{std::string(text.substr(begin, end - begin)),
+                        {{0, end - begin, pieces.pieces[i].atStart && begin == 0}}};
         KVISTA_CHECK(apply(part));
         KVISTA_CHECK(visit(part, pieces.pieces[i].begin + end));
         begin = end;
@@ -161,7 +167,9 @@ PreTokenizerResult readByteLevel(const TokenizerFields& fields) {
   KVISTA_ASSIGN(const bool addPrefixSpace, fields.flag("add_prefix_space", true));
   KVISTA_ASSIGN(const bool useRegex, fields.flag("use_regex", true));
   std::vector<std::unique_ptr<PreTokenizer>> parts;
-  const auto add = [&](auto function) { parts.push_back(std::make_unique<Simple<decltype(function)>>(std::move(function))); };
+  const auto add = [&](auto function) {
+    parts.push_back(std::make_unique<Simple<decltype(function)>>(std::move(function)));
+  };
   if (addPrefixSpace) {
     add([](TextPieces& pieces) -> Result<void> {
       rewritePieces(pieces, [&](std::size_t i, std::string& text) {

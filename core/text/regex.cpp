@@ -108,7 +108,8 @@ Result<void> Regex::search(std::string_view text, std::vector<Section>& sections
   return searchOn(text, place, std::numeric_limits<std::size_t>::max(), sections);
 }
 
-Result<void> Regex::searchOn(std::string_view text, Place& place, std::size_t most, std::vector<Section>& sections) const {
+Result<void> Regex::searchOn(std::string_view text, Place& place, std::size_t most,
+                             std::vector<Section>& sections) const {
   sections.clear();
   place.isAtEnd = text.empty();
   if (text.empty()) return {};
@@ -133,8 +134,8 @@ Result<void> Regex::searchOn(std::string_view text, Place& place, std::size_t mo
     const std::size_t last = std::min(from + kSearchStride, text.size());
     int found = match(from, last, 0);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(from, last, PCRE2_NO_JIT);
-    const bool late =
-        (found == PCRE2_ERROR_NOMATCH || ++matches % 4096 == 0) && spent + (std::chrono::steady_clock::now() - started) > allowed;
+    const bool late = (found == PCRE2_ERROR_NOMATCH || ++matches % 4096 == 0) &&
+                      spent + (std::chrono::steady_clock::now() - started) > allowed;
     if (late || (found < 0 && found != PCRE2_ERROR_NOMATCH)) {
       return fail(ErrorCode::invalidArgument,
                   fmt::format("{}: the regular expression takes too many steps on a text of {} bytes, near byte {}.",

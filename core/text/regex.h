@@ -37,8 +37,8 @@ class Regex {
     bool isAtEnd = false;
     std::chrono::steady_clock::duration spent{};
   };
-  /// Replaces `sections` by those that follow `place`, about `most` of them, and moves it behind them: together they are what `search`
-  /// finds.
+  /// Replaces `sections` by those that follow `place`, about `most` of them, and moves it behind them: together they
+  /// are what `search` finds.
   Result<void> searchOn(std::string_view text, Place& place, std::size_t most, std::vector<Section>& sections) const;
 
  private:

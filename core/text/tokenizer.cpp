@@ -115,7 +115,8 @@ namespace {
 Error withHint(Error error) {
   if (error.hint.empty())
     error.hint = error.code == ErrorCode::unsupportedModel
-                     ? "Save the tokenizer anew with transformers (AutoTokenizer.from_pretrained(...).save_pretrained(folder)), or use a model "
+                     ? "Save the tokenizer anew with transformers "
+                       "(AutoTokenizer.from_pretrained(...).save_pretrained(folder)), or use a model "
                        "with one of the supported kinds."
                      : "Get the model's tokenizer again from where it came from; this one is damaged.";
   return error;
@@ -165,7 +166,8 @@ Result<Tokenizer> Tokenizer::Parts::read(const nlohmann::json& json, std::string
   return Tokenizer(std::move(parts));
 }
 
-Result<std::vector<std::uint32_t>> Tokenizer::encode(std::string_view text, bool addSpecial, const Listener& listener) const {
+Result<std::vector<std::uint32_t>> Tokenizer::encode(std::string_view text, bool addSpecial,
+                                                     const Listener& listener) const {
   if (const auto invalid = firstInvalidUtf8(text)) {
     return fail(ErrorCode::invalidArgument,
                 fmt::format("The text is not UTF-8 at byte {} of {}.", *invalid, text.size()),

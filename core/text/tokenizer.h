@@ -30,8 +30,10 @@ class Tokenizer {
 
   /// Told now and then how many bytes of the text are encoded; an error that it answers ends the work.
   using Listener = std::function<Result<void>(std::size_t bytes)>;
-  /// `addSpecial`: let the post-processor add BOS and the like. Text must be UTF-8. Takes about the text's size beside it and the ids.
-  [[nodiscard]] Result<std::vector<std::uint32_t>> encode(std::string_view text, bool addSpecial, const Listener& listener = {}) const;
+  /// `addSpecial`: let the post-processor add BOS and the like. Text must be UTF-8. Takes about the text's size beside
+  /// it and the ids.
+  [[nodiscard]] Result<std::vector<std::uint32_t>> encode(std::string_view text, bool addSpecial,
+                                                          const Listener& listener = {}) const;
   [[nodiscard]] Result<std::string> decode(const std::vector<std::uint32_t>& ids, bool skipSpecial) const;
   /// Whether `id` stands for a token; decode leaves out those that do not.
   [[nodiscard]] bool holds(std::uint32_t id) const;

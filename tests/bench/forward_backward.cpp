@@ -29,7 +29,8 @@ void forwardBackward(benchmark::State& state) {
   const at::Tensor ids =
       (places * 7919 + places.div(13, "floor")).remainder((*decoder)->shape().vocabulary).view({kWindows, kTokens});
   // The first pass also sets up the libraries and the memory, here as in PyTorch.
-  if (const auto first = (*decoder)->forwardBackward(ids, {}, {}); !first) return state.SkipWithError(first.error().message.c_str());
+  if (const auto first = (*decoder)->forwardBackward(ids, {}, {}); !first)
+    return state.SkipWithError(first.error().message.c_str());
   for (auto unused : state) {
     const auto loss = (*decoder)->forwardBackward(ids, {}, {});
     if (!loss) return state.SkipWithError(loss.error().message.c_str());

@@ -34,8 +34,12 @@ View* makeExperiment() {
                                     {"ReCalKV", {38.96, 43.67, 56.86}, {.273, .195, .16}}};
   constexpr double kOriginal = 36.36 - 0.004;
   auto* view = new ExperimentView;
-  ExperimentTable table{QStringLiteral("Equal bytes · novels"), kOriginal, {QStringLiteral("1/4 of the bytes"), QStringLiteral("1/8 of the bytes"), QStringLiteral("1/16 of the bytes")},
-                        {}, {}};
+  ExperimentTable table{
+      QStringLiteral("Equal bytes · novels"),
+      kOriginal,
+      {QStringLiteral("1/4 of the bytes"), QStringLiteral("1/8 of the bytes"), QStringLiteral("1/16 of the bytes")},
+      {},
+      {}};
   constexpr std::array<double, 3> kAsked = {.25, .125, .0625};
   for (const Line& line : kLines) {
     table.systems << QString::fromUtf8(line.system);
@@ -44,7 +48,12 @@ View* makeExperiment() {
       if (line.perplexities[i] == 0)
         cells.push_back(ExperimentCell{0, 0, 0, QStringLiteral("Less than 2 bits a number cannot be stored.")});
       else
-        cells.push_back(ExperimentCell{line.perplexities[i], line.shares[i], line.perplexities[i] / kOriginal - 1, {}, {}, table.cells.size() == 1,
+        cells.push_back(ExperimentCell{line.perplexities[i],
+                                       line.shares[i],
+                                       line.perplexities[i] / kOriginal - 1,
+                                       {},
+                                       {},
+                                       table.cells.size() == 1,
                                        line.shares[i] > 1.02 * kAsked[i]});
     }
   }

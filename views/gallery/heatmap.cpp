@@ -16,7 +16,8 @@ HeatmapView* viewOf(const HeatmapRecord& record) {
   view->setRecord(record);
   std::vector<MeasureChoice> measures;
   for (const char* name : {"linear CKA", "centred CKA", "CKA without sinks"})
-    measures.push_back({QString::fromLatin1(name), QStringLiteral("Formula: |C_ij|² / (|C_ii| |C_jj|)\nUnit: none, 0 to 1")});
+    measures.push_back(
+        {QString::fromLatin1(name), QStringLiteral("Formula: |C_ij|² / (|C_ii| |C_jj|)\nUnit: none, 0 to 1")});
   view->setMeasures(std::move(measures));
   return view;
 }

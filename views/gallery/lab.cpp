@@ -13,13 +13,19 @@ LabCell words(const QString& text) { return {text}; }
 View* makeLab() {
   auto* view = new LabView;
   LabFindings found;
-  found.summary.columns = {
-      {"File", {}, false, true}, {"Measure", {}, false}, {"Items"}, {"Original, %"}, {"±"}, {"Plan, %"}, {"±"}, {"Difference"},
-      {"Same answer, %"}};
-  found.summary.rows = {{words("questions.jsonl"), words("acc"), words("8"), words("75.0"), words("16.4"), words("62.5"), words("18.3"),
-                         words("−12.5"), words("87.5")},
-                        {words("questions.jsonl"), words("acc_norm"), words("8"), words("62.5"), words("18.3"), words("62.5"),
-                         words("18.3"), words("0.0"), words("100.0")}};
+  found.summary.columns = {{"File", {}, false, true},
+                           {"Measure", {}, false},
+                           {"Items"},
+                           {"Original, %"},
+                           {"±"},
+                           {"Plan, %"},
+                           {"±"},
+                           {"Difference"},
+                           {"Same answer, %"}};
+  found.summary.rows = {{words("questions.jsonl"), words("acc"), words("8"), words("75.0"), words("16.4"),
+                         words("62.5"), words("18.3"), words("−12.5"), words("87.5")},
+                        {words("questions.jsonl"), words("acc_norm"), words("8"), words("62.5"), words("18.3"),
+                         words("62.5"), words("18.3"), words("0.0"), words("100.0")}};
   LabTable answers{{{"Line"},
                     {"Question", {}, false, true},
                     {"Right", {}, false, true},
@@ -28,10 +34,10 @@ View* makeLab() {
                     {"Margin, nats"},
                     {"of the plan"}},
                    {}};
-  answers.rows = {{words("3"), words("Mr. Darcy drew his chair a little towards her, and"), words("said"), words("✓ said"),
-                   words("✗ of the"), words("0.41"), words("−0.12")},
-                  {words("4"), words("He could not bear to see her so"), words("unhappy"), words("✓ unhappy"), words("✓ unhappy"),
-                   words("3.10"), words("2.75")}};
+  answers.rows = {{words("3"), words("Mr. Darcy drew his chair a little towards her, and"), words("said"),
+                   words("✓ said"), words("✗ of the"), words("0.41"), words("−0.12")},
+                  {words("4"), words("He could not bear to see her so"), words("unhappy"), words("✓ unhappy"),
+                   words("✓ unhappy"), words("3.10"), words("2.75")}};
   found.details = {{QStringLiteral("all"), QStringLiteral("All answers"), answers}};
   view->setFindings(LabView::Page::questions, found);
   return view;
@@ -50,7 +56,11 @@ View* makeAgreementLab() {
   LabFindings found;
   found.summary.columns = {{"Tokens"}, {"Same likeliest, %"}, {"KL"}, {"First differs"}, {"Never"}};
   found.summary.rows = {{words("4,096"), words("96.2"), words("0.0113"), words("29.4"), words("2 of 8")}};
-  LabTable written{{{"First differs"}, {"Both write", {}, false, true}, {"then the original", {}, false, true}, {"then the plan", {}, false, true}}, {}};
+  LabTable written{{{"First differs"},
+                    {"Both write", {}, false, true},
+                    {"then the original", {}, false, true},
+                    {"then the plan", {}, false, true}},
+                   {}};
   written.rows = {{words("5"), words("to the door, and"), words("there stood"), words("was gone")},
                   {words("never"), words("It was a truth that nobody in the house would own."), {}, {}}};
   found.details = {{QStringLiteral("written"), QStringLiteral("What both wrote"), written}};
@@ -77,7 +87,8 @@ View* makeRanksLab() {
       cell.heat = rank;
       heat.rows.back().push_back(cell);
       const double loss = layer == 2 ? -0.001 : 0.0004 * std::exp(6 * rank) * (1 + layer % 3);
-      points.points.push_back({QStringLiteral("layer %1").arg(layer), rank, loss, column % 2 == 0, static_cast<std::size_t>(column / 2)});
+      points.points.push_back(
+          {QStringLiteral("layer %1").arg(layer), rank, loss, column % 2 == 0, static_cast<std::size_t>(column / 2)});
     }
   }
   found.details = {{QStringLiteral("layers"), QStringLiteral("Ranks by layer"), heat}};
@@ -96,9 +107,12 @@ View* makeVariantsLab() {
     cell.isStrong = true;
     return cell;
   };
-  found.summary.rows = {{words("KQ-SVD: of keys and queries multiplied"), words("0.0612"), words("0.1034"), strong("0.0087"), strong("0.0451")},
-                        {words("K-SVD: of the keys alone"), strong("0.0318"), strong("0.0921"), words("0.0243"), words("0.0579")},
-                        {words("Eigen Attention: of keys and queries together"), words("0.0405"), strong("0.0921"), words("0.0164"), words("0.0512")}};
+  found.summary.rows = {
+      {words("KQ-SVD: of keys and queries multiplied"), words("0.0612"), words("0.1034"), strong("0.0087"),
+       strong("0.0451")},
+      {words("K-SVD: of the keys alone"), strong("0.0318"), strong("0.0921"), words("0.0243"), words("0.0579")},
+      {words("Eigen Attention: of keys and queries together"), words("0.0405"), strong("0.0921"), words("0.0164"),
+       words("0.0512")}};
   view->setFindings(LabView::Page::variants, found);
   view->setWork(LabView::Page::variants, {false, QStringLiteral("attention scores err least with kqsvd"), {}});
   return view;

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/plan/plan_comparison.h"
+
 #include <cmath>
 
-#include "core/plan/plan_comparison.h"
 #include "core/plan/plan_groups.h"
 #include "views/gallery/gallery.h"
 #include "views/gallery/made_up_model.h"
@@ -29,7 +30,8 @@ View* makePlanComparison() {
   for (std::size_t i = 0; i < model.units().size(); ++i)
     losses.push_back(predictedLoss(model.units()[i].spectrum, model.plan().groups[i].widths));
   PlanComparisonRecord record;
-  record.plans = {{QStringLiteral("f1"), QStringLiteral("four groups a side, 7.4 times")}, {{}, QStringLiteral("this plan")}};
+  record.plans = {{QStringLiteral("f1"), QStringLiteral("four groups a side, 7.4 times")},
+                  {{}, QStringLiteral("this plan")}};
   record.b = compared(model.plan(), shape, losses);
 
   CompressionPlan groups = model.plan();

@@ -36,8 +36,14 @@ View* makeRefining(int steps) {
 
 }  // namespace
 
-Exhibit refineExhibit() { return {"refine", [] { return makeRefining(300); }}; }
-Exhibit refineRunningExhibit() { return {"refine-running", [] { return makeRefining(140); }}; }
-Exhibit noRefineExhibit() { return {"no-refine", []() -> View* { return new RefineView; }}; }
+Exhibit refineExhibit() {
+  return {"refine", [] { return makeRefining(300); }};
+}
+Exhibit refineRunningExhibit() {
+  return {"refine-running", [] { return makeRefining(140); }};
+}
+Exhibit noRefineExhibit() {
+  return {"no-refine", []() -> View* { return new RefineView; }};
+}
 
 }  // namespace kvista

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/ops/randint.h>
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <memory>
-
-#include <ATen/ops/randint.h>
-#include <fmt/format.h>
 
 #include "app/cli/memory.h"
 #include "app/cli/model.h"
@@ -40,7 +40,9 @@ class ScratchFolder {
  public:
   static Result<ScratchFolder> in(const std::filesystem::path& parent) {
     std::string name = (parent / "kvista-bench-XXXXXX").string();
-    if (!mkdtemp(name.data())) return fail(ErrorCode::io, fmt::format("No folder can be made in {}.", parent.string()), "Give one that is there and can be written to with --folder.");
+    if (!mkdtemp(name.data()))
+      return fail(ErrorCode::io, fmt::format("No folder can be made in {}.", parent.string()),
+                  "Give one that is there and can be written to with --folder.");
     registerTemporaryPath(name);
     return ScratchFolder(name);
   }
@@ -86,11 +88,12 @@ class StageClock {
   std::chrono::steady_clock::time_point since_;
 };
 
-/// Operations of the matrices that a pass with gradients at keys and values multiplies with: once forward, once backward. What
-/// attention, norms and the sums themselves take is not counted.
+/// Operations of the matrices that a pass with gradients at keys and values multiplies with: once forward, once
+/// backward. What attention, norms and the sums themselves take is not counted.
 double passOperations(const DecoderDescription& description, std::int64_t tokens) {
   const ModelShape& shape = description.shape;
-  const bool isTied = description.head.linear.weight == description.embedding.weight;  // the head multiplies with the embedding
+  const bool isTied =
+      description.head.linear.weight == description.embedding.weight;  // the head multiplies with the embedding
   const double lookedUp = isTied ? 0 : static_cast<double>(shape.vocabulary) * shape.hiddenSize;
   return 2.0 * 2.0 * (static_cast<double>(shape.parameters) - lookedUp) * static_cast<double>(tokens);
 }
@@ -101,9 +104,11 @@ Result<Output> run(const Options& options, const Task& task) {
   PlanRequest planRequest = options.plan;
   planRequest.keepBases = true;
   planRequest.target = {Target::Kind::keptFraction, options.kept};
-  KVISTA_ASSIGN(const c10::Device device, openDevice(options.compute.device));  // before gigabytes are written for nothing
+  KVISTA_ASSIGN(const c10::Device device,
+                openDevice(options.compute.device));  // before gigabytes are written for nothing
   KVISTA_ASSIGN(const ScratchFolder scratch,
-                ScratchFolder::in(options.folder.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(options.folder)));
+                ScratchFolder::in(options.folder.empty() ? std::filesystem::temp_directory_path()
+                                                         : std::filesystem::path(options.folder)));
   shape.target = scratch.path() / "model";
   KVISTA_CHECK(findMethod(planRequest.method));
   KVISTA_ASSIGN(const MadeModel made, makeModel(shape, task));
@@ -149,26 +154,40 @@ Result<Output> run(const Options& options, const Task& task) {
   const double rate = passOperations(decoder.description(), tokens) / passSeconds;
   const double diskShare = clock.of("write") / total;
   Output output;
-  output.json = {{"device", nameOfDevice(device)}, {"dtype", options.compute.dtype}, {"shape", shape.shape}, {"layers", decoder.shape().layers},
-                 {"windows", options.windows}, {"window", options.window}, {"method", options.plan.method}, {"kept", options.kept},
-                 {"seconds", total}, {"stages", nlohmann::ordered_json::array()}, {"passSeconds", passSeconds},
-                 {"tokensPerSecond", static_cast<double>(tokens) / passSeconds}, {"matrixFlopsPerSecond", matrixRate},
-                 {"achievedFlopsPerSecond", rate}, {"matrixShare", rate / matrixRate}, {"diskShare", diskShare},
-                 {"bytesWritten", options.leaveUnwritten ? 0 : made.weightBytes}, {"peakMemoryBytes", peakMemoryBytes()},
+  output.json = {{"device", nameOfDevice(device)},
+                 {"dtype", options.compute.dtype},
+                 {"shape", shape.shape},
+                 {"layers", decoder.shape().layers},
+                 {"windows", options.windows},
+                 {"window", options.window},
+                 {"method", options.plan.method},
+                 {"kept", options.kept},
+                 {"seconds", total},
+                 {"stages", nlohmann::ordered_json::array()},
+                 {"passSeconds", passSeconds},
+                 {"tokensPerSecond", static_cast<double>(tokens) / passSeconds},
+                 {"matrixFlopsPerSecond", matrixRate},
+                 {"achievedFlopsPerSecond", rate},
+                 {"matrixShare", rate / matrixRate},
+                 {"diskShare", diskShare},
+                 {"bytesWritten", options.leaveUnwritten ? 0 : made.weightBytes},
+                 {"peakMemoryBytes", peakMemoryBytes()},
                  {"peakDeviceMemoryBytes", peakMemoryOf(device)}};
-  output.text = fmt::format("{}, {}: {} with {}, {} of {}, {} at {} of the numbers\n\n", nameOfDevice(device), options.compute.dtype,
-                            shape.shape, amount(decoder.shape().layers, "layer"), amount(options.windows, "window"),
-                            amount(options.window, "token"), options.plan.method, options.kept);
+  output.text = fmt::format("{}, {}: {} with {}, {} of {}, {} at {} of the numbers\n\n", nameOfDevice(device),
+                            options.compute.dtype, shape.shape, amount(decoder.shape().layers, "layer"),
+                            amount(options.windows, "window"), amount(options.window, "token"), options.plan.method,
+                            options.kept);
   for (const auto& [stage, seconds] : clock.stages()) {
     if (stage.empty()) continue;
     output.json["stages"].push_back({{"name", stage}, {"seconds", seconds}});
     output.text += fmt::format("  {:<32} {:>8.1f} s\n", stage, seconds);
   }
   output.text += fmt::format(
-      "  {:<32} {:>8.1f} s, of which writing {:.0f} %\n\nThe pass: {:.0f} tokens/s, {:.0f} TFLOP/s of {:.0f} that large products reach here ({:.0f} %). "
+      "  {:<32} {:>8.1f} s, of which writing {:.0f} %\n\nThe pass: {:.0f} tokens/s, {:.0f} TFLOP/s of {:.0f} that "
+      "large products reach here ({:.0f} %). "
       "Peak memory {} on the device, {} in the program.\n",
-      "all", total, diskShare * 100, static_cast<double>(tokens) / passSeconds, rate / 1e12, matrixRate / 1e12, rate / matrixRate * 100,
-      formatBytes(static_cast<double>(peakMemoryOf(device))), formatBytes(peakMemoryBytes()));
+      "all", total, diskShare * 100, static_cast<double>(tokens) / passSeconds, rate / 1e12, matrixRate / 1e12,
+      rate / matrixRate * 100, formatBytes(static_cast<double>(peakMemoryOf(device))), formatBytes(peakMemoryBytes()));
   return output;
 }
 
@@ -180,19 +199,30 @@ void addBenchCalibrate(CLI::App& bench, Invocation& invocation) {
   options->plan.method = "separate";
   options->compute.device = "cuda";
   options->compute.dtype = "bfloat16";
-  CLI::App* verb = addVerb(bench, invocation,
-                           {"calibrate", "Time a model of a published shape from loading to a written dense checkpoint, stage by stage",
-                            "kvista bench calibrate --shape llama-2-7b --windows 256"},
-                           options, run);
-  verb->add_option("--shape", options->shape.shape, "See `kvista list shapes`")->check(oneOf(namesOf(publishedShapes())))->capture_default_str();
+  CLI::App* verb = addVerb(
+      bench, invocation,
+      {"calibrate", "Time a model of a published shape from loading to a written dense checkpoint, stage by stage",
+       "kvista bench calibrate --shape llama-2-7b --windows 256"},
+      options, run);
+  verb->add_option("--shape", options->shape.shape, "See `kvista list shapes`")
+      ->check(oneOf(namesOf(publishedShapes())))
+      ->capture_default_str();
   verb->add_option("--layers", options->layers, "Only this many layers (default: all)")->check(wholeNumber(1, 10'000));
-  verb->add_option("--windows", options->windows, "Windows of random tokens")->check(wholeNumber(1))->capture_default_str();
+  verb->add_option("--windows", options->windows, "Windows of random tokens")
+      ->check(wholeNumber(1))
+      ->capture_default_str();
   verb->add_option("--window", options->window, "Tokens a window")->check(wholeNumber(2))->capture_default_str();
-  verb->add_option("--method", options->plan.method, "A method that a dense checkpoint can hold")->capture_default_str();
-  verb->add_option("--keep", options->kept, "Kept fraction of numbers")->check(positiveNumber(1))->capture_default_str();
-  verb->add_flag("--virtual", options->shape.isVirtual, "Make the weights when they are read, for models larger than the disk");
+  verb->add_option("--method", options->plan.method, "A method that a dense checkpoint can hold")
+      ->capture_default_str();
+  verb->add_option("--keep", options->kept, "Kept fraction of numbers")
+      ->check(positiveNumber(1))
+      ->capture_default_str();
+  verb->add_flag("--virtual", options->shape.isVirtual,
+                 "Make the weights when they are read, for models larger than the disk");
   verb->add_flag("--no-write", options->leaveUnwritten, "Stop before the checkpoint is written");
-  verb->add_option("--folder", options->folder, "Where the model and the checkpoint are written and removed again (default: the system's for temporary files)");
+  verb->add_option(
+      "--folder", options->folder,
+      "Where the model and the checkpoint are written and removed again (default: the system's for temporary files)");
   addComputeOptions(verb, options->compute);
   addGradientOptions(verb, options->compute);
 }

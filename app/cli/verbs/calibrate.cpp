@@ -1,8 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
+#include "core/evaluate/calibrate.h"
 
 #include <fmt/format.h>
+
+#include <cmath>
 
 #include "app/cli/memory.h"
 #include "app/cli/model.h"
@@ -11,7 +13,6 @@
 #include "core/base/amount.h"
 #include "core/calibration/statistics_pass.h"
 #include "core/engine/memory_forecast.h"
-#include "core/evaluate/calibrate.h"
 #include "core/model/device.h"
 #include "core/text/model_tokenizer.h"
 
@@ -48,24 +49,27 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_CHECK(forgetPass(request.partialFile, Task{}, processes));
   const double peak = peakMemoryBytes();
   Output output;
-  output.json = {{"tokens", statistics.tokens},
-                 {"windows", statistics.windows},
-                 {"seconds", statistics.seconds},
-                 {"device", statistics.device},
-                 {"gradients", statistics.gradients},
-                 {"perplexity", statistics.gradients ? nlohmann::ordered_json(std::exp(statistics.lossSum / static_cast<double>(
-                                                           statistics.tokens - statistics.windows)))
-                                                     : nlohmann::ordered_json()},
-                 {"peakMemoryBytes", peak},
-                 {"statistics", options.output}};
+  output.json = {
+      {"tokens", statistics.tokens},
+      {"windows", statistics.windows},
+      {"seconds", statistics.seconds},
+      {"device", statistics.device},
+      {"gradients", statistics.gradients},
+      {"perplexity", statistics.gradients
+                         ? nlohmann::ordered_json(std::exp(statistics.lossSum /
+                                                           static_cast<double>(statistics.tokens - statistics.windows)))
+                         : nlohmann::ordered_json()},
+      {"peakMemoryBytes", peak},
+      {"statistics", options.output}};
   std::string ofGpu;
   if (const std::int64_t bytes = peakMemoryOf(model.decoder->options().device); bytes > 0) {
     output.json["peakDeviceMemoryBytes"] = bytes;
     ofGpu = fmt::format(", {} on the GPU", formatBytes(static_cast<double>(bytes)));
   }
   output.text = fmt::format("Statistics of {} ({}) are in {}: {:.1f} s on {}, {:.0f} tokens/s, peak memory {}{}.\n",
-                            amount(statistics.tokens, "token"), amount(statistics.windows, "window"), options.output, statistics.seconds,
-                            statistics.device, static_cast<double>(statistics.tokens) / statistics.seconds, formatBytes(peak), ofGpu);
+                            amount(statistics.tokens, "token"), amount(statistics.windows, "window"), options.output,
+                            statistics.seconds, statistics.device,
+                            static_cast<double>(statistics.tokens) / statistics.seconds, formatBytes(peak), ofGpu);
   return output;
 }
 
@@ -92,12 +96,17 @@ void addCalibrate(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"calibrate", "Run a text through a model once and keep the sums that every method needs",
-                            "kvista calibrate resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 -o demo.kvstats", true},
+                            "kvista calibrate resources/demo/model --text resources/demo/text/calibration.txt --window "
+                            "256 --windows 16 -o demo.kvstats",
+                            true},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
-  verb->add_option("-o,--output", options->output, "Statistics file to write; a pass that was cut off is taken up again")->required();
+  verb->add_option("-o,--output", options->output,
+                   "Statistics file to write; a pass that was cut off is taken up again")
+      ->required();
   addTextOptions(verb, options->text);
-  verb->add_flag("--no-gradients", options->noGradients, "Forward only: faster, but no Fisher metric and no prediction");
+  verb->add_flag("--no-gradients", options->noGradients,
+                 "Forward only: faster, but no Fisher metric and no prediction");
   verb->add_flag("--no-response", options->noResponse, "Do not measure plans on held-out text to correct predictions");
   addComputeOptions(verb, options->compute);
   addGradientOptions(verb, options->compute);
@@ -105,9 +114,10 @@ void addCalibrate(CLI::App& app, Invocation& invocation) {
 
 void addMerge(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<MergeOptions>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"merge", "Add up statistics of several parts of a text", "kvista merge a.kvstats b.kvstats -o all.kvstats"},
-                           options, merge);
+  CLI::App* verb = addVerb(
+      app, invocation,
+      {"merge", "Add up statistics of several parts of a text", "kvista merge a.kvstats b.kvstats -o all.kvstats"},
+      options, merge);
   verb->add_option("statistics", options->inputs, "Statistics files")->required()->expected(2, 1000);
   verb->add_option("-o,--output", options->output, "Statistics file to write")->required();
 }

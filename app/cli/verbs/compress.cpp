@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <cmath>
 #include <memory>
-
-#include <fmt/format.h>
 
 #include "app/cli/export_options.h"
 #include "app/cli/model.h"
@@ -30,8 +30,8 @@ struct Options {
 };
 
 /// Text to measure on: what was given, else windows of the calibration text that calibration did not see.
-Result<TokenWindows> evaluationText(const LoadedModel& model, const Options& options, const Statistics& statistics, const Task& task,
-                                    const ProcessGroup& processes) {
+Result<TokenWindows> evaluationText(const LoadedModel& model, const Options& options, const Statistics& statistics,
+                                    const Task& task, const ProcessGroup& processes) {
   TextSettings text = options.text;
   text.recipe.window = statistics.recipe.window;
   text.tokens = 0;
@@ -83,8 +83,10 @@ Result<Output> run(const Options& options, const Task& task) {
   const PlanTransform transform(planned.plan, factors, decoder.shape(), decoder.options().device);
 
   KVISTA_ASSIGN(const TokenWindows text, evaluationText(model, options, statistics, task, processes));
-  KVISTA_ASSIGN(const Perplexity before, measurePerplexity(decoder, text.ids, nullptr, "measure before", task, processes));
-  KVISTA_ASSIGN(const Perplexity after, measurePerplexity(decoder, text.ids, &transform, "measure after", task, processes));
+  KVISTA_ASSIGN(const Perplexity before,
+                measurePerplexity(decoder, text.ids, nullptr, "measure before", task, processes));
+  KVISTA_ASSIGN(const Perplexity after,
+                measurePerplexity(decoder, text.ids, &transform, "measure after", task, processes));
   if (!processes.isFirst()) return Output{};
   const std::optional<double> rise = planned.correctedLoss ? planned.correctedLoss : planned.predictedLoss;
   const std::optional<double> predicted = rise ? std::optional(std::exp(before.meanLoss + *rise)) : std::nullopt;
@@ -126,10 +128,12 @@ Result<Output> run(const Options& options, const Task& task) {
       "Measured on {}{}; calibrated on {}; method {}.\n"
       "The checkpoint is in {} (form {}, verified: logits within {:.2g} of the plan's own).\n",
       full, report.bytesPerToken, static_cast<double>(full) / static_cast<double>(report.bytesPerToken),
-      formatBytes(static_cast<double>(full) * 32768), formatBytes(static_cast<double>(report.bytesPerToken) * 32768), before.perplexity(),
-      after.perplexity(), change, predicted ? fmt::format(" (predicted ~{:.3f})", *predicted) : "", amount(after.predictions, "token"),
-      options.evaluationPaths.empty() ? " of the same text that calibration did not see" : "", amount(statistics.tokens, "token"),
-      planned.plan.method, options.settings.target, report.form, report.largestLogitDifference);
+      formatBytes(static_cast<double>(full) * 32768), formatBytes(static_cast<double>(report.bytesPerToken) * 32768),
+      before.perplexity(), after.perplexity(), change, predicted ? fmt::format(" (predicted ~{:.3f})", *predicted) : "",
+      amount(after.predictions, "token"),
+      options.evaluationPaths.empty() ? " of the same text that calibration did not see" : "",
+      amount(statistics.tokens, "token"), planned.plan.method, options.settings.target, report.form,
+      report.largestLogitDifference);
   for (const std::string& note : report.notes) output.text += fmt::format("note: {}\n", note);
   return output;
 }
@@ -140,12 +144,16 @@ void addCompress(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = addVerb(app, invocation,
                            {"compress", "The main job: calibrate, plan, measure and export in one go",
-                            "kvista compress resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 --times-smaller 8 -o demo-smaller", true},
+                            "kvista compress resources/demo/model --text resources/demo/text/calibration.txt --window "
+                            "256 --windows 16 --times-smaller 8 -o demo-smaller",
+                            true},
                            options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   addTextOptions(verb, options->text);
-  verb->add_option("--evaluate-on", options->evaluationPaths, "Text to measure on (default: what calibration left of --text)");
-  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of it")->check(wholeNumber(1));
+  verb->add_option("--evaluate-on", options->evaluationPaths,
+                   "Text to measure on (default: what calibration left of --text)");
+  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of it")
+      ->check(wholeNumber(1));
   addPlanOptions(verb, options->plan);
   addExportOptions(verb, options->settings);
   addComputeOptions(verb, options->compute);

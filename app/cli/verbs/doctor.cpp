@@ -20,7 +20,10 @@ Result<Output> run(const Options& options, const Task&) {
     output.text += fmt::format("  {:<9} {:<15} {}\n", state, check.name, check.found);
     if (!check.present) output.text += fmt::format("  {:<9} {:<15} {}\n", "", "", check.remedy);
     ready = ready && (check.present || check.optional);
-    list.push_back({{"name", check.name}, {"present", check.present}, {"optional", check.optional}, {"found", check.found},
+    list.push_back({{"name", check.name},
+                    {"present", check.present},
+                    {"optional", check.optional},
+                    {"found", check.found},
                     {"remedy", check.present ? "" : check.remedy}});
   }
   output.text += ready ? "All that KVista needs is here.\n" : "KVista needs what is missing.\n";

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <cerrno>
-#include <csignal>
-
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
 
 #include "app/cli/engine_methods.h"
 #include "app/cli/verb.h"
@@ -35,10 +35,12 @@ Result<Output> run(const Options& options, const Task& task) {
 
 void addEngine(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"engine", "Answer requests of a window or another program over standard input and output (core/engine/protocol.md)",
-                            "kvista engine --device cuda"},
-                           options, run);
+  CLI::App* verb = addVerb(
+      app, invocation,
+      {"engine",
+       "Answer requests of a window or another program over standard input and output (core/engine/protocol.md)",
+       "kvista engine --device cuda"},
+      options, run);
   addComputeOptions(verb, options->compute);
 }
 

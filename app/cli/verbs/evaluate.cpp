@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <optional>
-
-#include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "app/cli/model.h"
 #include "app/cli/named_texts.h"
@@ -34,7 +34,8 @@ struct Options {
 /// What a line and the options that belong to --policy ask for together; absent for no line.
 Result<std::optional<PolicyRequest>> requestOf(const Options& options, std::string line) {
   if (line.empty() || line == kNoPolicy) {
-    if (!options.share && !options.interval && options.prompt == 0 && options.policyOptions.empty()) return std::nullopt;
+    if (!options.share && !options.interval && options.prompt == 0 && options.policyOptions.empty())
+      return std::nullopt;
     return fail(ErrorCode::invalidArgument, "--policy none is measured without a policy, but more is said of one.",
                 "Leave that out, or name the policy.");
   }
@@ -69,7 +70,8 @@ Result<void> checkGoesWithProject(const std::string& subject, const std::optiona
 /// That of `--policy`, or what the subject's export records.
 Result<std::optional<PolicyRequest>> policyOf(const Options& options, const Subject& subject) {
   KVISTA_ASSIGN(auto request, requestOf(options, askedPolicy(options.policy, subject.recordedPolicy)));
-  if (request && (subject.project || !subject.plan)) {  // an export's own weights are not those that its gate was made for
+  if (request &&
+      (subject.project || !subject.plan)) {  // an export's own weights are not those that its gate was made for
     KVISTA_ASSIGN(request->model, contentHash(subject.model.checkpoint));
   }
   return request;
@@ -116,12 +118,13 @@ Result<Output> runPolicy(const Subject& subject, const TokenWindows& windows, co
       "without it on the same predictions: {}\n"
       "{} of cache at the end, {:.4f} of the 16-bit cache's ({} at most); a head keeps {:.1f} tokens; {:.1f} s\n",
       request.policy, result.behindPrompt.perplexity(), amount(result.prompt, "token"), result.all.perplexity(),
-      amount(windows.ids.size(0), "window"), windows.ids.size(1), beside, formatBytes(result.bytesAtEnd), result.shareAtEnd(),
-      formatBytes(result.bytesAtMost), result.tokensKept, result.all.seconds);
+      amount(windows.ids.size(0), "window"), windows.ids.size(1), beside, formatBytes(result.bytesAtEnd),
+      result.shareAtEnd(), formatBytes(result.bytesAtMost), result.tokensKept, result.all.seconds);
   return output;
 }
 
-/// Each text in a row of its own, and all of them together; under a policy the predictions behind the prompt, without it too.
+/// Each text in a row of its own, and all of them together; under a policy the predictions behind the prompt, without
+/// it too.
 Result<Output> measureEach(const Options& options, const std::vector<NamedText>& texts, const Task& task) {
   if (!options.text.recipe.weights.empty())
     return fail(ErrorCode::invalidArgument, "Texts with names are measured one by one, so --weights has no meaning.",
@@ -171,7 +174,8 @@ Result<Output> measureEach(const Options& options, const std::vector<NamedText>&
     for (std::size_t side = 0; side < sides.size(); ++side) {
       const std::string stage = fmt::format("{} on {}", sides[side].name, texts[i].name);
       KVISTA_ASSIGN(measured[side].emplace_back(),
-                    measurePerplexity(*subject.model.decoder, windows[i].ids, sides[side].cache.transform, stage, task, processes, prompt));
+                    measurePerplexity(*subject.model.decoder, windows[i].ids, sides[side].cache.transform, stage, task,
+                                      processes, prompt));
     }
     nlohmann::ordered_json row = {{"name", texts[i].name},
                                   {"paths", texts[i].paths},
@@ -186,7 +190,8 @@ Result<Output> measureEach(const Options& options, const std::vector<NamedText>&
   addRow("all", total, [&](std::size_t side) -> const Perplexity& { return together[side]; });
   output.json = {{"texts", std::move(rows)},
                  {"total", std::move(total)},
-                 {"bytesPerToken", subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken()}};
+                 {"bytesPerToken",
+                  subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken()}};
   if (policy) output.json["policy"] = toText(*policy);
   return output;
 }
@@ -202,16 +207,24 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const TokenWindows windows, readText(subject.model, options.text, task, processes));
   KVISTA_ASSIGN(const std::optional<PolicyRequest> policy, policyOf(options, subject));
   if (policy) return runPolicy(subject, windows, *policy, task, processes);
-  KVISTA_ASSIGN(const Perplexity result,
-                measurePerplexity(*subject.model.decoder, windows.ids, subject.transform.get(), "evaluate", task, processes));
-  const std::int64_t bytes = subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken();
+  KVISTA_ASSIGN(const Perplexity result, measurePerplexity(*subject.model.decoder, windows.ids, subject.transform.get(),
+                                                           "evaluate", task, processes));
+  const std::int64_t bytes =
+      subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken();
   Output output;
-  output.json = {{"perplexity", result.perplexity()}, {"meanNll", result.meanLoss},        {"predictions", result.predictions},
-                 {"windows", windows.ids.size(0)},    {"window", windows.ids.size(1)},     {"tokensInText", windows.tokensInText},
-                 {"bytesPerToken", bytes},            {"perWindowMeanNll", result.windowLosses}, {"seconds", result.seconds}};
-  output.text = fmt::format("perplexity {:.4f} over {} ({} of {}), {} of cache a token, {:.1f} s\n", result.perplexity(),
-                            amount(result.predictions, "predicted token"), amount(windows.ids.size(0), "window"), windows.ids.size(1),
-                            formatBytes(static_cast<double>(bytes)), result.seconds);
+  output.json = {{"perplexity", result.perplexity()},
+                 {"meanNll", result.meanLoss},
+                 {"predictions", result.predictions},
+                 {"windows", windows.ids.size(0)},
+                 {"window", windows.ids.size(1)},
+                 {"tokensInText", windows.tokensInText},
+                 {"bytesPerToken", bytes},
+                 {"perWindowMeanNll", result.windowLosses},
+                 {"seconds", result.seconds}};
+  output.text =
+      fmt::format("perplexity {:.4f} over {} ({} of {}), {} of cache a token, {:.1f} s\n", result.perplexity(),
+                  amount(result.predictions, "predicted token"), amount(windows.ids.size(0), "window"),
+                  windows.ids.size(1), formatBytes(static_cast<double>(bytes)), result.seconds);
   return output;
 }
 
@@ -266,10 +279,11 @@ Result<Output> compare(const CompareOptions& options, const Task& task) {
                  {"meanNllDifference", difference},
                  {"standardError", standardError},
                  {"predictions", a.predictions}};
-  output.text = fmt::format("                 perplexity   bytes a token\n  A  {:>20.4f} {:>15}   {}\n  B  {:>20.4f} {:>15}   {}\n"
-                            "B loses {:+.5f} +- {:.5f} nats a token against A ({:+.2f} % perplexity)\n",
-                            a.perplexity(), bytes(first), options.first, b.perplexity(), bytes(second), options.second, difference,
-                            standardError, (std::exp(difference) - 1) * 100);
+  output.text = fmt::format(
+      "                 perplexity   bytes a token\n  A  {:>20.4f} {:>15}   {}\n  B  {:>20.4f} {:>15}   {}\n"
+      "B loses {:+.5f} +- {:.5f} nats a token against A ({:+.2f} % perplexity)\n",
+      a.perplexity(), bytes(first), options.first, b.perplexity(), bytes(second), options.second, difference,
+      standardError, (std::exp(difference) - 1) * 100);
   return output;
 }
 
@@ -288,19 +302,23 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
   addTextOptions(verb, options->text);
   auto* policy =
       verb->add_option("--policy", options->policy,
-                       "Keep each window's cache small while it is read; `kvista list policies`. Two together: snapkv+fp8. In a line: "
+                       "Keep each window's cache small while it is read; `kvista list policies`. Two together: "
+                       "snapkv+fp8. In a line: "
                        "'snapkv share=.25 interval=64 window=16' (default: what an export records; none: without that)")
           ->check(someText("the name of a policy"));
   verb->add_option("--policy-share", options->share,
-                   "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). Ways to hold tokens are "
+                   "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). "
+                   "Ways to hold tokens are "
                    "fitted to it as of when they act last: without --interval, the prompt's end")
       ->check(positiveNumber(1))
       ->needs(policy);
-  verb->add_option("--prompt", options->prompt, "Tokens that are read before the policy acts (default: half of the window)")
+  verb->add_option("--prompt", options->prompt,
+                   "Tokens that are read before the policy acts (default: half of the window)")
       ->check(wholeNumber(1))
       ->needs(policy);
-  verb->add_option("--interval", options->interval,
-                   "The policy acts again after each so many tokens (default: never, and what follows the prompt stays)")
+  verb->add_option(
+          "--interval", options->interval,
+          "The policy acts again after each so many tokens (default: never, and what follows the prompt stays)")
       ->check(wholeNumber(1))
       ->needs(policy);
   verb->add_option("--policy-option", options->policyOptions, "One of the policy's options; may be given several times")

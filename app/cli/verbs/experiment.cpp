@@ -1,17 +1,18 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <filesystem>
+#include "core/engine/experiment/experiment.h"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <filesystem>
 
 #include "app/cli/engine_methods.h"
 #include "app/cli/named_texts.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
 #include "core/base/amount.h"
-#include "core/engine/experiment/experiment.h"
 #include "core/io/json_file.h"
 
 namespace kvista {
@@ -32,8 +33,8 @@ std::string statisticsPath(const Options& options) {
   return options.statistics.empty() ? (fs::path(options.folder) / "statistics.kvstats").string() : options.statistics;
 }
 
-/// Makes sure that there are statistics: those given, those that an earlier run left in the folder where they are of the same model and
-/// text, or new ones.
+/// Makes sure that there are statistics: those given, those that an earlier run left in the folder where they are of
+/// the same model and text, or new ones.
 Result<void> ensureStatistics(const Options& options, Workspace& workspace, const Task& task) {
   const std::string file = statisticsPath(options);
   if (!options.statistics.empty()) return {};
@@ -47,14 +48,17 @@ Result<void> ensureStatistics(const Options& options, Workspace& workspace, cons
   if (fs::exists(file)) {
     KVISTA_ASSIGN(const Statistics statistics, loadStatistics(file));
     const TextRecipe& recipe = statistics.recipe;
-    const bool isSame = statistics.modelHash == model->hash && recipe.paths == text.paths && recipe.skipWindows == text.skipWindows && recipe.seed == text.seed &&
-                        recipe.weights == text.weights && recipe.beginWithBos == text.beginWithBos && recipe.window == text.window && recipe.windows.value_or(0) == text.windows;
+    const bool isSame = statistics.modelHash == model->hash && recipe.paths == text.paths &&
+                        recipe.skipWindows == text.skipWindows && recipe.seed == text.seed &&
+                        recipe.weights == text.weights && recipe.beginWithBos == text.beginWithBos &&
+                        recipe.window == text.window && recipe.windows.value_or(0) == text.windows;
     if (isSame) return {};
     spdlog::warn("{} is of another model or text and is made anew.", file);
   }
   std::error_code error;
   fs::create_directory(options.folder, error);  // What is wrong with it the engine says.
-  KVISTA_CHECK(askEngine(workspace, "calibrate", {{"model", options.model}, {"text", toJson(text)}, {"output", file}}, task));
+  KVISTA_CHECK(
+      askEngine(workspace, "calibrate", {{"model", options.model}, {"text", toJson(text)}, {"output", file}}, task));
   return {};
 }
 
@@ -68,7 +72,8 @@ Result<std::vector<NamedText>> evaluationTexts(const Options& options) {
 }
 
 /// Each text that was given, in windows like those of calibration; else what calibration left of its own.
-std::vector<TextSelection> selectionsOf(const std::vector<NamedText>& texts, const Statistics& statistics, std::int64_t windows) {
+std::vector<TextSelection> selectionsOf(const std::vector<NamedText>& texts, const Statistics& statistics,
+                                        std::int64_t windows) {
   if (texts.empty()) {
     TextSelection unseen = unseenText(statistics);
     unseen.windows = windows;
@@ -85,7 +90,8 @@ std::vector<TextSelection> selectionsOf(const std::vector<NamedText>& texts, con
 
 Result<Output> run(const Options& options, const Task& task) {
   if (options.text.recipe.paths.empty() && options.statistics.empty())
-    return fail(ErrorCode::invalidArgument, "Either --text to calibrate on or --stats of an earlier calibration is needed.");
+    return fail(ErrorCode::invalidArgument,
+                "Either --text to calibrate on or --stats of an earlier calibration is needed.");
   KVISTA_ASSIGN(const nlohmann::json json, readJsonFile(options.file));
   KVISTA_ASSIGN(const Experiment experiment, experimentFromJson(json));
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
@@ -101,15 +107,24 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const auto model, workspace.model(options.model));
   KVISTA_ASSIGN(const auto statistics, workspace.statistics(file, *model));
   nlohmann::json texts = nlohmann::json::array(), names = nlohmann::json::array();
-  for (const TextSelection& text : selectionsOf(evaluated, *statistics, options.evaluationWindows)) texts.push_back(toJson(text));
+  for (const TextSelection& text : selectionsOf(evaluated, *statistics, options.evaluationWindows))
+    texts.push_back(toJson(text));
   for (const NamedText& text : evaluated) names.push_back(text.name);
-  KVISTA_ASSIGN(const nlohmann::json answer,
-                askEngine(workspace, "experiment", {{"model", options.model}, {"statistics", file}, {"experiment", json}, {"texts", texts}, {"names", names}, {"folder", options.folder}}, task));
+  KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "experiment",
+                                                       {{"model", options.model},
+                                                        {"statistics", file},
+                                                        {"experiment", json},
+                                                        {"texts", texts},
+                                                        {"names", names},
+                                                        {"folder", options.folder}},
+                                                       task));
 
   const nlohmann::json& rows = answer["rows"];
   const auto hasFailed = [](const nlohmann::json& row) { return !row.contains("figures"); };
   // The others are of the model as it is.
-  const auto isOfSystem = [](const nlohmann::json& row) { return !row["system"].get_ref<const std::string&>().empty(); };
+  const auto isOfSystem = [](const nlohmann::json& row) {
+    return !row["system"].get_ref<const std::string&>().empty();
+  };
   if (std::ranges::all_of(rows, [&](const nlohmann::json& row) { return hasFailed(row) || !isOfSystem(row); }))
     return fail(ErrorCode::invalidArgument,
                 fmt::format("Of {} of the experiment none could be measured, the first of them for this reason: {}",
@@ -119,8 +134,9 @@ Result<Output> run(const Options& options, const Task& task) {
   const auto failed = std::ranges::count_if(rows, hasFailed);
   Output output;
   output.json = {{"experiment", experiment.name}, {"folder", options.folder}, {"failed", failed}, {"rows", rows}};
-  output.text = fmt::format("{}\n{}{}; results.html (with plots), .md, .csv and .json are in {}.\n", answer["tables"].get<std::string>(),
-                            amount(rows.size(), "row"), failed > 0 ? fmt::format(", {} of which failed", failed) : "", options.folder);
+  output.text = fmt::format("{}\n{}{}; results.html (with plots), .md, .csv and .json are in {}.\n",
+                            answer["tables"].get<std::string>(), amount(rows.size(), "row"),
+                            failed > 0 ? fmt::format(", {} of which failed", failed) : "", options.folder);
   return output;
 }
 
@@ -128,21 +144,30 @@ Result<Output> run(const Options& options, const Task& task) {
 
 void addExperiment(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"experiment", "Compare many methods at many sizes on any texts: tables, plots, CSV; goes on where it was stopped",
-                            "kvista experiment resources/experiments/demo.json resources/demo/model --text resources/demo/text/calibration.txt --window 256 --windows 16 --evaluate-windows 4 -o demo-experiment", true},
-                           options, run);
-  verb->add_option("experiment", options->file, "JSON file that says what to compare (resources/experiments has some)")->required();
+  CLI::App* verb =
+      addVerb(app, invocation,
+              {"experiment",
+               "Compare many methods at many sizes on any texts: tables, plots, CSV; goes on where it was stopped",
+               "kvista experiment resources/experiments/demo.json resources/demo/model --text "
+               "resources/demo/text/calibration.txt --window 256 --windows 16 --evaluate-windows 4 -o demo-experiment",
+               true},
+              options, run);
+  verb->add_option("experiment", options->file, "JSON file that says what to compare (resources/experiments has some)")
+      ->required();
   verb->add_option("model", options->model, "Checkpoint")->required();
-  verb->add_option("-o,--output", options->folder, "Folder for results; one that has some goes on with them")->required();
+  verb->add_option("-o,--output", options->folder, "Folder for results; one that has some goes on with them")
+      ->required();
   auto* statistics = verb->add_option("--stats", options->statistics,
                                       "Statistics of `kvista calibrate` (instead of --text and what belongs to it)");
   const auto others = static_cast<std::ptrdiff_t>(verb->get_options().size());
   addTextOptions(verb, options->text, false);
   const std::vector<CLI::Option*> all = verb->get_options();
   std::for_each(all.begin() + others, all.end(), [&](CLI::Option* ofText) { ofText->excludes(statistics); });
-  verb->add_option("--evaluate-on", options->evaluationPaths, "Texts to measure on, each by itself, or NAME=FILE, those of one name together (default: what calibration left of --text)");
-  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of each")->check(wholeNumber(1));
+  verb->add_option("--evaluate-on", options->evaluationPaths,
+                   "Texts to measure on, each by itself, or NAME=FILE, those of one name together (default: what "
+                   "calibration left of --text)");
+  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of each")
+      ->check(wholeNumber(1));
   addComputeOptions(verb, options->compute);
 }
 

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "app/cli/export_options.h"
 #include "app/cli/model.h"
@@ -66,9 +66,10 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"verified", report.verified},
                  {"largestLogitDifference", report.largestLogitDifference},
                  {"path", options.settings.target}};
-  output.text = fmt::format("{} ({}, form {}): {} bytes of cache a token where the original has {}; verified, logits within {:.2g}\n",
-                            options.settings.target, amount(report.files.size(), "file"), report.form, report.bytesPerToken,
-                            report.bytesPerTokenBefore, report.largestLogitDifference);
+  output.text = fmt::format(
+      "{} ({}, form {}): {} bytes of cache a token where the original has {}; verified, logits within {:.2g}\n",
+      options.settings.target, amount(report.files.size(), "file"), report.form, report.bytesPerToken,
+      report.bytesPerTokenBefore, report.largestLogitDifference);
   for (const std::string& note : report.notes) output.text += fmt::format("note: {}\n", note);
   return output;
 }
@@ -83,10 +84,12 @@ Result<Output> verify(const VerifyOptions& options, const Task& task) {
   KVISTA_ASSIGN(compute.device, openDevice(options.compute.device));
   KVISTA_ASSIGN(const Verification found, verifyExport(options.folder, compute, task));
   if (!found.problems.empty())
-    return fail(ErrorCode::corruptFile, fmt::format("{} is not as it was written: {}", options.folder, found.problems.front()),
-                "Export it again.", fmt::format("{}", fmt::join(found.problems.begin() + 1, found.problems.end(), "\n  ")));
-  return Output{{{"form", found.form}, {"files", found.files}, {"verified", true}},
-                fmt::format("{} is as it was written: {}, form {}.\n", options.folder, amount(found.files, "file"), found.form)};
+    return fail(
+        ErrorCode::corruptFile, fmt::format("{} is not as it was written: {}", options.folder, found.problems.front()),
+        "Export it again.", fmt::format("{}", fmt::join(found.problems.begin() + 1, found.problems.end(), "\n  ")));
+  return Output{
+      {{"form", found.form}, {"files", found.files}, {"verified", true}},
+      fmt::format("{} is as it was written: {}, form {}.\n", options.folder, amount(found.files, "file"), found.form)};
 }
 
 }  // namespace
@@ -104,8 +107,9 @@ void addExport(CLI::App& app, Invocation& invocation) {
 
 void addVerify(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<VerifyOptions>();
-  CLI::App* verb = addVerb(app, invocation, {"verify", "Check an exported folder against its report", "kvista verify demo-small"},
-                           options, verify);
+  CLI::App* verb =
+      addVerb(app, invocation, {"verify", "Check an exported folder against its report", "kvista verify demo-small"},
+              options, verify);
   verb->add_option("folder", options->folder, "What `kvista export` wrote")->required();
   addComputeOptions(verb, options->compute);
 }

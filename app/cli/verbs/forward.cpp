@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <chrono>
-
 #include <fmt/format.h>
+
+#include <chrono>
 
 #include "app/cli/model.h"
 #include "app/cli/output_file.h"
@@ -42,7 +42,8 @@ Result<Output> run(const Options& options, const Task& task) {
   keep("hidden_last", result.hiddenLast);
   if (options.gradients) {
     if (subject.transform)
-      return fail(ErrorCode::invalidArgument, "Gradients are those of the uncompressed model.", "Give the model, not a plan.");
+      return fail(ErrorCode::invalidArgument, "Gradients are those of the uncompressed model.",
+                  "Give the model, not a plan.");
     const LayerVisitor gradients = [&](const LayerRecord& record) -> Result<void> {
       keep(fmt::format("grad_k_{}", record.layer), record.gradientKeys);
       keep(fmt::format("grad_v_{}", record.layer), record.gradientValues);
@@ -52,19 +53,21 @@ Result<Output> run(const Options& options, const Task& task) {
   }
   KVISTA_CHECK(writeTensorFile(options.output, tensors, {}, task));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return Output{{{"output", options.output}, {"tensors", tensors.size()}, {"tokens", ids.numel()}, {"seconds", seconds}},
-                fmt::format("{} of {} {} in {} ({:.2f} s)\n", amount(tensors.size(), "tensor"), amount(ids.numel(), "token"),
-                            tensors.size() == 1 ? "is" : "are", options.output, seconds)};
+  return Output{
+      {{"output", options.output}, {"tensors", tensors.size()}, {"tokens", ids.numel()}, {"seconds", seconds}},
+      fmt::format("{} of {} {} in {} ({:.2f} s)\n", amount(tensors.size(), "tensor"), amount(ids.numel(), "token"),
+                  tensors.size() == 1 ? "is" : "are", options.output, seconds)};
 }
 
 }  // namespace
 
 void addForward(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"forward", "Logits, hidden states, keys and values of given tokens, for comparing with other programs",
-                            "kvista forward resources/demo/model --input ids.safetensors -o outputs.safetensors --gradients"},
-                           options, run);
+  CLI::App* verb =
+      addVerb(app, invocation,
+              {"forward", "Logits, hidden states, keys and values of given tokens, for comparing with other programs",
+               "kvista forward resources/demo/model --input ids.safetensors -o outputs.safetensors --gradients"},
+              options, run);
   verb->add_option("model", options->model, "Checkpoint, project or exported checkpoint")->required();
   verb->add_option("--input", options->input, "Safetensors file with input_ids [batch, tokens] int64")->required();
   verb->add_option("-o,--output", options->output, "Safetensors file to write")->required();

@@ -68,14 +68,18 @@ Result<Output> run(const Options& options, const Task& task) {
 
 void addGenerate(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"generate", "Let a model, and a plan beside it, go on from a text; with the sizes of both caches",
-                            "kvista generate demo.kvista --prompt 'It is a truth' --tokens 32"},
-                           options, run);
+  CLI::App* verb =
+      addVerb(app, invocation,
+              {"generate", "Let a model, and a plan beside it, go on from a text; with the sizes of both caches",
+               "kvista generate demo.kvista --prompt 'It is a truth' --tokens 32"},
+              options, run);
   verb->add_option("subject", options->subject, "Checkpoint, project (.kvista) or exported checkpoint")->required();
   verb->add_option("--prompt", options->prompt, "Text to go on from")->required();
-  verb->add_option("--tokens", options->tokens, "At most this many are written")->check(wholeNumber(1, 65536))->capture_default_str();
-  verb->add_option("--temperature", options->temperature, "0 takes the likeliest token each time; higher draws more freely")
+  verb->add_option("--tokens", options->tokens, "At most this many are written")
+      ->check(wholeNumber(1, 65536))
+      ->capture_default_str();
+  verb->add_option("--temperature", options->temperature,
+                   "0 takes the likeliest token each time; higher draws more freely")
       ->check(numberAtLeast(0))
       ->capture_default_str();
   verb->add_option("--seed", options->seed, "The same seed draws the same tokens, for both sides")

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "app/cli/verb.h"
 #include "core/io/project.h"
@@ -59,19 +59,22 @@ Result<Output> run(const Options& options, const Task& task) {
                  {"kvBytesPerToken", shape.cacheBytesPerToken()},
                  {"problems", problems}};
   output.text = fmt::format(
-      "{}\n  family            {}\n  layers            {}\n  query heads       {}\n  KV heads          {} of {} numbers\n"
+      "{}\n  family            {}\n  layers            {}\n  query heads       {}\n  KV heads          {} of {} "
+      "numbers\n"
       "  hidden size       {}\n  vocabulary        {}\n  parameters        {:.4g} million\n"
       "  cache             {} a token at 16 bits; {} at 32,768 tokens\n",
-      checkpoint.path.string(), shape.family, shape.layers, shape.queryHeads, shape.kvHeads, shape.headDim, shape.hiddenSize,
-      shape.vocabulary, static_cast<double>(shape.parameters) / 1e6, formatBytes(static_cast<double>(shape.cacheBytesPerToken())),
+      checkpoint.path.string(), shape.family, shape.layers, shape.queryHeads, shape.kvHeads, shape.headDim,
+      shape.hiddenSize, shape.vocabulary, static_cast<double>(shape.parameters) / 1e6,
+      formatBytes(static_cast<double>(shape.cacheBytesPerToken())),
       formatBytes(static_cast<double>(shape.cacheBytesPerToken()) * 32768));
   if (plan) {
     const std::int64_t bytes = bytesPerToken(*plan);
     output.json[isProject ? "project" : "export"] = options.model;
     output.json["plan"] = {{"method", plan->method}, {"bytesPerToken", bytes}, {"share", share(*plan, shape)}};
-    output.text += fmt::format("  {:<17} {}: its cache takes {} a token, {:.2f} times less\n", isProject ? "plan of project" : "export",
-                               isProject ? options.model : fmt::format("a plan by {}", plan->method), formatBytes(static_cast<double>(bytes)),
-                               1 / share(*plan, shape));
+    output.text += fmt::format("  {:<17} {}: its cache takes {} a token, {:.2f} times less\n",
+                               isProject ? "plan of project" : "export",
+                               isProject ? options.model : fmt::format("a plan by {}", plan->method),
+                               formatBytes(static_cast<double>(bytes)), 1 / share(*plan, shape));
   }
   for (const std::string& problem : problems) output.text += fmt::format("  note              {}\n", problem);
   return output;
@@ -83,11 +86,13 @@ void addInspect(CLI::App& app, Invocation& invocation, WeightScan scan, ModelOpe
   auto options = std::make_shared<Options>();
   options->scan = scan;
   options->open = open;
-  CLI::App* verb = addVerb(app, invocation,
-                           {"inspect", "Say what a checkpoint is: family, shapes, bytes of cache a token, problems (reads headers only)",
-                            "kvista inspect resources/demo/model"},
-                           options, run);
-  verb->add_option("model", options->model, "Folder, .safetensors, .bin, index or .gguf file, a project or an export")->required();
+  CLI::App* verb = addVerb(
+      app, invocation,
+      {"inspect", "Say what a checkpoint is: family, shapes, bytes of cache a token, problems (reads headers only)",
+       "kvista inspect resources/demo/model"},
+      options, run);
+  verb->add_option("model", options->model, "Folder, .safetensors, .bin, index or .gguf file, a project or an export")
+      ->required();
   verb->add_flag("--weights", options->weights, "Also look through every weight for NaN and infinity");
 }
 

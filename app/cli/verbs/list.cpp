@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <functional>
-#include <map>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <functional>
+#include <map>
 
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
@@ -31,7 +31,7 @@ struct Entry {
   std::string name;
   std::string summary;
   std::string source;
-  std::string formula, unit;  ///< Of measures.
+  std::string formula, unit;              ///< Of measures.
   std::vector<std::string> options = {};  ///< Of policies.
 };
 
@@ -44,12 +44,19 @@ std::vector<Entry> entriesOf(const Range& range) {
 
 std::string summaryOf(Metric metric) {
   switch (metric) {
-    case Metric::identity: return "All numbers alike";
-    case Metric::fisher: return "What the loss feels: the empirical Fisher information of each head; the only one that predicts by eigenvalues";
-    case Metric::query: return "Keys: what attention scores feel, by the queries' second moments; values alike";
-    case Metric::output: return "Values: what the output projection makes of them; keys alike";
-    case Metric::attention: return "Keys as query has them, values as output";
-    case Metric::eigen: return "Keys after RoPE: the largest directions of keys and queries together; values: their own";
+    case Metric::identity:
+      return "All numbers alike";
+    case Metric::fisher:
+      return "What the loss feels: the empirical Fisher information of each head; the only one that predicts by "
+             "eigenvalues";
+    case Metric::query:
+      return "Keys: what attention scores feel, by the queries' second moments; values alike";
+    case Metric::output:
+      return "Values: what the output projection makes of them; keys alike";
+    case Metric::attention:
+      return "Keys as query has them, values as output";
+    case Metric::eigen:
+      return "Keys after RoPE: the largest directions of keys and queries together; values: their own";
   }
   return {};
 }
@@ -60,7 +67,8 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
        [] {
          std::vector<Entry> entries;
          for (const Method& method : methods())
-           entries.push_back({std::string(method.name), std::string(method.summary), std::string(method.source), {}, {}});
+           entries.push_back(
+               {std::string(method.name), std::string(method.summary), std::string(method.source), {}, {}});
          return entries;
        }},
       {"measures",
@@ -74,20 +82,23 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
       {"metrics",
        [] {
          std::vector<Entry> entries;
-         for (const auto& [name, metric] : kMetrics) entries.push_back({std::string(name), summaryOf(metric), "help page Methods, section 2", {}, {}});
+         for (const auto& [name, metric] : kMetrics)
+           entries.push_back({std::string(name), summaryOf(metric), "help page Methods, section 2", {}, {}});
          return entries;
        }},
       {"groupings",
        [] {
          std::vector<Entry> entries;
-         for (const auto& [name, summary] : layoutNames()) entries.push_back({std::string(name), std::string(summary), {}, {}, {}});
+         for (const auto& [name, summary] : layoutNames())
+           entries.push_back({std::string(name), std::string(summary), {}, {}, {}});
          return entries;
        }},
       {"allocators",
        [] {
          std::vector<Entry> entries;
          for (const Allocator& allocator : allocators())
-           entries.push_back({std::string(allocator.name), std::string(allocator.summary), std::string(allocator.source), {}, {}});
+           entries.push_back(
+               {std::string(allocator.name), std::string(allocator.summary), std::string(allocator.source), {}, {}});
          return entries;
        }},
       {"policies",
@@ -95,9 +106,14 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
          std::vector<Entry> entries;
          for (const Policy& policy : policies()) {
            std::vector<std::string> options;
-           for (const PolicyOption& option : policy.allOptions()) options.push_back(fmt::format("{} ({})", option.name, option.standard.empty() ? "none" : option.standard));
-           entries.push_back({std::string(policy.name), std::string(policy.summary), std::string(policy.source),
-                              {}, {}, std::move(options)});
+           for (const PolicyOption& option : policy.allOptions())
+             options.push_back(fmt::format("{} ({})", option.name, option.standard.empty() ? "none" : option.standard));
+           entries.push_back({std::string(policy.name),
+                              std::string(policy.summary),
+                              std::string(policy.source),
+                              {},
+                              {},
+                              std::move(options)});
          }
          return entries;
        }},
@@ -113,10 +129,13 @@ const std::map<std::string, std::function<std::vector<Entry>()>>& catalogue() {
        [] {
          std::vector<Entry> entries;
          for (const DeviceProfile& profile : deviceProfiles())
-           entries.push_back({profile.name,
-                              fmt::format("{:.3g} TB/s, {:.3g} TFLOP/s in 16 bits, {:.3g} us a call", profile.bytesPerSecond / 1e12,
-                                          profile.flopsPerSecond / 1e12, profile.launchSeconds * 1e6),
-                              isMeasured(profile) ? "as measured by `kvista bench decode`" : "built-in figures", {}, {}});
+           entries.push_back(
+               {profile.name,
+                fmt::format("{:.3g} TB/s, {:.3g} TFLOP/s in 16 bits, {:.3g} us a call", profile.bytesPerSecond / 1e12,
+                            profile.flopsPerSecond / 1e12, profile.launchSeconds * 1e6),
+                isMeasured(profile) ? "as measured by `kvista bench decode`" : "built-in figures",
+                {},
+                {}});
          return entries;
        }},
   };
@@ -150,7 +169,8 @@ Result<Output> run(const Options& options, const Task&) {
 
 void addList(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation, {"list", "What there is to choose from", "kvista list methods"}, options, run);
+  CLI::App* verb =
+      addVerb(app, invocation, {"list", "What there is to choose from", "kvista list methods"}, options, run);
   std::vector<std::string> names;
   for (const auto& [what, entries] : catalogue()) names.push_back(what);
   verb->add_option("what", options->what, "One of the lists (default: all)")->check(oneOf(std::move(names)));

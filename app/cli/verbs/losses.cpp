@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-
-#include <fmt/format.h>
 
 #include "app/cli/engine_methods.h"
 #include "app/cli/verb.h"
@@ -51,7 +51,8 @@ std::string dearest(const TokenLossRecord& record, const char* other) {
   order.resize(std::min(kShown, order.size()));
   std::vector<std::size_t> all(record.pieces.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
-  std::partial_sort_copy(all.begin(), all.end(), order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return cost(a) > cost(b); });
+  std::partial_sort_copy(all.begin(), all.end(), order.begin(), order.end(),
+                         [&](std::size_t a, std::size_t b) { return cost(a) > cost(b); });
   std::string text = hasPlan ? fmt::format("   token   original {:>10}   change\n", other) : "   token   original\n";
   for (const std::size_t i : order) {
     if (!std::isfinite(cost(i))) continue;
@@ -64,12 +65,14 @@ std::string dearest(const TokenLossRecord& record, const char* other) {
 
 Result<Output> run(const Options& options, const Task& task) {
   if (options.words.empty() == options.text.recipe.paths.empty())
-    return fail(ErrorCode::invalidArgument, "`losses` needs either --text or --words.", "Give a file with --text, or the text itself with --words.");
+    return fail(ErrorCode::invalidArgument, "`losses` needs either --text or --words.",
+                "Give a file with --text, or the text itself with --words.");
   KVISTA_CHECK(checkTexts(options.text.recipe.paths));
   Workspace workspace(engineSettings(options.compute));
   KVISTA_ASSIGN(nlohmann::json params, subjectParams(workspace, options.subject));
   params["text"] = options.words.empty() ? toJson(selectionOf(options.text)) : nlohmann::json(options.words);
-  params["maxTokens"] = options.text.tokens > 0 ? std::clamp<std::int64_t>(options.text.tokens, 2, kMostTokens) : kMostTokens;
+  params["maxTokens"] =
+      options.text.tokens > 0 ? std::clamp<std::int64_t>(options.text.tokens, 2, kMostTokens) : kMostTokens;
   KVISTA_CHECK(takePolicy(workspace, options.policy, params));
   KVISTA_ASSIGN(const nlohmann::json answer, askEngine(workspace, "tokenLosses", params, task));
   KVISTA_ASSIGN(const auto record, read<TokenLossRecord>(answer));
@@ -86,9 +89,10 @@ Result<Output> run(const Options& options, const Task& task) {
   output.json["before"] = record.before;
   if (hasPlan) output.json["after"] = record.after;
   const std::string predicted = amount(predictions, "predicted token");
-  output.text = hasPlan ? fmt::format("mean loss {:.4f}, {} {:.4f} ({:+.4f}) nats a token over {}\n", before,
-                                      policy.line.empty() ? "with the plan" : policy.title(), after, after - before, predicted)
-                        : fmt::format("mean loss {:.4f} nats a token over {}\n", before, predicted);
+  output.text =
+      hasPlan ? fmt::format("mean loss {:.4f}, {} {:.4f} ({:+.4f}) nats a token over {}\n", before,
+                            policy.line.empty() ? "with the plan" : policy.title(), after, after - before, predicted)
+              : fmt::format("mean loss {:.4f} nats a token over {}\n", before, predicted);
   output.text += dearest(record, other);
   return output;
 }

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
-
 #include <fmt/format.h>
+
+#include <cmath>
 
 #include "app/cli/model.h"
 #include "app/cli/output_file.h"
@@ -36,8 +36,8 @@ Result<Output> run(const Options& options, const Task& task) {
     KVISTA_ASSIGN(statistics, loadStatistics(options.statistics));
     if (statistics->modelHash != project.modelHash)
       return fail(ErrorCode::invalidArgument,
-                  fmt::format("The statistics {} are of another model (content {} where {} was expected).", options.statistics,
-                              statistics->modelHash, project.modelHash),
+                  fmt::format("The statistics {} are of another model (content {} where {} was expected).",
+                              options.statistics, statistics->modelHash, project.modelHash),
                   "Calibrate this model.");
     project.statistics = std::filesystem::absolute(options.statistics).lexically_normal();
     project.tokensHash = statistics->tokensHash;
@@ -47,7 +47,8 @@ Result<Output> run(const Options& options, const Task& task) {
     KVISTA_ASSIGN(Project edited, loadProject(options.edited));
     request.manual = std::move(edited.plan);
   }
-  KVISTA_ASSIGN(const PlanWithSpectra made, makePlan(*model.decoder, statistics ? &*statistics : nullptr, request, task, processes));
+  KVISTA_ASSIGN(const PlanWithSpectra made,
+                makePlan(*model.decoder, statistics ? &*statistics : nullptr, request, task, processes));
   const PlannedPlan& planned = made.planned;
   project.plan = planned.plan;
   project.requestedBytes = planned.requestedBytes;
@@ -60,7 +61,9 @@ Result<Output> run(const Options& options, const Task& task) {
   Output output = describePlan(planned, model.decoder->shape(), project.baseLoss, request.device);
   if (const auto eps = planned.plan.allocator == "head-mean" ? reachedEps(planned.plan, made.units) : std::nullopt) {
     output.json["eps"] = *eps;
-    output.text += fmt::format("eps reached {:.4f}: heads of a layer's side lose at most {:.4f} % of their energy in the mean\n", *eps, *eps * *eps * 100);
+    output.text +=
+        fmt::format("eps reached {:.4f}: heads of a layer's side lose at most {:.4f} % of their energy in the mean\n",
+                    *eps, *eps * *eps * 100);
   }
   output.json["project"] = options.output;
   output.text += fmt::format("The plan is in {}.\n", options.output);
@@ -71,14 +74,17 @@ Result<Output> run(const Options& options, const Task& task) {
 
 void addPlan(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"plan", "Decide groups, ranks and bits for a target, and predict the loss",
-                            "kvista plan resources/demo/model --stats demo.kvstats --times-smaller 8 -o demo.kvista", true},
-                           options, run);
+  CLI::App* verb =
+      addVerb(app, invocation,
+              {"plan", "Decide groups, ranks and bits for a target, and predict the loss",
+               "kvista plan resources/demo/model --stats demo.kvstats --times-smaller 8 -o demo.kvista", true},
+              options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
-  verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate` (methods of weights alone need none)");
+  verb->add_option("--stats", options->statistics,
+                   "Statistics of `kvista calibrate` (methods of weights alone need none)");
   verb->add_option("-o,--output", options->output, "Project file to write")->required();
-  verb->add_option("--groups-of", options->edited, "Take groups and locks from this project instead of laying them out anew");
+  verb->add_option("--groups-of", options->edited,
+                   "Take groups and locks from this project instead of laying them out anew");
   addPlanOptions(verb, options->plan);
   addComputeOptions(verb, options->compute);
 }

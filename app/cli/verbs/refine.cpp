@@ -1,10 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
+#include "core/refine/refine.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
+
+#include <cmath>
 
 #include "app/cli/model.h"
 #include "app/cli/option_checks.h"
@@ -13,7 +15,6 @@
 #include "core/base/amount.h"
 #include "core/compress/factor_file.h"
 #include "core/evaluate/perplexity.h"
-#include "core/refine/refine.h"
 
 namespace kvista {
 namespace {
@@ -52,7 +53,8 @@ Result<Output> run(const Options& options, const Task& task) {
   const std::int64_t heldOut = heldOutWindows(text.ids.size(0), text.ids.size(1));
   const std::int64_t used = text.ids.size(0) - heldOut;
   TokenWindows unseen = windowsOf(text, used, heldOut);
-  const std::vector<std::string>& otherText = options.evaluationPaths.empty() ? options.text.recipe.paths : options.evaluationPaths;
+  const std::vector<std::string>& otherText =
+      options.evaluationPaths.empty() ? options.text.recipe.paths : options.evaluationPaths;
   if (!options.evaluationPaths.empty()) {
     TextSettings settings = options.text;
     settings.recipe.paths = options.evaluationPaths;
@@ -69,9 +71,9 @@ Result<Output> run(const Options& options, const Task& task) {
   factorFile.replace_extension(".refined.safetensors");
   request.keepsBestWhenStopped = true;
   request.partialFile = factorFile.string() + ".partial";
-  request.key = fmt::format("{} {} {} {} {} {} {} {} {} {}", project.modelHash, fingerprint(project.plan), text.hash, request.seed, request.steps,
-                            request.minutes.value_or(0), request.windowsPerStep, request.rate, request.nested,
-                            c10::toString(decoder.options().dtype));
+  request.key = fmt::format("{} {} {} {} {} {} {} {} {} {}", project.modelHash, fingerprint(project.plan), text.hash,
+                            request.seed, request.steps, request.minutes.value_or(0), request.windowsPerStep,
+                            request.rate, request.nested, c10::toString(decoder.options().dtype));
   KVISTA_CHECK(processes.agree("The model, the plan and the options of refining", request.key, task));
   KVISTA_ASSIGN(const RefineResult refined, refine(decoder, project.plan, parts.factors, text.ids.narrow(0, 0, used),
                                                    text.ids.narrow(0, used, heldOut), request, {}, task, processes));
@@ -79,7 +81,8 @@ Result<Output> run(const Options& options, const Task& task) {
   if (task.stop.stop_requested() && processes.isFirst())
     spdlog::warn("Stopped after step {}: the best factors so far are kept in {}.", refined.steps, factorFile.string());
   const std::string print = fingerprint(project.plan);
-  project.refined = RefinedFactors{factorFile, print, options.text.recipe.paths, refined.bestStep, refined.heldOutBefore, refined.heldOutAfter};
+  project.refined = RefinedFactors{
+      factorFile, print, options.text.recipe.paths, refined.bestStep, refined.heldOutBefore, refined.heldOutAfter};
   // What was measured of this plan was measured with other factors.
   std::erase_if(project.results, [&](const MeasuredResult& result) { return result.planFingerprint == print; });
   if (processes.isFirst()) {
@@ -91,17 +94,20 @@ Result<Output> run(const Options& options, const Task& task) {
     std::vector<double> values;
     const PlanTransform before(project.plan, parts.factors, decoder.shape(), decoder.options().device);
     const PlanTransform after(project.plan, refined.factors, decoder.shape(), decoder.options().device);
-    for (const CacheTransform* transform : {static_cast<const CacheTransform*>(nullptr), static_cast<const CacheTransform*>(&before),
-                                            static_cast<const CacheTransform*>(&after)}) {
+    for (const CacheTransform* transform :
+         {static_cast<const CacheTransform*>(nullptr), static_cast<const CacheTransform*>(&before),
+          static_cast<const CacheTransform*>(&after)}) {
       KVISTA_ASSIGN(const Perplexity measured, measurePerplexity(decoder, ids, transform, stage, task, processes));
       values.push_back(measured.perplexity());
     }
     return values;
   };
   const std::int64_t looked = std::min<std::int64_t>(used, options.evaluationWindows);
-  KVISTA_ASSIGN(const std::vector<double> seen, perplexities(text.ids.narrow(0, 0, looked), "measure on text refined on"));
+  KVISTA_ASSIGN(const std::vector<double> seen,
+                perplexities(text.ids.narrow(0, 0, looked), "measure on text refined on"));
   KVISTA_ASSIGN(const std::vector<double> other, perplexities(unseen.ids, "measure on other text"));
-  project.results.push_back({fmt::format("{}", fmt::join(otherText, ", ")), unseen.hash, print, other[0], other[2], unseen.ids.size(0) * (unseen.ids.size(1) - 1)});
+  project.results.push_back({fmt::format("{}", fmt::join(otherText, ", ")), unseen.hash, print, other[0], other[2],
+                             unseen.ids.size(0) * (unseen.ids.size(1) - 1)});
   if (processes.isFirst()) KVISTA_CHECK(saveProject(target, project));
 
   const auto three = [](const std::vector<double>& values) {
@@ -129,9 +135,10 @@ Result<Output> run(const Options& options, const Task& task) {
       "  perplexity, other text      {:>6.3f} {:>11.3f} {:>9.3f}{}\n"
       "  divergence, held out                {:>11.4f} {:>9.4f}  nats a token\n"
       "The cache is as small as before: {} bytes a token. The project {} has the factors in {}.\n",
-      amount(refined.steps, "step"), refined.seconds, refined.ended, refined.bestStep, seen[0], seen[1], seen[2], other[0], other[1], other[2],
-      options.evaluationPaths.empty() ? "   (the held-out end of the same text)" : "", refined.heldOutBefore, refined.heldOutAfter,
-      bytesPerToken(project.plan), target.string(), factorFile.filename().string());
+      amount(refined.steps, "step"), refined.seconds, refined.ended, refined.bestStep, seen[0], seen[1], seen[2],
+      other[0], other[1], other[2], options.evaluationPaths.empty() ? "   (the held-out end of the same text)" : "",
+      refined.heldOutBefore, refined.heldOutAfter, bytesPerToken(project.plan), target.string(),
+      factorFile.filename().string());
   return output;
 }
 
@@ -139,22 +146,31 @@ Result<Output> run(const Options& options, const Task& task) {
 
 void addRefine(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"refine", "Train the factors of a plan, so that the same bytes lose less",
-                            "kvista refine demo.kvista --text resources/demo/text/calibration.txt --window 64 --steps 10", true},
-                           options, run);
+  CLI::App* verb =
+      addVerb(app, invocation,
+              {"refine", "Train the factors of a plan, so that the same bytes lose less",
+               "kvista refine demo.kvista --text resources/demo/text/calibration.txt --window 64 --steps 10", true},
+              options, run);
   verb->add_option("project", options->project, "Project of `kvista plan`")->required();
   verb->add_option("-o,--output", options->output, "Project to write (default: the same)");
   addTextOptions(verb, options->text);
-  verb->add_option("--evaluate-on", options->evaluationPaths, "Text that is not refined on, to measure on (default: held-out windows)");
-  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of it")->check(wholeNumber(1))->capture_default_str();
-  verb->add_option("--steps", options->refine.steps, "Steps of the optimiser")->check(wholeNumber(1, 1'000'000))->capture_default_str();
+  verb->add_option("--evaluate-on", options->evaluationPaths,
+                   "Text that is not refined on, to measure on (default: held-out windows)");
+  verb->add_option("--evaluate-windows", options->evaluationWindows, "At most this many windows of it")
+      ->check(wholeNumber(1))
+      ->capture_default_str();
+  verb->add_option("--steps", options->refine.steps, "Steps of the optimiser")
+      ->check(wholeNumber(1, 1'000'000))
+      ->capture_default_str();
   verb->add_option("--minutes", options->minutes, "End after this time instead")->check(positiveNumber());
   verb->add_option("--windows-per-step", options->refine.windowsPerStep, "Windows that one step looks at")
       ->check(wholeNumber(1, 4096))
       ->capture_default_str();
-  verb->add_option("--rate", options->refine.rate, "Learning rate of AdamW")->check(positiveNumber(1))->capture_default_str();
-  verb->add_flag("--nested", options->refine.nested, "Draw the rank anew at each step, so that the factors serve smaller ranks too");
+  verb->add_option("--rate", options->refine.rate, "Learning rate of AdamW")
+      ->check(positiveNumber(1))
+      ->capture_default_str();
+  verb->add_flag("--nested", options->refine.nested,
+                 "Draw the rank anew at each step, so that the factors serve smaller ranks too");
   addComputeOptions(verb, options->compute);
   addGradientOptions(verb, options->compute);
 }

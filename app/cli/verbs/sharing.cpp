@@ -25,7 +25,8 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
   KVISTA_ASSIGN(const Statistics statistics, loadStatistics(options.statistics));
   if (statistics.shape != model.decoder->shape())
-    return fail(ErrorCode::invalidArgument, fmt::format("The statistics {} are of another model.", options.statistics), "Calibrate this model.");
+    return fail(ErrorCode::invalidArgument, fmt::format("The statistics {} are of another model.", options.statistics),
+                "Calibrate this model.");
   KVISTA_ASSIGN(const LayerSharing sharing, shareLayers(*model.decoder, statistics.tokenIds, options.request, task));
   Output output;
   output.text = "distance of the layers' caches (mean keys after RoPE and values)\n";
@@ -43,11 +44,16 @@ Result<Output> run(const Options& options, const Task& task) {
   for (std::size_t layer = 0; layer < sharing.sharedFrom.size(); ++layer)
     if (sharing.sharedFrom[layer] != static_cast<int>(layer))
       output.text += fmt::format("layer {} reads the cache of layer {}\n", layer, sharing.sharedFrom[layer]);
-  output.text += fmt::format("cosine of the final states {:.4f}; {} pairs were refused\n", sharing.cosine, sharing.refused);
-  output.json = {{"sharedFrom", sharing.sharedFrom}, {"distances", rows}, {"cosine", sharing.cosine}, {"refused", sharing.refused}};
+  output.text +=
+      fmt::format("cosine of the final states {:.4f}; {} pairs were refused\n", sharing.cosine, sharing.refused);
+  output.json = {{"sharedFrom", sharing.sharedFrom},
+                 {"distances", rows},
+                 {"cosine", sharing.cosine},
+                 {"refused", sharing.refused}};
   if (!options.output.empty()) {
     KVISTA_CHECK(writeSharingMap(options.output, {sharing.sharedFrom, sharing.cosine}));
-    output.text += fmt::format("The map is in {}; its list may be edited, and `kvista plan --sharing` reads it.\n", options.output);
+    output.text += fmt::format("The map is in {}; its list may be edited, and `kvista plan --sharing` reads it.\n",
+                               options.output);
   }
   return output;
 }
@@ -56,13 +62,15 @@ Result<Output> run(const Options& options, const Task& task) {
 
 void addSharing(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = addVerb(app, invocation,
-                           {"sharing", "Which layers can read the cache of another, and how unlike the layers' caches are",
-                            "kvista sharing resources/demo/model --stats demo.kvstats --count 2 -o map.json"},
-                           options, run);
+  CLI::App* verb =
+      addVerb(app, invocation,
+              {"sharing", "Which layers can read the cache of another, and how unlike the layers' caches are",
+               "kvista sharing resources/demo/model --stats demo.kvstats --count 2 -o map.json"},
+              options, run);
   verb->add_option("model", options->model, "Checkpoint")->required();
   verb->add_option("--stats", options->statistics, "Statistics of `kvista calibrate`, whose text is read")->required();
-  verb->add_option("--count", options->request.layers, "Layers that shall read the cache of another; 0: distances alone")
+  verb->add_option("--count", options->request.layers,
+                   "Layers that shall read the cache of another; 0: distances alone")
       ->check(wholeNumber(0, 65535))
       ->capture_default_str();
   verb->add_option("--cosine", options->request.threshold, "Least cosine of the final states with and without sharing")

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <iterator>
-
-#include <fmt/format.h>
 
 #include "app/cli/engine_methods.h"
 #include "app/cli/model.h"
@@ -38,22 +38,24 @@ int directionsAbove(const CacheSpectrum& spectrum, double edge) {
   return static_cast<int>(std::ranges::count_if(spectrum.singularValues, [=](double value) { return value > edge; }));
 }
 
-nlohmann::ordered_json recordOf(const CacheSpectrum& spectrum, const SpectrumMeasures& found, std::size_t text, double tokens) {
+nlohmann::ordered_json recordOf(const CacheSpectrum& spectrum, const SpectrumMeasures& found, std::size_t text,
+                                double tokens) {
   const double edge = noiseEdge(spectrum.singularValues, tokens);
-  nlohmann::ordered_json record = {{"layer", spectrum.layer},
-                                   {"side", nameOf(spectrum.side)},
-                                   {"text", text},
-                                   {"normalisedEffectiveRank", found.normalisedEffectiveRank},
-                                   {"effectiveRank", found.effectiveRank},
-                                   {"stableRank", found.stableRank},
-                                   {"participationRatio", found.participationRatio},
-                                   {"energyRank90", found.energyRank90},
-                                   {"energyRank95", found.energyRank95},
-                                   {"energyRank99", found.energyRank99},
-                                   {"energyRank999", found.energyRank999},
-                                   {"noiseEdge", edge},
-                                   {"directionsAboveNoise", directionsAbove(spectrum, edge)},
-                                   {"singularValues", std::vector<float>(spectrum.singularValues.begin(), spectrum.singularValues.end())}};
+  nlohmann::ordered_json record = {
+      {"layer", spectrum.layer},
+      {"side", nameOf(spectrum.side)},
+      {"text", text},
+      {"normalisedEffectiveRank", found.normalisedEffectiveRank},
+      {"effectiveRank", found.effectiveRank},
+      {"stableRank", found.stableRank},
+      {"participationRatio", found.participationRatio},
+      {"energyRank90", found.energyRank90},
+      {"energyRank95", found.energyRank95},
+      {"energyRank99", found.energyRank99},
+      {"energyRank999", found.energyRank999},
+      {"noiseEdge", edge},
+      {"directionsAboveNoise", directionsAbove(spectrum, edge)},
+      {"singularValues", std::vector<float>(spectrum.singularValues.begin(), spectrum.singularValues.end())}};
   if (spectrum.head >= 0) record["head"] = spectrum.head;
   return record;
 }
@@ -80,11 +82,13 @@ std::string tableOfHeads(const TextSpectra& text, Side side, bool ofLogits) {
   int layer = -1;
   for (std::size_t i = 0; i < text.spectra.size(); ++i) {
     if (text.spectra[i].side != side) continue;
-    if (text.spectra[i].layer != layer) table += fmt::format("{}{:>4} ", table.empty() ? "" : "\n", layer = text.spectra[i].layer);
+    if (text.spectra[i].layer != layer)
+      table += fmt::format("{}{:>4} ", table.empty() ? "" : "\n", layer = text.spectra[i].layer);
     table += fmt::format(" {:.4f}", text.measures[i].normalisedEffectiveRank);
   }
-  return table.empty() ? table : fmt::format("normalised effective rank of {}s{}, by layer and head\n{}\n", nameOf(side),
-                                               ofLogits ? "' products with their queries" : "", table);
+  return table.empty() ? table
+                       : fmt::format("normalised effective rank of {}s{}, by layer and head\n{}\n", nameOf(side),
+                                     ofLogits ? "' products with their queries" : "", table);
 }
 
 double meanRank(const TextSpectra& text, Side side) {
@@ -102,13 +106,15 @@ double meanRank(const TextSpectra& text, Side side) {
 void addCorrelations(const Options& options, const std::vector<TextSpectra>& texts, Output& output) {
   output.json["truncation"] = nlohmann::ordered_json::array();
   output.json["correlations"] = nlohmann::ordered_json::array();
-  output.text += "\nrise of the loss, nats a token, when one layer's keys or values alone keep a part of their directions\n";
+  output.text +=
+      "\nrise of the loss, nats a token, when one layer's keys or values alone keep a part of their directions\n";
   for (std::size_t t = 0; t < texts.size(); ++t) {
     for (const TruncationLoss& each : texts[t].losses) {
       output.json["truncation"].push_back(
           {{"layer", each.layer}, {"side", nameOf(each.side)}, {"text", t}, {"kept", each.kept}, {"loss", each.loss}});
       const std::string of = texts.size() > 1 ? "  " + texts[t].name : "";
-      output.text += fmt::format("{:>5}  {:<6} kept {:.3f} {:>+9.5f}{}\n", each.layer, nameOf(each.side), each.kept, each.loss, of);
+      output.text += fmt::format("{:>5}  {:<6} kept {:.3f} {:>+9.5f}{}\n", each.layer, nameOf(each.side), each.kept,
+                                 each.loss, of);
     }
   }
   output.text += "correlation of the normalised effective rank with it:\n";
@@ -180,13 +186,16 @@ Result<std::vector<TextSpectra>> spectraOf(const Options& options, const std::st
     KVISTA_ASSIGN(text.spectra, cacheSpectra(*model.decoder, statistics, layers, requestOf(options), task));
     for (const CacheSpectrum& spectrum : text.spectra) text.measures.push_back(measure(spectrum.singularValues));
     if (!options.truncate.empty()) {
-      KVISTA_ASSIGN(text.losses, measureTruncation(*model.decoder, statistics, layers, options.truncate, options.windows, task));
+      KVISTA_ASSIGN(text.losses,
+                    measureTruncation(*model.decoder, statistics, layers, options.truncate, options.windows, task));
     }
     texts.push_back(std::move(text));
   }
   if (texts.empty())
-    return fail(ErrorCode::invalidArgument, fmt::format("Of {} none is of {}.", amount(files.size(), "file of statistics", "files of statistics"), subject),
-                "Give one of `kvista calibrate` of this model with --stats.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("Of {} none is of {}.", amount(files.size(), "file of statistics", "files of statistics"), subject),
+        "Give one of `kvista calibrate` of this model with --stats.");
   return texts;
 }
 
@@ -194,7 +203,8 @@ Result<Output> run(const Options& options, const Task& task) {
   if (!options.truncate.empty() && (options.heads || options.logits || options.position != "before"))
     return fail(ErrorCode::invalidArgument, "Truncation is measured of whole layers before RoPE.",
                 "Leave out --heads, --logits and --position.");
-  if (!options.page.empty()) KVISTA_CHECK(checkOutputFile(options.page, {options.statistics.begin(), options.statistics.end()}));
+  if (!options.page.empty())
+    KVISTA_CHECK(checkOutputFile(options.page, {options.statistics.begin(), options.statistics.end()}));
   const SpectraRequest request = requestOf(options);
   std::vector<TextSpectra> texts;
   std::vector<bool> isTaken(options.statistics.size());
@@ -216,7 +226,9 @@ Result<Output> run(const Options& options, const Task& task) {
   for (std::size_t t = 0; t < texts.size(); ++t) {
     const TextSpectra& text = texts[t];
     if (texts.size() > 1) output.text += fmt::format("{}{}\n", t == 0 ? "" : "\n", text.name);
-    output.text += request.byHead ? tableOfHeads(text, Side::key, request.logits) + tableOfHeads(text, Side::value, false) : tableOf(text);
+    output.text += request.byHead
+                       ? tableOfHeads(text, Side::key, request.logits) + tableOfHeads(text, Side::value, false)
+                       : tableOf(text);
     for (std::size_t i = 0; i < text.spectra.size(); ++i)
       output.json["spectra"].push_back(recordOf(text.spectra[i], text.measures[i], t, text.tokens));
     output.json["texts"].push_back({{"model", text.model},
@@ -245,7 +257,8 @@ Result<Output> run(const Options& options, const Task& task) {
   if (!options.page.empty()) {
     KVISTA_CHECK(writeFileAtomically(options.page, spectraPage(texts, options.truncate)));
     output.json["page"] = options.page;
-    output.text += fmt::format("Heat tables{} are in {}.\n", options.truncate.empty() ? "" : " and scatter plots", options.page);
+    output.text +=
+        fmt::format("Heat tables{} are in {}.\n", options.truncate.empty() ? "" : " and scatter plots", options.page);
   }
   return output;
 }
@@ -256,28 +269,33 @@ void addSpectra(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   std::vector<std::string> moments;
   for (const auto& [name, value] : kCacheMoments) moments.emplace_back(name);
-  CLI::App* verb = addVerb(app, invocation,
-                           {"spectra", "How many directions the keys and values of each layer need; --json has the singular values",
-                            "kvista spectra resources/demo/model --stats demo.kvstats --layers 0 3"},
-                           options, run);
+  CLI::App* verb =
+      addVerb(app, invocation,
+              {"spectra", "How many directions the keys and values of each layer need; --json has the singular values",
+               "kvista spectra resources/demo/model --stats demo.kvstats --layers 0 3"},
+              options, run);
   verb->add_option("subject", options->subjects,
                    "Checkpoint, or project (.kvista), whose statistics are taken; several are put side by side")
       ->required();
   verb->add_option("--stats", options->statistics,
-                   "Statistics of `kvista calibrate`; several, of several texts, are put side by side, each with the model that it is of");
+                   "Statistics of `kvista calibrate`; several, of several texts, are put side by side, each with the "
+                   "model that it is of");
   verb->add_option("--layers", options->layers, "Layers, from 0 (default: all)")->check(wholeNumber(0, 1'000'000));
   verb->add_flag("--heads", options->heads, "Head by head");
   verb->add_option("--position", options->position, "Keys before RoPE, or after it (head by head)")
       ->check(oneOf({"before", "after"}))
       ->capture_default_str();
-  verb->add_option("--moments", options->moments, "As they are, around the mean, or without the first 4 tokens of each window")
+  verb->add_option("--moments", options->moments,
+                   "As they are, around the mean, or without the first 4 tokens of each window")
       ->check(oneOf(moments))
       ->capture_default_str();
   verb->add_flag("--logits", options->logits, "Of the scores of each head's keys with its queries after RoPE");
   verb->add_option("--truncate", options->truncate,
                    "Measure what keeping these parts of each layer's directions costs, and how ranks go with it")
       ->check(positiveNumber(1));
-  verb->add_option("--windows", options->windows, "Windows to measure that on")->check(wholeNumber(1))->capture_default_str();
+  verb->add_option("--windows", options->windows, "Windows to measure that on")
+      ->check(wholeNumber(1))
+      ->capture_default_str();
   verb->add_option("-o,--output", options->page,
                    "HTML page to write, with ranks as heat tables and, with --truncate, against what it costs");
   addComputeOptions(verb, options->compute);

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <charconv>
 #include <iostream>
 #include <iterator>
 #include <limits>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "app/cli/option_checks.h"
 #include "app/cli/verb.h"
@@ -46,7 +46,8 @@ Result<std::vector<std::uint32_t>> readIds(std::istream& stream) {
     std::uint32_t id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size())
-      return fail(ErrorCode::invalidArgument, fmt::format("\"{}\", word {} of standard input, is not a token id.", word, ids.size() + 1),
+      return fail(ErrorCode::invalidArgument,
+                  fmt::format("\"{}\", word {} of standard input, is not a token id.", word, ids.size() + 1),
                   "Give whole numbers from 0, with spaces between.");
     ids.push_back(id);
   }
@@ -58,7 +59,8 @@ Result<Output> tokenize(const Options& options, const Task&) {
   KVISTA_ASSIGN(const std::string text, readAll(options.textFile));
   auto encoded = tokenizer.encode(text, !options.noSpecial);
   if (!encoded) {
-    if (options.textFile != "-") encoded.error().message = fmt::format("{}: {}", options.textFile, encoded.error().message);
+    if (options.textFile != "-")
+      encoded.error().message = fmt::format("{}: {}", options.textFile, encoded.error().message);
     return tl::unexpected(std::move(encoded).error());
   }
   const std::vector<std::uint32_t>& ids = *encoded;
@@ -74,8 +76,8 @@ Result<Output> detokenize(const Options& options, const Task&) {
   for (const std::uint32_t id : ids)
     if (!tokenizer.holds(id))
       return fail(ErrorCode::invalidArgument,
-                  fmt::format("The tokenizer of {} has no token {}; its vocabulary has {} ids, from 0.", options.model, id,
-                              tokenizer.vocabularySize()),
+                  fmt::format("The tokenizer of {} has no token {}; its vocabulary has {} ids, from 0.", options.model,
+                              id, tokenizer.vocabularySize()),
                   "Give ids that `kvista tokenize` made with this model.");
   KVISTA_ASSIGN(const std::string text, tokenizer.decode(ids, options.skipSpecial));
   return Output{{{"text", text}}, text + "\n"};
@@ -86,16 +88,19 @@ Result<Output> detokenize(const Options& options, const Task&) {
 void addTokenize(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   CLI::App* encode = addVerb(app, invocation,
-                             {"tokenize", "Text to token ids", "kvista tokenize resources/demo/model --text-file resources/demo/text/evaluation.txt"}, options,
-                             tokenize);
+                             {"tokenize", "Text to token ids",
+                              "kvista tokenize resources/demo/model --text-file resources/demo/text/evaluation.txt"},
+                             options, tokenize);
   encode->add_option("model", options->model, "Checkpoint or folder with a tokenizer.json")->required();
   encode->add_option("--text-file", options->textFile, "File to read (default: standard input)");
   encode->add_flag("--no-special", options->noSpecial, "Add no BOS and the like");
   auto back = std::make_shared<Options>();
-  CLI::App* decode = addVerb(app, invocation, {"detokenize", "Token ids to text", "kvista detokenize resources/demo/model 52 318 271"},
-                             back, detokenize);
+  CLI::App* decode =
+      addVerb(app, invocation, {"detokenize", "Token ids to text", "kvista detokenize resources/demo/model 52 318 271"},
+              back, detokenize);
   decode->add_option("model", back->model, "Checkpoint or folder with a tokenizer.json")->required();
-  decode->add_option("ids", back->ids, "Ids (default: from standard input)")->check(wholeNumber(0, std::numeric_limits<std::uint32_t>::max()));
+  decode->add_option("ids", back->ids, "Ids (default: from standard input)")
+      ->check(wholeNumber(0, std::numeric_limits<std::uint32_t>::max()));
   decode->add_flag("--skip-special", back->skipSpecial, "Leave special tokens out of the text");
 }
 

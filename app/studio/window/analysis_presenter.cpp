@@ -59,7 +59,8 @@ void AnalysisPresenter::showSpectra() {
       const auto& eigenvalues = units[i].spectrum.eigenvalues;
       std::vector<double> singularValues;
       for (const double value : eigenvalues) singularValues.push_back(std::sqrt(std::max(value, 0.0)));
-      const double edge = document_.statistics() ? noiseEdge(singularValues, static_cast<double>(document_.statistics()->tokens)) : 0;
+      const double edge =
+          document_.statistics() ? noiseEdge(singularValues, static_cast<double>(document_.statistics()->tokens)) : 0;
       record.curves.push_back({.label = QString::fromStdString(groupName(document_.plan(), static_cast<int>(i))),
                                .eigenvalues = {eigenvalues.begin(), eigenvalues.end()},
                                .rank = groups[i].rank(),
@@ -98,9 +99,7 @@ void AnalysisPresenter::showErrors() {
                               .current = of == current});
     };
     for (const TriedPlan& tried : document_.tried())
-      if (fingerprint(tried.plan) != current)
-        add(tried.plan, QString::fromStdString(tried.name),
-            tried.loss());
+      if (fingerprint(tried.plan) != current) add(tried.plan, QString::fromStdString(tried.name), tried.loss());
     add(document_.plan(), tr("this plan"), document_.planned().loss());
   }
   errors_.setRecord(std::move(record));

@@ -31,7 +31,8 @@ class ActionDelegate final : public QStyledItemDelegate {
     QStyledItemDelegate::paint(painter, option, index);
     painter->save();
     painter->setPen(colours().soft);
-    painter->drawText(option.rect.adjusted(kMargin, 0, -kMargin, 0), Qt::AlignRight | Qt::AlignVCenter, index.data(kKeys).toString());
+    painter->drawText(option.rect.adjusted(kMargin, 0, -kMargin, 0), Qt::AlignRight | Qt::AlignVCenter,
+                      index.data(kKeys).toString());
     painter->restore();
   }
 };
@@ -51,8 +52,8 @@ int fuzzyRank(const QString& typed, const QString& text) {
       const bool startsWord = found == 0 || !text[found - 1].isLetterOrNumber();
       for (qsizetype at = 0; at <= found; ++at)
         if (const int before = best[static_cast<std::size_t>(at)]; before != kNone)
-          next[static_cast<std::size_t>(found) + 1] =
-              std::min(next[static_cast<std::size_t>(found) + 1], before + static_cast<int>(found - at) * (startsWord ? 1 : 3));
+          next[static_cast<std::size_t>(found) + 1] = std::min(
+              next[static_cast<std::size_t>(found) + 1], before + static_cast<int>(found - at) * (startsWord ? 1 : 3));
     }
     best = std::move(next);
   }
@@ -101,7 +102,8 @@ void CommandPalette::showMatches(const QString& typed) {
   for (const auto& [rank, length, action] : matches) {
     auto* item = new QListWidgetItem(plainText(*action), list_);
     item->setData(kAction, QVariant::fromValue(action));
-    item->setData(kKeys, action->isEnabled() ? action->shortcut().toString(QKeySequence::NativeText) : action->property(kNeed).toString());
+    item->setData(kKeys, action->isEnabled() ? action->shortcut().toString(QKeySequence::NativeText)
+                                             : action->property(kNeed).toString());
     if (!action->isEnabled()) item->setFlags(Qt::NoItemFlags);
   }
   list_->setCurrentRow(0);
@@ -109,8 +111,7 @@ void CommandPalette::showMatches(const QString& typed) {
 
 void CommandPalette::runCurrent() {
   const QListWidgetItem* item = list_->currentItem();
-  QAction* action =
-      item && item->flags().testFlag(Qt::ItemIsEnabled) ? item->data(kAction).value<QAction*>() : nullptr;
+  QAction* action = item && item->flags().testFlag(Qt::ItemIsEnabled) ? item->data(kAction).value<QAction*>() : nullptr;
   if (!action) return;
   accept();
   action->trigger();

@@ -52,12 +52,14 @@ LabTable heatTable(const std::vector<RankedText>& texts, const MatrixOf& matrixO
     const Matrix& matrix = matrixOf(each.text);
     layers = std::max(layers, matrix.rows);
     for (int column = 0; column < matrix.columns; ++column)
-      table.columns.push_back({texts.size() > 1 ? QStringLiteral("%1 %2").arg(each.name, nameOf(column)) : nameOf(column), each.name});
+      table.columns.push_back(
+          {texts.size() > 1 ? QStringLiteral("%1 %2").arg(each.name, nameOf(column)) : nameOf(column), each.name});
   }
   for (int layer = 0; layer < layers; ++layer) {
     std::vector<LabCell> row = {count(layer)};
     for (const RankedText& each : texts)
-      for (int column = 0; column < matrixOf(each.text).columns; ++column) row.push_back(heat(matrixOf(each.text), layer, column));
+      for (int column = 0; column < matrixOf(each.text).columns; ++column)
+        row.push_back(heat(matrixOf(each.text), layer, column));
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -68,9 +70,14 @@ QString sideName(int column) { return column == 0 ? LabText::tr("keys") : LabTex
 /// How it chooses directions, by the name of the method that does so.
 LabCell variantOf(const std::string& method) {
   const QString id = QString::fromStdString(method);
-  if (method == "kqsvd") return {LabText::tr("KQ-SVD: of keys and queries multiplied"), id, LabText::tr("No others of their number keep attention scores better")};
-  if (method == "ksvd") return {LabText::tr("K-SVD: of the keys alone"), id, LabText::tr("No others of their number keep the keys better")};
-  if (method == "eigen") return {LabText::tr("Eigen Attention: of keys and queries together"), id, LabText::tr("One basis for both, keys above queries")};
+  if (method == "kqsvd")
+    return {LabText::tr("KQ-SVD: of keys and queries multiplied"), id,
+            LabText::tr("No others of their number keep attention scores better")};
+  if (method == "ksvd")
+    return {LabText::tr("K-SVD: of the keys alone"), id, LabText::tr("No others of their number keep the keys better")};
+  if (method == "eigen")
+    return {LabText::tr("Eigen Attention: of keys and queries together"), id,
+            LabText::tr("One basis for both, keys above queries")};
   return {id};
 }
 
@@ -84,18 +91,21 @@ double meanOf(const Matrix& matrix, int column) {
 
 LabFindings findingsOf(const std::vector<ModelRanks>& models) {
   const std::vector<RankedText> texts = textsOf(models);
-  const QString rank = LabText::tr("Normalised effective rank, mean over the layers: 1 where all directions carry alike");
-  const QString correlation = LabText::tr("Of the normalised effective rank and what truncation costs, over layers, keys and values");
+  const QString rank =
+      LabText::tr("Normalised effective rank, mean over the layers: 1 where all directions carry alike");
+  const QString correlation =
+      LabText::tr("Of the normalised effective rank and what truncation costs, over layers, keys and values");
   LabFindings found;
-  found.summary.columns = {{LabText::tr("Model"), {}, false},
-                           {LabText::tr("Statistics"), {}, false, true},
-                           {LabText::tr("Tokens")},
-                           {LabText::tr("Keys"), rank},
-                           {LabText::tr("Values"), rank},
-                           {LabText::tr("Kept, %"), LabText::tr("Of the directions of one layer's keys or values at a time")},
-                           {LabText::tr("Costs"), LabText::tr("Mean rise of the loss by that, nats a token")},
-                           {LabText::tr("Pearson"), correlation},
-                           {LabText::tr("Spearman"), correlation}};
+  found.summary.columns = {
+      {LabText::tr("Model"), {}, false},
+      {LabText::tr("Statistics"), {}, false, true},
+      {LabText::tr("Tokens")},
+      {LabText::tr("Keys"), rank},
+      {LabText::tr("Values"), rank},
+      {LabText::tr("Kept, %"), LabText::tr("Of the directions of one layer's keys or values at a time")},
+      {LabText::tr("Costs"), LabText::tr("Mean rise of the loss by that, nats a token")},
+      {LabText::tr("Pearson"), correlation},
+      {LabText::tr("Spearman"), correlation}};
   LabTable costs{{{LabText::tr("Model"), {}, false},
                   {LabText::tr("Statistics"), {}, false, true},
                   {LabText::tr("Layer")},
@@ -120,7 +130,11 @@ LabFindings findingsOf(const std::vector<ModelRanks>& models) {
                        .arg(countText(text.directions), countText(static_cast<std::int64_t>(kTokensADirection)));
     }
     const double keys = meanOf(text.layers, 0), values = meanOf(text.layers, 1);
-    std::vector<LabCell> row = {{model.name}, file(text.statistics), tokens, number(keys, decimalText(keys, 3)), number(values, decimalText(values, 3))};
+    std::vector<LabCell> row = {{model.name},
+                                file(text.statistics),
+                                tokens,
+                                number(keys, decimalText(keys, 3)),
+                                number(values, decimalText(values, 3))};
     if (text.losses.isEmpty()) {
       row.resize(found.summary.columns.size(), none());
       found.summary.rows.push_back(std::move(row));
@@ -131,11 +145,15 @@ LabFindings findingsOf(const std::vector<ModelRanks>& models) {
       for (const int side : {0, 1}) {
         ranks.push_back(text.layers.at(layer, side));
         losses.push_back(text.losses.at(layer, side));
-        costs.rows.push_back({{model.name}, file(text.statistics), count(layer), {sideName(side)}, heat(text.layers, layer, side),
+        costs.rows.push_back({{model.name},
+                              file(text.statistics),
+                              count(layer),
+                              {sideName(side)},
+                              heat(text.layers, layer, side),
                               number(losses.back(), signedText(losses.back(), 5))});
         if (model.ranks.kept == kept)
-          points.points.push_back({LabText::tr("layer %1 %2").arg(layer).arg(sideName(side)), ranks.back(), losses.back(), side == 0,
-                                   static_cast<std::size_t>(points.texts.size())});
+          points.points.push_back({LabText::tr("layer %1 %2").arg(layer).arg(sideName(side)), ranks.back(),
+                                   losses.back(), side == 0, static_cast<std::size_t>(points.texts.size())});
       }
     const double mean = (meanOf(text.losses, 0) + meanOf(text.losses, 1)) / 2;
     row.push_back(percent(model.ranks.kept));
@@ -153,15 +171,22 @@ LabFindings findingsOf(const std::vector<ModelRanks>& models) {
     std::ranges::move(correlations(allRanks, allLosses), std::back_inserter(row));
     found.summary.rows.push_back(std::move(row));
   }
-  const auto head = [](const char* letter) { return [letter](int column) { return QLatin1String(letter) + QString::number(column); }; };
+  const auto head = [](const char* letter) {
+    return [letter](int column) { return QLatin1String(letter) + QString::number(column); };
+  };
   found.details = {
-      {QStringLiteral("layers"), LabText::tr("Ranks by layer"), heatTable(texts, [](const TextRanksRecord& text) -> const Matrix& { return text.layers; }, sideName)},
+      {QStringLiteral("layers"), LabText::tr("Ranks by layer"),
+       heatTable(
+           texts, [](const TextRanksRecord& text) -> const Matrix& { return text.layers; }, sideName)},
       {QStringLiteral("keyHeads"), LabText::tr("Keys by head"),
-       heatTable(texts, [](const TextRanksRecord& text) -> const Matrix& { return text.keyHeads; }, head("K"))},
+       heatTable(
+           texts, [](const TextRanksRecord& text) -> const Matrix& { return text.keyHeads; }, head("K"))},
       {QStringLiteral("valueHeads"), LabText::tr("Values by head"),
-       heatTable(texts, [](const TextRanksRecord& text) -> const Matrix& { return text.valueHeads; }, head("V"))}};
+       heatTable(
+           texts, [](const TextRanksRecord& text) -> const Matrix& { return text.valueHeads; }, head("V"))}};
   if (!points.points.empty()) {
-    std::ranges::stable_sort(costs.rows, std::greater(), [](const std::vector<LabCell>& row) { return row.back().plain.toDouble(); });
+    std::ranges::stable_sort(costs.rows, std::greater(),
+                             [](const std::vector<LabCell>& row) { return row.back().plain.toDouble(); });
     found.details.push_back({QStringLiteral("costs"), LabText::tr("What truncation costs"), std::move(costs)});
     found.points = std::move(points);
   }
@@ -170,7 +195,10 @@ LabFindings findingsOf(const std::vector<ModelRanks>& models) {
 
 LabFindings findingsOf(const KeyVariantsRecord& record) {
   const auto tip = [](const QString& of) {
-    return LabText::tr("Relative squared error of %1 at the plan's ranks, mean over layers and heads; the least of the three is bold").arg(of);
+    return LabText::tr(
+               "Relative squared error of %1 at the plan's ranks, mean over layers and heads; the least of the three "
+               "is bold")
+        .arg(of);
   };
   LabFindings found;
   found.summary.columns = {{LabText::tr("Directions"), {}, false, true},
@@ -184,7 +212,8 @@ LabFindings findingsOf(const KeyVariantsRecord& record) {
     std::vector<LabCell> row = {variantOf(each.method)};
     for (const auto error : kErrors) {
       row.push_back(number(each.*error, decimalText(each.*error, 4)));
-      row.back().isStrong = std::ranges::all_of(record.variants, [&](const KeyVariantRecord& other) { return each.*error <= other.*error; });
+      row.back().isStrong = std::ranges::all_of(
+          record.variants, [&](const KeyVariantRecord& other) { return each.*error <= other.*error; });
     }
     found.summary.rows.push_back(std::move(row));
   }

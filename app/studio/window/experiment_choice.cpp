@@ -90,26 +90,32 @@ ExperimentChoice::ExperimentChoice(const Catalogue& catalogue, std::int64_t wind
   lines_->setObjectName(QStringLiteral("morePolicies"));
   lines_->setAccessibleName(tr("More policies, a line each"));
   refines_->setObjectName(QStringLiteral("refines"));
-  refines_->setToolTip(tr("Each ticked method that has factors is measured a second time with these trained on the calibration's windows,\n"
-                          "300 steps as `kvista refine` does them. That takes far longer than a row without."));
+  refines_->setToolTip(tr(
+      "Each ticked method that has factors is measured a second time with these trained on the calibration's windows,\n"
+      "300 steps as `kvista refine` does them. That takes far longer than a row without."));
   kept_->setObjectName(QStringLiteral("keptFractions"));
   kept_->setPlaceholderText(tr("none"));
-  kept_->setToolTip(tr("How much of the cache's numbers stays, such as 0.5 0.3: for methods that store 16-bit numbers.\n"
-                       "Codes and policies go by bytes."));
+  kept_->setToolTip(
+      tr("How much of the cache's numbers stays, such as 0.5 0.3: for methods that store 16-bit numbers.\n"
+         "Codes and policies go by bytes."));
   shares_->setObjectName(QStringLiteral("shares"));
   shares_->setPlaceholderText(tr("none; for codes and policies, such as %1").arg(inLine({0.25, 0.125})));
-  shares_->setToolTip(tr("Shares of the 16-bit cache's bytes, everything stored counted, such as 0.25 0.125 or 1/4 1/8:\n"
-                         "all that is ticked is compared at the same bytes."));
+  shares_->setToolTip(
+      tr("Shares of the 16-bit cache's bytes, everything stored counted, such as 0.25 0.125 or 1/4 1/8:\n"
+         "all that is ticked is compared at the same bytes."));
   interval_->setObjectName(QStringLiteral("policyInterval"));
   interval_->setRange(0, 1'000'000);
-  interval_->setValue(static_cast<int>(std::clamp<std::int64_t>(window > 0 ? window / 4 : kUsualInterval, 1, kUsualInterval)));
+  interval_->setValue(
+      static_cast<int>(std::clamp<std::int64_t>(window > 0 ? window / 4 : kUsualInterval, 1, kUsualInterval)));
   interval_->setSpecialValueText(tr("never"));
   interval_->setSuffix(tr(" tokens"));
-  interval_->setToolTip(tr("Policies act when half of a window was read, and again each time so many more tokens were.\n"
-                           "Acting once, they let all that follows stay, and the share at the end is larger."));
+  interval_->setToolTip(
+      tr("Policies act when half of a window was read, and again each time so many more tokens were.\n"
+         "Acting once, they let all that follows stay, and the share at the end is larger."));
   base_->setObjectName(QStringLiteral("policyBase"));
-  base_->setToolTip(tr("Whose tokens policies choose or hold: those of the model's own cache,\n"
-                       "or those of a plan by this method, which has a share of the bytes of its own."));
+  base_->setToolTip(
+      tr("Whose tokens policies choose or hold: those of the model's own cache,\n"
+         "or those of a plan by this method, which has a share of the bytes of its own."));
   base_->addItem(tr("the model as it is"));
   for (const MethodChoice& method : catalogue_.methods) {
     if (method.storage == Storage::plainQuantised) continue;  // No latents, and no heads left as they are.
@@ -168,9 +174,12 @@ void ExperimentChoice::addTo(QTreeWidgetItem* section, const Choice& choice, boo
   item->setData(kName, kIsPolicy, isPolicy);
   item->setCheckState(kName, isTicked ? Qt::Checked : Qt::Unchecked);
   item->setForeground(kSummary, list_->palette().placeholderText());
-  QString tip = choice.source.empty() ? summary : QStringLiteral("%1\n%2").arg(summary, QString::fromStdString(choice.source));
+  QString tip =
+      choice.source.empty() ? summary : QStringLiteral("%1\n%2").arg(summary, QString::fromStdString(choice.source));
   if (const QString method = QString::fromStdString(choice.planMethod); !method.isEmpty())
-    tip += tr("\nWorks on a plan: by %1, or by the method that is chosen below. It has the share that this policy leaves.").arg(method);
+    tip +=
+        tr("\nWorks on a plan: by %1, or by the method that is chosen below. It has the share that this policy leaves.")
+            .arg(method);
   for (const int column : {kName, kSummary}) item->setToolTip(column, tip);
 }
 
@@ -185,7 +194,8 @@ void ExperimentChoice::fill() {
     hasOurs = hasOurs || (isTicked && !isTheirs);
     addTo(isTheirs ? published : ours, method.choice, false, isTicked);
   }
-  for (const Choice& policy : catalogue_.policies) addTo(choosesTokens(policy) ? choosing : holding, policy, true, false);
+  for (const Choice& policy : catalogue_.policies)
+    addTo(choosesTokens(policy) ? choosing : holding, policy, true, false);
   for (QTreeWidgetItem* each : {ours, published, choosing, holding}) each->setHidden(each->childCount() == 0);
   list_->expandAll();
   list_->setCurrentItem(list_->topLevelItem(0));
@@ -193,7 +203,8 @@ void ExperimentChoice::fill() {
 
 std::vector<std::string> ExperimentChoice::ticked(bool policies) const {
   std::vector<std::string> names;
-  for (QTreeWidgetItemIterator at(list_, QTreeWidgetItemIterator::Checked | QTreeWidgetItemIterator::NoChildren); *at; ++at)
+  for (QTreeWidgetItemIterator at(list_, QTreeWidgetItemIterator::Checked | QTreeWidgetItemIterator::NoChildren); *at;
+       ++at)
     if (const QVariant isPolicy = (*at)->data(kName, kIsPolicy); isPolicy.isValid() && isPolicy.toBool() == policies)
       names.push_back((*at)->text(kName).toStdString());
   return names;
@@ -202,11 +213,14 @@ std::vector<std::string> ExperimentChoice::ticked(bool policies) const {
 void ExperimentChoice::setTicked(const QStringList& methods, const QStringList& policies) {
   for (QTreeWidgetItemIterator at(list_, QTreeWidgetItemIterator::NoChildren); *at; ++at)
     if (const QVariant isPolicy = (*at)->data(kName, kIsPolicy); isPolicy.isValid())
-      (*at)->setCheckState(kName, (isPolicy.toBool() ? policies : methods).contains((*at)->text(kName)) ? Qt::Checked : Qt::Unchecked);
+      (*at)->setCheckState(
+          kName, (isPolicy.toBool() ? policies : methods).contains((*at)->text(kName)) ? Qt::Checked : Qt::Unchecked);
 }
 
 ChosenExperiment ExperimentChoice::chosen() const {
-  const auto fractions = [](const QLineEdit* line) { return fractionsIn(line->text()).value_or(std::vector<double>{}); };
+  const auto fractions = [](const QLineEdit* line) {
+    return fractionsIn(line->text()).value_or(std::vector<double>{});
+  };
   ChosenExperiment chosen{ticked(false), ticked(true), fractions(kept_), fractions(shares_), interval_->value()};
   if (base_->currentIndex() > 0) chosen.base = base_->currentText().toStdString();
   chosen.baseShare = baseShare_->value() / 100;
@@ -218,14 +232,17 @@ ChosenExperiment ExperimentChoice::chosen() const {
 
 QString ExperimentChoice::problem() const {
   for (const QLineEdit* line : {kept_, shares_})
-    if (const auto fractions = fractionsIn(line->text()); !fractions) return QString::fromStdString(fractions.error().message);
+    if (const auto fractions = fractionsIn(line->text()); !fractions)
+      return QString::fromStdString(fractions.error().message);
   if (const QString ofLines = lines_->problem(); !ofLines.isEmpty()) return ofLines;
   const ChosenExperiment all = chosen();
-  if (all.methods.empty() && all.policies.empty() && all.lines.empty() && all.variants.empty()) return tr("Tick at least one method or policy.");
+  if (all.methods.empty() && all.policies.empty() && all.lines.empty() && all.variants.empty())
+    return tr("Tick at least one method or policy.");
   if (const std::string twice = nameThatIsThereTwice(experiment()); !twice.empty())
     return tr("“%1” is asked for twice.").arg(QString::fromStdString(twice));
   if (!all.shares.empty()) return {};
-  const bool hasOwnSizes = std::ranges::all_of(all.variants, [](const PlanWish& variant) { return variant.eps.has_value(); });
+  const bool hasOwnSizes =
+      std::ranges::all_of(all.variants, [](const PlanWish& variant) { return variant.eps.has_value(); });
   if (all.methods.empty() && all.policies.empty() && all.lines.empty() && hasOwnSizes) return {};
   std::vector<std::string> byBytes = all.policies;
   byBytes.insert(byBytes.end(), all.lines.begin(), all.lines.end());
@@ -237,8 +254,11 @@ QString ExperimentChoice::problem() const {
       if (method.choice.name == variant.method && !goesByKeptFraction(method) && !variant.eps)
         byBytes.push_back(nameOf(variant, catalogue_));
   if (!byBytes.empty())
-    return tr("%1 goes by bytes: type shares of them, such as %2.").arg(QString::fromStdString(byBytes.front()), inLine({0.25, 0.125}));
-  return all.keptFractions.empty() ? tr("Type kept fractions, such as %1, or shares of the bytes.").arg(inLine({0.5, 0.3})) : QString();
+    return tr("%1 goes by bytes: type shares of them, such as %2.")
+        .arg(QString::fromStdString(byBytes.front()), inLine({0.25, 0.125}));
+  return all.keptFractions.empty()
+             ? tr("Type kept fractions, such as %1, or shares of the bytes.").arg(inLine({0.5, 0.3}))
+             : QString();
 }
 
 nlohmann::json ExperimentChoice::experiment() const { return experimentOf(chosen(), catalogue_); }
@@ -248,7 +268,8 @@ void ExperimentChoice::check() {
   for (const QString& line : lines_->lines()) policies.push_back(line.toStdString());
   interval_->setEnabled(!policies.empty());
   base_->setEnabled(!policies.empty());
-  const bool takesShare = !std::ranges::all_of(policies, [this](const std::string& policy) { return needsPlan(policy, catalogue_); });
+  const bool takesShare =
+      !std::ranges::all_of(policies, [this](const std::string& policy) { return needsPlan(policy, catalogue_); });
   baseShare_->setEnabled(takesShare && base_->currentIndex() > 0);
   Q_EMIT changed();
 }

@@ -25,8 +25,8 @@ class ExperimentChoice final : public QWidget {
   Q_OBJECT
 
  public:
-  /// Begins with the published methods that store 16-bit numbers, and ours, at two kept fractions. `window`: tokens of one, of which
-  /// policies act after half.
+  /// Begins with the published methods that store 16-bit numbers, and ours, at two kept fractions. `window`: tokens of
+  /// one, of which policies act after half.
   ExperimentChoice(const Catalogue& catalogue, std::int64_t window, QWidget* parent = nullptr);
   /// Sizes that cannot be read are left out; problem() says so.
   [[nodiscard]] ChosenExperiment chosen() const;

@@ -44,7 +44,8 @@ void alignLabels(std::initializer_list<QFormLayout*> forms) {
   std::vector<QWidget*> labels;
   for (const QFormLayout* form : forms)
     for (int row = 0; row < form->rowCount(); ++row)
-      if (const QLayoutItem* label = form->itemAt(row, QFormLayout::LabelRole); label && label->widget()) labels.push_back(label->widget());
+      if (const QLayoutItem* label = form->itemAt(row, QFormLayout::LabelRole); label && label->widget())
+        labels.push_back(label->widget());
   for (const QWidget* label : labels) widest = std::max(widest, label->sizeHint().width());
   for (QWidget* label : labels) label->setMinimumWidth(widest);
 }
@@ -117,7 +118,8 @@ ExperimentDialog::ExperimentDialog(const Catalogue& catalogue, const ModelRecord
   which_->addItem(tr("Another file…"));
   const QDir along(experimentsFolder());
   if (!experimentsFolder().isEmpty())
-    for (const QString& name : along.entryList({QStringLiteral("*.json")}, QDir::Files, QDir::Name)) add(along.filePath(name));
+    for (const QString& name : along.entryList({QStringLiteral("*.json")}, QDir::Files, QDir::Name))
+      add(along.filePath(name));
   connect(which_, &QComboBox::activated, this, &ExperimentDialog::choose);
   connect(choice_, &ExperimentChoice::changed, this, &ExperimentDialog::check);
   connect(files_, &FileList::changed, this, &ExperimentDialog::check);
@@ -136,7 +138,8 @@ int ExperimentDialog::add(const QString& file) {
   if (const int known = which_->findData(file); known >= 0) return known;
   Result<nlohmann::json> json = readJsonFile(file.toStdString());
   if (json && !json->is_object())
-    json = fail(ErrorCode::corruptFile, file.toStdString() + " holds no object.", "Choose a file that describes an experiment.");
+    json = fail(ErrorCode::corruptFile, file.toStdString() + " holds no object.",
+                "Choose a file that describes an experiment.");
   if (!json) {
     QMessageBox::warning(this, windowTitle(), QString::fromStdString(json.error().message));
     return -1;
@@ -171,7 +174,8 @@ void ExperimentDialog::save() {
   if (QFileInfo(file).suffix().isEmpty()) file += QStringLiteral(".json");
   if (const auto written = writeFileAtomically(file.toStdString(), choice_->experiment().dump(2) + "\n"); !written)
     QMessageBox::warning(this, windowTitle(), QString::fromStdString(written.error().message));
-  else said_->setText(tr("Saved as %1.").arg(QDir::toNativeSeparators(file)));
+  else
+    said_->setText(tr("Saved as %1.").arg(QDir::toNativeSeparators(file)));
 }
 
 QString ExperimentDialog::problemOfTexts() const {
@@ -198,7 +202,8 @@ void ExperimentDialog::check() {
   if (problem.isEmpty()) problem = problemOfTexts();
   if (problem.isEmpty() && folder_->text().trimmed().isEmpty()) problem = tr("Name a folder for the results.");
   const auto texts = static_cast<int>(files_->paths().size()), rows = texts * static_cast<int>(rowsOf(chosen));
-  const QString amount = tr("%1 on %2, beside the model as it is.").arg(tr("%Ln row(s)", nullptr, rows), tr("%Ln text(s)", nullptr, texts));
+  const QString amount = tr("%1 on %2, beside the model as it is.")
+                             .arg(tr("%Ln row(s)", nullptr, rows), tr("%Ln text(s)", nullptr, texts));
   said_->setText(problem.isEmpty() ? amount : problem);
   said_->setForegroundRole(problem.isEmpty() ? QPalette::PlaceholderText : QPalette::WindowText);
   start_->setEnabled(problem.isEmpty());
@@ -212,7 +217,9 @@ void ExperimentDialog::setElsewhere(bool elsewhere) {
 
 void ExperimentDialog::setChecking(PolicyList::Checking checking) { choice_->setChecking(std::move(checking)); }
 
-void ExperimentDialog::setAskingForVariants(VariantList::Asking asking) { choice_->setAskingForVariants(std::move(asking)); }
+void ExperimentDialog::setAskingForVariants(VariantList::Asking asking) {
+  choice_->setAskingForVariants(std::move(asking));
+}
 
 QJsonObject ExperimentDialog::state() const {
   return {{kWhich, which_->currentData().toString()},
@@ -229,7 +236,8 @@ void ExperimentDialog::setState(const QJsonObject& state) {
   for (const QJsonValue& file : state[kFiles].toArray()) files << file.toString();
   if (!files.isEmpty()) files_->setPaths(files);
   windows_->setValue(state[windows_->objectName()].toInt(windows_->value()));
-  if (state[kModel].toString().toStdString() == model_) folder_->setText(state[folder_->objectName()].toString(folder_->text()));
+  if (state[kModel].toString().toStdString() == model_)
+    folder_->setText(state[folder_->objectName()].toString(folder_->text()));
   // A file that is gone since is nothing to complain of.
   if (const QString file = state[kWhich].toString(); !file.isEmpty() && QFileInfo::exists(file))
     if (const int known = add(file); known > 0) which_->setCurrentIndex(known);

@@ -28,9 +28,10 @@ class ExperimentDialog final : public QDialog {
   Q_OBJECT
 
  public:
-  /// `text`: windows like those of calibration, BOS included; its paths and their number can be changed. `folder`: for results, unless
-  /// another one is named.
-  ExperimentDialog(const Catalogue& catalogue, const ModelRecord& model, const TextSelection& text, const QString& folder, QWidget* parent);
+  /// `text`: windows like those of calibration, BOS included; its paths and their number can be changed. `folder`: for
+  /// results, unless another one is named.
+  ExperimentDialog(const Catalogue& catalogue, const ModelRecord& model, const TextSelection& text,
+                   const QString& folder, QWidget* parent);
   [[nodiscard]] ExperimentWish wish() const;
   /// The results' folder and the texts are on another machine, and their paths can only be typed.
   void setElsewhere(bool elsewhere);

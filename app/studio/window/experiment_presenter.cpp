@@ -22,22 +22,32 @@ QString valueText(const Target& target) {
       return times > 1.5 && std::abs(times - std::round(times)) < 1e-6
                  ? ExperimentPresenter::tr("1/%1 of the bytes").arg(countText(std::llround(times)))
                  : ExperimentPresenter::tr("%1 of the bytes").arg(percentText(target.value));
-    case Target::Kind::keptFraction: return ExperimentPresenter::tr("%1 kept").arg(percentText(target.value));
-    case Target::Kind::bytesPerToken: return ExperimentPresenter::tr("%1 bytes a token").arg(countText(std::llround(target.value)));
-    case Target::Kind::maxLoss: return ExperimentPresenter::tr("at most %1").arg(changeText(target.value));
+    case Target::Kind::keptFraction:
+      return ExperimentPresenter::tr("%1 kept").arg(percentText(target.value));
+    case Target::Kind::bytesPerToken:
+      return ExperimentPresenter::tr("%1 bytes a token").arg(countText(std::llround(target.value)));
+    case Target::Kind::maxLoss:
+      return ExperimentPresenter::tr("at most %1").arg(changeText(target.value));
   }
   return {};
 }
 
 ExperimentCell cellOf(const ExperimentRow& row) {
   if (!row.figures) return {0, 0, 0, QString::fromStdString(row.problem)};
-  return {std::exp(row.figures->loss), row.figures->share, std::expm1(row.figures->rise()), {}, QString::fromStdString(row.figures->note), false,
+  return {std::exp(row.figures->loss),
+          row.figures->share,
+          std::expm1(row.figures->rise()),
+          {},
+          QString::fromStdString(row.figures->note),
+          false,
           !row.keepsToTarget()};
 }
 
 void markBest(ExperimentTable& table) {
   for (std::size_t column = 0; column < static_cast<std::size_t>(table.values.size()); ++column) {
-    const auto isInTheRunning = [](const std::optional<ExperimentCell>& cell) { return cell && cell->problem.isEmpty() && !cell->isAbove; };
+    const auto isInTheRunning = [](const std::optional<ExperimentCell>& cell) {
+      return cell && cell->problem.isEmpty() && !cell->isAbove;
+    };
     double best = std::numeric_limits<double>::infinity();
     for (const auto& line : table.cells)
       if (isInTheRunning(line[column])) best = std::min(best, line[column]->perplexity);
@@ -52,7 +62,8 @@ std::vector<ExperimentTable> experimentTablesOf(const std::vector<ExperimentRow>
   std::vector<ExperimentTable> tables;
   for (const ExperimentRow& row : rows) {
     if (row.sweep.empty()) continue;
-    const QString title = QStringLiteral("%1 · %2").arg(QString::fromStdString(row.sweep), QString::fromStdString(row.text));
+    const QString title =
+        QStringLiteral("%1 · %2").arg(QString::fromStdString(row.sweep), QString::fromStdString(row.text));
     auto table = std::ranges::find(tables, title, &ExperimentTable::title);
     if (table == tables.end()) table = tables.insert(table, {title});
     if (row.figures) table->original = std::exp(row.figures->originalLoss);
@@ -63,7 +74,8 @@ std::vector<ExperimentTable> experimentTablesOf(const std::vector<ExperimentRow>
     }
     if (!table->values.contains(value)) table->values << value;
     for (auto& line : table->cells) line.resize(static_cast<std::size_t>(table->values.size()));
-    table->cells[static_cast<std::size_t>(table->systems.indexOf(system))][static_cast<std::size_t>(table->values.indexOf(value))] = cellOf(row);
+    table->cells[static_cast<std::size_t>(table->systems.indexOf(system))]
+                [static_cast<std::size_t>(table->values.indexOf(value))] = cellOf(row);
   }
   for (ExperimentTable& table : tables) markBest(table);
   return tables;
@@ -77,17 +89,19 @@ ExperimentPresenter::ExperimentPresenter(Document& document, Workflow& workflow,
     show();
   });
   connect(&jobs_, &JobList::changed, this, &ExperimentPresenter::show);
-  for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged}) connect(&document_, signal, this, &ExperimentPresenter::show);
-  connect(&view_, &ExperimentView::stopRequested, &workflow_, [this] { workflow_.work().cancel(workflow_.experimenting()); });
+  for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged})
+    connect(&document_, signal, this, &ExperimentPresenter::show);
+  connect(&view_, &ExperimentView::stopRequested, &workflow_,
+          [this] { workflow_.work().cancel(workflow_.experimenting()); });
   connect(&view_, &ExperimentView::reportRequested, this, &ExperimentPresenter::openReport);
   show();
 }
 
-void ExperimentPresenter::openReport() {
-  QDesktopServices::openUrl(QUrl::fromLocalFile(reportFile()));
-}
+void ExperimentPresenter::openReport() { QDesktopServices::openUrl(QUrl::fromLocalFile(reportFile())); }
 
-QString ExperimentPresenter::reportFile() const { return workflow_.experimentFolder() + QStringLiteral("/results.html"); }
+QString ExperimentPresenter::reportFile() const {
+  return workflow_.experimentFolder() + QStringLiteral("/results.html");
+}
 
 void ExperimentPresenter::show() {
   const auto found = std::ranges::find(jobs_.jobs(), workflow_.experimenting(), &Job::id);
@@ -95,13 +109,17 @@ void ExperimentPresenter::show() {
   ExperimentRecord record;
   if (document_.hasModel() && model_ == document_.model().hash) record.tables = experimentTablesOf(rows_);
   record.running = job && job->state == Job::State::running;
-  record.unavailable = !document_.hasModel()      ? tr("Open a model first.")
+  record.unavailable = !document_.hasModel()     ? tr("Open a model first.")
                        : !document_.statistics() ? tr("Calibrate the model first: plans are made from its statistics.")
                                                  : QString();
-  if (job && record.running) record.status = QString::fromStdString(job->progress.stage);
-  else if (job && job->state == Job::State::cancelled) record.status = tr("Stopped; the same folder goes on with it.");
-  else if (job && job->state == Job::State::failed) record.status = QString::fromStdString(job->error.message);
-  else if (job) record.status = tr("Results in %1").arg(workflow_.experimentFolder());
+  if (job && record.running)
+    record.status = QString::fromStdString(job->progress.stage);
+  else if (job && job->state == Job::State::cancelled)
+    record.status = tr("Stopped; the same folder goes on with it.");
+  else if (job && job->state == Job::State::failed)
+    record.status = QString::fromStdString(job->error.message);
+  else if (job)
+    record.status = tr("Results in %1").arg(workflow_.experimentFolder());
   // What was stopped has a report of what there is, if that is anything.
   const bool hasEnded = job && (job->state == Job::State::succeeded || job->state == Job::State::cancelled);
   record.hasReport = hasEnded && !workflow_.host() && QFileInfo::exists(reportFile());

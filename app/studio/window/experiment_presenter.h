@@ -15,8 +15,8 @@ namespace kvista {
 class ExperimentView;
 struct ExperimentTable;
 
-/// Rows as tables: sweeps and texts, systems and values in the order in which they were measured first. The best of a column is among those that
-/// took no more than it says.
+/// Rows as tables: sweeps and texts, systems and values in the order in which they were measured first. The best of a
+/// column is among those that took no more than it says.
 std::vector<ExperimentTable> experimentTablesOf(const std::vector<ExperimentRow>& rows);
 
 /// Shows the experiment that runs, or what came of the last one on the open model.

@@ -53,7 +53,8 @@ QString describe(const ExportPreview& preview) {
                                              .arg(preview.bytesPerTokenBefore));
   html += row(ExportDialog::tr("Runs in"), QString::fromStdString(preview.runsIn).toHtmlEscaped());
   html += QStringLiteral("</table>");
-  return html + sentences(preview.notes, colours().soft) + sentences(preview.problems, colours().warning, ExportDialog::tr("Problem: "));
+  return html + sentences(preview.notes, colours().soft) +
+         sentences(preview.problems, colours().warning, ExportDialog::tr("Problem: "));
 }
 
 }  // namespace
@@ -124,7 +125,8 @@ ExportDialog::ExportDialog(const std::vector<Choice>& forms, const QString& sugg
     if (!folder.isEmpty()) target_->setText(folder + QLatin1Char('/') + target_->text().section(QLatin1Char('/'), -1));
   });
   connect(form_, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
-  for (QComboBox* box : {container_, dtype_, weightDtype_}) connect(box, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
+  for (QComboBox* box : {container_, dtype_, weightDtype_})
+    connect(box, &QComboBox::currentIndexChanged, this, &ExportDialog::ask);
   policy_->setObjectName(QStringLiteral("exportPolicy"));
   connect(policy_, &QComboBox::editTextChanged, this, &ExportDialog::ask);
   connect(shard_, &QDoubleSpinBox::valueChanged, this, &ExportDialog::ask);
@@ -138,7 +140,9 @@ QString ExportDialog::form() const { return form_->currentText(); }
 QString ExportDialog::container() const { return container_->currentData().toString(); }
 QString ExportDialog::dtype() const { return dtype_->currentText(); }
 QString ExportDialog::weightDtype() const { return weightDtype_->currentData().toString(); }
-qint64 ExportDialog::shardBytes() const { return shard_->isEnabled() ? std::llround(shard_->value() * kBytesOfGigabyte) : 0; }
+qint64 ExportDialog::shardBytes() const {
+  return shard_->isEnabled() ? std::llround(shard_->value() * kBytesOfGigabyte) : 0;
+}
 QString ExportDialog::target() const { return target_->text().trimmed(); }
 QString ExportDialog::policy() const { return policy_->policy(); }
 bool ExportDialog::overwrite() const { return overwrite_->isChecked(); }
@@ -160,7 +164,8 @@ void ExportDialog::ask() {
 
 void ExportDialog::showPreview(const Result<ExportPreview>& preview) {
   isWritable_ = preview && preview->problems.empty();
-  preview_->setText(preview ? describe(*preview) : sentences({preview.error().message, preview.error().hint}, colours().warning));
+  preview_->setText(preview ? describe(*preview)
+                            : sentences({preview.error().message, preview.error().hint}, colours().warning));
   write_->setEnabled(isWritable_ && memory_->fits());
 }
 

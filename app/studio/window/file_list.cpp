@@ -93,8 +93,6 @@ void FileList::dragEnterEvent(QDragEnterEvent* event) {
   if (event->mimeData()->hasUrls()) event->acceptProposedAction();
 }
 
-void FileList::dropEvent(QDropEvent* event) {
-  add(localFiles(event->mimeData()));
-}
+void FileList::dropEvent(QDropEvent* event) { add(localFiles(event->mimeData())); }
 
 }  // namespace kvista

@@ -18,7 +18,8 @@ class FileList final : public QWidget {
   explicit FileList(QWidget* parent = nullptr);
   [[nodiscard]] QStringList paths() const;
   void setPaths(const QStringList& paths);
-  /// Paths are asked for in this way instead of by dialogs of files: for those of another machine, of which none can be dropped.
+  /// Paths are asked for in this way instead of by dialogs of files: for those of another machine, of which none can be
+  /// dropped.
   using Asking = std::function<void(std::function<void(const QString&)> chosen)>;
   void setAsking(Asking asking);
   /// Only files can be added.

@@ -71,7 +71,8 @@ GroupsPresenter::GroupsPresenter(Document& document, Workflow& workflow, GroupsV
     document_.setSelection(selection);
   });
   connect(&view_, &GroupsView::message, this, &GroupsPresenter::message);
-  // A drag of heads is a gesture that changes nothing until they are dropped: what would change the plan meanwhile waits.
+  // A drag of heads is a gesture that changes nothing until they are dropped: what would change the plan meanwhile
+  // waits.
   connect(&view_, &GroupsView::dragActive, this, [this](bool active) {
     if (active)
       document_.beginGesture(tr("Move heads"));
@@ -106,16 +107,17 @@ void GroupsPresenter::show() {
       if (group.slots.front().layer != record.layer) continue;
       const bool isNumbered = storesTokenNumbers(plan, record.layer), isReader = readsAnotherLayer(plan, record.layer);
       const double loss = i < document_.spectra().losses().size() ? document_.spectra().losses()[i] : std::nan("");
-      record.groups.push_back({.index = static_cast<int>(i),
-                               .slots = group.slots,
-                               .widths = group.widths,
-                               .bytes = bytesPerToken(plan, group) + (isNumbered ? kTokenNumberBytes : 0),
-                               .loss = predicts && !std::isnan(loss) ? std::optional(loss) : std::nullopt,
-                               .locked = group.locked,
-                               .stale = document_.statistics() && document_.isPredictionStale(),
-                               .instead = isNumbered ? tr("numbers of tokens")
-                                          : isReader ? tr("reads layer %1").arg(plan.sharedFrom[static_cast<std::size_t>(record.layer)])
-                                                     : QString()});
+      record.groups.push_back(
+          {.index = static_cast<int>(i),
+           .slots = group.slots,
+           .widths = group.widths,
+           .bytes = bytesPerToken(plan, group) + (isNumbered ? kTokenNumberBytes : 0),
+           .loss = predicts && !std::isnan(loss) ? std::optional(loss) : std::nullopt,
+           .locked = group.locked,
+           .stale = document_.statistics() && document_.isPredictionStale(),
+           .instead = isNumbered ? tr("numbers of tokens")
+                      : isReader ? tr("reads layer %1").arg(plan.sharedFrom[static_cast<std::size_t>(record.layer)])
+                                 : QString()});
     }
   }
   view_.setRecord(record);
@@ -156,7 +158,8 @@ Result<HeadGroups> GroupsPresenter::groupHeads(const std::string& grouping, int 
 
 /// What a group that is not made yet loses is known to the engine alone, which weighs groups of all layers at once.
 void GroupsPresenter::regroupAll(const std::string& grouping) {
-  if (!document_.statistics()) return Q_EMIT message(tr("Calibrate the model first: groups are weighed by their loss."));
+  if (!document_.statistics())
+    return Q_EMIT message(tr("Calibrate the model first: groups are weighed by their loss."));
   if (std::ranges::any_of(document_.plan().groups, &Group::locked))
     return Q_EMIT message(tr("%1 makes the groups of all layers anew. Unlock those that are locked first.")
                               .arg(QString::fromStdString(grouping)));

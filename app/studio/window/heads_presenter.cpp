@@ -15,8 +15,8 @@ namespace {
 
 QString explanationOf(const Choice& measure) {
   return HeadsPresenter::tr("%1\nFormula: %2\nUnit: %3\nSource: %4")
-      .arg(QString::fromStdString(measure.summary), QString::fromStdString(measure.formula), QString::fromStdString(measure.unit),
-           QString::fromStdString(measure.source));
+      .arg(QString::fromStdString(measure.summary), QString::fromStdString(measure.formula),
+           QString::fromStdString(measure.unit), QString::fromStdString(measure.source));
 }
 
 }  // namespace
@@ -50,9 +50,8 @@ HeadsPresenter::HeadsPresenter(Document& document, Workflow& workflow, HeatmapVi
   connect(&heatmap_, &HeatmapView::cellHovered, this, &HeadsPresenter::message);
   connect(&heatmap_, &HeatmapView::copied, this,
           [this](int cells) { Q_EMIT message(tr("Copied %Ln cell(s) as a table", nullptr, cells)); });
-  connect(&heatmap_, &HeatmapView::viewStateChanged, this, [this] {
-    navigator_.setColours(heatmap_.scale().map(), heatmap_.scale().record().inverted);
-  });
+  connect(&heatmap_, &HeatmapView::viewStateChanged, this,
+          [this] { navigator_.setColours(heatmap_.scale().map(), heatmap_.scale().record().inverted); });
   connect(&heatmap_, &HeatmapView::measureChosen, this,
           [this](const QString& name) { Q_EMIT actionRequested(QStringLiteral("view.measure.") + name); });
   connect(&heatmap_, &HeatmapView::rangeShared, this, &HeadsPresenter::shareRange);
@@ -82,7 +81,8 @@ void HeadsPresenter::shareRange(bool shared) {
 
 void HeadsPresenter::showMeasures() {
   std::vector<MeasureChoice> measures;
-  for (const Choice& measure : document_.catalogue().measures) measures.push_back({QString::fromStdString(measure.name), explanationOf(measure)});
+  for (const Choice& measure : document_.catalogue().measures)
+    measures.push_back({QString::fromStdString(measure.name), explanationOf(measure)});
   heatmap_.setMeasures(std::move(measures));
 }
 
@@ -97,7 +97,8 @@ void HeadsPresenter::showLayer() {
     record.groups = headGroups(document_.plan(), layer, side);
     record.measure = QString::fromStdString(workflow_.measureShown());
     const auto& measures = document_.catalogue().measures;
-    if (const auto shown = std::ranges::find(measures, workflow_.measureShown(), &Choice::name); shown != measures.end())
+    if (const auto shown = std::ranges::find(measures, workflow_.measureShown(), &Choice::name);
+        shown != measures.end())
       record.explanation = explanationOf(*shown);
   }
   if (record != heatmap_.record()) heatmap_.setRecord(record);

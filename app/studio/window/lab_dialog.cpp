@@ -35,25 +35,29 @@ DialogWords wordsOf(LabDialog::Purpose purpose) {
   switch (purpose) {
     case LabDialog::Purpose::questions:
       return {"questionsDialog", LabDialog::tr("Ask questions"),
-              LabDialog::tr("JSONL as lm-evaluation-harness has it: questions with answers to choose from, or to write. The original and "
+              LabDialog::tr("JSONL as lm-evaluation-harness has it: questions with answers to choose from, or to "
+                            "write. The original and "
                             "the plan, or what a policy makes of it, are asked the same."),
               LabDialog::tr("Questions"), LabDialog::tr("Ask")};
     case LabDialog::Purpose::agreement:
       return {"agreementDialog", LabDialog::tr("Measure agreement"),
-              LabDialog::tr(
-                  "Both read the text, token by token; then both write on from its beginnings. Take text that calibration did not see."),
+              LabDialog::tr("Both read the text, token by token; then both write on from its beginnings. Take text "
+                            "that calibration did not see."),
               LabDialog::tr("Text"), LabDialog::tr("Measure")};
     case LabDialog::Purpose::ranks:
       return {"ranksDialog", LabDialog::tr("Measure ranks"),
-              LabDialog::tr("Of each calibration of this model, the normalised effective rank of the keys and values by layer and head; and what it "
-                            "costs on its text to keep only the largest directions of one layer's keys or values at a time. Calibrate on several "
+              LabDialog::tr("Of each calibration of this model, the normalised effective rank of the keys and values "
+                            "by layer and head; and what it "
+                            "costs on its text to keep only the largest directions of one layer's keys or values at a "
+                            "time. Calibrate on several "
                             "texts to compare them; what was measured of other models stays beside it."),
               LabDialog::tr("Statistics"), LabDialog::tr("Measure")};
     case LabDialog::Purpose::predictor:
       break;
   }
   return {"predictorDialog", LabDialog::tr("Train a predictor"),
-          LabDialog::tr("It learns from this text which tokens of a cache will matter; the last eighth of the windows is held out to say "
+          LabDialog::tr("It learns from this text which tokens of a cache will matter; the last eighth of the windows "
+                        "is held out to say "
                         "how well. A policy "
                         "of its name reads the file."),
           LabDialog::tr("Text"), LabDialog::tr("Train")};
@@ -71,7 +75,8 @@ QString nameOf(PredictorKind kind) {
 
 }  // namespace
 
-LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelection& text, const QString& output, QWidget* parent)
+LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelection& text, const QString& output,
+                     QWidget* parent)
     : QDialog(parent), purpose_(purpose), files_(new FileList(this)), forecast_(softLabel({}, this)) {
   const DialogWords words = wordsOf(purpose);
   setObjectName(QLatin1String(words.object));
@@ -104,7 +109,8 @@ LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelect
     case Purpose::agreement:
       addText(*form, model, text, 16);
       prompts_ = addNumber(*form, "prompts", tr("Beginnings"), 1, 65536, AgreementWish{}.prompts);
-      promptTokens_ = addNumber(*form, "promptTokens", tr("Tokens of each"), 2, window_->maximum(), AgreementWish{}.promptTokens);
+      promptTokens_ =
+          addNumber(*form, "promptTokens", tr("Tokens of each"), 2, window_->maximum(), AgreementWish{}.promptTokens);
       written_ = addNumber(*form, "written", tr("Tokens to write"), 1, 65536, AgreementWish{}.written);
       addPolicy(*form);
       break;
@@ -129,7 +135,8 @@ LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelect
       form->addRow(tr("File to write"), where);
       connect(output_, &QLineEdit::textChanged, this, &LabDialog::check);
       connect(browse_, &QPushButton::clicked, this, [this] {
-        const QString chosen = QFileDialog::getSaveFileName(this, windowTitle(), output_->text(), tr("Predictors (*.gate);;All files (*)"));
+        const QString chosen = QFileDialog::getSaveFileName(this, windowTitle(), output_->text(),
+                                                            tr("Predictors (*.gate);;All files (*)"));
         if (!chosen.isEmpty()) output_->setText(chosen);
       });
       break;
@@ -147,8 +154,8 @@ LabDialog::LabDialog(Purpose purpose, const ModelRecord& model, const TextSelect
 }
 
 void LabDialog::addText(QFormLayout& form, const ModelRecord& model, const TextSelection& text, int windows) {
-  const auto context =
-      static_cast<int>(std::min<std::int64_t>(model.maximumPositions > 0 ? model.maximumPositions : kUsualWindow, 1 << 20));
+  const auto context = static_cast<int>(
+      std::min<std::int64_t>(model.maximumPositions > 0 ? model.maximumPositions : kUsualWindow, 1 << 20));
   window_ = addNumber(form, "window", tr("Tokens a window"), 0, std::max(context, 2), static_cast<int>(text.window),
                       tr("%1 (usual)").arg(QLocale().toString(std::min(context, kUsualWindow))));
   windows_ = addNumber(form, "windows", tr("Windows"), 0, kMost, windows, tr("all"));
@@ -166,8 +173,8 @@ void LabDialog::setPolicies(const std::vector<PolicyChoice::Line>& lines) {
   if (policy_) policy_->setPolicies(lines);
 }
 
-QSpinBox* LabDialog::addNumber(QFormLayout& form, const char* name, const QString& label, int least, int most, int value,
-                               const QString& zero) {
+QSpinBox* LabDialog::addNumber(QFormLayout& form, const char* name, const QString& label, int least, int most,
+                               int value, const QString& zero) {
   auto* box = new QSpinBox(this);
   box->setObjectName(QLatin1String(name));
   box->setRange(least, most);
@@ -181,21 +188,24 @@ QSpinBox* LabDialog::addNumber(QFormLayout& form, const char* name, const QStrin
 
 void LabDialog::check() {
   const QString ofPolicy = policy_ ? policy_->problem() : QString();
-  const bool there = ofPolicy.isEmpty() && !files_->paths().isEmpty() && (!output_ || !output_->text().trimmed().isEmpty());
+  const bool there =
+      ofPolicy.isEmpty() && !files_->paths().isEmpty() && (!output_ || !output_->text().trimmed().isEmpty());
   start_->setEnabled(there && (purpose_ != Purpose::predictor || windows_->value() != 1));
   if (kept_) {
     windows_->setEnabled(kept_->value() > 0);
-    forecast_->setText(kept_->value() > 0 ? tr("Of each text the model reads these windows %L1 times.").arg(2 * layers_ + 1)
-                                          : tr("The model reads nothing: ranks follow from the statistics."));
+    forecast_->setText(kept_->value() > 0
+                           ? tr("Of each text the model reads these windows %L1 times.").arg(2 * layers_ + 1)
+                           : tr("The model reads nothing: ranks follow from the statistics."));
   }
   forecast_->setVisible(window_ || kept_ || !ofPolicy.isEmpty());
   forecast_->setForegroundRole(ofPolicy.isEmpty() ? QPalette::PlaceholderText : QPalette::WindowText);
   if (!ofPolicy.isEmpty()) return forecast_->setText(ofPolicy);
   if (!window_) return;
   const int window = window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
-  forecast_->setText(purpose_ == Purpose::predictor && windows_->value() == 1 ? tr("One window is to be held out: take at least two.")
-                     : windows_->value() > 0 ? tr("At most %L1 tokens are read.").arg(qint64{window} * windows_->value())
-                                             : tr("The whole text is read, in windows of %L1 tokens.").arg(window));
+  forecast_->setText(
+      purpose_ == Purpose::predictor && windows_->value() == 1 ? tr("One window is to be held out: take at least two.")
+      : windows_->value() > 0 ? tr("At most %L1 tokens are read.").arg(qint64{window} * windows_->value())
+                              : tr("The whole text is read, in windows of %L1 tokens.").arg(window));
 }
 
 TextSelection LabDialog::text() const {
@@ -206,7 +216,9 @@ TextSelection LabDialog::text() const {
   return selection;
 }
 
-TasksWish LabDialog::questions() const { return {files_->paths(), items_->value(), bos_->isChecked(), policy_->policy()}; }
+TasksWish LabDialog::questions() const {
+  return {files_->paths(), items_->value(), bos_->isChecked(), policy_->policy()};
+}
 
 AgreementWish LabDialog::agreement() const {
   return {text(), prompts_->value(), promptTokens_->value(), written_->value(), policy_->policy()};
@@ -234,7 +246,8 @@ void LabDialog::setState(const QJsonObject& state) {
   if (!files.isEmpty()) files_->setPaths(files);
   for (QSpinBox* box : findChildren<QSpinBox*>()) box->setValue(state[box->objectName()].toInt(box->value()));
   if (bos_) bos_->setChecked(state[bos_->objectName()].toBool(bos_->isChecked()));
-  if (const int kind = kind_ ? kind_->findData(state[kind_->objectName()].toInt(-1)) : -1; kind >= 0) kind_->setCurrentIndex(kind);
+  if (const int kind = kind_ ? kind_->findData(state[kind_->objectName()].toInt(-1)) : -1; kind >= 0)
+    kind_->setCurrentIndex(kind);
   if (output_) output_->setText(state[output_->objectName()].toString(output_->text()));
   if (policy_) policy_->setEditText(state[policy_->objectName()].toString());
 }

@@ -27,7 +27,8 @@ class LabDialog final : public QDialog {
  public:
   enum class Purpose { questions, agreement, ranks, predictor };
   /// `text`: to begin with; of ranks, files of statistics. `output`: for the file of a predictor.
-  LabDialog(Purpose purpose, const ModelRecord& model, const TextSelection& text, const QString& output, QWidget* parent);
+  LabDialog(Purpose purpose, const ModelRecord& model, const TextSelection& text, const QString& output,
+            QWidget* parent);
   [[nodiscard]] TasksWish questions() const;
   [[nodiscard]] AgreementWish agreement() const;
   [[nodiscard]] RanksWish ranks() const;
@@ -45,7 +46,8 @@ class LabDialog final : public QDialog {
 
  private:
   void addText(QFormLayout& form, const ModelRecord& model, const TextSelection& text, int windows);
-  QSpinBox* addNumber(QFormLayout& form, const char* name, const QString& label, int least, int most, int value, const QString& zero = {});
+  QSpinBox* addNumber(QFormLayout& form, const char* name, const QString& label, int least, int most, int value,
+                      const QString& zero = {});
   void addPolicy(QFormLayout& form);
   void check();
   [[nodiscard]] TextSelection text() const;
@@ -60,7 +62,7 @@ class LabDialog final : public QDialog {
   QComboBox* kind_ = nullptr;                                                   // of a predictor
   PolicyChoice* policy_ = nullptr;                                              // of questions and agreement
   QLineEdit* output_ = nullptr;
-  int layers_ = 0;                                                              // of the model
+  int layers_ = 0;  // of the model
   QPushButton *browse_ = nullptr, *start_ = nullptr;
   QLabel* forecast_;
 };

@@ -25,7 +25,8 @@ QString otherOf(const Record& record) {
 template <class Record>
 QString policyOf(const Record& record) {
   if (record.policy.empty()) return {};
-  return (record.overPlan ? LabText::tr("The plan under %1") : LabText::tr("The original under %1")).arg(QString::fromStdString(record.policy));
+  return (record.overPlan ? LabText::tr("The plan under %1") : LabText::tr("The original under %1"))
+      .arg(QString::fromStdString(record.policy));
 }
 QString capital(QString word) {
   if (!word.isEmpty()) word[0] = word[0].toUpper();
@@ -33,9 +34,11 @@ QString capital(QString word) {
 }
 
 std::vector<LabCell> rowOf(const TaskAnswerRecord& each) {
-  std::vector<LabCell> row = {count(each.line), words(each.question, true), words(each.wanted), answer(each.before, each.rightBefore),
-                              answer(each.after, each.rightAfter)};
-  const auto margin = [](const std::optional<double>& value) { return value ? number(*value, signedText(*value, 2)) : none(); };
+  std::vector<LabCell> row = {count(each.line), words(each.question, true), words(each.wanted),
+                              answer(each.before, each.rightBefore), answer(each.after, each.rightAfter)};
+  const auto margin = [](const std::optional<double>& value) {
+    return value ? number(*value, signedText(*value, 2)) : none();
+  };
   row.push_back(margin(each.marginBefore));
   row.push_back(margin(each.marginAfter));
   row.push_back(each.marginBefore && each.marginAfter ? margin(*each.marginAfter - *each.marginBefore) : none());
@@ -46,12 +49,14 @@ std::vector<LabCell> rowOf(const TaskAnswerRecord& each) {
 
 LabFindings findingsOf(const TasksRecord& record) {
   const QString error = LabText::tr("Standard error of the accuracy: sqrt(p (1 - p) / (n - 1))");
-  const QString margin = LabText::tr("Log-likelihood of the right answer less that of the likeliest other, nats: above 0 is right");
+  const QString margin =
+      LabText::tr("Log-likelihood of the right answer less that of the likeliest other, nats: above 0 is right");
   LabFindings found;
   found.summary.columns = {
       {LabText::tr("File"), {}, false, true},
       {LabText::tr("Measure"),
-       LabText::tr("acc: the likeliest answer is right; acc_norm: likeliest by its bytes; exact_match: what is written is the answer"),
+       LabText::tr("acc: the likeliest answer is right; acc_norm: likeliest by its bytes; exact_match: what is written "
+                   "is the answer"),
        false},
       {LabText::tr("Questions")},
       {LabText::tr("Original, %")},
@@ -64,7 +69,8 @@ LabFindings findingsOf(const TasksRecord& record) {
   for (const TaskFileRecord& each : record.files) {
     for (const TaskMeasureRecord& measure : each.measures) {
       const auto asked = static_cast<double>(measure.asked);
-      const double before = static_cast<double>(measure.rightBefore) / asked, after = static_cast<double>(measure.rightAfter) / asked;
+      const double before = static_cast<double>(measure.rightBefore) / asked,
+                   after = static_cast<double>(measure.rightAfter) / asked;
       found.summary.rows.push_back({file(each.file),
                                     {QString::fromStdString(measure.name)},
                                     count(measure.asked),
@@ -76,9 +82,9 @@ LabFindings findingsOf(const TasksRecord& record) {
                                     percent(static_cast<double>(measure.same) / asked)});
     }
     if (each.shortened > 0 && !found.summary.rows.empty())
-      found.summary.rows.back().front().tip +=
-          LabText::tr("\n%Ln answer(s) had to be asked without the beginning of their context: the model has too few positions", nullptr,
-                      static_cast<int>(each.shortened));
+      found.summary.rows.back().front().tip += LabText::tr(
+          "\n%Ln answer(s) had to be asked without the beginning of their context: the model has too few positions",
+          nullptr, static_cast<int>(each.shortened));
     for (const TaskAnswerRecord& given : each.answers) {
       std::vector<LabCell> row = rowOf(given);
       if (record.files.size() > 1) row.insert(row.begin(), file(each.file));
@@ -101,20 +107,25 @@ LabFindings findingsOf(const TasksRecord& record) {
 }
 
 LabFindings findingsOf(const AgreementRecord& record) {
-  const QString divergence = LabText::tr("KL(original || %1) of the next token, nats, after both have read the text itself").arg(otherOf(record)) +
-                             (record.policy.empty() ? QString() : LabText::tr("\n%1, behind the first half of each window").arg(policyOf(record)));
-  const QString parting = LabText::tr("Tokens before the first that differs; all %1 where none does").arg(countText(record.written));
+  const QString divergence =
+      LabText::tr("KL(original || %1) of the next token, nats, after both have read the text itself")
+          .arg(otherOf(record)) +
+      (record.policy.empty() ? QString()
+                             : LabText::tr("\n%1, behind the first half of each window").arg(policyOf(record)));
+  const QString parting =
+      LabText::tr("Tokens before the first that differs; all %1 where none does").arg(countText(record.written));
   LabFindings found;
-  found.summary.columns = {{LabText::tr("Tokens")},
-                           {LabText::tr("Same likeliest, %"), LabText::tr("Predictions whose likeliest token is the same")},
-                           {LabText::tr("KL, nats"), LabText::tr("Mean. %1").arg(divergence)},
-                           {LabText::tr("median"), divergence},
-                           {LabText::tr("99 %"), LabText::tr("99th percentile. %1").arg(divergence)},
-                           {LabText::tr("largest"), divergence},
-                           {LabText::tr("Same written, %"), LabText::tr("Tokens that both wrote the same at their place")},
-                           {LabText::tr("First differs"), LabText::tr("Mean. %1").arg(parting)},
-                           {LabText::tr("median"), parting},
-                           {LabText::tr("Never"), LabText::tr("Texts that are the same to the end")}};
+  found.summary.columns = {
+      {LabText::tr("Tokens")},
+      {LabText::tr("Same likeliest, %"), LabText::tr("Predictions whose likeliest token is the same")},
+      {LabText::tr("KL, nats"), LabText::tr("Mean. %1").arg(divergence)},
+      {LabText::tr("median"), divergence},
+      {LabText::tr("99 %"), LabText::tr("99th percentile. %1").arg(divergence)},
+      {LabText::tr("largest"), divergence},
+      {LabText::tr("Same written, %"), LabText::tr("Tokens that both wrote the same at their place")},
+      {LabText::tr("First differs"), LabText::tr("Mean. %1").arg(parting)},
+      {LabText::tr("median"), parting},
+      {LabText::tr("Never"), LabText::tr("Texts that are the same to the end")}};
   const auto nats = [](double value) { return number(value, significantText(value, 3)); };
   found.summary.rows = {
       {count(record.predictions),
@@ -126,7 +137,8 @@ LabFindings findingsOf(const AgreementRecord& record) {
        percent(record.equalTokens),
        number(record.meanFirst, decimalText(record.meanFirst, 1)),
        number(record.medianFirst, decimalText(record.medianFirst, 1)),
-       {LabText::tr("%1 of %2").arg(countText(record.undiverged), countText(static_cast<std::int64_t>(record.pairs.size()))),
+       {LabText::tr("%1 of %2")
+            .arg(countText(record.undiverged), countText(static_cast<std::int64_t>(record.pairs.size()))),
         QString::number(record.undiverged)}}};
   LabTable written{{{LabText::tr("First differs"), parting},
                     {LabText::tr("Prompt"), {}, false, true},
@@ -135,8 +147,9 @@ LabFindings findingsOf(const AgreementRecord& record) {
                     {LabText::tr("then the %1").arg(otherOf(record)), policyOf(record), false, true}},
                    {}};
   for (const WrittenRecord& each : record.pairs)
-    written.rows.push_back({each.same < record.written ? count(each.same) : LabCell{LabText::tr("never"), QString::number(each.same)},
-                            words(each.prompt, true), words(each.shared, true), words(each.original), words(each.plan)});
+    written.rows.push_back(
+        {each.same < record.written ? count(each.same) : LabCell{LabText::tr("never"), QString::number(each.same)},
+         words(each.prompt, true), words(each.shared, true), words(each.original), words(each.plan)});
   LabTable tokens{{{LabText::tr("KL, nats"), divergence},
                    {LabText::tr("Window"), LabText::tr("From 0")},
                    {LabText::tr("Token"), LabText::tr("Its place in the window, from 0")},
@@ -146,8 +159,8 @@ LabFindings findingsOf(const AgreementRecord& record) {
                    {otherOf(record), policyOf(record), false}},
                   {}};
   for (const ComparedTokenRecord& each : record.worst)
-    tokens.rows.push_back({nats(each.divergence), count(each.window), count(each.position), words(each.context, true), token(each.text),
-                           token(each.original), token(each.plan)});
+    tokens.rows.push_back({nats(each.divergence), count(each.window), count(each.position), words(each.context, true),
+                           token(each.text), token(each.original), token(each.plan)});
   found.details = {{QStringLiteral("written"), LabText::tr("What both wrote"), std::move(written)},
                    {QStringLiteral("tokens"), LabText::tr("Predictions that differ most"), std::move(tokens)}};
   if (!record.pairs.empty()) {
@@ -165,14 +178,20 @@ LabFindings findingsOf(const std::vector<PredictorRecord>& records) {
       {LabText::tr("Windows")},
       {LabText::tr("held out")},
       {LabText::tr("Tokens of each")},
-      {LabText::tr("Correlation"), LabText::tr("Of what it foretells and what is true, over the tokens of the windows held out")}};
-  const bool hasRecall = std::ranges::any_of(records, [](const PredictorRecord& each) { return each.recall.has_value(); });
+      {LabText::tr("Correlation"),
+       LabText::tr("Of what it foretells and what is true, over the tokens of the windows held out")}};
+  const bool hasRecall =
+      std::ranges::any_of(records, [](const PredictorRecord& each) { return each.recall.has_value(); });
   if (hasRecall) {
-    const QString part = LabText::tr("Part of the attention of the next queries that goes to a quarter of the keys, over the windows held out. %1");
-    const auto column = [&](const QString& name, const QString& which) { found.summary.columns.push_back({name, part.arg(which)}); };
+    const QString part = LabText::tr(
+        "Part of the attention of the next queries that goes to a quarter of the keys, over the windows held out. %1");
+    const auto column = [&](const QString& name, const QString& which) {
+      found.summary.columns.push_back({name, part.arg(which)});
+    };
     column(LabText::tr("Finds, %"), LabText::tr("The keys that it foretells"));
     column(LabText::tr("all so far"), LabText::tr("Without it: the keys that got most attention so far (H2O)"));
-    column(LabText::tr("last queries"), LabText::tr("Without it: the keys that the last 32 queries looked at most (SnapKV)"));
+    column(LabText::tr("last queries"),
+           LabText::tr("Without it: the keys that the last 32 queries looked at most (SnapKV)"));
     column(LabText::tr("at best"), LabText::tr("The keys that will get most"));
   }
   for (const PredictorRecord& each : records) {

@@ -15,11 +15,16 @@ using Page = LabView::Page;
 
 const char* actionOf(Page page) {
   switch (page) {
-    case Page::questions: return "plan.questions";
-    case Page::agreement: return "plan.agreement";
-    case Page::ranks: return "plan.ranks";
-    case Page::variants: return "plan.variants";
-    case Page::predictors: break;
+    case Page::questions:
+      return "plan.questions";
+    case Page::agreement:
+      return "plan.agreement";
+    case Page::ranks:
+      return "plan.ranks";
+    case Page::variants:
+      return "plan.variants";
+    case Page::predictors:
+      break;
   }
   return "plan.predictor";
 }
@@ -28,9 +33,9 @@ QString statusOf(const Job& job) {
   const QString stage = QString::fromStdString(job.progress.stage);
   switch (job.state) {
     case Job::State::running:
-      return job.progress.total > 0
-                 ? LabPresenter::tr("%1 · %2 of %3").arg(stage, countText(job.progress.done), countText(job.progress.total))
-                 : stage;
+      return job.progress.total > 0 ? LabPresenter::tr("%1 · %2 of %3")
+                                          .arg(stage, countText(job.progress.done), countText(job.progress.total))
+                                    : stage;
     case Job::State::cancelled:
       return LabPresenter::tr("Stopped.");
     case Job::State::failed:
@@ -78,7 +83,8 @@ LabPresenter::LabPresenter(Document& document, Lab& lab, JobList& jobs, LabView&
   for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged, &Document::planChanged})
     connect(&document_, signal, this, &LabPresenter::showWork);
   connect(&jobs_, &JobList::changed, this, &LabPresenter::showWork);
-  connect(&view_, &LabView::startRequested, this, [this](Page page) { Q_EMIT actionRequested(QLatin1String(actionOf(page))); });
+  connect(&view_, &LabView::startRequested, this,
+          [this](Page page) { Q_EMIT actionRequested(QLatin1String(actionOf(page))); });
   connect(&view_, &LabView::stopRequested, this, [this](Page page) { lab_.cancel(jobOf(page)); });
   showFindings();
   showWork();
@@ -86,11 +92,16 @@ LabPresenter::LabPresenter(Document& document, Lab& lab, JobList& jobs, LabView&
 
 std::int64_t LabPresenter::jobOf(Page page) const {
   switch (page) {
-    case Page::questions: return lab_.asking();
-    case Page::agreement: return lab_.agreeing();
-    case Page::ranks: return lab_.ranking();
-    case Page::variants: return lab_.comparing();
-    case Page::predictors: break;
+    case Page::questions:
+      return lab_.asking();
+    case Page::agreement:
+      return lab_.agreeing();
+    case Page::ranks:
+      return lab_.ranking();
+    case Page::variants:
+      return lab_.comparing();
+    case Page::predictors:
+      break;
   }
   return lab_.training();
 }
@@ -101,13 +112,16 @@ bool LabPresenter::isOpen(const std::string& model, const std::string& plan) con
 
 /// Another plan's numbers would only mislead; they come back where it does.
 void LabPresenter::showFindings() {
-  view_.setFindings(Page::questions,
-                    questions_ && isOpen(questionsModel_, questions_->planFingerprint) ? findingsOf(*questions_) : LabFindings());
-  view_.setFindings(Page::agreement,
-                    agreement_ && isOpen(agreementModel_, agreement_->planFingerprint) ? findingsOf(*agreement_) : LabFindings());
+  view_.setFindings(Page::questions, questions_ && isOpen(questionsModel_, questions_->planFingerprint)
+                                         ? findingsOf(*questions_)
+                                         : LabFindings());
+  view_.setFindings(Page::agreement, agreement_ && isOpen(agreementModel_, agreement_->planFingerprint)
+                                         ? findingsOf(*agreement_)
+                                         : LabFindings());
   view_.setFindings(Page::ranks, ranks_.empty() ? LabFindings() : findingsOf(ranks_));
-  view_.setFindings(Page::variants,
-                    variants_ && isOpen(variantsModel_, variants_->planFingerprint) ? findingsOf(*variants_) : LabFindings());
+  view_.setFindings(Page::variants, variants_ && isOpen(variantsModel_, variants_->planFingerprint)
+                                        ? findingsOf(*variants_)
+                                        : LabFindings());
   const bool isTheirs = document_.hasModel() && predictorsModel_ == document_.modelHash();
   view_.setFindings(Page::predictors, isTheirs && !predictors_.empty() ? findingsOf(predictors_) : LabFindings());
 }
@@ -119,7 +133,9 @@ QString LabPresenter::unavailable(Page page) const {
     return page == Page::ranks ? tr("Calibrate the model first: ranks follow from its statistics.")
                                : tr("Calibrate the model first: a plan is made from its statistics.");
   if (page == Page::variants && !hasKeyVariants(document_.plan()))
-    return tr("Plan anew with keys after RoPE at 16 bits first, as the method kqsvd does: there the variants can be compared.");
+    return tr(
+        "Plan anew with keys after RoPE at 16 bits first, as the method kqsvd does: there the variants can be "
+        "compared.");
   return {};
 }
 

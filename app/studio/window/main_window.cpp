@@ -155,7 +155,8 @@ void MainWindow::connectParts() {
   connect(panels_, &Panels::message, message_, &QLabel::setText);
   connect(panels_, &Panels::openRequested, &files_, &ProjectFiles::open);
   connect(panels_, &Panels::recentRequested, &files_, &ProjectFiles::openRecent);
-  connect(panels_, &Panels::tableRequested, this, [this](const PlainTable& table) { saveTable(tr("Heads"), QStringLiteral("heads"), table); });
+  connect(panels_, &Panels::tableRequested, this,
+          [this](const PlainTable& table) { saveTable(tr("Heads"), QStringLiteral("heads"), table); });
   connect(panels_, &Panels::helpRequested, this, &MainWindow::showHelp);
   connect(panels_, &Panels::actionRequested, this, [this](const QString& id) {
     if (QAction* action = actions_.action(id)) action->trigger();
@@ -259,7 +260,8 @@ QString MainWindow::engineInWords() const {
   QStringList parts = {QString::fromStdString(engine_.hello().device)};
   if (const auto host = engine_.command().host()) {
     parts.prepend(*host);
-    if (const auto latency = engine_.latencyMilliseconds()) parts << tr("%1 ms").arg(*latency, 0, 'f', *latency < 10 ? 1 : 0);
+    if (const auto latency = engine_.latencyMilliseconds())
+      parts << tr("%1 ms").arg(*latency, 0, 'f', *latency < 10 ? 1 : 0);
   }
   return parts.join(QStringLiteral(" · "));
 }
@@ -364,7 +366,12 @@ bool MainWindow::event(QEvent* event) {
 void MainWindow::resizeEvent(QResizeEvent*) {
   // Not at once: the panels are being laid out.
   if (arranged_ && isSmall(size()) != small_)
-    QMetaObject::invokeMethod(this, [this] { if (isSmall(size()) != small_) chooseLayout(layout_); }, Qt::QueuedConnection);
+    QMetaObject::invokeMethod(
+        this,
+        [this] {
+          if (isSmall(size()) != small_) chooseLayout(layout_);
+        },
+        Qt::QueuedConnection);
 }
 
 void MainWindow::closeEvent(QCloseEvent* event) {

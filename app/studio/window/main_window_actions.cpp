@@ -40,9 +40,13 @@ void MainWindow::addActions() {
 void MainWindow::addFileActions() {
   const QString file = tr("File");
   const auto idle = [this] { return !document_.isInGesture(); };
-  add("file.open", file, tr("&Open file…"), QKeySequence::Open, [this] { files_.askForFile(); }, idle);
-  add("file.openFolder", file, tr("Open model &folder…"), tr("Ctrl+Shift+O"), [this] { files_.askForModelFolder(); }, idle);
-  add("file.openDemo", file, tr("Open the &demo model"), {}, [this] { openDemo(); }, idle);
+  add(
+      "file.open", file, tr("&Open file…"), QKeySequence::Open, [this] { files_.askForFile(); }, idle);
+  add(
+      "file.openFolder", file, tr("Open model &folder…"), tr("Ctrl+Shift+O"), [this] { files_.askForModelFolder(); },
+      idle);
+  add(
+      "file.openDemo", file, tr("Open the &demo model"), {}, [this] { openDemo(); }, idle);
   add(
       "file.save", file, tr("&Save"), QKeySequence::Save, [this] { files_.save(); },
       [this] { return document_.isOpen(); });
@@ -83,7 +87,8 @@ void MainWindow::addPlanActions() {
       "plan.openStatistics", plan, tr("Open s&tatistics…"), {},
       [this] {
         if (workflow_.host())
-          return choosePath(this, workflow_, tr("Statistics of this model"), [this](const QString& path) { workflow_.openStatistics(path); });
+          return choosePath(this, workflow_, tr("Statistics of this model"),
+                            [this](const QString& path) { workflow_.openStatistics(path); });
         const QString path = QFileDialog::getOpenFileName(this, tr("Statistics of this model"), {},
                                                           tr("Statistics (*.kvstats);;All files (*)"));
         if (!path.isEmpty()) workflow_.openStatistics(path);
@@ -115,7 +120,8 @@ void MainWindow::addPlanActions() {
       "plan.questions", plan, tr("Ask &questions…"), {}, [this] { askQuestions(); }, [this] { return canChangePlan(); },
       tr("How many questions of a file the original and the plan answer right"));
   add(
-      "plan.agreement", plan, tr("Measure &agreement…"), {}, [this] { measureAgreement(); }, [this] { return canChangePlan(); },
+      "plan.agreement", plan, tr("Measure &agreement…"), {}, [this] { measureAgreement(); },
+      [this] { return canChangePlan(); },
       tr("How far the plan says what the original says, token by token, and where their texts part"));
   add(
       "plan.ranks", plan, tr("Measure rank&s…"), {}, [this] { measureRanks(); },
@@ -124,10 +130,12 @@ void MainWindow::addPlanActions() {
   QAction* variants = add(
       "plan.variants", plan, tr("Compare key &variants"), {}, [this] { compareKeyVariants(); },
       [this] { return canChangePlan() && hasKeyVariants(document_.plan()); },
-      tr("Errors of a plan's keys, values, attention scores and outputs with the directions of KQ-SVD, K-SVD and Eigen Attention"));
+      tr("Errors of a plan's keys, values, attention scores and outputs with the directions of KQ-SVD, K-SVD and Eigen "
+         "Attention"));
   variants->setProperty(kNeed, tr("of plans with keys after RoPE at 16 bits, as kqsvd makes"));
   add(
-      "plan.retrieval", plan, tr("Test retr&ieval…"), {}, [this] { testRetrieval(); }, [this] { return canChangePlan(); },
+      "plan.retrieval", plan, tr("Test retr&ieval…"), {}, [this] { testRetrieval(); },
+      [this] { return canChangePlan(); },
       tr("Whether what was planted far back in a text still comes out, by depth and length"));
   add(
       "plan.predictor", plan, tr("Train a pre&dictor…"), {}, [this] { trainPredictor(); },
@@ -139,7 +147,8 @@ void MainWindow::addPlanActions() {
       tr("Train the plan's factors, so that the same bytes lose less"));
   add(
       "plan.dropRefined", plan, tr("Leave the refined factors out"), {}, [this] { document_.setRefined({}); },
-      [this] { return canChangePlan() && document_.refined().has_value(); }, tr("Compute with the plan's own factors again"));
+      [this] { return canChangePlan() && document_.refined().has_value(); },
+      tr("Compute with the plan's own factors again"));
   add(
       "plan.export", plan, tr("&Export…"), tr("Ctrl+E"), [this] { exportPlan(); }, [this] { return canChangePlan(); },
       tr("Write a checkpoint with the smaller cache"));
@@ -169,8 +178,10 @@ void MainWindow::addViewActions() {
     connect(dock->toggleViewAction(), &QAction::toggled, action, &QAction::setChecked);
     // One that stands behind another is wanted in front.
     connect(action, &QAction::triggered, dock, [this, dock, action, name = at.key()] {
-      if (dock->isInFront()) dock->close();
-      else panels_->show(name);
+      if (dock->isInFront())
+        dock->close();
+      else
+        panels_->show(name);
       action->setChecked(!dock->isHidden());
     });
     actions_.add({.id = QStringLiteral("view.panel.") + at.key(),

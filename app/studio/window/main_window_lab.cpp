@@ -51,13 +51,15 @@ void MainWindow::testRetrieval() {
 }
 
 void MainWindow::showLab(LabView::Page page) {
-  if (hasPlan() && layout_ != QStringLiteral("try")) chooseLayout(QStringLiteral("try"));  // The others have no room for its tables.
+  if (hasPlan() && layout_ != QStringLiteral("try"))
+    chooseLayout(QStringLiteral("try"));  // The others have no room for its tables.
   panels_->showLab(page);
 }
 
 void MainWindow::askQuestions() {
   TextSelection files;
-  if (const QString file = demoFileOf(QString::fromStdString(document_.modelPath().string()), QStringLiteral("questions.jsonl"));
+  if (const QString file =
+          demoFileOf(QString::fromStdString(document_.modelPath().string()), QStringLiteral("questions.jsonl"));
       !file.isEmpty())
     files.paths = {file.toStdString()};
   auto* dialog = new LabDialog(LabDialog::Purpose::questions, document_.model(), files, {}, this);
@@ -66,12 +68,14 @@ void MainWindow::askQuestions() {
 
 void MainWindow::measureAgreement() {
   TextSelection text;
-  if (const QString file = demoFileOf(QString::fromStdString(document_.modelPath().string()), QStringLiteral("text/evaluation.txt"));
+  if (const QString file =
+          demoFileOf(QString::fromStdString(document_.modelPath().string()), QStringLiteral("text/evaluation.txt"));
       !file.isEmpty())
     text.paths = {file.toStdString()};
   if (document_.statistics()) text.window = document_.statistics()->window;
   auto* dialog = new LabDialog(LabDialog::Purpose::agreement, document_.model(), text, {}, this);
-  openLab(dialog, "agreement", LabView::Page::agreement, [this, dialog] { lab_.measureAgreement(dialog->agreement()); });
+  openLab(dialog, "agreement", LabView::Page::agreement,
+          [this, dialog] { lab_.measureAgreement(dialog->agreement()); });
 }
 
 void MainWindow::measureRanks() {
@@ -97,8 +101,9 @@ void MainWindow::trainPredictor() {
     text.paths = {file.toStdString()};
   if (document_.statistics()) text.window = document_.statistics()->window;
   // Beside the calibration: next to a checkpoint there may be no room.
-  const QString beside =
-      document_.statistics() ? QFileInfo(QString::fromStdString(document_.statistics()->path)).absolutePath() : model.absolutePath();
+  const QString beside = document_.statistics()
+                             ? QFileInfo(QString::fromStdString(document_.statistics()->path)).absolutePath()
+                             : model.absolutePath();
   auto* dialog = new LabDialog(LabDialog::Purpose::predictor, document_.model(), text,
                                QStringLiteral("%1/%2.gate").arg(beside, model.completeBaseName()), this);
   openLab(dialog, "predictor", LabView::Page::predictors, [this, dialog] { lab_.trainPredictor(dialog->predictor()); });

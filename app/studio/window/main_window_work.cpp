@@ -12,16 +12,16 @@
 
 #include "app/studio/places.h"
 #include "app/studio/window/command_palette.h"
-#include "app/studio/window/export_dialog.h"
-#include "app/studio/window/policy_lines.h"
 #include "app/studio/window/experiment_dialog.h"
-#include "app/studio/window/file_list.h"
+#include "app/studio/window/export_dialog.h"
 #include "app/studio/window/figure_file.h"
+#include "app/studio/window/file_list.h"
 #include "app/studio/window/help_window.h"
 #include "app/studio/window/main_window.h"
 #include "app/studio/window/panels.h"
 #include "app/studio/window/path_dialog.h"
 #include "app/studio/window/plan_dialog.h"
+#include "app/studio/window/policy_lines.h"
 #include "app/studio/window/quality_presenter.h"
 #include "app/studio/window/refine_dialog.h"
 #include "app/studio/window/shortcuts_dialog.h"
@@ -48,7 +48,8 @@ PlanDialog* planDialog(const Document& document, Workflow& workflow, QWidget* pa
   auto* dialog = new PlanDialog(document.catalogue(), document.plan(), parent);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   if (document.statistics())
-    dialog->setSharing([&workflow](const SharingQuestion& question, QObject* context, std::function<void(Result<SharingRecord>)> done) {
+    dialog->setSharing([&workflow](const SharingQuestion& question, QObject* context,
+                                   std::function<void(Result<SharingRecord>)> done) {
       workflow.shareLayers(question, context, std::move(done));
     });
   return dialog;
@@ -75,13 +76,16 @@ void MainWindow::calibrate() {
 void MainWindow::askElsewhere(QDialog* dialog) {
   if (!workflow_.host()) return;
   for (FileList* list : dialog->findChildren<FileList*>())
-    list->setAsking([this, list](std::function<void(const QString&)> chosen) { choosePath(list, workflow_, tr("Text to read"), std::move(chosen)); });
+    list->setAsking([this, list](std::function<void(const QString&)> chosen) {
+      choosePath(list, workflow_, tr("Text to read"), std::move(chosen));
+    });
 }
 
 void MainWindow::forecastIn(TextDialog* dialog, const QString& method) {
   const auto ask = [this, dialog, method] {
-    workflow_.forecastMemory({method, dialog->selection(), dialog->gradients()}, dialog,
-                             [dialog](const Result<std::vector<MemoryForecast>>& forecast) { dialog->showMemory(forecast); });
+    workflow_.forecastMemory(
+        {method, dialog->selection(), dialog->gradients()}, dialog,
+        [dialog](const Result<std::vector<MemoryForecast>>& forecast) { dialog->showMemory(forecast); });
   };
   connect(dialog, &TextDialog::memoryWanted, this, ask);
   ask();
@@ -158,8 +162,9 @@ void MainWindow::refine() {
   });
   const auto forecast = [this, dialog] {
     const RefineWish wish = dialog->wish();
-    workflow_.forecastMemory({"refine", wish.text, true, wish.windowsPerStep}, dialog,
-                             [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
+    workflow_.forecastMemory(
+        {"refine", wish.text, true, wish.windowsPerStep}, dialog,
+        [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
   };
   connect(dialog, &RefineDialog::memoryWanted, this, forecast);
   forecast();
@@ -168,8 +173,9 @@ void MainWindow::refine() {
 
 void MainWindow::exportPlan() {
   const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
-  const QString beside = workflow_.host()           ? model.absolutePath()
-                         : document_.file().empty() ? QDir::homePath()
+  const QString beside = workflow_.host() ? model.absolutePath()
+                         : document_.file().empty()
+                             ? QDir::homePath()
                              : QFileInfo(QString::fromStdString(document_.file().string())).absolutePath();
   auto* dialog = new ExportDialog(document_.catalogue().forms,
                                   QStringLiteral("%1/%2-smaller").arg(beside, model.completeBaseName()), this);
@@ -178,11 +184,13 @@ void MainWindow::exportPlan() {
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   exportDialog_ = dialog;
   const auto wish = [dialog] {
-    return ExportWish{dialog->form(),      dialog->container(),   dialog->dtype(),     dialog->target(),
+    return ExportWish{dialog->form(),      dialog->container(),   dialog->dtype(),      dialog->target(),
                       dialog->overwrite(), dialog->weightDtype(), dialog->shardBytes(), dialog->policy()};
   };
   connect(dialog, &ExportDialog::previewWanted, this, [this, dialog, wish] {
-    workflow_.forecastMemory({"export"}, dialog, [dialog](const Result<std::vector<MemoryForecast>>& memory) { dialog->showMemory(memory); });
+    workflow_.forecastMemory({"export"}, dialog, [dialog](const Result<std::vector<MemoryForecast>>& memory) {
+      dialog->showMemory(memory);
+    });
     workflow_.previewExport(wish(), dialog,
                             [dialog](const Result<ExportPreview>& preview) { dialog->showPreview(preview); });
   });
@@ -205,7 +213,8 @@ void MainWindow::compareWithOther() {
     panels_->show(QStringLiteral("comparison"));
   };
   if (workflow_.host()) return choosePath(this, workflow_, title, compare);
-  const QString path = QFileDialog::getOpenFileName(this, title, {}, tr("Models and projects (*.kvista *.safetensors *.bin *.gguf *.json);;All files (*)"));
+  const QString path = QFileDialog::getOpenFileName(
+      this, title, {}, tr("Models and projects (*.kvista *.safetensors *.bin *.gguf *.json);;All files (*)"));
   if (!path.isEmpty()) compare(path);
 }
 
@@ -247,9 +256,11 @@ void MainWindow::writeReport() {
   // Beside the project; one that has no file yet, or lies on another machine, has nothing beside it here.
   const QFileInfo project(QString::fromStdString(document_.file().string()));
   const QFileInfo model(QString::fromStdString(document_.modelPath().string()));
-  const QString suggested = document_.file().empty() ? QDir::homePath() + QLatin1Char('/') + model.completeBaseName()
-                                                     : project.absolutePath() + QLatin1Char('/') + project.completeBaseName();
-  const QString file = QFileDialog::getSaveFileName(this, tr("Write a report"), suggested + QStringLiteral(".html"), tr("HTML (*.html)"));
+  const QString suggested = document_.file().empty()
+                                ? QDir::homePath() + QLatin1Char('/') + model.completeBaseName()
+                                : project.absolutePath() + QLatin1Char('/') + project.completeBaseName();
+  const QString file = QFileDialog::getSaveFileName(this, tr("Write a report"), suggested + QStringLiteral(".html"),
+                                                    tr("HTML (*.html)"));
   if (!file.isEmpty()) workflow_.writeReport(file);
 }
 
@@ -284,10 +295,11 @@ void MainWindow::saveTable() {
   const QString name = panelInUse(panels_->tableNames());
   const PlainTable table = name.isEmpty() ? PlainTable() : panels_->table(name)();
   if (table.rows.empty())
-    return showProblem({}, {ErrorCode::invalidArgument,
-                            "No panel in sight shows a table.",
-                            {},
-                            "Show the budget, a heatmap, a comparison, perplexities or the provenance, and click into it."});
+    return showProblem(
+        {}, {ErrorCode::invalidArgument,
+             "No panel in sight shows a table.",
+             {},
+             "Show the budget, a heatmap, a comparison, perplexities or the provenance, and click into it."});
   saveTable(panels_->docks().value(name)->windowTitle(), name, table);
 }
 

@@ -8,7 +8,8 @@
 
 namespace kvista {
 
-MemoryRow::MemoryRow(QString method, QWidget* parent) : QLabel(tr("being worked out"), parent), method_(std::move(method)) {
+MemoryRow::MemoryRow(QString method, QWidget* parent)
+    : QLabel(tr("being worked out"), parent), method_(std::move(method)) {
   setObjectName(QStringLiteral("memory"));
   setWordWrap(true);
 }

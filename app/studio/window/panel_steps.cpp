@@ -10,7 +10,8 @@ namespace kvista {
 namespace {
 
 bool takesKeyboard(const QWidget& widget, const QWidget& part) {
-  return (widget.focusPolicy() & Qt::TabFocus) && widget.isEnabled() && widget.isVisibleTo(&part) && !widget.focusProxy();
+  return (widget.focusPolicy() & Qt::TabFocus) && widget.isEnabled() && widget.isVisibleTo(&part) &&
+         !widget.focusProxy();
 }
 
 /// Which tab of its bar a dock is; 0 where it has none.
@@ -27,7 +28,8 @@ QList<QDockWidget*> panelsInOrder(const QMainWindow& window) {
   QList<QDockWidget*> fronts;
   for (QDockWidget* dock : window.findChildren<QDockWidget*>(QString(), Qt::FindDirectChildrenOnly))
     if (!dock->isHidden() && (dock->isFloating() || window.rect().intersects(dock->geometry()))) fronts += dock;
-  std::ranges::sort(fronts, {}, [](const QDockWidget* dock) { return std::tuple(dock->isFloating(), dock->x(), dock->y()); });
+  std::ranges::sort(fronts, {},
+                    [](const QDockWidget* dock) { return std::tuple(dock->isFloating(), dock->x(), dock->y()); });
   QList<QDockWidget*> all;
   for (QDockWidget* front : fronts) {
     QList<QDockWidget*> stack = window.tabifiedDockWidgets(front);

@@ -13,9 +13,9 @@
 #include "app/studio/window/heads_presenter.h"
 #include "app/studio/window/lab_presenter.h"
 #include "app/studio/window/panel_dock.h"
+#include "app/studio/window/policy_lines.h"
 #include "app/studio/window/quality_presenter.h"
 #include "app/studio/window/refine_presenter.h"
-#include "app/studio/window/policy_lines.h"
 #include "app/studio/window/try_presenter.h"
 #include "app/studio/window/waterline_presenter.h"
 #include "app/studio/window/work_presenter.h"
@@ -60,7 +60,14 @@ ViewType* Panels::add(const char* name, const QString& title) {
 
 Panels::Panels(Document& document, Workflow& workflow, OtherModel& other, Lab& lab, JobList& jobs, RecentFiles& recent,
                QMainWindow* window)
-    : QObject(window), document_(document), workflow_(workflow), other_(other), lab_(lab), jobs_(jobs), recent_(recent), window_(window) {
+    : QObject(window),
+      document_(document),
+      workflow_(workflow),
+      other_(other),
+      lab_(lab),
+      jobs_(jobs),
+      recent_(recent),
+      window_(window) {
   addHeads();
   addPlan();
   addComparison();
@@ -105,7 +112,8 @@ void Panels::addPlan() {
   connect(tryPresenter, &TryPresenter::actionRequested, this, &Panels::actionRequested);
   auto* refining = add<RefineView>("refining", tr("Refining"));
   auto* refinePresenter = new RefinePresenter(document_, workflow_, jobs_, *refining);
-  connect(refining, &RefineView::refineRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("plan.refine")); });
+  connect(refining, &RefineView::refineRequested, this,
+          [this] { Q_EMIT actionRequested(QStringLiteral("plan.refine")); });
   quality_ = new QualityPresenter(document_, workflow_, *quality);
   for (QObject* presenter :
        std::initializer_list<QObject*>{waterlinePresenter, budgetPresenter, tryPresenter, refinePresenter, quality_})
@@ -124,7 +132,8 @@ void Panels::addComparison() {
   auto* experiment = add<ExperimentView>("experiment", tr("Experiment"));
   auto* experimentPresenter = new ExperimentPresenter(document_, workflow_, jobs_, *experiment);
   experimentPresenter->setParent(this);
-  connect(experiment, &ExperimentView::experimentRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("plan.experiment")); });
+  connect(experiment, &ExperimentView::experimentRequested, this,
+          [this] { Q_EMIT actionRequested(QStringLiteral("plan.experiment")); });
 }
 
 void Panels::addLab() {
@@ -191,7 +200,8 @@ nlohmann::json Panels::places() const {
 QDockWidget* Panels::behindWhich(const QString& name) const {
   const auto isPlaced = [](const QDockWidget* dock) {
     const auto* area = qobject_cast<const QMainWindow*>(dock->parentWidget());
-    return area && area->dockWidgetArea(const_cast<QDockWidget*>(dock)) != Qt::NoDockWidgetArea && dock->isVisible() && !dock->isFloating();
+    return area && area->dockWidgetArea(const_cast<QDockWidget*>(dock)) != Qt::NoDockWidgetArea && dock->isVisible() &&
+           !dock->isFloating();
   };
   QDockWidget* quality = docks_.value(QStringLiteral("quality"));  // What changes what a plan is worth stands by it.
   if (name == QStringLiteral("refining")) return isPlaced(quality) ? quality : nullptr;
@@ -199,7 +209,8 @@ QDockWidget* Panels::behindWhich(const QString& name) const {
   QDockWidget* largest = nullptr;
   if (name == QStringLiteral("experiment") || name == QStringLiteral("lab"))
     for (QDockWidget* dock : docks_)
-      if (isPlaced(dock) && (!largest || dock->width() * dock->height() > largest->width() * largest->height())) largest = dock;
+      if (isPlaced(dock) && (!largest || dock->width() * dock->height() > largest->width() * largest->height()))
+        largest = dock;
   return largest;
 }
 
@@ -208,8 +219,10 @@ void Panels::show(const QString& name) {
   auto* area = qobject_cast<QMainWindow*>(dock->parentWidget());
   // One that the layout gives no place would lie over the others.
   if (area && area->dockWidgetArea(dock) == Qt::NoDockWidgetArea) {
-    if (QDockWidget* other = behindWhich(name)) area->tabifyDockWidget(other, dock);
-    else area->addDockWidget(Qt::BottomDockWidgetArea, dock);
+    if (QDockWidget* other = behindWhich(name))
+      area->tabifyDockWidget(other, dock);
+    else
+      area->addDockWidget(Qt::BottomDockWidgetArea, dock);
   }
   dock->show();
   dock->raise();

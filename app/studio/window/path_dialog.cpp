@@ -52,11 +52,13 @@ void PathDialog::show(const Result<PathRecord>& record) {
   const std::string problem = !record ? record.error().message : record->problem;
   choose_->setEnabled(problem.empty());
   said_->setForegroundRole(problem.empty() ? QPalette::PlaceholderText : QPalette::WindowText);
-  if (!problem.empty()) return said_->setText(QString::fromStdString(problem + " " + (record ? record->hint : record.error().hint)));
+  if (!problem.empty())
+    return said_->setText(QString::fromStdString(problem + " " + (record ? record->hint : record.error().hint)));
   path_ = QString::fromStdString(record->path);
   said_->setText(record->kind == PathRecord::Kind::folder
                      ? tr("%1: a folder").arg(path_)
-                     : tr("%1: a file of %2").arg(path_, QLocale().formattedDataSize(record->bytes, 1, QLocale::DataSizeSIFormat)));
+                     : tr("%1: a file of %2")
+                           .arg(path_, QLocale().formattedDataSize(record->bytes, 1, QLocale::DataSizeSIFormat)));
 }
 
 void choosePath(QWidget* parent, Workflow& workflow, const QString& title, std::function<void(const QString&)> chosen) {
@@ -65,7 +67,8 @@ void choosePath(QWidget* parent, Workflow& workflow, const QString& title, std::
   QObject::connect(dialog, &PathDialog::lookWanted, &workflow, [dialog, &workflow](const QString& typed) {
     workflow.examinePath(typed, dialog, [dialog](const Result<PathRecord>& record) { dialog->show(record); });
   });
-  QObject::connect(dialog, &QDialog::accepted, &workflow, [dialog, chosen = std::move(chosen)] { chosen(dialog->path()); });
+  QObject::connect(dialog, &QDialog::accepted, &workflow,
+                   [dialog, chosen = std::move(chosen)] { chosen(dialog->path()); });
   dialog->open();
 }
 

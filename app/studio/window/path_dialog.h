@@ -16,8 +16,8 @@ namespace kvista {
 
 class Workflow;
 
-/// Asks for a path of the engine's machine, which no dialog of this one can look into: what is typed is looked at there, and
-/// what is wrong with it stands below it.
+/// Asks for a path of the engine's machine, which no dialog of this one can look into: what is typed is looked at
+/// there, and what is wrong with it stands below it.
 class PathDialog final : public QDialog {
   Q_OBJECT
 

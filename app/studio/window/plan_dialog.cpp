@@ -38,17 +38,24 @@ QString text(std::string_view words) { return QString::fromUtf8(words.data(), st
 std::vector<Choice> metricChoices() {
   const auto summary = [](Metric metric) {
     switch (metric) {
-      case Metric::identity: return PlanDialog::tr("all alike");
-      case Metric::fisher: return PlanDialog::tr("what the loss feels of it; predictions in nats");
-      case Metric::query: return PlanDialog::tr("keys: what attention scores feel, by the energy of queries; values alike");
-      case Metric::output: return PlanDialog::tr("values: what the output projection makes of it; keys alike");
-      case Metric::attention: return PlanDialog::tr("keys by the energy of queries, values by the output projection");
-      case Metric::eigen: return PlanDialog::tr("directions of keys after RoPE and their queries together; values alike");
+      case Metric::identity:
+        return PlanDialog::tr("all alike");
+      case Metric::fisher:
+        return PlanDialog::tr("what the loss feels of it; predictions in nats");
+      case Metric::query:
+        return PlanDialog::tr("keys: what attention scores feel, by the energy of queries; values alike");
+      case Metric::output:
+        return PlanDialog::tr("values: what the output projection makes of it; keys alike");
+      case Metric::attention:
+        return PlanDialog::tr("keys by the energy of queries, values by the output projection");
+      case Metric::eigen:
+        return PlanDialog::tr("directions of keys after RoPE and their queries together; values alike");
     }
     return QString();
   };
   std::vector<Choice> choices;
-  for (const auto& [name, metric] : kMetrics) choices.push_back({std::string(name), summary(metric).toStdString(), {}, {}, {}});
+  for (const auto& [name, metric] : kMetrics)
+    choices.push_back({std::string(name), summary(metric).toStdString(), {}, {}, {}});
   return choices;
 }
 
@@ -75,10 +82,12 @@ bool isBySimilarity(const std::string& grouping) {
   return grouping == "auto" || grouping == "joint" || (found && (*found)->needsSimilarity);
 }
 
-bool hasSizes(const std::string& grouping) { return grouping == "joint" || grouping == "neighbours-both" || (findGrouping(grouping) && grouping != "all"); }
+bool hasSizes(const std::string& grouping) {
+  return grouping == "joint" || grouping == "neighbours-both" || (findGrouping(grouping) && grouping != "all");
+}
 
-/// Where the manual speaks of a method: published systems have sections of their own, the others stand in the table of methods. A child
-/// of the dialog, which else would not let it be read.
+/// Where the manual speaks of a method: published systems have sections of their own, the others stand in the table of
+/// methods. A child of the dialog, which else would not let it be read.
 void showMethodHelp(QDialog& dialog, const QString& method) {
   auto* help = new HelpWindow(&dialog);
   help->setAttribute(Qt::WA_DeleteOnClose);
@@ -99,8 +108,10 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
       chain_(new QSpinBox(this)),
       rankStep_(rankBox("rankStep", tr("Ranks in steps of"), tr("steps of "), kMostStep,
                         tr("Ranks, or directions of one width, come in multiples of this."))),
-      minimumRank_(rankBox("minimumRank", tr("Smallest rank"), tr("from "), kMostRank, tr("Directions that every group keeps at least."))),
-      maximumRank_(rankBox("maximumRank", tr("Largest rank"), tr("to "), kMostRank, tr("Directions that every group keeps at most."))),
+      minimumRank_(rankBox("minimumRank", tr("Smallest rank"), tr("from "), kMostRank,
+                           tr("Directions that every group keeps at least."))),
+      maximumRank_(rankBox("maximumRank", tr("Largest rank"), tr("to "), kMostRank,
+                           tr("Directions that every group keeps at most."))),
       typed_(new QLineEdit(this)),
       why_(softLabel(tr("Groups and bits are chosen anew for every layer, as one step that can be undone."), this)),
       summary_(softLabel({}, this)),
@@ -162,8 +173,10 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   eps_->setSpecialValueText(tr("by the target"));
   eps_->setPrefix(tr("eps "));
   eps_->setAccessibleName(tr("eps of the rank rule"));
-  eps_->setProperty(kTip, tr("Instead of the target: the heads of a layer lose at most this, squared, of their energy in the mean, such as 0.1."));
-  for (const auto& [beside, control] : {std::pair<QComboBox*, QWidget*>{metric_, damping_}, {grouping_, groupSize_}, {allocator_, eps_}}) {
+  eps_->setProperty(kTip, tr("Instead of the target: the heads of a layer lose at most this, squared, of their energy "
+                             "in the mean, such as 0.1."));
+  for (const auto& [beside, control] :
+       {std::pair<QComboBox*, QWidget*>{metric_, damping_}, {grouping_, groupSize_}, {allocator_, eps_}}) {
     auto* row = new QHBoxLayout;
     row->setSpacing(8);
     int at = 0;
@@ -195,42 +208,61 @@ PlanDialog::PlanDialog(const Catalogue& catalogue, const CompressionPlan& plan, 
   chain_->setObjectName(QStringLiteral("chain"));
   chain_->setRange(0, kMaxChain);
   chain_->setSpecialValueText(tr("as the method has it"));
-  chain_->setProperty(kTip, tr("So many adjacent layers are coded as what the decoded layer before does not predict: the same bytes lose less, and each layer "
+  chain_->setProperty(kTip, tr("So many adjacent layers are coded as what the decoded layer before does not predict: "
+                               "the same bytes lose less, and each layer "
                                "is read behind the one before. 1: every layer by itself."));
   form_->addRow(tr("Layers a chain"), chain_);
-  trellis_ = box(QStringLiteral("trellis"), tr("Codes of up to 4 bits through a trellis"),
-                 tr("The same bytes lose less, and every new token takes longer to code. No kernels read such codes yet."), plan.trellis);
+  trellis_ =
+      box(QStringLiteral("trellis"), tr("Codes of up to 4 bits through a trellis"),
+          tr("The same bytes lose less, and every new token takes longer to code. No kernels read such codes yet."),
+          plan.trellis);
   tokenNumbers_ = box(QStringLiteral("tokenNumbers"), tr("Numbers of tokens in the first layer"),
-                      tr("The first layer's keys and values hang on nothing but the token. Its number, 4 bytes, stands for them, and they predict layers that no "
+                      tr("The first layer's keys and values hang on nothing but the token. Its number, 4 bytes, stands "
+                         "for them, and they predict layers that no "
                          "other predicts: the same bytes lose less, and reading computes the first layer anew."),
                       plan.tokenNumbers);
   sinkFree_ = box(QStringLiteral("sinkFree"), tr("Bases of the tokens beyond the attention sinks"),
-                  tr("The first 4 tokens of a window look like no others. Methods with codes keep them exact, and leave them out in any case."), plan.sinkFree);
+                  tr("The first 4 tokens of a window look like no others. Methods with codes keep them exact, and "
+                     "leave them out in any case."),
+                  plan.sinkFree);
   centred_ = box(QStringLiteral("centred"), tr("Bases around the mean over tokens"),
-                 tr("The mean is put back when the cache is read, and takes no bytes of it. Such plans are exported in the form latent."), plan.centred);
+                 tr("The mean is put back when the cache is read, and takes no bytes of it. Such plans are exported in "
+                    "the form latent."),
+                 plan.centred);
   compensate_ = box(QStringLiteral("compensate"), tr("Compensate what the layers before lose, if that helps"),
-                    tr("Takes the calibration text through the model twice, and compares on text that was held out."), plan.compensated);
+                    tr("Takes the calibration text through the model twice, and compares on text that was held out."),
+                    plan.compensated);
   unwhitened_ = box(QStringLiteral("unwhitened"), tr("Bases of the weights alone, without whitening"),
-                    tr("As if all inputs of the text were alike. Needs a metric that needs no text, such as identity."), plan.unwhitened);
-  uncalibrated_ = box(QStringLiteral("uncalibrated"), tr("Without the offline calibration of values"),
-                      tr("Values stay as they were decomposed, and are not fitted to the outputs of the model as it is."), plan.uncalibrated);
+                    tr("As if all inputs of the text were alike. Needs a metric that needs no text, such as identity."),
+                    plan.unwhitened);
+  uncalibrated_ =
+      box(QStringLiteral("uncalibrated"), tr("Without the offline calibration of values"),
+          tr("Values stay as they were decomposed, and are not fitted to the outputs of the model as it is."),
+          plan.uncalibrated);
   form_->addRow(tr("Memory"), memory_);
   const auto [buttons, start] = startButtons(*this, tr("Plan"));
   start_ = start;
   beginWith(plan);
-  for (QComboBox* box : {method_, metric_, grouping_, allocator_}) connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
-  for (QSpinBox* box : {groupSize_, chain_, minimumRank_, maximumRank_}) connect(box, &QSpinBox::valueChanged, this, &PlanDialog::check);
-  connect(method_, &QComboBox::currentIndexChanged, chain_, [this] { chain_->setValue(0); });  // Of another method, its own.
-  connect(method_, &QComboBox::currentIndexChanged, trellis_, [this] { trellis_->setChecked(method() != nullptr && method()->trellis); });
-  connect(method_, &QComboBox::currentIndexChanged, tokenNumbers_, [this] { tokenNumbers_->setChecked(method() != nullptr && method()->tokenNumbers); });
-  for (QCheckBox* box : {unwhitened_, compensate_, tokenNumbers_}) connect(box, &QCheckBox::toggled, this, &PlanDialog::check);
+  for (QComboBox* box : {method_, metric_, grouping_, allocator_})
+    connect(box, &QComboBox::currentIndexChanged, this, &PlanDialog::check);
+  for (QSpinBox* box : {groupSize_, chain_, minimumRank_, maximumRank_})
+    connect(box, &QSpinBox::valueChanged, this, &PlanDialog::check);
+  connect(method_, &QComboBox::currentIndexChanged, chain_,
+          [this] { chain_->setValue(0); });  // Of another method, its own.
+  connect(method_, &QComboBox::currentIndexChanged, trellis_,
+          [this] { trellis_->setChecked(method() != nullptr && method()->trellis); });
+  connect(method_, &QComboBox::currentIndexChanged, tokenNumbers_,
+          [this] { tokenNumbers_->setChecked(method() != nullptr && method()->tokenNumbers); });
+  for (QCheckBox* box : {unwhitened_, compensate_, tokenNumbers_})
+    connect(box, &QCheckBox::toggled, this, &PlanDialog::check);
   connect(eps_, &QDoubleSpinBox::valueChanged, this, &PlanDialog::check);
   connect(changeSharing_, &QPushButton::clicked, this, &PlanDialog::changeSharing);
   connect(typed_, &QLineEdit::textChanged, this, &PlanDialog::check);
   // Row after row and from left to right, whatever the order in which they were made.
-  std::vector<QWidget*> inOrder = {method_, about, typed_, metric_, damping_, grouping_, groupSize_, measure_, allocator_, eps_,
-                                   rankStep_, minimumRank_, maximumRank_, changeSharing_, chain_, trellis_, tokenNumbers_,
-                                   sinkFree_, centred_, compensate_, unwhitened_, uncalibrated_};
+  std::vector<QWidget*> inOrder = {method_,      about,          typed_,      metric_,      damping_,      grouping_,
+                                   groupSize_,   measure_,       allocator_,  eps_,         rankStep_,     minimumRank_,
+                                   maximumRank_, changeSharing_, chain_,      trellis_,     tokenNumbers_, sinkFree_,
+                                   centred_,     compensate_,    unwhitened_, uncalibrated_};
   for (int i = 0; i < buttons->layout()->count(); ++i)  // Which of them is on the left, the desktop says.
     if (QWidget* button = buttons->layout()->itemAt(i)->widget()) inOrder.push_back(button);
   for (std::size_t i = 1; i < inOrder.size(); ++i) setTabOrder(inOrder[i - 1], inOrder[i]);
@@ -262,7 +294,8 @@ QComboBox* PlanDialog::choice(const QString& name, const QString& label, const s
 }
 
 /// 0 says nothing, and leaves it to the method.
-QSpinBox* PlanDialog::rankBox(const char* name, const QString& accessible, const QString& prefix, int most, const QString& tip) {
+QSpinBox* PlanDialog::rankBox(const char* name, const QString& accessible, const QString& prefix, int most,
+                              const QString& tip) {
   auto* box = new QSpinBox(this);
   box->setObjectName(QLatin1String(name));
   box->setAccessibleName(accessible);
@@ -330,7 +363,9 @@ PlanWish PlanDialog::wish() const {
   if (chain_->isEnabled() && chain_->value() > 0) wish.chain = chain_->value();
   if (trellis_->isEnabled()) wish.trellis = trellis_->isChecked();
   if (tokenNumbers_->isEnabled()) wish.tokenNumbers = tokenNumbers_->isChecked();
-  const auto said = [](const QSpinBox* box) { return box->isEnabled() && box->value() > 0 ? std::optional(box->value()) : std::nullopt; };
+  const auto said = [](const QSpinBox* box) {
+    return box->isEnabled() && box->value() > 0 ? std::optional(box->value()) : std::nullopt;
+  };
   wish.rankStep = said(rankStep_);
   wish.minimumRank = said(minimumRank_);
   wish.maximumRank = said(maximumRank_);
@@ -358,7 +393,8 @@ void PlanDialog::allow(QWidget* option, const QString& reason) {
 
 void PlanDialog::changeSharing() {
   // Of a method that finds its map for the target, the one that the plan has is where changes begin.
-  auto* dialog = new SharingDialog(layers_, sharedFrom_.empty() && method()->sharesLayers ? givenMap_ : sharedFrom_, askSharing_, this);
+  auto* dialog = new SharingDialog(layers_, sharedFrom_.empty() && method()->sharesLayers ? givenMap_ : sharedFrom_,
+                                   askSharing_, this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
   connect(dialog, &QDialog::accepted, this, [this, dialog] {
     sharedFrom_ = dialog->map();
@@ -371,14 +407,17 @@ void PlanDialog::changeSharing() {
 void PlanDialog::showSharing() {
   const bool bySearch = sharedFrom_.empty() && method()->sharesLayers;
   const bool isOff = !changeSharing_->isEnabled() || sharedFrom_.empty();
-  sharing_->setText(bySearch ? tr("as many layers read another's as the target needs")
-                             : sharingInWords(isOff ? std::vector<int>() : sharedFrom_, isOff ? std::nullopt : cosine_));
+  sharing_->setText(bySearch
+                        ? tr("as many layers read another's as the target needs")
+                        : sharingInWords(isOff ? std::vector<int>() : sharedFrom_, isOff ? std::nullopt : cosine_));
 }
 
 /// What stands against each option, the method first.
 void PlanDialog::checkOptions(const MethodChoice& own) {
   const QString name = text(own.choice.name);
-  const auto ofMethod = [&](const std::string& reason) { return reason.empty() ? QString() : tr("The method %1 %2.").arg(name, QString::fromStdString(reason)); };
+  const auto ofMethod = [&](const std::string& reason) {
+    return reason.empty() ? QString() : tr("The method %1 %2.").arg(name, QString::fromStdString(reason));
+  };
   const auto first = [](std::initializer_list<QString> reasons) {
     for (const QString& reason : reasons)
       if (!reason.isEmpty()) return reason;
@@ -386,23 +425,32 @@ void PlanDialog::checkOptions(const MethodChoice& own) {
   };
   const auto unless = [](bool isGood, const QString& reason) { return isGood ? QString() : reason; };
   const QString notPredicted = first({ofMethod(std::string(whyNotChained(own.storage, grouping()))),
-                                      unless(!groupSize_->isEnabled() || groupSize_->value() == 0, tr("Layers that predict others need all their heads in one latent."))});
+                                      unless(!groupSize_->isEnabled() || groupSize_->value() == 0,
+                                             tr("Layers that predict others need all their heads in one latent."))});
   allow(chain_, notPredicted);
   allow(tokenNumbers_, notPredicted);
-  const QString ofPrediction = unless(!chains() && !isChecked(tokenNumbers_), tr("Layers that predict others are neither centred nor compensated, and each has its own cache."));
+  const QString ofPrediction =
+      unless(!chains() && !isChecked(tokenNumbers_),
+             tr("Layers that predict others are neither centred nor compensated, and each has its own cache."));
   allow(unwhitened_, first({ofMethod(own.notUnwhitened),
-                            unless(!needsText(nameIn(kMetrics, metric())), tr("The metric %1 needs text.").arg(text(nameIn(kMetrics, metric()))))}));
+                            unless(!needsText(nameIn(kMetrics, metric())),
+                                   tr("The metric %1 needs text.").arg(text(nameIn(kMetrics, metric()))))}));
   const QString ofWeights = unless(!isChecked(unwhitened_), tr("Bases of the weights alone look at no tokens."));
-  allow(sinkFree_, first({unless(!own.weightsOnly, tr("The method %1 looks at weights alone; there are no tokens to leave out.").arg(name)),
-                          unless(own.storage != Storage::plainQuantised, tr("The method %1 has no bases that tokens could be left out of.").arg(name)),
-                          unless(own.storage != Storage::coded, tr("The method %1 keeps the first tokens exact, and leaves them out in any case.").arg(name)),
-                          ofWeights}));
+  allow(sinkFree_,
+        first({unless(!own.weightsOnly,
+                      tr("The method %1 looks at weights alone; there are no tokens to leave out.").arg(name)),
+               unless(own.storage != Storage::plainQuantised,
+                      tr("The method %1 has no bases that tokens could be left out of.").arg(name)),
+               unless(own.storage != Storage::coded,
+                      tr("The method %1 keeps the first tokens exact, and leaves them out in any case.").arg(name)),
+               ofWeights}));
   allow(centred_, first({ofMethod(own.notCentred), ofWeights, ofPrediction}));
   allow(compensate_, first({ofMethod(own.notCompensated), ofWeights, ofPrediction}));
   allow(uncalibrated_, ofMethod(own.notUncalibrated));
   allow(trellis_, unless(own.storage == Storage::coded, tr("The method %1 stores no codes.").arg(name)));
-  allow(changeSharing_, first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared), ofPrediction,
-                               unless(!isChecked(compensate_), tr("Compensated layers each need their own cache."))}));
+  allow(changeSharing_,
+        first({unless(layers_ > 1, tr("One layer has no other to read.")), ofMethod(own.notShared), ofPrediction,
+               unless(!isChecked(compensate_), tr("Compensated layers each need their own cache."))}));
   for (QSpinBox* box : {rankStep_, minimumRank_, maximumRank_})
     allow(box, unless(own.storage != Storage::plainQuantised, tr("The method %1 has no ranks.").arg(name)));
   const std::string allocator = chosen(allocator_).value_or(own.allocator);
@@ -416,29 +464,34 @@ void PlanDialog::check() {
   summary_->setText(method_->currentData(kSummary).toString());
   if (own != nullptr) {
     const bool hasBases = own->storage != Storage::plainQuantised;
-    const auto ofMethod = [](QComboBox* box, std::string_view name) { box->setItemText(0, tr("%1, as the method has it").arg(text(name))); };
+    const auto ofMethod = [](QComboBox* box, std::string_view name) {
+      box->setItemText(0, tr("%1, as the method has it").arg(text(name)));
+    };
     ofMethod(metric_, nameIn(kMetrics, own->metric));
     ofMethod(grouping_, own->grouping);
     ofMethod(allocator_, own->allocator);
     measure_->setItemText(0, tr("as the method has it"));
     auto* items = qobject_cast<QStandardItemModel*>(metric_->model());
-    for (int i = 1; i < metric_->count(); ++i) items->item(i)->setEnabled(!own->weightsOnly || !needsText(metric_->itemText(i).toStdString()));
+    for (int i = 1; i < metric_->count(); ++i)
+      items->item(i)->setEnabled(!own->weightsOnly || !needsText(metric_->itemText(i).toStdString()));
     if (!items->item(metric_->currentIndex())->isEnabled()) metric_->setCurrentIndex(0);
     for (QComboBox* box : {metric_, grouping_, allocator_}) box->setEnabled(hasBases);
     damping_->setEnabled(hasBases && metric() != Metric::identity);
     groupSize_->setEnabled(hasBases && hasSizes(grouping()));
-    measure_->setEnabled(hasBases && !own->weightsOnly && isBySimilarity(grouping()) && (grouping() != "joint" || groupSize_->value() > 0));
+    measure_->setEnabled(hasBases && !own->weightsOnly && isBySimilarity(grouping()) &&
+                         (grouping() != "joint" || groupSize_->value() > 0));
     checkOptions(*own);
     showSharing();
   }
   // What was given says more than its text does.
-  const Result<Target> typed = typed_->text() == targetText(given_) ? Result<Target>(given_) : targetFromText(typed_->text());
+  const Result<Target> typed =
+      typed_->text() == targetText(given_) ? Result<Target>(given_) : targetFromText(typed_->text());
   if (typed) target_ = *typed;
   const QString ofRanks = rankProblem();
   reason_->setText(!ofRanks.isEmpty() ? ofRanks
-                   : isVariant_ ? tr("Compared at the sizes of the experiment.")
-                   : typed ? tr("8 is eight times smaller; or 12.5 %, 2048 B, 2 % loss.")
-                         : QString::fromStdString(typed.error().message + " " + typed.error().hint));
+                   : isVariant_       ? tr("Compared at the sizes of the experiment.")
+                   : typed            ? tr("8 is eight times smaller; or 12.5 %, 2048 B, 2 % loss.")
+                                      : QString::fromStdString(typed.error().message + " " + typed.error().hint));
   reason_->setForegroundRole(typed && ofRanks.isEmpty() ? QPalette::PlaceholderText : QPalette::WindowText);
   start_->setEnabled(typed && ofRanks.isEmpty() && memory_->fits() && own != nullptr);
 }

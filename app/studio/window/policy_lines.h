@@ -13,7 +13,8 @@ namespace kvista {
 /// The engine's policies as a person chooses them.
 inline std::vector<PolicyChoice::Line> policyLines(const Catalogue& catalogue) {
   std::vector<PolicyChoice::Line> lines;
-  for (const Choice& policy : catalogue.policies) lines.push_back({QString::fromStdString(policy.formula), QString::fromStdString(policy.summary)});
+  for (const Choice& policy : catalogue.policies)
+    lines.push_back({QString::fromStdString(policy.formula), QString::fromStdString(policy.summary)});
   return lines;
 }
 

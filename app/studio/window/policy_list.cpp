@@ -15,8 +15,9 @@ PolicyList::PolicyList(QWidget* parent) : QPlainTextEdit(parent) {
   setTabChangesFocus(true);
   setLineWrapMode(NoWrap);
   setPlaceholderText(tr("a line each, such as\nkvzip+hadamard bits=3\nkivi window=32"));
-  setToolTip(tr("Policies with options, and two joined with a plus, as `kvista evaluate --policy` takes them.\n"
-                "How much stays, and after how many tokens they act again, is said below for all of them."));
+  setToolTip(
+      tr("Policies with options, and two joined with a plus, as `kvista evaluate --policy` takes them.\n"
+         "How much stays, and after how many tokens they act again, is said below for all of them."));
   const int frame = 2 * frameWidth() + kAround;
   setFixedHeight(kRows * fontMetrics().lineSpacing() + frame);
   connect(this, &QPlainTextEdit::textChanged, this, [this] {
@@ -36,7 +37,8 @@ QString PolicyList::problem() const {
   static const QRegularExpression kOfAll(QStringLiteral(R"(\s(share|interval)=)"));
   for (const QString& line : lines()) {
     if (const auto of = kOfAll.match(line); of.hasMatch())
-      return tr("Take “%1” out of “%2”: it is said below for all policies.").arg(of.captured(1) + QLatin1Char('='), line);
+      return tr("Take “%1” out of “%2”: it is said below for all policies.")
+          .arg(of.captured(1) + QLatin1Char('='), line);
     if (const QString problem = said_.value(line); !problem.isEmpty()) return problem;
   }
   return {};

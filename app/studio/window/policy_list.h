@@ -16,10 +16,13 @@ class PolicyList final : public QPlainTextEdit {
   explicit PolicyList(QWidget* parent = nullptr);
   /// Without spaces around them; empty ones are none.
   [[nodiscard]] QStringList lines() const;
-  /// What is wrong with the first line that something is wrong with, in a sentence; empty: nothing is known against them.
+  /// What is wrong with the first line that something is wrong with, in a sentence; empty: nothing is known against
+  /// them.
   [[nodiscard]] QString problem() const;
-  /// Whoever can read a line says what is wrong with it, or nothing. An answer to any but the newest question need not come.
-  using Checking = std::function<void(const QString& line, QObject* context, std::function<void(const QString& problem)> done)>;
+  /// Whoever can read a line says what is wrong with it, or nothing. An answer to any but the newest question need not
+  /// come.
+  using Checking =
+      std::function<void(const QString& line, QObject* context, std::function<void(const QString& problem)> done)>;
   void setChecking(Checking checking);
 
  Q_SIGNALS:

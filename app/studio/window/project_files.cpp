@@ -29,8 +29,8 @@ QMessageBox* ask(QWidget* window, const QString& text, const QString& more) {
 
 /// By its name: what is not there any more cannot be asked. Folders of models often have a dot in their names.
 bool isFile(const QString& path) {
-  static const QStringList kEndings = {QStringLiteral("kvista"), QStringLiteral("safetensors"), QStringLiteral("gguf"), QStringLiteral("bin"),
-                                       QStringLiteral("json")};
+  static const QStringList kEndings = {QStringLiteral("kvista"), QStringLiteral("safetensors"), QStringLiteral("gguf"),
+                                       QStringLiteral("bin"), QStringLiteral("json")};
   return kEndings.contains(QFileInfo(path).suffix());
 }
 
@@ -47,7 +47,8 @@ ProjectFiles::ProjectFiles(Document& document, Workflow& workflow, RecentFiles& 
 }
 
 void ProjectFiles::askForModelFolder() {
-  if (workflow_.host()) return choosePath(window_, workflow_, tr("Open a model"), [this](const QString& path) { open(path); });
+  if (workflow_.host())
+    return choosePath(window_, workflow_, tr("Open a model"), [this](const QString& path) { open(path); });
   const QString folder = QFileDialog::getExistingDirectory(window_, tr("Folder of a model"));
   if (!folder.isEmpty()) open(folder);
 }
@@ -70,10 +71,14 @@ void ProjectFiles::openRecent(const QString& path) {
   // Projects are read here, wherever the engine runs.
   const bool isProject = QFileInfo(path).suffix() == QLatin1String("kvista");
   if (file == recent_.files().end() || isProject || file->host == host) return open(path);
-  Q_EMIT failed(path, Error{ErrorCode::invalidArgument,
-                            tr("%1 is a model on %2, but the engine runs on %3.").arg(path, nameOfMachine(file->host), nameOfMachine(host)).toStdString(),
-                            {},
-                            tr("Choose the engine on %1 first: Ctrl+Shift+P, Engine.").arg(nameOfMachine(file->host)).toStdString()});
+  Q_EMIT failed(
+      path,
+      Error{ErrorCode::invalidArgument,
+            tr("%1 is a model on %2, but the engine runs on %3.")
+                .arg(path, nameOfMachine(file->host), nameOfMachine(host))
+                .toStdString(),
+            {},
+            tr("Choose the engine on %1 first: Ctrl+Shift+P, Engine.").arg(nameOfMachine(file->host)).toStdString()});
 }
 
 void ProjectFiles::openDemo() {
@@ -142,7 +147,8 @@ void ProjectFiles::askForMovedModel(const QString& path, const Error& error) {
   connect(box, &QMessageBox::buttonClicked, this, [this, locate, path, error](QAbstractButton* clicked) {
     if (clicked != locate) return Q_EMIT failed(path, error);
     if (workflow_.host())
-      return choosePath(window_, workflow_, tr("Where the model is now"), [this](const QString& place) { workflow_.openMovedModel(place); });
+      return choosePath(window_, workflow_, tr("Where the model is now"),
+                        [this](const QString& place) { workflow_.openMovedModel(place); });
     const QString folder = QFileDialog::getExistingDirectory(window_, tr("Where the model is now"));
     if (!folder.isEmpty()) workflow_.openMovedModel(folder);
   });

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/provenance_sections.h"
 
-#include <QCoreApplication>
-#include <cmath>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <QCoreApplication>
+#include <cmath>
 
 #include "core/plan/plan_names.h"
 #include "views/number_text.h"
@@ -23,7 +23,8 @@ QString known(const std::string& string) { return string.empty() ? tr("not known
 ProvenanceSection programs(const EngineClient& engine) {
   const HelloRecord& hello = engine.hello();
   return {tr("Program"),
-          {{tr("Window"), tr("KVista %1, Qt %2").arg(QCoreApplication::applicationVersion(), QString::fromLatin1(qVersion()))},
+          {{tr("Window"),
+            tr("KVista %1, Qt %2").arg(QCoreApplication::applicationVersion(), QString::fromLatin1(qVersion()))},
            {tr("Engine"), tr("%1 %2").arg(text(hello.program), text(hello.version))},
            {tr("libtorch"), known(hello.torch)},
            {tr("Engine's host"), known(hello.host)},
@@ -51,12 +52,14 @@ ProvenanceSection ofModel(const ModelRecord& model) {
 ProvenanceSection calibration(const StatisticsRecord& statistics) {
   QStringList texts;
   for (std::size_t i = 0; i < statistics.texts.size(); ++i)
-    texts << (i < statistics.weights.size() ? tr("%1 (weight %2)").arg(text(statistics.texts[i]), QLocale().toString(statistics.weights[i]))
-                                            : text(statistics.texts[i]));
+    texts << (i < statistics.weights.size()
+                  ? tr("%1 (weight %2)").arg(text(statistics.texts[i]), QLocale().toString(statistics.weights[i]))
+                  : text(statistics.texts[i]));
   return {tr("Calibration"),
           {{tr("Text"), texts.join(QStringLiteral(", "))},
-           {tr("Tokens"), tr("%1 in %2 windows of %3")
-                              .arg(countText(statistics.tokens), countText(statistics.windows), countText(statistics.window))},
+           {tr("Tokens"),
+            tr("%1 in %2 windows of %3")
+                .arg(countText(statistics.tokens), countText(statistics.windows), countText(statistics.window))},
            {tr("Seed"), statistics.seed ? QString::number(*statistics.seed) : tr("none: windows in the text's order")},
            {tr("Tokens' hash"), text(statistics.tokensHash)},
            {tr("Statistics"), text(statistics.path)},
@@ -69,20 +72,24 @@ QString factorsText(const Document& document) {
   const auto& refined = document.refined();
   if (!refined) return tr("from the statistics");
   if (document.refinedFactors().empty()) return tr("from the statistics; refined ones are of an earlier plan");
-  return tr("refined, %1 steps on %2").arg(countText(refined->steps), text(fmt::format("{}", fmt::join(refined->texts, ", "))));
+  return tr("refined, %1 steps on %2")
+      .arg(countText(refined->steps), text(fmt::format("{}", fmt::join(refined->texts, ", "))));
 }
 
 ProvenanceSection ofPlan(const Document& document) {
   const CompressionPlan& plan = document.plan();
   return {tr("Plan"),
           {{tr("Method"), text(plan.method)},
-           {tr("Grouping"), tr("%1, %2 groups").arg(text(plan.grouping), countText(static_cast<qint64>(plan.groups.size())))},
+           {tr("Grouping"),
+            tr("%1, %2 groups").arg(text(plan.grouping), countText(static_cast<qint64>(plan.groups.size())))},
            {tr("Allocator"), text(plan.allocator)},
-           {tr("Metric"), text(nameIn(kMetrics, plan.metric) + (plan.damping > 0 ? fmt::format(", damped by {:.3g}", plan.damping) : ""))},
+           {tr("Metric"), text(nameIn(kMetrics, plan.metric) +
+                               (plan.damping > 0 ? fmt::format(", damped by {:.3g}", plan.damping) : ""))},
            {tr("Bases of"), plan.sinkFree || plan.exactTokens > 0 ? tr("tokens beyond the sinks") : tr("all tokens")},
            {tr("Mean"), plan.centred ? tr("taken out and put back") : tr("part of what is stored")},
            {tr("Chains"), plan.chain > 1 ? tr("of %1 layers, each behind the one before").arg(plan.chain) : tr("none")},
-           {tr("First layer"), plan.tokenNumbers ? tr("numbers of tokens, which predict other layers") : tr("stored like the others")},
+           {tr("First layer"),
+            plan.tokenNumbers ? tr("numbers of tokens, which predict other layers") : tr("stored like the others")},
            {tr("Trellis"), plan.trellis ? tr("codes of up to 4 bits") : tr("none")},
            {tr("Compensated"), plan.compensated ? tr("yes") : tr("no")},
            {tr("Keys"), text(nameIn(kKeyPositions, plan.keyPosition))},
@@ -94,13 +101,14 @@ ProvenanceSection ofPlan(const Document& document) {
 }
 
 ProvenanceSection measurement(const MeasuredResult& result, const Document& document) {
-  ProvenanceSection section{tr("Measurement"),
-                            {{tr("Text"), text(result.text)},
-                             {tr("Tokens' hash"), known(result.tokensHash)},
-                             {tr("Predictions"), result.predictions > 0 ? countText(result.predictions) : tr("not known")},
-                             {tr("Perplexity"), tr("%1, original %2")
-                                                    .arg(decimalText(result.perplexityAfter, 3), decimalText(result.perplexityBefore, 3))},
-                             {tr("Plan's fingerprint"), text(result.planFingerprint)}}};
+  ProvenanceSection section{
+      tr("Measurement"),
+      {{tr("Text"), text(result.text)},
+       {tr("Tokens' hash"), known(result.tokensHash)},
+       {tr("Predictions"), result.predictions > 0 ? countText(result.predictions) : tr("not known")},
+       {tr("Perplexity"),
+        tr("%1, original %2").arg(decimalText(result.perplexityAfter, 3), decimalText(result.perplexityBefore, 3))},
+       {tr("Plan's fingerprint"), text(result.planFingerprint)}}};
   if (result.planFingerprint == document.planFingerprint()) section.facts.back().second += tr(" (this plan)");
   return section;
 }

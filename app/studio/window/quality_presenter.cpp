@@ -61,25 +61,25 @@ void QualityPresenter::show() {
       const auto rise = riseOf(measured, loss);
       if (!rise) return;
       const CostModel cost = costOf(plan, context.shape, context.device, context.context, context.batch);
-      record.points.push_back({.fingerprint = QString::fromStdString(of),
-                               .label = label,
-                               .share = share(plan, context.shape),
-                               .timeShare = cost.fullSecondsPerToken > 0
-                                                ? std::optional(cost.secondsPerToken / cost.fullSecondsPerToken)
-                                                : std::nullopt,
-                               .rise = *rise,
-                               .measured = measured != nullptr,
-                               .current = current,
-                               .parameterShare = context.shape.parameters > 0
-                                                     ? std::optional(1 + static_cast<double>(cost.extraParameters) / static_cast<double>(context.shape.parameters))
-                                                     : std::nullopt});
+      record.points.push_back(
+          {.fingerprint = QString::fromStdString(of),
+           .label = label,
+           .share = share(plan, context.shape),
+           .timeShare = cost.fullSecondsPerToken > 0 ? std::optional(cost.secondsPerToken / cost.fullSecondsPerToken)
+                                                     : std::nullopt,
+           .rise = *rise,
+           .measured = measured != nullptr,
+           .current = current,
+           .parameterShare = context.shape.parameters > 0
+                                 ? std::optional(1 + static_cast<double>(cost.extraParameters) /
+                                                         static_cast<double>(context.shape.parameters))
+                                 : std::nullopt});
     };
     const std::string& current = document_.planFingerprint();
     for (std::size_t i = 0; i < document_.tried().size(); ++i) {
       const TriedPlan& tried = document_.tried()[i];
       if (const std::string& of = document_.triedFingerprints()[i]; of != current)
-        add(tried.plan, of, QString::fromStdString(tried.name),
-            tried.loss(), false);
+        add(tried.plan, of, QString::fromStdString(tried.name), tried.loss(), false);
     }
     add(document_.plan(), current, tr("this plan"), document_.planned().loss(), true);
     const auto curve = context.loss.response.find(document_.plan().storage);
@@ -96,7 +96,8 @@ void QualityPresenter::show() {
   std::vector<CostQuality> points;
   const auto& tried = document_.triedFingerprints();
   for (const QualityCostPoint& point : record.points)
-    if (std::ranges::find(tried, point.fingerprint.toStdString()) != tried.end()) points.push_back({point.share, point.rise});
+    if (std::ranges::find(tried, point.fingerprint.toStdString()) != tried.end())
+      points.push_back({point.share, point.rise});
   plansOnFront_ = static_cast<int>(paretoFront(points).size());
   view_.setRecord(std::move(record));
 }

@@ -14,8 +14,8 @@ class QTreeWidget;
 
 namespace kvista {
 
-/// Offers what windows that ended badly left behind: one project or several, each with what was done to it. Recover takes
-/// one, Discard forgets one and goes on with the others; what is neither is offered again the next time.
+/// Offers what windows that ended badly left behind: one project or several, each with what was done to it. Recover
+/// takes one, Discard forgets one and goes on with the others; what is neither is offered again the next time.
 class RecoverDialog final : public QDialog {
   Q_OBJECT
 

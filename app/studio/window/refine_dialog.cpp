@@ -23,7 +23,8 @@
 namespace kvista {
 namespace {
 
-constexpr int kUsualWindow = 2048, kMostWindows = 1'000'000, kMostSteps = 1'000'000, kMostMinutes = 10'000, kUsualMinutes = 5;
+constexpr int kUsualWindow = 2048, kMostWindows = 1'000'000, kMostSteps = 1'000'000, kMostMinutes = 10'000,
+              kUsualMinutes = 5;
 
 QSpinBox* number(const char* name, int least, int most, int value, QWidget* parent) {
   auto* box = new QSpinBox(parent);
@@ -49,11 +50,17 @@ TextSelection selectionOf(const FileList& files) {
 
 }  // namespace
 
-RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, const TextSelection& text, const TextSelection& other, QWidget* parent)
-    : QDialog(parent), files_(new FileList(this)), others_(new FileList(this)), forecast_(softLabel({}, this)), memory_(new MemoryRow(QStringLiteral("refine"), this)) {
+RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, const TextSelection& text,
+                           const TextSelection& other, QWidget* parent)
+    : QDialog(parent),
+      files_(new FileList(this)),
+      others_(new FileList(this)),
+      forecast_(softLabel({}, this)),
+      memory_(new MemoryRow(QStringLiteral("refine"), this)) {
   setObjectName(QStringLiteral("refineDialog"));
   setWindowTitle(tr("Refine the plan"));
-  const auto context = static_cast<int>(std::min<std::int64_t>(model.maximumPositions > 0 ? model.maximumPositions : kUsualWindow, 1 << 20));
+  const auto context = static_cast<int>(
+      std::min<std::int64_t>(model.maximumPositions > 0 ? model.maximumPositions : kUsualWindow, 1 << 20));
   usualWindow_ = std::min(context, kUsualWindow);
   window_ = number("window", 0, std::max(context, 2), static_cast<int>(text.window), this);
   window_->setSpecialValueText(tr("%1 (usual)").arg(QLocale().toString(usualWindow_)));
@@ -68,7 +75,8 @@ RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, cons
   files_->setPaths(pathsOf(text));
   others_->setPaths(pathsOf(other));
 
-  auto* why = softLabel(tr("The plan's factors are trained so that the compressed model writes as the original does; its bytes stay. Take text like "
+  auto* why = softLabel(tr("The plan's factors are trained so that the compressed model writes as the original does; "
+                           "its bytes stay. Take text like "
                            "the one the model will meet."),
                         this);
   why->setWordWrap(true);
@@ -130,7 +138,8 @@ void RefineDialog::check() {
   const bool there = !files_->paths().isEmpty();
   start_->setEnabled(there && memory_->fits());
   const int window = window_->value() > 0 ? window_->value() : usualWindow_;
-  QString text = !there ? tr("Add a text file to begin.") : tr("Each step looks at %L1 tokens. ").arg(qint64{window} * perStep_->value());
+  QString text = !there ? tr("Add a text file to begin.")
+                        : tr("Each step looks at %L1 tokens. ").arg(qint64{window} * perStep_->value());
   if (there)
     text += others_->paths().isEmpty() ? tr("Windows held out of the text decide what is kept, and are measured on.")
                                        : tr("Windows held out of the text decide what is kept.");
@@ -151,8 +160,10 @@ RefineWish RefineDialog::wish() const {
     wish.other = selectionOf(*others_);
     wish.other->window = window_->value();
   }
-  if (unit_->currentIndex() == 0) wish.steps = length_->value();
-  else wish.minutes = length_->value();
+  if (unit_->currentIndex() == 0)
+    wish.steps = length_->value();
+  else
+    wish.minutes = length_->value();
   wish.windowsPerStep = perStep_->value();
   wish.nested = nested_->isChecked();
   return wish;

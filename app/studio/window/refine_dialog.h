@@ -23,7 +23,8 @@ class RefineDialog final : public QDialog {
 
  public:
   /// `device`: what computes, in words. `text`, `other`: what to begin with.
-  RefineDialog(const ModelRecord& model, const QString& device, const TextSelection& text, const TextSelection& other, QWidget* parent);
+  RefineDialog(const ModelRecord& model, const QString& device, const TextSelection& text, const TextSelection& other,
+               QWidget* parent);
   [[nodiscard]] RefineWish wish() const;
   /// What it would take, for wish(); what does not fit cannot be started.
   void showMemory(const Result<std::vector<MemoryForecast>>& forecast);

@@ -28,7 +28,8 @@ RefinePresenter::RefinePresenter(Document& document, Workflow& workflow, JobList
     show();
   });
   connect(&jobs_, &JobList::changed, this, &RefinePresenter::show);
-  for (const auto signal : {&Document::modelChanged, &Document::statisticsChanged, &Document::planChanged, &Document::resultsChanged})
+  for (const auto signal :
+       {&Document::modelChanged, &Document::statisticsChanged, &Document::planChanged, &Document::resultsChanged})
     connect(&document_, signal, this, &RefinePresenter::show);
   connect(&document_, &Document::projectChanged, this, [this] {
     const auto& refined = document_.refined();
@@ -46,15 +47,18 @@ RefinePresenter::RefinePresenter(Document& document, Workflow& workflow, JobList
 QString RefinePresenter::unavailable() const {
   if (!document_.hasModel()) return tr("Open a model first.");
   if (!document_.statistics()) return tr("Calibrate the model first: a plan is made from its statistics.");
-  if (document_.plan().storage == Storage::plainQuantised) return tr("Plain quantisation has no factors that could be refined.");
+  if (document_.plan().storage == Storage::plainQuantised)
+    return tr("Plain quantisation has no factors that could be refined.");
   return {};
 }
 
 QString RefinePresenter::status(const Job* job) const {
   if (job && job->state == Job::State::running) {
     const ProgressRecord& progress = job->progress;
-    QString text = points_.empty() ? QString::fromStdString(progress.stage) : tr("Step %1").arg(countText(points_.back().step));
-    if (progress.unit == "steps" && progress.total > 0 && !points_.empty()) text = tr("Step %1 of %2").arg(countText(points_.back().step), countText(progress.total));
+    QString text =
+        points_.empty() ? QString::fromStdString(progress.stage) : tr("Step %1").arg(countText(points_.back().step));
+    if (progress.unit == "steps" && progress.total > 0 && !points_.empty())
+      text = tr("Step %1 of %2").arg(countText(points_.back().step), countText(progress.total));
     if (progress.etaSeconds) text += tr(" · %1 left").arg(durationText(*progress.etaSeconds));
     return text;
   }
@@ -62,15 +66,18 @@ QString RefinePresenter::status(const Job* job) const {
     const QString steps = tr("%Ln step(s) in %1", nullptr, result_->steps).arg(durationText(result_->seconds));
     if (result_->bestStep == 0) return tr("%1: nothing was better than the plan's own factors").arg(steps);
     return tr("%1: %2 · divergence %3 → %4 nats a token")
-        .arg(steps, QString::fromStdString(result_->ended), significantText(result_->divergenceBefore, 3), significantText(result_->divergenceAfter, 3));
+        .arg(steps, QString::fromStdString(result_->ended), significantText(result_->divergenceBefore, 3),
+             significantText(result_->divergenceAfter, 3));
   }
-  if (job && job->state == Job::State::cancelled) return tr("Cancelled before anything was better than the plan's own factors.");
+  if (job && job->state == Job::State::cancelled)
+    return tr("Cancelled before anything was better than the plan's own factors.");
   if (job && job->state == Job::State::failed) return QString::fromStdString(job->error.message);
   if (const auto& refined = document_.refined())
     return document_.refinedFactors().empty()
                ? tr("There are refined factors of an earlier plan; this one is computed as planned.")
                : tr("Refined at step %1: divergence %2 → %3 nats a token")
-                     .arg(countText(refined->steps), significantText(refined->divergenceBefore, 3), significantText(refined->divergenceAfter, 3));
+                     .arg(countText(refined->steps), significantText(refined->divergenceBefore, 3),
+                          significantText(refined->divergenceAfter, 3));
   return {};
 }
 
@@ -89,8 +96,11 @@ void RefinePresenter::show() {
       if (point.heldOut && point.step == result_->bestStep + 1) record.best = point.step;
   }
   if (result_)
-    for (const auto& [name, measured] : {std::pair{tr("text refined on"), result_->seen}, std::pair{tr("other text"), result_->unseen}})
-      if (measured) record.perplexities.push_back({name, QString::fromStdString(measured->text), measured->original, measured->planned, measured->refined});
+    for (const auto& [name, measured] :
+         {std::pair{tr("text refined on"), result_->seen}, std::pair{tr("other text"), result_->unseen}})
+      if (measured)
+        record.perplexities.push_back(
+            {name, QString::fromStdString(measured->text), measured->original, measured->planned, measured->refined});
   view_.setRecord(std::move(record));
 }
 

@@ -58,10 +58,9 @@ std::optional<Error> lackOf(const RenderRequest& request, const Document& docume
 }  // namespace
 
 QStringList renderedViews() {
-  return {QStringLiteral("heads"),     QStringLiteral("layers"), QStringLiteral("groups"),
-          QStringLiteral("waterline"), QStringLiteral("budget"), QStringLiteral("quality"),
-          QStringLiteral("spectra"),   QStringLiteral("errors"), QStringLiteral("plans"),
-          QStringLiteral("comparison")};
+  return {QStringLiteral("heads"),  QStringLiteral("layers"),    QStringLiteral("groups"),  QStringLiteral("waterline"),
+          QStringLiteral("budget"), QStringLiteral("quality"),   QStringLiteral("spectra"), QStringLiteral("errors"),
+          QStringLiteral("plans"),  QStringLiteral("comparison")};
 }
 
 Result<void> render(const RenderRequest& request, const EngineCommand& command) {

@@ -27,7 +27,8 @@ namespace {
 constexpr int kLongest = 1 << 20, kMostTrials = 1000, kMostSeed = 1'000'000'000;
 constexpr std::size_t kMostCells = 1024;
 
-/// Whole numbers apart by blanks, as the person's locale or a program writes them, rising, each once; absent: something is not one.
+/// Whole numbers apart by blanks, as the person's locale or a program writes them, rising, each once; absent: something
+/// is not one.
 std::optional<std::vector<int>> numbersIn(const QString& text) {
   static const QRegularExpression kBetween(QStringLiteral("[,;]?\\s+|;"));
   std::vector<int> numbers;
@@ -71,7 +72,9 @@ RetrievalDialog::RetrievalDialog(const ModelRecord& model, QWidget* parent)
   depths_->setToolTip(tr("Percent of the text before the sentence that is asked for, apart by blanks"));
   policy_->setObjectName(QStringLiteral("retrievalPolicy"));
   forecast_->setWordWrap(true);
-  auto* about = softLabel(tr("Sentences are planted in a text and asked for at its end, of the original and of the plan, or of what a policy makes of it."), this);
+  auto* about = softLabel(tr("Sentences are planted in a text and asked for at its end, of the original and of the "
+                             "plan, or of what a policy makes of it."),
+                          this);
   about->setWordWrap(true);
   auto* form = new QFormLayout(this);
   form->setContentsMargins(20, 20, 20, 16);
@@ -117,8 +120,10 @@ void RetrievalDialog::addKinds() {
     kind_->setItemData(kind_->count() - 1, what, Qt::ToolTipRole);
   };
   add(RetrievalKind::needle, tr("one number"), tr("A sentence with a random number"));
-  add(RetrievalKind::multiKey, tr("one of several numbers"), tr("Sentences with a key and a number each; the number of one key is asked for (RULER)"));
-  add(RetrievalKind::variableTracking, tr("a chain of variables"), tr("Assignments from one variable to the next; all that have the value are asked for (RULER)"));
+  add(RetrievalKind::multiKey, tr("one of several numbers"),
+      tr("Sentences with a key and a number each; the number of one key is asked for (RULER)"));
+  add(RetrievalKind::variableTracking, tr("a chain of variables"),
+      tr("Assignments from one variable to the next; all that have the value are asked for (RULER)"));
   kind_->setObjectName(QStringLiteral("retrievalKind"));
 }
 
@@ -137,11 +142,15 @@ RetrievalKind RetrievalDialog::kind() const { return static_cast<RetrievalKind>(
 
 QString RetrievalDialog::problem() const {
   const auto lengths = numbersIn(lengths_->text()), depths = numbersIn(depths_->text());
-  const auto isOutside = [](const std::vector<int>& numbers, qint64 least, qint64 most) { return !numbers.empty() && (numbers.front() < least || numbers.back() > most); };
+  const auto isOutside = [](const std::vector<int>& numbers, qint64 least, qint64 most) {
+    return !numbers.empty() && (numbers.front() < least || numbers.back() > most);
+  };
   const qint64 longest = positions_ > 0 ? std::min<qint64>(positions_, kLongest) : kLongest;
-  if (!lengths || isOutside(*lengths, 1, longest)) return tr("Lengths are whole numbers from 1 to %L1, apart by blanks.").arg(longest);
+  if (!lengths || isOutside(*lengths, 1, longest))
+    return tr("Lengths are whole numbers from 1 to %L1, apart by blanks.").arg(longest);
   if (!depths || isOutside(*depths, 0, 100)) return tr("Depths are whole numbers from 0 to 100, apart by blanks.");
-  if (kind() != RetrievalKind::needle && planted_->value() == 1) return tr("Plant at least two sentences of this kind.");
+  if (kind() != RetrievalKind::needle && planted_->value() == 1)
+    return tr("Plant at least two sentences of this kind.");
   const std::size_t asked = wish().depths.size();  // The usual ones where none is said.
   if (lengths->size() * asked > kMostCells)
     return tr("%L1 lengths at %L2 depths are more than %L3 pairs.").arg(lengths->size()).arg(asked).arg(kMostCells);
@@ -158,7 +167,8 @@ void RetrievalDialog::check() {
   const RetrievalWish wanted = wish();
   const auto asked = static_cast<qint64>(wanted.depths.size()) * wanted.trials;
   const QString text = wanted.texts.isEmpty() ? tr("It is planted in the calibration's text.") : QString();
-  forecast_->setText((tr("%L1 questions at each length, of both sides.").arg(asked) + QLatin1Char(' ') + text).trimmed());
+  forecast_->setText(
+      (tr("%L1 questions at each length, of both sides.").arg(asked) + QLatin1Char(' ') + text).trimmed());
 }
 
 RetrievalWish RetrievalDialog::wish() const {

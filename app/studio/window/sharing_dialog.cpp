@@ -37,11 +37,15 @@ QString fileKinds() { return SharingDialog::tr("Maps of layers (*.json)"); }
 
 /// Why a map is none of so many layers; empty where it is.
 QString problemOf(const std::vector<int>& map, std::size_t layers) {
-  if (map.size() != layers) return SharingDialog::tr("The map is of %L1 layers, this model has %L2.").arg(map.size()).arg(layers);
+  if (map.size() != layers)
+    return SharingDialog::tr("The map is of %L1 layers, this model has %L2.").arg(map.size()).arg(layers);
   for (std::size_t layer = 0; layer < layers; ++layer) {
     const int source = map[layer];
     if (source < 0 || source > static_cast<int>(layer) || map[static_cast<std::size_t>(source)] != source)
-      return SharingDialog::tr("In the map layer %1 reads layer %2; it must be itself or an earlier layer with its own cache.").arg(layer).arg(source);
+      return SharingDialog::tr(
+                 "In the map layer %1 reads layer %2; it must be itself or an earlier layer with its own cache.")
+          .arg(layer)
+          .arg(source);
   }
   return {};
 }
@@ -54,9 +58,10 @@ QString sharingInWords(const std::vector<int>& map, const std::optional<double>&
     if (map[static_cast<std::size_t>(layer)] != layer) readers.push_back(layer);
   if (readers.empty()) return SharingDialog::tr("every layer has its own cache");
   const auto layers = static_cast<int>(map.size());
-  const QString count = readers.size() == 1
-                            ? SharingDialog::tr("1 of %Ln layers reads another's cache", nullptr, layers)
-                            : SharingDialog::tr("%1 of %Ln layers read another's cache", nullptr, layers).arg(readers.size());
+  const QString count =
+      readers.size() == 1
+          ? SharingDialog::tr("1 of %Ln layers reads another's cache", nullptr, layers)
+          : SharingDialog::tr("%1 of %Ln layers read another's cache", nullptr, layers).arg(readers.size());
   return cosine ? SharingDialog::tr("%1, cosine %2").arg(count, QLocale().toString(*cosine, 'f', 4)) : count;
 }
 
@@ -73,9 +78,11 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   setObjectName(QStringLiteral("sharingDialog"));
   setWindowTitle(tr("Layers that share a cache"));
   std::iota(map_.begin(), map_.end(), 0);
-  auto* why = softLabel(tr("A layer that reads the cache of an earlier one stores nothing itself. The search tries the layers whose caches "
-                           "are least alike first, and takes those that leave the model's final states alike (KVSharer)."),
-                        this);
+  auto* why =
+      softLabel(tr("A layer that reads the cache of an earlier one stores nothing itself. The search tries the layers "
+                   "whose caches "
+                   "are least alike first, and takes those that leave the model's final states alike (KVSharer)."),
+                this);
   for (QLabel* label : {why, said_}) label->setWordWrap(true);
   said_->setObjectName(QStringLiteral("said"));
   said_->setMinimumHeight(2 * said_->fontMetrics().lineSpacing());
@@ -91,7 +98,8 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   least_->setPrefix(tr("cosine at least "));
   least_->setAccessibleName(tr("Least cosine of the final states with and without sharing"));
   search_->setObjectName(QStringLiteral("search"));
-  for (QWidget* widget : {static_cast<QWidget*>(count_), static_cast<QWidget*>(least_), static_cast<QWidget*>(search_)}) {
+  for (QWidget* widget :
+       {static_cast<QWidget*>(count_), static_cast<QWidget*>(least_), static_cast<QWidget*>(search_)}) {
     widget->setEnabled(ask_ && layers > 1);
     if (!ask_) widget->setToolTip(tr("The search reads the text of the calibration: calibrate first."));
   }
@@ -180,9 +188,12 @@ std::vector<int> SharingDialog::map() const {
 }
 
 void SharingDialog::take(const std::vector<int>& map) {
-  if (const QString problem = map.empty() ? QString() : problemOf(map, map_.size()); !problem.isEmpty()) return say(problem, true);
-  if (map.empty()) std::iota(map_.begin(), map_.end(), 0);
-  else map_ = map;
+  if (const QString problem = map.empty() ? QString() : problemOf(map, map_.size()); !problem.isEmpty())
+    return say(problem, true);
+  if (map.empty())
+    std::iota(map_.begin(), map_.end(), 0);
+  else
+    map_ = map;
   offer();
   measure();
 }
@@ -202,9 +213,10 @@ void SharingDialog::offer() {
       if (other == source) box->setCurrentIndex(box->count() - 1);
     }
     box->setEnabled(box->count() > 1);
-    box->setToolTip(!readers.isEmpty() ? tr("Read by %Ln layer(s): %1.", nullptr, static_cast<int>(readers.size())).arg(readers.join(QStringLiteral(", ")))
-                    : layer == 0       ? tr("There is no layer before it.")
-                                       : QString());
+    box->setToolTip(!readers.isEmpty() ? tr("Read by %Ln layer(s): %1.", nullptr, static_cast<int>(readers.size()))
+                                             .arg(readers.join(QStringLiteral(", ")))
+                    : layer == 0 ? tr("There is no layer before it.")
+                                 : QString());
   }
 }
 
@@ -218,16 +230,17 @@ void SharingDialog::search() {
   const bool hadFocus = search_->hasFocus();
   search_->setEnabled(false);
   say(tr("Trying pairs of layers…"));
-  ask_({.count = count_->value(), .least = least_->value()}, this, [this, hadFocus](const Result<SharingRecord>& found) {
-    search_->setEnabled(true);
-    if (hadFocus) search_->setFocus();
-    if (!found) return failed(found.error());
-    map_ = found->sharedFrom;
-    cosine_ = found->cosine;
-    offer();
-    showCosine();
-    showDistances(found->distances);
-  });
+  ask_({.count = count_->value(), .least = least_->value()}, this,
+       [this, hadFocus](const Result<SharingRecord>& found) {
+         search_->setEnabled(true);
+         if (hadFocus) search_->setFocus();
+         if (!found) return failed(found.error());
+         map_ = found->sharedFrom;
+         cosine_ = found->cosine;
+         offer();
+         showCosine();
+         showDistances(found->distances);
+       });
 }
 
 /// Layers down and across, the brighter the less alike; the pairs that the search tried first are the brightest.
@@ -238,7 +251,9 @@ void SharingDialog::showDistances(const Matrix& distances) {
     table.rows.emplace_back();
     for (int column = 0; column < distances.columns; ++column) {
       const double distance = distances.at(row, column);
-      LabCell cell{{}, plainNumber(distance), tr("Layers %1 and %2: %3 apart").arg(row).arg(column).arg(significantText(distance, 3))};
+      LabCell cell{{},
+                   plainNumber(distance),
+                   tr("Layers %1 and %2: %3 apart").arg(row).arg(column).arg(significantText(distance, 3))};
       cell.heat = most > 0 ? distance / most : 0;
       table.rows.back().push_back(std::move(cell));
     }
@@ -267,7 +282,8 @@ void SharingDialog::failed(const Error& error) {
 void SharingDialog::showCosine() {
   const QString words = sharingInWords(map_, std::nullopt);
   if (map().empty()) return say(tr("As it stands %1.").arg(words));
-  say(cosine_ ? tr("%1. Cosine of the final states with those of the model as it is: %2.").arg(words, QLocale().toString(*cosine_, 'f', 4))
+  say(cosine_ ? tr("%1. Cosine of the final states with those of the model as it is: %2.")
+                    .arg(words, QLocale().toString(*cosine_, 'f', 4))
               : tr("%1. What that does to the final states is not known without a calibration.").arg(words));
 }
 
@@ -280,7 +296,8 @@ void SharingDialog::load() {
 }
 
 void SharingDialog::save() {
-  const QString file = QFileDialog::getSaveFileName(this, tr("Save the map of layers"), QStringLiteral("sharing.json"), fileKinds());
+  const QString file =
+      QFileDialog::getSaveFileName(this, tr("Save the map of layers"), QStringLiteral("sharing.json"), fileKinds());
   if (file.isEmpty()) return;
   if (const auto written = writeSharingMap(file.toStdString(), {map_, cosine_}); !written)
     return failed(written.error());

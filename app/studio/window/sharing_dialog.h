@@ -19,17 +19,19 @@ class QTableView;
 namespace kvista {
 
 /// Who asks the engine for a map of layers, or for the cosine of one; `context` is who wants the answer.
-using AskSharing = std::function<void(const SharingQuestion&, QObject* context, std::function<void(Result<SharingRecord>)>)>;
+using AskSharing =
+    std::function<void(const SharingQuestion&, QObject* context, std::function<void(Result<SharingRecord>)>)>;
 
 class LabModel;
 
-/// A map that says whose cache each layer reads: searched by the engine, changed layer by layer, kept in a file of `kvista sharing`. A search
-/// shows how unlike the caches are that it went by.
+/// A map that says whose cache each layer reads: searched by the engine, changed layer by layer, kept in a file of
+/// `kvista sharing`. A search shows how unlike the caches are that it went by.
 class SharingDialog final : public QDialog {
   Q_OBJECT
 
  public:
-  /// `map`: as CompressionPlan::sharedFrom; empty: every layer has its own. `ask` empty: there is no calibration, whose text it takes.
+  /// `map`: as CompressionPlan::sharedFrom; empty: every layer has its own. `ask` empty: there is no calibration, whose
+  /// text it takes.
   SharingDialog(int layers, const std::vector<int>& map, AskSharing ask, QWidget* parent);
   /// Empty where every layer has its own cache.
   [[nodiscard]] std::vector<int> map() const;

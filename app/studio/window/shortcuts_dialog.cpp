@@ -147,7 +147,8 @@ void ShortcutsDialog::showShortcuts() {
   for (int i = 0; i < list_->topLevelItemCount(); ++i)
     for (int k = 0; k < list_->topLevelItem(i)->childCount(); ++k) {
       QTreeWidgetItem* item = list_->topLevelItem(i)->child(k);
-      item->setText(kKeys, actions_.action(item->data(kKeys, kId).toString())->shortcut().toString(QKeySequence::NativeText));
+      item->setText(kKeys,
+                    actions_.action(item->data(kKeys, kId).toString())->shortcut().toString(QKeySequence::NativeText));
     }
 }
 

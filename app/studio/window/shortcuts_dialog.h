@@ -13,8 +13,8 @@ namespace kvista {
 
 class ActionRegistry;
 
-/// Every action by category with its shortcut. A double click or F2 on one waits for keys; Delete takes its keys away. Keys
-/// that another action has are refused in a sentence that names it. Changes hold at once.
+/// Every action by category with its shortcut. A double click or F2 on one waits for keys; Delete takes its keys away.
+/// Keys that another action has are refused in a sentence that names it. Changes hold at once.
 class ShortcutsDialog final : public QDialog {
   Q_OBJECT
 

@@ -6,7 +6,8 @@ class QLayout;
 
 namespace kvista {
 
-/// Tab goes through what is laid out as it is seen: row after row and from left to right, whatever the order in which it was made.
+/// Tab goes through what is laid out as it is seen: row after row and from left to right, whatever the order in which
+/// it was made.
 void tabAsSeen(QLayout& layout);
 
 }  // namespace kvista

@@ -9,8 +9,8 @@
 
 namespace kvista {
 
-/// Writes a table as .csv or .tsv, by the file's ending (invalidArgument for another): UTF-8, numbers in the C locale. The
-/// file appears whole or not at all.
+/// Writes a table as .csv or .tsv, by the file's ending (invalidArgument for another): UTF-8, numbers in the C locale.
+/// The file appears whole or not at all.
 Result<void> writeTable(const QString& file, const PlainTable& table);
 
 }  // namespace kvista

@@ -37,7 +37,8 @@ QSpinBox* number(int least, int most, int value, const QString& zero, QWidget* p
   return box;
 }
 
-/// Numbers above 0 as the person's locale or a program writes them, between colons or blanks; absent: something is not one.
+/// Numbers above 0 as the person's locale or a program writes them, between colons or blanks; absent: something is not
+/// one.
 std::optional<std::vector<double>> numbersIn(const QString& text) {
   static const QRegularExpression kBetween(QStringLiteral("[\\s:;]+"));
   std::vector<double> numbers;
@@ -63,7 +64,8 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
     : QDialog(parent),
       files_(new FileList(this)),
       forecast_(new QLabel(this)),
-      memory_(new MemoryRow(purpose == Purpose::calibrate ? QStringLiteral("calibrate") : QStringLiteral("evaluate"), this)) {
+      memory_(new MemoryRow(purpose == Purpose::calibrate ? QStringLiteral("calibrate") : QStringLiteral("evaluate"),
+                            this)) {
   const bool calibrates = purpose == Purpose::calibrate;
   setObjectName(calibrates ? QStringLiteral("calibrateDialog") : QStringLiteral("measureDialog"));
   setWindowTitle(calibrates ? tr("Calibrate") : tr("Measure perplexity"));
@@ -113,7 +115,9 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
     weights_ = new QLineEdit(ratioText(before.weights), this);
     weights_->setObjectName(QStringLiteral("weights"));
     weights_->setPlaceholderText(tr("one text after another"));
-    weights_->setToolTip(tr("Windows are taken from all texts in this ratio, mixed evenly, until one text has none left: 2 : 1 for two of them."));
+    weights_->setToolTip(
+        tr("Windows are taken from all texts in this ratio, mixed evenly, until one text has none left: 2 : 1 for two "
+           "of them."));
     form->addRow(tr("In the ratio"), weights_);
     connect(weights_, &QLineEdit::textChanged, this, &TextDialog::check);
   }
@@ -133,8 +137,10 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
     prompt_ = number(0, 1 << 20, 0, tr("half of a window"), this);
     prompt_->setObjectName(QStringLiteral("policyPrompt"));
     prompt_->setAccessibleName(tr("Tokens that are read before the policy acts"));
-    prompt_->setToolTip(tr("Tokens of each window that are read before the policy acts. What is measured are the predictions behind them, of the\n"
-                           "original and the plan without the policy too; the figures stand in the panel Try."));
+    prompt_->setToolTip(
+        tr("Tokens of each window that are read before the policy acts. What is measured are the predictions behind "
+           "them, of the\n"
+           "original and the plan without the policy too; the figures stand in the panel Try."));
     form->addRow(tr("Policy"), policy_);
     form->addRow(tr("It acts behind"), prompt_);
     connect(policy_, &QComboBox::currentTextChanged, this, &TextDialog::check);
@@ -155,7 +161,9 @@ TextDialog::TextDialog(Purpose purpose, const ModelRecord& model, const TextSele
   check();
 }
 
-int TextDialog::windowLength() const { return window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow); }
+int TextDialog::windowLength() const {
+  return window_->value() > 0 ? window_->value() : std::min(window_->maximum(), kUsualWindow);
+}
 
 QString TextDialog::problem() const {
   const auto texts = static_cast<std::size_t>(files_->paths().size());
@@ -164,7 +172,8 @@ QString TextDialog::problem() const {
   if (!ratio || (!ratio->empty() && ratio->size() != texts))
     return tr("A ratio of %n texts is as many numbers above 0, such as 2 : 1.", nullptr, static_cast<int>(texts));
   if (prompt() >= windowLength() - 1)
-    return tr("A window of %L1 tokens has nothing to measure behind its first %L2: the policy must act at least 2 tokens before its end.")
+    return tr("A window of %L1 tokens has nothing to measure behind its first %L2: the policy must act at least 2 "
+              "tokens before its end.")
         .arg(windowLength())
         .arg(prompt());
   return policy_ ? policy_->problem() : QString();
@@ -175,12 +184,14 @@ void TextDialog::check() {
   if (prompt_) prompt_->setEnabled(!policy().isEmpty());
   const QString problem = this->problem();
   for (QAbstractButton* button : buttons_->buttons())
-    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole) button->setEnabled(problem.isEmpty() && memory_->fits());
+    if (buttons_->buttonRole(button) == QDialogButtonBox::AcceptRole)
+      button->setEnabled(problem.isEmpty() && memory_->fits());
   const bool isMistake = !problem.isEmpty() && !files_->paths().isEmpty();
   forecast_->setForegroundRole(isMistake ? QPalette::WindowText : QPalette::PlaceholderText);
-  forecast_->setText(!problem.isEmpty()     ? problem
-                     : windows_->value() > 0 ? tr("At most %L1 tokens are read.").arg(qint64{windowLength()} * windows_->value())
-                                             : tr("The whole text is read, in windows of %L1 tokens.").arg(windowLength()));
+  forecast_->setText(!problem.isEmpty() ? problem
+                     : windows_->value() > 0
+                         ? tr("At most %L1 tokens are read.").arg(qint64{windowLength()} * windows_->value())
+                         : tr("The whole text is read, in windows of %L1 tokens.").arg(windowLength()));
 }
 
 int TextDialog::prompt() const { return prompt_ && prompt_->isEnabled() ? prompt_->value() : 0; }
@@ -202,7 +213,8 @@ TextSelection TextDialog::selection() const {
   selection.skipWindows = skip_->value();
   if (random_->isChecked()) selection.seed = static_cast<std::uint64_t>(seed_->value());
   selection.beginWithBos = bos_->isChecked();
-  if (weights_ && weights_->isEnabled()) selection.weights = numbersIn(weights_->text()).value_or(std::vector<double>());
+  if (weights_ && weights_->isEnabled())
+    selection.weights = numbersIn(weights_->text()).value_or(std::vector<double>());
   return selection;
 }
 

@@ -29,7 +29,8 @@ class TextDialog final : public QDialog {
   [[nodiscard]] TextSelection selection() const;
   /// Whether the pass shall go backwards too; always true but for calibration.
   [[nodiscard]] bool gradients() const;
-  /// Of measuring: under which run-time policy, in a line; empty: none. And how many tokens of a window are read before it acts; 0: half of them.
+  /// Of measuring: under which run-time policy, in a line; empty: none. And how many tokens of a window are read before
+  /// it acts; 0: half of them.
   [[nodiscard]] QString policy() const { return policy_ ? policy_->policy() : QString(); }
   [[nodiscard]] int prompt() const;
   void setPolicies(const std::vector<PolicyChoice::Line>& lines);

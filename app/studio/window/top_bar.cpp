@@ -87,7 +87,7 @@ void TopBar::showDocument() {
   document_->setText(
       document_->fontMetrics().elidedText(name_, Qt::ElideMiddle, kLongestName).toHtmlEscaped() +
       (modified_ ? QStringLiteral(" <span style='color:%1'>· %2</span>").arg(colours().soft.name(), tr("modified"))
-                : QString()));
+                 : QString()));
 }
 
 void TopBar::setLayoutName(const QString& id) { layouts_->setCurrent(id); }

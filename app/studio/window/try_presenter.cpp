@@ -45,10 +45,18 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, Lab& lab, Try
   });
   connect(&view_, &TryView::tokenLossRequested, &trial_, &Trial::tokenLosses);
   connect(&view_, &TryView::fileLossRequested, &trial_, &Trial::tokenLossesOfFile);
-  connect(&view_, &TryView::retrievalRequested, this, [this] { Q_EMIT actionRequested(QStringLiteral("plan.retrieval")); });
+  connect(&view_, &TryView::retrievalRequested, this,
+          [this] { Q_EMIT actionRequested(QStringLiteral("plan.retrieval")); });
   connect(&lab, &Lab::retrieved, this, [this](const RetrievalRecord& record, const QString& under) {
     const auto table = [&](const Matrix& loss, const Matrix& found) {
-      return RetrievalTable{record.lengths, record.depths, static_cast<int>(record.trials), loss, found, record.kind, {}, static_cast<int>(record.planted)};
+      return RetrievalTable{record.lengths,
+                            record.depths,
+                            static_cast<int>(record.trials),
+                            loss,
+                            found,
+                            record.kind,
+                            {},
+                            static_cast<int>(record.planted)};
     };
     RetrievalTable other = table(record.lossAfter, record.foundAfter);
     other.name = under;
@@ -56,8 +64,8 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, Lab& lab, Try
   });
   connect(&lab, &Lab::measuredUnder, this, [this](const PolicyEvaluationRecord& record) {
     std::erase_if(underPolicies_, [&](const PolicyEvaluationRecord& other) {
-      return other.planFingerprint == record.planFingerprint && other.policy == record.policy && other.prompt == record.prompt &&
-             other.text == record.text && other.predictions == record.predictions;
+      return other.planFingerprint == record.planFingerprint && other.policy == record.policy &&
+             other.prompt == record.prompt && other.text == record.text && other.predictions == record.predictions;
     });
     underPolicies_.push_back(record);
     showResults();
@@ -79,7 +87,9 @@ TryPresenter::TryPresenter(Document& document, Workflow& workflow, Lab& lab, Try
     askForFile(tr("Loss of every token of a file"), [this](const QString& path) { trial_.tokenLossesOfFile(path); });
   });
   connect(&view_, &TryView::measureFilesWanted, this, [this] {
-    askForFile(tr("Perplexity on file"), [this](const QString& path) { workflow_.measure({{path.toStdString()}, 0, 0, 0, {}, false}); });
+    askForFile(tr("Perplexity on file"), [this](const QString& path) {
+      workflow_.measure({{path.toStdString()}, 0, 0, 0, {}, false});
+    });
   });
   // Another plan's numbers would only mislead.
   connect(&document_, &Document::planChanged, this, [this] { view_.setRetrieval({}, {}); });
@@ -145,9 +155,11 @@ void TryPresenter::showResults() {
     row.timesSmaller = result.bytesAtEnd > 0 ? static_cast<double>(result.fullBytes) / result.bytesAtEnd : 0;
     const QString over = result.overPlan ? tr("The plan under %1") : tr("The original under %1");
     const auto bytes = [](double value) { return bytesText(std::llround(value)); };
-    row.facts = tr("%1, behind the first %2 tokens of each window.\n%3 of cache at the end, %4 of the 16-bit cache's; %5 at most. A head keeps %6 tokens.")
+    row.facts = tr("%1, behind the first %2 tokens of each window.\n%3 of cache at the end, %4 of the 16-bit cache's; "
+                   "%5 at most. A head keeps %6 tokens.")
                     .arg(over.arg(row.policy), countText(result.prompt), bytes(result.bytesAtEnd),
-                         percentText(result.bytesAtEnd / static_cast<double>(result.fullBytes)), bytes(result.bytesAtMost), decimalText(result.tokensKept, 1));
+                         percentText(result.bytesAtEnd / static_cast<double>(result.fullBytes)),
+                         bytes(result.bytesAtMost), decimalText(result.tokensKept, 1));
     rows.push_back(std::move(row));
   }
   view_.setEvaluations(rows);

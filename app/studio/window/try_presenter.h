@@ -36,10 +36,10 @@ class TryPresenter final : public QObject {
   Workflow& workflow_;
   TryView& view_;
   Trial trial_;
-  std::vector<GenerationWish::Turn> turns_;  // Of the conversation.
-  std::optional<GenerationWish::Turn> turn_;  // That is being answered.
+  std::vector<GenerationWish::Turn> turns_;            // Of the conversation.
+  std::optional<GenerationWish::Turn> turn_;           // That is being answered.
   std::vector<PolicyEvaluationRecord> underPolicies_;  // Of the open model.
-  std::string conversationPlan_;              // The answers are this plan's, and this policy's.
+  std::string conversationPlan_;                       // The answers are this plan's, and this policy's.
 };
 
 }  // namespace kvista

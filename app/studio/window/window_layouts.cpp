@@ -27,10 +27,14 @@ constexpr Place kAnalyse[] = {{"layers", first, "", .14, 1},
                               {"spectra", below, "heads", .52, .4},
                               {"provenance", below, "errors", .34, .4},
                               {"notes", behind, "provenance", .34, .4}};
-constexpr Place kEdit[] = {{"layers", first, "", .135, 1},            {"heads", rightOf, "layers", .54, .6},
-                           {"groups", rightOf, "heads", .325, .6},    {"waterline", below, "heads", .54, .4},
-                           {"budget", behind, "waterline", .54, .4},  {"quality", below, "groups", .325, .4},
-                           {"refining", behind, "quality", .325, .4}, {"history", behind, "quality", .325, .4},
+constexpr Place kEdit[] = {{"layers", first, "", .135, 1},
+                           {"heads", rightOf, "layers", .54, .6},
+                           {"groups", rightOf, "heads", .325, .6},
+                           {"waterline", below, "heads", .54, .4},
+                           {"budget", behind, "waterline", .54, .4},
+                           {"quality", below, "groups", .325, .4},
+                           {"refining", behind, "quality", .325, .4},
+                           {"history", behind, "quality", .325, .4},
                            {"jobs", behind, "quality", .325, .4}};
 constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
                               {"plans", rightOf, "layers", .865, .58},
@@ -38,28 +42,34 @@ constexpr Place kCompare[] = {{"layers", first, "", .135, 1},
                               {"quality", rightOf, "budget", .365, .42},
                               {"comparison", behind, "plans", .865, .58},
                               {"experiment", behind, "plans", .865, .58}};
-constexpr Place kTry[] = {
-    {"try", first, "", .74, 1}, {"quality", rightOf, "try", .26, .55}, {"jobs", below, "quality", .26, .45}, {"lab", behind, "try", .74, 1}};
-
+constexpr Place kTry[] = {{"try", first, "", .74, 1},
+                          {"quality", rightOf, "try", .26, .55},
+                          {"jobs", below, "quality", .26, .45},
+                          {"lab", behind, "try", .74, 1}};
 
 // On a small screen few panels are large enough to be read; the others stand behind them.
-constexpr Place kSmallAnalyse[] = {{"layers", first, "", .2, 1},              {"heads", rightOf, "layers", .8, .52},
-                                   {"spectra", below, "heads", .8, .48},       {"errors", behind, "heads", .8, .52},
-                                   {"provenance", behind, "spectra", .8, .48}, {"notes", behind, "spectra", .8, .48}};
-constexpr Place kSmallCompare[] = {{"layers", first, "", .2, 1},
-                                   {"plans", rightOf, "layers", .8, 1},
-                                   {"comparison", behind, "plans", .8, 1},
-                                   {"experiment", behind, "plans", .8, 1},
-                                   {"budget", behind, "plans", .8, 1},
-                                   {"quality", behind, "plans", .8, 1}};
-constexpr Place kSmallTry[] = {{"try", first, "", 1, 1}, {"lab", behind, "try", 1, 1}, {"quality", behind, "try", 1, 1}, {"jobs", behind, "try", 1, 1}};
+constexpr Place kSmallAnalyse[] = {{"layers", first, "", .2, 1},
+                                   {"heads", rightOf, "layers", .8, .52},
+                                   {"spectra", below, "heads", .8, .48},
+                                   {"errors", behind, "heads", .8, .52},
+                                   {"provenance", behind, "spectra", .8, .48},
+                                   {"notes", behind, "spectra", .8, .48}};
+constexpr Place kSmallCompare[] = {{"layers", first, "", .2, 1},           {"plans", rightOf, "layers", .8, 1},
+                                   {"comparison", behind, "plans", .8, 1}, {"experiment", behind, "plans", .8, 1},
+                                   {"budget", behind, "plans", .8, 1},     {"quality", behind, "plans", .8, 1}};
+constexpr Place kSmallTry[] = {{"try", first, "", 1, 1},
+                               {"lab", behind, "try", 1, 1},
+                               {"quality", behind, "try", 1, 1},
+                               {"jobs", behind, "try", 1, 1}};
 
 struct Layout {
   const char* name;
   std::span<const Place> usual, small;
 };
-constexpr Layout kLayouts[] = {
-    {"analyse", kAnalyse, kSmallAnalyse}, {"edit", kEdit, kEdit}, {"compare", kCompare, kSmallCompare}, {"try", kTry, kSmallTry}};
+constexpr Layout kLayouts[] = {{"analyse", kAnalyse, kSmallAnalyse},
+                               {"edit", kEdit, kEdit},
+                               {"compare", kCompare, kSmallCompare},
+                               {"try", kTry, kSmallTry}};
 
 void put(QMainWindow& window, const Docks& docks, const Place& place) {
   QDockWidget* dock = docks.value(QLatin1String(place.dock));
@@ -93,7 +103,8 @@ QStringList layoutNames() {
 bool isSmall(const QSize& window) { return window.width() < 1000 || window.height() < 620; }
 
 void arrange(QMainWindow& window, const Docks& docks, const QString& name, bool small) {
-  const auto layout = std::ranges::find_if(kLayouts, [&](const Layout& each) { return name == QLatin1String(each.name); });
+  const auto layout =
+      std::ranges::find_if(kLayouts, [&](const Layout& each) { return name == QLatin1String(each.name); });
   if (layout == std::end(kLayouts)) return;
   const std::span<const Place> places = small ? layout->small : layout->usual;
   QList<QDockWidget*> placed;
@@ -106,7 +117,8 @@ void arrange(QMainWindow& window, const Docks& docks, const QString& name, bool 
     heights << static_cast<int>(place.height * window.height());
   }
   for (const Place& place : places)
-    if (place.where == behind && docks.contains(QLatin1String(place.dock))) docks.value(QLatin1String(place.of))->raise();
+    if (place.where == behind && docks.contains(QLatin1String(place.dock)))
+      docks.value(QLatin1String(place.of))->raise();
   window.resizeDocks(placed, widths, Qt::Horizontal);
   window.resizeDocks(placed, heights, Qt::Vertical);
 }

@@ -20,8 +20,8 @@ QStringList layoutNames();
 /// A window of this size has room for few panels at a time.
 bool isSmall(const QSize& window);
 
-/// Shows the docks of a layout at their usual places in a window that shows none yet, and has its final size. `small`: with
-/// more of them behind each other.
+/// Shows the docks of a layout at their usual places in a window that shows none yet, and has its final size. `small`:
+/// with more of them behind each other.
 void arrange(QMainWindow& window, const Docks& docks, const QString& layout, bool small);
 
 /// An arrangement to be kept, with a checksum before it: Qt takes much that is damaged for one.

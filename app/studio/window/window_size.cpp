@@ -2,12 +2,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/studio/window/window_size.h"
 
-#include <algorithm>
-
 #include <QEvent>
 #include <QScreen>
 #include <QScrollArea>
 #include <QVBoxLayout>
+#include <algorithm>
 
 namespace kvista {
 namespace {
@@ -38,7 +37,8 @@ class FormArea final : public QScrollArea {
  private:
   void grow() {
     const QLayout& form = *widget()->layout();
-    const int needed = form.hasHeightForWidth() ? form.totalHeightForWidth(viewport()->width()) : form.totalSizeHint().height();
+    const int needed =
+        form.hasHeightForWidth() ? form.totalHeightForWidth(viewport()->width()) : form.totalSizeHint().height();
     QWidget* dialog = window();
     if (isVisible() && needed > viewport()->height())
       resizeToScreen(*dialog, {dialog->width(), dialog->height() + needed - viewport()->height()});

@@ -14,7 +14,8 @@ void resizeToScreen(QWidget& window, QSize size);
 
 /// A form that scrolls where its dialog is smaller than it is; what goes below it always shows.
 QFormLayout* scrolledForm(QDialog& dialog);
-/// Puts the buttons below such a form, and makes the dialog so wide; it is as high as both need, or as the screen has room for.
+/// Puts the buttons below such a form, and makes the dialog so wide; it is as high as both need, or as the screen has
+/// room for.
 void finishScrolledForm(QDialog& dialog, QFormLayout& form, QWidget& buttons, int width);
 
 }  // namespace kvista

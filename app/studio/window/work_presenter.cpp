@@ -212,8 +212,8 @@ void WorkPresenter::setEngineProblem(const std::optional<Error>& error) {
 }
 
 void WorkPresenter::add(ProblemRecord problem) {
-  // What is said again is said once, and last. Where there is no engine, all that was asked of it fails for that reason: it is
-  // the engine's problem, which knows the remedy, and says what it was for.
+  // What is said again is said once, and last. Where there is no engine, all that was asked of it fails for that
+  // reason: it is the engine's problem, which knows the remedy, and says what it was for.
   const auto isEngines = [](const ProblemRecord& each) { return each.id == QLatin1String(kEngine); };
   std::erase_if(problems_, [&](const ProblemRecord& other) {
     if (other.sentence != problem.sentence) return false;

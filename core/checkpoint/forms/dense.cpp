@@ -32,11 +32,13 @@ Result<void> check(const CompressionPlan& plan, const DecoderDescription&, const
   for (const Group& group : plan.groups) {
     const int rank = group.rank();
     if (isRotatedKey(plan, group) && rank < static_cast<int>(group.widths.size())) {
-      return fail(ErrorCode::invalidArgument,
-                  fmt::format("The plan compresses keys after RoPE (layer {}, head {}, and maybe others); weights of the original "
-                              "architecture cannot say that, since biases, norms and rotation stand between them and those keys.",
-                              group.slots.front().layer, group.slots.front().head),
-                  "Export the form latent, or make a plan that compresses keys before RoPE.");
+      return fail(
+          ErrorCode::invalidArgument,
+          fmt::format(
+              "The plan compresses keys after RoPE (layer {}, head {}, and maybe others); weights of the original "
+              "architecture cannot say that, since biases, norms and rotation stand between them and those keys.",
+              group.slots.front().layer, group.slots.front().head),
+          "Export the form latent, or make a plan that compresses keys before RoPE.");
     }
   }
   return {};
@@ -51,7 +53,10 @@ struct ProjectionPlace {
 
   /// Where they lie in the tensor, int64 [count].
   [[nodiscard]] at::Tensor rows() const {
-    return (at::arange(view.blocks, at::kLong) * view.stride).unsqueeze(1).add(at::arange(view.first, view.first + view.block, at::kLong)).flatten();
+    return (at::arange(view.blocks, at::kLong) * view.stride)
+        .unsqueeze(1)
+        .add(at::arange(view.first, view.first + view.block, at::kLong))
+        .flatten();
   }
 };
 
@@ -66,7 +71,8 @@ std::vector<StoredProjections> storedProjections(const DecoderDescription& descr
   std::vector<StoredProjections> all;
   for (int layer = 0; layer < description.shape.layers; ++layer) {
     const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
-    for (const auto& [linear, begin] : {std::pair(&attention.key, std::int64_t{0}), std::pair(&attention.value, attention.key.out)}) {
+    for (const auto& [linear, begin] :
+         {std::pair(&attention.key, std::int64_t{0}), std::pair(&attention.value, attention.key.out)}) {
       const auto view = description.views.find(linear->weight);
       ProjectionPlace place{layer, begin, linear->out, linear->weight, {.of = linear->weight, .block = linear->out}};
       if (view != description.views.end()) place.view = view->second;
@@ -80,11 +86,15 @@ std::vector<StoredProjections> storedProjections(const DecoderDescription& descr
 
 using Compressed = std::vector<std::pair<Group, GroupFactors>>;  // of one layer
 
-/// One layer's [key; value] projections with every group's rows replaced by up * down * rows; the last layer asked for stays.
+/// One layer's [key; value] projections with every group's rows replaced by up * down * rows; the last layer asked for
+/// stays.
 class CompressedRows {
  public:
-  CompressedRows(std::shared_ptr<const TensorStore> viewed, const ExportSource& source, std::vector<Compressed> compressed)
-      : rows_(std::move(viewed), source.description, source.device), shape_(source.description.shape), compressed_(std::move(compressed)) {}
+  CompressedRows(std::shared_ptr<const TensorStore> viewed, const ExportSource& source,
+                 std::vector<Compressed> compressed)
+      : rows_(std::move(viewed), source.description, source.device),
+        shape_(source.description.shape),
+        compressed_(std::move(compressed)) {}
 
   [[nodiscard]] bool changes(int layer) const { return !compressed_[static_cast<std::size_t>(layer)].empty(); }
 
@@ -136,7 +146,8 @@ void leaveOutCoding(ExportContent& content) {
 }
 
 /// All but what holds projections of keys and values.
-Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
+Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description,
+                                           DataType dtype) {
   std::set<std::string, std::less<>> projections;
   for (StoredProjections& stored : storedProjections(description)) projections.insert(std::move(stored.name));
   std::vector<TensorToWrite> tensors;
@@ -146,7 +157,8 @@ Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const D
 }
 
 /// The stored tensor as it is but for the rows of projections, which become those of the plan.
-Result<at::Tensor> withCompressedRows(const TensorStore& store, const StoredProjections& stored, CompressedRows& compressed) {
+Result<at::Tensor> withCompressedRows(const TensorStore& store, const StoredProjections& stored,
+                                      CompressedRows& compressed) {
   if (const ProjectionPlace& only = stored.places.front(); only.view.of == only.projection) {
     KVISTA_ASSIGN(const at::Tensor all, compressed.layer(only.layer));
     return all.narrow(0, only.begin, only.count);  // Where it was computed: a GPU converts it faster than it is copied.
@@ -187,10 +199,12 @@ Result<ExportContent> make(const ExportSource& source) {
   const auto compressed = std::make_shared<CompressedRows>(viewed, source, std::move(groups));
   for (const StoredProjections& stored : storedProjections(description)) {
     const TensorInfo& tensor = store->tensors().at(stored.name);
-    if (std::ranges::none_of(stored.places, [&](const ProjectionPlace& place) { return compressed->changes(place.layer); }))
+    if (std::ranges::none_of(stored.places,
+                             [&](const ProjectionPlace& place) { return compressed->changes(place.layer); }))
       content.tensors.push_back(carriedOver(store, tensor, stored.name, dtype));
     else
-      content.tensors.push_back(computed(stored.name, tensor.shape, dtype, [=] { return withCompressedRows(*store, stored, *compressed); }));
+      content.tensors.push_back(
+          computed(stored.name, tensor.shape, dtype, [=] { return withCompressedRows(*store, stored, *compressed); }));
   }
   return content;
 }
@@ -198,14 +212,16 @@ Result<ExportContent> make(const ExportSource& source) {
 }  // namespace
 
 ExportForm denseForm() {
-  return {.name = "dense",
-          .summary = "The original architecture with low-rank weights: runs everywhere, for evaluation; the cache is not smaller",
-          .runsIn = "whatever runs the original model",
-          .howToLoad = kLoadAsOriginal,
-          .isStock = true,
-          .check = check,
-          .carried = carried,
-          .make = make};
+  return {
+      .name = "dense",
+      .summary =
+          "The original architecture with low-rank weights: runs everywhere, for evaluation; the cache is not smaller",
+      .runsIn = "whatever runs the original model",
+      .howToLoad = kLoadAsOriginal,
+      .isStock = true,
+      .check = check,
+      .carried = carried,
+      .make = make};
 }
 
 }  // namespace kvista

@@ -41,7 +41,8 @@ Result<const ExportForm*> findExportForm(std::string_view name) {
 
 TensorToWrite carriedRole(const std::shared_ptr<const TensorStore>& store, const TensorRole& role, DataType dtype) {
   // Few experts differ by more in what corrects their choice than rounding changes.
-  return carriedOver(store, store->tensors().at(role.source), role.name, role.name.ends_with(".correction") ? DataType::f32 : dtype);
+  return carriedOver(store, store->tensors().at(role.source), role.name,
+                     role.name.ends_with(".correction") ? DataType::f32 : dtype);
 }
 
 bool isDraft(const CompressionPlan& plan) {
@@ -50,23 +51,32 @@ bool isDraft(const CompressionPlan& plan) {
 
 Result<void> checkPerLayerFactors(const CompressionPlan& plan, std::string_view form) {
   if (plan.storage == Storage::plainQuantised) {
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("The form {} holds latents; a plan of plain quantisation has none.", form),
-                "Plain quantisation is there to compare with: use `kvista evaluate`, or export a plan of another method.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("The form {} holds latents; a plan of plain quantisation has none.", form),
+        "Plain quantisation is there to compare with: use `kvista evaluate`, or export a plan of another method.");
   }
   if (plan.centred && form != "latent")
-    return fail(ErrorCode::invalidArgument, fmt::format("The plan is centred; the form {} has no place for the means that are put back.", form),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The plan is centred; the form {} has no place for the means that are put back.", form),
                 "Export the form latent, or make a plan without --centred.");
   const bool isShared = !plan.sharedFrom.empty();
   if (isShared && form != "latent")
-    return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan read another layer's cache; the form {} gives each its own.", form),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("Layers of the plan read another layer's cache; the form {} gives each its own.", form),
                 "Export the form latent, or make a plan whose layers have their own caches.");
   if (isShared && plan.keyPosition == KeyPosition::afterRope)
-    return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan read another layer's keys after RoPE; the form {} shares those before it.", form),
-                "Measure the plan with `kvista evaluate`, or make one that compresses keys before RoPE.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("Layers of the plan read another layer's keys after RoPE; the form {} shares those before it.",
+                    form),
+        "Measure the plan with `kvista evaluate`, or make one that compresses keys before RoPE.");
   if (predictsLayers(plan) && form != "latent")
-    return fail(ErrorCode::invalidArgument, fmt::format("Layers of the plan are coded behind others, which predict them; the form {} keeps layers apart.", form),
-                "Export the form latent, or make a plan with --chain 1 and --no-token-numbers.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("Layers of the plan are coded behind others, which predict them; the form {} keeps layers apart.",
+                    form),
+        "Export the form latent, or make a plan with --chain 1 and --no-token-numbers.");
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const auto& slots = plan.groups[i].slots;
     const auto other = std::ranges::find_if(slots, [&](const Slot& slot) { return slot.layer != slots.front().layer; });

@@ -18,13 +18,15 @@ namespace kvista {
 namespace {
 
 constexpr std::string_view kPredictionNote =
-    "Layers that others predict are read behind those, by torch's own operators also where kernels are built, which know no prediction.";
+    "Layers that others predict are read behind those, by torch's own operators also where kernels are built, which "
+    "know no prediction.";
 
 Result<void> check(const CompressionPlan& plan, const DecoderDescription& description, const Checkpoint&) {
   KVISTA_CHECK(checkPerLayerFactors(plan, "latent"));
   if (plan.exactTokens == 0 || !readsInputs(plan, description.shape)) return {};
   return fail(ErrorCode::invalidArgument,
-              fmt::format("The plan keeps {} first tokens exact, but makes latents of {} inputs, from which the form latent makes no whole keys and values.",
+              fmt::format("The plan keeps {} first tokens exact, but makes latents of {} inputs, from which the form "
+                          "latent makes no whole keys and values.",
                           plan.exactTokens, description.shape.hiddenSize),
               "Measure the plan with `kvista evaluate`, or make one whose first tokens are stored like the others.");
 }
@@ -40,7 +42,8 @@ nlohmann::json configOf(const ExportSource& source, const LatentLayout& layout) 
   nlohmann::json& own = config["kvista"];
   own["format"] = kLatentFormat;
   nlohmann::json described = describePlan(source.plan, layout, shape);
-  for (std::size_t layer = 0; layer < own["layers"].size(); ++layer) own["layers"][layer].update(described["layers"][layer]);
+  for (std::size_t layer = 0; layer < own["layers"].size(); ++layer)
+    own["layers"][layer].update(described["layers"][layer]);
   described.erase("layers");
   own.update(described);
   // What is usual is left out, as elsewhere.
@@ -57,22 +60,24 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
   const auto rank = static_cast<std::int64_t>(group.widths.size());
   const auto width = static_cast<std::int64_t>(group.group.widths.size());
   if (group.fromHidden) {
-    tensors.push_back(computed(
-        group.name("down.weight"), {rank, shape.hiddenSize}, dtype,
-        [rows, layer = group.layer, columns = columnsOf(group.group, shape), down = factors.down, isWhole = factors.readsInput()]() -> Result<at::Tensor> {
-          if (isWhole) return down.cpu();
-          KVISTA_ASSIGN(const at::Tensor all, rows->layer(layer));
-          const at::Tensor own = all.index_select(0, columns.to(all.device()));
-          return down.defined() ? at::matmul(down.to(all.device(), at::kDouble), own) : own;
-        }));
+    tensors.push_back(computed(group.name("down.weight"), {rank, shape.hiddenSize}, dtype,
+                               [rows, layer = group.layer, columns = columnsOf(group.group, shape), down = factors.down,
+                                isWhole = factors.readsInput()]() -> Result<at::Tensor> {
+                                 if (isWhole) return down.cpu();
+                                 KVISTA_ASSIGN(const at::Tensor all, rows->layer(layer));
+                                 const at::Tensor own = all.index_select(0, columns.to(all.device()));
+                                 return down.defined() ? at::matmul(down.to(all.device(), at::kDouble), own) : own;
+                               }));
   } else if (!group.isIdentity) {
     tensors.push_back(computed(group.name("down.weight"), {rank, width}, dtype,
                                [down = factors.down] { return Result<at::Tensor>(down.cpu()); }));
   }
   if (group.isIdentity) return;
   if (group.isCentred) {
-    tensors.push_back(computed(group.name("down.bias"), {rank}, dtype, [shift = factors.shift] { return Result<at::Tensor>(shift.cpu()); }));
-    tensors.push_back(computed(group.name("up.bias"), {width}, dtype, [offset = factors.offset] { return Result<at::Tensor>(offset.cpu()); }));
+    tensors.push_back(computed(group.name("down.bias"), {rank}, dtype,
+                               [shift = factors.shift] { return Result<at::Tensor>(shift.cpu()); }));
+    tensors.push_back(computed(group.name("up.bias"), {width}, dtype,
+                               [offset = factors.offset] { return Result<at::Tensor>(offset.cpu()); }));
   }
   if (group.predictedFrom)
     tensors.push_back(computed(group.name("prediction.weight"), {width, width}, dtype,
@@ -87,7 +92,8 @@ void addGroup(const LatentGroup& group, const GroupFactors& factors, const std::
   }
 }
 
-Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
+Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description,
+                                           DataType dtype) {
   KVISTA_ASSIGN(const auto store, withViews(checkpoint.tensors, description.views));
   std::vector<TensorToWrite> tensors;
   for (const TensorRole& role : tensorRoles(description)) tensors.push_back(carriedRole(store, role, dtype));
@@ -100,7 +106,8 @@ Result<ExportContent> make(const ExportSource& source) {
   const DataType dtype = source.dtype.value_or(DataType::f32);
   std::vector<bool> identity;
   for (const GroupFactors& factors : source.factors) identity.push_back(factors.isIdentity());
-  const LatentLayout layout = latentLayout(source.plan, identity, description.shape, source.policy != nullptr && readsExactHeads(*source.policy));
+  const LatentLayout layout = latentLayout(source.plan, identity, description.shape,
+                                           source.policy != nullptr && readsExactHeads(*source.policy));
 
   ExportContent content;
   content.files = modelCode();
@@ -118,7 +125,8 @@ Result<ExportContent> make(const ExportSource& source) {
   };
   for (int layer = 0; layer < description.shape.layers; ++layer) {
     const AttentionDescription& attention = description.layers[static_cast<std::size_t>(layer)].attention;
-    if (layout.keepsKeys[static_cast<std::size_t>(layer)]) carry(attentionPrefix(layer) + "k_proj.weight", attention.key.weight);
+    if (layout.keepsKeys[static_cast<std::size_t>(layer)])
+      carry(attentionPrefix(layer) + "k_proj.weight", attention.key.weight);
     if (layout.keepsValues[static_cast<std::size_t>(layer)])
       carry(attentionPrefix(layer) + "v_proj.weight", attention.value.weight);
   }
@@ -132,20 +140,23 @@ Result<ExportContent> make(const ExportSource& source) {
 }  // namespace
 
 ExportForm latentForm() {
-  return {.name = "latent",
-          .summary = "Factored weights with Python model code for Hugging Face transformers: the cache is really smaller",
-          .runsIn = "Hugging Face transformers 4.44 or later, with trust_remote_code",
-          .howToLoad = "```python\n"
-                       "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
-                       "model = AutoModelForCausalLM.from_pretrained(\"FOLDER\", trust_remote_code=True)\n"
-                       "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
-                       "```\n"
-                       "`trust_remote_code` lets transformers run the Python files of this folder, which are KVista's. On a GPU with a CUDA "
-                       "toolkit, `python FOLDER/build_kernels.py` builds kernels that make decoding faster.",
-          .recordsPolicies = true,
-          .check = check,
-          .carried = carried,
-          .make = make};
+  return {
+      .name = "latent",
+      .summary = "Factored weights with Python model code for Hugging Face transformers: the cache is really smaller",
+      .runsIn = "Hugging Face transformers 4.44 or later, with trust_remote_code",
+      .howToLoad =
+          "```python\n"
+          "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+          "model = AutoModelForCausalLM.from_pretrained(\"FOLDER\", trust_remote_code=True)\n"
+          "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
+          "```\n"
+          "`trust_remote_code` lets transformers run the Python files of this folder, which are KVista's. On a GPU "
+          "with a CUDA "
+          "toolkit, `python FOLDER/build_kernels.py` builds kernels that make decoding faster.",
+      .recordsPolicies = true,
+      .check = check,
+      .carried = carried,
+      .make = make};
 }
 
 }  // namespace kvista

@@ -33,7 +33,9 @@ const LinearDescription& projectionOf(const DecoderDescription& description, int
   return side == Side::key ? attention.key : attention.value;
 }
 
-std::string projectionName(int layer, Side side) { return attentionPrefix(layer) + (side == Side::key ? "k_proj" : "v_proj"); }
+std::string projectionName(int layer, Side side) {
+  return attentionPrefix(layer) + (side == Side::key ? "k_proj" : "v_proj");
+}
 
 /// Places in the plan of a layer's groups of one side.
 std::vector<std::size_t> groupsOf(const CompressionPlan& plan, int layer, Side side) {
@@ -45,37 +47,49 @@ std::vector<std::size_t> groupsOf(const CompressionPlan& plan, int layer, Side s
 
 /// Their rotary embedding is transformers' own of 2024: one base, perhaps stretched linearly or dynamically.
 Result<void> checkModel(const DecoderDescription& description, const Checkpoint& checkpoint) {
-  const auto refuse = [](const std::string& reason) { return fail(ErrorCode::invalidArgument, reason, "Export the form latent."); };
+  const auto refuse = [](const std::string& reason) {
+    return fail(ErrorCode::invalidArgument, reason, "Export the form latent.");
+  };
   const ModelShape& shape = description.shape;
   if (paluModelType(shape.family).empty())
-    return refuse(fmt::format("The scripts of Palu and ReCalKV know Llama and Mistral models; this one is of the family {}.", shape.family));
-  if (checkpoint.config.contains("text_config") || projectionOf(description, 0, Side::key).weight != projectionName(0, Side::key) + ".weight")
+    return refuse(fmt::format(
+        "The scripts of Palu and ReCalKV know Llama and Mistral models; this one is of the family {}.", shape.family));
+  if (checkpoint.config.contains("text_config") ||
+      projectionOf(description, 0, Side::key).weight != projectionName(0, Side::key) + ".weight")
     return refuse("The scripts of Palu and ReCalKV know language models alone; this one is a part of a larger model.");
   if (shape.headDim != shape.valueHeadDim || shape.headDim * shape.queryHeads != shape.hiddenSize)
-    return refuse(fmt::format("The scripts of Palu and ReCalKV take a head's width to be {} / {}; here it is {}.", shape.hiddenSize, shape.queryHeads,
-                              shape.headDim));
+    return refuse(fmt::format("The scripts of Palu and ReCalKV take a head's width to be {} / {}; here it is {}.",
+                              shape.hiddenSize, shape.queryHeads, shape.headDim));
   for (const RopeDescription& rope : description.ropes)
     if (rope.type != RopeType::standard && rope.type != RopeType::linear && rope.type != RopeType::dynamic)
-      return refuse("The configuration of Palu and ReCalKV refuses rotary embeddings that are stretched other than linearly or dynamically, as this model's are.");
+      return refuse(
+          "The configuration of Palu and ReCalKV refuses rotary embeddings that are stretched other than linearly or "
+          "dynamically, as this model's are.");
   return {};
 }
 
 Result<void> check(const CompressionPlan& plan, const DecoderDescription& description, const Checkpoint& checkpoint) {
   KVISTA_CHECK(checkPerLayerFactors(plan, "palu"));
   KVISTA_CHECK(checkModel(description, checkpoint));
-  const auto refuse = [](const std::string& reason, std::string_view hint) { return fail(ErrorCode::invalidArgument, reason, std::string(hint)); };
+  const auto refuse = [](const std::string& reason, std::string_view hint) {
+    return fail(ErrorCode::invalidArgument, reason, std::string(hint));
+  };
   if (plan.storage == Storage::coded)
-    return refuse("The form palu holds latents of 16-bit numbers; this plan's are codes.", "Export the form latent, or plan with the method grouped or separate.");
+    return refuse("The form palu holds latents of 16-bit numbers; this plan's are codes.",
+                  "Export the form latent, or plan with the method grouped or separate.");
   if (plan.keyPosition == KeyPosition::afterRope)
-    return refuse("The form palu compresses keys before RoPE; this plan does it after.", "Export the form latent, or plan with the method grouped or separate.");
+    return refuse("The form palu compresses keys before RoPE; this plan does it after.",
+                  "Export the form latent, or plan with the method grouped or separate.");
   if (isDraft(plan)) return {};
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& group = plan.groups[i];
     if (std::ranges::any_of(group.slots, [&](const Slot& slot) { return slot.side != group.slots.front().side; }))
-      return refuse(fmt::format("Group {} shares one latent between keys and values; the form palu keeps them apart.", i),
-                    "Export the form latent, or plan with the method grouped or separate.");
+      return refuse(
+          fmt::format("Group {} shares one latent between keys and values; the form palu keeps them apart.", i),
+          "Export the form latent, or plan with the method grouped or separate.");
     if (group.rank() == 0)
-      return refuse(fmt::format("Group {} keeps nothing; the form palu needs a direction at least.", i), "Export the form latent, or plan with --min-rank 8.");
+      return refuse(fmt::format("Group {} keeps nothing; the form palu needs a direction at least.", i),
+                    "Export the form latent, or plan with --min-rank 8.");
   }
   for (int layer = 0; layer < description.shape.layers; ++layer) {
     for (const Side side : kSides) {
@@ -83,8 +97,11 @@ Result<void> check(const CompressionPlan& plan, const DecoderDescription& descri
       for (const std::size_t group : groups) {
         const std::size_t first = plan.groups[groups.front()].slots.size(), own = plan.groups[group].slots.size();
         if (own != first)
-          return refuse(fmt::format("The {} of layer {} are in groups of {} and of {} heads; the form palu needs as many in each.", nameOf(side), layer, first, own),
-                        "Export the form latent, or plan with the method separate.");
+          return refuse(
+              fmt::format(
+                  "The {} of layer {} are in groups of {} and of {} heads; the form palu needs as many in each.",
+                  nameOf(side), layer, first, own),
+              "Export the form latent, or plan with the method separate.");
       }
     }
   }
@@ -95,13 +112,15 @@ std::set<std::string, std::less<>> projectionTensors(const DecoderDescription& d
   std::set<std::string, std::less<>> names;
   for (int layer = 0; layer < description.shape.layers; ++layer)
     for (const Side side : kSides)
-      for (const std::string& name : {projectionOf(description, layer, side).weight, projectionOf(description, layer, side).bias})
+      for (const std::string& name :
+           {projectionOf(description, layer, side).weight, projectionOf(description, layer, side).bias})
         if (!name.empty()) names.insert(name);
   return names;
 }
 
 /// All but projections of keys and values and their biases.
-Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description, DataType dtype) {
+Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const DecoderDescription& description,
+                                           DataType dtype) {
   const auto projections = projectionTensors(description);
   std::vector<TensorToWrite> tensors;
   for (const auto& [name, tensor] : checkpoint.tensors->tensors())
@@ -113,10 +132,15 @@ Result<std::vector<TensorToWrite>> carried(const Checkpoint& checkpoint, const D
 class FactoredProjection {
  public:
   FactoredProjection(const ExportSource& source, std::shared_ptr<ProjectionRows> rows, int layer, Side side)
-      : source_(source), rows_(std::move(rows)), layer_(layer), side_(side), groups_(groupsOf(source.plan, layer, side)) {
+      : source_(source),
+        rows_(std::move(rows)),
+        layer_(layer),
+        side_(side),
+        groups_(groupsOf(source.plan, layer, side)) {
     for (const std::size_t group : groups_) {
       const GroupFactors& factors = source.factors[group];
-      ranks_.push_back(factors.isIdentity() ? static_cast<std::int64_t>(source.plan.groups[group].widths.size()) : factors.down.size(0));
+      ranks_.push_back(factors.isIdentity() ? static_cast<std::int64_t>(source.plan.groups[group].widths.size())
+                                            : factors.down.size(0));
     }
   }
 
@@ -144,31 +168,36 @@ class FactoredProjection {
     const std::string name = projectionName(layer_, side_);
     std::vector<TensorToWrite> written;
     std::vector<std::pair<at::Tensor, at::Tensor>> downs;  // columns, factor
-    for (const std::size_t group : groups_) downs.emplace_back(columnsOf(source_.plan.groups[group], shape), source_.factors[group].down);
+    for (const std::size_t group : groups_)
+      downs.emplace_back(columnsOf(source_.plan.groups[group], shape), source_.factors[group].down);
     const std::int64_t total = std::accumulate(ranks_.begin(), ranks_.end(), std::int64_t{0});
-    written.push_back(computed(name + ".VT.weight", {total, shape.hiddenSize}, dtype, [rows = rows_, layer = layer_, downs]() -> Result<at::Tensor> {
-      KVISTA_ASSIGN(const at::Tensor all, rows->layer(layer));
-      std::vector<at::Tensor> parts;
-      for (const auto& [columns, down] : downs) {
-        const at::Tensor own = all.index_select(0, columns.to(all.device()));
-        parts.push_back(down.defined() ? at::matmul(down.to(all.device(), at::kDouble), own) : own);
-      }
-      return at::cat(parts);
-    }));
+    written.push_back(computed(name + ".VT.weight", {total, shape.hiddenSize}, dtype,
+                               [rows = rows_, layer = layer_, downs]() -> Result<at::Tensor> {
+                                 KVISTA_ASSIGN(const at::Tensor all, rows->layer(layer));
+                                 std::vector<at::Tensor> parts;
+                                 for (const auto& [columns, down] : downs) {
+                                   const at::Tensor own = all.index_select(0, columns.to(all.device()));
+                                   parts.push_back(down.defined() ? at::matmul(down.to(all.device(), at::kDouble), own)
+                                                                  : own);
+                                 }
+                                 return at::cat(parts);
+                               }));
     const std::string& bias = projectionOf(source_.description, layer_, side_).bias;
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       const Group& group = source_.plan.groups[groups_[i]];
       const auto width = static_cast<std::int64_t>(group.widths.size());
       const std::string own = fmt::format("{}.U.{}.", name, i);
-      written.push_back(computed(own + "weight", {width, ranks_[i]}, dtype, [up = source_.factors[groups_[i]].up, width] {
-        return Result<at::Tensor>(up.defined() ? up.cpu() : at::eye(width));
-      }));
+      written.push_back(
+          computed(own + "weight", {width, ranks_[i]}, dtype, [up = source_.factors[groups_[i]].up, width] {
+            return Result<at::Tensor>(up.defined() ? up.cpu() : at::eye(width));
+          }));
       if (bias.empty()) continue;
       const at::Tensor columns = columnsOf(group, shape) - (side_ == Side::value ? shape.keyWidth() : 0);
-      written.push_back(computed(own + "bias", {width}, dtype, [store = source_.checkpoint.tensors, bias, columns]() -> Result<at::Tensor> {
-        KVISTA_ASSIGN(const at::Tensor all, readWeight(*store, bias));
-        return all.index_select(0, columns);
-      }));
+      written.push_back(computed(own + "bias", {width}, dtype,
+                                 [store = source_.checkpoint.tensors, bias, columns]() -> Result<at::Tensor> {
+                                   KVISTA_ASSIGN(const at::Tensor all, readWeight(*store, bias));
+                                   return all.index_select(0, columns);
+                                 }));
     }
     return written;
   }
@@ -192,13 +221,15 @@ nlohmann::json configOf(const ExportSource& source) {
   config["head_dim"] = shape.headDim;
   config["num_key_value_heads"] = shape.kvHeads;
   // Their configurations have no values of their own for what the layers of transformers ask for.
-  for (const auto& [field, value] : {std::pair("attention_dropout", nlohmann::json(0.0)), std::pair("attention_bias", nlohmann::json(false)),
-                                     std::pair("mlp_bias", nlohmann::json(false)), std::pair("hidden_act", nlohmann::json("silu"))})
+  for (const auto& [field, value] :
+       {std::pair("attention_dropout", nlohmann::json(0.0)), std::pair("attention_bias", nlohmann::json(false)),
+        std::pair("mlp_bias", nlohmann::json(false)), std::pair("hidden_act", nlohmann::json("silu"))})
     if (!config.contains(field) || config[field].is_null()) config[field] = value;
   for (const char* field : {"rope_parameters", "rope_scaling"}) config.erase(field);
   const RopeDescription& rope = source.description.ropes.front();
   config["rope_theta"] = rope.theta;
-  if (rope.type != RopeType::standard) config["rope_scaling"] = {{"type", rope.type == RopeType::linear ? "linear" : "dynamic"}, {"factor", rope.factor}};
+  if (rope.type != RopeType::standard)
+    config["rope_scaling"] = {{"type", rope.type == RopeType::linear ? "linear" : "dynamic"}, {"factor", rope.factor}};
   config["head_wise_ranks"] = nlohmann::json::object();
   config["permutation_info"] = nlohmann::json::object();
   return config;
@@ -222,7 +253,9 @@ Result<ExportContent> make(const ExportSource& source) {
         const LinearDescription& linear = projectionOf(description, layer, side);
         for (const std::string& name : {linear.weight, linear.bias})
           if (!name.empty())
-            content.tensors.push_back(carriedOver(source.checkpoint.tensors, source.checkpoint.tensors->tensors().at(name), name, source.dtype.value_or(DataType::f32)));
+            content.tensors.push_back(carriedOver(source.checkpoint.tensors,
+                                                  source.checkpoint.tensors->tensors().at(name), name,
+                                                  source.dtype.value_or(DataType::f32)));
         continue;
       }
       const std::string name = projectionName(layer, side);
@@ -236,34 +269,41 @@ Result<ExportContent> make(const ExportSource& source) {
   }
   if (source.plan.exactTokens > 0)
     content.notes.push_back(
-        fmt::format("The first {} tokens are compressed like all others: weights cannot treat them apart.", source.plan.exactTokens));
+        fmt::format("The first {} tokens are compressed like all others: weights cannot treat them apart.",
+                    source.plan.exactTokens));
   content.notes.push_back(
-      fmt::format("The authors' scripts rebuild keys and values before they are cached, so that the cache of this form is as large as the original's; "
+      fmt::format("The authors' scripts rebuild keys and values before they are cached, so that the cache of this form "
+                  "is as large as the original's; "
                   "its latents would take {} bytes a token.",
                   bytesPerToken(content.plan)));
   if (isPermuted)
-    content.notes.push_back("Heads are grouped in another order than they lie in: ReCalKV's code reads that (permutation_info), Palu's does not.");
+    content.notes.push_back(
+        "Heads are grouped in another order than they lie in: ReCalKV's code reads that (permutation_info), Palu's "
+        "does not.");
   return content;
 }
 
 }  // namespace
 
 ExportForm paluForm() {
-  return {.name = "palu",
-          .summary = "Latents of groups of heads as the scripts of Palu and ReCalKV read them, to measure a plan beside theirs",
-          .runsIn = "the authors' scripts of Palu and ReCalKV (with transformers 4.44)",
-          .howToLoad = "From a checkout of the authors' repository:\n"
-                       "```python\n"
-                       "from transformers import AutoTokenizer\n"
-                       "from palu.model import PaluLlamaForCausalLM  # or PaluMistralForCausalLM\n"
-                       "model = PaluLlamaForCausalLM.from_pretrained(\"FOLDER\")\n"
-                       "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
-                       "```\n"
-                       "Where `permutation_info` in `config.json` names projections, ReCalKV's\n"
-                       "`palu.permutation_utils.configure_permutation(model, model.config)` must be called next.",
-          .check = check,
-          .carried = carried,
-          .make = make};
+  return {
+      .name = "palu",
+      .summary =
+          "Latents of groups of heads as the scripts of Palu and ReCalKV read them, to measure a plan beside theirs",
+      .runsIn = "the authors' scripts of Palu and ReCalKV (with transformers 4.44)",
+      .howToLoad =
+          "From a checkout of the authors' repository:\n"
+          "```python\n"
+          "from transformers import AutoTokenizer\n"
+          "from palu.model import PaluLlamaForCausalLM  # or PaluMistralForCausalLM\n"
+          "model = PaluLlamaForCausalLM.from_pretrained(\"FOLDER\")\n"
+          "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
+          "```\n"
+          "Where `permutation_info` in `config.json` names projections, ReCalKV's\n"
+          "`palu.permutation_utils.configure_permutation(model, model.config)` must be called next.",
+      .check = check,
+      .carried = carried,
+      .make = make};
 }
 
 }  // namespace kvista

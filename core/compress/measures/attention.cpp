@@ -14,7 +14,8 @@ Measure attentionMeasure() {
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             const at::Tensor& maps = request.statistics.layers[static_cast<std::size_t>(request.layer)].attentionMaps;
             if (!maps.defined())
-              return tl::unexpected(noQueries(request.decoder, request.layer, "attention maps", "the measure attention needs"));
+              return tl::unexpected(
+                  noQueries(request.decoder, request.layer, "attention maps", "the measure attention needs"));
             return cosines(maps);
           }};
 }

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/layouts.h"
-#include "core/compress/measures/measures.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/outer.h>
+
+#include "core/compress/layouts.h"
+#include "core/compress/measures/measures.h"
 
 namespace kvista {
 
@@ -16,7 +16,8 @@ Measure ckaCentredMeasure() {
           .source = kCkaSource,
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             const OutputMoments moments = outputMoments(request, false);
-            return headSimilarity(moments.second - at::outer(moments.mean, moments.mean), request.decoder.shape(), request.side);
+            return headSimilarity(moments.second - at::outer(moments.mean, moments.mean), request.decoder.shape(),
+                                  request.side);
           }};
 }
 

@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/layouts.h"
-#include "core/compress/measures/measures.h"
-
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/where.h>
+
+#include <cmath>
+
+#include "core/compress/layouts.h"
+#include "core/compress/measures/measures.h"
 
 namespace kvista {
 namespace {
@@ -27,24 +27,26 @@ at::Tensor coordinateMean(const at::Tensor& covariance) {
 }  // namespace
 
 Measure ckaReleasedMeasure() {
-  return {.name = "cka-released",
-          .summary = "Linear CKA centred over whitened coordinates, as ReCalKV's code has it; for comparison with it alone",
-          .formula = "as cka, with C - B 1 1^T B^T / n in place of C, B = U sqrt(Lambda) from C = U Lambda U^T, each column of U "
-                     "with its largest component positive",
-          .unit = "no unit, 0 to 1",
-          .source = "ReCalKV's released code",
-          .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
-            const ModelShape& shape = request.decoder.shape();
-            at::Tensor second = outputMoments(request, false).second;
-            const bool keys = request.side == Side::key;
-            const std::int64_t begin = keys ? 0 : shape.keyWidth();
-            const std::int64_t width = keys ? shape.keyWidth() : shape.valueWidth();
-            at::Tensor own = second.narrow(0, begin, width).narrow(1, begin, width);
-            KVISTA_CHECK(checkMoments(own));
-            const at::Tensor mean = coordinateMean((own + own.t()) / 2);
-            own -= at::outer(mean, mean);  // a view: the rest of the moments is not looked at
-            return headSimilarity(second, shape, request.side);
-          }};
+  return {
+      .name = "cka-released",
+      .summary = "Linear CKA centred over whitened coordinates, as ReCalKV's code has it; for comparison with it alone",
+      .formula =
+          "as cka, with C - B 1 1^T B^T / n in place of C, B = U sqrt(Lambda) from C = U Lambda U^T, each column of U "
+          "with its largest component positive",
+      .unit = "no unit, 0 to 1",
+      .source = "ReCalKV's released code",
+      .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
+        const ModelShape& shape = request.decoder.shape();
+        at::Tensor second = outputMoments(request, false).second;
+        const bool keys = request.side == Side::key;
+        const std::int64_t begin = keys ? 0 : shape.keyWidth();
+        const std::int64_t width = keys ? shape.keyWidth() : shape.valueWidth();
+        at::Tensor own = second.narrow(0, begin, width).narrow(1, begin, width);
+        KVISTA_CHECK(checkMoments(own));
+        const at::Tensor mean = coordinateMean((own + own.t()) / 2);
+        own -= at::outer(mean, mean);  // a view: the rest of the moments is not looked at
+        return headSimilarity(second, shape, request.side);
+      }};
 }
 
 }  // namespace kvista

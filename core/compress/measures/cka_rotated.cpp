@@ -9,8 +9,12 @@ Measure ckaRotatedMeasure() {
           .summary = "Linear CKA of keys as attention sees them, after RoPE, from the sampled tokens",
           .formula = "as cka, with |C_ij|^2 = mean over pairs of different tokens s, t of (k_is . k_it)(k_js . k_jt)",
           .unit = "no unit, 0 to 1",
-          .source = "Kornblith et al. (2019), section 3; without the pairs of a token with itself, which would make few tokens look alike",
-          .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> { return alikeOverPairs(sampledHeads(request)); }};
+          .source =
+              "Kornblith et al. (2019), section 3; without the pairs of a token with itself, which would make few "
+              "tokens look alike",
+          .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
+            return alikeOverPairs(sampledHeads(request));
+          }};
 }
 
 }  // namespace kvista

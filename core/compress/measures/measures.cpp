@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/measures/measures.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
@@ -13,19 +11,21 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 // One line a measure: X(name) is the function `Measure nameMeasure()` of its file in this folder.
 #define KVISTA_MEASURES(X) \
-  X(cka) \
-  X(ckaCentred) \
-  X(ckaSinkFree) \
-  X(ckaRotated) \
-  X(ckaReleased) \
-  X(subspace) \
-  X(subspaceRotated) \
-  X(svcca) \
-  X(svccaRotated) \
-  X(projection) \
-  X(weightCosine) \
+  X(cka)                   \
+  X(ckaCentred)            \
+  X(ckaSinkFree)           \
+  X(ckaRotated)            \
+  X(ckaReleased)           \
+  X(subspace)              \
+  X(subspaceRotated)       \
+  X(svcca)                 \
+  X(svccaRotated)          \
+  X(projection)            \
+  X(weightCosine)          \
   X(attention)
 
 namespace kvista {

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/measures/measures.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/sqrt.h>
+
+#include "core/compress/measures/measures.h"
 
 namespace kvista {
 

@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/measures/sampled_pairs.h"
-
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/block_diag.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+
+#include "core/compress/measures/sampled_pairs.h"
 
 namespace kvista {
 namespace {
@@ -41,25 +41,32 @@ Measure subspaceMeasure() {
             const std::int64_t heads = request.decoder.shape().kvHeads, width = second.size(0) / heads;
             std::vector<at::Tensor> directions;
             for (std::int64_t head = 0; head < heads; ++head)
-              directions.push_back(strongestDirections(second.narrow(0, head * width, width).narrow(1, head * width, width)));
+              directions.push_back(
+                  strongestDirections(second.narrow(0, head * width, width).narrow(1, head * width, width)));
             const at::Tensor all = at::block_diag(directions);
             const std::int64_t rank = directions.front().size(1);
-            const at::Tensor overlap = at::matmul(at::matmul(all.t(), second), all).view({heads, rank, heads, rank}).square().sum({1, 3});
+            const at::Tensor overlap =
+                at::matmul(at::matmul(all.t(), second), all).view({heads, rank, heads, rank}).square().sum({1, 3});
             return cosines(overlap);
           }};
 }
 
 Measure subspaceRotatedMeasure() {
   return {.name = "subspace-rotated",
-          .summary = "Overlap of the heads' strongest directions, of keys as attention sees them, after RoPE, from the sampled tokens",
-          .formula = "as subspace, with |U_i^T U_j|^2 = mean over pairs of different tokens s, t of (u_is . u_it)(u_js . u_jt), u_it = "
-                     "diag(s_r)^-1 V_r^T k_it of the moments of all tokens",
+          .summary =
+              "Overlap of the heads' strongest directions, of keys as attention sees them, after RoPE, from the "
+              "sampled tokens",
+          .formula =
+              "as subspace, with |U_i^T U_j|^2 = mean over pairs of different tokens s, t of (u_is . u_it)(u_js . "
+              "u_jt), u_it = "
+              "diag(s_r)^-1 V_r^T k_it of the moments of all tokens",
           .unit = "no unit, 0 to 1",
           .source = kSource,
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             KVISTA_ASSIGN(const std::vector<at::Tensor> moments, ownMoments(request, false));
             std::vector<at::Tensor> rows = sampledHeads(request);
-            for (std::size_t head = 0; head < rows.size(); ++head) rows[head] = at::matmul(rows[head], strongestDirections(moments[head]));
+            for (std::size_t head = 0; head < rows.size(); ++head)
+              rows[head] = at::matmul(rows[head], strongestDirections(moments[head]));
             return alikeOverPairs(rows);
           }};
 }

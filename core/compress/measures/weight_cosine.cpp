@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/measures/measures.h"
-
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/eye.h>
+#include <ATen/ops/matmul.h>
+
+#include "core/compress/measures/measures.h"
 
 namespace kvista {
 
@@ -16,7 +16,8 @@ Measure weightCosineMeasure() {
           .source = "help page Methods, section 3; of layers: KVSharer (2024)",
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {
             const Decoder& decoder = request.decoder;
-            const at::Tensor weight = request.side == Side::key ? decoder.keyWeight(request.layer) : decoder.valueWeight(request.layer);
+            const at::Tensor weight =
+                request.side == Side::key ? decoder.keyWeight(request.layer) : decoder.valueWeight(request.layer);
             const at::Tensor heads = weight.cpu().to(at::kDouble).reshape({decoder.shape().kvHeads, -1});
             return cosines(at::matmul(heads, heads.t()).abs());
           }};

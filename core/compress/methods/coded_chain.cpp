@@ -6,7 +6,9 @@ namespace kvista {
 
 Method codedChainMethod() {
   return {.name = "coded-chain",
-          .summary = "As coded-joint, each layer coded through a trellis as what the decoded layer before it does not predict: least loss of all",
+          .summary =
+              "As coded-joint, each layer coded through a trellis as what the decoded layer before it does not "
+              "predict: least loss of all",
           .source = "help page Methods, section 10",
           .grouping = "joint",
           .storage = Storage::coded,

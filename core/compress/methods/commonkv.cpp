@@ -4,10 +4,12 @@
 
 namespace kvista {
 
-/// Parameters are what this shares; a latent a layer is stored all the same, and only merging latents when the model runs would share those.
+/// Parameters are what this shares; a latent a layer is stored all the same, and only merging latents when the model
+/// runs would share those.
 Method commonkvMethod() {
   return {.name = "commonkv",
-          .summary = "CommonKV: 4 adjacent layers share the factor that makes latents, from an SVD of their weights together",
+          .summary =
+              "CommonKV: 4 adjacent layers share the factor that makes latents, from an SVD of their weights together",
           .source = "CommonKV (Wang et al., 2025), section 3",
           .grouping = "joint",
           .metric = Metric::identity,

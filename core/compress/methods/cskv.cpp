@@ -4,8 +4,8 @@
 
 namespace kvista {
 
-/// The low-rank branch of its two: the window of exact tokens beside it is a policy of the running model, the training of its
-/// factors `kvista refine`.
+/// The low-rank branch of its two: the window of exact tokens beside it is a policy of the running model, the training
+/// of its factors `kvista refine`.
 Method cskvMethod() {
   return {.name = "cskv",
           .summary = "CSKV, its low-rank branch: SVD of keys and of values, the same part of each layer; to be refined",

@@ -5,13 +5,14 @@
 namespace kvista {
 
 Method gqaMethod() {
-  return {.name = "gqa",
-          .summary = "Fewer key-value heads: similar heads become one each, for a checkpoint of the original architecture",
-          .source = "help page Methods, section 11",
-          .grouping = "paired",
-          .groupSize = 0,
-          .allocator = "uniform",
-          .sharesHeads = true};
+  return {
+      .name = "gqa",
+      .summary = "Fewer key-value heads: similar heads become one each, for a checkpoint of the original architecture",
+      .source = "help page Methods, section 11",
+      .grouping = "paired",
+      .groupSize = 0,
+      .allocator = "uniform",
+      .sharesHeads = true};
 }
 
 }  // namespace kvista

@@ -5,15 +5,17 @@
 namespace kvista {
 
 Method kqsvdMethod() {
-  return {.name = "kqsvd",
-          .summary = "Low rank at 16 bits, every head alone, keys after RoPE: each side as attention reads it, for stock kernels",
-          .source = "KQ-SVD (Lesens et al., 2025)",
-          .grouping = "head",
-          .measure = {},
-          .metric = Metric::attention,
-          .keyPosition = KeyPosition::afterRope,
-          .allocator = "uniform",
-          .rankStep = 16};
+  return {
+      .name = "kqsvd",
+      .summary =
+          "Low rank at 16 bits, every head alone, keys after RoPE: each side as attention reads it, for stock kernels",
+      .source = "KQ-SVD (Lesens et al., 2025)",
+      .grouping = "head",
+      .measure = {},
+      .metric = Metric::attention,
+      .keyPosition = KeyPosition::afterRope,
+      .allocator = "uniform",
+      .rankStep = 16};
 }
 
 }  // namespace kvista

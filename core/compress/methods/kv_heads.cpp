@@ -4,7 +4,8 @@
 
 namespace kvista {
 
-/// Neighbouring heads, decomposed for the caches that they make, all numbers alike; `gqa` chooses heads and weighs errors.
+/// Neighbouring heads, decomposed for the caches that they make, all numbers alike; `gqa` chooses heads and weighs
+/// errors.
 Method kvHeadsMethod() {
   return {.name = "kv-heads",
           .summary = "Fewer key-value heads as published: neighbouring heads become one by SVD of their caches",

@@ -1,42 +1,41 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/compress/method.h"
-
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
+#include "core/compress/method.h"
 #include "core/plan/chaining.h"
 #include "core/plan/grouping.h"
 
 // One line a method: X(name) is the function `Method nameMethod()` of its file in this folder.
 #define KVISTA_METHODS(X) \
-  X(coded) \
-  X(codedJoint) \
-  X(codedChain) \
-  X(codedHead) \
-  X(joint) \
-  X(separate) \
-  X(grouped) \
-  X(recalkv) \
-  X(paluM) \
-  X(paluG) \
-  X(paluJ) \
-  X(svdLlm) \
-  X(cskv) \
-  X(svd) \
-  X(lorc) \
-  X(commonkv) \
-  X(gqa) \
-  X(kvHeads) \
-  X(kqsvd) \
-  X(ksvd) \
-  X(eigen) \
-  X(matryoshka) \
-  X(kvsharer) \
-  X(values) \
-  X(mla) \
+  X(coded)                \
+  X(codedJoint)           \
+  X(codedChain)           \
+  X(codedHead)            \
+  X(joint)                \
+  X(separate)             \
+  X(grouped)              \
+  X(recalkv)              \
+  X(paluM)                \
+  X(paluG)                \
+  X(paluJ)                \
+  X(svdLlm)               \
+  X(cskv)                 \
+  X(svd)                  \
+  X(lorc)                 \
+  X(commonkv)             \
+  X(gqa)                  \
+  X(kvHeads)              \
+  X(kqsvd)                \
+  X(ksvd)                 \
+  X(eigen)                \
+  X(matryoshka)           \
+  X(kvsharer)             \
+  X(values)               \
+  X(mla)                  \
   X(plain)
 
 namespace kvista {
@@ -61,7 +60,8 @@ Result<const Method*> findMethod(std::string_view name) {
 
 std::string_view whyNotCompensated(const Method& method) {
   if (method.storage == Storage::plainQuantised) return "has no latent that could be fitted";
-  if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, which are no linear function of what comes in";
+  if (method.keyPosition == KeyPosition::afterRope)
+    return "compresses keys after RoPE, which are no linear function of what comes in";
   if (method.sharesHeads) return "keeps what commutes with RoPE, which a fit does not";
   if (method.layersTogether > 1) return "has factors that several layers share";
   if (method.sharesLayers) return "lets layers read the cache of another";
@@ -80,16 +80,21 @@ std::string_view whyNotChained(const Method& method) { return whyNotChained(meth
 
 std::string_view whyNotUnwhitened(const Method& method) {
   if (method.storage != Storage::lowRank16) return "has codes whose steps are fitted to text";
-  if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, which the weights alone do not give";
+  if (method.keyPosition == KeyPosition::afterRope)
+    return "compresses keys after RoPE, which the weights alone do not give";
   if (method.sharesLayers) return "makes no bases";
   return method.weightsOnly ? "looks at weights alone in any case" : "";
 }
 
-std::string_view whyNotUncalibrated(const Method& method) { return method.sequential ? "" : "calibrates no values that could stay as they are"; }
+std::string_view whyNotUncalibrated(const Method& method) {
+  return method.sequential ? "" : "calibrates no values that could stay as they are";
+}
 
 std::string_view whyNotShared(const Method& method) {
-  if (method.storage == Storage::plainQuantised) return "stores each layer's own numbers, and needs every layer's own cache";
-  if (method.keyPosition == KeyPosition::afterRope) return "compresses keys after RoPE, and needs every layer's own cache";
+  if (method.storage == Storage::plainQuantised)
+    return "stores each layer's own numbers, and needs every layer's own cache";
+  if (method.keyPosition == KeyPosition::afterRope)
+    return "compresses keys after RoPE, and needs every layer's own cache";
   return method.sequential ? "goes from layer to layer in a way of its own, and needs every layer's own cache" : "";
 }
 

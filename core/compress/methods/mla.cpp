@@ -6,7 +6,8 @@ namespace kvista {
 
 Method mlaMethod() {
   return {.name = "mla",
-          .summary = "One key for all heads, and values in one latent, for a checkpoint with DeepSeek-V2's latent attention",
+          .summary =
+              "One key for all heads, and values in one latent, for a checkpoint with DeepSeek-V2's latent attention",
           .source = "help page Methods, section 11",
           .grouping = "common-key",
           .measure = {},

@@ -5,12 +5,13 @@
 namespace kvista {
 
 Method valuesMethod() {
-  return {.name = "values",
-          .summary = "Keys as they are, every value head in a low rank, for a checkpoint of an engine's own architecture",
-          .source = "help page Methods, section 2",
-          .grouping = "values",
-          .measure = {},
-          .allocator = "uniform"};
+  return {
+      .name = "values",
+      .summary = "Keys as they are, every value head in a low rank, for a checkpoint of an engine's own architecture",
+      .source = "help page Methods, section 2",
+      .grouping = "values",
+      .measure = {},
+      .allocator = "uniform"};
 }
 
 }  // namespace kvista

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/experiment/experiment.h"
 
-#include <algorithm>
-#include <set>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
 
 #include "core/compress/measures/measures.h"
 #include "core/compress/method.h"
@@ -25,30 +25,35 @@ namespace {
 constexpr std::size_t kMostSystems = 1000, kMostValues = 100, kMostCells = 100'000;
 
 tl::unexpected<Error> bad(const std::string& where, const std::string& problem) {
-  return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment {}.", where, problem), "See the help page Experiments.");
+  return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment {}.", where, problem),
+              "See the help page Experiments.");
 }
 
 Result<void> checkFields(const nlohmann::json& object, const std::set<std::string>& known, const std::string& where) {
   if (!object.is_object()) return bad(where, fmt::format("is {}, it must be an object", kindOf(object)));
   for (const auto& [name, value] : object.items())
     if (!known.contains(name))
-      return bad(where, fmt::format("has a field {} that is not known; there are {}", quoteForMessage(name), fmt::join(known, ", ")));
+      return bad(where, fmt::format("has a field {} that is not known; there are {}", quoteForMessage(name),
+                                    fmt::join(known, ", ")));
   return {};
 }
 
 Result<std::string> nameAt(const nlohmann::json& object, const std::string& where) {
   const auto name = object.find("name");
-  if (name == object.end() || !name->is_string() || name->get_ref<const std::string&>().empty()) return bad(where, "needs a name, a text");
+  if (name == object.end() || !name->is_string() || name->get_ref<const std::string&>().empty())
+    return bad(where, "needs a name, a text");
   return name->get<std::string>();
 }
 
-/// The fields of `json` that reading a Record leaves alone are slips of the pen here: what is read cannot be just anything.
+/// The fields of `json` that reading a Record leaves alone are slips of the pen here: what is read cannot be just
+/// anything.
 template <class Record>
 Result<void> checkRead(const nlohmann::json& complete, const nlohmann::json& json, const std::string& where) {
   for (const auto& [name, value] : json.items()) {
     nlohmann::json strange = complete;
     strange[name] = {{"", ""}};
-    if (read<Record>(strange)) return bad(where, fmt::format("has a field {} that is not known", quoteForMessage(name)));
+    if (read<Record>(strange))
+      return bad(where, fmt::format("has a field {} that is not known", quoteForMessage(name)));
   }
   return {};
 }
@@ -57,7 +62,8 @@ Result<void> checkRead(const nlohmann::json& complete, const nlohmann::json& jso
 Result<std::vector<double>> valuesFromJson(const nlohmann::json& json, Target::Kind unit, const std::string& where) {
   const double most = unit == Target::Kind::share || unit == Target::Kind::keptFraction ? 1 : kLargestInteger;
   std::vector<double> values;
-  if (!json.is_array() || json.empty() || json.size() > kMostValues) return bad(where, fmt::format("must be a list of 1 to {} numbers", kMostValues));
+  if (!json.is_array() || json.empty() || json.size() > kMostValues)
+    return bad(where, fmt::format("must be a list of 1 to {} numbers", kMostValues));
   for (const nlohmann::json& value : json) {
     if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > most)
       return bad(where, fmt::format("has {} where numbers above 0 and at most {:g} are wanted", value.dump(), most));
@@ -71,7 +77,9 @@ template <class Find>
 Result<void> checkName(const std::optional<std::string>& name, Find find, const std::string& where) {
   if (!name) return {};
   const auto found = find(*name);
-  if (!found) return fail(found.error().code, fmt::format("{} of the experiment: {}", where, found.error().message), found.error().hint);
+  if (!found)
+    return fail(found.error().code, fmt::format("{} of the experiment: {}", where, found.error().message),
+                found.error().hint);
   return {};
 }
 
@@ -82,7 +90,8 @@ Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& whe
   all.update(json);
   Result<PlanWish> wish = read<PlanWish>(all);
   if (!wish)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment does not say a plan: {}", where, wish.error().message),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} of the experiment does not say a plan: {}", where, wish.error().message),
                 "See the help page Experiments.");
   KVISTA_CHECK(checkRead<PlanWish>(all, json, where));
   if (wish->keep) return bad(where, "has groups of one model (keep), but an experiment is for any");
@@ -94,12 +103,15 @@ Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& whe
   return wish;
 }
 
-/// A policy by its line, "kvzip+hadamard bits=3", and options besides. How much stays, and when it acts again, the sweep says.
+/// A policy by its line, "kvzip+hadamard bits=3", and options besides. How much stays, and when it acts again, the
+/// sweep says.
 Result<PolicyRequest> policyFromJson(const nlohmann::json& json, const std::string& where) {
   KVISTA_CHECK(checkFields(json, {"name", "options"}, where));
   KVISTA_ASSIGN(const std::string line, nameAt(json, where));
   Result<PolicyRequest> read = policyFromText(line);
-  if (!read) return fail(read.error().code, fmt::format("{} of the experiment: {}", where, read.error().message), read.error().hint);
+  if (!read)
+    return fail(read.error().code, fmt::format("{} of the experiment: {}", where, read.error().message),
+                read.error().hint);
   PolicyRequest request = *std::move(read);
   if (request.share != PolicyRequest{}.share || request.interval > 0)
     return bad(where, "says a share or an interval, which are those of the sweep (values, interval)");
@@ -110,10 +122,13 @@ Result<PolicyRequest> policyFromJson(const nlohmann::json& json, const std::stri
     KVISTA_CHECK(addOption(request, name, value.is_string() ? value.get<std::string>() : value.dump()));
   }
   PolicyRequest trained = request;  // There is no file yet.
-  if (std::erase_if(trained.options, [](const auto& option) { return option.second == kTrained; }) > 0 && !predictorOf(request.policy))
-    return bad(where, fmt::format("has an option \"{}\", but the policy {} foretells by no file", kTrained, request.policy));
+  if (std::erase_if(trained.options, [](const auto& option) { return option.second == kTrained; }) > 0 &&
+      !predictorOf(request.policy))
+    return bad(where,
+               fmt::format("has an option \"{}\", but the policy {} foretells by no file", kTrained, request.policy));
   if (const Result<void> checked = checkPolicy(trained); !checked)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment: {}", where, checked.error().message), checked.error().hint);
+    return fail(ErrorCode::invalidArgument, fmt::format("{} of the experiment: {}", where, checked.error().message),
+                checked.error().hint);
   return request;
 }
 
@@ -151,8 +166,8 @@ Result<ExperimentSystem> systemFromJson(const nlohmann::json& json, const std::s
 }
 
 /// The plan's own share at each value.
-Result<std::vector<double>> planSharesFromJson(const nlohmann::json& json, const ExperimentSystem& system, const ExperimentSweep& sweep,
-                                               const std::string& where) {
+Result<std::vector<double>> planSharesFromJson(const nlohmann::json& json, const ExperimentSystem& system,
+                                               const ExperimentSweep& sweep, const std::string& where) {
   if (!system.plan || !system.policy || system.hasOwnTarget)
     return bad(where, "is for a plan without a target of its own, and a policy on top of it");
   KVISTA_ASSIGN(const std::vector<double> shares, valuesFromJson(json, Target::Kind::share, where));
@@ -174,14 +189,16 @@ Result<ExperimentSweep> sweepFromJson(const nlohmann::json& json, const std::str
   if (fields.error()) return tl::unexpected(*fields.error());
   KVISTA_ASSIGN(sweep.values, valuesFromJson(*values, sweep.unit, where + ".values"));
   for (const double value : sweep.values)
-    if (std::ranges::count(sweep.values, value) > 1) return bad(where + ".values", fmt::format("has {:g} twice", value));
+    if (std::ranges::count(sweep.values, value) > 1)
+      return bad(where + ".values", fmt::format("has {:g} twice", value));
   if (!systems->is_array() || systems->empty() || systems->size() > kMostSystems)
     return bad(where + ".systems", fmt::format("must be a list of 1 to {}", kMostSystems));
   std::set<std::string> names;
   for (std::size_t i = 0; i < systems->size(); ++i) {
     const std::string place = fmt::format("{}.systems[{}]", where, i);
     KVISTA_ASSIGN(ExperimentSystem system, systemFromJson((*systems)[i], place));
-    if (!names.insert(system.name).second) return bad(where, fmt::format("has two systems of the name {}", quoteForMessage(system.name)));
+    if (!names.insert(system.name).second)
+      return bad(where, fmt::format("has two systems of the name {}", quoteForMessage(system.name)));
     if (system.policy && sweep.unit != Target::Kind::share)
       return bad(where, "has a policy, whose budget is a share of the bytes: its unit must be \"share\"");
     if (const auto shares = (*systems)[i].find("planShare"); shares != (*systems)[i].end()) {
@@ -213,9 +230,11 @@ Result<Experiment> experimentFromJson(const nlohmann::json& json) {
   std::size_t cells = 0;
   for (std::size_t i = 0; i < sweeps->size(); ++i) {
     KVISTA_ASSIGN(ExperimentSweep sweep, sweepFromJson((*sweeps)[i], fmt::format("sweeps[{}]", i)));
-    if (!names.insert(sweep.name).second) return bad("sweeps", fmt::format("has two of the name {}", quoteForMessage(sweep.name)));
+    if (!names.insert(sweep.name).second)
+      return bad("sweeps", fmt::format("has two of the name {}", quoteForMessage(sweep.name)));
     cells += sweep.systems.size() * sweep.values.size();
-    if (cells > kMostCells) return bad("sweeps", fmt::format("asks for more than {} systems at values together", kMostCells));
+    if (cells > kMostCells)
+      return bad("sweeps", fmt::format("asks for more than {} systems at values together", kMostCells));
     experiment.sweeps.push_back(std::move(sweep));
   }
   return experiment;

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <span>
-
-#include <fmt/format.h>
 
 #include "core/engine/experiment/tables.h"
 #include "core/engine/report/html.h"
@@ -39,13 +39,15 @@ constexpr const char* kMarkStyle = R"(
 
 double riseOf(const ExperimentRow& row) { return std::max(kSmallestRise, std::expm1(row.figures->rise())); }
 
-/// A colour and a shape for each of 60 systems, so that neighbours share neither; beyond, names of points alone tell them apart.
+/// A colour and a shape for each of 60 systems, so that neighbours share neither; beyond, names of points alone tell
+/// them apart.
 std::string lookOf(std::size_t system) { return fmt::format("s{}", system % kColours); }
 std::size_t shapeOf(std::size_t system) { return (system % kColours + system / kColours) % kShapes; }
 
 /// A system's mark, for the table.
 std::string legendMark(std::size_t system) {
-  return fmt::format(R"(<svg class="mark {}" viewBox="0 0 12 12">{}</svg>)", lookOf(system), mark(6, 6, shapeOf(system), true));
+  return fmt::format(R"(<svg class="mark {}" viewBox="0 0 12 12">{}</svg>)", lookOf(system),
+                     mark(6, 6, shapeOf(system), true));
 }
 
 std::string htmlTable(const ExperimentTable& table) {
@@ -61,16 +63,19 @@ std::string htmlTable(const ExperimentTable& table) {
         html += fmt::format("<td class=\"number\">{}</td>", cell.row ? "failed" : "");
         if (cell.row)
           problems += fmt::format("<p class=\"warning\">{}, {}: {}</p>", escaped(cell.row->system),
-                                  escaped(valueInWords(cell.row->target.kind, cell.row->target.value)), escaped(cell.row->problem));
+                                  escaped(valueInWords(cell.row->target.kind, cell.row->target.value)),
+                                  escaped(cell.row->problem));
         continue;
       }
       const ExperimentRow::Figures& figures = *cell.row->figures;
-      const std::string shown = fmt::format("<data value=\"{}\">{:.3f}</data>", std::exp(figures.loss), std::exp(figures.loss)),
+      const std::string shown = fmt::format("<data value=\"{}\">{:.3f}</data>", std::exp(figures.loss),
+                                            std::exp(figures.loss)),
                         other = otherShare(*cell.row);
-      html +=
-          fmt::format("<td class=\"number\" title=\"{} bytes a token, {:.4g} of the cache, {:.5f} nats more{}\">{}{}</td>",
-                      figures.bytesPerToken, figures.share, figures.rise(), figures.note.empty() ? "" : "; " + escaped(figures.note),
-                      cell.isBest ? "<b>" + shown + "</b>" : shown, other.empty() ? "" : " <span class=\"soft\">(" + other + ")</span>");
+      html += fmt::format(
+          "<td class=\"number\" title=\"{} bytes a token, {:.4g} of the cache, {:.5f} nats more{}\">{}{}</td>",
+          figures.bytesPerToken, figures.share, figures.rise(),
+          figures.note.empty() ? "" : "; " + escaped(figures.note), cell.isBest ? "<b>" + shown + "</b>" : shown,
+          other.empty() ? "" : " <span class=\"soft\">(" + other + ")</span>");
     }
     html += "</tr>";
   }
@@ -92,8 +97,8 @@ struct EndLabel {
   std::size_t system;
 };
 
-/// All names where there is room for them, else those of systems with a point on the front; in the order of their lines' right ends, apart
-/// from each other and within the picture.
+/// All names where there is room for them, else those of systems with a point on the front; in the order of their
+/// lines' right ends, apart from each other and within the picture.
 std::string endLabels(const ExperimentTable& table, std::vector<EndLabel> labels, const std::vector<bool>& isOnFront) {
   constexpr double kLine = 13;
   const auto most = static_cast<std::size_t>((kHeight - kBottom - kTop) / kLine) + 1;
@@ -110,8 +115,9 @@ std::string endLabels(const ExperimentTable& table, std::vector<EndLabel> labels
   for (const EndLabel& label : labels) {
     const double at = std::max(label.height, highest);
     highest = at + kLine;
-    svg += fmt::format(R"(<g class="{}">{}{}</g>)", lookOf(label.system), mark(kWidth - kRight + 12, at, shapeOf(label.system), true),
-                       text(kWidth - kRight + 22, at + 4, "currentColor", shortened(table.sweep->systems[label.system].name)));
+    svg += fmt::format(
+        R"(<g class="{}">{}{}</g>)", lookOf(label.system), mark(kWidth - kRight + 12, at, shapeOf(label.system), true),
+        text(kWidth - kRight + 22, at + 4, "currentColor", shortened(table.sweep->systems[label.system].name)));
   }
   return svg;
 }
@@ -145,7 +151,8 @@ std::string plotOf(const ExperimentTable& table) {
     isBest[i] = isOnFront[systems[i]] = true;
     best.push_back(place(i));
   }
-  std::string svg = frame(x, y, fmt::format("{}: rise of perplexity over the share of the cache's bytes", escaped(table.sweep->name)));
+  std::string svg = frame(
+      x, y, fmt::format("{}: rise of perplexity over the share of the cache's bytes", escaped(table.sweep->name)));
   svg += fmt::format(R"(<g class="front">{}</g>)", path(best, "currentColor", 7));
   std::vector<EndLabel> ends;
   std::string lines, marks, bestMarks;  // What is on the front hides what is not.
@@ -153,11 +160,12 @@ std::string plotOf(const ExperimentTable& table) {
     std::vector<std::pair<double, double>> way;
     for (; next < rows.size() && systems[next] == i; ++next) {
       way.push_back(place(next));
-      const std::string words =
-          fmt::format("{}, {}: {:.3f}", rows[next]->system, valueInWords(rows[next]->target.kind, rows[next]->target.value),
-                      std::exp(rows[next]->figures->loss));
+      const std::string words = fmt::format("{}, {}: {:.3f}", rows[next]->system,
+                                            valueInWords(rows[next]->target.kind, rows[next]->target.value),
+                                            std::exp(rows[next]->figures->loss));
       (isBest[next] ? bestMarks : marks) +=
-          fmt::format(R"(<g class="{}">{}</g>)", lookOf(i), mark(way.back().first, way.back().second, shapeOf(i), isBest[next], words));
+          fmt::format(R"(<g class="{}">{}</g>)", lookOf(i),
+                      mark(way.back().first, way.back().second, shapeOf(i), isBest[next], words));
     }
     if (way.empty()) continue;
     std::ranges::sort(way);
@@ -167,27 +175,30 @@ std::string plotOf(const ExperimentTable& table) {
   }
   svg += lines + marks + bestMarks + endLabels(table, std::move(ends), isOnFront);
   return svg +
-         "</svg><p class=\"soft\">A line a system, marked as in the table. Filled points, which the broad line joins, are those that no "
+         "</svg><p class=\"soft\">A line a system, marked as in the table. Filled points, which the broad line joins, "
+         "are those that no "
          "other beats in both.</p>";
 }
 
 }  // namespace
 
-std::string experimentPage(const Experiment& experiment, const std::vector<ExperimentRow>& rows, const ExperimentSubject& subject) {
+std::string experimentPage(const Experiment& experiment, const std::vector<ExperimentRow>& rows,
+                           const ExperimentSubject& subject) {
   std::string body;
   for (const ExperimentTable& table : experimentTables(experiment, rows)) {
     const std::string uncompressed =
-        table.original
-            ? fmt::format("<p>Uncompressed: <data value=\"{0}\">{0:.3f}</data>, {1} predictions{2}.</p>", std::exp(table.original->loss),
-                          table.original->predictions, table.sweep->isRead() ? " behind the prompt" : "")
-            : "";
+        table.original ? fmt::format("<p>Uncompressed: <data value=\"{0}\">{0:.3f}</data>, {1} predictions{2}.</p>",
+                                     std::exp(table.original->loss), table.original->predictions,
+                                     table.sweep->isRead() ? " behind the prompt" : "")
+                       : "";
     body += section(fmt::format("{}, perplexity on {}", escaped(table.sweep->name), escaped(table.text)),
                     uncompressed + htmlTable(table) + plotOf(table));
   }
   const ModelShape& shape = subject.decoder.shape();
   return htmlPage(experiment.name,
-                  fmt::format("KVista {}. {}, {} layers, {} KV heads of {}; content {}. Calibrated on {} tokens.", subject.version,
-                              shape.family, shape.layers, shape.kvHeads, shape.headDim, subject.modelHash, subject.statistics.tokens),
+                  fmt::format("KVista {}. {}, {} layers, {} KV heads of {}; content {}. Calibrated on {} tokens.",
+                              subject.version, shape.family, shape.layers, shape.kvHeads, shape.headDim,
+                              subject.modelHash, subject.statistics.tokens),
                   body, kMarkStyle);
 }
 

@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <map>
 #include <ranges>
 #include <set>
 #include <span>
-
-#include <fmt/format.h>
 
 #include "core/engine/experiment/trial.h"
 #include "core/model/torch_guard.h"
@@ -20,12 +20,14 @@ namespace {
 struct Entry {
   ExperimentRow row;
   Trial trial;
-  std::size_t text = 0, original = 0;  ///< Of the subject's texts; the entry of the model as it is on the same predictions.
-  std::size_t cell = 0;                ///< Those of one system at one value share a number.
-  std::string label = {};              ///< What progress says; empty for the model as it is.
+  std::size_t text = 0,
+              original = 0;  ///< Of the subject's texts; the entry of the model as it is on the same predictions.
+  std::size_t cell = 0;      ///< Those of one system at one value share a number.
+  std::string label = {};    ///< What progress says; empty for the model as it is.
 };
 
-/// All rows in the order of tables: of each sweep the model as it is, where no sweep before had it, then its systems at their values.
+/// All rows in the order of tables: of each sweep the model as it is, where no sweep before had it, then its systems at
+/// their values.
 std::vector<Entry> entriesOf(const Experiment& experiment, const ExperimentSubject& subject) {
   std::vector<Entry> entries;
   std::map<std::string, std::size_t> originals;
@@ -71,13 +73,19 @@ bool shareTheirMaking(const Trial& one, const Trial& other) {
 /// Measures rows and remembers what was known.
 class Run {
  public:
-  Run(const Experiment& experiment, const ExperimentSubject& subject, const std::vector<ExperimentRow>& known, const KeepRows& keep, const Task& task)
-      : subject_(subject), keep_(keep), task_(task), entries_(entriesOf(experiment, subject)), isTold_(entries_.size()) {
+  Run(const Experiment& experiment, const ExperimentSubject& subject, const std::vector<ExperimentRow>& known,
+      const KeepRows& keep, const Task& task)
+      : subject_(subject),
+        keep_(keep),
+        task_(task),
+        entries_(entriesOf(experiment, subject)),
+        isTold_(entries_.size()) {
     for (const ExperimentRow& row : known)
       if (row.figures) answers_.emplace(row.of, row);
   }
 
-  /// What is not known, each row once: lists of entries that are measured together, since they share what is made before.
+  /// What is not known, each row once: lists of entries that are measured together, since they share what is made
+  /// before.
   [[nodiscard]] std::vector<std::vector<std::size_t>> batches() const {
     std::vector<std::vector<std::size_t>> batches;
     std::set<std::string> taken;
@@ -85,8 +93,10 @@ class Run {
       const Entry& entry = entries_[i];
       if (isOriginal(i) || answers_.contains(entry.row.of) || !taken.insert(entry.row.of).second) continue;
       const Entry* last = batches.empty() ? nullptr : &entries_[batches.back().back()];
-      if (last && (last->cell == entry.cell || shareTheirMaking(last->trial, entry.trial))) batches.back().push_back(i);
-      else batches.push_back({i});
+      if (last && (last->cell == entry.cell || shareTheirMaking(last->trial, entry.trial)))
+        batches.back().push_back(i);
+      else
+        batches.push_back({i});
     }
     return batches;
   }
@@ -95,7 +105,9 @@ class Run {
     std::vector<std::size_t> originals;
     for (const std::size_t i : batch) originals.push_back(entries_[i].original);
     KVISTA_CHECK(answer(originals));
-    const auto sameCell = [&](std::size_t one, std::size_t other) { return entries_[one].cell == entries_[other].cell; };
+    const auto sameCell = [&](std::size_t one, std::size_t other) {
+      return entries_[one].cell == entries_[other].cell;
+    };
     for (auto begin = batch.begin(); begin != batch.end();) {
       const auto end = std::ranges::find_if_not(begin, batch.end(), [&](std::size_t i) { return sameCell(*begin, i); });
       KVISTA_CHECK(answer(std::span(begin, end)));
@@ -106,7 +118,9 @@ class Run {
 
   /// What this process has measured.
   [[nodiscard]] const std::vector<ExperimentRow>& own() const { return own_; }
-  void take(const ExperimentRow& measuredElsewhere) { answers_.insert_or_assign(measuredElsewhere.of, measuredElsewhere); }
+  void take(const ExperimentRow& measuredElsewhere) {
+    answers_.insert_or_assign(measuredElsewhere.of, measuredElsewhere);
+  }
 
   /// In order and without those to come.
   [[nodiscard]] std::vector<ExperimentRow> rows() const {
@@ -158,7 +172,8 @@ class Run {
       return row;
     }
     const Task labelled{task_.stop, [&](const ProgressReport& report) {
-                          const std::string stage = wanted.label.empty() ? report.stage : fmt::format("{}: {}", wanted.label, report.stage);
+                          const std::string stage =
+                              wanted.label.empty() ? report.stage : fmt::format("{}: {}", wanted.label, report.stage);
                           task_.progress(stage, report.done, report.total, report.unit);
                         }};
     auto figures = figuresOf(wanted, labelled);
@@ -177,7 +192,8 @@ class Run {
     if (entry.trial.plan) {
       KVISTA_ASSIGN(plan, planOf(entry.trial, task));
     }
-    return guardTorch("Measuring", [&] { return measured(entry.trial, plan, subject_, subject_.texts[entry.text], task); });
+    return guardTorch("Measuring",
+                      [&] { return measured(entry.trial, plan, subject_, subject_.texts[entry.text], task); });
   }
 
   /// The last one is kept: a plan with a target of its own is that of all values.
@@ -214,8 +230,8 @@ TextSelection unseenText(const Statistics& statistics) {
 }
 
 Result<std::vector<ExperimentRow>> runExperiment(const Experiment& experiment, const ExperimentSubject& subject,
-                                                 const std::vector<ExperimentRow>& known, const KeepRows& keep, const Task& task,
-                                                 const ProcessGroup& processes) {
+                                                 const std::vector<ExperimentRow>& known, const KeepRows& keep,
+                                                 const Task& task, const ProcessGroup& processes) {
   Run run(experiment, subject, known, keep, task);
   const std::vector<std::vector<std::size_t>> batches = run.batches();
   Turns turns(processes, "experiment");

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/experiment/tables.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "core/plan/plan_names.h"
 
@@ -73,9 +73,12 @@ std::string valueInWords(Target::Kind unit, double value) {
       const bool isWhole = times > 1.5 && std::abs(times - std::round(times)) < 1e-6;
       return isWhole ? fmt::format("1/{:.0f} of the bytes", times) : fmt::format("{:.4g} of the bytes", value);
     }
-    case Target::Kind::keptFraction: return fmt::format("{:.4g} kept", value);
-    case Target::Kind::bytesPerToken: return fmt::format("{:.0f} bytes a token", value);
-    case Target::Kind::maxLoss: return fmt::format("at most +{:.4g} %", 100 * value);
+    case Target::Kind::keptFraction:
+      return fmt::format("{:.4g} kept", value);
+    case Target::Kind::bytesPerToken:
+      return fmt::format("{:.0f} bytes a token", value);
+    case Target::Kind::maxLoss:
+      return fmt::format("at most +{:.4g} %", 100 * value);
   }
   return {};
 }
@@ -88,17 +91,18 @@ std::string otherShare(const ExperimentRow& row) {
 
 std::string experimentCsv(const std::vector<ExperimentRow>& rows) {
   std::string csv =
-      "sweep,system,unit,value,text,share,bytes_per_token,perplexity,original_perplexity,loss,loss_rise,predicted_loss_rise,predictions,"
+      "sweep,system,unit,value,text,share,bytes_per_token,perplexity,original_perplexity,loss,loss_rise,predicted_loss_"
+      "rise,predictions,"
       "seconds,note,problem\r\n";
   for (const ExperimentRow& row : rows) {
-    csv += fmt::format("{},{},{},{},{},", quoted(row.sweep), quoted(row.system), nameIn(kTargetKinds, row.target.kind), row.target.value,
-                       quoted(row.text));
+    csv += fmt::format("{},{},{},{},{},", quoted(row.sweep), quoted(row.system), nameIn(kTargetKinds, row.target.kind),
+                       row.target.value, quoted(row.text));
     if (row.figures) {
       const ExperimentRow::Figures& figures = *row.figures;
-      csv += fmt::format("{},{},{},{},{},{},{},{},{:.2f},{},", figures.share, figures.bytesPerToken, std::exp(figures.loss),
-                         std::exp(figures.originalLoss), figures.loss, figures.rise(),
-                         figures.predictedRise ? fmt::format("{}", *figures.predictedRise) : "", figures.predictions, figures.seconds,
-                         quoted(figures.note));
+      csv += fmt::format("{},{},{},{},{},{},{},{},{:.2f},{},", figures.share, figures.bytesPerToken,
+                         std::exp(figures.loss), std::exp(figures.originalLoss), figures.loss, figures.rise(),
+                         figures.predictedRise ? fmt::format("{}", *figures.predictedRise) : "", figures.predictions,
+                         figures.seconds, quoted(figures.note));
     } else {
       csv += ",,,,,,,,,,";
     }
@@ -110,8 +114,9 @@ std::string experimentCsv(const std::vector<ExperimentRow>& rows) {
 std::string experimentMarkdown(const Experiment& experiment, const std::vector<ExperimentRow>& rows) {
   std::string markdown;
   for (const ExperimentTable& table : experimentTables(experiment, rows)) {
-    markdown += fmt::format("{}### {}: perplexity on {}{}\n\n| system |", markdown.empty() ? "" : "\n", table.sweep->name, table.text,
-                            table.original ? fmt::format(" ({:.3f} uncompressed)", std::exp(table.original->loss)) : "");
+    markdown += fmt::format(
+        "{}### {}: perplexity on {}{}\n\n| system |", markdown.empty() ? "" : "\n", table.sweep->name, table.text,
+        table.original ? fmt::format(" ({:.3f} uncompressed)", std::exp(table.original->loss)) : "");
     std::string rule = "|---|";
     for (const double value : table.sweep->values) {
       markdown += fmt::format(" {} |", valueInWords(table.sweep->unit, value));
@@ -126,11 +131,14 @@ std::string experimentMarkdown(const Experiment& experiment, const std::vector<E
           markdown += " |";
         } else if (!cell.row->figures) {
           markdown += " failed |";
-          problems += fmt::format("\n* {}, {}: {}", cellText(cell.row->system), valueInWords(cell.row->target.kind, cell.row->target.value),
-                                  cellText(cell.row->problem));
+          problems +=
+              fmt::format("\n* {}, {}: {}", cellText(cell.row->system),
+                          valueInWords(cell.row->target.kind, cell.row->target.value), cellText(cell.row->problem));
         } else {
-          const std::string shown = fmt::format("{:.2f}", std::exp(cell.row->figures->loss)), other = otherShare(*cell.row);
-          markdown += fmt::format(" {}{} |", cell.isBest ? "**" + shown + "**" : shown, other.empty() ? "" : " (" + other + ")");
+          const std::string shown = fmt::format("{:.2f}", std::exp(cell.row->figures->loss)),
+                            other = otherShare(*cell.row);
+          markdown += fmt::format(" {}{} |", cell.isBest ? "**" + shown + "**" : shown,
+                                  other.empty() ? "" : " (" + other + ")");
         }
       }
       markdown += "\n";

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/experiment/trial.h"
 
+#include <c10/core/ScalarType.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-
-#include <c10/core/ScalarType.h>
-#include <fmt/format.h>
 
 #include "core/base/amount.h"
 #include "core/compress/method.h"
@@ -26,9 +26,12 @@ using Clock = std::chrono::steady_clock;
 double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// Leaves every token where it is.
-PolicyRequest keepingAll(const ExperimentSweep& sweep) { return {"streaming-llm", {}, 1, sweep.prompt, sweep.interval}; }
+PolicyRequest keepingAll(const ExperimentSweep& sweep) {
+  return {"streaming-llm", {}, 1, sweep.prompt, sweep.interval};
+}
 
-/// The share of a plan whose first tokens stay exact that makes `share` of a window's bytes, all of them counted as policies' are.
+/// The share of a plan whose first tokens stay exact that makes `share` of a window's bytes, all of them counted as
+/// policies' are.
 double shareBehindExact(const PlanWish& wish, double share, std::int64_t window) {
   const auto method = findMethod(wish.method);
   const double exact = method ? static_cast<double>((*method)->exactTokens) / static_cast<double>(window) : 0;
@@ -43,9 +46,11 @@ std::unique_ptr<CacheStorage> storageOnPlan(const PolicyRequest& request, const 
   return settings ? named->holder->makeStorage(settings->holder, shape) : nullptr;
 }
 
-/// The share of a plan with which such a policy, when it acts last, makes the share that it is asked for: the whole is linear in what a
-/// token of the plan takes. Where the policy leaves the plan nothing, that share itself: the policy then says what it needs.
-double shareUnder(const CacheStorage& storage, const PlanWish& wish, const PolicyRequest& request, std::int64_t window) {
+/// The share of a plan with which such a policy, when it acts last, makes the share that it is asked for: the whole is
+/// linear in what a token of the plan takes. Where the policy leaves the plan nothing, that share itself: the policy
+/// then says what it needs.
+double shareUnder(const CacheStorage& storage, const PlanWish& wish, const PolicyRequest& request,
+                  std::int64_t window) {
   const auto method = findMethod(wish.method);
   const auto schedule = scheduleOf(request, window);
   if (!method || !schedule) return request.share;
@@ -54,7 +59,8 @@ double shareUnder(const CacheStorage& storage, const PlanWish& wish, const Polic
     const TokenBytes token{.exact = kExact, .stored = stored, .first = kExact, .exactTokens = (*method)->exactTokens};
     return static_cast<double>(storage.bytes(token, schedule->lastAct()));
   };
-  const double allowed = request.share * static_cast<double>(kExact * schedule->lastAct()), least = bytes(0), most = bytes(kExact);
+  const double allowed = request.share * static_cast<double>(kExact * schedule->lastAct()), least = bytes(0),
+               most = bytes(kExact);
   return allowed > least && most > least ? std::min(1.0, (allowed - least) / (most - least)) : request.share;
 }
 
@@ -75,7 +81,8 @@ Error trainedAnew(Error error) {
   return error;
 }
 
-/// Files by what they hold: a path says nothing of that. What cannot be read stays as it is, and fails when it is measured.
+/// Files by what they hold: a path says nothing of that. What cannot be read stays as it is, and fails when it is
+/// measured.
 std::map<std::string, std::string> optionsByContent(const PolicyRequest& request) {
   std::map<std::string, std::string> options = request.options;
   const auto named = policiesNamed(request.policy);
@@ -112,7 +119,8 @@ nlohmann::json toJson(const PolicyRequest& request) {
 std::string noteOf(const PolicyRequest& request, const PolicyMeasurement& result, std::int64_t window) {
   if (request.interval > 0 || request.share >= 1 || result.shareAtEnd() <= request.share) return {};
   return fmt::format(
-      "The policy acts once, behind the prompt of {}, and keeps to the share there; the {} that follow stay. With an interval "
+      "The policy acts once, behind the prompt of {}, and keeps to the share there; the {} that follow stay. With an "
+      "interval "
       "it keeps to it at the window's end.",
       amount(result.prompt, "token"), window - result.prompt);
 }
@@ -125,16 +133,19 @@ Trial trialOfOriginal(const ExperimentSweep& sweep) {
   return trial;
 }
 
-Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, const ExperimentSubject& subject) {
+Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index,
+              const ExperimentSubject& subject) {
   Trial trial{system.plan, system.refine, system.policy};
   const double value = sweep.values[index];
-  if (trial.policy) trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
+  if (trial.policy)
+    trial.policy = PolicyRequest{trial.policy->policy, trial.policy->options, value, sweep.prompt, sweep.interval};
   if (!system.planShares.empty()) {
     trial.plan->target = {Target::Kind::share, system.planShares[index]};
   } else if (trial.plan && !system.hasOwnTarget) {
     trial.plan->target = {sweep.unit, value};
     const auto storage = trial.policy ? storageOnPlan(*trial.policy, subject.decoder.shape()) : nullptr;
-    if (storage) trial.plan->target.value = shareUnder(*storage, *trial.plan, *trial.policy, subject.window());
+    if (storage)
+      trial.plan->target.value = shareUnder(*storage, *trial.plan, *trial.policy, subject.window());
     else if (sweep.isRead() && sweep.unit == Target::Kind::share)
       trial.plan->target.value = shareBehindExact(*trial.plan, value, subject.window());
   }
@@ -143,7 +154,9 @@ Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std:
 }
 
 std::optional<PredictorKind> trainedPredictor(const Trial& trial) {
-  if (!trial.policy || std::ranges::none_of(trial.policy->options, [](const auto& option) { return option.second == kTrained; })) return std::nullopt;
+  if (!trial.policy ||
+      std::ranges::none_of(trial.policy->options, [](const auto& option) { return option.second == kTrained; }))
+    return std::nullopt;
   return predictorOf(trial.policy->policy);
 }
 
@@ -166,10 +179,13 @@ Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject
   KVISTA_ASSIGN(PlanWithSpectra made, makePlan(subject.decoder, &subject.statistics, request, task));
   KVISTA_ASSIGN(PlanFactors factors, makeFactors(subject.decoder, &subject.statistics, made, task));
   if (trial.refine) {
-    KVISTA_ASSIGN(factors, refinedFactors(made.planned.plan, std::move(factors), *trial.refine, subject, task).map_error(trainedAnew));
+    KVISTA_ASSIGN(
+        factors,
+        refinedFactors(made.planned.plan, std::move(factors), *trial.refine, subject, task).map_error(trainedAnew));
   }
   MadePlan plan{std::move(made.planned), nullptr, 0};
-  plan.transform = std::make_unique<PlanTransform>(plan.planned.plan, factors, subject.decoder.shape(), subject.decoder.options().device);
+  plan.transform = std::make_unique<PlanTransform>(plan.planned.plan, factors, subject.decoder.shape(),
+                                                   subject.decoder.options().device);
   plan.seconds = secondsSince(start);
   return plan;
 }
@@ -183,7 +199,8 @@ Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan
   if (trial.policy) {
     KVISTA_ASSIGN(const PolicyRequest request, withFile(*trial.policy, subject, task));
     const auto measurement = measurePolicy(decoder, text.windows.ids, transform, request, task);
-    KVISTA_ASSIGN(const PolicyMeasurement result, trainedPredictor(trial) ? measurement.map_error(trainedAnew) : measurement);
+    KVISTA_ASSIGN(const PolicyMeasurement result,
+                  trainedPredictor(trial) ? measurement.map_error(trainedAnew) : measurement);
     figures.loss = result.behindPrompt.meanLoss;
     figures.predictions = result.behindPrompt.predictions;
     figures.share = result.shareAtEnd();

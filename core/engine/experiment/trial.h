@@ -19,13 +19,15 @@ namespace kvista {
 struct Trial {
   std::optional<PlanWish> plan;
   std::optional<RefineRequest> refine;
-  std::optional<PolicyRequest> policy;  ///< Where the sweep is read token after token: also one that leaves everything as it is.
+  std::optional<PolicyRequest>
+      policy;  ///< Where the sweep is read token after token: also one that leaves everything as it is.
 };
 
 /// The model as it is on the predictions of a sweep.
 Trial trialOfOriginal(const ExperimentSweep& sweep);
 /// `index`: of the sweep's values.
-Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index, const ExperimentSubject& subject);
+Trial trialAt(const ExperimentSweep& sweep, const ExperimentSystem& system, std::size_t index,
+              const ExperimentSubject& subject);
 
 /// What the policy foretells by, if that is trained on the calibration's text; nothing otherwise.
 std::optional<PredictorKind> trainedPredictor(const Trial& trial);
@@ -43,7 +45,7 @@ struct MadePlan {
 Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject, const Task& task);
 
 /// `plan`: null where the trial has none. Without `originalLoss`. Errors: those of measurePolicy and measurePerplexity.
-Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject, const ExperimentText& text,
-                                        const Task& task);
+Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject,
+                                        const ExperimentText& text, const Task& task);
 
 }  // namespace kvista

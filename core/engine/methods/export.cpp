@@ -24,10 +24,12 @@ Result<ExportPlace> placeOf(Fields& fields) {
   ExportPlace place;
   if (fields.has("form")) place.form = fields.text("form");
   if (fields.has("container")) {
-    static constexpr std::array kContainers = {Named{"safetensors", Container::safetensors}, Named{"gguf", Container::gguf}};
+    static constexpr std::array kContainers = {Named{"safetensors", Container::safetensors},
+                                               Named{"gguf", Container::gguf}};
     place.container = fields.choice("container", kContainers);
   }
-  static constexpr std::array kTypes = {Named{"float32", DataType::f32}, Named{"bfloat16", DataType::bf16}, Named{"float16", DataType::f16}};
+  static constexpr std::array kTypes = {Named{"float32", DataType::f32}, Named{"bfloat16", DataType::bf16},
+                                        Named{"float16", DataType::f16}};
   if (fields.has("weightDtype")) place.weightType = fields.choice("weightDtype", kTypes);
   if (fields.has("shardBytes")) place.shardBytes = static_cast<std::uint64_t>(fields.integer("shardBytes", 1));
   if (fields.has("dtype")) {
@@ -42,7 +44,8 @@ Result<ExportPlace> placeOf(Fields& fields) {
 
 Result<void> checkOriginal(const WorkModel& model) {
   if (!model.plan) return {};
-  return fail(ErrorCode::invalidArgument, fmt::format("{} is an export already.", model.checkpoint.path.string()), "Give the original model.");
+  return fail(ErrorCode::invalidArgument, fmt::format("{} is an export already.", model.checkpoint.path.string()),
+              "Give the original model.");
 }
 
 }  // namespace
@@ -54,12 +57,15 @@ Result<nlohmann::json> previewExport(Call& call) {
   KVISTA_CHECK(checkOriginal(*inputs.model));
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
   KVISTA_ASSIGN(const ExportForm* form, findExportForm(place.form));
-  KVISTA_ASSIGN(ExportForecast forecast, forecastExport({inputs.model->checkpoint, inputs.model->description, plan, place}));
+  KVISTA_ASSIGN(ExportForecast forecast,
+                forecastExport({inputs.model->checkpoint, inputs.model->description, plan, place}));
   return toJson(ExportPreview{place.form, place.target.string(), forecast.tensorsChanged, forecast.tensorsCarried,
-                              static_cast<std::int64_t>(forecast.bytesBefore), static_cast<std::int64_t>(forecast.bytesAfter),
+                              static_cast<std::int64_t>(forecast.bytesBefore),
+                              static_cast<std::int64_t>(forecast.bytesAfter),
                               inputs.model->description.shape.cacheBytesPerToken(), forecast.bytesPerToken,
-                              static_cast<std::int64_t>(forecast.freeBytes), std::string(place.container == Container::gguf ? kGgufRunsIn : form->runsIn), std::move(forecast.notes),
-                              std::move(forecast.problems)});
+                              static_cast<std::int64_t>(forecast.freeBytes),
+                              std::string(place.container == Container::gguf ? kGgufRunsIn : form->runsIn),
+                              std::move(forecast.notes), std::move(forecast.problems)});
 }
 
 Result<nlohmann::json> exportPlan(Call& call) {
@@ -70,7 +76,8 @@ Result<nlohmann::json> exportPlan(Call& call) {
   KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
   KVISTA_CHECK(checkMemory(planBytes(plan, inputs.model->description.shape), c10::kCPU, "The plan's factors"));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
-  KVISTA_ASSIGN(const PlanFactors factors, factorsOfPlan(*decoder, inputs.statistics.get(), plan, inputs.factorsPath, inputs.model->hash, call.task));
+  KVISTA_ASSIGN(const PlanFactors factors, factorsOfPlan(*decoder, inputs.statistics.get(), plan, inputs.factorsPath,
+                                                         inputs.model->hash, call.task));
   ExportRequest request{inputs.model->checkpoint, *decoder, plan, factors};
   request.extra = {{"requestedBytesPerToken", budgetBytes(plan.target, decoder->shape())}};
   if (inputs.statistics) {
@@ -79,8 +86,8 @@ Result<nlohmann::json> exportPlan(Call& call) {
     request.extra["baseLoss"] = inputs.statistics->baseLoss();
   }
   KVISTA_ASSIGN(ExportReport report, exportCheckpoint(request, place, call.task));
-  return toJson(ExportRecord{report.form, place.target.string(), report.bytesPerToken, std::move(report.files), std::move(report.notes), report.verified,
-                             report.largestLogitDifference});
+  return toJson(ExportRecord{report.form, place.target.string(), report.bytesPerToken, std::move(report.files),
+                             std::move(report.notes), report.verified, report.largestLogitDifference});
 }
 
 Result<nlohmann::json> verify(Call& call) {

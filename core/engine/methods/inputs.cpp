@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/methods/inputs.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "core/engine/analysis.h"
 #include "core/engine/memory_forecast.h"
@@ -27,7 +27,8 @@ Result<Inputs> openInputs(Call& call, Fields& fields) {
   }
   if (!inputs.plan) return inputs;
   if (inputs.model->plan)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} is an export and has its plan already.", path), "Give the original model.");
+    return fail(ErrorCode::invalidArgument, fmt::format("{} is an export and has its plan already.", path),
+                "Give the original model.");
   if (const auto problems = validate(*inputs.plan, inputs.model->description.shape); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   return inputs;
@@ -71,11 +72,14 @@ Result<nlohmann::json> checkPolicyFor(Call& call) {
   return nlohmann::json(toText(request));
 }
 
-Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>& policy, const Inputs& inputs, const PlanTransform* transform) {
+Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>& policy, const Inputs& inputs,
+                                             const PlanTransform* transform) {
   if (!policy) return std::nullopt;
   PolicyRequest known = *policy;
-  if (!inputs.model->plan) known.model = inputs.model->hash;  // an export's own weights are not those that a gate was made for
-  KVISTA_ASSIGN(PolicyUse use, policyOver(transform != nullptr ? transform : inputs.model->ownTransform.get(), std::move(known)));
+  if (!inputs.model->plan)
+    known.model = inputs.model->hash;  // an export's own weights are not those that a gate was made for
+  KVISTA_ASSIGN(PolicyUse use,
+                policyOver(transform != nullptr ? transform : inputs.model->ownTransform.get(), std::move(known)));
   return use;
 }
 
@@ -85,7 +89,8 @@ void notePolicy(nlohmann::json& answer, const std::optional<PolicyUse>& policy) 
 
 Result<void> checkStandardInput(Call& call, const TextSelection& text) {
   if (call.workspace.settings().readsStandardInput || std::ranges::find(text.paths, "-") == text.paths.end()) return {};
-  return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.", "Give a file or a folder.");
+  return fail(ErrorCode::invalidArgument, "The engine's standard input carries requests; it cannot be a text.",
+              "Give a file or a folder.");
 }
 
 Result<TokenWindows> readSelection(Call& call, WorkModel& model, const TextSelection& text) {

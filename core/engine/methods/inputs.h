@@ -27,8 +27,8 @@ struct Inputs {
   [[nodiscard]] FactorSource factorSource() const { return {statisticsPath, statistics.get(), factorsPath}; }
 };
 
-/// Opens `model` and, where they are given, `statistics` and `plan`. Errors: what opening answers; invalidArgument for a
-/// plan that does not fit the model and for one on top of an export's own.
+/// Opens `model` and, where they are given, `statistics` and `plan`. Errors: what opening answers; invalidArgument for
+/// a plan that does not fit the model and for one on top of an export's own.
 Result<Inputs> openInputs(Call& call, Fields& fields);
 /// `statistics` must be given.
 Result<Inputs> openInputsWithStatistics(Call& call, Fields& fields);
@@ -51,9 +51,11 @@ Result<std::vector<int>> layersOf(Fields& fields, const ModelShape& shape);
 /// The inputs' plan as a transform; null where there is none: then the model computes as it is.
 Result<std::shared_ptr<const PlanTransform>> transformOf(Call& call, Inputs& inputs);
 
-/// The policy that was asked for over the inputs' plan (`transform`, may be null) or the export's own, or where it does not go with that over
-/// the model itself; absent: none was. The model's decoder must be loaded; `transform` and model must outlive it.
-Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>& policy, const Inputs& inputs, const PlanTransform* transform);
+/// The policy that was asked for over the inputs' plan (`transform`, may be null) or the export's own, or where it does
+/// not go with that over the model itself; absent: none was. The model's decoder must be loaded; `transform` and model
+/// must outlive it.
+Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>& policy, const Inputs& inputs,
+                                             const PlanTransform* transform);
 /// Says in an answer what its policy was: `policy`, the line, and `overPlan`.
 void notePolicy(nlohmann::json& answer, const std::optional<PolicyUse>& policy);
 

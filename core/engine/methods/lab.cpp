@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tasks, agreement, trainPredictor, ranks, keyVariants: questions with answers, how far a plan says what the original says, what foretells
-// importance, how many directions a cache needs, and which of them serve best.
+// tasks, agreement, trainPredictor, ranks, keyVariants: questions with answers, how far a plan says what the original
+// says, what foretells importance, how many directions a cache needs, and which of them serve best.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -41,32 +41,34 @@ double marginOf(const ChoiceItem& item, const ChoiceScore& score) {
   return score.logLikelihoods[item.gold] - other;
 }
 
-TaskFileRecord recordOf(const std::string& file, const TaskItems& items, const TaskScores& before, const TaskScores& after) {
+TaskFileRecord recordOf(const std::string& file, const TaskItems& items, const TaskScores& before,
+                        const TaskScores& after) {
   TaskFileRecord record{file, before.shortened, {}, {}};
   for (const TaskMeasure& measure : taskMeasuresOf(items, {before, after})) {
     const Accuracy &one = measure.sides.front(), &other = measure.sides.back();
-    record.measures.push_back(
-        {std::string(measure.name), one.asked, one.right, other.right, one.standardError(), other.standardError(), measure.same});
+    record.measures.push_back({std::string(measure.name), one.asked, one.right, other.right, one.standardError(),
+                               other.standardError(), measure.same});
   }
   for (std::size_t i = 0; i < items.choices.size(); ++i) {
     const ChoiceItem& item = items.choices[i];
     const std::size_t one = before.choices[i].likeliest, other = after.choices[i].likeliest;
     record.answers.push_back({item.line, endOf(item.context), item.continuations[item.gold], item.continuations[one],
-                              item.continuations[other], one == item.gold, other == item.gold, marginOf(item, before.choices[i]),
-                              marginOf(item, after.choices[i])});
+                              item.continuations[other], one == item.gold, other == item.gold,
+                              marginOf(item, before.choices[i]), marginOf(item, after.choices[i])});
   }
   for (std::size_t i = 0; i < items.writings.size(); ++i) {
     const WritingItem& item = items.writings[i];
     const WritingScore &one = before.writings[i], &other = after.writings[i];
-    record.answers.push_back({item.line, endOf(item.context), fmt::format("{}", fmt::join(item.targets, ", ")), one.written, other.written,
-                              one.isRight, other.isRight});
+    record.answers.push_back({item.line, endOf(item.context), fmt::format("{}", fmt::join(item.targets, ", ")),
+                              one.written, other.written, one.isRight, other.isRight});
   }
   std::ranges::stable_sort(record.answers, {}, &TaskAnswerRecord::line);
   return record;
 }
 
-Result<std::vector<WrittenRecord>> wordsOf(const std::vector<WrittenPair>& pairs, const std::vector<std::int64_t>& partings,
-                                           const at::Tensor& prompts, const Tokenizer& tokenizer) {
+Result<std::vector<WrittenRecord>> wordsOf(const std::vector<WrittenPair>& pairs,
+                                           const std::vector<std::int64_t>& partings, const at::Tensor& prompts,
+                                           const Tokenizer& tokenizer) {
   std::vector<WrittenRecord> records;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const auto& [original, plan] = pairs[i];
@@ -103,7 +105,8 @@ Result<nlohmann::json> tasks(Call& call) {
   KVISTA_ASSIGN(Inputs inputs, openInputs(call, fields));
   const std::vector<std::string> files = fields.texts("files");
   if (fields.error()) return tl::unexpected(*fields.error());
-  if (files.empty()) return fail(ErrorCode::invalidArgument, "No file of questions is named.", "Name at least one JSONL file.");
+  if (files.empty())
+    return fail(ErrorCode::invalidArgument, "No file of questions is named.", "Name at least one JSONL file.");
   std::vector<TaskItems> items;
   for (const std::string& file : files) {
     KVISTA_ASSIGN(items.emplace_back(), readTaskItems(file, most > 0 ? std::optional(most) : std::nullopt));
@@ -119,12 +122,14 @@ Result<nlohmann::json> tasks(Call& call) {
     const std::string name = std::filesystem::path(files[i]).filename().string();
     std::optional<TaskScores> after;
     if (use) {  // first, as it may refuse
-      KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, CacheUse::under(*use), items[i], tokens, name + ": ask under the policy", call.task));
+      KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, CacheUse::under(*use), items[i], tokens,
+                                      name + ": ask under the policy", call.task));
     }
-    KVISTA_ASSIGN(const TaskScores before,
-                  scoreTasks(*decoder, *tokenizer, model.ownTransform.get(), items[i], tokens, name + ": ask the model", call.task));
+    KVISTA_ASSIGN(const TaskScores before, scoreTasks(*decoder, *tokenizer, model.ownTransform.get(), items[i], tokens,
+                                                      name + ": ask the model", call.task));
     if (!use && transform) {
-      KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, transform.get(), items[i], tokens, name + ": ask the plan", call.task));
+      KVISTA_ASSIGN(after, scoreTasks(*decoder, *tokenizer, transform.get(), items[i], tokens, name + ": ask the plan",
+                                      call.task));
     }
     record.files.push_back(recordOf(files[i], items[i], before, after.value_or(before)));
   }
@@ -152,7 +157,8 @@ Result<nlohmann::json> agreement(Call& call) {
   KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
   const AgreementSide original{*decoder, model.ownTransform.get()};
   const AgreementSide plan{*decoder, use ? CacheUse::under(*use) : CacheUse(transform.get())};
-  KVISTA_ASSIGN(const TextAgreement read, compareOnText(original, plan, windows.ids, static_cast<std::size_t>(worst), call.task));
+  KVISTA_ASSIGN(const TextAgreement read,
+                compareOnText(original, plan, windows.ids, static_cast<std::size_t>(worst), call.task));
   KVISTA_ASSIGN(const auto words, inWords(read.worst, windows.ids, *tokenizer));
   KVISTA_ASSIGN(const auto pairs, writeBoth(original, plan, *tokenizer, prompts.ids, tokens, call.task));
   const WritingAgreement written = agreementOf(pairs);
@@ -174,7 +180,8 @@ Result<nlohmann::json> agreement(Call& call) {
                          written.undiverged,
                          {}};
   for (const ComparedWords& each : words)
-    record.worst.push_back({each.window, each.position, each.divergence, each.context, each.text, each.original, each.plan});
+    record.worst.push_back(
+        {each.window, each.position, each.divergence, each.context, each.text, each.original, each.plan});
   KVISTA_ASSIGN(record.pairs, wordsOf(pairs, written.firstDivergences, prompts.ids, *tokenizer));
   notePolicy(record, use);
   return toJson(record);
@@ -189,9 +196,10 @@ Result<nlohmann::json> trainPredictorFor(Call& call) {
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
   if (model.plan)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("{} is an export; a predictor is trained for an original model.", model.checkpoint.path.string()),
-                "Give the original model.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("{} is an export; a predictor is trained for an original model.", model.checkpoint.path.string()),
+        "Give the original model.");
   for (const std::string& path : text.paths)
     if (std::error_code error; std::filesystem::equivalent(path, output, error))
       return fail(ErrorCode::invalidArgument, fmt::format("{} is a text to train on and would be replaced.", output),
@@ -200,9 +208,12 @@ Result<nlohmann::json> trainPredictorFor(Call& call) {
   KVISTA_CHECK(checkWritable(output));
   KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, model, text));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
-  KVISTA_ASSIGN(const TrainedPredictor trained, trainPredictor(kind, *decoder, windows.ids, ridge, output, model.hash, call.task));
-  PredictorRecord record{output, kind, trained.windows, trained.heldOutWindows, windows.ids.size(1), trained.correlation};
-  if (const auto& recall = trained.recall) record.recall = {recall->predicted, recall->accumulated, recall->recent, recall->best};
+  KVISTA_ASSIGN(const TrainedPredictor trained,
+                trainPredictor(kind, *decoder, windows.ids, ridge, output, model.hash, call.task));
+  PredictorRecord record{
+      output, kind, trained.windows, trained.heldOutWindows, windows.ids.size(1), trained.correlation};
+  if (const auto& recall = trained.recall)
+    record.recall = {recall->predicted, recall->accumulated, recall->recent, recall->best};
   return toJson(record);
 }
 
@@ -214,7 +225,9 @@ Result<nlohmann::json> ranks(Call& call) {
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   const std::vector<std::string> files = fields.texts("texts");
   if (fields.error()) return tl::unexpected(*fields.error());
-  if (files.empty()) return fail(ErrorCode::invalidArgument, "No statistics are named.", "Name at least one file that calibrating has written.");
+  if (files.empty())
+    return fail(ErrorCode::invalidArgument, "No statistics are named.",
+                "Name at least one file that calibrating has written.");
   std::vector<std::shared_ptr<const Statistics>> texts;
   for (const std::string& file : files) {
     KVISTA_ASSIGN(texts.emplace_back(), call.workspace.statistics(file, *inputs.model));
@@ -234,7 +247,8 @@ Result<nlohmann::json> keyVariants(Call& call) {
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const auto variants, compareKeyVariants(*decoder, *inputs.statistics, plan, call.task));
   KeyVariantsRecord record{fingerprint(plan), {}};
-  for (const VariantErrors& each : variants) record.variants.push_back({each.name, each.keys, each.values, each.logits, each.attentionOutputs});
+  for (const VariantErrors& each : variants)
+    record.variants.push_back({each.name, each.keys, each.values, each.logits, each.attentionOutputs});
   return toJson(record);
 }
 

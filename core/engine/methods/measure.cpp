@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // evaluate, evaluatePolicy, tokenLosses, generate: a plan, or a policy, beside the original on real text.
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include <ATen/ops/tensor.h>
-#include <fmt/format.h>
 
 #include "core/base/amount.h"
 #include "core/engine/chat_template.h"
@@ -33,7 +33,8 @@ struct Rows {
 Rows inRows(std::vector<std::uint32_t> tokens, std::int64_t window, std::int64_t most) {
   if (static_cast<std::int64_t>(tokens.size()) > most) tokens.resize(static_cast<std::size_t>(most));
   Rows rows{std::move(tokens), {}};
-  for (auto left = static_cast<std::int64_t>(rows.tokens.size()); left > 0; left -= rows.lengths.back()) rows.lengths.push_back(std::min(left, window));
+  for (auto left = static_cast<std::int64_t>(rows.tokens.size()); left > 0; left -= rows.lengths.back())
+    rows.lengths.push_back(std::min(left, window));
   return rows;
 }
 
@@ -66,21 +67,27 @@ Result<Rows> rowsOf(Call& call, Fields& fields, WorkModel& model, std::int64_t m
     }
   }
   if (rows.tokens.size() < 2)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} {}; losses need at least 2.", textsHave(paths), amount(rows.tokens.size(), "token")), "Give a longer text.");
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("{} {}; losses need at least 2.", textsHave(paths), amount(rows.tokens.size(), "token")),
+                "Give a longer text.");
   return rows;
 }
 
-/// Of rows of one length, float32 [b, length - 1]. A policy acts first behind half of a whole row, so that a short last one is read before it.
-Result<at::Tensor> rowLosses(const Decoder& decoder, const at::Tensor& ids, std::int64_t whole, const CacheUse& cache, const Task& task) {
+/// Of rows of one length, float32 [b, length - 1]. A policy acts first behind half of a whole row, so that a short last
+/// one is read before it.
+Result<at::Tensor> rowLosses(const Decoder& decoder, const at::Tensor& ids, std::int64_t whole, const CacheUse& cache,
+                             const Task& task) {
   if (cache.policy == nullptr) return decoder.tokenLosses(ids, cache.transform, task);
   KVISTA_ASSIGN(const PolicySchedule schedule, scheduleOf(cache.policy->request, whole));
-  KVISTA_ASSIGN(PolicyReading reading, PolicyReading::begin(decoder, *cache.policy, schedule.prompt, whole, ids.size(1)));
+  KVISTA_ASSIGN(PolicyReading reading,
+                PolicyReading::begin(decoder, *cache.policy, schedule.prompt, whole, ids.size(1)));
   KVISTA_ASSIGN(const at::Tensor hidden, reading.read(ids, ids.size(1), task));
   return decoder.lossesBehind(hidden, ids, task);
 }
 
 /// Of each row NaN, then one number a predicted token, nats. Rows of one length go through the model together.
-Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, const CacheUse& cache, const char* stage, const Task& task) {
+Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, const CacheUse& cache, const char* stage,
+                                    const Task& task) {
   const std::vector<std::int64_t> ids(rows.tokens.begin(), rows.tokens.end());
   const at::Tensor all = at::tensor(ids, at::kLong);
   const std::int64_t tokensPerBatch = decoder.tokensPerStep();
@@ -89,19 +96,22 @@ Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, co
   for (std::size_t row = 0; row < rows.lengths.size();) {
     const std::int64_t length = rows.lengths[row];
     std::int64_t batch = 1;
-    while (row + static_cast<std::size_t>(batch) < rows.lengths.size() && rows.lengths[row + static_cast<std::size_t>(batch)] == length &&
-           (batch + 1) * length <= tokensPerBatch)
+    while (row + static_cast<std::size_t>(batch) < rows.lengths.size() &&
+           rows.lengths[row + static_cast<std::size_t>(batch)] == length && (batch + 1) * length <= tokensPerBatch)
       ++batch;
     at::Tensor losses;
     const auto begin = static_cast<std::int64_t>(values.size());
     task.progress(stage, values.size(), ids.size(), "tokens");
     if (length > 1) {
-      KVISTA_ASSIGN(losses, rowLosses(decoder, all.narrow(0, begin, batch * length).view({batch, length}), rows.lengths.front(), cache, task));
+      KVISTA_ASSIGN(losses, rowLosses(decoder, all.narrow(0, begin, batch * length).view({batch, length}),
+                                      rows.lengths.front(), cache, task));
       losses = losses.to(at::kFloat).cpu().contiguous();
     }
     for (std::int64_t i = 0; i < batch; ++i) {
       values.push_back(std::numeric_limits<float>::quiet_NaN());
-      if (length > 1) values.insert(values.end(), losses.const_data_ptr<float>() + i * (length - 1), losses.const_data_ptr<float>() + (i + 1) * (length - 1));
+      if (length > 1)
+        values.insert(values.end(), losses.const_data_ptr<float>() + i * (length - 1),
+                      losses.const_data_ptr<float>() + (i + 1) * (length - 1));
     }
     row += static_cast<std::size_t>(batch);
   }
@@ -109,7 +119,8 @@ Result<std::vector<float>> lossesOf(const Decoder& decoder, const Rows& rows, co
 }
 
 /// What each token adds to the text; a character of several tokens goes to its last.
-Result<std::vector<std::string>> piecesOf(const Tokenizer& tokenizer, const std::vector<std::uint32_t>& tokens, const Task& task) {
+Result<std::vector<std::string>> piecesOf(const Tokenizer& tokenizer, const std::vector<std::uint32_t>& tokens,
+                                          const Task& task) {
   std::vector<std::string> pieces;
   // Each is decoded behind some tokens before it: a decoder looks back (spaces, bytes of one character), but not far.
   constexpr std::size_t kBefore = 8;
@@ -143,13 +154,15 @@ Result<std::vector<ChatTurn>> turnsOf(const nlohmann::json& list) {
 }
 
 /// What a model is given to go on from. `special`: whether the tokenizer puts its own first token before it.
-Result<std::vector<std::uint32_t>> promptTokens(const Tokenizer& tokenizer, const Checkpoint& checkpoint, const std::string& prompt, bool special) {
+Result<std::vector<std::uint32_t>> promptTokens(const Tokenizer& tokenizer, const Checkpoint& checkpoint,
+                                                const std::string& prompt, bool special) {
   KVISTA_ASSIGN(std::vector<std::uint32_t> tokens, tokenizer.encode(prompt, special));
   if (tokens.empty())
     if (const auto bos = bosTokenOf(checkpoint)) tokens.push_back(*bos);
   if (tokens.empty()) return fail(ErrorCode::invalidArgument, "The prompt is empty.", "Give some text to go on from.");
   if (static_cast<std::int64_t>(tokens.size()) > kLongestText)
-    return fail(ErrorCode::invalidArgument, fmt::format("The prompt has {} tokens, at most {} are allowed.", tokens.size(), kLongestText));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The prompt has {} tokens, at most {} are allowed.", tokens.size(), kLongestText));
   return tokens;
 }
 
@@ -171,12 +184,14 @@ Result<nlohmann::json> evaluate(Call& call) {
   KVISTA_ASSIGN(const TokenWindows windows, readSelection(call, *inputs.model, text));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
-  KVISTA_ASSIGN(const Perplexity before, call.workspace.originalPerplexity(*inputs.model, windows.ids, windows.hash, call.task));
+  KVISTA_ASSIGN(const Perplexity before,
+                call.workspace.originalPerplexity(*inputs.model, windows.ids, windows.hash, call.task));
   Perplexity after = before;
   if (transform) {
     KVISTA_ASSIGN(after, measurePerplexity(*decoder, windows.ids, transform.get(), "measure the plan", call.task));
   }
-  return toJson(EvaluationRecord{textInWords(text), windows.hash, inputs.plan ? fingerprint(*inputs.plan) : std::string(), after.predictions,
+  return toJson(EvaluationRecord{textInWords(text), windows.hash,
+                                 inputs.plan ? fingerprint(*inputs.plan) : std::string(), after.predictions,
                                  before.perplexity(), after.perplexity(), after.seconds});
 }
 
@@ -289,14 +304,19 @@ Result<nlohmann::json> generate(Call& call) {
     KVISTA_ASSIGN(planRequest.prompt, promptTokens(*tokenizer, model.checkpoint, planPrompt, !chat));
   }
   std::vector<Writing> sides;
-  sides.push_back({Generation(*decoder, *tokenizer, model.ownTransform.get(), request), model.plan ? &*model.plan : nullptr, {}});
-  if (transform) sides.push_back({Generation(*decoder, *tokenizer, transform.get(), planRequest), &*inputs.plan, {.text = {}, .compressed = true}});
+  sides.push_back(
+      {Generation(*decoder, *tokenizer, model.ownTransform.get(), request), model.plan ? &*model.plan : nullptr, {}});
+  if (transform)
+    sides.push_back({Generation(*decoder, *tokenizer, transform.get(), planRequest),
+                     &*inputs.plan,
+                     {.text = {}, .compressed = true}});
   if (policy) {
     GenerationRequest policyRequest = request;
     KVISTA_ASSIGN(policyRequest.prompt, promptTokens(*tokenizer, model.checkpoint, policyPrompt, !chat));
     KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
     KVISTA_ASSIGN(Generation generation, Generation::underPolicy(*decoder, *tokenizer, std::move(policyRequest), *use));
-    sides.push_back({std::move(generation), nullptr, {.text = {}, .compressed = use->plan != nullptr, .underPolicy = true}});
+    sides.push_back(
+        {std::move(generation), nullptr, {.text = {}, .compressed = use->plan != nullptr, .underPolicy = true}});
   }
   for (std::int64_t token = 0; std::ranges::any_of(sides, [](const Writing& side) { return !side.ended; }); ++token)
     for (Writing& side : sides) {
@@ -313,7 +333,9 @@ Result<nlohmann::json> generate(Call& call) {
                                           : decoder->shape().cacheBytesPerToken() * side.whole.tokens;
       GeneratedPiece sent = side.whole;
       sent.text = side.pending;
-      if (!side.pending.empty() && call.report({"generate", token, request.maximumTokens, "tokens", {}, std::move(sent)})) side.pending.clear();
+      if (!side.pending.empty() &&
+          call.report({"generate", token, request.maximumTokens, "tokens", {}, std::move(sent)}))
+        side.pending.clear();
     }
   nlohmann::json answer = {{"original", toJson(sides.front().whole)}, {"prompt", prompt}, {"chatTemplate", form.name}};
   if (transform) answer["plan"] = toJson(sides[1].whole);

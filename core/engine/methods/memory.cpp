@@ -13,13 +13,16 @@ namespace kvista {
 namespace {
 
 enum class Work { calibrate, plan, measure, refine, exportPlan };
-constexpr std::array kWorks = {Named{"calibrate", Work::calibrate}, Named{"makePlan", Work::plan}, Named{"evaluate", Work::measure},
-                               Named{"refine", Work::refine}, Named{"export", Work::exportPlan}};
+constexpr std::array kWorks = {Named{"calibrate", Work::calibrate}, Named{"makePlan", Work::plan},
+                               Named{"evaluate", Work::measure}, Named{"refine", Work::refine},
+                               Named{"export", Work::exportPlan}};
 
 /// Weights that are there take nothing more; while they are being loaded they count as still to come.
 std::int64_t weightsToCome(WorkModel& model, c10::Device device, const EngineSettings& settings) {
   const std::unique_lock lock(model.mutex, std::try_to_lock);
-  return lock && model.decoder ? 0 : weightBytes(model.checkpoint, model.description, device, settings.dtype, settings.streamLayers);
+  return lock && model.decoder
+             ? 0
+             : weightBytes(model.checkpoint, model.description, device, settings.dtype, settings.streamLayers);
 }
 
 }  // namespace
@@ -28,7 +31,8 @@ Result<nlohmann::json> forecastMemory(Call& call) {
   Fields fields(call.params, "the parameters of forecastMemory");
   const Work work = fields.choice("method", kWorks);
   const bool gradients = !fields.has("gradients") || fields.boolean("gradients");
-  const int windowsPerStep = fields.has("windowsPerStep") ? fields.count("windowsPerStep", 1, 4096) : RefineRequest{}.windowsPerStep;
+  const int windowsPerStep =
+      fields.has("windowsPerStep") ? fields.count("windowsPerStep", 1, 4096) : RefineRequest{}.windowsPerStep;
   TextSelection text;
   if (fields.has("text")) text = fields.record<TextSelection>("text");
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
@@ -40,15 +44,21 @@ Result<nlohmann::json> forecastMemory(Call& call) {
   std::int64_t computing = weightsToCome(model, device, settings), hosting = 0;
   const std::int64_t window = recipeOf(text, model.description).window;
   switch (work) {
-    case Work::calibrate: computing += calibrationBytes(shape, gradients, tokensPerPass(window, device)); break;
-    case Work::plan: computing += planBytes(widestPlan(shape), shape); break;
+    case Work::calibrate:
+      computing += calibrationBytes(shape, gradients, tokensPerPass(window, device));
+      break;
+    case Work::plan:
+      computing += planBytes(widestPlan(shape), shape);
+      break;
     case Work::refine: {
       KVISTA_ASSIGN(const CompressionPlan plan, planOf(inputs));
       computing += refiningBytes(plan, shape, windowsPerStep * window, device);
       hosting += planBytes(plan, shape);
       break;
     }
-    case Work::measure: computing += activationBytes(shape, tokensPerPass(window, device)); [[fallthrough]];
+    case Work::measure:
+      computing += activationBytes(shape, tokensPerPass(window, device));
+      [[fallthrough]];
     case Work::exportPlan:
       if (inputs.plan) hosting += planBytes(*inputs.plan, shape);
       break;

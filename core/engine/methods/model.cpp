@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // hello, list, open: what there is. Nothing here reads a weight.
-#include <algorithm>
-#include <array>
-#include <map>
-
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
 
 #include "core/checkpoint/export_form.h"
 #include "core/compress/layouts.h"
@@ -37,15 +37,23 @@ std::string storageTypeOf(const Checkpoint& checkpoint) {
 }
 
 std::string inWords(const RopeDescription& rope) {
-  const std::string base = fmt::format("{} of each head's numbers{}, base {:.6g}", rope.rotaryDim, rope.isInterleaved ? " in neighbouring pairs" : "", rope.theta);
+  const std::string base = fmt::format("{} of each head's numbers{}, base {:.6g}", rope.rotaryDim,
+                                       rope.isInterleaved ? " in neighbouring pairs" : "", rope.theta);
   switch (rope.type) {
-    case RopeType::standard: return base;
-    case RopeType::linear: return fmt::format("{}, positions divided by {:.4g}", base, rope.factor);
-    case RopeType::dynamic: return fmt::format("{}, dynamic (NTK) by {:.4g} beyond {} positions", base, rope.factor, rope.trainedLength);
-    case RopeType::llama3: return fmt::format("{}, llama3 by {:.4g} from {} positions", base, rope.factor, rope.trainedLength);
-    case RopeType::yarn: return fmt::format("{}, YaRN by {:.4g} from {} positions", base, rope.factor, rope.trainedLength);
-    case RopeType::longrope: return fmt::format("{}, LongRoPE beyond {} positions", base, rope.trainedLength);
-    case RopeType::factors: return fmt::format("{}, frequencies divided by the file's factors", base);
+    case RopeType::standard:
+      return base;
+    case RopeType::linear:
+      return fmt::format("{}, positions divided by {:.4g}", base, rope.factor);
+    case RopeType::dynamic:
+      return fmt::format("{}, dynamic (NTK) by {:.4g} beyond {} positions", base, rope.factor, rope.trainedLength);
+    case RopeType::llama3:
+      return fmt::format("{}, llama3 by {:.4g} from {} positions", base, rope.factor, rope.trainedLength);
+    case RopeType::yarn:
+      return fmt::format("{}, YaRN by {:.4g} from {} positions", base, rope.factor, rope.trainedLength);
+    case RopeType::longrope:
+      return fmt::format("{}, LongRoPE beyond {} positions", base, rope.trainedLength);
+    case RopeType::factors:
+      return fmt::format("{}, frequencies divided by the file's factors", base);
   }
   return base;
 }
@@ -54,10 +62,16 @@ std::string inWords(const RopeDescription& rope) {
 std::string positionsInWords(const DecoderDescription& description) {
   std::vector<std::string> kinds;
   for (const RopeDescription& rope : description.ropes) kinds.push_back(inWords(rope));
-  const auto has = [&](auto&& kind) { return std::ranges::any_of(description.layers, [&](const LayerDescription& layer) { return kind(layer.attention); }); };
-  if (has([](const AttentionDescription& attention) { return attention.linearBiases.has_value(); })) kinds.emplace_back("none, but linear biases (ALiBi)");
-  if (!description.embedding.positions.empty()) kinds.push_back(fmt::format("none, but {} learned positions", description.maximumPositions));
-  if (!description.ropes.empty() && has([](const AttentionDescription& attention) { return !attention.rope; })) kinds.emplace_back("none in some layers");
+  const auto has = [&](auto&& kind) {
+    return std::ranges::any_of(description.layers,
+                               [&](const LayerDescription& layer) { return kind(layer.attention); });
+  };
+  if (has([](const AttentionDescription& attention) { return attention.linearBiases.has_value(); }))
+    kinds.emplace_back("none, but linear biases (ALiBi)");
+  if (!description.embedding.positions.empty())
+    kinds.push_back(fmt::format("none, but {} learned positions", description.maximumPositions));
+  if (!description.ropes.empty() && has([](const AttentionDescription& attention) { return !attention.rope; }))
+    kinds.emplace_back("none in some layers");
   return fmt::format("{}", fmt::join(kinds, "; "));
 }
 
@@ -74,24 +88,30 @@ Result<nlohmann::json> hello(Call& call) {
   const std::int64_t memory = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) != 0) host.fill(0);
-  return toJson(HelloRecord{"kvista", settings.version, kProtocolVersion, device, memory, TORCH_VERSION, host.data(), dataFolder().string()});
+  return toJson(HelloRecord{"kvista", settings.version, kProtocolVersion, device, memory, TORCH_VERSION, host.data(),
+                            dataFolder().string()});
 }
 
 Result<nlohmann::json> listChoices(Call&) {
   Catalogue catalogue;
   for (const Method& method : methods()) {
-    const auto apart = [&](std::string_view reason) { return std::string(reason.empty() && (method.chain > 1 || method.tokenNumbers) ? "codes layers behind one another" : reason); };
+    const auto apart = [&](std::string_view reason) {
+      return std::string(reason.empty() && (method.chain > 1 || method.tokenNumbers) ? "codes layers behind one another"
+                                                                                     : reason);
+    };
     catalogue.methods.push_back({choice(method.name, method.summary, method.source), std::string(method.grouping),
-                                 std::string(method.allocator), method.metric, method.keyPosition, method.storage, method.widths,
-                                 method.rankStep, method.weightsOnly, method.sharesLayers, method.trellis, method.tokenNumbers,
-                                 apart(whyNotCompensated(method)), apart(whyNotCentred(method)),
-                                 std::string(whyNotUnwhitened(method)), std::string(whyNotUncalibrated(method)), apart(whyNotShared(method))});
+                                 std::string(method.allocator), method.metric, method.keyPosition, method.storage,
+                                 method.widths, method.rankStep, method.weightsOnly, method.sharesLayers,
+                                 method.trellis, method.tokenNumbers, apart(whyNotCompensated(method)),
+                                 apart(whyNotCentred(method)), std::string(whyNotUnwhitened(method)),
+                                 std::string(whyNotUncalibrated(method)), apart(whyNotShared(method))});
   }
   for (const Measure& measure : measures())
     catalogue.measures.push_back({std::string(measure.name), std::string(measure.summary), std::string(measure.formula),
                                   std::string(measure.unit), std::string(measure.source)});
   for (const auto& [name, summary] : layoutNames()) catalogue.groupings.push_back(choice(name, summary));
-  for (const Allocator& allocator : allocators()) catalogue.allocators.push_back(choice(allocator.name, allocator.summary));
+  for (const Allocator& allocator : allocators())
+    catalogue.allocators.push_back(choice(allocator.name, allocator.summary));
   for (const ExportForm& form : exportForms()) catalogue.forms.push_back(choice(form.name, form.summary));
   for (const Policy& policy : policies()) {
     Choice each = choice(policy.name, policy.summary, policy.source);
@@ -130,7 +150,8 @@ Result<nlohmann::json> open(Call& call) {
   record.problems = checkpoint.warnings;
   record.problems.insert(record.problems.end(), model->description.warnings.begin(), model->description.warnings.end());
   if (!tokenizer) record.problems.push_back(fmt::format("{} {}", tokenizer.error().message, tokenizer.error().hint));
-  if (model->plan) record.problems.push_back("This is an export of KVista: it computes with its plan and takes no other.");
+  if (model->plan)
+    record.problems.push_back("This is an export of KVista: it computes with its plan and takes no other.");
   return toJson(record);
 }
 

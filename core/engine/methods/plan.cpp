@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// makePlan, decompose, planErrors, shareLayers: what a plan is made from and what it loses, before anything is measured.
+// makePlan, decompose, planErrors, shareLayers: what a plan is made from and what it loses, before anything is
+// measured.
 #include "core/compress/layer_sharing.h"
 #include "core/compress/planner.h"
 #include "core/engine/analysis.h"
@@ -37,7 +38,8 @@ Result<nlohmann::json> decompose(Call& call) {
   KVISTA_ASSIGN(const std::vector<int> layers, layersOf(fields, inputs.model->description.shape));
   KVISTA_CHECK(checkRoom(call, plan, inputs.model->description.shape));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(*inputs.model, call.task));
-  KVISTA_ASSIGN(const std::vector<BudgetUnit> units, decomposeGroups(*decoder, inputs.statistics.get(), plan, layers, call.task));
+  KVISTA_ASSIGN(const std::vector<BudgetUnit> units,
+                decomposeGroups(*decoder, inputs.statistics.get(), plan, layers, call.task));
   return unitsToJson(units);
 }
 

@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // retrieval: does what stands far back still come out?
-#include <algorithm>
+#include "core/evaluate/retrieval.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/engine/methods/inputs.h"
-#include "core/evaluate/retrieval.h"
 
 namespace kvista {
 namespace {
@@ -18,13 +19,14 @@ constexpr std::size_t kMostCells = 1024;
 /// What a table has that was asked for no lengths: each half of the next, up to a usual window.
 std::vector<int> usualLengths(const DecoderDescription& description) {
   std::vector<int> lengths;
-  for (auto length = static_cast<int>(usualWindow(description.maximumPositions)); length >= 64 && lengths.size() < 4; length /= 2)
+  for (auto length = static_cast<int>(usualWindow(description.maximumPositions)); length >= 64 && lengths.size() < 4;
+       length /= 2)
     lengths.insert(lengths.begin(), length);
   return lengths;
 }
 
-Result<std::vector<std::uint32_t>> fillerOf(Call& call, Fields& fields, const Inputs& inputs, const Tokenizer& tokenizer,
-                                            std::vector<std::string>& paths) {
+Result<std::vector<std::uint32_t>> fillerOf(Call& call, Fields& fields, const Inputs& inputs,
+                                            const Tokenizer& tokenizer, std::vector<std::string>& paths) {
   if (fields.has("text")) {
     const auto text = fields.record<TextSelection>("text");
     if (fields.error()) return tl::unexpected(*fields.error());
@@ -45,7 +47,8 @@ Result<void> checkEachOnce(const char* what, std::vector<int> numbers) {
   std::ranges::sort(numbers);
   const auto twice = std::ranges::adjacent_find(numbers);
   if (twice == numbers.end()) return {};
-  return fail(ErrorCode::invalidArgument, fmt::format("The {} {} is asked for twice.", what, *twice), "Ask for each once.");
+  return fail(ErrorCode::invalidArgument, fmt::format("The {} {} is asked for twice.", what, *twice),
+              "Ask for each once.");
 }
 
 }  // namespace
@@ -64,15 +67,17 @@ Result<nlohmann::json> retrieval(Call& call) {
   WorkModel& model = *inputs.model;
   if (record.lengths.empty()) record.lengths = usualLengths(model.description);
   if (record.lengths.empty() || record.depths.empty() || record.lengths.size() * record.depths.size() > kMostCells)
-    return fail(ErrorCode::invalidArgument,
-                fmt::format("A table of {} lengths and {} depths is asked for.", record.lengths.size(), record.depths.size()),
-                fmt::format("Ask for at least one of each, and for at most {} pairs.", kMostCells));
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("A table of {} lengths and {} depths is asked for.", record.lengths.size(), record.depths.size()),
+        fmt::format("Ask for at least one of each, and for at most {} pairs.", kMostCells));
   KVISTA_CHECK(checkEachOnce("length", record.lengths));
   KVISTA_CHECK(checkEachOnce("depth", record.depths));
   const std::int64_t positions = model.description.maximumPositions;
   const int longest = *std::ranges::max_element(record.lengths);
   if (positions > 0 && longest > positions)
-    return fail(ErrorCode::invalidArgument, fmt::format("A length of {} tokens is asked for; the model has {} positions.", longest, positions),
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("A length of {} tokens is asked for; the model has {} positions.", longest, positions),
                 "Ask for shorter lengths.");
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));
   RetrievalRequest request;
@@ -84,15 +89,19 @@ Result<nlohmann::json> retrieval(Call& call) {
   request.seed = record.seed;
   request.kind = record.kind;
   request.planted = record.planted;
-  KVISTA_CHECK(retrievalTrial(*tokenizer, request, static_cast<std::size_t>(std::ranges::max_element(record.lengths) - record.lengths.begin()), 0, 0));
+  KVISTA_CHECK(retrievalTrial(
+      *tokenizer, request, static_cast<std::size_t>(std::ranges::max_element(record.lengths) - record.lengths.begin()),
+      0, 0));
   KVISTA_ASSIGN(const auto decoder, call.workspace.decoder(model, call.task));
   KVISTA_ASSIGN(const auto transform, transformOf(call, inputs));
   KVISTA_ASSIGN(const auto use, policyUseOf(policy, inputs, transform.get()));
   std::optional<RetrievalScores> after;
   if (use) {  // first, as it may refuse
-    KVISTA_ASSIGN(after, measureRetrieval(*decoder, *tokenizer, CacheUse::under(*use), request, "ask under the policy", call.task));
+    KVISTA_ASSIGN(after, measureRetrieval(*decoder, *tokenizer, CacheUse::under(*use), request, "ask under the policy",
+                                          call.task));
   }
-  KVISTA_ASSIGN(RetrievalScores before, measureRetrieval(*decoder, *tokenizer, model.ownTransform.get(), request, "ask the model", call.task));
+  KVISTA_ASSIGN(RetrievalScores before,
+                measureRetrieval(*decoder, *tokenizer, model.ownTransform.get(), request, "ask the model", call.task));
   if (!use && transform) {
     KVISTA_ASSIGN(after, measureRetrieval(*decoder, *tokenizer, transform.get(), request, "ask the plan", call.task));
   }

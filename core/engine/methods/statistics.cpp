@@ -32,7 +32,8 @@ StatisticsRecord recordOf(const std::string& path, const Statistics& statistics)
           statistics.recipe.beginWithBos};
 }
 
-/// What an answer depends on: the files' content and every parameter. Empty where it cannot be known without opening one.
+/// What an answer depends on: the files' content and every parameter. Empty where it cannot be known without opening
+/// one.
 std::string keyOf(Workspace& workspace, std::string_view method, const nlohmann::json& params) {
   const auto model = params.find("model"), statistics = params.find("statistics");
   if (model == params.end() || statistics == params.end() || !model->is_string() || !statistics->is_string()) return {};
@@ -41,7 +42,8 @@ std::string keyOf(Workspace& workspace, std::string_view method, const nlohmann:
   if (!opened || stamp.empty()) return {};
   nlohmann::json others = params;
   for (const char* left : {"model", "statistics", "preview"}) others.erase(left);
-  return fmt::format("{} {} {} {}", method, opened->hash, stamp, others.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  return fmt::format("{} {} {} {}", method, opened->hash, stamp,
+                     others.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
 }
 
 std::optional<nlohmann::json> kept(Workspace& workspace, std::string_view method, const nlohmann::json& params) {
@@ -50,7 +52,8 @@ std::optional<nlohmann::json> kept(Workspace& workspace, std::string_view method
 }
 
 nlohmann::json keep(Call& call, std::string_view method, nlohmann::json answer) {
-  if (const std::string key = keyOf(call.workspace, method, call.params); !key.empty()) call.workspace.keepResult(key, answer);
+  if (const std::string key = keyOf(call.workspace, method, call.params); !key.empty())
+    call.workspace.keepResult(key, answer);
   return answer;
 }
 
@@ -64,8 +67,10 @@ Result<nlohmann::json> calibrateModel(Call& call) {
   KVISTA_ASSIGN(const Inputs inputs, openInputs(call, fields));
   WorkModel& model = *inputs.model;
   if (model.plan)
-    return fail(ErrorCode::invalidArgument, fmt::format("{} is an export; statistics are those of an original model.", model.checkpoint.path.string()),
-                "Give the original model.");
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("{} is an export; statistics are those of an original model.", model.checkpoint.path.string()),
+        "Give the original model.");
   KVISTA_CHECK(checkStandardInput(call, text));
   KVISTA_CHECK(checkTexts(text.paths));
   KVISTA_ASSIGN(const auto tokenizer, call.workspace.tokenizer(model));

@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/report/charts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
-
-#include <fmt/format.h>
 
 #include "core/engine/report/html.h"
 #include "core/engine/report/plot.h"
@@ -21,7 +21,8 @@ namespace {
 /// Below this a rise is within the noise of any measurement; it is drawn at the lower edge.
 constexpr double kSmallestRise = 1e-3;
 
-std::optional<double> riseOf(const Project& project, const std::string& print, const std::optional<double>& loss, bool& measured) {
+std::optional<double> riseOf(const Project& project, const std::string& print, const std::optional<double>& loss,
+                             bool& measured) {
   measured = false;
   std::optional<double> rise;
   if (loss) rise = std::expm1(*loss);
@@ -51,9 +52,11 @@ std::optional<double> meanOf(const Matrix& matrix, int layer) {
 std::vector<PlanPoint> planPoints(const Project& project) {
   std::vector<PlanPoint> points;
   const std::string current = fingerprint(project.plan);
-  const auto add = [&](const CompressionPlan& plan, const std::string& name, const std::string& print, const std::optional<double>& loss) {
+  const auto add = [&](const CompressionPlan& plan, const std::string& name, const std::string& print,
+                       const std::optional<double>& loss) {
     PlanPoint point{name, print, plan.method, bytesPerToken(plan), 0, {}, {}};
-    point.share = static_cast<double>(point.bytesPerToken) / static_cast<double>(std::max<std::int64_t>(1, fullBytes(plan)));
+    point.share =
+        static_cast<double>(point.bytesPerToken) / static_cast<double>(std::max<std::int64_t>(1, fullBytes(plan)));
     point.rise = riseOf(project, print, loss, point.measured);
     if (loss && project.baseLoss > 0) point.predicted = std::exp(project.baseLoss + *loss);
     point.current = print == current;
@@ -84,12 +87,15 @@ std::string qualitySvg(const std::vector<PlanPoint>& points) {
   }
   if (shown.empty()) return {};
   std::ranges::sort(shown, {}, &PlanPoint::share);
-  Axis x{0, 1, 2, "share of the 16-bit cache", [](double value) { return value < 1 ? fmt::format("1/{:.0f}", 1 / value) : fmt::format("{:.0f}", value); }};
+  Axis x{0, 1, 2, "share of the 16-bit cache",
+         [](double value) { return value < 1 ? fmt::format("1/{:.0f}", 1 / value) : fmt::format("{:.0f}", value); }};
   Axis y{0, 1, 10, "rise of perplexity",
          [](double value) { return fmt::format("{}{:g} %", value < 1.01 * kSmallestRise ? "≤ " : "", 100 * value); }};
   fit(x, shares);
   fit(y, rises);
-  const auto place = [&](const PlanPoint& point) { return std::pair{xOf(x, point.share), yOf(y, std::max(kSmallestRise, *point.rise))}; };
+  const auto place = [&](const PlanPoint& point) {
+    return std::pair{xOf(x, point.share), yOf(y, std::max(kSmallestRise, *point.rise))};
+  };
   std::string svg = frame(x, y, "Rise of perplexity over the share of the cache's bytes, plan by plan");
   std::vector<std::pair<double, double>> front;
   for (const PlanPoint* point : shown)
@@ -98,13 +104,17 @@ std::string qualitySvg(const std::vector<PlanPoint>& points) {
   for (const PlanPoint* point : shown) {
     const auto [left, top] = place(*point);
     const char* colour = point->onFront || point->current ? kAccent : kSoft;
-    if (point->current) svg += fmt::format(R"(<circle cx="{:.2f}" cy="{:.2f}" r="9" fill="none" stroke="{}"/>)", left, top, kAccent);
+    if (point->current)
+      svg += fmt::format(R"(<circle cx="{:.2f}" cy="{:.2f}" r="9" fill="none" stroke="{}"/>)", left, top, kAccent);
     // Filled where measured, open where predicted.
-    svg += fmt::format(R"(<circle cx="{:.2f}" cy="{:.2f}" r="4.5" fill="{}" stroke="{}" stroke-width="2"><title>{}</title></circle>)", left, top,
-                       point->measured ? colour : "#fff", colour, escaped(point->name));
+    svg += fmt::format(
+        R"(<circle cx="{:.2f}" cy="{:.2f}" r="4.5" fill="{}" stroke="{}" stroke-width="2"><title>{}</title></circle>)",
+        left, top, point->measured ? colour : "#fff", colour, escaped(point->name));
     svg += text(left + 12, top - 6, colour, point->name);
   }
-  return svg + "</svg><p class=\"soft\">Filled: measured. Open: predicted. The line joins the plans that no other beats in both; the ring is this plan.</p>";
+  return svg +
+         "</svg><p class=\"soft\">Filled: measured. Open: predicted. The line joins the plans that no other beats in "
+         "both; the ring is this plan.</p>";
 }
 
 std::string spectraSvg(const std::vector<LayerSpectrumRecord>& records, Side side) {
@@ -129,13 +139,16 @@ std::string spectraSvg(const std::vector<LayerSpectrumRecord>& records, Side sid
   fit(x, {1, static_cast<double>(directions)});
   x.high = std::log10(static_cast<double>(directions));
   fit(y, {std::max(smallest, largest * std::pow(10, -kDecades)), largest});
-  std::string svg = frame(x, y, side == Side::key ? "Singular values of the keys, layer by layer" : "Singular values of the values, layer by layer");
+  std::string svg = frame(x, y,
+                          side == Side::key ? "Singular values of the keys, layer by layer"
+                                            : "Singular values of the values, layer by layer");
   for (const LayerSpectrumRecord& record : records) {
     if (record.side != side) continue;
     std::vector<std::pair<double, double>> points;
     std::size_t last = 0;
     for (std::size_t i = 0; i <= kPoints; ++i) {
-      const auto direction = static_cast<std::size_t>(std::llround(std::pow(static_cast<double>(record.singularValues.size()), static_cast<double>(i) / kPoints)));
+      const auto direction = static_cast<std::size_t>(
+          std::llround(std::pow(static_cast<double>(record.singularValues.size()), static_cast<double>(i) / kPoints)));
       if (direction == last || direction > record.singularValues.size()) continue;
       last = direction;
       const double value = record.singularValues[direction - 1];
@@ -146,7 +159,8 @@ std::string spectraSvg(const std::vector<LayerSpectrumRecord>& records, Side sid
   }
   // The colours' meaning: first and last layer, with the way between them.
   for (int i = 0; i < 24; ++i)
-    svg += fmt::format(R"(<rect x="{}" y="{:.2f}" width="10" height="6.1" fill="{}"/>)", kWidth - kRight + 16, kTop + 6 * i, viridis(0.92 * i / 23));
+    svg += fmt::format(R"(<rect x="{}" y="{:.2f}" width="10" height="6.1" fill="{}"/>)", kWidth - kRight + 16,
+                       kTop + 6 * i, viridis(0.92 * i / 23));
   svg += text(kWidth - kRight + 34, kTop + 9, kSoft, "layer 0");
   return svg + text(kWidth - kRight + 34, kTop + 143, kSoft, fmt::format("layer {}", layers - 1)) + "</svg>";
 }
@@ -170,7 +184,12 @@ std::string errorsSvg(const PlanErrorsRecord& errors) {
         layers = std::max(layers, layer + 1);
       }
   if (all.empty()) return {};
-  Axis x{0, static_cast<double>(std::max(1, layers - 1)), 0, "layer", [](double value) { return fmt::format("{:.0f}", value); }, true};
+  Axis x{0,
+         static_cast<double>(std::max(1, layers - 1)),
+         0,
+         "layer",
+         [](double value) { return fmt::format("{:.0f}", value); },
+         true};
   Axis y{0, 1, 10, "relative squared error", [](double value) { return fmt::format("{:g}", value); }};
   fit(y, all);
   std::string svg = frame(x, y, "Relative squared errors of the plan, layer by layer");
@@ -178,9 +197,11 @@ std::string errorsSvg(const PlanErrorsRecord& errors) {
   for (const Kind& kind : kinds) {
     std::vector<std::pair<double, double>> points;
     for (int layer = 0; layer < kind.matrix->rows; ++layer)
-      if (const auto mean = meanOf(*kind.matrix, layer); mean && std::isfinite(*mean) && *mean > 0) points.emplace_back(xOf(x, layer), yOf(y, *mean));
+      if (const auto mean = meanOf(*kind.matrix, layer); mean && std::isfinite(*mean) && *mean > 0)
+        points.emplace_back(xOf(x, layer), yOf(y, *mean));
     svg += path(points, kind.colour, 1.8);
-    for (const auto& [left, top] : points) svg += fmt::format(R"(<circle cx="{:.2f}" cy="{:.2f}" r="2.5" fill="{}"/>)", left, top, kind.colour);
+    for (const auto& [left, top] : points)
+      svg += fmt::format(R"(<circle cx="{:.2f}" cy="{:.2f}" r="2.5" fill="{}"/>)", left, top, kind.colour);
     if (!points.empty()) ends.emplace_back(points.back().second, &kind);
   }
   // Names beside the ends of their lines, apart from each other.

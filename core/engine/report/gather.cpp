@@ -33,7 +33,8 @@ Result<void> addModel(Report& report, Workspace& workspace, const Task& task) {
   const Project& project = report.project;
   KVISTA_ASSIGN(const auto model, workspace.model(project.model.string()));
   if (model->hash != project.modelHash)
-    return fail(ErrorCode::invalidArgument, fmt::format("The model {} has changed since the plan was made.", project.model.string()));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("The model {} has changed since the plan was made.", project.model.string()));
   if (const auto problems = validate(project.plan, model->description.shape); !problems.empty())
     return fail(ErrorCode::invalidArgument, "The plan does not fit the model: " + problems.front());
   report.shape = model->description.shape;
@@ -41,7 +42,9 @@ Result<void> addModel(Report& report, Workspace& workspace, const Task& task) {
     KVISTA_ASSIGN(report.statistics, workspace.statistics(project.statistics.string(), *model));
     if (report.statistics->tokensHash != project.tokensHash) {
       report.statistics.reset();
-      return fail(ErrorCode::invalidArgument, fmt::format("The statistics {} are not those that the plan was made from.", project.statistics.string()));
+      return fail(
+          ErrorCode::invalidArgument,
+          fmt::format("The statistics {} are not those that the plan was made from.", project.statistics.string()));
     }
   }
   return addPictures(report, workspace, *model, task);
@@ -64,8 +67,9 @@ Result<Report> gatherReport(Project project, std::string name, Workspace& worksp
     if (const auto device = findDeviceProfile(report.cost.device); !device)
       report.gaps.push_back(device.error().message + " How long decoding takes is left out.");
     else
-      report.planned = assess(report.project.plan, report.units,
-                              {*report.shape, lossModelOf(report.statistics.get()), **device, report.cost.context, report.cost.batch});
+      report.planned = assess(
+          report.project.plan, report.units,
+          {*report.shape, lossModelOf(report.statistics.get()), **device, report.cost.context, report.cost.batch});
   }
   return report;
 }

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/report/html.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <map>
-
-#include <fmt/format.h>
 
 namespace kvista {
 namespace {
@@ -15,7 +15,11 @@ namespace {
 /// Length of the UTF-8 character at the beginning of `text`, 0 where there is none.
 std::size_t characterLength(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const std::size_t length = byte(0) < 0x80 ? 1 : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2 : byte(0) >= 0xe0 && byte(0) < 0xf0 ? 3 : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4 : 0;
+  const std::size_t length = byte(0) < 0x80                      ? 1
+                             : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2
+                             : byte(0) >= 0xe0 && byte(0) < 0xf0 ? 3
+                             : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4
+                                                                 : 0;
   if (length == 0 || length > text.size()) return 0;
   for (std::size_t i = 1; i < length; ++i)
     if ((byte(i) & 0xc0) != 0x80) return 0;
@@ -69,22 +73,33 @@ std::string section(std::string_view title, const std::string& html) {
   return html.empty() ? html : fmt::format("<section><h2>{}</h2>{}</section>\n", title, html);
 }
 
-std::string htmlPage(std::string_view title, std::string_view subtitle, const std::string& body, std::string_view style) {
-  return fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
-                     "<title>{0} - KVista</title><style>{1}{3}</style></head><body><main>\n<h1>{0}</h1><p class=\"soft\">{2}</p>\n",
-                     escaped(title), kStyle, escaped(subtitle), style) +
+std::string htmlPage(std::string_view title, std::string_view subtitle, const std::string& body,
+                     std::string_view style) {
+  return fmt::format(
+             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+             "content=\"width=device-width\">"
+             "<title>{0} - KVista</title><style>{1}{3}</style></head><body><main>\n<h1>{0}</h1><p "
+             "class=\"soft\">{2}</p>\n",
+             escaped(title), kStyle, escaped(subtitle), style) +
          body + "</main></body></html>\n";
 }
 
 /// Viridis at eight places, between which colours are mixed.
 std::string viridis(double value) {
-  static constexpr std::array<std::array<int, 3>, 8> kStops = {
-      {{68, 1, 84}, {70, 50, 126}, {54, 92, 141}, {39, 127, 142}, {31, 161, 135}, {74, 193, 109}, {160, 218, 57}, {253, 231, 37}}};
+  static constexpr std::array<std::array<int, 3>, 8> kStops = {{{68, 1, 84},
+                                                                {70, 50, 126},
+                                                                {54, 92, 141},
+                                                                {39, 127, 142},
+                                                                {31, 161, 135},
+                                                                {74, 193, 109},
+                                                                {160, 218, 57},
+                                                                {253, 231, 37}}};
   const double place = std::clamp(value, 0.0, 1.0) * 7;
   const auto low = static_cast<std::size_t>(std::min(6.0, std::floor(place)));
   const double part = place - static_cast<double>(low);
   std::array<int, 3> mixed{};
-  for (std::size_t i = 0; i < 3; ++i) mixed[i] = static_cast<int>(std::lround(kStops[low][i] + part * (kStops[low + 1][i] - kStops[low][i])));
+  for (std::size_t i = 0; i < 3; ++i)
+    mixed[i] = static_cast<int>(std::lround(kStops[low][i] + part * (kStops[low + 1][i] - kStops[low][i])));
   return fmt::format("#{:02x}{:02x}{:02x}", mixed[0], mixed[1], mixed[2]);
 }
 
@@ -94,7 +109,8 @@ std::string escaped(std::string_view text) {
     const std::size_t length = characterLength(text);
     const std::string_view character = text.substr(0, std::max<std::size_t>(1, length));
     text.remove_prefix(character.size());
-    if (length == 0 || (length == 1 && static_cast<unsigned char>(character[0]) < 0x20 && character[0] != '\n' && character[0] != '\t'))
+    if (length == 0 || (length == 1 && static_cast<unsigned char>(character[0]) < 0x20 && character[0] != '\n' &&
+                        character[0] != '\t'))
       result += "\xef\xbf\xbd";
     else if (character == "&")
       result += "&amp;";
@@ -126,7 +142,9 @@ std::string waterlineSvg(const CompressionPlan& plan, const std::vector<BudgetUn
   if (layers.empty() || !(highest > 0)) return {};
   constexpr double kDecades = 8;  // What is smaller than the largest by more than this lies on the ground.
   const double top = std::log10(highest);
-  std::string svg = fmt::format(R"(<svg class="wide" viewBox="0 0 {} {}" role="img" aria-label="Spectra of all layers with the bits that each direction has">)", kWidth, kHeight + 24);
+  std::string svg = fmt::format(
+      R"(<svg class="wide" viewBox="0 0 {} {}" role="img" aria-label="Spectra of all layers with the bits that each direction has">)",
+      kWidth, kHeight + 24);
   const double each = kWidth / static_cast<double>(layers.size());
   double left = 0;
   std::size_t number = 0;
@@ -136,18 +154,22 @@ std::string waterlineSvg(const CompressionPlan& plan, const std::vector<BudgetUn
     const std::size_t bars = std::min(kBarsALayer, directions.size());
     const double step = each * 0.92 / static_cast<double>(std::max<std::size_t>(1, bars));
     for (std::size_t bar = 0; bar < bars; ++bar) {
-      const std::size_t begin = bar * directions.size() / bars, end = std::max(begin + 1, (bar + 1) * directions.size() / bars);
+      const std::size_t begin = bar * directions.size() / bars,
+                        end = std::max(begin + 1, (bar + 1) * directions.size() / bars);
       const Direction& middle = directions[(begin + end) / 2 < directions.size() ? (begin + end - 1) / 2 : begin];
       const double above = middle.eigenvalue > 0 ? (std::log10(middle.eigenvalue) - top + kDecades) / kDecades : 0;
       const double height = std::clamp(above, 0.004, 1.0) * kHeight;
-      svg += fmt::format(R"(<rect x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}" fill="{}"/>)", left + static_cast<double>(bar) * step,
-                         kHeight - height, step * 1.02, height, colourOf(middle.bits));
+      svg += fmt::format(R"(<rect x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}" fill="{}"/>)",
+                         left + static_cast<double>(bar) * step, kHeight - height, step * 1.02, height,
+                         colourOf(middle.bits));
     }
-    if (number++ % labels == 0) svg += fmt::format(R"(<text x="{:.2f}" y="{}" class="axis">{}</text>)", left, kHeight + 16, layer);
+    if (number++ % labels == 0)
+      svg += fmt::format(R"(<text x="{:.2f}" y="{}" class="axis">{}</text>)", left, kHeight + 16, layer);
     left += each;
   }
   svg += "</svg><p class=\"legend\">";
-  for (const auto& [bits, name] : std::vector<std::pair<int, const char*>>{{16, "8 bits and more"}, {4, "4"}, {2, "2"}, {1, "1"}, {0, "dropped"}})
+  for (const auto& [bits, name] :
+       std::vector<std::pair<int, const char*>>{{16, "8 bits and more"}, {4, "4"}, {2, "2"}, {1, "1"}, {0, "dropped"}})
     svg += fmt::format(R"(<span><i style="background:{}"></i>{}</span>)", colourOf(bits), name);
   return svg + "</p>";
 }
@@ -162,9 +184,13 @@ std::string similaritySvg(const std::vector<SimilarityRecord>& records, Side sid
     for (int i = 0; i < heads; ++i)
       for (int j = 0; j < heads; ++j) {
         const float value = record.matrix.at(i, j);
-        if (std::isfinite(value)) paths[static_cast<std::size_t>(std::clamp(static_cast<int>(value * kColours), 0, kColours - 1))] += fmt::format("M{} {}h1v1h-1z", j, i);
+        if (std::isfinite(value))
+          paths[static_cast<std::size_t>(std::clamp(static_cast<int>(value * kColours), 0, kColours - 1))] +=
+              fmt::format("M{} {}h1v1h-1z", j, i);
       }
-    html += fmt::format(R"(<figure><svg viewBox="0 0 {0} {0}" shape-rendering="crispEdges" role="img" aria-label="Similarity of the heads of layer {1}">)", heads, record.layer);
+    html += fmt::format(
+        R"(<figure><svg viewBox="0 0 {0} {0}" shape-rendering="crispEdges" role="img" aria-label="Similarity of the heads of layer {1}">)",
+        heads, record.layer);
     for (int c = 0; c < kColours; ++c)
       if (const std::string& path = paths[static_cast<std::size_t>(c)]; !path.empty())
         html += fmt::format(R"(<path fill="{}" d="{}"/>)", viridis((c + 0.5) / kColours), path);

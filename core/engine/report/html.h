@@ -15,9 +15,10 @@ std::string escaped(std::string_view text);
 
 /// A part of a page under a heading, both as HTML; empty where `html` is.
 std::string section(std::string_view title, const std::string& html);
-/// A whole page without scripts or other files, for screens and paper: a title and a line below it, both as they are to be read, a body as HTML, and CSS
-/// of its own.
-std::string htmlPage(std::string_view title, std::string_view subtitle, const std::string& body, std::string_view style = {});
+/// A whole page without scripts or other files, for screens and paper: a title and a line below it, both as they are to
+/// be read, a body as HTML, and CSS of its own.
+std::string htmlPage(std::string_view title, std::string_view subtitle, const std::string& body,
+                     std::string_view style = {});
 
 /// The colour map viridis from 0 to 1, "#rrggbb".
 std::string viridis(double value);

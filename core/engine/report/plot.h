@@ -24,7 +24,8 @@ struct Axis {
   bool isWhole = false;  ///< There is nothing between whole numbers.
 
   [[nodiscard]] double part(double value) const;
-  /// Where hairlines are, as values: 1, 2 or 5 times powers of ten, and whole powers of another base. Not more than can be read.
+  /// Where hairlines are, as values: 1, 2 or 5 times powers of ten, and whole powers of another base. Not more than can
+  /// be read.
   [[nodiscard]] std::vector<double> ticks() const;
 };
 
@@ -35,7 +36,8 @@ double yOf(const Axis& axis, double value);
 std::string frame(const Axis& x, const Axis& y, std::string_view label);
 /// Shapes of points that can be told apart, filled or not.
 inline constexpr std::size_t kShapes = 6;
-/// A point in the current colour, `shape` below kShapes; where it is not filled, the page is seen through it. `words` say what it is.
+/// A point in the current colour, `shape` below kShapes; where it is not filled, the page is seen through it. `words`
+/// say what it is.
 std::string mark(double x, double y, std::size_t shape, bool isFilled, std::string_view words = {});
 /// A line through points of the picture; nothing for none.
 std::string path(const std::vector<std::pair<double, double>>& points, std::string_view colour, double width);

@@ -27,14 +27,16 @@ struct FourBitWeight {
   std::uint64_t count = 0, blockSize = 0, nestedBlockSize = 0;
 };
 
-/// The largest size in each block: as it stands there, or a code of a map times the largest of its own block, plus the mean.
+/// The largest size in each block: as it stands there, or a code of a map times the largest of its own block, plus the
+/// mean.
 Result<std::vector<float>> readAbsmax(const TensorStore& store, const FourBitWeight& weight) {
   if (!weight.nestedAbsmax) return floatsOf(store, weight.absmax);
   KVISTA_ASSIGN(const std::vector<float> nested, floatsOf(store, *weight.nestedAbsmax));
   KVISTA_ASSIGN(const std::vector<float> map, floatsOf(store, *weight.nestedMap));
   const auto codes = numbersOf<std::uint8_t>(store, weight.absmax);
   std::vector<float> absmax(codes.size());
-  for (std::size_t i = 0; i < codes.size(); ++i) absmax[i] = map[codes[i]] * nested[i / weight.nestedBlockSize] + weight.nestedOffset;
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    absmax[i] = map[codes[i]] * nested[i / weight.nestedBlockSize] + weight.nestedOffset;
   return absmax;
 }
 
@@ -57,20 +59,23 @@ class QuantState {
  public:
   static Result<QuantState> read(const TensorStore& store, const TensorInfo& tensor) {
     const auto bytes = store.raw(tensor);
-    KVISTA_ASSIGN(nlohmann::json json, parseJson({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                                                 fmt::format("{}: tensor {}", tensor.file.string(), quoteForMessage(tensor.name))));
+    KVISTA_ASSIGN(nlohmann::json json,
+                  parseJson({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                            fmt::format("{}: tensor {}", tensor.file.string(), quoteForMessage(tensor.name))));
     if (!json.is_object()) return QuantisedTensors::corrupt(tensor, "holds no JSON object");
     return QuantState(std::move(json), tensor);
   }
   [[nodiscard]] Result<std::int64_t> blockSize(const char* key) const {
     const auto field = json_.find(key);
     if (field == json_.end() || !field->is_number_integer() || *field < 1 || *field > kLargestBlock)
-      return QuantisedTensors::corrupt(tensor_, fmt::format("has no whole number from 1 to {} as {}", kLargestBlock, key));
+      return QuantisedTensors::corrupt(tensor_,
+                                       fmt::format("has no whole number from 1 to {} as {}", kLargestBlock, key));
     return field->get<std::int64_t>();
   }
   [[nodiscard]] Result<float> offset() const {
     const auto field = json_.find("nested_offset");
-    if (field == json_.end() || !field->is_number()) return QuantisedTensors::corrupt(tensor_, "has no number as nested_offset");
+    if (field == json_.end() || !field->is_number())
+      return QuantisedTensors::corrupt(tensor_, "has no number as nested_offset");
     return field->get<float>();
   }
   [[nodiscard]] Result<std::vector<std::int64_t>> shape() const {
@@ -101,21 +106,33 @@ Result<void> replaceFourBit(QuantisedTensors& tensors, const std::string& name, 
   KVISTA_ASSIGN(const std::int64_t blockSize, state.blockSize("blocksize"));
   const std::int64_t count = shape[0] * shape[1], blocks = groupsIn(count, blockSize);
   // The bytes may be called by any type: what weights are stored as to be sharded.
-  KVISTA_ASSIGN(const TensorInfo* const codes, tensors.need(name, {DataType::u8, DataType::bf16, DataType::f16, DataType::f32}, {-1, 1}));
+  KVISTA_ASSIGN(const TensorInfo* const codes,
+                tensors.need(name, {DataType::u8, DataType::bf16, DataType::f16, DataType::f32}, {-1, 1}));
   if (tensors.source().raw(*codes).size() != static_cast<std::size_t>(groupsIn(count, 2)))
-    return QuantisedTensors::corrupt(*codes, fmt::format("has {} bytes, where {} numbers of 4 bits are said to be", tensors.source().raw(*codes).size(), count));
+    return QuantisedTensors::corrupt(*codes, fmt::format("has {} bytes, where {} numbers of 4 bits are said to be",
+                                                         tensors.source().raw(*codes).size(), count));
   KVISTA_ASSIGN(const TensorInfo* const map, tensors.need(name + ".quant_map", {DataType::f32}, {16}));
-  FourBitWeight weight{*codes, {}, *map, std::nullopt, std::nullopt, 0, static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(blockSize), 0};
+  FourBitWeight weight{*codes,
+                       {},
+                       *map,
+                       std::nullopt,
+                       std::nullopt,
+                       0,
+                       static_cast<std::uint64_t>(count),
+                       static_cast<std::uint64_t>(blockSize),
+                       0};
   if (tensors.find(name + ".nested_absmax") != nullptr) {
     KVISTA_ASSIGN(const std::int64_t nestedBlockSize, state.blockSize("nested_blocksize"));
     KVISTA_ASSIGN(weight.nestedOffset, state.offset());
-    KVISTA_ASSIGN(const TensorInfo* const nested, tensors.need(name + ".nested_absmax", {DataType::f32}, {groupsIn(blocks, nestedBlockSize)}));
+    KVISTA_ASSIGN(const TensorInfo* const nested,
+                  tensors.need(name + ".nested_absmax", {DataType::f32}, {groupsIn(blocks, nestedBlockSize)}));
     KVISTA_ASSIGN(const TensorInfo* const nestedMap, tensors.need(name + ".nested_quant_map", {DataType::f32}, {256}));
     weight.nestedAbsmax = *nested;
     weight.nestedMap = *nestedMap;
     weight.nestedBlockSize = static_cast<std::uint64_t>(nestedBlockSize);
   }
-  KVISTA_ASSIGN(const TensorInfo* const absmax, tensors.need(name + ".absmax", {weight.nestedAbsmax ? DataType::u8 : DataType::f32}, {blocks}));
+  KVISTA_ASSIGN(const TensorInfo* const absmax,
+                tensors.need(name + ".absmax", {weight.nestedAbsmax ? DataType::u8 : DataType::f32}, {blocks}));
   weight.absmax = *absmax;
   tensors.replace(name, shape, codes->file,
                   {absmax->name, map->name, name + ".nested_absmax", name + ".nested_quant_map", stateName},
@@ -129,14 +146,16 @@ Result<void> replaceInt8(QuantisedTensors& tensors, const std::string& module) {
   KVISTA_ASSIGN(const TensorInfo* const largest, tensors.need(module + ".SCB", {DataType::f32}, {codes->shape[0]}));
   if (const TensorInfo* format = tensors.find(module + ".weight_format"); format != nullptr) {
     const auto bytes = tensors.source().raw(*format);
-    if (bytes.size() != 1 || bytes[0] != std::byte{0}) return QuantisedTensors::corrupt(*format, "says that the weight does not lie row by row, which is not read");
+    if (bytes.size() != 1 || bytes[0] != std::byte{0})
+      return QuantisedTensors::corrupt(*format, "says that the weight does not lie row by row, which is not read");
   }
   tensors.replace(codes->name, codes->shape, codes->file, {largest->name, module + ".weight_format"},
                   [store = tensors.keep(), codes = *codes, largest = *largest](std::span<float> out) -> Result<void> {
                     KVISTA_ASSIGN(const std::vector<float> sizes, floatsOf(*store, largest));
                     const auto* numbers = reinterpret_cast<const signed char*>(store->raw(codes).data());
                     const auto columns = static_cast<std::size_t>(codes.shape[1]);
-                    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(numbers[i]) * (sizes[i / columns] / 127.0F);
+                    for (std::size_t i = 0; i < out.size(); ++i)
+                      out[i] = static_cast<float>(numbers[i]) * (sizes[i / columns] / 127.0F);
                     return {};
                   });
   return {};
@@ -146,7 +165,8 @@ Result<void> replaceInt8(QuantisedTensors& tensors, const std::string& module) {
 
 Result<void> readBitsAndBytesWeights(QuantisedTensors& tensors) {
   for (const char* type : {"nf4", "fp4"})
-    for (const std::string& name : tensors.namesBefore(std::string(kStateMark) + type)) KVISTA_CHECK(replaceFourBit(tensors, name, name + std::string(kStateMark) + type));
+    for (const std::string& name : tensors.namesBefore(std::string(kStateMark) + type))
+      KVISTA_CHECK(replaceFourBit(tensors, name, name + std::string(kStateMark) + type));
   for (const std::string& module : tensors.namesBefore(".SCB")) KVISTA_CHECK(replaceInt8(tensors, module));
   return {};
 }

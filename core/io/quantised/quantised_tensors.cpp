@@ -23,25 +23,32 @@ const nlohmann::json* fieldOf(const nlohmann::json& settings, std::string_view k
 }  // namespace
 
 tl::unexpected<Error> QuantisedTensors::unsupported(const std::string& what) const {
-  return fail(ErrorCode::unsupportedModel, fmt::format("{}: quantization_config {}.", place_, what), std::string(kHint));
+  return fail(ErrorCode::unsupportedModel, fmt::format("{}: quantization_config {}.", place_, what),
+              std::string(kHint));
 }
 
 tl::unexpected<Error> QuantisedTensors::corrupt(const TensorInfo& tensor, const std::string& what) {
-  return fail(ErrorCode::corruptFile, fmt::format("{}: tensor {} {}.", tensor.file.string(), quoteForMessage(tensor.name), what), std::string(kHint));
+  return fail(ErrorCode::corruptFile,
+              fmt::format("{}: tensor {} {}.", tensor.file.string(), quoteForMessage(tensor.name), what),
+              std::string(kHint));
 }
 
-Result<std::int64_t> QuantisedTensors::integer(std::string_view key, std::int64_t otherwise, std::int64_t least, std::int64_t most) const {
+Result<std::int64_t> QuantisedTensors::integer(std::string_view key, std::int64_t otherwise, std::int64_t least,
+                                               std::int64_t most) const {
   const nlohmann::json* field = fieldOf(settings_, key);
   if (field == nullptr) return otherwise;
   const bool fits = field->is_number_integer() && *field >= least && *field <= most;
-  if (!fits) return unsupported(fmt::format("has {} as {}, where a whole number from {} to {} is read", field->dump().substr(0, 60), key, least, most));
+  if (!fits)
+    return unsupported(fmt::format("has {} as {}, where a whole number from {} to {} is read",
+                                   field->dump().substr(0, 60), key, least, most));
   return field->get<std::int64_t>();
 }
 
 Result<bool> QuantisedTensors::boolean(std::string_view key, bool otherwise) const {
   const nlohmann::json* field = fieldOf(settings_, key);
   if (field == nullptr) return otherwise;
-  if (!field->is_boolean()) return unsupported(fmt::format("has {} as {} instead of true or false", kindOf(*field), key));
+  if (!field->is_boolean())
+    return unsupported(fmt::format("has {} as {} instead of true or false", kindOf(*field), key));
   return field->get<bool>();
 }
 
@@ -50,7 +57,8 @@ Result<std::string> QuantisedTensors::text(std::string_view key, std::string_vie
   if (field == nullptr) return std::string(otherwise);
   if (!field->is_string()) return unsupported(fmt::format("has {} as {} instead of a string", kindOf(*field), key));
   auto value = field->get<std::string>();
-  std::ranges::transform(value, value.begin(), [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  std::ranges::transform(value, value.begin(),
+                         [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
   return value;
 }
 
@@ -70,43 +78,51 @@ Result<const TensorInfo*> QuantisedTensors::need(const std::string& name, std::i
                                                  std::initializer_list<std::int64_t> shape) const {
   const TensorInfo* tensor = find(name);
   if (tensor == nullptr)
-    return fail(ErrorCode::corruptFile, fmt::format("{}: tensor {} is missing, which its quantization_config asks for.", place_, quoteForMessage(name)),
-                std::string(kHint));
+    return fail(
+        ErrorCode::corruptFile,
+        fmt::format("{}: tensor {} is missing, which its quantization_config asks for.", place_, quoteForMessage(name)),
+        std::string(kHint));
   if (std::ranges::find(types, tensor->type) == types.end()) {
     std::vector<std::string_view> names;
     for (const DataType type : types) names.push_back(nameOf(type));
     return corrupt(*tensor, fmt::format("is made of {} instead of {}", nameOf(tensor->type), fmt::join(names, " or ")));
   }
-  const bool fits = std::ranges::equal(tensor->shape, shape, [](std::int64_t is, std::int64_t wanted) { return wanted == -1 || is == wanted; });
+  const bool fits = std::ranges::equal(
+      tensor->shape, shape, [](std::int64_t is, std::int64_t wanted) { return wanted == -1 || is == wanted; });
   if (!fits) {
     std::vector<std::string> wanted;
     for (const std::int64_t length : shape) wanted.push_back(length == -1 ? "any" : fmt::to_string(length));
-    return corrupt(*tensor, fmt::format("has shape [{}]; the tensors it belongs to ask for [{}]", fmt::join(tensor->shape, ", "), fmt::join(wanted, ", ")));
+    return corrupt(*tensor, fmt::format("has shape [{}]; the tensors it belongs to ask for [{}]",
+                                        fmt::join(tensor->shape, ", "), fmt::join(wanted, ", ")));
   }
   if (source_->raw(*tensor).empty() && tensor->count() > 0) return corrupt(*tensor, "does not lie in row-major order");
   return tensor;
 }
 
-void QuantisedTensors::replace(const std::string& name, std::vector<std::int64_t> shape, const std::filesystem::path& file,
-                               std::initializer_list<std::string> parts, ComputedTensors::Read read) {
+void QuantisedTensors::replace(const std::string& name, std::vector<std::int64_t> shape,
+                               const std::filesystem::path& file, std::initializer_list<std::string> parts,
+                               ComputedTensors::Read read) {
   for (const std::string& part : parts) result_->hide(part);
   result_->set(TensorInfo{name, std::move(shape), DataType::packed, file}, std::move(read));
   ++replaced_;
 }
 
-void QuantisedTensors::replaceStack(const std::string& name, std::vector<std::int64_t> shape, const std::filesystem::path& file,
-                                    std::initializer_list<std::string> parts, ComputedTensors::ReadMatrix read) {
+void QuantisedTensors::replaceStack(const std::string& name, std::vector<std::int64_t> shape,
+                                    const std::filesystem::path& file, std::initializer_list<std::string> parts,
+                                    ComputedTensors::ReadMatrix read) {
   for (const std::string& part : parts) result_->hide(part);
   result_->setStack(TensorInfo{name, std::move(shape), DataType::packed, file}, std::move(read));
   ++replaced_;
 }
 
-Result<std::vector<std::uint32_t>> groupOfEach(const TensorStore& store, const TensorInfo* list, std::int64_t count, std::int64_t groupSize, std::int64_t groups) {
+Result<std::vector<std::uint32_t>> groupOfEach(const TensorStore& store, const TensorInfo* list, std::int64_t count,
+                                               std::int64_t groupSize, std::int64_t groups) {
   std::vector<std::uint32_t> group;
   if (list != nullptr) {
     group = numbersOf<std::uint32_t>(store, *list);
     for (const std::uint32_t each : group)
-      if (each >= groups) return QuantisedTensors::corrupt(*list, fmt::format("names group {}, where there are {}", each, groups));
+      if (each >= groups)
+        return QuantisedTensors::corrupt(*list, fmt::format("names group {}, where there are {}", each, groups));
     return group;
   }
   group.reserve(static_cast<std::size_t>(count));

@@ -24,14 +24,18 @@ class QuantisedTensors {
  public:
   /// `place` names the configuration in messages ("config.json of /models/x").
   QuantisedTensors(const nlohmann::json& settings, std::shared_ptr<const TensorStore> source, std::string place)
-      : settings_(settings), source_(std::move(source)), result_(std::make_shared<ComputedTensors>(source_)), place_(std::move(place)) {}
+      : settings_(settings),
+        source_(std::move(source)),
+        result_(std::make_shared<ComputedTensors>(source_)),
+        place_(std::move(place)) {}
 
   [[nodiscard]] const TensorStore& source() const { return *source_; }
   [[nodiscard]] int replaced() const { return replaced_; }
   [[nodiscard]] std::shared_ptr<const TensorStore> result() const { return result_; }
 
   // Fields of quantization_config. Absent or null: `otherwise`. Errors (unsupportedModel) name the field.
-  [[nodiscard]] Result<std::int64_t> integer(std::string_view key, std::int64_t otherwise, std::int64_t least, std::int64_t most) const;
+  [[nodiscard]] Result<std::int64_t> integer(std::string_view key, std::int64_t otherwise, std::int64_t least,
+                                             std::int64_t most) const;
   [[nodiscard]] Result<bool> boolean(std::string_view key, bool otherwise) const;
   /// In lower case.
   [[nodiscard]] Result<std::string> text(std::string_view key, std::string_view otherwise) const;
@@ -49,8 +53,8 @@ class QuantisedTensors {
   [[nodiscard]] static tl::unexpected<Error> corrupt(const TensorInfo& tensor, const std::string& what);
 
   /// The weight `name` of `shape` is read by `read`; `parts` are out of sight, as far as they are there.
-  void replace(const std::string& name, std::vector<std::int64_t> shape, const std::filesystem::path& file, std::initializer_list<std::string> parts,
-               ComputedTensors::Read read);
+  void replace(const std::string& name, std::vector<std::int64_t> shape, const std::filesystem::path& file,
+               std::initializer_list<std::string> parts, ComputedTensors::Read read);
   /// The same of a matrix, or a stack of them, each of which `read` can read alone.
   void replaceStack(const std::string& name, std::vector<std::int64_t> shape, const std::filesystem::path& file,
                     std::initializer_list<std::string> parts, ComputedTensors::ReadMatrix read);
@@ -70,7 +74,8 @@ class QuantisedTensors {
 /// Float numbers of a tensor of f32, f16 or bf16.
 Result<std::vector<float>> floatsOf(const TensorStore& store, const TensorInfo& tensor);
 
-/// The power of two that a byte stands for, 2^(code - 127); 255 is not a number: E8M0 of OCP Microscaling Formats v1.0 (2023), section 5.4.1.
+/// The power of two that a byte stands for, 2^(code - 127); 255 is not a number: E8M0 of OCP Microscaling Formats v1.0
+/// (2023), section 5.4.1.
 constexpr float powerOfCode(std::uint8_t code) {
   if (code == 0) return 0x1p-127F;
   return std::bit_cast<float>(code == 255 ? 0x7fc00000U : std::uint32_t{code} << 23U);
@@ -85,29 +90,33 @@ std::vector<Number> numbersOf(const TensorStore& store, const TensorInfo& tensor
   return numbers;
 }
 
-/// Which of `groups` scales each of `count` inputs has: `list` says so, or, where there is none, `groupSize` inputs in a row share one.
-/// Error (corruptFile): the list names a group that is not there.
-Result<std::vector<std::uint32_t>> groupOfEach(const TensorStore& store, const TensorInfo* list, std::int64_t count, std::int64_t groupSize, std::int64_t groups);
+/// Which of `groups` scales each of `count` inputs has: `list` says so, or, where there is none, `groupSize` inputs in
+/// a row share one. Error (corruptFile): the list names a group that is not there.
+Result<std::vector<std::uint32_t>> groupOfEach(const TensorStore& store, const TensorInfo* list, std::int64_t count,
+                                               std::int64_t groupSize, std::int64_t groups);
 
 /// The code of `bits` bits that begins at bit `at` of words of 32 that lie `stride` words apart, lowest bits first.
 inline std::uint32_t codeAt(const std::uint32_t* words, std::uint64_t at, std::uint64_t stride, std::uint32_t bits) {
   const std::uint32_t shift = at % 32;
   std::uint64_t window = words[at / 32 * stride];
-  if (shift + bits > 32) window |= std::uint64_t{words[(at / 32 + 1) * stride]} << 32;  // Codes of 3 bits go over the edge.
+  if (shift + bits > 32)
+    window |= std::uint64_t{words[(at / 32 + 1) * stride]} << 32;  // Codes of 3 bits go over the edge.
   return static_cast<std::uint32_t>(window >> shift) & ((1U << bits) - 1);
 }
 
 /// `numbers` in groups of `of`, the last one perhaps smaller.
-constexpr std::int64_t groupsIn(std::int64_t numbers, std::int64_t of) { return numbers / of + (numbers % of != 0 ? 1 : 0); }
+constexpr std::int64_t groupsIn(std::int64_t numbers, std::int64_t of) {
+  return numbers / of + (numbers % of != 0 ? 1 : 0);
+}
 
 /// readScaledWeights, for compressed-tensors too: `sizes` has the two lengths of blocks, or is null.
 Result<void> readScaled(QuantisedTensors& tensors, const nlohmann::json& sizes);
 
 // The readers, one a file. Each replaces what it finds.
-Result<void> readScaledWeights(QuantisedTensors& tensors);    ///< float8 (or int8) times scales.
-Result<void> readMxfp4Weights(QuantisedTensors& tensors);     ///< MXFP4, as GPT-OSS stores its experts.
-Result<void> readGptqWeights(QuantisedTensors& tensors);      ///< GPTQ, 2, 3, 4 or 8 bits.
-Result<void> readAwqWeights(QuantisedTensors& tensors);       ///< AWQ's "gemm" order, 4 bits.
+Result<void> readScaledWeights(QuantisedTensors& tensors);        ///< float8 (or int8) times scales.
+Result<void> readMxfp4Weights(QuantisedTensors& tensors);         ///< MXFP4, as GPT-OSS stores its experts.
+Result<void> readGptqWeights(QuantisedTensors& tensors);          ///< GPTQ, 2, 3, 4 or 8 bits.
+Result<void> readAwqWeights(QuantisedTensors& tensors);           ///< AWQ's "gemm" order, 4 bits.
 Result<void> readBitsAndBytesWeights(QuantisedTensors& tensors);  ///< nf4, fp4 and int8.
 Result<void> readCompressedTensors(QuantisedTensors& tensors);    ///< float8, int8, and integers packed into 32 bits.
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-// Bytes times scales: float8 of DeepSeek and Qwen (blocks), of fbgemm (rows) and of compressed-tensors; int8 of the last. Stacks of
-// experts have those of each matrix.
+// Bytes times scales: float8 of DeepSeek and Qwen (blocks), of fbgemm (rows) and of compressed-tensors; int8 of the
+// last. Stacks of experts have those of each matrix.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -29,7 +29,8 @@ std::array<float, 256> numbersOfCodes(DataType type) {
     } else if (type == DataType::f8e5m2) {  // The upper half of a half.
       numbers[code] = floatFromHalf(static_cast<std::uint16_t>(code << 8));
     } else {
-      // E4M3: exponents are biased by 7, there is no infinity, and all ones are NaN. As a half with the bits in place it is 2^8 too small.
+      // E4M3: exponents are biased by 7, there is no infinity, and all ones are NaN. As a half with the bits in place
+      // it is 2^8 too small.
       const float half = floatFromHalf(static_cast<std::uint16_t>((code & 0x80) << 8 | (code & 0x7f) << 7));
       numbers[code] = (code & 0x7f) == 0x7f ? std::bit_cast<float>(0x7fc00000U) : half * 256;
     }
@@ -56,14 +57,18 @@ Result<Block> blockOf(const TensorInfo& weight, const TensorInfo& scale, const B
   if (scalesAre({rows}) || scalesAre({rows, 1})) return Block{1, columns};
   if (scalesAre({groupsIn(rows, block.rows), groupsIn(columns, block.columns)})) return block;
   if (axes == 3 && scalesAre({1, columns})) return Block{rows, 1};
-  return QuantisedTensors::corrupt(scale, fmt::format("has shape [{}], which is none for a weight [{}] in blocks of {} by {}", fmt::join(scale.shape, ", "),
-                                                      fmt::join(weight.shape, ", "), block.rows, block.columns));
+  return QuantisedTensors::corrupt(
+      scale, fmt::format("has shape [{}], which is none for a weight [{}] in blocks of {} by {}",
+                         fmt::join(scale.shape, ", "), fmt::join(weight.shape, ", "), block.rows, block.columns));
 }
 
 Result<Block> blockOfSettings(const QuantisedTensors& tensors, const nlohmann::json& sizes) {
   if (sizes.is_null()) return Block{128, 128};
-  const auto isSize = [](const nlohmann::json& size) { return size.is_number_integer() && size >= 1 && size <= kLargestBlock; };
-  if (!sizes.is_array() || sizes.size() != 2 || !isSize(sizes[0]) || !isSize(sizes[1])) return tensors.unsupported("has no two block lengths");
+  const auto isSize = [](const nlohmann::json& size) {
+    return size.is_number_integer() && size >= 1 && size <= kLargestBlock;
+  };
+  if (!sizes.is_array() || sizes.size() != 2 || !isSize(sizes[0]) || !isSize(sizes[1]))
+    return tensors.unsupported("has no two block lengths");
   return Block{sizes[0].get<std::int64_t>(), sizes[1].get<std::int64_t>()};
 }
 
@@ -74,13 +79,16 @@ Result<std::vector<float>> scalesOf(const TensorStore& store, const TensorInfo& 
   return scales;
 }
 
-Result<void> multiply(const TensorStore& store, const TensorInfo& weight, const TensorInfo& scale, const Block& block, std::uint64_t matrix, std::span<float> out) {
+Result<void> multiply(const TensorStore& store, const TensorInfo& weight, const TensorInfo& scale, const Block& block,
+                      std::uint64_t matrix, std::span<float> out) {
   const std::array<float, 256> numbers = numbersOfCodes(weight.type);
   KVISTA_ASSIGN(const std::vector<float> all, scalesOf(store, scale));
   const auto* codes = reinterpret_cast<const unsigned char*>(store.raw(weight).data()) + matrix * out.size();
   const std::size_t axes = weight.shape.size();
-  const auto rows = static_cast<std::uint64_t>(weight.shape[axes - 2]), columns = static_cast<std::uint64_t>(weight.shape[axes - 1]);
-  const auto blockRows = static_cast<std::uint64_t>(block.rows), blockColumns = static_cast<std::uint64_t>(block.columns);
+  const auto rows = static_cast<std::uint64_t>(weight.shape[axes - 2]),
+             columns = static_cast<std::uint64_t>(weight.shape[axes - 1]);
+  const auto blockRows = static_cast<std::uint64_t>(block.rows),
+             blockColumns = static_cast<std::uint64_t>(block.columns);
   const std::uint64_t scalesOfRow = (columns + blockColumns - 1) / blockColumns;
   const std::uint64_t scalesOfMatrix = scalesOfRow * ((rows + blockRows - 1) / blockRows);
   const float* scales = all.data() + (all.size() == 1 ? 0 : matrix * scalesOfMatrix);
@@ -105,23 +113,31 @@ Result<void> readScaled(QuantisedTensors& tensors, const nlohmann::json& sizes) 
     if (weight.type != DataType::f8e4m3 && weight.type != DataType::f8e5m2 && weight.type != DataType::i8) continue;
     const TensorInfo* scale = tensors.find(name + "_scale_inv");
     if (scale == nullptr) scale = tensors.find(name + "_scale");
-    if (scale == nullptr) return QuantisedTensors::corrupt(weight, fmt::format("is made of {}, but has no scale beside it", nameOf(weight.type)));
+    if (scale == nullptr)
+      return QuantisedTensors::corrupt(weight,
+                                       fmt::format("is made of {}, but has no scale beside it", nameOf(weight.type)));
     if (weight.shape.size() != 2 && weight.shape.size() != 3)
-      return QuantisedTensors::corrupt(weight, fmt::format("of {} has shape [{}] instead of two lengths, or three of a stack", nameOf(weight.type), fmt::join(weight.shape, ", ")));
+      return QuantisedTensors::corrupt(
+          weight, fmt::format("of {} has shape [{}] instead of two lengths, or three of a stack", nameOf(weight.type),
+                              fmt::join(weight.shape, ", ")));
     if (weight.count() == 0) return QuantisedTensors::corrupt(weight, "is empty");
-    if (tensors.source().raw(weight).empty()) return QuantisedTensors::corrupt(weight, "does not lie in row-major order");
+    if (tensors.source().raw(weight).empty())
+      return QuantisedTensors::corrupt(weight, "does not lie in row-major order");
     if (std::ranges::find(kScaleTypes, scale->type) == kScaleTypes.end())
-      return QuantisedTensors::corrupt(*scale, fmt::format("is made of {} instead of F32, BF16, F16 or U8", nameOf(scale->type)));
+      return QuantisedTensors::corrupt(
+          *scale, fmt::format("is made of {} instead of F32, BF16, F16 or U8", nameOf(scale->type)));
     if (const TensorInfo* zero = tensors.find(name + "_zero_point"); zero != nullptr)
       return QuantisedTensors::corrupt(*zero, "says where zero lies, which is not read beside bytes");
     KVISTA_ASSIGN(const Block block, blockOf(weight, *scale, usual));
-    tensors.replaceStack(name, weight.shape, weight.file, {scale->name},
-                         [store = tensors.keep(), weight = weight, scale = *scale, block](std::uint64_t matrix, std::span<float> out) {
-                           return multiply(*store, weight, scale, block, matrix, out);
-                         });
+    tensors.replaceStack(
+        name, weight.shape, weight.file, {scale->name},
+        [store = tensors.keep(), weight = weight, scale = *scale, block](std::uint64_t matrix, std::span<float> out) {
+          return multiply(*store, weight, scale, block, matrix, out);
+        });
   }
   // Scales of what flows through the layers have no part in the weights.
-  for (const char* suffix : {".activation_scale", ".input_scale", ".input_scale_ub", ".output_scale", ".k_scale", ".v_scale"})
+  for (const char* suffix :
+       {".activation_scale", ".input_scale", ".input_scale_ub", ".output_scale", ".k_scale", ".v_scale"})
     for (const std::string& name : tensors.namesBefore(suffix)) tensors.hide(name + suffix);
   return {};
 }

@@ -27,8 +27,9 @@ Result<Layout> readLatent(const ConfigReader& config, const LatentConventions& c
   KVISTA_ASSIGN(const std::int64_t latentWidth, config.integerOr("kv_lora_rank", 512, 1, kMaximumWidth));
   KVISTA_ASSIGN(const std::int64_t keyWidth, width("qk_nope_head_dim", conventions.keyWidth));
   KVISTA_ASSIGN(const std::int64_t valueWidth, width("v_head_dim", conventions.valueWidth));
-  KVISTA_ASSIGN(const std::int64_t queryRank,
-                config.integerOr("q_lora_rank", config.isNull("q_lora_rank") ? 0 : conventions.queryRank, 1, kMaximumWidth));
+  KVISTA_ASSIGN(
+      const std::int64_t queryRank,
+      config.integerOr("q_lora_rank", config.isNull("q_lora_rank") ? 0 : conventions.queryRank, 1, kMaximumWidth));
   KVISTA_ASSIGN(const bool attentionBias, config.booleanOr("attention_bias", false));
   KVISTA_ASSIGN(const bool mlpBias, config.booleanOr("mlp_bias", false));
   KVISTA_ASSIGN(const double temperature, readScoreTemperature(config));
@@ -91,7 +92,8 @@ Result<void> readGroups(const ConfigReader& config, const Mixture& mixture, std:
   return {};
 }
 
-Result<void> fillSigmoidMixture(const ConfigReader& config, const SigmoidMixtureConventions& conventions, Layout& layout) {
+Result<void> fillSigmoidMixture(const ConfigReader& config, const SigmoidMixtureConventions& conventions,
+                                Layout& layout) {
   KVISTA_ASSIGN(const std::string method, config.stringOr("topk_method", "noaux_tc"));
   KVISTA_ASSIGN(const std::string scoring, config.stringOr("scoring_func", "sigmoid"));
   if (scoring != "sigmoid" || method != "noaux_tc")

@@ -14,8 +14,8 @@ struct LatentConventions {
   std::string_view interleaveKey = {};  ///< Empty: rotated pairs are always neighbours.
 };
 
-/// Llama's layout with multi-head latent attention (DeepSeek-V2, section 2.1). The cache is the latent, as the only value
-/// head, and one rotated key for all heads.
+/// Llama's layout with multi-head latent attention (DeepSeek-V2, section 2.1). The cache is the latent, as the only
+/// value head, and one rotated key for all heads.
 Result<Layout> readLatent(const ConfigReader& config, const LatentConventions& conventions);
 
 /// The experts that are there for every token, n_shared_experts as one MLP; 0: none.
@@ -36,6 +36,7 @@ struct SigmoidMixtureConventions {
 };
 
 /// Replaces the MLPs of all layers but the first ones, or of those that mlp_layer_types calls sparse.
-Result<void> fillSigmoidMixture(const ConfigReader& config, const SigmoidMixtureConventions& conventions, Layout& layout);
+Result<void> fillSigmoidMixture(const ConfigReader& config, const SigmoidMixtureConventions& conventions,
+                                Layout& layout);
 
 }  // namespace kvista::families

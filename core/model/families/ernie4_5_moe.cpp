@@ -12,13 +12,12 @@ Result<DecoderDescription> ernie4_5_moe(const ConfigReader& config) {
                                                    .norm = {.epsilon = 1e-5},
                                                    .rope = RopeConventions{.theta = 500000, .isInterleaved = true}}));
   KVISTA_ASSIGN(const bool bias, config.booleanOr("use_bias", false));
-  KVISTA_ASSIGN(const Mixture mixture, readMixture(config,
-                                                   {.expertsKey = "moe_num_experts",
-                                                    .experts = 64,
-                                                    .perTokenKey = "moe_k",
-                                                    .perToken = 6,
-                                                    .width = 1536},
-                                                   layout));
+  KVISTA_ASSIGN(
+      const Mixture mixture,
+      readMixture(
+          config,
+          {.expertsKey = "moe_num_experts", .experts = 64, .perTokenKey = "moe_k", .perToken = 6, .width = 1536},
+          layout));
   KVISTA_ASSIGN(const std::int64_t shared,
                 config.integerOr("moe_num_shared_experts", 2, 0, kMaximumWidth / mixture.width));
   KVISTA_ASSIGN(const std::int64_t first, config.integerOr("moe_layer_start_index", 1, 0, kMaximumLayers));
@@ -32,10 +31,14 @@ Result<DecoderDescription> ernie4_5_moe(const ConfigReader& config) {
       return layout.gatedMlp(fmt::format("{}mlp.experts.{}.", at, number), mixture.width, false);
     };
     const std::string correction = at + "mlp.moe_statics.e_score_correction_bias";
-    layout.description.views[correction + "[row]"] = {
-        .of = correction, .isVector = true, .block = mixture.experts, .stride = mixture.experts, .shape = {1, mixture.experts}};
+    layout.description.views[correction + "[row]"] = {.of = correction,
+                                                      .isVector = true,
+                                                      .block = mixture.experts,
+                                                      .stride = mixture.experts,
+                                                      .shape = {1, mixture.experts}};
     layer.feedForward = layout.mixture(at + "mlp.gate", mixture, expert, {.correction = correction + "[row]"});
-    if (shared > 0) layer.feedForward.shared = layout.gatedMlp(at + "mlp.shared_experts.", shared * mixture.width, bias);
+    if (shared > 0)
+      layer.feedForward.shared = layout.gatedMlp(at + "mlp.shared_experts.", shared * mixture.width, bias);
   });
   return layout.description;
 }

@@ -13,9 +13,10 @@ Result<DecoderDescription> exaone(const ConfigReader& config) {
     layer.attentionNorm = layout.norm(at + "ln_1");
     layer.attention = layout.attention(at + "attn.attention.", {.output = "out_proj"});
     layer.feedForwardNorm = layout.norm(at + "ln_2");
-    layer.feedForward = layout.feedForward({.gate = linear(at + "mlp.c_fc_0", layout.hidden(), layout.intermediate, false),
-                                            .up = linear(at + "mlp.c_fc_1", layout.hidden(), layout.intermediate, false),
-                                            .down = linear(at + "mlp.c_proj", layout.intermediate, layout.hidden(), false)});
+    layer.feedForward =
+        layout.feedForward({.gate = linear(at + "mlp.c_fc_0", layout.hidden(), layout.intermediate, false),
+                            .up = linear(at + "mlp.c_fc_1", layout.hidden(), layout.intermediate, false),
+                            .down = linear(at + "mlp.c_proj", layout.intermediate, layout.hidden(), false)});
   });
   layout.description.head.norm = layout.norm("transformer.ln_f");
   return layout.description;

@@ -6,8 +6,8 @@
 
 namespace kvista::families {
 
-/// EXAONE 4: Llama's layout with norms over each head of q and k and of what each half answers. Where there are windows,
-/// every fourth layer sees everything, without rope.
+/// EXAONE 4: Llama's layout with norms over each head of q and k and of what each half answers. Where there are
+/// windows, every fourth layer sees everything, without rope.
 Result<DecoderDescription> exaone4(const ConfigReader& config) {
   KVISTA_ASSIGN(Layout layout, readLayout(config, {.kvHeads = 32, .norm = {.epsilon = 1e-5}}));
   KVISTA_ASSIGN(const auto window, readWindow(config, 4096));
@@ -29,9 +29,7 @@ Result<DecoderDescription> exaone4(const ConfigReader& config) {
   const auto last = layout.description.shape.layers - 1;
   KVISTA_CHECK(readSlidingLayers(
       config, window,
-      [&](int layer) {
-        return layer != last && pattern[static_cast<std::size_t>(layer) % pattern.size()] == 'L';
-      },
+      [&](int layer) { return layer != last && pattern[static_cast<std::size_t>(layer) % pattern.size()] == 'L'; },
       layout));
   for (LayerDescription& layer : layout.description.layers)
     if (window && !layer.attention.slidingWindow) layer.attention.rope = std::nullopt;

@@ -25,12 +25,12 @@ Result<DecoderDescription> glm4(const ConfigReader& config) { return describeWit
 
 /// GLM 4.1V, its text part: GLM 4. A token of text has the same position in all parts of its rope.
 Result<DecoderDescription> glm4v_text(const ConfigReader& config) {
-  return describeWith(config,
-                      {.sizes = {.layers = 40, .hidden = 4096, .heads = 32, .intermediate = 13696, .vocabulary = 151552},
-                       .kvHeads = 2,
-                       .maximumPositions = 32768,
-                       .norm = {.epsilon = 1e-5},
-                       .rope = RopeConventions{.fractionKey = "partial_rotary_factor", .isInterleaved = true}});
+  return describeWith(
+      config, {.sizes = {.layers = 40, .hidden = 4096, .heads = 32, .intermediate = 13696, .vocabulary = 151552},
+               .kvHeads = 2,
+               .maximumPositions = 32768,
+               .norm = {.epsilon = 1e-5},
+               .rope = RopeConventions{.fractionKey = "partial_rotary_factor", .isInterleaved = true}});
 }
 
 }  // namespace kvista::families

@@ -4,8 +4,8 @@
 
 namespace kvista::families {
 
-/// GLM 4.5 to 4.7: Llama's layout with half of each head rotating, experts as DeepSeek-V3's, and norms over each head of q
-/// and k on demand.
+/// GLM 4.5 to 4.7: Llama's layout with half of each head rotating, experts as DeepSeek-V3's, and norms over each head
+/// of q and k on demand.
 Result<DecoderDescription> glm4_moe(const ConfigReader& config) {
   KVISTA_ASSIGN(
       Layout layout,

@@ -12,12 +12,12 @@ Result<DecoderDescription> glm4_moe_lite(const ConfigReader& config) {
                                                    .maximumPositions = 202752,
                                                    .epsilon = 1e-5,
                                                    .interleaveKey = "rope_interleave"}));
-  KVISTA_CHECK(fillSigmoidMixture(
-      config,
-      {.mixture = {.expertsKey = "n_routed_experts", .experts = 64, .perToken = 4, .width = 1536},
-       .denseLayers = 1,
-       .scale = 1.8},
-      layout));
+  KVISTA_CHECK(
+      fillSigmoidMixture(config,
+                         {.mixture = {.expertsKey = "n_routed_experts", .experts = 64, .perToken = 4, .width = 1536},
+                          .denseLayers = 1,
+                          .scale = 1.8},
+                         layout));
   return layout.description;
 }
 

@@ -4,8 +4,8 @@
 
 namespace kvista::families {
 
-/// GPT-Neo and TinyStories: GPT-2 with q, k and v apart and without biases, scores that are not scaled, and a window in every
-/// second layer.
+/// GPT-Neo and TinyStories: GPT-2 with q, k and v apart and without biases, scores that are not scaled, and a window in
+/// every second layer.
 Result<DecoderDescription> gpt_neo(const ConfigReader& config) {
   KVISTA_ASSIGN(Layout layout, readLayout(config, {.kvHeadsKey = "",
                                                    .isFourfold = true,
@@ -21,15 +21,17 @@ Result<DecoderDescription> gpt_neo(const ConfigReader& config) {
   }
   for (const std::string& kind : kinds)
     if (kind != "local" && kind != "global")
-      return fail(ErrorCode::unsupportedModel, fmt::format("{} has '{}', which is not supported; supported: global, local.",
-                                                           config.describeField("attention_layers"), kind));
+      return fail(ErrorCode::unsupportedModel,
+                  fmt::format("{} has '{}', which is not supported; supported: global, local.",
+                              config.describeField("attention_layers"), kind));
   layout.embed("transformer.wte", "lm_head");
   layout.description.embedding.positions = "transformer.wpe.weight";
   layout.eachLayer("transformer.h.", [&](const std::string& at, LayerDescription& layer, int index) {
     layer.attentionNorm = layout.norm(at + "ln_1");
     layer.attention = layout.attention(at + "attn.attention.", {.output = "out_proj", .outputBias = true});
     layer.attention.scale = 1;
-    if (kinds.empty() ? index % 2 == 1 : kinds[static_cast<std::size_t>(index)] == "local") layer.attention.slidingWindow = window;
+    if (kinds.empty() ? index % 2 == 1 : kinds[static_cast<std::size_t>(index)] == "local")
+      layer.attention.slidingWindow = window;
     layer.feedForwardNorm = layout.norm(at + "ln_2");
     layer.feedForward = layout.feedForward(layout.plainMlp(at + "mlp.c_fc", at + "mlp.c_proj", true));
   });

@@ -4,8 +4,8 @@
 
 namespace kvista::families {
 
-/// GPT-OSS: biases, a sink in each head's softmax, a window in every second layer, and experts whose matrices lie in stacks,
-/// as [in, out], gate and up row by row.
+/// GPT-OSS: biases, a sink in each head's softmax, a window in every second layer, and experts whose matrices lie in
+/// stacks, as [in, out], gate and up row by row.
 Result<DecoderDescription> gpt_oss(const ConfigReader& config) {
   KVISTA_ASSIGN(Layout layout, readLayout(config, {.kvHeads = 8,
                                                    .headDim = 64,
@@ -13,8 +13,8 @@ Result<DecoderDescription> gpt_oss(const ConfigReader& config) {
                                                    .norm = {.epsilon = 1e-5},
                                                    .rope = RopeConventions{.theta = 150000}}));
   if (!config.has("rope_scaling") && !config.has("rope_parameters"))
-    return fail(ErrorCode::corruptFile,
-                fmt::format("{} is missing; GPT-OSS needs what its rope is stretched by.", config.describeField("rope_scaling")));
+    return fail(ErrorCode::corruptFile, fmt::format("{} is missing; GPT-OSS needs what its rope is stretched by.",
+                                                    config.describeField("rope_scaling")));
   KVISTA_ASSIGN(const bool bias, config.booleanOr("attention_bias", true));
   KVISTA_ASSIGN(const auto window, readWindow(config, 128));
   KVISTA_ASSIGN(const double limit, config.positiveOr("swiglu_limit", 7));
@@ -39,18 +39,29 @@ Result<DecoderDescription> gpt_oss(const ConfigReader& config) {
       return name;
     };
     const auto every2nd = [&](std::string_view part, int expert, std::int64_t first) {
-      const TensorView rows{.isTransposed = true, .first = first, .block = 1, .stride = 2, .blocks = width,
+      const TensorView rows{.isTransposed = true,
+                            .first = first,
+                            .block = 1,
+                            .stride = 2,
+                            .blocks = width,
                             .shape = {mixture.experts, hidden, 2 * width}};
       LinearDescription result = layout.ofStack(input, part, expert, rows, hidden);
-      result.bias = biasOf(input, part, {.first = 2 * width * expert + first, .block = 1, .stride = 2, .blocks = width,
-                                         .shape = {mixture.experts, 2 * width}});
+      result.bias = biasOf(input, part,
+                           {.first = 2 * width * expert + first,
+                            .block = 1,
+                            .stride = 2,
+                            .blocks = width,
+                            .shape = {mixture.experts, 2 * width}});
       return result;
     };
     layer.attention.sinks = at + "self_attn.sinks";
     layer.feedForward = layout.mixture(at + "mlp.router", mixture, [&](int expert) {
-      const TensorView rows{.isTransposed = true, .block = hidden, .stride = hidden, .shape = {mixture.experts, width, hidden}};
+      const TensorView rows{
+          .isTransposed = true, .block = hidden, .stride = hidden, .shape = {mixture.experts, width, hidden}};
       LinearDescription down = layout.ofStack(output, "down", expert, rows, width);
-      down.bias = biasOf(output, "down", {.first = hidden * expert, .block = hidden, .stride = hidden, .shape = {mixture.experts, hidden}});
+      down.bias =
+          biasOf(output, "down",
+                 {.first = hidden * expert, .block = hidden, .stride = hidden, .shape = {mixture.experts, hidden}});
       return MlpDescription{.gate = every2nd("gate", expert, 0), .up = every2nd("up", expert, 1), .down = down};
     });
     layer.feedForward.router->linear.bias = at + "mlp.router.bias";

@@ -38,9 +38,11 @@ Result<std::int64_t> readSize(const ConfigReader& config, std::string_view key, 
 Result<ModelShape> readShape(const ConfigReader& config, const Conventions& conventions) {
   const ClassSizes& sizes = conventions.sizes;
   KVISTA_ASSIGN(const std::int64_t layers,
-                readSize(config, config.firstOf({"num_hidden_layers", "n_layer", "n_layers", "num_layers"}), sizes.layers, kMaximumLayers));
-  KVISTA_ASSIGN(const std::int64_t hiddenSize,
-                readSize(config, config.firstOf({"hidden_size", "n_embd", "n_embed", "d_model"}), sizes.hidden, kMaximumWidth));
+                readSize(config, config.firstOf({"num_hidden_layers", "n_layer", "n_layers", "num_layers"}),
+                         sizes.layers, kMaximumLayers));
+  KVISTA_ASSIGN(
+      const std::int64_t hiddenSize,
+      readSize(config, config.firstOf({"hidden_size", "n_embd", "n_embed", "d_model"}), sizes.hidden, kMaximumWidth));
   KVISTA_ASSIGN(const std::int64_t vocabulary, readSize(config, "vocab_size", sizes.vocabulary, kMaximumVocabulary));
   const std::string_view headsKey = config.firstOf({"num_attention_heads", "n_head", "n_heads", "num_heads"});
   KVISTA_ASSIGN(const std::int64_t heads, readSize(config, headsKey, sizes.heads, kMaximumWidth));
@@ -157,8 +159,10 @@ LinearDescription Layout::transposed(const std::string& name, std::int64_t in, s
   return result;
 }
 
-LinearDescription Layout::ofStack(const std::string& tensor, std::string_view part, int matrix, TensorView view, std::int64_t in) {
-  LinearDescription result{.weight = fmt::format("{}[{} {}]", tensor, matrix, part), .in = in, .out = view.block * view.blocks};
+LinearDescription Layout::ofStack(const std::string& tensor, std::string_view part, int matrix, TensorView view,
+                                  std::int64_t in) {
+  LinearDescription result{
+      .weight = fmt::format("{}[{} {}]", tensor, matrix, part), .in = in, .out = view.block * view.blocks};
   view.of = tensor;
   view.first += matrix * view.shape[view.isTransposed ? 2 : 1];
   description.views.insert_or_assign(result.weight, std::move(view));

@@ -128,9 +128,10 @@ struct Layout {
   /// `view.block` times `view.blocks` rows of a matrix, and of its bias, under the name "matrix.weight[part]".
   LinearDescription rows(const std::string& name, std::string_view part, TensorView view, std::int64_t in, bool bias);
 
-  /// Rows of matrix number `matrix` of a stack, under the name "tensor[matrix part]"; `view` with the stack's shape, `first`
-  /// counting from that matrix's first row.
-  LinearDescription ofStack(const std::string& tensor, std::string_view part, int matrix, TensorView view, std::int64_t in);
+  /// Rows of matrix number `matrix` of a stack, under the name "tensor[matrix part]"; `view` with the stack's shape,
+  /// `first` counting from that matrix's first row.
+  LinearDescription ofStack(const std::string& tensor, std::string_view part, int matrix, TensorView view,
+                            std::int64_t in);
 
   /// Attention of scale 1 / sqrt(head's width), with the model's first rope where it has one.
   [[nodiscard]] AttentionDescription attention(const std::string& prefix, const AttentionParts& parts = {}) const;

@@ -4,13 +4,11 @@
 
 namespace kvista::families {
 
-/// MiniMax M2: Mixtral's names; norms over all heads of q and of k, rotary_dim numbers of each head rotating, experts chosen by
-/// sigmoids and a learned correction.
+/// MiniMax M2: Mixtral's names; norms over all heads of q and of k, rotary_dim numbers of each head rotating, experts
+/// chosen by sigmoids and a learned correction.
 Result<DecoderDescription> minimax_m2(const ConfigReader& config) {
-  KVISTA_ASSIGN(Layout layout, readLayout(config, {.kvHeads = 8,
-                                                   .headDim = 128,
-                                                   .maximumPositions = 196608,
-                                                   .rope = std::nullopt}));
+  KVISTA_ASSIGN(Layout layout,
+                readLayout(config, {.kvHeads = 8, .headDim = 128, .maximumPositions = 196608, .rope = std::nullopt}));
   DecoderDescription& description = layout.description;
   const int headDim = description.shape.headDim;
   KVISTA_ASSIGN(const std::int64_t rotaryDim, config.integerOr("rotary_dim", headDim, 2, headDim));
@@ -24,16 +22,16 @@ Result<DecoderDescription> minimax_m2(const ConfigReader& config) {
   KVISTA_ASSIGN(const bool normsHeads, config.booleanOr("use_qk_norm", true));
   KVISTA_ASSIGN(const std::int64_t shared, config.integerOr("shared_intermediate_size", 0, 0, kMaximumWidth));
   if (scoring != "sigmoid" || !normsHeads || shared > 0)
-    return fail(ErrorCode::unsupportedModel, fmt::format("{}: of MiniMax M2 only models with scoring_func 'sigmoid', use_qk_norm and "
-                                                         "without a shared expert are supported.",
-                                                         config.source()));
-  KVISTA_ASSIGN(const Mixture mixture,
-                readMixture(config,
-                            {.expertsKey = config.firstOf({"num_local_experts", "num_experts"}),
-                             .experts = 256,
-                             .perToken = 8,
-                             .widthKey = "intermediate_size"},
-                            layout));
+    return fail(ErrorCode::unsupportedModel,
+                fmt::format("{}: of MiniMax M2 only models with scoring_func 'sigmoid', use_qk_norm and "
+                            "without a shared expert are supported.",
+                            config.source()));
+  KVISTA_ASSIGN(const Mixture mixture, readMixture(config,
+                                                   {.expertsKey = config.firstOf({"num_local_experts", "num_experts"}),
+                                                    .experts = 256,
+                                                    .perToken = 8,
+                                                    .widthKey = "intermediate_size"},
+                                                   layout));
   layout.fillAsLlama();
   layout.eachLayer("model.layers.", [&](const std::string& at, LayerDescription& layer, int) {
     layout.normAllHeads(at + "self_attn.", layer);

@@ -18,8 +18,8 @@ Result<DecoderDescription> ministral3(const ConfigReader& config) {
   KVISTA_ASSIGN(const auto window, readWindow(config, std::nullopt));
   KVISTA_ASSIGN(const ConfigReader rope, config.object(config.firstOf({"rope_parameters", "rope_scaling"})));
   KVISTA_ASSIGN(const double rate, rope.nonNegativeOr("llama_4_scaling_beta", 0));
-  KVISTA_ASSIGN(const std::int64_t every,
-                rope.integerOr("original_max_position_embeddings", layout.description.maximumPositions, 1, kMaximumPositions));
+  KVISTA_ASSIGN(const std::int64_t every, rope.integerOr("original_max_position_embeddings",
+                                                         layout.description.maximumPositions, 1, kMaximumPositions));
   layout.fillAsLlama();
   for (LayerDescription& layer : layout.description.layers) {
     layer.attention.slidingWindow = window;

@@ -6,28 +6,30 @@
 
 namespace kvista::families {
 
-/// MPT: linear biases (ALiBi) in place of positions, all q, k and v in one matrix, LayerNorms without biases, and no other
-/// biases either.
+/// MPT: linear biases (ALiBi) in place of positions, all q, k and v in one matrix, LayerNorms without biases, and no
+/// other biases either.
 Result<DecoderDescription> mpt(const ConfigReader& config) {
-  KVISTA_ASSIGN(Layout layout,
-                readLayout(config, {.kvHeadsKey = "",
-                                    .intermediateKey = "",
-                                    .isFourfold = true,
-                                    .activationKey = "",
-                                    .activation = "gelu",
-                                    .isTied = true,
-                                    .norm = {.kind = NormKind::layer, .epsilonKey = "layer_norm_epsilon", .epsilon = 1e-5},
-                                    .rope = std::nullopt}));
+  KVISTA_ASSIGN(
+      Layout layout,
+      readLayout(config, {.kvHeadsKey = "",
+                          .intermediateKey = "",
+                          .isFourfold = true,
+                          .activationKey = "",
+                          .activation = "gelu",
+                          .isTied = true,
+                          .norm = {.kind = NormKind::layer, .epsilonKey = "layer_norm_epsilon", .epsilon = 1e-5},
+                          .rope = std::nullopt}));
   KVISTA_ASSIGN(const bool hasNoBiases, config.booleanOr("no_bias", true));
   KVISTA_ASSIGN(const ConfigReader attention, config.objectOrEmpty("attn_config"));
   KVISTA_ASSIGN(const bool hasLinearBiases, attention.booleanOr("alibi", true));
   KVISTA_ASSIGN(const bool normsHeads, attention.booleanOr("qk_ln", false));
   KVISTA_ASSIGN(const std::string kind, attention.stringOr("attn_type", "multihead_attention"));
   if (!hasNoBiases || !hasLinearBiases || normsHeads || kind != "multihead_attention")
-    return fail(ErrorCode::unsupportedModel,
-                fmt::format("{}: of MPT only models with alibi and attn_type 'multihead_attention', without qk_ln and with "
-                            "no_bias, are supported.",
-                            config.source()));
+    return fail(
+        ErrorCode::unsupportedModel,
+        fmt::format("{}: of MPT only models with alibi and attn_type 'multihead_attention', without qk_ln and with "
+                    "no_bias, are supported.",
+                    config.source()));
   const double usualScale = 1 / std::sqrt(static_cast<double>(layout.description.shape.headDim));
   KVISTA_ASSIGN(const double scale, attention.positiveOr("softmax_scale", usualScale));
   KVISTA_ASSIGN(const double clip, attention.nonNegativeOr("clip_qkv", 0));

@@ -4,18 +4,18 @@
 
 namespace kvista::families {
 
-/// Nemotron and Minitron: Llama's names with LayerNorms whose weights are stored less 1, half of each head rotating, an MLP
-/// without a gate.
+/// Nemotron and Minitron: Llama's names with LayerNorms whose weights are stored less 1, half of each head rotating, an
+/// MLP without a gate.
 Result<DecoderDescription> nemotron(const ConfigReader& config) {
   NormConventions norm = layerNorm("norm_eps");
   norm.weightOffset = 1;
-  KVISTA_ASSIGN(
-      Layout layout,
-      readLayout(config, {.maximumPositions = 4096,
-                          .activation = "relu2",
-                          .norm = norm,
-                          .rope = RopeConventions{.fraction = 0.5,
-                                                  .fractionKey = config.firstOf({"partial_rotary_factor", "rope_percent"})}}));
+  KVISTA_ASSIGN(Layout layout,
+                readLayout(config, {.maximumPositions = 4096,
+                                    .activation = "relu2",
+                                    .norm = norm,
+                                    .rope = RopeConventions{
+                                        .fraction = 0.5,
+                                        .fractionKey = config.firstOf({"partial_rotary_factor", "rope_percent"})}}));
   KVISTA_ASSIGN(const bool attentionBias, config.booleanOr("attention_bias", false));
   KVISTA_ASSIGN(const bool mlpBias, config.booleanOr("mlp_bias", false));
   layout.fillAsLlama({.bias = attentionBias, .outputBias = attentionBias});

@@ -10,9 +10,10 @@ Result<DecoderDescription> olmoe(const ConfigReader& config) {
   KVISTA_ASSIGN(const bool bias, config.booleanOr("attention_bias", false));
   KVISTA_ASSIGN(const double clip, config.nonNegativeOr("clip_qkv", 0));
   if (clip > 0)
-    return fail(ErrorCode::unsupportedModel, fmt::format("{} is {}; queries and keys that are clamped after their norms "
-                                                         "are not supported, only null.",
-                                                         config.describeField("clip_qkv"), clip));
+    return fail(ErrorCode::unsupportedModel,
+                fmt::format("{} is {}; queries and keys that are clamped after their norms "
+                            "are not supported, only null.",
+                            config.describeField("clip_qkv"), clip));
   KVISTA_ASSIGN(const Mixture mixture, readMixture(config,
                                                    {.expertsKey = config.firstOf({"num_experts", "num_local_experts"}),
                                                     .experts = 64,

@@ -4,17 +4,18 @@
 
 namespace kvista::families {
 
-/// Persimmon: q, k and v of a head side by side in one matrix, half of each head rotating after LayerNorms over q and k, an
-/// MLP without a gate, biases everywhere but in the head.
+/// Persimmon: q, k and v of a head side by side in one matrix, half of each head rotating after LayerNorms over q and
+/// k, an MLP without a gate, biases everywhere but in the head.
 Result<DecoderDescription> persimmon(const ConfigReader& config) {
   KVISTA_ASSIGN(
       Layout layout,
-      readLayout(config, {.sizes = {.layers = 36, .hidden = 4096, .heads = 64, .intermediate = 16384, .vocabulary = 262144},
-                          .kvHeadsKey = "",
-                          .maximumPositions = 16384,
-                          .activation = "relu2",
-                          .norm = layerNorm("layer_norm_eps"),
-                          .rope = RopeConventions{.fraction = 0.5, .fractionKey = "partial_rotary_factor"}}));
+      readLayout(config,
+                 {.sizes = {.layers = 36, .hidden = 4096, .heads = 64, .intermediate = 16384, .vocabulary = 262144},
+                  .kvHeadsKey = "",
+                  .maximumPositions = 16384,
+                  .activation = "relu2",
+                  .norm = layerNorm("layer_norm_eps"),
+                  .rope = RopeConventions{.fraction = 0.5, .fractionKey = "partial_rotary_factor"}}));
   KVISTA_ASSIGN(const bool normsHeads, config.booleanOr("qk_layernorm", true));
   layout.embed("model.embed_tokens", "lm_head");
   layout.eachLayer("model.layers.", [&](const std::string& at, LayerDescription& layer, int) {

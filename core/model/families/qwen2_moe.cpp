@@ -4,16 +4,19 @@
 
 namespace kvista::families {
 
-/// Qwen 1.5 and 2 with experts: Qwen 2, in whose layers a token goes to some of many MLPs and to one that is there for all,
-/// whose answer a gate of its own weighs.
+/// Qwen 1.5 and 2 with experts: Qwen 2, in whose layers a token goes to some of many MLPs and to one that is there for
+/// all, whose answer a gate of its own weighs.
 Result<DecoderDescription> qwen2_moe(const ConfigReader& config) {
   KVISTA_ASSIGN(Layout layout, readLayout(config, {.kvHeads = 16, .maximumPositions = 32768}));
   KVISTA_ASSIGN(const bool bias, config.booleanOr("qkv_bias", true));
   KVISTA_ASSIGN(const auto window, readSwitchedWindow(config, 4096));
   KVISTA_ASSIGN(const std::int64_t slidingLayers, config.integerOr("max_window_layers", 28, 0, kMaximumLayers));
-  KVISTA_ASSIGN(
-      const Mixture mixture,
-      readMixture(config, {.expertsKey = config.firstOf({"num_experts", "num_local_experts"}), .experts = 60, .perToken = 4, .width = 1408}, layout));
+  KVISTA_ASSIGN(const Mixture mixture, readMixture(config,
+                                                   {.expertsKey = config.firstOf({"num_experts", "num_local_experts"}),
+                                                    .experts = 60,
+                                                    .perToken = 4,
+                                                    .width = 1408},
+                                                   layout));
   KVISTA_ASSIGN(const std::int64_t sharedWidth,
                 config.integerOr("shared_expert_intermediate_size", 5632, 1, kMaximumWidth));
   KVISTA_ASSIGN(const bool renormalises, config.booleanOr("norm_topk_prob", false));

@@ -9,8 +9,8 @@ namespace kvista {
 
 namespace {
 
-/// Every unit loses at most the part eps^2 of its energy, the sum of its eigenvalues; eps is the smallest that the budget
-/// allows. With widths {0, 16} a unit has the smallest rank whose tail is that small.
+/// Every unit loses at most the part eps^2 of its energy, the sum of its eigenvalues; eps is the smallest that the
+/// budget allows. With widths {0, 16} a unit has the smallest rank whose tail is that small.
 Result<Allocation> allocate(const AllocationRequest& request) {
   KVISTA_CHECK(checkRequest(request));
   std::vector<double> energies;

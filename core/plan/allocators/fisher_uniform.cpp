@@ -71,8 +71,9 @@ struct Take {
   double loss = 0;         ///< For each direction.
 };
 
-/// From `rank` to the next multiple of `step` below, if that is not less than the group keeps at least. A direction's loss is its energy
-/// times the squared score of its projection: gradients of weights are those of outputs times inputs, which all projections share.
+/// From `rank` to the next multiple of `step` below, if that is not less than the group keeps at least. A direction's
+/// loss is its energy times the squared score of its projection: gradients of weights are those of outputs times
+/// inputs, which all projections share.
 Take takeOf(const BudgetUnit& unit, std::int64_t rank, std::int64_t step, std::int64_t least) {
   Take take{(rank - 1) / step * step};
   if (rank == 0 || take.rank < std::max<std::int64_t>(least, unit.minimumRank)) return {};
@@ -81,10 +82,11 @@ Take takeOf(const BudgetUnit& unit, std::int64_t rank, std::int64_t step, std::i
   return take;
 }
 
-/// Takes steps of the least loss away until the ranks fit into `allowed` bytes: whole rank steps first, each group keeping one; where all
-/// are down to that, half a step, and so on, so that no group goes without as long as a direction for each fits. `units` are not locked.
-void repair(const std::vector<const BudgetUnit*>& units, std::vector<std::int64_t>& ranks, std::int64_t block, int width,
-            std::int64_t allowed) {
+/// Takes steps of the least loss away until the ranks fit into `allowed` bytes: whole rank steps first, each group
+/// keeping one; where all are down to that, half a step, and so on, so that no group goes without as long as a
+/// direction for each fits. `units` are not locked.
+void repair(const std::vector<const BudgetUnit*>& units, std::vector<std::int64_t>& ranks, std::int64_t block,
+            int width, std::int64_t allowed) {
   const auto bytesOf = [width](std::int64_t rank) {
     return storedBytes(std::vector<std::uint8_t>(static_cast<std::size_t>(rank), static_cast<std::uint8_t>(width)));
   };
@@ -92,10 +94,14 @@ void repair(const std::vector<const BudgetUnit*>& units, std::vector<std::int64_
   for (const std::int64_t rank : ranks) bytes += bytesOf(rank);
   std::vector<Take> takes(units.size());
   for (std::int64_t least = block; bytes > allowed; least /= 2) {
-    const auto look = [&](std::size_t i) { takes[i] = takeOf(*units[i], ranks[i], std::max<std::int64_t>(least, 1), least); };
+    const auto look = [&](std::size_t i) {
+      takes[i] = takeOf(*units[i], ranks[i], std::max<std::int64_t>(least, 1), least);
+    };
     for (std::size_t i = 0; i < units.size(); ++i) look(i);
     while (bytes > allowed) {
-      const auto cost = [](const Take& take) { return take.rank < 0 ? std::numeric_limits<double>::infinity() : take.loss; };
+      const auto cost = [](const Take& take) {
+        return take.rank < 0 ? std::numeric_limits<double>::infinity() : take.loss;
+      };
       const auto cheapest = std::ranges::min_element(takes, {}, cost);
       if (cheapest == takes.end() || cheapest->rank < 0) break;
       const auto i = static_cast<std::size_t>(cheapest - takes.begin());
@@ -108,8 +114,9 @@ void repair(const std::vector<const BudgetUnit*>& units, std::vector<std::int64_
 }
 
 /// The rule of Palu and ReCalKV (methods.md sections 8 and 9): the total rank by Fisher score over projections, even
-/// over a projection's groups, rounded half to even to multiples of the rank step, at least one. The papers leave it at that, which can
-/// take more than was asked for; here steps are then taken away until it does not. Their step is 32, which would keep heads of 32 whole.
+/// over a projection's groups, rounded half to even to multiples of the rank step, at least one. The papers leave it at
+/// that, which can take more than was asked for; here steps are then taken away until it does not. Their step is 32,
+/// which would keep heads of 32 whole.
 Result<Allocation> allocate(const AllocationRequest& request) {
   KVISTA_CHECK(checkRequest(request));
   if (request.allowedWidths.size() != 2)
@@ -167,8 +174,9 @@ Result<Allocation> allocate(const AllocationRequest& request) {
   if (allocation.achievedBytes > allocation.requestedBytes) return allocation;
   if (ranks != rounded)
     allocation.note = fmt::format(
-        "Ranks rounded to multiples of {} take more than {} bytes a token; steps that lose least are left out, {} remain.", block,
-        allocation.requestedBytes, allocation.achievedBytes);
+        "Ranks rounded to multiples of {} take more than {} bytes a token; steps that lose least are left out, {} "
+        "remain.",
+        block, allocation.requestedBytes, allocation.achievedBytes);
   else if (allocation.achievedBytes != allocation.requestedBytes)
     allocation.note = fmt::format("Rounding ranks to multiples of {} turned {} bytes a token into {}.", block,
                                   allocation.requestedBytes, allocation.achievedBytes);
@@ -178,7 +186,8 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 }  // namespace
 
 Allocator fisherUniformAllocator() {
-  return {"fisher_uniform", "The papers' rule: ranks by Fisher score of the projection, in rank steps, repaired to fit.", allocate,
+  return {"fisher_uniform",
+          "The papers' rule: ranks by Fisher score of the projection, in rank steps, repaired to fit.", allocate,
           "Palu (Chang et al., 2024); ReCalKV (2025)"};
 }
 

@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include "core/plan/head_mean.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,8 +10,6 @@
 #include <map>
 #include <queue>
 #include <utility>
-
-#include "core/plan/head_mean.h"
 
 namespace kvista {
 
@@ -29,7 +29,8 @@ std::vector<double> meanTail(const AllocationRequest& request, const std::vector
     std::vector<double> beyond(eigenvalues.size() + 1, 0.0);
     for (std::size_t i = eigenvalues.size(); i-- > 0;) beyond[i] = beyond[i + 1] + std::max(eigenvalues[i], 0.0);
     if (beyond[0] <= 0) continue;
-    for (std::size_t r = 0; r < tail.size(); ++r) tail[r] += beyond[std::min(r, eigenvalues.size())] / beyond[0] / static_cast<double>(units.size());
+    for (std::size_t r = 0; r < tail.size(); ++r)
+      tail[r] += beyond[std::min(r, eigenvalues.size())] / beyond[0] / static_cast<double>(units.size());
   }
   return tail;
 }
@@ -61,7 +62,8 @@ class Places {
   }
   [[nodiscard]] std::int64_t bytesOf(const Heads& heads, int rank) const {
     std::int64_t bytes = 0;
-    for (const std::size_t index : heads.units) bytes += (std::int64_t{rankOf(index, rank)} * request_.allowedWidths.back() + 7) / 8;
+    for (const std::size_t index : heads.units)
+      bytes += (std::int64_t{rankOf(index, rank)} * request_.allowedWidths.back() + 7) / 8;
     return bytes;
   }
 
@@ -75,15 +77,17 @@ class Places {
 Result<void> check(const AllocationRequest& request) {
   KVISTA_CHECK(checkRequest(request));
   if (request.allowedWidths.size() == 2) return {};
-  return fail(ErrorCode::invalidArgument,
-              fmt::format("The allocator head-mean hands out ranks, but {} widths are allowed.", request.allowedWidths.size()),
-              "Use waterline or uniform for coded plans.");
+  return fail(
+      ErrorCode::invalidArgument,
+      fmt::format("The allocator head-mean hands out ranks, but {} widths are allowed.", request.allowedWidths.size()),
+      "Use waterline or uniform for coded plans.");
 }
 
-/// KQ-SVD's rule (methods.md section 6) for a budget: all heads of a layer's keys, and all of its values, have one rank, and the side of a
-/// layer that loses most in the mean over heads gets the next step, so that the largest loss, eps^2, is the smallest that the budget
-/// allows. What is left when that side's step does not fit goes to the others in the same order: they may then lose less than the rule
-/// asks for. Ends: every round raises a rank or closes a layer's side.
+/// KQ-SVD's rule (methods.md section 6) for a budget: all heads of a layer's keys, and all of its values, have one
+/// rank, and the side of a layer that loses most in the mean over heads gets the next step, so that the largest loss,
+/// eps^2, is the smallest that the budget allows. What is left when that side's step does not fit goes to the others in
+/// the same order: they may then lose less than the rule asks for. Ends: every round raises a rank or closes a layer's
+/// side.
 Result<Allocation> allocate(const AllocationRequest& request) {
   KVISTA_CHECK(check(request));
   Places places(request);
@@ -113,7 +117,8 @@ Result<Allocation> allocate(const AllocationRequest& request) {
   for (const auto& [place, heads] : places.all()) {
     for (const std::size_t index : heads.units) {
       allocation.widths[index].assign(request.units[index].spectrum.eigenvalues.size(), 0);
-      std::fill_n(allocation.widths[index].begin(), places.rankOf(index, heads.rank), static_cast<std::uint8_t>(request.allowedWidths.back()));
+      std::fill_n(allocation.widths[index].begin(), places.rankOf(index, heads.rank),
+                  static_cast<std::uint8_t>(request.allowedWidths.back()));
     }
   }
   summarise(request, allocation);
@@ -149,20 +154,23 @@ std::optional<double> reachedEps(const CompressionPlan& plan, const std::vector<
 Result<std::int64_t> bytesForEps(const AllocationRequest& request, double eps) {
   KVISTA_CHECK(check(request));
   if (!(eps > 0) || eps >= 1)
-    return fail(ErrorCode::invalidArgument, fmt::format("An eps of {} is not possible; it must be above 0 and below 1.", eps));
+    return fail(ErrorCode::invalidArgument,
+                fmt::format("An eps of {} is not possible; it must be above 0 and below 1.", eps));
   constexpr double kRounding = 1 + 1e-12;  // of sums in another order
   Places places(request);
   std::int64_t bytes = places.lockedBytes();
   for (auto& [place, heads] : places.all()) {
-    while (heads.rank < heads.largest && heads.tail[static_cast<std::size_t>(heads.rank)] > eps * eps * kRounding) heads.rank = places.next(heads);
+    while (heads.rank < heads.largest && heads.tail[static_cast<std::size_t>(heads.rank)] > eps * eps * kRounding)
+      heads.rank = places.next(heads);
     bytes += places.bytesOf(heads, heads.rank);
   }
   return bytes;
 }
 
 Allocator headMeanAllocator() {
-  return {"head-mean", "One rank for all heads of a layer's side, where they lose the same part of their energy in the mean.", allocate,
-          "KQ-SVD (Lesens et al., 2025), rank rule"};
+  return {"head-mean",
+          "One rank for all heads of a layer's side, where they lose the same part of their energy in the mean.",
+          allocate, "KQ-SVD (Lesens et al., 2025), rank rule"};
 }
 
 }  // namespace kvista

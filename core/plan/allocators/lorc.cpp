@@ -22,10 +22,10 @@ double logCondition(const Spectrum& spectrum) {
   return 0.5 * std::log(largest / std::max(spectrum.eigenvalues.back(), kRounding * largest));
 }
 
-/// LoRC's progressive rule: the cumulative condition number of a layer is the product of those of all groups of this and
-/// all later layers, which bounds how far an error that is made here can grow. A layer's kept fraction is
-/// 1 - c (max log - own log) / (max log - min log), largest in the first layer; c is what the budget allows. Where even
-/// the steepest fall takes more than there is, all fractions are scaled down together.
+/// LoRC's progressive rule: the cumulative condition number of a layer is the product of those of all groups of this
+/// and all later layers, which bounds how far an error that is made here can grow. A layer's kept fraction is 1 - c
+/// (max log - own log) / (max log - min log), largest in the first layer; c is what the budget allows. Where even the
+/// steepest fall takes more than there is, all fractions are scaled down together.
 Result<Allocation> allocate(const AllocationRequest& request) {
   KVISTA_CHECK(checkRequest(request));
   std::map<int, double> logs;

@@ -11,15 +11,15 @@ namespace {
 Result<Allocation> allocate(const AllocationRequest& request) {
   KVISTA_CHECK(checkRequest(request));
   std::vector<double> numbers;
-  for (const BudgetUnit& unit : request.units)
-    numbers.push_back(static_cast<double>(unit.spectrum.eigenvalues.size()));
+  for (const BudgetUnit& unit : request.units) numbers.push_back(static_cast<double>(unit.spectrum.eigenvalues.size()));
   return allocateInShares(request, numbers);
 }
 
 }  // namespace
 
 Allocator uniformAllocator() {
-  return {"uniform", "The same bytes a number for every group, wherever they would help most.", allocate, "help page Methods, section 8"};
+  return {"uniform", "The same bytes a number for every group, wherever they would help most.", allocate,
+          "help page Methods, section 8"};
 }
 
 }  // namespace kvista

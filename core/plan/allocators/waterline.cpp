@@ -112,7 +112,8 @@ Result<Allocation> allocate(const AllocationRequest& request) {
 }  // namespace
 
 Allocator waterlineAllocator() {
-  return {"waterline", "One threshold over all directions of all layers: bits go where they save most loss.", allocate, "help page Methods, section 8"};
+  return {"waterline", "One threshold over all directions of all layers: bits go where they save most loss.", allocate,
+          "help page Methods, section 8"};
 }
 
 }  // namespace kvista

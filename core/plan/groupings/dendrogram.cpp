@@ -10,8 +10,8 @@ namespace kvista {
 
 namespace {
 
-/// As many groups as groups of the size asked for would be, by taking the last merges of the tree apart: heads that are like
-/// no others stay alone, and large families stay together.
+/// As many groups as groups of the size asked for would be, by taking the last merges of the tree apart: heads that are
+/// like no others stay alone, and large families stay together.
 Result<HeadGroups> group(const GroupingRequest& request) {
   KVISTA_CHECK(checkRequest(request, true));
   Matrix similarity{request.heads, request.heads, {}};

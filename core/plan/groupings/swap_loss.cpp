@@ -10,7 +10,8 @@ namespace {
 
 Result<HeadGroups> group(const GroupingRequest& request) {
   if (!request.truncatedLoss)
-    return fail(ErrorCode::invalidArgument, "The grouping swap-loss needs the loss of each group at its rank, and none was given.",
+    return fail(ErrorCode::invalidArgument,
+                "The grouping swap-loss needs the loss of each group at its rank, and none was given.",
                 "Group by similarity instead, with swap.");
   return swapGrouping().group(request);
 }
@@ -18,7 +19,8 @@ Result<HeadGroups> group(const GroupingRequest& request) {
 }  // namespace
 
 Grouping swapLossGrouping() {
-  return {"swap-loss", "Exchanges pairs of heads while the true loss of the groups at their rank falls.", true, group, true};
+  return {"swap-loss", "Exchanges pairs of heads while the true loss of the groups at their rank falls.", true, group,
+          true};
 }
 
 }  // namespace kvista

@@ -39,7 +39,8 @@ class Common {
   Common(const Decoder& decoder, const PlanTransform* transform, const LiveCache& cache, std::vector<at::Tensor>& backs)
       : decoder_(decoder), transform_(transform), cache_(cache), backs_(backs) {
     backs_.resize(cache.layers.size());
-    if (transform != nullptr && std::ranges::all_of(transform->plan().groups, &Group::isUncompressed)) transform_ = nullptr;
+    if (transform != nullptr && std::ranges::all_of(transform->plan().groups, &Group::isUncompressed))
+      transform_ = nullptr;
     const at::Tensor& positions = cache.layers.front().positions;
     places_ = positions[0][0];
     length_ = std::max(cache.sequenceLength, cache.tokens);
@@ -96,7 +97,8 @@ class Common {
     at::Tensor& back = backs_[static_cast<std::size_t>(layer)];
     if (back.defined()) return back;
     const at::Tensor wide = up.to(at::kDouble), square = at::matmul(wide.t(), wide);
-    const at::Tensor ridge = square.diagonal().mean().clamp_min(1e-30) * kRidge * at::eye(square.size(0), square.options());
+    const at::Tensor ridge =
+        square.diagonal().mean().clamp_min(1e-30) * kRidge * at::eye(square.size(0), square.options());
     back = at::linalg_solve(square + ridge, wide.t(), /*left=*/true).to(at::kFloat);
     return back;
   }

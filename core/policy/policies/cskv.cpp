@@ -30,14 +30,15 @@ class TwoBranches final : public CacheStorage {
 }  // namespace
 
 Policy cskvPolicy() {
-  return {.name = "cskv",
-          .summary = "The last tokens exact, those before as the plan stores them",
-          .source = "Wang et al. 2024, CSKV: Training-Efficient Channel Shrinking for KV Cache in Long-Context Scenarios",
-          .options = {{"window", "32", "last tokens at full precision", 0, 65536}},
-          .makeStorage = [](const PolicySettings& settings, const ModelShape&) -> std::unique_ptr<CacheStorage> {
-            return std::make_unique<TwoBranches>(settings.count("window"));
-          },
-          .needsPlan = true};
+  return {
+      .name = "cskv",
+      .summary = "The last tokens exact, those before as the plan stores them",
+      .source = "Wang et al. 2024, CSKV: Training-Efficient Channel Shrinking for KV Cache in Long-Context Scenarios",
+      .options = {{"window", "32", "last tokens at full precision", 0, 65536}},
+      .makeStorage = [](const PolicySettings& settings, const ModelShape&) -> std::unique_ptr<CacheStorage> {
+        return std::make_unique<TwoBranches>(settings.count("window"));
+      },
+      .needsPlan = true};
 }
 
 }  // namespace kvista

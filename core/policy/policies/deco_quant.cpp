@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <map>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_eigh.h>
+
+#include <algorithm>
+#include <map>
 
 #include "core/policy/policy.h"
 #include "core/policy/quantise.h"
@@ -19,16 +19,18 @@ constexpr std::int64_t kGroup = 128;  // numbers of the large factor that share 
 /// A head's channels as `rows` rows.
 std::int64_t rowsOf(std::int64_t width) { return std::min(kRows, width & -width); }
 
-/// A block of tokens [b, h, G, d], its channels reshaped to M [rows, G d / rows] = (U S) V^T: the small factor U S keeps 16 bits and takes
-/// what sticks out with it, V^T is quantised.
+/// A block of tokens [b, h, G, d], its channels reshaped to M [rows, G d / rows] = (U S) V^T: the small factor U S
+/// keeps 16 bits and takes what sticks out with it, V^T is quantised.
 at::Tensor throughFactors(const at::Tensor& block, std::int64_t bits) {
   const std::int64_t rows = rowsOf(block.size(-1)), columns = block.size(-1) / rows;
-  const at::Tensor matrix = block.to(at::kDouble).unflatten(-1, {rows, columns}).transpose(2, 3).flatten(3);  // [b, h, rows, G columns]
-  const at::Tensor vectors = std::get<1>(at::linalg_eigh(matrix.matmul(matrix.transpose(2, 3))));             // U
-  const at::Tensor turned = vectors.transpose(2, 3).matmul(matrix);                                           // S V^T
-  const at::Tensor sizes = turned.norm(2, {3}, /*keepdim=*/true).clamp_min(1e-12);                            // S
+  const at::Tensor matrix =
+      block.to(at::kDouble).unflatten(-1, {rows, columns}).transpose(2, 3).flatten(3);  // [b, h, rows, G columns]
+  const at::Tensor vectors = std::get<1>(at::linalg_eigh(matrix.matmul(matrix.transpose(2, 3))));  // U
+  const at::Tensor turned = vectors.transpose(2, 3).matmul(matrix);                                // S V^T
+  const at::Tensor sizes = turned.norm(2, {3}, /*keepdim=*/true).clamp_min(1e-12);                 // S
   std::vector<at::Tensor> codes;
-  for (const at::Tensor& group : (turned / sizes).to(at::kFloat).split(kGroup, 3)) codes.push_back(quantised(group, 3, bits));
+  for (const at::Tensor& group : (turned / sizes).to(at::kFloat).split(kGroup, 3))
+    codes.push_back(quantised(group, 3, bits));
   const at::Tensor small = (vectors * sizes.transpose(2, 3)).to(at::kHalf).to(at::kFloat);
   return small.matmul(at::cat(codes, 3)).unflatten(3, {-1, columns}).transpose(2, 3).flatten(3).to(block.scalar_type());
 }
@@ -36,7 +38,10 @@ at::Tensor throughFactors(const at::Tensor& block, std::int64_t bits) {
 class Factored final : public CacheStorage {
  public:
   Factored(const PolicySettings& settings, const ModelShape& shape)
-      : bits_(settings.count("bits")), block_(settings.count("block")), window_(settings.count("window")), shape_(shape) {}
+      : bits_(settings.count("bits")),
+        block_(settings.count("block")),
+        window_(settings.count("window")),
+        shape_(shape) {}
 
   Result<void> store(const LayerView& view, LiveLayer& layer) override {
     std::int64_t& settled = settled_[view.layer];
@@ -59,7 +64,8 @@ class Factored final : public CacheStorage {
     const auto ofBlock = [&](std::int64_t width) -> std::int64_t {
       if (width == 0) return 0;
       const std::int64_t rows = rowsOf(width), columns = block_ * width / rows;
-      return codeBytes(block_ * width, bits_) + rows * ((columns + kGroup - 1) / kGroup) * kScaleBytes + rows * rows * 2;
+      return codeBytes(block_ * width, bits_) + rows * ((columns + kGroup - 1) / kGroup) * kScaleBytes +
+             rows * rows * 2;
     };
     return stored / block_ * (ofBlock(shape_.headDim) + ofBlock(shape_.valueHeadDim)) + (tokens - stored) * token.exact;
   }
@@ -79,7 +85,9 @@ class Factored final : public CacheStorage {
 Policy decoQuantPolicy() {
   return {.name = "decoquant",
           .summary = "Blocks of tokens as a small factor at 16 bits and a large one of few bits",
-          .source = "Liu et al. 2024, Unlocking Data-free Low-bit Quantization with Matrix Decomposition for KV Cache Compression",
+          .source =
+              "Liu et al. 2024, Unlocking Data-free Low-bit Quantization with Matrix Decomposition for KV Cache "
+              "Compression",
           .options = {{"bits", "4", "of a number of the large factor, at 1 to 8", 1, 8},
                       {"block", "64", "tokens of a block", 1, 65536},
                       {"window", "32", "last tokens at full precision", 0, 65536}},

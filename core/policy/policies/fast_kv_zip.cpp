@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <optional>
-
 #include <fmt/format.h>
+
+#include <optional>
 
 #include "core/policy/importance_gate.h"
 #include "core/policy/policy.h"
@@ -22,10 +22,13 @@ class Gated final : public TokenScorer {
   }
   [[nodiscard]] NamedTensors trained() const override {
     NamedTensors tensors;
-    for (const at::Tensor& weights : gate_->weights) tensors.emplace_back(fmt::format("weights.{}", tensors.size()), weights);
+    for (const at::Tensor& weights : gate_->weights)
+      tensors.emplace_back(fmt::format("weights.{}", tensors.size()), weights);
     return tensors;
   }
-  Result<at::Tensor> score(const LayerView& view) override { return gate_->score(view.decoder, view.layer, view.cache); }
+  Result<at::Tensor> score(const LayerView& view) override {
+    return gate_->score(view.decoder, view.layer, view.cache);
+  }
 
  private:
   std::string file_;

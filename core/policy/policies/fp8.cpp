@@ -21,13 +21,16 @@ at::Tensor eightBits(const at::Tensor& x) {
 
 class EightBits final : public CacheStorage {
  public:
-  explicit EightBits(const ModelShape& shape) : tokenBytes_(shape.headDim + shape.valueHeadDim + sidesOf(shape) * kScaleBytes / 2) {}
+  explicit EightBits(const ModelShape& shape)
+      : tokenBytes_(shape.headDim + shape.valueHeadDim + sidesOf(shape) * kScaleBytes / 2) {}
   Result<void> store(const LayerView&, LiveLayer& layer) override {
     layer.keys = eightBits(layer.keys);
     layer.values = eightBits(layer.values);
     return {};
   }
-  [[nodiscard]] std::int64_t bytes(const TokenBytes&, std::int64_t tokens) const override { return tokens * tokenBytes_; }
+  [[nodiscard]] std::int64_t bytes(const TokenBytes&, std::int64_t tokens) const override {
+    return tokens * tokenBytes_;
+  }
 
  private:
   std::int64_t tokenBytes_;

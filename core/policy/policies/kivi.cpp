@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/ops/cat.h>
+
 #include <algorithm>
 #include <map>
-
-#include <ATen/ops/cat.h>
 
 #include "core/policy/policy.h"
 #include "core/policy/quantise.h"
@@ -11,8 +11,9 @@
 namespace kvista {
 namespace {
 
-/// Keys per channel in blocks of tokens, values per token in groups of channels; the last tokens stay as they are, and so do keys whose
-/// block is not full yet. A plan's latents of keys, or of keys and values, go as keys: their directions are of very different sizes.
+/// Keys per channel in blocks of tokens, values per token in groups of channels; the last tokens stay as they are, and
+/// so do keys whose block is not full yet. A plan's latents of keys, or of keys and values, go as keys: their
+/// directions are of very different sizes.
 class Blockwise final : public CacheStorage {
  public:
   Blockwise(const PolicySettings& settings, const ModelShape& shape)
@@ -43,15 +44,18 @@ class Blockwise final : public CacheStorage {
   [[nodiscard]] std::int64_t bytes(const TokenBytes&, std::int64_t tokens) const override {
     const std::int64_t keys = storedKeys(tokens), values = storedValues(tokens);
     const std::int64_t groups = (valueWidth_ + group_ - 1) / group_;
-    return codeBytes(keys * keyWidth_, bits_) + keys / group_ * keyWidth_ * kScaleBytes + (tokens - keys) * keyWidth_ * 2 +
-           values * (codeBytes(valueWidth_, bits_) + groups * kScaleBytes) + (tokens - values) * valueWidth_ * 2;
+    return codeBytes(keys * keyWidth_, bits_) + keys / group_ * keyWidth_ * kScaleBytes +
+           (tokens - keys) * keyWidth_ * 2 + values * (codeBytes(valueWidth_, bits_) + groups * kScaleBytes) +
+           (tokens - values) * valueWidth_ * 2;
   }
 
  private:
   struct Settled {
     std::int64_t keys = 0, values = 0;
   };
-  [[nodiscard]] std::int64_t storedValues(std::int64_t tokens) const { return std::max<std::int64_t>(0, tokens - window_); }
+  [[nodiscard]] std::int64_t storedValues(std::int64_t tokens) const {
+    return std::max<std::int64_t>(0, tokens - window_);
+  }
   [[nodiscard]] std::int64_t storedKeys(std::int64_t tokens) const { return storedValues(tokens) / group_ * group_; }
 
   std::int64_t bits_, group_, window_, keyWidth_, valueWidth_;

@@ -13,7 +13,8 @@ class Reconstruction final : public TokenScorer {
   Result<void> begin(const Decoder& decoder, const PolicyRequest&, std::int64_t tokens) override {
     return checkReadAgain(decoder, tokens, part_);
   }
-  Result<void> prepare(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids, const Task& task) override {
+  Result<void> prepare(const Decoder& decoder, const LiveCache& cache, const at::Tensor& ids,
+                       const Task& task) override {
     KVISTA_ASSIGN(scores_, reconstructionScores(decoder, cache, ids, part_, task));
     return {};
   }

@@ -5,8 +5,8 @@
 namespace kvista {
 namespace {
 
-/// The attention that the last queries give a token, summed, and the largest of its neighbourhood: what they look at now they will
-/// look at later. Their own tokens, which attend to themselves, are no neighbours of those before.
+/// The attention that the last queries give a token, summed, and the largest of its neighbourhood: what they look at
+/// now they will look at later. Their own tokens, which attend to themselves, are no neighbours of those before.
 class RecentAttention final : public TokenScorer {
  public:
   RecentAttention(std::int64_t queries, std::int64_t reach) : queries_(queries), reach_(reach) {}

@@ -14,12 +14,13 @@ class Recency final : public TokenScorer {
 }  // namespace
 
 Policy streamingLlmPolicy() {
-  return {.name = "streaming-llm",
-          .summary = "The first tokens and the last ones",
-          .source = "Xiao et al. 2023, Efficient Streaming Language Models with Attention Sinks",
-          .makeScorer = [](const PolicySettings&) -> std::unique_ptr<TokenScorer> { return std::make_unique<Recency>(); },
-          .sinks = 4,
-          .isAlikeInHeads = true};
+  return {
+      .name = "streaming-llm",
+      .summary = "The first tokens and the last ones",
+      .source = "Xiao et al. 2023, Efficient Streaming Language Models with Attention Sinks",
+      .makeScorer = [](const PolicySettings&) -> std::unique_ptr<TokenScorer> { return std::make_unique<Recency>(); },
+      .sinks = 4,
+      .isAlikeInHeads = true};
 }
 
 }  // namespace kvista

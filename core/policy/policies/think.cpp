@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/TensorOperators.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
-
-#include <ATen/TensorOperators.h>
 
 #include "core/policy/attention_scores.h"
 #include "core/policy/quantise.h"
@@ -27,7 +27,8 @@ class Channels final : public CacheStorage {
     at::Tensor& stays = stays_[view.layer];
     if (!stays.defined()) {  // chosen once: what is gone does not come back
       const at::Tensor queries = meanOfGroups(layer.queries.to(at::kFloat).square().mean(2), layer.keys.size(1));
-      const at::Tensor keys = layer.keys.to(at::kFloat).square().masked_fill(older.logical_not().unsqueeze(-1), 0).sum(2);
+      const at::Tensor keys =
+          layer.keys.to(at::kFloat).square().masked_fill(older.logical_not().unsqueeze(-1), 0).sum(2);
       stays = ranksOf(queries * keys).lt(kept_);
     }
     layer.keys = layer.keys.masked_fill(older.unsqueeze(-1).logical_and(stays.logical_not().unsqueeze(2)), 0);

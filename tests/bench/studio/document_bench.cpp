@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an edit of a 7B model's plan costs the window's thread: 32 layers of 32 key and 32 value heads, 262,144 directions.
+// What an edit of a 7B model's plan costs the window's thread: 32 layers of 32 key and 32 value heads, 262,144
+// directions.
 #include <benchmark/benchmark.h>
 #include <stdlib.h>
 
@@ -72,7 +73,8 @@ BENCHMARK_REGISTER_F(Large, RankOfOneGroup)->Unit(benchmark::kMillisecond);
 BENCHMARK_DEFINE_F(Large, UndoAndRedoOfAWholePlan)(benchmark::State& state) {
   const auto table = document_->waterlineTable();
   document_->beginGesture("Drag");
-  document_->updateGesture(planAt(*table, table->levelForBytes(document_->planned().achievedBytes / 4), document_->plan(), document_->planningContext()));
+  document_->updateGesture(planAt(*table, table->levelForBytes(document_->planned().achievedBytes / 4),
+                                  document_->plan(), document_->planningContext()));
   document_->commitGesture();
   for (auto _ : state) {
     document_->undo();

@@ -29,7 +29,9 @@ double megabytes(const std::string& name) {
   return 0;
 }
 
-void say(const char* when) { fmt::print("{:<42}{:8.1f} MB now {:8.1f} MB at most\n", when, megabytes("VmRSS"), megabytes("VmHWM")); }
+void say(const char* when) {
+  fmt::print("{:<42}{:8.1f} MB now {:8.1f} MB at most\n", when, megabytes("VmRSS"), megabytes("VmHWM"));
+}
 
 std::filesystem::path savedProject(const std::filesystem::path& folder) {
   Document document;
@@ -50,11 +52,13 @@ bool isIdle(const MainWindow& window) {
 
 int printWindowMemory() {
   const QTemporaryDir home;
-  for (const char* name : {"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"}) qputenv(name, home.path().toUtf8());
+  for (const char* name : {"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"})
+    qputenv(name, home.path().toUtf8());
   Theme::instance().install();
   const auto project = savedProject(home.path().toStdString());
   {
-    MainWindow window(EngineCommand{QCoreApplication::applicationDirPath() + QStringLiteral("/kvista-fake-engine"), {QStringLiteral("large")}});
+    MainWindow window(EngineCommand{QCoreApplication::applicationDirPath() + QStringLiteral("/kvista-fake-engine"),
+                                    {QStringLiteral("large")}});
     window.show();
     if (!QTest::qWaitForWindowExposed(&window)) return 1;
     say("empty window");

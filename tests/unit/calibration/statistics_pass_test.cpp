@@ -13,7 +13,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-
 #include <tuple>
 
 #include "core/calibration/layer_accumulator.h"
@@ -121,7 +120,8 @@ TEST(StatisticsPass, LayersThatAreReadOneAfterTheOtherGiveTheSameSums) {
   ComputeOptions options;
   options.streamLayers = true;
   const auto streamed = valueOf(Decoder::load(checkpoint, options, {}));
-  const Statistics found = statisticsOf(*streamed, demoWindows(kWindows));  // all windows in one pass, in steps of 2 and 1
+  const Statistics found =
+      statisticsOf(*streamed, demoWindows(kWindows));  // all windows in one pass, in steps of 2 and 1
   EXPECT_EQ(found.lossSum, pass().lossSum);
   for (std::size_t i = 0; i < 2; ++i) {
     const LayerStatistics& layer = found.layers[i];
@@ -171,7 +171,8 @@ TEST(StatisticsPass, SumsStayUntilTheStatisticsAreSaved) {
   const auto textGoesThrough = [&] {
     bool read = false;
     const Task task{{}, [&](const ProgressReport&) { read = true; }};
-    const Statistics statistics = valueOf(runStatisticsPass(shortDecoder(), "model", demoWindows(kWindows), options, task));
+    const Statistics statistics =
+        valueOf(runStatisticsPass(shortDecoder(), "model", demoWindows(kWindows), options, task));
     EXPECT_LE(relativeDifference(statistics.layers[1].secondMoment(), pass().layers[1].secondMoment()), 1e-6);
     return read;
   };
@@ -249,7 +250,8 @@ TEST(LayerAccumulator, QueriesAndAttentionMapsAreThoseOfADirectComputation) {
             const at::Tensor keys = data.rotated[window][head].narrow(0, first, token - first + 1);
             at::Tensor scores = at::matmul(keys, grouped[window][head][query][token]) * 0.5;
             if (!isPlain)
-              scores = (scores / 0.8).tanh() * 0.8 + at::arange(first, token + 1, at::kDouble) * std::exp2(-static_cast<double>(2 * head + query + 1));
+              scores = (scores / 0.8).tanh() * 0.8 + at::arange(first, token + 1, at::kDouble) *
+                                                         std::exp2(-static_cast<double>(2 * head + query + 1));
             const at::Tensor map = scores.softmax(0);
             mean.narrow(0, first, token - first + 1).add_(map / 2);
           }
@@ -314,7 +316,8 @@ TEST(LayerAccumulator, WindowsOfSinksAloneGiveNoSample) {
   for (at::Tensor* tensor :
        {&record.attentionInput, &record.keys, &record.values, &record.gradientKeys, &record.gradientValues})
     *tensor = tensor->narrow(1, 0, 3);
-  for (at::Tensor* tensor : {&record.rotatedKeys, &record.rotatedQueries, &record.gradientRotatedKeys}) *tensor = tensor->narrow(2, 0, 3);
+  for (at::Tensor* tensor : {&record.rotatedKeys, &record.rotatedQueries, &record.gradientRotatedKeys})
+    *tensor = tensor->narrow(2, 0, 3);
   LayerAccumulator sums = data.accumulator(7);
   sums.add(record, {}, {}, data.attention, 0);
   const LayerStatistics layer = sums.finish(3);

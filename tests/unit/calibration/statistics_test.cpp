@@ -172,8 +172,8 @@ TEST_F(StatisticsFile, LoadsWhatWasSaved) {
          {&LayerStatistics::packedSecondMoment, &LayerStatistics::sum, &LayerStatistics::sinkFactor,
           &LayerStatistics::sinkSum, &LayerStatistics::fisherKeys, &LayerStatistics::fisherValues,
           &LayerStatistics::rotatedKeys, &LayerStatistics::rotatedQueries, &LayerStatistics::attentionMaps,
-          &LayerStatistics::fisherRotatedKeys, &LayerStatistics::sinkFisherKeys,
-          &LayerStatistics::sinkFisherValues, &LayerStatistics::sample, &LayerStatistics::samplePositions}) {
+          &LayerStatistics::fisherRotatedKeys, &LayerStatistics::sinkFisherKeys, &LayerStatistics::sinkFisherValues,
+          &LayerStatistics::sample, &LayerStatistics::samplePositions}) {
       EXPECT_EQ((a.*part).scalar_type(), (b.*part).scalar_type());
       EXPECT_TRUE(at::equal(a.*part, b.*part));
     }
@@ -202,7 +202,8 @@ TEST(StatisticsBytes, OfASevenBillionModelAreBelowTwelveHundredMillion) {
   llama2.headDim = llama2.valueHeadDim = 128;
   llama2.hiddenSize = 4096;
   llama2.vocabulary = 32000;
-  for (const int windows : {1, 128, 256}) EXPECT_LT(statisticsBytes(llama2, windows, 2048, true), 1'200'000'000) << windows;
+  for (const int windows : {1, 128, 256})
+    EXPECT_LT(statisticsBytes(llama2, windows, 2048, true), 1'200'000'000) << windows;
   // The packed second moments are most of it: 4096 * 4095 / 2 numbers of 3 bytes and 4096 of 4 in 32 layers.
   EXPECT_GT(statisticsBytes(llama2, 256, 2048, true), 32LL * (3 * 4096 * 4095 / 2 + 4 * 4096));
 }
@@ -229,11 +230,15 @@ TEST_F(StatisticsFile, WhatStatisticsLackTheirFileLacks) {
   EXPECT_FALSE(loaded.layers[0].rotatedQueries.defined() || loaded.layers[1].attentionMaps.defined());
   EXPECT_TRUE(at::equal(loaded.layers[1].rotatedKeys, whole().layers[1].rotatedKeys));
   Statistics with = shard(true);
-  EXPECT_FALSE(valueOf(mergeStatistics(with, [] {
-                 Statistics other = shard(false);
-                 for (LayerStatistics& layer : other.layers) layer.rotatedQueries = at::Tensor();
-                 return other;
-               }())).layers[0].rotatedQueries.defined());
+  EXPECT_FALSE(valueOf(mergeStatistics(with,
+                                       [] {
+                                         Statistics other = shard(false);
+                                         for (LayerStatistics& layer : other.layers)
+                                           layer.rotatedQueries = at::Tensor();
+                                         return other;
+                                       }()))
+                   .layers[0]
+                   .rotatedQueries.defined());
 }
 
 TEST_F(StatisticsFile, ATruncatedFileIsCorrupt) {
@@ -292,7 +297,8 @@ TEST_F(StatisticsFile, SaysItsModelWhateverItsTensorsAre) {
 TEST_F(StatisticsFile, ATensorFileOfSomethingElseIsNamed) {
   EXPECT_THAT(damaged(safetensorsBytes("{}", "")).message, HasSubstr("holds no KVista statistics"));
   EXPECT_THAT(errorOf(modelOfStatistics(file_)).message, HasSubstr("holds no KVista statistics"));
-  EXPECT_THAT(damaged(R"({"format": "kvista-project", "version": 1})").message, HasSubstr("calibration.kvstats is a project, not a file of statistics."));
+  EXPECT_THAT(damaged(R"({"format": "kvista-project", "version": 1})").message,
+              HasSubstr("calibration.kvstats is a project, not a file of statistics."));
   std::filesystem::remove(file_);
   EXPECT_EQ(errorOf(loadStatistics(file_)).code, ErrorCode::io);
   EXPECT_THAT(errorOf(loadStatistics(folder_.path())).message, HasSubstr(" is a folder, not a file of statistics."));

@@ -32,7 +32,8 @@ constexpr std::size_t kLogitsOfWindow = std::size_t{kWindow} * 4096 * sizeof(flo
 /// While this lives, tensors on the CPU get memory only where `hasRoom` says so.
 class ScarceMemory final : public c10::Allocator {
  public:
-  explicit ScarceMemory(std::function<bool(std::size_t)> hasRoom) : hasRoom_(std::move(hasRoom)), real_(c10::GetCPUAllocator()) {
+  explicit ScarceMemory(std::function<bool(std::size_t)> hasRoom)
+      : hasRoom_(std::move(hasRoom)), real_(c10::GetCPUAllocator()) {
     c10::SetCPUAllocator(this, 255);
   }
   ~ScarceMemory() override { c10::SetCPUAllocator(real_, 255); }
@@ -70,7 +71,9 @@ const Decoder& streamedDecoder() {
 class OneWeightReplaced final : public TensorStore {
  public:
   OneWeightReplaced(std::string name, float value) : name_(std::move(name)), value_(value) {}
-  [[nodiscard]] const std::map<std::string, TensorInfo, std::less<>>& tensors() const override { return real_->tensors(); }
+  [[nodiscard]] const std::map<std::string, TensorInfo, std::less<>>& tensors() const override {
+    return real_->tensors();
+  }
   [[nodiscard]] std::span<const std::byte> raw(const TensorInfo& tensor) const override {
     return tensor.name == name_ ? std::span<const std::byte>{} : real_->raw(tensor);
   }
@@ -101,7 +104,8 @@ struct Said {
 std::vector<LayerAccumulator> emptySums(bool gradients = true) {
   const ModelShape& shape = shortDecoder().shape();
   std::vector<LayerAccumulator> sums;  // copies of one would share their tensors
-  for (int layer = 0; layer < 2; ++layer) sums.emplace_back(shape, true, gradients, sampleRowsPerWindow(shape, kWindows, kWindow), at::kCPU);
+  for (int layer = 0; layer < 2; ++layer)
+    sums.emplace_back(shape, true, gradients, sampleRowsPerWindow(shape, kWindows, kWindow), at::kCPU);
   return sums;
 }
 
@@ -142,7 +146,8 @@ TEST(SummingPass, NothingIsSummedTwiceOrNotAtAllWhereverMemoryRunsOut) {
     const LayerStatistics sums[] = {expected[0].finish(kWindows), expected[1].finish(kWindows)};
     int failures = 0;
     bool ranOut = true;
-    for (int granted = 0; ranOut; granted += 17) {  // the first so many large tensors get their memory, the next one does not
+    for (int granted = 0; ranOut;
+         granted += 17) {  // the first so many large tensors get their memory, the next one does not
       SCOPED_TRACE(testing::Message() << (decoder->options().streamLayers ? "streamed, " : "resident, ") << granted);
       std::vector<LayerAccumulator> found = emptySums();
       SummingPass pass(*decoder, ids, true, kWindows * kWindow, found);
@@ -173,9 +178,10 @@ TEST(SummingPass, OneWindowThatHasNoRoomIsAnError) {
 /// A weight so large that what it gives is infinite: the file is sound, the numbers of a pass are not.
 TEST(SummingPass, NumbersThatAreNotFiniteAreNamedByLayerWindowAndToken) {
   const DecoderDescription description = shortDecoder().description();
-  for (const auto& [tensor, what] : {std::pair{description.layers[1].attention.value.weight, "The values of layer 1 are"},
-                                     {description.layers[0].feedForward.experts[0].down.weight, "The outputs of layer 0 are"},
-                                     {description.layers[1].feedForward.experts[0].down.weight, "The outputs of layer 1 are"}}) {
+  for (const auto& [tensor, what] :
+       {std::pair{description.layers[1].attention.value.weight, "The values of layer 1 are"},
+        {description.layers[0].feedForward.experts[0].down.weight, "The outputs of layer 0 are"},
+        {description.layers[1].feedForward.experts[0].down.weight, "The outputs of layer 1 are"}}) {
     const auto overflowing = decoderWith(tensor, 3e38F);
     for (const bool gradients : {true, false}) {
       std::vector<LayerAccumulator> sums = emptySums(gradients);

@@ -60,7 +60,8 @@ TEST(PackSymmetric, PerfectCorrelationAndNothingAreExact) {
   matrix.select(1, 5).zero_();
   const at::Tensor unpacked = unpackSymmetric(packSymmetric(matrix), 12);
   EXPECT_EQ(unpacked.select(0, 5).abs().max().item<double>(), 0);
-  EXPECT_TRUE(at::equal(unpackSymmetric(packSymmetric(at::zeros({3, 4, 4}, at::kDouble)), 4), at::zeros({3, 4, 4}, at::kDouble)));
+  EXPECT_TRUE(at::equal(unpackSymmetric(packSymmetric(at::zeros({3, 4, 4}, at::kDouble)), 4),
+                        at::zeros({3, 4, 4}, at::kDouble)));
 }
 
 TEST(PackSymmetric, WhatIsNotFiniteStaysSo) {

@@ -127,7 +127,8 @@ TEST_F(TokenSource, MixesTextsInTheRatioOfTheirWeights) {
   recipe.windows = 6;
   const TokenWindows mixed = read(recipe);
   ASSERT_EQ(mixed.ids.size(0), 6);
-  const std::pair<const TokenWindows*, std::int64_t> expected[] = {{&first, 0}, {&second, 0}, {&first, 1}, {&first, 2}, {&second, 1}, {&first, 3}};
+  const std::pair<const TokenWindows*, std::int64_t> expected[] = {{&first, 0}, {&second, 0}, {&first, 1},
+                                                                   {&first, 2}, {&second, 1}, {&first, 3}};
   for (std::int64_t i = 0; i < 6; ++i) EXPECT_EQ(row(mixed, i), row(*expected[i].first, expected[i].second)) << i;
 
   // The beginning does not depend on how many are wanted, so that shards and held-out slices go on where others ended.
@@ -170,7 +171,8 @@ TEST_F(TokenSource, WeightsArePartOfTheRecord) {
   EXPECT_FALSE(toJson(recipe).contains("weights"));
   recipe.weights = {2, 0.5};
   EXPECT_EQ(valueOf(textRecipeFromJson(toJson(recipe))), recipe);
-  EXPECT_EQ(textsInWords(recipe), (std::vector<std::string>{path("a.txt") + " (weight 2)", path("b.txt") + " (weight 0.5)"}));
+  EXPECT_EQ(textsInWords(recipe),
+            (std::vector<std::string>{path("a.txt") + " (weight 2)", path("b.txt") + " (weight 0.5)"}));
 }
 
 TEST_F(TokenSource, DrawsTheSameWindowsForTheSameSeedInAnotherOrder) {
@@ -242,16 +244,17 @@ TEST_F(TokenSource, RefusesInOneSentence) {
     EXPECT_THAT(error.message, ::testing::EndsWith("."));
     return error.message;
   };
-  EXPECT_THAT(sentence(recipeOf({path("missing.txt")}), ErrorCode::io),
-              HasSubstr("missing.txt does not exist"));
+  EXPECT_THAT(sentence(recipeOf({path("missing.txt")}), ErrorCode::io), HasSubstr("missing.txt does not exist"));
   EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 4096), ErrorCode::invalidArgument),
-              HasSubstr(fmt::format("The text {} has {} tokens, too few for one window of 4096", path("a.txt"), idsOf(first_).size())));
+              HasSubstr(fmt::format("The text {} has {} tokens, too few for one window of 4096", path("a.txt"),
+                                    idsOf(first_).size())));
   EXPECT_THAT(sentence(recipeOf({path("a.txt"), path("b.txt")}, 4096), ErrorCode::invalidArgument),
               HasSubstr(fmt::format("The 2 texts {} to {} have ", path("a.txt"), path("b.txt"))));
   TextRecipe skipping = recipeOf({path("a.txt")});
   skipping.skipWindows = 1000;
   EXPECT_THAT(sentence(skipping, ErrorCode::invalidArgument), HasSubstr("too few for a window after the first 1000"));
-  EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 1), ErrorCode::invalidArgument), HasSubstr("A window of 1 token predicts nothing"));
+  EXPECT_THAT(sentence(recipeOf({path("a.txt")}, 1), ErrorCode::invalidArgument),
+              HasSubstr("A window of 1 token predicts nothing"));
   TextRecipe none = recipeOf({path("a.txt")});
   none.windows = 0;
   EXPECT_THAT(sentence(none, ErrorCode::invalidArgument), HasSubstr("at least 1"));
@@ -304,10 +307,13 @@ TEST_F(TokenSource, NamesTheTextThatIsNotUtf8) {
   writeText(folder_ / "b.txt", second_ + "caf\xe9 au lait");
   for (const Error& error : {refused(windowsOfBoth), errorOf(checkTexts(windowsOfBoth.paths))}) {
     EXPECT_EQ(error.code, ErrorCode::invalidArgument);
-    EXPECT_EQ(error.message, fmt::format("The text {} is not UTF-8: its byte {} is part of no character.", path("b.txt"), second_.size() + 3));
+    EXPECT_EQ(error.message, fmt::format("The text {} is not UTF-8: its byte {} is part of no character.",
+                                         path("b.txt"), second_.size() + 3));
     EXPECT_THAT(error.hint, HasSubstr("iconv -f WINDOWS-1252 -t UTF-8"));
   }
-  writeText(folder_ / "b.txt", std::string("\xff\xfe" "a\0", 4));
+  writeText(folder_ / "b.txt", std::string("\xff\xfe"
+                                           "a\0",
+                                           4));
   EXPECT_THAT(errorOf(checkTexts({folder_.path().string()})).hint, HasSubstr("iconv -f UTF-16 -t UTF-8"));
 
   // Before any work only beginnings are looked at, which may end within a character.

@@ -67,12 +67,15 @@ at::Tensor idsOf(std::int64_t windows, std::int64_t tokens) {
   return (at::arange(windows * tokens, at::TensorOptions(at::kLong)) * 17 + 3).remainder(61).view({windows, tokens});
 }
 
-at::Tensor projections(const Decoder& of, int layer) { return at::cat({of.keyWeight(layer), of.valueWeight(layer)}).to(at::kDouble); }
+at::Tensor projections(const Decoder& of, int layer) {
+  return at::cat({of.keyWeight(layer), of.valueWeight(layer)}).to(at::kDouble);
+}
 
 /// V_r^T of all layers that share one space with this.
 at::Tensor sharedDown(int layer) {
   std::vector<at::Tensor> all;
-  for (int which = layer / 4 * 4; which < std::min(layer / 4 * 4 + 4, 5); ++which) all.push_back(projections(decoder(), which));
+  for (int which = layer / 4 * 4; which < std::min(layer / 4 * 4 + 4, 5); ++which)
+    all.push_back(projections(decoder(), which));
   return std::get<2>(at::linalg_svd(at::cat(all), false)).narrow(0, 0, kRank);
 }
 
@@ -84,7 +87,9 @@ TEST(CommonLayersOfInputs, StandForWeightsThatShareAFactor) {
     const GroupFactors& own = factors[static_cast<std::size_t>(layer)];
     EXPECT_EQ(own.down.sizes(), (at::IntArrayRef{kRank, kInputs}));
     const at::Tensor down = sharedDown(layer), weight = projections(decoder(), layer);
-    EXPECT_LT(largestDifference(projections(*dense.decoder, layer), at::matmul(at::matmul(weight, down.t()), down)), 1e-4) << layer;
+    EXPECT_LT(largestDifference(projections(*dense.decoder, layer), at::matmul(at::matmul(weight, down.t()), down)),
+              1e-4)
+        << layer;
     EXPECT_EQ(own.down.equal(factors[0].down), layer < 4) << layer;
   }
   EXPECT_EQ(bytesPerToken(plan), 5 * 2 * kRank);
@@ -98,14 +103,19 @@ TEST(CommonLayersOfInputs, StandForWeightsThatShareAFactor) {
 
 TEST(CommonLayersOfInputs, LoseNothingAtFullRankAndTheTailBelow) {
   for (const Group& group : plannedAt(decoder(), 1).groups) EXPECT_TRUE(group.isUncompressed());
-  const GroupBasis alone = valueOf(commonLayerBasis(decoder(), 4, 4));  // nothing beside it: its rows lie in as many directions
+  const GroupBasis alone =
+      valueOf(commonLayerBasis(decoder(), 4, 4));  // nothing beside it: its rows lie in as many directions
   EXPECT_LT(largestDifference(at::matmul(alone.up, alone.down), projections(decoder(), 4)), 1e-9);
   double whole = 0, lost = 0, kept = 0;
   for (int layer = 0; layer < 4; ++layer) {
     const GroupBasis basis = valueOf(commonLayerBasis(decoder(), layer, 4));
     const at::Tensor weight = projections(decoder(), layer);
     whole += weight.square().sum().item<double>() / 4;
-    lost += (weight - at::matmul(basis.up.narrow(1, 0, kRank), basis.down.narrow(0, 0, kRank))).square().sum().item<double>() / 4;
+    lost += (weight - at::matmul(basis.up.narrow(1, 0, kRank), basis.down.narrow(0, 0, kRank)))
+                .square()
+                .sum()
+                .item<double>() /
+            4;
     ASSERT_EQ(basis.spectrum.eigenvalues.size(), static_cast<std::size_t>(kOutputs));
     if (layer == 0)
       for (std::size_t i = 0; i < kRank; ++i) kept += basis.spectrum.eigenvalues[i];
@@ -121,7 +131,9 @@ TEST(CommonLayersOfInputs, AreExportedAsTheyAre) {
   const Checkpoint written = valueOf(openCheckpoint(target));
   for (int layer = 0; layer < 5; ++layer) {
     const std::string attention = "model.layers." + std::to_string(layer) + ".self_attn.";
-    EXPECT_LT(largestDifference(weightOf(written, attention + "groups.0.down.weight"), factors[static_cast<std::size_t>(layer)].down.to(at::kDouble)), 1e-7);
+    EXPECT_LT(largestDifference(weightOf(written, attention + "groups.0.down.weight"),
+                                factors[static_cast<std::size_t>(layer)].down.to(at::kDouble)),
+              1e-7);
     EXPECT_FALSE(written.tensors->tensors().contains(attention + "k_proj.weight"));
   }
   // An export is a model with a plan: what it computes can be written again.
@@ -135,7 +147,8 @@ TEST(CommonLayersOfInputs, AreExportedAsTheyAre) {
   for (const char* policy : {"cskv", "kvzip"}) {
     const auto refused = checkLatentPolicy({.policy = policy, .share = 0.5}, plan, decoder().description());
     ASSERT_FALSE(refused) << policy;
-    EXPECT_THAT(refused.error().message, HasSubstr("reads whole keys and values, but the plan makes latents of 48 inputs"));
+    EXPECT_THAT(refused.error().message,
+                HasSubstr("reads whole keys and values, but the plan makes latents of 48 inputs"));
   }
   EXPECT_TRUE(checkLatentPolicy({.policy = "snapkv", .share = 0.5}, plan, decoder().description()));
 }
@@ -157,13 +170,15 @@ TEST(CommonLayersOfInputs, AreReadAlikeHoweverASequenceGrows) {
         EXPECT_LT(largestDifference(logits, expected[place]), 1e-3) << exact << isStored << place;
       }
       if (isStored) {
-        EXPECT_EQ(cache.store->bytes(), (kTokens - exact) * bytesPerToken(plan) + exact * decoder().shape().cacheBytesPerToken());
+        EXPECT_EQ(cache.store->bytes(),
+                  (kTokens - exact) * bytesPerToken(plan) + exact * decoder().shape().cacheBytesPerToken());
       }
     }
     LiveCache live;
     for (const auto& [begin, count] : {std::pair<std::int64_t, std::int64_t>{0, 3}, {3, 9}}) {
       const at::Tensor hidden = valueOf(decoder().extend(ids.narrow(1, begin, count), live, &transform, {}));
-      EXPECT_LT(largestDifference(valueOf(decoder().logitsBehind(hidden))[0], expected.narrow(0, begin, count)), 1e-3) << exact;
+      EXPECT_LT(largestDifference(valueOf(decoder().logitsBehind(hidden))[0], expected.narrow(0, begin, count)), 1e-3)
+          << exact;
     }
   }
 }
@@ -171,7 +186,8 @@ TEST(CommonLayersOfInputs, AreReadAlikeHoweverASequenceGrows) {
 TEST(CommonLayersOfInputs, LosesWhatIsForeseen) {
   StatisticsOptions options;
   options.gradients = true;
-  const Statistics statistics = valueOf(runStatisticsPass(decoder(), "0123456789abcdef", {idsOf(4, 24), "0123456789abcdef", 96}, options, {}));
+  const Statistics statistics =
+      valueOf(runStatisticsPass(decoder(), "0123456789abcdef", {idsOf(4, 24), "0123456789abcdef", 96}, options, {}));
   const PlanTransform transform = transformOf(half().plan);
   const PlanErrors foreseen = valueOf(errorsAtMoments(decoder(), statistics, half().plan, {}));
   const MeasuredErrors measured = valueOf(measureErrors(decoder(), statistics, transform, {}));
@@ -191,26 +207,32 @@ TEST(CommonLayersOfInputs, AreMergedByThePolicy) {
   const at::Tensor ids = idsOf(1, kTokens);
   const PlanTransform transform = transformOf(half().plan);
   PolicyRun run = valueOf(
-      PolicyRun::begin(decoder(), &transform, {.policy = "commonkv", .options = {{"merged", "1"}, {"sinks", "0"}, {"window", "4"}}}, kTokens));
+      PolicyRun::begin(decoder(), &transform,
+                       {.policy = "commonkv", .options = {{"merged", "1"}, {"sinks", "0"}, {"window", "4"}}}, kTokens));
   LiveCache cache = run.makeCache();
   valueOf(run.read(ids, cache, {}));
   const LiveCache before = cache;
   const auto acted = run.act(cache, ids, {});
   ASSERT_TRUE(acted) << acted.error().message;
-  EXPECT_EQ(run.bytes(cache)[0].item<std::int64_t>(), kTokens * bytesPerToken(half().plan) - 8 * 3 * 2 * kRank);  // 8 tokens once for 4 layers
+  EXPECT_EQ(run.bytes(cache)[0].item<std::int64_t>(),
+            kTokens * bytesPerToken(half().plan) - 8 * 3 * 2 * kRank);  // 8 tokens once for 4 layers
 
   at::Tensor mean = at::zeros({kTokens, kRank}, at::TensorOptions(at::kDouble));
   const auto visitor = [&](const LayerRecord& record) -> Result<void> {
-    if (record.layer < 4) mean = mean + at::matmul(record.attentionInput[0].to(at::kDouble), sharedDown(record.layer).t()) / 4;
+    if (record.layer < 4)
+      mean = mean + at::matmul(record.attentionInput[0].to(at::kDouble), sharedDown(record.layer).t()) / 4;
     return {};
   };
   valueOf(decoder().forward(ids, &transform, visitor, false, {}));
   for (int layer = 0; layer < 5; ++layer) {
-    const LiveLayer &held = cache.layers[static_cast<std::size_t>(layer)], &was = before.layers[static_cast<std::size_t>(layer)];
+    const LiveLayer &held = cache.layers[static_cast<std::size_t>(layer)],
+                    &was = before.layers[static_cast<std::size_t>(layer)];
     EXPECT_TRUE(held.keys.narrow(2, layer < 4 ? 8 : 0, 4).equal(was.keys.narrow(2, layer < 4 ? 8 : 0, 4)));
     if (layer == 4) continue;
-    const at::Tensor outputs = at::matmul(mean, at::matmul(projections(decoder(), layer), sharedDown(layer).t()).t()).to(at::kFloat);
-    const at::Tensor keys = decoder().rotateKeys(layer, outputs.narrow(1, 0, 16), at::arange(kTokens), kTokens).transpose(0, 1);
+    const at::Tensor outputs =
+        at::matmul(mean, at::matmul(projections(decoder(), layer), sharedDown(layer).t()).t()).to(at::kFloat);
+    const at::Tensor keys =
+        decoder().rotateKeys(layer, outputs.narrow(1, 0, 16), at::arange(kTokens), kTokens).transpose(0, 1);
     const at::Tensor values = outputs.narrow(1, 16, 16).unflatten(1, {2, 8}).transpose(0, 1);
     EXPECT_LT(largestDifference(held.keys[0].narrow(1, 0, 8), keys.narrow(1, 0, 8)), 1e-3) << layer;
     EXPECT_LT(largestDifference(held.values[0].narrow(1, 0, 8), values.narrow(1, 0, 8)), 1e-3) << layer;
@@ -220,7 +242,8 @@ TEST(CommonLayersOfInputs, AreMergedByThePolicy) {
 TEST(CommonLayersOfInputs, AreHeldAsCodes) {
   const at::Tensor ids = idsOf(1, kTokens);
   const PlanTransform transform = transformOf(half().plan);
-  PolicyRun run = valueOf(PolicyRun::begin(decoder(), &transform, {.policy = "hadamard", .options = {{"bits", "8"}}}, kTokens));
+  PolicyRun run =
+      valueOf(PolicyRun::begin(decoder(), &transform, {.policy = "hadamard", .options = {{"bits", "8"}}}, kTokens));
   LiveCache cache = run.makeCache();
   valueOf(run.read(ids, cache, {}));
   const LiveCache before = cache;

@@ -36,12 +36,18 @@ at::Tensor randomTensor(const std::vector<std::int64_t>& shape, std::mt19937& ge
 }  // namespace
 
 TinyModel tinyModel(const std::filesystem::path& folder, const nlohmann::json& changes, at::ScalarType type) {
-  nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"},
-                           {"hidden_size", 32},          {"intermediate_size", 40},
-                           {"num_hidden_layers", 2},     {"num_attention_heads", 4},
-                           {"num_key_value_heads", 2},   {"head_dim", kWidth},
-                           {"vocab_size", 61},           {"max_position_embeddings", 64},
-                           {"tie_word_embeddings", false}, {"bos_token_id", 1},
+  nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
+                           {"model_type", "llama"},
+                           {"hidden_size", 32},
+                           {"intermediate_size", 40},
+                           {"num_hidden_layers", 2},
+                           {"num_attention_heads", 4},
+                           {"num_key_value_heads", 2},
+                           {"head_dim", kWidth},
+                           {"vocab_size", 61},
+                           {"max_position_embeddings", 64},
+                           {"tie_word_embeddings", false},
+                           {"bos_token_id", 1},
                            {"torch_dtype", type == at::kFloat ? "float32" : "bfloat16"}};
   config.update(changes);
   std::filesystem::create_directories(folder);
@@ -92,8 +98,10 @@ CompressionPlan planNamed(const std::string& name) {
   plan.method = "manual";
   plan.grouping = "manual";
   plan.allocator = "waterline";
-  const bool isNumbered = name == "numbered" || name == "numberedAll", isChained = name == "chained" || name == "chainedAll" || isNumbered;
-  const bool isCoded = name == "coded" || name == "codedAll" || name == "afterRope" || name == "codedCentred" || name == "trellis" || isChained;
+  const bool isNumbered = name == "numbered" || name == "numberedAll",
+             isChained = name == "chained" || name == "chainedAll" || isNumbered;
+  const bool isCoded = name == "coded" || name == "codedAll" || name == "afterRope" || name == "codedCentred" ||
+                       name == "trellis" || isChained;
   plan.storage = isCoded ? Storage::coded : Storage::lowRank16;
   plan.rankStep = 1;
   plan.exactTokens = isCoded && name != "codedAll" && name != "chainedAll" && name != "numberedAll" ? 4 : 0;
@@ -191,19 +199,22 @@ Result<ExportReport> exportTo(const std::filesystem::path& target, const TinyMod
   return exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, {.form = form, .target = target}, {});
 }
 
-CheckedExport checkExport(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan, const PlanFactors& factors,
-                          const std::string& form) {
+CheckedExport checkExport(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
+                          const PlanFactors& factors, const std::string& form) {
   CheckedExport result{valueOf(exportTo(target, model, plan, factors, form)), nullptr};
   const OpenedModel opened = valueOf(openModel(target));
   result.decoder = valueOf(Decoder::load(opened.checkpoint, {}, {}));
   const at::Tensor expected = logitsOf(*model.decoder, &plan, factors);
-  EXPECT_LT(largestDifference(logitsOf(*result.decoder, opened.plan ? &*opened.plan : nullptr, opened.factors), expected), 1e-3) << model.checkpoint.config;
+  EXPECT_LT(
+      largestDifference(logitsOf(*result.decoder, opened.plan ? &*opened.plan : nullptr, opened.factors), expected),
+      1e-3)
+      << model.checkpoint.config;
   EXPECT_GT(largestDifference(logitsOf(*model.decoder), expected), 0.05) << "the plan changes nothing";
   return result;
 }
 
-std::string refusalOf(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan, const PlanFactors& factors,
-                      const std::string& form) {
+std::string refusalOf(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
+                      const PlanFactors& factors, const std::string& form) {
   const auto report = exportTo(target, model, plan, factors, form);
   if (report) {
     std::filesystem::remove_all(target);
@@ -214,12 +225,16 @@ std::string refusalOf(const std::filesystem::path& target, const TinyModel& mode
   return report.error().message + " " + report.error().hint;
 }
 
-at::Tensor weightOf(const Checkpoint& checkpoint, const std::string& name) { return valueOf(readWeight(*checkpoint.tensors, name)).to(at::kDouble); }
+at::Tensor weightOf(const Checkpoint& checkpoint, const std::string& name) {
+  return valueOf(readWeight(*checkpoint.tensors, name)).to(at::kDouble);
+}
 
 at::Tensor outputOfValueBiases(const Checkpoint& checkpoint, const std::string& attention, int width) {
-  const at::Tensor bias = weightOf(checkpoint, attention + "v_proj.bias"), output = weightOf(checkpoint, attention + "o_proj.weight");
+  const at::Tensor bias = weightOf(checkpoint, attention + "v_proj.bias"),
+                   output = weightOf(checkpoint, attention + "o_proj.weight");
   at::Tensor sum = at::zeros({output.size(0)}, at::TensorOptions(at::kDouble));
-  for (int query = 0; query < 4; ++query) sum = sum + at::matmul(output.narrow(1, query * width, width), bias.narrow(0, query / 2 * width, width));
+  for (int query = 0; query < 4; ++query)
+    sum = sum + at::matmul(output.narrow(1, query * width, width), bias.narrow(0, query / 2 * width, width));
   return sum;
 }
 

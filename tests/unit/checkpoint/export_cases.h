@@ -47,9 +47,9 @@ Group group(int layer, std::vector<std::string> slots, std::vector<std::uint8_t>
 std::vector<std::uint8_t> widths(int count, int bits);
 std::vector<std::uint8_t> operator+(std::vector<std::uint8_t> a, const std::vector<std::uint8_t>& b);
 
-/// Plans by name: "joint", "separate", "coded" (4 exact tokens), "codedAll" (none exact), "afterRope", "mixed" (some groups
-/// whole, one dropped), "whole"; "chained" and "chainedAll" are "coded" with a chain, with 4 exact tokens and none, "numbered" and
-/// "numberedAll" with token numbers in the first layer, the latter in a chain; "centred" and
+/// Plans by name: "joint", "separate", "coded" (4 exact tokens), "codedAll" (none exact), "afterRope", "mixed" (some
+/// groups whole, one dropped), "whole"; "chained" and "chainedAll" are "coded" with a chain, with 4 exact tokens and
+/// none, "numbered" and "numberedAll" with token numbers in the first layer, the latter in a chain; "centred" and
 /// "codedCentred" are "joint" and "coded" around a mean.
 CompressionPlan planNamed(const std::string& name);
 /// For a wide model: every head by itself keeps `rank` numbers of 16 bits, in both layers; in the order K0, K1, V0, V1.
@@ -60,20 +60,23 @@ PlanFactors randomFactors(const CompressionPlan& plan);
 Result<ExportReport> exportTo(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
                               const PlanFactors& factors, const std::string& form);
 
-/// What an export that computes the plan said and is: as read back it has the plan's logits, which are not the original's.
+/// What an export that computes the plan said and is: as read back it has the plan's logits, which are not the
+/// original's.
 struct CheckedExport {
   ExportReport report;
   std::shared_ptr<const Decoder> decoder;
 };
-CheckedExport checkExport(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan, const PlanFactors& factors,
-                          const std::string& form);
-/// Message and hint of an export that is refused as an invalid argument with nothing written; "written" where it is not refused.
-std::string refusalOf(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan, const PlanFactors& factors,
-                      const std::string& form);
+CheckedExport checkExport(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
+                          const PlanFactors& factors, const std::string& form);
+/// Message and hint of an export that is refused as an invalid argument with nothing written; "written" where it is not
+/// refused.
+std::string refusalOf(const std::filesystem::path& target, const TinyModel& model, const CompressionPlan& plan,
+                      const PlanFactors& factors, const std::string& form);
 
 /// A tensor in float64.
 at::Tensor weightOf(const Checkpoint& checkpoint, const std::string& name);
-/// What the biases of values add behind the output projection of a layer's attention, of 4 query and 2 KV heads of `width`.
+/// What the biases of values add behind the output projection of a layer's attention, of 4 query and 2 KV heads of
+/// `width`.
 at::Tensor outputOfValueBiases(const Checkpoint& checkpoint, const std::string& attention, int width);
 
 /// Logits [1, 12, vocabulary] of some ids.

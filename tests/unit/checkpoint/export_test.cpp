@@ -1,12 +1,11 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/checkpoint/export_checkpoint.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 
+#include "core/checkpoint/export_checkpoint.h"
 #include "core/checkpoint/export_form.h"
 #include "core/checkpoint/export_report.h"
 #include "core/checkpoint/open_model.h"
@@ -49,8 +48,9 @@ TEST_P(LatentExport, opensAsTheSameModelAndPlan) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Plans, LatentExport,
-                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole", "centred", "codedCentred", "trellis", "shared", "chained",
-                                           "chainedAll", "numbered", "numberedAll"));
+                         ::testing::Values("joint", "separate", "coded", "codedAll", "afterRope", "mixed", "whole",
+                                           "centred", "codedCentred", "trellis", "shared", "chained", "chainedAll",
+                                           "numbered", "numberedAll"));
 
 TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
   const TemporaryFolder folder;
@@ -70,7 +70,8 @@ TEST_P(LatentExport, hasAsManyParametersMoreAsThePlansCostSays) {
 TEST(Export, ofCentredPredictedAndSharedPlansIsOfTheFormLatentAlone) {
   const TemporaryFolder folder;
   const TinyModel model = tinyModel(folder / "model");
-  const CompressionPlan plan = planNamed("centred"), chained = planNamed("chained"), shared = planNamed("shared"), numbered = planNamed("numbered");
+  const CompressionPlan plan = planNamed("centred"), chained = planNamed("chained"), shared = planNamed("shared"),
+                        numbered = planNamed("numbered");
   for (const ExportForm& form : exportForms()) {
     if (form.name == "latent") continue;
     for (const CompressionPlan& each : {plan, chained, shared, numbered}) {
@@ -82,7 +83,8 @@ TEST(Export, ofCentredPredictedAndSharedPlansIsOfTheFormLatentAlone) {
     }
   }
   PlanFactors without = randomFactors(planNamed("joint"));
-  EXPECT_THAT(exportTo(folder / "small", model, plan, without, "latent").error().message, HasSubstr("The factors of group 0 are not those"));
+  EXPECT_THAT(exportTo(folder / "small", model, plan, without, "latent").error().message,
+              HasSubstr("The factors of group 0 are not those"));
 }
 
 TEST(LatentExport, carriesOverTheSourcesBytesAndSavesTheProjections) {
@@ -119,7 +121,8 @@ TEST(LatentExport, ofAChainSaysSoAndTakesNoPolicy) {
 
   ExportPlace place{.form = "latent", .target = folder / "other"};
   place.policy = PolicyRequest{.policy = "snapkv", .share = 0.5};
-  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message, HasSubstr("must keep the same tokens"));
+  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message,
+              HasSubstr("must keep the same tokens"));
 }
 
 TEST(LatentExport, ofTokenNumbersKeepsTheFirstLayersProjectionsAlone) {
@@ -132,7 +135,8 @@ TEST(LatentExport, ofTokenNumbersKeepsTheFirstLayersProjectionsAlone) {
   EXPECT_TRUE(own["layers"][0]["groups"].empty());
   const Checkpoint written = valueOf(openCheckpoint(folder / "small"));
   EXPECT_TRUE(written.tensors->tensors().contains("model.layers.0.self_attn.k_proj.weight"));
-  for (const auto& [name, tensor] : written.tensors->tensors()) EXPECT_FALSE(name.starts_with("model.layers.0.self_attn.groups")) << name;
+  for (const auto& [name, tensor] : written.tensors->tensors())
+    EXPECT_FALSE(name.starts_with("model.layers.0.self_attn.groups")) << name;
 }
 
 TEST(LatentExport, ofSharedLayersHoldsNothingOfReadersAndTakesNoPolicy) {
@@ -147,10 +151,12 @@ TEST(LatentExport, ofSharedLayersHoldsNothingOfReadersAndTakesNoPolicy) {
   EXPECT_TRUE(layers[1]["groups"].empty());
   const Checkpoint written = valueOf(openCheckpoint(folder / "small"));
   for (const auto& [name, tensor] : written.tensors->tensors())
-    if (name.starts_with("model.layers.1.self_attn.")) EXPECT_TRUE(name.ends_with("q_proj.weight") || name.ends_with("o_proj.weight")) << name;
+    if (name.starts_with("model.layers.1.self_attn."))
+      EXPECT_TRUE(name.ends_with("q_proj.weight") || name.ends_with("o_proj.weight")) << name;
   ExportPlace place{.form = "latent", .target = folder / "other"};
   place.policy = PolicyRequest{.policy = "snapkv", .share = 0.5};
-  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message, HasSubstr("applies no policy"));
+  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message,
+              HasSubstr("applies no policy"));
 }
 
 TEST(LatentExport, ofAChainNeedsItsPredictions) {
@@ -164,7 +170,8 @@ TEST(LatentExport, ofAChainNeedsItsPredictions) {
   nlohmann::json config = valueOf(readJsonFile(folder / "small/config.json"));
   config["kvista"]["layers"][1]["groups"][0]["predicted_from"] = 0;
   writeText(folder / "small/config.json", config.dump());
-  EXPECT_THAT(openModel(folder / "small").error().message, HasSubstr("tensor model.layers.1.self_attn.groups.0.prediction.weight is missing"));
+  EXPECT_THAT(openModel(folder / "small").error().message,
+              HasSubstr("tensor model.layers.1.self_attn.groups.0.prediction.weight is missing"));
 }
 
 TEST(LatentExport, holdsModelCodeTokenizerAndReport) {
@@ -176,8 +183,8 @@ TEST(LatentExport, holdsModelCodeTokenizerAndReport) {
                            "cache_kvista.py", "tokenizer.json", "kvista-report.json"})
     EXPECT_THAT(report.files, Contains(name));
   // What the kernels are built from, whole: every file that core/cuda's sources of attention include is beside them.
-  for (const char* name : {"build_kernels.py", "kernels_kvista.py", "kernels_binding.cpp", "direct_attention.cu", "rebuilt_attention.cu",
-                           "rebuilt_packed_attention.cu", "rebuilt_warpgroup_attention.cu"})
+  for (const char* name : {"build_kernels.py", "kernels_kvista.py", "kernels_binding.cpp", "direct_attention.cu",
+                           "rebuilt_attention.cu", "rebuilt_packed_attention.cu", "rebuilt_warpgroup_attention.cu"})
     EXPECT_THAT(report.files, Contains(name));
   for (const std::string& name : report.files) {
     if (!name.ends_with(".cu") && !name.ends_with(".cuh") && !name.ends_with(".h")) continue;
@@ -244,7 +251,8 @@ TEST(DenseExport, refusesKeysAfterRopeBeforeWritingAnything) {
   const auto report = exportTo(folder / "dense", model, plan, randomFactors(plan), "dense");
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().code, ErrorCode::invalidArgument);
-  EXPECT_THAT(report.error().message, HasSubstr("The plan compresses keys after RoPE (layer 0, head 0, and maybe others)"));
+  EXPECT_THAT(report.error().message,
+              HasSubstr("The plan compresses keys after RoPE (layer 0, head 0, and maybe others)"));
   EXPECT_THAT(report.error().hint, HasSubstr("latent"));
   EXPECT_EQ(namesIn(folder.path()), std::set<std::string>{"model"});
 }
@@ -283,14 +291,18 @@ TEST(Export, writesEveryWeightInTheTypeThatWasAskedFor) {
         ASSERT_TRUE(report) << report.error().message;
         const Checkpoint written = valueOf(openCheckpoint(place.target));
         for (const auto& [name, tensor] : written.tensors->tensors())
-          EXPECT_EQ(tensor.type, name == "format" ? DataType::u8 : type) << name;  // the model's file has a text among its tensors
-        EXPECT_EQ(written.config["torch_dtype"], type == DataType::f32 ? "float32" : type == DataType::bf16 ? "bfloat16" : "float16");
+          EXPECT_EQ(tensor.type, name == "format" ? DataType::u8 : type)
+              << name;  // the model's file has a text among its tensors
+        EXPECT_EQ(written.config["torch_dtype"], type == DataType::f32    ? "float32"
+                                                 : type == DataType::bf16 ? "bfloat16"
+                                                                          : "float16");
       }
     }
   }
   const TinyModel model = tinyModel(folder / "model");
   ExportPlace place{.weightType = DataType::u8, .target = folder / "other"};
-  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message, HasSubstr("cannot be written as U8"));
+  EXPECT_THAT(exportCheckpoint({model.checkpoint, *model.decoder, plan, factors}, place, {}).error().message,
+              HasSubstr("cannot be written as U8"));
 }
 
 TEST(Export, refusesTargetsThatWouldCostTheModel) {
@@ -379,7 +391,8 @@ TEST(BegunExport, writesWhatIsCarriedOverBeforeThePlanIsKnown) {
   const CompressionPlan plan = planNamed("joint");
   const PlanFactors factors = randomFactors(plan);
   for (const std::string form : {"latent", "dense"}) {
-    const auto begun = valueOf(BegunExport::begin(model.checkpoint, model.decoder->description(), {.form = form, .shardBytes = 10'000, .target = folder / form}));
+    const auto begun = valueOf(BegunExport::begin(model.checkpoint, model.decoder->description(),
+                                                  {.form = form, .shardBytes = 10'000, .target = folder / form}));
     EXPECT_FALSE(std::filesystem::exists(folder / form));
     const ExportReport report = valueOf(finishExport(*begun, {model.checkpoint, *model.decoder, plan, factors}, {}));
     EXPECT_TRUE(report.verified);
@@ -389,7 +402,9 @@ TEST(BegunExport, writesWhatIsCarriedOverBeforeThePlanIsKnown) {
     const Checkpoint atOnce = valueOf(openCheckpoint(folder / (form + "-at-once")));
     ASSERT_EQ(written.tensors->tensors().size(), atOnce.tensors->tensors().size());
     for (const auto& [name, tensor] : atOnce.tensors->tensors())
-      EXPECT_TRUE(std::ranges::equal(written.tensors->raw(written.tensors->tensors().at(name)), atOnce.tensors->raw(tensor))) << name;
+      EXPECT_TRUE(
+          std::ranges::equal(written.tensors->raw(written.tensors->tensors().at(name)), atOnce.tensors->raw(tensor)))
+          << name;
   }
 }
 
@@ -397,7 +412,8 @@ TEST(BegunExport, leavesNothingWithoutAnEnd) {
   const TemporaryFolder folder;
   const TinyModel model = tinyModel(folder / "model");
   for (const std::uint64_t shardBytes : {std::uint64_t{1'000}, kShardBytes}) {
-    const auto begun = BegunExport::begin(model.checkpoint, model.decoder->description(), {.shardBytes = shardBytes, .target = folder / "small"});
+    const auto begun = BegunExport::begin(model.checkpoint, model.decoder->description(),
+                                          {.shardBytes = shardBytes, .target = folder / "small"});
     ASSERT_TRUE(begun);
     EXPECT_EQ(namesIn(folder.path()).size(), 2u) << "the model, and what is written beside the target";
   }
@@ -418,7 +434,8 @@ class DamagedExport : public ::testing::Test {
     const auto opened = openModel(small);
     return opened ? "opened" : opened.error().message;
   }
-  /// How opening fails where a damaged `kvista` of config.json, or plan of the report, has taken the place of the written one.
+  /// How opening fails where a damaged `kvista` of config.json, or plan of the report, has taken the place of the
+  /// written one.
   std::string errorWith(const char* name, const char* object, const std::function<void(nlohmann::json&)>& edit) {
     const std::string intact = readText(small / name);
     editJson(name, [&](auto& json) { edit(json[object]); });
@@ -468,7 +485,8 @@ TEST_F(DamagedExport, namesTensorsOfAnotherPlan) {
   editJson("kvista-report.json", [&](auto& json) { json["plan"] = toJson(other); });
   EXPECT_THAT(openingError(), HasSubstr("config.json and kvista-report.json do not agree: kvista.layers["));
   editJson("config.json", [&](auto& json) {
-    auto& runs = json["kvista"]["layers"][static_cast<std::size_t>(other.groups[1].slots.front().layer)]["groups"][0]["runs"];
+    auto& runs =
+        json["kvista"]["layers"][static_cast<std::size_t>(other.groups[1].slots.front().layer)]["groups"][0]["runs"];
     runs[0][1] = runs[0][1].template get<int>() - 1;
   });
   EXPECT_THAT(openingError(), HasSubstr("groups.0.up.weight has shape [32, 20]; the plan needs [32, 19]"));
@@ -479,15 +497,21 @@ TEST_F(DamagedExport, ConfigurationAndPlanMustAgree) {
   const auto report = [&](const auto& edit) { return errorWith("kvista-report.json", "plan", edit); };
   const std::string disagree = "config.json and kvista-report.json do not agree: ";
   EXPECT_EQ(config([](auto&) {}), "opened");
-  EXPECT_THAT(config([](auto& own) { own["token_numbers"] = "yes"; }), HasSubstr(disagree + "kvista.token_numbers is \"yes\" in config.json and false by the plan"));
+  EXPECT_THAT(config([](auto& own) { own["token_numbers"] = "yes"; }),
+              HasSubstr(disagree + "kvista.token_numbers is \"yes\" in config.json and false by the plan"));
   EXPECT_THAT(config([](auto& own) { own["exact_tokens"] = 3; }), HasSubstr(disagree + "kvista.exact_tokens is 3"));
-  EXPECT_THAT(config([](auto& own) { own["layers"].erase(1); }), HasSubstr(disagree + "kvista.layers is a list of 1 in config.json and a list of 2"));
-  EXPECT_THAT(config([](auto& own) { own["layers"][1]["groups"].clear(); }), HasSubstr(disagree + "kvista.layers[1].groups is a list of 0"));
-  EXPECT_THAT(config([](auto& own) { own["layers"][1]["reads"] = 0; }), HasSubstr(disagree + "kvista.layers[1].reads is 0 in config.json and none by"));
-  EXPECT_THAT(config([](auto& own) { own["layers"][1]["groups"][0]["predicted_from"] = 0; }),
-              HasSubstr(disagree + "kvista.layers[1].groups[0].predicted_from is 0 in config.json and none by the plan"));
+  EXPECT_THAT(config([](auto& own) { own["layers"].erase(1); }),
+              HasSubstr(disagree + "kvista.layers is a list of 1 in config.json and a list of 2"));
+  EXPECT_THAT(config([](auto& own) { own["layers"][1]["groups"].clear(); }),
+              HasSubstr(disagree + "kvista.layers[1].groups is a list of 0"));
+  EXPECT_THAT(config([](auto& own) { own["layers"][1]["reads"] = 0; }),
+              HasSubstr(disagree + "kvista.layers[1].reads is 0 in config.json and none by"));
+  EXPECT_THAT(
+      config([](auto& own) { own["layers"][1]["groups"][0]["predicted_from"] = 0; }),
+      HasSubstr(disagree + "kvista.layers[1].groups[0].predicted_from is 0 in config.json and none by the plan"));
   EXPECT_THAT(report([](auto& damaged) { damaged["tokenNumbers"] = "yes"; }),
-              ::testing::AllOf(HasSubstr("kvista-report.json: The plan's field 'tokenNumbers' is not true or false."), HasSubstr("In the report")));
+              ::testing::AllOf(HasSubstr("kvista-report.json: The plan's field 'tokenNumbers' is not true or false."),
+                               HasSubstr("In the report")));
 }
 
 TEST_F(DamagedExport, ChainsOfOtherLengthsAreNotTaken) {
@@ -500,7 +524,9 @@ TEST_F(DamagedExport, ChainsOfOtherLengthsAreNotTaken) {
 }
 
 TEST_F(DamagedExport, needsItsReport) {
-  editJson("kvista-report.json", [](auto& json) { json["files"] = {{"../../etc/passwd", {{"bytes", 1}, {"xxh3", "0"}}}}; });
+  editJson("kvista-report.json", [](auto& json) {
+    json["files"] = {{"../../etc/passwd", {{"bytes", 1}, {"xxh3", "0"}}}};
+  });
   EXPECT_THAT(verifyExport(small, {}, {}).error().message, HasSubstr("is not a file name"));
   editJson("kvista-report.json", [](auto& json) { json.erase("plan"); });
   EXPECT_THAT(openingError(), HasSubstr("plan is missing"));

@@ -26,7 +26,8 @@ class FusedExport : public ::testing::TestWithParam<Fused> {
  protected:
   void SetUp() override {
     const auto source = std::filesystem::path(KVISTA_SHARED_DIR) / "fixtures" / "families" / GetParam().family;
-    if (!std::filesystem::exists(source)) GTEST_SKIP() << "the shared checkpoints are not here: " << source << " is missing";
+    if (!std::filesystem::exists(source))
+      GTEST_SKIP() << "the shared checkpoints are not here: " << source << " is missing";
     model = {source, valueOf(openCheckpoint(source)), nullptr};
     model.decoder = valueOf(Decoder::load(model.checkpoint, {}, {}));
     const ModelShape& shape = model.decoder->shape();
@@ -65,9 +66,11 @@ TEST_P(FusedExport, denseChangesRowsOfKeysAndValuesOnly) {
   }
   EXPECT_EQ(changed, model.decoder->shape().layers);
 
-  at::Tensor original = valueOf(readWeight(before, GetParam().tensor)), found = valueOf(readWeight(*written.tensors, GetParam().tensor));
+  at::Tensor original = valueOf(readWeight(before, GetParam().tensor)),
+             found = valueOf(readWeight(*written.tensors, GetParam().tensor));
   const at::Tensor isSame = (original == found).all(GetParam().isTransposed ? 0 : 1);
-  for (std::int64_t row = 0; row < isSame.size(0); ++row) EXPECT_EQ(isSame[row].item<bool>(), GetParam().isQuery(row)) << row;
+  for (std::int64_t row = 0; row < isSame.size(0); ++row)
+    EXPECT_EQ(isSame[row].item<bool>(), GetParam().isQuery(row)) << row;
 }
 
 TEST_P(FusedExport, latentOpensAsTheSameModelAndPlan) {
@@ -83,12 +86,14 @@ TEST_P(FusedExport, latentOpensAsTheSameModelAndPlan) {
 
 INSTANTIATE_TEST_SUITE_P(
     Families, FusedExport,
-    ::testing::Values(Fused{"phi3", "model.layers.1.self_attn.qkv_proj.weight", false, [](std::int64_t row) { return row < 48; }},
+    ::testing::Values(Fused{"phi3", "model.layers.1.self_attn.qkv_proj.weight", false,
+                            [](std::int64_t row) { return row < 48; }},
                       Fused{"gpt2", "h.1.attn.c_attn.weight", true, [](std::int64_t row) { return row < 48; }},
                       // Of each head of keys: two heads of queries, the keys and the values, 12 rows each.
                       Fused{"falcon-new", "transformer.h.1.self_attention.query_key_value.weight", false,
                             [](std::int64_t row) { return row % 48 < 24; }},
-                      Fused{"deepseek_v2", "model.layers.1.self_attn.kv_a_proj_with_mqa.weight", false, [](std::int64_t) { return false; }}),
+                      Fused{"deepseek_v2", "model.layers.1.self_attn.kv_a_proj_with_mqa.weight", false,
+                            [](std::int64_t) { return false; }}),
     [](const auto& info) {
       std::string name = info.param.family;
       std::erase_if(name, [](char letter) { return std::isalnum(static_cast<unsigned char>(letter)) == 0; });

@@ -104,7 +104,9 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, GgufFamilies,
                          });
 
 TEST(GgufExport, whatNoArchitectureSaysIsRefusedByName) {
-  if (!fs::exists(kFixtures / "families")) GTEST_SKIP() << kFixtures / "families" << " is missing";
+  if (!fs::exists(kFixtures / "families"))
+    GTEST_SKIP() << kFixtures / "families"
+                 << " is missing";
   const auto refusal = [](const char* family) {
     const auto content = contentOf(valueOf(openCheckpoint(kFixtures / "families" / family)));
     EXPECT_FALSE(content.has_value()) << family;

@@ -58,7 +58,8 @@ PlanFactors latentFactors(const CompressionPlan& plan, const HeadRotation& rotat
   return factors;
 }
 
-/// Halves and neighbours that rotate, whole heads and a part of them, other epsilons than the architecture's, a tied head.
+/// Halves and neighbours that rotate, whole heads and a part of them, other epsilons than the architecture's, a tied
+/// head.
 TEST(MlaExport, computesThePlan) {
   const TemporaryFolder folder;
   const CompressionPlan plan = latentPlan();
@@ -66,9 +67,11 @@ TEST(MlaExport, computesThePlan) {
     nlohmann::json changes;
     HeadRotation rotation;
   };
-  const Case cases[] = {{{{"rms_norm_eps", 1e-6}}, {8, false}},
-                        {{{"rms_norm_eps", 1e-5}, {"tie_word_embeddings", true}, {"rope_theta", 500.0}}, {8, false}},
-                        {{{"model_type", "glm"}, {"partial_rotary_factor", 0.5}, {"attention_bias", false}, {"rms_norm_eps", 1e-4}}, {4, true}}};
+  const Case cases[] = {
+      {{{"rms_norm_eps", 1e-6}}, {8, false}},
+      {{{"rms_norm_eps", 1e-5}, {"tie_word_embeddings", true}, {"rope_theta", 500.0}}, {8, false}},
+      {{{"model_type", "glm"}, {"partial_rotary_factor", 0.5}, {"attention_bias", false}, {"rms_norm_eps", 1e-4}},
+       {4, true}}};
   int count = 0;
   for (const auto& [changes, rotation] : cases) {
     const std::string name = std::to_string(count++);
@@ -89,8 +92,10 @@ TEST(MlaExport, makesTheNormOfLatentsTheIdentityForEveryInput) {
   valueOf(exportTo(folder / "small", tiny, plan, latentFactors(plan, {8, false}), "mla"));
   const Checkpoint written = valueOf(openCheckpoint(folder / "small"));
   for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
-    const at::Tensor rows = weightOf(written, layer + "self_attn.kv_a_proj_with_mqa.weight").narrow(0, 0, 8) * weightOf(written, layer + "input_layernorm.weight");
-    const double largest = rows.square().sum().item<double>() * 32 / 8;  // mean of squares for the input of 32 numbers that is worst
+    const at::Tensor rows = weightOf(written, layer + "self_attn.kv_a_proj_with_mqa.weight").narrow(0, 0, 8) *
+                            weightOf(written, layer + "input_layernorm.weight");
+    const double largest =
+        rows.square().sum().item<double>() * 32 / 8;  // mean of squares for the input of 32 numbers that is worst
     EXPECT_LE(largest, 1e-6 * 1e-6);
     EXPECT_GT(largest, 1e-6 * 1e-6 / 4.001);  // a power of two below
     const double weight = weightOf(written, layer + "self_attn.kv_a_layernorm.weight")[0].item<double>();
@@ -101,13 +106,18 @@ TEST(MlaExport, makesTheNormOfLatentsTheIdentityForEveryInput) {
 TEST(MlaExport, refusesOtherPlansBeforeWritingAnything) {
   const TemporaryFolder folder;
   const TinyModel tiny = tinyModel(folder / "model");
-  const auto refusal = [&](const CompressionPlan& plan, const PlanFactors& factors) { return refusalOf(folder / "small", tiny, plan, factors, "mla"); };
+  const auto refusal = [&](const CompressionPlan& plan, const PlanFactors& factors) {
+    return refusalOf(folder / "small", tiny, plan, factors, "mla");
+  };
   CompressionPlan plan = latentPlan();
-  EXPECT_THAT(refusal(plan, randomFactors(plan)), HasSubstr("group 0 (keys of layer 0) mix numbers that rotate differently"));
+  EXPECT_THAT(refusal(plan, randomFactors(plan)),
+              HasSubstr("group 0 (keys of layer 0) mix numbers that rotate differently"));
   plan.groups[2] = group(1, {"K0", "K1"}, widths(7, 16));
-  EXPECT_THAT(refusal(plan, randomFactors(plan)), HasSubstr("In layer 1 keys keep 7 directions; the form mla needs the 8 of one head"));
+  EXPECT_THAT(refusal(plan, randomFactors(plan)),
+              HasSubstr("In layer 1 keys keep 7 directions; the form mla needs the 8 of one head"));
   plan = planNamed("joint");
-  EXPECT_THAT(refusal(plan, randomFactors(plan)), HasSubstr("In layer 0 the heads' keys are not in one group and their values in another"));
+  EXPECT_THAT(refusal(plan, randomFactors(plan)),
+              HasSubstr("In layer 0 the heads' keys are not in one group and their values in another"));
 }
 
 }  // namespace

@@ -30,9 +30,11 @@ TEST(CardHeader, readsTheWaysInWhichCardsAreWritten) {
 }
 
 TEST(CardHeader, leavesOutWhatItDoesNotUnderstand) {
-  for (const char* text : {"", "---", "license: mit\n", "---\nlicense: mit\n", "# Title\n---\nlicense: mit\n---\n", "---\nlicense: &a mit\n---\n",
-                           "---\nlicense: |\n  mit\n---\n", "---\nlicense: \"m\\x41\"\n---\n", "---\nlicense: {a: b}\n---\n",
-                           "---\nlicense: \"mit\n---\n", "---\ntags: [\n---\n", "---\ntags:\n---\n", "---\ntags:\n-\n---\n", "---\nlicense: a\x01\n---\n"})
+  for (const char* text :
+       {"", "---", "license: mit\n", "---\nlicense: mit\n", "# Title\n---\nlicense: mit\n---\n",
+        "---\nlicense: &a mit\n---\n", "---\nlicense: |\n  mit\n---\n", "---\nlicense: \"m\\x41\"\n---\n",
+        "---\nlicense: {a: b}\n---\n", "---\nlicense: \"mit\n---\n", "---\ntags: [\n---\n", "---\ntags:\n---\n",
+        "---\ntags:\n-\n---\n", "---\nlicense: a\x01\n---\n"})
     EXPECT_EQ(readCardHeader(text), CardHeader{}) << text;
   EXPECT_EQ(readCardHeader("---\nlicense: " + std::string(201, 'a') + "\n---\n"), CardHeader{});
   EXPECT_EQ(readCardHeader("---\n" + std::string(1 << 17, 'a') + "\nlicense: mit\n---\n"), CardHeader{});
@@ -56,7 +58,8 @@ class Card : public ::testing::Test {
 };
 
 TEST_F(Card, saysWhatThePlanCostsAndWhereTheModelComesFrom) {
-  const std::string card = of(folder / "models--org--tiny" / "snapshots" / "0123", "---\nlicense: mit\nbase_model: org/older\nlanguage: [de]\n---\nTheir prose.\n",
+  const std::string card = of(folder / "models--org--tiny" / "snapshots" / "0123",
+                              "---\nlicense: mit\nbase_model: org/older\nlanguage: [de]\n---\nTheir prose.\n",
                               {{"perplexityBefore", 12.5},
                                {"perplexityAfter", 12.75},
                                {"predictedPerplexity", 12.625},
@@ -86,9 +89,10 @@ TEST_F(Card, saysWhatThePlansBasesAreMadeFrom) {
   CompressionPlan plan = planNamed("codedCentred");
   plan.damping = 0.03;
   plan.sinkFree = true;
-  for (const auto& [metric, words] : {std::pair{Metric::output, "the output projection makes of values, keys by their squares"},
-                                      {Metric::query, "attention scores feel of keys, values by their squares"},
-                                      {Metric::attention, "attention scores feel of keys and the output projection makes of values"}}) {
+  for (const auto& [metric, words] :
+       {std::pair{Metric::output, "the output projection makes of values, keys by their squares"},
+        {Metric::query, "attention scores feel of keys, values by their squares"},
+        {Metric::attention, "attention scores feel of keys and the output projection makes of values"}}) {
     plan.metric = metric;
     const std::string card = of(folder / "model", "", nlohmann::json::object(), plan);
     EXPECT_THAT(card, HasSubstr(words));

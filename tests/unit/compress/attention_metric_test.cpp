@@ -22,7 +22,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-at::Tensor metricOf(KeyPosition position) { return valueOf(queryMetric(shortDecoder(), shortStatistics().layers[1], 1, position)); }
+at::Tensor metricOf(KeyPosition position) {
+  return valueOf(queryMetric(shortDecoder(), shortStatistics().layers[1], 1, position));
+}
 
 TEST(QueryMetric, AfterRopeIsTheSecondMomentOfTheQueries) {
   EXPECT_LE(relativeDifference(metricOf(KeyPosition::afterRope), shortStatistics().layers[1].rotatedQueries), 1e-12);
@@ -51,7 +53,8 @@ TEST(QueryMetric, IsTheSameWhateverTheKeyIsRotatedBy) {
   const at::Tensor metric = metricOf(KeyPosition::beforeRope);
   const at::Tensor unit = at::eye(32, at::kFloat).repeat({1, 8});
   for (const std::int64_t position : {1, 7, 40}) {
-    const at::Tensor turned = shortDecoder().rotateKeys(1, unit, at::full({32}, position, at::kLong), kWindow).select(1, 3).to(at::kDouble);
+    const at::Tensor turned =
+        shortDecoder().rotateKeys(1, unit, at::full({32}, position, at::kLong), kWindow).select(1, 3).to(at::kDouble);
     EXPECT_LE(relativeDifference(at::matmul(at::matmul(turned, metric[3]), turned.t()), metric[3]), 1e-6);
   }
 }
@@ -61,7 +64,8 @@ TEST(QueryMetric, ErrorsAreThoseOfScoresAveragedOverRotations) {
   const at::Tensor& queries = shortStatistics().layers[1].rotatedQueries;
   const at::Tensor pair = at::eye(32, at::kDouble)[0] + 2 * at::eye(32, at::kDouble)[16];  // |e|^2 = 5
   const double expected = 5 * (queries[2][0][0] + queries[2][16][16]).item<double>() / 2;
-  EXPECT_NEAR(at::matmul(at::matmul(pair, metricOf(KeyPosition::beforeRope)[2]), pair).item<double>() / expected, 1, 1e-9);
+  EXPECT_NEAR(at::matmul(at::matmul(pair, metricOf(KeyPosition::beforeRope)[2]), pair).item<double>() / expected, 1,
+              1e-9);
 }
 
 TEST(QueryMetric, RefusesStatisticsWithoutQueries) {
@@ -72,7 +76,8 @@ TEST(QueryMetric, RefusesStatisticsWithoutQueries) {
   request.metric = Metric::query;
   request.target = {Target::Kind::keptFraction, 0.3};
   const Error error = errorOf(makePlan(shortDecoder(), &older, request, {}));
-  EXPECT_EQ(error.message, "The statistics hold no second moments of queries, which a metric or spectrum of queries needs.");
+  EXPECT_EQ(error.message,
+            "The statistics hold no second moments of queries, which a metric or spectrum of queries needs.");
   EXPECT_THAT(error.hint, HasSubstr("calibrate again"));
 }
 
@@ -84,7 +89,9 @@ BasisRequest requestWith(Metric metric, double damping, KeyPosition position = K
   return request;
 }
 
-LayerMoments momentsOf(const BasisRequest& request) { return valueOf(LayerMoments::of(shortDecoder(), &shortStatistics(), 1, request)); }
+LayerMoments momentsOf(const BasisRequest& request) {
+  return valueOf(LayerMoments::of(shortDecoder(), &shortStatistics(), 1, request));
+}
 
 TEST(QueryMetric, EnergiesOfEachSideAreOne) {
   for (const KeyPosition position : {KeyPosition::beforeRope, KeyPosition::afterRope}) {
@@ -107,15 +114,19 @@ TEST(QueryMetric, LosesLessOfTheScoresThanTheIdentity) {
   const std::vector<Slot> head = {{1, Side::key, 5}};
   const auto lostScores = [&](const LayerMoments& moments) {
     const GroupBasis basis = valueOf(moments.decompose(head));
-    const at::Tensor lost = at::eye(32, at::kDouble) - at::matmul(basis.up.narrow(1, 0, 12), basis.down.narrow(0, 0, 12));
-    return (query.metricOf(head[0]) * at::matmul(at::matmul(lost, query.covarianceOf(head)), lost.t())).sum().item<double>();
+    const at::Tensor lost =
+        at::eye(32, at::kDouble) - at::matmul(basis.up.narrow(1, 0, 12), basis.down.narrow(0, 0, 12));
+    return (query.metricOf(head[0]) * at::matmul(at::matmul(lost, query.covarianceOf(head)), lost.t()))
+        .sum()
+        .item<double>();
   };
   EXPECT_LT(lostScores(query), lostScores(plain));
 }
 
 TEST(OutputMetric, IsTheErrorBehindTheOutputProjection) {
   // Every query head of a group gets the same error in its values; what each makes of it is squared and added up.
-  const at::Tensor weight = shortDecoder().outputWeight(1).to(at::kDouble), metric = valueOf(outputMetric(shortDecoder(), 1));
+  const at::Tensor weight = shortDecoder().outputWeight(1).to(at::kDouble),
+                   metric = valueOf(outputMetric(shortDecoder(), 1));
   ASSERT_EQ(metric.sizes(), at::IntArrayRef({8, 32, 32}));
   const ModelShape& shape = shortDecoder().shape();
   const int share = shape.queryHeads / shape.kvHeads;
@@ -129,28 +140,36 @@ TEST(OutputMetric, IsTheErrorBehindTheOutputProjection) {
 }
 
 TEST(OutputMetric, LosesLessOfWhatAttentionHandsOnThanTheIdentity) {
-  const LayerMoments output = momentsOf(requestWith(Metric::output, 0)), plain = momentsOf(requestWith(Metric::identity, 0));
+  const LayerMoments output = momentsOf(requestWith(Metric::output, 0)),
+                     plain = momentsOf(requestWith(Metric::identity, 0));
   std::vector<Slot> values;
   for (int head = 0; head < 8; ++head) values.push_back({1, Side::value, head});
   const auto lost = [&](const LayerMoments& moments) {
     const GroupBasis basis = valueOf(moments.decompose(values));
-    const at::Tensor left = at::eye(256, at::kDouble) - at::matmul(basis.up.narrow(1, 0, 96), basis.down.narrow(0, 0, 96));
+    const at::Tensor left =
+        at::eye(256, at::kDouble) - at::matmul(basis.up.narrow(1, 0, 96), basis.down.narrow(0, 0, 96));
     const at::Tensor error = at::matmul(at::matmul(left, output.covarianceOf(values)), left.t());
     double sum = 0;
     for (int head = 0; head < 8; ++head)
-      sum += (output.metricOf(values[static_cast<std::size_t>(head)]) * error.narrow(0, 32 * head, 32).narrow(1, 32 * head, 32)).sum().item<double>();
+      sum += (output.metricOf(values[static_cast<std::size_t>(head)]) *
+              error.narrow(0, 32 * head, 32).narrow(1, 32 * head, 32))
+                 .sum()
+                 .item<double>();
     return sum;
   };
   EXPECT_LT(lost(output), lost(plain));
 }
 
 TEST(AttentionMetrics, WeighKeysValuesOrBoth) {
-  const LayerMoments query = momentsOf(requestWith(Metric::query, 0)), output = momentsOf(requestWith(Metric::output, 0));
+  const LayerMoments query = momentsOf(requestWith(Metric::query, 0)),
+                     output = momentsOf(requestWith(Metric::output, 0));
   const LayerMoments both = momentsOf(requestWith(Metric::attention, 0));
   const Slot key{1, Side::key, 2}, value{1, Side::value, 2};
   EXPECT_EQ(relativeDifference(both.metricOf(key), query.metricOf(key)), 0);
   EXPECT_EQ(relativeDifference(both.metricOf(value), output.metricOf(value)), 0);
-  const auto isMultipleOfIdentity = [](const at::Tensor& metric) { return relativeDifference(metric, metric[0][0] * at::eye(32, at::kDouble)) == 0; };
+  const auto isMultipleOfIdentity = [](const at::Tensor& metric) {
+    return relativeDifference(metric, metric[0][0] * at::eye(32, at::kDouble)) == 0;
+  };
   EXPECT_TRUE(isMultipleOfIdentity(output.metricOf(key)));
   EXPECT_TRUE(isMultipleOfIdentity(query.metricOf(value)));
   EXPECT_FALSE(isMultipleOfIdentity(output.metricOf(value)));
@@ -164,8 +183,10 @@ TEST(AttentionMetrics, OfWeightsAloneNeedNoText) {
   const PlanWithSpectra made = valueOf(makePlan(shortDecoder(), nullptr, request, {}));
   EXPECT_EQ(made.planned.plan.metric, Metric::output);
   request.metric = Metric::identity;
-  EXPECT_NE(made.units[0].spectrum.eigenvalues, valueOf(makePlan(shortDecoder(), nullptr, request, {})).units[0].spectrum.eigenvalues);
-  for (const auto& [metric, name] : {std::pair{Metric::query, "query"}, {Metric::fisher, "fisher"}, {Metric::attention, "attention"}}) {
+  EXPECT_NE(made.units[0].spectrum.eigenvalues,
+            valueOf(makePlan(shortDecoder(), nullptr, request, {})).units[0].spectrum.eigenvalues);
+  for (const auto& [metric, name] :
+       {std::pair{Metric::query, "query"}, {Metric::fisher, "fisher"}, {Metric::attention, "attention"}}) {
     request.metric = metric;
     EXPECT_EQ(errorOf(makePlan(shortDecoder(), nullptr, request, {})).message,
               fmt::format("The method svd looks at weights alone; the metric {} needs text.", name));
@@ -173,7 +194,8 @@ TEST(AttentionMetrics, OfWeightsAloneNeedNoText) {
 }
 
 TEST(Damping, AddsAPartOfTheMeanWeight) {
-  const LayerMoments plain = momentsOf(requestWith(Metric::fisher, 0)), damped = momentsOf(requestWith(Metric::fisher, 0.03));
+  const LayerMoments plain = momentsOf(requestWith(Metric::fisher, 0)),
+                     damped = momentsOf(requestWith(Metric::fisher, 0.03));
   for (const Slot& slot : {Slot{1, Side::key, 4}, Slot{1, Side::value, 0}}) {
     const at::Tensor metric = plain.metricOf(slot);
     const at::Tensor expected = metric + 0.03 * metric.diagonal().mean() * at::eye(32, at::kDouble);
@@ -181,7 +203,8 @@ TEST(Damping, AddsAPartOfTheMeanWeight) {
   }
 }
 
-PlannedPlan planned(const std::string& method, Metric metric, double damping, Target target = {Target::Kind::share, 0.125}) {
+PlannedPlan planned(const std::string& method, Metric metric, double damping,
+                    Target target = {Target::Kind::share, 0.125}) {
   PlanRequest request;
   request.method = method;
   request.metric = metric;
@@ -198,14 +221,17 @@ TEST(Damping, IsPartOfThePlanAndItsPredictionStaysThatOfTheLoss) {
     EXPECT_NE(fingerprint(plain.plan), fingerprint(damped.plan));
     EXPECT_EQ(planFromJson(toJson(damped.plan)).value(), damped.plan);
     ASSERT_TRUE(damped.predictedLoss);
-    EXPECT_NEAR(*damped.predictedLoss / *plain.predictedLoss, 1, 0.35);  // another basis, and Gaussian codes where there are some
+    EXPECT_NEAR(*damped.predictedLoss / *plain.predictedLoss, 1,
+                0.35);  // another basis, and Gaussian codes where there are some
   }
   PlanRequest allowed;
   allowed.damping = 0.03;
   allowed.target = {Target::Kind::maxLoss, 0.05};
-  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), allowed, {})).message, HasSubstr("only where the loss is predicted"));
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), allowed, {})).message,
+              HasSubstr("only where the loss is predicted"));
   allowed.damping = 2;
-  EXPECT_EQ(errorOf(makePlan(shortDecoder(), &shortStatistics(), allowed, {})).message, "A damping of 2 is not possible; it must be 0 to 1.");
+  EXPECT_EQ(errorOf(makePlan(shortDecoder(), &shortStatistics(), allowed, {})).message,
+            "A damping of 2 is not possible; it must be 0 to 1.");
 }
 
 TEST(SinkFree, BasesLeaveTheFirstTokensOutAndLosesMoreOfThem) {
@@ -226,9 +252,11 @@ TEST(SinkFree, BasesLeaveTheFirstTokensOutAndLosesMoreOfThem) {
   EXPECT_GT(*beyond.planned.predictedLoss, *all.planned.predictedLoss);
   request.method = "coded-joint";
   request.target = {Target::Kind::share, 0.125};
-  EXPECT_FALSE(valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan.sinkFree) << "the first tokens are exact";
+  EXPECT_FALSE(valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan.sinkFree)
+      << "the first tokens are exact";
   request.method = "svd";
-  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message, HasSubstr("no tokens to leave out"));
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message,
+              HasSubstr("no tokens to leave out"));
   request.method = "plain";
   EXPECT_EQ(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message,
             "The method plain has no bases that tokens could be left out of.");

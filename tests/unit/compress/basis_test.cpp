@@ -159,8 +159,8 @@ TEST(Basis, WithTheIdentityMetricIsWhitenedSvd) {
   }
 }
 
-/// Outputs behind compressed layers, made up: the model's own through a matrix near the identity, with noise; and what a
-/// prefix says of them.
+/// Outputs behind compressed layers, made up: the model's own through a matrix near the identity, with noise; and what
+/// a prefix says of them.
 struct MadeUpPrefix {
   at::Tensor target = outputs().flatten(0, 1);  // y1
   at::Tensor seen;                              // y2
@@ -168,13 +168,15 @@ struct MadeUpPrefix {
 
   MadeUpPrefix() {
     const at::Tensor scale = target.square().mean(0, true).sqrt();
-    seen = at::matmul(target, at::eye(512, at::kDouble) + 0.02 * gaussian({512, 512}, 11)) + 0.2 * scale * gaussian(target.sizes().vec(), 12);
+    seen = at::matmul(target, at::eye(512, at::kDouble) + 0.02 * gaussian({512, 512}, 11)) +
+           0.2 * scale * gaussian(target.sizes().vec(), 12);
     const auto tokens = static_cast<double>(target.size(0));
     moments = {at::matmul(seen.t(), seen) / tokens, at::matmul(target.t(), seen) / tokens, seen.to(at::kFloat)};
   }
   static at::Tensor of(const at::Tensor& rows, const std::vector<Slot>& slots) {
     std::vector<at::Tensor> parts;
-    for (const Slot& slot : slots) parts.push_back(rows.narrow(1, (slot.side == Side::key ? 0 : 256) + 32 * slot.head, 32));
+    for (const Slot& slot : slots)
+      parts.push_back(rows.narrow(1, (slot.side == Side::key ? 0 : 256) + 32 * slot.head, 32));
     return at::cat(parts, 1);
   }
 };
@@ -194,7 +196,8 @@ TEST_P(BasisInMetric, CompensatedIsReducedRankRegression) {
     const double all = meanLoss(y1, slots, moments);
     for (const std::int64_t rank : {std::int64_t{1}, y1.size(1) / 8, y1.size(1) / 3}) {
       const auto lossOf = [&](const at::Tensor& up, const at::Tensor& down) {
-        return meanLoss(y1 - at::matmul(at::matmul(y2, down.narrow(0, 0, rank).t()), up.narrow(1, 0, rank).t()), slots, moments);
+        return meanLoss(y1 - at::matmul(at::matmul(y2, down.narrow(0, 0, rank).t()), up.narrow(1, 0, rank).t()), slots,
+                        moments);
       };
       const double loss = lossOf(compensated.up, compensated.down);
       EXPECT_NEAR(loss, all - std::accumulate(explained.begin(), explained.begin() + rank, 0.0), 1e-4 * all);
@@ -219,10 +222,13 @@ TEST_P(BasisInMetric, CompensatedBehindWhatChangesNothingIsThePlainDecomposition
   const auto slots = slotsOf(1, {5, 1}, {1, 5});
   const at::Tensor rows = outputs().flatten(0, 1);
   const GroupBasis plain = valueOf(moments.decompose(slots));
-  const GroupBasis compensated = valueOf(moments.compensate(slots, {moments.covariance(), moments.covariance(), rows.to(at::kFloat)}));
+  const GroupBasis compensated =
+      valueOf(moments.compensate(slots, {moments.covariance(), moments.covariance(), rows.to(at::kFloat)}));
   for (std::size_t i = 0; i < 40; ++i)
     EXPECT_NEAR(compensated.spectrum.eigenvalues[i] / plain.spectrum.eigenvalues[i], 1, 1e-6) << i;
-  const auto firstForty = [](const GroupBasis& basis) { return at::matmul(basis.up.narrow(1, 0, 40), basis.down.narrow(0, 0, 40)); };
+  const auto firstForty = [](const GroupBasis& basis) {
+    return at::matmul(basis.up.narrow(1, 0, 40), basis.down.narrow(0, 0, 40));
+  };
   EXPECT_LE(relativeDifference(firstForty(compensated), firstForty(plain)), 1e-6);
   ASSERT_EQ(compensated.steps.sizes(), plain.steps.sizes());
 }
@@ -271,8 +277,7 @@ TEST(Basis, WithoutSinksTheFirstTokensAreLeftOut) {
   const LayerStatistics& sums = few.layers[1];
   const at::Tensor keys = sums.fisherKeys[2];
   EXPECT_LE(relativeDifference(without.metricOf({1, Side::key, 2}), keys / (4.0 * (kWindow - 4))), 1e-12);
-  EXPECT_LE(relativeDifference(with.metricOf({1, Side::key, 2}),
-                               (keys + sums.sinkFisherKeys[2]) / (4.0 * kWindow)),
+  EXPECT_LE(relativeDifference(with.metricOf({1, Side::key, 2}), (keys + sums.sinkFisherKeys[2]) / (4.0 * kWindow)),
             1e-12);
 }
 

@@ -23,7 +23,8 @@
 namespace kvista::test {
 namespace {
 
-/// Outputs [tokens, 2kv] of layer 1 over the text that the short statistics are of, the first tokens of each window left out if asked.
+/// Outputs [tokens, 2kv] of layer 1 over the text that the short statistics are of, the first tokens of each window
+/// left out if asked.
 at::Tensor outputs(bool withoutSinks) {
   at::Tensor rows;
   const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
@@ -58,16 +59,22 @@ PlanRequest requestOf(const std::string& method, double share) {
   return request;
 }
 
-PlanWithSpectra planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})); }
+PlanWithSpectra planned(const PlanRequest& request) {
+  return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {}));
+}
 
-double tail(const std::vector<double>& eigenvalues, std::int64_t rank) { return std::accumulate(eigenvalues.begin() + rank, eigenvalues.end(), 0.0); }
+double tail(const std::vector<double>& eigenvalues, std::int64_t rank) {
+  return std::accumulate(eigenvalues.begin() + rank, eigenvalues.end(), 0.0);
+}
 
 TEST(CentredBasis, IsThatOfTheOutputsLessTheirMean) {
   for (const bool withoutSinks : {false, true}) {
     const at::Tensor rows = outputs(withoutSinks), mean = rows.mean(at::IntArrayRef{0}), around = rows - mean;
     const LayerMoments moments = momentsOf(Metric::identity, withoutSinks, true);
     EXPECT_LE(relativeDifference(moments.meanOf(allSlots()), mean), 1e-5);
-    EXPECT_LE(relativeDifference(moments.covariance(), at::matmul(around.t(), around) / static_cast<double>(rows.size(0))), 1e-4);
+    EXPECT_LE(
+        relativeDifference(moments.covariance(), at::matmul(around.t(), around) / static_cast<double>(rows.size(0))),
+        1e-4);
   }
 }
 
@@ -82,7 +89,8 @@ TEST(CentredBasis, RebuildsTheMeanFromNothingAndAnOutputFromAllDirections) {
   EXPECT_LE(latentOf(mean, few).norm().item<double>(), 1e-5 * mean.norm().item<double>());
   EXPECT_LE(relativeDifference(rebuiltFrom(latentOf(mean, few), few), mean), 1e-5);
   std::fill_n(group.widths.begin(), 63, std::uint8_t{16});
-  const at::Tensor one = outputs(false)[17].to(at::kFloat), own = at::cat({one.narrow(0, 3 * 32, 32), one.narrow(0, 256 + 6 * 32, 32)});
+  const at::Tensor one = outputs(false)[17].to(at::kFloat),
+                   own = at::cat({one.narrow(0, 3 * 32, 32), one.narrow(0, 256 + 6 * 32, 32)});
   const GroupFactors most = factorsOf(basis, group);
   EXPECT_LE(relativeDifference(rebuiltFrom(latentOf(own, most), most), own), 0.02);
 }
@@ -98,7 +106,8 @@ TEST(CentredBasis, LosesWhatItsEigenvaluesSayAndLessThanOneWithoutAMean) {
     GroupFactors factors = factorsOf(basis, group);
     for (const auto& [name, tensor] : kFactorTensors)
       if ((factors.*tensor).defined()) factors.*tensor = (factors.*tensor).to(at::kDouble);
-    const double measured = (rows - rebuiltFrom(latentOf(rows, factors), factors)).square().sum(1).mean().item<double>();
+    const double measured =
+        (rows - rebuiltFrom(latentOf(rows, factors), factors)).square().sum(1).mean().item<double>();
     EXPECT_NEAR(measured / tail(basis.spectrum.eigenvalues, rank), 1, 1e-3);
     return measured;
   };
@@ -143,7 +152,8 @@ TEST(CentredPlan, WritesOnAsTheTransformDoes) {
     const auto store = transform.makeStore(shortDecoder());
     store->append(1, raw, gaussian({1, 8, 9, 32}, 3).to(at::kFloat));
     const SequenceStore::Tokens rebuilt = store->rebuilt(1);
-    const double tolerance = plan.storage == Storage::coded ? 0.02 : 1e-5;  // a number on the edge of two codes may fall to either side
+    const double tolerance =
+        plan.storage == Storage::coded ? 0.02 : 1e-5;  // a number on the edge of two codes may fall to either side
     EXPECT_LE(relativeDifference(rebuilt.raw.keys, changed.keys), tolerance) << method;
     EXPECT_LE(relativeDifference(rebuilt.raw.values, changed.values), tolerance) << method;
   }
@@ -179,7 +189,9 @@ TEST(CentredPlan, OfKeysAfterRopeTakesAwayTheirMeanOverTheCalibrationsPositions)
   const std::vector<Slot> slots = {{1, Side::key, 3}};
   const LayerMoments moments = valueOf(LayerMoments::of(shortDecoder(), &shortStatistics(), 1, request));
   EXPECT_LE(relativeDifference(moments.meanOf(slots), mean), 1e-5);
-  EXPECT_LE(relativeDifference(moments.covarianceOf(slots), at::matmul(around.t(), around) / static_cast<double>(rows.size(0))), 1e-4);
+  EXPECT_LE(relativeDifference(moments.covarianceOf(slots),
+                               at::matmul(around.t(), around) / static_cast<double>(rows.size(0))),
+            1e-4);
   // What is lost of the text's own keys is what the eigenvalues say, and less than without a mean.
   const auto lost = [&](const LayerMoments& of) {
     const GroupBasis basis = valueOf(of.decompose(slots));
@@ -187,7 +199,8 @@ TEST(CentredPlan, OfKeysAfterRopeTakesAwayTheirMeanOverTheCalibrationsPositions)
     std::fill_n(group.widths.begin(), 8, std::uint8_t{16});
     const GroupFactors factors = factorsOf(basis, group);
     const at::Tensor keys = rows.to(at::kFloat);
-    const double measured = (keys - rebuiltFrom(latentOf(keys, factors), factors)).square().sum(1).mean().item<double>();
+    const double measured =
+        (keys - rebuiltFrom(latentOf(keys, factors), factors)).square().sum(1).mean().item<double>();
     EXPECT_NEAR(measured / tail(basis.spectrum.eigenvalues, 8), 1, 1e-3);
     return measured;
   };
@@ -198,7 +211,8 @@ TEST(CentredPlan, OfKeysAfterRopeTakesAwayTheirMeanOverTheCalibrationsPositions)
   Statistics earlier = shortStatistics();
   for (LayerStatistics& layer : earlier.layers) layer.rotatedKeySum = at::Tensor();
   request.centred = true;
-  EXPECT_THAT(errorOf(LayerMoments::of(shortDecoder(), &earlier, 1, request)).message, testing::HasSubstr("no sums of rotated keys"));
+  EXPECT_THAT(errorOf(LayerMoments::of(shortDecoder(), &earlier, 1, request)).message,
+              testing::HasSubstr("no sums of rotated keys"));
 }
 
 TEST(CentredPlan, OfKeysAfterRopeIsPlannedPredictedAndStored) {
@@ -228,9 +242,11 @@ TEST(CentredPlan, IsRefusedWhereItMeansNothing) {
     EXPECT_EQ(error.hint, "Leave out --centred, or choose another method.");
     return error.message;
   };
-  EXPECT_EQ(refused("svd"), "The method svd cannot be centred: it looks at weights alone, which have no mean over tokens.");
+  EXPECT_EQ(refused("svd"),
+            "The method svd cannot be centred: it looks at weights alone, which have no mean over tokens.");
   EXPECT_EQ(refused("plain"), "The method plain cannot be centred: it has no bases.");
-  EXPECT_EQ(refused("recalkv"), "The method recalkv cannot be centred: it goes from layer to layer in a way of its own.");
+  EXPECT_EQ(refused("recalkv"),
+            "The method recalkv cannot be centred: it goes from layer to layer in a way of its own.");
   // A plan that somebody has written by hand.
   CompressionPlan plan = planned(requestOf("joint", 0.5)).planned.plan;
   for (const char* method : {"svd", "recalkv"}) {

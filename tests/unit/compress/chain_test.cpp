@@ -1,13 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 // Layers that are coded as what the decoded layer before them does not predict (help page Methods, section 10).
+#include "core/compress/chain.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/compress/chain.h"
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
 #include "core/compress/sampled_outputs.h"
@@ -29,7 +30,9 @@ PlanRequest codedChain(double share) {
   return request;
 }
 
-PlannedPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned; }
+PlannedPlan planned(const PlanRequest& request) {
+  return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned;
+}
 
 /// At an eighth, made once: to plan a chain is to code its layers.
 const PlannedPlan& chainOfCodes() {
@@ -37,7 +40,9 @@ const PlannedPlan& chainOfCodes() {
   return made;
 }
 
-KeyValues outputs(unsigned seed) { return {gaussian({2, 9, 256}, seed).to(at::kFloat), gaussian({2, 9, 256}, seed + 1).to(at::kFloat)}; }
+KeyValues outputs(unsigned seed) {
+  return {gaussian({2, 9, 256}, seed).to(at::kFloat), gaussian({2, 9, 256}, seed + 1).to(at::kFloat)};
+}
 
 at::Tensor both(const KeyValues& y) { return at::cat({y.keys, y.values}, -1); }
 
@@ -60,7 +65,9 @@ TEST(Chain, ALayerStoresWhatTheDecodedOneBeforeDoesNotPredict) {
 TEST(Chain, ThePredictionIsTheBestLinearOneOfTheSample) {
   const CompressionPlan& plan = chainOfCodes().plan;
   const std::vector<GroupBasis> bases = valueOf(chainedBases(shortDecoder(), shortStatistics(), plan, {}));
-  const auto sample = [](int layer) { return sampledOutputs(shortDecoder(), shortStatistics(), layer, KeyPosition::beforeRope); };
+  const auto sample = [](int layer) {
+    return sampledOutputs(shortDecoder(), shortStatistics(), layer, KeyPosition::beforeRope);
+  };
   const GroupFactors first = factorsOf(bases[0], plan.groups[0]);
   const at::Tensor before = rebuiltFrom(codeAndDecode(latentOf(sample(0), first), first), first);
   const auto left = [&](const at::Tensor& prediction) {
@@ -70,7 +77,8 @@ TEST(Chain, ThePredictionIsTheBestLinearOneOfTheSample) {
   EXPECT_LT(least, 0.8 * whole);
   for (const double factor : {0.9, 1.1}) EXPECT_GT(left(bases[1].prediction * factor), least);
   for (unsigned seed = 1; seed <= 3; ++seed)
-    EXPECT_GT(left(bases[1].prediction + gaussian(bases[1].prediction.sizes().vec(), seed).to(at::kFloat) * 0.01), least);
+    EXPECT_GT(left(bases[1].prediction + gaussian(bases[1].prediction.sizes().vec(), seed).to(at::kFloat) * 0.01),
+              least);
 }
 
 TEST(Chain, LosesLessThanLayersByThemselvesAtTheSameBytes) {
@@ -130,7 +138,8 @@ TEST(Chain, RefusesWhatOneLatentALayerIsNot) {
   EXPECT_THAT(validate(split, shape), Contains(HasSubstr("does not hold all 16 heads of one layer")));
   PlanRequest grouped = requestOf("coded-chain", 0.25);
   grouped.groupSize = 2;
-  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), grouped, {})).message, HasSubstr("all heads of a layer in one latent"));
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), grouped, {})).message,
+              HasSubstr("all heads of a layer in one latent"));
   PlanRequest lowRank = requestOf("joint", 0.25);
   lowRank.chain = 2;
   EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), lowRank, {})).message,
@@ -152,8 +161,10 @@ TEST(TokenNumbers, TakeFourBytesAndLoseNothingOfTheFirstLayer) {
   const PlanTransform transform(plan, factors, shortDecoder().shape(), at::kCPU);
   const KeyValues first = outputs(1), second = outputs(3);
   EXPECT_EQ(largestDifference(both(transform.beforeRope(0, first)), both(first)), 0);
-  const at::Tensor after = both(transform.beforeRope(1, second)), foreseen = at::matmul(both(first), factors[1].prediction.t());
-  const at::Tensor coded = foreseen + rebuiltFrom(codeAndDecode(latentOf(both(second) - foreseen, factors[1]), factors[1]), factors[1]);
+  const at::Tensor after = both(transform.beforeRope(1, second)),
+                   foreseen = at::matmul(both(first), factors[1].prediction.t());
+  const at::Tensor coded =
+      foreseen + rebuiltFrom(codeAndDecode(latentOf(both(second) - foreseen, factors[1]), factors[1]), factors[1]);
   const std::int64_t exact = plan.exactTokens;
   EXPECT_LE(largestDifference(after.narrow(1, exact, 9 - exact), coded.narrow(1, exact, 9 - exact)), 1e-5);
 }
@@ -208,11 +219,13 @@ TEST(TokenNumbers, LeaveNothingLockedInAPlanThatHasNone) {
 TEST(TokenNumbers, AreRefusedWhereTheFirstLayerStoresMore) {
   CompressionPlan plan = madePlan("coded-chain", 0.125).planned.plan;
   plan.groups[0].widths.front() = 2;
-  EXPECT_THAT(validate(plan, shortDecoder().shape()), Contains(HasSubstr("Group 0 stores 1 directions of layer 0, which stores the numbers of tokens")));
+  EXPECT_THAT(validate(plan, shortDecoder().shape()),
+              Contains(HasSubstr("Group 0 stores 1 directions of layer 0, which stores the numbers of tokens")));
   PlanRequest request = requestOf("coded-joint", 0.125);
   request.tokenNumbers = true;
   request.centred = true;
-  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message, HasSubstr("predicts layers from others"));
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).message,
+              HasSubstr("predicts layers from others"));
   request.centred = false;
   request.method = "coded-head";
   EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).hint, HasSubstr("--token-numbers"));

@@ -73,7 +73,8 @@ TEST(CodeAndDecode, LeavesItsOwnOutputAlone) {
 TEST(CodeAndDecode, CodesOfAWidthGoThroughOneTrellis) {
   const std::vector<std::uint8_t> widths = {16, 8, 6, 4, 4, 3, 3, 2, 2, 2, 1, 1, 1, 1};
   const at::Tensor latent = gaussian({100, 14}, 3).to(at::kFloat);
-  GroupFactors factors = coder(widths, {0, 0.03F, 0.1F, 0.2F, 0.2F, 0.3F, 0.4F, 0.5F, 0.5F, 0.6F, 0.8F, 0.8F, 0.9F, 0.9F});
+  GroupFactors factors =
+      coder(widths, {0, 0.03F, 0.1F, 0.2F, 0.2F, 0.3F, 0.4F, 0.5F, 0.5F, 0.6F, 0.8F, 0.8F, 0.9F, 0.9F});
   factors.trellis = true;
   const at::Tensor out = codeAndDecode(latent, factors);
   EXPECT_TRUE(at::equal(codeAndDecode(out, factors), out));
@@ -83,7 +84,8 @@ TEST(CodeAndDecode, CodesOfAWidthGoThroughOneTrellis) {
     EXPECT_TRUE(at::equal(out.narrow(1, begin, count), levels * steps)) << bits;
   }
   factors.trellis = false;
-  EXPECT_TRUE(at::equal(codeAndDecode(latent, factors).narrow(1, 0, 3), out.narrow(1, 0, 3))) << "wider ones are coded by themselves";
+  EXPECT_TRUE(at::equal(codeAndDecode(latent, factors).narrow(1, 0, 3), out.narrow(1, 0, 3)))
+      << "wider ones are coded by themselves";
 }
 
 TEST(FitQuantisers, GaussianSamplesGetTheGaussianSteps) {
@@ -154,7 +156,8 @@ TEST(FitQuantisers, TheDistortionIsThatOfTheCoder) {
 TEST(FitQuantisers, StepsOfATrellisAreThoseOfItsLevels) {
   // Of 20,000 numbers that are coded behind one another, as of directions that are.
   const at::Tensor latents = gaussian({20'000, 2}, 7).to(at::kFloat) * at::tensor({1.0F, 40.0F});
-  const QuantiserFit fit = fitQuantisers(latents, {0, 1, 2, 3, 4, 6}, true), alone = fitQuantisers(latents, {0, 1, 2, 3, 4, 6});
+  const QuantiserFit fit = fitQuantisers(latents, {0, 1, 2, 3, 4, 6}, true),
+                     alone = fitQuantisers(latents, {0, 1, 2, 3, 4, 6});
   for (std::int64_t direction = 0; direction < 2; ++direction) {
     for (const int bits : {1, 2, 3, 4}) {
       const double distortion = fit.distortion[static_cast<std::size_t>(direction * 6 + bits)];
@@ -164,7 +167,8 @@ TEST(FitQuantisers, StepsOfATrellisAreThoseOfItsLevels) {
       const at::Tensor errors = trellisLevels(trellisCodes((values / step).contiguous(), bits), bits) * step - values;
       EXPECT_NEAR((errors.square().sum() / values.square().sum()).item<double>() / distortion, 1, 1e-3) << bits;
     }
-    EXPECT_EQ(fit.distortion[static_cast<std::size_t>(direction * 6 + 5)], alone.distortion[static_cast<std::size_t>(direction * 6 + 5)]);
+    EXPECT_EQ(fit.distortion[static_cast<std::size_t>(direction * 6 + 5)],
+              alone.distortion[static_cast<std::size_t>(direction * 6 + 5)]);
   }
 }
 

@@ -77,16 +77,20 @@ TEST_P(CommonHead, isABasis) {
 TEST_P(CommonHead, holdsHeadsThatTurnAndStretchOneAnother) {
   const at::Tensor mixed = normal({kWidth, kWidth});
   std::vector<at::Tensor> heads;
-  for (std::int64_t head = 0; head < kHeads; ++head) heads.push_back(pairwise(normal({GetParam().rotaryDim / 2}), normal({GetParam().rotaryDim / 2}), GetParam()));
+  for (std::int64_t head = 0; head < kHeads; ++head)
+    heads.push_back(pairwise(normal({GetParam().rotaryDim / 2}), normal({GetParam().rotaryDim / 2}), GetParam()));
   const at::Tensor rows = at::matmul(at::cat(heads), mixed);
   const GroupBasis basis = *commonHeadBasis(at::matmul(rows, rows.t()), at::Tensor(), kHeads, GetParam());
-  const at::Tensor rebuilt = at::matmul(basis.up.narrow(1, 0, kWidth), at::matmul(basis.down.narrow(0, 0, kWidth), rows));
+  const at::Tensor rebuilt =
+      at::matmul(basis.up.narrow(1, 0, kWidth), at::matmul(basis.down.narrow(0, 0, kWidth), rows));
   EXPECT_LT(largest(rebuilt - rows), 1e-7 * largest(rows));
-  for (std::size_t i = kWidth; i < basis.spectrum.eigenvalues.size(); ++i) EXPECT_LT(basis.spectrum.eigenvalues[i], 1e-9 * basis.spectrum.eigenvalues[0]);
+  for (std::size_t i = kWidth; i < basis.spectrum.eigenvalues.size(); ++i)
+    EXPECT_LT(basis.spectrum.eigenvalues[i], 1e-9 * basis.spectrum.eigenvalues[0]);
 }
 
 /// Of errors e the sum of w |e|^2, w the mean of a pair's metric.
-double lossOf(const at::Tensor& up, const at::Tensor& down, const at::Tensor& covariance, const at::Tensor& metrics, const HeadRotation& rotation) {
+double lossOf(const at::Tensor& up, const at::Tensor& down, const at::Tensor& covariance, const at::Tensor& metrics,
+              const HeadRotation& rotation) {
   const at::Tensor left = at::eye(kHeads * kWidth, at::TensorOptions(at::kDouble)) - at::matmul(up, down);
   std::vector<at::Tensor> blocks;
   for (std::int64_t head = 0; head < kHeads; ++head) {
@@ -104,14 +108,18 @@ double lossOf(const at::Tensor& up, const at::Tensor& down, const at::Tensor& co
     }
     blocks.push_back(block);
   }
-  return at::matmul(at::block_diag(blocks), at::matmul(left, at::matmul(covariance, left.t()))).diagonal().sum().item<double>();
+  return at::matmul(at::block_diag(blocks), at::matmul(left, at::matmul(covariance, left.t())))
+      .diagonal()
+      .sum()
+      .item<double>();
 }
 
 TEST_P(CommonHead, losesTheRestOfItsSpectrumAndNoOtherFactorsLoseLess) {
   const GroupBasis basis = *commonHeadBasis(covariance, metrics, kHeads, GetParam());
   const at::Tensor up = basis.up.narrow(1, 0, kWidth), down = basis.down.narrow(0, 0, kWidth);
   const double loss = lossOf(up, down, covariance, metrics, GetParam());
-  const double rest = std::accumulate(basis.spectrum.eigenvalues.begin() + kWidth, basis.spectrum.eigenvalues.end(), 0.0);
+  const double rest =
+      std::accumulate(basis.spectrum.eigenvalues.begin() + kWidth, basis.spectrum.eigenvalues.end(), 0.0);
   EXPECT_NEAR(loss, rest, 1e-9 * rest);
   ASSERT_GT(rest, 0);
   for (int attempt = 0; attempt < 20; ++attempt) {
@@ -121,12 +129,15 @@ TEST_P(CommonHead, losesTheRestOfItsSpectrumAndNoOtherFactorsLoseLess) {
       upward.push_back(pairwise(1 + 0.05 * normal({pairs}), 0.05 * normal({pairs}), GetParam()));
       downward.push_back(pairwise(1 + 0.05 * normal({pairs}), 0.05 * normal({pairs}), GetParam()));
     }
-    EXPECT_GE(lossOf(at::matmul(at::block_diag(upward), up), at::matmul(down, at::block_diag(downward)), covariance, metrics, GetParam()), loss * (1 - 1e-9));
+    EXPECT_GE(lossOf(at::matmul(at::block_diag(upward), up), at::matmul(down, at::block_diag(downward)), covariance,
+                     metrics, GetParam()),
+              loss * (1 - 1e-9));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Rotations, CommonHead,
-                         ::testing::Values(HeadRotation{kWidth, false}, HeadRotation{kWidth, true}, HeadRotation{4, false}, HeadRotation{6, true}, HeadRotation{0, false}));
+                         ::testing::Values(HeadRotation{kWidth, false}, HeadRotation{kWidth, true},
+                                           HeadRotation{4, false}, HeadRotation{6, true}, HeadRotation{0, false}));
 
 }  // namespace
 }  // namespace kvista::test

@@ -47,16 +47,20 @@ PlanWithSpectra planned(const PlanRequest& request, const Statistics& of = stati
 /// Mean nats a predicted token of the held-out text.
 double heldOutLoss(const CompressionPlan& plan, const PlanFactors& factors) {
   const PlanTransform transform(plan, factors, shortDecoder().shape(), at::kCPU);
-  return valueOf(shortDecoder().tokenLosses(statistics().heldOutIds.to(at::kLong), &transform, {})).mean().item<double>();
+  return valueOf(shortDecoder().tokenLosses(statistics().heldOutIds.to(at::kLong), &transform, {}))
+      .mean()
+      .item<double>();
 }
 
 class Compensation : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
 INSTANTIATE_TEST_SUITE_P(Plans, Compensation,
-                         ::testing::Values(std::pair("joint", ""), std::pair("separate", ""), std::pair("joint", "swap"),
-                                           std::pair("separate", "head"), std::pair("coded-joint", ""), std::pair("coded", "neighbours")));
+                         ::testing::Values(std::pair("joint", ""), std::pair("separate", ""),
+                                           std::pair("joint", "swap"), std::pair("separate", "head"),
+                                           std::pair("coded-joint", ""), std::pair("coded", "neighbours")));
 
 TEST_P(Compensation, IsTakenWhereItHelpsOnHeldOutTextAndSaidInTheNote) {
-  PlanRequest request = requestOf(GetParam().first, std::string_view(GetParam().first).starts_with("coded") ? 1.0 / 16 : 0.2);
+  PlanRequest request =
+      requestOf(GetParam().first, std::string_view(GetParam().first).starts_with("coded") ? 1.0 / 16 : 0.2);
   if (*GetParam().second) request.grouping = GetParam().second;
   const PlanWithSpectra made = planned(request);
   const CompressionPlan& plan = made.planned.plan;
@@ -71,12 +75,15 @@ TEST_P(Compensation, IsTakenWhereItHelpsOnHeldOutTextAndSaidInTheNote) {
     return;
   }
   EXPECT_LT(with, without);
-  EXPECT_THAT(made.planned.note, HasSubstr(fmt::format("Compensated: {:.4f} nats a token on held-out text instead of {:.4f}.", with, without)));
+  EXPECT_THAT(
+      made.planned.note,
+      HasSubstr(fmt::format("Compensated: {:.4f} nats a token on held-out text instead of {:.4f}.", with, without)));
   // What the plan was compared with is what it computes with.
   const PlanFactors kept = valueOf(makeFactors(shortDecoder(), &statistics(), made, {}));
   for (std::size_t i = 0; i < kept.size(); ++i) {
     if (kept[i].isIdentity()) continue;
-    EXPECT_TRUE(at::equal(kept[i].up, chosen[i].up) && at::equal(kept[i].down, chosen[i].down) && at::equal(kept[i].steps, chosen[i].steps));
+    EXPECT_TRUE(at::equal(kept[i].up, chosen[i].up) && at::equal(kept[i].down, chosen[i].down) &&
+                at::equal(kept[i].steps, chosen[i].steps));
   }
 }
 
@@ -88,7 +95,8 @@ TEST(CompensatedPlan, ChangesNothingBeforeTheFirstCompressedLayer) {
   plan.compensated = true;
   const PlanFactors compensated = valueOf(makeFactors(shortDecoder(), &statistics(), plan, {}));
   const auto difference = [&](std::size_t group) {
-    return relativeDifference(at::matmul(compensated[group].up, compensated[group].down), at::matmul(plain[group].up, plain[group].down));
+    return relativeDifference(at::matmul(compensated[group].up, compensated[group].down),
+                              at::matmul(plain[group].up, plain[group].down));
   };
   ASSERT_EQ(plan.groups.size(), 2U);
   EXPECT_LE(difference(0), 1e-3);
@@ -96,7 +104,8 @@ TEST(CompensatedPlan, ChangesNothingBeforeTheFirstCompressedLayer) {
 }
 
 TEST(CompensatedPlan, IsTakenOnlyForGainsBeyondChance) {
-  // Student's quantiles of 95 %: 2.920 of 2 degrees of freedom, 1.895 of 7, 1.670 of 63. Gains of mean m and deviation 1:
+  // Student's quantiles of 95 %: 2.920 of 2 degrees of freedom, 1.895 of 7, 1.670 of 63. Gains of mean m and deviation
+  // 1:
   const auto gains = [](std::size_t windows, double t) {
     std::vector<double> all(windows);
     for (std::size_t i = 0; i < windows; ++i) all[i] = static_cast<double>(i) - static_cast<double>(windows - 1) / 2;
@@ -106,7 +115,8 @@ TEST(CompensatedPlan, IsTakenOnlyForGainsBeyondChance) {
     for (double& gain : all) gain += t * error;
     return all;
   };
-  for (const auto& [windows, quantile] : {std::pair{std::size_t{3}, 2.920}, {std::size_t{8}, 1.895}, {std::size_t{64}, 1.669}}) {
+  for (const auto& [windows, quantile] :
+       {std::pair{std::size_t{3}, 2.920}, {std::size_t{8}, 1.895}, {std::size_t{64}, 1.669}}) {
     EXPECT_TRUE(isBeyondChance(gains(windows, quantile * 1.03))) << windows;
     EXPECT_FALSE(isBeyondChance(gains(windows, quantile * 0.97))) << windows;
     EXPECT_FALSE(isBeyondChance(gains(windows, -3 * quantile))) << windows;
@@ -129,8 +139,10 @@ TEST(CompensatedPlan, RefusesInOneSentence) {
     return error.message;
   };
   EXPECT_EQ(refused(requestOf("coded-head", 0.25), &statistics()),
-            "The method coded-head cannot be compensated: it compresses keys after RoPE, which are no linear function of what comes in.");
-  EXPECT_THAT(refused(requestOf("plain", 0.25), &statistics()), StartsWith("The method plain cannot be compensated: it has no latent"));
+            "The method coded-head cannot be compensated: it compresses keys after RoPE, which are no linear function "
+            "of what comes in.");
+  EXPECT_THAT(refused(requestOf("plain", 0.25), &statistics()),
+              StartsWith("The method plain cannot be compensated: it has no latent"));
   EXPECT_THAT(refused(requestOf("recalkv", 0.25), &statistics()), HasSubstr("in a way of its own"));
   EXPECT_EQ(refused(requestOf("joint", 0.25), &shortStatistics()),
             "Compensation is compared on text that calibration held out, and these statistics hold none.");

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/compress/factor_file.h"
 
-#include <limits>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <limits>
 
 #include "core/compress/planner.h"
 #include "tests/unit/compress/plan_request.h"
@@ -30,7 +30,8 @@ class FactorFile : public ::testing::Test {
     save(factors_);
   }
   void save(const PlanFactors& factors) {
-    if (const auto saved = saveFactors(file_, plan_, factors, kModel, {}); !saved) throw std::runtime_error(saved.error().message);
+    if (const auto saved = saveFactors(file_, plan_, factors, kModel, {}); !saved)
+      throw std::runtime_error(saved.error().message);
   }
   Result<PlanFactors> load() { return loadFactors(file_, plan_, shortDecoder().shape(), kModel); }
   /// After one group's factors were changed and saved.
@@ -86,7 +87,8 @@ TEST_F(FactorFile, CountsBeforeTheStatisticsOfThePlan) {
 }
 
 TEST_F(FactorFile, IsRefusedForAnotherPlanOrModel) {
-  EXPECT_THAT(errorOf(loadFactors(file_, plan_, shortDecoder().shape(), "fedcba9876543210")).message, HasSubstr("another plan or model"));
+  EXPECT_THAT(errorOf(loadFactors(file_, plan_, shortDecoder().shape(), "fedcba9876543210")).message,
+              HasSubstr("another plan or model"));
   plan_.exactTokens += 1;
   const Error error = errorOf(load());
   EXPECT_EQ(error.code, ErrorCode::invalidArgument);
@@ -94,15 +96,18 @@ TEST_F(FactorFile, IsRefusedForAnotherPlanOrModel) {
 }
 
 TEST_F(FactorFile, WhatIsDamagedIsNamed) {
-  EXPECT_THAT(changed([](GroupFactors& group) { group.up = group.up.narrow(1, 0, 1).clone(); }).message, HasSubstr("0.up"));
+  EXPECT_THAT(changed([](GroupFactors& group) { group.up = group.up.narrow(1, 0, 1).clone(); }).message,
+              HasSubstr("0.up"));
   EXPECT_THAT(changed([](GroupFactors& group) { group.up = group.up.to(at::kDouble); }).message, HasSubstr("0.up"));
-  EXPECT_THAT(changed([](GroupFactors& group) { group.up[0][0] = std::numeric_limits<float>::quiet_NaN(); }).message, HasSubstr("NaN"));
+  EXPECT_THAT(changed([](GroupFactors& group) { group.up[0][0] = std::numeric_limits<float>::quiet_NaN(); }).message,
+              HasSubstr("NaN"));
   EXPECT_THAT(changed([](GroupFactors& group) { group.up = at::Tensor(); }).message, HasSubstr("0.up"));
 }
 
 TEST_F(FactorFile, CutOffEmptyOrMissingIsAnError) {
   const std::string whole = readText(file_);
-  for (const std::size_t size : {std::size_t{0}, std::size_t{7}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{7}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
     writeText(file_, whole.substr(0, size));
     const Error error = errorOf(load());
     EXPECT_EQ(error.code, ErrorCode::corruptFile) << size;

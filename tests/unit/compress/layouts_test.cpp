@@ -4,8 +4,8 @@
 #include "core/compress/layouts.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/eye.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/linalg_svd.h>
@@ -29,10 +29,14 @@ TEST(LayOut, PutsEverySlotIntoOneGroup) {
   };
   const std::pair<std::pair<const char*, int>, std::vector<std::size_t>> cases[] = {
       // slots of each group
-      {{"joint", 0}, {16}},           {{"joint", 4}, {8, 8}},
-      {{"separate", 4}, {8, 8}},      {{"head", 4}, std::vector<std::size_t>(16, 1)},
-      {{"neighbours", 4}, {4, 4, 8}}, {{"greedy", 4}, {4, 4, 8}},
-      {{"swap", 2}, {2, 2, 2, 2, 8}}, {{"all", 4}, {8, 8}},
+      {{"joint", 0}, {16}},
+      {{"joint", 4}, {8, 8}},
+      {{"separate", 4}, {8, 8}},
+      {{"head", 4}, std::vector<std::size_t>(16, 1)},
+      {{"neighbours", 4}, {4, 4, 8}},
+      {{"greedy", 4}, {4, 4, 8}},
+      {{"swap", 2}, {2, 2, 2, 2, 8}},
+      {{"all", 4}, {8, 8}},
       {{"neighbours-both", 4}, {4, 4, 4, 4}}};
   for (const auto& [grouping, sizes] : cases) {
     SCOPED_TRACE(grouping.first);
@@ -89,7 +93,8 @@ TEST(Measures, OfWeightsAndOfMapsAreCosines) {
   const double cosine = at::matmul(head(2), head(6)).item<double>() / (head(2).norm() * head(6).norm()).item<double>();
   EXPECT_NEAR(of("weight-cosine", Side::value)[2][6].item<double>(), std::abs(cosine), 1e-9);
   const at::Tensor& maps = shortStatistics().layers[1].attentionMaps;
-  EXPECT_NEAR(of("attention", Side::key)[1][4].item<double>(), (maps[1][4] / (maps[1][1] * maps[4][4]).sqrt()).item<double>(), 1e-9);
+  EXPECT_NEAR(of("attention", Side::key)[1][4].item<double>(),
+              (maps[1][4] / (maps[1][1] * maps[4][4]).sqrt()).item<double>(), 1e-9);
   Statistics older = shortStatistics();
   for (LayerStatistics& layer : older.layers) layer.attentionMaps = at::Tensor();
   EXPECT_THAT(errorOf(valueOf(findMeasure("attention"))->similarity({shortDecoder(), older, 1, Side::key})).message,
@@ -115,12 +120,14 @@ TEST(Measures, SubspaceIsTheMeanSquaredCosineOfPrincipalAngles) {
     return std::get<0>(at::linalg_svd(rows.narrow(1, 32 * head, 32), false)).narrow(1, 0, 8);  // a quarter of 32
   };
   const at::Tensor angles = std::get<1>(at::linalg_svd(at::matmul(directions(0).t(), directions(5)), false));
-  const at::Tensor similarity = valueOf(valueOf(findMeasure("subspace"))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
+  const at::Tensor similarity =
+      valueOf(valueOf(findMeasure("subspace"))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
   EXPECT_NEAR(similarity[0][5].item<double>(), angles.square().mean().item<double>(), 1e-4);
 }
 
 TEST(Measures, CkaAfterRopeComesOfPairsOfDifferentTokens) {
-  const at::Tensor rows = outputsOfLayerOne(true).narrow(1, 4, kWindow - 4).flatten(0, 1);  // every one of so few tokens is sampled
+  const at::Tensor rows =
+      outputsOfLayerOne(true).narrow(1, 4, kWindow - 4).flatten(0, 1);  // every one of so few tokens is sampled
   const auto gram = [&](std::int64_t head) {
     const at::Tensor keys = rows.narrow(1, 32 * head, 32);
     at::Tensor products = at::matmul(keys, keys.t());
@@ -128,8 +135,10 @@ TEST(Measures, CkaAfterRopeComesOfPairsOfDifferentTokens) {
     return products;
   };
   const auto energy = [&](std::int64_t i, std::int64_t j) { return (gram(i) * gram(j)).sum().item<double>(); };
-  const at::Tensor similarity = valueOf(valueOf(findMeasure("cka-rotated"))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
-  EXPECT_NEAR(similarity[3][7].item<double>(), energy(3, 7) / std::sqrt(energy(3, 3) * energy(7, 7)), 2e-2);  // sampled in bfloat16
+  const at::Tensor similarity =
+      valueOf(valueOf(findMeasure("cka-rotated"))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
+  EXPECT_NEAR(similarity[3][7].item<double>(), energy(3, 7) / std::sqrt(energy(3, 3) * energy(7, 7)),
+              2e-2);  // sampled in bfloat16
 }
 
 /// As svcca-rotated and subspace-rotated have it, pair by pair: Gram matrices of whitened rows without their diagonals.
@@ -145,7 +154,8 @@ double alikeOf(const at::Tensor& a, const at::Tensor& b) {
 
 TEST(Measures, AfterRopeTakeDirectionsOfAllTokensAndPairsOfTheSampledOnes) {
   const at::Tensor all = outputsOfLayerOne(true).narrow(2, 0, 256);
-  const at::Tensor sampled = all.narrow(1, 4, kWindow - 4).flatten(0, 1);  // every one of so few tokens beyond the sinks is sampled
+  const at::Tensor sampled =
+      all.narrow(1, 4, kWindow - 4).flatten(0, 1);  // every one of so few tokens beyond the sinks is sampled
   const auto of = [](const char* name) {
     return valueOf(valueOf(findMeasure(name))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
   };
@@ -154,7 +164,8 @@ TEST(Measures, AfterRopeTakeDirectionsOfAllTokensAndPairsOfTheSampledOnes) {
     const auto [u, s, v] = at::linalg_svd(rows, false);
     return at::matmul(sampled.narrow(1, 32 * head, 32), v.narrow(0, 0, 8).t() / s.narrow(0, 0, 8));
   };
-  EXPECT_NEAR(of("subspace-rotated")[2][5].item<double>(), alikeOf(strongest(2), strongest(5)), 2e-2);  // sampled in bfloat16
+  EXPECT_NEAR(of("subspace-rotated")[2][5].item<double>(), alikeOf(strongest(2), strongest(5)),
+              2e-2);  // sampled in bfloat16
   const auto canonical = [&](std::int64_t head) {
     const at::Tensor rows = all.flatten(0, 1).narrow(1, 32 * head, 32), own = sampled.narrow(1, 32 * head, 32);
     const auto [u, s, v] = at::linalg_svd(rows - rows.mean(0), false);

@@ -33,7 +33,8 @@ inline const MadePlan& madePlan(const std::string& method, double share, bool wh
     at = made.emplace(std::pair(method, share), MadePlan{std::move(planned), {}}).first;
   }
   MadePlan& plan = at->second;
-  if (whole && plan.factors.empty()) plan.factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan.planned.plan, {}));
+  if (whole && plan.factors.empty())
+    plan.factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan.planned.plan, {}));
   return plan;
 }
 

@@ -65,13 +65,17 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
       continue;
     }
     if (method.sharesHeads && share < 1.0 / shape.kvHeads) {
-      const std::string reason = method.grouping == "common-key" ? "but the method mla stores 144 at least"
-                                                                : fmt::format("but the method {} stores 256 with one head for every 8", method.name);
+      const std::string reason =
+          method.grouping == "common-key"
+              ? "but the method mla stores 144 at least"
+              : fmt::format("but the method {} stores 256 with one head for every 8", method.name);
       EXPECT_THAT(refused(request).message, HasSubstr(reason));
       continue;
     }
     if (method.grouping == "values" && share <= 0.5) {
-      EXPECT_THAT(refused(request).message, HasSubstr(fmt::format("but the method values stores {} at least", shape.cacheBytesPerToken() / 2 + 2 * method.rankStep)));
+      EXPECT_THAT(refused(request).message,
+                  HasSubstr(fmt::format("but the method values stores {} at least",
+                                        shape.cacheBytesPerToken() / 2 + 2 * method.rankStep)));
       continue;
     }
     if (method.sharesLayers && share < 0.5) {
@@ -90,7 +94,8 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
     if (result.note.empty()) {
       EXPECT_LE(result.achievedBytes, result.requestedBytes);
     }
-    const double ofLayers = plan.tokenNumbers ? share * shape.layers / (shape.layers - 1) : share;  // of those that store directions
+    const double ofLayers =
+        plan.tokenNumbers ? share * shape.layers / (shape.layers - 1) : share;  // of those that store directions
     if (method.storage != Storage::plainQuantised &&
         ofLayers <= 0.25) {  // at a half all directions that vary have all bits
       const auto step = std::max<std::int64_t>(2 * plan.rankStep, 8);
@@ -103,7 +108,8 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
     ASSERT_TRUE(result.predictedLoss);
     EXPECT_GE(*result.predictedLoss, 0);
     if (lossBefore) {
-      EXPECT_GE(*result.predictedLoss, *lossBefore * (1 - 1e-6));  // All bits at both shares: chains come to them in other turns.
+      EXPECT_GE(*result.predictedLoss,
+                *lossBefore * (1 - 1e-6));  // All bits at both shares: chains come to them in other turns.
     }
     lossBefore = result.predictedLoss;
     EXPECT_FALSE(result.correctedLoss);  // nothing was measured
@@ -173,7 +179,8 @@ TEST(Planner, ChangesOfARequestAreTakenOver) {
 TEST(Planner, WhatThePlanWasDecomposedIntoGivesTheSameFactorsWithoutStatistics) {
   for (const char* method : {"joint", "coded", "coded-head"}) {
     SCOPED_TRACE(method);
-    PlanRequest request = requestOf(method, 0.25, std::string_view(method) == "joint" ? Target::Kind::keptFraction : Target::Kind::share);
+    PlanRequest request =
+        requestOf(method, 0.25, std::string_view(method) == "joint" ? Target::Kind::keptFraction : Target::Kind::share);
     EXPECT_TRUE(valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).bases.empty());
     request.keepBases = true;
     const PlanWithSpectra made = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {}));
@@ -181,11 +188,13 @@ TEST(Planner, WhatThePlanWasDecomposedIntoGivesTheSameFactorsWithoutStatistics) 
     ASSERT_EQ(made.bases.size(), plan.groups.size());
     Statistics forgotten = shortStatistics();
     for (LayerStatistics& layer : forgotten.layers) layer = {};
-    const PlanFactors kept = valueOf(makeFactors(shortDecoder(), &forgotten, plan, {}, {}, made.bases)), anew = factorsOf(plan);
+    const PlanFactors kept = valueOf(makeFactors(shortDecoder(), &forgotten, plan, {}, {}, made.bases)),
+                      anew = factorsOf(plan);
     for (std::size_t i = 0; i < anew.size(); ++i) {
       ASSERT_EQ(kept[i].isIdentity(), anew[i].isIdentity());
       if (anew[i].isIdentity()) continue;
-      EXPECT_TRUE(at::equal(kept[i].up, anew[i].up) && at::equal(kept[i].down, anew[i].down) && at::equal(kept[i].steps, anew[i].steps));
+      EXPECT_TRUE(at::equal(kept[i].up, anew[i].up) && at::equal(kept[i].down, anew[i].down) &&
+                  at::equal(kept[i].steps, anew[i].steps));
       EXPECT_EQ(kept[i].widths, anew[i].widths);
     }
   }
@@ -222,7 +231,8 @@ TEST(Planner, SwapLossLosesNoMoreThanTheGroupingsItStartsFrom) {
 TEST(Planner, RanksStayWithinWhatIsAskedFor) {
   for (const Allocator& allocator : allocators()) {
     for (const char* method : {"grouped", "coded"}) {
-      if ((allocator.name == "fisher_uniform" || allocator.name == "head-mean") && method == std::string("coded")) continue;  // hands out ranks only
+      if ((allocator.name == "fisher_uniform" || allocator.name == "head-mean") && method == std::string("coded"))
+        continue;  // hands out ranks only
       SCOPED_TRACE(fmt::format("{} {}", allocator.name, method));
       PlanRequest request = requestOf(method, 0.3);
       request.grouping = "swap";
@@ -251,8 +261,11 @@ TEST(Planner, RefusesRanksThatCannotBe) {
   EXPECT_THAT(message("joint", {}, 0), HasSubstr("Ranks from 0 to 0 are not possible"));
   EXPECT_THAT(message("joint", -1, {}), HasSubstr("Ranks from -1 to all are not possible"));
   EXPECT_THAT(message("plain", 8, {}), HasSubstr("The method plain has no ranks"));
-  EXPECT_THAT(message("coded-head", 33, {}), HasSubstr("A smallest rank of 33 is more than the 32 directions of a group in layer 0"));
-  EXPECT_EQ(message("joint", 300, {}), "A rank of at least 300 in each of 2 groups takes 1216 bytes a token with all that is locked; 512 were given.");
+  EXPECT_THAT(message("coded-head", 33, {}),
+              HasSubstr("A smallest rank of 33 is more than the 32 directions of a group in layer 0"));
+  EXPECT_EQ(
+      message("joint", 300, {}),
+      "A rank of at least 300 in each of 2 groups takes 1216 bytes a token with all that is locked; 512 were given.");
 }
 
 TEST(Planner, AnAllowedLossIsKeptWithAsFewBytesAsPossible) {

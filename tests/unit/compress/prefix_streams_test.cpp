@@ -76,17 +76,23 @@ TEST(PrefixStreams, SeeWhatAPassThroughTheCompressedModelSees) {
 TEST(PrefixStreams, LeaveTheSinksOutWhereTheyAreToBe) {
   auto streams = valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {}));
   expectWithin(streams.advance(CacheTransform(), {}));
-  const at::Tensor rows = outputsOfSecondLayer(nullptr).unflatten(0, {-1, kWindow}).narrow(1, kSinkTokens, kWindow - kSinkTokens).flatten(0, 1);
-  EXPECT_LE(relativeDifference(valueOf(streams.moments(true, {})).compressed, at::matmul(rows.t(), rows) / static_cast<double>(rows.size(0))),
+  const at::Tensor rows = outputsOfSecondLayer(nullptr)
+                              .unflatten(0, {-1, kWindow})
+                              .narrow(1, kSinkTokens, kWindow - kSinkTokens)
+                              .flatten(0, 1);
+  EXPECT_LE(relativeDifference(valueOf(streams.moments(true, {})).compressed,
+                               at::matmul(rows.t(), rows) / static_cast<double>(rows.size(0))),
             1e-5);
 }
 
 TEST(PrefixStreams, SampleTheTokensThatTheStatisticsSample) {
   const LayerStatistics& sums = shortStatistics().layers[0];
-  const PrefixMoments moments = valueOf(valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {})).moments(false, {}));
+  const PrefixMoments moments =
+      valueOf(valueOf(PrefixStreams::begin(shortDecoder(), shortStatistics().tokenIds, {})).moments(false, {}));
   at::Tensor expected = sums.sample.to(at::kDouble);
   if (shortStatistics().ofInput)
-    expected = at::matmul(expected, at::cat({shortDecoder().keyWeight(0), shortDecoder().valueWeight(0)}).to(at::kDouble).t());
+    expected =
+        at::matmul(expected, at::cat({shortDecoder().keyWeight(0), shortDecoder().valueWeight(0)}).to(at::kDouble).t());
   ASSERT_EQ(moments.sample.sizes(), expected.sizes());
   EXPECT_LE(relativeDifference(moments.sample, expected), 1e-2);  // the statistics keep theirs in bfloat16
 }
@@ -108,7 +114,8 @@ TEST(SequentialFactors, AreThoseOfTheStatisticsBeforeAnythingIsCompressed) {
   const PlanFactors alone = valueOf(factorsOfStatistics(shortDecoder(), &shortStatistics(), plan, {}));
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     if (inSequence[i].isIdentity()) continue;
-    const double difference = relativeDifference(at::matmul(inSequence[i].up, inSequence[i].down), at::matmul(alone[i].up, alone[i].down));
+    const double difference =
+        relativeDifference(at::matmul(inSequence[i].up, inSequence[i].down), at::matmul(alone[i].up, alone[i].down));
     if (plan.groups[i].slots.front().layer == 0)
       EXPECT_LE(difference, 1e-3) << "group " << i;
     else

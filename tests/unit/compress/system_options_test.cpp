@@ -17,7 +17,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-CompressionPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan; }
+CompressionPlan planned(const PlanRequest& request) {
+  return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan;
+}
 
 TEST(KvSharer, APassOfTheDecoderBeginsWithNothingOfAnEarlierOne) {
   CompressionPlan plan;
@@ -25,7 +27,8 @@ TEST(KvSharer, APassOfTheDecoderBeginsWithNothingOfAnEarlierOne) {
   const PlanTransform transform(plan, {}, shortDecoder().shape(), at::kCPU);
   const at::Tensor ids = shortStatistics().tokenIds.narrow(0, 0, 2).to(at::kLong);
   const at::Tensor expected = valueOf(shortDecoder().forward(ids, &transform, {}, false, {})).hiddenLast;
-  transform.beforeRope(0, {gaussian({2, 64, 256}, 1).to(at::kFloat), gaussian({2, 64, 256}, 2).to(at::kFloat)});  // and stopped
+  transform.beforeRope(
+      0, {gaussian({2, 64, 256}, 1).to(at::kFloat), gaussian({2, 64, 256}, 2).to(at::kFloat)});  // and stopped
   EXPECT_EQ(largestDifference(valueOf(shortDecoder().forward(ids, &transform, {}, false, {})).hiddenLast, expected), 0);
 }
 
@@ -45,7 +48,9 @@ TEST(RankStep, LeavesNarrowHeadsAChoiceOfRanks) {
   for (const char* method : {"kqsvd", "palu-m"}) {
     const CompressionPlan plan = planned(requestOf(method, 0.5));
     EXPECT_EQ(plan.rankStep, 8) << method;
-    EXPECT_TRUE(std::ranges::any_of(plan.groups, [](const Group& group) { return group.rank() > 0 && group.rank() < 32; })) << method;
+    EXPECT_TRUE(std::ranges::any_of(plan.groups, [](const Group& group) {
+      return group.rank() > 0 && group.rank() < 32;
+    })) << method;
   }
   PlanRequest asked = requestOf("kqsvd", 0.5);
   asked.rankStep = 32;

@@ -27,11 +27,16 @@ using ::testing::HasSubstr;
 
 constexpr std::int64_t kWidth = 32, kHeads = 8;
 
-CompressionPlan planned(const PlanRequest& request) { return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan; }
+CompressionPlan planned(const PlanRequest& request) {
+  return valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan;
+}
 
-PlanFactors factorsOf(const CompressionPlan& plan) { return valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {})); }
+PlanFactors factorsOf(const CompressionPlan& plan) {
+  return valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
+}
 
-LayerMoments momentsOf(const Statistics& statistics, int layer, Metric metric, KeyPosition position = KeyPosition::afterRope) {
+LayerMoments momentsOf(const Statistics& statistics, int layer, Metric metric,
+                       KeyPosition position = KeyPosition::afterRope) {
   BasisRequest request;
   request.metric = metric;
   request.keyPosition = position;
@@ -75,7 +80,8 @@ TEST(KqSvd, NoOtherPairOfItsRankDoesBetter) {
       }
     }
     for (int layer = 0; layer < 2; ++layer) {
-      const LayerMoments own = momentsOf(statistics, layer, Metric::attention), plain = momentsOf(statistics, layer, Metric::identity),
+      const LayerMoments own = momentsOf(statistics, layer, Metric::attention),
+                         plain = momentsOf(statistics, layer, Metric::identity),
                          eigen = momentsOf(statistics, layer, Metric::eigen);
       for (int head = 0; head < kHeads; ++head, ++cases) {
         const auto index = static_cast<std::size_t>(layer * kHeads + head);
@@ -84,7 +90,10 @@ TEST(KqSvd, NoOtherPairOfItsRankDoesBetter) {
         const std::int64_t rank = 1 + (cases * 7) % (kWidth - 1);
         // |K (1 - A B^T) Q^T|^2, with the key rebuilt as `kept` times it.
         const auto lost = [&](const at::Tensor& kept) {
-          return at::matmul(at::matmul(k, at::eye(kWidth, at::kDouble) - kept.t()), q.t()).square().sum().item<double>();
+          return at::matmul(at::matmul(k, at::eye(kWidth, at::kDouble) - kept.t()), q.t())
+              .square()
+              .sum()
+              .item<double>();
         };
         const double best = lost(projector(valueOf(own.decompose(slots)), rank));
         const at::Tensor values = at::linalg_svdvals(at::matmul(k, q.t()));
@@ -98,7 +107,8 @@ TEST(KqSvd, NoOtherPairOfItsRankDoesBetter) {
           const unsigned seed = 77'000 + 100 * static_cast<unsigned>(cases) + other;
           const at::Tensor a = gaussian({kWidth, rank}, seed);
           EXPECT_LE(best, lost(at::matmul(a, gaussian({rank, kWidth}, seed + 50)) * 0.1) + slack);
-          EXPECT_LE(best, lost(at::matmul(a, at::linalg_inv(at::matmul(a.t(), a)).matmul(a.t()))) + slack);  // a projector
+          EXPECT_LE(best,
+                    lost(at::matmul(a, at::linalg_inv(at::matmul(a.t(), a)).matmul(a.t()))) + slack);  // a projector
         }
       }
     }
@@ -110,9 +120,11 @@ TEST(EigenAttention, DirectionsAreThoseOfKeysAndQueriesTogether) {
   const LayerStatistics& sums = shortStatistics().layers[1];
   const LayerMoments moments = momentsOf(shortStatistics(), 1, Metric::eigen);
   const GroupBasis basis = valueOf(moments.decompose({{1, Side::key, 3}}));
-  const at::Tensor stacked = (sums.rotatedKeys[3] + sums.rotatedQueries[3]) / static_cast<double>(shortStatistics().tokens);
+  const at::Tensor stacked =
+      (sums.rotatedKeys[3] + sums.rotatedQueries[3]) / static_cast<double>(shortStatistics().tokens);
   const at::Tensor roots = at::linalg_svdvals(stacked);
-  for (std::size_t i = 0; i < 20; ++i) EXPECT_NEAR(basis.spectrum.eigenvalues[i] / roots[static_cast<std::int64_t>(i)].item<double>(), 1, 1e-6);
+  for (std::size_t i = 0; i < 20; ++i)
+    EXPECT_NEAR(basis.spectrum.eigenvalues[i] / roots[static_cast<std::int64_t>(i)].item<double>(), 1, 1e-6);
   EXPECT_LE(largestDifference(at::matmul(basis.up.t(), basis.up), at::eye(kWidth)), 1e-9);
   EXPECT_LE(largestDifference(basis.up.t(), basis.down), 1e-12);
   // Values, which no query looks at, are as plain SVD has them.
@@ -121,7 +133,8 @@ TEST(EigenAttention, DirectionsAreThoseOfKeysAndQueriesTogether) {
   EXPECT_EQ(values.spectrum.eigenvalues, plain.spectrum.eigenvalues);
   PlanRequest before = requestOf("joint", 0.25);
   before.metric = Metric::eigen;
-  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), before, {})).message, HasSubstr("the metric eigen looks at queries"));
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), before, {})).message,
+              HasSubstr("the metric eigen looks at queries"));
 }
 
 TEST(Matryoshka, SmallerRanksAreTheFirstDirectionsOfLargerOnes) {
@@ -161,9 +174,11 @@ TEST(Palu, IsTheWhitenedSvdOfItsGroups) {
     const std::vector<Slot>& slots = plan.groups[i].slots;
     ASSERT_EQ(slots.size(), 4U);
     EXPECT_EQ(slots.back().head - slots.front().head, 3);
-    const at::Tensor all = slots.front().side == Side::key ? shortDecoder().keyWeight(1) : shortDecoder().valueWeight(1);
+    const at::Tensor all =
+        slots.front().side == Side::key ? shortDecoder().keyWeight(1) : shortDecoder().valueWeight(1);
     const at::Tensor weight = all.to(at::kDouble).narrow(0, slots.front().head * kWidth, 4 * kWidth);
-    const at::Tensor got = at::matmul(at::matmul(factors[i].up.to(at::kDouble), factors[i].down.to(at::kDouble)), weight);
+    const at::Tensor got =
+        at::matmul(at::matmul(factors[i].up.to(at::kDouble), factors[i].down.to(at::kDouble)), weight);
     EXPECT_LE(relativeDifference(got, whitenedSvd(weight, moment, factors[i].up.size(1))), 1e-4);
   }
   EXPECT_EQ(planned(requestOf("palu-m", 0.5)).groups.size(), 2U * 16);
@@ -185,13 +200,15 @@ TEST(ReCalKv, EachPartCanBeLeftOut) {
     }
   }
   for (std::size_t i = 0; i < plans.size(); ++i)
-    for (std::size_t j = 0; j < i; ++j) EXPECT_TRUE(fingerprint(plans[i]) != fingerprint(plans[j]) || plans[i].groups == plans[j].groups);
+    for (std::size_t j = 0; j < i; ++j)
+      EXPECT_TRUE(fingerprint(plans[i]) != fingerprint(plans[j]) || plans[i].groups == plans[j].groups);
   EXPECT_NE(fingerprint(plans[0]), fingerprint(plans[1]));
   const PlanFactors decomposed = factorsOf(plans[0]), calibrated = factorsOf(plans[1]);
   double values = 0;
   for (std::size_t i = 0; i < decomposed.size(); ++i) {
     const Slot& first = plans[0].groups[i].slots.front();
-    const double difference = relativeDifference(at::matmul(calibrated[i].up, calibrated[i].down), at::matmul(decomposed[i].up, decomposed[i].down));
+    const double difference = relativeDifference(at::matmul(calibrated[i].up, calibrated[i].down),
+                                                 at::matmul(decomposed[i].up, decomposed[i].down));
     if (first.layer == 0) {
       EXPECT_LE(difference, 1e-3);  // before anything is compressed calibration is at its fixed point
     } else if (first.side == Side::value) {
@@ -201,7 +218,8 @@ TEST(ReCalKv, EachPartCanBeLeftOut) {
   EXPECT_GT(values, 1e-3);
   PlanRequest other = requestOf("joint", 0.5);
   other.uncalibrated = true;
-  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), other, {})).message, HasSubstr("calibrates no values"));
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), other, {})).message,
+              HasSubstr("calibrates no values"));
 }
 
 TEST(Whitening, LeftOutIsTheSvdOfTheWeights) {
@@ -215,11 +233,16 @@ TEST(Whitening, LeftOutIsTheSvdOfTheWeights) {
   const std::int64_t rank = factors[0].up.size(1);
   const auto [u, s, v] = at::linalg_svd(weight, false);
   const at::Tensor expected = at::matmul(u.narrow(1, 0, rank) * s.narrow(0, 0, rank), v.narrow(0, 0, rank));
-  EXPECT_LE(relativeDifference(at::matmul(at::matmul(factors[0].up.to(at::kDouble), factors[0].down.to(at::kDouble)), weight), expected), 1e-4);
+  EXPECT_LE(
+      relativeDifference(at::matmul(at::matmul(factors[0].up.to(at::kDouble), factors[0].down.to(at::kDouble)), weight),
+                         expected),
+      1e-4);
   request.unwhitened = false;
   EXPECT_NE(fingerprint(planned(request)), fingerprint(plan));
-  for (const auto& [method, words] : {std::pair{"joint", "weighs errors by the metric fisher"}, {"coded", "steps are fitted to text"},
-                                      {"kqsvd", "after RoPE"}, {"svd", "in any case"}}) {
+  for (const auto& [method, words] : {std::pair{"joint", "weighs errors by the metric fisher"},
+                                      {"coded", "steps are fitted to text"},
+                                      {"kqsvd", "after RoPE"},
+                                      {"svd", "in any case"}}) {
     PlanRequest refused = requestOf(method, 0.25);
     refused.unwhitened = true;
     EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), refused, {})).message, HasSubstr(words));
@@ -230,18 +253,24 @@ TEST(CommonKv, LayersShareWhatMakesTheirLatents) {
   const CompressionPlan plan = planned(requestOf("commonkv", 0.25));
   const PlanFactors factors = factorsOf(plan);
   ASSERT_EQ(factors.size(), 2U);
-  const auto weightOf = [](int layer) { return at::cat({shortDecoder().keyWeight(layer), shortDecoder().valueWeight(layer)}).to(at::kDouble); };
-  const at::Tensor first = at::matmul(factors[0].down.to(at::kDouble), weightOf(0)), second = at::matmul(factors[1].down.to(at::kDouble), weightOf(1));
+  const auto weightOf = [](int layer) {
+    return at::cat({shortDecoder().keyWeight(layer), shortDecoder().valueWeight(layer)}).to(at::kDouble);
+  };
+  const at::Tensor first = at::matmul(factors[0].down.to(at::kDouble), weightOf(0)),
+                   second = at::matmul(factors[1].down.to(at::kDouble), weightOf(1));
   EXPECT_LE(relativeDifference(first, second), 1e-4);
   const std::int64_t rank = factors[0].up.size(1);
   ASSERT_EQ(rank, factors[1].up.size(1));
   const auto [u, s, v] = at::linalg_svd(at::cat({weightOf(0), weightOf(1)}), false);
-  const at::Tensor expected = at::matmul(u.narrow(1, 0, rank) * s.narrow(0, 0, rank), v.narrow(0, 0, rank));  // both layers
-  const at::Tensor got = at::cat({at::matmul(factors[0].up.to(at::kDouble), first), at::matmul(factors[1].up.to(at::kDouble), second)});
+  const at::Tensor expected =
+      at::matmul(u.narrow(1, 0, rank) * s.narrow(0, 0, rank), v.narrow(0, 0, rank));  // both layers
+  const at::Tensor got =
+      at::cat({at::matmul(factors[0].up.to(at::kDouble), first), at::matmul(factors[1].up.to(at::kDouble), second)});
   EXPECT_LE(relativeDifference(got, expected), 1e-4);
   PlanRequest apart = requestOf("commonkv", 0.25);
   apart.grouping = "separate";
-  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), apart, {})).message, HasSubstr("has not all of its heads"));
+  EXPECT_THAT(errorOf(makePlan(shortDecoder(), &shortStatistics(), apart, {})).message,
+              HasSubstr("has not all of its heads"));
 }
 
 TEST(KvSharer, ALayerReadsWhatAnotherHasStored) {
@@ -260,7 +289,8 @@ TEST(KvSharer, ALayerReadsWhatAnotherHasStored) {
   const PlanTransform own(alone, factors, shape, at::kCPU);
   const KeyValues first{gaussian({2, 3, 256}, 1).to(at::kFloat), gaussian({2, 3, 256}, 2).to(at::kFloat)};
   const KeyValues second{gaussian({2, 3, 256}, 3).to(at::kFloat), gaussian({2, 3, 256}, 4).to(at::kFloat)};
-  const KeyValues stored = shared.beforeRope(0, first), read = shared.beforeRope(1, second), expected = own.beforeRope(0, first);
+  const KeyValues stored = shared.beforeRope(0, first), read = shared.beforeRope(1, second),
+                  expected = own.beforeRope(0, first);
   EXPECT_EQ(largestDifference(stored.keys, expected.keys), 0);
   EXPECT_EQ(largestDifference(read.keys, expected.keys), 0);
   EXPECT_EQ(largestDifference(read.values, expected.values), 0);
@@ -272,7 +302,8 @@ TEST(KvSharer, ALayerReadsWhatAnotherHasStored) {
   shared.beforeRope(0, first);
   EXPECT_EQ(largestDifference(shared.beforeRope(1, second).keys, expected.keys), 0);
 
-  for (const auto& [map, words] : {std::pair{std::vector<int>{0}, "of 1 layers"}, {std::vector<int>{1, 1}, "Layer 0 reads the cache of layer 1"}}) {
+  for (const auto& [map, words] : {std::pair{std::vector<int>{0}, "of 1 layers"},
+                                   {std::vector<int>{1, 1}, "Layer 0 reads the cache of layer 1"}}) {
     CompressionPlan wrong = plan;
     wrong.sharedFrom = map;
     EXPECT_THAT(validate(wrong, shape), ::testing::Contains(HasSubstr(words)));
@@ -299,14 +330,17 @@ TEST(KvSharer, SharesTheMostUnlikeLayersFirstAndStoresNothingForThem) {
     }
   }
   EXPECT_EQ(std::ranges::count_if(sharing.sharedFrom, [&, i = 0](int from) mutable { return from != i++; }), 1);
-  EXPECT_NEAR(valueOf(cosineWithSharing(demoDecoder(), demoStatistics().tokenIds, sharing.sharedFrom, {})), sharing.cosine, 1e-9);
+  EXPECT_NEAR(valueOf(cosineWithSharing(demoDecoder(), demoStatistics().tokenIds, sharing.sharedFrom, {})),
+              sharing.cosine, 1e-9);
   std::vector<int> each(8);
   for (int i = 0; i < 8; ++i) each[static_cast<std::size_t>(i)] = i;
   EXPECT_NEAR(valueOf(cosineWithSharing(demoDecoder(), demoStatistics().tokenIds, each, {})), 1, 1e-9);
   request.layers = 1;
   request.threshold = 2;
-  EXPECT_THAT(errorOf(shareLayers(shortDecoder(), ids, request, {})).message, HasSubstr("0 layers can read the cache of another"));
-  EXPECT_THAT(errorOf(shareLayers(shortDecoder(), ids, request, {})).hint, HasSubstr("Allow a smaller cosine: in the window by"));
+  EXPECT_THAT(errorOf(shareLayers(shortDecoder(), ids, request, {})).message,
+              HasSubstr("0 layers can read the cache of another"));
+  EXPECT_THAT(errorOf(shareLayers(shortDecoder(), ids, request, {})).hint,
+              HasSubstr("Allow a smaller cosine: in the window by"));
 
   PlanRequest half = requestOf("joint", 0.25);
   half.sharedFrom = {0, 0};
@@ -318,7 +352,8 @@ TEST(KvSharer, SharesTheMostUnlikeLayersFirstAndStoresNothingForThem) {
 }
 
 TEST(Svcca, IsTheMeanCanonicalCorrelationOfTheStrongDirections) {
-  const at::Tensor similarity = valueOf(valueOf(findMeasure("svcca"))->similarity({shortDecoder(), shortStatistics(), 1, Side::value}));
+  const at::Tensor similarity =
+      valueOf(valueOf(findMeasure("svcca"))->similarity({shortDecoder(), shortStatistics(), 1, Side::value}));
   at::Tensor rows;
   const LayerVisitor visitor = [&](const LayerRecord& record) -> Result<void> {
     if (record.layer == 1) rows = record.values.to(at::kDouble).flatten(0, 1);
@@ -336,7 +371,8 @@ TEST(Svcca, IsTheMeanCanonicalCorrelationOfTheStrongDirections) {
 }
 
 TEST(ProjectionDistance, IsOfTheRowSpacesOfTheWeights) {
-  const at::Tensor similarity = valueOf(valueOf(findMeasure("projection"))->similarity({shortDecoder(), shortStatistics(), 0, Side::key}));
+  const at::Tensor similarity =
+      valueOf(valueOf(findMeasure("projection"))->similarity({shortDecoder(), shortStatistics(), 0, Side::key}));
   const at::Tensor weight = shortDecoder().keyWeight(0).to(at::kDouble);
   const auto projectorOf = [&](std::int64_t head) {
     const at::Tensor rows = std::get<2>(at::linalg_svd(weight.narrow(0, kWidth * head, kWidth), false));
@@ -347,7 +383,9 @@ TEST(ProjectionDistance, IsOfTheRowSpacesOfTheWeights) {
 }
 
 TEST(CacheSpectra, AreOfLayersHeadsAndScores) {
-  const auto spectra = [](const SpectraRequest& request) { return valueOf(cacheSpectra(shortDecoder(), shortStatistics(), {1}, request, {})); };
+  const auto spectra = [](const SpectraRequest& request) {
+    return valueOf(cacheSpectra(shortDecoder(), shortStatistics(), {1}, request, {}));
+  };
   const auto joint = spectra({});
   ASSERT_EQ(joint.size(), 2U);
   ASSERT_EQ(joint[0].singularValues.size(), 256U);
@@ -372,12 +410,15 @@ TEST(CacheSpectra, AreOfLayersHeadsAndScores) {
   const auto scores = spectra(request);
   ASSERT_EQ(scores.size(), 8U);
   const LayerStatistics& sums = shortStatistics().layers[1];
-  const at::Tensor product = at::matmul(at::linalg_cholesky(sums.rotatedKeys[3]).t(), at::linalg_cholesky(sums.rotatedQueries[3]));
+  const at::Tensor product =
+      at::matmul(at::linalg_cholesky(sums.rotatedKeys[3]).t(), at::linalg_cholesky(sums.rotatedQueries[3]));
   const at::Tensor values = at::linalg_svdvals(product);
   for (const std::int64_t i : {1, 5, 20})  // up to a common factor
-    EXPECT_NEAR(scores[3].singularValues[static_cast<std::size_t>(i)] / scores[3].singularValues[0], (values[i] / values[0]).item<double>(), 1e-5);
+    EXPECT_NEAR(scores[3].singularValues[static_cast<std::size_t>(i)] / scores[3].singularValues[0],
+                (values[i] / values[0]).item<double>(), 1e-5);
   request.byHead = false;
-  EXPECT_THAT(errorOf(cacheSpectra(shortDecoder(), shortStatistics(), {1}, request, {})).message, HasSubstr("head by head"));
+  EXPECT_THAT(errorOf(cacheSpectra(shortDecoder(), shortStatistics(), {1}, request, {})).message,
+              HasSubstr("head by head"));
 }
 
 }  // namespace

@@ -16,8 +16,9 @@ Result<KernelTarget> kernelTarget() {
   const auto library = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "libkvista_cuda.so";
   void* handle = dlopen(library.c_str(), RTLD_NOW);
   if (!handle) throw std::runtime_error(std::string("The kernels cannot be loaded: ") + dlerror());
-  return KernelTarget{device, reinterpret_cast<decltype(&kvistaCudaKernels)>(dlsym(handle, "kvistaCudaKernels"))(),
-                      reinterpret_cast<decltype(&kvistaLatentAttentionKernels)>(dlsym(handle, "kvistaLatentAttentionKernels"))()};
+  return KernelTarget{
+      device, reinterpret_cast<decltype(&kvistaCudaKernels)>(dlsym(handle, "kvistaCudaKernels"))(),
+      reinterpret_cast<decltype(&kvistaLatentAttentionKernels)>(dlsym(handle, "kvistaLatentAttentionKernels"))()};
 }
 
 }  // namespace kvista::test

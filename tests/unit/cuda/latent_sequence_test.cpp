@@ -30,7 +30,8 @@ T valueOf(Result<T> result) {
 
 /// One layer of 3 heads of keys, 9 of queries, all 64 wide, in bfloat16.
 std::shared_ptr<const Decoder> smallDecoder(at::Device device) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("kvista-latent-sequence-" + std::to_string(getpid()));
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("kvista-latent-sequence-" + std::to_string(getpid()));
   std::filesystem::remove_all(folder);
   valueOf(makeModel({.shape = "smollm2-135m", .target = folder, .layers = 1, .seed = 3, .isVirtual = true}, {}));
   const Checkpoint checkpoint = valueOf(openCheckpoint(folder.string()));
@@ -44,16 +45,25 @@ GroupFactors factorsOf(Group& group, bool coded, std::uint64_t seed) {
   const auto width = static_cast<std::int64_t>(group.widths.size());
   for (std::size_t i = 0; i < group.widths.size(); ++i) {
     const double share = static_cast<double>(i) / static_cast<double>(width);
-    group.widths[i] = coded ? (share < 0.125 ? 8 : share < 0.2 ? 6 : share < 0.375 ? 4 : share < 0.4375 ? 3 : share < 0.6 ? 2 : 0) : share < 0.45 ? 16 : 0;
+    group.widths[i] = coded          ? (share < 0.125    ? 8
+                                        : share < 0.2    ? 6
+                                        : share < 0.375  ? 4
+                                        : share < 0.4375 ? 3
+                                        : share < 0.6    ? 2
+                                                         : 0)
+                      : share < 0.45 ? 16
+                                     : 0;
   }
-  const at::Tensor basis = std::get<0>(at::linalg_qr(at::randn({width, width}, at::make_generator<at::CPUGeneratorImpl>(seed), at::kDouble)));
+  const at::Tensor basis = std::get<0>(
+      at::linalg_qr(at::randn({width, width}, at::make_generator<at::CPUGeneratorImpl>(seed), at::kDouble)));
   GroupFactors factors;
   factors.widths = latentWidths(group);
   const auto rank = static_cast<std::int64_t>(factors.widths.size());
   factors.up = basis.narrow(1, 0, rank).to(at::kFloat).contiguous();
   factors.down = factors.up.t().contiguous();
   std::vector<float> steps;
-  for (const std::uint8_t bits : factors.widths) steps.push_back(bits == 16 ? 0.0f : 3.0f / static_cast<float>(1 << (bits - 1)));
+  for (const std::uint8_t bits : factors.widths)
+    steps.push_back(bits == 16 ? 0.0f : 3.0f / static_cast<float>(1 << (bits - 1)));
   factors.steps = at::tensor(steps);
   return factors;
 }
@@ -81,7 +91,8 @@ TEST(LatentSequence, KernelsWriteOnAsTheTransformDoes) {
     plan.keyPosition = c.position;
     plan.storage = c.coded ? Storage::coded : Storage::lowRank16;
     plan.exactTokens = c.exactTokens;
-    plan.groups = c.joint ? joinKeysAndValues(shape, 0, c.coded ? HeadGroups{{0}, {1}, {2}} : HeadGroups{{0, 2}, {1}}) : singleSlots(shape);
+    plan.groups = c.joint ? joinKeysAndValues(shape, 0, c.coded ? HeadGroups{{0}, {1}, {2}} : HeadGroups{{0, 2}, {1}})
+                          : singleSlots(shape);
     PlanFactors factors;
     for (std::size_t g = 0; g < plan.groups.size(); ++g) factors.push_back(factorsOf(plan.groups[g], c.coded, g));
     const PlanTransform transform(plan, factors, shape, target->device);
@@ -91,7 +102,8 @@ TEST(LatentSequence, KernelsWriteOnAsTheTransformDoes) {
     at::Tensor next = at::arange(40, 70, at::kLong).unsqueeze(0);
     double error = 0;
     for (int step = 0; step < 8; ++step) {
-      const at::Tensor found = valueOf(decoder->nextToken(next, latents, &transform, {})), wanted = valueOf(decoder->nextToken(next, full, &transform, {}));
+      const at::Tensor found = valueOf(decoder->nextToken(next, latents, &transform, {})),
+                       wanted = valueOf(decoder->nextToken(next, full, &transform, {}));
       error = std::max(error, ((found - wanted).norm() / wanted.norm()).item<double>());
       next = wanted.argmax().view({1, 1});
     }

@@ -11,7 +11,8 @@
 
 namespace kvista::test {
 
-/// Where the kernels run: on a GPU, or on the CPU with the threads of a block as coroutines (tests/unit/cuda/emulation).
+/// Where the kernels run: on a GPU, or on the CPU with the threads of a block as coroutines
+/// (tests/unit/cuda/emulation).
 struct KernelTarget {
   at::Device device;
   const FusedKernels* fused;
@@ -30,7 +31,9 @@ struct Guarded {
 
   Guarded(std::int64_t size, at::ScalarType type, at::Device device)
       : all(at::full({size + 2 * kGuard}, kSentinel, at::TensorOptions(type).device(device))), count(size) {}
-  void* pointer() { return static_cast<char*>(all.mutable_data_ptr()) + kGuard * static_cast<std::int64_t>(all.element_size()); }
+  void* pointer() {
+    return static_cast<char*>(all.mutable_data_ptr()) + kGuard * static_cast<std::int64_t>(all.element_size());
+  }
   at::Tensor values() { return all.narrow(0, kGuard, count).to(at::kFloat).cpu(); }
   bool guardsHold() {
     const at::Tensor sentinel = at::full({kGuard}, kSentinel, all.options());

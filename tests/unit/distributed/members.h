@@ -3,6 +3,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,8 +13,6 @@
 #include <thread>
 #include <utility>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "core/distributed/process_group.h"
 
@@ -29,9 +28,11 @@ class Socket {
     address.sin_port = htons(port);
     socklen_t length = sizeof(address);
     isBound_ = bind(socket_, reinterpret_cast<sockaddr*>(&address), length) == 0;
-    if (isBound_ && getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length) == 0) number_ = ntohs(address.sin_port);
+    if (isBound_ && getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length) == 0)
+      number_ = ntohs(address.sin_port);
   }
-  Socket(Socket&& other) noexcept : socket_(std::exchange(other.socket_, -1)), number_(other.number_), isBound_(other.isBound_) {}
+  Socket(Socket&& other) noexcept
+      : socket_(std::exchange(other.socket_, -1)), number_(other.number_), isBound_(other.isBound_) {}
   Socket& operator=(Socket&&) = delete;
   ~Socket() {
     if (socket_ >= 0) close(socket_);
@@ -46,8 +47,8 @@ class Socket {
   bool isBound_ = false;
 };
 
-/// A free port of TCP that stays one until a test serves it: below those that the system gives to connections, and no other test of the
-/// host takes it while this lives, since its twin of UDP is bound here.
+/// A free port of TCP that stays one until a test serves it: below those that the system gives to connections, and no
+/// other test of the host takes it while this lives, since its twin of UDP is bound here.
 class Port {
  public:
   [[nodiscard]] std::uint16_t number() const { return twin_.number(); }

@@ -2,10 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/distributed/process_group.h"
 
-#include <string>
-#include <thread>
-#include <vector>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
@@ -13,6 +9,10 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/unit/distributed/members.h"
 
@@ -80,7 +80,8 @@ TEST(ProcessGroup, RowsAndTextsComeByRankWhateverTheirNumberAndType) {
     const auto all = group.gatherRows(rows, {});
     ASSERT_TRUE(all) << all.error().message;
     EXPECT_TRUE(all->equal(at::tensor({1, 1, 2, 2, 2, 2}, at::kLong).to(at::kBFloat16).view({3, 2})));
-    const auto texts = group.gatherTexts(group.rank() == 1 ? "" : std::string(static_cast<std::size_t>(group.rank() + 1), 'x'), {});
+    const auto texts =
+        group.gatherTexts(group.rank() == 1 ? "" : std::string(static_cast<std::size_t>(group.rank() + 1), 'x'), {});
     ASSERT_TRUE(texts) << texts.error().message;
     EXPECT_THAT(*texts, ElementsAre("x", "", "xxx"));
   });
@@ -91,8 +92,9 @@ TEST(ProcessGroup, AMembersTensorReplacesThoseOfTheOthers) {
     const at::Tensor wide = at::full({2, 6}, group.rank(), at::kLong);
     const at::Tensor part = wide.narrow(1, 1, 3);  // not contiguous
     ASSERT_TRUE(group.broadcast(part, 1, {}));
-    EXPECT_TRUE(wide.equal(group.rank() == 1 ? at::full({2, 6}, 1, at::kLong)
-                                             : at::tensor({0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0}, at::kLong).view({2, 6})));
+    EXPECT_TRUE(wide.equal(group.rank() == 1
+                               ? at::full({2, 6}, 1, at::kLong)
+                               : at::tensor({0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0}, at::kLong).view({2, 6})));
   });
 }
 
@@ -161,7 +163,8 @@ TEST(ProcessGroup, ATakenPortIsNamed) {
   const auto group = ProcessGroup::join(launchOf(0, 2, taken.number()), at::kCPU, std::chrono::seconds(1));
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().code, ErrorCode::device);
-  EXPECT_THAT(group.error().message, HasSubstr("cannot serve the meeting point 127.0.0.1:" + std::to_string(taken.number())));
+  EXPECT_THAT(group.error().message,
+              HasSubstr("cannot serve the meeting point 127.0.0.1:" + std::to_string(taken.number())));
   EXPECT_THAT(group.error().hint, HasSubstr("MASTER_PORT"));
 }
 
@@ -201,7 +204,8 @@ TEST(ProcessGroup, StrangersThatComeFirstToTheMeetingPointDoNotDisturb) {
     EXPECT_TRUE(numbers.equal(at::full({3}, 3.0, at::kDouble)));
   };
   std::thread first(member, 0);
-  const std::vector<int> strangers = strangersAt(port.number(), {"", "GET / HTTP/1.1\r\n\r\n", std::string(5000, '\xff')});
+  const std::vector<int> strangers =
+      strangersAt(port.number(), {"", "GET / HTTP/1.1\r\n\r\n", std::string(5000, '\xff')});
   std::thread second(member, 1);
   first.join();
   second.join();
@@ -213,7 +217,9 @@ TEST(ProcessGroup, OfTwoJobsAtOneMeetingPointNeitherTakesTheOthersMembers) {
   const auto join = [&](int rank, int size, std::chrono::seconds patience) {
     return ProcessGroup::join(launchOf(rank, size, port.number()), at::kCPU, patience);
   };
-  const auto sentenceOf = [](const Result<ProcessGroup>& group) { return group ? std::string("it has joined") : group.error().message; };
+  const auto sentenceOf = [](const Result<ProcessGroup>& group) {
+    return group ? std::string("it has joined") : group.error().message;
+  };
   std::vector<std::thread> members;
   for (int rank = 0; rank < 2; ++rank)
     members.emplace_back([&, rank] {

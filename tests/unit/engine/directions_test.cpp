@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an engine says of the directions of a cache, and of a policy's perplexity, where a person stops it or gives it what does not fit.
+// What an engine says of the directions of a cache, and of a policy's perplexity, where a person stops it or gives it
+// what does not fit.
 #include <gmock/gmock.h>
 
 #include <filesystem>
@@ -45,7 +46,9 @@ class Directions : public testing::Test {
   static Record recordOf(Result<json> answer) {
     return valueOf(read<Record>(valueOf(std::move(answer))));
   }
-  [[nodiscard]] static std::string refusalOf(const char* method, json params) { return errorOf(client_->call(method, std::move(params))).message; }
+  [[nodiscard]] static std::string refusalOf(const char* method, json params) {
+    return errorOf(client_->call(method, std::move(params))).message;
+  }
 
   static Client* client_;
   TemporaryFolder folder;
@@ -75,14 +78,16 @@ TEST_F(Directions, VariantsAreThoseOfTheLibrary) {
 TEST_F(Directions, APolicysPerplexityStandsBesideWhatTheSameTokensCostWithoutIt) {
   const CompressionPlan plan = planBy("joint");
   const TextSelection text{{kEvaluationText}, kWindow, 2, 0, {}, false};
-  json params = {{"model", kModel}, {"text", toJson(text)}, {"policy", "snapkv share=0.5 window=4 interval=8"}, {"prompt", 24}};
+  json params = {
+      {"model", kModel}, {"text", toJson(text)}, {"policy", "snapkv share=0.5 window=4 interval=8"}, {"prompt", 24}};
   const auto alone = recordOf<PolicyEvaluationRecord>(client_->call("evaluatePolicy", params));
   const at::Tensor ids = demoWindows(2, 0, kEvaluationText).ids;
   PolicyRequest request{.policy = "snapkv", .share = 0.5, .prompt = 24, .interval = 8};
   request.options = {{"window", "4"}};
   const PolicyMeasurement same = valueOf(measurePolicy(demoDecoder(), ids, nullptr, request, {}));
   EXPECT_NEAR(alone.underPolicy, same.behindPrompt.perplexity(), 1e-3);
-  EXPECT_NEAR(alone.original, valueOf(measurePerplexity(demoDecoder(), ids, nullptr, "", {}, {}, 24)).perplexity(), 1e-3);
+  EXPECT_NEAR(alone.original, valueOf(measurePerplexity(demoDecoder(), ids, nullptr, "", {}, {}, 24)).perplexity(),
+              1e-3);
   EXPECT_EQ(alone.predictions, 2 * (kWindow - 1 - 24));
   EXPECT_EQ(alone.prompt, 24);
   EXPECT_DOUBLE_EQ(alone.bytesAtEnd, same.bytesAtEnd);
@@ -110,7 +115,8 @@ TEST_F(Directions, APolicysPerplexityStandsBesideWhatTheSameTokensCostWithoutIt)
 }
 
 TEST_F(Directions, RankingThatIsStoppedEndsAtOnceAndTheNextOneAnswers) {
-  json params = {{"model", kModel}, {"texts", {statistics(), statistics("b.kvstats")}}, {"kept", 0.5}, {"windows", 65536}};
+  json params = {
+      {"model", kModel}, {"texts", {statistics(), statistics("b.kvstats")}}, {"kept", 0.5}, {"windows", 65536}};
   const std::int64_t id = client_->ask("ranks", params);
   client_->awaitProgress(id);
   EXPECT_TRUE(valueOf(client_->call("cancel", {{"id", id}}))["cancelled"].get<bool>());
@@ -122,7 +128,9 @@ TEST_F(Directions, RankingThatIsStoppedEndsAtOnceAndTheNextOneAnswers) {
 
 TEST_F(Directions, RankingRefusesWhatIsNoCalibrationOfTheModel) {
   const std::string good = statistics();
-  const auto refused = [&](const std::string& file) { return refusalOf("ranks", {{"model", kModel}, {"texts", {good, file}}}); };
+  const auto refused = [&](const std::string& file) {
+    return refusalOf("ranks", {{"model", kModel}, {"texts", {good, file}}});
+  };
   EXPECT_THAT(refused(kEvaluationText), HasSubstr(kEvaluationText)) << "a text is none";
   EXPECT_THAT(refused((folder / "none.kvstats").string()), HasSubstr("none.kvstats"));
   EXPECT_THAT(refused(folder.path().string()), HasSubstr(folder.path().string())) << "nor is a folder";

@@ -22,7 +22,8 @@ TEST(ExperimentFile, MoreThanCanBeMeasuredIsRefused) {
   json values = json::array(), systems = json::array(), sweeps = json::array();
   for (int i = 1; i <= 100; ++i) values.push_back(i / 100.0);
   for (int i = 0; i < 1000; ++i) systems.push_back({{"name", std::to_string(i)}, {"plan", {{"method", "joint"}}}});
-  for (int i = 0; i < 2; ++i) sweeps.push_back({{"name", std::to_string(i)}, {"unit", "share"}, {"values", values}, {"systems", systems}});
+  for (int i = 0; i < 2; ++i)
+    sweeps.push_back({{"name", std::to_string(i)}, {"unit", "share"}, {"values", values}, {"systems", systems}});
   file["sweeps"] = sweeps;
   EXPECT_THAT(errorOf(experimentFromJson(file)).message, HasSubstr("more than 100000"));
 }
@@ -38,7 +39,8 @@ TEST(ExperimentFile, ThoseThatComeAlongAreSound) {
 
 TEST(ExperimentFile, APolicyIsALineAsTheCommandLineTakesIt) {
   json file = specification();
-  file["sweeps"][0]["systems"][0] = {{"name", "one"}, {"policy", {{"name", "kvzip+hadamard bits=3"}, {"options", {{"kvzip.window", 4}}}}}};
+  file["sweeps"][0]["systems"][0] = {
+      {"name", "one"}, {"policy", {{"name", "kvzip+hadamard bits=3"}, {"options", {{"kvzip.window", 4}}}}}};
   const Experiment experiment = valueOf(experimentFromJson(file));
   EXPECT_EQ(experiment.sweeps[0].systems[0].policy,
             (PolicyRequest{"kvzip+hadamard", {{"bits", "3"}, {"kvzip.window", "4"}}}));

@@ -1,9 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <gmock/gmock.h>
-
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
 #include <filesystem>
@@ -31,7 +30,8 @@ using testing::IsEmpty;
 using testing::Not;
 
 const std::vector<ExperimentText>& texts() {
-  static const std::vector<ExperimentText> all = {{"seen", demoWindows(2)}, {"unseen", demoWindows(2, 0, kEvaluationText)}};
+  static const std::vector<ExperimentText> all = {{"seen", demoWindows(2)},
+                                                  {"unseen", demoWindows(2, 0, kEvaluationText)}};
   return all;
 }
 
@@ -39,7 +39,8 @@ ExperimentSubject subject() { return {shortDecoder(), "0123456789abcdef", shortS
 
 Result<void> keepNothing(const std::vector<ExperimentRow>&, const std::vector<ExperimentRow>&) { return {}; }
 
-std::vector<ExperimentRow> runAll(const std::vector<ExperimentRow>& known = {}, std::vector<std::size_t>* kept = nullptr) {
+std::vector<ExperimentRow> runAll(const std::vector<ExperimentRow>& known = {},
+                                  std::vector<std::size_t>* kept = nullptr) {
   const auto keep = [&](const std::vector<ExperimentRow>& rows, const std::vector<ExperimentRow>&) -> Result<void> {
     if (kept) kept->push_back(rows.size());
     return {};
@@ -69,8 +70,10 @@ TEST(Experiment, EveryCellIsWhatPlanningAndMeasuringByThemselvesGive) {
   const PlanTransform transform(made.planned.plan, factors, shortDecoder().shape(), at::kCPU);
   for (const ExperimentText& text : texts()) {
     const ExperimentRow::Figures& figures = rowOf("joint", 0.25, text.name).figures.value();
-    EXPECT_NEAR(figures.loss, valueOf(measurePerplexity(shortDecoder(), text.windows.ids, &transform, "", {})).meanLoss, 1e-6);
-    EXPECT_NEAR(figures.originalLoss, valueOf(measurePerplexity(shortDecoder(), text.windows.ids, nullptr, "", {})).meanLoss, 1e-9);
+    EXPECT_NEAR(figures.loss, valueOf(measurePerplexity(shortDecoder(), text.windows.ids, &transform, "", {})).meanLoss,
+                1e-6);
+    EXPECT_NEAR(figures.originalLoss,
+                valueOf(measurePerplexity(shortDecoder(), text.windows.ids, nullptr, "", {})).meanLoss, 1e-9);
     EXPECT_EQ(figures.bytesPerToken, bytesPerToken(made.planned.plan));
     EXPECT_EQ(figures.predictions, 2 * (kWindow - 1));
   }
@@ -90,11 +93,14 @@ TEST(Experiment, APartOfTheEnergyThatMayBeLostMakesTheSize) {
   for (const double eps : {0.3, 0.05})
     systems.push_back({{"name", fmt::format("eps {}", eps)},
                        {"plan", {{"method", "kqsvd"}, {"allocator", "head-mean"}, {"rankStep", 2}, {"eps", eps}}}});
-  const json file = {{"kvista", "experiment"}, {"version", 1}, {"name", "Rule"},
+  const json file = {{"kvista", "experiment"},
+                     {"version", 1},
+                     {"name", "Rule"},
                      {"sweeps", {{{"name", "Rule"}, {"unit", "keptFraction"}, {"values", {1}}, {"systems", systems}}}}};
-  const auto rows = valueOf(
-      runExperiment(valueOf(experimentFromJson(file)), subject(), {}, keepNothing, {}));
-  const auto figures = [&](std::size_t row) { return rows.at(row).figures.value(); };  // behind those of the model as it is on both texts
+  const auto rows = valueOf(runExperiment(valueOf(experimentFromJson(file)), subject(), {}, keepNothing, {}));
+  const auto figures = [&](std::size_t row) {
+    return rows.at(row).figures.value();
+  };  // behind those of the model as it is on both texts
   EXPECT_LT(figures(2).share, figures(4).share);
   EXPECT_LT(figures(4).share, 1);
   EXPECT_GT(figures(2).rise(), figures(4).rise());
@@ -104,16 +110,19 @@ TEST(Experiment, GoesOnWithWhatAnEarlierRunMeasured) {
   std::vector<ExperimentRow> known;
   for (const ExperimentRow& row : allRows()) {
     known.push_back(valueOf(read<ExperimentRow>(json::parse(toJson(row).dump()))));  // As from its file.
-    if (known.back().figures) known.back().figures->loss = 1;                           // None measures this.
+    if (known.back().figures) known.back().figures->loss = 1;                        // None measures this.
   }
   known.erase(known.begin() + 4);  // joint's neighbour, "every head, alone" at .25 on the first text.
   std::vector<std::size_t> kept;
   const std::vector<ExperimentRow> rows = runAll(known, &kept);
   ASSERT_EQ(rows.size(), allRows().size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i == 4) EXPECT_NEAR(rows[i].figures->loss, allRows()[i].figures->loss, 1e-6);
-    else if (rows[i].figures) EXPECT_EQ(rows[i].figures->loss, 1);
-    else EXPECT_EQ(rows[i].system, "impossible");
+    if (i == 4)
+      EXPECT_NEAR(rows[i].figures->loss, allRows()[i].figures->loss, 1e-6);
+    else if (rows[i].figures)
+      EXPECT_EQ(rows[i].figures->loss, 1);
+    else
+      EXPECT_EQ(rows[i].system, "impossible");
   }
   EXPECT_EQ(kept, (std::vector<std::size_t>{12, 14}));  // With the plan that was missing, with the one that failed.
 }
@@ -123,16 +132,19 @@ TEST(Experiment, WhatAnEarlierRunKnowsStaysInTheResultsOfOneThatIsStopped) {
   known.erase(known.begin() + 4);
   std::vector<ExperimentRow> kept, told;
   std::stop_source stop;
-  const auto keep = [&](const std::vector<ExperimentRow>& rows, const std::vector<ExperimentRow>& fresh) -> Result<void> {
+  const auto keep = [&](const std::vector<ExperimentRow>& rows,
+                        const std::vector<ExperimentRow>& fresh) -> Result<void> {
     kept = rows;
     told.insert(told.end(), fresh.begin(), fresh.end());
     stop.request_stop();
     return {};
   };
   const Experiment experiment = valueOf(experimentFromJson(specification()));
-  EXPECT_EQ(errorOf(runExperiment(experiment, subject(), known, keep, {stop.get_token(), {}})).code, ErrorCode::cancelled);
+  EXPECT_EQ(errorOf(runExperiment(experiment, subject(), known, keep, {stop.get_token(), {}})).code,
+            ErrorCode::cancelled);
   std::vector<ExperimentRow> measured;
-  std::ranges::copy_if(allRows(), std::back_inserter(measured), [](const ExperimentRow& row) { return row.figures.has_value(); });
+  std::ranges::copy_if(allRows(), std::back_inserter(measured),
+                       [](const ExperimentRow& row) { return row.figures.has_value(); });
   ASSERT_EQ(kept.size(), measured.size());  // Without those that failed.
   for (std::size_t i = 0; i < kept.size(); ++i) EXPECT_EQ(kept[i].of, measured[i].of);
   EXPECT_EQ(told, kept);
@@ -192,15 +204,18 @@ TEST(Experiment, PoliciesAndPlansMeetOnThePredictionsBehindThePrompt) {
                         {"systems",
                          {{{"name", "a plan"}, {"plan", plan}},
                           {{"name", "a policy"}, {"policy", {{"name", "streaming-llm"}, {"options", {{"sinks", 2}}}}}},
-                          {{"name", "both"}, {"plan", plan}, {"policy", {{"name", "streaming-llm"}, {"options", {{"sinks", 2}}}}}}}}}}}};
+                          {{"name", "both"},
+                           {"plan", plan},
+                           {"policy", {{"name", "streaming-llm"}, {"options", {{"sinks", 2}}}}}}}}}}}};
   const std::vector<ExperimentRow> rows =
-      valueOf(runExperiment(valueOf(experimentFromJson(read)), subject(), {},
-                            keepNothing, {}));
+      valueOf(runExperiment(valueOf(experimentFromJson(read)), subject(), {}, keepNothing, {}));
   ASSERT_EQ(rows.size(), 4U * 2);
   for (const ExperimentRow& row : rows) {
     ASSERT_TRUE(row.figures) << row.system << ": " << row.problem;
     EXPECT_EQ(row.figures->predictions, 2 * 31);  // The first behind the prompt is foretold by its last token.
-    const double most = row.system.empty() ? 1 : row.system == "a plan" ? 0.56 : 0.25;  // The plan keeps its first tokens at 16 bits.
+    const double most = row.system.empty()       ? 1
+                        : row.system == "a plan" ? 0.56
+                                                 : 0.25;  // The plan keeps its first tokens at 16 bits.
     EXPECT_LE(row.figures->share, most + 1e-9) << row.system;
   }
   // What the model as it is loses there, counted by hand.
@@ -216,7 +231,8 @@ TEST(Experiment, StopsAtOnceAndKeepsWhatItHas) {
     stop.request_stop();
     return {};
   };
-  const Error error = errorOf(runExperiment(valueOf(experimentFromJson(specification())), subject(), {}, keep, {stop.get_token(), {}}));
+  const Error error =
+      errorOf(runExperiment(valueOf(experimentFromJson(specification())), subject(), {}, keep, {stop.get_token(), {}}));
   EXPECT_EQ(error.code, ErrorCode::cancelled);
   EXPECT_EQ(kept, 2U);
 }
@@ -242,25 +258,28 @@ TEST(Experiment, TablesMarkTheBestAndQuoteNames) {
   EXPECT_THAT(page, Not(HasSubstr("http")));
 }
 
-json policy(const std::string& name, const json& options = json::object()) { return {{"name", name}, {"options", options}}; }
+json policy(const std::string& name, const json& options = json::object()) {
+  return {{"name", name}, {"options", options}};
+}
 /// Rows of sweeps that read windows of 64 with a prompt of 32.
 std::vector<ExperimentRow> rowsOf(const json& sweeps, ExperimentSubject on = subject()) {
   const json file = {{"kvista", "experiment"}, {"version", 1}, {"name", "Read"}, {"sweeps", sweeps}};
-  return valueOf(runExperiment(valueOf(experimentFromJson(file)), on, {},
-                               keepNothing, {}));
+  return valueOf(runExperiment(valueOf(experimentFromJson(file)), on, {}, keepNothing, {}));
 }
 json sweepOf(const std::string& name, const json& values, const json& systems, int prompt = 32) {
-  return {{"name", name}, {"unit", "share"}, {"values", values}, {"prompt", prompt}, {"interval", 16}, {"systems", systems}};
+  return {{"name", name},     {"unit", "share"}, {"values", values},
+          {"prompt", prompt}, {"interval", 16},  {"systems", systems}};
 }
 
 TEST(Experiment, APlanAtAShareWithAPolicyComesToTheWholesShare) {
   const json small = {{"sinks", 2}, {"window", 4}};
   const auto system = [&](const json& plan, const json& shares) {
-    return json::array({json{{"name", plan["method"]}, {"plan", plan}, {"planShare", shares}, {"policy", policy("streaming-llm", small)}}});
+    return json::array({json{
+        {"name", plan["method"]}, {"plan", plan}, {"planShare", shares}, {"policy", policy("streaming-llm", small)}}});
   };
-  const std::vector<ExperimentRow> rows =
-      rowsOf(json::array({sweepOf("16 bits", {0.25, 0.125}, system({{"method", "joint"}, {"rankStep", 4}}, {0.5, 0.25})),
-                          sweepOf("Coded", json::array({0.25}), system({{"method", "coded-joint"}}, json::array({0.5})))}));
+  const std::vector<ExperimentRow> rows = rowsOf(
+      json::array({sweepOf("16 bits", {0.25, 0.125}, system({{"method", "joint"}, {"rankStep", 4}}, {0.5, 0.25})),
+                   sweepOf("Coded", json::array({0.25}), system({{"method", "coded-joint"}}, json::array({0.5})))}));
   ASSERT_EQ(rows.size(), 2U + 2 * 2 + 2);
   for (const ExperimentRow& row : rows) {
     if (row.system.empty()) continue;
@@ -278,10 +297,12 @@ TEST(Experiment, APolicyThatStoresTokensByAPlanLeavesItTheRestOfTheShare) {
   const std::vector<ExperimentRow> rows = rowsOf(json::array({sweepOf("Two branches", {0.5, 0.375, 0.2}, systems)}));
   ASSERT_EQ(rows.size(), 2U + 2 * 2 * 3);
   for (const ExperimentRow& row : rows) {
-    if (row.target.value == 0.2) EXPECT_THAT(row.problem, HasSubstr("The policy cskv needs 0.")) << "16 of 64 tokens alone are more";
+    if (row.target.value == 0.2)
+      EXPECT_THAT(row.problem, HasSubstr("The policy cskv needs 0.")) << "16 of 64 tokens alone are more";
     if (row.target.value == 0.2 || row.system.empty()) continue;
     ASSERT_TRUE(row.figures) << row.system << ": " << row.problem;
-    EXPECT_THAT(row.figures->share, testing::AllOf(testing::Le(row.target.value), testing::Ge(0.95 * row.target.value))) << row.system;
+    EXPECT_THAT(row.figures->share, testing::AllOf(testing::Le(row.target.value), testing::Ge(0.95 * row.target.value)))
+        << row.system;
     const double exact = row.system == "cskv" ? 16 : 20;  // The code leaves the first 4 tokens exact.
     const double ofPlan = json::parse(row.of)["plan"]["target"]["value"];
     EXPECT_NEAR(ofPlan, (64 * row.target.value - exact) / (64 - exact), 1e-5) << row.system;
@@ -292,7 +313,8 @@ TEST(Experiment, APolicyThatActsOnceSaysWhyTheShareAtTheEndIsLarger) {
   const json systems = {{{"name", "a policy"}, {"policy", policy("streaming-llm", {{"sinks", 2}, {"window", 4}})}}};
   json once = sweepOf("Once", json::array({0.5}), systems, 48);
   once.erase("interval");
-  const std::vector<ExperimentRow> rows = rowsOf(json::array({once, sweepOf("Again", json::array({0.5}), systems, 48)}));
+  const std::vector<ExperimentRow> rows =
+      rowsOf(json::array({once, sweepOf("Again", json::array({0.5}), systems, 48)}));
   ASSERT_EQ(rows.size(), 2U * 2 * 2);
   for (const ExperimentRow& row : rows) {
     if (row.system.empty()) continue;
@@ -300,7 +322,8 @@ TEST(Experiment, APolicyThatActsOnceSaysWhyTheShareAtTheEndIsLarger) {
     EXPECT_NEAR(row.figures->share, row.sweep == "Once" ? 0.625 : 0.5, 1e-9) << row.sweep;  // 24 + 16 of 64, 32 of 64
     if (row.sweep == "Once")
       EXPECT_THAT(row.figures->note, HasSubstr("behind the prompt of 48 tokens, and keeps to the share there; the 16"));
-    else EXPECT_EQ(row.figures->note, "");
+    else
+      EXPECT_EQ(row.figures->note, "");
   }
 }
 
@@ -324,7 +347,8 @@ TEST(Experiment, ARefinedPlanIsTrainedOnceAndLosesLessOnTheTextThatTrainedIt) {
   EXPECT_FALSE(rows[4].figures->predictedRise);  // It was the plan's, not the trained factors'.
   EXPECT_EQ(rows[6].figures->loss, rows[4].figures->loss);
   EXPECT_EQ(json::parse(rows[4].of)["refine"]["steps"], 24);
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);  // One file for both, and none of an unfinished run.
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}),
+            1);  // One file for both, and none of an unfinished run.
 }
 
 TEST(Experiment, WhereTheModelCannotBeMeasuredOtherSweepsGoOn) {
@@ -346,10 +370,10 @@ TEST(Experiment, TheSameInTwoSweepsIsMeasuredOnce) {
   file["sweeps"][1]["values"] = json::array({0.25});
   file["sweeps"][1]["systems"] = json::array({file["sweeps"][0]["systems"][1]});
   const std::vector<ExperimentRow> rows =
-      valueOf(runExperiment(valueOf(experimentFromJson(file)), subject(), {},
-                            keepNothing, {}));
+      valueOf(runExperiment(valueOf(experimentFromJson(file)), subject(), {}, keepNothing, {}));
   ASSERT_EQ(rows.size(), 2U + 4 * 2 + 2);
-  for (std::size_t text = 0; text < 2; ++text) EXPECT_EQ(rows[10 + text].figures, rows[8 + text].figures);  // Their seconds among them.
+  for (std::size_t text = 0; text < 2; ++text)
+    EXPECT_EQ(rows[10 + text].figures, rows[8 + text].figures);  // Their seconds among them.
 }
 
 TEST(Experiment, WhatAPolicyForetellsByIsTrainedOnceAndKept) {
@@ -428,7 +452,8 @@ TEST(Experiment, AFileOfAPolicyCountsByWhatItHolds) {
                           {"systems",
                            {{{"name", "foretold"},
                              {"policy", {{"name", "fast-kvzip+fp8"}, {"options", {{"gate", file.string()}}}}}}}}}}}};
-    const std::string key = valueOf(runExperiment(valueOf(experimentFromJson(read)), subject(), {}, keepNothing, {})).back().of;
+    const std::string key =
+        valueOf(runExperiment(valueOf(experimentFromJson(read)), subject(), {}, keepNothing, {})).back().of;
     std::filesystem::remove(file);
     return key;
   };

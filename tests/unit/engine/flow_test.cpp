@@ -37,11 +37,12 @@ class Flow : public testing::Test {
     folder_ = new TemporaryFolder;
     client_ = new Client;
     statisticsPath_ = (folder_->path() / "demo.kvstats").string();
-    calibration_ = recordOf<StatisticsRecord>(
-        client_->call("calibrate", {{"model", kModel}, {"text", selection(8)}, {"gradients", true}, {"output", statisticsPath_}}));
+    calibration_ = recordOf<StatisticsRecord>(client_->call(
+        "calibrate", {{"model", kModel}, {"text", selection(8)}, {"gradients", true}, {"output", statisticsPath_}}));
     PlanWish wish;
     wish.target = {Target::Kind::share, 0.125};
-    const json made = valueOf(client_->call("makePlan", {{"model", kModel}, {"statistics", statisticsPath_}, {"wish", toJson(wish)}}));
+    const json made = valueOf(
+        client_->call("makePlan", {{"model", kModel}, {"statistics", statisticsPath_}, {"wish", toJson(wish)}}));
     planned_ = valueOf(read<PlannedPlan>(made["planned"]));
     units_ = valueOf(unitsFromJson(made["units"]));
   }
@@ -62,7 +63,8 @@ class Flow : public testing::Test {
       PlanWish wish;
       wish.method = "coded-joint";
       wish.target = {Target::Kind::share, 0.03};
-      const json made = valueOf(client_->call("makePlan", {{"model", kModel}, {"statistics", statisticsPath_}, {"wish", toJson(wish)}}));
+      const json made = valueOf(
+          client_->call("makePlan", {{"model", kModel}, {"statistics", statisticsPath_}, {"wish", toJson(wish)}}));
       return valueOf(read<PlannedPlan>(made["planned"])).plan;
     }();
     params = withPlan(std::move(params));
@@ -103,7 +105,8 @@ TEST_F(Flow, OpensAModelWithADamagedTokenizerAndSaysSo) {
   const auto record = recordOf<ModelRecord>(client_->call("open", {{"path", model}}));
   EXPECT_EQ(record.shape, demoDecoder().shape());
   EXPECT_FALSE(record.hasTokenizer);
-  EXPECT_THAT(record.problems, testing::ElementsAre(testing::AllOf(HasSubstr((model / "tokenizer.json").string()), HasSubstr("get it again"))));
+  EXPECT_THAT(record.problems, testing::ElementsAre(testing::AllOf(HasSubstr((model / "tokenizer.json").string()),
+                                                                   HasSubstr("get it again"))));
 }
 
 TEST_F(Flow, SaysWhatIsAtAPathOfItsMachine) {
@@ -135,7 +138,9 @@ TEST_F(Flow, SaysWhatIsAtAPathOfItsMachine) {
 }
 
 TEST_F(Flow, ForecastsMemoryBeforeTheWork) {
-  const auto forecast = [&](json params) { return recordOf<MemoryForecast>(valueOf(client_->call("forecastMemory", std::move(params))).at(0)); };
+  const auto forecast = [&](json params) {
+    return recordOf<MemoryForecast>(valueOf(client_->call("forecastMemory", std::move(params))).at(0));
+  };
   Client fresh;  // One that has not loaded the weights, 14.9 MB that become twice as much in float32.
   const json params = {{"model", kModel}, {"method", "calibrate"}, {"text", selection(0)}};
   const auto cold = recordOf<MemoryForecast>(valueOf(fresh.call("forecastMemory", params)).at(0));
@@ -152,15 +157,18 @@ TEST_F(Flow, ForecastsMemoryBeforeTheWork) {
   others["text"]["window"] = 1 << 20;
   EXPECT_EQ(forecast(others).bytesNeeded - forwards, std::int64_t{4} * ((1 << 20) - 2048) * 256 * 20);
   EXPECT_GT(forecast(withPlan({{"method", "export"}})).bytesNeeded, 0);
-  EXPECT_GT(forecast(withPlan({{"method", "evaluate"}})).bytesNeeded, forecast(withPlan({{"method", "export"}})).bytesNeeded);
+  EXPECT_GT(forecast(withPlan({{"method", "evaluate"}})).bytesNeeded,
+            forecast(withPlan({{"method", "export"}})).bytesNeeded);
   // Refining takes more where more windows go through at once.
   json refining = withPlan({{"method", "refine"}, {"text", selection(0)}, {"windowsPerStep", 4}});
   const std::int64_t four = forecast(refining).bytesNeeded;
   EXPECT_GT(four, forecast(withPlan({{"method", "evaluate"}, {"text", selection(0)}})).bytesNeeded);
   refining["windowsPerStep"] = 64;
   EXPECT_GT(forecast(refining).bytesNeeded, four);
-  EXPECT_THAT(errorOf(client_->call("forecastMemory", {{"model", kModel}, {"method", "refine"}})).message, HasSubstr("'plan'"));
-  EXPECT_THAT(errorOf(client_->call("forecastMemory", {{"model", kModel}, {"method", "dance"}})).message, HasSubstr("dance"));
+  EXPECT_THAT(errorOf(client_->call("forecastMemory", {{"model", kModel}, {"method", "refine"}})).message,
+              HasSubstr("'plan'"));
+  EXPECT_THAT(errorOf(client_->call("forecastMemory", {{"model", kModel}, {"method", "dance"}})).message,
+              HasSubstr("dance"));
 }
 
 TEST_F(Flow, CalibratesAndOpensWhatItWrote) {
@@ -169,7 +177,8 @@ TEST_F(Flow, CalibratesAndOpensWhatItWrote) {
   EXPECT_EQ(calibration_.tokens, 8 * kWindow);
   EXPECT_TRUE(calibration_.loss.gradients);
   EXPECT_GT(calibration_.loss.baseLoss, 1);
-  EXPECT_EQ(recordOf<StatisticsRecord>(client_->call("openStatistics", {{"model", kModel}, {"path", statisticsPath_}})), calibration_);
+  EXPECT_EQ(recordOf<StatisticsRecord>(client_->call("openStatistics", {{"model", kModel}, {"path", statisticsPath_}})),
+            calibration_);
   EXPECT_FALSE(std::filesystem::exists(statisticsPath_ + ".partial"));
 }
 
@@ -213,7 +222,8 @@ TEST_F(Flow, PlansWithSpectraThatCanBePlannedWithAgain) {
   EXPECT_LE(planned_.achievedBytes, planned_.requestedBytes);
   EXPECT_EQ(planned_.requestedBytes, demoDecoder().shape().cacheBytesPerToken() / 8);
   ASSERT_EQ(units_.size(), planned_.plan.groups.size());
-  const PlanningContext context{demoDecoder().shape(), calibration_.loss, *valueOf(findDeviceProfile("h200")), 16384, 1};
+  const PlanningContext context{demoDecoder().shape(), calibration_.loss, *valueOf(findDeviceProfile("h200")), 16384,
+                                1};
   const auto again = valueOf(allocateBudget(planned_.plan, units_, standardWidths(planned_.plan.storage), context));
   EXPECT_EQ(again.plan, planned_.plan);
   ASSERT_TRUE(planned_.predictedLoss && again.predictedLoss);
@@ -262,7 +272,9 @@ TEST_F(Flow, FindsWhichLayersShareAndSaysWhereThoseErr) {
   EXPECT_GT(found.distances.at(0, 1), 0);
   EXPECT_EQ(found.distances.at(0, 1), found.distances.at(1, 0));
   ASSERT_EQ(found.sharedFrom.size(), 8U);
-  const auto reader = std::ranges::find_if(found.sharedFrom, [&, layer = 0](int source) mutable { return source != layer++; }) - found.sharedFrom.begin();
+  const auto reader =
+      std::ranges::find_if(found.sharedFrom, [&, layer = 0](int source) mutable { return source != layer++; }) -
+      found.sharedFrom.begin();
   ASSERT_LT(reader, 8);
   params = parts;
   params["sharedFrom"] = found.sharedFrom;
@@ -298,21 +310,24 @@ TEST_F(Flow, MeasuresAsTheLibraryDoes) {
   const Statistics statistics = valueOf(loadStatistics(statisticsPath_));
   const PlanFactors factors = valueOf(makeFactors(demoDecoder(), &statistics, planned_.plan, {}));
   const PlanTransform transform(planned_.plan, factors, demoDecoder().shape(), at::kCPU);
-  EXPECT_DOUBLE_EQ(record.perplexityAfter, valueOf(measurePerplexity(demoDecoder(), windows.ids, &transform, "", {})).perplexity());
+  EXPECT_DOUBLE_EQ(record.perplexityAfter,
+                   valueOf(measurePerplexity(demoDecoder(), windows.ids, &transform, "", {})).perplexity());
   EXPECT_NE(record.perplexityAfter, record.perplexityBefore);
   EXPECT_EQ(record.tokensHash, windows.hash);
   EXPECT_EQ(record.planFingerprint, fingerprint(planned_.plan));
   EXPECT_EQ(record.predictions, 4 * (kWindow - 1));
   EXPECT_EQ(record.text, kEvaluationText);
 
-  const auto alone = recordOf<EvaluationRecord>(client_->call("evaluate", {{"model", kModel}, {"text", selection(4, kEvaluationText)}}));
+  const auto alone = recordOf<EvaluationRecord>(
+      client_->call("evaluate", {{"model", kModel}, {"text", selection(4, kEvaluationText)}}));
   EXPECT_EQ(alone.perplexityAfter, record.perplexityBefore);
   EXPECT_EQ(alone.planFingerprint, "");
 }
 
 TEST_F(Flow, TellsWhatEachTokenCosts) {
   const std::string text = "It is a truth universally acknowledged — that a single man must be in want of a wife.";
-  const auto record = recordOf<TokenLossRecord>(client_->call("tokenLosses", withPlan({{"text", text}, {"maxTokens", 64}})));
+  const auto record =
+      recordOf<TokenLossRecord>(client_->call("tokenLosses", withPlan({{"text", text}, {"maxTokens", 64}})));
   std::string joined;
   for (const std::string& piece : record.pieces) joined += piece;
   EXPECT_THAT(joined, HasSubstr(text));
@@ -325,7 +340,8 @@ TEST_F(Flow, TellsWhatEachTokenCosts) {
   EXPECT_GT(before, 0);
   EXPECT_NE(before, after);
 
-  const auto windowed = recordOf<TokenLossRecord>(client_->call("tokenLosses", withPlan({{"text", selection(1, kEvaluationText)}, {"maxTokens", 32}})));
+  const auto windowed = recordOf<TokenLossRecord>(
+      client_->call("tokenLosses", withPlan({{"text", selection(1, kEvaluationText)}, {"maxTokens", 32}})));
   EXPECT_EQ(windowed.pieces.size(), 32U);
 }
 
@@ -333,7 +349,8 @@ TEST_F(Flow, WritesTwoTextsInTurn) {
   const json params = withPlan({{"prompt", "Emma was"}, {"maxTokens", 24}});
   const std::int64_t id = client_->ask("generate", params);
   const json answer = valueOf(client_->await(id));
-  const auto original = valueOf(read<GeneratedPiece>(answer["original"])), plan = valueOf(read<GeneratedPiece>(answer["plan"]));
+  const auto original = valueOf(read<GeneratedPiece>(answer["original"])),
+             plan = valueOf(read<GeneratedPiece>(answer["plan"]));
   EXPECT_FALSE(original.text.empty());
   EXPECT_FALSE(original.compressed);
   EXPECT_TRUE(plan.compressed);
@@ -378,7 +395,8 @@ TEST_F(Flow, AsksWhetherASentenceFarBackComesOut) {
   EXPECT_EQ(chain.kind, RetrievalKind::variableTracking);
   EXPECT_EQ(chain.planted, 5);
   variables["kind"] = "haystack";
-  EXPECT_THAT(errorOf(client_->call("retrieval", variables)).message, HasSubstr("it must be one of needle, multi-key, variable-tracking"));
+  EXPECT_THAT(errorOf(client_->call("retrieval", variables)).message,
+              HasSubstr("it must be one of needle, multi-key, variable-tracking"));
 
   // A model alone is asked the same, in a text that has to be named.
   json alone = {{"model", kModel}, {"lengths", {48, 96}}, {"depths", {0, 50, 100}}, {"trials", 2}, {"seed", 3}};
@@ -424,7 +442,9 @@ TEST_F(Flow, TellsTheLossesOfAWholeFile) {
 TEST_F(Flow, RefinesThePlanAndEverythingElseTakesTheFactors) {
   const std::string factors = (folder_->path() / "small.refined.safetensors").string();
   const json text = selection(40), other = selection(2, kEvaluationText);
-  const std::int64_t id = client_->ask("refine", withSmallPlan({{"text", text}, {"evaluateOn", other}, {"output", factors}, {"steps", 6}, {"windowsPerStep", 4}}));
+  const std::int64_t id = client_->ask(
+      "refine",
+      withSmallPlan({{"text", text}, {"evaluateOn", other}, {"output", factors}, {"steps", 6}, {"windowsPerStep", 4}}));
   const auto record = recordOf<RefineRecord>(client_->await(id));
   EXPECT_EQ(record.steps, 6);
   EXPECT_EQ(record.windows, 35);
@@ -445,21 +465,29 @@ TEST_F(Flow, RefinesThePlanAndEverythingElseTakesTheFactors) {
   ASSERT_TRUE(record.seen && record.unseen);
   EXPECT_LT(record.seen->refined, record.seen->planned);
   const auto planned = recordOf<EvaluationRecord>(client_->call("evaluate", withSmallPlan({{"text", other}})));
-  const auto refined = recordOf<EvaluationRecord>(client_->call("evaluate", withSmallPlan({{"text", other}, {"factors", factors}})));
+  const auto refined =
+      recordOf<EvaluationRecord>(client_->call("evaluate", withSmallPlan({{"text", other}, {"factors", factors}})));
   EXPECT_EQ(record.unseen->tokensHash, refined.tokensHash);
   EXPECT_NEAR(record.unseen->original, refined.perplexityBefore, 1e-9 * refined.perplexityBefore);
   EXPECT_NEAR(record.unseen->planned, planned.perplexityAfter, 1e-9 * planned.perplexityAfter);
   EXPECT_NEAR(record.unseen->refined, refined.perplexityAfter, 1e-6 * refined.perplexityAfter);
 
   // Refused are factors to start from, too little text, and a plan without factors.
-  EXPECT_THAT(errorOf(client_->call("refine", withSmallPlan({{"text", text}, {"output", factors}, {"factors", factors}}))).message, HasSubstr("own factors"));
-  EXPECT_THAT(errorOf(client_->call("refine", withSmallPlan({{"text", selection(1)}, {"output", factors}}))).message, HasSubstr("held out"));
-  EXPECT_THAT(errorOf(client_->call("refine", withSmallPlan({{"text", text}, {"output", factors}, {"steps", 0}}))).message, HasSubstr("'steps'"));
+  EXPECT_THAT(
+      errorOf(client_->call("refine", withSmallPlan({{"text", text}, {"output", factors}, {"factors", factors}})))
+          .message,
+      HasSubstr("own factors"));
+  EXPECT_THAT(errorOf(client_->call("refine", withSmallPlan({{"text", selection(1)}, {"output", factors}}))).message,
+              HasSubstr("held out"));
+  EXPECT_THAT(
+      errorOf(client_->call("refine", withSmallPlan({{"text", text}, {"output", factors}, {"steps", 0}}))).message,
+      HasSubstr("'steps'"));
 }
 
 TEST_F(Flow, RefiningThatIsCancelledKeepsTheBestSoFar) {
   const std::string factors = (folder_->path() / "cancelled.refined.safetensors").string();
-  const json params = withSmallPlan({{"text", selection(40)}, {"output", factors}, {"windowsPerStep", 4}, {"steps", 100000}, {"evaluateWindows", 2}});
+  const json params = withSmallPlan(
+      {{"text", selection(40)}, {"output", factors}, {"windowsPerStep", 4}, {"steps", 100000}, {"evaluateWindows", 2}});
   // Before anything is better there is nothing to keep.
   const std::int64_t early = client_->ask("refine", params);
   client_->awaitProgress(early);
@@ -501,7 +529,8 @@ TEST_F(Flow, RefiningThatIsCancelledKeepsTheBestSoFar) {
 
 TEST_F(Flow, ForecastsAnExportAndWritesIt) {
   const std::string target = (folder_->path() / "small").string();
-  const auto preview = recordOf<ExportPreview>(client_->call("previewExport", withPlan({{"form", "latent"}, {"target", target}})));
+  const auto preview =
+      recordOf<ExportPreview>(client_->call("previewExport", withPlan({{"form", "latent"}, {"target", target}})));
   EXPECT_TRUE(preview.problems.empty());
   EXPECT_EQ(preview.bytesPerTokenAfter, planned_.achievedBytes);
   EXPECT_GT(preview.tensorsChanged, 0);
@@ -510,7 +539,8 @@ TEST_F(Flow, ForecastsAnExportAndWritesIt) {
   EXPECT_THAT(preview.runsIn, HasSubstr("transformers"));
   EXPECT_FALSE(std::filesystem::exists(target));
 
-  const auto exported = recordOf<ExportRecord>(client_->call("export", withPlan({{"form", "latent"}, {"target", target}})));
+  const auto exported =
+      recordOf<ExportRecord>(client_->call("export", withPlan({{"form", "latent"}, {"target", target}})));
   EXPECT_TRUE(exported.verified);
   EXPECT_EQ(exported.bytesPerToken, preview.bytesPerTokenAfter);
   // The forecast is of the tensors; the file adds its header.
@@ -533,7 +563,8 @@ TEST_F(Flow, ForecastsAnExportAndWritesIt) {
 
   const auto again = recordOf<ExportPreview>(client_->call("previewExport", withPlan({{"target", target}})));
   EXPECT_THAT(again.problems, testing::ElementsAre(HasSubstr("exists already")));
-  const auto onto = recordOf<ExportPreview>(client_->call("previewExport", withPlan({{"target", kModel}, {"overwrite", true}})));
+  const auto onto =
+      recordOf<ExportPreview>(client_->call("previewExport", withPlan({{"target", kModel}, {"overwrite", true}})));
   EXPECT_THAT(onto.problems, testing::ElementsAre(HasSubstr("where the model itself lies")));
 }
 
@@ -541,13 +572,21 @@ TEST_F(Flow, RefusesWhatDoesNotFit) {
   json params = withPlan({{"text", selection(1)}});
   params["plan"]["groups"].erase(0);
   EXPECT_THAT(errorOf(client_->call("evaluate", params)).message, HasSubstr("does not fit the model"));
-  EXPECT_THAT(errorOf(client_->call("similarity", {{"model", kModel}, {"statistics", statisticsPath_}, {"measure", "looks"}})).message,
-              HasSubstr("no measure \"looks\""));
-  EXPECT_THAT(errorOf(client_->call("similarity", {{"model", kModel}, {"statistics", statisticsPath_}, {"measure", "cka"}, {"layers", {8}}})).message,
-              HasSubstr("'layers'"));
-  EXPECT_THAT(errorOf(client_->call("decompose", {{"model", kModel}, {"statistics", statisticsPath_}})).message, HasSubstr("'plan'"));
-  EXPECT_THAT(errorOf(client_->call("planErrors", {{"model", kModel}, {"plan", toJson(planned_.plan)}})).message, HasSubstr("'statistics'"));
-  EXPECT_THAT(errorOf(client_->call("evaluate", {{"model", kModel}, {"text", selection(1, "-")}})).message, HasSubstr("standard input"));
+  EXPECT_THAT(
+      errorOf(client_->call("similarity", {{"model", kModel}, {"statistics", statisticsPath_}, {"measure", "looks"}}))
+          .message,
+      HasSubstr("no measure \"looks\""));
+  EXPECT_THAT(
+      errorOf(client_->call("similarity",
+                            {{"model", kModel}, {"statistics", statisticsPath_}, {"measure", "cka"}, {"layers", {8}}}))
+          .message,
+      HasSubstr("'layers'"));
+  EXPECT_THAT(errorOf(client_->call("decompose", {{"model", kModel}, {"statistics", statisticsPath_}})).message,
+              HasSubstr("'plan'"));
+  EXPECT_THAT(errorOf(client_->call("planErrors", {{"model", kModel}, {"plan", toJson(planned_.plan)}})).message,
+              HasSubstr("'statistics'"));
+  EXPECT_THAT(errorOf(client_->call("evaluate", {{"model", kModel}, {"text", selection(1, "-")}})).message,
+              HasSubstr("standard input"));
   EXPECT_EQ(errorOf(client_->call("open", {{"path", folder_->path() / "nothing"}})).code, ErrorCode::io);
 }
 

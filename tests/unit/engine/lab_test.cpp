@@ -56,7 +56,8 @@ class LabMethods : public testing::Test {
     return params;
   }
   static const PlanTransform& transform() {
-    static const PlanTransform transform(plan_, valueOf(makeFactors(demoDecoder(), nullptr, plan_, {})), demoDecoder().shape(), at::kCPU);
+    static const PlanTransform transform(plan_, valueOf(makeFactors(demoDecoder(), nullptr, plan_, {})),
+                                         demoDecoder().shape(), at::kCPU);
     return transform;
   }
   template <class Record>
@@ -73,12 +74,13 @@ CompressionPlan LabMethods::plan_;
 
 TEST_F(LabMethods, QuestionsAreAnsweredAsTheLibraryAnswersThem) {
   const std::string file = (folder / "questions.jsonl").string();
-  std::ofstream(file) << R"({"prompt": "It is a truth", "target": ["universally", "acknowledged"], "until": ["\n"], "max_gen_toks": 4})"
-                         "\n"
-                      << R"({"query": "She was very much obliged to him for his", "choices": ["kindness", "table", "seven"], "gold": 0})"
-                         "\n"
-                      << R"({"query": "He could not bear to see her so", "choices": ["engine", "unhappy"], "gold": 1})"
-                         "\n";
+  std::ofstream(file)
+      << R"({"prompt": "It is a truth", "target": ["universally", "acknowledged"], "until": ["\n"], "max_gen_toks": 4})"
+         "\n"
+      << R"({"query": "She was very much obliged to him for his", "choices": ["kindness", "table", "seven"], "gold": 0})"
+         "\n"
+      << R"({"query": "He could not bear to see her so", "choices": ["engine", "unhappy"], "gold": 1})"
+         "\n";
   const auto record = recordOf<TasksRecord>(client_->call("tasks", withPlan({{"files", {file}}})));
   EXPECT_EQ(record.planFingerprint, fingerprint(plan_));
   ASSERT_EQ(record.files.size(), 1U);
@@ -115,7 +117,8 @@ TEST_F(LabMethods, QuestionsAreAnsweredAsTheLibraryAnswersThem) {
     EXPECT_NE(answers[i + 1].marginAfter, answers[i + 1].marginBefore);
   }
   // A model alone answers for both sides, and the first items are a part of all.
-  const auto alone = recordOf<TasksRecord>(client_->call("tasks", {{"model", kModel}, {"files", {file}}, {"items", 2}}));
+  const auto alone =
+      recordOf<TasksRecord>(client_->call("tasks", {{"model", kModel}, {"files", {file}}, {"items", 2}}));
   EXPECT_EQ(alone.planFingerprint, "");
   ASSERT_EQ(alone.files[0].answers.size(), 2U);
   EXPECT_EQ(alone.files[0].answers[1].before, answers[1].before);
@@ -126,7 +129,8 @@ TEST_F(LabMethods, QuestionsAreAnsweredAsTheLibraryAnswersThem) {
 }
 
 TEST_F(LabMethods, AgreementIsThatOfTheLibraryInWords) {
-  const json params = withPlan({{"text", selection(2, kEvaluationText)}, {"prompts", 3}, {"promptTokens", 12}, {"write", 8}, {"worst", 4}});
+  const json params = withPlan(
+      {{"text", selection(2, kEvaluationText)}, {"prompts", 3}, {"promptTokens", 12}, {"write", 8}, {"worst", 4}});
   const std::int64_t id = client_->ask("agreement", params);
   const auto record = recordOf<AgreementRecord>(client_->await(id));
   const at::Tensor ids = demoWindows(2, 0, kEvaluationText).ids;
@@ -159,7 +163,8 @@ TEST_F(LabMethods, AgreementIsThatOfTheLibraryInWords) {
 }
 
 TEST_F(LabMethods, MeasuresUnderAPolicyBesideTheOriginal) {
-  const json text = {{"text", selection(2, kEvaluationText)}, {"prompts", 2}, {"promptTokens", 12}, {"write", 4}, {"worst", 0}};
+  const json text = {
+      {"text", selection(2, kEvaluationText)}, {"prompts", 2}, {"promptTokens", 12}, {"write", 4}, {"worst", 0}};
   json asked = text;
   asked.update({{"model", kModel}, {"policy", "snapkv interval=8"}});
   const auto whole = recordOf<AgreementRecord>(client_->call("agreement", asked));
@@ -175,8 +180,11 @@ TEST_F(LabMethods, MeasuresUnderAPolicyBesideTheOriginal) {
   EXPECT_TRUE(less.overPlan);
   EXPECT_GT(less.mean, 0.01);
 
-  const json losses = valueOf(client_->call("tokenLosses", {{"model", kModel}, {"text", toJson(TextSelection{{kEvaluationText}, 48, 0, 0, {}, false})},
-                                                             {"maxTokens", 100}, {"policy", few}}));
+  const json losses =
+      valueOf(client_->call("tokenLosses", {{"model", kModel},
+                                            {"text", toJson(TextSelection{{kEvaluationText}, 48, 0, 0, {}, false})},
+                                            {"maxTokens", 100},
+                                            {"policy", few}}));
   const auto each = valueOf(read<TokenLossRecord>(losses));
   EXPECT_EQ(losses["policy"], "streaming-llm share=0.25 interval=8 sinks=0");
   ASSERT_EQ(each.after.size(), 100U);
@@ -184,13 +192,15 @@ TEST_F(LabMethods, MeasuresUnderAPolicyBesideTheOriginal) {
   for (std::size_t i = 0; i < 100; ++i) {
     if (i % 48 == 0) continue;  // A window's first token has none.
     if (i % 48 <= 24) {
-      EXPECT_NEAR(each.after[i], each.before[i], 1e-3) << i << ": foretold before the policy acted, or in the short last window";
+      EXPECT_NEAR(each.after[i], each.before[i], 1e-3)
+          << i << ": foretold before the policy acted, or in the short last window";
     }
     changed += std::abs(each.after[i] - each.before[i]) > 0.01 ? 1 : 0;
   }
   EXPECT_GT(changed, 20);
 
-  const json retrieval = {{"model", kModel}, {"text", selection(0, kEvaluationText)}, {"lengths", {64}}, {"depths", {50}}, {"trials", 2}};
+  const json retrieval = {
+      {"model", kModel}, {"text", selection(0, kEvaluationText)}, {"lengths", {64}}, {"depths", {50}}, {"trials", 2}};
   json under = retrieval;
   under["policy"] = "snapkv";
   const auto found = recordOf<RetrievalRecord>(client_->call("retrieval", under));
@@ -199,15 +209,17 @@ TEST_F(LabMethods, MeasuresUnderAPolicyBesideTheOriginal) {
   const auto lost = recordOf<RetrievalRecord>(client_->call("retrieval", under));
   EXPECT_EQ(lost.lossBefore, found.lossBefore);
   EXPECT_GT(lost.lossAfter.at(0, 0), lost.lossBefore.at(0, 0));
-  const std::pair<const char*, const char*> refusals[] = {{"best", "There is no policy"}, {"snapkv share=2", "share of a policy"}, {"cskv", "there is no plan"}};
+  const std::pair<const char*, const char*> refusals[] = {
+      {"best", "There is no policy"}, {"snapkv share=2", "share of a policy"}, {"cskv", "there is no plan"}};
   for (const auto& [policy, words] : refusals) {
     under["policy"] = policy;
     EXPECT_THAT(errorOf(client_->call("retrieval", under)).message, HasSubstr(words));
   }
 }
 
-/// Of a window of 192 tokens, whose histories end behind 96, 128 and 160: the part of the attention of the next 32 queries that goes to a
-/// quarter of the keys, the last 32 and, where that leaves room, those that `score` makes highest of attention [heads, queries, keys so far].
+/// Of a window of 192 tokens, whose histories end behind 96, 128 and 160: the part of the attention of the next 32
+/// queries that goes to a quarter of the keys, the last 32 and, where that leaves room, those that `score` makes
+/// highest of attention [heads, queries, keys so far].
 template <class Score>
 double attentionFound(const at::Tensor& window, const Score& score) {
   LiveCache cache;
@@ -217,7 +229,8 @@ double attentionFound(const at::Tensor& window, const Score& score) {
   for (const std::int64_t keys : {96, 128, 160})
     for (int layer = 0; layer < demoDecoder().shape().layers; ++layer) {
       const at::Tensor attention =
-          recentAttentionOf({demoDecoder(), layer, cache.layers[static_cast<std::size_t>(layer)], cache.tokens})[0].narrow(2, 0, keys);
+          recentAttentionOf({demoDecoder(), layer, cache.layers[static_cast<std::size_t>(layer)], cache.tokens})[0]
+              .narrow(2, 0, keys);
       const at::Tensor next = attention.narrow(1, keys, 32).mean(1), older = next.narrow(1, 0, keys - 32);
       const at::Tensor scores = score(attention.narrow(1, 0, keys), next).narrow(1, 0, keys - 32);
       const at::Tensor order = std::get<1>(at::sort(scores, /*stable=*/true, 1, /*descending=*/true));
@@ -230,9 +243,11 @@ double attentionFound(const at::Tensor& window, const Score& score) {
 
 TEST_F(LabMethods, SaysWhatAnAttentionPredictorFindsBesideWhatNeedsNone) {
   const TextSelection text{{kCalibrationText}, 192, 2, 0, {}, false};
-  const auto record = recordOf<PredictorRecord>(client_->call(
-      "trainPredictor",
-      {{"model", kModel}, {"text", toJson(text)}, {"kind", "attention-predictor"}, {"output", (folder / "demo.gate").string()}}));
+  const auto record =
+      recordOf<PredictorRecord>(client_->call("trainPredictor", {{"model", kModel},
+                                                                 {"text", toJson(text)},
+                                                                 {"kind", "attention-predictor"},
+                                                                 {"output", (folder / "demo.gate").string()}}));
   ASSERT_TRUE(record.recall);
   TextRecipe recipe = demoRecipe(2);
   recipe.window = text.window;
@@ -241,7 +256,9 @@ TEST_F(LabMethods, SaysWhatAnAttentionPredictorFindsBesideWhatNeedsNone) {
   const auto ofAll = [](const at::Tensor& attention, const at::Tensor&) { return attention.sum(1); };
   const auto ofLast = [](const at::Tensor& attention, const at::Tensor&) {
     const at::Tensor sums = attention.narrow(1, attention.size(1) - 32, 32).sum(1).narrow(1, 0, attention.size(2) - 32);
-    return at::constant_pad_nd(sums, {3, 3}).unfold(1, 7, 1).amax(2);  // with three neighbours on each side, of those before the last 32
+    return at::constant_pad_nd(sums, {3, 3})
+        .unfold(1, 7, 1)
+        .amax(2);  // with three neighbours on each side, of those before the last 32
   };
   const double best = attentionFound(heldOut, ofNext);
   EXPECT_NEAR(record.recall->best, best, 1e-5);
@@ -254,8 +271,8 @@ TEST_F(LabMethods, SaysWhatAnAttentionPredictorFindsBesideWhatNeedsNone) {
 
 TEST_F(LabMethods, TrainsAPredictorAndSaysHowWellItHolds) {
   const std::string file = (folder / "demo.gate").string();
-  const auto record =
-      recordOf<PredictorRecord>(client_->call("trainPredictor", {{"model", kModel}, {"text", selection(5)}, {"output", file}}));
+  const auto record = recordOf<PredictorRecord>(
+      client_->call("trainPredictor", {{"model", kModel}, {"text", selection(5)}, {"output", file}}));
   EXPECT_EQ(record.kind, PredictorKind::fastKvzip);
   EXPECT_EQ(record.file, file);
   EXPECT_EQ(record.windows, 4);
@@ -269,18 +286,20 @@ TEST_F(LabMethods, TrainsAPredictorAndSaysHowWellItHolds) {
   const auto refused = [&](json params) { return errorOf(client_->call("trainPredictor", std::move(params))).message; };
   EXPECT_THAT(refused({{"model", kModel}, {"text", selection(5)}, {"output", file}, {"kind", "oracle"}}),
               HasSubstr("it must be one of fast-kvzip"));
-  EXPECT_THAT(refused({{"model", kModel}, {"text", selection(5)}, {"output", kCalibrationText}}), HasSubstr("would be replaced"));
+  EXPECT_THAT(refused({{"model", kModel}, {"text", selection(5)}, {"output", kCalibrationText}}),
+              HasSubstr("would be replaced"));
   EXPECT_THAT(refused({{"model", kModel}, {"text", selection(1)}, {"output", file}}), HasSubstr("one window"));
   EXPECT_THAT(refused({{"model", kModel}, {"text", selection(5)}, {"output", (folder / "none" / "a.gate").string()}}),
               HasSubstr((folder / "none").string()));
   // Stopped, it leaves nothing.
   const std::string other = (folder / "other.gate").string();
-  const std::int64_t slow = client_->ask("trainPredictor", {{"model", kModel}, {"text", selection(200)}, {"output", other}});
+  const std::int64_t slow =
+      client_->ask("trainPredictor", {{"model", kModel}, {"text", selection(200)}, {"output", other}});
   client_->awaitProgress(slow);
   EXPECT_TRUE(valueOf(client_->call("cancel", {{"id", slow}}))["cancelled"].get<bool>());
   EXPECT_EQ(errorOf(client_->await(slow)).code, ErrorCode::cancelled);
-  recordOf<PredictorRecord>(
-      client_->call("trainPredictor", {{"model", kModel}, {"text", selection(2)}, {"output", file}}));  // behind it in the same lane
+  recordOf<PredictorRecord>(client_->call(
+      "trainPredictor", {{"model", kModel}, {"text", selection(2)}, {"output", file}}));  // behind it in the same lane
   EXPECT_FALSE(std::filesystem::exists(other));
 }
 
@@ -296,21 +315,27 @@ TEST_F(LabMethods, RanksCachesOnSeveralTexts) {
   EXPECT_EQ(record.texts[0].layers, record.texts[1].layers);
   EXPECT_TRUE(record.texts[0].losses.isEmpty()) << "nothing was to be truncated";
   for (const bool byHead : {false, true})
-    for (const CacheSpectrum& spectrum : valueOf(cacheSpectra(demoDecoder(), demoStatistics(), {0, 5}, {.byHead = byHead}, {}))) {
+    for (const CacheSpectrum& spectrum :
+         valueOf(cacheSpectra(demoDecoder(), demoStatistics(), {0, 5}, {.byHead = byHead}, {}))) {
       const TextRanksRecord& text = record.texts[1];
       const bool isKey = spectrum.side == Side::key;
-      const float found = byHead ? (isKey ? text.keyHeads : text.valueHeads).at(spectrum.layer, spectrum.head) : text.layers.at(spectrum.layer, isKey ? 0 : 1);
+      const float found = byHead ? (isKey ? text.keyHeads : text.valueHeads).at(spectrum.layer, spectrum.head)
+                                 : text.layers.at(spectrum.layer, isKey ? 0 : 1);
       EXPECT_NEAR(found, measure(spectrum.singularValues).normalisedEffectiveRank, 1e-5) << spectrum.layer;
     }
-  const auto cut = recordOf<RanksRecord>(client_->call("ranks", {{"model", kModel}, {"texts", {one}}, {"kept", 0.25}, {"windows", 1}}));
+  const auto cut = recordOf<RanksRecord>(
+      client_->call("ranks", {{"model", kModel}, {"texts", {one}}, {"kept", 0.25}, {"windows", 1}}));
   ASSERT_FALSE(cut.texts[0].losses.isEmpty());
   for (const TruncationLoss& each : valueOf(measureTruncation(demoDecoder(), demoStatistics(), {2}, {0.25}, 1, {})))
     EXPECT_NEAR(cut.texts[0].losses.at(2, each.side == Side::key ? 0 : 1), each.loss, 1e-5);
-  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", json::array()}})).message, HasSubstr("No statistics"));
-  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", {one}}, {"kept", 1.5}})).message, HasSubstr("kept"));
+  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", json::array()}})).message,
+              HasSubstr("No statistics"));
+  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", {one}}, {"kept", 1.5}})).message,
+              HasSubstr("kept"));
   statistics.modelHash = "0123456789abcdef";
   ASSERT_TRUE(saveStatistics(two, statistics, {}));
-  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", {one, two}}})).message, HasSubstr("of another model"));
+  EXPECT_THAT(errorOf(client_->call("ranks", {{"model", kModel}, {"texts", {one, two}}})).message,
+              HasSubstr("of another model"));
 }
 
 }  // namespace

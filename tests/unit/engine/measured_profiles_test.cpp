@@ -42,9 +42,13 @@ TEST_F(MeasuredProfilesTest, TheLatestComesFirstAndReplacesItsOlderSelf) {
 
 TEST_F(MeasuredProfilesTest, FilesThatAreNoneAreNamedAndLeftOut) {
   const auto good = valueOf(saveMeasuredProfile({"good", 1e12, 1e14, 0}));
-  for (const auto& [name, text, said] : {std::tuple{"a", "{", "a.json"}, {"b", "[]", "does not hold a device's profile"}, {"c", "{\"name\": \"\"}", "has no name"},
-                                         {"d", "{\"name\": \"x\", \"bytesPerSecond\": \"fast\"}", "lacks the number bytesPerSecond"},
-                                         {"e", "{\"name\": \"x\", \"bytesPerSecond\": 0, \"flopsPerSecond\": 1, \"launchSeconds\": 0}", "which no device does"}}) {
+  for (const auto& [name, text, said] :
+       {std::tuple{"a", "{", "a.json"},
+        {"b", "[]", "does not hold a device's profile"},
+        {"c", "{\"name\": \"\"}", "has no name"},
+        {"d", "{\"name\": \"x\", \"bytesPerSecond\": \"fast\"}", "lacks the number bytesPerSecond"},
+        {"e", "{\"name\": \"x\", \"bytesPerSecond\": 0, \"flopsPerSecond\": 1, \"launchSeconds\": 0}",
+         "which no device does"}}) {
     const auto file = good.parent_path() / (std::string(name) + ".json");
     std::ofstream(file) << text;
     const MeasuredProfiles read = readMeasuredProfiles();

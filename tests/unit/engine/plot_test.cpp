@@ -44,10 +44,12 @@ TEST(Plot, LayersHaveNoTicksBetweenThem) {
 }
 
 TEST(Plot, TicksOfALogarithmicAxisAreWholePowersAndOfFewDecadesWhatIsBetween) {
-  EXPECT_THAT(ticksRound({.base = 10}, {0.003, 0.7}), Pointwise(DoubleNear(1e-12), {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0}));
+  EXPECT_THAT(ticksRound({.base = 10}, {0.003, 0.7}),
+              Pointwise(DoubleNear(1e-12), {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0}));
   EXPECT_THAT(ticksRound({.base = 10}, {1e-4, 3.0}), Pointwise(DoubleNear(1e-9), {1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0}));
   EXPECT_THAT(ticksRound({.base = 2}, {1.0 / 16, 0.3}), Pointwise(DoubleNear(1e-12), {0.0625, 0.125, 0.25, 0.5}));
-  EXPECT_THAT((Axis{.low = 0, .high = std::log10(64), .base = 10}).ticks(), Pointwise(DoubleNear(1e-9), {1.0, 2.0, 5.0, 10.0, 20.0, 50.0}));
+  EXPECT_THAT((Axis{.low = 0, .high = std::log10(64), .base = 10}).ticks(),
+              Pointwise(DoubleNear(1e-9), {1.0, 2.0, 5.0, 10.0, 20.0, 50.0}));
 }
 
 }  // namespace

@@ -23,7 +23,9 @@ using testing::HasSubstr;
 
 const std::string kModel = kDemoFolder + "/model";
 
-json longEvaluation() { return {{"model", kModel}, {"text", toJson(TextSelection{{kCalibrationText}, kWindow, 0, 0, {}, false})}}; }
+json longEvaluation() {
+  return {{"model", kModel}, {"text", toJson(TextSelection{{kCalibrationText}, kWindow, 0, 0, {}, false})}};
+}
 
 std::string hexOf(const std::vector<std::uint8_t>& bytes) {
   std::string hex;
@@ -48,9 +50,11 @@ TEST(Serve, GreetsAndLists) {
   // The window puts a plan of this method under a policy that needs one.
   EXPECT_THAT(catalogue.policies, testing::Contains(testing::Field(&Choice::planMethod, "cskv")));
   const auto isMethod = [&](const std::string& name) {
-    return std::ranges::any_of(catalogue.methods, [&](const MethodChoice& method) { return method.choice.name == name; });
+    return std::ranges::any_of(catalogue.methods,
+                               [&](const MethodChoice& method) { return method.choice.name == name; });
   };
-  for (const Choice& policy : catalogue.policies) EXPECT_TRUE(policy.planMethod.empty() || isMethod(policy.planMethod)) << policy.name;
+  for (const Choice& policy : catalogue.policies)
+    EXPECT_TRUE(policy.planMethod.empty() || isMethod(policy.planMethod)) << policy.name;
 }
 
 TEST(Serve, EndsWithItsInput) {
@@ -127,7 +131,8 @@ TEST(Serve, SaysWhatIsWrongWithARequestAndGoesOn) {
   EXPECT_TRUE(refusal({{"id", "one"}, {"method", "hello"}})["id"].is_null());
   EXPECT_EQ(refusal({{"id", 7}})["id"], 7);
   EXPECT_THAT(refusal({{"id", 8}, {"method", 5}})["error"]["message"].get<std::string>(), HasSubstr("'method'"));
-  EXPECT_THAT(refusal({{"id", 9}, {"method", "hello"}, {"params", {1}}})["error"]["message"].get<std::string>(), HasSubstr("'params'"));
+  EXPECT_THAT(refusal({{"id", 9}, {"method", "hello"}, {"params", {1}}})["error"]["message"].get<std::string>(),
+              HasSubstr("'params'"));
   EXPECT_THAT(refusal({{"id", 10}, {"method", "cancel"}})["error"]["message"].get<std::string>(), HasSubstr("'id'"));
   EXPECT_TRUE(client.call("hello"));
 }
@@ -141,7 +146,8 @@ TEST(Serve, EveryMethodNamesAParameterThatIsMissingOrWrong) {
     EXPECT_EQ(missing.code, ErrorCode::invalidArgument) << method.name;
     EXPECT_THAT(missing.message, HasSubstr("is missing")) << method.name;
     json wrong = json::object();
-    for (const char* name : {"path", "model", "text", "output", "wish", "plan", "statistics", "measure", "prompt", "target", "id", "project", "method", "experiment", "texts", "folder", "policy"})
+    for (const char* name : {"path", "model", "text", "output", "wish", "plan", "statistics", "measure", "prompt",
+                             "target", "id", "project", "method", "experiment", "texts", "folder", "policy"})
       wrong[name] = json::array({nullptr});
     const Error error = errorOf(client.call(std::string(method.name), wrong));
     EXPECT_EQ(error.code, ErrorCode::invalidArgument) << method.name;
@@ -173,7 +179,9 @@ TEST(Serve, RefusesAnIdThatIsAtWork) {
 
 TEST(Serve, EndsAfterABrokenFrame) {
   const std::vector<std::vector<std::uint8_t>> broken = {
-      {0xff, 0xff, 0xff, 0xff}, {3, 0, 0, 0, 'a', 'b', 'c'}, {'G', 'E', 'T', ' ', '/', ' ', 'H', 'T', 'T', 'P', '/', '1', '.', '1', '\r', '\n'}};
+      {0xff, 0xff, 0xff, 0xff},
+      {3, 0, 0, 0, 'a', 'b', 'c'},
+      {'G', 'E', 'T', ' ', '/', ' ', 'H', 'T', 'T', 'P', '/', '1', '.', '1', '\r', '\n'}};
   for (const auto& bytes : broken) {
     Client client;
     valueOf(client.call("hello"));
@@ -196,11 +204,24 @@ TEST(Serve, EndsAfterABrokenFrame) {
 TEST(Serve, SurvivesRequestsOfAnyContent) {
   Client client;
   std::mt19937 random(5);
-  const std::vector<json> values = {nullptr, true, -1, 1e300, "", "/", kModel, std::string(5000, 'x'), json::array(), json::object(),
-                                    json::binary({0, 255}), {{"paths", {kEvaluationText}}}, {{"method", "coded"}}, {{"groups", json::array()}}};
+  const std::vector<json> values = {nullptr,
+                                    true,
+                                    -1,
+                                    1e300,
+                                    "",
+                                    "/",
+                                    kModel,
+                                    std::string(5000, 'x'),
+                                    json::array(),
+                                    json::object(),
+                                    json::binary({0, 255}),
+                                    {{"paths", {kEvaluationText}}},
+                                    {{"method", "coded"}},
+                                    {{"groups", json::array()}}};
   for (int i = 0; i < 300; ++i) {
     json params = json::object();
-    for (const char* name : {"path", "model", "text", "wish", "plan", "statistics", "measure", "prompt", "layers", "preview", "maxTokens"})
+    for (const char* name :
+         {"path", "model", "text", "wish", "plan", "statistics", "measure", "prompt", "layers", "preview", "maxTokens"})
       if (random() % 2) params[name] = values[random() % values.size()];
     const auto& methods = engineMethods();
     const auto result = client.call(std::string(methods[random() % methods.size()].name), params);
@@ -210,7 +231,8 @@ TEST(Serve, SurvivesRequestsOfAnyContent) {
 
 TEST(Serve, ReportsNoFasterThanAnEyeFollows) {
   Client client;
-  const std::int64_t id = client.ask("evaluate", {{"model", kModel}, {"text", toJson(TextSelection{{kEvaluationText}, 16, 40, 0, {}, false})}});
+  const std::int64_t id = client.ask(
+      "evaluate", {{"model", kModel}, {"text", toJson(TextSelection{{kEvaluationText}, 16, 40, 0, {}, false})}});
   const auto start = std::chrono::steady_clock::now();
   valueOf(client.await(id));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -223,18 +245,34 @@ TEST(Protocol, DocumentsEveryMethodAndNoOther) {
   const std::string document = readText(KVISTA_SOURCE_DIR "/core/engine/protocol.md");
   std::set<std::string> documented, known;
   const std::regex heading("\n### (\\w+)\n");
-  for (std::sregex_iterator each(document.begin(), document.end(), heading), end; each != end; ++each) documented.insert((*each)[1]);
+  for (std::sregex_iterator each(document.begin(), document.end(), heading), end; each != end; ++each)
+    documented.insert((*each)[1]);
   for (const EngineMethod& method : engineMethods()) known.emplace(method.name);
   EXPECT_EQ(documented, known);
 }
 
 /// What goes over the wire, byte by byte: whoever changes it changes what older clients and engines understand.
 TEST(Protocol, KeepsItsFrames) {
-  const ModelRecord model{"/models/a", "0123456789abcdef", {"llama", 2, 4, 2, 8, 8, 32, 100, 5000}, "BF16", 10000, 2048,
-                          "8 of each head's numbers, base 10000", true, "", {}};
+  const ModelRecord model{"/models/a",
+                          "0123456789abcdef",
+                          {"llama", 2, 4, 2, 8, 8, 32, 100, 5000},
+                          "BF16",
+                          10000,
+                          2048,
+                          "8 of each head's numbers, base 10000",
+                          true,
+                          "",
+                          {}};
   Catalogue catalogue;
-  catalogue.methods.push_back({{"coded", "The default", "", "", "section 10"}, "auto", "waterline", Metric::fisher, KeyPosition::beforeRope,
-                               Storage::coded, {0, 1, 2, 4, 8}, 1, false});
+  catalogue.methods.push_back({{"coded", "The default", "", "", "section 10"},
+                               "auto",
+                               "waterline",
+                               Metric::fisher,
+                               KeyPosition::beforeRope,
+                               Storage::coded,
+                               {0, 1, 2, 4, 8},
+                               1,
+                               false});
   catalogue.measures.push_back({"cka", "Alike", "a / b", "", ""});
   catalogue.devices.push_back({"h200", 4.5e12, 8e14, 1.5e-5});
   const std::vector<std::pair<std::string, json>> frames = {
@@ -243,24 +281,47 @@ TEST(Protocol, KeepsItsFrames) {
       {"list.result", resultMessage(2, toJson(catalogue))},
       {"open.request", requestMessage(3, "open", {{"path", "/models/a"}})},
       {"open.result", resultMessage(3, toJson(model))},
-      {"similarity.result", resultMessage(4, json::array({toJson(SimilarityRecord{1, Side::value, {2, 2, {1, .5F, .5F, 1}}})}))},
+      {"similarity.result",
+       resultMessage(4, json::array({toJson(SimilarityRecord{1, Side::value, {2, 2, {1, .5F, .5F, 1}}})}))},
       {"error", errorMessage(5, {ErrorCode::io, "The file a does not exist.", "", "Check the path."})},
-      {"error.stream", errorMessage(std::nullopt, {ErrorCode::corruptFile, "A message of 3 bytes is not one CBOR map.", "", ""})},
+      {"error.stream",
+       errorMessage(std::nullopt, {ErrorCode::corruptFile, "A message of 3 bytes is not one CBOR map.", "", ""})},
       {"progress", progressMessage(6, toJson(ProgressRecord{"calibrate", 4096, 8192, "tokens", 2.5, {}}))},
       {"cancel.request", requestMessage(7, "cancel", {{"id", 6}})},
       {"cancel.result", resultMessage(7, {{"cancelled", true}})},
       {"forecastMemory.result", resultMessage(8, json::array({toJson(MemoryForecast{"CPU, 2 cores", 1000, 2000})}))},
       {"retrieval.request",
-       requestMessage(9, "retrieval", {{"model", "/models/a"}, {"lengths", {64, 128}}, {"depths", {50}}, {"trials", 2}, {"seed", 7}})},
-      {"retrieval.result", resultMessage(9, toJson(RetrievalRecord{{"/texts/a"}, {64, 128}, {50}, 2, 7, {1, 2, {2, 3}}, {1, 2, {4, 5}},
-                                                                   {1, 2, {1, 0.5F}}, {1, 2, {0, 0.5F}}}))},
+       requestMessage(9, "retrieval",
+                      {{"model", "/models/a"}, {"lengths", {64, 128}}, {"depths", {50}}, {"trials", 2}, {"seed", 7}})},
+      {"retrieval.result", resultMessage(9, toJson(RetrievalRecord{{"/texts/a"},
+                                                                   {64, 128},
+                                                                   {50},
+                                                                   2,
+                                                                   7,
+                                                                   {1, 2, {2, 3}},
+                                                                   {1, 2, {4, 5}},
+                                                                   {1, 2, {1, 0.5F}},
+                                                                   {1, 2, {0, 0.5F}}}))},
       {"examinePath.request", requestMessage(11, "examinePath", {{"path", "~/models"}})},
-      {"examinePath.result", resultMessage(11, toJson(PathRecord{"/home/a/models", PathRecord::Kind::folder, true, false, 0, 4096}))},
+      {"examinePath.result",
+       resultMessage(11, toJson(PathRecord{"/home/a/models", PathRecord::Kind::folder, true, false, 0, 4096}))},
       {"refine.request", requestMessage(10, "refine", {{"model", "/models/a"}, {"output", "/plans/a"}, {"steps", 2}})},
-      {"refine.progress", progressMessage(10, toJson(ProgressRecord{"refine", 1, 2, "steps", {}, {}, {{1, 0.5, 0.75}}}))},
-      {"refine.result", resultMessage(10, toJson(RefineRecord{"/plans/a", "0123456789abcdef", {"/texts/a"}, 2, 1, "all steps are done", 0.75, 0.5, 7, 1,
-                                                              2.5, {{1, 0.5, 0.75}, {2, 0.25, {}}},
-                                                              RefinedPerplexity{"/texts/a", "89ab", 100, 10, 12, 11}}))},
+      {"refine.progress",
+       progressMessage(10, toJson(ProgressRecord{"refine", 1, 2, "steps", {}, {}, {{1, 0.5, 0.75}}}))},
+      {"refine.result",
+       resultMessage(10, toJson(RefineRecord{"/plans/a",
+                                             "0123456789abcdef",
+                                             {"/texts/a"},
+                                             2,
+                                             1,
+                                             "all steps are done",
+                                             0.75,
+                                             0.5,
+                                             7,
+                                             1,
+                                             2.5,
+                                             {{1, 0.5, 0.75}, {2, 0.25, {}}},
+                                             RefinedPerplexity{"/texts/a", "89ab", 100, 10, 12, 11}}))},
       {"cancelled", errorMessage(6, {ErrorCode::cancelled, "Cancelled.", "", ""})},
   };
   json written = json::object();

@@ -39,7 +39,8 @@ TEST(CompareOnText, IsWhatTheWholeDistributionsSay) {
   const SmallerValues smaller;
   const TextAgreement found = valueOf(compareOnText({shortDecoder()}, {shortDecoder(), &smaller}, ids, 5, {}));
   const auto logProbabilities = [&](const CacheTransform* transform) {
-    const at::Tensor logits = valueOf(shortDecoder().forward(ids, transform, {}, true, {})).logits.narrow(1, 0, kWindow - 1);
+    const at::Tensor logits =
+        valueOf(shortDecoder().forward(ids, transform, {}, true, {})).logits.narrow(1, 0, kWindow - 1);
     return at::log_softmax(logits.to(at::kDouble), -1);
   };
   const at::Tensor p = logProbabilities(nullptr), q = logProbabilities(&smaller);
@@ -72,8 +73,10 @@ TEST(CompareOnText, GoesWindowByWindow) {
   std::vector<std::uint64_t> told;
   const Task task{{}, [&](const ProgressReport& report) { told.push_back(report.done); }};
   const TextAgreement whole = valueOf(compareOnText({shortDecoder()}, {shortDecoder(), &smaller}, ids, 0, task));
-  EXPECT_THAT(told, ElementsAre(0, kWindow, 2 * kWindow)) << "logits of a window are gone before those of the next come";
-  const TextAgreement last = valueOf(compareOnText({shortDecoder()}, {shortDecoder(), &smaller}, ids.narrow(0, 2, 1), 0, {}));
+  EXPECT_THAT(told, ElementsAre(0, kWindow, 2 * kWindow))
+      << "logits of a window are gone before those of the next come";
+  const TextAgreement last =
+      valueOf(compareOnText({shortDecoder()}, {shortDecoder(), &smaller}, ids.narrow(0, 2, 1), 0, {}));
   EXPECT_EQ(std::vector<float>(whole.divergences.end() - (kWindow - 1), whole.divergences.end()), last.divergences);
 }
 
@@ -103,20 +106,23 @@ TEST(CompareOnText, ComparesTwoModels) {
   const at::Tensor ids = demoWindows(1).ids;
   const TextAgreement found = valueOf(compareOnText({demoDecoder()}, {shortDecoder()}, ids, 1, {}));
   const auto logProbabilities = [&](const Decoder& decoder) {
-    return at::log_softmax(valueOf(decoder.forward(ids, nullptr, {}, true, {})).logits.narrow(1, 0, kWindow - 1).to(at::kDouble), -1);
+    return at::log_softmax(
+        valueOf(decoder.forward(ids, nullptr, {}, true, {})).logits.narrow(1, 0, kWindow - 1).to(at::kDouble), -1);
   };
   const at::Tensor p = logProbabilities(demoDecoder()), q = logProbabilities(shortDecoder());
   EXPECT_NEAR(found.mean, (p.exp() * (p - q)).sum(-1).mean().item<double>(), 1e-4);
 }
 
 TEST(Agreement, IsWhatThePairsSay) {
-  const WritingAgreement found = agreementOf({{{1, 2, 3, 4}, {1, 2, 3, 4}}, {{1, 2, 3, 4}, {1, 9, 3, 8}}, {{5, 6, 7, 8}, {4, 6, 7, 8}}});
+  const WritingAgreement found =
+      agreementOf({{{1, 2, 3, 4}, {1, 2, 3, 4}}, {{1, 2, 3, 4}, {1, 9, 3, 8}}, {{5, 6, 7, 8}, {4, 6, 7, 8}}});
   EXPECT_THAT(found.equalTokens, DoubleEq(9.0 / 12));
   EXPECT_THAT(found.firstDivergences, ElementsAre(4, 1, 0));
   EXPECT_THAT(found.meanDivergence, DoubleEq(5.0 / 3));
   EXPECT_EQ(found.medianDivergence, 1);
   EXPECT_EQ(found.undiverged, 1);
-  EXPECT_EQ(agreementOf({{{1, 2}, {1, 3}}, {{1, 2}, {1, 2}}}).medianDivergence, 1.5) << "the mean of the two in the middle";
+  EXPECT_EQ(agreementOf({{{1, 2}, {1, 3}}, {{1, 2}, {1, 2}}}).medianDivergence, 1.5)
+      << "the mean of the two in the middle";
 }
 
 TEST(Agreement, EachSideWritesItsLikeliestTokens) {
@@ -128,9 +134,12 @@ TEST(Agreement, EachSideWritesItsLikeliestTokens) {
     for (const bool plan : {false, true}) {
       const auto& tokens = plan ? pairs[static_cast<std::size_t>(i)].plan : pairs[static_cast<std::size_t>(i)].original;
       ASSERT_EQ(tokens.size(), 6U);
-      std::vector<std::int64_t> ids(prompts[i].contiguous().const_data_ptr<std::int64_t>(), prompts[i].contiguous().const_data_ptr<std::int64_t>() + 9);
+      std::vector<std::int64_t> ids(prompts[i].contiguous().const_data_ptr<std::int64_t>(),
+                                    prompts[i].contiguous().const_data_ptr<std::int64_t>() + 9);
       for (const std::uint32_t token : tokens) {
-        const at::Tensor logits = valueOf(shortDecoder().forward(at::tensor(ids, at::kLong).unsqueeze(0), plan ? &smaller : nullptr, {}, true, {})).logits[0][-1];
+        const at::Tensor logits = valueOf(shortDecoder().forward(at::tensor(ids, at::kLong).unsqueeze(0),
+                                                                 plan ? &smaller : nullptr, {}, true, {}))
+                                      .logits[0][-1];
         EXPECT_EQ(token, logits.argmax().item<std::int64_t>());
         ids.push_back(token);
       }
@@ -149,7 +158,8 @@ TEST(Agreement, SaysHowFarItIsAndStops) {
                     if (report.done == 1) stop.request_stop();
                   }};
   const at::Tensor prompts = demoWindows(3).ids.narrow(1, 0, 9);
-  EXPECT_EQ(errorOf(writeBoth({shortDecoder()}, {shortDecoder()}, demoTokenizer(), prompts, 2, task)).code, ErrorCode::cancelled);
+  EXPECT_EQ(errorOf(writeBoth({shortDecoder()}, {shortDecoder()}, demoTokenizer(), prompts, 2, task)).code,
+            ErrorCode::cancelled);
   EXPECT_EQ(total, 3U);
   EXPECT_EQ(errorOf(compareOnText({shortDecoder()}, {shortDecoder()}, prompts, 1, task)).code, ErrorCode::cancelled);
 }

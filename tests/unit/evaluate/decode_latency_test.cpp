@@ -16,10 +16,20 @@ namespace {
 DecodeLatency measuredBy(const DeviceProfile& device, const DecodeRequest& request) {
   DecodeLatency latency;
   latency.device = device.name;
-  const ModelShape shape{.family = "llama", .layers = 1, .queryHeads = request.heads * request.queriesPerHead, .kvHeads = request.heads,
-                         .headDim = request.width, .valueHeadDim = request.width, .hiddenSize = 64, .vocabulary = 10};
+  const ModelShape shape{.family = "llama",
+                         .layers = 1,
+                         .queryHeads = request.heads * request.queriesPerHead,
+                         .kvHeads = request.heads,
+                         .headDim = request.width,
+                         .valueHeadDim = request.width,
+                         .hiddenSize = 64,
+                         .vocabulary = 10};
   for (const DecodeRequest::Case& size : request.cases) {
-    DecodeCase measured{.batch = size.batch, .context = size.context, .fullBytes = size.batch * size.context * shape.cacheBytesPerToken(), .fullSeconds = 0, .rows = {}};
+    DecodeCase measured{.batch = size.batch,
+                        .context = size.context,
+                        .fullBytes = size.batch * size.context * shape.cacheBytesPerToken(),
+                        .fullSeconds = 0,
+                        .rows = {}};
     for (const int together : {4, 2, 1}) {
       const std::int64_t rank = 38 * together;
       CompressionPlan plan;
@@ -31,11 +41,19 @@ DecodeLatency measuredBy(const DeviceProfile& device, const DecodeRequest& reque
       }
       plan.groups = groupsOf(shape, 0, heads, heads);
       for (Group& group : plan.groups)
-        for (std::size_t i = 0; i < group.widths.size(); ++i) group.widths[i] = static_cast<std::int64_t>(i) < rank ? 16 : 0;
+        for (std::size_t i = 0; i < group.widths.size(); ++i)
+          group.widths[i] = static_cast<std::int64_t>(i) < rank ? 16 : 0;
       const CostModel cost = costOf(plan, shape, device, size.context, static_cast<int>(size.batch));
       measured.fullSeconds = cost.fullSecondsPerToken;
-      measured.rows.push_back({.name = "", .headsPerGroup = together, .rebuildsKeys = true, .keyRank = rank, .valueRank = rank, .bytes = 1,
-                               .seconds = cost.secondsPerToken, .byKernel = true, .reason = {}});
+      measured.rows.push_back({.name = "",
+                               .headsPerGroup = together,
+                               .rebuildsKeys = true,
+                               .keyRank = rank,
+                               .valueRank = rank,
+                               .bytes = 1,
+                               .seconds = cost.secondsPerToken,
+                               .byKernel = true,
+                               .reason = {}});
     }
     latency.cases.push_back(std::move(measured));
   }
@@ -59,7 +77,8 @@ TEST(DecodeLatency, NothingIsFittedWithoutKernelsOrToOneSize) {
     for (DecodeRow& row : each.rows) row.byKernel = false;
   EXPECT_EQ(errorOf(fittedProfile(request, latency)).code, ErrorCode::invalidArgument);
   latency.cases.resize(1);
-  EXPECT_EQ(errorOf(fittedProfile(request, latency)).message, "The cost model's constants follow from two sizes at least.");
+  EXPECT_EQ(errorOf(fittedProfile(request, latency)).message,
+            "The cost model's constants follow from two sizes at least.");
 }
 
 }  // namespace

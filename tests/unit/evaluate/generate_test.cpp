@@ -81,25 +81,33 @@ TEST(NextToken, QuantisesABlockOnceItIsFull) {
   plan.groups = singleSlots(shortDecoder().shape());
   for (Group& group : plan.groups) std::ranges::fill(group.widths, 8);
   const PlanTransform transform(plan, PlanFactors(plan.groups.size()), shortDecoder().shape(), at::kCPU);
-  // A pass over all tokens quantises blocks that were not full when earlier tokens looked: compare each step with a pass
-  // over the tokens so far.
+  // A pass over all tokens quantises blocks that were not full when earlier tokens looked: compare each step with a
+  // pass over the tokens so far.
   const at::Tensor ids = demoWindows(1).ids.narrow(1, 0, 40);
   DecoderCache cache;
   at::Tensor logits = valueOf(shortDecoder().nextToken(ids.narrow(1, 0, 39), cache, &transform, {}));
-  EXPECT_LT(largestDifference(logits, valueOf(shortDecoder().forward(ids.narrow(1, 0, 39), &transform, {}, true, {})).logits[0][38]), 2e-3);
+  EXPECT_LT(largestDifference(
+                logits, valueOf(shortDecoder().forward(ids.narrow(1, 0, 39), &transform, {}, true, {})).logits[0][38]),
+            2e-3);
   EXPECT_EQ(cache.layers[0].raw.keys.size(1), 39);
   logits = valueOf(shortDecoder().nextToken(ids.narrow(1, 39, 1), cache, &transform, {}));
-  EXPECT_LT(largestDifference(logits, valueOf(shortDecoder().forward(ids, &transform, {}, true, {})).logits[0][39]), 2e-3);
+  EXPECT_LT(largestDifference(logits, valueOf(shortDecoder().forward(ids, &transform, {}, true, {})).logits[0][39]),
+            2e-3);
 }
 
-/// Whatever groups and widths a plan has: what is read back from latents gives the tokens that the plan's transform gives,
-/// and takes the bytes that the plan says.
+/// Whatever groups and widths a plan has: what is read back from latents gives the tokens that the plan's transform
+/// gives, and takes the bytes that the plan says.
 TEST(LatentCache, WritesTheSameTokensFromTheBytesOfThePlan) {
   struct Case {
     const char* method;
     double share;
   };
-  for (const auto& [method, share] : {Case{"joint", 0.5}, {"separate", 0.4}, {"grouped", 0.4}, {"coded", 0.2}, {"coded-joint", 0.1}, {"coded-head", 0.25}}) {
+  for (const auto& [method, share] : {Case{"joint", 0.5},
+                                      {"separate", 0.4},
+                                      {"grouped", 0.4},
+                                      {"coded", 0.2},
+                                      {"coded-joint", 0.1},
+                                      {"coded-head", 0.25}}) {
     const Planned made = planned(method, share);
     for (const std::int64_t prompt : {2, 9}) {
       DecoderCache latents, full;
@@ -130,11 +138,18 @@ TEST(NextToken, GoesOnByOneTokenOnly) {
   DecoderCache cache;
   const at::Tensor ids = demoWindows(1).ids;
   valueOf(shortDecoder().nextToken(ids.narrow(1, 0, 3), cache, nullptr, {}));
-  EXPECT_EQ(errorOf(shortDecoder().nextToken(ids.narrow(1, 3, 2), cache, nullptr, {})).code, ErrorCode::invalidArgument);
+  EXPECT_EQ(errorOf(shortDecoder().nextToken(ids.narrow(1, 3, 2), cache, nullptr, {})).code,
+            ErrorCode::invalidArgument);
 }
 
 TEST(CacheBytes, CountsExactTokensAndUnfinishedBlocks) {
-  const ModelShape shape{.family = "llama", .layers = 1, .queryHeads = 1, .kvHeads = 1, .headDim = 8, .valueHeadDim = 8, .hiddenSize = 8,
+  const ModelShape shape{.family = "llama",
+                         .layers = 1,
+                         .queryHeads = 1,
+                         .kvHeads = 1,
+                         .headDim = 8,
+                         .valueHeadDim = 8,
+                         .hiddenSize = 8,
                          .vocabulary = 10};
   CompressionPlan coded;
   coded.exactTokens = 4;
@@ -166,7 +181,8 @@ TEST(Generation, WritesWhatTheLikeliestTokensSay) {
   std::vector<std::int64_t> ids(request.prompt.begin(), request.prompt.end());
   std::vector<std::uint32_t> expected;
   for (int i = 0; i < 6; ++i) {
-    const at::Tensor logits = valueOf(shortDecoder().forward(at::tensor(ids, at::kLong).unsqueeze(0), nullptr, {}, true, {})).logits[0][-1];
+    const at::Tensor logits =
+        valueOf(shortDecoder().forward(at::tensor(ids, at::kLong).unsqueeze(0), nullptr, {}, true, {})).logits[0][-1];
     ids.push_back(logits.argmax().item<std::int64_t>());
     expected.push_back(static_cast<std::uint32_t>(ids.back()));
   }

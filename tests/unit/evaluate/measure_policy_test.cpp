@@ -14,8 +14,8 @@ namespace {
 TEST(MeasurePolicy, WithAllTokensItIsThePerplexityOfThePass) {
   const at::Tensor ids = demoWindows(3, 0, kEvaluationText).ids;
   const Perplexity whole = valueOf(measurePerplexity(shortDecoder(), ids, nullptr, "", {}));
-  const PolicyMeasurement measured =
-      valueOf(measurePolicy(shortDecoder(), ids, nullptr, {.policy = "snapkv", .share = 1, .prompt = 20, .interval = 9}, {}));
+  const PolicyMeasurement measured = valueOf(
+      measurePolicy(shortDecoder(), ids, nullptr, {.policy = "snapkv", .share = 1, .prompt = 20, .interval = 9}, {}));
   EXPECT_NEAR(measured.all.meanLoss, whole.meanLoss, 1e-5);
   EXPECT_EQ(measured.all.predictions, whole.predictions);
   EXPECT_EQ(measured.behindPrompt.predictions, 3 * (kWindow - 1 - 20));
@@ -29,24 +29,27 @@ TEST(MeasurePolicy, LosesMoreWithFewerBytesAndCountsThem) {
   const at::Tensor ids = demoWindows(4, 0, kEvaluationText).ids;
   const auto measured = [&](double share, std::int64_t interval) {
     const std::map<std::string, std::string> options = {{"sinks", "0"}};
-    const PolicyRequest request{.policy = "streaming-llm", .options = options, .share = share, .prompt = 24, .interval = interval};
+    const PolicyRequest request{
+        .policy = "streaming-llm", .options = options, .share = share, .prompt = 24, .interval = interval};
     return valueOf(measurePolicy(demoDecoder(), ids, nullptr, request, {}));
   };
-  const PolicyMeasurement full = measured(1, 8), half = measured(0.5, 8), tenth = measured(0.1, 8), once = measured(0.5, 0);
+  const PolicyMeasurement full = measured(1, 8), half = measured(0.5, 8), tenth = measured(0.1, 8),
+                          once = measured(0.5, 0);
   EXPECT_GT(tenth.behindPrompt.meanLoss, half.behindPrompt.meanLoss);
   EXPECT_GT(half.behindPrompt.meanLoss, full.behindPrompt.meanLoss);
   EXPECT_NEAR(half.shareAtEnd(), 0.5, 1e-9);
   EXPECT_EQ(half.tokensKept, 32);
-  EXPECT_EQ(half.bytesAtMost, full.bytesAtEnd / kWindow * (28 + 8));  // kept of 56 tokens, and the 8 that came before it acted
-  EXPECT_EQ(once.tokensKept, 12 + 40);                                // what follows the prompt stays
+  EXPECT_EQ(half.bytesAtMost,
+            full.bytesAtEnd / kWindow * (28 + 8));  // kept of 56 tokens, and the 8 that came before it acted
+  EXPECT_EQ(once.tokensKept, 12 + 40);              // what follows the prompt stays
 }
 
 TEST(MeasurePolicy, WithAllTokensItIsThePlansPerplexity) {
   const Planned made = planned("joint");
   const at::Tensor ids = demoWindows(3, 0, kEvaluationText).ids;
   const Perplexity whole = valueOf(measurePerplexity(shortDecoder(), ids, made.transform.get(), "", {}));
-  const PolicyMeasurement measured =
-      valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), {.policy = "l2-norm", .prompt = 20, .interval = 10}, {}));
+  const PolicyMeasurement measured = valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(),
+                                                           {.policy = "l2-norm", .prompt = 20, .interval = 10}, {}));
   EXPECT_NEAR(measured.all.meanLoss, whole.meanLoss, 1e-5);
   EXPECT_EQ(measured.bytesAtEnd, static_cast<double>(kWindow * bytesPerToken(made.plan)));
 }
@@ -58,7 +61,8 @@ TEST(MeasurePolicy, QuantisesAPlansLatentsAndGoesWithAChoiceOfTokens) {
     return valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), request, {}));
   };
   const PolicyMeasurement plan = measured({.policy = "streaming-llm", .prompt = 32, .interval = 16});
-  const PolicyMeasurement eight = measured({.policy = "hadamard", .options = {{"bits", "8"}}, .prompt = 32, .interval = 16});
+  const PolicyMeasurement eight =
+      measured({.policy = "hadamard", .options = {{"bits", "8"}}, .prompt = 32, .interval = 16});
   const PolicyMeasurement eightFloat = measured({.policy = "fp8", .prompt = 32, .interval = 16});
   EXPECT_NEAR(eight.behindPrompt.meanLoss, plan.behindPrompt.meanLoss, 0.01);
   EXPECT_NEAR(eightFloat.behindPrompt.meanLoss, plan.behindPrompt.meanLoss, 0.05);
@@ -78,11 +82,13 @@ TEST(MeasurePolicy, CountsLayersOfAChainOnceAndKeepsTheirBudget) {
   const Planned made = planned("coded-chain", false);
   ASSERT_EQ(made.plan.chain, 2);
   const at::Tensor ids = demoWindows(2, 0, kEvaluationText).ids;
-  const PolicyRequest request{.policy = "kvzip", .options = {{"window", "8"}}, .share = 0.35, .prompt = 32, .interval = 16};
+  const PolicyRequest request{
+      .policy = "kvzip", .options = {{"window", "8"}}, .share = 0.35, .prompt = 32, .interval = 16};
   const PolicyMeasurement measured = valueOf(measurePolicy(shortDecoder(), ids, made.transform.get(), request, {}));
   const std::int64_t kept = std::llround(measured.tokensKept);
   EXPECT_EQ(measured.tokensKept, static_cast<double>(kept)) << "the layers keep other tokens than one another";
-  const std::int64_t bytes = fullBytes(made.plan.exactTokens) + (kept - made.plan.exactTokens) * bytesPerToken(made.plan) + 4 * kept;
+  const std::int64_t bytes =
+      fullBytes(made.plan.exactTokens) + (kept - made.plan.exactTokens) * bytesPerToken(made.plan) + 4 * kept;
   EXPECT_EQ(measured.shareAtEnd(), static_cast<double>(bytes) / static_cast<double>(fullBytes(kWindow)));
   EXPECT_LE(measured.shareAtEnd(), 0.35);
 }

@@ -44,7 +44,9 @@ TEST(TogetherOf, CountsEveryTokenTheSame) {
   EXPECT_DOUBLE_EQ(all.seconds, 0.75);
   // Windows of two texts measured by themselves are the windows measured at once.
   const at::Tensor first = demoWindows(3, 0, kEvaluationText).ids, second = demoWindows(1).ids;
-  const auto of = [](const at::Tensor& ids) { return valueOf(measurePerplexity(shortDecoder(), ids, nullptr, "", {})); };
+  const auto of = [](const at::Tensor& ids) {
+    return valueOf(measurePerplexity(shortDecoder(), ids, nullptr, "", {}));
+  };
   EXPECT_NEAR(togetherOf({of(first), of(second)}).meanLoss, of(at::cat({first, second})).meanLoss, 1e-6);
 }
 

@@ -45,10 +45,12 @@ TEST(Retrieval, PlantsTheSentenceAtItsDepth) {
         EXPECT_EQ(static_cast<std::int64_t>(made.prompt.size()), asked.lengths[length]);
         EXPECT_EQ(made.wanted.front().size(), 5U);
         EXPECT_EQ(textOf(made.answer), " " + made.wanted.front());
-        const std::string sentence = "\nThe secret number is " + made.wanted.front() + ".\n", text = textOf(made.prompt);
+        const std::string sentence = "\nThe secret number is " + made.wanted.front() + ".\n",
+                          text = textOf(made.prompt);
         EXPECT_THAT(text, testing::EndsWith("\nThe secret number is"));
         EXPECT_EQ(text.find(sentence), text.rfind(sentence));
-        const auto around = static_cast<double>(valueOf(demoTokenizer().encode(sentence, false)).size() + question.size());
+        const auto around =
+            static_cast<double>(valueOf(demoTokenizer().encode(sentence, false)).size() + question.size());
         const auto before = std::lround(asked.depths[depth] * (static_cast<double>(asked.lengths[length]) - around));
         EXPECT_THAT(textOf({made.prompt.begin() + before, made.prompt.end()}), testing::StartsWith(sentence));
         numbers.insert(made.wanted.front());
@@ -73,7 +75,8 @@ TEST(Retrieval, FindsWhatTheModelWritesAndNothingElse) {
   std::vector<std::int64_t> next(made.prompt.begin(), made.prompt.end());
   made.answer.clear();
   for (int i = 0; i < 4; ++i) {
-    const at::Tensor logits = valueOf(demoDecoder().nextToken(at::tensor(next, at::kLong).unsqueeze(0), cache, nullptr, {}));
+    const at::Tensor logits =
+        valueOf(demoDecoder().nextToken(at::tensor(next, at::kLong).unsqueeze(0), cache, nullptr, {}));
     next = {logits.argmax().item<std::int64_t>()};
     made.answer.push_back(static_cast<std::uint32_t>(next.front()));
   }
@@ -81,7 +84,8 @@ TEST(Retrieval, FindsWhatTheModelWritesAndNothingElse) {
   for (std::size_t i = 0; i < made.answer.size(); ++i) {
     RetrievalTrial other = made;
     other.answer[i] = (other.answer[i] + 1) % 4096;
-    EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, other, {})).found, 0) << "another token at " << i;
+    EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, other, {})).found, 0)
+        << "another token at " << i;
   }
 }
 
@@ -91,10 +95,12 @@ TEST(Retrieval, CostsLessForWhatWasReadAndForWhatStandsNear) {
   asked.depths = {0, 1};
   asked.trials = 4;
   const RetrievalScores scores = valueOf(measureRetrieval(demoDecoder(), demoTokenizer(), nullptr, asked, "ask", {}));
-  EXPECT_LT(scores.loss.at(1, 0), scores.loss.at(0, 0)) << "the sentence right before the question, and 200 tokens before it";
+  EXPECT_LT(scores.loss.at(1, 0), scores.loss.at(0, 0))
+      << "the sentence right before the question, and 200 tokens before it";
   // The number that was read costs less than one that was not, over some of them.
   std::vector<RetrievalTrial> trials;
-  for (std::int64_t trial = 0; trial < 8; ++trial) trials.push_back(valueOf(retrievalTrial(demoTokenizer(), asked, 0, 1, trial)));
+  for (std::int64_t trial = 0; trial < 8; ++trial)
+    trials.push_back(valueOf(retrievalTrial(demoTokenizer(), asked, 0, 1, trial)));
   double read = 0, other = 0;
   for (std::size_t i = 0; i < trials.size(); ++i) {
     RetrievalTrial swapped = trials[i];
@@ -121,7 +127,8 @@ TEST(Retrieval, IsTheSameForASeedAndUntouchedByAPlanThatKeepsAll) {
   const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), plan, {}));
   const PlanTransform whole(plan, factors, shortDecoder().shape(), at::kCPU);
   const RetrievalScores kept = valueOf(measureRetrieval(shortDecoder(), demoTokenizer(), &whole, asked, "ask", {}));
-  for (std::size_t i = 0; i < scores.loss.values.size(); ++i) EXPECT_NEAR(kept.loss.values[i], scores.loss.values[i], 1e-3);
+  for (std::size_t i = 0; i < scores.loss.values.size(); ++i)
+    EXPECT_NEAR(kept.loss.values[i], scores.loss.values[i], 1e-3);
 
   asked.seed = 6;
   EXPECT_NE(valueOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).loss, scores.loss);
@@ -131,7 +138,8 @@ TEST(Retrieval, IsTheSameForASeedAndUntouchedByAPlanThatKeepsAll) {
 std::vector<std::pair<std::string, std::string>> plantedIn(const std::string& text, const std::string& pattern) {
   const std::regex sentence(pattern);
   std::vector<std::pair<std::string, std::string>> found;
-  for (std::sregex_iterator match(text.begin(), text.end(), sentence), end; match != end; ++match) found.emplace_back((*match)[1], (*match)[2]);
+  for (std::sregex_iterator match(text.begin(), text.end(), sentence), end; match != end; ++match)
+    found.emplace_back((*match)[1], (*match)[2]);
   return found;
 }
 
@@ -145,7 +153,8 @@ RetrievalRequest ofKind(RetrievalKind kind, std::int64_t length = 300) {
 TEST(Retrieval, PlantsOtherKeysBesideTheOneItAsksFor) {
   for (std::size_t depth = 0; depth < 3; ++depth)
     for (std::int64_t trial = 0; trial < 4; ++trial) {
-      const RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), ofKind(RetrievalKind::multiKey), 0, depth, trial));
+      const RetrievalTrial made =
+          valueOf(retrievalTrial(demoTokenizer(), ofKind(RetrievalKind::multiKey), 0, depth, trial));
       const std::string text = textOf(made.prompt);
       EXPECT_EQ(made.prompt.size(), 300U);
       const auto planted = plantedIn(text, "\nThe secret number of the ([a-z]+) is ([0-9]{5})\\.\n");
@@ -187,7 +196,8 @@ TEST(Retrieval, PlantsAChainThatBeginsAtTheDepth) {
         EXPECT_EQ(textOf(made.answer), answer);
         EXPECT_THAT(text, testing::EndsWith("\nThe variables with the value " + links.front().second + " are"));
         EXPECT_EQ(text.starts_with("\nVAR " + links.front().first), depth == 0);
-        const std::string together = "\nVAR " + links.front().first + " = " + links.front().second + ".\n\nVAR " + links[1].first;
+        const std::string together =
+            "\nVAR " + links.front().first + " = " + links.front().second + ".\n\nVAR " + links[1].first;
         apart += text.find(together) == std::string::npos ? 1 : 0;
       }
       EXPECT_EQ(apart > 0, depth < 2) << "at the end nothing is left to stand between them; " << apart;
@@ -196,7 +206,8 @@ TEST(Retrieval, PlantsAChainThatBeginsAtTheDepth) {
 }
 
 TEST(Retrieval, CountsTheNamesThatAreWritten) {
-  // The answer's own words are replaced by what the model writes by itself, a name of which is wanted, and one that it never writes.
+  // The answer's own words are replaced by what the model writes by itself, a name of which is wanted, and one that it
+  // never writes.
   RetrievalTrial made = valueOf(retrievalTrial(demoTokenizer(), ofKind(RetrievalKind::variableTracking), 0, 0, 0));
   GenerationRequest wish;
   wish.prompt = made.prompt;
@@ -209,17 +220,20 @@ TEST(Retrieval, CountsTheNamesThatAreWritten) {
   made.wanted = {text.substr(0, 4), text.substr(4, 4), "QQXQQ", "XQQXX"};
   EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, made, {})).found, 0.5);
   made.answer = writing.written();
-  EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, made, {})).found, 1) << "the whole answer in its order";
+  EXPECT_EQ(valueOf(scoreTrial(demoDecoder(), demoTokenizer(), nullptr, made, {})).found, 1)
+      << "the whole answer in its order";
 }
 
 TEST(Retrieval, RefusesNumbersOfSentencesThatAKindCannotHave) {
   RetrievalRequest asked = request();
   asked.planted = 2;
-  EXPECT_THAT(errorOf(retrievalTrial(demoTokenizer(), asked, 1, 0, 0)).message, HasSubstr("needle plants 1 sentence, not 2"));
+  EXPECT_THAT(errorOf(retrievalTrial(demoTokenizer(), asked, 1, 0, 0)).message,
+              HasSubstr("needle plants 1 sentence, not 2"));
   asked = ofKind(RetrievalKind::multiKey);
   for (const std::int64_t planted : {1, 49}) {
     asked.planted = planted;
-    EXPECT_THAT(errorOf(retrievalTrial(demoTokenizer(), asked, 0, 0, 0)).message, HasSubstr("multi-key plants 2 to 48 sentences"));
+    EXPECT_THAT(errorOf(retrievalTrial(demoTokenizer(), asked, 0, 0, 0)).message,
+                HasSubstr("multi-key plants 2 to 48 sentences"));
   }
 }
 
@@ -231,7 +245,8 @@ TEST(Retrieval, NamesWhatDoesNotFitAndStops) {
   asked.lengths = {5000};
   asked.texts = {"a.txt"};
   asked.filler.resize(6);
-  EXPECT_THAT(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).message, HasSubstr("The text a.txt has 6 tokens, too few for a length of 5000 tokens, of which "));
+  EXPECT_THAT(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", {})).message,
+              HasSubstr("The text a.txt has 6 tokens, too few for a length of 5000 tokens, of which "));
   asked = request();
   std::stop_source stop;
   std::uint64_t total = 0;
@@ -239,7 +254,8 @@ TEST(Retrieval, NamesWhatDoesNotFitAndStops) {
                     total = report.total;
                     if (report.done == 3) stop.request_stop();
                   }};
-  EXPECT_EQ(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", task)).code, ErrorCode::cancelled);
+  EXPECT_EQ(errorOf(measureRetrieval(shortDecoder(), demoTokenizer(), nullptr, asked, "ask", task)).code,
+            ErrorCode::cancelled);
   EXPECT_EQ(total, 12U);
 }
 

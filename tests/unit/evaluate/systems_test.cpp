@@ -38,7 +38,8 @@ TEST(KeyVariants, EachIsBestAtWhatItIsFor) {
   EXPECT_LT(kqsvd.logits, eigen.logits);
   request.method = "joint";
   const CompressionPlan joint = valueOf(makePlan(demoDecoder(), &demoStatistics(), request, {})).planned.plan;
-  EXPECT_THAT(errorOf(compareKeyVariants(demoDecoder(), demoStatistics(), joint, {})).message, ::testing::HasSubstr("does not compress keys after RoPE"));
+  EXPECT_THAT(errorOf(compareKeyVariants(demoDecoder(), demoStatistics(), joint, {})).message,
+              ::testing::HasSubstr("does not compress keys after RoPE"));
 }
 
 }  // namespace

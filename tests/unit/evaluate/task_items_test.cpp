@@ -25,14 +25,17 @@ class TaskFile : public testing::Test {
   }
   std::string complaintAbout(const std::string& content) { return errorOf(read(content)).message; }
 
-  std::filesystem::path path_ = std::filesystem::path(testing::TempDir()) / ("kvista-items-" + std::to_string(getpid()) + ".jsonl");
+  std::filesystem::path path_ =
+      std::filesystem::path(testing::TempDir()) / ("kvista-items-" + std::to_string(getpid()) + ".jsonl");
 };
 
 TEST_F(TaskFile, ReadsBothForms) {
-  const TaskItems items = valueOf(read("{\"query\": \"Two and two make\", \"choices\": [\"four\", \"f\xc3\xbcnf\"], \"gold\": 1, \"subject\": \"sums\"}\r\n"
-                                       "\n"
-                                       "{\"prompt\": \"2 + 2 =\", \"target\": \"4\"}\n"
-                                       "{\"prompt\": \"A colour:\", \"target\": [\"red\", \"blue\"], \"until\": \".\", \"max_gen_toks\": 3}"));
+  const TaskItems items = valueOf(
+      read("{\"query\": \"Two and two make\", \"choices\": [\"four\", \"f\xc3\xbcnf\"], \"gold\": 1, \"subject\": "
+           "\"sums\"}\r\n"
+           "\n"
+           "{\"prompt\": \"2 + 2 =\", \"target\": \"4\"}\n"
+           "{\"prompt\": \"A colour:\", \"target\": [\"red\", \"blue\"], \"until\": \".\", \"max_gen_toks\": 3}"));
   ASSERT_EQ(items.choices.size(), 1U);
   EXPECT_EQ(items.choices[0].line, 1);
   EXPECT_EQ(items.choices[0].context, "Two and two make");
@@ -49,12 +52,12 @@ TEST_F(TaskFile, ReadsBothForms) {
 }
 
 TEST_F(TaskFile, ReadsWhatTheHarnessLogs) {
-  const TaskItems items = valueOf(
-      read(R"({"doc_id": 0, "doc": {"query": "another"}, "target": "1", "arguments": {"gen_args_0": {"arg_0": "Q: up?\nA:", "arg_1": " down"}, "gen_args_1": {"arg_0": "Q: up?\nA:", "arg_1": " left"}}, "resps": []})"
-           "\n"
-           R"({"target": "left", "arguments": [["Q: up?\nA:", " down"], ["Q: up?\nA:", " left"]]})"
-           "\n"
-           R"({"target": "42", "arguments": {"gen_args_0": {"arg_0": "6 * 7 =", "arg_1": {"until": ["\n"], "max_gen_toks": 8, "do_sample": false}}}})"));
+  const TaskItems items = valueOf(read(
+      R"({"doc_id": 0, "doc": {"query": "another"}, "target": "1", "arguments": {"gen_args_0": {"arg_0": "Q: up?\nA:", "arg_1": " down"}, "gen_args_1": {"arg_0": "Q: up?\nA:", "arg_1": " left"}}, "resps": []})"
+      "\n"
+      R"({"target": "left", "arguments": [["Q: up?\nA:", " down"], ["Q: up?\nA:", " left"]]})"
+      "\n"
+      R"({"target": "42", "arguments": {"gen_args_0": {"arg_0": "6 * 7 =", "arg_1": {"until": ["\n"], "max_gen_toks": 8, "do_sample": false}}}})"));
   ASSERT_EQ(items.choices.size(), 2U);
   for (const ChoiceItem& item : items.choices) {
     EXPECT_EQ(item.context, "Q: up?\nA:");
@@ -105,7 +108,8 @@ TEST_F(TaskFile, NamesLineAndFieldOfWhatIsWrong) {
            {R"({"prompt": "p", "target": " "})", "an empty answer in 'target'"},
            {R"({"prompt": "p", "target": "t", "until": [""]})", "an empty string in 'until'"},
            {R"({"prompt": "p", "target": "t", "until": 7})", "has a number in 'until'"},
-           {R"({"prompt": "p", "target": "t", "max_gen_toks": 0})", "'max_gen_toks' not a whole number from 1 to 65536"},
+           {R"({"prompt": "p", "target": "t", "max_gen_toks": 0})",
+            "'max_gen_toks' not a whole number from 1 to 65536"},
            {R"({"arguments": "x", "target": "0"})", "'arguments'"},
            {R"({"arguments": {"gen_args_1": {}}, "target": "0"})", "request 0 of 'arguments'"},
            {R"({"arguments": [["a", " b"], ["c", " d"]], "target": "0"})", "different contexts"},
@@ -127,7 +131,8 @@ TEST_F(TaskFile, NamesLineAndFieldOfWhatIsWrong) {
   EXPECT_EQ(errorOf(readTaskItems(path_.string() + ".none")).code, ErrorCode::io);
   const std::filesystem::path pipe = path_.string() + ".pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  EXPECT_EQ(errorOf(readTaskItems(pipe)).message, "The task file " + pipe.string() + " is not a regular file: it is a pipe.");
+  EXPECT_EQ(errorOf(readTaskItems(pipe)).message,
+            "The task file " + pipe.string() + " is not a regular file: it is a pipe.");
   std::filesystem::remove(pipe);
 }
 

@@ -24,7 +24,8 @@ ChoiceItem choice(std::string context, std::vector<std::string> answers, std::si
   return item;
 }
 
-TaskScores scoresOf(const TaskItems& items, const TaskTokens& tokens = {1, false, {}}, const CacheTransform* transform = nullptr) {
+TaskScores scoresOf(const TaskItems& items, const TaskTokens& tokens = {1, false, {}},
+                    const CacheTransform* transform = nullptr) {
   return valueOf(scoreTasks(demoDecoder(), demoTokenizer(), transform, items, tokens, "ask", {}));
 }
 
@@ -35,7 +36,10 @@ std::vector<std::int64_t> tokensOf(const std::string& text) {
 
 /// ln P of the tokens behind the first `known`, a dense softmax of every position's logits at a time.
 double denseLogLikelihood(const std::vector<std::int64_t>& ids, std::size_t known) {
-  const at::Tensor logits = valueOf(demoDecoder().forward(at::tensor(ids, at::kLong).unsqueeze(0), nullptr, {}, true, {})).logits[0].to(at::kDouble);
+  const at::Tensor logits =
+      valueOf(demoDecoder().forward(at::tensor(ids, at::kLong).unsqueeze(0), nullptr, {}, true, {}))
+          .logits[0]
+          .to(at::kDouble);
   double sum = 0;
   for (std::size_t i = known; i < ids.size(); ++i) {
     const at::Tensor row = logits[static_cast<std::int64_t>(i) - 1];
@@ -45,14 +49,17 @@ double denseLogLikelihood(const std::vector<std::int64_t>& ids, std::size_t know
 }
 
 TEST(Tasks, LogLikelihoodsAreThoseOfADenseReference) {
-  const TaskItems items{{choice("She was the youngest of the two daughters of a most affectionate", {"father", "and indulgent father", "friend"}),
+  const TaskItems items{{choice("She was the youngest of the two daughters of a most affectionate",
+                                {"father", "and indulgent father", "friend"}),
                          choice("It was a", {"truth", "very fine day"}, 1)},
                         {}};
   const TaskScores scores = scoresOf(items);
   for (std::size_t i = 0; i < items.choices.size(); ++i)
     for (std::size_t k = 0; k < items.choices[i].continuations.size(); ++k) {
       const auto ids = tokensOf(items.choices[i].context + items.choices[i].continuations[k]);
-      EXPECT_NEAR(scores.choices[i].logLikelihoods[k], denseLogLikelihood(ids, tokensOf(items.choices[i].context).size()), 1e-3) << i << ", " << k;
+      EXPECT_NEAR(scores.choices[i].logLikelihoods[k],
+                  denseLogLikelihood(ids, tokensOf(items.choices[i].context).size()), 1e-3)
+          << i << ", " << k;
     }
   EXPECT_EQ(scores.shortened, 0);
 }
@@ -75,12 +82,15 @@ TEST(Tasks, AnEmptyQuestionIsTheFirstToken) {
   ids.insert(ids.begin(), 2);
   EXPECT_NEAR(begun.choices[0].logLikelihoods[1], denseLogLikelihood(ids, 1 + tokensOf("It was").size()), 1e-3);
   const TaskItems empty{{choice("", {"It", "They"})}, {}};
-  EXPECT_THAT(errorOf(scoreTasks(demoDecoder(), demoTokenizer(), nullptr, empty, {}, "ask", {})).message, HasSubstr("context of line 7 is empty"));
+  EXPECT_THAT(errorOf(scoreTasks(demoDecoder(), demoTokenizer(), nullptr, empty, {}, "ask", {})).message,
+              HasSubstr("context of line 7 is empty"));
 }
 
 TEST(Tasks, ChoosesByTheSumAndByTheBytes) {
   // A long answer that is likelier by the byte than a short one, which is likelier as a whole.
-  const TaskItems items{{choice("It is a truth universally", {"acknowledged, that a single man in possession of a good fortune", "so"})}, {}};
+  const TaskItems items{
+      {choice("It is a truth universally", {"acknowledged, that a single man in possession of a good fortune", "so"})},
+      {}};
   const ChoiceScore score = scoresOf(items).choices[0];
   const double first = score.logLikelihoods[0], second = score.logLikelihoods[1];
   EXPECT_EQ(score.likeliest, first > second ? 0U : 1U);
@@ -93,7 +103,8 @@ TEST(Tasks, CountsWhatIsRight) {
   const std::vector<ChoiceItem> items(5, choice("q", {"a", "b"}, 1));
   std::vector<ChoiceScore> scores(5);
   for (std::size_t i = 0; i < 5; ++i) scores[i] = {{}, i < 3 ? 1U : 0U, i < 1 ? 1U : 0U};
-  const Accuracy sum = accuracyOf(items, scores, &ChoiceScore::likeliest), byBytes = accuracyOf(items, scores, &ChoiceScore::likeliestByBytes);
+  const Accuracy sum = accuracyOf(items, scores, &ChoiceScore::likeliest),
+                 byBytes = accuracyOf(items, scores, &ChoiceScore::likeliestByBytes);
   EXPECT_EQ(sum.share(), 0.6);
   EXPECT_NEAR(sum.standardError(), std::sqrt(0.6 * 0.4 / 4), 1e-12);
   EXPECT_EQ(byBytes.share(), 0.2);
@@ -101,13 +112,16 @@ TEST(Tasks, CountsWhatIsRight) {
 }
 
 TEST(Tasks, IsTheSameInAnyOrderAndWithAPlanThatChangesNothing) {
-  TaskItems items{{choice("It was a", {"truth", "very fine day"}), choice("Emma was", {"handsome", "not"}), choice("He had", {"no", "a carriage and four"})}, {}};
+  TaskItems items{{choice("It was a", {"truth", "very fine day"}), choice("Emma was", {"handsome", "not"}),
+                   choice("He had", {"no", "a carriage and four"})},
+                  {}};
   const TaskScores scores = scoresOf(items);
   std::ranges::reverse(items.choices);
   const CacheTransform nothing;
   const TaskScores reversed = scoresOf(items, {1, false, {}}, &nothing);
   for (std::size_t i = 0; i < 3; ++i)
-    for (std::size_t k = 0; k < 2; ++k) EXPECT_NEAR(scores.choices[i].logLikelihoods[k], reversed.choices[2 - i].logLikelihoods[k], 1e-4);
+    for (std::size_t k = 0; k < 2; ++k)
+      EXPECT_NEAR(scores.choices[i].logLikelihoods[k], reversed.choices[2 - i].logLikelihoods[k], 1e-4);
 }
 
 TEST(Tasks, WritesUntilAStringAndAsksWhetherThatIsTheAnswer) {
@@ -120,15 +134,20 @@ TEST(Tasks, WritesUntilAStringAndAsksWhetherThatIsTheAnswer) {
   EXPECT_TRUE(scoresOf(items).writings[0].isRight);
   items.writings[0].until = {"zzzz", whole.substr(8, 3)};
   const WritingScore ended = scoresOf(items).writings[0];
-  EXPECT_EQ(ended.written, whole.substr(0, whole.substr(0, whole.find(whole.substr(8, 3))).find_last_not_of(" \n") + 1));
+  EXPECT_EQ(ended.written,
+            whole.substr(0, whole.substr(0, whole.find(whole.substr(8, 3))).find_last_not_of(" \n") + 1));
   EXPECT_FALSE(ended.isRight);
   items.writings[0].targets = {ended.written};
   EXPECT_TRUE(scoresOf(items).writings[0].isRight);
   // A token that ends texts ends this one.
   const auto ids = tokensOf("It is a truth universally");
   DecoderCache cache;
-  const at::Tensor logits = valueOf(demoDecoder().nextToken(at::tensor(ids, at::kLong).unsqueeze(0), cache, nullptr, {}));
-  EXPECT_EQ(scoresOf(items, {1, false, {static_cast<std::uint32_t>(logits.argmax().item<std::int64_t>())}}).writings[0].written, "");
+  const at::Tensor logits =
+      valueOf(demoDecoder().nextToken(at::tensor(ids, at::kLong).unsqueeze(0), cache, nullptr, {}));
+  EXPECT_EQ(scoresOf(items, {1, false, {static_cast<std::uint32_t>(logits.argmax().item<std::int64_t>())}})
+                .writings[0]
+                .written,
+            "");
 }
 
 TEST(Tasks, LeavesOutTheBeginningOfWhatIsTooLong) {
@@ -143,7 +162,8 @@ TEST(Tasks, LeavesOutTheBeginningOfWhatIsTooLong) {
   const std::vector<std::int64_t> kept(ids.end() - positions, ids.end());
   EXPECT_NEAR(scores.choices[0].logLikelihoods[0], denseLogLikelihood(kept, kept.size() - answer), 2e-3);
   const TaskItems tooMuch{{}, {{9, "a", {"x"}, {"\n"}, positions}}};
-  EXPECT_THAT(errorOf(scoreTasks(demoDecoder(), demoTokenizer(), nullptr, tooMuch, {}, "ask", {})).message, HasSubstr("Line 9 wants up to"));
+  EXPECT_THAT(errorOf(scoreTasks(demoDecoder(), demoTokenizer(), nullptr, tooMuch, {}, "ask", {})).message,
+              HasSubstr("Line 9 wants up to"));
 }
 
 TEST(Tasks, MeasuresBothSidesAndWhatTheyAnswerAlike) {
@@ -175,7 +195,8 @@ TEST(Tasks, SaysHowFarItIsAndStops) {
                     stop.request_stop();
                   }};
   const TaskItems items{{choice("It was a", {"truth", "very fine day"})}, {}};
-  EXPECT_EQ(errorOf(scoreTasks(demoDecoder(), demoTokenizer(), nullptr, items, {}, "ask", task)).code, ErrorCode::cancelled);
+  EXPECT_EQ(errorOf(scoreTasks(demoDecoder(), demoTokenizer(), nullptr, items, {}, "ask", task)).code,
+            ErrorCode::cancelled);
   EXPECT_EQ(total, 2U);
 }
 

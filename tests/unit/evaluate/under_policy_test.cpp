@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The lab's measures under a policy: with everything kept they are what they are without it, with few tokens less is found.
+// The lab's measures under a policy: with everything kept they are what they are without it, with few tokens less is
+// found.
 #include "core/evaluate/under_policy.h"
 
 #include <ATen/ops/log_softmax.h>
@@ -82,7 +83,8 @@ TEST(UnderPolicy, ActsBeforeTheFirstTokenOfAnAnswerIsForetold) {
   EXPECT_NE(scoreOf(trial, CacheUse::under(fewStay())).loss, scoreOf(trial, {}).loss);
   // As Generation::measured has it: what is likeliest behind the prompt is what it writes first.
   const std::vector<std::uint32_t>& prompt = trial.prompt;
-  Generation writing = valueOf(Generation::measured(demoDecoder(), demoTokenizer(), CacheUse::under(fewStay()), {.prompt = prompt, .maximumTokens = 4}));
+  Generation writing = valueOf(Generation::measured(demoDecoder(), demoTokenizer(), CacheUse::under(fewStay()),
+                                                    {.prompt = prompt, .maximumTokens = 4}));
   while (valueOf(writing.step({}))) {
   }
   trial.answer = writing.written();
@@ -93,8 +95,10 @@ TEST(UnderPolicy, AgreementIsOverWhatWasForetoldBehindThePrompt) {
   const at::Tensor ids = demoWindows(2, 0, kEvaluationText).ids;
   const Planned made = planned("joint");
   const PolicyUse overPlan = use("snapkv interval=5", made.transform.get());
-  const TextAgreement plan = valueOf(compareOnText({shortDecoder()}, {shortDecoder(), made.transform.get()}, ids, 0, {}));
-  const TextAgreement kept = valueOf(compareOnText({shortDecoder()}, {shortDecoder(), CacheUse::under(overPlan)}, ids, 1, {}));
+  const TextAgreement plan =
+      valueOf(compareOnText({shortDecoder()}, {shortDecoder(), made.transform.get()}, ids, 0, {}));
+  const TextAgreement kept =
+      valueOf(compareOnText({shortDecoder()}, {shortDecoder(), CacheUse::under(overPlan)}, ids, 1, {}));
   constexpr std::int64_t kHalf = kWindow / 2, kBehind = kWindow - 1 - kHalf;
   EXPECT_EQ(kept.prompt, kHalf);
   ASSERT_EQ(kept.divergences.size(), 2U * kBehind);
@@ -104,27 +108,36 @@ TEST(UnderPolicy, AgreementIsOverWhatWasForetoldBehindThePrompt) {
   ASSERT_EQ(kept.worst.size(), 1U);
   EXPECT_EQ(ids[kept.worst[0].window][kept.worst[0].position].item<std::int64_t>(), kept.worst[0].token);
   EXPECT_GT(kept.worst[0].position, kHalf);
-  const TextAgreement few = valueOf(compareOnText({demoDecoder()}, {demoDecoder(), CacheUse::under(fewStay())}, ids, 0, {}));
+  const TextAgreement few =
+      valueOf(compareOnText({demoDecoder()}, {demoDecoder(), CacheUse::under(fewStay())}, ids, 0, {}));
   EXPECT_GT(few.mean, 0.01);
   const at::Tensor prompts = ids.narrow(1, 0, 24);
   const auto agreed = [&](const PolicyUse& policy) {
-    return agreementOf(valueOf(writeBoth({demoDecoder()}, {demoDecoder(), CacheUse::under(policy)}, demoTokenizer(), prompts, 12, {})));
+    return agreementOf(valueOf(
+        writeBoth({demoDecoder()}, {demoDecoder(), CacheUse::under(policy)}, demoTokenizer(), prompts, 12, {})));
   };
   EXPECT_EQ(agreed(allStay()).undiverged, 2);
   EXPECT_LT(agreed(fewStay()).equalTokens, 1);
 }
 
 TEST(UnderPolicy, AnswersToTasksChangeOnlyWhereTokensGo) {
-  const std::string beginning = "She was the youngest of the two daughters of a most affectionate, indulgent father, and had, in consequence of her sister's marriage, been mistress of his";
-  TaskItems items{{{3, beginning, {" house", " table and seven", " own"}, {5, 15, 3}, 0}, {4, beginning + " house", {" from", " and his"}, {4, 7}, 0}},
+  const std::string beginning =
+      "She was the youngest of the two daughters of a most affectionate, indulgent father, and had, in consequence of "
+      "her sister's marriage, been mistress of his";
+  TaskItems items{{{3, beginning, {" house", " table and seven", " own"}, {5, 15, 3}, 0},
+                   {4, beginning + " house", {" from", " and his"}, {4, 7}, 0}},
                   {{5, beginning, {"house"}, {"\n"}, 6}}};
   const TaskTokens tokens{1, false, {}};
-  const auto scores = [&](const CacheUse& cache) { return scoreTasks(demoDecoder(), demoTokenizer(), cache, items, tokens, "ask", {}); };
-  const TaskScores whole = valueOf(scores({})), kept = valueOf(scores(CacheUse::under(allStay()))), few = valueOf(scores(CacheUse::under(fewStay())));
+  const auto scores = [&](const CacheUse& cache) {
+    return scoreTasks(demoDecoder(), demoTokenizer(), cache, items, tokens, "ask", {});
+  };
+  const TaskScores whole = valueOf(scores({})), kept = valueOf(scores(CacheUse::under(allStay()))),
+                   few = valueOf(scores(CacheUse::under(fewStay())));
   for (std::size_t i = 0; i < items.choices.size(); ++i)
     for (std::size_t k = 0; k < items.choices[i].continuations.size(); ++k) {
       EXPECT_NEAR(kept.choices[i].logLikelihoods[k], whole.choices[i].logLikelihoods[k], 1e-3) << i << ", " << k;
-      EXPECT_NE(few.choices[i].logLikelihoods[k], whole.choices[i].logLikelihoods[k]) << i << ", " << k << ": also an answer of one token";
+      EXPECT_NE(few.choices[i].logLikelihoods[k], whole.choices[i].logLikelihoods[k])
+          << i << ", " << k << ": also an answer of one token";
     }
   EXPECT_EQ(kept.writings[0].written, whole.writings[0].written);
   const PolicyUse tooFew = use("snapkv share=.1");

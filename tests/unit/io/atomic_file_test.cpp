@@ -81,7 +81,8 @@ TEST(WriteFileAtomically, RefusesWhatIsNoRegularFile) {
     for (const auto& refused : {writeFileAtomically(folder / name, "x"), checkWritable(folder / name)}) {
       ASSERT_FALSE(refused);
       EXPECT_EQ(refused.error().code, ErrorCode::io);
-      EXPECT_EQ(refused.error().message, fmt::format("{} is {}, but a file shall be written.", (folder / name).string(), kind));
+      EXPECT_EQ(refused.error().message,
+                fmt::format("{} is {}, but a file shall be written.", (folder / name).string(), kind));
     }
   }
   EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
@@ -207,8 +208,9 @@ TEST(WriteAll, SaysHowFarItCameOnADiskThatIsFull) {
   const auto written = writeAll(full, std::as_bytes(std::span("some bytes")), "/models/x/model.safetensors");
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, ErrorCode::io);
-  EXPECT_THAT(written.error().message, ::testing::MatchesRegex("/models/x/model.safetensors cannot be written: No space left on device; "
-                                                              "0.0 MB of it were written, [0-9.]+ MB are free."));
+  EXPECT_THAT(written.error().message,
+              ::testing::MatchesRegex("/models/x/model.safetensors cannot be written: No space left on device; "
+                                      "0.0 MB of it were written, [0-9.]+ MB are free."));
 }
 
 }  // namespace

@@ -70,9 +70,12 @@ TEST_F(CheckpointTest, SaysWhatAFileIsThatIsNoModel) {
   };
   EXPECT_EQ(refusalOf("a.txt", ""), "a.txt is not a model: it is an empty file.");
   EXPECT_EQ(refusalOf("a.txt", "Once upon a time"), "a.txt is not a model: it is a text.");
-  EXPECT_EQ(refusalOf("s.kvstats", safetensorsBytes(R"({"kvista.statistics":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", "abcd")),
-            "s.kvstats is not a model: it is a file of statistics.");
-  EXPECT_EQ(refusalOf("other.safetensors", kTinyWeights), "other.safetensors is not a whole model: there is no config.json beside it.");
+  EXPECT_EQ(
+      refusalOf("s.kvstats",
+                safetensorsBytes(R"({"kvista.statistics":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", "abcd")),
+      "s.kvstats is not a model: it is a file of statistics.");
+  EXPECT_EQ(refusalOf("other.safetensors", kTinyWeights),
+            "other.safetensors is not a whole model: there is no config.json beside it.");
   EXPECT_EQ(refusalOf("a.json", "{}"), "a.json is not a whole model: there is no config.json beside it.");
 }
 
@@ -163,7 +166,8 @@ TEST_F(CheckpointTest, ConfigurationsAreHeldToTheSameRules) {
   EXPECT_THAT(refusal().message, HasSubstr("config.json is not a regular file: it is a device"));
   fs::remove(folder_ / "config.json");
   EXPECT_THAT(refusal().message, HasSubstr("it has no config.json"));
-  EXPECT_THAT(openCheckpoint(folder_ / "model.safetensors").error().message, HasSubstr("there is no config.json beside it"));
+  EXPECT_THAT(openCheckpoint(folder_ / "model.safetensors").error().message,
+              HasSubstr("there is no config.json beside it"));
 }
 
 TEST_F(CheckpointTest, NamesWhatThereIsInPlaceOfWeights) {
@@ -181,7 +185,8 @@ TEST_F(CheckpointTest, DetectsFilesByContent) {
   writeText(folder_ / "index", R"({"weight_map": {"w": "weights"}})");
   EXPECT_TRUE(openCheckpoint(folder_ / "index"));
   // Header lengths whose bytes look like the start of other formats: '{', a pickle's 0x80 0x02, a zip archive's PK.
-  for (const std::size_t length : {std::size_t{0x7b}, std::size_t{0x280}, std::size_t{0x227b}, std::size_t{0x04034b50}}) {
+  for (const std::size_t length :
+       {std::size_t{0x7b}, std::size_t{0x280}, std::size_t{0x227b}, std::size_t{0x04034b50}}) {
     std::string header = R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
     header.resize(length, ' ');
     writeText(folder_ / "weights", safetensorsBytes(header, "abcd"));
@@ -232,8 +237,7 @@ TEST_F(CheckpointTest, ContentHashOfALargeFileSeesSizeStartAndEnd) {
     std::fstream stream(file, std::ios::binary | std::ios::in | std::ios::out);
     stream.seekp(static_cast<std::streamoff>(position)).put(value);
   };
-  for (const std::uint64_t position :
-       {bytes.size() + 5, bytes.size() + kData - 1, (std::uint64_t{8} << 20) + 1000}) {
+  for (const std::uint64_t position : {bytes.size() + 5, bytes.size() + kData - 1, (std::uint64_t{8} << 20) + 1000}) {
     poke(position, 'x');
     EXPECT_NE(hash(), zeros) << position;
     poke(position, '\0');

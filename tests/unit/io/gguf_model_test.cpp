@@ -122,8 +122,10 @@ TEST(GgufModel, SlidingWindowMakesMistral) {
 }
 
 TEST(GgufModel, RefusesWhatItDoesNotCompute) {
-  EXPECT_THAT(openError(tinyModel("mistral3")).message,
-              HasSubstr("architecture 'mistral3' is not supported in GGUF files; supported: llama, qwen2, qwen3, qwen3moe, granite"));
+  EXPECT_THAT(
+      openError(tinyModel("mistral3")).message,
+      HasSubstr(
+          "architecture 'mistral3' is not supported in GGUF files; supported: llama, qwen2, qwen3, qwen3moe, granite"));
   const Error experts = openError(tinyModel().integer("llama.expert_count", 8));
   EXPECT_EQ(experts.code, ErrorCode::unsupportedModel);
   EXPECT_THAT(experts.message, HasSubstr("'llama.expert_count' is 8"));

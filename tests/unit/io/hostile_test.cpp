@@ -66,7 +66,8 @@ TEST(HostileCheckpoints, SentencesSayWhatToDo) {
   EXPECT_THAT(errorOf("st-lfs-pointer").hint, HasSubstr("git lfs pull"));
   EXPECT_EQ(errorOf("fs-gguf").code, ErrorCode::unsupportedModel);
   EXPECT_THAT(errorOf("fs-gguf").hint, HasSubstr((folder / "fs-gguf/model.gguf").string()));
-  EXPECT_THAT(errorOf("bin-evil-zip").message, HasSubstr("asks for \"__builtin__.exec\", which is no part of a file of tensors and is not run"));
+  EXPECT_THAT(errorOf("bin-evil-zip").message,
+              HasSubstr("asks for \"__builtin__.exec\", which is no part of a file of tensors and is not run"));
   EXPECT_THAT(errorOf("bin-evil-legacy").message, HasSubstr("\"posix.system\""));
   EXPECT_THAT(errorOf("bin-text").message, HasSubstr("neither a zip archive nor a pickle"));
   EXPECT_THAT(errorOf("idx-missing-shard").message, HasSubstr("model-00002-of-00002.safetensors"));

@@ -138,7 +138,8 @@ TEST_F(ProjectFile, SaysWhatIsWrong) {
   EXPECT_THAT(damaged([](Json& json) { json["version"] = 2; }).message,
               HasSubstr("has version 2; this program reads version 1"));
   EXPECT_THAT(damaged([](Json& json) { json.erase("version"); }).message, HasSubstr("has version 0"));
-  EXPECT_EQ(loadProject(file_.parent_path()).error().message, file_.parent_path().string() + " is a folder, not a KVista project.");
+  EXPECT_EQ(loadProject(file_.parent_path()).error().message,
+            file_.parent_path().string() + " is a folder, not a KVista project.");
   EXPECT_THAT(damaged([](Json& json) { json.erase("format"); }).message, HasSubstr("is not a KVista project"));
   EXPECT_THAT(damaged([](Json& json) { json["format"] = 7; }).message, HasSubstr("is not a KVista project"));
   EXPECT_THAT(damaged([](Json& json) { json = Json::array({1}); }).message, HasSubstr("is not a KVista project"));
@@ -151,7 +152,8 @@ TEST_F(ProjectFile, SaysWhatIsWrong) {
   EXPECT_THAT(ofPlan.message, HasSubstr("The plan's field 'tokenNumbers' is not true or false."));
   EXPECT_EQ(ofPlan.code, ErrorCode::corruptFile);
   EXPECT_THAT(ofPlan.hint, HasSubstr("make the plan again"));
-  for (const char* field : {"model", "statistics", "requestedBytes", "predictedLoss", "baseLoss", "results", "refined", "version"})
+  for (const char* field :
+       {"model", "statistics", "requestedBytes", "predictedLoss", "baseLoss", "results", "refined", "version"})
     EXPECT_THAT(damaged([&](Json& json) { json[field] = "wrong"; }).message, HasSubstr("is damaged")) << field;
   EXPECT_THAT(damaged([](Json& json) { json["results"][1].erase("text"); }).message, HasSubstr("is damaged"));
   EXPECT_THAT(damaged([](Json& json) { json["model"].erase("hash"); }).message, HasSubstr("is damaged"));
@@ -169,7 +171,8 @@ TEST_F(ProjectFile, APlanOfAnotherModelIsRefusedByTheFilesName) {
   const auto refused = checkPlanFits(project, shape, file_);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::corruptFile);
-  EXPECT_THAT(refused.error().message, HasSubstr("In the project " + file_.string() + ": The plan does not fit the model: Group 0 has 1 widths"));
+  EXPECT_THAT(refused.error().message, HasSubstr("In the project " + file_.string() +
+                                                 ": The plan does not fit the model: Group 0 has 1 widths"));
   EXPECT_FALSE(refused.error().hint.empty());
 }
 
@@ -179,7 +182,8 @@ TEST_F(ProjectFile, RefinedFactorsHoldForTheirPlanAlone) {
   EXPECT_EQ(load().factorsFor("another"), fs::path());
   for (const char* field : {"path", "planFingerprint", "texts", "steps", "divergenceBefore", "divergenceAfter"}) {
     EXPECT_THAT(damaged([&](Json& json) { json["refined"].erase(field); }).message, HasSubstr("is damaged")) << field;
-    EXPECT_THAT(damaged([&](Json& json) { json["refined"][field] = Json::object(); }).message, HasSubstr("is damaged")) << field;
+    EXPECT_THAT(damaged([&](Json& json) { json["refined"][field] = Json::object(); }).message, HasSubstr("is damaged"))
+        << field;
   }
   project_.refined.reset();
   EXPECT_EQ(project_.factorsFor("bb"), fs::path());

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-// Codes worked out by hand, and files that do not fit themselves. Whole models of every method: tests/e2e/test_quantised.py.
+// Codes worked out by hand, and files that do not fit themselves. Whole models of every method:
+// tests/e2e/test_quantised.py.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +29,8 @@ std::string bytesOf(const std::vector<Number>& numbers) {
 class QuantisedTest : public ::testing::Test {
  protected:
   void add(const std::string& name, DataType type, const std::vector<std::int64_t>& shape, const std::string& bytes) {
-    tensors_[name] = {name, shape, type, [bytes]() -> Result<std::span<const std::byte>> { return std::as_bytes(std::span(bytes)); }};
+    tensors_[name] = {name, shape, type,
+                      [bytes]() -> Result<std::span<const std::byte>> { return std::as_bytes(std::span(bytes)); }};
   }
   Result<Checkpoint> open(const std::string& settings) {
     writeText(folder_ / "config.json", R"({"model_type": "llama", "quantization_config": )" + settings + "}");
@@ -40,7 +42,8 @@ class QuantisedTest : public ::testing::Test {
   std::string refusalOf(const std::string& settings) {
     const auto checkpoint = open(settings);
     if (checkpoint) return "accepted";
-    EXPECT_THAT(checkpoint.error().message, ::testing::AllOf(HasSubstr(folder_.path().string()), ::testing::EndsWith(".")));
+    EXPECT_THAT(checkpoint.error().message,
+                ::testing::AllOf(HasSubstr(folder_.path().string()), ::testing::EndsWith(".")));
     EXPECT_THAT(checkpoint.error().hint, ::testing::EndsWith("."));
     return checkpoint.error().message;
   }
@@ -81,15 +84,21 @@ TEST_F(QuantisedTest, EveryCodeOfFloat8IsItsNumber) {
     // Sign, exponent, fraction, by the definition of each.
     const auto value = [&](int fractionBits, int bias) {
       const int exponent = (code & 127) >> fractionBits, fraction = code & ((1 << fractionBits) - 1);
-      const double size = exponent == 0 ? std::ldexp(fraction, 1 - bias - fractionBits) : std::ldexp((1 << fractionBits) + fraction, exponent - bias - fractionBits);
+      const double size = exponent == 0 ? std::ldexp(fraction, 1 - bias - fractionBits)
+                                        : std::ldexp((1 << fractionBits) + fraction, exponent - bias - fractionBits);
       return static_cast<float>(code < 128 ? 2 * size : -2 * size);
     };
     const auto at = static_cast<std::size_t>(code);
-    if ((code & 127) == 127) EXPECT_TRUE(std::isnan(e4m3[at]));
-    else EXPECT_EQ(e4m3[at], value(3, 7)) << code;
-    if ((code & 127) > 124) EXPECT_TRUE(std::isnan(e5m2[at]));
-    else if ((code & 127) == 124) EXPECT_EQ(std::abs(e5m2[at]), std::numeric_limits<float>::infinity());
-    else EXPECT_EQ(e5m2[at], value(2, 15)) << code;
+    if ((code & 127) == 127)
+      EXPECT_TRUE(std::isnan(e4m3[at]));
+    else
+      EXPECT_EQ(e4m3[at], value(3, 7)) << code;
+    if ((code & 127) > 124)
+      EXPECT_TRUE(std::isnan(e5m2[at]));
+    else if ((code & 127) == 124)
+      EXPECT_EQ(std::abs(e5m2[at]), std::numeric_limits<float>::infinity());
+    else
+      EXPECT_EQ(e5m2[at], value(2, 15)) << code;
   }
 }
 
@@ -97,13 +106,15 @@ TEST_F(QuantisedTest, ScalesAreOfBlocksRowsOrAll) {
   const std::string one(15, '\x38');  // 1 in E4M3
   add("w.weight", DataType::f8e4m3, {3, 5}, one);
   add("w.weight_scale_inv", DataType::f32, {2, 3}, floats({1, 2, 3, 4, 5, 6}));
-  EXPECT_THAT(numbers(R"({"quant_method": "fp8", "weight_block_size": [2, 2]})", {3, 5}), ElementsAre(1, 1, 2, 2, 3, 1, 1, 2, 2, 3, 4, 4, 5, 5, 6));
+  EXPECT_THAT(numbers(R"({"quant_method": "fp8", "weight_block_size": [2, 2]})", {3, 5}),
+              ElementsAre(1, 1, 2, 2, 3, 1, 1, 2, 2, 3, 4, 4, 5, 5, 6));
   add("w.weight_scale_inv", DataType::bf16, {3, 1}, bytesOf<std::uint16_t>({0x3f80, 0x4000, 0x4040}));
   EXPECT_THAT(numbers(R"({"quant_method": "fp8"})", {3, 5}), ElementsAre(1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3));
   add("w.weight_scale_inv", DataType::f32, {}, floats({7}));
   EXPECT_THAT(numbers(R"({"quant_method": "fp8"})", {3, 5}), ::testing::Each(7));
   add("w.weight_scale_inv", DataType::f32, {2, 3}, floats({1, 2, 3, 4, 5, 6}));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "fp8"})"), HasSubstr("shape [2, 3], which is none for a weight [3, 5] in blocks of 128 by 128"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "fp8"})"),
+              HasSubstr("shape [2, 3], which is none for a weight [3, 5] in blocks of 128 by 128"));
   EXPECT_THAT(refusalOf(R"({"quant_method": "fp8", "weight_block_size": [0, 2]})"), HasSubstr("no two block lengths"));
   EXPECT_THAT(refusalOf(R"({"quant_method": "fp8", "weight_block_size": "2x2"})"), HasSubstr("no two block lengths"));
   add("w.weight_scale_inv", DataType::i32, {}, std::string(4, '\0'));
@@ -112,7 +123,8 @@ TEST_F(QuantisedTest, ScalesAreOfBlocksRowsOrAll) {
   EXPECT_THAT(refusalOf(R"({"quant_method": "fp8"})"), HasSubstr("\"w.weight\" is made of F8_E4M3, but has no scale"));
   add("w.weight", DataType::f8e4m3, {15}, one);
   add("w.weight_scale", DataType::f32, {}, floats({7}));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "fbgemm_fp8"})"), HasSubstr("shape [15] instead of two lengths, or three of a stack"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "fbgemm_fp8"})"),
+              HasSubstr("shape [15] instead of two lengths, or three of a stack"));
 }
 
 TEST_F(QuantisedTest, EachMatrixOfAStackHasScalesOfItsOwn) {
@@ -142,7 +154,8 @@ TEST_F(QuantisedTest, EachMatrixOfAStackHasScalesOfItsOwn) {
   add("w.weight_scale_inv", DataType::f32, {}, floats({7}));
   EXPECT_THAT(numbers(settings, {2, 2, 3}), ::testing::Each(7)) << "of all";
   add("w.weight_scale_inv", DataType::f32, {3, 1, 2}, floats({1, 2, 3, 4, 5, 6}));
-  EXPECT_THAT(refusalOf(settings), HasSubstr("shape [3, 1, 2], which is none for a weight [2, 2, 3] in blocks of 2 by 2"));
+  EXPECT_THAT(refusalOf(settings),
+              HasSubstr("shape [3, 1, 2], which is none for a weight [2, 2, 3] in blocks of 2 by 2"));
 }
 
 TEST_F(QuantisedTest, Mxfp4IsPairsOfCodesTimesPowersOfTwo) {
@@ -189,8 +202,10 @@ TEST_F(GptqTest, CodesLessZeroPointsTimesScales) {
   // The second group's stored 15 means zero: one more than the largest code begins anew.
   const auto found = numbers(settings_, {8, 8});
   for (std::size_t o = 0; o < 8; ++o)
-    for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(found[o * 8 + i], 0.5F * (static_cast<float>((i + o) % 16) - (i < 4 ? 8.0F : 0.0F)));
-  const auto second = numbers(R"({"quant_method": "gptq", "bits": 4, "group_size": 4, "checkpoint_format": "gptq_v2"})", {8, 8});
+    for (std::size_t i = 0; i < 8; ++i)
+      EXPECT_EQ(found[o * 8 + i], 0.5F * (static_cast<float>((i + o) % 16) - (i < 4 ? 8.0F : 0.0F)));
+  const auto second =
+      numbers(R"({"quant_method": "gptq", "bits": 4, "group_size": 4, "checkpoint_format": "gptq_v2"})", {8, 8});
   EXPECT_EQ(second[0], 0.5F * (0 - 7)) << "the second version stores zero points as they are";
   EXPECT_EQ(second[7], 0.5F * (7 - 15));
   add("w.g_idx", DataType::i32, {8}, bytesOf<std::uint32_t>({1, 0, 1, 0, 1, 0, 1, 0}));
@@ -204,15 +219,19 @@ TEST_F(GptqTest, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": "4"})"), HasSubstr("\"4\" as bits"));
   EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 4, "group_size": 0})"), HasSubstr("group_size of 0"));
   EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 4, "group_size": -7})"), HasSubstr("-7 as group_size"));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 4, "group_size": 4, "checkpoint_format": "marlin"})"), HasSubstr("marlin"));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 4, "group_size": 2})"), HasSubstr("has shape [2, 1]; the tensors it belongs to ask for [4, 1]"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 4, "group_size": 4, "checkpoint_format": "marlin"})"),
+              HasSubstr("marlin"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 4, "group_size": 2})"),
+              HasSubstr("has shape [2, 1]; the tensors it belongs to ask for [4, 1]"));
   EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 8, "group_size": 4})"), HasSubstr("ask for [1, 2]"));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 3, "group_size": 4})"), HasSubstr("no whole number of codes of 3 bits"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "gptq", "bits": 3, "group_size": 4})"),
+              HasSubstr("no whole number of codes of 3 bits"));
   add("w.g_idx", DataType::i32, {8}, bytesOf<std::uint32_t>({1, 0, 1, 0, 2, 0, 1, 0}));
   const auto opened = open(settings_);
   ASSERT_TRUE(opened) << opened.error().message;
   std::vector<float> out(64);
-  EXPECT_THAT(opened->tensors->readFloat32(opened->tensors->tensors().at("w.weight"), out).error().message, HasSubstr("names group 2, where there are 2"));
+  EXPECT_THAT(opened->tensors->readFloat32(opened->tensors->tensors().at("w.weight"), out).error().message,
+              HasSubstr("names group 2, where there are 2"));
   add("w.g_idx", DataType::i32, {7}, std::string(28, '\0'));
   EXPECT_THAT(refusalOf(settings_), HasSubstr("g_idx"));
   tensors_.erase("w.g_idx");
@@ -229,9 +248,11 @@ TEST_F(QuantisedTest, AwqWordsAreShuffled) {
   add("w.scales", DataType::f32, {1, 8}, floats({1, 1, 1, 1, 1, 1, 1, 10}));
   const std::string settings = R"({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "GEMM"})";
   EXPECT_THAT(numbers(settings, {8, 2}), ElementsAre(-1, 7, 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 60, 140));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "awq", "bits": 4, "version": "gemv"})"), HasSubstr("version \"gemv\", where gemm is read"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "awq", "bits": 4, "version": "gemv"})"),
+              HasSubstr("version \"gemv\", where gemm is read"));
   EXPECT_THAT(refusalOf(R"({"quant_method": "awq", "bits": 3})"), HasSubstr("3 bits, where 4 are read"));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "awq", "group_size": 1})"), HasSubstr("has shape [1, 1]; the tensors it belongs to ask for [2, 1]"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "awq", "group_size": 1})"),
+              HasSubstr("has shape [1, 1]; the tensors it belongs to ask for [2, 1]"));
 }
 
 class BitsAndBytesTest : public QuantisedTest {
@@ -244,13 +265,16 @@ class BitsAndBytesTest : public QuantisedTest {
     add("w.weight.quant_map", DataType::f32, {16}, floats(map));
     state(R"({"quant_type": "nf4", "blocksize": 4, "dtype": "float16", "shape": [2, 3]})");
   }
-  void state(const std::string& json) { add("w.weight.quant_state.bitsandbytes__nf4", DataType::u8, {static_cast<std::int64_t>(json.size())}, json); }
+  void state(const std::string& json) {
+    add("w.weight.quant_state.bitsandbytes__nf4", DataType::u8, {static_cast<std::int64_t>(json.size())}, json);
+  }
   const std::string settings_ = R"({"quant_method": "bitsandbytes", "load_in_4bit": true})";
 };
 
 TEST_F(BitsAndBytesTest, TheUpperHalfOfAByteComesFirst) {
   EXPECT_THAT(numbers(settings_, {2, 3}), ElementsAre(1, 2, 3, 4, 50, 60));
-  EXPECT_THAT(numbers(R"({"load_in_4bit": true})", {2, 3}), ElementsAre(1, 2, 3, 4, 50, 60)) << "as the oldest files have it";
+  EXPECT_THAT(numbers(R"({"load_in_4bit": true})", {2, 3}), ElementsAre(1, 2, 3, 4, 50, 60))
+      << "as the oldest files have it";
 }
 
 TEST_F(BitsAndBytesTest, ScalesMayBeCodesThemselves) {
@@ -275,11 +299,14 @@ TEST_F(BitsAndBytesTest, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(refusalOfState("{"), HasSubstr("quant_state.bitsandbytes__nf4"));
   EXPECT_THAT(refusalOfState("[]"), HasSubstr("holds no JSON object"));
   EXPECT_THAT(refusalOfState(R"({"blocksize": 4})"), HasSubstr("no shape of two lengths"));
-  EXPECT_THAT(refusalOfState(R"({"blocksize": 4, "shape": [4294967296, 4294967296]})"), HasSubstr("no shape of two lengths"));
+  EXPECT_THAT(refusalOfState(R"({"blocksize": 4, "shape": [4294967296, 4294967296]})"),
+              HasSubstr("no shape of two lengths"));
   EXPECT_THAT(refusalOfState(R"({"blocksize": 4, "shape": [-2, -3]})"), HasSubstr("no shape of two lengths"));
-  EXPECT_THAT(refusalOfState(R"({"blocksize": 4, "shape": [4, 3]})"), HasSubstr("has 3 bytes, where 12 numbers of 4 bits are said to be"));
+  EXPECT_THAT(refusalOfState(R"({"blocksize": 4, "shape": [4, 3]})"),
+              HasSubstr("has 3 bytes, where 12 numbers of 4 bits are said to be"));
   EXPECT_THAT(refusalOfState(R"({"blocksize": 0, "shape": [2, 3]})"), HasSubstr("blocksize"));
-  EXPECT_THAT(refusalOfState(R"({"blocksize": 1, "shape": [2, 3]})"), HasSubstr("has shape [2]; the tensors it belongs to ask for [6]"));
+  EXPECT_THAT(refusalOfState(R"({"blocksize": 1, "shape": [2, 3]})"),
+              HasSubstr("has shape [2]; the tensors it belongs to ask for [6]"));
 }
 
 TEST_F(QuantisedTest, BytesOfRowsAre127thsOfTheLargest) {
@@ -307,18 +334,22 @@ TEST_F(QuantisedTest, CompressedTensorsPackAlongInputs) {
   add("w.weight_zero_point", DataType::i32, {1, 2}, std::string(8, '\0'));
   add("w.weight_shape", DataType::i64, {2}, bytesOf<std::int64_t>({2, 4}));
   EXPECT_THAT(refusalOf(settings), HasSubstr("says where zero lies"));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "compressed-tensors", "format": "marlin-24"})"), HasSubstr("format \"marlin-24\""));
-  EXPECT_THAT(refusalOf(R"({"quant_method": "compressed-tensors", "format": "pack-quantized"})"), HasSubstr("other than 4 or 8 bits"));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "compressed-tensors", "format": "marlin-24"})"),
+              HasSubstr("format \"marlin-24\""));
+  EXPECT_THAT(refusalOf(R"({"quant_method": "compressed-tensors", "format": "pack-quantized"})"),
+              HasSubstr("other than 4 or 8 bits"));
 }
 
 TEST_F(QuantisedTest, OtherMethodsAndPlainWeightsAreToldApart) {
   add("w.weight", DataType::f32, {1}, floats({1}));
   EXPECT_THAT(refusalOf(R"({"quant_method": "aqlm"})"),
-              HasSubstr("quant_method \"aqlm\" is not read; those that are: fp8, fbgemm_fp8, gptq, awq, mxfp4, bitsandbytes, compressed-tensors"));
+              HasSubstr("quant_method \"aqlm\" is not read; those that are: fp8, fbgemm_fp8, gptq, awq, mxfp4, "
+                        "bitsandbytes, compressed-tensors"));
   EXPECT_THAT(refusalOf(R"({"quant_method": 3})"), HasSubstr("a number as quant_method"));
   EXPECT_THAT(refusalOf("[]"), HasSubstr("an array instead of an object"));
   for (const char* method : {"fp8", "gptq", "awq", "bitsandbytes"})
-    EXPECT_THAT(refusalOf(std::string(R"({"quant_method": ")") + method + "\"}"), HasSubstr("of which none is quantised in this way"));
+    EXPECT_THAT(refusalOf(std::string(R"({"quant_method": ")") + method + "\"}"),
+                HasSubstr("of which none is quantised in this way"));
   const auto plain = open("null");
   ASSERT_TRUE(plain);
   EXPECT_FALSE(plain->config.contains("quantization_config"));

@@ -19,7 +19,8 @@ TEST(SharingMap, ComesBackAsItWasAndNamesWhatIsWrong) {
   EXPECT_EQ(readSharingMap(file)->cosine, 0.93);
   ASSERT_TRUE(writeSharingMap(file, {{0, 1}, std::nullopt}));
   EXPECT_EQ(readSharingMap(file)->cosine, std::nullopt);
-  for (const char* wrong : {"[0, 1]", "{}", R"({"sharedFrom": []})", R"({"sharedFrom": [0, -1]})", R"({"sharedFrom": ["a"]})", R"({"sharedFrom": [70000]})"}) {
+  for (const char* wrong : {"[0, 1]", "{}", R"({"sharedFrom": []})", R"({"sharedFrom": [0, -1]})",
+                            R"({"sharedFrom": ["a"]})", R"({"sharedFrom": [70000]})"}) {
     std::ofstream(file) << wrong;
     const auto read = readSharingMap(file);
     ASSERT_FALSE(read) << wrong;

@@ -20,7 +20,8 @@ using test::TemporaryFolder;
 using test::writeText;
 using ::testing::HasSubstr;
 
-std::vector<std::uint16_t> numbersOf(std::uint64_t seed, std::string_view name, const RandomTensor& tensor, std::uint64_t first, std::size_t count) {
+std::vector<std::uint16_t> numbersOf(std::uint64_t seed, std::string_view name, const RandomTensor& tensor,
+                                     std::uint64_t first, std::size_t count) {
   std::vector<std::uint16_t> bits(count);
   fillRandom(seed, name, tensor, first, bits);
   return bits;
@@ -36,7 +37,8 @@ TEST(VirtualTensors, AnyPartIsThatPartOfTheWhole) {
   const RandomTensor tensor{{3'000'000}, 0, 0.02F};
   const auto whole = numbersOf(1, "a.weight", tensor, 0, 3'000'000);  // enough to be spread over cores
   for (const auto& [first, count] : {std::pair{0, 1}, {4095, 2}, {1'000'001, 9000}, {2'999'999, 1}})
-    EXPECT_EQ(numbersOf(1, "a.weight", tensor, first, count), std::vector(whole.begin() + first, whole.begin() + first + count));
+    EXPECT_EQ(numbersOf(1, "a.weight", tensor, first, count),
+              std::vector(whole.begin() + first, whole.begin() + first + count));
   EXPECT_NE(numbersOf(2, "a.weight", tensor, 0, 100), std::vector(whole.begin(), whole.begin() + 100));
   EXPECT_NE(numbersOf(1, "b.weight", tensor, 0, 100), std::vector(whole.begin(), whole.begin() + 100));
 }
@@ -80,14 +82,17 @@ TEST_F(VirtualFolder, IsACheckpointWhoseTensorsAreTheGeneratorsNumbers) {
   EXPECT_EQ(info.shape, tensor.shape);
   std::vector<float> read(6), expected;
   ASSERT_TRUE(checkpoint->tensors->readFloat32(info, read));
-  for (const std::uint16_t bits : numbersOf(18446744073709551615U, "w", tensor, 0, 6)) expected.push_back(floatFromBfloat16(bits));
+  for (const std::uint16_t bits : numbersOf(18446744073709551615U, "w", tensor, 0, 6))
+    expected.push_back(floatFromBfloat16(bits));
   EXPECT_EQ(read, expected);
   EXPECT_EQ(checkpoint->tensors->readFloat32(info, std::span(read).first(5)).error().code, ErrorCode::invalidArgument);
   EXPECT_TRUE(openCheckpoint(folder_ / kVirtualTensorsName)) << "the file stands for its folder";
 }
 
 TEST_F(VirtualFolder, HostileFilesAreRefusedEachWithItsOwnSentence) {
-  const auto ofTensor = [](const std::string& tensor) { return R"({"kvista_virtual": 1, "seed": 0, "tensors": {"w": )" + tensor + "}}"; };
+  const auto ofTensor = [](const std::string& tensor) {
+    return R"({"kvista_virtual": 1, "seed": 0, "tensors": {"w": )" + tensor + "}}";
+  };
   const std::string rest = R"(, "mean": 0, "deviation": 1})";
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"[]", "an array"},

@@ -4,11 +4,11 @@
 #include "core/model/decoder.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -215,7 +215,8 @@ TEST(Decoder, SlidingWindowHidesOldTokens) {
 }
 
 /// Attention by its definition, with the whole matrix of scores.
-at::Tensor plainAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
+at::Tensor plainAttention(const AttentionDescription& attention, const at::Tensor& queries, const at::Tensor& keys,
+                          const at::Tensor& values) {
   const std::int64_t repeats = queries.size(1) / keys.size(1);
   const std::int64_t tokens = queries.size(2);
   const at::Tensor positions = at::arange(tokens);
@@ -226,7 +227,8 @@ at::Tensor plainAttention(const AttentionDescription& attention, const at::Tenso
   if (attention.linearBiases) {
     const double factor = attention.linearBiases->isBeforeScale ? attention.scale : 1;
     const at::Tensor slopes = at::tensor(attention.linearBiases->slopes).to(at::kFloat).view({-1, 1, 1});
-    scores = scores - slopes * distance.to(at::kFloat) * factor;  // the softmax does not see what all keys of a query have in common
+    scores = scores - slopes * distance.to(at::kFloat) *
+                          factor;  // the softmax does not see what all keys of a query have in common
   }
   const at::Tensor weights = scores.masked_fill(hidden, -INFINITY).softmax(-1);
   return at::matmul(weights, values.repeat_interleave(repeats, 1)).transpose(1, 2).flatten(2);
@@ -241,12 +243,14 @@ TEST(Attention, GroupsWindowsCapsAndLinearBiasesFollowTheDefinition) {
   LinearBiases before = after;
   before.isBeforeScale = true;
   for (const double cap : {0.0, 0.7})
-    for (const std::optional<LinearBiases>& biases : {std::optional<LinearBiases>(), std::optional(after), std::optional(before)})
+    for (const std::optional<LinearBiases>& biases :
+         {std::optional<LinearBiases>(), std::optional(after), std::optional(before)})
       for (const std::int64_t window : {0, 1, 257, 599, 600, 9000}) {
         AttentionDescription attention{.scale = 0.5, .scoreCap = cap, .linearBiases = biases};
         if (window > 0) attention.slidingWindow = window;
         const at::Tensor expected = plainAttention(attention, queries, keys, values);
-        EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values, {}), expected), 1e-5) << window << " " << cap;
+        EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values, {}), expected), 1e-5)
+            << window << " " << cap;
         const at::Tensor weights = attentionWeights(attention, queries, keys, at::arange(kTokens));
         const at::Tensor weighted = at::matmul(weights, values.repeat_interleave(2, 1)).transpose(1, 2).flatten(2);
         EXPECT_LE(maximumDifference(weighted, expected), 1e-5) << window << " " << cap;
@@ -273,8 +277,10 @@ TEST(Attention, SinksTakeTheirShareOfTheSoftmax) {
       const at::Tensor sums =
           scores.exp().masked_fill(distance.lt(0).logical_or(distance.ge(window > 0 ? window : kTokens)), 0).sum(-1);
       const at::Tensor kept = sums / (sums + sinks.exp().view({1, 4, 1}));
-      const at::Tensor expected = plainAttention(attention, queries, keys, values) * kept.transpose(1, 2).repeat_interleave(8, -1);
-      EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values, sinks), expected), 1e-5) << window << " " << cap;
+      const at::Tensor expected =
+          plainAttention(attention, queries, keys, values) * kept.transpose(1, 2).repeat_interleave(8, -1);
+      EXPECT_LE(maximumDifference(causalAttention(attention, queries, keys, values, sinks), expected), 1e-5)
+          << window << " " << cap;
       const at::Tensor last = attentionOfLast(attention, queries.narrow(2, kTokens - 1, 1), keys, values, sinks);
       EXPECT_LE(maximumDifference(last, expected.narrow(1, kTokens - 1, 1)), 1e-5) << window << " " << cap;
     }

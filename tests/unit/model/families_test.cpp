@@ -180,7 +180,10 @@ INSTANTIATE_TEST_SUITE_P(Shared, FamilyFixture,
 
 TEST(MimoV2Flash, IsReadWhereAllLayersSeeEverythingAndNoneHasExperts) {
   json config = sizes("mimo_v2_flash");
-  config.update({{"attention_value_scale", nullptr}, {"hybrid_layer_pattern", {0, 0, 0, 0}}, {"moe_layer_freq", {0, 0, 0, 0}}, {"attention_bias", true}});
+  config.update({{"attention_value_scale", nullptr},
+                 {"hybrid_layer_pattern", {0, 0, 0, 0}},
+                 {"moe_layer_freq", {0, 0, 0, 0}},
+                 {"attention_bias", true}});
   const DecoderDescription description = described(config);
   EXPECT_EQ(description.shape.kvHeads, 4);
   EXPECT_EQ(description.shape.headDim, 192);
@@ -465,7 +468,11 @@ TEST(DeepseekV2, CacheIsTheLatentAndOneRotatedKey) {
 
 TEST(DeepseekV3, ExpertsAreChosenByCorrectedSigmoids) {
   json config = sizes("deepseek_v3");
-  config.update({{"n_routed_experts", 8}, {"moe_intermediate_size", 7}, {"first_k_dense_replace", 1}, {"n_group", 4}, {"topk_group", 2}});
+  config.update({{"n_routed_experts", 8},
+                 {"moe_intermediate_size", 7},
+                 {"first_k_dense_replace", 1},
+                 {"n_group", 4},
+                 {"topk_group", 2}});
   const FeedForwardDescription mixture = described(config).layers[1].feedForward;
   EXPECT_FALSE(described(config).layers[0].feedForward.router);
   EXPECT_TRUE(mixture.router->isSigmoid);
@@ -538,7 +545,8 @@ TEST(Refusals, SayWhyATypeOfModelIsNoFamily) {
   EXPECT_THAT(refusal(config), HasSubstr("of MPT only models with alibi"));
   config = sizes("olmoe");
   config["clip_qkv"] = 4;
-  EXPECT_THAT(refusal(config), HasSubstr("clip_qkv is 4; queries and keys that are clamped after their norms are not supported"));
+  EXPECT_THAT(refusal(config),
+              HasSubstr("clip_qkv is 4; queries and keys that are clamped after their norms are not supported"));
   config = sizes("exaone4");
   config["sliding_window_pattern"] = "LXG";
   EXPECT_THAT(refusal(config), HasSubstr("sliding_window_pattern is 'LXG'; it must be a number or a text of L and G"));

@@ -42,7 +42,8 @@ struct Seen {
     return [this](const LayerRecord& record) -> Result<void> {
       if (order.empty() || order.back() != record.layer) order.push_back(record.layer);
       LayerRecord kept = record;
-      for (at::Tensor* tensor : {&kept.attentionInput, &kept.keys, &kept.gradientKeys, &kept.gradientValues, &kept.gradientRotatedKeys})
+      for (at::Tensor* tensor :
+           {&kept.attentionInput, &kept.keys, &kept.gradientKeys, &kept.gradientValues, &kept.gradientRotatedKeys})
         if (tensor->defined()) *tensor = tensor->clone();
       layers[record.layer].push_back(kept);
       return {};
@@ -77,7 +78,8 @@ TEST(LayerStream, HoldsTwoLayersHoweverManyThereAre) {
     const DecoderWeights rest = valueOf(loadWeights(checkpoint, description, at::kCPU, dtype, true, {}));
     std::int64_t layerBytes = 0;
     LayerWeights first = all.layers.front();
-    for (const LinearWeights* matrix : matricesOf(description.layers.front(), first)) layerBytes += static_cast<std::int64_t>(matrix->weight.nbytes());
+    for (const LinearWeights* matrix : matricesOf(description.layers.front(), first))
+      layerBytes += static_cast<std::int64_t>(matrix->weight.nbytes());
     const std::vector<int> order = {0, 1, 2, 3, 4, 3, 2, 1, 0};
     LayerStream stream(description, rest, at::kCPU, dtype, order);
     for (const int layer : order) {
@@ -109,12 +111,14 @@ TEST(LayerStream, BringsAllLayersOnce) {
     LayerWeights wanted = all.layers[layer];
     const LayerDescription& described = description.layers[layer];
     const auto given = matricesOf(described, loaded.layers[layer]), expected = matricesOf(described, wanted);
-    for (std::size_t i = 0; i < given.size(); ++i) EXPECT_TRUE(given[i]->weight.equal(expected[i]->weight)) << layer << " " << i;
+    for (std::size_t i = 0; i < given.size(); ++i)
+      EXPECT_TRUE(given[i]->weight.equal(expected[i]->weight)) << layer << " " << i;
     EXPECT_TRUE(loaded.layers[layer].feedForwardNorm.weight.equal(wanted.feedForwardNorm.weight));
   }
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_EQ(loadLayers(description, loaded, at::kCPU, at::kBFloat16, {stop.get_token(), {}}).error().code, ErrorCode::cancelled);
+  EXPECT_EQ(loadLayers(description, loaded, at::kCPU, at::kBFloat16, {stop.get_token(), {}}).error().code,
+            ErrorCode::cancelled);
 }
 
 TEST(LayerStream, PassesGiveTheNumbersOfResidentLayers) {
@@ -128,9 +132,12 @@ TEST(LayerStream, PassesGiveTheNumbersOfResidentLayers) {
   EXPECT_LE(maximumDifference(found.hiddenLast, expected.hiddenLast), kRounding);
   EXPECT_LE(maximumDifference(found.logits, expected.logits), kRounding);
   expectSame(stepwise, whole);
-  EXPECT_LE(maximumDifference(valueOf(streamed->tokenLosses(ids, nullptr, {})), valueOf(resident->tokenLosses(ids, nullptr, {}))), kRounding);
+  EXPECT_LE(maximumDifference(valueOf(streamed->tokenLosses(ids, nullptr, {})),
+                              valueOf(resident->tokenLosses(ids, nullptr, {}))),
+            kRounding);
   // With the same steps the same operations are done on the same numbers.
-  EXPECT_TRUE(valueOf(streamed->withTokensPerStep(27).forward(ids, nullptr, {}, true, {})).logits.equal(expected.logits));
+  EXPECT_TRUE(
+      valueOf(streamed->withTokensPerStep(27).forward(ids, nullptr, {}, true, {})).logits.equal(expected.logits));
 }
 
 TEST(LayerStream, GradientsAreThoseOfResidentLayers) {
@@ -166,7 +173,9 @@ TEST(LayerStream, SingleLayersAndSequencesAreThoseOfResidentLayers) {
   DecoderCache a, b;
   for (const std::int64_t begin : {0, 4, 5}) {
     const at::Tensor next = ids.narrow(1, begin, begin == 0 ? 4 : 1);
-    EXPECT_LE(maximumDifference(valueOf(streamed->nextToken(next, a, nullptr, {})), valueOf(resident->nextToken(next, b, nullptr, {}))), kRounding);
+    EXPECT_LE(maximumDifference(valueOf(streamed->nextToken(next, a, nullptr, {})),
+                                valueOf(resident->nextToken(next, b, nullptr, {}))),
+              kRounding);
   }
   EXPECT_THAT(streamed->divergence(ids, CacheTransform(), {}).error().message, HasSubstr("read one after the other"));
 }
@@ -178,10 +187,12 @@ TEST(LayerStream, DamagedWeightsAreNamedWhenTheyAreReached) {
   storeOf(checkpoint).set("model.layers.3.self_attn.k_proj.weight", weight);
   const auto damaged = load(checkpoint, streaming());
   int reached = -1;
-  const auto result = damaged->forward(someIds(1, 4, 29), nullptr, [&](const LayerRecord& record) -> Result<void> {
-    reached = record.layer;
-    return {};
-  }, false, {});
+  const auto result = damaged->forward(someIds(1, 4, 29), nullptr,
+                                       [&](const LayerRecord& record) -> Result<void> {
+                                         reached = record.layer;
+                                         return {};
+                                       },
+                                       false, {});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::numerical);
   EXPECT_THAT(result.error().message, HasSubstr("model.layers.3.self_attn.k_proj.weight holds nan at [2, 7]"));
@@ -192,10 +203,13 @@ TEST(LayerStream, EndsWhenItsPassIsCancelled) {
   const auto streamed = load(randomCheckpoint(deepConfig()), streaming());
   std::stop_source stop;
   const Task task{stop.get_token(), {}};
-  const auto result = streamed->forwardBackward(someIds(2, 8, 29), [&](const LayerRecord&) -> Result<void> {
-    stop.request_stop();
-    return {};
-  }, task);
+  const auto result = streamed->forwardBackward(
+      someIds(2, 8, 29),
+      [&](const LayerRecord&) -> Result<void> {
+        stop.request_stop();
+        return {};
+      },
+      task);
   EXPECT_EQ(result.error().code, ErrorCode::cancelled);
 }
 

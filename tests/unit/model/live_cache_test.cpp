@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-// Reading on behind a live cache: with nothing taken out it is a pass over all tokens, and what is taken out is not seen.
+// Reading on behind a live cache: with nothing taken out it is a pass over all tokens, and what is taken out is not
+// seen.
 #include "core/model/live_cache.h"
 
 #include <ATen/TensorOperators.h>
@@ -18,11 +19,13 @@ namespace kvista::test {
 namespace {
 
 /// The head's input of `ids`, read in parts of `part` tokens.
-at::Tensor readInParts(const Decoder& decoder, const at::Tensor& ids, std::int64_t part, const CacheTransform* transform, LiveCache& cache) {
+at::Tensor readInParts(const Decoder& decoder, const at::Tensor& ids, std::int64_t part,
+                       const CacheTransform* transform, LiveCache& cache) {
   cache.sequenceLength = ids.size(1);
   std::vector<at::Tensor> hidden;
   for (std::int64_t done = 0; done < ids.size(1); done += part)
-    hidden.push_back(valueOf(decoder.extend(ids.narrow(1, done, std::min(part, ids.size(1) - done)), cache, transform, {})));
+    hidden.push_back(
+        valueOf(decoder.extend(ids.narrow(1, done, std::min(part, ids.size(1) - done)), cache, transform, {})));
   return at::cat(hidden, 1);
 }
 
@@ -38,13 +41,15 @@ TEST_P(LiveFamily, IsAPassOverAllTokensInPartsOfAnySize) {
     LiveCache cache;
     EXPECT_LE(maximumDifference(readInParts(*decoder, ids, part, nullptr, cache), whole), 1e-4) << "parts of " << part;
     EXPECT_EQ(cache.tokens, ids.size(1));
-    EXPECT_EQ(cache.layers[0].positions.sizes(), (std::vector<std::int64_t>{ids.size(0), decoder->shape().kvHeads, ids.size(1)}));
+    EXPECT_EQ(cache.layers[0].positions.sizes(),
+              (std::vector<std::int64_t>{ids.size(0), decoder->shape().kvHeads, ids.size(1)}));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, LiveFamily,
-                         testing::Values("bloom", "deepseek_v2", "falcon", "gemma2", "gpt2", "gptj", "llama", "llama-dynamic-ntk", "llama-gqa", "mistral",
-                                         "mixtral", "opt", "phi3-longrope", "qwen3"),
+                         testing::Values("bloom", "deepseek_v2", "falcon", "gemma2", "gpt2", "gptj", "llama",
+                                         "llama-dynamic-ntk", "llama-gqa", "mistral", "mixtral", "opt", "phi3-longrope",
+                                         "qwen3"),
                          [](const auto& instance) {
                            std::string name = instance.param;
                            std::ranges::replace(name, '-', '_');
@@ -62,7 +67,8 @@ class Halving : public CacheTransform {
  private:
   static at::Tensor changed(const at::Tensor& x, std::int64_t dimension) {
     const std::int64_t first = std::min<std::int64_t>(3, x.size(dimension));
-    return at::cat({x.narrow(dimension, 0, first), x.narrow(dimension, first, x.size(dimension) - first) * 0.5}, dimension);
+    return at::cat({x.narrow(dimension, 0, first), x.narrow(dimension, first, x.size(dimension) - first) * 0.5},
+                   dimension);
   }
 };
 
@@ -73,7 +79,8 @@ TEST(LiveCache, PassesTokensThroughATransform) {
   const at::Tensor whole = valueOf(decoder->forward(ids, &transform, {}, false, {})).hiddenLast;
   for (const std::int64_t part : {1, 2, 7, 20}) {
     LiveCache cache;
-    EXPECT_LE(maximumDifference(readInParts(*decoder, ids, part, &transform, cache), whole), 1e-5) << "parts of " << part;
+    EXPECT_LE(maximumDifference(readInParts(*decoder, ids, part, &transform, cache), whole), 1e-5)
+        << "parts of " << part;
   }
   // Beside tokens that are read as they are stands what it makes of them.
   LiveCache plain, stored, exact;
@@ -105,7 +112,9 @@ TEST(LiveCache, WhatIsTakenOutIsNotSeen) {
     layer.positions = without(layer.positions);
   }
   const at::Tensor next = someIds(2, 3, 29);
-  EXPECT_LE(maximumDifference(valueOf(decoder->extend(next, emptied, nullptr, {})), valueOf(decoder->extend(next, shorter, nullptr, {}))), 1e-5);
+  EXPECT_LE(maximumDifference(valueOf(decoder->extend(next, emptied, nullptr, {})),
+                              valueOf(decoder->extend(next, shorter, nullptr, {}))),
+            1e-5);
 }
 
 TEST(LiveCache, LossesAndAttentionAreThoseOfThePass) {
@@ -114,12 +123,15 @@ TEST(LiveCache, LossesAndAttentionAreThoseOfThePass) {
   LiveCache cache;
   cache.queryWindow = 5;
   const at::Tensor hidden = readInParts(*decoder, ids, 6, nullptr, cache);
-  EXPECT_LE(maximumDifference(valueOf(decoder->lossesBehind(hidden, ids, {})), valueOf(decoder->tokenLosses(ids, nullptr, {}))), 1e-5);
+  EXPECT_LE(maximumDifference(valueOf(decoder->lossesBehind(hidden, ids, {})),
+                              valueOf(decoder->tokenLosses(ids, nullptr, {}))),
+            1e-5);
   const LiveLayer& layer = cache.layers[1];
   EXPECT_EQ(layer.queries.size(2), 5);
   const at::Tensor weights = decoder->recentAttention(1, layer, cache.tokens);
   EXPECT_LE(maximumDifference(weights.sum(-1), at::full({2, 4, 5}, 1.0)), 1e-5);
-  EXPECT_EQ(weights.select(2, 0).narrow(-1, 12, 4).max().item<float>(), 0);  // the query at place 11 sees nothing behind it
+  EXPECT_EQ(weights.select(2, 0).narrow(-1, 12, 4).max().item<float>(),
+            0);  // the query at place 11 sees nothing behind it
   // By hand, of the last query of head 3 (kv head 1).
   const at::Tensor scores = layer.keys[0][1].matmul(layer.queries[0][3][4]) / std::sqrt(6.0);
   EXPECT_LE(maximumDifference(weights[0][3][4], scores.softmax(0)), 1e-5);

@@ -20,7 +20,9 @@ TEST(PackedRecords, CodesLieFromTheLowestBitsOn) {
   const at::Tensor steps = at::ones({10}, at::kFloat);
   const at::Tensor records = packLatent(latent, steps, layout, at::kBFloat16);
   // bfloat16 1.0 is 0x3f80; 200 clamps to 127 + 128; -8, 0, 7 are 0, 8, 15; above or below 0 is 1 or 0.
-  EXPECT_TRUE(records.equal(at::tensor(std::vector<std::int64_t>{0x80, 0x3f, 0xff, 0x80, 0x0f, 0b10101}).to(at::kByte).unsqueeze(0))) << records;
+  EXPECT_TRUE(records.equal(
+      at::tensor(std::vector<std::int64_t>{0x80, 0x3f, 0xff, 0x80, 0x0f, 0b10101}).to(at::kByte).unsqueeze(0)))
+      << records;
   const at::Tensor meant = at::tensor({1.0f, 127.5f, -7.5f, 0.5f, 7.5f, 0.5f, -0.5f, 0.5f, -0.5f, 0.5f}).unsqueeze(0);
   EXPECT_TRUE(unpackLatent(records, steps, layout, at::kBFloat16).equal(meant));
 }
@@ -33,14 +35,17 @@ TEST(PackedRecords, PaddingChangesThePlaceAndNotTheMeaning) {
   EXPECT_EQ(tight.bytes(), 6 + 2 + 3 + 2 + 2);
   EXPECT_EQ(wide.bytes(), 32);  // 8 + 4 + 4 + 4 + 4, to a multiple of 16
   const at::Tensor latent = at::randn({4, 7, 20}), steps = at::rand({20}) + 0.1;
-  const auto through = [&](const RecordLayout& layout) { return unpackLatent(packLatent(latent, steps, layout, at::kHalf), steps, layout, at::kHalf); };
+  const auto through = [&](const RecordLayout& layout) {
+    return unpackLatent(packLatent(latent, steps, layout, at::kHalf), steps, layout, at::kHalf);
+  };
   EXPECT_TRUE(through(tight).equal(through(wide)));
   // Packing what was unpacked changes nothing: every code's meaning lies in the middle of its cell.
   EXPECT_TRUE(packLatent(through(wide), steps, wide, at::kHalf).equal(packLatent(latent, steps, wide, at::kHalf)));
 }
 
 TEST(PackedRecords, CodesOfSixAndThreeBitsLieInTwoRuns) {
-  // Steps of 1: of 6 bits -31, 0, 31 are 1, 32 and 63; of 4 bits 2 is 10; of 3 bits -4, 3 are 0 and 7, of 2 bits -1 is 1, of 1 bit 0 is 1.
+  // Steps of 1: of 6 bits -31, 0, 31 are 1, 32 and 63; of 4 bits 2 is 10; of 3 bits -4, 3 are 0 and 7, of 2 bits -1 is
+  // 1, of 1 bit 0 is 1.
   const std::vector<std::uint8_t> widths = {6, 6, 6, 4, 3, 3, 2, 1};
   const RecordLayout layout = RecordLayout::of(widths);
   EXPECT_EQ(layout.counts, (std::array<int, 5>{0, 0, 4, 6, 3}));
@@ -65,7 +70,8 @@ TEST(PackedRecords, PartsMeanWhatTheirCodesDo) {
   const PartsAsDirections parts = partsAsDirections(layout, at::kCPU);
   const RecordLayout plain{.counts = layout.counts};
   EXPECT_EQ(plain.rank(), 15);
-  const at::Tensor each = unpackLatent(records, steps.index_select(0, parts.directions) * parts.factors, plain, at::kHalf);
+  const at::Tensor each =
+      unpackLatent(records, steps.index_select(0, parts.directions) * parts.factors, plain, at::kHalf);
   const at::Tensor summed = at::zeros({20, 10}).index_add_(1, parts.directions, each);
   EXPECT_TRUE(summed.allclose(unpackLatent(records, steps, layout, at::kHalf), 1e-5, 1e-6));
 }
@@ -74,7 +80,10 @@ TEST(PackedRecords, DirectionsAreCountedByWidth) {
   const std::vector<std::uint8_t> widths = {16, 16, 8, 4, 4, 4, 1};
   EXPECT_EQ(RecordLayout::of(widths).counts, (std::array<int, 5>{2, 1, 3, 0, 1}));
   const RecordLayout none{};
-  EXPECT_EQ(unpackLatent(packLatent(at::randn({2, 0}), at::empty({0}), none, at::kHalf), at::empty({0}), none, at::kHalf).size(-1), 0);
+  EXPECT_EQ(
+      unpackLatent(packLatent(at::randn({2, 0}), at::empty({0}), none, at::kHalf), at::empty({0}), none, at::kHalf)
+          .size(-1),
+      0);
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ class Reference : public testing::TestWithParam<const char*> {
     reference_ = readTensors(folder_ / "reference.safetensors");
   }
 
-  /// What the cache holds of `layer`, or with "grad_" its gradients: of latent attention the rotated key and the latent.
+  /// What the cache holds of `layer`, or with "grad_" its gradients: of latent attention the rotated key and the
+  /// latent.
   KeyValues held(const std::string& prefix, int layer) const {
     if (const auto both = reference_.find(fmt::format("{}ckv_{}", prefix, layer)); both != reference_.end()) {
       const std::int64_t latent = decoder_->shape().valueWidth();
@@ -53,7 +54,9 @@ TEST_P(Reference, ForwardAgrees) {
     const KeyValues heads = decoder_->attendedHeads(record.layer, record.rotatedKeys, record.values);
     const at::Tensor still = heads.keys.narrow(-1, 0, latent->keyWidth).transpose(1, 2).flatten(2);
     EXPECT_LE(maximumDifference(still, reference_.at(fmt::format("k_{}", record.layer))), 1e-4);
-    EXPECT_LE(maximumDifference(heads.values.transpose(1, 2).flatten(2), reference_.at(fmt::format("v_{}", record.layer))), 1e-4);
+    EXPECT_LE(
+        maximumDifference(heads.values.transpose(1, 2).flatten(2), reference_.at(fmt::format("v_{}", record.layer))),
+        1e-4);
     return {};
   };
   const auto result = valueOf(decoder_->forward(reference_.at("input_ids"), nullptr, visitor, true, {}));

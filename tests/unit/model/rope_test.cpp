@@ -127,17 +127,20 @@ TEST(Rope, FactorsDivide) {
 
 TEST(Rope, PartOfAHeadRotates) {
   const auto rotaryDim = [](const nlohmann::json& config) {
-    return valueOf(readRope(ConfigReader(config, "config.json"), 16, {.fraction = 0.5, .fractionKey = "rotary_pct"})).rotaryDim;
+    return valueOf(readRope(ConfigReader(config, "config.json"), 16, {.fraction = 0.5, .fractionKey = "rotary_pct"}))
+        .rotaryDim;
   };
   EXPECT_EQ(rotaryDim(nlohmann::json::object()), 8);
   EXPECT_EQ(rotaryDim({{"rotary_pct", 0.4}}), 6);  // of 6.4
   EXPECT_EQ(rotaryDim({{"rotary_pct", 1.0}}), 16);
   EXPECT_EQ(rotaryDim({{"rotary_pct", 1.0}, {"rope_parameters", {{"partial_rotary_factor", 0.25}}}}), 4);
-  EXPECT_THAT(errorOf({{"partial_rotary_factor", 0.5}}), HasSubstr("partial_rotary_factor is 0.5; this family rotates whole heads (1)"));
+  EXPECT_THAT(errorOf({{"partial_rotary_factor", 0.5}}),
+              HasSubstr("partial_rotary_factor is 0.5; this family rotates whole heads (1)"));
   const nlohmann::json odd = {{"rotary_pct", 0.32}};
   const auto refused = readRope(ConfigReader(odd, "config.json"), 16, {.fractionKey = "rotary_pct"});
   ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message, HasSubstr("5 of a head's 16 numbers rotate; rotary embedding needs an even number"));
+  EXPECT_THAT(refused.error().message,
+              HasSubstr("5 of a head's 16 numbers rotate; rotary embedding needs an even number"));
 }
 
 TEST(Rope, Phi3NamesLongropeOtherwiseAndSaysTheTrainedLengthBeside) {

@@ -22,7 +22,8 @@ std::vector<float> meaning(const std::vector<std::uint8_t>& codes, int bits) {
 }
 
 TEST(Trellis, LevelsByHand) {
-  // Of 1 bit, levels 2 (u ^ u[-2] ^ u[-3]) + u[-1] of 0 to 3. Codes 1 0 1 1 0: 2; 0 + 1; 2 (1 ^ 1); 2 (1 ^ 0 ^ 1) + 1; 2 (0 ^ 1 ^ 0) + 1.
+  // Of 1 bit, levels 2 (u ^ u[-2] ^ u[-3]) + u[-1] of 0 to 3. Codes 1 0 1 1 0: 2; 0 + 1; 2 (1 ^ 1); 2 (1 ^ 0 ^ 1) + 1;
+  // 2 (0 ^ 1 ^ 0) + 1.
   EXPECT_EQ(meaning({1, 0, 1, 1, 0}, 1), (std::vector<float>{0.5F, -0.5F, -1.5F, -0.5F, 1.5F}));
   // Of 3 bits, 4 (code / 2) more, of 0 to 15. Codes 7 4: 12 + 2; 8 + 0 + 1.
   EXPECT_EQ(meaning({7, 4}, 3), (std::vector<float>{6.5F, 1.5F}));
@@ -77,15 +78,17 @@ TEST(Trellis, OperatorsComputeWhatRowsDo) {
   }
 }
 
-/// Gaussian numbers at a rate of so many bits lose less than a scalar quantiser of as many levels: for 8 states by .6 to 1.1 dB (Marcellin and
-/// Fischer, 1990, table II, of optimised levels; ours are uniform).
+/// Gaussian numbers at a rate of so many bits lose less than a scalar quantiser of as many levels: for 8 states by .6
+/// to 1.1 dB (Marcellin and Fischer, 1990, table II, of optimised levels; ours are uniform).
 TEST(Trellis, GaussianNumbersLoseLessThanByScalarCodes) {
   const at::Tensor numbers = at::randn({200, 500});
   for (int bits = 1; bits <= kTrellisBits; ++bits) {
     double best = 1;
     for (const double factor : {0.8, 1.0, 1.2, 1.4}) {
       const double step = gaussianStep(bits + 1) * factor;
-      best = std::min(best, (trellisLevels(trellisCodes(numbers / step, bits), bits) * step - numbers).square().mean().item<double>());
+      best = std::min(
+          best,
+          (trellisLevels(trellisCodes(numbers / step, bits), bits) * step - numbers).square().mean().item<double>());
     }
     EXPECT_LT(best, 0.9 * gaussianDistortion(bits)) << bits;
     EXPECT_GT(best, std::exp2(-2 * bits)) << bits;  // what no code can be better than
@@ -99,15 +102,18 @@ TEST(Trellis, RecordsHoldItsCodesAsTheyHoldOthers) {
   layout.trellis = true;
   EXPECT_EQ(layout.bytes(), bytes);
   const at::Tensor latent = at::randn({50, 16}), steps = at::rand({16}) + 0.1;
-  const at::Tensor records = packLatent(latent, steps, layout, at::kHalf), meant = unpackLatent(records, steps, layout, at::kHalf);
+  const at::Tensor records = packLatent(latent, steps, layout, at::kHalf),
+                   meant = unpackLatent(records, steps, layout, at::kHalf);
   for (const RecordLayout::Directions& own : layout.directions()) {
     if (own.width > kTrellisBits) continue;
     const at::Tensor scaled = latent.narrow(1, own.begin, own.count) / steps.narrow(0, own.begin, own.count);
     const at::Tensor levels = trellisLevels(trellisCodes(scaled, own.width), own.width);
-    EXPECT_TRUE(meant.narrow(1, own.begin, own.count).allclose(levels * steps.narrow(0, own.begin, own.count))) << own.width;
+    EXPECT_TRUE(meant.narrow(1, own.begin, own.count).allclose(levels * steps.narrow(0, own.begin, own.count)))
+        << own.width;
   }
   layout.trellis = false;
-  EXPECT_TRUE(meant.narrow(1, 0, 3).equal(unpackLatent(packLatent(latent, steps, layout, at::kHalf), steps, layout, at::kHalf).narrow(1, 0, 3)));
+  EXPECT_TRUE(meant.narrow(1, 0, 3).equal(
+      unpackLatent(packLatent(latent, steps, layout, at::kHalf), steps, layout, at::kHalf).narrow(1, 0, 3)));
 }
 
 }  // namespace

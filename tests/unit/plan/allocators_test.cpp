@@ -38,9 +38,10 @@ TEST(AllocatorsTest, RegistryFindsByName) {
   std::vector<std::string_view> names;
   for (const Allocator& allocator : allocators()) names.push_back(allocator.name);
   EXPECT_EQ(names, (std::vector<std::string_view>{"waterline", "uniform", "fisher_uniform", "energy", "minimax",
-                                                    "erank", "lorc", "head-mean"}));
+                                                  "erank", "lorc", "head-mean"}));
   EXPECT_EQ(findAllocator("fair").error().message, "There is no allocator 'fair'.");
-  EXPECT_EQ(findAllocator("fair").error().hint, "Known allocators: waterline uniform fisher_uniform energy minimax erank lorc head-mean.");
+  EXPECT_EQ(findAllocator("fair").error().hint,
+            "Known allocators: waterline uniform fisher_uniform energy minimax erank lorc head-mean.");
 }
 
 TEST(AllocatorsTest, AllRefuseWhatIsNotARequest) {
@@ -194,8 +195,8 @@ TEST_P(EveryShare, SpendsTheBudgetToWithinOneBlockAndKeepsBounds) {
   std::mt19937 random(21);
   for (int trial = 0; trial < 60; ++trial) {
     const bool coded = trial % 2 == 1;
-    AllocationRequest request =
-        randomRequest(random, coded ? std::vector<int>{0, 1, 2, 3, 4, 6, 8} : std::vector<int>{0, 16}, {40, 80, 40, 56});
+    AllocationRequest request = randomRequest(
+        random, coded ? std::vector<int>{0, 1, 2, 3, 4, 6, 8} : std::vector<int>{0, 16}, {40, 80, 40, 56});
     for (std::size_t u = 0; u < request.units.size(); ++u) request.units[u].layer = static_cast<int>(u / 2);
     request.rankStep = coded ? 8 : 4;
     request.units[0].maximumRank = 24;
@@ -336,7 +337,9 @@ TEST(FisherUniformTest, RoundsHalfToEvenAndShowsTheDifference) {
   // 224 each: key groups of 112 = 3.5 blocks, rounded up to 128: one block too many, of which all lose as much.
   const Allocation up = allocate("fisher_uniform", paperRequest(1, 1, 448));
   EXPECT_EQ(ranksOf(up), (std::vector<int>{96, 128, 224}));
-  EXPECT_EQ(up.note, "Ranks rounded to multiples of 32 take more than 896 bytes a token; steps that lose least are left out, 896 remain.");
+  EXPECT_EQ(up.note,
+            "Ranks rounded to multiples of 32 take more than 896 bytes a token; steps that lose least are left out, "
+            "896 remain.");
 }
 
 TEST(FisherUniformTest, CapsAndHandsTheRestOn) {
@@ -347,7 +350,8 @@ TEST(FisherUniformTest, CapsAndHandsTheRestOn) {
 }
 
 TEST(FisherUniformTest, TheSmallestRankGivesWayToTheBudget) {
-  // One block each fits 96; below, the group that loses least goes down to half a block, and a quarter only when all have halved.
+  // One block each fits 96; below, the group that loses least goes down to half a block, and a quarter only when all
+  // have halved.
   EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 96))), (std::vector<int>{32, 32, 32}));
   EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 95))), (std::vector<int>{32, 32, 16}));
   EXPECT_EQ(ranksOf(allocate("fisher_uniform", paperRequest(9, 1, 47))), (std::vector<int>{16, 16, 8}));
@@ -398,7 +402,8 @@ TEST(FisherUniformTest, NeverTakesMoreThanIsAskedForNorLessThanItHasTo) {
     EXPECT_LE(allocation.achievedBytes, request.budgetBytes);
     if (allocation.note.find("are left out") == std::string::npos) {
       for (std::size_t i = 0; i < request.units.size(); ++i)
-        EXPECT_TRUE(ranksOf(allocation)[i] % request.rankStep == 0 || ranksOf(allocation)[i] == request.units[i].maximumRank ||
+        EXPECT_TRUE(ranksOf(allocation)[i] % request.rankStep == 0 ||
+                    ranksOf(allocation)[i] == request.units[i].maximumRank ||
                     ranksOf(allocation)[i] == request.units[i].minimumRank);
       ++asRounded;
       continue;

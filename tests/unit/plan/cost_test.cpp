@@ -103,7 +103,8 @@ TEST(CostTest, AChainRebuildsWhatPredictsAndTurnsIt) {
   plan.chain = 3;
   const CostModel chained = costOf(plan, shape, h200(), 16384, 1);
   // Values [614, 1024] rebuilt in three layers, predictions [2048, 2048] in two.
-  EXPECT_DOUBLE_EQ(chained.multiplyAddsPerCachedToken - alone.multiplyAddsPerCachedToken, 3 * 614.0 * 1024 + 2 * 2048.0 * 2048);
+  EXPECT_DOUBLE_EQ(chained.multiplyAddsPerCachedToken - alone.multiplyAddsPerCachedToken,
+                   3 * 614.0 * 1024 + 2 * 2048.0 * 2048);
   EXPECT_EQ(chained.extraParameters - alone.extraParameters, 2 * 2048LL * 2048);
   EXPECT_EQ(chained.bytesPerToken, alone.bytesPerToken) << "what is rebuilt is not kept";
   EXPECT_GT(chained.secondsPerToken, alone.secondsPerToken);
@@ -118,8 +119,10 @@ TEST(CostTest, NumbersOfTokensAreEmbeddedAndProjectedAnew) {
   const CostModel without = costOf(plan, shape, h200(), 16384, 1);
   plan.tokenNumbers = true;
   const CostModel cost = costOf(plan, shape, h200(), 16384, 1);
-  // Outputs [2048] of the first layer of a hidden state [4096], which predict two layers; these rebuild their values [614, 1024].
-  EXPECT_DOUBLE_EQ(cost.multiplyAddsPerCachedToken - without.multiplyAddsPerCachedToken, 4096.0 * 2048 + 2 * (2048.0 * 2048 + 614.0 * 1024));
+  // Outputs [2048] of the first layer of a hidden state [4096], which predict two layers; these rebuild their values
+  // [614, 1024].
+  EXPECT_DOUBLE_EQ(cost.multiplyAddsPerCachedToken - without.multiplyAddsPerCachedToken,
+                   4096.0 * 2048 + 2 * (2048.0 * 2048 + 614.0 * 1024));
   EXPECT_EQ(cost.extraParameters - without.extraParameters, 2 * 2048LL * 2048);
   EXPECT_EQ(cost.bytesPerToken - without.bytesPerToken, 4);
 }
@@ -150,7 +153,8 @@ TEST(CostTest, ExactTokensKeepTheProjections) {
   EXPECT_EQ(costOf(plan, shape, h200(), 16384, 1).extraParameters, 2 * (2 * 614LL * 2048 + 614 + 2048));
   plan.storage = Storage::coded;
   for (Group& group : plan.groups) std::ranges::replace(group.widths, std::uint8_t{16}, std::uint8_t{4});
-  EXPECT_EQ(costOf(plan, shape, h200(), 16384, 1).extraParameters, 2 * (2 * 614LL * 2048 + 2 * 614 + 2048)) << "a step each";
+  EXPECT_EQ(costOf(plan, shape, h200(), 16384, 1).extraParameters, 2 * (2 * 614LL * 2048 + 2 * 614 + 2048))
+      << "a step each";
 }
 
 TEST(CostTest, TheLongerOfReadingAndArithmeticCounts) {

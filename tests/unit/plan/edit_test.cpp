@@ -125,12 +125,24 @@ TEST(Edit, AnyEditsLeaveASoundPlanWithTheSameBits) {
       std::ranges::sample(group.slots, std::back_inserter(heads), 2, random);
       Result<CompressionPlan> edited = plan;
       switch (random() % 6) {
-        case 0: edited = moveSlots(plan, shape, heads, index()); break;
-        case 1: edited = moveSlots(plan, shape, heads, kNewGroup); break;
-        case 2: edited = mergeGroups(plan, shape, std::array{index(), index()}); break;
-        case 3: edited = joinLayer(plan, shape, layer(), random() % 2 == 0); break;
-        case 4: edited = applyLayerTo(plan, shape, layer(), std::array{layer()}); break;
-        default: edited = setLock(plan, index(), random() % 4 == 0); break;
+        case 0:
+          edited = moveSlots(plan, shape, heads, index());
+          break;
+        case 1:
+          edited = moveSlots(plan, shape, heads, kNewGroup);
+          break;
+        case 2:
+          edited = mergeGroups(plan, shape, std::array{index(), index()});
+          break;
+        case 3:
+          edited = joinLayer(plan, shape, layer(), random() % 2 == 0);
+          break;
+        case 4:
+          edited = applyLayerTo(plan, shape, layer(), std::array{layer()});
+          break;
+        default:
+          edited = setLock(plan, index(), random() % 4 == 0);
+          break;
       }
       if (!edited) {
         EXPECT_FALSE(edited.error().message.empty());
@@ -157,7 +169,9 @@ TEST(Edit, AnyEditsLeaveASoundPlanWithTheSameBits) {
 TEST(Edit, WhatIsNotAllowedSaysWhy) {
   const ModelShape shape = shapeOf(2, 4);
   CompressionPlan plan = planOf(shape, 2, false);  // Layer 0: K01 K23 V01 V23, then layer 1.
-  const auto reason = [](const Result<CompressionPlan>& result) { return result ? std::string("allowed") : result.error().message; };
+  const auto reason = [](const Result<CompressionPlan>& result) {
+    return result ? std::string("allowed") : result.error().message;
+  };
   EXPECT_THAT(reason(moveSlots(plan, shape, std::array{key(0)}, 5)), HasSubstr("K0 is a head of layer 0"));
   EXPECT_THAT(reason(moveSlots(plan, shape, std::array{key(0), key(0, 1)}, 1)), HasSubstr("2 layers"));
   EXPECT_THAT(reason(moveSlots(plan, shape, std::array{key(0)}, 0)), HasSubstr("already"));
@@ -168,7 +182,8 @@ TEST(Edit, WhatIsNotAllowedSaysWhy) {
   EXPECT_THAT(reason(splitGroup(plan, shape, 0, std::array{key(0), key(1)})), HasSubstr("some must stay"));
   EXPECT_THAT(reason(splitGroup(plan, shape, 0, std::array{key(3)})), HasSubstr("not in K group 1"));
   EXPECT_THAT(reason(mergeGroups(plan, shape, std::array{1, 1})), HasSubstr("Only one"));
-  EXPECT_THAT(reason(regroupLayer(plan, shape, 0, {{0, 1}}, {{0, 1, 2, 3}}, false)), HasSubstr("key groups name 2 heads"));
+  EXPECT_THAT(reason(regroupLayer(plan, shape, 0, {{0, 1}}, {{0, 1, 2, 3}}, false)),
+              HasSubstr("key groups name 2 heads"));
   EXPECT_THAT(reason(regroupLayer(plan, shape, 0, {{0, 1}, {2, 3}}, {{0, 1, 2, 3}}, true)), HasSubstr("alike"));
 
   const CompressionPlan locked = setLock(plan, 0, true).value();

@@ -95,7 +95,8 @@ TEST(HeadMeanTest, AnEpsLeadsToTheSmallestRanksThatLoseNoMore) {
     EXPECT_EQ(reachedEps(plan, request.units), std::nullopt);
   }
   AllocationRequest request = randomRequest(random, {0, 16}, {8});
-  for (const double eps : {0.0, 1.0, -1.0}) EXPECT_THAT(bytesForEps(request, eps).error().message, HasSubstr("must be above 0 and below 1"));
+  for (const double eps : {0.0, 1.0, -1.0})
+    EXPECT_THAT(bytesForEps(request, eps).error().message, HasSubstr("must be above 0 and below 1"));
 }
 
 }  // namespace

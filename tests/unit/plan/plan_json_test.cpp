@@ -47,7 +47,8 @@ TEST(PlanJsonTest, ComesBackAsItWas) {
 TEST(PlanJsonTest, CompensationIsWrittenOnlyWhereThereIsSome) {
   CompressionPlan plan = examplePlan();
   EXPECT_FALSE(toJson(plan).contains("compensated"));
-  for (const auto& [flag, name] : {std::pair{&CompressionPlan::sinkFree, "sinkFree"}, {&CompressionPlan::centred, "centred"}}) {
+  for (const auto& [flag, name] :
+       {std::pair{&CompressionPlan::sinkFree, "sinkFree"}, {&CompressionPlan::centred, "centred"}}) {
     EXPECT_FALSE(toJson(plan).contains(name));
     CompressionPlan other = plan;
     other.*flag = true;

@@ -172,11 +172,12 @@ TEST(PlanValidateTest, NamesWrongSizesWidthsAndHeads) {
   plan.groups[1].widths[5] = 5;
   plan.groups[2].slots[1].head = 9;
   plan.groups[3].slots.clear();
-  EXPECT_THAT(validate(plan, shape),
-              AllOf(Contains("Group 0 has 127 widths, but its heads have 128 numbers."),
-                    Contains("Group 1 has a width of 5 bits at direction 5; this way of storing knows 0 1 2 3 4 6 8 16."),
-                    Contains("Group 2 holds layer 0 value head 9, but the model has 2 layers of 4 KV heads."),
-                    Contains("Group 3 holds no head.")));
+  EXPECT_THAT(
+      validate(plan, shape),
+      AllOf(Contains("Group 0 has 127 widths, but its heads have 128 numbers."),
+            Contains("Group 1 has a width of 5 bits at direction 5; this way of storing knows 0 1 2 3 4 6 8 16."),
+            Contains("Group 2 holds layer 0 value head 9, but the model has 2 layers of 4 KV heads."),
+            Contains("Group 3 holds no head.")));
   CompressionPlan lowRank = pairsPlan(shape);
   lowRank.storage = Storage::lowRank16;
   EXPECT_THAT(validate(lowRank, shape), IsEmpty());
@@ -265,7 +266,8 @@ TEST(PlanValidateTest, OnlyLatentsOfKeysBeforeRopeAreCompensated) {
   plan.compensated = true;
   EXPECT_THAT(validate(plan, smallShape()), IsEmpty());
   plan.keyPosition = KeyPosition::afterRope;
-  EXPECT_THAT(validate(plan, smallShape()), Contains("The plan is compensated, which needs keys before RoPE and a latent."));
+  EXPECT_THAT(validate(plan, smallShape()),
+              Contains("The plan is compensated, which needs keys before RoPE and a latent."));
 }
 
 TEST(PlanFingerprintTest, OnlyWhatIsComputedCounts) {

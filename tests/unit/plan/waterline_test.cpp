@@ -176,7 +176,8 @@ TEST(WaterlineTest, StepsBoundsAndBudgetHoldForAnyRequest) {
       unit.minimumRank = static_cast<int>(random() % static_cast<unsigned>(unit.maximumRank + 1));
       const int stepped =
           std::min((unit.minimumRank + request.rankStep - 1) / request.rankStep * request.rankStep, unit.maximumRank);
-      least += storedBytes(std::vector<std::uint8_t>(static_cast<std::size_t>(stepped), static_cast<std::uint8_t>(request.allowedWidths[1])));
+      least += storedBytes(std::vector<std::uint8_t>(static_cast<std::size_t>(stepped),
+                                                     static_cast<std::uint8_t>(request.allowedWidths[1])));
       numbers += size;
       request.units.push_back(std::move(unit));
     }

@@ -185,7 +185,8 @@ TEST(CommonKv, MergesHeadsThatAPlanLeavesAsTheyAre) {
   const CompressionPlan whole = valueOf(makePlan(shortDecoder(), &shortStatistics(), request, {})).planned.plan;
   const PlanFactors factors = valueOf(makeFactors(shortDecoder(), &shortStatistics(), whole, {}));
   const PlanTransform transform(whole, factors, shortDecoder().shape(), at::kCPU);
-  PolicyCase made = PolicyCase::read(merging("0.5"), kTokens, &transform), alone = PolicyCase::read(merging("0.5"), kTokens);
+  PolicyCase made = PolicyCase::read(merging("0.5"), kTokens, &transform),
+             alone = PolicyCase::read(merging("0.5"), kTokens);
   made.act();
   alone.act();
   for (std::size_t layer = 0; layer < 2; ++layer)

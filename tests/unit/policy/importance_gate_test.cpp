@@ -18,11 +18,13 @@ TEST(GateFeatures, DoNotDependOnWhereATokenStands) {
   const at::Tensor raw = gaussian({5, 256}, 3).to(at::kFloat);
   const auto cacheAt = [&](std::int64_t position) {
     LiveLayer layer;
-    layer.keys = shortDecoder().rotateKeys(1, raw, at::full({5}, position, at::kLong), 100).transpose(0, 1).unsqueeze(0);
+    layer.keys =
+        shortDecoder().rotateKeys(1, raw, at::full({5}, position, at::kLong), 100).transpose(0, 1).unsqueeze(0);
     layer.values = gaussian({1, 8, 5, 32}, 4).to(at::kFloat);
     return layer;
   };
-  const at::Tensor here = gateFeatures(shortDecoder(), 1, cacheAt(2)), there = gateFeatures(shortDecoder(), 1, cacheAt(77));
+  const at::Tensor here = gateFeatures(shortDecoder(), 1, cacheAt(2)),
+                   there = gateFeatures(shortDecoder(), 1, cacheAt(77));
   EXPECT_EQ(here.sizes(), (std::vector<std::int64_t>{1, 8, 5, 32 + 16 + 3}));  // values, rotary pairs, two lengths, 1
   EXPECT_LT(largestDifference(here, there), 1e-4);
   EXPECT_GT(largestDifference(cacheAt(2).keys, cacheAt(77).keys), 0.1);
@@ -40,12 +42,16 @@ TEST(ImportanceGate, ForetellsScoresAndIsReadBackAsItWasWritten) {
   ASSERT_TRUE(saveGate(file, fitted.gate, "0123456789abcdef", {}));
   const ImportanceGate read = valueOf(loadGate(file, shortDecoder(), {}));
   EXPECT_TRUE(loadGate(file, shortDecoder(), "0123456789abcdef"));
-  EXPECT_NE(errorOf(loadGate(file, shortDecoder(), "fedcba9876543210")).message.find("is of another model"), std::string::npos);
-  EXPECT_EQ(errorOf(PolicyRun::begin(shortDecoder(), nullptr,
-                                     {.policy = "fast-kvzip", .options = {{"gate", file.string()}}, .model = "fedcba9876543210"}, 60))
-                .code,
-            ErrorCode::invalidArgument);
-  PolicyCase made = PolicyCase::read({.policy = "fast-kvzip", .options = {{"gate", file.string()}, {"window", "5"}}, .share = 0.3});
+  EXPECT_NE(errorOf(loadGate(file, shortDecoder(), "fedcba9876543210")).message.find("is of another model"),
+            std::string::npos);
+  EXPECT_EQ(
+      errorOf(PolicyRun::begin(
+                  shortDecoder(), nullptr,
+                  {.policy = "fast-kvzip", .options = {{"gate", file.string()}}, .model = "fedcba9876543210"}, 60))
+          .code,
+      ErrorCode::invalidArgument);
+  PolicyCase made =
+      PolicyCase::read({.policy = "fast-kvzip", .options = {{"gate", file.string()}, {"window", "5"}}, .share = 0.3});
   const at::Tensor scores = read.score(shortDecoder(), 1, made.cache.layers[1]);
   EXPECT_TRUE(scores.equal(fitted.gate.score(shortDecoder(), 1, made.cache.layers[1])));
   made.act();
@@ -67,8 +73,9 @@ TEST(TrainPredictor, IsAskedAboutWindowsThatItHasNotSeen) {
   EXPECT_EQ(trained.correlation, same.correlation);
   EXPECT_TRUE(valueOf(loadGate(file, shortDecoder(), {})).weights[0].equal(same.gate.weights[0]));
   std::filesystem::remove(file);
-  EXPECT_EQ(errorOf(trainPredictor(PredictorKind::fastKvzip, shortDecoder(), ids.narrow(0, 0, 1), 1e-4, file, "", {})).code,
-            ErrorCode::invalidArgument);
+  EXPECT_EQ(
+      errorOf(trainPredictor(PredictorKind::fastKvzip, shortDecoder(), ids.narrow(0, 0, 1), 1e-4, file, "", {})).code,
+      ErrorCode::invalidArgument);
   EXPECT_FALSE(std::filesystem::exists(file));
 }
 

@@ -27,7 +27,8 @@ bool hasKeys(const Group& group) { return group.slots.front().side == Side::key;
 Planned exactBut(const std::string& method, int exactTokens) {
   Planned made = planned(method);
   made.plan.exactTokens = exactTokens;
-  made.transform = std::make_unique<PlanTransform>(made.plan, made.transform->factors(), shortDecoder().shape(), at::kCPU);
+  made.transform =
+      std::make_unique<PlanTransform>(made.plan, made.transform->factors(), shortDecoder().shape(), at::kCPU);
   return made;
 }
 
@@ -35,12 +36,15 @@ Planned exactBut(const std::string& method, int exactTokens) {
 struct Held {
   PolicyCase before, after;
   [[nodiscard]] std::int64_t bytes() const { return after.run.bytes(after.cache)[1].item<std::int64_t>(); }
-  [[nodiscard]] double keysOff() const { return relativeDifference(after.cache.layers[0].keys, before.cache.layers[0].keys); }
+  [[nodiscard]] double keysOff() const {
+    return relativeDifference(after.cache.layers[0].keys, before.cache.layers[0].keys);
+  }
 };
 
 Held heldAs(const Planned& made, const std::string& policy, const std::map<std::string, std::string>& options = {}) {
   const PolicyRequest request{.policy = policy, .options = options};
-  Held held{PolicyCase::read(request, kTokens, made.transform.get()), PolicyCase::read(request, kTokens, made.transform.get())};
+  Held held{PolicyCase::read(request, kTokens, made.transform.get()),
+            PolicyCase::read(request, kTokens, made.transform.get())};
   held.after.act();
   return held;
 }
@@ -65,10 +69,13 @@ std::vector<at::Tensor> firstLatents(const Planned& made) {
 /// What the first layer reads of such latents: keys and values as LiveLayer.
 KeyValues readOf(const Planned& made, const std::vector<at::Tensor>& latents) {
   std::vector<at::Tensor> outputs;
-  for (std::size_t i = 0; i < latents.size(); ++i) outputs.push_back(rebuiltFrom(latents[i], made.transform->factors()[i]));
+  for (std::size_t i = 0; i < latents.size(); ++i)
+    outputs.push_back(rebuiltFrom(latents[i], made.transform->factors()[i]));
   const at::Tensor all = at::cat(outputs, 2);
-  const at::Tensor keys = shortDecoder().rotateKeys(0, all.narrow(2, 0, 256).flatten(0, 1), at::arange(kTokens).repeat({2}), kTokens);
-  return {keys.unflatten(0, {2, kTokens}).transpose(1, 2), all.narrow(2, 256, 256).unflatten(2, {8, 32}).transpose(1, 2)};
+  const at::Tensor keys =
+      shortDecoder().rotateKeys(0, all.narrow(2, 0, 256).flatten(0, 1), at::arange(kTokens).repeat({2}), kTokens);
+  return {keys.unflatten(0, {2, kTokens}).transpose(1, 2),
+          all.narrow(2, 256, 256).unflatten(2, {8, 32}).transpose(1, 2)};
 }
 
 void expectReads(const Held& held, const KeyValues& expected) {
@@ -83,13 +90,15 @@ at::Tensor throughHadamard(const at::Tensor& numbers, const std::string& bits) {
   ModelShape shape = shortDecoder().shape();
   shape.headDim = static_cast<int>(numbers.size(1));
   shape.valueHeadDim = 0;
-  const auto storage = policy.makeStorage(valueOf(PolicySettings::of("hadamard", policy.allOptions(), {{"bits", bits}})), shape);
+  const auto storage =
+      policy.makeStorage(valueOf(PolicySettings::of("hadamard", policy.allOptions(), {{"bits", bits}})), shape);
   LiveLayer layer;
   layer.keys = numbers.unsqueeze(0).unsqueeze(0);
   layer.values = layer.keys.narrow(3, 0, 0);
   const LiveLayer before = layer;
   const Group group;
-  if (!storage->store({shortDecoder(), 0, before, numbers.size(0), nullptr, &group}, layer)) throw std::runtime_error("not stored");
+  if (!storage->store({shortDecoder(), 0, before, numbers.size(0), nullptr, &group}, layer))
+    throw std::runtime_error("not stored");
   return layer.keys.squeeze(0).squeeze(0);
 }
 
@@ -135,7 +144,8 @@ TEST(PolicyOnLatents, BytesAreThoseOfEachGroupsCodesWithAllThatReadingThemNeeds)
          return salient * ((4 * r + 7) / 8) + (n - salient) * ((2 * r + 7) / 8) + 4 * n + (n + 7) / 8 + 2 * r;
        }},
       {"decoquant", {{"bits", "4"}, {"block", "16"}, {"window", "20"}}, [](std::int64_t n, std::int64_t r, bool) {
-         const std::int64_t inBlocks = (n - 20) / 16 * 16, rows = std::min<std::int64_t>(8, r & -r), columns = 16 * r / rows;
+         const std::int64_t inBlocks = (n - 20) / 16 * 16, rows = std::min<std::int64_t>(8, r & -r),
+                            columns = 16 * r / rows;
          const std::int64_t block = 16 * r * 4 / 8 + rows * ((columns + 127) / 128) * 4 + rows * rows * 2;
          return inBlocks / 16 * block + (n - inBlocks) * r * 2;
        }}};
@@ -143,14 +153,17 @@ TEST(PolicyOnLatents, BytesAreThoseOfEachGroupsCodesWithAllThatReadingThemNeeds)
     for (const int exact : {0, 4}) {
       const Planned made = exactBut(method, exact);
       for (const Counted& one : all) {
-        PolicyCase held = PolicyCase::read({.policy = one.policy, .options = one.options}, kTokens, made.transform.get());
-        EXPECT_EQ(held.run.bytes(held.cache)[0].item<std::int64_t>(), (kTokens - exact) * bytesPerToken(made.plan) + fullBytes(exact))
+        PolicyCase held =
+            PolicyCase::read({.policy = one.policy, .options = one.options}, kTokens, made.transform.get());
+        EXPECT_EQ(held.run.bytes(held.cache)[0].item<std::int64_t>(),
+                  (kTokens - exact) * bytesPerToken(made.plan) + fullBytes(exact))
             << "before it acts";
         held.act();
         std::int64_t byHand = fullBytes(exact);
         for (const Group& group : made.plan.groups)
           if (group.rank() > 0) byHand += one.bytes(kTokens - exact, group.rank(), hasKeys(group));
-        EXPECT_EQ(held.run.bytes(held.cache)[1].item<std::int64_t>(), byHand) << one.policy << " over " << method << " but " << exact;
+        EXPECT_EQ(held.run.bytes(held.cache)[1].item<std::int64_t>(), byHand)
+            << one.policy << " over " << method << " but " << exact;
       }
     }
 }
@@ -192,7 +205,8 @@ TEST(PolicyOnLatents, FewerBitsErrMore) {
     const Planned made = exactBut(method, 2);
     for (const char* policy : {"hadamard", "kivi", "decoquant"}) {
       std::map<std::string, std::string> options;
-      if (policy != std::string("hadamard")) options = {{policy == std::string("kivi") ? "group" : "block", "16"}, {"window", "8"}};
+      if (policy != std::string("hadamard"))
+        options = {{policy == std::string("kivi") ? "group" : "block", "16"}, {"window", "8"}};
       double last = 0;
       for (const char* bits : {"8", "4", "2"}) {
         options["bits"] = bits;
@@ -207,8 +221,9 @@ TEST(PolicyOnLatents, FewerBitsErrMore) {
 
 TEST(PolicyOnLatents, FirstTokensStayExactAndWhatIsStoredStays) {
   const Planned made = exactBut("joint", 4);
-  PolicyRun run = valueOf(PolicyRun::begin(shortDecoder(), made.transform.get(),
-                                           {.policy = "kivi", .options = {{"group", "8"}, {"window", "8"}}, .interval = 20}, kTokens));
+  PolicyRun run = valueOf(
+      PolicyRun::begin(shortDecoder(), made.transform.get(),
+                       {.policy = "kivi", .options = {{"group", "8"}, {"window", "8"}}, .interval = 20}, kTokens));
   LiveCache cache = run.makeCache();
   const at::Tensor ids = demoWindows(2).ids.narrow(1, 0, kTokens);
   const auto readMore = [&](std::int64_t tokens) { valueOf(run.read(ids.narrow(1, cache.tokens, tokens), cache, {})); };
@@ -277,7 +292,8 @@ TEST(PolicyOnLatents, ChannelsOfLatentAttentionAreNotDropped) {
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the shared fixtures are not there: no folder " << folder;
   const auto decoder = valueOf(Decoder::load(valueOf(openCheckpoint(folder)), {}, {}));
   EXPECT_EQ(errorOf(PolicyRun::begin(*decoder, nullptr, {.policy = "snapkv+think"}, kTokens)).message,
-            "The policy think drops channels of keys, which of latents is what their ranks have done; the model has latent attention, whose cache is "
+            "The policy think drops channels of keys, which of latents is what their ranks have done; the model has "
+            "latent attention, whose cache is "
             "a latent already.");
   EXPECT_TRUE(PolicyRun::begin(*decoder, nullptr, {.policy = "snapkv", .share = 0.9}, kTokens));
 }

@@ -10,25 +10,36 @@ namespace {
 TEST(PolicyText, SaysARequestAndIsReadBack) {
   const auto read = policyFromText("  snapkv+fp8 share=.25\tinterval=64 window=16 ");
   ASSERT_TRUE(read) << read.error().message;
-  EXPECT_EQ(*read, (PolicyRequest{.policy = "snapkv+fp8", .options = {{"window", "16"}}, .share = 0.25, .interval = 64}));
+  EXPECT_EQ(*read,
+            (PolicyRequest{.policy = "snapkv+fp8", .options = {{"window", "16"}}, .share = 0.25, .interval = 64}));
   EXPECT_EQ(toText(*read), "snapkv+fp8 share=0.25 interval=64 window=16");
   EXPECT_EQ(*policyFromText(toText(*read)), *read);
   EXPECT_EQ(*policyFromText("kivi"), (PolicyRequest{.policy = "kivi"}));
   EXPECT_EQ(toText({.policy = "kivi"}), "kivi");
-  const PolicyRequest spaced{.policy = "fast-kvzip", .options = {{"gate", "/my models/the \"best\"/gate"}}, .share = 0.5};
+  const PolicyRequest spaced{
+      .policy = "fast-kvzip", .options = {{"gate", "/my models/the \"best\"/gate"}}, .share = 0.5};
   EXPECT_EQ(toText(spaced), "fast-kvzip share=0.5 gate=\"/my models/the \"\"best\"\"/gate\"");
   EXPECT_EQ(*policyFromText(toText(spaced)), spaced);
 }
 
 TEST(PolicyText, MistakesAreNamed) {
   for (const auto& [text, words] :
-       {std::pair{"", "No policy was named"}, std::pair{"best", "no policy \"best\""}, std::pair{"snapkv often", "\"often\" stands behind"},
-        std::pair{"snapkv =3", "\"=3\" stands behind"}, std::pair{"snapkv share=0", "The share of a policy is \"0\""},
-        std::pair{"snapkv share=1.5", "\"1.5\""}, std::pair{"snapkv share=nan", "\"nan\""},
-        std::pair{"snapkv interval=-1", "The interval of a policy is \"-1\""}, std::pair{"snapkv interval=0", "The interval of a policy is \"0\""}, std::pair{"snapkv size=3", "no option \"size\""},
-        std::pair{"snapkv window=x", "The option window"}, std::pair{"snapkv+l2-norm", "do not go together"},
-        std::pair{"snapkv+kivi+fp8", "\"snapkv+kivi+fp8\" joins no two policies; at most two are joined"}, std::pair{"snapkv+", "at most two are joined"},
-        std::pair{"snapkv+kivi", "cannot take some out"}, std::pair{"snapkv share=.25 share=1", "share of the policy snapkv is said twice"},
+       {std::pair{"", "No policy was named"},
+        std::pair{"best", "no policy \"best\""},
+        std::pair{"snapkv often", "\"often\" stands behind"},
+        std::pair{"snapkv =3", "\"=3\" stands behind"},
+        std::pair{"snapkv share=0", "The share of a policy is \"0\""},
+        std::pair{"snapkv share=1.5", "\"1.5\""},
+        std::pair{"snapkv share=nan", "\"nan\""},
+        std::pair{"snapkv interval=-1", "The interval of a policy is \"-1\""},
+        std::pair{"snapkv interval=0", "The interval of a policy is \"0\""},
+        std::pair{"snapkv size=3", "no option \"size\""},
+        std::pair{"snapkv window=x", "The option window"},
+        std::pair{"snapkv+l2-norm", "do not go together"},
+        std::pair{"snapkv+kivi+fp8", "\"snapkv+kivi+fp8\" joins no two policies; at most two are joined"},
+        std::pair{"snapkv+", "at most two are joined"},
+        std::pair{"snapkv+kivi", "cannot take some out"},
+        std::pair{"snapkv share=.25 share=1", "share of the policy snapkv is said twice"},
         std::pair{"snapkv window=4 window=8", "window of the policy snapkv is said twice"},
         std::pair{"snapkv+think kivi.window=4", "\"kivi.window\" is of no policy"},
         std::pair{"snapkv+think window=4 think.window=5", "window of the policy think is given twice"},

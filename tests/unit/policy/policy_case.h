@@ -20,9 +20,10 @@ struct PolicyCase {
   LiveCache cache;
   at::Tensor ids;
 
-  static PolicyCase read(const PolicyRequest& request, std::int64_t tokens = 60, const PlanTransform* transform = nullptr,
-                         const Decoder& decoder = shortDecoder()) {
-    PolicyCase made{valueOf(PolicyRun::begin(decoder, transform, request, tokens)), {}, demoWindows(2).ids.narrow(1, 0, tokens)};
+  static PolicyCase read(const PolicyRequest& request, std::int64_t tokens = 60,
+                         const PlanTransform* transform = nullptr, const Decoder& decoder = shortDecoder()) {
+    PolicyCase made{
+        valueOf(PolicyRun::begin(decoder, transform, request, tokens)), {}, demoWindows(2).ids.narrow(1, 0, tokens)};
     made.cache = made.run.makeCache();
     valueOf(made.run.read(made.ids, made.cache, {}));
     return made;

@@ -43,7 +43,8 @@ std::map<std::string, std::string> alike(const std::string& policy = {}) {
 std::int64_t bytesByHand(const LiveCache& cache, int sequence) {
   std::int64_t bytes = 0;
   for (const LiveLayer& layer : cache.layers)
-    for (int head = 0; head < 8; ++head) bytes += static_cast<std::int64_t>(heldBy(layer, sequence, head).size()) * 2 * (32 + 32);
+    for (int head = 0; head < 8; ++head)
+      bytes += static_cast<std::int64_t>(heldBy(layer, sequence, head).size()) * 2 * (32 + 32);
   return bytes;
 }
 
@@ -72,7 +73,8 @@ TEST_P(Choosers, NeverDropTheFirstAndLastTokens) {
   for (const LiveLayer& layer : made.cache.layers)
     for (int head = 0; head < 8; ++head) {
       const std::vector<std::int64_t> held = heldBy(layer, 1, head);
-      for (const std::int64_t position : {0, 1, 2, 55, 56, 57, 58, 59}) EXPECT_TRUE(std::ranges::binary_search(held, position)) << position;
+      for (const std::int64_t position : {0, 1, 2, 55, 56, 57, 58, 59})
+        EXPECT_TRUE(std::ranges::binary_search(held, position)) << position;
     }
 }
 
@@ -96,7 +98,8 @@ INSTANTIATE_TEST_SUITE_P(All, Choosers, testing::ValuesIn(choosers()), [](const 
 
 TEST(PolicyOnPlans, TokensThatShareALatentGoTogetherAndTheirBytesAreThePlans) {
   const Planned made = planned("joint");
-  PolicyCase eviction = PolicyCase::read({.policy = "snapkv", .options = alike(), .share = 0.2}, 60, made.transform.get());
+  PolicyCase eviction =
+      PolicyCase::read({.policy = "snapkv", .options = alike(), .share = 0.2}, 60, made.transform.get());
   eviction.act();
   std::int64_t byHand = 0;
   for (std::size_t layer = 0; layer < 2; ++layer) {
@@ -114,7 +117,8 @@ TEST(PolicyOnPlans, TokensThatShareALatentGoTogetherAndTheirBytesAreThePlans) {
 TEST(PolicyOnPlans, BudgetsOfAllHeadsTogetherKnowThatFirstTokensAreExact) {
   const Planned made = planned("coded-head");
   ASSERT_GT(made.plan.exactTokens, 0);
-  PolicyCase eviction = PolicyCase::read({.policy = "kvzip", .options = alike(), .share = 0.25}, 60, made.transform.get());
+  PolicyCase eviction =
+      PolicyCase::read({.policy = "kvzip", .options = alike(), .share = 0.25}, 60, made.transform.get());
   eviction.act();
   const auto allowed = static_cast<std::int64_t>(0.25 * static_cast<double>(fullBytes(60)));
   for (int sequence : {0, 1}) {
@@ -125,7 +129,8 @@ TEST(PolicyOnPlans, BudgetsOfAllHeadsTogetherKnowThatFirstTokensAreExact) {
 
 TEST(PolicyOnPlans, CskvKeepsTheLastTokensExact) {
   const Planned made = planned("coded-joint");
-  PolicyCase plain = PolicyCase::read({.policy = "snapkv"}), stored = PolicyCase::read({.policy = "snapkv"}, 60, made.transform.get());
+  PolicyCase plain = PolicyCase::read({.policy = "snapkv"}),
+             stored = PolicyCase::read({.policy = "snapkv"}, 60, made.transform.get());
   PolicyCase both = PolicyCase::read({.policy = "cskv", .options = {{"window", "16"}}}, 60, made.transform.get());
   both.act();
   // Of the first layer, whose input is the same.
@@ -140,7 +145,8 @@ TEST(PolicyOnPlans, CskvKeepsTheLastTokensExact) {
 }
 
 TEST(PolicyRun, ExemptLayersKeepAllWhateverTheRule) {
-  const std::map<std::string, std::string> options = {{"over", "snapkv"}, {"loss", "0.3"}, {"sinks", "0"}, {"window", "1"}};
+  const std::map<std::string, std::string> options = {
+      {"over", "snapkv"}, {"loss", "0.3"}, {"sinks", "0"}, {"window", "1"}};
   PolicyCase all = PolicyCase::read({.policy = "dbudgetkv", .options = options});
   all.act();
   EXPECT_LT(heldBy(all.cache.layers[0], 0, 0).size(), 60U);
@@ -154,10 +160,11 @@ TEST(PolicyRun, ExemptLayersKeepAllWhateverTheRule) {
 
 TEST(PolicyRun, EachOfTwoPoliciesSeesTheQueriesThatItAsksFor) {
   // The options `queries` and `window` go to think: snapkv looks at its usual 32 as by itself.
-  PolicyCase joined =
-      PolicyCase::read({.policy = "snapkv+think", .options = {{"queries", "60"}, {"window", "4"}, {"reach", "0"}}, .share = 0.65});
+  PolicyCase joined = PolicyCase::read(
+      {.policy = "snapkv+think", .options = {{"queries", "60"}, {"window", "4"}, {"reach", "0"}}, .share = 0.65});
   PolicyCase usual = PolicyCase::read({.policy = "snapkv", .options = {{"reach", "0"}}, .share = 0.65});
-  PolicyCase alone = PolicyCase::read({.policy = "snapkv", .options = {{"queries", "60"}, {"reach", "0"}}, .share = 0.65});
+  PolicyCase alone =
+      PolicyCase::read({.policy = "snapkv", .options = {{"queries", "60"}, {"reach", "0"}}, .share = 0.65});
   EXPECT_EQ(joined.cache.layers[0].queries.size(2), 60);
   for (PolicyCase* one : {&alone, &joined, &usual}) one->act();
   bool isAlways = true;
@@ -165,7 +172,8 @@ TEST(PolicyRun, EachOfTwoPoliciesSeesTheQueriesThatItAsksFor) {
     const auto few = heldBy(usual.cache.layers[0], 0, head), many = heldBy(joined.cache.layers[0], 0, head),
                others = heldBy(alone.cache.layers[0], 0, head);
     ASSERT_LE(few.size(), many.size());
-    for (const std::int64_t position : few) EXPECT_TRUE(std::ranges::binary_search(many, position)) << head << ": " << position;
+    for (const std::int64_t position : few)
+      EXPECT_TRUE(std::ranges::binary_search(many, position)) << head << ": " << position;
     isAlways = isAlways && few == others;
   }
   EXPECT_FALSE(isAlways) << "60 queries choose like 32: the case shows nothing";
@@ -187,10 +195,13 @@ TEST(PolicyRun, SaysWhatIsWrong) {
   };
   EXPECT_EQ(message({.policy = "best"}), "There is no policy \"best\".");
   EXPECT_EQ(message({.policy = "snapkv", .options = {{"size", "3"}}}), "The policy snapkv has no option \"size\".");
-  EXPECT_EQ(message({.policy = "snapkv", .options = {{"queries", "many"}}}), "The option queries of the policy snapkv is \"many\".");
-  EXPECT_EQ(message({.policy = "hadamard", .options = {{"bits", "2.7"}}}), "The option bits of the policy hadamard is \"2.7\".");
-  EXPECT_EQ(errorOf(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "hadamard", .options = {{"bits", "2.7"}}}, 60)).hint,
-            "It must be a whole number between 1 and 8.");
+  EXPECT_EQ(message({.policy = "snapkv", .options = {{"queries", "many"}}}),
+            "The option queries of the policy snapkv is \"many\".");
+  EXPECT_EQ(message({.policy = "hadamard", .options = {{"bits", "2.7"}}}),
+            "The option bits of the policy hadamard is \"2.7\".");
+  EXPECT_EQ(
+      errorOf(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "hadamard", .options = {{"bits", "2.7"}}}, 60)).hint,
+      "It must be a whole number between 1 and 8.");
   for (const char* option : {"sinks", "window", "exempt"})
     for (const char* value : {"-1", "1e300", "0.5"})
       EXPECT_NE(message({.policy = "snapkv", .options = {{option, value}}}), "") << option << "=" << value;
@@ -199,9 +210,11 @@ TEST(PolicyRun, SaysWhatIsWrong) {
   EXPECT_EQ(message({.policy = "dbudgetkv", .options = {{"over", "fp8"}}}),
             "The policy fp8 has no scores of its own, so nothing can be built over it.");
   EXPECT_EQ(message({.policy = "kvzip"}, 1785),
-            "To read 1785 tokens again behind themselves, 256 at a time, takes 2049 positions, and the model was made for 2048.");
+            "To read 1785 tokens again behind themselves, 256 at a time, takes 2049 positions, and the model was made "
+            "for 2048.");
   EXPECT_EQ(message({.policy = "kvzip"}, 1900),
-            "To read 1900 tokens again behind themselves, 256 at a time, takes 2164 positions, and the model was made for 2048.");
+            "To read 1900 tokens again behind themselves, 256 at a time, takes 2164 positions, and the model was made "
+            "for 2048.");
   EXPECT_TRUE(PolicyRun::begin(shortDecoder(), nullptr, {.policy = "kvzip"}, 1784));  // 1784 + 256 + 8
   EXPECT_EQ(message({.policy = "snapkv+l2-norm"}), "snapkv and l2-norm do not go together: both choose tokens.");
   EXPECT_EQ(message({.policy = "snapkv+kivi"}), "kivi holds tokens together, of which snapkv cannot take some out.");
@@ -211,10 +224,12 @@ TEST(PolicyRun, SaysWhatIsWrong) {
   PolicyCase made = PolicyCase::read({.policy = "snapkv", .share = 0.25});
   const auto refused = made.run.act(made.cache, made.ids, {});
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().message,
-            "At a share of 0.25 the policy snapkv can keep 15 of 60 tokens, fewer than the 32 last ones that always stay.");
+  EXPECT_EQ(
+      refused.error().message,
+      "At a share of 0.25 the policy snapkv can keep 15 of 60 tokens, fewer than the 32 last ones that always stay.");
   const auto refusedWith = [&](const char* sinks, const char* window) {
-    PolicyCase own = PolicyCase::read({.policy = "snapkv", .options = {{"sinks", sinks}, {"window", window}}, .share = 0.01});
+    PolicyCase own =
+        PolicyCase::read({.policy = "snapkv", .options = {{"sinks", sinks}, {"window", window}}, .share = 0.01});
     return errorOf(own.run.act(own.cache, own.ids, {})).message;
   };
   EXPECT_THAT(refusedWith("4", "32"), HasSubstr(", fewer than the 4 first and 32 last ones that always stay."));

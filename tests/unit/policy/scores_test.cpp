@@ -28,7 +28,9 @@ const PolicyCase& readCase() {
   return made;
 }
 
-LayerView viewOf(int layer) { return {shortDecoder(), layer, readCase().cache.layers[static_cast<std::size_t>(layer)], kTokens}; }
+LayerView viewOf(int layer) {
+  return {shortDecoder(), layer, readCase().cache.layers[static_cast<std::size_t>(layer)], kTokens};
+}
 
 /// Attention of sequence 1's last `queries` queries in `layer`, head `head`, by the plain formula: [queries, tokens].
 std::vector<std::vector<double>> attentionByHand(int layer, int head, std::int64_t queries) {
@@ -53,14 +55,15 @@ TEST(Scores, SnapKvIsTheLargestSummedAttentionAround) {
   // Of the case's 32 queries the scorer is given all; read again with 8.
   PolicyCase made = PolicyCase::read({.policy = "snapkv", .options = {{"queries", "8"}}}, kTokens);
   EXPECT_EQ(made.cache.layers[1].queries.size(2), 8);
-  const at::Tensor own =
-      valueOf(scorerOf("snapkv", {{"queries", "8"}, {"reach", "2"}})->score({shortDecoder(), 1, made.cache.layers[1], kTokens}));
+  const at::Tensor own = valueOf(scorerOf("snapkv", {{"queries", "8"}, {"reach", "2"}})
+                                     ->score({shortDecoder(), 1, made.cache.layers[1], kTokens}));
   EXPECT_EQ(scores.sizes(), own.sizes());
   const auto attention = attentionByHand(1, 3, 8);
   for (int j = 0; j < kTokens; ++j) {
     double largest = 0;
     const int border = kTokens - 8;  // The last 8 tokens, whose queries ask, are no neighbours of those before.
-    for (int k = std::max(j < border ? 0 : border, j - 2); k <= std::min<int>((j < border ? border : kTokens) - 1, j + 2); ++k) {
+    for (int k = std::max(j < border ? 0 : border, j - 2);
+         k <= std::min<int>((j < border ? border : kTokens) - 1, j + 2); ++k) {
       double sum = 0;
       for (const auto& row : attention) sum += row[static_cast<std::size_t>(k)];
       largest = std::max(largest, sum);
@@ -79,14 +82,17 @@ TEST(Scores, L2NormIsTheKeysLengthWithAMinus) {
 TEST(Scores, CurDkvIsThePartOfTheNeighboursLeverage) {
   const at::Tensor scores = valueOf(scorerOf("curdkv")->score(viewOf(1)));
   const LiveLayer& cache = viewOf(1).cache;
-  const auto square = [&](const at::Tensor& rows, int j) { return rows[1][2][j].to(at::kDouble).square().sum().item<double>(); };
+  const auto square = [&](const at::Tensor& rows, int j) {
+    return rows[1][2][j].to(at::kDouble).square().sum().item<double>();
+  };
   for (const int j : {0, 15, 16, 40, 59}) {
     double keys = 0, values = 0;
     for (int k = j / 16 * 16; k < std::min<int>(kTokens, j / 16 * 16 + 16); ++k) {
       keys += square(cache.keys, k);
       values += square(cache.values, k);
     }
-    EXPECT_NEAR(scores[1][2][j].item<double>(), square(cache.keys, j) / keys * square(cache.values, j) / values, 1e-6) << j;
+    EXPECT_NEAR(scores[1][2][j].item<double>(), square(cache.keys, j) / keys * square(cache.values, j) / values, 1e-6)
+        << j;
   }
 }
 
@@ -102,7 +108,8 @@ TEST(Scores, ChunkKvSumsChunksOverHeads) {
   for (const int j : {0, 6, 7, 33, 59}) {
     double sum = 0;
     for (int head = 0; head < 8; ++head)
-      for (int k = j / 7 * 7; k < std::min<int>(kTokens, j / 7 * 7 + 7); ++k) sum += plain[1][head][k].item<double>() / 8;
+      for (int k = j / 7 * 7; k < std::min<int>(kTokens, j / 7 * 7 + 7); ++k)
+        sum += plain[1][head][k].item<double>() / 8;
     for (const int head : {0, 5}) EXPECT_NEAR(chunks[1][head][j].item<double>(), sum, 1e-3) << j;
   }
   EXPECT_TRUE(valueOf(scorer->score(viewOf(1))).equal(chunks));  // the second layer keeps the first one's
@@ -135,7 +142,8 @@ TEST(Scores, AQueryThatSeesNothingOfWhatIsLeftGivesNothing) {
 }
 
 TEST(Scores, ChunksGoWhole) {
-  PolicyCase made = PolicyCase::read({.policy = "chunkkv", .options = {{"size", "6"}, {"window", "6"}}, .share = 0.4}, kTokens);
+  PolicyCase made =
+      PolicyCase::read({.policy = "chunkkv", .options = {{"size", "6"}, {"window", "6"}}, .share = 0.4}, kTokens);
   made.act();  // 24 of 60 tokens
   const std::vector<std::int64_t> held = heldBy(made.cache.layers[0], 0, 0);
   ASSERT_EQ(held.size(), 24U);
@@ -149,8 +157,10 @@ TEST(Scores, KvZipIsTheHighestAttentionOfASecondReading) {
   ASSERT_TRUE(scorer->prepare(shortDecoder(), readCase().cache, readCase().ids, {}));
   const auto visitor = [&](const LayerRecord& record) -> Result<void> {
     const at::Tensor places = at::arange(kTokens, 2 * kTokens);
-    const AttentionDescription& attention = shortDecoder().description().layers[static_cast<std::size_t>(record.layer)].attention;
-    const at::Tensor weights = attentionWeights(attention, record.rotatedQueries.narrow(2, kTokens, kTokens), record.rotatedKeys, places);
+    const AttentionDescription& attention =
+        shortDecoder().description().layers[static_cast<std::size_t>(record.layer)].attention;
+    const at::Tensor weights =
+        attentionWeights(attention, record.rotatedQueries.narrow(2, kTokens, kTokens), record.rotatedKeys, places);
     const at::Tensor expected = weights.narrow(3, 0, kTokens).amax(2);  // as many query heads as kv heads
     EXPECT_LT(largestDifference(valueOf(scorer->score(viewOf(record.layer))), expected), 1e-4);
     return {};
@@ -160,7 +170,8 @@ TEST(Scores, KvZipIsTheHighestAttentionOfASecondReading) {
 
 TEST(Scores, DBudgetKvKeepsNoMoreThanTheNormNeeds) {
   PolicyCase made = PolicyCase::read(
-      {.policy = "dbudgetkv", .options = {{"over", "l2-norm"}, {"loss", "0.05"}, {"sinks", "1"}, {"window", "2"}}}, kTokens);
+      {.policy = "dbudgetkv", .options = {{"over", "l2-norm"}, {"loss", "0.05"}, {"sinks", "1"}, {"window", "2"}}},
+      kTokens);
   const at::Tensor plain = valueOf(scorerOf("l2-norm")->score(viewOf(0)));
   made.cache.layers[0].queries = viewOf(0).cache.queries.narrow(2, 31, 1);
   made.act();
@@ -177,7 +188,8 @@ TEST(Scores, DBudgetKvKeepsNoMoreThanTheNormNeeds) {
   // Without the lowest that was chosen it would be too little.
   std::erase_if(held, [](std::int64_t j) { return j == 0 || j >= kTokens - 2; });
   if (held.empty()) return;
-  const std::int64_t lowest = *std::ranges::min_element(held, {}, [&](std::int64_t j) { return plain[1][4][j].item<double>(); });
+  const std::int64_t lowest =
+      *std::ranges::min_element(held, {}, [&](std::int64_t j) { return plain[1][4][j].item<double>(); });
   std::vector<std::int64_t> fewer = heldBy(made.cache.layers[0], 1, 4);
   std::erase(fewer, lowest);
   EXPECT_LT(norm(fewer), 0.95 * norm(all));

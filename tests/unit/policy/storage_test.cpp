@@ -66,12 +66,14 @@ TEST(Storage, KiviLeavesStoredBlocksAlone) {
   const std::int64_t before = made.run.bytes(made.cache)[0].item<std::int64_t>();
   ASSERT_TRUE(made.run.act(made.cache, all, {}));
   EXPECT_TRUE(made.cache.layers[0].keys.narrow(2, 0, 32).equal(first));
-  EXPECT_LT(made.run.bytes(made.cache)[0].item<std::int64_t>(), before);  // until it acted, the 20 new tokens had 16 bits
+  EXPECT_LT(made.run.bytes(made.cache)[0].item<std::int64_t>(),
+            before);  // until it acted, the 20 new tokens had 16 bits
 }
 
 TEST(Storage, Fp8HasThreeBitsOfMantissa) {
   const Held held = heldAs("fp8");
-  EXPECT_LE(((held.is().keys - held.was().keys).abs() / held.was().keys.abs().amax({3}, true)).max().item<double>(), 1.0 / 16);
+  EXPECT_LE(((held.is().keys - held.was().keys).abs() / held.was().keys.abs().amax({3}, true)).max().item<double>(),
+            1.0 / 16);
   EXPECT_LE(relativeDifference(held.is().values, held.was().values), 0.05);
   EXPECT_GT(relativeDifference(held.is().values, held.was().values), 0.005);
   EXPECT_EQ(held.headBytes(), kTokens * (32 + 32 + 4));
@@ -83,8 +85,8 @@ TEST(Storage, HadamardSpreadsWhatSticksOut) {
   EXPECT_EQ(held.headBytes(), kTokens * (32 + 32 + 8));
   // One large number among zeros: rotated, all are of one size, and two levels say it.
   const Policy& policy = *valueOf(findPolicy("hadamard"));
-  const auto storage =
-      policy.makeStorage(valueOf(PolicySettings::of("hadamard", policy.allOptions(), {{"bits", "1"}})), shortDecoder().shape());
+  const auto storage = policy.makeStorage(valueOf(PolicySettings::of("hadamard", policy.allOptions(), {{"bits", "1"}})),
+                                          shortDecoder().shape());
   LiveLayer layer = held.before.cache.layers[0];
   layer.keys = layer.keys * 0;
   layer.keys.select(3, 7).fill_(3);
@@ -110,9 +112,9 @@ TEST(Storage, ZipCacheCountsTheTokensThatAHeadHolds) {
   layer.positions.select(1, 2).narrow(1, 20, 40).fill_(-1);  // head 2 holds 20 of 60 places
   const LiveLayer before = layer;
   const Policy& policy = *valueOf(findPolicy("zipcache"));
-  const auto storage =
-      policy.makeStorage(valueOf(PolicySettings::of("zipcache", policy.allOptions(), {{"salient", "0.25"}, {"high", "8"}, {"low", "1"}})),
-                         shortDecoder().shape());
+  const auto storage = policy.makeStorage(
+      valueOf(PolicySettings::of("zipcache", policy.allOptions(), {{"salient", "0.25"}, {"high", "8"}, {"low", "1"}})),
+      shortDecoder().shape());
   ASSERT_TRUE(storage->store({shortDecoder(), 1, before, kTokens}, layer));
   const at::Tensor errors = (layer.values - before.values).norm(2, {3}) / before.values.norm(2, {3});
   EXPECT_EQ(errors[0][2].narrow(0, 0, 20).lt(0.1).sum().item<std::int64_t>(), 5);
@@ -127,12 +129,19 @@ TEST(Storage, ThinkDropsTheChannelsThatQueriesAskLeastFor) {
   std::vector<std::pair<double, int>> byHand;
   for (int c = 0; c < 32; ++c) {
     const double queries = held.was().queries[1][6].select(1, c).to(at::kDouble).square().mean().item<double>();
-    const double keys = held.was().keys[1][6].narrow(0, 0, 50).select(1, c).to(at::kDouble).square().mean().item<double>();
+    const double keys =
+        held.was().keys[1][6].narrow(0, 0, 50).select(1, c).to(at::kDouble).square().mean().item<double>();
     byHand.emplace_back(-queries * keys, c);
   }
   std::ranges::sort(byHand);
   for (int rank = 0; rank < 32; ++rank)
-    EXPECT_EQ(held.is().keys[1][6].narrow(0, 0, 50).select(1, byHand[static_cast<std::size_t>(rank)].second).abs().sum().item<double>() > 0,
+    EXPECT_EQ(held.is()
+                      .keys[1][6]
+                      .narrow(0, 0, 50)
+                      .select(1, byHand[static_cast<std::size_t>(rank)].second)
+                      .abs()
+                      .sum()
+                      .item<double>() > 0,
               rank < 8)
         << rank;
 }
@@ -140,7 +149,9 @@ TEST(Storage, ThinkDropsTheChannelsThatQueriesAskLeastFor) {
 TEST(Storage, DecoQuantIsTheBlockUpToItsLargeFactorsCodes) {
   const Held held = heldAs("decoquant", {{"bits", "8"}, {"block", "16"}, {"window", "20"}});
   EXPECT_TRUE(held.is().keys.narrow(2, 32, 28).equal(held.was().keys.narrow(2, 32, 28)));
-  const auto error = [](const Held& one) { return relativeDifference(one.is().keys.narrow(2, 0, 32), one.was().keys.narrow(2, 0, 32)); };
+  const auto error = [](const Held& one) {
+    return relativeDifference(one.is().keys.narrow(2, 0, 32), one.was().keys.narrow(2, 0, 32));
+  };
   EXPECT_LT(error(held), 0.02);
   EXPECT_GT(error(heldAs("decoquant", {{"bits", "2"}, {"block", "16"}, {"window", "20"}})), 2 * error(held));
   EXPECT_EQ(held.headBytes(), 2 * 2 * (16 * 32 + 8 * 4 + 64 * 2) + 28 * 128);

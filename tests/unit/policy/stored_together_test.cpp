@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-// Choosing tokens where layers are stored together: in a chain, one with those that read its cache, with a group in common.
+// Choosing tokens where layers are stored together: in a chain, one with those that read its cache, with a group in
+// common.
 #include <ATen/ops/stack.h>
 #include <ATen/ops/topk.h>
 #include <gtest/gtest.h>
@@ -25,7 +26,8 @@ struct Case {
 };
 
 /// A plan at a quarter for the whole demo model, of 8 layers.
-Case caseOf(const std::string& method, std::vector<int> sharedFrom, std::optional<int> chain, std::vector<std::vector<int>> sets) {
+Case caseOf(const std::string& method, std::vector<int> sharedFrom, std::optional<int> chain,
+            std::vector<std::vector<int>> sets) {
   PlanRequest request;
   request.method = method;
   request.target = {Target::Kind::share, 0.25};
@@ -94,14 +96,17 @@ std::int64_t bytesByHand(const Case& of, const LiveCache& cache, int sequence) {
     const LiveLayer& layer = cache.layers[static_cast<std::size_t>(set.front())];
     std::set<std::vector<std::int64_t>> ofHeads;
     for (int head = 0; head < 8; ++head) ofHeads.insert(heldBy(layer, sequence, head));
-    const auto isOf = [&](const Group& group) { return std::ranges::find(set, group.slots.front().layer) != set.end(); };
+    const auto isOf = [&](const Group& group) {
+      return std::ranges::find(set, group.slots.front().layer) != set.end();
+    };
     for (const Group& group : of.plan.groups) {
       if (!isOf(group)) continue;
       const auto tokens = static_cast<std::int64_t>(heldBy(layer, sequence, group.slots.front().head).size());
       const int which = group.slots.front().layer;
       const bool hasCache = !readsAnotherLayer(of.plan, which) && !storesTokenNumbers(of.plan, which);
       const std::int64_t exact = hasCache ? of.plan.exactTokens : 0;
-      bytes += (tokens - of.plan.exactTokens) * group.storedBytes() + exact * static_cast<std::int64_t>(group.widths.size()) * 2;
+      bytes += (tokens - of.plan.exactTokens) * group.storedBytes() +
+               exact * static_cast<std::int64_t>(group.widths.size()) * 2;
     }
     const bool byHead = of.plan.groups.front().slots.size() == 1;
     EXPECT_TRUE(byHead || ofHeads.size() == 1);
@@ -139,7 +144,8 @@ TEST_P(StoredTogether, LayersKeepTheSameTokensWhichAreCountedOnce) {
     largest = std::max(largest, bytes);
   }
   for (const double share : {0.12, 0.19}) {
-    const PolicyRequest request{.policy = std::get<1>(GetParam()), .options = {{"window", "6"}, {"sinks", "2"}}, .share = share};
+    const PolicyRequest request{
+        .policy = std::get<1>(GetParam()), .options = {{"window", "6"}, {"sinks", "2"}}, .share = share};
     PolicyCase made = read(of, request);
     made.act();
     expectAlike(of, made.cache);
@@ -175,21 +181,26 @@ TEST(LayersInSets, GoByTheMeanOfTheirScores) {
     std::vector<at::Tensor> scores;
     for (const int layer : set) {
       const LiveLayer& held = before.cache.layers[static_cast<std::size_t>(layer)];
-      scores.push_back(largestAround(recentAttentionOf({demoDecoder(), layer, held, kTokens}).sum(2), 7, 16)[1].mean(0));
+      scores.push_back(
+          largestAround(recentAttentionOf({demoDecoder(), layer, held, kTokens}).sum(2), 7, 16)[1].mean(0));
     }
     const std::vector<std::int64_t> kept = heldBy(after.cache.layers[static_cast<std::size_t>(set.back())], 1, 5);
-    const std::int64_t chosen = static_cast<std::int64_t>(kept.size()) - 4 - 6;  // the plan's exact tokens and the last ones stay
+    const std::int64_t chosen =
+        static_cast<std::int64_t>(kept.size()) - 4 - 6;  // the plan's exact tokens and the last ones stay
     ASSERT_GT(chosen, 0);
     const auto [values, best] = at::topk(at::stack(scores).mean(0).narrow(0, 4, kTokens - 10), chosen);
-    for (std::int64_t i = 0; i < chosen && values[i].item<double>() > values[-1].item<double>(); ++i)  // those like the last are all as good
+    for (std::int64_t i = 0; i < chosen && values[i].item<double>() > values[-1].item<double>();
+         ++i)  // those like the last are all as good
       EXPECT_TRUE(std::ranges::binary_search(kept, best[i].item<std::int64_t>() + 4)) << set.front();
   }
 }
 
 TEST(LayersInSets, AreExemptWhereTheFirstIs) {
-  PolicyCase made = read(chained(), {.policy = "l2-norm", .options = {{"window", "6"}, {"exempt", "4"}}, .share = 0.28});
+  PolicyCase made =
+      read(chained(), {.policy = "l2-norm", .options = {{"window", "6"}, {"exempt", "4"}}, .share = 0.28});
   made.act();
-  for (std::size_t layer = 0; layer < 8; ++layer) EXPECT_EQ(heldBy(made.cache.layers[layer], 0, 0).size() == kTokens, layer < 6) << layer;
+  for (std::size_t layer = 0; layer < 8; ++layer)
+    EXPECT_EQ(heldBy(made.cache.layers[layer], 0, 0).size() == kTokens, layer < 6) << layer;
   EXPECT_EQ(made.run.bytes(made.cache)[0].item<std::int64_t>(), bytesByHand(chained(), made.cache, 0));
   EXPECT_LE(made.run.bytes(made.cache)[0].item<std::int64_t>(), 0.28 * kTokens * 8 * kLayerBytes);
 }
@@ -220,7 +231,8 @@ TEST(LayersInSets, HeadsMayStillGoApartWhereEachIsStoredByItself) {
 
 TEST(LayersInSets, CskvCountsExactTokensOfEachLayerAndThePlansFirstOnesOnce) {
   PolicyCase made = read(shared(), {.policy = "cskv", .options = {{"window", "16"}}});
-  EXPECT_EQ(made.run.bytes(made.cache)[0].item<std::int64_t>(), kTokens * 8 * kLayerBytes) << "until it acts all is exact";
+  EXPECT_EQ(made.run.bytes(made.cache)[0].item<std::int64_t>(), kTokens * 8 * kLayerBytes)
+      << "until it acts all is exact";
   made.act();
   const std::int64_t first = shared().plan.exactTokens, own = 4;  // layers with their own cache
   ASSERT_GT(first, 0);

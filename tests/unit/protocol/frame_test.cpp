@@ -35,7 +35,8 @@ TEST(Frame, ComesWholeHoweverItsBytesCome) {
   std::vector<std::uint8_t> stream;
   std::vector<json> sent;
   for (int i = 0; i < 20; ++i) {
-    sent.push_back(requestMessage(i, "list", {{"bytes", json::binary(std::vector<std::uint8_t>(static_cast<std::size_t>(i * 40), 9))}}));
+    sent.push_back(requestMessage(
+        i, "list", {{"bytes", json::binary(std::vector<std::uint8_t>(static_cast<std::size_t>(i * 40), 9))}}));
     const auto frame = encodeFrame(sent.back());
     stream.insert(stream.end(), frame.begin(), frame.end());
   }
@@ -112,8 +113,10 @@ TEST(Frame, TakesMapsAndListsWithoutALength) {
 }
 
 TEST(Frame, SurvivesEveryChangedByte) {
-  const auto frame = encodeFrame(requestMessage(3, "makePlan", {{"wish", {{"method", "coded"}, {"target", {{"value", 0.125}}}}},
-                                                               {"data", json::binary({1, 2, 3})}, {"list", {1, -2, 3.5, true, nullptr}}}));
+  const auto frame = encodeFrame(requestMessage(3, "makePlan",
+                                                {{"wish", {{"method", "coded"}, {"target", {{"value", 0.125}}}}},
+                                                 {"data", json::binary({1, 2, 3})},
+                                                 {"list", {1, -2, 3.5, true, nullptr}}}));
   int accepted = 0;
   for (std::size_t i = 4; i < frame.size(); ++i)
     for (int value = 0; value < 256; ++value) {

@@ -63,14 +63,16 @@ TEST(LabRecords, ComeThroughAsTheyWere) {
   PredictorRecord finds = predictor;
   finds.recall = {0.75, 0.5, 0.625, 0.875};
   EXPECT_EQ(through(finds), finds);
-  const TextRanksRecord onlyRanks{"/a.kvstats", 4096, 96, {2, 2, {0.5F, 0.625F, 0.25F, 0.75F}}, {2, 1, {0.5F, 0.25F}}, {2, 1, {0.625F, 0.75F}}, {}};
+  const TextRanksRecord onlyRanks{
+      "/a.kvstats", 4096, 96, {2, 2, {0.5F, 0.625F, 0.25F, 0.75F}}, {2, 1, {0.5F, 0.25F}}, {2, 1, {0.625F, 0.75F}}, {}};
   TextRanksRecord cut = onlyRanks;
   cut.losses = {2, 2, {0.125F, -0.0625F, 0, 1}};
   const RanksRecord ranks{0.5, {onlyRanks, cut}};
   EXPECT_EQ(through(ranks), ranks);
   const KeyVariantsRecord variants{"ab", {{"kqsvd", 0.25, 0.5, 0.0625, 0.125}, {"ksvd", 0.125, 0.25, 0.5, 0.75}}};
   EXPECT_EQ(through(variants), variants);
-  PolicyEvaluationRecord policy{"a.txt", "ab", "snapkv share=0.25", true, 32, 62, 18.5, 20.25, {}, 1024.5, 4096, 8192, 12.5, 0.25};
+  PolicyEvaluationRecord policy{"a.txt", "ab", "snapkv share=0.25", true, 32, 62, 18.5, 20.25, {}, 1024.5, 4096, 8192,
+                                12.5,    0.25};
   EXPECT_EQ(through(policy), policy);
   policy.plan = 19.75;
   EXPECT_EQ(through(policy), policy);
@@ -82,7 +84,8 @@ TEST(LabRecords, NameWhatIsWrong) {
   const auto more = read<TasksRecord>(value);
   ASSERT_FALSE(more);
   EXPECT_THAT(more.error().message, HasSubstr("rightAfter"));
-  TextRanksRecord ranks{"/a.kvstats", 4096, 96, {2, 2, {0.5F, 0.625F, 0.25F, 0.75F}}, {2, 1, {0.5F, 0.25F}}, {2, 1, {0.625F, 0.75F}}, {}};
+  TextRanksRecord ranks{
+      "/a.kvstats", 4096, 96, {2, 2, {0.5F, 0.625F, 0.25F, 0.75F}}, {2, 1, {0.5F, 0.25F}}, {2, 1, {0.625F, 0.75F}}, {}};
   ranks.valueHeads = {1, 2, {0.5F, 0.5F}};
   EXPECT_THAT(read<TextRanksRecord>(toJson(ranks)).error().message, HasSubstr("valueHeads")) << "a layer is missing";
   ranks.valueHeads = ranks.keyHeads;

@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 #include "core/protocol/records.h"
-#include "core/protocol/work_records.h"
 
 #include <gmock/gmock.h>
 
@@ -11,6 +10,7 @@
 
 #include "core/plan/plan_groups.h"
 #include "core/protocol/frame.h"
+#include "core/protocol/work_records.h"
 
 namespace kvista {
 namespace {
@@ -36,8 +36,15 @@ Record through(const Record& record) {
 }
 
 ModelShape shape() {
-  return {.family = "llama", .layers = 2, .queryHeads = 4, .kvHeads = 2, .headDim = 8, .valueHeadDim = 8, .hiddenSize = 32,
-          .vocabulary = 1000, .parameters = 123'456};
+  return {.family = "llama",
+          .layers = 2,
+          .queryHeads = 4,
+          .kvHeads = 2,
+          .headDim = 8,
+          .valueHeadDim = 8,
+          .hiddenSize = 32,
+          .vocabulary = 1000,
+          .parameters = 123'456};
 }
 
 CompressionPlan plan() {
@@ -53,7 +60,9 @@ CompressionPlan plan() {
   return plan;
 }
 
-LossModel loss() { return {3.25, true, {{Storage::coded, ResponseCurve({{0.1, 0.2}, {0.5, 0.75}})}, {Storage::lowRank16, {}}}}; }
+LossModel loss() {
+  return {3.25, true, {{Storage::coded, ResponseCurve({{0.1, 0.2}, {0.5, 0.75}})}, {Storage::lowRank16, {}}}};
+}
 
 BudgetUnit unit() {
   BudgetUnit unit;
@@ -73,15 +82,31 @@ TEST(Records, ComeBackAsTheyWere) {
   EXPECT_EQ(through(hello), hello);
   const Choice choice{"cka", "Alike", "a / b", "none", "Paper, section 3"};
   EXPECT_EQ(through(choice), choice);
-  const MethodChoice method{choice, "auto", "waterline", Metric::identity, KeyPosition::afterRope, Storage::lowRank16, {0, 16}, 4, true, true, "has no latent", "has no bases", "has codes", "calibrates nothing", "needs each"};
+  const MethodChoice method{choice,
+                            "auto",
+                            "waterline",
+                            Metric::identity,
+                            KeyPosition::afterRope,
+                            Storage::lowRank16,
+                            {0, 16},
+                            4,
+                            true,
+                            true,
+                            "has no latent",
+                            "has no bases",
+                            "has codes",
+                            "calibrates nothing",
+                            "needs each"};
   EXPECT_EQ(through(method), method);
   EXPECT_EQ(through(shape()), shape());
-  const ModelRecord model{"/models/\xff", "00ff", shape(), "bf16", 99, 4096, "plain", true, "chatml", "", {"One.", "Two."}};
+  const ModelRecord model{"/models/\xff", "00ff",   shape(), "bf16",          99, 4096, "plain",
+                          true,           "chatml", "",      {"One.", "Two."}};
   EXPECT_EQ(through(model), model);
   EXPECT_EQ(through(loss()), loss());
   const StatisticsRecord statistics{"/s.kvstats", "a", "b", {"x.txt"}, 4096, 4, 1024, "CPU", 1.5, loss()};
   EXPECT_EQ(through(statistics), statistics);
-  const StatisticsRecord mixed{"/s.kvstats", "a", "b", {"x.txt", "y.txt"}, 4096, 4, 1024, "CPU", 1.5, loss(), 7, {2, 0.5}, true};
+  const StatisticsRecord mixed{"/s.kvstats", "a",    "b", {"x.txt", "y.txt"}, 4096, 4, 1024, "CPU",
+                               1.5,          loss(), 7,   {2, 0.5},           true};
   EXPECT_EQ(through(mixed), mixed);
   const SimilarityRecord similarity{3, Side::value, {2, 2, {1, .5F, .5F, 1}}};
   EXPECT_EQ(through(similarity), similarity);
@@ -100,7 +125,22 @@ TEST(Records, ComeBackAsTheyWere) {
   const TextSelection text{{"a", "b"}, 1024, 16, 2, std::uint64_t{1} << 53, true, {2, 1}};
   EXPECT_EQ(through(text), text);
   EXPECT_EQ(through(TextSelection()), TextSelection());
-  const PlanWish wish{"joint", {Target::Kind::maxLoss, .02}, 16, 4, "swap", "uniform", Metric::identity, "h100", 4096, 8, plan(), "cka", 0.03, true, true, true};
+  const PlanWish wish{"joint",
+                      {Target::Kind::maxLoss, .02},
+                      16,
+                      4,
+                      "swap",
+                      "uniform",
+                      Metric::identity,
+                      "h100",
+                      4096,
+                      8,
+                      plan(),
+                      "cka",
+                      0.03,
+                      true,
+                      true,
+                      true};
   EXPECT_EQ(through(wish), wish);
   PlanWish shared = wish;
   shared.sharedFrom = {0, 0, 2};
@@ -154,7 +194,8 @@ TEST(Records, WithNumbersInBulkComeBackAsTheyWere) {
   EXPECT_EQ(back.measures.energyRank999, 7);
   EXPECT_THAT(back.singularValues, ElementsAre(3, 2, 1));
 
-  const PlanErrorsRecord errors = through(PlanErrorsRecord{{1, 2, {1, 2}}, {1, 2, {3, 4}}, {}, {2, 1, {5, 6}}, {1, 1, {7}}, {}});
+  const PlanErrorsRecord errors =
+      through(PlanErrorsRecord{{1, 2, {1, 2}}, {1, 2, {3, 4}}, {}, {2, 1, {5, 6}}, {1, 1, {7}}, {}});
   EXPECT_EQ(errors.values, (Matrix{1, 2, {3, 4}}));
   EXPECT_TRUE(errors.keyLoss.isEmpty());
   EXPECT_EQ(errors.valueLoss, (Matrix{2, 1, {5, 6}}));
@@ -166,7 +207,17 @@ TEST(Records, WithNumbersInBulkComeBackAsTheyWere) {
   EXPECT_TRUE(std::isnan(losses.before[0]));
   EXPECT_EQ(losses.after[1], 2);
 
-  const RetrievalRecord retrieval{{"a.txt"}, {64, 128}, {0}, 2, 7, {1, 2, {2, 3}}, {1, 2, {4, 5}}, {1, 2, {1, 0.5F}}, {1, 2, {0, 0.5F}}, RetrievalKind::multiKey, 4};
+  const RetrievalRecord retrieval{{"a.txt"},
+                                  {64, 128},
+                                  {0},
+                                  2,
+                                  7,
+                                  {1, 2, {2, 3}},
+                                  {1, 2, {4, 5}},
+                                  {1, 2, {1, 0.5F}},
+                                  {1, 2, {0, 0.5F}},
+                                  RetrievalKind::multiKey,
+                                  4};
   EXPECT_EQ(through(retrieval), retrieval);
   json wrong = toJson(retrieval);
   wrong["depths"] = {0, 50};
@@ -187,12 +238,22 @@ TEST(Records, WithNumbersInBulkComeBackAsTheyWere) {
   EXPECT_TRUE(listed.measures.empty());
 }
 
-/// Every field of every record: absent, null, or of each other kind. Nothing may crash, and whatever is refused names it.
+/// Every field of every record: absent, null, or of each other kind. Nothing may crash, and whatever is refused names
+/// it.
 template <class Record>
 void expectMistakesNamed(const Record& record) {
   const json whole = toJson(record);
-  const std::vector<json> wrong = {nullptr, true,          -1,          1.5,          "text", json::array(), json::array({nullptr}),
-                                   json::object(), json::binary({1, 2, 3}), std::numeric_limits<double>::quiet_NaN(), ~std::uint64_t{0}};
+  const std::vector<json> wrong = {nullptr,
+                                   true,
+                                   -1,
+                                   1.5,
+                                   "text",
+                                   json::array(),
+                                   json::array({nullptr}),
+                                   json::object(),
+                                   json::binary({1, 2, 3}),
+                                   std::numeric_limits<double>::quiet_NaN(),
+                                   ~std::uint64_t{0}};
   for (const auto& [field, value] : whole.items()) {
     json without = whole;
     without.erase(field);
@@ -208,8 +269,7 @@ void expectMistakesNamed(const Record& record) {
     }
     EXPECT_GT(refused, 4) << field;
   }
-  for (const json& other : wrong)
-    EXPECT_TRUE(other.is_object() || !read<Record>(other)) << other;
+  for (const json& other : wrong) EXPECT_TRUE(other.is_object() || !read<Record>(other)) << other;
 }
 
 TEST(Records, NameTheFieldThatIsWrong) {
@@ -239,13 +299,16 @@ TEST(Records, NameTheFieldThatIsWrong) {
   expectMistakesNamed(LossPoint{1, 0.5, 0.75});
   expectMistakesNamed(perplexity);
   expectMistakesNamed(ProgressRecord{"refine", 1, 2, "steps", 1.0, {}, {{1, 0.5, 0.75}}});
-  const RefineRecord refined{"f", "0123", {"a.txt"}, 2, 1, "the time is over", 0.75, 0.5, 7, 1, 2.5, {{1, 0.5, 0.75}, {2, 0.25, {}}}, perplexity, perplexity};
+  const RefineRecord refined{"f",        "0123",    {"a.txt"}, 2, 1,   "the time is over",
+                             0.75,       0.5,       7,         1, 2.5, {{1, 0.5, 0.75}, {2, 0.25, {}}},
+                             perplexity, perplexity};
   EXPECT_EQ(through(refined), refined);
   expectMistakesNamed(refined);
   expectMistakesNamed(ExportPreview{});
   expectMistakesNamed(ExportRecord{});
   expectMistakesNamed(TextSelection{{}, 0, 0, 0, 1, false});
-  expectMistakesNamed(PlanWish{"coded", {}, 8, 4, "swap", "uniform", Metric::fisher, "h200", 1, 1, plan(), "cka", 0.03, true, true, true});
+  expectMistakesNamed(PlanWish{
+      "coded", {}, 8, 4, "swap", "uniform", Metric::fisher, "h200", 1, 1, plan(), "cka", 0.03, true, true, true});
   expectMistakesNamed(PlannedPlan{plan(), 0, 0, 1, 1, 0, {}, ""});
   expectMistakesNamed(CostModel{});
   expectMistakesNamed(unit());
@@ -263,7 +326,8 @@ TEST(Records, CheckShapesAgainstBytes) {
     return {{"type", type}, {"shape", std::move(shape)}, {"data", json::binary(std::vector<std::uint8_t>(bytes))}};
   };
   EXPECT_EQ(complaintAbout(matrix({2, 2}, 16)), "");
-  EXPECT_THAT(complaintAbout(matrix({2, 2}, 15)), HasSubstr("'matrix' of a similarity has 15 bytes where its shape needs 16"));
+  EXPECT_THAT(complaintAbout(matrix({2, 2}, 15)),
+              HasSubstr("'matrix' of a similarity has 15 bytes where its shape needs 16"));
   EXPECT_THAT(complaintAbout(matrix({16777216, 16777216}, 16)), HasSubstr("its shape needs"));
   EXPECT_THAT(complaintAbout(matrix({4294967296, 1}, 16)), HasSubstr("shape"));
   EXPECT_THAT(complaintAbout(matrix({-2, 2}, 16)), HasSubstr("shape"));

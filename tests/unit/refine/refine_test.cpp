@@ -2,9 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/refine/refine.h"
 
-#include <cmath>
-#include <filesystem>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
@@ -12,6 +9,9 @@
 #include <ATen/ops/matmul.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
 
 #include "core/compress/plan_transform.h"
 #include "core/compress/planner.h"
@@ -51,7 +51,8 @@ std::string nameOf(std::string name) {
 }
 
 double divergenceOf(const Planned& start, const PlanFactors& factors) {
-  return valueOf(shortDecoder().divergence(demoWindows(8, 0, kEvaluationText).ids, transformOf(start.plan, factors), {}));
+  return valueOf(
+      shortDecoder().divergence(demoWindows(8, 0, kEvaluationText).ids, transformOf(start.plan, factors), {}));
 }
 
 RefineRequest shortRequest(int steps) {
@@ -63,7 +64,8 @@ RefineRequest shortRequest(int steps) {
 }
 
 RefineResult refined(const Planned& start, const RefineRequest& request, const Task& task = {}) {
-  return valueOf(refine(shortDecoder(), start.plan, start.factors, demoWindows(96).ids, demoWindows(8, 96).ids, request, {}, task));
+  return valueOf(refine(shortDecoder(), start.plan, start.factors, demoWindows(96).ids, demoWindows(8, 96).ids, request,
+                        {}, task));
 }
 
 TEST(Distil, AnswersTheMeanDivergenceOfTheDistributions) {
@@ -98,7 +100,8 @@ TEST(Distil, GradientsAreThoseOfFiniteDifferences) {
         return valueOf(shortDecoder().divergence(ids, transformOf(start.plan, moved), {}));
       };
       constexpr double kDistance = 2e-3;
-      EXPECT_NEAR((lossAt(kDistance) - lossAt(-kDistance)) / (2 * kDistance), norm, 0.03 * norm) << group << (up ? " up" : " down");
+      EXPECT_NEAR((lossAt(kDistance) - lossAt(-kDistance)) / (2 * kDistance), norm, 0.03 * norm)
+          << group << (up ? " up" : " down");
     }
   }
 }
@@ -120,14 +123,16 @@ TEST_P(Recomputed, LayersGiveTheSameGradients) {
     return valueOf(decoder.distil(ids, student, {}));
   };
   EXPECT_EQ(distilled(shortDecoder(), kept.factors()), distilled(*again, recomputed.factors()));
-  EXPECT_NEAR(distilled(shortDecoder(), start.factors), valueOf(shortDecoder().divergence(ids, transformOf(start.plan, start.factors), {})), 1e-6);
+  EXPECT_NEAR(distilled(shortDecoder(), start.factors),
+              valueOf(shortDecoder().divergence(ids, transformOf(start.plan, start.factors), {})), 1e-6);
   for (std::size_t group = 0; group < start.factors.size(); ++group) {
     ASSERT_GT(kept.factors()[group].up.grad().abs().max().item<double>(), 0);
     EXPECT_TRUE(at::equal(kept.factors()[group].up.grad(), recomputed.factors()[group].up.grad()));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Recomputed, ::testing::Values("coded-joint", "coded-chain"), [](const auto& info) { return nameOf(info.param); });
+INSTANTIATE_TEST_SUITE_P(Methods, Recomputed, ::testing::Values("coded-joint", "coded-chain"),
+                         [](const auto& info) { return nameOf(info.param); });
 
 TEST(TrainableFactors, ScalingChangesNoNumberThatTheModelSees) {
   for (const char* method : {"joint", "coded-joint", "coded-head"}) {
@@ -191,9 +196,12 @@ TEST_P(Refine, BringsTheModelCloserOnTextThatNoStepSaw) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, Refine,
-                         ::testing::Values(RefineCase{"joint", 0.1}, RefineCase{"coded-joint", 0.02}, RefineCase{"coded-joint", 0.015, true},
-                                           RefineCase{"coded-chain", 0.02}, RefineCase{"coded-head", 0.04}),
-                         [](const auto& info) { return nameOf(info.param.method) + (info.param.trellis ? "trellis" : ""); });
+                         ::testing::Values(RefineCase{"joint", 0.1}, RefineCase{"coded-joint", 0.02},
+                                           RefineCase{"coded-joint", 0.015, true}, RefineCase{"coded-chain", 0.02},
+                                           RefineCase{"coded-head", 0.04}),
+                         [](const auto& info) {
+                           return nameOf(info.param.method) + (info.param.trellis ? "trellis" : "");
+                         });
 
 TEST(RefineRun, IsTheSameForTheSameSeedAndAnotherForAnother) {
   const Planned start = planned("joint", 0.1);
@@ -218,13 +226,18 @@ TEST(RefineRun, GoesOnWhereItWasCutOff) {
   std::stop_source stop;
   Task task;
   task.stop = stop.get_token();
-  const auto cut = refine(shortDecoder(), start.plan, start.factors, demoWindows(96).ids, demoWindows(8, 96).ids, request,
-                          [&](const RefinePoint& point) { if (point.step == 3) stop.request_stop(); }, task);
+  const auto cut = refine(
+      shortDecoder(), start.plan, start.factors, demoWindows(96).ids, demoWindows(8, 96).ids, request,
+      [&](const RefinePoint& point) {
+        if (point.step == 3) stop.request_stop();
+      },
+      task);
   EXPECT_EQ(errorOf(cut).code, ErrorCode::cancelled);
   ASSERT_TRUE(std::filesystem::exists(request.partialFile));
   int steps = 0;
-  const RefineResult rest = valueOf(refine(shortDecoder(), start.plan, start.factors, demoWindows(96).ids, demoWindows(8, 96).ids, request,
-                                           [&](const RefinePoint& point) { steps += point.heldOut && point.step == 6 ? 0 : 1; }, {}));
+  const RefineResult rest =
+      valueOf(refine(shortDecoder(), start.plan, start.factors, demoWindows(96).ids, demoWindows(8, 96).ids, request,
+                     [&](const RefinePoint& point) { steps += point.heldOut && point.step == 6 ? 0 : 1; }, {}));
   EXPECT_LT(steps, 6) << "it began anew";
   EXPECT_EQ(rest.curve, whole.curve);
   EXPECT_TRUE(at::equal(rest.factors[0].up, whole.factors[0].up));
@@ -238,16 +251,20 @@ TEST(RefineRun, NestedFactorsServeSmallerRanksBetter) {
   const PlanFactors plain = refined(start, request).factors;
   request.nested = true;
   const PlanFactors nested = refined(start, request).factors;
-  const auto halfRank = [&](const PlanFactors& factors) { return divergenceOf(start, TrainableFactors(factors, at::kCPU).firstDirections(0.4)); };
+  const auto halfRank = [&](const PlanFactors& factors) {
+    return divergenceOf(start, TrainableFactors(factors, at::kCPU).firstDirections(0.4));
+  };
   EXPECT_LT(halfRank(nested), halfRank(plain));
 }
 
 TEST(RefineRun, RefusesWhatItCannotTrain) {
   const Planned start = planned("plain", 0.3);
-  const auto refusal = refine(shortDecoder(), start.plan, start.factors, demoWindows(2).ids, demoWindows(1, 2).ids, {}, {}, {});
+  const auto refusal =
+      refine(shortDecoder(), start.plan, start.factors, demoWindows(2).ids, demoWindows(1, 2).ids, {}, {}, {});
   EXPECT_THAT(errorOf(refusal).message, HasSubstr("no factors"));
   const Planned joint = planned("joint", 0.2);
-  const auto empty = refine(shortDecoder(), joint.plan, joint.factors, demoWindows(2).ids, demoWindows(1).ids.narrow(0, 0, 0), {}, {}, {});
+  const auto empty = refine(shortDecoder(), joint.plan, joint.factors, demoWindows(2).ids,
+                            demoWindows(1).ids.narrow(0, 0, 0), {}, {}, {});
   EXPECT_THAT(errorOf(empty).message, HasSubstr("held out"));
 }
 

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The window and its engine are killed in the same moment, as by a machine that runs out of memory or a session that ends:
-// no edit is lost, and another window with another engine goes on from it.
+// The window and its engine are killed in the same moment, as by a machine that runs out of memory or a session that
+// ends: no edit is lost, and another window with another engine goes on from it.
 #include <gtest/gtest.h>
 
 #include <fstream>

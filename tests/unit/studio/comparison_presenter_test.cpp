@@ -96,8 +96,13 @@ TEST_F(ComparisonPresenterTest, MeasuredPerplexitiesTakeThePlaceOfPredictedOnes)
   EXPECT_DOUBLE_EQ(record().b.perplexity->original, std::exp(3.0));
   EXPECT_DOUBLE_EQ(record().b.perplexity->value, std::exp(3.0 + *document.planned().loss()));
   EXPECT_LT(record().a.perplexity->value, record().b.perplexity->value);
-  document.addResult({.text = "emma", .tokensHash = "cc", .planFingerprint = document.triedFingerprints()[0],
-                      .predictions = 100, .perplexityBefore = 20, .perplexityAfter = 21, .seconds = 1});
+  document.addResult({.text = "emma",
+                      .tokensHash = "cc",
+                      .planFingerprint = document.triedFingerprints()[0],
+                      .predictions = 100,
+                      .perplexityBefore = 20,
+                      .perplexityAfter = 21,
+                      .seconds = 1});
   EXPECT_EQ(record().a.perplexity, (ComparedPerplexity{21, 20, true, "cc"}));
   EXPECT_FALSE(record().b.perplexity->measured);
 }

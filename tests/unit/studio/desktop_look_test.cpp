@@ -38,14 +38,17 @@ class Portal final : public QObject {
 class DesktopLookTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (QStandardPaths::findExecutable(QStringLiteral("dbus-daemon")).isEmpty()) GTEST_SKIP() << "There is no dbus-daemon here.";
-    daemon.start(QStringLiteral("dbus-daemon"), {QStringLiteral("--session"), QStringLiteral("--nofork"), QStringLiteral("--print-address")});
+    if (QStandardPaths::findExecutable(QStringLiteral("dbus-daemon")).isEmpty())
+      GTEST_SKIP() << "There is no dbus-daemon here.";
+    daemon.start(QStringLiteral("dbus-daemon"),
+                 {QStringLiteral("--session"), QStringLiteral("--nofork"), QStringLiteral("--print-address")});
     ASSERT_TRUE(daemon.waitForReadyRead());
     const QString address = QString::fromUtf8(daemon.readLine()).trimmed();
     bus = QDBusConnection::connectToBus(address, QStringLiteral("desktop"));
     ours = QDBusConnection::connectToBus(address, QStringLiteral("window"));
     ASSERT_TRUE(bus.isConnected() && ours.isConnected());
-    ASSERT_TRUE(bus.registerObject(QStringLiteral("/org/freedesktop/portal/desktop"), &portal, QDBusConnection::ExportAllSlots | QDBusConnection::ExportAllSignals));
+    ASSERT_TRUE(bus.registerObject(QStringLiteral("/org/freedesktop/portal/desktop"), &portal,
+                                   QDBusConnection::ExportAllSlots | QDBusConnection::ExportAllSignals));
   }
   void TearDown() override {
     QDBusConnection::disconnectFromBus(QStringLiteral("desktop"));

@@ -33,7 +33,8 @@ class DocumentTest : public ::testing::Test {
     document.startFrom(madeUpModel());
     if (!document.setStatistics(madeUpStatistics())) throw std::runtime_error("statistics");
     QObject::connect(&document, &Document::planChanged, &document, [this] { ++planChanges; });
-    QObject::connect(&document, &Document::committed, &document, [this](const QString& text, StepKind) { commits.push_back(text.toStdString()); });
+    QObject::connect(&document, &Document::committed, &document,
+                     [this](const QString& text, StepKind) { commits.push_back(text.toStdString()); });
   }
   void giveSpectra() { document.addSpectra(document.plan(), madeUpSpectra(document.plan())); }
   [[nodiscard]] int steps() const { return document.undoStack().count(); }
@@ -141,7 +142,8 @@ TEST_F(DocumentTest, AnEditTouchesOnlyTheSpectraOfItsGroups) {
   giveSpectra();
   EXPECT_FALSE(document.isPredictionStale());
   const PlanningContext context = document.planningContext();
-  EXPECT_NEAR(*document.planned().predictedLoss, *assess(document.plan(), madeUpSpectra(document.plan()), context).predictedLoss, 1e-12);
+  EXPECT_NEAR(*document.planned().predictedLoss,
+              *assess(document.plan(), madeUpSpectra(document.plan()), context).predictedLoss, 1e-12);
 }
 
 TEST_F(DocumentTest, UndoBringsSpectraAndSelectionBack) {
@@ -161,7 +163,8 @@ TEST_F(DocumentTest, RefinedFactorsHoldWhileThePlanIsTheirs) {
   const test::TemporaryFolder folder;
   giveSpectra();
   Project project = document.project();
-  project.refined = RefinedFactors{folder / "p.refined.safetensors", document.planFingerprint(), {"books.txt"}, 300, 0.5, 0.25};
+  project.refined =
+      RefinedFactors{folder / "p.refined.safetensors", document.planFingerprint(), {"books.txt"}, 300, 0.5, 0.25};
   ASSERT_TRUE(saveProject(folder / "p.kvista", project));
   ASSERT_TRUE(open(folder / "p.kvista"));
   ASSERT_TRUE(document.setModel(madeUpModel()));
@@ -336,7 +339,8 @@ TEST_F(DocumentTest, LockedGroupsKeepTheirWidths) {
     plan.allocator = std::string(allocator.name);
     ASSERT_TRUE(document.edit(plan, {}, Budget::spendAnew));
     EXPECT_TRUE(document.plan().groups[0].isUncompressed()) << allocator.name;
-    EXPECT_EQ(document.planned().note, "1 locked group kept " + std::to_string(kept) + " bytes a token.") << allocator.name;
+    EXPECT_EQ(document.planned().note, "1 locked group kept " + std::to_string(kept) + " bytes a token.")
+        << allocator.name;
   }
 }
 
@@ -409,7 +413,8 @@ TEST_F(DocumentTest, TheTableOfTheWaterlineComesWithTheSpectra) {
 }
 
 class UndoProperty : public DocumentTest, public ::testing::WithParamInterface<bool> {};
-INSTANTIATE_TEST_SUITE_P(Spectra, UndoProperty, ::testing::Bool(), [](const auto& instance) { return instance.param ? "Known" : "Unknown"; });
+INSTANTIATE_TEST_SUITE_P(Spectra, UndoProperty, ::testing::Bool(),
+                         [](const auto& instance) { return instance.param ? "Known" : "Unknown"; });
 
 TEST_P(UndoProperty, UndoAllAndRedoAllGiveTheSameBytes) {
   for (std::uint32_t seed = 1; seed <= 10; ++seed) {
@@ -502,7 +507,8 @@ TEST_F(DocumentTest, AMovedModelIsKnownByItsHash) {
   other.hash = "ffff";
   const auto refused = document.moveModel(other);
   ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message, ::testing::AllOf(HasSubstr("/elsewhere/another"), HasSubstr("ffff"), HasSubstr(madeUpModel().hash)));
+  EXPECT_THAT(refused.error().message,
+              ::testing::AllOf(HasSubstr("/elsewhere/another"), HasSubstr("ffff"), HasSubstr(madeUpModel().hash)));
   EXPECT_FALSE(document.hasModel());
   other.hash = madeUpModel().hash;
   ASSERT_TRUE(document.moveModel(other));
@@ -584,7 +590,8 @@ TEST(PlanHistory, SharesWhatDidNotChange) {
   // Runs that are long, that end within a group and that cover several.
   plan.groups = singleSlots(madeUpModel(4, 4, 64).shape);
   for (std::size_t i = 0; i < plan.groups.size(); ++i)
-    for (std::size_t k = 0; k < 64; ++k) plan.groups[i].widths[k] = i % 5 == 0 && k > 17 ? 0 : i < 20 ? 8 : static_cast<std::uint8_t>(k % 3);
+    for (std::size_t k = 0; k < 64; ++k)
+      plan.groups[i].widths[k] = i % 5 == 0 && k > 17 ? 0 : i < 20 ? 8 : static_cast<std::uint8_t>(k % 3);
   EXPECT_EQ(PlanSnapshot(plan, second).plan(), plan);
   EXPECT_EQ(PlanSnapshot().plan(), CompressionPlan());
 }

@@ -26,11 +26,13 @@ void EditScript::step(Document& document) {
     switch (any(8)) {
       case 0:
       case 1:
-        if (const auto moved = moveSlots(plan, document.model().shape, std::vector<Slot>{chosen.slots.front()}, any(plan.groups.size())))
+        if (const auto moved = moveSlots(plan, document.model().shape, std::vector<Slot>{chosen.slots.front()},
+                                         any(plan.groups.size())))
           static_cast<void>(document.edit(*moved));
         break;
       case 2:
-        if (const auto merged = mergeGroups(plan, document.model().shape, std::vector<int>{group, any(plan.groups.size())}))
+        if (const auto merged =
+                mergeGroups(plan, document.model().shape, std::vector<int>{group, any(plan.groups.size())}))
           static_cast<void>(document.edit(*merged));
         break;
       case 3:
@@ -44,8 +46,12 @@ void EditScript::step(Document& document) {
         for (int i = 0; i < 5; ++i) document.updateGesture(withRank(plan, group, any(chosen.widths.size()) + 1));
         document.commitGesture();
         break;
-      case 6: document.undo(); break;
-      default: document.redo(); break;
+      case 6:
+        document.undo();
+        break;
+      default:
+        document.redo();
+        break;
     }
   }
 }

@@ -72,7 +72,8 @@ TEST_F(Engine, RequestsWaitForAnEngineThatStarts) {
   std::vector<int> order;
   client.start(fakeEngine());
   for (int i = 0; i < 5; ++i)
-    client.request("echo", i, &client, [&](const Result<json>& answer) { order.push_back(answer ? answer->get<int>() : -1); });
+    client.request("echo", i, &client,
+                   [&](const Result<json>& answer) { order.push_back(answer ? answer->get<int>() : -1); });
   EXPECT_TRUE(waitFor([&] { return order.size() == 5; }));
   EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4}));
 }
@@ -80,8 +81,9 @@ TEST_F(Engine, RequestsWaitForAnEngineThatStarts) {
 TEST_F(Engine, ProgressComesBeforeTheAnswer) {
   start();
   std::vector<int> heard;
-  client.request("steps", {{"steps", 3}}, &client, [&](const Result<json>&) { heard.push_back(100); },
-                 [&](const json& progress) { heard.push_back(progress.at("done").get<int>()); });
+  client.request(
+      "steps", {{"steps", 3}}, &client, [&](const Result<json>&) { heard.push_back(100); },
+      [&](const json& progress) { heard.push_back(progress.at("done").get<int>()); });
   EXPECT_TRUE(waitFor([&] { return !heard.empty() && heard.back() == 100; }));
   EXPECT_EQ(heard, (std::vector{1, 2, 3, 100}));
 }
@@ -103,8 +105,9 @@ TEST_F(Engine, OnlyTheNewestPreviewCounts) {
   start();
   std::vector<std::string> heard;
   const auto ask = [&](const QString& method, const std::string& what) {
-    client.preview<std::string>("lane", method, what, +[](const json& answer) { return Result<std::string>(answer.get<std::string>()); }, &client,
-                                [&](Result<std::string> answer) { heard.push_back(answer ? *answer : answer.error().message); });
+    client.preview<std::string>(
+        "lane", method, what, +[](const json& answer) { return Result<std::string>(answer.get<std::string>()); },
+        &client, [&](Result<std::string> answer) { heard.push_back(answer ? *answer : answer.error().message); });
   };
   ask("hold", "first");
   ask("echo", "second");
@@ -143,7 +146,8 @@ TEST_F(Engine, NobodyIsAnsweredWhoIsGone) {
 
 TEST_F(Engine, EveryKindOfWrongEngineHasItsSentence) {
   EXPECT_THAT(failure({"/nowhere/kvista", {"engine"}}).message, HasSubstr("'/nowhere/kvista' cannot be started"));
-  EXPECT_THAT(failure(fakeEngine("old")).message, HasSubstr("too old for this studio: kvista 0.0.1 speaks protocol 0, the studio 1"));
+  EXPECT_THAT(failure(fakeEngine("old")).message,
+              HasSubstr("too old for this studio: kvista 0.0.1 speaks protocol 0, the studio 1"));
   EXPECT_THAT(failure(fakeEngine("new")).message, HasSubstr("too new for this studio"));
   EXPECT_THAT(failure(fakeEngine("other")).message, HasSubstr("says that it is 'parrot', not kvista"));
   EXPECT_THAT(failure(fakeEngine("banner")).message, HasSubstr("is not the protocol of KVista's engine"));
@@ -162,7 +166,8 @@ TEST_F(Engine, EveryKindOfWrongEngineHasItsSentence) {
 TEST_F(Engine, ComesBackFromDeathWithinAFrame) {
   start();
   int lost = 0;
-  for (int i = 0; i < 3; ++i) client.request("hold", json::object(), &client, [&](const Result<json>& answer) { lost += answer ? 100 : 1; });
+  for (int i = 0; i < 3; ++i)
+    client.request("hold", json::object(), &client, [&](const Result<json>& answer) { lost += answer ? 100 : 1; });
   const auto error = ask("die");
   ASSERT_FALSE(error);
   EXPECT_THAT(error.error().message, HasSubstr("was killed by signal 9"));
@@ -179,9 +184,10 @@ TEST_F(Engine, APreviewIsAskedOnceMore) {
   const test::TemporaryFolder folder;
   std::vector<std::string> heard;
   const auto preview = [&](const QString& method) {
-    client.preview<std::string>("lane", method, {{"mark", (folder / "mark").string()}},
-                                +[](const json& answer) { return Result<std::string>(answer.get<std::string>()); }, &client,
-                                [&](Result<std::string> answer) { heard.push_back(answer ? *answer : answer.error().message); });
+    client.preview<std::string>(
+        "lane", method, {{"mark", (folder / "mark").string()}},
+        +[](const json& answer) { return Result<std::string>(answer.get<std::string>()); }, &client,
+        [&](Result<std::string> answer) { heard.push_back(answer ? *answer : answer.error().message); });
   };
   preview("dieOnce");
   ASSERT_TRUE(waitFor([&] { return heard.size() == 1; }));
@@ -214,10 +220,12 @@ TEST_F(Engine, GivesUpOnOneThatKeepsDying) {
 TEST_F(Engine, WhatIsAskedInAnswerToARestartGoesFirst) {
   start();
   std::vector<std::string> order;
-  QObject::connect(&client, &EngineClient::restarted, &client,
-                   [&] { client.request("echo", "reopen", &client, [&](const Result<json>&) { order.emplace_back("reopen"); }); });
+  QObject::connect(&client, &EngineClient::restarted, &client, [&] {
+    client.request("echo", "reopen", &client, [&](const Result<json>&) { order.emplace_back("reopen"); });
+  });
   QObject::connect(&client, &EngineClient::stateChanged, &client, [&](State state) {
-    if (state == State::lost) client.request("echo", "more", &client, [&](const Result<json>&) { order.emplace_back("more"); });
+    if (state == State::lost)
+      client.request("echo", "more", &client, [&](const Result<json>&) { order.emplace_back("more"); });
   });
   EXPECT_FALSE(ask("die"));
   ASSERT_TRUE(waitFor([&] { return order.size() == 2; }));
@@ -285,7 +293,9 @@ TEST_F(Engine, RunsThroughAWrapper) {
   // What `ssh HOST kvista engine` is to us: another program that starts it somewhere.
   test::writeText(folder / "remote shell", "#!/bin/sh\nshift\nexec \"$@\"\n");
   std::filesystem::permissions(folder / "remote shell", std::filesystem::perms::owner_all);
-  const auto command = EngineCommand::fromText(QStringLiteral("\"%1/remote shell\" gpu \"%2\"").arg(QString::fromStdString(folder.path().string()), fakeEngine().program));
+  const auto command =
+      EngineCommand::fromText(QStringLiteral("\"%1/remote shell\" gpu \"%2\"")
+                                  .arg(QString::fromStdString(folder.path().string()), fakeEngine().program));
   ASSERT_TRUE(command);
   EXPECT_EQ(EngineCommand::fromText(command->text()), *command);
   start(*command);

@@ -66,12 +66,14 @@ TEST(EngineDeaths, NoEditIsLostAndTheNumbersComeBack) {
     if (random() % 2 == 0)
       ::kill(static_cast<pid_t>(std::stol(engine.hello().device)), SIGKILL);
     else
-      engine.request("die", nlohmann::json::object(), &engine, [](const Result<nlohmann::json>& answer) { EXPECT_FALSE(answer); });
+      engine.request("die", nlohmann::json::object(), &engine,
+                     [](const Result<nlohmann::json>& answer) { EXPECT_FALSE(answer); });
     ++kills;
     dying = true;  // One death at a time can be counted; the hand does not wait for it.
   });
   hand.start(0);
-  ASSERT_TRUE(QTest::qWaitFor([&] { return kills == kKills && restarts == kKills; }, 300'000)) << kills << " " << restarts << " " << engine.problem().message;
+  ASSERT_TRUE(QTest::qWaitFor([&] { return kills == kKills && restarts == kKills; }, 300'000))
+      << kills << " " << restarts << " " << engine.problem().message;
   hand.stop();
   EXPECT_LT(watchdog.longestMilliseconds(), test::allowedBlock());
 

@@ -60,7 +60,8 @@ TEST(ChosenExperiment, ReadsPartsOfAWholeAsTheyAreWritten) {
         << "names what is wrong: " << fractions.error().message;
   }
   QLocale::setDefault(QLocale(QLocale::German));
-  for (const char* text : {"0,5 0,3", "0,5, 0,3", "0.5 0.3"}) EXPECT_EQ(fractionsIn(text).value(), (std::vector{0.5, 0.3})) << text;
+  for (const char* text : {"0,5 0,3", "0,5, 0,3", "0.5 0.3"})
+    EXPECT_EQ(fractionsIn(text).value(), (std::vector{0.5, 0.3})) << text;
   QLocale::setDefault(before);
 }
 
@@ -82,7 +83,8 @@ TEST(ChosenExperiment, IsASweepForEachKindOfSize) {
   const json systems = experimentOf(chosen, catalogue())["sweeps"][1]["systems"];
   EXPECT_EQ(systems[3]["name"], "fast-kvzip over joint at 0.5");
   EXPECT_EQ(systems[3]["plan"], json::parse(R"({"method": "joint", "target": {"kind": "share", "value": 0.5}})"));
-  EXPECT_EQ(systems[4], json::parse(R"({"name": "cskv over joint", "policy": {"name": "cskv"}, "plan": {"method": "joint"}})"))
+  EXPECT_EQ(systems[4],
+            json::parse(R"({"name": "cskv over joint", "policy": {"name": "cskv"}, "plan": {"method": "joint"}})"))
       << "what it needs a plan for it has at the share that it leaves";
 
   chosen.policies.clear();
@@ -129,9 +131,11 @@ TEST(ChosenExperiment, HasVariantsOfMethodsByWhatIsChangedOfThem) {
   ASSERT_EQ(sweeps.size(), 3U);
   const json joint = json::parse(
       R"({"name": "joint, allocator=uniform, centred", "plan": {"method": "joint", "allocator": "uniform", "centred": true}})");
-  EXPECT_EQ(sweeps[0]["systems"], json({{{"name", "joint"}, {"plan", {{"method", "joint"}}}}, joint})) << "no target of its own";
+  EXPECT_EQ(sweeps[0]["systems"], json({{{"name", "joint"}, {"plan", {{"method", "joint"}}}}, joint}))
+      << "no target of its own";
   EXPECT_EQ(sweeps[1]["systems"][1], joint);
-  EXPECT_EQ(sweeps[1]["systems"][2], json::parse(R"({"name": "coded, trellis", "plan": {"method": "coded", "trellis": true}})"));
+  EXPECT_EQ(sweeps[1]["systems"][2],
+            json::parse(R"({"name": "coded, trellis", "plan": {"method": "coded", "trellis": true}})"));
   EXPECT_EQ(sweeps[1]["interval"], 16);
   EXPECT_EQ(sweeps[2], json::parse(R"({"name": "Sizes by eps", "unit": "share", "values": [1],
                                        "systems": [{"name": "joint, eps=0.1", "plan": {"method": "joint", "eps": 0.1}}]})"));
@@ -141,7 +145,9 @@ TEST(ExperimentChoiceTest, ReadsTypedPoliciesOneAfterTheOther) {
   ExperimentChoice choice(catalogue(), 512);
   QStringList asked;
   std::function<void(const QString&)> told;
-  const auto answer = [&told](const QString& problem) { std::exchange(told, {})(problem); };  // Which asks for the next.
+  const auto answer = [&told](const QString& problem) {
+    std::exchange(told, {})(problem);
+  };  // Which asks for the next.
   choice.setChecking([&](const QString& line, QObject*, std::function<void(const QString&)> done) {
     asked << line;
     told = std::move(done);
@@ -248,7 +254,8 @@ TEST(ExperimentChoiceTest, ComesBackAsItWasFilledIn) {
   first.findChild<QSpinBox*>("policyInterval")->setValue(7);
   first.findChild<QComboBox*>("policyBase")->setCurrentText("coded");
   EXPECT_EQ(first.chosen(),
-            (ChosenExperiment{{"cskv"}, {"cskv"}, {0.4}, {0.125}, 7, "coded", 0.5, {"kvzip+fp8", "kivi bits=2"}, {centred}, true}));
+            (ChosenExperiment{
+                {"cskv"}, {"cskv"}, {0.4}, {0.125}, 7, "coded", 0.5, {"kvzip+fp8", "kivi bits=2"}, {centred}, true}));
   second.setState(first.state());
   EXPECT_EQ(second.chosen(), first.chosen());
   second.setState({{"methods", 3}, {"policyInterval", "often"}, {"morePolicies", 3}, {"shares", QJsonValue()}});
@@ -281,7 +288,8 @@ TEST_F(ExperimentDialogTest, SaysHowManyRowsThereWillBeOrWhatIsWrong) {
   const QString good = QString::fromStdString(text.paths.front());
   files->setPaths({good, home.path()});
   EXPECT_EQ(said(*dialog), "8 rows on 2 texts, beside the model as it is.");
-  for (const auto& [path, words] : {std::pair{home.filePath("gone.txt"), "is not there"}, {home.filePath("empty.txt"), "is empty"}}) {
+  for (const auto& [path, words] :
+       {std::pair{home.filePath("gone.txt"), "is not there"}, {home.filePath("empty.txt"), "is empty"}}) {
     files->setPaths({good, path});
     EXPECT_EQ(said(*dialog), QStringLiteral("The text %1 %2.").arg(path, QLatin1String(words)));
     EXPECT_FALSE(canStart(*dialog));

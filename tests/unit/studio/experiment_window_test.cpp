@@ -25,7 +25,9 @@ using nlohmann::json;
 
 class ExperimentWindow : public RealEngine {
  protected:
-  [[nodiscard]] const QAbstractItemModel& cells() const { return *window->findChild<QTableView*>("experimentCells")->model(); }
+  [[nodiscard]] const QAbstractItemModel& cells() const {
+    return *window->findChild<QTableView*>("experimentCells")->model();
+  }
   [[nodiscard]] QPushButton& stop() const { return *window->findChild<QPushButton*>("stopExperiment"); }
   [[nodiscard]] QDialog* ask() const {
     action("plan.experiment")->trigger();
@@ -38,7 +40,8 @@ class ExperimentWindow : public RealEngine {
   [[nodiscard]] int measured() const {
     int count = 0;
     for (int row = 0; row < cells().rowCount(); ++row)
-      for (int column = 1; column < cells().columnCount(); ++column) count += cells().data(cells().index(row, column), Qt::DisplayRole).isValid();
+      for (int column = 1; column < cells().columnCount(); ++column)
+        count += cells().data(cells().index(row, column), Qt::DisplayRole).isValid();
     return count;
   }
 };
@@ -65,7 +68,8 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
   EXPECT_GT(before, 0) << "what is measured stays";
   EXPECT_LT(before, 8);
   EXPECT_TRUE(window->findChild<QLabel*>("experimentStatus")->text().contains("Stopped"));
-  EXPECT_TRUE(window->findChild<QPushButton*>("experimentReport")->isVisibleTo(window->findChild<ExperimentView*>())) << "of what there is";
+  EXPECT_TRUE(window->findChild<QPushButton*>("experimentReport")->isVisibleTo(window->findChild<ExperimentView*>()))
+      << "of what there is";
   const QString first = cells().data(cells().index(0, 1), Qt::DisplayRole).toString();
 
   answer("plan.experiment", "experimentDialog", {});  // As it was filled in.
@@ -73,16 +77,20 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
   EXPECT_EQ(cells().rowCount(), 4);
   EXPECT_EQ(cells().data(cells().index(0, 1), Qt::DisplayRole).toString(), first);
   EXPECT_TRUE(window->findChild<QPushButton*>("experimentReport")->isVisibleTo(window->findChild<ExperimentView*>()));
-  const std::filesystem::path folder = std::filesystem::path(document().statistics()->path).parent_path() / "model-experiment";
-  for (const char* file : {"results.html", "results.csv", "results.md", "results.json"}) EXPECT_TRUE(std::filesystem::exists(folder / file)) << file;
+  const std::filesystem::path folder =
+      std::filesystem::path(document().statistics()->path).parent_path() / "model-experiment";
+  for (const char* file : {"results.html", "results.csv", "results.md", "results.json"})
+    EXPECT_TRUE(std::filesystem::exists(folder / file)) << file;
 
   // What is ticked has the rows that its file has on the command line.
   asked = ask();
-  EXPECT_EQ(asked->findChild<QComboBox*>("experimentFile")->currentText(), "A first comparison") << "as of the last time";
+  EXPECT_EQ(asked->findChild<QComboBox*>("experimentFile")->currentText(), "A first comparison")
+      << "as of the last time";
   asked->findChild<QComboBox*>("experimentFile")->setFocus();
   QTest::keyClick(asked->findChild<QComboBox*>("experimentFile"), Qt::Key_Up);
   auto* systems = asked->findChild<QTreeWidget*>("experimentSystems");
-  for (int section = 0; section < systems->topLevelItemCount(); ++section) systems->topLevelItem(section)->setCheckState(0, Qt::Unchecked);
+  for (int section = 0; section < systems->topLevelItemCount(); ++section)
+    systems->topLevelItem(section)->setCheckState(0, Qt::Unchecked);
   for (const char* name : {"joint", "streaming-llm"}) press(*asked, itemOf(*asked, name));
   press(*asked, itemOf(*asked, "cskv", 1));  // The policy, whose plan comes with it.
   auto* lines = asked->findChild<PolicyList*>("morePolicies");
@@ -108,7 +116,9 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
   const QString file = home.filePath("ticked.json"), text = asked->findChild<FileList*>()->paths().front();
   ASSERT_TRUE(answerFileDialog(file.toStdString(), [&] { asked->findChild<QPushButton*>("saveExperiment")->click(); }));
   start(*asked);
-  const auto rows = [&] { return readJsonFile(folder / "results.json").value_or(json::object()).value("rows", json()); };
+  const auto rows = [&] {
+    return readJsonFile(folder / "results.json").value_or(json::object()).value("rows", json());
+  };
   ASSERT_TRUE(waitFor([&] { return isIdle() && rows().size() == 9; })) << window->facts().dump(1) << rows().dump(1);
   const json measuredHere = rows();
   for (const json& row : measuredHere) {
@@ -119,11 +129,12 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
   QProcess program;
   program.start(QCoreApplication::applicationDirPath() + "/kvista",
                 {"experiment", file, QString::fromStdString(document().modelPath().string()), "--stats",
-                 QString::fromStdString(document().statistics()->path), "--evaluate-on", text, "--evaluate-windows", "4", "-o",
-                 QString::fromStdString(folder.string()), "--json"});
+                 QString::fromStdString(document().statistics()->path), "--evaluate-on", text, "--evaluate-windows",
+                 "4", "-o", QString::fromStdString(folder.string()), "--json"});
   ASSERT_TRUE(waitFor([&] { return program.state() == QProcess::NotRunning; }));
   ASSERT_EQ(program.exitCode(), 0) << program.readAllStandardError().toStdString();
-  EXPECT_EQ(json::parse(program.readAllStandardOutput().toStdString()).at("rows"), measuredHere) << "the seconds that it took among them";
+  EXPECT_EQ(json::parse(program.readAllStandardOutput().toStdString()).at("rows"), measuredHere)
+      << "the seconds that it took among them";
   asked = ask();
   EXPECT_EQ(line(*asked, "shares").text(), "3/4") << "as of the last time";
   EXPECT_EQ(asked->findChild<QListWidget*>("variants")->count(), 1);
@@ -135,9 +146,13 @@ TEST_F(ExperimentWindow, IsFollowedStoppedAndGoneOnWithAndTickedAsWell) {
 
 TEST(ExperimentTables, MarkTheBestOfThoseThatKeptToTheirColumn) {
   const auto row = [](const char* system, double share, double loss) {
-    return ExperimentRow{"Bytes", system, "novels", {Target::Kind::share, .25}, "", ExperimentRow::Figures{1, share, loss, 2, {}, 1, 1, ""}, ""};
+    return ExperimentRow{"Bytes",  system,
+                         "novels", {Target::Kind::share, .25},
+                         "",       ExperimentRow::Figures{1, share, loss, 2, {}, 1, 1, ""},
+                         ""};
   };
-  const auto tables = experimentTablesOf({row("above", .4, 2.1), row("within", .25, 2.2), row("as good", .2, 2.2), row("worse", .25, 2.3)});
+  const auto tables = experimentTablesOf(
+      {row("above", .4, 2.1), row("within", .25, 2.2), row("as good", .2, 2.2), row("worse", .25, 2.3)});
   ASSERT_EQ(tables.size(), 1U);
   const std::vector<bool> best = {false, true, true, false};
   for (std::size_t i = 0; i < best.size(); ++i) {

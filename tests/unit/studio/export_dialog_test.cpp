@@ -20,7 +20,9 @@ namespace {
 
 class ExportDialogTest : public testing::Test {
  protected:
-  ExportDialogTest() : dialog_({Choice{"latent", "its own model code"}, Choice{"dense", "the original architecture"}}, QStringLiteral("/models/small"), nullptr) {
+  ExportDialogTest()
+      : dialog_({Choice{"latent", "its own model code"}, Choice{"dense", "the original architecture"}},
+                QStringLiteral("/models/small"), nullptr) {
     dialog_.show();
     QApplication::processEvents();
     dialog_.showMemory(std::vector<MemoryForecast>{});
@@ -70,7 +72,8 @@ TEST_F(ExportDialogTest, EveryProblemIsSaidInWordsAndNothingCanBeWritten) {
   ExportPreview refused = preview();
   refused.problems = {"/models/small holds files that are no export: 2 <others>.", "4.1 GB are needed, 3 GB are free."};
   dialog_.showPreview(refused);
-  EXPECT_TRUE(dryRun().contains(ExportDialog::tr("Problem: ") + QStringLiteral("/models/small holds files that are no export: 2 <others>.")));
+  EXPECT_TRUE(dryRun().contains(ExportDialog::tr("Problem: ") +
+                                QStringLiteral("/models/small holds files that are no export: 2 <others>.")));
   EXPECT_TRUE(dryRun().contains(ExportDialog::tr("Problem: ") + QStringLiteral("4.1 GB are needed, 3 GB are free.")));
   EXPECT_FALSE(dialog_.canExport());
   QSignalSpy accepted(&dialog_, &QDialog::accepted);
@@ -127,7 +130,8 @@ TEST_F(ExportDialogTest, ANoteIsNoProblem) {
 }
 
 TEST_F(ExportDialogTest, ADryRunThatFailsSaysWhyAndWhatToDo) {
-  dialog_.showPreview(fail(ErrorCode::invalidArgument, "/models/small is the folder of the original.", "Name another folder."));
+  dialog_.showPreview(
+      fail(ErrorCode::invalidArgument, "/models/small is the folder of the original.", "Name another folder."));
   EXPECT_TRUE(dryRun().contains(QStringLiteral("/models/small is the folder of the original.")));
   EXPECT_TRUE(dryRun().contains(QStringLiteral("Name another folder.")));
   EXPECT_FALSE(dialog_.canExport());

@@ -14,9 +14,9 @@ inline void feed(Document& document, EngineClient& engine) {
   const auto ask = [&document, &engine] {
     if (document.staleLayers().empty()) return;
     const CompressionPlan plan = document.plan();
-    engine.preview<std::vector<BudgetUnit>>("spectra", "decompose", {{"plan", toJson(plan)}, {"layers", document.staleLayers()}},
-                                            unitsFromJson, &document,
-                                            [&document, plan](Result<std::vector<BudgetUnit>> units) {
+    engine.preview<std::vector<BudgetUnit>>("spectra", "decompose",
+                                            {{"plan", toJson(plan)}, {"layers", document.staleLayers()}}, unitsFromJson,
+                                            &document, [&document, plan](Result<std::vector<BudgetUnit>> units) {
                                               if (units) document.addSpectra(plan, *std::move(units));
                                             });
   };

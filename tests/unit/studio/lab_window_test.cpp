@@ -26,12 +26,15 @@ class LabWindow : public RealEngine {
   [[nodiscard]] const QAbstractItemModel& cells(const char* name) const {
     return *window->findChild<QTableView*>(QLatin1String(name))->model();
   }
-  [[nodiscard]] QString cell(const char* name, int row, int column) const { return cells(name).index(row, column).data().toString(); }
+  [[nodiscard]] QString cell(const char* name, int row, int column) const {
+    return cells(name).index(row, column).data().toString();
+  }
 };
 
 TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   startWithEngine();
-  for (const char* id : {"plan.questions", "plan.agreement", "plan.ranks", "plan.predictor"}) EXPECT_FALSE(action(id)->isEnabled()) << id;
+  for (const char* id : {"plan.questions", "plan.agreement", "plan.ranks", "plan.predictor"})
+    EXPECT_FALSE(action(id)->isEnabled()) << id;
   calibrateDemo();
 
   answer("plan.questions", "questionsDialog", {{"items", 3}});
@@ -43,9 +46,11 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   EXPECT_EQ(cell("labSummary", 0, 2), "3");
   EXPECT_EQ(cells("labDetails").columnCount(), 8);
 
-  answer("plan.agreement", "agreementDialog", {{"window", 64}, {"windows", 2}, {"prompts", 2}, {"promptTokens", 8}, {"written", 6}});
-  ASSERT_TRUE(waitFor([this] { return isIdle() && view().page() == Page::agreement && cells("labSummary").rowCount() > 0; }))
-      << window->facts().dump(1);
+  answer("plan.agreement", "agreementDialog",
+         {{"window", 64}, {"windows", 2}, {"prompts", 2}, {"promptTokens", 8}, {"written", 6}});
+  ASSERT_TRUE(waitFor([this] {
+    return isIdle() && view().page() == Page::agreement && cells("labSummary").rowCount() > 0;
+  })) << window->facts().dump(1);
   EXPECT_EQ(cell("labSummary", 0, 0), "126");
   EXPECT_EQ(cells("labDetails").rowCount(), 2) << "what both wrote";
 
@@ -63,7 +68,9 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   ASSERT_TRUE(waitFor([this] { return isIdle() && cell("labSummary", 0, 0) == "126"; })) << window->facts().dump(1);
 
   answer("plan.ranks", "ranksDialog", {{"kept", 25}, {"windows", 1}});
-  ASSERT_TRUE(waitFor([this] { return isIdle() && view().page() == Page::ranks && cells("labSummary").rowCount() > 0; })) << window->facts().dump(1);
+  ASSERT_TRUE(waitFor([this] {
+    return isIdle() && view().page() == Page::ranks && cells("labSummary").rowCount() > 0;
+  })) << window->facts().dump(1);
   EXPECT_EQ(cell("labSummary", 0, 5), "25.0");
   EXPECT_EQ(cells("labDetails").rowCount(), 8) << "a row for each layer";
   EXPECT_EQ(cells("labDetails").columnCount(), 3);
@@ -78,8 +85,9 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   asked->findChild<QSpinBox*>("window")->setValue(64);
   asked->findChild<QSpinBox*>("windows")->setValue(4);
   asked->findChild<QPushButton*>("startButton")->click();
-  ASSERT_TRUE(waitFor([this] { return isIdle() && view().page() == Page::predictors && cells("labSummary").rowCount() > 0; }))
-      << window->facts().dump(1);
+  ASSERT_TRUE(waitFor([this] {
+    return isIdle() && view().page() == Page::predictors && cells("labSummary").rowCount() > 0;
+  })) << window->facts().dump(1);
   EXPECT_TRUE(std::filesystem::exists(file));
   EXPECT_EQ(cell("labSummary", 0, 1), "fast-kvzip");
   EXPECT_EQ(cell("labSummary", 0, 3), "1");
@@ -98,7 +106,8 @@ TEST_F(LabWindow, MeasuresThePlanAndTrainsForItsModel) {
   // What takes long is stopped, and what was known stays.
   answer("plan.agreement", "agreementDialog", {{"window", 256}, {"windows", 0}});
   auto* stop = view().findChild<QPushButton*>("stopLab");
-  ASSERT_TRUE(waitFor([&] { return stop->isVisible() && view().findChild<QLabel*>("labStatus")->text().contains("compare"); }));
+  ASSERT_TRUE(
+      waitFor([&] { return stop->isVisible() && view().findChild<QLabel*>("labStatus")->text().contains("compare"); }));
   stop->click();
   ASSERT_TRUE(waitFor([this] { return isIdle(); }));
   EXPECT_EQ(view().findChild<QLabel*>("labStatus")->text(), "Stopped.");
@@ -127,7 +136,8 @@ TEST_F(LabWindow, ComparesKeyVariantsAtTheRanksOfAPlanThatHasThem) {
   start->click();
   ASSERT_TRUE(waitFor([this] { return isIdle() && cells("labSummary").rowCount() == 3; })) << window->facts().dump(1);
   EXPECT_TRUE(cell("labSummary", 0, 0).startsWith("KQ-SVD"));
-  EXPECT_LT(cell("labSummary", 0, 3).toDouble(), cell("labSummary", 1, 3).toDouble()) << "scores are what KQ-SVD is for";
+  EXPECT_LT(cell("labSummary", 0, 3).toDouble(), cell("labSummary", 1, 3).toDouble())
+      << "scores are what KQ-SVD is for";
   EXPECT_TRUE(cells("labSummary").index(0, 3).data(Qt::FontRole).isValid()) << "the least is bold";
   EXPECT_FALSE(cells("labSummary").index(1, 3).data(Qt::FontRole).isValid());
   EXPECT_TRUE(cells("labSummary").index(1, 1).data(Qt::FontRole).isValid()) << "keys are what K-SVD is for";
@@ -248,11 +258,12 @@ TEST_F(LabWindow, DialogsComeBackAsTheyWereFilledIn) {
 }
 
 TEST(LabFindings, SetsAnswersThatDifferApart) {
-  TasksRecord record{"ab",
-                     {{"/x/q.jsonl",
-                       2,
-                       {{"acc", 4, 3, 2, 0.25, 0.5, 3}},
-                       {{1, "Who?", " me", " me", " you", true, false, 0.5, -0.25}, {2, "What?", "it", "it", "it", true, true}}}}};
+  TasksRecord record{
+      "ab",
+      {{"/x/q.jsonl",
+        2,
+        {{"acc", 4, 3, 2, 0.25, 0.5, 3}},
+        {{1, "Who?", " me", " me", " you", true, false, 0.5, -0.25}, {2, "What?", "it", "it", "it", true, true}}}}};
   const LabFindings found = findingsOf(record);
   ASSERT_EQ(found.summary.rows.size(), 1U);
   const auto& row = found.summary.rows[0];
@@ -290,7 +301,13 @@ TEST(LabFindings, SetsWhatAPredictorFindsBesideWhatNeedsNone) {
 }
 
 TEST(LabFindings, SetsRanksOfModelsAndTextsSideBySide) {
-  const TextRanksRecord plain{"/x/a.kvstats", 4096, 64, {2, 2, {0.5F, 0.75F, 0.25F, 0.25F}}, {2, 1, {0.5F, 0.25F}}, {2, 2, {0.5F, 1, 0.25F, 0}}, {}};
+  const TextRanksRecord plain{"/x/a.kvstats",
+                              4096,
+                              64,
+                              {2, 2, {0.5F, 0.75F, 0.25F, 0.25F}},
+                              {2, 1, {0.5F, 0.25F}},
+                              {2, 2, {0.5F, 1, 0.25F, 0}},
+                              {}};
   LabFindings found = findingsOf({ModelRanks{"1", "one", {0, {plain}}}});
   EXPECT_EQ(found.summary.rows[0][3].plain, "0.375");
   EXPECT_EQ(found.summary.rows[0][7].text, "–") << "no truncation was measured";

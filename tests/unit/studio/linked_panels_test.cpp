@@ -59,8 +59,13 @@ class LinkedPanels : public ::testing::Test {
     ASSERT_TRUE(document.edit(plan));
   }
   void measure(double after) {
-    document.addResult({.text = "emma", .tokensHash = "cc", .planFingerprint = document.planFingerprint(),
-                        .predictions = 100, .perplexityBefore = 20, .perplexityAfter = after, .seconds = 1});
+    document.addResult({.text = "emma",
+                        .tokensHash = "cc",
+                        .planFingerprint = document.planFingerprint(),
+                        .predictions = 100,
+                        .perplexityBefore = 20,
+                        .perplexityAfter = after,
+                        .seconds = 1});
   }
 
   Document document;

@@ -41,8 +41,8 @@ inline StatisticsRecord madeUpStatistics() {
   return statistics;
 }
 
-/// How alike the heads are said to be: the less, the further apart, and a little less in later layers and deeper models. Keys and
-/// values of every layer.
+/// How alike the heads are said to be: the less, the further apart, and a little less in later layers and deeper
+/// models. Keys and values of every layer.
 inline std::vector<SimilarityRecord> madeUpSimilarities(const ModelShape& shape) {
   std::vector<SimilarityRecord> records;
   for (int layer = 0; layer < shape.layers; ++layer)
@@ -50,7 +50,9 @@ inline std::vector<SimilarityRecord> madeUpSimilarities(const ModelShape& shape)
       SimilarityRecord record{layer, side, {shape.kvHeads, shape.kvHeads, {}}};
       for (int row = 0; row < shape.kvHeads; ++row)
         for (int column = 0; column < shape.kvHeads; ++column)
-          record.matrix.values.push_back(std::exp(-(0.14F + 0.02F * static_cast<float>(shape.layers) + 0.01F * static_cast<float>(layer)) * static_cast<float>(std::abs(row - column))));
+          record.matrix.values.push_back(
+              std::exp(-(0.14F + 0.02F * static_cast<float>(shape.layers) + 0.01F * static_cast<float>(layer)) *
+                       static_cast<float>(std::abs(row - column))));
       records.push_back(std::move(record));
     }
   return records;
@@ -61,10 +63,12 @@ inline std::vector<BudgetUnit> madeUpSpectra(const CompressionPlan& plan) {
   std::vector<BudgetUnit> units;
   for (const Group& group : plan.groups) {
     double scale = 0;
-    for (const Slot& slot : group.slots) scale += 1 + 2.5 * slot.head + 0.11 * slot.layer + (slot.side == Side::value ? 0.05 : 0);
+    for (const Slot& slot : group.slots)
+      scale += 1 + 2.5 * slot.head + 0.11 * slot.layer + (slot.side == Side::value ? 0.05 : 0);
     BudgetUnit unit;
     for (std::size_t i = 0; i < group.widths.size(); ++i)
-      unit.spectrum.eigenvalues.push_back(0.01 * scale * std::exp(-0.8 * static_cast<double>(i) / static_cast<double>(group.slots.size())));
+      unit.spectrum.eigenvalues.push_back(
+          0.01 * scale * std::exp(-0.8 * static_cast<double>(i) / static_cast<double>(group.slots.size())));
     unit.maximumRank = static_cast<int>(group.widths.size());
     unit.side = group.slots.front().side == Side::key ? 0 : 1;
     unit.layer = group.slots.front().layer;

@@ -29,7 +29,8 @@ TEST_F(MemoryWindow, TheFirstPlanIsNotBegunWhereItDoesNotFitAndTheWindowSaysSo) 
   calibrate();
   ASSERT_TRUE(waitFor([this] { return !fact("problems").empty(); })) << window->facts().dump(1);
   ASSERT_EQ(fact("problems").size(), 1U);
-  EXPECT_EQ(fact("problems")[0].at("sentence"), "It was not started: it would take about 20.0 GB of 8.0 GB free on CPU, 2 cores.");
+  EXPECT_EQ(fact("problems")[0].at("sentence"),
+            "It was not started: it would take about 20.0 GB of 8.0 GB free on CPU, 2 cores.");
   EXPECT_EQ(fact("problems")[0].at("hint"), "Close other programs, or take an engine with more memory.");
   EXPECT_EQ(fact("problems")[0].at("title"), "Plan: coded failed");
   EXPECT_FALSE(fact("busy").get<bool>());

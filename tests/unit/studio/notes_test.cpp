@@ -1,10 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "views/notes_view.h"
-
 #include <QPlainTextEdit>
 
 #include "tests/unit/studio/window_case.h"
+#include "views/notes_view.h"
 
 namespace kvista {
 namespace {

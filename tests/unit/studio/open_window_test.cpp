@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whatever is given to the window is known by its content, or said to be bad in a sentence of its own. The engine is the real one.
+// Whatever is given to the window is known by its content, or said to be bad in a sentence of its own. The engine is
+// the real one.
 #include <QDragEnterEvent>
 #include <QDropEvent>
 #include <QFileDialog>
@@ -88,13 +89,15 @@ TEST_F(OpenWindow, FoldersFilesIndicesAndProjectsByDropAndDialog) {
   EXPECT_FALSE(drop({QUrl::fromLocalFile("/a"), QUrl::fromLocalFile("/b")})) << "which one?";
 
   if (!fs::exists(hostile / "ok-sharded")) GTEST_SKIP() << hostile << " is missing: no index is tried";
-  EXPECT_TRUE(drop({QUrl::fromLocalFile(QString::fromStdString((hostile / "ok-sharded/model.safetensors.index.json").string()))}));
+  EXPECT_TRUE(drop(
+      {QUrl::fromLocalFile(QString::fromStdString((hostile / "ok-sharded/model.safetensors.index.json").string()))}));
   EXPECT_TRUE(opens(hostile / "ok-sharded")) << window->facts().at("problems").dump(1);
 }
 
 /// A project whose model is somewhere else by now asks once, takes no other model for it, and remembers where it is.
 TEST_F(OpenWindow, AProjectWhoseModelMovedAsksOnceAndKnowsItByItsHash) {
-  const fs::path project = folder / "moved.kvista", before = folder / "before", after = folder / "after", other = folder / "other";
+  const fs::path project = folder / "moved.kvista", before = folder / "before", after = folder / "after",
+                 other = folder / "other";
   for (const fs::path& each : {before, other}) fs::copy(demo, each);
   {  // Another model: one weight differs.
     std::fstream weights(other / "model.safetensors", std::ios::binary | std::ios::in | std::ios::out);
@@ -110,7 +113,8 @@ TEST_F(OpenWindow, AProjectWhoseModelMovedAsksOnceAndKnowsItByItsHash) {
 
   const auto answer = [this](const fs::path& where) {
     QMessageBox* box = nullptr;
-    ASSERT_TRUE(waitFor([&] { return (box = window->findChild<QMessageBox*>(QStringLiteral("question"))) && box->isVisible(); }));
+    ASSERT_TRUE(waitFor(
+        [&] { return (box = window->findChild<QMessageBox*>(QStringLiteral("question"))) && box->isVisible(); }));
     QTimer choice;
     QObject::connect(&choice, &QTimer::timeout, &choice, [&] {
       auto* dialog = qobject_cast<QFileDialog*>(QApplication::activeModalWidget());
@@ -128,8 +132,10 @@ TEST_F(OpenWindow, AProjectWhoseModelMovedAsksOnceAndKnowsItByItsHash) {
   window->open(QString::fromStdString(project.string()));
   answer(other);
   QMessageBox* again = nullptr;
-  ASSERT_TRUE(waitFor([&] { return (again = window->findChild<QMessageBox*>(QStringLiteral("question"))) && again->isVisible(); }));
-  EXPECT_TRUE(again->informativeText().contains("another model") || again->informativeText().contains("hash")) << again->informativeText().toStdString();
+  ASSERT_TRUE(waitFor(
+      [&] { return (again = window->findChild<QMessageBox*>(QStringLiteral("question"))) && again->isVisible(); }));
+  EXPECT_TRUE(again->informativeText().contains("another model") || again->informativeText().contains("hash"))
+      << again->informativeText().toStdString();
   answer(after);
   ASSERT_TRUE(opens(after)) << window->facts().dump(1);
   EXPECT_TRUE(window->facts().at("modified").get<bool>()) << "the place is news";
@@ -175,8 +181,8 @@ TEST_F(OpenWindow, WhatIsGoneFromTheListIsLocated) {
   EXPECT_TRUE(waitFor([&] { return locate() == nullptr; }));
 }
 
-/// Every damaged or malicious checkpoint: refused in the window with a sentence of its own, what to do, and its path; or opened
-/// with a warning of what is wrong with it.
+/// Every damaged or malicious checkpoint: refused in the window with a sentence of its own, what to do, and its path;
+/// or opened with a warning of what is wrong with it.
 TEST_F(OpenWindow, EveryHostileCheckpointIsSaidWithPathAndHint) {
   if (!fs::exists(hostile / "expected.json")) GTEST_SKIP() << hostile << " is missing";
   const auto expected = readJsonFile(hostile / "expected.json");
@@ -187,7 +193,8 @@ TEST_F(OpenWindow, EveryHostileCheckpointIsSaidWithPathAndHint) {
   int refused = 0, opened = 0;
   for (const auto& entry : *expected) {
     const fs::path path = hostile / entry.at("path").get<std::string>();
-    const std::string expect = entry.at("expect").get<std::string>(), category = entry.at("category").get<std::string>();
+    const std::string expect = entry.at("expect").get<std::string>(),
+                      category = entry.at("category").get<std::string>();
     SCOPED_TRACE(path.filename().string() + ": " + entry.at("what").get<std::string>());
     const auto problems = [&] {
       nlohmann::json ofThis = nlohmann::json::array();
@@ -221,7 +228,8 @@ TEST_F(OpenWindow, EveryHostileCheckpointIsSaidWithPathAndHint) {
     EXPECT_TRUE(!hint.empty() && hint.ends_with(".") && hint != sentence) << sentence << " " << hint;
     EXPECT_TRUE(sentences.insert(sentence).second) << "said of another too: " << sentence;
     // Inline: in the bar over the panels, where it stands until it is dismissed.
-    EXPECT_TRUE(waitFor([&] { return text("problemSentence").toStdString() == sentence; })) << text("problemSentence").toStdString();
+    EXPECT_TRUE(waitFor([&] { return text("problemSentence").toStdString() == sentence; }))
+        << text("problemSentence").toStdString();
     EXPECT_EQ(text("problemTitle").toStdString(), "Cannot open " + path.filename().string());
     EXPECT_EQ(text("problemHint").toStdString(), hint);
     EXPECT_EQ(text("problemPath").toStdString(), path.string());

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Another model or project beside the one that is open: from the menu to the matrices, with an engine that makes them up.
+// Another model or project beside the one that is open: from the menu to the matrices, with an engine that makes them
+// up.
 #include "app/studio/other_model.h"
 
 #include <gmock/gmock.h>
@@ -142,8 +143,12 @@ TEST_F(OtherModelInWindow, PlansOfModelsOfOneFormStandBesideEachOther) {
 
   // Measured perplexities take the place of predicted ones, the newest first.
   for (const double after : {31.0, 32.0})
-    other->results.push_back({.text = "emma", .tokensHash = "cc", .planFingerprint = fingerprint(other->plan),
-                                .perplexityBefore = 20, .perplexityAfter = after, .predictions = 100});
+    other->results.push_back({.text = "emma",
+                              .tokensHash = "cc",
+                              .planFingerprint = fingerprint(other->plan),
+                              .perplexityBefore = 20,
+                              .perplexityAfter = after,
+                              .predictions = 100});
   ASSERT_TRUE(saveProject(file, *other));
   compareWith(file);
   dock("plans")->raise();

@@ -41,7 +41,8 @@ class OtherWindow {
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    if (::posix_spawn(&process_, pointers[0], &actions, &attributes, pointers.data(), environ) != 0) throw std::runtime_error("no process");
+    if (::posix_spawn(&process_, pointers[0], &actions, &attributes, pointers.data(), environ) != 0)
+      throw std::runtime_error("no process");
     ::posix_spawn_file_actions_destroy(&actions);
     ::posix_spawnattr_destroy(&attributes);
     ::close(ends[1]);
@@ -66,7 +67,9 @@ class OtherWindow {
     while (more()) continue;
   }
   [[nodiscard]] const std::string& text() const { return text_; }
-  [[nodiscard]] std::size_t lines() const { return static_cast<std::size_t>(std::count(text_.begin(), text_.end(), '\n')); }
+  [[nodiscard]] std::size_t lines() const {
+    return static_cast<std::size_t>(std::count(text_.begin(), text_.end(), '\n'));
+  }
 
  private:
   bool more() {

@@ -27,14 +27,28 @@ namespace {
 Catalogue catalogue() {
   Catalogue all;
   all.methods.resize(4);
-  all.methods[0] = {{"coded", "A summary of coded", "", "", "Somebody (2024)"}, "auto", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded};
-  all.methods[1] = {{"joint", "A summary of joint", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::lowRank16};
-  all.methods[2] = {{"svd", "", "", "", ""}, "separate", "waterline", Metric::identity, KeyPosition::beforeRope, Storage::lowRank16};
+  all.methods[0] = {{"coded", "A summary of coded", "", "", "Somebody (2024)"},
+                    "auto",
+                    "waterline",
+                    Metric::fisher,
+                    KeyPosition::beforeRope,
+                    Storage::coded};
+  all.methods[1] = {{"joint", "A summary of joint", "", "", ""},
+                    "joint",
+                    "waterline",
+                    Metric::fisher,
+                    KeyPosition::beforeRope,
+                    Storage::lowRank16};
+  all.methods[2] = {{"svd", "", "", "", ""}, "separate",        "waterline", Metric::identity,
+                    KeyPosition::beforeRope, Storage::lowRank16};
   all.methods[2].weightsOnly = true;
-  all.methods[3] = {{"plain", "", "", "", ""}, "head", "uniform", Metric::identity, KeyPosition::beforeRope, Storage::plainQuantised};
-  for (const char* name : {"auto", "joint", "separate", "head", "neighbours", "swap", "dendrogram"}) all.groupings.push_back({name, "", "", "", ""});
+  all.methods[3] = {{"plain", "", "", "", ""}, "head", "uniform", Metric::identity, KeyPosition::beforeRope,
+                    Storage::plainQuantised};
+  for (const char* name : {"auto", "joint", "separate", "head", "neighbours", "swap", "dendrogram"})
+    all.groupings.push_back({name, "", "", "", ""});
   for (const char* name : {"cka", "subspace"}) all.measures.push_back({name, "", "", "", ""});
-  for (const char* name : {"waterline", "energy", "minimax", "erank", "lorc", "head-mean"}) all.allocators.push_back({name, "", "", "", ""});
+  for (const char* name : {"waterline", "energy", "minimax", "erank", "lorc", "head-mean"})
+    all.allocators.push_back({name, "", "", "", ""});
   return all;
 }
 
@@ -56,13 +70,16 @@ TEST(PlanDialogTest, BeginsWithThePlansOwnMethodAndTargetAndSaysWhatAMethodIs) {
   EXPECT_EQ(dialog.wish().target, (Target{Target::Kind::maxLoss, 0.02}));
   target->setText(QStringLiteral("much"));
   EXPECT_FALSE(start->isEnabled());
-  EXPECT_TRUE(dialog.findChild<QLabel*>(QStringLiteral("reason"))->text().startsWith(QStringLiteral("'much' does not begin with a number.")));
+  EXPECT_TRUE(dialog.findChild<QLabel*>(QStringLiteral("reason"))
+                  ->text()
+                  .startsWith(QStringLiteral("'much' does not begin with a number.")));
   target->setText(before);
   EXPECT_EQ(dialog.wish().target, (Target{Target::Kind::share, 1 / 7.77}));
   EXPECT_TRUE(start->isEnabled());
   dialog.findChild<QComboBox*>(QStringLiteral("method"))->setCurrentText(QStringLiteral("coded"));
   bool says = false;
-  for (const auto* label : dialog.findChildren<QLabel*>()) says = says || label->text() == QStringLiteral("A summary of coded (Somebody (2024))");
+  for (const auto* label : dialog.findChildren<QLabel*>())
+    says = says || label->text() == QStringLiteral("A summary of coded (Somebody (2024))");
   EXPECT_TRUE(says);
 }
 
@@ -83,7 +100,8 @@ TEST(PlanDialogTest, OptionsThatAMethodCannotHaveSayWhy) {
   Catalogue all = catalogue();
   all.methods[1].metric = Metric::identity;
   for (const std::size_t other : {0, 2, 3})
-    all.methods[other].notCompensated = all.methods[other].notCentred = all.methods[other].notUnwhitened = all.methods[other].notUncalibrated = "has none";
+    all.methods[other].notCompensated = all.methods[other].notCentred = all.methods[other].notUnwhitened =
+        all.methods[other].notUncalibrated = "has none";
   CompressionPlan given = plan({Target::Kind::share, 0.125});
   given.metric = Metric::identity;
   given.compensated = given.centred = given.sinkFree = given.uncalibrated = true;
@@ -150,7 +168,8 @@ TEST(PlanDialogTest, RanksComeInStepsBetweenBounds) {
   auto* start = dialog.findChild<QPushButton*>(QStringLiteral("startButton"));
   box("maximumRank")->setValue(16);
   EXPECT_FALSE(start->isEnabled());
-  EXPECT_EQ(dialog.findChild<QLabel*>(QStringLiteral("reason"))->text(), QStringLiteral("No rank is at least 32 and at most 16."));
+  EXPECT_EQ(dialog.findChild<QLabel*>(QStringLiteral("reason"))->text(),
+            QStringLiteral("No rank is at least 32 and at most 16."));
   box("maximumRank")->setValue(64);
   EXPECT_TRUE(start->isEnabled());
   EXPECT_EQ(dialog.wish().maximumRank, 64);
@@ -238,13 +257,15 @@ TEST(PlanDialogTest, BeginsWithThePartsThatThePlanHasOfItsOwn) {
   EXPECT_EQ(wish.grouping, "swap");
   EXPECT_EQ(wish.allocator, "minimax");
   given.grouping = "manual";
-  EXPECT_EQ(PlanDialog(catalogue(), given, nullptr).wish().grouping, std::nullopt) << "groups made by hand are no choice";
+  EXPECT_EQ(PlanDialog(catalogue(), given, nullptr).wish().grouping, std::nullopt)
+      << "groups made by hand are no choice";
 }
 
 TEST(PlanDialogTest, LayersAreChainedWhereOneLatentHoldsTheirCodes) {
   Catalogue all = catalogue();
   for (const char* name : {"coded-joint", "coded-chain"})
-    all.methods.push_back({{name, "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
+    all.methods.push_back(
+        {{name, "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
   CompressionPlan given = plan({Target::Kind::share, 0.125});
   given.method = "coded-chain";
   given.chain = 8;
@@ -272,7 +293,8 @@ TEST(PlanDialogTest, LayersAreChainedWhereOneLatentHoldsTheirCodes) {
   EXPECT_FALSE(chain->isEnabled());
   EXPECT_EQ(chain->toolTip(), QStringLiteral("The method joint stores no codes."));
   method->setCurrentText(QStringLiteral("coded"));
-  EXPECT_EQ(chain->toolTip(), QStringLiteral("The method coded may split a layer's heads, which one latent must hold."));
+  EXPECT_EQ(chain->toolTip(),
+            QStringLiteral("The method coded may split a layer's heads, which one latent must hold."));
   EXPECT_EQ(dialog.wish().chain, std::nullopt);
   dialog.findChild<QComboBox*>(QStringLiteral("grouping"))->setCurrentText(QStringLiteral("joint"));
   EXPECT_TRUE(chain->isEnabled());
@@ -283,7 +305,8 @@ TEST(PlanDialogTest, LayersAreChainedWhereOneLatentHoldsTheirCodes) {
 
 TEST(PlanDialogTest, TheFirstLayerStoresTokenNumbersWhereTheMethodOrTheUserSaysSo) {
   Catalogue all = catalogue();
-  all.methods.push_back({{"coded-chain", "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
+  all.methods.push_back(
+      {{"coded-chain", "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
   all.methods.back().tokenNumbers = true;
   PlanDialog dialog(all, plan({Target::Kind::share, 0.125}), nullptr);
   dialog.show();
@@ -304,7 +327,8 @@ TEST(PlanDialogTest, TheFirstLayerStoresTokenNumbersWhereTheMethodOrTheUserSaysS
 
 TEST(PlanDialogTest, CodesGoThroughATrellisWhereTheMethodOrTheUserSaysSo) {
   Catalogue all = catalogue();
-  all.methods.push_back({{"coded-chain", "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
+  all.methods.push_back(
+      {{"coded-chain", "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
   all.methods.back().trellis = true;
   PlanDialog dialog(all, plan({Target::Kind::share, 0.125}), nullptr);
   dialog.show();
@@ -333,7 +357,8 @@ TEST(PlanDialogTest, MetricsThatNeedTextAreNotForWeightsAlone) {
   const auto* items = qobject_cast<QStandardItemModel*>(metric->model());
   for (int i = 1; i < metric->count(); ++i) {
     const QString name = metric->itemText(i);
-    EXPECT_EQ(items->item(i)->isEnabled(), name == QStringLiteral("identity") || name == QStringLiteral("output")) << name.toStdString();
+    EXPECT_EQ(items->item(i)->isEnabled(), name == QStringLiteral("identity") || name == QStringLiteral("output"))
+        << name.toStdString();
   }
 }
 
@@ -344,7 +369,8 @@ TEST(PlanDialogTest, WhatDoesNotFitCannotBeStarted) {
   dialog.showMemory(std::vector<MemoryForecast>{{"CPU", 20'000'000'000, 10'000'000'000}});
   EXPECT_FALSE(start->isEnabled());
   auto* memory = dialog.findChild<QLabel*>(QStringLiteral("memory"));
-  EXPECT_TRUE(memory->text().contains(QStringLiteral("20.0 GB of 10.0 GB free on CPU"))) << memory->text().toStdString();
+  EXPECT_TRUE(memory->text().contains(QStringLiteral("20.0 GB of 10.0 GB free on CPU")))
+      << memory->text().toStdString();
   dialog.showMemory(std::vector<MemoryForecast>{{"CPU", 2'000'000'000, 10'000'000'000}});
   EXPECT_TRUE(start->isEnabled());
 }
@@ -355,13 +381,15 @@ TEST(PlanDialogTest, TabGoesFromRowToRowAndFromLeftToRight) {
   given.groups = {{{{3, Side::key, 0}}, {}}};
   PlanDialog dialog(all, given, nullptr);
   const auto named = [&](const char* name) { return dialog.findChild<QWidget*>(QLatin1String(name)); };
-  qobject_cast<QComboBox*>(named("grouping"))->setCurrentText(QStringLiteral("dendrogram"));  // now nothing is greyed out but unwhitened
+  qobject_cast<QComboBox*>(named("grouping"))
+      ->setCurrentText(QStringLiteral("dendrogram"));  // now nothing is greyed out but unwhitened
   qobject_cast<QComboBox*>(named("allocator"))->setCurrentText(QStringLiteral("head-mean"));
   dialog.show();
   std::vector<QWidget*> stops;
   QWidget* at = named("method");
   do {
-    if ((at->focusPolicy() & Qt::TabFocus) != 0 && at->focusProxy() == nullptr && at->isEnabled() && at->isVisible()) stops.push_back(at);
+    if ((at->focusPolicy() & Qt::TabFocus) != 0 && at->focusProxy() == nullptr && at->isEnabled() && at->isVisible())
+      stops.push_back(at);
     at = at->nextInFocusChain();
   } while (at != named("method"));
   EXPECT_EQ(stops.size(), 20U) << "17 controls, the manual, and 2 buttons";
@@ -392,13 +420,17 @@ TEST_F(PlanWindow, EveryMethodOfTheEngineCanBeChosenAndUndone) {
   ASSERT_GE(document().catalogue().methods.size(), 9U);
   for (const MethodChoice& method : document().catalogue().methods) {
     if (method.choice.name == document().plan().method) continue;
-    // Keys that stay are half of the cache; of the demo's layers half can read the cache of another; the rest can reach what
-    // quantisation alone can.
-    const QString target = method.choice.name == "values" ? QStringLiteral("1.5") : method.choice.name == "kvsharer" ? QStringLiteral("2") : QStringLiteral("4");
+    // Keys that stay are half of the cache; of the demo's layers half can read the cache of another; the rest can reach
+    // what quantisation alone can.
+    const QString target = method.choice.name == "values"     ? QStringLiteral("1.5")
+                           : method.choice.name == "kvsharer" ? QStringLiteral("2")
+                                                              : QStringLiteral("4");
     makePlan(method.choice.name.c_str(), target);
-    ASSERT_TRUE(waitFor([&] { return isIdle() && document().plan().method == method.choice.name; })) << window->facts().dump(1);
+    ASSERT_TRUE(waitFor([&] { return isIdle() && document().plan().method == method.choice.name; }))
+        << window->facts().dump(1);
     EXPECT_EQ(document().undoStack().count(), ++steps) << method.choice.name;
-    EXPECT_EQ(document().undoStack().undoText(), QStringLiteral("Plan anew: %1").arg(QString::fromStdString(method.choice.name)));
+    EXPECT_EQ(document().undoStack().undoText(),
+              QStringLiteral("Plan anew: %1").arg(QString::fromStdString(method.choice.name)));
     EXPECT_TRUE(window->facts().at("problems").empty()) << method.choice.name << window->facts().at("problems").dump(1);
   }
   // The last one, quantisation alone, has nothing that the window could share out by itself.
@@ -419,7 +451,9 @@ TEST_F(PlanWindow, PartsOfAMethodAreChangedInTheDialogAndKeptThrough) {
   action("plan.make")->trigger();
   QDialog* asked = dialog("planDialog");
   ASSERT_TRUE(asked);
-  const auto choose = [&](const char* box, const char* name) { asked->findChild<QComboBox*>(QLatin1String(box))->setCurrentText(QLatin1String(name)); };
+  const auto choose = [&](const char* box, const char* name) {
+    asked->findChild<QComboBox*>(QLatin1String(box))->setCurrentText(QLatin1String(name));
+  };
   choose("method", "grouped");
   choose("metric", "attention");
   choose("grouping", "dendrogram");

@@ -44,8 +44,13 @@ TEST(Provenance, SaysWhereEveryNumberComesFrom) {
 
   statistics.seed = 77;
   ASSERT_TRUE(document.setStatistics(statistics));
-  document.addResult({.text = "emma.txt", .tokensHash = "cc", .planFingerprint = document.planFingerprint(),
-                      .predictions = 100, .perplexityBefore = 20, .perplexityAfter = 21, .seconds = 1});
+  document.addResult({.text = "emma.txt",
+                      .tokensHash = "cc",
+                      .planFingerprint = document.planFingerprint(),
+                      .predictions = 100,
+                      .perplexityBefore = 20,
+                      .perplexityAfter = 21,
+                      .seconds = 1});
   all = facts(document, engine);
   EXPECT_EQ(all.at("Calibration/Seed"), "77");
   EXPECT_EQ(all.at("Measurement/Text"), "emma.txt");

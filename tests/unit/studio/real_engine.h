@@ -66,8 +66,8 @@ class RealEngine : public RealWindow {
     if (!target.isEmpty()) asked->findChild<QLineEdit*>(QStringLiteral("target"))->setText(target);
     asked->findChild<QPushButton*>(QStringLiteral("startButton"))->click();
   }
-  /// The demo model, calibrated on a little of its text, with a first plan. Calibrating takes longer than most tests: the first one does it
-  /// as a person would, and the others open what that wrote, where they would have written it.
+  /// The demo model, calibrated on a little of its text, with a first plan. Calibrating takes longer than most tests:
+  /// the first one does it as a person would, and the others open what that wrote, where they would have written it.
   void calibrateDemo() {
     window->openDemo();
     ASSERT_TRUE(waitFor([this] { return document().hasModel(); }));
@@ -77,7 +77,8 @@ class RealEngine : public RealWindow {
       ASSERT_TRUE(waitFor(hasFirstPlan)) << window->facts().dump(1);
       const auto jobs = window->findChildren<JobRow*>();
       ASSERT_EQ(jobs.size(), 2) << "calibration, and the plan that follows by itself";
-      for (const JobRow* job : jobs) EXPECT_TRUE(job->record().memory.contains("free on CPU")) << job->record().memory.toStdString();
+      for (const JobRow* job : jobs)
+        EXPECT_TRUE(job->record().memory.contains("free on CPU")) << job->record().memory.toStdString();
       ASSERT_TRUE(QFile::copy(QString::fromStdString(document().statistics()->path), calibratedOnce()));
       return;
     }

@@ -22,7 +22,8 @@ namespace kvista::test {
 /// The whole window with an engine that makes up what it says, in a home of its own.
 class RealWindow : public ::testing::Test {
  protected:
-  static constexpr const char* kHomes[] = {"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"};
+  static constexpr const char* kHomes[] = {"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME",
+                                           "XDG_STATE_HOME"};
 
   RealWindow() {
     for (const char* name : kHomes) {
@@ -45,7 +46,8 @@ class RealWindow : public ::testing::Test {
 
   void start(const QString& behaviour = {}) {
     window = std::make_unique<MainWindow>(
-        EngineCommand{QCoreApplication::applicationDirPath() + QStringLiteral("/kvista-fake-engine"), behaviour.isEmpty() ? QStringList() : QStringList{behaviour}});
+        EngineCommand{QCoreApplication::applicationDirPath() + QStringLiteral("/kvista-fake-engine"),
+                      behaviour.isEmpty() ? QStringList() : QStringList{behaviour}});
     window->show();
     ASSERT_TRUE(QTest::qWaitForWindowExposed(window.get()));
     QApplication::setActiveWindow(window.get());

@@ -56,7 +56,8 @@ TEST(PlanDifferences, GroupsThatCameAndWentAreBothNamed) {
   const auto differences = differencesOf(before, *merged);
   ASSERT_EQ(differences.size(), 3U);
   EXPECT_EQ(differences[0], (PlanDifference{"Layer 0 · K0", "rank 8 · 8\u00a0B", "—"}));
-  EXPECT_EQ(differences[1], (PlanDifference{"Layer 0 · " + headsText({{0, Side::key, 0}, {0, Side::key, 1}}), "—", "rank 16 · 16\u00a0B"}));
+  EXPECT_EQ(differences[1], (PlanDifference{"Layer 0 · " + headsText({{0, Side::key, 0}, {0, Side::key, 1}}), "—",
+                                            "rank 16 · 16\u00a0B"}));
   EXPECT_EQ(differences[2], (PlanDifference{"Layer 0 · K1", "rank 8 · 8\u00a0B", "—"}));
 }
 
@@ -106,8 +107,8 @@ TEST(RecoverDialogTest, OneProjectIsOfferedWithWhatWasDoneToIt) {
 }
 
 TEST(RecoverDialogTest, OfSeveralEachIsRecoveredOrDiscardedOnItsOwn) {
-  auto* dialog =
-      new RecoverDialog({project("a.kvista", {"one"}), project("b.kvista", {}), project("c.kvista", {"one", "two", "three"})}, nullptr);
+  auto* dialog = new RecoverDialog(
+      {project("a.kvista", {"one"}), project("b.kvista", {}), project("c.kvista", {"one", "two", "three"})}, nullptr);
   dialog->show();
   std::vector<std::string> discarded, recovered;
   QObject::connect(dialog, &RecoverDialog::discardRequested,
@@ -153,8 +154,8 @@ class RecoveryInTheWindow : public ::testing::Test {
     edited.groups.front().widths.assign(edited.groups.front().widths.size(), width);
     ASSERT_TRUE(document.edit(edited));
     // A drag of heads: the groups, and then their share of the budget.
-    const auto moved =
-        moveSlots(document.plan(), document.model().shape, std::vector<Slot>{document.plan().groups[1].slots.front()}, 2);
+    const auto moved = moveSlots(document.plan(), document.model().shape,
+                                 std::vector<Slot>{document.plan().groups[1].slots.front()}, 2);
     ASSERT_TRUE(moved);
     edited = *moved;
     edited.target = {Target::Kind::share, 0.25};

@@ -38,7 +38,8 @@ TEST(RefineDialog, WhatDoesNotFitCannotBeStarted) {
 }
 
 TEST(RefineDialog, TrainsForStepsOrForMinutesAndMeasuresOnOtherText) {
-  RefineDialog dialog(model(), QStringLiteral("CPU"), {{"a.txt"}, 0, 0, 0, {}, false}, {{"b.txt"}, 0, 0, 0, {}, false}, nullptr);
+  RefineDialog dialog(model(), QStringLiteral("CPU"), {{"a.txt"}, 0, 0, 0, {}, false}, {{"b.txt"}, 0, 0, 0, {}, false},
+                      nullptr);
   EXPECT_EQ(dialog.wish().steps, 300);
   EXPECT_FALSE(dialog.wish().minutes);
   ASSERT_TRUE(dialog.wish().other);

@@ -33,7 +33,8 @@ TEST_F(RefineWindow, TrainsThePlansFactorsAndEverythingIsComputedWithThem) {
   action("plan.refine")->trigger();
   QDialog* asked = dialog("refineDialog");
   ASSERT_TRUE(asked);
-  EXPECT_TRUE(asked->findChild<QLabel*>("device")->text().startsWith("CPU")) << asked->findChild<QLabel*>("device")->text().toStdString();
+  EXPECT_TRUE(asked->findChild<QLabel*>("device")->text().startsWith("CPU"))
+      << asked->findChild<QLabel*>("device")->text().toStdString();
   auto* memory = asked->findChild<QLabel*>("memory");
   EXPECT_TRUE(waitFor([&] { return memory->text().contains("free on CPU"); })) << memory->text().toStdString();
   asked->reject();
@@ -50,7 +51,8 @@ TEST_F(RefineWindow, TrainsThePlansFactorsAndEverythingIsComputedWithThem) {
   EXPECT_TRUE(shown.steps.front().heldOut && shown.steps.back().heldOut);
   EXPECT_LT(document().refined()->divergenceAfter, *shown.steps.front().heldOut);
   ASSERT_EQ(shown.perplexities.size(), 2U);
-  for (const RefinePerplexity& each : shown.perplexities) EXPECT_LT(each.refined, each.planned) << each.name.toStdString();
+  for (const RefinePerplexity& each : shown.perplexities)
+    EXPECT_LT(each.refined, each.planned) << each.name.toStdString();
   EXPECT_TRUE(shown.perplexities[0].text.endsWith("calibration.txt"));
   EXPECT_TRUE(shown.perplexities[1].text.endsWith("evaluation.txt"));
   EXPECT_TRUE(shown.status.contains("6 steps")) << shown.status.toStdString();
@@ -88,7 +90,8 @@ TEST_F(RefineWindow, StoppedBeforeAnythingIsBetterItChangesNothingAndSaysSo) {
   stop->click();
   ASSERT_TRUE(waitFor([this] { return isIdle(); })) << window->facts().dump(1);
   EXPECT_FALSE(document().refined());
-  EXPECT_TRUE(view().record().status.contains("Cancelled before anything was better")) << view().record().status.toStdString();
+  EXPECT_TRUE(view().record().status.contains("Cancelled before anything was better"))
+      << view().record().status.toStdString();
   EXPECT_TRUE(window->facts().at("problems").empty());
 }
 

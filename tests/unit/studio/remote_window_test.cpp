@@ -30,15 +30,19 @@ class RemoteWindow : public RealEngine {
  protected:
   RemoteWindow() {
     std::filesystem::create_directories(there() / "models");
-    std::filesystem::create_directory_symlink(QString(QStringLiteral(KVISTA_SOURCE_DIR "/resources/demo/model")).toStdString(), there() / "models/demo");
-    writeText(there() / "short.txt", readText(KVISTA_SOURCE_DIR "/resources/demo/text/calibration.txt").substr(0, 6000));
+    std::filesystem::create_directory_symlink(
+        QString(QStringLiteral(KVISTA_SOURCE_DIR "/resources/demo/model")).toStdString(), there() / "models/demo");
+    writeText(there() / "short.txt",
+              readText(KVISTA_SOURCE_DIR "/resources/demo/text/calibration.txt").substr(0, 6000));
     const std::string script = (remote / "ssh").string();
-    writeText(script, "#!/bin/sh\nhost=$1\nshift\ntest \"$host\" = gpu-server || exit 255\nexec env HOME=" + there().string() +
-                          " XDG_DATA_HOME=" + (there() / "data").string() + " \"$@\"\n");
+    writeText(script, "#!/bin/sh\nhost=$1\nshift\ntest \"$host\" = gpu-server || exit 255\nexec env HOME=" +
+                          there().string() + " XDG_DATA_HOME=" + (there() / "data").string() + " \"$@\"\n");
     std::filesystem::permissions(script, std::filesystem::perms::owner_all);
   }
   [[nodiscard]] std::filesystem::path there() const { return remote / "home"; }
-  void startOverSsh() { startWithEngine({QString::fromStdString((remote / "ssh").string()), QStringLiteral("gpu-server")}); }
+  void startOverSsh() {
+    startWithEngine({QString::fromStdString((remote / "ssh").string()), QStringLiteral("gpu-server")});
+  }
   /// Types into the dialog that is open; answers what it says then.
   QString type(const QString& path) {
     QDialog* asked = dialog("pathDialog");
@@ -58,10 +62,12 @@ TEST_F(RemoteWindow, ModelsTextsAndTargetsAreTypedAndLookedAtThere) {
   ASSERT_TRUE(waitFor([this] { return action("file.openFolder")->isEnabled(); }));
   // Host and latency are in sight.
   auto* status = window->findChild<QLabel*>(QStringLiteral("engineStatus"));
-  EXPECT_TRUE(waitFor([&] { return status->text().contains("gpu-server") && status->text().contains(" ms"); })) << status->text().toStdString();
+  EXPECT_TRUE(waitFor([&] { return status->text().contains("gpu-server") && status->text().contains(" ms"); }))
+      << status->text().toStdString();
 
   action("file.openFolder")->trigger();
-  EXPECT_TRUE(type("/nothing/here").contains("does not exist on the engine's machine")) << type("/nothing/here").toStdString();
+  EXPECT_TRUE(type("/nothing/here").contains("does not exist on the engine's machine"))
+      << type("/nothing/here").toStdString();
   EXPECT_FALSE(choose()->isEnabled());
   EXPECT_TRUE(type("~/models/demo").contains("a folder")) << "a home there, not here";
   ASSERT_TRUE(choose()->isEnabled());
@@ -77,7 +83,8 @@ TEST_F(RemoteWindow, ModelsTextsAndTargetsAreTypedAndLookedAtThere) {
   EXPECT_TRUE(type("~/missing.txt").contains("does not exist"));
   EXPECT_TRUE(type("~/short.txt").contains("a file of 6.0 kB")) << type("~/short.txt").toStdString();
   choose()->click();
-  ASSERT_EQ(calibrate->findChild<FileList*>()->paths(), QStringList{QString::fromStdString((there() / "short.txt").string())});
+  ASSERT_EQ(calibrate->findChild<FileList*>()->paths(),
+            QStringList{QString::fromStdString((there() / "short.txt").string())});
   calibrate->findChild<QSpinBox*>(QStringLiteral("window"))->setValue(64);
   calibrate->findChild<QSpinBox*>(QStringLiteral("windows"))->setValue(4);
   calibrate->findChild<QPushButton*>(QStringLiteral("startButton"))->click();
@@ -95,22 +102,29 @@ TEST_F(RemoteWindow, ModelsTextsAndTargetsAreTypedAndLookedAtThere) {
   EXPECT_TRUE(waitFor([&] { return dryRun->text().contains("/nothing/here"); })) << dryRun->text().toStdString();
   EXPECT_FALSE(window->facts().at("exportReady").get<bool>());
   target->setText(QString::fromStdString((there() / "small").string()));
-  EXPECT_TRUE(waitFor([this] { return window->facts().at("exportReady").get<bool>(); })) << dryRun->text().toStdString();
+  EXPECT_TRUE(waitFor([this] { return window->facts().at("exportReady").get<bool>(); }))
+      << dryRun->text().toStdString();
   EXPECT_TRUE(dryRun->text().contains("are free")) << dryRun->text().toStdString();
-  EXPECT_TRUE(waitFor([&] { return exported->findChild<QLabel*>(QStringLiteral("memory"))->text().contains("free on"); }));
+  EXPECT_TRUE(
+      waitFor([&] { return exported->findChild<QLabel*>(QStringLiteral("memory"))->text().contains("free on"); }));
   exported->reject();
 
   // A report of the project, which has no file anywhere yet, goes to this machine.
   const std::filesystem::path report = std::filesystem::path(home.path().toStdString()) / "here.html";
   EXPECT_TRUE(answerFileDialog(report, [this] { action("file.report")->trigger(); }));
-  EXPECT_TRUE(waitFor([&] { return window->facts().at("message").get<std::string>().find("here.html") != std::string::npos; })) << window->facts().dump(1);
+  EXPECT_TRUE(waitFor([&] {
+    return window->facts().at("message").get<std::string>().find("here.html") != std::string::npos;
+  })) << window->facts().dump(1);
   const std::string page = readText(report.string());
-  EXPECT_NE(page.find("<data id=\"bytesPerToken\" value=\"" + std::to_string(document().planned().achievedBytes) + "\""), std::string::npos);
+  EXPECT_NE(
+      page.find("<data id=\"bytesPerToken\" value=\"" + std::to_string(document().planned().achievedBytes) + "\""),
+      std::string::npos);
   EXPECT_NE(page.find(document().modelPath().string()), std::string::npos);
   EXPECT_NE(page.find("<figure>"), std::string::npos) << "with pictures: the engine has found model and statistics";
 }
 
-/// A model of the other machine stays in the list, and where another engine is chosen, it says so instead of looking here.
+/// A model of the other machine stays in the list, and where another engine is chosen, it says so instead of looking
+/// here.
 TEST_F(RemoteWindow, WhatWasOpenThereIsInTheListAsThere) {
   startOverSsh();
   ASSERT_TRUE(waitFor([this] { return action("file.openFolder")->isEnabled(); }));
@@ -120,7 +134,8 @@ TEST_F(RemoteWindow, WhatWasOpenThereIsInTheListAsThere) {
   ASSERT_TRUE(waitFor([this] { return document().hasModel(); }));
   const auto offered = [this] {
     for (auto* button : window->findChildren<QPushButton*>())
-      if (button->property("link").toBool() && button->text() == "demo" && button->toolTip().startsWith("gpu-server:/")) return button;
+      if (button->property("link").toBool() && button->text() == "demo" && button->toolTip().startsWith("gpu-server:/"))
+        return button;
     return static_cast<QPushButton*>(nullptr);
   };
   ASSERT_TRUE(waitFor([&] { return offered() != nullptr; }));
@@ -133,12 +148,14 @@ TEST_F(RemoteWindow, WhatWasOpenThereIsInTheListAsThere) {
   engines->findChild<QLineEdit*>()->setText(QCoreApplication::applicationDirPath() + QStringLiteral("/kvista engine"));
   use->click();
   auto* status = window->findChild<QLabel*>(QStringLiteral("engineStatus"));
-  ASSERT_TRUE(waitFor([&] { return !status->text().contains("gpu-server") && action("file.openFolder")->isEnabled(); }));
+  ASSERT_TRUE(
+      waitFor([&] { return !status->text().contains("gpu-server") && action("file.openFolder")->isEnabled(); }));
   ASSERT_TRUE(offered());
   offered()->click();
   ASSERT_EQ(window->facts().at("problems").size(), 1U) << window->facts().at("problems").dump(1);
   const std::string sentence = window->facts().at("problems")[0].at("sentence");
-  EXPECT_NE(sentence.find("is a model on gpu-server, but the engine runs on this machine"), std::string::npos) << sentence;
+  EXPECT_NE(sentence.find("is a model on gpu-server, but the engine runs on this machine"), std::string::npos)
+      << sentence;
 }
 
 }  // namespace

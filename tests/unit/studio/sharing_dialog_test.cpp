@@ -34,10 +34,14 @@ class SharingDialogTest : public ::testing::Test {
 
   std::vector<SharingQuestion> asked;
   std::vector<std::function<void(Result<SharingRecord>)>> answers;
-  SharingDialog dialog{4, {}, [this](const SharingQuestion& question, QObject*, std::function<void(Result<SharingRecord>)> done) {
-                         asked.push_back(question);
-                         answers.push_back(std::move(done));
-                       }, nullptr};
+  SharingDialog dialog{
+      4,
+      {},
+      [this](const SharingQuestion& question, QObject*, std::function<void(Result<SharingRecord>)> done) {
+        asked.push_back(question);
+        answers.push_back(std::move(done));
+      },
+      nullptr};
 };
 
 TEST_F(SharingDialogTest, OffersEachLayerWhatTheOthersLeave) {
@@ -68,7 +72,8 @@ TEST_F(SharingDialogTest, ShowsTheCosineOfTheMapAsItStands) {
   answers[1](SharingRecord{{0, 0, 2, 2}, 0.8125, 0});
   EXPECT_TRUE(said().contains(QStringLiteral("0.8125"))) << said().toStdString();
   EXPECT_EQ(dialog.cosine(), 0.8125);
-  EXPECT_EQ(sharingInWords(dialog.map(), dialog.cosine()), QStringLiteral("2 of 4 layers read another's cache, cosine 0.8125"));
+  EXPECT_EQ(sharingInWords(dialog.map(), dialog.cosine()),
+            QStringLiteral("2 of 4 layers read another's cache, cosine 0.8125"));
   choose(1, QStringLiteral("its own"));
   EXPECT_EQ(dialog.cosine(), std::nullopt) << "of another map";
 }
@@ -93,7 +98,9 @@ TEST_F(SharingDialogTest, TakesWhatTheSearchFinds) {
   answers[1](SharingRecord{{0, 0, 0, 3}, 0.7, 1, {4, 4, {0, 1, 2, 4, 1, 0, 1, 1, 2, 1, 0, 1, 4, 1, 1, 0}}});
   EXPECT_FALSE(distances->isHidden());
   EXPECT_EQ(distances->model()->index(0, 3).data(Qt::AccessibleTextRole).toString(), "Layers 0 and 3: 4 apart");
-  const auto grey = [&](int column) { return qGray(distances->model()->index(0, column).data(Qt::BackgroundRole).value<QColor>().rgb()); };
+  const auto grey = [&](int column) {
+    return qGray(distances->model()->index(0, column).data(Qt::BackgroundRole).value<QColor>().rgb());
+  };
   EXPECT_GT(grey(3), grey(2)) << "the less alike, the brighter";
   EXPECT_EQ(dialog.map(), (std::vector<int>{0, 0, 0, 3}));
   EXPECT_EQ(reads(2)->currentText(), QStringLiteral("the cache of layer 0"));

@@ -103,7 +103,8 @@ TEST_F(Shortcuts, OfADamagedSettingTheDefaultsHoldAndItIsSaid) {
 }
 
 TEST_F(Shortcuts, NoTwoActionsOfTheWindowHaveTheSame) {
-  EXPECT_TRUE(window->actions().duplicateShortcuts().isEmpty()) << window->actions().duplicateShortcuts().join(", ").toStdString();
+  EXPECT_TRUE(window->actions().duplicateShortcuts().isEmpty())
+      << window->actions().duplicateShortcuts().join(", ").toStdString();
 }
 
 }  // namespace

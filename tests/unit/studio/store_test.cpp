@@ -126,7 +126,9 @@ TEST_F(StoreTest, EveryProjectHasItsSession) {
 
 TEST_F(StoreTest, RecentFilesOfAnOlderVersionAreTakenOverAndOddOnesLeftOut) {
   std::filesystem::create_directories(file.parent_path());
-  test::writeText(file, R"({"recentFiles": ["/models/a", 7, {"path": "/models/b", "opened": "2026-11-26T09:30:00"}, {"path": 1}]})");
+  test::writeText(
+      file,
+      R"({"recentFiles": ["/models/a", 7, {"path": "/models/b", "opened": "2026-11-26T09:30:00"}, {"path": 1}]})");
   Store settings(file);
   const RecentFiles recent(settings);
   ASSERT_EQ(recent.files().size(), 2U);
@@ -180,7 +182,8 @@ TEST_F(StoreTest, RecentFilesOfAnotherMachineAreNotMissingHere) {
 class Actions : public StoreTest {
  protected:
   void fill(ActionRegistry& registry) {
-    registry.add({"edit.undo", "&Undo", "Edit", QKeySequence("Ctrl+Z"), [this] { return possible; }}, &context, [this] { ++runs; });
+    registry.add({"edit.undo", "&Undo", "Edit", QKeySequence("Ctrl+Z"), [this] { return possible; }}, &context,
+                 [this] { ++runs; });
     registry.add({"view.zoom", "Zoom && fit", "View", QKeySequence("Ctrl+0")}, &context, [] {});
     registry.add({"help.about", "About", "Help"}, &context, [] {});
   }
@@ -234,7 +237,8 @@ TEST_F(Actions, ShortcutsOfOnesOwnAreKeptAndNeverTwice) {
 
 TEST_F(Actions, DamagedShortcutsFallBack) {
   std::filesystem::create_directories(file.parent_path());
-  test::writeText(file, R"({"shortcuts": {"edit.undo": "no key at all", "help.about": "Ctrl+0", "gone.action": "Ctrl+K"}})");
+  test::writeText(file,
+                  R"({"shortcuts": {"edit.undo": "no key at all", "help.about": "Ctrl+0", "gone.action": "Ctrl+K"}})");
   Store settings(file);
   ActionRegistry registry(settings);
   fill(registry);
@@ -258,7 +262,8 @@ TEST_F(Actions, AShortcutThatALaterActionOwnsByNowFallsBackAndKeysForTypingAreRe
     ASSERT_FALSE(refused) << keys;
     EXPECT_THAT(refused.error().message, HasSubstr(keys));
   }
-  for (const char* keys : {"F9", "Alt+A", "Ctrl+Shift+B"}) EXPECT_TRUE(registry.setShortcut("help.about", QKeySequence(keys))) << keys;
+  for (const char* keys : {"F9", "Alt+A", "Ctrl+Shift+B"})
+    EXPECT_TRUE(registry.setShortcut("help.about", QKeySequence(keys))) << keys;
 }
 
 TEST_F(Actions, AResetThatWouldBeTwiceIsRefusedAndResetAllIsNot) {

@@ -33,14 +33,15 @@ void expectAsSeen(QDialog& dialog) {
   std::vector<QWidget*> stops;
   QWidget* at = dialog.nextInFocusChain();
   for (; at != &dialog; at = at->nextInFocusChain())
-    if ((at->focusPolicy() & Qt::TabFocus) != 0 && at->focusProxy() == nullptr && at->isEnabled() && at->isVisible()) stops.push_back(at);
+    if ((at->focusPolicy() & Qt::TabFocus) != 0 && at->focusProxy() == nullptr && at->isEnabled() && at->isVisible())
+      stops.push_back(at);
   ASSERT_GT(stops.size(), 5U);
   for (std::size_t i = 1; i < stops.size(); ++i) {
     const auto centre = [&](const QWidget* widget) { return widget->mapTo(&dialog, widget->rect().center()); };
     const QPoint before = centre(stops[i - 1]), now = centre(stops[i]);
     EXPECT_TRUE(now.y() > before.y() + 8 || now.x() > before.x())
-        << dialog.objectName().toStdString() << ": " << stops[i]->metaObject()->className() << ' ' << stops[i]->objectName().toStdString() << " after "
-        << stops[i - 1]->objectName().toStdString();
+        << dialog.objectName().toStdString() << ": " << stops[i]->metaObject()->className() << ' '
+        << stops[i]->objectName().toStdString() << " after " << stops[i - 1]->objectName().toStdString();
   }
 }
 
@@ -48,7 +49,8 @@ TEST(TabOrder, GoesThroughDialogsAsTheyAreSeen) {
   const TextSelection text{.paths = {"/a.txt"}};
   RetrievalDialog retrieval(model(), nullptr);
   expectAsSeen(retrieval);
-  for (const auto purpose : {LabDialog::Purpose::questions, LabDialog::Purpose::agreement, LabDialog::Purpose::predictor}) {
+  for (const auto purpose :
+       {LabDialog::Purpose::questions, LabDialog::Purpose::agreement, LabDialog::Purpose::predictor}) {
     LabDialog dialog(purpose, model(), text, QStringLiteral("/tmp/a.gate"), nullptr);
     expectAsSeen(dialog);
   }
@@ -63,13 +65,15 @@ TEST(PolicyOfADialog, ASlipIsSaidInItAndNothingBegins) {
   LabDialog agreement(LabDialog::Purpose::agreement, model(), {.paths = {"/a.txt"}}, {}, nullptr);
   LabDialog questions(LabDialog::Purpose::questions, model(), {.paths = {"/a.jsonl"}}, {}, nullptr);
   const QString problem = QStringLiteral("There is no policy 'snapkw'.");
-  for (QDialog* dialog : {static_cast<QDialog*>(&retrieval), static_cast<QDialog*>(&agreement), static_cast<QDialog*>(&questions)}) {
+  for (QDialog* dialog :
+       {static_cast<QDialog*>(&retrieval), static_cast<QDialog*>(&agreement), static_cast<QDialog*>(&questions)}) {
     dialog->show();
     auto* choice = dialog->findChild<PolicyChoice*>();
     auto* start = dialog->findChild<QWidget*>(QStringLiteral("startButton"));
     const auto says = [&] {
       const auto labels = dialog->findChildren<QLabel*>();
-      return std::ranges::any_of(labels, [&](const QLabel* label) { return label->isVisible() && label->text() == problem; });
+      return std::ranges::any_of(labels,
+                                 [&](const QLabel* label) { return label->isVisible() && label->text() == problem; });
     };
     choice->setEditText(QStringLiteral("snapkw"));
     EXPECT_TRUE(start->isEnabled());

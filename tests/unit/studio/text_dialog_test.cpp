@@ -25,8 +25,10 @@ TEST(TextDialog, SaysWhatThePassWouldTakeOfWhichMemory) {
   TextDialog dialog(TextDialog::Purpose::calibrate, model(), {}, nullptr);
   auto* memory = dialog.findChild<QLabel*>(QStringLiteral("memory"));
   ASSERT_NE(memory, nullptr);
-  dialog.showMemory(std::vector<MemoryForecast>{{"NVIDIA H200", 16'000'000'000, 140'000'000'000}, {"CPU, 2 cores", 1'500'000'000, {}}});
-  EXPECT_EQ(memory->text(), QStringLiteral("about 16.0 GB of 140.0 GB free on NVIDIA H200\nabout 1.5 GB on CPU, 2 cores"));
+  dialog.showMemory(std::vector<MemoryForecast>{{"NVIDIA H200", 16'000'000'000, 140'000'000'000},
+                                                {"CPU, 2 cores", 1'500'000'000, {}}});
+  EXPECT_EQ(memory->text(),
+            QStringLiteral("about 16.0 GB of 140.0 GB free on NVIDIA H200\nabout 1.5 GB on CPU, 2 cores"));
   dialog.showMemory(std::vector<MemoryForecast>{{"CPU, 2 cores", 9'000'000'000, 8'000'000'000}});
   EXPECT_TRUE(memory->text().contains(QStringLiteral("more than there is"))) << memory->text().toStdString();
   dialog.showMemory(fail(ErrorCode::device, "There is no GPU 3."));
@@ -58,7 +60,8 @@ TEST(TextDialog, SeveralCalibrationTextsAreMixedInARatio) {
     weights->setText(QLatin1String(wrong));
     EXPECT_FALSE(start->isEnabled()) << wrong;
     bool says = false;
-    for (const auto* label : dialog.findChildren<QLabel*>()) says = says || label->text().startsWith(QStringLiteral("A ratio of 2 texts"));
+    for (const auto* label : dialog.findChildren<QLabel*>())
+      says = says || label->text().startsWith(QStringLiteral("A ratio of 2 texts"));
     EXPECT_TRUE(says) << wrong;
   }
   for (const char* right : {"3 : 1", "3:1", "3 1", " 3 ; 1 "}) {
@@ -79,7 +82,9 @@ TEST(TextDialog, OneTextHasNoRatioAndMeasuringHasNone) {
   EXPECT_FALSE(dialog.findChild<QLineEdit*>(QStringLiteral("weights"))->isEnabled());
   EXPECT_TRUE(dialog.selection().weights.empty());
   EXPECT_TRUE(dialog.findChild<QPushButton*>(QStringLiteral("startButton"))->isEnabled());
-  EXPECT_EQ(TextDialog(TextDialog::Purpose::measure, model(), one, nullptr).findChild<QLineEdit*>(QStringLiteral("weights")), nullptr);
+  EXPECT_EQ(
+      TextDialog(TextDialog::Purpose::measure, model(), one, nullptr).findChild<QLineEdit*>(QStringLiteral("weights")),
+      nullptr);
 }
 
 TEST(TextDialog, APolicyIsMeasuredBehindAPrompt) {

@@ -10,7 +10,9 @@ namespace kvista::test {
 
 /// The `nth` method, policy or heading of this name in the list of an experiment.
 inline QTreeWidgetItem* itemOf(const QWidget& in, const char* name, int nth = 0) {
-  return in.findChild<QTreeWidget*>("experimentSystems")->findItems(QLatin1String(name), Qt::MatchExactly | Qt::MatchRecursive).at(nth);
+  return in.findChild<QTreeWidget*>("experimentSystems")
+      ->findItems(QLatin1String(name), Qt::MatchExactly | Qt::MatchRecursive)
+      .at(nth);
 }
 inline QLineEdit& line(const QWidget& in, const char* name) { return *in.findChild<QLineEdit*>(QLatin1String(name)); }
 

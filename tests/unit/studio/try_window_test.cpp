@@ -36,7 +36,8 @@ class TryWindow : public RealWindow {
   void say(const QString& words) {
     view().findChild<QPlainTextEdit*>(QStringLiteral("prompt"))->setPlainText(words);
     button("generate")->click();
-    EXPECT_TRUE(waitFor([&] { return button("generate")->isVisibleTo(&view()) && isIdle(); })) << window->facts().dump(1);
+    EXPECT_TRUE(waitFor([&] { return button("generate")->isVisibleTo(&view()) && isIdle(); }))
+        << window->facts().dump(1);
   }
 };
 
@@ -48,7 +49,9 @@ TEST_F(TryWindow, EachSideGoesOnFromItsOwnWords) {
   EXPECT_EQ(side(0), "You: Who was Emma?\n\noriginal after 0 turns, last: nothing");
   say("And Harriet?");
   EXPECT_TRUE(side(0).startsWith("You: Who was Emma?")) << "the conversation stays in sight";
-  EXPECT_TRUE(side(0).endsWith("You: And Harriet?\n\noriginal after 1 turns, last: original after 0 turns, last: nothing")) << side(0).toStdString();
+  EXPECT_TRUE(
+      side(0).endsWith("You: And Harriet?\n\noriginal after 1 turns, last: original after 0 turns, last: nothing"))
+      << side(0).toStdString();
   EXPECT_TRUE(side(1).endsWith("plan after 1 turns, last: plan after 0 turns, last: nothing")) << side(1).toStdString();
 
   ASSERT_TRUE(button("newConversation")->isVisibleTo(&view()));
@@ -74,7 +77,8 @@ TEST_F(TryWindow, APolicyWritesAThirdTextFromItsOwnWords) {
   say("Who was Emma?");
   EXPECT_EQ(side(2), "You: Who was Emma?\n\nsnapkv share=0.25 after 0 turns, last: nothing");
   say("And Harriet?");
-  EXPECT_TRUE(side(2).endsWith("snapkv share=0.25 after 1 turns, last: snapkv share=0.25 after 0 turns, last: nothing")) << side(2).toStdString();
+  EXPECT_TRUE(side(2).endsWith("snapkv share=0.25 after 1 turns, last: snapkv share=0.25 after 0 turns, last: nothing"))
+      << side(2).toStdString();
   // Another policy has said none of it.
   policy->setEditText(QStringLiteral("l2-norm share=0.5"));
   say("And Harriet?");

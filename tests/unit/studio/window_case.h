@@ -53,7 +53,8 @@ class WindowCase : public ::testing::Test {
     ASSERT_TRUE(document.setStatistics(madeUpStatistics()));
     ASSERT_TRUE(saveProject(project, document.project()));
     window->open(QString::fromStdString(project.string()));
-    ASSERT_TRUE(waitFor([this] { return fact("calibrated").get<bool>() && !fact("stale").get<bool>(); })) << window->facts().dump(1);
+    ASSERT_TRUE(waitFor([this] { return fact("calibrated").get<bool>() && !fact("stale").get<bool>(); }))
+        << window->facts().dump(1);
   }
   [[nodiscard]] nlohmann::json fact(const char* name) const { return window->facts().at(name); }
   void trigger(const char* action) { window->actions().action(QLatin1String(action))->trigger(); }

@@ -29,7 +29,8 @@ TEST_F(WindowFit, EveryLayoutFitsASmallScreen) {
     for (const QDockWidget* dock : window->findChildren<QDockWidget*>()) {
       if (dock->isHidden() || dock->visibleRegion().isEmpty()) continue;
       const QRect place(dock->mapTo(window.get(), QPoint()), dock->size());
-      EXPECT_TRUE(window->rect().contains(place)) << layout << ": " << dock->objectName().toStdString() << " reaches beyond the window";
+      EXPECT_TRUE(window->rect().contains(place))
+          << layout << ": " << dock->objectName().toStdString() << " reaches beyond the window";
     }
   }
 }
@@ -44,7 +45,8 @@ TEST_F(WindowFit, PanelsShareASmallWindowByStandingBehindEachOther) {
     for (int i = 0; i < 3; ++i) QCoreApplication::processEvents();
     std::map<std::string, QSize> panels;
     for (const QDockWidget* dock : window->findChildren<QDockWidget*>())
-      if (!dock->isHidden() && !dock->visibleRegion().isEmpty()) panels[dock->objectName().toStdString()] = dock->size();
+      if (!dock->isHidden() && !dock->visibleRegion().isEmpty())
+        panels[dock->objectName().toStdString()] = dock->size();
     return panels;
   };
   const QSize large(1440, 900), small(kWidth, kHeight);
@@ -53,7 +55,8 @@ TEST_F(WindowFit, PanelsShareASmallWindowByStandingBehindEachOther) {
     EXPECT_LT(narrow.size(), before.size()) << layout;
     EXPECT_EQ(before.size(), after.size()) << layout;
     for (const auto& [name, size] : narrow)
-      EXPECT_TRUE(name == "layers" || (size.width() >= 600 && size.height() >= 150)) << layout << ": " << name << " " << size.width() << " x " << size.height();
+      EXPECT_TRUE(name == "layers" || (size.width() >= 600 && size.height() >= 150))
+          << layout << ": " << name << " " << size.width() << " x " << size.height();
   }
 }
 
@@ -71,7 +74,9 @@ TEST_F(WindowFit, EveryDialogFitsASmallScreen) {
   openProject();
   // Beside the frame that the desktop draws.
   const QSize room(kWidth - 16, kHeight - 48);
-  for (const char* id : {"plan.calibrate", "plan.make", "plan.measure", "plan.experiment", "plan.questions", "plan.agreement", "plan.retrieval", "plan.ranks", "plan.predictor", "plan.refine", "plan.export", "help.shortcuts", "help.manual", "file.engine"}) {
+  for (const char* id : {"plan.calibrate", "plan.make", "plan.measure", "plan.experiment", "plan.questions",
+                         "plan.agreement", "plan.retrieval", "plan.ranks", "plan.predictor", "plan.refine",
+                         "plan.export", "help.shortcuts", "help.manual", "file.engine"}) {
     action(id)->trigger();
     QDialog* dialog = nullptr;
     ASSERT_TRUE(test::waitFor([&] {

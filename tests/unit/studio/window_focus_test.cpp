@@ -70,10 +70,12 @@ TEST_F(WindowFocus, TabGoesThroughWhatIsSeenAloneAndShowsWhereItIs) {
       key(Qt::Key_Tab);
       QWidget* focus = QApplication::focusWidget();
       ASSERT_NE(focus, nullptr);
-      ASSERT_TRUE(reached.insert(focus).second) << layout << ": Tab does not get past " << nameOf(focus) << " back to " << nameOf(first);
+      ASSERT_TRUE(reached.insert(focus).second)
+          << layout << ": Tab does not get past " << nameOf(focus) << " back to " << nameOf(first);
       const QRect place(focus->mapTo(window.get(), QPoint()), focus->size());
       const QWidget* there = window->childAt((place & window->rect()).center());
-      EXPECT_TRUE(there && (there == focus || focus->isAncestorOf(there))) << layout << ": nobody sees " << nameOf(focus);
+      EXPECT_TRUE(there && (there == focus || focus->isAncestorOf(there)))
+          << layout << ": nobody sees " << nameOf(focus);
       const QImage after = seen();
       EXPECT_NE(after, before) << layout << ": focus is not seen at " << nameOf(focus);
       before = after;
@@ -100,12 +102,14 @@ TEST_F(WindowFocus, F6GoesFromPanelToPanelAndBack) {
     there.removeLast();
     // Some panels have nothing that takes the keyboard; all others are visited once, and so is the bar.
     EXPECT_TRUE(there.contains(QString())) << layout;
-    EXPECT_EQ(std::set<QString>(there.begin(), there.end()).size(), static_cast<std::size_t>(there.size())) << there.join(' ').toStdString();
+    EXPECT_EQ(std::set<QString>(there.begin(), there.end()).size(), static_cast<std::size_t>(there.size()))
+        << there.join(' ').toStdString();
     for (const QString& name : panelsShown()) {
       if (there.contains(name)) continue;
       const auto* dock = window->findChild<QDockWidget*>(name);
       for (const QWidget* each : dock->findChildren<QWidget*>())
-        EXPECT_FALSE((each->focusPolicy() & Qt::TabFocus) && each->isEnabled() && each->isVisibleTo(dock)) << layout << ": F6 passes by " << nameOf(each);
+        EXPECT_FALSE((each->focusPolicy() & Qt::TabFocus) && each->isEnabled() && each->isVisibleTo(dock))
+            << layout << ": F6 passes by " << nameOf(each);
     }
     QStringList back;
     for (int i = 0; i < there.size(); ++i) {
@@ -129,7 +133,8 @@ TEST_F(WindowFocus, EveryActionIsInThePaletteUnderItsName) {
   for (const ActionRegistry::Entry& entry : window->actions().entries()) {
     field->setText(plainText(*entry.action));
     ASSERT_GT(list->count(), 0) << entry.specification.id.toStdString();
-    EXPECT_EQ(list->item(0)->data(Qt::UserRole).value<QAction*>(), entry.action) << entry.specification.id.toStdString();
+    EXPECT_EQ(list->item(0)->data(Qt::UserRole).value<QAction*>(), entry.action)
+        << entry.specification.id.toStdString();
     EXPECT_FALSE(plainText(*entry.action).isEmpty());
   }
 }
@@ -177,7 +182,8 @@ TEST(Palette, RanksByHowWellTheLettersFit) {
   EXPECT_EQ(fuzzyRank("savee", "Save"), -1) << "each letter once";
   EXPECT_LT(fuzzyRank("ex", "Export…"), fuzzyRank("ex", "Reset texts"));
   EXPECT_LT(fuzzyRank("kp", "Keep plan"), fuzzyRank("kp", "Keep a longer plan"));
-  EXPECT_LT(fuzzyRank("fig", "Save this figure"), fuzzyRank("fig", "Refining things")) << "beginnings of words before their middles";
+  EXPECT_LT(fuzzyRank("fig", "Save this figure"), fuzzyRank("fig", "Refining things"))
+      << "beginnings of words before their middles";
   EXPECT_EQ(fuzzyRank("LAYOUT", "Layout: Edit"), 0);
 }
 

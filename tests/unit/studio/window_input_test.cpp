@@ -4,8 +4,8 @@
 // Keys and hands in the whole window.
 #include <gmock/gmock.h>
 
-#include <QDockWidget>
 #include <QDBusVariant>
+#include <QDockWidget>
 #include <QMouseEvent>
 #include <QShortcut>
 #include <set>
@@ -21,7 +21,8 @@ class WindowInput : public test::RealWindow {
  protected:
   static void press(QWidget& widget, QPoint place) { QTest::mousePress(&widget, Qt::LeftButton, {}, place); }
   static void move(QWidget& widget, QPoint place) {
-    QMouseEvent event(QEvent::MouseMove, place, widget.mapToGlobal(place), Qt::NoButton, Qt::LeftButton, Qt::NoModifier);
+    QMouseEvent event(QEvent::MouseMove, place, widget.mapToGlobal(place), Qt::NoButton, Qt::LeftButton,
+                      Qt::NoModifier);
     QApplication::sendEvent(&widget, &event);
   }
   static void release(QWidget& widget, QPoint place) { QTest::mouseRelease(&widget, Qt::LeftButton, {}, place); }
@@ -30,7 +31,8 @@ class WindowInput : public test::RealWindow {
     QStringList able;
     for (const ActionRegistry::Entry& entry : window->actions().entries()) {
       const QString& id = entry.specification.id;
-      if (entry.action->isEnabled() && (id.startsWith("edit.undo") || id.startsWith("edit.redo") || id.startsWith("plan.") || id.startsWith("file.open")))
+      if (entry.action->isEnabled() && (id.startsWith("edit.undo") || id.startsWith("edit.redo") ||
+                                        id.startsWith("plan.") || id.startsWith("file.open")))
         able += id;
     }
     return able;
@@ -151,8 +153,10 @@ TEST_F(WindowInput, TheDesktopsLookIsFollowedWhileTheWindowIsOpen) {
   auto* desktop = window->findChild<DesktopLook*>();
   ASSERT_NE(desktop, nullptr);
   const auto say = [desktop](uint scheme) {
-    QDBusMessage signal = QDBusMessage::createSignal("/org/freedesktop/portal/desktop", "org.freedesktop.portal.Settings", "SettingChanged");
-    signal << "org.freedesktop.appearance" << "color-scheme" << QVariant::fromValue(QDBusVariant(scheme));
+    QDBusMessage signal = QDBusMessage::createSignal("/org/freedesktop/portal/desktop",
+                                                     "org.freedesktop.portal.Settings", "SettingChanged");
+    signal << "org.freedesktop.appearance"
+           << "color-scheme" << QVariant::fromValue(QDBusVariant(scheme));
     ASSERT_TRUE(QMetaObject::invokeMethod(desktop, "hear", Q_ARG(QDBusMessage, signal)));
   };
   action("view.look.system")->trigger();
@@ -204,9 +208,11 @@ TEST_F(WindowInput, NoKeyDoesTwoThings) {
     if (each->shortcutContext() == Qt::WindowShortcut || each->shortcutContext() == Qt::ApplicationShortcut)
       for (const QKeySequence& key : each->shortcuts()) owners[key.toString()] += each->text();
   for (const QShortcut* each : window->findChildren<QShortcut*>())
-    if (each->context() == Qt::WindowShortcut || each->context() == Qt::ApplicationShortcut) owners[each->key().toString()] += each->objectName();
+    if (each->context() == Qt::WindowShortcut || each->context() == Qt::ApplicationShortcut)
+      owners[each->key().toString()] += each->objectName();
   EXPECT_GT(owners.size(), 15U);
-  for (const auto& [key, names] : owners) EXPECT_EQ(names.size(), 1) << key.toStdString() << ": " << names.join(", ").toStdString();
+  for (const auto& [key, names] : owners)
+    EXPECT_EQ(names.size(), 1) << key.toStdString() << ": " << names.join(", ").toStdString();
 }
 
 }  // namespace

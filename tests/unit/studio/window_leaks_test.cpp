@@ -27,7 +27,8 @@ class WindowLeaks : public test::RealWindow {
     }
     std::map<std::string, int> counts;
     for (const QWidget* each : QApplication::allWidgets())
-      if (each->objectName() != QStringLiteral("focusRing") && !each->inherits("QTipLabel") && !isOfTabBar(*each)) ++counts[each->metaObject()->className()];
+      if (each->objectName() != QStringLiteral("focusRing") && !each->inherits("QTipLabel") && !isOfTabBar(*each))
+        ++counts[each->metaObject()->className()];
     return counts;
   }
   /// Does it, and closes whatever it has opened, also what has an event loop of its own.
@@ -57,8 +58,10 @@ TEST_F(WindowLeaks, DialogsLeaveNothing) {
   start();
   openProject();
   const auto round = [this] {
-    for (const char* id : {"file.open", "file.openFolder", "file.saveAs", "file.report", "file.figure", "file.engine", "plan.calibrate",
-                           "plan.openStatistics", "plan.make", "plan.keep", "plan.measure", "plan.refine", "plan.compare", "plan.export", "view.palette", "help.manual", "help.shortcuts"})
+    for (const char* id :
+         {"file.open", "file.openFolder", "file.saveAs", "file.report", "file.figure", "file.engine", "plan.calibrate",
+          "plan.openStatistics", "plan.make", "plan.keep", "plan.measure", "plan.refine", "plan.compare", "plan.export",
+          "view.palette", "help.manual", "help.shortcuts"})
       openAndClose(id);
   };
   round();  // What Qt keeps from the first time on.
@@ -72,7 +75,8 @@ TEST_F(WindowLeaks, LayoutsLeaveNothing) {
   start();
   openProject();
   const auto round = [this] {
-    for (const char* id : {"view.layout.analyse", "view.layout.compare", "view.resetLayout", "view.layout.try", "view.layout.edit", "view.look.dark", "view.look.light"}) {
+    for (const char* id : {"view.layout.analyse", "view.layout.compare", "view.resetLayout", "view.layout.try",
+                           "view.layout.edit", "view.look.dark", "view.look.light"}) {
       action(id)->trigger();
       QCoreApplication::processEvents();
     }

@@ -235,20 +235,25 @@ TEST(PreTokenizers, SplitInEveryWay) {
 
 TEST(PreTokenizers, CutALongTextInPartsAsAtOnce) {
   std::string text;
-  for (int i = 0; i < 40'000; ++i) text += i % 7 == 0 ? "it's  " : i % 5 == 0 ? "\n\n\u00e9t\u00e9, 12" : i % 3 == 0 ? " -a- " : " word";
+  for (int i = 0; i < 40'000; ++i)
+    text += i % 7 == 0 ? "it's  " : i % 5 == 0 ? "\n\n\u00e9t\u00e9, 12" : i % 3 == 0 ? " -a- " : " word";
   const json words = {{"type", "Split"}, {"pattern", {{"Regex", "\\s+(?!\\S)|\\S+|\\s+"}}}, {"behavior", "Isolated"}};
-  const auto dashes = [](const char* behavior) { return json{{"type", "Split"}, {"pattern", {{"Regex", "\\s|-"}}}, {"behavior", behavior}}; };
+  const auto dashes = [](const char* behavior) {
+    return json{{"type", "Split"}, {"pattern", {{"Regex", "\\s|-"}}}, {"behavior", behavior}};
+  };
   const json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
   struct Case {
     json preTokenizer;
     bool goesInParts;
   };
-  for (const Case& one : {Case{{{"type", "ByteLevel"}}, true}, Case{{{"type", "Sequence"}, {"pretokenizers", {words, bytes}}}, true},
-                          Case{{{"type", "Whitespace"}}, true}, Case{{{"type", "Metaspace"}}, true}, Case{dashes("Removed"), true},
-                          Case{dashes("Contiguous"), false}}) {
+  for (const Case& one :
+       {Case{{{"type", "ByteLevel"}}, true}, Case{{{"type", "Sequence"}, {"pretokenizers", {words, bytes}}}, true},
+        Case{{{"type", "Whitespace"}}, true}, Case{{{"type", "Metaspace"}}, true}, Case{dashes("Removed"), true},
+        Case{dashes("Contiguous"), false}}) {
     const auto preTokenizer = PreTokenizer::read(one.preTokenizer, "test").value();
     const auto piecesOf = [](const TextPieces& pieces, std::vector<std::string>& all) {
-      for (std::size_t i = 0; i < pieces.pieces.size(); ++i) all.push_back(std::string(pieces[i]) + (pieces.pieces[i].atStart ? "^" : ""));
+      for (std::size_t i = 0; i < pieces.pieces.size(); ++i)
+        all.push_back(std::string(pieces[i]) + (pieces.pieces[i].atStart ? "^" : ""));
     };
     const auto whole = [&] { return TextPieces{text, {{0, text.size(), true}}}; };
     std::vector<std::string> atOnce, inParts;
@@ -283,7 +288,8 @@ TEST(Tokenizer, TellsHowFarItIsAndStops) {
   EXPECT_TRUE(*ids == encoded(tokenizer, text));
   EXPECT_GT(heard.size(), 2U);
   EXPECT_EQ(heard.back(), text.size());
-  const auto stopped = inParts.encode(text, false, [](std::size_t) -> Result<void> { return fail(ErrorCode::cancelled, "Enough."); });
+  const auto stopped =
+      inParts.encode(text, false, [](std::size_t) -> Result<void> { return fail(ErrorCode::cancelled, "Enough."); });
   ASSERT_FALSE(stopped);
   EXPECT_EQ(stopped.error().message, "Enough.");
 }

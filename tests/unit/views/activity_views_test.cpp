@@ -68,7 +68,8 @@ TEST(JobsView, ShowsHowFarAJobIsAndCancelsItOnce) {
   EXPECT_EQ(visibleTexts(view).join('|'), "Calibrate demo|layer 3 of 8|42 % · 1 min 23 s · 1 min 55 s left");
   EXPECT_EQ(view.findChild<QProgressBar*>()->value(), 420);
   view.findChild<JobRow*>()->showTimes(120);
-  EXPECT_TRUE(visibleTexts(view).contains("42 % · 3 min 23 s · 0 s left")) << "time goes on without news, and is never negative";
+  EXPECT_TRUE(visibleTexts(view).contains("42 % · 3 min 23 s · 0 s left"))
+      << "time goes on without news, and is never negative";
   QSignalSpy cancelled(&view, &JobsView::cancelRequested);
   ASSERT_NE(button(&view, "Cancel"), nullptr);
   QTest::mouseClick(button(&view, "Cancel"), Qt::LeftButton);

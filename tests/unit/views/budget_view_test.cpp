@@ -341,7 +341,8 @@ TEST_F(BudgetViewTest, NothingOfTheTotalsIsCutInANarrowPanel) {
         EXPECT_FALSE(control->geometry().intersects(line)) << width;
       }
     if (width < 622) continue;
-    // As narrow as beside the quality-cost plot of a laptop: every number is in sight, and only their picture gives way.
+    // As narrow as beside the quality-cost plot of a laptop: every number is in sight, and only their picture gives
+    // way.
     const QHeaderView* header = view.table()->horizontalHeader();
     EXPECT_LE(header->length(), view.table()->viewport()->width()) << width;
     EXPECT_EQ(header->isSectionHidden(BudgetModel::bits), width == 622);
@@ -367,7 +368,9 @@ TEST_F(BudgetViewTest, OverBudgetIsSaidInColourAndWords) {
 
 CompressionPlan planOfLayers(int layers) {
   CompressionPlan plan;
-  for (int layer = 0; layer < layers; ++layer) plan.groups.push_back({{{layer, Side::key, 0}, {layer, Side::value, 0}}, std::vector<std::uint8_t>(16, layer == 0 ? 0 : 4)});
+  for (int layer = 0; layer < layers; ++layer)
+    plan.groups.push_back(
+        {{{layer, Side::key, 0}, {layer, Side::value, 0}}, std::vector<std::uint8_t>(16, layer == 0 ? 0 : 4)});
   return plan;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Nothing is said by colour alone: what a view shows in one state and in another differs when all ink has one colour and all
-// ground another, and what is left is looked at without hues.
+// Nothing is said by colour alone: what a view shows in one state and in another differs when all ink has one colour
+// and all ground another, and what is left is looked at without hues.
 #include <gtest/gtest.h>
 
 #include <QApplication>
@@ -51,7 +51,9 @@ struct Case {
   const char* name;
   std::function<Made(bool)> make;  ///< Without the state and with it.
   QSize size = {760, 320};
-  std::function<QRect(const QWidget&)> where = [](const QWidget& widget) { return widget.rect(); };  ///< What of it is looked at.
+  std::function<QRect(const QWidget&)> where = [](const QWidget& widget) {
+    return widget.rect();
+  };  ///< What of it is looked at.
 };
 
 template <class Widget, class Change>
@@ -76,7 +78,8 @@ Case changed(const char* name, Record record, QSize size, Change change) {
 
 FigureStripRecord figures() {
   const MadeUpModel model(8, 1024, Storage::coded);
-  FigureStripRecord record = figuresOf(planAt(model.table(), model.level(), model.plan(), model.context()), model.context());
+  FigureStripRecord record =
+      figuresOf(planAt(model.table(), model.level(), model.plan(), model.context()), model.context());
   record.target = Target{Target::Kind::share, 0.125};
   record.requestedBytes = record.bytesPerToken;
   return record;
@@ -90,7 +93,8 @@ Case figuresCase(const char* name, Change change) {
 BudgetRecord budget() {
   MadeUpModel model(4, 1024, Storage::coded);
   model.setLevel(model.levelFor(8));
-  BudgetRecord record = budgetRecordOf(assess(model.plan(), model.units(), model.context()), model.units(), model.context());
+  BudgetRecord record =
+      budgetRecordOf(assess(model.plan(), model.units(), model.context()), model.units(), model.context());
   record.requestedBytes = record.achievedBytes;
   return record;
 }
@@ -160,13 +164,15 @@ Case jobCase(const char* name, JobRecord::State one, JobRecord::State other) {
 }
 
 Case problemCase(const char* name, ProblemRecord::Severity one, ProblemRecord::Severity other) {
-  return {name, of<ProblemsView>([one, other](ProblemsView& view, bool state) {
-            view.setRecord({{QStringLiteral("a"), state ? other : one, QStringLiteral("The file is cut off."), {}, {}}});
-          })};
+  return {
+      name, of<ProblemsView>([one, other](ProblemsView& view, bool state) {
+        view.setRecord({{QStringLiteral("a"), state ? other : one, QStringLiteral("The file is cut off."), {}, {}}});
+      })};
 }
 
 Case guideCase(const char* name, GuideRecord::Progress one, GuideRecord::Progress other) {
-  return {name, of<GuideView>([one, other](GuideView& view, bool state) {
+  return {name,
+          of<GuideView>([one, other](GuideView& view, bool state) {
             GuideRecord record;
             record.steps[0] = state ? other : one;
             view.setRecord(record);
@@ -188,12 +194,17 @@ std::vector<Case> cases() {
   std::vector<Case> all = {
       figuresCase("FiguresStale", [](auto& record, bool state) { record.stale = state; }),
       figuresCase("FiguresMeasured", [](auto& record, bool state) { record.perplexityIsEstimate = !state; }),
-      figuresCase("FiguresOverBudget", [](auto& record, bool state) { record.requestedBytes = *record.bytesPerToken - (state ? 24 : 0); }),
+      figuresCase("FiguresOverBudget",
+                  [](auto& record, bool state) { record.requestedBytes = *record.bytesPerToken - (state ? 24 : 0); }),
       budgetCase("BudgetStaleRow", [](auto& record, bool state) { record.rows[1].stale = state; }),
       budgetCase("BudgetLockedRow", [](auto& record, bool state) { record.rows[1].locked = state; }),
       budgetCase("BudgetOver", [](auto& record, bool state) { record.requestedBytes -= state ? 24 : 0; }),
-      budgetCase("BudgetMeasured", [](auto& record, bool state) { if (state) record.measuredLoss = record.predictedLoss; }),
-      {"BudgetSelectedRow", of<BudgetView>([](BudgetView& view, bool state) {
+      budgetCase("BudgetMeasured",
+                 [](auto& record, bool state) {
+                   if (state) record.measuredLoss = record.predictedLoss;
+                 }),
+      {"BudgetSelectedRow",
+       of<BudgetView>([](BudgetView& view, bool state) {
          view.setRecord(budget());
          if (state) view.selectGroups({1});
        }),
@@ -205,9 +216,8 @@ std::vector<Case> cases() {
          view.setRecord(groups());
          if (state) view.setSelection({{3, Side::key, 1}});
        })},
-      {"HeatmapUnknown", of<HeatmapView>([=](HeatmapView& view, bool state) {
-         view.setRecord(measures(state ? unknown : 0));
-       })},
+      {"HeatmapUnknown",
+       of<HeatmapView>([=](HeatmapView& view, bool state) { view.setRecord(measures(state ? unknown : 0)); })},
       {"HeatmapSelection", of<HeatmapView>([](HeatmapView& view, bool state) {
          view.setRecord(measures(0));
          if (state) view.setSelection({1, 2});
@@ -221,12 +231,14 @@ std::vector<Case> cases() {
       plansCase("PlanSelectedLayer", [](auto& record, bool state) { record.layer = state ? 1 : -1; }),
       plansCase("PlanMeasured", [](auto& record, bool state) { record.b.perplexity->measured = state; }),
       plansCase("PlanWorseOrBetter", [](auto& record, bool state) { record.b.perplexity->value += state ? 1 : -1; }),
-      {"NavigatorCurrent", of<NavigatorView>([](NavigatorView& view, bool state) {
+      {"NavigatorCurrent",
+       of<NavigatorView>([](NavigatorView& view, bool state) {
          view.setRecord({{2, test::fourHeads().matrix}, {2, test::fourHeads().matrix}, QStringLiteral("linear CKA")});
          view.setCurrent(state ? 1 : 0, Side::value);
        }),
        {200, 320}},
-      {"NavigatorUnknown", of<NavigatorView>([](NavigatorView& view, bool state) {
+      {"NavigatorUnknown",
+       of<NavigatorView>([](NavigatorView& view, bool state) {
          view.setRecord({{2, test::fourHeads().matrix}, {2, test::fourHeads().matrix}, QStringLiteral("linear CKA")});
          if (state) view.setMatrix(1, Side::key, {});
        }),
@@ -262,7 +274,8 @@ std::vector<Case> cases() {
       problemCase("ProblemErrorOrWarning", Severity::error, Severity::warning),
       problemCase("ProblemWarningOrNote", Severity::warning, Severity::note),
       {"ProblemSelected", of<ProblemsView>([](ProblemsView& view, bool state) {
-         view.setRecord({{QStringLiteral("a"), Severity::note, QStringLiteral("One."), {}, {}}, {QStringLiteral("b"), Severity::note, QStringLiteral("Two."), {}, {}}});
+         view.setRecord({{QStringLiteral("a"), Severity::note, QStringLiteral("One."), {}, {}},
+                         {QStringLiteral("b"), Severity::note, QStringLiteral("Two."), {}, {}}});
          auto* list = view.findChild<QListView*>();
          list->setCurrentIndex(list->model()->index(state ? 1 : 0, 0));
        })},
@@ -281,25 +294,32 @@ std::vector<Case> cases() {
       {"TokenLossesUpOrDown", of<TokenLossText>([](TokenLossText& text, bool state) {
          text.setLosses({"the", " same", " again"}, {2, state ? 1.0F : 4.0F, 2}, {2, state ? 4.0F : 1.0F, 2});
        })},
-      {"EvaluationOfThisPlan", of<TryView>([](TryView& view, bool state) {
-         view.setEvaluations({{QStringLiteral("a.txt"), state ? QString() : QStringLiteral("coded"), 8, 65'504, 37.57, 37.63}});
-       }),
+      {"EvaluationOfThisPlan",
+       of<TryView>(
+           [](TryView& view, bool state) {
+             view.setEvaluations(
+                 {{QStringLiteral("a.txt"), state ? QString() : QStringLiteral("coded"), 8, 65'504, 37.57, 37.63}});
+           }),
        {900, 640}},
-      {"RetrievalLossOrNone", of<TryView>([](TryView& view, bool state) {
-         const RetrievalTable original{{256}, {50}, 4, {1, 1, {0.1F}}, {1, 1, {1.0F}}};
-         RetrievalTable plan = original;
-         if (state) plan.loss.values[0] = 2;
-         view.setRetrieval(original, plan);
-         view.findChild<SegmentedControl*>()->segment(QStringLiteral("retrieval"))->click();
-       }),
+      {"RetrievalLossOrNone",
+       of<TryView>(
+           [](TryView& view, bool state) {
+             const RetrievalTable original{{256}, {50}, 4, {1, 1, {0.1F}}, {1, 1, {1.0F}}};
+             RetrievalTable plan = original;
+             if (state) plan.loss.values[0] = 2;
+             view.setRetrieval(original, plan);
+             view.findChild<SegmentedControl*>()->segment(QStringLiteral("retrieval"))->click();
+           }),
        {900, 640}},
       guideCase("GuideStepDone", Progress::current, Progress::done),
       guideCase("GuideStepLater", Progress::current, Progress::later),
-      {"RecentFileMissing", of<GuideView>([](GuideView& view, bool state) {
-         GuideRecord record;
-         record.recent = {{QStringLiteral("/models/a"), QStringLiteral("a"), {}, {}, state}};
-         view.setRecord(record);
-       }),
+      {"RecentFileMissing",
+       of<GuideView>(
+           [](GuideView& view, bool state) {
+             GuideRecord record;
+             record.recent = {{QStringLiteral("/models/a"), QStringLiteral("a"), {}, {}, state}};
+             view.setRecord(record);
+           }),
        {860, 520}},
       {"RefineBest", of<RefineView>([](RefineView& view, bool state) {
          RefineCurve curve;
@@ -309,7 +329,8 @@ std::vector<Case> cases() {
        })},
       // Controls.
       {"SegmentChosen", of<QWidget>([](QWidget& widget, bool state) {
-         auto* control = new SegmentedControl({{QStringLiteral("a"), QStringLiteral("one")}, {QStringLiteral("b"), QStringLiteral("two")}}, {}, &widget);
+         auto* control = new SegmentedControl(
+             {{QStringLiteral("a"), QStringLiteral("one")}, {QStringLiteral("b"), QStringLiteral("two")}}, {}, &widget);
          control->setCurrent(state ? QStringLiteral("b") : QStringLiteral("a"));
          control->adjustSize();
        })},
@@ -334,8 +355,10 @@ std::vector<Case> cases() {
          menu.setActiveAction(state ? two : one);
        })},
   };
-  for (const auto& [name, quantity] : {std::pair("PlanBitsMoreOrFewer", PlanComparisonView::Quantity::bits), std::pair("PlanLossMoreOrLess", PlanComparisonView::Quantity::loss)})
-    all.push_back({name, of<PlanComparisonView>([quantity = quantity](PlanComparisonView& view, bool state) {
+  for (const auto& [name, quantity] : {std::pair("PlanBitsMoreOrFewer", PlanComparisonView::Quantity::bits),
+                                       std::pair("PlanLossMoreOrLess", PlanComparisonView::Quantity::loss)})
+    all.push_back({name,
+                   of<PlanComparisonView>([quantity = quantity](PlanComparisonView& view, bool state) {
                      PlanComparisonRecord record = plans();
                      ComparedPlan& less = state ? record.a : record.b;
                      less.bits.values[1] = 2;
@@ -356,8 +379,11 @@ std::vector<Case> cases() {
 const Palette& oneInk() {
   static const Palette look = [] {
     Palette result = Theme::light();
-    for (QColor* ink : {&result.text, &result.soft, &result.faint, &result.accent, &result.warning, &result.keyText, &result.valueText}) *ink = Qt::black;
-    for (QColor* ground : {&result.window, &result.panel, &result.onAccent, &result.accentGround, &result.keyGround, &result.valueGround})
+    for (QColor* ink : {&result.text, &result.soft, &result.faint, &result.accent, &result.warning, &result.keyText,
+                        &result.valueText})
+      *ink = Qt::black;
+    for (QColor* ground : {&result.window, &result.panel, &result.onAccent, &result.accentGround, &result.keyGround,
+                           &result.valueGround})
       *ground = Qt::white;
     result.hairline = QColor(QStringLiteral("#d0d0d0"));
     return result;
@@ -367,10 +393,11 @@ const Palette& oneInk() {
 
 QPalette inkOfQt() {
   QPalette result(Qt::white, Qt::white);
-  for (const auto role : {QPalette::WindowText, QPalette::Text, QPalette::ButtonText, QPalette::ToolTipText, QPalette::PlaceholderText, QPalette::Link,
-                          QPalette::HighlightedText})
+  for (const auto role : {QPalette::WindowText, QPalette::Text, QPalette::ButtonText, QPalette::ToolTipText,
+                          QPalette::PlaceholderText, QPalette::Link, QPalette::HighlightedText})
     result.setColor(role, Qt::black);
-  for (const auto role : {QPalette::Light, QPalette::Midlight, QPalette::Mid, QPalette::Dark}) result.setColor(role, oneInk().hairline);
+  for (const auto role : {QPalette::Light, QPalette::Midlight, QPalette::Mid, QPalette::Dark})
+    result.setColor(role, oneInk().hairline);
   result.setColor(QPalette::Highlight, Qt::white);
   return result;
 }
@@ -395,7 +422,8 @@ class ColourAlone : public ::testing::TestWithParam<Case> {
  private:
   const Theme::Wearing wearing_{oneInk()};
 };
-INSTANTIATE_TEST_SUITE_P(States, ColourAlone, ::testing::ValuesIn(cases()), [](const auto& instance) { return std::string(instance.param.name); });
+INSTANTIATE_TEST_SUITE_P(States, ColourAlone, ::testing::ValuesIn(cases()),
+                         [](const auto& instance) { return std::string(instance.param.name); });
 
 /// Pixels that are clearly lighter or darker: the two colours of differences are not.
 int clearlyDifferent(const QImage& one, const QImage& other) {

@@ -62,22 +62,29 @@ class GroupsWindow : public ::testing::Test {
     EXPECT_TRUE(QTest::qWaitForWindowExposed(&view));
     canvas = view.findChild<GroupsCanvas*>();
     canvas->setFocus();
-    QObject::connect(&view, &GroupsView::moveRequested, [this](const std::vector<Slot>& slots, int group) { moves.emplace_back(slots, group); });
+    QObject::connect(&view, &GroupsView::moveRequested,
+                     [this](const std::vector<Slot>& slots, int group) { moves.emplace_back(slots, group); });
     QObject::connect(&view, &GroupsView::message, [this](const QString& text) { messages << text; });
     QObject::connect(&view, &GroupsView::dragActive, [this](bool active) { drags.push_back(active); });
-    QObject::connect(&view, &GroupsView::selectionChanged, [this](const std::vector<Slot>& slots) { selected = slots; });
+    QObject::connect(&view, &GroupsView::selectionChanged,
+                     [this](const std::vector<Slot>& slots) { selected = slots; });
   }
 
   [[nodiscard]] QPoint at(const Slot& slot) const { return canvas->chipRect(slot).center(); }
-  [[nodiscard]] QPoint box(int i) const { return canvas->layoutOfGroups().boxes[static_cast<std::size_t>(i)].bar.center(); }
-  void click(const Slot& slot, Qt::KeyboardModifiers modifiers = {}) const { QTest::mouseClick(canvas, Qt::LeftButton, modifiers, at(slot)); }
+  [[nodiscard]] QPoint box(int i) const {
+    return canvas->layoutOfGroups().boxes[static_cast<std::size_t>(i)].bar.center();
+  }
+  void click(const Slot& slot, Qt::KeyboardModifiers modifiers = {}) const {
+    QTest::mouseClick(canvas, Qt::LeftButton, modifiers, at(slot));
+  }
   void press(const QPoint& point) const { QTest::mousePress(canvas, Qt::LeftButton, {}, point); }
   void release(const QPoint& point) const { QTest::mouseRelease(canvas, Qt::LeftButton, {}, point); }
   /// Moves with the button held, as a hand does: QTest::mouseMove holds none.
   void carry(const QPoint& from, const QPoint& to) const {
     for (int step = 1; step <= 4; ++step) {
       const QPoint point = from + (to - from) * step / 4;
-      QMouseEvent event(QEvent::MouseMove, point, canvas->mapToGlobal(point), Qt::NoButton, Qt::LeftButton, Qt::NoModifier);
+      QMouseEvent event(QEvent::MouseMove, point, canvas->mapToGlobal(point), Qt::NoButton, Qt::LeftButton,
+                        Qt::NoModifier);
       QApplication::sendEvent(canvas, &event);
     }
   }
@@ -210,8 +217,10 @@ TEST_F(GroupsMenu, MovesSplitsMergesAndLocks) {
   std::vector<std::pair<int, std::vector<Slot>>> splits;
   std::vector<std::vector<int>> merges;
   QSignalSpy locks(&view, &GroupsView::lockToggled);
-  QObject::connect(&view, &GroupsView::splitRequested, [&](int group, const std::vector<Slot>& out) { splits.emplace_back(group, out); });
-  QObject::connect(&view, &GroupsView::mergeRequested, [&](const std::vector<int>& groups) { merges.push_back(groups); });
+  QObject::connect(&view, &GroupsView::splitRequested,
+                   [&](int group, const std::vector<Slot>& out) { splits.emplace_back(group, out); });
+  QObject::connect(&view, &GroupsView::mergeRequested,
+                   [&](const std::vector<int>& groups) { merges.push_back(groups); });
   {
     const std::unique_ptr<QMenu> menu(view.makeMenu(nullptr));
     EXPECT_FALSE(find(menu.get(), "Split off selected heads")->isEnabled());
@@ -264,7 +273,8 @@ TEST_F(GroupsMenu, GroupsByARuleOfASize) {
 
 TEST_F(GroupsMenu, AsksForOtherLayers) {
   std::vector<int> layers;
-  QObject::connect(&view, &GroupsView::applyToLayersRequested, [&](const std::vector<int>& chosen) { layers = chosen; });
+  QObject::connect(&view, &GroupsView::applyToLayersRequested,
+                   [&](const std::vector<int>& chosen) { layers = chosen; });
   const std::unique_ptr<QMenu> menu(view.makeMenu(nullptr));
   find(menu.get(), "Apply to other layers…")->trigger();
   auto* dialog = view.findChild<LayerChoice*>();
@@ -285,7 +295,8 @@ TEST_F(GroupsMenu, RefusesWhatThePlanRefusesAndNothingElse) {
     plan.keyPosition = round % 4 == 0 ? KeyPosition::afterRope : KeyPosition::beforeRope;
     const bool joint = round % 2 == 1;
     for (int layer = 0; layer < 2; ++layer)
-      for (Group& group : joint ? joinKeysAndValues(shape, layer, {{0, 3}, {1}, {2}}) : groupsOf(shape, layer, {{0}, {1}, {2}, {3}}, {{0, 3}, {1}, {2}}))
+      for (Group& group : joint ? joinKeysAndValues(shape, layer, {{0, 3}, {1}, {2}})
+                                : groupsOf(shape, layer, {{0}, {1}, {2}, {3}}, {{0, 3}, {1}, {2}}))
         plan.groups.push_back(std::move(group));
     ASSERT_THAT(validate(plan, shape), IsEmpty());
     for (Group& group : plan.groups) group.locked = random() % 5 == 0;
@@ -295,13 +306,16 @@ TEST_F(GroupsMenu, RefusesWhatThePlanRefusesAndNothingElse) {
     record.keyPosition = plan.keyPosition;
     for (std::size_t i = 0; i < plan.groups.size(); ++i)
       if (plan.groups[i].slots.front().layer == 1)
-        record.groups.push_back({static_cast<int>(i), plan.groups[i].slots, plan.groups[i].widths, 0, {}, plan.groups[i].locked, false});
+        record.groups.push_back(
+            {static_cast<int>(i), plan.groups[i].slots, plan.groups[i].widths, 0, {}, plan.groups[i].locked, false});
     for (std::size_t i = 0; i < record.groups.size(); ++i)
-      ASSERT_EQ(groupTitle(record, i).toLower(), QString::fromStdString(groupName(plan, record.groups[i].index)).toLower());
+      ASSERT_EQ(groupTitle(record, i).toLower(),
+                QString::fromStdString(groupName(plan, record.groups[i].index)).toLower());
     view.setRecord(record);
     std::set<Slot> chosen;
     const int layer = random() % 8 == 0 ? 0 : 1;
-    for (unsigned i = 0; i <= random() % 3; ++i) chosen.insert({layer, random() % 2 == 0 ? Side::key : Side::value, static_cast<int>(random() % 4)});
+    for (unsigned i = 0; i <= random() % 3; ++i)
+      chosen.insert({layer, random() % 2 == 0 ? Side::key : Side::value, static_cast<int>(random() % 4)});
     const std::vector<Slot> slots(chosen.begin(), chosen.end());
     const int box = static_cast<int>(random() % (record.groups.size() + 1)) - 1;
     const int group = box < 0 ? kNewGroup : record.groups[static_cast<std::size_t>(box)].index;
@@ -310,7 +324,8 @@ TEST_F(GroupsMenu, RefusesWhatThePlanRefusesAndNothingElse) {
     const auto after = moveSlots(plan, shape, slots, group);
     const bool nothingToDo = !after && QString::fromStdString(after.error().message).contains("already");
     EXPECT_EQ(moves.size(), after && layer == record.layer ? 1u : 0u)
-        << round << ": " << (after ? "allowed" : after.error().message) << " / " << canvas->reasonAgainst(slots, box).toStdString();
+        << round << ": " << (after ? "allowed" : after.error().message) << " / "
+        << canvas->reasonAgainst(slots, box).toStdString();
     if (!nothingToDo) ++(after ? allowed : refused);
   }
   EXPECT_GT(allowed, 50);
@@ -370,7 +385,8 @@ TEST_F(DragHeads, KeysAfterRopeSayWhy) {
   GroupsRecord record = recordOf(8);
   record.keyPosition = KeyPosition::afterRope;
   record.groups.clear();
-  for (const Slot& slot : {key(0), key(1), value(0), value(1)}) record.groups.push_back({static_cast<int>(record.groups.size()), {slot}, {8}, 1, {}, false, false});
+  for (const Slot& slot : {key(0), key(1), value(0), value(1)})
+    record.groups.push_back({static_cast<int>(record.groups.size()), {slot}, {8}, 1, {}, false, false});
   view.setRecord(record);
   drag(at(key(0)), box(1));
   EXPECT_THAT(moves, IsEmpty());
@@ -415,7 +431,8 @@ TEST_F(DragHeads, SixtyFourHeadsASideWrapAndScroll) {
     for (const QRect& chip : box.chips) EXPECT_TRUE(box.frame.contains(chip));
   EXPECT_GT(canvas->height(), view.height());
   keys({Qt::Key_End});
-  EXPECT_FALSE(canvas->visibleRegion().intersected(canvas->chipRect(value(63))).isEmpty()) << "the keyboard brings into sight what it goes to";
+  EXPECT_FALSE(canvas->visibleRegion().intersected(canvas->chipRect(value(63))).isEmpty())
+      << "the keyboard brings into sight what it goes to";
   view.resize(120, 300);
   QApplication::processEvents();
   for (const auto& box : canvas->layoutOfGroups().boxes)

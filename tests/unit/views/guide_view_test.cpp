@@ -31,8 +31,10 @@ QPushButton* button(const QWidget& parent, const QString& text) {
 
 GuideRecord someRecord() {
   GuideRecord record;
-  record.steps = {GuideRecord::Progress::done, GuideRecord::Progress::current, GuideRecord::Progress::later, GuideRecord::Progress::later};
-  record.recent = {{.path = "/m/austen", .name = "austen", .when = "today"}, {.path = "/gone/qwen", .name = "qwen", .missing = true}};
+  record.steps = {GuideRecord::Progress::done, GuideRecord::Progress::current, GuideRecord::Progress::later,
+                  GuideRecord::Progress::later};
+  record.recent = {{.path = "/m/austen", .name = "austen", .when = "today"},
+                   {.path = "/gone/qwen", .name = "qwen", .missing = true}};
   return record;
 }
 
@@ -50,11 +52,13 @@ class GuideWindow : public ::testing::Test {
 class DragGuide : public GuideWindow {};
 
 TEST_F(GuideWindow, EveryButtonSaysWhatIsWanted) {
-  QSignalSpy opened(&view, &GuideView::openRequested), demo(&view, &GuideView::demoRequested), recent(&view, &GuideView::recentChosen),
-      locate(&view, &GuideView::locateRequested), removed(&view, &GuideView::removeRequested);
+  QSignalSpy opened(&view, &GuideView::openRequested), demo(&view, &GuideView::demoRequested),
+      recent(&view, &GuideView::recentChosen), locate(&view, &GuideView::locateRequested),
+      removed(&view, &GuideView::removeRequested);
   std::vector<GuideView::Step> steps;
   QObject::connect(&view, &GuideView::stepRequested, [&](GuideView::Step step) { steps.push_back(step); });
-  for (const char* text : {"Open a model…", "Open the demo model", "austen", "Locate…", "Remove", "Open…", "Calibrate…"}) {
+  for (const char* text :
+       {"Open a model…", "Open the demo model", "austen", "Locate…", "Remove", "Open…", "Calibrate…"}) {
     ASSERT_NE(button(view, text), nullptr) << text;
     QTest::mouseClick(button(view, text), Qt::LeftButton);
   }
@@ -99,7 +103,9 @@ TEST_F(GuideWindow, TheKeyboardReachesEverything) {
     if (const auto* focused = qobject_cast<QPushButton*>(QApplication::focusWidget())) reached.insert(focused->text());
     QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
   }
-  EXPECT_THAT(reached, ::testing::IsSupersetOf({QString("Open a model…"), QString("Open the demo model"), QString("Calibrate…"), QString("austen"), QString("Locate…"), QString("Remove")}));
+  EXPECT_THAT(reached,
+              ::testing::IsSupersetOf({QString("Open a model…"), QString("Open the demo model"), QString("Calibrate…"),
+                                       QString("austen"), QString("Locate…"), QString("Remove")}));
 }
 
 TEST_F(GuideWindow, AStepThatRunsSaysHowFarItIsAndIsNotBegunTwice) {

@@ -3,16 +3,16 @@
 #include <gmock/gmock.h>
 
 #include <QAccessible>
+#include <QApplication>
 #include <QClipboard>
 #include <QComboBox>
 #include <QGuiApplication>
-#include <QPushButton>
-#include <QApplication>
 #include <QHelpEvent>
-#include <QToolTip>
+#include <QPushButton>
 #include <QSignalSpy>
 #include <QTest>
 #include <QToolButton>
+#include <QToolTip>
 #include <QWheelEvent>
 #include <limits>
 #include <set>

@@ -28,8 +28,9 @@ LabFindings twoLists() {
   LabFindings found;
   found.summary = {{{"File", {}, false, true}, {"Plan, %", "Of those asked"}},
                    {{{"a.jsonl", "/x/a.jsonl", "/x/a.jsonl"}, {"62.5", "0.625"}}}};
-  found.details = {{"changed", "Changed", {columns, {{{"2"}, {"Where?"}}}}},
-                   {"all", "All", {columns, {{{"1"}, {"Who, and\twhy?"}}, {{"2"}, {"Where?", {}, "Where is it?", true}}}}}};
+  found.details = {
+      {"changed", "Changed", {columns, {{{"2"}, {"Where?"}}}}},
+      {"all", "All", {columns, {{{"1"}, {"Who, and\twhy?"}}, {{"2"}, {"Where?", {}, "Where is it?", true}}}}}};
   return found;
 }
 
@@ -41,7 +42,9 @@ class LabViewTest : public ::testing::Test {
     view.show();
   }
   [[nodiscard]] QTableView& table(const char* name) const { return *view.findChild<QTableView*>(QLatin1String(name)); }
-  [[nodiscard]] QPushButton& button(const char* name) const { return *view.findChild<QPushButton*>(QLatin1String(name)); }
+  [[nodiscard]] QPushButton& button(const char* name) const {
+    return *view.findChild<QPushButton*>(QLatin1String(name));
+  }
   [[nodiscard]] QComboBox& list() const { return *view.findChild<QComboBox*>(QStringLiteral("labList")); }
   LabView view;
 };
@@ -105,7 +108,9 @@ TEST_F(LabViewTest, APlotSaysHowManyTextsAreStillTheSame) {
   // The line is where it says, in the colour of the theme.
   const QImage image = plot->grab().toImage();
   const QPoint place = (plot->placeOf(12) * image.devicePixelRatio()).toPoint();
-  const auto isLine = [&](int below) { return image.pixelColor(place + QPoint(0, below)).rgb() == colours().accent.rgb(); };
+  const auto isLine = [&](int below) {
+    return image.pixelColor(place + QPoint(0, below)).rgb() == colours().accent.rgb();
+  };
   EXPECT_TRUE(isLine(-1) || isLine(0) || isLine(1));  // It is two pixels wide, and one of them whole.
   EXPECT_FALSE(isLine(-4) || isLine(4));
   // Of texts of which none is the same any more the line goes to the bottom.
@@ -128,7 +133,8 @@ TEST_F(LabViewTest, CellsOfAHeatTableHaveTheColoursOfTheirValues) {
   const auto letters = [&](int row) { return table.model()->index(row, 1).data(Qt::ForegroundRole).value<QColor>(); };
   EXPECT_FALSE(table.model()->index(0, 0).data(Qt::BackgroundRole).isValid());
   EXPECT_LT(qGray(ground(0).rgb()), qGray(ground(1).rgb()));
-  for (const int row : {0, 1}) EXPECT_GT(std::abs(qGray(ground(row).rgb()) - qGray(letters(row).rgb())), 100) << "letters can be read";
+  for (const int row : {0, 1})
+    EXPECT_GT(std::abs(qGray(ground(row).rgb()) - qGray(letters(row).rgb())), 100) << "letters can be read";
   QApplication::processEvents();  // The splitter lays out what it shows.
   const QImage image = table.viewport()->grab().toImage();
   const auto seen = [&](int row) {
@@ -154,14 +160,20 @@ TEST_F(LabViewTest, AScatterShowsWhatTruncationCostsOverRanks) {
   auto* scatter = view.findChild<LabScatter*>();
   ASSERT_TRUE(scatter);
   LabFindings found = twoLists();
-  found.points = LabPoints{"50 %", {"a", "b"}, {{"layer 0 keys", 0.25, 0.0123, true, 0}, {"layer 0 values", 0.5, 0.1, false, 0},
-                                                {"layer 1 keys", 0.5, -0.00125, true, 1}, {"layer 1 values", 0.5, 0, false, 1}}};
+  found.points = LabPoints{"50 %",
+                           {"a", "b"},
+                           {{"layer 0 keys", 0.25, 0.0123, true, 0},
+                            {"layer 0 values", 0.5, 0.1, false, 0},
+                            {"layer 1 keys", 0.5, -0.00125, true, 1},
+                            {"layer 1 values", 0.5, 0, false, 1}}};
   view.setFindings(Page::ranks, found);
   EXPECT_FALSE(scatter->isVisible()) << "another page is shown";
   view.showPage(Page::ranks);
   ASSERT_TRUE(scatter->isVisible());
-  EXPECT_EQ(scatter->describe(0).toStdString(), "a · layer 0 keys · rank 25.0 % · +0.0123 nats a token with 50 % of the directions");
-  EXPECT_EQ(scatter->describe(2).toStdString(), "b · layer 1 keys · rank 50.0 % · −0.00125 nats a token with 50 % of the directions");
+  EXPECT_EQ(scatter->describe(0).toStdString(),
+            "a · layer 0 keys · rank 25.0 % · +0.0123 nats a token with 50 % of the directions");
+  EXPECT_EQ(scatter->describe(2).toStdString(),
+            "b · layer 1 keys · rank 50.0 % · −0.00125 nats a token with 50 % of the directions");
   EXPECT_LT(scatter->placeOf(0).x(), scatter->placeOf(1).x());
   EXPECT_GT(scatter->placeOf(0).y(), scatter->placeOf(1).y()) << "what costs more is higher";
   EXPECT_EQ(scatter->placeOf(2).y(), scatter->placeOf(3).y()) << "what costs nothing lies at the bottom";
@@ -169,7 +181,9 @@ TEST_F(LabViewTest, AScatterShowsWhatTruncationCostsOverRanks) {
   EXPECT_EQ(scatter->pointAt(scatter->placeOf(1) + QPointF(2, 2)), 1U);
   EXPECT_FALSE(scatter->pointAt({-100, -100}));
   const QImage image = scatter->grab().toImage();
-  const auto colourAt = [&](std::size_t point) { return image.pixelColor((scatter->placeOf(point) * image.devicePixelRatio()).toPoint()).rgb(); };
+  const auto colourAt = [&](std::size_t point) {
+    return image.pixelColor((scatter->placeOf(point) * image.devicePixelRatio()).toPoint()).rgb();
+  };
   EXPECT_EQ(colourAt(0), colours().accent.rgb()) << "keys";
   EXPECT_EQ(colourAt(1), colours().valueText.rgb()) << "values";
   EXPECT_EQ(colourAt(2), colours().panel.rgb()) << "of the second text: hollow";
@@ -195,7 +209,8 @@ TEST_F(LabViewTest, TheTableWithTheFocusLeavesTheWindow) {
 }
 
 TEST_F(LabViewTest, EachPageIsBegunAndStoppedByItself) {
-  QSignalSpy begun(&view, &LabView::startRequested), stopped(&view, &LabView::stopRequested), asked(&view, &LabView::helpRequested);
+  QSignalSpy begun(&view, &LabView::startRequested), stopped(&view, &LabView::stopRequested),
+      asked(&view, &LabView::helpRequested);
   view.setWork(Page::agreement, {true, "write · 3 of 8", {}});
   EXPECT_TRUE(button("startLab").isVisible());
   EXPECT_FALSE(button("stopLab").isVisible());

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include <QApplication>
 #include <gtest/gtest.h>
+
+#include <QApplication>
 
 #include "views/theme.h"
 #include "views/words.h"

@@ -30,13 +30,17 @@ TEST(PlainTable, NumbersGiveAFloatBackAndKnowNoLocale) {
 
 TEST(PlainTable, EvaluationsAreExactAndWhatIsNotKnownIsEmpty) {
   EvaluationsModel model;
-  model.setRows({{"books.txt", {}, 8, 131072, 37.565685, 37.651234}, {"old.txt", "coded, by hand", 16, 0, 20, 25},
+  model.setRows({{"books.txt", {}, 8, 131072, 37.565685, 37.651234},
+                 {"old.txt", "coded, by hand", 16, 0, 20, 25},
                  {"new.txt", {}, 4, 100, 20, {}, "snapkv share=0.25", 22}});
   const PlainTable table = plainTable(model, {0, 1, 2}, EvaluationsModel::plainRole);
-  EXPECT_EQ(table.header, QStringList({"Text", "Smaller", "Tokens", "Original", "Plan", "Policy", "Under it", "Change"}));
-  EXPECT_EQ(table.rows[0], QStringList({"books.txt", "this plan", "131072", "37.565685", "37.651234", "", "", plainNumber(37.651234 / 37.565685 - 1)}));
+  EXPECT_EQ(table.header,
+            QStringList({"Text", "Smaller", "Tokens", "Original", "Plan", "Policy", "Under it", "Change"}));
+  EXPECT_EQ(table.rows[0], QStringList({"books.txt", "this plan", "131072", "37.565685", "37.651234", "", "",
+                                        plainNumber(37.651234 / 37.565685 - 1)}));
   EXPECT_EQ(table.rows[1], QStringList({"old.txt", "coded, by hand", "", "20", "25", "", "", "0.25"}));
-  EXPECT_EQ(table.rows[2], QStringList({"new.txt", "this plan", "100", "20", "", "snapkv share=0.25", "22", "0.1"})) << "a policy over the original";
+  EXPECT_EQ(table.rows[2], QStringList({"new.txt", "this plan", "100", "20", "", "snapkv share=0.25", "22", "0.1"}))
+      << "a policy over the original";
 }
 
 TEST(PlainTable, ComparedHeadsAreALineAPair) {

@@ -129,10 +129,12 @@ TEST_F(PlanComparisonTest, ThePointerTellsBothValuesInAnyTable) {
     QTest::mouseMove(tables, QPoint(1, 1));
     QTest::mouseMove(tables, place(part, {2, 0}));
     ASSERT_FALSE(hovered.isEmpty());
-    EXPECT_EQ(hovered.back().front().toString(), QStringLiteral("Layer 2 · K0 · A 8.00 bits, B 2.00 bits · difference −6.00"));
+    EXPECT_EQ(hovered.back().front().toString(),
+              QStringLiteral("Layer 2 · K0 · A 8.00 bits, B 2.00 bits · difference −6.00"));
   }
   QTest::mouseMove(tables, place(HeatTables::a, {0, 3}));
-  EXPECT_EQ(hovered.back().front().toString(), QStringLiteral("Layer 0 · V1 · A 4.00 bits, B 4.00 bits · difference 0.00"));
+  EXPECT_EQ(hovered.back().front().toString(),
+            QStringLiteral("Layer 0 · V1 · A 4.00 bits, B 4.00 bits · difference 0.00"));
   QTest::mouseMove(tables, QPoint(1, 1));
   EXPECT_EQ(hovered.back().front().toString(), "");
 }
@@ -188,11 +190,13 @@ TEST_F(PlanComparisonTest, LossesOfOnePlanOnlyAreShownAsSuch) {
   QTest::mouseClick(view.findChild<SegmentedControl*>()->segment("loss"), Qt::LeftButton);
   EXPECT_EQ(tables->columns(), 2);
   EXPECT_TRUE(std::isnan(tables->value(HeatTables::difference, {0, 0})));
-  EXPECT_EQ(view.describe({1, 0}), QStringLiteral("Layer 1 · keys · A not known, B ~ 0.003 nats · difference not known"));
+  EXPECT_EQ(view.describe({1, 0}),
+            QStringLiteral("Layer 1 · keys · A not known, B ~ 0.003 nats · difference not known"));
   record.a.loss = {3, 2, {0.002F, 0.002F, 0.003F, 0.001F, 0.0F, 0.0F}};
   view.setRecord(record);
   EXPECT_FLOAT_EQ(tables->value(HeatTables::difference, {1, 1}), 3);  // Thousandths.
-  EXPECT_EQ(view.describe({1, 1}), QStringLiteral("Layer 1 · values · A ~ 0.001 nats, B ~ 0.004 nats · difference +0.003"));
+  EXPECT_EQ(view.describe({1, 1}),
+            QStringLiteral("Layer 1 · values · A ~ 0.001 nats, B ~ 0.004 nats · difference +0.003"));
   record.a.loss = record.b.loss = {};
   view.setRecord(record);
   EXPECT_FALSE(tables->isVisible());

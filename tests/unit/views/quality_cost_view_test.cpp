@@ -94,7 +94,8 @@ TEST_F(QualityCostViewTest, TimesSayWhichDeviceTheyAreOf) {
   view.setRecord(record);
   QHelpEvent asked(QEvent::ToolTip, place(0), view.mapToGlobal(place(0)));
   QApplication::sendEvent(&view, &asked);
-  EXPECT_TRUE(QToolTip::text().contains("of the uncompressed time (NVIDIA H200, as measured)")) << QToolTip::text().toStdString();
+  EXPECT_TRUE(QToolTip::text().contains("of the uncompressed time (NVIDIA H200, as measured)"))
+      << QToolTip::text().toStdString();
 }
 
 TEST_F(QualityCostViewTest, TheFrontDependsOnTheCost) {

@@ -79,18 +79,22 @@ TEST_F(RefineViewTest, SaysWhyThereIsNothingToRefine) {
   view.setRecord(record);
   EXPECT_FALSE(view.findChild<QPushButton*>("refineButton")->isEnabled());
   bool said = false;
-  for (const auto* label : view.findChildren<QLabel*>()) said = said || (label->isVisible() && label->text() == record.unavailable);
+  for (const auto* label : view.findChildren<QLabel*>())
+    said = said || (label->isVisible() && label->text() == record.unavailable);
   EXPECT_TRUE(said);
 }
 
 TEST_F(RefineViewTest, ShowsPerplexitiesOnBothTexts) {
   RefineCurve record = running();
   record.running = false;
-  record.perplexities = {{"text refined on", "novels.txt", 17.41, 21.02, 17.77}, {"other text", "wikitext.txt", 18.32, 24.24, 18.97}};
+  record.perplexities = {{"text refined on", "novels.txt", 17.41, 21.02, 17.77},
+                         {"other text", "wikitext.txt", 18.32, 24.24, 18.97}};
   view.setRecord(record);
   QStringList shown;
-  for (const auto* label : view.findChild<QWidget*>("refinePerplexities")->findChildren<QLabel*>()) shown << label->text();
-  for (const char* text : {"text refined on", "other text", "21.02", "17.77", "24.24", "18.97"}) EXPECT_TRUE(shown.contains(QLatin1String(text))) << text;
+  for (const auto* label : view.findChild<QWidget*>("refinePerplexities")->findChildren<QLabel*>())
+    shown << label->text();
+  for (const char* text : {"text refined on", "other text", "21.02", "17.77", "24.24", "18.97"})
+    EXPECT_TRUE(shown.contains(QLatin1String(text))) << text;
 }
 
 }  // namespace

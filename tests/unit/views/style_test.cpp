@@ -40,7 +40,8 @@ TEST_F(StyleTest, AnotherLookIsARepaint) {
   auto* column = new QVBoxLayout(&window);
   auto* button = new QPushButton(QStringLiteral("Export…"));
   markPrimary(button);
-  for (QWidget* widget : std::initializer_list<QWidget*>{button, new QLineEdit, new QComboBox, new QSpinBox}) column->addWidget(widget);
+  for (QWidget* widget : std::initializer_list<QWidget*>{button, new QLineEdit, new QComboBox, new QSpinBox})
+    column->addWidget(widget);
   window.show();
   QCoreApplication::processEvents();
   const QPoint inside(4, button->height() / 2);
@@ -62,7 +63,8 @@ TEST_F(StyleTest, TextsFitInTheWeightTheyAreDrawnIn) {
   QPushButton primary(QStringLiteral("Calibrate on every text"));
   markPrimary(&primary);
   EXPECT_GE(primary.sizeHint().width(), metrics.horizontalAdvance(primary.text()) + 20);
-  SegmentedControl control({{QStringLiteral("a"), QStringLiteral("Comparison")}, {QStringLiteral("b"), QStringLiteral("mean")}}, {});
+  SegmentedControl control(
+      {{QStringLiteral("a"), QStringLiteral("Comparison")}, {QStringLiteral("b"), QStringLiteral("mean")}}, {});
   const int before = control.sizeHint().width();
   for (const char* id : {"a", "b"}) {
     const QToolButton* segment = control.segment(QLatin1String(id));
@@ -78,7 +80,8 @@ TEST_F(StyleTest, TextsFitInTheWeightTheyAreDrawnIn) {
   const QImage exact = link.grab().toImage();
   link.resize(link.width() + 60, link.height());
   EXPECT_EQ(exact, link.grab().toImage().copy(exact.rect()));
-  for (QWidget* each : std::initializer_list<QWidget*>{new QLineEdit, new QComboBox, new QSpinBox, new QPushButton(QStringLiteral("x"))}) {
+  for (QWidget* each : std::initializer_list<QWidget*>{new QLineEdit, new QComboBox, new QSpinBox,
+                                                       new QPushButton(QStringLiteral("x"))}) {
     EXPECT_EQ(each->sizeHint().height(), 28) << each->metaObject()->className();
     delete each;
   }

@@ -32,7 +32,8 @@ class BothLooks : public ::testing::TestWithParam<bool> {
  protected:
   const Palette& look = GetParam() ? Theme::dark() : Theme::light();
 };
-INSTANTIATE_TEST_SUITE_P(Look, BothLooks, ::testing::Bool(), [](const auto& instance) { return instance.param ? "Dark" : "Light"; });
+INSTANTIATE_TEST_SUITE_P(Look, BothLooks, ::testing::Bool(),
+                         [](const auto& instance) { return instance.param ? "Dark" : "Light"; });
 
 TEST_P(BothLooks, EveryTextCanBeRead) {
   for (const QColor& ground : {look.window, look.panel})
@@ -50,18 +51,20 @@ TEST_P(BothLooks, EveryTextCanBeRead) {
 TEST_P(BothLooks, EveryTextOfQtsPaletteCanBeRead) {
   Theme::instance().setMode(GetParam() ? Theme::Mode::dark : Theme::Mode::light);
   using Role = QPalette::ColorRole;
-  const std::pair<Role, std::vector<Role>> pairs[] = {{QPalette::WindowText, {QPalette::Window, QPalette::Base}},
-                                                      {QPalette::Text, {QPalette::Base, QPalette::AlternateBase, QPalette::Window}},
-                                                      {QPalette::ButtonText, {QPalette::Button, QPalette::Window}},
-                                                      {QPalette::HighlightedText, {QPalette::Highlight}},
-                                                      {QPalette::PlaceholderText, {QPalette::Base, QPalette::Window}},
-                                                      {QPalette::Link, {QPalette::Base, QPalette::Window}},
-                                                      {QPalette::ToolTipText, {QPalette::ToolTipBase}}};
+  const std::pair<Role, std::vector<Role>> pairs[] = {
+      {QPalette::WindowText, {QPalette::Window, QPalette::Base}},
+      {QPalette::Text, {QPalette::Base, QPalette::AlternateBase, QPalette::Window}},
+      {QPalette::ButtonText, {QPalette::Button, QPalette::Window}},
+      {QPalette::HighlightedText, {QPalette::Highlight}},
+      {QPalette::PlaceholderText, {QPalette::Base, QPalette::Window}},
+      {QPalette::Link, {QPalette::Base, QPalette::Window}},
+      {QPalette::ToolTipText, {QPalette::ToolTipBase}}};
   const QPalette palette = QApplication::palette();
   for (const auto group : {QPalette::Active, QPalette::Inactive})
     for (const auto& [text, grounds] : pairs)
       for (const Role ground : grounds)
-        EXPECT_GE(contrast(palette.color(group, text), palette.color(group, ground)), 4.5) << "role " << text << " on role " << ground;
+        EXPECT_GE(contrast(palette.color(group, text), palette.color(group, ground)), 4.5)
+            << "role " << text << " on role " << ground;
   const QPalette tip = QToolTip::palette();
   EXPECT_GE(contrast(tip.color(QPalette::ToolTipText), tip.color(QPalette::ToolTipBase)), 4.5);
   Theme::instance().setMode(Theme::Mode::light);
@@ -76,11 +79,13 @@ TEST_P(BothLooks, TokensCanBeReadOnTheirLosses) {
   for (QTextBlock block = text.document()->begin(); block.isValid(); block = block.next())
     for (auto at = block.begin(); !at.atEnd(); ++at) {
       const QTextCharFormat format = at.fragment().charFormat();
-      const QColor over = format.hasProperty(QTextFormat::BackgroundBrush) ? format.background().color() : QColor(Qt::transparent);
+      const QColor over =
+          format.hasProperty(QTextFormat::BackgroundBrush) ? format.background().color() : QColor(Qt::transparent);
       shaded += over.alpha() > 0;
       const auto mixed = [&](float above, float below) { return over.alphaF() * above + (1 - over.alphaF()) * below; };
-      const QColor ground = QColor::fromRgbF(mixed(over.redF(), look.panel.redF()), mixed(over.greenF(), look.panel.greenF()),
-                                             mixed(over.blueF(), look.panel.blueF()));
+      const QColor ground =
+          QColor::fromRgbF(mixed(over.redF(), look.panel.redF()), mixed(over.greenF(), look.panel.greenF()),
+                           mixed(over.blueF(), look.panel.blueF()));
       EXPECT_GE(contrast(format.foreground().color(), ground), 4.5) << at.fragment().text().toStdString();
     }
   EXPECT_EQ(shaded, 2);
@@ -91,7 +96,8 @@ TEST_P(BothLooks, WordsCanBeReadOnEveryColourOfAMap) {
   Theme::instance().setMode(GetParam() ? Theme::Mode::dark : Theme::Mode::light);
   for (const ColourMap map : {ColourMap::viridis, ColourMap::cividis, ColourMap::grey, ColourMap::difference})
     for (const QRgb colour : colourTable(map, false)) {
-      EXPECT_GE(contrast(wordsOn(colour), QColor(colour)), 4.5) << colourMapId(map).toStdString() << ' ' << QColor(colour).name().toStdString();
+      EXPECT_GE(contrast(wordsOn(colour), QColor(colour)), 4.5)
+          << colourMapId(map).toStdString() << ' ' << QColor(colour).name().toStdString();
     }
   LabModel table;
   for (int step = 0; step <= 32; ++step) {
@@ -116,7 +122,8 @@ TEST(Theme, FiguresAreTabular) {
   ASSERT_EQ(QFontInfo(inter).family(), "Inter");
   const QFontMetricsF metrics(inter);
   for (const char digit : {'0', '2', '4', '7', '8'})
-    EXPECT_DOUBLE_EQ(metrics.horizontalAdvance(QLatin1Char(digit)), metrics.horizontalAdvance(QLatin1Char('1'))) << digit;
+    EXPECT_DOUBLE_EQ(metrics.horizontalAdvance(QLatin1Char(digit)), metrics.horizontalAdvance(QLatin1Char('1')))
+        << digit;
 }
 
 TEST(Theme, PicturesForPaperAreLight) {

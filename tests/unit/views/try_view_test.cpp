@@ -66,7 +66,8 @@ class TryWindow : public ::testing::Test {
 
 TEST_F(TryWindow, GeneratesWithTheSettingsAndStops) {
   std::vector<std::pair<QString, GenerateSettings>> asked;
-  QObject::connect(&view, &TryView::generateRequested, [&](const QString& text, const GenerateSettings& settings) { asked.emplace_back(text, settings); });
+  QObject::connect(&view, &TryView::generateRequested,
+                   [&](const QString& text, const GenerateSettings& settings) { asked.emplace_back(text, settings); });
   EXPECT_FALSE(button("Generate")->isEnabled()) << "without a prompt";
   QTest::keyClicks(prompt, "Anne had");
   for (auto* box : view.findChildren<QSpinBox*>())
@@ -113,7 +114,8 @@ TEST_F(TryWindow, ShowsOnTheTextWhatEachTokenCosts) {
   view.setTokenLosses({"Anne", " had", " been", " too"}, {kNone, 2.0F, 3.0F, 1.0F}, {kNone, 2.5F, 2.6F, 1.0F});
   auto* text = view.findChild<TokenLossText*>();
   EXPECT_EQ(text->toPlainText(), "Anne had been too");
-  EXPECT_TRUE(words().contains("mean 2.000 → 2.033 nats (+0.033) · total +0.10 over 3 tokens")) << words().toStdString();
+  EXPECT_TRUE(words().contains("mean 2.000 → 2.033 nats (+0.033) · total +0.10 over 3 tokens"))
+      << words().toStdString();
   const auto formatAt = [&](int position) {
     QTextCursor cursor(text->document());
     cursor.setPosition(position + 1);
@@ -153,7 +155,8 @@ TEST_F(TryWindow, GroundsOfTokensKeepTheTextReadable) {
       cursor.setPosition(position);
       const QColor tint = cursor.charFormat().background().color(), panel = colours().panel;
       const auto mix = [&](float a, float b) { return a * tint.alphaF() + b * (1 - tint.alphaF()); };
-      const QColor ground = QColor::fromRgbF(mix(tint.redF(), panel.redF()), mix(tint.greenF(), panel.greenF()), mix(tint.blueF(), panel.blueF()));
+      const QColor ground = QColor::fromRgbF(mix(tint.redF(), panel.redF()), mix(tint.greenF(), panel.greenF()),
+                                             mix(tint.blueF(), panel.blueF()));
       const double x = luminance(ground), y = luminance(colours().text);
       EXPECT_GE((std::max(x, y) + 0.05) / (std::min(x, y) + 0.05), 4.5) << dark << position;
     }
@@ -212,7 +215,8 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   }();
   ASSERT_EQ(tables.size(), 2U);
   EXPECT_FALSE(tables[0]->isVisible()) << "nothing to show yet";
-  const RetrievalTable original{{256, 512}, {0, 50, 100}, 4, {3, 2, {0, 1, 2, 3, 4, 1}}, {3, 2, {1, 1, 0.5F, 0.25F, 0, 1}}};
+  const RetrievalTable original{
+      {256, 512}, {0, 50, 100}, 4, {3, 2, {0, 1, 2, 3, 4, 1}}, {3, 2, {1, 1, 0.5F, 0.25F, 0, 1}}};
   RetrievalTable plan = original;
   plan.loss.values.back() = 8;
   plan.found.values.back() = 0.75F;
@@ -227,13 +231,20 @@ TEST_F(TryWindow, ShowsWhetherASentenceFarBackComesOut) {
   view.setRetrieval(original, plan);
   EXPECT_TRUE(words().contains("one number: found")) << words().toStdString();
   EXPECT_TRUE(words().contains("mean 1.83 → 3.00 nats")) << words().toStdString();
-  const auto cell = [&](int side, int row, int column, int role) { return tables[static_cast<std::size_t>(side)]->model()->index(row, column).data(role); };
+  const auto cell = [&](int side, int row, int column, int role) {
+    return tables[static_cast<std::size_t>(side)]->model()->index(row, column).data(role);
+  };
   EXPECT_EQ(cell(1, 2, 1, Qt::DisplayRole).toString(), percentText(0.75, 0) + QStringLiteral("\n8.00"));
-  EXPECT_TRUE(cell(1, 2, 1, Qt::ToolTipRole).toString().contains(QStringLiteral("512 tokens, sentence at 100 %: %1 found in 4 trials, 8.000 nats").arg(percentText(0.75, 0))));
+  EXPECT_TRUE(cell(1, 2, 1, Qt::ToolTipRole)
+                  .toString()
+                  .contains(QStringLiteral("512 tokens, sentence at 100 %: %1 found in 4 trials, 8.000 nats")
+                                .arg(percentText(0.75, 0))));
   EXPECT_EQ(tables[0]->model()->headerData(1, Qt::Horizontal, Qt::DisplayRole).toString(), "512");
   EXPECT_EQ(tables[0]->model()->headerData(1, Qt::Vertical, Qt::DisplayRole).toString(), "50 %");
   // The same loss has the same colour on both sides, and what costs less is brighter.
-  const auto ground = [&](int side, int row, int column) { return cell(side, row, column, Qt::BackgroundRole).value<QColor>(); };
+  const auto ground = [&](int side, int row, int column) {
+    return cell(side, row, column, Qt::BackgroundRole).value<QColor>();
+  };
   EXPECT_EQ(ground(0, 1, 1), ground(1, 1, 1));
   EXPECT_GT(ground(0, 0, 0).lightness(), ground(0, 2, 0).lightness());
   EXPECT_GT(ground(0, 2, 0).lightness(), ground(1, 2, 1).lightness());
@@ -279,7 +290,9 @@ TEST_F(TryWindow, SaysWhyNothingCanBeTried) {
 TEST(EvaluationsModel, TellsBeforeAndAfter) {
   EvaluationsModel model;
   const QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::Fatal);
-  model.setRows({{"persuasion.txt", {}, 8, 65'504, 37.57, 37.63}, {"persuasion.txt", "coded, by hand", 16, 65'504, 37.57, 38.9}, {"persuasion.txt", "older plan", 0, 0, 37.57, 39.1}});
+  model.setRows({{"persuasion.txt", {}, 8, 65'504, 37.57, 37.63},
+                 {"persuasion.txt", "coded, by hand", 16, 65'504, 37.57, 38.9},
+                 {"persuasion.txt", "older plan", 0, 0, 37.57, 39.1}});
   const auto cell = [&](int row, int column) { return model.index(row, column).data().toString(); };
   EXPECT_EQ(cell(0, EvaluationsModel::predictions), "65,504");
   EXPECT_EQ(cell(0, EvaluationsModel::before), "37.57");
@@ -287,14 +300,16 @@ TEST(EvaluationsModel, TellsBeforeAndAfter) {
   EXPECT_EQ(cell(0, EvaluationsModel::change), QStringLiteral("+0.2\u00a0%"));
   EXPECT_EQ(cell(0, EvaluationsModel::plan), "this plan") << "not by colour alone";
   EXPECT_EQ(cell(1, EvaluationsModel::plan), "16.0 times");
-  EXPECT_EQ(model.index(1, 0).data(Qt::ToolTipRole).toString(), "persuasion.txt · of coded, by hand · 65,504 tokens predicted");
+  EXPECT_EQ(model.index(1, 0).data(Qt::ToolTipRole).toString(),
+            "persuasion.txt · of coded, by hand · 65,504 tokens predicted");
   EXPECT_EQ(cell(2, EvaluationsModel::plan), "older plan");
 }
 
 TEST_F(TryWindow, WhatAPolicyMakesStandsBesideWhatTheSameTokensCostWithoutIt) {
   auto* table = view.findChild<QTableView*>("perplexities");
   const EvaluationRow plain{"persuasion.txt", {}, 8, 65'504, 37.57, 37.63};
-  EvaluationRow under{"persuasion.txt", {}, 4, 32'000, 36, 36.5, "snapkv share=0.25 interval=64", 45, "512 B of cache at the end."};
+  EvaluationRow under{
+      "persuasion.txt", {}, 4, 32'000, 36, 36.5, "snapkv share=0.25 interval=64", 45, "512 B of cache at the end."};
   view.setEvaluations({plain});
   EXPECT_TRUE(table->isColumnHidden(EvaluationsModel::underPolicy)) << "no room is lost where there is none";
   view.setEvaluations({plain, under});
@@ -322,13 +337,15 @@ TEST_F(TryWindow, ANarrowTableOfPerplexitiesStillTellsItsRowsApart) {
   EXPECT_TRUE(table->isVisible());
   const auto whole = [&](int column) {
     const QAbstractItemView& cells = *table;
-    return table->columnWidth(column) >= std::max(cells.sizeHintForColumn(column), table->horizontalHeader()->sectionSizeHint(column));
+    return table->columnWidth(column) >=
+           std::max(cells.sizeHintForColumn(column), table->horizontalHeader()->sectionSizeHint(column));
   };
   for (const int width : {1600, 900, 700}) {
     view.resize(width, 700);
     QApplication::processEvents();
     EXPECT_GE(table->columnWidth(EvaluationsModel::text), 100) << width;
-    for (const int column : {EvaluationsModel::plan, EvaluationsModel::before, EvaluationsModel::after, EvaluationsModel::underPolicy, EvaluationsModel::change})
+    for (const int column : {EvaluationsModel::plan, EvaluationsModel::before, EvaluationsModel::after,
+                             EvaluationsModel::underPolicy, EvaluationsModel::change})
       EXPECT_TRUE(whole(column)) << column;
   }
   EXPECT_TRUE(table->isColumnHidden(EvaluationsModel::predictions)) << "the tip says it too";
@@ -349,7 +366,8 @@ TEST_F(TryWindow, NumbersOfRetrievalAreWrappedAndNoLineIsLeftBelow) {
   QApplication::processEvents();
   for (const char* name : {"retrievalFacts", "retrievalOther"}) {
     const auto* label = view.findChild<QLabel*>(name);
-    const QRect needed = label->fontMetrics().boundingRect(QRect(0, 0, label->width(), 1000), Qt::TextWordWrap, label->text());
+    const QRect needed =
+        label->fontMetrics().boundingRect(QRect(0, 0, label->width(), 1000), Qt::TextWordWrap, label->text());
     EXPECT_GE(label->height(), needed.height()) << name;
     EXPECT_GE(label->width(), needed.width()) << name;
   }
@@ -364,7 +382,8 @@ TEST_F(TryWindow, NumbersOfRetrievalAreWrappedAndNoLineIsLeftBelow) {
 TEST_F(TryWindow, APolicyHasAPaneOfItsOwnWhileOneIsAskedFor) {
   QSignalSpy asked(&view, &TryView::generateRequested);
   auto* policy = view.findChild<PolicyChoice*>();
-  view.setPolicies({{QStringLiteral("snapkv share=0.5"), QStringLiteral("What the last queries look at")}, {QStringLiteral("kivi"), {}}});
+  view.setPolicies({{QStringLiteral("snapkv share=0.5"), QStringLiteral("What the last queries look at")},
+                    {QStringLiteral("kivi"), {}}});
   EXPECT_EQ(policy->policy(), QString());
   EXPECT_EQ(policy->itemData(1, Qt::ToolTipRole).toString(), QStringLiteral("What the last queries look at"));
   auto* pane = view.findChildren<GeneratedPane*>().at(2);

@@ -159,7 +159,8 @@ TEST(ViewState, TheBudgetsColumnsComeBack) {
   BudgetView first, second;
   BudgetRecord record;
   for (int group = 0; group < 3; ++group)
-    record.rows.push_back({.group = group, .slots = {{group, Side::key, 0}}, .directions = 8, .rank = 8 - group, .bytes = 8});
+    record.rows.push_back(
+        {.group = group, .slots = {{group, Side::key, 0}}, .directions = 8, .rank = 8 - group, .bytes = 8});
   for (BudgetView* view : {&first, &second}) {
     view->resize(1000, 300);
     view->setRecord(record);

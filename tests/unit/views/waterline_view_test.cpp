@@ -303,7 +303,8 @@ TEST_F(WaterlineViewTest, SortedTheDirectionsOfAllLayersAreOneFallingRow) {
     const double x = left + (right - left) * (0.012 + 0.976 * (place + 0.5) / 16);
     const auto spot = view.spotAt({x, 200});
     ASSERT_TRUE(spot) << place;
-    const double value = unlike.layers[static_cast<std::size_t>(spot->layer)].eigenvalues[static_cast<std::size_t>(spot->direction)];
+    const double value =
+        unlike.layers[static_cast<std::size_t>(spot->layer)].eigenvalues[static_cast<std::size_t>(spot->direction)];
     EXPECT_LE(value, before) << place;
     before = value;
     seen.insert({spot->layer, spot->direction});

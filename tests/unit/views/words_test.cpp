@@ -1,6 +1,5 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
-#include "views/number_text.h"
 #include "views/words.h"
 
 #include <gtest/gtest.h>
@@ -8,12 +7,12 @@
 #include <QCoreApplication>
 #include <QFontMetrics>
 
+#include "views/number_text.h"
+
 namespace kvista {
 namespace {
 
-QString counted(const char* text, int count) {
-  return QCoreApplication::translate("WordsTest", text, nullptr, count);
-}
+QString counted(const char* text, int count) { return QCoreApplication::translate("WordsTest", text, nullptr, count); }
 
 TEST(Words, CountsAreSaidInEnglish) {
   EXPECT_EQ(counted("%n file(s), verified", 1), "1 file, verified");

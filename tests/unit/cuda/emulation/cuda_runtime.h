@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The KVista authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernels use of CUDA's language and runtime, on a CPU: the threads of a block are coroutines of one thread, so
-// that kernels can be tested, and run under a sanitizer, where there is no GPU. Slow and exact; no model of timing.
+// What the kernels use of CUDA's language and runtime, on a CPU: the threads of a block are coroutines of one thread,
+// so that kernels can be tested, and run under a sanitizer, where there is no GPU. Slow and exact; no model of timing.
 #pragma once
 
 #include <algorithm>
@@ -44,8 +44,8 @@ void waitForBlock();
 void waitForWarp();
 /// Until the four warps of this one's warpgroup are here.
 void waitForWarpgroup();
-/// What every lane of the warp publishes: `write` is given this lane's place; the answer are the places of all 32, valid
-/// until the second publication after this one.
+/// What every lane of the warp publishes: `write` is given this lane's place; the answer are the places of all 32,
+/// valid until the second publication after this one.
 struct Place {
   alignas(16) std::uint32_t words[8];
 };
@@ -56,7 +56,11 @@ const Place* publish(const std::function<void(Place&)>& write);
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 enum cudaError_t { cudaSuccess, cudaErrorLaunchFailure, cudaErrorInvalidDevice };
-enum { cudaFuncAttributeMaxDynamicSharedMemorySize, cudaDevAttrMultiProcessorCount, cudaDevAttrMaxSharedMemoryPerBlockOptin };
+enum {
+  cudaFuncAttributeMaxDynamicSharedMemorySize,
+  cudaDevAttrMultiProcessorCount,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin
+};
 inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
 inline cudaError_t cudaDeviceGetAttribute(int* value, int attribute, int) {
   *value = attribute == cudaDevAttrMultiProcessorCount ? 1 : 227 * 1024;

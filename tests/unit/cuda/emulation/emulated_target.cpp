@@ -4,6 +4,8 @@
 
 namespace kvista::test {
 
-Result<KernelTarget> kernelTarget() { return KernelTarget{at::kCPU, kvistaCudaKernels(), kvistaLatentAttentionKernels()}; }
+Result<KernelTarget> kernelTarget() {
+  return KernelTarget{at::kCPU, kvistaCudaKernels(), kvistaLatentAttentionKernels()};
+}
 
 }  // namespace kvista::test

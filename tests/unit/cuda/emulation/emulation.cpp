@@ -155,7 +155,9 @@ const Place* publishFloat(float value) {
 }
 }  // namespace
 
-float __shfl_sync(unsigned, float value, int lane) { return std::bit_cast<float>(publishFloat(value)[lane % 32].words[0]); }
+float __shfl_sync(unsigned, float value, int lane) {
+  return std::bit_cast<float>(publishFloat(value)[lane % 32].words[0]);
+}
 float __shfl_xor_sync(unsigned, float value, int distance) {
   const Place* lanes = publishFloat(value);
   return std::bit_cast<float>(lanes[threadIdx.x % 32 ^ static_cast<unsigned>(distance)].words[0]);
@@ -181,13 +183,15 @@ void loadMatrices(std::uint32_t (&to)[4], std::uint32_t row) {
   const Place* lanes = publish([&](Place& place) { place.words[0] = row; });
   const int lane = static_cast<int>(threadIdx.x % 32);
   for (int i = 0; i < 4; ++i)
-    to[i] = entry(lanes, i, lane / 4, lane % 4 * 2) | static_cast<std::uint32_t>(entry(lanes, i, lane / 4, lane % 4 * 2 + 1)) << 16;
+    to[i] = entry(lanes, i, lane / 4, lane % 4 * 2) |
+            static_cast<std::uint32_t>(entry(lanes, i, lane / 4, lane % 4 * 2 + 1)) << 16;
 }
 void loadMatricesTransposed(std::uint32_t (&to)[4], std::uint32_t row) {
   const Place* lanes = publish([&](Place& place) { place.words[0] = row; });
   const int lane = static_cast<int>(threadIdx.x % 32);
   for (int i = 0; i < 4; ++i)
-    to[i] = entry(lanes, i, lane % 4 * 2, lane / 4) | static_cast<std::uint32_t>(entry(lanes, i, lane % 4 * 2 + 1, lane / 4)) << 16;
+    to[i] = entry(lanes, i, lane % 4 * 2, lane / 4) |
+            static_cast<std::uint32_t>(entry(lanes, i, lane % 4 * 2 + 1, lane / 4)) << 16;
 }
 
 }  // namespace kvista::tensor_core

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An engine without a model, for tests of the window: `kvista-fake-engine [BEHAVIOUR]`. What it says of a model is made
-// up: a small one, or with the behaviour `large` one of 32 layers of 32 heads of 128 channels. With `scarce` a plan does not
-// fit into its memory; with `vague` it does not say what anything takes until it is cancelled.
+// up: a small one, or with the behaviour `large` one of 32 layers of 32 heads of 128 channels. With `scarce` a plan
+// does not fit into its memory; with `vague` it does not say what anything takes until it is cancelled.
 #include <unistd.h>
 
 #include <array>
@@ -46,7 +46,8 @@ void say(const json& message) {
 }
 
 kvista::HelloRecord hello(std::string_view behaviour) {
-  kvista::HelloRecord record{"kvista", "0.1.0", kvista::kProtocolVersion, std::to_string(::getpid()), 0, "2.11.0", "made-up-host"};
+  kvista::HelloRecord record{"kvista", "0.1.0",       kvista::kProtocolVersion, std::to_string(::getpid()), 0,
+                             "2.11.0", "made-up-host"};
   if (behaviour == "old") {
     record.version = "0.0.1";
     record.protocol = 0;
@@ -70,7 +71,8 @@ json units(const kvista::CompressionPlan& plan, bool large) {
   for (kvista::BudgetUnit& unit : units) {
     unit.spectrum.widths = widths;
     for (std::size_t i = 0; i < unit.spectrum.eigenvalues.size(); ++i)
-      for (const int width : widths) unit.spectrum.distortion.push_back(static_cast<float>(kvista::gaussianDistortion(width)));
+      for (const int width : widths)
+        unit.spectrum.distortion.push_back(static_cast<float>(kvista::gaussianDistortion(width)));
   }
   return kvista::unitsToJson(units);
 }
@@ -117,7 +119,10 @@ json ofModel(const std::string& method, const json& params, bool large) {
     for (int layer = 0; layer < shape.layers; ++layer)
       for (const kvista::Side side : {kvista::Side::key, kvista::Side::value})
         list.push_back(toJson(kvista::LayerSpectrumRecord{
-            layer, side, {.normalisedEffectiveRank = 0.5, .energyRank99 = 100}, std::vector<float>(static_cast<std::size_t>(shape.kvHeads * shape.headDim), 1.0F)}));
+            layer,
+            side,
+            {.normalisedEffectiveRank = 0.5, .energyRank99 = 100},
+            std::vector<float>(static_cast<std::size_t>(shape.kvHeads * shape.headDim), 1.0F)}));
     return list;
   }
   if (method == "calibrate") {
@@ -130,7 +135,8 @@ json ofModel(const std::string& method, const json& params, bool large) {
     return wish ? madePlan(*wish, shape, large) : json();
   }
   if (method == "planErrors") {
-    const kvista::Matrix kv = madeUpMatrix(shape.layers, shape.kvHeads), query = madeUpMatrix(shape.layers, shape.queryHeads);
+    const kvista::Matrix kv = madeUpMatrix(shape.layers, shape.kvHeads),
+                         query = madeUpMatrix(shape.layers, shape.queryHeads);
     return toJson(kvista::PlanErrorsRecord{kv, kv, kv, kv, query, query});
   }
   return nullptr;
@@ -146,7 +152,8 @@ json generated(const json& params) {
   json answer = {{"original", toJson(kvista::GeneratedPiece{said("turns", "original"), 10, 4000, false})},
                  {"plan", toJson(kvista::GeneratedPiece{said("planTurns", "plan"), 10, 500, true})}};
   if (params.contains("policy"))
-    answer["policy"] = toJson(kvista::GeneratedPiece{said("policyTurns", params["policy"].get<std::string>().c_str()), 10, 250, true, true});
+    answer["policy"] = toJson(
+        kvista::GeneratedPiece{said("policyTurns", params["policy"].get<std::string>().c_str()), 10, 250, true, true});
   return answer;
 }
 
@@ -156,7 +163,8 @@ void answer(const json& request, std::string_view behaviour) {
   const json& params = request.at("params");
   if (method == "hello") return say(kvista::resultMessage(id, toJson(hello(behaviour))));
   if (method == "echo") return say(kvista::resultMessage(id, params));
-  if (method == "fail") return say(kvista::errorMessage(id, {ErrorCode::numerical, "It does not converge.", "", "Try again."}));
+  if (method == "fail")
+    return say(kvista::errorMessage(id, {ErrorCode::numerical, "It does not converge.", "", "Try again."}));
   if (method == "steps") {
     for (int i = 1; i <= params.at("steps").get<int>(); ++i) say(kvista::progressMessage(id, {{"done", i}}));
     return say(kvista::resultMessage(id, "done"));
@@ -188,17 +196,21 @@ void answer(const json& request, std::string_view behaviour) {
   if (method == "forecastMemory") {
     if (behaviour == "vague") return;
     const bool tooMuch = behaviour == "scarce" && params.at("method") == "makePlan";
-    return say(kvista::resultMessage(id, json::array({toJson(kvista::MemoryForecast{"CPU, 2 cores", tooMuch ? 20'000'000'000 : 1'000'000'000, 8'000'000'000})})));
+    return say(
+        kvista::resultMessage(id, json::array({toJson(kvista::MemoryForecast{
+                                      "CPU, 2 cores", tooMuch ? 20'000'000'000 : 1'000'000'000, 8'000'000'000})})));
   }
   if (method == "generate") return say(kvista::resultMessage(id, generated(params)));
   if (method == "checkPolicy") {
     const auto line = params.at("policy").get<std::string>();
     return say(line.starts_with("snapkv") ? kvista::resultMessage(id, line)
-                                          : kvista::errorMessage(id, {ErrorCode::invalidArgument, "There is no policy '" + line + "'.", "", ""}));
+                                          : kvista::errorMessage(id, {ErrorCode::invalidArgument,
+                                                                      "There is no policy '" + line + "'.", "", ""}));
   }
   if (method == "list") {
     kvista::Catalogue catalogue;
-    catalogue.measures = {{"cka-sink-free", "Made up", "a b", "none", "Nobody"}, {"cosine", "Made up too", "a c", "none", "Nobody else"}};
+    catalogue.measures = {{"cka-sink-free", "Made up", "a b", "none", "Nobody"},
+                          {"cosine", "Made up too", "a c", "none", "Nobody else"}};
     catalogue.policies = {{"snapkv", "Made up", "snapkv share=0.5", "", ""}};
     catalogue.devices = kvista::deviceProfiles();
     for (const char* name : {"coded", "joint"}) catalogue.methods.emplace_back().choice.name = name;

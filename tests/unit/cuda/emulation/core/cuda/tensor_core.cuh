@@ -4,8 +4,8 @@
 // The instructions of core/cuda/tensor_core.cuh on a CPU.
 #pragma once
 
-#include <c10/util/Half.h>
 #include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
 #include <cuda_runtime.h>
 
 #include <cstring>
@@ -27,10 +27,14 @@ std::uint32_t pack(float first, float second) {
   return std::bit_cast<std::uint32_t>(numbers);
 }
 inline float2 unpackHalves(std::uint32_t word) {
-  const auto half = [&](int shift) { return static_cast<float>(std::bit_cast<__half>(static_cast<std::uint16_t>(word >> shift))); };
+  const auto half = [&](int shift) {
+    return static_cast<float>(std::bit_cast<__half>(static_cast<std::uint16_t>(word >> shift)));
+  };
   return {half(0), half(16)};
 }
-inline std::uint32_t maskAndOr(std::uint32_t word, std::uint32_t mask, std::uint32_t other) { return (word & mask) | other; }
+inline std::uint32_t maskAndOr(std::uint32_t word, std::uint32_t mask, std::uint32_t other) {
+  return (word & mask) | other;
+}
 inline std::uint32_t keptInRegister(std::uint32_t constant) { return constant; }
 inline float powerOfTwo(float x) { return std::exp2(x); }
 inline void sineAndCosine(float angle, float& sine, float& cosine) {
@@ -42,7 +46,8 @@ inline unsigned char* sharedMemory() { return emulation::sharedMemory(); }
 inline std::uint32_t sharedAddress(const void* pointer) {
   return static_cast<std::uint32_t>(static_cast<const unsigned char*>(pointer) - emulation::sharedMemory());
 }
-// Copies are done when they are asked for; that nothing reads them before it has waited is for compute-sanitizer to see.
+// Copies are done when they are asked for; that nothing reads them before it has waited is for compute-sanitizer to
+// see.
 inline void copyAsync16(std::uint32_t to, const void* from) { std::memcpy(emulation::sharedMemory() + to, from, 16); }
 inline void copyAsync16(std::uint32_t to, const void* from, bool there) {
   there ? copyAsync16(to, from) : static_cast<void>(std::memset(emulation::sharedMemory() + to, 0, 16));
@@ -80,11 +85,15 @@ inline void letNextBegin() {}
 inline void waitForPrevious() {}
 inline void prefetch(const void*) {}
 template <class... Parameters, class... Arguments>
-cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes, const Arguments&... arguments) {
-  return emulation::runGrid(grid, threads, sharedBytes, [&] { kernel(static_cast<Parameters>(arguments)...); }) ? cudaSuccess : cudaErrorLaunchFailure;
+cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes,
+                         const Arguments&... arguments) {
+  return emulation::runGrid(grid, threads, sharedBytes, [&] { kernel(static_cast<Parameters>(arguments)...); })
+             ? cudaSuccess
+             : cudaErrorLaunchFailure;
 }
 template <class... Parameters, class... Arguments>
-cudaError_t launchNext(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes, const Arguments&... arguments) {
+cudaError_t launchNext(void (*kernel)(Parameters...), dim3 grid, dim3 threads, std::size_t sharedBytes,
+                       const Arguments&... arguments) {
   return launchKernel(kernel, grid, threads, sharedBytes, arguments...);
 }
 

@@ -18,8 +18,9 @@ struct PanelSource {
   std::int64_t sizes[3], strides[2];  // elements, tokens, batch
   int rows;
 };
-inline cudaError_t describeSource(PanelSource& source, bool, const void* from, std::int64_t elements, std::int64_t tokens, std::int64_t batch,
-                                  std::int64_t tokenBytes, std::int64_t batchBytes, int rows) {
+inline cudaError_t describeSource(PanelSource& source, bool, const void* from, std::int64_t elements,
+                                  std::int64_t tokens, std::int64_t batch, std::int64_t tokenBytes,
+                                  std::int64_t batchBytes, int rows) {
   source = {static_cast<const char*>(from), {elements, tokens, batch}, {tokenBytes, batchBytes}, rows};
   return cudaSuccess;
 }
@@ -35,7 +36,8 @@ inline void copyPanel(std::uint32_t to, const PanelSource& source, int element, 
         const std::int64_t x = element + half * 8 + i, y = token + row;
         const bool there = x < source.sizes[0] && y < source.sizes[1] && batch < source.sizes[2];
         unsigned char* place = emulation::sharedMemory() + to + panelPlace(row, half) + 2 * i;
-        there ? std::memcpy(place, source.from + batch * source.strides[1] + y * source.strides[0] + 2 * x, 2) : std::memset(place, 0, 2);
+        there ? std::memcpy(place, source.from + batch * source.strides[1] + y * source.strides[0] + 2 * x, 2)
+              : std::memset(place, 0, 2);
       }
 }
 inline void waitForBarrier(CopyBarrier&, int) {}
@@ -73,7 +75,8 @@ void multiplyPanels(float (&sums)[kColumns / 2], const Panels& left, const Panel
   for (int i = 0; i < kColumns / 2; ++i) {
     const int row = warp * 16 + lane / 4 + i % 4 / 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
     if (!add) sums[i] = 0;
-    for (int k = 0; k < 16; ++k) sums[i] += panelNumber<Number>(left.address, row, k) * panelNumber<Number>(right.address, column, k);
+    for (int k = 0; k < 16; ++k)
+      sums[i] += panelNumber<Number>(left.address, row, k) * panelNumber<Number>(right.address, column, k);
   }
 }
 
@@ -83,7 +86,8 @@ void multiplyTransposed(float (&sums)[4], const Panels& left, const Panels& righ
   for (int i = 0; i < 4; ++i) {
     const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
     for (int k = 0; k < 16; ++k)
-      sums[i] += panelNumber<Number>(left.moved(warp * left.apart).address, k, row) * panelNumber<Number>(right.address, column, k);
+      sums[i] += panelNumber<Number>(left.moved(warp * left.apart).address, k, row) *
+                 panelNumber<Number>(right.address, column, k);
   }
 }
 
