@@ -46,8 +46,9 @@ QVariant ExperimentModel::cell(const ExperimentCell& cell, int role) const {
       return failed || cell.isAbove ? QVariant(colours().soft) : QVariant();
     case Qt::ToolTipRole: {
       if (failed) return cell.problem;
+      const QString error = cell.riseError ? tr(" ± %1 %").arg(significantText(100 * *cell.riseError, 2)) : QString();
       const QString facts =
-          tr("%1 of the bytes · perplexity %2").arg(percentText(cell.share, 1), changeText(cell.rise));
+          tr("%1 of the bytes · perplexity %2").arg(percentText(cell.share, 1), changeText(cell.rise) + error);
       const QString above = cell.isAbove ? QLatin1Char('\n') + tr("More than its column says.") : QString();
       return facts + above + (cell.note.isEmpty() ? QString() : QLatin1Char('\n') + cell.note);
     }

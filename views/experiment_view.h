@@ -30,7 +30,8 @@ struct ExperimentCell {
   QString problem;   ///< Why there are no figures; empty: there are.
   QString note;      ///< What kept the plan from the request.
   bool isBest = false;
-  bool isAbove = false;  ///< It took more than its column says, so that it cannot be the best.
+  bool isAbove = false;                  ///< It took more than its column says, so that it cannot be the best.
+  std::optional<double> riseError = {};  ///< Standard error of the rise; absent where it is not known.
 };
 /// A sweep on one text: a line a system, a column a value.
 struct ExperimentTable {

@@ -63,6 +63,16 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
   return result;
 }
 
+std::optional<double> standardErrorOfDifference(std::span<const double> one, std::span<const double> other) {
+  const std::size_t count = std::min(one.size(), other.size());
+  if (count < 2) return std::nullopt;
+  const auto windows = static_cast<double>(count);
+  double mean = 0, squares = 0;
+  for (std::size_t i = 0; i < count; ++i) mean += (other[i] - one[i]) / windows;
+  for (std::size_t i = 0; i < count; ++i) squares += std::pow(other[i] - one[i] - mean, 2);
+  return std::sqrt(squares / (windows - 1) / windows);
+}
+
 Perplexity togetherOf(const std::vector<Perplexity>& texts) {
   Perplexity all;
   double sum = 0;

@@ -5,6 +5,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,11 @@ struct Perplexity {
 Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& ids, const CacheTransform* transform,
                                      const std::string& stage, const Task& task, const ProcessGroup& processes = {},
                                      std::int64_t left = 0);
+
+/// Of the difference of two means over the same windows, whose means are `one` and `other`: the deviation of the
+/// windows' differences over the root of their number. What is hard in a window is hard for both, so that this is far
+/// less than either mean's own. Absent with fewer than two windows.
+std::optional<double> standardErrorOfDifference(std::span<const double> one, std::span<const double> other);
 
 /// Of several texts together: every predicted token counts the same, whichever text it is of.
 Perplexity togetherOf(const std::vector<Perplexity>& texts);

@@ -142,6 +142,23 @@ std::vector<std::string> Fields::texts(const char* field) {
   return list;
 }
 
+std::vector<double> Fields::numbers(const char* field, double lowest) {
+  std::vector<double> list;
+  const nlohmann::json* value = array(field);
+  if (!value) return list;
+  list.reserve(value->size());
+  for (const nlohmann::json& entry : *value) {
+    const double number = entry.is_number() ? entry.get<double>() : std::numeric_limits<double>::quiet_NaN();
+    if (!std::isfinite(number) || number < lowest) {
+      mistake(field, fmt::format("holds {} where a finite number is needed",
+                                 entry.is_number() ? entry.dump() : std::string(kindOf(entry))));
+      return {};
+    }
+    list.push_back(number);
+  }
+  return list;
+}
+
 std::vector<int> Fields::counts(const char* field, int lowest, int highest) {
   std::vector<int> list;
   const nlohmann::json* value = array(field);

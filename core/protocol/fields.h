@@ -42,6 +42,8 @@ class Fields {
                 double highest = std::numeric_limits<double>::max());
   std::vector<std::string> texts(const char* field);
   std::vector<int> counts(const char* field, int lowest = 0, int highest = static_cast<int>(kLargestCount));
+  /// Finite, at least `lowest`; written one by one, for files that people read.
+  std::vector<double> numbers(const char* field, double lowest = std::numeric_limits<double>::lowest());
   std::vector<float> floats(const char* field);
   std::vector<double> doubles(const char* field);
   std::vector<std::uint8_t> bytes(const char* field);

@@ -139,6 +139,8 @@ json toJson(const ExperimentRow& record) {
                       {"predictions", figures.predictions},
                       {"seconds", figures.seconds},
                       {"note", figures.note}};
+  if (!figures.windowLosses.empty()) value["figures"]["windowLosses"] = figures.windowLosses;
+  if (figures.riseError) value["figures"]["riseError"] = *figures.riseError;
   if (figures.predictedRise) value["figures"]["predictedRise"] = *figures.predictedRise;
   return value;
 }
@@ -152,6 +154,8 @@ Result<ExperimentRow::Figures> experimentFigures(const json& value) {
   figures.share = fields.number("share", 0);
   figures.loss = fields.number("loss", 0);
   figures.originalLoss = fields.number("originalLoss", 0);
+  if (fields.has("windowLosses")) figures.windowLosses = fields.numbers("windowLosses", 0);
+  if (fields.has("riseError")) figures.riseError = fields.number("riseError", 0);
   if (fields.has("predictedRise")) figures.predictedRise = fields.number("predictedRise");
   figures.predictions = fields.integer("predictions", 1);
   figures.seconds = fields.number("seconds", 0);

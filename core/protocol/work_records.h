@@ -45,8 +45,10 @@ struct ExperimentRow {
     double originalLoss = 0;              ///< Of the uncompressed model on the same predictions.
     std::optional<double> predictedRise;  ///< Of the loss, as the plan foresaw it.
     std::int64_t predictions = 0;
-    double seconds = 0;  ///< To plan, to make factors and to measure.
-    std::string note;    ///< What kept the plan from the request; empty if nothing did.
+    double seconds = 0;                     ///< To plan, to make factors and to measure.
+    std::string note;                       ///< What kept the plan from the request; empty if nothing did.
+    std::vector<double> windowLosses = {};  ///< Mean of each window, in the text's order; may be empty.
+    std::optional<double> riseError = {};   ///< Standard error of the rise, of windows paired with the uncompressed.
     [[nodiscard]] double rise() const { return loss - originalLoss; }
     bool operator==(const Figures&) const = default;
   };

@@ -258,13 +258,7 @@ Result<Output> compare(const CompareOptions& options, const Task& task) {
     return subject.plan ? bytesPerToken(*subject.plan) : subject.model.decoder->shape().cacheBytesPerToken();
   };
   const double difference = b.meanLoss - a.meanLoss;
-  double squares = 0;
-  for (std::size_t i = 0; i < a.windowLosses.size(); ++i) {
-    const double deviation = b.windowLosses[i] - a.windowLosses[i] - difference;
-    squares += deviation * deviation;
-  }
-  const auto count = static_cast<double>(a.windowLosses.size());
-  const double standardError = count > 1 ? std::sqrt(squares / (count - 1) / count) : 0;
+  const std::optional<double> standardError = standardErrorOfDifference(a.windowLosses, b.windowLosses);
   Output output;
   output.json = {{"a",
                   {{"path", options.first},
@@ -277,13 +271,13 @@ Result<Output> compare(const CompareOptions& options, const Task& task) {
                    {"meanNll", b.meanLoss},
                    {"bytesPerToken", bytes(second)}}},
                  {"meanNllDifference", difference},
-                 {"standardError", standardError},
+                 {"standardError", standardError ? nlohmann::ordered_json(*standardError) : nullptr},
                  {"predictions", a.predictions}};
   output.text = fmt::format(
       "                 perplexity   bytes a token\n  A  {:>20.4f} {:>15}   {}\n  B  {:>20.4f} {:>15}   {}\n"
-      "B loses {:+.5f} +- {:.5f} nats a token against A ({:+.2f} % perplexity)\n",
+      "B loses {:+.5f}{} nats a token against A ({:+.2f} % perplexity)\n",
       a.perplexity(), bytes(first), options.first, b.perplexity(), bytes(second), options.second, difference,
-      standardError, (std::exp(difference) - 1) * 100);
+      standardError ? fmt::format(" +- {:.5f}", *standardError) : "", (std::exp(difference) - 1) * 100);
   return output;
 }
 

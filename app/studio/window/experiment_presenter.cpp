@@ -34,13 +34,14 @@ QString valueText(const Target& target) {
 
 ExperimentCell cellOf(const ExperimentRow& row) {
   if (!row.figures) return {0, 0, 0, QString::fromStdString(row.problem)};
-  return {std::exp(row.figures->loss),
-          row.figures->share,
-          std::expm1(row.figures->rise()),
-          {},
-          QString::fromStdString(row.figures->note),
-          false,
-          !row.keepsToTarget()};
+  ExperimentCell cell{.perplexity = std::exp(row.figures->loss),
+                      .share = row.figures->share,
+                      .rise = std::expm1(row.figures->rise()),
+                      .note = QString::fromStdString(row.figures->note),
+                      .isAbove = !row.keepsToTarget()};
+  // Of perplexity's ratio, whose logarithm is the rise of the loss.
+  if (row.figures->riseError) cell.riseError = *row.figures->riseError * (1 + cell.rise);
+  return cell;
 }
 
 void markBest(ExperimentTable& table) {

@@ -72,8 +72,9 @@ std::string htmlTable(const ExperimentTable& table) {
                                             std::exp(figures.loss)),
                         other = otherShare(*cell.row);
       html += fmt::format(
-          "<td class=\"number\" title=\"{} bytes a token, {:.4g} of the cache, {:.5f} nats more{}\">{}{}</td>",
+          "<td class=\"number\" title=\"{} bytes a token, {:.4g} of the cache, {:.5f}{} nats more{}\">{}{}</td>",
           figures.bytesPerToken, figures.share, figures.rise(),
+          figures.riseError ? fmt::format(" ± {:.5f}", *figures.riseError) : "",
           figures.note.empty() ? "" : "; " + escaped(figures.note), cell.isBest ? "<b>" + shown + "</b>" : shown,
           other.empty() ? "" : " <span class=\"soft\">(" + other + ")</span>");
     }

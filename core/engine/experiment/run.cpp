@@ -10,6 +10,7 @@
 #include <span>
 
 #include "core/engine/experiment/trial.h"
+#include "core/evaluate/perplexity.h"
 #include "core/model/torch_guard.h"
 #include "core/protocol/fields.h"
 
@@ -181,6 +182,8 @@ class Run {
     if (figures) {
       row.figures = *std::move(figures);
       row.figures->originalLoss = original ? original->figures->loss : row.figures->loss;
+      if (original)
+        row.figures->riseError = standardErrorOfDifference(original->figures->windowLosses, row.figures->windowLosses);
     } else {
       row.problem = figures.error().message;
     }

@@ -91,20 +91,20 @@ std::string otherShare(const ExperimentRow& row) {
 
 std::string experimentCsv(const std::vector<ExperimentRow>& rows) {
   std::string csv =
-      "sweep,system,unit,value,text,share,bytes_per_token,perplexity,original_perplexity,loss,loss_rise,predicted_loss_"
-      "rise,predictions,"
-      "seconds,note,problem\r\n";
+      "sweep,system,unit,value,text,share,bytes_per_token,perplexity,original_perplexity,loss,loss_rise,"
+      "loss_rise_standard_error,predicted_loss_rise,predictions,seconds,note,problem\r\n";
   for (const ExperimentRow& row : rows) {
     csv += fmt::format("{},{},{},{},{},", quoted(row.sweep), quoted(row.system), nameIn(kTargetKinds, row.target.kind),
                        row.target.value, quoted(row.text));
     if (row.figures) {
       const ExperimentRow::Figures& figures = *row.figures;
-      csv += fmt::format("{},{},{},{},{},{},{},{},{:.2f},{},", figures.share, figures.bytesPerToken,
+      csv += fmt::format("{},{},{},{},{},{},{},{},{},{:.2f},{},", figures.share, figures.bytesPerToken,
                          std::exp(figures.loss), std::exp(figures.originalLoss), figures.loss, figures.rise(),
+                         figures.riseError ? fmt::format("{}", *figures.riseError) : "",
                          figures.predictedRise ? fmt::format("{}", *figures.predictedRise) : "", figures.predictions,
                          figures.seconds, quoted(figures.note));
     } else {
-      csv += ",,,,,,,,,,";
+      csv += ",,,,,,,,,,,";
     }
     csv += quoted(row.problem) + "\r\n";
   }

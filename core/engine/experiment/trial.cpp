@@ -203,6 +203,7 @@ Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan
                   trainedPredictor(trial) ? measurement.map_error(trainedAnew) : measurement);
     figures.loss = result.behindPrompt.meanLoss;
     figures.predictions = result.behindPrompt.predictions;
+    figures.windowLosses = result.behindPrompt.windowLosses;
     figures.share = result.shareAtEnd();
     figures.bytesPerToken = std::llround(result.bytesAtEnd / static_cast<double>(text.windows.ids.size(1)));
     figures.seconds = result.all.seconds;
@@ -211,6 +212,7 @@ Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan
     KVISTA_ASSIGN(const Perplexity result, measurePerplexity(decoder, text.windows.ids, transform, "evaluate", task));
     figures.loss = result.meanLoss;
     figures.predictions = result.predictions;
+    figures.windowLosses = result.windowLosses;
     figures.share = stored ? share(*stored, decoder.shape()) : 1;
     figures.bytesPerToken = stored ? bytesPerToken(*stored) : decoder.shape().cacheBytesPerToken();
     figures.seconds = result.seconds;

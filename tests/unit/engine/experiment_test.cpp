@@ -76,6 +76,12 @@ TEST(Experiment, EveryCellIsWhatPlanningAndMeasuringByThemselvesGive) {
                 valueOf(measurePerplexity(shortDecoder(), text.windows.ids, nullptr, "", {})).meanLoss, 1e-9);
     EXPECT_EQ(figures.bytesPerToken, bytesPerToken(made.planned.plan));
     EXPECT_EQ(figures.predictions, 2 * (kWindow - 1));
+    // Of two windows' rises a and b it is |a - b| / 2.
+    const std::vector<double> original =
+        valueOf(measurePerplexity(shortDecoder(), text.windows.ids, nullptr, "", {})).windowLosses;
+    ASSERT_EQ(figures.windowLosses.size(), 2U);
+    EXPECT_NEAR(figures.riseError.value(),
+                std::abs(figures.windowLosses[0] - original[0] - figures.windowLosses[1] + original[1]) / 2, 1e-6);
   }
 }
 

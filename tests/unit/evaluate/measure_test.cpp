@@ -36,6 +36,14 @@ TEST(MeasurePerplexity, IsTheExponentialOfTheMeanTokenLoss) {
   EXPECT_EQ(done, (std::vector<std::uint64_t>{0, 2048}));
 }
 
+TEST(StandardErrorOfDifference, IsOfWindowsInPairs) {
+  const std::vector<double> one = {1, 5, 9}, other = {1.1, 5.2, 9.6};  // Differences .1, .2, .6 with mean .3.
+  EXPECT_NEAR(standardErrorOfDifference(one, other).value(), std::sqrt((.04 + .01 + .09) / 2 / 3), 1e-12);
+  EXPECT_NEAR(standardErrorOfDifference(one, one).value(), 0, 1e-12) << "however different the windows are";
+  EXPECT_FALSE(standardErrorOfDifference({}, {}));
+  EXPECT_FALSE(standardErrorOfDifference(std::vector{1.0}, std::vector{2.0}));
+}
+
 TEST(TogetherOf, CountsEveryTokenTheSame) {
   const Perplexity all = togetherOf({{2, 10, {1, 3}, 0.5}, {3, 30, {3}, 0.25}});
   EXPECT_DOUBLE_EQ(all.meanLoss, (2.0 * 10 + 3.0 * 30) / 40);

@@ -19,6 +19,7 @@ ExperimentRecord twoTables() {
   ExperimentTable novels{"Bytes · novels", 10, {"1/4 of the bytes", "1/8 of the bytes"}, {"joint", "plain"}, {}};
   novels.cells = {{ExperimentCell{11, .25, .1, {}, "rounded", true}, ExperimentCell{12, .125, .2, {}, {}, true}},
                   {ExperimentCell{13.5, .26, .35}, ExperimentCell{0, 0, 0, "Too few bits."}}};
+  novels.cells[0][0]->riseError = .0021;
   ExperimentTable letters = novels;
   letters.title = "Bytes · letters";
   letters.cells[1][1].reset();
@@ -47,6 +48,8 @@ TEST_F(ExperimentViewTest, ShowsFiguresTheBestInBoldAndWhyOneFailed) {
   EXPECT_TRUE(cell(0, 1, Qt::FontRole).isValid());
   EXPECT_FALSE(cell(1, 1, Qt::FontRole).isValid());
   EXPECT_TRUE(cell(0, 1, Qt::ToolTipRole).toString().contains("rounded"));
+  EXPECT_TRUE(cell(0, 1, Qt::ToolTipRole).toString().contains("+10.0 % ± 0.21 %"));
+  EXPECT_FALSE(cell(0, 2, Qt::ToolTipRole).toString().contains("±"));
   EXPECT_EQ(cell(1, 2).toString(), "failed");
   EXPECT_EQ(cell(1, 2, Qt::ToolTipRole).toString(), "Too few bits.");
   const PlainTable table = view.plainTable();
