@@ -166,11 +166,8 @@ Result<nlohmann::json> experiment(Call& call) {
   KVISTA_CHECK(processes.agree("The experiment, its model, statistics and texts",
                                described(wanted, *specification, subject), call.task));
   KVISTA_ASSIGN(const std::vector<ExperimentRow> known, knownToAll(found, processes, call.task));
-  const auto writeResults = [&](const std::vector<ExperimentRow>& rows) {
-    return writeFileAtomically(resultsOf(folder, processes.rank()), resultsText(wanted.name, rows, known));
-  };
   const auto write = [&](const std::vector<ExperimentRow>& rows) -> Result<void> {
-    KVISTA_CHECK(writeResults(rows));
+    KVISTA_CHECK(writeFileAtomically(resultsOf(folder, processes.rank()), resultsText(wanted.name, rows, known)));
     if (!processes.isFirst()) return {};
     KVISTA_CHECK(writeFileAtomically(folder / "results.csv", experimentCsv(rows)));
     KVISTA_CHECK(writeFileAtomically(folder / "results.md", experimentMarkdown(wanted, rows)));
