@@ -3,6 +3,7 @@
 #include "app/studio/window/tab_order.h"
 
 #include <QFormLayout>
+#include <QScrollArea>
 #include <QWidget>
 #include <vector>
 
@@ -18,6 +19,8 @@ void collect(QLayoutItem* item, std::vector<QWidget*>& seen) {
   if (!widget) return;
   if (widget->focusPolicy() & Qt::TabFocus)
     seen.push_back(widget);
+  else if (const auto* area = qobject_cast<QScrollArea*>(widget); area && area->widget() && area->widget()->layout())
+    collect(*area->widget()->layout(), seen);
   else if (widget->layout())
     collect(*widget->layout(), seen);
 }
