@@ -155,6 +155,7 @@ json experimentOf(const ChosenExperiment& chosen, const Catalogue& catalogue) {
 
 json planOf(PlanWish variant, const Catalogue& catalogue) {
   if (const MethodChoice* method = methodOf(variant, catalogue); method != nullptr) {
+    if (variant.chain == method->chain) variant.chain.reset();
     if (variant.trellis == method->trellis) variant.trellis.reset();
     if (variant.tokenNumbers == method->tokenNumbers) variant.tokenNumbers.reset();
   }

@@ -54,6 +54,7 @@ struct MethodChoice {
   int rankStep = 8;
   bool weightsOnly = false;
   bool sharesLayers = false;  ///< Finds itself which layers read the cache of another.
+  int chain = 1;              ///< So many layers are a chain unless told otherwise, or all where there are fewer.
   bool trellis = false;       ///< Its codes go through a trellis unless told otherwise.
   bool tokenNumbers = false;  ///< The first layer stores numbers of tokens unless told otherwise.
   /// Why plans of the method cannot be so, as in "has no bases"; empty: they can.

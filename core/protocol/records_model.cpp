@@ -103,6 +103,7 @@ json toJson(const MethodChoice& record) {
                 {"rankStep", record.rankStep},
                 {"weightsOnly", record.weightsOnly}};
   if (record.sharesLayers) value["sharesLayers"] = true;
+  if (record.chain > 1) value["chain"] = record.chain;
   if (record.trellis) value["trellis"] = true;
   if (record.tokenNumbers) value["tokenNumbers"] = true;
   for (const auto& [name, reason] : kReasons)
@@ -123,6 +124,7 @@ Result<MethodChoice> read(const json& value) {
   record.rankStep = fields.count("rankStep", 1);
   record.weightsOnly = fields.boolean("weightsOnly");
   if (fields.has("sharesLayers")) record.sharesLayers = fields.boolean("sharesLayers");
+  if (fields.has("chain")) record.chain = fields.count("chain", 1, kMaxChain);
   if (fields.has("trellis")) record.trellis = fields.boolean("trellis");
   if (fields.has("tokenNumbers")) record.tokenNumbers = fields.boolean("tokenNumbers");
   for (const auto& [name, reason] : kReasons)

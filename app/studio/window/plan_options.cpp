@@ -121,7 +121,7 @@ PlanOptions::PlanOptions(const Catalogue& catalogue, const CompressionPlan& plan
   addRanks(form);
   form.addRow(tr("Caches"), sharing_);
   addBoxes(form);
-  beginWith(plan);
+  beginWith(plan, layersOf(plan));
   for (QComboBox* box : {metric_, grouping_, allocator_})
     connect(box, &QComboBox::currentIndexChanged, this, &PlanOptions::check);
   for (QSpinBox* box : {groupSize_, chain_, minimumRank_, maximumRank_})
@@ -216,7 +216,7 @@ void PlanOptions::addBoxes(QFormLayout& form) {
           tr("Values stay as they were decomposed, and are not fitted to the outputs of the model as it is."), form);
 }
 
-void PlanOptions::beginWith(const CompressionPlan& plan) {
+void PlanOptions::beginWith(const CompressionPlan& plan, int layers) {
   damping_->setValue(plan.damping);
   for (const auto& [box, isSo] : {std::pair{trellis_, plan.trellis},
                                   {tokenNumbers_, plan.tokenNumbers},
@@ -227,7 +227,8 @@ void PlanOptions::beginWith(const CompressionPlan& plan) {
                                   {uncalibrated_, plan.uncalibrated}})
     box->setChecked(isSo);
   if (method_ == nullptr || method_->choice.name != plan.method) return;
-  chain_->setValue(plan.chain);
+  // Plans have no chain that is longer than the model.
+  if (plan.chain != std::min(method_->chain, layers)) chain_->setValue(plan.chain);
   if (!method_->sharesLayers) sharing_->setMap(plan.sharedFrom);  // Else the method has found it for the target.
   const auto choose = [](QComboBox* box, const std::string& name) {
     box->setCurrentText(QString::fromStdString(name));

@@ -41,7 +41,7 @@ class PlanOptions final : public QObject {
   void addRanks(QFormLayout& form);
   void addBoxes(QFormLayout& form);
   QCheckBox* box(const char* name, const QString& text, const QString& tip, QFormLayout& form);
-  void beginWith(const CompressionPlan& plan);
+  void beginWith(const CompressionPlan& plan, int layers);
   void check();
   void nameOwnParts();
   void allowParts();

@@ -36,8 +36,8 @@ QString ofWeights(const PlanWish& wish) {
   return unless(!wish.unwhitened, Words::tr("Bases of the weights alone look at no tokens."));
 }
 
-QString ofPrediction(const PlanWish& wish) {
-  return unless(wish.chain.value_or(1) == 1 && !wish.tokenNumbers.value_or(false),
+QString ofPrediction(const MethodChoice& method, const PlanWish& wish) {
+  return unless(wish.chain.value_or(method.chain) == 1 && !wish.tokenNumbers.value_or(false),
                 Words::tr("Layers that predict others are neither centred nor compensated, and each has its own "
                           "cache."));
 }
@@ -111,11 +111,11 @@ QString whyNotSinkFree(const MethodChoice& method, const PlanWish& wish) {
 }
 
 QString whyNotCentred(const MethodChoice& method, const PlanWish& wish) {
-  return first({ofMethod(method, method.notCentred), ofWeights(wish), ofPrediction(wish)});
+  return first({ofMethod(method, method.notCentred), ofWeights(wish), ofPrediction(method, wish)});
 }
 
 QString whyNotCompensated(const MethodChoice& method, const PlanWish& wish) {
-  return first({ofMethod(method, method.notCompensated), ofWeights(wish), ofPrediction(wish)});
+  return first({ofMethod(method, method.notCompensated), ofWeights(wish), ofPrediction(method, wish)});
 }
 
 QString whyNotUncalibrated(const MethodChoice& method, const PlanWish&) {
@@ -123,7 +123,7 @@ QString whyNotUncalibrated(const MethodChoice& method, const PlanWish&) {
 }
 
 QString whyNotShared(const MethodChoice& method, const PlanWish& wish) {
-  return first({ofMethod(method, method.notShared), ofPrediction(wish),
+  return first({ofMethod(method, method.notShared), ofPrediction(method, wish),
                 unless(!wish.compensate, Words::tr("Compensated layers each need their own cache."))});
 }
 

@@ -101,7 +101,7 @@ Result<nlohmann::json> listChoices(Call&) {
     };
     catalogue.methods.push_back({choice(method.name, method.summary, method.source), std::string(method.grouping),
                                  std::string(method.allocator), method.metric, method.keyPosition, method.storage,
-                                 method.widths, method.rankStep, method.weightsOnly, method.sharesLayers,
+                                 method.widths, method.rankStep, method.weightsOnly, method.sharesLayers, method.chain,
                                  method.trellis, method.tokenNumbers, apart(whyNotCompensated(method)),
                                  apart(whyNotCentred(method)), std::string(whyNotUnwhitened(method)),
                                  std::string(whyNotUncalibrated(method)), apart(whyNotShared(method))});

@@ -124,7 +124,8 @@ TEST(ChosenExperiment, HasVariantsOfMethodsByWhatIsChangedOfThem) {
   variant.centred = true;
   variant.allocator = "uniform";
   coded.trellis = true;
-  coded.tokenNumbers = false;  // As the method has it.
+  coded.tokenNumbers = false;  // As the method has it, and
+  coded.chain = 1;             // as well.
   byRule.eps = 0.1;
   chosen.variants = {variant, coded, byRule};
   const json sweeps = experimentOf(chosen, catalogue())["sweeps"];

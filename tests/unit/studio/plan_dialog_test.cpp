@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "app/studio/chosen_experiment.h"
 #include "tests/unit/studio/real_engine.h"
 
 namespace kvista {
@@ -301,6 +302,28 @@ TEST(PlanDialogTest, LayersAreChainedWhereOneLatentHoldsTheirCodes) {
   dialog.findChild<QSpinBox*>(QStringLiteral("groupSize"))->setValue(2);
   EXPECT_FALSE(chain->isEnabled());
   EXPECT_EQ(chain->toolTip(), QStringLiteral("Layers that predict others need all their heads in one latent."));
+}
+
+TEST(PlanDialogTest, AVariantSaysNothingOfChainsThatAreTheMethodsOwn) {
+  Catalogue all = catalogue();
+  for (const auto& [name, chain] : {std::pair{"coded-joint", 1}, {"coded-chain", kMaxChain}}) {
+    all.methods.push_back(
+        {{name, "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
+    all.methods.back().chain = chain;
+  }
+  const auto name = [&](const char* method, int chain) {
+    CompressionPlan given = plan({Target::Kind::share, 0.125});
+    given.groups = {{{{0, Side::key, 0}}, {}}, {{{3, Side::key, 0}}, {}}};
+    given.method = method;
+    given.chain = chain;
+    PlanDialog dialog(all, given, nullptr);
+    dialog.askForVariant();
+    return nameOf(dialog.wish(), all);
+  };
+  EXPECT_EQ(name("coded-joint", 1), "coded-joint");
+  EXPECT_EQ(name("coded-joint", 2), "coded-joint, chain=2");
+  EXPECT_EQ(name("coded-chain", 4), "coded-chain") << "all layers that there are";
+  EXPECT_EQ(name("coded-chain", 1), "coded-chain, chain=1");
 }
 
 TEST(PlanDialogTest, TheFirstLayerStoresTokenNumbersWhereTheMethodOrTheUserSaysSo) {
