@@ -264,8 +264,13 @@ void PlanOptions::addTo(PlanWish& wish) const {
   wish.maximumRank = chosen(maximumRank_);
   wish.sharedFrom = sharing_->map();
   if (trellis_->isEnabled()) wish.trellis = trellis_->isChecked();
-  wish.chain = chosen(chain_);
-  if (tokenNumbers_->isEnabled()) wish.tokenNumbers = tokenNumbers_->isChecked();
+  if (chain_->isEnabled()) {  // And tokenNumbers_, by the same rule.
+    wish.chain = chosen(chain_);
+    wish.tokenNumbers = tokenNumbers_->isChecked();
+  } else {  // A method that has either of its own does without.
+    if (method_->chain > 1) wish.chain = 1;
+    if (method_->tokenNumbers) wish.tokenNumbers = false;
+  }
   wish.sinkFree = isChecked(sinkFree_);
   wish.centred = isChecked(centred_);
   wish.compensate = isChecked(compensate_);

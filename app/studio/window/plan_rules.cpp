@@ -37,7 +37,7 @@ QString ofWeights(const PlanWish& wish) {
 }
 
 QString ofPrediction(const MethodChoice& method, const PlanWish& wish) {
-  return unless(wish.chain.value_or(method.chain) == 1 && !wish.tokenNumbers.value_or(false),
+  return unless(wish.chain.value_or(method.chain) == 1 && !wish.tokenNumbers.value_or(method.tokenNumbers),
                 Words::tr("Layers that predict others are neither centred nor compensated, and each has its own "
                           "cache."));
 }

@@ -17,6 +17,7 @@
 #include <QTextBrowser>
 #include <array>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "app/studio/chosen_experiment.h"
@@ -324,6 +325,73 @@ TEST(PlanDialogTest, AVariantSaysNothingOfChainsThatAreTheMethodsOwn) {
   EXPECT_EQ(name("coded-joint", 2), "coded-joint, chain=2");
   EXPECT_EQ(name("coded-chain", 4), "coded-chain") << "all layers that there are";
   EXPECT_EQ(name("coded-chain", 1), "coded-chain, chain=1");
+}
+
+TEST(PlanDialogTest, WhatIsGreyedOutIsNotAskedFor) {
+  Catalogue all = catalogue();
+  all.methods.push_back(
+      {{"coded-chain", "", "", "", ""}, "joint", "waterline", Metric::fisher, KeyPosition::beforeRope, Storage::coded});
+  all.methods.back().chain = kMaxChain;
+  all.methods.back().trellis = all.methods.back().tokenNumbers = true;
+  all.methods.back().notShared = "codes layers behind one another";
+  CompressionPlan given = plan({Target::Kind::share, 0.125});
+  given.groups = {{{{0, Side::key, 0}}, {}}, {{{3, Side::key, 0}}, {}}};
+  given.sharedFrom = {0, 0, 2, 2};
+  given.damping = 0.1;
+  given.compensated = given.centred = given.sinkFree = given.uncalibrated = given.unwhitened = true;
+  PlanDialog dialog(all, given, nullptr);
+  const auto combo = [&](const char* name) { return dialog.findChild<QComboBox*>(QLatin1String(name)); };
+  const auto number = [&](const char* name) { return dialog.findChild<QSpinBox*>(QLatin1String(name)); };
+  const auto box = [&](const char* name) { return dialog.findChild<QCheckBox*>(QLatin1String(name)); };
+  const auto expectNothingGreyedOut = [&](const MethodChoice& own) {
+    const PlanWish wish = dialog.wish();
+    for (const auto& [name, isAsked] : {std::pair{"metric", wish.metric.has_value()},
+                                        {"damping", wish.damping > 0},
+                                        {"grouping", wish.grouping.has_value()},
+                                        {"groupSize", wish.groupSize.has_value()},
+                                        {"measure", wish.measure.has_value()},
+                                        {"allocator", wish.allocator.has_value()},
+                                        {"eps", wish.eps.has_value()},
+                                        {"rankStep", wish.rankStep.has_value()},
+                                        {"minimumRank", wish.minimumRank.has_value()},
+                                        {"maximumRank", wish.maximumRank.has_value()},
+                                        {"changeSharing", !wish.sharedFrom.empty()},
+                                        {"chain", wish.chain.value_or(own.chain) > 1},
+                                        {"trellis", wish.trellis.value_or(own.trellis)},
+                                        {"tokenNumbers", wish.tokenNumbers.value_or(own.tokenNumbers)},
+                                        {"sinkFree", wish.sinkFree},
+                                        {"centred", wish.centred},
+                                        {"compensate", wish.compensate},
+                                        {"unwhitened", wish.unwhitened},
+                                        {"uncalibrated", wish.uncalibrated}})
+      EXPECT_TRUE(!isAsked || dialog.findChild<QWidget*>(QLatin1String(name))->isEnabled())
+          << name << " of " << toJson(wish).dump();
+  };
+  combo("measure")->setCurrentText(QStringLiteral("subspace"));
+  combo("allocator")->setCurrentText(QStringLiteral("head-mean"));
+  dialog.findChild<QDoubleSpinBox*>(QStringLiteral("eps"))->setValue(0.2);
+  for (const char* name : {"rankStep", "minimumRank", "maximumRank"}) number(name)->setValue(8);
+  for (const MethodChoice& method : all.methods)
+    for (const char* metric : {"identity", "query"})
+      for (const char* grouping : {"joint", "head", "dendrogram"})
+        for (const int size : {0, 2})
+          for (const char* off : {"", "unwhitened", "compensate", "tokenNumbers"}) {
+            combo("method")->setCurrentText(QString::fromStdString(method.choice.name));
+            combo("metric")->setCurrentText(QLatin1String(metric));
+            combo("grouping")->setCurrentText(QLatin1String(grouping));
+            number("groupSize")->setValue(size);
+            for (const int chain : {0, 2}) {
+              number("chain")->setValue(chain);
+              for (const char* name : {"trellis", "tokenNumbers", "unwhitened", "compensate"})
+                box(name)->setChecked(QLatin1String(name) != QLatin1String(off));
+              expectNothingGreyedOut(method);
+            }
+          }
+  combo("method")->setCurrentText(QStringLiteral("coded-chain"));
+  combo("grouping")->setCurrentText(QStringLiteral("head"));
+  EXPECT_FALSE(number("chain")->isEnabled());
+  EXPECT_EQ(dialog.wish().chain, 1) << "not the method's own, which heads apart cannot have";
+  EXPECT_EQ(dialog.wish().tokenNumbers, false);
 }
 
 TEST(PlanDialogTest, TheFirstLayerStoresTokenNumbersWhereTheMethodOrTheUserSaysSo) {
