@@ -37,27 +37,22 @@ QString tipOf(int figure) {
     case 1:
       return FigureStrip::tr(
           "<b>Times smaller</b><br>Bytes of the uncompressed cache / bytes of the plan.<br>Click, or press F2, to type "
-          "a "
-          "target: 8 (times smaller), 12.5 %, 2048 B, 2 % loss.");
+          "a target: 8 (times smaller), 12.5 %, 2048 B, 2 % loss.");
     case 2:
       return FigureStrip::tr(
           "<b>Perplexity</b><br>exp(mean loss, nats a token).<br>~ predicted: exp(base + ½ Σ λ D), where λ are the "
           "eigenvalues in the Fisher metric and D is what each direction's bits leave of it, corrected through "
-          "measured "
-          "plans. Of plans in another metric the engine weighs the whole plan's errors so when it makes them; edited "
-          "by hand they have no "
-          "prediction.<br>Source: the calibration; without ~: measured.");
+          "measured plans. Of plans in another metric the engine weighs the whole plan's errors so when it makes them; "
+          "edited by hand they have no prediction.<br>Source: the calibration; without ~: measured.");
     case 3:
       return FigureStrip::tr(
           "<b>Decoding</b><br>Time of one step's attention over the uncompressed cache / over the plan's, at this "
-          "context "
-          "on this device: the longer of reading and arithmetic in every layer.<br>rebuild: arithmetic's share of the "
-          "plan's time.<br>Source: a roofline with measured bandwidth and arithmetic.");
+          "context on this device: the longer of reading and arithmetic in every layer.<br>rebuild: arithmetic's share "
+          "of the plan's time.<br>Source: a roofline with measured bandwidth and arithmetic.");
     default:
       return FigureStrip::tr(
           "<b>Plans tried</b><br>Plans measured or predicted in this project; on the front are those that no other "
-          "beats "
-          "in both bytes and perplexity.");
+          "beats in both bytes and perplexity.");
   }
 }
 

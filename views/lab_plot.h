@@ -13,8 +13,8 @@ namespace kvista {
 /// How many of a number of texts are still the same, by tokens: it falls where one of them parts.
 struct LabCurve {
   std::int64_t tokens = 0;  ///< That were written.
-  std::vector<std::int64_t>
-      same;  ///< Of each text, the tokens before the first that differs; `tokens` where none does.
+  /// Of each text, the tokens before the first that differs; `tokens` where none does.
+  std::vector<std::int64_t> same;
   bool operator==(const LabCurve&) const = default;
   /// Of the texts, those whose first n tokens are the same.
   [[nodiscard]] std::int64_t after(std::int64_t n) const;

@@ -47,8 +47,7 @@ SpectraView::SpectraView(QWidget* parent)
   shown_->hide();
   shown_->setToolTip(
       tr("Eigenvalues: what each direction carries; dotted, what noise of the same energy would reach. Tails: half of "
-         "what is "
-         "lost when only the first directions are kept."));
+         "what is lost when only the first directions are kept."));
   connect(shown_, &SegmentedControl::chosen, this, [this](const QString& id) {
     showAs(id);
     Q_EMIT viewStateChanged();

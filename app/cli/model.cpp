@@ -125,8 +125,8 @@ void addGradientOptions(CLI::App* verb, ComputeSettings& settings) {
 void addPolicyOption(CLI::App* verb, std::string& line) {
   verb->add_option("--policy", line,
                    "Beside it under a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; over "
-                   "a project's plan where "
-                   "it goes with that; `kvista list policies` (default: what an export records; none: without that)")
+                   "a project's plan where it goes with that; `kvista list policies` (default: what an export records; "
+                   "none: without that)")
       ->check(someText("the name of a policy"));
 }
 

@@ -18,8 +18,8 @@ struct TextSpectra {
   double tokens = 0;
   std::vector<CacheSpectrum> spectra;
   std::vector<SpectrumMeasures> measures;
-  std::vector<TruncationLoss>
-      losses;  ///< Of every spectrum at every part that was kept, these after each other; or none.
+  /// Of every spectrum at every part that was kept, these after each other; or none.
+  std::vector<TruncationLoss> losses;
 };
 
 /// Normalised effective ranks and what truncation costs at one kept part, over texts, layers and sides.

@@ -247,8 +247,8 @@ class Document final : public QObject {
   std::map<std::string, Prediction> predictions_;  // By fingerprint: what rememberPrediction keeps.
   std::int64_t tableSerial_ = 0;
   bool makingTable_ = false;
-  std::optional<CompressionPlan>
-      tableOf_;  // What the table is, or is being, made of; its unlocked widths do not matter.
+  // What the table is, or is being, made of; its unlocked widths do not matter.
+  std::optional<CompressionPlan> tableOf_;
   std::vector<int> tableWidths_;
   std::int64_t session_ = 0;  // Of the project: answers for an earlier one are dropped.
   const PlanStepCommand* allocating_ = nullptr;

@@ -30,8 +30,8 @@ class PlanSnapshot {
   };
   CompressionPlan settings_;  // Without its groups.
   std::shared_ptr<const std::vector<Outline>> outlines_;
-  std::string
-      runs_;  // Of the widths of all groups one after the other: width, then the number of directions, 7 bits a byte.
+  // Of the widths of all groups one after the other: width, then the number of directions, 7 bits a byte.
+  std::string runs_;
 };
 
 }  // namespace kvista

@@ -71,8 +71,8 @@ struct Statistics {
   /// Measured on text held out from the pass; one curve for each way of storing.
   std::map<Storage, ResponseCurve> response;
   double heldOutLoss = 0;  ///< Mean nats a token of the uncompressed model there; 0 when nothing was held out.
-  at::Tensor
-      heldOutIds;  ///< Its tokens, int32 [windows, window]; undefined where nothing was held out or a file has none.
+  /// Its tokens, int32 [windows, window]; undefined where nothing was held out or a file has none.
+  at::Tensor heldOutIds;
 
   [[nodiscard]] std::int64_t sinkTokens() const { return windows * kSinkTokens; }
   /// Mean loss in nats a token that relative predictions start from.

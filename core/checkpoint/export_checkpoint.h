@@ -19,8 +19,8 @@ namespace kvista {
 
 struct ExportRequest {
   const Checkpoint& checkpoint;
-  const Decoder&
-      decoder;  ///< Of the same checkpoint: the plan's own forward, which the written files are compared with.
+  /// Of the same checkpoint: the plan's own forward, which the written files are compared with.
+  const Decoder& decoder;
   const CompressionPlan& plan;
   const PlanFactors& factors;
   /// Goes into the report as it is: what was predicted, measured and requested, what was calibrated on.
@@ -46,8 +46,8 @@ struct ExportForecast {
   std::int64_t bytesPerToken = 0;   ///< As ExportReport's.
   std::uint64_t freeBytes = 0;      ///< Where the target lies.
   std::vector<std::string> notes;
-  std::vector<std::string>
-      problems;  ///< Sentences, the reason why it would be refused first; empty: it can be written.
+  /// Sentences, the reason why it would be refused first; empty: it can be written.
+  std::vector<std::string> problems;
 };
 
 struct ForecastRequest {

@@ -44,8 +44,8 @@ struct LatentGroup {
 /// compresses: there the projections are kept and `down` is applied to their outputs. Elsewhere they are multiplied
 /// into `down`.
 struct LatentLayout {
-  std::vector<LatentGroup>
-      groups;  ///< In the plan's order, but for those of layers that read another's cache or store numbers of tokens.
+  /// In the plan's order, but for those of layers that read another's cache or store numbers of tokens.
+  std::vector<LatentGroup> groups;
   std::vector<bool> keepsKeys, keepsValues;  ///< Of each layer: k_proj.weight, v_proj.weight are there.
 };
 

@@ -107,8 +107,7 @@ Result<void> checkLatentPolicy(const PolicyRequest& request, const CompressionPl
   if (predictsLayers(plan))
     return fail(ErrorCode::invalidArgument,
                 fmt::format("Layers of the plan are read behind those that predict them, so they must keep the same "
-                            "tokens; the policy {} would "
-                            "leave others in each.",
+                            "tokens; the policy {} would leave others in each.",
                             request.policy),
                 "Leave the policy out, or make a plan with --chain 1 and --no-token-numbers.");
   if (readsExactHeads(request) && readsInputs(plan, description.shape))

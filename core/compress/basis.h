@@ -25,8 +25,8 @@ struct GroupBasis {
   at::Tensor down;  ///< As up, U^T M^1/2; compensated: U^T M^1/2 B. Of inputs, [n, hiddenSize], where GroupFactors' is.
   Spectrum spectrum;  ///< Eigenvalues a token; fitted distortions if the coder's steps were fitted.
   at::Tensor steps;   ///< float32 [n, widths] of the coder, in the order of spectrum.widths; undefined without coding.
-  at::Tensor
-      prediction;  ///< As GroupFactors has it: the basis is of what it leaves of the outputs; undefined but in chains.
+  /// As GroupFactors has it: the basis is of what it leaves of the outputs; undefined but in chains.
+  at::Tensor prediction;
   bool trellis = false;  ///< Whether steps and distortions are those of codes through a trellis.
   at::Tensor shift,
       offset;  ///< [n] of all directions and [n] of the outputs, as GroupFactors has them; undefined unless centred.

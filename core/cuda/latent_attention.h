@@ -66,8 +66,8 @@ struct RebuiltGroup {
   const void* keyUp;    ///< [keyRank, heads * width]: the transpose of what rebuilds the keys, pairs (j, j + width / 2)
                         ///< by falling frequency
   const void* valueUp;  ///< [heads * width, valueRank]
-  std::int64_t
-      keyOffset;  ///< Of the group in a token's record of keys, in numbers; a multiple of 8. Not read of packed ones.
+  /// Of the group in a token's record of keys, in numbers; a multiple of 8. Not read of packed ones.
+  std::int64_t keyOffset;
   std::int64_t valueOffset;
   std::int32_t keyRank, valueRank;
   std::int32_t firstHead;     ///< Of the heads of keys.

@@ -15,8 +15,8 @@ namespace kvista {
 struct ChatTemplate {
   std::string name;        ///< Such as "chatml" or "llama3"; empty for a model without any, or with another.
   std::string begin, end;  ///< The model's BOS and EOS, as texts, where the form uses them.
-  std::string
-      problem;  ///< Why a template that the model has is not used, in a sentence; empty for a model without any.
+  /// Why a template that the model has is not used, in a sentence; empty for a model without any.
+  std::string problem;
 };
 ChatTemplate chatTemplateOf(const Checkpoint& checkpoint);
 

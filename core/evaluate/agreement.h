@@ -76,8 +76,8 @@ Result<std::vector<WrittenPair>> writeBoth(const AgreementSide& original, const 
 struct WritingAgreement {
   double equalTokens = 0;                           ///< Part of the tokens that are the same at their place.
   double meanDivergence = 0, medianDivergence = 0;  ///< Of the following.
-  std::vector<std::int64_t>
-      firstDivergences;         ///< Of each pair: tokens before the first that differs; all where none does.
+  /// Of each pair: tokens before the first that differs; all where none does.
+  std::vector<std::int64_t> firstDivergences;
   std::int64_t undiverged = 0;  ///< Pairs that are the same to the end.
 };
 /// Of pairs that are there, of at least one token each.

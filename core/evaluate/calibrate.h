@@ -19,8 +19,8 @@ struct CalibrationRequest {
   std::optional<std::uint32_t> bos;
   bool gradients = true;
   bool response = true;  ///< Measure the response curves on held-out windows (needs gradients).
-  std::filesystem::path
-      partialFile;  ///< As StatisticsOptions::partialFile; `forgetPass` once the statistics are saved.
+  /// As StatisticsOptions::partialFile; `forgetPass` once the statistics are saved.
+  std::filesystem::path partialFile;
 };
 
 /// The whole of calibration: reads the text, holds some windows out (those after the wanted ones where the text goes

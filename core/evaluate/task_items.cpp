@@ -26,8 +26,7 @@ constexpr std::int64_t kUsualTokens = 256;
 constexpr const char* kUsualEnd = "\n\n";
 constexpr const char* kForms =
     "Each line is an object such as {\"query\": \"...\", \"choices\": [\"...\", \"...\"], \"gold\": 0} or {\"prompt\": "
-    "\"...\", "
-    "\"target\": \"...\"}.";
+    "\"...\", \"target\": \"...\"}.";
 
 /// Reads the fields of one line; the first mistake is kept.
 class Line {

@@ -58,6 +58,7 @@ json falcon() {
       json::array({split(R"([\p{P}$+<=>\^`|~]+)"), byteLevel(true), digits(false), split("[0-9][0-9][0-9]")}));
 }
 
+// clang-format off: cased letters in lines as long as they are wide.
 json deepseekLlm() {
   return sequence(json::array({split("[\r\n]"),
                                // Cased letters, as the model's own file lists them.
@@ -73,6 +74,7 @@ json deepseekLlm() {
                                split("\\s?[!-/:-~！-／：-～‘-‟　-。]+"), split("\\s+$"),
                                split("[一-龥ࠀ-一가-퟿]+"), digits(true), byteLevel(false)}));
 }
+// clang-format on
 
 json deepseekCoder() {
   return sequence(json::array({split("[\r\n]"), split(R"(\s?\p{L}+)"), split(R"(\s?\p{P}+)"),

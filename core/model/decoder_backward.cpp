@@ -72,8 +72,7 @@ Result<void> Decoder::checkResident() const {
   if (!options_.streamLayers) return {};
   return fail(ErrorCode::unsupportedModel,
               "Refining computes with all of the model's layers at once, but they are read one after the other because "
-              "the device "
-              "has too little memory for them, or because it was asked for.",
+              "the device has too little memory for them, or because it was asked for.",
               "Refine on a device with more memory, without --stream-layers.");
 }
 

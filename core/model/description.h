@@ -138,8 +138,8 @@ struct AttentionDescription {
   double clip = 0;                            ///< Queries, keys and values are clamped to +-clip; 0: not.
   std::optional<LinearBiases> linearBiases;
   std::optional<QueryGrowth> queryGrowth;
-  std::string
-      sinks;  ///< [queryHeads]: a score of each head that takes part in its softmax, and has no value; empty: none.
+  /// [queryHeads]: a score of each head that takes part in its softmax, and has no value; empty: none.
+  std::string sinks;
   std::optional<LatentAttentionDescription> latent;
 
   bool operator==(const AttentionDescription&) const = default;

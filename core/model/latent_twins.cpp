@@ -43,9 +43,8 @@ class RunningSum {
     peak_ = peak;
   }
   [[nodiscard]] at::Tensor mean() const { return sum_ / total_.unsqueeze(-1); }  ///< [batch, heads, rank]
-  [[nodiscard]] at::Tensor statistics() const {
-    return at::stack({peak_, total_}, -1).unsqueeze(2);
-  }  ///< [batch, heads, 1, 2]
+  /// [batch, heads, 1, 2].
+  [[nodiscard]] at::Tensor statistics() const { return at::stack({peak_, total_}, -1).unsqueeze(2); }
 
  private:
   at::Tensor peak_, total_, sum_;

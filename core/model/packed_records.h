@@ -16,8 +16,8 @@ namespace kvista {
 /// of 3 its lower 2 and its upper bit: each width has a part in the run of every power of two that it is the sum of.
 struct RecordLayout {
   static constexpr int kRuns = 5;
-  std::array<int, kRuns>
-      counts{};  ///< Numbers of 16 bits, parts of 8, 4, 2 and 1 bit; in a run by falling width of their directions.
+  /// Numbers of 16 bits, parts of 8, 4, 2 and 1 bit; in a run by falling width of their directions.
+  std::array<int, kRuns> counts{};
   int sixes = 0,
       threes = 0;  ///< Directions of 6 bits, with a part each in the runs of 4 and 2; of 3 bits, in those of 2 and 1.
   int runAlignment = 1;  ///< Bytes that every run is padded to; kernels want 4,

@@ -24,8 +24,8 @@ double trellisDistortion(int bits);
 /// Eigenvalues of one group's covariance in the metric (methods.md section 2), and how well each direction can be
 /// coded.
 struct Spectrum {
-  std::vector<double>
-      eigenvalues;  ///< Falling; with the Fisher metric in nats a token (loss = half of what is dropped).
+  /// Falling; with the Fisher metric in nats a token (loss = half of what is dropped).
+  std::vector<double> eigenvalues;
   /// distortion[direction * widths.size() + w] = relative squared error of direction coded with widths[w] bits, fitted
   /// on calibration latents. Empty: use gaussianDistortion.
   std::vector<int> widths;

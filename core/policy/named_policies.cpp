@@ -78,8 +78,7 @@ Result<void> checkHoldsLatents(const Policy& holder, const CompressionPlan& plan
   if (!holder.notOfLatents.empty())
     return fail(ErrorCode::invalidArgument, fmt::format("The policy {} {}.", holder.name, holder.notOfLatents),
                 "Leave heads as they are (the model itself, or `kvista plan --method kqsvd --share 1`), or take a "
-                "policy that holds latents, "
-                "such as hadamard.");
+                "policy that holds latents, such as hadamard.");
   if (plan.storage == Storage::lowRank16) return {};
   return fail(ErrorCode::invalidArgument,
               fmt::format("The policy {} quantises latents of 16 bits, and those of the plan are quantised already.",
@@ -97,8 +96,7 @@ Result<void> checkMergesLayers(std::int64_t together, const CompressionPlan* pla
   if (isAsModel) return {};
   constexpr const char* kHint =
       "Plan with --method commonkv as it stands, whose latents lie in one space 4 layers at a time, or leave heads as "
-      "they are (`kvista "
-      "plan --method kqsvd --share 1`).";
+      "they are (`kvista plan --method kqsvd --share 1`).";
   KVISTA_ASSIGN(const Method* method, findMethod(plan->method));
   if (method->layersTogether != together)
     return fail(

@@ -139,8 +139,8 @@ struct PlanErrorsRecord {
   Matrix keys, values;        ///< |error|^2 / |y|^2 of each KV head.
   Matrix keyLoss, valueLoss;  ///< Half the Fisher form of the error, nats a token; empty without gradients.
   Matrix logits;              ///< Relative squared error of attention scores by query head; empty where not known.
-  Matrix
-      attentionOutputs;  ///< Relative squared error of what attention hands on, by query head; empty where not known.
+  /// Relative squared error of what attention hands on, by query head; empty where not known.
+  Matrix attentionOutputs;
 };
 
 /// Which layers can read the cache of another, and what that does to the model.

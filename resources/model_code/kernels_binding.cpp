@@ -276,19 +276,16 @@ std::tuple<Tensor, Tensor> directAttention(const Tensor& queries, const Tensor& 
 TORCH_LIBRARY(kvista, library) {
   library.def(
       "describe_rebuilt(Tensor[] key_ups, Tensor[] value_ups, int[] key_offsets, int[] value_offsets, int heads, int[] "
-      "key_counts, "
-      "int[] value_counts) -> Tensor",
+      "key_counts, int[] value_counts) -> Tensor",
       &describeRebuilt);
   library.def(
       "rebuilt_attention(Tensor queries, Tensor keys, Tensor values, Tensor groups, Tensor frequencies, Tensor table, "
-      "Tensor cosine, Tensor sine, "
-      "int[] sizes, float scale) -> (Tensor, Tensor)",
+      "Tensor cosine, Tensor sine, int[] sizes, float scale) -> (Tensor, Tensor)",
       &rebuiltAttention);
   library.def("blocks_by_warpgroups(int[] sizes, int width, int device) -> int", &blocksByWarpgroups);
   library.def(
       "describe_direct(Tensor[] key_ups, Tensor[] value_ups, Tensor[] key_steps, Tensor[] value_steps, int[] "
-      "key_offsets, int[] value_offsets, "
-      "int[] key_counts, int[] value_counts) -> (Tensor, int[])",
+      "key_offsets, int[] value_offsets, int[] key_counts, int[] value_counts) -> (Tensor, int[])",
       &describeDirect);
   library.def(
       "direct_attention(Tensor queries, Tensor keys, Tensor values, Tensor groups, int[] sizes, float scale) -> "

@@ -23,8 +23,8 @@ View* makeTry() {
       editor->setPlainText(QStringLiteral("Anne had been too little from home, too little seen."));
   const QString words = QStringLiteral(
       " With more than usual eagerness did Catherine hasten to the pump-room the next day, secure within herself of "
-      "seeing Mr. Tilney there "
-      "before the morning were over, and ready to meet him with a smile; but no smile was demanded.");
+      "seeing Mr. Tilney there before the morning were over, and ready to meet him with a smile; but no smile was "
+      "demanded.");
   view->appendPiece(false, words, 128, 2'097'152);
   view->appendPiece(true, words.left(160), 101, 206'848);
   std::vector<QString> pieces;

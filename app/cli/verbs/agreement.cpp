@@ -81,11 +81,9 @@ Result<Output> run(const Options& options, const Task& task) {
         fmt::format("{}, behind the first {} of each window\n", titleOf(*policy), amount(read.prompt, "token"));
   output.text += fmt::format(
       "reading {}: {:.2f} % have the same likeliest token; KL(original || plan) mean {:.5f}, median {:.5f}, 99th "
-      "percentile {:.5f}, "
-      "largest {:.4f} nats\n"
+      "percentile {:.5f}, largest {:.4f} nats\n"
       "writing {} behind {} of {}: {:.2f} % are the same; the first that differs comes after {:.1f} on average, {:.1f} "
-      "in the median; {} "
-      "never {}\n",
+      "in the median; {} never {}\n",
       amount(read.predictions, "token"), 100 * read.sameLikeliest, read.mean, read.median, read.percentile99,
       read.largest, amount(options.written, "token"), amount(pairs.size(), "prompt"), options.promptTokens,
       100 * written.equalTokens, written.meanDivergence, written.medianDivergence, amount(written.undiverged, "text"),

@@ -184,8 +184,7 @@ Result<Output> run(const Options& options, const Task& task) {
   }
   output.text += fmt::format(
       "  {:<32} {:>8.1f} s, of which writing {:.0f} %\n\nThe pass: {:.0f} tokens/s, {:.0f} TFLOP/s of {:.0f} that "
-      "large products reach here ({:.0f} %). "
-      "Peak memory {} on the device, {} in the program.\n",
+      "large products reach here ({:.0f} %). Peak memory {} on the device, {} in the program.\n",
       "all", total, diskShare * 100, static_cast<double>(tokens) / passSeconds, rate / 1e12, matrixRate / 1e12,
       rate / matrixRate * 100, formatBytes(static_cast<double>(peakMemoryOf(device))), formatBytes(peakMemoryBytes()));
   return output;

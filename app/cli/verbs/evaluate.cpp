@@ -297,13 +297,13 @@ void addEvaluate(CLI::App& app, Invocation& invocation) {
   auto* policy =
       verb->add_option("--policy", options->policy,
                        "Keep each window's cache small while it is read; `kvista list policies`. Two together: "
-                       "snapkv+fp8. In a line: "
-                       "'snapkv share=.25 interval=64 window=16' (default: what an export records; none: without that)")
+                       "snapkv+fp8. In a line: 'snapkv share=.25 interval=64 window=16' (default: what an export "
+                       "records; none: without that)")
           ->check(someText("the name of a policy"));
   verb->add_option("--policy-share", options->share,
                    "Bytes of the cache over those of the 16-bit cache, whenever the policy has acted (default: 1). "
-                   "Ways to hold tokens are "
-                   "fitted to it as of when they act last: without --interval, the prompt's end")
+                   "Ways to hold tokens are fitted to it as of when they act last: without --interval, the prompt's "
+                   "end")
       ->check(positiveNumber(1))
       ->needs(policy);
   verb->add_option("--prompt", options->prompt,

@@ -47,8 +47,7 @@ Result<Output> run(const Options& options, const Task& task) {
                              {"best", recall->best}};
     output.text += fmt::format(
         "a quarter of the keys holds {:.3f} of the next {} queries' attention as foretold; {:.3f} by all attention so "
-        "far (H2O), "
-        "{:.3f} by the last queries' (SnapKV), {:.3f} at best\n",
+        "far (H2O), {:.3f} by the last queries' (SnapKV), {:.3f} at best\n",
         recall->predicted, AttentionPredictor::kAhead, recall->accumulated, recall->recent, recall->best);
   }
   return output;

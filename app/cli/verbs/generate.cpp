@@ -91,8 +91,7 @@ void addGenerate(CLI::App& app, Invocation& invocation) {
       "JSON file with the conversation so far: [{\"role\": \"user\", \"content\": \"...\"}, ...]; with --chat");
   verb->add_option("--policy", options->policy,
                    "Write once more with a run-time policy that keeps the cache small: 'snapkv share=.25 interval=64'; "
-                   "`kvista list policies` "
-                   "(default: what an export records; none: without that)")
+                   "`kvista list policies` (default: what an export records; none: without that)")
       ->check(someText("the name of a policy"));
   addComputeOptions(verb, options->compute);
 }

@@ -36,8 +36,7 @@ DialogWords wordsOf(LabDialog::Purpose purpose) {
     case LabDialog::Purpose::questions:
       return {"questionsDialog", LabDialog::tr("Ask questions"),
               LabDialog::tr("JSONL as lm-evaluation-harness has it: questions with answers to choose from, or to "
-                            "write. The original and "
-                            "the plan, or what a policy makes of it, are asked the same."),
+                            "write. The original and the plan, or what a policy makes of it, are asked the same."),
               LabDialog::tr("Questions"), LabDialog::tr("Ask")};
     case LabDialog::Purpose::agreement:
       return {"agreementDialog", LabDialog::tr("Measure agreement"),
@@ -47,19 +46,16 @@ DialogWords wordsOf(LabDialog::Purpose purpose) {
     case LabDialog::Purpose::ranks:
       return {"ranksDialog", LabDialog::tr("Measure ranks"),
               LabDialog::tr("Of each calibration of this model, the normalised effective rank of the keys and values "
-                            "by layer and head; and what it "
-                            "costs on its text to keep only the largest directions of one layer's keys or values at a "
-                            "time. Calibrate on several "
-                            "texts to compare them; what was measured of other models stays beside it."),
+                            "by layer and head; and what it costs on its text to keep only the largest directions of "
+                            "one layer's keys or values at a time. Calibrate on several texts to compare them; what "
+                            "was measured of other models stays beside it."),
               LabDialog::tr("Statistics"), LabDialog::tr("Measure")};
     case LabDialog::Purpose::predictor:
       break;
   }
   return {"predictorDialog", LabDialog::tr("Train a predictor"),
           LabDialog::tr("It learns from this text which tokens of a cache will matter; the last eighth of the windows "
-                        "is held out to say "
-                        "how well. A policy "
-                        "of its name reads the file."),
+                        "is held out to say how well. A policy of its name reads the file."),
           LabDialog::tr("Text"), LabDialog::tr("Train")};
 }
 

@@ -76,8 +76,7 @@ RefineDialog::RefineDialog(const ModelRecord& model, const QString& device, cons
   others_->setPaths(pathsOf(other));
 
   auto* why = softLabel(tr("The plan's factors are trained so that the compressed model writes as the original does; "
-                           "its bytes stay. Take text like "
-                           "the one the model will meet."),
+                           "its bytes stay. Take text like the one the model will meet."),
                         this);
   why->setWordWrap(true);
   auto* form = new QFormLayout(this);

@@ -80,8 +80,8 @@ SharingDialog::SharingDialog(int layers, const std::vector<int>& map, AskSharing
   std::iota(map_.begin(), map_.end(), 0);
   auto* why =
       softLabel(tr("A layer that reads the cache of an earlier one stores nothing itself. The search tries the layers "
-                   "whose caches "
-                   "are least alike first, and takes those that leave the model's final states alike (KVSharer)."),
+                   "whose caches are least alike first, and takes those that leave the model's final states alike "
+                   "(KVSharer)."),
                 this);
   for (QLabel* label : {why, said_}) label->setWordWrap(true);
   said_->setObjectName(QStringLiteral("said"));

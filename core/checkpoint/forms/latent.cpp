@@ -151,8 +151,7 @@ ExportForm latentForm() {
           "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
           "```\n"
           "`trust_remote_code` lets transformers run the Python files of this folder, which are KVista's. On a GPU "
-          "with a CUDA "
-          "toolkit, `python FOLDER/build_kernels.py` builds kernels that make decoding faster.",
+          "with a CUDA toolkit, `python FOLDER/build_kernels.py` builds kernels that make decoding faster.",
       .recordsPolicies = true,
       .check = check,
       .carried = carried,

@@ -273,8 +273,7 @@ Result<ExportContent> make(const ExportSource& source) {
                     source.plan.exactTokens));
   content.notes.push_back(
       fmt::format("The authors' scripts rebuild keys and values before they are cached, so that the cache of this form "
-                  "is as large as the original's; "
-                  "its latents would take {} bytes a token.",
+                  "is as large as the original's; its latents would take {} bytes a token.",
                   bytesPerToken(content.plan)));
   if (isPermuted)
     content.notes.push_back(

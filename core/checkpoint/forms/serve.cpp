@@ -309,8 +309,7 @@ ExportForm serveForm() {
               "tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n"
               "```\n"
               "or `vllm serve FOLDER --model-impl transformers --trust-remote-code`. `trust_remote_code` lets "
-              "transformers run the Python "
-              "files of this folder, which are KVista's.",
+              "transformers run the Python files of this folder, which are KVista's.",
           .check = check,
           .carried = carried,
           .make = make};

@@ -264,8 +264,7 @@ Result<GgufModelMetadata> describeInGguf(const DecoderDescription& description, 
     if (window < description.maximumPositions && !isAmong(kWithWindows, architecture.name))
       out.notes.push_back(
           fmt::format("llama.cpp looks at all tokens in models of the architecture '{}': text longer than the sliding "
-                      "window of {} tokens is computed "
-                      "otherwise there.",
+                      "window of {} tokens is computed otherwise there.",
                       architecture.name, window));
     break;
   }

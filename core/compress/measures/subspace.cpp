@@ -58,8 +58,7 @@ Measure subspaceRotatedMeasure() {
               "sampled tokens",
           .formula =
               "as subspace, with |U_i^T U_j|^2 = mean over pairs of different tokens s, t of (u_is . u_it)(u_js . "
-              "u_jt), u_it = "
-              "diag(s_r)^-1 V_r^T k_it of the moments of all tokens",
+              "u_jt), u_it = diag(s_r)^-1 V_r^T k_it of the moments of all tokens",
           .unit = "no unit, 0 to 1",
           .source = kSource,
           .similarity = [](const MeasureRequest& request) -> Result<at::Tensor> {

@@ -32,8 +32,8 @@ struct ExperimentSystem {
   /// Or the share that the plan has by itself at each of the sweep's values, which are those of the whole: the policy
   /// leaves fewer tokens, or more exact ones.
   std::vector<double> planShares = {};
-  std::optional<RefineRequest>
-      refine;  ///< The plan's factors are trained on the calibration's windows; files and key are the subject's.
+  /// The plan's factors are trained on the calibration's windows; files and key are the subject's.
+  std::optional<RefineRequest> refine;
   /// Its share, prompt, interval and model are the sweep's; an option kTrained stands for a file that is made.
   std::optional<PolicyRequest> policy = {};
 };
@@ -77,9 +77,8 @@ struct ExperimentSubject {
   std::string version;                       ///< Of the program.
   std::filesystem::path folder;              ///< Where what is trained is kept, by model and calibration.
 
-  [[nodiscard]] std::int64_t window() const {
-    return texts.front().windows.ids.size(1);
-  }  ///< Tokens of a text's windows.
+  /// Tokens of a text's windows.
+  [[nodiscard]] std::int64_t window() const { return texts.front().windows.ids.size(1); }
 };
 
 /// Is given, after each system at a value, all rows that are known by then, in order and without those to come, and

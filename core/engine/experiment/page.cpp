@@ -177,8 +177,7 @@ std::string plotOf(const ExperimentTable& table) {
   svg += lines + marks + bestMarks + endLabels(table, std::move(ends), isOnFront);
   return svg +
          "</svg><p class=\"soft\">A line a system, marked as in the table. Filled points, which the broad line joins, "
-         "are those that no "
-         "other beats in both.</p>";
+         "are those that no other beats in both.</p>";
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ struct ExperimentTable {
   const ExperimentSweep* sweep = nullptr;
   std::string text;
   std::vector<std::vector<ExperimentCell>> cells;
-  std::optional<ExperimentRow::Figures>
-      original;  ///< Of the model as it is on the same predictions: its loss and their number.
+  /// Of the model as it is on the same predictions: its loss and their number.
+  std::optional<ExperimentRow::Figures> original;
 };
 /// The tables of an experiment, sweeps and then texts in order. `experiment` and `rows` must outlive them.
 std::vector<ExperimentTable> experimentTables(const Experiment& experiment, const std::vector<ExperimentRow>& rows);

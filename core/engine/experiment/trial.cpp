@@ -120,8 +120,7 @@ std::string noteOf(const PolicyRequest& request, const PolicyMeasurement& result
   if (request.interval > 0 || request.share >= 1 || result.shareAtEnd() <= request.share) return {};
   return fmt::format(
       "The policy acts once, behind the prompt of {}, and keeps to the share there; the {} that follow stay. With an "
-      "interval "
-      "it keeps to it at the window's end.",
+      "interval it keeps to it at the window's end.",
       amount(result.prompt, "token"), window - result.prompt);
 }
 

@@ -19,8 +19,8 @@ namespace kvista {
 struct Trial {
   std::optional<PlanWish> plan;
   std::optional<RefineRequest> refine;
-  std::optional<PolicyRequest>
-      policy;  ///< Where the sweep is read token after token: also one that leaves everything as it is.
+  /// Where the sweep is read token after token: also one that leaves everything as it is.
+  std::optional<PolicyRequest> policy;
 };
 
 /// The model as it is on the predictions of a sweep.

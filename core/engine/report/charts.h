@@ -17,8 +17,8 @@ struct PlanPoint {
   std::string method;
   std::int64_t bytesPerToken = 0;
   double share = 0;  ///< Of the 16-bit cache's bytes.
-  std::optional<double>
-      rise;  ///< Relative rise of perplexity, .02 for 2 %; absent where neither measured nor predicted.
+  /// Relative rise of perplexity, .02 for 2 %; absent where neither measured nor predicted.
+  std::optional<double> rise;
   std::optional<double> predicted;  ///< Perplexity, as predicted.
   bool measured = false;
   bool current = false;

@@ -104,9 +104,8 @@ TEST(Experiment, APartOfTheEnergyThatMayBeLostMakesTheSize) {
                      {"name", "Rule"},
                      {"sweeps", {{{"name", "Rule"}, {"unit", "keptFraction"}, {"values", {1}}, {"systems", systems}}}}};
   const auto rows = valueOf(runExperiment(valueOf(experimentFromJson(file)), subject(), {}, keepNothing, {}));
-  const auto figures = [&](std::size_t row) {
-    return rows.at(row).figures.value();
-  };  // behind those of the model as it is on both texts
+  // Behind those of the model as it is on both texts.
+  const auto figures = [&](std::size_t row) { return rows.at(row).figures.value(); };
   EXPECT_LT(figures(2).share, figures(4).share);
   EXPECT_LT(figures(4).share, 1);
   EXPECT_GT(figures(2).rise(), figures(4).rise());

@@ -293,8 +293,7 @@ TEST(PolicyOnLatents, ChannelsOfLatentAttentionAreNotDropped) {
   const auto decoder = valueOf(Decoder::load(valueOf(openCheckpoint(folder)), {}, {}));
   EXPECT_EQ(errorOf(PolicyRun::begin(*decoder, nullptr, {.policy = "snapkv+think"}, kTokens)).message,
             "The policy think drops channels of keys, which of latents is what their ranks have done; the model has "
-            "latent attention, whose cache is "
-            "a latent already.");
+            "latent attention, whose cache is a latent already.");
   EXPECT_TRUE(PolicyRun::begin(*decoder, nullptr, {.policy = "snapkv", .share = 0.9}, kTokens));
 }
 

@@ -146,9 +146,7 @@ TEST(ExperimentChoiceTest, ReadsTypedPoliciesOneAfterTheOther) {
   ExperimentChoice choice(catalogue(), 512);
   QStringList asked;
   std::function<void(const QString&)> told;
-  const auto answer = [&told](const QString& problem) {
-    std::exchange(told, {})(problem);
-  };  // Which asks for the next.
+  const auto answer = [&told](const QString& problem) { std::exchange(told, {})(problem); };  // asks for the next
   choice.setChecking([&](const QString& line, QObject*, std::function<void(const QString&)> done) {
     asked << line;
     told = std::move(done);

@@ -51,9 +51,8 @@ struct Case {
   const char* name;
   std::function<Made(bool)> make;  ///< Without the state and with it.
   QSize size = {760, 320};
-  std::function<QRect(const QWidget&)> where = [](const QWidget& widget) {
-    return widget.rect();
-  };  ///< What of it is looked at.
+  /// What of it is looked at.
+  std::function<QRect(const QWidget&)> where = [](const QWidget& widget) { return widget.rect(); };
 };
 
 template <class Widget, class Change>
