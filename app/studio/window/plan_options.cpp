@@ -82,13 +82,16 @@ QDoubleSpinBox* fraction(const char* name, double most, const QString& ofZero, Q
   return box;
 }
 
-QHBoxLayout* inARow(QWidget* first, QWidget* beside) {
+/// The label of a row of two is no buddy of either, so that each says by itself what it is.
+void addRow(QFormLayout& form, const QString& label, QWidget* first, QWidget* beside, const QString& besideName) {
   auto* row = new QHBoxLayout;
   row->setSpacing(8);
   row->addWidget(first, 1);
   row->addWidget(beside);
+  first->setAccessibleName(label);
+  beside->setAccessibleName(besideName);
   beside->setMinimumWidth(kBesideWidth);
-  return row;
+  form.addRow(label, row);
 }
 
 /// What is chosen; absent: the method's own.
@@ -145,13 +148,12 @@ void PlanOptions::addParts(const Catalogue& catalogue, QFormLayout& form) {
   allocator_ = choice("allocator", catalogue.allocators, parent);
   eps_ = fraction("eps", 0.999, tr("by the target"), parent);
   eps_->setPrefix(tr("eps "));
-  eps_->setAccessibleName(tr("eps of the rank rule"));
   eps_->setProperty(kTip, tr("Instead of the target: the heads of a layer lose at most this, squared, of their energy "
                              "in the mean, such as 0.1."));
-  form.addRow(tr("Errors weigh"), inARow(metric_, damping_));
-  form.addRow(tr("Groups"), inARow(grouping_, groupSize_));
+  addRow(form, tr("Errors weigh"), metric_, damping_, tr("Damping of the weights"));
+  addRow(form, tr("Groups"), grouping_, groupSize_, tr("Heads a group"));
   form.addRow(tr("Heads alike by"), measure_);
-  form.addRow(tr("Who gets how much"), inARow(allocator_, eps_));
+  addRow(form, tr("Who gets how much"), allocator_, eps_, tr("eps of the rank rule"));
 }
 
 void PlanOptions::addRanks(QFormLayout& form) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <QAccessible>
 #include <QCheckBox>
 #include <QComboBox>
 #include <QDoubleSpinBox>
@@ -59,6 +60,17 @@ CompressionPlan plan(const Target& target) {
   plan.method = "joint";
   plan.target = target;
   return plan;
+}
+
+TEST(PlanDialogTest, EveryFieldSaysToAScreenReaderWhatItIs) {
+  PlanDialog dialog(catalogue(), plan({Target::Kind::share, 0.25}), nullptr);
+  std::vector<QWidget*> fields;
+  for (QComboBox* box : dialog.findChildren<QComboBox*>()) fields.push_back(box);
+  for (QAbstractSpinBox* box : dialog.findChildren<QAbstractSpinBox*>()) fields.push_back(box);
+  ASSERT_GE(fields.size(), 10U);
+  for (QWidget* field : fields)
+    EXPECT_FALSE(QAccessible::queryAccessibleInterface(field)->text(QAccessible::Name).isEmpty())
+        << field->objectName().toStdString();
 }
 
 TEST(PlanDialogTest, BeginsWithThePlansOwnMethodAndTargetAndSaysWhatAMethodIs) {
