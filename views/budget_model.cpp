@@ -166,6 +166,7 @@ QString BudgetModel::tip(const BudgetRow& row, int column) const {
       return lines.join(QLatin1Char('\n'));
     }
     case lock:
+      if (!row.instead.isEmpty()) return tr("Nothing of its own is stored: there are no bits to share out.");
       return row.locked ? tr("Locked: allocators leave this group as it is. A click or Space unlocks it.")
                         : tr("Not locked: allocators share out its bits. A click or Space locks it.");
     default:

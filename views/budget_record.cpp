@@ -33,7 +33,7 @@ std::vector<BudgetRow> budgetRows(const CompressionPlan& plan, const std::vector
     }
     row.kept = row.directions > 0 ? static_cast<double>(row.bytes) / (2.0 * row.directions) : 0;
     if (i < units.size()) row.predictedLoss = predictedLoss(units[i].spectrum, group.widths);
-    row.locked = group.locked;
+    row.locked = group.locked && row.instead.isEmpty();  // What stores nothing has no bits to keep.
     rows.push_back(std::move(row));
   }
   return rows;

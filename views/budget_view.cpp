@@ -339,7 +339,9 @@ void BudgetView::changeRanks(const std::vector<std::pair<int, RankChange>>& chan
   if (!ranks.empty()) Q_EMIT ranksEdited(ranks);
 }
 
-void BudgetView::toggleLocks(const std::vector<int>& rows) {
+void BudgetView::toggleLocks(std::vector<int> rows) {
+  // What reads another layer's cache, or stores numbers of tokens, has no bits to keep.
+  std::erase_if(rows, [&](int row) { return !model_->rows()[static_cast<std::size_t>(row)].instead.isEmpty(); });
   if (rows.empty()) return;
   // All the same afterwards: locked, unless all were.
   const bool all = std::all_of(rows.begin(), rows.end(),

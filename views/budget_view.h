@@ -77,7 +77,7 @@ class BudgetView final : public View {
   /// Of (row, change); says where a group has fewer directions than asked for.
   void changeRanks(const std::vector<std::pair<int, RankChange>>& changes);
   void fitColumns();
-  void toggleLocks(const std::vector<int>& rows);
+  void toggleLocks(std::vector<int> rows);
   void setReason(const QString& reason);
   bool keyPressed(QKeyEvent* event);
   [[nodiscard]] const QSortFilterProxyModel& proxy() const;

@@ -46,7 +46,7 @@ QVariant ExperimentModel::cell(const ExperimentCell& cell, int role) const {
       return failed || cell.isAbove ? QVariant(colours().soft) : QVariant();
     case Qt::ToolTipRole: {
       if (failed) return cell.problem;
-      const QString error = cell.riseError ? tr(" ± %1 %").arg(significantText(100 * *cell.riseError, 2)) : QString();
+      const QString error = cell.riseError ? QStringLiteral(" ± ") + changeText(*cell.riseError).mid(1) : QString();
       const QString facts =
           tr("%1 of the bytes · perplexity %2").arg(percentText(cell.share, 1), changeText(cell.rise) + error);
       const QString above = cell.isAbove ? QLatin1Char('\n') + tr("More than its column says.") : QString();
@@ -61,7 +61,8 @@ QVariant ExperimentModel::headerData(int section, Qt::Orientation orientation, i
   if (orientation != Qt::Horizontal) return {};
   if (role == Qt::TextAlignmentRole)
     return QVariant(Qt::AlignVCenter | (section == 0 ? Qt::AlignLeft : Qt::AlignRight));
-  if (role == Qt::ToolTipRole && section > 0) return tr("Perplexity: exp of the mean loss of the predicted tokens");
+  if (role == Qt::ToolTipRole && section > 0)
+    return tr("Perplexity: exp of the mean loss of the predicted tokens.\n±: standard error over the text's windows.");
   if (role != Qt::DisplayRole) return {};
   return section == 0 ? tr("System") : table_.values.value(section - 1);
 }

@@ -49,6 +49,16 @@ std::vector<std::pair<std::string_view, std::string_view>> layoutNames() {
   return names;
 }
 
+Result<std::string_view> findLayout(std::string_view name) {
+  std::string names;
+  for (const auto& [known, summary] : layoutNames()) {
+    if (known == name) return known;
+    names += fmt::format(" {}", known);
+  }
+  return fail(ErrorCode::invalidArgument, fmt::format("There is no grouping '{}'.", name),
+              fmt::format("Known groupings:{}.", names));
+}
+
 at::Tensor headSimilarity(const at::Tensor& covariance, const ModelShape& shape, Side side) {
   const std::int64_t begin = side == Side::key ? 0 : shape.keyWidth();
   const std::int64_t width = side == Side::key ? shape.keyWidth() : shape.valueWidth();

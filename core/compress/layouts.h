@@ -35,6 +35,8 @@ Result<std::vector<Group>> layOut(const LayoutRequest& request);
 
 /// Names that `grouping` may have, with one line each.
 std::vector<std::pair<std::string_view, std::string_view>> layoutNames();
+/// The name, if `grouping` may have it. Error: invalidArgument, with those that it may have.
+Result<std::string_view> findLayout(std::string_view name);
 
 /// Linear CKA between the heads of one side from a [2kv, 2kv] covariance (methods.md section 3), [heads, heads].
 at::Tensor headSimilarity(const at::Tensor& covariance, const ModelShape& shape, Side side);

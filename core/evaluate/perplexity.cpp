@@ -64,8 +64,8 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
 }
 
 std::optional<double> standardErrorOfDifference(std::span<const double> one, std::span<const double> other) {
-  const std::size_t count = std::min(one.size(), other.size());
-  if (count < 2) return std::nullopt;
+  const std::size_t count = one.size();
+  if (count < 2 || other.size() != count) return std::nullopt;
   const auto windows = static_cast<double>(count);
   double mean = 0, squares = 0;
   for (std::size_t i = 0; i < count; ++i) mean += (other[i] - one[i]) / windows;

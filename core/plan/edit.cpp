@@ -359,6 +359,15 @@ Result<CompressionPlan> applyLayerTo(CompressionPlan plan, const ModelShape& sha
 
 Result<CompressionPlan> setLock(CompressionPlan plan, int group, bool locked) {
   KVISTA_CHECK(checkIndex(plan, group));
+  const int layer = plan.groups[static_cast<std::size_t>(group)].slots.front().layer;
+  if (!locked && (readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)))
+    return fail(
+        ErrorCode::invalidArgument,
+        fmt::format("Layer {} {}, and stores nothing that could be unlocked.", layer,
+                    readsAnotherLayer(plan, layer)
+                        ? fmt::format("reads the cache of layer {}", plan.sharedFrom[static_cast<std::size_t>(layer)])
+                        : "has numbers of tokens"),
+        "Make the plan anew with a cache for this layer.");
   plan.groups[static_cast<std::size_t>(group)].locked = locked;
   return plan;
 }

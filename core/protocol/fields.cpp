@@ -150,8 +150,8 @@ std::vector<double> Fields::numbers(const char* field, double lowest) {
   for (const nlohmann::json& entry : *value) {
     const double number = entry.is_number() ? entry.get<double>() : std::numeric_limits<double>::quiet_NaN();
     if (!std::isfinite(number) || number < lowest) {
-      mistake(field, fmt::format("holds {} where a finite number is needed",
-                                 entry.is_number() ? entry.dump() : std::string(kindOf(entry))));
+      mistake(field, fmt::format("holds {} where finite numbers of at least {} are needed",
+                                 entry.is_number() ? entry.dump() : std::string(kindOf(entry)), lowest));
       return {};
     }
     list.push_back(number);

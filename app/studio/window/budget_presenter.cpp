@@ -96,7 +96,11 @@ void BudgetPresenter::setRanks(const std::vector<std::pair<int, int>>& ranks) {
 
 void BudgetPresenter::setLocks(const std::vector<std::pair<int, bool>>& locks) {
   CompressionPlan plan = document_.plan();
-  for (const auto& [group, locked] : locks) plan.groups[static_cast<std::size_t>(group)].locked = locked;
+  for (const auto& [group, locked] : locks) {
+    Result<CompressionPlan> edited = setLock(std::move(plan), group, locked);
+    if (!edited) return report(tl::unexpected(std::move(edited).error()));
+    plan = *std::move(edited);
+  }
   report(document_.edit(plan));
 }
 

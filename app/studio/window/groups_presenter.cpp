@@ -55,7 +55,9 @@ GroupsPresenter::GroupsPresenter(Document& document, Workflow& workflow, GroupsV
   connect(&view_, &GroupsView::mergeRequested, this,
           [this, shape](const std::vector<int>& groups) { apply(mergeGroups(document_.plan(), shape(), groups)); });
   connect(&view_, &GroupsView::lockToggled, this, [this](int group, bool locked) {
-    if (auto edited = setLock(document_.plan(), group, locked)) document_.edit(*edited);
+    const auto edited = setLock(document_.plan(), group, locked);
+    if (!edited) return Q_EMIT message(QString::fromStdString(edited.error().message));
+    document_.edit(*edited);
   });
   connect(&view_, &GroupsView::jointRequested, this, [this, shape](bool joint) {
     apply(joinLayer(document_.plan(), shape(), document_.selection().layer, joint));

@@ -88,6 +88,7 @@ void PlanDialog::addMethod() {
   row->addWidget(method_, 1);
   row->addWidget(about);
   form_->addRow(tr("Method"), row);
+  qobject_cast<QLabel*>(form_->labelForField(row))->setBuddy(method_);
   // What it says changes, the dialog's size does not.
   summary_->setMinimumHeight(3 * summary_->fontMetrics().lineSpacing());
   form_->addRow(QString(), summary_);
@@ -130,9 +131,9 @@ void PlanDialog::check() {
   const bool hasEps = wish().eps.has_value();
   typed_->setEnabled(!hasEps);
   typed_->setToolTip(hasEps ? tr("eps decides how small the cache becomes.") : QString());
-  // What was given says more than its text does.
+  // What was given says more than its text does, and what eps makes of the size needs none.
   const Result<Target> typed =
-      typed_->text() == targetText(given_) ? Result<Target>(given_) : targetFromText(typed_->text());
+      hasEps || typed_->text() == targetText(given_) ? Result<Target>(given_) : targetFromText(typed_->text());
   if (typed) target_ = *typed;
   const QString problem = options_->problem();
   reason_->setText(!problem.isEmpty() ? problem

@@ -7,6 +7,7 @@
 #include <QDoubleSpinBox>
 #include <QFormLayout>
 #include <QHBoxLayout>
+#include <QLabel>
 #include <QSpinBox>
 #include <QStandardItemModel>
 #include <algorithm>
@@ -82,16 +83,16 @@ QDoubleSpinBox* fraction(const char* name, double most, const QString& ofZero, Q
   return box;
 }
 
-/// The label of a row of two is no buddy of either, so that each says by itself what it is.
+/// Labels say to screen readers what stands first; what is beside it says it itself.
 void addRow(QFormLayout& form, const QString& label, QWidget* first, QWidget* beside, const QString& besideName) {
   auto* row = new QHBoxLayout;
   row->setSpacing(8);
   row->addWidget(first, 1);
   row->addWidget(beside);
-  first->setAccessibleName(label);
   beside->setAccessibleName(besideName);
   beside->setMinimumWidth(kBesideWidth);
   form.addRow(label, row);
+  qobject_cast<QLabel*>(form.labelForField(row))->setBuddy(first);
 }
 
 /// What is chosen; absent: the method's own.

@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <set>
 
+#include "core/compress/layouts.h"
 #include "core/compress/measures/measures.h"
 #include "core/compress/method.h"
 #include "core/engine/experiment/trained.h"
 #include "core/io/json_file.h"
 #include "core/plan/allocate.h"
-#include "core/plan/grouping.h"
 #include "core/plan/plan_names.h"
 #include "core/policy/named_policies.h"
 #include "core/policy/policy_run.h"
@@ -96,7 +96,7 @@ Result<PlanWish> wishFromJson(const nlohmann::json& json, const std::string& whe
   KVISTA_CHECK(checkRead<PlanWish>(all, json, where));
   if (wish->keep) return bad(where, "has groups of one model (keep), but an experiment is for any");
   KVISTA_CHECK(checkName(wish->method, findMethod, where));
-  KVISTA_CHECK(checkName(wish->grouping, findGrouping, where));
+  KVISTA_CHECK(checkName(wish->grouping, findLayout, where));
   KVISTA_CHECK(checkName(wish->allocator, findAllocator, where));
   KVISTA_CHECK(checkName(wish->measure, findMeasure, where));
   if (json.contains("target")) KVISTA_CHECK(valuesFromJson({wish->target.value}, wish->target.kind, where + ".target"));

@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 
+#include "core/compress/layouts.h"
 #include "core/engine/experiment/experiment.h"
 #include "core/io/json_file.h"
 #include "tests/unit/demo_model.h"
@@ -35,6 +38,26 @@ TEST(ExperimentFile, ThoseThatComeAlongAreSound) {
     ++count;
   }
   EXPECT_GE(count, 2);
+}
+
+TEST(ExperimentFile, TheManualsExampleIsSound) {
+  std::ifstream page(KVISTA_SOURCE_DIR "/resources/help/experiments.md");
+  const std::string text(std::istreambuf_iterator<char>(page), {});
+  const std::size_t begin = text.find("```json\n") + 8;
+  const auto read = experimentFromJson(json::parse(text.substr(begin, text.find("```", begin) - begin)));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->sweeps.at(0).systems.at(1).plan->grouping, "head");
+}
+
+TEST(ExperimentFile, APlanTakesEveryGroupingThatPlansTake) {
+  json file = specification();
+  for (const auto& [name, summary] : layoutNames()) {
+    const json plan = {{"method", "joint"}, {"grouping", std::string(name)}};
+    file["sweeps"][0]["systems"] = json::array({json{{"name", "one"}, {"plan", plan}}});
+    EXPECT_TRUE(experimentFromJson(file)) << name;
+  }
+  file["sweeps"][0]["systems"][0]["plan"]["grouping"] = "none such";
+  EXPECT_THAT(errorOf(experimentFromJson(file)).hint, HasSubstr("separate"));
 }
 
 TEST(ExperimentFile, APolicyIsALineAsTheCommandLineTakesIt) {

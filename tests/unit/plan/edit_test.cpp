@@ -194,6 +194,11 @@ TEST(Edit, WhatIsNotAllowedSaysWhy) {
   EXPECT_THAT(reason(applyLayerTo(locked, shape, 1, std::array{0})), HasSubstr("locked"));
   EXPECT_TRUE(applyLayerTo(locked, shape, 0, std::array{1}));
 
+  CompressionPlan sharing = setLock(plan, static_cast<int>(plan.groups.size()) - 1, true).value();
+  for (int layer = 0; layer < shape.layers; ++layer) sharing.sharedFrom.push_back(0);
+  EXPECT_THAT(reason(setLock(sharing, static_cast<int>(plan.groups.size()) - 1, false)),
+              HasSubstr("reads the cache of layer 0"));
+
   CompressionPlan rotated = planOf(shape, 1, false);
   rotated.keyPosition = KeyPosition::afterRope;
   EXPECT_THAT(reason(moveSlots(rotated, shape, std::array{key(0)}, 1)), HasSubstr("after RoPE"));

@@ -234,6 +234,14 @@ TEST_F(BudgetViewTest, LocksAreToggledByClickAndForAllSelected) {
   select({2, 3, 4});
   key(Qt::Key_Space);
   EXPECT_EQ(locks, (std::vector<Locks>{{{2, true}, {4, true}}}));
+  locks.clear();
+  BudgetRecord reading = record();
+  reading.rows[4].instead = QStringLiteral("reads layer 2");
+  view.setRecord(reading);
+  select({4});
+  key(Qt::Key_Space);
+  EXPECT_TRUE(locks.empty()) << "a group without bits of its own has none to keep";
+  EXPECT_TRUE(cell(4, BudgetModel::lock).data(Qt::ToolTipRole).toString().contains("no bits to share out"));
 }
 
 TEST_F(BudgetViewTest, SortsByNumbersAndEditsTheRowsThatAreMeant) {
