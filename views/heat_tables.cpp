@@ -249,8 +249,8 @@ void HeatTables::paintFigure(QPainter& painter, const QRectF& area) const {
   if (layers() == 0) return;
   painter.save();
   const Places places = placesIn(area);
-  for (const Part part : {a, b, difference})
-    paintTable(painter, places, part, imagesOf(part));  // In the colours of paper.
+  // In the colours of paper.
+  for (const Part part : {a, b, difference}) paintTable(painter, places, part, imagesOf(part));
   paintMarks(painter, places);
   paintRangeBar(painter, places.bar, scale_.record());
   paintRangeBar(painter, places.differenceBar, differenceScale_.record());

@@ -263,8 +263,8 @@ void QualityCostView::fillOthers(LogChart& chart, std::vector<LogChart::Line>& l
     const QualityCostSeries& series = record_.others[s];
     const QColor colour = series.isContext ? colours().faint : seriesColour(s);
     lines.push_back({shown[s], QPen(colour, 1.2, Qt::DashLine)});
-    if (!series.isContext || shown[s].size() == 1)
-      marks.push_back({shown[s], kOtherDiameter, colour});  // One point makes no line.
+    // One point makes no line.
+    if (!series.isContext || shown[s].size() == 1) marks.push_back({shown[s], kOtherDiameter, colour});
     const double room = std::min(LogChart::textWidth(series.label), chart.area().width());
     const auto nameBeside = [&](const QPointF& point) {
       const auto place =

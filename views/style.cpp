@@ -24,8 +24,8 @@ namespace kvista {
 namespace {
 
 constexpr int kControl = 28, kText = 18, kPadding = 10, kSegmentPadding = 11, kArrow = 22, kCellPadding = 6, kRow = 26;
-constexpr int kEditMargin =
-    2;  // What QLineEdit leaves beside its text by itself: so far its padding is less than that of other fields.
+// What QLineEdit leaves beside its text by itself: so far its padding is less than that of other fields.
+constexpr int kEditMargin = 2;
 constexpr int kScrollBar = 10, kLeastHandle = 28, kProgress = 6, kIndicator = 16;
 constexpr int kHeaderPadding = 8, kHeaderHeight = 11, kSortMark = 14;
 

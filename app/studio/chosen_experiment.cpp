@@ -34,8 +34,8 @@ std::vector<json> planSystems(const PlanWish& plan, const ChosenExperiment& chos
   const json plain = {{"name", name}, {"plan", planOf(plan, catalogue)}};
   if (!chosen.refines || (method != nullptr && method->storage == Storage::plainQuantised))
     return std::vector<json>(1, plain);
-  json refined =
-      plain;  // Training begins from the plan's own factors, as `kvista refine` does where nothing else is said.
+  // Training begins from the plan's own factors, as `kvista refine` does where nothing else is said.
+  json refined = plain;
   refined["name"] = Words::tr("%1, refined").arg(QString::fromStdString(name)).toStdString();
   refined["refine"] = json::object();
   return std::vector<json>{plain, refined};

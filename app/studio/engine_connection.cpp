@@ -116,8 +116,8 @@ void EngineConnection::read() {
 
 void EngineConnection::take(nlohmann::json message) {
   const auto id = message.find("id");
-  if (id == message.end() || !id->is_number_integer())
-    return;  // Of nobody: a later version's way to tell of something.
+  // Of nobody: a later version's way to tell of something.
+  if (id == message.end() || !id->is_number_integer()) return;
   const auto number = id->get<std::int64_t>();
   if (const auto progress = message.find("progress"); progress != message.end()) {
     Q_EMIT progressed(number, std::make_shared<const nlohmann::json>(std::move(*progress)));

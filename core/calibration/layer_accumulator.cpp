@@ -88,9 +88,9 @@ void LayerAccumulator::add(const LayerRecord& record, const at::Tensor& keyBias,
   const std::int64_t tokens = outputs.size(1);
   const at::Tensor sinks = outputs.narrow(1, 0, std::min<std::int64_t>(kSinkTokens, tokens)).flatten(0, 1);
   terms.emplace_back(&sinkSum_, sinks.sum(0, false, at::kDouble));
-  const at::Tensor sinkRows =
-      sinks.to(at::kFloat, false, /*copy=*/true);  // on the device: asking for numbers waits for all before
-  std::vector<std::int64_t> positions, places;     // in their windows, in the batch
+  // On the device: asking for numbers waits for all before.
+  const at::Tensor sinkRows = sinks.to(at::kFloat, false, /*copy=*/true);
+  std::vector<std::int64_t> positions, places;  // in their windows, in the batch
   for (std::int64_t b = 0; b < outputs.size(0); ++b) {
     for (const std::int64_t position : samplePositionsOf(firstWindow + b, tokens, sampleRowsPerWindow_)) {
       positions.push_back(position);

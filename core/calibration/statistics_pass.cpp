@@ -22,8 +22,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kSaveEvery = std::chrono::seconds(20);
-constexpr int kTimesItsWriting =
-    10;  // a large state is kept less often, so that writing it takes no more than a tenth of the time
+// A large state is kept less often, so that writing it takes no more than a tenth of the time.
+constexpr int kTimesItsWriting = 10;
 constexpr std::int64_t kBytesASecond = 1'000'000'000;  // of a usual disk
 constexpr const char* kDescription = "kvista.partial_statistics";
 

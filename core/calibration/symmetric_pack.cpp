@@ -43,8 +43,8 @@ at::Tensor packSymmetric(const at::Tensor& matrices) {
   // Not finite where the diagonal is not, which tells it to whoever unpacks.
   const at::Tensor parts = all.flatten(-2).index_select(-1, places[0] * n + places[1]) / (ofPlace(0) * ofPlace(1));
   const at::Tensor rounded = (parts * kLargestCode).round_().clamp_(-kLargestCode, kLargestCode);
-  const at::Tensor codes =
-      at::where(parts.isfinite(), rounded, 0.0).to(at::kInt).unsqueeze(-1).view(at::kByte);  // lowest byte first
+  // Lowest byte first.
+  const at::Tensor codes = at::where(parts.isfinite(), rounded, 0.0).to(at::kInt).unsqueeze(-1).view(at::kByte);
   return at::cat({diagonal.view(at::kByte), codes.narrow(-1, 0, kCodeBytes).flatten(-2)}, -1);
 }
 

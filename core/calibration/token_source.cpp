@@ -272,8 +272,8 @@ Result<WindowSource> openSource(const Tokenizer& tokenizer, const std::vector<st
   std::iota(source.order.begin(), source.order.end(), 0);
   if (seed) {
     std::mt19937_64 random(*seed);
-    for (std::size_t i = source.order.size(); i > 1; --i)
-      std::swap(source.order[i - 1], source.order[random() % i]);  // same on every library
+    // Same on every library.
+    for (std::size_t i = source.order.size(); i > 1; --i) std::swap(source.order[i - 1], source.order[random() % i]);
   }
   return source;
 }

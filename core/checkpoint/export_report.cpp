@@ -51,8 +51,8 @@ Result<ExportedFile> hashFile(const std::filesystem::path& folder, const std::st
 
 Result<std::vector<ExportedFile>> hashFiles(const std::filesystem::path& folder, const std::vector<std::string>& names,
                                             const Task& task) {
-  const std::size_t together =
-      std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);  // more would wait for memory
+  // More would wait for memory.
+  const std::size_t together = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);
   std::deque<std::future<Result<ExportedFile>>> running;
   std::vector<ExportedFile> files;
   const Task quiet{task.stop, {}};

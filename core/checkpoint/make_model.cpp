@@ -143,8 +143,8 @@ Result<std::vector<std::string>> writeWeights(const std::filesystem::path& folde
   std::vector<TensorToWrite> tensors;
   for (const RequiredTensor& required : storedTensors(description)) {
     const std::string& name = required.name;
-    const auto held =
-        std::make_shared<std::vector<std::uint16_t>>();  // its own: the next tensor is made while this one is written
+    // Its own: the next tensor is made while this one is written.
+    const auto held = std::make_shared<std::vector<std::uint16_t>>();
     tensors.push_back(
         {name, required.shape, DataType::bf16,
          [held, &random, &name = random.tensors.find(name)->first]() -> Result<std::span<const std::byte>> {

@@ -33,8 +33,8 @@ LatentSequence::LatentSequence(const CompressionPlan& plan, const PlanFactors& f
       layers_(static_cast<std::size_t>(decoder.shape().layers)) {
   const ModelShape& shape = decoder.shape();
   const at::TensorOptions floats = at::TensorOptions(at::kFloat).device(decoder.options().device);
-  const bool forKernels =
-      type_ != at::kFloat && !plan.trellis && hasLatentAttention(decoder.options().device);  // kernels know no trellis
+  // Kernels know no trellis.
+  const bool forKernels = type_ != at::kFloat && !plan.trellis && hasLatentAttention(decoder.options().device);
   for (std::size_t g = 0; g < plan.groups.size(); ++g) {
     const Group& group = plan.groups[g];
     Layer& layer = layers_[static_cast<std::size_t>(group.slots.front().layer)];

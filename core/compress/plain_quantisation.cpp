@@ -53,8 +53,8 @@ KeyValues PlainQuantisation::quantise(int layer, const KeyValues& raw) const {
                     raw.keys.narrow(1, exact + full, tokens - exact - full)},
                    1);
   }
-  const at::Tensor heads =
-      raw.values.narrow(1, exact, tokens - exact).unflatten(2, {kvHeads_, -1});  // [b, n, heads, d]
+  // [b, n, heads, d].
+  const at::Tensor heads = raw.values.narrow(1, exact, tokens - exact).unflatten(2, {kvHeads_, -1});
   return {keys, at::cat({raw.values.narrow(1, 0, exact), quantiseAlong(heads, 3, bits.valueLevels).flatten(2)}, 1)};
 }
 

@@ -215,8 +215,8 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
     for (Group& group : groups) {
       KVISTA_CHECK(task.checkStop());
       KVISTA_CHECK(checkKeyGroup(plan, group));
-      if (manual && storesTokenNumbers(*manual, layer))
-        group.locked = false;  // numbers of tokens have locked it, and may be no more
+      // Numbers of tokens have locked it, and may be no more.
+      if (manual && storesTokenNumbers(*manual, layer)) group.locked = false;
       if (readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)) {  // no codes of its own
         group.locked = true;
         std::ranges::fill(group.widths, std::uint8_t{0});

@@ -45,8 +45,8 @@ Result<PrefixMoments> PrefixStreams::moments(bool withoutSinks, const Task& task
 
   const auto sums = at::TensorOptions().dtype(at::kDouble).device(device);
   at::Tensor own = at::zeros({n, n}, sums);
-  at::Tensor error =
-      at::zeros({n, n}, sums);  // of (y2 - y1) y2^T: of y1 y2^T it would be the difference of large numbers
+  // Of (y2 - y1) y2^T: of y1 y2^T it would be the difference of large numbers.
+  at::Tensor error = at::zeros({n, n}, sums);
   at::Tensor ownSum = at::zeros({n}, sums), targetSum = at::zeros({n}, sums);
   std::vector<at::Tensor> sample;
   double tokens = 0;

@@ -29,8 +29,8 @@ constexpr auto kBeatEvery = std::chrono::milliseconds(250);
 constexpr auto kSilence = std::chrono::seconds(10);           ///< After which one counts as gone,
 constexpr auto kSuspiciousSilence = std::chrono::seconds(4);  ///< where a connection has broken as well.
 constexpr auto kGoodbye = std::chrono::seconds(2);
-constexpr auto kAnswer =
-    std::chrono::seconds(2);  ///< Beyond a member's patience: c10d counts it for itself, in whole seconds.
+/// Beyond a member's patience: c10d counts it for itself, in whole seconds.
+constexpr auto kAnswer = std::chrono::seconds(2);
 // What one that leaves says last, followed by the rank for whose sake it leaves: so that all name the one where it
 // began.
 constexpr std::string_view kEnded = "ended ", kLost = "lost ";

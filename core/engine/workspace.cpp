@@ -173,8 +173,8 @@ Result<std::shared_ptr<const PlanTransform>> Workspace::transform(WorkModel& mod
   KVISTA_ASSIGN(const PlanFactors factors,
                 factorsOfPlan(*decoder, source.statistics, plan, source.factorsPath, model.hash, task));
   auto made = std::make_shared<const PlanTransform>(plan, factors, decoder->shape(), decoder->options().device);
-  if (!plan.sharedFrom.empty() || predictsLayers(plan))
-    return made;  // one pass at a time, and what a stopped one has left is gone with it
+  // One pass at a time, and what a stopped one has left is gone with it.
+  if (!plan.sharedFrom.empty() || predictsLayers(plan)) return made;
   const std::lock_guard lock(mutex_);
   keep(transforms_, key, made, kKeptTransforms);
   return made;

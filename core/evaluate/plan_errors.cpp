@@ -123,8 +123,8 @@ Result<PlanErrors> errorsAtMoments(const Decoder& decoder, const Statistics& sta
       KVISTA_ASSIGN(const LayerMoments seen, LayerMoments::of(decoder, &statistics, layer, seenRequest));
       for (std::size_t i = 0; i < plan.groups.size(); ++i) {
         const Group& group = plan.groups[i];
-        if (group.slots.front().layer != layer || readsAnotherLayer(plan, layer))
-          continue;  // no moments say how alike two layers are
+        // No moments say how alike two layers are.
+        if (group.slots.front().layer != layer || readsAnotherLayer(plan, layer)) continue;
         KVISTA_CHECK(task.checkStop());
         at::Tensor covariance = seen.covarianceOf(group.slots), error;  // [n, n]
         if (!group.isUncompressed() && !ofInputs.empty()) {
@@ -198,8 +198,8 @@ Result<MeasuredErrors> measureErrors(const Decoder& decoder, const Statistics& s
       outputSums.write(measured.attentionOutputs, layer);
       return {};
     };
-    KVISTA_CHECK(
-        decoder.withTokensPerStep(ids.numel()).forward(ids, nullptr, visitor, false, task));  // a record a layer
+    // A record a layer.
+    KVISTA_CHECK(decoder.withTokensPerStep(ids.numel()).forward(ids, nullptr, visitor, false, task));
     return measured;
   });
 }

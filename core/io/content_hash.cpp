@@ -44,8 +44,8 @@ Result<void> hashFile(const HashState& state, const std::filesystem::path& path)
   update(state, std::as_bytes(std::span(&file.size, 1)));
   if (file.size <= kHeaderBytes + kBlocks * kBlockBytes) return hashRange(state, file, 0, file.size, path);
   KVISTA_CHECK(hashRange(state, file, 0, kHeaderBytes, path));
-  const std::uint64_t spread =
-      file.size - kHeaderBytes - kBlockBytes;  // from the first block's start to the last one's
+  // From the first block's start to the last one's.
+  const std::uint64_t spread = file.size - kHeaderBytes - kBlockBytes;
   for (std::uint64_t block = 0; block < kBlocks; ++block)
     KVISTA_CHECK(hashRange(state, file, kHeaderBytes + spread * block / (kBlocks - 1), kBlockBytes, path));
   return {};

@@ -39,8 +39,8 @@ struct Places {
 /// queryHeads, 1, keys].
 at::Tensor biasesOf(const LinearBiases& biases, double scale, const at::Tensor& places, at::ScalarType dtype) {
   at::Tensor slopes = at::tensor(std::vector<float>(biases.slopes.begin(), biases.slopes.end())).to(places.device());
-  if (biases.isRoundedToBfloat16)
-    slopes = slopes.to(at::kBFloat16);  // so are the places, from 257 on, and the products
+  // So are the places, from 257 on, and the products.
+  if (biases.isRoundedToBfloat16) slopes = slopes.to(at::kBFloat16);
   const at::Tensor sums = (slopes.view({-1, 1, 1}) * places).to(at::kFloat);
   return (biases.isBeforeScale ? sums * scale : sums).to(dtype);
 }

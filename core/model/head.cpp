@@ -114,8 +114,8 @@ Result<LossGradient> divergenceGradient(const Head& head, const at::Tensor& teac
   LossGradient result;
   const std::int64_t rows = student.size(0) * student.size(1);
   const double each = 1.0 / static_cast<double>(rows);
-  at::Tensor sum =
-      at::zeros({}, student.options().dtype(at::kDouble));  // stays on the device: asking for it waits for all before
+  // Stays on the device: asking for it waits for all before.
+  at::Tensor sum = at::zeros({}, student.options().dtype(at::kDouble));
   result.gradient = at::empty({rows, student.size(2)}, student.options());
   KVISTA_CHECK(eachPairOfBlocks(head, teacher, student, task,
                                 [&](const at::Tensor& wanted, at::Tensor given, const at::Tensor& logits,

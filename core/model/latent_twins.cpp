@@ -20,8 +20,8 @@ namespace kvista {
 namespace {
 
 constexpr double kLog2OfE = 1.4426950408889634;
-constexpr std::int64_t kTokensAtOnce =
-    4096;  // Rebuilt keys of more would take memory that a long cache does not leave.
+// Rebuilt keys of more would take memory that a long cache does not leave.
+constexpr std::int64_t kTokensAtOnce = 4096;
 
 /// Running softmax of some heads over blocks of tokens.
 class RunningSum {
@@ -93,8 +93,8 @@ LatentAttended RebuiltAttention::byOperators(const at::Tensor& queries, const at
   }
   std::vector<at::Tensor> outputs, statistics;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const at::Tensor lift =
-        floats(groups_[g].valueUp).unflatten(0, {headsPerGroup_, width}).transpose(1, 2);  // [heads, rank, width]
+    // [heads, rank, width].
+    const at::Tensor lift = floats(groups_[g].valueUp).unflatten(0, {headsPerGroup_, width}).transpose(1, 2);
     const at::Tensor latent = sums[g].mean().unflatten(1, {headsPerGroup_, queriesPerHead_});
     outputs.push_back(at::matmul(latent, lift).reshape({batch, heads, width}));
     statistics.push_back(sums[g].statistics());

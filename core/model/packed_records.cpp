@@ -95,8 +95,8 @@ class RowCoder {
       const float half = std::ldexp(1.0f, own.width - 1);
       for (std::size_t i = begin; i < begin + count; ++i) {
         const float whole = std::floor(scaled_[i]);
-        codes_[i] =
-            static_cast<std::uint8_t>((whole > -half ? std::min(whole, half - 1) : -half) + half);  // not a number: 0
+        // Not a number: 0.
+        codes_[i] = static_cast<std::uint8_t>((whole > -half ? std::min(whole, half - 1) : -half) + half);
       }
     }
     for (const RecordLayout::Parts& parts : parts_) {
@@ -215,8 +215,8 @@ std::vector<RecordLayout::Parts> RecordLayout::parts() const {
     int within = 0;
     for (const Directions& own : directions()) {
       if ((own.width & bits(run)) == 0) continue;
-      const int shift =
-          own.width >= 2 * bits(run) ? own.width - bits(run) : 0;  // the largest power of two has the lowest bits
+      // The largest power of two has the lowest bits.
+      const int shift = own.width >= 2 * bits(run) ? own.width - bits(run) : 0;
       result.push_back({run, within, own.width, shift, own.begin, own.count});
       within += own.count;
     }

@@ -64,21 +64,21 @@ at::Tensor trellisCodesByOperators(const at::Tensor& numbers, int bits) {
     }
   const at::Tensor from = at::tensor(froms, at::kLong).to(rows.device()),
                    subset = at::tensor(subsets, at::kLong).to(rows.device());
-  const at::Tensor shifted =
-      rows.unsqueeze(-1) + (std::ldexp(1.0, bits) - 0.5) - at::arange(kSubsets, floats);  // [rows, n, subsets]
+  // [rows, n, subsets].
+  const at::Tensor shifted = rows.unsqueeze(-1) + (std::ldexp(1.0, bits) - 0.5) - at::arange(kSubsets, floats);
   const at::Tensor places = at::clamp(at::floor(shifted * 0.25 + 0.5).nan_to_num(0), 0, std::ldexp(1.0, bits - 1) - 1);
   const at::Tensor errors = (shifted - places * 4).square().index_select(2, subset);
   at::Tensor cost = at::full({rows.size(0), kStates}, trellis::kNever, floats);
   cost.select(1, 0).zero_();
   std::vector<at::Tensor> isUpper;
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto [least, way] =
-        at::min((cost.index_select(1, from) + errors.select(1, i)).view({-1, 2, kStates}), 1);  // of equals the lower
+    // Of equals the lower.
+    const auto [least, way] = at::min((cost.index_select(1, from) + errors.select(1, i)).view({-1, 2, kStates}), 1);
     cost = least;
     isUpper.push_back(way);
   }
-  std::vector<at::Tensor> states(static_cast<std::size_t>(count) +
-                                 1);  // before each direction, and behind the last; [rows, 1]
+  // Before each direction, and behind the last; [rows, 1].
+  std::vector<at::Tensor> states(static_cast<std::size_t>(count) + 1);
   states.back() = cost.argmin(1, true);
   for (std::size_t i = isUpper.size(); i-- > 0;)
     states[i] = states[i + 1].bitwise_right_shift(1) + isUpper[i].gather(1, states[i + 1]) * kHalf;

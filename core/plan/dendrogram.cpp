@@ -20,8 +20,9 @@ struct Joint {
 double lowestKnown(const Matrix& matrix) {
   constexpr float kNone = std::numeric_limits<float>::infinity();
   float lowest = kNone;
+  // Neither holds of what is not a number.
   for (const float value : matrix.values)
-    if (value < lowest && value > -kNone) lowest = value;  // Neither holds of what is not a number.
+    if (value < lowest && value > -kNone) lowest = value;
   return lowest == kNone ? 0.0 : static_cast<double>(lowest);
 }
 

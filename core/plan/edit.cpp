@@ -79,8 +79,8 @@ std::map<Slot, Widths> sharesOf(const Group& group, const ModelShape& shape) {
   const auto total = static_cast<std::int64_t>(sorted.size());
   for (std::int64_t dealt = 0; dealt < total; ++dealt) {
     const Slot* behind = nullptr;
-    std::int64_t most =
-        0;  // Of what is missing, times the group's size: whole numbers. Never a slot that has all it can hold.
+    // Of what is missing, times the group's size: whole numbers. Never a slot that has all it can hold.
+    std::int64_t most = 0;
     for (const Slot& slot : group.slots) {
       const std::int64_t missing =
           slotWidth(slot, shape) * (dealt + 1) - static_cast<std::int64_t>(shares[slot].size()) * total;

@@ -74,8 +74,8 @@ Result<void> HeldLatents::storeGroup(std::size_t which, const LayerView& view) {
   if (held <= 0) return {};
   at::Tensor& latents = latents_[which];
   const std::int64_t read = latents.size(1);
-  const at::Tensor positions =
-      view.cache.positions.narrow(1, group.slots.front().head, 1).narrow(2, exact, held);  // [b, 1, held]
+  // [b, 1, held].
+  const at::Tensor positions = view.cache.positions.narrow(1, group.slots.front().head, 1).narrow(2, exact, held);
   const at::Tensor isEmpty = positions.lt(0);
   const at::Tensor places =
       positions.masked_fill(isEmpty, read).squeeze(1).unsqueeze(2).expand({-1, -1, latents.size(2)});

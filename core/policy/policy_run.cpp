@@ -114,8 +114,8 @@ Result<PolicyRun> PolicyRun::begin(const Decoder& decoder, const PlanTransform* 
       run.positions_ = named.chooser->isAlikeInHeads ? CacheBytes::Positions::layer : CacheBytes::Positions::unit;
   }
   run.hold(settings.holder);
-  if (named.chooser == nullptr)
-    KVISTA_CHECK(run.fit(request, tokens));  // otherwise fewer tokens, not fewer bits, make the budget
+  // Otherwise fewer tokens, not fewer bits, make the budget.
+  if (named.chooser == nullptr) KVISTA_CHECK(run.fit(request, tokens));
   return run;
 }
 

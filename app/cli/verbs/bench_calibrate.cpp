@@ -92,8 +92,8 @@ class StageClock {
 /// backward. What attention, norms and the sums themselves take is not counted.
 double passOperations(const DecoderDescription& description, std::int64_t tokens) {
   const ModelShape& shape = description.shape;
-  const bool isTied =
-      description.head.linear.weight == description.embedding.weight;  // the head multiplies with the embedding
+  // The head multiplies with the embedding.
+  const bool isTied = description.head.linear.weight == description.embedding.weight;
   const double lookedUp = isTied ? 0 : static_cast<double>(shape.vocabulary) * shape.hiddenSize;
   return 2.0 * 2.0 * (static_cast<double>(shape.parameters) - lookedUp) * static_cast<double>(tokens);
 }

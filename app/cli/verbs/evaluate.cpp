@@ -70,8 +70,8 @@ Result<void> checkGoesWithProject(const std::string& subject, const std::optiona
 /// That of `--policy`, or what the subject's export records.
 Result<std::optional<PolicyRequest>> policyOf(const Options& options, const Subject& subject) {
   KVISTA_ASSIGN(auto request, requestOf(options, askedPolicy(options.policy, subject.recordedPolicy)));
-  if (request &&
-      (subject.project || !subject.plan)) {  // an export's own weights are not those that its gate was made for
+  // An export's own weights are not those that its gate was made for.
+  if (request && (subject.project || !subject.plan)) {
     KVISTA_ASSIGN(request->model, contentHash(subject.model.checkpoint));
   }
   return request;

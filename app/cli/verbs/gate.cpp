@@ -29,8 +29,8 @@ Result<Output> run(const Options& options, const Task& task) {
   KVISTA_ASSIGN(const LoadedModel model, loadModel(options.model, options.compute, task));
   KVISTA_ASSIGN(const std::string hash, contentHash(model.checkpoint));
   KVISTA_ASSIGN(const TokenWindows windows, readText(model, options.text, task));
-  const auto kind =
-      std::ranges::find(kPredictorKinds, options.kind, &Named<PredictorKind>::name);  // Checked as an option.
+  // Checked as an option.
+  const auto kind = std::ranges::find(kPredictorKinds, options.kind, &Named<PredictorKind>::name);
   KVISTA_ASSIGN(const TrainedPredictor trained,
                 trainPredictor(kind->value, *model.decoder, windows.ids, options.ridge, options.output, hash, task));
   Output output;

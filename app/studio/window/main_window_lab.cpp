@@ -51,8 +51,8 @@ void MainWindow::testRetrieval() {
 }
 
 void MainWindow::showLab(LabView::Page page) {
-  if (hasPlan() && layout_ != QStringLiteral("try"))
-    chooseLayout(QStringLiteral("try"));  // The others have no room for its tables.
+  // The others have no room for its tables.
+  if (hasPlan() && layout_ != QStringLiteral("try")) chooseLayout(QStringLiteral("try"));
   panels_->showLab(page);
 }
 

@@ -44,8 +44,8 @@ std::vector<fs::path> resultFiles(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    static const std::regex ours(
-        "results(-[0-9]{1,6})?[.]json");  // Others, such as a copy that somebody made, are left alone.
+    // Others, such as a copy that somebody made, are left alone.
+    static const std::regex ours("results(-[0-9]{1,6})?[.]json");
     if (std::regex_match(entry.path().filename().string(), ours)) files.push_back(entry.path());
   }
   std::ranges::sort(files);

@@ -76,8 +76,8 @@ Result<std::optional<PolicyUse>> policyUseOf(const std::optional<PolicyRequest>&
                                              const PlanTransform* transform) {
   if (!policy) return std::nullopt;
   PolicyRequest known = *policy;
-  if (!inputs.model->plan)
-    known.model = inputs.model->hash;  // an export's own weights are not those that a gate was made for
+  // An export's own weights are not those that a gate was made for.
+  if (!inputs.model->plan) known.model = inputs.model->hash;
   KVISTA_ASSIGN(PolicyUse use,
                 policyOver(transform != nullptr ? transform : inputs.model->ownTransform.get(), std::move(known)));
   return use;

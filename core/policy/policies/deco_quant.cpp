@@ -23,8 +23,8 @@ std::int64_t rowsOf(std::int64_t width) { return std::min(kRows, width & -width)
 /// keeps 16 bits and takes what sticks out with it, V^T is quantised.
 at::Tensor throughFactors(const at::Tensor& block, std::int64_t bits) {
   const std::int64_t rows = rowsOf(block.size(-1)), columns = block.size(-1) / rows;
-  const at::Tensor matrix =
-      block.to(at::kDouble).unflatten(-1, {rows, columns}).transpose(2, 3).flatten(3);  // [b, h, rows, G columns]
+  // [b, h, rows, G columns].
+  const at::Tensor matrix = block.to(at::kDouble).unflatten(-1, {rows, columns}).transpose(2, 3).flatten(3);
   const at::Tensor vectors = std::get<1>(at::linalg_eigh(matrix.matmul(matrix.transpose(2, 3))));  // U
   const at::Tensor turned = vectors.transpose(2, 3).matmul(matrix);                                // S V^T
   const at::Tensor sizes = turned.norm(2, {3}, /*keepdim=*/true).clamp_min(1e-12);                 // S

@@ -120,8 +120,8 @@ TEST(StatisticsPass, LayersThatAreReadOneAfterTheOtherGiveTheSameSums) {
   ComputeOptions options;
   options.streamLayers = true;
   const auto streamed = valueOf(Decoder::load(checkpoint, options, {}));
-  const Statistics found =
-      statisticsOf(*streamed, demoWindows(kWindows));  // all windows in one pass, in steps of 2 and 1
+  // All windows in one pass, in steps of 2 and 1.
+  const Statistics found = statisticsOf(*streamed, demoWindows(kWindows));
   EXPECT_EQ(found.lossSum, pass().lossSum);
   for (std::size_t i = 0; i < 2; ++i) {
     const LayerStatistics& layer = found.layers[i];

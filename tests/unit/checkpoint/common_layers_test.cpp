@@ -103,8 +103,8 @@ TEST(CommonLayersOfInputs, StandForWeightsThatShareAFactor) {
 
 TEST(CommonLayersOfInputs, LoseNothingAtFullRankAndTheTailBelow) {
   for (const Group& group : plannedAt(decoder(), 1).groups) EXPECT_TRUE(group.isUncompressed());
-  const GroupBasis alone =
-      valueOf(commonLayerBasis(decoder(), 4, 4));  // nothing beside it: its rows lie in as many directions
+  // Nothing beside it: its rows lie in as many directions.
+  const GroupBasis alone = valueOf(commonLayerBasis(decoder(), 4, 4));
   EXPECT_LT(largestDifference(at::matmul(alone.up, alone.down), projections(decoder(), 4)), 1e-9);
   double whole = 0, lost = 0, kept = 0;
   for (int layer = 0; layer < 4; ++layer) {

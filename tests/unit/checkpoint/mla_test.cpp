@@ -94,8 +94,8 @@ TEST(MlaExport, makesTheNormOfLatentsTheIdentityForEveryInput) {
   for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
     const at::Tensor rows = weightOf(written, layer + "self_attn.kv_a_proj_with_mqa.weight").narrow(0, 0, 8) *
                             weightOf(written, layer + "input_layernorm.weight");
-    const double largest =
-        rows.square().sum().item<double>() * 32 / 8;  // mean of squares for the input of 32 numbers that is worst
+    // Mean of squares for the input of 32 numbers that is worst.
+    const double largest = rows.square().sum().item<double>() * 32 / 8;
     EXPECT_LE(largest, 1e-6 * 1e-6);
     EXPECT_GT(largest, 1e-6 * 1e-6 / 4.001);  // a power of two below
     const double weight = weightOf(written, layer + "self_attn.kv_a_layernorm.weight")[0].item<double>();

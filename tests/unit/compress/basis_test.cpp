@@ -259,8 +259,8 @@ TEST(Basis, WeightsAloneGiveTheirGram) {
 }
 
 TEST(Basis, WithoutSinksTheFirstTokensAreLeftOut) {
-  const Statistics few =
-      statisticsOf(shortDecoder(), demoWindows(4));  // 16 sink tokens, which their factor keeps exactly
+  // 16 sink tokens, which their factor keeps exactly.
+  const Statistics few = statisticsOf(shortDecoder(), demoWindows(4));
   BasisRequest request;
   const LayerMoments with = momentsOf(request, few);
   request.withoutSinks = true;

@@ -152,8 +152,8 @@ TEST(CentredPlan, WritesOnAsTheTransformDoes) {
     const auto store = transform.makeStore(shortDecoder());
     store->append(1, raw, gaussian({1, 8, 9, 32}, 3).to(at::kFloat));
     const SequenceStore::Tokens rebuilt = store->rebuilt(1);
-    const double tolerance =
-        plan.storage == Storage::coded ? 0.02 : 1e-5;  // a number on the edge of two codes may fall to either side
+    // A number on the edge of two codes may fall to either side.
+    const double tolerance = plan.storage == Storage::coded ? 0.02 : 1e-5;
     EXPECT_LE(relativeDifference(rebuilt.raw.keys, changed.keys), tolerance) << method;
     EXPECT_LE(relativeDifference(rebuilt.raw.values, changed.values), tolerance) << method;
   }

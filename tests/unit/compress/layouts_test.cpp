@@ -126,8 +126,8 @@ TEST(Measures, SubspaceIsTheMeanSquaredCosineOfPrincipalAngles) {
 }
 
 TEST(Measures, CkaAfterRopeComesOfPairsOfDifferentTokens) {
-  const at::Tensor rows =
-      outputsOfLayerOne(true).narrow(1, 4, kWindow - 4).flatten(0, 1);  // every one of so few tokens is sampled
+  // Every one of so few tokens is sampled.
+  const at::Tensor rows = outputsOfLayerOne(true).narrow(1, 4, kWindow - 4).flatten(0, 1);
   const auto gram = [&](std::int64_t head) {
     const at::Tensor keys = rows.narrow(1, 32 * head, 32);
     at::Tensor products = at::matmul(keys, keys.t());
@@ -154,8 +154,8 @@ double alikeOf(const at::Tensor& a, const at::Tensor& b) {
 
 TEST(Measures, AfterRopeTakeDirectionsOfAllTokensAndPairsOfTheSampledOnes) {
   const at::Tensor all = outputsOfLayerOne(true).narrow(2, 0, 256);
-  const at::Tensor sampled =
-      all.narrow(1, 4, kWindow - 4).flatten(0, 1);  // every one of so few tokens beyond the sinks is sampled
+  // Every one of so few tokens beyond the sinks is sampled.
+  const at::Tensor sampled = all.narrow(1, 4, kWindow - 4).flatten(0, 1);
   const auto of = [](const char* name) {
     return valueOf(valueOf(findMeasure(name))->similarity({shortDecoder(), shortStatistics(), 1, Side::key}));
   };

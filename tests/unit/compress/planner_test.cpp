@@ -94,10 +94,10 @@ TEST_P(EveryMethod, MakesSoundPlansAtEveryTarget) {
     if (result.note.empty()) {
       EXPECT_LE(result.achievedBytes, result.requestedBytes);
     }
-    const double ofLayers =
-        plan.tokenNumbers ? share * shape.layers / (shape.layers - 1) : share;  // of those that store directions
-    if (method.storage != Storage::plainQuantised &&
-        ofLayers <= 0.25) {  // at a half all directions that vary have all bits
+    // Of those that store directions.
+    const double ofLayers = plan.tokenNumbers ? share * shape.layers / (shape.layers - 1) : share;
+    // At a half all directions that vary have all bits.
+    if (method.storage != Storage::plainQuantised && ofLayers <= 0.25) {
       const auto step = std::max<std::int64_t>(2 * plan.rankStep, 8);
       EXPECT_GE(result.achievedBytes, result.requestedBytes - static_cast<std::int64_t>(plan.groups.size()) * step);
     }

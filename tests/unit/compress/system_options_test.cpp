@@ -27,8 +27,8 @@ TEST(KvSharer, APassOfTheDecoderBeginsWithNothingOfAnEarlierOne) {
   const PlanTransform transform(plan, {}, shortDecoder().shape(), at::kCPU);
   const at::Tensor ids = shortStatistics().tokenIds.narrow(0, 0, 2).to(at::kLong);
   const at::Tensor expected = valueOf(shortDecoder().forward(ids, &transform, {}, false, {})).hiddenLast;
-  transform.beforeRope(
-      0, {gaussian({2, 64, 256}, 1).to(at::kFloat), gaussian({2, 64, 256}, 2).to(at::kFloat)});  // and stopped
+  // And stopped.
+  transform.beforeRope(0, {gaussian({2, 64, 256}, 1).to(at::kFloat), gaussian({2, 64, 256}, 2).to(at::kFloat)});
   EXPECT_EQ(largestDifference(valueOf(shortDecoder().forward(ids, &transform, {}, false, {})).hiddenLast, expected), 0);
 }
 

@@ -262,8 +262,8 @@ TEST(CommonKv, LayersShareWhatMakesTheirLatents) {
   const std::int64_t rank = factors[0].up.size(1);
   ASSERT_EQ(rank, factors[1].up.size(1));
   const auto [u, s, v] = at::linalg_svd(at::cat({weightOf(0), weightOf(1)}), false);
-  const at::Tensor expected =
-      at::matmul(u.narrow(1, 0, rank) * s.narrow(0, 0, rank), v.narrow(0, 0, rank));  // both layers
+  // Both layers.
+  const at::Tensor expected = at::matmul(u.narrow(1, 0, rank) * s.narrow(0, 0, rank), v.narrow(0, 0, rank));
   const at::Tensor got =
       at::cat({at::matmul(factors[0].up.to(at::kDouble), first), at::matmul(factors[1].up.to(at::kDouble), second)});
   EXPECT_LE(relativeDifference(got, expected), 1e-4);

@@ -37,8 +37,8 @@ class CudaKernels : public ::testing::TestWithParam<NumberType> {
   at::Tensor there(const at::Tensor& values, at::Device device) const { return values.to(device, type()); }
   void expectSame(Guarded& gpu, const at::Tensor& cpu, const char* what) const {
     EXPECT_TRUE(gpu.guardsHold()) << what << " was written beyond its end";
-    const double tolerance =
-        type() == at::kFloat ? 5e-6 : 8e-3;  // of numbers up to 2: two roundings of 2^-24, or one to 8 bits
+    // Of numbers up to 2: two roundings of 2^-24, or one to 8 bits.
+    const double tolerance = type() == at::kFloat ? 5e-6 : 8e-3;
     const at::Tensor error = (gpu.values() - cpu).abs() / (cpu.abs() + 0.05);
     EXPECT_LT(error.max().item<double>(), tolerance) << what;
   }

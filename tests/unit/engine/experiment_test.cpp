@@ -218,9 +218,8 @@ TEST(Experiment, PoliciesAndPlansMeetOnThePredictionsBehindThePrompt) {
   for (const ExperimentRow& row : rows) {
     ASSERT_TRUE(row.figures) << row.system << ": " << row.problem;
     EXPECT_EQ(row.figures->predictions, 2 * 31);  // The first behind the prompt is foretold by its last token.
-    const double most = row.system.empty()       ? 1
-                        : row.system == "a plan" ? 0.56
-                                                 : 0.25;  // The plan keeps its first tokens at 16 bits.
+    // The plan keeps its first tokens at 16 bits.
+    const double most = row.system.empty() ? 1 : row.system == "a plan" ? 0.56 : 0.25;
     EXPECT_LE(row.figures->share, most + 1e-9) << row.system;
   }
   // What the model as it is loses there, counted by hand.
@@ -377,8 +376,8 @@ TEST(Experiment, TheSameInTwoSweepsIsMeasuredOnce) {
   const std::vector<ExperimentRow> rows =
       valueOf(runExperiment(valueOf(experimentFromJson(file)), subject(), {}, keepNothing, {}));
   ASSERT_EQ(rows.size(), 2U + 4 * 2 + 2);
-  for (std::size_t text = 0; text < 2; ++text)
-    EXPECT_EQ(rows[10 + text].figures, rows[8 + text].figures);  // Their seconds among them.
+  // Their seconds among them.
+  for (std::size_t text = 0; text < 2; ++text) EXPECT_EQ(rows[10 + text].figures, rows[8 + text].figures);
 }
 
 TEST(Experiment, WhatAPolicyForetellsByIsTrainedOnceAndKept) {

@@ -256,9 +256,8 @@ TEST_F(LabMethods, SaysWhatAnAttentionPredictorFindsBesideWhatNeedsNone) {
   const auto ofAll = [](const at::Tensor& attention, const at::Tensor&) { return attention.sum(1); };
   const auto ofLast = [](const at::Tensor& attention, const at::Tensor&) {
     const at::Tensor sums = attention.narrow(1, attention.size(1) - 32, 32).sum(1).narrow(1, 0, attention.size(2) - 32);
-    return at::constant_pad_nd(sums, {3, 3})
-        .unfold(1, 7, 1)
-        .amax(2);  // with three neighbours on each side, of those before the last 32
+    // With three neighbours on each side, of those before the last 32.
+    return at::constant_pad_nd(sums, {3, 3}).unfold(1, 7, 1).amax(2);
   };
   const double best = attentionFound(heldOut, ofNext);
   EXPECT_NEAR(record.recall->best, best, 1e-5);

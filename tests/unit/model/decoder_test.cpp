@@ -227,8 +227,8 @@ at::Tensor plainAttention(const AttentionDescription& attention, const at::Tenso
   if (attention.linearBiases) {
     const double factor = attention.linearBiases->isBeforeScale ? attention.scale : 1;
     const at::Tensor slopes = at::tensor(attention.linearBiases->slopes).to(at::kFloat).view({-1, 1, 1});
-    scores = scores - slopes * distance.to(at::kFloat) *
-                          factor;  // the softmax does not see what all keys of a query have in common
+    // The softmax does not see what all keys of a query have in common.
+    scores = scores - slopes * distance.to(at::kFloat) * factor;
   }
   const at::Tensor weights = scores.masked_fill(hidden, -INFINITY).softmax(-1);
   return at::matmul(weights, values.repeat_interleave(repeats, 1)).transpose(1, 2).flatten(2);

@@ -185,8 +185,8 @@ TEST(LayersInSets, GoByTheMeanOfTheirScores) {
           largestAround(recentAttentionOf({demoDecoder(), layer, held, kTokens}).sum(2), 7, 16)[1].mean(0));
     }
     const std::vector<std::int64_t> kept = heldBy(after.cache.layers[static_cast<std::size_t>(set.back())], 1, 5);
-    const std::int64_t chosen =
-        static_cast<std::int64_t>(kept.size()) - 4 - 6;  // the plan's exact tokens and the last ones stay
+    // The plan's exact tokens and the last ones stay.
+    const std::int64_t chosen = static_cast<std::int64_t>(kept.size()) - 4 - 6;
     ASSERT_GT(chosen, 0);
     const auto [values, best] = at::topk(at::stack(scores).mean(0).narrow(0, 4, kTokens - 10), chosen);
     for (std::int64_t i = 0; i < chosen && values[i].item<double>() > values[-1].item<double>();

@@ -490,8 +490,8 @@ TEST(PlanDialogTest, TabGoesFromRowToRowAndFromLeftToRight) {
   given.groups = {{{{3, Side::key, 0}}, {}}};
   PlanDialog dialog(all, given, nullptr);
   const auto named = [&](const char* name) { return dialog.findChild<QWidget*>(QLatin1String(name)); };
-  qobject_cast<QComboBox*>(named("grouping"))
-      ->setCurrentText(QStringLiteral("dendrogram"));  // now nothing is greyed out but unwhitened
+  // Now nothing is greyed out but unwhitened.
+  qobject_cast<QComboBox*>(named("grouping"))->setCurrentText(QStringLiteral("dendrogram"));
   qobject_cast<QComboBox*>(named("allocator"))->setCurrentText(QStringLiteral("head-mean"));
   dialog.show();
   std::vector<QWidget*> stops;

@@ -42,8 +42,8 @@ bool isFound(QRgb pixel, const QImage& other, int x, int y) {
       }
     }
   for (std::size_t i = 0; i < 3; ++i) {
-    const int allowed =
-        kShade + (most[i] - least[i]) / 4;  // Beside an edge, smoothing changes more than on a plain ground.
+    // Beside an edge, smoothing changes more than on a plain ground.
+    const int allowed = kShade + (most[i] - least[i]) / 4;
     if (wanted[i] < least[i] - allowed || wanted[i] > most[i] + allowed) return false;
   }
   return true;
