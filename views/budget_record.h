@@ -26,8 +26,8 @@ struct BudgetRow {
   std::optional<double> predictedLoss;  ///< Nats a token.
   bool locked = false;
   bool stale = false;  ///< Is being worked out again.
-  QString instead =
-      {};  ///< What stands for the layer's own directions, where it has none: "reads layer 2", "numbers of tokens".
+  /// What stands for the layer's own directions, where it has none: "reads layer 2", "numbers of tokens".
+  QString instead = {};
 };
 
 struct BudgetRecord {

@@ -18,8 +18,8 @@ struct SpectrumCurve {
   QString label;                   ///< "K group 2", "K3"
   std::vector<float> eigenvalues;  ///< Falling.
   int rank = 0;                    ///< Directions that have bits; 0: no mark.
-  double noiseEdge =
-      0;  ///< Eigenvalue that noise of the same energy would reach (Marchenko and Pastur, 1967); 0: not known.
+  /// Eigenvalue that noise of the same energy would reach (Marchenko and Pastur, 1967); 0: not known.
+  double noiseEdge = 0;
 };
 
 struct SpectraRecord {

@@ -16,15 +16,15 @@ struct Launch {
   int rank = 0;                  ///< Its number among all, from 0.
   int size = 1;                  ///< How many there are.
   std::optional<int> localRank;  ///< Its number among those of its host: chooses the GPU. Absent: not known.
-  std::optional<int> localSize;  ///< How many are on its host. Absent: not known, or the starter leaves each the cores
-                                 ///< that it may use.
-  std::string starter;           ///< "torchrun", "MPI", "Slurm"; empty where nothing said that there are others.
-  std::string address;           ///< Of the host where all meet, and
-  std::uint16_t port = 0;        ///< its port; only where size > 1.
-  bool starterKeepsStore =
-      false;  ///< The meeting point is served by the starter (torchrun's agent) instead of by rank 0.
-  std::string attempt =
-      "0";  ///< Differs between restarts that meet at one starter's store, and between jobs that torchrun names.
+  /// How many are on its host. Absent: not known, or the starter leaves each the cores that it may use.
+  std::optional<int> localSize;
+  std::string starter;     ///< "torchrun", "MPI", "Slurm"; empty where nothing said that there are others.
+  std::string address;     ///< Of the host where all meet, and
+  std::uint16_t port = 0;  ///< its port; only where size > 1.
+  /// The meeting point is served by the starter (torchrun's agent) instead of by rank 0.
+  bool starterKeepsStore = false;
+  /// Differs between restarts that meet at one starter's store, and between jobs that torchrun names.
+  std::string attempt = "0";
 
   [[nodiscard]] bool isFirst() const { return rank == 0; }
 };

@@ -16,8 +16,8 @@ namespace kvista {
 
 struct StatisticsOptions {
   bool gradients = true;
-  std::int64_t tokensPerBatch =
-      2048;  ///< Windows go through the model (or a streamed layer) together up to this many tokens.
+  /// Windows go through the model (or a streamed layer) together up to this many tokens.
+  std::int64_t tokensPerBatch = 2048;
   /// Where sums are kept every 20 s (large ones less often) while the pass runs; empty: nowhere. Members of a group add
   /// their rank to the name.
   std::filesystem::path partialFile;

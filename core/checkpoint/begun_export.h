@@ -37,13 +37,13 @@ struct ExportPlace {
   std::string form = "latent";
   Container container = Container::safetensors;
   std::optional<DataType> dtype = std::nullopt;  ///< f32, bf16 or f16 for computed tensors; absent: f32.
-  std::optional<DataType> weightType =
-      std::nullopt;  ///< Of the same three: what tensors that are carried over become; absent: they stay.
+  /// Of the same three: what tensors that are carried over become; absent: they stay.
+  std::optional<DataType> weightType = std::nullopt;
   std::uint64_t shardBytes = kShardBytes;  ///< A larger tensor gets a file of its own.
   std::filesystem::path target = {};
   bool overwrite = false;  ///< Replaces an earlier export (never another folder).
-  std::optional<PolicyRequest> policy =
-      std::nullopt;  ///< How the model code keeps its cache small; of forms that record one.
+  /// How the model code keeps its cache small; of forms that record one.
+  std::optional<PolicyRequest> policy = std::nullopt;
 };
 
 /// An export whose plan may still be made: a thread writes what its form carries over whatever the plan, which is most

@@ -36,8 +36,8 @@ struct ExportSource {
 /// A checkpoint to be written.
 struct ExportContent {
   nlohmann::json config;
-  std::vector<TensorToWrite> tensors;  ///< Beside what is carried over, in the order of the shards. They keep what they
-                                       ///< need of the source alive.
+  /// Beside what is carried over, in the order of the shards. They keep what they need of the source alive.
+  std::vector<TensorToWrite> tensors;
   std::map<std::string, std::string> files;  ///< Further files: name and content.
   std::vector<std::string> notes;            ///< What the form leaves out of the plan, in sentences.
   std::int64_t cacheBytesPerToken = 0;       ///< What a token costs, over all layers, where this form runs.

@@ -28,8 +28,8 @@ struct GroupBasis {
   /// As GroupFactors has it: the basis is of what it leaves of the outputs; undefined but in chains.
   at::Tensor prediction;
   bool trellis = false;  ///< Whether steps and distortions are those of codes through a trellis.
-  at::Tensor shift,
-      offset;  ///< [n] of all directions and [n] of the outputs, as GroupFactors has them; undefined unless centred.
+  /// [n] of all directions and [n] of the outputs, as GroupFactors has them; undefined unless centred.
+  at::Tensor shift, offset;
 };
 
 /// What a decomposition is made from.

@@ -27,8 +27,8 @@ struct SpectraRequest {
   /// After RoPE there are heads alone, and moments as they are; values have no position and are the same.
   KeyPosition position = KeyPosition::beforeRope;
   bool byHead = false;
-  bool andTogether =
-      false;  ///< Where it goes by head: of all heads of a side together too, before them. Keys before RoPE.
+  /// Where it goes by head: of all heads of a side together too, before them. Keys before RoPE.
+  bool andTogether = false;
   /// Of the scores of a head's keys with its group's queries after RoPE (KQ-SVD's S) in the place of its keys; no
   /// values. Heads alone.
   bool logits = false;

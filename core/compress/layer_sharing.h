@@ -20,8 +20,8 @@ Result<Matrix> layerDistances(const Decoder& decoder, const at::Tensor& ids, con
 
 struct SharingRequest {
   int layers = 1;  ///< How many shall read the cache of another.
-  double threshold =
-      0.5;  ///< A pair is taken where the final states keep at least this cosine with those of the model as it is.
+  /// A pair is taken where the final states keep at least this cosine with those of the model as it is.
+  double threshold = 0.5;
 };
 
 /// Who reads whose cache, and what it does to the model.

@@ -18,8 +18,8 @@ struct Method {
   std::string_view source;    ///< Paper or section it comes from.
   std::string_view grouping;  ///< Which slots share a latent; see layouts.h.
   int groupSize = 4;          ///< Heads a group, where the grouping has one.
-  std::string_view measure =
-      {};  ///< Of measures.h, for groupings by similarity; empty: linear CKA of what is decomposed.
+  /// Of measures.h, for groupings by similarity; empty: linear CKA of what is decomposed.
+  std::string_view measure = {};
   Metric metric = Metric::fisher;
   KeyPosition keyPosition = KeyPosition::beforeRope;
   Storage storage = Storage::lowRank16;

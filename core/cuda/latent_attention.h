@@ -84,10 +84,10 @@ struct RebuiltGroup {
 /// minus infinity, sum 0).
 struct RebuiltAttentionRun {
   const void* queries;  ///< [batch, queryHeads, width], after RoPE, pairs as in keyUp
-  const void *keys,
-      *values;  ///< latents [batch, tokens, ...] with the strides below; the same pointer for joint latents
-  std::int64_t keyBatchStride, keyTokenStride, valueBatchStride,
-      valueTokenStride;        ///< In numbers, multiples of 8; of packed records in bytes, of 16.
+  /// Latents [batch, tokens, ...] with the strides below; the same pointer for joint latents.
+  const void *keys, *values;
+  /// In numbers, multiples of 8; of packed records in bytes, of 16.
+  std::int64_t keyBatchStride, keyTokenStride, valueBatchStride, valueTokenStride;
   const RebuiltGroup* groups;  ///< [groupCount], in the memory of the device
   const float* frequencies;    ///< [width / 2], falling
   const void* table;           ///< float16 [(2 * kDirectPairs + lowFunctions) / 8, tableTokens, 8]

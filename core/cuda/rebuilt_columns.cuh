@@ -9,8 +9,8 @@ namespace kvista::rebuilt_columns {
 
 using namespace tensor_core;
 
-constexpr int kPad =
-    8;  // Numbers between rows in shared memory, so that eight rows of a matrix lie in different banks.
+// Numbers between rows in shared memory, so that eight rows of a matrix lie in different banks.
+constexpr int kPad = 8;
 
 /// The columns of the scores' operand, [heads][kColumns][keyStride], are what rebuilds keys times the query's part of
 /// each column, which is written down as [heads][direct columns, then low ones] of a head's numbers in an order of its

@@ -47,9 +47,8 @@ struct SharedLayout {
     keys = take(kSegment * keyStride * 2);
     values = take(kSegment * valueStride * 2);
     scales = take(2 * kWarps * 4);
-    bytes = end > table + kWarps * kMaximumValueRank * 4
-                ? end
-                : table + kWarps * kMaximumValueRank * 4;  // sums come there at the end
+    // Sums come there at the end.
+    bytes = end > table + kWarps * kMaximumValueRank * 4 ? end : table + kWarps * kMaximumValueRank * 4;
   }
 };
 

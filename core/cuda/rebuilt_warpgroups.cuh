@@ -23,8 +23,8 @@ constexpr int kColumns = 2 * kDirectPairs + 8 * kLowTiles;  // of a head
 constexpr int kPanel = kTile * kPanelRowBytes;
 constexpr int kMaximumPanels = 16;  // of a tile
 constexpr int kValueTiles = kMaximumPanels / 4;
-constexpr int kProbabilityBytes =
-    kTile / 16 * 8 * kPanelRowBytes;  // a panel of 8 rows, of which the heads are four, for each step
+// A panel of 8 rows, of which the heads are four, for each step.
+constexpr int kProbabilityBytes = kTile / 16 * 8 * kPanelRowBytes;
 
 /// Of a block. Heads of one group have so many columns that a multiprocessor has memory for one block.
 __host__ __device__ constexpr int warpgroupsOf(int groups) { return groups == 1 ? 2 : 1; }

@@ -33,8 +33,8 @@ struct ComparedToken {
 /// How two predict a text: each reads the text itself before every token.
 struct TextAgreement {
   std::int64_t predictions = 0;
-  std::int64_t prompt =
-      0;  ///< Tokens at each window's beginning that were read before a policy acted, whose predictions are left out.
+  /// Tokens at each window's beginning that were read before a policy acted, whose predictions are left out.
+  std::int64_t prompt = 0;
   double sameLikeliest = 0;  ///< Part of the predictions whose likeliest token is the same.
   double mean = 0, median = 0, percentile99 = 0, largest = 0;  ///< Of KL(original || plan), nats.
   std::vector<float> divergences;                              ///< Of every prediction, one window after another.

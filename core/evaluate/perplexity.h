@@ -33,9 +33,9 @@ Result<Perplexity> measurePerplexity(const Decoder& decoder, const at::Tensor& i
                                      const std::string& stage, const Task& task, const ProcessGroup& processes = {},
                                      std::int64_t left = 0);
 
-/// Of the difference of two means over the same windows, whose means are `one` and `other`: the deviation of the
-/// windows' differences over the root of their number. What is hard in a window is hard for both, so that this is far
-/// less than either mean's own. Absent with fewer than two windows.
+/// Standard error of the difference of two mean losses over the same windows: the deviation of the windows' differences
+/// over the root of their number. `one`, `other`: mean loss of each window. What is hard in a window is hard for both,
+/// so that this is far less than either mean's own. Absent with fewer than two windows, or lists of unequal lengths.
 std::optional<double> standardErrorOfDifference(std::span<const double> one, std::span<const double> other);
 
 /// Of several texts together: every predicted token counts the same, whichever text it is of.

@@ -164,8 +164,8 @@ class Merger {
 
   const LoraSettings& settings_;
   std::shared_ptr<const TensorStore> adapter_;
-  std::shared_ptr<ComputedTensors> base_,
-      result_;  // the model with whole tensors replaced; the same with factors added
+  // The model with whole tensors replaced; the same with factors added.
+  std::shared_ptr<ComputedTensors> base_, result_;
   int pairs_ = 0, second_ = 0, replaced_ = 0;
 };
 

@@ -17,14 +17,14 @@ namespace kvista {
 /// matrices count through all of them; a view shows some of one.
 struct TensorView {
   std::string of = {};  ///< Name of the stored tensor: a matrix, a vector or a stack of matrices.
-  bool isTransposed =
-      false;  ///< The tensor is stored as [in, out], or [matrices, in, out]; rows are those of its transpose.
+  /// The tensor is stored as [in, out], or [matrices, in, out]; rows are those of its transpose.
+  bool isTransposed = false;
   bool isVector = false;  ///< Rows are single numbers, all of the tensor's, one after the other.
   std::int64_t first = 0, block = 0, stride = 0, blocks = 1;
-  std::vector<std::int64_t> shape =
-      {};  ///< Of the stored tensor, where it has more rows than views show, or is a stack.
-  std::vector<std::string> vectors =
-      {};  ///< Instead of all these: names of stored vectors, the rows of the matrix that the view is.
+  /// Of the stored tensor, where it has more rows than views show, or is a stack.
+  std::vector<std::int64_t> shape = {};
+  /// Instead of all these: names of stored vectors, the rows of the matrix that the view is.
+  std::vector<std::string> vectors = {};
 
   bool operator==(const TensorView&) const = default;
 };

@@ -45,8 +45,8 @@ struct ComputeOptions {
 struct KeyValues {
   at::Tensor keys;
   at::Tensor values;
-  at::Tensor input =
-      {};  ///< [batch, tokens, hiddenSize]: what they were projected from, where a transform or a store is given them.
+  /// [batch, tokens, hiddenSize]: what they were projected from, where a transform or a store is given them.
+  at::Tensor input = {};
 };
 
 class Decoder;

@@ -76,8 +76,8 @@ struct RouterDescription {
   int chosenGroups = 1;
   int groupBest = 1;       ///< How many of a group's largest weights, summed, say how large the group's are.
   bool isSigmoid = false;  ///< DeepSeek-V3, as is what follows.
-  std::string correction =
-      {};  ///< [experts]: added to the weights while experts are chosen, and only then; empty: none.
+  /// [experts]: added to the weights while experts are chosen, and only then; empty: none.
+  std::string correction = {};
 
   bool operator==(const RouterDescription&) const = default;
 };
@@ -128,9 +128,9 @@ struct QueryGrowth {
 
 struct AttentionDescription {
   LinearDescription query, key, value, output;
-  std::optional<NormDescription> queryNorm,
-      keyNorm;                                ///< Over each head's numbers, or over those of all heads; before RoPE,
-  bool normsAfterRope = false;                ///< or after it.
+  /// Over each head's numbers, or over those of all heads; before RoPE, or after it.
+  std::optional<NormDescription> queryNorm, keyNorm;
+  bool normsAfterRope = false;
   std::optional<std::int64_t> slidingWindow;  ///< Keys a query sees, itself included; absent: all before it.
   std::optional<int> rope;                    ///< Which of the model's ropes; absent: nothing rotates.
   double scale = 1;                           ///< Scores are query . key times this.
@@ -194,8 +194,8 @@ struct DecoderDescription {
   std::vector<LayerDescription> layers;
   HeadDescription head;
   std::vector<RopeDescription> ropes;  ///< Those that layers name.
-  std::int64_t maximumPositions =
-      0;  ///< Tokens the model was made for; longer input is computed all the same, except by learned positions.
+  /// Tokens the model was made for; longer input is computed all the same, except by learned positions.
+  std::int64_t maximumPositions = 0;
   std::map<std::string, TensorView> views;  ///< Names that layers use besides those of the checkpoint's tensors.
   std::vector<std::string> warnings;        ///< What a user should know though the model can be used.
 };

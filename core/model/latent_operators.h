@@ -94,8 +94,8 @@ class RebuiltAttention {
 
   std::vector<Group> groups_;
   std::shared_ptr<const LatentRotation> rotation_;
-  std::int64_t headsPerGroup_ = 0, queriesPerHead_ = 0, keyElements_ = 0,
-               valueElements_ = 0;                          // that a record has at least
+  std::int64_t headsPerGroup_ = 0, queriesPerHead_ = 0;
+  std::int64_t keyElements_ = 0, valueElements_ = 0;        // that a record has at least
   std::int64_t largestKeyRank_ = 0, largestValueRank_ = 0;  // of kernels: multiples of 8
   std::int32_t largestKeyWords_ = 0, largestValueWords_ = 0;
   bool packed_ = false;

@@ -29,11 +29,11 @@ struct LiveLayer {
 struct LiveCache {
   std::vector<LiveLayer> layers;
   std::int64_t tokens = 0;  ///< Read so far, whatever of them is still held.
-  std::int64_t sequenceLength =
-      0;  ///< Tokens that the sequences will have, which some ropes depend on; 0: those read so far.
+  /// Tokens that the sequences will have, which some ropes depend on; 0: those read so far.
+  std::int64_t sequenceLength = 0;
   std::int64_t queryWindow = 0;  ///< How many tokens' queries to hold.
-  const CacheTransform* beside =
-      nullptr;  ///< Tokenwise: what it makes of tokens is held beside them. Must outlive this.
+  /// Tokenwise: what it makes of tokens is held beside them. Must outlive this.
+  const CacheTransform* beside = nullptr;
 };
 
 }  // namespace kvista

@@ -18,13 +18,13 @@ struct RecordLayout {
   static constexpr int kRuns = 5;
   /// Numbers of 16 bits, parts of 8, 4, 2 and 1 bit; in a run by falling width of their directions.
   std::array<int, kRuns> counts{};
-  int sixes = 0,
-      threes = 0;  ///< Directions of 6 bits, with a part each in the runs of 4 and 2; of 3 bits, in those of 2 and 1.
+  /// Directions of 6 bits, with a part each in the runs of 4 and 2; of 3 bits, in those of 2 and 1.
+  int sixes = 0, threes = 0;
   int runAlignment = 1;  ///< Bytes that every run is padded to; kernels want 4,
   int alignment = 1;     ///< and the whole, 16.
   int numberBytes = 2;   ///< Of a 16-bit direction: 4 where numbers are kept in float32.
-  bool trellis = false;  ///< Codes of up to kTrellisBits bits go through a trellis, those of each width through their
-                         ///< own (trellis.h).
+  /// Codes of up to kTrellisBits bits go through a trellis, those of each width through their own (trellis.h).
+  bool trellis = false;
 
   /// `widths` falling, each 16, 8, 6, 4, 3, 2 or 1.
   static RecordLayout of(std::span<const std::uint8_t> widths);

@@ -43,8 +43,8 @@ struct RopeDescription {
 /// How a family writes its rope down, and what holds where its files say nothing.
 struct RopeConventions {
   double theta = 10000;
-  std::string_view thetaKey =
-      "rope_theta";                   ///< Of the configuration itself, where the rope's own object lacks "rope_theta".
+  /// Of the configuration itself, where the rope's own object lacks "rope_theta".
+  std::string_view thetaKey = "rope_theta";
   double fraction = 1;                ///< Of a head's numbers that rotate.
   std::string_view fractionKey = {};  ///< As thetaKey, for "partial_rotary_factor"; empty: whole heads rotate.
   bool isInterleaved = false;

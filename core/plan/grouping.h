@@ -21,8 +21,8 @@ struct GroupingRequest {
   std::function<double(const std::vector<int>&)> truncatedLoss;
 };
 
-using HeadGroups =
-    std::vector<std::vector<int>>;  ///< Every head once; heads rising within a group, groups by first head.
+/// Every head once; heads rising within a group, groups by first head.
+using HeadGroups = std::vector<std::vector<int>>;
 
 struct Grouping {
   std::string_view name;

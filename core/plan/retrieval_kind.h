@@ -13,8 +13,8 @@ namespace kvista {
 enum class RetrievalKind {
   needle,    ///< One sentence with a number (Kamradt 2023).
   multiKey,  ///< Sentences that differ in a key and a number; one of them is asked for (RULER, section 3: MK-NIAH).
-  variableTracking,  ///< A chain of assignments; all variables that have the value are asked for (RULER, section 3:
-                     ///< VT).
+  /// A chain of assignments; all variables that have the value are asked for (RULER, section 3: VT).
+  variableTracking,
 };
 inline constexpr std::array kRetrievalKinds = {Named{"needle", RetrievalKind::needle},
                                                Named{"multi-key", RetrievalKind::multiKey},

@@ -20,8 +20,8 @@ namespace kvista {
 /// convolutions see what comes back, moves on or fades. One network of 1,504 numbers serves all heads of all layers.
 struct AttentionPredictor {
   static constexpr std::int64_t kHistory = 64;  ///< Queries of a history.
-  static constexpr std::int64_t kRecent =
-      32;  ///< Last keys, which the policy keeps in any case: nothing is learnt of them.
+  /// Last keys, which the policy keeps in any case: nothing is learnt of them.
+  static constexpr std::int64_t kRecent = 32;
   static constexpr std::int64_t kAhead = 32;  ///< Next queries, of whose mean attention the network is a model.
 
   at::Tensor firstWeight, firstBias;    ///< float32 [8, 1, 3, 3], [8]: every other query goes on.

@@ -164,8 +164,8 @@ struct Policy {
   std::vector<double> (*choices)(const ModelShape& shape) = nullptr;
   bool isTokenwise = true;  ///< A token is held by itself, so that tokens can be chosen too.
   bool needsPlan = false;   ///< It says which tokens a plan stores.
-  bool takesPlan =
-      false;  ///< It goes with a plan as well as without one; until it acts tokens are as the plan stores them.
+  /// It goes with a plan as well as without one; until it acts tokens are as the plan stores them.
+  bool takesPlan = false;
 
   /// All options, those that every policy of its kind has included.
   [[nodiscard]] std::vector<PolicyOption> allOptions() const;
@@ -184,8 +184,8 @@ struct PolicyRequest {
   /// the prompt.
   double share = 1;
   std::int64_t prompt = 0;  ///< Tokens that are read before it acts for the first time; 0: half of the window.
-  std::int64_t interval =
-      0;  ///< It acts again each time so many more were read; 0: never, and what follows the prompt stays.
+  /// It acts again each time so many more were read; 0: never, and what follows the prompt stays.
+  std::int64_t interval = 0;
   std::string model = {};  ///< Content hash; files of options that were made for another are refused. Empty: not known.
 
   bool operator==(const PolicyRequest&) const = default;

@@ -39,8 +39,8 @@ struct Choice {
   std::string formula;  ///< May be empty.
   std::string unit;     ///< May be empty.
   std::string source;   ///< Paper and section; may be empty.
-  std::string planMethod =
-      {};  ///< Of a policy that needs a plan: the method that it was published with. Empty: it needs none.
+  /// Of a policy that needs a plan: the method that it was published with. Empty: it needs none.
+  std::string planMethod = {};
   bool operator==(const Choice&) const = default;
 };
 
@@ -148,8 +148,8 @@ struct SharingRecord {
   std::vector<int> sharedFrom;  ///< CompressionPlan::sharedFrom.
   double cosine = 1;            ///< Mean over tokens, of the final states with and without sharing.
   int refused = 0;              ///< Pairs that were tried and would have gone below the least cosine.
-  Matrix distances =
-      {};  ///< [layers, layers]: how unlike their caches are, as the search tried them; empty of a map that was given.
+  /// [layers, layers]: how unlike their caches are, as the search tried them; empty of a map that was given.
+  Matrix distances = {};
   bool operator==(const SharingRecord&) const = default;
 };
 

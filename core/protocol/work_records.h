@@ -92,8 +92,8 @@ struct RefineRecord {
   std::int64_t windows = 0, heldOutWindows = 0;
   double seconds = 0;
   std::vector<LossPoint> curve;
-  std::optional<RefinedPerplexity> seen,
-      unseen = {};  ///< Text refined on, and other text; absent where it was stopped before.
+  /// Text refined on, and other text; absent where it was stopped before.
+  std::optional<RefinedPerplexity> seen, unseen = {};
   bool operator==(const RefineRecord&) const = default;
 };
 

@@ -24,8 +24,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kLooksAtHeldOut = 12;  ///< Over the whole run.
-constexpr int kPatience = 4;  ///< Looks in the second half without anything better, after which there is no more to
-                              ///< come; before, the rate is too high to tell.
+/// Looks in the second half without anything better, after which there is no more to come; before, the rate is too high
+/// to tell.
+constexpr int kPatience = 4;
 constexpr double kSmallestPart = 0.25;  ///< Of a group's rank, where ranks are drawn.
 
 /// Some of the windows of one step: all of them in an order of its own a round, so that a step depends on the seed and

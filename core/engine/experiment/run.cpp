@@ -21,10 +21,10 @@ namespace {
 struct Entry {
   ExperimentRow row;
   Trial trial;
-  std::size_t text = 0,
-              original = 0;  ///< Of the subject's texts; the entry of the model as it is on the same predictions.
-  std::size_t cell = 0;      ///< Those of one system at one value share a number.
-  std::string label = {};    ///< What progress says; empty for the model as it is.
+  /// Of the subject's texts; the entry of the model as it is on the same predictions.
+  std::size_t text = 0, original = 0;
+  std::size_t cell = 0;    ///< Those of one system at one value share a number.
+  std::string label = {};  ///< What progress says; empty for the model as it is.
 };
 
 /// All rows in the order of tables: of each sweep the model as it is, where no sweep before had it, then its systems at

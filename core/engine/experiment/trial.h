@@ -44,8 +44,8 @@ struct MadePlan {
 /// Of a trial with a plan. Errors: those of makePlan, makeFactors and refine.
 Result<MadePlan> makePlanOf(const Trial& trial, const ExperimentSubject& subject, const Task& task);
 
-/// `plan`: null where the trial has none. Without what compares them
-/// with the original. Errors: those of measurePolicy and measurePerplexity.
+/// `plan`: null where the trial has none. Without what compares them with the original. Errors: those of measurePolicy
+/// and measurePerplexity.
 Result<ExperimentRow::Figures> measured(const Trial& trial, const MadePlan* plan, const ExperimentSubject& subject,
                                         const ExperimentText& text, const Task& task);
 

@@ -99,8 +99,8 @@ Result<std::vector<std::uint32_t>> groupOfEach(const TensorStore& store, const T
 inline std::uint32_t codeAt(const std::uint32_t* words, std::uint64_t at, std::uint64_t stride, std::uint32_t bits) {
   const std::uint32_t shift = at % 32;
   std::uint64_t window = words[at / 32 * stride];
-  if (shift + bits > 32)
-    window |= std::uint64_t{words[(at / 32 + 1) * stride]} << 32;  // Codes of 3 bits go over the edge.
+  // Codes of 3 bits go over the edge.
+  if (shift + bits > 32) window |= std::uint64_t{words[(at / 32 + 1) * stride]} << 32;
   return static_cast<std::uint32_t>(window >> shift) & ((1U << bits) - 1);
 }
 

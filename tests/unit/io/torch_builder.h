@@ -38,8 +38,8 @@ inline std::string zipBytes(const std::vector<ZipFile>& files, bool longLengths 
       extra = littleEndian<std::uint32_t>(0x00024246) + "ZZ" + littleEndian<std::uint32_t>(0x00180001) +
               littleEndian<std::uint64_t>(file.bytes.size()) + littleEndian<std::uint64_t>(file.bytes.size()) +
               littleEndian<std::uint64_t>(archive.size());
-    const std::string lengths =
-        std::string(4, '\0') + tooLong(file.bytes.size()) + tooLong(file.bytes.size());  // CRC, packed, whole
+    // CRC, packed, whole.
+    const std::string lengths = std::string(4, '\0') + tooLong(file.bytes.size()) + tooLong(file.bytes.size());
     const std::string fields = littleEndian<std::uint16_t>(0) + littleEndian(file.method) + std::string(4, '\0') +
                                lengths + littleEndian(name);
     directory += "PK\x01\x02" + littleEndian<std::uint32_t>(20) + fields +
