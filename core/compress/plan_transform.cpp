@@ -33,8 +33,7 @@ PlanTransform::PlanTransform(const CompressionPlan& plan, const PlanFactors& fac
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (factors[i].isIdentity() && !change_) continue;
     const Group& group = plan.groups[i];
-    if (const int layer = group.slots.front().layer; readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer))
-      continue;
+    if (!storesDirections(plan, group.slots.front().layer)) continue;
     for (const auto& [name, tensor] : kFactorTensors)
       if ((factors[i].*tensor).defined()) factors_[i].*tensor = (factors[i].*tensor).to(device);
     Step step;

@@ -217,7 +217,7 @@ Result<LaidOut> layOutModel(const Decoder& decoder, const Statistics* statistics
       KVISTA_CHECK(checkKeyGroup(plan, group));
       // Numbers of tokens have locked it, and may be no more.
       if (manual && storesTokenNumbers(*manual, layer)) group.locked = false;
-      if (readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)) {  // no codes of its own
+      if (!storesDirections(plan, layer)) {
         group.locked = true;
         std::ranges::fill(group.widths, std::uint8_t{0});
       }

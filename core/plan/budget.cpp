@@ -17,16 +17,10 @@ const ResponseCurve* curveOf(const LossModel& model, Storage storage) {
   return found == model.response.end() ? nullptr : &found->second;
 }
 
-/// Whether a group's layer reads another's cache or stores numbers of tokens, so that it has no codes of its own.
-bool storesNothing(const CompressionPlan& plan, const Group& group) {
-  const int layer = group.slots.front().layer;
-  return readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer);
-}
-
 /// Locks and the widths of locked groups are the plan's; the rest of a unit is the caller's.
 void takeLocks(const CompressionPlan& plan, std::vector<BudgetUnit>& units) {
   for (std::size_t i = 0; i < units.size(); ++i) {
-    units[i].locked = plan.groups[i].locked || storesNothing(plan, plan.groups[i]);
+    units[i].locked = plan.groups[i].locked || !storesDirections(plan, plan.groups[i].slots.front().layer);
     units[i].widths = plan.groups[i].widths;
   }
 }
@@ -63,7 +57,7 @@ std::string lockedInWords(const CompressionPlan& plan) {
   std::int64_t bytes = 0;
   int count = 0;
   for (const Group& group : plan.groups)
-    if (group.locked && !storesNothing(plan, group)) {
+    if (group.locked && storesDirections(plan, group.slots.front().layer)) {
       bytes += bytesPerToken(plan, group);
       ++count;
     }

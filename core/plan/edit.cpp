@@ -360,7 +360,7 @@ Result<CompressionPlan> applyLayerTo(CompressionPlan plan, const ModelShape& sha
 Result<CompressionPlan> setLock(CompressionPlan plan, int group, bool locked) {
   KVISTA_CHECK(checkIndex(plan, group));
   const int layer = plan.groups[static_cast<std::size_t>(group)].slots.front().layer;
-  if (!locked && (readsAnotherLayer(plan, layer) || storesTokenNumbers(plan, layer)))
+  if (!locked && !storesDirections(plan, layer))
     return fail(
         ErrorCode::invalidArgument,
         fmt::format("Layer {} {}, and stores nothing that could be unlocked.", layer,

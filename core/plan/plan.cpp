@@ -94,6 +94,10 @@ bool readsAnotherLayer(const CompressionPlan& plan, int layer) {
 
 bool storesTokenNumbers(const CompressionPlan& plan, int layer) { return plan.tokenNumbers && layer == 0; }
 
+bool storesDirections(const CompressionPlan& plan, int layer) {
+  return !readsAnotherLayer(plan, layer) && !storesTokenNumbers(plan, layer);
+}
+
 std::optional<int> predictedFrom(const CompressionPlan& plan, int layer) {
   if (layer % plan.chain != 0) return layer - 1;
   return plan.tokenNumbers && layer > 0 ? std::optional(0) : std::nullopt;

@@ -136,6 +136,9 @@ bool readsAnotherLayer(const CompressionPlan& plan, int layer);
 /// Whether a layer stores the numbers of tokens alone (CompressionPlan::tokenNumbers).
 bool storesTokenNumbers(const CompressionPlan& plan, int layer);
 
+/// Whether a layer stores directions of its own: it neither reads another's cache nor stores numbers of tokens.
+bool storesDirections(const CompressionPlan& plan, int layer);
+
 /// The layer whose decoded outputs predict `layer`, which codes what they leave (CompressionPlan::chain, tokenNumbers);
 /// none where it is coded by itself.
 std::optional<int> predictedFrom(const CompressionPlan& plan, int layer);

@@ -38,7 +38,7 @@ std::vector<std::vector<std::uint8_t>> widthsOf(const CompressionPlan& plan) {
 /// A layer that reads the cache of another, or stores numbers of tokens, has nothing that could be dropped.
 std::vector<BudgetUnit> ownUnits(const CompressionPlan& plan, std::vector<BudgetUnit> units) {
   for (BudgetUnit& unit : units)
-    if (readsAnotherLayer(plan, unit.layer) || storesTokenNumbers(plan, unit.layer)) unit.spectrum.eigenvalues.clear();
+    if (!storesDirections(plan, unit.layer)) unit.spectrum.eigenvalues.clear();
   return units;
 }
 
