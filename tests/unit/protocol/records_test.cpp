@@ -358,5 +358,22 @@ TEST(Records, SayWhichGroupOfAPlanIsWrong) {
   EXPECT_THAT(result.error().message, HasSubstr("groups[1].slots[0]"));
 }
 
+TEST(Records, AnExperimentsRowCarriesItsWindowsAndRefusesThoseThatAreNone) {
+  ExperimentRow row{"Bytes", "joint", "novels", {Target::Kind::share, 0.25}, "{}", {}, {}};
+  row.figures = ExperimentRow::Figures{512, .25, 3.25, 3, .2, 510, 1.5, "", {3.5, 3}, .125};
+  EXPECT_EQ(through(row), row);
+  const auto refused = [&](const char* field, const json& value) {
+    json damaged = toJson(row);
+    damaged["figures"][field] = value;
+    const auto result = read<ExperimentRow>(sent(damaged));
+    return result ? std::string() : result.error().message;
+  };
+  EXPECT_THAT(refused("windowLosses", json::array({3.5, "3"})), HasSubstr("windowLosses"));
+  EXPECT_THAT(refused("windowLosses", json::array({3.5, -1})), HasSubstr("-1 where finite numbers of at least 0"));
+  EXPECT_THAT(refused("windowLosses", "none"), HasSubstr("windowLosses"));
+  EXPECT_THAT(refused("windowLosses", json::array({std::numeric_limits<double>::infinity()})), HasSubstr("finite"));
+  EXPECT_THAT(refused("riseError", -.5), HasSubstr("riseError"));
+}
+
 }  // namespace
 }  // namespace kvista
